@@ -1,0 +1,122 @@
+// Package ingest says what a publisher is to the rest of the relay: the request it
+// makes, the session it becomes, the sink it writes to, and the ways it ends.
+// Each protocol below it implements Session and is handed an Access.
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+// Protocols of publishers, as the metrics name them.
+const (
+	RTMP  = "rtmp"
+	RTMPS = "rtmps"
+	WHIP  = "whip"
+	Pull  = "pull"
+)
+
+// Cause is why a publisher's push broke or ended. The values are the label values
+// of holdfast_publish_breaks_total.
+type Cause string
+
+// The causes of a break.
+const (
+	Reset      Cause = "reset"       // the socket failed
+	EOF        Cause = "eof"         // the socket was closed without an unpublish
+	Silence    Cause = "silence"     // no media on an open socket
+	FirstMedia Cause = "first_media" // never any media
+	Timeout    Cause = "timeout"     // the transport gave the peer up
+	ICE        Cause = "ice"         // ICE failed
+	Takeover   Cause = "takeover"    // another push took the stream
+	Unpublish  Cause = "unpublish"   // a clean end
+	Kick       Cause = "kick"        // by the operator, or by drain
+	Protocol   Cause = "protocol"    // the peer broke the protocol's rules
+)
+
+// Causes lists every cause, for metrics that start at 0.
+func Causes() []Cause {
+	return []Cause{Reset, EOF, Silence, FirstMedia, Timeout, ICE, Takeover, Unpublish, Kick, Protocol}
+}
+
+// Outcome is what became of a request to publish. The values are the label values of
+// holdfast_publish_sessions_total.
+type Outcome string
+
+// The outcomes of a request to publish.
+const (
+	Accepted        Outcome = "accepted"
+	RefusedName     Outcome = "refused_name"
+	RefusedKey      Outcome = "refused_key"
+	RefusedTakeover Outcome = "refused_takeover"
+	RefusedLimit    Outcome = "refused_limit"
+	RefusedCodec    Outcome = "refused_codec"
+)
+
+// Outcomes lists every outcome, for metrics that start at 0.
+func Outcomes() []Outcome {
+	return []Outcome{Accepted, RefusedName, RefusedKey, RefusedTakeover, RefusedLimit, RefusedCodec}
+}
+
+// Refusal is the error with which a publish or a play is refused. Each protocol says it
+// to its peer in its own terms.
+type Refusal struct {
+	Outcome Outcome // for a publish; empty for a play
+	// Reason says what was wrong, Hint what would be right. Both go to the peer; neither
+	// holds a secret.
+	Reason, Hint string
+	// NotLive marks a play of a stream that is not there (yet).
+	NotLive bool
+	// RetryAfter is how long the peer should wait; 0 means that a retry does not help or
+	// that the time is not known.
+	RetryAfter time.Duration
+}
+
+func (r *Refusal) Error() string {
+	if r.Hint == "" {
+		return r.Reason
+	}
+	return fmt.Sprintf("%s; %s", r.Reason, r.Hint)
+}
+
+// Request is a peer's wish to publish.
+type Request struct {
+	App, Name string // as the URL had them, unescaped, without the query
+	Key       string // the publish key; a secret
+	Backup    bool   // ?backup=1
+	Protocol  string
+	Remote    string // host:port of the peer, or of the client behind a trusted proxy
+	Agent     string // flashVer or User-Agent, as the peer says, at most 256 bytes
+	Session   Session
+}
+
+// Session is a publisher's connection as the stream sees it.
+type Session interface {
+	// ID is unique in the process's life; it runs through all log lines and events.
+	ID() string
+	// Close ends the session and tells the peer why. It does not wait and may be called
+	// from any goroutine, also from within Sink.Write, any number of times.
+	Close(cause Cause, reason string)
+	// RTT is the smoothed round-trip time and its mean deviation; 0, 0 while unknown.
+	RTT() (srtt, rttvar time.Duration)
+}
+
+// Sink is where a session puts what it receives. Its methods are called from one
+// goroutine.
+type Sink interface {
+	// Write hands over one packet with the publisher's own timestamps (unwrapped or not:
+	// only the low 32 bits of the milliseconds are relied on for RTMP; see
+	// packetbuf/timeline). The packet is the sink's from then on. An error means that the
+	// session is over for this stream and must end.
+	Write(p *packetbuf.Packet) error
+	// End says that the session is over, and why. Called once, last.
+	End(cause Cause, detail string)
+}
+
+// Access admits publishers. A refusal is a *Refusal.
+type Access interface {
+	Publish(ctx context.Context, r Request) (Sink, error)
+}

@@ -1,0 +1,173 @@
+// Package packetbuf holds what a stream is made of: packets of coded media, and
+// the GOP-aligned ring from which every viewer reads.
+//
+// The package is pure: no goroutine, no clock, no I/O.
+package packetbuf
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Track tells the elementary stream that a packet belongs to.
+type Track uint8
+
+// The tracks of a stream. Data carries onMetaData and its like; it has no
+// decode order of its own and is never what a viewer resumes at.
+const (
+	Video Track = iota
+	Audio
+	Data
+	numTracks
+)
+
+// NumTracks is the number of tracks, for arrays indexed by Track.
+const NumTracks = int(numTracks)
+
+func (t Track) String() string {
+	switch t {
+	case Video:
+		return "video"
+	case Audio:
+		return "audio"
+	case Data:
+		return "data"
+	}
+	return "unknown"
+}
+
+// Codec names the coding of a packet's payload.
+type Codec uint8
+
+// The codecs that the types can carry. Which of them are accepted is the
+// ingest's business, which of them can be sent is each egress's.
+const (
+	NoCodec Codec = iota
+	H264
+	HEVC
+	AV1
+	VP8
+	VP9
+	AAC
+	MP3
+	Opus
+	FLAC
+	AC3
+	EAC3
+	AMF0 // script data: the AMF0 values of a data message, its name first
+)
+
+var codecNames = [...]string{
+	NoCodec: "none", H264: "H.264", HEVC: "HEVC", AV1: "AV1", VP8: "VP8", VP9: "VP9",
+	AAC: "AAC", MP3: "MP3", Opus: "Opus", FLAC: "FLAC", AC3: "AC-3", EAC3: "E-AC-3", AMF0: "AMF0",
+}
+
+func (c Codec) String() string {
+	if int(c) < len(codecNames) {
+		return codecNames[c]
+	}
+	return "unknown"
+}
+
+// Kind tells what a packet is to a decoder.
+type Kind uint8
+
+const (
+	// Config is decoder configuration: avcC, AudioSpecificConfig, or onMetaData.
+	Config Kind = iota
+	// Key is a random-access point. In a stream without video every audio frame is one.
+	Key
+	// Delta needs other packets and is needed by others. Audio frames beside video are Delta.
+	Delta
+	// Disposable needs other packets and no packet needs it.
+	Disposable
+)
+
+func (k Kind) String() string {
+	switch k {
+	case Config:
+		return "config"
+	case Key:
+		return "key"
+	case Delta:
+		return "delta"
+	case Disposable:
+		return "disposable"
+	}
+	return "unknown"
+}
+
+// Flags mark what does not follow from the payload.
+type Flags uint8
+
+const (
+	// Filler marks a packet that was made while the publisher was away.
+	Filler Flags = 1 << iota
+	// Splice marks the first packet after a break.
+	Splice
+)
+
+// Packet is one access unit, one audio frame, one decoder configuration or one
+// data message. It is immutable once it has been appended to a ring, its payload
+// from the moment it was made; any number of viewers share it.
+type Packet struct {
+	Track Track
+	Codec Codec
+	Kind  Kind
+	Flags Flags
+
+	// Epoch counts the publisher sessions of a stream, from 1.
+	Epoch uint32
+	// Seq is the packet's place in its ring, rising by one; the ring sets it.
+	Seq uint64
+	// DTS is the decode time: on the publisher's clock as it comes from an ingest,
+	// on the stream's clock, which starts at 0, from the stream on. On the stream's
+	// clock it is whole milliseconds and rises strictly within a track.
+	DTS time.Duration
+	// CTO is the composition offset: presentation time less decode time.
+	CTO time.Duration
+	// Arrived is when the ingest had received the packet whole.
+	Arrived time.Time
+
+	// Payload is the coded data without any container's header: for H.264 and HEVC
+	// length-prefixed NAL units (4-byte lengths as a rule; the configuration says),
+	// for AAC a raw frame, for a Config what the container calls the decoder
+	// configuration record.
+	Payload []byte
+
+	wire [numWires]atomic.Pointer[[]byte]
+}
+
+// PTS is the presentation time.
+func (p *Packet) PTS() time.Duration { return p.DTS + p.CTO }
+
+// Millis is the DTS in milliseconds as FLV and RTMP carry it: 32 bits that wrap
+// after 49.7 days.
+func (p *Packet) Millis() uint32 { return uint32(p.DTS / time.Millisecond) } //nolint:gosec // wraps by design
+
+// Media tells whether the packet is coded media, not configuration or data.
+func (p *Packet) Media() bool { return p.Track != Data && p.Kind != Config }
+
+// Wire is a serialised form that all viewers of a protocol share.
+type Wire uint8
+
+// The shared wire forms.
+const (
+	FLVTag      Wire = iota // an FLV tag with its PreviousTagSize
+	RTMPMessage             // an RTMP message in chunks
+	numWires
+)
+
+// Serialized returns the packet's wire form w, made by build on first need. Two
+// viewers that need it at the same moment may both build it; one result stays.
+// The bytes must not be changed.
+func (p *Packet) Serialized(w Wire, build func(*Packet) []byte) []byte {
+	if b := p.wire[w].Load(); b != nil {
+		return *b
+	}
+	b := build(p)
+	if !p.wire[w].CompareAndSwap(nil, &b) {
+		return *p.wire[w].Load()
+	}
+	return b
+}
