@@ -1,0 +1,101 @@
+package codec
+
+import "encoding/binary"
+
+// H.264 NAL unit types (ITU-T H.264, table 7-1).
+const (
+	NALSlice     = 1
+	NALPartA     = 2
+	NALPartB     = 3
+	NALPartC     = 4
+	NALIDR       = 5
+	NALSEI       = 6
+	NALSPS       = 7
+	NALPPS       = 8
+	NALDelimiter = 9
+	NALEndSeq    = 10
+	NALEndStream = 11
+	NALFiller    = 12
+)
+
+// NALType is the type of an H.264 NAL unit; 0, which is unspecified, for an empty one.
+func NALType(nal []byte) int {
+	if len(nal) == 0 {
+		return 0
+	}
+	return int(nal[0] & 0x1f)
+}
+
+// NALRefIDC is the nal_ref_idc of an H.264 NAL unit: 0 says that no picture refers to
+// the one that the unit belongs to.
+func NALRefIDC(nal []byte) int {
+	if len(nal) == 0 {
+		return 0
+	}
+	return int(nal[0] >> 5 & 3)
+}
+
+// NextNAL takes the first NAL unit off an access unit whose NAL units each have their
+// length in front, in lengthSize (1, 2 or 4) bytes. A unit may be empty. The caller goes
+// on with rest until that is empty. Both alias au.
+func NextNAL(au []byte, lengthSize int) (nal, rest []byte, err error) {
+	if len(au) < lengthSize {
+		return nil, nil, malformed("NAL unit: length cut short")
+	}
+	var n uint32
+	switch lengthSize {
+	case 1:
+		n = uint32(au[0])
+	case 2:
+		n = uint32(binary.BigEndian.Uint16(au))
+	case 4:
+		n = binary.BigEndian.Uint32(au)
+	default:
+		return nil, nil, malformedf("NAL unit: length of %d bytes", lengthSize)
+	}
+	body := au[lengthSize:]
+	if uint64(n) > uint64(len(body)) {
+		return nil, nil, malformedf("NAL unit: %d bytes declared, %d left", n, len(body))
+	}
+	return body[:n:n], body[n:], nil
+}
+
+// AppendNAL appends nal to an access unit with a 4-byte length in front.
+func AppendNAL(au, nal []byte) []byte {
+	au = binary.BigEndian.AppendUint32(au, uint32(len(nal))) //nolint:gosec // a message is far below 4 GiB
+	return append(au, nal...)
+}
+
+// AppendAnnexB turns a byte stream of start codes and NAL units (ITU-T H.264, annex B)
+// into length-prefixed ones and appends them to au. Empty units are left out.
+func AppendAnnexB(au, stream []byte) []byte {
+	start := -1
+	for i := 0; i+2 < len(stream); {
+		switch {
+		case stream[i+2] > 1:
+			i += 3
+		case stream[i] == 0 && stream[i+1] == 0 && stream[i+2] == 1:
+			au = appendTrimmed(au, stream, start, i)
+			i += 3
+			start = i
+		default:
+			i++
+		}
+	}
+	return appendTrimmed(au, stream, start, len(stream))
+}
+
+// appendTrimmed appends stream[start:end] without its trailing_zero_8bits; a NAL unit
+// never ends in a zero byte.
+func appendTrimmed(au, stream []byte, start, end int) []byte {
+	if start < 0 {
+		return au
+	}
+	for end > start && stream[end-1] == 0 {
+		end--
+	}
+	if end == start {
+		return au
+	}
+	return AppendNAL(au, stream[start:end])
+}

@@ -1,0 +1,57 @@
+package packetbuf
+
+import "time"
+
+// Cursor is a viewer's position in a ring: a number, not a lock. The ring goes on
+// without regard to it. It is used by one goroutine; a zero Cursor is not usable.
+type Cursor struct {
+	ring *Ring
+	next uint64 // sequence of the packet to read next
+}
+
+// Next is the sequence of the packet that Read returns first.
+func (c *Cursor) Next() uint64 { return c.next }
+
+// Read copies the packets that follow into dst and moves behind them. It returns 0, nil
+// at the live edge and 0, ErrOverrun when the next packet has left the ring.
+func (c *Cursor) Read(dst []*Packet) (int, error) {
+	r := c.ring
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if c.next < r.tail {
+		return 0, ErrOverrun
+	}
+	n := 0
+	for ; n < len(dst) && c.next < r.head; n++ {
+		dst[n] = r.slots[r.slot(c.next)]
+		c.next++
+	}
+	return n, nil
+}
+
+// Lag is how far the cursor is behind the live edge, in media time: 0 at the edge, the
+// length of the whole buffer when overrun.
+func (c *Cursor) Lag() time.Duration {
+	r := c.ring
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if c.next >= r.head || r.tail == r.head {
+		return 0
+	}
+	return max(0, r.newest-r.slots[r.slot(max(c.next, r.tail))].DTS)
+}
+
+// Skip moves to the newest random-access point if that is ahead, and returns the
+// configuration in force there. It returns false, and does not move, where there is none
+// ahead.
+func (c *Cursor) Skip() (Configs, bool) {
+	r := c.ring
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.gops.len() == 0 || r.gops.back().start <= c.next {
+		return Configs{}, false
+	}
+	g := r.gops.back()
+	c.next = g.start
+	return g.config, true
+}

@@ -1,0 +1,190 @@
+package flv
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
+)
+
+const (
+	// maxBodyHeader is the longest header that AppendBodyHeader writes.
+	maxBodyHeader = 8
+	tagHeader     = 11
+	prevTagSize   = 4
+)
+
+// exFourCC has the FourCC of what goes out in the Enhanced layout.
+var exFourCC = [...]string{
+	packetbuf.HEVC: "hvc1", packetbuf.AV1: "av01", packetbuf.VP8: "vp08", packetbuf.VP9: "vp09",
+	packetbuf.Opus: "Opus", packetbuf.FLAC: "fLaC", packetbuf.AC3: "ac-3", packetbuf.EAC3: "ec-3",
+}
+
+// CanCarry tells whether FLV has a place for a codec. H.264, AAC and MP3 go out in the
+// legacy layout that every player reads, all others in the Enhanced one.
+func CanCarry(c packetbuf.Codec) bool {
+	switch c {
+	case packetbuf.H264, packetbuf.AAC, packetbuf.MP3, packetbuf.AMF0:
+		return true
+	}
+	return int(c) < len(exFourCC) && exFourCC[c] != ""
+}
+
+// AppendBodyHeader appends what stands before the payload in the packet's body, at most 8
+// bytes. The error says that FLV cannot carry the codec on that track.
+func AppendBodyHeader(dst []byte, p *packetbuf.Packet) ([]byte, error) {
+	switch {
+	case p.Track == packetbuf.Data && p.Codec == packetbuf.AMF0:
+		return dst, nil
+	case p.Track == packetbuf.Video && p.Codec == packetbuf.H264:
+		return appendAVCHeader(dst, p), nil
+	case p.Track == packetbuf.Video && isVideo(p.Codec):
+		return appendExVideoHeader(dst, p), nil
+	case p.Track == packetbuf.Audio && p.Codec == packetbuf.AAC:
+		// 44 kHz, 16 bits, stereo, whatever the configuration says: so it is defined.
+		packetType := byte(aacRaw)
+		if p.Kind == packetbuf.Config {
+			packetType = aacConfig
+		}
+		return append(dst, 0xaf, packetType), nil
+	case p.Track == packetbuf.Audio && p.Codec == packetbuf.MP3:
+		return append(dst, mp3Header(p.Payload)), nil
+	case p.Track == packetbuf.Audio && CanCarry(p.Codec) && p.Codec > packetbuf.AAC && p.Codec != packetbuf.AMF0:
+		packetType := byte(exCodedFrames)
+		if p.Kind == packetbuf.Config {
+			packetType = exSequenceStart
+		}
+		dst = append(dst, soundEnhanced<<4|packetType)
+		return append(dst, exFourCC[p.Codec]...), nil
+	}
+	return dst, &UnsupportedError{Track: p.Track, Codec: p.Codec.String()}
+}
+
+func isVideo(c packetbuf.Codec) bool { return c >= packetbuf.H264 && c <= packetbuf.VP9 }
+
+func frameType(k packetbuf.Kind) byte {
+	switch k {
+	case packetbuf.Config, packetbuf.Key:
+		return frameKey
+	case packetbuf.Disposable:
+		return frameDisposable
+	}
+	return frameInter
+}
+
+func appendAVCHeader(dst []byte, p *packetbuf.Packet) []byte {
+	packetType, cto := byte(avcNALUs), p.CTO
+	if p.Kind == packetbuf.Config {
+		packetType, cto = avcConfig, 0
+	}
+	dst = append(dst, frameType(p.Kind)<<4|codecAVC, packetType)
+	return appendUint24(dst, millis24(cto))
+}
+
+func appendExVideoHeader(dst []byte, p *packetbuf.Packet) []byte {
+	packetType := byte(exCodedFrames)
+	switch {
+	case p.Kind == packetbuf.Config:
+		packetType = exSequenceStart
+	case p.Codec == packetbuf.HEVC && millis24(p.CTO) == 0:
+		packetType = exVideoFramesX
+	}
+	dst = append(dst, 0x80|frameType(p.Kind)<<4|packetType)
+	dst = append(dst, exFourCC[p.Codec]...)
+	if p.Codec == packetbuf.HEVC && packetType == exCodedFrames {
+		dst = appendUint24(dst, millis24(p.CTO))
+	}
+	return dst
+}
+
+// millis24 is a composition offset as 24 bits of two's complement, held within their range.
+func millis24(d time.Duration) uint32 {
+	ms := min(max(d.Milliseconds(), -1<<23), 1<<23-1)
+	return uint32(ms) & 0xffffff //nolint:gosec // two's complement by design
+}
+
+func appendUint24(dst []byte, v uint32) []byte {
+	return append(dst, byte(v>>16), byte(v>>8), byte(v))
+}
+
+// mp3Header tells a player the frame's rate as nearly as two bits can; those who care read
+// the frame itself.
+func mp3Header(frame []byte) byte {
+	const sixteenBits, stereo = 1 << 1, 1
+	h := byte(soundMP3<<4 | 3<<2 | sixteenBits | stereo)
+	m, err := codec.ParseMP3(frame)
+	if err != nil {
+		return h
+	}
+	switch {
+	case m.SampleRate == 8000:
+		h = soundMP3At8k<<4 | sixteenBits | stereo
+	case m.SampleRate <= 12000:
+		h = soundMP3<<4 | 1<<2 | sixteenBits | stereo
+	case m.SampleRate <= 24000:
+		h = soundMP3<<4 | 2<<2 | sixteenBits | stereo
+	}
+	if m.Channels == 1 {
+		h &^= stereo
+	}
+	return h
+}
+
+// AppendBody appends the body of the packet's tag or RTMP message.
+func AppendBody(dst []byte, p *packetbuf.Packet) ([]byte, error) {
+	dst, err := AppendBodyHeader(dst, p)
+	if err != nil {
+		return dst, err
+	}
+	return append(dst, p.Payload...), nil
+}
+
+// Tag is the packet's whole tag with its PreviousTagSize after it; nil if FLV cannot carry
+// it, which CanCarry and a bound on message sizes have excluded before.
+func Tag(p *packetbuf.Packet) []byte {
+	var scratch [maxBodyHeader]byte
+	header, err := AppendBodyHeader(scratch[:0], p)
+	if err != nil || len(header)+len(p.Payload) > MaxBody {
+		return nil
+	}
+	size := len(header) + len(p.Payload)
+	tag := make([]byte, 0, tagHeader+size+prevTagSize)
+	tag = appendTagHeader(tag, TagType(p.Track), p.Millis(), size)
+	tag = append(tag, header...)
+	tag = append(tag, p.Payload...)
+	return binary.BigEndian.AppendUint32(tag, uint32(tagHeader+size)) //nolint:gosec // 25 bits
+}
+
+// AppendTag appends a whole tag with its PreviousTagSize; ts is in milliseconds. A body
+// longer than MaxBody is an error.
+func AppendTag(dst []byte, tagType byte, ts uint32, body []byte) ([]byte, error) {
+	if len(body) > MaxBody {
+		return dst, fmt.Errorf("FLV tag: body of %d bytes", len(body))
+	}
+	dst = appendTagHeader(dst, tagType, ts, len(body))
+	dst = append(dst, body...)
+	return binary.BigEndian.AppendUint32(dst, uint32(tagHeader+len(body))), nil //nolint:gosec // 25 bits
+}
+
+// appendTagHeader writes type, size, timestamp with its extension byte, and stream id 0.
+func appendTagHeader(dst []byte, tagType byte, ts uint32, size int) []byte {
+	dst = append(dst, tagType)
+	dst = appendUint24(dst, uint32(size)) //nolint:gosec // at most MaxBody
+	dst = appendUint24(dst, ts)
+	return append(dst, byte(ts>>24), 0, 0, 0)
+}
+
+// Header is the start of a file or stream: the header that says which tracks to expect,
+// and PreviousTagSize0.
+func Header(hasVideo, hasAudio bool) []byte {
+	var flags byte
+	if hasVideo {
+		flags |= flagVideo
+	}
+	if hasAudio {
+		flags |= flagAudio
+	}
+	return []byte{'F', 'L', 'V', 1, flags, 0, 0, 0, fileHeader, 0, 0, 0, 0}
+}

@@ -1,0 +1,90 @@
+// Package flv turns packets into FLV and back: the bodies of tags, which are also the
+// bodies of RTMP audio, video and data messages; whole tags; and files. It knows the
+// legacy layout (Adobe Flash Video File Format Specification 10.1, annex E) and
+// Enhanced RTMP v2's (veovera/enhanced-rtmp).
+//
+// The package is pure: no goroutine, no clock, no I/O but through a reader handed in.
+package flv
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+// Tag types; RTMP's message types have the same numbers.
+const (
+	TypeAudio byte = 8
+	TypeVideo byte = 9
+	TypeData  byte = 18
+)
+
+// MaxBody is the most that the 24-bit size of a tag can say.
+const MaxBody = 1<<24 - 1
+
+// ErrMalformed is wrapped by every error about bytes that break the format.
+var ErrMalformed = errors.New("malformed FLV")
+
+// UnsupportedError says that a well-formed body holds a codec that the relay does not
+// carry.
+type UnsupportedError struct {
+	Track packetbuf.Track
+	Codec string // its common name, or its number or FourCC where it has none
+}
+
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("%s codec %s is not supported", e.Track, e.Codec)
+}
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrMalformed)
+}
+
+// TagType is the tag type of a track.
+func TagType(t packetbuf.Track) byte {
+	switch t {
+	case packetbuf.Video:
+		return TypeVideo
+	case packetbuf.Audio:
+		return TypeAudio
+	}
+	return TypeData
+}
+
+// TrackOf is the track of a tag type; ok is false for a type that FLV does not have.
+func TrackOf(tagType byte) (t packetbuf.Track, ok bool) {
+	switch tagType {
+	case TypeVideo:
+		return packetbuf.Video, true
+	case TypeAudio:
+		return packetbuf.Audio, true
+	case TypeData:
+		return packetbuf.Data, true
+	}
+	return 0, false
+}
+
+// Decode makes a packet of the body of a tag or message. The payload aliases body; DTS
+// is left 0 for the caller, who has the timestamp. It returns nil without an error for
+// what carries nothing that the relay passes on: an empty body, the end of a sequence, a
+// seek or command frame, an Enhanced colour or channel description, and tracks other
+// than the first of a multitrack body.
+//
+// The Kind of an audio frame is Delta: whether it is a random-access point depends on
+// what else the stream has. The errors are *UnsupportedError, and those that wrap
+// ErrMalformed.
+func Decode(track packetbuf.Track, body []byte) (*packetbuf.Packet, error) {
+	if len(body) == 0 {
+		return nil, nil
+	}
+	switch track {
+	case packetbuf.Video:
+		return decodeVideo(body)
+	case packetbuf.Audio:
+		return decodeAudio(body)
+	case packetbuf.Data:
+		return decodeData(body)
+	}
+	return nil, malformed("track %d", track)
+}

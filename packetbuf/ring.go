@@ -1,0 +1,197 @@
+package packetbuf
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+// Errors of a ring and its cursors.
+var (
+	// ErrNoKeyframe: there is no random-access point to start from (yet).
+	ErrNoKeyframe = errors.New("no random-access point in the buffer")
+	// ErrOverrun: what the cursor stood before has left the ring.
+	ErrOverrun = errors.New("cursor overrun: the packet has left the buffer")
+)
+
+// Limits bound a ring. Both apply; zero means no bound.
+type Limits struct {
+	Duration time.Duration // of DTS, from the oldest packet to the newest
+	Bytes    int           // of payload; shared wire forms come on top, once per protocol
+}
+
+// Configs is the decoder configuration in force, per track; nil where a track has none.
+type Configs [NumTracks]*Packet
+
+// Ring keeps the newest GOPs of one stream. One goroutine appends; any number read
+// through cursors, at any time.
+//
+// It gives up whole GOPs, oldest first. The newest GOP stays unless it breaks the
+// bounds alone (intra refresh, endless GOPs): then it loses its head packet by packet,
+// and joins have to wait for the next random-access point.
+type Ring struct {
+	mu     sync.RWMutex // guards all below
+	limits Limits
+	slots  []*Packet // a power of two long; the packet of sequence s is at s & (len-1)
+	head   uint64    // sequence of the next packet
+	tail   uint64    // sequence of the oldest packet kept
+	bytes  int
+	gops   gopQueue
+	config Configs // in force at head
+	newest time.Duration
+}
+
+// gop is a place where a viewer can start.
+type gop struct {
+	start  uint64 // sequence of its key packet
+	config Configs
+}
+
+// NewRing returns an empty ring. Sequences start at 1, so that 0 is before every packet.
+func NewRing(l Limits) *Ring {
+	return &Ring{limits: l, slots: make([]*Packet, 256), head: 1, tail: 1}
+}
+
+// SetLimits changes the bounds; they take effect at the next Append.
+func (r *Ring) SetLimits(l Limits) {
+	r.mu.Lock()
+	r.limits = l
+	r.mu.Unlock()
+}
+
+// Append adds p at the live edge, gives it its sequence number and gives up what the
+// bounds no longer allow. p must not be changed afterwards.
+func (r *Ring) Append(p *Packet) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.head-r.tail == uint64(len(r.slots)) {
+		r.grow()
+	}
+	p.Seq = r.head
+	r.slots[r.slot(r.head)] = p
+	r.head++
+	r.bytes += len(p.Payload)
+	switch {
+	case p.Kind == Config:
+		r.config[p.Track] = p
+	case p.Kind == Key:
+		r.gops.push(gop{start: p.Seq, config: r.config})
+	}
+	if p.Media() {
+		r.newest = max(r.newest, p.DTS)
+	}
+	r.trim()
+}
+
+func (r *Ring) slot(seq uint64) uint64 { return seq & uint64(len(r.slots)-1) }
+
+func (r *Ring) grow() {
+	bigger := make([]*Packet, 2*len(r.slots))
+	for s := r.tail; s < r.head; s++ {
+		bigger[s&uint64(len(bigger)-1)] = r.slots[r.slot(s)]
+	}
+	r.slots = bigger
+}
+
+// trim gives up GOPs, and of the last one packets, until the bounds hold.
+func (r *Ring) trim() {
+	for r.over() {
+		if r.gops.len() > 1 {
+			r.gops.pop()
+			r.dropTo(r.gops.front().start)
+			continue
+		}
+		if r.head-r.tail <= 1 {
+			return // the newest packet stays, whatever its size
+		}
+		if r.gops.len() == 1 && r.gops.front().start <= r.tail {
+			r.gops.pop() // a GOP without its head is no place to start
+		}
+		r.dropTo(r.tail + 1)
+	}
+}
+
+func (r *Ring) over() bool {
+	if r.tail == r.head {
+		return false
+	}
+	if r.limits.Bytes > 0 && r.bytes > r.limits.Bytes {
+		return true
+	}
+	return r.limits.Duration > 0 && r.newest-r.slots[r.slot(r.tail)].DTS > r.limits.Duration
+}
+
+func (r *Ring) dropTo(seq uint64) {
+	for ; r.tail < seq; r.tail++ {
+		i := r.slot(r.tail)
+		r.bytes -= len(r.slots[i].Payload)
+		r.slots[i] = nil
+	}
+}
+
+// Join returns a cursor at the newest random-access point and the configuration in
+// force there, or ErrNoKeyframe.
+func (r *Ring) Join() (Cursor, Configs, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.gops.len() == 0 {
+		return Cursor{}, Configs{}, ErrNoKeyframe
+	}
+	g := r.gops.back()
+	return Cursor{ring: r, next: g.start}, g.config, nil
+}
+
+// Live returns a cursor behind the newest packet, and the configuration in force.
+func (r *Ring) Live() (Cursor, Configs) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return Cursor{ring: r, next: r.head}, r.config
+}
+
+// Stats describes what a ring holds.
+type Stats struct {
+	Packets, GOPs, Bytes int
+	Oldest, Newest       time.Duration // DTS of the oldest packet and the newest media
+	Head                 uint64        // sequence of the next packet
+}
+
+// Stats returns what the ring holds now.
+func (r *Ring) Stats() Stats {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	s := Stats{
+		Packets: int(r.head - r.tail), GOPs: r.gops.len(), Bytes: r.bytes, //nolint:gosec // bounded by the slots
+		Oldest: r.newest, Newest: r.newest, Head: r.head,
+	}
+	if r.tail < r.head {
+		s.Oldest = r.slots[r.slot(r.tail)].DTS
+	}
+	return s
+}
+
+// gopQueue is a first-in first-out queue that reuses its memory.
+type gopQueue struct {
+	items []gop
+	first int
+}
+
+func (q *gopQueue) len() int    { return len(q.items) - q.first }
+func (q *gopQueue) front() *gop { return &q.items[q.first] }
+func (q *gopQueue) back() *gop  { return &q.items[len(q.items)-1] }
+
+func (q *gopQueue) push(g gop) {
+	if len(q.items) == cap(q.items) && q.first > 0 {
+		n := copy(q.items, q.items[q.first:])
+		clear(q.items[n:])
+		q.items, q.first = q.items[:n], 0
+	}
+	q.items = append(q.items, g)
+}
+
+func (q *gopQueue) pop() {
+	q.items[q.first] = gop{}
+	q.first++
+	if q.first == len(q.items) {
+		q.items, q.first = q.items[:0], 0
+	}
+}

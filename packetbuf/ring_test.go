@@ -1,0 +1,224 @@
+package packetbuf
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func packet(track Track, kind Kind, dts time.Duration, size int) *Packet {
+	return &Packet{Track: track, Kind: kind, DTS: dts, Payload: make([]byte, size)}
+}
+
+// twin is the ring as one would write it without a thought for cost.
+type twin struct {
+	limits  Limits
+	packets []*Packet
+	config  Configs
+	configs map[uint64]Configs // by the sequence of a key packet
+}
+
+func (w *twin) append(p *Packet, seq uint64) {
+	p.Seq = seq
+	w.packets = append(w.packets, p)
+	if p.Kind == Config {
+		w.config[p.Track] = p
+	}
+	if p.Kind == Key {
+		w.configs[seq] = w.config
+	}
+	for w.over() && len(w.packets) > 1 {
+		keys := w.keys()
+		if len(keys) > 1 {
+			w.cut(keys[1])
+		} else {
+			w.cut(w.packets[1].Seq)
+		}
+	}
+}
+
+func (w *twin) cut(seq uint64) {
+	w.packets = slices.DeleteFunc(w.packets, func(p *Packet) bool { return p.Seq < seq })
+}
+
+func (w *twin) keys() (seqs []uint64) {
+	for _, p := range w.packets {
+		if p.Kind == Key {
+			seqs = append(seqs, p.Seq)
+		}
+	}
+	return seqs
+}
+
+func (w *twin) over() bool {
+	bytes, newest := 0, time.Duration(0)
+	for _, p := range w.packets {
+		bytes += len(p.Payload)
+		if p.Media() {
+			newest = max(newest, p.DTS)
+		}
+	}
+	return bytes > w.limits.Bytes || newest-w.packets[0].DTS > w.limits.Duration
+}
+
+func TestRingAgainstSlice(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		limits := Limits{
+			Duration: time.Duration(rapid.IntRange(1, 2000).Draw(t, "ms")) * time.Millisecond,
+			Bytes:    rapid.IntRange(1, 20000).Draw(t, "bytes"),
+		}
+		ring, w := NewRing(limits), &twin{limits: limits, configs: map[uint64]Configs{}}
+		dts := time.Duration(0)
+		for seq := range uint64(rapid.IntRange(1, 600).Draw(t, "n")) {
+			dts += time.Duration(rapid.IntRange(0, 40).Draw(t, "step")) * time.Millisecond
+			kind := rapid.SampledFrom([]Kind{Config, Key, Delta, Delta, Delta, Delta, Disposable}).Draw(t, "kind")
+			p := packet(rapid.SampledFrom([]Track{Video, Audio}).Draw(t, "track"), kind, dts, rapid.IntRange(0, 900).Draw(t, "size"))
+			ring.Append(p)
+			w.append(p, seq+1)
+			same(t, ring, w)
+		}
+	})
+}
+
+func same(t *rapid.T, ring *Ring, w *twin) {
+	c := Cursor{ring: ring, next: w.packets[0].Seq}
+	got := make([]*Packet, len(w.packets)+1)
+	n, err := c.Read(got)
+	if err != nil || !slices.Equal(got[:n], w.packets) {
+		t.Fatalf("ring holds %d packets (%v), twin %d", n, err, len(w.packets))
+	}
+	if w.packets[0].Seq > 1 {
+		c.next = w.packets[0].Seq - 1
+		if _, err := c.Read(got); !errors.Is(err, ErrOverrun) {
+			t.Fatalf("read before the tail: %v", err)
+		}
+	}
+	keys := w.keys()
+	join, configs, err := ring.Join()
+	if len(keys) == 0 {
+		if !errors.Is(err, ErrNoKeyframe) {
+			t.Fatalf("join without a key: %v", err)
+		}
+		return
+	}
+	last := keys[len(keys)-1]
+	if err != nil || join.Next() != last || configs != w.configs[last] {
+		t.Fatalf("join at %d (%v), twin %d", join.Next(), err, last)
+	}
+}
+
+func TestEndlessGOPLosesItsHead(t *testing.T) {
+	r := NewRing(Limits{Duration: time.Second})
+	r.Append(packet(Video, Key, 0, 10))
+	for i := range 40 {
+		r.Append(packet(Video, Delta, time.Duration(i+1)*50*time.Millisecond, 10))
+	}
+	if _, _, err := r.Join(); !errors.Is(err, ErrNoKeyframe) {
+		t.Fatalf("join into a GOP without its head: %v", err)
+	}
+	s := r.Stats()
+	if got := s.Newest - s.Oldest; got > time.Second {
+		t.Errorf("holds %v, bound 1s", got)
+	}
+	r.Append(packet(Video, Key, 2*time.Second+50*time.Millisecond, 10))
+	c, _, err := r.Join()
+	if err != nil {
+		t.Fatalf("join at the next key: %v", err)
+	}
+	if want := r.Stats().Head - 1; c.Next() != want {
+		t.Errorf("join at %d, want %d", c.Next(), want)
+	}
+}
+
+func TestCursorSkipsToTheNewestKey(t *testing.T) {
+	r := NewRing(Limits{})
+	old, fresh := packet(Video, Config, 0, 3), packet(Video, Config, 0, 4)
+	r.Append(old)
+	r.Append(packet(Video, Key, 0, 1))
+	c, configs, err := r.Join()
+	if err != nil || configs[Video] != old {
+		t.Fatalf("join: %v %v", configs, err)
+	}
+	if _, ok := c.Skip(); ok {
+		t.Error("skipped to where it stands")
+	}
+	r.Append(packet(Video, Delta, 40*time.Millisecond, 1))
+	r.Append(fresh)
+	r.Append(packet(Video, Key, 80*time.Millisecond, 1))
+	if got := c.Lag(); got != 80*time.Millisecond {
+		t.Errorf("lag %v", got)
+	}
+	configs, ok := c.Skip()
+	if !ok || configs[Video] != fresh {
+		t.Errorf("skip: %v %v", configs, ok)
+	}
+	var dst [8]*Packet
+	n, err := c.Read(dst[:])
+	if n != 1 || err != nil || dst[0].DTS != 80*time.Millisecond {
+		t.Errorf("after the skip: %d packets, %v", n, err)
+	}
+	if got := c.Lag(); got != 0 {
+		t.Errorf("lag at the edge %v", got)
+	}
+}
+
+func TestSerializedOnce(t *testing.T) {
+	p, made := packet(Video, Key, 0, 3), 0
+	build := func(*Packet) []byte { made++; return []byte("tag") }
+	first := p.Serialized(FLVTag, build)
+	second := p.Serialized(FLVTag, build)
+	if diff := cmp.Diff(first, second); diff != "" || made != 1 || &first[0] != &second[0] {
+		t.Errorf("made %d times: %s", made, diff)
+	}
+	if got := string(p.Serialized(RTMPMessage, func(*Packet) []byte { return []byte("chunk") })); got != "chunk" {
+		t.Errorf("another form gave %q", got)
+	}
+}
+
+func BenchmarkRingAppend(b *testing.B) {
+	r := NewRing(Limits{Duration: 20 * time.Second, Bytes: 64 << 20})
+	packets := make([]*Packet, 4096) // more than the ring holds, so that none is in it twice
+	for i := range packets {
+		packets[i] = packet(Video, Delta, 0, 4096)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		p := packets[i%len(packets)]
+		p.DTS, p.Kind = time.Duration(i)*13*time.Millisecond, Delta
+		if i%150 == 0 {
+			p.Kind = Key
+		}
+		r.Append(p)
+	}
+}
+
+func BenchmarkCursorRead(b *testing.B) {
+	r := NewRing(Limits{})
+	for i := range 1024 {
+		r.Append(packet(Video, Key, time.Duration(i)*time.Millisecond, 0))
+	}
+	for _, batch := range []int{1, 4, 64} {
+		b.Run(fmt.Sprintf("wake=%d", batch), func(b *testing.B) {
+			dst := make([]*Packet, batch)
+			c := Cursor{ring: r, next: 1}
+			b.ReportAllocs()
+			packets := 0
+			for b.Loop() {
+				n, err := c.Read(dst)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if n == 0 {
+					c.next = 1
+				}
+				packets += n
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(packets), "ns/packet")
+		})
+	}
+}
