@@ -1,0 +1,55 @@
+package rtmp
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// ErrBadAggregate is the error of an aggregate message that is not made of whole messages.
+var ErrBadAggregate = errors.New("rtmp: bad aggregate message")
+
+// aggregateHeader is an FLV tag's: type 1, size 3, timestamp 3 and its high byte, stream 3.
+const aggregateHeader = 11
+
+// SplitAggregate calls each for the messages of an aggregate message (7.1.6), which are
+// FLV tags. Their timestamps are moved so that the first has that of the aggregate. The
+// payloads share the memory of m's. An error of each ends it and is returned.
+func SplitAggregate(m *Message, each func(*Message) error) error {
+	p := m.Payload
+	var offset uint32
+	for first := true; len(p) > 0; first = false {
+		if len(p) < aggregateHeader {
+			return fmt.Errorf("%w: %d bytes of a header", ErrBadAggregate, len(p))
+		}
+		size := int(uint24(p[1:]))
+		timestamp := uint24(p[4:]) | uint32(p[7])<<24
+		end := aggregateHeader + size
+		if end > len(p) {
+			return fmt.Errorf("%w: %d bytes of %d", ErrBadAggregate, len(p)-aggregateHeader, size)
+		}
+		if first {
+			offset = m.Timestamp - timestamp // wraps by design
+		}
+		sub := Message{Header: m.Header, Payload: p[aggregateHeader:end:end]}
+		sub.Type = p[0]
+		sub.Timestamp = timestamp + offset
+		if sub.Type == TypeAggregate {
+			return fmt.Errorf("%w: one within another", ErrBadAggregate)
+		}
+		if err := each(&sub); err != nil {
+			return err
+		}
+		// The back pointer behind the last message is left out by some senders.
+		p = p[min(end+4, len(p)):]
+	}
+	return nil
+}
+
+// AppendAggregated appends a message as it stands within an aggregate.
+func AppendAggregated(dst []byte, m Message) []byte {
+	n, t := len(m.Payload), m.Timestamp
+	dst = append(dst, m.Type, byte(n>>16), byte(n>>8), byte(n), byte(t>>16), byte(t>>8), byte(t), byte(t>>24), 0, 0, 0)
+	dst = append(dst, m.Payload...)
+	return binary.BigEndian.AppendUint32(dst, uint32(aggregateHeader+n)) //nolint:gosec // at most MaxPayload
+}

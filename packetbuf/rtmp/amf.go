@@ -1,0 +1,83 @@
+package rtmp
+
+// Value is an AMF0 value: Number, Bool, String, Object, Null, Undefined, ECMAArray,
+// StrictArray or Date.
+type Value interface {
+	appendTo(dst []byte) []byte
+}
+
+// The values of AMF0. References, movie clips, record sets, XML, typed objects and the
+// switch to AMF3 are refused: no encoder or player in use sends them, and each of them
+// is one more thing that a stranger could lean on.
+type (
+	Number    float64
+	Bool      bool
+	String    string // a long string where it has more than 65,535 bytes
+	Null      struct{}
+	Undefined struct{}
+	// Object keeps its properties in the order of the wire.
+	Object []Property
+	// ECMAArray is an object with a count, which nobody relies on.
+	ECMAArray   []Property
+	StrictArray []Value
+	// Date is milliseconds since 1970 in UTC and a time zone that is always 0.
+	Date struct {
+		Millis float64
+		Zone   int16
+	}
+)
+
+// Property is one entry of an Object or ECMAArray. A key has 1 to 65,535 bytes.
+type Property struct {
+	Key   string
+	Value Value
+}
+
+// Find returns the value of the last property with that key, or nil.
+func (o Object) Find(key string) Value { return find(o, key) }
+
+// Find returns the value of the last property with that key, or nil.
+func (a ECMAArray) Find(key string) Value { return find(a, key) }
+
+func find(ps []Property, key string) Value {
+	for i := len(ps) - 1; i >= 0; i-- {
+		if ps[i].Key == key {
+			return ps[i].Value
+		}
+	}
+	return nil
+}
+
+// Properties returns what v contains when it is an Object or an ECMAArray: peers use
+// the one for the other.
+func Properties(v Value) Object {
+	switch v := v.(type) {
+	case Object:
+		return v
+	case ECMAArray:
+		return Object(v)
+	}
+	return nil
+}
+
+// Markers, section 2.1 of the AMF0 specification.
+const (
+	markNumber      = 0x00
+	markBool        = 0x01
+	markString      = 0x02
+	markObject      = 0x03
+	markNull        = 0x05
+	markUndefined   = 0x06
+	markECMAArray   = 0x08
+	markObjectEnd   = 0x09
+	markStrictArray = 0x0a
+	markDate        = 0x0b
+	markLongString  = 0x0c
+	markUnsupported = 0x0d
+)
+
+const (
+	// maxDepth is how many objects and arrays may stand within each other.
+	maxDepth  = 16
+	maxString = 0xffff
+)

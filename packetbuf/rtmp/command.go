@@ -1,0 +1,69 @@
+package rtmp
+
+import "fmt"
+
+// Command is a command message: a call, or the answer to one.
+type Command struct {
+	Name        string
+	Transaction float64
+	Args        []Value // the command object first, as a rule Null
+}
+
+// ParseCommand decodes the payload of a command message of type 20, or of type 17 whose
+// leading byte has been taken off.
+func ParseCommand(p []byte) (Command, error) {
+	values, err := DecodeAMF(p)
+	if err != nil {
+		return Command{}, fmt.Errorf("rtmp: command: %w", err)
+	}
+	var c Command
+	if len(values) == 0 {
+		return Command{}, fmt.Errorf("rtmp: command: %w: empty", ErrBadAMF)
+	}
+	name, ok := values[0].(String)
+	if !ok {
+		return Command{}, fmt.Errorf("rtmp: command: %w: its name is a %T", ErrBadAMF, values[0])
+	}
+	c.Name = string(name)
+	c.Args = values[1:]
+	// Some encoders leave the transaction out where no answer is due.
+	if len(values) > 1 {
+		if n, ok := values[1].(Number); ok {
+			c.Transaction = float64(n)
+			c.Args = values[2:]
+		}
+	}
+	return c, nil
+}
+
+// AppendCommand appends the payload of a command message.
+func AppendCommand(dst []byte, c Command) []byte {
+	dst = AppendAMF(dst, String(c.Name), Number(c.Transaction))
+	return AppendAMF(dst, c.Args...)
+}
+
+// Arg returns argument i, or Undefined when there are not that many.
+func (c Command) Arg(i int) Value {
+	if i < 0 || i >= len(c.Args) {
+		return Undefined{}
+	}
+	return c.Args[i]
+}
+
+// StringArg returns argument i when it is a string, else "".
+func (c Command) StringArg(i int) string {
+	s, _ := c.Arg(i).(String)
+	return string(s)
+}
+
+// NumberArg returns argument i when it is a number, else 0.
+func (c Command) NumberArg(i int) float64 {
+	n, _ := c.Arg(i).(Number)
+	return float64(n)
+}
+
+// BoolArg returns argument i when it is a boolean, else false.
+func (c Command) BoolArg(i int) bool {
+	b, _ := c.Arg(i).(Bool)
+	return bool(b)
+}

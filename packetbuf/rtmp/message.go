@@ -1,0 +1,53 @@
+// Package rtmp reads and writes what RTMP consists of: chunks, messages and AMF0.
+// Everything that it reads is bounded, since it comes from strangers.
+//
+// The package is pure: no goroutine, no clock, no I/O. The numbers of sections are
+// those of Adobe's RTMP specification 1.0.
+package rtmp
+
+// Message types, section 5.4 and 7.1.
+const (
+	TypeSetChunkSize     = 1
+	TypeAbort            = 2
+	TypeAck              = 3
+	TypeUserControl      = 4
+	TypeWindowAckSize    = 5
+	TypeSetPeerBandwidth = 6
+	TypeAudio            = 8
+	TypeVideo            = 9
+	TypeDataAMF3         = 15
+	TypeSharedAMF3       = 16
+	TypeCommandAMF3      = 17
+	TypeDataAMF0         = 18
+	TypeSharedAMF0       = 19
+	TypeCommandAMF0      = 20
+	TypeAggregate        = 22
+)
+
+const (
+	// DefaultChunkSize is in force in both directions until a peer sets another.
+	DefaultChunkSize = 128
+	// MaxChunkSize and MaxPayload are what 24 bits of message length allow.
+	MaxChunkSize = 0xffffff
+	MaxPayload   = 0xffffff
+
+	// ControlChunkStream is the chunk stream that protocol control messages must use.
+	ControlChunkStream = 2
+
+	// extended in the 24 bits of a timestamp says that 32 bits follow the header.
+	extended = 0xffffff
+)
+
+// Header is what a message carries beside its payload.
+type Header struct {
+	ChunkStream uint32 // 2 to 65599
+	Stream      uint32 // the message stream; 0 is the connection itself
+	Type        uint8
+	Timestamp   uint32 // milliseconds, wrapping after 49.7 days
+}
+
+// Message is one RTMP message.
+type Message struct {
+	Header
+	Payload []byte
+}
