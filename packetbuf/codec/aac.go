@@ -1,0 +1,190 @@
+package codec
+
+// AAC is an AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1).
+type AAC struct {
+	// ObjectType is that of the core: 2 for AAC-LC, also under SBR and PS.
+	ObjectType int
+	SampleRate int // of the core, Hz
+	Channels   int // 0 where a program config element says it
+	// SBR and PS tell that spectral band replication and parametric stereo are signalled,
+	// explicitly or in the backward compatible way. Without a signal they may be there.
+	SBR, PS bool
+	// ExtensionRate is the rate at the output, Hz; 0 without SBR.
+	ExtensionRate int
+	// FrameSamples is 1024 or 960, per channel at the core's rate.
+	FrameSamples int
+}
+
+// Audio object types.
+const (
+	AACMain   = 1
+	AACLC     = 2
+	aacSSR    = 3
+	aacLTP    = 4
+	aacSBR    = 5
+	aacScal   = 6
+	aacPS     = 29
+	aacEscape = 31
+)
+
+var aacRates = [...]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
+
+// aacChannels is indexed by channelConfiguration.
+var aacChannels = [...]int{0, 1, 2, 3, 4, 5, 6, 8}
+
+// ParseAAC reads an AudioSpecificConfig. Object types outside the general audio coder are
+// read as far as rate and channels; FrameSamples is then 1024.
+func ParseAAC(b []byte) (AAC, error) {
+	r := &bitReader{data: b}
+	c := AAC{FrameSamples: 1024}
+	c.ObjectType = readObjectType(r)
+	c.SampleRate = readRate(r)
+	channels := int(r.u(4))
+	if c.ObjectType == aacSBR || c.ObjectType == aacPS {
+		c.SBR, c.PS = true, c.ObjectType == aacPS
+		c.ExtensionRate = readRate(r)
+		c.ObjectType = readObjectType(r)
+	}
+	if r.short || c.ObjectType == 0 || c.SampleRate == 0 || c.SBR && c.ExtensionRate == 0 {
+		return AAC{}, malformed("AudioSpecificConfig: cut short or without a rate")
+	}
+	switch {
+	case channels < len(aacChannels):
+		c.Channels = aacChannels[channels]
+	case channels == 11:
+		c.Channels = 7
+	case channels == 12, channels == 14:
+		c.Channels = 8
+	default:
+		return AAC{}, malformedf("AudioSpecificConfig: channel configuration %d", channels)
+	}
+	if c.ObjectType > aacScal {
+		return c, nil
+	}
+	if r.flag() { // frameLengthFlag
+		c.FrameSamples = 960
+	}
+	if r.flag() { // dependsOnCoreCoder
+		r.u(14)
+	}
+	r.u(1) // extensionFlag
+	if r.short {
+		return AAC{}, malformed("AudioSpecificConfig: cut short")
+	}
+	if channels != 0 && c.ObjectType != aacScal && !c.SBR {
+		c.readSyncExtension(r)
+	}
+	return c, nil
+}
+
+// readSyncExtension reads the backward compatible signal of SBR and PS, which may follow.
+func (c *AAC) readSyncExtension(r *bitReader) {
+	const sbrSync, psSync = 0x2b7, 0x548
+	if r.u(11) != sbrSync || readObjectType(r) != aacSBR || !r.flag() {
+		return
+	}
+	rate := readRate(r)
+	if r.short || rate == 0 {
+		return
+	}
+	c.SBR, c.ExtensionRate = true, rate
+	if r.u(11) == psSync && r.flag() && !r.short {
+		c.PS = true
+	}
+}
+
+func readObjectType(r *bitReader) int {
+	t := int(r.u(5))
+	if t == aacEscape {
+		t = 32 + int(r.u(6))
+	}
+	return t
+}
+
+func readRate(r *bitReader) int {
+	i := int(r.u(4))
+	if i < len(aacRates) {
+		return aacRates[i]
+	}
+	if i == 15 {
+		return int(r.u(24))
+	}
+	return 0
+}
+
+// OutputRate is the sample rate after decoding, Hz.
+func (c AAC) OutputRate() int {
+	if c.SBR {
+		return c.ExtensionRate
+	}
+	return c.SampleRate
+}
+
+// OutputChannels is the number of channels after decoding: parametric stereo makes two of
+// one.
+func (c AAC) OutputChannels() int {
+	if c.PS && c.Channels == 1 {
+		return 2
+	}
+	return c.Channels
+}
+
+// SamplesPerFrame is how many samples a frame gives per channel at OutputRate: 1024 or 960,
+// twice as many where SBR doubles the rate.
+func (c AAC) SamplesPerFrame() int {
+	if c.SBR && c.ExtensionRate == 2*c.SampleRate {
+		return 2 * c.FrameSamples
+	}
+	return c.FrameSamples
+}
+
+// Append appends the AudioSpecificConfig, SBR and PS signalled explicitly. It is for the
+// general audio coder without a program config element: object types 1 to 4, Channels as
+// ParseAAC gives them.
+func (c AAC) Append(dst []byte) []byte {
+	w := &bitWriter{}
+	switch {
+	case c.PS:
+		w.u(5, aacPS)
+	case c.SBR:
+		w.u(5, aacSBR)
+	default:
+		w.u(5, uint32(c.ObjectType)) //nolint:gosec // a small number
+	}
+	writeRate(w, c.SampleRate)
+	w.u(4, channelConfiguration(c.Channels))
+	if c.SBR || c.PS {
+		writeRate(w, c.ExtensionRate)
+		w.u(5, uint32(c.ObjectType)) //nolint:gosec // a small number
+	}
+	if c.FrameSamples == 960 {
+		w.u(1, 1)
+	} else {
+		w.u(1, 0)
+	}
+	w.u(2, 0)
+	return append(dst, w.out...)
+}
+
+func writeRate(w *bitWriter, rate int) {
+	for i, known := range aacRates {
+		if known == rate {
+			w.u(4, uint32(i)) //nolint:gosec // a small number
+			return
+		}
+	}
+	w.u(4, 15)
+	w.u(24, uint32(rate)) //nolint:gosec // 24 bits are written
+}
+
+func channelConfiguration(channels int) uint32 {
+	switch {
+	case channels == 8:
+		return 7
+	case channels == 7:
+		return 11
+	case channels >= 0 && channels < 7:
+		return uint32(channels) //nolint:gosec // a small number
+	}
+	return 0
+}
