@@ -1,0 +1,269 @@
+// Package lifecycle is the life of one stream: idle → live → suspect → held → live or
+// ended. Publishers come and go on it; which of them feeds the stream, which is refused,
+// and what is a break, is decided here.
+//
+// It is pure: inputs carry the time, effects come back as values, Next says when to Tick.
+package lifecycle
+
+import (
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+)
+
+// State of a stream. The values are those of holdfast_stream_state, but for Ended, which
+// has no series.
+type State uint8
+
+const (
+	Idle    State = iota // nothing to play yet
+	Live                 // media flows
+	Suspect              // media is later than the publisher's rhythm explains
+	Held                 // the publisher is away; viewers and buffer are kept
+	Ended                // over; nothing happens any more
+)
+
+func (s State) String() string {
+	return [...]string{"idle", "live", "suspect", "held", "ended"}[s]
+}
+
+// Takeover is what a second push may do.
+type Takeover uint8
+
+const (
+	// Auto: it wins at once if the first has been quiet for a second; from a healthy one it
+	// takes over at most once in 30 s, and seldomer the longer two fight.
+	Auto Takeover = iota
+	// Always: it wins.
+	Always
+	// Never: it is refused unless the first is broken.
+	Never
+)
+
+// Config is what an operator may set for a stream's life.
+type Config struct {
+	Hold          time.Duration // how long after a break
+	HoldUnpublish time.Duration // how long after a clean end
+	Takeover      Takeover
+}
+
+// What takeover: auto goes by.
+const (
+	quietEnough = time.Second
+	truce       = 30 * time.Second
+	truces      = 6 // doublings of the truce, at most
+)
+
+// ID names a publisher session on this stream; 0 is none.
+type ID uint32
+
+// Peer is what the machine asks about a session's media: how long it has been quiet, counted
+// from its acceptance where nothing has come yet.
+type Peer interface {
+	Quiet(id ID, now time.Time) time.Duration
+}
+
+// Machine is one stream's life. Its zero value is not usable; see New.
+type Machine struct {
+	cfg   Config
+	peers Peer
+
+	state   State
+	current ID // feeds the stream; kept while held after silence, since it may come back
+	next    ID // accepted, and waiting for its first random-access point
+	broke   time.Time
+	until   time.Time // when a hold ends
+	cause   ingest.Cause
+
+	tookOver time.Time // the last takeover from a healthy session
+	fights   int       // how many of them came close upon each other
+}
+
+// New returns an idle stream's life.
+func New(cfg Config, peers Peer) *Machine { return &Machine{cfg: cfg, peers: peers} }
+
+// SetConfig changes the rules from now on; a hold that runs keeps its end.
+func (m *Machine) SetConfig(cfg Config) { m.cfg = cfg }
+
+// State returns the state, and since the last break why the stream broke.
+func (m *Machine) State() (State, ingest.Cause) { return m.state, m.cause }
+
+// Current is the session that feeds the stream or may come back to it; 0 if none.
+func (m *Machine) Current() ID { return m.current }
+
+// Waiting is the accepted session that has not had its first random-access point; 0 if none.
+func (m *Machine) Waiting() ID { return m.next }
+
+// Action is what to do with a packet.
+type Action uint8
+
+const (
+	Drop   Action = iota // before the session's first random-access point
+	Late                 // from before the point at which the session went on after a break
+	Pass                 // it continues the stream
+	Splice               // it is where the session joins the stream
+	Refuse               // the session has no part in the stream any more
+)
+
+// Effect is something for the shell to do or to tell.
+type Effect struct {
+	Kind   EffectKind
+	ID     ID            // the session concerned
+	Cause  ingest.Cause  // of Broke, Close and Changed
+	From   State         // of Changed
+	To     State         // of Changed
+	Outage time.Duration // of Resumed: since the break
+}
+
+// EffectKind tells effects apart.
+type EffectKind uint8
+
+const (
+	Changed EffectKind = iota // the state
+	Broke                     // a push broke or ended
+	Resumed                   // the stream goes on after a break
+	Close                     // the session ID is to be closed
+)
+
+// Media is told of every media packet of session id before it is used; key says that a
+// decoder can start at it.
+func (m *Machine) Media(now time.Time, id ID, key bool) (Action, []Effect) {
+	switch {
+	case id == 0 || m.state == Ended || id != m.current && id != m.next:
+		return Refuse, nil
+	case id == m.next && !key:
+		return Drop, nil
+	case id == m.next:
+		return Splice, m.join(now)
+	case m.state == Suspect:
+		return Pass, m.change(Live, "")
+	case m.state == Live:
+		return Pass, nil
+	case !key:
+		return Late, nil
+	}
+	return Splice, m.resume(now)
+}
+
+// join makes the waiting session the one that feeds.
+func (m *Machine) join(now time.Time) []Effect {
+	var out []Effect
+	if old := m.current; old != 0 {
+		// A healthy session was fed from until now, so that viewers lose nothing.
+		if m.state == Live || m.state == Suspect {
+			m.broke, m.cause = now, ingest.Takeover
+			out = append(out, Effect{Kind: Broke, ID: old, Cause: ingest.Takeover})
+		}
+		out = append(out, Effect{Kind: Close, ID: old, Cause: ingest.Takeover})
+	}
+	m.current, m.next = m.next, 0
+	return append(out, m.resume(now)...)
+}
+
+func (m *Machine) resume(now time.Time) []Effect {
+	var out []Effect
+	if !m.broke.IsZero() {
+		out = append(out, Effect{Kind: Resumed, ID: m.current, Cause: m.cause, Outage: now.Sub(m.broke)})
+	}
+	m.broke, m.until = time.Time{}, time.Time{}
+	return append(out, m.change(Live, "")...)
+}
+
+func (m *Machine) change(to State, cause ingest.Cause) []Effect {
+	if m.state == to {
+		return nil
+	}
+	from := m.state
+	m.state = to
+	return []Effect{{Kind: Changed, ID: m.current, From: from, To: to, Cause: cause}}
+}
+
+// Late: media of session id is later than its rhythm explains.
+func (m *Machine) Late(id ID) []Effect {
+	if id != m.current || m.state != Live {
+		return nil
+	}
+	return m.change(Suspect, "")
+}
+
+// Silent: session id counts as broken although its socket is open, because of cause
+// (silence, or first_media where nothing ever came). The one that feeds may come back on the
+// same socket; one that only waits is closed, unless a held stream has no other.
+func (m *Machine) Silent(now time.Time, id ID, cause ingest.Cause) []Effect {
+	switch {
+	case id == 0:
+		return nil
+	case id == m.next && (cause == ingest.FirstMedia || m.current != 0 || m.state == Idle):
+		m.next = 0
+		return []Effect{{Kind: Broke, ID: id, Cause: cause}, {Kind: Close, ID: id, Cause: cause}}
+	case id == m.current && (m.state == Live || m.state == Suspect):
+		out := []Effect{{Kind: Broke, ID: id, Cause: cause}}
+		return append(out, m.hold(now, cause)...)
+	}
+	return nil
+}
+
+// End: session id is over.
+func (m *Machine) End(now time.Time, id ID, cause ingest.Cause) []Effect {
+	switch {
+	case id == 0:
+		return nil
+	case id == m.next:
+		m.next = 0
+		return []Effect{{Kind: Broke, ID: id, Cause: cause}}
+	case id != m.current:
+		return nil
+	}
+	m.current = 0
+	if m.state != Live && m.state != Suspect {
+		return nil // it had broken before; this is only its socket
+	}
+	out := []Effect{{Kind: Broke, ID: id, Cause: cause}}
+	return append(out, m.hold(now, cause)...)
+}
+
+func (m *Machine) hold(now time.Time, cause ingest.Cause) []Effect {
+	m.broke, m.cause = now, cause
+	length := m.cfg.Hold
+	if cause == ingest.Unpublish {
+		length = m.cfg.HoldUnpublish
+	}
+	m.until = now.Add(length)
+	return m.change(Held, cause)
+}
+
+// Tick lets a hold run out.
+func (m *Machine) Tick(now time.Time) []Effect {
+	if m.state != Held || now.Before(m.until) {
+		return nil
+	}
+	return m.Stop(m.cause)
+}
+
+// Stop ends the stream and every session on it.
+func (m *Machine) Stop(cause ingest.Cause) []Effect {
+	if m.state == Ended {
+		return nil
+	}
+	var out []Effect
+	for _, id := range []ID{m.current, m.next} {
+		if id != 0 {
+			out = append(out, Effect{Kind: Close, ID: id, Cause: cause})
+		}
+	}
+	m.next = 0
+	out = append(out, m.change(Ended, cause)...)
+	m.current = 0
+	return out
+}
+
+// Next is when Tick is due; zero if it is not.
+func (m *Machine) Next() time.Time {
+	if m.state != Held {
+		return time.Time{}
+	}
+	return m.until
+}
+
+// HeldUntil is when the hold ends; zero if the stream is not held.
+func (m *Machine) HeldUntil() time.Time { return m.Next() }

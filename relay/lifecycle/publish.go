@@ -1,0 +1,106 @@
+package lifecycle
+
+import (
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+)
+
+// Admission is the answer to a push.
+type Admission struct {
+	OK bool
+	// Outcome is silent, healthy or refused where another push had the stream, and empty
+	// where none had: the label values of holdfast_publish_takeovers_total.
+	Outcome string
+	// Wait is when a refused push may be accepted if it tries again; 0 if it may not.
+	Wait time.Duration
+	// Reason is why it was refused.
+	Reason string
+}
+
+// Publish asks whether session id may have the stream. If so it waits for its first
+// random-access point; until then a healthy session goes on feeding, and a quiet one is
+// closed at once.
+func (m *Machine) Publish(now time.Time, id ID) (Admission, []Effect) {
+	if m.state == Ended {
+		return Admission{Reason: "the stream has ended"}, nil
+	}
+	holder := m.current
+	if m.next != 0 {
+		holder = m.next
+	}
+	if holder == 0 {
+		m.next = id
+		return Admission{OK: true}, nil
+	}
+	if m.gone(now, holder) {
+		return Admission{OK: true, Outcome: "silent"}, m.replace(now, id)
+	}
+	if refusal := m.refusal(now); refusal != nil {
+		return *refusal, nil
+	}
+	m.fight(now)
+	var out []Effect
+	if old := m.next; old != 0 {
+		out = append(out, Effect{Kind: Broke, ID: old, Cause: ingest.Takeover}, Effect{Kind: Close, ID: old, Cause: ingest.Takeover})
+	}
+	m.next = id
+	return Admission{OK: true, Outcome: "healthy"}, out
+}
+
+// gone tells whether the holder gives way at once: it is broken, or has been quiet.
+func (m *Machine) gone(now time.Time, holder ID) bool {
+	if holder == m.current && m.state == Held {
+		return true
+	}
+	return m.cfg.Takeover != Never && m.peers.Quiet(holder, now) >= quietEnough
+}
+
+// refusal is the answer to a push while the holder is healthy; nil if it may take over.
+func (m *Machine) refusal(now time.Time) *Admission {
+	switch m.cfg.Takeover {
+	case Always:
+		return nil
+	case Never:
+		return &Admission{Outcome: "refused", Reason: "another push is live, and takeover is off"}
+	}
+	if wait := m.truce() - now.Sub(m.tookOver); !m.tookOver.IsZero() && wait > 0 {
+		return &Admission{Outcome: "refused", Wait: wait, Reason: "another push is live and healthy, and took over a short while ago"}
+	}
+	return nil
+}
+
+// truce is how long after a takeover from a healthy session the next may come. It doubles
+// while takeovers follow close upon each other: two encoders with one key are a mistake,
+// and viewers should not see it alternate.
+func (m *Machine) truce() time.Duration { return truce << min(m.fights, truces) }
+
+func (m *Machine) fight(now time.Time) {
+	if !m.tookOver.IsZero() && now.Sub(m.tookOver) < 2*m.truce() {
+		m.fights++
+	} else {
+		m.fights = 0
+	}
+	m.tookOver = now
+}
+
+// replace closes whom the new push finds quiet or broken, and waits for its media.
+func (m *Machine) replace(now time.Time, id ID) []Effect {
+	var out []Effect
+	quiet := func(old ID) bool {
+		return old == m.current && m.state == Held || m.peers.Quiet(old, now) >= quietEnough
+	}
+	if old := m.next; old != 0 {
+		out = append(out, Effect{Kind: Broke, ID: old, Cause: ingest.Takeover}, Effect{Kind: Close, ID: old, Cause: ingest.Takeover})
+	}
+	m.next = id
+	if old := m.current; old != 0 && quiet(old) {
+		m.current = 0
+		if m.state == Live || m.state == Suspect {
+			out = append(out, Effect{Kind: Broke, ID: old, Cause: ingest.Takeover})
+			out = append(out, m.hold(now, ingest.Takeover)...)
+		}
+		out = append(out, Effect{Kind: Close, ID: old, Cause: ingest.Takeover})
+	}
+	return out
+}
