@@ -55,3 +55,17 @@ func (c *Cursor) Skip() (Configs, bool) {
 	c.next = g.start
 	return g.config, true
 }
+
+// AtEdge tells whether there is nothing to read.
+func (c *Cursor) AtEdge() bool {
+	c.ring.mu.RLock()
+	defer c.ring.mu.RUnlock()
+	return c.next >= c.ring.head
+}
+
+// Overrun tells whether the next packet has left the ring.
+func (c *Cursor) Overrun() bool {
+	c.ring.mu.RLock()
+	defer c.ring.mu.RUnlock()
+	return c.next < c.ring.tail
+}

@@ -148,6 +148,14 @@ func (r *Ring) Live() (Cursor, Configs) {
 	return Cursor{ring: r, next: r.head}, r.config
 }
 
+// Forget takes a track out of the configuration in force, so that who joins is not told of
+// it any more.
+func (r *Ring) Forget(tr Track) {
+	r.mu.Lock()
+	r.config[tr] = nil
+	r.mu.Unlock()
+}
+
 // Stats describes what a ring holds.
 type Stats struct {
 	Packets, GOPs, Bytes int

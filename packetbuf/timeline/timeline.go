@@ -76,6 +76,9 @@ func (t *Timeline) Splice(p *packetbuf.Packet) {
 	t.begun = true
 }
 
+// At is where the packet given to Splice is going to stand.
+func (t *Timeline) At() time.Duration { return t.raw + t.offset }
+
 // nextFree is the clock at p's arrival, or behind what its track and the others have.
 func (t *Timeline) nextFree(p *packetbuf.Packet) time.Duration {
 	at := t.Clock(p.Track, p.Arrived)

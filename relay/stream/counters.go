@@ -1,0 +1,50 @@
+package stream
+
+import (
+	"sync/atomic"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+// Counters count what happens too often for events. All streams share them.
+type Counters struct {
+	IngestFrames  [packetbuf.NumTracks]atomic.Uint64
+	Late          atomic.Uint64 // packets that came after the splice had passed them
+	Filler        [packetbuf.NumTracks]atomic.Uint64
+	TrackSilences [packetbuf.NumTracks]atomic.Uint64
+	ingestBytes   [len(protocols)]atomic.Uint64
+	skips         [len(egresses)]atomic.Uint64
+}
+
+// The protocols that are counted apart.
+var (
+	protocols = [...]string{"rtmp", "rtmps", "whip", "pull"}
+	egresses  = [...]string{"rtmp", "rtmps", "httpflv", "hls", "whep", "mse"}
+)
+
+func index(names []string, name string) int {
+	for i, n := range names {
+		if n == name {
+			return i
+		}
+	}
+	return 0
+}
+
+// IngestBytes returns the media bytes received, by protocol.
+func (c *Counters) IngestBytes() map[string]uint64 {
+	m := map[string]uint64{}
+	for i := range c.ingestBytes {
+		m[protocols[i]] = c.ingestBytes[i].Load()
+	}
+	return m
+}
+
+// Skips returns how often viewers skipped to a keyframe, by protocol.
+func (c *Counters) Skips() map[string]uint64 {
+	m := map[string]uint64{}
+	for i := range c.skips {
+		m[egresses[i]] = c.skips[i].Load()
+	}
+	return m
+}

@@ -1,0 +1,219 @@
+package stream
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/watchdog"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+)
+
+var errSuperseded = errors.New("the session has no part in the stream any more")
+
+// audioAlone is how long audio comes without any sign of video before a push counts as
+// audio-only, where its metadata does not say so.
+const audioAlone = 1500 * time.Millisecond
+
+// feed is one accepted session: an ingest.Sink. Its fields are guarded by the stream's lock.
+type feed struct {
+	s        *Stream
+	id       lifecycle.ID
+	req      ingest.Request
+	session  ingest.Session
+	dog      *watchdog.Watchdog
+	accepted time.Time
+	gone     bool
+	detail   string // of its end
+
+	configs  packetbuf.Configs // the newest it has sent
+	meta     metadata
+	media    int       // packets
+	hasVideo bool      // a video configuration or picture has come
+	audio    time.Time // of the first audio
+	joined   time.Time // when it began to feed the stream
+	settled  bool      // tracks that it does not have are forgotten
+	mute     [packetbuf.NumTracks]bool
+	meter    meter
+	counter  int // its index in Counters.ingestBytes
+}
+
+func newFeed(s *Stream, id lifecycle.ID, r ingest.Request, now time.Time) *feed {
+	return &feed{
+		s: s, id: id, req: r, session: r.Session, accepted: now,
+		dog: watchdog.New(s.cfg.Load().watchdog(), now), counter: index(protocols[:], r.Protocol),
+	}
+}
+
+// Write takes one packet from the publisher. See ingest.Sink.
+func (f *feed) Write(p *packetbuf.Packet) error {
+	s := f.s
+	s.mu.Lock()
+	err := s.write(f, p)
+	news := len(s.out.queue) > 0
+	s.mu.Unlock()
+	if news {
+		s.flush()
+	}
+	return err
+}
+
+// End says that the session is over. See ingest.Sink.
+func (f *feed) End(cause ingest.Cause, detail string) {
+	s := f.s
+	s.mu.Lock()
+	if !f.gone {
+		f.gone, f.detail = true, detail
+		now := time.Now()
+		s.perform(now, s.life.End(now, f.id, cause))
+		delete(s.feeds, f.id)
+		s.endIfIdle(now)
+	}
+	s.mu.Unlock()
+	s.poke()
+	s.flush()
+}
+
+// write is Write under the lock.
+func (s *Stream) write(f *feed, p *packetbuf.Packet) error {
+	if f.gone {
+		return errSuperseded
+	}
+	if p.Arrived.IsZero() {
+		p.Arrived = time.Now()
+	}
+	now := p.Arrived
+	s.opts.Counters.ingestBytes[f.counter].Add(uint64(len(p.Payload)))
+	switch {
+	case p.Kind == packetbuf.Config:
+		s.configure(f, p)
+		return nil
+	case p.Track == packetbuf.Data:
+		if f.id == s.life.Current() && s.feeding() && s.clock.Place(p) {
+			s.append(now, p)
+		}
+		return nil
+	}
+	f.note(now, p)
+	s.opts.Counters.IngestFrames[p.Track].Add(1)
+	key := f.classify(now, p)
+	if s.stillMute(f, p) {
+		s.opts.Counters.Late.Add(1)
+		return nil
+	}
+	action, effects := s.life.Media(now, f.id, key)
+	s.perform(now, effects)
+	switch action {
+	case lifecycle.Refuse:
+		return errSuperseded
+	case lifecycle.Late:
+		s.opts.Counters.Late.Add(1)
+	case lifecycle.Drop:
+	case lifecycle.Splice:
+		s.splice(now, f, p)
+	case lifecycle.Pass:
+		s.pass(now, f, p)
+	}
+	return nil
+}
+
+func (s *Stream) feeding() bool {
+	state, _ := s.life.State()
+	return state == lifecycle.Live || state == lifecycle.Suspect
+}
+
+// note does the session's own bookkeeping for a media packet.
+func (f *feed) note(now time.Time, p *packetbuf.Packet) {
+	f.media++
+	f.dog.Media(now, p.Track)
+	pictures := 0
+	if p.Track == packetbuf.Video {
+		f.hasVideo, pictures = true, 1
+	} else if f.audio.IsZero() {
+		f.audio = now
+	}
+	f.meter.add(now, len(p.Payload), pictures)
+}
+
+// classify tells whether a decoder can start at p, and marks audio accordingly: it can start
+// at every frame where there is no video.
+func (f *feed) classify(now time.Time, p *packetbuf.Packet) bool {
+	if p.Track != packetbuf.Audio {
+		return p.Kind == packetbuf.Key
+	}
+	p.Kind = packetbuf.Delta
+	if f.audioOnly(now) || f.mute[packetbuf.Video] {
+		p.Kind = packetbuf.Key
+	}
+	return p.Kind == packetbuf.Key
+}
+
+func (f *feed) audioOnly(now time.Time) bool {
+	if f.hasVideo {
+		return false
+	}
+	return f.meta.saysNoVideo() || now.Sub(f.audio) >= audioAlone
+}
+
+// stillMute tells whether p belongs to a track that fell silent and cannot go on at p. Video
+// comes back at a keyframe: viewers may have joined without it since.
+func (s *Stream) stillMute(f *feed, p *packetbuf.Packet) bool {
+	if !f.mute[p.Track] {
+		return false
+	}
+	if p.Track == packetbuf.Video && p.Kind != packetbuf.Key {
+		return true
+	}
+	f.mute[p.Track] = false
+	s.tellOf(f, Event{Time: p.Arrived, Type: TrackSilent, Track: p.Track.String(), Outcome: "back"})
+	return false
+}
+
+// configure takes a session's new decoder configuration or metadata. While the session
+// feeds the stream it goes to the viewers if its bytes changed; else it waits for the splice.
+func (s *Stream) configure(f *feed, p *packetbuf.Packet) {
+	switch p.Track {
+	case packetbuf.Video:
+		f.hasVideo = true
+	case packetbuf.Data:
+		f.meta = parseMetadata(p.Payload)
+	case packetbuf.Audio:
+	}
+	if p.Track != packetbuf.Data {
+		f.configs[p.Track] = p
+	}
+	if f.id == s.life.Current() && s.feeding() {
+		s.announce(p.Arrived, f)
+	}
+}
+
+// announce gives viewers the session's configuration as far as it is new to them, and
+// metadata that says what there is. It returns whether the picture's configuration changed.
+func (s *Stream) announce(now time.Time, f *feed) (picture bool) {
+	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
+		p, old := f.configs[tr], s.sent[tr]
+		if p == nil || old != nil && old.Codec == p.Codec && bytes.Equal(old.Payload, p.Payload) {
+			continue
+		}
+		if old != nil {
+			s.tellOf(f, Event{Time: now, Type: Changed, Track: tr.String(), Detail: old.Codec.String() + " to " + p.Codec.String()})
+			picture = picture || tr == packetbuf.Video
+		}
+		s.appendConfig(now, p)
+	}
+	if m := f.meta.build(s.sent, s.present); m != nil && (s.sent[packetbuf.Data] == nil || !bytes.Equal(s.sent[packetbuf.Data].Payload, m.Payload)) {
+		s.appendConfig(now, m)
+	}
+	return picture
+}
+
+func (s *Stream) appendConfig(now time.Time, p *packetbuf.Packet) {
+	c := &packetbuf.Packet{Track: p.Track, Codec: p.Codec, Kind: packetbuf.Config, Epoch: s.epoch, Arrived: now, Payload: p.Payload}
+	last, _ := s.clock.Last(packetbuf.Video)
+	other, _ := s.clock.Last(packetbuf.Audio)
+	c.DTS = max(last, other)
+	s.sent[p.Track], s.present[p.Track] = c, true
+	s.append(now, c)
+}

@@ -1,0 +1,91 @@
+package stream
+
+import (
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/watchdog"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+)
+
+// heartbeat is how long a stream may be without news before its viewers are woken all the
+// same: whoever is idle has to say something to the boxes between it and its viewer.
+const heartbeat = 5 * time.Second
+
+// run waits for deadlines: verdicts, the end of a hold, filler.
+func (s *Stream) run() {
+	timer := time.NewTimer(heartbeat)
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.done:
+			return
+		case <-s.poked:
+		case <-timer.C:
+		}
+		now := time.Now()
+		timer.Reset(max(time.Millisecond, s.tick(now).Sub(now)))
+	}
+}
+
+// poke has the deadlines looked at again.
+func (s *Stream) poke() {
+	select {
+	case s.poked <- struct{}{}:
+	default:
+	}
+}
+
+// tick does what is due and returns when to come again. Media only moves deadlines away, so
+// writers need not tell: a timer that fires early finds nothing due and is set anew.
+func (s *Stream) tick(now time.Time) time.Time {
+	s.mu.Lock()
+	next := now.Add(heartbeat)
+	consider := func(at time.Time) {
+		if at.After(now) && at.Before(next) {
+			next = at
+		}
+	}
+	for _, f := range s.feeds {
+		f.dog.RoundTrip(f.session.RTT())
+		s.judge(now, f)
+		consider(f.dog.Next(now))
+	}
+	s.perform(now, s.life.Tick(now))
+	s.endIfIdle(now)
+	if state, _ := s.life.State(); state == lifecycle.Held {
+		consider(s.fill(now))
+		consider(s.life.Next())
+	}
+	if now.Sub(s.appended) >= heartbeat {
+		s.appended = now
+		s.wake.all(now)
+	}
+	s.mu.Unlock()
+	s.flush()
+	return next
+}
+
+// judge asks a session's watchdog. s.mu is held.
+func (s *Stream) judge(now time.Time, f *feed) {
+	switch f.dog.Check(now) {
+	case watchdog.Never:
+		s.perform(now, s.life.Silent(now, f.id, ingest.FirstMedia))
+	case watchdog.Silent:
+		s.perform(now, s.life.Silent(now, f.id, ingest.Silence))
+	case watchdog.Late:
+		s.perform(now, s.life.Late(f.id))
+	case watchdog.Waiting, watchdog.Fine:
+	}
+	if f.id != s.life.Current() {
+		return
+	}
+	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
+		if !f.mute[tr] && f.dog.TrackSilent(now, tr) {
+			f.mute[tr] = true
+			s.opts.Counters.TrackSilences[tr].Add(1)
+			s.tellOf(f, Event{Time: now, Type: TrackSilent, Track: tr.String(), Outcome: "silent"})
+		}
+	}
+}

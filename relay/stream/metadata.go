@@ -1,0 +1,131 @@
+package stream
+
+import (
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
+	"github.com/holdfast-live/holdfast/packetbuf/rtmp"
+)
+
+// metadata is what a publisher's onMetaData says.
+type metadata struct {
+	said   bool
+	fields rtmp.Object
+	codecs [packetbuf.NumTracks]packetbuf.Codec // of tracks without a configuration
+}
+
+func parseMetadata(payload []byte) metadata {
+	values, err := rtmp.DecodeAMF(payload)
+	if err != nil || len(values) < 2 {
+		return metadata{}
+	}
+	fields := rtmp.Properties(values[1])
+	return metadata{said: len(fields) > 0, fields: fields}
+}
+
+// saysNoVideo tells whether the metadata describes a push, and no picture in it.
+func (m *metadata) saysNoVideo() bool {
+	if !m.said {
+		return false
+	}
+	audio := false
+	for _, f := range m.fields {
+		switch f.Key {
+		case "videocodecid", "width", "height", "framerate", "videodatarate":
+			return false
+		case "audiocodecid", "audiosamplerate", "audiodatarate":
+			audio = true
+		}
+	}
+	return audio
+}
+
+// The codec numbers of FLV (E.4.2.1, E.4.3.1).
+var flvCodecIDs = map[packetbuf.Codec]float64{
+	packetbuf.H264: 7, packetbuf.AAC: 10, packetbuf.MP3: 2,
+	packetbuf.HEVC: 0x68766331, packetbuf.AV1: 0x61763031, packetbuf.VP9: 0x76703039,
+	packetbuf.Opus: 0x4f707573, packetbuf.FLAC: 0x664c6143, packetbuf.AC3: 0x61632d33, packetbuf.EAC3: 0x65632d33,
+}
+
+// Fields that are the relay's to say, and fields that are only right in a file.
+var (
+	aboutVideo = []string{"videocodecid", "width", "height", "framerate", "videodatarate"}
+	aboutAudio = []string{"audiocodecid", "audiosamplerate", "audiosamplesize", "stereo", "audiodatarate"}
+	aboutFile  = []string{"duration", "filesize", "fileSize", "keyframes", "lasttimestamp", "lastkeyframetimestamp", "hasKeyframes", "canSeekToEnd"}
+)
+
+// build makes the onMetaData of the stream: what the configurations say for certain, and
+// beside it what the publisher said, as far as it concerns tracks that are there. It returns
+// nil while there is no track.
+func (m *metadata) build(sent packetbuf.Configs, present [packetbuf.NumTracks]bool) *packetbuf.Packet {
+	if !present[packetbuf.Video] && !present[packetbuf.Audio] {
+		return nil
+	}
+	o := append(rtmp.Object(nil), m.fields...)
+	o = without(o, aboutFile)
+	if !present[packetbuf.Video] {
+		o = without(o, aboutVideo)
+	}
+	if !present[packetbuf.Audio] {
+		o = without(o, aboutAudio)
+	}
+	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
+		if cfg := sent[tr]; present[tr] && cfg != nil {
+			o = describe(o, cfg)
+		} else if present[tr] && m.codecs[tr] != packetbuf.NoCodec {
+			o = set(o, "audiocodecid", rtmp.Number(flvCodecIDs[m.codecs[tr]]))
+		}
+	}
+	payload := rtmp.AppendAMF(nil, rtmp.String("onMetaData"), rtmp.ECMAArray(o))
+	return &packetbuf.Packet{Track: packetbuf.Data, Codec: packetbuf.AMF0, Kind: packetbuf.Config, Payload: payload}
+}
+
+func describe(o rtmp.Object, cfg *packetbuf.Packet) rtmp.Object {
+	info, err := codec.Describe(cfg)
+	id, known := flvCodecIDs[cfg.Codec]
+	if cfg.Track == packetbuf.Video && known {
+		o = set(o, "videocodecid", rtmp.Number(id))
+	} else if known {
+		o = set(o, "audiocodecid", rtmp.Number(id))
+	}
+	if err != nil {
+		return o
+	}
+	if info.Width > 0 {
+		o = set(o, "width", rtmp.Number(info.Width))
+		o = set(o, "height", rtmp.Number(info.Height))
+	}
+	if info.FrameRate > 0 && find(o, "framerate") < 0 {
+		o = set(o, "framerate", rtmp.Number(info.FrameRate))
+	}
+	if info.SampleRate > 0 {
+		o = set(o, "audiosamplerate", rtmp.Number(info.SampleRate))
+		o = set(o, "stereo", rtmp.Bool(info.Channels == 2))
+	}
+	return o
+}
+
+func find(o rtmp.Object, key string) int {
+	for i := range o {
+		if o[i].Key == key {
+			return i
+		}
+	}
+	return -1
+}
+
+func set(o rtmp.Object, key string, v rtmp.Value) rtmp.Object {
+	if i := find(o, key); i >= 0 {
+		o[i].Value = v
+		return o
+	}
+	return append(o, rtmp.Property{Key: key, Value: v})
+}
+
+func without(o rtmp.Object, keys []string) rtmp.Object {
+	for _, k := range keys {
+		if i := find(o, k); i >= 0 {
+			o = append(o[:i], o[i+1:]...)
+		}
+	}
+	return o
+}

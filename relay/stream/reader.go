@@ -1,0 +1,202 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+)
+
+// ErrNotLive: there is nothing to play (yet).
+var ErrNotLive = errors.New("the stream is not live")
+
+// batch is how many packets a viewer takes at a time; more than a writev takes is of no use.
+const batch = 64
+
+// Reader is one viewer's place in the stream. One goroutine uses it.
+type Reader struct {
+	s        *Stream
+	protocol string
+	cursor   packetbuf.Cursor
+	has      [packetbuf.NumTracks]bool
+	codecs   [packetbuf.NumTracks]packetbuf.Codec
+	sent     packetbuf.Configs // the configuration that this viewer has
+	pending  []*packetbuf.Packet
+	waitKey  bool // nothing but configuration until the next random-access point
+	buf      [batch]*packetbuf.Packet
+	closed   bool
+}
+
+// Attach adds a viewer of a protocol at the newest random-access point. It returns ErrNotLive
+// where there is nothing to play, and ErrEnded when the stream is over.
+func (s *Stream) Attach(protocol string) (*Reader, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch state, _ := s.life.State(); state {
+	case lifecycle.Idle:
+		return nil, ErrNotLive
+	case lifecycle.Ended:
+		return nil, ErrEnded
+	case lifecycle.Live, lifecycle.Suspect, lifecycle.Held:
+	}
+	r := &Reader{s: s, protocol: protocol, has: s.present}
+	r.join()
+	s.viewers[protocol]++
+	s.opts.Load.viewers.Add(1)
+	return r, nil
+}
+
+func (r *Reader) join() {
+	cursor, configs, err := r.s.ring.Join()
+	if err != nil {
+		cursor, configs = r.s.ring.Live()
+		r.waitKey = true
+	}
+	r.cursor = cursor
+	r.queue(configs)
+}
+
+// queue puts the configuration that the viewer does not have in front of what it reads next.
+func (r *Reader) queue(configs packetbuf.Configs) {
+	for _, tr := range []packetbuf.Track{packetbuf.Data, packetbuf.Video, packetbuf.Audio} {
+		if c := configs[tr]; c != nil && c != r.sent[tr] {
+			r.pending = append(r.pending, c)
+		}
+	}
+}
+
+// Has tells whether the stream had the track when the viewer joined.
+func (r *Reader) Has(tr packetbuf.Track) bool { return r.has[tr] }
+
+// Close gives the viewer's place up.
+func (r *Reader) Close() {
+	if r.closed {
+		return
+	}
+	r.closed = true
+	r.s.mu.Lock()
+	r.s.viewers[r.protocol]--
+	if r.s.viewers[r.protocol] == 0 {
+		delete(r.s.viewers, r.protocol)
+	}
+	r.s.mu.Unlock()
+	r.s.opts.Load.viewers.Add(-1)
+}
+
+// EndError is how a viewer's stream ends.
+type EndError struct {
+	Reason string
+	// Again tells that the stream itself goes on and a new request would be served.
+	Again bool
+}
+
+func (e *EndError) Error() string { return e.Reason }
+
+// Read waits for packets and returns them, valid until the next Read. It returns none after
+// some seconds without any, so that the viewer can be told that somebody is still there. Its
+// error is ctx's, or an *EndError.
+//
+// A viewer that has fallen behind by more than the lag allowed goes on at the newest
+// keyframe.
+func (r *Reader) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
+	for {
+		woken := r.s.wake.wait()
+		r.catchUp()
+		n := copy(r.buf[:], r.pending)
+		r.pending = r.pending[n:]
+		m, err := r.cursor.Read(r.buf[n:])
+		if err != nil && n == 0 {
+			continue // overrun between catchUp and here
+		}
+		packets, err := r.check(r.buf[:n+m])
+		if len(packets) > 0 || err != nil {
+			return packets, err
+		}
+		if m > 0 {
+			continue
+		}
+		select {
+		case <-r.s.done:
+			if r.cursor.Lag() > 0 {
+				continue
+			}
+			return nil, r.s.endError()
+		default:
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-woken:
+		}
+		if r.quiet() {
+			return nil, nil
+		}
+	}
+}
+
+// quiet tells whether the wake-up brought nothing.
+func (r *Reader) quiet() bool {
+	select {
+	case <-r.s.done:
+		return false
+	default:
+		return r.cursor.AtEdge()
+	}
+}
+
+// catchUp skips when the viewer is too far behind.
+func (r *Reader) catchUp() {
+	overrun := r.cursor.Overrun()
+	if lag := r.s.cfg.Load().Lag; !overrun && (lag <= 0 || r.cursor.Lag() <= lag) {
+		return
+	}
+	configs, ok := r.cursor.Skip()
+	switch {
+	case ok:
+		r.waitKey = false
+	case !overrun:
+		return // the newest keyframe is behind it: reading on is the quickest way
+	default:
+		r.cursor, configs = r.s.ring.Live()
+		r.waitKey = true
+	}
+	r.pending = r.pending[:0]
+	r.queue(configs)
+	r.s.opts.Counters.skips[index(egresses[:], r.protocol)].Add(1)
+}
+
+// check notes configuration, waits for a random-access point where it has to, and ends the
+// viewer at a change of codec: no player survives one.
+func (r *Reader) check(packets []*packetbuf.Packet) ([]*packetbuf.Packet, error) {
+	kept := packets[:0]
+	for _, p := range packets {
+		if p.Track != packetbuf.Data {
+			if had := r.codecs[p.Track]; had != packetbuf.NoCodec && had != p.Codec {
+				if len(kept) > 0 {
+					r.pending = append(r.pending[:0], p)
+					return kept, nil
+				}
+				return nil, &EndError{Reason: fmt.Sprintf("the publisher changed from %s to %s", had, p.Codec), Again: true}
+			}
+			r.codecs[p.Track] = p.Codec
+		}
+		switch {
+		case p.Kind == packetbuf.Config:
+			r.sent[p.Track] = p
+		case r.waitKey && p.Kind != packetbuf.Key:
+			continue
+		default:
+			r.waitKey = false
+		}
+		kept = append(kept, p)
+	}
+	return kept, nil
+}
+
+func (s *Stream) endError() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &EndError{Reason: s.reason}
+}

@@ -1,0 +1,71 @@
+package stream
+
+import (
+	"maps"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+)
+
+// Snapshot is a stream at one moment.
+type Snapshot struct {
+	Name      string
+	State     lifecycle.State
+	Since     time.Time // of the state
+	HeldUntil time.Time // zero unless held
+	Cause     ingest.Cause
+	Clock     time.Duration
+	Tracks    []codec.Info
+	Publisher *Publisher // nil if there is none
+	Waiting   *Publisher // accepted, and without a keyframe so far
+	Viewers   map[string]int
+	Breaks    map[ingest.Cause]int
+	Buffer    packetbuf.Stats
+	Epoch     uint32 // publisher sessions that fed the stream so far
+}
+
+// Publisher is a session at one moment.
+type Publisher struct {
+	Session, Protocol, Remote, Agent string
+	Since                            time.Time
+	Bitrate, FrameRate               float64 // bits and pictures per second, over the last seconds
+	RTT, Gap, Quiet                  time.Duration
+}
+
+// Snapshot describes the stream at now.
+func (s *Stream) Snapshot(now time.Time) Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state, cause := s.life.State()
+	clock := max(s.clock.Clock(packetbuf.Video, now), s.clock.Clock(packetbuf.Audio, now))
+	out := Snapshot{
+		Name: s.name, State: state, Since: s.since, HeldUntil: s.life.HeldUntil(), Cause: cause, Clock: clock,
+		Publisher: s.publisher(now, s.life.Current()), Waiting: s.publisher(now, s.life.Waiting()),
+		Viewers: maps.Clone(s.viewers), Breaks: maps.Clone(s.breaks), Buffer: s.ring.Stats(), Epoch: s.epoch,
+	}
+	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
+		if cfg := s.sent[tr]; cfg != nil {
+			if info, err := codec.Describe(cfg); err == nil {
+				out.Tracks = append(out.Tracks, info)
+			}
+		}
+	}
+	return out
+}
+
+func (s *Stream) publisher(now time.Time, id lifecycle.ID) *Publisher {
+	f := s.feeds[id]
+	if f == nil {
+		return nil
+	}
+	p := &Publisher{
+		Session: f.session.ID(), Protocol: f.req.Protocol, Remote: f.req.Remote, Agent: f.req.Agent,
+		Since: f.accepted, Gap: f.dog.Gap(), Quiet: f.dog.Quiet(now),
+	}
+	p.Bitrate, p.FrameRate = f.meter.rates(now)
+	p.RTT, _ = f.session.RTT()
+	return p
+}

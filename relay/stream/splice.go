@@ -1,0 +1,111 @@
+package stream
+
+import (
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
+)
+
+// settle is how long a session that feeds the stream may take to show its second track
+// before viewers who join are no longer told of one.
+const settle = 2 * time.Second
+
+// splice joins session f to the stream at p, its first random-access point.
+func (s *Stream) splice(now time.Time, f *feed, p *packetbuf.Packet) {
+	first := s.epoch == 0
+	s.epoch++
+	f.joined, f.settled = now, false
+	s.clock.Break()
+	s.clock.Splice(p)
+	s.fillSilence(now)
+	if p.Track == packetbuf.Audio {
+		s.drop(packetbuf.Video)
+	}
+	if picture := s.announce(now, f); picture {
+		repeatParameterSets(p, s.sent[packetbuf.Video])
+	}
+	if !first {
+		p.Flags |= packetbuf.Splice
+	}
+	s.filler.stop()
+	s.pass(now, f, p)
+}
+
+// pass puts a packet on the stream's clock and gives it to the viewers.
+func (s *Stream) pass(now time.Time, f *feed, p *packetbuf.Packet) {
+	if !f.settled && now.Sub(f.joined) >= settle {
+		f.settled = true
+		s.forget(now, f)
+	}
+	if !s.clock.Place(p) {
+		s.opts.Counters.Late.Add(1)
+		return
+	}
+	p.Epoch = s.epoch
+	if !s.present[p.Track] {
+		s.present[p.Track] = true
+		if f.configs[p.Track] == nil { // MP3 has none: its frames say it
+			f.meta.codecs[p.Track] = p.Codec
+			s.announce(now, f)
+		}
+	}
+	if p.Track == packetbuf.Video && p.Kind == packetbuf.Key {
+		s.lastKey = p
+	}
+	s.append(now, p)
+}
+
+// forget drops the tracks that the session before had and this one has not.
+func (s *Stream) forget(now time.Time, f *feed) {
+	if f.configs[packetbuf.Video] == nil && !f.hasVideo {
+		s.drop(packetbuf.Video)
+	}
+	if f.configs[packetbuf.Audio] == nil && f.audio.IsZero() {
+		s.drop(packetbuf.Audio)
+	}
+	s.announce(now, f)
+}
+
+func (s *Stream) drop(tr packetbuf.Track) {
+	s.present[tr], s.sent[tr] = false, nil
+	s.ring.Forget(tr)
+	if tr == packetbuf.Video {
+		s.lastKey = nil
+	}
+}
+
+// append adds p to the ring and wakes viewers: at once for what lets a picture begin, else
+// gathered.
+func (s *Stream) append(now time.Time, p *packetbuf.Packet) {
+	s.ring.Append(p)
+	s.appended = now
+	gather := s.cfg.Load().Gather
+	if gather == GatherAuto {
+		gather = s.opts.Load.gather()
+	}
+	if p.Track == packetbuf.Video && p.Kind == packetbuf.Key {
+		gather = 0
+	}
+	s.wake.soon(now, gather)
+}
+
+// repeatParameterSets puts SPS and PPS in front of a keyframe whose configuration is new:
+// some decoders hold on to the old ones until they see others in band.
+func repeatParameterSets(key, cfg *packetbuf.Packet) {
+	if key.Codec != packetbuf.H264 || cfg == nil {
+		return
+	}
+	c, err := codec.ParseAVCConfig(cfg.Payload)
+	if err != nil || c.LengthSize != 4 || codec.AVCHas(key.Payload, c.LengthSize, codec.NALSPS) {
+		return
+	}
+	var au []byte
+	for _, nal := range c.SPS {
+		au = codec.AppendNAL(au, nal)
+	}
+	for _, nal := range c.PPS {
+		au = codec.AppendNAL(au, nal)
+	}
+	key.Payload = append(au, key.Payload...)
+}

@@ -1,0 +1,264 @@
+// Package stream is one stream: what publishers write goes through its life, its clock and
+// its ring to the viewers, who stay while publishers come and go.
+package stream
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/timeline"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+)
+
+// ErrEnded: the stream is over.
+var ErrEnded = errors.New("the stream has ended")
+
+// Options are what a stream needs.
+type Options struct {
+	Config   Config
+	Observer Observer      // is told what happens
+	Counters *Counters     // shared by all streams
+	Load     *Load         // shared by all streams
+	Log      *slog.Logger  // with stream set
+	OnEnd    func(*Stream) // called once, when the stream has ended, from any goroutine
+}
+
+// Stream is one stream's state. It has one goroutine and one timer; Close ends both.
+type Stream struct {
+	name string
+	opts Options
+	cfg  atomic.Pointer[Config]
+	ring *packetbuf.Ring
+	wake *wake
+	out  outbox
+
+	poked chan struct{} // of one: a deadline may have come nearer
+	done  chan struct{} // closed when the stream has ended
+	loop  sync.WaitGroup
+
+	mu       sync.Mutex // guards all below
+	life     *lifecycle.Machine
+	clock    timeline.Timeline
+	feeds    map[lifecycle.ID]*feed
+	lastID   lifecycle.ID
+	epoch    uint32
+	sent     packetbuf.Configs // the configuration that viewers have
+	present  [packetbuf.NumTracks]bool
+	lastKey  *packetbuf.Packet
+	filler   filler
+	appended time.Time // when the ring last got something
+	since    time.Time // of the state
+	viewers  map[string]int
+	breaks   map[ingest.Cause]int
+	reason   string // why it ended, for viewers
+}
+
+// New returns a stream that nobody publishes to yet.
+func New(name string, o Options) *Stream {
+	s := &Stream{
+		name: name, opts: o, ring: packetbuf.NewRing(o.Config.Buffer), wake: newWake(), out: newOutbox(),
+		poked: make(chan struct{}, 1), done: make(chan struct{}),
+		feeds: map[lifecycle.ID]*feed{}, viewers: map[string]int{}, breaks: map[ingest.Cause]int{},
+		since: time.Now(),
+	}
+	s.cfg.Store(&o.Config)
+	s.life = lifecycle.New(o.Config.lifecycle(), quiet{s})
+	s.loop.Go(s.run)
+	return s
+}
+
+// Name is {app}/{name}.
+func (s *Stream) Name() string { return s.name }
+
+// Done is closed when the stream has ended.
+func (s *Stream) Done() <-chan struct{} { return s.done }
+
+// Configure changes the rules; nobody is dropped.
+func (s *Stream) Configure(c Config) {
+	s.cfg.Store(&c)
+	s.ring.SetLimits(c.Buffer)
+	s.mu.Lock()
+	s.life.SetConfig(c.lifecycle())
+	for _, f := range s.feeds {
+		f.dog.SetConfig(c.watchdog())
+	}
+	s.mu.Unlock()
+	s.poke()
+}
+
+// Close ends the stream: its sessions and its viewers. It waits for the stream's goroutine.
+func (s *Stream) Close(cause ingest.Cause, reason string) {
+	s.mu.Lock()
+	if s.reason == "" {
+		s.reason = reason
+	}
+	s.perform(time.Now(), s.life.Stop(cause))
+	s.mu.Unlock()
+	s.flush()
+	s.loop.Wait()
+}
+
+// Kick breaks the push that feeds the stream, and the one that waits to. Viewers are held.
+// It returns false if there is none.
+func (s *Stream) Kick(reason string) bool {
+	s.mu.Lock()
+	kicked := false
+	for _, id := range []lifecycle.ID{s.life.Current(), s.life.Waiting()} {
+		if f := s.feeds[id]; f != nil {
+			kicked = true
+			s.perform(time.Now(), s.life.End(time.Now(), id, ingest.Kick))
+			s.dismiss(f, ingest.Kick, reason)
+		}
+	}
+	s.endIfIdle(time.Now())
+	s.mu.Unlock()
+	s.poke()
+	s.flush()
+	return kicked
+}
+
+// Publish lets a session push, or answers with a *ingest.Refusal. ErrEnded means that the
+// stream is over and another has to be made.
+func (s *Stream) Publish(_ context.Context, r ingest.Request) (ingest.Sink, error) {
+	now := time.Now()
+	s.mu.Lock()
+	id := s.lastID + 1
+	a, effects := s.life.Publish(now, id)
+	if !a.OK {
+		ended := s.life.Current() == 0 && a.Outcome == ""
+		if !ended {
+			s.tell(Event{
+				Time: now, Type: Refused, Session: r.Session.ID(), Protocol: r.Protocol, Remote: r.Remote,
+				Outcome: string(ingest.RefusedTakeover), Takeover: a.Outcome, Detail: a.Reason,
+			})
+		}
+		s.mu.Unlock()
+		s.flush()
+		if ended {
+			return nil, ErrEnded
+		}
+		return nil, refusal(a)
+	}
+	s.lastID = id
+	f := newFeed(s, id, r, now)
+	s.feeds[id] = f
+	s.perform(now, effects)
+	s.tellOf(f, Event{Time: now, Type: Published, Outcome: string(ingest.Accepted), Takeover: a.Outcome, Detail: r.Agent})
+	s.mu.Unlock()
+	s.poke()
+	s.flush()
+	return f, nil
+}
+
+func refusal(a lifecycle.Admission) *ingest.Refusal {
+	r := &ingest.Refusal{Outcome: ingest.RefusedTakeover, Reason: a.Reason, RetryAfter: a.Wait}
+	r.Hint = "stop the other push first"
+	if a.Wait > 0 {
+		r.Hint = "stop the other push, or try again in " + a.Wait.Round(time.Second).String()
+	}
+	return r
+}
+
+// quiet answers the life's question about its sessions. s.mu is held by who drives the life.
+type quiet struct{ s *Stream }
+
+func (q quiet) Quiet(id lifecycle.ID, now time.Time) time.Duration {
+	f := q.s.feeds[id]
+	if f == nil {
+		return time.Hour
+	}
+	if f.media == 0 {
+		return now.Sub(f.accepted)
+	}
+	return f.dog.Quiet(now)
+}
+
+// perform does what the life decided. s.mu is held; whoever holds it flushes afterwards.
+func (s *Stream) perform(now time.Time, effects []lifecycle.Effect) {
+	for _, e := range effects {
+		f := s.feeds[e.ID]
+		switch e.Kind {
+		case lifecycle.Broke:
+			s.broke(now, f, e.Cause)
+		case lifecycle.Resumed:
+			s.tellOf(f, Event{Time: now, Type: Resumed, Cause: e.Cause, Outage: e.Outage})
+		case lifecycle.Close:
+			s.dismiss(f, e.Cause, closing[e.Cause])
+		case lifecycle.Changed:
+			s.changed(now, f, e)
+		}
+	}
+}
+
+// closing is what a publisher is told when its session is closed.
+var closing = map[ingest.Cause]string{
+	ingest.Takeover:   "another push has taken over this stream",
+	ingest.FirstMedia: "no media came after publish",
+	ingest.Silence:    "no media came for too long",
+}
+
+func (s *Stream) broke(now time.Time, f *feed, cause ingest.Cause) {
+	s.breaks[cause]++
+	e := Event{Time: now, Type: Broke, Cause: cause}
+	if f != nil {
+		if cause == ingest.Silence || cause == ingest.Timeout || cause == ingest.ICE {
+			e.Detect = f.dog.Quiet(now)
+		}
+		e.Detail = f.detail
+	}
+	s.tellOf(f, e)
+}
+
+func (s *Stream) changed(now time.Time, f *feed, e lifecycle.Effect) {
+	s.since = now
+	s.tellOf(f, Event{Time: now, Type: State, From: e.From, To: e.To, Cause: e.Cause})
+	switch e.To {
+	case lifecycle.Held:
+		s.clock.Break()
+		s.filler.begin(s.cfg.Load().Freeze, s.sent[packetbuf.Audio], &s.clock)
+		s.poke()
+	case lifecycle.Ended:
+		s.end(now, e.Cause)
+	}
+}
+
+// dismiss closes a session and forgets it.
+func (s *Stream) dismiss(f *feed, cause ingest.Cause, reason string) {
+	if f == nil {
+		return
+	}
+	delete(s.feeds, f.id)
+	f.gone = true
+	if reason == "" {
+		reason = "the stream was closed"
+	}
+	s.out.queue = append(s.out.queue, func() { f.session.Close(cause, reason) })
+}
+
+// endIfIdle ends a stream that never began and has nobody left who could begin it.
+func (s *Stream) endIfIdle(now time.Time) {
+	if state, _ := s.life.State(); state == lifecycle.Idle && s.life.Current() == 0 && s.life.Waiting() == 0 {
+		s.perform(now, s.life.Stop(ingest.Unpublish))
+	}
+}
+
+func (s *Stream) end(now time.Time, cause ingest.Cause) {
+	if s.reason == "" {
+		s.reason = "the publisher did not come back"
+		if cause == ingest.Unpublish {
+			s.reason = "the publisher ended the stream"
+		}
+	}
+	s.tell(Event{Time: now, Type: Ended, Cause: cause, Detail: s.reason})
+	close(s.done)
+	s.wake.all(now)
+	if s.opts.OnEnd != nil {
+		s.out.queue = append(s.out.queue, func() { s.opts.OnEnd(s) })
+	}
+}

@@ -1,0 +1,71 @@
+package stream
+
+import (
+	"sync"
+	"time"
+)
+
+// wake tells viewers that there is something to read. What comes within the gathering time
+// is told at once, so that many viewers are woken together and seldom.
+type wake struct {
+	mu    sync.Mutex // guards all below
+	ch    chan struct{}
+	last  time.Time
+	timer *time.Timer
+	armed bool
+}
+
+func newWake() *wake {
+	w := &wake{ch: make(chan struct{})}
+	w.timer = time.AfterFunc(time.Hour, w.fire)
+	w.timer.Stop()
+	return w
+}
+
+// wait returns a channel that is closed at the next wake-up. Who takes it before looking
+// into the ring misses nothing.
+func (w *wake) wait() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ch
+}
+
+// soon wakes after what is left of the gathering time since the last wake-up.
+func (w *wake) soon(now time.Time, gather time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if rest := gather - now.Sub(w.last); rest > 0 {
+		if !w.armed {
+			w.armed = true
+			w.timer.Reset(rest)
+		}
+		return
+	}
+	w.now(now)
+}
+
+func (w *wake) fire() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.armed {
+		w.now(time.Now())
+	}
+}
+
+// now wakes everybody. w.mu is held.
+func (w *wake) now(now time.Time) {
+	if w.armed {
+		w.armed = false
+		w.timer.Stop()
+	}
+	w.last = now
+	close(w.ch)
+	w.ch = make(chan struct{})
+}
+
+// all wakes everybody at once.
+func (w *wake) all(now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now(now)
+}
