@@ -1,0 +1,207 @@
+// Package hub knows every stream by its name: it makes one when somebody publishes, gives
+// viewers their place on it, and forgets it when it has ended.
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/relay/stream"
+)
+
+// Settings are what a hub asks of the configuration about a stream, by its name.
+type Settings interface {
+	Stream(name string) stream.Config
+	PlayWait(name string) time.Duration
+}
+
+// Options are what a hub needs.
+type Options struct {
+	Settings   Settings
+	MaxStreams int // 0: no limit
+	Observer   stream.Observer
+	Counters   *stream.Counters
+	Log        *slog.Logger
+}
+
+// Hub is the streams of one relay.
+type Hub struct {
+	opts Options
+	load stream.Load
+
+	mu      sync.Mutex // guards all below
+	streams map[string]*stream.Stream
+	max     int
+	closed  bool
+	news    chan struct{} // closed when a stream goes live
+}
+
+// New returns a hub without streams.
+func New(o Options) *Hub {
+	return &Hub{opts: o, max: o.MaxStreams, streams: map[string]*stream.Stream{}, news: make(chan struct{})}
+}
+
+// errClosed: the hub takes nobody any more.
+var errClosed = &ingest.Refusal{Outcome: ingest.RefusedLimit, Reason: "the relay is shutting down", Hint: "try again in a moment", RetryAfter: time.Second}
+
+// Publish admits a session to its stream, which is made if need be. It implements
+// ingest.Access.
+func (h *Hub) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
+	name, err := Name(r.App, r.Name)
+	if err != nil {
+		return nil, err
+	}
+	if r.Backup {
+		return nil, &ingest.Refusal{
+			Outcome: ingest.RefusedTakeover,
+			Reason:  "backup pushes are not served by this version",
+			Hint:    "publish without backup=1",
+		}
+	}
+	for {
+		s, err := h.open(name)
+		if err != nil {
+			return nil, err
+		}
+		sink, err := s.Publish(ctx, r)
+		if errors.Is(err, stream.ErrEnded) {
+			h.forget(s)
+			continue
+		}
+		return sink, err
+	}
+}
+
+// open returns the stream of that name, made if need be.
+func (h *Hub) open(name string) (*stream.Stream, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, errClosed
+	}
+	if s := h.streams[name]; s != nil {
+		return s, nil
+	}
+	if h.max > 0 && len(h.streams) >= h.max {
+		return nil, &ingest.Refusal{
+			Outcome: ingest.RefusedLimit, Reason: fmt.Sprintf("the relay has its %d streams", h.max),
+			Hint: "try again later, or raise limits.streams", RetryAfter: 10 * time.Second,
+		}
+	}
+	s := stream.New(name, stream.Options{
+		Config: h.opts.Settings.Stream(name), Observer: observer{h}, Counters: h.opts.Counters, Load: &h.load,
+		Log: h.opts.Log.With("stream", name), OnEnd: h.forget,
+	})
+	h.streams[name] = s
+	return s, nil
+}
+
+func (h *Hub) forget(s *stream.Stream) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.streams[s.Name()] == s {
+		delete(h.streams, s.Name())
+	}
+}
+
+// observer tells who waits for a stream when one goes live, and passes everything on.
+type observer struct{ h *Hub }
+
+func (o observer) Observe(e stream.Event) {
+	if e.Type == stream.State && e.To == lifecycle.Live {
+		o.h.mu.Lock()
+		close(o.h.news)
+		o.h.news = make(chan struct{})
+		o.h.mu.Unlock()
+	}
+	o.h.opts.Observer.Observe(e)
+}
+
+// Attach gives a viewer its place, and waits for a stream that is not live as long as its
+// play_wait says. Its refusals are *ingest.Refusal with NotLive set.
+func (h *Hub) Attach(ctx context.Context, app, name, protocol string) (*stream.Reader, error) {
+	full, err := Name(app, name)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.opts.Settings.PlayWait(full))
+	defer cancel()
+	for {
+		h.mu.Lock()
+		s, news, closed := h.streams[full], h.news, h.closed
+		h.mu.Unlock()
+		if closed {
+			return nil, errClosed
+		}
+		if s != nil {
+			r, err := s.Attach(protocol)
+			if err == nil {
+				return r, nil
+			}
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return nil, notLive(full)
+		}
+	}
+}
+
+func notLive(name string) error {
+	return &ingest.Refusal{
+		NotLive: true, Reason: fmt.Sprintf("the stream %s is not live", name),
+		Hint: "publish to it first, or try again later", RetryAfter: 2 * time.Second,
+	}
+}
+
+// Find returns the stream of that name, or nil.
+func (h *Hub) Find(name string) *stream.Stream {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.streams[name]
+}
+
+// List returns all streams in the order of their names.
+func (h *Hub) List() []*stream.Stream {
+	h.mu.Lock()
+	out := make([]*stream.Stream, 0, len(h.streams))
+	for _, s := range h.streams {
+		out = append(out, s)
+	}
+	h.mu.Unlock()
+	slices.SortFunc(out, func(a, b *stream.Stream) int { return strings.Compare(a.Name(), b.Name()) })
+	return out
+}
+
+// Viewers is how many viewers the relay has.
+func (h *Hub) Viewers() int { return h.load.Viewers() }
+
+// Reload asks the settings anew for every stream.
+func (h *Hub) Reload(maxStreams int) {
+	h.mu.Lock()
+	h.max = maxStreams
+	h.mu.Unlock()
+	for _, s := range h.List() {
+		s.Configure(h.opts.Settings.Stream(s.Name()))
+	}
+}
+
+// Close ends every stream and waits for them.
+func (h *Hub) Close(reason string) {
+	h.mu.Lock()
+	h.closed = true
+	close(h.news)
+	h.news = make(chan struct{})
+	h.mu.Unlock()
+	for _, s := range h.List() {
+		s.Close(ingest.Kick, reason)
+	}
+}
