@@ -81,6 +81,9 @@ func TestAVCConfig(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if again, err := ParseSPS(s.NAL()); err != nil || again != s {
+				t.Errorf("written and read\ngot  %+v, %v\nwant %+v", again, err, s)
+			}
 			if s.Width != c.width || s.Height != c.height || math.Abs(s.FrameRate()-c.fps) > 1e-9 {
 				t.Errorf("%dx%d at %v, want %dx%d at %v", s.Width, s.Height, s.FrameRate(), c.width, c.height, c.fps)
 			}
@@ -230,6 +233,9 @@ func FuzzSPS(f *testing.F) {
 		}
 		if s.Width <= 0 || s.Height <= 0 || s.Width > 16*maxMBs || s.Height > 32*maxMBs {
 			t.Fatalf("%dx%d", s.Width, s.Height)
+		}
+		if again, err := ParseSPS(s.NAL()); err != nil || again != s {
+			t.Fatalf("written and read\ngot  %+v, %v\nwant %+v", again, err, s)
 		}
 		if s.MaxRefFrames > 16 || s.NumReorder > 16 || math.IsNaN(s.FrameRate()) || math.IsInf(s.FrameRate(), 0) {
 			t.Fatalf("%+v", s)

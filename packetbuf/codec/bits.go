@@ -101,7 +101,18 @@ func (w *bitWriter) u(n int, v uint32) {
 
 // ue appends an unsigned Exp-Golomb code.
 func (w *bitWriter) ue(v uint32) {
-	length := bits.Len32(v + 1)
+	length := bits.Len32(v + 1) // v < 2^32-1: the code of that would need 33 bits
 	w.u(length-1, 0)
 	w.u(length, v+1)
+}
+
+// int appends a number that is known not to be negative as an Exp-Golomb code.
+func (w *bitWriter) int(v int) { w.ue(uint32(max(v, 0))) } //nolint:gosec // see above
+
+func (w *bitWriter) flag(v bool) {
+	if v {
+		w.u(1, 1)
+	} else {
+		w.u(1, 0)
+	}
 }

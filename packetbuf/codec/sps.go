@@ -193,18 +193,9 @@ func (s *SPS) readSize(r *bitReader) error {
 		return nil
 	}
 	left, right, top, bottom := r.ue(), r.ue(), r.ue(), r.ue()
-	cropX, cropY := uint64(1), uint64(1)
-	if !s.SeparatePlanes && (s.ChromaFormat == 1 || s.ChromaFormat == 2) {
-		cropX = 2
-	}
-	if !s.SeparatePlanes && s.ChromaFormat == 1 {
-		cropY = 2
-	}
-	if !s.FrameMBsOnly {
-		cropY *= 2
-	}
-	cropX *= uint64(left) + uint64(right)
-	cropY *= uint64(top) + uint64(bottom)
+	unitX, unitY := s.cropUnits()
+	cropX := uint64(unitX) * (uint64(left) + uint64(right))    //nolint:gosec // at most 4
+	cropY := uint64(unitY) * (uint64(top) + uint64(bottom))    //nolint:gosec // at most 4
 	if cropX >= uint64(s.Width) || cropY >= uint64(s.Height) { //nolint:gosec // both positive
 		return malformed("SPS: cropped to nothing")
 	}

@@ -27,7 +27,7 @@ func (s *SPS) readVUI(r *bitReader) {
 	}
 	if r.flag() { // timing_info_present_flag
 		units, scale, fixed := r.u(32), r.u(32), r.flag()
-		if !r.short {
+		if !r.short && units > 0 && scale > 0 {
 			s.UnitsInTick, s.TimeScale, s.FixedFrameRate = units, scale, fixed
 		}
 	}
