@@ -1,0 +1,95 @@
+// Package rtmp receives publishers and players over RTMP and RTMPS. Publishers become
+// sessions of package ingest; players are handed on.
+//
+// The protocol's state machine is go-rtmp's, behind a gate: no byte of a peer reaches
+// it but the handshake and commands that were decoded within bounds and written anew.
+// Chunks, media, pings, acknowledgements and deadlines are the gate's own.
+package rtmp
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
+)
+
+// Options say what a Server serves, and how.
+type Options struct {
+	Access ingest.Access // required
+	Plays  Plays         // nil: every play is refused
+	Log    *slog.Logger  // nil: nothing is logged
+
+	// Protocol is ingest.RTMP, the default, or ingest.RTMPS when the listeners are TLS.
+	Protocol string
+	// Slots bounds connections, for all servers that share it. nil: no bound.
+	Slots *Slots
+	// Limits bound what a publisher may send once it has been admitted. What a stranger
+	// may send before is fixed and smaller. The zero value: the defaults.
+	Limits wire.Limits
+
+	HandshakeTimeout time.Duration // from accept to the publish or play command [5s]
+	WriteTimeout     time.Duration // how long a write may stand still [10s]
+	UserTimeout      time.Duration // how long sent bytes may go unacknowledged by TCP [20s]
+	PingInterval     time.Duration // between pings to a publisher [5s]
+	Heartbeat        time.Duration // between pings to a player [15s]
+	Linger           time.Duration // how long a peer is given to read the last words [1s]
+
+	// Refused is called for a refusal that never reached Access. It may be nil.
+	Refused func(ingest.Outcome)
+}
+
+func (o *Options) normalize() error {
+	if o.Access == nil {
+		return errors.New("rtmp: Options.Access is missing")
+	}
+	switch o.Protocol {
+	case "":
+		o.Protocol = ingest.RTMP
+	case ingest.RTMP, ingest.RTMPS:
+	default:
+		return errors.New("rtmp: Options.Protocol must be rtmp or rtmps, not " + o.Protocol)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Log = o.Log.With("component", o.Protocol)
+	if o.Slots == nil {
+		o.Slots = NewSlots(0, 0)
+	}
+	if o.Limits == (wire.Limits{}) {
+		o.Limits = wire.DefaultLimits()
+	}
+	if o.Refused == nil {
+		o.Refused = func(ingest.Outcome) {}
+	}
+	for _, d := range []struct {
+		value *time.Duration
+		def   time.Duration
+	}{
+		{&o.HandshakeTimeout, 5 * time.Second},
+		{&o.WriteTimeout, 10 * time.Second},
+		{&o.UserTimeout, 20 * time.Second},
+		{&o.PingInterval, 5 * time.Second},
+		{&o.Heartbeat, 15 * time.Second},
+		{&o.Linger, time.Second},
+	} {
+		if *d.value <= 0 {
+			*d.value = d.def
+		}
+	}
+	return nil
+}
+
+// strangerLimits hold until a publish has been admitted, and for players.
+func strangerLimits() wire.Limits {
+	return wire.Limits{
+		ChunkStreams:   32,
+		MessageStreams: 8,
+		Media:          64 << 10,
+		Data:           64 << 10,
+		Command:        64 << 10,
+		Buffered:       128 << 10,
+	}
+}

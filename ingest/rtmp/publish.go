@@ -1,0 +1,201 @@
+package rtmp
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/flv"
+	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
+)
+
+// publication is one push on a connection, from publish to unpublish.
+type publication struct {
+	stream  uint32
+	sink    ingest.Sink
+	session *session
+	config  [packetbuf.NumTracks]packetbuf.Codec // whose configuration has come
+	dropped int                                  // bodies that were no media
+}
+
+// session is a publication as the stream sees it.
+type session struct {
+	c  *conn
+	id string
+}
+
+func (s *session) ID() string { return s.id }
+
+// Close implements ingest.Session. A session that has ended takes nobody with it.
+func (s *session) Close(cause ingest.Cause, reason string) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if s.c.current == s {
+		s.c.stopLocked(ending{cause: cause, reason: reason})
+	}
+}
+
+// RTT implements ingest.Session.
+func (s *session) RTT() (srtt, rttvar time.Duration) { return s.c.pings.rtt() }
+
+// carried tells which codecs are taken; the FourCCs of client.go are theirs.
+func carried(c packetbuf.Codec) bool {
+	switch c {
+	case packetbuf.H264, packetbuf.AAC, packetbuf.MP3, packetbuf.AMF0:
+		return true
+	}
+	return false
+}
+
+// configured tells whether frames of a codec need a configuration first.
+func configured(c packetbuf.Codec) bool { return c == packetbuf.H264 || c == packetbuf.AAC }
+
+// publish asks for admission. A refused publish never reaches go-rtmp.
+func (c *conn) publish(stream uint32, cmd wire.Command) ([]byte, error) {
+	id, ok := c.known(float64(stream))
+	if !ok {
+		return nil, violation("publish on message stream %d, which was not created", stream)
+	}
+	if c.pub != nil || c.play != nil {
+		why := "a connection publishes or plays one stream at a time"
+		return nil, c.refuse(status(id, "error", "NetStream.Publish.BadName", why), why)
+	}
+	t := parseTarget(c.peer.app, c.peer.tcURL, cmd.StringArg(1))
+	s := &session{c: c, id: c.sessionID()}
+	c.setCurrent(s)
+	sink, err := c.srv.o.Access.Publish(c.ctx, ingest.Request{
+		App: t.app, Name: t.name, Key: t.key, Backup: t.backup,
+		Protocol: c.srv.o.Protocol, Remote: c.remote, Agent: c.peer.agent, Session: s,
+	})
+	if err != nil {
+		c.setCurrent(nil)
+		return nil, c.refusePublish(id, t, err)
+	}
+	c.pub = &publication{stream: id, sink: sink, session: s}
+	c.r.demux.SetLimits(c.srv.o.Limits)
+	c.r.resize(publisherBuffer)
+	c.setReadDeadline(time.Time{}) // from here on silence is for the stream to judge
+	c.startPings(c.srv.o.PingInterval)
+	if c.parted || c.streams[id] == spent {
+		return nil, c.send(status(id, "status", "NetStream.Publish.Start", "Publish succeeded."))
+	}
+	c.streams[id] = spent
+	return forGoRTMP(id, wire.Command{Name: "publish", Transaction: wholeNumber(cmd.Transaction),
+		Args: []wire.Value{wire.Null{}, wire.String("name"), wire.String("live")}}), nil
+}
+
+func (c *conn) sessionID() string {
+	if c.sessions++; c.sessions == 1 {
+		return c.id
+	}
+	return fmt.Sprintf("%s-%d", c.id, c.sessions)
+}
+
+func (c *conn) setCurrent(s *session) {
+	c.mu.Lock()
+	c.current = s
+	c.mu.Unlock()
+}
+
+func (c *conn) refusePublish(stream uint32, t target, err error) error {
+	var r *ingest.Refusal
+	if !errors.As(err, &r) {
+		c.log().Error("publish failed", "stream", describe(t.app, t.name), "err", err)
+		why := "the relay could not take the stream"
+		return c.refuse(status(stream, "error", "NetStream.Publish.Failed", why), why)
+	}
+	c.log().Warn("publish refused", "stream", describe(t.app, t.name),
+		"outcome", string(r.Outcome), "reason", r.Reason, "hint", r.Hint)
+	code := "NetStream.Publish.BadName"
+	if r.Outcome == ingest.RefusedKey {
+		code = "NetStream.Publish.Denied"
+	}
+	return c.refuse(status(stream, "error", code, r.Error()), r.Error())
+}
+
+// publishCode says in RTMP's terms why a push that had begun is ended.
+func publishCode(cause ingest.Cause) string {
+	switch cause {
+	case ingest.Takeover:
+		return "NetStream.Publish.BadName"
+	case ingest.Silence, ingest.FirstMedia, ingest.Timeout:
+		return "NetStream.Publish.Idle"
+	}
+	return "NetStream.Publish.Failed"
+}
+
+// unpublish ends the publication towards the stream, once.
+func (c *conn) unpublish(cause ingest.Cause, detail string) {
+	p := c.pub
+	c.pub = nil
+	c.setCurrent(nil)
+	c.pings.stop()
+	c.r.demux.SetLimits(strangerLimits())
+	if p.dropped > 0 {
+		c.log().Warn("media was dropped that could not be read", "messages", p.dropped)
+	}
+	defer c.guard("end", nil)
+	p.sink.End(cause, detail)
+}
+
+var tracks = map[uint8]packetbuf.Track{
+	wire.TypeAudio: packetbuf.Audio, wire.TypeVideo: packetbuf.Video,
+	wire.TypeDataAMF0: packetbuf.Data, wire.TypeDataAMF3: packetbuf.Data,
+}
+
+// media passes a message on to the stream. Media that belongs to no publication is
+// dropped: it may come before the answer to a publish, and after an unpublish.
+func (c *conn) media(m *wire.Message) error {
+	p := c.pub
+	if p == nil || p.stream != m.Stream {
+		return nil
+	}
+	track, ok := tracks[m.Type]
+	if !ok {
+		return nil
+	}
+	body, ok := amf0(m)
+	if !ok || track == packetbuf.Data && wire.ValidateAMF(body) != nil {
+		p.dropped++
+		return nil
+	}
+	packet, err := flv.Decode(track, body)
+	var unsupported *flv.UnsupportedError
+	switch {
+	case errors.As(err, &unsupported):
+		return c.refuseCodec(unsupported.Codec)
+	case err != nil:
+		p.dropped++
+		return nil
+	case packet == nil:
+		return nil
+	case !carried(packet.Codec):
+		return c.refuseCodec(packet.Codec.String())
+	}
+	if packet.Kind == packetbuf.Config {
+		p.config[track] = packet.Codec
+	} else if configured(packet.Codec) && p.config[track] != packet.Codec {
+		return nil // nobody could decode it
+	}
+	packet.DTS = time.Duration(m.Timestamp) * time.Millisecond
+	packet.Arrived = c.r.readAt
+	if err := p.sink.Write(packet); err != nil {
+		// As a rule the stream has closed the session already, and that reason counts.
+		c.stop(ending{cause: ingest.Kick, reason: err.Error()})
+		return err
+	}
+	return nil
+}
+
+func (c *conn) refuseCodec(name string) error {
+	c.srv.o.Refused(ingest.RefusedCodec)
+	c.log().Warn("publish refused", "outcome", string(ingest.RefusedCodec), "codec", name)
+	why := name + " is not supported; use H.264 video with AAC or MP3 audio"
+	if err := c.send(status(c.pub.stream, "error", "NetStream.Publish.BadName", why)); err != nil {
+		return err
+	}
+	c.stop(ending{cause: ingest.Protocol, reason: why, said: true})
+	return errRefused
+}

@@ -1,0 +1,78 @@
+package rtmp
+
+import (
+	"net"
+	"time"
+
+	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
+)
+
+// Read buffers: a stranger's, a publisher's, which takes a frame at a time, and a
+// player's, which says next to nothing.
+const (
+	strangerBuffer  = 2 << 10
+	publisherBuffer = 16 << 10
+	playerBuffer    = 256
+)
+
+// defaultWindow is after how many bytes a peer wants an acknowledgement that did not say.
+const defaultWindow = 2_500_000
+
+// reader takes messages from the socket. It belongs to the goroutine that reads.
+type reader struct {
+	nc    net.Conn
+	buf   []byte
+	in    []byte // what of buf has not been consumed
+	demux *wire.Demuxer
+
+	received uint32 // bytes so far; wraps
+	acked    uint32 // what the peer was told of them
+	window   uint32
+	readAt   time.Time // when the last byte came
+}
+
+func newReader(nc net.Conn) *reader {
+	return &reader{
+		nc: nc, buf: make([]byte, strangerBuffer),
+		demux: wire.NewDemuxer(strangerLimits()), window: defaultWindow,
+	}
+}
+
+// resize gives the reader another buffer as soon as nothing stands in the old one.
+func (r *reader) resize(size int) {
+	if cap(r.buf) == size {
+		return
+	}
+	b := make([]byte, max(size, len(r.in)))
+	n := copy(b, r.in)
+	r.buf, r.in = b, b[:n]
+}
+
+// fill waits for bytes.
+func (r *reader) fill() error {
+	n, err := r.nc.Read(r.buf)
+	r.in = r.buf[:n]
+	r.received += uint32(n) //nolint:gosec // wraps by design
+	r.readAt = time.Now()
+	if n > 0 {
+		return nil // an error comes again at the next read
+	}
+	return err
+}
+
+// take consumes bytes that are not messages: the handshake.
+func (r *reader) take(p []byte) int {
+	n := copy(p, r.in)
+	r.in = r.in[n:]
+	return n
+}
+
+// message returns the next message that is whole, or nil when bytes are needed.
+func (r *reader) message() (m *wire.Message, err error) {
+	r.in, m, err = r.demux.Push(r.in)
+	return m, err
+}
+
+// due tells whether an acknowledgement should be sent. Half a window is soon enough for
+// a peer that waits for one, and no window asks for more than one in a kilobyte.
+func (r *reader) due() bool { return r.received-r.acked >= max(r.window/2, 1024) }

@@ -1,0 +1,96 @@
+package rtmp
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// Slots counts connections against a bound in all and one per address. Servers may
+// share it.
+type Slots struct {
+	total, perAddress int // 0: no bound
+
+	mu      sync.Mutex // guards what follows
+	used    int
+	refused int // connections past the bound that are being told so
+	from    map[netip.Addr]int
+}
+
+// NewSlots returns Slots for total connections, perAddress of them from one address; 0
+// is no bound.
+func NewSlots(total, perAddress int) *Slots {
+	return &Slots{total: total, perAddress: perAddress, from: map[netip.Addr]int{}}
+}
+
+// Used is the number of connections that hold a slot.
+func (s *Slots) Used() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.used
+}
+
+// toldAtOnce is how many refused connections may be told so at the same time. What
+// comes beyond is closed without a word: saying no must not be the way to exhaust us.
+const toldAtOnce = 64
+
+// slot is what a connection got. It is given back by release.
+type slot struct {
+	of   *Slots
+	addr netip.Addr
+	// refusal says which bound was met; the connection may stay to be told.
+	refusal string
+}
+
+// take gives a connection a slot. It returns false when it must be closed at once.
+func (s *Slots) take(remote net.Addr) (slot, bool) {
+	sl := slot{of: s, addr: address(remote)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.total > 0 && s.used >= s.total:
+		sl.refusal = "the relay has as many connections as it may"
+	case s.perAddress > 0 && s.from[sl.addr] >= s.perAddress:
+		sl.refusal = "this address has as many connections as it may"
+	}
+	if sl.refusal != "" {
+		if s.refused >= toldAtOnce {
+			return sl, false
+		}
+		s.refused++
+		return sl, true
+	}
+	s.used++
+	if s.perAddress > 0 {
+		s.from[sl.addr]++
+	}
+	return sl, true
+}
+
+func (sl slot) release() {
+	s := sl.of
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sl.refusal != "" {
+		s.refused--
+		return
+	}
+	s.used--
+	if s.perAddress > 0 {
+		if s.from[sl.addr]--; s.from[sl.addr] <= 0 {
+			delete(s.from, sl.addr)
+		}
+	}
+}
+
+// address is the peer's IP address; the zero Addr where there is none.
+func address(a net.Addr) netip.Addr {
+	if a == nil {
+		return netip.Addr{}
+	}
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap().WithZone("")
+}

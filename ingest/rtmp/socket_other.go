@@ -1,0 +1,13 @@
+//go:build !linux
+
+package rtmp
+
+import (
+	"net"
+	"time"
+)
+
+// Elsewhere the keepalive alone finds a dead peer, and the write deadline a stalled one.
+func setUserTimeout(*net.TCPConn, time.Duration) error { return nil }
+
+func setNotSentLowWater(*net.TCPConn, int) error { return nil }
