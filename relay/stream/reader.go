@@ -146,6 +146,14 @@ func (r *Reader) quiet() bool {
 	}
 }
 
+// Skip goes on at the newest random-access point, if that is ahead.
+func (r *Reader) Skip() {
+	if configs, ok := r.cursor.Skip(); ok {
+		r.waitKey, r.pending = false, r.pending[:0]
+		r.queue(configs)
+	}
+}
+
 // catchUp skips when the viewer is too far behind.
 func (r *Reader) catchUp() {
 	overrun := r.cursor.Overrun()
