@@ -28,15 +28,21 @@ const (
 	rarely   = time.Minute
 )
 
-func (c *conn) startPings(every time.Duration) {
+// startPings sends the first ping before anything else is said: some clients read only
+// until they know that their publish was accepted.
+func (c *conn) startPings(every time.Duration) error {
+	if err := c.send(wire.AppendUserControl(nil, wire.EventPingRequest, c.pings.ask(time.Now()))); err != nil {
+		return err
+	}
 	p := &c.pings
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.timer != nil {
 		p.timer.Stop()
 	}
-	p.every, p.unheard, p.waiting = every, 0, false
-	p.timer = time.AfterFunc(0, c.ping)
+	p.every, p.unheard = every, 0
+	p.timer = time.AfterFunc(every, c.ping)
+	return nil
 }
 
 func (p *pings) stop() {
@@ -56,11 +62,11 @@ func (c *conn) ping() {
 	defer c.tasks.Done()
 	defer c.guard("ping", nil)
 	// While somebody else writes, bytes flow and there is no need.
-	_, err := c.w.tryWrite(wire.AppendUserControl(nil, wire.EventPingRequest, c.pings.ask(time.Now())))
+	sent, err := c.w.tryWrite(wire.AppendUserControl(nil, wire.EventPingRequest, c.pings.ask(time.Now())))
 	if c.written(err) != nil {
 		return
 	}
-	c.pings.again()
+	c.pings.again(sent)
 }
 
 // begin counts a task that close waits for; false when the connection is ending.
@@ -86,9 +92,12 @@ func (p *pings) ask(now time.Time) uint32 {
 	return p.value
 }
 
-func (p *pings) again() {
+func (p *pings) again(sent bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !sent {
+		p.waiting = false
+	}
 	if p.timer == nil {
 		return
 	}

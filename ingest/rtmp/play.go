@@ -172,7 +172,7 @@ func (c *conn) runPlay(ctx context.Context, r PlayRequest) {
 	if tcp := tcpOf(c.nc); tcp != nil {
 		_ = setNotSentLowWater(tcp, notSent)
 	}
-	c.startPings(c.srv.o.Heartbeat)
+	_ = c.startPings(c.srv.o.Heartbeat) // an error ends the connection, and with it ctx
 	p := c.play
 	go func() {
 		defer close(p.done)

@@ -77,7 +77,9 @@ func (c *conn) publish(stream uint32, cmd wire.Command) ([]byte, error) {
 	c.r.demux.SetLimits(c.srv.o.Limits)
 	c.r.resize(publisherBuffer)
 	c.setReadDeadline(time.Time{}) // from here on silence is for the stream to judge
-	c.startPings(c.srv.o.PingInterval)
+	if err := c.startPings(c.srv.o.PingInterval); err != nil {
+		return nil, err
+	}
 	if c.parted || c.streams[id] == spent {
 		return nil, c.send(status(id, "status", "NetStream.Publish.Start", "Publish succeeded."))
 	}
