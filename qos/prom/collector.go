@@ -1,0 +1,88 @@
+package prom
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/holdfast-live/holdfast/qos"
+)
+
+// Collector shows snapshots of the relay. The series of a stream are there as long as the
+// stream is.
+type Collector struct {
+	snapshot func() qos.Relay
+	descs    map[string]*prometheus.Desc
+}
+
+// NewCollector returns a collector that asks for a snapshot at each scrape.
+func NewCollector(snapshot func() qos.Relay) *Collector {
+	c := &Collector{snapshot: snapshot, descs: map[string]*prometheus.Desc{}}
+	for _, d := range []struct {
+		name, help string
+		labels     []string
+	}{
+		{"stream_state", "0 idle, 1 live, 2 suspect, 3 held.", []string{"stream"}},
+		{"ingest_bitrate", "Bits per second of the publisher's media.", []string{"stream"}},
+		{"ingest_fps", "Pictures per second of the publisher.", []string{"stream"}},
+		{"ingest_rtt_seconds", "Round-trip time to the publisher.", []string{"stream"}},
+		{"ingest_gap_seconds", "Longest gap between two arrivals in the recent past.", []string{"stream"}},
+		{"heartbeat_interval_seconds", "Time between two pings to the publisher.", []string{"stream"}},
+		{"buffer_bytes", "Bytes of media in the buffer.", []string{"stream"}},
+		{"buffer_seconds", "Media time in the buffer.", []string{"stream"}},
+		{"viewers", "Viewers.", []string{"stream", "protocol"}},
+		{"track_silences_total", "One track silent while the other went on.", []string{"track"}},
+		{"publish_late_packets_total", "Packets that came after the splice had passed them.", nil},
+		{"filler_frames_total", "Frames made while a stream was held.", []string{"kind"}},
+		{"ingest_bytes_total", "Bytes of media received.", []string{"protocol"}},
+		{"ingest_frames_total", "Pictures and audio frames received.", []string{"track"}},
+		{"viewer_skips_total", "Viewers that fell behind and skipped to a keyframe.", []string{"protocol"}},
+		{"egress_bytes_total", "Bytes written to viewers.", []string{"protocol"}},
+	} {
+		c.descs[d.name] = prometheus.NewDesc(prometheus.BuildFQName(namespace, "", d.name), d.help, d.labels, nil)
+	}
+	return c
+}
+
+// Describe implements prometheus.Collector.
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range c.descs {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	r := c.snapshot()
+	gauge := func(name string, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(c.descs[name], prometheus.GaugeValue, v, labels...)
+	}
+	count := func(name string, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(c.descs[name], prometheus.CounterValue, float64(v), labels...)
+	}
+	for i := range r.Streams {
+		collectStream(&r.Streams[i], gauge)
+	}
+	for name, byLabel := range map[string]map[string]uint64{
+		"track_silences_total": r.TrackSilences, "filler_frames_total": r.FillerFrames,
+		"ingest_bytes_total": r.IngestBytes, "ingest_frames_total": r.IngestFrames,
+		"viewer_skips_total": r.ViewerSkips, "egress_bytes_total": r.EgressBytes,
+	} {
+		for label, v := range byLabel {
+			count(name, v, label)
+		}
+	}
+	count("publish_late_packets_total", r.LatePackets)
+}
+
+func collectStream(s *qos.Stream, gauge func(string, float64, ...string)) {
+	gauge("stream_state", float64(s.State), s.Name)
+	gauge("ingest_bitrate", s.Bitrate, s.Name)
+	gauge("ingest_fps", s.FrameRate, s.Name)
+	gauge("ingest_rtt_seconds", s.RTT.Seconds(), s.Name)
+	gauge("ingest_gap_seconds", s.Gap.Seconds(), s.Name)
+	gauge("heartbeat_interval_seconds", s.Heartbeat.Seconds(), s.Name)
+	gauge("buffer_bytes", float64(s.BufferBytes), s.Name)
+	gauge("buffer_seconds", s.Buffered.Seconds(), s.Name)
+	for protocol, n := range s.Viewers {
+		gauge("viewers", float64(n), s.Name, protocol)
+	}
+}

@@ -1,0 +1,119 @@
+// Package prom shows the relay to Prometheus: counters and histograms that are told of
+// events, and collectors over snapshots.
+package prom
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const namespace = "holdfast"
+
+// Labels are the label values that are exported from the start, at 0.
+type Labels struct {
+	Publishers []string // protocols
+	Viewers    []string // protocols
+	Outcomes   []string // of a request to publish
+	Causes     []string // of a break
+	Joins      []string // outcomes of a request to play
+}
+
+// Metrics are the counters and histograms that events feed.
+type Metrics struct {
+	sessions  *prometheus.CounterVec
+	breaks    *prometheus.CounterVec
+	detect    *prometheus.HistogramVec
+	outage    prometheus.Histogram
+	takeovers *prometheus.CounterVec
+	joins     *prometheus.CounterVec
+	join      *prometheus.HistogramVec
+}
+
+func counter(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+}
+
+func histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
+}
+
+// detected are the causes whose detection takes time.
+var detected = []string{"silence", "timeout", "ice"}
+
+// New registers the metrics.
+func New(reg prometheus.Registerer, l Labels) (*Metrics, error) {
+	m := &Metrics{
+		sessions:  counter("publish_sessions_total", "Requests to publish.", "protocol", "outcome"),
+		breaks:    counter("publish_breaks_total", "Pushes that broke or ended.", "protocol", "cause"),
+		takeovers: counter("publish_takeovers_total", "Pushes to a stream that another push had.", "outcome"),
+		detect: histogram("publish_detect_seconds", "Last packet to the verdict that a push is broken.",
+			[]float64{0.5, 1, 1.25, 1.5, 2, 3, 5, 10, 20, 60}, "cause"),
+		outage: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Name: "publish_outage_seconds", Help: "Break to the first keyframe of what came next.",
+			Buckets: []float64{0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 15, 30, 60, 120, 300},
+		}),
+		joins: counter("viewer_joins_total", "Requests to play.", "protocol", "outcome"),
+		join: histogram("viewer_join_seconds", "Request to play to the first media byte.",
+			[]float64{0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10}, "protocol"),
+	}
+	for _, c := range []prometheus.Collector{m.sessions, m.breaks, m.detect, m.outage, m.takeovers, m.joins, m.join} {
+		if err := reg.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	m.zero(l)
+	return m, nil
+}
+
+func (m *Metrics) zero(l Labels) {
+	for _, p := range l.Publishers {
+		for _, o := range l.Outcomes {
+			m.sessions.WithLabelValues(p, o)
+		}
+		for _, c := range l.Causes {
+			m.breaks.WithLabelValues(p, c)
+		}
+	}
+	for _, c := range detected {
+		m.detect.WithLabelValues(c)
+	}
+	for _, o := range []string{"silent", "healthy", "refused"} {
+		m.takeovers.WithLabelValues(o)
+	}
+	for _, p := range l.Viewers {
+		m.join.WithLabelValues(p)
+		for _, o := range l.Joins {
+			m.joins.WithLabelValues(p, o)
+		}
+	}
+}
+
+// Session counts a request to publish.
+func (m *Metrics) Session(protocol, outcome string) {
+	m.sessions.WithLabelValues(protocol, outcome).Inc()
+}
+
+// Broke counts a break; detect is how long it took to notice, or 0.
+func (m *Metrics) Broke(protocol, cause string, detect time.Duration) {
+	m.breaks.WithLabelValues(protocol, cause).Inc()
+	if detect > 0 {
+		m.detect.WithLabelValues(cause).Observe(detect.Seconds())
+	}
+}
+
+// Resumed notes how long a stream was without a publisher.
+func (m *Metrics) Resumed(outage time.Duration) { m.outage.Observe(outage.Seconds()) }
+
+// Takeover counts a push to a stream that another had: silent, healthy or refused.
+func (m *Metrics) Takeover(outcome string) { m.takeovers.WithLabelValues(outcome).Inc() }
+
+// Joined counts a request to play.
+func (m *Metrics) Joined(protocol, outcome string) {
+	m.joins.WithLabelValues(protocol, outcome).Inc()
+}
+
+// Started notes how long a viewer waited for its first media byte.
+func (m *Metrics) Started(protocol string, took time.Duration) {
+	m.join.WithLabelValues(protocol).Observe(took.Seconds())
+}

@@ -1,0 +1,31 @@
+// Package qos holds what is measured of the relay's quality, as values without a home in any
+// metrics system.
+package qos
+
+import "time"
+
+// Relay is the relay at one moment.
+type Relay struct {
+	Streams []Stream
+	// By protocol.
+	IngestBytes, EgressBytes, ViewerSkips map[string]uint64
+	// By track.
+	IngestFrames, TrackSilences map[string]uint64
+	// By kind: picture, silence.
+	FillerFrames map[string]uint64
+	LatePackets  uint64
+}
+
+// Stream is one stream at one moment.
+type Stream struct {
+	Name        string
+	State       int           // 0 idle, 1 live, 2 suspect, 3 held
+	Bitrate     float64       // bit/s, of the publisher's media
+	FrameRate   float64       // pictures per second
+	RTT         time.Duration // to the publisher; 0 while unknown
+	Gap         time.Duration // the longest between two arrivals in the recent past
+	Heartbeat   time.Duration // between two pings to the publisher
+	BufferBytes int
+	Buffered    time.Duration  // media time in the buffer
+	Viewers     map[string]int // by protocol
+}
