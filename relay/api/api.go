@@ -1,0 +1,195 @@
+// Package api is what operators and probes ask over HTTP: health, streams, events, metrics.
+package api
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"net/http"
+	"net/http/pprof"
+	"strings"
+	"time"
+)
+
+// Stream is a stream as the API shows it.
+type Stream struct {
+	Name      string         `json:"name"`
+	State     string         `json:"state"`
+	Since     time.Time      `json:"since"`
+	HeldUntil *time.Time     `json:"held_until,omitempty"`
+	Cause     string         `json:"cause,omitempty"` // of the last break
+	Clock     float64        `json:"clock_seconds"`
+	Tracks    []Track        `json:"tracks"`
+	Publisher *Publisher     `json:"publisher"`
+	Waiting   *Publisher     `json:"waiting,omitempty"`
+	Viewers   map[string]int `json:"viewers"`
+	Breaks    map[string]int `json:"breaks"`
+	Sessions  uint32         `json:"sessions"` // publisher sessions that fed it so far
+	Buffer    Buffer         `json:"buffer"`
+}
+
+// Track is one track of a stream.
+type Track struct {
+	Codec      string  `json:"codec"`
+	Profile    string  `json:"profile,omitempty"`
+	Level      string  `json:"level,omitempty"`
+	RFC6381    string  `json:"rfc6381,omitempty"`
+	Width      int     `json:"width,omitempty"`
+	Height     int     `json:"height,omitempty"`
+	FrameRate  float64 `json:"frame_rate,omitempty"`
+	SampleRate int     `json:"sample_rate,omitempty"`
+	Channels   int     `json:"channels,omitempty"`
+}
+
+// Publisher is a push as the API shows it.
+type Publisher struct {
+	Session   string    `json:"session"`
+	Protocol  string    `json:"protocol"`
+	Remote    string    `json:"remote"`
+	Agent     string    `json:"agent,omitempty"`
+	Since     time.Time `json:"since"`
+	Bitrate   float64   `json:"bitrate"` // bit/s
+	FrameRate float64   `json:"frame_rate"`
+	RTT       float64   `json:"rtt_seconds"`
+	Gap       float64   `json:"gap_seconds"`
+	Quiet     float64   `json:"quiet_seconds"`
+}
+
+// Buffer is what a stream's ring holds.
+type Buffer struct {
+	Seconds float64 `json:"seconds"`
+	Bytes   int     `json:"bytes"`
+	Packets int     `json:"packets"`
+	GOPs    int     `json:"gops"`
+}
+
+// Relay is what the API asks the relay for.
+type Relay interface {
+	Streams() []Stream
+	// Stream returns one stream; ok is false if there is none of that name.
+	Stream(name string) (s Stream, ok bool)
+	// Kick ends the push of a stream; false if there is none.
+	Kick(name string) bool
+	// Ready is nil if the relay takes publishers and viewers.
+	Ready() error
+}
+
+// Options are what the handler needs.
+type Options struct {
+	Relay   Relay
+	Events  *Events
+	Metrics http.Handler
+	Token   func() string // Bearer, for all but the probes; empty: none asked
+	Version string
+}
+
+// New returns the handler of the admin address.
+func New(o Options) http.Handler {
+	guarded := http.NewServeMux()
+	guarded.HandleFunc("GET /{$}", index(o.Version))
+	guarded.HandleFunc("GET /api/v1/streams", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, http.StatusOK, map[string]any{"streams": o.Relay.Streams()})
+	})
+	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}", one(o.Relay))
+	guarded.HandleFunc("DELETE /api/v1/streams/{app}/{name}/publisher", kick(o.Relay))
+	guarded.Handle("GET /api/v1/events", o.Events)
+	guarded.Handle("GET /metrics", o.Metrics)
+	guarded.HandleFunc("GET /debug/pprof/", pprof.Index)
+	guarded.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	guarded.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	guarded.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	guarded.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	guarded.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		Problem(w, http.StatusNotFound, "there is nothing here", "GET / lists what there is")
+	})
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, http.StatusOK, map[string]string{"status": "ok"})
+	})
+	mux.HandleFunc("GET /readyz", ready(o.Relay))
+	mux.Handle("/", authorized(o.Token, http.NewCrossOriginProtection().Handler(guarded)))
+	return mux
+}
+
+func index(version string) http.HandlerFunc {
+	text := "Holdfast " + version + `
+
+GET    /healthz                                  alive
+GET    /readyz                                   takes publishers and viewers
+GET    /metrics                                  for Prometheus
+GET    /api/v1/streams                           all streams
+GET    /api/v1/streams/{app}/{name}              one stream
+DELETE /api/v1/streams/{app}/{name}/publisher    kick its publisher
+GET    /api/v1/events                            what happens, as server-sent events
+GET    /debug/pprof/                             profiles
+`
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte(text))
+	}
+}
+
+func one(relay Relay) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		name := r.PathValue("app") + "/" + r.PathValue("name")
+		s, ok := relay.Stream(name)
+		if !ok {
+			Problem(w, http.StatusNotFound, "there is no stream "+name, "GET /api/v1/streams lists them")
+			return
+		}
+		reply(w, http.StatusOK, s)
+	}
+}
+
+func kick(relay Relay) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		name := r.PathValue("app") + "/" + r.PathValue("name")
+		if !relay.Kick(name) {
+			Problem(w, http.StatusNotFound, "nobody publishes to "+name, "GET /api/v1/streams lists who does")
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+func ready(relay Relay) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if err := relay.Ready(); err != nil {
+			Problem(w, http.StatusServiceUnavailable, err.Error(), "wait for it, or send the request to another relay")
+			return
+		}
+		reply(w, http.StatusOK, map[string]string{"status": "ready"})
+	}
+}
+
+// authorized asks for the token in a time that does not depend on where it differs.
+func authorized(token func() string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if want := token(); want != "" {
+			got, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+			a, b := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(want))
+			if subtle.ConstantTimeCompare(a[:], b[:]) != 1 {
+				w.Header().Set("WWW-Authenticate", `Bearer realm="holdfast admin"`)
+				Problem(w, http.StatusUnauthorized, "the admin address needs a token", "send Authorization: Bearer with admin.token")
+				return
+			}
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Problem answers with what was wrong and what would be right.
+func Problem(w http.ResponseWriter, status int, reason, hint string) {
+	reply(w, status, map[string]string{"error": reason, "hint": hint})
+}
+
+func reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(body) // the peer has gone: nobody to tell
+}
