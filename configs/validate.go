@@ -1,0 +1,256 @@
+package configs
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// checker collects faults.
+type checker struct{ faults Faults }
+
+func (c *checker) fault(key, problem, right string) {
+	c.faults = append(c.faults, Fault{Key: key, Problem: problem, Right: right})
+}
+
+func (c *checker) oneOf(key, got string, of ...string) {
+	if !slices.Contains(of, got) {
+		c.fault(key, fmt.Sprintf("%q is not possible", got), "write "+strings.Join(of[:len(of)-1], ", ")+" or "+of[len(of)-1])
+	}
+}
+
+func (c *checker) within(key string, got, least, most time.Duration) {
+	if got < least || got > most {
+		c.fault(key, got.String()+" is out of range", fmt.Sprintf("write %v to %v", least, most))
+	}
+}
+
+func (c *checker) number(key string, got, least, most int) {
+	if got < least || got > most {
+		c.fault(key, fmt.Sprintf("%d is out of range", got), fmt.Sprintf("write %d to %d", least, most))
+	}
+}
+
+// address checks a listen address, host:port or :port; empty is allowed.
+func (c *checker) address(key, got string) {
+	if got == "" {
+		return
+	}
+	_, port, err := net.SplitHostPort(got)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		c.fault(key, fmt.Sprintf("%q is not a listen address", got), "write host:port or :port; port 0 takes a free one")
+	}
+}
+
+func (c *checker) file(key, got string) {
+	if got == "" {
+		return
+	}
+	if f, err := os.Open(got); err != nil { //nolint:gosec // the operator's own file
+		c.fault(key, err.Error(), "name a file that can be read")
+	} else {
+		_ = f.Close()
+	}
+}
+
+func (cfg *Config) validate() Faults {
+	c := &checker{}
+	c.address("rtmp.listen", cfg.RTMP.Listen)
+	c.address("rtmps.listen", cfg.RTMPS.Listen)
+	c.address("http.listen", cfg.HTTP.Listen)
+	c.address("admin.listen", cfg.Admin.Listen)
+	c.address("webrtc.udp_listen", cfg.WebRTC.UDPListen)
+	c.address("webrtc.tcp_listen", cfg.WebRTC.TCPListen)
+	cfg.validateTLS(c)
+	cfg.validateAdmin(c)
+	for i, p := range cfg.HTTP.TrustedProxies {
+		if _, err := ParseNetwork(p); err != nil {
+			c.fault(fmt.Sprintf("http.trusted_proxies[%d]", i), fmt.Sprintf("%q is neither an address nor a network", p), "write 192.0.2.1 or 192.0.2.0/24")
+		}
+	}
+	for i, p := range cfg.WebRTC.PublicIPs {
+		if _, err := netip.ParseAddr(p); err != nil {
+			c.fault(fmt.Sprintf("webrtc.public_ips[%d]", i), fmt.Sprintf("%q is not an address", p), "write 192.0.2.1")
+		}
+	}
+	c.oneOf("log.level", cfg.Log.Level, "debug", "info", "warn", "error")
+	c.oneOf("log.format", cfg.Log.Format, "text", "json")
+	c.number("limits.connections", cfg.Limits.Connections, 1, 10_000_000)
+	c.number("limits.per_address", cfg.Limits.PerAddress, 0, 10_000_000)
+	c.number("limits.streams", cfg.Limits.Streams, 1, 1_000_000)
+	c.within("limits.handshake_timeout", cfg.Limits.HandshakeTimeout, 100*time.Millisecond, 5*time.Minute)
+	c.within("drain.timeout", cfg.Drain.Timeout, 0, time.Hour)
+	if cfg.Resume.Key != "" {
+		if b, err := base64.StdEncoding.DecodeString(cfg.Resume.Key); err != nil || len(b) != 32 {
+			c.fault("resume.key", "it is not 32 bytes in base64", "make one with: openssl rand -base64 32")
+		}
+	}
+	cfg.Defaults.validate(c, "defaults.")
+	for i := range cfg.Streams {
+		at := fmt.Sprintf("streams[%d].", i)
+		c.pattern(at+"match", cfg.Streams[i].Match)
+		cfg.Streams[i].validate(c, at)
+	}
+	validateGroups(c, "push", cfg.Push)
+	validateGroups(c, "pull", cfg.Pull)
+	return c.faults
+}
+
+func (cfg *Config) validateTLS(c *checker) {
+	for _, l := range []struct{ at, listen, cert, key string }{
+		{"rtmps", cfg.RTMPS.Listen, cfg.RTMPS.Cert, cfg.RTMPS.Key},
+		{"http", cfg.HTTP.Listen, cfg.HTTP.Cert, cfg.HTTP.Key},
+	} {
+		c.file(l.at+".cert", l.cert)
+		c.file(l.at+".key", l.key)
+		if (l.cert == "") != (l.key == "") {
+			c.fault(l.at+".cert", "certificate and key go together", "set both "+l.at+".cert and "+l.at+".key")
+		}
+		if l.at == "rtmps" && l.listen != "" && l.cert == "" {
+			c.fault("rtmps.listen", "RTMPS needs a certificate", "set rtmps.cert and rtmps.key")
+		}
+	}
+}
+
+func (cfg *Config) validateAdmin(c *checker) {
+	if cfg.Admin.Listen == "" || cfg.Admin.Token != "" {
+		return
+	}
+	host, _, err := net.SplitHostPort(cfg.Admin.Listen)
+	if err != nil {
+		return // told already
+	}
+	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		c.fault("admin.listen", cfg.Admin.Listen+" is not on loopback and has no token", "set admin.token, or listen on 127.0.0.1")
+	}
+}
+
+// ParseNetwork reads an address or a network in CIDR notation.
+func ParseNetwork(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
+	}
+	return netip.ParsePrefix(s)
+}
+
+func (c *checker) pattern(key, got string) {
+	if _, err := path.Match(got, "app/name"); err != nil || strings.Count(got, "/") != 1 {
+		c.fault(key, fmt.Sprintf("%q is not a pattern of streams", got), `write "live/*"; all streams: "*/*"`)
+	}
+}
+
+// autoMost is the longest that anything here may take.
+const autoMost = 24 * time.Hour
+
+func (s *Stream) validate(c *checker, at string) {
+	if s.Silence != Auto {
+		c.within(at+"silence", time.Duration(s.Silence), 200*time.Millisecond, autoMost)
+	}
+	c.within(at+"first_media", s.FirstMedia, 100*time.Millisecond, autoMost)
+	c.within(at+"hold", s.Hold, 0, autoMost)
+	c.within(at+"hold_unpublish", s.HoldUnpublish, 0, autoMost)
+	c.oneOf(at+"takeover", s.Takeover, "auto", "always", "never")
+	c.within(at+"backup_return", s.BackupReturn, 0, autoMost)
+	c.oneOf(at+"filler", s.Filler, "freeze", "none")
+	c.within(at+"buffer.duration", s.Buffer.Duration, time.Second, autoMost)
+	if s.Buffer.Bytes < 1<<20 {
+		c.fault(at+"buffer.bytes", s.Buffer.Bytes.String()+" does not hold a GOP", "write 1MiB or more")
+	}
+	if s.Viewer.Gather != Auto {
+		c.within(at+"viewer.gather", time.Duration(s.Viewer.Gather), 0, time.Second)
+	}
+	c.within(at+"viewer.lag", s.Viewer.Lag, 500*time.Millisecond, autoMost)
+	c.within(at+"viewer.write_timeout", s.Viewer.WriteTimeout, 500*time.Millisecond, autoMost)
+	for i, k := range s.PublishKeys {
+		if k == "" {
+			c.fault(fmt.Sprintf("%spublish_keys[%d]", at, i), "an empty key lets everyone in", "leave it out, or write a key")
+		}
+	}
+	c.within(at+"play_wait", s.PlayWait, 0, 5*time.Minute)
+	s.HLS.validate(c, at+"hls.")
+	for i, r := range s.Transcode {
+		r.validate(c, fmt.Sprintf("%stranscode[%d].", at, i))
+	}
+}
+
+func (h HLS) validate(c *checker, at string) {
+	c.within(at+"segment", h.Segment, 500*time.Millisecond, time.Minute)
+	c.within(at+"part", h.Part, 50*time.Millisecond, h.Segment)
+	c.number(at+"window", h.Window, 3, 1000)
+	c.oneOf(at+"start", h.Start, "on-request", "always")
+}
+
+var (
+	namePart = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	bitrate  = regexp.MustCompile(`^[1-9][0-9]*[kM]?$`)
+)
+
+func (r Rendition) validate(c *checker, at string) {
+	if !namePart.MatchString(r.Name) {
+		c.fault(at+"name", fmt.Sprintf("%q cannot name a rendition", r.Name), "write 1 to 64 of A-Z a-z 0-9 . _ -")
+	}
+	c.number(at+"height", r.Height, 16, 8192)
+	if !bitrate.MatchString(r.Video) {
+		c.fault(at+"video", fmt.Sprintf("%q is not a bitrate", r.Video), "write it like 600k")
+	}
+}
+
+func validateGroups(c *checker, list string, groups []Group) {
+	names := map[string]bool{}
+	for i := range groups {
+		g := &groups[i]
+		at := fmt.Sprintf("%s[%d].", list, i)
+		c.pattern(at+"match", g.Match)
+		if g.Name == "" || names[g.Name] {
+			c.fault(at+"name", fmt.Sprintf("%q does not tell this group from the others", g.Name), "give every group a name of its own")
+		}
+		names[g.Name] = true
+		g.validate(c, at)
+	}
+}
+
+var rungs = []string{"full", "rendition", "drop-disposable", "trim", "keyframes", "audio"}
+
+func (g *Group) validate(c *checker, at string) {
+	if len(g.Routes) == 0 {
+		c.fault(at+"routes", "there is none", "add - {name: a, url: \"rtmp://a.example/live/{name}\"}")
+	}
+	for i, r := range g.Routes {
+		u, err := url.Parse(strings.NewReplacer("{app}", "app", "{name}", "name").Replace(r.URL))
+		if err != nil || u.Host == "" || !slices.Contains([]string{"rtmp", "rtmps", "http", "https"}, u.Scheme) {
+			c.fault(fmt.Sprintf("%sroutes[%d].url", at, i), "it is not a URL of a stream", "write rtmp://host/app/{name}")
+		}
+		if r.Name == "" {
+			c.fault(fmt.Sprintf("%sroutes[%d].name", at, i), "it is missing", "name the route, for metrics and logs")
+		}
+	}
+	c.within(at+"redial.base", g.Redial.Base, 10*time.Millisecond, time.Hour)
+	c.within(at+"redial.max", g.Redial.Max, g.Redial.Base, 24*time.Hour)
+	if g.Redial.Factor < 1 || g.Redial.Factor > 100 {
+		c.fault(at+"redial.factor", fmt.Sprintf("%g is out of range", g.Redial.Factor), "write 1 to 100")
+	}
+	if g.Redial.Jitter < 0 || g.Redial.Jitter > 1 {
+		c.fault(at+"redial.jitter", fmt.Sprintf("%g is out of range", g.Redial.Jitter), "write 0 to 1")
+	}
+	c.number(at+"redial.give_up", g.Redial.GiveUp, 0, 1_000_000)
+	c.within(at+"failover.after", g.Failover.After, 0, autoMost)
+	c.within(at+"failover.rise", g.Failover.Rise, 0, autoMost)
+	c.within(at+"failover.probe", g.Failover.Probe, 100*time.Millisecond, autoMost)
+	c.oneOf(at+"replay", g.Replay, "edge", "missed")
+	for i, r := range g.Ladder {
+		if rung, _, _ := strings.Cut(r, ":"); !slices.Contains(rungs, rung) {
+			c.fault(fmt.Sprintf("%sladder[%d]", at, i), fmt.Sprintf("%q is no rung", r), "write one of "+strings.Join(rungs, ", "))
+		}
+	}
+}
