@@ -94,7 +94,9 @@ func (c *conn) serve() {
 
 // secure does the TLS handshake, if there is one, within the handshake's time.
 func (c *conn) secure() error {
-	c.setReadDeadline(time.Now().Add(c.srv.o.HandshakeTimeout))
+	until := time.Now().Add(c.srv.o.HandshakeTimeout)
+	_ = c.nc.SetWriteDeadline(until)
+	c.setReadDeadline(until)
 	t, ok := c.nc.(*tls.Conn)
 	if !ok {
 		return nil
@@ -159,6 +161,13 @@ func (c *conn) setReadDeadline(t time.Time) {
 	if c.ending == nil {
 		_ = c.nc.SetReadDeadline(t)
 	}
+}
+
+// admitted ends the time that a stranger has: silence is for the stream to judge from
+// here on, and writes have a deadline of their own.
+func (c *conn) admitted() {
+	c.setReadDeadline(time.Time{})
+	c.w.setTimeout(c.srv.o.WriteTimeout)
 }
 
 // idle gives a peer that neither publishes nor plays the handshake's time again.

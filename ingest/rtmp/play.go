@@ -136,7 +136,7 @@ func (c *conn) startPlay(stream uint32, cmd wire.Command) error {
 		App: t.app, Name: t.name, Token: t.token, Protocol: c.srv.o.Protocol,
 		Remote: c.remote, Agent: c.peer.agent, Opus: c.peer.opus, SessionID: c.id,
 	}
-	c.setReadDeadline(time.Time{})
+	c.admitted()
 	if c.parted {
 		c.runPlay(ctx, r)
 		return nil

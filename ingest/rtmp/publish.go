@@ -76,7 +76,7 @@ func (c *conn) publish(stream uint32, cmd wire.Command) ([]byte, error) {
 	c.pub = &publication{stream: id, sink: sink, session: s}
 	c.r.demux.SetLimits(c.srv.o.Limits)
 	c.r.resize(publisherBuffer)
-	c.setReadDeadline(time.Time{}) // from here on silence is for the stream to judge
+	c.admitted()
 	if err := c.startPings(c.srv.o.PingInterval); err != nil {
 		return nil, err
 	}

@@ -15,13 +15,14 @@ type writer struct {
 	// lock is a mutex that may be held while time passes. It guards what follows, and
 	// the right to write.
 	lock   chan struct{}
+	fixed  bool      // a stranger's: the deadline of the handshake holds for writes too
 	armed  time.Time // the write deadline that is set
 	failed error     // part of a message may be lost: nothing more may follow
 }
 
 func newWriter(nc net.Conn, timeout time.Duration) *writer {
 	tcp, _ := nc.(*net.TCPConn)
-	return &writer{nc: nc, tcp: tcp, timeout: timeout, lock: make(chan struct{}, 1)}
+	return &writer{nc: nc, tcp: tcp, timeout: timeout, fixed: true, lock: make(chan struct{}, 1)}
 }
 
 // write writes one or more whole messages.
@@ -68,7 +69,7 @@ func (w *writer) locked(f func() error) error {
 	}
 	// Setting a deadline costs as much as a small write: one in a quarter of the
 	// timeout is enough.
-	if now := time.Now(); w.armed.Sub(now) < w.timeout {
+	if now := time.Now(); !w.fixed && w.armed.Sub(now) < w.timeout {
 		w.armed = now.Add(w.timeout + w.timeout/4)
 		if w.failed = w.nc.SetWriteDeadline(w.armed); w.failed != nil {
 			return w.failed
@@ -78,10 +79,10 @@ func (w *writer) locked(f func() error) error {
 	return w.failed
 }
 
-// setTimeout changes how long a write may stand still.
+// setTimeout changes how long a write may stand still. It ends a stranger's deadline.
 func (w *writer) setTimeout(d time.Duration) {
 	w.lock <- struct{}{}
-	w.timeout, w.armed = d, time.Time{}
+	w.timeout, w.armed, w.fixed = d, time.Time{}, false
 	<-w.lock
 }
 
