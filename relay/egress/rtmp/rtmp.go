@@ -30,9 +30,9 @@ const ChunkSize = 4096
 
 // The chunk streams of media: the listener uses none of them.
 const (
-	audioChunks = 20 + iota
+	dataChunks = 20 + iota
+	audioChunks
 	videoChunks
-	dataChunks
 )
 
 // commonStream is the message stream that nearly all players play on. Its bytes are shared.
