@@ -1,0 +1,167 @@
+package faultnet
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"syscall"
+)
+
+// Network is a world in memory in which names can be listened on and dialled.
+type Network struct {
+	mu        sync.Mutex // guards what follows
+	options   func(n int) Options
+	dialled   int
+	listeners map[string]*Listener
+	wires     []*Wire
+	dark      bool
+}
+
+// NewNetwork makes connections as options says, which is given the number of the
+// connection, from 0; nil is without faults.
+func NewNetwork(options func(n int) Options) *Network {
+	if options == nil {
+		options = func(int) Options { return Options{} }
+	}
+	return &Network{options: options, listeners: map[string]*Listener{}}
+}
+
+// backlog is how many connections wait for Accept before a dial does.
+const backlog = 128
+
+// Listen takes connections to addr, which is any string.
+func (n *Network) Listen(addr string) (*Listener, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.listeners[addr] != nil {
+		return nil, &net.OpError{Op: "listen", Net: "faultnet", Addr: Addr(addr), Err: syscall.EADDRINUSE}
+	}
+	l := &Listener{network: n, addr: Addr(addr), incoming: make(chan *Conn, backlog), done: make(chan struct{})}
+	n.listeners[addr] = l
+	return l, nil
+}
+
+// SetDark has dials go unanswered until their context ends, as behind a dead router, or
+// be answered again.
+func (n *Network) SetDark(dark bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.dark = dark
+}
+
+// DialContext connects to what listens on addr; ECONNREFUSED if nothing does. The first
+// argument, as in net.Dialer, is not looked at.
+func (n *Network) DialContext(ctx context.Context, _, addr string) (net.Conn, error) {
+	fail := func(err error) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: "faultnet", Addr: Addr(addr), Err: err}
+	}
+	if err := ctx.Err(); err != nil {
+		return fail(err)
+	}
+	n.mu.Lock()
+	if n.dark {
+		n.mu.Unlock()
+		<-ctx.Done()
+		return fail(ctx.Err())
+	}
+	l := n.listeners[addr]
+	if l == nil {
+		n.mu.Unlock()
+		return fail(syscall.ECONNREFUSED)
+	}
+	number := n.dialled
+	n.dialled++
+	client, server, w := pair(n.options(number), Addr(fmt.Sprintf("client-%d", number)), Addr(addr))
+	n.wires = append(n.wires, w)
+	n.mu.Unlock()
+
+	select {
+	case l.incoming <- server:
+		select {
+		case <-l.done: // at the same moment: nobody will accept
+			_ = l.Close()
+		default:
+		}
+		return client, nil
+	case <-l.done:
+		closeBoth(client, server)
+		return fail(syscall.ECONNREFUSED)
+	case <-ctx.Done():
+		closeBoth(client, server)
+		return fail(ctx.Err())
+	}
+}
+
+func closeBoth(a, b *Conn) {
+	_ = a.Close()
+	_ = b.Close()
+}
+
+// Wire is that of connection number i, counted from 0 as they were dialled; nil if there
+// was none yet.
+func (n *Network) Wire(i int) *Wire {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if i >= len(n.wires) {
+		return nil
+	}
+	return n.wires[i]
+}
+
+// Do puts a fault on all connections made so far.
+func (n *Network) Do(f Fault, d Direction) {
+	n.mu.Lock()
+	wires := n.wires
+	n.mu.Unlock()
+	for _, w := range wires {
+		w.Do(f, d)
+	}
+}
+
+// Listener is a net.Listener in memory.
+type Listener struct {
+	network  *Network
+	addr     Addr
+	incoming chan *Conn
+	done     chan struct{}
+	once     sync.Once
+}
+
+var _ net.Listener = (*Listener)(nil)
+
+// Accept waits for a connection.
+func (l *Listener) Accept() (net.Conn, error) {
+	select {
+	case <-l.done: // also if connections wait
+	default:
+		select {
+		case c := <-l.incoming:
+			return c, nil
+		case <-l.done:
+		}
+	}
+	return nil, &net.OpError{Op: "accept", Net: "faultnet", Addr: l.addr, Err: net.ErrClosed}
+}
+
+// Close frees the address and resets the connections that nobody has accepted.
+func (l *Listener) Close() error {
+	l.once.Do(func() {
+		l.network.mu.Lock()
+		delete(l.network.listeners, string(l.addr))
+		l.network.mu.Unlock()
+		close(l.done)
+	})
+	for {
+		select {
+		case c := <-l.incoming:
+			c.wire.Do(Reset, Both)
+			_ = c.Close()
+		default:
+			return nil
+		}
+	}
+}
+
+// Addr is what it listens on.
+func (l *Listener) Addr() net.Addr { return l.addr }
