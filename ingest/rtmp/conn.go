@@ -243,7 +243,8 @@ func (c *conn) close() {
 var errPanic = errors.New("internal error")
 
 // guard, deferred, keeps a panic within this connection. It makes it the error err
-// points to.
+// points to. go-rtmp would catch what happens in its message loop and its writer, without
+// a word and without a stack, but not what happens in the handshake or at the end.
 func (c *conn) guard(doing string, err *error) {
 	v := recover()
 	if v == nil {

@@ -40,7 +40,7 @@ func (a *fakeAccess) Publish(_ context.Context, r ingest.Request) (ingest.Sink, 
 			return nil, err
 		}
 	}
-	s := &fakeSink{access: a, request: r, packets: make(chan *packetbuf.Packet, 1<<16), ended: make(chan ending, 8)}
+	s := &fakeSink{access: a, request: r, packets: make(chan *packetbuf.Packet, 4096), ended: make(chan ending, 8)}
 	a.sinks <- s
 	return s, nil
 }

@@ -1,0 +1,94 @@
+package rtmp
+
+import (
+	"context"
+	"io"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
+)
+
+// discard is an Access and a Sink that take everything.
+type discard struct{}
+
+func (discard) Publish(context.Context, ingest.Request) (ingest.Sink, error) { return discard{}, nil }
+func (discard) Write(*packetbuf.Packet) error                                { return nil }
+func (discard) End(ingest.Cause, string)                                     {}
+
+func say(stream uint32, name string, tx float64, args ...wire.Value) []byte {
+	return commandMessage(stream, wire.AppendCommand(nil, wire.Command{Name: name, Transaction: tx, Args: args}))
+}
+
+// FuzzSession feeds bytes to a whole session, as they come behind a handshake, a connect,
+// a publish or a play. The connection must end when its peer leaves, whatever was said.
+func FuzzSession(f *testing.F) {
+	connect := say(0, "connect", 1, wire.Object{{Key: "app", Value: wire.String("live")}})
+	create := say(0, "createStream", 2, wire.Null{})
+	publish := say(1, "publish", 3, wire.Null{}, wire.String("cam?key=1"), wire.String("live"))
+	play := say(1, "play", 3, wire.Null{}, wire.String("cam"))
+	prefixes := [][]byte{nil, connect, slices.Concat(connect, create),
+		slices.Concat(connect, create, publish), slices.Concat(connect, create, play)}
+	video := func(b []byte) []byte {
+		return wire.AppendMessage(nil, wire.Header{ChunkStream: 6, Stream: 1, Type: wire.TypeVideo}, 128, b)
+	}
+	f.Add(byte(0), slices.Concat(connect, create, publish))
+	f.Add(byte(3), slices.Concat(video(avcConfig), video(avcKey), say(0, "FCUnpublish", 4, wire.Null{}), say(0, "deleteStream", 5, wire.Null{}, wire.Number(1))))
+	f.Add(byte(3), slices.Concat(say(1, "closeStream", 0, wire.Null{}), publish, play))
+	f.Add(byte(4), slices.Concat(say(1, "pause", 4, wire.Null{}, wire.Bool(true)), say(0, "createStream", 5), say(1, "closeStream", 0), play, publish))
+	f.Add(byte(1), slices.Concat(wire.AppendSetChunkSize(nil, 3), wire.AppendAbort(nil, 3), wire.AppendUserControl(nil, 6, 1), wire.AppendWindowAckSize(nil, 1)))
+
+	srv, l := serve(f, Options{Access: discard{}, Plays: playFunc(func(ctx context.Context, _ PlayRequest, c *PlayConn) error {
+		if err := c.Start(); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}), Linger: 10 * time.Millisecond})
+	f.Fuzz(func(t *testing.T, state byte, wire []byte) {
+		nc := l.dial()
+		_, _ = nc.Write(append([]byte{3}, make([]byte, 1536)...))
+		if _, err := io.ReadFull(nc, make([]byte, handshakeSize)); err != nil {
+			t.Fatal(err)
+		}
+		drained := make(chan struct{})
+		go func() {
+			defer close(drained)
+			_, _ = io.Copy(io.Discard, nc)
+		}()
+		_, _ = nc.Write(make([]byte, 1536))
+		_, _ = nc.Write(prefixes[int(state)%len(prefixes)])
+		_, _ = nc.Write(wire)
+		_ = nc.Close()
+		<-drained
+		gone(t, srv)
+	})
+}
+
+// FuzzHandshake feeds bytes from the first on.
+func FuzzHandshake(f *testing.F) {
+	f.Add([]byte{3})
+	f.Add(append([]byte{3}, make([]byte, 3072+20)...))
+	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
+	srv, l := serve(f, Options{Access: discard{}})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		nc := l.dial()
+		go func() { _, _ = io.Copy(io.Discard, nc) }()
+		_, _ = nc.Write(b)
+		_ = nc.Close()
+		gone(t, srv)
+	})
+}
+
+func gone(t *testing.T, srv *Server) {
+	t.Helper()
+	for until := time.Now().Add(10 * time.Second); srv.Connections() > 0; runtime.Gosched() {
+		if time.Now().After(until) {
+			t.Fatal("the connection stays")
+		}
+	}
+}
