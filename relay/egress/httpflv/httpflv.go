@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -120,7 +121,7 @@ func (h *Handler) hijacked(w http.ResponseWriter, reader egress.Reader, start []
 	egress.LimitUnsent(conn)
 	_ = conn.SetReadDeadline(time.Time{})
 	out := &rawWriter{tagWriter: tagWriter{}, deadline: egress.Deadline{Conn: conn, Timeout: timeout}}
-	_, out.tcp = conn.(*net.TCPConn)
+	_, out.tcp = conn.(syscall.Conn) // TLS is none
 	if err := out.Write(&net.Buffers{responseHead(w.Header()), start}); err != nil {
 		return
 	}

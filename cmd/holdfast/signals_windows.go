@@ -1,0 +1,6 @@
+package main
+
+import "os"
+
+// reloadSignals are none: Windows has no SIGHUP. A change of the file reloads it there too.
+var reloadSignals []os.Signal

@@ -1,0 +1,127 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/rtmp"
+	"github.com/holdfast-live/holdfast/qos/prom"
+	"github.com/holdfast-live/holdfast/relay/auth"
+	"github.com/holdfast-live/holdfast/relay/egress"
+	egressrtmp "github.com/holdfast-live/holdfast/relay/egress/rtmp"
+	"github.com/holdfast-live/holdfast/relay/hub"
+	"github.com/holdfast-live/holdfast/relay/stream"
+)
+
+// publishing counts and logs what becomes of each request to publish.
+type publishing struct {
+	next    ingest.Access
+	metrics *prom.Metrics
+	log     *slog.Logger
+}
+
+// Publish implements ingest.Access.
+func (p publishing) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
+	sink, err := p.next.Publish(ctx, r)
+	var refusal *ingest.Refusal
+	switch {
+	case err == nil:
+		p.metrics.Session(r.Protocol, string(ingest.Accepted))
+	case errors.As(err, &refusal):
+		p.metrics.Session(r.Protocol, string(refusal.Outcome))
+		p.log.Warn("publish refused", "app", r.App, "name", r.Name, "session", r.Session.ID(), "protocol", r.Protocol,
+			"remote", r.Remote, "outcome", refusal.Outcome, "reason", refusal.Reason)
+	}
+	return sink, err
+}
+
+// playing gives viewers their place, if they may.
+type playing struct {
+	hub     *hub.Hub
+	rules   auth.Rules
+	metrics *prom.Metrics
+}
+
+// The outcomes of a request to play.
+const (
+	joined      = "joined"
+	notLive     = "not_live"
+	refusedName = "refused_name"
+	refusedKey  = "refused_key"
+	refusedBusy = "refused_limit"
+)
+
+func joinOutcomes() []string { return []string{joined, notLive, refusedName, refusedKey, refusedBusy} }
+
+// Play implements egress.Streams.
+func (p *playing) Play(ctx context.Context, r egress.Request) (egress.Reader, error) {
+	reader, err := p.play(ctx, r)
+	p.metrics.Joined(r.Protocol, outcome(err))
+	if err != nil {
+		return nil, err
+	}
+	return reader, nil
+}
+
+func (p *playing) play(ctx context.Context, r egress.Request) (*stream.Reader, error) {
+	name, err := hub.Name(r.App, r.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err := auth.Play(p.rules, name, r.Token); err != nil {
+		return nil, err
+	}
+	return p.hub.Attach(ctx, r.App, r.Name, r.Protocol)
+}
+
+func outcome(err error) string {
+	var refusal *ingest.Refusal
+	switch {
+	case err == nil:
+		return joined
+	case !errors.As(err, &refusal) || refusal.NotLive:
+		return notLive
+	case refusal.Outcome == ingest.RefusedKey:
+		return refusedKey
+	case refusal.Outcome == ingest.RefusedName:
+		return refusedName
+	}
+	return refusedBusy
+}
+
+// players serves RTMP players that the listener hands on.
+type players struct {
+	streams  egress.Streams
+	settings *settings
+	bytes    map[string]*atomic.Uint64
+	started  func(protocol string) func()
+	log      *slog.Logger
+}
+
+// Play implements rtmp.Plays.
+func (p *players) Play(ctx context.Context, r rtmp.PlayRequest, c *rtmp.PlayConn) error {
+	started := p.started(r.Protocol)
+	reader, err := p.streams.Play(ctx, egress.Request{
+		App: r.App, Name: r.Name, Token: r.Token, Protocol: r.Protocol, Remote: r.Remote, Agent: r.Agent,
+	})
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	if name, err := hub.Name(r.App, r.Name); err == nil {
+		c.SetWriteTimeout(p.settings.get().Stream(name).Viewer.WriteTimeout)
+	}
+	if err := c.Start(); err != nil {
+		return err
+	}
+	err = egressrtmp.Serve(ctx, reader, c, egress.Meter{Bytes: p.bytes[r.Protocol], Started: started})
+	p.log.Debug("viewer left", "protocol", r.Protocol, "app", r.App, "name", r.Name, "session", r.SessionID, "reason", err)
+	var end *stream.EndError
+	if errors.As(err, &end) {
+		c.End(end.Reason)
+	}
+	return err
+}

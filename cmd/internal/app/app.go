@@ -1,0 +1,237 @@
+// Package app wires the relay together: the only place that knows all its rooms.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/holdfast-live/holdfast/configs"
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/rtmp"
+	"github.com/holdfast-live/holdfast/qos/prom"
+	"github.com/holdfast-live/holdfast/relay/api"
+	"github.com/holdfast-live/holdfast/relay/auth"
+	"github.com/holdfast-live/holdfast/relay/egress/httpflv"
+	"github.com/holdfast-live/holdfast/relay/hub"
+	"github.com/holdfast-live/holdfast/relay/stream"
+)
+
+// heartbeat is the time between two pings to a publisher.
+const heartbeat = 5 * time.Second
+
+// Options are what a relay is made from.
+type Options struct {
+	Config  *configs.Config
+	Log     *slog.Logger
+	Level   *slog.LevelVar // of Log; a reload sets it
+	Version string
+}
+
+// App is one relay. New, Start, then Reload any number of times, then Stop.
+type App struct {
+	log      *slog.Logger
+	level    *slog.LevelVar
+	settings *settings
+	relay    *relay
+	events   *api.Events
+	flv      *httpflv.Handler
+	slots    *rtmp.Slots
+	rtmp     map[string]*rtmp.Server // by protocol
+	http     *http.Server
+	admin    *http.Server
+	certs    map[string]*certificate // by the key of its listener
+	addrs    map[string]net.Addr     // by component
+	serving  sync.WaitGroup
+	failed   chan error
+}
+
+// New wires a relay from a configuration that was validated.
+func New(o Options) (*App, error) {
+	a := &App{
+		log: o.Log, level: o.Level, settings: &settings{}, events: api.NewEvents(), rtmp: map[string]*rtmp.Server{},
+		certs: map[string]*certificate{}, addrs: map[string]net.Addr{}, failed: make(chan error, 4),
+		slots: rtmp.NewSlots(o.Config.Limits.Connections, o.Config.Limits.PerAddress),
+	}
+	a.settings.cfg.Store(o.Config)
+	registry := prometheus.NewRegistry()
+	metrics, err := prom.New(registry, prom.Labels{
+		Publishers: []string{ingest.RTMP, ingest.RTMPS}, Viewers: viewerProtocols(),
+		Outcomes: texts(ingest.Outcomes()), Causes: texts(ingest.Causes()), Joins: joinOutcomes(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	counters := &stream.Counters{}
+	a.relay = &relay{counters: counters, sent: map[string]*atomic.Uint64{}, heartbeat: heartbeat}
+	for _, p := range viewerProtocols() {
+		a.relay.sent[p] = &atomic.Uint64{}
+	}
+	a.relay.hub = hub.New(hub.Options{
+		Settings: a.settings, MaxStreams: o.Config.Limits.Streams, Counters: counters, Log: component(o.Log, "stream"),
+		Observer: &observer{metrics: metrics, events: a.events, log: component(o.Log, "stream")},
+	})
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), prom.NewCollector(a.relay.snapshot))
+	if err := a.wireServers(metrics, registry, o.Version); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func viewerProtocols() []string { return []string{"rtmp", "rtmps", httpflv.Protocol} }
+
+func component(log *slog.Logger, name string) *slog.Logger { return log.With("component", name) }
+
+func texts[T ~string](values []T) []string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = string(v)
+	}
+	return out
+}
+
+func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, version string) error {
+	cfg := a.settings.get()
+	streams := &playing{hub: a.relay.hub, rules: a.settings, metrics: metrics}
+	access := publishing{
+		next: auth.NewPublishers(a.settings, hub.Name, a.relay.hub), metrics: metrics, log: component(a.log, "rtmp"),
+	}
+	for _, protocol := range []string{ingest.RTMP, ingest.RTMPS} {
+		server, err := rtmp.New(rtmp.Options{
+			Access: access, Protocol: protocol, Slots: a.slots, Log: component(a.log, protocol),
+			HandshakeTimeout: cfg.Limits.HandshakeTimeout, PingInterval: heartbeat,
+			Refused: func(o ingest.Outcome) { metrics.Session(protocol, string(o)) },
+			Plays: &players{streams: streams, settings: a.settings, bytes: a.relay.sent, log: component(a.log, protocol), started: func(p string) func() {
+				begun := time.Now()
+				return func() { metrics.Started(p, time.Since(begun)) }
+			}},
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", protocol, err)
+		}
+		a.rtmp[protocol] = server
+	}
+	a.flv = httpflv.New(httpflv.Options{
+		Streams: streams, Refuse: refuse, Remote: a.settings.remote, Bytes: a.relay.sent[httpflv.Protocol], Log: component(a.log, "http"),
+		Joined: func(took time.Duration) { metrics.Started(httpflv.Protocol, took) },
+		WriteTimeout: func(app, name string) time.Duration {
+			return a.settings.get().Stream(app + "/" + name).Viewer.WriteTimeout
+		},
+	})
+	a.http = a.server("http", viewersHandler(a.flv))
+	a.admin = a.server("admin", api.New(api.Options{
+		Relay: a.relay, Events: a.events, Version: version, Token: func() string { return a.settings.get().Admin.Token },
+		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelError)}),
+	}))
+	return nil
+}
+
+// server bounds what a stranger can make net/http wait for and hold.
+func (a *App) server(name string, h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: a.settings.get().Limits.HandshakeTimeout, IdleTimeout: time.Minute,
+		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(component(a.log, name).Handler(), slog.LevelDebug),
+	}
+}
+
+// Start listens on all addresses, and serves when it has them all. Its error names the key
+// whose address cannot be had.
+func (a *App) Start(ctx context.Context) error {
+	cfg := a.settings.get()
+	var ready []func()
+	var taken []net.Listener
+	for _, l := range a.listeners(cfg) {
+		if l.addr == "" {
+			continue
+		}
+		listener, err := a.listen(ctx, l)
+		if err != nil {
+			for _, t := range taken {
+				_ = t.Close()
+			}
+			return err
+		}
+		taken = append(taken, listener)
+		a.addrs[l.component] = listener.Addr()
+		a.log.Info("listening", "component", l.component, "addr", listener.Addr().String())
+		ready = append(ready, func() {
+			if err := l.serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, rtmp.ErrServerClosed) {
+				a.failed <- fmt.Errorf("%s: %w", l.component, err)
+			}
+		})
+	}
+	if warning := open(cfg); warning != "" {
+		a.log.Warn(warning)
+	}
+	for _, serve := range ready {
+		a.serving.Go(serve)
+	}
+	a.relay.ready.Store(true)
+	return nil
+}
+
+// Addr is where a component listens: rtmp, rtmps, http or admin; nil if it does not.
+func (a *App) Addr(component string) net.Addr { return a.addrs[component] }
+
+// Failed yields the error of a listener that died.
+func (a *App) Failed() <-chan error { return a.failed }
+
+// Reload puts a new configuration in force as far as it can without dropping anyone. It
+// returns the keys that took effect and those that need a restart.
+func (a *App) Reload(cfg *configs.Config) (live, restart []string) {
+	live, restart = configs.Changes(a.settings.get(), cfg)
+	a.settings.cfg.Store(cfg)
+	a.level.Set(Level(cfg.Log.Level))
+	a.relay.hub.Reload(cfg.Limits.Streams)
+	for key, c := range a.certs {
+		if err := c.load(); err != nil {
+			a.log.Error("certificate not reloaded; the one before stays in use", "key", key, "err", err)
+		}
+	}
+	return live, restart
+}
+
+// Level is a level by its name in the configuration.
+func Level(name string) slog.Level {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(name)); err != nil {
+		return slog.LevelInfo // validated before
+	}
+	return l
+}
+
+// Stop ends the relay: it takes nobody any more, tells everybody why, and waits until all
+// have gone or ctx is done; then it closes what is left. Its error says that ctx was done.
+func (a *App) Stop(ctx context.Context) error {
+	a.relay.ready.Store(false)
+	a.relay.hub.Close("the relay is shutting down")
+	var errs []error
+	for _, s := range a.rtmp {
+		errs = append(errs, s.Shutdown(ctx))
+	}
+	a.flv.Close()
+	errs = append(errs, a.http.Shutdown(ctx))
+	a.events.Close()
+	errs = append(errs, a.admin.Shutdown(ctx))
+	a.closeAll()
+	a.serving.Wait()
+	return errors.Join(errs...)
+}
+
+func (a *App) closeAll() {
+	for _, s := range a.rtmp {
+		_ = s.Close()
+	}
+	_ = a.http.Close()
+	_ = a.admin.Close()
+}

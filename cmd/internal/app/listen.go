@@ -1,0 +1,92 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/holdfast-live/holdfast/configs"
+	"github.com/holdfast-live/holdfast/ingest"
+)
+
+// listener is one address and what is served there.
+type listener struct {
+	component  string // also the beginning of its keys
+	addr       string
+	cert, key  string // of TLS; empty: none
+	protocols  []string
+	serve      func(net.Listener) error
+	suggestion string // another port
+}
+
+func (a *App) listeners(cfg *configs.Config) []listener {
+	return []listener{
+		{component: "rtmp", addr: cfg.RTMP.Listen, serve: a.rtmp[ingest.RTMP].Serve, suggestion: ":1936"},
+		{
+			component: "rtmps", addr: cfg.RTMPS.Listen, cert: cfg.RTMPS.Cert, key: cfg.RTMPS.Key,
+			serve: a.rtmp[ingest.RTMPS].Serve, suggestion: ":1944",
+		},
+		{
+			component: "http", addr: cfg.HTTP.Listen, cert: cfg.HTTP.Cert, key: cfg.HTTP.Key, protocols: []string{"h2", "http/1.1"},
+			serve: a.http.Serve, suggestion: ":8088",
+		},
+		{component: "admin", addr: cfg.Admin.Listen, serve: a.admin.Serve, suggestion: "127.0.0.1:8082"},
+	}
+}
+
+// listen takes the address of l.
+func (a *App) listen(ctx context.Context, l listener) (net.Listener, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", l.addr)
+	key := l.component + ".listen"
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s: the address %s is taken by another program; choose another with --%s %s or %s=%s",
+			key, l.addr, key, l.suggestion, env(key), l.suggestion)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("%s: %s needs rights that this process does not have; choose a port from 1024 on with --%s", key, l.addr, key)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	if l.component == "http" {
+		ln = a.slots.Listener(ln)
+	}
+	if l.cert == "" {
+		return ln, nil
+	}
+	c := &certificate{cert: l.cert, key: l.key}
+	if err := c.load(); err != nil {
+		_ = ln.Close()
+		return nil, fmt.Errorf("%s.cert: %w", l.component, err)
+	}
+	a.certs[l.component+".cert"] = c
+	return tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get, NextProtos: l.protocols}), nil
+}
+
+func env(key string) string {
+	return "HOLDFAST_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+// certificate is a certificate that can be loaded anew while it is in use.
+type certificate struct {
+	cert, key string
+	loaded    atomic.Pointer[tls.Certificate]
+}
+
+func (c *certificate) load() error {
+	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	if err != nil {
+		return err
+	}
+	c.loaded.Store(&pair)
+	return nil
+}
+
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return c.loaded.Load(), nil
+}

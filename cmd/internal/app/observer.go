@@ -1,0 +1,88 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/holdfast-live/holdfast/qos/prom"
+	"github.com/holdfast-live/holdfast/relay/api"
+	"github.com/holdfast-live/holdfast/relay/stream"
+)
+
+// observer takes what happens to streams into log, metrics and event API.
+type observer struct {
+	metrics *prom.Metrics
+	events  *api.Events
+	log     *slog.Logger
+}
+
+// Observe implements stream.Observer.
+func (o *observer) Observe(e stream.Event) {
+	o.count(e)
+	fields := fieldsOf(e)
+	attrs := []slog.Attr{slog.String("stream", e.Stream)}
+	if e.Session != "" {
+		attrs = append(attrs, slog.String("session", e.Session))
+	}
+	shown := map[string]any{}
+	for _, f := range fields {
+		attrs = append(attrs, f)
+		shown[f.Key] = f.Value.Any()
+	}
+	o.log.LogAttrs(context.Background(), levels[e.Type], messages[e.Type], attrs...)
+	o.events.Publish(api.Event{Time: e.Time, Type: string(e.Type), Stream: e.Stream, Session: e.Session, Fields: shown})
+}
+
+func (o *observer) count(e stream.Event) {
+	switch e.Type {
+	case stream.Published, stream.Refused:
+		if e.Takeover != "" {
+			o.metrics.Takeover(e.Takeover)
+		}
+	case stream.Broke:
+		o.metrics.Broke(e.Protocol, string(e.Cause), e.Detect)
+	case stream.Resumed:
+		o.metrics.Resumed(e.Outage)
+	case stream.State, stream.TrackSilent, stream.Ended, stream.Changed:
+	}
+}
+
+var levels = map[stream.EventType]slog.Level{
+	stream.Published: slog.LevelInfo, stream.Refused: slog.LevelDebug, stream.Broke: slog.LevelWarn,
+	stream.Resumed: slog.LevelInfo, stream.State: slog.LevelDebug, stream.TrackSilent: slog.LevelWarn,
+	stream.Ended: slog.LevelInfo, stream.Changed: slog.LevelInfo,
+}
+
+var messages = map[stream.EventType]string{
+	stream.Published: "publish accepted", stream.Refused: "publish refused", stream.Broke: "push broke",
+	stream.Resumed: "stream resumed", stream.State: "state", stream.TrackSilent: "track silence",
+	stream.Ended: "stream ended", stream.Changed: "codec configuration changed",
+}
+
+// fieldsOf are an event's fields that are set, in the order in which people read them.
+func fieldsOf(e stream.Event) []slog.Attr {
+	var out []slog.Attr
+	text := func(key, value string) {
+		if value != "" {
+			out = append(out, slog.String(key, value))
+		}
+	}
+	text("cause", string(e.Cause))
+	if e.Type == stream.State {
+		text("from", e.From.String())
+		text("to", e.To.String())
+	}
+	text("track", e.Track)
+	text("outcome", e.Outcome)
+	text("takeover", e.Takeover)
+	if e.Outage > 0 {
+		out = append(out, slog.Float64("outage_seconds", e.Outage.Seconds()))
+	}
+	if e.Detect > 0 {
+		out = append(out, slog.Float64("detect_seconds", e.Detect.Seconds()))
+	}
+	text("protocol", e.Protocol)
+	text("remote", e.Remote)
+	text("detail", e.Detail)
+	return out
+}

@@ -1,0 +1,65 @@
+package app
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/holdfast-live/holdfast/configs"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/relay/stream"
+)
+
+// settings is the configuration in force, as the rooms of the relay ask for it.
+type settings struct {
+	cfg atomic.Pointer[configs.Config]
+}
+
+func (s *settings) get() *configs.Config { return s.cfg.Load() }
+
+var takeovers = map[string]lifecycle.Takeover{"auto": lifecycle.Auto, "always": lifecycle.Always, "never": lifecycle.Never}
+
+// Stream implements hub.Settings.
+func (s *settings) Stream(name string) stream.Config {
+	c := s.get().Stream(name)
+	out := stream.Config{
+		FirstMedia: c.FirstMedia, Hold: c.Hold, HoldUnpublish: c.HoldUnpublish,
+		Takeover: takeovers[c.Takeover], Freeze: c.Filler == "freeze",
+		Buffer: packetbuf.Limits{Duration: c.Buffer.Duration, Bytes: int(c.Buffer.Bytes)},
+		Gather: stream.GatherAuto, Lag: c.Viewer.Lag,
+	}
+	if c.Silence != configs.Auto {
+		out.Silence = time.Duration(c.Silence)
+	}
+	if c.Viewer.Gather != configs.Auto {
+		out.Gather = time.Duration(c.Viewer.Gather)
+	}
+	return out
+}
+
+// PlayWait implements hub.Settings.
+func (s *settings) PlayWait(name string) time.Duration { return s.get().Stream(name).PlayWait }
+
+// PublishKeys implements auth.Rules.
+func (s *settings) PublishKeys(name string) []string { return s.get().Stream(name).PublishKeys }
+
+// PlaySecret implements auth.Rules.
+func (s *settings) PlaySecret(name string) string { return s.get().Stream(name).PlaySecret }
+
+// open tells what is open to everyone: publishing, playing, both or nothing.
+func open(c *configs.Config) string {
+	publish, play := len(c.Defaults.PublishKeys) == 0, c.Defaults.PlaySecret == ""
+	for i := range c.Streams {
+		publish = publish || len(c.Streams[i].PublishKeys) == 0
+		play = play || c.Streams[i].PlaySecret == ""
+	}
+	switch {
+	case publish && play:
+		return "publishing and playing are open to everyone; set defaults.publish_keys and defaults.play_secret to close them"
+	case publish:
+		return "publishing is open to everyone; set defaults.publish_keys to close it"
+	case play:
+		return "playing is open to everyone; set defaults.play_secret to close it"
+	}
+	return ""
+}

@@ -1,0 +1,133 @@
+package app
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/qos"
+	"github.com/holdfast-live/holdfast/relay/api"
+	"github.com/holdfast-live/holdfast/relay/hub"
+	"github.com/holdfast-live/holdfast/relay/stream"
+)
+
+// relay is the running relay as API and metrics see it.
+type relay struct {
+	hub       *hub.Hub
+	counters  *stream.Counters
+	sent      map[string]*atomic.Uint64 // bytes to viewers, by protocol
+	heartbeat time.Duration
+	ready     atomic.Bool
+}
+
+var errNotReady = errors.New("the relay is starting or shutting down")
+
+// Ready implements api.Relay.
+func (r *relay) Ready() error {
+	if !r.ready.Load() {
+		return errNotReady
+	}
+	return nil
+}
+
+// Streams implements api.Relay.
+func (r *relay) Streams() []api.Stream {
+	now := time.Now()
+	out := []api.Stream{}
+	for _, s := range r.hub.List() {
+		out = append(out, view(s.Snapshot(now)))
+	}
+	return out
+}
+
+// Stream implements api.Relay.
+func (r *relay) Stream(name string) (api.Stream, bool) {
+	s := r.hub.Find(name)
+	if s == nil {
+		return api.Stream{}, false
+	}
+	return view(s.Snapshot(time.Now())), true
+}
+
+// Kick implements api.Relay.
+func (r *relay) Kick(name string) bool {
+	s := r.hub.Find(name)
+	return s != nil && s.Kick("the operator ended this push")
+}
+
+func view(s stream.Snapshot) api.Stream {
+	out := api.Stream{
+		Name: s.Name, State: s.State.String(), Since: s.Since, Cause: string(s.Cause), Clock: s.Clock.Seconds(),
+		Tracks: []api.Track{}, Publisher: publisher(s.Publisher), Waiting: publisher(s.Waiting),
+		Viewers: s.Viewers, Breaks: map[string]int{}, Sessions: s.Epoch,
+		Buffer: api.Buffer{
+			Seconds: (s.Buffer.Newest - s.Buffer.Oldest).Seconds(), Bytes: s.Buffer.Bytes,
+			Packets: s.Buffer.Packets, GOPs: s.Buffer.GOPs,
+		},
+	}
+	if !s.HeldUntil.IsZero() {
+		out.HeldUntil = &s.HeldUntil
+	}
+	for c, n := range s.Breaks {
+		out.Breaks[string(c)] = n
+	}
+	for _, t := range s.Tracks {
+		out.Tracks = append(out.Tracks, api.Track{
+			Codec: t.Codec.String(), Profile: t.Profile, Level: t.Level, RFC6381: t.RFC6381,
+			Width: t.Width, Height: t.Height, FrameRate: t.FrameRate, SampleRate: t.SampleRate, Channels: t.Channels,
+		})
+	}
+	return out
+}
+
+func publisher(p *stream.Publisher) *api.Publisher {
+	if p == nil {
+		return nil
+	}
+	return &api.Publisher{
+		Session: p.Session, Protocol: p.Protocol, Remote: p.Remote, Agent: p.Agent, Since: p.Since,
+		Bitrate: p.Bitrate, FrameRate: p.FrameRate,
+		RTT: p.RTT.Seconds(), Gap: p.Gap.Seconds(), Quiet: p.Quiet.Seconds(),
+	}
+}
+
+// snapshot is what the collector shows.
+func (r *relay) snapshot() qos.Relay {
+	c := r.counters
+	out := qos.Relay{
+		IngestBytes: c.IngestBytes(), ViewerSkips: c.Skips(), EgressBytes: map[string]uint64{},
+		IngestFrames:  map[string]uint64{},
+		TrackSilences: map[string]uint64{},
+		FillerFrames: map[string]uint64{
+			"picture": c.Filler[packetbuf.Video].Load(), "silence": c.Filler[packetbuf.Audio].Load(),
+		},
+		LatePackets: c.Late.Load(),
+	}
+	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
+		out.IngestFrames[tr.String()] = c.IngestFrames[tr].Load()
+		out.TrackSilences[tr.String()] = c.TrackSilences[tr].Load()
+	}
+	for protocol, n := range r.sent {
+		out.EgressBytes[protocol] = n.Load()
+	}
+	now := time.Now()
+	for _, s := range r.hub.List() {
+		out.Streams = append(out.Streams, r.gauges(s.Snapshot(now)))
+	}
+	return out
+}
+
+func (r *relay) gauges(s stream.Snapshot) qos.Stream {
+	g := qos.Stream{
+		Name: s.Name, State: int(s.State), BufferBytes: s.Buffer.Bytes, Buffered: s.Buffer.Newest - s.Buffer.Oldest,
+		Viewers: map[string]int{},
+	}
+	for protocol := range r.sent {
+		g.Viewers[protocol] = s.Viewers[protocol]
+	}
+	if p := s.Publisher; p != nil {
+		g.Bitrate, g.FrameRate, g.RTT, g.Gap, g.Heartbeat = p.Bitrate, p.FrameRate, p.RTT, p.Gap, r.heartbeat
+	}
+	return g
+}

@@ -1,0 +1,102 @@
+package app
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/holdfast-live/holdfast/configs"
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/relay/api"
+	"github.com/holdfast-live/holdfast/relay/egress/httpflv"
+)
+
+// viewersHandler is what the viewers' address serves.
+func viewersHandler(flv http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cors(w.Header())
+		_, _, isFLV := httpflv.Match(r.URL.Path)
+		switch {
+		case !isFLV:
+			api.Problem(w, http.StatusNotFound, "there is nothing at this address", "play a stream at /{app}/{name}.flv")
+		case r.Method == http.MethodOptions:
+			w.WriteHeader(http.StatusNoContent)
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			w.Header().Set("Allow", "GET, HEAD, OPTIONS")
+			api.Problem(w, http.StatusMethodNotAllowed, "a stream can only be played here", "use GET; publish over RTMP")
+		default:
+			flv.ServeHTTP(w, r)
+		}
+	})
+}
+
+// cors lets pages from anywhere play: who may is decided by token, not by origin.
+func cors(h http.Header) {
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Range")
+	h.Set("Access-Control-Expose-Headers", "Retry-After")
+	h.Set("Access-Control-Max-Age", "86400")
+}
+
+// refuse says a refusal in HTTP.
+func refuse(w http.ResponseWriter, _ *http.Request, err error) {
+	var r *ingest.Refusal
+	if !errors.As(err, &r) {
+		api.Problem(w, http.StatusServiceUnavailable, "the relay cannot serve this now", "try again later")
+		return
+	}
+	if r.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((r.RetryAfter+time.Second-1)/time.Second)))
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	status := http.StatusServiceUnavailable
+	switch {
+	case r.NotLive, r.Outcome == ingest.RefusedName:
+		status = http.StatusNotFound
+	case r.Outcome == ingest.RefusedKey:
+		status = http.StatusUnauthorized
+		w.Header().Set("WWW-Authenticate", `Bearer realm="holdfast"`)
+	}
+	api.Problem(w, status, r.Reason, r.Hint)
+}
+
+// remote is the viewer's address: the peer's or, behind a proxy that is trusted, the last one
+// in X-Forwarded-For that no trusted proxy has.
+func (s *settings) remote(r *http.Request) string {
+	trusted := s.get().HTTP.TrustedProxies
+	addr := r.RemoteAddr
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil || !isTrusted(host, trusted) {
+		return addr
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		hop := strings.TrimSpace(hops[i])
+		if _, err := netip.ParseAddr(hop); err != nil {
+			return addr
+		}
+		addr = net.JoinHostPort(hop, "0")
+		if !isTrusted(hop, trusted) {
+			return addr
+		}
+	}
+	return addr
+}
+
+func isTrusted(host string, trusted []string) bool {
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	for _, t := range trusted {
+		if p, err := configs.ParseNetwork(t); err == nil && p.Contains(ip.Unmap()) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,63 @@
+package rtmp
+
+import (
+	"net"
+	"sync"
+)
+
+// Listener counts the connections of l, which speak another protocol, against the same
+// bounds. One that gets no slot is closed without a word.
+func (s *Slots) Listener(l net.Listener) net.Listener { return &slotListener{l, s} }
+
+type slotListener struct {
+	net.Listener
+	slots *Slots
+}
+
+// Accept implements net.Listener.
+func (l *slotListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		sl, ok := l.slots.take(c.RemoteAddr())
+		if ok && sl.refusal == "" {
+			return newSlotConn(c, sl), nil
+		}
+		if ok {
+			sl.release()
+		}
+		_ = c.Close()
+	}
+}
+
+// slotConn gives its slot back when it is closed.
+type slotConn struct {
+	net.Conn
+	once sync.Once
+	slot slot
+}
+
+func (c *slotConn) Close() error {
+	c.once.Do(c.slot.release)
+	return c.Conn.Close()
+}
+
+// newSlotConn keeps a TCP connection recognisable as one: its writev and its socket options
+// are worth more than a wrapper.
+func newSlotConn(c net.Conn, sl slot) net.Conn {
+	sc := slotConn{Conn: c, slot: sl}
+	if tcp, ok := c.(*net.TCPConn); ok {
+		return &slotTCP{TCPConn: tcp, slot: &sc}
+	}
+	return &sc
+}
+
+type slotTCP struct {
+	*net.TCPConn
+	slot *slotConn
+}
+
+// Close implements net.Conn.
+func (c *slotTCP) Close() error { return c.slot.Close() }
