@@ -16,11 +16,10 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// publishing counts and logs what becomes of each request to publish.
+// publishing counts what becomes of each request to publish. The listener logs refusals.
 type publishing struct {
 	next    ingest.Access
 	metrics *prom.Metrics
-	log     *slog.Logger
 }
 
 // Publish implements ingest.Access.
@@ -32,8 +31,6 @@ func (p publishing) Publish(ctx context.Context, r ingest.Request) (ingest.Sink,
 		p.metrics.Session(r.Protocol, string(ingest.Accepted))
 	case errors.As(err, &refusal):
 		p.metrics.Session(r.Protocol, string(refusal.Outcome))
-		p.log.Warn("publish refused", "app", r.App, "name", r.Name, "session", r.Session.ID(), "protocol", r.Protocol,
-			"remote", r.Remote, "outcome", refusal.Outcome, "reason", refusal.Reason)
 	}
 	return sink, err
 }

@@ -103,9 +103,7 @@ func texts[T ~string](values []T) []string {
 func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, version string) error {
 	cfg := a.settings.get()
 	streams := &playing{hub: a.relay.hub, rules: a.settings, metrics: metrics}
-	access := publishing{
-		next: auth.NewPublishers(a.settings, hub.Name, a.relay.hub), metrics: metrics, log: component(a.log, "rtmp"),
-	}
+	access := publishing{next: auth.NewPublishers(a.settings, hub.Name, a.relay.hub), metrics: metrics}
 	for _, protocol := range []string{ingest.RTMP, ingest.RTMPS} {
 		server, err := rtmp.New(rtmp.Options{
 			Access: access, Protocol: protocol, Slots: a.slots, Log: component(a.log, protocol),
