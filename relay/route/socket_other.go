@@ -1,0 +1,12 @@
+//go:build !linux
+
+package route
+
+import (
+	"net"
+	"time"
+)
+
+// setUserTimeout does nothing: only Linux has the option. The write deadline bounds what
+// a full socket can cost, the system's keepalive the rest.
+func setUserTimeout(*net.TCPConn, time.Duration) error { return nil }
