@@ -23,6 +23,7 @@ type dialing struct {
 	conn   net.Conn // nil before PhaseTLS
 	in     *bufio.Reader
 	far    *far
+	answer []byte // to be sent next
 }
 
 // Dial connects and publishes. Its error is a *PhaseError, which holds a *Rejection where
@@ -56,13 +57,8 @@ func (d *dialing) all() error {
 	if err := d.run(PhaseHandshake, t.Handshake, func(context.Context) error { return shake(d.in, d.conn) }); err != nil {
 		return err
 	}
-	err := d.run(PhaseConnect, t.Connect, func(context.Context) error {
-		if _, err := d.conn.Write(d.far.talk.open()); err != nil {
-			return err
-		}
-		return d.until(PhasePublish)
-	})
-	if err != nil {
+	d.answer = d.far.talk.open()
+	if err := d.run(PhaseConnect, t.Connect, func(context.Context) error { return d.until(PhasePublish) }); err != nil {
 		return err
 	}
 	return d.run(PhasePublish, t.Publish, func(context.Context) error { return d.until(PhaseRunning) })
@@ -123,17 +119,19 @@ func (d *dialing) secure(ctx context.Context) error {
 	return nil
 }
 
-// until talks until the talk has come to a phase.
+// until talks until the talk has come to a phase. What is to be said in that phase is left
+// in d.answer.
 func (d *dialing) until(phase Phase) error {
 	// What came in one piece with the answer before may have been the answer to this.
 	for buf := make([]byte, readBuffer); d.far.talk.phase != phase && d.far.talk.phase != PhaseRunning; {
-		n, err := d.in.Read(buf)
-		answer, bad := d.far.feed(buf[:n])
-		if len(answer) > 0 && bad == nil {
-			if _, err := d.conn.Write(answer); err != nil {
+		if len(d.answer) > 0 {
+			if _, err := d.conn.Write(d.answer); err != nil {
 				return err
 			}
 		}
+		n, err := d.in.Read(buf)
+		answer, bad := d.far.feed(buf[:n])
+		d.answer = answer
 		if err := errors.Join(bad, err); err != nil {
 			return err
 		}

@@ -49,7 +49,7 @@ const keepBuffer = 1 << 20
 func start(d *dialing) *Push {
 	p := &Push{
 		opts: d.opts, target: d.target, conn: d.conn, stream: d.far.talk.stream, began: time.Now(),
-		bye: d.far.talk.unpublish(), writer: make(chan struct{}, 1), done: make(chan struct{}),
+		bye: d.far.talk.unpublish(), writer: make(chan struct{}, 1), done: make(chan struct{}), owed: d.answer,
 	}
 	p.opts.Log.Debug("push begins", "target", p.target.String())
 	go p.read(d)

@@ -401,7 +401,9 @@ func TestSilentTLS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := faultnet.NewNetwork(nil)
 		ended := script(t, n, nil)
-		dialer := func(ctx context.Context, network, _ string) (net.Conn, error) { return n.DialContext(ctx, network, farAddr) }
+		dialer := func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return n.DialContext(ctx, network, farAddr)
+		}
 		_, err := Dial(t.Context(), Options{URL: "rtmps://far/live/cam", Dialer: dialer})
 		var phase *PhaseError
 		if !errors.As(err, &phase) || phase.Phase != PhaseTLS || !errors.Is(err, context.DeadlineExceeded) {
