@@ -56,16 +56,28 @@ func (c *Cursor) Skip() (Configs, bool) {
 	return g.config, true
 }
 
-// AtEdge tells whether there is nothing to read.
-func (c *Cursor) AtEdge() bool {
-	c.ring.mu.RLock()
-	defer c.ring.mu.RUnlock()
-	return c.next >= c.ring.head
-}
-
-// Overrun tells whether the next packet has left the ring.
-func (c *Cursor) Overrun() bool {
-	c.ring.mu.RLock()
-	defer c.ring.mu.RUnlock()
-	return c.next < c.ring.tail
+// Follow is Read for a viewer that must not fall behind by more than lag (0: by anything that
+// the ring still has): it first moves to the newest random-access point if that is ahead and
+// the cursor is overrun or further behind than lag, and returns the configuration in force
+// there with skipped. ErrOverrun tells that the cursor is overrun and no such point is ahead.
+//
+// It is one call because thousands of viewers make it at each wake-up.
+func (c *Cursor) Follow(dst []*Packet, lag time.Duration) (n int, configs Configs, skipped bool, err error) {
+	r := c.ring
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	overrun := c.next < r.tail
+	if overrun || lag > 0 && c.next < r.head && r.newest-r.slots[r.slot(c.next)].DTS > lag {
+		if r.gops.len() > 0 && r.gops.back().start > c.next {
+			g := r.gops.back()
+			c.next, configs, skipped = g.start, g.config, true
+		} else if overrun {
+			return 0, Configs{}, false, ErrOverrun
+		}
+	}
+	for ; n < len(dst) && c.next < r.head; n++ {
+		dst[n] = r.slots[r.slot(c.next)]
+		c.next++
+	}
+	return n, configs, skipped, nil
 }

@@ -59,5 +59,8 @@ type slotTCP struct {
 	slot *slotConn
 }
 
+// NetConn is the connection itself, for who writes much.
+func (c *slotTCP) NetConn() net.Conn { return c.TCPConn }
+
 // Close implements net.Conn.
 func (c *slotTCP) Close() error { return c.slot.Close() }

@@ -68,6 +68,7 @@ const most = 64
 // error tells which; it is never nil.
 func Run(ctx context.Context, r Reader, w Writer, m Meter) error {
 	var store [most][]byte
+	var bufs net.Buffers // one for all writes: it escapes through the interface
 	last := time.Now()
 	for {
 		skip, err := w.Ready(ctx)
@@ -81,7 +82,7 @@ func Run(ctx context.Context, r Reader, w Writer, m Meter) error {
 		if err != nil {
 			return err
 		}
-		bufs := net.Buffers(store[:0])
+		bufs = store[:0]
 		media := false
 		for _, p := range packets {
 			bufs = w.Append(bufs, p)
@@ -96,7 +97,10 @@ func Run(ctx context.Context, r Reader, w Writer, m Meter) error {
 			}
 			continue
 		}
-		if err := write(w, bufs, m.Bytes); err != nil {
+		if m.Bytes != nil {
+			m.Bytes.Add(size(bufs))
+		}
+		if err := w.Write(&bufs); err != nil {
 			return err
 		}
 		last = packets[len(packets)-1].Arrived
@@ -107,13 +111,10 @@ func Run(ctx context.Context, r Reader, w Writer, m Meter) error {
 	}
 }
 
-func write(w Writer, bufs net.Buffers, count *atomic.Uint64) error {
-	if count != nil {
-		n := 0
-		for _, b := range bufs {
-			n += len(b)
-		}
-		count.Add(uint64(n)) //nolint:gosec // not negative
+func size(bufs net.Buffers) uint64 {
+	n := uint64(0)
+	for _, b := range bufs {
+		n += uint64(len(b))
 	}
-	return w.Write(&bufs)
+	return n
 }

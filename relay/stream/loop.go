@@ -11,7 +11,7 @@ import (
 
 // heartbeat is how long a stream may be without news before its viewers are woken all the
 // same: whoever is idle has to say something to the boxes between it and its viewer.
-const heartbeat = 5 * time.Second
+const heartbeat = time.Second
 
 // run waits for deadlines: verdicts, the end of a hold, filler.
 func (s *Stream) run() {

@@ -26,6 +26,7 @@ type Reader struct {
 	pending  []*packetbuf.Packet
 	waitKey  bool // nothing but configuration until the next random-access point
 	buf      [batch]*packetbuf.Packet
+	woken    <-chan struct{} // nil: look into the ring without waiting
 	closed   bool
 }
 
@@ -94,85 +95,72 @@ type EndError struct {
 
 func (e *EndError) Error() string { return e.Reason }
 
-// Read waits for packets and returns them, valid until the next Read. It returns none after
-// some seconds without any, so that the viewer can be told that somebody is still there. Its
-// error is ctx's, or an *EndError.
+// Read waits for packets and returns them, valid until the next Read. It may return none, and
+// does so at least once a second while none come, so that the viewer can be told that somebody
+// is still there. Its error is ctx's, of which it learns at a wake-up, or an *EndError.
 //
 // A viewer that has fallen behind by more than the lag allowed goes on at the newest
 // keyframe.
 func (r *Reader) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
-	for {
-		woken := r.s.wake.wait()
-		r.catchUp()
-		n := copy(r.buf[:], r.pending)
-		r.pending = r.pending[n:]
-		m, err := r.cursor.Read(r.buf[n:])
-		if err != nil && n == 0 {
-			continue // overrun between catchUp and here
+	if r.woken != nil {
+		// What came after the last look into the ring closes the channel that was taken before
+		// it. One channel, not a select with ctx's: thousands wait here, and are woken often.
+		<-r.woken
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
-		packets, err := r.check(r.buf[:n+m])
-		if len(packets) > 0 || err != nil {
-			return packets, err
-		}
-		if m > 0 {
-			continue
-		}
-		select {
-		case <-r.s.done:
-			if r.cursor.Lag() > 0 {
-				continue
-			}
-			return nil, r.s.endError()
-		default:
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-woken:
-		}
-		if r.quiet() {
-			return nil, nil
-		}
+	}
+	r.woken = r.s.wake.wait()
+	packets, full, err := r.take()
+	if full {
+		r.woken = nil // there may be more already
+	}
+	if len(packets) > 0 || full || err != nil {
+		return packets, err
+	}
+	select {
+	case <-r.s.done:
+		return nil, r.s.endError()
+	default:
+		return nil, nil
 	}
 }
 
-// quiet tells whether the wake-up brought nothing.
-func (r *Reader) quiet() bool {
-	select {
-	case <-r.s.done:
-		return false
-	default:
-		return r.cursor.AtEdge()
+// take returns what there is now; full tells that there may be more.
+func (r *Reader) take() (packets []*packetbuf.Packet, full bool, err error) {
+	n := copy(r.buf[:], r.pending)
+	r.pending = r.pending[n:]
+	m, configs, skipped, err := r.cursor.Follow(r.buf[n:], r.s.cfg.Load().Lag)
+	switch {
+	case err != nil: // overrun, and no random-access point ahead
+		r.cursor, configs = r.s.ring.Live()
+		r.waitKey = true
+		r.requeue(configs, nil)
+		return nil, true, nil
+	case skipped:
+		r.waitKey = false
+		r.requeue(configs, r.buf[n:n+m])
+		return nil, true, nil
 	}
+	packets, err = r.check(r.buf[:n+m])
+	return packets, n+m == len(r.buf) || len(r.pending) > 0, err
+}
+
+// requeue makes what is read next the configuration that is new to the viewer, and then
+// packets.
+func (r *Reader) requeue(configs packetbuf.Configs, packets []*packetbuf.Packet) {
+	r.pending = r.pending[:0:0]
+	r.queue(configs)
+	r.pending = append(r.pending, packets...)
+	r.s.opts.Counters.skips[index(egresses[:], r.protocol)].Add(1)
 }
 
 // Skip goes on at the newest random-access point, if that is ahead.
 func (r *Reader) Skip() {
 	if configs, ok := r.cursor.Skip(); ok {
-		r.waitKey, r.pending = false, r.pending[:0]
+		r.waitKey, r.pending, r.woken = false, nil, nil
 		r.queue(configs)
 	}
-}
-
-// catchUp skips when the viewer is too far behind.
-func (r *Reader) catchUp() {
-	overrun := r.cursor.Overrun()
-	if lag := r.s.cfg.Load().Lag; !overrun && (lag <= 0 || r.cursor.Lag() <= lag) {
-		return
-	}
-	configs, ok := r.cursor.Skip()
-	switch {
-	case ok:
-		r.waitKey = false
-	case !overrun:
-		return // the newest keyframe is behind it: reading on is the quickest way
-	default:
-		r.cursor, configs = r.s.ring.Live()
-		r.waitKey = true
-	}
-	r.pending = r.pending[:0]
-	r.queue(configs)
-	r.s.opts.Counters.skips[index(egresses[:], r.protocol)].Add(1)
 }
 
 // check notes configuration, waits for a random-access point where it has to, and ends the
@@ -183,7 +171,7 @@ func (r *Reader) check(packets []*packetbuf.Packet) ([]*packetbuf.Packet, error)
 		if p.Track != packetbuf.Data {
 			if had := r.codecs[p.Track]; had != packetbuf.NoCodec && had != p.Codec {
 				if len(kept) > 0 {
-					r.pending = append(r.pending[:0], p)
+					r.pending = append([]*packetbuf.Packet{p}, r.pending...)
 					return kept, nil
 				}
 				return nil, &EndError{Reason: fmt.Sprintf("the publisher changed from %s to %s", had, p.Codec), Again: true}

@@ -2,21 +2,24 @@ package stream
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // wake tells viewers that there is something to read. What comes within the gathering time
 // is told at once, so that many viewers are woken together and seldom.
 type wake struct {
-	mu    sync.Mutex // guards all below
-	ch    chan struct{}
+	ch atomic.Pointer[chan struct{}] // closed at the next wake-up
+
+	mu    sync.Mutex // guards all below, and changes of ch
 	last  time.Time
 	timer *time.Timer
 	armed bool
 }
 
 func newWake() *wake {
-	w := &wake{ch: make(chan struct{})}
+	w := &wake{}
+	w.renew()
 	w.timer = time.AfterFunc(time.Hour, w.fire)
 	w.timer.Stop()
 	return w
@@ -24,10 +27,12 @@ func newWake() *wake {
 
 // wait returns a channel that is closed at the next wake-up. Who takes it before looking
 // into the ring misses nothing.
-func (w *wake) wait() <-chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.ch
+func (w *wake) wait() <-chan struct{} { return *w.ch.Load() }
+
+// renew puts a new channel in place and returns the one before.
+func (w *wake) renew() *chan struct{} {
+	ch := make(chan struct{})
+	return w.ch.Swap(&ch)
 }
 
 // soon wakes after what is left of the gathering time since the last wake-up.
@@ -59,8 +64,7 @@ func (w *wake) now(now time.Time) {
 		w.timer.Stop()
 	}
 	w.last = now
-	close(w.ch)
-	w.ch = make(chan struct{})
+	close(*w.renew())
 }
 
 // all wakes everybody at once.

@@ -64,8 +64,6 @@ func Match(path string) (app, name string, ok bool) {
 // ServeHTTP implements http.Handler for the paths that Match.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	app, name, _ := Match(r.URL.Path)
-	h.viewers.Add(1)
-	defer h.viewers.Done()
 	begun := time.Now()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
@@ -77,19 +75,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.opts.Refuse(w, r, err)
 		return
 	}
-	defer reader.Close()
 	header(w.Header())
 	if r.Method == http.MethodHead {
+		reader.Close()
 		return
 	}
 	m := egress.Meter{Bytes: h.opts.Bytes, Started: func() { h.opts.Joined(time.Since(begun)) }}
 	start := flv.Header(reader.Has(packetbuf.Video), reader.Has(packetbuf.Audio))
 	if r.ProtoMajor == 1 {
-		if _, ok := w.(http.Hijacker); ok {
-			h.hijacked(w, reader, start, h.opts.WriteTimeout(app, name), m)
-			return
-		}
+		h.hijack(w, reader, start, h.opts.WriteTimeout(app, name), m)
+		return
 	}
+	defer reader.Close()
+	h.viewers.Add(1)
+	defer h.viewers.Done()
 	h.plain(ctx, w, reader, start, h.opts.WriteTimeout(app, name), m)
 }
 
@@ -108,29 +107,41 @@ func token(r *http.Request) string {
 	return r.URL.Query().Get("token")
 }
 
-// hijacked takes the connection over from net/http, whose buffers and goroutine cost as much
-// as the whole viewer. What the client still sends is not read; that it has gone shows when
-// writing.
-func (h *Handler) hijacked(w http.ResponseWriter, reader egress.Reader, start []byte, timeout time.Duration, m egress.Meter) {
+// hijack takes the connection over from net/http, whose buffers and goroutine cost more than
+// the whole viewer: a goroutine of ours with a small stack goes on with it.
+func (h *Handler) hijack(w http.ResponseWriter, reader egress.Reader, start []byte, timeout time.Duration, m egress.Meter) {
+	head := responseHead(w.Header())
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		h.opts.Log.Debug("hijack", "err", err)
+		reader.Close()
+		h.opts.Log.Warn("the connection cannot be taken over", "err", err)
 		return
 	}
-	defer conn.Close()
 	egress.LimitUnsent(conn)
 	_ = conn.SetReadDeadline(time.Time{})
-	out := &rawWriter{tagWriter: tagWriter{}, deadline: egress.Deadline{Conn: conn, Timeout: timeout}}
-	_, out.tcp = conn.(syscall.Conn) // TLS is none
-	if err := out.Write(&net.Buffers{responseHead(w.Header()), start}); err != nil {
+	out := &rawWriter{deadline: egress.Deadline{Conn: conn, Timeout: timeout}}
+	if _, out.tcp = conn.(syscall.Conn); out.tcp { // TLS is none
+		if c, ok := conn.(interface{ NetConn() net.Conn }); ok {
+			out.deadline.Conn = c.NetConn()
+		}
+	}
+	h.viewers.Go(func() {
+		defer conn.Close()
+		defer reader.Close()
+		h.serve(out, net.Buffers{head, start}, reader, m)
+	})
+}
+
+// serve sends the stream over a connection of its own. What the client still sends is not
+// read; that it has gone shows when writing. When all viewers are to go, this one ends with
+// its next wake-up or, where a write stands, a second later.
+func (h *Handler) serve(out *rawWriter, start net.Buffers, reader egress.Reader, m egress.Meter) {
+	if err := out.Write(&start); err != nil {
 		return
 	}
-	// The request's context is of no use any more: net/http does not watch a hijacked
-	// connection. When all viewers are to go, this one ends with its next wake-up or, where
-	// a write stands, with its connection.
-	stop := context.AfterFunc(h.ctx, func() { _ = conn.SetWriteDeadline(time.Now().Add(time.Second)) })
+	stop := context.AfterFunc(h.ctx, func() { _ = out.deadline.Conn.SetWriteDeadline(time.Now().Add(time.Second)) })
 	defer stop()
-	err = egress.Run(h.ctx, reader, out, m)
+	err := egress.Run(h.ctx, reader, out, m)
 	h.opts.Log.Debug("viewer left", "protocol", Protocol, "reason", err)
 }
 

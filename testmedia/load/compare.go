@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+)
+
+// source is the stream: 720p30, 2.5 Mb/s of video and 128 kb/s of audio.
+var source = gen.Options{Seed: 1}
+
+// subject is a program and its viewers.
+type subject struct {
+	name  string
+	admin string // of the relay
+	proc  *process
+	open  func() (net.Conn, error)
+	crowd
+	cpu     time.Duration
+	sent    uint64
+	over    time.Duration
+	idleCPU float64 // share of a core before there were viewers
+	before  int     // resident before there were viewers
+	after   int
+	viewers int
+}
+
+func compare(ctx context.Context, o options) error {
+	relay, stop, err := startRelay(ctx, &o)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	program, err := startBare(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer program.proc.stop()
+	subjects := []*subject{relay, program}
+	for _, s := range subjects {
+		if err := s.idle(ctx, o.window/2); err != nil {
+			return err
+		}
+	}
+	for round := range o.rounds {
+		for _, s := range subjects {
+			if err := s.measure(ctx, o); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			fmt.Printf("round %d %s\n", round+1, s)
+		}
+	}
+	fmt.Printf("\n%s, %d viewers\n%s\n%s\n", o.protocol, o.viewers, relay, program)
+	fmt.Printf("CPU that viewers add, per gigabit, against the bare program: %.2f\n", relay.perGigabit()/program.perGigabit())
+	return nil
+}
+
+// idle measures what the program costs without viewers.
+func (s *subject) idle(ctx context.Context, d time.Duration) error {
+	used, _, err := s.window(ctx, d)
+	s.idleCPU = used.Seconds() / d.Seconds()
+	return err
+}
+
+func (s *subject) window(ctx context.Context, d time.Duration) (cpu time.Duration, took time.Duration, err error) {
+	begun := time.Now()
+	was, err := s.proc.cpu()
+	if err != nil {
+		return 0, 0, err
+	}
+	select {
+	case <-ctx.Done():
+		return 0, 0, ctx.Err()
+	case <-time.After(d):
+	}
+	is, err := s.proc.cpu()
+	return is - was, time.Since(begun), err
+}
+
+// measure has the viewers come, settle, be measured and leave.
+func (s *subject) measure(ctx context.Context, o options) error {
+	var err error
+	if s.before == 0 { // of the first round: later ones find memory that is already there
+		if s.before, err = s.proc.resident(); err != nil {
+			return err
+		}
+	}
+	s.viewers = o.viewers
+	if err := s.gather(o.viewers, s.open); err != nil {
+		return err
+	}
+	if _, _, err := s.window(ctx, 3*time.Second); err != nil {
+		return err
+	}
+	profiled := s.profile(ctx, o)
+	s.measuring.Store(true)
+	was := s.bytes.Load()
+	used, took, err := s.window(ctx, o.window)
+	if err != nil {
+		return err
+	}
+	s.measuring.Store(false)
+	if err := <-profiled; err != nil {
+		return fmt.Errorf("profile: %w", err)
+	}
+	s.sent += s.bytes.Load() - was
+	s.cpu += used - time.Duration(s.idleCPU*float64(took))
+	s.over += took
+	if s.after == 0 {
+		if s.after, err = s.proc.resident(); err != nil {
+			return err
+		}
+	}
+	if n := s.ended.Load(); n > 0 {
+		return fmt.Errorf("%d viewers were dropped", n)
+	}
+	s.leave()
+	return nil
+}
+
+// profile keeps a CPU profile of the relay's window, where it is asked for.
+func (s *subject) profile(ctx context.Context, o options) <-chan error {
+	done := make(chan error, 1)
+	if o.profile == "" || s.admin == "" {
+		done <- nil
+		return done
+	}
+	go func() {
+		url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.admin, int(o.window.Seconds()))
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			done <- err
+			return
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			done <- err
+			return
+		}
+		defer resp.Body.Close()
+		f, err := os.Create(o.profile)
+		if err != nil {
+			done <- err
+			return
+		}
+		_, err = io.Copy(f, resp.Body)
+		done <- errors.Join(err, f.Close())
+	}()
+	return done
+}
+
+func (s *subject) perGigabit() float64 { return s.cpu.Seconds() / (8 * float64(s.sent) / 1e9) }
+
+func (s *subject) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Sprintf("%-8s %.3f CPU s per Gb, %.2f Gb/s, gap between writes median %.1f ms p99 %.1f ms, join median %.1f ms p99 %.1f ms, %.1f KiB a viewer, idle %.1f %% of a core",
+		s.name, s.perGigabit(), 8*float64(s.sent)/1e9/s.over.Seconds(),
+		ms(quantile(s.gaps, .5)), ms(quantile(s.gaps, .99)), ms(quantile(s.joins, .5)), ms(quantile(s.joins, .99)),
+		float64(s.after-s.before)/1024/float64(max(1, s.viewers)), 100*s.idleCPU)
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+func startRelay(ctx context.Context, o *options) (*subject, func(), error) {
+	if o.binary == "" {
+		dir, err := os.MkdirTemp("", "holdfast-load")
+		if err != nil {
+			return nil, nil, err
+		}
+		o.binary = filepath.Join(dir, "holdfast")
+		build := exec.CommandContext(ctx, "go", "build", "-o", o.binary, "./cmd/holdfast")
+		build.Stderr = os.Stderr
+		if err := build.Run(); err != nil {
+			return nil, nil, fmt.Errorf("build: %w", err)
+		}
+	}
+	p, err := start(ctx, o.binary, "--rtmp.listen", "127.0.0.1:0", "--http.listen", "127.0.0.1:0", "--admin.listen", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	addrs := map[string]string{}
+	for _, c := range []string{"rtmp", "http", "admin"} {
+		if addrs[c], err = p.expect(`component=` + c + ` addr=(\S+)`); err != nil {
+			return nil, nil, err
+		}
+	}
+	ended, err := publish(ctx, addrs["rtmp"])
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &subject{name: "holdfast", admin: addrs["admin"], proc: p, open: func() (net.Conn, error) { return openFLV(addrs["http"]) }}
+	if o.protocol == "rtmp" {
+		s.open = func() (net.Conn, error) { return openRTMP(addrs["rtmp"]) }
+	}
+	return s, func() { ended(); p.stop() }, nil
+}
+
+func startBare(ctx context.Context, o options) (*subject, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p, err := start(ctx, self, "-bare", "127.0.0.1:0", "-gather", o.gather.String())
+	if err != nil {
+		return nil, err
+	}
+	addr, err := p.expect(`^(127\S+)$`)
+	if err != nil {
+		return nil, err
+	}
+	return &subject{name: "bare", proc: p, open: func() (net.Conn, error) { return net.Dial("tcp", addr) }}, nil
+}

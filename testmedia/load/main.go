@@ -1,0 +1,50 @@
+// Load measures what viewers cost: it runs the relay and, beside it in the same run, a bare
+// program that does nothing but write the same bytes to as many sockets, and compares them.
+//
+//	go run ./testmedia/load -protocol httpflv -viewers 300
+//
+// It needs Linux, whose /proc tells CPU time and memory of a process.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+)
+
+type options struct {
+	protocol string
+	viewers  int
+	rounds   int
+	window   time.Duration
+	gather   time.Duration
+	binary   string
+	profile  string
+	bare     string // internal: run as the bare program and listen here
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.protocol, "protocol", "httpflv", "httpflv or rtmp")
+	flag.IntVar(&o.viewers, "viewers", 300, "viewers of each program")
+	flag.IntVar(&o.rounds, "rounds", 3, "times that each program is measured, in turn")
+	flag.DurationVar(&o.window, "window", 8*time.Second, "length of one measurement")
+	flag.DurationVar(&o.gather, "gather", 40*time.Millisecond, "how long the bare program gathers")
+	flag.StringVar(&o.binary, "binary", "", "the relay's binary; empty: it is built")
+	flag.StringVar(&o.profile, "profile", "", "file for a CPU profile of the relay under load")
+	flag.StringVar(&o.bare, "bare", "", "internal")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	run := compare
+	if o.bare != "" {
+		run = func(ctx context.Context, o options) error { return bare(ctx, o.bare, o.gather) }
+	}
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+}
