@@ -60,13 +60,15 @@ func Load(file string, flags *pflag.FlagSet) (*Config, []string, error) {
 	v := viper.New()
 	var faults Faults
 	for _, k := range keys() {
-		v.SetDefault(k.name, k.text())
+		def := k.text()
 		_ = v.BindEnv(k.name, k.env()) // fails only without a name
 		if flags != nil {
 			if f := flags.Lookup(k.name); f != nil {
 				_ = v.BindPFlag(k.name, f)
+				def = f.DefValue // a command may have a default of its own
 			}
 		}
+		v.SetDefault(k.name, def)
 	}
 	if file != "" {
 		v.SetConfigFile(file)

@@ -142,8 +142,14 @@ type Packet struct {
 func (p *Packet) PTS() time.Duration { return p.DTS + p.CTO }
 
 // Millis is the DTS in milliseconds as FLV and RTMP carry it: 32 bits that wrap
-// after 49.7 days.
-func (p *Packet) Millis() uint32 { return uint32(p.DTS / time.Millisecond) } //nolint:gosec // wraps by design
+// after 49.7 days. onMetaData always stands at 0, as at the start of a file: later on,
+// ffmpeg takes it for a subtitle.
+func (p *Packet) Millis() uint32 {
+	if p.Track == Data && p.Kind == Config {
+		return 0
+	}
+	return uint32(p.DTS / time.Millisecond) //nolint:gosec // wraps by design
+}
 
 // Media tells whether the packet is coded media, not configuration or data.
 func (p *Packet) Media() bool { return p.Track != Data && p.Kind != Config }

@@ -1,7 +1,130 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-live/holdfast/cmd/internal/app"
+	"github.com/holdfast-live/holdfast/configs"
+)
+
+// demoStream is what the demo pushes.
+const demoStream = "live/demo"
+
+// cadence is how a demo breaks its push.
+type cadence struct {
+	every time.Duration // from the push's begin to its first break, and from break to break
+	gap   time.Duration // from a break to the redial
+}
+
+// demoFlags are those of serve. The relay's log is kept quiet unless asked, so that the
+// demo's own lines can be read.
+func demoFlags(cmd *cobra.Command) {
+	serveFlags(cmd)
+	level := cmd.Flags().Lookup("log.level")
+	level.DefValue = "warn"
+	_ = level.Value.Set(level.DefValue) // it takes any text
+}
 
 func runDemo(cmd *cobra.Command, _ []string) error {
-	return serve(cmd.Context(), sourceOf(cmd), cmd.ErrOrStderr(), nil)
+	return serveDemo(cmd.Context(), sourceOf(cmd), cmd.OutOrStdout(), cmd.ErrOrStderr(), cadence{every: 20 * time.Second, gap: 3 * time.Second})
+}
+
+// portsHint says how to find room beside another relay.
+const portsHint = "or let the demo take free ports: holdfast demo --rtmp.listen 127.0.0.1:0 --http.listen 127.0.0.1:0 --admin.listen 127.0.0.1:0"
+
+func serveDemo(ctx context.Context, src source, out, log io.Writer, c cadence) error {
+	cfg, _, err := src.load()
+	if err != nil {
+		return err
+	}
+	if cfg.RTMP.Listen == "" {
+		return errors.New("the demo pushes over RTMP, and rtmp.listen is off; set --rtmp.listen :1935")
+	}
+	served := false
+	err = serve(ctx, src, log, func(ctx context.Context, a *app.App, _ *slog.Logger) error {
+		served = true
+		d := &demo{out: out, cfg: cfg, relay: a, cadence: c, begun: time.Now()}
+		return d.run(ctx)
+	})
+	if err != nil && !served {
+		return fmt.Errorf("%w\n%s", err, portsHint)
+	}
+	return err
+}
+
+// demo is a running demo. It is used by one goroutine.
+type demo struct {
+	out     io.Writer
+	cfg     *configs.Config
+	relay   *app.App
+	cadence cadence
+	begun   time.Time
+	socket  *net.TCPConn // of the push
+}
+
+// say prints a line with the time since the demo began.
+func (d *demo) say(format string, args ...any) {
+	s := int(time.Since(d.begun).Seconds())
+	fmt.Fprintf(d.out, "%02d:%02d  %s\n", s/60, s%60, fmt.Sprintf(format, args...))
+}
+
+// announce prints where the stream can be watched.
+func (d *demo) announce() {
+	fmt.Fprintf(d.out, "holdfast demo: pushing %s to this relay over RTMP.\n\n", demoStream)
+	line := func(what, text string) { fmt.Fprintf(d.out, "  %-9s %s\n", what, text) }
+	rtmp := "rtmp://" + reachable(d.relay.Addr("rtmp")) + "/" + demoStream
+	line("RTMP", rtmp)
+	line("", "ffplay -fflags nobuffer "+rtmp)
+	if addr := d.relay.Addr("http"); addr != nil {
+		flv := scheme(d.cfg.HTTP.Cert) + reachable(addr) + "/" + demoStream + ".flv"
+		line("HTTP-FLV", flv)
+		line("", "ffplay -fflags nobuffer "+flv)
+	}
+	if addr := d.relay.Addr("admin"); addr != nil {
+		line("admin", "http://"+reachable(addr)+"/")
+		line("", "http://"+reachable(addr)+"/api/v1/streams/"+demoStream)
+	}
+	if d.settings().PlaySecret != "" {
+		line("note", "playing needs a token here: append ?token=… to the URL")
+	}
+	if d.cfg.Admin.Token != "" {
+		line("note", "the admin address asks for admin.token")
+	}
+	fmt.Fprintf(d.out, "\nThe push breaks every %v for %v and comes back by itself. Ctrl-C ends the demo.\n\n", d.cadence.every, d.cadence.gap)
+}
+
+func (d *demo) settings() *configs.Stream { return d.cfg.Stream(demoStream) }
+
+// pushURL is where the demo pushes to; with a key if the stream asks for one.
+func (d *demo) pushURL() string {
+	u := "rtmp://" + reachable(d.relay.Addr("rtmp")) + "/" + demoStream
+	if keys := d.settings().PublishKeys; len(keys) > 0 {
+		u += "?key=" + url.QueryEscape(keys[0])
+	}
+	return u
+}
+
+// reachable is an address that can be dialled from here: loopback for one that is for all.
+func reachable(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsUnspecified() {
+		return addr.String()
+	}
+	return fmt.Sprintf("127.0.0.1:%d", tcp.Port)
+}
+
+func scheme(cert string) string {
+	if cert != "" {
+		return "https://"
+	}
+	return "http://"
 }

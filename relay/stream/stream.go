@@ -3,6 +3,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -189,7 +190,7 @@ func (s *Stream) perform(now time.Time, effects []lifecycle.Effect) {
 		case lifecycle.Resumed:
 			s.tellOf(f, Event{Time: now, Type: Resumed, Cause: e.Cause, Outage: e.Outage})
 		case lifecycle.Close:
-			s.dismiss(f, e.Cause, closing[e.Cause])
+			s.dismiss(f, e.Cause, cmp.Or(closing[e.Cause], s.reason))
 		case lifecycle.Changed:
 			s.changed(now, f, e)
 		}

@@ -26,6 +26,7 @@ import (
 type viewer struct {
 	t       testing.TB
 	name    string
+	foreign bool // the media is not made by gen: only its decode times are checked
 	frames  *list[frame]
 	leave   func()
 	running sync.WaitGroup
@@ -34,6 +35,7 @@ type viewer struct {
 	tally *gen.Tally
 	key   []byte // the newest keyframe
 	video time.Duration
+	last  [packetbuf.NumTracks]time.Duration // DTS of foreign media
 }
 
 // frame is one that a viewer has received.
@@ -76,7 +78,12 @@ func (v *viewer) note(p *packetbuf.Packet) error {
 		track: p.Track, config: p.Kind == packetbuf.Config, key: p.Kind == packetbuf.Key,
 		dts: p.DTS, pts: p.PTS(), at: p.Arrived,
 	}
-	if p.Media() {
+	if v.foreign && p.Media() {
+		if last := v.last[p.Track]; p.DTS <= last && last != 0 {
+			return fmt.Errorf("%s viewer: %s at %v after %v", v.name, p.Track, p.DTS, last)
+		}
+		v.last[p.Track] = p.DTS
+	} else if p.Media() {
 		if p.Track == packetbuf.Video {
 			p.Payload = withoutParameterSets(p.Payload)
 		}
@@ -129,11 +136,12 @@ func watchRTMP(t testing.TB, r *relay, stream string) *viewer {
 	if err != nil {
 		t.Fatalf("play: %v", err)
 	}
-	return watchClient(t, c)
+	return watchClient(t, c, false)
 }
 
-func watchClient(t testing.TB, c *client) *viewer {
-	v := &viewer{t: t, name: "RTMP"}
+// watchClient watches what was opened for play. Media that gen did not make is foreign.
+func watchClient(t testing.TB, c *client, foreign bool) *viewer {
+	v := &viewer{t: t, name: "RTMP", foreign: foreign}
 	v.start(func() (*packetbuf.Packet, error) {
 		m, err := c.read()
 		if err != nil {

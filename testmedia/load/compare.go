@@ -47,7 +47,7 @@ func compare(ctx context.Context, o options) error {
 	defer program.proc.stop()
 	subjects := []*subject{relay, program}
 	for _, s := range subjects {
-		if err := s.idle(ctx, o.window/2); err != nil {
+		if err := s.idle(ctx, o); err != nil {
 			return err
 		}
 	}
@@ -64,10 +64,25 @@ func compare(ctx context.Context, o options) error {
 	return nil
 }
 
-// idle measures what the program costs without viewers.
-func (s *subject) idle(ctx context.Context, d time.Duration) error {
-	used, _, err := s.window(ctx, d)
-	s.idleCPU = used.Seconds() / d.Seconds()
+// idle measures what the program costs without viewers. One watches before, so that the
+// relay's buffer is full and serialised: what viewers add is counted apart from it.
+func (s *subject) idle(ctx context.Context, o options) error {
+	if s.admin != "" {
+		if err := s.gather(1, s.open); err != nil {
+			return err
+		}
+		if _, _, err := s.window(ctx, o.settle); err != nil {
+			return err
+		}
+		s.leave()
+		s.joins = nil
+	}
+	used, _, err := s.window(ctx, o.window/2)
+	if err != nil {
+		return err
+	}
+	s.idleCPU = used.Seconds() / (o.window / 2).Seconds()
+	s.before, err = s.proc.resident()
 	return err
 }
 
@@ -88,12 +103,6 @@ func (s *subject) window(ctx context.Context, d time.Duration) (cpu time.Duratio
 
 // measure has the viewers come, settle, be measured and leave.
 func (s *subject) measure(ctx context.Context, o options) error {
-	var err error
-	if s.before == 0 { // of the first round: later ones find memory that is already there
-		if s.before, err = s.proc.resident(); err != nil {
-			return err
-		}
-	}
 	s.viewers = o.viewers
 	if err := s.gather(o.viewers, s.open); err != nil {
 		return err
@@ -115,7 +124,7 @@ func (s *subject) measure(ctx context.Context, o options) error {
 	s.sent += s.bytes.Load() - was
 	s.cpu += used - time.Duration(s.idleCPU*float64(took))
 	s.over += took
-	if s.after == 0 {
+	if s.after == 0 { // of the first round: later ones find memory that is already there
 		if s.after, err = s.proc.resident(); err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ type options struct {
 	viewers  int
 	rounds   int
 	window   time.Duration
+	settle   time.Duration
 	gather   time.Duration
 	binary   string
 	profile  string
@@ -32,6 +33,7 @@ func main() {
 	flag.IntVar(&o.viewers, "viewers", 300, "viewers of each program")
 	flag.IntVar(&o.rounds, "rounds", 3, "times that each program is measured, in turn")
 	flag.DurationVar(&o.window, "window", 8*time.Second, "length of one measurement")
+	flag.DurationVar(&o.settle, "settle", 25*time.Second, "time for the relay's buffer to fill before memory is measured")
 	flag.DurationVar(&o.gather, "gather", 40*time.Millisecond, "how long the bare program gathers")
 	flag.StringVar(&o.binary, "binary", "", "the relay's binary; empty: it is built")
 	flag.StringVar(&o.profile, "profile", "", "file for a CPU profile of the relay under load")

@@ -181,6 +181,9 @@ func (a *App) Start(ctx context.Context) error {
 // Addr is where a component listens: rtmp, rtmps, http or admin; nil if it does not.
 func (a *App) Addr(component string) net.Addr { return a.addrs[component] }
 
+// Stream is a stream as the API shows it; ok is false if there is none of that name.
+func (a *App) Stream(name string) (s api.Stream, ok bool) { return a.relay.Stream(name) }
+
 // Failed yields the error of a listener that died.
 func (a *App) Failed() <-chan error { return a.failed }
 

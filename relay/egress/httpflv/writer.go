@@ -17,7 +17,7 @@ type tagWriter struct {
 }
 
 // Ready implements egress.Writer: HTTP has no pause.
-func (w *tagWriter) Ready(ctx context.Context) (bool, error) { return false, ctx.Err() }
+func (w *tagWriter) Ready(context.Context) (bool, error) { return false, nil }
 
 // Append implements egress.Writer.
 func (w *tagWriter) Append(bufs net.Buffers, p *packetbuf.Packet) net.Buffers {

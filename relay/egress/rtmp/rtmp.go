@@ -56,7 +56,7 @@ const pausePoll = 100 * time.Millisecond
 // Ready waits while the player has paused.
 func (w *writer) Ready(ctx context.Context) (paused bool, err error) {
 	if !w.conn.Paused() {
-		return false, ctx.Err()
+		return false, nil
 	}
 	poll := time.NewTicker(pausePoll)
 	defer poll.Stop()
