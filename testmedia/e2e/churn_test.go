@@ -1,0 +1,77 @@
+//go:build unix
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+)
+
+// Sixty breaks of all kinds leave no descriptor and no goroutine behind.
+func TestChurn(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	const stream = "live/cam"
+	first := publish(t, r, stream, gen.Options{Source: 1})
+	first.atLeast(20)
+	viewers := both(t, r, stream)
+	for _, v := range viewers {
+		v.joins()
+	}
+	goroutines, descriptors := r.goroutines(), r.descriptors()
+	last := first
+	for n := range 60 {
+		switch n % 3 {
+		case 0:
+			last.reset()
+		case 1:
+			last.leave()
+		case 2:
+			last.unpublish()
+		}
+		r.broke(n)
+		last = publish(t, r, stream, gen.Options{Source: uint32(n + 2)})
+		r.resumed(n)
+		last.atLeast(3)
+	}
+	for _, v := range viewers {
+		v.saw(gen.ID{Source: 61})
+		v.watching()
+	}
+	deadline := time.Now().Add(patience)
+	for r.goroutines() > goroutines || r.descriptors() > descriptors {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, before %d; %d descriptors, before %d", r.goroutines(), goroutines, r.descriptors(), descriptors)
+		}
+		wait(t, 50*time.Millisecond)
+	}
+}
+
+func (r *relay) goroutines() int {
+	r.t.Helper()
+	var n int
+	text := fetch(r.t, r.url("admin", "/debug/pprof/goroutine?debug=1"))
+	if _, err := fmt.Sscanf(text, "goroutine profile: total %d", &n); err != nil {
+		r.t.Fatalf("%v: %s", err, strings.SplitN(text, "\n", 2)[0])
+	}
+	return n
+}
+
+// descriptors is how many the relay has open; 0 where the system does not tell.
+func (r *relay) descriptors() int {
+	r.t.Helper()
+	if runtime.GOOS != "linux" {
+		return 0
+	}
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", r.cmd.Process.Pid))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return len(open)
+}
