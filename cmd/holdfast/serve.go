@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -24,6 +25,15 @@ type source struct {
 }
 
 func (s source) load() (*configs.Config, []string, error) { return configs.Load(s.file, s.flags) }
+
+// watch notices changes of the file; nil without one, or with the error where the system
+// cannot.
+func (s source) watch() (*configs.Watcher, error) {
+	if s.file == "" {
+		return nil, nil
+	}
+	return configs.NewWatcher(s.file)
+}
 
 func sourceOf(cmd *cobra.Command) source {
 	file, _ := cmd.Flags().GetString("config") // it is always there
@@ -58,11 +68,17 @@ func logger(cfg *configs.Config, w io.Writer) (*slog.Logger, *slog.LevelVar) {
 	return slog.New(slog.NewTextHandler(w, options)), level
 }
 
-// serve runs a relay until SIGTERM or SIGINT; beside, if not nil, runs along with it once it
-// serves.
-func serve(ctx context.Context, src source, w io.Writer, beside func(context.Context, *app.App, *slog.Logger) error) error {
+// companion runs beside a relay that serves.
+type companion func(context.Context, *app.App, *slog.Logger) error
+
+// serve runs a relay until SIGTERM or SIGINT; beside, if not nil, runs along with it.
+func serve(ctx context.Context, src source, w io.Writer, beside companion) error {
 	if ctx == nil {
 		ctx = context.Background()
+	}
+	watcher, unwatched := src.watch()
+	if watcher != nil {
+		defer watcher.Close()
 	}
 	cfg, notices, err := src.load()
 	if err != nil {
@@ -71,6 +87,9 @@ func serve(ctx context.Context, src source, w io.Writer, beside func(context.Con
 	log, level := logger(cfg, w)
 	for _, n := range notices {
 		log.Warn(n)
+	}
+	if unwatched != nil {
+		log.Warn("the configuration file is not watched; reload with SIGHUP", "err", unwatched)
 	}
 	a, err := app.New(app.Options{Config: cfg, Log: log, Level: level, Version: version()})
 	if err != nil {
@@ -82,87 +101,92 @@ func serve(ctx context.Context, src source, w io.Writer, beside func(context.Con
 		return err
 	}
 	log.Info("holdfast serves", "version", version())
-	cause := wait(ctx, a, src, log, beside)
+	s := &serving{app: a, src: src, log: log, cfg: cfg}
+	cause := s.wait(ctx, watcher, beside)
 	stop() // a second signal ends the process at once
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Drain.Timeout)
+	return errors.Join(cause, s.drain(context.WithoutCancel(ctx)))
+}
+
+// serving is a relay that serves.
+type serving struct {
+	app *app.App
+	src source
+	log *slog.Logger
+	cfg *configs.Config // in force
+}
+
+// drain ends the relay within the time that the configuration gives.
+func (s *serving) drain(ctx context.Context) error {
+	timeout := s.cfg.Drain.Timeout
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	log.Info("draining", "timeout", cfg.Drain.Timeout)
-	if err := a.Stop(drain); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return errors.Join(cause, err)
-	} else if err != nil {
-		log.Warn("drain timeout; what was left was closed")
+	s.log.Info("draining", "timeout", timeout)
+	err := s.app.Stop(ctx)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		s.log.Warn("drain timeout; what was left was closed")
+	case err != nil:
+		return err
 	}
-	log.Info("stopped")
-	return cause
+	s.log.Info("stopped")
+	return nil
 }
 
 // wait reloads at SIGHUP and when the file changes, until ctx ends or something fails.
-func wait(ctx context.Context, a *app.App, src source, log *slog.Logger, beside func(context.Context, *app.App, *slog.Logger) error) error {
+func (s *serving) wait(ctx context.Context, watcher *configs.Watcher, beside companion) error {
 	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
 	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, reloadSignals...)
-	defer signal.Stop(hup)
+	if len(reloadSignals) > 0 { // Notify without any takes all
+		signal.Notify(hup, reloadSignals...)
+		defer signal.Stop(hup)
+	}
 	changed := make(chan struct{}, 1)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		watch(ctx, src.file, changed, log)
-	}()
+	if watcher != nil {
+		running.Go(func() {
+			watcher.Run(ctx, func() {
+				select {
+				case changed <- struct{}{}:
+				default:
+				}
+			})
+		})
+	}
 	finished := make(chan error, 1)
 	if beside != nil {
-		go func() { finished <- beside(ctx, a, log) }()
+		running.Go(func() { finished <- beside(ctx, s.app, s.log) })
 	}
-	defer func() {
-		cancel()
-		<-watched
-		if beside != nil {
-			<-finished
-		}
-	}()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-finished:
-			finished <- nil // for the wait above
 			return err
-		case err := <-a.Failed():
+		case err := <-s.app.Failed():
 			return err
 		case <-hup:
-			reload(a, src, log, "SIGHUP")
+			s.reload("SIGHUP")
 		case <-changed:
-			reload(a, src, log, "file changed")
+			s.reload("file changed")
 		}
 	}
 }
 
-func watch(ctx context.Context, file string, changed chan<- struct{}, log *slog.Logger) {
-	if file == "" {
-		return
-	}
-	err := configs.Watch(ctx, file, func() {
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	})
+func (s *serving) reload(why string) {
+	cfg, notices, err := s.src.load()
 	if err != nil {
-		log.Warn("the configuration file is not watched; reload with SIGHUP", "err", err)
-	}
-}
-
-func reload(a *app.App, src source, log *slog.Logger, why string) {
-	cfg, notices, err := src.load()
-	if err != nil {
-		log.Error("configuration not reloaded; the one before stays in force", "why", why, "err", err)
+		s.log.Error("configuration not reloaded; the one before stays in force", "why", why, "err", err)
 		return
 	}
 	for _, n := range notices {
-		log.Warn(n)
+		s.log.Warn(n)
 	}
-	live, restart := a.Reload(cfg)
-	log.Info("configuration reloaded", "why", why, "changed", live)
+	live, restart := s.app.Reload(cfg)
+	s.cfg = cfg
+	s.log.Info("configuration reloaded", "why", why, "changed", live)
 	if len(restart) > 0 {
-		log.Warn("changed, and in force only after a restart", "keys", restart)
+		s.log.Warn("changed, and in force only after a restart", "keys", restart)
 	}
 }

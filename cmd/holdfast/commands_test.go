@@ -1,0 +1,118 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+func TestCheck(t *testing.T) {
+	stdout, stderr, code := run(t, nil, "check", "--config", file(t, `
+rtmp: {listen: nonsense}
+http: {lisen: ":8080"}
+defaults:
+  hold: 30
+  filler: black
+streams:
+  - match: live
+    takeover: sometimes
+`))
+	if code != 1 || stdout != "" {
+		t.Errorf("exit %d, stdout %q", code, stdout)
+	}
+	for _, want := range []string{
+		`rtmp.listen: "nonsense" is not a listen address; write host:port`,
+		`http.lisen: there is no such key; did you mean http.listen?`,
+		`defaults.hold: "30" is not a duration; write a duration like 10s`,
+		`defaults.filler: "black" is not possible; write freeze or none`,
+		`streams[0].match: "live" is not a pattern of streams; write "live/*"`,
+		`streams[0].takeover: "sometimes" is not possible; write auto, always or never`,
+	} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("%q is missing in:\n%s", want, stderr)
+		}
+	}
+}
+
+func TestCheckRight(t *testing.T) {
+	stdout, stderr, code := run(t, []string{"HOLDFAST_RTMP_LISTN=:1"}, "check", "--config", file(t, "state: {file: /tmp/x}\n"))
+	if code != 0 || stderr != "" {
+		t.Errorf("exit %d, stderr %q", code, stderr)
+	}
+	for _, want := range []string{
+		"note: the environment variable HOLDFAST_RTMP_LISTN is unknown and ignored; did you mean HOLDFAST_RTMP_LISTEN?",
+		"note: state.file is set, and this version does nothing with it yet", "the configuration is right",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("%q is missing in:\n%s", want, stdout)
+		}
+	}
+}
+
+func TestCheckWithoutFile(t *testing.T) {
+	if _, stderr, code := run(t, nil, "check", "--config", "/nowhere/holdfast.yaml"); code != 1 || !strings.Contains(stderr, "there is no file /nowhere/holdfast.yaml") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	stdout, _, code := run(t, nil, "version")
+	if code != 0 || !regexp.MustCompile(`^holdfast \S+, commit \S+, go1\S* \w+/\w+\n$`).MatchString(stdout) {
+		t.Errorf("exit %d: %q", code, stdout)
+	}
+}
+
+func TestUnknownFlag(t *testing.T) {
+	for _, args := range [][]string{{"--rtmp.lisen", ":1"}, {"serve", "--rtmp.lisen=:1"}, {"check", "--rtmp.lisen", ":1"}, {"demo", "--rtmp.lisen", ":1"}} {
+		_, stderr, code := run(t, nil, args...)
+		if code != 1 || !strings.Contains(stderr, "unknown flag: --rtmp.lisen; did you mean --rtmp.listen?") {
+			t.Errorf("%v: exit %d: %s", args, code, stderr)
+		}
+	}
+}
+
+func TestHealth(t *testing.T) {
+	var ready atomic.Bool
+	ready.Store(true)
+	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/readyz" {
+			t.Error(r.URL.Path)
+		}
+		if !ready.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte(`{"error": "the relay is starting or shutting down"}`))
+		}
+	}))
+	defer admin.Close()
+	addr := strings.TrimPrefix(admin.URL, "http://")
+	for _, how := range [][]string{{"--admin", admin.URL}, {"--admin", addr}} {
+		if stdout, stderr, code := run(t, nil, append([]string{"health"}, how...)...); code != 0 || stdout != "ready\n" {
+			t.Errorf("%v: exit %d: %s", how, code, stderr)
+		}
+	}
+	if stdout, _, code := run(t, []string{"HOLDFAST_ADMIN_LISTEN=" + addr}, "health"); code != 0 || stdout != "ready\n" {
+		t.Errorf("by the environment: exit %d", code)
+	}
+	ready.Store(false)
+	if _, stderr, code := run(t, nil, "health", "--admin", admin.URL); code != 1 || !strings.Contains(stderr, "not ready: 503 Service Unavailable the relay is starting or shutting down") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	if _, stderr, code := run(t, nil, "health", "--admin", "http://"+unused(t)); code != 1 || !strings.Contains(stderr, "no relay answers") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
+// unused is an address where nobody listens.
+func unused(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

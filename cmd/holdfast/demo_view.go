@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// outage is a break of the demo's push: how things stood at its begin.
+type outage struct {
+	began    time.Time
+	viewers  int
+	sessions uint32 // publisher sessions that had fed the stream
+}
+
+// looks is the time between two looks at the relay.
+const looks = 20 * time.Millisecond
+
+// look notes how the stream stands.
+func (d *demo) look() *outage {
+	o := &outage{began: time.Now()}
+	if s, ok := d.relay.Stream(demoStream); ok {
+		o.sessions = s.Sessions
+	}
+	o.viewers = d.viewers()
+	return o
+}
+
+// viewers is how many watch the stream.
+func (d *demo) viewers() (n int) {
+	s, _ := d.relay.Stream(demoStream)
+	for _, v := range s.Viewers {
+		n += v
+	}
+	return n
+}
+
+// noticed waits, for the gap at most, until the relay knows of a break, and says so.
+func (d *demo) noticed(ctx context.Context, o *outage, how string) {
+	var took time.Duration
+	for live := true; live; {
+		s, ok := d.relay.Stream(demoStream)
+		took = time.Since(o.began)
+		if live = ok && (s.State == "live" || s.State == "suspect"); !live {
+			break
+		}
+		if took > d.cadence.gap-looks || !sleep(ctx, looks) {
+			d.say("broke the push (%s); the relay has not noticed yet", how)
+			return
+		}
+	}
+	d.say("broke the push (%s); the relay noticed %s; %s", how, after(took), d.watching(o.viewers))
+}
+
+func after(took time.Duration) string {
+	if took < 100*time.Millisecond {
+		return "at once"
+	}
+	return fmt.Sprintf("after %.1f s", took.Seconds())
+}
+
+// watching says what viewers have while the publisher is away.
+func (d *demo) watching(viewers int) string {
+	picture := "the last picture"
+	if d.settings().Filler != "freeze" {
+		picture = "nothing new" // filler: none
+	}
+	switch viewers {
+	case 0:
+		return "nobody is watching yet"
+	case 1:
+		return "1 viewer keeps watching " + picture
+	}
+	return fmt.Sprintf("%d viewers keep watching %s", viewers, picture)
+}
+
+// back tells whether the relay has the stream again, and says so once it has.
+func (d *demo) back(o *outage) bool {
+	s, ok := d.relay.Stream(demoStream)
+	if !ok || s.State != "live" || s.Sessions == o.sessions {
+		return false
+	}
+	d.say("back after %.1f s; %s", time.Since(o.began).Seconds(), stayed(o.viewers, d.viewers()))
+	return true
+}
+
+// stayed compares the viewers of before and after.
+func stayed(before, now int) string {
+	switch {
+	case before == 0:
+		return "nobody was watching"
+	case now < before:
+		return fmt.Sprintf("of %d viewers %d are left", before, now)
+	case before == 1:
+		return "the viewer stayed"
+	}
+	return fmt.Sprintf("all %d viewers stayed", before)
+}
