@@ -59,7 +59,7 @@ func (w *Watcher) Run(ctx context.Context, changed func()) {
 			if w.concerns(e) {
 				settled.Reset(settleTime)
 			}
-		case <-w.fs.Errors: // events may have been lost
+		case <-w.fs.Errors: //nolint:errcheck // events may have been lost
 			settled.Reset(settleTime)
 		case <-settled.C:
 			changed()

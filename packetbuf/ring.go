@@ -83,12 +83,12 @@ func (r *Ring) Append(p *Packet) {
 	r.trim()
 }
 
-func (r *Ring) slot(seq uint64) uint64 { return seq & uint64(len(r.slots)-1) }
+func (r *Ring) slot(seq uint64) uint64 { return seq & uint64(len(r.slots)-1) } //nolint:gosec // a power of two
 
 func (r *Ring) grow() {
 	bigger := make([]*Packet, 2*len(r.slots))
 	for s := r.tail; s < r.head; s++ {
-		bigger[s&uint64(len(bigger)-1)] = r.slots[r.slot(s)]
+		bigger[s&uint64(len(bigger)-1)] = r.slots[r.slot(s)] //nolint:gosec // a power of two
 	}
 	r.slots = bigger
 }

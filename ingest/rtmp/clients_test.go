@@ -44,12 +44,16 @@ func run(t *testing.T, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-var testSource = []string{"-hide_banner", "-re", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=30",
-	"-f", "lavfi", "-i", "sine", "-t", "2", "-c:v", "libx264", "-preset", "ultrafast", "-g", "30", "-bf", "0", "-c:a", "aac"}
+var testSource = []string{
+	"-hide_banner", "-re", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=30",
+	"-f", "lavfi", "-i", "sine", "-t", "2", "-c:v", "libx264", "-preset", "ultrafast", "-g", "30", "-bf", "0", "-c:a", "aac",
+}
 
 func TestClientsPublish(t *testing.T) {
-	gst := []string{"-q", "videotestsrc", "num-buffers=60", "!", "video/x-raw,width=320,height=180,framerate=30/1", "!",
-		"x264enc", "key-int-max=30", "tune=zerolatency", "!", "h264parse", "!", "flvmux", "streamable=true", "!"}
+	gst := []string{
+		"-q", "videotestsrc", "num-buffers=60", "!", "video/x-raw,width=320,height=180,framerate=30/1", "!",
+		"x264enc", "key-int-max=30", "tune=zerolatency", "!", "h264parse", "!", "flvmux", "streamable=true", "!",
+	}
 	tests := []struct {
 		name, program string
 		args          func(url string) []string

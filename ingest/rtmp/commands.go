@@ -91,18 +91,24 @@ func (c *conn) command(stream uint32, cmd wire.Command) (forward []byte, err err
 	case "play":
 		return nil, c.startPlay(stream, cmd)
 	case "FCPublish":
-		return nil, c.send(append(result(cmd, wire.Undefined{}), command(0, wire.Command{Name: "onFCPublish",
-			Args: []wire.Value{wire.Null{}, info("status", "NetStream.Publish.Start", "FCPublish accepted.")}})...))
+		return nil, c.send(append(result(cmd, wire.Undefined{}), command(0, wire.Command{
+			Name: "onFCPublish",
+			Args: []wire.Value{wire.Null{}, info("status", "NetStream.Publish.Start", "FCPublish accepted.")},
+		})...))
 	case "FCUnpublish":
 		if c.pub != nil {
 			c.unpublish(ingest.Unpublish, "FCUnpublish")
 			c.idle()
 		}
-		return nil, c.send(append(result(cmd, wire.Undefined{}), command(0, wire.Command{Name: "onFCUnpublish",
-			Args: []wire.Value{wire.Null{}, info("status", "NetStream.Unpublish.Success", "FCUnpublish accepted.")}})...))
+		return nil, c.send(append(result(cmd, wire.Undefined{}), command(0, wire.Command{
+			Name: "onFCUnpublish",
+			Args: []wire.Value{wire.Null{}, info("status", "NetStream.Unpublish.Success", "FCUnpublish accepted.")},
+		})...))
 	case "FCSubscribe":
-		return nil, c.send(append(result(cmd, wire.Undefined{}), command(0, wire.Command{Name: "onFCSubscribe",
-			Args: []wire.Value{wire.Null{}, info("status", "NetStream.Play.Start", "FCSubscribe accepted.")}})...))
+		return nil, c.send(append(result(cmd, wire.Undefined{}), command(0, wire.Command{
+			Name: "onFCSubscribe",
+			Args: []wire.Value{wire.Null{}, info("status", "NetStream.Play.Start", "FCSubscribe accepted.")},
+		})...))
 	case "releaseStream", "_checkbw", "FCUnsubscribe":
 		return nil, c.sendSome(result(cmd, wire.Undefined{}))
 	case "getStreamLength":
@@ -166,8 +172,10 @@ func (c *conn) createStream(cmd wire.Command) ([]byte, error) {
 		if c.parted {
 			return nil, c.sendSome(result(cmd, wire.Number(id)))
 		}
-		return forGoRTMP(0, wire.Command{Name: "createStream", Transaction: wholeNumber(cmd.Transaction),
-			Args: []wire.Value{wire.Null{}}}), nil
+		return forGoRTMP(0, wire.Command{
+			Name: "createStream", Transaction: wholeNumber(cmd.Transaction),
+			Args: []wire.Value{wire.Null{}},
+		}), nil
 	}
 	return nil, violation("more than %d streams", maxStreams-1)
 }
@@ -198,8 +206,10 @@ func (c *conn) deleteStream(cmd wire.Command) ([]byte, error) {
 	if c.parted {
 		return nil, nil
 	}
-	return forGoRTMP(0, wire.Command{Name: "deleteStream",
-		Args: []wire.Value{wire.Null{}, wire.Number(id)}}), nil
+	return forGoRTMP(0, wire.Command{
+		Name: "deleteStream",
+		Args: []wire.Value{wire.Null{}, wire.Number(id)},
+	}), nil
 }
 
 // closeStream ends what goes on on a message stream; the stream may be used again.

@@ -271,8 +271,11 @@ func infoOf(c wire.Command) (code, description string) {
 
 func (p *peer) connect(app string) {
 	p.t.Helper()
-	p.call(0, "connect", wire.Object{{Key: "app", Value: wire.String(app)},
-		{Key: "flashVer", Value: wire.String("test/1")}, {Key: "tcUrl", Value: wire.String("rtmp://host/" + app)}})
+	p.call(0, "connect", wire.Object{
+		{Key: "app", Value: wire.String(app)},
+		{Key: "flashVer", Value: wire.String("test/1")},
+		{Key: "tcUrl", Value: wire.String("rtmp://host/" + app)},
+	})
 	p.command("_result")
 }
 

@@ -31,8 +31,10 @@ func FuzzSession(f *testing.F) {
 	create := say(0, "createStream", 2, wire.Null{})
 	publish := say(1, "publish", 3, wire.Null{}, wire.String("cam?key=1"), wire.String("live"))
 	play := say(1, "play", 3, wire.Null{}, wire.String("cam"))
-	prefixes := [][]byte{nil, connect, slices.Concat(connect, create),
-		slices.Concat(connect, create, publish), slices.Concat(connect, create, play)}
+	prefixes := [][]byte{
+		nil, connect, slices.Concat(connect, create),
+		slices.Concat(connect, create, publish), slices.Concat(connect, create, play),
+	}
 	video := func(b []byte) []byte {
 		return wire.AppendMessage(nil, wire.Header{ChunkStream: 6, Stream: 1, Type: wire.TypeVideo}, 128, b)
 	}

@@ -3,6 +3,7 @@ package rtmp
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"runtime"
@@ -253,7 +254,7 @@ func TestLimitsOnConnections(t *testing.T) {
 	if code, why := infoOf(c.command("_error")); code != "NetConnection.Connect.Rejected" || !strings.Contains(why, "address") {
 		t.Error(code, why)
 	}
-	if err := wait(t, "close", c.done); err != io.EOF {
+	if err := wait(t, "close", c.done); !errors.Is(err, io.EOF) {
 		t.Errorf("%v: the last words could have been lost", err)
 	}
 	_ = a.nc.Close()

@@ -18,7 +18,7 @@ type target struct {
 // name; the name may be empty because all of the path went into the application, or
 // have the application in it because none did.
 func parseTarget(app, tcURL, name string) target {
-	if _, path, ok := cutScheme(name); ok {
+	if path, ok := pathOf(name); ok {
 		app, name = "", path
 	}
 	app, appQuery, _ := strings.Cut(app, "?")
@@ -28,7 +28,7 @@ func parseTarget(app, tcURL, name string) target {
 		name = strings.TrimPrefix(name, prefix)
 	}
 	if app = cleanPath(app); app == "" && !strings.Contains(name, "/") {
-		_, path, _ := cutScheme(tcURL)
+		path, _ := pathOf(tcURL)
 		path, _, _ = strings.Cut(path, "?")
 		app = cleanPath(path)
 	}
@@ -46,14 +46,14 @@ func parseTarget(app, tcURL, name string) target {
 	return t
 }
 
-// cutScheme splits rtmp://host/path behind the host.
-func cutScheme(u string) (host, path string, ok bool) {
+// pathOf is the path of rtmp://host/path.
+func pathOf(u string) (path string, ok bool) {
 	_, rest, ok := strings.Cut(u, "://")
 	if !ok {
-		return "", "", false
+		return "", false
 	}
-	host, path, _ = strings.Cut(rest, "/")
-	return host, path, true
+	_, path, _ = strings.Cut(rest, "/")
+	return path, true
 }
 
 // cleanPath drops empty segments and the default instance, which Flash servers add.

@@ -51,8 +51,10 @@ func (ps *plays) Play(ctx context.Context, r PlayRequest, c *PlayConn) error {
 }
 
 func frameMessage(c *PlayConn, timestamp uint32, body []byte) []byte {
-	return wire.AppendMessage(nil, wire.Header{ChunkStream: VideoChunkStream, Stream: c.StreamID(),
-		Type: wire.TypeVideo, Timestamp: timestamp}, c.ChunkSize(), body)
+	return wire.AppendMessage(nil, wire.Header{
+		ChunkStream: VideoChunkStream, Stream: c.StreamID(),
+		Type: wire.TypeVideo, Timestamp: timestamp,
+	}, c.ChunkSize(), body)
 }
 
 func TestPlay(t *testing.T) {

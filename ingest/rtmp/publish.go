@@ -84,8 +84,10 @@ func (c *conn) publish(stream uint32, cmd wire.Command) ([]byte, error) {
 		return nil, c.send(status(id, "status", "NetStream.Publish.Start", "Publish succeeded."))
 	}
 	c.streams[id] = spent
-	return forGoRTMP(id, wire.Command{Name: "publish", Transaction: wholeNumber(cmd.Transaction),
-		Args: []wire.Value{wire.Null{}, wire.String("name"), wire.String("live")}}), nil
+	return forGoRTMP(id, wire.Command{
+		Name: "publish", Transaction: wholeNumber(cmd.Transaction),
+		Args: []wire.Value{wire.Null{}, wire.String("name"), wire.String("live")},
+	}), nil
 }
 
 func (c *conn) sessionID() string {

@@ -299,9 +299,12 @@ func TestSessionClose(t *testing.T) {
 func TestAnswersThatEncodersWaitFor(t *testing.T) {
 	_, l := serve(t, Options{Access: newAccess()})
 	p := shake(t, l.dial())
-	p.call(0, "connect", wire.Object{{Key: "app", Value: wire.String("live")},
-		{Key: "capsEx", Value: wire.Number(15)}, {Key: "fourCcList", Value: wire.StrictArray{wire.String("*")}},
-		{Key: "videoFourCcInfoMap", Value: wire.Object{{Key: "*", Value: wire.Number(7)}}}})
+	p.call(0, "connect", wire.Object{
+		{Key: "app", Value: wire.String("live")},
+		{Key: "capsEx", Value: wire.Number(15)},
+		{Key: "fourCcList", Value: wire.StrictArray{wire.String("*")}},
+		{Key: "videoFourCcInfoMap", Value: wire.Object{{Key: "*", Value: wire.Number(7)}}},
+	})
 	reply := p.command("_result")
 	information := wire.Properties(reply.Arg(1))
 	if reply.Transaction != 1 || information.Find("objectEncoding") != wire.Number(0) ||

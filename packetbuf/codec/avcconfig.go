@@ -74,7 +74,7 @@ func NewAVCConfig(sps, pps [][]byte) (AVCConfig, error) {
 	}
 	if hasChromaFormat(s.Profile) {
 		c.Extension = []byte{
-			0xfc | byte(s.ChromaFormat), 0xf8 | byte(s.BitDepthLuma-8), 0xf8 | byte(s.BitDepthChroma-8), 0,
+			0xfc | byte(s.ChromaFormat), 0xf8 | byte(s.BitDepthLuma-8), 0xf8 | byte(s.BitDepthChroma-8), 0, //nolint:gosec // a few bits each, as parsed
 		}
 	}
 	return c, nil
@@ -83,9 +83,9 @@ func NewAVCConfig(sps, pps [][]byte) (AVCConfig, error) {
 // Append appends the record. Sets longer than 65,535 bytes or more of them than the record
 // can count do not come out of ParseAVCConfig or NewAVCConfig.
 func (c AVCConfig) Append(dst []byte) []byte {
-	dst = append(dst, 1, c.Profile, c.Compatibility, c.Level, 0xfc|byte(c.LengthSize-1), 0xe0|byte(len(c.SPS)))
+	dst = append(dst, 1, c.Profile, c.Compatibility, c.Level, 0xfc|byte(c.LengthSize-1), 0xe0|byte(len(c.SPS))) //nolint:gosec // at most 31, see NewAVCConfig
 	dst = appendSets(dst, c.SPS)
-	dst = append(dst, byte(len(c.PPS)))
+	dst = append(dst, byte(len(c.PPS))) //nolint:gosec // at most 255, see NewAVCConfig
 	dst = appendSets(dst, c.PPS)
 	return append(dst, c.Extension...)
 }

@@ -94,7 +94,7 @@ func (w *bitWriter) u(n int, v uint32) {
 		take := min(n, w.free)
 		part := v >> (n - take) & (1<<take - 1)
 		w.free -= take
-		w.out[len(w.out)-1] |= byte(part << w.free)
+		w.out[len(w.out)-1] |= byte(part << w.free) //nolint:gosec // at most 8 bits
 		n -= take
 	}
 }

@@ -67,7 +67,7 @@ func ParseSPS(nal []byte) (SPS, error) {
 	}
 	r := &bitReader{data: nal[1:], nal: true}
 	s := SPS{
-		Profile: byte(r.u(8)), Constraints: byte(r.u(8)), Level: byte(r.u(8)),
+		Profile: byte(r.u(8)), Constraints: byte(r.u(8)), Level: byte(r.u(8)), //nolint:gosec // 8 bits
 		ChromaFormat: 1, BitDepthLuma: 8, BitDepthChroma: 8, NumReorder: -1,
 	}
 	id := r.ue()
@@ -199,7 +199,7 @@ func (s *SPS) readSize(r *bitReader) error {
 	if cropX >= uint64(s.Width) || cropY >= uint64(s.Height) { //nolint:gosec // both positive
 		return malformed("SPS: cropped to nothing")
 	}
-	s.Width -= int(cropX)
-	s.Height -= int(cropY)
+	s.Width -= int(cropX)  //nolint:gosec // less than the width, see above
+	s.Height -= int(cropY) //nolint:gosec // less than the height, see above
 	return nil
 }

@@ -2,8 +2,23 @@ package codec
 
 // sampleAspect has the ratios that aspect_ratio_idc stands for (ITU-T H.264, table E-1).
 var sampleAspect = [...][2]int{
-	{0, 0}, {1, 1}, {12, 11}, {10, 11}, {16, 11}, {40, 33}, {24, 11}, {20, 11}, {32, 11},
-	{80, 33}, {18, 11}, {15, 11}, {64, 33}, {160, 99}, {4, 3}, {3, 2}, {2, 1},
+	{0, 0},
+	{1, 1},
+	{12, 11},
+	{10, 11},
+	{16, 11},
+	{40, 33},
+	{24, 11},
+	{20, 11},
+	{32, 11},
+	{80, 33},
+	{18, 11},
+	{15, 11},
+	{64, 33},
+	{160, 99},
+	{4, 3},
+	{3, 2},
+	{2, 1},
 }
 
 // readVUI reads the aspect ratio, the timing and the reordering (ITU-T H.264, annex E).
@@ -31,11 +46,12 @@ func (s *SPS) readVUI(r *bitReader) {
 			s.UnitsInTick, s.TimeScale, s.FixedFrameRate = units, scale, fixed
 		}
 	}
-	nal, vcl := r.flag(), false
+	nal := r.flag()
 	if nal {
 		skipHRD(r)
 	}
-	if vcl = r.flag(); vcl {
+	vcl := r.flag()
+	if vcl {
 		skipHRD(r)
 	}
 	if nal || vcl {

@@ -106,7 +106,7 @@ func millis24(d time.Duration) uint32 {
 }
 
 func appendUint24(dst []byte, v uint32) []byte {
-	return append(dst, byte(v>>16), byte(v>>8), byte(v))
+	return append(dst, byte(v>>16), byte(v>>8), byte(v)) //nolint:gosec // byte by byte
 }
 
 // mp3Header tells a player the frame's rate as nearly as two bits can; those who care read

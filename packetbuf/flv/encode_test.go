@@ -33,7 +33,7 @@ func TestTagRoundTrip(t *testing.T) {
 		if !same(got, p) {
 			t.Errorf("got %+v, want %+v", got, p)
 		}
-		if _, err := r.Next(); err != io.EOF {
+		if _, err := r.Next(); !errors.Is(err, io.EOF) {
 			t.Errorf("at the end: %v", err)
 		}
 	}
@@ -112,7 +112,7 @@ func TestReaderHeader(t *testing.T) {
 func TestReaderEnds(t *testing.T) {
 	file := append(Header(true, true), Tag(audio(packetbuf.MP3, packetbuf.Delta, []byte("frame")))...)
 	whole := len(file) - prevTagSize
-	for n := range len(file) {
+	for n := range file {
 		r := NewReader(bytes.NewReader(file[:n]), 0)
 		_, err := r.Next()
 		var want error

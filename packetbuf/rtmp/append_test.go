@@ -36,10 +36,14 @@ func TestAppendMessageBytes(t *testing.T) {
 		got  []byte
 		want []byte
 	}{
-		{"short", AppendMessage(nil, Header{ChunkStream: 3, Stream: 1, Type: 20, Timestamp: 5}, 2, []byte{7, 8, 9}),
-			[]byte{3, 0, 0, 5, 0, 0, 3, 20, 1, 0, 0, 0, 7, 8, 0xc3, 9}},
-		{"extended", AppendMessage(nil, Header{ChunkStream: 3, Stream: 1, Type: 9, Timestamp: 0xffffff}, 2, []byte{7, 8, 9}),
-			[]byte{3, 0xff, 0xff, 0xff, 0, 0, 3, 9, 1, 0, 0, 0, 0, 0xff, 0xff, 0xff, 7, 8, 0xc3, 0, 0xff, 0xff, 0xff, 9}},
+		{
+			"short", AppendMessage(nil, Header{ChunkStream: 3, Stream: 1, Type: 20, Timestamp: 5}, 2, []byte{7, 8, 9}),
+			[]byte{3, 0, 0, 5, 0, 0, 3, 20, 1, 0, 0, 0, 7, 8, 0xc3, 9},
+		},
+		{
+			"extended", AppendMessage(nil, Header{ChunkStream: 3, Stream: 1, Type: 9, Timestamp: 0xffffff}, 2, []byte{7, 8, 9}),
+			[]byte{3, 0xff, 0xff, 0xff, 0, 0, 3, 9, 1, 0, 0, 0, 0, 0xff, 0xff, 0xff, 7, 8, 0xc3, 0, 0xff, 0xff, 0xff, 9},
+		},
 		{"two-byte chunk stream", AppendMessage(nil, Header{ChunkStream: 319, Type: 8}, 128), []byte{0, 255, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0}},
 		{"three-byte chunk stream", AppendMessage(nil, Header{ChunkStream: 320, Type: 8}, 128), []byte{1, 0, 1, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0}},
 		{"ping", AppendUserControl(nil, EventPingRequest, 0x01020304), []byte{2, 0, 0, 0, 0, 0, 6, 4, 0, 0, 0, 0, 0, 6, 1, 2, 3, 4}},

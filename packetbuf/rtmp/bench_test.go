@@ -39,8 +39,12 @@ func BenchmarkDemux(b *testing.B) {
 }
 
 func BenchmarkValidateAMF(b *testing.B) {
-	wire := AppendAMF(nil, String("onMetaData"), ECMAArray{{"width", Number(1280)}, {"height", Number(720)},
-		{"encoder", String("a program")}, {"stereo", Bool(true)}})
+	wire := AppendAMF(nil, String("onMetaData"), ECMAArray{
+		{"width", Number(1280)},
+		{"height", Number(720)},
+		{"encoder", String("a program")},
+		{"stereo", Bool(true)},
+	})
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := ValidateAMF(wire); err != nil {

@@ -81,14 +81,6 @@ func newSession(id string) *session { return &session{id: id, closed: make(chan 
 func (s *session) ID() string                          { return s.id }
 func (s *session) RTT() (time.Duration, time.Duration) { return time.Millisecond, 0 }
 func (s *session) Close(c ingest.Cause, _ string)      { s.once.Do(func() { s.cause = c; close(s.closed) }) }
-func (s *session) isClosed() bool {
-	select {
-	case <-s.closed:
-		return true
-	default:
-		return false
-	}
-}
 
 // push is one publisher session: its sink and its source of frames.
 type push struct {

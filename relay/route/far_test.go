@@ -123,22 +123,36 @@ func TestRejections(t *testing.T) {
 		want  string
 		retry bool
 	}{
-		{"connect", says("_error", txConnect, wire.Null{}, status("NetConnection.Connect.Rejected", "full")),
-			"rejected: NetConnection.Connect.Rejected: full", true},
-		{"connect, information first", says("_error", txConnect, status("NetConnection.Connect.InvalidApp", "")),
-			"rejected: NetConnection.Connect.InvalidApp", false},
-		{"connect, a result that is none", says("_result", txConnect, wire.Null{}, status("NetConnection.Connect.Failed", "")),
-			"rejected: NetConnection.Connect.Failed", true},
+		{
+			"connect", says("_error", txConnect, wire.Null{}, status("NetConnection.Connect.Rejected", "full")),
+			"rejected: NetConnection.Connect.Rejected: full", true,
+		},
+		{
+			"connect, information first", says("_error", txConnect, status("NetConnection.Connect.InvalidApp", "")),
+			"rejected: NetConnection.Connect.InvalidApp", false,
+		},
+		{
+			"connect, a result that is none", says("_result", txConnect, wire.Null{}, status("NetConnection.Connect.Failed", "")),
+			"rejected: NetConnection.Connect.Failed", true,
+		},
 		{"connect, no information", says("_error", txConnect), "rejected: NetConnection.Call.Failed", true},
 		{"createStream", says("_error", txCreateStream, wire.Null{}), "rejected: NetConnection.Call.Failed", true},
-		{"bad name", says("onStatus", 0, wire.Null{}, status("NetStream.Publish.BadName", "Already publishing")),
-			"rejected: NetStream.Publish.BadName: Already publishing", true},
-		{"denied, our secrets said back", says("onStatus", 0, wire.Null{}, status("NetStream.Publish.Denied", "key=hush in cam?key=hush\r\n")),
-			"rejected: NetStream.Publish.Denied: … in cam?…", false},
-		{"an error by its level", says("onStatus", 0, wire.Null{}, level(status("Something.Else", "no"), "error")),
-			"rejected: Something.Else: no", true},
-		{"a start that is an error", says("onStatus", 0, wire.Null{}, level(status("NetStream.Publish.Start", "no"), "error")),
-			"rejected: NetStream.Publish.Start: no", true},
+		{
+			"bad name", says("onStatus", 0, wire.Null{}, status("NetStream.Publish.BadName", "Already publishing")),
+			"rejected: NetStream.Publish.BadName: Already publishing", true,
+		},
+		{
+			"denied, our secrets said back", says("onStatus", 0, wire.Null{}, status("NetStream.Publish.Denied", "key=hush in cam?key=hush\r\n")),
+			"rejected: NetStream.Publish.Denied: … in cam?…", false,
+		},
+		{
+			"an error by its level", says("onStatus", 0, wire.Null{}, level(status("Something.Else", "no"), "error")),
+			"rejected: Something.Else: no", true,
+		},
+		{
+			"a start that is an error", says("onStatus", 0, wire.Null{}, level(status("NetStream.Publish.Start", "no"), "error")),
+			"rejected: NetStream.Publish.Start: no", true,
+		},
 		{"close", says("close", 0, wire.Null{}), "rejected: NetConnection.Connect.Closed", true},
 	}
 	for _, tt := range tests {

@@ -84,7 +84,7 @@ func (p *Push) Write(pkt *packetbuf.Packet) error {
 	b := append(p.buf[:0], p.settle()...)
 	before := len(b)
 	b, err := appendPacket(b, p.stream, pkt)
-	p.sent.Add(uint64(len(b) - before))
+	p.sent.Add(uint64(len(b) - before)) //nolint:gosec // not negative
 	broken := p.put(b)
 	if cap(b) <= keepBuffer {
 		p.buf = b

@@ -30,11 +30,11 @@ type lines struct {
 
 func (l *lines) more() bool { return l.next < len(l.all) }
 
-func (l *lines) peek(ahead int) string {
-	if l.next+ahead >= len(l.all) {
+func (l *lines) peek() string {
+	if l.next >= len(l.all) {
 		return ""
 	}
-	return l.all[l.next+ahead]
+	return l.all[l.next]
 }
 
 func (l *lines) take() string {
@@ -48,7 +48,7 @@ func parse(path, text string) (story, error) {
 	var s story
 	var lead []string
 	for in.more() {
-		if line := in.peek(0); line == "" || strings.HasPrefix(line, "#") {
+		if line := in.peek(); line == "" || strings.HasPrefix(line, "#") {
 			lead = append(lead, in.take())
 			continue
 		}
@@ -67,10 +67,10 @@ func parse(path, text string) (story, error) {
 
 func parseStep(in *lines) (step, error) {
 	var st step
-	if in.peek(0) == separator {
+	if in.peek() == separator {
 		return step{}, errors.New("output without a command")
 	}
-	for in.more() && in.peek(0) != "" && in.peek(0) != separator {
+	for in.more() && in.peek() != "" && in.peek() != separator {
 		st.head = append(st.head, in.take())
 	}
 	words, err := split(st.head[0])
@@ -78,7 +78,7 @@ func parseStep(in *lines) (step, error) {
 		return step{}, err
 	}
 	st.cmd = Command{Name: words[0], Args: words[1:], Input: strings.Join(st.head[1:], "\n")}
-	if in.peek(0) != separator {
+	if in.peek() != separator {
 		return st, nil
 	}
 	in.take()
@@ -89,8 +89,8 @@ func parseStep(in *lines) (step, error) {
 // parseOutput reads what stands behind a separator.
 func parseOutput(in *lines) (string, error) {
 	var out strings.Builder
-	if in.peek(0) != separator {
-		for in.more() && in.peek(0) != "" {
+	if in.peek() != separator {
+		for in.more() && in.peek() != "" {
 			out.WriteString(in.take() + "\n")
 		}
 		return out.String(), nil
@@ -98,7 +98,7 @@ func parseOutput(in *lines) (string, error) {
 	in.take()
 	for in.more() {
 		line := in.take()
-		if line == separator && in.peek(0) == separator {
+		if line == separator && in.peek() == separator {
 			in.take()
 			return out.String(), nil
 		}
