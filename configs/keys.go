@@ -9,73 +9,74 @@ import (
 // key is one scalar key, or a list of plain strings, outside the lists of the file: what a
 // flag and an environment variable can set.
 type key struct {
-	name string // rtmp.listen
-	help string
-	def  any
-	bool bool
+	name  string // rtmp.listen
+	help  string
+	value reflect.Value // in the configuration that the keys were asked for
 }
 
 // env is the key's environment variable.
-func (k key) env() string { return envName(k.name) }
-
-func envName(key string) string {
-	return envPrefix + strings.ToUpper(strings.NewReplacer(".", "_").Replace(key))
+func (k key) env() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.name, ".", "_"))
 }
 
 const envPrefix = "HOLDFAST_"
 
-// keys lists them with their defaults.
+// keysOf lists the keys of a configuration with the places of their values.
+func keysOf(cfg *Config) (out []key) {
+	collect(reflect.ValueOf(cfg).Elem(), "", &out)
+	return out
+}
+
+// keys lists the keys with their defaults.
 func keys() []key {
 	def := Default()
-	var out []key
-	collect(reflect.ValueOf(def), "", &out)
-	return out
+	return keysOf(&def)
 }
 
 func collect(v reflect.Value, prefix string, out *[]key) {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
-		name := prefix + f.Tag.Get("mapstructure")
+		name := prefix + f.Tag.Get("key")
 		switch {
 		case f.Type.Kind() == reflect.Struct:
 			collect(v.Field(i), name+".", out)
-		case f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() != reflect.String:
-			// A list of structures is the file's alone.
-		default:
-			*out = append(*out, key{name: name, help: f.Tag.Get("help"), def: v.Field(i).Interface(), bool: f.Type.Kind() == reflect.Bool})
+		case !isList(f.Type):
+			*out = append(*out, key{name: name, help: f.Tag.Get("help"), value: v.Field(i)})
 		}
 	}
 }
 
-// text is how a default is written.
+// text is how the value is written.
 func (k key) text() string {
-	if list, ok := k.def.([]string); ok {
+	v := k.value.Interface()
+	if list, ok := v.([]string); ok {
 		return strings.Join(list, ",")
 	}
-	return fmt.Sprint(k.def)
+	return fmt.Sprint(v)
 }
 
-// fileKeys are all the keys that may stand in a file below a structure.
-func fileKeys(t reflect.Type, prefix string) []string {
-	var out []string
+// fileKeys are all the keys that may stand in a file below a structure, outside lists.
+func fileKeys(t reflect.Type, prefix string) (out []string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
-		tag, options, _ := strings.Cut(f.Tag.Get("mapstructure"), ",")
-		switch {
-		case options == "squash":
-			out = append(out, fileKeys(f.Type, prefix)...)
-			continue
-		case f.Type.Kind() == reflect.Struct:
-			out = append(out, fileKeys(f.Type, prefix+tag+".")...)
+		name := prefix + f.Tag.Get("key")
+		out = append(out, name)
+		if f.Type.Kind() == reflect.Struct {
+			out = append(out, fileKeys(f.Type, name+".")...)
 		}
-		out = append(out, prefix+tag)
 	}
 	return out
 }
 
+// longest is the longest word for which a near one is looked for.
+const longest = 80
+
 // nearest is the candidate that takes the fewest edits to reach from got, if it is near at
 // all.
 func nearest(got string, candidates []string) string {
+	if len(got) > longest {
+		return ""
+	}
 	best, least := "", len(got)/2+1
 	for _, c := range candidates {
 		if d := distance(got, c); d < least {

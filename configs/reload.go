@@ -27,7 +27,7 @@ func Changes(was, now *Config) (live, restart []string) {
 
 func compare(was, now reflect.Value, prefix string, differ func(key string)) {
 	for i := range was.NumField() {
-		name := prefix + was.Type().Field(i).Tag.Get("mapstructure")
+		name := prefix + was.Type().Field(i).Tag.Get("key")
 		if was.Field(i).Kind() == reflect.Struct {
 			compare(was.Field(i), now.Field(i), name+".", differ)
 			continue

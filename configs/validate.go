@@ -223,18 +223,7 @@ func validateGroups(c *checker, list string, groups []Group) {
 var rungs = []string{"full", "rendition", "drop-disposable", "trim", "keyframes", "audio"}
 
 func (g *Group) validate(c *checker, at string) {
-	if len(g.Routes) == 0 {
-		c.fault(at+"routes", "there is none", "add - {name: a, url: \"rtmp://a.example/live/{name}\"}")
-	}
-	for i, r := range g.Routes {
-		u, err := url.Parse(strings.NewReplacer("{app}", "app", "{name}", "name").Replace(r.URL))
-		if err != nil || u.Host == "" || !slices.Contains([]string{"rtmp", "rtmps", "http", "https"}, u.Scheme) {
-			c.fault(fmt.Sprintf("%sroutes[%d].url", at, i), "it is not a URL of a stream", "write rtmp://host/app/{name}")
-		}
-		if r.Name == "" {
-			c.fault(fmt.Sprintf("%sroutes[%d].name", at, i), "it is missing", "name the route, for metrics and logs")
-		}
-	}
+	g.validateRoutes(c, at)
 	c.within(at+"redial.base", g.Redial.Base, 10*time.Millisecond, time.Hour)
 	c.within(at+"redial.max", g.Redial.Max, g.Redial.Base, 24*time.Hour)
 	if g.Redial.Factor < 1 || g.Redial.Factor > 100 {
@@ -252,5 +241,30 @@ func (g *Group) validate(c *checker, at string) {
 		if rung, _, _ := strings.Cut(r, ":"); !slices.Contains(rungs, rung) {
 			c.fault(fmt.Sprintf("%sladder[%d]", at, i), fmt.Sprintf("%q is no rung", r), "write one of "+strings.Join(rungs, ", "))
 		}
+	}
+}
+
+func (g *Group) validateRoutes(c *checker, at string) {
+	if len(g.Routes) == 0 {
+		c.fault(at+"routes", "there is none", "add - {name: a, url: \"rtmp://a.example/live/{name}\"}")
+	}
+	names := map[string]bool{}
+	for i, r := range g.Routes {
+		at := fmt.Sprintf("%sroutes[%d].", at, i)
+		filled := strings.NewReplacer("{app}", "app", "{name}", "name").Replace(r.URL)
+		u, err := url.Parse(filled)
+		switch {
+		case strings.ContainsAny(filled, "{}"):
+			c.fault(at+"url", "only {app} and {name} are filled in", "write rtmp://host/app/{name}")
+		case err != nil || u.Host == "" || !slices.Contains([]string{"rtmp", "rtmps", "http", "https"}, u.Scheme):
+			c.fault(at+"url", "it is not a URL of a stream", "write rtmp://host/app/{name}")
+		}
+		switch {
+		case r.Name == "":
+			c.fault(at+"name", "it is missing", "name the route, for metrics and logs")
+		case names[r.Name]:
+			c.fault(at+"name", fmt.Sprintf("%q does not tell this route from the others", r.Name), "give every route a name of its own")
+		}
+		names[r.Name] = true
 	}
 }

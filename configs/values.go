@@ -1,14 +1,12 @@
 package configs
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/go-viper/mapstructure/v2"
 )
 
 // AutoDuration is a duration, or Auto.
@@ -39,76 +37,131 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
+var number = regexp.MustCompile(`^[0-9]{1,18}(\.[0-9]{1,18})?$`)
+
+var units = []struct {
+	name string
+	unit float64
+}{
+	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9},
+	{"k", 1e3}, {"M", 1e6}, {"G", 1e9}, {"B", 1}, {"", 1},
+}
+
 // parseSize reads 64MiB, 64MB, 500k or a plain number of bytes.
-func parseSize(s string) (Size, error) {
-	units := []struct {
-		name string
-		unit float64
-	}{
-		{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9},
-		{"k", 1e3}, {"M", 1e6}, {"G", 1e9}, {"B", 1}, {"", 1},
-	}
+func parseSize(s string) (Size, bool) {
 	for _, u := range units {
-		number, ok := strings.CutSuffix(s, u.name)
+		digits, ok := strings.CutSuffix(s, u.name)
 		if !ok {
 			continue
 		}
-		n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		if err != nil || n < 0 || n*u.unit > 1<<50 {
-			break
+		digits = strings.TrimSpace(digits)
+		n, err := strconv.ParseFloat(digits, 64)
+		if err != nil || !number.MatchString(digits) || n*u.unit > 1<<50 {
+			return 0, false
 		}
-		return Size(n * u.unit), nil
+		return Size(n * u.unit), true
 	}
-	return 0, fmt.Errorf("%q is not a size; write it like 64MiB", s)
+	return 0, false
 }
 
-var (
-	errAuto     = errors.New(`write auto, or a duration like 2s or 500ms`)
-	errDuration = errors.New(`write a duration like 10s, 500ms or 1m`)
-)
-
-var (
-	durationType = reflect.TypeFor[time.Duration]()
-	autoType     = reflect.TypeFor[AutoDuration]()
-	sizeType     = reflect.TypeFor[Size]()
-)
-
-// decodeValue turns what YAML, flags and the environment have into our types. Durations need
-// their unit: a bare number is more often a mistake than nanoseconds.
-func decodeValue(from, to reflect.Type, data any) (any, error) {
-	if from == to {
-		return data, nil
+// parseDuration wants a unit: a bare number is more often a mistake than nanoseconds.
+func parseDuration(s string) (time.Duration, bool) {
+	if s == "0" {
+		return 0, true
 	}
-	text := fmt.Sprint(data)
-	switch to {
-	case durationType:
-		if text == "0" {
-			return time.Duration(0), nil
+	d, err := time.ParseDuration(s)
+	return d, err == nil && d >= 0
+}
+
+// set puts a value as file, flag or environment have it, which is text or a list, into a
+// field. It tells what is wrong with it, and what would be right.
+func set(v reflect.Value, data any) (problem, right string) {
+	if list, ok := v.Addr().Interface().(*[]string); ok {
+		return setTexts(list, data)
+	}
+	text, ok := data.(string)
+	if data == nil {
+		return "it has no value", "write one, or remove the key"
+	}
+	if !ok {
+		return "it has to be a value, not " + kindOf(data), ""
+	}
+	fails := func(what, example string) (string, string) {
+		return fmt.Sprintf("%q is not %s", text, what), "write " + example
+	}
+	switch p := v.Addr().Interface().(type) {
+	case *string:
+		*p = text
+	case *bool:
+		if text != "true" && text != "false" {
+			return fails("a switch", "true or false")
 		}
-		d, err := time.ParseDuration(text)
+		*p = text == "true"
+	case *int:
+		n, err := strconv.Atoi(text)
 		if err != nil {
-			return nil, fmt.Errorf("%q is not a duration; %w", text, errDuration)
+			return fails("a whole number", "one like 100")
 		}
-		return d, nil
-	case autoType:
+		*p = n
+	case *float64:
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil || !number.MatchString(text) {
+			return fails("a number", "one like 2 or 0.5")
+		}
+		*p = n
+	case *time.Duration:
+		d, ok := parseDuration(text)
+		if !ok {
+			return fails("a duration", "a duration like 10s, 500ms or 1m")
+		}
+		*p = d
+	case *AutoDuration:
 		if text == "auto" {
-			return Auto, nil
+			*p = Auto
+			return "", ""
 		}
-		if text == "0" {
-			return AutoDuration(0), nil
+		d, ok := parseDuration(text)
+		if !ok {
+			return fails("auto or a duration", "auto, or a duration like 2s or 500ms")
 		}
-		d, err := time.ParseDuration(text)
-		if err != nil {
-			return nil, fmt.Errorf("%q is neither auto nor a duration; %w", text, errAuto)
+		*p = AutoDuration(d)
+	case *Size:
+		n, ok := parseSize(text)
+		if !ok {
+			return fails("a size", "one like 64MiB")
 		}
-		return AutoDuration(d), nil
-	case sizeType:
-		return parseSize(text)
+		*p = n
+	default:
+		panic(fmt.Sprintf("configs: a key of type %s", v.Type())) // a mistake in Config, which a test finds
 	}
-	return data, nil
+	return "", ""
 }
 
-var hooks = mapstructure.ComposeDecodeHookFunc(
-	mapstructure.DecodeHookFuncType(decodeValue),
-	mapstructure.StringToSliceHookFunc(","),
-)
+// setTexts takes a list, or its entries with commas between them as flags and environment
+// have them.
+func setTexts(list *[]string, data any) (problem, right string) {
+	const example = "write [a, b], or a, b"
+	switch data := data.(type) {
+	case string:
+		*list = nil
+		if data = strings.TrimSpace(data); data == "" {
+			return "", ""
+		}
+		for s := range strings.SplitSeq(data, ",") {
+			*list = append(*list, strings.TrimSpace(s))
+		}
+	case []any:
+		var out []string // nil without entries, as the default is
+		for _, item := range data {
+			s, ok := item.(string)
+			if !ok {
+				return "an entry is " + kindOf(item), example
+			}
+			out = append(out, s)
+		}
+		*list = out
+	default:
+		return "it has to be a list, not " + kindOf(data), example
+	}
+	return "", ""
+}

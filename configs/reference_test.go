@@ -1,0 +1,87 @@
+package configs
+
+import (
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestReference holds configs/holdfast.yaml: no fault, every key, its default.
+func TestReference(t *testing.T) {
+	cfg, notices, err := Load("holdfast.yaml", nil)
+	if err != nil || len(notices) > 0 {
+		t.Fatal(err, notices)
+	}
+	if want := Default(); !reflect.DeepEqual(*cfg, want) {
+		t.Errorf("%+v\nwant %+v", *cfg, want)
+	}
+	tree, faults := readFile("holdfast.yaml")
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	want := fileKeys(reflect.TypeFor[Config](), "")
+	got := written(tree, "")
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("the file has %q\nwant %q", got, want)
+	}
+}
+
+func written(tree map[string]any, prefix string) (out []string) {
+	for name, v := range tree {
+		out = append(out, prefix+name)
+		if group, ok := v.(map[string]any); ok {
+			out = append(out, written(group, prefix+name+".")...)
+		}
+	}
+	return out
+}
+
+// TestReferenceExamples takes the comment signs off the examples of the reference file:
+// they are right, and a group of routes shows every key with its default.
+func TestReferenceExamples(t *testing.T) {
+	b, err := os.ReadFile("holdfast.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := strings.Builder{}
+	on := false
+	for line := range strings.Lines(string(b)) {
+		text, comment := strings.CutPrefix(line, "# ")
+		switch {
+		case comment && (text == "streams:\n" || text == "push:\n"):
+			on = true
+		case !comment:
+			on = false
+		}
+		if on {
+			examples.WriteString(text)
+		}
+	}
+	cfg, _, err := Load(write(t, examples.String()), nil)
+	if err != nil {
+		t.Fatalf("%v in:\n%s", err, examples.String())
+	}
+	if len(cfg.Streams) != 1 || len(cfg.Push) != 1 {
+		t.Fatalf("%s", examples.String())
+	}
+	tree, err := parseYAML([]byte(examples.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	group := tree["push"].([]any)[0].(map[string]any) //nolint:forcetypeassert // it was loaded
+	keys := names(reflect.TypeFor[Group]())
+	slices.Sort(keys)
+	if got := slices.Sorted(maps.Keys(group)); !slices.Equal(got, keys) {
+		t.Errorf("push shows %q, want %q", got, keys)
+	}
+	want := defaultGroup()
+	want.Match, want.Name, want.Routes = cfg.Push[0].Match, cfg.Push[0].Name, cfg.Push[0].Routes
+	if !reflect.DeepEqual(cfg.Push[0], want) {
+		t.Errorf("%+v\nwant %+v", cfg.Push[0], want)
+	}
+}
