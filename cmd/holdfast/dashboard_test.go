@@ -1,0 +1,97 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// series are the metrics of a scrape and the labels of each.
+func series(scrape string) map[string][]string {
+	sample := regexp.MustCompile(`(?m)^(\w+)(?:\{(.*)\})? \S+$`)
+	label := regexp.MustCompile(`(\w+)="`)
+	out := map[string][]string{}
+	for _, m := range sample.FindAllStringSubmatch(scrape, -1) {
+		out[m[1]] = append(out[m[1]], "")
+		for _, l := range label.FindAllStringSubmatch(m[2], -1) {
+			out[m[1]] = append(out[m[1]], l[1])
+		}
+	}
+	return out
+}
+
+// TestDashboardShowsWhatIsExported holds the dashboard against a relay that has a stream: it
+// names no metric and no label that is not there, and shows every metric of the relay.
+func TestDashboardShowsWhatIsExported(t *testing.T) {
+	out, _ := runningDemo(t)
+	admin := out.find(t, `admin +http://(\S+)/`)
+	body := play(t, t.Context(), out.find(t, `HTTP-FLV +(\S+)`)) // the stream is live
+	defer body.Close()
+	scrape, status := get(t, "http://"+admin+"/metrics")
+	if status != http.StatusOK {
+		t.Fatal(status)
+	}
+	exported := series(scrape)
+	shown := map[string]bool{}
+	by, selector := regexp.MustCompile(`by \(([^)]*)\)`), regexp.MustCompile(`\b((?:holdfast|go|process)_\w+)\{([^}]*)\}`)
+	for _, expr := range expressions(t) {
+		found := selector.FindAllStringSubmatch(expr, -1)
+		if len(found) == 0 {
+			t.Errorf("%s names no metric", expr)
+		}
+		for _, m := range found {
+			metric := m[1]
+			shown[metric] = true
+			labels, ok := exported[metric]
+			if !ok {
+				t.Errorf("%s: the relay has no %s", expr, metric)
+				continue
+			}
+			var used []string
+			for _, l := range regexp.MustCompile(`(\w+)\s*[=!]`).FindAllStringSubmatch(m[2], -1) {
+				used = append(used, l[1])
+			}
+			for _, m := range by.FindAllStringSubmatch(expr, -1) {
+				used = append(used, strings.Split(m[1], ", ")...)
+			}
+			for _, l := range used {
+				if l != "instance" && l != "job" && !slices.Contains(labels, l) { // those two are Prometheus' own
+					t.Errorf("%s: %s has no label %s", expr, metric, l)
+				}
+			}
+		}
+	}
+	for metric := range exported {
+		if strings.HasSuffix(metric, "_sum") || strings.HasSuffix(metric, "_count") || !strings.HasPrefix(metric, "holdfast_") {
+			continue
+		}
+		if !shown[metric] {
+			t.Errorf("the dashboard does not show %s", metric)
+		}
+	}
+}
+
+// expressions are all queries of the dashboard.
+func expressions(t *testing.T) (out []string) {
+	t.Helper()
+	b, err := os.ReadFile("../../configs/grafana/holdfast.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d struct {
+		Panels []struct{ Targets []struct{ Expr string } }
+	}
+	if err := json.Unmarshal(b, &d); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range d.Panels {
+		for _, target := range p.Targets {
+			out = append(out, target.Expr)
+		}
+	}
+	return out
+}
