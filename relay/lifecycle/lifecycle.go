@@ -232,10 +232,20 @@ func (m *Machine) hold(now time.Time, cause ingest.Cause) []Effect {
 	return m.change(Held, cause)
 }
 
-// Tick lets a hold run out.
+// coming is how long a session may be quiet and still keep a hold from running out: it is
+// about to send its first keyframe.
+const coming = 5 * time.Second
+
+// Tick lets a hold run out, unless somebody is on the way back.
 func (m *Machine) Tick(now time.Time) []Effect {
 	if m.state != Held || now.Before(m.until) {
 		return nil
+	}
+	for _, id := range []ID{m.current, m.next} {
+		if id != 0 && m.peers.Quiet(id, now) < coming {
+			m.until = now.Add(time.Second)
+			return nil
+		}
 	}
 	return m.Stop(m.cause)
 }

@@ -1,0 +1,180 @@
+package lifecycle
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/testmedia/scenario"
+)
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// desk is a machine with a clock and sessions that remember their last media.
+type desk struct {
+	m    *Machine
+	now  time.Time
+	last map[ID]time.Time
+}
+
+func newDesk(cfg Config) *desk {
+	d := &desk{now: epoch, last: map[ID]time.Time{}}
+	d.m = New(cfg, d)
+	return d
+}
+
+func (d *desk) Quiet(id ID, now time.Time) time.Duration { return now.Sub(d.last[id]) }
+
+var reference = Config{Hold: 30 * time.Second, HoldUnpublish: 5 * time.Second}
+
+func TestStories(t *testing.T) {
+	scenario.Each(t, "testdata/*.txt", func(t *testing.T, path string) {
+		d := newDesk(reference)
+		scenario.Run(t, path, d.do)
+	})
+}
+
+// do carries out one line of a story.
+func (d *desk) do(c scenario.Command) string {
+	id := func() ID { return ID(c.Int("id", 1)) } //nolint:gosec // a story's small number
+	switch c.Name {
+	case "config":
+		cfg := reference
+		cfg.Hold = c.Duration("hold", cfg.Hold)
+		cfg.Takeover = map[string]Takeover{"auto": Auto, "always": Always, "never": Never}[c.String("takeover", "auto")]
+		d.m.SetConfig(cfg)
+		return ""
+	case "publish":
+		a, effects := d.m.Publish(d.now, id())
+		if a.OK {
+			d.last[id()] = d.now
+		}
+		return admission(a) + show(effects)
+	case "key", "delta":
+		d.last[id()] = d.now
+		action, effects := d.m.Media(d.now, id(), c.Name == "key")
+		return actions[action] + "\n" + show(effects)
+	case "late":
+		return show(d.m.Late(id()))
+	case "silent":
+		return show(d.m.Silent(d.now, id(), ingest.Cause(c.String("cause", "silence"))))
+	case "end":
+		return show(d.m.End(d.now, id(), ingest.Cause(c.Arg(0))))
+	case "stop":
+		return show(d.m.Stop(ingest.Kick))
+	case "wait":
+		return d.wait(c.ArgDuration(0), c.Has("media"), id())
+	}
+	return c.Unknown()
+}
+
+// wait lets time pass, with media all the while or without, and ticks when it is due.
+func (d *desk) wait(t time.Duration, media bool, id ID) string {
+	end := d.now.Add(t)
+	var out strings.Builder
+	for next := d.m.Next(); !next.IsZero() && !next.After(end); next = d.m.Next() {
+		d.now = next
+		if media {
+			d.last[id] = next
+		}
+		if effects := d.m.Tick(next); len(effects) > 0 {
+			fmt.Fprintf(&out, "after %v\n", next.Sub(end.Add(-t)))
+			out.WriteString(show(effects))
+		}
+	}
+	d.now = end
+	if media {
+		d.last[id] = end
+	}
+	return out.String()
+}
+
+var actions = map[Action]string{Drop: "drop", Late: "late", Pass: "pass", Splice: "splice", Refuse: "refuse"}
+
+func admission(a Admission) string {
+	switch {
+	case a.OK && a.Outcome != "":
+		return "accepted, the other was " + a.Outcome + "\n"
+	case a.OK:
+		return "accepted\n"
+	case a.Wait > 0:
+		return fmt.Sprintf("refused: %s; wait %v\n", a.Reason, a.Wait)
+	}
+	return "refused: " + a.Reason + "\n"
+}
+
+func show(effects []Effect) string {
+	var b strings.Builder
+	for _, e := range effects {
+		switch e.Kind {
+		case Changed:
+			fmt.Fprintf(&b, "%v -> %v %s\n", e.From, e.To, e.Cause)
+		case Broke:
+			fmt.Fprintf(&b, "%d broke: %s\n", e.ID, e.Cause)
+		case Resumed:
+			fmt.Fprintf(&b, "%d resumed after %v\n", e.ID, e.Outage)
+		case Close:
+			fmt.Fprintf(&b, "close %d: %s\n", e.ID, e.Cause)
+		}
+	}
+	return strings.ReplaceAll(b.String(), " \n", "\n")
+}
+
+// TestInvariants drives a machine at random. Whatever happens: the feeding and the waiting
+// session differ, an ended stream stays ended, and a held one has an end.
+func TestInvariants(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := newDesk(Config{Hold: 10 * time.Second, HoldUnpublish: time.Second, Takeover: rapid.SampledFrom([]Takeover{Auto, Always, Never}).Draw(t, "takeover")})
+		lastID := ID(0)
+		ended := false
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			d.now = d.now.Add(time.Duration(rapid.IntRange(0, 4000).Draw(t, "ms")) * time.Millisecond)
+			id := ID(rapid.IntRange(1, int(lastID)+1).Draw(t, "id")) //nolint:gosec // small
+			switch rapid.IntRange(0, 6).Draw(t, "do") {
+			case 0:
+				lastID++
+				if a, _ := d.m.Publish(d.now, lastID); a.OK {
+					d.last[lastID] = d.now
+					if ended {
+						t.Fatal("an ended stream took a publisher")
+					}
+				}
+			case 1, 2:
+				d.last[id] = d.now
+				action, _ := d.m.Media(d.now, id, rapid.Bool().Draw(t, "key"))
+				if (action == Pass || action == Splice) && id != d.m.Current() {
+					t.Fatalf("media of %d was used, %d feeds", id, d.m.Current())
+				}
+			case 3:
+				d.m.Silent(d.now, id, ingest.Silence)
+			case 4:
+				d.m.End(d.now, id, ingest.Reset)
+				if id == d.m.Current() || id == d.m.Waiting() {
+					t.Fatalf("%d has ended and is still there", id)
+				}
+			case 5:
+				d.m.Late(id)
+			case 6:
+				d.m.Tick(d.now)
+			}
+			state, _ := d.m.State()
+			if ended && state != Ended {
+				t.Fatalf("ended, then %v", state)
+			}
+			ended = state == Ended
+			if c := d.m.Current(); c != 0 && c == d.m.Waiting() {
+				t.Fatalf("%d feeds and waits", c)
+			}
+			if state == Held && d.m.Next().IsZero() {
+				t.Fatal("a hold without an end")
+			}
+			if (state == Live || state == Suspect) && d.m.Current() == 0 {
+				t.Fatalf("%v with nobody who feeds", state)
+			}
+		}
+	})
+}
