@@ -42,6 +42,9 @@ rtmp {
 func nginx(t *testing.T) (addr, dir string) {
 	t.Helper()
 	program, err := exec.LookPath("nginx")
+	if err != nil { // where Debian has it, and a user's path has not
+		program, err = exec.LookPath("/usr/sbin/nginx")
+	}
 	const module = "/usr/lib/nginx/modules/ngx_rtmp_module.so"
 	if _, noModule := os.Stat(module); err != nil || noModule != nil {
 		missing(t, "needs nginx-rtmp: apt-get install libnginx-mod-rtmp")
