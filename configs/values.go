@@ -43,8 +43,17 @@ var units = []struct {
 	name string
 	unit float64
 }{
-	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9},
-	{"k", 1e3}, {"M", 1e6}, {"G", 1e9}, {"B", 1}, {"", 1},
+	{"KiB", 1 << 10},
+	{"MiB", 1 << 20},
+	{"GiB", 1 << 30},
+	{"KB", 1e3},
+	{"MB", 1e6},
+	{"GB", 1e9},
+	{"k", 1e3},
+	{"M", 1e6},
+	{"G", 1e9},
+	{"B", 1},
+	{"", 1},
 }
 
 // parseSize reads 64MiB, 64MB, 500k or a plain number of bytes.
