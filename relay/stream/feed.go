@@ -26,6 +26,7 @@ type feed struct {
 	dog      *watchdog.Watchdog
 	accepted time.Time
 	gone     bool
+	close    func() // closes the session, once it was dismissed
 	detail   string // of its end
 
 	configs  packetbuf.Configs // the newest it has sent
@@ -52,8 +53,11 @@ func (f *feed) Write(p *packetbuf.Packet) error {
 	s := f.s
 	s.mu.Lock()
 	err := s.write(f, p)
-	news := len(s.out.queue) > 0
+	news, closing := len(s.out.queue) > 0, f.close
 	s.mu.Unlock()
+	if err != nil && closing != nil {
+		closing() // before the error ends the session for no reason of its own
+	}
 	if news {
 		s.flush()
 	}

@@ -111,23 +111,23 @@ func (r *Reader) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 		}
 	}
 	r.woken = r.s.wake.wait()
-	packets, full, err := r.take()
-	if full {
-		r.woken = nil // there may be more already
-	}
-	if len(packets) > 0 || full || err != nil {
-		return packets, err
-	}
+	packets, more, err := r.take()
 	select {
-	case <-r.s.done:
-		return nil, r.s.endError()
+	case <-r.s.done: // nobody will be woken any more
+		if len(packets) == 0 && !more && err == nil {
+			return nil, r.s.endError()
+		}
+		more = true
 	default:
-		return nil, nil
 	}
+	if more {
+		r.woken = nil
+	}
+	return packets, err
 }
 
-// take returns what there is now; full tells that there may be more.
-func (r *Reader) take() (packets []*packetbuf.Packet, full bool, err error) {
+// take returns what there is now; more tells that there may be more already.
+func (r *Reader) take() (packets []*packetbuf.Packet, more bool, err error) {
 	n := copy(r.buf[:], r.pending)
 	r.pending = r.pending[n:]
 	m, configs, skipped, err := r.cursor.Follow(r.buf[n:], r.s.cfg.Load().Lag)

@@ -43,17 +43,24 @@ func (s *Stream) pass(now time.Time, f *feed, p *packetbuf.Packet) {
 		return
 	}
 	p.Epoch = s.epoch
-	if !s.present[p.Track] {
-		s.present[p.Track] = true
-		if f.configs[p.Track] == nil { // MP3 has none: its frames say it
-			f.meta.codecs[p.Track] = p.Codec
-			s.announce(now, f)
-		}
+	if f.configs[p.Track] == nil && f.meta.codecs[p.Track] != p.Codec {
+		s.announceBare(now, f, p)
 	}
 	if p.Track == packetbuf.Video && p.Kind == packetbuf.Key {
 		s.lastKey = p
 	}
 	s.append(now, p)
+}
+
+// announceBare tells of a track that has no configuration, such as MP3: its frames say what
+// it is, and the configuration of what was there before is no longer in force.
+func (s *Stream) announceBare(now time.Time, f *feed, p *packetbuf.Packet) {
+	f.meta.codecs[p.Track] = p.Codec
+	if was := s.sent[p.Track]; was != nil && was.Codec != p.Codec {
+		s.drop(p.Track)
+	}
+	s.present[p.Track] = true
+	s.announce(now, f)
 }
 
 // forget drops the tracks that the session before had and this one has not.

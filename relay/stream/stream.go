@@ -235,11 +235,8 @@ func (s *Stream) dismiss(f *feed, cause ingest.Cause, reason string) {
 		return
 	}
 	delete(s.feeds, f.id)
-	f.gone = true
-	if reason == "" {
-		reason = "the stream was closed"
-	}
-	s.out.queue = append(s.out.queue, func() { f.session.Close(cause, reason) })
+	f.gone, f.close = true, func() { f.session.Close(cause, cmp.Or(reason, "the stream was closed")) }
+	s.out.queue = append(s.out.queue, f.close)
 }
 
 // endIfIdle ends a stream that never began and has nobody left who could begin it.
