@@ -115,6 +115,12 @@ func (r *relay) stop() {
 				r.t.Errorf("%q in the relay's output", bad)
 			}
 		}
+		for _, l := range r.lines.all() {
+			if strings.Count(l.text, `"component":`) > 1 {
+				r.t.Errorf("a line of the log names its component twice: %s", l.text)
+				break
+			}
+		}
 		if r.t.Failed() {
 			r.t.Logf("the relay's output:\n%s", out)
 		}

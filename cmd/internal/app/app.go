@@ -106,7 +106,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	access := publishing{next: auth.NewPublishers(a.settings, hub.Name, a.relay.hub), metrics: metrics}
 	for _, protocol := range []string{ingest.RTMP, ingest.RTMPS} {
 		server, err := rtmp.New(rtmp.Options{
-			Access: access, Protocol: protocol, Slots: a.slots, Log: component(a.log, protocol),
+			Access: access, Protocol: protocol, Slots: a.slots, Log: a.log, // the listener adds its component
 			HandshakeTimeout: cfg.Limits.HandshakeTimeout, PingInterval: heartbeat,
 			Refused: func(o ingest.Outcome) { metrics.Session(protocol, string(o)) },
 			Plays: &players{streams: streams, settings: a.settings, bytes: a.relay.sent, log: component(a.log, protocol), started: func(p string) func() {
