@@ -12,28 +12,47 @@ var fixed = []string{
 	"limits.connections", "limits.per_address", "limits.handshake_timeout", "log.format", "state.", "resume.",
 }
 
-// Changes compares two configurations: the keys that take effect at once, and those that need
-// a restart. Lists count as one key.
-func Changes(was, now *Config) (live, restart []string) {
-	compare(reflect.ValueOf(*was), reflect.ValueOf(*now), "", func(key string) {
-		if slices.ContainsFunc(fixed, func(f string) bool { return key == f || strings.HasSuffix(f, ".") && strings.HasPrefix(key, f) }) {
+func isFixed(key string) bool {
+	return slices.ContainsFunc(fixed, func(f string) bool {
+		return key == f || strings.HasSuffix(f, ".") && strings.HasPrefix(key, f)
+	})
+}
+
+// Reload compares the configuration in force with a new one. It returns what is in force from
+// now on: the new values, but for the keys that need a restart, which keep the old ones. The
+// keys that differ are named, those that took effect and those that wait for a restart. Lists
+// count as one key.
+func Reload(was, now *Config) (inForce *Config, live, restart []string) {
+	merged := *now
+	compare(reflect.ValueOf(*was), reflect.ValueOf(&merged).Elem(), "", func(key string, was, now reflect.Value) {
+		if isFixed(key) {
 			restart = append(restart, key)
+			now.Set(was)
 		} else {
 			live = append(live, key)
 		}
 	})
-	return live, restart
+	return &merged, live, restart
 }
 
-func compare(was, now reflect.Value, prefix string, differ func(key string)) {
+// compare calls differ for every key whose values are not the same.
+func compare(was, now reflect.Value, prefix string, differ func(key string, was, now reflect.Value)) {
 	for i := range was.NumField() {
 		name := prefix + was.Type().Field(i).Tag.Get("key")
 		if was.Field(i).Kind() == reflect.Struct {
 			compare(was.Field(i), now.Field(i), name+".", differ)
 			continue
 		}
-		if !reflect.DeepEqual(was.Field(i).Interface(), now.Field(i).Interface()) {
-			differ(name)
+		if !same(was.Field(i), now.Field(i)) {
+			differ(name, was.Field(i), now.Field(i))
 		}
 	}
+}
+
+// same takes an empty list for none.
+func same(a, b reflect.Value) bool {
+	if a.Kind() == reflect.Slice && a.Len() == 0 && b.Len() == 0 {
+		return true
+	}
+	return reflect.DeepEqual(a.Interface(), b.Interface())
 }

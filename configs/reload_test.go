@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestChanges(t *testing.T) {
+func TestReload(t *testing.T) {
 	was, _ := load(t, "rtmp: {listen: ':1'}\nstreams: [{match: 'a/*'}]\npush: []\n")
 	now, _ := load(t, `
 rtmp: {listen: ":2"}
@@ -25,7 +25,7 @@ drain: {timeout: 3s}
 defaults: {hold: 3s, publish_keys: [a], transcode: []}
 streams: [{match: "b/*"}]
 `)
-	live, restart := Changes(was, now)
+	inForce, live, restart := Reload(was, now)
 	if want := []string{
 		"http.trusted_proxies", "admin.token", "log.level", "limits.streams", "drain.timeout", "defaults.hold", "defaults.publish_keys", "streams",
 	}; !slices.Equal(live, want) {
@@ -34,7 +34,16 @@ streams: [{match: "b/*"}]
 	if want := []string{"rtmp.listen", "http.cert", "http.key", "log.format", "limits.connections"}; !slices.Equal(restart, want) {
 		t.Errorf("restart %q", restart)
 	}
-	if live, restart := Changes(now, now); len(live)+len(restart) > 0 {
+	if inForce.RTMP != was.RTMP || inForce.HTTP.Cert != was.HTTP.Cert || inForce.Limits.Connections != was.Limits.Connections {
+		t.Error("what needs a restart is in force without one")
+	}
+	if inForce.Admin.Token != "hush" || inForce.Defaults.Hold != 3*time.Second || inForce.Streams[0].Match != "b/*" {
+		t.Error("what needs no restart is not in force")
+	}
+	if _, live, again := Reload(inForce, now); len(live) > 0 || !slices.Equal(again, restart) {
+		t.Errorf("a second reload says %q and %q", live, again)
+	}
+	if _, live, restart := Reload(now, now); len(live)+len(restart) > 0 {
 		t.Error(live, restart)
 	}
 }

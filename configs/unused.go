@@ -20,14 +20,14 @@ func unused(cfg *Config) (out []string) {
 		out = append(out, key+" is set, and this version does nothing with it yet")
 	}
 	def := Default()
-	compare(reflect.ValueOf(def), reflect.ValueOf(*cfg), "", func(key string) {
+	compare(reflect.ValueOf(def), reflect.ValueOf(*cfg), "", func(key string, _, _ reflect.Value) {
 		ofStream, isStream := strings.CutPrefix(key, "defaults.")
 		if !isStream && begins(key, laterGroups) || isStream && begins(ofStream, laterStream) {
 			say(key)
 		}
 	})
 	for i := range cfg.Streams {
-		compare(reflect.ValueOf(cfg.Defaults), reflect.ValueOf(cfg.Streams[i].Stream), "", func(key string) {
+		compare(reflect.ValueOf(cfg.Defaults), reflect.ValueOf(cfg.Streams[i].Stream), "", func(key string, _, _ reflect.Value) {
 			if begins(key, laterStream) {
 				say(fmt.Sprintf("streams[%d].%s", i, key))
 			}

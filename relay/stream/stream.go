@@ -80,6 +80,9 @@ func (s *Stream) Name() string { return s.name }
 // Done is closed when the stream has ended.
 func (s *Stream) Done() <-chan struct{} { return s.done }
 
+// Wake has the viewers look for packets now, without regard to gathering.
+func (s *Stream) Wake() { s.wake.all(time.Now()) }
+
 // Configure changes the rules; nobody is dropped.
 func (s *Stream) Configure(c Config) {
 	s.cfg.Store(&c)

@@ -190,7 +190,7 @@ func (a *App) Failed() <-chan error { return a.failed }
 // Reload puts a new configuration in force as far as it can without dropping anyone. It
 // returns the keys that took effect and those that need a restart.
 func (a *App) Reload(cfg *configs.Config) (live, restart []string) {
-	live, restart = configs.Changes(a.settings.get(), cfg)
+	cfg, live, restart = configs.Reload(a.settings.get(), cfg)
 	a.settings.cfg.Store(cfg)
 	a.level.Set(Level(cfg.Log.Level))
 	a.relay.hub.Reload(cfg.Limits.Streams)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/qos/prom"
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/stream"
@@ -29,7 +30,11 @@ func (o *observer) Observe(e stream.Event) {
 		attrs = append(attrs, f)
 		shown[f.Key] = f.Value.Any()
 	}
-	o.log.LogAttrs(context.Background(), levels[e.Type], messages[e.Type], attrs...)
+	level := levels[e.Type]
+	if e.Cause == ingest.Unpublish {
+		level = min(level, slog.LevelInfo) // nobody has to look after a clean end
+	}
+	o.log.LogAttrs(context.Background(), level, messages[e.Type], attrs...)
 	o.events.Publish(api.Event{Time: e.Time, Type: string(e.Type), Stream: e.Stream, Session: e.Session, Fields: shown})
 }
 
