@@ -1,0 +1,30 @@
+# Holdfast as one static binary, run by nobody in particular.
+#
+#   docker build -t holdfast .
+#   docker run -p 1935:1935 -p 8080:8080 holdfast
+#
+# Configure by environment (HOLDFAST_RTMP_LISTEN=…) or with a file mounted at
+# /etc/holdfast/holdfast.yaml and HOLDFAST_CONFIG=/etc/holdfast/holdfast.yaml.
+
+FROM golang:1.26-bookworm AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+ARG RELEASE=dev
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=${RELEASE}" -o /holdfast ./cmd/holdfast
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin holdfast
+COPY --from=build /holdfast /usr/local/bin/holdfast
+USER 10001:10001
+# RTMP, viewers over HTTP. The admin address stays on the container's loopback unless
+# HOLDFAST_ADMIN_LISTEN and HOLDFAST_ADMIN_TOKEN say otherwise.
+EXPOSE 1935 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=4s --start-period=5s --retries=3 CMD ["holdfast", "health"]
+ENTRYPOINT ["holdfast"]
+CMD ["serve"]
