@@ -3,7 +3,6 @@ package app
 import (
 	"bufio"
 	"fmt"
-
 	"log/slog"
 	"net"
 	"net/http"
@@ -98,7 +97,7 @@ func BenchmarkJoin(b *testing.B) {
 	for b.Loop() {
 		begun := time.Now()
 		c := watch(b, a.Addr("http"))
-		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil) //nolint:bodyclose // the connection is, below
 		if err != nil || resp.StatusCode != http.StatusOK {
 			b.Fatalf("%v %v", resp, err)
 		}

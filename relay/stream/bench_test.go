@@ -1,0 +1,137 @@
+package stream
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// bench is a stream, what it told, and its counters.
+type bench struct {
+	*Stream
+	t        *testing.T
+	events   []Event
+	counters Counters
+	load     Load
+}
+
+func (b *bench) Observe(e Event) { b.events = append(b.events, e) }
+
+func newBench(t *testing.T, change func(*Config)) *bench {
+	cfg := Config{
+		FirstMedia: 10 * time.Second, Hold: 30 * time.Second, HoldUnpublish: 5 * time.Second, Freeze: true,
+		Buffer: packetbuf.Limits{Duration: 20 * time.Second, Bytes: 64 << 20}, Gather: GatherAuto, Lag: 5 * time.Second,
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	b := &bench{t: t}
+	b.Stream = New("live/cam", Options{Config: cfg, Observer: b, Counters: &b.counters, Load: &b.load, Log: slog.New(slog.DiscardHandler)})
+	return b
+}
+
+// story runs f with a stream of its own in a bubble.
+func story(t *testing.T, change func(*Config), f func(b *bench)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, change)
+		f(b)
+		b.Close(ingest.Kick, "the test is over")
+	})
+}
+
+type session struct{ closed ingest.Cause }
+
+func (*session) ID() string                           { return "s" }
+func (*session) RTT() (time.Duration, time.Duration)  { return 0, 0 }
+func (s *session) Close(cause ingest.Cause, _ string) { s.closed = cause }
+
+// push is one publisher.
+type push struct {
+	b     *bench
+	sess  *session
+	sink  ingest.Sink
+	gen   *gen.Generator
+	next  *packetbuf.Packet
+	began time.Time
+	skip  func(*packetbuf.Packet) bool
+}
+
+func (b *bench) publish(o gen.Options) *push {
+	b.t.Helper()
+	s := &session{}
+	sink, err := b.Publish(b.t.Context(), ingest.Request{App: "live", Name: "cam", Protocol: ingest.RTMP, Session: s})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return &push{b: b, sess: s, sink: sink, gen: gen.New(o), began: time.Now()}
+}
+
+// run pushes for d of the generator's time, as fast as that passes.
+func (p *push) run(d time.Duration) {
+	p.b.t.Helper()
+	for end := time.Now().Add(d); ; p.next = nil {
+		if p.next == nil {
+			p.next = p.gen.Next()
+		}
+		if due := p.began.Add(p.next.DTS); due.After(end) {
+			time.Sleep(time.Until(end))
+			return
+		} else {
+			time.Sleep(time.Until(due))
+		}
+		p.next.Arrived = time.Now()
+		if p.skip != nil && p.skip(p.next) {
+			continue
+		}
+		if err := p.sink.Write(p.next); err != nil {
+			p.b.t.Fatalf("write: %v", err)
+		}
+	}
+}
+
+// drain reads what is there without waiting for more.
+func drain(t *testing.T, r *Reader) (packets []*packetbuf.Packet, err error) {
+	t.Helper()
+	for {
+		r.woken = nil
+		got, err := r.Read(context.Background())
+		if err != nil || len(got) == 0 && r.woken != nil {
+			return packets, err
+		}
+		packets = append(packets, slices.Clone(got)...)
+	}
+}
+
+func (b *bench) attach() *Reader {
+	b.t.Helper()
+	r, err := b.Attach("httpflv")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(r.Close)
+	return r
+}
+
+func (b *bench) state() lifecycle.State { return b.Snapshot(time.Now()).State }
+
+func count(packets []*packetbuf.Packet, match func(*packetbuf.Packet) bool) (n int) {
+	for _, p := range packets {
+		if match(p) {
+			n++
+		}
+	}
+	return n
+}
