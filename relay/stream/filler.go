@@ -29,8 +29,7 @@ type filler struct {
 	audio   packetbuf.Codec
 }
 
-// begin starts to fill behind what the stream has. Without a configuration for which silence
-// is known the sound stays away.
+// begin starts to fill behind what the stream has.
 func (f *filler) begin(on bool, audio *packetbuf.Packet, clock *timeline.Timeline) {
 	*f = filler{on: on}
 	if !on {

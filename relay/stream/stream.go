@@ -226,6 +226,11 @@ func (s *Stream) changed(now time.Time, f *feed, e lifecycle.Effect) {
 	case lifecycle.Held:
 		s.clock.Break()
 		s.filler.begin(s.cfg.Load().Freeze, s.sent[packetbuf.Audio], &s.clock)
+		if s.filler.on && s.filler.silence == nil && s.present[packetbuf.Audio] {
+			s.out.queue = append(s.out.queue, func() {
+				s.opts.Log.Info("held without sound: no silent frame is known for this audio; AAC-LC at 44.1 or 48 kHz, mono or stereo, has one")
+			})
+		}
 		s.poke()
 	case lifecycle.Ended:
 		s.end(now, e.Cause)
