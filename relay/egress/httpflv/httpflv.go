@@ -3,13 +3,13 @@ package httpflv
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -35,9 +35,12 @@ type Options struct {
 
 // Handler serves /{app}/{name}.flv.
 type Handler struct {
-	opts    Options
-	ctx     context.Context // ends the viewers
-	cancel  context.CancelFunc
+	opts   Options
+	ctx    context.Context // ends the viewers
+	cancel context.CancelFunc
+
+	mu      sync.Mutex // guards closed, and that nobody enters after it
+	closed  bool
 	viewers sync.WaitGroup
 }
 
@@ -48,10 +51,25 @@ func New(o Options) *Handler {
 	return h
 }
 
-// Close ends all viewers, those on hijacked connections too, and waits for them.
+// Close ends all viewers, those on hijacked connections too, and waits for them: about a
+// second where one does not read.
 func (h *Handler) Close() {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
 	h.cancel()
 	h.viewers.Wait()
+}
+
+// enter counts a viewer that leaves with viewers.Done; false after Close.
+func (h *Handler) enter() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	h.viewers.Add(1)
+	return true
 }
 
 // Match tells whether a path is a stream's, and which.
@@ -63,34 +81,66 @@ func Match(path string) (app, name string, ok bool) {
 
 // ServeHTTP implements http.Handler for the paths that Match.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	app, name, _ := Match(r.URL.Path)
 	begun := time.Now()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(h.ctx, cancel)()
-	reader, err := h.opts.Streams.Play(ctx, egress.Request{
-		App: app, Name: name, Token: token(r), Protocol: Protocol, Remote: h.opts.Remote(r), Agent: r.UserAgent(),
-	})
+	v, err := h.admit(ctx, r)
 	if err != nil {
+		h.log(v).Info("play refused", "reason", err)
 		h.opts.Refuse(w, r, err)
 		return
 	}
+	if !h.enter() {
+		v.reader.Close()
+		h.opts.Refuse(w, r, http.ErrServerClosed)
+		return
+	}
+	v.meter = egress.Meter{Bytes: h.opts.Bytes, Started: func() { h.opts.Joined(time.Since(begun)) }}
 	header(w.Header())
-	if r.Method == http.MethodHead {
-		reader.Close()
+	if r.ProtoMajor == 1 && r.Method != http.MethodHead {
+		h.hijack(w, v)
 		return
 	}
-	m := egress.Meter{Bytes: h.opts.Bytes, Started: func() { h.opts.Joined(time.Since(begun)) }}
-	start := flv.Header(reader.Has(packetbuf.Video), reader.Has(packetbuf.Audio))
-	if r.ProtoMajor == 1 {
-		h.hijack(w, reader, start, h.opts.WriteTimeout(app, name), m)
-		return
-	}
-	defer reader.Close()
-	h.viewers.Add(1)
 	defer h.viewers.Done()
-	h.plain(ctx, w, reader, start, h.opts.WriteTimeout(app, name), m)
+	defer v.reader.Close()
+	if r.Method != http.MethodHead {
+		h.plain(ctx, w, v)
+	}
 }
+
+// viewer is one viewer of a stream.
+type viewer struct {
+	stream, remote string // for the log
+	reader         egress.Reader
+	start          []byte // of the FLV stream
+	timeout        time.Duration
+	meter          egress.Meter
+}
+
+// log is made when needed: a logger with attributes would be held by every viewer.
+func (h *Handler) log(v viewer) *slog.Logger {
+	return h.opts.Log.With("protocol", Protocol, "stream", v.stream, "remote", v.remote)
+}
+
+// admit gives a request its place on the stream. What the log needs is set in any case.
+func (h *Handler) admit(ctx context.Context, r *http.Request) (viewer, error) {
+	app, name, _ := Match(r.URL.Path)
+	v := viewer{stream: shorten(app + "/" + name), remote: h.opts.Remote(r)}
+	var err error
+	v.reader, err = h.opts.Streams.Play(ctx, egress.Request{
+		App: app, Name: name, Token: token(r), Protocol: Protocol, Remote: v.remote, Agent: r.UserAgent(),
+	})
+	if err != nil {
+		return v, err
+	}
+	v.start = flv.Header(v.reader.Has(packetbuf.Video), v.reader.Has(packetbuf.Audio))
+	v.timeout = h.opts.WriteTimeout(app, name)
+	return v, nil
+}
+
+// shorten bounds what a stranger can have us log.
+func shorten(s string) string { return s[:min(len(s), 160)] }
 
 // header says how a stream without end is to be treated by browsers and proxies.
 func header(h http.Header) {
@@ -100,49 +150,62 @@ func header(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 
+// token is the play token of a request; a secret.
 func token(r *http.Request) string {
-	if t, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-		return t
+	const scheme = "bearer "
+	if a := r.Header.Get("Authorization"); len(a) > len(scheme) && strings.EqualFold(a[:len(scheme)], scheme) {
+		return a[len(scheme):]
 	}
 	return r.URL.Query().Get("token")
 }
 
 // hijack takes the connection over from net/http, whose buffers and goroutine cost more than
 // the whole viewer: a goroutine of ours with a small stack goes on with it.
-func (h *Handler) hijack(w http.ResponseWriter, reader egress.Reader, start []byte, timeout time.Duration, m egress.Meter) {
+func (h *Handler) hijack(w http.ResponseWriter, v viewer) {
 	head := responseHead(w.Header())
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		reader.Close()
-		h.opts.Log.Warn("the connection cannot be taken over", "err", err)
+		v.reader.Close()
+		h.viewers.Done()
+		h.log(v).Error("the connection cannot be taken over", "err", err)
 		return
 	}
-	egress.LimitUnsent(conn)
 	_ = conn.SetReadDeadline(time.Time{})
-	out := &rawWriter{deadline: egress.Deadline{Conn: conn, Timeout: timeout}}
-	if _, out.tcp = conn.(syscall.Conn); out.tcp { // TLS is none
-		if c, ok := conn.(interface{ NetConn() net.Conn }); ok {
-			out.deadline.Conn = c.NetConn()
-		}
+	raw := beneath(conn)
+	egress.LimitUnsent(raw)
+	out := &rawWriter{conn: conn, deadline: egress.Deadline{Conn: conn, Timeout: v.timeout}}
+	if _, secured := conn.(*tls.Conn); !secured {
+		out.conn, out.gathers = raw, true
 	}
-	h.viewers.Go(func() {
-		defer conn.Close()
-		defer reader.Close()
-		h.serve(out, net.Buffers{head, start}, reader, m)
-	})
+	go func() {
+		defer h.viewers.Done()
+		defer conn.Close() //nolint:errcheck // the viewer has gone, one way or the other
+		defer v.reader.Close()
+		h.serve(out, net.Buffers{head, v.start}, v)
+	}()
+}
+
+// beneath is the connection under those that only wrap it: TLS, and what counts connections.
+func beneath(conn net.Conn) net.Conn {
+	for {
+		outer, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return conn
+		}
+		conn = outer.NetConn()
+	}
 }
 
 // serve sends the stream over a connection of its own. What the client still sends is not
 // read; that it has gone shows when writing. When all viewers are to go, this one ends with
 // its next wake-up or, where a write stands, a second later.
-func (h *Handler) serve(out *rawWriter, start net.Buffers, reader egress.Reader, m egress.Meter) {
+func (h *Handler) serve(out *rawWriter, start net.Buffers, v viewer) {
+	defer context.AfterFunc(h.ctx, out.deadline.End)()
 	if err := out.Write(&start); err != nil {
 		return
 	}
-	stop := context.AfterFunc(h.ctx, func() { _ = out.deadline.Conn.SetWriteDeadline(time.Now().Add(time.Second)) })
-	defer stop()
-	err := egress.Run(h.ctx, reader, out, m)
-	h.opts.Log.Debug("viewer left", "protocol", Protocol, "reason", err)
+	err := egress.Run(h.ctx, v.reader, out, v.meter)
+	h.log(v).Debug("viewer left", "reason", err)
 }
 
 // responseHead is the head of a response whose end is the connection's.
@@ -157,11 +220,13 @@ func responseHead(header http.Header) []byte {
 }
 
 // plain writes through net/http, as HTTP/2 needs it.
-func (h *Handler) plain(ctx context.Context, w http.ResponseWriter, reader egress.Reader, start []byte, timeout time.Duration, m egress.Meter) {
-	out := &responseWriter{w: w, control: http.NewResponseController(w), timeout: timeout}
-	if err := out.Write(&net.Buffers{start}); err != nil {
+func (h *Handler) plain(ctx context.Context, w http.ResponseWriter, v viewer) {
+	control := http.NewResponseController(w)
+	out := &responseWriter{w: w, control: control, deadline: egress.Deadline{Conn: control, Timeout: v.timeout}}
+	defer context.AfterFunc(h.ctx, out.deadline.End)()
+	if err := out.Write(&net.Buffers{v.start}); err != nil {
 		return
 	}
-	err := egress.Run(ctx, reader, out, m)
-	h.opts.Log.Debug("viewer left", "protocol", Protocol, "reason", err)
+	err := egress.Run(ctx, v.reader, out, v.meter)
+	h.log(v).Debug("viewer left", "reason", err)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
@@ -44,28 +43,32 @@ var onIdle = []byte{2, 0, 6, 'o', 'n', 'I', 'd', 'l', 'e', 5}
 // rawWriter writes to a connection of its own.
 type rawWriter struct {
 	tagWriter
+	conn     net.Conn
 	deadline egress.Deadline
-	tcp      bool   // writev works
-	joined   []byte // over TLS: what one write sends
+	gathers  bool   // conn writes many buffers in one system call
+	joined   []byte // where it does not: what one write sends
 }
+
+// keep is how much of joined is kept from write to write: the burst at the start is not what
+// to keep memory for.
+const keep = 64 << 10
 
 // Write implements egress.Writer.
 func (w *rawWriter) Write(bufs *net.Buffers) error {
 	if err := w.deadline.Extend(); err != nil {
 		return err
 	}
-	if w.tcp {
-		_, err := bufs.WriteTo(w.deadline.Conn)
+	if w.gathers {
+		_, err := bufs.WriteTo(w.conn)
 		return err
 	}
 	w.joined = w.joined[:0]
 	for _, b := range *bufs {
 		w.joined = append(w.joined, b...)
 	}
-	_, err := w.deadline.Conn.Write(w.joined)
-	const keep = 64 << 10
+	_, err := w.conn.Write(w.joined)
 	if cap(w.joined) > keep {
-		w.joined = nil // the burst at the start is not what to keep memory for
+		w.joined = nil
 	}
 	return err
 }
@@ -76,15 +79,15 @@ func (w *rawWriter) Idle() error { return w.Write(&net.Buffers{w.idleTag()}) }
 // responseWriter writes to a net/http response.
 type responseWriter struct {
 	tagWriter
-	w       http.ResponseWriter
-	control *http.ResponseController
-	timeout time.Duration
+	w        http.ResponseWriter
+	control  *http.ResponseController
+	deadline egress.Deadline
 }
 
 // Write implements egress.Writer.
 func (w *responseWriter) Write(bufs *net.Buffers) error {
-	if w.timeout > 0 {
-		_ = w.control.SetWriteDeadline(time.Now().Add(w.timeout))
+	if err := w.deadline.Extend(); err != nil {
+		return err
 	}
 	for _, b := range *bufs {
 		if _, err := w.w.Write(b); err != nil {

@@ -1,0 +1,188 @@
+package httpflv
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/flv"
+	"github.com/holdfast-live/holdfast/relay/egress"
+	"github.com/holdfast-live/holdfast/testmedia/faultnet"
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// source is a stream whose viewers get what it is given from then on.
+type source struct {
+	refuse error // of all plays
+
+	mu      sync.Mutex // guards what follows
+	asked   []egress.Request
+	readers []*reader
+}
+
+// Play implements egress.Streams.
+func (s *source) Play(_ context.Context, r egress.Request) (egress.Reader, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = append(s.asked, r)
+	if s.refuse != nil {
+		return nil, s.refuse
+	}
+	rd := &reader{packets: make(chan []*packetbuf.Packet, 4096)}
+	s.readers = append(s.readers, rd)
+	return rd, nil
+}
+
+// give has all viewers read the packets.
+func (s *source) give(packets ...*packetbuf.Packet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.readers {
+		r.packets <- packets
+	}
+}
+
+// end ends the stream.
+func (s *source) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.readers {
+		close(r.packets)
+	}
+}
+
+// open is how many readers are not closed.
+func (s *source) open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, r := range s.readers {
+		if !r.closed.Load() {
+			n++
+		}
+	}
+	return n
+}
+
+type reader struct {
+	packets chan []*packetbuf.Packet
+	closed  atomic.Bool
+}
+
+var errEnd = errors.New("the stream is over")
+
+// Read implements egress.Reader: like the stream's, it comes back once a second.
+func (r *reader) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
+	beat := time.NewTimer(time.Second)
+	defer beat.Stop()
+	select {
+	case p, ok := <-r.packets:
+		if !ok {
+			return nil, errEnd
+		}
+		return p, nil
+	case <-beat.C:
+		return nil, ctx.Err()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (r *reader) Has(packetbuf.Track) bool { return true }
+func (r *reader) Skip()                    {}
+func (r *reader) Close()                   { r.closed.Store(true) }
+
+// served is a handler behind net/http.
+type served struct {
+	*Handler
+	source *source
+	bytes  atomic.Uint64
+	joined atomic.Int64
+	log    bytes.Buffer
+}
+
+const writeTimeout = 10 * time.Second
+
+func newServed() *served {
+	s := &served{source: &source{}}
+	s.Handler = New(Options{
+		Streams: s.source, Bytes: &s.bytes, Joined: func(time.Duration) { s.joined.Add(1) },
+		Refuse:       func(w http.ResponseWriter, _ *http.Request, err error) { http.Error(w, err.Error(), http.StatusTeapot) },
+		Remote:       func(r *http.Request) string { return r.RemoteAddr },
+		WriteTimeout: func(string, string) time.Duration { return writeTimeout },
+		Log:          slog.New(slog.NewTextHandler(&s.log, nil)),
+	})
+	return s
+}
+
+// serve runs the handler in memory until the test is over.
+func (s *served) serve(t *testing.T, options func(int) faultnet.Options) *faultnet.Network {
+	t.Helper()
+	network := faultnet.NewNetwork(options)
+	l, err := network.Listen("relay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: s.Handler, ReadHeaderTimeout: time.Minute}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(l) })
+	t.Cleanup(func() {
+		s.Close()
+		_ = server.Close()
+		serving.Wait()
+	})
+	return network
+}
+
+// dial sends a request and leaves the answer to the test.
+func dial(t *testing.T, network *faultnet.Network, request string) net.Conn {
+	t.Helper()
+	c, err := network.DialContext(t.Context(), "", "relay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if _, err := io.WriteString(c, request); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+const get = "GET /live/cam.flv HTTP/1.1\r\nHost: relay\r\n\r\n"
+
+// packets are the first seconds of a made stream.
+func packets(d time.Duration) []*packetbuf.Packet {
+	all := gen.New(gen.Options{}).Until(d)
+	for _, p := range all {
+		p.Arrived = time.Now()
+	}
+	return all
+}
+
+// expect reads the packets from a stream, each whole and at its time.
+func expect(t *testing.T, r *flv.Reader, want []*packetbuf.Packet) {
+	t.Helper()
+	for i, p := range want {
+		tag, err := r.Next()
+		if err != nil {
+			t.Fatalf("packet %d of %d: %v", i, len(want), err)
+		}
+		got, err := tag.Packet()
+		if err != nil || got == nil || got.Track != p.Track || got.Kind != p.Kind || tag.Timestamp != p.Millis() || !bytes.Equal(got.Payload, p.Payload) {
+			t.Fatalf("packet %d: got %+v, %v\nwant %+v", i, tag, err, p)
+		}
+	}
+}

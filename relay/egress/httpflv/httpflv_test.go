@@ -1,0 +1,284 @@
+package httpflv
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/textproto"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf/flv"
+	"github.com/holdfast-live/holdfast/testmedia"
+	"github.com/holdfast-live/holdfast/testmedia/faultnet"
+)
+
+func TestMatch(t *testing.T) {
+	for path, want := range map[string]string{
+		"/live/cam.flv": "live cam", "/live/cam.flv.flv": "live cam.flv", "/live/.flv": "live ", "live/cam.flv": "live cam",
+		"/live/cam": "", "/live/cam/x.flv": "", "/cam.flv": "", "/": "", "": "", "/live/cam.flv/": "", "//cam.flv": " cam",
+	} {
+		app, name, ok := Match(path)
+		if got := app + " " + name; ok != (want != "") || ok && got != want {
+			t.Errorf("%q is %q, %v", path, got, ok)
+		}
+	}
+}
+
+// The head of an answer on a connection of our own is what net/http would have sent.
+func TestHead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServed()
+		network := s.serve(t, nil)
+		c := dial(t, network, get)
+		in := textproto.NewReader(bufio.NewReader(c))
+		status, err := in.ReadLine()
+		if err != nil || status != "HTTP/1.1 200 OK" {
+			t.Fatal(status, err)
+		}
+		got, err := in.ReadMIMEHeader()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{
+			"Content-Type": "video/x-flv", "Cache-Control": "no-cache, no-store, no-transform", "X-Accel-Buffering": "no",
+			"X-Content-Type-Options": "nosniff", "Connection": "close", "Date": time.Now().UTC().Format(http.TimeFormat),
+		}
+		for key, value := range want {
+			if got.Get(key) != value {
+				t.Errorf("%s: %q instead of %q", key, got.Get(key), value)
+			}
+		}
+		if len(got) != len(want) {
+			t.Errorf("there is more: %v", got)
+		}
+	})
+}
+
+// What is not a GET over HTTP/1.1 gets no stream, and costs no place on one.
+func TestAnswers(t *testing.T) {
+	for _, tt := range []struct {
+		name, request string
+		refuse        error
+		status        int
+		says          string
+		logged        string
+	}{
+		{"HEAD", "HEAD /live/cam.flv HTTP/1.1\r\nHost: relay\r\n\r\n", nil, 200, "", ""},
+		{"refused", get, errors.New("not today"), http.StatusTeapot, "not today\n", `reason="not today"`},
+		{"HEAD refused", "HEAD /live/cam.flv HTTP/1.1\r\nHost: relay\r\n\r\n", errors.New("not today"), http.StatusTeapot, "", "stream=live/cam"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServed()
+				s.source.refuse = tt.refuse
+				c := dial(t, s.serve(t, nil), tt.request)
+				resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: strings.Fields(tt.request)[0]})
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, err := io.ReadAll(resp.Body)
+				if err != nil || resp.StatusCode != tt.status || string(body) != tt.says {
+					t.Errorf("%d %q, %v", resp.StatusCode, body, err)
+				}
+				if n := s.source.open(); n != 0 {
+					t.Errorf("%d viewers", n)
+				}
+				if !strings.Contains(s.log.String(), tt.logged) {
+					t.Errorf("logged: %q", s.log.String())
+				}
+			})
+		})
+	}
+}
+
+func TestToken(t *testing.T) {
+	for _, tt := range []struct{ query, header, want string }{
+		{"", "", ""},
+		{"?token=a.b.c", "", "a.b.c"},
+		{"", "Bearer a.b.c", "a.b.c"},
+		{"", "bearer a.b.c", "a.b.c"},
+		{"?token=x", "Bearer a.b.c", "a.b.c"},
+		{"?token=x", "Basic a.b.c", "x"},
+		{"?token=x", "Bearer ", "x"},
+	} {
+		r, err := http.NewRequest(http.MethodGet, "http://relay/live/cam.flv"+tt.query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", tt.header)
+		if got := token(r); got != tt.want {
+			t.Errorf("%q, %q: %q", tt.query, tt.header, got)
+		}
+	}
+}
+
+// Viewers get what the stream has, and its end.
+func TestStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServed()
+		network := s.serve(t, nil)
+		c := dial(t, network, get)
+		synctest.Wait()
+		want := packets(3 * time.Second)
+		s.source.give(want...)
+		s.source.end()
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := flv.NewReader(resp.Body, 0)
+		video, audio, err := r.Header()
+		if err != nil || !video || !audio {
+			t.Error(video, audio, err)
+		}
+		expect(t, r, want)
+		if _, err := r.Next(); !errors.Is(err, io.EOF) {
+			t.Errorf("after the end: %v", err)
+		}
+		sum := uint64(0)
+		for _, p := range want {
+			sum += uint64(len(flv.Tag(p)))
+		}
+		if got := s.bytes.Load(); got != sum || s.joined.Load() != 1 {
+			t.Errorf("counted %d bytes of %d, %d joins", got, sum, s.joined.Load())
+		}
+	})
+}
+
+// A viewer of a stream that stands gets a tag that players pass over, so that nothing on the
+// way forgets the connection.
+func TestIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServed()
+		c := dial(t, s.serve(t, nil), get)
+		synctest.Wait()
+		media := packets(time.Second)
+		s.source.give(media...)
+		began := time.Now()
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := flv.NewReader(resp.Body, 0)
+		expect(t, r, media)
+		for i := range 4 {
+			tag, err := r.Next()
+			if err != nil || tag.Type != flv.TypeData || tag.Timestamp != media[len(media)-1].Millis() || !bytes.Equal(tag.Body, onIdle) {
+				t.Fatalf("%+v, %v", tag, err)
+			}
+			if after := time.Since(began); after < 15*time.Second*time.Duration(i+1) || after > 16*time.Second*time.Duration(i+1) {
+				t.Errorf("tag %d after %v", i, after)
+			}
+		}
+	})
+}
+
+// Players play a stream with such tags in it.
+func TestIdleIsPassedOver(t *testing.T) {
+	ffmpeg, err := exec.LookPath("ffmpeg")
+	if err != nil {
+		t.Skip("ffmpeg is not here")
+	}
+	packets := testmedia.Clip()
+	var w tagWriter
+	file := flv.Header(true, true)
+	for i, p := range packets {
+		tag := flv.Tag(p)
+		if file = append(file, tag...); i%25 == 0 {
+			w.last = p.Millis()
+			file = append(file, w.idleTag()...)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "idle.flv")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), ffmpeg, "-v", "warning", "-xerror", "-i", path, "-f", "null", "-").CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// A viewer that reads nothing is dropped after the write timeout; another does not notice.
+func TestStalledViewer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServed()
+		network := s.serve(t, nil)
+		stalled := dial(t, network, get)
+		reading := dial(t, network, get)
+		synctest.Wait()
+		began := time.Now()
+		go func() {
+			for range 30 {
+				s.source.give(packets(time.Second)...)
+				time.Sleep(time.Second)
+			}
+			s.source.end()
+		}()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = io.Copy(io.Discard, reading)
+		}()
+		for s.source.open() == 2 {
+			time.Sleep(100 * time.Millisecond)
+		}
+		// The wire holds most of a second, so the write stands from the first or second on.
+		if took := time.Since(began); took < writeTimeout*3/4 || took > writeTimeout+2*time.Second {
+			t.Errorf("dropped after %v", took)
+		}
+		<-done
+		if took := time.Since(began); took != 30*time.Second {
+			t.Errorf("the other one's stream ended after %v", took)
+		}
+		_ = stalled.Close()
+	})
+}
+
+// Close ends viewers on connections of their own: at once, or a second later where a write
+// stands.
+func TestClose(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		read bool
+		most time.Duration
+	}{
+		{"reading", true, 0},
+		{"stalled", false, time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServed()
+				network := s.serve(t, func(int) faultnet.Options { return faultnet.Options{Down: faultnet.Shape{Buffer: 64 << 10}} })
+				c := dial(t, network, get)
+				if tt.read {
+					go func() { _, _ = io.Copy(io.Discard, c) }()
+				}
+				synctest.Wait()
+				s.source.give(packets(time.Second)...)
+				synctest.Wait()
+				began := time.Now()
+				s.Close()
+				if took := time.Since(began); took != tt.most {
+					t.Errorf("it took %v", took)
+				}
+				if s.source.open() != 0 {
+					t.Error("a viewer is left")
+				}
+				late := dial(t, network, get)
+				resp, err := http.ReadResponse(bufio.NewReader(late), nil)
+				if err != nil || resp.StatusCode != http.StatusTeapot {
+					t.Errorf("one that came late: %v, %v", resp, err)
+				}
+			})
+		})
+	}
+}
