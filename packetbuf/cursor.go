@@ -61,13 +61,16 @@ func (c *Cursor) Skip() (Configs, bool) {
 // the cursor is overrun or further behind than lag, and returns the configuration in force
 // there with skipped. ErrOverrun tells that the cursor is overrun and no such point is ahead.
 //
+// How far a viewer is behind is counted in arrivals, not in media time: a publisher that
+// delivers ten seconds at once, after a stall, makes nobody slow.
+//
 // It is one call because thousands of viewers make it at each wake-up.
 func (c *Cursor) Follow(dst []*Packet, lag time.Duration) (n int, configs Configs, skipped bool, err error) {
 	r := c.ring
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	overrun := c.next < r.tail
-	if overrun || lag > 0 && c.next < r.head && r.newest-r.slots[r.slot(c.next)].DTS > lag {
+	if overrun || lag > 0 && c.next < r.head && r.latest.Sub(r.slots[r.slot(c.next)].Arrived) > lag {
 		if r.gops.len() > 0 && r.gops.back().start > c.next {
 			g := r.gops.back()
 			c.next, configs, skipped = g.start, g.config, true

@@ -39,6 +39,7 @@ type Ring struct {
 	gops   gopQueue
 	config Configs // in force at head
 	newest time.Duration
+	latest time.Time // arrival of the newest packet
 }
 
 // gop is a place where a viewer can start.
@@ -80,6 +81,7 @@ func (r *Ring) Append(p *Packet) {
 	if p.Media() {
 		r.newest = max(r.newest, p.DTS)
 	}
+	r.latest = p.Arrived
 	r.trim()
 }
 

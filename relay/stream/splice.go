@@ -82,6 +82,10 @@ func (s *Stream) drop(tr packetbuf.Track) {
 	}
 }
 
+// keyWake is how often a keyframe wakes the viewers at once: of a stream that consists of
+// keyframes not each may.
+const keyWake = 500 * time.Millisecond
+
 // append adds p to the ring and wakes viewers: at once for what lets a picture begin, else
 // gathered.
 func (s *Stream) append(now time.Time, p *packetbuf.Packet) {
@@ -91,8 +95,8 @@ func (s *Stream) append(now time.Time, p *packetbuf.Packet) {
 	if gather == GatherAuto {
 		gather = s.opts.Load.gather()
 	}
-	if p.Track == packetbuf.Video && p.Kind == packetbuf.Key {
-		gather = 0
+	if p.Track == packetbuf.Video && p.Kind == packetbuf.Key && now.Sub(s.keyWoken) >= keyWake {
+		s.keyWoken, gather = now, 0
 	}
 	s.wake.soon(now, gather)
 }

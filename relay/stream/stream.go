@@ -54,6 +54,7 @@ type Stream struct {
 	lastKey  *packetbuf.Packet
 	filler   filler
 	appended time.Time // when the ring last got something
+	keyWoken time.Time // when a keyframe last woke the viewers
 	since    time.Time // of the state
 	viewers  map[string]int
 	breaks   map[ingest.Cause]int

@@ -272,6 +272,27 @@ func TestWhoFallsBehindSkipsToAKeyframe(t *testing.T) {
 	})
 }
 
+func TestABurstIsNotTheViewersFault(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		p.run(3 * time.Second)
+		r := b.attach()
+		_, _ = drain(t, r)
+		for range 9 {
+			time.Sleep(time.Second)
+			_, _ = drain(t, r)
+		}
+		p.run(10 * time.Millisecond) // nine seconds at once, from the next keyframe on
+		packets, _ := drain(t, r)
+		if n := count(packets, func(p *packetbuf.Packet) bool { return p.Track == packetbuf.Video && p.Flags&packetbuf.Filler == 0 }); n < 230 {
+			t.Errorf("%d pictures of about 240", n)
+		}
+		if b.counters.Skips()["httpflv"] != 0 {
+			t.Error("the viewer was called slow")
+		}
+	})
+}
+
 func TestOverrunWithoutKeyframeWaitsForOne(t *testing.T) {
 	story(t, func(c *Config) { c.Buffer.Duration, c.Lag = 2*time.Second, 0 }, func(b *bench) {
 		p := b.publish(gen.Options{GOP: 300})
