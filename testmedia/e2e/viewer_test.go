@@ -177,8 +177,6 @@ func packetOf(m *rawmessage.Message) (*packetbuf.Packet, error) {
 		p.Track, p.Codec, p.Payload = packetbuf.Audio, packetbuf.MP3, b[1:]
 	case m.Type == typeData:
 		p.Track, p.Codec, p.Kind, p.Payload = packetbuf.Data, packetbuf.AMF0, packetbuf.Config, b
-	case m.Type == typeCommand && bytes.Contains(b, []byte("NetStream.Play.UnpublishNotify")):
-		return nil, io.EOF
 	case m.Type == typeCommand, m.Type == typeControl:
 		return nil, nil
 	default:
