@@ -71,6 +71,9 @@ func (r *Reader) queue(configs packetbuf.Configs) {
 // Has tells whether the stream had the track when the viewer joined.
 func (r *Reader) Has(tr packetbuf.Track) bool { return r.has[tr] }
 
+// Done is closed when the stream has ended; Read tells how.
+func (r *Reader) Done() <-chan struct{} { return r.s.done }
+
 // Close gives the viewer's place up.
 func (r *Reader) Close() {
 	if r.closed {
