@@ -247,19 +247,29 @@ func (m *Machine) Tick(now time.Time) []Effect {
 			return nil
 		}
 	}
-	return m.Stop(m.cause)
+	var out []Effect
+	if id := m.next; id != 0 { // it came back, and fell silent before its first keyframe
+		m.next = 0
+		out = append(out, Effect{Kind: Broke, ID: id, Cause: ingest.Silence}, Effect{Kind: Close, ID: id, Cause: ingest.Silence})
+	}
+	return append(out, m.Stop(m.cause)...)
 }
 
-// Stop ends the stream and every session on it.
+// Stop ends the stream and every session on it. For one that feeds it, or was about to, that
+// is a break.
 func (m *Machine) Stop(cause ingest.Cause) []Effect {
 	if m.state == Ended {
 		return nil
 	}
 	var out []Effect
 	for _, id := range []ID{m.current, m.next} {
-		if id != 0 {
-			out = append(out, Effect{Kind: Close, ID: id, Cause: cause})
+		if id == 0 {
+			continue
 		}
+		if id == m.next || m.state != Held {
+			out = append(out, Effect{Kind: Broke, ID: id, Cause: cause})
+		}
+		out = append(out, Effect{Kind: Close, ID: id, Cause: cause})
 	}
 	m.next = 0
 	out = append(out, m.change(Ended, cause)...)
