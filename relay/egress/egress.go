@@ -21,28 +21,34 @@ type Request struct {
 	Agent     string
 }
 
-// Streams gives viewers their place. A refusal is an *ingest.Refusal, wherever it comes from;
-// see Status.
+// Streams gives viewers their place. A refusal is an *ingest.Refusal, wherever it comes from.
 type Streams interface {
-	Play(ctx context.Context, r Request) (Reader, error)
+	Play(ctx context.Context, r Request) (Place, error)
 }
 
-// Reader is a viewer's place on a stream.
+// Place is a viewer's place on a stream, for as long as it wants it.
+type Place interface {
+	Reader
+	// Has tells whether the stream had a track when the viewer joined.
+	Has(packetbuf.Track) bool
+	Close()
+}
+
+// Reader yields a stream.
 type Reader interface {
 	// Read returns the packets that follow, valid until the next Read; at times none, while
 	// nothing comes. See stream.Reader.
 	Read(ctx context.Context) ([]*packetbuf.Packet, error)
-	// Has tells whether the stream had a track when the viewer joined.
-	Has(packetbuf.Track) bool
 	// Skip goes on at the newest keyframe, if that is ahead.
 	Skip()
-	Close()
+	// Done is closed when the stream has ended.
+	Done() <-chan struct{}
 }
 
 // Writer is one viewer's connection in the terms of its protocol.
 type Writer interface {
-	// Ready waits while the viewer does not want anything. skip tells that it had paused.
-	Ready(ctx context.Context) (skip bool, err error)
+	// Paused tells whether the viewer wants nothing for now.
+	Paused() bool
 	// Append adds the bytes of p, which all viewers share, or nothing.
 	Append(bufs net.Buffers, p *packetbuf.Packet) net.Buffers
 	// Write sends what was appended, in one system call where it can.
@@ -71,11 +77,10 @@ func Run(ctx context.Context, r Reader, w Writer, m Meter) error {
 	var bufs net.Buffers // one for all writes: it escapes through the interface
 	last := time.Now()
 	for {
-		skip, err := w.Ready(ctx)
-		if err != nil {
-			return err
-		}
-		if skip {
+		if w.Paused() {
+			if err := pause(ctx, r, w); err != nil {
+				return err
+			}
 			r.Skip()
 		}
 		packets, err := r.Read(ctx)
@@ -109,6 +114,26 @@ func Run(ctx context.Context, r Reader, w Writer, m Meter) error {
 			m.Started = nil
 		}
 	}
+}
+
+// pausePoll is how often a paused viewer's mind is asked for.
+const pausePoll = 100 * time.Millisecond
+
+// pause waits until the viewer goes on or there is nothing to wait for any more: one that
+// slept on would keep the buffer of a stream that has ended.
+func pause(ctx context.Context, r Reader, w Writer) error {
+	poll := time.NewTicker(pausePoll)
+	defer poll.Stop()
+	for w.Paused() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.Done():
+			return nil // Read tells how it ended
+		case <-poll.C:
+		}
+	}
+	return nil
 }
 
 func size(bufs net.Buffers) uint64 {

@@ -54,13 +54,13 @@ const (
 func joinOutcomes() []string { return []string{joined, notLive, refusedName, refusedKey, refusedBusy} }
 
 // Play implements egress.Streams.
-func (p *playing) Play(ctx context.Context, r egress.Request) (egress.Reader, error) {
-	reader, err := p.play(ctx, r)
+func (p *playing) Play(ctx context.Context, r egress.Request) (egress.Place, error) {
+	place, err := p.play(ctx, r)
 	p.metrics.Joined(r.Protocol, outcome(err))
 	if err != nil {
 		return nil, err
 	}
-	return reader, nil
+	return place, nil
 }
 
 func (p *playing) play(ctx context.Context, r egress.Request) (*stream.Reader, error) {
@@ -101,20 +101,20 @@ type players struct {
 // Play implements rtmp.Plays.
 func (p *players) Play(ctx context.Context, r rtmp.PlayRequest, c *rtmp.PlayConn) error {
 	started := p.started(r.Protocol)
-	reader, err := p.streams.Play(ctx, egress.Request{
+	place, err := p.streams.Play(ctx, egress.Request{
 		App: r.App, Name: r.Name, Token: r.Token, Protocol: r.Protocol, Remote: r.Remote, Agent: r.Agent,
 	})
 	if err != nil {
 		return err
 	}
-	defer reader.Close()
+	defer place.Close()
 	if name, err := hub.Name(r.App, r.Name); err == nil {
 		c.SetWriteTimeout(p.settings.get().Stream(name).Viewer.WriteTimeout)
 	}
 	if err := c.Start(); err != nil {
 		return err
 	}
-	err = egressrtmp.Serve(ctx, reader, c, egress.Meter{Bytes: p.bytes[r.Protocol], Started: started})
+	err = egressrtmp.Serve(ctx, place, c, egress.Meter{Bytes: p.bytes[r.Protocol], Started: started})
 	p.log.Debug("viewer left", "protocol", r.Protocol, "app", r.App, "name", r.Name, "session", r.SessionID, "reason", err)
 	var end *stream.EndError
 	if errors.As(err, &end) {

@@ -34,7 +34,7 @@ type source struct {
 }
 
 // Play implements egress.Streams.
-func (s *source) Play(_ context.Context, r egress.Request) (egress.Reader, error) {
+func (s *source) Play(_ context.Context, r egress.Request) (egress.Place, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked = append(s.asked, r)
@@ -103,6 +103,7 @@ func (r *reader) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 
 func (r *reader) Has(packetbuf.Track) bool { return true }
 func (r *reader) Skip()                    {}
+func (r *reader) Done() <-chan struct{}    { return nil }
 func (r *reader) Close()                   { r.closed.Store(true) }
 
 // served is a handler behind net/http.

@@ -92,7 +92,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !h.enter() {
-		v.reader.Close()
+		v.place.Close()
 		h.opts.Refuse(w, r, http.ErrServerClosed)
 		return
 	}
@@ -103,7 +103,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.viewers.Done()
-	defer v.reader.Close()
+	defer v.place.Close()
 	if r.Method != http.MethodHead {
 		h.plain(ctx, w, v)
 	}
@@ -112,7 +112,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // viewer is one viewer of a stream.
 type viewer struct {
 	stream, remote string // for the log
-	reader         egress.Reader
+	place          egress.Place
 	start          []byte // of the FLV stream
 	timeout        time.Duration
 	meter          egress.Meter
@@ -128,13 +128,13 @@ func (h *Handler) admit(ctx context.Context, r *http.Request) (viewer, error) {
 	app, name, _ := Match(r.URL.Path)
 	v := viewer{stream: shorten(app + "/" + name), remote: h.opts.Remote(r)}
 	var err error
-	v.reader, err = h.opts.Streams.Play(ctx, egress.Request{
+	v.place, err = h.opts.Streams.Play(ctx, egress.Request{
 		App: app, Name: name, Token: token(r), Protocol: Protocol, Remote: v.remote, Agent: r.UserAgent(),
 	})
 	if err != nil {
 		return v, err
 	}
-	v.start = flv.Header(v.reader.Has(packetbuf.Video), v.reader.Has(packetbuf.Audio))
+	v.start = flv.Header(v.place.Has(packetbuf.Video), v.place.Has(packetbuf.Audio))
 	v.timeout = h.opts.WriteTimeout(app, name)
 	return v, nil
 }
@@ -165,7 +165,7 @@ func (h *Handler) hijack(w http.ResponseWriter, v viewer) {
 	head := responseHead(w.Header())
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		v.reader.Close()
+		v.place.Close()
 		h.viewers.Done()
 		h.log(v).Error("the connection cannot be taken over", "err", err)
 		return
@@ -180,7 +180,7 @@ func (h *Handler) hijack(w http.ResponseWriter, v viewer) {
 	go func() {
 		defer h.viewers.Done()
 		defer conn.Close() //nolint:errcheck // the viewer has gone, one way or the other
-		defer v.reader.Close()
+		defer v.place.Close()
 		h.serve(out, net.Buffers{head, v.start}, v)
 	}()
 }
@@ -204,7 +204,7 @@ func (h *Handler) serve(out *rawWriter, start net.Buffers, v viewer) {
 	if err := out.Write(&start); err != nil {
 		return
 	}
-	err := egress.Run(h.ctx, v.reader, out, v.meter)
+	err := egress.Run(h.ctx, v.place, out, v.meter)
 	h.log(v).Debug("viewer left", "reason", err)
 }
 
@@ -227,6 +227,6 @@ func (h *Handler) plain(ctx context.Context, w http.ResponseWriter, v viewer) {
 	if err := out.Write(&net.Buffers{v.start}); err != nil {
 		return
 	}
-	err := egress.Run(ctx, v.reader, out, v.meter)
+	err := egress.Run(ctx, v.place, out, v.meter)
 	h.log(v).Debug("viewer left", "reason", err)
 }

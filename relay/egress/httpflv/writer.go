@@ -1,7 +1,6 @@
 package httpflv
 
 import (
-	"context"
 	"net"
 	"net/http"
 
@@ -15,8 +14,8 @@ type tagWriter struct {
 	last uint32 // timestamp of the last tag
 }
 
-// Ready implements egress.Writer: HTTP has no pause.
-func (w *tagWriter) Ready(context.Context) (bool, error) { return false, nil }
+// Paused implements egress.Writer: HTTP has no pause.
+func (w *tagWriter) Paused() bool { return false }
 
 // Append implements egress.Writer.
 func (w *tagWriter) Append(bufs net.Buffers, p *packetbuf.Packet) net.Buffers {

@@ -5,7 +5,6 @@ package rtmp
 import (
 	"context"
 	"net"
-	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
@@ -50,25 +49,8 @@ type writer struct {
 	hadNone [packetbuf.NumTracks]bool // the player had switched the track off
 }
 
-// pausePoll is how often a paused player's mind is asked for.
-const pausePoll = 100 * time.Millisecond
-
-// Ready waits while the player has paused.
-func (w *writer) Ready(ctx context.Context) (paused bool, err error) {
-	if !w.conn.Paused() {
-		return false, nil
-	}
-	poll := time.NewTicker(pausePoll)
-	defer poll.Stop()
-	for w.conn.Paused() {
-		select {
-		case <-ctx.Done():
-			return true, ctx.Err()
-		case <-poll.C:
-		}
-	}
-	return true, nil
-}
+// Paused implements egress.Writer.
+func (w *writer) Paused() bool { return w.conn.Paused() }
 
 // Append adds the message of p, unless the player has switched its track off. Video that was
 // off comes back at a keyframe.
