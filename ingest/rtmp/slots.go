@@ -10,6 +10,7 @@ import (
 // share it.
 type Slots struct {
 	total, perAddress int // 0: no bound
+	shared            func(netip.Addr) bool
 
 	mu      sync.Mutex // guards what follows
 	used    int
@@ -21,6 +22,15 @@ type Slots struct {
 // is no bound.
 func NewSlots(total, perAddress int) *Slots {
 	return &Slots{total: total, perAddress: perAddress, from: map[netip.Addr]int{}}
+}
+
+// Share says which addresses stand for many peers, such as those of trusted proxies: the
+// bound per address is not for them. It must be called before the first connection.
+func (s *Slots) Share(shared func(netip.Addr) bool) { s.shared = shared }
+
+// bounded tells whether the bound per address is for an address.
+func (s *Slots) bounded(a netip.Addr) bool {
+	return s.perAddress > 0 && (s.shared == nil || !s.shared(a))
 }
 
 // Used is the number of connections that hold a slot.
@@ -36,8 +46,9 @@ const toldAtOnce = 64
 
 // slot is what a connection got. It is given back by release.
 type slot struct {
-	of   *Slots
-	addr netip.Addr
+	of      *Slots
+	addr    netip.Addr
+	counted bool // against the bound per address
 	// refusal says which bound was met; the connection may stay to be told.
 	refusal string
 }
@@ -45,12 +56,13 @@ type slot struct {
 // take gives a connection a slot. It returns false when it must be closed at once.
 func (s *Slots) take(remote net.Addr) (slot, bool) {
 	sl := slot{of: s, addr: address(remote)}
+	sl.counted = s.bounded(sl.addr)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.total > 0 && s.used >= s.total:
 		sl.refusal = "the relay has as many connections as it may"
-	case s.perAddress > 0 && s.from[sl.addr] >= s.perAddress:
+	case sl.counted && s.from[sl.addr] >= s.perAddress:
 		sl.refusal = "this address has as many connections as it may"
 	}
 	if sl.refusal != "" {
@@ -61,7 +73,7 @@ func (s *Slots) take(remote net.Addr) (slot, bool) {
 		return sl, true
 	}
 	s.used++
-	if s.perAddress > 0 {
+	if sl.counted {
 		s.from[sl.addr]++
 	}
 	return sl, true
@@ -76,7 +88,7 @@ func (sl slot) release() {
 		return
 	}
 	s.used--
-	if s.perAddress > 0 {
+	if sl.counted {
 		if s.from[sl.addr]--; s.from[sl.addr] <= 0 {
 			delete(s.from, sl.addr)
 		}

@@ -64,6 +64,7 @@ func New(o Options) (*App, error) {
 		slots: rtmp.NewSlots(o.Config.Limits.Connections, o.Config.Limits.PerAddress),
 	}
 	a.settings.cfg.Store(o.Config)
+	a.slots.Share(a.settings.trusts)
 	registry := prometheus.NewRegistry()
 	metrics, err := prom.New(registry, prom.Labels{
 		Publishers: []string{ingest.RTMP, ingest.RTMPS}, Viewers: viewerProtocols(),

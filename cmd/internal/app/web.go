@@ -68,32 +68,28 @@ func refuse(w http.ResponseWriter, _ *http.Request, err error) {
 // remote is the viewer's address: the peer's or, behind a proxy that is trusted, the last one
 // in X-Forwarded-For that no trusted proxy has.
 func (s *settings) remote(r *http.Request) string {
-	trusted := s.get().HTTP.TrustedProxies
-	addr := r.RemoteAddr
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil || !isTrusted(host, trusted) {
-		return addr
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !s.trusts(peer.Addr()) {
+		return r.RemoteAddr
 	}
+	addr := r.RemoteAddr
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0; i-- {
-		hop := strings.TrimSpace(hops[i])
-		if _, err := netip.ParseAddr(hop); err != nil {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
 			return addr
 		}
-		addr = net.JoinHostPort(hop, "0")
-		if !isTrusted(hop, trusted) {
+		addr = net.JoinHostPort(hop.String(), "0")
+		if !s.trusts(hop) {
 			return addr
 		}
 	}
 	return addr
 }
 
-func isTrusted(host string, trusted []string) bool {
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return false
-	}
-	for _, t := range trusted {
+// trusts tells whether an address is a trusted proxy's.
+func (s *settings) trusts(ip netip.Addr) bool {
+	for _, t := range s.get().HTTP.TrustedProxies {
 		if p, err := configs.ParseNetwork(t); err == nil && p.Contains(ip.Unmap()) {
 			return true
 		}
