@@ -1,7 +1,9 @@
 package auth
 
 import (
+	"container/list"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -17,69 +19,67 @@ const (
 
 // Tries counts wrong keys per address, and per /64 of IPv6, of which one host has plenty.
 type Tries struct {
-	mu   sync.Mutex // guards from
-	from map[string]*tally
+	mu    sync.Mutex // guards all below
+	from  map[string]*list.Element
+	order *list.List // of *tally, the oldest window first
 }
 
 type tally struct {
-	since time.Time
-	count int
+	network string
+	since   time.Time
+	count   int
 }
 
 // NewTries returns an empty count.
-func NewTries() *Tries { return &Tries{from: map[string]*tally{}} }
+func NewTries() *Tries { return &Tries{from: map[string]*list.Element{}, order: list.New()} }
 
 // Blocked is how long the address has to wait; 0 if it may try.
 func (t *Tries) Blocked(now time.Time, remote string) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := t.from[network(remote)]
-	if c == nil || c.count < most {
+	e := t.from[network(remote)]
+	if e == nil || e.Value.(*tally).count < most {
 		return 0
 	}
-	return max(0, c.since.Add(window).Sub(now))
+	return max(0, e.Value.(*tally).since.Add(window).Sub(now))
 }
 
 // Failed counts a wrong key.
 func (t *Tries) Failed(now time.Time, remote string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for e := t.order.Front(); e != nil && now.Sub(e.Value.(*tally).since) >= window; e = t.order.Front() {
+		t.forget(e)
+	}
 	key := network(remote)
-	c := t.from[key]
-	if c == nil || now.Sub(c.since) >= window {
-		if c == nil && len(t.from) >= addresses {
-			t.evict(now)
-		}
-		c = &tally{since: now}
-		t.from[key] = c
+	if e := t.from[key]; e != nil {
+		e.Value.(*tally).count++
+		return
 	}
-	c.count++
+	if t.order.Len() >= addresses {
+		t.forget(t.order.Front())
+	}
+	t.from[key] = t.order.PushBack(&tally{network: key, since: now, count: 1})
 }
 
-func (t *Tries) evict(now time.Time) {
-	oldest, at := "", now
-	for k, c := range t.from {
-		if now.Sub(c.since) >= window {
-			delete(t.from, k)
-			continue
-		}
-		if !c.since.After(at) {
-			oldest, at = k, c.since
-		}
-	}
-	if len(t.from) >= addresses {
-		delete(t.from, oldest)
-	}
+// forget is called with the lock held.
+func (t *Tries) forget(e *list.Element) {
+	delete(t.from, e.Value.(*tally).network)
+	t.order.Remove(e)
 }
 
+// network is what shares a count: an IPv4 address, or the /64 of an IPv6 one.
 func network(remote string) string {
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {
 		host = remote
 	}
-	ip := net.ParseIP(host)
-	if ip == nil || ip.To4() != nil {
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
 		return host
 	}
-	return ip.Mask(net.CIDRMask(64, 128)).String()
+	if ip = ip.Unmap(); ip.Is4() {
+		return ip.String()
+	}
+	return netip.PrefixFrom(ip.WithZone(""), 64).Masked().String()
 }
