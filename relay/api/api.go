@@ -2,6 +2,7 @@
 package api
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
@@ -99,17 +100,51 @@ func New(o Options) http.Handler {
 	guarded.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	guarded.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	guarded.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	guarded.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		Problem(w, http.StatusNotFound, "there is nothing here", "GET / lists what there is")
-	})
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", ready(o.Relay))
-	mux.Handle("/", authorized(o.Token, http.NewCrossOriginProtection().Handler(guarded)))
+	mux.Handle("/", authorized(o.Token, sameOrigin(explained(guarded))))
 	return mux
+}
+
+// explained answers what no route of mux matches with a problem instead of a bare status.
+func explained(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		other, pattern := mux.Handler(r)
+		if pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		s := status{header: w.Header()}
+		other.ServeHTTP(&s, r)
+		if s.code == http.StatusMethodNotAllowed {
+			Problem(w, s.code, r.Method+" is not for this address", "use "+w.Header().Get("Allow"))
+			return
+		}
+		Problem(w, http.StatusNotFound, "there is nothing here", "GET / lists what there is")
+	})
+}
+
+// status takes an answer's status and header and drops its body.
+type status struct {
+	header http.Header
+	code   int
+}
+
+func (s *status) Header() http.Header         { return s.header }
+func (s *status) WriteHeader(code int)        { s.code = code }
+func (s *status) Write(p []byte) (int, error) { return len(p), nil }
+
+// sameOrigin keeps other sites' pages from acting with what the operator's browser may do.
+func sameOrigin(next http.Handler) http.Handler {
+	p := http.NewCrossOriginProtection()
+	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		Problem(w, http.StatusForbidden, "a page of another site may not do this", "send it from this address, or without a browser")
+	}))
+	return p.Handler(next)
 }
 
 func index(version string) http.HandlerFunc {
@@ -167,8 +202,7 @@ func ready(relay Relay) http.HandlerFunc {
 func authorized(token func() string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if want := token(); want != "" {
-			got, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-			a, b := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(want))
+			a, b := sha256.Sum256([]byte(bearer(r))), sha256.Sum256([]byte(want))
 			if subtle.ConstantTimeCompare(a[:], b[:]) != 1 {
 				w.Header().Set("WWW-Authenticate", `Bearer realm="holdfast admin"`)
 				Problem(w, http.StatusUnauthorized, "the admin address needs a token", "send Authorization: Bearer with admin.token")
@@ -181,15 +215,29 @@ func authorized(token func() string, next http.Handler) http.Handler {
 	})
 }
 
+// bearer is the request's token, or nothing.
+func bearer(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return token
+}
+
 // Problem answers with what was wrong and what would be right.
 func Problem(w http.ResponseWriter, status int, reason, hint string) {
 	reply(w, status, map[string]string{"error": reason, "hint": hint})
 }
 
 func reply(w http.ResponseWriter, status int, body any) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(body); err != nil { // a number that JSON has no word for
+		http.Error(w, "the answer cannot be written as JSON", http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(body) // the peer has gone: nobody to tell
+	_, _ = w.Write(b.Bytes()) // the peer has gone: nobody to tell
 }

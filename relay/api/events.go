@@ -33,9 +33,9 @@ type Event struct {
 
 // Events hands events to subscribers as server-sent events.
 type Events struct {
-	mu   sync.Mutex // guards all below
-	last uint64
-	ring []Event
+	mu   sync.Mutex  // guards all below
+	last uint64      // number of the newest event; the first has 1
+	ring [kept]Event // by their numbers modulo kept
 	subs map[chan Event]bool
 	done bool
 }
@@ -49,10 +49,7 @@ func (b *Events) Publish(e Event) {
 	defer b.mu.Unlock()
 	b.last++
 	e.ID = b.last
-	if len(b.ring) == kept {
-		b.ring = append(b.ring[:0], b.ring[1:]...)
-	}
-	b.ring = append(b.ring, e)
+	b.ring[e.ID%kept] = e
 	for ch := range b.subs {
 		select {
 		case ch <- e:
@@ -78,10 +75,8 @@ func (b *Events) Close() {
 func (b *Events) subscribe(after uint64) (missed []Event, follow chan Event, leave func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, e := range b.ring {
-		if e.ID > after {
-			missed = append(missed, e)
-		}
+	for id := max(after+1, b.last-min(b.last, kept)+1); id <= b.last; id++ {
+		missed = append(missed, b.ring[id%kept])
 	}
 	ch := make(chan Event, pending)
 	if b.done {
@@ -99,13 +94,7 @@ func (b *Events) subscribe(after uint64) (missed []Event, follow chan Event, lea
 // ServeHTTP streams events: those after Last-Event-ID as far as they are kept, then all that
 // follow. Without Last-Event-ID it starts with what comes next.
 func (b *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	after, err := strconv.ParseUint(r.Header.Get("Last-Event-ID"), 10, 64)
-	if err != nil {
-		b.mu.Lock()
-		after = b.last
-		b.mu.Unlock()
-	}
-	missed, follow, leave := b.subscribe(after)
+	missed, follow, leave := b.subscribe(b.after(r.Header.Get("Last-Event-ID")))
 	defer leave()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
@@ -116,6 +105,21 @@ func (b *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	out.flush()
 	out.follow(r.Context(), follow)
+}
+
+// after is the number of the last event that a subscriber has. One that has more than there
+// were had them from a relay before this one, and has none of ours.
+func (b *Events) after(last string) uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	id, err := strconv.ParseUint(last, 10, 64)
+	switch {
+	case err != nil:
+		return b.last
+	case id > b.last:
+		return 0
+	}
+	return id
 }
 
 // sender writes server-sent events; after an error it writes no more.

@@ -1,0 +1,231 @@
+package api
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-live/holdfast/testmedia/faultnet"
+)
+
+// subscriber reads server-sent events.
+type subscriber struct {
+	t     *testing.T
+	conn  net.Conn
+	lines *bufio.Reader
+}
+
+// serveEvents serves events in memory until the test is over.
+func serveEvents(t *testing.T, e *Events) *faultnet.Network {
+	t.Helper()
+	network := faultnet.NewNetwork(nil)
+	l, err := network.Listen("relay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: e, ReadHeaderTimeout: time.Minute}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(l) })
+	t.Cleanup(func() {
+		e.Close()
+		_ = server.Close()
+		serving.Wait()
+	})
+	return network
+}
+
+// subscribeTo subscribes with a Last-Event-ID, or without if it is empty.
+func subscribeTo(t *testing.T, network *faultnet.Network, last string) *subscriber {
+	t.Helper()
+	c, err := network.DialContext(t.Context(), "", "relay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	request := "GET / HTTP/1.1\r\nHost: relay\r\n"
+	if last != "" {
+		request += "Last-Event-ID: " + last + "\r\n"
+	}
+	if _, err := io.WriteString(c, request+"\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil || resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
+		t.Fatal(resp, err)
+	}
+	s := &subscriber{t: t, conn: c, lines: bufio.NewReader(resp.Body)}
+	if got := s.block(); got != ": holdfast events\n" {
+		t.Fatalf("it begins with %q", got)
+	}
+	return s
+}
+
+// block reads up to an empty line; empty at the end.
+func (s *subscriber) block() string {
+	var b strings.Builder
+	for {
+		line, err := s.lines.ReadString('\n')
+		if err != nil || line == "\n" {
+			return b.String()
+		}
+		b.WriteString(line)
+	}
+}
+
+// event reads the next event; its ID is 0 at the end of the subscription.
+func (s *subscriber) event() (e Event) {
+	s.t.Helper()
+	text := s.block()
+	if text == "" {
+		return Event{}
+	}
+	_, data, _ := strings.Cut(text, "\ndata: ")
+	if err := json.Unmarshal([]byte(data), &e); err != nil {
+		s.t.Fatalf("%v: %q", err, text)
+	}
+	if want := fmt.Sprintf("id: %d\nevent: %s\n", e.ID, e.Type); !strings.HasPrefix(text, want) {
+		s.t.Errorf("%q does not begin with %q", text, want)
+	}
+	return e
+}
+
+func publishN(e *Events, n int) {
+	for range n {
+		e.Publish(Event{Time: time.Now(), Type: "publish", Stream: "live/cam", Fields: map[string]any{"detail": "two\nlines"}})
+	}
+}
+
+// A subscriber gets what happens from now on, a word now and then while nothing does, and an
+// end when the relay ends.
+func TestEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := NewEvents()
+		network := serveEvents(t, e)
+		publishN(e, 3)
+		s := subscribeTo(t, network, "")
+		publishN(e, 2)
+		for want := uint64(4); want <= 5; want++ {
+			if got := s.event(); got.ID != want || got.Type != "publish" || got.Stream != "live/cam" || got.Fields["detail"] != "two\nlines" {
+				t.Errorf("%+v instead of %d", got, want)
+			}
+		}
+		began := time.Now()
+		if got := s.block(); got != ": still here\n" || time.Since(began) != comment {
+			t.Errorf("%q after %v", got, time.Since(began))
+		}
+		e.Close()
+		if got := s.event(); got.ID != 0 {
+			t.Errorf("after the end: %+v", got)
+		}
+		e.Publish(Event{Type: "end"}) // to nobody
+	})
+}
+
+// One that comes back gets what it missed, as far as it is kept.
+func TestReplay(t *testing.T) {
+	for _, tt := range []struct {
+		happened int
+		last     string
+		first    uint64 // 0: none
+	}{
+		{0, "", 0},
+		{10, "", 0},
+		{10, "10", 0},
+		{10, "7", 8},
+		{10, "0", 1},
+		{10, "4000", 1}, // of a relay before this one
+		{kept, "0", 1},
+		{kept + 10, "0", 11},
+		{kept + 10, "10", 11},
+		{kept + 10, "11", 12},
+		{3*kept + 5, "3", 2*kept + 6},
+		{10, "noise", 0},
+		{10, "-1", 0},
+	} {
+		t.Run(fmt.Sprintf("%s of %d", tt.last, tt.happened), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := NewEvents()
+				network := serveEvents(t, e)
+				publishN(e, tt.happened)
+				s := subscribeTo(t, network, tt.last)
+				publishN(e, 1)
+				next := uint64(tt.happened) + 1
+				if tt.first == 0 {
+					tt.first = next
+				}
+				for id := tt.first; id <= next; id++ {
+					if got := s.event(); got.ID != id {
+						t.Fatalf("%d instead of %d", got.ID, id)
+					}
+				}
+			})
+		})
+	}
+}
+
+// One that reads too slowly is cut off, keeps nobody waiting, and gets the rest when it comes
+// back.
+func TestSlowSubscriber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := NewEvents()
+		network := serveEvents(t, e)
+		s := subscribeTo(t, network, "")
+		network.Do(faultnet.Hang, faultnet.Down)
+		const n = 200
+		for range n {
+			// Large enough for a few to fill what the wire holds.
+			e.Publish(Event{Type: "publish", Fields: map[string]any{"detail": strings.Repeat("x", 16<<10)}})
+		}
+		synctest.Wait()
+		e.mu.Lock()
+		left := len(e.subs)
+		e.mu.Unlock()
+		if left != 0 {
+			t.Error("it is not cut off")
+		}
+		network.Do(faultnet.Thaw, faultnet.Down)
+		last := uint64(0)
+		for got := s.event(); got.ID != 0; got = s.event() {
+			if got.ID != last+1 {
+				t.Fatalf("%d after %d", got.ID, last)
+			}
+			last = got.ID
+		}
+		if last < pending || last == n {
+			t.Errorf("cut off after %d", last)
+		}
+		s = subscribeTo(t, network, fmt.Sprint(last))
+		for last++; last <= n; last++ {
+			if got := s.event(); got.ID != last {
+				t.Fatalf("%d instead of %d", got.ID, last)
+			}
+		}
+	})
+}
+
+// One that does not read at all is let go of.
+func TestDeadSubscriber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := NewEvents()
+		network := serveEvents(t, e)
+		subscribeTo(t, network, "")
+		network.Do(faultnet.Hang, faultnet.Both)
+		for range 20 {
+			e.Publish(Event{Type: "publish", Fields: map[string]any{"detail": strings.Repeat("x", 32<<10)}})
+		}
+		time.Sleep(2*comment + time.Second)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if len(e.subs) != 0 {
+			t.Error("it is still subscribed")
+		}
+	})
+}
