@@ -126,7 +126,7 @@ func (o observer) Observe(e stream.Event) {
 }
 
 // Attach gives a viewer its place, and waits for a stream that is not live as long as its
-// play_wait says. Its refusals are *ingest.Refusal with NotLive set.
+// play_wait says. Its refusals are *ingest.Refusal; of one that is not live NotLive is set.
 func (h *Hub) Attach(ctx context.Context, app, name, protocol string) (*stream.Reader, error) {
 	full, err := Name(app, name)
 	if err != nil {
