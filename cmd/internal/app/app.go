@@ -137,8 +137,9 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 
 // server bounds what a stranger can make net/http wait for and hold.
 func (a *App) server(name string, h http.Handler) *http.Server {
+	patience := a.settings.get().Limits.HandshakeTimeout
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: a.settings.get().Limits.HandshakeTimeout, IdleTimeout: time.Minute,
+		Handler: impatient(h, patience), ReadHeaderTimeout: patience, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(component(a.log, name).Handler(), slog.LevelDebug),
 	}
 }

@@ -45,7 +45,7 @@ func (a *App) listen(ctx context.Context, l listener) (net.Listener, error) {
 	ln, err := lc.Listen(ctx, "tcp", l.addr)
 	key := l.component + ".listen"
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
+	case errors.Is(err, errInUse):
 		return nil, fmt.Errorf("%s: the address %s is taken by another program; choose another with --%s %s or %s=%s",
 			key, l.addr, key, l.suggestion, env(key), l.suggestion)
 	case errors.Is(err, syscall.EACCES):

@@ -34,6 +34,17 @@ func viewersHandler(flv http.Handler) http.Handler {
 	})
 }
 
+// impatient gives a request's body as much time as its header has: nothing here wants one, but
+// net/http waits for it before it answers.
+func impatient(next http.Handler, patience time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != http.NoBody {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(patience))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // cors lets pages from anywhere play: who may is decided by token, not by origin.
 func cors(h http.Header) {
 	h.Set("Access-Control-Allow-Origin", "*")
@@ -46,9 +57,8 @@ func cors(h http.Header) {
 // refuse says a refusal in HTTP.
 func refuse(w http.ResponseWriter, _ *http.Request, err error) {
 	var r *ingest.Refusal
-	if !errors.As(err, &r) {
-		api.Problem(w, http.StatusServiceUnavailable, "the relay cannot serve this now", "try again later")
-		return
+	if !errors.As(err, &r) { // what it says is not for strangers
+		r = &ingest.Refusal{Reason: "the relay cannot serve this now", Hint: "try again in a moment", RetryAfter: time.Second}
 	}
 	if r.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int((r.RetryAfter+time.Second-1)/time.Second)))
