@@ -47,8 +47,8 @@ func story(t *testing.T, change func(*Config), f func(b *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, change)
+		defer b.Close(ingest.Kick, "the test is over") // also when f fails
 		f(b)
-		b.Close(ingest.Kick, "the test is over")
 	})
 }
 

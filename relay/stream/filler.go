@@ -29,14 +29,20 @@ type filler struct {
 	audio   packetbuf.Codec
 }
 
+// apart is how far behind the other a track may end and still be filled from there on. One
+// that fell silent long before is filled from where the stream is.
+const apart = time.Second
+
 // begin starts to fill behind what the stream has.
 func (f *filler) begin(on bool, audio *packetbuf.Packet, clock *timeline.Timeline) {
 	*f = filler{on: on}
 	if !on {
 		return
 	}
-	last, _ := clock.Last(packetbuf.Video)
-	f.picture = last + pictureEvery
+	picture, _ := clock.Last(packetbuf.Video)
+	sound, begun := clock.Last(packetbuf.Audio)
+	oldest := max(picture, sound) - apart
+	f.picture = max(picture, oldest) + pictureEvery
 	if audio == nil {
 		return
 	}
@@ -45,13 +51,12 @@ func (f *filler) begin(on bool, audio *packetbuf.Packet, clock *timeline.Timelin
 	if !ok || rate == 0 {
 		return
 	}
-	last, begun := clock.Last(packetbuf.Audio)
 	if !begun {
 		return
 	}
 	f.silence, f.audio = frame, audio.Codec
 	f.samples, f.rate = int64(samples), int64(rate)
-	f.base = last + f.at(1)
+	f.base = max(sound, oldest) + f.at(1)
 }
 
 func (f *filler) stop() { *f = filler{} }
