@@ -103,10 +103,7 @@ func (s *Stream) write(f *feed, p *packetbuf.Packet) error {
 	f.note(now, p)
 	s.opts.Counters.IngestFrames[p.Track].Add(1)
 	key := f.classify(now, p)
-	if s.stillMute(f, p) {
-		s.opts.Counters.Late.Add(1)
-		return nil
-	}
+	s.unmute(f, p)
 	action, effects := s.life.Media(now, f.id, key)
 	s.perform(now, effects)
 	switch action {
@@ -161,18 +158,15 @@ func (f *feed) audioOnly(now time.Time) bool {
 	return f.meta.saysNoVideo() || now.Sub(f.audio) >= audioAlone
 }
 
-// stillMute tells whether p belongs to a track that fell silent and cannot go on at p. Video
-// comes back at a keyframe: viewers may have joined without it since.
-func (s *Stream) stillMute(f *feed, p *packetbuf.Packet) bool {
+// unmute notes that a track which had fallen silent goes on. Nothing of it was lost: who saw
+// its last picture can decode the next, and who joined since waits for a keyframe; see
+// Reader.decodable.
+func (s *Stream) unmute(f *feed, p *packetbuf.Packet) {
 	if !f.mute[p.Track] {
-		return false
-	}
-	if p.Track == packetbuf.Video && p.Kind != packetbuf.Key {
-		return true
+		return
 	}
 	f.mute[p.Track] = false
 	s.tellOf(f, Event{Time: p.Arrived, Type: TrackSilent, Track: p.Track.String(), Outcome: "back"})
-	return false
 }
 
 // configure takes a session's new decoder configuration or metadata. While the session

@@ -37,8 +37,10 @@ func (s *Stream) poke() {
 	}
 }
 
-// tick does what is due and returns when to come again. Media only moves deadlines away, so
-// writers need not tell: a timer that fires early finds nothing due and is set anew.
+// tick does what is due and returns when to come again. While a session feeds the stream its
+// media only moves deadlines away, so writers need not tell: a timer that fires early finds
+// nothing due and is set anew. Where a deadline may come nearer, at a change of state, the
+// loop is poked.
 func (s *Stream) tick(now time.Time) time.Time {
 	s.mu.Lock()
 	next := now.Add(heartbeat)

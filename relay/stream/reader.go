@@ -24,7 +24,8 @@ type Reader struct {
 	codecs   [packetbuf.NumTracks]packetbuf.Codec
 	sent     packetbuf.Configs // the configuration that this viewer has
 	pending  []*packetbuf.Packet
-	waitKey  bool // nothing but configuration until the next random-access point
+	waitKey  bool   // nothing but configuration until the next random-access point
+	pictures uint32 // the epoch of whose pictures it has had a keyframe; 0: of none
 	buf      [batch]*packetbuf.Packet
 	woken    <-chan struct{} // nil: look into the ring without waiting
 	closed   bool
@@ -152,7 +153,7 @@ func (r *Reader) take() (packets []*packetbuf.Packet, more bool, err error) {
 // requeue makes what is read next the configuration that is new to the viewer, and then
 // packets.
 func (r *Reader) requeue(configs packetbuf.Configs, packets []*packetbuf.Packet) {
-	r.pending = r.pending[:0:0]
+	r.pending, r.pictures = r.pending[:0:0], 0
 	r.queue(configs)
 	r.pending = append(r.pending, packets...)
 	r.s.opts.Counters.skips[index(egresses[:], r.protocol)].Add(1)
@@ -161,7 +162,7 @@ func (r *Reader) requeue(configs packetbuf.Configs, packets []*packetbuf.Packet)
 // Skip goes on at the newest random-access point, if that is ahead.
 func (r *Reader) Skip() {
 	if configs, ok := r.cursor.Skip(); ok {
-		r.waitKey, r.pending, r.woken = false, nil, nil
+		r.waitKey, r.pending, r.pictures, r.woken = false, nil, 0, nil
 		r.queue(configs)
 	}
 }
@@ -184,7 +185,7 @@ func (r *Reader) check(packets []*packetbuf.Packet) ([]*packetbuf.Packet, error)
 		switch {
 		case p.Kind == packetbuf.Config:
 			r.sent[p.Track] = p
-		case r.waitKey && p.Kind != packetbuf.Key:
+		case r.waitKey && p.Kind != packetbuf.Key || !r.decodable(p):
 			continue
 		default:
 			r.waitKey = false
@@ -192,6 +193,19 @@ func (r *Reader) check(packets []*packetbuf.Packet) ([]*packetbuf.Packet, error)
 		kept = append(kept, p)
 	}
 	return kept, nil
+}
+
+// decodable tells whether the viewer has what p is decoded from. Where sound alone is a
+// random-access point, because pictures are missing or stand still, a viewer may come to
+// pictures in the middle of a GOP.
+func (r *Reader) decodable(p *packetbuf.Packet) bool {
+	if p.Track != packetbuf.Video {
+		return true
+	}
+	if p.Kind == packetbuf.Key {
+		r.pictures = p.Epoch
+	}
+	return r.pictures == p.Epoch
 }
 
 func (s *Stream) endError() error {

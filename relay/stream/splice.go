@@ -13,13 +13,13 @@ const settle = 2 * time.Second
 
 // splice joins session f to the stream at p, its first random-access point.
 func (s *Stream) splice(now time.Time, f *feed, p *packetbuf.Packet) {
-	first := s.epoch == 0
-	s.epoch++
 	f.joined, f.settled = now, false
 	s.clock.Break()
 	s.clock.Splice(p)
 	s.fillSilence(now)
-	if p.Track == packetbuf.Audio {
+	first := s.epoch == 0
+	s.epoch++ // only now: a picture made is no reference for those of the session
+	if p.Track == packetbuf.Audio && f.configs[packetbuf.Video] == nil {
 		s.drop(packetbuf.Video)
 	}
 	if picture := s.announce(now, f); picture {

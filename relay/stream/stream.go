@@ -223,6 +223,7 @@ func (s *Stream) broke(now time.Time, f *feed, cause ingest.Cause) {
 func (s *Stream) changed(now time.Time, f *feed, e lifecycle.Effect) {
 	s.since = now
 	s.tellOf(f, Event{Time: now, Type: State, From: e.From, To: e.To, Cause: e.Cause})
+	s.poke()
 	switch e.To {
 	case lifecycle.Held:
 		s.clock.Break()
@@ -232,7 +233,6 @@ func (s *Stream) changed(now time.Time, f *feed, e lifecycle.Effect) {
 				s.opts.Log.Info("held without sound: no silent frame is known for this audio; AAC-LC at 44.1 or 48 kHz, mono or stereo, has one")
 			})
 		}
-		s.poke()
 	case lifecycle.Ended:
 		s.end(now, e.Cause)
 	}
