@@ -17,8 +17,14 @@ var (
 // Limits bound a ring. Both apply; zero means no bound.
 type Limits struct {
 	Duration time.Duration // of DTS, from the oldest packet to the newest
-	Bytes    int           // of payload; shared wire forms come on top, once per protocol
+	// Bytes is of payload, and of Overhead for each packet; shared wire forms come on top,
+	// once per protocol.
+	Bytes int
 }
+
+// Overhead is about what a packet takes beside its payload. Data messages of a few bytes do
+// not move the clock on: without it they would be bounded by nothing.
+const Overhead = 256
 
 // Configs is the decoder configuration in force, per track; nil where a track has none.
 type Configs [NumTracks]*Packet
@@ -35,7 +41,7 @@ type Ring struct {
 	slots  []*Packet // a power of two long; the packet of sequence s is at s & (len-1)
 	head   uint64    // sequence of the next packet
 	tail   uint64    // sequence of the oldest packet kept
-	bytes  int
+	bytes  int       // of payload
 	gops   gopQueue
 	config Configs // in force at head
 	newest time.Duration
@@ -117,7 +123,7 @@ func (r *Ring) over() bool {
 	if r.tail == r.head {
 		return false
 	}
-	if r.limits.Bytes > 0 && r.bytes > r.limits.Bytes {
+	if r.limits.Bytes > 0 && r.bytes+Overhead*int(r.head-r.tail) > r.limits.Bytes { //nolint:gosec // bounded by the slots
 		return true
 	}
 	return r.limits.Duration > 0 && r.newest-r.slots[r.slot(r.tail)].DTS > r.limits.Duration
@@ -160,7 +166,7 @@ func (r *Ring) Forget(tr Track) {
 
 // Stats describes what a ring holds.
 type Stats struct {
-	Packets, GOPs, Bytes int
+	Packets, GOPs, Bytes int           // Bytes of payload
 	Oldest, Newest       time.Duration // DTS of the oldest packet and the newest media
 	Head                 uint64        // sequence of the next packet
 }
@@ -189,8 +195,10 @@ func (q *gopQueue) len() int    { return len(q.items) - q.first }
 func (q *gopQueue) front() *gop { return &q.items[q.first] }
 func (q *gopQueue) back() *gop  { return &q.items[len(q.items)-1] }
 
+// push moves the items to the front of their memory only when at least half of it has been
+// left behind; else a queue that is nearly full would be moved at each push.
 func (q *gopQueue) push(g gop) {
-	if len(q.items) == cap(q.items) && q.first > 0 {
+	if len(q.items) == cap(q.items) && q.first > 0 && q.first >= cap(q.items)/2 {
 		n := copy(q.items, q.items[q.first:])
 		clear(q.items[n:])
 		q.items, q.first = q.items[:n], 0

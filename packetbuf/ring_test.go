@@ -58,7 +58,7 @@ func (w *twin) keys() (seqs []uint64) {
 func (w *twin) over() bool {
 	bytes, newest := 0, time.Duration(0)
 	for _, p := range w.packets {
-		bytes += len(p.Payload)
+		bytes += len(p.Payload) + Overhead
 		if p.Media() {
 			newest = max(newest, p.DTS)
 		}
@@ -70,7 +70,7 @@ func TestRingAgainstSlice(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limits := Limits{
 			Duration: time.Duration(rapid.IntRange(1, 2000).Draw(t, "ms")) * time.Millisecond,
-			Bytes:    rapid.IntRange(1, 20000).Draw(t, "bytes"),
+			Bytes:    rapid.IntRange(1, 60000).Draw(t, "bytes"),
 		}
 		ring, w := NewRing(limits), &twin{limits: limits, configs: map[uint64]Configs{}}
 		dts := time.Duration(0)
@@ -132,6 +132,40 @@ func TestEndlessGOPLosesItsHead(t *testing.T) {
 	}
 	if want := r.Stats().Head - 1; c.Next() != want {
 		t.Errorf("join at %d, want %d", c.Next(), want)
+	}
+}
+
+// Messages of a byte that do not move the clock on are bounded by what they cost.
+func TestTinyPacketsAreBounded(t *testing.T) {
+	r := NewRing(Limits{Duration: 20 * time.Second, Bytes: 1 << 20})
+	for range 100_000 {
+		r.Append(packet(Data, Delta, 0, 1))
+	}
+	if n := r.Stats().Packets; n > 1<<20/Overhead {
+		t.Errorf("a ring of a mebibyte holds %d packets", n)
+	}
+}
+
+// Where every packet is a random-access point, their queue costs no more than the packets,
+// however full its memory is.
+func TestQueueOfStartsIsSeldomMoved(t *testing.T) {
+	for _, n := range []int{1, 2, 255, 256, 511, 512, 513} {
+		var q gopQueue
+		moves, at := 0, -1
+		for i := range 20 * n {
+			first := q.first
+			q.push(gop{start: uint64(i)}) //nolint:gosec // small
+			if q.first < first {
+				moves++
+			}
+			if q.len() > n {
+				q.pop()
+			}
+			at = max(at, cap(q.items))
+		}
+		if moves > 60 || at > 8*n+8 {
+			t.Errorf("%d of them were moved %d times in %d pushes, and took %d places", n, moves, 20*n, at)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // ErrBadAggregate is the error of an aggregate message that is not made of whole messages.
@@ -13,8 +14,9 @@ var ErrBadAggregate = errors.New("rtmp: bad aggregate message")
 const aggregateHeader = 11
 
 // SplitAggregate calls each for the messages of an aggregate message (7.1.6), which are
-// FLV tags. Their timestamps are moved so that the first has that of the aggregate. The
-// payloads share the memory of m's. An error of each ends it and is returned.
+// FLV tags. Their timestamps are moved so that the first has that of the aggregate. Each
+// payload has memory of its own: a small one that is kept must not keep the whole. An error
+// of each ends it and is returned.
 func SplitAggregate(m *Message, each func(*Message) error) error {
 	p := m.Payload
 	var offset uint32
@@ -31,7 +33,7 @@ func SplitAggregate(m *Message, each func(*Message) error) error {
 		if first {
 			offset = m.Timestamp - timestamp // wraps by design
 		}
-		sub := Message{Header: m.Header, Payload: p[aggregateHeader:end:end]}
+		sub := Message{Header: m.Header, Payload: slices.Clone(p[aggregateHeader:end])}
 		sub.Type = p[0]
 		sub.Timestamp = timestamp + offset
 		if sub.Type == TypeAggregate {

@@ -40,6 +40,14 @@ func TestSplitAggregate(t *testing.T) {
 			t.Fatal(got, err)
 		}
 	})
+	t.Run("a part does not keep the whole", func(t *testing.T) {
+		a := aggregate(0, sub(8, 0, 1), sub(9, 20, 2))
+		got, err := split(a)
+		clear(a.Payload)
+		if err != nil || got[0].Payload[0] != 1 || got[1].Payload[0] != 2 {
+			t.Fatal(got, err)
+		}
+	})
 	for name, p := range map[string][]byte{
 		"half a header":    make([]byte, 10),
 		"size beyond end":  {8, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1},
