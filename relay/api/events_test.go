@@ -57,7 +57,7 @@ func subscribeTo(t *testing.T, network *faultnet.Network, last string) *subscrib
 	if _, err := io.WriteString(c, request+"\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil) //nolint:bodyclose // it has no end to read up to; the connection is closed
 	if err != nil || resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
 		t.Fatal(resp, err)
 	}

@@ -115,7 +115,7 @@ func (p *players) Play(ctx context.Context, r rtmp.PlayRequest, c *rtmp.PlayConn
 		return err
 	}
 	err = egressrtmp.Serve(ctx, place, c, egress.Meter{Bytes: p.bytes[r.Protocol], Started: started})
-	p.log.Debug("viewer left", "protocol", r.Protocol, "app", r.App, "name", r.Name, "session", r.SessionID, "reason", err)
+	p.log.Debug("viewer left", "protocol", r.Protocol, "stream", r.App+"/"+r.Name, "session", r.SessionID, "reason", err)
 	var end *stream.EndError
 	if errors.As(err, &end) {
 		c.End(end.Reason)

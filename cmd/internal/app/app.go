@@ -135,12 +135,17 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	return nil
 }
 
+// streamsPerConnection bounds the viewers that one HTTP/2 connection may be: connections are
+// what is counted.
+const streamsPerConnection = 32
+
 // server bounds what a stranger can make net/http wait for and hold.
 func (a *App) server(name string, h http.Handler) *http.Server {
 	patience := a.settings.get().Limits.HandshakeTimeout
 	return &http.Server{
 		Handler: impatient(h, patience), ReadHeaderTimeout: patience, IdleTimeout: time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(component(a.log, name).Handler(), slog.LevelDebug),
+		MaxHeaderBytes: 16 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streamsPerConnection},
+		ErrorLog: slog.NewLogLogger(component(a.log, name).Handler(), slog.LevelDebug),
 	}
 }
 
@@ -148,33 +153,37 @@ func (a *App) server(name string, h http.Handler) *http.Server {
 // whose address cannot be had.
 func (a *App) Start(ctx context.Context) error {
 	cfg := a.settings.get()
-	var ready []func()
-	var taken []net.Listener
+	type bound struct {
+		listener
+		on net.Listener
+	}
+	var taken []bound
 	for _, l := range a.listeners(cfg) {
 		if l.addr == "" {
 			continue
 		}
-		listener, err := a.listen(ctx, l)
+		on, err := a.listen(ctx, l)
 		if err != nil {
 			for _, t := range taken {
-				_ = t.Close()
+				_ = t.on.Close()
 			}
 			return err
 		}
-		taken = append(taken, listener)
-		a.addrs[l.component] = listener.Addr()
-		a.log.Info("listening", "component", l.component, "addr", listener.Addr().String())
-		ready = append(ready, func() {
-			if err := l.serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, rtmp.ErrServerClosed) {
-				a.failed <- fmt.Errorf("%s: %w", l.component, err)
-			}
-		})
+		taken = append(taken, bound{l, on})
+		a.addrs[l.component] = on.Addr()
+	}
+	for _, t := range taken {
+		a.log.Info("listening", "component", t.component, "addr", t.on.Addr().String())
 	}
 	if warning := open(cfg); warning != "" {
 		a.log.Warn(warning)
 	}
-	for _, serve := range ready {
-		a.serving.Go(serve)
+	for _, t := range taken {
+		a.serving.Go(func() {
+			if err := t.serve(t.on); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, rtmp.ErrServerClosed) {
+				a.failed <- fmt.Errorf("%s: %w", t.component, err)
+			}
+		})
 	}
 	a.relay.ready.Store(true)
 	return nil

@@ -7,12 +7,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/binary"
 	"encoding/pem"
 	"io"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -142,4 +144,40 @@ func TestCertificates(t *testing.T) {
 	if !strings.Contains(log.String(), "certificate not reloaded") {
 		t.Error("nobody is told")
 	}
+}
+
+// The viewers that one connection may be are told to it.
+func TestStreamsPerConnection(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	certify(t, cert, key, "relay")
+	a := run(t, io.Discard, func(c *configs.Config) { c.HTTP.Cert, c.HTTP.Key = cert, key })
+	c, err := tls.Dial("tcp", a.Addr("http").String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}) //nolint:gosec // its own certificate
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	emptySettings := "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	if _, err := io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+emptySettings); err != nil {
+		t.Fatal(err)
+	}
+	header := make([]byte, 9) // length, type, flags, stream; RFC 9113, section 4.1
+	if _, err := io.ReadFull(c, header); err != nil || header[3] != 4 {
+		t.Fatalf("%v, %v instead of SETTINGS", err, header)
+	}
+	settings := make([]byte, header[2])
+	if _, err := io.ReadFull(c, settings); err != nil {
+		t.Fatal(err)
+	}
+	const maxConcurrentStreams = 3 // section 6.5.2
+	for s := range slices.Chunk(settings, 6) {
+		if binary.BigEndian.Uint16(s) == maxConcurrentStreams {
+			if n := binary.BigEndian.Uint32(s[2:]); n != streamsPerConnection {
+				t.Errorf("%d streams", n)
+			}
+			return
+		}
+	}
+	t.Errorf("no bound in % x", settings)
 }

@@ -84,6 +84,7 @@ func TestAnswers(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				defer resp.Body.Close()
 				body, err := io.ReadAll(resp.Body)
 				if err != nil || resp.StatusCode != tt.status || string(body) != tt.says {
 					t.Errorf("%d %q, %v", resp.StatusCode, body, err)
@@ -134,6 +135,7 @@ func TestStream(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer resp.Body.Close()
 		r := flv.NewReader(resp.Body, 0)
 		video, audio, err := r.Header()
 		if err != nil || !video || !audio {
@@ -167,6 +169,7 @@ func TestIdle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer resp.Body.Close()
 		r := flv.NewReader(resp.Body, 0)
 		expect(t, r, media)
 		for i := range 4 {
@@ -275,8 +278,12 @@ func TestClose(t *testing.T) {
 				}
 				late := dial(t, network, get)
 				resp, err := http.ReadResponse(bufio.NewReader(late), nil)
-				if err != nil || resp.StatusCode != http.StatusTeapot {
-					t.Errorf("one that came late: %v, %v", resp, err)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				if resp.StatusCode != http.StatusTeapot {
+					t.Errorf("one that came late: %v", resp)
 				}
 			})
 		})

@@ -37,7 +37,6 @@ func fetch(t *testing.T, client *http.Client, url string) *http.Response {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = resp.Body.Close() })
 	return resp
 }
 
@@ -56,6 +55,7 @@ func TestTLS(t *testing.T) {
 			s := newServed()
 			url, client := s.secured(t, tt.http2)
 			resp := fetch(t, client, url)
+			defer resp.Body.Close()
 			if resp.Proto != tt.proto || resp.Header.Get("Content-Type") != "video/x-flv" || resp.Header.Get("X-Accel-Buffering") != "no" {
 				t.Errorf("%s %v", resp.Proto, resp.Header)
 			}
@@ -83,6 +83,7 @@ func TestCloseTLS(t *testing.T) {
 		s := newServed()
 		url, client := s.secured(t, http2)
 		resp := fetch(t, client, url)
+		defer resp.Body.Close()
 		r := flv.NewReader(resp.Body, 0)
 		if _, _, err := r.Header(); err != nil {
 			t.Fatal(err)
