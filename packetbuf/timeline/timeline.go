@@ -21,7 +21,7 @@ const (
 	backstep = 250 * time.Millisecond
 	// leap is how far ahead of its arrival a decode time may step, likewise.
 	leap = 3 * time.Second
-	// skew is how far one track may be behind the other when it begins.
+	// skew is how far one track may be behind the other when it begins; ahead of it by leap.
 	skew = 10 * time.Second
 	// window is half the time over which the quickest arrival defines the clock.
 	window = 2 * time.Second
@@ -34,6 +34,7 @@ type Timeline struct {
 	former time.Duration // the offset before the last new start within the session
 	moved  bool          // former is set
 	raw    time.Duration // the session's unwrapped clock at its last packet
+	seen   time.Time     // when that arrived
 	tracks [packetbuf.NumTracks]track
 }
 
@@ -46,16 +47,18 @@ type track struct {
 }
 
 // Clock is where the stream's clock stands at now, as track tr tells it (the other where tr
-// has not begun): what the DTS of a packet would be that is captured and received without
-// delay. It is never before a DTS that the track already has.
+// has not begun, or has been away so long that its word is old): what the DTS of a packet
+// would be that is captured and received without delay. It is never before a DTS that the
+// track already has.
 func (t *Timeline) Clock(tr packetbuf.Track, now time.Time) time.Duration {
-	if !t.tracks[tr].origin.begun() {
-		tr = packetbuf.Video + packetbuf.Audio - tr
+	o, other := &t.tracks[tr].origin, &t.tracks[packetbuf.Video+packetbuf.Audio-tr].origin
+	if other.seen.Sub(o.seen) >= 2*window {
+		o = other
 	}
-	if !t.tracks[tr].origin.begun() {
+	if !o.begun() {
 		return 0
 	}
-	return max(now.Sub(t.tracks[tr].origin.at()).Truncate(time.Millisecond), t.tracks[tr].last)
+	return max(now.Sub(o.at()).Truncate(time.Millisecond), t.tracks[tr].last)
 }
 
 // Last is the newest DTS of a track, and whether it has one.
@@ -71,7 +74,7 @@ func (t *Timeline) Step(tr packetbuf.Track) time.Duration { return t.tracks[tr].
 // going to stand where the clock is when it arrived, and behind everything before it.
 // Place puts it there.
 func (t *Timeline) Splice(p *packetbuf.Packet) {
-	t.moved, t.raw = false, p.DTS
+	t.moved, t.raw, t.seen = false, p.DTS, p.Arrived
 	t.offset = t.nextFree(p) - p.DTS
 	t.begun = true
 }
@@ -115,7 +118,7 @@ func (t *Timeline) Place(p *packetbuf.Packet) bool {
 		dts = max(dts, tr.last+time.Millisecond)
 	}
 	p.CTO, p.DTS = cto-dts, dts
-	t.raw = raw
+	t.raw, t.seen = raw, p.Arrived
 	if tr.begun && !tr.arrived.IsZero() {
 		tr.step = dts - tr.last
 	}
@@ -129,10 +132,10 @@ func (t *Timeline) Place(p *packetbuf.Packet) bool {
 func (t *Timeline) fit(p *packetbuf.Packet, raw time.Duration) (dts time.Duration, late bool) {
 	tr := &t.tracks[p.Track]
 	if !tr.begun || tr.arrived.IsZero() {
-		// The track's first packet in this session. What another session, or filler, has
-		// already covered is late.
+		// The track's first packet in this session, whose other track tells what the time is.
+		// What another session, or filler, has already covered is late.
 		dts = raw + t.offset
-		if ahead := dts - t.Clock(p.Track, p.Arrived); ahead < leap && ahead > -skew {
+		if ahead := raw - t.raw; ahead < max(0, p.Arrived.Sub(t.seen))+leap && ahead > -skew {
 			return dts, tr.begun && dts <= tr.last
 		}
 	}

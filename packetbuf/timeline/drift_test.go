@@ -1,0 +1,106 @@
+package timeline
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+// drifting pushes pictures, and sound if wanted, for d by the publisher's clock, which runs at
+// rate times the wall's. It returns the wall time of the last.
+func drifting(tl *Timeline, from, d time.Duration, rate float64, sound bool) time.Duration {
+	at := time.Duration(0)
+	for raw := 40 * ms; raw <= d; raw += 40 * ms {
+		at = from + time.Duration(float64(raw)/rate)
+		tl.Place(video(raw, at))
+		if sound {
+			tl.Place(audio(raw+10*ms, at))
+		}
+	}
+	return at
+}
+
+// The clock follows a publisher whose own runs fast or slow, for hours: a break puts the next
+// session where the last one ended, not where the wall clock would have it.
+func TestClockFollowsADriftingPublisher(t *testing.T) {
+	for _, rate := range []float64{0.9, 0.9999, 1, 1.0001, 1.1} {
+		t.Run(fmt.Sprint(rate), func(t *testing.T) {
+			var tl Timeline
+			begin(t, &tl, video(0, 0))
+			end := drifting(&tl, 0, 3*time.Hour, rate, true)
+			for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
+				last, _ := tl.Last(tr)
+				if ahead := tl.Clock(tr, epoch.Add(end)) - last; ahead > 500*ms {
+					t.Errorf("%v: the clock is %v ahead of the newest packet", tr, ahead)
+				}
+			}
+			last, _ := tl.Last(packetbuf.Video)
+			if at := begin(t, &tl, video(77*ms, end+time.Second)) - last; at < 900*ms || at > 1500*ms {
+				t.Errorf("a second later the next session is %v on", at)
+			}
+		})
+	}
+}
+
+// A track that was away for hours has seen nothing of the drift: what it knows of the clock is
+// no longer true.
+func TestTrackThatComesBackFollowsTheOther(t *testing.T) {
+	for _, rate := range []float64{0.9, 1, 1.1} {
+		t.Run(fmt.Sprint(rate), func(t *testing.T) {
+			var tl Timeline
+			begin(t, &tl, video(0, 0))
+			end := drifting(&tl, 0, 10*time.Second, 1, true)
+			begin(t, &tl, video(0, end+time.Second)) // a session of pictures alone
+			end = drifting(&tl, end+time.Second, 3*time.Hour, rate, false)
+			last, _ := tl.Last(packetbuf.Video)
+			if off := tl.Clock(packetbuf.Audio, epoch.Add(end)) - last; off < 0 || off > 500*ms {
+				t.Errorf("the clock of the sound is %v off", off)
+			}
+			// The sound begins in the same session, in time with the picture.
+			v, a := video(3*time.Hour+40*ms, end+40*ms), audio(3*time.Hour+50*ms, end+40*ms)
+			if !tl.Place(v) || !tl.Place(a) || a.DTS-v.DTS != 10*ms {
+				t.Errorf("the sound is %v behind its picture, sent 10ms", a.DTS-v.DTS)
+			}
+			// And a session of sound alone goes on there.
+			if at := begin(t, &tl, audio(0, end+time.Second)) - a.DTS; at < 900*ms || at > 1500*ms {
+				t.Errorf("a second later sound alone is %v on", at)
+			}
+		})
+	}
+}
+
+// What a burst did to the clock holds for a track that begins after it.
+func TestTrackBeginsAfterABurst(t *testing.T) {
+	var tl Timeline
+	begin(t, &tl, video(0, 0))
+	drifting(&tl, 0, 10*time.Second, 1, true)
+	begin(t, &tl, video(0, 11*time.Second))
+	for i := range 100 { // four seconds at once
+		tl.Place(video(time.Duration(i+1)*40*ms, 11*time.Second))
+	}
+	v, a := video(4040*ms, 11040*ms), audio(4050*ms, 11040*ms)
+	if !tl.Place(v) || !tl.Place(a) || a.DTS-v.DTS != 10*ms {
+		t.Errorf("the sound is %v behind its picture, sent 10ms", a.DTS-v.DTS)
+	}
+}
+
+// A stream and a session outlive what 32 bits can count, several times over.
+func TestSessionOfMonths(t *testing.T) {
+	var tl Timeline
+	begin(t, &tl, video(wrap-time.Hour, 0))
+	const step = 10 * time.Second
+	last := time.Duration(0)
+	for at := step; at < 120*24*time.Hour; at += step {
+		v := video(wrap-time.Hour+at, at)
+		if !tl.Place(v) || v.DTS != at {
+			t.Fatalf("after %v the picture is at %v", at, v.DTS)
+		}
+		last = at
+	}
+	a := audio(wrap-time.Hour+last+5*ms, last)
+	if !tl.Place(a) || a.DTS != last+5*ms {
+		t.Errorf("sound that begins after %v is at %v", last, a.DTS)
+	}
+}
