@@ -6,7 +6,8 @@ import (
 )
 
 // Listener counts the connections of l, which speak another protocol, against the same
-// bounds. One that gets no slot is closed without a word.
+// bounds. One that gets no slot has a method Refusal, which says why if it is not empty: such a
+// connection is there to be told so and for nothing else, and past 64 at a time there are none.
 func (s *Slots) Listener(l net.Listener) net.Listener { return &slotListener{l, s} }
 
 type slotListener struct {
@@ -22,11 +23,8 @@ func (l *slotListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		sl, ok := l.slots.take(c.RemoteAddr())
-		if ok && sl.refusal == "" {
-			return newSlotConn(c, sl), nil
-		}
 		if ok {
-			sl.release()
+			return newSlotConn(c, sl), nil
 		}
 		_ = c.Close()
 	}
@@ -44,6 +42,9 @@ func (c *slotConn) Close() error {
 	return c.Conn.Close()
 }
 
+// Refusal says which bound the connection has met; empty: none.
+func (c *slotConn) Refusal() string { return c.slot.refusal }
+
 // newSlotConn keeps a TCP connection recognisable as one: its writev and its socket options
 // are worth more than a wrapper.
 func newSlotConn(c net.Conn, sl slot) net.Conn {
@@ -58,6 +59,9 @@ type slotTCP struct {
 	*net.TCPConn
 	slot *slotConn
 }
+
+// Refusal is the slot's.
+func (c *slotTCP) Refusal() string { return c.slot.Refusal() }
 
 // NetConn is the connection itself, for who writes much.
 func (c *slotTCP) NetConn() net.Conn { return c.TCPConn }
