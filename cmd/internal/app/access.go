@@ -64,6 +64,9 @@ func (p *playing) Play(ctx context.Context, r egress.Request) (egress.Place, err
 }
 
 func (p *playing) play(ctx context.Context, r egress.Request) (*stream.Reader, error) {
+	if err := refused(ctx); err != nil {
+		return nil, err
+	}
 	name, err := hub.Name(r.App, r.Name)
 	if err != nil {
 		return nil, err

@@ -143,7 +143,7 @@ const streamsPerConnection = 32
 func (a *App) server(name string, h http.Handler) *http.Server {
 	patience := a.settings.get().Limits.HandshakeTimeout
 	return &http.Server{
-		Handler: impatient(h, patience), ReadHeaderTimeout: patience, IdleTimeout: time.Minute,
+		Handler: impatient(h, patience), ConnContext: connContext, ReadHeaderTimeout: patience, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 16 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streamsPerConnection},
 		ErrorLog: slog.NewLogLogger(component(a.log, name).Handler(), slog.LevelDebug),
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -244,37 +246,59 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
-// Viewers have their bound per address.
+// Viewers have their bound per address. One too many is told so, and makes no room by it.
 func TestPerAddress(t *testing.T) {
-	a := run(t, io.Discard, func(c *configs.Config) { c.Limits.PerAddress = 2 })
-	addr := a.Addr("http").String()
-	dial := func() net.Conn {
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Close() })
-		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-		return c
-	}
-	ask := func(c net.Conn) error {
-		fmt.Fprint(c, "GET /live/cam.flv HTTP/1.1\r\nHost: relay\r\n\r\n")
-		_, err := c.Read(make([]byte, 1024))
-		return err
-	}
-	one, two := dial(), dial()
-	if err := errors.Join(ask(one), ask(two)); err != nil {
-		t.Fatal(err)
-	}
-	if err := ask(dial()); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("a third: %v", err)
-	}
-	_ = one.Close()
-	for tries := 0; ; tries++ { // the relay has to notice
-		if err := ask(dial()); err == nil {
-			break
-		} else if tries == 1000 {
-			t.Fatalf("after one has left: %v", err)
-		}
+	for _, secured := range []bool{false, true} {
+		t.Run(fmt.Sprint("TLS ", secured), func(t *testing.T) {
+			dir := t.TempDir()
+			cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+			certify(t, cert, key, "relay")
+			a := run(t, io.Discard, func(c *configs.Config) {
+				c.Limits.PerAddress = 2
+				if secured {
+					c.HTTP.Cert, c.HTTP.Key = cert, key
+				}
+			})
+			ask := func() (net.Conn, *http.Response) {
+				c, err := net.Dial("tcp", a.Addr("http").String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = c.Close() })
+				if secured {
+					c = tls.Client(c, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // its own certificate
+				}
+				_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+				fmt.Fprint(c, "GET /live/cam.flv HTTP/1.1\r\nHost: relay\r\n\r\n")
+				resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				return c, resp
+			}
+			one, first := ask()
+			_, second := ask()
+			if first.StatusCode != http.StatusNotFound || second.StatusCode != http.StatusNotFound {
+				t.Fatal(first.Status, second.Status)
+			}
+			for range 100 {
+				c, resp := ask()
+				if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "10" || !resp.Close {
+					t.Fatal(resp.Status, resp.Header)
+				}
+				if _, err := c.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Fatal(err)
+				}
+			}
+			_ = one.Close()
+			for tries := 0; ; tries++ { // the relay has to notice
+				if _, resp := ask(); resp.StatusCode == http.StatusNotFound {
+					break
+				} else if tries == 1000 {
+					t.Fatal("a place that was left stays taken")
+				}
+			}
+		})
 	}
 }

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -19,6 +21,9 @@ import (
 func viewersHandler(flv http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cors(w.Header())
+		if refused(r.Context()) != nil {
+			w.Header().Set("Connection", "close")
+		}
 		_, _, isFLV := httpflv.Match(r.URL.Path)
 		switch {
 		case !isFLV:
@@ -32,6 +37,31 @@ func viewersHandler(flv http.Handler) http.Handler {
 			flv.ServeHTTP(w, r)
 		}
 	})
+}
+
+// tooMany is the context's key of why a connection is one too many.
+type tooMany struct{}
+
+// connContext notes whether a connection is there only to be told that it is one too many.
+func connContext(ctx context.Context, c net.Conn) context.Context {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	if r, ok := c.(interface{ Refusal() string }); ok && r.Refusal() != "" {
+		return context.WithValue(ctx, tooMany{}, r.Refusal())
+	}
+	return ctx
+}
+
+// refused is why nothing is served on the connection of ctx, or nil.
+func refused(ctx context.Context) error {
+	why, ok := ctx.Value(tooMany{}).(string)
+	if !ok {
+		return nil
+	}
+	return &ingest.Refusal{
+		Outcome: ingest.RefusedLimit, Reason: why, Hint: "close another connection, or try again later", RetryAfter: 10 * time.Second,
+	}
 }
 
 // impatient gives a request's body as much time as its header has: nothing here wants one, but
