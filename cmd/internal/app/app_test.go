@@ -259,7 +259,13 @@ func TestPerAddress(t *testing.T) {
 					c.HTTP.Cert, c.HTTP.Key = cert, key
 				}
 			})
-			ask := func() (net.Conn, *http.Response) {
+			type answer struct {
+				conn   net.Conn
+				status int
+				retry  string
+				closes bool
+			}
+			ask := func() answer {
 				c, err := net.Dial("tcp", a.Addr("http").String())
 				if err != nil {
 					t.Fatal(err)
@@ -275,27 +281,27 @@ func TestPerAddress(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer resp.Body.Close()
-				return c, resp
+				return answer{c, resp.StatusCode, resp.Header.Get("Retry-After"), resp.Close}
 			}
-			one, first := ask()
-			_, second := ask()
-			if first.StatusCode != http.StatusNotFound || second.StatusCode != http.StatusNotFound {
-				t.Fatal(first.Status, second.Status)
+			one, two := ask(), ask()
+			if one.status != http.StatusNotFound || two.status != http.StatusNotFound {
+				t.Fatal(one, two)
 			}
 			for range 100 {
-				c, resp := ask()
-				if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "10" || !resp.Close {
-					t.Fatal(resp.Status, resp.Header)
+				more := ask()
+				if more.status != http.StatusServiceUnavailable || more.retry != "10" || !more.closes {
+					t.Fatalf("%+v", more)
 				}
-				if _, err := c.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+				if _, err := more.conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Fatal(err)
 				}
 			}
-			_ = one.Close()
+			_ = one.conn.Close()
 			for tries := 0; ; tries++ { // the relay has to notice
-				if _, resp := ask(); resp.StatusCode == http.StatusNotFound {
+				if ask().status == http.StatusNotFound {
 					break
-				} else if tries == 1000 {
+				}
+				if tries == 1000 {
 					t.Fatal("a place that was left stays taken")
 				}
 			}
