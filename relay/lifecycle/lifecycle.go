@@ -71,8 +71,11 @@ type Machine struct {
 	state   State
 	current ID // feeds the stream; kept while held after silence, since it may come back
 	next    ID // accepted, and waiting for its first random-access point
+	lost    ID // the one that waits, while it counts as broken and is kept
 	broke   time.Time
 	until   time.Time // when a hold ends
+	end     time.Time // when it would have ended if nobody had been on the way back
+	back    time.Time // when the broken session's media came again
 	cause   ingest.Cause
 
 	tookOver time.Time // the last takeover from a healthy session
@@ -128,6 +131,9 @@ const (
 // Media is told of every media packet of session id before it is used; key says that a
 // decoder can start at it.
 func (m *Machine) Media(now time.Time, id ID, key bool) (Action, []Effect) {
+	if id == m.lost {
+		m.lost = 0
+	}
 	switch {
 	case id == 0 || m.state == Ended || id != m.current && id != m.next:
 		return Refuse, nil
@@ -140,9 +146,30 @@ func (m *Machine) Media(now time.Time, id ID, key bool) (Action, []Effect) {
 	case m.state == Live:
 		return Pass, nil
 	case !key:
-		return Late, nil
+		return m.late(now)
 	}
 	return Splice, m.resume(now)
+}
+
+// patience is how long a session may send media without the keyframe that everybody waits
+// for. In an endless GOP there will be none until it dials again.
+const patience = 30 * time.Second
+
+// late is media of the broken session from before the point at which it may go on. Where that
+// does not come, the session is closed, and the hold leaves it the time to dial again.
+func (m *Machine) late(now time.Time) (Action, []Effect) {
+	if m.back.IsZero() {
+		m.back = now
+	}
+	if now.Sub(m.back) < patience {
+		return Late, nil
+	}
+	id := m.current
+	m.current = 0
+	if again := now.Add(m.cfg.Hold); again.After(m.until) {
+		m.until, m.end = again, again
+	}
+	return Refuse, []Effect{{Kind: Close, ID: id, Cause: ingest.Silence}}
 }
 
 // join makes the waiting session the one that feeds.
@@ -163,9 +190,10 @@ func (m *Machine) join(now time.Time) []Effect {
 func (m *Machine) resume(now time.Time) []Effect {
 	var out []Effect
 	if !m.broke.IsZero() {
-		out = append(out, Effect{Kind: Resumed, ID: m.current, Cause: m.cause, Outage: now.Sub(m.broke)})
+		// A packet that was on its way may have arrived before the verdict.
+		out = append(out, Effect{Kind: Resumed, ID: m.current, Cause: m.cause, Outage: max(0, now.Sub(m.broke))})
 	}
-	m.broke, m.until = time.Time{}, time.Time{}
+	m.broke, m.until, m.end = time.Time{}, time.Time{}, time.Time{}
 	return append(out, m.change(Live, "")...)
 }
 
@@ -196,6 +224,8 @@ func (m *Machine) Silent(now time.Time, id ID, cause ingest.Cause) []Effect {
 	case id == m.next && (cause == ingest.FirstMedia || m.current != 0 || m.state == Idle):
 		m.next = 0
 		return []Effect{{Kind: Broke, ID: id, Cause: cause}, {Kind: Close, ID: id, Cause: cause}}
+	case id == m.next:
+		m.lost = id
 	case id == m.current && (m.state == Live || m.state == Suspect):
 		out := []Effect{{Kind: Broke, ID: id, Cause: cause}}
 		return append(out, m.hold(now, cause)...)
@@ -216,7 +246,12 @@ func (m *Machine) End(now time.Time, id ID, cause ingest.Cause) []Effect {
 	}
 	m.current = 0
 	if m.state != Live && m.state != Suspect {
-		return nil // it had broken before; this is only its socket
+		// It had broken before; this is only its socket. But one that says goodbye after all
+		// does not come back.
+		if end := now.Add(m.cfg.HoldUnpublish); cause == ingest.Unpublish && end.Before(m.until) {
+			m.cause, m.until, m.end = cause, end, end
+		}
+		return nil
 	}
 	out := []Effect{{Kind: Broke, ID: id, Cause: cause}}
 	return append(out, m.hold(now, cause)...)
@@ -228,7 +263,8 @@ func (m *Machine) hold(now time.Time, cause ingest.Cause) []Effect {
 	if cause == ingest.Unpublish {
 		length = m.cfg.HoldUnpublish
 	}
-	m.until = now.Add(length)
+	m.end, m.back = now.Add(length), time.Time{}
+	m.until = m.end
 	return m.change(Held, cause)
 }
 
@@ -236,19 +272,28 @@ func (m *Machine) hold(now time.Time, cause ingest.Cause) []Effect {
 // about to send its first keyframe.
 const coming = 5 * time.Second
 
+// returning tells whether somebody is on the way back: a session that was accepted, or the
+// broken one if it has sent media since.
+func (m *Machine) returning(now time.Time) bool {
+	if id := m.current; id != 0 {
+		if quiet := m.peers.Quiet(id, now); quiet < coming && quiet < now.Sub(m.broke) {
+			return true
+		}
+	}
+	return m.next != 0 && m.peers.Quiet(m.next, now) < coming && now.Sub(m.end) < patience
+}
+
 // Tick lets a hold run out, unless somebody is on the way back.
 func (m *Machine) Tick(now time.Time) []Effect {
 	if m.state != Held || now.Before(m.until) {
 		return nil
 	}
-	for _, id := range []ID{m.current, m.next} {
-		if id != 0 && m.peers.Quiet(id, now) < coming {
-			m.until = now.Add(time.Second)
-			return nil
-		}
+	if m.returning(now) {
+		m.until = now.Add(time.Second)
+		return nil
 	}
 	var out []Effect
-	if id := m.next; id != 0 { // it came back, and fell silent before its first keyframe
+	if id := m.next; id != 0 { // it came back, and had no keyframe in time
 		m.next = 0
 		out = append(out, Effect{Kind: Broke, ID: id, Cause: ingest.Silence}, Effect{Kind: Close, ID: id, Cause: ingest.Silence})
 	}

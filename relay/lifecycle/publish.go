@@ -50,7 +50,7 @@ func (m *Machine) Publish(now time.Time, id ID) (Admission, []Effect) {
 
 // gone tells whether the holder gives way at once: it is broken, or has been quiet.
 func (m *Machine) gone(now time.Time, holder ID) bool {
-	if holder == m.current && m.state == Held {
+	if holder == m.current && m.state == Held || holder == m.lost {
 		return true
 	}
 	return m.cfg.Takeover != Never && m.peers.Quiet(holder, now) >= quietEnough

@@ -205,7 +205,7 @@ func (s *Stream) perform(now time.Time, effects []lifecycle.Effect) {
 var closing = map[ingest.Cause]string{
 	ingest.Takeover:   "another push has taken over this stream",
 	ingest.FirstMedia: "no media came after publish",
-	ingest.Silence:    "no media came for too long",
+	ingest.Silence:    "no media, or no keyframe, came for too long",
 }
 
 func (s *Stream) broke(now time.Time, f *feed, cause ingest.Cause) {
