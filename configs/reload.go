@@ -32,6 +32,13 @@ func Reload(was, now *Config) (inForce *Config, live, restart []string) {
 			live = append(live, key)
 		}
 	})
+	if slices.Contains(restart, "admin.listen") {
+		// The token was asked for where the relay goes on listening.
+		if i := slices.Index(live, "admin.token"); i >= 0 {
+			merged.Admin.Token = was.Admin.Token
+			live, restart = slices.Delete(live, i, i+1), append(restart, "admin.token")
+		}
+	}
 	return &merged, live, restart
 }
 

@@ -48,6 +48,16 @@ streams: [{match: "b/*"}]
 	}
 }
 
+// TestReloadKeepsTheDoorShut: an address off loopback stays, so its token does.
+func TestReloadKeepsTheDoorShut(t *testing.T) {
+	was, _ := load(t, "admin: {listen: '0.0.0.0:8081', token: hush}")
+	now, _ := load(t, "")
+	inForce, live, restart := Reload(was, now)
+	if inForce.Admin != was.Admin || len(live) > 0 || !slices.Equal(restart, []string{"admin.listen", "admin.token"}) {
+		t.Errorf("in force %+v, live %q, restart %q", inForce.Admin, live, restart)
+	}
+}
+
 // changes tells how often a watcher of file called, until the test ends.
 func changes(t *testing.T, file string) <-chan struct{} {
 	t.Helper()

@@ -6,8 +6,10 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -198,6 +200,18 @@ func ready(relay Relay) http.HandlerFunc {
 	}
 }
 
+// literal tells whether a Host is an address or localhost. Any other name may be one that a
+// page on the internet has had resolved to this machine's loopback, to ask in its browser's
+// stead.
+func literal(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = strings.Trim(hostport, "[]")
+	}
+	_, err = netip.ParseAddr(host)
+	return err == nil || host == "localhost"
+}
+
 // authorized asks for the token in a time that does not depend on where it differs.
 func authorized(token func() string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -208,6 +222,9 @@ func authorized(token func() string, next http.Handler) http.Handler {
 				Problem(w, http.StatusUnauthorized, "the admin address needs a token", "send Authorization: Bearer with admin.token")
 				return
 			}
+		} else if !literal(r.Host) {
+			Problem(w, http.StatusForbidden, "without a token the admin address answers to no name but localhost", "use http://127.0.0.1, or set admin.token")
+			return
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")

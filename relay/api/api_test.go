@@ -53,7 +53,7 @@ func handler(f *fake, token string) http.Handler {
 
 // ask sends a request whose header is pairs of key and value.
 func ask(h http.Handler, method, path string, header ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, "http://relay:8081"+path, nil)
+	r := httptest.NewRequest(method, "http://127.0.0.1:8081"+path, nil)
 	for pair := range slices.Chunk(header, 2) {
 		r.Header.Set(pair[0], pair[1])
 	}
@@ -159,7 +159,7 @@ func TestOtherSites(t *testing.T) {
 		status int
 	}{
 		{"no browser", nil, 204},
-		{"same origin", []string{"Sec-Fetch-Site", "same-origin", "Origin", "http://relay:8081"}, 204},
+		{"same origin", []string{"Sec-Fetch-Site", "same-origin", "Origin", "http://127.0.0.1:8081"}, 204},
 		{"other site", []string{"Sec-Fetch-Site", "cross-site", "Origin", "http://evil.example"}, 403},
 		{"same site", []string{"Sec-Fetch-Site", "same-site", "Origin", "http://relay:9999"}, 403},
 		{"old browser", []string{"Origin", "http://evil.example"}, 403},
@@ -179,5 +179,24 @@ func TestOtherSites(t *testing.T) {
 func TestNotANumber(t *testing.T) {
 	if w := ask(handler(&fake{rate: math.NaN()}, ""), "GET", "/api/v1/streams"); w.Code != 500 {
 		t.Errorf("%d %q", w.Code, w.Body)
+	}
+}
+
+func TestWithoutTokenNoNameIsAnswered(t *testing.T) {
+	for host, want := range map[string]int{
+		"127.0.0.1:8081": 200, "[::1]:8081": 200, "[::1]": 200, "localhost:8081": 200, "localhost": 200,
+		"rebound.example:8081": 403, "localhost.example": 403, "": 403,
+	} {
+		for _, token := range []string{"", "hush"} {
+			h := New(Options{Relay: &fake{}, Events: NewEvents(), Metrics: http.NotFoundHandler(), Token: func() string { return token }})
+			r := httptest.NewRequest(http.MethodGet, "/api/v1/streams", nil)
+			r.Host = host
+			r.Header.Set("Authorization", "Bearer hush")
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if got := w.Code; token == "" && got != want || token != "" && got != 200 {
+				t.Errorf("Host %q, token %q: %d", host, token, got)
+			}
+		}
 	}
 }

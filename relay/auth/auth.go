@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -96,10 +97,22 @@ func Play(rules Rules, name, token string) error {
 	case err != nil:
 		return denied("the play token is not valid", "it has to be a JWT, HS256, with exp and stm")
 	}
-	if ok, err := path.Match(claims.Stream, name); err != nil || !ok {
+	if !opens(claims.Stream, name) {
 		return denied("the play token is for another stream", "its stm has to match "+name)
 	}
 	return nil
+}
+
+// opens tells whether a token for a stream or pattern is one for name. A rendition is opened by
+// its stream's token, as it has its stream's settings.
+func opens(pattern, name string) bool {
+	parent, _, _ := strings.Cut(name, "~")
+	for _, n := range []string{name, parent} {
+		if ok, err := path.Match(pattern, n); err == nil && ok {
+			return true
+		}
+	}
+	return false
 }
 
 func denied(reason, hint string) error {
