@@ -107,11 +107,11 @@ func (t *Timeline) Place(p *packetbuf.Packet) bool {
 		return t.begun
 	}
 	raw := unwrap(p.DTS, t.raw)
+	tr := &t.tracks[p.Track]
 	dts, late := t.fit(p, raw)
-	if late || dts < 0 {
+	if late || dts < 0 && !tr.begun {
 		return false
 	}
-	tr := &t.tracks[p.Track]
 	cto := (p.CTO + dts).Round(time.Millisecond)
 	dts = dts.Round(time.Millisecond)
 	if tr.begun {
