@@ -194,8 +194,12 @@ func TestRenditionOpensWithItsStreamsToken(t *testing.T) {
 		pattern, name string
 		want          bool
 	}{
-		{"live/cam", "live/cam~360p", true}, {"live/cam~360p", "live/cam~360p", true}, {"live/*", "live/cam~360p", true},
-		{"live/cam~360p", "live/cam", false}, {"live/cam~480p", "live/cam~360p", false}, {"[", "live/cam", false},
+		{"live/cam", "live/cam~360p", true},
+		{"live/cam~360p", "live/cam~360p", true},
+		{"live/*", "live/cam~360p", true},
+		{"live/cam~360p", "live/cam", false},
+		{"live/cam~480p", "live/cam~360p", false},
+		{"[", "live/cam", false},
 	} {
 		if got := opens(tt.pattern, tt.name); got != tt.want {
 			t.Errorf("stm %s for %s: %v", tt.pattern, tt.name, got)
