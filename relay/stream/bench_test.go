@@ -25,9 +25,15 @@ type bench struct {
 	events   []Event
 	counters Counters
 	load     Load
+	observe  func(Event) // nil, or set before anybody publishes
 }
 
-func (b *bench) Observe(e Event) { b.events = append(b.events, e) }
+func (b *bench) Observe(e Event) {
+	b.events = append(b.events, e)
+	if b.observe != nil {
+		b.observe(e)
+	}
+}
 
 func newBench(t *testing.T, change func(*Config)) *bench {
 	cfg := Config{

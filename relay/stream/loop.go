@@ -13,11 +13,19 @@ import (
 // same: whoever is idle has to say something to the boxes between it and its viewer.
 const heartbeat = time.Second
 
+// A loop that is late by overslept stood still together with the whole process: a virtual
+// machine that was moved, a laptop's lid. What came meanwhile waits in the sockets, and is
+// given respite to be read before anybody is judged.
+const (
+	overslept = 500 * time.Millisecond
+	respite   = 500 * time.Millisecond
+)
+
 // run waits for deadlines: verdicts, the end of a hold, filler.
 func (s *Stream) run() {
 	timer := time.NewTimer(heartbeat)
 	defer timer.Stop()
-	for {
+	for due := time.Now().Add(heartbeat); ; {
 		select {
 		case <-s.done:
 			return
@@ -25,7 +33,12 @@ func (s *Stream) run() {
 		case <-timer.C:
 		}
 		now := time.Now()
-		timer.Reset(max(time.Millisecond, s.tick(now).Sub(now)))
+		if now.Sub(due) < overslept {
+			due = s.tick(now)
+		} else {
+			due = now.Add(respite)
+		}
+		timer.Reset(max(time.Millisecond, due.Sub(now)))
 	}
 }
 

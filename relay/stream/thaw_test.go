@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -61,6 +62,35 @@ func TestOutageIsNeverNegative(t *testing.T) {
 			if e.Outage < 0 {
 				t.Errorf("an outage of %v", e.Outage)
 			}
+		}
+	})
+}
+
+// When the whole process stood still for a while, nobody's push was silent: what came is only
+// read late.
+func TestStandstillIsNobodysSilence(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		var once sync.Once
+		b.observe = func(e Event) {
+			if e.To == lifecycle.Suspect {
+				once.Do(func() { time.Sleep(3 * time.Second) }) // the loop stands still
+			}
+		}
+		p := b.publish(gen.Options{})
+		p.run(20 * time.Second)
+		time.Sleep(3600 * time.Millisecond) // and so does who reads the socket, a little longer
+		p.run(time.Second)
+		for _, e := range b.events {
+			if e.Type == Broke {
+				t.Errorf("broke: %s", e.Cause)
+			}
+		}
+		if b.state() != lifecycle.Live {
+			t.Error(b.state())
+		}
+		time.Sleep(1500 * time.Millisecond)
+		if b.state() != lifecycle.Held {
+			t.Errorf("%v after a silence that was one", b.state())
 		}
 	})
 }
