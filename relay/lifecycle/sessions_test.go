@@ -1,0 +1,104 @@
+package lifecycle
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/holdfast-live/holdfast/ingest"
+)
+
+// crowd is a desk that knows which sessions were accepted and have neither ended nor been
+// closed.
+type crowd struct {
+	*desk
+	t    *rapid.T
+	open map[ID]bool
+	last ID
+}
+
+// note takes what the machine closed off the list.
+func (c *crowd) note(effects []Effect) {
+	for _, e := range effects {
+		if e.Kind != Close {
+			continue
+		}
+		if !c.open[e.ID] {
+			c.t.Fatalf("%d is closed, and had gone before", e.ID)
+		}
+		delete(c.open, e.ID)
+	}
+}
+
+// pass lets time pass, ticking when it is due.
+func (c *crowd) pass(d time.Duration) {
+	for end := c.now.Add(d); ; {
+		next := c.m.Next()
+		if next.IsZero() || next.After(end) {
+			c.now = end
+			return
+		}
+		if next.After(c.now) {
+			c.now = next
+		}
+		c.note(c.m.Tick(c.now))
+	}
+}
+
+// act does something at random to a session that may be any.
+func (c *crowd) act() {
+	id := ID(rapid.IntRange(0, int(c.last)+1).Draw(c.t, "id")) //nolint:gosec // small
+	switch rapid.IntRange(0, 5).Draw(c.t, "do") {
+	case 0:
+		c.last++
+		a, effects := c.m.Publish(c.now, c.last)
+		if a.OK {
+			c.desk.last[c.last], c.open[c.last] = c.now, true
+		}
+		c.note(effects)
+	case 1, 2:
+		c.desk.last[id] = c.now
+		_, effects := c.m.Media(c.now, id, rapid.Bool().Draw(c.t, "key"))
+		c.note(effects)
+	case 3:
+		c.note(c.m.Silent(c.now, id, rapid.SampledFrom([]ingest.Cause{ingest.Silence, ingest.FirstMedia}).Draw(c.t, "cause")))
+	case 4:
+		if c.open[id] {
+			delete(c.open, id)
+			c.note(c.m.End(c.now, id, rapid.SampledFrom([]ingest.Cause{ingest.Reset, ingest.Unpublish}).Draw(c.t, "cause")))
+		}
+	case 5:
+		c.note(c.m.Late(id))
+	}
+	for id := range c.open {
+		if id != c.m.Current() && id != c.m.Waiting() {
+			c.t.Fatalf("%d is forgotten: %d feeds, %d waits", id, c.m.Current(), c.m.Waiting())
+		}
+	}
+}
+
+// TestNoSessionIsForgotten drives a machine at random with sessions that hang, thaw, end and
+// take over from each other. Each that was accepted feeds, waits, has ended or was closed,
+// once; and when nobody sends any more, the stream ends in time.
+func TestNoSessionIsForgotten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const hold = 10 * time.Second
+		rule := rapid.SampledFrom([]Takeover{Auto, Always, Never}).Draw(t, "takeover")
+		c := &crowd{desk: newDesk(Config{Hold: hold, HoldUnpublish: time.Second, Takeover: rule}), t: t, open: map[ID]bool{}}
+		for range rapid.IntRange(1, 80).Draw(t, "steps") {
+			c.pass(time.Duration(rapid.IntRange(0, 4000).Draw(t, "ms")) * time.Millisecond)
+			c.act()
+		}
+		c.pass(time.Minute)
+		c.note(c.m.Silent(c.now, c.m.Current(), ingest.Silence))
+		c.note(c.m.Silent(c.now, c.m.Waiting(), ingest.Silence))
+		c.pass(hold + patience + coming)
+		switch state, _ := c.m.State(); {
+		case state != Ended && state != Idle:
+			t.Fatalf("%v with nobody who sends", state)
+		case len(c.open) > 0:
+			t.Fatalf("%v, and %v are open", state, c.open)
+		}
+	})
+}
