@@ -72,6 +72,7 @@ type push struct {
 	gen   *gen.Generator
 	next  *packetbuf.Packet
 	began time.Time
+	start time.Duration // where the generator's time began
 	skip  func(*packetbuf.Packet) bool
 }
 
@@ -82,7 +83,7 @@ func (b *bench) publish(o gen.Options) *push {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return &push{b: b, sess: s, sink: sink, gen: gen.New(o), began: time.Now()}
+	return &push{b: b, sess: s, sink: sink, gen: gen.New(o), began: time.Now(), start: o.Start}
 }
 
 // run pushes for d of the generator's time, as fast as that passes.
@@ -92,7 +93,7 @@ func (p *push) run(d time.Duration) {
 		if p.next == nil {
 			p.next = p.gen.Next()
 		}
-		if due := p.began.Add(p.next.DTS); due.After(end) {
+		if due := p.began.Add(p.next.DTS - p.start); due.After(end) {
 			time.Sleep(time.Until(end))
 			return
 		} else {
