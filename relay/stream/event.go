@@ -69,14 +69,19 @@ func (s *Stream) flush() {
 		default:
 			return
 		}
-		s.mu.Lock()
-		queue := s.out.queue
-		s.out.queue = nil
-		s.mu.Unlock()
-		for _, send := range queue {
-			send()
-		}
-		<-s.out.sender
+		s.send()
+	}
+}
+
+// send sends what is queued, and lets go of the sender that flush took.
+func (s *Stream) send() {
+	defer func() { <-s.out.sender }()
+	s.mu.Lock()
+	queue := s.out.queue
+	s.out.queue = nil
+	s.mu.Unlock()
+	for _, send := range queue {
+		send()
 	}
 }
 

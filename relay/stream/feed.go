@@ -50,37 +50,48 @@ func newFeed(s *Stream, id lifecycle.ID, r ingest.Request, now time.Time) *feed 
 
 // Write takes one packet from the publisher. See ingest.Sink.
 func (f *feed) Write(p *packetbuf.Packet) error {
-	s := f.s
-	s.mu.Lock()
-	err := s.write(f, p)
-	news, closing := len(s.out.queue) > 0, f.close
-	s.mu.Unlock()
+	news, closing, err := f.write(p)
 	if err != nil && closing != nil {
 		closing() // before the error ends the session for no reason of its own
 	}
 	if news {
-		s.flush()
+		f.s.flush()
 	}
 	return err
 }
 
-// End says that the session is over. See ingest.Sink.
-func (f *feed) End(cause ingest.Cause, detail string) {
+// write is Write as far as it needs the lock, which a panic must not keep: it ends the session
+// alone. It returns whether there is something to flush, and what closes a dismissed session.
+func (f *feed) write(p *packetbuf.Packet) (news bool, closing func(), err error) {
 	s := f.s
 	s.mu.Lock()
-	if !f.gone {
-		f.gone, f.detail = true, detail
-		now := time.Now()
-		s.perform(now, s.life.End(now, f.id, cause))
-		delete(s.feeds, f.id)
-		s.endIfIdle(now)
-	}
-	s.mu.Unlock()
-	s.poke()
-	s.flush()
+	defer s.mu.Unlock()
+	err = s.write(f, p)
+	return len(s.out.queue) > 0, f.close, err
 }
 
-// write is Write under the lock.
+// End says that the session is over. See ingest.Sink.
+func (f *feed) End(cause ingest.Cause, detail string) {
+	f.end(cause, detail)
+	f.s.poke()
+	f.s.flush()
+}
+
+func (f *feed) end(cause ingest.Cause, detail string) {
+	s := f.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.gone {
+		return
+	}
+	f.gone, f.detail = true, detail
+	now := time.Now()
+	s.perform(now, s.life.End(now, f.id, cause))
+	delete(s.feeds, f.id)
+	s.endIfIdle(now)
+}
+
+// write takes a packet from session f. s.mu is held.
 func (s *Stream) write(f *feed, p *packetbuf.Packet) error {
 	if f.gone {
 		return errSuperseded
@@ -196,7 +207,7 @@ func (s *Stream) announce(now time.Time, f *feed) (picture bool) {
 			continue
 		}
 		if old != nil {
-			s.tellOf(f, Event{Time: now, Type: Changed, Track: tr.String(), Detail: old.Codec.String() + " to " + p.Codec.String()})
+			s.tellChange(now, f, old, p)
 			picture = picture || tr == packetbuf.Video
 		}
 		s.appendConfig(now, p)
@@ -205,6 +216,16 @@ func (s *Stream) announce(now time.Time, f *feed) (picture bool) {
 		s.appendConfig(now, m)
 	}
 	return picture
+}
+
+// tellChange tells of a new configuration, once a second at most: a publisher may send as many
+// as it likes.
+func (s *Stream) tellChange(now time.Time, f *feed, was, is *packetbuf.Packet) {
+	if now.Sub(s.changes) < time.Second {
+		return
+	}
+	s.changes = now
+	s.tellOf(f, Event{Time: now, Type: Changed, Track: is.Track.String(), Detail: was.Codec.String() + " to " + is.Codec.String()})
 }
 
 func (s *Stream) appendConfig(now time.Time, p *packetbuf.Packet) {

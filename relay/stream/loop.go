@@ -1,6 +1,8 @@
 package stream
 
 import (
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
@@ -54,8 +56,28 @@ func (s *Stream) poke() {
 // media only moves deadlines away, so writers need not tell: a timer that fires early finds
 // nothing due and is set anew. Where a deadline may come nearer, at a change of state, the
 // loop is poked.
-func (s *Stream) tick(now time.Time) time.Time {
+func (s *Stream) tick(now time.Time) (next time.Time) {
+	defer s.guard()
+	next = s.due(now)
+	s.flush()
+	return next
+}
+
+// guard, deferred, keeps a panic of the loop within the stream, which it ends: what the loop
+// works on comes from publishers.
+func (s *Stream) guard() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	s.opts.Log.Error("panic", "doing", "deadlines", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	s.stop(ingest.Kick, "internal error")
+}
+
+// due is tick under the lock.
+func (s *Stream) due(now time.Time) time.Time {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	next := now.Add(heartbeat)
 	consider := func(at time.Time) {
 		if at.After(now) && at.Before(next) {
@@ -77,8 +99,6 @@ func (s *Stream) tick(now time.Time) time.Time {
 		s.appended = now
 		s.wake.all(now)
 	}
-	s.mu.Unlock()
-	s.flush()
 	return next
 }
 

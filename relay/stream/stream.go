@@ -55,6 +55,7 @@ type Stream struct {
 	filler   filler
 	appended time.Time // when the ring last got something
 	keyWoken time.Time // when a keyframe last woke the viewers
+	changes  time.Time // when a change of configuration was last told
 	since    time.Time // of the state
 	viewers  map[string]int
 	breaks   map[ingest.Cause]int
@@ -99,6 +100,11 @@ func (s *Stream) Configure(c Config) {
 
 // Close ends the stream: its sessions and its viewers. It waits for the stream's goroutine.
 func (s *Stream) Close(cause ingest.Cause, reason string) {
+	s.stop(cause, reason)
+	s.loop.Wait()
+}
+
+func (s *Stream) stop(cause ingest.Cause, reason string) {
 	s.mu.Lock()
 	if s.reason == "" {
 		s.reason = reason
@@ -106,7 +112,6 @@ func (s *Stream) Close(cause ingest.Cause, reason string) {
 	s.perform(time.Now(), s.life.Stop(cause))
 	s.mu.Unlock()
 	s.flush()
-	s.loop.Wait()
 }
 
 // Kick breaks the push that feeds the stream, and the one that waits to. Viewers are held.
