@@ -94,3 +94,62 @@ func TestStandstillIsNobodysSilence(t *testing.T) {
 		}
 	})
 }
+
+// Who hung and thaws when another has its place, or was kicked meanwhile, has no part in the
+// stream any more.
+func TestThawTooLate(t *testing.T) {
+	for name, meanwhile := range map[string]func(b *bench) *push{
+		"taken over": func(b *bench) *push { return b.publish(gen.Options{Source: 1}) },
+		"kicked":     func(b *bench) *push { b.Kick("enough"); return b.publish(gen.Options{Source: 1}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			story(t, nil, func(b *bench) {
+				p := b.publish(gen.Options{})
+				p.run(20 * time.Second)
+				r := b.attach()
+				time.Sleep(4 * time.Second)
+				next := meanwhile(b)
+				if p.sess.closed == "" {
+					t.Error("the hung session was not closed")
+				}
+				for range 100 { // past its next keyframe
+					if p.sink.Write(p.gen.Next()) == nil {
+						t.Fatal("the hung session still writes")
+					}
+				}
+				next.run(time.Second)
+				packets, err := drain(t, r)
+				if err != nil || b.state() != lifecycle.Live {
+					t.Fatalf("%v, %v", err, b.state())
+				}
+				if n := count(packets, func(p *packetbuf.Packet) bool { return p.Flags&packetbuf.Splice != 0 }); n != 1 {
+					t.Errorf("%d splices", n)
+				}
+			})
+		})
+	}
+}
+
+// Two candidates, and neither has had its keyframe: the newer one counts, the older is told,
+// and the one that feeds goes on until then.
+func TestTwoCandidates(t *testing.T) {
+	story(t, func(c *Config) { c.Takeover = lifecycle.Always }, func(b *bench) {
+		first := b.publish(gen.Options{})
+		first.run(3 * time.Second)
+		second := b.publish(gen.Options{Source: 1})
+		third := b.publish(gen.Options{Source: 2})
+		if second.sess.closed != ingest.Takeover || first.sess.closed != "" {
+			t.Errorf("closed: %q, %q", first.sess.closed, second.sess.closed)
+		}
+		first.run(100 * time.Millisecond)
+		third.run(time.Second)
+		if first.sess.closed != ingest.Takeover || b.state() != lifecycle.Live {
+			t.Errorf("closed: %q, %v", first.sess.closed, b.state())
+		}
+		for _, e := range b.events {
+			if e.To == lifecycle.Held {
+				t.Error("held, though one fed all the while")
+			}
+		}
+	})
+}
