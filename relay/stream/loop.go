@@ -97,7 +97,7 @@ func (s *Stream) due(now time.Time) time.Time {
 	}
 	if now.Sub(s.appended) >= heartbeat {
 		s.appended = now
-		s.wake.all(now)
+		s.wake.all()
 	}
 	return next
 }

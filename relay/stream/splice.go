@@ -98,7 +98,7 @@ func (s *Stream) append(now time.Time, p *packetbuf.Packet) {
 	if p.Track == packetbuf.Video && p.Kind == packetbuf.Key && now.Sub(s.keyWoken) >= keyWake {
 		s.keyWoken, gather = now, 0
 	}
-	s.wake.soon(now, gather)
+	s.wake.soon(gather)
 }
 
 // repeatParameterSets puts SPS and PPS in front of a keyframe whose configuration is new:

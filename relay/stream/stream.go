@@ -83,7 +83,7 @@ func (s *Stream) Name() string { return s.name }
 func (s *Stream) Done() <-chan struct{} { return s.done }
 
 // Wake has the viewers look for packets now, without regard to gathering.
-func (s *Stream) Wake() { s.wake.all(time.Now()) }
+func (s *Stream) Wake() { s.wake.all() }
 
 // Configure changes the rules; nobody is dropped.
 func (s *Stream) Configure(c Config) {
@@ -269,7 +269,7 @@ func (s *Stream) end(now time.Time, cause ingest.Cause) {
 	}
 	s.tell(Event{Time: now, Type: Ended, Cause: cause, Detail: s.reason})
 	close(s.done)
-	s.wake.all(now)
+	s.wake.all()
 	if s.opts.OnEnd != nil {
 		s.out.queue = append(s.out.queue, func() { s.opts.OnEnd(s) })
 	}

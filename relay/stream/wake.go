@@ -12,7 +12,6 @@ type wake struct {
 	ch atomic.Pointer[chan struct{}] // closed at the next wake-up
 
 	mu    sync.Mutex // guards all below, and changes of ch
-	last  time.Time
 	timer *time.Timer
 	armed bool
 }
@@ -35,41 +34,40 @@ func (w *wake) renew() *chan struct{} {
 	return w.ch.Swap(&ch)
 }
 
-// soon wakes after what is left of the gathering time since the last wake-up.
-func (w *wake) soon(now time.Time, gather time.Duration) {
+// soon wakes when the gathering time has passed since the first packet that nobody was told
+// of: no packet waits longer.
+func (w *wake) soon(gather time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if rest := gather - now.Sub(w.last); rest > 0 {
-		if !w.armed {
-			w.armed = true
-			w.timer.Reset(rest)
-		}
-		return
+	switch {
+	case gather <= 0:
+		w.now()
+	case !w.armed:
+		w.armed = true
+		w.timer.Reset(gather)
 	}
-	w.now(now)
 }
 
 func (w *wake) fire() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.armed {
-		w.now(time.Now())
+		w.now()
 	}
 }
 
 // now wakes everybody. w.mu is held.
-func (w *wake) now(now time.Time) {
+func (w *wake) now() {
 	if w.armed {
 		w.armed = false
 		w.timer.Stop()
 	}
-	w.last = now
 	close(*w.renew())
 }
 
 // all wakes everybody at once.
-func (w *wake) all(now time.Time) {
+func (w *wake) all() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.now(now)
+	w.now()
 }
