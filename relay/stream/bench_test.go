@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,14 +23,26 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type bench struct {
 	*Stream
 	t        *testing.T
-	events   []Event
 	counters Counters
 	load     Load
 	observe  func(Event) // nil, or set before anybody publishes
+
+	telling sync.Mutex // guards events
+	events  []Event
+}
+
+// told is what the stream has told so far.
+func (b *bench) told() []Event {
+	synctest.Wait() // it may be about to
+	b.telling.Lock()
+	defer b.telling.Unlock()
+	return slices.Clone(b.events)
 }
 
 func (b *bench) Observe(e Event) {
+	b.telling.Lock()
 	b.events = append(b.events, e)
+	b.telling.Unlock()
 	if b.observe != nil {
 		b.observe(e)
 	}

@@ -69,7 +69,7 @@ func TestChangesAreToldOnceASecond(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		told := 0
-		for _, e := range b.events {
+		for _, e := range b.told() {
 			if e.Type == Changed {
 				told++
 			}

@@ -142,7 +142,7 @@ func TestSilenceThenTheSameSocket(t *testing.T) {
 			t.Fatalf("%v, session closed: %q", b.state(), p.sess.closed)
 		}
 		detect := time.Duration(0)
-		for _, e := range b.events {
+		for _, e := range b.told() {
 			if e.Type == Broke && e.Cause == ingest.Silence {
 				detect = e.Detect
 			}
