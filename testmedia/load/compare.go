@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -207,11 +208,40 @@ func startRelay(ctx context.Context, o *options) (*subject, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := live(ctx, addrs["admin"]); err != nil {
+		return nil, nil, err
+	}
 	s := &subject{name: "holdfast", admin: addrs["admin"], proc: p, open: func() (net.Conn, error) { return openFLV(addrs["http"]) }}
 	if o.protocol == "rtmp" {
 		s.open = func() (net.Conn, error) { return openRTMP(addrs["rtmp"]) }
 	}
 	return s, func() { ended(); p.stop() }, nil
+}
+
+// live waits until the relay has the stream's first keyframe: before, a viewer is refused.
+func live(ctx context.Context, admin string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/api/v1/streams/live/load", nil)
+		if err != nil {
+			return err
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			body, _ := io.ReadAll(resp.Body) // what is cut off is not live
+			_ = resp.Body.Close()
+			if bytes.Contains(body, []byte(`"state":"live"`)) {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the stream did not go live: %w", ctx.Err())
+		case <-poll.C:
+		}
+	}
 }
 
 func startBare(ctx context.Context, o options) (*subject, error) {
