@@ -7,27 +7,27 @@ import (
 	"net"
 	"time"
 
-	"github.com/holdfast-live/holdfast/relay/route"
+	"github.com/holdfast-live/holdfast/relay/route/link"
 	"github.com/holdfast-live/holdfast/testmedia"
 )
 
 // breakage is a way in which pushes break.
 type breakage struct {
 	name string
-	do   func(*demo, *route.Push)
+	do   func(*demo, *link.Push)
 }
 
 // breakages are done in turn.
 var breakages = []breakage{
-	{"reset", func(d *demo, p *route.Push) {
+	{"reset", func(d *demo, p *link.Push) {
 		_ = d.socket.SetLinger(0) // close sends a reset then
 		_ = p.Close()
 	}},
-	{"socket closed without unpublish", func(d *demo, p *route.Push) {
+	{"socket closed without unpublish", func(d *demo, p *link.Push) {
 		_ = d.socket.CloseWrite() // first: with something unread, close alone would be a reset
 		<-p.Done()
 	}},
-	{"hang: the socket stays open and nothing comes", func(*demo, *route.Push) {}},
+	{"hang: the socket stays open and nothing comes", func(*demo, *link.Push) {}},
 }
 
 // run pushes and breaks until ctx ends. Its error says that the relay never took the push.
@@ -72,8 +72,8 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-func (d *demo) dial(ctx context.Context) (*route.Push, error) {
-	return route.Dial(ctx, route.Options{
+func (d *demo) dial(ctx context.Context) (*link.Push, error) {
+	return link.Dial(ctx, link.Options{
 		URL: d.pushURL(),
 		Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
@@ -87,7 +87,7 @@ func (d *demo) dial(ctx context.Context) (*route.Push, error) {
 
 // redial waits for the end of the gap and dials until the relay takes the push; nil once
 // ctx has ended.
-func (d *demo) redial(ctx context.Context, gone *outage) *route.Push {
+func (d *demo) redial(ctx context.Context, gone *outage) *link.Push {
 	wait := time.Until(gone.began.Add(d.cadence.gap))
 	for said := ""; ; wait = d.cadence.gap {
 		if !sleep(ctx, wait) {
@@ -109,7 +109,7 @@ func (d *demo) redial(ctx context.Context, gone *outage) *route.Push {
 
 // play pushes the clip in real time, with timestamps from 0, until the moment of the next
 // break; gone is over when the relay says so. An error is the end of the push, or ctx's.
-func (d *demo) play(ctx context.Context, push *route.Push, until time.Time, gone *outage) error {
+func (d *demo) play(ctx context.Context, push *link.Push, until time.Time, gone *outage) error {
 	loop := testmedia.NewLoop(0)
 	begun := time.Now()
 	timer := time.NewTimer(0)

@@ -23,7 +23,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/holdfast-live/holdfast/configs"
-	"github.com/holdfast-live/holdfast/relay/route"
+	"github.com/holdfast-live/holdfast/relay/route/link"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
@@ -113,9 +113,9 @@ func get(t *testing.T, url string, header ...string) (status int, body string) {
 	return resp.StatusCode, string(b)
 }
 
-func dialPush(t *testing.T, a *App, path string) (*route.Push, error) {
+func dialPush(t *testing.T, a *App, path string) (*link.Push, error) {
 	t.Helper()
-	return route.Dial(t.Context(), route.Options{URL: fmt.Sprintf("rtmp://%s/%s", a.Addr("rtmp"), path), Log: slog.New(slog.DiscardHandler)})
+	return link.Dial(t.Context(), link.Options{URL: fmt.Sprintf("rtmp://%s/%s", a.Addr("rtmp"), path), Log: slog.New(slog.DiscardHandler)})
 }
 
 // Whoever has a key publishes and whoever has a token plays; nothing that the relay says to

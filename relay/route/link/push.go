@@ -1,8 +1,8 @@
-// Package route carries streams outward: a push of one stream to another server.
+// Package link is one connection to another server: a push of one stream to it.
 //
 // The protocol's commands are a state machine of this package (talk), what comes from the
 // far side is bounded before it is looked at (far), and only the handshake is go-rtmp's.
-package route
+package link
 
 import (
 	"errors"
