@@ -149,6 +149,22 @@ func (r *Ring) Join() (Cursor, Configs, error) {
 	return Cursor{ring: r, next: g.start}, g.config, nil
 }
 
+// Back returns a cursor at the random-access point from which the packet of sequence seq can
+// be decoded, and the configuration in force there; at the oldest one where that has left the
+// ring. It returns ErrNoKeyframe where there is none.
+func (r *Ring) Back(seq uint64) (Cursor, Configs, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.gops.len() == 0 {
+		return Cursor{}, Configs{}, ErrNoKeyframe
+	}
+	g := r.gops.front()
+	for i := r.gops.first; i < len(r.gops.items) && r.gops.items[i].start <= seq; i++ {
+		g = &r.gops.items[i]
+	}
+	return Cursor{ring: r, next: g.start}, g.config, nil
+}
+
 // Live returns a cursor behind the newest packet, and the configuration in force.
 func (r *Ring) Live() (Cursor, Configs) {
 	r.mu.RLock()

@@ -29,6 +29,7 @@ type Reader struct {
 	buf      [batch]*packetbuf.Packet
 	woken    <-chan struct{} // nil: look into the ring without waiting
 	closed   bool
+	route    bool // not a viewer; see Tap
 }
 
 // Attach adds a viewer of a protocol at the newest random-access point. It returns ErrNotLive
@@ -81,6 +82,9 @@ func (r *Reader) Close() {
 		return
 	}
 	r.closed = true
+	if r.route {
+		return
+	}
 	r.s.mu.Lock()
 	r.s.viewers[r.protocol]--
 	if r.s.viewers[r.protocol] == 0 {
@@ -134,7 +138,11 @@ func (r *Reader) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 func (r *Reader) take() (packets []*packetbuf.Packet, more bool, err error) {
 	n := copy(r.buf[:], r.pending)
 	r.pending = r.pending[n:]
-	m, configs, skipped, err := r.cursor.Follow(r.buf[n:], r.s.cfg.Load().Lag)
+	lag := r.s.cfg.Load().Lag
+	if r.route {
+		lag = 0
+	}
+	m, configs, skipped, err := r.cursor.Follow(r.buf[n:], lag)
 	switch {
 	case err != nil: // overrun, and no random-access point ahead
 		r.cursor, configs = r.s.ring.Live()
@@ -156,6 +164,9 @@ func (r *Reader) requeue(configs packetbuf.Configs, packets []*packetbuf.Packet)
 	r.pending, r.pictures = r.pending[:0:0], 0
 	r.queue(configs)
 	r.pending = append(r.pending, packets...)
+	if r.route {
+		return
+	}
 	r.s.opts.Counters.skips[index(egresses[:], r.protocol)].Add(1)
 }
 

@@ -1,0 +1,71 @@
+package stream
+
+import (
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+)
+
+// Tap gives a route its place: at the GOP that holds the packet of sequence from, or at the
+// oldest that the buffer has where that one has left it; with from 0 at the newest
+// random-access point. A route is not a viewer: it is not counted, and may fall behind as far
+// as the buffer goes.
+func (s *Stream) Tap(from uint64) (*Reader, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch state, _ := s.life.State(); state {
+	case lifecycle.Idle:
+		return nil, ErrNotLive
+	case lifecycle.Ended:
+		return nil, ErrEnded
+	case lifecycle.Live, lifecycle.Suspect, lifecycle.Held:
+	}
+	r := &Reader{s: s, has: s.present, route: true}
+	if from == 0 {
+		r.join()
+		return r, nil
+	}
+	cursor, configs, err := s.ring.Back(from)
+	if err != nil {
+		cursor, configs = s.ring.Live()
+		r.waitKey = true
+	}
+	r.cursor = cursor
+	r.queue(configs)
+	return r, nil
+}
+
+// NewestKey is the sequence of the newest random-access point; 0 where there is none.
+func (r *Reader) NewestKey() uint64 {
+	cursor, _, err := r.s.ring.Join()
+	if err != nil {
+		return 0
+	}
+	return cursor.Next()
+}
+
+// Weigh tells what the stream consists of; see packetbuf.Ring.
+func (s *Stream) Weigh(window time.Duration) packetbuf.Weights { return s.ring.Weigh(window) }
+
+// Clock is where the stream's clock stands.
+func (s *Stream) Clock(now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tr := packetbuf.Video
+	if !s.present[packetbuf.Video] {
+		tr = packetbuf.Audio
+	}
+	return s.clock.Clock(tr, now)
+}
+
+// Audience is how many viewers the stream has, over all protocols.
+func (s *Stream) Audience() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, v := range s.viewers {
+		n += v
+	}
+	return n
+}
