@@ -1,0 +1,53 @@
+package policy
+
+import (
+	"errors"
+	"math"
+	"time"
+)
+
+// Backoff spaces redials: exponentially, and apart from those of others.
+type Backoff struct {
+	Base   time.Duration // before the first redial, at most
+	Factor float64       // from one redial to the next, at least 1
+	Max    time.Duration // never longer
+	Jitter float64       // 0..1: the part of a delay that is left to chance
+}
+
+// DefaultBackoff is what the reference configuration has.
+func DefaultBackoff() Backoff {
+	return Backoff{Base: 500 * time.Millisecond, Factor: 2, Max: 30 * time.Second, Jitter: 0.5}
+}
+
+// Validate tells what is wrong with a configuration.
+func (b Backoff) Validate() error {
+	switch {
+	case b.Base <= 0:
+		return errors.New("backoff: base must be more than 0")
+	case b.Max < b.Base:
+		return errors.New("backoff: max must not be less than base")
+	case !(b.Factor >= 1) || math.IsInf(b.Factor, 0):
+		return errors.New("backoff: factor must be 1 or more")
+	case !(b.Jitter >= 0 && b.Jitter <= 1):
+		return errors.New("backoff: jitter must be from 0 to 1")
+	}
+	return nil
+}
+
+// Delay is how long to wait before redial n, counted from 0. chance is from 0 to 1; it spreads
+// a delay d over [d*(1-Jitter), d], so that redials stay apart at the maximum too.
+func (b Backoff) Delay(n int, chance float64) time.Duration {
+	d := float64(b.Base) * math.Pow(b.Factor, float64(max(n, 0)))
+	if !(d < float64(b.Max)) { // also where it overflowed
+		d = float64(b.Max)
+	}
+	return time.Duration(d * (1 - b.Jitter*(1-clamp(chance))))
+}
+
+// clamp brings v into [0, 1]; what is no number becomes 0.
+func clamp(v float64) float64 {
+	if !(v > 0) {
+		return 0
+	}
+	return min(v, 1)
+}
