@@ -21,6 +21,7 @@ const (
 	lagSoon  = 700 * time.Millisecond // more, and still rising, is going to be too much
 	lagDown  = time.Second            // more is too much
 	lagSkip  = 1800 * time.Millisecond
+	mostBump = 500 * time.Millisecond // see bump
 	rises    = 3                      // samples one after another that make lag a rising one
 	skipping = time.Second            // between two skips
 
@@ -98,6 +99,7 @@ type Ladder struct {
 	skipped   time.Time
 	lag       time.Duration // at the last look
 	rising    int           // looks at which it had risen, one after another
+	bump      time.Duration // what a keyframe alone makes of lag
 	debt      time.Duration // lag that a replay began with, as far as it is not caught up yet
 	debtMoved time.Time
 }
@@ -133,9 +135,10 @@ func (l *Ladder) Capacity() (float64, time.Time) { return l.capacity, l.measured
 
 // Step takes what the line shows, a few times a second, and says what to send.
 func (l *Ladder) Step(now time.Time, line Line, offers []Offer) Choice {
-	l.look(now, line)
 	all := steps(l.places, offers)
 	at := l.find(all)
+	l.bump = bump(all[at].rates)
+	l.look(now, line)
 	switch {
 	case l.forced != nil:
 		return l.force(now, all, at)
@@ -149,6 +152,16 @@ func (l *Ladder) Step(now time.Time, line Line, offers []Offer) Choice {
 	return l.skipIf(now, l.stay(all, at))
 }
 
+// bump is how much more lag than others a stream with big keyframes has on a line that carries
+// it: what one takes at the stream's own rate, beyond what is fine for all, within bounds.
+func bump(r Rates) time.Duration {
+	if r.Total() <= 0 {
+		return 0
+	}
+	takes := time.Duration(r.Keyframe / r.Total() * float64(time.Second))
+	return min(max(takes-lagFine, 0), mostBump)
+}
+
 // look notes what the line shows.
 func (l *Ladder) look(now time.Time, line Line) {
 	lag := l.owed(now, line.Lag)
@@ -160,7 +173,7 @@ func (l *Ladder) look(now time.Time, line Line) {
 	if line.Limited && line.Rate > 0 {
 		l.learn(now, line.Rate)
 	}
-	if lag > lagFine || line.Limited {
+	if lag > lagFine+l.bump {
 		l.fineSince = now
 		return
 	}
@@ -172,7 +185,7 @@ func (l *Ladder) look(now time.Time, line Line) {
 
 // tooMuch tells whether a step down is due.
 func (l *Ladder) tooMuch(now time.Time, line Line) bool {
-	if l.lag < lagDown && (l.lag < lagSoon || l.rising < rises || !line.Limited) {
+	if lag := l.lag - l.bump; lag < lagDown && (lag < lagSoon || l.rising < rises || !line.Limited) {
 		return false
 	}
 	if l.calm {
@@ -272,7 +285,7 @@ func (l *Ladder) down(now time.Time, all []Step, at int) Choice {
 // skipIf leaves out waiting pictures where the far side is so far behind that a step down
 // would take too long to catch up.
 func (l *Ladder) skipIf(now time.Time, c Choice) Choice {
-	if l.lag >= lagSkip && now.Sub(l.skipped) >= skipping {
+	if l.lag >= lagSkip+l.bump && now.Sub(l.skipped) >= skipping {
 		l.skipped, c.Skip = now, true
 	}
 	return c

@@ -57,6 +57,8 @@ func (p Place) String() string {
 // Rates is what a stream takes, in bits per second of payload, by what its packets are.
 type Rates struct {
 	Key, Delta, Disposable, Audio float64
+	// Keyframe is the size of one, in bits: what a line has to swallow at once.
+	Keyframe float64
 }
 
 // Total is the whole stream.
