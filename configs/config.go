@@ -10,16 +10,17 @@ import (
 
 // Config is the whole configuration. The key tags are the keys of the file.
 type Config struct {
-	RTMP   Listener    `key:"rtmp"`
-	RTMPS  TLSListener `key:"rtmps"`
-	HTTP   HTTP        `key:"http"`
-	Admin  Admin       `key:"admin"`
-	WebRTC WebRTC      `key:"webrtc"`
-	Log    Log         `key:"log"`
-	Limits Limits      `key:"limits"`
-	Drain  Drain       `key:"drain"`
-	State  State       `key:"state"`
-	Resume Resume      `key:"resume"`
+	RTMP    Listener    `key:"rtmp"`
+	RTMPS   TLSListener `key:"rtmps"`
+	HTTP    HTTP        `key:"http"`
+	Admin   Admin       `key:"admin"`
+	WebRTC  WebRTC      `key:"webrtc"`
+	Log     Log         `key:"log"`
+	Limits  Limits      `key:"limits"`
+	Breaker Breaker     `key:"breaker"`
+	Drain   Drain       `key:"drain"`
+	State   State       `key:"state"`
+	Resume  Resume      `key:"resume"`
 
 	Defaults Stream  `key:"defaults"`
 	Streams  []Match `key:"streams"`
@@ -72,6 +73,16 @@ type Limits struct {
 	PerAddress       int           `key:"per_address" help:"connections at a time from one address; 0: no limit"`
 	HandshakeTimeout time.Duration `key:"handshake_timeout" help:"time for everything before publish or play"`
 	Streams          int           `key:"streams" help:"streams at a time"`
+	Transcodes       int           `key:"transcodes" help:"ffmpeg child processes at a time"`
+}
+
+// Breaker keeps all routes to one host from dialling it in vain, and from all dialling it at
+// once when it is back.
+type Breaker struct {
+	Fall  int           `key:"fall" help:"failed dials to a host, one after another, after which its routes take turns"`
+	Rise  int           `key:"rise" help:"successful ones after which they do not any more"`
+	Dials int           `key:"dials" help:"dials to one host at a time"`
+	Every time.Duration `key:"every" help:"time between two dials to a host that fails, over all routes"`
 }
 
 // Drain is the end of the process.
@@ -179,13 +190,14 @@ type Failover struct {
 // Default is the configuration of a relay of which nothing was set.
 func Default() Config {
 	return Config{
-		RTMP:   Listener{Listen: ":1935"},
-		HTTP:   HTTP{Listen: ":8080"},
-		Admin:  Admin{Listen: "127.0.0.1:8081"},
-		WebRTC: WebRTC{UDPListen: ":8189"},
-		Log:    Log{Level: "info", Format: "text"},
-		Limits: Limits{Connections: 20000, HandshakeTimeout: 5 * time.Second, Streams: 2000},
-		Drain:  Drain{Timeout: 10 * time.Second},
+		RTMP:    Listener{Listen: ":1935"},
+		HTTP:    HTTP{Listen: ":8080"},
+		Admin:   Admin{Listen: "127.0.0.1:8081"},
+		WebRTC:  WebRTC{UDPListen: ":8189"},
+		Log:     Log{Level: "info", Format: "text"},
+		Limits:  Limits{Connections: 20000, HandshakeTimeout: 5 * time.Second, Streams: 2000, Transcodes: 4},
+		Breaker: Breaker{Fall: 5, Rise: 2, Dials: 4, Every: 5 * time.Second},
+		Drain:   Drain{Timeout: 10 * time.Second},
 		Defaults: Stream{
 			Silence: Auto, FirstMedia: 10 * time.Second, Hold: 30 * time.Second, HoldUnpublish: 5 * time.Second,
 			Takeover: "auto", BackupReturn: 10 * time.Second, Filler: "freeze",

@@ -75,12 +75,26 @@ push:
 			`push[0].routes: there is none; add - {name: a, url: "rtmp://a.example/live/{name}"}`,
 			"push[0].redial.factor: 0.5 is out of range; write 1 to 100",
 			`push[0].replay: "all" is not possible; write edge or missed`,
-			`push[0].ladder[0]: "half" is no rung; write one of full, rendition, drop-disposable, trim, keyframes, audio`,
-			`push[1].name: "a" does not tell this group from the others; give every group a name of its own`,
+			`push[0].ladder[0]: "half" is no rung; write one of full, rendition, drop-disposable, trim, keyframes, audio, or rendition:NAME`,
+			`push[1].name: "a" does not tell this group from the others; give every group, of push and pull, a name of its own`,
 			"push[1].routes[0].url: it is not a URL of a stream; write rtmp://host/app/{name}",
 			`push[1].routes[1].name: "x" does not tell this route from the others; give every route a name of its own`,
 			"push[1].routes[1].url: only {app} and {name} are filled in; write rtmp://host/app/{name}",
-			"push[1].routes[2].name: it is missing; name the route, for metrics and logs",
+			`push[1].routes[2].name: "" cannot name a route, for metrics, logs and API; write 1 to 64 of A-Z a-z 0-9 . _ -`,
+		}},
+		{"directions", `
+push:
+  - {match: "live/*", name: out, on_demand: true, routes: [{name: a, url: "http://h/{name}.flv"}]}
+pull:
+  - {match: "live/*", name: out, routes: [{name: a, url: "https://h/{name}.flv"}]}
+  - {match: "live/one", name: "in/1", ladder: ["audio:x"], routes: [{name: a, url: "rtmps://h/live/{name}"}]}
+`, []string{
+			"push[0].on_demand: a push goes on while its stream is live; remove it, or write it for a pull",
+			"push[0].routes[0].url: nothing can be pushed over http; write rtmp:// or rtmps://",
+			`pull[0].match: nothing tells which streams "live/*" has; name one stream, app/name, or set on_demand: true and have viewers name it`,
+			`pull[0].name: "out" does not tell this group from the others; give every group, of push and pull, a name of its own`,
+			`pull[1].name: "in/1" cannot name a group; write 1 to 64 of A-Z a-z 0-9 . _ -`,
+			`pull[1].ladder[0]: "audio:x" is no rung; write one of full, rendition, drop-disposable, trim, keyframes, audio, or rendition:NAME`,
 		}},
 		{"renditions", "defaults: {transcode: [{name: 'a/b', height: 1, video: fast}]}\n", []string{
 			`defaults.transcode[0].name: "a/b" cannot name a rendition; write 1 to 64 of A-Z a-z 0-9 . _ -`,

@@ -53,7 +53,7 @@ func TestReferenceExamples(t *testing.T) {
 	for line := range strings.Lines(string(b)) {
 		text, comment := strings.CutPrefix(line, "# ")
 		switch {
-		case comment && (text == "streams:\n" || text == "push:\n"):
+		case comment && (text == "streams:\n" || text == "push:\n" || text == "pull:\n"):
 			on = true
 		case !comment:
 			on = false
@@ -66,18 +66,24 @@ func TestReferenceExamples(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v in:\n%s", err, examples.String())
 	}
-	if len(cfg.Streams) != 1 || len(cfg.Push) != 1 {
+	if len(cfg.Streams) != 1 || len(cfg.Push) != 1 || len(cfg.Pull) != 1 {
 		t.Fatalf("%s", examples.String())
 	}
 	tree, err := parseYAML([]byte(examples.String()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	group := tree["push"].([]any)[0].(map[string]any) //nolint:forcetypeassert // it was loaded
+	shown := map[string]bool{}
+	for _, list := range []string{"push", "pull"} {
+		group := tree[list].([]any)[0].(map[string]any) //nolint:forcetypeassert // it was loaded
+		for key := range group {
+			shown[key] = true
+		}
+	}
 	keys := names(reflect.TypeFor[Group]())
 	slices.Sort(keys)
-	if got := slices.Sorted(maps.Keys(group)); !slices.Equal(got, keys) {
-		t.Errorf("push shows %q, want %q", got, keys)
+	if got := slices.Sorted(maps.Keys(shown)); !slices.Equal(got, keys) {
+		t.Errorf("push and pull show %q, want %q", got, keys)
 	}
 	want := defaultGroup()
 	want.Match, want.Name, want.Routes = cfg.Push[0].Match, cfg.Push[0].Name, cfg.Push[0].Routes

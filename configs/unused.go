@@ -10,8 +10,8 @@ import (
 // Keys that this version reads and checks, and does nothing with: whole groups and lists,
 // and keys of streams.
 var (
-	laterGroups = []string{"push", "pull", "webrtc", "state", "resume"}
-	laterStream = []string{"backup_return", "slow_publisher", "hls", "transcode"}
+	laterGroups = []string{"webrtc", "resume"}
+	laterStream = []string{"backup_return", "hls"}
 )
 
 // unused tells which of these keys are set, wherever, to something other than the default.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
 	"os"
 	"path"
 	"regexp"
@@ -89,6 +88,11 @@ func (cfg *Config) validate() Faults {
 	c.number("limits.connections", cfg.Limits.Connections, 1, 10_000_000)
 	c.number("limits.per_address", cfg.Limits.PerAddress, 0, 10_000_000)
 	c.number("limits.streams", cfg.Limits.Streams, 1, 1_000_000)
+	c.number("limits.transcodes", cfg.Limits.Transcodes, 0, 10_000)
+	c.number("breaker.fall", cfg.Breaker.Fall, 1, 1000)
+	c.number("breaker.rise", cfg.Breaker.Rise, 1, 1000)
+	c.number("breaker.dials", cfg.Breaker.Dials, 1, 1000)
+	c.within("breaker.every", cfg.Breaker.Every, 10*time.Millisecond, time.Hour)
 	c.within("limits.handshake_timeout", cfg.Limits.HandshakeTimeout, 100*time.Millisecond, 5*time.Minute)
 	c.within("drain.timeout", cfg.Drain.Timeout, 0, time.Hour)
 	if cfg.Resume.Key != "" {
@@ -102,8 +106,9 @@ func (cfg *Config) validate() Faults {
 		c.pattern(at+"match", cfg.Streams[i].Match)
 		cfg.Streams[i].validate(c, at)
 	}
-	validateGroups(c, "push", cfg.Push)
-	validateGroups(c, "pull", cfg.Pull)
+	names := map[string]bool{} // metrics and API tell groups apart by name alone
+	validateGroups(c, "push", cfg.Push, names)
+	validateGroups(c, "pull", cfg.Pull, names)
 	return c.faults
 }
 
@@ -206,65 +211,3 @@ func (r Rendition) validate(c *checker, at string) {
 	}
 }
 
-func validateGroups(c *checker, list string, groups []Group) {
-	names := map[string]bool{}
-	for i := range groups {
-		g := &groups[i]
-		at := fmt.Sprintf("%s[%d].", list, i)
-		c.pattern(at+"match", g.Match)
-		if g.Name == "" || names[g.Name] {
-			c.fault(at+"name", fmt.Sprintf("%q does not tell this group from the others", g.Name), "give every group a name of its own")
-		}
-		names[g.Name] = true
-		g.validate(c, at)
-	}
-}
-
-var rungs = []string{"full", "rendition", "drop-disposable", "trim", "keyframes", "audio"}
-
-func (g *Group) validate(c *checker, at string) {
-	g.validateRoutes(c, at)
-	c.within(at+"redial.base", g.Redial.Base, 10*time.Millisecond, time.Hour)
-	c.within(at+"redial.max", g.Redial.Max, g.Redial.Base, 24*time.Hour)
-	if g.Redial.Factor < 1 || g.Redial.Factor > 100 {
-		c.fault(at+"redial.factor", fmt.Sprintf("%g is out of range", g.Redial.Factor), "write 1 to 100")
-	}
-	if g.Redial.Jitter < 0 || g.Redial.Jitter > 1 {
-		c.fault(at+"redial.jitter", fmt.Sprintf("%g is out of range", g.Redial.Jitter), "write 0 to 1")
-	}
-	c.number(at+"redial.give_up", g.Redial.GiveUp, 0, 1_000_000)
-	c.within(at+"failover.after", g.Failover.After, 0, autoMost)
-	c.within(at+"failover.rise", g.Failover.Rise, 0, autoMost)
-	c.within(at+"failover.probe", g.Failover.Probe, 100*time.Millisecond, autoMost)
-	c.oneOf(at+"replay", g.Replay, "edge", "missed")
-	for i, r := range g.Ladder {
-		if rung, _, _ := strings.Cut(r, ":"); !slices.Contains(rungs, rung) {
-			c.fault(fmt.Sprintf("%sladder[%d]", at, i), fmt.Sprintf("%q is no rung", r), "write one of "+strings.Join(rungs, ", "))
-		}
-	}
-}
-
-func (g *Group) validateRoutes(c *checker, at string) {
-	if len(g.Routes) == 0 {
-		c.fault(at+"routes", "there is none", "add - {name: a, url: \"rtmp://a.example/live/{name}\"}")
-	}
-	names := map[string]bool{}
-	for i, r := range g.Routes {
-		at := fmt.Sprintf("%sroutes[%d].", at, i)
-		filled := strings.NewReplacer("{app}", "app", "{name}", "name").Replace(r.URL)
-		u, err := url.Parse(filled)
-		switch {
-		case strings.ContainsAny(filled, "{}"):
-			c.fault(at+"url", "only {app} and {name} are filled in", "write rtmp://host/app/{name}")
-		case err != nil || u.Host == "" || !slices.Contains([]string{"rtmp", "rtmps", "http", "https"}, u.Scheme):
-			c.fault(at+"url", "it is not a URL of a stream", "write rtmp://host/app/{name}")
-		}
-		switch {
-		case r.Name == "":
-			c.fault(at+"name", "it is missing", "name the route, for metrics and logs")
-		case names[r.Name]:
-			c.fault(at+"name", fmt.Sprintf("%q does not tell this route from the others", r.Name), "give every route a name of its own")
-		}
-		names[r.Name] = true
-	}
-}
