@@ -157,3 +157,6 @@ func (b *Breaker) Status(now time.Time) BreakerStatus {
 	}
 	return s
 }
+
+// Configure changes what the breaker goes by; what it has seen stays.
+func (b *Breaker) Configure(cfg BreakerConfig) { b.cfg = cfg }
