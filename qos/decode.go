@@ -1,0 +1,79 @@
+package qos
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// version is that of the form in which histories are kept. One that reads a newer form takes
+// what it knows of it.
+const version = 1
+
+// MarshalJSON writes the history as DecodeHistory reads it.
+func (h *History) MarshalJSON() ([]byte, error) {
+	r := h.record
+	r.Version = version
+	b, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encode history: %w", err)
+	}
+	return b, nil
+}
+
+// DecodeHistory reads a history. It forgives: what is missing, of the wrong kind, in the
+// future, or beyond what could have been measured is left out, and counts as not known.
+func DecodeHistory(data []byte, now time.Time) (*History, error) {
+	h := &History{}
+	var wrong *json.UnmarshalTypeError // has the rest decoded all the same
+	if err := json.Unmarshal(data, &h.record); err != nil && !errors.As(err, &wrong) {
+		return nil, fmt.Errorf("decode history: %w", err)
+	}
+	h.record.sane(now)
+	return h, nil
+}
+
+func (r *record) sane(now time.Time) {
+	ms := now.UnixMilli()
+	past := func(at int64) bool { return at > 0 && at <= ms }
+	r.Version = version
+	r.Attempts = tail(slices.DeleteFunc(r.Attempts, func(a attempt) bool {
+		return !past(a.At) || !slices.Contains(Outcomes(), a.Outcome) || a.Phase != "" && !slices.Contains(Phases(), a.Phase)
+	}), maxAttempts)
+	for i := range r.Attempts {
+		r.Attempts[i].Detail = cut(r.Attempts[i].Detail, maxDetail)
+	}
+	r.Breaks = tail(slices.DeleteFunc(r.Breaks, func(b broke) bool { return !past(b.At) || b.LastedMS < 0 || b.LastedMS > ms }), maxBreaks)
+	for i := range r.Breaks {
+		r.Breaks[i].Cause = cut(r.Breaks[i].Cause, maxCause)
+	}
+	r.Minutes.sane(now)
+	for _, m := range []*mean{
+		&r.Success, &r.Dial, &r.RTT, &r.Jitter, &r.Segments, &r.Rate, &r.Stalls, &r.Lag, &r.Trouble, &r.Capacity, &r.BreakCount,
+	} {
+		m.sane(now)
+	}
+	for _, m := range []*mean{&r.Success, &r.Segments, &r.Stalls, &r.Trouble} { // shares
+		m.Sum = min(m.Sum, m.Weight)
+	}
+	for p, m := range r.Phases {
+		m.sane(now)
+		if r.Phases[p] = m; m == (mean{}) || !slices.Contains(Phases(), p) {
+			delete(r.Phases, p)
+		}
+	}
+	r.Streak = max(-1000, min(r.Streak, 1000))
+	if !past(r.LastSuccess) {
+		r.LastSuccess = 0
+	}
+	if !past(r.LimitedAt) {
+		r.LimitedAt, r.Capacity = 0, mean{}
+	}
+}
+
+// tail is the last limit of all, without holding on to the others.
+func tail[T any](all []T, limit int) []T {
+	return slices.Clone(all[max(0, len(all)-limit):])
+}
