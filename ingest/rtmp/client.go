@@ -21,7 +21,7 @@ type client struct {
 // maxAgent is how many bytes of flashVer are kept.
 const maxAgent = 256
 
-// fourCCs of the codecs that are carried; see carried.
+// fourCCs of the codecs that are carried; see flv.Carried.
 var videoFourCCs, audioFourCCs = []string{"avc1"}, []string{"mp4a", ".mp3"}
 
 // forwards is the bit of a codec that is passed on as it is, neither decoded nor encoded.

@@ -28,7 +28,7 @@ func (c *conn) receive(m *wire.Message) (forward []byte, err error) {
 		if !c.commands.allow(time.Now()) {
 			return nil, violation("more commands than anybody needs")
 		}
-		p, ok := amf0(m)
+		p, ok := m.AMF0()
 		if !ok {
 			return nil, violation("a command in AMF3")
 		}
@@ -40,18 +40,6 @@ func (c *conn) receive(m *wire.Message) (forward []byte, err error) {
 	}
 	// Acknowledgements, bandwidth, shared objects and what is not known ask for nothing.
 	return nil, nil
-}
-
-// amf0 takes the leading byte off a message of an AMF3 type: 0 says that AMF0 follows,
-// which is what such messages hold in practice.
-func amf0(m *wire.Message) ([]byte, bool) {
-	if m.Type != wire.TypeCommandAMF3 && m.Type != wire.TypeDataAMF3 {
-		return m.Payload, true
-	}
-	if len(m.Payload) == 0 || m.Payload[0] != 0 {
-		return nil, false
-	}
-	return m.Payload[1:], true
 }
 
 func (c *conn) userControl(p []byte) error {

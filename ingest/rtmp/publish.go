@@ -16,8 +16,7 @@ type publication struct {
 	stream  uint32
 	sink    ingest.Sink
 	session *session
-	config  [packetbuf.NumTracks]packetbuf.Codec // whose configuration has come
-	dropped int                                  // bodies that were no media
+	intake  flv.Intake
 }
 
 // session is a publication as the stream sees it.
@@ -39,18 +38,6 @@ func (s *session) Close(cause ingest.Cause, reason string) {
 
 // RTT implements ingest.Session.
 func (s *session) RTT() (srtt, rttvar time.Duration) { return s.c.pings.rtt() }
-
-// carried tells which codecs are taken; the FourCCs of client.go are theirs.
-func carried(c packetbuf.Codec) bool {
-	switch c {
-	case packetbuf.H264, packetbuf.AAC, packetbuf.MP3, packetbuf.AMF0:
-		return true
-	}
-	return false
-}
-
-// configured tells whether frames of a codec need a configuration first.
-func configured(c packetbuf.Codec) bool { return c == packetbuf.H264 || c == packetbuf.AAC }
 
 // publish asks for admission. A refused publish never reaches go-rtmp.
 func (c *conn) publish(stream uint32, cmd wire.Command) ([]byte, error) {
@@ -137,8 +124,8 @@ func (c *conn) unpublish(cause ingest.Cause, detail string) {
 	c.setCurrent(nil)
 	c.pings.stop()
 	c.r.demux.SetLimits(strangerLimits())
-	if p.dropped > 0 {
-		c.log().Warn("media was dropped that could not be read", "messages", p.dropped)
+	if p.intake.Dropped > 0 {
+		c.log().Warn("media was dropped that could not be read", "messages", p.intake.Dropped)
 	}
 	defer c.guard("end", nil)
 	p.sink.End(cause, detail)
@@ -160,30 +147,19 @@ func (c *conn) media(m *wire.Message) error {
 	if !ok {
 		return nil
 	}
-	body, ok := amf0(m)
+	body, ok := m.AMF0()
 	if !ok || track == packetbuf.Data && wire.ValidateAMF(body) != nil {
-		p.dropped++
+		p.intake.Dropped++
 		return nil
 	}
-	packet, err := flv.Decode(track, body)
+	packet, err := p.intake.Take(track, m.Timestamp, body)
 	var unsupported *flv.UnsupportedError
 	switch {
 	case errors.As(err, &unsupported):
 		return c.refuseCodec(unsupported.Codec)
-	case err != nil:
-		p.dropped++
-		return nil
 	case packet == nil:
 		return nil
-	case !carried(packet.Codec):
-		return c.refuseCodec(packet.Codec.String())
 	}
-	if packet.Kind == packetbuf.Config {
-		p.config[track] = packet.Codec
-	} else if configured(packet.Codec) && p.config[track] != packet.Codec {
-		return nil // nobody could decode it
-	}
-	packet.DTS = time.Duration(m.Timestamp) * time.Millisecond
 	packet.Arrived = c.r.readAt
 	if err := p.sink.Write(packet); err != nil {
 		// As a rule the stream has closed the session already, and that reason counts.

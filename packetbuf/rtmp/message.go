@@ -51,3 +51,16 @@ type Message struct {
 	Header
 	Payload []byte
 }
+
+// AMF0 is the payload of a data or command message in AMF0: messages of the AMF3 types carry
+// it behind a byte that is 0. ok is false where they carry AMF3. Of other messages it is the
+// payload.
+func (m *Message) AMF0() (payload []byte, ok bool) {
+	if m.Type != TypeCommandAMF3 && m.Type != TypeDataAMF3 {
+		return m.Payload, true
+	}
+	if len(m.Payload) == 0 || m.Payload[0] != 0 {
+		return nil, false
+	}
+	return m.Payload[1:], true
+}

@@ -7,73 +7,128 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
+	"net/netip"
 	"syscall"
 	"time"
+
+	"github.com/holdfast-live/holdfast/qos"
 )
 
 // readBuffer is what is read at once from the far side, in bytes.
 const readBuffer = 4 << 10
 
-// dialing is a push on its way.
+// dialing is a connection on its way.
 type dialing struct {
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // of this one dial
 	opts   Options
-	target Target
-	conn   net.Conn // nil before PhaseTLS
+	op     string
+	target Target // as the URL had it
+	timing Timing
+	tried  int
+
+	socket *socket // nil before PhaseTCP has come to its end
+	conn   net.Conn
 	in     *bufio.Reader
-	far    *far
-	answer []byte // to be sent next
+	talked
 }
 
-// Dial connects and publishes. Its error is a *PhaseError, which holds a *Rejection where
-// the far side said no, or wraps ErrURL. The push outlives ctx.
-func Dial(ctx context.Context, o Options) (*Push, error) {
+func newDialing(ctx context.Context, o Options, op string) (*dialing, error) {
 	target, err := ParseTarget(o.URL)
 	if err != nil {
 		return nil, err
 	}
-	d := &dialing{ctx: ctx, opts: o.withDefaults(), target: target, far: newFar(target)}
-	if err := d.all(); err != nil {
-		if d.conn != nil {
-			_ = d.conn.Close()
-		}
-		return nil, err
-	}
-	return start(d), nil
+	return &dialing{ctx: ctx, opts: o.withDefaults(), op: op, target: target, timing: Timing{}}, nil
 }
 
-func (d *dialing) all() error {
-	t := d.opts.Timeouts
-	if err := d.run(PhaseDial, t.Dial, d.dial); err != nil {
+// reach connects to t and has converse lead the connection to where it runs, on one of the
+// host's addresses: each has its turn, unless one says no in words.
+func (d *dialing) reach(t Target, converse func() error) error {
+	addresses, err := d.addresses(t)
+	for i := range addresses {
+		n := len(addresses)
+		d.tried = i + 1
+		address := addresses[((d.opts.First+i)%n+n)%n]
+		if err = d.try(t, address, converse); err == nil {
+			return nil
+		}
+		d.hangUp()
+		if inWords(err) || d.ctx.Err() != nil {
+			break
+		}
+	}
+	return err
+}
+
+// addresses are what the dialer is to be handed, host:port.
+func (d *dialing) addresses(t Target) ([]string, error) {
+	if _, err := netip.ParseAddr(t.host); err == nil || d.opts.Resolve == nil {
+		return []string{t.Host()}, nil
+	}
+	var out []string
+	err := d.run(qos.PhaseDNS, d.opts.Timeouts.DNS, func(ctx context.Context) error {
+		found, err := d.opts.Resolve(ctx, t.host)
+		for _, a := range found {
+			out = append(out, net.JoinHostPort(a.Unmap().String(), t.port))
+		}
+		if err == nil && len(out) == 0 {
+			err = &net.DNSError{Err: "no addresses", Name: t.host, IsNotFound: true}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (d *dialing) try(t Target, address string, converse func() error) error {
+	err := d.run(qos.PhaseTCP, d.opts.Timeouts.TCP, func(ctx context.Context) error {
+		conn, err := d.opts.Dialer(ctx, "tcp", address)
+		if err != nil {
+			return err
+		}
+		d.socket = newSocket(conn, 2*d.opts.Timeouts.Write)
+		d.conn = d.socket
+		return nil
+	})
+	if err != nil {
 		return err
 	}
-	if d.target.tls {
-		if err := d.run(PhaseTLS, t.TLS, d.secure); err != nil {
+	if t.tls() {
+		err = d.run(qos.PhaseTLS, d.opts.Timeouts.TLS, func(ctx context.Context) error {
+			secured := tls.Client(d.socket, d.opts.tls(t.host))
+			d.conn = secured
+			return secured.HandshakeContext(ctx)
+		})
+		if err != nil {
 			return err
 		}
 	}
-	d.in = bufio.NewReaderSize(d.conn, readBuffer)
-	if err := d.run(PhaseHandshake, t.Handshake, func(context.Context) error { return shake(d.in, d.conn) }); err != nil {
-		return err
+	return converse()
+}
+
+// hangUp closes what was dialled.
+func (d *dialing) hangUp() {
+	if d.conn != nil {
+		_ = d.conn.Close()
 	}
-	d.answer = d.far.talk.open()
-	if err := d.run(PhaseConnect, t.Connect, func(context.Context) error { return d.until(PhasePublish) }); err != nil {
-		return err
-	}
-	return d.run(PhasePublish, t.Publish, func(context.Context) error { return d.until(PhaseRunning) })
+	d.conn, d.socket, d.in, d.talked = nil, nil, nil, talked{}
 }
 
 // run does one phase within its time. The end of the time, or of the dial's context, ends
 // whatever waits on the connection.
-func (d *dialing) run(phase Phase, limit time.Duration, f func(context.Context) error) error {
+func (d *dialing) run(phase qos.Phase, limit time.Duration, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(d.ctx, limit)
 	defer cancel()
 	inTime := func() bool { return ctx.Err() == nil }
-	if conn := d.conn; conn != nil {
+	if conn := d.socket; conn != nil {
 		inTime = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	}
+	began := time.Now()
 	err := f(ctx)
+	d.timing[phase] += time.Since(began)
 	// The order matters: a connection whose deadline is set, or about to be, is of no use.
 	late := !inTime()
 	var rejection *Rejection
@@ -83,58 +138,22 @@ func (d *dialing) run(phase Phase, limit time.Duration, f func(context.Context) 
 		err = d.ctx.Err()
 	case late:
 		err = fmt.Errorf("no answer within %v: %w", limit, context.DeadlineExceeded)
-	case err != nil && phase != PhaseDial && phase != PhaseTLS && phase != PhaseHandshake && closed(err):
-		err = &Rejection{Early: true, Err: err}
 	}
 	if err != nil {
-		return &PhaseError{Phase: phase, Target: d.target.String(), Err: err}
+		return d.failure(phase, err)
 	}
 	return nil
+}
+
+// failure dresses what a phase ended with.
+func (d *dialing) failure(phase qos.Phase, err error) error {
+	return &PhaseError{
+		Op: d.op, Phase: phase, Target: d.target.String(), Tried: d.tried, Timing: maps.Clone(d.timing), Err: err,
+	}
 }
 
 // closed tells whether err says that the far side ended the connection.
 func closed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-}
-
-func (d *dialing) dial(ctx context.Context) error {
-	conn, err := d.opts.Dialer(ctx, "tcp", d.target.address)
-	if err != nil {
-		return err
-	}
-	d.conn = conn
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		return setUserTimeout(tcp, 2*d.opts.Timeouts.Write)
-	}
-	return nil
-}
-
-func (d *dialing) secure(ctx context.Context) error {
-	secured := tls.Client(d.conn, d.opts.tls(d.target.host))
-	if err := secured.HandshakeContext(ctx); err != nil {
-		return err
-	}
-	d.conn = secured
-	return nil
-}
-
-// until talks until the talk has come to a phase. What is to be said in that phase is left
-// in d.answer.
-func (d *dialing) until(phase Phase) error {
-	// What came in one piece with the answer before may have been the answer to this.
-	for buf := make([]byte, readBuffer); d.far.talk.phase != phase && d.far.talk.phase != PhaseRunning; {
-		if len(d.answer) > 0 {
-			if _, err := d.conn.Write(d.answer); err != nil {
-				return err
-			}
-		}
-		n, err := d.in.Read(buf)
-		answer, bad := d.far.feed(buf[:n])
-		d.answer = answer
-		if err := errors.Join(bad, err); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/testmedia"
 	"github.com/holdfast-live/holdfast/testmedia/faultnet"
 )
@@ -38,15 +39,15 @@ func TestPublishRefused(t *testing.T) {
 func TestSilentFar(t *testing.T) {
 	s0s1s2 := append([]byte{3}, make([]byte, 2*1536)...)
 	tests := []struct {
-		phase  Phase
+		phase  qos.Phase
 		answer [][]byte // after each of which it reads again
 		after  time.Duration
 	}{
-		{PhaseHandshake, nil, 5 * time.Second},
-		{PhaseHandshake, [][]byte{s0s1s2[:2000]}, 5 * time.Second},
-		{PhaseConnect, [][]byte{s0s1s2}, 5 * time.Second},
-		{PhasePublish, [][]byte{s0s1s2, connected()}, 5 * time.Second},
-		{PhasePublish, [][]byte{s0s1s2, connected(), created(1)}, 5 * time.Second},
+		{qos.PhaseHandshake, nil, 5 * time.Second},
+		{qos.PhaseHandshake, [][]byte{s0s1s2[:2000]}, 5 * time.Second},
+		{qos.PhaseConnect, [][]byte{s0s1s2}, 5 * time.Second},
+		{qos.PhasePublish, [][]byte{s0s1s2, connected()}, 5 * time.Second},
+		{qos.PhasePublish, [][]byte{s0s1s2, connected(), created(1)}, 5 * time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(string(tt.phase), func(t *testing.T) {
@@ -107,11 +108,11 @@ func TestDialTimesOutInTheDark(t *testing.T) {
 		begun := time.Now()
 		_, err := dial(t, n)
 		var phase *PhaseError
-		if !errors.As(err, &phase) || phase.Phase != PhaseDial || !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != 5*time.Second {
+		if !errors.As(err, &phase) || phase.Phase != qos.PhaseTCP || !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != 5*time.Second {
 			t.Error(err, time.Since(begun))
 		}
 		n.SetDark(false)
-		if _, err = dial(t, n); !errors.As(err, &phase) || phase.Phase != PhaseDial || !errors.Is(err, syscall.ECONNREFUSED) {
+		if _, err = dial(t, n); !errors.As(err, &phase) || phase.Phase != qos.PhaseTCP || !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Error(err)
 		}
 	})
@@ -133,9 +134,9 @@ func TestDialCancelled(t *testing.T) {
 
 func TestEarlyClose(t *testing.T) {
 	s0s1s2 := append([]byte{3}, make([]byte, 2*1536)...)
-	for phase, pieces := range map[Phase][][]byte{
-		PhaseConnect: {s0s1s2, nil},
-		PhasePublish: {s0s1s2, connected(), nil},
+	for phase, pieces := range map[qos.Phase][][]byte{
+		qos.PhaseConnect: {s0s1s2, nil},
+		qos.PhasePublish: {s0s1s2, connected(), nil},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			n := faultnet.NewNetwork(nil)
@@ -195,7 +196,7 @@ func TestSilentTLS(t *testing.T) {
 		}
 		_, err := Dial(t.Context(), Options{URL: "rtmps://far/live/cam", Dialer: dialer})
 		var phase *PhaseError
-		if !errors.As(err, &phase) || phase.Phase != PhaseTLS || !errors.Is(err, context.DeadlineExceeded) {
+		if !errors.As(err, &phase) || phase.Phase != qos.PhaseTLS || !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
 		<-ended
@@ -215,7 +216,7 @@ func TestTLS(t *testing.T) {
 		serve(t, a, tls.NewListener(l, &tls.Config{Certificates: certified.TLS.Certificates})) //nolint:gosec // the test's own
 		o := Options{URL: "rtmps://far/live/cam", Dialer: n.DialContext}
 		var phase *PhaseError
-		if _, err := Dial(t.Context(), o); !errors.As(err, &phase) || phase.Phase != PhaseTLS || !Retry(err) {
+		if _, err := Dial(t.Context(), o); !errors.As(err, &phase) || phase.Phase != qos.PhaseTLS || !Retry(err) {
 			t.Error(err)
 		}
 		pool := x509.NewCertPool()

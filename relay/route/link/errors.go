@@ -4,37 +4,40 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/holdfast-live/holdfast/qos"
 )
 
-// Phase is a step on the way to a running push.
-type Phase string
-
-// The phases, in order. Running is what comes after them.
+// What a PhaseError's Op says.
 const (
-	PhaseDial      Phase = "dial" // name and TCP
-	PhaseTLS       Phase = "tls"
-	PhaseHandshake Phase = "handshake"
-	PhaseConnect   Phase = "connect"
-	PhasePublish   Phase = "publish"
-	PhaseRunning   Phase = "running"
+	opPush  = "push to"
+	opPull  = "pull from"
+	opProbe = "probe of"
 )
 
-// PhaseError says in which phase a push failed.
+// PhaseError says in which phase a connection failed. Nothing in it is secret.
 type PhaseError struct {
-	Phase  Phase
-	Target string // without secrets
-	Err    error
+	Op     string // "push to", "pull from" or "probe of"
+	Phase  qos.Phase
+	Target string // as Target.String
+	Tried  int    // how many of the host's addresses were tried
+	Timing Timing // of the dial
+	Err    error  // of the last address
 }
 
 func (e *PhaseError) Error() string {
-	return fmt.Sprintf("push to %s: %s: %v", e.Target, e.Phase, e.Err)
+	s := fmt.Sprintf("%s %s: %s: %v", e.Op, e.Target, e.Phase, e.Err)
+	if e.Tried > 1 {
+		s += fmt.Sprintf(" (the last of %d addresses tried)", e.Tried)
+	}
+	return s
 }
 
 func (e *PhaseError) Unwrap() error { return e.Err }
 
 // Rejection is the far side's no: with its code and words, or without a word.
 type Rejection struct {
-	Code        string // such as NetStream.Publish.BadName; empty if it said nothing
+	Code        string // such as NetStream.Publish.BadName or HTTP 404; empty if it said nothing
 	Description string // without secrets, printable, at most 256 bytes
 	// Early marks a connection that was closed at connect or publish, or right after it,
 	// without a word: so nginx-rtmp says no.
@@ -54,31 +57,36 @@ func (r *Rejection) Error() string {
 
 func (r *Rejection) Unwrap() error { return r.Err }
 
-// final are the codes after which the same push will be rejected again.
+// final are the codes after which the same request will be rejected again.
 var final = []string{
 	"NetConnection.Connect.InvalidApp",
 	"NetStream.Publish.Denied",
+	"HTTP 401",
+	"HTTP 403",
 }
 
-// Retry tells whether the same push may be taken at another time. A name that is in use
+// Retry tells whether the same request may be taken at another time. A name that is in use
 // comes free, and a full server empties; a wrong key stays wrong.
 func (r *Rejection) Retry() bool { return !slices.Contains(final, r.Code) }
 
-// Retry tells whether a push that ended with err may be taken at another time.
-func Retry(err error) bool {
+// inWords tells whether err is a rejection in the protocol's words, which another address
+// of the same host would repeat.
+func inWords(err error) bool {
 	var r *Rejection
-	if errors.As(err, &r) {
-		return r.Retry()
-	}
-	return !errors.Is(err, ErrURL)
+	return errors.As(err, &r) && r.Code != ""
 }
 
-// Errors of a running push.
+// Errors of a connection that ran.
 var (
-	// ErrClosed says that this side ended the push.
-	ErrClosed = errors.New("push closed")
+	// ErrClosed says that this side ended the connection.
+	ErrClosed = errors.New("connection closed by this side")
+	// ErrUnpublished says that what was pulled has come to a clean end.
+	ErrUnpublished = errors.New("the stream was ended at the far side")
 	// ErrNotRTMP says that something else listens at the far side.
 	ErrNotRTMP = errors.New("the far side does not speak RTMP")
 	// ErrTooLong says that a packet does not fit into a message.
 	ErrTooLong = errors.New("packet too long for an RTMP message")
+	// ErrProtocol is wrapped by errors about a far side that breaks the rules, where no
+	// other package's error says it.
+	ErrProtocol = errors.New("protocol violation")
 )

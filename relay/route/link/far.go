@@ -1,12 +1,13 @@
 package link
 
 import (
+	"bufio"
 	"fmt"
 
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
-// farLimits bound what a far side may send: a server has little to say to a publisher.
+// farLimits bound what a far side may send that sends no media: it has little to say.
 func farLimits() wire.Limits {
 	return wire.Limits{
 		ChunkStreams:   16,
@@ -23,6 +24,9 @@ func farLimits() wire.Limits {
 type far struct {
 	talk  *talk
 	demux *wire.Demuxer
+	// media is given the messages of a stream that is played, and those that may end it; nil
+	// where none is.
+	media func(*wire.Message) error
 
 	received uint64 // bytes
 	told     uint64 // of received, in our last acknowledgement
@@ -30,10 +34,25 @@ type far struct {
 
 	acked    uint64 // bytes of ours that have arrived, unwrapped
 	lastAck  uint32 // as it stood in the last acknowledgement
-	unwanted int    // messages that mean nothing to a publisher
+	acks     int    // acknowledgements that moved on
+	interval uint64 // bytes, the most between two of them
+	unwanted int    // messages that mean nothing to this side
 }
 
-func newFar(t Target) *far { return &far{talk: newTalk(t), demux: wire.NewDemuxer(farLimits())} }
+func newFar(t Target, as role) *far {
+	return &far{talk: newTalk(t, as), demux: wire.NewDemuxer(farLimits())}
+}
+
+// listen waits for bytes and feeds what has come.
+func (f *far) listen(in *bufio.Reader) (answer []byte, err error) {
+	if _, err := in.Peek(1); err != nil {
+		return nil, err
+	}
+	p, _ := in.Peek(in.Buffered())
+	answer, err = f.feed(p)
+	_, _ = in.Discard(len(p))
+	return answer, err
+}
 
 // feed takes bytes as they come and returns what is to be sent in answer. After an error
 // the connection is of no use: a *Rejection, or what breaks the protocol.
@@ -74,26 +93,39 @@ func (f *far) message(m *wire.Message) ([]byte, error) {
 		f.window = max(uint64(n), leastWindow)
 		return nil, err
 	case wire.TypeUserControl:
-		event, value, err := wire.ParseUserControl(m.Payload)
-		if err != nil || event != wire.EventPingRequest {
-			return nil, err
-		}
-		return wire.AppendUserControl(nil, wire.EventPingResponse, value), nil
+		return f.userControl(m)
 	case wire.TypeCommandAMF0, wire.TypeCommandAMF3:
-		p := m.Payload
-		if m.Type == wire.TypeCommandAMF3 {
-			if len(p) == 0 || p[0] != 0 {
-				return nil, fmt.Errorf("%w: a command in AMF3", wire.ErrBadAMF)
-			}
-			p = p[1:]
+		p, ok := m.AMF0()
+		if !ok {
+			return nil, fmt.Errorf("%w: a command in AMF3", wire.ErrBadAMF)
 		}
 		c, err := wire.ParseCommand(p)
 		if err != nil {
 			return nil, err
 		}
-		return f.talk.command(c)
+		answer, err := f.talk.command(c)
+		if f.media != nil && f.talk.stream != 0 {
+			f.demux.SetLimits(wire.DefaultLimits()) // media may come from now on
+		}
+		return answer, err
+	}
+	if f.media != nil {
+		return nil, f.media(m)
 	}
 	f.unwanted++
+	return nil, nil
+}
+
+func (f *far) userControl(m *wire.Message) ([]byte, error) {
+	event, value, err := wire.ParseUserControl(m.Payload)
+	switch {
+	case err != nil:
+		return nil, err
+	case event == wire.EventPingRequest:
+		return wire.AppendUserControl(nil, wire.EventPingResponse, value), nil
+	case event == wire.EventStreamEOF && f.media != nil:
+		return nil, f.media(m)
+	}
 	return nil, nil
 }
 
@@ -105,5 +137,9 @@ func (f *far) ack(n uint32) {
 	if delta := n - f.lastAck; delta < 1<<31 {
 		f.acked += uint64(delta)
 		f.lastAck = n
+		f.interval = max(f.interval, uint64(delta))
+		if delta > 0 {
+			f.acks++
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
+	"github.com/holdfast-live/holdfast/qos"
 )
 
 func target(t testing.TB) Target {
@@ -74,7 +75,7 @@ func commands(t testing.TB, b []byte) []string {
 }
 
 func TestTalk(t *testing.T) {
-	f := newFar(target(t))
+	f := newFar(target(t), publisher)
 	if got := commands(t, f.talk.open()); !slices.Equal(got, []string{"connect"}) {
 		t.Error(got)
 	}
@@ -82,17 +83,17 @@ func TestTalk(t *testing.T) {
 		name  string
 		come  []byte
 		want  []string
-		phase Phase
+		phase qos.Phase
 	}{
-		{"a bandwidth check means nothing", says("onBWDone", 0, wire.Null{}), nil, PhaseConnect},
-		{"an early start means nothing", published(), nil, PhaseConnect},
-		{"connected", connected(), []string{"releaseStream cam?key=hush", "FCPublish cam?key=hush", "createStream"}, PhasePublish},
-		{"connected again", connected(), nil, PhasePublish},
-		{"releaseStream is not known", says("_error", txRelease, wire.Null{}, status("NetConnection.Call.Failed", "")), nil, PhasePublish},
-		{"FCPublish has a status", says("onFCPublish", 0, wire.Null{}, status("NetStream.Publish.Start", "")), nil, PhasePublish},
-		{"created", created(7), []string{"publish cam?key=hush live"}, PhasePublish},
-		{"created again", created(8), nil, PhasePublish},
-		{"published", published(), nil, PhaseRunning},
+		{"a bandwidth check means nothing", says("onBWDone", 0, wire.Null{}), nil, qos.PhaseConnect},
+		{"an early start means nothing", published(), nil, qos.PhaseConnect},
+		{"connected", connected(), []string{"releaseStream cam?key=hush", "FCPublish cam?key=hush", "createStream"}, qos.PhasePublish},
+		{"connected again", connected(), nil, qos.PhasePublish},
+		{"releaseStream is not known", says("_error", txRelease, wire.Null{}, status("NetConnection.Call.Failed", "")), nil, qos.PhasePublish},
+		{"FCPublish has a status", says("onFCPublish", 0, wire.Null{}, status("NetStream.Publish.Start", "")), nil, qos.PhasePublish},
+		{"created", created(7), []string{"publish cam?key=hush live"}, qos.PhasePublish},
+		{"created again", created(8), nil, qos.PhasePublish},
+		{"published", published(), nil, qos.PhaseRunning},
 	}
 	for _, s := range steps {
 		answer, err := f.feed(s.come)
@@ -108,7 +109,7 @@ func TestTalk(t *testing.T) {
 	if f.talk.stream != 7 {
 		t.Error("stream", f.talk.stream)
 	}
-	if got := commands(t, append(wire.AppendSetChunkSize(nil, chunkSize), f.talk.unpublish()...)); !slices.Equal(got, []string{"FCUnpublish cam?key=hush", "deleteStream"}) {
+	if got := commands(t, append(wire.AppendSetChunkSize(nil, chunkSize), f.talk.leave()...)); !slices.Equal(got, []string{"FCUnpublish cam?key=hush", "deleteStream"}) {
 		t.Error(got)
 	}
 }
@@ -143,7 +144,7 @@ func TestRejections(t *testing.T) {
 		},
 		{
 			"denied, our secrets said back", says("onStatus", 0, wire.Null{}, status("NetStream.Publish.Denied", "key=hush in cam?key=hush\r\n")),
-			"rejected: NetStream.Publish.Denied: … in cam?…", false,
+			"rejected: NetStream.Publish.Denied: … in …", false,
 		},
 		{
 			"an error by its level", says("onStatus", 0, wire.Null{}, level(status("Something.Else", "no"), "error")),
@@ -156,7 +157,7 @@ func TestRejections(t *testing.T) {
 		{"close", says("close", 0, wire.Null{}), "rejected: NetConnection.Connect.Closed", true},
 	}
 	for _, tt := range tests {
-		_, err := newFar(target(t)).feed(tt.come)
+		_, err := newFar(target(t), publisher).feed(tt.come)
 		var r *Rejection
 		if !errors.As(err, &r) || r.Error() != tt.want || Retry(err) != tt.retry {
 			t.Errorf("%s: %v, retry %v", tt.name, err, Retry(err))
@@ -177,7 +178,7 @@ func TestFarNonsense(t *testing.T) {
 		"a strict array without end":  wire.AppendMessage(nil, wire.Header{ChunkStream: 3, Type: wire.TypeCommandAMF0}, 128, []byte{10, 0x7f, 0xff, 0xff, 0xff}),
 		"chunks that begin with none": {0xc3},
 	} {
-		_, err := newFar(target(t)).feed(come)
+		_, err := newFar(target(t), publisher).feed(come)
 		var r *Rejection
 		if err == nil || errors.As(err, &r) {
 			t.Errorf("%s: %v", name, err)
@@ -186,7 +187,7 @@ func TestFarNonsense(t *testing.T) {
 }
 
 func TestFarControl(t *testing.T) {
-	f := newFar(target(t))
+	f := newFar(target(t), publisher)
 	answer, err := f.feed(wire.AppendUserControl(nil, wire.EventPingRequest, 4711))
 	if err != nil || !bytes.Equal(answer, wire.AppendUserControl(nil, wire.EventPingResponse, 4711)) {
 		t.Errorf("ping: %x, %v", answer, err)
@@ -212,7 +213,7 @@ func TestFarControl(t *testing.T) {
 
 func TestShownIsBounded(t *testing.T) {
 	long := strings.Repeat("ä\x00\xff", 10_000)
-	got := newTalk(target(t)).shown(long)
+	got := target(t).clean(long)
 	if len(got) > maxShown || !utf8.ValidString(got) || strings.ContainsRune(got, 0) || len(got) < maxShown-8 {
 		t.Errorf("%d bytes: %q", len(got), got)
 	}
@@ -226,7 +227,7 @@ func FuzzFar(f *testing.F) {
 	f.Add(slices.Concat(wire.AppendWindowAckSize(nil, 10), wire.AppendSetPeerBandwidth(nil, 10, 2), wire.AppendAck(nil, 5),
 		wire.AppendUserControl(nil, wire.EventPingRequest, 1), wire.AppendSetChunkSize(nil, 1), connected()), 3)
 	f.Fuzz(func(t *testing.T, data []byte, cut int) {
-		far := newFar(target(t))
+		far := newFar(target(t), publisher)
 		sent := 0
 		for _, part := range split(data, cut) {
 			answer, err := far.feed(part)
@@ -244,7 +245,7 @@ func FuzzFar(f *testing.F) {
 		if far.demux.Buffered() > farLimits().Buffered {
 			t.Errorf("%d bytes buffered", far.demux.Buffered())
 		}
-		if far.talk.phase == PhaseRunning && far.talk.stream == 0 {
+		if far.talk.phase == qos.PhaseRunning && far.talk.stream == 0 {
 			t.Error("running without a stream")
 		}
 	})

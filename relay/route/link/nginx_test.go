@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/testmedia"
 )
 
@@ -83,7 +84,7 @@ func dialNginx(t *testing.T, url string) (*Push, error) {
 	for range 500 {
 		p, err := Dial(t.Context(), Options{URL: url})
 		var at *PhaseError
-		if !errors.As(err, &at) || at.Phase != PhaseDial {
+		if !errors.As(err, &at) || at.Phase != qos.PhaseTCP {
 			return p, err
 		}
 		<-retry.C

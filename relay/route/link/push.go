@@ -1,11 +1,14 @@
-// Package link is one connection to another server: a push of one stream to it.
+// Package link is one connection to another server: a push of one stream to it, a pull of
+// one from it, or a probe.
 //
 // The protocol's commands are a state machine of this package (talk), what comes from the
 // far side is bounded before it is looked at (far), and only the handshake is go-rtmp's.
 package link
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -13,14 +16,16 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/qos"
 )
 
 // Push is a stream being published at a far side. Its methods may be called from any
 // goroutine; packets go out in the order in which Write was.
 type Push struct {
 	opts   Options
-	target Target
+	dial   *dialing // for its errors; the reader's own but for that
 	conn   net.Conn
+	socket *socket // below conn
 	stream uint32
 	began  time.Time
 	bye    []byte // the commands of a clean end
@@ -30,6 +35,7 @@ type Push struct {
 	left   bool // bye has been written
 
 	sent, acked atomic.Uint64
+	track       *track
 
 	mu      sync.Mutex // guards what follows
 	owed    []byte     // answers that wait for the writer
@@ -42,19 +48,44 @@ type Push struct {
 // maxOwed bounds the answers that wait; of a flood of pings the rest goes unanswered.
 const maxOwed = 1 << 10
 
-// keepBuffer is the largest message whose buffer is kept for the next, in bytes.
-const keepBuffer = 1 << 20
+const (
+	// keepBuffer is the largest message whose buffer is kept for the next, in bytes.
+	keepBuffer = 256 << 10
+	// maxWrite is what is written at once, in bytes.
+	maxWrite = 64 << 10
+)
+
+// Dial connects and publishes. Its error is a *PhaseError, which holds a *Rejection where
+// the far side said no, or wraps ErrURL. The push outlives ctx.
+func Dial(ctx context.Context, o Options) (*Push, error) {
+	d, err := newDialing(ctx, o, opPush)
+	if err != nil {
+		return nil, err
+	}
+	if d.target.http() {
+		return nil, fmt.Errorf("%w: a push goes to rtmp:// or rtmps://", ErrURL)
+	}
+	if err := d.reach(d.target, func() error { return d.converse(publisher, readBuffer) }); err != nil {
+		return nil, err
+	}
+	return start(d), nil
+}
 
 // start makes a push of a dial that has come to its end, and reads on.
 func start(d *dialing) *Push {
+	now := time.Now()
 	p := &Push{
-		opts: d.opts, target: d.target, conn: d.conn, stream: d.far.talk.stream, began: time.Now(),
-		bye: d.far.talk.unpublish(), writer: make(chan struct{}, 1), done: make(chan struct{}), owed: d.answer,
+		opts: d.opts, dial: d, conn: d.conn, socket: d.socket, stream: d.far.talk.stream, began: now,
+		bye: d.far.talk.leave(), writer: make(chan struct{}, 1), done: make(chan struct{}), owed: d.answer,
+		track: newTrack(now, d.said),
 	}
-	p.opts.Log.Debug("push begins", "target", p.target.String())
-	go p.read(d)
+	p.opts.Log.Debug("push begins", "target", d.target.String())
+	go p.read()
 	return p
 }
+
+// Timing is how long the phases of the dial took.
+func (p *Push) Timing() Timing { return p.dial.timing.clone() }
 
 // Done is closed when the push has ended, for whatever reason, and its socket is closed.
 func (p *Push) Done() <-chan struct{} { return p.done }
@@ -74,21 +105,18 @@ func (p *Push) Sent() uint64 { return p.sent.Load() }
 // at most Sent. It is right to within a few kilobytes: some far sides count the handshake.
 func (p *Push) Acked() uint64 { return min(p.acked.Load(), p.sent.Load()) }
 
-// Write sends one packet, with its DTS for timestamp: a configuration, metadata or media.
-// It waits while the socket is full, for Timeouts.Write at most. An error of a packet that
-// RTMP cannot carry leaves the push as it is; every other is the push's end, and Err.
-func (p *Push) Write(pkt *packetbuf.Packet) error {
+// Write sends packets, each with its DTS for timestamp: configurations, metadata or media.
+// Several go out together, 64 KiB at once. It waits while the socket is full, for
+// Timeouts.Write at most with each of these pieces. An error of a packet that RTMP cannot
+// carry leaves the push as it is, and has the others sent; every other is the push's end, and
+// Err.
+func (p *Push) Write(packets ...*packetbuf.Packet) error {
 	if err := p.take(); err != nil {
 		return err
 	}
-	b := append(p.buf[:0], p.settle()...)
-	before := len(b)
-	b, err := appendPacket(b, p.stream, pkt)
-	p.sent.Add(uint64(len(b) - before)) //nolint:gosec // not negative
-	broken := p.put(b)
-	if cap(b) <= keepBuffer {
-		p.buf = b
-	}
+	p.track.begins(time.Now())
+	refused, broken := p.send(packets)
+	p.track.ends()
 	<-p.writer
 	if broken == nil {
 		broken = p.answer()
@@ -96,7 +124,47 @@ func (p *Push) Write(pkt *packetbuf.Packet) error {
 	if broken != nil {
 		return p.broke(broken)
 	}
-	return err
+	return refused
+}
+
+// send writes packets after the answers that wait. The caller has the right to write.
+func (p *Push) send(packets []*packetbuf.Packet) (refused, broken error) {
+	b := append(p.buf[:0], p.settle()...)
+	for _, pkt := range packets {
+		before := len(b)
+		var err error
+		if b, err = appendPacket(b, p.stream, pkt); err != nil {
+			refused = err
+			continue
+		}
+		p.sent.Add(uint64(len(b) - before)) //nolint:gosec // not negative
+		p.track.note(mark{wire: p.ends(len(b)), seq: pkt.Seq, arrived: pkt.Arrived}, len(b))
+		if len(b) >= maxWrite {
+			if broken = p.put(b); broken != nil {
+				return refused, broken
+			}
+			b = p.keep(b)
+		}
+	}
+	broken = p.put(b)
+	p.keep(b)
+	return refused, broken
+}
+
+// ends is where below TLS the next n bytes end: with TLS that is not known before.
+func (p *Push) ends(n int) uint64 {
+	if p.conn != net.Conn(p.socket) {
+		return pending
+	}
+	return p.socket.sent.Load() + uint64(n) //nolint:gosec // not negative
+}
+
+// keep returns an empty buffer for what comes next.
+func (p *Push) keep(b []byte) []byte {
+	if cap(b) <= keepBuffer {
+		p.buf = b[:0]
+	}
+	return p.buf[:0]
 }
 
 // Unpublish ends the push in the protocol's words, gives the far side Timeouts.Leave to
@@ -157,16 +225,23 @@ func (p *Push) take() error {
 	}
 }
 
-// put writes b. The caller has the right to.
+// put writes b, in pieces that have their time each. The caller has the right to.
 func (p *Push) put(b []byte) error {
-	if len(b) == 0 {
-		return nil
+	for len(b) > 0 {
+		n := min(len(b), maxWrite)
+		now := time.Now()
+		if err := p.conn.SetWriteDeadline(now.Add(p.opts.Timeouts.Write)); err != nil {
+			return err
+		}
+		p.track.offers(now, n)
+		_, err := p.conn.Write(b[:n])
+		b = b[n:]
+		p.track.offered(p.socket.sent.Load(), err == nil && len(b) == 0)
+		if err != nil {
+			return err
+		}
 	}
-	if err := p.conn.SetWriteDeadline(time.Now().Add(p.opts.Timeouts.Write)); err != nil {
-		return err
-	}
-	_, err := p.conn.Write(b)
-	return err
+	return nil
 }
 
 // owe notes an answer for whoever writes next.
@@ -229,30 +304,27 @@ func (p *Push) broke(err error) error {
 	return p.Err()
 }
 
-// read takes what the far side says until the connection ends. It owns d.far.
-func (p *Push) read(d *dialing) {
-	err := p.follow(d)
+// read takes what the far side says until the connection ends. It owns p.dial.
+func (p *Push) read() {
+	err := p.follow()
 	p.mu.Lock()
 	p.err = p.reason(err)
 	p.mu.Unlock()
 	_ = p.conn.Close()
-	p.opts.Log.Debug("push ends", "target", p.target.String(), "reason", p.err)
+	p.opts.Log.Debug("push ends", "target", p.dial.target.String(), "reason", p.err)
 	close(p.done)
 }
 
-func (p *Push) follow(d *dialing) error {
-	for buf := make([]byte, readBuffer); ; {
-		n, err := d.in.Read(buf)
-		answer, bad := d.far.feed(buf[:n])
-		p.acked.Store(d.far.acked)
-		if bad != nil {
-			return bad
+func (p *Push) follow() error {
+	for {
+		answer, err := p.dial.far.listen(p.dial.in)
+		p.acked.Store(p.dial.far.acked)
+		p.track.acknowledged(p.dial.far)
+		if err != nil {
+			return err
 		}
 		p.owe(answer)
-		if err == nil {
-			err = p.answer()
-		}
-		if err != nil {
+		if err = p.answer(); err != nil {
 			return err
 		}
 	}
@@ -270,7 +342,7 @@ func (p *Push) reason(err error) error {
 	case p.broken != nil && errors.Is(err, os.ErrDeadlineExceeded):
 		err = p.broken
 	}
-	return &PhaseError{Phase: PhaseRunning, Target: p.target.String(), Err: err}
+	return p.dial.failure(qos.PhaseRunning, err)
 }
 
 // early tells whether the far side's leaving is to be read as its no: soon after publish,

@@ -3,10 +3,13 @@
 package link
 
 import (
-	"net"
+	"syscall"
 	"time"
 )
 
-// setUserTimeout does nothing: only Linux has the option. The write deadline bounds what
-// a full socket can cost, the system's keepalive the rest.
-func setUserTimeout(*net.TCPConn, time.Duration) error { return nil }
+// tune does nothing: only Linux has the options. The write deadline bounds what a full
+// socket can cost, the system's keepalive the rest.
+func tune(syscall.RawConn, time.Duration) {}
+
+// readInfo tells nothing: what has arrived is known from RTMP's acknowledgements alone.
+func readInfo(syscall.RawConn) (tcpInfo, bool) { return tcpInfo{}, false }

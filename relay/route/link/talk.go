@@ -1,11 +1,11 @@
 package link
 
 import (
+	"encoding/binary"
 	"fmt"
-	"strings"
-	"unicode"
 
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
+	"github.com/holdfast-live/holdfast/qos"
 )
 
 // Chunk streams of what this side sends, as encoders in use choose them. Each carries
@@ -32,32 +32,49 @@ const (
 	txRelease
 	txFCPublish
 	txCreateStream
-	txPublish
+	txPublish // and play
 )
 
-// talk is the publisher's side of the commands: connect, createStream, publish. It is
-// told what comes and says what goes.
+// role is what a connection is for.
+type role uint8
+
+const (
+	publisher role = iota
+	player
+	prober // is content with the answer to connect
+)
+
+// talk is this side of the commands: connect, createStream, publish or play. It is told
+// what comes and says what goes.
 type talk struct {
 	target Target
-	phase  Phase  // PhaseConnect, PhasePublish or PhaseRunning
-	stream uint32 // message stream to publish on; 0 until created
+	role   role
+	phase  qos.Phase // PhaseConnect, PhasePublish or PhaseRunning
+	stream uint32    // message stream to publish or play on; 0 until created
 }
 
-func newTalk(t Target) *talk { return &talk{target: t, phase: PhaseConnect} }
+func newTalk(t Target, as role) *talk { return &talk{target: t, role: as, phase: qos.PhaseConnect} }
 
 // open is what is sent after the handshake.
 func (t *talk) open() []byte {
-	return command(wire.DefaultChunkSize, 0, "connect", txConnect, wire.Object{
+	o := wire.Object{
 		{Key: "app", Value: wire.String(t.target.app)},
 		{Key: "type", Value: wire.String("nonprivate")},
 		{Key: "flashVer", Value: wire.String(agent)},
 		{Key: "tcUrl", Value: wire.String(t.target.tcURL)},
-	})
+	}
+	if t.role == player {
+		o = append(o[:1:1], o[2:]...) // the type is a publisher's
+	}
+	return command(wire.DefaultChunkSize, 0, "connect", txConnect, o)
 }
 
-// unpublish is what is sent before a clean end.
-func (t *talk) unpublish() []byte {
-	b := command(chunkSize, 0, "FCUnpublish", txPublish+1, wire.Null{}, wire.String(t.target.name))
+// leave is what is sent before a clean end.
+func (t *talk) leave() []byte {
+	var b []byte
+	if t.role == publisher {
+		b = command(chunkSize, 0, "FCUnpublish", txPublish+1, wire.Null{}, wire.String(t.target.name))
+	}
 	return append(b, command(chunkSize, 0, "deleteStream", txPublish+2, wire.Null{}, wire.Number(t.stream))...)
 }
 
@@ -82,20 +99,19 @@ func (t *talk) command(c wire.Command) ([]byte, error) {
 
 func (t *talk) result(c wire.Command) ([]byte, error) {
 	switch {
-	case c.Transaction == txConnect && t.phase == PhaseConnect:
+	case c.Transaction == txConnect && t.phase == qos.PhaseConnect:
 		if code, _ := information(c); code != "" && code != "NetConnection.Connect.Success" {
 			return nil, t.rejection(c, code)
 		}
-		t.phase = PhasePublish
+		t.phase = qos.PhasePublish
 		return t.create(), nil
-	case c.Transaction == txCreateStream && t.phase == PhasePublish && t.stream == 0:
+	case c.Transaction == txCreateStream && t.phase == qos.PhasePublish && t.stream == 0:
 		n := c.NumberArg(1)
 		if n < 1 || n > 1<<31 || n != float64(uint32(n)) {
-			return nil, fmt.Errorf("createStream was answered with stream %v", n)
+			return nil, fmt.Errorf("%w: createStream was answered with stream %v", ErrProtocol, n)
 		}
 		t.stream = uint32(n)
-		return command(chunkSize, t.stream, "publish", txPublish, wire.Null{},
-			wire.String(t.target.name), wire.String("live")), nil
+		return t.begin(), nil
 	}
 	return nil, nil
 }
@@ -105,10 +121,37 @@ func (t *talk) result(c wire.Command) ([]byte, error) {
 func (t *talk) create() []byte {
 	b := wire.AppendWindowAckSize(nil, ackWindow)
 	b = wire.AppendSetChunkSize(b, chunkSize)
-	name := wire.String(t.target.name)
-	b = append(b, command(chunkSize, 0, "releaseStream", txRelease, wire.Null{}, name)...)
-	b = append(b, command(chunkSize, 0, "FCPublish", txFCPublish, wire.Null{}, name)...)
+	if t.role == publisher {
+		name := wire.String(t.target.name)
+		b = append(b, command(chunkSize, 0, "releaseStream", txRelease, wire.Null{}, name)...)
+		b = append(b, command(chunkSize, 0, "FCPublish", txFCPublish, wire.Null{}, name)...)
+	}
 	return append(b, command(chunkSize, 0, "createStream", txCreateStream, wire.Null{})...)
+}
+
+const (
+	// playAny asks for a stream that is live; where there is none, for a recorded one.
+	playAny = -2000
+	// playBuffer is what a player is said to hold, in ms: a server that paces sends as much ahead.
+	playBuffer = 3000
+)
+
+// begin is sent once there is a message stream.
+func (t *talk) begin() []byte {
+	name := wire.String(t.target.name)
+	if t.role == publisher {
+		return command(chunkSize, t.stream, "publish", txPublish, wire.Null{}, name, wire.String("live"))
+	}
+	b := command(chunkSize, t.stream, "play", txPublish, wire.Null{}, name, wire.Number(playAny))
+	return appendBufferLength(b, t.stream)
+}
+
+// appendBufferLength is the one user control event with two numbers (7.1.7).
+func appendBufferLength(dst []byte, stream uint32) []byte {
+	p := []byte{0, wire.EventSetBufferLength}
+	p = binary.BigEndian.AppendUint32(p, stream)
+	p = binary.BigEndian.AppendUint32(p, playBuffer)
+	return wire.AppendMessage(dst, wire.Header{ChunkStream: wire.ControlChunkStream, Type: wire.TypeUserControl}, chunkSize, p)
 }
 
 // status follows onStatus. Where a server has no level, the code has to tell.
@@ -116,22 +159,53 @@ func (t *talk) status(c wire.Command) error {
 	code, _ := information(c)
 	level, _ := wire.Properties(c.Arg(1)).Find("level").(wire.String)
 	switch {
-	case code == "NetStream.Publish.Start" && level != "error":
-		if t.phase == PhasePublish && t.stream != 0 {
-			t.phase = PhaseRunning
-		}
+	case level == "error":
+		return t.rejection(c, "NetStream.Failed")
+	case code == t.started():
+		t.start()
 		return nil
-	case level == "error", ends(code):
+	case t.role == player && over(code):
+		if t.phase == qos.PhaseRunning {
+			return ErrUnpublished
+		}
+		return t.rejection(c, code)
+	case ends(code):
 		return t.rejection(c, "NetStream.Failed")
 	}
 	return nil
 }
 
-// ends tells whether a status ends a push whatever its level.
+// started is the code that says yes to publish or play.
+func (t *talk) started() string {
+	if t.role == player {
+		return "NetStream.Play.Start"
+	}
+	return "NetStream.Publish.Start"
+}
+
+// start notes that the far side has said yes, if it was asked.
+func (t *talk) start() {
+	if t.phase == qos.PhasePublish && t.stream != 0 {
+		t.phase = qos.PhaseRunning
+	}
+}
+
+// over tells whether a status is the clean end of what is played.
+func over(code string) bool {
+	switch code {
+	case "NetStream.Play.UnpublishNotify", "NetStream.Play.Stop", "NetStream.Play.Complete":
+		return true
+	}
+	return false
+}
+
+// ends tells whether a status ends a connection whatever its level.
 func ends(code string) bool {
 	switch code {
 	case "NetStream.Publish.BadName", "NetStream.Publish.Denied", "NetStream.Publish.Failed",
 		"NetStream.Publish.Idle", "NetStream.Publish.Rejected", "NetStream.Unpublish.Success",
+		"NetStream.Play.StreamNotFound", "NetStream.Play.Failed", "NetStream.Play.FileNotFound",
+		"NetStream.Play.NoSupportedTrackFound", "NetStream.Play.FileStructureInvalid", "NetStream.Failed",
 		"NetConnection.Connect.Rejected", "NetConnection.Connect.Closed", "NetConnection.Connect.InvalidApp",
 		"NetConnection.Connect.AppShutdown", "NetConnection.Connect.Failed":
 		return true
@@ -145,27 +219,7 @@ func (t *talk) rejection(c wire.Command, otherwise string) *Rejection {
 	if code == "" {
 		code = otherwise
 	}
-	return &Rejection{Code: t.shown(code), Description: t.shown(description)}
-}
-
-// maxShown is how many bytes of a far side's words are kept.
-const maxShown = 256
-
-// shown bounds what a far side says before it gets into a log.
-func (t *talk) shown(s string) string {
-	s = t.target.redact(s[:min(len(s), 4*maxShown)])
-	s = strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, s)
-	for i := range s {
-		if i > maxShown-4 { // within a rune's length of the bound
-			return s[:i]
-		}
-	}
-	return s
+	return &Rejection{Code: t.target.clean(code), Description: t.target.clean(description)}
 }
 
 // information returns code and description of an answer: they stand in its second

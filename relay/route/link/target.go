@@ -6,75 +6,120 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"unicode"
 )
 
-// ErrURL is the error of a URL that names no stream to push to. A retry does not help.
-var ErrURL = errors.New("not the URL of an RTMP stream")
+// ErrURL is the error of a URL that names no stream. A retry does not help.
+var ErrURL = errors.New("not the URL of a stream")
 
-// Ports where a URL has none.
-const (
-	portRTMP  = "1935"
-	portRTMPS = "443"
-)
+// ports where a URL has none, of each scheme.
+var ports = map[string]string{"rtmp": "1935", "rtmps": "443", "http": "80", "https": "443"}
 
-// Target is the place that a push goes to, as an RTMP URL names it.
+// Target is what a connection goes to, as a URL names it.
 type Target struct {
-	tls     bool
-	host    string // without port, for the certificate
-	address string // host:port, to dial
-	app     string // all of the path but its last part
-	name    string // the last part and the query: with many services a secret
-	query   string // of name; a secret
-	tcURL   string // scheme, host and app
+	scheme string
+	host   string // without port, for the certificate
+	port   string
+	shown  string // of the URL: what logs may show
+
+	// Of RTMP.
+	app   string // all of the path but its last part
+	name  string // the last part and the query: with many services a secret
+	query string // a secret
+	tcURL string // scheme, host and app
+
+	// Of HTTP.
+	authority string // host and port as the URL has them
+	request   string // path and query
 }
 
-// ParseTarget reads rtmp://host[:port]/app/name?query, or rtmps://. The application may
-// have several parts. Errors wrap ErrURL and hold nothing of the URL, since it may hold a
-// secret.
+// ParseTarget reads rtmp://host[:port]/app/name?query, rtmps://, or the http:// or https://
+// of an FLV stream. The application may have several parts. Errors wrap ErrURL and hold
+// nothing of the URL, since it may hold a secret.
 func ParseTarget(raw string) (Target, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return Target{}, fmt.Errorf("%w: it cannot be parsed", ErrURL)
 	}
-	t := Target{tls: u.Scheme == "rtmps", host: u.Hostname(), query: u.RawQuery}
-	port := portRTMP
+	t := Target{scheme: u.Scheme, host: u.Hostname(), port: u.Port(), query: u.RawQuery}
 	switch {
-	case t.tls:
-		port = portRTMPS
-	case u.Scheme != "rtmp":
-		return Target{}, fmt.Errorf("%w: it begins neither with rtmp:// nor with rtmps://", ErrURL)
-	}
-	if p := u.Port(); p != "" {
-		port = p
-	}
-	path := strings.Trim(u.EscapedPath(), "/")
-	cut := strings.LastIndexByte(path, '/')
-	switch {
+	case ports[t.scheme] == "":
+		return Target{}, fmt.Errorf("%w: it begins with none of rtmp://, rtmps://, http:// and https://", ErrURL)
 	case t.host == "":
 		return Target{}, fmt.Errorf("%w: it has no host", ErrURL)
 	case u.User != nil:
 		return Target{}, fmt.Errorf("%w: user and password are not supported; put a key into the query", ErrURL)
-	case cut <= 0:
+	}
+	if t.port == "" {
+		t.port = ports[t.scheme]
+	}
+	if t.http() {
+		t.authority, t.request = u.Host, u.RequestURI()
+		t.shown = t.scheme + "://" + u.Host + u.EscapedPath()
+		return t, nil
+	}
+	path := strings.Trim(u.EscapedPath(), "/")
+	cut := strings.LastIndexByte(path, '/')
+	if cut <= 0 {
 		return Target{}, fmt.Errorf("%w: the path is to be /app/name", ErrURL)
 	}
-	t.address = net.JoinHostPort(t.host, port)
 	t.app, t.name = strings.TrimRight(path[:cut], "/"), path[cut+1:]
 	if t.query != "" {
 		t.name += "?" + t.query
 	}
 	t.tcURL = u.Scheme + "://" + u.Host + "/" + t.app
+	t.shown = t.tcURL
 	return t, nil
 }
 
-// String is what logs and errors may show: the name is left out, since many services
-// take it for a key.
-func (t Target) String() string { return t.tcURL }
+// Host is the far side's host:port in small letters, which all its streams share.
+func (t Target) Host() string { return strings.ToLower(net.JoinHostPort(t.host, t.port)) }
 
-// redact takes out of a far side's words what must not be shown.
+// String is what logs and errors may show: no query, and of RTMP not the name, since many
+// services take it for a key.
+func (t Target) String() string { return t.shown }
+
+func (t Target) tls() bool { return t.scheme == "rtmps" || t.scheme == "https" }
+
+func (t Target) http() bool { return t.scheme == "http" || t.scheme == "https" }
+
+// redact takes out of a far side's words what must not be shown: the secrets as they were
+// sent, longest first, and what stands in them.
 func (t Target) redact(s string) string {
-	for _, secret := range []string{t.query, t.name} {
-		if secret != "" {
+	bare, _, _ := strings.Cut(t.name, "?")
+	secrets := []string{t.request, t.name, t.query, bare}
+	for pair := range strings.SplitSeq(t.query, "&") {
+		_, value, _ := strings.Cut(pair, "=")
+		plain, _ := url.QueryUnescape(value)
+		secrets = append(secrets, pair, value, plain)
+	}
+	for _, secret := range secrets {
+		if len(secret) >= leastSecret {
 			s = strings.ReplaceAll(s, secret, "…")
+		}
+	}
+	return s
+}
+
+// leastSecret is the length from which on words are looked through for a secret, in bytes:
+// shorter ones stand in any sentence, and keep nobody out.
+const leastSecret = 3
+
+// maxShown is how many bytes of a far side's words are kept.
+const maxShown = 256
+
+// clean bounds what a far side says before it gets into a log.
+func (t Target) clean(s string) string {
+	s = t.redact(s[:min(len(s), 4*maxShown)])
+	s = strings.Map(func(r rune) rune {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s)
+	for i := range s {
+		if i > maxShown-4 { // within a rune's length of the bound
+			return s[:i]
 		}
 	}
 	return s

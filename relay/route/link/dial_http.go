@@ -1,0 +1,133 @@
+package link
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/url"
+
+	"github.com/holdfast-live/holdfast/qos"
+)
+
+const (
+	// maxHead is how long a response's header may be, in bytes.
+	maxHead = 64 << 10
+	// maxRedirects is how many of them are followed.
+	maxRedirects = 3
+)
+
+// headReader reads from a connection that may send so many bytes until the header is through.
+type headReader struct {
+	r    io.Reader
+	left int64
+}
+
+var errLongHead = fmt.Errorf("%w: a header of more than %d bytes", ErrProtocol, maxHead)
+
+func (h *headReader) Read(p []byte) (int, error) {
+	if h.left <= 0 {
+		return 0, errLongHead
+	}
+	n, err := h.r.Read(p[:min(int64(len(p)), h.left)])
+	h.left -= int64(n)
+	return n, err
+}
+
+// follow gets the target, and for what it is redirected to. then is called with an answer that is
+// neither a redirect nor a rejection.
+func (d *dialing) follow(then func(*http.Response) error) error {
+	t := d.target
+	for range maxRedirects + 1 {
+		var next *Target
+		err := d.reach(t, func() error {
+			var answer *http.Response
+			err := d.run(qos.PhaseConnect, d.opts.Timeouts.Connect, func(ctx context.Context) (err error) {
+				if answer, err = d.ask(ctx, t, http.MethodGet); err != nil {
+					return err
+				}
+				next, err = d.judge(t, answer)
+				return err
+			})
+			if err != nil || next != nil {
+				return err
+			}
+			return then(answer)
+		})
+		if err != nil || next == nil {
+			return err
+		}
+		d.hangUp()
+		t = *next
+	}
+	return d.failure(qos.PhaseConnect, fmt.Errorf("%w: more than %d redirects", ErrProtocol, maxRedirects))
+}
+
+// ask sends the request and reads the header of the answer. The body is what d.in and the
+// connection hold; nobody has to close it.
+func (d *dialing) ask(ctx context.Context, t Target, method string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, method, t.scheme+"://"+t.authority+t.request, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: it makes no request", ErrURL)
+	}
+	r.Header.Set("User-Agent", "Holdfast")
+	r.Header.Set("Connection", "close")
+	if err := r.Write(d.conn); err != nil {
+		return nil, err
+	}
+	h := &headReader{r: d.conn, left: maxHead}
+	d.in = bufio.NewReaderSize(h, feedBuffer)
+	for {
+		answer, err := http.ReadResponse(d.in, r)
+		switch {
+		case err != nil && (closed(err) || timedOut(err) || errors.Is(err, ErrProtocol)):
+			return nil, err
+		case err != nil: // it may repeat what the far side said
+			return nil, fmt.Errorf("%w: %s", ErrProtocol, d.target.clean(t.clean(err.Error())))
+		case answer.StatusCode >= 200:
+			h.left = math.MaxInt64
+			return answer, nil
+		}
+	}
+}
+
+// judge reads the status: where it redirects to, or why it is a no.
+func (d *dialing) judge(t Target, answer *http.Response) (*Target, error) {
+	switch answer.StatusCode {
+	case http.StatusOK:
+		return nil, nil
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return t.redirected(answer.Header.Get("Location"))
+	default:
+		return nil, rejected(answer)
+	}
+}
+
+func rejected(answer *http.Response) *Rejection {
+	return &Rejection{Code: fmt.Sprintf("HTTP %d", answer.StatusCode), Description: http.StatusText(answer.StatusCode)}
+}
+
+// redirected is the target that a Location means. Another scheme is not followed: what was
+// to be secret stays so.
+func (t Target) redirected(location string) (*Target, error) {
+	base, err := url.Parse(t.scheme + "://" + t.authority + t.request)
+	if err != nil {
+		return nil, fmt.Errorf("%w: it cannot be parsed", ErrURL)
+	}
+	to, err := base.Parse(location)
+	if err != nil || location == "" {
+		return nil, fmt.Errorf("%w: redirected to nowhere", ErrProtocol)
+	}
+	if to.Scheme != t.scheme {
+		return nil, fmt.Errorf("%w: redirected to another scheme", ErrProtocol)
+	}
+	next, err := ParseTarget(to.String())
+	if err != nil {
+		return nil, fmt.Errorf("%w: redirected to what is no URL of a stream", ErrProtocol)
+	}
+	return &next, nil
+}
