@@ -111,8 +111,8 @@ func (d *dialing) try(t Target, address string, converse func() error) error {
 
 // hangUp closes what was dialled.
 func (d *dialing) hangUp() {
-	if d.conn != nil {
-		_ = d.conn.Close()
+	if d.socket != nil {
+		_ = d.socket.Close()
 	}
 	d.conn, d.socket, d.in, d.talked = nil, nil, nil, talked{}
 }

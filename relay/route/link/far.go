@@ -40,7 +40,11 @@ type far struct {
 }
 
 func newFar(t Target, as role) *far {
-	return &far{talk: newTalk(t, as), demux: wire.NewDemuxer(farLimits())}
+	f := &far{talk: newTalk(t, as), demux: wire.NewDemuxer(farLimits())}
+	if as == player {
+		f.window = playerWindow
+	}
+	return f
 }
 
 // listen waits for bytes and feeds what has come.
@@ -128,6 +132,10 @@ func (f *far) userControl(m *wire.Message) ([]byte, error) {
 	}
 	return nil, nil
 }
+
+// playerWindow is after how many bytes an origin is acknowledged that does not say, as by
+// players in use.
+const playerWindow = 1 << 20
 
 // leastWindow keeps a far side from asking for more acknowledgements than it sends bytes.
 const leastWindow = 4 << 10

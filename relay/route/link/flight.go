@@ -43,10 +43,13 @@ func (f *flight) thin() {
 	f.marks = slices.Delete(f.marks, half/2, half)
 }
 
-// written sets the place of the packets that were being written.
-func (f *flight) written(wire uint64) {
+// written sets the place of the packets that were being written, as far as they end before
+// said.
+func (f *flight) written(wire, said uint64) {
 	for i := len(f.marks) - 1; i >= 0 && f.marks[i].wire == pending; i-- {
-		f.marks[i].wire = wire
+		if f.marks[i].said <= said {
+			f.marks[i].wire = wire
+		}
 	}
 }
 

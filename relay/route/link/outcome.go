@@ -29,7 +29,7 @@ func Classify(err error) qos.Outcome {
 		return qos.DialOK
 	case errors.Is(err, ErrURL), errors.As(err, &unsupported), errors.As(err, &r) && !r.Retry():
 		return qos.DialDenied
-	case r != nil:
+	case r != nil, errors.Is(err, ErrUnpublished): // an origin whose stream is over
 		return qos.DialRejected
 	case timedOut(err):
 		return qos.DialTimeout

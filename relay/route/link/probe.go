@@ -23,6 +23,7 @@ func Probe(ctx context.Context, o Options) (Timing, error) {
 	if err != nil {
 		return nil, err
 	}
+	_ = d.conn.Close() // with TLS's last words
 	return d.timing, nil
 }
 

@@ -38,10 +38,12 @@ type track struct {
 	writing time.Time // since when Write writes; zero: it does not
 	piece   time.Time // since when it writes the present piece
 	said    uint64    // bytes that RTMP counts, offered to the socket
+	done    uint64    // of them, those that the socket has taken
 
 	known bool
 	tcp   tcpInfo
 	idle  bool      // all had arrived at the last look, and nothing was written since
+	seen  uint64    // how much had arrived at the last look
 	risen time.Time // see Progress.LastProgress
 
 	acked    uint64
@@ -59,7 +61,7 @@ const (
 )
 
 func newTrack(now time.Time, said uint64) *track {
-	return &track{risen: now, said: said, idle: true}
+	return &track{risen: now, said: said, done: said, idle: true}
 }
 
 // begins and ends stand around each Write.
@@ -95,12 +97,13 @@ func (t *track) offers(now time.Time, bytes int) {
 	t.mu.Unlock()
 }
 
-// offered is told where below TLS the piece has ended.
-func (t *track) offered(wire uint64, whole bool) {
+// offered is told where below TLS the piece has ended, if the socket has taken it.
+func (t *track) offered(wire uint64, err error) {
 	t.mu.Lock()
 	t.piece = time.Time{}
-	if whole {
-		t.flight.written(wire)
+	if err == nil {
+		t.done = t.said
+		t.flight.written(wire, t.done)
 	}
 	t.mu.Unlock()
 }
@@ -119,13 +122,12 @@ func (t *track) acknowledged(f *far) {
 func (t *track) look(now time.Time, sent uint64, tcp tcpInfo, ok bool) Progress {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	before := t.arrived(sent)
 	if ok {
 		t.tcp, t.known = tcp, true // a closed socket does not tell: what it said last holds
 	}
 	arrived := t.arrived(sent)
-	if arrived > before {
-		t.risen = now
+	if arrived > t.seen {
+		t.seen, t.risen = arrived, now
 	}
 	t.idle = arrived >= sent && t.piece.IsZero()
 	t.due(now, sent)
@@ -177,7 +179,7 @@ func (t *track) oldest(arrived uint64) time.Time {
 	if ok && owed {
 		return m.arrived
 	}
-	m, _ = t.flight.beyondWire(pending - 1) // what is being written
+	m, _ = t.flight.beyondSaid(t.done)
 	return m.arrived
 }
 

@@ -2,7 +2,6 @@ package link
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -88,7 +87,7 @@ func (f *Feed) Read() (*packetbuf.Packet, error) {
 		}
 		if err := f.source.fill(f.dial.opts.Timeouts.Write); err != nil {
 			f.err = f.reason(err)
-			_ = f.dial.conn.Close()
+			_ = f.dial.socket.Close()
 			f.dial.opts.Log.Debug("pull ends", "target", f.dial.target.String(), "reason", f.err)
 		}
 	}
@@ -104,11 +103,7 @@ func (f *Feed) reason(err error) error {
 // Close ends the feed. It does not wait; a Read that waits returns.
 func (f *Feed) Close() error {
 	f.closing.Store(true)
-	err := f.dial.conn.Close()
-	if errors.Is(err, ErrClosed) {
-		return nil
-	}
-	return ignoreClosed(err)
+	return ignoreClosed(f.dial.socket.Close())
 }
 
 // Timing is how long the phases of the dial took.

@@ -79,6 +79,7 @@ func start(d *dialing) *Push {
 		bye: d.far.talk.leave(), writer: make(chan struct{}, 1), done: make(chan struct{}), owed: d.answer,
 		track: newTrack(now, d.said),
 	}
+	p.Progress(now) // from where on progress counts
 	p.opts.Log.Debug("push begins", "target", d.target.String())
 	go p.read()
 	return p
@@ -197,7 +198,7 @@ func (p *Push) Close() error {
 	p.mu.Lock()
 	p.closing = true
 	p.mu.Unlock()
-	err := p.conn.Close()
+	err := p.socket.Close() // below TLS, which has a word of its own
 	<-p.done
 	return ignoreClosed(err)
 }
@@ -236,7 +237,7 @@ func (p *Push) put(b []byte) error {
 		p.track.offers(now, n)
 		_, err := p.conn.Write(b[:n])
 		b = b[n:]
-		p.track.offered(p.socket.sent.Load(), err == nil && len(b) == 0)
+		p.track.offered(p.socket.sent.Load(), err)
 		if err != nil {
 			return err
 		}
@@ -310,7 +311,7 @@ func (p *Push) read() {
 	p.mu.Lock()
 	p.err = p.reason(err)
 	p.mu.Unlock()
-	_ = p.conn.Close()
+	_ = p.socket.Close()
 	p.opts.Log.Debug("push ends", "target", p.dial.target.String(), "reason", p.err)
 	close(p.done)
 }
