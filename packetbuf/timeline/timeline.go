@@ -79,6 +79,9 @@ func (t *Timeline) Splice(p *packetbuf.Packet) {
 	t.begun = true
 }
 
+// Offset is what is added to the session's timestamps, unwrapped from its first on.
+func (t *Timeline) Offset() time.Duration { return t.offset }
+
 // At is where the packet given to Splice is going to stand.
 func (t *Timeline) At() time.Duration { return t.raw + t.offset }
 

@@ -26,7 +26,8 @@ type Settings interface {
 // Options are what a hub needs.
 type Options struct {
 	Settings   Settings
-	MaxStreams int // 0: no limit
+	Demand     Demand // nil: what nobody publishes is not there
+	MaxStreams int    // 0: no limit
 	Observer   stream.Observer
 	Counters   *stream.Counters
 	Log        *slog.Logger
@@ -41,12 +42,13 @@ type Hub struct {
 	streams map[string]*stream.Stream
 	max     int
 	closed  bool
-	news    chan struct{} // closed when a stream goes live
+	news    chan struct{}  // closed when a stream goes live
+	waiting map[string]int // who waits for a stream that is not live
 }
 
 // New returns a hub without streams.
 func New(o Options) *Hub {
-	return &Hub{opts: o, max: o.MaxStreams, streams: map[string]*stream.Stream{}, news: make(chan struct{})}
+	return &Hub{opts: o, max: o.MaxStreams, streams: map[string]*stream.Stream{}, news: make(chan struct{}), waiting: map[string]int{}}
 }
 
 // errClosed: the hub takes nobody any more.
@@ -123,43 +125,6 @@ func (o observer) Observe(e stream.Event) {
 		o.h.mu.Unlock()
 	}
 	o.h.opts.Observer.Observe(e)
-}
-
-// Attach gives a viewer its place, and waits for a stream that is not live as long as its
-// play_wait says. Its refusals are *ingest.Refusal; of one that is not live NotLive is set.
-func (h *Hub) Attach(ctx context.Context, app, name, protocol string) (*stream.Reader, error) {
-	full, err := Name(app, name)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, h.opts.Settings.PlayWait(full))
-	defer cancel()
-	for {
-		h.mu.Lock()
-		s, news, closed := h.streams[full], h.news, h.closed
-		h.mu.Unlock()
-		if closed {
-			return nil, errClosed
-		}
-		if s != nil {
-			r, err := s.Attach(protocol)
-			if err == nil {
-				return r, nil
-			}
-		}
-		select {
-		case <-news:
-		case <-ctx.Done():
-			return nil, notLive(full)
-		}
-	}
-}
-
-func notLive(name string) error {
-	return &ingest.Refusal{
-		NotLive: true, Reason: fmt.Sprintf("the stream %s is not live", name),
-		Hint: "publish to it first, or try again later", RetryAfter: 2 * time.Second,
-	}
 }
 
 // Find returns the stream of that name, or nil.

@@ -59,6 +59,22 @@ func (s *Stream) Clock(now time.Time) time.Duration {
 	return s.clock.Clock(tr, now)
 }
 
+// State is where the stream is in its life.
+func (s *Stream) State() lifecycle.State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state, _ := s.life.State()
+	return state
+}
+
+// Origin is what has been added to the timestamps of the session that feeds the stream to put
+// them on its clock.
+func (s *Stream) Origin() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.clock.Offset()
+}
+
 // Audience is how many viewers the stream has, over all protocols.
 func (s *Stream) Audience() int {
 	s.mu.Lock()

@@ -55,7 +55,8 @@ func (d *dialing) until(phase qos.Phase) error {
 	return nil
 }
 
-// say sends what is due.
+// say sends what is due. That the far side has closed is for hear to tell, after its last
+// words.
 func (d *dialing) say() error {
 	b := d.answer
 	d.answer = nil
@@ -63,8 +64,10 @@ func (d *dialing) say() error {
 		return nil
 	}
 	d.said += uint64(len(b))
-	_, err := d.conn.Write(b)
-	return err
+	if _, err := d.conn.Write(b); !closed(err) {
+		return err
+	}
+	return nil
 }
 
 // hear takes what the far side says next.

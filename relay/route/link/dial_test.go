@@ -36,8 +36,8 @@ func TestPublishRefused(t *testing.T) {
 	})
 }
 
+// TestSilentFar meets a far side that stops answering in each of the phases.
 func TestSilentFar(t *testing.T) {
-	s0s1s2 := append([]byte{3}, make([]byte, 2*1536)...)
 	tests := []struct {
 		phase  qos.Phase
 		answer [][]byte // after each of which it reads again
@@ -69,6 +69,8 @@ func TestSilentFar(t *testing.T) {
 	}
 }
 
+// script answers one connection: it says each piece once something has come, and then reads
+// to the end.
 func script(t *testing.T, n *faultnet.Network, pieces [][]byte) (ended chan struct{}) {
 	t.Helper()
 	l, err := n.Listen(farAddr)
@@ -132,8 +134,9 @@ func TestDialCancelled(t *testing.T) {
 	})
 }
 
+// TestEarlyClose holds a close without a word at connect, at publish and right after it
+// for a rejection, and one in the middle of a push not.
 func TestEarlyClose(t *testing.T) {
-	s0s1s2 := append([]byte{3}, make([]byte, 2*1536)...)
 	for phase, pieces := range map[qos.Phase][][]byte{
 		qos.PhaseConnect: {s0s1s2, nil},
 		qos.PhasePublish: {s0s1s2, connected(), nil},
@@ -176,6 +179,7 @@ func TestEarlyClose(t *testing.T) {
 	}
 }
 
+// TestNotRTMP dials something else.
 func TestNotRTMP(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := faultnet.NewNetwork(nil)
@@ -187,6 +191,7 @@ func TestNotRTMP(t *testing.T) {
 	})
 }
 
+// TestSilentTLS meets a far side that takes the connection and says nothing in TLS.
 func TestSilentTLS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := faultnet.NewNetwork(nil)
@@ -203,6 +208,7 @@ func TestSilentTLS(t *testing.T) {
 	})
 }
 
+// TestTLS pushes over TLS and refuses a certificate that nobody vouches for.
 func TestTLS(t *testing.T) {
 	certified := httptest.NewTLSServer(nil) // for its certificate, and who vouches for it
 	defer certified.Close()

@@ -325,7 +325,7 @@ func (p *Push) follow() error {
 			return err
 		}
 		p.owe(answer)
-		if err = p.answer(); err != nil {
+		if err = p.answer(); err != nil && !closed(err) { // then there may be last words
 			return err
 		}
 	}

@@ -150,18 +150,7 @@ func TestCloseWithoutAWord(t *testing.T) {
 	})
 }
 
-// TestSilentFar meets a far side that stops answering in each of the phases.
-
-// script answers one connection: it says each piece once something has come, and then
-
-// reads to the end.
-
-// TestEarlyClose holds a close without a word at connect, at publish and right after it
-
-// for a rejection, and one in the middle of a push not.
-
 // TestStuckWrite hangs the line: a write that finds no room ends within its time.
-
 func TestStuckWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := faultnet.NewNetwork(nil)
@@ -184,7 +173,6 @@ func TestStuckWrite(t *testing.T) {
 }
 
 // TestLastWords has the far side end a push in words while this side writes.
-
 func TestLastWords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := faultnet.NewNetwork(nil)
@@ -229,12 +217,7 @@ func TestWritePacketsThatDoNotFit(t *testing.T) {
 	})
 }
 
-// TestNotRTMP dials something else.
-
-// TestSilentTLS meets a far side that takes the connection and says nothing in TLS.
-
 // TestPings has our listener measure the way here and back, while nothing is written.
-
 func TestPings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := faultnet.NewNetwork(func(int) faultnet.Options {
@@ -256,5 +239,3 @@ func TestPings(t *testing.T) {
 		<-a.ended
 	})
 }
-
-// TestTLS pushes over TLS and refuses a certificate that nobody vouches for.

@@ -1,0 +1,126 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/relay/stream"
+)
+
+// Demand brings streams in, or makes them, when somebody wants them.
+type Demand interface {
+	// Want is asked for a stream that nobody feeds. With ok it is on its way; hopeless is
+	// closed when there is no hope of it any more.
+	Want(name string) (hopeless <-chan struct{}, ok bool)
+}
+
+// coming is how long a viewer waits for a stream that is on its way, whatever play_wait says.
+const coming = 15 * time.Second
+
+// Attach gives a viewer its place, and waits for a stream that is not live as long as its
+// play_wait says, or while it is on its way. Its refusals are *ingest.Refusal; of one that is
+// not live NotLive is set.
+func (h *Hub) Attach(ctx context.Context, app, name, protocol string) (*stream.Reader, error) {
+	full, err := Name(app, name)
+	if err != nil {
+		return nil, err
+	}
+	h.waits(full, 1)
+	defer h.waits(full, -1)
+	patience := h.opts.Settings.PlayWait(full)
+	hopeless, ok := h.want(full)
+	if ok {
+		r, err := h.attach(ctx, full, protocol, max(patience, coming), hopeless)
+		if r != nil || ctx.Err() != nil {
+			return r, err
+		}
+	}
+	return h.attach(ctx, full, protocol, patience, nil)
+}
+
+// want asks for a stream that nobody feeds.
+func (h *Hub) want(name string) (hopeless <-chan struct{}, ok bool) {
+	if h.opts.Demand == nil {
+		return nil, false
+	}
+	if s := h.Find(name); s != nil {
+		if state := s.State(); state == lifecycle.Live || state == lifecycle.Suspect {
+			return nil, false
+		}
+	}
+	return h.opts.Demand.Want(name)
+}
+
+// attach waits for a place on a stream: so long, until there is no hope, or until ctx ends.
+func (h *Hub) attach(ctx context.Context, name, protocol string, patience time.Duration, hopeless <-chan struct{}) (*stream.Reader, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for over := false; ; {
+		h.mu.Lock()
+		s, news, closed := h.streams[name], h.news, h.closed
+		h.mu.Unlock()
+		if closed {
+			return nil, errClosed
+		}
+		if s != nil {
+			if r, err := s.Attach(protocol); err == nil {
+				return r, nil
+			}
+		}
+		if over {
+			return nil, notLive(name)
+		}
+		select {
+		case <-news:
+		case <-hopeless:
+			over = true
+		case <-ctx.Done():
+			return nil, notLive(name)
+		}
+	}
+}
+
+func notLive(name string) error {
+	return &ingest.Refusal{
+		NotLive: true, Reason: fmt.Sprintf("the stream %s is not live", name),
+		Hint: "publish to it first, or try again later", RetryAfter: 2 * time.Second,
+	}
+}
+
+// waits counts who waits for a stream.
+func (h *Hub) waits(name string, n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.waiting[name] += n
+	if h.waiting[name] == 0 {
+		delete(h.waiting, name)
+	}
+}
+
+// Audience is how many watch a stream or wait for it.
+func (h *Hub) Audience(name string) int {
+	h.mu.Lock()
+	n, s := h.waiting[name], h.streams[name]
+	h.mu.Unlock()
+	if s != nil {
+		n += s.Audience()
+	}
+	return n
+}
+
+// Renditions are the streams that are renditions of the one of that name.
+func (h *Hub) Renditions(name string) []*stream.Stream {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []*stream.Stream
+	for full, s := range h.streams {
+		if strings.HasPrefix(full, name+"~") {
+			out = append(out, s)
+		}
+	}
+	return out
+}

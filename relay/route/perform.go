@@ -1,0 +1,276 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/qos"
+	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/relay/route/link"
+)
+
+// Errors of a Tap.
+var (
+	// ErrEnded says that the stream is over.
+	ErrEnded = errors.New("the stream has ended")
+	// ErrChanged says that the stream goes on in a way that no connection survives: a codec
+	// has changed.
+	ErrChanged = errors.New("the stream has changed its codecs")
+)
+
+func newWay(group string, route Route) way {
+	w := way{Route: route, key: group + "/" + route.Name}
+	if target, err := link.ParseTarget(route.URL); err == nil {
+		w.host, w.target = target.Host(), target.String()
+	}
+	return w
+}
+
+// perform does what the core decided. r.mu is held.
+func (r *runner) perform(now time.Time, effects []policy.Effect) {
+	if r.stopped {
+		return
+	}
+	for _, e := range effects {
+		w := &r.ways[e.Route]
+		switch e.Kind {
+		case policy.Dial:
+			r.dial(e.Route)
+		case policy.Probe:
+			r.probe(e.Route)
+		case policy.Cancel:
+			r.call(w)
+		case policy.Drop:
+			r.drop(w)
+		case policy.Use:
+			r.use(now, e.Route, e.From)
+		case policy.Decided:
+			r.decided(now, e)
+		}
+	}
+	if len(effects) > 0 {
+		r.poke()
+	}
+}
+
+func (r *runner) decided(now time.Time, e policy.Effect) {
+	event := Event{Time: now, Type: Decided, Route: r.ways[e.Route].Name, Cause: e.Reason.Cause, Detail: e.Reason.Text}
+	if e.Switched() {
+		event.Type, event.From = Switched, r.ways[e.From].Name
+	}
+	r.tell(event)
+}
+
+// call calls a dial or a probe back.
+func (r *runner) call(w *way) {
+	if w.dialing != nil {
+		w.unlike = true
+		w.dialing()
+	}
+	if w.probing != nil {
+		w.probing()
+	}
+}
+
+// drop ends a connection that is not needed.
+func (r *runner) drop(w *way) {
+	push, pull := w.push, w.pull
+	w.push, w.pull = nil, nil
+	r.work.Go(func() {
+		if push != nil {
+			push.end()
+		}
+		if pull != nil {
+			pull.end()
+		}
+	})
+}
+
+// dialed is what a dial has come to.
+type dialed struct {
+	push *pushing
+	pull *pulling
+	err  error
+	took link.Timing
+}
+
+func (d *dialed) end() {
+	switch {
+	case d.push != nil:
+		d.push.end()
+	case d.pull != nil:
+		d.pull.end()
+	}
+}
+
+// dial starts a dial, which waits for its turn with the host.
+func (r *runner) dial(i int) {
+	w := &r.ways[i]
+	ctx, cancel := context.WithCancel(r.ctx)
+	w.dialing, w.unlike, w.waiting = cancel, false, w.host != ""
+	o := r.all.link(w, r.log)
+	w.tries++
+	host := w.host
+	r.work.Go(func() {
+		defer cancel()
+		d := r.reach(ctx, i, host, o)
+		r.locked(func(now time.Time) { r.dialed(now, i, d) })
+	})
+}
+
+func (r *runner) reach(ctx context.Context, i int, host string, o link.Options) (d dialed) {
+	if host != "" {
+		if d.err = r.all.hosts.enter(ctx, host); d.err != nil {
+			return d
+		}
+		r.locked(func(time.Time) { r.ways[i].waiting = false })
+		defer func() {
+			o := link.Classify(d.err)
+			if ctx.Err() != nil {
+				o = "" // it was called back
+			}
+			r.all.hosts.leave(host, o)
+		}()
+	}
+	if !r.group.Pull {
+		push, err := link.Dial(ctx, o)
+		if err != nil {
+			return dialed{err: err}
+		}
+		return dialed{push: newPushing(push, r.all.opts.Streams, r.stream, o.Log), took: push.Timing()}
+	}
+	feed, err := link.Pull(ctx, o)
+	if err != nil {
+		return dialed{err: err}
+	}
+	pull := newPulling(r.all.session(), feed, r.all.puller(r.stream, r.ways[i].target))
+	if err := pull.prepare(ctx); err != nil {
+		_ = feed.Close()
+		return dialed{err: err, took: feed.Timing()}
+	}
+	return dialed{pull: pull, took: feed.Timing()}
+}
+
+// dialed takes what a dial has come to. r.mu is held.
+func (r *runner) dialed(now time.Time, i int, d dialed) {
+	w := &r.ways[i]
+	w.dialing, w.waiting = nil, false
+	if r.stopped || w.unlike || r.ctx.Err() != nil {
+		r.work.Go(d.end)
+		r.perform(now, r.core.Dialed(now, i, qos.DialFailed)) // an answer that nobody heeds
+		return
+	}
+	attempt := link.Attempt(now, false, d.took, d.err)
+	r.all.histories.attempt(w.key, attempt)
+	r.tell(Event{Time: now, Type: Dialed, Route: w.Name, Outcome: attempt.Outcome, Detail: attempt.Detail, Took: attempt.Total()})
+	if d.err != nil {
+		w.failed, w.last = true, attempt.Detail
+		w.misses++
+	} else {
+		w.push, w.pull, w.began = d.push, d.pull, now
+	}
+	r.perform(now, r.core.Dialed(now, i, attempt.Outcome))
+	for i := range r.ways {
+		if !r.ways[i].failed {
+			return
+		}
+	}
+	r.settle()
+}
+
+// use puts a connection to use that has just come up. r.mu is held.
+func (r *runner) use(now time.Time, i, from int) {
+	w := &r.ways[i]
+	r.active = i
+	var push *pushing
+	var pull *pulling
+	if from >= 0 {
+		push, pull = r.ways[from].push, r.ways[from].pull
+		r.ways[from].push, r.ways[from].pull = nil, nil
+	}
+	if w.push != nil {
+		r.send(now, w, push)
+	} else {
+		p := w.pull
+		p.begin(pull, func(err error) { r.ended(i, p.closedBy(), err, func() bool { return r.ways[i].pull == p }) })
+	}
+	r.tell(Event{Time: now, Type: Carries, Route: w.Name})
+}
+
+// send has a push carry the stream. from is the one that carries it so far, if that lives: it
+// goes on until this one has sent.
+func (r *runner) send(now time.Time, w *way, from *pushing) {
+	p, i := w.push, r.active
+	start := uint64(0)
+	if r.group.Missed {
+		start = r.missing
+		if from != nil {
+			start = from.missing(now)
+		}
+	}
+	r.missing = 0
+	r.ladderBegins(now, w, start)
+	p.begin(start, func(err error) { r.ended(i, "", err, func() bool { return r.ways[i].push == p }) })
+	if from == nil {
+		return
+	}
+	r.work.Go(func() {
+		select {
+		case <-p.sender.started:
+		case <-p.push.Done():
+		}
+		from.end()
+	})
+}
+
+// ended takes the end of a connection, unless it is in use no more.
+func (r *runner) ended(i int, by ingest.Cause, err error, current func() bool) {
+	r.locked(func(now time.Time) {
+		switch {
+		case r.stopped || !current():
+		case errors.Is(err, ErrEnded):
+			r.all.retire(r)
+		case errors.Is(err, ErrChanged):
+			r.broke(now, i, "codec", err)
+		case by != "":
+			r.broke(now, i, string(by), err)
+		default:
+			r.broke(now, i, string(link.EndingOf(err)), err)
+		}
+	})
+}
+
+// probe starts a probe.
+func (r *runner) probe(i int) {
+	w := &r.ways[i]
+	ctx, cancel := context.WithCancel(r.ctx)
+	w.probing = cancel
+	o := r.all.link(w, r.log)
+	key, host, target := w.key, w.host, w.target
+	r.work.Go(func() {
+		defer cancel()
+		ok := r.all.probes.probe(ctx, host, target, o, r.group.Probe/2, func(a qos.Attempt) { r.all.histories.attempt(key, a) })
+		r.locked(func(now time.Time) {
+			r.ways[i].probing = nil
+			if !r.stopped {
+				r.perform(now, r.core.Probed(now, i, ok))
+			}
+		})
+	})
+}
+
+// lingering is how long a pull on demand goes on without anybody who watches.
+const lingering = 10 * time.Second
+
+// watched ends a pull on demand that nobody wants any more. r.mu is held.
+func (r *runner) watched(now time.Time) {
+	if r.watch.IsZero() || r.all.opts.Audience(r.stream) > 0 {
+		r.watch = now
+	}
+	if now.Sub(r.watch) >= lingering {
+		r.tell(Event{Time: now, Type: Decided, Cause: "unwatched", Detail: "nobody watches any more"})
+		r.all.retire(r)
+	}
+}

@@ -1,0 +1,204 @@
+package route
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/holdfast-live/holdfast/qos"
+	"github.com/holdfast-live/holdfast/qos/policy"
+)
+
+// Status is one stream in one group, as operators see it.
+type Status struct {
+	Stream string
+	Group  string
+	Pull   bool
+	policy.GroupStatus
+
+	// Of a push: the rung in force, and why the ladder last moved.
+	Rung     policy.Rung
+	Level    int
+	Share    float64 // of each GOP, at the rung trim
+	Offer    string  // the rendition that is sent; empty: the stream itself
+	Forced   string  // the rung that the operator chose; empty: none
+	Reason   policy.Reason
+	Rates    policy.Rates // of the stream itself
+	Line     policy.Line
+	Capacity float64 // bits per second that the line was measured to carry; 0 while unknown
+	Ways     []Way   // one for each route, in the same order
+}
+
+// Way is a route's connection and history.
+type Way struct {
+	Target  string // without secrets
+	Host    string
+	Waiting bool          // for its turn with the host
+	Up      time.Time     // since when; zero: it is not
+	RTT     time.Duration // 0 while unknown
+	Score   policy.Score
+	Last    string // how the last dial or connection ended
+	History qos.Summary
+}
+
+// Status is all that runs, by stream and group. With history it is told what is known of each
+// route too.
+func (r *Routes) Status(now time.Time, history bool) []Status {
+	r.mu.Lock()
+	runners := make([]*runner, 0, len(r.runners))
+	for _, run := range r.runners {
+		runners = append(runners, run)
+	}
+	r.mu.Unlock()
+	out := make([]Status, 0, len(runners))
+	for _, run := range runners {
+		out = append(out, run.status(now, history))
+	}
+	slices.SortFunc(out, func(a, b Status) int {
+		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Stream, b.Stream))
+	})
+	return out
+}
+
+// Groups are the groups in force.
+func (r *Routes) Groups() []Group {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.groups)
+}
+
+// Breakers are the breakers of all hosts that were dialled, by host.
+func (r *Routes) Breakers(now time.Time) []BreakerStatus { return r.hosts.status(now) }
+
+func (r *runner) status(now time.Time, history bool) Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := Status{
+		Stream: r.stream, Group: r.group.Name, Pull: r.group.Pull, GroupStatus: r.core.Status(now),
+		Rung: r.choice.Step.Rung, Level: r.choice.Step.Level, Share: r.choice.Share, Offer: r.choice.Step.Offer,
+		Reason: r.reason, Line: r.line,
+	}
+	s.Capacity, _ = r.ladder.Capacity()
+	if f := r.ladder.Forced(); f != nil {
+		s.Forced = f.String()
+	}
+	if len(r.offers) > 0 {
+		s.Rates = r.offers[0].Rates
+	}
+	for i := range r.ways {
+		w := &r.ways[i]
+		way := Way{Target: w.target, Host: w.host, Waiting: w.waiting, RTT: w.rtt, Score: w.score, Last: w.last}
+		if w.up() {
+			way.Up = w.began
+		}
+		if history {
+			way.History = r.all.histories.summary(now, w.key)
+			way.Score = policy.ScoreRoute(way.History)
+		}
+		if w.waiting && s.Routes[i].State == policy.Dialing {
+			s.Routes[i].State = policy.BackingOff
+		}
+		s.Ways = append(s.Ways, way)
+	}
+	return s
+}
+
+// carried is what the push carries of its stream, and how many bits per second that has.
+func (r *runner) carried(now time.Time) (policy.Carried, float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.active < 0 {
+		return policy.Carried{}, 0 // a route that is down says nothing of the publisher
+	}
+	c := policy.Carried{Full: r.choice.Step.Rung == policy.Full || r.ladder.Forced() != nil}
+	if bits, at := r.ladder.Capacity(); now.Sub(at) < time.Minute {
+		c.Capacity = bits
+	}
+	if len(r.offers) == 0 {
+		return c, 0
+	}
+	return c, r.offers[0].Rates.Total()
+}
+
+// Errors of what an operator asks for.
+var (
+	// ErrNoRunner says that no such stream is carried by such a group.
+	ErrNoRunner = errors.New("no such stream is carried by that group")
+	// ErrNoRoute says that the group has no route of that name.
+	ErrNoRoute = errors.New("the group has no route of that name")
+	// ErrNoRung says that what was asked for is no rung of the group's ladder.
+	ErrNoRung = errors.New("the group's ladder has no such rung")
+	// ErrNoHost says that no such host was dialled.
+	ErrNoHost = errors.New("no route has dialled that host")
+)
+
+// Force has a stream go over one of its group's routes, whatever the history says, until it is
+// forced to "", which lets policy decide again.
+func (r *Routes) Force(group, stream, route string) error {
+	return r.act(group, stream, func(run *runner, now time.Time) error {
+		i := -1
+		if route != "" {
+			if i = run.index(route); i < 0 {
+				return ErrNoRoute
+			}
+		}
+		run.perform(now, run.core.Force(now, i))
+		return nil
+	})
+}
+
+// Reset forgets a route's failures, and dials it if it is wanted.
+func (r *Routes) Reset(group, stream, route string) error {
+	return r.act(group, stream, func(run *runner, now time.Time) error {
+		i := run.index(route)
+		if i < 0 {
+			return ErrNoRoute
+		}
+		run.perform(now, run.core.Reset(now, i))
+		return nil
+	})
+}
+
+// ForceRung keeps a push at a rung of its group's ladder, until it is forced to "".
+func (r *Routes) ForceRung(group, stream, rung string) error {
+	return r.act(group, stream, func(run *runner, _ time.Time) error {
+		if rung == "" {
+			run.ladder.Force(nil)
+			return nil
+		}
+		place, err := policy.ParsePlace(rung)
+		if err != nil || run.group.Pull || !slices.ContainsFunc(run.group.Ladder, func(p policy.Place) bool {
+			return p == place || p.Rung == place.Rung && p.Name == ""
+		}) {
+			return ErrNoRung
+		}
+		run.ladder.Force(&place)
+		return nil
+	})
+}
+
+// ResetBreaker has a host dialled as if it had never failed.
+func (r *Routes) ResetBreaker(host string) error {
+	if !r.hosts.reset(host) {
+		return ErrNoHost
+	}
+	return nil
+}
+
+func (r *Routes) act(group, stream string, f func(run *runner, now time.Time) error) error {
+	r.mu.Lock()
+	run := r.runners[place{stream, group}]
+	r.mu.Unlock()
+	if run == nil {
+		return ErrNoRunner
+	}
+	var err error
+	run.locked(func(now time.Time) { err = f(run, now) })
+	run.poke()
+	return err
+}
+
+func (r *runner) index(route string) int {
+	return slices.IndexFunc(r.ways, func(w way) bool { return w.Name == route })
+}
