@@ -10,6 +10,7 @@ const (
 	halfSuccess  = time.Minute
 	halfDial     = 10 * time.Minute
 	halfRunning  = 15 * time.Second
+	halfLag      = 5 * time.Second  // a level, not a rate: what it was a while ago does not matter
 	halfCapacity = 10 * time.Minute // of the trust; the measure itself follows within halfLimit
 	halfLimit    = 30 * time.Second
 	halfRecord   = 10 * time.Minute
@@ -96,7 +97,7 @@ func (h *History) Attempt(a Attempt) {
 	r.Streak = max(r.Streak, 0) + 1
 	r.LastSuccess = a.At.UnixMilli()
 	if !a.Probe {
-		r.Dial.add(a.At, halfDial, a.Total().Seconds(), 1)
+		r.Dial.add(a.At, halfDial, max(0, a.Total().Seconds()), 1)
 	}
 	for _, p := range Phases() {
 		if took, ok := a.Took[p]; ok && took >= 0 {
@@ -130,7 +131,7 @@ func (h *History) Sample(s Sample) {
 	// A mean over segments, not over time: two lost of three do not outweigh a busy second.
 	r.Segments.add(now, halfRunning, share(s.Resent, s.Segments), float64(s.Segments))
 	r.Rate.add(now, halfRunning, s.Rate(), w)
-	r.Lag.add(now, halfRunning, lag.Seconds(), w)
+	r.Lag.add(now, halfLag, lag.Seconds(), w)
 	r.Stalls.add(now, halfRunning, truth(s.Stalled), w)
 	r.Trouble.add(now, halfRecord, truth(s.Stalled || lag > troubleLag), w)
 	r.Success.add(now, halfSuccess, truth(!s.Stalled), w/attemptWorth)

@@ -14,6 +14,17 @@ type Relay struct {
 	// By kind: picture, silence.
 	FillerFrames map[string]uint64
 	LatePackets  uint64
+	Routes       []Route
+}
+
+// Route is one route of a group, for one stream, at one moment.
+type Route struct {
+	Stream, Group, Route string
+	State                int           // 0 idle, 1 dialing, 2 up, 3 backing off, 4 standby, 5 broken
+	Backoff              time.Duration // to the next dial
+	Score                float64       // 0 to 1, the best
+	Level                int           // down the ladder, 0 the top; of a route that carries
+	Lag, RTT             time.Duration // 0 while unknown
 }
 
 // Stream is one stream at one moment.

@@ -29,7 +29,7 @@ func (h *History) Summary(now time.Time) Summary {
 	s.Resent, _ = r.Segments.at(now, halfRunning)
 	s.Rate, s.Measured = r.Rate.at(now, halfRunning)
 	s.Stalls, _ = r.Stalls.at(now, halfRunning)
-	s.Lag, _ = r.Lag.at(now, halfRunning)
+	s.Lag, _ = r.Lag.at(now, halfLag)
 	s.Trouble, s.Watched = r.Trouble.at(now, halfRecord)
 	r.capacity(now, &s)
 	r.breaks(now, &s)

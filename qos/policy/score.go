@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/holdfast-live/holdfast/qos"
 )
@@ -39,6 +40,13 @@ func ScoreRoute(s qos.Summary) Score {
 		v *= p.Value
 	}
 	return Score{Value: clamp(v), Parts: parts}
+}
+
+// With is the score with one more part: of what the history does not know, such as how much
+// of the stream the route is sent.
+func (s Score) With(p Part) Score {
+	p.Value = clamp(p.Value)
+	return Score{Value: s.Value * p.Value, Parts: append(slices.Clone(s.Parts), p)}
 }
 
 func part(name string, value float64, why string, args ...any) Part {

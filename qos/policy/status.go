@@ -66,6 +66,9 @@ func (g *Group) Status(now time.Time) GroupStatus {
 		if (g.wanted(i) || r.denied) && !r.dialing {
 			route.Backoff = max(0, r.due.Sub(now).Seconds())
 		}
+		if r.bad { // where there are no probes, it counts from the failure
+			route.HealthySince = time.Time{}
+		}
 		s.Routes = append(s.Routes, route)
 	}
 	return s

@@ -1,0 +1,255 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/holdfast-live/holdfast/qos"
+	"github.com/holdfast-live/holdfast/testmedia/scenario"
+)
+
+func half() float64 { return 0.5 }
+
+func TestStories(t *testing.T) {
+	scenario.Each(t, "testdata/*.txt", func(t *testing.T, path string) {
+		s := &story{t: t}
+		scenario.Run(t, path, s.do)
+	})
+}
+
+type story struct {
+	t *testing.T
+	w *world
+}
+
+func (s *story) do(c scenario.Command) string {
+	if c.Name == "group" {
+		s.w = newWorld(GroupConfig{
+			Routes: strings.Split(c.String("routes", "a,b"), ","),
+			After:  c.Duration("after", 2*time.Second), Rise: c.Duration("rise", 30*time.Second), Probe: c.Duration("probe", 5*time.Second),
+			GiveUp: c.Int("give_up", 0), NoProbe: c.Has("no-probe"),
+		}, half, c.Fatalf)
+		return ""
+	}
+	w := s.w
+	w.base = w.now
+	w.show.Reset()
+	w.probes = c.Has("probes")
+	switch c.Name {
+	case "start":
+		w.do(w.g.Start(w.now))
+	case "host":
+		w.host(s.route(c), outcomes[c.Arg(1)])
+	case "dials":
+		w.takes = c.ArgDuration(0)
+	case "mute":
+		w.mute = c.Arg(0) == "on"
+	case "score":
+		scores := make([]Score, len(w.names))
+		for i, n := range w.names {
+			scores[i].Value = c.Float(n, 1)
+		}
+		w.do(w.g.Scores(w.now, scores))
+	case "force":
+		if c.Arg(0) == "none" {
+			w.do(w.g.Force(w.now, -1))
+			break
+		}
+		w.do(w.g.Force(w.now, s.route(c)))
+	case "reset":
+		w.do(w.g.Reset(w.now, s.route(c)))
+	case "break":
+		i := s.route(c)
+		w.live[i], w.used = false, -1
+		w.do(w.g.Broke(w.now, i, c.Arg(1)))
+	case "wait":
+		w.pass(c.ArgDuration(0))
+	case "flap":
+		for range c.Int("times", 10) {
+			w.host(s.route(c), qos.DialFailed)
+			w.pass(c.Duration("down", 5*time.Second))
+			w.host(s.route(c), qos.DialOK)
+			w.pass(c.Duration("up", 5*time.Second))
+		}
+		if c.Has("count") {
+			return fmt.Sprintf("%d switches\n", w.switches)
+		}
+	case "status":
+		return status(w.g.Status(w.now), w.now)
+	case "decisions":
+		var out strings.Builder
+		for _, d := range w.g.Status(w.now).Decisions {
+			fmt.Fprintf(&out, "%s from %q: %s\n", d.Route, d.From, d.Reason.Cause)
+		}
+		return out.String()
+	default:
+		return c.Unknown()
+	}
+	return w.show.String()
+}
+
+var outcomes = map[string]qos.Outcome{
+	"up": qos.DialOK, "down": qos.DialFailed, "denied": qos.DialDenied, "rejects": qos.DialRejected, "hangs": qos.DialTimeout,
+}
+
+func (s *story) route(c scenario.Command) int {
+	i := slices.Index(s.w.names, c.Arg(0))
+	if i < 0 {
+		c.Fatalf("no route %s", c.Arg(0))
+	}
+	return i
+}
+
+func status(s GroupStatus, now time.Time) string {
+	var out strings.Builder
+	for _, r := range s.Routes {
+		fmt.Fprintf(&out, "%s %v for %v", r.Name, r.State, about(now.Sub(r.Since)))
+		if r.Fails > 0 {
+			fmt.Fprintf(&out, ", %d failures", r.Fails)
+		}
+		if r.Backoff > 0 {
+			fmt.Fprintf(&out, ", redial in %.1fs", r.Backoff)
+		}
+		if !r.HealthySince.IsZero() {
+			fmt.Fprintf(&out, ", healthy for %v", about(now.Sub(r.HealthySince)))
+		}
+		if r.LastFailure != "" {
+			fmt.Fprintf(&out, ", last %s", r.LastFailure)
+		}
+		fmt.Fprintf(&out, ", needs %vs\n", r.Rise)
+	}
+	fmt.Fprintf(&out, "active %q, forced %q, %d switches\n", s.Active, s.Forced, s.Switches)
+	return out.String()
+}
+
+// TestFlapping: ten times up and down for five seconds each make at most three switches,
+// whatever chance and the moment do.
+func TestFlapping(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		chance := func() float64 { return rapid.Float64Range(0, 0.999).Draw(t, "chance") }
+		after := time.Duration(rapid.IntRange(0, 4000).Draw(t, "after")) * time.Millisecond
+		rise := time.Duration(rapid.IntRange(2000, 30000).Draw(t, "rise")) * time.Millisecond
+		w := newWorld(GroupConfig{Routes: []string{"a", "b"}, After: after, Rise: rise, Probe: time.Second}, chance, t.Fatalf)
+		w.do(w.g.Start(w.now))
+		w.pass(time.Duration(rapid.IntRange(1000, 60000).Draw(t, "first")) * time.Millisecond)
+		for range 10 {
+			w.host(0, qos.DialFailed)
+			w.pass(5 * time.Second)
+			w.host(0, qos.DialOK)
+			w.pass(5 * time.Second)
+		}
+		if w.switches > 3 {
+			t.Fatalf("%d switches\n%s", w.switches, w.show.String())
+		}
+	})
+}
+
+// TestInvariants drives groups at random: the world sees to it that at most one route carries,
+// that none is dialled twice at once, that only what is up is used, and that time goes on. In
+// the end, with all hosts up for long enough, the stream is carried.
+func TestInvariants(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		chance := func() float64 { return rapid.Float64Range(0, 0.999).Draw(t, "chance") }
+		n := rapid.IntRange(1, 4).Draw(t, "routes")
+		seconds := func(name string, most int) time.Duration {
+			return time.Duration(rapid.IntRange(0, most*10).Draw(t, name)) * 100 * time.Millisecond
+		}
+		w := newWorld(GroupConfig{
+			Routes: []string{"a", "b", "c", "d"}[:n], After: seconds("after", 5), Rise: seconds("rise", 40), Probe: seconds("probe", 8),
+			NoProbe: rapid.Bool().Draw(t, "no probe"), GiveUp: rapid.SampledFrom([]int{0, 0, 3}).Draw(t, "give up"),
+		}, chance, t.Fatalf)
+		w.takes = seconds("dial", 6)
+		if rapid.Bool().Draw(t, "start") {
+			w.do(w.g.Start(w.now))
+		}
+		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+			i := rapid.IntRange(0, n-1).Draw(t, "route")
+			switch rapid.IntRange(0, 9).Draw(t, "do") {
+			case 0:
+				w.do(w.g.Force(w.now, rapid.IntRange(-1, n).Draw(t, "force")))
+			case 1:
+				w.do(w.g.Reset(w.now, i))
+			case 2:
+				scores := make([]Score, n)
+				for j := range scores {
+					scores[j].Value = rapid.Float64Range(-1, 2).Draw(t, "score")
+				}
+				w.do(w.g.Scores(w.now, scores))
+			case 3:
+				w.do(w.g.Start(w.now))
+			case 4:
+				w.mute = !w.mute
+			case 5, 6:
+				w.host(i, rapid.SampledFrom(qos.Outcomes()).Draw(t, "outcome"))
+			default:
+				w.pass(seconds("wait", 120))
+			}
+			check(t, w)
+		}
+		settle(t, w)
+	})
+}
+
+func check(t *rapid.T, w *world) {
+	s := w.g.Status(w.now)
+	up := 0
+	for i, r := range s.Routes {
+		if r.State == Up {
+			up++
+			if w.used != i {
+				t.Fatalf("%s is up, and %d carries", r.Name, w.used)
+			}
+		}
+		if r.Backoff < 0 || r.Fails < 0 {
+			t.Fatalf("%+v", r)
+		}
+	}
+	if up > 1 || up == 0 && w.used >= 0 {
+		t.Fatalf("%d are up, %d carries", up, w.used)
+	}
+	if len(s.Decisions) > maxDecisions {
+		t.Fatalf("%d decisions", len(s.Decisions))
+	}
+}
+
+// settle lets all be well, and looks whether the group finds that out.
+func settle(t *rapid.T, w *world) {
+	w.do(w.g.Start(w.now))
+	w.do(w.g.Force(w.now, -1))
+	for i := range w.names {
+		w.host(i, qos.DialOK)
+		w.do(w.g.Reset(w.now, i))
+	}
+	w.mute = false
+	w.do(w.g.Scores(w.now, make([]Score, len(w.names))))
+	w.pass(time.Minute)
+	if w.used < 0 {
+		t.Fatalf("all is well, and nothing carries: %+v", w.g.Status(w.now))
+	}
+	w.pass(time.Hour)
+	if w.used != 0 {
+		t.Fatalf("all has been well for an hour, and %d carries: %+v", w.used, w.g.Status(w.now))
+	}
+	switches, dials := w.switches, w.dials
+	w.pass(time.Hour)
+	if w.switches != switches || w.dials != dials {
+		t.Fatalf("%d switches and %d dials while all was well", w.switches-switches, w.dials-dials)
+	}
+}
+
+// TestDeadHosts: what is dead is dialled seldom, for ever.
+func TestDeadHosts(t *testing.T) {
+	w := newWorld(GroupConfig{Routes: []string{"a", "b"}, After: 2 * time.Second, Rise: 30 * time.Second}, half, t.Fatalf)
+	w.hosts = []qos.Outcome{qos.DialFailed, qos.DialTimeout}
+	w.do(w.g.Start(w.now))
+	w.pass(time.Hour)
+	// At the maximum of 30 s, spread over the second half of it.
+	if got := w.dials; got < 2*120 || got > 2*250 {
+		t.Errorf("%d dials in an hour", got)
+	}
+}
