@@ -46,7 +46,8 @@ func (d *dialing) follow(then func(*http.Response) error) error {
 		err := d.reach(t, func() error {
 			var answer *http.Response
 			err := d.run(qos.PhaseConnect, d.opts.Timeouts.Connect, func(ctx context.Context) (err error) {
-				if answer, err = d.ask(ctx, t, http.MethodGet); err != nil {
+				answer, err = d.ask(ctx, t, http.MethodGet) //nolint:bodyclose // see ask
+				if err != nil {
 					return err
 				}
 				next, err = d.judge(t, answer)

@@ -45,7 +45,8 @@ func flvServer(t *testing.T) *http.ServeMux {
 		http.Redirect(w, r, "/live/cam.flv?token=hush", http.StatusTemporaryRedirect)
 	})
 	m.HandleFunc("/loop/", func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, r.URL.Path+"x?token=hush", http.StatusFound)
+		w.Header().Set("Location", r.URL.Path+"x?token=hush")
+		w.WriteHeader(http.StatusFound)
 	})
 	m.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "ftp://far/live/cam?token=hush", http.StatusFound)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -171,5 +172,108 @@ func TestNginxDenies(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 		t.Log(err)
+	}
+}
+
+// pushClip pushes the clip as it runs from nginx's point of view, until the test or the caller
+// ends it.
+func pushClip(t *testing.T, p *Push) (stop func()) {
+	t.Helper()
+	quit, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for loop := testmedia.NewLoop(0); ; {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+			}
+			if err := p.Write(loop.Next()); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		<-stopped
+	}
+}
+
+// TestNginxPull plays from nginx-rtmp what is pushed to it, to a clean end and to one that is
+// not.
+func TestNginxPull(t *testing.T) {
+	addr, _ := nginx(t)
+	for name, want := range map[string]Ending{"clean": EndedUnpublish, "broken": EndedUnpublish} {
+		url := "rtmp://" + addr + "/plain/" + name
+		p, err := dialNginx(t, url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := pushClip(t, p)
+		f, err := Pull(t.Context(), Options{URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got [packetbuf.NumTracks]int
+		last := time.Duration(-1)
+		for got[packetbuf.Video] < 50 || got[packetbuf.Audio] < 50 {
+			pkt, err := f.Read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if pkt.Media() {
+				got[pkt.Track]++
+			}
+			if pkt.Track == packetbuf.Video && pkt.Media() {
+				if pkt.DTS <= last {
+					t.Errorf("%v after %v", pkt.DTS, last)
+				}
+				last = pkt.DTS
+			}
+		}
+		if pr := f.Progress(); pr.Received == 0 || (runtime.GOOS == "linux" && pr.RTT == 0) {
+			t.Errorf("%+v", pr)
+		}
+		stop()
+		if name == "clean" {
+			_ = p.Unpublish()
+		} else {
+			_ = p.Close()
+		}
+		_ = f.dial.socket.SetReadDeadline(time.Now().Add(5 * time.Second))
+		for err == nil {
+			_, err = f.Read()
+		}
+		t.Logf("%s: %v, %v", name, err, f.Timing())
+		if EndingOf(err) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+		_ = f.Close()
+	}
+	// Nobody publishes that.
+	_, err := Pull(t.Context(), Options{URL: "rtmp://" + addr + "/plain/nobody", Timeouts: Timeouts{Media: 300 * time.Millisecond}})
+	if a := Attempt(time.Now(), false, nil, err); a.Phase != qos.PhaseMedia || a.Outcome != qos.DialTimeout {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestNginxProbe(t *testing.T) {
+	addr, _ := nginx(t)
+	p, err := dialNginx(t, "rtmp://"+addr+"/plain/cam")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	timing, err := Probe(t.Context(), Options{URL: "rtmp://" + addr + "/plain/cam?key=hush"})
+	if err != nil || timing[qos.PhaseHandshake] == 0 {
+		t.Error(timing, err)
+	}
+	_, err = Probe(t.Context(), Options{URL: "rtmp://" + addr + "/nothere/cam?key=hush"})
+	t.Log(err)
+	if Classify(err) == qos.DialOK || strings.Contains(fmt.Sprint(err), "hush") {
+		t.Error(err)
 	}
 }

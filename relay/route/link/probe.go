@@ -31,7 +31,7 @@ func Probe(ctx context.Context, o Options) (Timing, error) {
 // that is not allowed or a redirect are answers too.
 func (d *dialing) head() error {
 	return d.run(qos.PhaseConnect, d.opts.Timeouts.Connect, func(ctx context.Context) error {
-		answer, err := d.ask(ctx, d.target, http.MethodHead)
+		answer, err := d.ask(ctx, d.target, http.MethodHead) //nolint:bodyclose // see ask
 		if err == nil && answer.StatusCode >= http.StatusInternalServerError {
 			err = rejected(answer)
 		}

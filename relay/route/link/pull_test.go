@@ -2,7 +2,6 @@ package link
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -97,10 +96,12 @@ func origin(t *testing.T, n *faultnet.Network, stay bool, pieces ...[]byte) (hea
 			if err != nil {
 				return
 			}
-			for p, m := buf[:k], (*wire.Message)(nil); len(p) > 0; {
-				if p, m, err = d.Push(p); err != nil || m == nil {
+			for p := buf[:k]; len(p) > 0; {
+				rest, m, err := d.Push(p)
+				if err != nil || m == nil {
 					break
 				}
+				p = rest
 				types[m.Type]++
 				if m.Type == wire.TypeCommandAMF0 && len(pieces) > 0 {
 					_, _ = conn.Write(pieces[0])
@@ -349,111 +350,6 @@ func TestPullAnswers(t *testing.T) {
 		// SetBufferLength and the pong are user control both.
 		if want := len(media) / (10_000 + feedBuffer); got[wire.TypeAck] < want || got[wire.TypeUserControl] != 2 {
 			t.Errorf("%v, want %d acknowledgements", got, want)
-		}
-	})
-}
-
-// TestPullFlood meets an origin that sends everything but media, as fast as it can.
-func TestPullFlood(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := faultnet.NewNetwork(nil)
-		l, err := n.Listen(farAddr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sent := make(chan int, 1)
-		go func() {
-			defer l.Close()
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			defer conn.Close()
-			go func() { _, _ = io.Copy(io.Discard, conn) }()
-			_, _ = conn.Write(slices.Concat(s0s1s2, connected(), created(1), playing()))
-			flood := data("onCuePoint", wire.String(strings.Repeat("x", 100_000)))
-			for total := 0; ; total += len(flood) {
-				if _, err := conn.Write(flood); err != nil {
-					sent <- total
-					return
-				}
-			}
-		}()
-		_, err = pull(t, n)
-		if EndingOf(err) != EndedProtocol || !errors.Is(err, ErrProtocol) {
-			t.Error(err)
-		}
-		if total := <-sent; total > 2*maxAheadBytes {
-			t.Errorf("%d bytes were taken", total)
-		}
-	})
-}
-
-func TestTakenBounds(t *testing.T) {
-	tk := &taken{talk: newTalk(target(t), player)}
-	tk.talk.stream = 1
-	small := wire.Message{Header: wire.Header{Type: wire.TypeAudio}, Payload: []byte{0x2f, 1}}
-	m := wire.Message{Header: wire.Header{Type: wire.TypeAggregate}}
-	for range maxAggregated + 1 {
-		m.Payload = wire.AppendAggregated(m.Payload, small)
-	}
-	if err := tk.message(&m); !errors.Is(err, ErrProtocol) || len(tk.queue) != maxAggregated {
-		t.Errorf("%v, %d packets", err, len(tk.queue))
-	}
-	for range maxAggregated {
-		if tk.next() == nil {
-			t.Fatal("too few")
-		}
-	}
-	if tk.next() != nil || tk.queue != nil {
-		t.Error("the queue keeps its memory")
-	}
-}
-
-// FuzzPull feeds what an origin may send: nothing of it may end the process, make this side
-// send much more than came, or hold much more than that.
-func FuzzPull(f *testing.F) {
-	media, packets := clip(f, 8)
-	begin := slices.Concat(connected(), created(1))
-	f.Add(slices.Concat(begin, playing(), media), 100)
-	f.Add(slices.Concat(begin, media), 7)
-	for _, ways := range endings() {
-		for _, last := range ways {
-			f.Add(slices.Concat(begin, playing(), media[:200], last), 5)
-		}
-	}
-	whole := wire.Message{Header: wire.Header{ChunkStream: 6, Stream: 1, Type: wire.TypeAggregate}}
-	for _, p := range packets[:4] {
-		whole.Payload = wire.AppendAggregated(whole.Payload, message(f, p))
-	}
-	f.Add(slices.Concat(begin, chunks(whole)), 11)
-	f.Fuzz(func(t *testing.T, come []byte, cut int) {
-		far := newFar(target(t), player)
-		tk := &taken{talk: far.talk}
-		far.media = tk.message
-		sent := 0
-		for _, part := range split(come, cut) {
-			answer, err := far.feed(part)
-			sent += len(answer)
-			if err != nil {
-				if s := fmt.Sprint(err); len(s) > 4*maxShown || strings.Contains(s, "hush") {
-					t.Error(s)
-				}
-				break
-			}
-		}
-		if limit := 4096 + 3*len(come); sent > limit {
-			t.Errorf("%d bytes sent for %d that came", sent, len(come))
-		}
-		held := far.demux.Buffered()
-		for p := tk.next(); p != nil; p = tk.next() {
-			held += len(p.Payload)
-			if !flv.Carried(p.Codec) || len(p.Payload) == 0 {
-				t.Errorf("%+v", p)
-			}
-		}
-		if far.talk.stream == 0 && held > farLimits().Buffered || held > 3*len(come)+wire.DefaultLimits().Buffered {
-			t.Errorf("%d bytes held of %d", held, len(come))
 		}
 	})
 }

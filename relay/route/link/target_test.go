@@ -14,7 +14,8 @@ func TestParseTarget(t *testing.T) {
 		shown string
 	}{
 		{
-			"rtmp://host/live/cam", Target{scheme: "rtmp", host: "host", port: "1935", app: "live", name: "cam", tcURL: "rtmp://host/live"},
+			"rtmp://host/live/cam",
+			Target{scheme: "rtmp", host: "host", port: "1935", app: "live", name: "cam", tcURL: "rtmp://host/live"},
 			"host:1935", "rtmp://host/live",
 		},
 		{"rtmp://host:19350/live/cam?key=a%20b&x=1", Target{
@@ -22,15 +23,18 @@ func TestParseTarget(t *testing.T) {
 			name: "cam?key=a%20b&x=1", query: "key=a%20b&x=1", tcURL: "rtmp://host:19350/live",
 		}, "host:19350", "rtmp://host:19350/live"},
 		{
-			"rtmps://host/app/instance/cam", Target{scheme: "rtmps", host: "host", port: "443", app: "app/instance", name: "cam", tcURL: "rtmps://host/app/instance"},
+			"rtmps://host/app/instance/cam",
+			Target{scheme: "rtmps", host: "host", port: "443", app: "app/instance", name: "cam", tcURL: "rtmps://host/app/instance"},
 			"host:443", "rtmps://host/app/instance",
 		},
 		{
-			"rtmp://[::1]:1936/live/a%2Fb", Target{scheme: "rtmp", host: "::1", port: "1936", app: "live", name: "a%2Fb", tcURL: "rtmp://[::1]:1936/live"},
+			"rtmp://[::1]:1936/live/a%2Fb",
+			Target{scheme: "rtmp", host: "::1", port: "1936", app: "live", name: "a%2Fb", tcURL: "rtmp://[::1]:1936/live"},
 			"[::1]:1936", "rtmp://[::1]:1936/live",
 		},
 		{
-			"RTMP://host//live//cam/", Target{scheme: "rtmp", host: "host", port: "1935", app: "live", name: "cam", tcURL: "rtmp://host/live"},
+			"RTMP://host//live//cam/",
+			Target{scheme: "rtmp", host: "host", port: "1935", app: "live", name: "cam", tcURL: "rtmp://host/live"},
 			"host:1935", "rtmp://host/live",
 		},
 		{"http://host/live/cam.flv?token=hush", Target{
