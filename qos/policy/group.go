@@ -118,11 +118,7 @@ func (g *Group) Broke(now time.Time, i int, cause string) []Effect {
 		return nil
 	}
 	r := &g.routes[i]
-	weight := 1
-	if r.won { // it cost a switch, and is going to cost another
-		weight = 2
-	}
-	r.fail(now, cause, g.window(), weight)
+	r.fail(now, cause, g.window(), r.weight())
 	g.backOff(now, r)
 	if !r.proved {
 		g.countFailure(now, i)
@@ -243,7 +239,7 @@ func (g *Group) use(now time.Time, i int) {
 	from := g.active
 	if why.Cause == SwitchScore {
 		left := &g.routes[from]
-		left.flaps = min(left.flaps+1, maxFlaps)
+		left.flaps = min(left.flaps+left.weight(), maxFlaps)
 		left.healthySince = time.Time{}
 	}
 	r := &g.routes[i]

@@ -64,6 +64,15 @@ func (r *route) fail(now time.Time, what string, window time.Duration, weight in
 	r.failure, r.failed = what, now
 }
 
+// weight is how much it counts that the stream has to leave a route. One that had taken it over
+// has cost a switch, and costs another.
+func (r *route) weight() int {
+	if r.won {
+		return 2
+	}
+	return 1
+}
+
 // risen is when a healthy route has been so for as long as it must: rise, doubled by each
 // flap. A window of health makes a flap forgotten.
 func (r *route) risen(rise, window time.Duration) time.Time {
