@@ -1,0 +1,454 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/rtmp"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/relay/egress"
+	egressrtmp "github.com/holdfast-live/holdfast/relay/egress/rtmp"
+	"github.com/holdfast-live/holdfast/relay/hub"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/relay/stream"
+	"github.com/holdfast-live/holdfast/testmedia/faultnet"
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+)
+
+// world is a relay's streams and routes, and far sides, in a bubble's time and a network in
+// memory.
+type world struct {
+	t      *testing.T
+	net    *faultnet.Network
+	hub    *hub.Hub
+	routes *Routes
+	ends   []func() // last first
+
+	mu     sync.Mutex
+	events []Event
+	dials  map[string][]time.Time // by address
+	limits map[string]float64     // asked of publishers
+	wanted []string               // renditions
+}
+
+// inWorld runs f in a world with these groups, and takes the world down afterwards.
+func inWorld(t *testing.T, f func(w *world), groups ...Group) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, dials: map[string][]time.Time{}, limits: map[string]float64{}}
+		w.net = faultnet.NewNetwork(func(n int) faultnet.Options {
+			shape := faultnet.Shape{Delay: 5 * time.Millisecond, Buffer: 64 << 10}
+			return faultnet.Options{Seed: uint64(n), Up: shape, Down: shape}
+		})
+		h := hub.New(hub.Options{
+			Settings: settings{}, Demand: demanded{w}, Observer: observed{w}, Counters: &stream.Counters{}, Log: slog.New(slog.DiscardHandler),
+		})
+		w.hub = h
+		var err error
+		w.routes, err = New(Options{
+			Streams: w, Access: h, Audience: h.Audience, Live: w.live, Observer: w, Dialer: w.dial,
+			Breaker: policy.DefaultBreaker(), Log: slog.New(slog.DiscardHandler), Chance: func() float64 { return 0.5 },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.end()
+		w.routes.Reload(groups, policy.DefaultBreaker())
+		f(w)
+	})
+}
+
+// end takes everything down.
+func (w *world) end() {
+	w.routes.Close()
+	w.hub.Close("the test is over")
+	slices.Reverse(w.ends)
+	for _, end := range w.ends {
+		end()
+	}
+	synctest.Wait()
+}
+
+func (w *world) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	w.mu.Lock()
+	w.dials[addr] = append(w.dials[addr], time.Now())
+	w.mu.Unlock()
+	return w.net.DialContext(ctx, network, addr)
+}
+
+// demanded implements hub.Demand.
+type demanded struct{ w *world }
+
+func (d demanded) Want(name string) (<-chan struct{}, bool) { return d.w.routes.Want(name) }
+
+// Observe implements Observer.
+func (w *world) Observe(e Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.events = append(w.events, e)
+}
+
+// observed tells the routes of streams that go live.
+type observed struct{ w *world }
+
+func (o observed) Observe(e stream.Event) {
+	if e.Type == stream.State && e.To == lifecycle.Live && e.From == lifecycle.Idle {
+		o.w.routes.Live(e.Stream)
+	}
+}
+
+// happened lists the events of these types, as "type route cause".
+func (w *world) happened(types ...EventType) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []string
+	for _, e := range w.events {
+		if slices.Contains(types, e.Type) {
+			out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %s", e.Type, e.Route, e.Cause)))
+		}
+	}
+	return out
+}
+
+// switches counts the switches from one route to another.
+func (w *world) switches() int { return len(w.happened(Switched)) }
+
+// dialled is how often an address was dialled since.
+func (w *world) dialled(addr string, since time.Time) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, at := range w.dials[addr] {
+		if !at.Before(since) {
+			n++
+		}
+	}
+	return n
+}
+
+type settings struct{}
+
+func (settings) Stream(string) stream.Config {
+	return stream.Config{
+		FirstMedia: 10 * time.Second, Hold: 30 * time.Second, HoldUnpublish: 5 * time.Second, Freeze: true,
+		Buffer: packetbuf.Limits{Duration: 20 * time.Second, Bytes: 64 << 20}, Lag: 5 * time.Second,
+	}
+}
+
+func (settings) PlayWait(string) time.Duration { return 0 }
+
+// Tap implements Streams.
+func (w *world) Tap(name string, from uint64) (Tap, error) {
+	s := w.hub.Find(name)
+	if s == nil {
+		return nil, ErrEnded
+	}
+	r, err := s.Tap(from)
+	if err != nil {
+		return nil, ErrEnded
+	}
+	return tapped{r}, nil
+}
+
+type tapped struct{ *stream.Reader }
+
+func (t tapped) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
+	packets, err := t.Reader.Read(ctx)
+	var end *stream.EndError
+	switch {
+	case errors.As(err, &end) && end.Again:
+		err = ErrChanged
+	case errors.As(err, &end):
+		err = ErrEnded
+	}
+	return packets, err
+}
+
+// Offers implements Streams.
+func (w *world) Offers(name string) []Offer {
+	offer := func(full, rendition string) Offer {
+		s := w.hub.Find(full)
+		if s == nil {
+			return Offer{}
+		}
+		weights := s.Weigh(10 * time.Second)
+		per := 8 / max(weights.Span.Seconds(), 1)
+		return Offer{Stream: full, Offset: -s.Origin(), Offer: policy.Offer{Name: rendition, Ready: weights.GOPs > 0, Rates: policy.Rates{
+			Key: per * float64(weights.Key), Delta: per * float64(weights.Delta), Disposable: per * float64(weights.Disposable),
+			Audio: per * float64(weights.Audio),
+		}}}
+	}
+	out := []Offer{offer(name, "")}
+	out[0].Offset = 0
+	for _, s := range w.hub.Renditions(name) {
+		out = append(out, offer(s.Name(), s.Name()[len(name)+1:]))
+	}
+	return out
+}
+
+// Want implements Streams.
+func (w *world) Want(name, rendition string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wanted = append(w.wanted, name+"~"+rendition)
+}
+
+// Limit implements Streams.
+func (w *world) Limit(name string, bits float64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.limits[name] = bits
+}
+
+func (w *world) live() []string {
+	var out []string
+	for _, s := range w.hub.List() {
+		out = append(out, s.Name())
+	}
+	return out
+}
+
+// session is a publisher's connection that does nothing.
+type session struct{ id string }
+
+func (s session) ID() string                        { return s.id }
+func (session) Close(ingest.Cause, string)          {}
+func (session) RTT() (time.Duration, time.Duration) { return 0, 0 }
+
+// publish publishes a made stream in real time until the world ends or stop is called.
+func (w *world) publish(access ingest.Access, name string, o gen.Options) (stop func()) {
+	w.t.Helper()
+	app, leaf, _ := strings.Cut(name, "/")
+	sink, err := access.Publish(context.Background(), ingest.Request{App: app, Name: leaf, Protocol: ingest.RTMP, Session: session{"made-" + name}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	done := make(chan struct{})
+	var work sync.WaitGroup
+	work.Go(func() {
+		g := gen.New(o)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		began := time.Now()
+		for {
+			select {
+			case <-done:
+				sink.End(ingest.Unpublish, "")
+				return
+			case <-tick.C:
+			}
+			for _, p := range g.Until(time.Since(began)) {
+				p.Arrived = time.Now()
+				if sink.Write(p) != nil {
+					<-done
+					return
+				}
+			}
+		}
+	})
+	stop = sync.OnceFunc(func() { close(done); work.Wait() })
+	w.ends = append(w.ends, stop)
+	return stop
+}
+
+// farSide is another server: it takes what is pushed to it and, where it has a hub, serves it.
+type farSide struct {
+	w    *world
+	addr string
+	hub  *hub.Hub
+	stop func() // nil: it is down
+
+	mu   sync.Mutex
+	got  []*got
+	deny string // a publish is refused with this
+}
+
+// got is what one connection has brought.
+type got struct {
+	name    string
+	at      time.Time
+	packets []*packetbuf.Packet
+	ended   ingest.Cause
+}
+
+// far starts a far side on an address.
+func (w *world) far(addr string) *farSide {
+	f := &farSide{w: w, addr: addr}
+	w.ends = append(w.ends, f.down)
+	f.up()
+	return f
+}
+
+// origin starts a far side that serves what is published to it.
+func (w *world) origin(addr string) *farSide {
+	f := &farSide{w: w, addr: addr, hub: hub.New(hub.Options{
+		Settings: settings{}, Observer: nobody{}, Counters: &stream.Counters{}, Log: slog.New(slog.DiscardHandler),
+	})}
+	w.ends = append(w.ends, func() { f.down(); f.hub.Close("over") })
+	f.up()
+	return f
+}
+
+type nobody struct{}
+
+func (nobody) Observe(stream.Event) {}
+
+func (f *farSide) up() {
+	l, err := f.w.net.Listen(f.addr)
+	if err != nil {
+		f.w.t.Fatal(err)
+	}
+	server, err := rtmp.New(rtmp.Options{Access: f, Plays: f})
+	if err != nil {
+		f.w.t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(l)
+	}()
+	f.stop = func() {
+		_ = server.Close()
+		<-served
+	}
+}
+
+// down is the death of the process.
+func (f *farSide) down() {
+	if f.stop != nil {
+		f.stop()
+		f.stop = nil
+	}
+}
+
+// Publish implements ingest.Access.
+func (f *farSide) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
+	if f.hub != nil {
+		return f.hub.Publish(ctx, r)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.deny != "" {
+		return nil, &ingest.Refusal{Outcome: ingest.RefusedKey, Reason: f.deny, Hint: "another key"}
+	}
+	g := &got{name: r.App + "/" + r.Name, at: time.Now()}
+	f.got = append(f.got, g)
+	return &sink{f, g}, nil
+}
+
+type sink struct {
+	f *farSide
+	g *got
+}
+
+func (s *sink) Write(p *packetbuf.Packet) error {
+	s.f.mu.Lock()
+	defer s.f.mu.Unlock()
+	s.g.packets = append(s.g.packets, p)
+	return nil
+}
+
+func (s *sink) End(cause ingest.Cause, _ string) {
+	s.f.mu.Lock()
+	defer s.f.mu.Unlock()
+	s.g.ended = cause
+}
+
+// Play implements rtmp.Plays.
+func (f *farSide) Play(ctx context.Context, r rtmp.PlayRequest, c *rtmp.PlayConn) error {
+	if f.hub == nil {
+		return &ingest.Refusal{NotLive: true, Reason: "nothing is played here", Hint: "elsewhere"}
+	}
+	place, err := f.hub.Attach(ctx, r.App, r.Name, "rtmp")
+	if err != nil {
+		return err
+	}
+	defer place.Close()
+	if err := c.Start(); err != nil {
+		return err
+	}
+	return egressrtmp.Serve(ctx, place, c, egress.Meter{})
+}
+
+// connections is what has been pushed here, by connection.
+func (f *farSide) connections() []got {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []got
+	for _, g := range f.got {
+		out = append(out, got{g.name, g.at, slices.Clone(g.packets), g.ended})
+	}
+	return out
+}
+
+// last is when the newest media packet came here; zero if none has.
+func (f *farSide) last() time.Time {
+	var last time.Time
+	for _, g := range f.connections() {
+		for _, p := range g.packets {
+			if p.Media() && p.Arrived.After(last) {
+				last = p.Arrived
+			}
+		}
+	}
+	return last
+}
+
+// receiving tells whether media has come here within the last half second.
+func (f *farSide) receiving() bool { return time.Since(f.last()) < 500*time.Millisecond }
+
+// pushes is a group that pushes live/* to these addresses, in order.
+func pushes(change func(*Group), addrs ...string) Group {
+	g := Group{
+		Name: "cdn", Match: "live/*", Redial: policy.DefaultBackoff(),
+		After: 2 * time.Second, Rise: 30 * time.Second, Probe: 5 * time.Second,
+		Ladder: []policy.Place{{Rung: policy.Full}, {Rung: policy.Rendition}, {Rung: policy.DropDisposable}, {Rung: policy.Trim}, {Rung: policy.Keyframes}, {Rung: policy.Audio}},
+	}
+	for i, addr := range addrs {
+		g.Routes = append(g.Routes, Route{Name: string(rune('a' + i)), URL: "rtmp://" + addr + "/far/{name}?key=sample-secret"})
+	}
+	if change != nil {
+		change(&g)
+	}
+	return g
+}
+
+// pulls is a group that pulls cam/* from these addresses, in order.
+func pulls(change func(*Group), addrs ...string) Group {
+	g := pushes(nil, addrs...)
+	g.Name, g.Match, g.Pull, g.OnDemand, g.Ladder = "origin", "cam/*", true, true, nil
+	for i := range g.Routes {
+		g.Routes[i].URL = strings.Replace(g.Routes[i].URL, "/far/", "/cam/", 1)
+	}
+	if change != nil {
+		change(&g)
+	}
+	return g
+}
+
+// wait lets time pass until ok, and fails after most.
+func (w *world) wait(what string, most time.Duration, ok func() bool) time.Duration {
+	w.t.Helper()
+	began := time.Now()
+	for !ok() {
+		if time.Since(began) > most {
+			for _, s := range w.routes.Status(time.Now(), false) {
+				w.t.Logf("%+v", s)
+			}
+			w.t.Fatalf("%s: not within %v; %q", what, most, w.happened(Dialed, Carries, Broke, Switched, Decided, Level))
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return time.Since(began)
+}
