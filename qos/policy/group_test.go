@@ -49,6 +49,8 @@ func (s *story) do(c scenario.Command) string {
 		w.takes = c.ArgDuration(0)
 	case "mute":
 		w.mute = c.Arg(0) == "on"
+	case "deaf":
+		w.deaf = c.Arg(0) == "on"
 	case "score":
 		scores := make([]Score, len(w.names))
 		for i, n := range w.names {
@@ -183,7 +185,7 @@ func TestInvariants(t *testing.T) {
 			case 3:
 				w.do(w.g.Start(w.now))
 			case 4:
-				w.mute = !w.mute
+				w.mute, w.deaf = !w.mute, rapid.Bool().Draw(t, "deaf")
 			case 5, 6:
 				w.host(i, rapid.SampledFrom(qos.Outcomes()).Draw(t, "outcome"))
 			default:

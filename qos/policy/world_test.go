@@ -25,6 +25,7 @@ type world struct {
 	used   int    // -1: none
 	beat   time.Time
 	probes bool // shown
+	deaf   bool // a dial that is cancelled comes up all the same
 	show   strings.Builder
 	base   time.Time // of what is shown
 
@@ -136,15 +137,14 @@ func (w *world) tell(e Effect) {
 
 // answered lets a dial or a probe come to its end.
 func (w *world) answered(a answer) {
-	ok := w.hosts[a.route] == qos.DialOK && !a.cancelled
 	switch {
 	case a.probe: // does not publish, and so is not refused
 		host := w.hosts[a.route]
 		w.do(w.g.Probed(w.now, a.route, host != qos.DialFailed && host != qos.DialTimeout))
-	case a.cancelled:
+	case a.cancelled && !w.deaf:
 		w.do(w.g.Dialed(w.now, a.route, qos.DialFailed))
 	default:
-		w.live[a.route] = ok
+		w.live[a.route] = w.hosts[a.route] == qos.DialOK
 		w.do(w.g.Dialed(w.now, a.route, w.hosts[a.route]))
 	}
 }
