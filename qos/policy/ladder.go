@@ -42,7 +42,8 @@ const (
 	leastShare = 0.15
 	mostShare  = 0.95
 	// fading is how long ago a measured capacity may be to be believed.
-	fading = time.Minute
+	fading      = time.Minute
+	unknownDebt = 24 * time.Hour // more than any buffer has: until the first look
 	// idle is how long a catch-up may make no way before the ladder helps.
 	idle = 5 * time.Second
 )
@@ -100,18 +101,19 @@ type Ladder struct {
 	lag       time.Duration // at the last look
 	rising    int           // looks at which it had risen, one after another
 	bump      time.Duration // what a keyframe alone makes of lag
-	debt      time.Duration // lag that a replay began with, as far as it is not caught up yet
+	debt      time.Duration // lag that the connection began with, as far as it is not caught up yet
 	debtMoved time.Time
 }
 
 // NewLadder returns a ladder at its top.
 func NewLadder(places []Place) *Ladder { return &Ladder{places: places, share: mostShare} }
 
-// Begin is called when a connection comes up. behind is how far from the live edge it starts
-// (a replay); capacity, in bits per second, is what the history says the line will carry, or 0.
-// With a capacity the ladder begins at the step that fits; else where it stood.
-func (l *Ladder) Begin(now time.Time, offers []Offer, behind time.Duration, capacity float64) Choice {
-	l.debt, l.debtMoved, l.lag, l.rising, l.calm = behind, now, 0, 0, true
+// Begin is called when a connection comes up. It starts behind the live edge, at a keyframe or
+// further back where it replays: how far the first look tells, and that much is no trouble.
+// capacity, in bits per second, is what the history says the line will carry, or 0. With a
+// capacity the ladder begins at the step that fits; else where it stood.
+func (l *Ladder) Begin(now time.Time, offers []Offer, capacity float64) Choice {
+	l.debt, l.debtMoved, l.lag, l.rising, l.calm = unknownDebt, now, 0, 0, true
 	l.climbed, l.fineSince, l.skipped, l.failures = time.Time{}, now, time.Time{}, 0
 	all := steps(l.places, offers)
 	at := l.find(all)
@@ -194,7 +196,7 @@ func (l *Ladder) tooMuch(now time.Time, line Line) bool {
 	return l.lag >= l.lagThen+worse || now.Sub(l.changed) >= grace && l.lag >= l.lagThen-better
 }
 
-// owed is the lag without what a replay began with and is still catching up.
+// owed is the lag without what the connection began with and is still catching up.
 func (l *Ladder) owed(now time.Time, lag time.Duration) time.Duration {
 	if lag < l.debt {
 		l.debt, l.debtMoved = lag, now

@@ -15,19 +15,14 @@ const (
 	misses  = 2
 )
 
-// ladderBegins has the ladder begin with a new connection that starts at the packet start; see
-// Streams.Tap. r.mu is held.
-func (r *runner) ladderBegins(now time.Time, w *way, start uint64) {
+// ladderBegins has the ladder begin with a new connection. r.mu is held.
+func (r *runner) ladderBegins(now time.Time, w *way) {
 	capacity := 0.0
 	if s := r.all.histories.summary(now, w.key); w.misses >= misses && s.CapacityTrust >= trusted {
 		capacity = s.Capacity
 	}
-	behind := time.Duration(0)
-	if start > 0 {
-		behind = time.Hour // as far as the buffer goes: the first look tells
-	}
 	r.lookUp(now)
-	r.choose(now, w.push, r.ladder.Begin(now, r.offers, behind, capacity))
+	r.choose(now, w.push, r.ladder.Begin(now, r.offers, capacity))
 }
 
 // lookUp looks up what the push can carry, if that is due. r.mu is held.

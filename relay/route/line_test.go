@@ -42,7 +42,7 @@ func (s *lineSim) run(t *testing.T, length time.Duration, each func(at time.Dura
 	t.Helper()
 	start := time.Unix(0, 0)
 	s.ladder = policy.NewLadder([]policy.Place{{Rung: policy.Full}, {Rung: policy.DropDisposable}, {Rung: policy.Trim}, {Rung: policy.Keyframes}, {Rung: policy.Audio}})
-	s.ladder.Begin(start, s.offers(), 0, 0)
+	s.ladder.Begin(start, s.offers(), 0)
 	frames, tones := 0, 0
 	for at := time.Duration(0); at < length; at += simTick {
 		for ; time.Duration(frames)*time.Second/time.Duration(s.fps) <= at; frames++ {

@@ -211,7 +211,7 @@ func (r *runner) send(now time.Time, w *way, from *pushing) {
 		}
 	}
 	r.missing = 0
-	r.ladderBegins(now, w, start)
+	r.ladderBegins(now, w)
 	p.begin(start, func(err error) { r.ended(i, "", err, func() bool { return r.ways[i].push == p }) })
 	if from == nil {
 		return
