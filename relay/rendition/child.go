@@ -1,0 +1,193 @@
+package rendition
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/flv"
+	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
+)
+
+// Why a child ends, beside what its process or its stream has to say.
+var (
+	errExit    = errors.New("ffmpeg ended")
+	errSilent  = errors.New("ffmpeg takes stream and makes nothing")
+	errBehind  = errors.New("ffmpeg is too slow")
+	errChanged = errors.New("what is to be made, or is made of, has changed")
+	errTap     = errors.New("the stream has ended or changed its codec")
+)
+
+// child is one run of the program, from the stream to the rendition. It is the publisher's
+// session.
+type child struct {
+	m         *making
+	id        string
+	rendition Rendition
+	tap       Tap
+	process   *process
+	clock     clock
+	ctx       context.Context
+	cancel    context.CancelFunc
+
+	mu     sync.Mutex // guards all below
+	why    error      // the first reason to end
+	cause  ingest.Cause
+	asked  time.Time // since when the child has a picture to answer; zero: it has not
+	last   time.Time // when it is killed that was told to end; zero: it was not
+	behind time.Time // since when what it takes is old; zero: it is not
+}
+
+// newChild makes a child of what is configured now. m.mu is held.
+func newChild(m *making, tap Tap) *child {
+	c := &child{m: m, id: fmt.Sprintf("%s-%s-%d", ingest.Transcode, m.full, m.sessions), rendition: m.rendition, tap: tap}
+	c.ctx, c.cancel = context.WithCancel(m.ctx)
+	return c
+}
+
+// run runs the child to its end and returns why it ended.
+func (c *child) run() error {
+	defer c.cancel()
+	var err error
+	if c.process, err = start(c.m.program, arguments(c.rendition)); err != nil {
+		return err
+	}
+	defer context.AfterFunc(c.ctx, c.process.kill)()
+	var feeding sync.WaitGroup
+	feeding.Go(c.feed)
+	pub := &publication{c: c}
+	c.stop(c.take(pub))
+	c.process.end()
+	feeding.Wait()
+	cause, why := c.ending()
+	c.m.feeds.Store(false)
+	pub.end(cause, why.Error())
+	return why
+}
+
+// stop ends the child. The first reason counts. It does not wait.
+func (c *child) stop(why error) {
+	c.because(why)
+	c.cancel()
+}
+
+func (c *child) because(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.why == nil {
+		c.why = why
+	}
+}
+
+// ending is why the child ended, and what the stream is told of it: an end, if that is what it
+// is; else a break, after which another child may go on.
+func (c *child) ending() (ingest.Cause, error) {
+	c.mu.Lock()
+	why, cause := c.why, c.cause
+	c.mu.Unlock()
+	if over := context.Cause(c.m.ctx); over != nil {
+		return ingest.Unpublish, over
+	}
+	switch {
+	case cause != "":
+		return cause, why
+	case errors.Is(why, errTap) && !c.m.parentLives():
+		return ingest.Unpublish, why
+	case errors.Is(why, errSilent), errors.Is(why, errBehind):
+		return ingest.Silence, why
+	case errors.Is(why, flv.ErrMalformed):
+		return ingest.Protocol, why
+	}
+	return ingest.EOF, why
+}
+
+// feed has the child read the stream. At the stream's end, or where the child cannot go on
+// with it, the child is told so and may say its last words.
+func (c *child) feed() {
+	f := feed{c: c}
+	err := f.run()
+	c.because(err)
+	_ = c.process.stdin.Close()
+	c.mu.Lock()
+	c.last = time.Now().Add(c.m.of.timing.drain)
+	c.mu.Unlock()
+}
+
+// take publishes what the child writes, until it does not any more.
+func (c *child) take(pub *publication) error {
+	tags := flv.NewReader(bufio.NewReaderSize(c.process.stdout, 64<<10), 0)
+	for {
+		tag, err := tags.Next()
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return errExit
+		case err != nil:
+			return err
+		}
+		if err := c.tag(pub, tag); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *child) tag(pub *publication, tag flv.RawTag) error {
+	track, ok := flv.TrackOf(tag.Type)
+	if !ok || track == packetbuf.Data && wire.ValidateAMF(tag.Body) != nil {
+		return nil
+	}
+	p, err := pub.intake.Take(track, tag.Timestamp, tag.Body)
+	if err != nil || p == nil {
+		return err
+	}
+	p.DTS, p.Arrived = c.clock.from(tag.Timestamp), time.Now()
+	if p.Track == packetbuf.Video && p.Media() {
+		c.mu.Lock()
+		c.asked = time.Time{}
+		c.mu.Unlock()
+	}
+	return pub.write(p)
+}
+
+// look looks whether the child does what it should.
+func (c *child) look(now time.Time) {
+	hang := c.m.of.timing.hang
+	c.mu.Lock()
+	silent := !c.asked.IsZero() && now.Sub(c.asked) >= hang
+	behind := !c.behind.IsZero() && now.Sub(c.behind) >= hang
+	over := !c.last.IsZero() && now.After(c.last)
+	c.mu.Unlock()
+	switch {
+	case silent:
+		c.stop(errSilent)
+	case behind:
+		c.stop(errBehind)
+	case over:
+		c.stop(errExit) // there is a reason already
+	}
+}
+
+// ID implements ingest.Session.
+func (c *child) ID() string { return c.id }
+
+// Close implements ingest.Session.
+func (c *child) Close(cause ingest.Cause, reason string) {
+	why := fmt.Errorf("the stream closed the session: %s", reason)
+	if cause == ingest.Takeover {
+		why = errYield
+	}
+	c.mu.Lock()
+	if c.why == nil {
+		c.why, c.cause = why, cause
+	}
+	c.mu.Unlock()
+	c.cancel()
+}
+
+// RTT implements ingest.Session. A pipe has none.
+func (c *child) RTT() (srtt, rttvar time.Duration) { return 0, 0 }

@@ -1,0 +1,128 @@
+package rendition
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/flv"
+)
+
+// errNoPictures: there is nothing to make smaller.
+var errNoPictures = errors.New("the stream has no pictures")
+
+// late is how old a packet may be that the child takes before the child counts as behind. What
+// a join begins with is older, and soon caught up with.
+const late = 3 * time.Second
+
+// feed writes a stream to a child. Configuration and metadata come first; what is neither
+// sound nor picture stays out.
+type feed struct {
+	c       *child
+	configs packetbuf.Configs // what the child has
+	begun   bool              // the child has had media
+	buf     []byte
+}
+
+// run feeds the child until the stream or the child ends, and returns which.
+func (f *feed) run() error {
+	for {
+		packets, err := f.c.tap.Read(f.c.ctx)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errTap, err)
+		}
+		f.buf = f.buf[:0]
+		pictures := false
+		for _, p := range packets {
+			if err := f.add(p); err != nil {
+				return err
+			}
+			pictures = pictures || p.Track == packetbuf.Video && p.Media()
+		}
+		if pictures {
+			f.ask(packets[len(packets)-1])
+		}
+		if _, err := f.c.process.stdin.Write(f.buf); err != nil {
+			return fmt.Errorf("%w: %w", errExit, err)
+		}
+	}
+}
+
+// add adds a packet to what is written next.
+func (f *feed) add(p *packetbuf.Packet) error {
+	switch {
+	case p.Kind == packetbuf.Config:
+		if p.Track != packetbuf.Data && f.begun && !same(f.configs[p.Track], p) {
+			return fmt.Errorf("%w: another %s configuration", errChanged, p.Track)
+		}
+		f.configs[p.Track] = p
+		return nil
+	case p.Track == packetbuf.Data:
+		return nil
+	}
+	if !f.begun {
+		if err := f.begin(p); err != nil {
+			return err
+		}
+	}
+	if p.Track == packetbuf.Audio && f.configs[packetbuf.Audio] == nil && !f.c.m.bare {
+		f.c.m.bare = true // sound without configuration: the next child is told of it
+		return fmt.Errorf("%w: sound began", errChanged)
+	}
+	ms, ok, err := f.c.clock.to(p.DTS)
+	if err != nil || !ok {
+		return err
+	}
+	return f.append(p, ms)
+}
+
+// same tells whether a child that has had one configuration can go on with another.
+func same(had, p *packetbuf.Packet) bool {
+	return had != nil && had.Codec == p.Codec && bytes.Equal(had.Payload, p.Payload)
+}
+
+// begin writes what the child begins with; p is its first media.
+func (f *feed) begin(p *packetbuf.Packet) error {
+	if f.configs[packetbuf.Video] == nil && p.Track != packetbuf.Video {
+		return errNoPictures
+	}
+	f.begun = true
+	f.buf = append(f.buf, flv.Header(true, f.configs[packetbuf.Audio] != nil || f.c.m.bare)...)
+	for _, tr := range []packetbuf.Track{packetbuf.Data, packetbuf.Video, packetbuf.Audio} {
+		if c := f.configs[tr]; c != nil {
+			if err := f.append(c, 0); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (f *feed) append(p *packetbuf.Packet, ms uint32) error {
+	body, err := flv.AppendBody(nil, p)
+	if err != nil {
+		return err
+	}
+	f.buf, err = flv.AppendTag(f.buf, flv.TagType(p.Track), ms, body)
+	return err
+}
+
+// ask notes that the child has pictures to answer, and whether it is behind: newest is the last
+// of them.
+func (f *feed) ask(newest *packetbuf.Packet) {
+	now := time.Now()
+	c := f.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asked.IsZero() {
+		c.asked = now
+	}
+	switch {
+	case now.Sub(newest.Arrived) <= late:
+		c.behind = time.Time{}
+	case c.behind.IsZero():
+		c.behind = now
+	}
+}

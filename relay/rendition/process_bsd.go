@@ -1,0 +1,9 @@
+//go:build unix && !linux
+
+package rendition
+
+import "syscall"
+
+// attributes give a child a process group of its own. It ends with this process because its
+// standard input does.
+func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
