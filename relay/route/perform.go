@@ -34,29 +34,28 @@ func (r *runner) perform(now time.Time, effects []policy.Effect) {
 		return
 	}
 	for _, e := range effects {
-		w := &r.ways[e.Route]
 		switch e.Kind {
 		case policy.Dial:
 			r.dial(e.Route)
 		case policy.Probe:
 			r.probe(e.Route)
 		case policy.Cancel:
-			r.call(w)
+			r.call(&r.ways[e.Route])
 		case policy.Drop:
-			r.drop(w)
+			r.drop(&r.ways[e.Route])
 		case policy.Use:
 			r.use(now, e.Route, e.From)
 		case policy.Decided:
 			r.decided(now, e)
 		}
 	}
-	if len(effects) > 0 {
-		r.poke()
-	}
 }
 
 func (r *runner) decided(now time.Time, e policy.Effect) {
-	event := Event{Time: now, Type: Decided, Route: r.ways[e.Route].Name, Cause: e.Reason.Cause, Detail: e.Reason.Text}
+	event := Event{Time: now, Type: Decided, Cause: e.Reason.Cause, Detail: e.Reason.Text}
+	if e.Route >= 0 { // else it is about all of them
+		event.Route = r.ways[e.Route].Name
+	}
 	if e.Switched() {
 		event.Type, event.From = Switched, r.ways[e.From].Name
 	}
@@ -116,7 +115,7 @@ func (r *runner) dial(i int) {
 	r.work.Go(func() {
 		defer cancel()
 		d := r.reach(ctx, i, host, o)
-		r.locked(func(now time.Time) { r.dialed(now, i, d) })
+		r.input(func(now time.Time) { r.dialed(now, i, d) })
 	})
 }
 
@@ -227,7 +226,7 @@ func (r *runner) send(now time.Time, w *way, from *pushing) {
 
 // ended takes the end of a connection, unless it is in use no more.
 func (r *runner) ended(i int, by ingest.Cause, err error, current func() bool) {
-	r.locked(func(now time.Time) {
+	r.input(func(now time.Time) {
 		switch {
 		case r.stopped || !current():
 		case errors.Is(err, ErrEnded):
@@ -252,7 +251,7 @@ func (r *runner) probe(i int) {
 	r.work.Go(func() {
 		defer cancel()
 		ok := r.all.probes.probe(ctx, host, target, o, r.group.Probe/2, func(a qos.Attempt) { r.all.histories.attempt(key, a) })
-		r.locked(func(now time.Time) {
+		r.input(func(now time.Time) {
 			r.ways[i].probing = nil
 			if !r.stopped {
 				r.perform(now, r.core.Probed(now, i, ok))

@@ -144,14 +144,14 @@ func TestMissedFramesAreSentAgain(t *testing.T) {
 				}
 			}
 		}
-		missing := 0
+		var missing []uint64
 		for n := uint64(0); n <= last; n++ {
 			if !union[gen.ID{Track: packetbuf.Video, Number: n}] {
-				missing++
+				missing = append(missing, n)
 			}
 		}
-		if missing > 0 {
-			t.Errorf("%d of %d pictures are nowhere", missing, last+1)
+		if len(missing) > 0 {
+			t.Errorf("%d of %d pictures are nowhere: %d; %q", len(missing), last+1, missing, w.happened(Level, Carries, Broke))
 		}
 	}, pushes(func(g *Group) { g.Missed, g.Rise, g.Probe = true, 5*time.Second, time.Second }, "a:1935", "b:1935"))
 }

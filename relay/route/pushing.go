@@ -17,6 +17,9 @@ const (
 	// patience is how long a push that has something to send may make no way at all. A line
 	// that lost a segment and its first retransmissions needs less.
 	patience = 2500 * time.Millisecond
+	// speechless is after how many bytes a far side that has acknowledged none, where the
+	// system does not tell of TCP either, is taken for one that never will.
+	speechless = 512 << 10
 	// looks is how many looks tell whether the line is what limits, and what it carries: a
 	// second's.
 	looks = int(time.Second / lookEvery)
@@ -65,12 +68,17 @@ func (p *pushing) begin(from uint64, ended func(error)) {
 	})
 }
 
+// partingTime is how long a push may take to say goodbye: one that stands still never does.
+const partingTime = 3 * time.Second
+
 // end ends the push in the protocol's words and waits until nothing of it is left.
 func (p *pushing) end() {
 	if p.stop != nil {
 		p.stop()
 	}
+	late := time.AfterFunc(partingTime, func() { _ = p.push.Close() })
 	_ = p.push.Unpublish()
+	late.Stop()
 	p.work.Wait()
 }
 
@@ -110,6 +118,7 @@ func (p *pushing) look(now time.Time) view {
 	v := view{
 		line: policy.Line{Lag: g.lag, Rate: p.rate(), Limited: p.limited()}, rtt: progress.RTT,
 		moved: p.n > 1 && g.arrived > p.seen[looks-1].arrived,
+		blind: !progress.Known && progress.Acked == 0 && progress.Sent < speechless,
 	}
 	if p.push.Stalled(now, patience) {
 		v.trouble = "stall"
@@ -177,6 +186,7 @@ type view struct {
 	line    policy.Line
 	rtt     time.Duration
 	moved   bool        // something has arrived since the last look
+	blind   bool        // nothing tells yet what has arrived: the line shows nothing
 	sample  *qos.Sample // once a second
 	trouble string      // not empty: it is of no use any more, and why
 }

@@ -3,6 +3,7 @@ package route
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -123,6 +124,12 @@ func (r *runner) locked(f func(now time.Time)) {
 	}
 }
 
+// input is locked, after which the deadlines are looked at again.
+func (r *runner) input(f func(now time.Time)) {
+	r.locked(f)
+	r.poke()
+}
+
 // poke has the deadlines looked at again.
 func (r *runner) poke() {
 	select {
@@ -173,9 +180,30 @@ func (r *runner) scores(now time.Time) []policy.Score {
 	for i := range r.ways {
 		w := &r.ways[i]
 		w.score = policy.ScoreRoute(r.all.histories.summary(now, w.key))
+		if left, why := r.left(); i == r.active && left < 1 {
+			w.score = w.score.With(policy.Part{Name: "level", Value: left, Why: why})
+		}
 		out[i] = w.score
 	}
 	return out
+}
+
+// left is what share of the stream's bits the line leaves it, and why; 1 where it is all, or
+// where less is the operator's choice. r.mu is held.
+func (r *runner) left() (share float64, why string) {
+	if len(r.offers) == 0 || r.choice.Step.Rung == policy.Full || r.ladder.Forced() != nil {
+		return 1, ""
+	}
+	whole := r.offers[0].Rates.Total()
+	if whole <= 0 {
+		return 1, ""
+	}
+	rate := r.choice.Step.Rate
+	if r.choice.Step.Rung == policy.Trim {
+		rate = r.offers[0].Rates.At(policy.Trim, r.choice.Share)
+	}
+	share = min(max(rate/whole, 0), 1)
+	return share, fmt.Sprintf("the rung %s sends %.0f %% of the stream", r.choice.Step.Rung, 100*share)
 }
 
 // look looks at the connection that carries. r.mu is held.
@@ -201,7 +229,7 @@ func (r *runner) look(now time.Time) {
 		}
 		r.perform(now, r.core.Delivered(now, r.active))
 	}
-	if w.push != nil && r.active >= 0 {
+	if w.push != nil && r.active >= 0 && !v.blind {
 		r.climb(now, w.push)
 	}
 }

@@ -194,8 +194,7 @@ func (r *Routes) act(group, stream string, f func(run *runner, now time.Time) er
 		return ErrNoRunner
 	}
 	var err error
-	run.locked(func(now time.Time) { err = f(run, now) })
-	run.poke()
+	run.input(func(now time.Time) { err = f(run, now) })
 	return err
 }
 
