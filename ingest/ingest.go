@@ -17,6 +17,8 @@ const (
 	RTMPS = "rtmps"
 	WHIP  = "whip"
 	Pull  = "pull"
+	// Transcode is a rendition that the relay makes itself.
+	Transcode = "transcode"
 )
 
 // Cause is why a publisher's push broke or ended. The values are the label values
@@ -102,6 +104,14 @@ type Session interface {
 	Close(cause Cause, reason string)
 	// RTT is the smoothed round-trip time and its mean deviation; 0, 0 while unknown.
 	RTT() (srtt, rttvar time.Duration)
+}
+
+// Limiter is a Session that can ask its publisher for less.
+type Limiter interface {
+	// Limit says how much the publisher should send at most, in bits per second; 0 is no
+	// bound. It is a wish: a publisher may not react. It does not wait and may be called from
+	// any goroutine.
+	Limit(bits float64)
 }
 
 // Sink is where a session puts what it receives. Its methods are called from one

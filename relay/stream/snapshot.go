@@ -24,7 +24,8 @@ type Snapshot struct {
 	Viewers   map[string]int
 	Breaks    map[ingest.Cause]int
 	Buffer    packetbuf.Stats
-	Epoch     uint32 // publisher sessions that fed the stream so far
+	Ceiling   float64 // bits per second that the publisher is asked to stay below; 0: none
+	Epoch     uint32  // publisher sessions that fed the stream so far
 }
 
 // Publisher is a session at one moment.
@@ -44,7 +45,7 @@ func (s *Stream) Snapshot(now time.Time) Snapshot {
 	out := Snapshot{
 		Name: s.name, State: state, Since: s.since, HeldUntil: s.life.HeldUntil(), Cause: cause, Clock: clock,
 		Publisher: s.publisher(now, s.life.Current()), Waiting: s.publisher(now, s.life.Waiting()),
-		Viewers: maps.Clone(s.viewers), Breaks: maps.Clone(s.breaks), Buffer: s.ring.Stats(), Epoch: s.epoch,
+		Viewers: maps.Clone(s.viewers), Breaks: maps.Clone(s.breaks), Buffer: s.ring.Stats(), Epoch: s.epoch, Ceiling: s.ceiling,
 	}
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 		if cfg := s.sent[tr]; cfg != nil {

@@ -14,6 +14,9 @@ const settle = 2 * time.Second
 // splice joins session f to the stream at p, its first random-access point.
 func (s *Stream) splice(now time.Time, f *feed, p *packetbuf.Packet) {
 	f.joined, f.settled = now, false
+	if s.ceiling > 0 {
+		s.limit(f)
+	}
 	s.clock.Break()
 	s.clock.Splice(p)
 	s.fillSilence(now)

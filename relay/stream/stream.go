@@ -59,7 +59,8 @@ type Stream struct {
 	since    time.Time // of the state
 	viewers  map[string]int
 	breaks   map[ingest.Cause]int
-	reason   string // why it ended, for viewers
+	ceiling  float64 // what the publisher is asked to stay below, in bits per second; 0: nothing
+	reason   string  // why it ended, for viewers
 }
 
 // New returns a stream that nobody publishes to yet.
