@@ -147,6 +147,12 @@ type Rendition struct {
 	Video  string `key:"video"` // bitrate, such as 600k
 }
 
+// Bits is the video bitrate in bits per second.
+func (r Rendition) Bits() int {
+	n, _ := parseSize(r.Video) // validated before; k and M are thousands and millions
+	return int(n)
+}
+
 // Match is what is set for the streams that a pattern matches.
 type Match struct {
 	Match string `key:"match"`

@@ -210,4 +210,3 @@ func (r Rendition) validate(c *checker, at string) {
 		c.fault(at+"video", fmt.Sprintf("%q is not a bitrate", r.Video), "write it like 600k")
 	}
 }
-

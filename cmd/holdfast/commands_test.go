@@ -39,13 +39,13 @@ streams:
 }
 
 func TestCheckRight(t *testing.T) {
-	stdout, stderr, code := run(t, []string{"HOLDFAST_RTMP_LISTN=:1"}, "check", "--config", file(t, "state: {file: /tmp/x}\n"))
+	stdout, stderr, code := run(t, []string{"HOLDFAST_RTMP_LISTN=:1"}, "check", "--config", file(t, "defaults: {backup_return: 11s}\n"))
 	if code != 0 || stderr != "" {
 		t.Errorf("exit %d, stderr %q", code, stderr)
 	}
 	for _, want := range []string{
 		"note: the environment variable HOLDFAST_RTMP_LISTN is unknown and ignored; did you mean HOLDFAST_RTMP_LISTEN?",
-		"note: state.file is set, and this version does nothing with it yet", "the configuration is right",
+		"note: defaults.backup_return is set, and this version does nothing with it yet", "the configuration is right",
 	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("%q is missing in:\n%s", want, stdout)

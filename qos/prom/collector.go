@@ -13,6 +13,8 @@ type Collector struct {
 	descs    map[string]*prometheus.Desc
 }
 
+var routeLabels = []string{"stream", "group", "route"}
+
 // NewCollector returns a collector that asks for a snapshot at each scrape.
 func NewCollector(snapshot func() qos.Relay) *Collector {
 	c := &Collector{snapshot: snapshot, descs: map[string]*prometheus.Desc{}}
@@ -29,6 +31,12 @@ func NewCollector(snapshot func() qos.Relay) *Collector {
 		{"buffer_bytes", "Bytes of media in the buffer.", []string{"stream"}},
 		{"buffer_seconds", "Media time in the buffer.", []string{"stream"}},
 		{"viewers", "Viewers.", []string{"stream", "protocol"}},
+		{"route_state", "0 idle, 1 dialing, 2 up, 3 backing off, 4 standby, 5 broken.", routeLabels},
+		{"route_backoff_seconds", "Time to the route's next dial.", routeLabels},
+		{"route_score", "What the route's history is worth: 0 to 1, the best.", routeLabels},
+		{"route_level", "Rung of the ladder, counted down from 0, all of the stream.", routeLabels},
+		{"route_lag_seconds", "How far the far side is behind the live edge.", routeLabels},
+		{"route_rtt_seconds", "Round-trip time to the far side.", routeLabels},
 		{"track_silences_total", "One track silent while the other went on.", []string{"track"}},
 		{"publish_late_packets_total", "Packets that came after the splice had passed them.", nil},
 		{"filler_frames_total", "Frames made while a stream was held.", []string{"kind"}},
@@ -61,6 +69,9 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	for i := range r.Streams {
 		collectStream(&r.Streams[i], gauge)
 	}
+	for i := range r.Routes {
+		collectRoute(&r.Routes[i], gauge)
+	}
 	for name, byLabel := range map[string]map[string]uint64{
 		"track_silences_total": r.TrackSilences, "filler_frames_total": r.FillerFrames,
 		"ingest_bytes_total": r.IngestBytes, "ingest_frames_total": r.IngestFrames,
@@ -85,4 +96,13 @@ func collectStream(s *qos.Stream, gauge func(string, float64, ...string)) {
 	for protocol, n := range s.Viewers {
 		gauge("viewers", float64(n), s.Name, protocol)
 	}
+}
+
+func collectRoute(r *qos.Route, gauge func(string, float64, ...string)) {
+	gauge("route_state", float64(r.State), r.Stream, r.Group, r.Route)
+	gauge("route_backoff_seconds", r.Backoff.Seconds(), r.Stream, r.Group, r.Route)
+	gauge("route_score", r.Score, r.Stream, r.Group, r.Route)
+	gauge("route_level", float64(r.Level), r.Stream, r.Group, r.Route)
+	gauge("route_lag_seconds", r.Lag.Seconds(), r.Stream, r.Group, r.Route)
+	gauge("route_rtt_seconds", r.RTT.Seconds(), r.Stream, r.Group, r.Route)
 }

@@ -17,6 +17,9 @@ type Labels struct {
 	Outcomes   []string // of a request to publish
 	Causes     []string // of a break
 	Joins      []string // outcomes of a request to play
+	Dials      []string // outcomes of a route's dial
+	Switches   []string // causes of a switch from one route to another
+	Levels     []string // causes of a change of rung
 }
 
 // Metrics are the counters and histograms that events feed.
@@ -28,6 +31,10 @@ type Metrics struct {
 	takeovers *prometheus.CounterVec
 	joins     *prometheus.CounterVec
 	join      *prometheus.HistogramVec
+	dials     *prometheus.CounterVec
+	switches  *prometheus.CounterVec
+	levels    *prometheus.CounterVec
+	labels    Labels
 }
 
 func counter(name, help string, labels ...string) *prometheus.CounterVec {
@@ -53,11 +60,15 @@ func New(reg prometheus.Registerer, l Labels) (*Metrics, error) {
 			Namespace: namespace, Name: "publish_outage_seconds", Help: "Break to the first keyframe of what came next.",
 			Buckets: []float64{0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 15, 30, 60, 120, 300},
 		}),
-		joins: counter("viewer_joins_total", "Requests to play.", "protocol", "outcome"),
+		dials:    counter("route_dials_total", "Dials of a route.", "group", "route", "outcome"),
+		switches: counter("route_switches_total", "Switches from one route to another.", "group", "cause"),
+		levels:   counter("route_level_changes_total", "Changes of rung.", "group", "cause"),
+		labels:   l,
+		joins:    counter("viewer_joins_total", "Requests to play.", "protocol", "outcome"),
 		join: histogram("viewer_join_seconds", "Request to play to the first media byte.",
 			[]float64{0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10}, "protocol"),
 	}
-	for _, c := range []prometheus.Collector{m.sessions, m.breaks, m.detect, m.outage, m.takeovers, m.joins, m.join} {
+	for _, c := range []prometheus.Collector{m.sessions, m.breaks, m.detect, m.outage, m.takeovers, m.joins, m.join, m.dials, m.switches, m.levels} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -117,3 +128,29 @@ func (m *Metrics) Joined(protocol, outcome string) {
 func (m *Metrics) Started(protocol string, took time.Duration) {
 	m.join.WithLabelValues(protocol).Observe(took.Seconds())
 }
+
+// Group has a group's routes counted from 0.
+func (m *Metrics) Group(group string, routes []string) {
+	for _, route := range routes {
+		for _, o := range m.labels.Dials {
+			m.dials.WithLabelValues(group, route, o)
+		}
+	}
+	for _, c := range m.labels.Switches {
+		m.switches.WithLabelValues(group, c)
+	}
+	for _, c := range m.labels.Levels {
+		m.levels.WithLabelValues(group, c)
+	}
+}
+
+// Dialed counts a dial of a route.
+func (m *Metrics) Dialed(group, route, outcome string) {
+	m.dials.WithLabelValues(group, route, outcome).Inc()
+}
+
+// Switched counts a switch from one route to another.
+func (m *Metrics) Switched(group, cause string) { m.switches.WithLabelValues(group, cause).Inc() }
+
+// Level counts a change of rung.
+func (m *Metrics) Level(group, cause string) { m.levels.WithLabelValues(group, cause).Inc() }

@@ -18,6 +18,7 @@ import (
 var labels = Labels{
 	Publishers: []string{"rtmp", "rtmps"}, Viewers: []string{"rtmp", "httpflv"},
 	Outcomes: []string{"accepted", "refused_key"}, Causes: []string{"eof", "silence"}, Joins: []string{"joined", "not_live"},
+	Dials: []string{"ok", "failed"}, Switches: []string{"broken", "score"}, Levels: []string{"lag", "climb"},
 }
 
 func byLabel(names ...string) map[string]uint64 {

@@ -80,6 +80,7 @@ type Relay interface {
 // Options are what the handler needs.
 type Options struct {
 	Relay   Relay
+	Routes  Routes
 	Events  *Events
 	Metrics http.Handler
 	Token   func() string // Bearer, for all but the probes; empty: none asked
@@ -95,6 +96,7 @@ func New(o Options) http.Handler {
 	})
 	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}", one(o.Relay))
 	guarded.HandleFunc("DELETE /api/v1/streams/{app}/{name}/publisher", kick(o.Relay))
+	routes(guarded, o.Routes)
 	guarded.Handle("GET /api/v1/events", o.Events)
 	guarded.Handle("GET /metrics", o.Metrics)
 	guarded.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -158,6 +160,11 @@ GET    /metrics                                  for Prometheus
 GET    /api/v1/streams                           all streams
 GET    /api/v1/streams/{app}/{name}              one stream
 DELETE /api/v1/streams/{app}/{name}/publisher    kick its publisher
+GET    /api/v1/routes                            routes, their history, decisions and breakers
+PUT    /api/v1/routes/{group}/{app}/{name}/route force a route: {"route": "a"}; DELETE takes it back
+PUT    /api/v1/routes/{group}/{app}/{name}/rung  force a rung: {"rung": "audio"}; DELETE takes it back
+POST   /api/v1/routes/{group}/{app}/{name}/reset forget a route's failures: {"route": "a"}
+POST   /api/v1/breakers/{host:port}/reset        dial a host as if it had never failed
 GET    /api/v1/events                            what happens, as server-sent events
 GET    /debug/pprof/                             profiles
 `

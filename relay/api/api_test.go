@@ -21,6 +21,7 @@ type fake struct {
 	pushing bool
 	kicked  []string
 	rate    float64
+	routes  fakeRoutes
 }
 
 func (f *fake) stream() Stream {
@@ -46,7 +47,7 @@ func (f *fake) Ready() error { return f.ready }
 
 func handler(f *fake, token string) http.Handler {
 	return New(Options{
-		Relay: f, Events: NewEvents(), Version: "v1.2.3", Token: func() string { return token },
+		Relay: f, Routes: &f.routes, Events: NewEvents(), Version: "v1.2.3", Token: func() string { return token },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("metrics")) }),
 	})
 }

@@ -25,6 +25,7 @@ type Routes struct {
 	ctx       context.Context //nolint:containedctx // of all that runs
 	cancel    context.CancelFunc
 	work      sync.WaitGroup
+	began     sync.Once
 
 	mu       sync.Mutex // guards all below
 	groups   []Group
@@ -48,8 +49,9 @@ func New(o Options) (*Routes, error) {
 		opts: o, hosts: h, probes: newProbes(h), histories: newHistories(o.History), ctx: ctx, cancel: cancel,
 		runners: map[place]*runner{}, again: map[place]bool{}, ceilings: map[string]*policy.Ceiling{},
 	}
-	r.work.Go(r.watchCeilings)
-	r.Reload(o.Groups, o.Breaker)
+	if len(o.Groups) > 0 {
+		r.Reload(o.Groups, o.Breaker)
+	}
 	return r, nil
 }
 
@@ -57,6 +59,7 @@ func New(o Options) (*Routes, error) {
 // that changed or went carries ends, and of one that changed begins anew.
 func (r *Routes) Reload(groups []Group, breaker policy.BreakerConfig) {
 	r.hosts.configure(breaker)
+	r.began.Do(func() { r.work.Go(r.watchCeilings) })
 	r.mu.Lock()
 	fresh := r.groups == nil
 	r.groups = groups

@@ -18,7 +18,7 @@ type Counters struct {
 
 // The protocols that are counted apart.
 var (
-	protocols = [...]string{"rtmp", "rtmps", "whip", "pull"}
+	protocols = [...]string{"rtmp", "rtmps", "whip", "pull", "transcode"}
 	egresses  = [...]string{"rtmp", "rtmps", "httpflv", "hls", "whep", "mse"}
 )
 

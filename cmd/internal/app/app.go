@@ -19,11 +19,15 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/ingest/rtmp"
+	"github.com/holdfast-live/holdfast/qos"
+	"github.com/holdfast-live/holdfast/qos/policy"
 	"github.com/holdfast-live/holdfast/qos/prom"
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/auth"
 	"github.com/holdfast-live/holdfast/relay/egress/httpflv"
 	"github.com/holdfast-live/holdfast/relay/hub"
+	"github.com/holdfast-live/holdfast/relay/rendition"
+	"github.com/holdfast-live/holdfast/relay/route"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
@@ -47,6 +51,11 @@ type App struct {
 	events   *api.Events
 	flv      *httpflv.Handler
 	slots    *rtmp.Slots
+	routes   *route.Routes
+	rendered *rendition.Renditions
+	metrics  *prom.Metrics
+	state    *state
+	saving   func()                  // ends what saves the state
 	rtmp     map[string]*rtmp.Server // by protocol
 	http     *http.Server
 	admin    *http.Server
@@ -65,25 +74,37 @@ func New(o Options) (*App, error) {
 	}
 	a.settings.cfg.Store(o.Config)
 	a.slots.Share(a.settings.trusts)
+	var err error
+	if a.state, err = loadState(o.Config.State.File, o.Log); err != nil {
+		return nil, err
+	}
 	registry := prometheus.NewRegistry()
-	metrics, err := prom.New(registry, prom.Labels{
-		Publishers: []string{ingest.RTMP, ingest.RTMPS}, Viewers: viewerProtocols(),
+	a.metrics, err = prom.New(registry, prom.Labels{
+		Publishers: []string{ingest.RTMP, ingest.RTMPS, ingest.Pull, ingest.Transcode}, Viewers: viewerProtocols(),
 		Outcomes: texts(ingest.Outcomes()), Causes: texts(ingest.Causes()), Joins: joinOutcomes(),
+		Dials: texts(qos.Outcomes()), Switches: policy.SwitchCauses(), Levels: policy.LevelCauses(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
+	metrics := a.metrics
 	counters := &stream.Counters{}
 	a.relay = &relay{counters: counters, sent: map[string]*atomic.Uint64{}, heartbeat: heartbeat}
 	for _, p := range viewerProtocols() {
 		a.relay.sent[p] = &atomic.Uint64{}
 	}
+	wanted := &demand{}
+	watching := &observer{metrics: metrics, events: a.events, log: component(o.Log, "stream"), live: func(name string) { a.routes.Live(name) }}
 	a.relay.hub = hub.New(hub.Options{
-		Settings: a.settings, MaxStreams: o.Config.Limits.Streams, Counters: counters, Log: component(o.Log, "stream"),
-		Observer: &observer{metrics: metrics, events: a.events, log: component(o.Log, "stream")},
+		Settings: a.settings, Demand: wanted, MaxStreams: o.Config.Limits.Streams, Counters: counters,
+		Log: component(o.Log, "stream"), Observer: watching,
 	})
+	if err := a.wireRoutes(wanted); err != nil {
+		return nil, err
+	}
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), prom.NewCollector(a.relay.snapshot))
 	if err := a.wireServers(metrics, registry, o.Version); err != nil {
+		a.stopRoutes()
 		return nil, err
 	}
 	return a, nil
@@ -129,7 +150,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	})
 	a.http = a.server("http", viewersHandler(a.flv))
 	a.admin = a.server("admin", api.New(api.Options{
-		Relay: a.relay, Events: a.events, Version: version, Token: func() string { return a.settings.get().Admin.Token },
+		Relay: a.relay, Routes: &routesView{routes: a.routes}, Events: a.events, Version: version, Token: func() string { return a.settings.get().Admin.Token },
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelError)}),
 	}))
 	return nil
@@ -185,6 +206,7 @@ func (a *App) Start(ctx context.Context) error {
 			}
 		})
 	}
+	a.startRoutes()
 	a.relay.ready.Store(true)
 	return nil
 }
@@ -205,6 +227,7 @@ func (a *App) Reload(cfg *configs.Config) (live, restart []string) {
 	a.settings.cfg.Store(cfg)
 	a.level.Set(Level(cfg.Log.Level))
 	a.relay.hub.Reload(cfg.Limits.Streams)
+	a.reloadRoutes(cfg)
 	for key, c := range a.certs {
 		if err := c.load(); err != nil {
 			a.log.Error("certificate not reloaded; the one before stays in use", "key", key, "err", err)
@@ -226,6 +249,7 @@ func Level(name string) slog.Level {
 // have gone or ctx is done; then it closes what is left. Its error says that ctx was done.
 func (a *App) Stop(ctx context.Context) error {
 	a.relay.ready.Store(false)
+	a.stopRoutes()
 	a.relay.hub.Close("the relay is shutting down")
 	var errs []error
 	for _, s := range a.rtmp {

@@ -7,6 +7,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/qos/prom"
 	"github.com/holdfast-live/holdfast/relay/api"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
@@ -15,6 +16,7 @@ type observer struct {
 	metrics *prom.Metrics
 	events  *api.Events
 	log     *slog.Logger
+	live    func(name string) // told when a stream has gone live
 }
 
 // Observe implements stream.Observer.
@@ -48,7 +50,11 @@ func (o *observer) count(e stream.Event) {
 		o.metrics.Broke(e.Protocol, string(e.Cause), e.Detect)
 	case stream.Resumed:
 		o.metrics.Resumed(e.Outage)
-	case stream.State, stream.TrackSilent, stream.Ended, stream.Changed:
+	case stream.State:
+		if e.To == lifecycle.Live && e.From == lifecycle.Idle {
+			o.live(e.Stream)
+		}
+	case stream.TrackSilent, stream.Ended, stream.Changed:
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/relay/rendition"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
@@ -39,6 +40,15 @@ func (s *settings) Stream(name string) stream.Config {
 
 // PlayWait implements hub.Settings.
 func (s *settings) PlayWait(name string) time.Duration { return s.get().Stream(name).PlayWait }
+
+// renditions are what is made of a stream by child processes.
+func (s *settings) renditions(name string) []rendition.Rendition {
+	var out []rendition.Rendition
+	for _, r := range s.get().Stream(name).Transcode {
+		out = append(out, rendition.Rendition{Name: r.Name, Height: r.Height, Bits: r.Bits()})
+	}
+	return out
+}
 
 // PublishKeys implements auth.Rules.
 func (s *settings) PublishKeys(name string) []string { return s.get().Stream(name).PublishKeys }

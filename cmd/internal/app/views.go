@@ -9,12 +9,14 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/hub"
+	"github.com/holdfast-live/holdfast/relay/route"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
 // relay is the running relay as API and metrics see it.
 type relay struct {
 	hub       *hub.Hub
+	routes    *route.Routes
 	counters  *stream.Counters
 	sent      map[string]*atomic.Uint64 // bytes to viewers, by protocol
 	heartbeat time.Duration
@@ -114,6 +116,9 @@ func (r *relay) snapshot() qos.Relay {
 	now := time.Now()
 	for _, s := range r.hub.List() {
 		out.Streams = append(out.Streams, r.gauges(s.Snapshot(now)))
+	}
+	for _, s := range r.routes.Status(now, false) {
+		out.Routes = append(out.Routes, routeGauges(s)...)
 	}
 	return out
 }

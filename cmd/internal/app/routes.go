@@ -1,0 +1,293 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/holdfast-live/holdfast/configs"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/qos"
+	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/relay/hub"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/relay/rendition"
+	"github.com/holdfast-live/holdfast/relay/route"
+	"github.com/holdfast-live/holdfast/relay/stream"
+)
+
+// weighed is how much of a stream's newest past tells what it consists of.
+const weighed = 10 * time.Second
+
+// carried are the relay's streams, as routes need them.
+type carried struct {
+	hub        *hub.Hub
+	renditions *rendition.Renditions
+}
+
+// Tap implements route.Streams.
+func (c *carried) Tap(name string, from uint64) (route.Tap, error) {
+	s := c.hub.Find(name)
+	if s == nil {
+		return nil, route.ErrEnded
+	}
+	r, err := s.Tap(from)
+	if err != nil {
+		return nil, route.ErrEnded
+	}
+	return tap{r}, nil
+}
+
+// tap says the end of a stream in a route's words.
+type tap struct{ *stream.Reader }
+
+func (t tap) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
+	packets, err := t.Reader.Read(ctx)
+	var end *stream.EndError
+	if errors.As(err, &end) {
+		if end.Again {
+			return packets, route.ErrChanged
+		}
+		return packets, route.ErrEnded
+	}
+	return packets, err
+}
+
+// Offers implements route.Streams.
+func (c *carried) Offers(name string) []route.Offer {
+	now := time.Now()
+	parent := c.hub.Find(name)
+	if parent == nil {
+		return nil
+	}
+	out := []route.Offer{{Offer: policy.Offer{Rates: rates(parent), Ready: true}, Stream: name}}
+	live := map[string]bool{}
+	for _, s := range c.hub.Renditions(name) {
+		o := route.Offer{Offer: policy.Offer{Name: s.Name()[len(name)+1:], Rates: rates(s)}, Stream: s.Name()}
+		state := s.State()
+		o.Ready = (state == lifecycle.Live || state == lifecycle.Suspect) && o.Rates.Total() > 0
+		if c.renditions.Makes(s.Name()) {
+			o.Offset = -s.Origin() // it was made from the stream's own timestamps
+		} else {
+			o.Offset = parent.Clock(now) - s.Clock(now)
+		}
+		live[o.Name] = true
+		out = append(out, o)
+	}
+	for _, r := range c.renditions.Of(name) {
+		if !live[r.Name] {
+			out = append(out, route.Offer{
+				Offer: policy.Offer{Name: r.Name, Rates: ordered(r, out[0].Rates)}, Stream: name + "~" + r.Name,
+			})
+		}
+	}
+	return out
+}
+
+// rates is what a stream takes.
+func rates(s *stream.Stream) policy.Rates {
+	w := s.Weigh(weighed)
+	if w.Span <= 0 || w.GOPs == 0 {
+		return policy.Rates{}
+	}
+	perSecond := 8 / w.Span.Seconds()
+	return policy.Rates{
+		Key: float64(w.Key) * perSecond, Delta: float64(w.Delta) * perSecond, Disposable: float64(w.Disposable) * perSecond,
+		Audio: float64(w.Audio) * perSecond, Keyframe: 8 * float64(w.Key) / float64(w.GOPs),
+	}
+}
+
+// ordered is what a rendition that is not made yet is going to take: what was ordered of
+// pictures, and the stream's own sound.
+func ordered(r rendition.Rendition, of policy.Rates) policy.Rates {
+	return policy.Rates{Delta: float64(r.Bits), Audio: of.Audio}
+}
+
+// Want implements route.Streams.
+func (c *carried) Want(name, rendition string) { c.renditions.Want(name + "~" + rendition) }
+
+// Limit implements route.Streams.
+func (c *carried) Limit(name string, bits float64) {
+	if s := c.hub.Find(name); s != nil {
+		s.Limit(bits)
+	}
+}
+
+// live lists the streams that somebody could read now.
+func (c *carried) live() []string {
+	var out []string
+	for _, s := range c.hub.List() {
+		if state := s.State(); state != lifecycle.Idle && state != lifecycle.Ended {
+			out = append(out, s.Name())
+		}
+	}
+	return out
+}
+
+// demand brings in, or has made, what somebody wants.
+type demand struct {
+	routes     *route.Routes
+	renditions *rendition.Renditions
+}
+
+// Want implements hub.Demand.
+func (d *demand) Want(name string) (hopeless <-chan struct{}, ok bool) {
+	if hopeless, ok := d.renditions.Want(name); ok {
+		return hopeless, true
+	}
+	return d.routes.Want(name)
+}
+
+// groups are the configured groups of routes.
+func groups(cfg *configs.Config) []route.Group {
+	var out []route.Group
+	for i := range cfg.Push {
+		out = append(out, group(&cfg.Push[i], false))
+	}
+	for i := range cfg.Pull {
+		out = append(out, group(&cfg.Pull[i], true))
+	}
+	return out
+}
+
+func group(g *configs.Group, pull bool) route.Group {
+	out := route.Group{
+		Name: g.Name, Pull: pull, OnDemand: g.OnDemand, Match: g.Match, GiveUp: g.Redial.GiveUp,
+		Redial: policy.Backoff{Base: g.Redial.Base, Factor: g.Redial.Factor, Max: g.Redial.Max, Jitter: g.Redial.Jitter},
+		After:  g.Failover.After, Rise: g.Failover.Rise, Probe: g.Failover.Probe, Missed: g.Replay == "missed",
+	}
+	for _, r := range g.Routes {
+		out.Routes = append(out.Routes, route.Route{Name: r.Name, URL: r.URL})
+	}
+	for _, rung := range g.Ladder {
+		if place, err := policy.ParsePlace(rung); err == nil { // validated before
+			out.Ladder = append(out.Ladder, place)
+		}
+	}
+	return out
+}
+
+func breaker(cfg *configs.Config) policy.BreakerConfig {
+	b := cfg.Breaker
+	return policy.BreakerConfig{Fall: b.Fall, Rise: b.Rise, Dials: b.Dials, Every: b.Every}
+}
+
+// wireRoutes makes the routes and renditions, and has wanted know of them.
+func (a *App) wireRoutes(wanted *demand) error {
+	cfg := a.settings.get()
+	access := publishing{next: a.relay.hub, metrics: a.metrics} // what the relay brings itself needs no key
+	a.rendered = rendition.New(rendition.Options{
+		Access: access, Max: cfg.Limits.Transcodes, Log: component(a.log, "rendition"),
+		Tap: func(name string) (rendition.Tap, error) {
+			s := a.relay.hub.Find(name)
+			if s == nil {
+				return nil, stream.ErrNotLive
+			}
+			return s.Tap(0)
+		},
+		Of: a.settings.renditions, Audience: a.relay.hub.Audience,
+	})
+	streams := &carried{hub: a.relay.hub, renditions: a.rendered}
+	var err error
+	a.routes, err = route.New(route.Options{
+		Streams: streams, Access: access, Audience: a.relay.hub.Audience, Live: streams.live,
+		Silence: func(name string) time.Duration {
+			if silence := a.settings.get().Stream(name).Silence; silence != configs.Auto {
+				return time.Duration(silence)
+			}
+			return 0
+		},
+		Observer: &routeObserver{metrics: a.metrics, events: a.events, log: component(a.log, "route")},
+		Breaker:  breaker(cfg), History: a.histories(), Log: component(a.log, "route"),
+	})
+	if err != nil {
+		return err
+	}
+	wanted.routes, wanted.renditions = a.routes, a.rendered
+	a.countGroups(cfg)
+	a.relay.routes, a.saving = a.routes, func() {}
+	return nil
+}
+
+// startRoutes begins with what is configured.
+func (a *App) startRoutes() {
+	cfg := a.settings.get()
+	a.routes.Reload(groups(cfg), breaker(cfg))
+	a.saving = a.save()
+}
+
+// routesSection is where the state file has the routes' history.
+const routesSection = "routes"
+
+// histories are those of former runs; nil if there are none.
+func (a *App) histories() *qos.Histories {
+	data := a.state.section(routesSection)
+	if data == nil {
+		return nil
+	}
+	h, err := route.DecodeHistories(data, time.Now())
+	if err != nil {
+		a.log.Warn("the history of routes cannot be read; it begins anew", "err", err)
+		return nil
+	}
+	return h
+}
+
+// save writes the state now and then until what it returns is called, which writes it once
+// more.
+func (a *App) save() (stop func()) {
+	write := func() {
+		data, err := a.routes.Histories()
+		if err == nil {
+			err = a.state.save(routesSection, data)
+		}
+		if err != nil {
+			a.log.Error("state not saved", "err", err)
+		}
+	}
+	done := make(chan struct{})
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		tick := time.NewTicker(saveEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				write()
+				return
+			case <-tick.C:
+				write()
+			}
+		}
+	})
+	return sync.OnceFunc(func() {
+		close(done)
+		writing.Wait()
+	})
+}
+
+func (a *App) reloadRoutes(cfg *configs.Config) {
+	a.countGroups(cfg)
+	a.rendered.SetMax(cfg.Limits.Transcodes)
+	a.rendered.Reconfigure()
+	a.routes.Reload(groups(cfg), breaker(cfg))
+}
+
+// countGroups has what is configured counted from 0.
+func (a *App) countGroups(cfg *configs.Config) {
+	for _, g := range groups(cfg) {
+		var names []string
+		for _, r := range g.Routes {
+			names = append(names, r.Name)
+		}
+		a.metrics.Group(g.Name, names)
+	}
+}
+
+// stopRoutes ends the routes while their streams are still there to be ended in order.
+func (a *App) stopRoutes() {
+	a.routes.Close()
+	a.saving()
+	a.rendered.Close()
+}

@@ -1,0 +1,117 @@
+package app
+
+import (
+	"errors"
+	"time"
+
+	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/relay/api"
+	"github.com/holdfast-live/holdfast/relay/route"
+)
+
+// routesView are the routes as the API shows them.
+type routesView struct{ routes *route.Routes }
+
+// Routes implements api.Routes.
+func (v *routesView) Routes() ([]api.RouteGroup, []api.Breaker) {
+	now := time.Now()
+	groups := []api.RouteGroup{}
+	at := map[string]int{}
+	for _, g := range v.routes.Groups() {
+		out := api.RouteGroup{Name: g.Name, Direction: "push", Match: g.Match, OnDemand: g.OnDemand, Streams: []api.RouteStream{}}
+		if g.Pull {
+			out.Direction = "pull"
+		}
+		for _, r := range g.Routes {
+			out.Routes = append(out.Routes, r.Name)
+		}
+		at[g.Name] = len(groups)
+		groups = append(groups, out)
+	}
+	ladders := map[string][]string{}
+	for _, g := range v.routes.Groups() {
+		for _, p := range g.Ladder {
+			ladders[g.Name] = append(ladders[g.Name], p.String())
+		}
+	}
+	for _, s := range v.routes.Status(now, true) {
+		if i, ok := at[s.Group]; ok {
+			groups[i].Streams = append(groups[i].Streams, routeStream(s, ladders[s.Group]))
+		}
+	}
+	breakers := []api.Breaker{}
+	for _, b := range v.routes.Breakers(now) {
+		breakers = append(breakers, api.Breaker{
+			Host: b.Host, State: b.State.String(), Failures: b.Failures, InFlight: b.InFlight, Dials: b.Dials,
+			Waiting: b.Waiting, Next: b.Trial,
+		})
+	}
+	return groups, breakers
+}
+
+func routeStream(s route.Status, rungs []string) api.RouteStream {
+	out := api.RouteStream{
+		Stream: s.Stream, Active: s.Active, Forced: s.GroupStatus.Forced, Switches: s.Switches,
+		Routes: []api.Route{}, Decisions: []api.Decision{},
+	}
+	if !s.Pull {
+		out.Ladder = &api.Ladder{
+			Rung: s.Rung.String(), Level: s.Level, Rendition: s.Offer, Forced: s.Forced, Cause: s.Reason.Cause,
+			Reason: s.Reason.Text, Lag: s.Line.Lag.Seconds(), Delivered: s.Line.Rate, Capacity: s.Capacity,
+			Stream: s.Rates.Total(), Rungs: rungs,
+		}
+		if s.Rung == policy.Trim {
+			out.Ladder.Share = s.Share
+		}
+	}
+	for i, r := range s.Routes {
+		out.Routes = append(out.Routes, oneRoute(r, s.Ways[i]))
+	}
+	for _, d := range s.Decisions {
+		out.Decisions = append(out.Decisions, api.Decision{At: d.At, Route: d.Route, From: d.From, Cause: d.Reason.Cause, Text: d.Reason.Text})
+	}
+	return out
+}
+
+func oneRoute(r policy.RouteStatus, w route.Way) api.Route {
+	out := api.Route{
+		Name: r.Name, Target: w.Target, Host: w.Host, State: r.State.String(), Since: moment(r.Since), Fails: r.Fails,
+		Backoff: r.Backoff, Waiting: w.Waiting, Denied: r.Denied, GaveUp: r.GaveUp, Healthy: moment(r.HealthySince),
+		Rise: r.Rise, RTT: w.RTT.Seconds(), LastFailure: w.Last, LastFailed: moment(r.LastFailed),
+		Score: api.Score{Value: w.Score.Value, Parts: []api.Part{}}, History: w.History,
+	}
+	for _, p := range w.Score.Parts {
+		out.Score.Parts = append(out.Score.Parts, api.Part{Name: p.Name, Value: p.Value, Why: p.Why})
+	}
+	return out
+}
+
+// moment is t, or nothing where it is not set.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// Act implements api.Routes.
+func (v *routesView) Act(act api.RouteAct, group, stream, value string) error {
+	const list = "GET /api/v1/routes lists what there is"
+	var err error
+	switch act {
+	case api.ForceRoute:
+		err = v.routes.Force(group, stream, value)
+	case api.ForceRung:
+		err = v.routes.ForceRung(group, stream, value)
+	case api.ResetRoute:
+		err = v.routes.Reset(group, stream, value)
+	case api.ResetBreaker:
+		err = v.routes.ResetBreaker(value)
+	}
+	for _, known := range []error{route.ErrNoRunner, route.ErrNoRoute, route.ErrNoRung, route.ErrNoHost} {
+		if errors.Is(err, known) {
+			return &api.ActError{Reason: err.Error(), Hint: list}
+		}
+	}
+	return err
+}

@@ -1,0 +1,106 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/holdfast-live/holdfast/qos"
+	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/qos/prom"
+	"github.com/holdfast-live/holdfast/relay/api"
+	"github.com/holdfast-live/holdfast/relay/route"
+)
+
+// routeObserver takes what happens to routes into log, metrics and event API.
+type routeObserver struct {
+	metrics *prom.Metrics
+	events  *api.Events
+	log     *slog.Logger
+}
+
+// Observe implements route.Observer.
+func (o *routeObserver) Observe(e route.Event) {
+	switch e.Type {
+	case route.Dialed:
+		o.metrics.Dialed(e.Group, e.Route, string(e.Outcome))
+	case route.Switched:
+		o.metrics.Switched(e.Group, e.Cause)
+	case route.Level:
+		o.metrics.Level(e.Group, e.Cause)
+	case route.Carries, route.Broke, route.Decided, route.Ceiling:
+	}
+	fields := routeFields(e)
+	attrs := []slog.Attr{slog.String("stream", e.Stream)}
+	shown := map[string]any{}
+	for _, f := range fields {
+		attrs = append(attrs, f)
+		shown[f.Key] = f.Value.Any()
+	}
+	o.log.LogAttrs(context.Background(), routeLevel(e), routeMessages[e.Type], attrs...)
+	o.events.Publish(api.Event{Time: e.Time, Type: string(e.Type), Stream: e.Stream, Fields: shown})
+}
+
+var routeMessages = map[route.EventType]string{
+	route.Dialed: "route dialed", route.Carries: "route carries the stream", route.Broke: "route broke",
+	route.Decided: "route decision", route.Switched: "route switch", route.Level: "route level",
+	route.Ceiling: "publisher asked for another bitrate",
+}
+
+// routeLevel is how much an event matters to who reads the log at night.
+func routeLevel(e route.Event) slog.Level {
+	switch e.Type {
+	case route.Broke, route.Switched:
+		return slog.LevelWarn
+	case route.Dialed:
+		if e.Outcome != qos.DialOK {
+			return slog.LevelWarn
+		}
+		return slog.LevelDebug
+	case route.Carries, route.Decided, route.Level, route.Ceiling:
+	}
+	return slog.LevelInfo
+}
+
+// routeFields are an event's fields that are set, in the order in which people read them.
+func routeFields(e route.Event) []slog.Attr {
+	var out []slog.Attr
+	text := func(key, value string) {
+		if value != "" {
+			out = append(out, slog.String(key, value))
+		}
+	}
+	text("group", e.Group)
+	text("route", e.Route)
+	text("from", e.From)
+	text("outcome", string(e.Outcome))
+	text("cause", e.Cause)
+	switch e.Type {
+	case route.Level:
+		out = append(out, slog.String("rung", e.Rung.String()), slog.Int("level", e.Level))
+	case route.Ceiling:
+		out = append(out, slog.Float64("bitrate", e.Bits))
+	case route.Dialed, route.Carries, route.Broke, route.Decided, route.Switched:
+	}
+	if e.Took > 0 {
+		out = append(out, slog.Float64("seconds", e.Took.Seconds()))
+	}
+	text("detail", e.Detail)
+	return out
+}
+
+// routeGauges are the gauges of a stream's routes in a group.
+func routeGauges(s route.Status) []qos.Route {
+	var out []qos.Route
+	for i, r := range s.Routes {
+		g := qos.Route{
+			Stream: s.Stream, Group: s.Group, Route: r.Name, State: int(r.State),
+			Backoff: time.Duration(r.Backoff * float64(time.Second)), Score: s.Ways[i].Score.Value, RTT: s.Ways[i].RTT,
+		}
+		if r.State == policy.Up {
+			g.Level, g.Lag = s.Level, s.Line.Lag
+		}
+		out = append(out, g)
+	}
+	return out
+}

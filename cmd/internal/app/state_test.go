@@ -1,0 +1,74 @@
+package app
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestStateSurvives(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state.json")
+	log := slog.New(slog.DiscardHandler)
+	s, err := loadState(file, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"one", "two"} {
+		if err := s.save(name, json.RawMessage(`{"is":"`+name+`"}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again, err := loadState(file, log)
+	if err != nil || string(again.section("one")) != `{"is":"one"}` || string(again.section("two")) != `{"is":"two"}` {
+		t.Errorf("%v: %s", err, again.sections)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if entries, _ := os.ReadDir(filepath.Dir(file)); len(entries) != 1 {
+		t.Errorf("%d files", len(entries))
+	}
+}
+
+// What cannot be read as a state file is kept beside it, and told of.
+func TestCorruptStateIsSetAside(t *testing.T) {
+	for _, data := range []string{"", "{", `{"version": 7, "sections": {}}`, `[]`, "\x00\x01"} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "state.json")
+		if err := os.WriteFile(file, []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var told bytes.Buffer
+		s, err := loadState(file, slog.New(slog.NewTextHandler(&told, nil)))
+		if err != nil || s.section("routes") != nil {
+			t.Errorf("%q: %v", data, err)
+		}
+		aside, _ := filepath.Glob(file + ".corrupt-*")
+		if len(aside) != 1 || !strings.Contains(told.String(), "level=WARN") {
+			t.Errorf("%q: %d files aside, told %q", data, len(aside), told.String())
+			continue
+		}
+		if kept, _ := os.ReadFile(aside[0]); string(kept) != data {
+			t.Errorf("%q was not kept: %q", data, kept)
+		}
+		if err := s.save("routes", json.RawMessage("{}")); err != nil {
+			t.Errorf("%q: %v", data, err)
+		}
+	}
+}
+
+// A place where nothing can be written is told of at the start.
+func TestStateThatCannotBeKept(t *testing.T) {
+	_, err := loadState(filepath.Join(t.TempDir(), "none", "state.json"), slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "state.file") {
+		t.Errorf("%v", err)
+	}
+	s, err := loadState("", slog.New(slog.DiscardHandler))
+	if err != nil || s.save("routes", nil) != nil {
+		t.Errorf("%v: without a file nothing is kept, and nothing fails", err)
+	}
+}

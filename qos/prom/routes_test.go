@@ -1,0 +1,85 @@
+package prom
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/holdfast-live/holdfast/qos"
+)
+
+// A group's counters are there, at 0, from when the group is configured.
+func TestGroups(t *testing.T) {
+	r := idle()
+	reg, m := register(t, &r)
+	m.Group("cdn", []string{"a", "b"})
+	m.Dialed("cdn", "a", "failed")
+	m.Switched("cdn", "broken")
+	m.Level("cdn", "lag")
+	m.Group("cdn", []string{"a", "b"}) // a reload counts on
+	const want = `
+# HELP holdfast_route_dials_total Dials of a route.
+# TYPE holdfast_route_dials_total counter
+holdfast_route_dials_total{group="cdn",outcome="failed",route="a"} 1
+holdfast_route_dials_total{group="cdn",outcome="failed",route="b"} 0
+holdfast_route_dials_total{group="cdn",outcome="ok",route="a"} 0
+holdfast_route_dials_total{group="cdn",outcome="ok",route="b"} 0
+# HELP holdfast_route_level_changes_total Changes of rung.
+# TYPE holdfast_route_level_changes_total counter
+holdfast_route_level_changes_total{cause="climb",group="cdn"} 0
+holdfast_route_level_changes_total{cause="lag",group="cdn"} 1
+# HELP holdfast_route_switches_total Switches from one route to another.
+# TYPE holdfast_route_switches_total counter
+holdfast_route_switches_total{cause="broken",group="cdn"} 1
+holdfast_route_switches_total{cause="score",group="cdn"} 0
+`
+	err := testutil.GatherAndCompare(reg, strings.NewReader(want),
+		"holdfast_route_dials_total", "holdfast_route_switches_total", "holdfast_route_level_changes_total")
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A route's gauges are there as long as its stream is carried.
+func TestRoutes(t *testing.T) {
+	r := idle()
+	reg, _ := register(t, &r)
+	r.Routes = []qos.Route{{
+		Stream: "live/cam", Group: "cdn", Route: "a", State: 2, Backoff: 1500 * time.Millisecond, Score: 0.75, Level: 3,
+		Lag: 250 * time.Millisecond, RTT: 20 * time.Millisecond,
+	}}
+	const want = `
+# HELP holdfast_route_backoff_seconds Time to the route's next dial.
+# TYPE holdfast_route_backoff_seconds gauge
+holdfast_route_backoff_seconds{group="cdn",route="a",stream="live/cam"} 1.5
+# HELP holdfast_route_lag_seconds How far the far side is behind the live edge.
+# TYPE holdfast_route_lag_seconds gauge
+holdfast_route_lag_seconds{group="cdn",route="a",stream="live/cam"} 0.25
+# HELP holdfast_route_level Rung of the ladder, counted down from 0, all of the stream.
+# TYPE holdfast_route_level gauge
+holdfast_route_level{group="cdn",route="a",stream="live/cam"} 3
+# HELP holdfast_route_rtt_seconds Round-trip time to the far side.
+# TYPE holdfast_route_rtt_seconds gauge
+holdfast_route_rtt_seconds{group="cdn",route="a",stream="live/cam"} 0.02
+# HELP holdfast_route_score What the route's history is worth: 0 to 1, the best.
+# TYPE holdfast_route_score gauge
+holdfast_route_score{group="cdn",route="a",stream="live/cam"} 0.75
+# HELP holdfast_route_state 0 idle, 1 dialing, 2 up, 3 backing off, 4 standby, 5 broken.
+# TYPE holdfast_route_state gauge
+holdfast_route_state{group="cdn",route="a",stream="live/cam"} 2
+`
+	err := testutil.GatherAndCompare(reg, strings.NewReader(want), "holdfast_route_state", "holdfast_route_backoff_seconds",
+		"holdfast_route_score", "holdfast_route_level", "holdfast_route_lag_seconds", "holdfast_route_rtt_seconds")
+	if err != nil {
+		t.Error(err)
+	}
+	r.Routes = nil
+	names, _ := series(t, reg)
+	for _, n := range names {
+		if strings.Contains(n, "stream=") {
+			t.Errorf("%s is left", n)
+		}
+	}
+}
