@@ -1,6 +1,7 @@
 package route
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -54,19 +55,13 @@ type sender struct {
 	at      source
 	next    *source // to be switched to
 	tried   time.Time
+	read    time.Duration // DTS of the last media packet read
+	arrived time.Time     // and when one of the last reading came
 	last    [packetbuf.NumTracks]time.Duration
 	sent    [packetbuf.NumTracks]bool
-	refused bool // a packet that the protocol cannot carry was told of
+	configs packetbuf.Configs // sent last
+	refused bool              // a packet that the protocol cannot carry was told of
 	out     []*packetbuf.Packet
-}
-
-// source is the stream that a sender reads, or one of its renditions.
-type source struct {
-	tap    Tap
-	offer  string
-	offset time.Duration
-	ready  []*packetbuf.Packet // read already
-	start  time.Duration       // of a source to be switched to: the DTS of its first picture
 }
 
 func newSender(to writer, streams Streams, stream string, log *slog.Logger) *sender {
@@ -88,19 +83,15 @@ func (s *sender) run(ctx context.Context, from uint64) error {
 		s.forgetNext()
 	}()
 	for {
-		packets := s.at.ready
-		if s.at.ready = nil; packets == nil {
-			if packets, err = s.at.tap.Read(ctx); err != nil {
-				if s.at.offer == "" || ctx.Err() != nil {
-					return err
-				}
-				if err = s.home(); err != nil {
-					return err
-				}
-				continue
-			}
+		packets, err := s.take(ctx)
+		if err != nil {
+			return err
 		}
 		s.obey(ctx)
+		if len(packets) == 0 && s.next != nil && time.Since(s.next.opened) >= overdue {
+			s.change(*s.next)
+			continue
+		}
 		if err := s.send(packets); err != nil {
 			return err
 		}
@@ -112,29 +103,49 @@ func (s *sender) run(ctx context.Context, from uint64) error {
 	}
 }
 
+// take returns what comes next. A rendition that has ended is followed by the stream itself.
+func (s *sender) take(ctx context.Context) ([]*packetbuf.Packet, error) {
+	if packets := s.at.ready; packets != nil {
+		s.at.ready = nil
+		return packets, nil
+	}
+	packets, err := s.at.tap.Read(ctx)
+	switch {
+	case err == nil:
+		return packets, nil
+	case s.at.offer == "" || ctx.Err() != nil:
+		return nil, err
+	}
+	return nil, s.home()
+}
+
 // obey takes the order in force.
 func (s *sender) obey(ctx context.Context) {
+	s.within()
+	o := s.order.Load()
+	if s.next != nil && s.next.offer != o.offer {
+		s.forgetNext()
+	}
+	if o.offer == s.at.offer || s.next != nil || time.Since(s.tried) < switchRetry {
+		return
+	}
+	s.tried = time.Now()
+	s.prepare(ctx, o.offer)
+}
+
+// within takes over of the order what may change between two writes of one reading.
+func (s *sender) within() {
 	o := s.order.Load()
 	s.thin.rung, s.thin.share = o.rung, o.share
 	if o.rung == policy.Rendition {
 		s.thin.rung = policy.Full
 	}
+	if o.offer != s.at.offer && s.at.offer == "" {
+		s.thin.rung = max(s.thin.rung, policy.DropDisposable) // until the lower one can go on
+	}
 	if o.skips != s.skips {
 		s.skips = o.skips
 		s.thin.skipTo = s.at.tap.NewestKey()
-	}
-	if s.next != nil && s.next.offer != o.offer {
-		s.forgetNext()
-	}
-	if o.offer == s.at.offer {
-		return
-	}
-	if s.next == nil && time.Since(s.tried) >= switchRetry {
-		s.tried = time.Now()
-		s.prepare(ctx, o.offer)
-	}
-	if s.at.offer == "" {
-		s.thin.rung = max(s.thin.rung, policy.DropDisposable) // until the lower one can go on
 	}
 }
 
@@ -145,27 +156,19 @@ func (s *sender) forgetNext() {
 	}
 }
 
-// prepare opens the source to be switched to, if its newest keyframe is ahead of what has
-// been sent.
+// prepare opens the source to be switched to, if its newest keyframe is ahead of the pictures
+// that have been sent.
 func (s *sender) prepare(ctx context.Context, name string) {
 	for _, o := range s.streams.Offers(s.stream) {
 		if o.Name != name || !o.Ready {
 			continue
 		}
-		tap, err := s.streams.Tap(o.Stream, 0)
-		if err != nil {
+		next := open(ctx, s.streams, o)
+		if next == nil {
 			return
 		}
-		next := &source{tap: tap, offer: name, offset: o.Offset}
-		packets, err := tap.Read(ctx)
-		for _, p := range packets {
-			next.ready = append(next.ready, p)
-			if next.start == 0 && p.Track == packetbuf.Video && p.Kind == packetbuf.Key {
-				next.start = p.DTS + o.Offset
-			}
-		}
-		if err != nil || next.start <= s.last[packetbuf.Video] {
-			tap.Close()
+		if s.sent[packetbuf.Video] && next.start <= s.last[packetbuf.Video] || next.start < s.read-behind {
+			next.tap.Close()
 			return
 		}
 		s.next = next
@@ -180,91 +183,112 @@ func (s *sender) home() error {
 	if err != nil {
 		return err
 	}
-	s.at.tap.Close()
 	s.change(source{tap: tap})
 	return nil
 }
 
-// change reads from another source from now on. Its first picture is a keyframe.
+// change reads from another source from now on. Its first picture is a keyframe. All that was
+// gathered has been written.
 func (s *sender) change(to source) {
-	s.at = to
-	s.thin = thinner{rung: s.thin.rung, share: s.thin.share, dropping: true}
+	s.at.tap.Close()
+	s.at, s.next = to, nil
+	s.first.Store(0)
+	s.written.Store(0)
+	s.thin = thinner{dropping: true}
+	s.within()
 }
 
 // send writes what the order leaves of packets, in writes of gathered bytes.
 func (s *sender) send(packets []*packetbuf.Packet) error {
+	s.stamp(packets)
 	s.out = s.out[:0]
 	size := 0
 	for _, p := range packets {
-		p = s.place(p)
-		if s.next != nil && p != nil && p.Media() && p.DTS >= s.next.start {
-			next := *s.next
-			s.next = nil
-			s.at.tap.Close()
-			s.change(next)
-			break
-		}
-		if p == nil || !s.thin.keep(p) || !s.rises(p) {
+		placed := s.at.place(p)
+		if placed == nil {
+			s.thin.miss(p)
 			continue
 		}
-		s.out = append(s.out, p)
-		if size += len(p.Payload); size >= gathered {
+		if s.next != nil && s.next.takesOver(placed) {
+			if !s.next.over() {
+				continue
+			}
+			err := s.write()
+			s.change(*s.next) // which has the rest of packets
+			return err
+		}
+		if placed = s.admit(placed); placed == nil {
+			continue
+		}
+		s.out = append(s.out, placed)
+		if size += len(placed.Payload); size >= gathered {
 			if err := s.write(); err != nil {
 				return err
 			}
-			s.obeyWithin()
+			s.within()
 			size = 0
 		}
 	}
 	return s.write()
 }
 
-// obeyWithin takes over what may change between two writes of one reading.
-func (s *sender) obeyWithin() {
-	o := s.order.Load()
-	if o.offer == s.at.offer && o.rung != policy.Rendition {
-		s.thin.rung, s.thin.share = o.rung, o.share
-	}
-	if o.skips != s.skips {
-		s.skips = o.skips
-		s.thin.skipTo = s.at.tap.NewestKey()
-	}
-}
-
-// place puts a packet of a rendition on the stream's clock.
-func (s *sender) place(p *packetbuf.Packet) *packetbuf.Packet {
-	if s.at.offset == 0 {
-		return p
-	}
-	dts := p.DTS + s.at.offset
-	if dts < 0 {
+// stamp notes when the first of the media came that is to be sent. Configuration is as old as
+// the publisher's session; where it goes out late nothing has waited as long.
+func (s *sender) stamp(packets []*packetbuf.Packet) {
+	for _, p := range packets {
 		if p.Media() {
-			return nil
+			s.arrived = p.Arrived
+			return
 		}
-		dts = 0
-	}
-	return &packetbuf.Packet{
-		Track: p.Track, Codec: p.Codec, Kind: p.Kind, Flags: p.Flags, Epoch: p.Epoch, Seq: p.Seq,
-		DTS: dts, CTO: p.CTO, Arrived: p.Arrived, Payload: p.Payload,
 	}
 }
 
-// rises tells whether a packet stands behind what was sent of its track: two sources overlap.
-func (s *sender) rises(p *packetbuf.Packet) bool {
-	if !p.Media() {
-		return true
+// admit returns what goes out of p, or nil. It is to be asked once for each packet, in order.
+func (s *sender) admit(p *packetbuf.Packet) *packetbuf.Packet {
+	switch {
+	case p.Kind == packetbuf.Config:
+		return s.configure(p)
+	case !p.Media():
+		return s.ours(p)
 	}
-	if s.sent[p.Track] && p.DTS <= s.last[p.Track] {
-		return false
+	s.read = max(s.read, p.DTS)
+	if s.sent[p.Track] && p.DTS <= s.last[p.Track] { // two sources overlap
+		s.thin.miss(p)
+		return nil
+	}
+	if !s.thin.keep(p) {
+		return nil
 	}
 	s.sent[p.Track], s.last[p.Track] = true, p.DTS
-	return true
+	return s.ours(p)
+}
+
+// configure returns configuration that the far side does not have, at a time that is not past.
+func (s *sender) configure(p *packetbuf.Packet) *packetbuf.Packet {
+	had := s.configs[p.Track]
+	if had != nil && had.Codec == p.Codec && bytes.Equal(had.Payload, p.Payload) {
+		return nil
+	}
+	s.configs[p.Track] = p
+	arrived := p.Arrived
+	if arrived.Before(s.arrived) {
+		arrived = s.arrived
+	}
+	return s.ours(moved(p, max(p.DTS, s.last[p.Track]), arrived))
+}
+
+// ours gives what is taken from a rendition, which is a copy, the lowest of sequences: its own
+// means nothing to the stream.
+func (s *sender) ours(p *packetbuf.Packet) *packetbuf.Packet {
+	if s.at.offer != "" {
+		p.Seq = 1
+	}
+	return p
 }
 
 // note notes how far the stream itself has been written.
 func (s *sender) note(p *packetbuf.Packet) {
 	if s.at.offer != "" {
-		s.written.Store(0)
 		return
 	}
 	s.written.Store(p.Seq)
