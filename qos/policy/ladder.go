@@ -148,6 +148,8 @@ func (l *Ladder) Step(now time.Time, line Line, offers []Offer) Choice {
 		return l.move(now, all, at, Reason{CauseOffer, fmt.Sprintf("rendition %q is not there any more", l.at.Offer)})
 	case l.tooMuch(now, line):
 		return l.skipIf(now, l.down(now, all, at))
+	case all[at].Rung == Trim && now.Sub(l.fineSince) >= climbAfter && now.Sub(l.changed) >= climbAfter && l.widen(now, all[at].rates):
+		return l.stay(all, at)
 	case at > 0 && now.Sub(l.fineSince) >= l.patience() && now.Sub(l.changed) >= l.patience():
 		return l.up(now, all, at)
 	}
@@ -359,6 +361,19 @@ func (l *Ladder) trim(now time.Time, r Rates) float64 {
 		return 0.5
 	}
 	return min(max((fits*c-r.Key-r.Audio)/r.Delta, leastShare), mostShare)
+}
+
+// widen keeps more of each GOP where the line was measured to carry more than is kept; it
+// returns whether it does.
+func (l *Ladder) widen(now time.Time, r Rates) bool {
+	const much = 0.1
+	share := l.trim(now, r)
+	if l.known(now) == 0 || share < l.share+much {
+		return false
+	}
+	l.share, l.changed, l.fineSince = share, now, now
+	l.lagThen, l.calm = l.lag, true
+	return true
 }
 
 // stay is the choice that changes nothing. It asks for the rendition above or at the step that
