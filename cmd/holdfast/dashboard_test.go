@@ -24,10 +24,16 @@ func series(scrape string) map[string][]string {
 	return out
 }
 
+// nowhere is a route that leads nowhere: what is shown of routes is there all the same.
+const nowhere = `
+push:
+  - {match: "live/*", name: cdn, routes: [{name: a, url: "rtmp://127.0.0.1:1/live/{name}"}]}
+`
+
 // TestDashboardShowsWhatIsExported holds the dashboard against a relay that has a stream: it
 // names no metric and no label that is not there, and shows every metric of the relay.
 func TestDashboardShowsWhatIsExported(t *testing.T) {
-	out, _ := runningDemo(t)
+	out, _ := runningDemoOn(t, file(t, nowhere))
 	admin := out.find(t, `admin +http://(\S+)/`)
 	body := play(t, t.Context(), out.find(t, `HTTP-FLV +(\S+)`)) // the stream is live
 	defer body.Close()

@@ -63,6 +63,12 @@ func (p *printer) find(t *testing.T, pattern string) string {
 // runningDemo is a demo in this process, whose push breaks every two seconds.
 func runningDemo(t *testing.T, flags ...string) (out *printer, stop func() error) {
 	t.Helper()
+	return runningDemoOn(t, "", flags...)
+}
+
+// runningDemoOn is runningDemo with a configuration file.
+func runningDemoOn(t *testing.T, file string, flags ...string) (out *printer, stop func() error) {
+	t.Helper()
 	fs := pflag.NewFlagSet("demo", pflag.ContinueOnError)
 	configs.RegisterFlags(fs)
 	if err := fs.Parse(append(anyPorts[:len(anyPorts):len(anyPorts)], flags...)); err != nil {
@@ -72,7 +78,7 @@ func runningDemo(t *testing.T, flags ...string) (out *printer, stop func() error
 	out = &printer{printed: make(chan struct{}, 1)}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- serveDemo(ctx, source{flags: fs}, out, io.Discard, cadence{every: 2500 * time.Millisecond, gap: 1500 * time.Millisecond})
+		ended <- serveDemo(ctx, source{file: file, flags: fs}, out, io.Discard, cadence{every: 2500 * time.Millisecond, gap: 1500 * time.Millisecond})
 	}()
 	stop = sync.OnceValue(func() error {
 		cancel()
