@@ -119,6 +119,7 @@ func (c *conn) next() (*wire.Message, error) {
 				return nil, err
 			}
 		}
+		c.holdBack()
 		if err := c.r.fill(); err != nil {
 			return nil, err
 		}

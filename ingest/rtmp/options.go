@@ -36,6 +36,9 @@ type Options struct {
 	Heartbeat        time.Duration // between pings to a player [15s]
 	Linger           time.Duration // how long a peer is given to read the last words [1s]
 
+	// SlowPublisher tells whether a publisher of app and name may be slowed when its stream
+	// asks for less; see ingest.Limiter. It is asked at publish. nil: none may.
+	SlowPublisher func(app, name string) bool
 	// Refused is called for a refusal that never reached Access. It may be nil.
 	Refused func(ingest.Outcome)
 }
@@ -63,6 +66,9 @@ func (o *Options) normalize() error {
 	}
 	if o.Refused == nil {
 		o.Refused = func(ingest.Outcome) {}
+	}
+	if o.SlowPublisher == nil {
+		o.SlowPublisher = func(string, string) bool { return false }
 	}
 	for _, d := range []struct {
 		value *time.Duration

@@ -21,8 +21,9 @@ type publication struct {
 
 // session is a publication as the stream sees it.
 type session struct {
-	c  *conn
-	id string
+	c    *conn
+	id   string
+	slow *slow // nil: it must not be slowed
 }
 
 func (s *session) ID() string { return s.id }
@@ -39,6 +40,13 @@ func (s *session) Close(cause ingest.Cause, reason string) {
 // RTT implements ingest.Session.
 func (s *session) RTT() (srtt, rttvar time.Duration) { return s.c.pings.rtt() }
 
+// Limit implements ingest.Limiter.
+func (s *session) Limit(bits float64) {
+	if s.slow != nil {
+		s.slow.limit(bits)
+	}
+}
+
 // publish asks for admission. A refused publish never reaches go-rtmp.
 func (c *conn) publish(stream uint32, cmd wire.Command) ([]byte, error) {
 	id, ok := c.known(float64(stream))
@@ -51,6 +59,9 @@ func (c *conn) publish(stream uint32, cmd wire.Command) ([]byte, error) {
 	}
 	t := parseTarget(c.peer.app, c.peer.tcURL, cmd.StringArg(1))
 	s := &session{c: c, id: c.sessionID()}
+	if c.srv.o.SlowPublisher(t.app, t.name) {
+		s.slow = newSlow(time.Now())
+	}
 	c.setCurrent(s)
 	sink, err := c.srv.o.Access.Publish(c.ctx, ingest.Request{
 		App: t.app, Name: t.name, Key: t.key, Backup: t.backup,
@@ -63,6 +74,7 @@ func (c *conn) publish(stream uint32, cmd wire.Command) ([]byte, error) {
 	c.pub = &publication{stream: id, sink: sink, session: s}
 	c.r.demux.SetLimits(c.srv.o.Limits)
 	c.r.resize(publisherBuffer)
+	c.r.slow = s.slow
 	c.admitted()
 	if err := c.startPings(c.srv.o.PingInterval); err != nil {
 		return nil, err
@@ -122,6 +134,8 @@ func (c *conn) unpublish(cause ingest.Cause, detail string) {
 	p := c.pub
 	c.pub = nil
 	c.setCurrent(nil)
+	c.r.slow = nil
+	c.widen()
 	c.pings.stop()
 	c.r.demux.SetLimits(strangerLimits())
 	if p.intake.Dropped > 0 {
@@ -161,6 +175,9 @@ func (c *conn) media(m *wire.Message) error {
 		return nil
 	}
 	packet.Arrived = c.r.readAt
+	if slow := c.r.slow; slow != nil && packet.Media() {
+		slow.media(c.r.readAt, m.Timestamp)
+	}
 	if err := p.sink.Write(packet); err != nil {
 		// As a rule the stream has closed the session already, and that reason counts.
 		c.stop(ending{cause: ingest.Kick, reason: err.Error()})

@@ -29,6 +29,10 @@ type reader struct {
 	acked    uint32 // what the peer was told of them
 	window   uint32
 	readAt   time.Time // when the last byte came
+
+	slow    *slow // how the publisher is slowed; nil: not at all
+	most    int   // how much of buf to read at once; 0: all
+	clamped bool  // the window that the peer sees is kept small
 }
 
 func newReader(nc net.Conn) *reader {
@@ -50,10 +54,17 @@ func (r *reader) resize(size int) {
 
 // fill waits for bytes.
 func (r *reader) fill() error {
-	n, err := r.nc.Read(r.buf)
+	buf := r.buf
+	if r.most > 0 {
+		buf = buf[:min(r.most, len(buf))]
+	}
+	n, err := r.nc.Read(buf)
 	r.in = r.buf[:n]
 	r.received += uint32(n) //nolint:gosec // wraps by design
 	r.readAt = time.Now()
+	if r.slow != nil {
+		r.slow.read(r.readAt, n)
+	}
 	if n > 0 {
 		return nil // an error comes again at the next read
 	}

@@ -19,6 +19,11 @@ func setNotSentLowWater(tcp *net.TCPConn, bytes int) error {
 	return setOption(tcp, unix.TCP_NOTSENT_LOWAT, bytes)
 }
 
+// clampWindow bounds the window that the peer sees, in bytes, whatever the buffer's size.
+func clampWindow(tcp *net.TCPConn, bytes int) error {
+	return setOption(tcp, unix.TCP_WINDOW_CLAMP, bytes)
+}
+
 func setOption(tcp *net.TCPConn, option, value int) error {
 	raw, err := tcp.SyscallConn()
 	if err != nil {

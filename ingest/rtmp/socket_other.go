@@ -11,3 +11,6 @@ import (
 func setUserTimeout(*net.TCPConn, time.Duration) error { return nil }
 
 func setNotSentLowWater(*net.TCPConn, int) error { return nil }
+
+// Elsewhere a slowed publisher fills our kernel's buffer first.
+func clampWindow(*net.TCPConn, int) error { return nil }
