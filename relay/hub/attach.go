@@ -75,7 +75,10 @@ func (h *Hub) attach(ctx context.Context, name, protocol string, patience time.D
 			return nil, notLive(name)
 		}
 		select {
-		case <-news:
+		case <-news: // maybe of what the wanted one is made of
+			if again, ok := h.want(name); ok && hopeless != nil {
+				hopeless = again
+			}
 		case <-hopeless:
 			over = true
 		case <-ctx.Done():
@@ -101,12 +104,24 @@ func (h *Hub) waits(name string, n int) {
 	}
 }
 
-// Audience is how many watch a stream or wait for it.
+// Audience is how many watch a stream, or one of its renditions, or wait for it.
 func (h *Hub) Audience(name string) int {
+	n := 0
+	of := func(full string) bool { return full == name || strings.HasPrefix(full, name+"~") }
 	h.mu.Lock()
-	n, s := h.waiting[name], h.streams[name]
+	var streams []*stream.Stream
+	for full, s := range h.streams {
+		if of(full) {
+			streams = append(streams, s)
+		}
+	}
+	for full, waiting := range h.waiting {
+		if of(full) {
+			n += waiting
+		}
+	}
 	h.mu.Unlock()
-	if s != nil {
+	for _, s := range streams {
 		n += s.Audience()
 	}
 	return n

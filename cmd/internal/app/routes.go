@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -131,12 +132,22 @@ type demand struct {
 	renditions *rendition.Renditions
 }
 
-// Want implements hub.Demand.
+// Want implements hub.Demand. Of a rendition whose stream is not there the stream is wanted
+// first; once that is live, the hub asks again.
 func (d *demand) Want(name string) (hopeless <-chan struct{}, ok bool) {
 	if hopeless, ok := d.renditions.Want(name); ok {
 		return hopeless, true
 	}
-	return d.routes.Want(name)
+	if hopeless, ok := d.routes.Want(name); ok {
+		return hopeless, true
+	}
+	parent, leaf, _ := strings.Cut(name, "~")
+	for _, r := range d.renditions.Of(parent) {
+		if r.Name == leaf {
+			return d.routes.Want(parent)
+		}
+	}
+	return nil, false
 }
 
 // groups are the configured groups of routes.
