@@ -46,7 +46,7 @@ type child struct {
 
 // newChild makes a child of what is configured now. m.mu is held.
 func newChild(m *making, tap Tap) *child {
-	c := &child{m: m, id: fmt.Sprintf("%s-%s-%d", ingest.Transcode, m.full, m.sessions), rendition: m.rendition, tap: tap}
+	c := &child{m: m, id: fmt.Sprintf("%s-%d", ingest.Transcode, m.of.sessions.Add(1)), rendition: m.rendition, tap: tap}
 	c.ctx, c.cancel = context.WithCancel(m.ctx)
 	return c
 }

@@ -23,7 +23,6 @@ type making struct {
 	over         chan struct{}           // closed when it is
 	feeds        atomic.Bool             // a child feeds the stream
 	bare         bool                    // the stream has sound that needs no configuration; of the feeding goroutine
-	sessions     int                     // so far
 
 	mu        sync.Mutex // guards all below
 	rendition Rendition
@@ -143,7 +142,6 @@ func (m *making) wait(d time.Duration) bool {
 // once runs one child from tap, which it closes, and returns it and why it ended.
 func (m *making) once(tap Tap) (*child, error) {
 	defer tap.Close()
-	m.sessions++
 	m.mu.Lock()
 	c := newChild(m, tap)
 	m.child = c

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,6 +35,7 @@ type Renditions struct {
 	timing   timing
 	work     sync.WaitGroup
 	hopeless chan struct{} // closed: for what there is no hope of now
+	sessions atomic.Uint64 // so far
 
 	mu      sync.Mutex // guards all below
 	max     int
