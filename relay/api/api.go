@@ -27,7 +27,8 @@ type Stream struct {
 	Waiting   *Publisher     `json:"waiting,omitempty"`
 	Viewers   map[string]int `json:"viewers"`
 	Breaks    map[string]int `json:"breaks"`
-	Sessions  uint32         `json:"sessions"` // publisher sessions that fed it so far
+	Sessions  uint32         `json:"sessions"`          // publisher sessions that fed it so far
+	Ceiling   float64        `json:"ceiling,omitempty"` // bit/s that the publisher is to stay below
 	Buffer    Buffer         `json:"buffer"`
 }
 

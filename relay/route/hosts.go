@@ -35,6 +35,7 @@ func (h *hosts) enter(ctx context.Context, name string) error {
 	h.mu.Lock()
 	at := h.byName[name]
 	if at == nil {
+		h.forget()
 		at = &host{breaker: policy.NewBreaker(h.cfg)}
 		h.byName[name] = at
 	}
@@ -56,6 +57,22 @@ func (h *hosts) enter(ctx context.Context, name string) error {
 	}
 	h.admit(at)
 	return ctx.Err()
+}
+
+// maxHosts bounds the hosts that are remembered: a URL may have the stream's name in its host.
+const maxHosts = 1000
+
+// forget makes room among hosts that nobody dials. h.mu is held.
+func (h *hosts) forget() {
+	if len(h.byName) < maxHosts {
+		return
+	}
+	now := time.Now()
+	for name, at := range h.byName {
+		if len(at.waiting) == 0 && at.breaker.Status(now).InFlight == 0 {
+			delete(h.byName, name)
+		}
+	}
 }
 
 // leave gives a place back and says what became of the dial; an empty outcome tells nothing

@@ -169,6 +169,7 @@ func (r *runner) dialed(now time.Time, i int, d dialed) {
 		w.misses++
 	} else {
 		w.push, w.pull, w.began = d.push, d.pull, now
+		r.reached.Store(true)
 	}
 	r.perform(now, r.core.Dialed(now, i, attempt.Outcome))
 	for i := range r.ways {
@@ -226,6 +227,7 @@ func (r *runner) send(now time.Time, w *way, from *pushing) {
 
 // ended takes the end of a connection, unless it is in use no more.
 func (r *runner) ended(i int, by ingest.Cause, err error, current func() bool) {
+	var refused *ingest.Refusal
 	r.input(func(now time.Time) {
 		switch {
 		case r.stopped || !current():
@@ -233,6 +235,8 @@ func (r *runner) ended(i int, by ingest.Cause, err error, current func() bool) {
 			r.all.retire(r)
 		case errors.Is(err, ErrChanged):
 			r.broke(now, i, "codec", err)
+		case errors.As(err, &refused):
+			r.broke(now, i, "refused", err)
 		case by != "":
 			r.broke(now, i, string(by), err)
 		default:

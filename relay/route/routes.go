@@ -112,13 +112,31 @@ func (r *Routes) Want(stream string) (hopeless <-chan struct{}, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.groups {
-		if g := &r.groups[i]; g.Pull && g.OnDemand && g.matches(stream) {
+		if g := &r.groups[i]; g.Pull && g.OnDemand && g.matches(stream) && !r.crowded(place{stream, g.Name}) {
 			if run := r.start(g, stream); run != nil {
 				return run.hopeless, true
 			}
 		}
 	}
 	return nil, false
+}
+
+// maxInVain bounds the pulls on demand that have not reached an origin: anybody may ask for any
+// name.
+const maxInVain = 100
+
+// crowded tells whether a runner that is not there yet would be one too many. r.mu is held.
+func (r *Routes) crowded(at place) bool {
+	if r.runners[at] != nil || len(r.runners) < maxInVain {
+		return false
+	}
+	n := 0
+	for _, run := range r.runners {
+		if run.group.OnDemand && !run.reached.Load() {
+			n++
+		}
+	}
+	return n >= maxInVain
 }
 
 // matches tells whether a group is for a stream. Renditions are only meant by a pattern that

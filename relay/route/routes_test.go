@@ -178,3 +178,43 @@ func TestPushEndsWithItsStream(t *testing.T) {
 		w.wait("a receives again", 2*time.Second, a.receiving)
 	}, pushes(nil, "a:1935"))
 }
+
+// Anybody may ask for any name: who asks for many that no origin has costs so many dials and
+// no more.
+func TestManyNamesThatNoOriginHas(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.origin("a:1935")
+		w.publish(a, "cam/one", gen.Options{Source: 1})
+		for i := range 3 * maxInVain {
+			w.routes.Want(fmt.Sprintf("cam/none%d", i))
+		}
+		if n := len(w.routes.Status(time.Now(), false)); n != maxInVain {
+			t.Errorf("%d pulls", n)
+		}
+		time.Sleep(30 * time.Second)
+		if n := len(w.routes.Status(time.Now(), false)); n != 0 {
+			t.Errorf("%d pulls are left", n)
+		}
+		v, _, err := w.watch("cam", "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		v.check(t)
+	}, pulls(nil, "a:1935"))
+}
+
+func TestHostsAreForgotten(t *testing.T) {
+	h := newHosts(policy.DefaultBreaker())
+	for i := range 3 * maxHosts {
+		name := fmt.Sprintf("host%d:1935", i)
+		if err := h.enter(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		h.leave(name, "")
+	}
+	if n := len(h.status(time.Now())); n > maxHosts {
+		t.Errorf("%d hosts", n)
+	}
+	h.close()
+}

@@ -26,8 +26,8 @@ type runner struct {
 	poked  chan struct{} // of one: a deadline may have come nearer
 	work   sync.WaitGroup
 	once   sync.Once
-	// retiring is set when end is going to be called.
-	retiring atomic.Bool
+	// retiring is set when end is going to be called, reached when a far side was.
+	retiring, reached atomic.Bool
 
 	mu       sync.Mutex // guards all below
 	core     *policy.Group
@@ -164,7 +164,7 @@ func (r *runner) tick(now time.Time) time.Time {
 		next = now.Add(lookEvery)
 		r.look(now)
 	}
-	if now.Sub(r.scored) >= scoreEvery && len(r.ways) > 1 || r.scored.IsZero() {
+	if now.Sub(r.scored) >= scoreEvery {
 		r.scored = now
 		r.perform(now, r.core.Scores(now, r.scores(now)))
 	}

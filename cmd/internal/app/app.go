@@ -130,7 +130,8 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 		server, err := rtmp.New(rtmp.Options{
 			Access: access, Protocol: protocol, Slots: a.slots, Log: a.log, // the listener adds its component
 			HandshakeTimeout: cfg.Limits.HandshakeTimeout, PingInterval: heartbeat,
-			Refused: func(o ingest.Outcome) { metrics.Session(protocol, string(o)) },
+			Refused:       func(o ingest.Outcome) { metrics.Session(protocol, string(o)) },
+			SlowPublisher: func(app, name string) bool { return a.settings.get().Stream(app + "/" + name).SlowPublisher },
 			Plays: &players{streams: streams, settings: a.settings, bytes: a.relay.sent, log: component(a.log, protocol), started: func(p string) func() {
 				begun := time.Now()
 				return func() { metrics.Started(p, time.Since(begun)) }

@@ -44,7 +44,7 @@ func (o *routeObserver) Observe(e route.Event) {
 var routeMessages = map[route.EventType]string{
 	route.Dialed: "route dialed", route.Carries: "route carries the stream", route.Broke: "route broke",
 	route.Decided: "route decision", route.Switched: "route switch", route.Level: "route level",
-	route.Ceiling: "publisher asked for another bitrate",
+	route.Ceiling: "publisher to stay below a bitrate",
 }
 
 // routeLevel is how much an event matters to who reads the log at night.
@@ -57,7 +57,9 @@ func routeLevel(e route.Event) slog.Level {
 			return slog.LevelWarn
 		}
 		return slog.LevelDebug
-	case route.Carries, route.Decided, route.Level, route.Ceiling:
+	case route.Ceiling: // what a publisher that cannot be asked need not know
+		return slog.LevelDebug
+	case route.Carries, route.Decided, route.Level:
 	}
 	return slog.LevelInfo
 }

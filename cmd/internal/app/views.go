@@ -62,7 +62,7 @@ func view(s stream.Snapshot) api.Stream {
 	out := api.Stream{
 		Name: s.Name, State: s.State.String(), Since: s.Since, Cause: string(s.Cause), Clock: s.Clock.Seconds(),
 		Tracks: []api.Track{}, Publisher: publisher(s.Publisher), Waiting: publisher(s.Waiting),
-		Viewers: s.Viewers, Breaks: map[string]int{}, Sessions: s.Epoch,
+		Viewers: s.Viewers, Breaks: map[string]int{}, Sessions: s.Epoch, Ceiling: s.Ceiling,
 		Buffer: api.Buffer{
 			Seconds: (s.Buffer.Newest - s.Buffer.Oldest).Seconds(), Bytes: s.Buffer.Bytes,
 			Packets: s.Buffer.Packets, GOPs: s.Buffer.GOPs,
