@@ -55,7 +55,8 @@ type sender struct {
 	at      source
 	next    *source // to be switched to
 	tried   time.Time
-	read    time.Duration // DTS of the last media packet read
+	wait    wait
+	read    time.Duration // DTS of the last picture that was sent or left out
 	arrived time.Time     // and when one of the last reading came
 	last    [packetbuf.NumTracks]time.Duration
 	sent    [packetbuf.NumTracks]bool
@@ -110,13 +111,24 @@ func (s *sender) take(ctx context.Context) ([]*packetbuf.Packet, error) {
 		return packets, nil
 	}
 	packets, err := s.at.tap.Read(ctx)
-	switch {
-	case err == nil:
+	if err == nil {
 		return packets, nil
-	case s.at.offer == "" || ctx.Err() != nil:
+	}
+	if ctx.Err() != nil {
 		return nil, err
 	}
-	return nil, s.home()
+	ended := s.at.tap
+	s.wait.end()
+	if err := s.send(nil); err != nil { // what was held back
+		return nil, err
+	}
+	switch {
+	case s.at.tap != ended:
+		return nil, nil
+	case s.at.offer != "":
+		return nil, s.home()
+	}
+	return nil, err
 }
 
 // obey takes the order in force.
@@ -126,11 +138,18 @@ func (s *sender) obey(ctx context.Context) {
 	if s.next != nil && s.next.offer != o.offer {
 		s.forgetNext()
 	}
-	if o.offer == s.at.offer || s.next != nil || time.Since(s.tried) < switchRetry {
+	if o.offer == s.at.offer || s.next != nil {
+		s.wait.withdraw()
 		return
 	}
-	s.tried = time.Now()
-	s.prepare(ctx, o.offer)
+	if now := time.Now(); now.Sub(s.tried) >= switchRetry {
+		s.tried = now
+		if s.prepare(ctx, o.offer) {
+			s.wait.begin(now, o.offer)
+		} else {
+			s.wait.end()
+		}
+	}
 }
 
 // within takes over of the order what may change between two writes of one reading.
@@ -157,28 +176,33 @@ func (s *sender) forgetNext() {
 }
 
 // prepare opens the source to be switched to, if its newest keyframe is ahead of the pictures
-// that have been sent.
-func (s *sender) prepare(ctx context.Context, name string) {
+// that have been sent. It tells whether that is to be waited for.
+func (s *sender) prepare(ctx context.Context, name string) (wait bool) {
 	for _, o := range s.streams.Offers(s.stream) {
 		if o.Name != name || !o.Ready {
 			continue
 		}
 		next := open(ctx, s.streams, o)
 		if next == nil {
-			return
+			return false
 		}
 		if s.sent[packetbuf.Video] && next.start <= s.last[packetbuf.Video] || next.start < s.read-behind {
 			next.tap.Close()
-			return
+			return true
 		}
 		s.next = next
-		return
+		return false
 	}
+	return false
 }
 
-// home goes back to the stream itself when a rendition has ended.
+// home goes on, when a rendition has ended, with what was to be switched to, or the stream
+// itself.
 func (s *sender) home() error {
-	s.forgetNext()
+	if s.next != nil {
+		s.change(*s.next)
+		return nil
+	}
 	tap, err := s.streams.Tap(s.stream, 0)
 	if err != nil {
 		return err
@@ -192,6 +216,7 @@ func (s *sender) home() error {
 func (s *sender) change(to source) {
 	s.at.tap.Close()
 	s.at, s.next = to, nil
+	s.wait = wait{}
 	s.first.Store(0)
 	s.written.Store(0)
 	s.thin = thinner{dropping: true}
@@ -200,6 +225,7 @@ func (s *sender) change(to source) {
 
 // send writes what the order leaves of packets, in writes of gathered bytes.
 func (s *sender) send(packets []*packetbuf.Packet) error {
+	packets = s.wait.pass(time.Now(), packets)
 	s.stamp(packets)
 	s.out = s.out[:0]
 	size := 0
@@ -251,7 +277,9 @@ func (s *sender) admit(p *packetbuf.Packet) *packetbuf.Packet {
 	case !p.Media():
 		return s.ours(p)
 	}
-	s.read = max(s.read, p.DTS)
+	if p.Track == packetbuf.Video {
+		s.read = max(s.read, p.DTS)
+	}
 	if s.sent[p.Track] && p.DTS <= s.last[p.Track] { // two sources overlap
 		s.thin.miss(p)
 		return nil

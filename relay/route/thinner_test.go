@@ -66,8 +66,9 @@ func TestThinnerLeavesNothingOutThatIsNeeded(t *testing.T) {
 		var thin thinner
 		var far decoder
 		m := made{t: t}
-		for range rapid.IntRange(1, 600).Draw(t, "packets") {
-			switch rapid.IntRange(0, 20).Draw(t, "order") {
+		calm := rapid.SampledFrom([]int{10, 50, 400}).Draw(t, "packets to an order")
+		for range rapid.IntRange(1, 800).Draw(t, "packets") {
+			switch rapid.IntRange(0, calm).Draw(t, "order") {
 			case 0:
 				thin.rung = policy.Rung(rapid.IntRange(0, int(policy.Audio)).Draw(t, "rung")) //nolint:gosec // small
 			case 1:
