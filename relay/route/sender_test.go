@@ -119,11 +119,11 @@ func TestSenderSwitchesDownAndUp(t *testing.T) {
 						t.Errorf("%d to %d of the stream were written", first, w)
 					}
 				}
-				if c.to.silence > tt.gap {
-					t.Errorf("a step of %v in the sound", c.to.silence)
+				if c.to.gap() > tt.gap {
+					t.Errorf("a step of %v in the sound", c.to.gap())
 				}
-				if c.to.configs != 2+6 {
-					t.Errorf("configured %d times", c.to.configs)
+				if n := c.to.count(func(p shown) bool { return p.Kind == packetbuf.Config }); n != 2+6 {
+					t.Errorf("configured %d times", n)
 				}
 				if n := c.to.count(func(p shown) bool { return p.Payload[0] == 'b' && p.Kind != packetbuf.Config && p.Seq != 1 }); n > 0 {
 					t.Errorf("%d packets of a rendition count as the stream's own", n)
