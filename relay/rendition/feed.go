@@ -13,10 +13,6 @@ import (
 // errNoPictures: there is nothing to make smaller.
 var errNoPictures = errors.New("the stream has no pictures")
 
-// late is how old a packet may be that the child takes before the child counts as behind. What
-// a join begins with is older, and soon caught up with.
-const late = 3 * time.Second
-
 // feed writes a stream to a child. Configuration and metadata come first; what is neither
 // sound nor picture stays out.
 type feed struct {
@@ -110,7 +106,7 @@ func (f *feed) append(p *packetbuf.Packet, ms uint32) error {
 }
 
 // ask notes that the child has pictures to answer, and whether it is behind: newest is the last
-// of them.
+// of them. What a join begins with is old too, and soon caught up with.
 func (f *feed) ask(newest *packetbuf.Packet) {
 	now := time.Now()
 	c := f.c
@@ -120,7 +116,7 @@ func (f *feed) ask(newest *packetbuf.Packet) {
 		c.asked = now
 	}
 	switch {
-	case now.Sub(newest.Arrived) <= late:
+	case now.Sub(newest.Arrived) <= c.m.of.timing.late:
 		c.behind = time.Time{}
 	case c.behind.IsZero():
 		c.behind = now

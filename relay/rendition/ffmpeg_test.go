@@ -70,6 +70,7 @@ func TestTimestampsSurvive(t *testing.T) {
 // Publishers' clocks are uneven: pictures and sounds come at whole milliseconds, and not at
 // even distances.
 func TestUnevenTimestampsSurvive(t *testing.T) {
+	t.Parallel()
 	needFFmpeg(t)
 	l := newLab(t, "")
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -89,6 +90,7 @@ func TestUnevenTimestampsSurvive(t *testing.T) {
 }
 
 func TestRenditionIsSmaller(t *testing.T) {
+	t.Parallel()
 	needFFmpeg(t)
 	for height, want := range map[int]int{180: 180, 101: 100, 1080: 360} {
 		l := newLab(t, "")
@@ -120,6 +122,7 @@ func TestRenditionIsSmaller(t *testing.T) {
 
 // The stream's end is the rendition's. A change of codec is not.
 func TestEndOfTheStream(t *testing.T) {
+	t.Parallel()
 	needFFmpeg(t)
 	l := newLab(t, "")
 	hopeless := l.want()
@@ -139,6 +142,7 @@ func TestEndOfTheStream(t *testing.T) {
 
 // Where a stream's sound stops, its pictures go on.
 func TestOneTrackStops(t *testing.T) {
+	t.Parallel()
 	needFFmpeg(t)
 	l := newLab(t, "")
 	far := time.Duration(0)

@@ -106,7 +106,7 @@ func (t *tap) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 			break
 		}
 		t.next = nil
-		p.Arrived = time.Now()
+		p.Arrived = t.began.Add(p.DTS - t.start)
 		switch {
 		case p.Track == packetbuf.Video && p.Media():
 			t.s.packets[p.DTS] = p.Kind == packetbuf.Key
@@ -207,7 +207,7 @@ func newLab(t *testing.T, program string) *lab {
 		Log: slog.New(slog.NewTextHandler(l, nil)),
 	})
 	l.timing = timing{
-		lease: 10 * time.Second, idle: 300 * time.Millisecond, hang: time.Second, drain: time.Second,
+		lease: 10 * time.Second, idle: 300 * time.Millisecond, hang: time.Second, late: 500 * time.Millisecond, drain: time.Second,
 		tick: 50 * time.Millisecond, steady: 20 * time.Second, pause: 700 * time.Millisecond, full: 100 * time.Millisecond, after: 3,
 	}
 	t.Cleanup(func() {

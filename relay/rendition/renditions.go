@@ -16,6 +16,7 @@ type timing struct {
 	lease  time.Duration // how long a Want counts
 	idle   time.Duration // how long a child goes on that nobody wants
 	hang   time.Duration // how long a child may keep an answer, or be behind
+	late   time.Duration // how old a packet may be that a child takes before the child is behind
 	drain  time.Duration // how long a child may take to its last word
 	tick   time.Duration // how often all that is looked at
 	steady time.Duration // after which a child's end is no longer a quick failure
@@ -25,7 +26,7 @@ type timing struct {
 }
 
 var patience = timing{
-	lease: 15 * time.Second, idle: 10 * time.Second, hang: 10 * time.Second, drain: 2 * time.Second,
+	lease: 15 * time.Second, idle: 10 * time.Second, hang: 10 * time.Second, late: 3 * time.Second, drain: 2 * time.Second,
 	tick: time.Second, steady: 30 * time.Second, pause: 30 * time.Second, full: 5 * time.Second, after: 4,
 }
 

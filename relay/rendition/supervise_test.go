@@ -77,6 +77,17 @@ func TestFailuresAreTriedAgainAndGivenUp(t *testing.T) {
 	}
 }
 
+// A child that does not keep up is given a new start.
+func TestTooSlow(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, fake(t, "while head -c 4000; do sleep 0.2; done"))
+	l.want()
+	l.until("it is begun again", func() bool { _, ends := l.got(); return len(ends) == 1 && l.Makes(full) })
+	if _, ends := l.got(); ends[0] != ingest.Silence || !strings.Contains(l.said(), errBehind.Error()) {
+		t.Errorf("ended by %v", ends)
+	}
+}
+
 // What a child has started goes with it.
 func TestGrandchildrenGoToo(t *testing.T) {
 	if runtime.GOOS != "linux" {
