@@ -171,12 +171,18 @@ func need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, p := range programs {
 		if _, err := exec.LookPath(p); err != nil {
-			if inCI {
-				t.Fatalf("%s is not installed", p)
-			}
-			t.Skipf("%s is not installed", p)
+			lacks(t, p+" is not installed")
 		}
 	}
+}
+
+// lacks skips a test for a reason; in CI it fails.
+func lacks(t testing.TB, reason string) {
+	t.Helper()
+	if inCI {
+		t.Fatal(reason)
+	}
+	t.Skip(reason)
 }
 
 // program is another program that runs, and what it says.
