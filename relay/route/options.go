@@ -10,6 +10,8 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net"
+	"net/netip"
 	"reflect"
 	"time"
 
@@ -106,6 +108,14 @@ func (o *Options) validate() error {
 	switch {
 	case o.Streams == nil, o.Access == nil, o.Audience == nil, o.Live == nil, o.Observer == nil, o.Log == nil:
 		return errors.New("routes: an option is missing")
+	}
+	if o.Dialer == nil {
+		o.Dialer = (&net.Dialer{}).DialContext
+		if o.Resolve == nil {
+			o.Resolve = func(ctx context.Context, host string) ([]netip.Addr, error) {
+				return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+			}
+		}
 	}
 	if o.Chance == nil {
 		o.Chance = rand.Float64

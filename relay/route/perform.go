@@ -134,6 +134,7 @@ func (r *runner) reach(ctx context.Context, i int, host string, o link.Options) 
 		}()
 	}
 	if !r.group.Pull {
+		o.Dialer = r.all.loops.through(o.Dialer, r.stream)
 		push, err := link.Dial(ctx, o)
 		if err != nil {
 			return dialed{err: err}

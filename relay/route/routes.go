@@ -19,6 +19,7 @@ import (
 type Routes struct {
 	opts      Options
 	hosts     *hosts
+	loops     *loops
 	probes    *probes
 	histories *histories
 	sessions  atomic.Uint64
@@ -46,7 +47,7 @@ func New(o Options) (*Routes, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	h := newHosts(o.Breaker)
 	r := &Routes{
-		opts: o, hosts: h, probes: newProbes(h), histories: newHistories(o.History), ctx: ctx, cancel: cancel,
+		opts: o, hosts: h, loops: newLoops(), probes: newProbes(h), histories: newHistories(o.History), ctx: ctx, cancel: cancel,
 		runners: map[place]*runner{}, again: map[place]bool{}, ceilings: map[string]*policy.Ceiling{},
 	}
 	if len(o.Groups) > 0 {

@@ -218,3 +218,18 @@ func TestHostsAreForgotten(t *testing.T) {
 	}
 	h.close()
 }
+
+// A push whose URL leads back to the relay is known by where it comes from.
+func TestPushToItselfIsKnown(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.far("a:1935")
+		w.publish(w.hub, "live/cam", gen.Options{})
+		w.wait("a receives", time.Second, a.receiving)
+		if got := w.routes.Pushes(a.connections()[0].remote); got != "live/cam" {
+			t.Errorf("%q is pushed from %s", got, a.connections()[0].remote)
+		}
+		if got := w.routes.Pushes("elsewhere:1"); got != "" {
+			t.Errorf("%q is pushed from elsewhere", got)
+		}
+	}, pushes(nil, "a:1935"))
+}

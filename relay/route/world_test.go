@@ -277,6 +277,7 @@ type farSide struct {
 // got is what one connection has brought.
 type got struct {
 	name    string
+	remote  string
 	at      time.Time
 	packets []*packetbuf.Packet
 	ended   ingest.Cause
@@ -342,7 +343,7 @@ func (f *farSide) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, e
 	if f.deny != "" {
 		return nil, &ingest.Refusal{Outcome: ingest.RefusedKey, Reason: f.deny, Hint: "another key"}
 	}
-	g := &got{name: r.App + "/" + r.Name, at: time.Now()}
+	g := &got{name: r.App + "/" + r.Name, remote: r.Remote, at: time.Now()}
 	f.got = append(f.got, g)
 	return &sink{f, g}, nil
 }
@@ -387,7 +388,7 @@ func (f *farSide) connections() []got {
 	defer f.mu.Unlock()
 	var out []got
 	for _, g := range f.got {
-		out = append(out, got{g.name, g.at, slices.Clone(g.packets), g.ended})
+		out = append(out, got{g.name, g.remote, g.at, slices.Clone(g.packets), g.ended})
 	}
 	return out
 }

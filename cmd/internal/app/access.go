@@ -20,11 +20,12 @@ import (
 type publishing struct {
 	next    ingest.Access
 	metrics *prom.Metrics
+	pushes  func(remote string) string // the stream that the relay itself pushes from there; may be nil
 }
 
 // Publish implements ingest.Access.
 func (p publishing) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
-	sink, err := p.next.Publish(ctx, r)
+	sink, err := p.publish(ctx, r)
 	var refusal *ingest.Refusal
 	switch {
 	case err == nil:
@@ -33,6 +34,17 @@ func (p publishing) Publish(ctx context.Context, r ingest.Request) (ingest.Sink,
 		p.metrics.Session(r.Protocol, string(refusal.Outcome))
 	}
 	return sink, err
+}
+
+// publish refuses a push of the relay to itself: it would take over the stream that it is.
+func (p publishing) publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
+	if name, err := hub.Name(r.App, r.Name); err == nil && p.pushes != nil && p.pushes(r.Remote) == name {
+		return nil, &ingest.Refusal{
+			Outcome: ingest.RefusedKey, Reason: "this is the relay that pushes " + name + ": it would push it to itself",
+			Hint: "change the URL of the push group's route",
+		}
+	}
+	return p.next.Publish(ctx, r)
 }
 
 // playing gives viewers their place, if they may.

@@ -125,7 +125,7 @@ func texts[T ~string](values []T) []string {
 func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, version string) error {
 	cfg := a.settings.get()
 	streams := &playing{hub: a.relay.hub, rules: a.settings, metrics: metrics}
-	access := publishing{next: auth.NewPublishers(a.settings, hub.Name, a.relay.hub), metrics: metrics}
+	access := publishing{next: auth.NewPublishers(a.settings, hub.Name, a.relay.hub), metrics: metrics, pushes: a.routes.Pushes}
 	for _, protocol := range []string{ingest.RTMP, ingest.RTMPS} {
 		server, err := rtmp.New(rtmp.Options{
 			Access: access, Protocol: protocol, Slots: a.slots, Log: a.log, // the listener adds its component
