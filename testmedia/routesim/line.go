@@ -33,7 +33,7 @@ type line struct {
 
 // capacity is what TCP makes of a line: the bottleneck, or what loss leaves (Mathis et al.).
 func (c conditions) capacity() float64 {
-	if c.loss == 0 {
+	if c.loss == 0 || c.measured {
 		return c.rate
 	}
 	return min(c.rate, segment*8*1.22/(c.rtt.Seconds()*math.Sqrt(c.loss)))

@@ -15,6 +15,8 @@ type conditions struct {
 	loss  float64 // share of the packets
 	down  bool    // connections are reset, dials refused
 	noise float64 // by which share of itself the rate goes up and down from second to second
+	// measured tells that the rate is what TCP made of the line, loss and all.
+	measured bool
 }
 
 // trace is a test's weather: for each of two routes, what comes after what. The last
@@ -75,6 +77,7 @@ func traces(chance *rand.Rand) []trace {
 			{good.of(about(2 * time.Minute)), dead.of(about(4 * time.Minute)), good},
 			{far.of(about(3 * time.Minute)), dead.of(about(time.Minute)), far},
 		}},
+		{"recorded", "the first as it was recorded: shared with others, halved, and cut off for a while", long, [2][]conditions{recorded(), calm}},
 	}
 }
 
