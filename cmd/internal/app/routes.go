@@ -198,6 +198,10 @@ func (a *App) wireRoutes(wanted *demand) error {
 			return s.Tap(0)
 		},
 		Of: a.settings.renditions, Audience: a.relay.hub.Audience,
+		Taken: func(full string) bool {
+			s := a.relay.hub.Find(full)
+			return s != nil && (s.State() == lifecycle.Live || s.State() == lifecycle.Suspect)
+		},
 	})
 	streams := &carried{hub: a.relay.hub, renditions: a.rendered}
 	var err error
