@@ -63,7 +63,7 @@ func (p *pushing) begin(from uint64, ended func(error)) {
 		case <-p.push.Done(): // while nothing is sent, too
 			ended(p.push.Err())
 			cancel()
-			<-sent
+			<-sent //nolint:errcheck // the push's own end was told
 		}
 	})
 }
