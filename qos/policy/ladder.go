@@ -123,7 +123,24 @@ func (l *Ladder) Begin(now time.Time, offers []Offer, capacity float64) Choice {
 			return l.move(now, all, fit, Reason{CauseHistory, "the history says that the line carries " + bits(capacity)})
 		}
 	}
+	if why, gone := l.gone(all[at]); gone {
+		return l.move(now, all, at, why)
+	}
 	return l.stay(all, at)
+}
+
+// Elsewhere is Begin where the connection goes over another line than the last: what the
+// ladder has learned of that one says nothing of this.
+func (l *Ladder) Elsewhere(now time.Time, offers []Offer, capacity float64) Choice {
+	before := l.at
+	if l.forced == nil {
+		l.at, l.share, l.capacity, l.measured = Step{}, mostShare, 0, time.Time{}
+	}
+	c := l.Begin(now, offers, capacity)
+	if !c.Changed && (c.Step.Rung != before.Rung || c.Step.Offer != before.Offer) {
+		c.Changed, c.Reason = true, Reason{CauseHistory, "another line, of which nothing bad is known"}
+	}
+	return c
 }
 
 // Force keeps the ladder at a rung, or with nil lets it go.
@@ -138,14 +155,19 @@ func (l *Ladder) Capacity() (float64, time.Time) { return l.capacity, l.measured
 // Step takes what the line shows, a few times a second, and says what to send.
 func (l *Ladder) Step(now time.Time, line Line, offers []Offer) Choice {
 	all := steps(l.places, offers)
+	if l.forced == nil && all[0].Rate <= 0 && l.at.Rate > 0 {
+		l.look(now, line)
+		return Choice{Step: l.at, Share: l.share} // nothing is known of the stream, as while it is held
+	}
 	at := l.find(all)
 	l.bump = bump(all[at].rates)
 	l.look(now, line)
+	why, gone := l.gone(all[at])
 	switch {
 	case l.forced != nil:
 		return l.force(now, all, at)
-	case all[at].Offer != l.at.Offer && !l.changed.IsZero():
-		return l.move(now, all, at, Reason{CauseOffer, fmt.Sprintf("rendition %q is not there any more", l.at.Offer)})
+	case gone:
+		return l.move(now, all, at, why)
 	case l.tooMuch(now, line):
 		return l.skipIf(now, l.down(now, all, at))
 	case all[at].Rung == Trim && now.Sub(l.fineSince) >= climbAfter && now.Sub(l.changed) >= climbAfter && l.widen(now, all[at].rates):
@@ -208,8 +230,7 @@ func (l *Ladder) owed(now time.Time, lag time.Duration) time.Duration {
 	return lag - l.debt
 }
 
-// learn notes what the line carried: at once where that is less than was thought, slowly where
-// it is more.
+// learn notes what the line carried: a mean in which what is older fades.
 func (l *Ladder) learn(now time.Time, rate float64) {
 	if l.capacity == 0 || now.Sub(l.measured) > fading {
 		l.capacity = rate
@@ -233,18 +254,39 @@ func (l *Ladder) patience() time.Duration {
 }
 
 // find is where the ladder stands among steps that may have changed: at the same step, or at
-// the nearest that takes no more.
+// the highest that takes no more.
 func (l *Ladder) find(all []Step) int {
-	best := 0
 	for i, s := range all {
-		if s.Rung == l.at.Rung && s.Offer == l.at.Offer && (s.ready || s.Offer == "") {
+		if s.Rung == l.at.Rung && s.Offer == l.at.Offer && s.usable() {
 			return i
 		}
-		if s.Level <= l.at.Level && (s.ready || s.Rung != Rendition) {
-			best = i
+	}
+	takes := l.at.rates.At(l.at.Rung, l.share)
+	last := 0
+	for i, s := range all {
+		if !s.usable() {
+			continue
+		}
+		if last = i; takes <= 0 || s.Rate <= takes/saves {
+			break
 		}
 	}
-	return best
+	return last
+}
+
+// gone tells whether the step that the ladder stood at is not there any more, so that it has
+// to stand at another, and why.
+func (l *Ladder) gone(to Step) (why Reason, gone bool) {
+	if l.at == (Step{}) || to.Rung == l.at.Rung && to.Offer == l.at.Offer {
+		return Reason{}, false
+	}
+	switch {
+	case to.Offer == l.at.Offer:
+		return Reason{CauseOffer, l.at.Rung.String() + " saves nothing any more"}, true
+	case to.Offer != "":
+		return Reason{CauseOffer, fmt.Sprintf("rendition %q is there", to.Offer)}, true
+	}
+	return Reason{CauseOffer, fmt.Sprintf("rendition %q is not there any more", l.at.Offer)}, true
 }
 
 // fit is the highest ready step from there on that takes no more than a part of capacity.
@@ -318,22 +360,34 @@ func (l *Ladder) up(now time.Time, all []Step, at int) Choice {
 	return c
 }
 
+// force goes to the rung that the operator chose. A rendition that is not ready is asked for;
+// in place of a rung that saves nothing of this stream stands the nearest above it.
 func (l *Ladder) force(now time.Time, all []Step, at int) Choice {
+	to, want := -1, ""
 	for i, s := range all {
 		same := s.Rung == l.forced.Rung && (l.forced.Name == "" || l.forced.Name == s.Offer)
-		if same && s.ready {
-			if i == at {
-				break
-			}
-			return l.move(now, all, i, Reason{CauseForced, "the operator chose " + l.forced.String()})
+		switch {
+		case same && s.ready:
+			to = i
+		case same && want == "":
+			want = s.Offer
+			continue
+		case l.forced.Rung != Rendition && s.usable() && s.Rung < l.forced.Rung:
+			to = i
+			continue
+		default:
+			continue
 		}
-		if same {
-			c := l.stay(all, at)
-			c.Want = s.Offer
-			return c
-		}
+		break
 	}
-	return l.stay(all, at)
+	if to < 0 || to == at {
+		c := l.stay(all, at)
+		if want != "" {
+			c.Want = want
+		}
+		return c
+	}
+	return l.move(now, all, to, Reason{CauseForced, "the operator chose " + l.forced.String()})
 }
 
 func (l *Ladder) move(now time.Time, all []Step, to int, why Reason) Choice {

@@ -99,25 +99,34 @@ type Step struct {
 	ready bool
 }
 
+// usable tells whether a stream can be sent so now.
+func (s *Step) usable() bool { return s.ready || s.Rung != Rendition && s.Offer == "" }
+
 // saves is how much less than the step above it a step has to take, or it is left out.
 const saves = 0.97
 
 // steps is the ladder that the offers allow, from above. What saves nothing is left out: so
-// are disposable frames of a stream without any, and sound of one without sound.
+// are disposable frames of a stream without any, and sound of one without sound. A rendition
+// that is not ready hides nothing of what stands below it.
 func steps(places []Place, offers []Offer) []Step {
-	byName := map[string]Offer{}
+	var source Offer
 	for _, o := range offers {
-		byName[o.Name] = o
+		if o.Name == "" {
+			source = o
+		}
 	}
-	source := byName[""]
 	var out []Step
-	add := func(level int, rung Rung, o Offer) {
+	least := -1.0 // of the steps so far that can be taken, -1: none
+	add := func(level int, rung Rung, o Offer) bool {
 		rate := o.Rates.At(rung, leastShare)
-		first := len(out) == 0
-		if !first && (rate > saves*out[len(out)-1].Rate || rate <= 0) {
-			return
+		if len(out) > 0 && rate <= 0 || least >= 0 && rate > saves*least {
+			return false
 		}
 		out = append(out, Step{Level: level, Rung: rung, Offer: o.Name, Rate: rate, rates: o.Rates, ready: o.Ready})
+		if o.Ready || rung != Rendition {
+			least = rate
+		}
+		return true
 	}
 	for level, p := range places {
 		if p.Rung != Rendition {
@@ -125,8 +134,7 @@ func steps(places []Place, offers []Offer) []Step {
 			continue
 		}
 		for _, o := range renditions(p, offers) {
-			add(level, Rendition, o)
-			if o.Ready {
+			if add(level, Rendition, o) && o.Ready {
 				source = o
 			}
 		}
