@@ -22,7 +22,12 @@ func (r *runner) ladderBegins(now time.Time, w *way) {
 		capacity = s.Capacity
 	}
 	r.lookUp(now)
-	r.choose(now, w.push, r.ladder.Begin(now, r.offers, capacity))
+	begin := r.ladder.Begin
+	if r.climbed != w.key {
+		begin = r.ladder.Elsewhere
+	}
+	r.climbed = w.key
+	r.choose(now, w.push, begin(now, r.offers, capacity))
 }
 
 // lookUp looks up what the push can carry, if that is due. r.mu is held.

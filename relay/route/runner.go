@@ -35,6 +35,7 @@ type runner struct {
 	active   int // -1: none carries
 	missing  uint64
 	ladder   *policy.Ladder
+	climbed  string // the key of the route whose line the ladder knows
 	offers   []policy.Offer
 	offered  time.Time // when offers were looked up
 	choice   policy.Choice

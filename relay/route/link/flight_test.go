@@ -130,8 +130,9 @@ func TestTrackOverdue(t *testing.T) {
 		tr.put(at(float64(s)), uint64(21+5*s), 5) // 5,000 bytes a second
 		look(at(float64(s)))
 	}
-	// 20,000 bytes beyond the acknowledged ones went out with the fourth second's.
-	if tr.stalled(at(6), 2500*time.Millisecond) || !tr.stalled(at(7), 2500*time.Millisecond) {
+	// 20,000 bytes beyond the acknowledged ones went out with the fourth second's; the last
+	// acknowledgement is older.
+	if tr.stalled(at(5.2), 2500*time.Millisecond) || !tr.stalled(at(5.3), 2500*time.Millisecond) {
 		t.Error("overdue since", tr.overdue)
 	}
 	tr.acknowledged(acked(30_000, 3, 10_000))
@@ -161,7 +162,8 @@ func TestTrackWithoutTCP(t *testing.T) {
 	if p := look(at(3)); p.Oldest != at(0.005) {
 		t.Errorf("the sixth packet ought to have been acknowledged: %+v", p)
 	}
-	if look(at(5)); tr.stalled(at(5), 2500*time.Millisecond) || !tr.stalled(at(5.5), 2500*time.Millisecond) {
+	// The last acknowledgement was found at 2, the next has been owed since 3.
+	if look(at(4)); tr.stalled(at(4.4), 2500*time.Millisecond) || !tr.stalled(at(4.5), 2500*time.Millisecond) {
 		t.Error("overdue since", tr.overdue)
 	}
 	// A write that stands still.

@@ -49,6 +49,8 @@ type track struct {
 	acked    uint64
 	acks     int
 	interval uint64    // the most bytes between two acknowledgements
+	heard    time.Time // the look that found the newest one
+	found    uint64    // what that acknowledged
 	overdue  time.Time // since when one should have come; zero: it need not
 }
 
@@ -129,6 +131,9 @@ func (t *track) look(now time.Time, sent uint64, tcp tcpInfo, ok bool) Progress 
 	if arrived > t.seen {
 		t.seen, t.risen = arrived, now
 	}
+	if t.heard.IsZero() || t.acked > t.found {
+		t.found, t.heard = t.acked, now
+	}
 	t.idle = arrived >= sent && t.piece.IsZero()
 	t.due(now, sent)
 	t.flight.forget(arrived, t.covered())
@@ -192,26 +197,22 @@ func (t *track) missing() uint64 {
 }
 
 // stalled tells whether nothing moves at now, and has not for as long as patience. It is
-// right after a look.
+// right after a look. Silence counts from the last acknowledgement on: how long one must have
+// been owed besides, half of patience, is for a far side that has much to read at once.
 func (t *track) stalled(now time.Time, patience time.Duration) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	since := t.overdue
+	if !t.overdue.IsZero() && now.Sub(t.overdue) >= patience/2 && now.Sub(t.heard) >= patience {
+		return true
+	}
+	since := time.Time{}
 	switch {
 	case t.known && !t.idle:
-		since = earlier(since, t.risen)
+		since = t.risen
 	case !t.known:
-		since = earlier(since, t.piece)
+		since = t.piece
 	}
 	return !since.IsZero() && now.Sub(since) >= patience
-}
-
-// earlier is the earlier of two moments, zero being none.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // Progress says how far the push has come. It asks the system once, which is cheap enough to
