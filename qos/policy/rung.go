@@ -119,7 +119,8 @@ func steps(places []Place, offers []Offer) []Step {
 	least := -1.0 // of the steps so far that can be taken, -1: none
 	add := func(level int, rung Rung, o Offer) bool {
 		rate := o.Rates.At(rung, leastShare)
-		if len(out) > 0 && rate <= 0 || least >= 0 && rate > saves*least {
+		unknown := rate <= 0 && (len(out) > 0 || rung == Rendition)
+		if unknown || least >= 0 && rate > saves*least {
 			return false
 		}
 		out = append(out, Step{Level: level, Rung: rung, Offer: o.Name, Rate: rate, rates: o.Rates, ready: o.Ready})
