@@ -2,6 +2,7 @@ package route
 
 import (
 	"context"
+	"encoding/binary"
 	"log/slog"
 	"sync"
 	"testing"
@@ -52,7 +53,7 @@ func (f film) shoot(began time.Time) *reel {
 		p.Payload[0] = f.mark
 		r.packets = append(r.packets, p)
 	}
-	pictures, sounds := 0, 0
+	pictures, sounds, needed := 0, 0, 0
 	for at := time.Duration(0); at < f.length; at += 10 * time.Millisecond { // in order of arrival
 		if d := time.Duration(pictures) * 40 * time.Millisecond; d+f.late <= at {
 			k := packetbuf.Delta
@@ -64,6 +65,12 @@ func (f film) shoot(began time.Time) *reel {
 			}
 			add(packetbuf.Video, k, d, f.late, f.picture)
 			pictures++
+			numbers := r.packets[len(r.packets)-1].Payload[1:]
+			binary.BigEndian.PutUint32(numbers, uint32(pictures))   //nolint:gosec // small
+			binary.BigEndian.PutUint32(numbers[4:], uint32(needed)) //nolint:gosec // small
+			if k != packetbuf.Disposable {
+				needed = pictures
+			}
 		}
 		if d := time.Duration(sounds)*20*time.Millisecond + f.shift; d <= at && !f.quiet {
 			add(packetbuf.Audio, packetbuf.Delta, d, 0, 100)
@@ -95,8 +102,8 @@ func (r *reels) Tap(name string, from uint64) (Tap, error) {
 	}
 	t := &reelTap{reels: r, reel: s, fresh: true}
 	if t.next = s.newestKey(); from != 0 {
-		for t.next = 0; s.packets[t.next].Seq < from; {
-			t.next++
+		for t.next > 0 && (s.packets[t.next].Seq > from || s.packets[t.next].Kind != packetbuf.Key) {
+			t.next--
 		}
 	}
 	r.open++
@@ -211,9 +218,9 @@ type screen struct {
 	refuse  func(*packetbuf.Packet) error // what the protocol does not carry
 	wrote   []shown
 	writes  [][]*packetbuf.Packet
-	far     decoder
-	mark    byte // of the picture last shown
-	video   byte // of the last video configuration
+	shown   uint32 // number of the last picture that others need
+	mark    byte   // of the picture last shown
+	video   byte   // of the last video configuration
 	dts     [packetbuf.NumTracks]time.Duration
 	began   [packetbuf.NumTracks]bool
 	silence time.Duration // the longest step in the sound
@@ -284,12 +291,13 @@ func (s *screen) show(p *packetbuf.Packet) {
 	if p.Track != packetbuf.Video {
 		return
 	}
-	if p.Payload[0] != s.mark {
-		s.far.intact = false
+	number, needs := binary.BigEndian.Uint32(p.Payload[1:]), binary.BigEndian.Uint32(p.Payload[5:])
+	if s.video != p.Payload[0] || p.Kind != packetbuf.Key && (p.Payload[0] != s.mark || needs != s.shown) {
+		s.t.Errorf("a %v of %c at %v, which cannot be decoded", p.Kind, s.mark, p.DTS)
 	}
 	s.mark = p.Payload[0]
-	if !s.far.decodes(p) || s.video != s.mark {
-		s.t.Errorf("a %v of %c at %v, which cannot be decoded", p.Kind, s.mark, p.DTS)
+	if p.Kind != packetbuf.Disposable {
+		s.shown = number
 	}
 }
 

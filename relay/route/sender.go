@@ -135,7 +135,7 @@ func (s *sender) take(ctx context.Context) ([]*packetbuf.Packet, error) {
 func (s *sender) obey(ctx context.Context) {
 	s.within()
 	o := s.order.Load()
-	if s.next != nil && s.next.offer != o.offer {
+	if s.next != nil && s.next.offer != o.offer && !s.next.begun() {
 		s.forgetNext()
 	}
 	if o.offer == s.at.offer || s.next != nil {
@@ -196,16 +196,19 @@ func (s *sender) prepare(ctx context.Context, name string) (wait bool) {
 	return false
 }
 
-// home goes on, when a rendition has ended, with what was to be switched to, or the stream
-// itself.
+// home goes back to the stream itself when a rendition has ended: to one GOP before its newest
+// keyframe, since a rendition is behind it and what was sent already is left out.
 func (s *sender) home() error {
-	if s.next != nil {
-		s.change(*s.next)
-		return nil
-	}
+	s.forgetNext()
 	tap, err := s.streams.Tap(s.stream, 0)
 	if err != nil {
 		return err
+	}
+	if key := tap.NewestKey(); key > 1 {
+		if before, err := s.streams.Tap(s.stream, key-1); err == nil {
+			tap.Close()
+			tap = before
+		}
 	}
 	s.change(source{tap: tap})
 	return nil

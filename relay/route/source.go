@@ -105,5 +105,8 @@ func (s *source) takesOver(p *packetbuf.Packet) bool {
 	return false
 }
 
+// begun tells whether a track has changed over: there is no way back then without a gap.
+func (s *source) begun() bool { return s.pictures || s.sounds }
+
 // over tells whether the source so far has nothing more to give.
 func (s *source) over() bool { return s.pictures && (s.sounds || !s.heard) }
