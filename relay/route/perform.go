@@ -95,6 +95,16 @@ type dialed struct {
 	took link.Timing
 }
 
+// ofHost is what a dial tells of the far host: one that has not got the stream, or sends nothing
+// that can be used, lives.
+func (d *dialed) ofHost() qos.Outcome {
+	var failed *link.PhaseError
+	if errors.As(d.err, &failed) && (failed.Phase == qos.PhaseMedia || failed.Phase == qos.PhaseRunning) {
+		return qos.DialRejected
+	}
+	return link.Classify(d.err)
+}
+
 func (d *dialed) end() {
 	switch {
 	case d.push != nil:
@@ -126,7 +136,7 @@ func (r *runner) reach(ctx context.Context, i int, host string, o link.Options) 
 		}
 		r.locked(func(time.Time) { r.ways[i].waiting = false })
 		defer func() {
-			o := link.Classify(d.err)
+			o := d.ofHost()
 			if ctx.Err() != nil {
 				o = "" // it was called back
 			}

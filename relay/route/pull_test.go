@@ -11,7 +11,6 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
-	"github.com/holdfast-live/holdfast/relay/stream"
 	"github.com/holdfast-live/holdfast/testmedia/faultnet"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
@@ -234,5 +233,3 @@ func TestPullYieldsToAPublisher(t *testing.T) {
 		}
 	}, pulls(func(g *Group) { g.OnDemand, g.Match = false, "cam/one" }, "a:1935"))
 }
-
-var _ Tap = tapped{(*stream.Reader)(nil)}

@@ -59,7 +59,10 @@ func (p *pulling) prepare(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { _ = p.feed.Close() })()
 	first, err := p.ready()
 	if err != nil && ctx.Err() != nil {
-		err = fmt.Errorf("no keyframe: %w", ctx.Err())
+		err = &link.PhaseError{
+			Op: "pull from", Phase: qos.PhaseMedia, Target: p.via.request.Remote, Timing: p.feed.Timing(),
+			Err: fmt.Errorf("no keyframe: %w", ctx.Err()),
+		}
 	}
 	p.first = first
 	return err

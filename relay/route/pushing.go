@@ -32,6 +32,8 @@ type pushing struct {
 	stop   context.CancelFunc
 	work   sync.WaitGroup
 
+	from uint64 // where it began, see begin
+
 	seen [looks + 1]glance // the newest last
 	n    int               // glances so far
 	told glance            // at the last sample
@@ -53,7 +55,7 @@ func newPushing(push *link.Push, streams Streams, stream string, log *slog.Logge
 // keyframe. ended is told how it came to its end.
 func (p *pushing) begin(from uint64, ended func(error)) {
 	ctx, cancel := context.WithCancel(context.Background())
-	p.stop = cancel
+	p.stop, p.from = cancel, from
 	p.work.Go(func() {
 		sent := make(chan error, 1)
 		p.work.Go(func() { sent <- p.sender.run(ctx, from) })
@@ -95,6 +97,11 @@ func (p *pushing) kill() {
 // a far side that acknowledges nothing, the first that was not sent. 0: unknown, as while a
 // rendition is sent.
 func (p *pushing) missing(now time.Time) uint64 {
+	select {
+	case <-p.sender.started:
+	default:
+		return p.from
+	}
 	written := p.sender.written.Load()
 	if written == 0 {
 		return 0
@@ -112,12 +119,15 @@ func (p *pushing) look(now time.Time) view {
 		at: now, sent: progress.Sent, arrived: progress.Arrived, segments: progress.Segments, resent: progress.Resent,
 		lag: p.lag(now, progress),
 	}
+	// Acknowledgements of RTMP are few: where TCP's are not known and none is due, what the
+	// socket has taken goes its way.
+	unheard := !progress.Known && progress.Oldest.IsZero()
 	copy(p.seen[:], p.seen[1:])
 	p.seen[looks] = g
 	p.n++
 	v := view{
 		line: policy.Line{Lag: g.lag, Rate: p.rate(), Limited: p.limited()}, rtt: progress.RTT,
-		moved: p.n > 1 && g.arrived > p.seen[looks-1].arrived,
+		moved: p.n > 1 && (g.arrived > p.seen[looks-1].arrived || unheard && g.sent > p.seen[looks-1].sent),
 		blind: !progress.Known && progress.Acked == 0 && progress.Sent < speechless,
 	}
 	if p.push.Stalled(now, patience) {
@@ -177,7 +187,7 @@ func (p *pushing) sample(now time.Time, progress link.Progress, line policy.Line
 		Segments: progress.Segments - p.told.segments, Resent: progress.Resent - p.told.resent,
 		Unsent: int(progress.Unsent), Lag: line.Lag, Limited: line.Limited, //nolint:gosec // what a socket holds
 	}
-	s.Stalled = s.Delivered == 0 && progress.Unsent > 0
+	s.Stalled = s.Delivered == 0 && !progress.Oldest.IsZero()
 	return s
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,13 +63,12 @@ func (r *Routes) Reload(groups []Group, breaker policy.BreakerConfig) {
 	r.hosts.configure(breaker)
 	r.began.Do(func() { r.work.Go(r.watchCeilings) })
 	r.mu.Lock()
-	fresh := r.groups == nil
 	r.groups = groups
 	var ending []*runner
 	for at, run := range r.runners {
 		if g := find(groups, at.group); g == nil || !g.equal(&run.group) {
 			ending = append(ending, run)
-			r.again[at] = g != nil
+			r.again[at] = g != nil && g.Pull // a push begins anew if its stream is live, see retire
 		}
 	}
 	for _, g := range groups {
@@ -80,10 +80,8 @@ func (r *Routes) Reload(groups []Group, breaker policy.BreakerConfig) {
 	for _, run := range ending {
 		r.retire(run)
 	}
-	if !fresh {
-		for _, stream := range r.opts.Live() {
-			r.Live(stream)
-		}
+	for _, stream := range r.opts.Live() {
+		r.Live(stream)
 	}
 }
 
@@ -104,6 +102,23 @@ func (r *Routes) Live(stream string) {
 		if g := &r.groups[i]; !g.Pull && g.matches(stream) {
 			r.start(g, stream)
 		}
+	}
+}
+
+// Ended is told when a stream is over. What still carries it ends with the last of its packets,
+// all others at once.
+func (r *Routes) Ended(stream string) {
+	r.mu.Lock()
+	var pushes []*runner
+	for at, run := range r.runners {
+		if at.stream == stream && !run.group.Pull {
+			pushes = append(pushes, run)
+			delete(r.again, at)
+		}
+	}
+	r.mu.Unlock()
+	for _, run := range pushes {
+		run.streamEnded()
 	}
 }
 
@@ -165,12 +180,14 @@ func (r *Routes) start(g *Group, stream string) *runner {
 	return run
 }
 
-// retire ends a runner, without waiting.
+// retire ends a runner, without waiting. Another follows where one is asked for; of a push also
+// where its stream has come again meanwhile.
 func (r *Routes) retire(run *runner) {
 	run.retiring.Store(true)
 	r.work.Go(func() {
 		run.end()
 		at := place{run.stream, run.group.Name}
+		live := slices.Contains(r.opts.Live(), at.stream)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if r.runners[at] != run {
@@ -179,7 +196,7 @@ func (r *Routes) retire(run *runner) {
 		delete(r.runners, at)
 		again := r.again[at]
 		delete(r.again, at)
-		if g := find(r.groups, at.group); again && g != nil && g.matches(at.stream) {
+		if g := find(r.groups, at.group); g != nil && g.matches(at.stream) && (again || live && !g.Pull) {
 			r.start(g, at.stream)
 		}
 	})

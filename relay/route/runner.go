@@ -47,6 +47,7 @@ type runner struct {
 	settled  bool          // it is closed
 	watch    time.Time     // when somebody last watched
 	stopped  bool
+	over     bool // its stream is
 	events   []Event
 }
 
@@ -189,10 +190,18 @@ func (r *runner) scores(now time.Time) []policy.Score {
 	return out
 }
 
-// left is what share of the stream's bits the line leaves it, and why; 1 where it is all, or
-// where less is the operator's choice. r.mu is held.
+// whole tells whether as much is sent as the operator wants: what stands at the top of the
+// ladder, or what is forced. r.mu is held.
+func (r *runner) whole() bool {
+	at := r.choice.Step
+	return r.ladder.Forced() != nil || at.Rung == policy.Full ||
+		at.Level == 0 && len(r.group.Ladder) > 0 && at.Rung == r.group.Ladder[0].Rung
+}
+
+// left is what share of the stream's bits the line leaves it, and why; 1 where less is not the
+// line's fault. r.mu is held.
 func (r *runner) left() (share float64, why string) {
-	if len(r.offers) == 0 || r.choice.Step.Rung == policy.Full || r.ladder.Forced() != nil {
+	if len(r.offers) == 0 || r.whole() {
 		return 1, ""
 	}
 	whole := r.offers[0].Rates.Total()
@@ -244,11 +253,13 @@ func (r *runner) broke(now time.Time, i int, cause string, err error) {
 	if err != nil {
 		detail = err.Error()
 	}
-	if w.push != nil {
+	changed := errors.Is(err, ErrChanged)
+	r.missing = 0 // nothing of before a change of codecs is of use after it
+	if w.push != nil && !changed {
 		r.missing = w.push.missing(now)
 	}
 	w.misses++
-	r.bury(w, cause, errors.Is(err, ErrChanged))
+	r.bury(w, cause, changed)
 	w.last = detail
 	if i == r.active {
 		r.active = -1
@@ -256,7 +267,21 @@ func (r *runner) broke(now time.Time, i int, cause string, err error) {
 	}
 	r.all.histories.broke(now, w.key, cause, lasted)
 	r.tell(Event{Time: now, Type: Broke, Route: w.Name, Cause: cause, Detail: detail, Took: lasted})
+	if r.over {
+		r.all.retire(r)
+		return
+	}
 	r.perform(now, r.core.Broke(now, i, cause))
+}
+
+// streamEnded ends the runner, unless the last of the stream is still being sent.
+func (r *runner) streamEnded() {
+	r.locked(func(time.Time) {
+		r.over = true
+		if r.active < 0 {
+			r.all.retire(r)
+		}
+	})
 }
 
 // bury has what is left of a connection cleared away; politely is in the protocol's words.

@@ -94,7 +94,6 @@ func (r *runner) status(now time.Time, history bool) Status {
 		}
 		if history {
 			way.History = r.all.histories.summary(now, w.key)
-			way.Score = policy.ScoreRoute(way.History)
 		}
 		if w.waiting && s.Routes[i].State == policy.Dialing {
 			s.Routes[i].State = policy.BackingOff
@@ -111,7 +110,7 @@ func (r *runner) carried(now time.Time) (policy.Carried, float64) {
 	if r.active < 0 {
 		return policy.Carried{}, 0 // a route that is down says nothing of the publisher
 	}
-	c := policy.Carried{Full: r.choice.Step.Rung == policy.Full || r.ladder.Forced() != nil}
+	c := policy.Carried{Full: r.whole()}
 	if bits, at := r.ladder.Capacity(); now.Sub(at) < time.Minute {
 		c.Capacity = bits
 	}

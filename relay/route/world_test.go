@@ -40,6 +40,8 @@ type world struct {
 	dials  map[string][]time.Time // by address
 	limits map[string]float64     // asked of publishers
 	wanted []string               // renditions
+	late   time.Duration          // by which pushes learn of their stream's end
+	mute   int                    // of the next taps nothing comes
 }
 
 // inWorld runs f in a world with these groups, and takes the world down afterwards.
@@ -99,12 +101,15 @@ func (w *world) Observe(e Event) {
 	w.events = append(w.events, e)
 }
 
-// observed tells the routes of streams that go live.
+// observed tells the routes of streams that go live, and end.
 type observed struct{ w *world }
 
 func (o observed) Observe(e stream.Event) {
-	if e.Type == stream.State && e.To == lifecycle.Live && e.From == lifecycle.Idle {
+	switch {
+	case e.Type == stream.State && e.To == lifecycle.Live && e.From == lifecycle.Idle:
 		o.w.routes.Live(e.Stream)
+	case e.Type == stream.Ended:
+		o.w.routes.Ended(e.Stream)
 	}
 }
 
@@ -158,14 +163,31 @@ func (w *world) Tap(name string, from uint64) (Tap, error) {
 	if err != nil {
 		return nil, ErrEnded
 	}
-	return tapped{r}, nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := tapped{r, w.late, w.mute > 0}
+	w.mute = max(0, w.mute-1)
+	return t, nil
 }
 
-type tapped struct{ *stream.Reader }
+type tapped struct {
+	*stream.Reader
+	late time.Duration
+	mute bool
+}
 
 func (t tapped) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	packets, err := t.Reader.Read(ctx)
+	if t.mute {
+		packets = nil
+	}
 	var end *stream.EndError
+	if errors.As(err, &end) && t.late > 0 {
+		select {
+		case <-time.After(t.late):
+		case <-ctx.Done():
+		}
+	}
 	switch {
 	case errors.As(err, &end) && end.Again:
 		err = ErrChanged
@@ -214,7 +236,9 @@ func (w *world) Limit(name string, bits float64) {
 func (w *world) live() []string {
 	var out []string
 	for _, s := range w.hub.List() {
-		out = append(out, s.Name())
+		if state := s.State(); state != lifecycle.Idle && state != lifecycle.Ended {
+			out = append(out, s.Name())
+		}
 	}
 	return out
 }
@@ -272,6 +296,8 @@ type farSide struct {
 	mu   sync.Mutex
 	got  []*got
 	deny string // a publish is refused with this
+
+	silent bool // it says nothing of what it has not got, but has who wants it wait
 }
 
 // got is what one connection has brought.
@@ -372,6 +398,13 @@ func (f *farSide) Play(ctx context.Context, r rtmp.PlayRequest, c *rtmp.PlayConn
 		return &ingest.Refusal{NotLive: true, Reason: "nothing is played here", Hint: "elsewhere"}
 	}
 	place, err := f.hub.Attach(ctx, r.App, r.Name, "rtmp")
+	if err != nil && f.silent {
+		if err := c.Start(); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	if err != nil {
 		return err
 	}

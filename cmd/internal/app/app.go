@@ -94,7 +94,7 @@ func New(o Options) (*App, error) {
 		a.relay.sent[p] = &atomic.Uint64{}
 	}
 	wanted := &demand{}
-	watching := &observer{metrics: metrics, events: a.events, log: component(o.Log, "stream"), live: func(name string) { a.routes.Live(name) }}
+	watching := &observer{metrics: metrics, events: a.events, log: component(o.Log, "stream"), live: func(name string) { a.routes.Live(name) }, ended: func(name string) { a.routes.Ended(name) }}
 	a.relay.hub = hub.New(hub.Options{
 		Settings: a.settings, Demand: wanted, MaxStreams: o.Config.Limits.Streams, Counters: counters,
 		Log: component(o.Log, "stream"), Observer: watching,

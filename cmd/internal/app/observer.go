@@ -17,6 +17,7 @@ type observer struct {
 	events  *api.Events
 	log     *slog.Logger
 	live    func(name string) // told when a stream has gone live
+	ended   func(name string) // and when it is over
 }
 
 // Observe implements stream.Observer.
@@ -54,7 +55,9 @@ func (o *observer) count(e stream.Event) {
 		if e.To == lifecycle.Live && e.From == lifecycle.Idle {
 			o.live(e.Stream)
 		}
-	case stream.TrackSilent, stream.Ended, stream.Changed:
+	case stream.Ended:
+		o.ended(e.Stream)
+	case stream.TrackSilent, stream.Changed:
 	}
 }
 
