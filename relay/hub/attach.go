@@ -3,7 +3,8 @@ package hub
 import (
 	"context"
 	"fmt"
-	"strings"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
@@ -31,7 +32,7 @@ func (h *Hub) Attach(ctx context.Context, app, name, protocol string) (*stream.R
 	}
 	h.waits(full, 1)
 	defer h.waits(full, -1)
-	patience := h.opts.Settings.PlayWait(full)
+	began, patience := time.Now(), h.opts.Settings.PlayWait(full)
 	hopeless, ok := h.want(full)
 	if ok {
 		r, err := h.attach(ctx, full, protocol, max(patience, coming), hopeless)
@@ -39,7 +40,7 @@ func (h *Hub) Attach(ctx context.Context, app, name, protocol string) (*stream.R
 			return r, err
 		}
 	}
-	return h.attach(ctx, full, protocol, patience, nil)
+	return h.attach(ctx, full, protocol, patience-time.Since(began), nil)
 }
 
 // want asks for a stream that nobody feeds.
@@ -107,16 +108,13 @@ func (h *Hub) waits(name string, n int) {
 // Audience is how many watch a stream, or one of its renditions, or wait for it.
 func (h *Hub) Audience(name string) int {
 	n := 0
-	of := func(full string) bool { return full == name || strings.HasPrefix(full, name+"~") }
+	streams := h.Renditions(name)
 	h.mu.Lock()
-	var streams []*stream.Stream
-	for full, s := range h.streams {
-		if of(full) {
-			streams = append(streams, s)
-		}
+	if s := h.streams[name]; s != nil {
+		streams = append(streams, s)
 	}
 	for full, waiting := range h.waiting {
-		if of(full) {
+		if full == name || Parent(full) == name {
 			n += waiting
 		}
 	}
@@ -131,11 +129,5 @@ func (h *Hub) Audience(name string) int {
 func (h *Hub) Renditions(name string) []*stream.Stream {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var out []*stream.Stream
-	for full, s := range h.streams {
-		if strings.HasPrefix(full, name+"~") {
-			out = append(out, s)
-		}
-	}
-	return out
+	return slices.Collect(maps.Values(h.renditions[name]))
 }

@@ -170,3 +170,38 @@ func TestAttachToWhatIsLiveAsksNobody(t *testing.T) {
 		}
 	})
 }
+
+// The wait for a stream that was on its way is part of play_wait, not beside it.
+func TestAttachWaitsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newWith(waiting{wait: time.Minute}, 0)
+		h.opts.Demand = wants(func(string) (<-chan struct{}, bool) { return make(chan struct{}), true })
+		began := time.Now()
+		if _, err := h.Attach(context.Background(), "cam", "one", "rtmp"); !isNotLive(err) {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != time.Minute {
+			t.Errorf("it took %v", took)
+		}
+		h.Close("the test is over")
+	})
+}
+
+func TestRenditionsAreKnownByTheirParent(t *testing.T) {
+	withBringer(t, nil, func(h *Hub, b *bringer) {
+		for _, name := range []string{"cam/one", "cam/one~a", "cam/one~b", "cam/onetwo", "cam/onetwo~a"} {
+			b.feed(name)
+		}
+		if n := len(h.Renditions("cam/one")); n != 2 {
+			t.Errorf("%d renditions", n)
+		}
+		h.Find("cam/one~a").Close(ingest.Kick, "over")
+		if got := h.Renditions("cam/one"); len(got) != 1 || got[0].Name() != "cam/one~b" {
+			t.Errorf("%v", got)
+		}
+		h.Close("the test is over")
+		if n := len(h.renditions); n != 0 {
+			t.Errorf("%d are left", n)
+		}
+	})
+}

@@ -38,17 +38,21 @@ type Hub struct {
 	opts Options
 	load stream.Load
 
-	mu      sync.Mutex // guards all below
-	streams map[string]*stream.Stream
-	max     int
-	closed  bool
-	news    chan struct{}  // closed when a stream goes live
-	waiting map[string]int // who waits for a stream that is not live
+	mu         sync.Mutex // guards all below
+	streams    map[string]*stream.Stream
+	renditions map[string]map[string]*stream.Stream // of streams, by the parent's name
+	max        int
+	closed     bool
+	news       chan struct{}  // closed when a stream goes live
+	waiting    map[string]int // who waits for a stream that is not live
 }
 
 // New returns a hub without streams.
 func New(o Options) *Hub {
-	return &Hub{opts: o, max: o.MaxStreams, streams: map[string]*stream.Stream{}, news: make(chan struct{}), waiting: map[string]int{}}
+	return &Hub{
+		opts: o, max: o.MaxStreams, streams: map[string]*stream.Stream{}, renditions: map[string]map[string]*stream.Stream{},
+		news: make(chan struct{}), waiting: map[string]int{},
+	}
 }
 
 // errClosed: the hub takes nobody any more.
@@ -103,14 +107,26 @@ func (h *Hub) open(name string) (*stream.Stream, error) {
 		Log: h.opts.Log.With("stream", name), OnEnd: h.forget,
 	})
 	h.streams[name] = s
+	if parent := Parent(name); parent != name {
+		if h.renditions[parent] == nil {
+			h.renditions[parent] = map[string]*stream.Stream{}
+		}
+		h.renditions[parent][name] = s
+	}
 	return s, nil
 }
 
 func (h *Hub) forget(s *stream.Stream) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.streams[s.Name()] == s {
-		delete(h.streams, s.Name())
+	if h.streams[s.Name()] != s {
+		return
+	}
+	delete(h.streams, s.Name())
+	parent := Parent(s.Name())
+	delete(h.renditions[parent], s.Name())
+	if len(h.renditions[parent]) == 0 {
+		delete(h.renditions, parent)
 	}
 }
 

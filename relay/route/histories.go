@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/qos"
+	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
 // maxHistories bounds the routes that are remembered.
@@ -12,20 +13,46 @@ const maxHistories = 1000
 
 // histories are the histories of all routes, by group/route: all streams add to them.
 type histories struct {
-	mu  sync.Mutex // guards all
-	all *qos.Histories
+	mu     sync.Mutex // guards all
+	all    *qos.Histories
+	scores map[string]scored
 }
+
+// scored is a score that the streams which share a route do not have to make each for itself.
+type scored struct {
+	at    time.Time
+	score policy.Score
+}
+
+// scoreHolds is how long a score is used again.
+const scoreHolds = scoreEvery / 2
 
 func newHistories(all *qos.Histories) *histories {
 	if all == nil {
 		all = qos.NewHistories(maxHistories)
 	}
-	return &histories{all: all}
+	return &histories{all: all, scores: map[string]scored{}}
+}
+
+// score is what a route scores by its history.
+func (h *histories) score(now time.Time, key string) policy.Score {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s, ok := h.scores[key]; ok && now.Sub(s.at) < scoreHolds {
+		return s.score
+	}
+	if len(h.scores) >= maxHistories {
+		clear(h.scores)
+	}
+	s := policy.ScoreRoute(h.all.Get(now, key).Summary(now))
+	h.scores[key] = scored{now, s}
+	return s
 }
 
 func (h *histories) attempt(key string, a qos.Attempt) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	delete(h.scores, key)
 	h.all.Get(a.At, key).Attempt(a)
 }
 
@@ -38,6 +65,7 @@ func (h *histories) sample(key string, s qos.Sample) {
 func (h *histories) broke(now time.Time, key, cause string, lasted time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	delete(h.scores, key)
 	h.all.Get(now, key).Broke(now, cause, lasted)
 }
 

@@ -181,7 +181,7 @@ func (r *runner) scores(now time.Time) []policy.Score {
 	out := make([]policy.Score, len(r.ways))
 	for i := range r.ways {
 		w := &r.ways[i]
-		w.score = policy.ScoreRoute(r.all.histories.summary(now, w.key))
+		w.score = r.all.histories.score(now, w.key)
 		if left, why := r.left(); i == r.active && left < 1 {
 			w.score = w.score.With(policy.Part{Name: "level", Value: left, Why: why})
 		}
