@@ -61,6 +61,7 @@ type sender struct {
 	last    [packetbuf.NumTracks]time.Duration
 	sent    [packetbuf.NumTracks]bool
 	configs packetbuf.Configs // sent last
+	restate bool              // the next keyframe is the first of another configuration
 	refused bool              // a packet that the protocol cannot carry was told of
 	out     []*packetbuf.Packet
 }
@@ -291,6 +292,10 @@ func (s *sender) admit(p *packetbuf.Packet) *packetbuf.Packet {
 		return nil
 	}
 	s.sent[p.Track], s.last[p.Track] = true, p.DTS
+	if s.restate && p.Track == packetbuf.Video && p.Kind == packetbuf.Key {
+		s.restate = false
+		p = withParameterSets(p, s.configs[packetbuf.Video])
+	}
 	return s.ours(p)
 }
 
@@ -301,6 +306,9 @@ func (s *sender) configure(p *packetbuf.Packet) *packetbuf.Packet {
 		return nil
 	}
 	s.configs[p.Track] = p
+	if p.Track == packetbuf.Video {
+		s.restate = had != nil
+	}
 	arrived := p.Arrived
 	if arrived.Before(s.arrived) {
 		arrived = s.arrived

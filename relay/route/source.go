@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
 const (
@@ -82,6 +83,22 @@ func moved(p *packetbuf.Packet, dts time.Duration, arrived time.Time) *packetbuf
 		Track: p.Track, Codec: p.Codec, Kind: p.Kind, Flags: p.Flags, Epoch: p.Epoch, Seq: p.Seq,
 		DTS: dts, CTO: p.CTO, Arrived: arrived, Payload: p.Payload,
 	}
+}
+
+// withParameterSets is a keyframe with the SPS and PPS of its configuration in front: some
+// decoders, and what cuts a stream into frames for them, hold on to the old ones until they see
+// others in band.
+func withParameterSets(key, cfg *packetbuf.Packet) *packetbuf.Packet {
+	if key.Codec != packetbuf.H264 || cfg == nil {
+		return key
+	}
+	c, err := codec.ParseAVCConfig(cfg.Payload)
+	if err != nil || c.LengthSize != 4 || codec.AVCHas(key.Payload, c.LengthSize, codec.NALSPS) {
+		return key
+	}
+	out := moved(key, key.DTS, key.Arrived)
+	out.Payload = append(c.AppendParameterSets(nil), key.Payload...)
+	return out
 }
 
 // takesOver tells whether p, of the source so far, gives way to this one. Each track changes
