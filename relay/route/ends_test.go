@@ -1,6 +1,7 @@
 package route
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -205,10 +206,45 @@ func TestCloseDoesNotWaitForWhoHangs(t *testing.T) {
 		w.net.Do(faultnet.Hang, faultnet.Both)
 		time.Sleep(time.Second)
 		began := time.Now()
-		w.routes.Close()
+		w.routes.Close(context.Background())
 		if took := time.Since(began); took > 4*time.Second {
 			t.Errorf("it took %v", took)
 		}
-		w.routes.Close()
+		w.routes.Close(context.Background())
 	}, pushes(nil, "a:1935"), pulls(func(g *Group) { g.OnDemand, g.Match = false, "cam/one" }, "b:1935"))
+}
+
+// A viewer is told soon that the relay does not take the stream that was brought in for it.
+func TestPullThatIsRefusedIsHopeless(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.origin("a:1935")
+		w.publish(a, "cam/one", gen.Options{Source: 1})
+		w.publish(w.hub, "other/cam", gen.Options{})
+		w.hub.Reload(1) // and that is one
+		began := time.Now()
+		if _, _, err := w.watch("cam", "one"); err == nil {
+			t.Fatal("it is there")
+		}
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	}, pulls(nil, "a:1935"))
+}
+
+// Who ends the routes may have less time than a far side is given.
+func TestCloseHurries(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.far("a:1935")
+		w.publish(w.hub, "live/cam", gen.Options{})
+		w.wait("a receives", time.Second, a.receiving)
+		w.net.Do(faultnet.Hang, faultnet.Both)
+		time.Sleep(2 * time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		w.routes.Close(ctx)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+	}, pushes(nil, "a:1935"))
 }

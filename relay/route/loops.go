@@ -8,51 +8,55 @@ import (
 	"github.com/holdfast-live/holdfast/relay/route/link"
 )
 
-// loops knows the near ends of this relay's own pushes, so that a push that leads back to the
-// relay can be told from a publisher.
+// loops knows the near ends of the connections over which this relay is about to push, so that
+// a push that leads back to the relay can be told from a publisher. Where a push leads here the
+// relay has answered before the dial comes to its end: then the near end is forgotten, for the
+// next who has it may be a publisher.
 type loops struct {
-	mu     sync.Mutex // guards all below
-	stream map[string]string
-	order  []string // of coming, to be forgotten
+	mu    sync.Mutex // guards all below
+	nears map[string]*near
 }
 
-// knownLoops bounds the connections that are remembered: a push that leads here is accepted, or
-// not, at once.
-const knownLoops = 4096
+// near is a near end.
+type near struct{ stream string }
 
-func newLoops() *loops { return &loops{stream: map[string]string{}} }
+func newLoops() *loops { return &loops{nears: map[string]*near{}} }
 
-// through has what is dialled for a stream remembered.
-func (l *loops) through(dial link.DialFunc, stream string) link.DialFunc {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+// through has what is dialled for a stream remembered until forget is called.
+func (l *loops) through(dial link.DialFunc, stream string) (through link.DialFunc, forget func()) {
+	n := &near{stream}
+	through = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
 		if err == nil {
-			l.note(conn.LocalAddr().String(), stream)
+			l.mu.Lock()
+			l.nears[conn.LocalAddr().String()] = n
+			l.mu.Unlock()
 		}
 		return conn, err
 	}
+	return through, func() { l.forget(n) }
 }
 
-func (l *loops) note(local, stream string) {
+func (l *loops) forget(n *near) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.stream[local] == "" {
-		l.order = append(l.order, local)
-	}
-	l.stream[local] = stream
-	if len(l.order) > knownLoops {
-		delete(l.stream, l.order[0])
-		l.order = l.order[1:]
+	for local, known := range l.nears {
+		if known == n {
+			delete(l.nears, local)
+		}
 	}
 }
 
-// of is the stream that is pushed from a near end; empty: none.
+// of is the stream that is about to be pushed from a near end; empty: none.
 func (l *loops) of(local string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.stream[local]
+	if n := l.nears[local]; n != nil {
+		return n.stream
+	}
+	return ""
 }
 
-// Pushes is the stream that this relay itself pushes over the connection whose near end is
-// remote, host:port; empty: it is somebody else's.
+// Pushes is the stream that this relay itself is about to push over the connection whose near
+// end is remote, host:port; empty: it is somebody else's.
 func (r *Routes) Pushes(remote string) string { return r.loops.of(remote) }

@@ -144,12 +144,15 @@ func (r *runner) reach(ctx context.Context, i int, host string, o link.Options) 
 		}()
 	}
 	if !r.group.Pull {
-		o.Dialer = r.all.loops.through(o.Dialer, r.stream)
+		dialer, forget := r.all.loops.through(o.Dialer, r.stream)
+		defer forget()
+		o.Dialer = dialer
 		push, err := link.Dial(ctx, o)
 		if err != nil {
 			return dialed{err: err}
 		}
-		return dialed{push: newPushing(push, r.all.opts.Streams, r.stream, o.Log), took: push.Timing()}
+		s := newSender(push, r.all.opts.Streams, r.stream, o.Log)
+		return dialed{push: newPushing(r.all.late, push, s), took: push.Timing()}
 	}
 	feed, err := link.Pull(ctx, o)
 	if err != nil {
@@ -248,6 +251,7 @@ func (r *runner) ended(i int, by ingest.Cause, err error, current func() bool) {
 			r.broke(now, i, "codec", err)
 		case errors.As(err, &refused):
 			r.broke(now, i, "refused", err)
+			r.settle() // another route would be refused too
 		case by != "":
 			r.broke(now, i, string(by), err)
 		default:

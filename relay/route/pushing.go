@@ -2,7 +2,6 @@ package route
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -29,6 +28,7 @@ const (
 type pushing struct {
 	push   *link.Push
 	sender *sender
+	late   context.Context //nolint:containedctx // ends when there is no time for a goodbye
 	stop   context.CancelFunc
 	work   sync.WaitGroup
 
@@ -47,8 +47,8 @@ type glance struct {
 	lag              time.Duration
 }
 
-func newPushing(push *link.Push, streams Streams, stream string, log *slog.Logger) *pushing {
-	return &pushing{push: push, sender: newSender(push, streams, stream, log)}
+func newPushing(late context.Context, push *link.Push, s *sender) *pushing {
+	return &pushing{late: late, push: push, sender: s}
 }
 
 // begin has the stream sent, from the packet of sequence from on; 0: from the newest
@@ -78,9 +78,11 @@ func (p *pushing) end() {
 	if p.stop != nil {
 		p.stop()
 	}
-	late := time.AfterFunc(partingTime, func() { _ = p.push.Close() })
+	late, cancel := context.WithTimeout(p.late, partingTime)
+	defer cancel()
+	over := context.AfterFunc(late, func() { _ = p.push.Close() })
 	_ = p.push.Unpublish()
-	late.Stop()
+	over()
 	p.work.Wait()
 }
 

@@ -26,6 +26,8 @@ type Routes struct {
 	sessions  atomic.Uint64
 	ctx       context.Context //nolint:containedctx // of all that runs
 	cancel    context.CancelFunc
+	late      context.Context //nolint:containedctx // ends when there is no time for goodbyes
+	hurry     context.CancelFunc
 	work      sync.WaitGroup
 	began     sync.Once
 
@@ -46,9 +48,11 @@ func New(o Options) (*Routes, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	late, hurry := context.WithCancel(context.Background())
 	h := newHosts(o.Breaker)
 	r := &Routes{
-		opts: o, hosts: h, loops: newLoops(), probes: newProbes(h), histories: newHistories(o.History), ctx: ctx, cancel: cancel,
+		opts: o, hosts: h, loops: newLoops(), probes: newProbes(h), histories: newHistories(o.History),
+		ctx: ctx, cancel: cancel, late: late, hurry: hurry,
 		runners: map[place]*runner{}, again: map[place]bool{}, ceilings: map[string]*policy.Ceiling{},
 	}
 	if len(o.Groups) > 0 {
@@ -202,8 +206,10 @@ func (r *Routes) retire(run *runner) {
 	})
 }
 
-// Close ends all routes, pushes in the protocol's words, and waits for them.
-func (r *Routes) Close() {
+// Close ends all routes, pushes in the protocol's words as long as ctx leaves time for them, and
+// waits for them.
+func (r *Routes) Close(ctx context.Context) {
+	defer context.AfterFunc(ctx, r.hurry)()
 	r.mu.Lock()
 	r.closed = true
 	runners := make([]*runner, 0, len(r.runners))

@@ -225,11 +225,14 @@ func TestPushToItselfIsKnown(t *testing.T) {
 		a := w.far("a:1935")
 		w.publish(w.hub, "live/cam", gen.Options{})
 		w.wait("a receives", time.Second, a.receiving)
-		if got := w.routes.Pushes(a.connections()[0].remote); got != "live/cam" {
-			t.Errorf("%q is pushed from %s", got, a.connections()[0].remote)
+		c := a.connections()[0]
+		if c.ours != "live/cam" {
+			t.Errorf("%q is pushed from %s", c.ours, c.remote)
 		}
-		if got := w.routes.Pushes("elsewhere:1"); got != "" {
-			t.Errorf("%q is pushed from elsewhere", got)
+		for _, remote := range []string{"elsewhere:1", c.remote} { // who comes from there now is a publisher
+			if got := w.routes.Pushes(remote); got != "" {
+				t.Errorf("%q is pushed from %s", got, remote)
+			}
 		}
 	}, pushes(nil, "a:1935"))
 }

@@ -73,7 +73,7 @@ func inWorld(t *testing.T, f func(w *world), groups ...Group) {
 
 // end takes everything down.
 func (w *world) end() {
-	w.routes.Close()
+	w.routes.Close(context.Background())
 	w.hub.Close("the test is over")
 	slices.Reverse(w.ends)
 	for _, end := range w.ends {
@@ -304,6 +304,7 @@ type farSide struct {
 type got struct {
 	name    string
 	remote  string
+	ours    string // what the relay says that it pushes from there
 	at      time.Time
 	packets []*packetbuf.Packet
 	ended   ingest.Cause
@@ -369,7 +370,7 @@ func (f *farSide) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, e
 	if f.deny != "" {
 		return nil, &ingest.Refusal{Outcome: ingest.RefusedKey, Reason: f.deny, Hint: "another key"}
 	}
-	g := &got{name: r.App + "/" + r.Name, remote: r.Remote, at: time.Now()}
+	g := &got{name: r.App + "/" + r.Name, remote: r.Remote, ours: f.w.routes.Pushes(r.Remote), at: time.Now()}
 	f.got = append(f.got, g)
 	return &sink{f, g}, nil
 }
@@ -421,7 +422,7 @@ func (f *farSide) connections() []got {
 	defer f.mu.Unlock()
 	var out []got
 	for _, g := range f.got {
-		out = append(out, got{g.name, g.remote, g.at, slices.Clone(g.packets), g.ended})
+		out = append(out, got{g.name, g.remote, g.ours, g.at, slices.Clone(g.packets), g.ended})
 	}
 	return out
 }

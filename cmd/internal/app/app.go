@@ -104,7 +104,7 @@ func New(o Options) (*App, error) {
 	}
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), prom.NewCollector(a.relay.snapshot))
 	if err := a.wireServers(metrics, registry, o.Version); err != nil {
-		a.stopRoutes()
+		a.stopRoutes(context.Background())
 		return nil, err
 	}
 	return a, nil
@@ -250,7 +250,7 @@ func Level(name string) slog.Level {
 // have gone or ctx is done; then it closes what is left. Its error says that ctx was done.
 func (a *App) Stop(ctx context.Context) error {
 	a.relay.ready.Store(false)
-	a.stopRoutes()
+	a.stopRoutes(ctx)
 	a.relay.hub.Close("the relay is shutting down")
 	var errs []error
 	for _, s := range a.rtmp {

@@ -301,8 +301,8 @@ func (a *App) countGroups(cfg *configs.Config) {
 }
 
 // stopRoutes ends the routes while their streams are still there to be ended in order.
-func (a *App) stopRoutes() {
-	a.routes.Close()
+func (a *App) stopRoutes(ctx context.Context) {
+	a.routes.Close(ctx)
 	a.saving()
 	a.rendered.Close()
 }
