@@ -57,6 +57,7 @@ type sender struct {
 	tried   time.Time
 	wait    wait
 	read    time.Duration // DTS of the last picture that was sent or left out
+	shown   time.Duration // the latest PTS of those that were sent
 	arrived time.Time     // and when one of the last reading came
 	last    [packetbuf.NumTracks]time.Duration
 	sent    [packetbuf.NumTracks]bool
@@ -187,7 +188,8 @@ func (s *sender) prepare(ctx context.Context, name string) (wait bool) {
 		if next == nil {
 			return false
 		}
-		if s.sent[packetbuf.Video] && next.start <= s.last[packetbuf.Video] || next.start < s.read-behind {
+		past := next.start <= s.last[packetbuf.Video] || next.shown <= s.shown
+		if s.sent[packetbuf.Video] && past || next.start < s.read-behind {
 			next.tap.Close()
 			return true
 		}
@@ -292,6 +294,9 @@ func (s *sender) admit(p *packetbuf.Packet) *packetbuf.Packet {
 		return nil
 	}
 	s.sent[p.Track], s.last[p.Track] = true, p.DTS
+	if p.Track == packetbuf.Video {
+		s.shown = max(s.shown, p.PTS())
+	}
 	if s.restate && p.Track == packetbuf.Video && p.Kind == packetbuf.Key {
 		s.restate = false
 		p = withParameterSets(p, s.configs[packetbuf.Video])

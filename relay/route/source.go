@@ -29,6 +29,7 @@ type source struct {
 	// Of a source to be switched to:
 	opened   time.Time
 	start    time.Duration // DTS of its first picture on the stream's clock
+	shown    time.Duration // and its PTS
 	sound    time.Duration // and of its first sound, if it was heard
 	heard    bool
 	pictures bool // those of the source so far have come up to start
@@ -52,7 +53,7 @@ func open(ctx context.Context, streams Streams, o Offer) *source {
 		switch {
 		case !p.Media():
 		case p.Track == packetbuf.Video && p.Kind == packetbuf.Key && !found:
-			n.start, found = p.DTS+n.offset, true
+			n.start, n.shown, found = p.DTS+n.offset, p.PTS()+n.offset, true
 		case p.Track == packetbuf.Audio && !n.heard:
 			n.sound, n.heard = p.DTS+n.offset, true
 		}
@@ -102,7 +103,8 @@ func withParameterSets(key, cfg *packetbuf.Packet) *packetbuf.Packet {
 }
 
 // takesOver tells whether p, of the source so far, gives way to this one. Each track changes
-// for itself: two sources are hardly interleaved alike.
+// for itself: two sources are hardly interleaved alike. A picture gives way that would be shown
+// as late as the first of this one, and with it all that come after it: they may refer to it.
 func (s *source) takesOver(p *packetbuf.Packet) bool {
 	switch {
 	case p.Track == packetbuf.Video && !p.Media():
@@ -112,7 +114,7 @@ func (s *source) takesOver(p *packetbuf.Packet) bool {
 	case p.DTS >= s.start+overlap:
 		s.pictures, s.sounds = true, true
 		return true
-	case p.Track == packetbuf.Video && p.DTS >= s.start:
+	case p.Track == packetbuf.Video && (s.pictures || p.DTS >= s.start || p.PTS() >= s.shown):
 		s.pictures = true
 		return true
 	case p.Track == packetbuf.Audio && s.heard && p.DTS >= s.sound:
