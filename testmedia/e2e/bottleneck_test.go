@@ -62,7 +62,13 @@ func TestBottleneck(t *testing.T) {
 		t.Fatalf("%d recordings: the push was redialled", len(files))
 	}
 	made.sound(t, files[0])
-	decoded := launch(t, "ffmpeg", "-hide_banner", "-nostdin", "-v", "error", "-i", files[0], "-f", "null", "-")
+	decodes(t, files[0])
+}
+
+// decodes asserts that nothing is wrong with a recording.
+func decodes(t *testing.T, file string) {
+	t.Helper()
+	decoded := launch(t, "ffmpeg", "-hide_banner", "-nostdin", "-v", "error", "-i", file, "-f", "null", "-")
 	if err := decoded.wait(2 * patience); err != nil || decoded.output() != "" {
 		t.Errorf("the recording does not decode: %v\n%s", err, decoded.output())
 	}

@@ -140,6 +140,7 @@ func TestAdmin(t *testing.T) {
 type event struct {
 	Type, Stream, Session string
 	Fields                map[string]any
+	text                  string
 }
 
 // events follows the event API.
@@ -157,6 +158,7 @@ func (r *relay) events() *list[event] {
 		for lines.Scan() {
 			var e event
 			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok && json.Unmarshal([]byte(data), &e) == nil {
+				e.text = data
 				events.add(e)
 			}
 		}

@@ -47,12 +47,18 @@ type nginx struct {
 // nginxRTMP runs one on a free port.
 func nginxRTMP(t testing.TB) *nginx {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	return nginxAt(t, freeAddr(t), "http://127.0.0.1:9/")
+}
+
+// freeAddr is for programs that cannot take a free port themselves.
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = free.Close()
-	return nginxAt(t, free.Addr().String(), "http://127.0.0.1:9/")
+	_ = l.Close()
+	return l.Addr().String()
 }
 
 // nginxAt runs one at an address, which asks the hook who may publish to the application
