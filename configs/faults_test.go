@@ -85,12 +85,15 @@ push:
 		{"directions", `
 push:
   - {match: "live/*", name: out, on_demand: true, routes: [{name: a, url: "http://h/{name}.flv"}]}
+  - {match: "live/*", name: few, routes: [{name: a, url: "rtmp://h/{name}"}, {name: b, url: "rtmp://me:secret@h/live/{name}"}]}
 pull:
   - {match: "live/*", name: out, routes: [{name: a, url: "https://h/{name}.flv"}]}
   - {match: "live/one", name: "in/1", ladder: ["audio:x"], routes: [{name: a, url: "rtmps://h/live/{name}"}]}
 `, []string{
 			"push[0].on_demand: a push goes on while its stream is live; remove it, or write it for a pull",
 			"push[0].routes[0].url: nothing can be pushed over http; write rtmp:// or rtmps://",
+			"push[1].routes[0].url: it names no stream of an application; write rtmp://host/app/{name}",
+			"push[1].routes[1].url: user and password are not supported; put a key into the query",
 			`pull[0].match: nothing tells which streams "live/*" has; name one stream, app/name, or set on_demand: true and have viewers name it`,
 			`pull[0].name: "out" does not tell this group from the others; give every group, of push and pull, a name of its own`,
 			`pull[1].name: "in/1" cannot name a group; write 1 to 64 of A-Z a-z 0-9 . _ -`,

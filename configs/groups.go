@@ -86,6 +86,10 @@ func (g *Group) validateRoutes(c *checker, at string) {
 			c.fault(at+"url", "only {app} and {name} are filled in", "write rtmp://host/app/{name}")
 		case err != nil || u.Host == "" || !slices.Contains([]string{"rtmp", "rtmps", "http", "https"}, u.Scheme):
 			c.fault(at+"url", "it is not a URL of a stream", "write rtmp://host/app/{name}")
+		case u.User != nil:
+			c.fault(at+"url", "user and password are not supported", "put a key into the query")
+		case strings.HasPrefix(u.Scheme, "rtmp") && !strings.Contains(strings.Trim(u.Path, "/"), "/"):
+			c.fault(at+"url", "it names no stream of an application", "write rtmp://host/app/{name}")
 		}
 		switch {
 		case !namePart.MatchString(r.Name):

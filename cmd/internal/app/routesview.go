@@ -16,7 +16,7 @@ type routesView struct{ routes *route.Routes }
 func (v *routesView) Routes() ([]api.RouteGroup, []api.Breaker) {
 	now := time.Now()
 	groups := []api.RouteGroup{}
-	at := map[string]int{}
+	at, ladders := map[string]int{}, map[string][]string{}
 	for _, g := range v.routes.Groups() {
 		out := api.RouteGroup{Name: g.Name, Direction: "push", Match: g.Match, OnDemand: g.OnDemand, Streams: []api.RouteStream{}}
 		if g.Pull {
@@ -25,14 +25,12 @@ func (v *routesView) Routes() ([]api.RouteGroup, []api.Breaker) {
 		for _, r := range g.Routes {
 			out.Routes = append(out.Routes, r.Name)
 		}
-		at[g.Name] = len(groups)
-		groups = append(groups, out)
-	}
-	ladders := map[string][]string{}
-	for _, g := range v.routes.Groups() {
+		ladder := []string{}
 		for _, p := range g.Ladder {
-			ladders[g.Name] = append(ladders[g.Name], p.String())
+			ladder = append(ladder, p.String())
 		}
+		at[g.Name], ladders[g.Name] = len(groups), ladder
+		groups = append(groups, out)
 	}
 	for _, s := range v.routes.Status(now, true) {
 		if i, ok := at[s.Group]; ok {
