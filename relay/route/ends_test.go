@@ -248,3 +248,25 @@ func TestCloseHurries(t *testing.T) {
 		}
 	}, pushes(nil, "a:1935"))
 }
+
+// A reload that changes where a stream is pulled from throws nobody out, also where a stream
+// that is unpublished ends at once.
+func TestReloadOfAPullKeepsItsViewers(t *testing.T) {
+	group := pulls(nil, "a:1935")
+	inWorld(t, func(w *world) {
+		a, b := w.origin("a:1935"), w.origin("b:1935")
+		w.publish(a, "cam/one", gen.Options{Source: 1})
+		w.publish(b, "cam/one", gen.Options{Source: 2})
+		v, _, err := w.watch("cam", "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := settings{}.Stream("")
+		c.HoldUnpublish = 0
+		w.hub.Find("cam/one").Configure(c)
+		time.Sleep(5 * time.Second)
+		w.routes.Reload([]Group{pulls(nil, "b:1935")}, policy.DefaultBreaker())
+		w.wait("b is seen", 5*time.Second, func() bool { return v.from(2) > 0 })
+		v.check(t)
+	}, group)
+}

@@ -73,6 +73,7 @@ func (r *Routes) Reload(groups []Group, breaker policy.BreakerConfig) {
 		if g := find(groups, at.group); g == nil || !g.equal(&run.group) {
 			ending = append(ending, run)
 			r.again[at] = g != nil && g.Pull // a push begins anew if its stream is live, see retire
+			run.followed.Store(r.again[at] && g.matches(at.stream))
 		}
 	}
 	for _, g := range groups {

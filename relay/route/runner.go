@@ -26,8 +26,9 @@ type runner struct {
 	poked  chan struct{} // of one: a deadline may have come nearer
 	work   sync.WaitGroup
 	once   sync.Once
-	// retiring is set when end is going to be called, reached when a far side was.
-	retiring, reached atomic.Bool
+	// retiring is set when end is going to be called, followed when another comes in its place,
+	// reached when a far side was.
+	retiring, followed, reached atomic.Bool
 
 	mu       sync.Mutex // guards all below
 	core     *policy.Group
@@ -315,7 +316,10 @@ func (r *runner) end() {
 				if push != nil {
 					push.end()
 				}
-				if pull != nil {
+				switch {
+				case pull != nil && r.followed.Load(): // a break, not the stream's end
+					pull.kill(ingest.Reset)
+				case pull != nil:
 					pull.end()
 				}
 			})

@@ -297,7 +297,7 @@ type farSide struct {
 	got  []*got
 	deny string // a publish is refused with this
 
-	silent bool // it says nothing of what it has not got, but has who wants it wait
+	silent bool // it says nothing that it need not: who wants what it has not got waits
 }
 
 // got is what one connection has brought.
@@ -337,7 +337,11 @@ func (f *farSide) up() {
 	if err != nil {
 		f.w.t.Fatal(err)
 	}
-	server, err := rtmp.New(rtmp.Options{Access: f, Plays: f})
+	o := rtmp.Options{Access: f, Plays: f}
+	if f.silent {
+		o.PingInterval = time.Hour
+	}
+	server, err := rtmp.New(o)
 	if err != nil {
 		f.w.t.Fatal(err)
 	}
