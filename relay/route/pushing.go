@@ -169,13 +169,14 @@ func (p *pushing) rate() float64 {
 }
 
 // limited tells whether the line has decided over the last second what arrived: at each look
-// something had waited.
+// something had waited, and something had arrived since the one before. A line that carries
+// nothing is not slow but dead, and what it carried in its last second says nothing of it.
 func (p *pushing) limited() bool {
 	if p.n <= looks {
 		return false
 	}
-	for _, g := range p.seen {
-		if g.lag <= busy {
+	for i, g := range p.seen {
+		if g.lag <= busy || i > 0 && g.arrived == p.seen[i-1].arrived {
 			return false
 		}
 	}
