@@ -270,3 +270,24 @@ func TestReloadOfAPullKeepsItsViewers(t *testing.T) {
 		v.check(t)
 	}, group)
 }
+
+// What a publisher was asked for says nothing to the publisher of a stream that comes after.
+func TestCeilingEndsWithItsStream(t *testing.T) {
+	inWorld(t, func(w *world) {
+		stop := w.publish(w.hub, "live/cam", gen.Options{})
+		time.Sleep(5 * time.Second)
+		stop()
+		time.Sleep(4 * time.Second)
+		w.routes.mu.Lock()
+		before := w.routes.ceilings["live/cam"]
+		w.routes.mu.Unlock()
+		w.wait("the stream ends", 10*time.Second, func() bool { return w.hub.Find("live/cam") == nil })
+		w.publish(w.hub, "live/cam", gen.Options{})
+		time.Sleep(3 * time.Second)
+		w.routes.mu.Lock()
+		defer w.routes.mu.Unlock()
+		if after := w.routes.ceilings["live/cam"]; before == nil || after == nil || after == before {
+			t.Errorf("%p before, %p after", before, after)
+		}
+	}, pushes(nil, "a:1935"))
+}

@@ -114,6 +114,7 @@ func (r *Routes) Live(stream string) {
 // all others at once.
 func (r *Routes) Ended(stream string) {
 	r.mu.Lock()
+	delete(r.ceilings, stream) // nobody has asked the publisher of one that comes after it
 	var pushes []*runner
 	for at, run := range r.runners {
 		if at.stream == stream && !run.group.Pull {
@@ -227,6 +228,7 @@ func (r *Routes) Close(ctx context.Context) {
 	}
 	r.cancel()
 	r.work.Wait()
+	r.hurry()
 	r.hosts.close()
 }
 
