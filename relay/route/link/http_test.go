@@ -40,6 +40,7 @@ func flvServer(t *testing.T) *http.ServeMux {
 	m.HandleFunc("/page", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>hello</html>")) })
 	m.HandleFunc("/empty.flv", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(flv.Header(true, true)) })
 	m.HandleFunc("/busy", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	m.HandleFunc("/get", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotImplemented) })
 	m.HandleFunc("/early", func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusEarlyHints)
 		http.Redirect(w, r, "/live/cam.flv?token=hush", http.StatusTemporaryRedirect)
@@ -185,6 +186,7 @@ func TestProbe(t *testing.T) {
 	defer s.Close()
 	for path, want := range map[string]qos.Outcome{
 		"/live/cam.flv?token=hush": qos.DialOK, "/live/cam.flv": qos.DialOK, "/nothing": qos.DialOK, "/busy": qos.DialRejected,
+		"/get": qos.DialOK,
 	} {
 		timing, err := Probe(t.Context(), Options{URL: s.URL + path})
 		if a := Attempt(time.Now(), true, timing, err); a.Outcome != want || a.Took[qos.PhaseConnect] == 0 {

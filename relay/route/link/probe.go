@@ -28,11 +28,11 @@ func Probe(ctx context.Context, o Options) (Timing, error) {
 }
 
 // head asks whether there is an HTTP server that works. A stream that is not live, a method
-// that is not allowed or a redirect are answers too.
+// that is not allowed or not known, or a redirect are answers too.
 func (d *dialing) head() error {
 	return d.run(qos.PhaseConnect, d.opts.Timeouts.Connect, func(ctx context.Context) error {
 		answer, err := d.ask(ctx, d.target, http.MethodHead) //nolint:bodyclose // see ask
-		if err == nil && answer.StatusCode >= http.StatusInternalServerError {
+		if err == nil && answer.StatusCode >= http.StatusInternalServerError && answer.StatusCode != http.StatusNotImplemented {
 			err = rejected(answer)
 		}
 		return err
