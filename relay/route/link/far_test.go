@@ -219,6 +219,22 @@ func TestShownIsBounded(t *testing.T) {
 	}
 }
 
+// TestShownIsWithoutSecrets has far sides repeat a secret as they understood it, and so often
+// that the last time would be cut in two.
+func TestShownIsWithoutSecrets(t *testing.T) {
+	to, err := ParseTarget("rtmp://far/live/hush%2Bhush%3Dhush?key=top%2Fsecret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, said := range []string{
+		"hush+hush=hush is already publishing", "no: top/secret", strings.Repeat("hush%2Bhush%3Dhush?key=top%2Fsecret", 100),
+	} {
+		if got := to.clean(said); strings.Contains(got, "hush") || strings.Contains(got, "secret") {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
 // FuzzFar feeds what a far side may send: nothing of it may end the process, make this
 // side send more than a few bytes for each that came, or publish before it was allowed to.
 func FuzzFar(f *testing.F) {

@@ -87,7 +87,8 @@ func (t Target) http() bool { return t.scheme == "http" || t.scheme == "https" }
 // sent, longest first, and what stands in them.
 func (t Target) redact(s string) string {
 	bare, _, _ := strings.Cut(t.name, "?")
-	secrets := []string{t.request, t.name, t.query, bare}
+	plain, _ := url.PathUnescape(bare)
+	secrets := []string{t.request, t.name, t.query, bare, plain}
 	for pair := range strings.SplitSeq(t.query, "&") {
 		_, value, _ := strings.Cut(pair, "=")
 		plain, _ := url.QueryUnescape(value)
@@ -108,9 +109,10 @@ const leastSecret = 3
 // maxShown is how many bytes of a far side's words are kept.
 const maxShown = 256
 
-// clean bounds what a far side says before it gets into a log.
+// clean bounds what a far side says before it gets into a log. It is cut when no secret is in it
+// that would be cut with it.
 func (t Target) clean(s string) string {
-	s = t.redact(s[:min(len(s), 4*maxShown)])
+	s = t.redact(s)
 	s = strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
 			return -1
