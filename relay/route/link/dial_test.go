@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
+	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/testmedia"
 	"github.com/holdfast-live/holdfast/testmedia/faultnet"
@@ -159,7 +160,8 @@ func TestEarlyClose(t *testing.T) {
 	}{{time.Second, true}, {5 * time.Second, false}} {
 		synctest.Test(t, func(t *testing.T) {
 			n := faultnet.NewNetwork(nil)
-			ended := script(t, n, [][]byte{s0s1s2, connected(), append(created(1), published()...)})
+			said := wire.AppendAck(append(created(1), published()...), 3300) // the commands
+			ended := script(t, n, [][]byte{s0s1s2, connected(), said})
 			p, err := dial(t, n)
 			if err != nil {
 				t.Fatal(err)

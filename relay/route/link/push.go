@@ -28,13 +28,15 @@ type Push struct {
 	socket *socket // below conn
 	stream uint32
 	began  time.Time
+	talked uint64 // what has come in acknowledgements up to here is no media
 	bye    []byte // the commands of a clean end
 
 	writer chan struct{} // of one: who has put into it may write to conn and use buf
 	buf    []byte
-	left   bool // bye has been written
+	left   bool // bye has been written, or is: nothing goes after it
 
 	sent, acked atomic.Uint64
+	heard       atomic.Uint64 // bytes that the far side has sent
 	track       *track
 
 	mu      sync.Mutex // guards what follows
@@ -74,8 +76,9 @@ func Dial(ctx context.Context, o Options) (*Push, error) {
 // start makes a push of a dial that has come to its end, and reads on.
 func start(d *dialing) *Push {
 	now := time.Now()
+	d.far.acks, d.far.interval = 0, 0 // acknowledgements of commands say nothing of those of media
 	p := &Push{
-		opts: d.opts, dial: d, conn: d.conn, socket: d.socket, stream: d.far.talk.stream, began: now,
+		opts: d.opts, dial: d, conn: d.conn, socket: d.socket, stream: d.far.talk.stream, began: now, talked: d.said + uint64(len(d.answer)) + handshakeSize,
 		bye: d.far.talk.leave(), writer: make(chan struct{}, 1), done: make(chan struct{}), owed: d.answer,
 		track: newTrack(now, d.said),
 	}
@@ -172,13 +175,11 @@ func (p *Push) keep(b []byte) []byte {
 // take what was written, and closes.
 func (p *Push) Unpublish() error {
 	if err := p.take(); err != nil {
+		<-p.done
 		return ignoreClosed(err)
 	}
-	var err error
-	if !p.left {
-		p.left = true
-		err = p.put(p.bye)
-	}
+	p.left = true
+	err := p.put(p.bye)
 	<-p.writer
 	p.mu.Lock()
 	p.closing = true
@@ -210,7 +211,7 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// take waits for the right to write. Its error is the push's end.
+// take waits for the right to write. Its error is the push's end, or that it is being ended.
 func (p *Push) take() error {
 	select {
 	case p.writer <- struct{}{}:
@@ -222,8 +223,12 @@ func (p *Push) take() error {
 		<-p.writer
 		return p.Err()
 	default:
-		return nil
 	}
+	if p.left {
+		<-p.writer
+		return ErrClosed
+	}
+	return nil
 }
 
 // put writes b, in pieces that have their time each. The caller has the right to.
@@ -293,6 +298,13 @@ const finding = 500 * time.Millisecond
 // broke ends the push after a failed write and returns why it ended: the far side's words
 // before the socket's.
 func (p *Push) broke(err error) error {
+	p.fail(err)
+	<-p.done
+	return p.Err()
+}
+
+// fail has the push end after a failed write. It does not wait.
+func (p *Push) fail(err error) {
 	p.mu.Lock()
 	p.broken = err
 	p.mu.Unlock()
@@ -301,17 +313,20 @@ func (p *Push) broke(err error) error {
 		wait = 0 // a socket that stands still has no last words
 	}
 	_ = p.conn.SetReadDeadline(time.Now().Add(wait))
-	<-p.done
-	return p.Err()
 }
 
 // read takes what the far side says until the connection ends. It owns p.dial.
 func (p *Push) read() {
+	var beating sync.WaitGroup
+	over := make(chan struct{})
+	beating.Go(func() { p.beat(over) })
 	err := p.follow()
 	p.mu.Lock()
 	p.err = p.reason(err)
 	p.mu.Unlock()
 	_ = p.socket.Close()
+	close(over)
+	beating.Wait()
 	p.opts.Log.Debug("push ends", "target", p.dial.target.String(), "reason", p.err)
 	close(p.done)
 }
@@ -320,6 +335,7 @@ func (p *Push) follow() error {
 	for {
 		answer, err := p.dial.far.listen(p.dial.in)
 		p.acked.Store(p.dial.far.acked)
+		p.heard.Store(p.dial.far.received)
 		p.track.acknowledged(p.dial.far)
 		if err != nil {
 			return err
@@ -349,5 +365,5 @@ func (p *Push) reason(err error) error {
 // early tells whether the far side's leaving is to be read as its no: soon after publish,
 // and before it had acknowledged any media.
 func (p *Push) early(err error) bool {
-	return (closed(err) || closed(p.broken)) && p.acked.Load() == 0 && time.Since(p.began) < p.opts.Timeouts.Early
+	return (closed(err) || closed(p.broken)) && p.acked.Load() <= p.talked && time.Since(p.began) < p.opts.Timeouts.Early
 }

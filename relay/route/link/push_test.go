@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -237,5 +239,115 @@ func TestPings(t *testing.T) {
 		}
 		_ = p.Close()
 		<-a.ended
+	})
+}
+
+// TestAcknowledgedSmallTalk has a far side that acknowledges the commands one by one, and of media
+// as much at a time as it was asked to: a stream of 200 kb/s takes five seconds to that.
+func TestAcknowledgedSmallTalk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := faultnet.NewNetwork(nil)
+		l, err := n.Listen(farAddr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		var taking sync.WaitGroup
+		taking.Go(func() {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			buf, got := make([]byte, 64<<10), 0
+			for _, piece := range [][]byte{s0s1s2, connected(), slices.Concat(created(1), published())} {
+				n, _ := conn.Read(buf)
+				got += n
+				_, _ = conn.Write(wire.AppendAck(piece, uint32(got)))
+			}
+			n, _ := conn.Read(buf) // media: now something is said that has the push look
+			got += n
+			_, _ = conn.Write(wire.AppendUserControl(nil, wire.EventPingRequest, 1))
+			for told := got; ; {
+				n, err := conn.Read(buf)
+				if err != nil {
+					return
+				}
+				if got += n; got-told >= ackWindow {
+					told = got
+					_, _ = conn.Write(wire.AppendAck(nil, uint32(got)))
+				}
+			}
+		})
+		p, err := dial(t, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pkt := range numbered(1000)[:300] {
+			pkt.Payload = make([]byte, 1000)
+			if err := p.Write(pkt); err != nil {
+				t.Fatal(err)
+			}
+			if p.Stalled(time.Now(), 2500*time.Millisecond) {
+				t.Errorf("stalled: %+v", p.Progress(time.Now()))
+				break
+			}
+			time.Sleep(40 * time.Millisecond) // the bubble's time
+		}
+		_ = p.Close()
+		taking.Wait()
+	})
+}
+
+// TestWriteAfterTheEnd has another goroutine write while a push is being ended: the far side
+// still has its last words to take, and gets nothing after them.
+func TestWriteAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := faultnet.NewNetwork(nil)
+		ended := script(t, n, [][]byte{s0s1s2, connected(), slices.Concat(created(1), published())})
+		p, err := dial(t, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.Wire(0).Do(faultnet.Hang, faultnet.Both)
+		var leaving sync.WaitGroup
+		leaving.Go(func() { _ = p.Unpublish() })
+		synctest.Wait() // it waits for the far side to close
+		if err := p.Write(numbered(1)...); !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
+		if p.Sent() != 0 {
+			t.Errorf("%d bytes of media were sent after the end", p.Sent())
+		}
+		leaving.Wait()
+		n.Wire(0).Do(faultnet.Reset, faultnet.Both)
+		<-ended
+	})
+}
+
+// TestIdlePushSaysSomething has a push that nothing is sent on, to a far side that does not ping:
+// a box between forgets what is silent for 30 s, and a line that died is to be noticed before
+// there is something to send.
+func TestIdlePushSaysSomething(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := faultnet.NewNetwork(nil)
+		ended := script(t, n, [][]byte{s0s1s2, connected(), slices.Concat(created(1), published())})
+		p, err := dial(t, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = p.Write() // what was left of the commands
+		for range 4 {
+			before := p.socket.sent.Load()
+			time.Sleep(heartbeat + time.Second) // the bubble's time
+			if after := p.socket.sent.Load(); after == before || after > before+16 {
+				t.Errorf("%d bytes were said meanwhile", after-before)
+			}
+		}
+		if p.Sent() != 0 || p.Err() != nil {
+			t.Errorf("%d bytes of media, %v", p.Sent(), p.Err())
+		}
+		_ = p.Close()
+		<-ended
 	})
 }
