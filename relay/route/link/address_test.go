@@ -108,6 +108,43 @@ func TestAddressesAllDead(t *testing.T) {
 	})
 }
 
+// TestAddressesInTheDark has a host with many addresses that nothing answers at, of which one
+// lives: it is soon its turn. Where none does, the dial comes to its end all the same.
+func TestAddressesInTheDark(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := faultnet.NewNetwork(nil)
+		l, err := n.Listen("10.0.0.2:1935")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := &admission{ended: make(chan ingest.Cause, 1)}
+		serve(t, a, l)
+		o := Options{URL: "rtmp://far/live/cam", Resolve: book(100), Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if addr != "10.0.0.2:1935" {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return n.DialContext(ctx, network, addr)
+		}}
+		begun := time.Now()
+		p, err := Dial(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took != soon {
+			t.Errorf("the second address had its turn after %v", took)
+		}
+		_ = p.Close()
+		<-a.ended
+		begun, o.First = time.Now(), 50
+		_, err = Dial(t.Context(), o)
+		var at *PhaseError
+		if took := time.Since(begun); !errors.As(err, &at) || at.Tried != maxTried || took != (maxTried-1)*soon+5*time.Second {
+			t.Errorf("%v after %v", err, took)
+		}
+	})
+}
+
 // TestAddressesRejected does not ask another address after a no in words.
 func TestAddressesRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

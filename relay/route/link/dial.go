@@ -19,6 +19,15 @@ import (
 // readBuffer is what is read at once from the far side, in bytes.
 const readBuffer = 4 << 10
 
+const (
+	// maxTried is how many of a host's addresses have their turn in one dial. The next dial
+	// begins at another.
+	maxTried = 8
+	// soon is how long TCP may take where another address is left to try: a line with a long
+	// way may lose a segment meanwhile, and an address that is dead delays little.
+	soon = 2 * time.Second
+)
+
 // dialing is a connection on its way.
 type dialing struct {
 	ctx    context.Context //nolint:containedctx // of this one dial
@@ -43,14 +52,18 @@ func newDialing(ctx context.Context, o Options, op string) (*dialing, error) {
 }
 
 // reach connects to t and has converse lead the connection to where it runs, on one of the
-// host's addresses: each has its turn, unless one says no in words.
+// host's addresses: each of maxTried has its turn, unless one says no in words.
 func (d *dialing) reach(t Target, converse func() error) error {
 	addresses, err := d.addresses(t)
-	for i := range addresses {
-		n := len(addresses)
+	n := len(addresses)
+	last := min(n, maxTried) - 1
+	for i := range last + 1 {
 		d.tried = i + 1
-		address := addresses[((d.opts.First+i)%n+n)%n]
-		if err = d.try(t, address, converse); err == nil {
+		address, patience := addresses[((d.opts.First+i)%n+n)%n], d.opts.Timeouts.TCP
+		if i < last {
+			patience = min(patience, soon)
+		}
+		if err = d.try(t, address, patience, converse); err == nil {
 			return nil
 		}
 		d.hangUp()
@@ -83,8 +96,9 @@ func (d *dialing) addresses(t Target) ([]string, error) {
 	return out, nil
 }
 
-func (d *dialing) try(t Target, address string, converse func() error) error {
-	err := d.run(qos.PhaseTCP, d.opts.Timeouts.TCP, func(ctx context.Context) error {
+// try connects to one address; patience is TCP's.
+func (d *dialing) try(t Target, address string, patience time.Duration, converse func() error) error {
+	err := d.run(qos.PhaseTCP, patience, func(ctx context.Context) error {
 		conn, err := d.opts.Dialer(ctx, "tcp", address)
 		if err != nil {
 			return err

@@ -19,7 +19,7 @@ type ResolveFunc func(ctx context.Context, host string) ([]netip.Addr, error)
 // their time anew with each address that is tried.
 type Timeouts struct {
 	DNS       time.Duration // [5s]
-	TCP       time.Duration // [5s]
+	TCP       time.Duration // where another address is left to try at most 2s [5s]
 	TLS       time.Duration // [5s]
 	Handshake time.Duration // of RTMP [5s]
 	Connect   time.Duration // connect to its answer; of HTTP: the request to its answer [5s]
