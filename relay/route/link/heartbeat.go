@@ -10,8 +10,7 @@ import (
 // longer, and of a line that died nobody would know before there is something to send.
 const heartbeat = 15 * time.Second
 
-// beat says something where nothing else was said for a while, until over is closed: how many
-// bytes have come, which every far side understands and none answers.
+// beat pulses where nothing else was said for a while, until over is closed.
 func (p *Push) beat(over <-chan struct{}) {
 	tick := time.NewTicker(heartbeat / 2)
 	defer tick.Stop()
@@ -25,9 +24,14 @@ func (p *Push) beat(over <-chan struct{}) {
 			before = sent
 			continue
 		}
-		p.owe(wire.AppendAck(nil, uint32(p.heard.Load()))) //nolint:gosec // wraps by design
-		if err := p.answer(); err != nil {
+		if err := p.pulse(); err != nil {
 			p.fail(err)
 		}
 	}
+}
+
+// pulse says how many bytes have come, which every far side understands and none answers.
+func (p *Push) pulse() error {
+	p.owe(wire.AppendAck(nil, uint32(p.heard.Load()))) //nolint:gosec // wraps by design
+	return p.answer()
 }

@@ -109,6 +109,9 @@ func TestNginx(t *testing.T) {
 		}
 		if pkt.Track == packetbuf.Video && pkt.Media() {
 			pictures++
+			if err := p.pulse(); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	if err := p.Unpublish(); err != nil {
