@@ -15,7 +15,7 @@ import (
 // are answered behind what waits, and not later.
 func TestSlowedPublisherIsNotTakenForSilent(t *testing.T) {
 	for _, adapts := range []bool{false, true} {
-		for _, ceiling := range []float64{1e6, 3e5, 1e4, 1} {
+		for _, ceiling := range []float64{3e5, 1} {
 			t.Run(fmt.Sprintf("adapts=%v/%.0f", adapts, ceiling), func(t *testing.T) {
 				slowed(t, true, func(t *testing.T, e *encoder, h *heard, s ingest.Limiter) {
 					e.adapts = adapts
@@ -41,7 +41,8 @@ func TestSlowedPublisherIsNotTakenForSilent(t *testing.T) {
 						}
 					})
 					srtt, _ := s.(ingest.Session).RTT()
-					t.Logf("the longest gap %v, the latest packet %v, a round trip %v", h.gap, h.late, srtt)
+					_, gap, late, _ := h.restart()
+					t.Logf("the longest gap %v, the latest packet %v, a round trip %v", gap, late, srtt)
 					if srtt > slowDelay+time.Second {
 						t.Errorf("pings are answered after %v", srtt)
 					}
