@@ -3,6 +3,7 @@ package route
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
@@ -135,12 +136,15 @@ func (r *runner) reach(ctx context.Context, i int, host string, o link.Options) 
 			return d
 		}
 		r.locked(func(time.Time) { r.ways[i].waiting = false })
+		var left sync.Once
+		leave := func(o qos.Outcome) { left.Do(func() { r.all.hosts.leave(host, o) }) }
+		o.Answered = func() { leave(qos.DialOK) } // others need not wait for what it sends
 		defer func() {
 			o := d.ofHost()
 			if ctx.Err() != nil {
 				o = "" // it was called back
 			}
-			r.all.hosts.leave(host, o)
+			leave(o)
 		}()
 	}
 	if !r.group.Pull {

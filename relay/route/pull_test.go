@@ -3,6 +3,7 @@ package route
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -232,4 +233,27 @@ func TestPullYieldsToAPublisher(t *testing.T) {
 			t.Error("the publisher was not seen")
 		}
 	}, pulls(func(g *Group) { g.OnDemand, g.Match = false, "cam/one" }, "a:1935"))
+}
+
+// Names for which an origin says yes and sends nothing do not keep others waiting for their
+// turn with the host.
+func TestMuteNamesKeepNobodyWaiting(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.origin("a:1935")
+		w.publish(a, "cam/one", gen.Options{Source: 1})
+		for i := range 20 {
+			w.routes.Want(fmt.Sprintf("cam/mute%d", i))
+		}
+		time.Sleep(time.Second)
+		began := time.Now()
+		v, _, err := w.watch("cam", "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("the viewer waited %v", took)
+		}
+		time.Sleep(2 * time.Second)
+		v.check(t)
+	}, pulls(nil, "a:1935"))
 }

@@ -45,6 +45,9 @@ type Options struct {
 	// First is the number of the address to try first, modulo how many there are: whoever
 	// dials again counts it up.
 	First    int
+	// Answered, if not nil, is called when the far side of a pull has said yes and only media is
+	// waited for.
+	Answered func()
 	TLS      *tls.Config // of rtmps and https; nil: the system's roots, the URL's host
 	Timeouts Timeouts    // what is 0 has its default
 	Log      *slog.Logger

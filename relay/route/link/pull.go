@@ -57,6 +57,9 @@ func Pull(ctx context.Context, o Options) (*Feed, error) {
 
 // first waits for the first media.
 func (f *Feed) first() error {
+	if f.dial.opts.Answered != nil {
+		f.dial.opts.Answered()
+	}
 	return f.dial.run(qos.PhaseMedia, f.dial.opts.Timeouts.Media, func(context.Context) error {
 		for !f.taken.media {
 			if err := f.taken.bounded(); err != nil {
