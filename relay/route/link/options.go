@@ -44,7 +44,7 @@ type Options struct {
 	Dialer DialFunc
 	// First is the number of the address to try first, modulo how many there are: whoever
 	// dials again counts it up.
-	First    int
+	First int
 	// Answered, if not nil, is called when the far side of a pull has said yes and only media is
 	// waited for.
 	Answered func()
