@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"syscall"
 	"time"
 
 	"github.com/holdfast-live/holdfast/qos"
@@ -169,5 +168,5 @@ func (d *dialing) failure(phase qos.Phase, err error) error {
 // closed tells whether err says that the far side ended the connection.
 func closed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+		errors.Is(err, errReset) || errors.Is(err, errPipe)
 }
