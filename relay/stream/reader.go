@@ -37,18 +37,26 @@ type Reader struct {
 func (s *Stream) Attach(protocol string) (*Reader, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch state, _ := s.life.State(); state {
-	case lifecycle.Idle:
-		return nil, ErrNotLive
-	case lifecycle.Ended:
-		return nil, ErrEnded
-	case lifecycle.Live, lifecycle.Suspect, lifecycle.Held:
+	if err := s.playable(); err != nil {
+		return nil, err
 	}
 	r := &Reader{s: s, protocol: protocol, has: s.present}
 	r.join()
 	s.viewers[protocol]++
 	s.opts.Load.viewers.Add(1)
 	return r, nil
+}
+
+// playable tells whether the stream has something to be read. s.mu is held.
+func (s *Stream) playable() error {
+	switch state, _ := s.life.State(); state {
+	case lifecycle.Idle:
+		return ErrNotLive
+	case lifecycle.Ended:
+		return ErrEnded
+	case lifecycle.Live, lifecycle.Suspect, lifecycle.Held:
+	}
+	return nil
 }
 
 func (r *Reader) join() {

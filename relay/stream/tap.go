@@ -14,12 +14,8 @@ import (
 func (s *Stream) Tap(from uint64) (*Reader, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch state, _ := s.life.State(); state {
-	case lifecycle.Idle:
-		return nil, ErrNotLive
-	case lifecycle.Ended:
-		return nil, ErrEnded
-	case lifecycle.Live, lifecycle.Suspect, lifecycle.Held:
+	if err := s.playable(); err != nil {
+		return nil, err
 	}
 	r := &Reader{s: s, has: s.present, route: true}
 	if from == 0 {
