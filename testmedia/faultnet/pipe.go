@@ -68,7 +68,7 @@ func (d *deadline) set(p *pipe, at time.Time) {
 		d.timer = nil
 	}
 	d.at = at
-	if !at.IsZero() {
+	if at.After(time.Now()) { // what has passed wakes at once, below
 		d.timer = p.wakeAt(at)
 	}
 	p.changed.Broadcast()
