@@ -130,7 +130,7 @@ func (p *pushing) look(now time.Time) view {
 	v := view{
 		line: policy.Line{Lag: g.lag, Rate: p.rate(), Limited: p.limited()}, rtt: progress.RTT,
 		moved: p.n > 1 && (g.arrived > p.seen[looks-1].arrived || unheard && g.sent > p.seen[looks-1].sent),
-		blind: !progress.Known && progress.Acked == 0 && progress.Sent < speechless,
+		blind: !p.begun() || !progress.Known && progress.Acked == 0 && progress.Sent < speechless,
 	}
 	if p.push.Stalled(now, patience) {
 		v.trouble = "stall"
@@ -142,6 +142,17 @@ func (p *pushing) look(now time.Time) view {
 		p.told = g
 	}
 	return v
+}
+
+// begun tells whether media has been written: how far behind the connection begins, nobody knows
+// before.
+func (p *pushing) begun() bool {
+	select {
+	case <-p.sender.started:
+		return true
+	default:
+		return false
+	}
 }
 
 // lag is how far the far side is behind the live edge, without what the way there takes.

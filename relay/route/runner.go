@@ -43,6 +43,7 @@ type runner struct {
 	reason   policy.Reason // of the choice
 	skips    int
 	line     policy.Line
+	looked   time.Time // when the connection that carries was last looked at
 	scored   time.Time
 	hopeless chan struct{} // closed when every route has failed once, and at the end
 	settled  bool          // it is closed
@@ -164,8 +165,11 @@ func (r *runner) tick(now time.Time) time.Time {
 		r.watched(now)
 	}
 	if r.active >= 0 {
-		next = now.Add(lookEvery)
-		r.look(now)
+		if now.Sub(r.looked) >= lookEvery { // a tick may come for another reason
+			r.looked = now
+			r.look(now)
+		}
+		next = r.looked.Add(lookEvery)
 	}
 	if now.Sub(r.scored) >= scoreEvery {
 		r.scored = now
