@@ -74,18 +74,11 @@ func (r *runner) call(w *way) {
 	}
 }
 
-// drop ends a connection that is not needed.
+// drop ends a connection that is not needed, politely.
 func (r *runner) drop(w *way) {
-	push, pull := w.push, w.pull
+	d := dialed{push: w.push, pull: w.pull}
 	w.push, w.pull = nil, nil
-	r.work.Go(func() {
-		if push != nil {
-			push.end()
-		}
-		if pull != nil {
-			pull.end()
-		}
-	})
+	r.work.Go(d.end)
 }
 
 // dialed is what a dial has come to.
