@@ -181,17 +181,22 @@ func (p *pushing) rate() float64 {
 
 // limited tells whether the line has decided over the last second what arrived: at each look
 // something had waited, and something had arrived since the one before. A line that carries
-// nothing is not slow but dead, and what it carried in its last second says nothing of it.
+// nothing is not slow but dead, and what it carried in its last second says nothing of it; one
+// look without an arrival is chance.
 func (p *pushing) limited() bool {
 	if p.n <= looks {
 		return false
 	}
+	still := 0
 	for i, g := range p.seen {
-		if g.lag <= busy || i > 0 && g.arrived == p.seen[i-1].arrived {
+		if g.lag <= busy {
 			return false
 		}
+		if i > 0 && g.arrived == p.seen[i-1].arrived {
+			still++
+		}
 	}
-	return true
+	return still <= 1
 }
 
 func (p *pushing) sample(now time.Time, progress link.Progress, line policy.Line) *qos.Sample {
