@@ -105,6 +105,9 @@ const (
 	Filler Flags = 1 << iota
 	// Splice marks the first packet after a break.
 	Splice
+	// Bridged marks sound that the relay has put into another codec, for viewers who cannot
+	// take the publisher's own. It stands in the ring beside that, on the same clock.
+	Bridged
 )
 
 // Packet is one access unit, one audio frame, one decoder configuration or one
@@ -161,6 +164,7 @@ type Wire uint8
 const (
 	FLVTag      Wire = iota // an FLV tag with its PreviousTagSize
 	RTMPMessage             // an RTMP message in chunks
+	RTPPayloads             // the payloads of RTP packets, each behind its length in two bytes
 	numWires
 )
 
