@@ -126,8 +126,8 @@ func TestClientsShowTheRefusal(t *testing.T) {
 			access.decide = func(ingest.Request) error { return &ingest.Refusal{Outcome: outcome, Reason: why, Hint: "ask"} }
 			o := Options{Access: access}
 			if outcome == ingest.RefusedLimit {
-				o.Slots = NewSlots(0, 1)
-				o.Slots.take(addrOf("127.0.0.1:1"))
+				o.Slots = ingest.NewSlots(0, 1)
+				o.Slots.Take(addrOf("127.0.0.1:1"))
 			}
 			_, addr := serveTCP(t, o)
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

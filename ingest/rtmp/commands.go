@@ -129,7 +129,7 @@ func (c *conn) refuse(p []byte, reason string) error {
 func (c *conn) connect(cmd wire.Command) ([]byte, error) {
 	c.peer = parseConnect(cmd)
 	c.connected = true
-	if why := c.slot.refusal; why != "" {
+	if why := c.slot.Refusal; why != "" {
 		c.srv.o.Refused(ingest.RefusedLimit)
 		c.log().Warn("connection refused", "outcome", string(ingest.RefusedLimit), "reason", why)
 		return nil, c.refuse(c.peer.reject(why+"; try again later"), why)

@@ -37,7 +37,7 @@ type conn struct {
 	id     string
 	nc     net.Conn
 	remote string
-	slot   slot
+	slot   ingest.Slot
 	w      *writer
 	r      *reader
 
@@ -237,7 +237,7 @@ func (c *conn) close() {
 	}
 	c.pings.stop()
 	c.tasks.Wait()
-	c.slot.release()
+	c.slot.Release()
 	c.srv.forget(c)
 }
 

@@ -231,7 +231,7 @@ func TestPingFloodIsAnsweredWithinARate(t *testing.T) {
 func TestLimitsOnConnections(t *testing.T) {
 	var mu sync.Mutex
 	refused := 0
-	o := Options{Access: newAccess(), Slots: NewSlots(3, 2), Refused: func(out ingest.Outcome) {
+	o := Options{Access: newAccess(), Slots: ingest.NewSlots(3, 2), Refused: func(out ingest.Outcome) {
 		mu.Lock()
 		defer mu.Unlock()
 		if out == ingest.RefusedLimit {
@@ -267,32 +267,6 @@ func TestLimitsOnConnections(t *testing.T) {
 	defer mu.Unlock()
 	if refused != 1 {
 		t.Errorf("%d refused", refused)
-	}
-}
-
-func TestSlots(t *testing.T) {
-	s := NewSlots(2, 0)
-	var taken []slot
-	for i := range toldAtOnce + 3 {
-		sl, ok := s.take(addrOf("192.0.2.1:1"))
-		if want := i < toldAtOnce+2; ok != want || (sl.refusal == "") != (i < 2) {
-			t.Fatalf("%d: %v, %q", i, ok, sl.refusal)
-		}
-		if ok {
-			taken = append(taken, sl)
-		}
-	}
-	for _, sl := range taken {
-		sl.release()
-	}
-	if s.Used() != 0 || s.refused != 0 || len(s.from) != 0 {
-		t.Errorf("%+v", s)
-	}
-	if address(nil).IsValid() || address(&net.UnixAddr{Name: "x"}).IsValid() {
-		t.Error("an address where there is none")
-	}
-	if address(addrOf("[::ffff:192.0.2.1]:5")) != address(addrOf("192.0.2.1:6")) {
-		t.Error("two forms of an address are two")
 	}
 }
 

@@ -24,7 +24,7 @@ type Options struct {
 	// Protocol is ingest.RTMP, the default, or ingest.RTMPS when the listeners are TLS.
 	Protocol string
 	// Slots bounds connections, for all servers that share it. nil: no bound.
-	Slots *Slots
+	Slots *ingest.Slots
 	// Limits bound what a publisher may send once it has been admitted. What a stranger
 	// may send before is fixed and smaller. The zero value: the defaults.
 	Limits wire.Limits
@@ -59,7 +59,7 @@ func (o *Options) normalize() error {
 	}
 	o.Log = o.Log.With("component", o.Protocol)
 	if o.Slots == nil {
-		o.Slots = NewSlots(0, 0)
+		o.Slots = ingest.NewSlots(0, 0)
 	}
 	if o.Limits == (wire.Limits{}) {
 		o.Limits = wire.DefaultLimits()

@@ -93,7 +93,7 @@ func (s *Server) isClosed() bool {
 
 // accept gives a connection a goroutine of its own.
 func (s *Server) accept(nc net.Conn) {
-	sl, ok := s.o.Slots.take(nc.RemoteAddr())
+	sl, ok := s.o.Slots.Take(nc.RemoteAddr())
 	if !ok {
 		s.o.Refused(ingest.RefusedLimit)
 		_ = nc.Close()
@@ -113,7 +113,7 @@ func (s *Server) accept(nc net.Conn) {
 	if s.closed {
 		s.mu.Unlock()
 		cancel()
-		sl.release()
+		sl.Release()
 		_ = nc.Close()
 		return
 	}

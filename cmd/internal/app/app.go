@@ -50,7 +50,7 @@ type App struct {
 	relay    *relay
 	events   *api.Events
 	flv      *httpflv.Handler
-	slots    *rtmp.Slots
+	slots    *ingest.Slots
 	routes   *route.Routes
 	rendered *rendition.Renditions
 	metrics  *prom.Metrics
@@ -70,7 +70,7 @@ func New(o Options) (*App, error) {
 	a := &App{
 		log: o.Log, level: o.Level, settings: &settings{}, events: api.NewEvents(), rtmp: map[string]*rtmp.Server{},
 		certs: map[string]*certificate{}, addrs: map[string]net.Addr{}, failed: make(chan error, 4),
-		slots: rtmp.NewSlots(o.Config.Limits.Connections, o.Config.Limits.PerAddress),
+		slots: ingest.NewSlots(o.Config.Limits.Connections, o.Config.Limits.PerAddress),
 	}
 	a.settings.cfg.Store(o.Config)
 	a.slots.Share(a.settings.trusts)

@@ -1,4 +1,4 @@
-package rtmp
+package ingest
 
 import (
 	"net"
@@ -44,28 +44,28 @@ func (s *Slots) Used() int {
 // comes beyond is closed without a word: saying no must not be the way to exhaust us.
 const toldAtOnce = 64
 
-// slot is what a connection got. It is given back by release.
-type slot struct {
+// Slot is what a connection got. It is given back by Release.
+type Slot struct {
 	of      *Slots
 	addr    netip.Addr
 	counted bool // against the bound per address
-	// refusal says which bound was met; the connection may stay to be told.
-	refusal string
+	// Refusal says which bound was met; the connection may stay to be told.
+	Refusal string
 }
 
-// take gives a connection a slot. It returns false when it must be closed at once.
-func (s *Slots) take(remote net.Addr) (slot, bool) {
-	sl := slot{of: s, addr: address(remote)}
+// Take gives a connection a slot. It returns false when it must be closed at once.
+func (s *Slots) Take(remote net.Addr) (Slot, bool) {
+	sl := Slot{of: s, addr: addressOf(remote)}
 	sl.counted = s.bounded(sl.addr)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.total > 0 && s.used >= s.total:
-		sl.refusal = "the relay has as many connections as it may"
+		sl.Refusal = "the relay has as many connections as it may"
 	case sl.counted && s.from[sl.addr] >= s.perAddress:
-		sl.refusal = "this address has as many connections as it may"
+		sl.Refusal = "this address has as many connections as it may"
 	}
-	if sl.refusal != "" {
+	if sl.Refusal != "" {
 		if s.refused >= toldAtOnce {
 			return sl, false
 		}
@@ -79,11 +79,12 @@ func (s *Slots) take(remote net.Addr) (slot, bool) {
 	return sl, true
 }
 
-func (sl slot) release() {
+// Release gives the slot back, once.
+func (sl Slot) Release() {
 	s := sl.of
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sl.refusal != "" {
+	if sl.Refusal != "" {
 		s.refused--
 		return
 	}
@@ -95,8 +96,8 @@ func (sl slot) release() {
 	}
 }
 
-// address is the peer's IP address; the zero Addr where there is none.
-func address(a net.Addr) netip.Addr {
+// addressOf is the peer's IP address; the zero Addr where there is none.
+func addressOf(a net.Addr) netip.Addr {
 	if a == nil {
 		return netip.Addr{}
 	}
@@ -105,4 +106,10 @@ func address(a net.Addr) netip.Addr {
 		return netip.Addr{}
 	}
 	return ap.Addr().Unmap().WithZone("")
+}
+
+// TakeAddr is Take for a peer that has no connection of its own, such as one whose media
+// comes over a socket that all share.
+func (s *Slots) TakeAddr(remote netip.AddrPort) (Slot, bool) {
+	return s.Take(net.TCPAddrFromAddrPort(remote))
 }

@@ -1,4 +1,4 @@
-package rtmp
+package ingest
 
 import (
 	"net"
@@ -22,7 +22,7 @@ func (l *slotListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		sl, ok := l.slots.take(c.RemoteAddr())
+		sl, ok := l.slots.Take(c.RemoteAddr())
 		if ok {
 			return newSlotConn(c, sl), nil
 		}
@@ -34,20 +34,20 @@ func (l *slotListener) Accept() (net.Conn, error) {
 type slotConn struct {
 	net.Conn
 	once sync.Once
-	slot slot
+	slot Slot
 }
 
 func (c *slotConn) Close() error {
-	c.once.Do(c.slot.release)
+	c.once.Do(c.slot.Release)
 	return c.Conn.Close()
 }
 
 // Refusal says which bound the connection has met; empty: none.
-func (c *slotConn) Refusal() string { return c.slot.refusal }
+func (c *slotConn) Refusal() string { return c.slot.Refusal }
 
 // newSlotConn keeps a TCP connection recognisable as one: its writev and its socket options
 // are worth more than a wrapper.
-func newSlotConn(c net.Conn, sl slot) net.Conn {
+func newSlotConn(c net.Conn, sl Slot) net.Conn {
 	sc := slotConn{Conn: c, slot: sl}
 	if tcp, ok := c.(*net.TCPConn); ok {
 		return &slotTCP{TCPConn: tcp, slot: &sc}

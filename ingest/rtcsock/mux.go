@@ -1,0 +1,78 @@
+package rtcsock
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/logging"
+	"github.com/pion/transport/v4"
+)
+
+// mux is one UDP socket for all peers. It tells by itself which addresses it can be reached
+// at, since those change: a laptop's network, an address that is added.
+type mux struct {
+	*ice.UDPMuxDefault
+	bound *net.UDPAddr
+
+	mu     sync.Mutex // guards what follows
+	addrs  []net.Addr
+	looked time.Time
+}
+
+func newMux(c *net.UDPConn, n transport.Net, log logging.LeveledLogger) *mux {
+	bound, _ := c.LocalAddr().(*net.UDPAddr)
+	_ = c.SetReadBuffer(socketBuffer)
+	_ = c.SetWriteBuffer(socketBuffer)
+	return &mux{
+		UDPMuxDefault: ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: log, UDPConn: gather(c), Net: n}),
+		bound:         bound,
+	}
+}
+
+// socketBuffer is what the kernel is asked to hold for everybody, in bytes; it may give less.
+const socketBuffer = 4 << 20
+
+// fresh is how long the machine's addresses are taken for unchanged.
+const fresh = 5 * time.Second
+
+// GetListenAddresses implements ice.UDPMux.
+func (m *mux) GetListenAddresses() []net.Addr {
+	if m.bound == nil || !m.bound.IP.IsUnspecified() {
+		return []net.Addr{m.LocalAddr()}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if time.Since(m.looked) < fresh {
+		return m.addrs
+	}
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return m.addrs
+	}
+	m.addrs, m.looked = reachable(all, m.bound), time.Now()
+	return m.addrs
+}
+
+// reachable are the addresses at which others may reach a socket that is bound to all. Those
+// of loopback count only where there are no others.
+func reachable(all []net.Addr, bound *net.UDPAddr) []net.Addr {
+	var out, own []net.Addr
+	for _, a := range all {
+		network, ok := a.(*net.IPNet)
+		if !ok || network.IP.IsLinkLocalUnicast() || bound.IP.To4() != nil && network.IP.To4() == nil {
+			continue
+		}
+		at := &net.UDPAddr{IP: network.IP, Port: bound.Port}
+		if network.IP.IsLoopback() {
+			own = append(own, at)
+		} else {
+			out = append(out, at)
+		}
+	}
+	if len(out) == 0 {
+		return own
+	}
+	return out
+}

@@ -1,0 +1,180 @@
+package rtcsock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/interceptor"
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v4"
+)
+
+// Peer is one WebRTC peer that answers.
+type Peer struct {
+	*webrtc.PeerConnection
+
+	mu     sync.Mutex // one negotiation at a time
+	closed sync.Once
+}
+
+// Errors of a peer that the other side has caused.
+var (
+	// ErrOffer: the offer cannot be read or answered.
+	ErrOffer = errors.New("the offer cannot be answered")
+	// ErrCandidate: a candidate cannot be read.
+	ErrCandidate = errors.New("malformed candidate")
+)
+
+// NewPeer makes a peer with these codecs and interceptors. It must be closed.
+func (s *Sockets) NewPeer(media *webrtc.MediaEngine, chain *interceptor.Registry) (*Peer, error) {
+	pc, err := s.connection(media, chain)
+	if err != nil {
+		return nil, err
+	}
+	return &Peer{PeerConnection: pc}, nil
+}
+
+// gathering is how long the addresses of this machine may take to be collected.
+const gathering = 2 * time.Second
+
+// Offer takes the other side's offer.
+func (p *Peer) Offer(offer string) error {
+	err := p.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOffer, err)
+	}
+	return nil
+}
+
+// Answer answers the offer that was taken, with all candidates.
+func (p *Peer) Answer(ctx context.Context) (string, error) {
+	answer, err := p.CreateAnswer(nil)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrOffer, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, gathering)
+	defer cancel()
+	gathered := webrtc.GatheringCompletePromise(p.PeerConnection)
+	if err := p.SetLocalDescription(answer); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrOffer, err)
+	}
+	select {
+	case <-gathered:
+	case <-ctx.Done():
+	}
+	return p.LocalDescription().SDP, nil
+}
+
+// Trickle takes candidates of the other side, as they come. Those that are names, as browsers
+// make them up for local addresses, are passed over: checks come from there all the same.
+func (p *Peer) Trickle(f Fragment) error {
+	for i, c := range f.Candidates {
+		if strings.Contains(c, ".local ") {
+			continue
+		}
+		if _, err := ice.UnmarshalCandidate(strings.TrimPrefix(c, "candidate:")); err != nil {
+			return fmt.Errorf("%w %.80q: %w", ErrCandidate, c, err)
+		}
+		init := webrtc.ICECandidateInit{Candidate: c}
+		if f.MIDs[i] != "" {
+			init.SDPMid = &f.MIDs[i]
+		}
+		if f.Ufrag != "" {
+			init.UsernameFragment = &f.Ufrag
+		}
+		if err := p.AddICECandidate(init); err != nil {
+			return fmt.Errorf("%w %.80q: %w", ErrCandidate, c, err)
+		}
+	}
+	return nil
+}
+
+// RemoteUfrag is the user name fragment of the other side's present ICE session.
+func (p *Peer) RemoteUfrag() string {
+	d := p.RemoteDescription()
+	if d == nil {
+		return ""
+	}
+	f, err := fragmentOf(d.SDP)
+	if err != nil {
+		return ""
+	}
+	return f.Ufrag
+}
+
+// Restart restarts ICE with the other side's new credentials, and returns our new ones with
+// our candidates. Media, keys and codecs stay as they are. After an error the session goes on
+// as it was.
+func (p *Peer) Restart(ctx context.Context, f Fragment) (Fragment, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	remote := p.RemoteDescription()
+	if remote == nil {
+		return Fragment{}, fmt.Errorf("%w: there is no session to restart", ErrOffer)
+	}
+	offer, err := withCredentials(remote.SDP, f)
+	if err != nil {
+		return Fragment{}, err
+	}
+	if err := p.Offer(offer); err != nil {
+		return Fragment{}, err
+	}
+	answer, err := p.Answer(ctx)
+	if err != nil {
+		return Fragment{}, err
+	}
+	if err := p.Trickle(f); err != nil {
+		return Fragment{}, err
+	}
+	out, err := fragmentOf(answer)
+	if err != nil {
+		return Fragment{}, fmt.Errorf("own answer: %w", err)
+	}
+	out.End = true
+	return out, nil
+}
+
+// withCredentials is a description with other ICE credentials and without candidates.
+func withCredentials(description string, f Fragment) (string, error) {
+	var d sdp.SessionDescription
+	if err := d.UnmarshalString(description); err != nil {
+		return "", fmt.Errorf("own copy of the offer: %w", err)
+	}
+	d.Attributes = renewed(d.Attributes, f)
+	for _, m := range d.MediaDescriptions {
+		m.Attributes = renewed(m.Attributes, f)
+	}
+	text, err := d.Marshal()
+	if err != nil {
+		return "", fmt.Errorf("own copy of the offer: %w", err)
+	}
+	return string(text), nil
+}
+
+func renewed(attributes []sdp.Attribute, f Fragment) []sdp.Attribute {
+	var out []sdp.Attribute
+	for _, a := range attributes {
+		switch a.Key {
+		case "candidate", "end-of-candidates":
+			continue
+		case "ice-ufrag":
+			a.Value = f.Ufrag
+		case "ice-pwd":
+			a.Value = f.Pwd
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// Close ends the peer. It waits for what the peer has started, but not for the callbacks.
+func (p *Peer) Close() error {
+	var err error
+	p.closed.Do(func() { err = p.PeerConnection.Close() })
+	return err
+}

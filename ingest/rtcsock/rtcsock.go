@@ -1,0 +1,185 @@
+// Package rtcsock is what WHIP and WHEP share beneath their media: the sockets, one UDP port
+// and by choice one TCP port for everybody; how ICE and DTLS are set up; and a peer that
+// answers an offer, takes candidates and restarts ICE.
+package rtcsock
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/pion/dtls/v3"
+	"github.com/pion/ice/v4"
+	"github.com/pion/interceptor"
+	"github.com/pion/transport/v4/stdnet"
+	"github.com/pion/webrtc/v4"
+)
+
+// Options are what Sockets are made of. Both sockets are theirs from then on.
+type Options struct {
+	UDP *net.UDPConn // all media over UDP; nil: none
+	TCP net.Listener // ICE over TCP; nil: none
+	// PublicIPs are announced beside the addresses of this machine.
+	PublicIPs []string
+	// Lite has the relay answer connectivity checks and make none of its own (RFC 8445, 2.5).
+	Lite bool
+	Log  *slog.Logger // nil: nothing is logged
+}
+
+// Sockets are the sockets of all WebRTC peers of one relay.
+type Sockets struct {
+	o      Options
+	udp    *mux
+	tcp    ice.TCPMux
+	net    *stdnet.Net
+	logger loggers
+
+	mu   sync.Mutex // guards what follows
+	cert *webrtc.Certificate
+	made time.Time // when the certificate was
+}
+
+// How long ICE waits. A publisher whose packets stop is noticed by the watchdog long before;
+// what counts here is how long a peer that changes networks may take to restart ICE.
+const (
+	disconnected = 3 * time.Second
+	failed       = 12 * time.Second // after disconnected
+	keepalive    = 2 * time.Second
+)
+
+// stunPatience is how long a TCP connection may take to its first check.
+const stunPatience = 5 * time.Second
+
+// New takes the sockets into service.
+func New(o Options) (*Sockets, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.UDP == nil && o.TCP == nil {
+		return nil, errors.New("WebRTC needs a UDP or a TCP address")
+	}
+	s := &Sockets{o: o, logger: loggers{o.Log}}
+	var err error
+	if s.net, err = stdnet.NewNet(); err != nil {
+		return nil, fmt.Errorf("WebRTC: %w", err)
+	}
+	if o.UDP != nil {
+		s.udp = newMux(o.UDP, s.net, s.logger.NewLogger("ice"))
+	}
+	if o.TCP != nil {
+		s.tcp = ice.NewTCPMuxDefault(ice.TCPMuxParams{
+			Listener: o.TCP, Logger: s.logger.NewLogger("ice-tcp"), ReadBufferSize: 64, WriteBufferSize: 4 << 20,
+			FirstStunBindTimeout: stunPatience, AliveDurationForConnFromStun: stunPatience,
+		})
+	}
+	return s, nil
+}
+
+// Close closes the sockets. Peers are to be closed before.
+func (s *Sockets) Close() error {
+	var errs []error
+	if s.udp != nil {
+		errs = append(errs, s.udp.Close())
+	}
+	if s.tcp != nil {
+		errs = append(errs, s.tcp.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// lasts is how long one certificate is used: far below the month for which it is made out.
+const lasts = 24 * time.Hour
+
+// certificate is shared by all peers: browsers look at its fingerprint alone, which the answer
+// carries, and making one for each costs more than all else.
+func (s *Sockets) certificate() (webrtc.Certificate, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cert != nil && time.Since(s.made) < lasts {
+		return *s.cert, nil
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return webrtc.Certificate{}, fmt.Errorf("DTLS certificate: %w", err)
+	}
+	cert, err := webrtc.GenerateCertificate(key)
+	if err != nil {
+		return webrtc.Certificate{}, fmt.Errorf("DTLS certificate: %w", err)
+	}
+	s.cert, s.made = cert, time.Now()
+	return *cert, nil
+}
+
+// connection makes a connection for one peer's codecs and interceptors.
+func (s *Sockets) connection(media *webrtc.MediaEngine, chain *interceptor.Registry) (*webrtc.PeerConnection, error) {
+	cert, err := s.certificate()
+	if err != nil {
+		return nil, err
+	}
+	engine, err := s.engine()
+	if err != nil {
+		return nil, err
+	}
+	api := webrtc.NewAPI(webrtc.WithSettingEngine(engine), webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(chain))
+	pc, err := api.NewPeerConnection(webrtc.Configuration{
+		Certificates: []webrtc.Certificate{cert}, BundlePolicy: webrtc.BundlePolicyMaxBundle,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("WebRTC peer: %w", err)
+	}
+	return pc, nil
+}
+
+// mtu is the longest packet that is received; what peers send is below 1,500 bytes.
+const mtu = 2048
+
+func (s *Sockets) engine() (webrtc.SettingEngine, error) {
+	e := webrtc.SettingEngine{LoggerFactory: s.logger}
+	e.SetNet(s.net)
+	e.SetLite(s.o.Lite)
+	e.SetICETimeouts(disconnected, failed, keepalive)
+	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	e.SetReceiveMTU(mtu)
+	e.SetDTLSRetransmissionInterval(200 * time.Millisecond)
+	e.SetDTLSInsecureSkipHelloVerify(true) // ICE has shown that the peer's address is its own
+	e.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
+	e.DisableActiveTCP(true)
+	var networks []webrtc.NetworkType
+	if s.udp != nil {
+		e.SetICEUDPMux(s.udp)
+		networks = append(networks, webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6)
+	}
+	if s.tcp != nil {
+		e.SetICETCPMux(s.tcp)
+		networks = append(networks, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6)
+		e.SetIncludeLoopbackCandidate(loopback(s.o.TCP.Addr()))
+	}
+	e.SetNetworkTypes(networks)
+	if len(s.o.PublicIPs) == 0 {
+		return e, nil
+	}
+	err := e.SetICEAddressRewriteRules(webrtc.ICEAddressRewriteRule{
+		External: s.o.PublicIPs, AsCandidateType: webrtc.ICECandidateTypeHost, Mode: webrtc.ICEAddressRewriteAppend,
+	})
+	if err != nil {
+		return e, fmt.Errorf("webrtc.public_ips: %w", err)
+	}
+	return e, nil
+}
+
+// loopback tells whether an address is for this machine alone.
+func loopback(a net.Addr) bool {
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		return a.IP.IsLoopback()
+	case *net.UDPAddr:
+		return a.IP.IsLoopback()
+	}
+	return false
+}

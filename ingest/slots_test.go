@@ -1,0 +1,70 @@
+package ingest
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+)
+
+func TestSlotsPerAddress(t *testing.T) {
+	proxy := netip.MustParseAddr("192.0.2.9")
+	s := NewSlots(5, 1)
+	s.Share(func(a netip.Addr) bool { return a == proxy })
+	from := func(ip string) Slot {
+		sl, _ := s.Take(&net.TCPAddr{IP: net.ParseIP(ip), Port: 1})
+		return sl
+	}
+	first := from("192.0.2.1")
+	if first.Refusal != "" {
+		t.Fatal(first.Refusal)
+	}
+	if second := from("192.0.2.1"); second.Refusal == "" {
+		t.Error("a second connection from one address got a slot")
+	} else {
+		second.Release()
+	}
+	for range 3 {
+		if sl := from("192.0.2.9"); sl.Refusal != "" {
+			t.Errorf("from a proxy, which stands for many: %s", sl.Refusal)
+		}
+	}
+	first.Release()
+	again := from("192.0.2.1")
+	if again.Refusal != "" {
+		t.Errorf("after the first has gone: %s", again.Refusal)
+	}
+	if got := s.Used(); got != 4 {
+		t.Errorf("%d in use", got)
+	}
+	if five, six := from("192.0.2.2"), from("192.0.2.3"); five.Refusal != "" || six.Refusal == "" {
+		t.Errorf("the bound of all: %q, %q", five.Refusal, six.Refusal)
+	}
+}
+
+func TestSlots(t *testing.T) {
+	s := NewSlots(2, 0)
+	var taken []Slot
+	for i := range toldAtOnce + 3 {
+		sl, ok := s.Take(tcpAddr("192.0.2.1:1"))
+		if want := i < toldAtOnce+2; ok != want || (sl.Refusal == "") != (i < 2) {
+			t.Fatalf("%d: %v, %q", i, ok, sl.Refusal)
+		}
+		if ok {
+			taken = append(taken, sl)
+		}
+	}
+	for _, sl := range taken {
+		sl.Release()
+	}
+	if s.Used() != 0 || s.refused != 0 || len(s.from) != 0 {
+		t.Errorf("%+v", s)
+	}
+	if addressOf(nil).IsValid() || addressOf(&net.UnixAddr{Name: "x"}).IsValid() {
+		t.Error("an address where there is none")
+	}
+	if addressOf(tcpAddr("[::ffff:192.0.2.1]:5")) != addressOf(tcpAddr("192.0.2.1:6")) {
+		t.Error("two forms of an address are two")
+	}
+}
+
+func tcpAddr(s string) net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }
