@@ -1,0 +1,450 @@
+package rtcsock
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// kernel stands for the system: it notes what is sent, and refuses what it is told to.
+type kernel struct {
+	mu     sync.Mutex // guards what follows
+	sends  []sent
+	refuse func(packets int) error
+}
+
+// sent is one send, cut into packets.
+type sent struct {
+	to      int // port
+	packets [][]byte
+	at      time.Time
+}
+
+func (k *kernel) sendmsg(_ int, data, control []byte, to unix.Sockaddr) error {
+	s := sent{at: time.Now()}
+	switch a := to.(type) {
+	case *unix.SockaddrInet4:
+		s.to = a.Port
+	case *unix.SockaddrInet6:
+		s.to = a.Port
+	}
+	data = slices.Clone(data)
+	s.packets = [][]byte{data}
+	if control != nil {
+		size := int(binary.NativeEndian.Uint16(control[unix.CmsgLen(0):]))
+		s.packets = slices.Collect(slices.Chunk(data, size))
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.refuse != nil {
+		if err := k.refuse(len(s.packets)); err != nil {
+			return err
+		}
+	}
+	k.sends = append(k.sends, s)
+	return nil
+}
+
+func (k *kernel) all() []sent {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.sends)
+}
+
+// sizes are those of the packets of each send.
+func (k *kernel) sizes() (all [][]int) {
+	for _, s := range k.all() {
+		var of []int
+		for _, p := range s.packets {
+			of = append(of, len(p))
+		}
+		all = append(all, of)
+	}
+	return all
+}
+
+// socket listens on a free port; the system's buffers of it are large.
+func socket(t testing.TB, network, addr string) *net.UDPConn {
+	t.Helper()
+	c, err := new(net.ListenConfig).ListenPacket(t.Context(), network, addr)
+	if err != nil {
+		t.Skip(err) // no IPv6
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	u := c.(*net.UDPConn)
+	_ = u.SetReadBuffer(4 << 20)
+	return u
+}
+
+func peer(port int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port))
+}
+
+// write sends packets of these sizes to the peer 1, each full of its number.
+func write(t testing.TB, g *Gathered, sizes ...int) {
+	t.Helper()
+	p := make([]byte, 1<<16)
+	for i, n := range sizes {
+		for j := range n {
+			p[j] = byte(i)
+		}
+		if wrote, err := g.WriteToAddrPort(p[:n], peer(1)); wrote != n || err != nil {
+			t.Fatalf("%d, %v", wrote, err)
+		}
+	}
+}
+
+func many(n, size int) []int { return slices.Repeat([]int{size}, n) }
+
+func TestWhatGoesTogether(t *testing.T) {
+	for name, c := range map[string]struct {
+		written []int
+		at      [][]int // sent at once
+		later   [][]int // after the wait
+	}{
+		"one":               {[]int{100}, nil, [][]int{{100}}},
+		"equal ones":        {[]int{100, 100, 100}, nil, [][]int{{100, 100, 100}}},
+		"a short one ends":  {[]int{100, 100, 30}, [][]int{{100, 100, 30}}, nil},
+		"and others follow": {[]int{100, 30, 30, 30}, [][]int{{100, 30}}, [][]int{{30, 30}}},
+		"a long one begins": {[]int{100, 100, 300, 300}, [][]int{{100, 100}}, [][]int{{300, 300}}},
+		"an empty one":      {[]int{100, 0, 0, 100}, [][]int{{100}, {0}, {0}}, [][]int{{100}}},
+		"no line carries":   {[]int{100, 1473, 1473}, [][]int{{100}, {1473}, {1473}}, nil},
+		"many":              {many(65, 100), [][]int{many(64, 100)}, [][]int{{100}}},
+		"much":              {many(64, 1200), [][]int{many(54, 1200)}, [][]int{many(10, 1200)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := &kernel{}
+				g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
+				defer g.Close()
+				write(t, g, c.written...)
+				if got := k.sizes(); fmt.Sprint(got) != fmt.Sprint(c.at) {
+					t.Errorf("at once: %v", got)
+				}
+				time.Sleep(gatherTime)
+				synctest.Wait()
+				if got := k.sizes()[len(c.at):]; fmt.Sprint(got) != fmt.Sprint(c.later) {
+					t.Errorf("later: %v", got)
+				}
+				n := 0
+				for _, s := range k.all() {
+					for _, p := range s.packets {
+						if len(p) > 0 && (p[0] != byte(n) || p[len(p)-1] != byte(n)) {
+							t.Errorf("packet %d is number %d", n, p[0])
+						}
+						n++
+					}
+				}
+				if got, want := g.Sent(), (Sent{Packets: uint64(len(c.written)), Sends: uint64(len(k.all()))}); got != want {
+					t.Errorf("%+v instead of %+v", got, want)
+				}
+				if g.waits() {
+					t.Error("peers are known still")
+				}
+			})
+		})
+	}
+}
+
+func TestNothingWaitsLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &kernel{}
+		g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
+		defer g.Close()
+		var written []time.Time
+		for i := range 1000 {
+			if _, err := g.WriteToAddrPort([]byte{byte(i)}, peer(1+i%7)); err != nil {
+				t.Fatal(err)
+			}
+			written = append(written, time.Now())
+			time.Sleep(time.Duration(rand.IntN(300)) * time.Microsecond)
+		}
+		time.Sleep(time.Hour)
+		next := map[int]int{}
+		for _, s := range k.all() {
+			for range s.packets {
+				i := next[s.to]*7 + s.to - 1
+				if wait := s.at.Sub(written[i]); wait < 0 || wait > gatherTime {
+					t.Errorf("packet %d waited %v", i, wait)
+				}
+				next[s.to]++
+			}
+		}
+	})
+}
+
+func TestFlushSavesTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &kernel{}
+		g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
+		defer g.Close()
+		write(t, g, 100, 100)
+		g.Flush()
+		g.Flush()
+		if got := k.sizes(); fmt.Sprint(got) != "[[100 100]]" || g.waits() {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+func TestWhereTheSystemRefuses(t *testing.T) {
+	cut := func(err error) func(int) error {
+		return func(packets int) error {
+			if packets > 1 {
+				return err
+			}
+			return nil
+		}
+	}
+	for name, c := range map[string]struct {
+		refuse  func(int) error
+		rounds  int // of three packets
+		want    Sent
+		gaveUp  bool
+		failing error
+	}{
+		"a device without checksums": {cut(unix.EIO), 3, Sent{Packets: 9, Sends: 1 + 9}, true, nil},
+		"a narrow line":              {cut(unix.EINVAL), 3, Sent{Packets: 9, Sends: 3 + 9}, false, nil},
+		"every line":                 {cut(unix.EINVAL), 20, Sent{Packets: 60, Sends: 16 + 60}, true, nil},
+		"no room":                    {func(int) error { return unix.EAGAIN }, 1, Sent{Packets: 3, Sends: 1, Refused: 3}, false, nil},
+		"no way there":               {func(int) error { return unix.ENETUNREACH }, 1, Sent{Packets: 3, Sends: 1, Refused: 3}, false, unix.ENETUNREACH},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := &kernel{refuse: c.refuse}
+				conn := socket(t, "udp4", "127.0.0.1:0")
+				g := gatherWith(conn, k.sendmsg)
+				defer g.Close()
+				var failed error
+				to := conn.LocalAddr().(*net.UDPAddr).AddrPort()
+				for range c.rounds {
+					for _, n := range []int{100, 100, 30} {
+						if _, err := g.WriteToAddrPort(make([]byte, n), to); err != nil {
+							failed = err
+						}
+					}
+				}
+				if got := g.Sent(); got != c.want || g.plain.Load() != c.gaveUp || !errors.Is(failed, c.failing) {
+					t.Errorf("%+v, gave up: %v, %v", got, g.plain.Load(), failed)
+				}
+			})
+		})
+	}
+}
+
+func TestPeersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &kernel{}
+		g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
+		defer g.Close()
+		for i := range maxWaiting + 10 {
+			if _, err := g.WriteToAddrPort([]byte{1}, peer(1+i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := g.Sent().Sends; n != 10 {
+			t.Errorf("%d packets did not wait", n)
+		}
+	})
+}
+
+func TestCloseSendsWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &kernel{}
+		g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
+		write(t, g, 100, 100)
+		if err := g.Close(); err != nil || fmt.Sprint(k.sizes()) != "[[100 100]]" {
+			t.Errorf("%v, %v", err, k.sizes())
+		}
+		if err := g.Close(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("again: %v", err)
+		}
+		if _, err := g.WriteTo([]byte{1}, net.UDPAddrFromAddrPort(peer(1))); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("write: %v", err)
+		}
+		if _, err := g.WriteTo([]byte{1}, &net.TCPAddr{}); err == nil {
+			t.Error("an address of TCP")
+		}
+	})
+}
+
+// Packets of all sizes, from several writers at a time, arrive whole and in order, over each
+// kind of socket.
+func TestGatheredArrives(t *testing.T) {
+	for name, c := range map[string]struct{ network, from, to string }{
+		"IPv4":      {"udp4", "127.0.0.1:0", "127.0.0.1:0"},
+		"IPv6":      {"udp6", "[::1]:0", "[::1]:0"},
+		"wildcard":  {"udp", ":0", "127.0.0.1:0"},
+		"and of v6": {"udp", ":0", "[::1]:0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := gather(socket(t, c.network, c.from))
+			defer g.Close()
+			var wg sync.WaitGroup
+			for range 4 {
+				far := socket(t, "udp", c.to)
+				to := far.LocalAddr().(*net.UDPAddr).AddrPort()
+				seed := rand.Uint64()
+				const packets = 400
+				size := func(r *rand.Rand) int {
+					if r.IntN(3) == 0 {
+						return 4 + r.IntN(1400)
+					}
+					return 1200
+				}
+				wg.Go(func() {
+					r, p := rand.New(rand.NewPCG(seed, 0)), make([]byte, 2000)
+					for i := range packets {
+						n := size(r)
+						binary.BigEndian.PutUint32(p, uint32(i))
+						if _, err := g.WriteToAddrPort(p[:n], to); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+				wg.Go(func() {
+					r, p := rand.New(rand.NewPCG(seed, 0)), make([]byte, 2000)
+					_ = far.SetReadDeadline(time.Now().Add(10 * time.Second))
+					for i := range packets {
+						n, _, err := far.ReadFromUDPAddrPort(p)
+						if want := size(r); err != nil || n != want || int(binary.BigEndian.Uint32(p)) != i {
+							t.Errorf("packet %d: number %d, %d bytes instead of %d, %v", i, binary.BigEndian.Uint32(p), n, want, err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			s := g.Sent()
+			t.Logf("%+v", s)
+			if s.Refused > 0 || !g.worked.Load() || s.Sends >= s.Packets {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// What one writer writes stays in order whatever others flush.
+func TestOrderUnderFlush(t *testing.T) {
+	k := &kernel{}
+	g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
+	var writers, flushers sync.WaitGroup
+	over := make(chan struct{})
+	for range 2 {
+		flushers.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				default:
+					g.Flush()
+				}
+			}
+		})
+	}
+	const each = 3000
+	for n := range 8 {
+		writers.Go(func() {
+			p := make([]byte, 4)
+			for i := range each {
+				binary.BigEndian.PutUint32(p, uint32(i))
+				if _, err := g.WriteToAddrPort(p, peer(1+n)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	close(over)
+	flushers.Wait()
+	_ = g.Close()
+	next := map[int]uint32{}
+	for _, s := range k.all() {
+		for _, p := range s.packets {
+			if got := binary.BigEndian.Uint32(p); got != next[s.to] {
+				t.Fatalf("peer %d: %d instead of %d", s.to, got, next[s.to])
+			}
+			next[s.to]++
+		}
+	}
+	for n := range 8 {
+		if next[1+n] != each {
+			t.Errorf("peer %d got %d", n, next[1+n])
+		}
+	}
+}
+
+func TestReadsPassThrough(t *testing.T) {
+	g := gather(socket(t, "udp4", "127.0.0.1:0"))
+	defer g.Close()
+	to := g.LocalAddr().(*net.UDPAddr).AddrPort()
+	for range 2 {
+		if _, err := g.WriteTo([]byte("hello"), g.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := make([]byte, 100)
+	if n, from, err := g.ReadFrom(b); !bytes.Equal(b[:n], []byte("hello")) || from.String() != to.String() || err != nil {
+		t.Errorf("%q from %v, %v", b[:n], from, err)
+	}
+	if n, from, err := g.ReadFromAddrPort(b); !bytes.Equal(b[:n], []byte("hello")) || from != to || err != nil {
+		t.Errorf("%q from %v, %v", b[:n], from, err)
+	}
+}
+
+func TestWriteDoesNotAllocate(t *testing.T) {
+	k := func(int, []byte, []byte, unix.Sockaddr) error { return nil }
+	g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k)
+	defer g.Close()
+	p := make([]byte, 1200)
+	n := testing.AllocsPerRun(2000, func() { _, _ = g.WriteToAddrPort(p, peer(1)) })
+	if n >= 1 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// BenchmarkWrite writes frames of ten packets to each of many peers on loopback, as a
+// viewer's writer does: the last packet of a frame is shorter.
+func BenchmarkWrite(b *testing.B) {
+	for _, peers := range []int{1, 100, 500} {
+		var far []netip.AddrPort
+		for range peers {
+			c := socket(b, "udp4", "127.0.0.1:0")
+			_ = c.SetReadBuffer(1) // nobody reads: what is over is dropped, as early as can be
+			far = append(far, c.LocalAddr().(*net.UDPAddr).AddrPort())
+		}
+		frames := func(b *testing.B, write func([]byte, netip.AddrPort) (int, error)) {
+			p := make([]byte, 1200)
+			for i := 0; b.Loop(); i++ {
+				n := len(p)
+				if i%10 == 9 {
+					n = 700
+				}
+				if _, err := write(p[:n], far[i/10%peers]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		b.Run(fmt.Sprintf("plain/%d", peers), func(b *testing.B) {
+			frames(b, socket(b, "udp4", "127.0.0.1:0").WriteToUDPAddrPort)
+		})
+		b.Run(fmt.Sprintf("gathered/%d", peers), func(b *testing.B) {
+			g := gather(socket(b, "udp4", "127.0.0.1:0"))
+			defer g.Close()
+			frames(b, g.WriteToAddrPort)
+			s := g.Sent()
+			b.ReportMetric(float64(s.Packets)/float64(s.Sends), "packets/send")
+		})
+	}
+}
