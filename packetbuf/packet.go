@@ -110,6 +110,10 @@ const (
 	Bridged
 )
 
+// BridgedAudio is the place of bridged sound's configuration in Configs, beside those of the
+// tracks.
+const BridgedAudio = NumTracks
+
 // Packet is one access unit, one audio frame, one decoder configuration or one
 // data message. It is immutable once it has been appended to a ring, its payload
 // from the moment it was made; any number of viewers share it.
@@ -152,6 +156,17 @@ func (p *Packet) Millis() uint32 {
 		return 0
 	}
 	return uint32(p.DTS / time.Millisecond) //nolint:gosec // wraps by design
+}
+
+// Bridged tells whether the packet is bridged sound, or its configuration.
+func (p *Packet) Bridged() bool { return p.Flags&Bridged != 0 }
+
+// slot is where the configuration that p is stands in Configs.
+func (p *Packet) slot() int {
+	if p.Bridged() {
+		return BridgedAudio
+	}
+	return int(p.Track)
 }
 
 // Media tells whether the packet is coded media, not configuration or data.

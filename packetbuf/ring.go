@@ -26,8 +26,9 @@ type Limits struct {
 // not move the clock on: without it they would be bounded by nothing.
 const Overhead = 256
 
-// Configs is the decoder configuration in force, per track; nil where a track has none.
-type Configs [NumTracks]*Packet
+// Configs is the decoder configuration in force, per track, and at BridgedAudio that of bridged
+// sound; nil where there is none.
+type Configs [NumTracks + 1]*Packet
 
 // Ring keeps the newest GOPs of one stream. One goroutine appends; any number read
 // through cursors, at any time.
@@ -80,8 +81,8 @@ func (r *Ring) Append(p *Packet) {
 	r.bytes += len(p.Payload)
 	switch {
 	case p.Kind == Config:
-		r.config[p.Track] = p
-	case p.Kind == Key:
+		r.config[p.slot()] = p
+	case p.Kind == Key && !p.Bridged(): // beside bridged sound stands the stream's own
 		r.gops.push(gop{start: p.Seq, config: r.config})
 	}
 	if p.Media() {
@@ -172,11 +173,11 @@ func (r *Ring) Live() (Cursor, Configs) {
 	return Cursor{ring: r, next: r.head}, r.config
 }
 
-// Forget takes a track out of the configuration in force, so that who joins is not told of
-// it any more.
-func (r *Ring) Forget(tr Track) {
+// Forget takes a track, or BridgedAudio, out of the configuration in force, so that who joins is
+// not told of it any more.
+func (r *Ring) Forget(slot int) {
 	r.mu.Lock()
-	r.config[tr] = nil
+	r.config[slot] = nil
 	r.mu.Unlock()
 }
 

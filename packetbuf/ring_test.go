@@ -26,10 +26,13 @@ type twin struct {
 func (w *twin) append(p *Packet, seq uint64) {
 	p.Seq = seq
 	w.packets = append(w.packets, p)
-	if p.Kind == Config {
+	bridged := p.Flags&Bridged != 0
+	if p.Kind == Config && bridged {
+		w.config[BridgedAudio] = p
+	} else if p.Kind == Config {
 		w.config[p.Track] = p
 	}
-	if p.Kind == Key {
+	if p.Kind == Key && !bridged {
 		w.configs[seq] = w.config
 	}
 	for w.over() && len(w.packets) > 1 {
@@ -48,7 +51,7 @@ func (w *twin) cut(seq uint64) {
 
 func (w *twin) keys() (seqs []uint64) {
 	for _, p := range w.packets {
-		if p.Kind == Key {
+		if p.Kind == Key && p.Flags&Bridged == 0 {
 			seqs = append(seqs, p.Seq)
 		}
 	}
@@ -78,6 +81,14 @@ func TestRingAgainstSlice(t *testing.T) {
 			dts += time.Duration(rapid.IntRange(0, 40).Draw(t, "step")) * time.Millisecond
 			kind := rapid.SampledFrom([]Kind{Config, Key, Delta, Delta, Delta, Delta, Disposable}).Draw(t, "kind")
 			p := packet(rapid.SampledFrom([]Track{Video, Audio}).Draw(t, "track"), kind, dts, rapid.IntRange(0, 900).Draw(t, "size"))
+			if p.Track == Audio && rapid.Bool().Draw(t, "bridged") {
+				p.Flags = Bridged
+			}
+			if rapid.IntRange(0, 30).Draw(t, "forget") == 0 {
+				slot := rapid.IntRange(0, BridgedAudio).Draw(t, "slot")
+				ring.Forget(slot)
+				w.config[slot] = nil
+			}
 			ring.Append(p)
 			w.append(p, seq+1)
 			same(t, ring, w)

@@ -12,7 +12,7 @@ type Weights struct {
 
 // Weigh looks at the newest whole GOPs, as many as begin within window of the live edge and at
 // least one; where there is only one, at what there is of it. What was made while the publisher
-// was away does not count.
+// was away does not count, nor does bridged sound, which no route carries.
 func (r *Ring) Weigh(window time.Duration) Weights {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -40,7 +40,7 @@ func (r *Ring) Weigh(window time.Duration) Weights {
 
 func (w *Weights) add(p *Packet) {
 	switch {
-	case !p.Media() || p.Flags&Filler != 0:
+	case !p.Media() || p.Flags&(Filler|Bridged) != 0:
 	case p.Track == Audio:
 		w.Audio += len(p.Payload)
 	case p.Kind == Key:

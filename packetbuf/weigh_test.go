@@ -54,6 +54,13 @@ func TestWeighOfLittle(t *testing.T) {
 	if got := r.Weigh(10 * time.Second); got.Key != 1000 || got.GOPs != 2 {
 		t.Errorf("with filler it weighs %+v", got)
 	}
+	before := r.Weigh(10 * time.Second)
+	r.Append(&Packet{Track: Audio, Kind: Delta, Flags: Bridged, DTS: 3 * time.Second, Payload: make([]byte, 500)})
+	r.Append(&Packet{Track: Video, Kind: Key, DTS: 4 * time.Second, Payload: make([]byte, 500)})
+	after := r.Weigh(10 * time.Second)
+	if before.GOPs, before.Key, before.Span = 3, 1500, 3950*time.Millisecond; after != before {
+		t.Errorf("with bridged sound it weighs %+v, want %+v", after, before)
+	}
 }
 
 func TestBackFindsTheGOPOfAPacket(t *testing.T) {

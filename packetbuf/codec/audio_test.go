@@ -221,6 +221,19 @@ func TestSilenceOnlyWhereItIsKnown(t *testing.T) {
 			t.Errorf("%s: %v", config, got)
 		}
 	}
+	for head, samples := range map[string]int{
+		opusHeadMono: 960, opusHeadStereo: 960, opusHeadMono[:30]: 0, opusHead51: 0,
+	} {
+		p := &packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.Opus, Payload: unhex(t, head)}
+		frame, ok := Silence(p)
+		n, rate := AudioFrameDuration(p)
+		if ok != (samples > 0) || n != samples || ok && rate != OpusRate {
+			t.Errorf("%s: %v, %d at %d", head, ok, n, rate)
+		}
+		if got, _ := OpusSamples(frame); got != samples || ok && OpusChannels(frame) != int(unhex(t, head)[9]) {
+			t.Errorf("%s: silence of %d samples", head, got)
+		}
+	}
 	if _, ok := Silence(nil); ok {
 		t.Error("without a configuration")
 	}
@@ -247,7 +260,11 @@ func TestSilenceDecodesToZeros(t *testing.T) {
 			const frames = 20
 			stream := tone
 			for range frames {
-				stream = appendADTS(stream, c, frame)
+				header, err := c.AppendADTS(stream, len(frame))
+				if err != nil {
+					t.Fatal(err)
+				}
+				stream = append(header, frame...)
 			}
 			pcm := ffmpeg(t, stream, "-f", "aac", "-i", "-", "-f", "s16le", "-")
 			silent := (frames - 1) * 1024 * c.Channels * 2
@@ -276,25 +293,4 @@ func ffmpeg(t *testing.T, in []byte, args ...string) []byte {
 		t.Fatalf("ffmpeg: %v\n%s", err, stderr.String())
 	}
 	return out
-}
-
-// appendADTS appends a raw frame with the header that a bare AAC stream has
-// (ISO/IEC 13818-7, 6.2).
-func appendADTS(dst []byte, c AAC, frame []byte) []byte {
-	w := &bitWriter{}
-	w.u(12, 0xfff)
-	w.u(4, 1) // MPEG-4, no CRC
-	w.u(2, uint32(c.ObjectType-1))
-	for i, rate := range aacRates {
-		if rate == c.SampleRate {
-			w.u(4, uint32(i))
-		}
-	}
-	w.u(1, 0)
-	w.u(3, uint32(c.Channels))
-	w.u(4, 0)
-	w.u(13, uint32(7+len(frame)))
-	w.u(11, 0x7ff)
-	w.u(2, 0)
-	return append(append(dst, w.out...), frame...)
 }

@@ -36,3 +36,203 @@ func (c AV1Config) RFC6381() string {
 	}
 	return fmt.Sprintf("av01.%d.%02d%c.%02d", c.Profile, c.Level, tier, c.BitDepth)
 }
+
+// Types of OBU (AV1 Bitstream, 6.2.2).
+const (
+	obuSequenceHeader    = 1
+	obuTemporalDelimiter = 2
+)
+
+// AV1SequenceHeader finds the sequence header in a temporal unit, whose OBUs each say their
+// size, and returns it whole, nil if there is none; rest is the unit without temporal
+// delimiters, as files and FLV have it.
+func AV1SequenceHeader(unit []byte) (header, rest []byte, err error) {
+	for len(unit) > 0 {
+		kind := unit[0] >> 3 & 0xf
+		at := 1
+		if unit[0]&4 != 0 { // extension
+			at++
+		}
+		if unit[0]&2 == 0 || len(unit) <= at {
+			return nil, nil, malformed("OBU: without its size")
+		}
+		size, n := leb128(unit[at:])
+		if at += n; n == 0 || size > uint64(len(unit)-at) {
+			return nil, nil, malformed("OBU: cut short")
+		}
+		end := at + int(size) //nolint:gosec // within the unit
+		switch kind {
+		case obuSequenceHeader:
+			header = unit[:end:end]
+			rest = append(rest, unit[:end]...)
+		case obuTemporalDelimiter:
+		default:
+			rest = append(rest, unit[:end]...)
+		}
+		unit = unit[end:]
+	}
+	return header, rest, nil
+}
+
+// leb128 reads a number of at most 8 bytes and how many it has; 0 bytes where there is none.
+func leb128(b []byte) (v uint64, n int) {
+	for i := 0; i < len(b) && i < 8; i++ {
+		v |= uint64(b[i]&0x7f) << (7 * i)
+		if b[i]&0x80 == 0 {
+			return v, i + 1
+		}
+	}
+	return 0, 0
+}
+
+// NewAV1Config makes an av1C of a sequence header OBU, which it holds behind the fixed part.
+func NewAV1Config(obu []byte) ([]byte, error) {
+	at := 1
+	if len(obu) > 1 && obu[0]&4 != 0 {
+		at++
+	}
+	if len(obu) <= at {
+		return nil, malformed("sequence header: cut short")
+	}
+	_, n := leb128(obu[at:])
+	r := &bitReader{data: obu[min(len(obu), at+n):]}
+	s := readAV1Sequence(r)
+	if n == 0 || r.short {
+		return nil, malformed("sequence header: cut short")
+	}
+	flag := func(v bool, at int) byte {
+		if v {
+			return 1 << at
+		}
+		return 0
+	}
+	third := flag(s.tier, 7) | flag(s.highDepth, 6) | flag(s.twelve, 5) | flag(s.mono, 4) |
+		flag(s.subX, 3) | flag(s.subY, 2) | byte(s.position)
+	return append([]byte{0x81, byte(s.profile)<<5 | byte(s.level), third, 0}, obu...), nil //nolint:gosec // 3 and 5 bits
+}
+
+// av1Sequence is what an av1C takes from a sequence header.
+type av1Sequence struct {
+	profile, level, position                  uint32
+	tier, highDepth, twelve, mono, subX, subY bool
+}
+
+// readAV1Sequence reads a sequence header (AV1 Bitstream, 5.5.1) as far as its colours.
+func readAV1Sequence(r *bitReader) (s av1Sequence) {
+	s.profile = r.u(3)
+	r.u(1) // still_picture
+	if reduced := r.flag(); reduced {
+		s.level = r.u(5)
+		readAV1Size(r)
+		r.u(3) // use_128x128_superblock, enable_filter_intra, enable_intra_edge_filter
+	} else {
+		readAV1Points(r, &s)
+		readAV1Size(r)
+		readAV1Tools(r)
+	}
+	r.u(3) // enable_superres, enable_cdef, enable_restoration
+	s.readColour(r)
+	return s
+}
+
+// readAV1Points reads timing and operating points, of which the first counts.
+func readAV1Points(r *bitReader, s *av1Sequence) {
+	decoderModel, delayLength := false, 0
+	if r.flag() { // timing_info_present_flag
+		r.skip(64)
+		if r.flag() { // equal_picture_interval
+			r.ue() // uvlc has the form of ue(v)
+		}
+		if decoderModel = r.flag(); decoderModel {
+			delayLength = int(r.u(5)) + 1
+			r.skip(42)
+		}
+	}
+	delay := r.flag() // initial_display_delay_present_flag
+	for i := range int(r.u(5)) + 1 {
+		r.u(12) // operating_point_idc
+		level, tier := r.u(5), false
+		if level > 7 {
+			tier = r.flag()
+		}
+		if i == 0 {
+			s.level, s.tier = level, tier
+		}
+		if decoderModel && r.flag() {
+			r.skip(2*delayLength + 1)
+		}
+		if delay && r.flag() {
+			r.u(4)
+		}
+		if r.short {
+			return
+		}
+	}
+}
+
+func readAV1Size(r *bitReader) {
+	width, height := int(r.u(4))+1, int(r.u(4))+1
+	r.skip(width + height)
+}
+
+// readAV1Tools reads frame ids and coding tools of a sequence header that is not reduced.
+func readAV1Tools(r *bitReader) {
+	if r.flag() { // frame_id_numbers_present_flag
+		r.u(7)
+	}
+	r.u(3) // use_128x128_superblock, enable_filter_intra, enable_intra_edge_filter
+	r.u(4) // enable_interintra_compound, enable_masked_compound, enable_warped_motion, enable_dual_filter
+	order := r.flag()
+	if order {
+		r.u(2) // enable_jnt_comp, enable_ref_frame_mvs
+	}
+	const selectTools = 2
+	screen := uint32(selectTools)
+	if !r.flag() { // seq_choose_screen_content_tools
+		screen = r.u(1)
+	}
+	if screen > 0 && !r.flag() { // seq_choose_integer_mv
+		r.u(1)
+	}
+	if order {
+		r.u(3)
+	}
+}
+
+// readColour reads color_config (AV1 Bitstream, 5.5.2).
+func (s *av1Sequence) readColour(r *bitReader) {
+	s.highDepth = r.flag()
+	if s.profile == 2 && s.highDepth {
+		s.twelve = r.flag()
+	}
+	if s.profile != 1 {
+		s.mono = r.flag()
+	}
+	primaries, transfer, matrix := uint32(2), uint32(2), uint32(2)
+	if r.flag() {
+		primaries, transfer, matrix = r.u(8), r.u(8), r.u(8)
+	}
+	switch {
+	case s.mono:
+		r.u(1)
+		s.subX, s.subY = true, true
+		return
+	case primaries == 1 && transfer == 13 && matrix == 0: // sRGB
+		return
+	}
+	r.u(1) // color_range
+	switch {
+	case s.profile == 0:
+		s.subX, s.subY = true, true
+	case s.profile == 1:
+	case s.twelve:
+		if s.subX = r.flag(); s.subX {
+			s.subY = r.flag()
+		}
+	default:
+		s.subX = true
+	}
+	if s.subX && s.subY {
+		s.position = r.u(2)
+	}
+}

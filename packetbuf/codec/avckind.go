@@ -95,3 +95,38 @@ func AVCHas(au []byte, lengthSize, t int) bool {
 	}
 	return false
 }
+
+// AVCHasSlice tells whether an access unit with 4-byte lengths holds coded pictures at all.
+func AVCHasSlice(au []byte) bool {
+	for rest := au; len(rest) > 0; {
+		nal, next, err := NextNAL(rest, 4)
+		if err != nil {
+			return false
+		}
+		if t := NALType(nal); t >= NALSlice && t <= NALIDR {
+			return true
+		}
+		rest = next
+	}
+	return false
+}
+
+// AVCHasB tells whether an access unit with 4-byte lengths holds a B slice: a picture that may
+// be shown before one that was decoded earlier.
+func AVCHasB(au []byte) bool {
+	for rest := au; len(rest) > 0; {
+		nal, next, err := NextNAL(rest, 4)
+		if err != nil {
+			return false
+		}
+		if t := NALType(nal); t == NALSlice || t == NALPartA {
+			r := bitReader{data: nal[1:], nal: true}
+			r.ue() // first_mb_in_slice
+			if kind := r.ue() % 5; !r.short && kind == 1 {
+				return true
+			}
+		}
+		rest = next
+	}
+	return false
+}

@@ -191,10 +191,10 @@ func describeMP3(frame []byte) (Info, error) {
 	}, nil
 }
 
-// describeOpus reads an identification header (RFC 7845, 5.1).
 func describeOpus(b []byte) (Info, error) {
-	if len(b) < 19 || string(b[:8]) != "OpusHead" || b[9] == 0 {
-		return Info{}, malformed("OpusHead")
+	h, err := ParseOpusHead(b)
+	if err != nil {
+		return Info{}, err
 	}
-	return Info{Codec: packetbuf.Opus, RFC6381: "opus", SampleRate: OpusRate, Channels: int(b[9])}, nil
+	return Info{Codec: packetbuf.Opus, RFC6381: "opus", SampleRate: OpusRate, Channels: h.Channels}, nil
 }

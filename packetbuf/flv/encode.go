@@ -32,6 +32,12 @@ func CanCarry(c packetbuf.Codec) bool {
 	return int(c) < len(exFourCC) && exFourCC[c] != ""
 }
 
+// Sounds are the codecs of sound that a player of FLV gets where nothing is negotiated: all that
+// FLV carries but Opus, which hardly a player of it knows.
+func Sounds() []packetbuf.Codec {
+	return []packetbuf.Codec{packetbuf.AAC, packetbuf.MP3, packetbuf.FLAC, packetbuf.AC3, packetbuf.EAC3}
+}
+
 // AppendBodyHeader appends what stands before the payload in the packet's body, at most 8
 // bytes. The error says that FLV cannot carry the codec on that track.
 func AppendBodyHeader(dst []byte, p *packetbuf.Packet) ([]byte, error) {

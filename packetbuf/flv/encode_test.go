@@ -198,3 +198,24 @@ func BenchmarkAppendBody(b *testing.B) {
 		}
 	}
 }
+
+// What a browser pushes, and what is made for those who cannot take that.
+func TestBridgedSound(t *testing.T) {
+	head := codec.OpusHead{Channels: 2, PreSkip: 312, Rate: 48000}.Append(nil)
+	for want, p := range map[string]*packetbuf.Packet{
+		"\x90Opus" + string(head):      {Codec: packetbuf.Opus, Kind: packetbuf.Config, Payload: head},
+		"\x91Opus\xfc\xff\xfe":         {Codec: packetbuf.Opus, Kind: packetbuf.Delta, Payload: []byte{0xfc, 0xff, 0xfe}},
+		"\xaf\x00\x11\x90":             {Codec: packetbuf.AAC, Kind: packetbuf.Config, Payload: []byte{0x11, 0x90}},
+		"\xaf\x01\x21\x10\x04\x60\x8c": {Codec: packetbuf.AAC, Kind: packetbuf.Key, Payload: []byte{0x21, 0x10, 0x04, 0x60, 0x8c}},
+	} {
+		p.Track, p.Flags = packetbuf.Audio, packetbuf.Bridged
+		if body, err := AppendBody(nil, p); err != nil || string(body) != want {
+			t.Errorf("%s %s: %x, %v", p.Codec, p.Kind, body, err)
+		}
+	}
+	for _, c := range Sounds() {
+		if c == packetbuf.Opus || !CanCarry(c) {
+			t.Errorf("%s for everybody", c)
+		}
+	}
+}

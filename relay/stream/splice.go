@@ -79,7 +79,7 @@ func (s *Stream) forget(now time.Time, f *feed) {
 
 func (s *Stream) drop(tr packetbuf.Track) {
 	s.present[tr], s.sent[tr] = false, nil
-	s.ring.Forget(tr)
+	s.ring.Forget(int(tr))
 	if tr == packetbuf.Video {
 		s.lastKey = nil
 	}

@@ -1,0 +1,142 @@
+package codec
+
+import (
+	"encoding/binary"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+// HEVC NAL unit types (ITU-T H.265, table 7-1).
+const (
+	hevcBLA = 16 // the first of the random-access pictures
+	hevcCRA = 21 // the last of them
+	hevcVPS = 32
+	hevcSPS = 33
+	hevcPPS = 34
+)
+
+// HEVCSets are the parameter sets of an access unit: VPS, SPS and PPS.
+type HEVCSets [3][][]byte
+
+// HEVCKind tells what an HEVC access unit with 4-byte lengths is to a decoder, and returns the
+// parameter sets that it holds, each once. A picture of the highest sub-layer that no other
+// refers to is Disposable.
+func HEVCKind(au []byte) (packetbuf.Kind, HEVCSets, error) {
+	var sets HEVCSets
+	slices, key, referenced := false, false, false
+	for rest := au; len(rest) > 0; {
+		nal, next, err := NextNAL(rest, 4)
+		if err != nil {
+			return packetbuf.Delta, sets, err
+		}
+		if rest = next; len(nal) < 2 {
+			continue
+		}
+		switch t := int(nal[0] >> 1 & 0x3f); {
+		case t < hevcVPS:
+			slices = true
+			key = key || t >= hevcBLA && t <= hevcCRA
+			referenced = referenced || t >= hevcBLA || t%2 == 1
+		case t <= hevcPPS:
+			sets[t-hevcVPS] = append(sets[t-hevcVPS], nal)
+		}
+	}
+	switch {
+	case key:
+		return packetbuf.Key, sets, nil
+	case slices && !referenced:
+		return packetbuf.Disposable, sets, nil
+	}
+	return packetbuf.Delta, sets, nil
+}
+
+// NewHEVCConfig makes an hvcC (ISO/IEC 14496-15, 8.3.3.1) of parameter sets, in access units
+// with 4-byte lengths. It wants one of each at least, and not more than 64.
+func NewHEVCConfig(sets HEVCSets) ([]byte, error) {
+	for _, s := range sets {
+		if len(s) == 0 || len(s) > 64 {
+			return nil, malformedf("hvcC of %d sets of a kind", len(s))
+		}
+	}
+	f, err := readHEVCFormat(sets[1][0])
+	if err != nil {
+		return nil, err
+	}
+	c := append([]byte{1}, f.profile[:]...)
+	c = append(c, 0xf0, 0, 0xfc, 0xfc|byte(f.chroma), 0xf8|byte(f.luma), 0xf8|byte(f.chromaDepth), 0, 0) //nolint:gosec // a few bits each
+	nested := byte(0)
+	if f.nested {
+		nested = 1
+	}
+	c = append(c, byte(f.subLayers)<<3|nested<<2|3, byte(len(sets))) //nolint:gosec // 3 bits
+	for i, list := range sets {
+		c = append(c, 0x80|byte(hevcVPS+i), 0, byte(len(list))) //nolint:gosec // see above
+		for _, nal := range list {
+			if len(nal) > 0xffff {
+				return nil, malformed("hvcC: a parameter set of more than 65,535 bytes")
+			}
+			c = binary.BigEndian.AppendUint16(c, uint16(len(nal))) //nolint:gosec // see above
+			c = append(c, nal...)
+		}
+	}
+	return c, nil
+}
+
+// hevcFormat is what an hvcC takes from an SPS.
+type hevcFormat struct {
+	profile                   [12]byte // general profile, tier and level
+	subLayers                 uint32
+	nested                    bool
+	chroma, luma, chromaDepth uint32 // depths less 8
+}
+
+// readHEVCFormat reads an SPS (ITU-T H.265, 7.3.2.2) as far as the bit depths.
+func readHEVCFormat(sps []byte) (hevcFormat, error) {
+	if len(sps) < 2 {
+		return hevcFormat{}, malformed("HEVC SPS: cut short")
+	}
+	r := &bitReader{data: sps[2:], nal: true}
+	var f hevcFormat
+	r.u(4)
+	more := int(r.u(3))
+	f.subLayers, f.nested = uint32(more)+1, r.flag() //nolint:gosec // 3 bits
+	for i := range f.profile {
+		f.profile[i] = byte(r.u(8)) //nolint:gosec // 8 bits
+	}
+	skipHEVCSubLayers(r, more)
+	r.ue() // sps_seq_parameter_set_id
+	if f.chroma = r.ue(); f.chroma == 3 {
+		r.u(1)
+	}
+	r.ue()
+	r.ue()
+	if r.flag() { // conformance_window_flag
+		for range 4 {
+			r.ue()
+		}
+	}
+	f.luma, f.chromaDepth = r.ue(), r.ue()
+	if r.short || f.chroma > 3 || f.luma > 8 || f.chromaDepth > 8 {
+		return hevcFormat{}, malformed("HEVC SPS: cut short or out of range")
+	}
+	return f, nil
+}
+
+// skipHEVCSubLayers steps over profile and level of sub-layers (ITU-T H.265, 7.3.3).
+func skipHEVCSubLayers(r *bitReader, n int) {
+	if n == 0 {
+		return
+	}
+	var profile, level [8]bool
+	for i := range 8 {
+		profile[i], level[i] = r.flag(), r.flag()
+	}
+	for i := range n {
+		if profile[i] {
+			r.skip(88)
+		}
+		if level[i] {
+			r.skip(8)
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package codec
+
+import "encoding/binary"
+
+// OpusHead is the identification header of Opus (RFC 7845, 5.1), which is its configuration
+// wherever it needs one.
+type OpusHead struct {
+	Channels int // 1 to 255
+	// PreSkip is how many samples at OpusRate stand before the first that was meant to be
+	// heard.
+	PreSkip int
+	Rate    int   // of what was encoded, Hz; 0: not known
+	Gain    int16 // of the output, in 1/256 dB
+	// Family is how channels map to streams: 0 for mono and stereo in one stream. Mapping is
+	// the table that follows for all others, the numbers of streams first.
+	Family  byte
+	Mapping string
+}
+
+const (
+	opusMagic = "OpusHead"
+	opusHead  = 19 // bytes without a table
+)
+
+// ParseOpusHead reads an identification header. What follows it is not looked at.
+func ParseOpusHead(b []byte) (OpusHead, error) {
+	if len(b) < opusHead || string(b[:8]) != opusMagic {
+		return OpusHead{}, malformed("OpusHead: cut short or something else")
+	}
+	h := OpusHead{
+		Channels: int(b[9]), PreSkip: int(binary.LittleEndian.Uint16(b[10:])),
+		Rate: int(binary.LittleEndian.Uint32(b[12:])), Gain: int16(binary.LittleEndian.Uint16(b[16:])), Family: b[18], //nolint:gosec // as it is defined
+	}
+	if b[8]>>4 != 0 {
+		return OpusHead{}, malformedf("OpusHead: version %d", b[8])
+	}
+	if h.Channels == 0 || h.Family == 0 && h.Channels > 2 {
+		return OpusHead{}, malformedf("OpusHead: %d channels in family %d", h.Channels, h.Family)
+	}
+	if h.Family != 0 {
+		table := 2 + h.Channels
+		if len(b) < opusHead+table {
+			return OpusHead{}, malformed("OpusHead: no table of channels")
+		}
+		h.Mapping = string(b[opusHead : opusHead+table])
+	}
+	return h, nil
+}
+
+// Append appends the header.
+func (h OpusHead) Append(dst []byte) []byte {
+	dst = append(dst, opusMagic...)
+	dst = append(dst, 1, byte(h.Channels))                         //nolint:gosec // 1 to 255
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(h.PreSkip)) //nolint:gosec // 16 bits
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(h.Rate))    //nolint:gosec // 32 bits
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(h.Gain))    //nolint:gosec // two's complement
+	return append(append(dst, h.Family), h.Mapping...)
+}

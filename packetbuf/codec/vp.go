@@ -1,0 +1,66 @@
+package codec
+
+// VPConfig is a VPCodecConfigurationRecord (VP Codec ISO Media File Format Binding, 1.0),
+// which VP8 and VP9 share. Colours are not described: 2, unspecified, three times.
+type VPConfig struct {
+	Profile, Level int // level 0: undefined
+	BitDepth       int // 8, 10 or 12
+	// Subsampling is 0 or 1 for 4:2:0, 2 for 4:2:2 and 3 for 4:4:4.
+	Subsampling int
+	FullRange   bool
+}
+
+// Append appends the record.
+func (c VPConfig) Append(dst []byte) []byte {
+	fullRange := byte(0)
+	if c.FullRange {
+		fullRange = 1
+	}
+	format := byte(c.BitDepth)<<4 | byte(c.Subsampling)<<1 | fullRange //nolint:gosec // a few bits each
+	return append(dst, byte(c.Profile), byte(c.Level), format, 2, 2, 2, 0, 0)
+}
+
+// ParseVP9Frame reads what a VP9 key frame says of itself (VP9 Bitstream, 6.2); key is false
+// for any other frame, and for what cannot be read.
+func ParseVP9Frame(frame []byte) (c VPConfig, key bool) {
+	r := &bitReader{data: frame}
+	if r.u(2) != 2 { // frame_marker
+		return c, false
+	}
+	c.Profile = int(r.u(1)) | int(r.u(1))<<1
+	if c.Profile == 3 {
+		r.u(1)
+	}
+	showExisting, nonKey := r.flag(), r.flag()
+	if showExisting || nonKey {
+		return c, false
+	}
+	r.u(2) // show_frame, error_resilient_mode
+	if r.u(24) != 0x498342 {
+		return c, false
+	}
+	c.BitDepth = 8
+	if c.Profile >= 2 {
+		c.BitDepth = 10
+		if r.flag() {
+			c.BitDepth = 12
+		}
+	}
+	const rgb = 7
+	space := r.u(3)
+	c.Subsampling = 1
+	switch {
+	case space == rgb:
+		c.Subsampling, c.FullRange = 3, true
+	default:
+		c.FullRange = r.flag()
+		if c.Profile == 1 || c.Profile == 3 {
+			if c.Subsampling = 3; r.flag() { // subsampling_x
+				if c.Subsampling = 2; r.flag() {
+					c.Subsampling = 1
+				}
+			}
+		}
+	}
+	return c, !r.short
+}

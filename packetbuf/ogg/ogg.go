@@ -1,0 +1,78 @@
+// Package ogg reads and writes Ogg (RFC 3533) as far as one stream of Opus in it needs
+// (RFC 7845): pages of one logical stream, with whole packets.
+//
+// The package is pure: no goroutine, no clock, no I/O.
+package ogg
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// ErrMalformed: bytes that are no Ogg, or no Opus in it.
+var ErrMalformed = errors.New("malformed Ogg")
+
+func malformed(format string, a ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrMalformed}, a...)...)
+}
+
+const (
+	capture    = "OggS"
+	pageHeader = 27 // bytes before the segment table
+	segment    = 255
+	mostLaces  = 255
+
+	continued = 1 << 0 // the page begins within a packet
+	first     = 1 << 1
+)
+
+// checksums is the table of Ogg's CRC: polynomial 04c11db7, the highest bit first, no
+// inversion.
+var checksums = func() (t [256]uint32) {
+	for i := range t {
+		c := uint32(i) << 24 //nolint:gosec // a byte
+		for range 8 {
+			if c&(1<<31) != 0 {
+				c = c<<1 ^ 0x04c11db7
+			} else {
+				c <<= 1
+			}
+		}
+		t[i] = c
+	}
+	return t
+}()
+
+func checksum(c uint32, b []byte) uint32 {
+	for _, v := range b {
+		c = c<<8 ^ checksums[byte(c>>24)^v]
+	}
+	return c
+}
+
+// page is the header of a page.
+type page struct {
+	flags    byte
+	granule  uint64 // where the last packet that ends on the page ends, in samples
+	serial   uint32
+	sequence uint32
+}
+
+// append appends a page that holds one whole packet, of less than 255 segments.
+func (p page) append(dst, packet []byte) []byte {
+	start := len(dst)
+	dst = append(dst, capture...)
+	dst = append(dst, 0, p.flags)
+	dst = binary.LittleEndian.AppendUint64(dst, p.granule)
+	dst = binary.LittleEndian.AppendUint32(dst, p.serial)
+	dst = binary.LittleEndian.AppendUint32(dst, p.sequence)
+	dst = append(dst, 0, 0, 0, 0, byte(len(packet)/segment+1))
+	for range len(packet) / segment {
+		dst = append(dst, segment)
+	}
+	dst = append(dst, byte(len(packet)%segment))
+	dst = append(dst, packet...)
+	binary.LittleEndian.PutUint32(dst[start+22:], checksum(0, dst[start:]))
+	return dst
+}
