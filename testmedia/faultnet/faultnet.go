@@ -1,6 +1,6 @@
 // Package faultnet breaks connections the way networks do: in memory, for tests within a
 // testing/synctest bubble, and between real sockets, as a TCP proxy. Both kinds run over the
-// same Wire and know the same faults.
+// same Wire and know the same faults. Datagrams have a proxy with faults of their own.
 //
 // Random delays come from a seed. In memory there is no goroutine; time is the bubble's.
 package faultnet
