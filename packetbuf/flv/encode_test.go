@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
 func TestTagRoundTrip(t *testing.T) {

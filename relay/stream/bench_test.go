@@ -27,8 +27,9 @@ type bench struct {
 	load     Load
 	observe  func(Event) // nil, or set before anybody publishes
 
-	telling sync.Mutex // guards events
+	telling sync.Mutex // guards what follows
 	events  []Event
+	asks    []packetbuf.Codec // for bridges
 }
 
 // told is what the stream has told so far.
@@ -48,6 +49,25 @@ func (b *bench) Observe(e Event) {
 	}
 }
 
+func (b *bench) asked(name string, to packetbuf.Codec) {
+	b.telling.Lock()
+	defer b.telling.Unlock()
+	if name != "live/cam" {
+		b.t.Errorf("asked for a bridge of %q", name)
+	}
+	b.asks = append(b.asks, to)
+}
+
+// asksSoFar are the bridges that were asked for since the last call.
+func (b *bench) asksSoFar() []packetbuf.Codec {
+	synctest.Wait()
+	b.telling.Lock()
+	defer b.telling.Unlock()
+	asks := b.asks
+	b.asks = nil
+	return asks
+}
+
 func newBench(t *testing.T, change func(*Config)) *bench {
 	cfg := Config{
 		FirstMedia: 10 * time.Second, Hold: 30 * time.Second, HoldUnpublish: 5 * time.Second, Freeze: true,
@@ -57,7 +77,7 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 		change(&cfg)
 	}
 	b := &bench{t: t}
-	b.Stream = New("live/cam", Options{Config: cfg, Observer: b, Counters: &b.counters, Load: &b.load, Log: slog.New(slog.DiscardHandler)})
+	b.Stream = New("live/cam", Options{Config: cfg, Observer: b, Counters: &b.counters, Load: &b.load, Log: slog.New(slog.DiscardHandler), Bridge: b.asked})
 	return b
 }
 
@@ -135,9 +155,9 @@ func drain(t *testing.T, r *Reader) (packets []*packetbuf.Packet, err error) {
 	}
 }
 
-func (b *bench) attach() *Reader {
+func (b *bench) attach(sound ...packetbuf.Codec) *Reader {
 	b.t.Helper()
-	r, err := b.Attach("httpflv")
+	r, err := b.Attach("httpflv", sound...)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -230,9 +230,10 @@ func (s *Stream) tellChange(now time.Time, f *feed, was, is *packetbuf.Packet) {
 
 func (s *Stream) appendConfig(now time.Time, p *packetbuf.Packet) {
 	c := &packetbuf.Packet{Track: p.Track, Codec: p.Codec, Kind: packetbuf.Config, Epoch: s.epoch, Arrived: now, Payload: p.Payload}
-	last, _ := s.clock.Last(packetbuf.Video)
-	other, _ := s.clock.Last(packetbuf.Audio)
-	c.DTS = max(last, other)
+	c.DTS = s.newest()
 	s.sent[p.Track], s.present[p.Track] = c, true
+	if p.Track == packetbuf.Audio {
+		s.soundIs(now, p.Codec)
+	}
 	s.append(now, c)
 }

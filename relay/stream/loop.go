@@ -95,6 +95,7 @@ func (s *Stream) due(now time.Time) time.Time {
 		consider(s.fill(now))
 		consider(s.life.Next())
 	}
+	s.renewBridge(now)
 	if now.Sub(s.appended) >= heartbeat {
 		s.appended = now
 		s.wake.all()

@@ -84,6 +84,9 @@ func describe(o rtmp.Object, cfg *packetbuf.Packet) rtmp.Object {
 	id, known := flvCodecIDs[cfg.Codec]
 	if cfg.Track == packetbuf.Video && known {
 		o = set(o, "videocodecid", rtmp.Number(id))
+	} else if cfg.Codec == packetbuf.Opus {
+		// Some of those who read this get AAC in its place.
+		o = without(o, []string{"audiocodecid"})
 	} else if known {
 		o = set(o, "audiocodecid", rtmp.Number(id))
 	}

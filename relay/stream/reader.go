@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
@@ -23,6 +25,7 @@ type Reader struct {
 	has      [packetbuf.NumTracks]bool
 	codecs   [packetbuf.NumTracks]packetbuf.Codec
 	sent     packetbuf.Configs // the configuration that this viewer has
+	hearing  hearing
 	pending  []*packetbuf.Packet
 	waitKey  bool   // nothing but configuration until the next random-access point
 	pictures uint32 // the epoch of whose pictures it has had a keyframe; 0: of none
@@ -34,16 +37,31 @@ type Reader struct {
 
 // Attach adds a viewer of a protocol at the newest random-access point. It returns ErrNotLive
 // where there is nothing to play, and ErrEnded when the stream is over.
-func (s *Stream) Attach(protocol string) (*Reader, error) {
+//
+// sound is what the viewer takes: the publisher's own sound where it is among that, else bridged
+// sound, and over a break one after the other. Without any it is the publisher's own, whatever
+// that is.
+func (s *Stream) Attach(protocol string, sound ...packetbuf.Codec) (*Reader, error) {
+	r, err := s.attach(protocol, soundsOf(sound))
+	s.flush()
+	return r, err
+}
+
+func (s *Stream) attach(protocol string, takes sounds) (*Reader, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.playable(); err != nil {
 		return nil, err
 	}
-	r := &Reader{s: s, protocol: protocol, has: s.present}
+	r := &Reader{s: s, protocol: protocol, has: s.present, hearing: hearing{takes: takes, source: s.bridge.source}}
+	r.has[packetbuf.Audio] = s.audible(takes)
 	r.join()
 	s.viewers[protocol]++
 	s.opts.Load.viewers.Add(1)
+	s.listens(takes, 1)
+	if takes.bridges(s.bridge.source) {
+		s.askBridge(time.Now())
+	}
 	return r, nil
 }
 
@@ -71,14 +89,16 @@ func (r *Reader) join() {
 
 // queue puts the configuration that the viewer does not have in front of what it reads next.
 func (r *Reader) queue(configs packetbuf.Configs) {
-	for _, tr := range []packetbuf.Track{packetbuf.Data, packetbuf.Video, packetbuf.Audio} {
-		if c := configs[tr]; c != nil && c != r.sent[tr] {
+	for _, slot := range []int{int(packetbuf.Data), int(packetbuf.Video), int(packetbuf.Audio), packetbuf.BridgedAudio} {
+		if c := configs[slot]; c != nil && c != r.sent[slot] {
 			r.pending = append(r.pending, c)
 		}
 	}
+	r.hearing.join(configs)
 }
 
-// Has tells whether the stream had the track when the viewer joined.
+// Has tells whether the stream had the track, in a codec that the viewer can have, when it
+// joined.
 func (r *Reader) Has(tr packetbuf.Track) bool { return r.has[tr] }
 
 // Done is closed when the stream has ended; Read tells how.
@@ -98,6 +118,7 @@ func (r *Reader) Close() {
 	if r.s.viewers[r.protocol] == 0 {
 		delete(r.s.viewers, r.protocol)
 	}
+	r.s.listens(r.hearing.takes, -1)
 	r.s.mu.Unlock()
 	r.s.opts.Load.viewers.Add(-1)
 }
@@ -186,11 +207,18 @@ func (r *Reader) Skip() {
 	}
 }
 
-// check notes configuration, waits for a random-access point where it has to, and ends the
-// viewer at a change of codec: no player survives one.
+// check notes configuration, picks the sound that the viewer takes, waits for a random-access
+// point where it has to, and ends the viewer at a change of codec: no player survives one.
 func (r *Reader) check(packets []*packetbuf.Packet) ([]*packetbuf.Packet, error) {
 	kept := packets[:0]
-	for _, p := range packets {
+	for i, p := range packets {
+		if p.Track == packetbuf.Audio {
+			r.hearing.note(p)
+			if !r.hearing.wants(p) {
+				r.pass(p)
+				continue
+			}
+		}
 		if p.Track != packetbuf.Data {
 			if had := r.codecs[p.Track]; had != packetbuf.NoCodec && had != p.Codec {
 				if len(kept) > 0 {
@@ -209,9 +237,32 @@ func (r *Reader) check(packets []*packetbuf.Packet) ([]*packetbuf.Packet, error)
 		default:
 			r.waitKey = false
 		}
+		if p.Track == packetbuf.Audio {
+			if c := r.lacking(p); c != nil {
+				r.pending = slices.Concat([]*packetbuf.Packet{c}, packets[i:], r.pending)
+				return kept, nil
+			}
+			r.hearing.got(p)
+		}
 		kept = append(kept, p)
 	}
 	return kept, nil
+}
+
+// lacking is the configuration that has to come before p; nil if none has to.
+func (r *Reader) lacking(p *packetbuf.Packet) *packetbuf.Packet {
+	if p.Kind == packetbuf.Config {
+		return nil
+	}
+	return r.hearing.lacks(p)
+}
+
+// pass goes past a packet of sound that the viewer does not take. That one could begin there is
+// as good for the sound that it does take.
+func (r *Reader) pass(p *packetbuf.Packet) {
+	if p.Kind == packetbuf.Key {
+		r.waitKey = false
+	}
 }
 
 // decodable tells whether the viewer has what p is decoded from. Where sound alone is a

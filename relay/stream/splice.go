@@ -63,6 +63,9 @@ func (s *Stream) announceBare(now time.Time, f *feed, p *packetbuf.Packet) {
 		s.drop(p.Track)
 	}
 	s.present[p.Track] = true
+	if p.Track == packetbuf.Audio {
+		s.soundIs(now, p.Codec)
+	}
 	s.announce(now, f)
 }
 
@@ -80,8 +83,12 @@ func (s *Stream) forget(now time.Time, f *feed) {
 func (s *Stream) drop(tr packetbuf.Track) {
 	s.present[tr], s.sent[tr] = false, nil
 	s.ring.Forget(int(tr))
-	if tr == packetbuf.Video {
+	switch tr {
+	case packetbuf.Video:
 		s.lastKey = nil
+	case packetbuf.Audio:
+		s.soundIs(time.Time{}, packetbuf.NoCodec)
+	case packetbuf.Data:
 	}
 }
 

@@ -28,6 +28,10 @@ type Options struct {
 	Load     *Load         // shared by all streams
 	Log      *slog.Logger  // with stream set
 	OnEnd    func(*Stream) // called once, when the stream has ended, from any goroutine
+	// Bridge asks for the stream's sound in another codec, which comes through Stream.Bridge.
+	// It is asked again about once a second while somebody needs it, and must not block. nil:
+	// there is no bridge.
+	Bridge func(name string, to packetbuf.Codec)
 }
 
 // Stream is one stream's state. It has one goroutine and one timer; Close ends both.
@@ -58,6 +62,7 @@ type Stream struct {
 	changes  time.Time // when a change of configuration was last told
 	since    time.Time // of the state
 	viewers  map[string]int
+	bridge   bridge
 	breaks   map[ingest.Cause]int
 	ceiling  float64 // what the publisher is asked to stay below, in bits per second; 0: nothing
 	reason   string  // why it ended, for viewers
@@ -68,7 +73,7 @@ func New(name string, o Options) *Stream {
 	s := &Stream{
 		name: name, opts: o, ring: packetbuf.NewRing(o.Config.Buffer), wake: newWake(), out: newOutbox(),
 		poked: make(chan struct{}, 1), done: make(chan struct{}),
-		feeds: map[lifecycle.ID]*feed{}, viewers: map[string]int{}, breaks: map[ingest.Cause]int{},
+		feeds: map[lifecycle.ID]*feed{}, viewers: map[string]int{}, bridge: bridge{listeners: map[sounds]int{}}, breaks: map[ingest.Cause]int{},
 		since: time.Now(),
 	}
 	s.cfg.Store(&o.Config)
@@ -236,7 +241,7 @@ func (s *Stream) changed(now time.Time, f *feed, e lifecycle.Effect) {
 		s.filler.begin(s.cfg.Load().Freeze, s.sent[packetbuf.Audio], &s.clock)
 		if s.filler.on && s.filler.silence == nil && s.present[packetbuf.Audio] {
 			s.out.queue = append(s.out.queue, func() {
-				s.opts.Log.Info("held without sound: no silent frame is known for this audio; AAC-LC at 44.1 or 48 kHz, mono or stereo, has one")
+				s.opts.Log.Info("held without sound: no silent frame is known for this audio; AAC-LC at 44.1 or 48 kHz and Opus, mono or stereo, have one")
 			})
 		}
 	case lifecycle.Ended:

@@ -38,7 +38,7 @@ func TestJoinBeginsWithConfigurationAndKeyframe(t *testing.T) {
 func TestMetadataSaysWhatIsThere(t *testing.T) {
 	for name, o := range map[string]gen.Options{
 		"both": {}, "both, silent publisher": {NoMetadata: true}, "sound alone": {NoVideo: true}, "picture alone": {NoAudio: true},
-		"MP3": {AudioCodec: packetbuf.MP3, NoVideo: true, NoMetadata: true},
+		"MP3": {AudioCodec: packetbuf.MP3, NoVideo: true, NoMetadata: true}, "Opus": {AudioCodec: packetbuf.Opus},
 	} {
 		t.Run(name, func(t *testing.T) {
 			story(t, nil, func(b *bench) {
@@ -50,7 +50,8 @@ func TestMetadataSaysWhatIsThere(t *testing.T) {
 				}
 				fields := rtmp.Properties(values[1])
 				has := func(key string) bool { return find(fields, key) >= 0 }
-				if has("videocodecid") == o.NoVideo || has("width") == o.NoVideo || has("audiocodecid") == o.NoAudio {
+				if has("videocodecid") == o.NoVideo || has("width") == o.NoVideo || has("audiocodecid") != (!o.NoAudio && o.AudioCodec != packetbuf.Opus) ||
+					has("audiosamplerate") != (!o.NoAudio && o.AudioCodec != packetbuf.MP3) {
 					t.Errorf("metadata %v", fields)
 				}
 			})
