@@ -19,6 +19,7 @@ type Request struct {
 	Protocol  string // as the metrics name it
 	Remote    string
 	Agent     string
+	Sound     []packetbuf.Codec // what the viewer takes; none: whatever there is
 }
 
 // Streams gives viewers their place. A refusal is an *ingest.Refusal, wherever it comes from.

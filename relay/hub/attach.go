@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
@@ -24,8 +25,8 @@ const coming = 15 * time.Second
 
 // Attach gives a viewer its place, and waits for a stream that is not live as long as its
 // play_wait says, or while it is on its way. Its refusals are *ingest.Refusal; of one that is
-// not live NotLive is set.
-func (h *Hub) Attach(ctx context.Context, app, name, protocol string) (*stream.Reader, error) {
+// not live NotLive is set. sound is what the viewer takes; see stream.Stream.
+func (h *Hub) Attach(ctx context.Context, app, name, protocol string, sound ...packetbuf.Codec) (*stream.Reader, error) {
 	full, err := Name(app, name)
 	if err != nil {
 		return nil, err
@@ -35,12 +36,18 @@ func (h *Hub) Attach(ctx context.Context, app, name, protocol string) (*stream.R
 	began, patience := time.Now(), h.opts.Settings.PlayWait(full)
 	hopeless, ok := h.want(full)
 	if ok {
-		r, err := h.attach(ctx, full, protocol, max(patience, coming), hopeless)
+		r, err := h.attach(ctx, full, wish{protocol, sound}, max(patience, coming), hopeless)
 		if r != nil || ctx.Err() != nil {
 			return r, err
 		}
 	}
-	return h.attach(ctx, full, protocol, patience-time.Since(began), nil)
+	return h.attach(ctx, full, wish{protocol, sound}, patience-time.Since(began), nil)
+}
+
+// wish is what a stream is told of a viewer.
+type wish struct {
+	protocol string
+	sound    []packetbuf.Codec
 }
 
 // want asks for a stream that nobody feeds.
@@ -57,7 +64,7 @@ func (h *Hub) want(name string) (hopeless <-chan struct{}, ok bool) {
 }
 
 // attach waits for a place on a stream: so long, until there is no hope, or until ctx ends.
-func (h *Hub) attach(ctx context.Context, name, protocol string, patience time.Duration, hopeless <-chan struct{}) (*stream.Reader, error) {
+func (h *Hub) attach(ctx context.Context, name string, w wish, patience time.Duration, hopeless <-chan struct{}) (*stream.Reader, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for over := false; ; {
@@ -68,7 +75,7 @@ func (h *Hub) attach(ctx context.Context, name, protocol string, patience time.D
 			return nil, errClosed
 		}
 		if s != nil {
-			if r, err := s.Attach(protocol); err == nil {
+			if r, err := s.Attach(w.protocol, w.sound...); err == nil {
 				return r, nil
 			}
 		}

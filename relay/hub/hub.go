@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
@@ -31,6 +32,8 @@ type Options struct {
 	Observer   stream.Observer
 	Counters   *stream.Counters
 	Log        *slog.Logger
+	// Bridge asks for a stream's sound in another codec; see stream.Options. nil: there is none.
+	Bridge func(name string, to packetbuf.Codec)
 }
 
 // Hub is the streams of one relay.
@@ -104,7 +107,7 @@ func (h *Hub) open(name string) (*stream.Stream, error) {
 	}
 	s := stream.New(name, stream.Options{
 		Config: h.opts.Settings.Stream(name), Observer: observer{h}, Counters: h.opts.Counters, Load: &h.load,
-		Log: h.opts.Log.With("stream", name), OnEnd: h.forget,
+		Log: h.opts.Log.With("stream", name), OnEnd: h.forget, Bridge: h.opts.Bridge,
 	})
 	h.streams[name] = s
 	if parent := Parent(name); parent != name {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/ingest/rtmp"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/flv"
 	"github.com/holdfast-live/holdfast/qos/prom"
 	"github.com/holdfast-live/holdfast/relay/auth"
 	"github.com/holdfast-live/holdfast/relay/egress"
@@ -86,7 +88,7 @@ func (p *playing) play(ctx context.Context, r egress.Request) (*stream.Reader, e
 	if err := auth.Play(p.rules, name, r.Token); err != nil {
 		return nil, err
 	}
-	return p.hub.Attach(ctx, r.App, r.Name, r.Protocol)
+	return p.hub.Attach(ctx, r.App, r.Name, r.Protocol, r.Sound...)
 }
 
 func outcome(err error) string {
@@ -113,11 +115,21 @@ type players struct {
 	log      *slog.Logger
 }
 
+// sound is what a player takes: what FLV has always carried, and Opus if it says so.
+func sound(r rtmp.PlayRequest) []packetbuf.Codec {
+	takes := flv.Sounds()
+	if r.Opus {
+		takes = append(takes, packetbuf.Opus)
+	}
+	return takes
+}
+
 // Play implements rtmp.Plays.
 func (p *players) Play(ctx context.Context, r rtmp.PlayRequest, c *rtmp.PlayConn) error {
 	started := p.started(r.Protocol)
 	place, err := p.streams.Play(ctx, egress.Request{
 		App: r.App, Name: r.Name, Token: r.Token, Protocol: r.Protocol, Remote: r.Remote, Agent: r.Agent,
+		Sound: sound(r),
 	})
 	if err != nil {
 		return err

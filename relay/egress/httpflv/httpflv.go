@@ -130,6 +130,7 @@ func (h *Handler) admit(ctx context.Context, r *http.Request) (viewer, error) {
 	var err error
 	v.place, err = h.opts.Streams.Play(ctx, egress.Request{
 		App: app, Name: name, Token: token(r), Protocol: Protocol, Remote: v.remote, Agent: r.UserAgent(),
+		Sound: flv.Sounds(),
 	})
 	if err != nil {
 		return v, err
