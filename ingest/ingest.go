@@ -114,6 +114,13 @@ type Limiter interface {
 	Limit(bits float64)
 }
 
+// KeyRequester is a Session that can ask its publisher for a keyframe.
+type KeyRequester interface {
+	// RequestKey asks for a keyframe soon. It does not wait, may be called from any goroutine,
+	// and as often as one likes: the session asks its publisher no more often than is good.
+	RequestKey()
+}
+
 // Sink is where a session puts what it receives. Its methods are called from one
 // goroutine.
 type Sink interface {

@@ -25,7 +25,7 @@ type batch struct {
 	transmit func(fd uintptr) // the method, bound once
 
 	// mu guards what follows. It is held while the batch is sent, so that a peer's packets
-	// stay in order: that never waits.
+	// stay in order. That may wait, when nobody else could send either.
 	mu      sync.Mutex
 	to      netip.AddrPort // none while it is not in the table, and only then
 	four    unix.SockaddrInet4
@@ -111,16 +111,30 @@ func (b *batch) transmitOn(fd uintptr) {
 	}
 }
 
+// one sends, and waits where the socket is full, as the net package does: the line drains it,
+// and a keyframe that goes to a thousand viewers at once would be lost to most of them.
 func (b *batch) one(fd uintptr, data, control []byte) error {
 	b.g.counts.sends.Add(1)
-	return b.g.sendmsg(int(fd), data, control, b.addr) //nolint:gosec // a descriptor fits
+	err := b.g.sendmsg(int(fd), data, control, b.addr) //nolint:gosec // a descriptor fits
+	if !errors.Is(err, unix.EAGAIN) {
+		return err
+	}
+	b.g.counts.waited.Add(1)
+	ended := b.g.raw.Write(func(fd uintptr) bool {
+		err = b.g.sendmsg(int(fd), data, control, b.addr) //nolint:gosec // a descriptor fits
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	if ended != nil { // a deadline
+		return ended
+	}
+	return err
 }
 
-// refuse counts packets that are lost. That there is no room is no error: it is how lines
-// are.
+// refuse counts packets that are lost. That a device has no room is no error: it is how
+// lines are.
 func (b *batch) refuse(packets int, err error) {
 	b.g.counts.refused.Add(uint64(packets)) //nolint:gosec // it counts
-	if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.ENOBUFS) {
+	if !errors.Is(err, unix.ENOBUFS) {
 		b.err = err
 	}
 }

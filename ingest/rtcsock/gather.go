@@ -24,8 +24,9 @@ var _ net.PacketConn = (*Gathered)(nil)
 type Sent struct {
 	Packets uint64 // that were written
 	Sends   uint64 // calls of the system that it took
-	// Refused packets the system did not take, for want of room or of a way there. They are
-	// lost, as on the way.
+	Waited  uint64 // of those, for the line to drain what the system holds
+	// Refused packets the system did not take, as when there is no way there. They are lost,
+	// as on the way.
 	Refused uint64
 }
 
@@ -55,12 +56,11 @@ func (g *Gathered) SetDeadline(t time.Time) error { return g.conn.SetDeadline(t)
 // SetReadDeadline is that of the socket.
 func (g *Gathered) SetReadDeadline(t time.Time) error { return g.conn.SetReadDeadline(t) }
 
-// SetWriteDeadline is that of the socket. Packets that are gathered never wait for it.
+// SetWriteDeadline ends writes that wait for a full socket.
 func (g *Gathered) SetWriteDeadline(t time.Time) error { return g.conn.SetWriteDeadline(t) }
 
 // SetReadBuffer sets how many bytes the system holds unread.
 func (g *Gathered) SetReadBuffer(bytes int) error { return g.conn.SetReadBuffer(bytes) }
 
-// SetWriteBuffer sets how many bytes the system holds unsent; what comes on top of them is
-// refused.
+// SetWriteBuffer sets how many bytes the system holds unsent; writes wait for room in it.
 func (g *Gathered) SetWriteBuffer(bytes int) error { return g.conn.SetWriteBuffer(bytes) }

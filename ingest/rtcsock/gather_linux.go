@@ -15,6 +15,8 @@ import (
 const (
 	// gatherTime is how long a peer's first packet waits for more.
 	gatherTime = 500 * time.Microsecond
+	// closeTime is how long Close waits for a full socket.
+	closeTime = time.Second
 	// maxWaiting bounds the peers for which something waits; packets to others are then
 	// sent as they come.
 	maxWaiting = 4096
@@ -35,7 +37,7 @@ type gatherer struct {
 	plain    atomic.Bool  // cutting was given up
 	worked   atomic.Bool  // cutting has worked once
 	failures atomic.Int64 // of cutting
-	counts   struct{ packets, sends, refused atomic.Uint64 }
+	counts   struct{ packets, sends, waited, refused atomic.Uint64 }
 
 	// mu guards what follows. A batch's lock is taken before it, not after.
 	mu      sync.RWMutex
@@ -75,7 +77,7 @@ func (g *gatherer) examine(raw syscall.RawConn) (able bool) {
 	return able
 }
 
-// sendmsg never waits: where the system has no room the packets are lost.
+// sendmsg does not wait.
 func sendmsg(fd int, data, control []byte, to unix.Sockaddr) error {
 	for {
 		_, err := unix.SendmsgN(fd, data, control, to, unix.MSG_DONTWAIT)
@@ -245,7 +247,7 @@ func (g *gatherer) cannotCut(err error) {
 
 // Sent tells what was written so far.
 func (g *Gathered) Sent() Sent {
-	return Sent{Packets: g.counts.packets.Load(), Sends: g.counts.sends.Load(), Refused: g.counts.refused.Load()}
+	return Sent{Packets: g.counts.packets.Load(), Sends: g.counts.sends.Load(), Waited: g.counts.waited.Load(), Refused: g.counts.refused.Load()}
 }
 
 // Close sends what waits, closes the socket and waits until nothing runs.
@@ -257,6 +259,7 @@ func (g *Gathered) Close() error {
 	if again {
 		return &net.OpError{Op: "close", Net: "udp", Source: g.LocalAddr(), Err: net.ErrClosed}
 	}
+	_ = g.conn.SetWriteDeadline(time.Now().Add(closeTime))
 	close(g.stop)
 	<-g.ended
 	g.Flush()

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -217,7 +218,8 @@ func TestWhereTheSystemRefuses(t *testing.T) {
 		"a device without checksums": {cut(unix.EIO), 3, Sent{Packets: 9, Sends: 1 + 9}, true, nil},
 		"a narrow line":              {cut(unix.EINVAL), 3, Sent{Packets: 9, Sends: 3 + 9}, false, nil},
 		"every line":                 {cut(unix.EINVAL), 20, Sent{Packets: 60, Sends: 16 + 60}, true, nil},
-		"no room":                    {func(int) error { return unix.EAGAIN }, 1, Sent{Packets: 3, Sends: 1, Refused: 3}, false, nil},
+		"no room":                    {func(int) error { return unix.EAGAIN }, 1, Sent{Packets: 3, Sends: 1, Waited: 1, Refused: 3}, false, os.ErrDeadlineExceeded},
+		"none in the device":         {func(int) error { return unix.ENOBUFS }, 1, Sent{Packets: 3, Sends: 1, Refused: 3}, false, nil},
 		"no way there":               {func(int) error { return unix.ENETUNREACH }, 1, Sent{Packets: 3, Sends: 1, Refused: 3}, false, unix.ENETUNREACH},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -226,6 +228,7 @@ func TestWhereTheSystemRefuses(t *testing.T) {
 				conn := socket(t, "udp4", "127.0.0.1:0")
 				g := gatherWith(conn, k.sendmsg)
 				defer g.Close()
+				_ = g.SetWriteDeadline(time.Now().Add(-1)) // nothing is to drain
 				var failed error
 				to := conn.LocalAddr().(*net.UDPAddr).AddrPort()
 				for range c.rounds {

@@ -178,3 +178,20 @@ func (p *Peer) Close() error {
 	p.closed.Do(func() { err = p.PeerConnection.Close() })
 	return err
 }
+
+// RoundTrip is the last round-trip time that a connectivity check has measured; 0 while there
+// is none, and always with ICE-lite, which makes no checks.
+func (p *Peer) RoundTrip() time.Duration {
+	for _, t := range p.GetTransceivers() {
+		transport := t.Receiver().Transport()
+		if transport == nil || transport.ICETransport() == nil {
+			continue
+		}
+		stats, ok := transport.ICETransport().GetSelectedCandidatePairStats()
+		if !ok {
+			return 0
+		}
+		return time.Duration(stats.CurrentRoundTripTime * float64(time.Second))
+	}
+	return 0
+}

@@ -1,0 +1,64 @@
+package signal
+
+import (
+	"net/netip"
+	"sync"
+)
+
+// Bounds of sessions that have an answer and no connection yet. An offer costs a stranger one
+// packet, and us memory and an answer; many viewers may stand behind one address.
+const (
+	maxPending     = 1024
+	maxPendingFrom = 256
+)
+
+// pending counts sessions that are being set up.
+type pending struct {
+	mu    sync.Mutex // guards what follows
+	all   int
+	from  map[netip.Addr]int
+	most  int
+	share int
+}
+
+func newPending() *pending {
+	return &pending{from: map[netip.Addr]int{}, most: maxPending, share: maxPendingFrom}
+}
+
+// enter counts one more from an address, unless there are too many. leave may be called any
+// number of times.
+func (p *pending) enter(remote string) (leave func(), ok bool) {
+	at := addressOf(remote)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.all >= p.most || p.from[at] >= p.share {
+		return nil, false
+	}
+	p.all++
+	p.from[at]++
+	return sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.all--
+		if p.from[at]--; p.from[at] == 0 {
+			delete(p.from, at)
+		}
+	}), true
+}
+
+// addressOf is the network of a peer that one stranger has: an IPv4 address, or a /64 of IPv6.
+func addressOf(remote string) netip.Addr {
+	at, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}
+	}
+	a := at.Addr().Unmap().WithZone("")
+	if a.Is4() {
+		return a
+	}
+	p, err := a.Prefix(64)
+	if err != nil {
+		return a
+	}
+	return p.Addr()
+}

@@ -1,0 +1,291 @@
+// Package signal is the HTTP side of WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep): an
+// endpoint that takes offers, and a resource for each session that it opens, which takes
+// candidates, restarts ICE and ends the session.
+package signal
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/rtcsock"
+)
+
+// Session is what stands behind a resource.
+type Session interface {
+	// Trickle takes candidates of the peer.
+	Trickle(rtcsock.Fragment) error
+	// Restart restarts ICE with the peer's new credentials and returns ours.
+	Restart(context.Context, rtcsock.Fragment) (rtcsock.Fragment, error)
+	// RemoteUfrag is the user name fragment of the peer's present ICE session.
+	RemoteUfrag() string
+	// Delete ends the session as the peer wishes.
+	Delete()
+}
+
+// Request is an offer.
+type Request struct {
+	App, Name string // as the path had them, unescaped
+	Offer     string
+	Secret    string // Bearer, or the query's key or token
+	Query     func(key string) string
+	Remote    string // host:port of the peer, or of the client behind a trusted proxy
+	Agent     string // at most 256 bytes
+	ID        string // of the session: it cannot be guessed, so it is a secret too
+	// Connected is to be called when the peer has connected, Ended when the session is over;
+	// both any number of times, from any goroutine.
+	Connected, Ended func()
+}
+
+// Options are what a Handler needs.
+type Options struct {
+	// Kind is the last part of the endpoint's path: whip or whep.
+	Kind string
+	// Open answers an offer. Its errors are *ingest.Refusal, rtcsock.ErrOffer, or unexpected.
+	Open func(context.Context, Request) (s Session, answer string, err error)
+	// Problem writes an error in the relay's form.
+	Problem func(w http.ResponseWriter, status int, reason, hint string)
+	// Remote is the peer's address, from behind proxies that are trusted.
+	Remote func(*http.Request) string
+	// Links are the values of Link that name ICE servers.
+	Links func() []string
+	Log   *slog.Logger
+}
+
+// Handler serves an endpoint and its sessions.
+type Handler struct {
+	o       Options
+	pending *pending
+
+	mu       sync.Mutex // guards what follows
+	sessions map[string]*resource
+}
+
+// resource is a session's. Its tag names the ICE session in force.
+type resource struct {
+	session Session // nil until it was opened
+
+	mu  sync.Mutex // one PATCH at a time; guards tag
+	tag string
+}
+
+// New returns a handler without sessions.
+func New(o Options) *Handler {
+	return &Handler{o: o, pending: newPending(), sessions: map[string]*resource{}}
+}
+
+// Match tells whether a path is an endpoint's or a session's, and which: {app}/{name}/{kind} or
+// {app}/{name}/{kind}/{id}.
+func (h *Handler) Match(path string) (app, name, id string, ok bool) {
+	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	if len(parts) < 3 || len(parts) > 4 || parts[2] != h.o.Kind {
+		return "", "", "", false
+	}
+	if len(parts) == 4 {
+		id = parts[3]
+	}
+	return parts[0], parts[1], id, true
+}
+
+// The content types of RFC 9725.
+const (
+	sdpType  = "application/sdp"
+	fragType = "application/trickle-ice-sdpfrag"
+)
+
+// maxBody is the longest description that is read; Chromium's with simulcast has 12 KiB.
+const maxBody = 128 << 10
+
+// ServeHTTP implements http.Handler for the paths that Match.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	app, name, id, ok := h.Match(r.URL.Path)
+	switch {
+	case !ok:
+		h.o.Problem(w, http.StatusNotFound, "there is nothing at this address", "POST an offer to /{app}/{name}/"+h.o.Kind)
+	case id != "":
+		h.serveSession(w, r, id)
+	case strings.HasSuffix(r.URL.Path, "/"): // the endpoint, a slash too far
+		to := *r.URL
+		to.Path = strings.TrimSuffix(to.Path, "/")
+		w.Header().Set("Location", to.RequestURI())
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	default:
+		h.serveEndpoint(w, r, app, name)
+	}
+}
+
+func (h *Handler) serveEndpoint(w http.ResponseWriter, r *http.Request, app, name string) {
+	switch r.Method {
+	case http.MethodOptions:
+		w.Header().Set("Accept-Post", sdpType)
+		h.links(w)
+		w.WriteHeader(http.StatusNoContent)
+	case http.MethodPost:
+		h.open(w, r, app, name)
+	default:
+		w.Header().Set("Allow", "POST, OPTIONS")
+		h.o.Problem(w, http.StatusMethodNotAllowed, r.Method+" is not for this address", "POST an offer, as "+sdpType)
+	}
+}
+
+// open answers an offer with a new session.
+func (h *Handler) open(w http.ResponseWriter, r *http.Request, app, name string) {
+	offer, ok := h.body(w, r, sdpType)
+	if !ok {
+		return
+	}
+	remote := h.o.Remote(r)
+	leave, ok := h.pending.enter(remote)
+	if !ok {
+		w.Header().Set("Retry-After", "2")
+		h.o.Problem(w, http.StatusServiceUnavailable, "too many sessions are being set up", "try again in a moment")
+		return
+	}
+	id := random()
+	res := &resource{tag: `"` + random() + `"`}
+	ended := sync.OnceFunc(func() {
+		leave()
+		h.forget(id)
+	})
+	h.mu.Lock()
+	h.sessions[id] = res
+	h.mu.Unlock()
+	s, answer, err := h.o.Open(r.Context(), Request{
+		App: app, Name: name, Offer: offer, Secret: secret(r), Query: r.URL.Query().Get,
+		Remote: remote, Agent: shorten(r.UserAgent(), 256), ID: id, Connected: leave, Ended: ended,
+	})
+	if err != nil {
+		ended()
+		h.refuse(w, shorten(app+"/"+name, 160), remote, err)
+		return
+	}
+	res.mu.Lock()
+	res.session = s
+	res.mu.Unlock()
+	head := w.Header()
+	head.Set("Content-Type", sdpType)
+	head.Set("Location", r.URL.EscapedPath()+"/"+id)
+	head.Set("ETag", res.tag)
+	head.Set("Accept-Patch", fragType)
+	head.Set("Cache-Control", "no-store")
+	h.links(w)
+	w.WriteHeader(http.StatusCreated)
+	_, _ = io.WriteString(w, answer)
+}
+
+func (h *Handler) links(w http.ResponseWriter) {
+	for _, l := range h.o.Links() {
+		w.Header().Add("Link", l)
+	}
+}
+
+// body reads a body of the type that it must have, or answers why not.
+func (h *Handler) body(w http.ResponseWriter, r *http.Request, want string) (string, bool) {
+	if got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || got != want {
+		h.o.Problem(w, http.StatusUnsupportedMediaType, "the content type is not "+want, "send Content-Type: "+want)
+		return "", false
+	}
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		h.o.Problem(w, http.StatusRequestEntityTooLarge, "the description is too long", "it may have 128 KiB")
+		return "", false
+	case err != nil:
+		h.o.Problem(w, http.StatusBadRequest, "the body could not be read", "send it whole, and at once")
+		return "", false
+	}
+	return string(b), true
+}
+
+// refuse says why an offer is not taken.
+func (h *Handler) refuse(w http.ResponseWriter, stream, remote string, err error) {
+	var r *ingest.Refusal
+	status := http.StatusServiceUnavailable
+	switch {
+	case errors.As(err, &r):
+		status = statusOf(r)
+	case errors.Is(err, rtcsock.ErrOffer):
+		status = http.StatusBadRequest
+		r = &ingest.Refusal{Reason: shorten(err.Error(), 200), Hint: "send an SDP offer of a WebRTC peer, with BUNDLE and DTLS"}
+	default: // what it says is not for strangers
+		h.o.Log.Error("session not opened", "kind", h.o.Kind, "stream", stream, "err", err)
+		r = &ingest.Refusal{Reason: "the relay cannot serve this now", Hint: "try again in a moment", RetryAfter: time.Second}
+	}
+	h.o.Log.Info(h.o.Kind+" refused", "stream", stream, "remote", remote, "status", status, "reason", r.Reason)
+	RetryAfter(w.Header(), r.RetryAfter)
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="holdfast"`)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	h.o.Problem(w, status, r.Reason, r.Hint)
+}
+
+// statusOf is a refusal's status. For a stream that is not live WHEP has 409.
+func statusOf(r *ingest.Refusal) int {
+	switch r.Outcome {
+	case ingest.RefusedName:
+		return http.StatusNotFound
+	case ingest.RefusedKey:
+		return http.StatusUnauthorized
+	case ingest.RefusedTakeover:
+		return http.StatusConflict
+	case ingest.RefusedCodec:
+		return http.StatusUnprocessableEntity
+	}
+	if r.NotLive {
+		return http.StatusConflict
+	}
+	return http.StatusServiceUnavailable
+}
+
+func (h *Handler) forget(id string) {
+	h.mu.Lock()
+	delete(h.sessions, id)
+	h.mu.Unlock()
+}
+
+// find returns a session's resource; nil if there is none.
+func (h *Handler) find(id string) *resource {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.sessions[id]
+}
+
+// Sessions is how many sessions there are.
+func (h *Handler) Sessions() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.sessions)
+}
+
+// random is 128 bits that cannot be guessed, as text for a URL.
+func random() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // it does not fail
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// secret is what a request shows to be let in.
+func secret(r *http.Request) string {
+	const scheme = "bearer "
+	if a := r.Header.Get("Authorization"); len(a) > len(scheme) && strings.EqualFold(a[:len(scheme)], scheme) {
+		return a[len(scheme):]
+	}
+	q := r.URL.Query()
+	if key := q.Get("key"); key != "" {
+		return key
+	}
+	return q.Get("token")
+}
+
+func shorten(s string, most int) string { return s[:min(len(s), most)] }

@@ -1,0 +1,241 @@
+package whip
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/pion/rtp"
+	"github.com/pion/rtp/codecs"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
+)
+
+// maxUnit is the most that one access unit may have, in bytes.
+const maxUnit = 8 << 20
+
+// depacketizer takes the payload of one RTP packet after another and returns what is whole.
+type depacketizer interface {
+	Unmarshal(payload []byte) ([]byte, error)
+}
+
+// format is how one codec comes in RTP packets.
+type format struct {
+	codec packetbuf.Codec
+	// fresh makes a depacketizer that has seen nothing.
+	fresh func() depacketizer
+	// starts tells whether a decoder can start with the access unit that the payload begins.
+	starts func(payload []byte) bool
+	// finish makes the access unit that goes on: in the form that packets have, with its kind
+	// and, of one that a decoder can start with, the configuration that it holds. An empty one
+	// is no access unit.
+	finish func(unit []byte) (out []byte, kind packetbuf.Kind, config []byte)
+}
+
+var formats = map[packetbuf.Codec]format{
+	packetbuf.H264: {packetbuf.H264, func() depacketizer { return &codecs.H264Packet{IsAVC: true} }, startsH264, finishH264},
+	packetbuf.HEVC: {packetbuf.HEVC, func() depacketizer { return &codecs.H265Depacketizer{} }, startsHEVC, finishHEVC},
+	packetbuf.VP8:  {packetbuf.VP8, func() depacketizer { return &codecs.VP8Packet{} }, startsVP8, finishVP8},
+	packetbuf.VP9:  {packetbuf.VP9, func() depacketizer { return &codecs.VP9Packet{} }, startsVP9, finishVP9},
+	packetbuf.AV1:  {packetbuf.AV1, func() depacketizer { return &codecs.AV1Depacketizer{} }, startsAV1, finishAV1},
+}
+
+// assembler makes access units of packets in their order.
+type assembler struct {
+	format format
+	d      depacketizer
+	unit   []byte
+	ts     uint32
+	open   bool // packets of unit have come
+	fed    int  // bytes, since the last one was whole
+}
+
+func newAssembler(f format) *assembler { return &assembler{format: f, d: f.fresh()} }
+
+// accessUnit is what an assembler has put together.
+type accessUnit struct {
+	timestamp uint32
+	payload   []byte
+	kind      packetbuf.Kind
+	config    []byte // nil unless the access unit brings one
+}
+
+var errTooLong = errors.New("an access unit of more than 8 MiB")
+
+// push takes a packet; after a gap what was begun is thrown away. It returns the access units
+// that are whole now: one as a rule, where the last packet of each is marked.
+func (a *assembler) push(p *rtp.Packet, gap bool) (units []accessUnit, err error) {
+	if gap {
+		a.reset()
+	}
+	if len(p.Payload) == 0 { // padding
+		return nil, nil
+	}
+	if a.open && p.Timestamp != a.ts {
+		units = a.finish(units)
+	}
+	if a.fed += len(p.Payload); a.fed > maxUnit {
+		a.reset()
+		return units, errTooLong
+	}
+	part, err := a.d.Unmarshal(p.Payload)
+	if err != nil {
+		return units, err
+	}
+	a.unit, a.ts, a.open = append(a.unit, part...), p.Timestamp, true
+	if p.Marker {
+		units = a.finish(units)
+	}
+	return units, nil
+}
+
+func (a *assembler) reset() {
+	a.d, a.unit, a.open, a.fed = a.format.fresh(), nil, false, 0
+}
+
+func (a *assembler) finish(units []accessUnit) []accessUnit {
+	unit := a.unit
+	a.unit, a.open, a.fed = nil, false, 0
+	if len(unit) == 0 {
+		return units
+	}
+	payload, kind, config := a.format.finish(unit)
+	if len(payload) == 0 {
+		return units
+	}
+	return append(units, accessUnit{a.ts, payload, kind, config})
+}
+
+// startsH264 tells whether a packet brings an SPS or begins an IDR picture (RFC 6184, 5.6 to 5.8).
+func startsH264(b []byte) bool {
+	starts := func(nalType int) bool { return nalType == codec.NALSPS || nalType == codec.NALIDR }
+	switch t := codec.NALType(b); t {
+	case 24: // STAP-A
+		for rest := b[1:]; len(rest) > 2; {
+			size := int(rest[0])<<8 | int(rest[1])
+			if starts(codec.NALType(rest[2:])) {
+				return true
+			}
+			rest = rest[min(len(rest), 2+size):]
+		}
+		return false
+	case 28: // FU-A
+		return len(b) > 1 && b[1]&0x80 != 0 && starts(int(b[1]&0x1f))
+	default:
+		return starts(t)
+	}
+}
+
+func finishH264(unit []byte) ([]byte, packetbuf.Kind, []byte) {
+	kind, err := codec.AVCKind(unit, 4, false)
+	if err != nil || !codec.AVCHasSlice(unit) && kind != packetbuf.Key {
+		return nil, 0, nil
+	}
+	if kind != packetbuf.Key {
+		return unit, kind, nil
+	}
+	var sps, pps [][]byte
+	for rest := unit; len(rest) > 0; {
+		var nal []byte
+		if nal, rest, err = codec.NextNAL(rest, 4); err != nil {
+			return nil, 0, nil
+		}
+		switch codec.NALType(nal) {
+		case codec.NALSPS:
+			sps = appendNew(sps, nal)
+		case codec.NALPPS:
+			pps = appendNew(pps, nal)
+		}
+	}
+	c, err := codec.NewAVCConfig(sps, pps)
+	if err != nil { // the configuration in force goes on
+		return unit, kind, nil
+	}
+	return unit, kind, c.Append(nil)
+}
+
+func appendNew(sets [][]byte, nal []byte) [][]byte {
+	for _, s := range sets {
+		if bytes.Equal(s, nal) {
+			return sets
+		}
+	}
+	return append(sets, nal)
+}
+
+// startsHEVC is startsH264 for HEVC (RFC 7798, 4.4).
+func startsHEVC(b []byte) bool {
+	starts := func(nalType byte) bool { return nalType >= 16 && nalType <= 21 || nalType == 32 || nalType == 33 }
+	if len(b) < 3 {
+		return false
+	}
+	switch t := b[0] >> 1 & 0x3f; t {
+	case 48: // aggregation
+		return len(b) > 4 && starts(b[4]>>1&0x3f)
+	case 49: // fragment
+		return b[2]&0x80 != 0 && starts(b[2]&0x3f)
+	default:
+		return starts(t)
+	}
+}
+
+func finishHEVC(unit []byte) ([]byte, packetbuf.Kind, []byte) {
+	au := codec.AppendAnnexB(nil, unit)
+	kind, sets, err := codec.HEVCKind(au)
+	if err != nil || kind != packetbuf.Key {
+		return au, kind, nil
+	}
+	config, err := codec.NewHEVCConfig(sets)
+	if err != nil {
+		return au, kind, nil
+	}
+	return au, kind, config
+}
+
+// startsVP8 tells whether a packet begins a key frame (RFC 7741, 4.2 and 4.3).
+func startsVP8(b []byte) bool {
+	var p codecs.VP8Packet
+	frame, err := p.Unmarshal(b)
+	return err == nil && p.S == 1 && p.PID == 0 && len(frame) > 0 && frame[0]&1 == 0
+}
+
+func finishVP8(unit []byte) ([]byte, packetbuf.Kind, []byte) {
+	if unit[0]&1 != 0 {
+		return unit, packetbuf.Delta, nil
+	}
+	return unit, packetbuf.Key, codec.VPConfig{BitDepth: 8, Subsampling: 1}.Append(nil)
+}
+
+// startsVP9 tells whether a packet begins a frame that no other is needed for (RFC 9628, 4.2).
+func startsVP9(b []byte) bool {
+	var p codecs.VP9Packet
+	_, err := p.Unmarshal(b)
+	return err == nil && p.B && !p.P && p.SID == 0
+}
+
+func finishVP9(unit []byte) ([]byte, packetbuf.Kind, []byte) {
+	c, key := codec.ParseVP9Frame(unit)
+	if !key {
+		return unit, packetbuf.Delta, nil
+	}
+	return unit, packetbuf.Key, c.Append(nil)
+}
+
+// startsAV1 tells whether a packet begins a coded video sequence: the bit N of the aggregation
+// header.
+func startsAV1(b []byte) bool { return len(b) > 0 && b[0]&0x08 != 0 }
+
+func finishAV1(unit []byte) ([]byte, packetbuf.Kind, []byte) {
+	header, rest, err := codec.AV1SequenceHeader(unit)
+	if err != nil || len(rest) == 0 {
+		return nil, 0, nil
+	}
+	if header == nil {
+		return rest, packetbuf.Delta, nil
+	}
+	config, err := codec.NewAV1Config(header)
+	if err != nil {
+		return rest, packetbuf.Key, nil
+	}
+	return rest, packetbuf.Key, config
+}

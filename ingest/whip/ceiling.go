@@ -1,0 +1,67 @@
+package whip
+
+import (
+	"time"
+
+	"github.com/pion/rtcp"
+)
+
+// Bounds of a ceiling, in bits per second: what browsers still make a picture of, and what
+// stands for none.
+const (
+	leastCeiling = 64_000
+	noCeiling    = 100_000_000
+)
+
+// Limit implements ingest.Limiter, by REMB (draft-alvestrand-rmcat-remb).
+func (s *session) Limit(bits float64) {
+	v := int64(0)
+	if bits > 0 {
+		v = max(int64(bits), leastCeiling)
+	}
+	s.ceiling.Store(v)
+}
+
+// teller says when a publisher is to be told its ceiling: at once when it changes, once a second
+// while there is one, and some times that there is none any more, since one that heard nothing
+// would keep the last for ten seconds.
+type teller struct {
+	told  int64
+	said  time.Time
+	lifts int
+}
+
+func (t *teller) due(now time.Time, bits int64) (say int64, ok bool) {
+	const again, lifts = time.Second, 5
+	switch {
+	case bits != t.told:
+		if t.lifts = 0; bits == 0 {
+			t.lifts = lifts
+		}
+	case now.Sub(t.said) < again, bits == 0 && t.lifts == 0:
+		return 0, false
+	case bits == 0:
+		t.lifts--
+	}
+	t.told, t.said = bits, now
+	if bits == 0 {
+		return noCeiling, true
+	}
+	return bits, true
+}
+
+// tellCeiling tells the publisher its ceiling where that is due.
+func (s *session) tellCeiling(now time.Time, t *teller) {
+	s.mu.Lock()
+	ssrcs := make([]uint32, 0, len(s.tracks))
+	for _, one := range s.tracks {
+		ssrcs = append(ssrcs, uint32(one.remote.SSRC()))
+	}
+	s.mu.Unlock()
+	if len(ssrcs) == 0 {
+		return
+	}
+	if bits, ok := t.due(now, s.ceiling.Load()); ok {
+		_ = s.peer.WriteRTCP([]rtcp.Packet{&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: float32(bits), SSRCs: ssrcs}})
+	}
+}

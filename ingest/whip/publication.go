@@ -1,0 +1,174 @@
+package whip
+
+import (
+	"bytes"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtp"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
+)
+
+// publication is a stream that a session feeds: its own, or a rendition of it. The session's
+// lock guards it.
+type publication struct {
+	session *session
+	sink    ingest.Sink
+	configs [packetbuf.NumTracks][]byte // as the sink has them
+	gone    bool
+}
+
+// media is what becomes a packet, for each stream one of its own.
+type media struct {
+	track   packetbuf.Track
+	codec   packetbuf.Codec
+	kind    packetbuf.Kind
+	dts     time.Duration
+	payload []byte
+}
+
+func (m media) packet(now time.Time, kind packetbuf.Kind, payload []byte) *packetbuf.Packet {
+	return &packetbuf.Packet{Track: m.track, Codec: m.codec, Kind: kind, DTS: m.dts, Arrived: now, Payload: payload}
+}
+
+// write gives the stream a packet, with the configuration before it where that is new.
+func (p *publication) write(now time.Time, m media, config []byte) error {
+	if config != nil && !bytes.Equal(config, p.configs[m.track]) {
+		p.configs[m.track] = config
+		if err := p.sink.Write(m.packet(now, packetbuf.Config, config)); err != nil {
+			return err
+		}
+	}
+	return p.sink.Write(m.packet(now, m.kind, m.payload))
+}
+
+func (p *publication) end(cause ingest.Cause, detail string) {
+	if !p.gone {
+		p.gone = true
+		p.sink.End(cause, detail)
+	}
+}
+
+// opusConfig is what decoders of containers want to know of Opus: what WebRTC sends may be
+// decoded to two channels always (RFC 7587, 4.1).
+var opusConfig = codec.OpusHead{Channels: 2, PreSkip: 312, Rate: codec.OpusRate}.Append(nil)
+
+// sound gives the stream a packet of sound, and the renditions too.
+func (s *session) sound(now time.Time, t *track, p *rtp.Packet) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := media{packetbuf.Audio, s.offer.audio, packetbuf.Delta, t.clock.at(now, p.Timestamp), p.Payload}
+	if _, err := codec.OpusSamples(p.Payload); err != nil {
+		return nil
+	}
+	for _, l := range s.layers.all {
+		l.put(now, m, opusConfig)
+	}
+	return s.main.write(now, m, opusConfig)
+}
+
+// picture gives the stream an access unit, if it is of the layer that feeds it, and the layer's
+// rendition.
+func (s *session) picture(now time.Time, t *track, u accessUnit) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := t.layer
+	l.note(now, &u)
+	m := media{packetbuf.Video, s.offer.video, u.kind, t.clock.at(now, u.timestamp), u.payload}
+	if l.config == nil { // nobody could decode it
+		return nil
+	}
+	if l.rid != "" {
+		if u.kind == packetbuf.Key {
+			s.publish(now, l)
+		}
+		l.put(now, m, l.config)
+	}
+	if u.kind == packetbuf.Key && s.layers.current != l && s.layers.better(now, l) {
+		s.log.Debug("another layer feeds the stream", "rid", l.rid, "pixels", l.pixels)
+		s.layers.current = l
+	}
+	if s.layers.current != l {
+		return nil
+	}
+	return s.main.write(now, m, l.config)
+}
+
+// rendition is a layer as a stream of its own, beside the one that the session feeds.
+type rendition struct {
+	pub    *publication
+	closed *atomic.Bool // by the stream
+	tried  time.Time
+}
+
+// refusedFor is how long a rendition is left alone that was refused.
+const refusedFor = 10 * time.Second
+
+// publish has a layer's rendition published, where it is not.
+func (s *session) publish(now time.Time, l *layer) {
+	if l.pub != nil && l.closed.Load() {
+		l.pub.end(ingest.Kick, "closed")
+		l.pub = nil
+	}
+	if l.pub != nil || now.Sub(l.tried) < refusedFor {
+		return
+	}
+	l.tried, l.closed = now, &atomic.Bool{}
+	r := s.request
+	r.Name, r.Backup = r.Name+"~"+l.rid, false
+	r.Session = &layerSession{s, l.rid, l.closed}
+	sink, err := s.srv.o.Access.Publish(s.ctx, r)
+	if err != nil {
+		var refusal *ingest.Refusal
+		if !errors.As(err, &refusal) {
+			s.log.Error("layer not published", "rid", l.rid, "err", err)
+			return
+		}
+		s.log.Info("layer not published", "rid", l.rid, "reason", refusal.Reason)
+		return
+	}
+	l.pub = &publication{session: s, sink: sink}
+}
+
+// put gives a rendition a packet. One that its stream does not take any more is left.
+func (r *rendition) put(now time.Time, m media, config []byte) {
+	if r.pub == nil || r.closed.Load() {
+		return
+	}
+	if err := r.pub.write(now, m, config); err != nil {
+		r.closed.Store(true)
+	}
+}
+
+// end ends all renditions.
+func (l *layers) end(cause ingest.Cause, detail string) {
+	for _, one := range l.all {
+		if one.pub != nil {
+			one.pub.end(cause, detail)
+			one.pub = nil
+		}
+	}
+}
+
+// layerSession is a layer as its stream sees it.
+type layerSession struct {
+	s      *session
+	rid    string
+	closed *atomic.Bool
+}
+
+// ID implements ingest.Session.
+func (l *layerSession) ID() string { return l.s.id + "~" + l.rid }
+
+// Close implements ingest.Session: the other layers go on.
+func (l *layerSession) Close(ingest.Cause, string) { l.closed.Store(true) }
+
+// RTT implements ingest.Session.
+func (l *layerSession) RTT() (srtt, rttvar time.Duration) { return l.s.RTT() }
+
+// RequestKey implements ingest.KeyRequester: the next look asks the layer.
+func (l *layerSession) RequestKey() { l.s.wanted.Store(true) }

@@ -1,0 +1,252 @@
+package whip
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/rtcsock"
+	"github.com/holdfast-live/holdfast/ingest/rtcsock/signal"
+)
+
+// session is one publisher's peer, from its offer to its end.
+type session struct {
+	srv     *Server
+	id      string // for logs and the API; not the one of its URL
+	request ingest.Request
+	offer   *offered
+	peer    *rtcsock.Peer
+	log     *slog.Logger
+	release func()
+	connect func() // tells that the peer has connected
+	ended   func() // tells that the session is over
+	every   time.Duration
+
+	ctx     context.Context //nolint:containedctx // ends what the session has started
+	cancel  context.CancelFunc
+	tasks   sync.WaitGroup
+	over    sync.Once
+	up      atomic.Bool  // has been connected
+	ceiling atomic.Int64 // bits per second; 0: none
+	wanted  atomic.Bool  // somebody wants a keyframe
+	rtt     roundTrip
+
+	mu     sync.Mutex // guards what follows, and writing to sinks; taken after a track's
+	clocks clocks
+	tracks []*track
+	main   *publication
+	layers layers
+
+	endMu sync.Mutex // guards what follows
+	why   ending
+}
+
+// ending is why a session ends; the first reason counts.
+type ending struct {
+	cause  ingest.Cause
+	detail string
+}
+
+var sessionCount atomic.Uint64
+
+func newSession(s *Server, r signal.Request, offer *offered, release func()) *session {
+	ses := &session{
+		srv: s, id: fmt.Sprintf("whip-%d-%s", sessionCount.Add(1), r.ID[:6]), offer: offer, release: release,
+		connect: r.Connected, ended: r.Ended, every: s.o.KeyframeInterval(r.App, r.Name),
+	}
+	ses.request = ingest.Request{
+		App: r.App, Name: r.Name, Key: r.Secret, Backup: r.Query("backup") == "1",
+		Protocol: ingest.WHIP, Remote: r.Remote, Agent: r.Agent, Session: ses,
+	}
+	ses.log = s.o.Log.With("session", ses.id, "stream", r.App+"/"+r.Name)
+	ses.ctx, ses.cancel = context.WithCancel(context.Background())
+	return ses
+}
+
+// begin is admitted to the stream and answers the offer.
+func (s *session) begin(ctx context.Context, r signal.Request) (string, error) {
+	sink, err := s.srv.o.Access.Publish(ctx, s.request)
+	if err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	s.main = &publication{session: s, sink: sink}
+	s.mu.Unlock()
+	media, chain, err := s.offer.media()
+	if err != nil {
+		return "", err
+	}
+	peer, err := s.srv.o.Sockets.NewPeer(media, chain)
+	if err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	s.peer = peer
+	s.mu.Unlock()
+	peer.OnTrack(s.onTrack)
+	peer.OnConnectionStateChange(s.onState)
+	if err := peer.Offer(r.Offer); err != nil {
+		return "", err
+	}
+	if err := s.choose(); err != nil {
+		return "", err
+	}
+	answer, err := peer.Answer(ctx)
+	if err != nil {
+		return "", err
+	}
+	s.tasks.Go(s.run)
+	s.log.Debug("whip answered", "video", s.offer.video.String(), "audio", s.offer.audio.String(), "layers", s.offer.layers)
+	return answer, nil
+}
+
+// choose has the answer name the one codec of each kind that is wanted.
+func (s *session) choose() error {
+	for _, t := range s.peer.GetTransceivers() {
+		list := s.offer.videos
+		if t.Kind() == webrtc.RTPCodecTypeAudio {
+			list = s.offer.audios
+		}
+		if len(list) == 0 {
+			continue
+		}
+		if err := t.SetCodecPreferences(list); err != nil {
+			return fmt.Errorf("%w: %w", rtcsock.ErrOffer, err)
+		}
+	}
+	return nil
+}
+
+// onState follows the peer's connection.
+func (s *session) onState(state webrtc.PeerConnectionState) {
+	s.log.Debug("peer", "state", state.String())
+	switch state {
+	case webrtc.PeerConnectionStateConnected:
+		if !s.up.Swap(true) {
+			s.connect()
+		}
+	case webrtc.PeerConnectionStateFailed:
+		s.stop(ingest.ICE, "ICE failed: nothing came from the publisher for too long")
+	case webrtc.PeerConnectionStateClosed:
+		s.stop(ingest.EOF, "the publisher closed the connection")
+	default:
+	}
+}
+
+// run looks after the session until it ends: what is missing is asked for, what is late given
+// up, and the publisher told what it may send.
+func (s *session) run() {
+	const look = 10 * time.Millisecond
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	deadline := time.NewTimer(s.srv.o.Connect)
+	defer deadline.Stop()
+	var told teller
+	for {
+		select {
+		case <-s.ctx.Done():
+			s.finish()
+			return
+		case <-deadline.C:
+			if !s.up.Load() {
+				s.stop(ingest.ICE, "no connection came about; check that UDP reaches webrtc.udp_listen, and webrtc.public_ips")
+			}
+		case now := <-tick.C:
+			s.look(now)
+			s.tellCeiling(now, &told)
+		}
+	}
+}
+
+// look does what has become due on each track.
+func (s *session) look(now time.Time) {
+	s.rtt.look(now, s.peer)
+	s.mu.Lock()
+	tracks := s.tracks
+	s.mu.Unlock()
+	for _, t := range tracks {
+		t.look(now)
+	}
+	s.mu.Lock()
+	keys := s.layers.keysDue(now, s.every, s.wanted.Swap(false))
+	s.mu.Unlock()
+	for _, t := range keys {
+		t.requestKey(now)
+	}
+}
+
+// stop begins the session's end.
+func (s *session) stop(cause ingest.Cause, detail string) {
+	s.endMu.Lock()
+	if s.why.cause == "" {
+		s.why = ending{cause, detail}
+	}
+	s.endMu.Unlock()
+	s.cancel()
+}
+
+// end is stop for a session that has not begun to run.
+func (s *session) end(cause ingest.Cause, detail string) {
+	s.stop(cause, detail)
+	s.finish()
+}
+
+// finish ends the session, once.
+func (s *session) finish() {
+	s.over.Do(func() {
+		s.endMu.Lock()
+		why := s.why
+		s.endMu.Unlock()
+		s.mu.Lock()
+		peer := s.peer
+		s.mu.Unlock()
+		if peer != nil {
+			_ = peer.Close()
+		}
+		go func() { // the session's loop may be who waits here
+			s.tasks.Wait()
+			s.mu.Lock()
+			s.layers.end(why.cause, why.detail)
+			if s.main != nil {
+				s.main.end(why.cause, why.detail)
+			}
+			s.mu.Unlock()
+			s.release()
+			s.ended()
+			s.srv.remove(s)
+		}()
+	})
+}
+
+// ID implements ingest.Session.
+func (s *session) ID() string { return s.id }
+
+// Close implements ingest.Session.
+func (s *session) Close(cause ingest.Cause, reason string) { s.stop(cause, reason) }
+
+// RequestKey implements ingest.KeyRequester.
+func (s *session) RequestKey() { s.wanted.Store(true) }
+
+// RTT implements ingest.Session.
+func (s *session) RTT() (srtt, rttvar time.Duration) { return s.rtt.get() }
+
+// Trickle implements signal.Session.
+func (s *session) Trickle(f rtcsock.Fragment) error { return s.peer.Trickle(f) }
+
+// Restart implements signal.Session.
+func (s *session) Restart(ctx context.Context, f rtcsock.Fragment) (rtcsock.Fragment, error) {
+	s.log.Info("ICE restarts")
+	return s.peer.Restart(ctx, f)
+}
+
+// RemoteUfrag implements signal.Session.
+func (s *session) RemoteUfrag() string { return s.peer.RemoteUfrag() }
+
+// Delete implements signal.Session: a clean end.
+func (s *session) Delete() { s.stop(ingest.Unpublish, "the publisher deleted its session") }

@@ -1,0 +1,204 @@
+package whip
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/whip/jitter"
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+// track is one RTP stream of a publisher: its sound, its pictures, or a layer of them.
+type track struct {
+	s        *session
+	remote   *webrtc.TrackRemote
+	receiver *webrtc.RTPReceiver
+	kind     packetbuf.Track
+
+	mu      sync.Mutex // guards what follows
+	buffer  *jitter.Buffer[*rtp.Packet]
+	units   *assembler // of pictures
+	asked   time.Time  // when a keyframe was last asked for
+	broken  int        // packets that could not be read
+	nacks   []uint16
+	payload webrtc.PayloadType
+
+	// The session's lock guards these.
+	clock *trackClock
+	layer *layer // of pictures
+}
+
+// onTrack begins to read a track.
+func (s *session) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
+	t := &track{s: s, remote: remote, receiver: receiver, payload: remote.PayloadType()}
+	rate := int(remote.Codec().ClockRate)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil || len(s.tracks) == maxLayers+1 || rate == 0 {
+		return
+	}
+	t.clock = s.clocks.track(rate)
+	if remote.Kind() == webrtc.RTPCodecTypeVideo {
+		f, ok := formats[s.offer.video]
+		if !ok {
+			return
+		}
+		t.kind, t.buffer, t.units = packetbuf.Video, jitter.NewVideo[*rtp.Packet](), newAssembler(f)
+		t.layer = s.layers.add(t, remote.RID())
+	} else {
+		t.kind, t.buffer = packetbuf.Audio, jitter.NewAudio[*rtp.Packet]()
+	}
+	s.tracks = append(s.tracks, t)
+	s.tasks.Go(t.read)
+	s.tasks.Go(t.readReports)
+}
+
+// read takes packets until the peer is closed.
+func (t *track) read() {
+	buf := make([]byte, 2048)
+	for {
+		n, _, err := t.remote.Read(buf)
+		if err != nil {
+			return
+		}
+		p := &rtp.Packet{}
+		if p.Unmarshal(append([]byte(nil), buf[:n]...)) != nil {
+			continue
+		}
+		if err := t.take(time.Now(), p); err != nil {
+			t.s.stop(ingest.Kick, err.Error()) // the stream has given its reason before, as a rule
+			return
+		}
+	}
+}
+
+// take takes one packet.
+func (t *track) take(now time.Time, p *rtp.Packet) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	start := t.units != nil && len(p.Payload) > 0 && t.units.format.starts(p.Payload)
+	t.buffer.Push(now, p.SequenceNumber, start, p)
+	return t.handOut(now)
+}
+
+// patience is how long a packet is waited for before what is behind it goes on: of sound until
+// nobody would want to hear it any more, of pictures until an answer to a second request could
+// have come.
+func (t *track) patience() time.Duration {
+	rtt, dev := t.s.rtt.get()
+	if t.kind == packetbuf.Audio {
+		return min(max(100*time.Millisecond, rtt), 200*time.Millisecond)
+	}
+	return min(max(60*time.Millisecond, 2*rtt+4*dev+40*time.Millisecond), 400*time.Millisecond)
+}
+
+// handOut gives the stream what is whole. t.mu is held.
+func (t *track) handOut(now time.Time) error {
+	for patience := t.patience(); ; {
+		p, gap, ok := t.buffer.Pop(now, patience)
+		if !ok {
+			return nil
+		}
+		if t.kind == packetbuf.Audio {
+			if len(p.Payload) > 0 {
+				if err := t.s.sound(now, t, p); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		units, err := t.units.push(p, gap)
+		if err != nil {
+			t.broken++
+		}
+		for _, u := range units {
+			if err := t.s.picture(now, t, u); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// look does what has become due: gives up what is late, asks for what is missing, and for a
+// keyframe where nothing else helps.
+func (t *track) look(now time.Time) {
+	rtt, _ := t.s.rtt.get()
+	t.mu.Lock()
+	err := t.handOut(now)
+	var nacks []uint16
+	starves := false
+	if t.kind == packetbuf.Video {
+		t.nacks = t.buffer.Nacks(now, rtt, t.nacks[:0])
+		nacks = append(nacks, t.nacks...)
+		since := t.buffer.Starves()
+		starves = !since.IsZero() && now.Sub(since) >= t.patience()
+	}
+	t.mu.Unlock()
+	if err != nil {
+		t.s.stop(ingest.Kick, err.Error())
+		return
+	}
+	if len(nacks) > 0 {
+		_ = t.s.peer.WriteRTCP([]rtcp.Packet{&rtcp.TransportLayerNack{
+			MediaSSRC: uint32(t.remote.SSRC()), Nacks: rtcp.NackPairsFromSequenceNumbers(nacks),
+		}})
+	}
+	if starves {
+		t.requestKey(now)
+	}
+}
+
+// keyEvery is how often a track is asked for a keyframe at the most.
+const keyEvery = 500 * time.Millisecond
+
+// requestKey asks the publisher for a keyframe of this track alone.
+func (t *track) requestKey(now time.Time) {
+	t.mu.Lock()
+	due := now.Sub(t.asked) >= keyEvery
+	if due {
+		t.asked = now
+	}
+	t.mu.Unlock()
+	if due {
+		_ = t.s.peer.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(t.remote.SSRC())}})
+	}
+}
+
+// readReports reads the track's sender reports until the peer is closed.
+func (t *track) readReports() {
+	for {
+		var packets []rtcp.Packet
+		var err error
+		if rid := t.remote.RID(); rid != "" {
+			packets, _, err = t.receiver.ReadSimulcastRTCP(rid)
+		} else {
+			packets, _, err = t.receiver.ReadRTCP()
+		}
+		if err != nil {
+			if t.s.ctx.Err() != nil || closed(err) {
+				return
+			}
+			continue // one that cannot be read
+		}
+		for _, p := range packets {
+			if r, ok := p.(*rtcp.SenderReport); ok && r.SSRC == uint32(t.remote.SSRC()) {
+				t.s.mu.Lock()
+				t.clock.report(r.NTPTime, r.RTPTime)
+				t.s.mu.Unlock()
+			}
+		}
+	}
+}
+
+// closed tells whether an error of reading is the end of it.
+func closed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, net.ErrClosed)
+}
