@@ -1,0 +1,160 @@
+package rendition
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
+	"github.com/holdfast-live/holdfast/packetbuf/ogg"
+)
+
+// errUnbridged: there is no bridge for the stream's sound.
+var errUnbridged = errors.New("no bridge takes this sound")
+
+// Bounds of how far timestamps may be off before they tell of a gap. In between it is most of a
+// frame: one that was lost is a gap.
+const (
+	leastSlack = 8 * time.Millisecond
+	mostSlack  = 20 * time.Millisecond
+)
+
+// entry writes a stream's sound as a program reads it, AAC as ADTS, Opus in Ogg, MP3 as it is,
+// and tells the clock where it stands.
+type entry struct {
+	clock  sampleClock
+	codec  packetbuf.Codec
+	config *packetbuf.Packet // nil where there is none
+	begun  bool
+	rate   int64 // of total, Hz
+	total  int64 // samples so far
+	aac    codec.AAC
+	mp3    codec.MP3
+	ogg    *ogg.Writer
+	// channels are those of the sound, exact tells that the program knows of every frame when
+	// it stands; see begin.
+	channels int
+	exact    bool
+}
+
+// index is what was written so far, in samples at sampleRate.
+func (e *entry) index() int64 { return e.total * sampleRate / max(e.rate, 1) }
+
+// add appends what a packet of sound is to the program. A frame that makes no sense is left
+// out. Its error wraps errChanged or errUnbridged.
+func (e *entry) add(dst []byte, p *packetbuf.Packet) ([]byte, error) {
+	if p.Kind == packetbuf.Config {
+		if e.begun && (e.config == nil || e.codec != p.Codec || !bytes.Equal(e.config.Payload, p.Payload)) {
+			return dst, fmt.Errorf("%w: another configuration of %s", errChanged, p.Codec)
+		}
+		e.config = p
+		return dst, nil
+	}
+	if !e.begun {
+		var err error
+		if dst, err = e.begin(dst, p); err != nil || !e.begun {
+			return dst, err
+		}
+	}
+	if p.Codec != e.codec {
+		return dst, fmt.Errorf("%w: %s after %s", errChanged, p.Codec, e.codec)
+	}
+	return e.frame(dst, p)
+}
+
+// begin learns what the stream's sound is from its first frame.
+//
+// What ffmpeg looks at before it begins is bounded so tightly that a first frame of AAC which is
+// longer has no time for it. Silence, which is short, goes before it where there is some; then
+// the time of every frame can be relied on.
+func (e *entry) begin(dst []byte, p *packetbuf.Packet) ([]byte, error) {
+	if e.config != nil && e.config.Codec != p.Codec {
+		e.config = nil
+	}
+	var err error
+	switch p.Codec {
+	case packetbuf.AAC:
+		if e.config == nil {
+			return dst, nil
+		}
+		if e.aac, err = codec.ParseAAC(e.config.Payload); err == nil {
+			_, err = e.aac.AppendADTS(nil, 1)
+		}
+		e.rate, e.channels = int64(e.aac.SampleRate), e.aac.OutputChannels()
+		if silence, ok := codec.Silence(e.config); ok && err == nil {
+			e.exact, e.total = true, int64(e.aac.FrameSamples)
+			dst, err = e.aac.AppendADTS(dst, len(silence))
+			dst = append(dst, silence...)
+		}
+	case packetbuf.Opus:
+		head := codec.OpusHead{Channels: codec.OpusChannels(p.Payload), Rate: codec.OpusRate}
+		if e.config != nil {
+			head, err = codec.ParseOpusHead(e.config.Payload)
+		}
+		head.PreSkip = 0 // nobody who plays live leaves it out
+		e.rate, e.channels, e.ogg, e.exact = codec.OpusRate, head.Channels, ogg.NewWriter(head), true
+	case packetbuf.MP3:
+		if e.mp3, err = codec.ParseMP3(p.Payload); err != nil {
+			return dst, nil
+		}
+		e.rate, e.channels, e.exact = int64(e.mp3.SampleRate), e.mp3.Channels, true
+	default:
+		err = fmt.Errorf("it is %s", p.Codec)
+	}
+	if err != nil {
+		return dst, fmt.Errorf("%w: %w", errUnbridged, err)
+	}
+	e.begun, e.codec = true, p.Codec
+	return dst, nil
+}
+
+func (e *entry) frame(dst []byte, p *packetbuf.Packet) ([]byte, error) {
+	before, samples := len(dst), 0
+	var err error
+	switch e.codec {
+	case packetbuf.AAC:
+		samples = e.aac.FrameSamples
+		if dst, err = e.aac.AppendADTS(dst, len(p.Payload)); err == nil {
+			dst = append(dst, p.Payload...)
+		}
+	case packetbuf.Opus:
+		if samples, err = codec.OpusSamples(p.Payload); err == nil {
+			dst, err = e.ogg.Append(dst, p.Payload)
+		}
+	case packetbuf.MP3:
+		if samples, err = e.mp3Samples(p.Payload); errors.Is(err, errChanged) {
+			return dst, err
+		}
+		dst = append(dst, p.Payload...)
+	}
+	if err != nil {
+		return dst[:before], nil
+	}
+	slack := 3 * time.Second / 4 * time.Duration(samples) / time.Duration(e.rate)
+	e.clock.put(e.index(), p.DTS, min(max(slack, leastSlack), mostSlack))
+	e.total += int64(samples)
+	return dst, nil
+}
+
+// mp3Samples is how many samples whole frames of MP3 hold. Where they are not whole the program
+// would look for the next one in the middle of another.
+func (e *entry) mp3Samples(frames []byte) (samples int, err error) {
+	for {
+		m, err := codec.ParseMP3(frames)
+		switch {
+		case err != nil:
+			return 0, err
+		case m.SampleRate != e.mp3.SampleRate || m.Channels != e.mp3.Channels:
+			return 0, fmt.Errorf("%w: MP3 of %d Hz and %d channels", errChanged, m.SampleRate, m.Channels)
+		case m.Length > len(frames):
+			return 0, fmt.Errorf("MP3: %d bytes of %d", len(frames), m.Length)
+		}
+		samples += m.Samples
+		if m.Length == 0 || m.Length == len(frames) {
+			return samples, nil
+		}
+		frames = frames[m.Length:]
+	}
+}
