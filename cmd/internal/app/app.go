@@ -19,6 +19,7 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/ingest/rtmp"
+	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/qos/policy"
 	"github.com/holdfast-live/holdfast/qos/prom"
@@ -53,6 +54,7 @@ type App struct {
 	slots    *ingest.Slots
 	routes   *route.Routes
 	rendered *rendition.Renditions
+	bridges  *rendition.Bridges
 	metrics  *prom.Metrics
 	state    *state
 	saving   func()                  // ends what saves the state
@@ -98,13 +100,16 @@ func New(o Options) (*App, error) {
 	a.relay.hub = hub.New(hub.Options{
 		Settings: a.settings, Demand: wanted, MaxStreams: o.Config.Limits.Streams, Counters: counters,
 		Log: component(o.Log, "stream"), Observer: watching,
+		Bridge: func(name string, to packetbuf.Codec) { a.bridges.Want(name, to) },
 	})
+	a.bridges = rendition.NewBridges(rendition.BridgeOptions{Open: a.relay.open, Log: component(o.Log, "bridge")})
 	if err := a.wireRoutes(wanted); err != nil {
 		return nil, err
 	}
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), prom.NewCollector(a.relay.snapshot))
 	if err := a.wireServers(metrics, registry, o.Version); err != nil {
 		a.stopRoutes(context.Background())
+		a.bridges.Close()
 		return nil, err
 	}
 	return a, nil
@@ -218,6 +223,9 @@ func (a *App) Addr(component string) net.Addr { return a.addrs[component] }
 // Stream is a stream as the API shows it; ok is false if there is none of that name.
 func (a *App) Stream(name string) (s api.Stream, ok bool) { return a.relay.Stream(name) }
 
+// Bridges are the bridges of sound that there are now.
+func (a *App) Bridges() []rendition.BridgeStatus { return a.bridges.Status() }
+
 // Failed yields the error of a listener that died.
 func (a *App) Failed() <-chan error { return a.failed }
 
@@ -251,6 +259,7 @@ func Level(name string) slog.Level {
 func (a *App) Stop(ctx context.Context) error {
 	a.relay.ready.Store(false)
 	a.stopRoutes(ctx)
+	a.bridges.Close()
 	a.relay.hub.Close("the relay is shutting down")
 	var errs []error
 	for _, s := range a.rtmp {

@@ -1,0 +1,19 @@
+package app
+
+import (
+	"github.com/holdfast-live/holdfast/relay/rendition"
+	"github.com/holdfast-live/holdfast/relay/stream"
+)
+
+// open gives a bridge its place on a stream; see rendition.BridgeOptions.
+func (r *relay) open(name string) (rendition.Tap, rendition.Bridged, error) {
+	s := r.hub.Find(name)
+	if s == nil {
+		return nil, nil, stream.ErrNotLive
+	}
+	tap, err := s.Tap(0)
+	if err != nil {
+		return nil, nil, err
+	}
+	return tap, s, nil
+}
