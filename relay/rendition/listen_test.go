@@ -188,8 +188,9 @@ type stage struct {
 
 	mu      sync.Mutex // guards what follows
 	script  []*packetbuf.Packet
-	over    bool  // there is no stream any more
-	broken  error // what reading gives from now on
+	then    []*packetbuf.Packet // the script from the next opening on; nil: as it is
+	over    bool                // there is no stream any more
+	broken  error               // what reading gives from now on
 	refuse  error
 	opened  int
 	made    []*packetbuf.Packet
@@ -232,6 +233,9 @@ func (s *stage) open(stream string) (Tap, Bridged, error) {
 	}
 	s.opened++
 	s.broken = nil
+	if s.then != nil {
+		s.script, s.then = s.then, nil
+	}
 	return &reading{s: s}, s, nil
 }
 
@@ -265,7 +269,10 @@ type reading struct {
 
 func (r *reading) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	r.s.mu.Lock()
-	n := min(r.next+64, len(r.s.script))
+	n := max(r.next, min(r.next+64, len(r.s.script)))
+	if n > len(r.s.script) {
+		n, r.next = 0, 0 // another script, for another reading
+	}
 	out, err := r.s.script[r.next:n], r.s.broken
 	r.next = n
 	r.s.mu.Unlock()
