@@ -122,7 +122,13 @@ func (s *Stream) write(f *feed, p *packetbuf.Packet) error {
 		return errSuperseded
 	case lifecycle.Late:
 		s.opts.Counters.Late.Add(1)
-	case lifecycle.Drop:
+		if p.Track == packetbuf.Video {
+			s.requestKey(f)
+		}
+	case lifecycle.Drop: // until it begins with a keyframe
+		if p.Track == packetbuf.Video {
+			s.requestKey(f)
+		}
 	case lifecycle.Splice:
 		s.splice(now, f, p)
 	case lifecycle.Pass:

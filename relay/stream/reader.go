@@ -56,6 +56,7 @@ func (s *Stream) attach(protocol string, takes sounds) (*Reader, error) {
 	r := &Reader{s: s, protocol: protocol, has: s.present, hearing: hearing{takes: takes, source: s.bridge.source}}
 	r.has[packetbuf.Audio] = s.audible(takes)
 	r.join()
+	s.needKey(time.Now())
 	s.viewers[protocol]++
 	s.opts.Load.viewers.Add(1)
 	s.listens(takes, 1)

@@ -1,0 +1,39 @@
+package whep
+
+import (
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+const (
+	// ahead is how much quicker than it was made a backlog is sent.
+	ahead = 4
+	// live is how old a packet is at the most that is sent as it comes.
+	live = 150 * time.Millisecond
+)
+
+// pace spreads what a viewer has to catch up with, which sent in one piece would be more than
+// its line holds.
+type pace struct {
+	begun time.Time     // of the backlog that is being sent; zero: none
+	from  time.Duration // where that begins
+	last  time.Duration
+}
+
+// wait is how long to wait before p is sent. A keyframe with which the backlog begins goes at
+// once.
+func (b *pace) wait(now time.Time, p *packetbuf.Packet) time.Duration {
+	if !p.Media() {
+		return 0
+	}
+	if now.Sub(p.Arrived) <= live {
+		b.begun = time.Time{}
+		return 0
+	}
+	if b.begun.IsZero() || p.DTS < b.last-time.Second { // a new one, or once more from the start
+		b.begun, b.from = now, p.DTS
+	}
+	b.last = p.DTS
+	return b.begun.Add((p.DTS - b.from) / ahead).Sub(now)
+}

@@ -1,0 +1,146 @@
+package whep
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/pion/rtcp"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+const (
+	// reportEvery is how often a viewer gets sender reports.
+	reportEvery = time.Second
+	// pleadEvery is how often a viewer's wish for a keyframe is heeded.
+	pleadEvery = time.Second
+	// stale is how old sound may be that is sent: behind a keyframe from which a viewer begins
+	// stands sound that belongs to pictures that it runs through.
+	stale = 300 * time.Millisecond
+)
+
+var (
+	errUnconnected = errors.New("no connection came about")
+	errCodecs      = errors.New("the stream has changed to a codec that was not agreed on")
+)
+
+// run sends the stream until the viewer or the stream has gone.
+func (v *viewer) run() {
+	err := v.serve()
+	v.log.Debug("viewer left", "reason", err)
+	v.end()
+}
+
+func (v *viewer) serve() error {
+	deadline := time.NewTimer(v.srv.o.Connect)
+	defer deadline.Stop()
+	select {
+	case <-v.connected:
+	case <-deadline.C:
+		v.log.Info("whep gave up", "reason", errUnconnected, "hint", "check that UDP reaches webrtc.udp_listen, and webrtc.public_ips")
+		return errUnconnected
+	case <-v.ctx.Done():
+		return v.ctx.Err()
+	}
+	v.place.Skip()
+	for {
+		packets, err := v.place.Read(v.ctx)
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		for _, p := range packets {
+			if wait := v.pace.wait(now, p); wait > 0 {
+				if !v.sleep(wait) {
+					return v.ctx.Err()
+				}
+				now = time.Now()
+			}
+			v.put(now, p)
+			if v.strange {
+				return errCodecs
+			}
+		}
+		v.report(now)
+		v.recover(now)
+	}
+}
+
+func (v *viewer) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-v.ctx.Done():
+		return false
+	}
+}
+
+// put sends one packet.
+func (v *viewer) put(now time.Time, p *packetbuf.Packet) {
+	t := v.video
+	if p.Track == packetbuf.Audio {
+		t = v.audio
+	}
+	switch {
+	case p.Track == packetbuf.Data:
+		return
+	case p.Kind == packetbuf.Config:
+		v.configs[p.Track] = p
+		return
+	case t == nil, p.Track == packetbuf.Audio && now.Sub(p.Arrived) > stale:
+		return
+	case !t.takes(p.Codec):
+		v.strange = p.Track == packetbuf.Video
+		return
+	}
+	if v.epoch.IsZero() {
+		v.epoch = now.Add(-p.PTS())
+	}
+	n := t.send(now, p, payloads(p, v.configs[p.Track]))
+	v.srv.o.Bytes.Add(uint64(n)) //nolint:gosec // a count
+	if n > 0 && !v.started {
+		v.started = true
+		v.srv.o.Joined(now.Sub(v.begun))
+	}
+}
+
+// report sends sender reports, the first with the first media: until then a browser would not
+// know how sound and pictures belong together.
+func (v *viewer) report(now time.Time) {
+	if v.epoch.IsZero() || now.Sub(v.told) < reportEvery {
+		return
+	}
+	var out []rtcp.Packet
+	for _, t := range []*track{v.video, v.audio} {
+		if t != nil {
+			if r := t.report(v.epoch); r != nil {
+				out = append(out, r)
+			}
+		}
+	}
+	if len(out) > 0 {
+		v.told = now
+		_ = v.peer.WriteRTCP(out) // an error is the peer's end, of which its state tells
+	}
+}
+
+// recover gives a viewer that has lost the picture another beginning: a new keyframe, where the
+// publisher can be asked for one, else the newest that there is, once more.
+func (v *viewer) recover(now time.Time) {
+	if now.Sub(v.pleaded) < pleadEvery || !v.lost.Swap(false) {
+		return
+	}
+	v.pleaded = now
+	if !v.place.RequestKey() {
+		v.place.Rewind()
+	}
+}
+
+// takes tells whether packets of a codec go out on the track.
+func (t *track) takes(c packetbuf.Codec) bool {
+	name := names[c]
+	return name != "" && strings.EqualFold(t.codec.MimeType, t.kind.String()+"/"+name)
+}

@@ -1,0 +1,162 @@
+package whep
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+// track is one track of one viewer: its own numbers over payloads that all viewers share. It
+// implements webrtc.TrackLocal.
+type track struct {
+	kind   webrtc.RTPCodecType
+	codec  webrtc.RTPCodecParameters
+	rate   int64
+	base   uint32 // timestamp at the stream's 0
+	writer atomic.Pointer[bound]
+
+	// One goroutine writes; another repeats what is in the history.
+	history history
+	begun   bool
+	last    uint32 // timestamp of the last packet
+	at      time.Duration
+	reports struct {
+		packets, octets uint32
+	}
+}
+
+// bound is what a track writes to once the peer is there.
+type bound struct {
+	out  webrtc.TrackLocalWriter
+	ssrc uint32
+	pt   uint8
+}
+
+func newTrack(kind webrtc.RTPCodecType, c webrtc.RTPCodecParameters) *track {
+	t := &track{kind: kind, codec: c, rate: int64(c.ClockRate), base: rand.Uint32()} //nolint:gosec // no secret
+	t.history.next = uint16(rand.Uint32())                                           //nolint:gosec // no secret
+	return t
+}
+
+var errCodec = errors.New("the viewer does not take the codec after all")
+
+// Bind implements webrtc.TrackLocal.
+func (t *track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	for _, one := range c.CodecParameters() {
+		if one.PayloadType == t.codec.PayloadType {
+			t.writer.Store(&bound{out: c.WriteStream(), ssrc: uint32(c.SSRC()), pt: uint8(one.PayloadType)})
+			return one, nil
+		}
+	}
+	return webrtc.RTPCodecParameters{}, errCodec
+}
+
+// Unbind implements webrtc.TrackLocal.
+func (t *track) Unbind(webrtc.TrackLocalContext) error {
+	t.writer.Store(nil)
+	return nil
+}
+
+// ID implements webrtc.TrackLocal.
+func (t *track) ID() string { return t.kind.String() }
+
+// RID implements webrtc.TrackLocal.
+func (t *track) RID() string { return "" }
+
+// StreamID implements webrtc.TrackLocal.
+func (t *track) StreamID() string { return "holdfast" }
+
+// Kind implements webrtc.TrackLocal.
+func (t *track) Kind() webrtc.RTPCodecType { return t.kind }
+
+// timestamp is where a time on the stream's clock stands.
+func (t *track) timestamp(at time.Duration) uint32 {
+	ms := int64(at / time.Millisecond)
+	return t.base + uint32(ms*t.rate/1000) //nolint:gosec // modulo 2^32
+}
+
+// step is by how much a timestamp rises at least: pictures that are sent once more, from a
+// keyframe on, follow each other quickly up to where the viewer is.
+const step = 40
+
+// send sends a packet's payloads and returns how many bytes those are. Timestamps rise whatever
+// is sent.
+func (t *track) send(now time.Time, p *packetbuf.Packet, all []byte) int {
+	to := t.writer.Load()
+	if to == nil || len(all) == 0 {
+		return 0
+	}
+	at := p.PTS()
+	ts := t.timestamp(at)
+	if t.begun && int32(ts-t.last) <= 0 { //nolint:gosec // the nearest, modulo 2^32
+		ts = t.last + step
+	} else {
+		t.at = at
+	}
+	t.begun, t.last = true, ts
+	sum := 0
+	for len(all) > 0 {
+		var payload []byte
+		payload, all = next(all)
+		marker := len(all) == 0 && t.kind == webrtc.RTPCodecTypeVideo
+		seq := t.history.add(now, payload, ts, marker)
+		to.write(payload, ts, seq, marker)
+		t.reports.packets++
+		t.reports.octets += uint32(len(payload)) //nolint:gosec // modulo 2^32
+		sum += len(payload)
+	}
+	return sum
+}
+
+// write writes one packet. An error is the peer's end, of which its state tells.
+func (b *bound) write(payload []byte, ts uint32, seq uint16, marker bool) {
+	h := rtp.Header{Version: 2, Marker: marker, PayloadType: b.pt, SequenceNumber: seq, Timestamp: ts, SSRC: b.ssrc}
+	_, _ = b.out.WriteRTP(&h, payload)
+}
+
+// repeat sends again what a viewer misses.
+func (t *track) repeat(now time.Time, n *rtcp.TransportLayerNack) (packets int) {
+	to := t.writer.Load()
+	if to == nil {
+		return 0
+	}
+	for i := range n.Nacks {
+		n.Nacks[i].Range(func(seq uint16) bool {
+			if p, ok := t.history.repeat(now, seq); ok {
+				to.write(p.payload, p.ts, p.seq, p.marker)
+				packets++
+			}
+			return true
+		})
+	}
+	return packets
+}
+
+// report is the sender report of the track (RFC 3550, 6.4.1), which tells a viewer how its
+// tracks belong together: epoch is the wall time at the stream's 0. nil before there is
+// anything to report.
+func (t *track) report(epoch time.Time) rtcp.Packet {
+	to := t.writer.Load()
+	if to == nil || !t.begun {
+		return nil
+	}
+	return &rtcp.SenderReport{
+		SSRC: to.ssrc, NTPTime: ntp(epoch.Add(t.at)), RTPTime: t.timestamp(t.at),
+		PacketCount: t.reports.packets, OctetCount: t.reports.octets,
+	}
+}
+
+// ntp is a time as RTCP has it: seconds since 1900, with a fraction of 32 bits.
+func ntp(t time.Time) uint64 {
+	const since1970 = 2208988800
+	seconds := uint64(t.Unix() + since1970) //nolint:gosec // after 1900
+	fraction := uint64(t.Nanosecond()) << 32 / uint64(time.Second)
+	return seconds<<32 | fraction
+}

@@ -1,0 +1,192 @@
+package whep
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/rtcsock"
+	"github.com/holdfast-live/holdfast/ingest/rtcsock/signal"
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+// viewer is one viewer's peer, from its offer to its end. It implements signal.Session.
+type viewer struct {
+	srv     *Server
+	log     *slog.Logger
+	place   Place
+	peer    *rtcsock.Peer
+	video   *track // nil: the viewer does not take any
+	audio   *track
+	begun   time.Time // when it asked
+	release func()
+	connect func() // tells that the peer has connected
+	ended   func() // tells that the session is over
+
+	ctx       context.Context //nolint:containedctx // ends what the viewer has started
+	cancel    context.CancelFunc
+	connected chan struct{}
+	once      sync.Once
+	lost      atomic.Bool // the viewer asks for a keyframe
+	reading   sync.WaitGroup
+
+	// One goroutine sends, and has these.
+	configs packetbuf.Configs
+	pace    pace
+	epoch   time.Time // the wall time at the stream's 0, as the viewer is told
+	told    time.Time // when it was last told
+	pleaded time.Time // when a keyframe was last asked for
+	started bool
+	strange bool // a codec has come that the viewer does not take
+}
+
+func newViewer(s *Server, r signal.Request, place Place, begun time.Time, release func()) *viewer {
+	v := &viewer{
+		srv: s, place: place, begun: begun, release: release, connect: r.Connected, ended: r.Ended, connected: make(chan struct{}),
+	}
+	v.log = s.o.Log.With("protocol", Protocol, "stream", r.App+"/"+r.Name, "remote", r.Remote, "session", fmt.Sprintf("whep-%d", s.count.Add(1)))
+	v.ctx, v.cancel = context.WithCancel(context.Background())
+	return v
+}
+
+// answer makes the peer and answers the offer. Both tracks are agreed on where the viewer takes
+// them, also one that the stream does not have now: there is no second negotiation.
+func (v *viewer) answer(ctx context.Context, offer string, w wish) (string, error) {
+	video, audio, err := v.agree(w)
+	if err != nil {
+		return "", err
+	}
+	engine, chain, err := media(video, audio)
+	if err != nil {
+		return "", err
+	}
+	if v.peer, err = v.srv.o.Sockets.NewPeer(engine, chain); err != nil {
+		return "", err
+	}
+	v.peer.OnConnectionStateChange(v.onState)
+	if video != nil {
+		v.video = newTrack(webrtc.RTPCodecTypeVideo, *video)
+		if err := v.send(v.video); err != nil {
+			return "", err
+		}
+	}
+	if audio != nil {
+		v.audio = newTrack(webrtc.RTPCodecTypeAudio, *audio)
+		if err := v.send(v.audio); err != nil {
+			return "", err
+		}
+	}
+	if err := v.peer.Offer(offer); err != nil {
+		return "", err
+	}
+	return v.peer.Answer(ctx)
+}
+
+// agree chooses the payload types for what the stream has.
+func (v *viewer) agree(w wish) (video, audio *webrtc.RTPCodecParameters, err error) {
+	config := v.place.Config(packetbuf.Video)
+	c := packetbuf.H264
+	if config != nil {
+		c = config.Codec
+	}
+	one, ok := choose(w.video, c, config)
+	switch {
+	case ok:
+		video = &one
+	case config != nil && w.video != nil:
+		return nil, nil, &ingest.Refusal{
+			Outcome: ingest.RefusedCodec, Reason: fmt.Sprintf("the stream is %s, which is not offered", c),
+			Hint: "use a player that decodes it, or have the stream published as H.264",
+		}
+	}
+	if one, ok := choose(w.audio, packetbuf.Opus, nil); ok {
+		audio = &one
+	}
+	if video == nil && audio == nil {
+		return nil, nil, &ingest.Refusal{
+			Outcome: ingest.RefusedCodec, Reason: "the offer takes nothing that there is", Hint: "offer to receive H.264 video and Opus audio, recvonly",
+		}
+	}
+	return video, audio, nil
+}
+
+// send has the peer send a track, and reads what comes back for it.
+func (v *viewer) send(t *track) error {
+	sender, err := v.peer.AddTrack(t)
+	if err != nil {
+		return fmt.Errorf("WHEP track: %w", err)
+	}
+	v.reading.Go(func() { v.readFeedback(t, sender) })
+	return nil
+}
+
+// readFeedback reads what a viewer has to say of a track, until the peer is closed.
+func (v *viewer) readFeedback(t *track, sender *webrtc.RTPSender) {
+	buf := make([]byte, 1500)
+	for {
+		n, _, err := sender.Read(buf)
+		if err != nil {
+			return
+		}
+		packets, err := rtcp.Unmarshal(buf[:n])
+		if err != nil {
+			continue
+		}
+		for _, p := range packets {
+			switch p := p.(type) {
+			case *rtcp.TransportLayerNack:
+				v.srv.o.Repeats.Add(uint64(t.repeat(time.Now(), p))) //nolint:gosec // a count
+			case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
+				v.lost.Store(true)
+			}
+		}
+	}
+}
+
+func (v *viewer) onState(state webrtc.PeerConnectionState) {
+	v.log.Debug("peer", "state", state.String())
+	switch state {
+	case webrtc.PeerConnectionStateConnected:
+		v.once.Do(func() {
+			v.connect()
+			close(v.connected)
+		})
+	case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
+		v.cancel()
+	default:
+	}
+}
+
+// end closes everything. Who has run must have come to its end.
+func (v *viewer) end() {
+	v.cancel()
+	if v.peer != nil {
+		_ = v.peer.Close()
+	}
+	v.reading.Wait()
+	v.place.Close()
+	v.release()
+	v.ended()
+	v.srv.remove(v)
+}
+
+// Trickle implements signal.Session.
+func (v *viewer) Trickle(f rtcsock.Fragment) error { return v.peer.Trickle(f) }
+
+// Restart implements signal.Session.
+func (v *viewer) Restart(ctx context.Context, f rtcsock.Fragment) (rtcsock.Fragment, error) {
+	return v.peer.Restart(ctx, f)
+}
+
+// RemoteUfrag implements signal.Session.
+func (v *viewer) RemoteUfrag() string { return v.peer.RemoteUfrag() }
+
+// Delete implements signal.Session.
+func (v *viewer) Delete() { v.cancel() }

@@ -1,0 +1,166 @@
+// Package whep sends streams to viewers over WebRTC: WHEP (draft-ietf-wish-whep). A stream's
+// packets become RTP once for all viewers; a viewer has numbers and keys of its own.
+package whep
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/rtcsock"
+	"github.com/holdfast-live/holdfast/ingest/rtcsock/signal"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/relay/egress"
+)
+
+// Protocol is its name in metrics.
+const Protocol = "whep"
+
+// Place is a viewer's place on a stream.
+type Place interface {
+	egress.Place
+	// Config is the configuration of a track that is in force; nil where there is none.
+	Config(packetbuf.Track) *packetbuf.Packet
+	// RequestKey asks the publisher for a keyframe; false where it cannot be asked.
+	RequestKey() bool
+	// Rewind goes back to the newest keyframe.
+	Rewind() bool
+}
+
+// Options are what a Server needs.
+type Options struct {
+	// Play gives a viewer its place. A refusal is an *ingest.Refusal, wherever it comes from.
+	Play    func(context.Context, egress.Request) (Place, error)
+	Sockets *rtcsock.Sockets
+	// Connect is how long a viewer may take from its answer to its connection [10s].
+	Connect time.Duration
+	// Take counts a session against the bounds of the relay; release is called once.
+	Take    func(remote string) (release func(), refusal *ingest.Refusal)
+	Bytes   *atomic.Uint64           // of RTP payload, sent
+	Repeats *atomic.Uint64           // packets sent again
+	Joined  func(took time.Duration) // told at the first media of each viewer
+	Problem func(w http.ResponseWriter, status int, reason, hint string)
+	Remote  func(*http.Request) string
+	Links   func() []string
+	Log     *slog.Logger
+}
+
+func (o *Options) normalize() {
+	if o.Connect == 0 {
+		o.Connect = 10 * time.Second
+	}
+	if o.Take == nil {
+		o.Take = func(string) (func(), *ingest.Refusal) { return func() {}, nil }
+	}
+	if o.Bytes == nil {
+		o.Bytes = &atomic.Uint64{}
+	}
+	if o.Repeats == nil {
+		o.Repeats = &atomic.Uint64{}
+	}
+	if o.Joined == nil {
+		o.Joined = func(time.Duration) {}
+	}
+	if o.Links == nil {
+		o.Links = func() []string { return nil }
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Server serves /{app}/{name}/whep and the sessions beneath it.
+type Server struct {
+	*signal.Handler
+	o     Options
+	count atomic.Uint64
+
+	mu      sync.Mutex // guards what follows
+	viewers map[*viewer]struct{}
+	closed  bool
+	running sync.WaitGroup
+}
+
+// New returns a server without viewers.
+func New(o Options) *Server {
+	o.normalize()
+	s := &Server{o: o, viewers: map[*viewer]struct{}{}}
+	s.Handler = signal.New(signal.Options{Kind: Protocol, Open: s.open, Problem: o.Problem, Remote: o.Remote, Links: o.Links, Log: o.Log})
+	return s
+}
+
+var errClosed = &ingest.Refusal{Outcome: ingest.RefusedLimit, Reason: "the relay is shutting down", Hint: "try again in a moment", RetryAfter: time.Second}
+
+// open answers an offer: what it can take, then whether it may, then how.
+func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, string, error) {
+	begun := time.Now()
+	w, err := readOffer(r.Offer)
+	if err != nil {
+		return nil, "", err
+	}
+	release, refusal := s.o.Take(r.Remote)
+	if refusal != nil {
+		return nil, "", refusal
+	}
+	place, err := s.o.Play(ctx, egress.Request{
+		App: r.App, Name: r.Name, Token: r.Secret, Protocol: Protocol, Remote: r.Remote, Agent: r.Agent,
+		Sound: []packetbuf.Codec{packetbuf.Opus},
+	})
+	if err != nil {
+		release()
+		return nil, "", err
+	}
+	v := newViewer(s, r, place, begun, release)
+	if !s.add(v) {
+		v.end()
+		return nil, "", errClosed
+	}
+	answer, err := v.answer(ctx, r.Offer, w)
+	if err != nil {
+		v.end()
+		return nil, "", err
+	}
+	go v.run()
+	return v, answer, nil
+}
+
+func (s *Server) add(v *viewer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running.Add(1)
+	s.viewers[v] = struct{}{}
+	return !s.closed
+}
+
+func (s *Server) remove(v *viewer) {
+	s.mu.Lock()
+	delete(s.viewers, v)
+	s.mu.Unlock()
+	s.running.Done()
+}
+
+// Close ends all viewers and waits for them, or until ctx is done.
+func (s *Server) Close(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	for v := range s.viewers {
+		v.cancel()
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("WHEP viewers: %w", ctx.Err())
+	}
+}
