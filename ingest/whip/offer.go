@@ -3,7 +3,6 @@ package whip
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/pion/interceptor"
@@ -83,24 +82,18 @@ func unsupported(reason, hint string) error {
 
 // sends tells whether media is offered to be sent.
 func sends(d *sdp.SessionDescription, m *sdp.MediaDescription) bool {
-	for _, attributes := range [][]sdp.Attribute{m.Attributes, d.Attributes} {
-		for _, a := range attributes {
-			switch a.Key {
-			case "sendrecv", "sendonly":
-				return true
-			case "recvonly", "inactive":
-				return false
-			}
-		}
+	switch rtcsock.Direction(d, m) {
+	case "sendonly", "sendrecv":
+		return true
 	}
-	return true
+	return false
 }
 
 func (o *offered) takeVideo(m *sdp.MediaDescription) {
 	o.videos = []webrtc.RTPCodecParameters{}
-	maps := rtpmaps(m)
+	all := rtcsock.PayloadTypes(m)
 	for _, p := range preferred {
-		if o.videos = maps.of(p.name, 90000); len(o.videos) > 0 {
+		if o.videos = of(all, p.name, 90000); len(o.videos) > 0 {
 			o.video = p.codec
 			break
 		}
@@ -131,7 +124,7 @@ func mode(c webrtc.RTPCodecParameters) int {
 
 func (o *offered) takeAudio(m *sdp.MediaDescription) {
 	o.audios = []webrtc.RTPCodecParameters{}
-	if o.audios = rtpmaps(m).of("opus", 48000); len(o.audios) > 0 {
+	if o.audios = of(rtcsock.PayloadTypes(m), "opus", 48000); len(o.audios) > 0 {
 		o.audio = packetbuf.Opus
 	}
 	for i := range o.audios {
@@ -139,63 +132,13 @@ func (o *offered) takeAudio(m *sdp.MediaDescription) {
 	}
 }
 
-// mapping are the payload types of one medium, in the order of the offer.
-type mapping struct {
-	kind  string
-	types []payloadType
-}
-
-type payloadType struct {
-	number         uint8
-	name           string
-	rate, channels int
-	fmtp           string
-}
-
-func rtpmaps(m *sdp.MediaDescription) mapping {
-	out := mapping{kind: m.MediaName.Media}
-	for _, f := range m.MediaName.Formats {
-		n, err := strconv.ParseUint(f, 10, 7)
-		if err != nil {
-			continue
-		}
-		t := payloadType{number: uint8(n)}
-		for _, a := range m.Attributes {
-			number, value, _ := strings.Cut(a.Value, " ")
-			switch {
-			case number != f:
-			case a.Key == "rtpmap":
-				parts := strings.Split(value, "/")
-				t.name = parts[0]
-				if len(parts) > 1 {
-					t.rate, _ = strconv.Atoi(parts[1])
-				}
-				if len(parts) > 2 {
-					t.channels, _ = strconv.Atoi(parts[2])
-				}
-			case a.Key == "fmtp":
-				t.fmtp = value
-			}
-		}
-		out.types = append(out.types, t)
-	}
-	return out
-}
-
-// of are the payload types of a codec, as pion wants them: just as they were offered, so that
-// whatever profile and mode an offer has is answered.
-func (m mapping) of(name string, rate int) []webrtc.RTPCodecParameters {
+// of are the payload types of a codec among those of a medium.
+func of(all []webrtc.RTPCodecParameters, name string, rate uint32) []webrtc.RTPCodecParameters {
 	var out []webrtc.RTPCodecParameters
-	for _, t := range m.types {
-		if !strings.EqualFold(t.name, name) || t.rate != rate {
-			continue
+	for _, c := range all {
+		if _, called, _ := strings.Cut(c.MimeType, "/"); strings.EqualFold(called, name) && c.ClockRate == rate {
+			out = append(out, c)
 		}
-		out = append(out, webrtc.RTPCodecParameters{
-			RTPCodecCapability: webrtc.RTPCodecCapability{
-				MimeType: m.kind + "/" + t.name, ClockRate: uint32(rate), Channels: uint16(t.channels), SDPFmtpLine: t.fmtp, //nolint:gosec // small
-			},
-			PayloadType: webrtc.PayloadType(t.number),
-		})
 	}
 	return out
 }

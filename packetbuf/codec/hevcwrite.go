@@ -140,3 +140,29 @@ func skipHEVCSubLayers(r *bitReader, n int) {
 		}
 	}
 }
+
+// HEVCParameterSets are the parameter sets of an hvcC, with 4-byte lengths, as they stand in
+// band before a keyframe.
+func HEVCParameterSets(record []byte) ([]byte, error) {
+	const fixed = 23
+	if len(record) < fixed {
+		return nil, malformed("hvcC: header")
+	}
+	var au []byte
+	rest := record[fixed:]
+	for range int(record[fixed-1]) {
+		if len(rest) < 3 {
+			return nil, malformed("hvcC: cut short")
+		}
+		count := int(rest[1])<<8 | int(rest[2])
+		rest = rest[3:]
+		for range count {
+			nal, more, err := NextNAL(rest, 2)
+			if err != nil {
+				return nil, err
+			}
+			au, rest = AppendNAL(au, nal), more
+		}
+	}
+	return au, nil
+}
