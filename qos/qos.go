@@ -14,7 +14,14 @@ type Relay struct {
 	// By kind: picture, silence.
 	FillerFrames map[string]uint64
 	LatePackets  uint64
+	Bridges      Bridges
 	Routes       []Route
+}
+
+// Bridges are what puts sound into another codec: how many run, and what became of them so far.
+type Bridges struct {
+	Running            int
+	Restarts, Failures uint64
 }
 
 // Route is one route of a group, for one stream, at one moment.

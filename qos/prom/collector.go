@@ -40,6 +40,9 @@ func NewCollector(snapshot func() qos.Relay) *Collector {
 		{"track_silences_total", "One track silent while the other went on.", []string{"track"}},
 		{"publish_late_packets_total", "Packets that came after the splice had passed them.", nil},
 		{"filler_frames_total", "Frames made while a stream was held.", []string{"kind"}},
+		{"bridges", "Programs that put a stream's sound into another codec.", nil},
+		{"bridge_restarts_total", "Times that such a program was begun again.", nil},
+		{"bridge_failures_total", "Times that such a program failed or could not be had.", nil},
 		{"ingest_bytes_total", "Bytes of media received.", []string{"protocol"}},
 		{"ingest_frames_total", "Pictures and audio frames received.", []string{"track"}},
 		{"viewer_skips_total", "Viewers that fell behind and skipped to a keyframe.", []string{"protocol"}},
@@ -82,6 +85,9 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	count("publish_late_packets_total", r.LatePackets)
+	gauge("bridges", float64(r.Bridges.Running))
+	count("bridge_restarts_total", r.Bridges.Restarts)
+	count("bridge_failures_total", r.Bridges.Failures)
 }
 
 func collectStream(s *qos.Stream, gauge func(string, float64, ...string)) {

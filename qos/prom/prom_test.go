@@ -81,7 +81,10 @@ func TestFromTheStart(t *testing.T) {
 	r := idle()
 	reg, _ := register(t, &r)
 	got, sum := series(t, reg)
-	want := []string{"holdfast_publish_outage_seconds{} histogram", "holdfast_publish_late_packets_total{} counter"}
+	want := []string{
+		"holdfast_publish_outage_seconds{} histogram", "holdfast_publish_late_packets_total{} counter",
+		"holdfast_bridges{} gauge", "holdfast_bridge_restarts_total{} counter", "holdfast_bridge_failures_total{} counter",
+	}
 	for _, p := range labels.Publishers {
 		for _, o := range labels.Outcomes {
 			want = append(want, fmt.Sprintf("holdfast_publish_sessions_total{outcome=%s,protocol=%s} counter", o, p))

@@ -54,7 +54,6 @@ type App struct {
 	slots    *ingest.Slots
 	routes   *route.Routes
 	rendered *rendition.Renditions
-	bridges  *rendition.Bridges
 	metrics  *prom.Metrics
 	state    *state
 	saving   func()                  // ends what saves the state
@@ -100,16 +99,16 @@ func New(o Options) (*App, error) {
 	a.relay.hub = hub.New(hub.Options{
 		Settings: a.settings, Demand: wanted, MaxStreams: o.Config.Limits.Streams, Counters: counters,
 		Log: component(o.Log, "stream"), Observer: watching,
-		Bridge: func(name string, to packetbuf.Codec) { a.bridges.Want(name, to) },
+		Bridge: func(name string, to packetbuf.Codec) { a.relay.bridges.Want(name, to) },
 	})
-	a.bridges = rendition.NewBridges(rendition.BridgeOptions{Open: a.relay.open, Log: component(o.Log, "bridge")})
+	a.relay.bridges = rendition.NewBridges(rendition.BridgeOptions{Open: a.relay.open, Log: component(o.Log, "bridge")})
 	if err := a.wireRoutes(wanted); err != nil {
 		return nil, err
 	}
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), prom.NewCollector(a.relay.snapshot))
 	if err := a.wireServers(metrics, registry, o.Version); err != nil {
 		a.stopRoutes(context.Background())
-		a.bridges.Close()
+		a.relay.bridges.Close()
 		return nil, err
 	}
 	return a, nil
@@ -224,7 +223,7 @@ func (a *App) Addr(component string) net.Addr { return a.addrs[component] }
 func (a *App) Stream(name string) (s api.Stream, ok bool) { return a.relay.Stream(name) }
 
 // Bridges are the bridges of sound that there are now.
-func (a *App) Bridges() []rendition.BridgeStatus { return a.bridges.Status() }
+func (a *App) Bridges() []rendition.BridgeStatus { return a.relay.bridges.Status() }
 
 // Failed yields the error of a listener that died.
 func (a *App) Failed() <-chan error { return a.failed }
@@ -259,7 +258,7 @@ func Level(name string) slog.Level {
 func (a *App) Stop(ctx context.Context) error {
 	a.relay.ready.Store(false)
 	a.stopRoutes(ctx)
-	a.bridges.Close()
+	a.relay.bridges.Close()
 	a.relay.hub.Close("the relay is shutting down")
 	var errs []error
 	for _, s := range a.rtmp {

@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/hub"
+	"github.com/holdfast-live/holdfast/relay/rendition"
 	"github.com/holdfast-live/holdfast/relay/route"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
@@ -17,6 +18,7 @@ import (
 type relay struct {
 	hub       *hub.Hub
 	routes    *route.Routes
+	bridges   *rendition.Bridges
 	counters  *stream.Counters
 	sent      map[string]*atomic.Uint64 // bytes to viewers, by protocol
 	heartbeat time.Duration
@@ -106,6 +108,8 @@ func (r *relay) snapshot() qos.Relay {
 		},
 		LatePackets: c.Late.Load(),
 	}
+	bridges := r.bridges.Counts()
+	out.Bridges = qos.Bridges{Running: bridges.Running, Restarts: bridges.Restarts, Failures: bridges.Failures}
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 		out.IngestFrames[tr.String()] = c.IngestFrames[tr].Load()
 		out.TrackSilences[tr.String()] = c.TrackSilences[tr].Load()
