@@ -59,6 +59,16 @@ type WebRTC struct {
 	UDPListen string   `key:"udp_listen" help:"UDP address of all WebRTC media"`
 	TCPListen string   `key:"tcp_listen" help:"TCP address of ICE-TCP; empty: off"`
 	PublicIPs []string `key:"public_ips" help:"addresses to announce behind NAT"`
+	ICELite   bool     `key:"ice_lite" help:"answer connectivity checks and make none; for a relay with a public address"`
+	// ICEServers are told to publishers and viewers; the relay itself uses none.
+	ICEServers []ICEServer `key:"ice_servers"`
+}
+
+// ICEServer is a STUN or TURN server.
+type ICEServer struct {
+	URL        string `key:"url"`
+	Username   string `key:"username"`
+	Credential string `key:"credential" secret:"true"`
 }
 
 // Log is how the relay logs.
@@ -108,15 +118,17 @@ type Stream struct {
 	HoldUnpublish time.Duration `key:"hold_unpublish" help:"the same after a clean unpublish"`
 	Takeover      string        `key:"takeover" help:"what a second push may do: auto, always or never"`
 	BackupReturn  time.Duration `key:"backup_return" help:"how long the primary must be healthy before it gets the stream back"`
-	SlowPublisher bool          `key:"slow_publisher" help:"may an RTMP publisher be slowed by reading slowly"`
-	Filler        string        `key:"filler" help:"while held: freeze or none"`
-	Buffer        Buffer        `key:"buffer"`
-	Viewer        Viewer        `key:"viewer"`
-	PublishKeys   []string      `key:"publish_keys" help:"any of these lets publish; empty: open to everyone" secret:"true"`
-	PlaySecret    string        `key:"play_secret" help:"HMAC secret of play tokens; empty: open to everyone" secret:"true"`
-	PlayWait      time.Duration `key:"play_wait" help:"how long a play of a stream that is not live is kept waiting"`
-	HLS           HLS           `key:"hls"`
-	Transcode     []Rendition   `key:"transcode"`
+	// KeyframeInterval is how often a WHIP publisher is asked for a keyframe.
+	KeyframeInterval time.Duration `key:"keyframe_interval" help:"how often a WHIP publisher is asked for a keyframe, at the least; 0: when somebody needs one"`
+	SlowPublisher    bool          `key:"slow_publisher" help:"may an RTMP publisher be slowed by reading slowly"`
+	Filler           string        `key:"filler" help:"while held: freeze or none"`
+	Buffer           Buffer        `key:"buffer"`
+	Viewer           Viewer        `key:"viewer"`
+	PublishKeys      []string      `key:"publish_keys" help:"any of these lets publish; empty: open to everyone" secret:"true"`
+	PlaySecret       string        `key:"play_secret" help:"HMAC secret of play tokens; empty: open to everyone" secret:"true"`
+	PlayWait         time.Duration `key:"play_wait" help:"how long a play of a stream that is not live is kept waiting"`
+	HLS              HLS           `key:"hls"`
+	Transcode        []Rendition   `key:"transcode"`
 }
 
 // Buffer bounds a stream's ring.
@@ -206,7 +218,7 @@ func Default() Config {
 		Drain:   Drain{Timeout: 10 * time.Second},
 		Defaults: Stream{
 			Silence: Auto, FirstMedia: 10 * time.Second, Hold: 30 * time.Second, HoldUnpublish: 5 * time.Second,
-			Takeover: "auto", BackupReturn: 10 * time.Second, Filler: "freeze",
+			Takeover: "auto", BackupReturn: 10 * time.Second, Filler: "freeze", KeyframeInterval: 2 * time.Second,
 			Buffer: Buffer{Duration: 20 * time.Second, Bytes: 64 << 20},
 			Viewer: Viewer{Gather: Auto, Lag: 5 * time.Second, WriteTimeout: 10 * time.Second},
 			HLS:    HLS{Segment: 2 * time.Second, Part: 200 * time.Millisecond, Window: 7, Start: "on-request"},

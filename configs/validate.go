@@ -83,6 +83,9 @@ func (cfg *Config) validate() Faults {
 			c.fault(fmt.Sprintf("webrtc.public_ips[%d]", i), fmt.Sprintf("%q is not an address", p), "write 192.0.2.1")
 		}
 	}
+	for i, server := range cfg.WebRTC.ICEServers {
+		server.validate(c, fmt.Sprintf("webrtc.ice_servers[%d].", i))
+	}
 	c.oneOf("log.level", cfg.Log.Level, "debug", "info", "warn", "error")
 	c.oneOf("log.format", cfg.Log.Format, "text", "json")
 	c.number("limits.connections", cfg.Limits.Connections, 1, 10_000_000)
@@ -168,6 +171,9 @@ func (s *Stream) validate(c *checker, at string) {
 	c.oneOf(at+"takeover", s.Takeover, "auto", "always", "never")
 	c.within(at+"backup_return", s.BackupReturn, 0, autoMost)
 	c.oneOf(at+"filler", s.Filler, "freeze", "none")
+	if s.KeyframeInterval != 0 {
+		c.within(at+"keyframe_interval", s.KeyframeInterval, 500*time.Millisecond, time.Minute)
+	}
 	c.within(at+"buffer.duration", s.Buffer.Duration, time.Second, autoMost)
 	if s.Buffer.Bytes < 1<<20 {
 		c.fault(at+"buffer.bytes", s.Buffer.Bytes.String()+" does not hold a GOP", "write 1MiB or more")
@@ -208,5 +214,23 @@ func (r Rendition) validate(c *checker, at string) {
 	c.number(at+"height", r.Height, 16, 8192)
 	if !bitrate.MatchString(r.Video) {
 		c.fault(at+"video", fmt.Sprintf("%q is not a bitrate", r.Video), "write it like 600k")
+	}
+}
+
+// iceURL is the URL of a STUN or TURN server (RFC 7064, RFC 7065).
+var iceURL = regexp.MustCompile(`^(stuns?|turns?):[^\s<>"/@?]+(\?transport=(udp|tcp))?$`)
+
+func (s ICEServer) validate(c *checker, at string) {
+	m := iceURL.FindStringSubmatch(s.URL)
+	switch {
+	case m == nil:
+		c.fault(at+"url", fmt.Sprintf("%q is not the URL of an ICE server", s.URL), "write stun:host:port, or turn:host:port?transport=udp")
+	case strings.HasPrefix(m[1], "turn") && (s.Username == "" || s.Credential == ""):
+		c.fault(at+"username", "a TURN server asks for a name and a credential", "set username and credential")
+	case strings.HasPrefix(m[1], "stun") && s.Username+s.Credential != "":
+		c.fault(at+"username", "a STUN server asks for nothing", "remove username and credential")
+	}
+	if strings.ContainsFunc(s.Username+s.Credential, func(r rune) bool { return r < ' ' || r > '~' }) {
+		c.fault(at+"credential", "it holds characters that a header cannot", "use printable ASCII")
 	}
 }

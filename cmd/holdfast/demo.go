@@ -39,7 +39,7 @@ func runDemo(cmd *cobra.Command, _ []string) error {
 }
 
 // portsHint says how to find room beside another relay.
-const portsHint = "or let the demo take free ports: holdfast demo --rtmp.listen 127.0.0.1:0 --http.listen 127.0.0.1:0 --admin.listen 127.0.0.1:0"
+const portsHint = "or let the demo take free ports: holdfast demo --rtmp.listen 127.0.0.1:0 --http.listen 127.0.0.1:0 --admin.listen 127.0.0.1:0 --webrtc.udp_listen 127.0.0.1:0"
 
 func serveDemo(ctx context.Context, src source, out, log io.Writer, c cadence) error {
 	cfg, _, err := src.load()

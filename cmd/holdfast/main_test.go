@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 const patience = 30 * time.Second
 
 // anyPorts are flags that take free ports.
-var anyPorts = []string{"--rtmp.listen", "127.0.0.1:0", "--http.listen", "127.0.0.1:0", "--admin.listen", "127.0.0.1:0"}
+var anyPorts = []string{"--rtmp.listen", "127.0.0.1:0", "--http.listen", "127.0.0.1:0", "--admin.listen", "127.0.0.1:0", "--webrtc.udp_listen", "127.0.0.1:0"}
 
 // environment is the test's own without any HOLDFAST_ variable.
 func environment(more ...string) []string {

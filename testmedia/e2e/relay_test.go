@@ -49,7 +49,7 @@ func start(t testing.TB, flags ...string) *relay {
 	t.Helper()
 	args := append([]string{
 		"serve", "--log.format", "json", "--rtmp.listen", "127.0.0.1:0",
-		"--http.listen", "127.0.0.1:0", "--admin.listen", "127.0.0.1:0",
+		"--http.listen", "127.0.0.1:0", "--admin.listen", "127.0.0.1:0", "--webrtc.udp_listen", "127.0.0.1:0",
 	}, flags...)
 	r := &relay{t: t, cmd: exec.Command(built, args...), lines: newList[line](), addrs: map[string]string{}}
 	out, in := io.Pipe()

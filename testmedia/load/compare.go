@@ -194,7 +194,7 @@ func startRelay(ctx context.Context, o *options) (*subject, func(), error) {
 			return nil, nil, fmt.Errorf("build: %w", err)
 		}
 	}
-	p, err := start(ctx, o.binary, "--rtmp.listen", "127.0.0.1:0", "--http.listen", "127.0.0.1:0", "--admin.listen", "127.0.0.1:0")
+	p, err := start(ctx, o.binary, "--rtmp.listen", "127.0.0.1:0", "--http.listen", "127.0.0.1:0", "--admin.listen", "127.0.0.1:0", "--webrtc.udp_listen", "127.0.0.1:0")
 	if err != nil {
 		return nil, nil, err
 	}

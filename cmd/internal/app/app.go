@@ -26,6 +26,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/auth"
 	"github.com/holdfast-live/holdfast/relay/egress/httpflv"
+	"github.com/holdfast-live/holdfast/relay/egress/whep"
 	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/rendition"
 	"github.com/holdfast-live/holdfast/relay/route"
@@ -54,6 +55,9 @@ type App struct {
 	slots    *ingest.Slots
 	routes   *route.Routes
 	rendered *rendition.Renditions
+	access   ingest.Access // of publishers from outside
+	viewing  *playing
+	peers    atomic.Pointer[peers] // nil: no WebRTC
 	metrics  *prom.Metrics
 	state    *state
 	saving   func()                  // ends what saves the state
@@ -81,7 +85,7 @@ func New(o Options) (*App, error) {
 	}
 	registry := prometheus.NewRegistry()
 	a.metrics, err = prom.New(registry, prom.Labels{
-		Publishers: []string{ingest.RTMP, ingest.RTMPS, ingest.Pull, ingest.Transcode}, Viewers: viewerProtocols(),
+		Publishers: []string{ingest.RTMP, ingest.RTMPS, ingest.WHIP, ingest.Pull, ingest.Transcode}, Viewers: viewerProtocols(),
 		Outcomes: texts(ingest.Outcomes()), Causes: texts(ingest.Causes()), Joins: joinOutcomes(),
 		Dials: texts(qos.Outcomes()), Switches: policy.SwitchCauses(), Levels: policy.LevelCauses(),
 	})
@@ -114,7 +118,7 @@ func New(o Options) (*App, error) {
 	return a, nil
 }
 
-func viewerProtocols() []string { return []string{"rtmp", "rtmps", httpflv.Protocol} }
+func viewerProtocols() []string { return []string{"rtmp", "rtmps", httpflv.Protocol, whep.Protocol} }
 
 func component(log *slog.Logger, name string) *slog.Logger { return log.With("component", name) }
 
@@ -130,6 +134,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	cfg := a.settings.get()
 	streams := &playing{hub: a.relay.hub, rules: a.settings, metrics: metrics}
 	access := publishing{next: auth.NewPublishers(a.settings, hub.Name, a.relay.hub), metrics: metrics, pushes: a.routes.Pushes}
+	a.viewing, a.access = streams, access
 	for _, protocol := range []string{ingest.RTMP, ingest.RTMPS} {
 		server, err := rtmp.New(rtmp.Options{
 			Access: access, Protocol: protocol, Slots: a.slots, Log: a.log, // the listener adds its component
@@ -153,7 +158,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 			return a.settings.get().Stream(app + "/" + name).Viewer.WriteTimeout
 		},
 	})
-	a.http = a.server("http", viewersHandler(a.flv))
+	a.http = a.server("http", a.viewersHandler(a.flv))
 	a.admin = a.server("admin", api.New(api.Options{
 		Relay: a.relay, Routes: &routesView{routes: a.routes}, Events: a.events, Version: version, Token: func() string { return a.settings.get().Admin.Token },
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelError)}),
@@ -197,6 +202,12 @@ func (a *App) Start(ctx context.Context) error {
 		}
 		taken = append(taken, bound{l, on})
 		a.addrs[l.component] = on.Addr()
+	}
+	if err := a.startPeers(ctx, cfg); err != nil {
+		for _, t := range taken {
+			_ = t.on.Close()
+		}
+		return err
 	}
 	for _, t := range taken {
 		a.log.Info("listening", "component", t.component, "addr", t.on.Addr().String())
@@ -265,6 +276,7 @@ func (a *App) Stop(ctx context.Context) error {
 		errs = append(errs, s.Shutdown(ctx))
 	}
 	a.flv.Close()
+	errs = append(errs, a.stopPeers(ctx))
 	errs = append(errs, a.http.Shutdown(ctx))
 	a.events.Close()
 	errs = append(errs, a.admin.Shutdown(ctx))

@@ -53,6 +53,7 @@ func wire(t *testing.T, log io.Writer, change func(*configs.Config)) *App {
 	t.Helper()
 	cfg := configs.Default()
 	cfg.RTMP.Listen, cfg.HTTP.Listen, cfg.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	cfg.WebRTC.UDPListen = "127.0.0.1:0"
 	change(&cfg)
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	a, err := New(Options{Config: &cfg, Log: logger, Level: new(slog.LevelVar), Version: "test"})

@@ -24,6 +24,7 @@ func start(tb testing.TB, change func(*configs.Config)) *App {
 	tb.Helper()
 	cfg := configs.Default()
 	cfg.RTMP.Listen, cfg.HTTP.Listen, cfg.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	cfg.WebRTC.UDPListen = "127.0.0.1:0"
 	if change != nil {
 		change(&cfg)
 	}

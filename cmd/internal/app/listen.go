@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -17,8 +18,9 @@ import (
 // listener is one address and what is served there.
 type listener struct {
 	component  string // also the beginning of its keys
+	key        string // of its address; empty: component.listen
 	addr       string
-	cert, key  string // of TLS; empty: none
+	cert, priv string // certificate and key of TLS; empty: none
 	protocols  []string
 	serve      func(net.Listener) error
 	suggestion string // another port
@@ -28,11 +30,11 @@ func (a *App) listeners(cfg *configs.Config) []listener {
 	return []listener{
 		{component: "rtmp", addr: cfg.RTMP.Listen, serve: a.rtmp[ingest.RTMP].Serve, suggestion: ":1936"},
 		{
-			component: "rtmps", addr: cfg.RTMPS.Listen, cert: cfg.RTMPS.Cert, key: cfg.RTMPS.Key,
+			component: "rtmps", addr: cfg.RTMPS.Listen, cert: cfg.RTMPS.Cert, priv: cfg.RTMPS.Key,
 			serve: a.rtmp[ingest.RTMPS].Serve, suggestion: ":1944",
 		},
 		{
-			component: "http", addr: cfg.HTTP.Listen, cert: cfg.HTTP.Cert, key: cfg.HTTP.Key, protocols: []string{"h2", "http/1.1"},
+			component: "http", addr: cfg.HTTP.Listen, cert: cfg.HTTP.Cert, priv: cfg.HTTP.Key, protocols: []string{"h2", "http/1.1"},
 			serve: a.http.Serve, suggestion: ":8088",
 		},
 		{component: "admin", addr: cfg.Admin.Listen, serve: a.admin.Serve, suggestion: "127.0.0.1:8082"},
@@ -43,15 +45,8 @@ func (a *App) listeners(cfg *configs.Config) []listener {
 func (a *App) listen(ctx context.Context, l listener) (net.Listener, error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", l.addr)
-	key := l.component + ".listen"
-	switch {
-	case errors.Is(err, errInUse):
-		return nil, fmt.Errorf("%s: the address %s is taken by another program; choose another with --%s %s or %s=%s",
-			key, l.addr, key, l.suggestion, env(key), l.suggestion)
-	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("%s: %s needs rights that this process does not have; choose a port from 1024 on with --%s", key, l.addr, key)
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", key, err)
+	if err != nil {
+		return nil, a.refusedAddress(l, err)
 	}
 	if l.component == "http" {
 		ln = a.slots.Listener(ln)
@@ -59,13 +54,26 @@ func (a *App) listen(ctx context.Context, l listener) (net.Listener, error) {
 	if l.cert == "" {
 		return ln, nil
 	}
-	c := &certificate{cert: l.cert, key: l.key}
+	c := &certificate{cert: l.cert, key: l.priv}
 	if err := c.load(); err != nil {
 		_ = ln.Close()
 		return nil, fmt.Errorf("%s.cert: %w", l.component, err)
 	}
 	a.certs[l.component+".cert"] = c
 	return tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get, NextProtos: l.protocols}), nil
+}
+
+// refusedAddress says why an address cannot be had, and what to do.
+func (a *App) refusedAddress(l listener, err error) error {
+	key := cmp.Or(l.key, l.component+".listen")
+	switch {
+	case errors.Is(err, errInUse):
+		return fmt.Errorf("%s: the address %s is taken by another program; choose another with --%s %s or %s=%s",
+			key, l.addr, key, l.suggestion, env(key), l.suggestion)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s: %s needs rights that this process does not have; choose a port from 1024 on with --%s", key, l.addr, key)
+	}
+	return fmt.Errorf("%s: %w", key, err)
 }
 
 func env(key string) string {

@@ -21,6 +21,7 @@ type relay struct {
 	bridges   *rendition.Bridges
 	counters  *stream.Counters
 	sent      map[string]*atomic.Uint64 // bytes to viewers, by protocol
+	repeats   atomic.Uint64             // packets sent again to viewers over WebRTC
 	heartbeat time.Duration
 	ready     atomic.Bool
 }

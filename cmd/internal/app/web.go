@@ -15,24 +15,32 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/egress/httpflv"
+	"github.com/holdfast-live/holdfast/relay/egress/page"
 )
 
 // viewersHandler is what the viewers' address serves.
-func viewersHandler(flv http.Handler) http.Handler {
+func (a *App) viewersHandler(flv http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cors(w.Header())
 		if refused(r.Context()) != nil {
 			w.Header().Set("Connection", "close")
 		}
+		if a.servePeer(w, r) {
+			return
+		}
 		_, _, isFLV := httpflv.Match(r.URL.Path)
+		isPage := !isFLV && page.Match(r.URL.Path)
 		switch {
-		case !isFLV:
-			api.Problem(w, http.StatusNotFound, "there is nothing at this address", "play a stream at /{app}/{name}.flv")
+		case !isFLV && !isPage:
+			api.Problem(w, http.StatusNotFound, "there is nothing at this address",
+				"watch a stream at /{app}/{name}/, or play /{app}/{name}.flv")
 		case r.Method == http.MethodOptions:
 			w.WriteHeader(http.StatusNoContent)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD, OPTIONS")
-			api.Problem(w, http.StatusMethodNotAllowed, "a stream can only be played here", "use GET; publish over RTMP")
+			api.Problem(w, http.StatusMethodNotAllowed, "a stream can only be played here", "use GET; publish over RTMP, or POST to /{app}/{name}/whip")
+		case isPage:
+			page.ServeHTTP(w, r)
 		default:
 			flv.ServeHTTP(w, r)
 		}
@@ -78,9 +86,9 @@ func impatient(next http.Handler, patience time.Duration) http.Handler {
 // cors lets pages from anywhere play: who may is decided by token, not by origin.
 func cors(h http.Header) {
 	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Range")
-	h.Set("Access-Control-Expose-Headers", "Retry-After")
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, DELETE, OPTIONS")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, Range")
+	h.Set("Access-Control-Expose-Headers", "Location, ETag, Link, Accept-Patch, Accept-Post, Retry-After, Holdfast-Notice")
 	h.Set("Access-Control-Max-Age", "86400")
 }
 

@@ -95,7 +95,7 @@ func TestViewersHandler(t *testing.T) {
 		{"OPTIONS", "/", 404, ""},
 	} {
 		w := httptest.NewRecorder()
-		viewersHandler(played).ServeHTTP(w, httptest.NewRequest(tt.method, tt.path, nil))
+		(&App{}).viewersHandler(played).ServeHTTP(w, httptest.NewRequest(tt.method, tt.path, nil))
 		h := w.Header()
 		if w.Code != tt.status || h.Get("Allow") != tt.allow {
 			t.Errorf("%s %s: %d %v", tt.method, tt.path, w.Code, h)

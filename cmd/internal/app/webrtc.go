@@ -1,0 +1,166 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/holdfast-live/holdfast/configs"
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/rtcsock"
+	"github.com/holdfast-live/holdfast/ingest/whip"
+	"github.com/holdfast-live/holdfast/relay/api"
+	"github.com/holdfast-live/holdfast/relay/egress"
+	"github.com/holdfast-live/holdfast/relay/egress/whep"
+)
+
+// peers is what the relay has of WebRTC.
+type peers struct {
+	sockets *rtcsock.Sockets
+	whip    *whip.Server
+	whep    *whep.Server
+}
+
+// startPeers takes the sockets of WebRTC and serves publishers and viewers over them. Where
+// there is no socket, or no HTTP to ask for a session, there is no WebRTC.
+func (a *App) startPeers(ctx context.Context, cfg *configs.Config) error {
+	w := cfg.WebRTC
+	if cfg.HTTP.Listen == "" || w.UDPListen == "" && w.TCPListen == "" {
+		return nil
+	}
+	o := rtcsock.Options{PublicIPs: w.PublicIPs, Lite: w.ICELite, Log: component(a.log, "webrtc")}
+	var lc net.ListenConfig
+	if w.UDPListen != "" {
+		c, err := lc.ListenPacket(ctx, "udp", w.UDPListen)
+		if err != nil {
+			return a.refusedAddress(listener{component: "webrtc", key: "webrtc.udp_listen", addr: w.UDPListen, suggestion: ":8190"}, err)
+		}
+		o.UDP = c.(*net.UDPConn) //nolint:forcetypeassert // what "udp" gives
+		a.addrs["webrtc"] = c.LocalAddr()
+	}
+	if w.TCPListen != "" {
+		l, err := lc.Listen(ctx, "tcp", w.TCPListen)
+		if err != nil {
+			if o.UDP != nil {
+				_ = o.UDP.Close()
+			}
+			return a.refusedAddress(listener{component: "webrtc", key: "webrtc.tcp_listen", addr: w.TCPListen, suggestion: ":8190"}, err)
+		}
+		o.TCP = a.slots.Listener(l)
+		a.addrs["webrtc-tcp"] = l.Addr()
+	}
+	sockets, err := rtcsock.New(o)
+	if err != nil {
+		return fmt.Errorf("webrtc: %w", err)
+	}
+	for _, c := range []string{"webrtc", "webrtc-tcp"} {
+		if addr := a.addrs[c]; addr != nil {
+			a.log.Info("listening", "component", c, "addr", addr.String())
+		}
+	}
+	a.servePeers(sockets)
+	return nil
+}
+
+func (a *App) servePeers(sockets *rtcsock.Sockets) {
+	log := component(a.log, "webrtc")
+	a.peers.Store(&peers{
+		sockets: sockets,
+		whip: whip.New(whip.Options{
+			Access: a.access, Sockets: sockets, Take: a.takeSlot, Problem: api.Problem, Remote: a.settings.remote, Links: a.iceServers, Log: log,
+			Refused: func(o ingest.Outcome) { a.metrics.Session(ingest.WHIP, string(o)) },
+			KeyframeInterval: func(app, name string) time.Duration {
+				return a.settings.get().Stream(app + "/" + name).KeyframeInterval
+			},
+		}),
+		whep: whep.New(whep.Options{
+			Play: a.viewing.place, Sockets: sockets, Take: a.takeSlot, Problem: api.Problem, Remote: a.settings.remote, Links: a.iceServers, Log: log,
+			Bytes: a.relay.sent[whep.Protocol], Joined: func(took time.Duration) { a.metrics.Started(whep.Protocol, took) },
+			Repeats: &a.relay.repeats,
+		}),
+	})
+}
+
+// place implements whep.Options.Play.
+func (p *playing) place(ctx context.Context, r egress.Request) (whep.Place, error) {
+	place, err := p.play(ctx, r)
+	p.metrics.Joined(r.Protocol, outcome(err))
+	if err != nil {
+		return nil, err
+	}
+	return place, nil
+}
+
+// takeSlot counts a peer as a connection.
+func (a *App) takeSlot(remote string) (release func(), refusal *ingest.Refusal) {
+	at, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		at = netip.AddrPort{}
+	}
+	slot, ok := a.slots.TakeAddr(at)
+	switch {
+	case !ok:
+		return nil, busy("the relay has as many connections as it may")
+	case slot.Refusal != "":
+		slot.Release()
+		return nil, busy(slot.Refusal)
+	}
+	return slot.Release, nil
+}
+
+func busy(why string) *ingest.Refusal {
+	return &ingest.Refusal{Outcome: ingest.RefusedLimit, Reason: why, Hint: "close another connection, or try again later", RetryAfter: 10 * time.Second}
+}
+
+// iceServers are the values of Link that name ICE servers (RFC 9725, 4.6).
+func (a *App) iceServers() []string {
+	var out []string
+	for _, s := range a.settings.get().WebRTC.ICEServers {
+		link := fmt.Sprintf(`<%s>; rel="ice-server"`, s.URL)
+		if s.Username != "" {
+			link += fmt.Sprintf(`; username=%s; credential=%s; credential-type="password"`, quoted(s.Username), quoted(s.Credential))
+		}
+		out = append(out, link)
+	}
+	return out
+}
+
+// quoted is a text as a quoted string of HTTP (RFC 9110, 5.6.4).
+func quoted(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+// stopPeers ends all peers, then their sockets.
+func (a *App) stopPeers(ctx context.Context) error {
+	p := a.peers.Load()
+	if p == nil {
+		return nil
+	}
+	return errors.Join(p.whip.Close(ctx), p.whep.Close(ctx), p.sockets.Close())
+}
+
+// servePeer serves a path of WHIP or WHEP; false where it is none.
+func (a *App) servePeer(w http.ResponseWriter, r *http.Request) bool {
+	parts := strings.Split(r.URL.Path, "/")
+	if len(parts) < 4 || parts[3] != "whip" && parts[3] != "whep" {
+		return false
+	}
+	if err := refused(r.Context()); err != nil && r.Method != http.MethodOptions {
+		refuse(w, r, err)
+		return true
+	}
+	switch p := a.peers.Load(); {
+	case p == nil:
+		api.Problem(w, http.StatusNotFound, "WebRTC is off", "set webrtc.udp_listen")
+	case parts[3] == "whip":
+		p.whip.ServeHTTP(w, r)
+	default:
+		p.whep.ServeHTTP(w, r)
+	}
+	return true
+}
