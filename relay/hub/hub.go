@@ -33,7 +33,8 @@ type Options struct {
 	Counters   *stream.Counters
 	Log        *slog.Logger
 	// Bridge asks for a stream's sound in another codec; see stream.Options. nil: there is none.
-	Bridge func(name string, to packetbuf.Codec)
+	Bridge     func(name string, to packetbuf.Codec)
+	Bridgeable func() bool
 }
 
 // Hub is the streams of one relay.
@@ -107,7 +108,7 @@ func (h *Hub) open(name string) (*stream.Stream, error) {
 	}
 	s := stream.New(name, stream.Options{
 		Config: h.opts.Settings.Stream(name), Observer: observer{h}, Counters: h.opts.Counters, Load: &h.load,
-		Log: h.opts.Log.With("stream", name), OnEnd: h.forget, Bridge: h.opts.Bridge,
+		Log: h.opts.Log.With("stream", name), OnEnd: h.forget, Bridge: h.opts.Bridge, Bridgeable: h.opts.Bridgeable,
 	})
 	h.streams[name] = s
 	if parent := Parent(name); parent != name {

@@ -2,6 +2,7 @@ package rendition
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -222,13 +223,16 @@ func TestNoProgramToBridgeWith(t *testing.T) {
 		if n := strings.Count(s.said(), "level=ERROR"); n != 1 || !strings.Contains(s.said(), "install ffmpeg") {
 			t.Error(s.said())
 		}
+		if s.Able() {
+			t.Error("able without a program")
+		}
 		if c := s.Counts(); c.Failures < 3 || c.Failures > 4 {
 			t.Errorf("%+v", c)
 		}
 		s.o.Program, _ = os.Executable()
 		s.launch = fakeProgram{}.launch
 		s.wantFor(31 * time.Second)
-		if s.Counts().Running != 1 {
+		if s.Counts().Running != 1 || !s.Able() {
 			t.Error("it is not tried again")
 		}
 	})
@@ -313,6 +317,46 @@ func TestSampleClockAgainstAList(t *testing.T) {
 				}
 			}
 			asked = min(asked, index)
+		}
+	})
+}
+
+// Whatever comes, what is written for a program is whole frames.
+func FuzzEntry(f *testing.F) {
+	f.Add(uint8(packetbuf.AAC), lc.Append(nil), []byte{0x21, 0x10, 0x04, 0x60, 0x8c, 0x1c}, []byte{1})
+	f.Add(uint8(packetbuf.Opus), codec.OpusHead{Channels: 2, PreSkip: 312}.Append(nil), []byte{0xfc, 0xff, 0xfe}, []byte{0xfb, 0x3f})
+	f.Add(uint8(packetbuf.MP3), []byte{}, append([]byte{0xff, 0xfb, 0x14, 0xc4}, make([]byte, 104-4)...), []byte{0xff, 0xfb, 0x90, 0xc4})
+	f.Fuzz(func(t *testing.T, c uint8, config, first, second []byte) {
+		var e entry
+		var out []byte
+		for i, payload := range [][]byte{config, first, second, first} {
+			kind := packetbuf.Delta
+			if i == 0 {
+				kind = packetbuf.Config
+			}
+			p := &packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.Codec(c), Kind: kind, DTS: time.Duration(i) * 20 * time.Millisecond, Payload: payload}
+			var err error
+			if out, err = e.add(out, p); err != nil {
+				return
+			}
+		}
+		_ = bridgeArguments(&e, packetbuf.Opus)
+		_ = e.clock.at(e.index())
+		var err error
+		switch r := bufio.NewReader(bytes.NewReader(out)); e.codec {
+		case packetbuf.AAC:
+			for frames := codec.NewADTSReader(r); err == nil; {
+				_, err = frames.Next()
+			}
+		case packetbuf.Opus:
+			for frames := ogg.NewReader(r); err == nil; {
+				_, err = frames.Next()
+			}
+		default:
+			err = io.EOF
+		}
+		if !errors.Is(err, io.EOF) {
+			t.Fatalf("%x ends with %v", out, err)
 		}
 	})
 }

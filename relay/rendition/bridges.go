@@ -52,6 +52,7 @@ type Bridges struct {
 	work     sync.WaitGroup
 	restarts atomic.Uint64 // of all bridges, so far
 	failures atomic.Uint64
+	able     atomic.Bool // there was a program when it was last looked for
 
 	mu      sync.Mutex // guards all below
 	closed  bool
@@ -71,8 +72,14 @@ func NewBridges(o BridgeOptions) *Bridges {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Bridges{o: o, timing: bridging, launch: launch, all: map[bridgeKey]*bridge{}}
+	r := &Bridges{o: o, timing: bridging, launch: launch, all: map[bridgeKey]*bridge{}}
+	_, err := exec.LookPath(o.Program)
+	r.able.Store(err == nil)
+	return r
 }
+
+// Able tells whether there is a program to bridge with, as far as is known.
+func (r *Bridges) Able() bool { return r.able.Load() }
 
 // Want says that somebody needs a stream's sound in a codec, for the next 10 seconds at least.
 // The bridge is begun unless it is there. It does not block.
@@ -112,6 +119,7 @@ func (r *Bridges) forget(b *bridge) {
 // find finds the program. That there is none is told once, until there is one.
 func (r *Bridges) find() (string, error) {
 	program, err := exec.LookPath(r.o.Program)
+	r.able.Store(err == nil)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err == nil {

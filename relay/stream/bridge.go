@@ -90,7 +90,8 @@ func (s *Stream) listens(takes sounds, n int) {
 // audible tells whether who takes those codecs can have sound. s.mu is held.
 func (s *Stream) audible(takes sounds) bool {
 	source := s.bridge.source
-	return s.present[packetbuf.Audio] && (takes == 0 || takes.has(source) || s.opts.Bridge != nil && takes.bridges(source))
+	able := s.opts.Bridge != nil && (s.opts.Bridgeable == nil || s.opts.Bridgeable())
+	return s.present[packetbuf.Audio] && (takes == 0 || takes.has(source) || able && takes.bridges(source))
 }
 
 // Bridge puts sound into the stream that was made of its own: a frame with its DTS on the

@@ -150,7 +150,7 @@ func TestWhoHasSound(t *testing.T) {
 			if r.Has(packetbuf.Audio) != c.has || !r.Has(packetbuf.Video) {
 				t.Errorf("%v of %v: %v", c.takes, c.source, r.Has(packetbuf.Audio))
 			}
-			b.opts.Bridge = nil
+			b.opts.Bridgeable = func() bool { return false }
 			without := b.attach(c.takes...).Has(packetbuf.Audio)
 			if want := c.takes == nil || slices.Contains(c.takes, c.source); without != want {
 				t.Errorf("%v of %v without a bridge: %v", c.takes, c.source, without)

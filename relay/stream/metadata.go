@@ -71,7 +71,7 @@ func (m *metadata) build(sent packetbuf.Configs, present [packetbuf.NumTracks]bo
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 		if cfg := sent[tr]; present[tr] && cfg != nil {
 			o = describe(o, cfg)
-		} else if present[tr] && m.codecs[tr] != packetbuf.NoCodec {
+		} else if present[tr] && m.codecs[tr] != packetbuf.NoCodec && m.codecs[tr] != packetbuf.Opus {
 			o = set(o, "audiocodecid", rtmp.Number(flvCodecIDs[m.codecs[tr]]))
 		}
 	}

@@ -32,6 +32,8 @@ type Options struct {
 	// It is asked again about once a second while somebody needs it, and must not block. nil:
 	// there is no bridge.
 	Bridge func(name string, to packetbuf.Codec)
+	// Bridgeable tells whether bridged sound is to be had at all now. nil: where there is Bridge.
+	Bridgeable func() bool
 }
 
 // Stream is one stream's state. It has one goroutine and one timer; Close ends both.
