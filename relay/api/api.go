@@ -29,6 +29,7 @@ type Stream struct {
 	Breaks    map[string]int `json:"breaks"`
 	Sessions  uint32         `json:"sessions"`          // publisher sessions that fed it so far
 	Ceiling   float64        `json:"ceiling,omitempty"` // bit/s that the publisher is to stay below
+	Cap       float64        `json:"cap,omitempty"`     // the same, as the operator has asked
 	Buffer    Buffer         `json:"buffer"`
 }
 
@@ -74,6 +75,9 @@ type Relay interface {
 	Stream(name string) (s Stream, ok bool)
 	// Kick ends the push of a stream; false if there is none.
 	Kick(name string) bool
+	// Cap asks a stream's publisher for at most so many bits per second; 0 lifts it. asked tells
+	// whether somebody publishes who can be asked, ok is false if there is no such stream.
+	Cap(name string, bits float64) (asked, ok bool)
 	// Ready is nil if the relay takes publishers and viewers.
 	Ready() error
 }
@@ -97,6 +101,8 @@ func New(o Options) http.Handler {
 	})
 	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}", one(o.Relay))
 	guarded.HandleFunc("DELETE /api/v1/streams/{app}/{name}/publisher", kick(o.Relay))
+	guarded.HandleFunc("PUT /api/v1/streams/{app}/{name}/ceiling", ceiling(o.Relay))
+	guarded.HandleFunc("DELETE /api/v1/streams/{app}/{name}/ceiling", ceiling(o.Relay))
 	routes(guarded, o.Routes)
 	guarded.Handle("GET /api/v1/events", o.Events)
 	guarded.Handle("GET /metrics", o.Metrics)
@@ -161,6 +167,7 @@ GET    /metrics                                  for Prometheus
 GET    /api/v1/streams                           all streams
 GET    /api/v1/streams/{app}/{name}              one stream
 DELETE /api/v1/streams/{app}/{name}/publisher    kick its publisher
+PUT    /api/v1/streams/{app}/{name}/ceiling      ask its publisher for less: {"bitrate": 800000}; DELETE lifts it
 GET    /api/v1/routes                            routes, their history, decisions and breakers
 PUT    /api/v1/routes/{group}/{app}/{name}/route force a route: {"route": "a"}; DELETE takes it back
 PUT    /api/v1/routes/{group}/{app}/{name}/rung  force a rung: {"rung": "audio"}; DELETE takes it back

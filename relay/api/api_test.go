@@ -20,6 +20,7 @@ type fake struct {
 	ready   error
 	pushing bool
 	kicked  []string
+	capped  []float64
 	rate    float64
 	routes  fakeRoutes
 }
@@ -41,6 +42,14 @@ func (f *fake) Kick(name string) bool {
 	}
 	f.kicked = append(f.kicked, name)
 	return true
+}
+
+func (f *fake) Cap(name string, bits float64) (asked, ok bool) {
+	if name != "live/cam" {
+		return false, false
+	}
+	f.capped = append(f.capped, bits)
+	return f.pushing, true
 }
 
 func (f *fake) Ready() error { return f.ready }

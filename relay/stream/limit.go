@@ -1,17 +1,47 @@
 package stream
 
-import "github.com/holdfast-live/holdfast/ingest"
+import (
+	"github.com/holdfast-live/holdfast/ingest"
+)
 
-// Limit asks whoever publishes, now and later, for at most so many bits per second; 0 is no
-// bound. Sessions that are no ingest.Limiter are not asked.
+// ceilings are what a publisher is asked to stay below, in bits per second, by each who may ask;
+// 0 is no bound.
+type ceilings struct{ routes, operator float64 }
+
+// least is the one that counts.
+func (c ceilings) least() float64 {
+	if c.routes == 0 || c.operator > 0 && c.operator < c.routes {
+		return c.operator
+	}
+	return c.routes
+}
+
+// Limit asks whoever publishes, now and later, for at most so many bits per second, on behalf
+// of the routes; 0 is no bound. Sessions that are no ingest.Limiter are not asked.
 func (s *Stream) Limit(bits float64) {
+	s.bound(func(c *ceilings) { c.routes = bits })
+}
+
+// Cap is Limit on behalf of the operator: the lower of both counts. It returns whether there is
+// somebody now who can be asked.
+func (s *Stream) Cap(bits float64) bool {
+	return s.bound(func(c *ceilings) { c.operator = bits })
+}
+
+func (s *Stream) bound(change func(*ceilings)) (asked bool) {
 	s.mu.Lock()
-	if bits != s.ceiling {
-		s.ceiling = bits
-		s.limit(s.feeds[s.life.Current()])
+	before := s.ceilings.least()
+	change(&s.ceilings)
+	f := s.feeds[s.life.Current()]
+	if s.ceilings.least() != before {
+		s.limit(f)
+	}
+	if f != nil {
+		_, asked = f.session.(ingest.Limiter)
 	}
 	s.mu.Unlock()
 	s.flush()
+	return asked
 }
 
 // limit tells a session of the ceiling. s.mu is held; whoever holds it flushes afterwards.
@@ -20,7 +50,7 @@ func (s *Stream) limit(f *feed) {
 		return
 	}
 	if l, ok := f.session.(ingest.Limiter); ok {
-		bits := s.ceiling
+		bits := s.ceilings.least()
 		s.out.queue = append(s.out.queue, func() { l.Limit(bits) })
 	}
 }

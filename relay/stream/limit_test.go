@@ -54,3 +54,23 @@ func TestLimitReachesWhoeverFeeds(t *testing.T) {
 		b.Limit(1e6)
 	})
 }
+
+// Of what routes and the operator ask for the lower counts.
+func TestTheLowerCeilingCounts(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		one, p := b.limitedPush(gen.Options{})
+		p.run(3 * time.Second)
+		b.Limit(1e6)
+		if !b.Cap(2e6) {
+			t.Error("nobody can be asked")
+		}
+		b.Cap(5e5)
+		b.Limit(0)
+		b.Limit(4e5)
+		b.Cap(0)
+		b.Limit(0)
+		if want := []float64{1e6, 5e5, 4e5, 0}; !slices.Equal(one.asked, want) {
+			t.Errorf("asked for %v, not %v", one.asked, want)
+		}
+	})
+}

@@ -25,6 +25,7 @@ type Snapshot struct {
 	Breaks    map[ingest.Cause]int
 	Buffer    packetbuf.Stats
 	Ceiling   float64 // bits per second that the publisher is asked to stay below; 0: none
+	Cap       float64 // the same as far as the operator has asked
 	Epoch     uint32  // publisher sessions that fed the stream so far
 }
 
@@ -45,7 +46,7 @@ func (s *Stream) Snapshot(now time.Time) Snapshot {
 	out := Snapshot{
 		Name: s.name, State: state, Since: s.since, HeldUntil: s.life.HeldUntil(), Cause: cause, Clock: clock,
 		Publisher: s.publisher(now, s.life.Current()), Waiting: s.publisher(now, s.life.Waiting()),
-		Viewers: maps.Clone(s.viewers), Breaks: maps.Clone(s.breaks), Buffer: s.ring.Stats(), Epoch: s.epoch, Ceiling: s.ceiling,
+		Viewers: maps.Clone(s.viewers), Breaks: maps.Clone(s.breaks), Buffer: s.ring.Stats(), Epoch: s.epoch, Ceiling: s.ceilings.least(), Cap: s.ceilings.operator,
 	}
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 		if cfg := s.sent[tr]; cfg != nil {

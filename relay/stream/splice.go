@@ -14,7 +14,7 @@ const settle = 2 * time.Second
 // splice joins session f to the stream at p, its first random-access point.
 func (s *Stream) splice(now time.Time, f *feed, p *packetbuf.Packet) {
 	f.joined, f.settled = now, false
-	if s.ceiling > 0 {
+	if s.ceilings.least() > 0 {
 		s.limit(f)
 	}
 	s.clock.Break()

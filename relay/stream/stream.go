@@ -66,8 +66,8 @@ type Stream struct {
 	viewers  map[string]int
 	bridge   bridge
 	breaks   map[ingest.Cause]int
-	ceiling  float64 // what the publisher is asked to stay below, in bits per second; 0: nothing
-	reason   string  // why it ended, for viewers
+	ceilings ceilings
+	reason   string // why it ended, for viewers
 }
 
 // New returns a stream that nobody publishes to yet.

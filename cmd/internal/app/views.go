@@ -61,11 +61,20 @@ func (r *relay) Kick(name string) bool {
 	return s != nil && s.Kick("the operator ended this push")
 }
 
+// Cap implements api.Relay.
+func (r *relay) Cap(name string, bits float64) (asked, ok bool) {
+	s := r.hub.Find(name)
+	if s == nil {
+		return false, false
+	}
+	return s.Cap(bits), true
+}
+
 func view(s stream.Snapshot) api.Stream {
 	out := api.Stream{
 		Name: s.Name, State: s.State.String(), Since: s.Since, Cause: string(s.Cause), Clock: s.Clock.Seconds(),
 		Tracks: []api.Track{}, Publisher: publisher(s.Publisher), Waiting: publisher(s.Waiting),
-		Viewers: s.Viewers, Breaks: map[string]int{}, Sessions: s.Epoch, Ceiling: s.Ceiling,
+		Viewers: s.Viewers, Breaks: map[string]int{}, Sessions: s.Epoch, Ceiling: s.Ceiling, Cap: s.Cap,
 		Buffer: api.Buffer{
 			Seconds: (s.Buffer.Newest - s.Buffer.Oldest).Seconds(), Bytes: s.Buffer.Bytes,
 			Packets: s.Buffer.Packets, GOPs: s.Buffer.GOPs,
