@@ -2,16 +2,12 @@ package rendition
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -179,148 +175,6 @@ func (h heard) power(hz float64, from int) float64 {
 		all += float64(v) * float64(v)
 	}
 	return 2 * (s1*s1 + s2*s2 - k*s1*s2) / (float64(len(part)) * all)
-}
-
-// stage is Bridges with a stream around them.
-type stage struct {
-	*Bridges
-	t *testing.T
-
-	mu      sync.Mutex // guards what follows
-	script  []*packetbuf.Packet
-	then    []*packetbuf.Packet // the script from the next opening on; nil: as it is
-	over    bool                // there is no stream any more
-	broken  error               // what reading gives from now on
-	refuse  error
-	opened  int
-	made    []*packetbuf.Packet
-	last    time.Duration
-	late    int
-	log     strings.Builder
-	changed chan struct{} // of one: something was made
-}
-
-func (s *stage) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.Write(p)
-}
-
-func (s *stage) said() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.String()
-}
-
-func newStage(t *testing.T, program string) *stage {
-	t.Helper()
-	s := &stage{t: t, last: -1, changed: make(chan struct{}, 1)}
-	s.Bridges = NewBridges(BridgeOptions{Open: s.open, Program: program, Log: slog.New(slog.NewTextHandler(s, nil))})
-	t.Cleanup(func() {
-		s.Close()
-		if t.Failed() {
-			t.Log(s.said())
-		}
-	})
-	return s
-}
-
-func (s *stage) open(stream string) (Tap, Bridged, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.over || stream != parent {
-		return nil, nil, errors.New("not live")
-	}
-	s.opened++
-	s.broken = nil
-	if s.then != nil {
-		s.script, s.then = s.then, nil
-	}
-	return &reading{s: s}, s, nil
-}
-
-// Bridge takes what is made, as a stream does.
-func (s *stage) Bridge(p *packetbuf.Packet) (bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.refuse != nil {
-		return false, s.refuse
-	}
-	if p.Kind != packetbuf.Config && p.DTS <= s.last {
-		s.late++
-		return false, nil
-	}
-	if p.Kind != packetbuf.Config {
-		s.last = p.DTS
-	}
-	s.made = append(s.made, p)
-	select {
-	case s.changed <- struct{}{}:
-	default:
-	}
-	return true, nil
-}
-
-// reading reads the script from its beginning, then waits for more of it.
-type reading struct {
-	s    *stage
-	next int
-}
-
-func (r *reading) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
-	r.s.mu.Lock()
-	n := max(r.next, min(r.next+64, len(r.s.script)))
-	if n > len(r.s.script) {
-		n, r.next = 0, 0 // another script, for another reading
-	}
-	out, err := r.s.script[r.next:n], r.s.broken
-	r.next = n
-	r.s.mu.Unlock()
-	if len(out) > 0 || err != nil {
-		return out, err
-	}
-	tick := time.NewTimer(20 * time.Millisecond)
-	defer tick.Stop()
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-tick.C:
-		return nil, nil
-	}
-}
-
-func (r *reading) Close() {}
-
-func (s *stage) play(packets ...*packetbuf.Packet) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.script = append(s.script, packets...)
-}
-
-func (s *stage) got() []*packetbuf.Packet {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.made)
-}
-
-// until waits until sound up to dts was made.
-func (s *stage) until(dts time.Duration) {
-	s.t.Helper()
-	end := time.NewTimer(30 * time.Second)
-	defer end.Stop()
-	for {
-		s.mu.Lock()
-		there := s.last >= dts
-		s.mu.Unlock()
-		if there {
-			return
-		}
-		select {
-		case <-s.changed:
-		case <-end.C:
-			s.t.Fatalf("nothing comes up to %v, but up to %v\n%s", dts, s.last, s.said())
-		}
-	}
 }
 
 // inStep holds the times at which bridged sound becomes loud against those of what it was made

@@ -140,9 +140,14 @@ func TestWhoHasSound(t *testing.T) {
 		takes  []packetbuf.Codec
 		has    bool
 	}{
-		{packetbuf.AAC, nil, true}, {packetbuf.AAC, flvSound, true}, {packetbuf.AAC, []packetbuf.Codec{packetbuf.Opus}, true},
-		{packetbuf.Opus, nil, true}, {packetbuf.Opus, flvSound, true}, {packetbuf.Opus, []packetbuf.Codec{packetbuf.MP3}, false},
-		{packetbuf.MP3, []packetbuf.Codec{packetbuf.Opus}, true}, {packetbuf.MP3, []packetbuf.Codec{packetbuf.AAC}, false},
+		{packetbuf.AAC, nil, true},
+		{packetbuf.AAC, flvSound, true},
+		{packetbuf.AAC, []packetbuf.Codec{packetbuf.Opus}, true},
+		{packetbuf.Opus, nil, true},
+		{packetbuf.Opus, flvSound, true},
+		{packetbuf.Opus, []packetbuf.Codec{packetbuf.MP3}, false},
+		{packetbuf.MP3, []packetbuf.Codec{packetbuf.Opus}, true},
+		{packetbuf.MP3, []packetbuf.Codec{packetbuf.AAC}, false},
 	} {
 		story(t, nil, func(b *bench) {
 			b.publish(gen.Options{AudioCodec: c.source}).run(3 * time.Second)

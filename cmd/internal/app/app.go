@@ -103,7 +103,8 @@ func New(o Options) (*App, error) {
 	a.relay.hub = hub.New(hub.Options{
 		Settings: a.settings, Demand: wanted, MaxStreams: o.Config.Limits.Streams, Counters: counters,
 		Log: component(o.Log, "stream"), Observer: watching,
-		Bridge: func(name string, to packetbuf.Codec) { a.relay.bridges.Want(name, to) },
+		Bridge:     func(name string, to packetbuf.Codec) { a.relay.bridges.Want(name, to) },
+		Bridgeable: func() bool { return a.relay.bridges.Able() },
 	})
 	a.relay.bridges = rendition.NewBridges(rendition.BridgeOptions{Open: a.relay.open, Log: component(o.Log, "bridge")})
 	if err := a.wireRoutes(wanted); err != nil {
