@@ -106,7 +106,9 @@ func credential(s string, least int) bool {
 // String writes the fragment: the credentials for all media, then the candidates of the first.
 func (f Fragment) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\n", f.Ufrag, f.Pwd)
+	if f.Ufrag != "" {
+		fmt.Fprintf(&b, "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\n", f.Ufrag, f.Pwd)
+	}
 	if len(f.Candidates) == 0 && !f.End {
 		return b.String()
 	}

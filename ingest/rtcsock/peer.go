@@ -73,12 +73,12 @@ func (p *Peer) Answer(ctx context.Context) (string, error) {
 // Trickle takes candidates of the other side, as they come. Those that are names, as browsers
 // make them up for local addresses, are passed over: checks come from there all the same.
 func (p *Peer) Trickle(f Fragment) error {
+	if err := readable(f); err != nil {
+		return err
+	}
 	for i, c := range f.Candidates {
-		if strings.Contains(c, ".local ") {
+		if named(c) {
 			continue
-		}
-		if _, err := ice.UnmarshalCandidate(strings.TrimPrefix(c, "candidate:")); err != nil {
-			return fmt.Errorf("%w %.80q: %w", ErrCandidate, c, err)
 		}
 		init := webrtc.ICECandidateInit{Candidate: c}
 		if f.MIDs[i] != "" {
@@ -92,6 +92,25 @@ func (p *Peer) Trickle(f Fragment) error {
 		}
 	}
 	return nil
+}
+
+// readable tells whether all candidates can be read.
+func readable(f Fragment) error {
+	for _, c := range f.Candidates {
+		if named(c) {
+			continue
+		}
+		if _, err := ice.UnmarshalCandidate(strings.TrimPrefix(c, "candidate:")); err != nil {
+			return fmt.Errorf("%w %.80q: %w", ErrCandidate, c, err)
+		}
+	}
+	return nil
+}
+
+// named tells whether a candidate has a name of mDNS for its address (RFC 8839, 5.1).
+func named(candidate string) bool {
+	fields := strings.Fields(candidate)
+	return len(fields) > 4 && strings.HasSuffix(fields[4], ".local")
 }
 
 // RemoteUfrag is the user name fragment of the other side's present ICE session.
@@ -116,6 +135,9 @@ func (p *Peer) Restart(ctx context.Context, f Fragment) (Fragment, error) {
 	remote := p.RemoteDescription()
 	if remote == nil {
 		return Fragment{}, fmt.Errorf("%w: there is no session to restart", ErrOffer)
+	}
+	if err := readable(f); err != nil { // before anything has changed
+		return Fragment{}, err
 	}
 	offer, err := withCredentials(remote.SDP, f)
 	if err != nil {
@@ -182,16 +204,10 @@ func (p *Peer) Close() error {
 // RoundTrip is the last round-trip time that a connectivity check has measured; 0 while there
 // is none, and always with ICE-lite, which makes no checks.
 func (p *Peer) RoundTrip() time.Duration {
-	for _, t := range p.GetTransceivers() {
-		transport := t.Receiver().Transport()
-		if transport == nil || transport.ICETransport() == nil {
-			continue
-		}
-		stats, ok := transport.ICETransport().GetSelectedCandidatePairStats()
-		if !ok {
-			return 0
-		}
-		return time.Duration(stats.CurrentRoundTripTime * float64(time.Second))
+	// Everything has one transport, and this way to it is there whatever is sent.
+	stats, ok := p.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
+	if !ok {
+		return 0
 	}
-	return 0
+	return time.Duration(stats.CurrentRoundTripTime * float64(time.Second))
 }

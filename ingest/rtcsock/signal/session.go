@@ -30,9 +30,11 @@ func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request, id string
 		res.mu.Lock()
 		s := res.session
 		res.mu.Unlock()
-		if s != nil {
-			s.Delete()
+		if s == nil { // its offer is not answered yet: nobody can know of it
+			h.o.Problem(w, http.StatusNotFound, "there is no such session", "wait for the answer to the offer")
+			return
 		}
+		s.Delete()
 		h.forget(id)
 		w.WriteHeader(http.StatusOK)
 	default:
@@ -48,7 +50,7 @@ func (h *Handler) patch(w http.ResponseWriter, r *http.Request, res *resource) {
 	if !ok {
 		return
 	}
-	match := r.Header.Get("If-Match")
+	match := strings.Join(r.Header.Values("If-Match"), ",")
 	if match == "" {
 		h.o.Problem(w, http.StatusPreconditionRequired, "If-Match is missing",
 			"send the ETag of the session with candidates, or * to restart ICE")

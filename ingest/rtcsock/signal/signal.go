@@ -87,7 +87,8 @@ func New(o Options) *Handler {
 // {app}/{name}/{kind}/{id}.
 func (h *Handler) Match(path string) (app, name, id string, ok bool) {
 	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	if len(parts) < 3 || len(parts) > 4 || parts[2] != h.o.Kind {
+	// An empty part would have the addresses that are made of it lead to another host.
+	if len(parts) < 3 || len(parts) > 4 || parts[0] == "" || parts[1] == "" || parts[2] != h.o.Kind {
 		return "", "", "", false
 	}
 	if len(parts) == 4 {
