@@ -175,7 +175,7 @@ func TestDescribe(t *testing.T) {
 		},
 		{
 			&packetbuf.Packet{Codec: packetbuf.AV1, Payload: unhex(t, "81010c000a0b0000000cc4ff6736be4010")},
-			Info{Codec: packetbuf.AV1, Level: "2.1", RFC6381: "av01.0.01M.08"},
+			Info{Codec: packetbuf.AV1, Level: "2.1", RFC6381: "av01.0.01M.08", Width: 640, Height: 360},
 		},
 		{&packetbuf.Packet{Codec: packetbuf.Opus, Payload: opus}, Info{Codec: packetbuf.Opus, RFC6381: "opus", SampleRate: 48000, Channels: 2}},
 		{&packetbuf.Packet{Codec: packetbuf.FLAC}, Info{Codec: packetbuf.FLAC, RFC6381: "fLaC"}},

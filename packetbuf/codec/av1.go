@@ -87,18 +87,9 @@ func leb128(b []byte) (v uint64, n int) {
 
 // NewAV1Config makes an av1C of a sequence header OBU, which it holds behind the fixed part.
 func NewAV1Config(obu []byte) ([]byte, error) {
-	at := 1
-	if len(obu) > 1 && obu[0]&4 != 0 {
-		at++
-	}
-	if len(obu) <= at {
-		return nil, malformed("sequence header: cut short")
-	}
-	_, n := leb128(obu[at:])
-	r := &bitReader{data: obu[min(len(obu), at+n):]}
-	s := readAV1Sequence(r)
-	if n == 0 || r.short {
-		return nil, malformed("sequence header: cut short")
+	s, err := parseAV1Sequence(obu)
+	if err != nil {
+		return nil, err
 	}
 	flag := func(v bool, at int) byte {
 		if v {
@@ -111,8 +102,41 @@ func NewAV1Config(obu []byte) ([]byte, error) {
 	return append([]byte{0x81, byte(s.profile)<<5 | byte(s.level), third, 0}, obu...), nil //nolint:gosec // 3 and 5 bits
 }
 
-// av1Sequence is what an av1C takes from a sequence header.
+// parseAV1Sequence reads the OBU of a sequence header, which says its size.
+func parseAV1Sequence(obu []byte) (av1Sequence, error) {
+	at := 1
+	if len(obu) > 1 && obu[0]&4 != 0 {
+		at++
+	}
+	if len(obu) <= at || obu[0]>>3&0xf != obuSequenceHeader || obu[0]&2 == 0 {
+		return av1Sequence{}, malformed("sequence header: cut short, or none")
+	}
+	_, n := leb128(obu[at:])
+	r := &bitReader{data: obu[min(len(obu), at+n):]}
+	s := readAV1Sequence(r)
+	if n == 0 || r.short {
+		return av1Sequence{}, malformed("sequence header: cut short")
+	}
+	return s, nil
+}
+
+// av1Size is the largest size of the pictures that an av1C is of, in pixels; zeros where it
+// does not say.
+func av1Size(record []byte) (width, height int) {
+	const fixed = 4
+	if len(record) <= fixed {
+		return 0, 0
+	}
+	s, err := parseAV1Sequence(record[fixed:])
+	if err != nil {
+		return 0, 0
+	}
+	return s.width, s.height
+}
+
+// av1Sequence is what is wanted of a sequence header.
 type av1Sequence struct {
+	width, height                             int
 	profile, level, position                  uint32
 	tier, highDepth, twelve, mono, subX, subY bool
 }
@@ -123,11 +147,11 @@ func readAV1Sequence(r *bitReader) (s av1Sequence) {
 	r.u(1) // still_picture
 	if reduced := r.flag(); reduced {
 		s.level = r.u(5)
-		readAV1Size(r)
+		s.readSize(r)
 		r.u(3) // use_128x128_superblock, enable_filter_intra, enable_intra_edge_filter
 	} else {
 		readAV1Points(r, &s)
-		readAV1Size(r)
+		s.readSize(r)
 		readAV1Tools(r)
 	}
 	r.u(3) // enable_superres, enable_cdef, enable_restoration
@@ -170,9 +194,9 @@ func readAV1Points(r *bitReader, s *av1Sequence) {
 	}
 }
 
-func readAV1Size(r *bitReader) {
-	width, height := int(r.u(4))+1, int(r.u(4))+1
-	r.skip(width + height)
+func (s *av1Sequence) readSize(r *bitReader) {
+	width, height := int(r.u(4))+1, int(r.u(4))+1 // bits
+	s.width, s.height = int(r.u(width))+1, int(r.u(height))+1
 }
 
 // readAV1Tools reads frame ids and coding tools of a sequence header that is not reduced.

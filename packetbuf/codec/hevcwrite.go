@@ -88,6 +88,7 @@ type hevcFormat struct {
 	subLayers                 uint32
 	nested                    bool
 	chroma, luma, chromaDepth uint32 // depths less 8
+	width, height             int    // pixels, cropped
 }
 
 // readHEVCFormat reads an SPS (ITU-T H.265, 7.3.2.2) as far as the bit depths.
@@ -105,21 +106,50 @@ func readHEVCFormat(sps []byte) (hevcFormat, error) {
 	}
 	skipHEVCSubLayers(r, more)
 	r.ue() // sps_seq_parameter_set_id
+	planes := false
 	if f.chroma = r.ue(); f.chroma == 3 {
-		r.u(1)
+		planes = r.flag()
 	}
-	r.ue()
-	r.ue()
-	if r.flag() { // conformance_window_flag
-		for range 4 {
-			r.ue()
+	width, height := int64(r.ue()), int64(r.ue())
+	if r.flag() { // conformance_window_flag, in units of chroma samples
+		unitX, unitY := int64(1), int64(1)
+		if f.chroma == 1 || f.chroma == 2 {
+			unitX = 2
 		}
+		if f.chroma == 1 && !planes {
+			unitY = 2
+		}
+		width -= unitX * (int64(r.ue()) + int64(r.ue()))
+		height -= unitY * (int64(r.ue()) + int64(r.ue()))
 	}
+	f.width, f.height = side(width), side(height)
 	f.luma, f.chromaDepth = r.ue(), r.ue()
 	if r.short || f.chroma > 3 || f.luma > 8 || f.chromaDepth > 8 {
 		return hevcFormat{}, malformed("HEVC SPS: cut short or out of range")
 	}
 	return f, nil
+}
+
+// side is the width or height of a picture; 0 for what no picture has.
+func side(v int64) int {
+	if v < 0 || v > 1<<16 {
+		return 0
+	}
+	return int(v)
+}
+
+// hevcSize is the size of the pictures that an hvcC is of, in pixels; zeros where it does not
+// say.
+func hevcSize(record []byte) (width, height int) {
+	au, err := HEVCParameterSets(record)
+	for err == nil && len(au) > 0 {
+		var nal []byte
+		if nal, au, err = NextNAL(au, 4); err == nil && len(nal) > 0 && nal[0]>>1&0x3f == hevcSPS {
+			f, _ := readHEVCFormat(nal)
+			return f.width, f.height
+		}
+	}
+	return 0, 0
 }
 
 // skipHEVCSubLayers steps over profile and level of sub-layers (ITU-T H.265, 7.3.3).

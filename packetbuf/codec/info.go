@@ -38,7 +38,9 @@ func Describe(p *packetbuf.Packet) (Info, error) {
 		if err != nil {
 			return Info{}, err
 		}
+		width, height := hevcSize(p.Payload)
 		return Info{
+			Width: width, Height: height,
 			Codec: p.Codec, Level: strconv.FormatFloat(float64(c.Level)/30, 'f', -1, 64), RFC6381: c.RFC6381(),
 		}, nil
 	case packetbuf.AV1:
@@ -46,7 +48,9 @@ func Describe(p *packetbuf.Packet) (Info, error) {
 		if err != nil {
 			return Info{}, err
 		}
+		width, height := av1Size(p.Payload)
 		return Info{
+			Width: width, Height: height,
 			Codec: p.Codec, Level: fmt.Sprintf("%d.%d", 2+c.Level>>2, c.Level&3), RFC6381: c.RFC6381(),
 		}, nil
 	case packetbuf.AAC:

@@ -24,6 +24,33 @@ func (c VPConfig) Append(dst []byte) []byte {
 // for any other frame, and for what cannot be read.
 func ParseVP9Frame(frame []byte) (c VPConfig, key bool) {
 	r := &bitReader{data: frame}
+	c, key = readVP9(r)
+	return c, key && !r.short
+}
+
+// VP9Size is the size of a VP9 key frame, in pixels; zeros for any other.
+func VP9Size(frame []byte) (width, height int) {
+	r := &bitReader{data: frame}
+	if _, key := readVP9(r); !key {
+		return 0, 0
+	}
+	width, height = int(r.u(16))+1, int(r.u(16))+1
+	if r.short {
+		return 0, 0
+	}
+	return width, height
+}
+
+// VP8Size is the size of a VP8 key frame, in pixels (RFC 6386, 9.1); zeros for any other.
+func VP8Size(frame []byte) (width, height int) {
+	if len(frame) < 10 || frame[0]&1 != 0 || frame[3] != 0x9d || frame[4] != 0x01 || frame[5] != 0x2a {
+		return 0, 0
+	}
+	return int(frame[6]) | int(frame[7]&0x3f)<<8, int(frame[8]) | int(frame[9]&0x3f)<<8
+}
+
+// readVP9 reads the header of a key frame up to its size.
+func readVP9(r *bitReader) (c VPConfig, key bool) {
 	if r.u(2) != 2 { // frame_marker
 		return c, false
 	}
@@ -47,20 +74,24 @@ func ParseVP9Frame(frame []byte) (c VPConfig, key bool) {
 		}
 	}
 	const rgb = 7
-	space := r.u(3)
-	c.Subsampling = 1
-	switch {
-	case space == rgb:
+	odd := c.Profile == 1 || c.Profile == 3 // other than 4:2:0
+	if r.u(3) == rgb {
 		c.Subsampling, c.FullRange = 3, true
-	default:
-		c.FullRange = r.flag()
-		if c.Profile == 1 || c.Profile == 3 {
-			if c.Subsampling = 3; r.flag() { // subsampling_x
-				if c.Subsampling = 2; r.flag() {
-					c.Subsampling = 1
-				}
-			}
+		if odd {
+			r.u(1)
+		}
+		return c, true
+	}
+	c.Subsampling, c.FullRange = 1, r.flag()
+	if odd {
+		subX, subY := r.flag(), r.flag()
+		r.u(1)
+		switch {
+		case !subX:
+			c.Subsampling = 3
+		case !subY:
+			c.Subsampling = 2
 		}
 	}
-	return c, !r.short
+	return c, true
 }
