@@ -47,6 +47,7 @@ type assembler struct {
 	unit   []byte
 	ts     uint32
 	open   bool // packets of unit have come
+	broken bool // nothing is of use before a packet at which a decoder can start
 	fed    int  // bytes, since the last one was whole
 }
 
@@ -62,8 +63,9 @@ type accessUnit struct {
 
 var errTooLong = errors.New("an access unit of more than 8 MiB")
 
-// push takes a packet; after a gap what was begun is thrown away. It returns the access units
-// that are whole now: one as a rule, where the last packet of each is marked.
+// push takes a packet; after a gap what was begun is thrown away, and after a packet that cannot
+// be read all that refers to it. It returns the access units that are whole now: one as a rule,
+// where the last packet of each is marked.
 func (a *assembler) push(p *rtp.Packet, gap bool) (units []accessUnit, err error) {
 	if gap {
 		a.reset()
@@ -74,12 +76,19 @@ func (a *assembler) push(p *rtp.Packet, gap bool) (units []accessUnit, err error
 	if a.open && p.Timestamp != a.ts {
 		units = a.finish(units)
 	}
+	if a.broken && !a.format.starts(p.Payload) {
+		return units, nil
+	}
+	a.broken = false
 	if a.fed += len(p.Payload); a.fed > maxUnit {
 		a.reset()
+		a.broken = true
 		return units, errTooLong
 	}
 	part, err := a.d.Unmarshal(p.Payload)
 	if err != nil {
+		a.reset()
+		a.broken = true
 		return units, err
 	}
 	a.unit, a.ts, a.open = append(a.unit, part...), p.Timestamp, true
@@ -89,13 +98,15 @@ func (a *assembler) push(p *rtp.Packet, gap bool) (units []accessUnit, err error
 	return units, nil
 }
 
+// reset forgets the access unit that was begun, and the fragment of it that the depacketizer
+// holds: it would grow for ever where no end of it comes.
 func (a *assembler) reset() {
 	a.d, a.unit, a.open, a.fed = a.format.fresh(), nil, false, 0
 }
 
 func (a *assembler) finish(units []accessUnit) []accessUnit {
 	unit := a.unit
-	a.unit, a.open, a.fed = nil, false, 0
+	a.reset()
 	if len(unit) == 0 {
 		return units
 	}
@@ -106,25 +117,34 @@ func (a *assembler) finish(units []accessUnit) []accessUnit {
 	return append(units, accessUnit{a.ts, payload, kind, config})
 }
 
-// startsH264 tells whether a packet brings an SPS or begins an IDR picture (RFC 6184, 5.6 to 5.8).
+// startsH264 tells whether a packet brings an SPS or begins an IDR picture (RFC 6184, 5.6 to
+// 5.8). A picture may have many slices: it begins with the one of macroblock 0.
 func startsH264(b []byte) bool {
-	starts := func(nalType int) bool { return nalType == codec.NALSPS || nalType == codec.NALIDR }
+	starts := func(nalType int, slice []byte) bool {
+		return nalType == codec.NALSPS || nalType == codec.NALIDR && first(slice)
+	}
 	switch t := codec.NALType(b); t {
 	case 24: // STAP-A
 		for rest := b[1:]; len(rest) > 2; {
 			size := int(rest[0])<<8 | int(rest[1])
-			if starts(codec.NALType(rest[2:])) {
+			if starts(codec.NALType(rest[2:]), rest[3:]) {
 				return true
 			}
 			rest = rest[min(len(rest), 2+size):]
 		}
 		return false
 	case 28: // FU-A
-		return len(b) > 1 && b[1]&0x80 != 0 && starts(int(b[1]&0x1f))
+		return len(b) > 1 && b[1]&0x80 != 0 && starts(int(b[1]&0x1f), b[2:])
+	case 0:
+		return false
 	default:
-		return starts(t)
+		return starts(t, b[1:])
 	}
 }
+
+// first tells whether a slice is the first of its picture: first_mb_in_slice is 0, or
+// first_slice_segment_in_pic_flag is set.
+func first(slice []byte) bool { return len(slice) > 0 && slice[0]&0x80 != 0 }
 
 func finishH264(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 	kind, err := codec.AVCKind(unit, 4, false)
@@ -165,17 +185,26 @@ func appendNew(sets [][]byte, nal []byte) [][]byte {
 
 // startsHEVC is startsH264 for HEVC (RFC 7798, 4.4).
 func startsHEVC(b []byte) bool {
-	starts := func(nalType byte) bool { return nalType >= 16 && nalType <= 21 || nalType == 32 || nalType == 33 }
+	starts := func(nalType byte, slice []byte) bool {
+		return nalType == 32 || nalType == 33 || nalType >= 16 && nalType <= 21 && first(slice)
+	}
 	if len(b) < 3 {
 		return false
 	}
 	switch t := b[0] >> 1 & 0x3f; t {
 	case 48: // aggregation
-		return len(b) > 4 && starts(b[4]>>1&0x3f)
+		for rest := b[2:]; len(rest) > 3; {
+			size := int(rest[0])<<8 | int(rest[1])
+			if starts(rest[2]>>1&0x3f, rest[4:]) {
+				return true
+			}
+			rest = rest[min(len(rest), 2+size):]
+		}
+		return false
 	case 49: // fragment
-		return b[2]&0x80 != 0 && starts(b[2]&0x3f)
+		return b[2]&0x80 != 0 && starts(b[2]&0x3f, b[3:])
 	default:
-		return starts(t)
+		return starts(t, b[2:])
 	}
 }
 

@@ -8,6 +8,9 @@ const (
 	slew = time.Millisecond
 	// tooFar is what is not made good in small steps.
 	tooFar = 500 * time.Millisecond
+	// absurd is farther than tracks of one publisher can be from how they arrive: some senders'
+	// reports are of two clocks, and those are not believed.
+	absurd = 10 * time.Second
 )
 
 // clocks put the tracks of one publisher on one clock, which starts at its first packet. Until
@@ -66,6 +69,8 @@ func (t *trackClock) move() {
 	}
 	off := t.skew - ref.skew // by this much the track stands too early
 	switch {
+	case off > absurd || off < -absurd:
+		return
 	case off > tooFar || off < -tooFar:
 	case off > slew:
 		off = slew

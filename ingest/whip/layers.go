@@ -2,6 +2,7 @@ package whip
 
 import (
 	"bytes"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -28,9 +29,10 @@ type layer struct {
 	rid    string
 	config []byte // the newest; nil: none so far
 	pixels int
-	since  time.Time // when what comes now began to come
-	seen   time.Time // when the last access unit came
-	key    time.Time // when the last keyframe came
+	since  time.Time   // when what comes now began to come
+	seen   time.Time   // when the last access unit came
+	key    time.Time   // when the last keyframe came
+	wanted atomic.Bool // somebody wants a keyframe of it
 	rendition
 }
 
@@ -48,13 +50,34 @@ func (l *layer) note(now time.Time, u *accessUnit) {
 	l.seen = now
 	if u.kind == packetbuf.Key {
 		l.key = now
+		l.wanted.Store(false)
+		if n := pixels(l.track.units.format.codec, u); n > 0 {
+			l.pixels = n
+		}
 	}
 	if u.config != nil && !bytes.Equal(u.config, l.config) {
 		l.config = u.config
-		if info, err := codec.Describe(&packetbuf.Packet{Codec: l.track.units.format.codec, Kind: packetbuf.Config, Payload: u.config}); err == nil {
-			l.pixels = info.Width * info.Height
-		}
 	}
+}
+
+// pixels is how many a keyframe has; 0 where it does not say.
+func pixels(of packetbuf.Codec, u *accessUnit) int {
+	switch of {
+	case packetbuf.VP8:
+		w, h := codec.VP8Size(u.payload)
+		return w * h
+	case packetbuf.VP9:
+		w, h := codec.VP9Size(u.payload)
+		return w * h
+	}
+	if u.config == nil {
+		return 0
+	}
+	info, err := codec.Describe(&packetbuf.Packet{Codec: of, Kind: packetbuf.Config, Payload: u.config})
+	if err != nil {
+		return 0
+	}
+	return info.Width * info.Height
 }
 
 func (l *layer) alive(now time.Time) bool { return now.Sub(l.seen) < quiet }
@@ -70,19 +93,25 @@ func (l *layers) better(now time.Time, one *layer) bool {
 	return one.pixels > l.current.pixels && now.Sub(one.since) >= proven
 }
 
-// keysDue are the tracks that are to be asked for a keyframe: those whose last is older than
-// every, the one that feeds the stream where somebody wants one, and those that are to feed it
-// next.
-func (l *layers) keysDue(now time.Time, every time.Duration, wanted bool) (out []*track) {
+// want has a keyframe asked for of the layer that feeds the stream; of all, where none does yet.
+func (l *layers) want() {
 	for _, one := range l.all {
-		if !one.alive(now) {
-			continue
+		if l.current == nil || one == l.current {
+			one.wanted.Store(true)
 		}
+	}
+}
+
+// keysDue are the layers that are to be asked for a keyframe: those of which somebody wants one,
+// those whose last is older than every, and those that are to feed the stream next.
+func (l *layers) keysDue(now time.Time, every time.Duration) (out []*layer) {
+	for _, one := range l.all {
+		alive := one.alive(now)
 		switch {
-		case every > 0 && now.Sub(one.key) >= every,
-			wanted && (one == l.current || l.current == nil),
-			one != l.current && l.better(now, one) && l.best(now, one):
-			out = append(out, one.track)
+		case one.wanted.Load(), // however seldom it brings a picture
+			alive && every > 0 && now.Sub(one.key) >= every,
+			alive && one != l.current && l.better(now, one) && l.best(now, one):
+			out = append(out, one)
 		}
 	}
 	return out

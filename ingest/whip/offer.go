@@ -132,9 +132,9 @@ func (o *offered) takeAudio(m *sdp.MediaDescription) {
 	}
 }
 
-// of are the payload types of a codec among those of a medium.
+// of are the payload types of a codec among those of a medium; not nil.
 func of(all []webrtc.RTPCodecParameters, name string, rate uint32) []webrtc.RTPCodecParameters {
-	var out []webrtc.RTPCodecParameters
+	out := []webrtc.RTPCodecParameters{}
 	for _, c := range all {
 		if _, called, _ := strings.Cut(c.MimeType, "/"); strings.EqualFold(called, name) && c.ClockRate == rate {
 			out = append(out, c)

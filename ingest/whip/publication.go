@@ -120,7 +120,7 @@ func (s *session) publish(now time.Time, l *layer) {
 	l.tried, l.closed = now, &atomic.Bool{}
 	r := s.request
 	r.Name, r.Backup = r.Name+"~"+l.rid, false
-	r.Session = &layerSession{s, l.rid, l.closed}
+	r.Session = &layerSession{s, l, l.closed}
 	sink, err := s.srv.o.Access.Publish(s.ctx, r)
 	if err != nil {
 		var refusal *ingest.Refusal
@@ -157,12 +157,12 @@ func (l *layers) end(cause ingest.Cause, detail string) {
 // layerSession is a layer as its stream sees it.
 type layerSession struct {
 	s      *session
-	rid    string
+	layer  *layer
 	closed *atomic.Bool
 }
 
 // ID implements ingest.Session.
-func (l *layerSession) ID() string { return l.s.id + "~" + l.rid }
+func (l *layerSession) ID() string { return l.s.id + "~" + l.layer.rid }
 
 // Close implements ingest.Session: the other layers go on.
 func (l *layerSession) Close(ingest.Cause, string) { l.closed.Store(true) }
@@ -171,4 +171,4 @@ func (l *layerSession) Close(ingest.Cause, string) { l.closed.Store(true) }
 func (l *layerSession) RTT() (srtt, rttvar time.Duration) { return l.s.RTT() }
 
 // RequestKey implements ingest.KeyRequester: the next look asks the layer.
-func (l *layerSession) RequestKey() { l.s.wanted.Store(true) }
+func (l *layerSession) RequestKey() { l.layer.wanted.Store(true) }

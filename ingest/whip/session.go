@@ -174,10 +174,15 @@ func (s *session) look(now time.Time) {
 		t.look(now)
 	}
 	s.mu.Lock()
-	keys := s.layers.keysDue(now, s.every, s.wanted.Swap(false))
+	if len(s.layers.all) > 0 && s.wanted.Swap(false) {
+		s.layers.want()
+	}
+	keys := s.layers.keysDue(now, s.every)
 	s.mu.Unlock()
-	for _, t := range keys {
-		t.requestKey(now)
+	for _, one := range keys {
+		if one.track.requestKey(now) {
+			one.wanted.Store(false)
+		}
 	}
 }
 

@@ -118,6 +118,7 @@ func (t *track) handOut(now time.Time) error {
 		units, err := t.units.push(p, gap)
 		if err != nil {
 			t.broken++
+			t.layer.wanted.Store(true)
 		}
 		for _, u := range units {
 			if err := t.s.picture(now, t, u); err != nil {
@@ -159,8 +160,8 @@ func (t *track) look(now time.Time) {
 // keyEvery is how often a track is asked for a keyframe at the most.
 const keyEvery = 500 * time.Millisecond
 
-// requestKey asks the publisher for a keyframe of this track alone.
-func (t *track) requestKey(now time.Time) {
+// requestKey asks the publisher for a keyframe of this track alone, unless it was asked just now.
+func (t *track) requestKey(now time.Time) (asked bool) {
 	t.mu.Lock()
 	due := now.Sub(t.asked) >= keyEvery
 	if due {
@@ -170,6 +171,7 @@ func (t *track) requestKey(now time.Time) {
 	if due {
 		_ = t.s.peer.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(t.remote.SSRC())}})
 	}
+	return due
 }
 
 // readReports reads the track's sender reports until the peer is closed.
