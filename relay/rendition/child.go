@@ -58,6 +58,7 @@ func (c *child) run() error {
 	if c.process, err = start(c.m.program, arguments(c.rendition)); err != nil {
 		return err
 	}
+	c.process.giveWay()
 	defer context.AfterFunc(c.ctx, c.process.kill)()
 	var feeding sync.WaitGroup
 	feeding.Go(c.feed)

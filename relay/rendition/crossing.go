@@ -33,7 +33,8 @@ type running struct {
 	said func() []string // its last words
 }
 
-// launch runs the program that the operator has.
+// launch runs the program that the operator has. It gives way to nobody: it takes little, and
+// viewers hear what it does.
 func launch(program string, args []string) (*running, error) {
 	p, err := start(program, args)
 	if err != nil {

@@ -42,9 +42,11 @@ func start(program string, args []string) (*process, error) {
 		<-p.reaped
 		return nil, fmt.Errorf("start %s: %w", program, err)
 	}
-	lower(cmd.Process.Pid)
 	return p, nil
 }
+
+// giveWay has the child give way to others: relaying goes before transcoding.
+func (p *process) giveWay() { lower(p.cmd.Process.Pid) }
 
 // live keeps the thread that started the child for as long as that lives: Linux takes the end
 // of the thread for the end of the parent.
