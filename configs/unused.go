@@ -10,7 +10,7 @@ import (
 // Keys that this version reads and checks, and does nothing with: whole groups and lists,
 // and keys of streams.
 var (
-	laterGroups = []string{"webrtc", "resume"}
+	laterGroups = []string{"resume"}
 	laterStream = []string{"backup_return", "hls"}
 )
 
