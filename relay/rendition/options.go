@@ -1,6 +1,9 @@
 // Package rendition makes lower versions of a stream while somebody wants them: a child
 // process, ffmpeg, reads the stream as FLV and writes the rendition as FLV, which is published
 // beside the stream as {app}/{name}~{rendition}, on the stream's own clock.
+//
+// It also bridges sound: for viewers who do not take the publisher's codec another child puts it
+// into one that they take, which goes back into the stream itself; see Bridges.
 package rendition
 
 import (
