@@ -27,7 +27,7 @@ func (v *whep) hearing(hz float64) {
 func TestBrowserToEverybody(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg", "ffprobe")
-	r := start(t)
+	r := start(t, "--defaults.play_wait", "10s")
 	const stream = "live/cam"
 	p := browse(t).clients()
 	w := p.publish(whipOptions{URL: r.url("http", "/"+stream+"/whip"), Tone: 880})
@@ -59,7 +59,7 @@ func TestBrowserToEverybody(t *testing.T) {
 func TestPushToBrowser(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
-	r := start(t)
+	r := start(t, "--defaults.play_wait", "10s")
 	const stream = "live/cam"
 	clock := pushClock(t, r.url("rtmp", "/"+stream))
 	r.live(stream)
@@ -96,7 +96,7 @@ func TestPushToBrowser(t *testing.T) {
 func TestPublisherComesBackHoweverItCan(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg", "ffprobe")
-	r := start(t)
+	r := start(t, "--defaults.play_wait", "10s")
 	const stream = "live/cam"
 	line := udpProxy(t, r.addrs["webrtc"], faultnet.UDPOptions{})
 	b := browse(t)
@@ -171,7 +171,7 @@ func TestLossyPublisher(t *testing.T) {
 	need(t, "chromium", "ffmpeg", "ffprobe")
 	for _, loss := range []float64{0.05, 0.10, 0.15} {
 		t.Run(fmt.Sprintf("%.0f%%", 100*loss), func(t *testing.T) {
-			r := start(t)
+			r := start(t, "--defaults.play_wait", "10s")
 			const stream, length = "live/cam", 12 * time.Second
 			faults := faultnet.UDPFaults{Loss: loss, Delay: 10 * time.Millisecond, Jitter: 50 * time.Millisecond}
 			line := udpProxy(t, r.addrs["webrtc"], faultnet.UDPOptions{Seed: 7, Up: faults, Down: faultnet.UDPFaults{Loss: loss, Delay: 10 * time.Millisecond}})
@@ -202,7 +202,7 @@ func TestLossyPublisher(t *testing.T) {
 func TestCeiling(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium")
-	r := start(t)
+	r := start(t, "--defaults.play_wait", "10s")
 	const stream = "live/cam"
 	w := browse(t).clients().publish(whipOptions{URL: r.url("http", "/"+stream+"/whip"), Width: 1280, Height: 720, NoAudio: true})
 	r.broad(w, 800_000)
