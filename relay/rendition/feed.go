@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -19,6 +20,9 @@ type feed struct {
 	c       *child
 	configs packetbuf.Configs // what the child has
 	begun   bool              // the child has had media
+	heard   bool              // sound has come, or is not waited for
+	first   time.Time         // when the first packets came
+	kept    []*packetbuf.Packet
 	buf     []byte
 }
 
@@ -29,6 +33,7 @@ func (f *feed) run() error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", errTap, err)
 		}
+		packets = f.gather(time.Now(), packets)
 		f.buf = f.buf[:0]
 		pictures := false
 		for _, p := range packets {
@@ -44,6 +49,31 @@ func (f *feed) run() error {
 			return fmt.Errorf("%w: %w", errExit, err)
 		}
 	}
+}
+
+// soundWait is how long a child waits for sound that has to be bridged first.
+const soundWait = 700 * time.Millisecond
+
+// gather keeps packets back until the stream's sound has shown itself, if it has some: a child
+// that has begun without cannot take it up any more. What was kept comes with configuration
+// first.
+func (f *feed) gather(now time.Time, packets []*packetbuf.Packet) []*packetbuf.Packet {
+	if f.heard {
+		return packets
+	}
+	if f.first.IsZero() {
+		f.first = now
+	}
+	tap, ok := f.c.tap.(interface{ Has(packetbuf.Track) bool })
+	f.heard = !ok || !tap.Has(packetbuf.Audio) || now.Sub(f.first) >= soundWait ||
+		slices.ContainsFunc(packets, func(p *packetbuf.Packet) bool { return p.Track == packetbuf.Audio })
+	f.kept = append(f.kept, packets...)
+	if !f.heard {
+		return nil
+	}
+	packets, f.kept = f.kept, nil
+	slices.SortStableFunc(packets, func(a, b *packetbuf.Packet) int { return int(min(a.Kind, packetbuf.Key)) - int(min(b.Kind, packetbuf.Key)) })
+	return packets
 }
 
 // add adds a packet to what is written next.

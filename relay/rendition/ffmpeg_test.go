@@ -172,3 +172,50 @@ func TestOneTrackStops(t *testing.T) {
 		t.Errorf("what is made is %v behind", behind)
 	}
 }
+
+// expecting is a tap of a stream that has sound.
+type expecting struct{ Tap }
+
+func (expecting) Has(packetbuf.Track) bool { return true }
+
+// Sound that is bridged comes a little later than the pictures: the child waits for it, and not
+// for ever where it does not come.
+func TestSoundThatComesLater(t *testing.T) {
+	t.Parallel()
+	needFFmpeg(t)
+	for name, never := range map[string]bool{"later": false, "never": true} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, "")
+			l.o.Tap = func(stream string) (Tap, error) {
+				tap, err := l.source.tap(stream)
+				return expecting{tap}, err
+			}
+			var config *packetbuf.Packet
+			l.source.jitter = func(p *packetbuf.Packet) {
+				switch {
+				case p.Track != packetbuf.Audio:
+				case p.Kind == packetbuf.Config:
+					config, p.Track, p.Codec = p, packetbuf.Data, packetbuf.AMF0
+				case never || p.DTS < l.source.start+300*time.Millisecond:
+					p.Track, p.Codec = packetbuf.Data, packetbuf.AMF0
+				case config != nil:
+					p.Kind, p.Payload = packetbuf.Config, config.Payload
+					config = nil
+				}
+			}
+			l.want()
+			l.until("there are three seconds of it", func() bool { p, _ := l.got(); return len(p) > 80 })
+			l.Close()
+			packets, _ := l.got()
+			sounds := 0
+			for _, p := range packets {
+				if p.Track == packetbuf.Audio && p.Media() {
+					sounds++
+				}
+			}
+			if len(l.target.sessions) != 1 || (sounds == 0) != never {
+				t.Errorf("%d children, %d sounds", len(l.target.sessions), sounds)
+			}
+		})
+	}
+}

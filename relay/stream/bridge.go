@@ -76,6 +76,17 @@ func (s *Stream) bridgeNeeded() bool {
 	return false
 }
 
+// hear lets a reader have the sound that it takes, and asks for what has to be made for it. s.mu
+// is held; whoever holds it flushes afterwards.
+func (s *Stream) hear(r *Reader, takes sounds) {
+	r.hearing = hearing{takes: takes, source: s.bridge.source}
+	r.has[packetbuf.Audio] = s.audible(takes)
+	s.listens(takes, 1)
+	if takes.bridges(s.bridge.source) {
+		s.askBridge(time.Now())
+	}
+}
+
 // listens counts a viewer by what it takes. s.mu is held.
 func (s *Stream) listens(takes sounds, n int) {
 	if takes == 0 {

@@ -171,6 +171,10 @@ func TestEachHearsWhatItTakes(t *testing.T) {
 		opus, flv, anything := b.attach(packetbuf.Opus), b.attach(flvSound...), b.attach()
 		both := b.attach(packetbuf.Opus, packetbuf.AAC)
 		tap, _ := b.Tap(0)
+		choosy, _ := b.Tap(0, packetbuf.Opus)
+		if asks := b.asksSoFar(); len(asks) != 2 { // and of the viewer
+			t.Errorf("asked for %v", asks)
+		}
 		bridge := b.bridgeTo(packetbuf.Opus)
 		for range 25 {
 			p.run(100 * time.Millisecond)
@@ -188,7 +192,7 @@ func TestEachHearsWhatItTakes(t *testing.T) {
 			}
 		}
 		late := b.attach(packetbuf.Opus)
-		for name, r := range map[string]*Reader{"early": opus, "late": late} {
+		for name, r := range map[string]*Reader{"early": opus, "late": late, "choosy": choosy} {
 			packets, err := drain(t, r)
 			own, bridged, configs := heard(t, r, packets)
 			if err != nil || own != 0 || bridged < 20 || !slices.Equal(configs, []packetbuf.Codec{packetbuf.Opus}) {
@@ -197,6 +201,11 @@ func TestEachHearsWhatItTakes(t *testing.T) {
 			if n := count(packets, isTrack(packetbuf.Video)); n < 10 {
 				t.Errorf("%s: %d pictures", name, n)
 			}
+		}
+		choosy.Close()
+		tap.Close()
+		if n := b.bridge.listeners[soundsOf([]packetbuf.Codec{packetbuf.Opus})]; n != 2 {
+			t.Errorf("%d listen to what is made", n)
 		}
 		if w := b.Weigh(10 * time.Second); w.GOPs < 3 || w.Audio < 4*(w.Key+w.Delta)/100 {
 			t.Errorf("weighs %+v", w)

@@ -53,16 +53,12 @@ func (s *Stream) attach(protocol string, takes sounds) (*Reader, error) {
 	if err := s.playable(); err != nil {
 		return nil, err
 	}
-	r := &Reader{s: s, protocol: protocol, has: s.present, hearing: hearing{takes: takes, source: s.bridge.source}}
-	r.has[packetbuf.Audio] = s.audible(takes)
+	r := &Reader{s: s, protocol: protocol, has: s.present}
+	s.hear(r, takes)
 	r.join()
 	s.needKey(time.Now())
 	s.viewers[protocol]++
 	s.opts.Load.viewers.Add(1)
-	s.listens(takes, 1)
-	if takes.bridges(s.bridge.source) {
-		s.askBridge(time.Now())
-	}
 	return r, nil
 }
 
@@ -111,16 +107,16 @@ func (r *Reader) Close() {
 		return
 	}
 	r.closed = true
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.s.listens(r.hearing.takes, -1)
 	if r.route {
 		return
 	}
-	r.s.mu.Lock()
 	r.s.viewers[r.protocol]--
 	if r.s.viewers[r.protocol] == 0 {
 		delete(r.s.viewers, r.protocol)
 	}
-	r.s.listens(r.hearing.takes, -1)
-	r.s.mu.Unlock()
 	r.s.opts.Load.viewers.Add(-1)
 }
 

@@ -10,14 +10,21 @@ import (
 // Tap gives a route its place: at the GOP that holds the packet of sequence from, or at the
 // oldest that the buffer has where that one has left it; with from 0 at the newest
 // random-access point. A route is not a viewer: it is not counted, and may fall behind as far
-// as the buffer goes.
-func (s *Stream) Tap(from uint64) (*Reader, error) {
+// as the buffer goes. sound is as for Attach: without any, no bridged sound comes this way.
+func (s *Stream) Tap(from uint64, sound ...packetbuf.Codec) (*Reader, error) {
+	r, err := s.tap(from, soundsOf(sound))
+	s.flush()
+	return r, err
+}
+
+func (s *Stream) tap(from uint64, takes sounds) (*Reader, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.playable(); err != nil {
 		return nil, err
 	}
 	r := &Reader{s: s, has: s.present, route: true}
+	s.hear(r, takes)
 	if from == 0 {
 		r.join()
 		return r, nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/flv"
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/qos/policy"
 	"github.com/holdfast-live/holdfast/relay/hub"
@@ -195,7 +196,7 @@ func (a *App) wireRoutes(wanted *demand) error {
 			if s == nil {
 				return nil, stream.ErrNotLive
 			}
-			return s.Tap(0)
+			return s.Tap(0, flv.Sounds()...) // ffmpeg before 7 reads no other sound in FLV
 		},
 		Of: a.settings.renditions, Audience: a.relay.hub.Audience,
 		Taken: func(full string) bool {
