@@ -72,7 +72,9 @@ func (f *feed) gather(now time.Time, packets []*packetbuf.Packet) []*packetbuf.P
 		return nil
 	}
 	packets, f.kept = f.kept, nil
-	slices.SortStableFunc(packets, func(a, b *packetbuf.Packet) int { return int(min(a.Kind, packetbuf.Key)) - int(min(b.Kind, packetbuf.Key)) })
+	slices.SortStableFunc(packets, func(a, b *packetbuf.Packet) int {
+		return int(min(a.Kind, packetbuf.Key)) - int(min(b.Kind, packetbuf.Key))
+	})
 	return packets
 }
 
