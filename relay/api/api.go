@@ -58,6 +58,7 @@ type Publisher struct {
 	RTT       float64   `json:"rtt_seconds"`
 	Gap       float64   `json:"gap_seconds"`
 	Quiet     float64   `json:"quiet_seconds"`
+	BFrames   bool      `json:"b_frames,omitempty"` // left out for WHEP, whose viewers see a lower frame rate
 }
 
 // Buffer is what a stream's ring holds.

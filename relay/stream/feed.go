@@ -36,6 +36,7 @@ type feed struct {
 	audio    time.Time // of the first audio
 	joined   time.Time // when it began to feed the stream
 	settled  bool      // tracks that it does not have are forgotten
+	reorders bool      // pictures are shown in another order than they are decoded: B pictures
 	mute     [packetbuf.NumTracks]bool
 	meter    meter
 	counter  int // its index in Counters.ingestBytes
@@ -149,6 +150,7 @@ func (f *feed) note(now time.Time, p *packetbuf.Packet) {
 	pictures := 0
 	if p.Track == packetbuf.Video {
 		f.hasVideo, pictures = true, 1
+		f.reorders = f.reorders || p.CTO != 0
 	} else if f.audio.IsZero() {
 		f.audio = now
 	}

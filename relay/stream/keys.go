@@ -61,6 +61,14 @@ func (r *Reader) Rewind() bool {
 	return true
 }
 
+// Reorders tells whether the publisher sends pictures in another order than they are shown in.
+func (r *Reader) Reorders() bool {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	f := r.s.feeds[r.s.life.Current()]
+	return f != nil && f.reorders
+}
+
 // Config is the publisher's configuration of a track that is in force; nil where there is none.
 func (r *Reader) Config(tr packetbuf.Track) *packetbuf.Packet {
 	r.s.mu.Lock()

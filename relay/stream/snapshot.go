@@ -35,6 +35,7 @@ type Publisher struct {
 	Since                            time.Time
 	Bitrate, FrameRate               float64 // bits and pictures per second, over the last seconds
 	RTT, Gap, Quiet                  time.Duration
+	Reorders                         bool // it sends B pictures, which browsers cannot show over WebRTC
 }
 
 // Snapshot describes the stream at now.
@@ -65,7 +66,7 @@ func (s *Stream) publisher(now time.Time, id lifecycle.ID) *Publisher {
 	}
 	p := &Publisher{
 		Session: f.session.ID(), Protocol: f.req.Protocol, Remote: f.req.Remote, Agent: f.req.Agent,
-		Since: f.accepted, Gap: f.dog.Gap(), Quiet: f.dog.Quiet(now),
+		Since: f.accepted, Gap: f.dog.Gap(), Quiet: f.dog.Quiet(now), Reorders: f.reorders,
 	}
 	p.Bitrate, p.FrameRate = f.meter.rates(now)
 	p.RTT, _ = f.session.RTT()

@@ -102,7 +102,7 @@ func publisher(p *stream.Publisher) *api.Publisher {
 	return &api.Publisher{
 		Session: p.Session, Protocol: p.Protocol, Remote: p.Remote, Agent: p.Agent, Since: p.Since,
 		Bitrate: p.Bitrate, FrameRate: p.FrameRate,
-		RTT: p.RTT.Seconds(), Gap: p.Gap.Seconds(), Quiet: p.Quiet.Seconds(),
+		BFrames: p.Reorders, RTT: p.RTT.Seconds(), Gap: p.Gap.Seconds(), Quiet: p.Quiet.Seconds(),
 	}
 }
 

@@ -41,6 +41,8 @@ type Request struct {
 	Remote    string // host:port of the peer, or of the client behind a trusted proxy
 	Agent     string // at most 256 bytes
 	ID        string // of the session: it cannot be guessed, so it is a secret too
+	// Notice has the answer carry a notice to whoever watches, in ASCII.
+	Notice func(text string)
 	// Connected is to be called when the peer has connected, Ended when the session is over;
 	// both any number of times, from any goroutine.
 	Connected, Ended func()
@@ -162,6 +164,7 @@ func (h *Handler) open(w http.ResponseWriter, r *http.Request, app, name string)
 	h.mu.Unlock()
 	s, answer, err := h.o.Open(r.Context(), Request{
 		App: app, Name: name, Offer: offer, Secret: secret(r), Query: r.URL.Query().Get,
+		Notice: func(text string) { w.Header().Set("Holdfast-Notice", text) },
 		Remote: remote, Agent: shorten(r.UserAgent(), 256), ID: id, Connected: leave, Ended: ended,
 	})
 	if err != nil {

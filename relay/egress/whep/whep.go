@@ -28,6 +28,8 @@ type Place interface {
 	Config(packetbuf.Track) *packetbuf.Packet
 	// RequestKey asks the publisher for a keyframe; false where it cannot be asked.
 	RequestKey() bool
+	// Reorders tells whether the publisher sends B pictures.
+	Reorders() bool
 	// Rewind goes back to the newest keyframe.
 	Rewind() bool
 }
@@ -82,6 +84,7 @@ type Server struct {
 
 	mu      sync.Mutex // guards what follows
 	viewers map[*viewer]struct{}
+	warned  map[string]time.Time // of B pictures, by stream
 	closed  bool
 	running sync.WaitGroup
 }
@@ -89,7 +92,7 @@ type Server struct {
 // New returns a server without viewers.
 func New(o Options) *Server {
 	o.normalize()
-	s := &Server{o: o, viewers: map[*viewer]struct{}{}}
+	s := &Server{o: o, viewers: map[*viewer]struct{}{}, warned: map[string]time.Time{}}
 	s.Handler = signal.New(signal.Options{Kind: Protocol, Open: s.open, Problem: o.Problem, Remote: o.Remote, Links: o.Links, Log: o.Log})
 	return s
 }
@@ -124,6 +127,10 @@ func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, st
 	if err != nil {
 		v.end()
 		return nil, "", err
+	}
+	if v.video != nil && v.place.Reorders() {
+		r.Notice(bNotice)
+		s.warn(r.App + "/" + r.Name)
 	}
 	go v.run()
 	return v, answer, nil
@@ -162,5 +169,31 @@ func (s *Server) Close(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("WHEP viewers: %w", ctx.Err())
+	}
+}
+
+// bNotice is what a viewer of a stream with B pictures is told.
+const bNotice = "This stream has B-frames, which browsers cannot show over WebRTC: they are left out, so the picture moves less smoothly. " +
+	"Publish without them (OBS: Max B-frames 0, x264: bf=0), or watch a transcode."
+
+// warnEvery is how often one stream is warned of.
+const warnEvery = 10 * time.Minute
+
+// warn tells the operator that viewers see less of a stream than there is.
+func (s *Server) warn(stream string) {
+	const most = 1000 // streams that are remembered
+	now := time.Now()
+	s.mu.Lock()
+	due := now.Sub(s.warned[stream]) >= warnEvery
+	if due {
+		if len(s.warned) >= most {
+			clear(s.warned)
+		}
+		s.warned[stream] = now
+	}
+	s.mu.Unlock()
+	if due {
+		s.o.Log.Warn("B-frames are left out for WHEP viewers", "stream", stream,
+			"hint", "publish without them (OBS: Max B-frames 0, x264: bf=0), or have viewers watch a rendition from transcode")
 	}
 }
