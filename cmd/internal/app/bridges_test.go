@@ -62,7 +62,9 @@ func TestBridgesThere(t *testing.T) {
 		t.Skip("ffmpeg is not installed")
 	}
 	log := &logs{}
+	far := run(t, log, func(*configs.Config) {})
 	a := run(t, log, func(c *configs.Config) {
+		c.Push = []configs.Group{{Name: "far", Match: "live/browser", Routes: []configs.Route{{Name: "there", URL: "rtmp://" + far.Addr("rtmp").String() + "/live/far"}}}}
 		c.Defaults.Transcode = []configs.Rendition{{Name: "small", Height: 180, Video: "300k"}}
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -118,8 +120,8 @@ func TestBridgesThere(t *testing.T) {
 		t.Logf("first sound after %v; later than its own by %v (median), %v (most)", first, late[len(late)/2], late[len(late)-1])
 	}
 	pushing.Go(func() { pushInside(ctx, t, a, "browser", browser(made)) })
-	for _, path := range []string{"/live/browser.flv", "/live/browser~small.flv"} {
-		for _, p := range overHTTP(ctx, t, a, path, 40) {
+	for path, at := range map[string]*App{"/live/browser.flv": a, "/live/browser~small.flv": a, "/live/far.flv": far} {
+		for _, p := range overHTTP(ctx, t, at, path, 40) {
 			if p.Track == packetbuf.Audio && p.Codec != packetbuf.AAC {
 				t.Fatalf("FLV with %v", p.Codec)
 			}

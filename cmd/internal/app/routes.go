@@ -34,7 +34,7 @@ func (c *carried) Tap(name string, from uint64) (route.Tap, error) {
 	if s == nil {
 		return nil, route.ErrEnded
 	}
-	r, err := s.Tap(from)
+	r, err := s.Tap(from, flv.Sounds()...) // where RTMP goes to, Opus is not taken as a rule
 	if err != nil {
 		return nil, route.ErrEnded
 	}
