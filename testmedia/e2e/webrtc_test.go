@@ -7,7 +7,6 @@ import (
 	"math"
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -237,16 +236,7 @@ func (r *relay) broad(w *whip, bits float64) {
 
 func (r *relay) ceiling(stream, method, body string) {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(within(r.t), method, r.url("admin", "/api/v1/streams/"+stream+"/ceiling"), strings.NewReader(body))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	_ = res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		r.t.Fatalf("%s: %s", method, res.Status)
+	if status, answer := r.acts(method, "streams/"+stream+"/ceiling", body); status != http.StatusOK {
+		r.t.Fatalf("%s: %d %s", method, status, answer)
 	}
 }
