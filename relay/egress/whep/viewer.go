@@ -11,7 +11,6 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 
-	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/ingest/rtcsock"
 	"github.com/holdfast-live/holdfast/ingest/rtcsock/signal"
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -101,18 +100,14 @@ func (v *viewer) agree(w wish) (video, audio *webrtc.RTPCodecParameters, err err
 	case ok:
 		video = &one
 	case config != nil && w.video != nil:
-		return nil, nil, &ingest.Refusal{
-			Outcome: ingest.RefusedCodec, Reason: fmt.Sprintf("the stream is %s, which is not offered", c),
-			Hint: "use a player that decodes it, or have the stream published as H.264",
-		}
+		return nil, nil, signal.Unsupported(fmt.Sprintf("the stream is %s, which is not offered", c),
+			"use a player that decodes it, or have the stream published as H.264")
 	}
 	if one, ok := choose(w.audio, packetbuf.Opus, nil); ok {
 		audio = &one
 	}
 	if video == nil && audio == nil {
-		return nil, nil, &ingest.Refusal{
-			Outcome: ingest.RefusedCodec, Reason: "the offer takes nothing that there is", Hint: "offer to receive H.264 video and Opus audio, recvonly",
-		}
+		return nil, nil, signal.Unsupported("the offer takes nothing that there is", "offer to receive H.264 video and Opus audio, recvonly")
 	}
 	return video, audio, nil
 }

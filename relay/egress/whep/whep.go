@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/ingest/rtcsock"
 	"github.com/holdfast-live/holdfast/ingest/rtcsock/signal"
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -36,13 +35,13 @@ type Place interface {
 
 // Options are what a Server needs.
 type Options struct {
-	// Play gives a viewer its place. A refusal is an *ingest.Refusal, wherever it comes from.
+	// Play gives a viewer its place. A refusal is a *signal.Refusal, wherever it comes from.
 	Play    func(context.Context, egress.Request) (Place, error)
 	Sockets *rtcsock.Sockets
 	// Connect is how long a viewer may take from its answer to its connection [10s].
 	Connect time.Duration
 	// Take counts a session against the bounds of the relay; release is called once.
-	Take    func(remote string) (release func(), refusal *ingest.Refusal)
+	Take    func(remote string) (release func(), refusal *signal.Refusal)
 	Bytes   *atomic.Uint64           // of RTP payload, sent
 	Repeats *atomic.Uint64           // packets sent again
 	Joined  func(took time.Duration) // told at the first media of each viewer
@@ -57,7 +56,7 @@ func (o *Options) normalize() {
 		o.Connect = 10 * time.Second
 	}
 	if o.Take == nil {
-		o.Take = func(string) (func(), *ingest.Refusal) { return func() {}, nil }
+		o.Take = func(string) (func(), *signal.Refusal) { return func() {}, nil }
 	}
 	if o.Bytes == nil {
 		o.Bytes = &atomic.Uint64{}
@@ -97,8 +96,6 @@ func New(o Options) *Server {
 	return s
 }
 
-var errClosed = &ingest.Refusal{Outcome: ingest.RefusedLimit, Reason: "the relay is shutting down", Hint: "try again in a moment", RetryAfter: time.Second}
-
 // open answers an offer: what it can take, then whether it may, then how.
 func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, string, error) {
 	begun := time.Now()
@@ -121,7 +118,7 @@ func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, st
 	v := newViewer(s, r, place, begun, release)
 	if !s.add(v) {
 		v.end()
-		return nil, "", errClosed
+		return nil, "", signal.Closing()
 	}
 	answer, err := v.answer(ctx, r.Offer, w)
 	if err != nil {
