@@ -157,6 +157,6 @@ func (t *track) report(epoch time.Time) rtcp.Packet {
 func ntp(t time.Time) uint64 {
 	const since1970 = 2208988800
 	seconds := uint64(t.Unix() + since1970) //nolint:gosec // after 1900
-	fraction := uint64(t.Nanosecond()) << 32 / uint64(time.Second)
+	fraction := uint64(t.Nanosecond()) << 32 / uint64(time.Second) //nolint:gosec // below a second
 	return seconds<<32 | fraction
 }
