@@ -235,11 +235,16 @@ func finishVP8(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 	return unit, packetbuf.Key, codec.VPConfig{BitDepth: 8, Subsampling: 1}.Append(nil)
 }
 
-// startsVP9 tells whether a packet begins a frame that no other is needed for (RFC 9628, 4.2).
+// startsVP9 tells whether a packet begins a key frame (RFC 9628, 4.2). The descriptor alone is
+// not believed: some senders never set its P.
 func startsVP9(b []byte) bool {
 	var p codecs.VP9Packet
-	_, err := p.Unmarshal(b)
-	return err == nil && p.B && !p.P && p.SID == 0
+	frame, err := p.Unmarshal(b)
+	if err != nil || !p.B || p.P || p.SID != 0 {
+		return false
+	}
+	_, key := codec.ParseVP9Frame(frame)
+	return key
 }
 
 func finishVP9(unit []byte) ([]byte, packetbuf.Kind, []byte) {
@@ -250,16 +255,28 @@ func finishVP9(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 	return unit, packetbuf.Key, c.Append(nil)
 }
 
-// startsAV1 tells whether a packet begins a coded video sequence: the bit N of the aggregation
-// header.
-func startsAV1(b []byte) bool { return len(b) > 0 && b[0]&0x08 != 0 }
+// startsAV1 tells whether a packet begins a coded video sequence: by the bit N of the aggregation
+// header, or as its first OBU is a sequence header.
+func startsAV1(b []byte) bool {
+	if len(b) < 2 || b[0]&0x80 != 0 { // the rest of an OBU
+		return false
+	}
+	first := b[1:]
+	if b[0]>>4&3 != 1 { // it says its length
+		for len(first) > 0 && first[0]&0x80 != 0 {
+			first = first[1:]
+		}
+		first = first[min(len(first), 1):]
+	}
+	return b[0]&0x08 != 0 || len(first) > 0 && first[0]>>3&0xf == 1
+}
 
 func finishAV1(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 	header, rest, err := codec.AV1SequenceHeader(unit)
 	if err != nil || len(rest) == 0 {
 		return nil, 0, nil
 	}
-	if header == nil {
+	if header == nil || !codec.AV1HasKey(rest) {
 		return rest, packetbuf.Delta, nil
 	}
 	config, err := codec.NewAV1Config(header)

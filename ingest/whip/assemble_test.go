@@ -1,0 +1,290 @@
+package whip
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp"
+
+	"github.com/holdfast-live/holdfast/ingest/whip/jitter"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
+)
+
+// eachWay runs a test for every clip in every packetisation.
+func eachWay(t *testing.T, test func(*testing.T, *clip, []*rtp.Packet)) {
+	for name := range clipArgs {
+		t.Run(name, func(t *testing.T) {
+			c := clipOf(t, name)
+			for way, payloader := range ways(c.codec) {
+				for _, mtu := range []uint16{1200, 300} {
+					t.Run(fmt.Sprintf("%s/%d", way, mtu), func(t *testing.T) { test(t, c, c.packets(payloader(), mtu)) })
+				}
+			}
+		})
+	}
+}
+
+// TestAssemble puts together what real encoders made, bit by bit the same.
+func TestAssemble(t *testing.T) {
+	eachWay(t, func(t *testing.T, c *clip, packets []*rtp.Packet) {
+		a := newAssembler(formats[c.codec])
+		var got []accessUnit
+		for _, p := range packets {
+			units, err := a.push(p, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, units...)
+		}
+		if len(got) != len(c.units) {
+			t.Fatalf("%d access units, want %d", len(got), len(c.units))
+		}
+		for i, u := range got {
+			if !bytes.Equal(u.payload, c.units[i]) {
+				t.Fatalf("access unit %d has %d bytes, want %d:\n%.60x\n%.60x", i, len(u.payload), len(c.units[i]), u.payload, c.units[i])
+			}
+			if u.timestamp != uint32(i)*3000 || (u.kind == packetbuf.Key) != c.keys[i] || (u.config != nil) != c.keys[i] {
+				t.Errorf("access unit %d: %s at %d with %d bytes of configuration, key %v", i, u.kind, u.timestamp, len(u.config), c.keys[i])
+			}
+			if c.keys[i] {
+				c.check(t, u)
+			}
+		}
+	})
+}
+
+// check compares the configuration with the one of ffmpeg's muxer.
+func (c *clip) check(t *testing.T, u accessUnit) {
+	t.Helper()
+	if got := pixels(c.codec, &u); got != 640*360 {
+		t.Errorf("%d pixels", got)
+	}
+	got, want := u.config, c.record
+	switch c.codec {
+	case packetbuf.H264:
+	case packetbuf.HEVC:
+		// Segmentation, parallelism and frame rate are said to be unknown; which sets are
+		// complete is said differently.
+		ours, err := codec.HEVCParameterSets(got)
+		theirs, bad := codec.HEVCParameterSets(want)
+		if err != nil || bad != nil || !bytes.HasPrefix(theirs, ours) {
+			t.Fatalf("parameter sets %x, %v, want %x, %v", ours, err, theirs, bad)
+		}
+		fixed := func(b []byte) []byte { return append(append([]byte(nil), b[:13]...), b[16]&3, b[17]&7, b[18]&7, b[21]&0x3f) }
+		got, want = fixed(got), fixed(want)
+	case packetbuf.AV1:
+		got, want = got[:4], want[:4]
+	case packetbuf.VP8:
+		want = []byte{0, 0, 8<<4 | 1<<1, 2, 2, 2, 0, 0}
+	case packetbuf.VP9:
+		// Behind version and flags; level and colours are left open.
+		got, want = []byte{got[0], got[2]}, []byte{want[4], want[6]}
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("configuration %x, want %x", got, want)
+	}
+}
+
+// TestStarts has the first packet of each keyframe, and of none else, be one to start with.
+func TestStarts(t *testing.T) {
+	eachWay(t, func(t *testing.T, c *clip, packets []*rtp.Packet) {
+		starts := formats[c.codec].starts
+		began := map[uint32]int{}
+		for _, p := range packets {
+			if starts(p.Payload) {
+				began[p.Timestamp]++
+			}
+		}
+		for i, key := range c.keys {
+			if n := began[uint32(i)*3000]; (n > 0) != key || n > 3 {
+				t.Errorf("access unit %d, key %v, begins %d times", i, key, n)
+			}
+		}
+	})
+}
+
+// TestLoss loses packets: what is handed out is whole, and the first behind a gap a keyframe.
+func TestLoss(t *testing.T) {
+	eachWay(t, func(t *testing.T, c *clip, packets []*rtp.Packet) {
+		losses, whole := 0, 0
+		for seed := range uint64(20) {
+			chance := rand.New(rand.NewPCG(seed, 1))
+			b, a := jitter.NewVideo[*rtp.Packet](), newAssembler(formats[c.codec])
+			now, broken, count := time.Unix(0, 0), true, 0
+			lost := map[uint32]bool{}
+			next := func(p *rtp.Packet, gap bool) {
+				units, err := a.push(p, gap)
+				if err != nil {
+					t.Fatal(err)
+				}
+				broken = broken || gap
+				for _, u := range units {
+					i := u.timestamp / 3000
+					count++
+					// A keyframe may have lost parameter sets, which are as before.
+					same := bytes.Equal(u.payload, c.units[i])
+					cut := c.keys[i] && (c.codec == packetbuf.H264 || c.codec == packetbuf.HEVC) && bytes.HasSuffix(c.units[i], u.payload)
+					if !same && !cut {
+						t.Fatalf("seed %d: access unit %d is damaged", seed, i)
+					}
+					if broken && u.kind != packetbuf.Key {
+						t.Fatalf("seed %d: access unit %d goes on after a gap", seed, i)
+					}
+					broken = false
+				}
+			}
+			for _, p := range packets {
+				now = now.Add(time.Millisecond)
+				if chance.IntN(max(60, len(packets)/8)) == 0 {
+					lost[p.Timestamp] = true
+					continue
+				}
+				b.Push(now, p.SequenceNumber, formats[c.codec].starts(p.Payload), p)
+				for p, gap, ok := b.Pop(now, 2*time.Millisecond); ok; p, gap, ok = b.Pop(now, 2*time.Millisecond) {
+					next(p, gap)
+				}
+			}
+			losses, whole = losses+len(lost), whole+count
+		}
+		if losses == 0 || whole == 0 {
+			t.Errorf("%d lost, %d whole", losses, whole)
+		}
+	})
+}
+
+// TestUnreadable has a packet that cannot be read be like one that is lost.
+func TestUnreadable(t *testing.T) {
+	c := clipOf(t, "h264")
+	a := newAssembler(formats[packetbuf.H264])
+	damaged := false
+	count := 0
+	for _, p := range c.packets(ways(c.codec)["single"](), 1200) {
+		if p.Timestamp == 15000 && !damaged {
+			damaged = true
+			p = &rtp.Packet{Header: p.Header, Payload: []byte{24, 0xff, 0xff, 1}}
+			if _, err := a.push(p, false); err == nil {
+				t.Fatal("it was read")
+			}
+			continue
+		}
+		units, err := a.push(p, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range units {
+			if count++; u.timestamp >= 15000 && u.timestamp < 30000 {
+				t.Errorf("an access unit at %d", u.timestamp)
+			}
+		}
+	}
+	if count != len(c.units)-5 {
+		t.Errorf("%d access units of %d", count, len(c.units))
+	}
+}
+
+// TestUnmarked has access units end where the next begins.
+func TestUnmarked(t *testing.T) {
+	c := clipOf(t, "h264")
+	a := newAssembler(formats[packetbuf.H264])
+	count := 0
+	for _, p := range c.packets(ways(c.codec)["aggregated"](), 1200) {
+		p.Marker = false
+		units, err := a.push(p, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range units {
+			if !bytes.Equal(u.payload, c.units[count]) {
+				t.Fatalf("access unit %d is damaged", count)
+			}
+			count++
+		}
+		if _, err := a.push(&rtp.Packet{Header: p.Header}, false); err != nil { // padding
+			t.Fatal(err)
+		}
+	}
+	if count != len(c.units)-1 {
+		t.Errorf("%d access units of %d", count, len(c.units))
+	}
+}
+
+// TestAssemblerIsBounded sends parts that have no end, marked and not.
+func TestAssemblerIsBounded(t *testing.T) {
+	parts := map[packetbuf.Codec][2][]byte{ // first, and all after
+		packetbuf.H264: {{28, 0x85}, {28, 0x05}},
+		packetbuf.HEVC: {{49 << 1, 1, 0x80 | 19, 0x80}, {49 << 1, 1, 19, 0}},
+		packetbuf.VP8:  {{0x10, 0x50}, {0, 0}},
+		packetbuf.VP9:  {{0x08}, {0}},
+		packetbuf.AV1:  {{0x58, 0x30}, {0xd0, 0}},
+	}
+	for of, part := range parts {
+		for _, marked := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, marked %v", of, marked), func(t *testing.T) {
+				a := newAssembler(formats[of])
+				filler := make([]byte, 60_000)
+				tooLong := 0
+				for i := range 400 {
+					p := &rtp.Packet{Header: rtp.Header{Marker: marked}, Payload: append(append([]byte(nil), part[min(i, 1)]...), filler...)}
+					_, err := a.push(p, false)
+					if errors.Is(err, errTooLong) {
+						tooLong++
+					}
+					if len(a.unit) > maxUnit {
+						t.Fatalf("%d bytes", len(a.unit))
+					}
+				}
+				if tooLong == 0 && !marked {
+					t.Error("never too long")
+				}
+				var m runtime.MemStats
+				runtime.GC()
+				if runtime.ReadMemStats(&m); m.HeapAlloc > 48<<20 {
+					t.Errorf("%d MiB held", m.HeapAlloc>>20)
+				}
+				runtime.KeepAlive(a)
+			})
+		}
+	}
+}
+
+// FuzzAssembler gives an assembler anything: one byte for the codec, then packets of a byte of
+// flags, one of length, and a payload.
+func FuzzAssembler(f *testing.F) {
+	all := []packetbuf.Codec{packetbuf.H264, packetbuf.HEVC, packetbuf.VP8, packetbuf.VP9, packetbuf.AV1}
+	for i := range all {
+		f.Add([]byte{byte(i), 1, 3, 0x10, 0x50, 0})
+		f.Add([]byte{byte(i), 0, 4, 28, 0x85, 0x80, 1, 3, 4, 28, 0x45, 1, 2})
+		f.Add([]byte{byte(i), 1, 12, 24, 0, 3, 0x67, 0x42, 0, 0, 3, 0x65, 0x80, 1, 2})
+		f.Add([]byte{byte(i), 1, 8, 98, 1, 0x93, 0x80, 1, 2, 3, 4})
+		f.Add([]byte{byte(i), 1, 9, 0x18, 0x0a, 1, 2, 3, 4, 5, 6, 7})
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) == 0 {
+			return
+		}
+		a := newAssembler(formats[all[int(b[0])%len(all)]])
+		ts := uint32(0)
+		for b = b[1:]; len(b) > 2; {
+			flags, n := b[0], min(int(b[1]), len(b)-2)
+			if flags&4 != 0 {
+				ts += 3000
+			}
+			p := &rtp.Packet{Header: rtp.Header{Marker: flags&1 != 0, Timestamp: ts}, Payload: b[2 : 2+n]}
+			b = b[2+n:]
+			_ = a.format.starts(p.Payload)
+			units, _ := a.push(p, flags&2 != 0)
+			for _, u := range units {
+				if len(u.payload) == 0 || u.kind == packetbuf.Config || u.config != nil && u.kind != packetbuf.Key {
+					t.Fatalf("%+v", u)
+				}
+				_ = pixels(a.format.codec, &u)
+			}
+		}
+	})
+}
