@@ -41,6 +41,8 @@ func (c AV1Config) RFC6381() string {
 const (
 	obuSequenceHeader    = 1
 	obuTemporalDelimiter = 2
+	obuFrameHeader       = 3
+	obuFrame             = 6
 )
 
 // AV1SequenceHeader finds the sequence header in a temporal unit, whose OBUs each say their
@@ -72,6 +74,31 @@ func AV1SequenceHeader(unit []byte) (header, rest []byte, err error) {
 		unit = unit[end:]
 	}
 	return header, rest, nil
+}
+
+// AV1HasKey tells whether a temporal unit, whose OBUs each say their size, holds a key frame: a
+// sequence header may also stand before other frames.
+func AV1HasKey(unit []byte) bool {
+	for len(unit) > 0 {
+		kind, at := unit[0]>>3&0xf, 1
+		if unit[0]&4 != 0 { // extension
+			at++
+		}
+		if unit[0]&2 == 0 || len(unit) <= at {
+			return false
+		}
+		size, n := leb128(unit[at:])
+		if at += n; n == 0 || size > uint64(len(unit)-at) {
+			return false
+		}
+		end := at + int(size) //nolint:gosec // within the unit
+		// show_existing_frame and the two bits of frame_type stand first; a key frame has 0 in all.
+		if (kind == obuFrameHeader || kind == obuFrame) && end > at && unit[at]&0xe0 == 0 {
+			return true
+		}
+		unit = unit[end:]
+	}
+	return false
 }
 
 // leb128 reads a number of at most 8 bytes and how many it has; 0 bytes where there is none.
