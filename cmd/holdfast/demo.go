@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -82,6 +83,11 @@ func (d *demo) announce() {
 	fmt.Fprintf(d.out, "holdfast demo: pushing %s to this relay over RTMP.\n\n", demoStream)
 	line := func(what, text string) { fmt.Fprintf(d.out, "  %-9s %s\n", what, text) }
 	rtmp := "rtmp://" + reachable(d.relay.Addr("rtmp")) + "/" + demoStream
+	if addr := d.relay.Addr("http"); addr != nil {
+		page := scheme(d.cfg.HTTP.Cert) + reachable(addr) + "/" + demoStream + "/"
+		line("browser", page)
+		line("", "to publish from one: "+strings.TrimSuffix(page, demoStream+"/")+"live/mine/?publish")
+	}
 	line("RTMP", rtmp)
 	line("", "ffplay -fflags nobuffer "+rtmp)
 	if addr := d.relay.Addr("http"); addr != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -125,9 +126,8 @@ func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, st
 		v.end()
 		return nil, "", err
 	}
-	if v.video != nil && v.place.Reorders() {
-		r.Notice(bNotice)
-		s.warn(r.App + "/" + r.Name)
+	if notices := s.notices(v, r.App+"/"+r.Name); notices != "" {
+		r.Notice(notices)
 	}
 	go v.run()
 	return v, answer, nil
@@ -168,6 +168,22 @@ func (s *Server) Close(ctx context.Context) error {
 		return fmt.Errorf("WHEP viewers: %w", ctx.Err())
 	}
 }
+
+// notices are what a viewer is told about what it will not see or hear.
+func (s *Server) notices(v *viewer, stream string) string {
+	var out []string
+	if v.video != nil && v.place.Reorders() {
+		out = append(out, bNotice)
+		s.warn(stream)
+	}
+	if v.audio != nil && v.place.Config(packetbuf.Audio) != nil && !v.place.Has(packetbuf.Audio) {
+		out = append(out, noSound)
+	}
+	return strings.Join(out, " ")
+}
+
+// noSound is what a viewer is told where sound cannot be put into Opus.
+const noSound = "This stream is without sound here: it would have to be put into Opus, and the relay has no ffmpeg to do it."
 
 // bNotice is what a viewer of a stream with B pictures is told.
 const bNotice = "This stream has B-frames, which browsers cannot show over WebRTC: they are left out, so the picture moves less smoothly. " +
