@@ -76,7 +76,9 @@ func (c *clip) check(t *testing.T, u accessUnit) {
 		if err != nil || bad != nil || !bytes.HasPrefix(theirs, ours) {
 			t.Fatalf("parameter sets %x, %v, want %x, %v", ours, err, theirs, bad)
 		}
-		fixed := func(b []byte) []byte { return append(append([]byte(nil), b[:13]...), b[16]&3, b[17]&7, b[18]&7, b[21]&0x3f) }
+		fixed := func(b []byte) []byte {
+			return append(append([]byte(nil), b[:13]...), b[16]&3, b[17]&7, b[18]&7, b[21]&0x3f)
+		}
 		got, want = fixed(got), fixed(want)
 	case packetbuf.AV1:
 		got, want = got[:4], want[:4]

@@ -45,7 +45,7 @@ func readOffer(text string) (*offered, error) {
 	if err := d.UnmarshalString(text); err != nil {
 		return nil, fmt.Errorf("%w: %w", rtcsock.ErrOffer, err)
 	}
-	if len(d.MediaDescriptions) > maxMedia {
+	if len(d.MediaDescriptions) == 0 || len(d.MediaDescriptions) > maxMedia {
 		return nil, fmt.Errorf("%w: it has %d media", rtcsock.ErrOffer, len(d.MediaDescriptions))
 	}
 	o := &offered{}

@@ -29,6 +29,7 @@ type track struct {
 	asked   time.Time  // when a keyframe was last asked for
 	broken  int        // packets that could not be read
 	nacks   []uint16
+	lost    uint64 // packets, as they were counted last
 	payload webrtc.PayloadType
 
 	// The session's lock guards these.
@@ -142,7 +143,11 @@ func (t *track) look(now time.Time) {
 		since := t.buffer.Starves()
 		starves = !since.IsZero() && now.Sub(since) >= t.patience()
 	}
+	counters, lost := t.s.srv.o.Counters, t.buffer.Lost-t.lost
+	t.lost = t.buffer.Lost
 	t.mu.Unlock()
+	counters.Asked.Add(uint64(len(nacks)))
+	counters.Lost.Add(lost)
 	if err != nil {
 		t.s.stop(ingest.Kick, err.Error())
 		return

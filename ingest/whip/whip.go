@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
@@ -27,6 +28,8 @@ type Options struct {
 	KeyframeInterval func(app, name string) time.Duration
 	// Take counts a session against the bounds of the relay; release is called once.
 	Take func(remote string) (release func(), refusal *ingest.Refusal)
+	// Counters count what happens too often for a log; nil: nowhere.
+	Counters *Counters
 	// Refused is told of a refusal that Access does not know of.
 	Refused func(ingest.Outcome)
 	Problem func(w http.ResponseWriter, status int, reason, hint string)
@@ -35,7 +38,16 @@ type Options struct {
 	Log     *slog.Logger
 }
 
+// Counters count the RTP packets of all publishers.
+type Counters struct {
+	Asked atomic.Uint64 // for again
+	Lost  atomic.Uint64 // that never came
+}
+
 func (o *Options) normalize() {
+	if o.Counters == nil {
+		o.Counters = &Counters{}
+	}
 	if o.Connect == 0 {
 		o.Connect = 10 * time.Second
 	}

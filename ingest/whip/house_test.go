@@ -1,0 +1,195 @@
+package whip
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/rtcsock"
+	"github.com/holdfast-live/holdfast/ingest/rtcsock/signal"
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+// house is a Server on loopback with streams that take everything.
+type house struct {
+	*Server
+
+	mu       sync.Mutex // guards what follows
+	changed  *sync.Cond
+	requests []ingest.Request
+	sinks    map[string]*sink // the newest of each name
+	refused  []ingest.Outcome
+	refusal  *ingest.Refusal // of every publish
+	taken    int
+	ended    int
+}
+
+// sink is a stream.
+type sink struct {
+	h       *house
+	session ingest.Session
+	packets []*packetbuf.Packet
+	cause   ingest.Cause
+	detail  string
+	failure error
+}
+
+func newHouse(t *testing.T, change func(*Options)) *house {
+	t.Helper()
+	udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sockets, err := rtcsock.New(rtcsock.Options{UDP: udp})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{sinks: map[string]*sink{}}
+	h.changed = sync.NewCond(&h.mu)
+	log := slog.DiscardHandler
+	if testing.Verbose() {
+		log = slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})
+	}
+	o := Options{
+		Access: h, Sockets: sockets, Log: slog.New(log),
+		Remote: func(r *http.Request) string { return r.RemoteAddr },
+		Problem: func(w http.ResponseWriter, status int, reason, hint string) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, reason+"; "+hint)
+		},
+		Refused: func(o ingest.Outcome) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.refused = append(h.refused, o)
+		},
+		Take: func(string) (func(), *ingest.Refusal) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.taken++
+			return sync.OnceFunc(func() {
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				h.taken--
+				h.changed.Broadcast()
+			}), nil
+		},
+	}
+	if change != nil {
+		change(&o)
+	}
+	h.Server = New(o)
+	t.Cleanup(func() {
+		if err := h.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+		_ = sockets.Close()
+	})
+	return h
+}
+
+// Publish implements ingest.Access.
+func (h *house) Publish(_ context.Context, r ingest.Request) (ingest.Sink, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.refusal != nil {
+		return nil, h.refusal
+	}
+	s := &sink{h: h, session: r.Session}
+	h.requests = append(h.requests, r)
+	h.sinks[r.Name] = s
+	h.changed.Broadcast()
+	return s, nil
+}
+
+func (s *sink) Write(p *packetbuf.Packet) error {
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	s.packets = append(s.packets, p)
+	s.h.changed.Broadcast()
+	return s.failure
+}
+
+func (s *sink) End(cause ingest.Cause, detail string) {
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	if s.cause != "" {
+		panic("ended twice")
+	}
+	s.cause, s.detail = cause, detail
+	s.h.ended++
+	s.h.changed.Broadcast()
+}
+
+// until waits until something is so.
+func (h *house) until(so func() bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for !so() {
+		h.changed.Wait()
+	}
+}
+
+// stream is the sink of a name, once there is one.
+func (h *house) stream(name string) (s *sink) {
+	h.until(func() bool { s = h.sinks[name]; return s != nil })
+	return s
+}
+
+// over waits for a stream's end and tells its cause.
+func (h *house) over(name string) ingest.Cause {
+	s := h.stream(name)
+	h.until(func() bool { return s.cause != "" })
+	return s.cause
+}
+
+// request is an offer as the HTTP side hands it on.
+func request(offer string) signal.Request {
+	return signal.Request{
+		App: "live", Name: "a", Offer: offer, Query: func(string) string { return "" }, Remote: "192.0.2.1:1",
+		ID: strings.Repeat("i", 22), Connected: func() {}, Ended: func() {},
+	}
+}
+
+// recorder is a response in memory.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (r *recorder) Header() http.Header         { return r.header }
+func (r *recorder) WriteHeader(status int)      { r.status = status }
+func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
+
+// do makes a request of the server; headers come in pairs.
+func (h *house) do(t *testing.T, method, path, body string, headers ...string) *recorder {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.RemoteAddr = "192.0.2.1:1000"
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := &recorder{header: http.Header{}, status: http.StatusOK}
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// post opens a session and returns its path and the answer.
+func (h *house) post(t *testing.T, path, offer string) (location, answer string) {
+	t.Helper()
+	w := h.do(t, http.MethodPost, path, offer, "Content-Type", "application/sdp")
+	if w.status != http.StatusCreated {
+		t.Fatalf("%d %s", w.status, w.body.String())
+	}
+	return w.header.Get("Location"), w.body.String()
+}
