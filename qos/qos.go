@@ -15,7 +15,16 @@ type Relay struct {
 	FillerFrames map[string]uint64
 	LatePackets  uint64
 	Bridges      Bridges
+	WebRTC       WebRTC
 	Routes       []Route
+}
+
+// WebRTC counts RTP packets.
+type WebRTC struct {
+	Asked    uint64 // of publishers, asked for again
+	Lost     uint64 // of publishers, that never came
+	Repeated uint64 // sent to viewers again
+	Refused  uint64 // that the system did not take
 }
 
 // Bridges are what puts sound into another codec: how many run, and what became of them so far.

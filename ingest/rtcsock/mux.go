@@ -15,6 +15,7 @@ import (
 type mux struct {
 	*ice.UDPMuxDefault
 	bound *net.UDPAddr
+	out   *Gathered
 
 	mu     sync.Mutex // guards what follows
 	addrs  []net.Addr
@@ -25,11 +26,15 @@ func newMux(c *net.UDPConn, n transport.Net, log logging.LeveledLogger) *mux {
 	bound, _ := c.LocalAddr().(*net.UDPAddr)
 	_ = c.SetReadBuffer(socketBuffer)
 	_ = c.SetWriteBuffer(socketBuffer)
+	out := gather(c)
 	return &mux{
-		UDPMuxDefault: ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: log, UDPConn: gather(c), Net: n}),
-		bound:         bound,
+		UDPMuxDefault: ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: log, UDPConn: out, Net: n}),
+		bound:         bound, out: out,
 	}
 }
+
+// refused is how many packets the system did not take.
+func (m *mux) refused() uint64 { return m.out.Sent().Refused }
 
 // socketBuffer is what the kernel is asked to hold for everybody, in bytes; it may give less.
 const socketBuffer = 4 << 20

@@ -93,6 +93,17 @@ func (s *Sockets) Close() error {
 	return errors.Join(errs...)
 }
 
+// Refused is how many packets the system did not take for sending.
+func (s *Sockets) Refused() uint64 {
+	if s.udp == nil {
+		return 0
+	}
+	return s.udp.refused()
+}
+
+// Heartbeat is the time between two checks of ICE that the peer is still there.
+const Heartbeat = keepalive
+
 // lasts is how long one certificate is used: far below the month for which it is made out.
 const lasts = 24 * time.Hour
 

@@ -43,6 +43,10 @@ func NewCollector(snapshot func() qos.Relay) *Collector {
 		{"bridges", "Programs that put a stream's sound into another codec.", nil},
 		{"bridge_restarts_total", "Times that such a program was begun again.", nil},
 		{"bridge_failures_total", "Times that such a program failed or could not be had.", nil},
+		{"whip_nacks_total", "RTP packets that publishers were asked for again.", nil},
+		{"whip_lost_packets_total", "RTP packets of publishers that never came.", nil},
+		{"whep_retransmits_total", "RTP packets that were sent to viewers again.", nil},
+		{"webrtc_refused_packets_total", "Packets that the system did not take for sending.", nil},
 		{"ingest_bytes_total", "Bytes of media received.", []string{"protocol"}},
 		{"ingest_frames_total", "Pictures and audio frames received.", []string{"track"}},
 		{"viewer_skips_total", "Viewers that fell behind and skipped to a keyframe.", []string{"protocol"}},
@@ -88,6 +92,10 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	gauge("bridges", float64(r.Bridges.Running))
 	count("bridge_restarts_total", r.Bridges.Restarts)
 	count("bridge_failures_total", r.Bridges.Failures)
+	count("whip_nacks_total", r.WebRTC.Asked)
+	count("whip_lost_packets_total", r.WebRTC.Lost)
+	count("whep_retransmits_total", r.WebRTC.Repeated)
+	count("webrtc_refused_packets_total", r.WebRTC.Refused)
 }
 
 func collectStream(s *qos.Stream, gauge func(string, float64, ...string)) {

@@ -84,6 +84,8 @@ func TestFromTheStart(t *testing.T) {
 	want := []string{
 		"holdfast_publish_outage_seconds{} histogram", "holdfast_publish_late_packets_total{} counter",
 		"holdfast_bridges{} gauge", "holdfast_bridge_restarts_total{} counter", "holdfast_bridge_failures_total{} counter",
+		"holdfast_whip_nacks_total{} counter", "holdfast_whip_lost_packets_total{} counter", "holdfast_whep_retransmits_total{} counter",
+		"holdfast_webrtc_refused_packets_total{} counter",
 	}
 	for _, p := range labels.Publishers {
 		for _, o := range labels.Outcomes {

@@ -5,6 +5,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/rtcsock"
+	"github.com/holdfast-live/holdfast/ingest/whip"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/relay/api"
@@ -22,6 +25,8 @@ type relay struct {
 	counters  *stream.Counters
 	sent      map[string]*atomic.Uint64 // bytes to viewers, by protocol
 	repeats   atomic.Uint64             // packets sent again to viewers over WebRTC
+	received  whip.Counters
+	sockets   atomic.Pointer[rtcsock.Sockets] // nil: no WebRTC
 	heartbeat time.Duration
 	ready     atomic.Bool
 }
@@ -127,6 +132,10 @@ func (r *relay) snapshot() qos.Relay {
 	for protocol, n := range r.sent {
 		out.EgressBytes[protocol] = n.Load()
 	}
+	out.WebRTC = qos.WebRTC{Asked: r.received.Asked.Load(), Lost: r.received.Lost.Load(), Repeated: r.repeats.Load()}
+	if s := r.sockets.Load(); s != nil {
+		out.WebRTC.Refused = s.Refused()
+	}
 	now := time.Now()
 	for _, s := range r.hub.List() {
 		out.Streams = append(out.Streams, r.gauges(s.Snapshot(now)))
@@ -147,6 +156,9 @@ func (r *relay) gauges(s stream.Snapshot) qos.Stream {
 	}
 	if p := s.Publisher; p != nil {
 		g.Bitrate, g.FrameRate, g.RTT, g.Gap, g.Heartbeat = p.Bitrate, p.FrameRate, p.RTT, p.Gap, r.heartbeat
+		if p.Protocol == ingest.WHIP {
+			g.Heartbeat = rtcsock.Heartbeat
+		}
 	}
 	return g
 }

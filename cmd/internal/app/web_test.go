@@ -90,7 +90,12 @@ func TestViewersHandler(t *testing.T) {
 		{"POST", "/live/cam.flv", 405, "GET, HEAD, OPTIONS"},
 		{"DELETE", "/live/cam.flv", 405, "GET, HEAD, OPTIONS"},
 		{"GET", "/", 404, ""},
-		{"GET", "/live/cam", 404, ""},
+		{"GET", "/live/cam", 308, ""},
+		{"GET", "/live/cam/", 200, ""},
+		{"HEAD", "/live/cam/", 200, ""},
+		{"POST", "/live/cam/", 405, "GET, HEAD, OPTIONS"},
+		{"POST", "/live/cam/whip", 404, ""}, // without sockets there is no WebRTC
+		{"POST", "/live/cam/whep", 404, ""},
 		{"GET", "/live/cam/index.m3u8", 404, ""},
 		{"OPTIONS", "/", 404, ""},
 	} {

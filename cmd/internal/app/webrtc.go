@@ -69,11 +69,13 @@ func (a *App) startPeers(ctx context.Context, cfg *configs.Config) error {
 
 func (a *App) servePeers(sockets *rtcsock.Sockets) {
 	log := component(a.log, "webrtc")
+	a.relay.sockets.Store(sockets)
 	a.peers.Store(&peers{
 		sockets: sockets,
 		whip: whip.New(whip.Options{
 			Access: a.access, Sockets: sockets, Take: a.takeSlot, Problem: api.Problem, Remote: a.settings.remote, Links: a.iceServers, Log: log,
-			Refused: func(o ingest.Outcome) { a.metrics.Session(ingest.WHIP, string(o)) },
+			Refused:  func(o ingest.Outcome) { a.metrics.Session(ingest.WHIP, string(o)) },
+			Counters: &a.relay.received,
 			KeyframeInterval: func(app, name string) time.Duration {
 				return a.settings.get().Stream(app + "/" + name).KeyframeInterval
 			},
