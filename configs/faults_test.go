@@ -55,6 +55,12 @@ defaults: {slow_publisher: yes, hold: -5s, silence: never, buffer: {bytes: NaN, 
 			"defaults.publish_keys[0]: an empty key lets everyone in; leave it out, or write a key",
 			"resume.key: it is not 32 bytes in base64; make one with: openssl rand -base64 32",
 		}},
+		{"ICE servers", "webrtc: {ice_servers: [{url: 'stun:ok.example'}, {url: 'http://no.example'}, {url: 'turn:t.example:3478?transport=udp'}, {url: 'stun:s.example', username: u}]}\ndefaults: {keyframe_interval: 1ms}\n", []string{
+			`webrtc.ice_servers[1].url: "http://no.example" is not the URL of an ICE server; write stun:host:port, or turn:host:port?transport=udp`,
+			`webrtc.ice_servers[2].username: a TURN server asks for a name and a credential; set username and credential`,
+			`webrtc.ice_servers[3].username: a STUN server asks for nothing; remove username and credential`,
+			`defaults.keyframe_interval: 1ms is out of range; write 500ms to 1m0s`,
+		}},
 		{"addresses", "rtmp: {listen: '1935'}\nrtmps: {listen: ':1936'}\nadmin: {listen: ':8081'}\nhttp: {trusted_proxies: [proxy]}\nwebrtc: {public_ips: [here]}\n", []string{
 			`rtmp.listen: "1935" is not a listen address; write host:port or :port; port 0 takes a free one`,
 			"rtmps.listen: RTMPS needs a certificate; set rtmps.cert and rtmps.key",
