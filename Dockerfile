@@ -1,7 +1,7 @@
 # Holdfast as one static binary, run by nobody in particular.
 #
 #   docker build -t holdfast .
-#   docker run -p 1935:1935 -p 8080:8080 holdfast
+#   docker run -p 1935:1935 -p 8080:8080 -p 8189:8189/udp holdfast --webrtc.public_ips ADDRESS
 #
 # Configure by environment (HOLDFAST_RTMP_LISTEN=…) or with a file mounted at
 # /etc/holdfast/holdfast.yaml and HOLDFAST_CONFIG=/etc/holdfast/holdfast.yaml.
@@ -16,14 +16,15 @@ RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=${RELEASE}"
 
 FROM debian:bookworm-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates \
+ && apt-get install -y --no-install-recommends ca-certificates ffmpeg \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin holdfast
 COPY --from=build /holdfast /usr/local/bin/holdfast
 USER 10001:10001
-# RTMP, viewers over HTTP. The admin address stays on the container's loopback unless
+# RTMP, viewers over HTTP, WebRTC's media. ffmpeg is for sound that viewers of another kind
+# want, and for renditions. The admin address stays on the container's loopback unless
 # HOLDFAST_ADMIN_LISTEN and HOLDFAST_ADMIN_TOKEN say otherwise.
-EXPOSE 1935 8080
+EXPOSE 1935 8080 8189/udp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=4s --start-period=5s --retries=3 CMD ["holdfast", "health"]
 ENTRYPOINT ["holdfast"]
