@@ -42,7 +42,7 @@ type batches struct {
 
 // produce makes the stream that the relay is sent, in real time.
 func (b *batches) produce(ctx context.Context, gather time.Duration) {
-	g := gen.New(source)
+	g := gen.New(sourceFor("httpflv"))
 	begun := time.Now()
 	p := g.Next()
 	tick := time.NewTicker(gather)

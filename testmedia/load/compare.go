@@ -16,15 +16,17 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// source is the stream: 720p30, 2.5 Mb/s of video and 128 kb/s of audio.
-var source = gen.Options{Seed: 1}
+// sourceFor is the stream: 720p30, 2.5 Mb/s of video and 128 kb/s of audio. Viewers of WebRTC
+// get it without sound, which would be encoded for them.
+func sourceFor(protocol string) gen.Options { return gen.Options{Seed: 1, NoAudio: protocol == "whep"} }
 
 // subject is a program and its viewers.
 type subject struct {
 	name  string
 	admin string // of the relay
 	proc  *process
-	open  func() (net.Conn, error)
+	debug string // where it tells what it holds; empty: nowhere
+	open  func() (*viewer, error)
 	crowd
 	cpu     time.Duration
 	sent    uint64
@@ -33,6 +35,9 @@ type subject struct {
 	before  int     // resident before there were viewers
 	after   int
 	viewers int
+	packets uint64 // of RTP, of the windows
+	had     held   // before there were viewers
+	has     held
 }
 
 func compare(ctx context.Context, o options) error {
@@ -62,6 +67,9 @@ func compare(ctx context.Context, o options) error {
 	}
 	fmt.Printf("\n%s, %d viewers\n%s\n%s\n", o.protocol, o.viewers, relay, program)
 	fmt.Printf("CPU that viewers add, per gigabit, against the bare program: %.2f\n", relay.perGigabit()/program.perGigabit())
+	if o.protocol == "whep" {
+		fmt.Printf("and per packet: %.2f\n", relay.perPacket()/program.perPacket())
+	}
 	return nil
 }
 
@@ -83,7 +91,10 @@ func (s *subject) idle(ctx context.Context, o options) error {
 		return err
 	}
 	s.idleCPU = used.Seconds() / (o.window / 2).Seconds()
-	s.before, err = s.proc.resident()
+	if s.before, err = s.proc.resident(); err != nil || s.debug == "" {
+		return err
+	}
+	s.had, err = holding(ctx, s.debug)
 	return err
 }
 
@@ -113,7 +124,7 @@ func (s *subject) measure(ctx context.Context, o options) error {
 	}
 	profiled := s.profile(ctx, o)
 	s.measuring.Store(true)
-	was := s.bytes.Load()
+	was, packets := s.bytes.Load(), s.reads.Load()
 	used, took, err := s.window(ctx, o.window)
 	if err != nil {
 		return err
@@ -123,11 +134,17 @@ func (s *subject) measure(ctx context.Context, o options) error {
 		return fmt.Errorf("profile: %w", err)
 	}
 	s.sent += s.bytes.Load() - was
+	s.packets += s.reads.Load() - packets
 	s.cpu += used - time.Duration(s.idleCPU*float64(took))
 	s.over += took
 	if s.after == 0 { // of the first round: later ones find memory that is already there
 		if s.after, err = s.proc.resident(); err != nil {
 			return err
+		}
+		if s.debug != "" {
+			if s.has, err = holding(ctx, s.debug); err != nil {
+				return err
+			}
 		}
 	}
 	if n := s.ended.Load(); n > 0 {
@@ -170,13 +187,22 @@ func (s *subject) profile(ctx context.Context, o options) <-chan error {
 
 func (s *subject) perGigabit() float64 { return s.cpu.Seconds() / (8 * float64(s.sent) / 1e9) }
 
+func (s *subject) perPacket() float64 { return s.cpu.Seconds() / float64(s.packets) }
+
 func (s *subject) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return fmt.Sprintf("%-8s %.3f CPU s per Gb, %.2f Gb/s, gap between writes median %.1f ms p99 %.1f ms, join median %.1f ms p99 %.1f ms, %.1f KiB a viewer, idle %.1f %% of a core",
+	each := float64(max(1, s.viewers))
+	text := fmt.Sprintf("%-8s %.3f CPU s per Gb, %.2f Gb/s, gap between writes median %.1f ms p99 %.1f ms, join median %.1f ms p99 %.1f ms, %.1f KiB a viewer, idle %.1f %% of a core",
 		s.name, s.perGigabit(), 8*float64(s.sent)/1e9/s.over.Seconds(),
 		ms(quantile(s.gaps, .5)), ms(quantile(s.gaps, .99)), ms(quantile(s.joins, .5)), ms(quantile(s.joins, .99)),
-		float64(s.after-s.before)/1024/float64(max(1, s.viewers)), 100*s.idleCPU)
+		float64(s.after-s.before)/1024/each, 100*s.idleCPU)
+	if s.debug != "" {
+		text += fmt.Sprintf(", %.2f µs per packet, %.1f packets/s a viewer, %d lost of %d, %.1f goroutines and %.1f KiB of heap and stacks a viewer",
+			1e6*s.perPacket(), float64(s.packets)/s.over.Seconds()/each, s.lost.Load(), s.reads.Load(),
+			float64(s.has.goroutines-s.had.goroutines)/each, float64(s.has.bytes-s.had.bytes)/1024/each)
+	}
+	return text
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -204,16 +230,20 @@ func startRelay(ctx context.Context, o *options) (*subject, func(), error) {
 			return nil, nil, err
 		}
 	}
-	ended, err := publish(ctx, addrs["rtmp"])
+	ended, err := publish(ctx, addrs["rtmp"], sourceFor(o.protocol))
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := live(ctx, addrs["admin"]); err != nil {
 		return nil, nil, err
 	}
-	s := &subject{name: "holdfast", admin: addrs["admin"], proc: p, open: func() (net.Conn, error) { return openFLV(addrs["http"]) }}
-	if o.protocol == "rtmp" {
-		s.open = func() (net.Conn, error) { return openRTMP(addrs["rtmp"]) }
+	s := &subject{name: "holdfast", admin: addrs["admin"], proc: p, open: func() (*viewer, error) { return openFLV(addrs["http"]) }}
+	switch o.protocol {
+	case "rtmp":
+		s.open = func() (*viewer, error) { return openRTMP(addrs["rtmp"]) }
+	case "whep":
+		s.debug = s.admin
+		s.open = func() (*viewer, error) { return openWHEP("http://" + addrs["http"] + "/live/load/whep") }
 	}
 	return s, func() { ended(); p.stop() }, nil
 }
@@ -249,7 +279,7 @@ func startBare(ctx context.Context, o options) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := start(ctx, self, "-bare", "127.0.0.1:0", "-gather", o.gather.String())
+	p, err := start(ctx, self, "-bare", "127.0.0.1:0", "-gather", o.gather.String(), "-protocol", o.protocol)
 	if err != nil {
 		return nil, err
 	}
@@ -257,5 +287,12 @@ func startBare(ctx context.Context, o options) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &subject{name: "bare", proc: p, open: func() (net.Conn, error) { return net.Dial("tcp", addr) }}, nil
+	if o.protocol == "whep" {
+		return &subject{name: "bare", proc: p, debug: addr, open: func() (*viewer, error) { return openWHEP("http://" + addr) }}, nil
+	}
+	return &subject{name: "bare", proc: p, open: func() (*viewer, error) {
+		begun := time.Now()
+		c, err := net.Dial("tcp", addr)
+		return &viewer{ReadCloser: c, begun: begun}, err
+	}}, nil
 }

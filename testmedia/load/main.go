@@ -1,5 +1,6 @@
 // Load measures what viewers cost: it runs the relay and, beside it in the same run, a bare
-// program that does nothing but write the same bytes to as many sockets, and compares them.
+// program that does nothing but write the same bytes to as many sockets, or for WebRTC sends
+// the same packets as pion's examples do, and compares them.
 //
 //	go run ./testmedia/load -protocol httpflv -viewers 300
 //
@@ -29,8 +30,8 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.protocol, "protocol", "httpflv", "httpflv or rtmp")
-	flag.IntVar(&o.viewers, "viewers", 300, "viewers of each program")
+	flag.StringVar(&o.protocol, "protocol", "httpflv", "httpflv, rtmp or whep")
+	flag.IntVar(&o.viewers, "viewers", 0, "viewers of each program; 0: 300, of whep 100")
 	flag.IntVar(&o.rounds, "rounds", 3, "times that each program is measured, in turn")
 	flag.DurationVar(&o.window, "window", 8*time.Second, "length of one measurement")
 	flag.DurationVar(&o.settle, "settle", 25*time.Second, "time for the relay's buffer to fill before memory is measured")
@@ -39,11 +40,22 @@ func main() {
 	flag.StringVar(&o.profile, "profile", "", "file for a CPU profile of the relay under load")
 	flag.StringVar(&o.bare, "bare", "", "internal")
 	flag.Parse()
+	if o.viewers == 0 {
+		o.viewers = 300
+		if o.protocol == "whep" {
+			o.viewers = 100
+		}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	run := compare
 	if o.bare != "" {
-		run = func(ctx context.Context, o options) error { return bare(ctx, o.bare, o.gather) }
+		run = func(ctx context.Context, o options) error {
+			if o.protocol == "whep" {
+				return bareWHEP(ctx, o.bare)
+			}
+			return bare(ctx, o.bare, o.gather)
+		}
 	}
 	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)

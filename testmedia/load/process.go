@@ -3,7 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
@@ -87,6 +90,41 @@ func (p *process) cpu() (time.Duration, error) {
 	}
 	system, err := strconv.ParseInt(fields[15-3], 10, 64)
 	return time.Duration(user+system) * tick, err
+}
+
+// held is what a Go program has at the moment: goroutines, and bytes in use on its heap and
+// its stacks, after a collection.
+type held struct{ goroutines, bytes int }
+
+// holding asks a program for it.
+func holding(ctx context.Context, addr string) (h held, err error) {
+	text := map[string]string{}
+	for _, what := range []string{"goroutine?debug=1", "heap?debug=1&gc=1"} {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/debug/pprof/"+what, nil)
+		if err != nil {
+			return h, err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return h, err
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil {
+			return h, err
+		}
+		text[what[:4]] = string(body)
+	}
+	_, err = fmt.Sscanf(text["goro"], "goroutine profile: total %d", &h.goroutines)
+	for _, key := range []string{"# HeapAlloc = ", "# Stack = "} {
+		_, after, _ := strings.Cut(text["heap"], key)
+		n := 0
+		if _, bad := fmt.Sscan(after, &n); bad != nil {
+			err = errors.Join(err, bad)
+		}
+		h.bytes += n
+	}
+	return h, err
 }
 
 // resident is the resident memory of a process in bytes.

@@ -47,12 +47,14 @@ func dial(addr string, then rtmp.Command) (net.Conn, error) {
 }
 
 // openRTMP plays the stream.
-func openRTMP(addr string) (net.Conn, error) {
-	return dial(addr, rtmp.Command{Name: "play", Transaction: 3, Args: []rtmp.Value{rtmp.Null{}, rtmp.String("load")}})
+func openRTMP(addr string) (*viewer, error) {
+	begun := time.Now()
+	c, err := dial(addr, rtmp.Command{Name: "play", Transaction: 3, Args: []rtmp.Value{rtmp.Null{}, rtmp.String("load")}})
+	return &viewer{ReadCloser: c, begun: begun}, err
 }
 
 // publish pushes the stream until ended is called.
-func publish(ctx context.Context, addr string) (ended func(), err error) {
+func publish(ctx context.Context, addr string, source gen.Options) (ended func(), err error) {
 	c, err := dial(addr, rtmp.Command{Name: "publish", Transaction: 3, Args: []rtmp.Value{
 		rtmp.Null{}, rtmp.String("load"), rtmp.String("live"),
 	}})
@@ -62,11 +64,11 @@ func publish(ctx context.Context, addr string) (ended func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wait sync.WaitGroup
 	wait.Go(func() { _, _ = io.Copy(io.Discard, c) })
-	wait.Go(func() { push(ctx, c) })
+	wait.Go(func() { push(ctx, c, source) })
 	return func() { cancel(); _ = c.Close(); wait.Wait() }, nil
 }
 
-func push(ctx context.Context, c net.Conn) {
+func push(ctx context.Context, c net.Conn, source gen.Options) {
 	begun := time.Now()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()

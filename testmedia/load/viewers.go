@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -11,10 +12,19 @@ import (
 	"time"
 )
 
+// viewer is one viewer's connection, and when it asked.
+type viewer struct {
+	io.ReadCloser
+	begun time.Time
+	rtp   bool // a Read yields a packet
+}
+
 // crowd is a number of viewers that read and throw away.
 type crowd struct {
-	conns []net.Conn
+	all   []*viewer
 	bytes atomic.Uint64
+	reads atomic.Uint64 // of a packet each, where the viewers are of WebRTC
+	lost  atomic.Int64  // packets of RTP
 	wait  sync.WaitGroup
 	ended atomic.Int64
 
@@ -25,33 +35,37 @@ type crowd struct {
 }
 
 // gather connects n viewers one after the other.
-func (c *crowd) gather(n int, open func() (net.Conn, error)) error {
+func (c *crowd) gather(n int, open func() (*viewer, error)) error {
 	for range n {
-		begun := time.Now()
-		conn, err := open()
+		v, err := open()
 		if err != nil {
-			return fmt.Errorf("viewer %d: %w", len(c.conns), err)
+			return fmt.Errorf("viewer %d: %w", len(c.all), err)
 		}
-		c.conns = append(c.conns, conn)
-		c.wait.Go(func() { c.watch(conn, begun) })
+		c.all = append(c.all, v)
+		c.wait.Go(func() { c.watch(v) })
 	}
 	return nil
 }
 
-func (c *crowd) watch(conn net.Conn, begun time.Time) {
+func (c *crowd) watch(v *viewer) {
 	buf := make([]byte, 64<<10)
+	var seq sequence
 	last := time.Time{}
 	for {
-		n, err := conn.Read(buf)
+		n, err := v.Read(buf)
 		if err != nil {
 			c.ended.Add(1)
 			return
 		}
 		now := time.Now()
 		c.bytes.Add(uint64(n)) //nolint:gosec // not negative
+		c.reads.Add(1)
+		if v.rtp {
+			c.lost.Add(seq.lost(buf[:n]))
+		}
 		if last.IsZero() {
 			c.mu.Lock()
-			c.joins = append(c.joins, now.Sub(begun))
+			c.joins = append(c.joins, now.Sub(v.begun))
 			c.mu.Unlock()
 		} else if gap := now.Sub(last); c.measuring.Load() && gap > 2*time.Millisecond {
 			// What is read within 2 ms was one write.
@@ -65,11 +79,11 @@ func (c *crowd) watch(conn net.Conn, begun time.Time) {
 
 // leave closes all viewers and waits for them.
 func (c *crowd) leave() {
-	for _, conn := range c.conns {
-		_ = conn.Close()
+	for _, v := range c.all {
+		_ = v.Close()
 	}
 	c.wait.Wait()
-	c.conns = nil
+	c.all = nil
 	c.ended.Store(0)
 }
 
@@ -83,7 +97,8 @@ func quantile(list []time.Duration, q float64) time.Duration {
 }
 
 // openFLV asks for the stream over HTTP and returns the connection behind the headers.
-func openFLV(addr string) (net.Conn, error) {
+func openFLV(addr string) (*viewer, error) {
+	begun := time.Now()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
@@ -97,5 +112,5 @@ func openFLV(addr string) (net.Conn, error) {
 		_ = c.Close()
 		return nil, fmt.Errorf("%q: %w", strings.TrimSpace(status), err)
 	}
-	return c, nil
+	return &viewer{ReadCloser: c, begun: begun}, nil
 }

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/webrtc/v4"
+)
+
+// h264 is what all peers agree on, with what a browser says back of it.
+var h264 = webrtc.RTPCodecParameters{PayloadType: 102, RTPCodecCapability: webrtc.RTPCodecCapability{
+	MimeType: webrtc.MimeTypeH264, ClockRate: 90000,
+	SDPFmtpLine:  "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=4d001f",
+	RTCPFeedback: []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}},
+}}
+
+// peers makes viewers of WebRTC. They receive and decrypt, and do nothing else.
+type peers struct {
+	api  *webrtc.API
+	cert webrtc.Certificate
+}
+
+var newPeers = sync.OnceValues(func() (*peers, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := webrtc.GenerateCertificate(key)
+	if err != nil {
+		return nil, err
+	}
+	m := &webrtc.MediaEngine{}
+	if err := m.RegisterCodec(h264, webrtc.RTPCodecTypeVideo); err != nil {
+		return nil, err
+	}
+	return &peers{api: webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(onLoopback())), cert: *cert}, nil
+})
+
+// onLoopback has a peer look no further than this machine.
+func onLoopback() webrtc.SettingEngine {
+	e := webrtc.SettingEngine{}
+	e.SetIncludeLoopbackCandidate(true)
+	e.SetInterfaceFilter(func(name string) bool { return name == "lo" })
+	e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	return e
+}
+
+// openWHEP asks for the stream at an address.
+func openWHEP(url string) (*viewer, error) {
+	p, err := newPeers()
+	if err != nil {
+		return nil, err
+	}
+	pc, err := p.api.NewPeerConnection(webrtc.Configuration{Certificates: []webrtc.Certificate{p.cert}})
+	if err != nil {
+		return nil, err
+	}
+	r := &received{pc: pc, tracks: make(chan *webrtc.TrackRemote, 1), gone: make(chan struct{})}
+	v := &viewer{ReadCloser: r, rtp: true}
+	if err := r.ask(url, v); err != nil {
+		_ = pc.Close()
+		return nil, err
+	}
+	return v, nil
+}
+
+// received are the packets of one viewer's track, one a Read.
+type received struct {
+	pc     *webrtc.PeerConnection
+	tracks chan *webrtc.TrackRemote
+	track  *webrtc.TrackRemote
+	gone   chan struct{}
+}
+
+func (r *received) ask(url string, v *viewer) error {
+	recvonly := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}
+	if _, err := r.pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, recvonly); err != nil {
+		return err
+	}
+	r.pc.OnTrack(func(t *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { r.tracks <- t })
+	offer, err := r.pc.CreateOffer(nil)
+	if err != nil {
+		return err
+	}
+	gathered := webrtc.GatheringCompletePromise(r.pc)
+	if err := r.pc.SetLocalDescription(offer); err != nil {
+		return err
+	}
+	<-gathered
+	v.begun = time.Now()
+	resp, err := http.Post(url, "application/sdp", bytes.NewReader([]byte(r.pc.LocalDescription().SDP)))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusCreated {
+		return fmt.Errorf("%s: %s: %w", resp.Status, answer, err)
+	}
+	return r.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer)})
+}
+
+// Read implements io.Reader.
+func (r *received) Read(b []byte) (int, error) {
+	if r.track == nil {
+		select {
+		case r.track = <-r.tracks:
+		case <-r.gone:
+			return 0, io.EOF
+		}
+	}
+	n, _, err := r.track.Read(b)
+	return n, err
+}
+
+// Close implements io.Closer.
+func (r *received) Close() error {
+	close(r.gone)
+	return r.pc.Close()
+}
+
+// sequence finds what is missing in the sequence numbers of RTP.
+type sequence struct {
+	begun bool
+	next  uint16
+}
+
+// lost is by how much a packet changes what is missing: less, where it comes late.
+func (s *sequence) lost(packet []byte) int64 {
+	if len(packet) < 4 {
+		return 0
+	}
+	seq := binary.BigEndian.Uint16(packet[2:])
+	ahead := int16(seq - s.next) //nolint:gosec // the nearest, modulo 2^16
+	switch {
+	case !s.begun:
+		s.begun, ahead = true, 0
+	case ahead < 0:
+		return -1
+	}
+	s.next = seq + 1
+	return int64(ahead)
+}
