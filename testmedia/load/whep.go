@@ -8,11 +8,15 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/pion/ice/v4"
+	"github.com/pion/interceptor"
+	"github.com/pion/transport/v4"
+	"github.com/pion/transport/v4/stdnet"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -42,7 +46,16 @@ var newPeers = sync.OnceValues(func() (*peers, error) {
 	if err := m.RegisterCodec(h264, webrtc.RTPCodecTypeVideo); err != nil {
 		return nil, err
 	}
-	return &peers{api: webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(onLoopback())), cert: *cert}, nil
+	own, err := stdnet.NewNet()
+	if err != nil {
+		return nil, err
+	}
+	settings := onLoopback()
+	settings.SetNet(roomy{own})
+	return &peers{
+		api:  webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(settings), webrtc.WithInterceptorRegistry(&interceptor.Registry{})),
+		cert: *cert,
+	}, nil
 })
 
 // onLoopback has a peer look no further than this machine.
@@ -53,6 +66,19 @@ func onLoopback() webrtc.SettingEngine {
 	e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	return e
+}
+
+// roomy gives sockets that hold a keyframe for as long as a viewer waits for its turn: what is
+// lost is to be the sender's doing.
+type roomy struct{ *stdnet.Net }
+
+// ListenUDP implements transport.Net.
+func (n roomy) ListenUDP(network string, at *net.UDPAddr) (transport.UDPConn, error) {
+	c, err := n.Net.ListenUDP(network, at)
+	if err == nil {
+		_ = c.SetReadBuffer(1 << 20)
+	}
+	return c, err
 }
 
 // openWHEP asks for the stream at an address.
