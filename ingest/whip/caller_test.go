@@ -22,7 +22,9 @@ type caller struct {
 	packets      []*rtp.Packet
 	loops        sync.WaitGroup
 
-	sent int
+	sent  int
+	last  uint16 // sequence number of pictures
+	shift uint16 // by which junk has moved the others
 }
 
 // opusFrame is 20 ms of silence.
@@ -126,7 +128,8 @@ func (c *caller) frame(t *testing.T) {
 			continue
 		}
 		q := *p
-		q.SequenceNumber += uint16(c.sent / frames * len(c.packets))
+		q.SequenceNumber += uint16(c.sent/frames*len(c.packets)) + c.shift
+		c.last = q.SequenceNumber
 		q.Timestamp = uint32(c.sent) * 3000
 		if err := c.video.WriteRTP(&q); err != nil {
 			t.Fatal(err)
@@ -137,6 +140,17 @@ func (c *caller) frame(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.sent++
+}
+
+// junk sends a payload in the midst of pictures.
+func (c *caller) junk(t *testing.T, payload []byte) {
+	t.Helper()
+	c.shift++
+	c.last++
+	p := &rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: c.last, Timestamp: uint32(c.sent-1) * 3000, Marker: true}, Payload: payload}
+	if err := c.video.WriteRTP(p); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // stream sends frames at a brisk pace until something is so.

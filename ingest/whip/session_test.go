@@ -227,6 +227,51 @@ func TestLimit(t *testing.T) {
 	hears(t, c, between(noCeiling*0.9, noCeiling))
 }
 
+// TestJunk has a publisher send what cannot be read among its pictures, and reports that lie: all
+// that the stream gets is still what was sent, from a keyframe on.
+func TestJunk(t *testing.T) {
+	h := newHouse(t, nil)
+	c := newCaller(t)
+	c.publish(t, h)
+	s := h.stream("a")
+	ssrc := uint32(c.GetSenders()[0].GetParameters().Encodings[0].SSRC)
+	for i, payload := range [][]byte{{0}, {24, 0xff, 0xff, 1}, {28}, {29, 0x80}, {31, 1, 2}, bytes.Repeat([]byte{0xff}, 1100), {28, 0x85, 1}} {
+		c.stream(t, func() bool { return s.have(30*(i+1), 5) })
+		c.junk(t, payload)
+		c.junk(t, nil)
+		reports := []rtcp.Packet{
+			&rtcp.SenderReport{SSRC: ssrc, NTPTime: uint64(i) << 60, RTPTime: uint32(i) << 29}, &rtcp.Goodbye{Sources: []uint32{ssrc + 1}},
+			&rtcp.RawPacket{0x81, 206, 0, 1, 1, 2, 3, byte(i)},
+		}
+		for _, r := range reports {
+			_ = c.WriteRTCP([]rtcp.Packet{r}) // some are not sent at all
+		}
+	}
+	c.stream(t, func() bool { return s.have(300, 5) })
+	units := clipOf(t, "h264 slices").units
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	at, breaks := -1, 0
+	for _, p := range s.packets {
+		if p.Track != packetbuf.Video || p.Kind == packetbuf.Config {
+			continue
+		}
+		next := slices.IndexFunc(units, func(u []byte) bool { return bytes.Equal(u, p.Payload) })
+		if next < 0 {
+			t.Fatalf("a picture that was not sent: %.40x", p.Payload)
+		}
+		if at >= 0 && next != (at+1)%len(units) {
+			if breaks++; p.Kind != packetbuf.Key {
+				t.Errorf("picture %d follows %d", next, at)
+			}
+		}
+		at = next
+	}
+	if s.cause != "" || breaks == 0 {
+		t.Errorf("%d breaks, ended by %q", breaks, s.cause)
+	}
+}
+
 // TestRestartOverHTTP restarts ICE of a session; what is malformed changes nothing.
 func TestRestartOverHTTP(t *testing.T) {
 	h := newHouse(t, nil)
