@@ -193,3 +193,39 @@ func TestStormOfSessions(t *testing.T) {
 	v.more(50)
 	v.watching()
 }
+
+// Media finds its way over TCP where there is no UDP, with a relay that makes no checks of its
+// own, and with addresses that it only announces.
+func TestOtherWays(t *testing.T) {
+	t.Parallel()
+	need(t, "chromium")
+	b := browse(t)
+	for name, flags := range map[string][]string{
+		"tcp":    {"--webrtc.udp_listen", "", "--webrtc.tcp_listen", "127.0.0.1:0"},
+		"lite":   {"--webrtc.ice_lite"},
+		"public": {"--webrtc.public_ips", "192.0.2.7"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, append(flags, "--defaults.play_wait", "10s")...)
+			p := b.clients()
+			defer p.close()
+			w := p.publish(whipOptions{URL: r.url("http", "/live/cam/whip"), Tone: 880})
+			v := p.view(whepOptions{URL: r.url("http", "/live/cam/whep")})
+			v.decoded(40)
+			v.hearing(880)
+			if err := v.restart(); err != nil {
+				t.Error(err)
+			}
+			v.decoded(40)
+			var answer string
+			w.eval(&answer, "s.pc.remoteDescription.sdp")
+			for what, want := range map[string]bool{"tcptype passive": name == "tcp", "a=ice-lite": name == "lite", "192.0.2.7": name == "public", ".local": false} {
+				if strings.Contains(answer, what) != want {
+					t.Errorf("the answer has %q: %v\n%s", what, !want, answer)
+				}
+			}
+			v.leave()
+			w.leave()
+		})
+	}
+}
