@@ -50,28 +50,17 @@ const (
 // delimiters, as files and FLV have it.
 func AV1SequenceHeader(unit []byte) (header, rest []byte, err error) {
 	for len(unit) > 0 {
-		kind := unit[0] >> 3 & 0xf
-		at := 1
-		if unit[0]&4 != 0 { // extension
-			at++
+		one, next, err := nextOBU(unit)
+		if err != nil {
+			return nil, nil, err
 		}
-		if unit[0]&2 == 0 || len(unit) <= at {
-			return nil, nil, malformed("OBU: without its size")
+		unit = next
+		if one.kind == obuSequenceHeader {
+			header = one.whole
 		}
-		size, n := leb128(unit[at:])
-		if at += n; n == 0 || size > uint64(len(unit)-at) {
-			return nil, nil, malformed("OBU: cut short")
+		if one.kind != obuTemporalDelimiter {
+			rest = append(rest, one.whole...)
 		}
-		end := at + int(size) //nolint:gosec // within the unit
-		switch kind {
-		case obuSequenceHeader:
-			header = unit[:end:end]
-			rest = append(rest, unit[:end]...)
-		case obuTemporalDelimiter:
-		default:
-			rest = append(rest, unit[:end]...)
-		}
-		unit = unit[end:]
 	}
 	return header, rest, nil
 }
@@ -80,25 +69,41 @@ func AV1SequenceHeader(unit []byte) (header, rest []byte, err error) {
 // sequence header may also stand before other frames.
 func AV1HasKey(unit []byte) bool {
 	for len(unit) > 0 {
-		kind, at := unit[0]>>3&0xf, 1
-		if unit[0]&4 != 0 { // extension
-			at++
-		}
-		if unit[0]&2 == 0 || len(unit) <= at {
+		one, next, err := nextOBU(unit)
+		if err != nil {
 			return false
 		}
-		size, n := leb128(unit[at:])
-		if at += n; n == 0 || size > uint64(len(unit)-at) {
-			return false
-		}
-		end := at + int(size) //nolint:gosec // within the unit
 		// show_existing_frame and the two bits of frame_type stand first; a key frame has 0 in all.
-		if (kind == obuFrameHeader || kind == obuFrame) && end > at && unit[at]&0xe0 == 0 {
+		frame := one.kind == obuFrameHeader || one.kind == obuFrame
+		if frame && len(one.payload) > 0 && one.payload[0]&0xe0 == 0 {
 			return true
 		}
-		unit = unit[end:]
+		unit = next
 	}
 	return false
+}
+
+// obu is one OBU; both slices alias the unit.
+type obu struct {
+	kind           byte
+	whole, payload []byte
+}
+
+// nextOBU takes the first OBU off a temporal unit.
+func nextOBU(unit []byte) (one obu, rest []byte, err error) {
+	at := 1
+	if unit[0]&4 != 0 { // extension
+		at++
+	}
+	if unit[0]&2 == 0 || len(unit) <= at {
+		return obu{}, nil, malformed("OBU: without its size")
+	}
+	size, n := leb128(unit[at:])
+	if at += n; n == 0 || size > uint64(len(unit)-at) { //nolint:gosec // not negative
+		return obu{}, nil, malformed("OBU: cut short")
+	}
+	end := at + int(size) //nolint:gosec // within the unit
+	return obu{unit[0] >> 3 & 0xf, unit[:end:end], unit[at:end:end]}, unit[end:], nil
 }
 
 // leb128 reads a number of at most 8 bytes and how many it has; 0 bytes where there is none.
