@@ -122,15 +122,16 @@ func (c *clip) splitNALs() {
 	for rest := codec.AppendAnnexB(nil, c.raw); len(rest) > 0; {
 		var nal []byte
 		nal, rest, _ = codec.NextNAL(rest, 4)
-		t, slice, delimiter := int(nal[0]&0x1f), false, false
+		var slice, delimiter bool
 		if hevc {
-			t = int(nal[0] >> 1 & 0x3f)
+			t := int(nal[0] >> 1 & 0x3f)
 			slice, delimiter = t < 32, t == 35
 			if t >= 32 && t != 40 || slice && nal[2]&0x80 != 0 {
 				flush()
 			}
 			key = key || t >= 16 && t <= 21
 		} else {
+			t := int(nal[0] & 0x1f)
 			slice, delimiter = t >= 1 && t <= 5, t == 9
 			if !slice || nal[1]&0x80 != 0 {
 				flush()

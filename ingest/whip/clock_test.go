@@ -145,10 +145,18 @@ func TestTeller(t *testing.T) {
 		"told every second": {{0, 300e3, 300e3}, {10 * time.Millisecond, 300e3, 0}, {999 * time.Millisecond, 300e3, 0}, {time.Second, 300e3, 300e3}, {2 * time.Second, 300e3, 300e3}},
 		"changed":           {{0, 300e3, 300e3}, {10 * time.Millisecond, 400e3, 400e3}, {500 * time.Millisecond, 400e3, 0}, {1010 * time.Millisecond, 400e3, 400e3}},
 		"lifted": {
-			{0, 300e3, 300e3}, {10 * time.Millisecond, 0, noCeiling}, {20 * time.Millisecond, 0, 0}, {1010 * time.Millisecond, 0, noCeiling},
-			{2010 * time.Millisecond, 0, noCeiling}, {3010 * time.Millisecond, 0, noCeiling}, {4010 * time.Millisecond, 0, noCeiling},
-			{5010 * time.Millisecond, 0, noCeiling}, {6010 * time.Millisecond, 0, 0}, {60 * time.Second, 0, 0},
-			{61 * time.Second, 300e3, 300e3}, {62 * time.Second, 0, noCeiling},
+			{0, 300e3, 300e3},
+			{10 * time.Millisecond, 0, noCeiling},
+			{20 * time.Millisecond, 0, 0},
+			{1010 * time.Millisecond, 0, noCeiling},
+			{2010 * time.Millisecond, 0, noCeiling},
+			{3010 * time.Millisecond, 0, noCeiling},
+			{4010 * time.Millisecond, 0, noCeiling},
+			{5010 * time.Millisecond, 0, noCeiling},
+			{6010 * time.Millisecond, 0, 0},
+			{60 * time.Second, 0, 0},
+			{61 * time.Second, 300e3, 300e3},
+			{62 * time.Second, 0, noCeiling},
 		},
 	} {
 		var told teller

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -176,8 +177,8 @@ func (h *house) do(t *testing.T, method, path, body string, headers ...string) *
 		t.Fatal(err)
 	}
 	r.RemoteAddr = "192.0.2.1:1000"
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
+	for pair := range slices.Chunk(headers, 2) {
+		r.Header.Set(pair[0], pair[1])
 	}
 	w := &recorder{header: http.Header{}, status: http.StatusOK}
 	h.ServeHTTP(w, r)

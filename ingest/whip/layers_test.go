@@ -13,12 +13,11 @@ import (
 
 // ladder is a session with layers of VP8, and the time.
 type ladder struct {
-	s     *session
-	h     *house
-	sinks map[string]*sink
-	all   []*track
-	now   time.Time
-	ts    uint32
+	s   *session
+	h   *house
+	all []*track
+	now time.Time
+	ts  uint32
 }
 
 var sides = []int{320, 640, 1280}

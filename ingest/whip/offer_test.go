@@ -2,7 +2,6 @@ package whip
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -158,7 +157,7 @@ func FuzzReadOffer(f *testing.F) {
 		}
 		if (o.video == packetbuf.NoCodec) != (len(o.videos) == 0) || (o.audio == packetbuf.NoCodec) != (len(o.audios) == 0) ||
 			len(o.videos)+len(o.audios) == 0 || o.layers > maxLayers {
-			t.Fatal(fmt.Sprintf("%+v", o))
+			t.Fatalf("%+v", o)
 		}
 		_, _, _ = o.media()
 	})

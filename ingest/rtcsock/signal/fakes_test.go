@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -88,7 +89,7 @@ func newHouse(t *testing.T) *house {
 		Problem: func(w http.ResponseWriter, status int, reason, hint string) {
 			w.Header().Set("Content-Type", "application/problem+json")
 			w.WriteHeader(status)
-			_, _ = io.WriteString(w, reason+"; "+hint)
+			_, _ = io.WriteString(w, reason+"; "+hint) //nolint:gosec // no browser reads it
 		},
 		Remote: func(*http.Request) string {
 			h.mu.Lock()
@@ -132,8 +133,8 @@ func (h *house) do(t *testing.T, method, path, body string, headers ...string) a
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Add(headers[i], headers[i+1])
+	for pair := range slices.Chunk(headers, 2) {
+		r.Header.Add(pair[0], pair[1])
 	}
 	res, err := h.client.RoundTrip(r)
 	if err != nil {
