@@ -11,6 +11,8 @@ const (
 	ahead = 4
 	// live is how old a packet is at the most that is sent as it comes.
 	live = 150 * time.Millisecond
+	// gap is how far apart two packets in a row may be; what lies further apart is not waited for.
+	gap = time.Second
 )
 
 // pace spreads what a viewer has to catch up with, which sent in one piece would be more than
@@ -31,7 +33,7 @@ func (b *pace) wait(now time.Time, p *packetbuf.Packet) time.Duration {
 		b.begun = time.Time{}
 		return 0
 	}
-	if b.begun.IsZero() || p.DTS < b.last-time.Second { // a new one, or once more from the start
+	if b.begun.IsZero() || (p.DTS-b.last).Abs() > gap { // a new one, or once more from the start
 		b.begun, b.from = now, p.DTS
 	}
 	b.last = p.DTS

@@ -2,6 +2,7 @@ package whep
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/pion/rtp/codecs"
 
@@ -13,17 +14,20 @@ import (
 // below 1,280 bytes, which every path carries.
 const maxPayload = 1160
 
-// payloads returns the payloads of the RTP packets that p is sent in: each behind its length
-// in two bytes, one after another, and the same bytes for all viewers. None for what is not
-// sent. config is the track's configuration in force.
-func payloads(p, config *packetbuf.Packet) []byte {
-	if p.Codec != packetbuf.H264 && p.Codec != packetbuf.HEVC {
-		return p.Serialized(packetbuf.RTPPayloads, plain)
+// packing returns what makes the payloads of the RTP packets that a packet is sent in, while
+// config is the track's configuration in force: each payload behind its length in two bytes, one
+// after another, and the same bytes for all viewers. None for what is not sent. It is made once
+// a configuration, so that a packet costs nothing but the look for bytes that are there.
+func packing(config *packetbuf.Packet) func(*packetbuf.Packet) []byte {
+	return func(p *packetbuf.Packet) []byte {
+		switch p.Codec {
+		case packetbuf.H264, packetbuf.HEVC:
+			return units(p, config)
+		case packetbuf.AV1:
+			return temporalUnit(p, config)
+		}
+		return plain(p)
 	}
-	if p.Kind != packetbuf.Key && lengthSize(config) == 4 {
-		return p.Serialized(packetbuf.RTPPayloads, delta)
-	}
-	return p.Serialized(packetbuf.RTPPayloads, func(p *packetbuf.Packet) []byte { return units(p, config) })
 }
 
 // next takes the first payload off.
@@ -55,52 +59,71 @@ func lengthSize(config *packetbuf.Packet) int {
 	return c.LengthSize
 }
 
-func delta(p *packetbuf.Packet) []byte { return units(p, nil) }
-
 // units sends an access unit of H.264 (RFC 6184) or HEVC (RFC 7798). A browser shows pictures as
 // they come: one that would have to wait for a later one, a B picture, is left out. A decoder
 // that begins needs the parameter sets in band.
 func units(p, config *packetbuf.Packet) []byte {
-	size := lengthSize(config)
-	if p.Codec == packetbuf.H264 && p.Kind != packetbuf.Key && size == 4 && codec.AVCHasB(p.Payload) {
-		return nil
-	}
-	var small []byte // parameter sets, which go together
-	if p.Kind == packetbuf.Key && config != nil {
-		small = parameterSets(p, config)
-	}
-	out := make([]byte, 0, len(p.Payload)+len(p.Payload)/64+len(small)+64)
-	for rest := small; len(rest) > 0; {
-		var nal []byte
-		nal, rest, _ = codec.NextNAL(rest, 4)
-		out = appendUnit(out, p.Codec, nal)
-	}
-	for rest := p.Payload; len(rest) > 0; {
-		nal, more, err := codec.NextNAL(rest, size)
-		if err != nil {
-			break
+	au := p.Payload
+	if p.Codec == packetbuf.H264 {
+		if size := lengthSize(config); size != 4 {
+			au = withLongLengths(au, size)
 		}
-		if rest = more; sent(p.Codec, nal) {
-			out = appendUnit(out, p.Codec, nal)
+		if p.Kind != packetbuf.Key && codec.AVCHasB(au) {
+			return nil
+		}
+	}
+	var sets []byte
+	if p.Kind == packetbuf.Key && config != nil && config.Codec == p.Codec {
+		sets = parameterSets(p.Codec, au, config)
+	}
+	out := make([]byte, 0, len(au)+len(au)/64+len(sets)+64)
+	for _, rest := range [][]byte{sets, au} {
+		for len(rest) > 0 {
+			nal, more, err := codec.NextNAL(rest, 4)
+			if err != nil {
+				break
+			}
+			if rest = more; sent(p.Codec, nal) {
+				out = appendUnit(out, p.Codec, nal)
+			}
 		}
 	}
 	return out
 }
 
-// sent tells whether a NAL unit is of use to a browser: no delimiters, no filler.
-func sent(c packetbuf.Codec, nal []byte) bool {
-	if c == packetbuf.HEVC {
-		const delimiter, filler = 35, 38
-		return len(nal) > 2 && nal[0]>>1&0x3f != delimiter && nal[0]>>1&0x3f != filler
+// withLongLengths is an access unit with lengths of 4 bytes, up to where it can be read.
+func withLongLengths(au []byte, size int) []byte {
+	var out []byte
+	for len(au) > 0 {
+		nal, rest, err := codec.NextNAL(au, size)
+		if err != nil {
+			break
+		}
+		au, out = rest, codec.AppendNAL(out, nal)
 	}
-	t := codec.NALType(nal)
-	return len(nal) > 1 && t != codec.NALDelimiter && t != codec.NALFiller && t < codec.NALFiller+12
+	return out
 }
 
-// parameterSets are those of the configuration, with 4-byte lengths, unless p has its own.
-func parameterSets(p, config *packetbuf.Packet) []byte {
-	if p.Codec == packetbuf.HEVC {
-		if _, sets, err := codec.HEVCKind(p.Payload); err == nil && len(sets[1]) > 0 {
+// sent tells whether a NAL unit is of use to a browser, and has a type that is no packet's of
+// RTP: no delimiters, no filler.
+func sent(c packetbuf.Codec, nal []byte) bool {
+	if c == packetbuf.HEVC {
+		const delimiter, filler, aggregation = 35, 38, 48
+		if len(nal) <= 2 {
+			return false
+		}
+		t := nal[0] >> 1 & 0x3f
+		return t != delimiter && t != filler && t < aggregation
+	}
+	const aggregation = 24
+	t := codec.NALType(nal)
+	return len(nal) > 1 && t > 0 && t < aggregation && t != codec.NALDelimiter && t != codec.NALFiller
+}
+
+// parameterSets are those of the configuration, unless the access unit has its own.
+func parameterSets(c packetbuf.Codec, au []byte, config *packetbuf.Packet) []byte {
+	if c == packetbuf.HEVC {
+		if _, own, err := codec.HEVCKind(au); err == nil && len(own[1]) > 0 && len(own[2]) > 0 {
 			return nil
 		}
 		sets, err := codec.HEVCParameterSets(config.Payload)
@@ -109,11 +132,14 @@ func parameterSets(p, config *packetbuf.Packet) []byte {
 		}
 		return sets
 	}
-	c, err := codec.ParseAVCConfig(config.Payload)
-	if err != nil || codec.AVCHas(p.Payload, c.LengthSize, codec.NALSPS) {
+	if codec.AVCHas(au, 4, codec.NALSPS) && codec.AVCHas(au, 4, codec.NALPPS) {
 		return nil
 	}
-	return c.AppendParameterSets(nil)
+	record, err := codec.ParseAVCConfig(config.Payload)
+	if err != nil {
+		return nil
+	}
+	return record.AppendParameterSets(nil)
 }
 
 // appendUnit appends the payloads of one NAL unit: itself, or fragments of equal size, so that
@@ -149,7 +175,7 @@ func appendUnit(dst []byte, c packetbuf.Codec, nal []byte) []byte {
 	return dst
 }
 
-// plain sends frames that have no units: VP8 (RFC 7741), VP9 (RFC 9628), AV1 and Opus (RFC 7587).
+// plain sends frames that have no units: VP8 (RFC 7741), VP9 (RFC 9628) and Opus (RFC 7587).
 // VP8 and VP9 go without picture numbers: the sequence numbers tell a receiver all that it needs.
 func plain(p *packetbuf.Packet) []byte {
 	switch p.Codec {
@@ -175,12 +201,6 @@ func plain(p *packetbuf.Packet) []byte {
 			}
 			return d
 		})
-	case packetbuf.AV1:
-		var out []byte
-		for _, b := range (&codecs.AV1Payloader{}).Payload(maxPayload, p.Payload) {
-			out = appendPayload(out, b)
-		}
-		return out
 	case packetbuf.Opus:
 		if len(p.Payload) > maxPayload {
 			return nil
@@ -188,6 +208,22 @@ func plain(p *packetbuf.Packet) []byte {
 		return appendPayload(nil, p.Payload)
 	}
 	return nil
+}
+
+// temporalUnit sends AV1 (RTP Payload Format For AV1, 1.0). A decoder that begins needs the
+// sequence header in band; a configuration has it behind four bytes.
+func temporalUnit(p, config *packetbuf.Packet) []byte {
+	unit := p.Payload
+	if p.Kind == packetbuf.Key && config != nil && config.Codec == packetbuf.AV1 && len(config.Payload) > 4 {
+		if header, _, err := codec.AV1SequenceHeader(unit); err == nil && header == nil {
+			unit = slices.Concat(config.Payload[4:], unit)
+		}
+	}
+	var out []byte
+	for _, b := range (&codecs.AV1Payloader{}).Payload(maxPayload, unit) {
+		out = appendPayload(out, b)
+	}
+	return out
 }
 
 // fragments cuts a frame into payloads of equal size with a descriptor of one byte each.

@@ -2,7 +2,6 @@ package whep
 
 import (
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -87,19 +86,21 @@ func (v *viewer) put(now time.Time, p *packetbuf.Packet) {
 	switch {
 	case p.Track == packetbuf.Data:
 		return
+	case t == nil:
+		return
 	case p.Kind == packetbuf.Config:
-		v.configs[p.Track] = p
+		t.configure(p)
 		return
-	case t == nil, p.Track == packetbuf.Audio && now.Sub(p.Arrived) > stale:
+	case p.Track == packetbuf.Audio && now.Sub(p.Arrived) > stale:
 		return
-	case !t.takes(p.Codec):
+	case t.takes != p.Codec:
 		v.strange = p.Track == packetbuf.Video
 		return
 	}
 	if v.epoch.IsZero() {
 		v.epoch = now.Add(-p.PTS())
 	}
-	n := t.send(now, p, payloads(p, v.configs[p.Track]))
+	n := t.send(p)
 	v.srv.o.Bytes.Add(uint64(n)) //nolint:gosec // a count
 	if n > 0 && !v.started {
 		v.started = true
@@ -137,10 +138,4 @@ func (v *viewer) recover(now time.Time) {
 	if !v.place.RequestKey() {
 		v.place.Rewind()
 	}
-}
-
-// takes tells whether packets of a codec go out on the track.
-func (t *track) takes(c packetbuf.Codec) bool {
-	name := names[c]
-	return name != "" && strings.EqualFold(t.codec.MimeType, t.kind.String()+"/"+name)
 }

@@ -3,6 +3,7 @@ package whep
 import (
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 // implements webrtc.TrackLocal.
 type track struct {
 	kind   webrtc.RTPCodecType
+	takes  packetbuf.Codec
 	codec  webrtc.RTPCodecParameters
 	rate   int64
 	base   uint32 // timestamp at the stream's 0
@@ -24,6 +26,7 @@ type track struct {
 
 	// One goroutine writes; another repeats what is in the history.
 	history history
+	pack    func(*packetbuf.Packet) []byte // see packing
 	begun   bool
 	last    uint32 // timestamp of the last packet
 	at      time.Duration
@@ -37,11 +40,23 @@ type bound struct {
 	out  webrtc.TrackLocalWriter
 	ssrc uint32
 	pt   uint8
+	// What is written goes through an interface, so a header would be garbage for each packet:
+	// there is one for each goroutine that writes.
+	sending, repeating rtp.Header
 }
 
 func newTrack(kind webrtc.RTPCodecType, c webrtc.RTPCodecParameters) *track {
-	t := &track{kind: kind, codec: c, rate: int64(c.ClockRate), base: rand.Uint32()} //nolint:gosec // no secret
-	t.history.next = uint16(rand.Uint32())                                           //nolint:gosec // no secret
+	t := &track{kind: kind, codec: c, rate: int64(c.ClockRate), base: rand.Uint32(), pack: packing(nil)} //nolint:gosec // no secret
+	for one, name := range names {
+		if strings.EqualFold(c.MimeType, kind.String()+"/"+name) {
+			t.takes = one
+		}
+	}
+	kept := keptVideo
+	if kind == webrtc.RTPCodecTypeAudio {
+		kept = keptAudio
+	}
+	t.history = newHistory(time.Now(), kept, uint16(rand.Uint32())) //nolint:gosec // no secret
 	return t
 }
 
@@ -86,16 +101,26 @@ func (t *track) timestamp(at time.Duration) uint32 {
 // keyframe on, follow each other quickly up to where the viewer is.
 const step = 40
 
-// send sends a packet's payloads and returns how many bytes those are. Timestamps rise whatever
-// is sent.
-func (t *track) send(now time.Time, p *packetbuf.Packet, all []byte) int {
+// configure notes the configuration of what follows.
+func (t *track) configure(config *packetbuf.Packet) { t.pack = packing(config) }
+
+// send sends a packet and returns how many bytes of payload it has. Timestamps rise whatever is
+// sent: pictures may come once more, while sound that was heard is not to be heard again.
+func (t *track) send(p *packetbuf.Packet) int {
 	to := t.writer.Load()
-	if to == nil || len(all) == 0 {
+	if to == nil {
+		return 0
+	}
+	all := p.Serialized(packetbuf.RTPPayloads, t.pack)
+	if len(all) == 0 {
 		return 0
 	}
 	at := p.PTS()
 	ts := t.timestamp(at)
 	if t.begun && int32(ts-t.last) <= 0 { //nolint:gosec // the nearest, modulo 2^32
+		if t.kind == webrtc.RTPCodecTypeAudio {
+			return 0
+		}
 		ts = t.last + step
 	} else {
 		t.at = at
@@ -106,8 +131,8 @@ func (t *track) send(now time.Time, p *packetbuf.Packet, all []byte) int {
 		var payload []byte
 		payload, all = next(all)
 		marker := len(all) == 0 && t.kind == webrtc.RTPCodecTypeVideo
-		seq := t.history.add(now, payload, ts, marker)
-		to.write(payload, ts, seq, marker)
+		seq := t.history.add(payload, ts, marker)
+		to.write(&to.sending, payload, ts, seq, marker)
 		t.reports.packets++
 		t.reports.octets += uint32(len(payload)) //nolint:gosec // modulo 2^32
 		sum += len(payload)
@@ -116,9 +141,9 @@ func (t *track) send(now time.Time, p *packetbuf.Packet, all []byte) int {
 }
 
 // write writes one packet. An error is the peer's end, of which its state tells.
-func (b *bound) write(payload []byte, ts uint32, seq uint16, marker bool) {
-	h := rtp.Header{Version: 2, Marker: marker, PayloadType: b.pt, SequenceNumber: seq, Timestamp: ts, SSRC: b.ssrc}
-	_, _ = b.out.WriteRTP(&h, payload)
+func (b *bound) write(h *rtp.Header, payload []byte, ts uint32, seq uint16, marker bool) {
+	*h = rtp.Header{Version: 2, Marker: marker, PayloadType: b.pt, SequenceNumber: seq, Timestamp: ts, SSRC: b.ssrc}
+	_, _ = b.out.WriteRTP(h, payload)
 }
 
 // repeat sends again what a viewer misses.
@@ -130,7 +155,7 @@ func (t *track) repeat(now time.Time, n *rtcp.TransportLayerNack) (packets int) 
 	for i := range n.Nacks {
 		n.Nacks[i].Range(func(seq uint16) bool {
 			if p, ok := t.history.repeat(now, seq); ok {
-				to.write(p.payload, p.ts, p.seq, p.marker)
+				to.write(&to.repeating, p.payload, p.ts, p.seq, p.marker)
 				packets++
 			}
 			return true
@@ -156,7 +181,7 @@ func (t *track) report(epoch time.Time) rtcp.Packet {
 // ntp is a time as RTCP has it: seconds since 1900, with a fraction of 32 bits.
 func ntp(t time.Time) uint64 {
 	const since1970 = 2208988800
-	seconds := uint64(t.Unix() + since1970) //nolint:gosec // after 1900
+	seconds := uint64(t.Unix() + since1970)                        //nolint:gosec // after 1900
 	fraction := uint64(t.Nanosecond()) << 32 / uint64(time.Second) //nolint:gosec // below a second
 	return seconds<<32 | fraction
 }

@@ -37,7 +37,6 @@ type viewer struct {
 	reading   sync.WaitGroup
 
 	// One goroutine sends, and has these.
-	configs packetbuf.Configs
 	pace    pace
 	epoch   time.Time // the wall time at the stream's 0, as the viewer is told
 	told    time.Time // when it was last told
