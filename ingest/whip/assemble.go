@@ -11,6 +11,9 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
+// maxSets is the most that is kept of parameter sets that come with no picture, in bytes.
+const maxSets = 64 << 10
+
 // maxUnit is the most that one access unit may have, in bytes.
 const maxUnit = 8 << 20
 
@@ -26,6 +29,8 @@ type format struct {
 	fresh func() depacketizer
 	// starts tells whether a decoder can start with the access unit that the payload begins.
 	starts func(payload []byte) bool
+	// apart: some senders mark parameter sets as if they were access units of their own.
+	apart bool
 	// finish makes the access unit that goes on: in the form that packets have, with its kind
 	// and, of one that a decoder can start with, the configuration that it holds. An empty one
 	// is no access unit.
@@ -33,11 +38,11 @@ type format struct {
 }
 
 var formats = map[packetbuf.Codec]format{
-	packetbuf.H264: {packetbuf.H264, func() depacketizer { return &codecs.H264Packet{IsAVC: true} }, startsH264, finishH264},
-	packetbuf.HEVC: {packetbuf.HEVC, func() depacketizer { return &codecs.H265Depacketizer{} }, startsHEVC, finishHEVC},
-	packetbuf.VP8:  {packetbuf.VP8, func() depacketizer { return &codecs.VP8Packet{} }, startsVP8, finishVP8},
-	packetbuf.VP9:  {packetbuf.VP9, func() depacketizer { return &codecs.VP9Packet{} }, startsVP9, finishVP9},
-	packetbuf.AV1:  {packetbuf.AV1, func() depacketizer { return &codecs.AV1Depacketizer{} }, startsAV1, finishAV1},
+	packetbuf.H264: {packetbuf.H264, func() depacketizer { return &codecs.H264Packet{IsAVC: true} }, startsH264, true, finishH264},
+	packetbuf.HEVC: {packetbuf.HEVC, func() depacketizer { return &codecs.H265Depacketizer{} }, startsHEVC, true, finishHEVC},
+	packetbuf.VP8:  {packetbuf.VP8, func() depacketizer { return &codecs.VP8Packet{} }, startsVP8, false, finishVP8},
+	packetbuf.VP9:  {packetbuf.VP9, func() depacketizer { return &codecs.VP9Packet{} }, startsVP9, false, finishVP9},
+	packetbuf.AV1:  {packetbuf.AV1, func() depacketizer { return &codecs.AV1Depacketizer{} }, startsAV1, false, finishAV1},
 }
 
 // assembler makes access units of packets in their order.
@@ -46,9 +51,10 @@ type assembler struct {
 	d      depacketizer
 	unit   []byte
 	ts     uint32
-	open   bool // packets of unit have come
-	broken bool // nothing is of use before a packet at which a decoder can start
-	fed    int  // bytes, since the last one was whole
+	open   bool   // packets of unit have come
+	sets   []byte // parameter sets that came with no picture; they belong to the next
+	broken bool   // nothing is of use before a packet at which a decoder can start
+	fed    int    // bytes, since the last one was whole
 }
 
 func newAssembler(f format) *assembler { return &assembler{format: f, d: f.fresh()} }
@@ -69,6 +75,7 @@ var errTooLong = errors.New("an access unit of more than 8 MiB")
 func (a *assembler) push(p *rtp.Packet, gap bool) (units []accessUnit, err error) {
 	if gap {
 		a.reset()
+		a.sets = nil
 	}
 	if len(p.Payload) == 0 { // padding
 		return nil, nil
@@ -82,13 +89,13 @@ func (a *assembler) push(p *rtp.Packet, gap bool) (units []accessUnit, err error
 	a.broken = false
 	if a.fed += len(p.Payload); a.fed > maxUnit {
 		a.reset()
-		a.broken = true
+		a.sets, a.broken = nil, true
 		return units, errTooLong
 	}
 	part, err := a.d.Unmarshal(p.Payload)
 	if err != nil {
 		a.reset()
-		a.broken = true
+		a.sets, a.broken = nil, true
 		return units, err
 	}
 	a.unit, a.ts, a.open = append(a.unit, part...), p.Timestamp, true
@@ -106,12 +113,18 @@ func (a *assembler) reset() {
 
 func (a *assembler) finish(units []accessUnit) []accessUnit {
 	unit := a.unit
+	if len(a.sets) > 0 {
+		unit = append(a.sets, unit...)
+	}
 	a.reset()
-	if len(unit) == 0 {
+	if a.sets = nil; len(unit) == 0 {
 		return units
 	}
 	payload, kind, config := a.format.finish(unit)
 	if len(payload) == 0 {
+		if a.format.apart && len(unit) <= maxSets {
+			a.sets = unit
+		}
 		return units
 	}
 	return append(units, accessUnit{a.ts, payload, kind, config})
@@ -210,6 +223,9 @@ func startsHEVC(b []byte) bool {
 
 func finishHEVC(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 	au := codec.AppendAnnexB(nil, unit)
+	if !codec.HEVCHasSlice(au) {
+		return nil, 0, nil
+	}
 	kind, sets, err := codec.HEVCKind(au)
 	if err != nil || kind != packetbuf.Key {
 		return au, kind, nil

@@ -216,6 +216,38 @@ func TestUnmarked(t *testing.T) {
 	}
 }
 
+// TestSetsApart has parameter sets marked, or at a time of their own, before their picture.
+func TestSetsApart(t *testing.T) {
+	for _, name := range []string{"h264", "hevc"} {
+		c := clipOf(t, name)
+		a := newAssembler(formats[c.codec])
+		count := 0
+		for _, p := range c.packets(ways(c.codec)["single"](), 1200) {
+			last := p.Marker
+			hevc := c.codec == packetbuf.HEVC && p.Payload[0]>>1&0x3f >= 32 && p.Payload[0]>>1&0x3f <= 40
+			if avc := c.codec == packetbuf.H264 && p.Payload[0]&0x1f >= 6 && p.Payload[0]&0x1f <= 8; avc || hevc {
+				p.Marker = count%2 == 0
+				p.Timestamp -= 10
+			}
+			units, err := a.push(p, false)
+			if err != nil || len(units) > 1 || (len(units) == 1) != last {
+				t.Fatalf("%s: %d access units, %v", name, len(units), err)
+			}
+			if len(units) == 0 {
+				continue
+			}
+			u := units[0]
+			if !bytes.Equal(u.payload, c.units[count]) || (u.config != nil) != c.keys[count] || u.timestamp != uint32(count)*3000 {
+				t.Fatalf("%s: access unit %d at %d with %d bytes of configuration", name, count, u.timestamp, len(u.config))
+			}
+			count++
+		}
+		if count != len(c.units) {
+			t.Errorf("%s: %d access units of %d", name, count, len(c.units))
+		}
+	}
+}
+
 // TestAssemblerIsBounded sends parts that have no end, marked and not.
 func TestAssemblerIsBounded(t *testing.T) {
 	parts := map[packetbuf.Codec][2][]byte{ // first, and all after

@@ -129,10 +129,17 @@ func (t *track) handOut(now time.Time) error {
 	}
 }
 
+// unknown is what a round trip is taken for that nobody has measured, as with ICE-lite: a packet
+// that is asked for more often than it can come comes many times.
+const unknown = 100 * time.Millisecond
+
 // look does what has become due: gives up what is late, asks for what is missing, and for a
 // keyframe where nothing else helps.
 func (t *track) look(now time.Time) {
 	rtt, _ := t.s.rtt.get()
+	if rtt == 0 {
+		rtt = unknown
+	}
 	t.mu.Lock()
 	err := t.handOut(now)
 	var nacks []uint16

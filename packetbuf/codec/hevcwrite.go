@@ -50,6 +50,20 @@ func HEVCKind(au []byte) (packetbuf.Kind, HEVCSets, error) {
 	return packetbuf.Delta, sets, nil
 }
 
+// HEVCHasSlice tells whether an access unit with 4-byte lengths holds coded pictures at all.
+func HEVCHasSlice(au []byte) bool {
+	for rest := au; len(rest) > 0; {
+		nal, next, err := NextNAL(rest, 4)
+		if err != nil {
+			return false
+		}
+		if rest = next; len(nal) > 1 && nal[0]>>1&0x3f < hevcVPS {
+			return true
+		}
+	}
+	return false
+}
+
 // NewHEVCConfig makes an hvcC (ISO/IEC 14496-15, 8.3.3.1) of parameter sets, in access units
 // with 4-byte lengths. It wants one of each at least, and not more than 64.
 func NewHEVCConfig(sets HEVCSets) ([]byte, error) {

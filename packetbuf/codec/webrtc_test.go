@@ -154,6 +154,9 @@ func TestHEVCKind(t *testing.T) {
 		if err != nil || kind != c.want || [3]int{len(sets[0]), len(sets[1]), len(sets[2])} != c.count {
 			t.Errorf("%s: %s, %d %d %d sets, %v", c.name, kind, len(sets[0]), len(sets[1]), len(sets[2]), err)
 		}
+		if got := HEVCHasSlice(au); got != (c.want != packetbuf.Delta || strings.Contains(c.name, "picture") || c.name == "one of each") {
+			t.Errorf("%s: has a slice: %v", c.name, got)
+		}
 		if _, _, err := HEVCKind(append(au, 0, 0, 0, 1)); err == nil {
 			t.Errorf("%s, then cut short, was read", c.name)
 		}
