@@ -2,6 +2,7 @@ package whip
 
 import (
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"slices"
 	"testing"
@@ -181,5 +182,55 @@ func TestKeyframeInterval(t *testing.T) {
 	}
 	if due := l.s.layers.keysDue(l.now.Add(quiet), 2*time.Second); len(due) != 0 {
 		t.Errorf("%d layers that bring nothing are asked", len(due))
+	}
+}
+
+// TestRenditionsEnd has renditions refused, closed and not taken: the stream goes on, and they
+// are tried again in time.
+func TestRenditionsEnd(t *testing.T) {
+	l := newLadder(t)
+	l.h.refusal = &ingest.Refusal{Outcome: ingest.RefusedLimit, Reason: "too many"}
+	key := func(after time.Duration) {
+		t.Helper()
+		l.now = l.now.Add(after)
+		for i := range l.all {
+			if err := l.s.picture(l.now, l.all[i], l.key(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.s.layers.leave()
+	}
+	key(0)
+	l.h.refusal = nil
+	key(refusedFor - time.Second)
+	if len(l.h.sinks) != 1 {
+		t.Fatalf("%d streams soon after a refusal", len(l.h.sinks))
+	}
+	key(time.Second)
+	if len(l.h.sinks) != 4 {
+		t.Fatalf("%d streams, want the renditions too", len(l.h.sinks))
+	}
+	closed, broken, good := l.h.sinks["a~l"], l.h.sinks["a~m"], l.h.sinks["a~h"]
+	if closed.session.ID() == good.session.ID() || closed.session.ID() == l.s.ID() {
+		t.Error("sessions share an ID")
+	}
+	closed.session.Close(ingest.Takeover, "another took it")
+	closed.session.Close(ingest.Kick, "later")
+	broken.failure = errors.New("over")
+	count := len(closed.packets)
+	key(time.Second)
+	if closed.cause != ingest.Takeover || closed.detail != "another took it" || len(closed.packets) != count {
+		t.Errorf("ended by %q, %s, after %d more packets", closed.cause, closed.detail, len(closed.packets)-count)
+	}
+	if broken.cause != ingest.Kick || broken.detail != "over" || good.cause != "" || l.h.sinks["a"].cause != "" {
+		t.Errorf("ended by %q, %s; the others by %q, %q", broken.cause, broken.detail, good.cause, l.h.sinks["a"].cause)
+	}
+	key(refusedFor)
+	if again := l.h.sinks["a~l"]; again == closed || len(again.packets) == 0 {
+		t.Error("a rendition that was closed is not tried again")
+	}
+	l.s.layers.end(ingest.Unpublish, "done")
+	if good.cause != ingest.Unpublish || l.h.sinks["a~l"].cause != ingest.Unpublish {
+		t.Errorf("ended by %q and %q", good.cause, l.h.sinks["a~l"].cause)
 	}
 }

@@ -101,7 +101,7 @@ func (s *session) picture(now time.Time, t *track, u accessUnit) error {
 // rendition is a layer as a stream of its own, beside the one that the session feeds.
 type rendition struct {
 	pub    *publication
-	closed *atomic.Bool // by the stream
+	closed *atomic.Pointer[ending] // why the stream wants no more of it; nil: it does
 	tried  time.Time
 }
 
@@ -110,14 +110,11 @@ const refusedFor = 10 * time.Second
 
 // publish has a layer's rendition published, where it is not.
 func (s *session) publish(now time.Time, l *layer) {
-	if l.pub != nil && l.closed.Load() {
-		l.pub.end(ingest.Kick, "closed")
-		l.pub = nil
-	}
+	l.leave()
 	if l.pub != nil || now.Sub(l.tried) < refusedFor {
 		return
 	}
-	l.tried, l.closed = now, &atomic.Bool{}
+	l.tried, l.closed = now, &atomic.Pointer[ending]{}
 	r := s.request
 	r.Name, r.Backup = r.Name+"~"+l.rid, false
 	r.Session = &layerSession{s, l, l.closed}
@@ -136,11 +133,29 @@ func (s *session) publish(now time.Time, l *layer) {
 
 // put gives a rendition a packet. One that its stream does not take any more is left.
 func (r *rendition) put(now time.Time, m media, config []byte) {
-	if r.pub == nil || r.closed.Load() {
+	if r.pub == nil || r.closed.Load() != nil {
 		return
 	}
 	if err := r.pub.write(now, m, config); err != nil {
-		r.closed.Store(true)
+		r.closed.CompareAndSwap(nil, &ending{ingest.Kick, err.Error()})
+	}
+}
+
+// leave ends a rendition that its stream has closed.
+func (r *rendition) leave() {
+	if r.pub == nil {
+		return
+	}
+	if why := r.closed.Load(); why != nil {
+		r.pub.end(why.cause, why.detail)
+		r.pub = nil
+	}
+}
+
+// leave ends the renditions that their streams have closed.
+func (l *layers) leave() {
+	for _, one := range l.all {
+		one.rendition.leave()
 	}
 }
 
@@ -158,14 +173,16 @@ func (l *layers) end(cause ingest.Cause, detail string) {
 type layerSession struct {
 	s      *session
 	layer  *layer
-	closed *atomic.Bool
+	closed *atomic.Pointer[ending]
 }
 
 // ID implements ingest.Session.
 func (l *layerSession) ID() string { return l.s.id + "~" + l.layer.rid }
 
 // Close implements ingest.Session: the other layers go on.
-func (l *layerSession) Close(ingest.Cause, string) { l.closed.Store(true) }
+func (l *layerSession) Close(cause ingest.Cause, reason string) {
+	l.closed.CompareAndSwap(nil, &ending{cause, reason})
+}
 
 // RTT implements ingest.Session.
 func (l *layerSession) RTT() (srtt, rttvar time.Duration) { return l.s.RTT() }

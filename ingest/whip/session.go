@@ -181,6 +181,7 @@ func (s *session) look(now time.Time) {
 	if len(s.layers.all) > 0 && s.wanted.Swap(false) {
 		s.layers.want()
 	}
+	s.layers.leave()
 	keys := s.layers.keysDue(now, s.every)
 	s.mu.Unlock()
 	for _, one := range keys {
