@@ -1,0 +1,344 @@
+package whep
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/pion/rtp/codecs"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+)
+
+// unit is a NAL unit of H.264 with a header byte and noise behind it, n bytes in all. Its slice
+// type is P.
+func unit(header byte, n int) []byte {
+	rng := rand.New(rand.NewPCG(uint64(header), uint64(n)))
+	b := []byte{header, 0b1_00110_11}
+	for len(b) < n {
+		b = append(b, byte(1+rng.IntN(255)))
+	}
+	return b[:n]
+}
+
+const (
+	slice     = 2<<5 | codec.NALSlice
+	idr       = 3<<5 | codec.NALIDR
+	sei       = codec.NALSEI
+	sps       = 3<<5 | codec.NALSPS
+	pps       = 3<<5 | codec.NALPPS
+	delimiter = codec.NALDelimiter
+	filler    = codec.NALFiller
+)
+
+// avc is an access unit whose lengths have size bytes.
+func avc(size int, nals ...[]byte) []byte {
+	var out []byte
+	for _, nal := range nals {
+		var length [4]byte
+		binary.BigEndian.PutUint32(length[:], uint32(len(nal)))
+		out = append(append(out, length[4-size:]...), nal...)
+	}
+	return out
+}
+
+// h264 makes packets, and the configuration, of a stream whose lengths have size bytes.
+func h264(t testing.TB, size int) (config *packetbuf.Packet, picture func(packetbuf.Kind, ...[]byte) *packetbuf.Packet) {
+	t.Helper()
+	config = gen.New(gen.Options{NoAudio: true, NoMetadata: true}).Next()
+	record, err := codec.ParseAVCConfig(config.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record.LengthSize = size
+	config = &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.H264, Kind: packetbuf.Config, Payload: record.Append(nil)}
+	return config, func(kind packetbuf.Kind, nals ...[]byte) *packetbuf.Packet {
+		return &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.H264, Kind: kind, Payload: avc(size, nals...)}
+	}
+}
+
+// sets are the parameter sets of a configuration.
+func sets(t testing.TB, config *packetbuf.Packet) [][]byte {
+	t.Helper()
+	record, err := codec.ParseAVCConfig(config.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Concat(record.SPS, record.PPS)
+}
+
+// payloadsOf are a packet's, one by one.
+func payloadsOf(t testing.TB, p, config *packetbuf.Packet) (out [][]byte) {
+	t.Helper()
+	for all := packing(config)(p); len(all) > 0; {
+		var one []byte
+		one, all = next(all)
+		if len(one) == 0 || len(one) > maxPayload {
+			t.Fatalf("a payload of %d bytes", len(one))
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+// depacketizer is what pion has.
+type depacketizer interface {
+	Unmarshal([]byte) ([]byte, error)
+}
+
+// back is what a receiver makes of payloads. NAL units have 4-byte lengths.
+func back(t testing.TB, c packetbuf.Codec, payloads [][]byte) []byte {
+	t.Helper()
+	var d depacketizer
+	switch c {
+	case packetbuf.H264:
+		d = &codecs.H264Packet{IsAVC: true}
+	case packetbuf.HEVC:
+		d = &codecs.H265Depacketizer{}
+	case packetbuf.VP8:
+		d = &codecs.VP8Packet{}
+	case packetbuf.VP9:
+		d = &codecs.VP9Packet{}
+	case packetbuf.AV1:
+		d = &codecs.AV1Depacketizer{}
+	default:
+		d = &codecs.OpusPacket{}
+	}
+	var out []byte
+	for i, one := range payloads {
+		b, err := d.Unmarshal(slices.Clone(one))
+		if err != nil {
+			t.Fatalf("payload %d of %d: %v: % x", i, len(payloads), err, one[:min(8, len(one))])
+		}
+		out = append(out, b...)
+	}
+	if c == packetbuf.HEVC {
+		return codec.AppendAnnexB(nil, out)
+	}
+	return out
+}
+
+func TestH264(t *testing.T) {
+	config, _ := h264(t, 4)
+	own := sets(t, config)
+	other := [][]byte{unit(sps, 20), unit(pps, 6)}
+	bSlice := []byte{codec.NALSlice, 0b1_00111_11, 0x88, 0x99}
+	tests := []struct {
+		name string
+		kind packetbuf.Kind
+		in   [][]byte
+		want [][]byte
+	}{
+		{"a small picture", packetbuf.Delta, [][]byte{unit(slice, 100)}, [][]byte{unit(slice, 100)}},
+		{"a keyframe gets the parameter sets", packetbuf.Key, [][]byte{unit(idr, 3000)}, append(slices.Clone(own), unit(idr, 3000))},
+		{"one with its own does not", packetbuf.Key, [][]byte{other[0], other[1], unit(idr, 30)}, [][]byte{other[0], other[1], unit(idr, 30)}},
+		{"one with half of its own does", packetbuf.Key, [][]byte{other[1], unit(idr, 30)}, append(slices.Clone(own), other[1], unit(idr, 30))},
+		{"behind a delimiter", packetbuf.Key, [][]byte{{delimiter, 0xf0}, unit(sei, 12), unit(idr, 30)}, append(slices.Clone(own), unit(sei, 12), unit(idr, 30))},
+		{"filler and ends", packetbuf.Delta, [][]byte{unit(slice, 50), unit(filler, 900), {codec.NALEndSeq}, {codec.NALEndStream}}, [][]byte{unit(slice, 50)}},
+		{"empty units", packetbuf.Delta, [][]byte{{}, unit(slice, 50), {}}, [][]byte{unit(slice, 50)}},
+		{"types that RTP has for itself", packetbuf.Delta, [][]byte{unit(28, 50), unit(24, 50), unit(0, 50), unit(slice, 9)}, [][]byte{unit(slice, 9)}},
+		{"slices", packetbuf.Delta, [][]byte{unit(slice, 1500), unit(slice, 1160), unit(slice, 1161)}, [][]byte{unit(slice, 1500), unit(slice, 1160), unit(slice, 1161)}},
+		{"a B picture", packetbuf.Disposable, [][]byte{bSlice}, nil},
+		{"a B picture to which others refer", packetbuf.Delta, [][]byte{{delimiter, 0xf0}, {2<<5 | codec.NALSlice, 0b1_010_1_111, 0x88}}, nil},
+		{"disposable, but no B", packetbuf.Disposable, [][]byte{unit(codec.NALSlice, 40)}, [][]byte{unit(codec.NALSlice, 40)}},
+		{"nothing", packetbuf.Delta, nil, nil},
+	}
+	for _, tt := range tests {
+		for _, size := range []int{1, 2, 4} {
+			if size == 1 && len(avc(4, tt.in...)) > 255 {
+				continue
+			}
+			config, picture := h264(t, size)
+			got := back(t, packetbuf.H264, payloadsOf(t, picture(tt.kind, tt.in...), config))
+			if want := avc(4, tt.want...); !bytes.Equal(got, want) {
+				t.Errorf("%s, lengths of %d bytes: % x is not % x", tt.name, size, head(got), head(want))
+			}
+		}
+	}
+}
+
+func head(b []byte) []byte { return b[:min(len(b), 40)] }
+
+// A picture that is not a keyframe is sent also where no configuration has come.
+func TestH264WithoutConfig(t *testing.T) {
+	_, picture := h264(t, 4)
+	for _, kind := range []packetbuf.Kind{packetbuf.Key, packetbuf.Delta} {
+		p := picture(kind, unit(idr, 2000))
+		if got := back(t, packetbuf.H264, payloadsOf(t, p, nil)); !bytes.Equal(got, p.Payload) {
+			t.Errorf("%v: % x", kind, head(got))
+		}
+	}
+}
+
+// Fragments are as long as each other but for the last, so that one call of the system takes
+// them, and none is longer than it may be.
+func TestFragmentSizes(t *testing.T) {
+	_, picture := h264(t, 4)
+	for n := maxPayload - 5; n < 4*maxPayload; n++ {
+		p := picture(packetbuf.Delta, unit(slice, n))
+		all := payloadsOf(t, p, nil)
+		if want := 1 + (n-1)/(maxPayload-2); n > maxPayload && (len(all) < want || len(all) > want+1) {
+			t.Fatalf("%d bytes in %d payloads", n, len(all))
+		}
+		for i, one := range all {
+			if i < len(all)-1 && len(one) != len(all[0]) || len(one) > len(all[0]) {
+				t.Fatalf("%d bytes: payload %d of %d has %d bytes, the first %d", n, i, len(all), len(one), len(all[0]))
+			}
+			if len(all) > 1 && (one[1]&0x80 != 0) != (i == 0) || len(all) > 1 && (one[1]&0x40 != 0) != (i == len(all)-1) {
+				t.Fatalf("%d bytes: payload %d of %d begins % x", n, i, len(all), one[:2])
+			}
+		}
+		if got := back(t, packetbuf.H264, all); !bytes.Equal(got, p.Payload) {
+			t.Fatalf("%d bytes come back as %d", n, len(got))
+		}
+	}
+}
+
+// The parameter sets that x265 makes for 64x64.
+var (
+	hevcVPS = unhex("40010c01ffff01600000030090000003000003001e959409")
+	hevcSPS = unhex("42010101600000030090000003000003001ea0208105965654a4c2f0168080000003008000000f04")
+	hevcPPS = unhex("4401c073c089")
+)
+
+func unhex(s string) []byte {
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func TestHEVC(t *testing.T) {
+	nal := func(kind byte, n int) []byte { return append([]byte{kind << 1, 1}, unit(0x66, n-2)...) }
+	const trail, idr, aud, fd, fu = 1, 19, 35, 38, 49
+	record, err := codec.NewHEVCConfig(codec.HEVCSets{{hevcVPS}, {hevcSPS}, {hevcPPS}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := &packetbuf.Packet{Codec: packetbuf.HEVC, Kind: packetbuf.Config, Payload: record}
+	own := [][]byte{hevcVPS, hevcSPS, hevcPPS}
+	tests := []struct {
+		name     string
+		kind     packetbuf.Kind
+		in, want [][]byte
+	}{
+		{"a picture", packetbuf.Delta, [][]byte{nal(aud, 3), nal(trail, 5000), nal(fd, 30)}, [][]byte{nal(trail, 5000)}},
+		{"a keyframe", packetbuf.Key, [][]byte{nal(idr, 1160)}, append(slices.Clone(own), nal(idr, 1160))},
+		{"one with its own sets", packetbuf.Key, append(slices.Clone(own), nal(idr, 1161)), append(slices.Clone(own), nal(idr, 1161))},
+		{"a type that RTP has for itself", packetbuf.Delta, [][]byte{nal(fu, 40), nal(trail, 40)}, [][]byte{nal(trail, 40)}},
+	}
+	for _, tt := range tests {
+		p := &packetbuf.Packet{Codec: packetbuf.HEVC, Kind: tt.kind, Payload: avc(4, tt.in...)}
+		if got, want := back(t, packetbuf.HEVC, payloadsOf(t, p, config)), avc(4, tt.want...); !bytes.Equal(got, want) {
+			t.Errorf("%s: % x is not % x", tt.name, head(got), head(want))
+		}
+	}
+}
+
+// Frames of the codecs that have no units.
+func TestPlain(t *testing.T) {
+	for _, c := range []packetbuf.Codec{packetbuf.VP8, packetbuf.VP9, packetbuf.Opus} {
+		for _, n := range []int{1, 50, 1158, 1159, 1160, 1161, 2318, 2319, 70000} {
+			for _, kind := range []packetbuf.Kind{packetbuf.Key, packetbuf.Delta} {
+				p := &packetbuf.Packet{Codec: c, Kind: kind, Payload: unit(0x11, n)}
+				all := payloadsOf(t, p, nil)
+				if c == packetbuf.Opus && n > maxPayload {
+					if all != nil {
+						t.Errorf("%s of %d bytes is sent", c, n)
+					}
+					continue
+				}
+				if got := back(t, c, all); !bytes.Equal(got, p.Payload) {
+					t.Errorf("%s of %d bytes comes back as %d", c, n, len(got))
+				}
+				tellsItself(t, c, kind, all)
+			}
+		}
+	}
+	for _, c := range []packetbuf.Codec{packetbuf.AAC, packetbuf.MP3, packetbuf.NoCodec} {
+		if all := payloadsOf(t, &packetbuf.Packet{Codec: c, Payload: unit(1, 50)}, nil); all != nil {
+			t.Errorf("%s is sent", c)
+		}
+	}
+	for _, c := range []packetbuf.Codec{packetbuf.H264, packetbuf.HEVC, packetbuf.VP8, packetbuf.VP9, packetbuf.AV1} {
+		if all := payloadsOf(t, &packetbuf.Packet{Codec: c}, nil); all != nil {
+			t.Errorf("%s without bytes is sent", c)
+		}
+	}
+}
+
+// tellsItself checks what a receiver reads of the frame in the descriptors.
+func tellsItself(t *testing.T, c packetbuf.Codec, kind packetbuf.Kind, all [][]byte) {
+	t.Helper()
+	for i, one := range all {
+		switch c {
+		case packetbuf.VP8:
+			var p codecs.VP8Packet
+			if _, err := p.Unmarshal(one); err != nil || (p.S == 1) != (i == 0) || p.PID != 0 {
+				t.Errorf("VP8 payload %d: %+v %v", i, p, err)
+			}
+		case packetbuf.VP9:
+			var p codecs.VP9Packet
+			if _, err := p.Unmarshal(one); err != nil || p.B != (i == 0) || p.E != (i == len(all)-1) || p.P != (kind != packetbuf.Key) || p.F {
+				t.Errorf("VP9 payload %d: %+v %v", i, p, err)
+			}
+		}
+	}
+}
+
+// All viewers share one form, which is made once.
+func TestPayloadsAreMadeOnce(t *testing.T) {
+	config, picture := h264(t, 4)
+	p := picture(packetbuf.Key, unit(idr, 5000))
+	first := p.Serialized(packetbuf.RTPPayloads, packing(config))
+	for range 3 {
+		if again := p.Serialized(packetbuf.RTPPayloads, packing(config)); &again[0] != &first[0] {
+			t.Fatal("made once more")
+		}
+	}
+}
+
+// What H.264 goes in comes back, whatever stands in its units; and nothing panics.
+func FuzzPayloads(f *testing.F) {
+	f.Add(byte(packetbuf.H264), byte(packetbuf.Key), byte(4), avc(4, unit(idr, 3000), unit(sei, 30)))
+	f.Add(byte(packetbuf.H264), byte(packetbuf.Delta), byte(2), avc(2, unit(slice, 3000)))
+	f.Add(byte(packetbuf.HEVC), byte(packetbuf.Key), byte(4), avc(4, append([]byte{19 << 1, 1}, unit(9, 4000)...)))
+	f.Add(byte(packetbuf.AV1), byte(packetbuf.Key), byte(0), []byte{0x12, 0, 0x0a, 1, 0, 0x32, 3, 1, 2, 3})
+	f.Add(byte(packetbuf.VP9), byte(packetbuf.Delta), byte(0), unit(1, 3000))
+	f.Fuzz(func(t *testing.T, c, kind, size byte, payload []byte) {
+		p := &packetbuf.Packet{Codec: packetbuf.Codec(c), Kind: packetbuf.Kind(kind), Payload: payload}
+		if size != 1 && size != 2 {
+			size = 4
+		}
+		config, _ := h264(t, int(size))
+		all := payloadsOf(t, p, config)
+		if p.Codec != packetbuf.H264 {
+			return
+		}
+		var want [][]byte
+		for rest := payload; len(rest) > 0; {
+			nal, more, err := codec.NextNAL(rest, int(size))
+			if err != nil {
+				break
+			}
+			if rest = more; sent(packetbuf.H264, nal) {
+				want = append(want, nal)
+			}
+		}
+		got := back(t, packetbuf.H264, all)
+		if p.Kind == packetbuf.Key {
+			got = bytes.TrimPrefix(got, avc(4, sets(t, config)...))
+		} else if codec.AVCHasB(avc(4, want...)) {
+			want = nil
+		}
+		if p.Kind != packetbuf.Config && !bytes.Equal(got, avc(4, want...)) {
+			t.Fatalf("% x is not % x", head(got), head(avc(4, want...)))
+		}
+	})
+}
