@@ -135,7 +135,7 @@ func (v *viewer) recover(now time.Time) {
 		return
 	}
 	v.pleaded = now
-	if !v.place.RequestKey() {
-		v.place.Rewind()
+	if !v.place.RequestKey() && v.place.Rewind() {
+		v.pace = pace{}
 	}
 }

@@ -1,0 +1,110 @@
+package whep
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// What is asked for again is what was sent, also over the wrap of sequence numbers, until it is
+// forgotten.
+func TestHistory(t *testing.T) {
+	now := time.Now()
+	h := newHistory(now, keptVideo, 65000)
+	type packet struct {
+		payload byte
+		ts      uint32
+		marker  bool
+	}
+	sent := map[uint16]packet{}
+	for i := range 3000 {
+		p := packet{byte(i), uint32(i) * 90, i%7 == 0}
+		sent[h.add([]byte{p.payload}, p.ts, p.marker)] = p
+	}
+	last := h.next - 1
+	if last != uint16((65000+2999)&0xffff) {
+		t.Fatalf("the last is %d", last)
+	}
+	for back := range uint16(keptVideo) {
+		want := sent[last-back]
+		got, ok := h.repeat(now, last-back)
+		if back < saved && (!ok || got.payload[0] != want.payload || got.ts != want.ts || got.marker != want.marker || got.seq != last-back) {
+			t.Fatalf("%d back: %+v %v, not %+v", back, got, ok, want)
+		}
+	}
+	for _, seq := range []uint16{last - keptVideo, last + 1, last + keptVideo} {
+		if _, ok := h.repeat(now.Add(time.Second), seq); ok {
+			t.Errorf("%d, of which nothing is known, is sent", seq)
+		}
+	}
+	if _, ok := newTrackHistory().repeat(now, 0); ok {
+		t.Error("something is sent of nothing")
+	}
+}
+
+func newTrackHistory() *history { h := newHistory(time.Now(), keptAudio, 0); return &h }
+
+// The first time a packet goes again at once, then no sooner than again, and no more than a few
+// times.
+func TestHistoryRepeats(t *testing.T) {
+	now := time.Now()
+	h := newHistory(now, keptVideo, 0)
+	for range 100 {
+		h.add([]byte{1}, 0, false)
+	}
+	got := 0
+	for at := now; at.Before(now.Add(time.Second)); at = at.Add(time.Millisecond) {
+		if _, ok := h.repeat(at, 99); ok {
+			if want := now.Add(time.Duration(got) * again); !at.Equal(want) {
+				t.Errorf("time %d after %v", got, at.Sub(now))
+			}
+			got++
+		}
+	}
+	if got != repeats {
+		t.Errorf("%d times", got)
+	}
+}
+
+// A viewer that asks for everything all the time gets no more than its share.
+func TestHostileViewer(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := time.Now()
+		h := newHistory(now, rapid.SampledFrom([]int{keptVideo, keptAudio}).Draw(t, "kept"), rapid.Uint16().Draw(t, "first"))
+		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+		sent, repeated := 0, 0
+		for range 300 {
+			for range rng.IntN(20) {
+				h.add([]byte{1}, 0, false)
+				sent++
+			}
+			now = now.Add(time.Duration(rng.IntN(40)) * time.Millisecond)
+			for back := range uint16(len(h.sent)) {
+				if _, ok := h.repeat(now, h.next-1-back); ok {
+					repeated++
+				}
+			}
+			if repeated > share*sent {
+				t.Fatalf("%d were sent, and %d again", sent, repeated)
+			}
+		}
+		// What was not asked for is not saved up without a bound.
+		for range 10 * saved {
+			h.add([]byte{1}, 0, false)
+		}
+		burst := 0
+		for range 10 {
+			now = now.Add(again)
+			for back := range uint16(len(h.sent)) {
+				if _, ok := h.repeat(now, h.next-1-back); ok {
+					burst++
+				}
+			}
+		}
+		if burst > saved {
+			t.Fatalf("%d at once", burst)
+		}
+	})
+}
