@@ -1,0 +1,235 @@
+package whep
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest/rtcsock"
+	"github.com/holdfast-live/holdfast/ingest/rtcsock/signal"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/relay/egress"
+)
+
+// house is a Server on loopback, with one stream that everybody may play.
+type house struct {
+	*Server
+
+	mu       sync.Mutex // guards what follows
+	changed  *sync.Cond
+	requests []egress.Request
+	places   []*place
+	template place // of new places
+	refusal  error // of every play
+	full     *signal.Refusal
+	taken    int
+	joined   int
+}
+
+func newHouse(t testing.TB, change func(*Options)) *house {
+	t.Helper()
+	udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sockets, err := rtcsock.New(rtcsock.Options{UDP: udp})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{}
+	h.changed = sync.NewCond(&h.mu)
+	o := Options{
+		Play: h.play, Sockets: sockets, Log: slog.New(slog.DiscardHandler), Take: h.take,
+		Remote: func(r *http.Request) string { return r.RemoteAddr },
+		Problem: func(w http.ResponseWriter, status int, reason, hint string) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, reason+"; "+hint)
+		},
+		Joined: func(time.Duration) { h.note(&h.joined, 1) },
+	}
+	if change != nil {
+		change(&o)
+	}
+	h.Server = New(o)
+	t.Cleanup(func() {
+		if err := h.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+		_ = sockets.Close()
+	})
+	return h
+}
+
+func (h *house) take(string) (func(), *signal.Refusal) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.full != nil {
+		return nil, h.full
+	}
+	h.taken++
+	return func() { h.note(&h.taken, -1) }, nil
+}
+
+func (h *house) note(count *int, by int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	*count += by
+	h.changed.Broadcast()
+}
+
+func (h *house) play(_ context.Context, r egress.Request) (Place, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.requests = append(h.requests, r)
+	if h.refusal != nil {
+		return nil, h.refusal
+	}
+	p := h.template
+	p.h, p.news, p.done = h, make(chan struct{}), make(chan struct{})
+	h.places = append(h.places, &p)
+	return &p, nil
+}
+
+// until waits for something to be so; h.mu is held while so is asked.
+func (h *house) until(so func() bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for !so() {
+		h.changed.Wait()
+	}
+}
+
+// left waits until nobody has a place or a slot any more.
+func (h *house) left() {
+	h.until(func() bool {
+		for _, p := range h.places {
+			if p.closed != 1 {
+				return false
+			}
+		}
+		return h.taken == 0
+	})
+}
+
+// push has packets come to everybody, now.
+func (h *house) push(packets ...*packetbuf.Packet) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, p := range packets {
+		p.Arrived = time.Now()
+	}
+	for _, p := range h.places {
+		p.packets = append(p.packets, packets...)
+		close(p.news)
+		p.news = make(chan struct{})
+	}
+}
+
+// end has the stream end.
+func (h *house) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, p := range h.places {
+		close(p.done)
+	}
+}
+
+// place is one viewer's. Its house's mu guards it.
+type place struct {
+	h        *house
+	packets  []*packetbuf.Packet
+	configs  packetbuf.Configs
+	reorders bool
+	answers  bool // the publisher can be asked for keyframes
+
+	at, closed, keys, rewinds int
+	news                      chan struct{} // closed when there are more
+	done                      chan struct{}
+}
+
+var errOver = errors.New("the stream is over")
+
+func (p *place) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
+	for {
+		p.h.mu.Lock()
+		now, news := p.packets[p.at:], p.news
+		p.at = len(p.packets)
+		p.h.mu.Unlock()
+		if len(now) > 0 {
+			return now, nil
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-p.done:
+			return nil, errOver
+		}
+	}
+}
+
+func (p *place) Skip()                                       {}
+func (p *place) Done() <-chan struct{}                       { return p.done }
+func (p *place) Has(packetbuf.Track) bool                    { return true }
+func (p *place) Config(tr packetbuf.Track) *packetbuf.Packet { return p.configs[tr] }
+func (p *place) Reorders() bool                              { return p.reorders }
+func (p *place) Close()                                      { p.h.note(&p.closed, 1) }
+
+func (p *place) RequestKey() bool {
+	p.h.note(&p.keys, 1)
+	return p.answers
+}
+
+func (p *place) Rewind() bool {
+	p.h.mu.Lock()
+	defer p.h.mu.Unlock()
+	for i := len(p.packets) - 1; i >= 0; i-- {
+		if p.packets[i].Kind == packetbuf.Key {
+			p.at = i
+			p.rewinds++
+			return true
+		}
+	}
+	return false
+}
+
+// response is what the server says.
+type response struct {
+	status int
+	header http.Header
+	body   bytes.Buffer
+}
+
+func (r *response) Header() http.Header         { return r.header }
+func (r *response) WriteHeader(status int)      { r.status = status }
+func (r *response) Write(b []byte) (int, error) { return r.body.Write(b) }
+
+// do makes a request without a network between.
+func (h *house) do(t testing.TB, method, path, body string, headers ...string) *response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, "http://relay"+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.RemoteAddr = "192.0.2.1:4000"
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := &response{status: http.StatusOK, header: http.Header{}}
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// post makes an offer.
+func (h *house) post(t testing.TB, offer string) *response {
+	t.Helper()
+	return h.do(t, http.MethodPost, "/live/a/whep", offer, "Content-Type", "application/sdp", "Authorization", "Bearer secret", "User-Agent", "test")
+}
