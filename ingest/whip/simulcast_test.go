@@ -12,6 +12,7 @@ import (
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
+	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
@@ -112,7 +113,7 @@ func TestSimulcast(t *testing.T) {
 	}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	all := map[string]int{}
+	again := false // the best was asked once more, when it fed the stream
 	s := h.stream("a")
 	fed := func() (best, renditions bool) {
 		h.mu.Lock()
@@ -122,12 +123,15 @@ func TestSimulcast(t *testing.T) {
 		}
 		return s.packets[len(s.packets)-1].Payload[1] == 2, h.sinks["a~l"] != nil && h.sinks["a~m"] != nil && h.sinks["a~h"] != nil
 	}
-	for best, renditions := fed(); !best || !renditions || all["h"] == 0; best, renditions = fed() {
+	for best, renditions := fed(); !best || !renditions || !again; best, renditions = fed() {
 		frame()
+		if best && renditions {
+			s.session.(ingest.KeyRequester).RequestKey()
+		}
 		for len(asked) > 0 {
 			one := <-asked
 			wanted[one] = true
-			all[one]++
+			again = again || best && renditions && one == "h"
 		}
 		<-tick.C
 	}
