@@ -202,7 +202,7 @@ func plain(p *packetbuf.Packet) []byte {
 			return d
 		})
 	case packetbuf.Opus:
-		if len(p.Payload) > maxPayload {
+		if len(p.Payload) == 0 || len(p.Payload) > maxPayload {
 			return nil
 		}
 		return appendPayload(nil, p.Payload)
