@@ -75,7 +75,7 @@ func TestHostileViewer(t *testing.T) {
 		h := newHistory(now, rapid.SampledFrom([]int{keptVideo, keptAudio}).Draw(t, "kept"), rapid.Uint16().Draw(t, "first"))
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 		sent, repeated := 0, 0
-		for range 300 {
+		for range 60 {
 			for range rng.IntN(20) {
 				h.add([]byte{1}, 0, false)
 				sent++

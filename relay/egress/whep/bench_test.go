@@ -1,0 +1,122 @@
+package whep
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+)
+
+// void is a line at whose end is nobody.
+type void struct {
+	line
+	packets int
+}
+
+func (v *void) WriteRTP(*rtp.Header, []byte) (int, error) {
+	v.packets++
+	return 0, nil
+}
+
+func (v *void) WriteStream() webrtc.TrackLocalWriter { return v }
+
+// sending is a viewer to whom a second of 2.5 Mb/s, and of sound, is ready to be sent.
+func sending(tb testing.TB) (v *viewer, second []*packetbuf.Packet, out [2]*void) {
+	tb.Helper()
+	v = &viewer{srv: New(Options{}), video: newTrack(webrtc.RTPCodecTypeVideo, h264Params), audio: newTrack(webrtc.RTPCodecTypeAudio, opusParams)}
+	for i, t := range []*track{v.video, v.audio} {
+		out[i] = &void{line: line{of: t.codec}}
+		if _, err := t.Bind(out[i]); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	second = slices.DeleteFunc(gen.New(gen.Options{AudioCodec: packetbuf.Opus, NoMetadata: true}).Until(time.Second),
+		func(p *packetbuf.Packet) bool { return p.Kind == packetbuf.Config && p.Track == packetbuf.Data })
+	now := time.Now()
+	for _, p := range second {
+		p.Arrived = now
+		v.put(now, p) // the bytes are made
+	}
+	return v, second, out
+}
+
+// A packet costs a viewer no allocation once its bytes are made, and one that is sent again none
+// either.
+func TestSendDoesNotAllocate(t *testing.T) {
+	v, second, out := sending(t)
+	at := time.Second
+	now := time.Now()
+	second = slices.DeleteFunc(second, func(p *packetbuf.Packet) bool { return p.Kind == packetbuf.Config })
+	before := out[0].packets
+	allocs := testing.AllocsPerRun(20, func() {
+		for _, p := range second {
+			p.DTS, p.Arrived = at, now
+			at += 10 * time.Millisecond
+			v.put(now, p)
+		}
+		to := v.video.writer.Load()
+		if p, ok := v.video.history.repeat(now, v.video.history.next-1); ok {
+			to.write(&to.repeating, p.payload, p.ts, p.seq, p.marker)
+		}
+	})
+	if allocs != 0 || out[0].packets == before || out[1].packets == 0 {
+		t.Errorf("%v allocations for %d packets", allocs, out[0].packets-before)
+	}
+}
+
+// BenchmarkSend is what a packet of RTP costs a viewer before it is encrypted.
+func BenchmarkSend(b *testing.B) {
+	v, second, out := sending(b)
+	media := slices.DeleteFunc(second, func(p *packetbuf.Packet) bool { return p.Kind == packetbuf.Config })
+	now, at, before := time.Now(), time.Second, out[0].packets+out[1].packets
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, p := range media {
+			p.DTS = at
+			at += 10 * time.Millisecond
+			v.put(now, p)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(out[0].packets+out[1].packets-before), "ns/packet")
+}
+
+// BenchmarkPayloads is what making a packet's payloads costs, once for all viewers.
+func BenchmarkPayloads(b *testing.B) {
+	config, of := h264(b, 4)
+	p := of(packetbuf.Delta, unit(slice, 10_000))
+	pack := packing(config)
+	b.SetBytes(int64(len(p.Payload)))
+	b.ReportAllocs()
+	for b.Loop() {
+		pack(p)
+	}
+}
+
+// BenchmarkJoin is what it takes from an offer to the first keyframe, over loopback.
+func BenchmarkJoin(b *testing.B) {
+	h, f, _ := showing(b, nil)
+	h.mu.Lock()
+	h.template.packets = append([]*packetbuf.Packet{f.config}, f.key()...)
+	h.mu.Unlock()
+	var took []time.Duration
+	for b.Loop() {
+		b.StopTimer()
+		w := newWatcher(b, h)
+		offer := w.offer(b, nil)
+		b.StartTimer()
+		begun := time.Now()
+		w.answered(b, h.post(b, offer).body.String())
+		w.frame(b)
+		took = append(took, time.Since(begun))
+		b.StopTimer()
+		w.close()
+		b.StartTimer()
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "µs-median")
+}
