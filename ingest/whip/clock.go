@@ -71,7 +71,11 @@ func (t *trackClock) move() {
 	switch {
 	case off > absurd || off < -absurd:
 		return
-	case off > tooFar || off < -tooFar:
+	case off < -tooFar: // the others are moved on instead: no track's time leaps back
+		ref.offset -= off
+		ref.skew += off
+		return
+	case off > tooFar:
 	case off > slew:
 		off = slew
 	case off < -slew:

@@ -227,8 +227,8 @@ func (s *session) finish() {
 				s.main.end(why.cause, why.detail)
 			}
 			s.mu.Unlock()
-			s.release()
 			s.ended()
+			s.release()
 			s.srv.remove(s)
 		}()
 	})
