@@ -45,8 +45,11 @@ type Ring struct {
 	bytes  int       // of payload
 	gops   gopQueue
 	config Configs // in force at head
-	newest time.Duration
-	latest time.Time // arrival of the newest packet
+	base   Configs // in force at tail, but for what Forget has taken out since
+	// forgotten is the head at the last Forget of each slot.
+	forgotten [len(Configs{})]uint64
+	newest    time.Duration
+	latest    time.Time // arrival of the newest packet
 }
 
 // gop is a place where a viewer can start.
@@ -133,6 +136,9 @@ func (r *Ring) over() bool {
 func (r *Ring) dropTo(seq uint64) {
 	for ; r.tail < seq; r.tail++ {
 		i := r.slot(r.tail)
+		if p := r.slots[i]; p.Kind == Config && p.Seq >= r.forgotten[p.slot()] {
+			r.base[p.slot()] = p
+		}
 		r.bytes -= len(r.slots[i].Payload)
 		r.slots[i] = nil
 	}
@@ -177,7 +183,7 @@ func (r *Ring) Live() (Cursor, Configs) {
 // not told of it any more.
 func (r *Ring) Forget(slot int) {
 	r.mu.Lock()
-	r.config[slot] = nil
+	r.config[slot], r.base[slot], r.forgotten[slot] = nil, nil, r.head
 	r.mu.Unlock()
 }
 

@@ -1,0 +1,166 @@
+package packetbuf
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// drawTracks appends packets as a stream does: DTS rises strictly within a track, and within
+// bridged sound, and not from one to the other.
+func drawTracks(t *rapid.T, r *Ring) (all []*Packet) {
+	var dts [NumTracks + 1]time.Duration
+	start := time.Duration(rapid.SampledFrom([]int64{0, 1<<32 - 900, 1 << 33}).Draw(t, "start")) * time.Millisecond
+	only := rapid.SampledFrom([]int{-1, -1, -1, int(Video), int(Audio)}).Draw(t, "only")
+	for range rapid.IntRange(1, 400).Draw(t, "n") {
+		slot := rapid.IntRange(0, NumTracks).Draw(t, "slot")
+		if only >= 0 {
+			slot = only
+		}
+		kind := rapid.SampledFrom([]Kind{Config, Key, Delta, Delta, Delta, Delta, Disposable}).Draw(t, "kind")
+		dts[slot] += time.Duration(rapid.IntRange(1, 40).Draw(t, "step")) * time.Millisecond
+		p := packet(Track(min(slot, int(Audio))), kind, start+dts[slot], 10) //nolint:gosec // small
+		switch slot {
+		case int(Data):
+			p.Track = Data
+		case BridgedAudio:
+			p.Flags = Bridged
+		}
+		if p.Epoch = 1; len(all) > 0 {
+			p.Epoch = all[len(all)-1].Epoch
+		}
+		if rapid.IntRange(0, 40).Draw(t, "session") == 0 {
+			p.Epoch++
+		}
+		r.Append(p)
+		all = append(all, p)
+	}
+	return all
+}
+
+func TestFindAgainstLinearSearch(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := NewRing(Limits{Duration: time.Duration(rapid.IntRange(1, 4000).Draw(t, "ms")) * time.Millisecond})
+		all := drawTracks(t, r)
+		tail := r.Stats().Head - uint64(r.Stats().Packets) //nolint:gosec // not negative
+		for _, p := range all {
+			seq, ok := r.Find(p.Track, p.Bridged(), p.DTS)
+			if want := p.Media() && p.Seq >= tail; ok != want || ok && seq != p.Seq {
+				t.Fatalf("%v %v at %v: %d, %v; it is %d of %d and on", p.Track, p.Kind, p.DTS, seq, ok, p.Seq, tail)
+			}
+			low := p.DTS % wrap
+			if again, found := r.Find(p.Track, p.Bridged(), low); found != ok || again != seq {
+				t.Fatalf("by its low 32 bits: %d, %v", again, found)
+			}
+			if !p.Media() {
+				continue
+			}
+			if _, ok := r.Find(p.Track, p.Bridged(), p.DTS+wrap/2); ok {
+				t.Fatalf("found 25 days off")
+			}
+		}
+	})
+}
+
+// A trail begins where the viewer has had a keyframe, or knows of which pictures it had one.
+func TestTrail(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := NewRing(Limits{Duration: time.Duration(rapid.IntRange(1, 4000).Draw(t, "ms")) * time.Millisecond})
+		all := drawTracks(t, r)
+		tail := r.Stats().Head - uint64(r.Stats().Packets) //nolint:gosec // not negative
+		seq := uint64(rapid.IntRange(1, len(all)+1).Draw(t, "seq"))
+		since := uint64(rapid.IntRange(1, int(seq)).Draw(t, "since"))
+		trail, ok := r.Trail(seq, since)
+		if want := seq >= tail && seq <= uint64(len(all)); ok != want {
+			t.Fatalf("%d of %d to %d: %v", seq, tail, len(all), ok)
+		}
+		if !ok {
+			return
+		}
+		first := all[trail.Cursor.Next()-1]
+		var picture, key *Packet
+		for _, p := range all[tail-1 : seq] {
+			if p.Track == Video && p.Media() {
+				picture = p
+				if p.Kind == Key && p.Seq >= since {
+					key = p
+				}
+			}
+		}
+		switch {
+		case key != nil && first != key:
+			t.Fatalf("begins at %d, the keyframe is %d", first.Seq, key.Seq)
+		case key == nil && first.Seq != tail && (first.Kind != Key || first.Seq > seq):
+			t.Fatalf("begins at %d, a %v", first.Seq, first.Kind)
+		case key == nil && since < tail && picture != nil && trail.Epoch != picture.Epoch,
+			key == nil && since >= tail && trail.Epoch != 0:
+			t.Fatalf("epoch %d", trail.Epoch)
+		}
+		var config Configs
+		for _, p := range all[:first.Seq] {
+			if p.Kind == Config {
+				config[p.slot()] = p
+			}
+		}
+		if first.Kind == Config && first.Seq == tail {
+			config[first.slot()] = trail.Configs[first.slot()] // it comes itself
+		}
+		if trail.Configs != config {
+			t.Fatalf("configurations %v, want %v", trail.Configs, config)
+		}
+	})
+}
+
+// What has been forgotten is not in force at the tail either, whether it has left the ring or
+// is going to.
+func TestForgottenIsNoBase(t *testing.T) {
+	r := NewRing(Limits{Duration: time.Second})
+	config := packet(Audio, Config, 0, 2)
+	r.Append(config)
+	r.Append(packet(Video, Delta, 0, 1))
+	r.Forget(int(Audio))
+	for i := range 4 {
+		r.Append(packet(Video, Delta, time.Duration(i+1)*600*time.Millisecond, 1))
+	}
+	if trail, ok := r.Trail(r.Stats().Head-1, 1); !ok || trail.Configs != (Configs{}) {
+		t.Errorf("%v, %v", trail.Configs, ok)
+	}
+	again := packet(Audio, Config, 2400*time.Millisecond, 2)
+	r.Append(again)
+	for i := range 4 {
+		r.Append(packet(Video, Delta, time.Duration(i+5)*600*time.Millisecond, 1))
+	}
+	if trail, _ := r.Trail(r.Stats().Head-1, 1); trail.Configs[Audio] != again {
+		t.Errorf("%v", trail.Configs)
+	}
+}
+
+func TestBehind(t *testing.T) {
+	r, now := NewRing(Limits{}), time.Unix(1000, 0)
+	for i := range 3 {
+		p := packet(Video, Key, time.Duration(i)*time.Millisecond, 1)
+		p.Arrived = now.Add(time.Duration(i) * time.Second)
+		r.Append(p)
+	}
+	c, _, _ := r.Join()
+	for seq, want := range map[uint64]time.Duration{0: 0, 1: 2 * time.Second, 3: 0, 4: 0} {
+		if c.From(seq); c.Behind() != want {
+			t.Errorf("at %d: %v", seq, c.Behind())
+		}
+	}
+}
+
+func BenchmarkFind(b *testing.B) {
+	r := NewRing(Limits{Duration: 20 * time.Second})
+	for i := range 600 {
+		r.Append(packet(Video, Delta, time.Duration(i)*33*time.Millisecond, 1))
+		r.Append(packet(Audio, Delta, time.Duration(i)*33*time.Millisecond, 1))
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, ok := r.Find(Track(i&1), false, time.Duration(i%600)*33*time.Millisecond); !ok { //nolint:gosec // 0 or 1
+			b.Fatal("not found")
+		}
+	}
+}
