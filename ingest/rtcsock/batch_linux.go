@@ -119,7 +119,13 @@ func (b *batch) one(fd uintptr, data, control []byte) error {
 	if !errors.Is(err, unix.EAGAIN) {
 		return err
 	}
+	return b.waited(data, control)
+}
+
+// waited sends when there is room. It stands alone because what its closure needs is garbage.
+func (b *batch) waited(data, control []byte) error {
 	b.g.counts.waited.Add(1)
+	var err error
 	ended := b.g.raw.Write(func(fd uintptr) bool {
 		err = b.g.sendmsg(int(fd), data, control, b.addr) //nolint:gosec // a descriptor fits
 		return !errors.Is(err, unix.EAGAIN)
