@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -220,8 +221,8 @@ func (h *house) do(t testing.TB, method, path, body string, headers ...string) *
 		t.Fatal(err)
 	}
 	r.RemoteAddr = "192.0.2.1:4000"
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
+	for pair := range slices.Chunk(headers, 2) {
+		r.Header.Set(pair[0], pair[1])
 	}
 	w := &response{status: http.StatusOK, header: http.Header{}}
 	h.ServeHTTP(w, r)

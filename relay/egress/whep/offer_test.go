@@ -29,8 +29,10 @@ func offerText(t testing.TB, name string) string {
 
 // avcConfig is a configuration of a profile.
 func avcConfig(profile, compatibility byte) *packetbuf.Packet {
-	record := codec.AVCConfig{Profile: profile, Compatibility: compatibility, Level: 31, LengthSize: 4,
-		SPS: [][]byte{{0x67, profile, compatibility, 31, 0xda}}, PPS: [][]byte{{0x68, 0xce}}}
+	record := codec.AVCConfig{
+		Profile: profile, Compatibility: compatibility, Level: 31, LengthSize: 4,
+		SPS: [][]byte{{0x67, profile, compatibility, 31, 0xda}}, PPS: [][]byte{{0x68, 0xce}},
+	}
 	return &packetbuf.Packet{Codec: packetbuf.H264, Kind: packetbuf.Config, Payload: record.Append(nil)}
 }
 
@@ -134,10 +136,12 @@ func TestRefusals(t *testing.T) {
 		{"no codec that there is", nil, strings.NewReplacer("H264", "H263", "opus", "speex").Replace(chromium), http.StatusUnprocessableEntity, "Opus", ""},
 		{"not an offer", nil, "nonsense", http.StatusBadRequest, "offer", ""},
 		{"no DTLS", nil, dropped(chromium, "a=fingerprint"), http.StatusBadRequest, "offer", ""},
-		{"not live", func(h *house) {
-			h.refusal = &signal.Refusal{Reason: "not live yet", NotLive: true, RetryAfter: 2 * time.Second}
+		{
+			"not live", func(h *house) {
+				h.refusal = &signal.Refusal{Reason: "not live yet", NotLive: true, RetryAfter: 2 * time.Second}
+			},
+			chromium, http.StatusConflict, "not live yet", "2",
 		},
-			chromium, http.StatusConflict, "not live yet", "2"},
 		{"no slot", func(h *house) { h.full = &signal.Refusal{Reason: "full", RetryAfter: 10 * time.Second} }, chromium, http.StatusServiceUnavailable, "full", "10"},
 		{"an error within", func(h *house) { h.refusal = errors.New("db password is hunter2") }, chromium, http.StatusServiceUnavailable, "cannot serve", "1"},
 		{"closed", func(h *house) { _ = h.Close(t.Context()) }, chromium, http.StatusServiceUnavailable, "shutting down", "1"},

@@ -26,15 +26,13 @@ func (l *line) Write(b []byte) (int, error) { return len(b), nil }
 func (l *line) CodecParameters() []webrtc.RTPCodecParameters {
 	return []webrtc.RTPCodecParameters{l.of}
 }
-func (l *line) HeaderExtensions() []webrtc.RTPHeaderExtensionParameter {
-	return nil
-}
-func (l *line) SSRC() webrtc.SSRC                       { return 1234 }
-func (l *line) SSRCRetransmission() webrtc.SSRC         { return 0 }
-func (l *line) SSRCForwardErrorCorrection() webrtc.SSRC { return 0 }
-func (l *line) WriteStream() webrtc.TrackLocalWriter    { return l }
-func (l *line) ID() string                              { return "line" }
-func (l *line) RTCPReader() interceptor.RTCPReader      { return nil }
+func (l *line) HeaderExtensions() []webrtc.RTPHeaderExtensionParameter { return nil }
+func (l *line) SSRC() webrtc.SSRC                                      { return 1234 }
+func (l *line) SSRCRetransmission() webrtc.SSRC                        { return 0 }
+func (l *line) SSRCForwardErrorCorrection() webrtc.SSRC                { return 0 }
+func (l *line) WriteStream() webrtc.TrackLocalWriter                   { return l }
+func (l *line) ID() string                                             { return "line" }
+func (l *line) RTCPReader() interceptor.RTCPReader                     { return nil }
 
 var (
 	h264Params = webrtc.RTPCodecParameters{PayloadType: 102, RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: "video/h264", ClockRate: 90000}}
