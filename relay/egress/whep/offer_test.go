@@ -72,6 +72,52 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// The other codecs have profiles, too.
+func TestChooseProfile(t *testing.T) {
+	w, err := readOffer(offerText(t, "chromium"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	apple, err := readOffer(offerText(t, "safari"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := func(c packetbuf.Codec, b ...byte) *packetbuf.Packet { return &packetbuf.Packet{Codec: c, Payload: b} }
+	vp9 := func(profile int) *packetbuf.Packet {
+		return config(packetbuf.VP9, codec.VPConfig{Profile: profile, BitDepth: 8}.Append(nil)...)
+	}
+	boxed := config(packetbuf.VP9, append([]byte{1, 0, 0, 0}, vp9(2).Payload...)...)
+	mainHEVC := config(packetbuf.HEVC, append([]byte{1, 1}, make([]byte, 21)...)...)
+	for i, tt := range []struct {
+		w      wish
+		config *packetbuf.Packet
+		want   webrtc.PayloadType
+	}{
+		{w, vp9(0), 98},
+		{w, vp9(1), 35},
+		{w, vp9(2), 100},
+		{w, boxed, 100},
+		{w, config(packetbuf.VP9), 98},
+		{apple, vp9(2), 104},
+		{w, config(packetbuf.AV1, 0x81, 0<<5, 0, 0), 45},
+		{w, config(packetbuf.AV1, 0x81, 1<<5, 0, 0), 47},
+		{w, config(packetbuf.AV1, 1), 45},
+		{apple, mainHEVC, 100},
+		{apple, config(packetbuf.HEVC, 9), 100},
+	} {
+		if got, ok := choose(tt.w.video, tt.config.Codec, tt.config); !ok || got.PayloadType != tt.want {
+			t.Errorf("%d: %s % x: %d %q", i, tt.config.Codec, tt.config.Payload, got.PayloadType, got.SDPFmtpLine)
+		}
+	}
+	for fmtp, want := range map[string]string{
+		"": "", "a=1": "", "profile-id=2": "2", "x=1; Profile-ID=3 ;y": "3", "profile-id": "", "profile-idx=4": "",
+	} {
+		if got := parameter(fmtp, "profile-id"); got != want {
+			t.Errorf("%q: %q", fmtp, got)
+		}
+	}
+}
+
 // What a viewer sends, or does not want, is not what it receives.
 func TestReadOffer(t *testing.T) {
 	both := offerText(t, "chromium")

@@ -48,15 +48,19 @@ func appendPayload(dst []byte, parts ...[]byte) []byte {
 	return dst
 }
 
-func lengthSize(config *packetbuf.Packet) int {
-	if config == nil || config.Codec != packetbuf.H264 {
+// lengthSize is how many bytes the length of a NAL unit has.
+func lengthSize(c packetbuf.Codec, config *packetbuf.Packet) int {
+	if config == nil || config.Codec != c {
 		return 4
 	}
-	c, err := codec.ParseAVCConfig(config.Payload)
-	if err != nil {
-		return 4
+	if c == packetbuf.HEVC {
+		if record, err := codec.ParseHEVCConfig(config.Payload); err == nil {
+			return record.LengthSize
+		}
+	} else if record, err := codec.ParseAVCConfig(config.Payload); err == nil {
+		return record.LengthSize
 	}
-	return c.LengthSize
+	return 4
 }
 
 // units sends an access unit of H.264 (RFC 6184) or HEVC (RFC 7798). A browser shows pictures as
@@ -64,13 +68,11 @@ func lengthSize(config *packetbuf.Packet) int {
 // that begins needs the parameter sets in band.
 func units(p, config *packetbuf.Packet) []byte {
 	au := p.Payload
-	if p.Codec == packetbuf.H264 {
-		if size := lengthSize(config); size != 4 {
-			au = withLongLengths(au, size)
-		}
-		if p.Kind != packetbuf.Key && codec.AVCHasB(au) {
-			return nil
-		}
+	if size := lengthSize(p.Codec, config); size != 4 {
+		au = withLongLengths(au, size)
+	}
+	if p.Codec == packetbuf.H264 && p.Kind != packetbuf.Key && codec.AVCHasB(au) {
+		return nil
 	}
 	var sets []byte
 	if p.Kind == packetbuf.Key && config != nil && config.Codec == p.Codec {

@@ -238,6 +238,12 @@ func TestHEVC(t *testing.T) {
 		if got, want := back(t, packetbuf.HEVC, payloadsOf(t, p, config)), avc(4, tt.want...); !bytes.Equal(got, want) {
 			t.Errorf("%s: % x is not % x", tt.name, head(got), head(want))
 		}
+		short := &packetbuf.Packet{Codec: packetbuf.HEVC, Kind: packetbuf.Config, Payload: slices.Clone(record)}
+		short.Payload[21] = short.Payload[21]&^3 | 1
+		p = &packetbuf.Packet{Codec: packetbuf.HEVC, Kind: tt.kind, Payload: avc(2, tt.in...)}
+		if got, want := back(t, packetbuf.HEVC, payloadsOf(t, p, short)), avc(4, tt.want...); !bytes.Equal(got, want) {
+			t.Errorf("%s, lengths of 2 bytes: % x is not % x", tt.name, head(got), head(want))
+		}
 	}
 }
 

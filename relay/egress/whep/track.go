@@ -28,7 +28,7 @@ type track struct {
 	history history
 	pack    func(*packetbuf.Packet) []byte // see packing
 	begun   bool
-	last    uint32 // timestamp of the last packet
+	last    int64 // timestamp of the last packet, in units of the rate from the stream's 0 on
 	at      time.Duration
 	reports struct {
 		packets, octets uint32
@@ -91,11 +91,11 @@ func (t *track) StreamID() string { return "holdfast" }
 // Kind implements webrtc.TrackLocal.
 func (t *track) Kind() webrtc.RTPCodecType { return t.kind }
 
-// timestamp is where a time on the stream's clock stands.
-func (t *track) timestamp(at time.Duration) uint32 {
-	ms := int64(at / time.Millisecond)
-	return t.base + uint32(ms*t.rate/1000) //nolint:gosec // modulo 2^32
-}
+// units is a time on the stream's clock in units of the rate.
+func (t *track) units(at time.Duration) int64 { return int64(at/time.Millisecond) * t.rate / 1000 }
+
+// timestamp is how a viewer is told of a time in units of the rate.
+func (t *track) timestamp(units int64) uint32 { return t.base + uint32(units) } //nolint:gosec // modulo 2^32
 
 // step is by how much a timestamp rises at least: pictures that are sent once more, from a
 // keyframe on, follow each other quickly up to where the viewer is.
@@ -116,16 +116,17 @@ func (t *track) send(p *packetbuf.Packet) int {
 		return 0
 	}
 	at := p.PTS()
-	ts := t.timestamp(at)
-	if t.begun && int32(ts-t.last) <= 0 { //nolint:gosec // the nearest, modulo 2^32
+	units := t.units(at)
+	if t.begun && units <= t.last {
 		if t.kind == webrtc.RTPCodecTypeAudio {
 			return 0
 		}
-		ts = t.last + step
+		units = t.last + step
 	} else {
 		t.at = at
 	}
-	t.begun, t.last = true, ts
+	t.begun, t.last = true, units
+	ts := t.timestamp(units)
 	sum := 0
 	for len(all) > 0 {
 		var payload []byte
@@ -173,7 +174,7 @@ func (t *track) report(epoch time.Time) rtcp.Packet {
 		return nil
 	}
 	return &rtcp.SenderReport{
-		SSRC: to.ssrc, NTPTime: ntp(epoch.Add(t.at)), RTPTime: t.timestamp(t.at),
+		SSRC: to.ssrc, NTPTime: ntp(epoch.Add(t.at)), RTPTime: t.timestamp(t.units(t.at)),
 		PacketCount: t.reports.packets, OctetCount: t.reports.octets,
 	}
 }

@@ -130,7 +130,7 @@ func TestTimestampsRise(t *testing.T) {
 		v.send(picture(time.Duration(i)*each, 500))
 	}
 	risen(t, l.packets)
-	if got, want := l.packets[len(l.packets)-1].Timestamp, v.timestamp(149*each); got != want {
+	if got, want := l.packets[len(l.packets)-1].Timestamp, v.timestamp(v.units(149*each)); got != want {
 		t.Errorf("the last is %d, not %d", got, want)
 	}
 	if got := l.packets[len(l.packets)-1].Timestamp; got != 149*3600-90000 {
@@ -142,7 +142,20 @@ func TestTimestampsRise(t *testing.T) {
 func TestTimestampsAfterDays(t *testing.T) {
 	v, _ := bind(t, webrtc.RTPCodecTypeVideo, h264Params)
 	for _, at := range []time.Duration{0, 33 * time.Millisecond, 40 * 24 * time.Hour, 400*24*time.Hour + 17*time.Millisecond} {
-		if got, want := v.timestamp(at)-v.base, uint32(uint64(at/time.Millisecond)*90); got != want {
+		if got, want := v.timestamp(v.units(at))-v.base, uint32(uint64(at/time.Millisecond)*90); got != want {
+			t.Errorf("%v: %d, not %d", at, got, want)
+		}
+	}
+}
+
+// However long nothing comes of a track, what comes then stands where it belongs.
+func TestTimestampsAfterSilence(t *testing.T) {
+	a, l := bind(t, webrtc.RTPCodecTypeAudio, opusParams)
+	for i, at := range []time.Duration{time.Second, 20 * time.Hour, 20*time.Hour + 20*time.Millisecond} {
+		if a.send(sound(at)) == 0 {
+			t.Fatalf("the sound of %v is not sent", at)
+		}
+		if got, want := l.packets[i].Timestamp-a.base, uint32(uint64(at/time.Millisecond)*48); got != want {
 			t.Errorf("%v: %d, not %d", at, got, want)
 		}
 	}
