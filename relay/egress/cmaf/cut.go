@@ -1,0 +1,444 @@
+package cmaf
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+const (
+	// Most is how much media a chunk holds at the most.
+	Most = 100 * time.Millisecond
+	// patience is how far sound may run ahead of a picture whose end is not known yet. Made
+	// pictures stand a second apart.
+	patience = time.Second
+	// still is how long a picture stands that was made while the publisher is away.
+	still = time.Second
+	// gap without any media is one that players are told of; at a slow rate of pictures more.
+	gap = 1500 * time.Millisecond
+	// absence of one track while the other goes on takes it out of the init section: players
+	// wait for all tracks that it names.
+	absence = 2 * time.Second
+	// settle is how long the start waits for a track that is said to be there.
+	settle = 500 * time.Millisecond
+	// rejoin is how long sound that comes anew waits for a keyframe to come in with.
+	rejoin = 10 * time.Second
+)
+
+// cutter makes chunks of packets. It has no clock and no lock.
+type cutter struct {
+	emit  func(*Chunk)
+	seq   uint64 // of the next chunk
+	in    [2]track
+	force tracks // what the init section in force says
+	info  *Info
+
+	expects [2]bool // tracks that are to come
+	held    []*packetbuf.Packet
+	begun   bool
+	read    uint64 // sequence of the newest media packet that came
+
+	open    fragment
+	waiting []sample      // sound behind the open chunk, while the end of its last picture is not known
+	newest  time.Duration // DTS of the newest sample
+	key     time.Duration // DTS of the newest keyframe
+	broken  bool          // the next chunk is not continuous
+	wall    wall
+}
+
+// track is what is known of one track.
+type track struct {
+	is       *description // by the configuration that came last; nil: none, or none that can be carried
+	config   *packetbuf.Packet
+	gone     bool          // it has been absent
+	last     time.Duration // DTS of the newest sample
+	interval time.Duration // between the last two pictures
+	any      bool          // a sample has come
+	counting bool          // of sound: at and next are set
+	at, next int64         // of sound: where the last frame stands and, by counting, the next
+}
+
+// fragment is the chunk that is being filled.
+type fragment struct {
+	on          bool
+	start       time.Duration
+	independent bool
+	broken      bool
+	wall        time.Time
+	arrived     time.Time
+	samples     [2][]sample
+}
+
+const (
+	video = int(packetbuf.Video)
+	audio = int(packetbuf.Audio)
+)
+
+// write takes the next packet of the stream. Its error is a *CodecError, after which nothing
+// may be written.
+func (c *cutter) write(p *packetbuf.Packet) error {
+	switch {
+	case p.Track == packetbuf.Data || p.Bridged():
+		return nil
+	case p.Track == packetbuf.Video && !carried(p):
+		return &CodecError{p.Codec}
+	case p.Kind == packetbuf.Config:
+		c.configure(p)
+		return nil
+	case p.Seq != 0 && p.Seq <= c.read:
+		return nil // a second place on the stream begins before where the first one ended
+	}
+	c.read = max(c.read, p.Seq)
+	c.introduce(p)
+	if c.begun {
+		c.take(p)
+		return nil
+	}
+	c.held = append(c.held, p)
+	if c.ready(p) {
+		c.begin()
+	}
+	return nil
+}
+
+// configure notes a configuration. It comes into force at the track's next sample that it can.
+func (c *cutter) configure(p *packetbuf.Packet) {
+	t := &c.in[p.Track]
+	if t.config != nil && t.config.Codec == p.Codec && bytes.Equal(t.config.Payload, p.Payload) {
+		return
+	}
+	t.config, t.is = p, nil
+	if p.Track == packetbuf.Audio && carried(p) { // pictures wait for a keyframe
+		t.is, _ = describe(p, nil) // what cannot be read is as good as none
+	}
+}
+
+// introduce has the descriptions follow what the sample says.
+func (c *cutter) introduce(p *packetbuf.Packet) {
+	t := &c.in[p.Track]
+	switch {
+	case p.Track == packetbuf.Video:
+		if t.is == nil && p.Kind == packetbuf.Key && t.config != nil && t.config.Codec == p.Codec {
+			t.is, _ = describe(t.config, p)
+		}
+	case selfDescribed(p.Codec):
+		if d, err := describe(p, nil); err == nil && !d.same(t.is) {
+			t.is = d
+		}
+	case t.is != nil && t.is.codec != p.Codec:
+		t.is = nil
+	}
+}
+
+// ready tells whether all is there that the first init section has to say.
+func (c *cutter) ready(p *packetbuf.Packet) bool {
+	if p.DTS-c.held[0].DTS >= settle {
+		return true
+	}
+	for tr := range c.in {
+		if c.expects[tr] && c.in[tr].is == nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *cutter) begin() {
+	c.begun = true
+	for _, p := range c.held {
+		c.take(p)
+	}
+	c.held = nil
+	c.begun = c.info != nil // else nothing could be carried so far
+}
+
+// take puts a sample where it belongs.
+func (c *cutter) take(p *packetbuf.Packet) {
+	tr := int(p.Track)
+	t := &c.in[tr]
+	if t.is == nil {
+		return
+	}
+	c.miss(p)
+	c.renew(p)
+	if !t.is.same(c.force[tr]) {
+		return
+	}
+	if c.newest > 0 && p.DTS-c.newest > max(gap, 3*c.in[video].interval) {
+		c.finish()
+		c.broken = true
+	}
+	if tr == video {
+		c.picture(p)
+	} else {
+		c.sound(p)
+	}
+	t.last, t.any = p.DTS, true
+	c.newest = max(c.newest, p.DTS)
+}
+
+// miss notes that a track has been away for long, or is back. Sound comes back with a
+// keyframe, or with a splice.
+func (c *cutter) miss(p *packetbuf.Packet) {
+	other := &c.in[1-p.Track]
+	if other.any && p.DTS-other.last > max(absence, 3*c.in[video].interval) {
+		other.gone = true
+	}
+	if p.Flags&packetbuf.Splice != 0 {
+		other.gone = false
+		other.last = max(other.last, p.DTS)
+	}
+	t := &c.in[p.Track]
+	t.gone = t.gone && p.Track == packetbuf.Video && p.Kind != packetbuf.Key
+}
+
+// wanted are the tracks that an init section would name now.
+func (c *cutter) wanted() (w tracks) {
+	for tr := range c.in {
+		if !c.in[tr].gone {
+			w[tr] = c.in[tr].is
+		}
+	}
+	return w
+}
+
+// renew puts a new init section in force at p, where the tracks have changed.
+func (c *cutter) renew(p *packetbuf.Packet) {
+	w := c.wanted()
+	if v := &c.in[video]; v.is == nil && v.config != nil && !v.gone {
+		w[video] = c.force[video] // what is new comes with its keyframe
+	}
+	if w.none() || w.same(c.force) {
+		return
+	}
+	joins := p.Track == packetbuf.Audio && c.force[audio] == nil && w[audio] != nil
+	switch {
+	case p.Track == packetbuf.Video && p.Kind != packetbuf.Key:
+		return
+	case joins && c.force[video] != nil && w[video] != nil && p.DTS-c.key < rejoin:
+		return
+	case p.Track == packetbuf.Audio && w[video] != nil && !w[video].same(c.force[video]):
+		return // its keyframe brings it in
+	}
+	c.settle(p.DTS)
+	c.drain(true)
+	c.cut(p.DTS)
+	c.broken = c.broken || c.info != nil
+	if !w[audio].same(c.force[audio]) {
+		c.in[audio].counting = false
+	}
+	c.force, c.info = w, w.info()
+	c.wall.see(p)
+	c.emit(&Chunk{
+		Seq: c.seq, Init: true, Data: w.initSection(), Info: c.info, Start: p.DTS, Wall: c.wall.at(p.DTS), Arrived: p.Arrived,
+	})
+	c.seq++
+}
+
+// picture adds a picture; a keyframe begins a chunk.
+func (c *cutter) picture(p *packetbuf.Packet) {
+	t := &c.in[video]
+	c.settle(p.DTS)
+	for len(c.waiting) > 0 && c.waiting[0].p.DTS < p.DTS && c.place(c.waiting[0]) {
+		c.shift()
+	}
+	if sound := &c.in[audio]; p.Flags&packetbuf.Splice != 0 && sound.counting && c.force[audio] != nil {
+		// Sound begins again about here: what it had before lasts till then, or players stall.
+		if at := c.force[audio].ticks(p.DTS); at > sound.next {
+			sound.next = max(sound.next, c.stretch(at))
+		}
+	}
+	if c.open.on && (p.Kind == packetbuf.Key || p.DTS-c.open.start >= Most) {
+		c.cut(p.DTS)
+	}
+	if !c.open.on {
+		c.start(p, p.Kind == packetbuf.Key)
+	}
+	s := sample{p: p, at: t.is.ticks(p.DTS)}
+	if p.Flags&packetbuf.Filler != 0 {
+		s.dur = t.is.ticks(still)
+	} else if p.Flags&packetbuf.Splice == 0 && t.any {
+		t.interval = p.DTS - t.last
+	}
+	if p.Kind == packetbuf.Key {
+		c.key = p.DTS
+	}
+	c.add(s)
+	c.drain(false)
+}
+
+// settle gives the picture that came last its duration: until the next one, or what is wanted
+// in its place, begins.
+func (c *cutter) settle(next time.Duration) {
+	if s := c.open.samples[video]; len(s) > 0 {
+		last := &s[len(s)-1]
+		last.dur = max(1, c.force[video].ticks(next)-last.at)
+	}
+}
+
+// sound adds a frame of sound. Its time is counted from frame to frame: times in milliseconds
+// would leave gaps.
+func (c *cutter) sound(p *packetbuf.Packet) {
+	t := &c.in[audio]
+	s := sample{p: p, at: t.next, dur: max(1, t.is.samples(p))}
+	switch at := t.is.ticks(p.DTS); {
+	case !t.counting:
+		s.at = at
+	case abs(at-t.next) > t.is.scale/20: // 50 ms
+		s.at = max(at, c.stretch(at))
+	}
+	t.counting, t.at, t.next = true, s.at, s.at+s.dur
+	c.waiting = append(c.waiting, s)
+	c.drain(false)
+}
+
+// stretch has the last frame of sound, where it is still here, last until at, and returns the
+// first time that is free.
+func (c *cutter) stretch(at int64) int64 {
+	last := c.waiting
+	if len(last) == 0 {
+		last = c.open.samples[audio]
+	}
+	if len(last) == 0 {
+		return c.in[audio].at + 1
+	}
+	s := &last[len(last)-1]
+	s.dur = max(1, at-s.at)
+	return s.at + s.dur
+}
+
+func abs(v int64) int64 { return max(v, -v) }
+
+// drain places the sound that waits, as far as it can now; all of it with force.
+func (c *cutter) drain(force bool) {
+	for len(c.waiting) > 0 {
+		if force {
+			c.endPicture()
+		}
+		if !c.place(c.waiting[0]) {
+			return
+		}
+		c.shift()
+	}
+}
+
+// shift takes the first frame off those that wait. They are few, and keep their memory.
+func (c *cutter) shift() {
+	n := copy(c.waiting, c.waiting[1:])
+	c.waiting[n] = sample{}
+	c.waiting = c.waiting[:n]
+}
+
+// place adds a frame of sound to the open chunk, or to a new one. It returns false where the
+// open one cannot be closed yet.
+func (c *cutter) place(s sample) bool {
+	if c.open.on && s.p.DTS-c.open.start >= Most {
+		if c.pending() {
+			if last := c.open.samples[video]; c.waiting[len(c.waiting)-1].p.DTS-last[len(last)-1].p.DTS < patience {
+				return false
+			}
+			c.settle(c.waiting[len(c.waiting)-1].p.DTS)
+		}
+		c.cut(s.p.DTS)
+	}
+	if !c.open.on {
+		c.start(s.p, c.force[video] == nil)
+	}
+	c.add(s)
+	return true
+}
+
+// pending tells whether the end of the open chunk's last picture is not known.
+func (c *cutter) pending() bool {
+	s := c.open.samples[video]
+	return len(s) > 0 && s[len(s)-1].dur == 0
+}
+
+func (c *cutter) add(s sample) {
+	tr := s.p.Track
+	c.open.samples[tr] = append(c.open.samples[tr], s)
+	c.open.arrived = s.p.Arrived
+}
+
+// start opens a chunk with p.
+func (c *cutter) start(p *packetbuf.Packet, independent bool) {
+	c.wall.see(p)
+	f := &c.open
+	f.on, f.independent, f.broken, c.broken = true, independent, c.broken, false
+	f.start = max(p.DTS, f.start) // the start of a chunk does not go back
+	f.wall = c.wall.at(f.start)
+}
+
+// cut closes the open chunk, which ends where the next one begins.
+func (c *cutter) cut(end time.Duration) {
+	f := &c.open
+	if !f.on {
+		return
+	}
+	c.endPicture()
+	c.emit(&Chunk{
+		Seq: c.seq, Data: c.force.fragment(c.seq, &f.samples), Info: c.info, Start: f.start, Duration: max(end-f.start, 0),
+		Independent: f.independent, Discontinuity: f.broken, Wall: f.wall, Arrived: f.arrived, VideoFrames: len(f.samples[video]),
+	})
+	c.seq++
+	f.on = false
+	for tr := range f.samples {
+		clear(f.samples[tr])
+		f.samples[tr] = f.samples[tr][:0]
+	}
+}
+
+// finish closes what is open where nothing follows, or nothing that is continuous.
+func (c *cutter) finish() {
+	c.drain(true)
+	if !c.open.on {
+		return
+	}
+	c.endPicture()
+	c.cut(c.end())
+}
+
+// endPicture has a picture after which none is known of last as long as the one before.
+func (c *cutter) endPicture() {
+	if !c.pending() {
+		return
+	}
+	s := c.open.samples[video]
+	length := c.in[video].interval
+	if length <= 0 || length > patience {
+		length = 40 * time.Millisecond
+	}
+	s[len(s)-1].dur = c.force[video].ticks(length)
+}
+
+// end is where the samples of the open chunk end.
+func (c *cutter) end() time.Duration {
+	end := c.open.start
+	for tr, s := range c.open.samples {
+		if n := len(s); n > 0 {
+			// Of sound the DTS, which the chunk's start is in too, not the counted time.
+			end = max(end, s[n-1].p.DTS+c.force[tr].time(s[n-1].dur))
+		}
+	}
+	return end
+}
+
+// wall is the time of day on the stream's clock. It is set by the first packet and follows,
+// slowly, a publisher whose clock runs otherwise than ours: players measure by it.
+type wall struct{ zero time.Time }
+
+// follow is how far it follows at a time.
+const follow = 200 * time.Microsecond
+
+func (w *wall) see(p *packetbuf.Packet) {
+	zero := p.Arrived.Add(-p.DTS)
+	switch off := zero.Sub(w.zero); {
+	case w.zero.IsZero() || off > 10*time.Second || off < -10*time.Second:
+		w.zero = zero
+	default:
+		w.zero = w.zero.Add(min(max(off, -follow), follow))
+	}
+}
+
+func (w *wall) at(d time.Duration) time.Time { return w.zero.Add(d) }

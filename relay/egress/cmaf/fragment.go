@@ -1,0 +1,139 @@
+package cmaf
+
+import (
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+// sample is a packet with its place on its track.
+type sample struct {
+	p   *packetbuf.Packet
+	at  int64 // decode time in units of the track's scale
+	dur int64 // 0: not known before the next one comes
+}
+
+// Sample flags (ISO/IEC 14496-12, 8.8.3.1).
+const (
+	independent = 0x02000000 // depends on no other
+	delta       = 0x01010000 // depends on others
+	disposable  = 0x01810000 // and no other depends on it
+)
+
+func sampleFlags(k packetbuf.Kind) uint32 {
+	switch k {
+	case packetbuf.Key:
+		return independent
+	case packetbuf.Disposable:
+		return disposable
+	case packetbuf.Config, packetbuf.Delta:
+	}
+	return delta
+}
+
+// Flags of tfhd and trun.
+const (
+	baseIsMoof      = 0x020000
+	defaultDuration = 0x08
+	defaultFlags    = 0x20
+
+	offsetThere    = 0x001
+	durationThere  = 0x100
+	sizeThere      = 0x200
+	flagsThere     = 0x400
+	compositionOff = 0x800
+)
+
+// fragment is moof and mdat with samples of these tracks, which have their durations. The bytes
+// are the only allocation.
+func (t tracks) fragment(seq uint64, samples *[2][]sample) []byte {
+	size := 8 + 16 + 8
+	for _, s := range samples {
+		size += 8 + 24 + 20 + 20 + 16*len(s)
+		for i := range s {
+			size += len(s[i].p.Payload)
+		}
+	}
+	w := boxes{make([]byte, 0, size)}
+	moof := w.begin("moof")
+	at := w.full("mfhd", 0, 0)
+	w.u32(uint32(seq)) //nolint:gosec // wraps by design
+	w.end(at)
+	var offsets [2]int // where the offsets of the data stand
+	for tr, s := range samples {
+		if len(s) > 0 {
+			offsets[tr] = w.run(packetbuf.Track(tr), t[tr], s) //nolint:gosec // of two
+		}
+	}
+	w.end(moof)
+	mdat := w.begin("mdat")
+	for tr, s := range samples {
+		if len(s) == 0 {
+			continue
+		}
+		patch(w.b[offsets[tr]:], len(w.b))
+		for i := range s {
+			w.bytes(s[i].p.Payload)
+		}
+	}
+	w.end(mdat)
+	return w.b
+}
+
+func patch(b []byte, v int) {
+	b[0], b[1], b[2], b[3] = byte(v>>24), byte(v>>16), byte(v>>8), byte(v)
+}
+
+// run appends the traf of one track and returns where the offset of its data is to stand.
+func (w *boxes) run(tr packetbuf.Track, d *description, s []sample) (offset int) {
+	flags := uint32(offsetThere | sizeThere)
+	even := true
+	for i := range s {
+		even = even && s[i].dur == s[0].dur
+		if s[i].p.CTO != 0 {
+			flags |= compositionOff
+		}
+	}
+	if !even {
+		flags |= durationThere
+	}
+	if tr == packetbuf.Video {
+		flags |= flagsThere
+	}
+	traf := w.begin("traf")
+	at := w.full("tfhd", 0, baseIsMoof|defaultDuration|defaultFlags)
+	w.words(trackID(tr), uint32(s[0].dur), independent) //nolint:gosec // a few seconds
+	w.end(at)
+	at = w.full("tfdt", 1, 0)
+	w.u64(uint64(s[0].at)) //nolint:gosec // the stream's clock starts at 0
+	w.end(at)
+	at = w.full("trun", 1, flags)
+	w.u32(uint32(len(s))) //nolint:gosec // few
+	offset = len(w.b)
+	w.u32(0)
+	for i := range s {
+		p := s[i].p
+		if !even {
+			w.u32(uint32(s[i].dur)) //nolint:gosec // a few seconds
+		}
+		w.u32(uint32(len(p.Payload))) //nolint:gosec // far below 4 GiB
+		if tr == packetbuf.Video {
+			w.u32(sampleFlags(p.Kind))
+		}
+		if flags&compositionOff != 0 {
+			w.u32(uint32(int32(d.offset(p.CTO)))) //nolint:gosec // two's complement
+		}
+	}
+	w.end(at)
+	w.end(traf)
+	return offset
+}
+
+// offset is a composition offset in units of the scale, to the nearest.
+func (d *description) offset(cto time.Duration) int64 {
+	half := int64(time.Second) / 2
+	if cto < 0 {
+		half = -half
+	}
+	return (int64(cto)*d.scale + half) / int64(time.Second)
+}
