@@ -55,46 +55,43 @@ func nearest(dts, ref time.Duration) time.Duration {
 type Trail struct {
 	Cursor  Cursor
 	Configs Configs // in force there
-	// Epoch is that of the pictures that the viewer could decode there already; 0: of none.
+	// Epoch is that of the newest keyframe of video that the viewer had before; 0: it had none.
 	Epoch uint32
+	// Sound is the newest sound, the stream's own and bridged, that the ring does not have any
+	// more; nil where there was none.
+	Sound [2]*Packet
 }
 
 // Trail returns the way to the packet of sequence seq of a viewer who came at sequence since;
-// ok is false where the packet has left the ring. It begins at the newest keyframe that the
-// viewer has had. Where it had none, as in a stream without pictures, it begins at the
-// newest random-access point, and where the ring has lost the head of the only GOP, at its
-// oldest packet.
-func (r *Ring) Trail(seq, since uint64) (t Trail, ok bool) {
+// ok is false where the packet has left the ring. It begins at the newest random-access point
+// that stands back or more before the packet, or the oldest that the viewer has come past;
+// where the ring has lost the head of the only GOP, at its oldest packet.
+func (r *Ring) Trail(seq, since uint64, back time.Duration) (t Trail, ok bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if seq < r.tail || seq >= r.head {
 		return Trail{}, false
 	}
+	t.Cursor, t.Configs, t.Sound = Cursor{ring: r, next: r.tail}, r.base, r.lostSound
 	starts := r.gops.items[r.gops.first:]
-	n := sort.Search(len(starts), func(i int) bool { return starts[i].start > seq })
-	for i := n - 1; i >= 0 && starts[i].start >= since; i-- {
-		if r.slots[r.slot(starts[i].start)].Track == Video {
-			return Trail{Cursor: Cursor{ring: r, next: starts[i].start}, Configs: starts[i].config}, true
+	i := sort.Search(len(starts), func(i int) bool { return starts[i].start > seq }) - 1
+	dts := r.slots[r.slot(seq)].DTS - back
+	for i > 0 && starts[i-1].start >= since && r.slots[r.slot(starts[i].start)].DTS > dts {
+		i--
+	}
+	if i >= 0 {
+		t.Cursor.next, t.Configs = starts[i].start, starts[i].config
+	}
+	if since <= r.lostKey {
+		t.Epoch = r.lostEpoch
+	}
+	for i--; i >= 0 && starts[i].start >= since; i-- {
+		if p := r.slots[r.slot(starts[i].start)]; p.Track == Video {
+			t.Epoch = p.Epoch
+			break
 		}
-	}
-	t = Trail{Cursor: Cursor{ring: r, next: r.tail}, Configs: r.base}
-	if n > 0 {
-		t = Trail{Cursor: Cursor{ring: r, next: starts[n-1].start}, Configs: starts[n-1].config}
-	}
-	if since < r.tail { // it has come past keyframes that the ring does not have any more
-		t.Epoch = r.pictureBefore(seq)
 	}
 	return t, true
-}
-
-// pictureBefore is the epoch of the newest picture up to seq; 0 if there is none.
-func (r *Ring) pictureBefore(seq uint64) uint32 {
-	for s := seq + 1; s > r.tail; s-- {
-		if p := r.slots[r.slot(s-1)]; p.Track == Video && p.Media() {
-			return p.Epoch
-		}
-	}
-	return 0
 }
 
 // Behind is how long before the newest packet the one arrived that Read returns next; 0 at the

@@ -63,7 +63,7 @@ func TestFindAgainstLinearSearch(t *testing.T) {
 	})
 }
 
-// A trail begins where the viewer has had a keyframe, or knows of which pictures it had one.
+// A trail begins far enough back, and knows of which pictures the viewer had a keyframe.
 func TestTrail(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := NewRing(Limits{Duration: time.Duration(rapid.IntRange(1, 4000).Draw(t, "ms")) * time.Millisecond})
@@ -71,7 +71,8 @@ func TestTrail(t *testing.T) {
 		tail := r.Stats().Head - uint64(r.Stats().Packets) //nolint:gosec // not negative
 		seq := uint64(rapid.IntRange(1, len(all)+1).Draw(t, "seq"))
 		since := uint64(rapid.IntRange(1, int(seq)).Draw(t, "since"))
-		trail, ok := r.Trail(seq, since)
+		back := time.Duration(rapid.IntRange(0, 3000).Draw(t, "back")) * time.Millisecond
+		trail, ok := r.Trail(seq, since, back)
 		if want := seq >= tail && seq <= uint64(len(all)); ok != want {
 			t.Fatalf("%d of %d to %d: %v", seq, tail, len(all), ok)
 		}
@@ -79,23 +80,22 @@ func TestTrail(t *testing.T) {
 			return
 		}
 		first := all[trail.Cursor.Next()-1]
-		var picture, key *Packet
-		for _, p := range all[tail-1 : seq] {
-			if p.Track == Video && p.Media() {
-				picture = p
-				if p.Kind == Key && p.Seq >= since {
-					key = p
-				}
+		epoch, start := uint32(0), tail
+		for _, p := range all[:seq] {
+			if p.Kind != Key || p.Bridged() || p.Seq < tail {
+				continue
+			}
+			if start == tail && all[start-1].Kind != Key || start < since || p.DTS <= all[seq-1].DTS-back && p.Seq >= since {
+				start = p.Seq
 			}
 		}
-		switch {
-		case key != nil && first != key:
-			t.Fatalf("begins at %d, the keyframe is %d", first.Seq, key.Seq)
-		case key == nil && first.Seq != tail && (first.Kind != Key || first.Seq > seq):
-			t.Fatalf("begins at %d, a %v", first.Seq, first.Kind)
-		case key == nil && since < tail && picture != nil && trail.Epoch != picture.Epoch,
-			key == nil && since >= tail && trail.Epoch != 0:
-			t.Fatalf("epoch %d", trail.Epoch)
+		for _, p := range all[:first.Seq-1] {
+			if p.Track == Video && p.Kind == Key && p.Seq >= since {
+				epoch = p.Epoch
+			}
+		}
+		if trail.Epoch != epoch || first.Seq != start && first.DTS > all[seq-1].DTS-back {
+			t.Fatalf("begins at %d with epoch %d, want %d and %d", first.Seq, trail.Epoch, start, epoch)
 		}
 		var config Configs
 		for _, p := range all[:first.Seq] {
@@ -123,7 +123,7 @@ func TestForgottenIsNoBase(t *testing.T) {
 	for i := range 4 {
 		r.Append(packet(Video, Delta, time.Duration(i+1)*600*time.Millisecond, 1))
 	}
-	if trail, ok := r.Trail(r.Stats().Head-1, 1); !ok || trail.Configs != (Configs{}) {
+	if trail, ok := r.Trail(r.Stats().Head-1, 1, 0); !ok || trail.Configs != (Configs{}) {
 		t.Errorf("%v, %v", trail.Configs, ok)
 	}
 	again := packet(Audio, Config, 2400*time.Millisecond, 2)
@@ -131,7 +131,7 @@ func TestForgottenIsNoBase(t *testing.T) {
 	for i := range 4 {
 		r.Append(packet(Video, Delta, time.Duration(i+5)*600*time.Millisecond, 1))
 	}
-	if trail, _ := r.Trail(r.Stats().Head-1, 1); trail.Configs[Audio] != again {
+	if trail, _ := r.Trail(r.Stats().Head-1, 1, 0); trail.Configs[Audio] != again {
 		t.Errorf("%v", trail.Configs)
 	}
 }

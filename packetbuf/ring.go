@@ -46,6 +46,11 @@ type Ring struct {
 	gops   gopQueue
 	config Configs // in force at head
 	base   Configs // in force at tail, but for what Forget has taken out since
+	// lostKey is the sequence of the newest keyframe of video that has left, lostEpoch its epoch.
+	lostKey   uint64
+	lostEpoch uint32
+	// lostSound is the newest sound that has left, the stream's own and bridged.
+	lostSound [2]*Packet
 	// forgotten is the head at the last Forget of each slot.
 	forgotten [len(Configs{})]uint64
 	newest    time.Duration
@@ -136,11 +141,29 @@ func (r *Ring) over() bool {
 func (r *Ring) dropTo(seq uint64) {
 	for ; r.tail < seq; r.tail++ {
 		i := r.slot(r.tail)
-		if p := r.slots[i]; p.Kind == Config && p.Seq >= r.forgotten[p.slot()] {
-			r.base[p.slot()] = p
-		}
+		r.lose(r.slots[i])
 		r.bytes -= len(r.slots[i].Payload)
 		r.slots[i] = nil
+	}
+}
+
+// lose notes what has to be known of a packet that leaves.
+func (r *Ring) lose(p *Packet) {
+	switch {
+	case p.Kind == Config:
+		if p.Seq >= r.forgotten[p.slot()] {
+			r.base[p.slot()] = p
+		}
+	case p.Track == Video:
+		if p.Kind == Key {
+			r.lostKey, r.lostEpoch = p.Seq, p.Epoch
+		}
+	case p.Track == Audio:
+		bridged := 0
+		if p.Bridged() {
+			bridged = 1
+		}
+		r.lostSound[bridged] = p
 	}
 }
 

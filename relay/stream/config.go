@@ -36,8 +36,12 @@ func (c *Config) lifecycle() lifecycle.Config {
 	return lifecycle.Config{Hold: c.Hold, HoldUnpublish: c.HoldUnpublish, Takeover: c.Takeover}
 }
 
-// Load counts the viewers of the whole relay. They share its cores, whatever they watch.
-type Load struct{ viewers atomic.Int64 }
+// Load counts the viewers of the whole relay, who share its cores, whatever they watch; and the
+// streams that there were, to tell them apart.
+type Load struct {
+	viewers atomic.Int64
+	streams atomic.Uint64
+}
 
 // Few viewers are woken for every frame; from many on they are woken together after
 // gatherMost. In between it rises in proportion.

@@ -37,7 +37,8 @@ func (s *Stream) bound(change func(*ceilings)) (asked bool) {
 		s.limit(f)
 	}
 	if f != nil {
-		_, asked = f.session.(ingest.Limiter)
+		l, ok := f.session.(ingest.Limiter)
+		asked = ok && l.Limits()
 	}
 	s.mu.Unlock()
 	s.flush()

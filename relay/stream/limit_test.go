@@ -15,6 +15,8 @@ type limited struct {
 	asked []float64
 }
 
+func (l *limited) Limits() bool { return true }
+
 func (l *limited) Limit(bits float64) { l.asked = append(l.asked, bits) }
 
 // limitedPush publishes with a session that can ask for less.

@@ -31,8 +31,12 @@ type Reader struct {
 	pictures uint32 // the epoch of whose pictures it has had a keyframe; 0: of none
 	buf      [batch]*packetbuf.Packet
 	woken    <-chan struct{} // nil: look into the ring without waiting
-	closed   bool
-	route    bool // not a viewer; see Tap
+	since    uint64          // sequence of the first packet that it was to get
+	// behind is how far a viewer that resumed was behind then, which is no fault of its own, until
+	// it has caught up.
+	behind time.Duration
+	closed bool
+	route  bool // not a viewer; see Tap
 }
 
 // Attach adds a viewer of a protocol at the newest random-access point. It returns ErrNotLive
@@ -42,12 +46,17 @@ type Reader struct {
 // sound, and over a break one after the other. Without any it is the publisher's own, whatever
 // that is.
 func (s *Stream) Attach(protocol string, sound ...packetbuf.Codec) (*Reader, error) {
-	r, err := s.attach(protocol, soundsOf(sound))
+	r, err := s.enter(protocol, soundsOf(sound))
+	if err == nil {
+		r.join()
+		s.wantKey()
+	}
 	s.flush()
 	return r, err
 }
 
-func (s *Stream) attach(protocol string, takes sounds) (*Reader, error) {
+// enter counts a viewer, whose place on the stream is not found yet.
+func (s *Stream) enter(protocol string, takes sounds) (*Reader, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.playable(); err != nil {
@@ -55,8 +64,6 @@ func (s *Stream) attach(protocol string, takes sounds) (*Reader, error) {
 	}
 	r := &Reader{s: s, protocol: protocol, has: s.present}
 	s.hear(r, takes)
-	r.join()
-	s.needKey(time.Now())
 	s.viewers[protocol]++
 	s.opts.Load.viewers.Add(1)
 	return r, nil
@@ -80,7 +87,7 @@ func (r *Reader) join() {
 		cursor, configs = r.s.ring.Live()
 		r.waitKey = true
 	}
-	r.cursor = cursor
+	r.cursor, r.since = cursor, cursor.Next()
 	r.queue(configs)
 }
 
@@ -164,11 +171,10 @@ func (r *Reader) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 func (r *Reader) take() (packets []*packetbuf.Packet, more bool, err error) {
 	n := copy(r.buf[:], r.pending)
 	r.pending = r.pending[n:]
-	lag := r.s.cfg.Load().Lag
-	if r.route {
-		lag = 0
+	m, configs, skipped, err := r.cursor.Follow(r.buf[n:], r.lag())
+	if n+m < len(r.buf) {
+		r.behind = 0
 	}
-	m, configs, skipped, err := r.cursor.Follow(r.buf[n:], lag)
 	switch {
 	case err != nil: // overrun, and no random-access point ahead
 		r.cursor, configs = r.s.ring.Live()
@@ -182,6 +188,15 @@ func (r *Reader) take() (packets []*packetbuf.Packet, more bool, err error) {
 	}
 	packets, err = r.check(r.buf[:n+m])
 	return packets, n+m == len(r.buf) || len(r.pending) > 0, err
+}
+
+// lag is how far behind the viewer may fall; 0: as far as the buffer goes.
+func (r *Reader) lag() time.Duration {
+	lag := r.s.cfg.Load().Lag
+	if r.route || lag == 0 {
+		return 0
+	}
+	return lag + r.behind
 }
 
 // requeue makes what is read next the configuration that is new to the viewer, and then

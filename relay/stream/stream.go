@@ -39,6 +39,9 @@ type Options struct {
 // Stream is one stream's state. It has one goroutine and one timer; Close ends both.
 type Stream struct {
 	name string
+	// serial tells the stream from all others that there were in this process.
+	serial uint64
+
 	opts Options
 	cfg  atomic.Pointer[Config]
 	ring *packetbuf.Ring
@@ -73,7 +76,7 @@ type Stream struct {
 // New returns a stream that nobody publishes to yet.
 func New(name string, o Options) *Stream {
 	s := &Stream{
-		name: name, opts: o, ring: packetbuf.NewRing(o.Config.Buffer), wake: newWake(), out: newOutbox(),
+		name: name, serial: o.Load.streams.Add(1), opts: o, ring: packetbuf.NewRing(o.Config.Buffer), wake: newWake(), out: newOutbox(),
 		poked: make(chan struct{}, 1), done: make(chan struct{}),
 		feeds: map[lifecycle.ID]*feed{}, viewers: map[string]int{}, bridge: bridge{listeners: map[sounds]int{}}, breaks: map[ingest.Cause]int{},
 		since: time.Now(),
