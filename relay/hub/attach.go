@@ -27,27 +27,39 @@ const coming = 15 * time.Second
 // play_wait says, or while it is on its way. Its refusals are *ingest.Refusal; of one that is
 // not live NotLive is set. sound is what the viewer takes; see stream.Stream.
 func (h *Hub) Attach(ctx context.Context, app, name, protocol string, sound ...packetbuf.Codec) (*stream.Reader, error) {
+	r, _, err := h.place(ctx, app, name, wish{protocol: protocol, sound: sound})
+	return r, err
+}
+
+// Resume is Attach for a viewer that was cut off there; exact tells that it goes on with the
+// very next packet. See stream.Stream.
+func (h *Hub) Resume(ctx context.Context, app, name, protocol string, at stream.Position, sound ...packetbuf.Codec) (r *stream.Reader, exact bool, err error) {
+	return h.place(ctx, app, name, wish{protocol: protocol, sound: sound, at: at})
+}
+
+func (h *Hub) place(ctx context.Context, app, name string, w wish) (r *stream.Reader, exact bool, err error) {
 	full, err := Name(app, name)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	h.waits(full, 1)
 	defer h.waits(full, -1)
 	began, patience := time.Now(), h.opts.Settings.PlayWait(full)
 	hopeless, ok := h.want(full)
 	if ok {
-		r, err := h.attach(ctx, full, wish{protocol, sound}, max(patience, coming), hopeless)
+		r, exact, err := h.attach(ctx, full, w, max(patience, coming), hopeless)
 		if r != nil || ctx.Err() != nil {
-			return r, err
+			return r, exact, err
 		}
 	}
-	return h.attach(ctx, full, wish{protocol, sound}, patience-time.Since(began), nil)
+	return h.attach(ctx, full, w, patience-time.Since(began), nil)
 }
 
 // wish is what a stream is told of a viewer.
 type wish struct {
 	protocol string
 	sound    []packetbuf.Codec
+	at       stream.Position // where it was cut off; the zero Position is no stream's
 }
 
 // want asks for a stream that nobody feeds.
@@ -64,7 +76,7 @@ func (h *Hub) want(name string) (hopeless <-chan struct{}, ok bool) {
 }
 
 // attach waits for a place on a stream: so long, until there is no hope, or until ctx ends.
-func (h *Hub) attach(ctx context.Context, name string, w wish, patience time.Duration, hopeless <-chan struct{}) (*stream.Reader, error) {
+func (h *Hub) attach(ctx context.Context, name string, w wish, patience time.Duration, hopeless <-chan struct{}) (r *stream.Reader, exact bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for over := false; ; {
@@ -72,15 +84,15 @@ func (h *Hub) attach(ctx context.Context, name string, w wish, patience time.Dur
 		s, news, closed := h.streams[name], h.news, h.closed
 		h.mu.Unlock()
 		if closed {
-			return nil, errClosed
+			return nil, false, errClosed
 		}
 		if s != nil {
-			if r, err := s.Attach(w.protocol, w.sound...); err == nil {
-				return r, nil
+			if r, exact, err := s.Resume(w.protocol, w.at, w.sound...); err == nil {
+				return r, exact, nil
 			}
 		}
 		if over {
-			return nil, notLive(name)
+			return nil, false, notLive(name)
 		}
 		select {
 		case <-news: // maybe of what the wanted one is made of
@@ -90,7 +102,7 @@ func (h *Hub) attach(ctx context.Context, name string, w wish, patience time.Dur
 		case <-hopeless:
 			over = true
 		case <-ctx.Done():
-			return nil, notLive(name)
+			return nil, false, notLive(name)
 		}
 	}
 }
