@@ -120,6 +120,18 @@ func (h *house) left() {
 	})
 }
 
+// over waits until everybody has left, ends the relay, and looks for what is left.
+func (h *house) over(t testing.TB) {
+	t.Helper()
+	h.left()
+	if err := h.Close(context.WithoutCancel(t.Context())); err != nil {
+		t.Error(err)
+	}
+	if n := h.Sessions(); n != 0 {
+		t.Errorf("%d sessions are left", n)
+	}
+}
+
 // push has packets come to everybody, now.
 func (h *house) push(packets ...*packetbuf.Packet) {
 	h.mu.Lock()

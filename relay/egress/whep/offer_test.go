@@ -201,10 +201,7 @@ func TestRefusals(t *testing.T) {
 		if w.status != tt.status || !strings.Contains(w.body.String(), tt.says) || w.header.Get("Retry-After") != tt.after || strings.Contains(w.body.String(), "hunter") {
 			t.Errorf("%s: %d %q, Retry-After %q", tt.name, w.status, w.body.String(), w.header.Get("Retry-After"))
 		}
-		h.left()
-		if h.Sessions() != 0 {
-			t.Errorf("%s: %d sessions", tt.name, h.Sessions())
-		}
+		h.over(t)
 	}
 }
 

@@ -247,10 +247,8 @@ func TestEnds(t *testing.T) {
 		h, _, w := showing(t, nil)
 		end(h, w)
 		<-w.closed
-		h.left()
-		if h.Sessions() != 0 {
-			t.Errorf("%s: %d sessions", name, h.Sessions())
-		}
+		h.over(t)
+		t.Log(name)
 	}
 }
 
@@ -269,10 +267,7 @@ func TestUnconnected(t *testing.T) {
 	if r := h.post(t, offerText(t, "chromium")); r.status != http.StatusCreated {
 		t.Fatal(r.status)
 	}
-	h.left()
-	if h.Sessions() != 0 {
-		t.Errorf("%d sessions", h.Sessions())
-	}
+	h.over(t)
 }
 
 // Close does not wait for ever for a place that does not let go.
@@ -299,9 +294,9 @@ func TestManySessions(t *testing.T) {
 			t.Fatalf("DELETE: %d %s", got, r.body.String())
 		}
 	}
-	h.left()
-	if len(h.places) != all || h.Sessions() != 0 {
-		t.Errorf("%d places, %d sessions", len(h.places), h.Sessions())
+	h.over(t)
+	if len(h.places) != all {
+		t.Errorf("%d places", len(h.places))
 	}
 }
 
