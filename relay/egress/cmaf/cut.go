@@ -10,6 +10,8 @@ import (
 const (
 	// Most is how much media a chunk holds at the most.
 	Most = 100 * time.Millisecond
+	// rounding is how much more it may be where times are whole milliseconds.
+	rounding = 2 * time.Millisecond
 	// patience is how far sound may run ahead of a picture whose end is not known yet. Made
 	// pictures stand a second apart.
 	patience = time.Second
@@ -249,17 +251,17 @@ func (c *cutter) picture(p *packetbuf.Packet) {
 			sound.next = max(sound.next, c.stretch(at))
 		}
 	}
-	if c.open.on && (p.Kind == packetbuf.Key || p.DTS-c.open.start >= Most) {
-		c.cut(p.DTS)
-	}
-	if !c.open.on {
-		c.start(p, p.Kind == packetbuf.Key)
-	}
 	s := sample{p: p, at: t.is.ticks(p.DTS)}
 	if p.Flags&packetbuf.Filler != 0 {
 		s.dur = t.is.ticks(still)
 	} else if p.Flags&packetbuf.Splice == 0 && t.any {
 		t.interval = p.DTS - t.last
+	}
+	if c.open.on && (p.Kind == packetbuf.Key || p.DTS-c.open.start+min(t.interval, Most/2) > Most+rounding) {
+		c.cut(p.DTS)
+	}
+	if !c.open.on {
+		c.start(p, p.Kind == packetbuf.Key)
 	}
 	if p.Kind == packetbuf.Key {
 		c.key = p.DTS
@@ -333,7 +335,7 @@ func (c *cutter) shift() {
 // place adds a frame of sound to the open chunk, or to a new one. It returns false where the
 // open one cannot be closed yet.
 func (c *cutter) place(s sample) bool {
-	if c.open.on && s.p.DTS-c.open.start >= Most {
+	if c.open.on && c.exceeds(s) {
 		if c.pending() {
 			if last := c.open.samples[video]; c.waiting[len(c.waiting)-1].p.DTS-last[len(last)-1].p.DTS < patience {
 				return false
@@ -347,6 +349,16 @@ func (c *cutter) place(s sample) bool {
 	}
 	c.add(s)
 	return true
+}
+
+// exceeds tells whether the open chunk would be too long with a frame of sound. Beside pictures
+// that come, the chunk ends with them.
+func (c *cutter) exceeds(s sample) bool {
+	end := s.p.DTS - c.open.start
+	if v := c.open.samples[video]; len(v) == 0 || v[len(v)-1].p.Flags&packetbuf.Filler != 0 {
+		return end+c.force[audio].time(s.dur) > Most+rounding
+	}
+	return end >= Most
 }
 
 // pending tells whether the end of the open chunk's last picture is not known.

@@ -203,6 +203,10 @@ func (f *Feed) unused() {
 // Join returns a place at the newest independent chunk, behind its init section.
 func (f *Feed) Join() *Cursor { return &Cursor{r: f.ring, lag: f.ring.limits.Lag} }
 
+// Oldest returns a place at the oldest independent chunk that the feed holds. It does not skip
+// as long as the feed holds what comes next.
+func (f *Feed) Oldest() *Cursor { return &Cursor{r: f.ring, oldest: true} }
+
 // After returns a place behind the chunk of this sequence, whose init section the reader has.
 // Where that has left the ring, or never was, exact is false and it is that of Join.
 func (f *Feed) After(seq uint64) (c *Cursor, exact bool) {

@@ -402,3 +402,23 @@ func FuzzDescribe(f *testing.F) {
 		c.finish()
 	})
 }
+
+// Who wants the past gets all that is held, from a keyframe on.
+func TestOldest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource()
+		feed := use(t, newFeeds(t, s, Limits{Duration: 5 * time.Second}))
+		defer feed.Release()
+		c := feed.Oldest()
+		if len(drain(t, c)) != 0 {
+			t.Error("something before anything")
+		}
+		s.give(numbered(gen.Options{}, 9*time.Second, 1)...)
+		synctest.Wait()
+		got := drain(t, c)
+		if !got[0].Init || !got[1].Independent || got[1].Start != 4*time.Second {
+			t.Errorf("begins with %+v", got[1])
+		}
+		readAll(t, got)
+	})
+}

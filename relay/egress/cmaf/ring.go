@@ -100,11 +100,22 @@ func (r *ring) initOf(seq uint64) *Chunk {
 	return found
 }
 
+// first is the oldest independent chunk; 0: none. r.mu is held.
+func (r *ring) first() uint64 {
+	for seq := r.tail; seq < r.head; seq++ {
+		if (*r.at(seq)).Independent {
+			return seq
+		}
+	}
+	return 0
+}
+
 // Cursor is one reader's place among the chunks of a feed. One goroutine uses it.
 type Cursor struct {
 	r       *ring
 	lag     time.Duration
 	next    uint64 // 0: waits for an independent chunk
+	oldest  bool   // which may be old
 	init    *Chunk // that was handed out last
 	lost    bool   // what is handed out next does not follow
 	skipped bool
@@ -146,6 +157,8 @@ func (c *Cursor) take() ([]*Chunk, error) {
 	defer r.mu.RUnlock()
 	c.skipped = false
 	switch {
+	case c.next == 0 && c.oldest:
+		c.next = r.first()
 	case c.next == 0:
 		c.next = r.key
 	case c.behind():
