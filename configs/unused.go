@@ -7,12 +7,8 @@ import (
 	"strings"
 )
 
-// Keys that this version reads and checks, and does nothing with: whole groups and lists,
-// and keys of streams.
-var (
-	laterGroups = []string{"resume"}
-	laterStream = []string{"backup_return", "hls"}
-)
+// laterStream are the keys of streams that this version reads and checks, and does nothing with.
+var laterStream = []string{"backup_return", "hls"}
 
 // unused tells which of these keys are set, wherever, to something other than the default.
 func unused(cfg *Config) (out []string) {
@@ -22,7 +18,7 @@ func unused(cfg *Config) (out []string) {
 	def := Default()
 	compare(reflect.ValueOf(def), reflect.ValueOf(*cfg), "", func(key string, _, _ reflect.Value) {
 		ofStream, isStream := strings.CutPrefix(key, "defaults.")
-		if !isStream && begins(key, laterGroups) || isStream && begins(ofStream, laterStream) {
+		if isStream && begins(ofStream, laterStream) {
 			say(key)
 		}
 	})

@@ -17,6 +17,7 @@ type Labels struct {
 	Outcomes   []string // of a request to publish
 	Causes     []string // of a break
 	Joins      []string // outcomes of a request to play
+	Resumes    []string // outcomes of a viewer's wish to go on where it was cut off
 	Dials      []string // outcomes of a route's dial
 	Switches   []string // causes of a switch from one route to another
 	Levels     []string // causes of a change of rung
@@ -31,6 +32,7 @@ type Metrics struct {
 	takeovers *prometheus.CounterVec
 	joins     *prometheus.CounterVec
 	join      *prometheus.HistogramVec
+	resumes   *prometheus.CounterVec
 	dials     *prometheus.CounterVec
 	switches  *prometheus.CounterVec
 	levels    *prometheus.CounterVec
@@ -65,10 +67,11 @@ func New(reg prometheus.Registerer, l Labels) (*Metrics, error) {
 		levels:   counter("route_level_changes_total", "Changes of rung.", "group", "cause"),
 		labels:   l,
 		joins:    counter("viewer_joins_total", "Requests to play.", "protocol", "outcome"),
+		resumes:  counter("viewer_resumes_total", "Viewers that came back to where they were cut off.", "protocol", "outcome"),
 		join: histogram("viewer_join_seconds", "Request to play to the first media byte.",
 			[]float64{0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10}, "protocol"),
 	}
-	for _, c := range []prometheus.Collector{m.sessions, m.breaks, m.detect, m.outage, m.takeovers, m.joins, m.join, m.dials, m.switches, m.levels} {
+	for _, c := range []prometheus.Collector{m.sessions, m.breaks, m.detect, m.outage, m.takeovers, m.joins, m.join, m.resumes, m.dials, m.switches, m.levels} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -97,6 +100,9 @@ func (m *Metrics) zero(l Labels) {
 		for _, o := range l.Joins {
 			m.joins.WithLabelValues(p, o)
 		}
+		for _, o := range l.Resumes {
+			m.resumes.WithLabelValues(p, o)
+		}
 	}
 }
 
@@ -122,6 +128,11 @@ func (m *Metrics) Takeover(outcome string) { m.takeovers.WithLabelValues(outcome
 // Joined counts a request to play.
 func (m *Metrics) Joined(protocol, outcome string) {
 	m.joins.WithLabelValues(protocol, outcome).Inc()
+}
+
+// ViewerResumed counts a viewer that came back to where it was cut off.
+func (m *Metrics) ViewerResumed(protocol, outcome string) {
+	m.resumes.WithLabelValues(protocol, outcome).Inc()
 }
 
 // Started notes how long a viewer waited for its first media byte.

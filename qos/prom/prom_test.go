@@ -17,7 +17,7 @@ import (
 
 var labels = Labels{
 	Publishers: []string{"rtmp", "rtmps"}, Viewers: []string{"rtmp", "httpflv"},
-	Outcomes: []string{"accepted", "refused_key"}, Causes: []string{"eof", "silence"}, Joins: []string{"joined", "not_live"},
+	Outcomes: []string{"accepted", "refused_key"}, Causes: []string{"eof", "silence"}, Joins: []string{"joined", "not_live"}, Resumes: []string{"exact", "keyframe", "expired"},
 	Dials: []string{"ok", "failed"}, Switches: []string{"broken", "score"}, Levels: []string{"lag", "climb"},
 }
 
@@ -99,6 +99,9 @@ func TestFromTheStart(t *testing.T) {
 	for _, p := range labels.Viewers {
 		for _, o := range labels.Joins {
 			want = append(want, fmt.Sprintf("holdfast_viewer_joins_total{outcome=%s,protocol=%s} counter", o, p))
+		}
+		for _, o := range labels.Resumes {
+			want = append(want, fmt.Sprintf("holdfast_viewer_resumes_total{outcome=%s,protocol=%s} counter", o, p))
 		}
 		want = append(want, fmt.Sprintf("holdfast_viewer_join_seconds{protocol=%s} histogram", p),
 			fmt.Sprintf("holdfast_viewer_skips_total{protocol=%s} counter", p), fmt.Sprintf("holdfast_egress_bytes_total{protocol=%s} counter", p))

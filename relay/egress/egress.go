@@ -20,6 +20,7 @@ type Request struct {
 	Remote    string
 	Agent     string
 	Sound     []packetbuf.Codec // what the viewer takes; none: whatever there is
+	Resume    *Resume           // nil: it begins
 }
 
 // Streams gives viewers their place. A refusal is an *ingest.Refusal, wherever it comes from.

@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtmp"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
+	"github.com/holdfast-live/holdfast/packetbuf/resume"
 	"github.com/holdfast-live/holdfast/qos/prom"
 	"github.com/holdfast-live/holdfast/relay/auth"
 	"github.com/holdfast-live/holdfast/relay/egress"
@@ -54,6 +55,8 @@ type playing struct {
 	hub     *hub.Hub
 	rules   auth.Rules
 	metrics *prom.Metrics
+	sealer  *resume.Sealer
+	turns   turns
 }
 
 // The outcomes of a request to play.
@@ -78,17 +81,8 @@ func (p *playing) Play(ctx context.Context, r egress.Request) (egress.Place, err
 }
 
 func (p *playing) play(ctx context.Context, r egress.Request) (*stream.Reader, error) {
-	if err := refused(ctx); err != nil {
-		return nil, err
-	}
-	name, err := hub.Name(r.App, r.Name)
-	if err != nil {
-		return nil, err
-	}
-	if err := auth.Play(p.rules, name, r.Token); err != nil {
-		return nil, err
-	}
-	return p.hub.Attach(ctx, r.App, r.Name, r.Protocol, r.Sound...)
+	place, _, err := p.admit(ctx, r, resume.Invalid, resume.Claims{})
+	return place, err
 }
 
 func outcome(err error) string {

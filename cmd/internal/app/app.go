@@ -86,7 +86,7 @@ func New(o Options) (*App, error) {
 	registry := prometheus.NewRegistry()
 	a.metrics, err = prom.New(registry, prom.Labels{
 		Publishers: []string{ingest.RTMP, ingest.RTMPS, ingest.WHIP, ingest.Pull, ingest.Transcode}, Viewers: viewerProtocols(),
-		Outcomes: texts(ingest.Outcomes()), Causes: texts(ingest.Causes()), Joins: joinOutcomes(),
+		Outcomes: texts(ingest.Outcomes()), Causes: texts(ingest.Causes()), Joins: joinOutcomes(), Resumes: resumeOutcomes(),
 		Dials: texts(qos.Outcomes()), Switches: policy.SwitchCauses(), Levels: policy.LevelCauses(),
 	})
 	if err != nil {
@@ -133,7 +133,12 @@ func texts[T ~string](values []T) []string {
 
 func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, version string) error {
 	cfg := a.settings.get()
-	streams := &playing{hub: a.relay.hub, rules: a.settings, metrics: metrics}
+	sealer, err := newSealer(cfg.Resume.Key, a.state, a.log)
+	if err != nil {
+		return err
+	}
+	streams := &playing{hub: a.relay.hub, rules: a.settings, metrics: metrics, sealer: sealer}
+	streams.turns.setRate(cfg.Limits.Joins)
 	access := publishing{next: auth.NewPublishers(a.settings, hub.Name, a.relay.hub), metrics: metrics, pushes: a.routes.Pushes}
 	a.viewing, a.access = streams, access
 	for _, protocol := range []string{ingest.RTMP, ingest.RTMPS} {
@@ -247,6 +252,7 @@ func (a *App) Reload(cfg *configs.Config) (live, restart []string) {
 	a.settings.cfg.Store(cfg)
 	a.level.Set(Level(cfg.Log.Level))
 	a.relay.hub.Reload(cfg.Limits.Streams)
+	a.viewing.turns.setRate(cfg.Limits.Joins)
 	a.reloadRoutes(cfg)
 	for key, c := range a.certs {
 		if err := c.load(); err != nil {

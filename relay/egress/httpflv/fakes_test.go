@@ -33,17 +33,21 @@ type source struct {
 	readers []*reader
 }
 
-// Play implements egress.Streams.
-func (s *source) Play(_ context.Context, r egress.Request) (egress.Place, error) {
+// Enter implements egress.Sessions.
+func (s *source) Enter(_ context.Context, r egress.Request) (egress.Place, egress.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked = append(s.asked, r)
 	if s.refuse != nil {
-		return nil, s.refuse
+		return nil, egress.Session{}, s.refuse
+	}
+	session := egress.Session{Token: "t0ken", Resumed: egress.None}
+	if r.Resume != nil {
+		session.Resumed = egress.Exact
 	}
 	rd := &reader{packets: make(chan []*packetbuf.Packet, 4096)}
 	s.readers = append(s.readers, rd)
-	return rd, nil
+	return rd, session, nil
 }
 
 // give has all viewers read the packets.

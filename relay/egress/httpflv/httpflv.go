@@ -22,7 +22,7 @@ const Protocol = "httpflv"
 
 // Options are what the handler needs.
 type Options struct {
-	Streams egress.Streams
+	Streams egress.Sessions
 	// Refuse answers a refusal in HTTP.
 	Refuse func(http.ResponseWriter, *http.Request, error)
 	// Remote is the viewer's address, from behind proxies that are trusted.
@@ -97,7 +97,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v.meter = egress.Meter{Bytes: h.opts.Bytes, Started: func() { h.opts.Joined(time.Since(begun)) }}
-	header(w.Header())
+	header(w.Header(), v.session)
 	if r.ProtoMajor == 1 && r.Method != http.MethodHead {
 		h.hijack(w, v)
 		return
@@ -113,6 +113,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type viewer struct {
 	stream, remote string // for the log
 	place          egress.Place
+	session        egress.Session
 	start          []byte // of the FLV stream
 	timeout        time.Duration
 	meter          egress.Meter
@@ -128,9 +129,9 @@ func (h *Handler) admit(ctx context.Context, r *http.Request) (viewer, error) {
 	app, name, _ := Match(r.URL.Path)
 	v := viewer{stream: shorten(app + "/" + name), remote: h.opts.Remote(r)}
 	var err error
-	v.place, err = h.opts.Streams.Play(ctx, egress.Request{
+	v.place, v.session, err = h.opts.Streams.Enter(ctx, egress.Request{
 		App: app, Name: name, Token: token(r), Protocol: Protocol, Remote: v.remote, Agent: r.UserAgent(),
-		Sound: flv.Sounds(),
+		Sound: flv.Sounds(), Resume: resume(r),
 	})
 	if err != nil {
 		return v, err
@@ -143,8 +144,13 @@ func (h *Handler) admit(ctx context.Context, r *http.Request) (viewer, error) {
 // shorten bounds what a stranger can have us log.
 func shorten(s string) string { return s[:min(len(s), 160)] }
 
-// header says how a stream without end is to be treated by browsers and proxies.
-func header(h http.Header) {
+// header says how a stream without end is to be treated by browsers and proxies, and how to
+// come back to it.
+func header(h http.Header, s egress.Session) {
+	h.Set("Holdfast-Session", s.Token)
+	if s.Resumed != egress.None {
+		h.Set("Holdfast-Resume", string(s.Resumed))
+	}
 	h.Set("Content-Type", "video/x-flv")
 	h.Set("Cache-Control", "no-cache, no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no")

@@ -50,6 +50,7 @@ func TestHead(t *testing.T) {
 		want := map[string]string{
 			"Content-Type": "video/x-flv", "Cache-Control": "no-cache, no-store, no-transform", "X-Accel-Buffering": "no",
 			"X-Content-Type-Options": "nosniff", "Connection": "close", "Date": time.Now().UTC().Format(http.TimeFormat),
+			"Holdfast-Session": "t0ken",
 		}
 		for key, value := range want {
 			if got.Get(key) != value {

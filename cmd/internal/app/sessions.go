@@ -1,0 +1,180 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf/resume"
+	"github.com/holdfast-live/holdfast/relay/auth"
+	"github.com/holdfast-live/holdfast/relay/egress"
+	"github.com/holdfast-live/holdfast/relay/hub"
+	"github.com/holdfast-live/holdfast/relay/stream"
+)
+
+// resumeSection is where the state file has the key of resume tokens.
+const resumeSection = "resume"
+
+// resumeState is that section.
+type resumeState struct {
+	Version int    `json:"version"`
+	Key     []byte `json:"key"` // a secret
+}
+
+// newSealer makes what seals resume tokens: with the configured key, else with the one that
+// is kept in the state file, else with one that ends with the process. Each process is an
+// instance of its own: what a viewer has had is known to none but it.
+func newSealer(configured string, kept *state, log *slog.Logger) (*resume.Sealer, error) {
+	key, err := base64.StdEncoding.DecodeString(configured)
+	if err != nil {
+		return nil, fmt.Errorf("resume.key: %w", err) // validated before
+	}
+	if len(key) == 0 {
+		key = keptKey(kept, log)
+	}
+	s, err := resume.New(key, number())
+	if err != nil {
+		return nil, fmt.Errorf("resume.key: %w", err)
+	}
+	return s, nil
+}
+
+// keptKey is the key in the state file; a new one is kept there from now on.
+func keptKey(kept *state, log *slog.Logger) []byte {
+	var in resumeState
+	if data := kept.section(resumeSection); data != nil {
+		err := json.Unmarshal(data, &in)
+		if err == nil && in.Version == 1 && len(in.Key) == resume.KeySize {
+			return in.Key
+		}
+		log.Warn("the key of resume tokens cannot be read; viewers who come back start afresh", "err", err)
+	}
+	in = resumeState{Version: 1, Key: make([]byte, resume.KeySize)}
+	_, _ = rand.Read(in.Key) // it never fails
+	data, err := json.Marshal(in)
+	if err == nil {
+		err = kept.save(resumeSection, data)
+	}
+	if err != nil {
+		log.Error("the key of resume tokens is not kept; it ends with this process", "err", err)
+	}
+	return in.Key
+}
+
+// number is a random one.
+func number() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// The outcomes of a wish to resume.
+const resumeExpired = "expired"
+
+func resumeOutcomes() []string {
+	return []string{string(egress.Exact), string(egress.Keyframe), resumeExpired}
+}
+
+// Enter implements egress.Sessions.
+func (p *playing) Enter(ctx context.Context, r egress.Request) (egress.Place, egress.Session, error) {
+	place, s, err := p.enter(ctx, r)
+	p.metrics.Joined(r.Protocol, outcome(err))
+	if err != nil {
+		return nil, egress.Session{}, err
+	}
+	return place, s, nil
+}
+
+// enter gives a viewer its place, where it was cut off if it can be, and a token to come back
+// to it.
+func (p *playing) enter(ctx context.Context, r egress.Request) (*stream.Reader, egress.Session, error) {
+	name, err := hub.Name(r.App, r.Name)
+	if err != nil {
+		return nil, egress.Session{}, err
+	}
+	var claims resume.Claims
+	var verdict resume.Verdict
+	if r.Resume != nil {
+		claims, verdict = p.sealer.Open(time.Now(), r.Resume.Token, name, p.rules.PlaySecret(name))
+		if verdict == resume.Expired {
+			p.metrics.ViewerResumed(r.Protocol, resumeExpired)
+		}
+	}
+	place, exact, err := p.admit(ctx, r, verdict, claims)
+	if err != nil {
+		return nil, egress.Session{}, err
+	}
+	s := egress.Session{Resumed: egress.None}
+	if r.Resume != nil {
+		if s.Resumed = egress.Keyframe; exact {
+			s.Resumed = egress.Exact
+		}
+		if verdict != resume.Expired {
+			p.metrics.ViewerResumed(r.Protocol, string(s.Resumed))
+		}
+	}
+	viewer := claims.Viewer
+	if !verdict.Admits() {
+		viewer = number()
+	}
+	if s.Token, err = p.seal(name, viewer, place.Origin()); err != nil {
+		place.Close()
+		return nil, egress.Session{}, err
+	}
+	return place, s, nil
+}
+
+// seal makes a viewer's token.
+func (p *playing) seal(name string, viewer uint64, o stream.Origin) (string, error) {
+	var nonce [resume.NonceSize]byte
+	_, _ = rand.Read(nonce[:]) // it never fails
+	c := resume.Claims{Stream: name, Viewer: viewer, Life: o.Life, Since: o.Seq}
+	return p.sealer.Seal(time.Now(), c, p.rules.PlaySecret(name), nonce)
+}
+
+// admit lets a viewer in that has a play token, or a resume token of this stream, which stands
+// for one; in its turn.
+func (p *playing) admit(ctx context.Context, r egress.Request, verdict resume.Verdict, c resume.Claims) (place *stream.Reader, exact bool, err error) {
+	if err := refused(ctx); err != nil {
+		return nil, false, err
+	}
+	name, err := hub.Name(r.App, r.Name)
+	if err != nil {
+		return nil, false, err
+	}
+	if !verdict.Admits() {
+		if err := auth.Play(p.rules, name, r.Token); err != nil {
+			return nil, false, err
+		}
+	}
+	there := p.hub.Find(name) != nil
+	if there { // what is not there costs nothing
+		if err := p.turns.wait(ctx, verdict.Admits()); err != nil {
+			return nil, false, err
+		}
+	}
+	var at stream.Position
+	if verdict == resume.Good && (r.Resume.DTS >= 0 || r.Resume.Seq > 0) {
+		at = stream.Position{
+			Origin: stream.Origin{Life: c.Life, Seq: c.Since}, Track: r.Resume.Track, DTS: r.Resume.DTS, Seq: r.Resume.Seq,
+		}
+	}
+	place, exact, err = p.hub.Resume(ctx, r.App, r.Name, r.Protocol, at, r.Sound...)
+	if err != nil || there {
+		return place, exact, err
+	}
+	// It waited for the stream, as maybe thousands did.
+	if err := p.turns.wait(ctx, verdict.Admits()); err != nil {
+		place.Close()
+		return nil, false, err
+	}
+	if !exact {
+		place.Skip()
+	}
+	return place, exact, nil
+}

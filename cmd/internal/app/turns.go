@@ -1,0 +1,49 @@
+package app
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/qos/policy"
+)
+
+// turns has viewers wait for their turn to join, or sends them away.
+type turns struct {
+	mu    sync.Mutex // guards joins
+	joins policy.Joins
+}
+
+// setRate sets how many may join in a second; 0: no limit.
+func (t *turns) setRate(rate int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.joins.SetRate(rate)
+}
+
+// wait waits for the turn of a viewer. Its refusal tells when to come again.
+func (t *turns) wait(ctx context.Context, resumes bool) error {
+	chance := rand.Float64() //nolint:gosec // it spreads, and keeps nothing secret
+	t.mu.Lock()
+	turn := t.joins.Ask(time.Now(), resumes, chance)
+	t.mu.Unlock()
+	if !turn.OK {
+		return &ingest.Refusal{
+			Outcome: ingest.RefusedLimit, Reason: "too many viewers join at once", Hint: "wait as long as Retry-After says, and ask again",
+			RetryAfter: turn.Wait,
+		}
+	}
+	if turn.Wait <= 0 {
+		return nil
+	}
+	due := time.NewTimer(turn.Wait)
+	defer due.Stop()
+	select {
+	case <-due.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
