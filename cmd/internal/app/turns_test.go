@@ -1,0 +1,247 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/holdfast-live/holdfast/configs"
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/qos/prom"
+	"github.com/holdfast-live/holdfast/relay/egress"
+	"github.com/holdfast-live/holdfast/relay/hub"
+	"github.com/holdfast-live/holdfast/relay/stream"
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+)
+
+// unobserved is who does not care what happens to streams.
+type unobserved struct{}
+
+func (unobserved) Observe(stream.Event) {}
+
+// viewing are viewers of a relay without sockets, for a bubble.
+func viewing(t *testing.T, rate int) *playing {
+	t.Helper()
+	cfg := configs.Default()
+	s := &settings{}
+	s.cfg.Store(&cfg)
+	metrics, err := prom.New(prometheus.NewRegistry(), prom.Labels{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	sealer, err := newSealer("", &state{}, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &playing{rules: s, metrics: metrics, sealer: sealer, hub: hub.New(hub.Options{
+		Settings: s, Observer: unobserved{}, Counters: &stream.Counters{}, Log: log,
+	})}
+	p.turns.setRate(rate)
+	return p
+}
+
+// feed pushes a made stream at the pace of its times until ctx ends.
+func (p *playing) feed(ctx context.Context, t *testing.T, name string) {
+	t.Helper()
+	sink, err := p.hub.Publish(ctx, ingest.Request{App: "live", Name: name, Protocol: ingest.RTMP, Session: nobody{}})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	began, g := time.Now(), gen.New(gen.Options{})
+	for ctx.Err() == nil {
+		next := g.Next()
+		time.Sleep(time.Until(began.Add(next.DTS)))
+		next.Arrived = time.Now()
+		if err := sink.Write(next); err != nil {
+			t.Error(err)
+			return
+		}
+	}
+	sink.End(ingest.Unpublish, "")
+}
+
+// back is what became of one who came back.
+type back struct {
+	after   time.Duration
+	exact   bool
+	retry   time.Duration // it was sent away
+	err     error
+	resumed bool
+}
+
+// A thousand viewers who are cut off in one instant, and two thousand new ones who come in the
+// same: those who resume are back within two seconds, and exactly; the new ones have what is
+// left or are told when to come, each at another time. Who watches something else notices
+// nothing.
+func TestStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const crowd, rate = 1000, 500
+		p := viewing(t, rate)
+		ctx, cancel := context.WithCancel(context.Background())
+		var feeding, coming sync.WaitGroup
+		feeding.Go(func() { p.feed(ctx, t, "cam") })
+		feeding.Go(func() { p.feed(ctx, t, "calm") })
+		time.Sleep(3 * time.Second)
+		calm := p.watch(t, egress.Request{App: "live", Name: "calm", Protocol: "httpflv"})
+		place, session, err := p.Enter(ctx, egress.Request{App: "live", Name: "cam", Protocol: "httpflv"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := lastOf(t, place)
+		place.Close()
+		var mu sync.Mutex
+		var all []back
+		begun := time.Now()
+		for i := range 3 * crowd {
+			r := egress.Request{App: "live", Name: "cam", Protocol: "httpflv"}
+			if i%3 == 0 {
+				r.Resume = &egress.Resume{Token: session.Token, Track: last.Track, DTS: last.DTS}
+			}
+			coming.Go(func() {
+				place, s, err := p.Enter(ctx, r)
+				b := back{after: time.Since(begun), exact: s.Resumed == egress.Exact, err: err, resumed: r.Resume != nil}
+				var refusal *ingest.Refusal
+				if errors.As(err, &refusal) {
+					b.retry = refusal.RetryAfter
+				}
+				if err == nil {
+					place.Close()
+				}
+				mu.Lock()
+				all = append(all, b)
+				mu.Unlock()
+			})
+		}
+		coming.Wait()
+		told(t, all)
+		time.Sleep(time.Second)
+		cancel()
+		feeding.Wait()
+		if gap := <-calm; gap > 100*time.Millisecond {
+			t.Errorf("the viewer of the other stream had a gap of %v", gap)
+		}
+		p.hub.Close("the test is over")
+	})
+}
+
+// told checks what the crowd got.
+func told(t *testing.T, all []back) {
+	t.Helper()
+	var in, fresh int
+	var retries []time.Duration
+	worst := time.Duration(0)
+	for _, b := range all {
+		switch {
+		case b.resumed:
+			if b.err != nil || !b.exact {
+				t.Fatalf("one who resumes: %+v", b)
+			}
+			in, worst = in+1, max(worst, b.after)
+		case b.err == nil:
+			fresh++
+		case b.retry < 2*time.Second:
+			t.Fatalf("one who is new: %+v", b)
+		default:
+			retries = append(retries, b.retry)
+		}
+	}
+	slices.Sort(retries)
+	t.Logf("%d resumed within %v; of the new ones %d were let in, %d are to come again in %v to %v", in, worst, fresh, len(retries), retries[0], retries[len(retries)-1])
+	if in != 1000 || worst > 2*time.Second || len(retries) < 900 {
+		t.Error("that is not what they were to get")
+	}
+	distinct := len(slices.Compact(retries))
+	if distinct < len(all)/4 {
+		t.Errorf("%d different times to come again", distinct)
+	}
+}
+
+// lastOf is the newest packet of media that a viewer can have.
+func lastOf(t *testing.T, place egress.Place) *packetbuf.Packet {
+	t.Helper()
+	packets, err := place.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range slices.Backward(packets) {
+		if p.Media() {
+			return p
+		}
+	}
+	t.Fatal("there is no media")
+	return nil
+}
+
+// watch watches a stream to its end, and tells the longest time without a picture.
+func (p *playing) watch(t *testing.T, r egress.Request) <-chan time.Duration {
+	t.Helper()
+	place, err := p.Play(context.Background(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gap := make(chan time.Duration, 1)
+	go func() {
+		defer place.Close()
+		longest, last := time.Duration(0), time.Now()
+		for {
+			packets, err := place.Read(context.Background())
+			if err != nil {
+				gap <- longest
+				return
+			}
+			for _, p := range packets {
+				if p.Track == packetbuf.Video && p.Media() && p.Flags&packetbuf.Filler == 0 {
+					longest, last = max(longest, time.Since(last)), time.Now()
+				}
+			}
+		}
+	}()
+	return gap
+}
+
+// Who waited for a stream with thousands of others comes in turns, too, when it is there.
+func TestTurnsWhenAStreamBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := viewing(t, 50)
+		cfg := configs.Default()
+		cfg.Defaults.PlayWait = 30 * time.Second
+		p.rules.(*settings).cfg.Store(&cfg) //nolint:forcetypeassert // it is
+		ctx, cancel := context.WithCancel(context.Background())
+		var working sync.WaitGroup
+		var mu sync.Mutex
+		let, away := 0, 0
+		begun := time.Now()
+		for range 300 {
+			working.Go(func() {
+				place, err := p.Play(ctx, egress.Request{App: "live", Name: "cam", Protocol: "httpflv"})
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
+					away++
+					return
+				}
+				let++
+				place.Close()
+			})
+		}
+		time.Sleep(5 * time.Second)
+		working.Go(func() { p.feed(ctx, t, "cam") })
+		time.Sleep(10 * time.Second)
+		cancel()
+		working.Wait()
+		if let+away != 300 || let < 100 || let > 120 {
+			t.Errorf("%d were let in, %d sent away, in %v", let, away, time.Since(begun))
+		}
+		p.hub.Close("the test is over")
+	})
+}
