@@ -84,7 +84,8 @@ type Limits struct {
 	HandshakeTimeout time.Duration `key:"handshake_timeout" help:"time for everything before publish or play"`
 	Joins            int           `key:"joins" help:"viewers who may join in a second; more wait, and then are sent away; 0: no limit"`
 	Streams          int           `key:"streams" help:"streams at a time"`
-	Transcodes       int           `key:"transcodes" help:"ffmpeg child processes at a time"`
+	Transcodes       int           `key:"transcodes" help:"renditions made at a time, by ffmpeg child processes"`
+	Bridges          int           `key:"bridges" help:"streams at a time whose sound ffmpeg child processes put into another codec"`
 }
 
 // Breaker keeps all routes to one host from dialling it in vain, and from all dialling it at
@@ -214,7 +215,7 @@ func Default() Config {
 		Admin:   Admin{Listen: "127.0.0.1:8081"},
 		WebRTC:  WebRTC{UDPListen: ":8189"},
 		Log:     Log{Level: "info", Format: "text"},
-		Limits:  Limits{Connections: 20000, HandshakeTimeout: 5 * time.Second, Joins: 500, Streams: 2000, Transcodes: 4},
+		Limits:  Limits{Connections: 20000, HandshakeTimeout: 5 * time.Second, Joins: 500, Streams: 2000, Transcodes: 4, Bridges: 100},
 		Breaker: Breaker{Fall: 5, Rise: 2, Dials: 4, Every: 5 * time.Second},
 		Drain:   Drain{Timeout: 10 * time.Second},
 		Defaults: Stream{

@@ -106,8 +106,10 @@ type Session interface {
 	RTT() (srtt, rttvar time.Duration)
 }
 
-// Limiter is a Session that can ask its publisher for less.
+// Limiter is a Session that may be able to ask its publisher for less.
 type Limiter interface {
+	// Limits tells whether it is: whether Limit does anything.
+	Limits() bool
 	// Limit says how much the publisher should send at most, in bits per second; 0 is no
 	// bound. It is a wish: a publisher may not react. It does not wait and may be called from
 	// any goroutine.

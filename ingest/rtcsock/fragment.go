@@ -30,7 +30,10 @@ const (
 var ErrFragment = errors.New("malformed SDP fragment")
 
 // ParseFragment reads a fragment. Lines that it does not know are passed over.
-func ParseFragment(text string) (Fragment, error) {
+func ParseFragment(text string) (Fragment, error) { return parseFragment(text, maxCandidates) }
+
+// parseFragment is ParseFragment for so many candidates.
+func parseFragment(text string, most int) (Fragment, error) {
 	var f Fragment
 	mid := ""
 	for line := range strings.Lines(text) {
@@ -53,7 +56,7 @@ func ParseFragment(text string) (Fragment, error) {
 			continue
 		}
 		var err error
-		if mid, err = f.attribute(value, mid); err != nil {
+		if mid, err = f.attribute(value, mid, most); err != nil {
 			return Fragment{}, err
 		}
 	}
@@ -64,7 +67,7 @@ func ParseFragment(text string) (Fragment, error) {
 }
 
 // attribute takes one line a=, and returns the MID in force after it.
-func (f *Fragment) attribute(value, mid string) (string, error) {
+func (f *Fragment) attribute(value, mid string, most int) (string, error) {
 	name, arg, _ := strings.Cut(value, ":")
 	switch name {
 	case "ice-ufrag":
@@ -85,8 +88,8 @@ func (f *Fragment) attribute(value, mid string) (string, error) {
 	case "end-of-candidates":
 		f.End = true
 	case "candidate":
-		if len(f.Candidates) == maxCandidates {
-			return mid, fmt.Errorf("more than %d candidates: %w", maxCandidates, ErrFragment)
+		if len(f.Candidates) == most {
+			return mid, fmt.Errorf("more than %d candidates: %w", most, ErrFragment)
 		}
 		f.Candidates, f.MIDs = append(f.Candidates, value), append(f.MIDs, mid)
 	}
@@ -152,5 +155,5 @@ func fragmentOf(description string) (Fragment, error) {
 		}
 		kept = append(kept, line)
 	}
-	return ParseFragment(strings.Join(kept, "\r\n"))
+	return parseFragment(strings.Join(kept, "\r\n"), len(kept))
 }

@@ -1,12 +1,58 @@
 package rtcsock
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 )
+
+// Bounds of what an offer may hold. What is made of one takes time that rises with their
+// product.
+const (
+	maxTracks     = 4
+	maxFormats    = 128 // of one medium
+	maxAttributes = 1000
+)
+
+// ReadOffer reads an offer, or refuses it with an error that wraps ErrOffer.
+func ReadOffer(text string) (*sdp.SessionDescription, error) {
+	d := &sdp.SessionDescription{}
+	if err := d.UnmarshalString(text); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
+	}
+	if len(d.MediaDescriptions) == 0 || len(d.MediaDescriptions) > maxTracks {
+		return nil, fmt.Errorf("%w: it has %d media", ErrOffer, len(d.MediaDescriptions))
+	}
+	attributes, candidates := len(d.Attributes), 0
+	for _, m := range d.MediaDescriptions {
+		if kind := m.MediaName.Media; kind != "audio" && kind != "video" {
+			return nil, fmt.Errorf("%w: there is no use for %.20q here", ErrOffer, kind)
+		}
+		if len(m.MediaName.Formats) > maxFormats {
+			return nil, fmt.Errorf("%w: a medium has %d formats", ErrOffer, len(m.MediaName.Formats))
+		}
+		seen := map[string]bool{}
+		for _, f := range m.MediaName.Formats {
+			if seen[f] {
+				return nil, fmt.Errorf("%w: format %.20q stands twice in a medium", ErrOffer, f)
+			}
+			seen[f] = true
+		}
+		attributes += len(m.Attributes)
+		for _, a := range m.Attributes {
+			if a.Key == "candidate" {
+				candidates++
+			}
+		}
+	}
+	if attributes > maxAttributes || candidates > maxCandidates {
+		return nil, fmt.Errorf("%w: it has %d attributes, and %d candidates among them", ErrOffer, attributes, candidates)
+	}
+	return d, nil
+}
 
 // Direction is the direction of a medium: sendrecv, sendonly, recvonly or inactive (RFC 8866,
 // 6.7).

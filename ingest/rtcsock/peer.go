@@ -18,9 +18,20 @@ import (
 type Peer struct {
 	*webrtc.PeerConnection
 
-	mu     sync.Mutex // one negotiation at a time
 	closed sync.Once
+
+	mu         sync.Mutex // one negotiation at a time; guards what follows
+	candidates int        // of the other side, so far
+	restarts   int        // in a row
+	restarted  time.Time  // when the last one was
 }
+
+// Bounds of a peer's life: each candidate is a place that the relay sends checks to.
+const (
+	maxAllCandidates = 256
+	maxRestarts      = 4 // in a row; one more with each restartEvery
+	restartEvery     = time.Second
+)
 
 // Errors of a peer that the other side has caused.
 var (
@@ -28,15 +39,26 @@ var (
 	ErrOffer = errors.New("the offer cannot be answered")
 	// ErrCandidate: a candidate cannot be read.
 	ErrCandidate = errors.New("malformed candidate")
+	// ErrTooMany: there were too many candidates or restarts.
+	ErrTooMany = errors.New("too many candidates or restarts")
 )
 
 // NewPeer makes a peer with these codecs and interceptors. It must be closed.
 func (s *Sockets) NewPeer(media *webrtc.MediaEngine, chain *interceptor.Registry) (*Peer, error) {
-	pc, err := s.connection(media, chain)
+	p := &Peer{}
+	made := make(chan struct{})
+	b := &bounds{end: func() {
+		<-made
+		s.o.Log.Warn("peer ended: it takes more streams or addresses than a peer may")
+		_ = p.Close()
+	}}
+	pc, err := s.connection(media, chain, b)
 	if err != nil {
 		return nil, err
 	}
-	return &Peer{PeerConnection: pc}, nil
+	p.PeerConnection = pc
+	close(made)
+	return p, nil
 }
 
 // gathering is how long the addresses of this machine may take to be collected.
@@ -73,8 +95,18 @@ func (p *Peer) Answer(ctx context.Context) (string, error) {
 // Trickle takes candidates of the other side, as they come. Those that are names, as browsers
 // make them up for local addresses, are passed over: checks come from there all the same.
 func (p *Peer) Trickle(f Fragment) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.trickle(f)
+}
+
+// trickle is Trickle with p.mu held.
+func (p *Peer) trickle(f Fragment) error {
 	if err := readable(f); err != nil {
 		return err
+	}
+	if p.candidates += len(f.Candidates); p.candidates > maxAllCandidates {
+		return ErrTooMany
 	}
 	for i, c := range f.Candidates {
 		if named(c) {
@@ -139,6 +171,11 @@ func (p *Peer) Restart(ctx context.Context, f Fragment) (Fragment, error) {
 	if err := readable(f); err != nil { // before anything has changed
 		return Fragment{}, err
 	}
+	p.restarts = max(0, p.restarts-int(time.Since(p.restarted)/restartEvery))
+	if p.restarts == maxRestarts || p.candidates+len(f.Candidates) > maxAllCandidates {
+		return Fragment{}, ErrTooMany
+	}
+	p.restarts, p.restarted = p.restarts+1, time.Now()
 	offer, err := withCredentials(remote.SDP, f)
 	if err != nil {
 		return Fragment{}, err
@@ -150,7 +187,7 @@ func (p *Peer) Restart(ctx context.Context, f Fragment) (Fragment, error) {
 	if err != nil {
 		return Fragment{}, err
 	}
-	if err := p.Trickle(f); err != nil {
+	if err := p.trickle(f); err != nil {
 		return Fragment{}, err
 	}
 	out, err := fragmentOf(answer)

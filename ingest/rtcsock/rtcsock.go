@@ -128,12 +128,12 @@ func (s *Sockets) certificate() (webrtc.Certificate, error) {
 }
 
 // connection makes a connection for one peer's codecs and interceptors.
-func (s *Sockets) connection(media *webrtc.MediaEngine, chain *interceptor.Registry) (*webrtc.PeerConnection, error) {
+func (s *Sockets) connection(media *webrtc.MediaEngine, chain *interceptor.Registry, b *bounds) (*webrtc.PeerConnection, error) {
 	cert, err := s.certificate()
 	if err != nil {
 		return nil, err
 	}
-	engine, err := s.engine()
+	engine, err := s.engine(b)
 	if err != nil {
 		return nil, err
 	}
@@ -147,10 +147,14 @@ func (s *Sockets) connection(media *webrtc.MediaEngine, chain *interceptor.Regis
 	return pc, nil
 }
 
+// replays is how many packets a repeated one may be late, which has the sequence number that it
+// had at first: as many as a publisher's pictures are waited for.
+const replays = 2048
+
 // mtu is the longest packet that is received; what peers send is below 1,500 bytes.
 const mtu = 2048
 
-func (s *Sockets) engine() (webrtc.SettingEngine, error) {
+func (s *Sockets) engine(b *bounds) (webrtc.SettingEngine, error) {
 	e := webrtc.SettingEngine{LoggerFactory: s.logger}
 	e.SetNet(s.net)
 	e.SetLite(s.o.Lite)
@@ -160,6 +164,9 @@ func (s *Sockets) engine() (webrtc.SettingEngine, error) {
 	e.SetDTLSRetransmissionInterval(200 * time.Millisecond)
 	e.SetDTLSInsecureSkipHelloVerify(true) // ICE has shown that the peer's address is its own
 	e.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
+	e.SetSRTPReplayProtectionWindow(replays)
+	e.BufferFactory = b.buffer
+	e.SetICEBindingRequestHandler(b.check)
 	e.DisableActiveTCP(true)
 	var networks []webrtc.NetworkType
 	if s.udp != nil {

@@ -40,6 +40,9 @@ func (s *session) Close(cause ingest.Cause, reason string) {
 // RTT implements ingest.Session.
 func (s *session) RTT() (srtt, rttvar time.Duration) { return s.c.pings.rtt() }
 
+// Limits implements ingest.Limiter.
+func (s *session) Limits() bool { return s.slow != nil }
+
 // Limit implements ingest.Limiter.
 func (s *session) Limit(bits float64) {
 	if s.slow != nil {

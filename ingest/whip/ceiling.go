@@ -13,6 +13,9 @@ const (
 	noCeiling    = 100_000_000
 )
 
+// Limits implements ingest.Limiter.
+func (s *session) Limits() bool { return true }
+
 // Limit implements ingest.Limiter, by REMB (draft-alvestrand-rmcat-remb).
 func (s *session) Limit(bits float64) {
 	v := int64(0)
@@ -52,6 +55,10 @@ func (t *teller) due(now time.Time, bits int64) (say int64, ok bool) {
 
 // tellCeiling tells the publisher its ceiling where that is due.
 func (s *session) tellCeiling(now time.Time, t *teller) {
+	bits := s.ceiling.Load()
+	if bits == 0 && t.told == 0 && t.lifts == 0 {
+		return
+	}
 	s.mu.Lock()
 	ssrcs := make([]uint32, 0, len(s.tracks))
 	for _, one := range s.tracks {
@@ -61,7 +68,7 @@ func (s *session) tellCeiling(now time.Time, t *teller) {
 	if len(ssrcs) == 0 {
 		return
 	}
-	if bits, ok := t.due(now, s.ceiling.Load()); ok {
+	if bits, ok := t.due(now, bits); ok {
 		_ = s.peer.WriteRTCP([]rtcp.Packet{&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: float32(bits), SSRCs: ssrcs}})
 	}
 }

@@ -29,9 +29,8 @@ type trackClock struct {
 	base   int64         // the first
 	offset time.Duration // where base stands
 	// skew is the publisher's wall clock less ours, as the last report has it.
-	skew    time.Duration
-	skewed  bool
-	reports int
+	skew   time.Duration
+	skewed bool
 }
 
 func (c *clocks) track(rate int) *trackClock { return &trackClock{of: c, rate: int64(rate)} }
@@ -96,5 +95,4 @@ func (t *trackClock) report(ntp uint64, ts uint32) {
 	if t.of.reference == nil {
 		t.of.reference = t
 	}
-	t.reports++
 }

@@ -154,7 +154,7 @@ func (h *house) over(name string) ingest.Cause {
 func request(offer string) signal.Request {
 	return signal.Request{
 		App: "live", Name: "a", Offer: offer, Query: func(string) string { return "" }, Remote: "192.0.2.1:1",
-		ID: strings.Repeat("i", 22), Connected: func() {}, Ended: func() {},
+		ID: strings.Repeat("i", 22), Enter: func() error { return nil }, Connected: func() {}, Ended: func() {},
 	}
 }
 

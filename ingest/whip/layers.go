@@ -33,11 +33,12 @@ type layer struct {
 	seen   time.Time   // when the last access unit came
 	key    time.Time   // when the last keyframe came
 	wanted atomic.Bool // somebody wants a keyframe of it
+	bare   bool        // it was told that keyframes come without parameter sets
 	rendition
 }
 
-func (l *layers) add(t *track, rid string) *layer {
-	one := &layer{track: t, rid: rid}
+func (l *layers) add(t *track, rid string, config []byte) *layer {
+	one := &layer{track: t, rid: rid, config: config}
 	l.all = append(l.all, one)
 	return one
 }

@@ -37,7 +37,7 @@ func newLadder(t *testing.T) *ladder {
 	l := &ladder{s: s, h: h, now: time.Unix(1000, 0)}
 	for _, rid := range []string{"l", "m", "h"} {
 		one := &track{s: s, kind: packetbuf.Video, units: newAssembler(formats[packetbuf.VP8])}
-		one.clock, one.layer = s.clocks.track(90000), s.layers.add(one, rid)
+		one.clock, one.layer = s.clocks.track(90000), s.layers.add(one, rid, nil)
 		l.all = append(l.all, one)
 	}
 	return l

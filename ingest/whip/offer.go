@@ -1,6 +1,7 @@
 package whip
 
 import (
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,20 +15,19 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/ingest/rtcsock"
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// Bounds of what an offer may hold.
-const (
-	maxMedia  = 4
-	maxLayers = 6
-)
+// maxLayers is how many layers of simulcast are taken.
+const maxLayers = 6
 
 // offered is what an offer has to send.
 type offered struct {
 	video, audio packetbuf.Codec // NoCodec: none
 	videos       []webrtc.RTPCodecParameters
 	audios       []webrtc.RTPCodecParameters
-	layers       int // of simulcast; 0: none
+	layers       int    // of simulcast; 0: none
+	config       []byte // of H.264, from parameter sets that stand in the offer; nil: none do
 }
 
 // preferred are the codecs of pictures that are taken, the one first that viewers of every
@@ -41,17 +41,14 @@ var preferred = []struct {
 
 // readOffer reads what an offer has to send, or refuses it.
 func readOffer(text string) (*offered, error) {
-	var d sdp.SessionDescription
-	if err := d.UnmarshalString(text); err != nil {
-		return nil, fmt.Errorf("%w: %w", rtcsock.ErrOffer, err)
-	}
-	if len(d.MediaDescriptions) == 0 || len(d.MediaDescriptions) > maxMedia {
-		return nil, fmt.Errorf("%w: it has %d media", rtcsock.ErrOffer, len(d.MediaDescriptions))
+	d, err := rtcsock.ReadOffer(text)
+	if err != nil {
+		return nil, err
 	}
 	o := &offered{}
 	for _, m := range d.MediaDescriptions {
 		kind := m.MediaName.Media
-		if !sends(&d, m) || kind != "video" && kind != "audio" {
+		if !sends(d, m) || kind != "video" && kind != "audio" {
 			continue
 		}
 		if kind == "video" && o.videos != nil || kind == "audio" && o.audios != nil {
@@ -101,6 +98,7 @@ func (o *offered) takeVideo(m *sdp.MediaDescription) {
 	if o.video == packetbuf.H264 {
 		// Mode 1 has pictures in as many packets as they need; mode 0 keeps its place behind.
 		slices.SortStableFunc(o.videos, func(a, b webrtc.RTPCodecParameters) int { return mode(b) - mode(a) })
+		o.config = parameterSets(o.videos[0].SDPFmtpLine)
 	}
 	for i := range o.videos {
 		o.videos[i].RTCPFeedback = []webrtc.RTCPFeedback{
@@ -113,6 +111,31 @@ func (o *offered) takeVideo(m *sdp.MediaDescription) {
 			o.layers = len(strings.Split(list, ";"))
 		}
 	}
+}
+
+// parameterSets makes a configuration of sprop-parameter-sets (RFC 6184, 8.1), which some senders
+// do not repeat in band; nil where there are none, or none that can be read.
+func parameterSets(fmtp string) []byte {
+	_, list, _ := strings.Cut(fmtp, "sprop-parameter-sets=")
+	list, _, _ = strings.Cut(list, ";")
+	var sps, pps [][]byte
+	for text := range strings.SplitSeq(list, ",") {
+		nal, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+		if err != nil {
+			return nil
+		}
+		switch codec.NALType(nal) {
+		case codec.NALSPS:
+			sps = append(sps, nal)
+		case codec.NALPPS:
+			pps = append(pps, nal)
+		}
+	}
+	c, err := codec.NewAVCConfig(sps, pps)
+	if err != nil || len(pps) == 0 {
+		return nil
+	}
+	return c.Append(nil)
 }
 
 func mode(c webrtc.RTPCodecParameters) int {

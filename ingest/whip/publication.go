@@ -80,6 +80,11 @@ func (s *session) picture(now time.Time, t *track, u accessUnit) error {
 	l.note(now, &u)
 	m := media{packetbuf.Video, s.offer.video, u.kind, t.clock.at(now, u.timestamp), u.payload}
 	if l.config == nil { // nobody could decode it
+		if u.kind == packetbuf.Key && !l.bare {
+			l.bare = true
+			s.log.Warn("pictures without parameter sets", "codec", s.offer.video.String(),
+				"hint", "have the encoder send them with each keyframe, or in the offer (GStreamer: rtph264pay config-interval=-1)")
+		}
 		return nil
 	}
 	if l.rid != "" {

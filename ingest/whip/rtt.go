@@ -38,6 +38,18 @@ func (r *roundTrip) sample(d time.Duration) {
 	r.srtt += (d - r.srtt) / 8
 }
 
+// unknown is what a round trip is taken for that nobody has measured, as with ICE-lite: a packet
+// that is asked for more often than it can come comes many times.
+const unknown = 100 * time.Millisecond
+
+// estimate is what to reckon with.
+func (r *roundTrip) estimate() (srtt, dev time.Duration) {
+	if srtt, dev = r.get(); srtt == 0 {
+		return unknown, 0
+	}
+	return srtt, dev
+}
+
 func (r *roundTrip) get() (srtt, dev time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

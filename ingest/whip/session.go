@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,17 +25,19 @@ type session struct {
 	peer    *rtcsock.Peer
 	log     *slog.Logger
 	release func()
-	connect func() // tells that the peer has connected
-	ended   func() // tells that the session is over
-	every   time.Duration
+	connect func()        // tells that the peer has connected
+	ended   func()        // tells that the session is over
+	left    func()        // tells that nothing of it is left
+	limit   time.Duration // for a connection
 
 	ctx     context.Context //nolint:containedctx // ends what the session has started
 	cancel  context.CancelFunc
 	tasks   sync.WaitGroup
 	over    sync.Once
-	up      atomic.Bool  // has been connected
-	ceiling atomic.Int64 // bits per second; 0: none
-	wanted  atomic.Bool  // somebody wants a keyframe
+	up      atomic.Bool   // has been connected
+	ceiling atomic.Int64  // bits per second; 0: none
+	wanted  atomic.Bool   // somebody wants a keyframe
+	missing chan struct{} // of one: a packet is missing
 	rtt     roundTrip
 
 	mu     sync.Mutex // guards what follows, and writing to sinks; taken after a track's
@@ -55,10 +58,19 @@ type ending struct {
 
 var sessionCount atomic.Uint64
 
+// sessionID is for logs and the API: it has nothing of the session's URL.
+func sessionID() string {
+	return fmt.Sprintf("whip-%d-%06x", sessionCount.Add(1), rand.Uint32()&0xffffff)
+} //nolint:gosec // no secret
+
 func newSession(s *Server, r signal.Request, offer *offered, release func()) *session {
 	ses := &session{
-		srv: s, id: fmt.Sprintf("whip-%d-%s", sessionCount.Add(1), r.ID[:6]), offer: offer, release: release,
-		connect: r.Connected, ended: r.Ended, every: s.o.KeyframeInterval(r.App, r.Name),
+		srv: s, id: sessionID(), offer: offer, release: release, missing: make(chan struct{}, 1),
+		connect: r.Connected, ended: r.Ended, limit: s.o.Connect,
+	}
+	// Sooner than silence is taken for the publisher's: what is wrong is the way to it.
+	if first := s.o.FirstMedia(r.App, r.Name); first > 0 {
+		ses.limit = min(ses.limit, first*4/5)
 	}
 	ses.request = ingest.Request{
 		App: r.App, Name: r.Name, Key: r.Secret, Backup: r.Query("backup") == "1",
@@ -78,6 +90,9 @@ func (s *session) begin(ctx context.Context, r signal.Request) (string, error) {
 	s.mu.Lock()
 	s.main = &publication{session: s, sink: sink}
 	s.mu.Unlock()
+	if err := r.Enter(); err != nil {
+		return "", err
+	}
 	media, chain, err := s.offer.media()
 	if err != nil {
 		return "", err
@@ -146,10 +161,10 @@ const lastWord = 300 * time.Millisecond
 // run looks after the session until it ends: what is missing is asked for, what is late given
 // up, and the publisher told what it may send.
 func (s *session) run() {
-	const look = 10 * time.Millisecond
-	tick := time.NewTicker(look)
+	const soon, seldom = 10 * time.Millisecond, 100 * time.Millisecond
+	tick := time.NewTimer(seldom)
 	defer tick.Stop()
-	deadline := time.NewTimer(s.srv.o.Connect)
+	deadline := time.NewTimer(s.limit)
 	defer deadline.Stop()
 	var told teller
 	for {
@@ -161,34 +176,40 @@ func (s *session) run() {
 			if !s.up.Load() {
 				s.stop(ingest.ICE, "no connection came about; check that UDP reaches webrtc.udp_listen, and webrtc.public_ips")
 			}
+		case <-s.missing:
+			tick.Reset(soon)
 		case now := <-tick.C:
-			s.look(now)
+			next := seldom
+			if s.look(now) {
+				next = soon
+			}
 			s.tellCeiling(now, &told)
+			tick.Reset(next)
 		}
 	}
 }
 
-// look does what has become due on each track.
-func (s *session) look(now time.Time) {
+// look does what has become due on each track, and tells whether there is more to be done soon.
+func (s *session) look(now time.Time) (more bool) {
 	s.rtt.look(now, s.peer)
 	s.mu.Lock()
 	tracks := s.tracks
 	s.mu.Unlock()
 	for _, t := range tracks {
-		t.look(now)
+		more = t.look(now) || more
 	}
+	every := s.srv.o.KeyframeInterval(s.request.App, s.request.Name)
 	s.mu.Lock()
 	if len(s.layers.all) > 0 && s.wanted.Swap(false) {
 		s.layers.want()
 	}
 	s.layers.leave()
-	keys := s.layers.keysDue(now, s.every)
+	keys := s.layers.keysDue(now, every)
 	s.mu.Unlock()
 	for _, one := range keys {
-		if one.track.requestKey(now) {
-			one.wanted.Store(false)
-		}
+		one.track.requestKey(now, wishEvery) // and again, until one comes
 	}
+	return more
 }
 
 // stop begins the session's end.
@@ -229,7 +250,7 @@ func (s *session) finish() {
 			s.mu.Unlock()
 			s.ended()
 			s.release()
-			s.srv.remove(s)
+			s.left()
 		}()
 	})
 }

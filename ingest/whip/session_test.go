@@ -199,7 +199,7 @@ func TestRequestKey(t *testing.T) {
 			if now.Equal(before) {
 				return false
 			}
-			if gap := now.Sub(before); gap < keyEvery {
+			if gap := now.Sub(before); gap < wishEvery {
 				t.Errorf("asked again after %v", gap)
 			}
 			before = now

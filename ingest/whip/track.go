@@ -23,14 +23,12 @@ type track struct {
 	receiver *webrtc.RTPReceiver
 	kind     packetbuf.Track
 
-	mu      sync.Mutex // guards what follows
-	buffer  *jitter.Buffer[*rtp.Packet]
-	units   *assembler // of pictures
-	asked   time.Time  // when a keyframe was last asked for
-	broken  int        // packets that could not be read
-	nacks   []uint16
-	lost    uint64 // packets, as they were counted last
-	payload webrtc.PayloadType
+	mu     sync.Mutex // guards what follows
+	buffer *jitter.Buffer[*rtp.Packet]
+	units  *assembler // of pictures
+	asked  time.Time  // when a keyframe was last asked for
+	nacks  []uint16
+	lost   uint64 // packets, as they were counted last
 
 	// The session's lock guards these.
 	clock *trackClock
@@ -39,7 +37,7 @@ type track struct {
 
 // onTrack begins to read a track.
 func (s *session) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
-	t := &track{s: s, remote: remote, receiver: receiver, payload: remote.PayloadType()}
+	t := &track{s: s, remote: remote, receiver: receiver}
 	rate := int(remote.Codec().ClockRate)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,7 +51,7 @@ func (s *session) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiv
 			return
 		}
 		t.kind, t.buffer, t.units = packetbuf.Video, jitter.NewVideo[*rtp.Packet](), newAssembler(f)
-		t.layer = s.layers.add(t, remote.RID())
+		t.layer = s.layers.add(t, remote.RID(), s.offer.config)
 	} else {
 		t.kind, t.buffer = packetbuf.Audio, jitter.NewAudio[*rtp.Packet]()
 	}
@@ -87,14 +85,21 @@ func (t *track) take(now time.Time, p *rtp.Packet) error {
 	defer t.mu.Unlock()
 	start := t.units != nil && len(p.Payload) > 0 && t.units.format.starts(p.Payload)
 	t.buffer.Push(now, p.SequenceNumber, start, p)
-	return t.handOut(now)
+	err := t.handOut(now)
+	if t.buffer.Waiting() {
+		select {
+		case t.s.missing <- struct{}{}:
+		default:
+		}
+	}
+	return err
 }
 
 // patience is how long a packet is waited for before what is behind it goes on: of sound until
 // nobody would want to hear it any more, of pictures until an answer to a second request could
 // have come.
 func (t *track) patience() time.Duration {
-	rtt, dev := t.s.rtt.get()
+	rtt, dev := t.s.rtt.estimate()
 	if t.kind == packetbuf.Audio {
 		return min(max(100*time.Millisecond, rtt), 200*time.Millisecond)
 	}
@@ -118,7 +123,6 @@ func (t *track) handOut(now time.Time) error {
 		}
 		units, err := t.units.push(p, gap)
 		if err != nil {
-			t.broken++
 			t.layer.wanted.Store(true)
 		}
 		for _, u := range units {
@@ -129,17 +133,10 @@ func (t *track) handOut(now time.Time) error {
 	}
 }
 
-// unknown is what a round trip is taken for that nobody has measured, as with ICE-lite: a packet
-// that is asked for more often than it can come comes many times.
-const unknown = 100 * time.Millisecond
-
 // look does what has become due: gives up what is late, asks for what is missing, and for a
-// keyframe where nothing else helps.
-func (t *track) look(now time.Time) {
-	rtt, _ := t.s.rtt.get()
-	if rtt == 0 {
-		rtt = unknown
-	}
+// keyframe where nothing else helps. It tells whether something is still missing.
+func (t *track) look(now time.Time) (waiting bool) {
+	rtt, _ := t.s.rtt.estimate()
 	t.mu.Lock()
 	err := t.handOut(now)
 	var nacks []uint16
@@ -151,13 +148,13 @@ func (t *track) look(now time.Time) {
 		starves = !since.IsZero() && now.Sub(since) >= t.patience()
 	}
 	counters, lost := t.s.srv.o.Counters, t.buffer.Lost-t.lost
-	t.lost = t.buffer.Lost
+	t.lost, waiting = t.buffer.Lost, t.buffer.Waiting()
 	t.mu.Unlock()
 	counters.Asked.Add(uint64(len(nacks)))
 	counters.Lost.Add(lost)
 	if err != nil {
 		t.s.stop(ingest.Kick, err.Error())
-		return
+		return false
 	}
 	if len(nacks) > 0 {
 		_ = t.s.peer.WriteRTCP([]rtcp.Packet{&rtcp.TransportLayerNack{
@@ -165,17 +162,23 @@ func (t *track) look(now time.Time) {
 		}})
 	}
 	if starves {
-		t.requestKey(now)
+		t.requestKey(now, needEvery)
 	}
+	return waiting
 }
 
-// keyEvery is how often a track is asked for a keyframe at the most.
-const keyEvery = 500 * time.Millisecond
+// How often a track is asked for a keyframe at the most: where nothing can be handed out without
+// one, and where somebody would like one.
+const (
+	needEvery = 500 * time.Millisecond
+	wishEvery = time.Second
+)
 
-// requestKey asks the publisher for a keyframe of this track alone, unless it was asked just now.
-func (t *track) requestKey(now time.Time) (asked bool) {
+// requestKey asks the publisher for a keyframe of this track alone, unless it was asked within
+// every.
+func (t *track) requestKey(now time.Time, every time.Duration) {
 	t.mu.Lock()
-	due := now.Sub(t.asked) >= keyEvery
+	due := now.Sub(t.asked) >= every
 	if due {
 		t.asked = now
 	}
@@ -183,7 +186,6 @@ func (t *track) requestKey(now time.Time) (asked bool) {
 	if due {
 		_ = t.s.peer.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(t.remote.SSRC())}})
 	}
-	return due
 }
 
 // readReports reads the track's sender reports until the peer is closed.

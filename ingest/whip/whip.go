@@ -5,10 +5,8 @@ package whip
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +21,9 @@ type Options struct {
 	Sockets *rtcsock.Sockets
 	// Connect is how long a peer may take from its answer to its connection [10s].
 	Connect time.Duration
+	// FirstMedia is how long a publisher of a stream may take to its first media; a connection
+	// has to be there before. 0: as long as Connect.
+	FirstMedia func(app, name string) time.Duration
 	// KeyframeInterval is how often a publisher is asked for a keyframe of a stream, which
 	// browsers make only when asked; 0: when somebody needs one.
 	KeyframeInterval func(app, name string) time.Duration
@@ -57,6 +58,9 @@ func (o *Options) normalize() {
 	if o.KeyframeInterval == nil {
 		o.KeyframeInterval = func(string, string) time.Duration { return 0 }
 	}
+	if o.FirstMedia == nil {
+		o.FirstMedia = func(string, string) time.Duration { return 0 }
+	}
 	if o.Take == nil {
 		o.Take = func(string) (func(), *ingest.Refusal) { return func() {}, nil }
 	}
@@ -71,23 +75,17 @@ func (o *Options) normalize() {
 // Server serves /{app}/{name}/whip and the sessions beneath it.
 type Server struct {
 	*signal.Handler
-	o Options
-
-	mu       sync.Mutex // guards what follows
-	sessions map[*session]struct{}
-	closed   bool
-	running  sync.WaitGroup
+	o        Options
+	register signal.Register
 }
 
 // New returns a server without sessions.
 func New(o Options) *Server {
 	o.normalize()
-	s := &Server{o: o, sessions: map[*session]struct{}{}}
+	s := &Server{o: o}
 	s.Handler = signal.New(signal.Options{Kind: "whip", Open: s.open, Problem: o.Problem, Remote: o.Remote, Links: o.Links, Log: o.Log})
 	return s
 }
-
-var errClosed = &ingest.Refusal{Outcome: ingest.RefusedLimit, Reason: "the relay is shutting down", Hint: "try again in a moment", RetryAfter: time.Second}
 
 // open answers an offer: what it may send, then who may send it, then how.
 func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, string, error) {
@@ -104,10 +102,12 @@ func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, st
 		return nil, "", refusal
 	}
 	ses := newSession(s, r, offer, release)
-	if !s.add(ses) {
+	left, ok := s.register.Add(func() { ses.Close(ingest.Kick, "the relay is shutting down") })
+	if !ok {
 		release()
-		return nil, "", errClosed
+		return nil, "", signal.Closing()
 	}
+	ses.left = left
 	answer, err := ses.begin(ctx, r)
 	if err != nil {
 		ses.end(ingest.Protocol, err.Error())
@@ -116,45 +116,5 @@ func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, st
 	return ses, answer, nil
 }
 
-func (s *Server) add(ses *session) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
-	s.sessions[ses] = struct{}{}
-	s.running.Add(1)
-	return true
-}
-
-func (s *Server) remove(ses *session) {
-	s.mu.Lock()
-	delete(s.sessions, ses)
-	s.mu.Unlock()
-	s.running.Done()
-}
-
 // Close ends all sessions and waits for them, or until ctx is done.
-func (s *Server) Close(ctx context.Context) error {
-	s.mu.Lock()
-	s.closed = true
-	all := make([]*session, 0, len(s.sessions))
-	for ses := range s.sessions {
-		all = append(all, ses)
-	}
-	s.mu.Unlock()
-	for _, ses := range all {
-		ses.Close(ingest.Kick, "the relay is shutting down")
-	}
-	done := make(chan struct{})
-	go func() {
-		s.running.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("WHIP sessions: %w", ctx.Err())
-	}
-}
+func (s *Server) Close(ctx context.Context) error { return s.register.Close(ctx) }

@@ -9,7 +9,7 @@ import (
 
 // Bounds of a ceiling, in bits per second.
 const (
-	leastCeiling = 50_000
+	leastCeiling = 64_000
 	mostCeiling  = 1_000_000_000
 )
 

@@ -26,7 +26,7 @@ func TestCeiling(t *testing.T) {
 		{"DELETE", "live/cam", "", http.StatusOK, `"bitrate":0`},
 		{"PUT", "live/none", `{"bitrate": 300000}`, http.StatusNotFound, "no stream live/none"},
 		{"DELETE", "live/none", "", http.StatusNotFound, "no stream live/none"},
-		{"PUT", "live/cam", `{"bitrate": 10}`, http.StatusBadRequest, "from 50000"},
+		{"PUT", "live/cam", `{"bitrate": 10}`, http.StatusBadRequest, "from 64000"},
 		{"PUT", "live/cam", `{"bitrate": -1}`, http.StatusBadRequest, "does not name a bitrate"},
 		{"PUT", "live/cam", `{}`, http.StatusBadRequest, "does not name a bitrate"},
 		{"PUT", "live/cam", `nonsense`, http.StatusBadRequest, "does not name a bitrate"},

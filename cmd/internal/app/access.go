@@ -61,14 +61,17 @@ type playing struct {
 
 // The outcomes of a request to play.
 const (
-	joined      = "joined"
-	notLive     = "not_live"
-	refusedName = "refused_name"
-	refusedKey  = "refused_key"
-	refusedBusy = "refused_limit"
+	joined       = "joined"
+	notLive      = "not_live"
+	refusedName  = "refused_name"
+	refusedKey   = "refused_key"
+	refusedCodec = "refused_codec"
+	refusedBusy  = "refused_limit"
 )
 
-func joinOutcomes() []string { return []string{joined, notLive, refusedName, refusedKey, refusedBusy} }
+func joinOutcomes() []string {
+	return []string{joined, notLive, refusedName, refusedKey, refusedCodec, refusedBusy}
+}
 
 // Play implements egress.Streams.
 func (p *playing) Play(ctx context.Context, r egress.Request) (egress.Place, error) {
@@ -94,6 +97,8 @@ func outcome(err error) string {
 		return notLive
 	case refusal.Outcome == ingest.RefusedKey:
 		return refusedKey
+	case refusal.Outcome == ingest.RefusedCodec:
+		return refusedCodec
 	case refusal.Outcome == ingest.RefusedName:
 		return refusedName
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/egress/httpflv"
 	"github.com/holdfast-live/holdfast/relay/egress/page"
+	"github.com/holdfast-live/holdfast/relay/hub"
 )
 
 // viewersHandler is what the viewers' address serves.
@@ -29,7 +30,7 @@ func (a *App) viewersHandler(flv http.Handler) http.Handler {
 			return
 		}
 		_, _, isFLV := httpflv.Match(r.URL.Path)
-		isPage := !isFLV && page.Match(r.URL.Path)
+		isPage := !isFLV && pageOf(r.URL.Path)
 		switch {
 		case !isFLV && !isPage:
 			api.Problem(w, http.StatusNotFound, "there is nothing at this address",
@@ -45,6 +46,16 @@ func (a *App) viewersHandler(flv http.Handler) http.Handler {
 			flv.ServeHTTP(w, r)
 		}
 	})
+}
+
+// pageOf tells whether a path is that of a stream's page, with a name that a stream can have.
+func pageOf(path string) bool {
+	app, name, ok := page.Match(path)
+	if !ok {
+		return false
+	}
+	_, err := hub.Name(app, name)
+	return err == nil
 }
 
 // tooMany is the context's key of why a connection is one too many.

@@ -90,8 +90,9 @@ func TestViewersHandler(t *testing.T) {
 		{"POST", "/live/cam.flv", 405, "GET, HEAD, OPTIONS"},
 		{"DELETE", "/live/cam.flv", 405, "GET, HEAD, OPTIONS"},
 		{"GET", "/", 404, ""},
-		{"GET", "/live/cam", 308, ""},
+		{"GET", "/live/cam", 307, ""},
 		{"GET", "/live/cam/", 200, ""},
+		{"GET", "/live/a%20b/", 404, ""}, // no name that a stream can have
 		{"HEAD", "/live/cam/", 200, ""},
 		{"POST", "/live/cam/", 405, "GET, HEAD, OPTIONS"},
 		{"POST", "/live/cam/whip", 404, ""}, // without sockets there is no WebRTC

@@ -51,7 +51,7 @@ func (a *App) startPeers(ctx context.Context, cfg *configs.Config) error {
 			}
 			return a.refusedAddress(listener{component: "webrtc", key: "webrtc.tcp_listen", addr: w.TCPListen, suggestion: ":8190"}, err)
 		}
-		o.TCP = a.slots.Listener(l)
+		o.TCP = unrefused{a.slots.Listener(l)}
 		a.addrs["webrtc-tcp"] = l.Addr()
 	}
 	sockets, err := rtcsock.New(o)
@@ -67,6 +67,23 @@ func (a *App) startPeers(ctx context.Context, cfg *configs.Config) error {
 	return nil
 }
 
+// unrefused closes connections that are one too many: ICE has no words for it.
+type unrefused struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (l unrefused) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if r, ok := c.(interface{ Refusal() string }); !ok || r.Refusal() == "" {
+			return c, nil
+		}
+		_ = c.Close()
+	}
+}
+
 func (a *App) servePeers(sockets *rtcsock.Sockets) {
 	log := component(a.log, "webrtc")
 	a.relay.sockets.Store(sockets)
@@ -74,8 +91,9 @@ func (a *App) servePeers(sockets *rtcsock.Sockets) {
 		sockets: sockets,
 		whip: whip.New(whip.Options{
 			Access: a.access, Sockets: sockets, Take: a.takeSlot, Problem: api.Problem, Remote: a.settings.remote, Links: a.iceServers, Log: log,
-			Refused:  func(o ingest.Outcome) { a.metrics.Session(ingest.WHIP, string(o)) },
-			Counters: &a.relay.received,
+			Refused:    func(o ingest.Outcome) { a.metrics.Session(ingest.WHIP, string(o)) },
+			Counters:   &a.relay.received,
+			FirstMedia: func(app, name string) time.Duration { return a.settings.get().Stream(app + "/" + name).FirstMedia },
 			KeyframeInterval: func(app, name string) time.Duration {
 				return a.settings.get().Stream(app + "/" + name).KeyframeInterval
 			},
@@ -83,7 +101,7 @@ func (a *App) servePeers(sockets *rtcsock.Sockets) {
 		whep: whep.New(whep.Options{
 			Play: a.viewing.place, Sockets: sockets, Take: a.takeSlot, Problem: api.Problem, Remote: a.settings.remote, Links: a.iceServers, Log: log,
 			Bytes: a.relay.sent[whep.Protocol], Joined: func(took time.Duration) { a.metrics.Started(whep.Protocol, took) },
-			Repeats: &a.relay.repeats,
+			Repeats: &a.relay.repeats, Asked: func(err error) { a.metrics.Joined(whep.Protocol, outcome(err)) },
 		}),
 	})
 }
@@ -91,7 +109,6 @@ func (a *App) servePeers(sockets *rtcsock.Sockets) {
 // place implements whep.Options.Play.
 func (p *playing) place(ctx context.Context, r egress.Request) (whep.Place, error) {
 	place, err := p.play(ctx, r)
-	p.metrics.Joined(r.Protocol, outcome(err))
 	if err != nil {
 		return nil, err
 	}

@@ -106,6 +106,9 @@ func newHouse(t *testing.T) *house {
 }
 
 func (h *house) open(_ context.Context, r Request) (Session, string, error) {
+	if err := r.Enter(); err != nil {
+		return nil, "", err
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.requests = append(h.requests, r)

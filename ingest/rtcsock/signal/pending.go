@@ -3,6 +3,9 @@ package signal
 import (
 	"net/netip"
 	"sync"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
 )
 
 // Bounds of sessions that have an answer and no connection yet. An offer costs a stranger one
@@ -44,6 +47,41 @@ func (p *pending) enter(remote string) (leave func(), ok bool) {
 			delete(p.from, at)
 		}
 	}), true
+}
+
+// setup is one session's share of pending.
+type setup struct {
+	of     *pending
+	remote string
+
+	mu   sync.Mutex // guards what follows
+	done func()
+	left bool
+}
+
+// enter counts the session, unless it has left already.
+func (s *setup) enter() error {
+	done, ok := s.of.enter(s.remote)
+	if !ok {
+		return &Refusal{
+			Outcome: ingest.RefusedLimit, Reason: "too many sessions are being set up", Hint: "try again in a moment", RetryAfter: 2 * time.Second,
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done = done; s.left {
+		done()
+	}
+	return nil
+}
+
+// leave may be called any number of times, from anywhere.
+func (s *setup) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.left = true; s.done != nil {
+		s.done()
+	}
 }
 
 // addressOf is the network of a peer that one stranger has: an IPv4 address, or a /64 of IPv6.

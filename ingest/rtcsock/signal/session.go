@@ -66,7 +66,7 @@ func (h *Handler) patch(w http.ResponseWriter, r *http.Request, res *resource) {
 	switch {
 	case res.session == nil:
 		h.o.Problem(w, http.StatusNotFound, "there is no such session", "wait for the answer to the offer")
-	case strings.TrimSpace(match) == "*":
+	case strings.Trim(match, ` "`) == "*": // drafts have it in quotes
 		h.restart(w, r, res, f)
 	case !matches(match, res.tag):
 		w.Header().Set("ETag", res.tag)
@@ -79,7 +79,12 @@ func (h *Handler) patch(w http.ResponseWriter, r *http.Request, res *resource) {
 }
 
 func (h *Handler) trickle(w http.ResponseWriter, res *resource, f rtcsock.Fragment) {
-	if err := res.session.Trickle(f); err != nil {
+	err := res.session.Trickle(f)
+	if errors.Is(err, rtcsock.ErrTooMany) {
+		h.tooMany(w)
+		return
+	}
+	if err != nil {
 		h.o.Problem(w, http.StatusBadRequest, err.Error(), "send candidates as in RFC 8839")
 		return
 	}
@@ -93,6 +98,9 @@ func (h *Handler) restart(w http.ResponseWriter, r *http.Request, res *resource,
 	}
 	answer, err := res.session.Restart(r.Context(), f)
 	switch {
+	case errors.Is(err, rtcsock.ErrTooMany):
+		h.tooMany(w)
+		return
 	case errors.Is(err, rtcsock.ErrOffer), errors.Is(err, rtcsock.ErrCandidate):
 		h.o.Problem(w, http.StatusBadRequest, err.Error(), "the session goes on as it was")
 		return
@@ -106,6 +114,11 @@ func (h *Handler) restart(w http.ResponseWriter, r *http.Request, res *resource,
 	w.Header().Set("ETag", res.tag)
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = io.WriteString(w, answer.String())
+}
+
+func (h *Handler) tooMany(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	h.o.Problem(w, http.StatusTooManyRequests, "too many candidates or restarts", "the session goes on as it was; POST a new offer")
 }
 
 // matches tells whether a list of entity tags has this one. Weak ones do not count (RFC 9110,

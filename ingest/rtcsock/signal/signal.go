@@ -43,6 +43,9 @@ type Request struct {
 	ID        string // of the session: it cannot be guessed, so it is a secret too
 	// Notice has the answer carry a notice to whoever watches, in ASCII.
 	Notice func(text string)
+	// Enter is to be called once, when it was admitted and before a peer is made: it counts what
+	// is being set up, or refuses.
+	Enter func() error
 	// Connected is to be called when the peer has connected, Ended when the session is over;
 	// both any number of times, from any goroutine.
 	Connected, Ended func()
@@ -147,16 +150,10 @@ func (h *Handler) open(w http.ResponseWriter, r *http.Request, app, name string)
 		return
 	}
 	remote := h.o.Remote(r)
-	leave, ok := h.pending.enter(remote)
-	if !ok {
-		w.Header().Set("Retry-After", "2")
-		h.o.Problem(w, http.StatusServiceUnavailable, "too many sessions are being set up", "try again in a moment")
-		return
-	}
-	id := random()
+	id, setup := random(), &setup{of: h.pending, remote: remote}
 	res := &resource{tag: `"` + random() + `"`}
 	ended := sync.OnceFunc(func() {
-		leave()
+		setup.leave()
 		h.forget(id)
 	})
 	h.mu.Lock()
@@ -165,7 +162,7 @@ func (h *Handler) open(w http.ResponseWriter, r *http.Request, app, name string)
 	s, answer, err := h.o.Open(r.Context(), Request{
 		App: app, Name: name, Offer: offer, Secret: secret(r), Query: r.URL.Query().Get,
 		Notice: func(text string) { w.Header().Set("Holdfast-Notice", text) },
-		Remote: remote, Agent: shorten(r.UserAgent(), 256), ID: id, Connected: leave, Ended: ended,
+		Remote: remote, Agent: shorten(r.UserAgent(), 256), ID: id, Enter: setup.enter, Connected: setup.leave, Ended: ended,
 	})
 	if err != nil {
 		ended()

@@ -30,6 +30,7 @@ type Buffer[T any] struct {
 	starve bool  // nothing before a starting packet may be handed out
 	gap    bool  // what is handed out next does not continue what was before
 	hungry time.Time
+	stray  int64 // where one packet came that has nothing to do with the others, less one
 
 	// Late and Lost count packets that came too late or twice, and that never came.
 	Late, Lost uint64
@@ -80,8 +81,12 @@ func (b *Buffer[T]) place(now time.Time, seq uint16) int64 {
 		return b.next
 	}
 	newest := b.head - 1
-	at := newest + int64(int16(seq-uint16(newest)))                         //nolint:gosec // the nearest, modulo 2^16
-	if far := int64(len(b.slots)) / 2; at > newest+far || at < b.next-far { // another beginning
+	at := newest + int64(int16(seq-uint16(newest))) //nolint:gosec // the nearest, modulo 2^16
+	if far := int64(len(b.slots)) / 2; at > newest+far || at < b.next-far {
+		if at != b.stray { // one alone is lost, two in a row are another beginning (RFC 3550, A.1)
+			b.stray = at + 1
+			return b.next - 1
+		}
 		b.reset(now, at)
 	}
 	return at
@@ -182,6 +187,9 @@ func (b *Buffer[T]) Nacks(now time.Time, rtt time.Duration, dst []uint16) []uint
 	}
 	return dst
 }
+
+// Waiting tells whether packets have come that cannot be handed out yet.
+func (b *Buffer[T]) Waiting() bool { return b.next < b.head }
 
 // Starves tells since when nothing can be handed out for want of a packet with which a decoder
 // can start; zero while it is not so.

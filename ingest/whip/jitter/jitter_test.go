@@ -125,7 +125,13 @@ func TestBounds(t *testing.T) {
 	if len(out) != videoSize-5 || out[0] != 2*videoSize+5 {
 		t.Errorf("%d packets from %v", len(out), out[:1])
 	}
+	late := b.Late
+	b.Push(ms(2), 20000, true, 1) // one astray
+	if out, _ := drain(b, ms(2), time.Second); len(out) != 0 || b.Late != late+1 {
+		t.Errorf("one astray: %v, %d late", out, b.Late)
+	}
 	b.Push(ms(2), 40000, true, 1)
+	b.Push(ms(2), 40001, true, 2)
 	if out, gaps := drain(b, ms(2), time.Second); len(out) != 1 || gaps != 1 {
 		t.Errorf("a new beginning: %v, %d gaps", out, gaps)
 	}

@@ -27,11 +27,11 @@ func hash(begin, end string) string {
 }
 
 // Match tells whether a path is that of a stream's page: {app}/{name}/, or the same without the
-// slash, which is led there.
-func Match(path string) bool {
-	app, name, ok := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+// slash, which is led there; and of which.
+func Match(path string) (app, name string, ok bool) {
+	app, name, ok = strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	name = strings.TrimSuffix(name, "/")
-	return ok && app != "" && name != "" && !strings.Contains(name, "/")
+	return app, name, ok && app != "" && name != "" && !strings.Contains(name, "/")
 }
 
 // ServeHTTP serves the paths that Match.
@@ -44,7 +44,7 @@ func ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			to += "?" + r.URL.RawQuery
 		}
 		w.Header().Set("Location", to)
-		w.WriteHeader(http.StatusPermanentRedirect)
+		w.WriteHeader(http.StatusTemporaryRedirect)
 		return
 	}
 	h := w.Header()

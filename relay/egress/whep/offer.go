@@ -16,20 +16,15 @@ type wish struct {
 	video, audio []webrtc.RTPCodecParameters // payload types, in the order of the offer
 }
 
-const maxMedia = 4
-
 // readOffer reads what a viewer is ready to receive.
 func readOffer(text string) (wish, error) {
-	var d sdp.SessionDescription
-	if err := d.UnmarshalString(text); err != nil {
-		return wish{}, fmt.Errorf("%w: %w", rtcsock.ErrOffer, err)
-	}
-	if len(d.MediaDescriptions) == 0 || len(d.MediaDescriptions) > maxMedia {
-		return wish{}, fmt.Errorf("%w: it has %d media", rtcsock.ErrOffer, len(d.MediaDescriptions))
+	d, err := rtcsock.ReadOffer(text)
+	if err != nil {
+		return wish{}, err
 	}
 	var w wish
 	for _, m := range d.MediaDescriptions {
-		if !receives(&d, m) {
+		if !receives(d, m) {
 			continue
 		}
 		switch {

@@ -60,6 +60,9 @@ func (v *viewer) serve() error {
 			if v.strange {
 				return errCodecs
 			}
+			if v.told.IsZero() {
+				v.report(now)
+			}
 		}
 		v.report(now)
 		v.recover(now)
@@ -102,6 +105,9 @@ func (v *viewer) put(now time.Time, p *packetbuf.Packet) {
 	}
 	n := t.send(p)
 	v.srv.o.Bytes.Add(uint64(n)) //nolint:gosec // a count
+	if n > 0 && p.Track == packetbuf.Video && p.Kind == packetbuf.Key {
+		v.waiting = false
+	}
 	if n > 0 && !v.started {
 		v.started = true
 		v.srv.o.Joined(now.Sub(v.begun))
@@ -129,13 +135,15 @@ func (v *viewer) report(now time.Time) {
 }
 
 // recover gives a viewer that has lost the picture another beginning: a new keyframe, where the
-// publisher can be asked for one, else the newest that there is, once more.
+// publisher can be asked for one and heeds it, else the newest that there is, once more.
 func (v *viewer) recover(now time.Time) {
 	if now.Sub(v.pleaded) < pleadEvery || !v.lost.Swap(false) {
 		return
 	}
 	v.pleaded = now
-	if !v.place.RequestKey() && v.place.Rewind() {
+	asked := v.place.RequestKey()
+	if (!asked || v.waiting) && v.place.Rewind() {
 		v.pace = pace{}
 	}
+	v.waiting = asked
 }

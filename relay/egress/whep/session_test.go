@@ -273,13 +273,13 @@ func TestUnconnected(t *testing.T) {
 // Close does not wait for ever for a place that does not let go.
 func TestCloseIsBounded(t *testing.T) {
 	h := newHouse(t, nil)
-	h.running.Add(1)
+	left, _ := h.register.Add(func() {})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := h.Close(ctx); err == nil {
 		t.Error("closed with a viewer")
 	}
-	h.running.Done()
+	left()
 }
 
 // Sessions come and go; what they start ends with them.

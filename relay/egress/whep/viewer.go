@@ -2,7 +2,9 @@ package whep
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -28,6 +30,8 @@ type viewer struct {
 	release func()
 	connect func() // tells that the peer has connected
 	ended   func() // tells that the session is over
+	left    func() // tells that nothing of it is left
+	enter   func() error
 
 	ctx       context.Context //nolint:containedctx // ends what the viewer has started
 	cancel    context.CancelFunc
@@ -42,12 +46,13 @@ type viewer struct {
 	told    time.Time // when it was last told
 	pleaded time.Time // when a keyframe was last asked for
 	started bool
+	waiting bool // a keyframe was asked for, and none was sent since
 	strange bool // a codec has come that the viewer does not take
 }
 
 func newViewer(s *Server, r signal.Request, place Place, begun time.Time, release func()) *viewer {
 	v := &viewer{
-		srv: s, place: place, begun: begun, release: release, connect: r.Connected, ended: r.Ended, connected: make(chan struct{}),
+		srv: s, place: place, begun: begun, release: release, connect: r.Connected, ended: r.Ended, enter: r.Enter, connected: make(chan struct{}),
 	}
 	v.log = s.o.Log.With("protocol", Protocol, "stream", r.App+"/"+r.Name, "remote", r.Remote, "session", fmt.Sprintf("whep-%d", s.count.Add(1)))
 	v.ctx, v.cancel = context.WithCancel(context.Background())
@@ -59,6 +64,9 @@ func newViewer(s *Server, r signal.Request, place Place, begun time.Time, releas
 func (v *viewer) answer(ctx context.Context, offer string, w wish) (string, error) {
 	video, audio, err := v.agree(w)
 	if err != nil {
+		return "", err
+	}
+	if err := v.enter(); err != nil {
 		return "", err
 	}
 	engine, chain, err := media(video, audio)
@@ -123,9 +131,12 @@ func (v *viewer) send(t *track) error {
 
 // readFeedback reads what a viewer has to say of a track, until the peer is closed.
 func (v *viewer) readFeedback(t *track, sender *webrtc.RTPSender) {
-	buf := make([]byte, 1500)
+	buf := make([]byte, 2048)
 	for {
 		n, _, err := sender.Read(buf)
+		if errors.Is(err, io.ErrShortBuffer) {
+			continue
+		}
 		if err != nil {
 			return
 		}
@@ -168,7 +179,7 @@ func (v *viewer) end() {
 	v.place.Close()
 	v.release()
 	v.ended()
-	v.srv.remove(v)
+	v.left()
 }
 
 // Trickle implements signal.Session.

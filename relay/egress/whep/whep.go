@@ -4,7 +4,6 @@ package whep
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -43,6 +42,7 @@ type Options struct {
 	Connect time.Duration
 	// Take counts a session against the bounds of the relay; release is called once.
 	Take    func(remote string) (release func(), refusal *signal.Refusal)
+	Asked   func(err error)          // told what came of each offer
 	Bytes   *atomic.Uint64           // of RTP payload, sent
 	Repeats *atomic.Uint64           // packets sent again
 	Joined  func(took time.Duration) // told at the first media of each viewer
@@ -58,6 +58,9 @@ func (o *Options) normalize() {
 	}
 	if o.Take == nil {
 		o.Take = func(string) (func(), *signal.Refusal) { return func() {}, nil }
+	}
+	if o.Asked == nil {
+		o.Asked = func(error) {}
 	}
 	if o.Bytes == nil {
 		o.Bytes = &atomic.Uint64{}
@@ -79,26 +82,34 @@ func (o *Options) normalize() {
 // Server serves /{app}/{name}/whep and the sessions beneath it.
 type Server struct {
 	*signal.Handler
-	o     Options
-	count atomic.Uint64
+	o        Options
+	count    atomic.Uint64
+	register signal.Register
 
-	mu      sync.Mutex // guards what follows
-	viewers map[*viewer]struct{}
-	warned  map[string]time.Time // of B pictures, by stream
-	closed  bool
-	running sync.WaitGroup
+	mu     sync.Mutex           // guards what follows
+	warned map[string]time.Time // of B pictures, by stream
 }
 
 // New returns a server without viewers.
 func New(o Options) *Server {
 	o.normalize()
-	s := &Server{o: o, viewers: map[*viewer]struct{}{}, warned: map[string]time.Time{}}
+	s := &Server{o: o, warned: map[string]time.Time{}}
 	s.Handler = signal.New(signal.Options{Kind: Protocol, Open: s.open, Problem: o.Problem, Remote: o.Remote, Links: o.Links, Log: o.Log})
 	return s
 }
 
-// open answers an offer: what it can take, then whether it may, then how.
+// open answers an offer, and tells what came of it.
 func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, string, error) {
+	v, answer, err := s.answer(ctx, r)
+	s.o.Asked(err)
+	if err != nil {
+		return nil, "", err
+	}
+	return v, answer, nil
+}
+
+// answer answers an offer: what it can take, then whether it may, then how.
+func (s *Server) answer(ctx context.Context, r signal.Request) (*viewer, string, error) {
 	begun := time.Now()
 	w, err := readOffer(r.Offer)
 	if err != nil {
@@ -117,10 +128,14 @@ func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, st
 		return nil, "", err
 	}
 	v := newViewer(s, r, place, begun, release)
-	if !s.add(v) {
-		v.end()
+	left, ok := s.register.Add(v.cancel)
+	if !ok {
+		v.cancel()
+		place.Close()
+		release()
 		return nil, "", signal.Closing()
 	}
+	v.left = left
 	answer, err := v.answer(ctx, r.Offer, w)
 	if err != nil {
 		v.end()
@@ -133,41 +148,8 @@ func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, st
 	return v, answer, nil
 }
 
-func (s *Server) add(v *viewer) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.running.Add(1)
-	s.viewers[v] = struct{}{}
-	return !s.closed
-}
-
-func (s *Server) remove(v *viewer) {
-	s.mu.Lock()
-	delete(s.viewers, v)
-	s.mu.Unlock()
-	s.running.Done()
-}
-
 // Close ends all viewers and waits for them, or until ctx is done.
-func (s *Server) Close(ctx context.Context) error {
-	s.mu.Lock()
-	s.closed = true
-	for v := range s.viewers {
-		v.cancel()
-	}
-	s.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		s.running.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("WHEP viewers: %w", ctx.Err())
-	}
-}
+func (s *Server) Close(ctx context.Context) error { return s.register.Close(ctx) }
 
 // notices are what a viewer is told about what it will not see or hear.
 func (s *Server) notices(v *viewer, stream string) string {

@@ -1,0 +1,64 @@
+package signal
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// Register knows who is there, to end them all and to wait for them. Its zero value is ready.
+type Register struct {
+	mu      sync.Mutex // guards what follows
+	all     map[int]func()
+	next    int
+	closed  bool
+	running sync.WaitGroup
+}
+
+// Add takes somebody in. end begins their end; it does not wait, and may be called at any time
+// until left was, which says that nothing of them is left. ok is false after Close.
+func (r *Register) Add(end func()) (left func(), ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, false
+	}
+	if r.all == nil {
+		r.all = map[int]func(){}
+	}
+	id := r.next
+	r.next++
+	r.all[id] = end
+	r.running.Add(1)
+	return sync.OnceFunc(func() {
+		r.mu.Lock()
+		delete(r.all, id)
+		r.mu.Unlock()
+		r.running.Done()
+	}), true
+}
+
+// Close ends everybody and waits for them, or until ctx is done.
+func (r *Register) Close(ctx context.Context) error {
+	r.mu.Lock()
+	r.closed = true
+	ends := make([]func(), 0, len(r.all))
+	for _, end := range r.all {
+		ends = append(ends, end)
+	}
+	r.mu.Unlock()
+	for _, end := range ends {
+		end()
+	}
+	done := make(chan struct{})
+	go func() {
+		r.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("sessions: %w", ctx.Err())
+	}
+}
