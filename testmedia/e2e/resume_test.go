@@ -1,0 +1,274 @@
+//go:build unix
+
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/holdfast-live/holdfast/packetbuf/flv"
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+)
+
+// returning is a viewer over HTTP-FLV that comes back as it is told to. It keeps the tags up to
+// the last one of media that is whole, with the size behind it.
+type returning struct {
+	addr, path, query string // query is a play token, or empty
+	token, from       string
+	kept              []byte
+}
+
+// ask sends a request, with what the viewer knows of its place.
+func (v *returning) ask() (net.Conn, *http.Response, error) {
+	query := v.query
+	if v.token != "" {
+		query += "&resume=" + v.token + "&from=" + v.from
+	}
+	c, err := net.Dial("tcp", v.addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	_ = c.SetDeadline(time.Now().Add(patience))
+	fmt.Fprintf(c, "GET /%s.flv?%s HTTP/1.1\r\nHost: relay\r\n\r\n", v.path, query)
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		_ = c.Close()
+		return nil, nil, err
+	}
+	if resp.StatusCode == http.StatusOK {
+		v.token = resp.Header.Get("Holdfast-Session")
+	}
+	return c, resp, nil
+}
+
+// take reads n tags of media and what stands between them; the rest of what came is lost with
+// the connection.
+func (v *returning) take(body io.Reader, n int) error {
+	var raw bytes.Buffer
+	tags := flv.NewReader(io.TeeReader(body, &raw), 0)
+	if _, _, err := tags.Header(); err != nil {
+		return err
+	}
+	for raw.Reset(); n > 0; {
+		tag, err := tags.Next()
+		if err != nil {
+			return err
+		}
+		p, err := tag.Packet()
+		if err != nil {
+			return err
+		}
+		if p != nil && p.Media() {
+			v.from = fmt.Sprintf("%c%d", p.Track.String()[0], tag.Timestamp)
+			v.kept = append(v.kept, raw.Bytes()...)
+			raw.Reset()
+			n--
+		}
+	}
+	return nil
+}
+
+// A viewer that is cut off fifty times, while its publisher breaks and comes back, has what one
+// has that stayed.
+func TestResumeWhereItWasCut(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	const stream = "live/cam"
+	p := publish(t, r, stream, gen.Options{Source: 1, VideoBitrate: 600_000, GOP: 300})
+	p.atLeast(100)
+	stays, cut := &returning{addr: r.addrs["http"], path: stream}, &returning{addr: r.addrs["http"], path: stream}
+	var steady sync.WaitGroup
+	c, resp, err := stays.ask()
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatal(resp, err)
+	}
+	rng, resumes := rand.New(rand.NewPCG(3, 3)), 50
+	first := func() *http.Response {
+		again, resp, err := cut.ask()
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatal(resp, err)
+		}
+		t.Cleanup(func() { _ = again.Close() })
+		return resp
+	}
+	if err := cut.take(first().Body, 3); err != nil {
+		t.Fatal(err)
+	}
+	total := 3
+	for n := range resumes {
+		switch n {
+		case 20:
+			p.reset()
+			r.broke(0)
+		case 30:
+			p = publish(t, r, stream, gen.Options{Source: 2, Width: 640, Height: 360, VideoBitrate: 600_000})
+		}
+		resp := first()
+		if got := resp.Header.Get("Holdfast-Resume"); got != "exact" {
+			t.Fatalf("resume %d from %s: %q", n, cut.from, got)
+		}
+		more := 1 + rng.IntN(12)
+		if err := cut.take(resp.Body, more); err != nil {
+			t.Fatal(err)
+		}
+		total += more
+	}
+	steady.Go(func() { err = stays.take(resp.Body, total) })
+	steady.Wait()
+	_ = c.Close()
+	if err != nil || !bytes.Equal(stays.kept, cut.kept) {
+		t.Errorf("%d bytes with %d cuts, %d without: %v", len(cut.kept), resumes, len(stays.kept), err)
+	}
+	if got := r.metric(`holdfast_viewer_resumes_total{outcome="exact",protocol="httpflv"}`); got != float64(resumes) {
+		t.Errorf("%v exact resumes are counted", got)
+	}
+	p.halt()
+}
+
+// Over a restart of the relay a viewer's token lets it in where a play token would be needed,
+// and it starts afresh.
+func TestResumeOverARestart(t *testing.T) {
+	t.Parallel()
+	const stream, secret = "live/cam", "s3cret-of-the-plays-0123456789ab"
+	file := filepath.Join(t.TempDir(), "state.json")
+	valid, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"stm": stream, "exp": time.Now().Add(time.Hour).Unix()}).SignedString([]byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(source uint32, v *returning) *relay {
+		r := start(t, "--state.file", file, "--defaults.play_secret", secret)
+		publish(t, r, stream, gen.Options{Source: source}).atLeast(100)
+		v.addr = r.addrs["http"]
+		return r
+	}
+	v := &returning{path: stream, query: "token=" + valid}
+	one := run(1, v)
+	come := func(want string) {
+		t.Helper()
+		c, resp, err := v.ask()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if resp.StatusCode != http.StatusOK || resp.Header.Get("Holdfast-Resume") != want {
+			t.Fatalf("%s %v", resp.Status, resp.Header)
+		}
+		if err := v.take(resp.Body, 30); err != nil {
+			t.Fatal(err)
+		}
+	}
+	come("")
+	v.query = "" // from now on its token has to do
+	come("exact")
+	one.stop()
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	two := run(2, v)
+	come("keyframe")
+	come("exact")
+	stranger := &returning{addr: v.addr, path: stream}
+	c, resp, err := stranger.ask()
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		t.Fatal(resp, err)
+	}
+	_ = c.Close()
+	if text := one.output() + two.output(); strings.Contains(text, v.token) || strings.Contains(text, secret) {
+		t.Error("the log has a secret")
+	}
+}
+
+// crowd is how many viewers are cut off in one instant.
+func crowd() int {
+	if raced {
+		return 100
+	}
+	return 1000
+}
+
+// A thousand viewers are cut off in one instant and come back at once: all are where they were
+// within seconds, and a viewer of another stream notices nothing. It is no parallel test: it
+// wants the machine for itself.
+func TestStormOfViewers(t *testing.T) { //nolint:paralleltest // see above
+	r := start(t)
+	few := gen.Options{Source: 1, VideoBitrate: 400_000}
+	for _, stream := range []string{"live/cam", "live/calm"} {
+		publish(t, r, stream, few).atLeast(150)
+	}
+	calm := watchFLV(t, r, "live/calm")
+	viewers := make([]*returning, crowd())
+	for i := range viewers {
+		viewers[i] = &returning{addr: r.addrs["http"], path: "live/cam"}
+	}
+	sent := 0
+	all := func(want string) (took []time.Duration) {
+		var mu sync.Mutex
+		var coming sync.WaitGroup
+		conns := make([]net.Conn, 0, len(viewers))
+		begun := time.Now()
+		for _, v := range viewers {
+			coming.Go(func() {
+				c, resp, err := v.ask()
+				for err == nil && resp.StatusCode == http.StatusServiceUnavailable {
+					_ = c.Close()
+					var seconds int
+					_, _ = fmt.Sscan(resp.Header.Get("Retry-After"), &seconds)
+					mu.Lock()
+					sent++
+					mu.Unlock()
+					wait(t, time.Duration(seconds)*time.Second)
+					c, resp, err = v.ask()
+				}
+				if err != nil || resp.StatusCode != http.StatusOK || resp.Header.Get("Holdfast-Resume") != want {
+					t.Errorf("%v, %v", resp, err)
+					return
+				}
+				err = v.take(resp.Body, 1)
+				mu.Lock()
+				defer mu.Unlock()
+				if conns = append(conns, c); err != nil {
+					t.Error(err)
+				}
+				took = append(took, time.Since(begun))
+			})
+		}
+		coming.Wait()
+		for _, c := range conns {
+			_ = c.Close()
+		}
+		slices.Sort(took)
+		return took
+	}
+	fresh := all("")
+	before := calm.frames.len()
+	back := all("exact")
+	calm.more(30)
+	calm.watching()
+	if len(fresh) == 0 || len(back) == 0 {
+		t.Fatal("nobody is back")
+	}
+	gap := time.Duration(0)
+	frames := calm.frames.all()[before-1:]
+	for i := 1; i < len(frames); i++ {
+		gap = max(gap, frames[i].at.Sub(frames[i-1].at))
+	}
+	t.Logf("%d viewers join within %v (half within %v), are back within %v (half within %v), %d were told to wait; another stream stood for %v",
+		len(viewers), fresh[len(fresh)-1], fresh[len(fresh)/2], back[len(back)-1], back[len(back)/2], sent, gap)
+	if back[len(back)-1] > slack(5*time.Second) || gap > slack(200*time.Millisecond) {
+		t.Error("that is too long")
+	}
+}
