@@ -75,19 +75,6 @@ func (k *kernel) sizes() (all [][]int) {
 	return all
 }
 
-// socket listens on a free port; the system's buffers of it are large.
-func socket(t testing.TB, network, addr string) *net.UDPConn {
-	t.Helper()
-	c, err := new(net.ListenConfig).ListenPacket(t.Context(), network, addr)
-	if err != nil {
-		t.Skip(err) // no IPv6
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	u := c.(*net.UDPConn)
-	_ = u.SetReadBuffer(4 << 20)
-	return u
-}
-
 func peer(port int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port))
 }

@@ -60,8 +60,8 @@ var sessionCount atomic.Uint64
 
 // sessionID is for logs and the API: it has nothing of the session's URL.
 func sessionID() string {
-	return fmt.Sprintf("whip-%d-%06x", sessionCount.Add(1), rand.Uint32()&0xffffff)
-} //nolint:gosec // no secret
+	return fmt.Sprintf("whip-%d-%06x", sessionCount.Add(1), rand.Uint32()&0xffffff) //nolint:gosec // no secret
+}
 
 func newSession(s *Server, r signal.Request, offer *offered, release func()) *session {
 	ses := &session{

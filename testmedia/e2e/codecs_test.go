@@ -33,7 +33,9 @@ func TestOtherCodecs(t *testing.T) {
 		t.Logf("%s: first picture after %.0f ms, who joins later after %.0f ms", codec, v.stats().FirstFrame, late.stats().FirstFrame)
 		late.leave()
 		v.leave()
-		var shown struct{ Tracks []struct{ Codec, RFC6381 string } }
+		var shown struct {
+			Tracks []struct{ Codec, RFC6381 string }
+		}
 		r.shows(stream, &shown)
 		if len(shown.Tracks) != 2 || shown.Tracks[0].Codec != codec {
 			t.Errorf("the API shows %+v", shown)

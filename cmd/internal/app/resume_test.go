@@ -62,7 +62,7 @@ type uncut struct {
 
 func stay(t *testing.T, a *App, path string) *uncut {
 	t.Helper()
-	u := &uncut{body: play(t, a, path).Body, last: map[packetbuf.Track]uint32{}}
+	u := &uncut{body: play(t, a, path).Body, last: map[packetbuf.Track]uint32{}} //nolint:bodyclose // ends with the test
 	u.more = sync.NewCond(&u.mu)
 	u.done.Go(func() {
 		var raw bytes.Buffer
@@ -159,7 +159,7 @@ func TestCutAHundredTimes(t *testing.T) {
 	u := stay(t, a, "/live/bench.flv")
 	first := u.until(t, 0, one.push(t)) // its start and a picture or more
 	c := &cutting{}
-	c.read(t, play(t, a, "/live/bench.flv"), first)
+	c.read(t, play(t, a, "/live/bench.flv"), first) //nolint:bodyclose // ends with the test
 	from, edge, inFiller, have := one, 0, 0, 0
 	for cut := range 100 {
 		switch cut {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,7 +47,7 @@ func TestResumeTokens(t *testing.T) {
 	if first.Header.Get("Holdfast-Resume") != "" || !strings.Contains(first.Header.Get("Access-Control-Expose-Headers"), "Holdfast-Session, Holdfast-Resume") {
 		t.Errorf("%v", first.Header)
 	}
-	foreign := play(t, stranger, "/live/bench.flv?token="+valid).Header.Get("Holdfast-Session")
+	foreign := play(t, stranger, "/live/bench.flv?token="+valid).Header.Get("Holdfast-Session") //nolint:bodyclose // ends with the test
 	sealed := func(age time.Duration, stream, under string) string {
 		token, err := a.viewing.sealer.Seal(time.Now().Add(-age), resume.Claims{Stream: stream, Life: 1, Since: 1}, under, [resume.NonceSize]byte{1})
 		if err != nil {
@@ -108,13 +109,13 @@ func TestResumeOnTheNextStream(t *testing.T) {
 	s := publish(t, a, gen.Options{Source: 1})
 	s.pushFor(t, 3*time.Second)
 	c := &cutting{}
-	c.read(t, play(t, a, "/live/bench.flv"), 200_000)
+	c.read(t, play(t, a, "/live/bench.flv"), 200_000) //nolint:bodyclose // ends with the test
 	gone := a.relay.hub.Find("live/bench").Done()
 	s.sink.End("unpublish", "")
 	<-gone
 	publish(t, a, gen.Options{Source: 2}).pushFor(t, 3*time.Second)
-	resp := play(t, a, "/live/bench.flv?resume="+c.token+"&from="+c.from)
-	if resp.StatusCode != 200 || resp.Header.Get("Holdfast-Resume") != "keyframe" {
+	resp := play(t, a, "/live/bench.flv?resume="+c.token+"&from="+c.from) //nolint:bodyclose // ends with the test
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Holdfast-Resume") != "keyframe" {
 		t.Errorf("%s %v", resp.Status, resp.Header)
 	}
 }

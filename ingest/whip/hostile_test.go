@@ -1,0 +1,110 @@
+package whip
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/rtcp"
+
+	"github.com/holdfast-live/holdfast/ingest/rtcsock"
+)
+
+// An offer that would take long to read is refused before it is.
+func TestGiantOffers(t *testing.T) {
+	head := "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
+	video := func(formats string, lines ...string) string {
+		return head + "m=video 9 UDP/TLS/RTP/SAVPF " + formats + "\r\n" + strings.Join(lines, "\r\n") + "\r\n"
+	}
+	var many, candidates []string
+	for i := range 1100 {
+		many = append(many, "a=rtpmap:96 H264/90000")
+		candidates = append(candidates, fmt.Sprintf("a=candidate:1 1 udp 1 192.0.2.1 %d typ host", 1000+i))
+	}
+	for name, offer := range map[string]string{
+		"a format again and again": video(strings.TrimSpace(strings.Repeat("96 ", 1000)), many[:900]...),
+		"a format twice":           video("96 97 96", many[0]),
+		"many attributes":          video("96", many...),
+		"many candidates":          video("96", append([]string{many[0]}, candidates[:65]...)...),
+		"a data channel":           video("96", many[0]) + "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n",
+	} {
+		began := time.Now()
+		if o, err := readOffer(offer); !errors.Is(err, rtcsock.ErrOffer) {
+			t.Errorf("%s: %+v, %v", name, o, err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("%s: %v", name, took)
+		}
+	}
+}
+
+// A picture's packet that comes again hundreds of packets late is of use still.
+func TestLateRepeat(t *testing.T) {
+	h := newHouse(t, nil)
+	c := newCaller(t)
+	c.publish(t, h)
+	const held, later = 5, 300
+	n := min(held+1+later, len(c.packets))
+	for i := range n {
+		if i != held {
+			c.put(t, i)
+		}
+	}
+	c.put(t, held)
+	units := 0
+	for i := range n {
+		if c.packets[i].Marker {
+			units++
+		}
+	}
+	s := h.stream("a")
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(10 * time.Second); !s.have(units, 0); {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("not all of it came")
+		}
+	}
+	if lost := h.o.Counters.Lost.Load(); lost != 0 {
+		t.Errorf("%d packets lost", lost)
+	}
+}
+
+// put sends one packet of the clip.
+func (c *caller) put(t *testing.T, i int) {
+	t.Helper()
+	p := *c.packets[i]
+	p.SequenceNumber = uint16(i + 1)
+	if err := c.video.WriteRTP(&p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// One who names streams without end is sent away.
+func TestStreamsWithoutEnd(t *testing.T) {
+	h := newHouse(t, nil)
+	c := newCaller(t)
+	c.publish(t, h)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(20 * time.Second); ; {
+		r := &rtcp.ReceiverReport{SSRC: rand.Uint32()}
+		for range 30 {
+			r.Reports = append(r.Reports, rtcp.ReceptionReport{SSRC: rand.Uint32()})
+		}
+		_ = c.WriteRTCP([]rtcp.Packet{r})
+		select {
+		case <-c.closed:
+			h.over("a")
+			return
+		case <-deadline:
+			t.Fatal("still connected")
+		case <-tick.C:
+		}
+	}
+}
