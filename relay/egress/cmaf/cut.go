@@ -352,10 +352,10 @@ func (c *cutter) place(s sample) bool {
 }
 
 // exceeds tells whether the open chunk would be too long with a frame of sound. Beside pictures
-// that come, the chunk ends with them.
+// that come faster than chunks are long, the chunk ends with them.
 func (c *cutter) exceeds(s sample) bool {
 	end := s.p.DTS - c.open.start
-	if v := c.open.samples[video]; len(v) == 0 || v[len(v)-1].p.Flags&packetbuf.Filler != 0 {
+	if v := c.open.samples[video]; len(v) == 0 || v[len(v)-1].p.Flags&packetbuf.Filler != 0 || c.in[video].interval > Most {
 		return end+c.force[audio].time(s.dur) > Most+rounding
 	}
 	return end >= Most

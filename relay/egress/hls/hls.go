@@ -1,0 +1,186 @@
+// Package hls serves streams as HLS and low-latency HLS (RFC 8216, and its second edition).
+//
+// A stream's segments and parts are made once, of the chunks of package cmaf, and its playlists
+// once per state; all viewers share them. Sequences never go back, whatever becomes of the
+// publisher or of the relay.
+package hls
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/holdfast-live/holdfast/relay/egress"
+	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
+)
+
+// Protocol is its name in metrics.
+const Protocol = "hls"
+
+// Settings are how a stream is cut.
+type Settings struct {
+	Segment, Part time.Duration
+	Window        int // segments in the playlist
+	Always        bool
+	Bytes         int // of the segments held; 0: no bound
+}
+
+// Options are what the handler needs.
+type Options struct {
+	// Streams gives each viewer a place, of which nothing is read: it is admitted and counted.
+	Streams  egress.Streams
+	Feeds    *cmaf.Feeds
+	Settings func(stream string) Settings
+	// Refuse answers a refusal of Streams or Feeds in HTTP, Problem another.
+	Refuse  func(http.ResponseWriter, *http.Request, error)
+	Problem func(w http.ResponseWriter, status int, reason, hint string)
+	// Remote is the viewer's address, from behind proxies that are trusted.
+	Remote func(*http.Request) string
+	Bytes  *atomic.Uint64
+	Joined func(took time.Duration) // told at the first media playlist of each viewer
+	Log    *slog.Logger
+}
+
+// Handler serves the playlists and media of /{app}/{name}/.
+type Handler struct {
+	opts    Options
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	viewers viewers
+
+	mu       sync.Mutex // guards what follows
+	closed   bool
+	channels map[string]*channel
+	floors   map[string]floor
+}
+
+// floor is where the sequences of a stream's next playlist begin at the least.
+type floor struct {
+	seq, breaks uint64
+	since       time.Time
+}
+
+// forgotten is how long a floor is kept: by then the wall clock stands above it.
+const forgotten = time.Hour
+
+// New returns a handler. Close ends it.
+func New(o Options) *Handler {
+	h := &Handler{opts: o, channels: map[string]*channel{}, floors: map[string]floor{}}
+	h.viewers.init(o.Streams)
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.running.Go(h.sweep)
+	return h
+}
+
+// Close ends all streams' playlists and requests that wait, and gives the viewers' places up.
+func (h *Handler) Close() {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
+	h.cancel()
+	h.running.Wait()
+	h.viewers.close()
+}
+
+// The playlists.
+const (
+	indexFile = "index.m3u8"
+	mediaFile = "media.m3u8"
+	plainFile = "plain.m3u8"
+)
+
+// Match tells whether a path is one of a stream's files, and which.
+func Match(path string) (app, name, file string, ok bool) {
+	app, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	name, file, _ = strings.Cut(rest, "/")
+	switch {
+	case app == "" || name == "" || strings.Contains(file, "/"):
+		return "", "", "", false
+	case file == indexFile, file == mediaFile, file == plainFile:
+		return app, name, file, true
+	}
+	return app, name, file, strings.HasSuffix(file, ".m4s") || strings.HasSuffix(file, ".mp4")
+}
+
+// Live says that a stream has gone live: one that is always cut begins.
+func (h *Handler) Live(stream string) {
+	if h.opts.Settings(stream).Always {
+		h.channel(stream)
+	}
+}
+
+// find is the stream's channel, and the one before it; nil where there is none.
+func (h *Handler) find(stream string) (c, before *channel) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c = h.channels[stream]; c != nil {
+		before = c.before
+	}
+	return c, before
+}
+
+// channel is the stream's channel, made where there is none that goes on; nil after Close.
+func (h *Handler) channel(stream string) *channel {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.channels[stream]
+	if c != nil && !c.over() || h.closed {
+		return c
+	}
+	next := newChannel(h, stream, h.opts.Settings(stream), h.floors[stream])
+	if c != nil {
+		c.before, next.before = nil, c
+	}
+	h.channels[stream] = next
+	h.running.Go(next.run)
+	return next
+}
+
+// drop forgets a channel that has ended, unless another has taken its place.
+func (h *Handler) drop(c *channel) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.channels[c.stream] == c {
+		delete(h.channels, c.stream)
+	}
+}
+
+// raise notes how far a stream's sequences have come.
+func (h *Handler) raise(stream string, seq, breaks uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := h.floors[stream]
+	h.floors[stream] = floor{max(f.seq, seq), max(f.breaks, breaks), time.Now()}
+}
+
+// sweep gives up what nobody asks for any more.
+func (h *Handler) sweep() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-h.ctx.Done():
+			return
+		case now := <-tick.C:
+			h.viewers.expire(now)
+			h.mu.Lock()
+			for name, c := range h.channels {
+				if c.idle(now) {
+					c.cancel()
+					delete(h.channels, name)
+				}
+			}
+			for name, f := range h.floors {
+				if now.Sub(f.since) > forgotten {
+					delete(h.floors, name)
+				}
+			}
+			h.mu.Unlock()
+		}
+	}
+}

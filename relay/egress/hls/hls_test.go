@@ -1,0 +1,470 @@
+package hls
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+)
+
+func (c *client) discontinuities() (n int) {
+	for _, s := range c.v.segments {
+		if s.tag {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *client) inits() int {
+	seen := map[string]bool{}
+	for _, s := range c.v.segments {
+		seen[s.init] = true
+	}
+	return len(seen)
+}
+
+// A steady stream: every part as soon as it is there, each frame once.
+func TestSteady(t *testing.T) {
+	for name, o := range map[string]gen.Options{
+		"30": {}, "25": {FPS: 25}, "24": {FPS: 24, AudioCodec: packetbuf.Opus}, "29.97": {FPS: 29.97, SampleRate: 44100, BFrames: 2}, "60": {FPS: 60}, "50, GOP of 4 s": {FPS: 50, GOP: 200},
+		"sound": {NoVideo: true}, "pictures": {NoAudio: true}, "two a second": {FPS: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			story(t, nil, func(b *bench) {
+				p := b.publish(o)
+				p.run(t, 7*time.Second)
+				c := b.client()
+				stop := c.playing()
+				p.run(t, 40*time.Second)
+				if n := b.stream().Audience(); n != 1 {
+					t.Errorf("%d viewers", n)
+				}
+				stop()
+				if c.discontinuities() != 0 || c.inits() != 1 || len(c.v.short) > 0 {
+					t.Errorf("%d discontinuities, %d init sections, short parts %.1000s of %s", c.discontinuities(), c.inits(), c.v.short, c.v.partTarget)
+				}
+				tally := c.tally()
+				for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
+					if lost := tally.Lost(tr, 0); len(lost) > 0 {
+						t.Errorf("%s frames lost: %v", tr, lost)
+					}
+				}
+				slices.Sort(c.latency)
+				if len(c.latency) < 60 {
+					t.Fatalf("%d parts\n%s", len(c.latency), c.texts[len(c.texts)-1])
+				}
+				worst := c.latency[len(c.latency)*95/100]
+				t.Logf("%s: parts of %s, target %s, latency from a part's start: median %v, 95th %v", name, c.v.partTarget, c.v.target, c.latency[len(c.latency)/2], worst)
+				if limit := 1000 * time.Millisecond; worst > limit {
+					t.Errorf("latency %v", worst)
+				}
+				if b.joins.Load() != 1 {
+					t.Errorf("%d joins", b.joins.Load())
+				}
+				time.Sleep(20 * time.Second)
+				if n := b.stream().Audience(); n != 0 {
+					t.Errorf("%d viewers after they have gone", n)
+				}
+			})
+		})
+	}
+}
+
+// A break with the last picture going on: no discontinuity, nothing lost, nobody waits.
+func TestHeldWithFiller(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		p.run(t, 5*time.Second)
+		c := b.client()
+		stop := c.playing()
+		p.run(t, 5*time.Second)
+		p.sink.End(ingest.Reset, "")
+		time.Sleep(5300 * time.Millisecond)
+		p = b.publish(gen.Options{Source: 1})
+		p.run(t, 12*time.Second)
+		stop()
+		if c.discontinuities() != 0 || c.inits() != 1 || c.statuses[503] > 0 {
+			t.Errorf("%d discontinuities, %d init sections, answers %v", c.discontinuities(), c.inits(), c.statuses)
+		}
+		tally := c.tally()
+		for src := range uint32(2) {
+			if lost := tally.Lost(packetbuf.Video, src); len(lost) > 0 || !tally.Has(gen.ID{Track: packetbuf.Video, Source: src, Number: 90}) {
+				t.Errorf("of source %d lost %v", src, lost)
+			}
+		}
+		if !tally.Has(gen.ID{Track: packetbuf.Video, Source: 1}) || !tally.Has(gen.ID{Track: packetbuf.Video, Source: 0, Number: 299}) {
+			t.Error("what stood at the break is lost")
+		}
+	})
+}
+
+// A break with nothing in it: who waits is let go in a bounded time, the playlist stays, and a
+// discontinuity tells of the gap.
+func TestHeldWithoutFiller(t *testing.T) {
+	story(t, func(b *bench) { b.config.Freeze = false }, func(b *bench) {
+		p := b.publish(gen.Options{})
+		p.run(t, 6*time.Second)
+		c := b.client()
+		stop := c.playing()
+		p.run(t, 5*time.Second)
+		p.sink.End(ingest.Reset, "")
+		time.Sleep(12 * time.Second)
+		w := b.get("/live/cam/media.m3u8")
+		if w.Code != 200 || strings.Contains(w.Body.String(), "ENDLIST") {
+			t.Errorf("held: %d\n%s", w.Code, w.Body.String())
+		}
+		if c.statuses[503] == 0 {
+			t.Errorf("who waits is not let go: %v", c.statuses)
+		}
+		p = b.publish(gen.Options{Source: 1})
+		p.run(t, 12*time.Second)
+		stop()
+		if c.discontinuities() != 1 || c.inits() != 1 {
+			t.Errorf("%d discontinuities, %d init sections", c.discontinuities(), c.inits())
+		}
+		tally := c.tally()
+		for src := range uint32(2) {
+			if lost := tally.Lost(packetbuf.Video, src); len(lost) > 0 {
+				t.Errorf("of source %d lost %v", src, lost)
+			}
+		}
+	})
+}
+
+// Another configuration, and another codec, each with an init section and a discontinuity.
+func TestConfigurationChanges(t *testing.T) {
+	for name, o := range map[string]gen.Options{"size": {Source: 1, Width: 640, Height: 360}, "codec of sound": {Source: 1, AudioCodec: packetbuf.Opus}, "rate": {Source: 1, FPS: 25, GOP: 75}} {
+		t.Run(name, func(t *testing.T) {
+			story(t, nil, func(b *bench) {
+				p := b.publish(gen.Options{})
+				p.run(t, 6*time.Second)
+				c := b.client()
+				stop := c.playing()
+				p.run(t, 5*time.Second)
+				p.sink.End(ingest.Reset, "")
+				time.Sleep(700 * time.Millisecond)
+				p = b.publish(o)
+				p.run(t, 30*time.Second)
+				stop()
+				if c.discontinuities() != 1 || c.inits() != 2 {
+					t.Errorf("%d discontinuities, %d init sections", c.discontinuities(), c.inits())
+				}
+				tally := c.tally()
+				if lost := tally.Lost(packetbuf.Video, 1); len(lost) > 0 || !tally.Has(gen.ID{Track: packetbuf.Video, Source: 1}) {
+					t.Errorf("lost %v of the second", lost)
+				}
+			})
+		})
+	}
+}
+
+// The end is told for a while; who comes after it finds what comes next, above all that was.
+func TestEndAndAgain(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		p.run(t, 6*time.Second)
+		c := b.client()
+		stop := c.playing()
+		p.run(t, 5*time.Second)
+		p.sink.End(ingest.Unpublish, "")
+		time.Sleep(8 * time.Second)
+		stop()
+		if !c.ends {
+			t.Error("no end")
+		}
+		if w := b.get(c.base); w.Code != 200 || !strings.Contains(w.Body.String(), "ENDLIST") {
+			t.Errorf("who watched gets %d", w.Code)
+		}
+		if w := b.get("/live/cam/index.m3u8"); w.Code != 404 || w.Header().Get("Retry-After") == "" {
+			t.Errorf("who comes gets %d", w.Code)
+		}
+		p = b.publish(gen.Options{Source: 1})
+		p.run(t, 5*time.Second)
+		c.v.jumps = true
+		stop = c.playing()
+		p.run(t, 5*time.Second)
+		stop()
+		for name := range c.files { // also those of before, for those who still read them
+			if w := b.get("/live/cam/" + name); w.Code != 200 {
+				t.Errorf("%s: %d", name, w.Code)
+				break
+			}
+		}
+	})
+}
+
+// The relay is started anew: who polls goes on at the same address, and no sequence goes back.
+func TestRestart(t *testing.T) {
+	for _, segment := range []time.Duration{500 * time.Millisecond, 2 * time.Second} {
+		story(t, func(b *bench) { b.set.Segment = segment }, func(b *bench) {
+			c := b.client()
+			c.v.jumps = true
+			for run := range uint32(4) {
+				p := b.publish(gen.Options{Source: run, GOP: 15})
+				p.run(t, 3*time.Second)
+				if c.base == "" && !c.index(t.Context()) {
+					t.Fatal("no playlist")
+				}
+				for range 30 {
+					p.run(t, 300*time.Millisecond)
+					w := b.get(c.base)
+					if w.Code != 200 {
+						t.Fatalf("run %d: %d %s", run, w.Code, w.Body.String())
+					}
+					if err := c.v.add(w.Body.String()); err != nil {
+						t.Fatal(err)
+					}
+					pl, _ := parsePlaylist(w.Body.String())
+					c.fetch(pl)
+				}
+				b.stop()
+				b.start()
+				if w := b.get(c.base); w.Code != 404 || w.Header().Get("Retry-After") == "" {
+					t.Errorf("before the stream is back: %d", w.Code)
+				}
+			}
+			for _, f := range c.faults {
+				t.Error(f)
+			}
+		})
+	}
+}
+
+// One that nobody asks for is given up, and comes back above where it was.
+func TestGivenUpAndBack(t *testing.T) {
+	story(t, func(b *bench) { b.set.Segment = 500 * time.Millisecond }, func(b *bench) {
+		p := b.publish(gen.Options{GOP: 15})
+		c := b.client()
+		c.v.jumps = true
+		for range 3 {
+			p.run(t, 5*time.Second)
+			stop := c.playing()
+			p.run(t, 5*time.Second)
+			stop()
+			p.run(t, 35*time.Second)
+			if at, _ := b.find("live/cam"); at != nil {
+				t.Error("cut for nobody")
+			}
+		}
+	})
+}
+
+// Always: cut from when it goes live, for nobody.
+func TestAlways(t *testing.T) {
+	story(t, func(b *bench) { b.set.Always = true }, func(b *bench) {
+		p := b.publish(gen.Options{})
+		p.run(t, time.Second)
+		b.Live("live/cam")
+		p.run(t, 3*time.Minute)
+		at, _ := b.find("live/cam")
+		if at == nil || at.shown.Load() == nil || len(at.shown.Load().listed()) != 7 {
+			t.Fatal("not cut")
+		}
+		if n := b.stream().Audience(); n != 0 {
+			t.Errorf("%d viewers", n)
+		}
+	})
+}
+
+// Keyframes that do not come, or come late, do not break the target duration.
+func TestEndlessGOP(t *testing.T) {
+	for name, o := range map[string]gen.Options{"from the start": {GOP: 1e6}, "ten seconds": {GOP: 300}} {
+		t.Run(name, func(t *testing.T) {
+			story(t, nil, func(b *bench) {
+				p := b.publish(o)
+				p.run(t, time.Second)
+				c := b.client()
+				stop := c.playing()
+				p.run(t, 45*time.Second)
+				stop()
+				if len(c.v.segments) < 3 {
+					t.Errorf("%d segments", len(c.v.segments))
+				}
+			})
+		})
+	}
+	t.Run("later on", func(t *testing.T) {
+		story(t, nil, func(b *bench) {
+			p := b.publish(gen.Options{})
+			p.run(t, 6*time.Second)
+			c := b.client()
+			stop := c.playing()
+			p.run(t, 4*time.Second)
+			p.sink.End(ingest.Reset, "")
+			p = b.publish(gen.Options{Source: 1, GOP: 300})
+			p.run(t, 30*time.Second)
+			stop()
+			if c.discontinuities() != 0 {
+				t.Errorf("%d discontinuities", c.discontinuities())
+			}
+		})
+	})
+}
+
+// A long window: delta updates leave out what the player has.
+func TestDelta(t *testing.T) {
+	story(t, func(b *bench) { b.set.Window = 30; b.config.Buffer.Duration = 100 * time.Second }, func(b *bench) {
+		p := b.publish(gen.Options{})
+		p.run(t, 65*time.Second)
+		c := b.client()
+		if !c.index(t.Context()) {
+			t.Fatal("no playlist")
+		}
+		skipped := 0
+		for i := range 40 {
+			query := ""
+			if i > 0 {
+				query = "&_HLS_skip=YES"
+			}
+			w := b.get(c.base + query)
+			if err := c.v.add(w.Body.String()); err != nil {
+				t.Fatalf("%v\n%s", err, w.Body.String())
+			}
+			pl, _ := parsePlaylist(w.Body.String())
+			skipped = pl.skipped
+			p.run(t, 500*time.Millisecond)
+		}
+		if skipped < 15 {
+			t.Errorf("%d of 30 segments skipped", skipped)
+		}
+	})
+}
+
+// Without parts, and zipped.
+func TestForms(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		p.run(t, 9*time.Second)
+		w := b.get("/live/cam/index.m3u8?ll=0")
+		if !strings.Contains(w.Body.String(), "plain.m3u8?s=") {
+			t.Errorf("%s", w.Body.String())
+		}
+		v := newValidator()
+		for range 20 {
+			p.run(t, time.Second)
+			w := b.get("/live/cam/plain.m3u8")
+			if strings.Contains(w.Body.String(), "PART") {
+				t.Fatal(w.Body.String())
+			}
+			if err := v.add(w.Body.String()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		index := b.get("/live/cam/index.m3u8").Body.String()
+		for _, want := range []string{`CODECS="avc1.4d001f,mp4a.40.2"`, "RESOLUTION=1280x720", "FRAME-RATE=30.000", ",AVERAGE-BANDWIDTH=26"} {
+			if !strings.Contains(index, want) {
+				t.Errorf("%s lacks %s", index, want)
+			}
+		}
+		zipped := b.get("/live/cam/media.m3u8", "Accept-Encoding", "gzip, br")
+		if zipped.Header().Get("Content-Encoding") != "gzip" || zipped.Body.Len()*2 > b.get("/live/cam/media.m3u8").Body.Len() {
+			t.Errorf("%v, %d bytes", zipped.Header(), zipped.Body.Len())
+		}
+		// A range of a segment, as some players ask.
+		pl, _ := parsePlaylist(b.get("/live/cam/plain.m3u8").Body.String())
+		uri := "/live/cam/" + pl.segments[0].uri
+		whole, some := b.get(uri).Body.Bytes(), b.get(uri, "Range", "bytes=100000-200000")
+		if some.Code != 206 || string(some.Body.Bytes()) != string(whole[100000:200001]) {
+			t.Errorf("range: %d, %d bytes", some.Code, some.Body.Len())
+		}
+	})
+}
+
+func TestBlocking(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		p.run(t, 9*time.Second+50*time.Millisecond)
+		pl, _ := parsePlaylist(b.get("/live/cam/media.m3u8").Body.String())
+		last := uint64(len(pl.segments)) - 1
+		var msn uint64
+		_, _ = fmt.Sscan(pl.tags["#EXT-X-MEDIA-SEQUENCE"], &msn)
+		last += msn
+		for _, tt := range []struct {
+			query  string
+			status int
+		}{
+			{"_HLS_part=1", 400}, {"_HLS_msn=x", 400}, {"_HLS_msn=-1", 400}, {"_HLS_msn=1&_HLS_part=x", 400}, {"_HLS_msn=99999999999999999999", 400},
+			{fmt.Sprint("_HLS_msn=", last+3), 400}, {fmt.Sprint("_HLS_msn=", last+1, "&_HLS_part=40"), 400},
+			{"_HLS_msn=1", 200}, {fmt.Sprint("_HLS_msn=", last), 200}, {fmt.Sprint("_HLS_msn=", last, "&_HLS_part=3"), 200}, {"_HLS_skip=maybe", 200}, {"%zz", 400},
+		} {
+			began := time.Now()
+			if w := b.get("/live/cam/media.m3u8?" + tt.query); w.Code != tt.status || time.Since(began) > 0 {
+				t.Errorf("%s: %d after %v %s", tt.query, w.Code, time.Since(began), w.Body.String())
+			}
+		}
+		// The part that was said to come is there as soon as it is.
+		arrived := make(chan time.Time, 2)
+		began := time.Now()
+		for _, path := range []string{pl.hint, fmt.Sprintf("media.m3u8?_HLS_msn=%d&_HLS_part=%d", last+1, len(pl.open.parts))} {
+			go func() {
+				if w := b.get("/live/cam/" + path); w.Code != 200 || w.Body.Len() == 0 {
+					t.Errorf("%s: %d", path, w.Code)
+				}
+				arrived <- time.Now()
+			}()
+		}
+		synctest.Wait()
+		if len(arrived) > 0 {
+			t.Error("there before it is made")
+		}
+		p.run(t, 300*time.Millisecond)
+		synctest.Wait()
+		for range 2 {
+			if at := (<-arrived).Sub(began); at <= 0 || at > 250*time.Millisecond {
+				t.Errorf("after %v", at)
+			}
+		}
+		if w := b.get("/live/cam/1-abc.m4s"); w.Code != 404 || w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("gone: %d %v", w.Code, w.Header())
+		}
+	})
+}
+
+func TestTokens(t *testing.T) {
+	story(t, func(b *bench) { b.secret = "t/o+k en" }, func(b *bench) {
+		p := b.publish(gen.Options{})
+		p.run(t, 5*time.Second)
+		if w := b.get("/live/cam/index.m3u8"); w.Code == 200 {
+			t.Error("let in without a token")
+		}
+		w := b.get("/live/cam/index.m3u8?token=t%2Fo%2Bk+en")
+		lines := strings.Split(strings.TrimSpace(w.Body.String()), "\n")
+		media := "/live/cam/" + lines[len(lines)-1]
+		if w.Code != 200 || !strings.HasSuffix(media, "&token=t%2Fo%2Bk+en") {
+			t.Fatalf("%d %s", w.Code, w.Body.String())
+		}
+		b.secret = "another" // it has expired, and cuts nobody who watches
+		if w := b.get(media); w.Code != 200 {
+			t.Errorf("cut: %d", w.Code)
+		}
+		time.Sleep(20 * time.Second)
+		if w := b.get(media); w.Code == 200 {
+			t.Error("let in anew with an old token")
+		}
+	})
+}
+
+func TestRefusedCodec(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		g := gen.New(gen.Options{NoAudio: true})
+		p := b.publishes(func() *packetbuf.Packet {
+			for {
+				if p := g.Next(); p.Media() {
+					p.Codec = packetbuf.VP8
+					return p
+				}
+			}
+		})
+		p.run(t, 3*time.Second)
+		if w := b.get("/live/cam/index.m3u8"); w.Code != 406 || !strings.Contains(w.Body.String(), "VP8") {
+			t.Errorf("VP8: %d %s", w.Code, w.Body.String())
+		}
+	})
+}

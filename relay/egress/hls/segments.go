@@ -1,0 +1,270 @@
+package hls
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
+)
+
+const (
+	// shortest is what a segment has at the least; sequences count in it.
+	shortest = 500 * time.Millisecond
+	// early is how much sooner than a segment is long a keyframe ends it: times are rounded.
+	early = 100 * time.Millisecond
+	// longest is how long a segment may get before the target duration is known.
+	longest = 12 * time.Second
+	// rounds is how far over the target duration a segment may be: it counts rounded.
+	rounds = 450 * time.Millisecond
+)
+
+// part is a group of whole chunks.
+type part struct {
+	chunks      []*cmaf.Chunk
+	duration    time.Duration
+	independent bool
+}
+
+// initSection is one that segments refer to.
+type initSection struct {
+	id    string
+	chunk *cmaf.Chunk
+}
+
+// segment is immutable once it is in a view; of the open one a view has a copy.
+type segment struct {
+	seq           uint64
+	id            string // what makes its name one that nobody guesses
+	start         time.Duration
+	wall          time.Time
+	duration      time.Duration
+	parts         []*part
+	init          *initSection
+	discontinuity bool   // it has the tag
+	breaks        uint64 // its discontinuity sequence
+	independent   bool
+	bytes, frames int
+}
+
+// list makes segments and parts of chunks. It has no clock and no lock.
+type list struct {
+	set Settings
+	id  func() string // makes an id
+
+	done    []*segment // oldest first, their sequences rising by one
+	window  int        // how many of them, from the newest back, are in the playlist
+	open    *segment   // nil: none
+	parts   *part      // of open, being filled; nil: none
+	init    *initSection
+	next    uint64 // sequence of the next segment
+	breaks  uint64
+	nextID  string
+	broken  bool // the next segment begins with a discontinuity
+	ended   bool
+	initial bool // no segment has begun
+
+	target     int           // seconds; 0: not fixed yet
+	partTarget time.Duration // 0: not fixed yet
+	chunk      time.Duration // the longest of the chunks so far that pictures or sound filled
+}
+
+// newList begins behind these sequences, which are those of another list of the stream.
+func newList(s Settings, seq, breaks uint64, id func() string) *list {
+	return &list{set: s, id: id, next: seq, breaks: breaks, nextID: id(), initial: true}
+}
+
+// epoch is where sequences begin, in segments of the shortest length: until 2058 they have 31
+// bits, and one that begins later stands above all that came before.
+var epoch = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func sequence(at time.Time) uint64 { return uint64(max(0, at.Sub(epoch)/shortest)) } //nolint:gosec // not negative
+
+// add takes the next chunk. lost tells that some before it are missing. It returns whether
+// there is something new to tell.
+func (l *list) add(c *cmaf.Chunk, lost bool) bool {
+	if c.Init {
+		l.close()
+		l.init = &initSection{id: l.id(), chunk: c}
+		return false
+	}
+	if l.initial {
+		l.initial = false
+		seq := sequence(c.Wall)
+		l.next, l.breaks = max(l.next, seq), max(l.breaks, seq)
+	}
+	switch {
+	case lost || c.Discontinuity:
+		l.close()
+		l.broken = true
+	case l.open != nil && l.ends(c):
+		l.close()
+	}
+	fresh := false
+	if l.open == nil {
+		l.begin(c)
+		fresh = len(l.done) > 0
+	}
+	if l.parts != nil && l.partTarget > 0 && l.parts.duration+c.Duration > l.partTarget {
+		l.closePart()
+		fresh = true
+	}
+	if l.parts == nil {
+		l.parts = &part{independent: c.Independent}
+	}
+	p, s := l.parts, l.open
+	p.chunks = append(p.chunks, c)
+	p.duration += c.Duration
+	s.duration += c.Duration
+	s.bytes += len(c.Data)
+	s.frames += c.VideoFrames
+	if p.duration >= l.fills() {
+		l.closePart()
+		fresh = true
+	}
+	return fresh
+}
+
+// fills is how long a part is closed without a look at what comes next.
+func (l *list) fills() time.Duration {
+	if l.partTarget > 0 {
+		return l.partTarget * 85 / 100
+	}
+	return l.set.Part
+}
+
+// ends tells whether the open segment ends before c.
+func (l *list) ends(c *cmaf.Chunk) bool {
+	d := l.open.duration
+	if c.Independent && d >= max(shortest, l.set.Segment-early) {
+		return true
+	}
+	most := max(longest, 3*l.set.Segment)
+	if l.target > 0 {
+		most = time.Duration(l.target)*time.Second + rounds
+	}
+	return d+c.Duration > most
+}
+
+func (l *list) begin(c *cmaf.Chunk) {
+	if l.broken && len(l.done) > 0 {
+		l.breaks++
+	} else {
+		l.broken = false // nothing came before
+	}
+	l.open = &segment{
+		seq: l.next, id: l.nextID, start: c.Start, wall: c.Wall, init: l.init, discontinuity: l.broken, breaks: l.breaks, independent: c.Independent,
+	}
+	l.broken = false
+	l.next++
+	l.nextID = l.id()
+}
+
+func (l *list) closePart() {
+	l.open.parts = append(l.open.parts, l.parts)
+	l.parts = nil
+}
+
+// close closes the open segment.
+func (l *list) close() {
+	if l.open == nil {
+		return
+	}
+	if l.parts != nil {
+		l.closePart()
+	}
+	if l.target == 0 {
+		for _, p := range l.open.parts {
+			for _, c := range p.chunks {
+				if c.Duration <= time.Second {
+					l.chunk = max(l.chunk, c.Duration)
+				}
+			}
+		}
+	}
+	l.done = append(l.done, l.open)
+	l.open = nil
+	l.window = min(l.window+1, l.set.Window)
+	l.trim()
+}
+
+// trim gives up segments: those that have left the playlist are kept as long again, as far as
+// the bytes allow; of the playlist the oldest go where it alone is too much.
+func (l *list) trim() {
+	bytes := 0
+	for _, s := range l.done {
+		bytes += s.bytes
+	}
+	for len(l.done) > 2*l.set.Window+1 || l.set.Bytes > 0 && bytes > l.set.Bytes && len(l.done) > 3 {
+		bytes -= l.done[0].bytes
+		l.done = l.done[1:]
+	}
+	l.window = min(l.window, len(l.done))
+}
+
+// fix sets the target durations, once: longer than what there has been, so that a keyframe that
+// comes late does not break them.
+func (l *list) fix() {
+	if l.target > 0 || len(l.done) == 0 {
+		return
+	}
+	most := l.set.Segment
+	for _, s := range l.done {
+		most = max(most, s.duration)
+	}
+	l.target = int(math.Ceil((most - 250*time.Millisecond).Seconds())) + 1
+	chunk := max(l.chunk, time.Millisecond)
+	n := max(1, (l.set.Part+4*time.Millisecond)/chunk)
+	l.partTarget = (n*chunk + 3*time.Millisecond).Truncate(time.Millisecond)
+	for _, s := range l.done {
+		s.parts = l.regroup(s.parts)
+	}
+	if l.open != nil {
+		if l.parts != nil {
+			l.closePart()
+		}
+		l.open.parts = l.regroup(l.open.parts)
+		if n := len(l.open.parts); n > 0 && l.open.parts[n-1].duration < l.fills() {
+			l.parts, l.open.parts = l.open.parts[n-1], l.open.parts[:n-1]
+		}
+	}
+}
+
+// regroup makes parts anew, of which nobody was told yet.
+func (l *list) regroup(parts []*part) (out []*part) {
+	for _, p := range parts {
+		for _, c := range p.chunks {
+			n := len(out) - 1
+			if n < 0 || out[n].duration >= l.fills() || out[n].duration+c.Duration > l.partTarget {
+				out = append(out, &part{independent: c.Independent})
+				n++
+			}
+			out[n].chunks = append(out[n].chunks, c)
+			out[n].duration += c.Duration
+		}
+	}
+	return out
+}
+
+// finish closes the playlist.
+func (l *list) finish() {
+	l.close()
+	l.ended = true
+}
+
+// view is what there is now, or nil where there is nothing to show yet.
+func (l *list) view() *view {
+	l.fix()
+	if l.target == 0 {
+		return nil
+	}
+	v := &view{
+		stored: slices.Clone(l.done), window: l.window, target: l.target, partTarget: l.partTarget,
+		next: l.next, nextID: l.nextID, ended: l.ended, hold: l.set.Window,
+	}
+	if l.open != nil {
+		open := *l.open
+		v.open = &open
+	}
+	return v
+}

@@ -1,0 +1,279 @@
+package hls
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
+)
+
+const (
+	// begins is how long a first playlist waits for the first segment.
+	begins = 20 * time.Second
+	// waits is how long a playlist or part that is to come is waited for at the most.
+	waits = 15 * time.Second
+)
+
+// ServeHTTP implements http.Handler for the paths that Match.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(h.ctx, cancel)()
+	app, name, file, _ := Match(r.URL.Path)
+	header := w.Header()
+	header.Set("X-Content-Type-Options", "nosniff")
+	switch file {
+	case indexFile, mediaFile, plainFile:
+		q, err := parseQuery(r.URL.RawQuery)
+		if err != nil {
+			header.Set("Cache-Control", "no-store")
+			h.opts.Problem(w, http.StatusBadRequest, err.Error(), "ask for the playlist as the one before said")
+			return
+		}
+		h.playlist(ctx, w, r, wish{query: q, app: app, name: name, file: file})
+	default:
+		h.media(ctx, w, r, app+"/"+name, file)
+	}
+}
+
+// wish is a request for a playlist.
+type wish struct {
+	query
+	app, name, file string
+}
+
+func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.Request, q wish) {
+	stream := q.app + "/" + q.name
+	token := bearer(r)
+	if token == "" {
+		token = q.token
+	}
+	at, over, err := h.viewers.admit(ctx, request{
+		app: q.app, name: q.name, session: q.session, token: token, remote: h.opts.Remote(r), agent: r.UserAgent(), fresh: q.file == indexFile,
+	})
+	c, _ := h.find(stream)
+	switch {
+	case err == nil:
+		c = h.channel(stream)
+	case over == nil || c == nil: // who has watched to the end may see that it is the end
+		h.opts.Log.Info("play refused", "protocol", Protocol, "stream", stream[:min(len(stream), 160)], "remote", h.opts.Remote(r), "reason", err)
+		h.opts.Refuse(w, r, err)
+		return
+	default:
+		at = over
+	}
+	if c == nil {
+		h.fail(w, r, http.ErrServerClosed)
+		return
+	}
+	c.touch()
+	v, err := c.first(ctx)
+	if err == nil && q.blocks && q.file != indexFile {
+		v, err = c.until(ctx, q.query, v)
+	}
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	c.touch()
+	if q.file == indexFile {
+		w.Header().Set("Cache-Control", "no-cache") // it names a session
+		h.text(w, r, v.multivariant(mediaURI(q.query, at.session)), false)
+		return
+	}
+	if took, first := h.viewers.answered(at, v.target); first {
+		h.opts.Joined(took)
+	}
+	form := lowLatency
+	switch {
+	case q.file == plainFile:
+		form = plain
+	case q.skip:
+		form = delta
+	}
+	age := "max-age=1"
+	if q.blocks && !v.ended {
+		age = "max-age=" + strconv.Itoa(v.target) // it answers this question for good
+	}
+	w.Header().Set("Cache-Control", age)
+	zipped := strings.Contains(r.Header.Get("Accept-Encoding"), "gzip")
+	h.text(w, r, v.text(form, zipped), zipped)
+}
+
+// mediaURI is the media playlist's, with the session and, where one was given, the token.
+func mediaURI(q query, session string) string {
+	file := mediaFile
+	if q.plain {
+		file = plainFile
+	}
+	uri := file + "?s=" + session
+	if q.token != "" {
+		uri += "&token=" + url.QueryEscape(q.token)
+	}
+	return uri
+}
+
+// first waits for the first playlist.
+func (c *channel) first(ctx context.Context) (*view, error) {
+	ctx, cancel := context.WithTimeout(ctx, begins)
+	defer cancel()
+	return c.await(ctx, func(*view) bool { return true })
+}
+
+var errBeyond = errors.New("that is further ahead than two segments, or three seconds of parts")
+
+// until waits for the segment or part that is asked for.
+func (c *channel) until(ctx context.Context, q query, now *view) (*view, error) {
+	if now.has(q.msn, q.part) || now.ended {
+		return now, nil
+	}
+	if now.beyond(q.msn, q.part) {
+		return nil, errBeyond
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(waits, 3*time.Duration(now.target)*time.Second))
+	defer cancel()
+	return c.await(ctx, func(v *view) bool { return v.has(q.msn, q.part) })
+}
+
+// text writes a playlist.
+func (h *Handler) text(w http.ResponseWriter, r *http.Request, body []byte, zipped bool) {
+	header := w.Header()
+	header.Set("Content-Type", "application/vnd.apple.mpegurl")
+	header.Set("Vary", "Accept-Encoding")
+	if zipped {
+		header.Set("Content-Encoding", "gzip")
+	}
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	if r.Method == http.MethodHead {
+		return
+	}
+	n, _ := w.Write(body)
+	h.opts.Bytes.Add(uint64(n)) //nolint:gosec // not negative
+}
+
+// media serves a segment, a part or an init section. Who has its name was given it in a
+// playlist: that is the admission.
+func (h *Handler) media(ctx context.Context, w http.ResponseWriter, r *http.Request, stream, file string) {
+	c, before := h.find(stream)
+	var chunks []*cmaf.Chunk
+	comes := false
+	if c != nil {
+		chunks, comes = c.file(file)
+	}
+	if before != nil && chunks == nil && !comes {
+		chunks, _ = before.file(file)
+	}
+	if comes { // the next part, which players ask for before it is there
+		ctx, cancel := context.WithTimeout(ctx, waits)
+		defer cancel()
+		_, err := c.await(ctx, func(*view) bool {
+			chunks, comes = c.file(file)
+			return !comes
+		})
+		if err != nil {
+			h.fail(w, r, err)
+			return
+		}
+	}
+	if chunks == nil {
+		h.fail(w, r, errGone)
+		return
+	}
+	c.touch()
+	h.serve(w, r, chunks)
+}
+
+// serve writes chunks as they are, or the range of them that is asked for.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, chunks []*cmaf.Chunk) {
+	header := w.Header()
+	header.Set("Content-Type", "video/mp4")
+	header.Set("Cache-Control", "public, max-age=3600, immutable")
+	size := 0
+	for _, c := range chunks {
+		size += len(c.Data)
+	}
+	if r.Header.Get("Range") != "" {
+		counted := &counter{ResponseWriter: w}
+		http.ServeContent(counted, r, "", time.Time{}, io.NewSectionReader(pieces(chunks), 0, int64(size)))
+		h.opts.Bytes.Add(counted.n)
+		return
+	}
+	header.Set("Accept-Ranges", "bytes")
+	header.Set("Content-Length", strconv.Itoa(size))
+	if r.Method == http.MethodHead {
+		return
+	}
+	for _, c := range chunks {
+		n, err := w.Write(c.Data)
+		h.opts.Bytes.Add(uint64(n)) //nolint:gosec // not negative
+		if err != nil {
+			return
+		}
+	}
+}
+
+// pieces reads chunks as one.
+type pieces []*cmaf.Chunk
+
+// ReadAt implements io.ReaderAt.
+func (p pieces) ReadAt(b []byte, off int64) (n int, err error) {
+	for _, c := range p {
+		if size := int64(len(c.Data)); off >= size {
+			off -= size
+			continue
+		}
+		n += copy(b[n:], c.Data[off:])
+		off = 0
+		if n == len(b) {
+			return n, nil
+		}
+	}
+	return n, io.EOF
+}
+
+// counter counts what is written.
+type counter struct {
+	http.ResponseWriter
+	n uint64
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(b)
+	c.n += uint64(n) //nolint:gosec // not negative
+	return n, err
+}
+
+// fail answers what cannot be served.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	var codec *cmaf.CodecError
+	switch {
+	case errors.Is(err, errBeyond):
+		h.opts.Problem(w, http.StatusBadRequest, err.Error(), "ask for what the newest playlist has next")
+	case errors.Is(err, errGone):
+		h.opts.Problem(w, http.StatusNotFound, err.Error(), "take the names from the newest playlist")
+	case errors.As(err, &codec):
+		h.opts.Problem(w, http.StatusNotAcceptable, err.Error(), "publish H.264, HEVC, AV1 or VP9; or play it by WebRTC")
+	case errors.Is(err, errWait), errors.Is(err, cmaf.ErrEnded), errors.Is(err, cmaf.ErrClosed), errors.Is(err, context.Canceled):
+		header.Set("Retry-After", "1")
+		h.opts.Problem(w, http.StatusServiceUnavailable, "nothing has come to be played", "try again in a moment")
+	default:
+		h.opts.Refuse(w, r, err)
+	}
+}
+
+// bearer is the play token of a request's header; a secret.
+func bearer(r *http.Request) string {
+	const scheme = "bearer "
+	if a := r.Header.Get("Authorization"); len(a) > len(scheme) && strings.EqualFold(a[:len(scheme)], scheme) {
+		return a[len(scheme):]
+	}
+	return ""
+}

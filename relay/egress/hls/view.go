@@ -1,0 +1,275 @@
+package hls
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// view is one state of a stream's playlists, immutable and shared by all who ask.
+type view struct {
+	stored     []*segment // oldest first; the last window of them are in the playlist
+	window     int
+	open       *segment // the one that is being filled; nil: none
+	target     int      // seconds
+	partTarget time.Duration
+	next       uint64 // sequence and id of the segment that begins next
+	nextID     string
+	ended      bool
+	hold       int // segments that the playlist is to have
+
+	made [forms]playlist
+}
+
+// The forms of a media playlist.
+const (
+	lowLatency = iota
+	delta      // with parts, without the older segments
+	plain      // without parts
+	forms
+)
+
+// playlist is one form, made on first need.
+type playlist struct {
+	text, zip        []byte
+	texting, zipping sync.Once
+}
+
+// text is a media playlist; zipped where that is asked for.
+func (v *view) text(form int, zipped bool) []byte {
+	p := &v.made[form]
+	p.texting.Do(func() { p.text = v.render(form) })
+	if !zipped {
+		return p.text
+	}
+	p.zipping.Do(func() {
+		var b bytes.Buffer
+		w, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+		_, _ = w.Write(p.text) // to memory
+		_ = w.Close()
+		p.zip = b.Bytes()
+	})
+	return p.zip
+}
+
+// listed are the segments in the playlist that are complete.
+func (v *view) listed() []*segment { return v.stored[len(v.stored)-v.window:] }
+
+// last is the sequence of the newest complete segment.
+func (v *view) last() uint64 { return v.stored[len(v.stored)-1].seq }
+
+func (v *view) skipUntil() time.Duration { return time.Duration(6*v.target) * time.Second }
+
+// has tells whether the playlist has segment msn or, where part is not negative, that part of
+// it, or what comes after.
+func (v *view) has(msn uint64, part int) bool {
+	if msn <= v.last() {
+		if part < 0 || msn < v.last() {
+			return true
+		}
+		if part < len(v.stored[len(v.stored)-1].parts) {
+			return true
+		}
+		msn, part = msn+1, 0 // no such part: the one that follows
+	}
+	return part >= 0 && v.open != nil && (msn < v.open.seq || msn == v.open.seq && part < len(v.open.parts))
+}
+
+// beyond tells whether that is further ahead than one may ask for.
+func (v *view) beyond(msn uint64, part int) bool {
+	if msn > v.last()+2 {
+		return true
+	}
+	ahead := 3
+	if v.partTarget < time.Second {
+		ahead = int((3*time.Second + v.partTarget - 1) / v.partTarget)
+	}
+	there := 0
+	if v.open != nil && v.open.seq == msn {
+		there = len(v.open.parts)
+	}
+	return msn > v.last() && part >= there+ahead
+}
+
+func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 5, 64) }
+
+func (v *view) render(form int) []byte {
+	var b strings.Builder
+	listed := v.listed()
+	b.WriteString("#EXTM3U\n")
+	skipped := 0
+	if form == delta {
+		skipped = v.skippable()
+	}
+	version := 7
+	if skipped > 0 {
+		version = 9
+	}
+	fmt.Fprintf(&b, "#EXT-X-VERSION:%d\n#EXT-X-TARGETDURATION:%d\n", version, v.target)
+	if form == plain {
+		fmt.Fprintf(&b, "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,HOLD-BACK=%d\n", 3*v.target)
+	} else {
+		fmt.Fprintf(&b, "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=%s,HOLD-BACK=%d", seconds(v.partHoldBack()), 3*v.target)
+		if v.canSkip() {
+			fmt.Fprintf(&b, ",CAN-SKIP-UNTIL=%s", seconds(v.skipUntil()))
+		}
+		fmt.Fprintf(&b, "\n#EXT-X-PART-INF:PART-TARGET=%s\n", seconds(v.partTarget))
+	}
+	first := listed[0]
+	breaks := first.breaks
+	if first.discontinuity {
+		breaks-- // its tag still stands here
+	}
+	fmt.Fprintf(&b, "#EXT-X-MEDIA-SEQUENCE:%d\n#EXT-X-DISCONTINUITY-SEQUENCE:%d\n", first.seq, breaks)
+	if v.independent() {
+		b.WriteString("#EXT-X-INDEPENDENT-SEGMENTS\n")
+	}
+	if skipped > 0 {
+		fmt.Fprintf(&b, "#EXT-X-SKIP:SKIPPED-SEGMENTS=%d\n", skipped)
+	}
+	var init *initSection
+	if skipped > 0 {
+		init = listed[skipped-1].init
+	}
+	left := v.length()
+	for i, s := range listed {
+		if i >= skipped {
+			init = s.head(&b, init)
+			if form != plain && left <= 3*time.Duration(v.target)*time.Second {
+				s.renderParts(&b)
+			}
+			fmt.Fprintf(&b, "#EXTINF:%s,\n%s.m4s\n", seconds(s.duration), s.name())
+		}
+		left -= s.duration
+	}
+	if form != plain {
+		v.renderOpen(&b, init)
+	}
+	if v.ended {
+		b.WriteString("#EXT-X-ENDLIST\n")
+	}
+	return []byte(b.String())
+}
+
+// renderOpen tells of the segment that is being filled, and of the part that comes next.
+func (v *view) renderOpen(b *strings.Builder, init *initSection) {
+	hint := name(v.next, v.nextID) + ".0"
+	if v.open != nil {
+		if len(v.open.parts) > 0 {
+			v.open.head(b, init)
+			v.open.renderParts(b)
+		}
+		hint = fmt.Sprintf("%s.%d", v.open.name(), len(v.open.parts))
+	}
+	if !v.ended {
+		fmt.Fprintf(b, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=%q\n", hint+".m4s")
+	}
+}
+
+// partHoldBack is how far from the live edge players stay. Three parts would do; a little more
+// spares them a stall.
+func (v *view) partHoldBack() time.Duration { return 3*v.partTarget + v.partTarget/2 }
+
+// length is how long what the playlist has of complete segments lasts.
+func (v *view) length() (d time.Duration) {
+	for _, s := range v.listed() {
+		d += s.duration
+	}
+	return d
+}
+
+// canSkip tells whether the playlist is ever long enough for a delta update.
+func (v *view) canSkip() bool {
+	return time.Duration(v.hold)*time.Duration(v.target-1)*time.Second > v.skipUntil()
+}
+
+// skippable is how many segments a delta update leaves out: those further from the end than
+// CAN-SKIP-UNTIL.
+func (v *view) skippable() (n int) {
+	if !v.canSkip() || v.ended {
+		return 0
+	}
+	left := v.length()
+	for _, s := range v.listed() {
+		if left -= s.duration; left < v.skipUntil() {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// independent tells whether all segments begin with a keyframe.
+func (v *view) independent() bool {
+	for _, s := range v.listed() {
+		if !s.independent {
+			return false
+		}
+	}
+	return v.open == nil || v.open.independent
+}
+
+func name(seq uint64, id string) string { return strconv.FormatUint(seq, 10) + "-" + id }
+
+// name is how the segment's files are named.
+func (s *segment) name() string { return name(s.seq, s.id) }
+
+// head is what stands before a segment, or its parts.
+func (s *segment) head(b *strings.Builder, init *initSection) *initSection {
+	if s.discontinuity {
+		b.WriteString("#EXT-X-DISCONTINUITY\n")
+	}
+	if s.init != init {
+		fmt.Fprintf(b, "#EXT-X-MAP:URI=\"init-%s.mp4\"\n", s.init.id)
+	}
+	fmt.Fprintf(b, "#EXT-X-PROGRAM-DATE-TIME:%s\n", s.wall.UTC().Format("2006-01-02T15:04:05.000Z"))
+	return s.init
+}
+
+func (s *segment) renderParts(b *strings.Builder) {
+	for i, p := range s.parts {
+		fmt.Fprintf(b, "#EXT-X-PART:DURATION=%s,URI=\"%s.%d.m4s\"", seconds(p.duration), s.name(), i)
+		if p.independent {
+			b.WriteString(",INDEPENDENT=YES")
+		}
+		b.WriteByte('\n')
+	}
+}
+
+// multivariant is the playlist of the one variant that there is, whose URI is media.
+func (v *view) multivariant(media string) []byte {
+	info := v.stored[len(v.stored)-1].init.chunk.Info
+	var peak, sum, frames int
+	var length time.Duration
+	for _, s := range v.listed() {
+		if s.duration > 0 {
+			peak = max(peak, int(float64(s.bytes)*8/s.duration.Seconds()))
+		}
+		sum, frames, length = sum+s.bytes, frames+s.frames, length+s.duration
+	}
+	rate := info.FrameRate
+	if length > 0 && rate == 0 {
+		rate = float64(frames) / length.Seconds()
+	}
+	average := int(float64(sum) * 8 / max(length, time.Millisecond).Seconds())
+	var b strings.Builder
+	// A name that a player may not know: MPEG-1 audio, as HLS has it.
+	codecs := strings.Replace(strings.Replace(info.Codecs, "mp4a.6B", "mp4a.40.34", 1), "mp4a.69", "mp4a.40.34", 1)
+	b.WriteString("#EXTM3U\n#EXT-X-VERSION:7\n")
+	if v.independent() {
+		b.WriteString("#EXT-X-INDEPENDENT-SEGMENTS\n")
+	}
+	fmt.Fprintf(&b, "#EXT-X-STREAM-INF:BANDWIDTH=%d,AVERAGE-BANDWIDTH=%d,CODECS=%q", max(peak, average, 1), max(average, 1), codecs)
+	if info.Width > 0 {
+		fmt.Fprintf(&b, ",RESOLUTION=%dx%d", info.Width, info.Height)
+	}
+	if rate > 0 && frames > 0 {
+		fmt.Fprintf(&b, ",FRAME-RATE=%.3f", rate)
+	}
+	b.WriteString("\n" + media + "\n")
+	return []byte(b.String())
+}
