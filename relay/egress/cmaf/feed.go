@@ -56,8 +56,9 @@ type Limits struct {
 
 // Options are what feeds need.
 type Options struct {
-	// Open gives a feed its place on the stream {app}/{name}, which it may wait for.
-	Open func(ctx context.Context, stream string) (egress.Place, error)
+	// Open gives a feed its place on the stream {app}/{name}, which it may wait for: at the
+	// oldest that there is or, with again, at the newest random-access point.
+	Open func(ctx context.Context, stream string, again bool) (egress.Place, error)
 	// Again tells whether the error of a Read ends the place, and not the stream: a new place
 	// goes on, as after a change of codec. nil: never.
 	Again func(error) bool
@@ -243,7 +244,7 @@ func (f *Feed) Done() <-chan struct{} { return f.done }
 
 // run reads the stream until it ends, and returns how.
 func (f *Feed) run(ctx context.Context, first uint64) error {
-	place, err := f.all.opts.Open(ctx, f.name)
+	place, err := f.all.opts.Open(ctx, f.name, false)
 	if err != nil {
 		f.err = err
 		f.forget()
@@ -253,22 +254,12 @@ func (f *Feed) run(ctx context.Context, first uint64) error {
 	f.done = place.Done()
 	close(f.opened)
 	c := &cutter{emit: f.ring.append, seq: first}
-	for {
+	for place != nil {
 		c.expect(place)
+		read := c.read
 		err = f.cut(ctx, place, c)
 		place.Close()
-		if !f.all.opts.Again(err) {
-			break
-		}
-		next, openErr := f.all.opts.Open(ctx, f.name)
-		if openErr != nil {
-			break
-		}
-		if next.Done() != f.done { // another stream of the same name has another clock
-			next.Close()
-			break
-		}
-		place = next
+		place = f.again(ctx, err, c.read == read)
 	}
 	var refused *CodecError
 	switch {
@@ -280,6 +271,32 @@ func (f *Feed) run(ctx context.Context, first uint64) error {
 	c.finish()
 	f.all.opts.Log.Debug("feed ended", "stream", f.name, "reason", err)
 	return fmt.Errorf("%w: %w", ErrEnded, err)
+}
+
+// again is the place that follows one that ended with err; nil where none does. idle tells that
+// it gave nothing new: what follows is not there yet.
+func (f *Feed) again(ctx context.Context, err error, idle bool) egress.Place {
+	if !f.all.opts.Again(err) {
+		return nil
+	}
+	if idle {
+		wait := time.NewTimer(Most / 5)
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	next, err := f.all.opts.Open(ctx, f.name, true)
+	if err != nil {
+		return nil
+	}
+	if next.Done() != f.done { // another stream of the same name has another clock
+		next.Close()
+		return nil
+	}
+	return next
 }
 
 // cut reads one place until its error.

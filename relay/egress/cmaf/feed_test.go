@@ -28,7 +28,7 @@ type source struct {
 
 func newSource() *source { return &source{done: make(chan struct{})} }
 
-func (s *source) open(context.Context, string) (egress.Place, error) {
+func (s *source) open(context.Context, string, bool) (egress.Place, error) {
 	if s.refuse != nil {
 		return nil, s.refuse
 	}

@@ -119,11 +119,11 @@ type Cursor struct {
 	init    *Chunk // that was handed out last
 	lost    bool   // what is handed out next does not follow
 	skipped bool
-	buf     [Batch]*Chunk
+	buf     [batch]*Chunk
 }
 
-// Batch is how many chunks are handed out at a time.
-const Batch = 32
+// batch is how many chunks are handed out at a time.
+const batch = 32
 
 // Next waits for chunks and returns those that follow, valid until the next Next: first the
 // init section wherever it is another than the reader has. Its error is that of ctx, or tells
@@ -172,7 +172,7 @@ func (c *Cursor) take() ([]*Chunk, error) {
 	if init := r.initOf(c.next); init != nil && init != c.init && init.Seq != c.next {
 		out, c.init = append(out, init), init
 	}
-	for ; c.next < r.head && len(out) < Batch; c.next++ {
+	for ; c.next < r.head && len(out) < batch; c.next++ {
 		chunk := *r.at(c.next)
 		if chunk.Init {
 			c.init = chunk

@@ -132,10 +132,13 @@ func (b *bench) Play(_ context.Context, r egress.Request) (egress.Place, error) 
 	return s.Attach(r.Protocol)
 }
 
-func (b *bench) open(context.Context, string) (egress.Place, error) {
+func (b *bench) open(_ context.Context, _ string, again bool) (egress.Place, error) {
 	s := b.stream()
 	if s == nil {
 		return nil, errNotLive
+	}
+	if again {
+		return s.Tap(0)
 	}
 	return s.Tap(1)
 }
@@ -155,6 +158,9 @@ type push struct {
 }
 
 func (b *bench) publish(o gen.Options) *push {
+	if o.VideoBitrate == 0 {
+		o.VideoBitrate = 500_000
+	}
 	g := gen.New(o)
 	return b.publishes(g.Next)
 }
@@ -206,7 +212,11 @@ func (p *push) run(t *testing.T, d time.Duration) {
 
 // get asks the handler.
 func (b *bench) get(path string, header ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(http.MethodGet, path, nil)
+	return b.ask(context.Background(), path, header...)
+}
+
+func (b *bench) ask(ctx context.Context, path string, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, path, nil).WithContext(ctx)
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
@@ -283,7 +293,10 @@ func (c *client) play(ctx context.Context) {
 	}
 	query := ""
 	for ctx.Err() == nil {
-		w := c.b.get(c.base + query)
+		w := c.b.ask(ctx, c.base+query)
+		if ctx.Err() != nil {
+			return
+		}
 		c.count(w.Code)
 		if w.Code != http.StatusOK {
 			if w.Code == http.StatusBadRequest {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -91,23 +92,49 @@ func (c *channel) cut() error {
 	}
 	defer feed.Release()
 	cursor := feed.Oldest()
-	for {
-		chunks, err := cursor.Next(c.ctx)
-		if err != nil {
-			if errors.Is(err, cmaf.ErrEnded) {
-				c.list.finish()
-				c.show()
-			}
+	for present := false; ; {
+		chunks, err := c.next(cursor, present)
+		switch {
+		case errors.Is(err, errPresent):
+			present = true
+			c.show()
+			continue
+		case errors.Is(err, cmaf.ErrEnded):
+			c.list.finish()
+			c.show()
+			return err
+		case err != nil:
 			return err
 		}
 		fresh := false
 		for i, chunk := range chunks {
 			fresh = c.list.add(chunk, i == 0 && cursor.Skipped()) || fresh
 		}
-		if fresh && len(chunks) < cmaf.Batch { // of the past there is more to come
+		present = present || time.Since(chunks[len(chunks)-1].Arrived) < time.Second
+		if fresh && present {
 			c.show()
 		}
 	}
+}
+
+// caught is how long nothing comes where there is no more of the past.
+const caught = 200 * time.Millisecond
+
+var errPresent = errors.New("there is no more of the past")
+
+// next waits for chunks. Before the present is reached nobody is shown anything: what a player
+// sees grows by a part at a time, or it could not ask for the difference alone.
+func (c *channel) next(cursor *cmaf.Cursor, present bool) ([]*cmaf.Chunk, error) {
+	if present {
+		return cursor.Next(c.ctx)
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, caught)
+	defer cancel()
+	chunks, err := cursor.Next(ctx)
+	if errors.Is(err, context.DeadlineExceeded) && c.ctx.Err() == nil {
+		err = errPresent
+	}
+	return chunks, err
 }
 
 // show lets all see what there is now.
@@ -160,56 +187,55 @@ func (c *channel) file(name string) (chunks []*cmaf.Chunk, comes bool) {
 		return v.initOf(strings.TrimSuffix(id, ".mp4")), false
 	}
 	base, ok := strings.CutSuffix(name, ".m4s")
-	number, rest, found := strings.Cut(base, "-")
-	seq, err := strconv.ParseUint(number, 10, 63)
-	if !ok || !found || err != nil {
+	if !ok {
 		return nil, false
 	}
-	id, index, isPart := strings.Cut(rest, ".")
-	n := -1
-	if isPart {
-		i, err := strconv.ParseUint(index, 10, 16)
-		if err != nil {
-			return nil, false
-		}
-		n = int(i) //nolint:gosec // 16 bits
+	if strings.HasPrefix(base, "p") {
+		return v.part(base), base == v.nextPart && !v.ended
 	}
-	return v.media(seq, id, n)
+	return v.segment(base), false
+}
+
+// all are the segments that there is something of.
+func (v *view) all() []*segment {
+	if v.open == nil {
+		return v.stored
+	}
+	return append(v.stored[:len(v.stored):len(v.stored)], v.open)
 }
 
 // initOf finds an init section.
 func (v *view) initOf(id string) []*cmaf.Chunk {
-	for _, s := range append(v.stored[:len(v.stored):len(v.stored)], v.open) {
-		if s != nil && s.init.id == id {
+	for _, s := range v.all() {
+		if s.init.id == id {
 			return []*cmaf.Chunk{s.init.chunk}
 		}
 	}
 	return nil
 }
 
-// media finds a segment, or with n not negative a part.
-func (v *view) media(seq uint64, id string, n int) (chunks []*cmaf.Chunk, comes bool) {
-	s := v.open
-	switch first := v.stored[0].seq; {
-	case seq == v.next && id == v.nextID:
-		return nil, n == 0 && v.open == nil && !v.ended
-	case seq >= first && seq-first < uint64(len(v.stored)):
-		s = v.stored[seq-first]
-	case s == nil || s.seq != seq:
-		return nil, false
+// part finds a part, most likely a new one.
+func (v *view) part(name string) []*cmaf.Chunk {
+	for _, s := range slices.Backward(v.all()) {
+		for _, p := range slices.Backward(s.parts) {
+			if p.name == name {
+				return p.chunks
+			}
+		}
 	}
-	switch {
-	case s.id != id:
-		return nil, false
-	case n >= 0 && n < len(s.parts):
-		return s.parts[n].chunks, false
-	case n >= 0:
-		return nil, s == v.open && n == len(s.parts)
-	case s == v.open:
-		return nil, false
+	return nil
+}
+
+// segment finds a complete segment.
+func (v *view) segment(name string) (chunks []*cmaf.Chunk) {
+	number, _, _ := strings.Cut(name, "-")
+	seq, err := strconv.ParseUint(number, 10, 63)
+	first := v.stored[0].seq
+	if err != nil || seq < first || seq-first >= uint64(len(v.stored)) || v.stored[seq-first].name() != name {
+		return nil
 	}
-	for _, p := range s.parts {
+	for _, p := range v.stored[seq-first].parts {
 		chunks = append(chunks, p.chunks...)
 	}
-	return chunks, false
+	return chunks
 }

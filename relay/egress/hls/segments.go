@@ -3,6 +3,7 @@ package hls
 import (
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
@@ -21,6 +22,7 @@ const (
 
 // part is a group of whole chunks.
 type part struct {
+	name        string // not the segment's: what comes next is told before it is known where it belongs
 	chunks      []*cmaf.Chunk
 	duration    time.Duration
 	independent bool
@@ -52,26 +54,29 @@ type list struct {
 	set Settings
 	id  func() string // makes an id
 
-	done    []*segment // oldest first, their sequences rising by one
-	window  int        // how many of them, from the newest back, are in the playlist
-	open    *segment   // nil: none
-	parts   *part      // of open, being filled; nil: none
-	init    *initSection
-	next    uint64 // sequence of the next segment
-	breaks  uint64
-	nextID  string
-	broken  bool // the next segment begins with a discontinuity
-	ended   bool
-	initial bool // no segment has begun
+	done     []*segment // oldest first, their sequences rising by one
+	window   int        // how many of them, from the newest back, are in the playlist
+	open     *segment   // nil: none
+	parts    *part      // of open, being filled; nil: none
+	init     *initSection
+	next     uint64 // sequence of the next segment
+	breaks   uint64
+	nextID   string
+	nextPart string // name of the part that is closed next
+	named    int    // parts so far
+	broken   bool   // the next segment begins with a discontinuity
+	ended    bool
+	initial  bool // no segment has begun
 
 	target     int           // seconds; 0: not fixed yet
 	partTarget time.Duration // 0: not fixed yet
-	chunk      time.Duration // the longest of the chunks so far that pictures or sound filled
 }
 
 // newList begins behind these sequences, which are those of another list of the stream.
 func newList(s Settings, seq, breaks uint64, id func() string) *list {
-	return &list{set: s, id: id, next: seq, breaks: breaks, nextID: id(), initial: true}
+	l := &list{set: s, id: id, next: seq, breaks: breaks, nextID: id(), initial: true}
+	l.namePart()
+	return l
 }
 
 // epoch is where sequences begin, in segments of the shortest length: until 2058 they have 31
@@ -160,7 +165,15 @@ func (l *list) begin(c *cmaf.Chunk) {
 	l.nextID = l.id()
 }
 
+// namePart makes the name of the next part.
+func (l *list) namePart() {
+	l.nextPart = "p" + strconv.Itoa(l.named) + "-" + l.id()
+	l.named++
+}
+
 func (l *list) closePart() {
+	l.parts.name = l.nextPart
+	l.namePart()
 	l.open.parts = append(l.open.parts, l.parts)
 	l.parts = nil
 }
@@ -172,15 +185,6 @@ func (l *list) close() {
 	}
 	if l.parts != nil {
 		l.closePart()
-	}
-	if l.target == 0 {
-		for _, p := range l.open.parts {
-			for _, c := range p.chunks {
-				if c.Duration <= time.Second {
-					l.chunk = max(l.chunk, c.Duration)
-				}
-			}
-		}
 	}
 	l.done = append(l.done, l.open)
 	l.open = nil
@@ -209,23 +213,37 @@ func (l *list) fix() {
 		return
 	}
 	most := l.set.Segment
+	var chunks []time.Duration
 	for _, s := range l.done {
 		most = max(most, s.duration)
+		for _, p := range s.parts {
+			for _, c := range p.chunks {
+				chunks = append(chunks, min(max(c.Duration, time.Millisecond), time.Second))
+			}
+		}
 	}
 	l.target = int(math.Ceil((most - 250*time.Millisecond).Seconds())) + 1
-	chunk := max(l.chunk, time.Millisecond)
-	n := max(1, (l.set.Part+4*time.Millisecond)/chunk)
-	l.partTarget = (n*chunk + 3*time.Millisecond).Truncate(time.Millisecond)
+	slices.Sort(chunks)
+	usual, biggest := chunks[len(chunks)/2], chunks[len(chunks)-1]
+	whole := max(1, (l.set.Part+4*time.Millisecond)/usual) * usual //nolint:durationcheck // a number of chunks
+	l.partTarget = max(whole, biggest).Truncate(time.Millisecond) + 3*time.Millisecond
 	for _, s := range l.done {
 		s.parts = l.regroup(s.parts)
+		for _, p := range s.parts {
+			p.name = l.nextPart
+			l.namePart()
+		}
 	}
 	if l.open != nil {
 		if l.parts != nil {
 			l.closePart()
 		}
-		l.open.parts = l.regroup(l.open.parts)
-		if n := len(l.open.parts); n > 0 && l.open.parts[n-1].duration < l.fills() {
-			l.parts, l.open.parts = l.open.parts[n-1], l.open.parts[:n-1]
+		parts := l.regroup(l.open.parts)
+		l.open.parts = nil
+		for i, p := range parts {
+			if l.parts = p; i < len(parts)-1 || p.duration >= l.fills() {
+				l.closePart()
+			}
 		}
 	}
 }
@@ -260,7 +278,7 @@ func (l *list) view() *view {
 	}
 	v := &view{
 		stored: slices.Clone(l.done), window: l.window, target: l.target, partTarget: l.partTarget,
-		next: l.next, nextID: l.nextID, ended: l.ended, hold: l.set.Window,
+		nextPart: l.nextPart, next: l.next, ended: l.ended, hold: l.set.Window,
 	}
 	if l.open != nil {
 		open := *l.open

@@ -268,6 +268,12 @@ func (v *validator) checkParts(seq uint64, s told, complete bool) error {
 		if is, ok := v.owners[a["URI"]]; ok && is != key {
 			return fmt.Errorf("%s is part %s and was %s", a["URI"], key, is)
 		}
+		if _, seen := v.owners[a["URI"]]; !seen && v.hint != "" {
+			if a["URI"] != v.hint {
+				return fmt.Errorf("part %s came, %s was said to", a["URI"], v.hint)
+			}
+			v.hint = ""
+		}
 		v.owners[a["URI"]] = key
 		if d > number(v.partTarget)+1e-6 || !(d > 0) {
 			return fmt.Errorf("part %s of %v s, the target is %s", key, d, v.partTarget)

@@ -17,8 +17,8 @@ type view struct {
 	open       *segment // the one that is being filled; nil: none
 	target     int      // seconds
 	partTarget time.Duration
-	next       uint64 // sequence and id of the segment that begins next
-	nextID     string
+	next       uint64 // sequence of the segment that begins next
+	nextPart   string // name of the part that comes next
 	ended      bool
 	hold       int // segments that the playlist is to have
 
@@ -157,16 +157,12 @@ func (v *view) render(form int) []byte {
 
 // renderOpen tells of the segment that is being filled, and of the part that comes next.
 func (v *view) renderOpen(b *strings.Builder, init *initSection) {
-	hint := name(v.next, v.nextID) + ".0"
-	if v.open != nil {
-		if len(v.open.parts) > 0 {
-			v.open.head(b, init)
-			v.open.renderParts(b)
-		}
-		hint = fmt.Sprintf("%s.%d", v.open.name(), len(v.open.parts))
+	if v.open != nil && len(v.open.parts) > 0 {
+		v.open.head(b, init)
+		v.open.renderParts(b)
 	}
 	if !v.ended {
-		fmt.Fprintf(b, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=%q\n", hint+".m4s")
+		fmt.Fprintf(b, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"%s.m4s\"\n", v.nextPart)
 	}
 }
 
@@ -213,10 +209,8 @@ func (v *view) independent() bool {
 	return v.open == nil || v.open.independent
 }
 
-func name(seq uint64, id string) string { return strconv.FormatUint(seq, 10) + "-" + id }
-
-// name is how the segment's files are named.
-func (s *segment) name() string { return name(s.seq, s.id) }
+// name is how the segment's file is named, without its ending.
+func (s *segment) name() string { return strconv.FormatUint(s.seq, 10) + "-" + s.id }
 
 // head is what stands before a segment, or its parts.
 func (s *segment) head(b *strings.Builder, init *initSection) *initSection {
@@ -231,8 +225,8 @@ func (s *segment) head(b *strings.Builder, init *initSection) *initSection {
 }
 
 func (s *segment) renderParts(b *strings.Builder) {
-	for i, p := range s.parts {
-		fmt.Fprintf(b, "#EXT-X-PART:DURATION=%s,URI=\"%s.%d.m4s\"", seconds(p.duration), s.name(), i)
+	for _, p := range s.parts {
+		fmt.Fprintf(b, "#EXT-X-PART:DURATION=%s,URI=\"%s.m4s\"", seconds(p.duration), p.name)
 		if p.independent {
 			b.WriteString(",INDEPENDENT=YES")
 		}
