@@ -92,20 +92,20 @@ func TestResumeWhereItWasCut(t *testing.T) {
 	p.atLeast(100)
 	stays, cut := &returning{addr: r.addrs["http"], path: stream}, &returning{addr: r.addrs["http"], path: stream}
 	var steady sync.WaitGroup
-	c, resp, err := stays.ask()
+	c, resp, err := stays.ask() //nolint:bodyclose // ends with the test
 	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatal(resp, err)
 	}
 	rng, resumes := rand.New(rand.NewPCG(3, 3)), 50
 	first := func() *http.Response {
-		again, resp, err := cut.ask()
+		again, resp, err := cut.ask() //nolint:bodyclose // ends with the test
 		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatal(resp, err)
 		}
 		t.Cleanup(func() { _ = again.Close() })
 		return resp
 	}
-	if err := cut.take(first().Body, 3); err != nil {
+	if err := cut.take(first().Body, 3); err != nil { //nolint:bodyclose // ends with the test
 		t.Fatal(err)
 	}
 	total := 3
@@ -117,7 +117,7 @@ func TestResumeWhereItWasCut(t *testing.T) {
 		case 30:
 			p = publish(t, r, stream, gen.Options{Source: 2, Width: 640, Height: 360, VideoBitrate: 600_000})
 		}
-		resp := first()
+		resp := first() //nolint:bodyclose // ends with the test
 		if got := resp.Header.Get("Holdfast-Resume"); got != "exact" {
 			t.Fatalf("resume %d from %s: %q", n, cut.from, got)
 		}
@@ -159,7 +159,7 @@ func TestResumeOverARestart(t *testing.T) {
 	one := run(1, v)
 	come := func(want string) {
 		t.Helper()
-		c, resp, err := v.ask()
+		c, resp, err := v.ask() //nolint:bodyclose // ends with the test
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,7 +182,7 @@ func TestResumeOverARestart(t *testing.T) {
 	come("keyframe")
 	come("exact")
 	stranger := &returning{addr: v.addr, path: stream}
-	c, resp, err := stranger.ask()
+	c, resp, err := stranger.ask() //nolint:bodyclose // ends with the test
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		t.Fatal(resp, err)
 	}
@@ -222,7 +222,7 @@ func TestStormOfViewers(t *testing.T) {
 		begun := time.Now()
 		for _, v := range viewers {
 			coming.Go(func() {
-				c, resp, err := v.ask()
+				c, resp, err := v.ask() //nolint:bodyclose // ends with the test
 				for err == nil && resp.StatusCode == http.StatusServiceUnavailable {
 					_ = c.Close()
 					var seconds int
@@ -231,7 +231,7 @@ func TestStormOfViewers(t *testing.T) {
 					sent++
 					mu.Unlock()
 					wait(t, time.Duration(seconds)*time.Second)
-					c, resp, err = v.ask()
+					c, resp, err = v.ask() //nolint:bodyclose // ends with the test
 				}
 				if err != nil || resp.StatusCode != http.StatusOK || resp.Header.Get("Holdfast-Resume") != want {
 					t.Errorf("%v, %v", resp, err)
