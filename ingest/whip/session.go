@@ -191,7 +191,9 @@ func (s *session) run() {
 
 // look does what has become due on each track, and tells whether there is more to be done soon.
 func (s *session) look(now time.Time) (more bool) {
-	s.rtt.look(now, s.peer)
+	if s.up.Load() { // before, pion is still setting up what is asked
+		s.rtt.look(now, s.peer)
+	}
 	s.mu.Lock()
 	tracks := s.tracks
 	s.mu.Unlock()

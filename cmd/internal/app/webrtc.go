@@ -169,6 +169,7 @@ func (a *App) servePeer(w http.ResponseWriter, r *http.Request) bool {
 	if len(parts) < 4 || parts[3] != "whip" && parts[3] != "whep" {
 		return false
 	}
+	w.Header().Set("Access-Control-Allow-Methods", "POST, PATCH, DELETE, OPTIONS")
 	if err := refused(r.Context()); err != nil && r.Method != http.MethodOptions {
 		refuse(w, r, err)
 		return true
