@@ -26,11 +26,17 @@ type browser struct {
 	said  *list[string]    // what goes wrong outside of pages
 }
 
+// browsing is held by the test that has a browser: one at a time, since each takes all of the
+// machine that it can get, and the stories beside it have times to keep.
+var browsing = make(chan struct{}, 1)
+
 // browse starts Chromium. Its camera shows a clock and its microphone beeps, nobody is asked
 // for leave, and addresses are said as they are, that of loopback as well.
 func browse(t testing.TB) *browser {
 	t.Helper()
 	need(t, "chromium")
+	browsing <- struct{}{}
+	t.Cleanup(func() { <-browsing })
 	dir, err := os.MkdirTemp("", "hf-") //nolint:usetesting // the path of a socket in it must be short
 	if err != nil {
 		t.Fatal(err)
