@@ -246,7 +246,7 @@ streams:
 `, "--defaults.backup_return", "11s")
 	want := []string{
 		"the environment variable HOLDFAST_RTMP_LISTN is unknown and ignored; did you mean HOLDFAST_RTMP_LISTEN?",
-		"defaults.backup_return", "defaults.hls.window", "streams[1].backup_return",
+		"defaults.backup_return", "streams[1].backup_return",
 	}
 	for i, w := range want {
 		if i > 0 {

@@ -8,7 +8,7 @@ import (
 )
 
 // laterStream are the keys of streams that this version reads and checks, and does nothing with.
-var laterStream = []string{"backup_return", "hls"}
+var laterStream = []string{"backup_return"}
 
 // unused tells which of these keys are set, wherever, to something other than the default.
 func unused(cfg *Config) (out []string) {

@@ -25,6 +25,8 @@ import (
 	"github.com/holdfast-live/holdfast/qos/prom"
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/auth"
+	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
+	"github.com/holdfast-live/holdfast/relay/egress/hls"
 	"github.com/holdfast-live/holdfast/relay/egress/httpflv"
 	"github.com/holdfast-live/holdfast/relay/egress/whep"
 	"github.com/holdfast-live/holdfast/relay/hub"
@@ -52,6 +54,8 @@ type App struct {
 	relay    *relay
 	events   *api.Events
 	flv      *httpflv.Handler
+	feeds    *cmaf.Feeds // of all protocols that play chunks
+	hls      *hls.Handler
 	slots    *ingest.Slots
 	routes   *route.Routes
 	rendered *rendition.Renditions
@@ -99,7 +103,7 @@ func New(o Options) (*App, error) {
 		a.relay.sent[p] = &atomic.Uint64{}
 	}
 	wanted := &demand{}
-	watching := &observer{metrics: metrics, events: a.events, log: component(o.Log, "stream"), live: func(name string) { a.routes.Live(name) }, ended: func(name string) { a.routes.Ended(name) }}
+	watching := &observer{metrics: metrics, events: a.events, log: component(o.Log, "stream"), live: a.live, ended: func(name string) { a.routes.Ended(name) }}
 	a.relay.hub = hub.New(hub.Options{
 		Settings: a.settings, Demand: wanted, MaxStreams: o.Config.Limits.Streams, Counters: counters,
 		Log: component(o.Log, "stream"), Observer: watching,
@@ -119,7 +123,9 @@ func New(o Options) (*App, error) {
 	return a, nil
 }
 
-func viewerProtocols() []string { return []string{"rtmp", "rtmps", httpflv.Protocol, whep.Protocol} }
+func viewerProtocols() []string {
+	return []string{"rtmp", "rtmps", httpflv.Protocol, hls.Protocol, whep.Protocol}
+}
 
 func component(log *slog.Logger, name string) *slog.Logger { return log.With("component", name) }
 
@@ -164,6 +170,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 			return a.settings.get().Stream(app + "/" + name).Viewer.WriteTimeout
 		},
 	})
+	a.wireHLS()
 	a.http = a.server("http", a.viewersHandler(a.flv))
 	a.admin = a.server("admin", api.New(api.Options{
 		Relay: a.relay, Routes: &routesView{routes: a.routes}, Events: a.events, Version: version, Token: func() string { return a.settings.get().Admin.Token },
@@ -277,6 +284,9 @@ func (a *App) Stop(ctx context.Context) error {
 	a.relay.ready.Store(false)
 	a.stopRoutes(ctx)
 	a.relay.bridges.Close()
+	// Before the streams end: those who play by playlist are to come back, not to see an end.
+	a.hls.Close()
+	a.feeds.Close()
 	a.relay.hub.Close("the relay is shutting down")
 	var errs []error
 	for _, s := range a.rtmp {

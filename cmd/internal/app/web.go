@@ -26,7 +26,7 @@ func (a *App) viewersHandler(flv http.Handler) http.Handler {
 		if refused(r.Context()) != nil {
 			w.Header().Set("Connection", "close")
 		}
-		if a.servePeer(w, r) {
+		if a.servePeer(w, r) || a.serveHLS(w, r) {
 			return
 		}
 		_, _, isFLV := httpflv.Match(r.URL.Path)
@@ -34,7 +34,7 @@ func (a *App) viewersHandler(flv http.Handler) http.Handler {
 		switch {
 		case !isFLV && !isPage:
 			api.Problem(w, http.StatusNotFound, "there is nothing at this address",
-				"watch a stream at /{app}/{name}/, or play /{app}/{name}.flv")
+				"watch a stream at /{app}/{name}/, or play /{app}/{name}.flv or /{app}/{name}/index.m3u8")
 		case r.Method == http.MethodOptions:
 			w.WriteHeader(http.StatusNoContent)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
@@ -97,7 +97,7 @@ func impatient(next http.Handler, patience time.Duration) http.Handler {
 // cors lets pages from anywhere play: who may is decided by token, not by origin.
 func cors(h http.Header) {
 	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, DELETE, OPTIONS")
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
 	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, Range")
 	h.Set("Access-Control-Expose-Headers", "Location, ETag, Link, Accept-Patch, Accept-Post, Retry-After, Holdfast-Notice, Holdfast-Session, Holdfast-Resume")
 	h.Set("Access-Control-Max-Age", "86400")

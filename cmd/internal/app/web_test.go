@@ -97,7 +97,8 @@ func TestViewersHandler(t *testing.T) {
 		{"POST", "/live/cam/", 405, "GET, HEAD, OPTIONS"},
 		{"POST", "/live/cam/whip", 404, ""}, // without sockets there is no WebRTC
 		{"POST", "/live/cam/whep", 404, ""},
-		{"GET", "/live/cam/index.m3u8", 404, ""},
+		{"POST", "/live/cam/index.m3u8", 405, "GET, HEAD, OPTIONS"},
+		{"OPTIONS", "/live/cam/media.m3u8", 204, ""},
 		{"OPTIONS", "/", 404, ""},
 	} {
 		w := httptest.NewRecorder()

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // bench is a relay of one stream, live/cam, and its handler.
 type bench struct {
 	*Handler
-	t      *testing.T
+	t      testing.TB
 	feeds  *cmaf.Feeds
 	set    Settings
 	config stream.Config
@@ -49,7 +49,7 @@ type bench struct {
 
 var errNotLive = errors.New("not live")
 
-func newBench(t *testing.T, change func(*bench)) *bench {
+func newBench(t testing.TB, change func(*bench)) *bench {
 	b := &bench{
 		t: t, set: Settings{Segment: 2 * time.Second, Part: 200 * time.Millisecond, Window: 7},
 		config: stream.Config{

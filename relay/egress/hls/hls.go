@@ -51,6 +51,7 @@ type Handler struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+	begun   sync.Once // of sweep
 	viewers viewers
 
 	mu       sync.Mutex // guards what follows
@@ -73,7 +74,6 @@ func New(o Options) *Handler {
 	h := &Handler{opts: o, channels: map[string]*channel{}, floors: map[string]floor{}}
 	h.viewers.init(o.Streams)
 	h.ctx, h.cancel = context.WithCancel(context.Background())
-	h.running.Go(h.sweep)
 	return h
 }
 
@@ -137,6 +137,7 @@ func (h *Handler) channel(stream string) *channel {
 		c.before, next.before = nil, c
 	}
 	h.channels[stream] = next
+	h.begun.Do(func() { h.running.Go(h.sweep) })
 	h.running.Go(next.run)
 	return next
 }

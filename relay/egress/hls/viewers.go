@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 
@@ -17,8 +18,9 @@ type viewers struct {
 	streams egress.Streams
 	seed    maphash.Seed
 
-	mu  sync.Mutex // guards what follows, and the viewers' fields
-	all map[string]*viewer
+	mu     sync.Mutex // guards what follows, and the viewers' fields
+	all    map[string]*viewer
+	closed bool
 }
 
 // viewer is one who watches.
@@ -84,6 +86,10 @@ func (v *viewers) admit(ctx context.Context, r request) (at, over *viewer, err e
 	now := time.Now()
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.closed {
+		place.Close()
+		return nil, nil, http.ErrServerClosed
+	}
 	if other := v.all[key]; other != nil { // come meanwhile, or over
 		other.place.Close()
 	}
@@ -127,6 +133,7 @@ func (v *viewers) expire(now time.Time) {
 func (v *viewers) close() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.closed = true
 	for key, at := range v.all {
 		at.place.Close()
 		delete(v.all, key)

@@ -1,0 +1,95 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/relay/api"
+	"github.com/holdfast-live/holdfast/relay/egress"
+	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
+	"github.com/holdfast-live/holdfast/relay/egress/hls"
+	"github.com/holdfast-live/holdfast/relay/stream"
+)
+
+// wireHLS makes what cuts streams into chunks, and what serves them as HLS.
+func (a *App) wireHLS() {
+	a.feeds = cmaf.New(cmaf.Options{Open: a.relay.feed, Again: again, Limits: a.settings.chunks, Log: component(a.log, "cmaf")})
+	a.hls = hls.New(hls.Options{
+		Streams: a.viewing, Feeds: a.feeds, Settings: a.settings.hls, Refuse: refuse, Problem: api.Problem, Remote: a.settings.remote,
+		Bytes: a.relay.sent[hls.Protocol], Log: component(a.log, "hls"),
+		Joined: func(took time.Duration) { a.metrics.Started(hls.Protocol, took) },
+	})
+}
+
+// live is told that a stream has gone live.
+func (a *App) live(name string) {
+	a.routes.Live(name)
+	a.hls.Live(name)
+}
+
+// feed is a feed's place on a stream: nobody's who is counted as a viewer.
+func (r *relay) feed(_ context.Context, name string, newest bool) (egress.Place, error) {
+	s := r.hub.Find(name)
+	if s == nil {
+		return nil, notThere(name)
+	}
+	from := uint64(1) // the oldest that the buffer has: a playlist that is full at once
+	if newest {
+		from = 0
+	}
+	place, err := s.Tap(from)
+	if err != nil {
+		return nil, notThere(name)
+	}
+	return place, nil
+}
+
+func notThere(name string) error {
+	return &ingest.Refusal{
+		NotLive: true, Reason: "the stream " + name + " is not live", Hint: "publish to it first, or try again later", RetryAfter: 2 * time.Second,
+	}
+}
+
+// again tells whether a place has ended and the stream goes on.
+func again(err error) bool {
+	var end *stream.EndError
+	return errors.As(err, &end) && end.Again
+}
+
+// chunks is how much a feed holds of a stream.
+func (s *settings) chunks(name string) cmaf.Limits {
+	c := s.get().Stream(name)
+	return cmaf.Limits{Duration: c.Buffer.Duration, Bytes: int(c.Buffer.Bytes), Lag: c.Viewer.Lag}
+}
+
+// hls is how a stream is cut for HLS.
+func (s *settings) hls(name string) hls.Settings {
+	c := s.get().Stream(name)
+	return hls.Settings{
+		Segment: c.HLS.Segment, Part: c.HLS.Part, Window: c.HLS.Window, Always: c.HLS.Start == "always", Bytes: int(c.Buffer.Bytes),
+	}
+}
+
+// serveHLS serves a file of HLS; false where the path is none.
+func (a *App) serveHLS(w http.ResponseWriter, r *http.Request) bool {
+	_, _, _, ok := hls.Match(r.URL.Path)
+	switch {
+	case !ok:
+		return false
+	case r.Method == http.MethodOptions:
+		w.WriteHeader(http.StatusNoContent)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
+		api.Problem(w, http.StatusMethodNotAllowed, "a stream can only be played here", "use GET")
+	default:
+		if err := refused(r.Context()); err != nil {
+			refuse(w, r, err)
+			return true
+		}
+		a.hls.ServeHTTP(w, r)
+	}
+	return true
+}
