@@ -240,7 +240,7 @@ func hashes(t *testing.T, path, stream string) []string {
 	return sums
 }
 
-// ffmpeg's own encodings, in each codec that there is an encoder of, come out as they went in.
+// ffprobe finds in an init section what the configuration said, codec by codec.
 func TestProbes(t *testing.T) {
 	if _, err := exec.LookPath("ffprobe"); err != nil {
 		t.Skip("needs ffprobe")
