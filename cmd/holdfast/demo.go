@@ -94,6 +94,7 @@ func (d *demo) announce() {
 		flv := scheme(d.cfg.HTTP.Cert) + reachable(addr) + "/" + demoStream + ".flv"
 		line("HTTP-FLV", flv)
 		line("", "ffplay -fflags nobuffer "+flv)
+		line("HLS", strings.TrimSuffix(flv, ".flv")+"/index.m3u8")
 	}
 	if addr := d.relay.Addr("admin"); addr != nil {
 		line("admin", "http://"+reachable(addr)+"/")
