@@ -305,7 +305,7 @@ func TestRestartOverHTTP(t *testing.T) {
 func TestManySessions(t *testing.T) {
 	h := newHouse(t, nil)
 	offers := []string{offerText(t, "chromium"), offerText(t, "obs-simulcast"), offerText(t, "firefox"), offerText(t, "audio")}
-	const all = 200
+	const all = 500
 	for i := range all {
 		location, _ := h.post(t, "/live/a/whip", offers[i%len(offers)])
 		if got := h.do(t, http.MethodDelete, location, "").status; got != http.StatusOK {
