@@ -28,6 +28,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 	"github.com/holdfast-live/holdfast/relay/egress/hls"
 	"github.com/holdfast-live/holdfast/relay/egress/httpflv"
+	"github.com/holdfast-live/holdfast/relay/egress/mse"
 	"github.com/holdfast-live/holdfast/relay/egress/whep"
 	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/rendition"
@@ -56,6 +57,7 @@ type App struct {
 	flv      *httpflv.Handler
 	feeds    *cmaf.Feeds // of all protocols that play chunks
 	hls      *hls.Handler
+	mse      *mse.Handler
 	slots    *ingest.Slots
 	routes   *route.Routes
 	rendered *rendition.Renditions
@@ -124,7 +126,7 @@ func New(o Options) (*App, error) {
 }
 
 func viewerProtocols() []string {
-	return []string{"rtmp", "rtmps", httpflv.Protocol, hls.Protocol, whep.Protocol}
+	return []string{"rtmp", "rtmps", httpflv.Protocol, hls.Protocol, mse.Protocol, whep.Protocol}
 }
 
 func component(log *slog.Logger, name string) *slog.Logger { return log.With("component", name) }
@@ -171,6 +173,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 		},
 	})
 	a.wireHLS()
+	a.wireMSE()
 	a.http = a.server("http", a.viewersHandler(a.flv))
 	a.admin = a.server("admin", api.New(api.Options{
 		Relay: a.relay, Routes: &routesView{routes: a.routes}, Events: a.events, Version: version, Token: func() string { return a.settings.get().Admin.Token },
@@ -286,6 +289,7 @@ func (a *App) Stop(ctx context.Context) error {
 	a.relay.bridges.Close()
 	// Before the streams end: those who play by playlist are to come back, not to see an end.
 	a.hls.Close()
+	a.mse.Close()
 	a.feeds.Close()
 	a.relay.hub.Close("the relay is shutting down")
 	var errs []error

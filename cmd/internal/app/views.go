@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/relay/api"
+	"github.com/holdfast-live/holdfast/relay/egress/mse"
 	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/rendition"
 	"github.com/holdfast-live/holdfast/relay/route"
@@ -25,6 +26,7 @@ type relay struct {
 	counters  *stream.Counters
 	sent      map[string]*atomic.Uint64 // bytes to viewers, by protocol
 	repeats   atomic.Uint64             // packets sent again to viewers over WebRTC
+	skipped   atomic.Uint64             // of viewers over WebSocket, who read chunks and not the stream
 	received  whip.Counters
 	sockets   atomic.Pointer[rtcsock.Sockets] // nil: no WebRTC
 	heartbeat time.Duration
@@ -123,6 +125,7 @@ func (r *relay) snapshot() qos.Relay {
 		},
 		LatePackets: c.Late.Load(),
 	}
+	out.ViewerSkips[mse.Protocol] += r.skipped.Load()
 	bridges := r.bridges.Counts()
 	out.Bridges = qos.Bridges{Running: bridges.Running, Restarts: bridges.Restarts, Failures: bridges.Failures}
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {

@@ -1,0 +1,100 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf/resume"
+	"github.com/holdfast-live/holdfast/relay/api"
+	"github.com/holdfast-live/holdfast/relay/egress"
+	"github.com/holdfast-live/holdfast/relay/egress/mse"
+	"github.com/holdfast-live/holdfast/relay/hub"
+)
+
+// wireMSE makes what serves chunks over WebSocket.
+func (a *App) wireMSE() {
+	a.mse = mse.New(mse.Options{
+		Streams: sockets{a.viewing}, Feeds: a.feeds, Refuse: closing, Problem: api.Problem, Remote: a.settings.remote,
+		Bytes: a.relay.sent[mse.Protocol], Skipped: &a.relay.skipped, Log: component(a.log, "http"),
+		Joined:  func(took time.Duration) { a.metrics.Started(mse.Protocol, took) },
+		Resumed: func(outcome string) { a.metrics.ViewerResumed(mse.Protocol, outcome) },
+		Settings: func(stream string) mse.Settings {
+			c := a.settings.get().Stream(stream).Viewer
+			return mse.Settings{WriteTimeout: c.WriteTimeout, Lag: c.Lag}
+		},
+	})
+}
+
+// sockets lets in those who play chunks and may come back to them.
+type sockets struct{ *playing }
+
+// Enter implements mse.Streams.
+func (s sockets) Enter(ctx context.Context, r egress.Request) (egress.Place, mse.Pass, error) {
+	place, pass, err := s.enter(ctx, r)
+	s.metrics.Joined(r.Protocol, outcome(err))
+	return place, pass, err
+}
+
+func (s sockets) enter(ctx context.Context, r egress.Request) (egress.Place, mse.Pass, error) {
+	name, err := hub.Name(r.App, r.Name)
+	if err != nil {
+		return nil, mse.Pass{}, err
+	}
+	var claims resume.Claims
+	var verdict resume.Verdict
+	if r.Resume != nil {
+		claims, verdict = s.sealer.Open(time.Now(), r.Resume.Token, name, s.rules.PlaySecret(name))
+	}
+	place, _, err := s.admit(ctx, r, verdict, claims)
+	if err != nil {
+		return nil, mse.Pass{}, err
+	}
+	origin := place.Origin()
+	pass := mse.Pass{Good: verdict == resume.Good && claims.Life == origin.Life, Expired: verdict == resume.Expired}
+	viewer := claims.Viewer
+	if !verdict.Admits() {
+		viewer = number()
+	}
+	if pass.Token, err = s.seal(name, viewer, origin); err != nil {
+		place.Close()
+		return nil, mse.Pass{}, err
+	}
+	return place, pass, nil
+}
+
+// closing says a refusal as a WebSocket's close.
+func closing(err error) mse.Refusal {
+	var r *ingest.Refusal
+	if !errors.As(err, &r) { // what it says is not for strangers
+		return mse.Refusal{Code: mse.Busy, Reason: "1"}
+	}
+	wait := strconv.Itoa(max(1, int((r.RetryAfter+time.Second-1)/time.Second)))
+	switch {
+	case r.NotLive:
+		return mse.Refusal{Code: mse.NotLive, Reason: wait}
+	case r.RetryAfter > 0 || r.Outcome == ingest.RefusedLimit:
+		return mse.Refusal{Code: mse.Busy, Reason: wait}
+	}
+	return mse.Refusal{Code: mse.Refused, Reason: r.Error()}
+}
+
+// serveMSE serves a stream's socket; false where the path is none's.
+func (a *App) serveMSE(w http.ResponseWriter, r *http.Request) bool {
+	_, _, ok := mse.Match(r.URL.Path)
+	switch {
+	case !ok:
+		return false
+	case r.Method == http.MethodOptions:
+		w.WriteHeader(http.StatusNoContent)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
+		api.Problem(w, http.StatusMethodNotAllowed, "a stream can only be played here", "open a WebSocket")
+	default:
+		a.mse.ServeHTTP(w, r)
+	}
+	return true
+}

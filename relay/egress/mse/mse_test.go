@@ -1,0 +1,332 @@
+package mse
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+)
+
+func TestPlay(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		c := b.dial("", nil)
+		defer c.leave()
+		p.run(6 * time.Second)
+		if h := c.hello(); h.Session != "token-0" || h.Codecs != "avc1.4d001f,mp4a.40.2" || h.Resume != "none" {
+			t.Errorf("greeted with %+v", h)
+		}
+		all := c.binaries()
+		if !all[0].init() || len(all) < 55 {
+			t.Fatalf("%d chunks, an init section first: %v", len(all), all[0].init())
+		}
+		for i, m := range all[1:] {
+			if m.seq != all[i].seq+1 {
+				t.Fatalf("%d after %d", m.seq, all[i].seq)
+			}
+		}
+		if n := parse(t, all); n < 170 {
+			t.Errorf("%d pictures", n)
+		}
+		// One who comes later begins at a keyframe, behind the same init section.
+		late := b.dial("", nil)
+		synctest.Wait()
+		defer late.leave()
+		if got := late.binaries(); !got[0].init() || got[0].seq != all[0].seq || len(got) < 2 || got[1].seq <= all[1].seq {
+			t.Errorf("a late viewer begins with %d chunks", len(got))
+		}
+		if b.joins.Load() != 2 || b.playing.Load() != 2 || b.skipped.Load() != 0 || b.bytes.Load() == 0 {
+			t.Errorf("%d joins, %d viewers, %d skips, %d bytes", b.joins.Load(), b.playing.Load(), b.skipped.Load(), b.bytes.Load())
+		}
+	})
+}
+
+func TestResumeExact(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		chance := rand.New(rand.NewPCG(5, 6))
+		p := b.publish(gen.Options{})
+		whole := b.dial("", nil)
+		defer whole.leave()
+		p.run(3 * time.Second)
+		var got []message
+		query := ""
+		for range 20 {
+			c := b.dial(query, nil)
+			// Up to twelve seconds away: longer than one who is there may lag.
+			p.run(time.Duration(chance.IntN(2500)) * time.Millisecond)
+			c.cut()
+			if h := c.hello(); query != "" && h.Resume != "exact" {
+				t.Fatalf("greeted with %+v", h)
+			}
+			if c.count("discontinuity") > 0 {
+				t.Error("told of a discontinuity")
+			}
+			got = append(got, c.binaries()...)
+			query = fmt.Sprintf("?resume=%s&after=%d", c.hello().Session, got[len(got)-1].seq)
+			p.run(time.Duration(chance.IntN(12_000)) * time.Millisecond)
+		}
+		follow := whole.binaries()
+		for len(follow) > 0 && follow[0].seq != got[1].seq { // got[0] is the init section, sent again
+			follow = follow[1:]
+		}
+		if len(got) < 100 || len(follow) < len(got)-1 {
+			t.Fatalf("%d chunks of %d", len(got), len(follow))
+		}
+		for i, m := range got[1:] {
+			if m.seq != follow[i].seq || !bytes.Equal(m.data, follow[i].data) {
+				t.Fatalf("chunk %d is %d, not %d", i, m.seq, follow[i].seq)
+			}
+		}
+		parse(t, got)
+		if len(b.resumes) != 19 || b.resumes[0] != "exact" {
+			t.Errorf("counted %v", b.resumes)
+		}
+	})
+}
+
+func TestResumeAfresh(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		c := b.dial("", nil)
+		p.run(3 * time.Second)
+		c.cut()
+		other := b.dial("", nil)
+		defer other.leave()
+		p.run(2 * time.Second)
+		for _, query := range []string{
+			fmt.Sprintf("?resume=forged&after=%d", c.last()), "?resume=token-0", "?resume=token-0&after=x",
+			fmt.Sprintf("?resume=token-0&after=%d", c.last()+1000), fmt.Sprintf("?resume=old&after=%d", c.last()),
+		} {
+			again := b.dial(query, nil)
+			synctest.Wait()
+			if h := again.hello(); h.Resume != "keyframe" || !again.binaries()[0].init() {
+				t.Errorf("%s: greeted with %+v", query, h)
+			}
+			again.leave()
+		}
+		p.run(25 * time.Second) // it leaves the ring
+		again := b.dial(fmt.Sprintf("?resume=token-0&after=%d", c.last()), nil)
+		synctest.Wait()
+		if h := again.hello(); h.Resume != "keyframe" || !again.binaries()[0].init() {
+			t.Errorf("greeted with %+v", h)
+		}
+		again.leave()
+		if got := strings.Join(b.resumes, " "); got != "keyframe keyframe keyframe keyframe expired keyframe" {
+			t.Errorf("counted %s", got)
+		}
+	})
+}
+
+func TestResumeWhileHeld(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		c := b.dial("", nil)
+		p.run(3 * time.Second)
+		c.cut()
+		again := b.dial(fmt.Sprintf("?resume=token-0&after=%d", c.last()), nil)
+		defer again.leave()
+		time.Sleep(20 * time.Second) // nothing comes, and it is told all the same
+		synctest.Wait()
+		if h := again.hello(); h.Resume != "exact" || len(again.all()) != 1 {
+			t.Errorf("greeted with %+v, %d messages", h, len(again.all()))
+		}
+	})
+}
+
+func TestEnds(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		c := b.dial("", nil)
+		p.run(2 * time.Second)
+		b.finish()
+		if code, reason := c.closed(); code != Ended || reason == "" {
+			t.Errorf("closed with %d %q", code, reason)
+		}
+		if n := parse(t, c.all()); n != 61 {
+			t.Errorf("%d pictures", n)
+		}
+		if code, reason := b.dial("", nil).closed(); code != NotLive || reason != "2" {
+			t.Errorf("closed with %d %q", code, reason)
+		}
+	})
+}
+
+func TestRefused(t *testing.T) {
+	long := errors.New(strings.Repeat("é", 100))
+	for _, r := range []struct {
+		err    error
+		code   Code
+		reason string
+	}{
+		{errToken, Refused, errToken.Error()},
+		{errBusy, Busy, "3"},
+		{long, Refused, strings.Repeat("é", 61)},
+	} {
+		story(t, func(b *bench) { b.refusal = r.err }, func(b *bench) {
+			if code, reason := b.dial("", nil).closed(); code != r.code || reason != r.reason {
+				t.Errorf("closed with %d %q", code, reason)
+			}
+		})
+	}
+}
+
+func TestStop(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		reads, stands := b.dial("", nil), b.dial("", nil)
+		p.run(2 * time.Second)
+		stands.pace(time.Hour)
+		p.run(2 * time.Second)
+		began := time.Now()
+		b.Close()
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("closing took %v", took)
+		}
+		if code, _ := reads.closed(); code != Restarting {
+			t.Errorf("closed with %d", code)
+		}
+		stands.cut()
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodGet, "/live/cam/mse", nil)
+		r.Header.Set("Upgrade", "websocket")
+		if b.ServeHTTP(w, r); w.Code != http.StatusServiceUnavailable {
+			t.Errorf("then %d", w.Code)
+		}
+	})
+}
+
+func TestSlow(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		c := b.dial("", nil)
+		defer func() { c.pace(0); c.leave() }()
+		p.run(3 * time.Second)
+		c.pace(400 * time.Millisecond) // a quarter of what comes
+		p.run(30 * time.Second)
+		if b.skipped.Load() == 0 || c.count("discontinuity") == 0 {
+			t.Fatalf("%d skips, told of %d", b.skipped.Load(), c.count("discontinuity"))
+		}
+		// Each gap is told of.
+		told, last := false, uint64(0)
+		for _, m := range c.all() {
+			switch {
+			case m.text != "":
+				told = told || strings.Contains(m.text, "discontinuity")
+				continue
+			case last != 0 && m.seq != last+1 && !told && !m.init():
+				t.Fatalf("%d after %d, untold", m.seq, last)
+			}
+			told, last = told && m.init(), m.seq
+		}
+		parse(t, c.all())
+	})
+}
+
+func TestNeverAcknowledges(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{VideoBitrate: 8_000_000})
+		c := b.dial("", func(c *client) { c.acks = false })
+		defer c.leave()
+		p.run(30 * time.Second)
+		if b.skipped.Load() == 0 || c.count("discontinuity") == 0 {
+			t.Errorf("%d skips, told of %d", b.skipped.Load(), c.count("discontinuity"))
+		}
+		parse(t, c.all())
+	})
+}
+
+func TestStopsToAcknowledge(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		c := b.dial("", func(c *client) { c.acks = false })
+		defer c.leave()
+		p.run(3 * time.Second)
+		c.say(fmt.Sprintf(`{"ack": %d}`, c.last()))
+		p.run(8 * time.Second)
+		sent := len(c.all())
+		p.run(time.Second)
+		if n := len(c.all()); n != sent {
+			t.Errorf("%d messages more, with nothing acknowledged for long", n-sent)
+		}
+		c.say(fmt.Sprintf(`{"ack": %d}`, c.last()))
+		p.run(time.Second)
+		if n := len(c.all()); n == sent {
+			t.Error("it does not go on")
+		}
+	})
+}
+
+func TestPings(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		c := b.dial("", nil)
+		p.run(2 * time.Second)
+		c.say(`{"ping": 7}`)
+		synctest.Wait()
+		if c.count("pong") != 1 {
+			t.Error("no pong")
+		}
+		if err := c.conn.Ping(context.Background()); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute) // held: its pongs keep it
+		if b.playing.Load() != 1 {
+			t.Fatal("gone while held")
+		}
+		c.pace(time.Hour) // it reads one message more, and then nothing: no pongs
+		c.say(`{"ping": 8}`)
+		began := time.Now()
+		for b.playing.Load() == 1 && time.Since(began) < time.Minute {
+			time.Sleep(time.Second)
+		}
+		if took := time.Since(began); took > 4*beat+time.Second || took < 5*time.Second {
+			t.Errorf("found dead after %v", took)
+		}
+		c.cut()
+	})
+}
+
+func TestNotUnderstood(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		c, long := b.dial("", nil), b.dial("", nil)
+		p.run(time.Second)
+		c.say("hello")
+		if code, reason := c.closed(); code != notUnderstood || !strings.Contains(reason, "ack") {
+			t.Errorf("closed with %d %q", code, reason)
+		}
+		long.say(strings.Repeat(" ", 2<<10))
+		if code, _ := long.closed(); code != 1009 {
+			t.Errorf("closed with %d", code)
+		}
+	})
+}
+
+func TestNoWebSocket(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		w := httptest.NewRecorder()
+		b.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/live/cam/mse", nil))
+		if w.Code != http.StatusUpgradeRequired || w.Header().Get("Upgrade") != "websocket" || !strings.Contains(w.Body.String(), "wss") {
+			t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+		}
+	})
+}
+
+func TestMatch(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/live/cam/mse": true, "/live/cam/mse/": false, "/live/mse": false, "//cam/mse": false, "/live//mse": false, "/live/cam/ms": false,
+	} {
+		if app, name, ok := Match(path); ok != want || ok && (app != "live" || name != "cam") {
+			t.Errorf("%s: %s %s %v", path, app, name, ok)
+		}
+	}
+}

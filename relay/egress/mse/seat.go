@@ -1,0 +1,121 @@
+package mse
+
+import (
+	"context"
+
+	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
+)
+
+// seat is where a viewer stands among the chunks of a feed.
+type seat struct {
+	feed   *cmaf.Feed
+	cursor *cmaf.Cursor
+	past   bool   // it catches up, and is not held to the lag allowed
+	last   uint64 // the sequence that the viewer had last
+
+	ready   []*cmaf.Chunk // were looked at, and come next
+	skipped bool          // the chunks that come next do not follow
+}
+
+// join is a seat at the newest independent chunk.
+func join(feed *cmaf.Feed) *seat { return &seat{feed: feed, cursor: feed.Join()} }
+
+// follow is the seat behind a chunk; nil where what follows it is not there any more.
+func follow(feed *cmaf.Feed, after uint64) *seat {
+	cursor, exact := feed.After(after)
+	if !exact {
+		return nil
+	}
+	s := &seat{feed: feed, cursor: cursor, last: after}
+	s.ready, _ = poll(cursor)
+	if !cursor.Skipped() {
+		return s
+	}
+	// It was away for longer than one who is there may lag.
+	s.cursor, s.past = feed.Oldest(), true
+	for {
+		chunks, err := poll(s.cursor)
+		if err != nil || len(chunks) == 0 {
+			return nil
+		}
+		if chunks = behind(chunks, after); len(chunks) > 0 {
+			if s.ready = chunks; chunks[0].Seq != after+1 {
+				return nil
+			}
+			return s
+		}
+	}
+}
+
+// behind leaves out what the viewer had.
+func behind(chunks []*cmaf.Chunk, after uint64) []*cmaf.Chunk {
+	for len(chunks) > 0 && chunks[0].Seq <= after {
+		chunks = chunks[1:]
+	}
+	return chunks
+}
+
+// over is a context that waits for nothing.
+var over = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// poll returns the chunks that are there now; none is no error.
+func poll(c *cmaf.Cursor) ([]*cmaf.Chunk, error) {
+	chunks, err := c.Next(over)
+	if err == over.Err() { //nolint:errorlint // this very one: how a feed ended may wrap the same
+		return nil, nil
+	}
+	return chunks, err
+}
+
+// codecs are those of what comes next, which is waited for where nothing tells.
+func (s *seat) codecs(ctx context.Context) (string, error) {
+	if s.ready == nil {
+		s.ready, _ = poll(s.cursor) // an error comes again
+	}
+	if s.ready == nil {
+		if codecs := s.feed.Codecs(); codecs != "" {
+			return codecs, nil
+		}
+		var err error
+		if s.ready, err = s.cursor.Next(ctx); err != nil {
+			return "", err
+		}
+	}
+	return s.ready[0].Info.Codecs, nil
+}
+
+// next waits for chunks, valid until it is called again. skipped tells that they do not follow
+// those before.
+func (s *seat) next(ctx context.Context) (chunks []*cmaf.Chunk, skipped bool, err error) {
+	if chunks = s.ready; chunks != nil {
+		s.ready = nil
+	} else if chunks, skipped, err = s.read(ctx); err != nil {
+		return nil, false, err
+	}
+	skipped, s.skipped = skipped || s.skipped, false
+	s.last = chunks[len(chunks)-1].Seq
+	return chunks, skipped, nil
+}
+
+func (s *seat) read(ctx context.Context) ([]*cmaf.Chunk, bool, error) {
+	if s.past {
+		if chunks, err := poll(s.cursor); len(chunks) > 0 || err != nil {
+			return chunks, s.cursor.Skipped(), err
+		}
+		s.past = false // it has caught up
+		var follows bool
+		s.cursor, follows = s.feed.After(s.last)
+		s.skipped = !follows
+	}
+	chunks, err := s.cursor.Next(ctx)
+	return chunks, s.cursor.Skipped(), err
+}
+
+// skip goes on at the newest independent chunk, behind its init section.
+func (s *seat) skip() {
+	*s = seat{feed: s.feed, cursor: s.feed.Join(), last: s.last, skipped: true}
+}

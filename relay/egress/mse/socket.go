@@ -1,0 +1,206 @@
+package mse
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/holdfast-live/holdfast/relay/egress"
+	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
+)
+
+// Code is why a socket was closed, as the client is told.
+type Code int
+
+const (
+	// Ended: the stream is over; a retry does not help.
+	Ended Code = 4000
+	// NotLive: the stream is not there yet, or not any more; the reason is when to ask again, in seconds.
+	NotLive Code = 4001
+	// Refused: the reason says why; a retry does not help.
+	Refused Code = 4002
+	// Restarting: the relay is; to be retried at once.
+	Restarting Code = 1012
+	// Busy: the reason is when to ask again, in seconds.
+	Busy Code = 1013
+
+	notUnderstood Code = 1007
+)
+
+const (
+	// mostRead bounds a message of the client.
+	mostRead = 1 << 10
+	// mostReason is how long the reason of a close may be, in bytes.
+	mostReason = 123
+	// lastWords is how long what is written and awaited last may take.
+	lastWords = time.Second
+	// beat is the time between two pings, also while nothing else is sent.
+	beat = 5 * time.Second
+	// mostMissed pings without a sign of life make a client dead.
+	mostMissed = 3
+)
+
+var (
+	errDead     = errors.New("the client does not answer pings")
+	errNotKnown = errors.New(`a message has to be JSON: {"ack": N} or {"ping": N}`)
+)
+
+// taker keeps the connection that is taken over from net/http.
+type taker struct {
+	http.ResponseWriter
+	conn net.Conn
+}
+
+// Hijack implements http.Hijacker.
+func (t *taker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffers, err := http.NewResponseController(t.ResponseWriter).Hijack()
+	t.conn = conn
+	return conn, buffers, err
+}
+
+// accept makes a viewer of a request, from wherever its page is: who may play is decided by
+// token, not by origin.
+func (h *Handler) accept(w http.ResponseWriter, r *http.Request) (*viewer, error) {
+	v := newViewer(h, r)
+	t := &taker{ResponseWriter: w}
+	conn, err := websocket.Accept(t, r, &websocket.AcceptOptions{
+		InsecureSkipVerify: true,
+		CompressionMode:    websocket.CompressionDisabled,
+		OnPingReceived:     func(context.Context, []byte) bool { v.hear(); return true },
+		OnPongReceived:     func(context.Context, []byte) { v.hear() },
+	})
+	if err != nil {
+		return nil, err
+	}
+	v.conn, v.raw = conn, t.conn
+	_ = v.raw.SetDeadline(time.Time{}) // what net/http has set
+	egress.LimitUnsent(beneath(v.raw))
+	conn.SetReadLimit(mostRead)
+	return v, nil
+}
+
+// beneath is the connection under those that only wrap it: TLS, and what counts connections.
+func beneath(conn net.Conn) net.Conn {
+	for {
+		outer, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return conn
+		}
+		conn = outer.NetConn()
+	}
+}
+
+// heard is what a client says.
+type heard struct {
+	Ack  *uint64          `json:"ack"`
+	Ping *json.RawMessage `json:"ping"`
+}
+
+// listen takes what the client says until the socket ends. Its error is never nil.
+func (v *viewer) listen(ctx context.Context) error {
+	for {
+		kind, text, err := v.conn.Read(context.Background()) // it ends with the socket
+		if err != nil {
+			return err
+		}
+		v.hear()
+		var said heard
+		if kind != websocket.MessageText || json.Unmarshal(text, &said) != nil {
+			return errNotKnown
+		}
+		if said.Ack != nil {
+			v.window.ack(*said.Ack)
+		}
+		if said.Ping != nil { // scripts in browsers cannot send the other kind
+			if err := v.tell(ctx, map[string]any{"pong": said.Ping}); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// hear notes a sign of life.
+func (v *viewer) hear() { v.signs.Add(1) }
+
+// ping asks the client for a sign of life again and again, until it gives none any more. Its
+// error is never nil.
+func (v *viewer) ping(ctx context.Context) error {
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	for missed := 0; missed < mostMissed; {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		before := v.signs.Load()
+		// One after the other: a ping is given up when the next is due.
+		within, cancel := context.WithTimeout(ctx, beat)
+		err := v.conn.Ping(within)
+		cancel()
+		if missed++; err == nil || v.signs.Load() != before {
+			missed = 0
+		}
+	}
+	return errDead
+}
+
+// limited is ctx for one message.
+func (v *viewer) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	if v.set.WriteTimeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, v.set.WriteTimeout)
+}
+
+// tell sends a message of JSON. Any goroutine may call it.
+func (v *viewer) tell(ctx context.Context, message any) error {
+	text, err := json.Marshal(message)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := v.limited(ctx)
+	defer cancel()
+	return v.conn.Write(ctx, websocket.MessageText, text)
+}
+
+// push sends a chunk. What all viewers share is not copied to stand behind its sequence.
+func (v *viewer) push(ctx context.Context, c *cmaf.Chunk) error {
+	ctx, cancel := v.limited(ctx)
+	defer cancel()
+	w, err := v.conn.Writer(ctx, websocket.MessageBinary)
+	if err != nil {
+		return err
+	}
+	binary.BigEndian.PutUint64(v.seq[:], c.Seq)
+	if _, err := w.Write(v.seq[:]); err != nil {
+		return err
+	}
+	if _, err := w.Write(c.Data); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	v.h.opts.Bytes.Add(uint64(len(v.seq) + len(c.Data)))
+	return nil
+}
+
+// hurry leaves a second to all that is still written and read.
+func (v *viewer) hurry() { _ = v.raw.SetDeadline(time.Now().Add(lastWords)) } // it fails on a connection that is closed
+
+// bound makes a reason as short as a close frame wants it.
+func bound(reason string) string {
+	if len(reason) <= mostReason {
+		return reason
+	}
+	return strings.ToValidUTF8(reason[:mostReason], "")
+}

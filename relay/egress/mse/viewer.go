@@ -1,0 +1,221 @@
+package mse
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/relay/egress"
+	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
+)
+
+// viewer is one socket.
+type viewer struct {
+	h       *Handler
+	request egress.Request
+	after   uint64 // what it had last; 0: nothing
+	set     Settings
+	begun   time.Time
+	conn    *websocket.Conn
+	raw     net.Conn // beneath conn, for deadlines
+	signs   atomic.Uint64
+	window  window
+
+	// Of the goroutine that sends:
+	codecs string // the client was told
+	moving bool   // media was sent, or goes on where it was cut off
+	joined bool   // media was sent on this socket
+	seq    [8]byte
+}
+
+// defaultLag is that of a stream whose viewers may lag without end: acknowledgements may not.
+const defaultLag = 5 * time.Second
+
+func newViewer(h *Handler, r *http.Request) *viewer {
+	app, name, _ := Match(r.URL.Path)
+	q := r.URL.Query()
+	v := &viewer{h: h, begun: time.Now(), window: window{freed: make(chan struct{}, 1)}, set: h.opts.Settings(app + "/" + name)}
+	if v.set.Lag <= 0 {
+		v.set.Lag = defaultLag
+	}
+	v.request = egress.Request{
+		App: app, Name: name, Token: token(r), Protocol: Protocol, Remote: h.opts.Remote(r), Agent: r.UserAgent(),
+	}
+	if t := q.Get("resume"); t != "" {
+		v.request.Resume = &egress.Resume{Token: t, Track: packetbuf.Video, DTS: -1}
+		v.after, _ = strconv.ParseUint(q.Get("after"), 10, 64) // what is none is nothing
+	}
+	return v
+}
+
+// token is the play token of a request; a secret.
+func token(r *http.Request) string {
+	const scheme = "bearer "
+	if a := r.Header.Get("Authorization"); len(a) > len(scheme) && strings.EqualFold(a[:len(scheme)], scheme) {
+		return a[len(scheme):]
+	}
+	return r.URL.Query().Get("token")
+}
+
+func (v *viewer) log() *slog.Logger {
+	stream := v.request.App + "/" + v.request.Name
+	return v.h.opts.Log.With("protocol", Protocol, "stream", stream[:min(len(stream), 160)], "remote", v.request.Remote)
+}
+
+// serve plays to the viewer until the socket, the stream or the handler ends.
+func (v *viewer) serve(ctx context.Context) {
+	// life is the socket's; up ends before it where the handler ends, which is told yet.
+	life, end := context.WithCancelCause(ctx)
+	up, stop := context.WithCancel(life)
+	defer context.AfterFunc(v.h.ctx, func() { v.hurry(); stop() })()
+	var beside sync.WaitGroup
+	beside.Go(func() { end(v.listen(life)) })
+	beside.Go(func() { end(v.ping(life)) })
+	err := v.play(up, life)
+	if cause := context.Cause(life); cause != nil {
+		err = cause
+	}
+	if r, tell := v.verdict(err); tell {
+		v.hurry()
+		_ = v.conn.Close(websocket.StatusCode(r.Code), bound(r.Reason)) // the client may have gone
+	}
+	_ = v.conn.CloseNow()
+	stop()
+	end(err)
+	beside.Wait()
+	v.log().Debug("viewer left", "reason", err)
+}
+
+// verdict is what the client is told of the end; false where there is nobody to tell.
+func (v *viewer) verdict(err error) (r Refusal, tell bool) {
+	var codec *cmaf.CodecError
+	switch {
+	case errors.Is(err, errNotKnown):
+		return Refusal{notUnderstood, err.Error()}, true
+	case errors.Is(err, cmaf.ErrEnded):
+		return Refusal{Ended, "the stream has ended"}, true
+	case errors.Is(err, cmaf.ErrClosed), v.h.ctx.Err() != nil:
+		return Refusal{Restarting, "the relay is restarting"}, true
+	case errors.As(err, &codec):
+		return Refusal{Refused, err.Error()}, true
+	case errors.As(err, new(*turnedAway)):
+		return v.h.opts.Refuse(errors.Unwrap(err)), true
+	}
+	return Refusal{}, false
+}
+
+// turnedAway is a refusal of Streams or Feeds.
+type turnedAway struct{ error }
+
+func (t *turnedAway) Unwrap() error { return t.error }
+
+// play sends the stream. up bounds what it waits for, life what it writes.
+func (v *viewer) play(up, life context.Context) error {
+	place, pass, err := v.h.opts.Streams.Enter(up, v.request)
+	if err != nil {
+		return v.refused(up, err)
+	}
+	defer place.Close()
+	feed, err := v.h.opts.Feeds.Use(up, v.request.App+"/"+v.request.Name)
+	if err != nil {
+		return v.refused(up, err)
+	}
+	defer feed.Release()
+	at, resumed := v.sit(feed, pass)
+	if v.codecs, err = at.codecs(up); err != nil {
+		return err
+	}
+	hello := map[string]any{"session": pass.Token, "codecs": v.codecs, "resume": resumed}
+	if err := v.tell(life, hello); err != nil {
+		return err
+	}
+	for {
+		if err := v.window.wait(up, v.set.Lag); errors.Is(err, errSilent) {
+			v.window.forget()
+			at.skip()
+		} else if err != nil {
+			return err
+		}
+		chunks, skipped, err := at.next(up)
+		if err != nil {
+			return err
+		}
+		if err := v.send(life, chunks, skipped); err != nil {
+			return err
+		}
+	}
+}
+
+// refused says that an error is a refusal, and not the end of the wait for an answer or of all.
+func (v *viewer) refused(up context.Context, err error) error {
+	var codec *cmaf.CodecError
+	if up.Err() != nil || errors.Is(err, cmaf.ErrClosed) || errors.As(err, &codec) {
+		return err
+	}
+	v.log().Info("play refused", "reason", err)
+	return &turnedAway{err}
+}
+
+// sit gives the viewer its seat, where it was cut off if it can be.
+func (v *viewer) sit(feed *cmaf.Feed, pass Pass) (*seat, egress.Resumed) {
+	if v.request.Resume == nil {
+		return join(feed), egress.None
+	}
+	at, resumed := (*seat)(nil), egress.Keyframe
+	if pass.Good && v.after > 0 {
+		at = follow(feed, v.after)
+	}
+	if at != nil {
+		v.moving, resumed = true, egress.Exact
+	} else {
+		at = join(feed)
+	}
+	outcome := string(resumed)
+	if pass.Expired {
+		outcome = Expired
+	}
+	v.h.opts.Resumed(outcome)
+	return at, resumed
+}
+
+// send sends chunks, and what a player has to know before it takes them.
+func (v *viewer) send(ctx context.Context, chunks []*cmaf.Chunk, skipped bool) error {
+	if skipped {
+		v.h.opts.Skipped.Add(1)
+	}
+	for i, c := range chunks {
+		if c.Init && c.Info.Codecs != v.codecs {
+			v.codecs = c.Info.Codecs
+			if err := v.tell(ctx, map[string]any{"codecs": v.codecs}); err != nil {
+				return err
+			}
+		}
+		if i == 0 && skipped || c.Discontinuity && v.moving {
+			if err := v.tell(ctx, map[string]any{"discontinuity": true}); err != nil {
+				return err
+			}
+		}
+		v.window.add(c.Seq, len(c.Data), time.Now())
+		if err := v.push(ctx, c); err != nil {
+			return err
+		}
+		if c.Init {
+			continue
+		}
+		if v.moving = true; !v.joined {
+			v.joined = true
+			v.h.opts.Joined(time.Since(v.begun))
+		}
+	}
+	return nil
+}
