@@ -1,10 +1,7 @@
 package mse
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,8 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
-	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -63,6 +58,7 @@ type bench struct {
 
 	mu       sync.Mutex // guards what follows
 	places   []*place
+	past     []*packetbuf.Packet // with which a feed begins
 	live     bool
 	refusal  error
 	life     int // of the stream, and in its tokens
@@ -101,7 +97,7 @@ func story(t *testing.T, change func(*bench), f func(b *bench)) {
 			},
 			Problem: func(w http.ResponseWriter, status int, reason, hint string) { http.Error(w, reason+"; "+hint, status) },
 		})
-		b.server = &http.Server{Handler: b.Handler, ErrorLog: slog.NewLogLogger(quiet.Handler(), slog.LevelError)}
+		b.server = &http.Server{Handler: b.Handler, ReadHeaderTimeout: time.Second, ErrorLog: slog.NewLogLogger(quiet.Handler(), slog.LevelError)}
 		b.serving.Go(func() { _ = b.server.Serve(b.pipes) })
 		defer func() {
 			b.Close()
@@ -149,6 +145,9 @@ func (b *bench) open(context.Context, string, bool) (egress.Place, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := &place{b: b, packets: make(chan *packetbuf.Packet, 1<<14)}
+	for _, packet := range b.past {
+		p.packets <- packet
+	}
 	b.places = append(b.places, p)
 	return p, nil
 }
@@ -216,6 +215,7 @@ func (p *push) run(d time.Duration) {
 		p.seq++
 		p.ahead.Arrived, p.ahead.Seq = time.Now(), p.seq
 		p.b.mu.Lock()
+		p.b.past = append(p.b.past, p.ahead)
 		for _, to := range p.b.places {
 			to.packets <- p.ahead
 		}
@@ -232,186 +232,4 @@ func (b *bench) finish() {
 		close(p.packets)
 	}
 	b.live, b.places = false, nil
-}
-
-// message is what a client was sent.
-type message struct {
-	text string
-	seq  uint64
-	data []byte
-}
-
-func (m message) init() bool { return m.text == "" && string(m.data[4:8]) == "ftyp" }
-
-// client plays.
-type client struct {
-	b    *bench
-	raw  net.Conn
-	conn *websocket.Conn
-	acks bool
-	done chan struct{} // closed when the socket has ended
-	err  error         // then: how
-
-	mu   sync.Mutex // guards what follows
-	got  []message
-	wait time.Duration // before each read
-}
-
-func (b *bench) dial(query string, change func(*client)) *client {
-	b.t.Helper()
-	c := &client{b: b, acks: true, done: make(chan struct{})}
-	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-		near, far := net.Pipe()
-		c.raw = near
-		b.pipes.conns <- far
-		return near, nil
-	}}
-	var err error
-	c.conn, _, err = websocket.Dial(b.t.Context(), "ws://relay/live/cam/mse"+query, &websocket.DialOptions{
-		HTTPClient: &http.Client{Transport: transport}, HTTPHeader: http.Header{"Origin": {"https://elsewhere.example"}},
-	})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	c.conn.SetReadLimit(16 << 20)
-	if change != nil {
-		change(c)
-	}
-	go c.read()
-	synctest.Wait()
-	return c
-}
-
-func (c *client) read() {
-	defer close(c.done)
-	for {
-		c.mu.Lock()
-		wait := c.wait
-		c.mu.Unlock()
-		time.Sleep(wait)
-		kind, data, err := c.conn.Read(context.Background())
-		if err != nil {
-			c.err = err
-			_ = c.conn.CloseNow()
-			return
-		}
-		m := message{text: string(data)}
-		if kind == websocket.MessageBinary {
-			m = message{seq: binary.BigEndian.Uint64(data), data: data[8:]}
-		}
-		c.mu.Lock()
-		c.got = append(c.got, m)
-		c.mu.Unlock()
-		if m.text == "" && c.acks {
-			c.say(fmt.Sprintf(`{"ack": %d}`, m.seq))
-		}
-	}
-}
-
-func (c *client) say(text string) {
-	_ = c.conn.Write(context.Background(), websocket.MessageText, []byte(text)) // it may be over
-}
-
-func (c *client) pace(wait time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.wait = wait
-}
-
-// cut ends the connection as a network does.
-func (c *client) cut() {
-	_ = c.raw.Close()
-	<-c.done
-	synctest.Wait()
-}
-
-// leave says goodbye.
-func (c *client) leave() {
-	_ = c.conn.Close(websocket.StatusNormalClosure, "")
-	<-c.done
-	synctest.Wait()
-}
-
-// closed is how the relay closed the socket.
-func (c *client) closed() (Code, string) {
-	<-c.done
-	var end websocket.CloseError
-	if !errors.As(c.err, &end) {
-		return 0, c.err.Error()
-	}
-	return Code(end.Code), end.Reason
-}
-
-func (c *client) all() []message {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return append([]message(nil), c.got...)
-}
-
-// binaries are the chunks.
-func (c *client) binaries() (out []message) {
-	for _, m := range c.all() {
-		if m.text == "" {
-			out = append(out, m)
-		}
-	}
-	return out
-}
-
-func (c *client) last() uint64 {
-	all := c.binaries()
-	return all[len(all)-1].seq
-}
-
-// count is how many messages of JSON have a key.
-func (c *client) count(key string) (n int) {
-	for _, m := range c.all() {
-		if m.text != "" {
-			var said map[string]any
-			if err := json.Unmarshal([]byte(m.text), &said); err != nil {
-				c.b.t.Errorf("not JSON: %s", m.text)
-			}
-			if _, ok := said[key]; ok {
-				n++
-			}
-		}
-	}
-	return n
-}
-
-// hello is the first message.
-func (c *client) hello() (h struct{ Session, Codecs, Resume string }) {
-	c.b.t.Helper()
-	all := c.all()
-	if len(all) == 0 || json.Unmarshal([]byte(all[0].text), &h) != nil {
-		c.b.t.Fatalf("%d messages, the first is no greeting", len(all))
-	}
-	return h
-}
-
-// parse takes init sections and fragments apart; it returns the pictures.
-func parse(t *testing.T, all []message) (pictures int) {
-	t.Helper()
-	for _, m := range all {
-		if m.text != "" {
-			continue
-		}
-		if m.init() {
-			var init fmp4.Init
-			if err := init.Unmarshal(bytes.NewReader(m.data)); err != nil || len(init.Tracks) == 0 {
-				t.Fatalf("init section %d: %v", m.seq, err)
-			}
-			continue
-		}
-		var parts fmp4.Parts
-		if err := parts.Unmarshal(m.data); err != nil || len(parts) != 1 {
-			t.Fatalf("chunk %d: %d fragments, %v", m.seq, len(parts), err)
-		}
-		for _, tr := range parts[0].Tracks {
-			if tr.ID == 1 {
-				pictures += len(tr.Samples)
-			}
-		}
-	}
-	return pictures
 }

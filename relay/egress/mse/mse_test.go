@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
@@ -47,6 +48,67 @@ func TestPlay(t *testing.T) {
 		if b.joins.Load() != 2 || b.playing.Load() != 2 || b.skipped.Load() != 0 || b.bytes.Load() == 0 {
 			t.Errorf("%d joins, %d viewers, %d skips, %d bytes", b.joins.Load(), b.playing.Load(), b.skipped.Load(), b.bytes.Load())
 		}
+	})
+}
+
+// The first viewer has a feed made that cuts the stream's whole buffer: it begins at the end of it.
+func TestFirst(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		p.run(17 * time.Second)
+		began := time.Now()
+		c := b.dial("", nil)
+		defer c.leave()
+		if took := time.Since(began); took > 0 {
+			t.Errorf("it waits for %v", took)
+		}
+		p.run(time.Second)
+		all := c.binaries()
+		if n := parse(t, all); n < 55 || n > 65 || c.count("discontinuity") != 0 || b.skipped.Load() != 0 {
+			t.Errorf("%d pictures of the two seconds since the keyframe, told of %d discontinuities", n, c.count("discontinuity"))
+		}
+	})
+}
+
+// A stream that is held without a sound has a place for a viewer who comes then.
+func TestFirstWhileHeld(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		p.run(7 * time.Second)
+		time.Sleep(10 * time.Second)
+		c := b.dial("", nil)
+		defer c.leave()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := parse(t, c.all()); c.hello().Resume != "none" || n < 25 || n > 35 {
+			t.Errorf("%d pictures of the second since the keyframe", n)
+		}
+	})
+}
+
+func TestChange(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		c := b.dial("", nil)
+		defer c.leave()
+		p.run(4 * time.Second)
+		other := b.publish(gen.Options{Source: 1, AudioCodec: packetbuf.Opus, Start: 4 * time.Second})
+		other.seq, other.began = p.seq, p.began
+		other.run(4 * time.Second)
+		all := c.all()
+		for i, m := range all[1:] {
+			if m.text == "" && m.init() && i > 0 {
+				if before := all[i].text; before != `{"codecs":"avc1.4d001f,opus"}` {
+					t.Errorf("the new init section stands behind %q", before)
+				}
+				parse(t, all)
+				if c.count("discontinuity") != 1 {
+					t.Errorf("told of %d discontinuities", c.count("discontinuity"))
+				}
+				return
+			}
+		}
+		t.Error("there is no other init section")
 	})
 }
 

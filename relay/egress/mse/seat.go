@@ -2,6 +2,7 @@ package mse
 
 import (
 	"context"
+	"time"
 
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 )
@@ -17,8 +18,43 @@ type seat struct {
 	skipped bool          // the chunks that come next do not follow
 }
 
-// join is a seat at the newest independent chunk.
-func join(feed *cmaf.Feed) *seat { return &seat{feed: feed, cursor: feed.Join()} }
+const (
+	// fresh is how old the newest chunk of a stream that goes on is at the most. Where pictures
+	// are rarer, quiet tells.
+	fresh = 300 * time.Millisecond
+	// quiet is how long nothing comes where there is no more of the past.
+	quiet = 100 * time.Millisecond
+)
+
+// join is a seat at the newest independent chunk. A feed that has just been made cuts what the
+// stream's buffer has first, and whoever began in there would have to skip at once: that is
+// waited for.
+func join(ctx context.Context, feed *cmaf.Feed) (*seat, error) {
+	s := &seat{feed: feed, cursor: feed.Join()}
+	var err error
+	if s.ready, err = poll(s.cursor); err != nil || present(s.ready) {
+		return s, err
+	}
+	for {
+		within, cancel := context.WithTimeout(ctx, quiet)
+		chunks, err := s.cursor.Next(within)
+		late := within.Err() != nil
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil && !late:
+			return nil, err
+		case err != nil || present(chunks):
+			return &seat{feed: feed, cursor: feed.Join()}, nil
+		}
+	}
+}
+
+// present tells whether chunks reach up to now.
+func present(chunks []*cmaf.Chunk) bool {
+	return len(chunks) > 0 && time.Since(chunks[len(chunks)-1].Arrived) < fresh
+}
 
 // follow is the seat behind a chunk; nil where what follows it is not there any more.
 func follow(feed *cmaf.Feed, after uint64) *seat {

@@ -131,7 +131,10 @@ func (v *viewer) play(up, life context.Context) error {
 		return v.refused(up, err)
 	}
 	defer feed.Release()
-	at, resumed := v.sit(feed, pass)
+	at, resumed, err := v.sit(up, feed, pass)
+	if err != nil {
+		return err
+	}
 	if v.codecs, err = at.codecs(up); err != nil {
 		return err
 	}
@@ -167,25 +170,26 @@ func (v *viewer) refused(up context.Context, err error) error {
 }
 
 // sit gives the viewer its seat, where it was cut off if it can be.
-func (v *viewer) sit(feed *cmaf.Feed, pass Pass) (*seat, egress.Resumed) {
+func (v *viewer) sit(up context.Context, feed *cmaf.Feed, pass Pass) (at *seat, resumed egress.Resumed, err error) {
 	if v.request.Resume == nil {
-		return join(feed), egress.None
+		at, err = join(up, feed)
+		return at, egress.None, err
 	}
-	at, resumed := (*seat)(nil), egress.Keyframe
 	if pass.Good && v.after > 0 {
 		at = follow(feed, v.after)
 	}
-	if at != nil {
-		v.moving, resumed = true, egress.Exact
-	} else {
-		at = join(feed)
+	if v.moving, resumed = at != nil, egress.Exact; at == nil {
+		resumed = egress.Keyframe
+		if at, err = join(up, feed); err != nil {
+			return nil, resumed, err
+		}
 	}
 	outcome := string(resumed)
 	if pass.Expired {
 		outcome = Expired
 	}
 	v.h.opts.Resumed(outcome)
-	return at, resumed
+	return at, resumed, nil
 }
 
 // send sends chunks, and what a player has to know before it takes them.
