@@ -15,7 +15,7 @@ import (
 var document []byte
 
 // policy lets the page run what it holds, and nothing else.
-var policy = "default-src 'none'; connect-src 'self'; media-src blob: mediastream:; img-src data:; base-uri 'none'; form-action 'none'; " +
+var policy = "default-src 'none'; connect-src 'self' ws: wss:; media-src 'self' blob: mediastream:; img-src data:; base-uri 'none'; form-action 'none'; " +
 	"script-src " + hash("<script type=\"module\">", "</script>") + "; style-src " + hash("<style>", "</style>")
 
 // hash is what allows one part of the document, as a policy has it.
