@@ -14,7 +14,6 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/holdfast-live/holdfast/relay/egress"
-	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 )
 
 // Code is why a socket was closed, as the client is told.
@@ -173,24 +172,24 @@ func (v *viewer) tell(ctx context.Context, message any) error {
 }
 
 // push sends a chunk. What all viewers share is not copied to stand behind its sequence.
-func (v *viewer) push(ctx context.Context, c *cmaf.Chunk) error {
+func (v *viewer) push(ctx context.Context, seq uint64, data []byte) error {
 	ctx, cancel := v.limited(ctx)
 	defer cancel()
 	w, err := v.conn.Writer(ctx, websocket.MessageBinary)
 	if err != nil {
 		return err
 	}
-	binary.BigEndian.PutUint64(v.seq[:], c.Seq)
-	if _, err := w.Write(v.seq[:]); err != nil {
+	binary.BigEndian.PutUint64(v.head[:], seq)
+	if _, err := w.Write(v.head[:]); err != nil {
 		return err
 	}
-	if _, err := w.Write(c.Data); err != nil {
+	if _, err := w.Write(data); err != nil {
 		return err
 	}
 	if err := w.Close(); err != nil {
 		return err
 	}
-	v.h.opts.Bytes.Add(uint64(len(v.seq) + len(c.Data)))
+	v.h.opts.Bytes.Add(uint64(len(v.head) + len(data)))
 	return nil
 }
 

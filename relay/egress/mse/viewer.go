@@ -34,8 +34,9 @@ type viewer struct {
 	// Of the goroutine that sends:
 	codecs string // the client was told
 	moving bool   // media was sent, or goes on where it was cut off
+	told   bool   // the client knows that the next media does not follow
 	joined bool   // media was sent on this socket
-	seq    [8]byte
+	head   [8]byte
 }
 
 // defaultLag is that of a stream whose viewers may lag without end: acknowledgements may not.
@@ -198,28 +199,42 @@ func (v *viewer) send(ctx context.Context, chunks []*cmaf.Chunk, skipped bool) e
 		v.h.opts.Skipped.Add(1)
 	}
 	for i, c := range chunks {
-		if c.Init && c.Info.Codecs != v.codecs {
-			v.codecs = c.Info.Codecs
-			if err := v.tell(ctx, map[string]any{"codecs": v.codecs}); err != nil {
-				return err
-			}
+		seq := c.Seq
+		if c.Init && i+1 < len(chunks) {
+			// One that is sent again counts as what the viewer did not get: who is cut off behind
+			// it goes on with what follows it, not with what followed it once.
+			seq = chunks[i+1].Seq - 1
 		}
-		if i == 0 && skipped || c.Discontinuity && v.moving {
-			if err := v.tell(ctx, map[string]any{"discontinuity": true}); err != nil {
-				return err
-			}
+		// Behind another init section nothing follows what was before.
+		if err := v.announce(ctx, c, i == 0 && skipped || (c.Discontinuity || c.Init) && v.moving); err != nil {
+			return err
 		}
-		v.window.add(c.Seq, len(c.Data), time.Now())
-		if err := v.push(ctx, c); err != nil {
+		v.window.add(seq, len(c.Data), time.Now())
+		if err := v.push(ctx, seq, c.Data); err != nil {
 			return err
 		}
 		if c.Init {
 			continue
 		}
-		if v.moving = true; !v.joined {
+		if v.moving, v.told = true, false; !v.joined {
 			v.joined = true
 			v.h.opts.Joined(time.Since(v.begun))
 		}
 	}
 	return nil
+}
+
+// announce says what is new with a chunk, and that it does not follow.
+func (v *viewer) announce(ctx context.Context, c *cmaf.Chunk, breaks bool) error {
+	if c.Init && c.Info.Codecs != v.codecs {
+		v.codecs = c.Info.Codecs
+		if err := v.tell(ctx, map[string]any{"codecs": v.codecs}); err != nil {
+			return err
+		}
+	}
+	if !breaks || v.told {
+		return nil
+	}
+	v.told = true
+	return v.tell(ctx, map[string]any{"discontinuity": true})
 }

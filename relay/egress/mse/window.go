@@ -38,8 +38,7 @@ func (w *window) add(seq uint64, bytes int, at time.Time) {
 	w.bytes += bytes
 }
 
-// ack takes away what was sent up to a sequence. An init section that was sent again, behind
-// chunks of higher sequences, goes with those before it or with the next.
+// ack takes away what was sent up to a sequence.
 func (w *window) ack(seq uint64) {
 	w.mu.Lock()
 	n := 0
