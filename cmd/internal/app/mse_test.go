@@ -12,6 +12,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/holdfast-live/holdfast/configs"
+	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
@@ -138,5 +139,24 @@ func TestMSE(t *testing.T) {
 	}
 	if status, body := get(t, "http://"+other.Addr("http").String()+"/live/bench/mse"); status != 426 || !strings.Contains(body, "wss") {
 		t.Errorf("%d %s", status, body)
+	}
+}
+
+// Who comes before the stream does is kept waiting; when the stream is over, it is told to all.
+func TestMSEWaits(t *testing.T) {
+	var log logs
+	a := run(t, &log, func(c *configs.Config) { c.Defaults.PlayWait, c.Defaults.HoldUnpublish = 15*time.Second, 0 })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	s := openSocket(ctx, t, a, "/live/bench/mse")
+	p := publish(t, a, gen.Options{})
+	p.pushFor(t, 3*time.Second)
+	if g := s.greeting(); g.Codecs == "" || g.Resume != "none" {
+		t.Errorf("%+v", g)
+	}
+	s.chunk()
+	p.sink.End(ingest.Unpublish, "the publisher ended the stream")
+	if end := s.end(); end.Code != 4000 {
+		t.Errorf("ended: %v", end)
 	}
 }
