@@ -149,14 +149,11 @@ func (s *session) onState(state webrtc.PeerConnectionState) {
 	case webrtc.PeerConnectionStateFailed:
 		s.stop(ingest.ICE, "ICE failed: nothing came from the publisher for too long")
 	case webrtc.PeerConnectionStateClosed:
-		time.AfterFunc(lastWord, func() { s.stop(ingest.EOF, "the publisher closed the connection") })
+		// At once: a closed push must not stand in the way of the next.
+		s.stop(ingest.EOF, "the publisher closed the connection")
 	default:
 	}
 }
-
-// lastWord is how long after its connection was closed a publisher may say that this was meant:
-// many close first.
-const lastWord = 300 * time.Millisecond
 
 // run looks after the session until it ends: what is missing is asked for, what is late given
 // up, and the publisher told what it may send.
