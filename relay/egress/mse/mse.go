@@ -62,7 +62,10 @@ type Options struct {
 	Refuse  func(error) Refusal
 	Problem func(w http.ResponseWriter, status int, reason, hint string)
 	// Remote is the viewer's address, from behind proxies that are trusted.
-	Remote  func(*http.Request) string
+	Remote func(*http.Request) string
+	// State tells how a stream is, as it is said in JSON, and has a channel that is closed when
+	// that changes; nil where nothing is known. It may be nil.
+	State   func(stream string) (message any, changed <-chan struct{})
 	Bytes   *atomic.Uint64
 	Skipped *atomic.Uint64
 	Joined  func(took time.Duration) // told at the first media of each viewer

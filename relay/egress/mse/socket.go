@@ -119,7 +119,7 @@ func (v *viewer) listen(ctx context.Context) error {
 			v.window.ack(*said.Ack)
 		}
 		if said.Ping != nil { // scripts in browsers cannot send the other kind
-			if err := v.tell(ctx, map[string]any{"pong": said.Ping}); err != nil {
+			if err := v.tell(ctx, map[string]any{"pong": said.Ping, "now": time.Now()}); err != nil {
 				return err
 			}
 		}
@@ -129,15 +129,22 @@ func (v *viewer) listen(ctx context.Context) error {
 // hear notes a sign of life.
 func (v *viewer) hear() { v.signs.Add(1) }
 
-// ping asks the client for a sign of life again and again, until it gives none any more. Its
-// error is never nil.
-func (v *viewer) ping(ctx context.Context) error {
+// attend asks the client for a sign of life again and again, until it gives none any more, and
+// tells it how the stream is. Its error is never nil.
+func (v *viewer) attend(ctx context.Context) error {
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
+	var changed <-chan struct{} = v.greeted
 	for missed := 0; missed < mostMissed; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-changed:
+			var err error
+			if changed, err = v.report(ctx); err != nil {
+				return err
+			}
+			continue
 		case <-tick.C:
 		}
 		before := v.signs.Load()
@@ -150,6 +157,18 @@ func (v *viewer) ping(ctx context.Context) error {
 		}
 	}
 	return errDead
+}
+
+// report tells how the stream is, and returns what tells of a change.
+func (v *viewer) report(ctx context.Context) (changed <-chan struct{}, err error) {
+	if v.h.opts.State == nil {
+		return nil, nil
+	}
+	message, changed := v.h.opts.State(v.request.App + "/" + v.request.Name)
+	if message == nil {
+		return nil, nil
+	}
+	return changed, v.tell(ctx, message)
 }
 
 // limited is ctx for one message.

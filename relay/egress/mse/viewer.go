@@ -30,12 +30,14 @@ type viewer struct {
 	raw     net.Conn // beneath conn, for deadlines
 	signs   atomic.Uint64
 	window  window
+	greeted chan struct{} // closed when the first message has been sent
 
 	// Of the goroutine that sends:
-	codecs string // the client was told
-	moving bool   // media was sent, or goes on where it was cut off
-	told   bool   // the client knows that the next media does not follow
-	joined bool   // media was sent on this socket
+	codecs string    // the client was told
+	moving bool      // media was sent, or goes on where it was cut off
+	told   bool      // the client knows that the next media does not follow
+	joined bool      // media was sent on this socket
+	dated  time.Time // when the client was told the time of day last
 	head   [8]byte
 }
 
@@ -45,7 +47,7 @@ const defaultLag = 5 * time.Second
 func newViewer(h *Handler, r *http.Request) *viewer {
 	app, name, _ := Match(r.URL.Path)
 	q := r.URL.Query()
-	v := &viewer{h: h, begun: time.Now(), window: window{freed: make(chan struct{}, 1)}, set: h.opts.Settings(app + "/" + name)}
+	v := &viewer{h: h, begun: time.Now(), greeted: make(chan struct{}), window: window{freed: make(chan struct{}, 1)}, set: h.opts.Settings(app + "/" + name)}
 	if v.set.Lag <= 0 {
 		v.set.Lag = defaultLag
 	}
@@ -81,13 +83,14 @@ func (v *viewer) serve(ctx context.Context) {
 	defer context.AfterFunc(v.h.ctx, func() { v.hurry(); stop() })()
 	var beside sync.WaitGroup
 	beside.Go(func() { end(v.listen(life)) })
-	beside.Go(func() { end(v.ping(life)) })
+	beside.Go(func() { end(v.attend(life)) })
 	err := v.play(up, life)
 	if cause := context.Cause(life); cause != nil {
 		err = cause
 	}
 	if r, tell := v.verdict(err); tell {
 		v.hurry()
+		v.lament(life, err)
 		_ = v.conn.Close(websocket.StatusCode(r.Code), bound(r.Reason)) // the client may have gone
 	}
 	_ = v.conn.CloseNow()
@@ -113,6 +116,13 @@ func (v *viewer) verdict(err error) (r Refusal, tell bool) {
 		return v.h.opts.Refuse(errors.Unwrap(err)), true
 	}
 	return Refusal{}, false
+}
+
+// lament names the codec that is why there is nothing to play: by another way there may be.
+func (v *viewer) lament(ctx context.Context, err error) {
+	if codec := (*cmaf.CodecError)(nil); errors.As(err, &codec) {
+		_ = v.tell(ctx, map[string]any{"unsupported": codec.Codec.String()}) // the client may have gone
+	}
 }
 
 // turnedAway is a refusal of Streams or Feeds.
@@ -143,6 +153,7 @@ func (v *viewer) play(up, life context.Context) error {
 	if err := v.tell(life, hello); err != nil {
 		return err
 	}
+	close(v.greeted)
 	for {
 		if err := v.window.wait(up, v.set.Lag); errors.Is(err, errSilent) {
 			v.window.forget()
@@ -209,6 +220,9 @@ func (v *viewer) send(ctx context.Context, chunks []*cmaf.Chunk, skipped bool) e
 		if err := v.announce(ctx, c, i == 0 && skipped || (c.Discontinuity || c.Init) && v.moving); err != nil {
 			return err
 		}
+		if err := v.date(ctx, c); err != nil {
+			return err
+		}
 		v.window.add(seq, len(c.Data), time.Now())
 		if err := v.push(ctx, seq, c.Data); err != nil {
 			return err
@@ -222,6 +236,18 @@ func (v *viewer) send(ctx context.Context, chunks []*cmaf.Chunk, skipped bool) e
 		}
 	}
 	return nil
+}
+
+// redate is how often the client is told what time of day the media has: it drifts.
+const redate = 10 * time.Second
+
+// date says which time of day a chunk's first media has, where the client may not know.
+func (v *viewer) date(ctx context.Context, c *cmaf.Chunk) error {
+	if c.Init || !c.Discontinuity && v.joined && c.Arrived.Sub(v.dated) < redate {
+		return nil
+	}
+	v.dated = c.Arrived
+	return v.tell(ctx, map[string]any{"clock": map[string]any{"media": c.Start.Seconds(), "wall": c.Wall}})
 }
 
 // announce says what is new with a chunk, and that it does not follow.

@@ -1,0 +1,93 @@
+package mse
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+)
+
+// The client is told how the stream is, behind the greeting, and whenever that changes.
+func TestState(t *testing.T) {
+	state, changed := "live", make(chan struct{})
+	story(t, nil, func(b *bench) {
+		b.opts.State = func(stream string) (any, <-chan struct{}) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if stream != "live/cam" {
+				t.Errorf("asked about %s", stream)
+			}
+			return map[string]string{"state": state}, changed
+		}
+		changed = make(chan struct{}) // of this bubble
+		p := b.publish(gen.Options{})
+		c := b.dial("", nil)
+		defer c.leave()
+		p.run(time.Second)
+		if c.hello().Session == "" || c.count("state") != 1 {
+			t.Errorf("told %d times", c.count("state"))
+		}
+		b.mu.Lock()
+		state = "held"
+		last := changed
+		changed = make(chan struct{})
+		b.mu.Unlock()
+		close(last)
+		synctest.Wait()
+		all := c.all()
+		if got := all[len(all)-1].text; got != `{"state":"held"}` {
+			t.Errorf("told %q", got)
+		}
+	})
+}
+
+// The client is told the time of day of what it gets: before its first media, and again and again.
+func TestClock(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		c := b.dial("", nil)
+		defer c.leave()
+		p.run(25 * time.Second)
+		var clocks int
+		for i, m := range c.all() {
+			var said struct {
+				Clock *struct {
+					Media float64
+					Wall  time.Time
+				}
+			}
+			if m.text == "" || json.Unmarshal([]byte(m.text), &said) != nil || said.Clock == nil {
+				continue
+			}
+			if clocks++; clocks == 1 && !c.all()[i-1].init() {
+				t.Error("media comes before the time of day")
+			}
+			if off := said.Clock.Wall.Sub(p.began) - time.Duration(said.Clock.Media*float64(time.Second)); off.Abs() > 100*time.Millisecond {
+				t.Errorf("off by %v", off)
+			}
+		}
+		if clocks != 3 {
+			t.Errorf("told %d times in 25 seconds", clocks)
+		}
+	})
+}
+
+// A codec that cannot be carried is named before the close: by another way it may be played.
+func TestUnsupported(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		c := b.dial("", nil)
+		b.mu.Lock()
+		b.places[0].packets <- &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.VP8, Kind: packetbuf.Key, Payload: []byte{0}, Seq: 1, Arrived: time.Now()}
+		b.mu.Unlock()
+		if code, reason := c.closed(); code != Refused || !strings.Contains(reason, packetbuf.VP8.String()) {
+			t.Errorf("closed with %d %q", code, reason)
+		}
+		if all := c.all(); len(all) != 1 || all[0].text != `{"unsupported":"`+packetbuf.VP8.String()+`"}` {
+			t.Errorf("told %v", all)
+		}
+	})
+}

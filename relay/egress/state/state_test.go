@@ -1,0 +1,198 @@
+package state
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const cam = "live/cam"
+
+func TestBoard(t *testing.T) {
+	b := NewBoard()
+	now := time.Unix(1000, 0)
+	if b.Watch(cam) != nil {
+		t.Error("a stream that nobody knows is watched")
+	}
+	b.Set(now, cam, Ended, "")
+	if b.Watch(cam) != nil {
+		t.Error("a stream begins with its end")
+	}
+	b.Set(now, cam, Live, "")
+	w := b.Watch(cam)
+	s, changed := w.Status(now)
+	if s.State != Live || !s.Since.Equal(now) || len(s.Past) != 0 {
+		t.Errorf("%+v", s)
+	}
+	b.Set(now.Add(time.Second), cam, Live, "")
+	select {
+	case <-changed:
+		t.Error("the same state is told as another")
+	default:
+	}
+	b.Set(now.Add(2*time.Second), cam, Held, "silence")
+	select {
+	case <-changed:
+	default:
+		t.Error("nobody is told of a hold")
+	}
+	s, _ = w.Status(now.Add(3 * time.Second))
+	if s.State != Held || s.Cause != "silence" || len(s.Past) != 1 || s.Past[0] != (Span{Live, "", now}) || !s.Now.Equal(now.Add(3*time.Second)) {
+		t.Errorf("%+v", s)
+	}
+	// What has ended is told to who was there, and to nobody who comes.
+	b.Set(now.Add(4*time.Second), cam, Ended, "silence")
+	if s, _ = w.Status(now.Add(4 * time.Second)); s.State != Ended || len(s.Past) != 2 {
+		t.Errorf("%+v", s)
+	}
+	if b.Watch(cam) != nil {
+		t.Error("a stream that has ended is watched")
+	}
+}
+
+// The past is bounded in time and in number, and the span that reaches into the last minutes stays.
+func TestPast(t *testing.T) {
+	b := NewBoard()
+	start := time.Unix(1000, 0)
+	set := func(now time.Time, i int) {
+		b.Set(now, cam, []string{Live, Held}[i%2], "")
+	}
+	set(start, 0)
+	set(start.Add(time.Minute), 1)
+	set(start.Add(2*time.Minute), 0)
+	s, _ := b.Watch(cam).Status(start.Add(6*time.Minute + 30*time.Second))
+	if len(s.Past) != 1 || !s.Past[0].Since.Equal(start.Add(time.Minute)) {
+		t.Errorf("%+v", s.Past)
+	}
+	at := start.Add(7 * time.Minute)
+	for i := range 4 * mostPast {
+		at = at.Add(time.Millisecond)
+		set(at, i+1)
+	}
+	if s, _ = b.Watch(cam).Status(at); len(s.Past) != mostPast {
+		t.Errorf("%d spans", len(s.Past))
+	}
+}
+
+var (
+	errSecret = errors.New("no token")
+	errAbsent = errors.New("not there")
+)
+
+func serve(t *testing.T) (*Board, *Handler, string) {
+	t.Helper()
+	b := NewBoard()
+	h := New(Options{
+		Board: b,
+		Admit: func(r *http.Request, app, name string) (string, error) {
+			if r.URL.Query().Get("token") == "bad" {
+				return "", errSecret
+			}
+			return app + "/" + name, nil
+		},
+		Refuse: func(w http.ResponseWriter, _ *http.Request, err error) { http.Error(w, err.Error(), http.StatusTeapot) },
+		Absent: func(string) error { return errAbsent },
+	})
+	server := httptest.NewServer(h)
+	t.Cleanup(func() {
+		h.Close()
+		server.Close()
+	})
+	return b, h, server.URL
+}
+
+func get(t *testing.T, url, accept string) *http.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", accept)
+	got, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = got.Body.Close()
+		http.DefaultClient.CloseIdleConnections()
+	})
+	return got
+}
+
+func TestRefused(t *testing.T) {
+	_, _, url := serve(t)
+	for _, path := range []string{"/live/cam/state?token=bad", "/live/cam/state"} {
+		if got := get(t, url+path, ""); got.StatusCode != http.StatusTeapot {
+			t.Errorf("%s: %d", path, got.StatusCode)
+		}
+	}
+}
+
+func TestOnce(t *testing.T) {
+	b, _, url := serve(t)
+	b.Set(time.Now(), cam, Held, "reset")
+	got := get(t, url+"/live/cam/state", "*/*")
+	var s Status
+	if err := json.NewDecoder(got.Body).Decode(&s); err != nil || s.State != Held || s.Cause != "reset" || s.Past == nil {
+		t.Errorf("%v, %+v", err, s)
+	}
+	if got.Header.Get("Cache-Control") != "no-store" || got.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("%v", got.Header)
+	}
+}
+
+// Every change is told until the end of the stream, which ends the answer, as the relay's does.
+func TestEvents(t *testing.T) {
+	b, h, url := serve(t)
+	b.Set(time.Now(), cam, Live, "")
+	follow := func() func() (Status, bool) {
+		lines := bufio.NewScanner(get(t, url+"/live/cam/state", "text/event-stream").Body)
+		return func() (s Status, ok bool) {
+			for lines.Scan() {
+				if data, is := strings.CutPrefix(lines.Text(), "data: "); is {
+					return s, json.Unmarshal([]byte(data), &s) == nil
+				}
+			}
+			return s, false
+		}
+	}
+	one := follow()
+	for _, state := range []string{Live, Held, Live, Ended} {
+		b.Set(time.Now(), cam, state, "")
+		if s, ok := one(); !ok || s.State != state {
+			t.Errorf("%+v instead of %s", s, state)
+		}
+	}
+	if _, ok := one(); ok {
+		t.Error("something follows the end")
+	}
+	b.Set(time.Now(), cam, Live, "")
+	other := follow()
+	if _, ok := other(); !ok {
+		t.Error("a stream of the same name is not told of")
+	}
+	h.Close()
+	if _, ok := other(); ok {
+		t.Error("something is told after Close")
+	}
+}
+
+func TestMatch(t *testing.T) {
+	for path, want := range map[string]string{
+		"/live/cam/state": cam, "/live/state": "", "/live/cam/state/": "", "/live/cam/": "", "//cam/state": "", "/a/b/c/state": "",
+	} {
+		app, name, ok := Match(path)
+		if ok != (want != "") || ok && app+"/"+name != want {
+			t.Errorf("%s: %s %s %v", path, app, name, ok)
+		}
+	}
+}
