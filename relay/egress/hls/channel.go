@@ -45,7 +45,7 @@ type channel struct {
 
 func newChannel(h *Handler, stream string, s Settings, f floor) *channel {
 	c := &channel{h: h, stream: stream, set: s, list: newList(s, f.seq, f.breaks, newID)}
-	c.ctx, c.cancel = context.WithCancel(h.ctx)
+	c.ctx, c.cancel = context.WithCancel(h.running.Context())
 	ch := make(chan struct{})
 	c.news.Store(&ch)
 	c.touch()

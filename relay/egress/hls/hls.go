@@ -6,7 +6,6 @@
 package hls
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -48,14 +47,11 @@ type Options struct {
 // Handler serves the playlists and media of /{app}/{name}/.
 type Handler struct {
 	opts    Options
-	ctx     context.Context
-	cancel  context.CancelFunc
-	running sync.WaitGroup
-	begun   sync.Once // of sweep
+	running *egress.Register // what cuts, and sweep
+	begun   sync.Once        // of sweep
 	viewers viewers
 
 	mu       sync.Mutex // guards what follows
-	closed   bool
 	channels map[string]*channel
 	floors   map[string]floor
 }
@@ -71,19 +67,14 @@ const forgotten = time.Hour
 
 // New returns a handler. Close ends it.
 func New(o Options) *Handler {
-	h := &Handler{opts: o, channels: map[string]*channel{}, floors: map[string]floor{}}
+	h := &Handler{opts: o, running: egress.NewRegister(), channels: map[string]*channel{}, floors: map[string]floor{}}
 	h.viewers.init(o.Streams)
-	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h
 }
 
 // Close ends all streams' playlists and requests that wait, and gives the viewers' places up.
 func (h *Handler) Close() {
-	h.mu.Lock()
-	h.closed = true
-	h.mu.Unlock()
-	h.cancel()
-	h.running.Wait()
+	h.running.Close()
 	h.viewers.close()
 }
 
@@ -129,16 +120,19 @@ func (h *Handler) channel(stream string) *channel {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := h.channels[stream]
-	if c != nil && !c.over() || h.closed {
+	if c != nil && !c.over() {
 		return c
 	}
 	next := newChannel(h, stream, h.opts.Settings(stream), h.floors[stream])
+	if !h.running.Go(next.run) {
+		next.cancel()
+		return c
+	}
 	if c != nil {
 		c.before, next.before = nil, c
 	}
 	h.channels[stream] = next
 	h.begun.Do(func() { h.running.Go(h.sweep) })
-	h.running.Go(next.run)
 	return next
 }
 
@@ -165,7 +159,7 @@ func (h *Handler) sweep() {
 	defer tick.Stop()
 	for {
 		select {
-		case <-h.ctx.Done():
+		case <-h.running.Context().Done():
 			return
 		case now := <-tick.C:
 			h.viewers.expire(now)

@@ -24,7 +24,7 @@ const (
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	defer context.AfterFunc(h.ctx, cancel)()
+	defer context.AfterFunc(h.running.Context(), cancel)()
 	app, name, file, _ := Match(r.URL.Path)
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,42 +34,16 @@ type Options struct {
 
 // Handler serves /{app}/{name}.flv.
 type Handler struct {
-	opts   Options
-	ctx    context.Context // ends the viewers
-	cancel context.CancelFunc
-
-	mu      sync.Mutex // guards closed, and that nobody enters after it
-	closed  bool
-	viewers sync.WaitGroup
+	opts    Options
+	viewers *egress.Register
 }
 
 // New returns a handler. Close ends its viewers.
-func New(o Options) *Handler {
-	h := &Handler{opts: o}
-	h.ctx, h.cancel = context.WithCancel(context.Background())
-	return h
-}
+func New(o Options) *Handler { return &Handler{opts: o, viewers: egress.NewRegister()} }
 
 // Close ends all viewers, those on hijacked connections too, and waits for them: about a
 // second where one does not read.
-func (h *Handler) Close() {
-	h.mu.Lock()
-	h.closed = true
-	h.mu.Unlock()
-	h.cancel()
-	h.viewers.Wait()
-}
-
-// enter counts a viewer that leaves with viewers.Done; false after Close.
-func (h *Handler) enter() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
-		return false
-	}
-	h.viewers.Add(1)
-	return true
-}
+func (h *Handler) Close() { h.viewers.Close() }
 
 // Match tells whether a path is a stream's, and which.
 func Match(path string) (app, name string, ok bool) {
@@ -84,14 +57,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	defer context.AfterFunc(h.ctx, cancel)()
+	defer context.AfterFunc(h.viewers.Context(), cancel)()
 	v, err := h.admit(ctx, r)
 	if err != nil {
 		h.log(v).Info("play refused", "reason", err)
 		h.opts.Refuse(w, r, err)
 		return
 	}
-	if !h.enter() {
+	if !h.viewers.Enter() {
 		v.place.Close()
 		h.opts.Refuse(w, r, http.ErrServerClosed)
 		return
@@ -102,7 +75,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.hijack(w, v)
 		return
 	}
-	defer h.viewers.Done()
+	defer h.viewers.Leave()
 	defer v.place.Close()
 	if r.Method != http.MethodHead {
 		h.plain(ctx, w, v)
@@ -173,7 +146,7 @@ func (h *Handler) hijack(w http.ResponseWriter, v viewer) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		v.place.Close()
-		h.viewers.Done()
+		h.viewers.Leave()
 		h.log(v).Error("the connection cannot be taken over", "err", err)
 		return
 	}
@@ -185,7 +158,7 @@ func (h *Handler) hijack(w http.ResponseWriter, v viewer) {
 		out.conn, out.gathers = raw, true
 	}
 	go func() {
-		defer h.viewers.Done()
+		defer h.viewers.Leave()
 		defer conn.Close() //nolint:errcheck // the viewer has gone, one way or the other
 		defer v.place.Close()
 		h.serve(out, net.Buffers{head, v.start}, v)
@@ -207,11 +180,11 @@ func beneath(conn net.Conn) net.Conn {
 // read; that it has gone shows when writing. When all viewers are to go, this one ends with
 // its next wake-up or, where a write stands, a second later.
 func (h *Handler) serve(out *rawWriter, start net.Buffers, v viewer) {
-	defer context.AfterFunc(h.ctx, out.deadline.End)()
+	defer context.AfterFunc(h.viewers.Context(), out.deadline.End)()
 	if err := out.Write(&start); err != nil {
 		return
 	}
-	err := egress.Run(h.ctx, v.place, out, v.meter)
+	err := egress.Run(h.viewers.Context(), v.place, out, v.meter)
 	h.log(v).Debug("viewer left", "reason", err)
 }
 
@@ -230,7 +203,7 @@ func responseHead(header http.Header) []byte {
 func (h *Handler) plain(ctx context.Context, w http.ResponseWriter, v viewer) {
 	control := http.NewResponseController(w)
 	out := &responseWriter{w: w, control: control, deadline: egress.Deadline{Conn: control, Timeout: v.timeout}}
-	defer context.AfterFunc(h.ctx, out.deadline.End)()
+	defer context.AfterFunc(h.viewers.Context(), out.deadline.End)()
 	if err := out.Write(&net.Buffers{v.start}); err != nil {
 		return
 	}

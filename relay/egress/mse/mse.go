@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -75,42 +74,16 @@ type Options struct {
 
 // Handler serves /{app}/{name}/mse.
 type Handler struct {
-	opts   Options
-	ctx    context.Context // ends the viewers
-	cancel context.CancelFunc
-
-	mu      sync.Mutex // guards closed, and that nobody enters after it
-	closed  bool
-	viewers sync.WaitGroup
+	opts    Options
+	viewers *egress.Register
 }
 
 // New returns a handler. Close ends its viewers.
-func New(o Options) *Handler {
-	h := &Handler{opts: o}
-	h.ctx, h.cancel = context.WithCancel(context.Background())
-	return h
-}
+func New(o Options) *Handler { return &Handler{opts: o, viewers: egress.NewRegister()} }
 
 // Close tells all viewers to come back at once, and waits for them: about a second where one
 // does not read.
-func (h *Handler) Close() {
-	h.mu.Lock()
-	h.closed = true
-	h.mu.Unlock()
-	h.cancel()
-	h.viewers.Wait()
-}
-
-// enter counts a viewer that leaves with viewers.Done; false after Close.
-func (h *Handler) enter() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
-		return false
-	}
-	h.viewers.Add(1)
-	return true
-}
+func (h *Handler) Close() { h.viewers.Close() }
 
 // Match tells whether a path is a stream's, and which.
 func Match(path string) (app, name string, ok bool) {
@@ -129,12 +102,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"open it with the scheme ws or wss over HTTP/1.1; behind a proxy, have it pass Upgrade and Connection on")
 		return
 	}
-	if !h.enter() {
+	if !h.viewers.Enter() {
 		w.Header().Set("Retry-After", "1")
 		h.opts.Problem(w, http.StatusServiceUnavailable, "the relay is shutting down", "try again in a moment")
 		return
 	}
-	defer h.viewers.Done()
+	defer h.viewers.Leave()
 	v, err := h.accept(w, r)
 	if err != nil {
 		h.opts.Log.Debug("not a WebSocket", "protocol", Protocol, "remote", h.opts.Remote(r), "err", err)

@@ -80,7 +80,7 @@ func (v *viewer) serve(ctx context.Context) {
 	// life is the socket's; up ends before it where the handler ends, which is told yet.
 	life, end := context.WithCancelCause(ctx)
 	up, stop := context.WithCancel(life)
-	defer context.AfterFunc(v.h.ctx, func() { v.hurry(); stop() })()
+	defer context.AfterFunc(v.h.viewers.Context(), func() { v.hurry(); stop() })()
 	var beside sync.WaitGroup
 	beside.Go(func() { end(v.listen(life)) })
 	beside.Go(func() { end(v.attend(life)) })
@@ -108,7 +108,7 @@ func (v *viewer) verdict(err error) (r Refusal, tell bool) {
 		return Refusal{notUnderstood, err.Error()}, true
 	case errors.Is(err, cmaf.ErrEnded):
 		return Refusal{Ended, "the stream has ended"}, true
-	case errors.Is(err, cmaf.ErrClosed), v.h.ctx.Err() != nil:
+	case errors.Is(err, cmaf.ErrClosed), v.h.viewers.Context().Err() != nil:
 		return Refusal{Restarting, "the relay is restarting"}, true
 	case errors.As(err, &codec):
 		return Refusal{Refused, err.Error()}, true
