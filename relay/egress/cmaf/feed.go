@@ -209,13 +209,14 @@ func (f *Feed) Join() *Cursor { return &Cursor{r: f.ring, lag: f.ring.limits.Lag
 func (f *Feed) Oldest() *Cursor { return &Cursor{r: f.ring, oldest: true} }
 
 // After returns a place behind the chunk of this sequence, whose init section the reader has.
-// Where that has left the ring, or never was, exact is false and it is that of Join.
+// It does not skip for lag before it has caught up: the reader may have been away for long.
+// Where the chunk has left the ring, or never was, exact is false and it is that of Join.
 func (f *Feed) After(seq uint64) (c *Cursor, exact bool) {
 	c = f.Join()
 	f.ring.mu.RLock()
 	defer f.ring.mu.RUnlock()
 	if r := f.ring; seq+1 >= r.tail && seq < r.head {
-		c.next, c.init = seq+1, r.initOf(seq)
+		c.next, c.init, c.back = seq+1, r.initOf(seq), true
 		return c, true
 	}
 	return c, false

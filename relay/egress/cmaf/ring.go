@@ -117,6 +117,7 @@ type Cursor struct {
 	next    uint64 // 0: waits for an independent chunk
 	oldest  bool   // which may be old
 	init    *Chunk // that was handed out last
+	back    bool   // it came back, and is not held to the lag before it has caught up
 	lost    bool   // what is handed out next does not follow
 	skipped bool
 	buf     [batch]*Chunk
@@ -165,6 +166,7 @@ func (c *Cursor) take() ([]*Chunk, error) {
 		c.lost, c.next = true, r.key
 	}
 	if c.next == 0 || c.next == r.head {
+		c.back = false
 		return nil, r.err
 	}
 	c.skipped, c.lost = c.lost, false
@@ -188,9 +190,11 @@ func (c *Cursor) behind() bool {
 	if c.next < r.tail {
 		return true
 	}
-	if c.lag <= 0 || c.next >= r.head || r.key <= c.next {
+	if c.lag <= 0 || c.next >= r.head {
 		return false
 	}
 	// In arrivals: a publisher that delivers seconds at once makes nobody slow.
-	return (*r.at(r.head - 1)).Arrived.Sub((*r.at(c.next)).Arrived) > c.lag
+	late := (*r.at(r.head - 1)).Arrived.Sub((*r.at(c.next)).Arrived) > c.lag
+	c.back = c.back && late
+	return late && !c.back && r.key > c.next
 }

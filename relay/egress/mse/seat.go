@@ -11,8 +11,6 @@ import (
 type seat struct {
 	feed   *cmaf.Feed
 	cursor *cmaf.Cursor
-	past   bool   // it catches up, and is not held to the lag allowed
-	last   uint64 // the sequence that the viewer had last
 
 	ready   []*cmaf.Chunk // were looked at, and come next
 	skipped bool          // the chunks that come next do not follow
@@ -62,33 +60,12 @@ func follow(feed *cmaf.Feed, after uint64) *seat {
 	if !exact {
 		return nil
 	}
-	s := &seat{feed: feed, cursor: cursor, last: after}
-	s.ready, _ = poll(cursor)
-	if !cursor.Skipped() {
-		return s
+	s := &seat{feed: feed, cursor: cursor}
+	s.ready, _ = poll(cursor) // an error comes again
+	if cursor.Skipped() {     // it has left the ring meanwhile
+		return nil
 	}
-	// It was away for longer than one who is there may lag.
-	s.cursor, s.past = feed.Oldest(), true
-	for {
-		chunks, err := poll(s.cursor)
-		if err != nil || len(chunks) == 0 {
-			return nil
-		}
-		if chunks = behind(chunks, after); len(chunks) > 0 {
-			if s.ready = chunks; chunks[0].Seq != after+1 {
-				return nil
-			}
-			return s
-		}
-	}
-}
-
-// behind leaves out what the viewer had.
-func behind(chunks []*cmaf.Chunk, after uint64) []*cmaf.Chunk {
-	for len(chunks) > 0 && chunks[0].Seq <= after {
-		chunks = chunks[1:]
-	}
-	return chunks
+	return s
 }
 
 // over is a context that waits for nothing.
@@ -129,29 +106,12 @@ func (s *seat) codecs(ctx context.Context) (string, error) {
 func (s *seat) next(ctx context.Context) (chunks []*cmaf.Chunk, skipped bool, err error) {
 	if chunks = s.ready; chunks != nil {
 		s.ready = nil
-	} else if chunks, skipped, err = s.read(ctx); err != nil {
+	} else if chunks, err = s.cursor.Next(ctx); err != nil {
 		return nil, false, err
 	}
-	skipped, s.skipped = skipped || s.skipped, false
-	s.last = chunks[len(chunks)-1].Seq
+	skipped, s.skipped = s.skipped || s.cursor.Skipped(), false
 	return chunks, skipped, nil
 }
 
-func (s *seat) read(ctx context.Context) ([]*cmaf.Chunk, bool, error) {
-	if s.past {
-		if chunks, err := poll(s.cursor); len(chunks) > 0 || err != nil {
-			return chunks, s.cursor.Skipped(), err
-		}
-		s.past = false // it has caught up
-		var follows bool
-		s.cursor, follows = s.feed.After(s.last)
-		s.skipped = !follows
-	}
-	chunks, err := s.cursor.Next(ctx)
-	return chunks, s.cursor.Skipped(), err
-}
-
 // skip goes on at the newest independent chunk, behind its init section.
-func (s *seat) skip() {
-	*s = seat{feed: s.feed, cursor: s.feed.Join(), last: s.last, skipped: true}
-}
+func (s *seat) skip() { *s = seat{feed: s.feed, cursor: s.feed.Join(), skipped: true} }
