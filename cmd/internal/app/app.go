@@ -29,6 +29,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/hls"
 	"github.com/holdfast-live/holdfast/relay/egress/httpflv"
 	"github.com/holdfast-live/holdfast/relay/egress/mse"
+	"github.com/holdfast-live/holdfast/relay/egress/status"
 	"github.com/holdfast-live/holdfast/relay/egress/whep"
 	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/rendition"
@@ -58,6 +59,7 @@ type App struct {
 	feeds    *cmaf.Feeds // of all protocols that play chunks
 	hls      *hls.Handler
 	mse      *mse.Handler
+	states   *status.Handler
 	slots    *ingest.Slots
 	routes   *route.Routes
 	rendered *rendition.Renditions
@@ -105,7 +107,11 @@ func New(o Options) (*App, error) {
 		a.relay.sent[p] = &atomic.Uint64{}
 	}
 	wanted := &demand{}
-	watching := &observer{metrics: metrics, events: a.events, log: component(o.Log, "stream"), live: a.live, ended: func(name string) { a.routes.Ended(name) }}
+	board := status.NewBoard()
+	watching := &observer{
+		metrics: metrics, events: a.events, log: component(o.Log, "stream"), states: board, live: a.live,
+		ended: func(name string) { a.routes.Ended(name) },
+	}
 	a.relay.hub = hub.New(hub.Options{
 		Settings: a.settings, Demand: wanted, MaxStreams: o.Config.Limits.Streams, Counters: counters,
 		Log: component(o.Log, "stream"), Observer: watching,
@@ -117,7 +123,7 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), prom.NewCollector(a.relay.snapshot))
-	if err := a.wireServers(metrics, registry, o.Version); err != nil {
+	if err := a.wireServers(metrics, registry, board, o.Version); err != nil {
 		a.stopRoutes(context.Background())
 		a.relay.bridges.Close()
 		return nil, err
@@ -139,7 +145,7 @@ func texts[T ~string](values []T) []string {
 	return out
 }
 
-func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, version string) error {
+func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, board *status.Board, version string) error {
 	cfg := a.settings.get()
 	sealer, err := newSealer(cfg.Resume.Key, a.state, a.log)
 	if err != nil {
@@ -173,7 +179,8 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 		},
 	})
 	a.wireHLS()
-	a.wireMSE()
+	a.wireStates(board)
+	a.wireMSE(board)
 	a.http = a.server("http", a.viewersHandler(a.flv))
 	a.admin = a.server("admin", api.New(api.Options{
 		Relay: a.relay, Routes: &routesView{routes: a.routes}, Events: a.events, Version: version, Token: func() string { return a.settings.get().Admin.Token },
@@ -290,6 +297,7 @@ func (a *App) Stop(ctx context.Context) error {
 	// Before the streams end: those who play by playlist are to come back, not to see an end.
 	a.hls.Close()
 	a.mse.Close()
+	a.states.Close()
 	a.feeds.Close()
 	a.relay.hub.Close("the relay is shutting down")
 	var errs []error

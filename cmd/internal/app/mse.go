@@ -12,15 +12,22 @@ import (
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/egress/mse"
+	"github.com/holdfast-live/holdfast/relay/egress/status"
 	"github.com/holdfast-live/holdfast/relay/hub"
 )
 
 // wireMSE makes what serves chunks over WebSocket.
-func (a *App) wireMSE() {
+func (a *App) wireMSE(board *status.Board) {
 	a.mse = mse.New(mse.Options{
 		Streams: sockets{a.viewing}, Feeds: a.feeds, Refuse: closing, Problem: api.Problem, Remote: a.settings.remote,
 		Bytes: a.relay.sent[mse.Protocol], Skipped: &a.relay.skipped, Log: component(a.log, "http"),
-		Joined:  func(took time.Duration) { a.metrics.Started(mse.Protocol, took) },
+		Joined: func(took time.Duration) { a.metrics.Started(mse.Protocol, took) },
+		State: func(stream string) (any, <-chan struct{}) {
+			if w := board.Watch(stream); w != nil {
+				return w.Status(time.Now())
+			}
+			return nil, nil
+		},
 		Resumed: func(outcome string) { a.metrics.ViewerResumed(mse.Protocol, outcome) },
 		Settings: func(stream string) mse.Settings {
 			c := a.settings.get().Stream(stream).Viewer

@@ -7,6 +7,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/qos/prom"
 	"github.com/holdfast-live/holdfast/relay/api"
+	"github.com/holdfast-live/holdfast/relay/egress/status"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
@@ -16,6 +17,7 @@ type observer struct {
 	metrics *prom.Metrics
 	events  *api.Events
 	log     *slog.Logger
+	states  *status.Board     // what viewers are told
 	live    func(name string) // told when a stream has gone live
 	ended   func(name string) // and when it is over
 }
@@ -52,6 +54,9 @@ func (o *observer) count(e stream.Event) {
 	case stream.Resumed:
 		o.metrics.Resumed(e.Outage)
 	case stream.State:
+		if shown, ok := shownStates[e.To]; ok {
+			o.states.Set(e.Time, e.Stream, shown, string(e.Cause))
+		}
 		if e.To == lifecycle.Live && e.From == lifecycle.Idle {
 			o.live(e.Stream)
 		}
@@ -59,6 +64,11 @@ func (o *observer) count(e stream.Event) {
 		o.ended(e.Stream)
 	case stream.TrackSilent, stream.Changed:
 	}
+}
+
+// shownStates are the states that viewers see. What is merely late looks as live as before.
+var shownStates = map[lifecycle.State]string{
+	lifecycle.Live: status.Live, lifecycle.Suspect: status.Live, lifecycle.Held: status.Held, lifecycle.Ended: status.Ended,
 }
 
 var levels = map[stream.EventType]slog.Level{

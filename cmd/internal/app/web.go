@@ -26,7 +26,7 @@ func (a *App) viewersHandler(flv http.Handler) http.Handler {
 		if refused(r.Context()) != nil {
 			w.Header().Set("Connection", "close")
 		}
-		if a.servePeer(w, r) || a.serveHLS(w, r) || a.serveMSE(w, r) {
+		if a.servePeer(w, r) || a.serveHLS(w, r) || a.serveMSE(w, r) || a.serveState(w, r) {
 			return
 		}
 		_, _, isFLV := httpflv.Match(r.URL.Path)

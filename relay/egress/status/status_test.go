@@ -1,4 +1,4 @@
-package state
+package status
 
 import (
 	"bufio"
@@ -141,7 +141,7 @@ func TestOnce(t *testing.T) {
 	b, _, url := serve(t)
 	b.Set(time.Now(), cam, Held, "reset")
 	got := get(t, url+"/live/cam/state", "*/*")
-	var s Status
+	var s Report
 	if err := json.NewDecoder(got.Body).Decode(&s); err != nil || s.State != Held || s.Cause != "reset" || s.Past == nil {
 		t.Errorf("%v, %+v", err, s)
 	}
@@ -154,9 +154,9 @@ func TestOnce(t *testing.T) {
 func TestEvents(t *testing.T) {
 	b, h, url := serve(t)
 	b.Set(time.Now(), cam, Live, "")
-	follow := func() func() (Status, bool) {
+	follow := func() func() (Report, bool) {
 		lines := bufio.NewScanner(get(t, url+"/live/cam/state", "text/event-stream").Body)
-		return func() (s Status, ok bool) {
+		return func() (s Report, ok bool) {
 			for lines.Scan() {
 				if data, is := strings.CutPrefix(lines.Text(), "data: "); is {
 					return s, json.Unmarshal([]byte(data), &s) == nil

@@ -1,4 +1,4 @@
-package state
+package status
 
 import (
 	"context"
@@ -119,7 +119,7 @@ func (h *Handler) follow(w http.ResponseWriter, r *http.Request, watcher *Watche
 	}
 }
 
-func event(s Status) string {
+func event(s Report) string {
 	data, _ := json.Marshal(s) // texts and times in our century: it never fails
 	return fmt.Sprintf("data: %s\n\n", data)
 }

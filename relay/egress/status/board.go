@@ -1,7 +1,7 @@
-// Package state tells viewers how the stream that they watch is, whatever they watch it by: live,
+// Package status tells viewers how the stream that they watch is, whatever they watch it by: live,
 // held while its publisher is away, or over; since when, and how it was in the last minutes.
 // Nothing of it says who publishes, or from where.
-package state
+package status
 
 import (
 	"sync"
@@ -29,8 +29,8 @@ type Span struct {
 	Since time.Time `json:"since"`
 }
 
-// Status is how a stream is, and was.
-type Status struct {
+// Report is how a stream is, and was.
+type Report struct {
 	Span
 	Now  time.Time `json:"now"`
 	Past []Span    `json:"past"` // the oldest first, as far as it reaches into the last five minutes
@@ -100,10 +100,10 @@ func (b *Board) Watch(stream string) *Watcher {
 }
 
 // Status is how the stream is, and a channel that is closed when that changes.
-func (w *Watcher) Status(now time.Time) (Status, <-chan struct{}) {
+func (w *Watcher) Status(now time.Time) (Report, <-chan struct{}) {
 	w.b.mu.Lock()
 	defer w.b.mu.Unlock()
 	w.e.trim(now)
 	last := len(w.e.spans) - 1
-	return Status{w.e.spans[last], now, append([]Span{}, w.e.spans[:last]...)}, w.e.changed
+	return Report{w.e.spans[last], now, append([]Span{}, w.e.spans[:last]...)}, w.e.changed
 }
