@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-
-	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
 // Code is why a socket was closed, as the client is told.
@@ -52,36 +50,43 @@ var (
 	errNotKnown = errors.New(`a message has to be JSON: {"ack": N} or {"ping": N}`)
 )
 
-// taker keeps the connection that is taken over from net/http.
+// taker puts a wire beneath what is taken over from net/http.
 type taker struct {
 	http.ResponseWriter
-	conn net.Conn
+	timeout time.Duration
+	wire    *wire
 }
 
 // Hijack implements http.Hijacker.
 func (t *taker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffers, err := http.NewResponseController(t.ResponseWriter).Hijack()
-	t.conn = conn
-	return conn, buffers, err
+	if err != nil {
+		return nil, nil, err
+	}
+	_ = conn.SetDeadline(time.Time{}) // what net/http has set
+	t.wire = newWire(conn, t.timeout)
+	return t.wire, bufio.NewReadWriter(buffers.Reader, bufio.NewWriter(t.wire)), nil
 }
 
 // accept makes a viewer of a request, from wherever its page is: who may play is decided by
 // token, not by origin.
 func (h *Handler) accept(w http.ResponseWriter, r *http.Request) (*viewer, error) {
 	v := newViewer(h, r)
-	t := &taker{ResponseWriter: w}
+	t := &taker{ResponseWriter: w, timeout: v.set.WriteTimeout}
 	conn, err := websocket.Accept(t, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true,
 		CompressionMode:    websocket.CompressionDisabled,
-		OnPingReceived:     func(context.Context, []byte) bool { v.hear(); return true },
-		OnPongReceived:     func(context.Context, []byte) { v.hear() },
+		OnPingReceived: func(_ context.Context, ping []byte) bool { // the library would end who does not take the pong in 5 s
+			v.hear()
+			t.wire.answer(ping)
+			return false
+		},
+		OnPongReceived: func(context.Context, []byte) { v.hear() },
 	})
 	if err != nil {
 		return nil, err
 	}
-	v.conn, v.raw = conn, t.conn
-	_ = v.raw.SetDeadline(time.Time{}) // what net/http has set
-	egress.LimitUnsent(beneath(v.raw))
+	v.conn, v.wire = conn, t.wire
 	conn.SetReadLimit(mostRead)
 	return v, nil
 }
@@ -135,6 +140,7 @@ func (v *viewer) attend(ctx context.Context) error {
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
 	var changed <-chan struct{} = v.greeted
+	signs, asked := uint64(0), false
 	for missed := 0; missed < mostMissed; {
 		select {
 		case <-ctx.Done():
@@ -147,14 +153,11 @@ func (v *viewer) attend(ctx context.Context) error {
 			continue
 		case <-tick.C:
 		}
-		before := v.signs.Load()
-		// One after the other: a ping is given up when the next is due.
-		within, cancel := context.WithTimeout(ctx, beat)
-		err := v.conn.Ping(within)
-		cancel()
-		if missed++; err == nil || v.signs.Load() != before {
+		if missed++; v.signs.Load() != signs || !asked {
 			missed = 0
 		}
+		signs, asked = v.signs.Load(), true
+		v.wire.askForSign()
 	}
 	return errDead
 }
@@ -168,6 +171,8 @@ func (v *viewer) report(ctx context.Context) (changed <-chan struct{}, err error
 	if message == nil {
 		return nil, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, mostMissed*beat)
+	defer cancel()
 	return changed, v.tell(ctx, message)
 }
 
@@ -191,29 +196,14 @@ func (v *viewer) tell(ctx context.Context, message any) error {
 }
 
 // push sends a chunk. What all viewers share is not copied to stand behind its sequence.
-func (v *viewer) push(ctx context.Context, seq uint64, data []byte) error {
-	ctx, cancel := v.limited(ctx)
-	defer cancel()
-	w, err := v.conn.Writer(ctx, websocket.MessageBinary)
-	if err != nil {
-		return err
-	}
+func (v *viewer) push(seq uint64, data []byte) error {
 	binary.BigEndian.PutUint64(v.head[:], seq)
-	if _, err := w.Write(v.head[:]); err != nil {
-		return err
-	}
-	if _, err := w.Write(data); err != nil {
-		return err
-	}
-	if err := w.Close(); err != nil {
+	if err := v.wire.binary(v.head[:], data); err != nil {
 		return err
 	}
 	v.h.opts.Bytes.Add(uint64(len(v.head) + len(data)))
 	return nil
 }
-
-// hurry leaves a second to all that is still written and read.
-func (v *viewer) hurry() { _ = v.raw.SetDeadline(time.Now().Add(lastWords)) } // it fails on a connection that is closed
 
 // bound makes a reason as short as a close frame wants it.
 func bound(reason string) string {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -27,7 +26,7 @@ type viewer struct {
 	set     Settings
 	begun   time.Time
 	conn    *websocket.Conn
-	raw     net.Conn // beneath conn, for deadlines
+	wire    *wire
 	signs   atomic.Uint64
 	window  window
 	greeted chan struct{} // closed when the first message has been sent
@@ -80,16 +79,21 @@ func (v *viewer) serve(ctx context.Context) {
 	// life is the socket's; up ends before it where the handler ends, which is told yet.
 	life, end := context.WithCancelCause(ctx)
 	up, stop := context.WithCancel(life)
-	defer context.AfterFunc(v.h.viewers.Context(), func() { v.hurry(); stop() })()
+	defer context.AfterFunc(v.h.viewers.Context(), func() { v.wire.hurry(); stop() })()
 	var beside sync.WaitGroup
-	beside.Go(func() { end(v.listen(life)) })
-	beside.Go(func() { end(v.attend(life)) })
+	for _, one := range []func(context.Context) error{v.listen, v.attend} {
+		beside.Go(func() {
+			err := one(life)
+			v.wire.hurry() // a write that stands must not outlast it
+			end(err)
+		})
+	}
 	err := v.play(up, life)
 	if cause := context.Cause(life); cause != nil {
 		err = cause
 	}
 	if r, tell := v.verdict(err); tell {
-		v.hurry()
+		v.wire.hurry()
 		v.lament(life, err)
 		_ = v.conn.Close(websocket.StatusCode(r.Code), bound(r.Reason)) // the client may have gone
 	}
@@ -224,7 +228,7 @@ func (v *viewer) send(ctx context.Context, chunks []*cmaf.Chunk, skipped bool) e
 			return err
 		}
 		v.window.add(seq, len(c.Data), time.Now())
-		if err := v.push(ctx, seq, c.Data); err != nil {
+		if err := v.push(seq, c.Data); err != nil {
 			return err
 		}
 		if c.Init {
