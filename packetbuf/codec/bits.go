@@ -109,6 +109,15 @@ func (w *bitWriter) ue(v uint32) {
 // int appends a number that is known not to be negative as an Exp-Golomb code.
 func (w *bitWriter) int(v int) { w.ue(uint32(max(v, 0))) } //nolint:gosec // see above
 
+// se appends a signed Exp-Golomb code.
+func (w *bitWriter) se(v int) {
+	if v > 0 {
+		w.int(2*v - 1)
+	} else {
+		w.int(-2 * v)
+	}
+}
+
 func (w *bitWriter) flag(v bool) {
 	if v {
 		w.u(1, 1)

@@ -1,0 +1,149 @@
+package codec_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
+)
+
+// plain is a stream of a profile's tools without an encoder: what its headers say is all that a
+// Freezer sees.
+func plain(change func(*codec.SPS), pps []byte) codec.AVCConfig {
+	s := codec.SPS{
+		Profile: 100, Level: 30, ChromaFormat: 1, BitDepthLuma: 8, BitDepthChroma: 8, Log2MaxFrameNum: 4, POCType: 2,
+		MaxRefFrames: 2, WidthMBs: 4, HeightMapUnits: 4, FrameMBsOnly: true, Direct8x8: true, Width: 64, Height: 64, NumReorder: -1,
+	}
+	if change != nil {
+		change(&s)
+	}
+	return codec.AVCConfig{Profile: 100, Level: 30, LengthSize: 4, SPS: [][]byte{s.NAL()}, PPS: [][]byte{pps}}
+}
+
+// The sets and slices below are of one PPS with CAVLC, one reference and deblocking control, field
+// by field.
+var (
+	onePPS  = bits(0x68, "1 1 0 0 1 1 1 0 00 1 1 1 1 0 0 1")
+	fmoPPS  = bits(0x68, "1 1 0 0 010 1 1 1 1")
+	idrRef  = bits(0x65, "1 0001000 1 0000 1 0 0 1 1 1")
+	longIDR = bits(0x65, "1 0001000 1 0000 1 0 1 1 1 1")
+	refP    = bits(0x41, "1 00110 1 0001 0 0 0 1 1 1")
+	otherP  = bits(0x41, "1 00110 1 0011 0 0 0 1 1 1")
+	nonRefP = bits(0x01, "1 00110 1 0001 0 0 1 1 1")
+	partA   = bits(0x42, "1 00110 1 0001 1 0 0 0 1 1 1")
+)
+
+// bits is a NAL unit of a header byte and bits.
+func bits(header byte, fields string) []byte {
+	fields = strings.ReplaceAll(fields, " ", "")
+	out := make([]byte, 1+(len(fields)+7)/8)
+	out[0] = header
+	for i, b := range fields {
+		if b == '1' {
+			out[1+i/8] |= 0x80 >> (i % 8)
+		}
+	}
+	return out
+}
+
+func unit(nals ...[]byte) (au []byte) {
+	for _, n := range nals {
+		au = codec.AppendNAL(au, n)
+	}
+	return au
+}
+
+func TestFreezeRefuses(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		config codec.AVCConfig
+		units  [][]byte
+		ready  bool
+	}{
+		{"one picture", plain(nil, onePPS), [][]byte{unit(idrRef)}, true},
+		{"two pictures", plain(nil, onePPS), [][]byte{unit(idrRef), unit(refP)}, true},
+		{"nothing", plain(nil, onePPS), nil, false},
+		{"missing pictures", plain(nil, onePPS), [][]byte{unit(idrRef), unit(otherP)}, false},
+		{"missing pictures before an IDR", plain(nil, onePPS), [][]byte{unit(idrRef), unit(otherP), unit(idrRef)}, true},
+		{"a last picture that is no reference", plain(nil, onePPS), [][]byte{unit(idrRef), unit(nonRefP)}, false},
+		{"flexible macroblock order", plain(nil, fmoPPS), [][]byte{unit(idrRef)}, false},
+		{"data partitions", plain(nil, onePPS), [][]byte{unit(idrRef), unit(partA)}, false},
+		{"a long-term reference", plain(nil, onePPS), [][]byte{unit(longIDR)}, false},
+		{"order of type 1", plain(func(s *codec.SPS) { s.POCType = 1 }, onePPS), [][]byte{unit(idrRef)}, false},
+		{"separate planes", plain(func(s *codec.SPS) { s.Profile, s.ChromaFormat, s.SeparatePlanes = 244, 3, true }, onePPS), [][]byte{unit(idrRef)}, false},
+		{"no references", plain(func(s *codec.SPS) { s.MaxRefFrames = 0 }, onePPS), [][]byte{unit(idrRef)}, false},
+		{"a cut unit", plain(nil, onePPS), [][]byte{unit(idrRef), {0, 0, 0, 9, 1}}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := codec.NewFreezer(tt.config)
+			for _, au := range tt.units {
+				f.Follow(au)
+			}
+			err := f.Ready()
+			if (err == nil) != tt.ready || (f.Next() != nil) != tt.ready {
+				t.Errorf("ready: %v", err)
+			}
+			if err != nil && !errors.Is(err, codec.ErrNoFreeze) && !errors.Is(err, codec.ErrMalformed) {
+				t.Errorf("an error of no kind: %v", err)
+			}
+		})
+	}
+}
+
+// Made pictures are followed like the stream's own: the pictures that come next are the same as
+// those of who made them.
+func TestFreezeFollowsItself(t *testing.T) {
+	f := codec.NewFreezer(plain(nil, onePPS))
+	f.Follow(unit(idrRef))
+	f.Follow(unit(refP))
+	for n := range 50 {
+		other := codec.NewFreezer(plain(nil, onePPS))
+		other.Follow(unit(idrRef))
+		other.Follow(unit(refP))
+		for k := range n {
+			other.Follow(f.Made(k + 1))
+		}
+		if a, b := f.Next(), other.Next(); !slices.Equal(a, b) {
+			t.Fatalf("picture %d is % x, followed % x", n, a, b)
+		}
+	}
+	if f.Period() != 16 || !slices.Equal(f.Made(3), f.Made(3+f.Period())) || slices.Equal(f.Made(3), f.Made(4)) {
+		t.Errorf("a period of %d", f.Period())
+	}
+}
+
+// No bytes bring a Freezer down, and what it makes can be read.
+func FuzzFreezer(f *testing.F) {
+	f.Add(plain(nil, onePPS).Append(nil), unit(idrRef), unit(refP))
+	f.Add(plain(nil, fmoPPS).Append(nil), unit(longIDR), unit(nonRefP))
+	f.Add(plain(func(s *codec.SPS) { s.POCType, s.Log2MaxPOCLSB = 0, 6 }, onePPS).Append(nil), unit(idrRef, refP), unit(partA))
+	f.Fuzz(func(t *testing.T, config, a, b []byte) {
+		c, err := codec.ParseAVCConfig(config)
+		if err != nil {
+			return
+		}
+		f := codec.NewFreezer(c)
+		f.Follow(a)
+		f.Follow(b)
+		err = f.Ready()
+		au := f.Next()
+		if (au == nil) != (err != nil) {
+			t.Fatalf("%v and %d bytes", err, len(au))
+		}
+		if au != nil && (int(binary.BigEndian.Uint32(au)) != len(au)-4 || !codec.AVCHasSlice(au)) {
+			t.Fatalf("% x", au)
+		}
+	})
+}
+
+func BenchmarkFreezerFollow(b *testing.B) {
+	f := codec.NewFreezer(plain(nil, onePPS))
+	key := unit(idrRef)
+	b.ReportAllocs()
+	for b.Loop() {
+		f.Follow(key)
+	}
+}

@@ -1,0 +1,192 @@
+package codec_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
+	"github.com/holdfast-live/holdfast/packetbuf/flv"
+)
+
+// encodings are ways in which H.264 is sent. HOLDFAST_SWEEP=1 has them tested at full size, and
+// cut at each picture of more than two GOPs.
+var encodings = []struct {
+	name, size string
+	args       string
+}{
+	{"defaults", "854x480", "-c:v libx264"},
+	{"OBS", "1280x720", "-c:v libx264 -preset veryfast -b:v 2500k -minrate 2500k -maxrate 2500k -bufsize 2500k -bf 2 -x264-params nal-hrd=cbr"},
+	{"baseline", "854x480", "-c:v libx264 -profile:v baseline"},
+	{"main", "1280x720", "-c:v libx264 -profile:v main"},
+	{"ultrafast", "1280x720", "-c:v libx264 -preset ultrafast"},
+	{"zerolatency in slices", "854x480", "-c:v libx264 -tune zerolatency -x264-params slices=4"},
+	{"pyramid and weights", "1280x720", "-c:v libx264 -bf 3 -refs 4 -x264-params b-pyramid=normal:weightp=2:weightb=1"},
+	{"strict pyramid", "854x480", "-c:v libx264 -bf 3 -x264-params b-pyramid=strict"},
+	{"sixteen references", "640x360", "-c:v libx264 -preset veryslow -bf 8 -refs 16"},
+	{"intra refresh", "640x360", "-c:v libx264 -x264-params intra-refresh=1"},
+	{"open GOP", "640x360", "-c:v libx264 -x264-params open-gop=1"},
+	{"MBAFF", "1280x720", "-c:v libx264 -flags +ildct+ilme -x264-params tff=1"},
+	{"MBAFF of baseline tools", "854x480", "-c:v libx264 -flags +ildct+ilme -x264-params tff=1:cabac=0"},
+	{"4:2:2 of 10 bits", "854x480", "-c:v libx264 -pix_fmt yuv422p10le"},
+	{"4:4:4", "854x480", "-c:v libx264 -pix_fmt yuv444p"},
+	{"grey", "854x480", "-c:v libx264 -pix_fmt gray"},
+	{"one reference", "854x480", "-c:v libx264 -refs 1 -bf 0"},
+	{"cropped", "1918x1078", "-c:v libx264 -preset veryfast"},
+}
+
+// TestFreezeRepeatsTheLastPicture cuts streams anywhere, goes on with made pictures and then with
+// a session from the start: ffmpeg decodes it all without a word, and each picture is what it
+// should be.
+func TestFreezeRepeatsTheLastPicture(t *testing.T) {
+	if _, err := exec.LookPath("ffmpeg"); err != nil {
+		t.Skip("needs ffmpeg")
+	}
+	sweep := os.Getenv("HOLDFAST_SWEEP") != ""
+	for _, e := range encodings {
+		t.Run(e.name, func(t *testing.T) {
+			size, length := "118x68", "24"
+			if sweep {
+				size, length = e.size, "60"
+			}
+			args := []string{"-f", "lavfi", "-i", "testsrc2=size=" + size + ":rate=25,eq=brightness=0.3*sin(t*5):eval=frame", "-frames:v", length}
+			if !strings.Contains(e.args, "-pix_fmt") {
+				args = append(args, "-pix_fmt", "yuv420p")
+			}
+			args = append(args, strings.Fields(e.args+" -g 25 -threads 1 -f flv -flvflags no_duration_filesize -")...)
+			cuts, frozen := freezeAll(t, run(t, nil, args...))
+			t.Logf("%d cuts, %.1f bytes a made picture", cuts, frozen)
+		})
+	}
+}
+
+// freezeAll cuts the file behind each picture, and returns how often that was and how large a made
+// picture is on average.
+func freezeAll(t *testing.T, file []byte) (cuts int, size float64) {
+	t.Helper()
+	config, pictures := readClip(t, file)
+	const made = 20
+	sets := annexB(config.AppendParameterSets(nil))
+	stream := slices.Clone(sets)
+	for _, p := range pictures {
+		stream = append(stream, annexB(p.Payload)...)
+	}
+	shown := framemd5(t, stream)
+	if len(shown) != len(pictures) {
+		t.Fatalf("%d pictures decode to %d", len(pictures), len(shown))
+	}
+	sums := map[*packetbuf.Packet]string{}
+	for i, p := range inOrder(pictures) {
+		sums[p] = shown[i]
+	}
+	var want []string
+	stream = slices.Clone(sets)
+	bytesMade := 0
+	for n := 1; n <= len(pictures); n++ {
+		f := codec.NewFreezer(config)
+		for _, p := range pictures[:n] {
+			f.Follow(p.Payload)
+			stream = append(stream, annexB(p.Payload)...)
+		}
+		if err := f.Ready(); err != nil {
+			t.Fatalf("after %d pictures: %v", n, err)
+		}
+		for _, p := range inOrder(pictures[:n]) {
+			want = append(want, sums[p])
+		}
+		for range made {
+			au := f.Next()
+			stream = append(stream, annexB(au)...)
+			bytesMade += len(au)
+			want = append(want, want[len(want)-1])
+		}
+		cuts++
+	}
+	got := framemd5(t, stream)
+	if len(got) != len(want) {
+		t.Fatalf("%d pictures instead of %d", len(got), len(want))
+	}
+	for i := range got {
+		if got[i] != want[i] {
+			t.Fatalf("picture %d of %d is another", i, len(got))
+		}
+	}
+	return cuts, float64(bytesMade) / float64(cuts*made)
+}
+
+func inOrder(pictures []*packetbuf.Packet) []*packetbuf.Packet {
+	return slices.SortedFunc(slices.Values(pictures), func(a, b *packetbuf.Packet) int { return int(a.PTS() - b.PTS()) })
+}
+
+func readClip(t *testing.T, file []byte) (config codec.AVCConfig, pictures []*packetbuf.Packet) {
+	t.Helper()
+	for r := flv.NewReader(bytes.NewReader(file), 0); ; {
+		tag, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return config, pictures
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := tag.Packet()
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case p == nil || p.Track != packetbuf.Video:
+		case p.Kind == packetbuf.Config:
+			if config, err = codec.ParseAVCConfig(p.Payload); err != nil {
+				t.Fatal(err)
+			}
+		default:
+			pictures = append(pictures, p)
+		}
+	}
+}
+
+func annexB(au []byte) (out []byte) {
+	for len(au) > 4 {
+		n := binary.BigEndian.Uint32(au)
+		out = append(append(out, 0, 0, 0, 1), au[4:4+n]...)
+		au = au[4+n:]
+	}
+	return out
+}
+
+// framemd5 are the sums of the decoded pictures, in the order in which they are shown.
+func framemd5(t *testing.T, stream []byte) (sums []string) {
+	t.Helper()
+	for line := range strings.Lines(string(run(t, stream, "-threads", "1", "-f", "h264", "-i", "-", "-fps_mode", "passthrough", "-f", "framemd5", "-"))) {
+		if fields := strings.Split(line, ","); len(fields) == 6 && !strings.HasPrefix(line, "#") {
+			sums = append(sums, fields[5])
+		}
+	}
+	return sums
+}
+
+// run returns what ffmpeg writes. A warning is a failure.
+func run(t *testing.T, in []byte, args ...string) []byte {
+	t.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "ffmpeg", append([]string{"-nostdin", "-v", "warning"}, args...)...)
+	if in != nil {
+		cmd.Args = slices.DeleteFunc(cmd.Args, func(a string) bool { return a == "-nostdin" })
+		cmd.Stdin = bytes.NewReader(in)
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	said := slices.DeleteFunc(strings.Split(stderr.String(), "\n"), func(s string) bool {
+		return s == "" || strings.Contains(s, "[libx264") || strings.Contains(s, "libx264 @")
+	})
+	if err != nil || len(said) > 0 {
+		t.Fatalf("ffmpeg: %v\n%s", err, strings.Join(said[:min(len(said), 8)], "\n"))
+	}
+	return out
+}

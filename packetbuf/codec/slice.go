@@ -1,0 +1,222 @@
+package codec
+
+// Slice types (ITU-T H.264, table 7-6), modulo 5.
+const (
+	sliceP  = 0
+	sliceB  = 1
+	sliceI  = 2
+	sliceSP = 3
+	sliceSI = 4
+)
+
+// sliceHeader is what the order of pictures and the state of the references follow from
+// (ITU-T H.264, 7.3.3).
+type sliceHeader struct {
+	kind        int // slice type modulo 5
+	refIDC      int
+	idr         bool
+	pps         *PPS
+	sps         *SPS
+	frameNum    int
+	field       bool
+	pocLSB      int // of POC type 0
+	bottom      int // delta_pic_order_cnt_bottom
+	longTerm    bool
+	marks       [maxMarks]mark
+	numMarks    int
+	resetsOrder bool // memory_management_control_operation 5
+}
+
+// mark is one memory_management_control_operation that takes a reference away.
+type mark struct{ difference int }
+
+// maxMarks is more than a picture can have references to take away.
+const maxMarks = 64
+
+// parameterSets are the sets in force, by id.
+type parameterSets struct {
+	sps [32]*SPS
+	pps [256]*PPS
+}
+
+// put takes a set from a NAL unit that is one.
+func (s *parameterSets) put(nal []byte) error {
+	switch NALType(nal) {
+	case NALSPS:
+		sps, err := ParseSPS(nal)
+		if err != nil {
+			return err
+		}
+		s.sps[sps.ID] = &sps
+	case NALPPS:
+		pps, err := ParsePPS(nal)
+		if err != nil {
+			return err
+		}
+		s.pps[pps.ID] = &pps
+	}
+	return nil
+}
+
+// slicePPS reads as far as the picture parameter set of a slice.
+func (s *parameterSets) slicePPS(r *bitReader) (kind int, pps *PPS, sps *SPS, err error) {
+	r.ue() // first_mb_in_slice
+	kind = int(r.ue() % 5)
+	id := r.ue()
+	if r.short || id > 255 || s.pps[id] == nil || s.sps[s.pps[id].SPS] == nil {
+		return 0, nil, nil, malformed("slice: no such parameter set")
+	}
+	return kind, s.pps[id], s.sps[s.pps[id].SPS], nil
+}
+
+// parse reads the header of a slice NAL unit, for a picture that is a frame up to the marking of
+// references, for a field as far as that it is one.
+func (s *parameterSets) parse(nal []byte) (h sliceHeader, err error) {
+	r := &bitReader{data: nal[1:], nal: true}
+	h.refIDC, h.idr = NALRefIDC(nal), NALType(nal) == NALIDR
+	if h.kind, h.pps, h.sps, err = s.slicePPS(r); err != nil {
+		return h, err
+	}
+	if h.sps.SeparatePlanes {
+		r.u(2) // colour_plane_id
+	}
+	h.frameNum = int(r.u(h.sps.Log2MaxFrameNum))
+	if !h.sps.FrameMBsOnly {
+		h.field = r.flag()
+	}
+	if h.field || h.pps.SliceGroups > 1 {
+		return h, nil // the rest is not of use
+	}
+	if h.idr {
+		r.ue() // idr_pic_id
+	}
+	h.readOrder(r)
+	if h.pps.RedundantPicPresent {
+		r.ue()
+	}
+	if h.refIDC != 0 {
+		h.readLists(r)
+		h.readMarking(r)
+	}
+	if r.short {
+		return h, malformed("slice: header cut short")
+	}
+	return h, nil
+}
+
+func (h *sliceHeader) readOrder(r *bitReader) {
+	switch h.sps.POCType {
+	case 0:
+		h.pocLSB = int(r.u(h.sps.Log2MaxPOCLSB))
+		if h.pps.BottomPOC {
+			h.bottom = int(r.se())
+		}
+	case 1:
+		if !h.sps.DeltaPOCAlwaysZero {
+			r.se()
+			if h.pps.BottomPOC {
+				r.se()
+			}
+		}
+	}
+}
+
+// readLists steps over the lists of references and their weights.
+func (h *sliceHeader) readLists(r *bitReader) {
+	if h.kind == sliceB {
+		r.u(1) // direct_spatial_mv_pred_flag
+	}
+	refs := [2]int{h.pps.RefsL0, h.pps.RefsL1}
+	if h.kind == sliceI || h.kind == sliceSI {
+		return
+	}
+	if r.flag() { // num_ref_idx_active_override_flag
+		refs[0] = int(r.ue()) + 1
+		if h.kind == sliceB {
+			refs[1] = int(r.ue()) + 1
+		}
+	}
+	lists := 1
+	if h.kind == sliceB {
+		lists = 2
+	}
+	if refs[0] > maxRefs || refs[1] > maxRefs {
+		r.short = true
+		return
+	}
+	for range lists {
+		if r.flag() {
+			skipModification(r)
+		}
+	}
+	if h.pps.WeightedPred && (h.kind == sliceP || h.kind == sliceSP) || h.pps.WeightedBipred == 1 && h.kind == sliceB {
+		h.skipWeights(r, refs[:lists])
+	}
+}
+
+// skipModification steps over ref_pic_list_modification.
+func skipModification(r *bitReader) {
+	for range 2*maxRefs + 1 {
+		op := r.ue()
+		if op == 3 || r.short {
+			return
+		}
+		r.ue()
+	}
+	r.short = true
+}
+
+// skipWeights steps over pred_weight_table.
+func (h *sliceHeader) skipWeights(r *bitReader, refs []int) {
+	chroma := h.sps.ChromaFormat != 0 && !h.sps.SeparatePlanes
+	r.ue()
+	if chroma {
+		r.ue()
+	}
+	for _, n := range refs {
+		for range n {
+			if r.flag() {
+				r.se()
+				r.se()
+			}
+			if chroma && r.flag() {
+				for range 4 {
+					r.se()
+				}
+			}
+		}
+	}
+}
+
+// readMarking reads dec_ref_pic_marking.
+func (h *sliceHeader) readMarking(r *bitReader) {
+	if h.idr {
+		r.u(1) // no_output_of_prior_pics_flag
+		h.longTerm = r.flag()
+		return
+	}
+	if !r.flag() {
+		h.numMarks = -1 // the sliding window
+		return
+	}
+	for !r.short {
+		switch r.ue() {
+		case 0:
+			return
+		case 1:
+			if h.numMarks == maxMarks {
+				r.short = true
+				return
+			}
+			h.marks[h.numMarks] = mark{int(r.ue()) + 1}
+			h.numMarks++
+		case 4:
+			h.longTerm = h.longTerm || r.ue() != 0
+		case 5:
+			h.resetsOrder = true
+		default:
+			h.longTerm = true
+			return
+		}
+	}
+}
