@@ -108,6 +108,9 @@ const (
 	// Bridged marks sound that the relay has put into another codec, for viewers who cannot
 	// take the publisher's own. It stands in the ring beside that, on the same clock.
 	Bridged
+	// Again marks pictures that have been sent before, with new times: the way from a keyframe to
+	// a picture that stands still while the publisher is away. It is for who begins there.
+	Again
 )
 
 // BridgedAudio is the place of bridged sound's configuration in Configs, beside those of the

@@ -115,6 +115,13 @@ func (s *Stream) write(f *feed, p *packetbuf.Packet) error {
 	f.note(now, p)
 	s.opts.Counters.IngestFrames[p.Track].Add(1)
 	key := f.classify(now, p)
+	if s.frozen && p.Track == packetbuf.Video && !f.begins(p) {
+		if key = false; s.feeding() { // with sound alone so far
+			s.opts.Counters.Late.Add(1)
+			s.requestKey(f)
+			return nil
+		}
+	}
 	s.unmute(f, p)
 	action, effects := s.life.Media(now, f.id, key)
 	s.perform(now, effects)

@@ -5,27 +5,21 @@ import (
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
-	"github.com/holdfast-live/holdfast/packetbuf/timeline"
 )
 
-const (
-	// fillEvery is how often what is due is made while the stream is held.
-	fillEvery = 40 * time.Millisecond
-	// pictureEvery is how often the newest keyframe is repeated. The first time is as long
-	// after the last picture, so that a short break shows nothing of it.
-	pictureEvery = time.Second
-)
+// fillEvery is how often what is due is made while the stream is held.
+const fillEvery = 40 * time.Millisecond
 
-// filler keeps a held stream going: the newest keyframe again and again, and silence without
-// a gap, on the stream's clock.
+// filler keeps a held stream going: the last picture again and again, and silence without a gap,
+// on the stream's clock.
 type filler struct {
 	on      bool
+	still   still
 	silence []byte
 	base    time.Duration // where the first silent frame stands
 	frames  int64         // silent frames made
 	samples int64         // of a frame
 	rate    int64         // samples per second
-	picture time.Duration // where the next picture stands
 	audio   packetbuf.Codec
 }
 
@@ -33,28 +27,27 @@ type filler struct {
 // that fell silent long before is filled from where the stream is.
 const apart = time.Second
 
-// begin starts to fill behind what the stream has.
-func (f *filler) begin(on bool, audio *packetbuf.Packet, clock *timeline.Timeline) {
-	*f = filler{on: on}
-	if !on {
+// beginFiller starts to fill behind what the stream has. s.mu is held.
+func (s *Stream) beginFiller() {
+	f := &s.filler
+	*f = filler{on: s.cfg.Load().Freeze}
+	if !f.on {
 		return
 	}
-	picture, _ := clock.Last(packetbuf.Video)
-	sound, begun := clock.Last(packetbuf.Audio)
+	picture, _ := s.clock.Last(packetbuf.Video)
+	sound, begun := s.clock.Last(packetbuf.Audio)
 	oldest := max(picture, sound) - apart
-	f.picture = max(picture, oldest) + pictureEvery
-	if audio == nil {
-		return
-	}
-	samples, rate := codec.AudioFrameDuration(audio)
-	frame, ok := codec.Silence(audio)
-	if !ok || rate == 0 {
-		return
-	}
+	f.still = s.newStill(max(picture, oldest))
 	if !begun {
 		return
 	}
-	f.silence, f.audio = frame, audio.Codec
+	cfg := s.sent[packetbuf.Audio]
+	samples, rate := codec.AudioFrameDuration(cfg)
+	frame, ok := codec.Silence(cfg)
+	if !ok || rate == 0 {
+		return
+	}
+	f.silence, f.audio = frame, cfg.Codec
 	f.samples, f.rate = int64(samples), int64(rate)
 	f.base = max(sound, oldest) + f.at(1)
 }
@@ -75,8 +68,8 @@ func (s *Stream) fill(now time.Time) time.Time {
 	return now.Add(fillEvery)
 }
 
-// fillTo makes pictures before video and silence that ends before audio, both on the stream's
-// clock, in the order of their times.
+// fillTo makes pictures that are shown before video and silence that ends before audio, both on
+// the stream's clock, in the order of their times.
 func (s *Stream) fillTo(now time.Time, video, audio time.Duration) {
 	f := &s.filler
 	for {
@@ -86,10 +79,9 @@ func (s *Stream) fillTo(now time.Time, video, audio time.Duration) {
 			frame = f.base + f.at(f.frames)
 			soundDue = f.base+f.at(f.frames+1) <= audio
 		}
-		switch pictureDue := s.lastKey != nil && f.picture <= video; {
-		case pictureDue && (!soundDue || f.picture <= frame):
-			s.repeatPicture(now, f.picture)
-			f.picture += pictureEvery
+		switch pictureDue := f.still.due(video); {
+		case pictureDue && (!soundDue || f.still.next <= frame):
+			s.fillPicture(now)
 		case soundDue:
 			f.frames++
 			s.fillWith(now, &packetbuf.Packet{
@@ -101,11 +93,11 @@ func (s *Stream) fillTo(now time.Time, video, audio time.Duration) {
 	}
 }
 
-// fillSilence closes the gap between the last silent frame and the splice.
-func (s *Stream) fillSilence(now time.Time) {
+// fillUp closes the gap between what was filled last and the splice.
+func (s *Stream) fillUp(now time.Time) {
 	if s.filler.on {
 		at := s.clock.At()
-		s.fillTo(now, at-pictureEvery/4, at)
+		s.fillTo(now, at-s.filler.still.every/4, at)
 	}
 }
 
@@ -116,19 +108,15 @@ func (s *Stream) soundKind() packetbuf.Kind {
 	return packetbuf.Delta
 }
 
-func (s *Stream) repeatPicture(now time.Time, at time.Duration) {
-	k := s.lastKey
-	s.fillWith(now, &packetbuf.Packet{
-		Track: packetbuf.Video, Codec: k.Codec, Kind: packetbuf.Key, Payload: k.Payload, DTS: at, CTO: k.CTO,
-	})
-}
-
+// fillWith gives viewers a packet that was made.
 func (s *Stream) fillWith(now time.Time, p *packetbuf.Packet) {
 	if last, begun := s.clock.Last(p.Track); begun && p.DTS <= last {
 		return
 	}
-	p.Flags, p.Epoch, p.Arrived = packetbuf.Filler, s.epoch, now
+	p.Flags, p.Epoch, p.Arrived = p.Flags|packetbuf.Filler, s.epoch, now
 	s.clock.Fill(p.Track, p.DTS)
-	s.opts.Counters.Filler[p.Track].Add(1)
+	if p.Flags&packetbuf.Again == 0 {
+		s.opts.Counters.Filler[p.Track].Add(1)
+	}
 	s.append(now, p)
 }

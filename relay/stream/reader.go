@@ -29,6 +29,7 @@ type Reader struct {
 	pending  []*packetbuf.Packet
 	waitKey  bool   // nothing but configuration until the next random-access point
 	pictures uint32 // the epoch of whose pictures it has had a keyframe; 0: of none
+	again    bool   // it takes what is sent again: it began there
 	buf      [batch]*packetbuf.Packet
 	woken    <-chan struct{} // nil: look into the ring without waiting
 	since    uint64          // sequence of the first packet that it was to get
@@ -283,6 +284,14 @@ func (r *Reader) pass(p *packetbuf.Packet) {
 func (r *Reader) decodable(p *packetbuf.Packet) bool {
 	if p.Track != packetbuf.Video {
 		return true
+	}
+	switch key := p.Kind == packetbuf.Key; {
+	case p.Flags&packetbuf.Again == 0:
+		r.again = false
+	case key && r.pictures != p.Epoch:
+		r.again = true
+	case !r.again || key:
+		return false
 	}
 	if p.Kind == packetbuf.Key {
 		r.pictures = p.Epoch

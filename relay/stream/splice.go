@@ -19,7 +19,7 @@ func (s *Stream) splice(now time.Time, f *feed, p *packetbuf.Packet) {
 	}
 	s.clock.Break()
 	s.clock.Splice(p)
-	s.fillSilence(now)
+	s.fillUp(now)
 	first := s.epoch == 0
 	s.epoch++ // only now: a picture made is no reference for those of the session
 	if p.Track == packetbuf.Audio && f.configs[packetbuf.Video] == nil {
@@ -45,6 +45,9 @@ func (s *Stream) pass(now time.Time, f *feed, p *packetbuf.Packet) {
 		s.opts.Counters.Late.Add(1)
 		return
 	}
+	if p.Track == packetbuf.Video {
+		s.frozen = s.frozen && !f.begins(p)
+	}
 	p.Epoch = s.epoch
 	if f.configs[p.Track] == nil && f.meta.codecs[p.Track] != p.Codec {
 		s.announceBare(now, f, p)
@@ -53,6 +56,21 @@ func (s *Stream) pass(now time.Time, f *feed, p *packetbuf.Packet) {
 		s.lastKey = p
 	}
 	s.append(now, p)
+}
+
+// begins tells whether a decoder forgets at p what it has had: at a keyframe, but for those of
+// H.264 that let leading pictures refer to what stood before them.
+func (f *feed) begins(p *packetbuf.Packet) bool {
+	if p.Kind != packetbuf.Key || p.Codec != packetbuf.H264 {
+		return p.Kind == packetbuf.Key
+	}
+	length := 4
+	if cfg := f.configs[packetbuf.Video]; cfg != nil {
+		if c, err := codec.ParseAVCConfig(cfg.Payload); err == nil {
+			length = c.LengthSize
+		}
+	}
+	return codec.AVCHas(p.Payload, length, codec.NALIDR)
 }
 
 // announceBare tells of a track that has no configuration, such as MP3: its frames say what

@@ -62,6 +62,7 @@ type Stream struct {
 	present  [packetbuf.NumTracks]bool
 	lastKey  *packetbuf.Packet
 	filler   filler
+	frozen   bool      // a made picture came last: only an IDR picture may follow
 	appended time.Time // when the ring last got something
 	keyWoken time.Time // when a keyframe last woke the viewers
 	changes  time.Time // when a change of configuration was last told
@@ -243,7 +244,7 @@ func (s *Stream) changed(now time.Time, f *feed, e lifecycle.Effect) {
 	switch e.To {
 	case lifecycle.Held:
 		s.clock.Break()
-		s.filler.begin(s.cfg.Load().Freeze, s.sent[packetbuf.Audio], &s.clock)
+		s.beginFiller()
 		if s.filler.on && s.filler.silence == nil && s.present[packetbuf.Audio] {
 			s.out.queue = append(s.out.queue, func() {
 				s.opts.Log.Info("held without sound: no silent frame is known for this audio; AAC-LC at 44.1 or 48 kHz and Opus, mono or stereo, have one")
