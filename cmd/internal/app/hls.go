@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
@@ -11,6 +12,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 	"github.com/holdfast-live/holdfast/relay/egress/hls"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
@@ -18,10 +20,27 @@ import (
 func (a *App) wireHLS() {
 	a.feeds = cmaf.New(cmaf.Options{Open: a.relay.feed, Again: again, Limits: a.settings.chunks, Log: component(a.log, "cmaf")})
 	a.hls = hls.New(hls.Options{
-		Streams: a.viewing, Feeds: a.feeds, Settings: a.settings.hls, Refuse: refuse, Problem: api.Problem, Remote: a.settings.remote,
+		Streams: a.viewing, Feeds: a.feeds, Settings: a.settings.hls, Refuse: refuse, Problem: api.Problem, Remote: a.settings.remote, Renditions: a.renditions,
 		Bytes: a.relay.sent[hls.Protocol], Log: component(a.log, "hls"),
 		Joined: func(took time.Duration) { a.metrics.Started(hls.Protocol, took) },
 	})
+}
+
+// renditions are the streams beside a stream that are renditions of it. Those that are made of
+// it on demand are wanted, and are among them once they are there.
+func (a *App) renditions(name string) (out []string) {
+	if strings.Contains(name, "~") {
+		return nil
+	}
+	for _, s := range a.relay.hub.Renditions(name) {
+		if state := s.State(); state == lifecycle.Live || state == lifecycle.Suspect || state == lifecycle.Held {
+			out = append(out, s.Name())
+		}
+	}
+	for _, r := range a.rendered.Of(name) {
+		_, _ = a.rendered.Want(name + "~" + r.Name) // or somebody else publishes it
+	}
+	return out
 }
 
 // live is told that a stream has gone live.
@@ -70,6 +89,7 @@ func (s *settings) hls(name string) hls.Settings {
 	c := s.get().Stream(name)
 	return hls.Settings{
 		Segment: c.HLS.Segment, Part: c.HLS.Part, Window: c.HLS.Window, Always: c.HLS.Start == "always", Bytes: int(c.Buffer.Bytes),
+		WriteTimeout: c.Viewer.WriteTimeout,
 	}
 }
 

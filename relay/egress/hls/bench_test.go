@@ -37,8 +37,11 @@ type bench struct {
 	feeds  *cmaf.Feeds
 	set    Settings
 	config stream.Config
-	bytes  atomic.Uint64
-	joins  atomic.Int64
+
+	renditions map[string][]string // of a stream; they are all the one stream
+
+	bytes atomic.Uint64
+	joins atomic.Int64
 
 	counters stream.Counters
 	load     stream.Load
@@ -78,7 +81,8 @@ func (b *bench) start() {
 	})
 	b.Handler = New(Options{
 		Streams: b, Feeds: b.feeds, Settings: func(string) Settings { return b.set }, Bytes: &b.bytes, Joined: func(time.Duration) { b.joins.Add(1) },
-		Remote: func(r *http.Request) string { return r.RemoteAddr }, Log: slog.New(slog.DiscardHandler),
+		Renditions: func(name string) []string { return b.renditions[name] },
+		Remote:     func(r *http.Request) string { return r.RemoteAddr }, Log: slog.New(slog.DiscardHandler),
 		Refuse: func(w http.ResponseWriter, _ *http.Request, err error) {
 			w.Header().Set("Retry-After", "2")
 			http.Error(w, err.Error(), http.StatusNotFound)
@@ -126,15 +130,15 @@ func (b *bench) Play(_ context.Context, r egress.Request) (egress.Place, error) 
 		return nil, errors.New("no token")
 	}
 	s := b.stream()
-	if s == nil || r.App != "live" || r.Name != "cam" {
+	if s == nil || r.App != "live" || r.Name != "cam" && r.Name != "cam~360p" {
 		return nil, errNotLive
 	}
 	return s.Attach(r.Protocol)
 }
 
-func (b *bench) open(_ context.Context, _ string, again bool) (egress.Place, error) {
+func (b *bench) open(_ context.Context, name string, again bool) (egress.Place, error) {
 	s := b.stream()
-	if s == nil {
+	if s == nil || !strings.HasPrefix(name, "live/cam") {
 		return nil, errNotLive
 	}
 	if again {

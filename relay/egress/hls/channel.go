@@ -69,8 +69,11 @@ func (c *channel) idle(now time.Time) bool {
 	if at := c.ended.Load(); at != 0 {
 		return now.Sub(time.Unix(0, at)) > remains
 	}
-	return !c.set.Always && now.Sub(time.Unix(0, c.asked.Load())) > unasked
+	return !c.set.Always && !c.wanted(now)
 }
+
+// wanted tells whether somebody has asked for something lately.
+func (c *channel) wanted(now time.Time) bool { return now.Sub(time.Unix(0, c.asked.Load())) <= unasked }
 
 // run cuts the stream until it ends or nobody wants it.
 func (c *channel) run() {

@@ -25,7 +25,8 @@ type Settings struct {
 	Segment, Part time.Duration
 	Window        int // segments in the playlist
 	Always        bool
-	Bytes         int // of the segments held; 0: no bound
+	Bytes         int           // of the segments held; 0: no bound
+	WriteTimeout  time.Duration // of one write; 0: none
 }
 
 // Options are what the handler needs.
@@ -34,6 +35,9 @@ type Options struct {
 	Streams  egress.Streams
 	Feeds    *cmaf.Feeds
 	Settings func(stream string) Settings
+	// Renditions are the streams that are there beside a stream as renditions of it. It is asked
+	// again and again while the stream is wanted. nil: there are none.
+	Renditions func(stream string) []string
 	// Refuse answers a refusal of Streams or Feeds in HTTP, Problem another.
 	Refuse  func(http.ResponseWriter, *http.Request, error)
 	Problem func(w http.ResponseWriter, status int, reason, hint string)
@@ -124,6 +128,7 @@ func (h *Handler) channel(stream string) *channel {
 		return c
 	}
 	next := newChannel(h, stream, h.opts.Settings(stream), h.floors[stream])
+	next.list.like = h.targetOf(stream)
 	if !h.running.Go(next.run) {
 		next.cancel()
 		return c
@@ -134,6 +139,20 @@ func (h *Handler) channel(stream string) *channel {
 	h.channels[stream] = next
 	h.begun.Do(func() { h.running.Go(h.sweep) })
 	return next
+}
+
+// targetOf is the target duration of the stream that this one is a rendition of, in seconds;
+// 0: there is none yet. h.mu is held.
+func (h *Handler) targetOf(stream string) int {
+	parent, _, ok := strings.Cut(stream, "~")
+	c := h.channels[parent]
+	if !ok || c == nil {
+		return 0
+	}
+	if v := c.shown.Load(); v != nil {
+		return v.target
+	}
+	return 0
 }
 
 // drop forgets a channel that has ended, unless another has taken its place.
@@ -163,19 +182,33 @@ func (h *Handler) sweep() {
 			return
 		case now := <-tick.C:
 			h.viewers.expire(now)
-			h.mu.Lock()
-			for name, c := range h.channels {
-				if c.idle(now) {
-					c.cancel()
-					delete(h.channels, name)
+			wanted := h.clear(now)
+			for _, stream := range wanted {
+				if h.opts.Renditions != nil {
+					h.opts.Renditions(stream)
 				}
 			}
-			for name, f := range h.floors {
-				if now.Sub(f.since) > forgotten {
-					delete(h.floors, name)
-				}
-			}
-			h.mu.Unlock()
 		}
 	}
+}
+
+// clear gives up what nobody asks for, and returns the streams that somebody does ask for.
+func (h *Handler) clear(now time.Time) (wanted []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, c := range h.channels {
+		switch {
+		case c.idle(now):
+			c.cancel()
+			delete(h.channels, name)
+		case c.wanted(now) && !c.over():
+			wanted = append(wanted, name)
+		}
+	}
+	for name, f := range h.floors {
+		if now.Sub(f.since) > forgotten {
+			delete(h.floors, name)
+		}
+	}
+	return wanted
 }

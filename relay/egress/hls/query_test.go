@@ -27,7 +27,7 @@ func FuzzQuery(f *testing.F) {
 		if session == "" {
 			session = newID()
 		}
-		uri, err := url.Parse(mediaURI(q, session))
+		uri, err := url.Parse(mediaURI("", q, session))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -68,6 +68,7 @@ type list struct {
 	ended    bool
 	initial  bool // no segment has begun
 
+	like       int           // target of the stream that this is a rendition of: variants have the same; 0: none
 	target     int           // seconds; 0: not fixed yet
 	partTarget time.Duration // 0: not fixed yet
 }
@@ -223,6 +224,9 @@ func (l *list) fix() {
 		}
 	}
 	l.target = int(math.Ceil((most - 250*time.Millisecond).Seconds())) + 1
+	if l.like > 0 && most < time.Duration(l.like)*time.Second+rounds {
+		l.target = l.like
+	}
 	slices.Sort(chunks)
 	usual, biggest := chunks[len(chunks)/2], chunks[len(chunks)-1]
 	whole := max(1, (l.set.Part+4*time.Millisecond)/usual) * usual //nolint:durationcheck // a number of chunks

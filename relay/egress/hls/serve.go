@@ -8,8 +8,10 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 )
 
@@ -84,7 +86,7 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 	c.touch()
 	if q.file == indexFile {
 		w.Header().Set("Cache-Control", "no-cache") // it names a session
-		h.text(w, r, v.multivariant(mediaURI(q.query, at.session)), false)
+		h.text(w, r, multivariant(h.variants(ctx, stream, v, q.query, at.session)), false)
 		return
 	}
 	if took, first := h.viewers.answered(at, v.target); first {
@@ -102,17 +104,18 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 		age = "max-age=" + strconv.Itoa(v.target) // it answers this question for good
 	}
 	w.Header().Set("Cache-Control", age)
-	zipped := strings.Contains(r.Header.Get("Accept-Encoding"), "gzip")
+	zipped := zips(r.Header.Values("Accept-Encoding"))
 	h.text(w, r, v.text(form, zipped), zipped)
 }
 
-// mediaURI is the media playlist's, with the session and, where one was given, the token.
-func mediaURI(q query, session string) string {
+// mediaURI is that of the media playlist in a folder, with the session and, where one was given,
+// the token.
+func mediaURI(folder string, q query, session string) string {
 	file := mediaFile
 	if q.plain {
 		file = plainFile
 	}
-	uri := file + "?s=" + session
+	uri := folder + file + "?s=" + session
 	if q.token != "" {
 		uri += "&token=" + url.QueryEscape(q.token)
 	}
@@ -153,8 +156,9 @@ func (h *Handler) text(w http.ResponseWriter, r *http.Request, body []byte, zipp
 	if r.Method == http.MethodHead {
 		return
 	}
-	n, _ := w.Write(body)
-	h.opts.Bytes.Add(uint64(n)) //nolint:gosec // not negative
+	out := h.counted(w, r)
+	_, _ = out.Write(body)
+	out.end()
 }
 
 // media serves a segment, a part or an init section. Who has its name was given it in a
@@ -199,9 +203,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, chunks []*cmaf.C
 		size += len(c.Data)
 	}
 	if r.Header.Get("Range") != "" {
-		counted := &counter{ResponseWriter: w}
-		http.ServeContent(counted, r, "", time.Time{}, io.NewSectionReader(pieces(chunks), 0, int64(size)))
-		h.opts.Bytes.Add(counted.n)
+		out := h.counted(w, r)
+		http.ServeContent(out, r, "", time.Time{}, io.NewSectionReader(pieces(chunks), 0, int64(size)))
+		out.end()
 		return
 	}
 	header.Set("Accept-Ranges", "bytes")
@@ -209,13 +213,13 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, chunks []*cmaf.C
 	if r.Method == http.MethodHead {
 		return
 	}
+	out := h.counted(w, r)
 	for _, c := range chunks {
-		n, err := w.Write(c.Data)
-		h.opts.Bytes.Add(uint64(n)) //nolint:gosec // not negative
-		if err != nil {
-			return
+		if _, err := out.Write(c.Data); err != nil {
+			break
 		}
 	}
+	out.end()
 }
 
 // pieces reads chunks as one.
@@ -237,16 +241,36 @@ func (p pieces) ReadAt(b []byte, off int64) (n int, err error) {
 	return n, io.EOF
 }
 
-// counter counts what is written.
-type counter struct {
+// output counts what is written, and gives each write its time: who does not read must not keep
+// what it was given.
+type output struct {
 	http.ResponseWriter
-	n uint64
+	bytes    *atomic.Uint64
+	control  *http.ResponseController
+	deadline egress.Deadline
 }
 
-func (c *counter) Write(b []byte) (int, error) {
-	n, err := c.ResponseWriter.Write(b)
-	c.n += uint64(n) //nolint:gosec // not negative
+func (h *Handler) counted(w http.ResponseWriter, r *http.Request) *output {
+	app, name, _, _ := Match(r.URL.Path)
+	control := http.NewResponseController(w)
+	timeout := h.opts.Settings(app + "/" + name).WriteTimeout
+	return &output{ResponseWriter: w, bytes: h.opts.Bytes, control: control, deadline: egress.Deadline{Conn: control, Timeout: timeout}}
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	if err := o.deadline.Extend(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, err
+	}
+	n, err := o.ResponseWriter.Write(b)
+	o.bytes.Add(uint64(n)) //nolint:gosec // not negative
 	return n, err
+}
+
+// end sends what is left, and leaves no deadline to the next answer on the connection. It fails
+// on a connection that is closed.
+func (o *output) end() {
+	_ = o.control.Flush()
+	_ = o.control.SetWriteDeadline(time.Time{})
 }
 
 // fail answers what cannot be served.
@@ -267,6 +291,20 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	default:
 		h.opts.Refuse(w, r, err)
 	}
+}
+
+// zips tells whether a client takes gzip (RFC 9110, 12.5.3).
+func zips(accepts []string) bool {
+	for _, one := range strings.Split(strings.Join(accepts, ","), ",") {
+		coding, weight, _ := strings.Cut(one, ";")
+		if !strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			continue
+		}
+		name, q, _ := strings.Cut(strings.TrimSpace(weight), "=")
+		value, err := strconv.ParseFloat(q, 64)
+		return !strings.EqualFold(name, "q") || err == nil && value > 0
+	}
+	return false
 }
 
 // bearer is the play token of a request's header; a secret.

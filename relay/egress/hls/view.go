@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 )
 
 // view is one state of a stream's playlists, immutable and shared by all who ask.
@@ -58,6 +60,9 @@ func (v *view) text(form int, zipped bool) []byte {
 
 // listed are the segments in the playlist that are complete.
 func (v *view) listed() []*segment { return v.stored[len(v.stored)-v.window:] }
+
+// info is what the newest segment's init section says.
+func (v *view) info() *cmaf.Info { return v.stored[len(v.stored)-1].init.chunk.Info }
 
 // last is the sequence of the newest complete segment.
 func (v *view) last() uint64 { return v.stored[len(v.stored)-1].seq }
@@ -232,38 +237,4 @@ func (s *segment) renderParts(b *strings.Builder) {
 		}
 		b.WriteByte('\n')
 	}
-}
-
-// multivariant is the playlist of the one variant that there is, whose URI is media.
-func (v *view) multivariant(media string) []byte {
-	info := v.stored[len(v.stored)-1].init.chunk.Info
-	var peak, sum, frames int
-	var length time.Duration
-	for _, s := range v.listed() {
-		if s.duration > 0 {
-			peak = max(peak, int(float64(s.bytes)*8/s.duration.Seconds()))
-		}
-		sum, frames, length = sum+s.bytes, frames+s.frames, length+s.duration
-	}
-	rate := info.FrameRate
-	if length > 0 && rate == 0 {
-		rate = float64(frames) / length.Seconds()
-	}
-	average := int(float64(sum) * 8 / max(length, time.Millisecond).Seconds())
-	var b strings.Builder
-	// A name that a player may not know: MPEG-1 audio, as HLS has it.
-	codecs := strings.Replace(strings.Replace(info.Codecs, "mp4a.6B", "mp4a.40.34", 1), "mp4a.69", "mp4a.40.34", 1)
-	b.WriteString("#EXTM3U\n#EXT-X-VERSION:7\n")
-	if v.independent() {
-		b.WriteString("#EXT-X-INDEPENDENT-SEGMENTS\n")
-	}
-	fmt.Fprintf(&b, "#EXT-X-STREAM-INF:BANDWIDTH=%d,AVERAGE-BANDWIDTH=%d,CODECS=%q", max(peak, average, 1), max(average, 1), codecs)
-	if info.Width > 0 {
-		fmt.Fprintf(&b, ",RESOLUTION=%dx%d", info.Width, info.Height)
-	}
-	if rate > 0 && frames > 0 {
-		fmt.Fprintf(&b, ",FRAME-RATE=%.3f", rate)
-	}
-	b.WriteString("\n" + media + "\n")
-	return []byte(b.String())
 }
