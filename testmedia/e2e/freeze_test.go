@@ -1,0 +1,93 @@
+//go:build unix
+
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// presented is a picture that a page showed: a sum of its pixels, when it was shown, and where it
+// stands on the player's clock.
+type presented struct {
+	Sum  string
+	At   float64 // milliseconds
+	Time float64 // seconds
+}
+
+// presentedScript notes each picture that the page's player shows.
+const presentedScript = `(() => {
+	const video = document.getElementById('video')
+	const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 180 })
+	const on = canvas.getContext('2d', { willReadFrequently: true })
+	window.presented = []
+	const note = (at, frame) => {
+		on.drawImage(video, 0, 0, canvas.width, canvas.height)
+		let a = 1, b = 0
+		for (const v of new Uint32Array(on.getImageData(0, 0, canvas.width, canvas.height).data.buffer)) {
+			a = (a + v) % 4294967291; b = (b + a) % 4294967291
+		}
+		window.presented.push({ sum: a + '.' + b, at, time: frame.mediaTime })
+		video.requestVideoFrameCallback(note)
+	}
+	video.requestVideoFrameCallback(note)
+})()`
+
+// While the publisher is away the page goes on showing the very picture that came last, without
+// a stall and without going back, and goes on when it is back.
+func TestPageFreezesOnTheLastPicture(t *testing.T) {
+	for _, by := range []string{"mse", "whep"} {
+		t.Run(by, func(t *testing.T) {
+			need(t, "chromium", "ffmpeg")
+			r := start(t)
+			const stream = "live/cam"
+			one := pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
+			r.live(stream)
+			p := browse(t).page(r.url("http", "/"+stream+"/?by="+by))
+			p.waitFor(within(t), "document.getElementById('video').getVideoPlaybackQuality().totalVideoFrames > 40")
+			p.eval(nil, presentedScript)
+			p.waitFor(within(t), "window.presented.length > 30")
+			one.kill()
+			r.broke(0)
+			wait(t, 5*time.Second)
+			var held []presented
+			p.eval(&held, "window.presented")
+			frozenOn(t, held)
+			pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
+			r.resumed(0)
+			p.waitFor(within(t), fmt.Sprintf("new Set(window.presented.slice(%d).map((f) => f.sum)).size > 20", len(held)))
+		})
+	}
+}
+
+// frozenOn asserts that the pictures end with one that stands for seconds, that it is the one
+// which was shown when the others ended, and that it comes again and again.
+func frozenOn(t *testing.T, pictures []presented) {
+	t.Helper()
+	n := len(pictures)
+	last := pictures[n-1]
+	first := n
+	for first > 0 && pictures[first-1].Sum == last.Sum {
+		first--
+	}
+	for i, p := range pictures[:first] {
+		if p.Sum == last.Sum {
+			t.Errorf("picture %d of %d came again at the end: the player went back", i, n)
+		}
+	}
+	if n-first < 12 {
+		t.Errorf("the picture at the end was shown %d times", n-first)
+	}
+	for i := 1; i < n; i++ {
+		if pictures[i].Time < pictures[i-1].Time {
+			t.Errorf("the clock goes from %v back to %v", pictures[i-1].Time, pictures[i].Time)
+		}
+		if gap := pictures[i].At - pictures[i-1].At; i > first+3 && gap > 1000 {
+			t.Errorf("no picture for %.0f ms while held", gap)
+		}
+	}
+	if stood := last.At - pictures[first].At; stood < 2000 {
+		t.Errorf("the picture stood for %.0f ms", stood)
+	}
+}
