@@ -15,9 +15,8 @@ var (
 // the real frame before it; from the second on all samples are 0. The frame is shared and
 // must not be changed.
 //
-// It is there for AAC-LC at 44.1 and 48 kHz with one or two channels and frames of 1024
-// samples, and for Opus with one or two channels. With SBR or PS signalled, another rate, more
-// channels or another codec ok is false.
+// It is there for AAC-LC with one to six channels in frames of 1024 samples, and for Opus with
+// one or two channels. With SBR or PS signalled, more channels or another codec ok is false.
 func Silence(cfg *packetbuf.Packet) (frame []byte, ok bool) {
 	switch {
 	case cfg == nil || cfg.Kind != packetbuf.Config:
@@ -31,16 +30,69 @@ func Silence(cfg *packetbuf.Packet) (frame []byte, ok bool) {
 	if err != nil || c.ObjectType != AACLC || c.SBR || c.PS || c.FrameSamples != 1024 {
 		return nil, false
 	}
-	if c.SampleRate != 44100 && c.SampleRate != 48000 {
-		return nil, false
-	}
-	switch c.Channels {
-	case 1:
+	switch {
+	case c.Channels == 1:
 		return silenceMono, true
-	case 2:
+	case c.Channels == 2:
 		return silenceStereo, true
+	case c.Channels > 2 && c.Channels < len(aacElements):
+		return silenceAAC(aacElements[c.Channels]), true
 	}
 	return nil, false
+}
+
+// Syntactic elements of AAC (ISO/IEC 14496-3, table 4.85).
+const (
+	aacSCE = 0 // one channel
+	aacCPE = 1 // two
+	aacLFE = 3
+	aacEND = 7
+)
+
+// aacElements are what a frame consists of, by the number of channels (ISO/IEC 14496-3, table
+// 1.19).
+var aacElements = [...][]uint32{
+	1: {aacSCE},
+	2: {aacCPE},
+	3: {aacSCE, aacCPE},
+	4: {aacSCE, aacCPE, aacSCE},
+	5: {aacSCE, aacCPE, aacCPE},
+	6: {aacSCE, aacCPE, aacCPE, aacLFE},
+}
+
+// silenceAAC is a raw_data_block of these elements in which no channel has a coefficient.
+func silenceAAC(elements []uint32) []byte {
+	w := &bitWriter{}
+	var tags [aacEND]uint32
+	for _, e := range elements {
+		w.u(3, e)
+		w.u(4, tags[e])
+		tags[e]++
+		if e == aacCPE {
+			w.u(1, 1) // common_window
+			writeLongWindow(w)
+			w.u(2, 0) // ms_mask_present
+			writeNoCoefficients(w)
+			writeNoCoefficients(w)
+			continue
+		}
+		const gain = 140
+		w.u(8, gain)
+		writeLongWindow(w)
+		w.u(3, 0) // no pulses, no noise shaping, no gain control
+	}
+	w.u(3, aacEND)
+	return w.out
+}
+
+// writeLongWindow writes ics_info for one long window without scale factor bands.
+func writeLongWindow(w *bitWriter) { w.u(11, 0) }
+
+// writeNoCoefficients writes an individual_channel_stream with a common window.
+func writeNoCoefficients(w *bitWriter) {
+	const gain = 140
+	w.u(8, gain)
+	w.u(3, 0)
 }
 
 func opusSilence(cfg *packetbuf.Packet) (frame []byte, ok bool) {

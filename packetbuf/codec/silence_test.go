@@ -1,0 +1,64 @@
+package codec_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"testing"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
+	"github.com/holdfast-live/holdfast/packetbuf/ogg"
+)
+
+// Silence after a tone of Opus is silent but for the tone's tail, without a click.
+func TestOpusSilenceDecodesToSilence(t *testing.T) {
+	if _, err := exec.LookPath("ffmpeg"); err != nil {
+		t.Skip("needs ffmpeg")
+	}
+	for _, channels := range []int{1, 2} {
+		t.Run(fmt.Sprint(channels, " channels"), func(t *testing.T) {
+			tone := run(t, nil, "-f", "lavfi", "-i", "sine=r=48000", "-t", "0.3", "-ac", fmt.Sprint(channels), "-c:a", "libopus", "-b:a", "64k", "-f", "ogg", "-")
+			var stream []byte
+			var w *ogg.Writer
+			put := func(packet []byte) {
+				var err error
+				if stream, err = w.Append(stream, packet); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for r := ogg.NewReader(bytes.NewReader(tone)); ; {
+				packet, err := r.Next()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if w == nil {
+					w = ogg.NewWriter(r.Head())
+				}
+				put(packet)
+			}
+			head := codec.OpusHead{Channels: channels}
+			silent, ok := codec.Silence(&packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.Opus, Kind: packetbuf.Config, Payload: head.Append(nil)})
+			if !ok {
+				t.Fatal("no silence")
+			}
+			const frames = 20
+			for range frames {
+				put(silent)
+			}
+			pcm := run(t, stream, "-f", "ogg", "-i", "-", "-f", "s16le", "-")
+			const click = 104 // -50 dB of full scale
+			for i := len(pcm) - 2*channels*960*(frames-2); i < len(pcm); i += 2 {
+				if v := int16(binary.LittleEndian.Uint16(pcm[i:])); v > click || v < -click { //nolint:gosec // two's complement
+					t.Fatalf("a sample of %d", v)
+				}
+			}
+		})
+	}
+}
