@@ -15,7 +15,8 @@ const (
 	// patience is how far sound may run ahead of a picture whose end is not known yet. Made
 	// pictures stand a second apart.
 	patience = time.Second
-	// still is how long a picture stands that was made while the publisher is away.
+	// still is how long a picture stands at the most that was made while the publisher is away: as
+	// long as the one before did.
 	still = time.Second
 	// gap without any media is one that players are told of; at a slow rate of pictures more.
 	gap = 1500 * time.Millisecond
@@ -254,6 +255,9 @@ func (c *cutter) picture(p *packetbuf.Packet) {
 	s := sample{p: p, at: t.is.ticks(p.DTS)}
 	if p.Flags&packetbuf.Filler != 0 {
 		s.dur = t.is.ticks(still)
+		if t.any {
+			s.dur = max(1, min(s.dur, s.at-t.is.ticks(t.last)))
+		}
 	} else if p.Flags&packetbuf.Splice == 0 && t.any {
 		t.interval = p.DTS - t.last
 	}
@@ -310,6 +314,7 @@ func (c *cutter) cut(end time.Duration) {
 	c.emit(&Chunk{
 		Seq: c.seq, Data: c.force.fragment(c.seq, &f.samples), Info: c.info, Start: f.start, Duration: max(end-f.start, 0),
 		Independent: f.independent, Discontinuity: f.broken, Wall: f.wall, Arrived: f.arrived, VideoFrames: len(f.samples[video]),
+		pieces: piecesOf(&f.samples),
 	})
 	c.seq++
 	f.on = false

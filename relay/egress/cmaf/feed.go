@@ -44,6 +44,7 @@ type Chunk struct {
 	Wall          time.Time // the time of day of Start
 	Arrived       time.Time // when its last packet came in
 	VideoFrames   int
+	pieces        [2][]piece // what it consists of
 }
 
 // Limits bound what a feed holds; zero means no bound.

@@ -44,8 +44,7 @@ const (
 	compositionOff = 0x800
 )
 
-// fragment is moof and mdat with samples of these tracks, which have their durations. The bytes
-// are the only allocation.
+// fragment is moof and mdat with samples of these tracks, which have their durations.
 func (t tracks) fragment(seq uint64, samples *[2][]sample) []byte {
 	size := 8 + 16 + 8
 	for _, s := range samples {

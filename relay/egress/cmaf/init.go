@@ -14,6 +14,7 @@ type Info struct {
 	Video, Audio  packetbuf.Codec // NoCodec: there is no such track
 	Width, Height int
 	FrameRate     float64 // 0: not said
+	tracks        tracks
 }
 
 // tracks are the descriptions of a set of tracks, by packetbuf.Track; nil where there is none.
@@ -24,7 +25,7 @@ func (t tracks) same(o tracks) bool { return t[0].same(o[0]) && t[1].same(o[1]) 
 func (t tracks) none() bool { return t[0] == nil && t[1] == nil }
 
 func (t tracks) info() *Info {
-	i := &Info{}
+	i := &Info{tracks: t}
 	var names []string
 	if v := t[packetbuf.Video]; v != nil {
 		i.Video, i.Width, i.Height, i.FrameRate = v.codec, v.width, v.height, v.fps

@@ -31,7 +31,7 @@ func (c *client) inits() int {
 // A steady stream: every part as soon as it is there, each frame once.
 func TestSteady(t *testing.T) {
 	for name, o := range map[string]gen.Options{
-		"30": {}, "25": {FPS: 25}, "24": {FPS: 24, AudioCodec: packetbuf.Opus}, "29.97": {FPS: 29.97, SampleRate: 44100, BFrames: 2}, "60": {FPS: 60}, "50, GOP of 4 s": {FPS: 50, GOP: 200},
+		"30": {}, "25, GOP of 1 s": {FPS: 25, GOP: 25}, "30, GOP of 1.1 s": {GOP: 33}, "24, GOP of 0.7 s": {FPS: 24, GOP: 17}, "25": {FPS: 25}, "24": {FPS: 24, AudioCodec: packetbuf.Opus}, "29.97": {FPS: 29.97, SampleRate: 44100, BFrames: 2}, "60": {FPS: 60}, "50, GOP of 4 s": {FPS: 50, GOP: 200},
 		"sound": {NoVideo: true}, "pictures": {NoAudio: true}, "two a second": {FPS: 2},
 	} {
 		t.Run(name, func(t *testing.T) {

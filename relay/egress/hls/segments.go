@@ -112,23 +112,50 @@ func (l *list) add(c *cmaf.Chunk, lost bool) bool {
 		fresh = len(l.done) > 0
 	}
 	if l.parts != nil && l.partTarget > 0 && l.parts.duration+c.Duration > l.partTarget {
+		head, tail := l.complete(l.parts, c)
+		if head != nil {
+			l.put(head)
+			c = tail
+		}
 		l.closePart()
 		fresh = true
 	}
-	if l.parts == nil {
-		l.parts = &part{independent: c.Independent}
-	}
-	p, s := l.parts, l.open
-	p.chunks = append(p.chunks, c)
-	p.duration += c.Duration
-	s.duration += c.Duration
-	s.bytes += len(c.Data)
-	s.frames += c.VideoFrames
-	if p.duration >= l.fills() {
+	l.put(c)
+	if l.parts.duration >= l.fills() {
 		l.closePart()
 		fresh = true
 	}
 	return fresh
+}
+
+// put adds a chunk to the part that is being filled.
+func (l *list) put(c *cmaf.Chunk) {
+	if l.parts == nil {
+		l.parts = &part{independent: c.Independent}
+	}
+	l.parts.put(c)
+	s := l.open
+	s.duration += c.Duration
+	s.bytes += len(c.Data)
+	s.frames += c.VideoFrames
+}
+
+func (p *part) put(c *cmaf.Chunk) {
+	p.chunks = append(p.chunks, c)
+	p.duration += c.Duration
+}
+
+// complete splits a chunk that is too long for a part that is too short without it, so that the
+// first half completes the part; nil where that cannot be.
+func (l *list) complete(p *part, c *cmaf.Chunk) (head, tail *cmaf.Chunk) {
+	if p.duration >= l.fills() {
+		return nil, nil
+	}
+	head, tail = c.Split(l.partTarget - p.duration)
+	if head == nil || p.duration+head.Duration < l.fills() {
+		return nil, nil
+	}
+	return head, tail
 }
 
 // fills is how long a part is closed without a look at what comes next.
@@ -257,12 +284,17 @@ func (l *list) regroup(parts []*part) (out []*part) {
 	for _, p := range parts {
 		for _, c := range p.chunks {
 			n := len(out) - 1
+			if n >= 0 && out[n].duration+c.Duration > l.partTarget {
+				if head, tail := l.complete(out[n], c); head != nil {
+					out[n].put(head)
+					c = tail
+				}
+			}
 			if n < 0 || out[n].duration >= l.fills() || out[n].duration+c.Duration > l.partTarget {
 				out = append(out, &part{independent: c.Independent})
 				n++
 			}
-			out[n].chunks = append(out[n].chunks, c)
-			out[n].duration += c.Duration
+			out[n].put(c)
 		}
 	}
 	return out

@@ -1,0 +1,84 @@
+package cmaf
+
+import (
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+// piece is a sample of a chunk without its bytes.
+type piece struct {
+	size    int
+	at, dur int64 // in units of the track's scale
+	offset  time.Duration
+	kind    packetbuf.Kind
+}
+
+func piecesOf(samples *[2][]sample) (out [2][]piece) {
+	all := make([]piece, 0, len(samples[0])+len(samples[1]))
+	for tr, s := range samples {
+		from := len(all)
+		for i := range s {
+			p := s[i].p
+			all = append(all, piece{len(p.Payload), s[i].at, s[i].dur, p.CTO, p.Kind})
+		}
+		out[tr] = all[from:len(all):len(all)]
+	}
+	return out
+}
+
+// Split makes two chunks of one, of which the first is as long as it can be without being longer
+// than most; nil where there is no place to split it. Both have its sequence.
+func (c *Chunk) Split(most time.Duration) (head, tail *Chunk) {
+	at, ok := c.place(most)
+	if !ok {
+		return nil, nil
+	}
+	var samples [2][2][]sample // of the head and of the tail
+	data := c.Data[len(c.Data)-c.payload():]
+	for tr, frames := range c.pieces {
+		for _, f := range frames {
+			half := 0
+			if c.Info.tracks[tr].time(f.at) >= at {
+				half = 1
+			}
+			p := &packetbuf.Packet{CTO: f.offset, Kind: f.kind, Payload: data[:f.size]}
+			samples[half][tr] = append(samples[half][tr], sample{p, f.at, f.dur})
+			data = data[f.size:]
+		}
+	}
+	first, second := *c, *c
+	first.Duration = at - c.Start
+	second.Start, second.Duration, second.Wall = at, c.Duration-first.Duration, c.Wall.Add(first.Duration)
+	second.Independent, second.Discontinuity = c.Independent && c.Info.tracks[packetbuf.Video] == nil, false
+	for i, half := range []*Chunk{&first, &second} {
+		half.Data, half.VideoFrames = c.Info.tracks.fragment(c.Seq, &samples[i]), len(samples[i][packetbuf.Video])
+		half.pieces = piecesOf(&samples[i])
+	}
+	return &first, &second
+}
+
+// place is where to split: where a picture begins or, without pictures, a frame of sound.
+func (c *Chunk) place(most time.Duration) (at time.Duration, ok bool) {
+	tr := packetbuf.Video
+	if len(c.pieces[tr]) == 0 {
+		tr = packetbuf.Audio
+	}
+	for i, f := range c.pieces[tr] {
+		begins := c.Info.tracks[tr].time(f.at)
+		if i > 0 && begins > c.Start && begins-c.Start <= most && begins-c.Start < c.Duration {
+			at, ok = begins, true
+		}
+	}
+	return at, ok
+}
+
+// payload is how many bytes of media there are, which stand at the end.
+func (c *Chunk) payload() (n int) {
+	for _, frames := range c.pieces {
+		for _, f := range frames {
+			n += f.size
+		}
+	}
+	return n
+}

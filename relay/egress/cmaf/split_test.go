@@ -1,0 +1,47 @@
+package cmaf
+
+import (
+	"testing"
+	"time"
+
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+)
+
+// Whatever chunks are split, and wherever: what they hold is the same, in the same order, and
+// one half ends where the other begins.
+func TestSplit(t *testing.T) {
+	for name, o := range map[string]gen.Options{"both": {BFrames: 2}, "25": {FPS: 25}, "sound": {NoVideo: true}, "pictures": {NoAudio: true}} {
+		t.Run(name, func(t *testing.T) {
+			for most := 20 * time.Millisecond; most < 120*time.Millisecond; most += 15 * time.Millisecond {
+				in := media(o, 4*time.Second)
+				r, splits := &reader{}, 0
+				for _, c := range cutAll(t, in) {
+					head, tail := c.Split(most)
+					if head == nil {
+						head = c
+					}
+					before := r.seq
+					if err := r.add(head); err != nil {
+						t.Fatal(err)
+					}
+					if tail == nil {
+						continue
+					}
+					splits++
+					if head.Duration > most || head.Duration <= 0 || head.Duration+tail.Duration != c.Duration || !tail.Wall.Equal(epoch.Add(tail.Start)) ||
+						head.VideoFrames+tail.VideoFrames != c.VideoFrames || head.Independent != c.Independent || tail.Discontinuity {
+						t.Fatalf("%v of %v: %v and %v", most, c.Duration, head.Duration, tail.Duration)
+					}
+					r.seq = before // both have the sequence of one
+					if err := r.add(tail); err != nil {
+						t.Fatal(err)
+					}
+				}
+				r.expect(t, in)
+				if splits == 0 && most > 45*time.Millisecond && most < 80*time.Millisecond {
+					t.Errorf("none is split at %v", most)
+				}
+			}
+		})
+	}
+}
