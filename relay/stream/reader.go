@@ -30,6 +30,7 @@ type Reader struct {
 	waitKey  bool   // nothing but configuration until the next random-access point
 	pictures uint32 // the epoch of whose pictures it has had a keyframe; 0: of none
 	again    bool   // it takes what is sent again: it began there
+	ways     bool   // it takes all that is sent again
 	buf      [batch]*packetbuf.Packet
 	woken    <-chan struct{} // nil: look into the ring without waiting
 	since    uint64          // sequence of the first packet that it was to get
@@ -290,7 +291,7 @@ func (r *Reader) decodable(p *packetbuf.Packet) bool {
 		r.again = false
 	case key && r.pictures != p.Epoch:
 		r.again = true
-	case !r.again || key:
+	case !r.ways && (!r.again || key):
 		return false
 	}
 	if p.Kind == packetbuf.Key {

@@ -39,6 +39,10 @@ func (s *Stream) tap(from uint64, takes sounds) (*Reader, error) {
 	return r, nil
 }
 
+// TakeWays has the reader take also what is sent again for those who join while the stream is
+// held: others are going to begin in what it makes.
+func (r *Reader) TakeWays() { r.ways = true }
+
 // NewestKey is the sequence of the newest random-access point; 0 where there is none.
 func (r *Reader) NewestKey() uint64 {
 	cursor, _, err := r.s.ring.Join()

@@ -63,6 +63,7 @@ func (r *relay) feed(_ context.Context, name string, newest bool) (egress.Place,
 	if err != nil {
 		return nil, notThere(name)
 	}
+	place.TakeWays()
 	return place, nil
 }
 

@@ -15,9 +15,11 @@ const (
 	// patience is how far sound may run ahead of a picture whose end is not known yet. Made
 	// pictures stand a second apart.
 	patience = time.Second
-	// still is how long a picture stands at the most that was made while the publisher is away: as
-	// long as the one before did.
+	// still is how long a keyframe stands that is repeated while the publisher is away.
 	still = time.Second
+	// again is how old the newest keyframe is where the way from one to the picture that stands
+	// still is taken once more: whoever begins later needs it, and who watches sees it.
+	again = 8 * time.Second
 	// gap without any media is one that players are told of; at a slow rate of pictures more.
 	gap = 1500 * time.Millisecond
 	// absence of one track while the other goes on takes it out of the init section: players
@@ -47,6 +49,7 @@ type cutter struct {
 	newest  time.Duration // DTS of the newest sample
 	key     time.Duration // DTS of the newest keyframe
 	broken  bool          // the next chunk is not continuous
+	way     bool          // what is sent again is taken
 	wall    wall
 }
 
@@ -92,6 +95,10 @@ func (c *cutter) write(p *packetbuf.Packet) error {
 	case p.Seq != 0 && p.Seq <= c.read:
 		return nil // a second place on the stream begins before where the first one ended
 	}
+	if p.Flags&packetbuf.Again != 0 && !c.takes(p) {
+		c.read = max(c.read, p.Seq)
+		return nil
+	}
 	c.read = max(c.read, p.Seq)
 	c.introduce(p)
 	if c.begun {
@@ -103,6 +110,14 @@ func (c *cutter) write(p *packetbuf.Packet) error {
 		c.begin()
 	}
 	return nil
+}
+
+// takes tells whether a picture that is sent again is needed.
+func (c *cutter) takes(p *packetbuf.Packet) bool {
+	if p.Kind == packetbuf.Key {
+		c.way = p.DTS-c.key >= again
+	}
+	return c.way
 }
 
 // configure notes a configuration. It comes into force at the track's next sample that it can.
@@ -253,11 +268,8 @@ func (c *cutter) picture(p *packetbuf.Packet) {
 		}
 	}
 	s := sample{p: p, at: t.is.ticks(p.DTS)}
-	if p.Flags&packetbuf.Filler != 0 {
+	if p.Flags&packetbuf.Filler != 0 && p.Flags&packetbuf.Again == 0 && p.Kind == packetbuf.Key {
 		s.dur = t.is.ticks(still)
-		if t.any {
-			s.dur = max(1, min(s.dur, s.at-t.is.ticks(t.last)))
-		}
 	} else if p.Flags&packetbuf.Splice == 0 && t.any {
 		t.interval = p.DTS - t.last
 	}

@@ -141,10 +141,16 @@ func (b *bench) open(_ context.Context, name string, again bool) (egress.Place, 
 	if s == nil || !strings.HasPrefix(name, "live/cam") {
 		return nil, errNotLive
 	}
+	from := uint64(1)
 	if again {
-		return s.Tap(0)
+		from = 0
 	}
-	return s.Tap(1)
+	place, err := s.Tap(from)
+	if err != nil {
+		return nil, err
+	}
+	place.TakeWays()
+	return place, nil
 }
 
 type session struct{}

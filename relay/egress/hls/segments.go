@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 )
 
@@ -254,6 +255,9 @@ func (l *list) fix() {
 	if l.like > 0 && most < time.Duration(l.like)*time.Second+rounds {
 		l.target = l.like
 	}
+	if i := l.init.chunk.Info; i.Audio == packetbuf.NoCodec {
+		chunks = append(chunks, stands(i.Video))
+	}
 	slices.Sort(chunks)
 	usual, biggest := chunks[len(chunks)/2], chunks[len(chunks)-1]
 	whole := max(1, (l.set.Part+4*time.Millisecond)/usual) * usual //nolint:durationcheck // a number of chunks
@@ -277,6 +281,16 @@ func (l *list) fix() {
 			}
 		}
 	}
+}
+
+// stands is how long a picture stands where the stream is held and has no sound: one that was
+// made, five times a second, and up to a quarter longer before the publisher is back, else a
+// keyframe.
+func stands(c packetbuf.Codec) time.Duration {
+	if c == packetbuf.H264 {
+		return 250 * time.Millisecond
+	}
+	return time.Second
 }
 
 // regroup makes parts anew, of which nobody was told yet.
