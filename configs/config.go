@@ -123,7 +123,7 @@ type Stream struct {
 	// KeyframeInterval is how often a WHIP publisher is asked for a keyframe.
 	KeyframeInterval time.Duration `key:"keyframe_interval" help:"how often a WHIP publisher is asked for a keyframe, at the least; 0: when somebody needs one"`
 	SlowPublisher    bool          `key:"slow_publisher" help:"may an RTMP publisher be slowed by reading slowly"`
-	Filler           string        `key:"filler" help:"while held: freeze or none"`
+	Filler           string        `key:"filler" help:"while held: freeze, none, or a FLV file to play"`
 	Buffer           Buffer        `key:"buffer"`
 	Viewer           Viewer        `key:"viewer"`
 	PublishKeys      []string      `key:"publish_keys" help:"any of these lets publish; empty: open to everyone" secret:"true"`
@@ -132,6 +132,9 @@ type Stream struct {
 	HLS              HLS           `key:"hls"`
 	Transcode        []Rendition   `key:"transcode"`
 }
+
+// IsSlate tells whether a filler is a file: it ends in .flv.
+func IsSlate(filler string) bool { return strings.HasSuffix(filler, ".flv") }
 
 // Buffer bounds a stream's ring.
 type Buffer struct {

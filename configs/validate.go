@@ -172,7 +172,7 @@ func (s *Stream) validate(c *checker, at string) {
 	c.within(at+"hold_unpublish", s.HoldUnpublish, 0, autoMost)
 	c.oneOf(at+"takeover", s.Takeover, "auto", "always", "never")
 	c.within(at+"backup_return", s.BackupReturn, 0, autoMost)
-	c.oneOf(at+"filler", s.Filler, "freeze", "none")
+	c.filler(at+"filler", s.Filler)
 	if s.KeyframeInterval != 0 {
 		c.within(at+"keyframe_interval", s.KeyframeInterval, 500*time.Millisecond, time.Minute)
 	}
@@ -194,6 +194,21 @@ func (s *Stream) validate(c *checker, at string) {
 	s.HLS.validate(c, at+"hls.")
 	for i, r := range s.Transcode {
 		r.validate(c, fmt.Sprintf("%stranscode[%d].", at, i))
+	}
+}
+
+// filler is one of two words, or a file that is there.
+func (c *checker) filler(key, got string) {
+	if !IsSlate(got) {
+		if got != "freeze" && got != "none" {
+			c.fault(key, fmt.Sprintf("%q is not possible", got), "write freeze, none, or the name of a file that ends in .flv")
+		}
+		return
+	}
+	if f, err := os.Open(got); err != nil { //nolint:gosec // the operator names it
+		c.fault(key, err.Error(), "write the name of a file that can be read; holdfast slate makes one")
+	} else {
+		_ = f.Close()
 	}
 }
 

@@ -28,7 +28,7 @@ streams:
 		`rtmp.listen: "nonsense" is not a listen address; write host:port`,
 		`http.lisen: there is no such key; did you mean http.listen?`,
 		`defaults.hold: "30" is not a duration; write a duration like 10s`,
-		`defaults.filler: "black" is not possible; write freeze or none`,
+		`defaults.filler: "black" is not possible; write freeze, none, or the name of a file that ends in .flv`,
 		`streams[0].match: "live" is not a pattern of streams; write "live/*"`,
 		`streams[0].takeover: "sometimes" is not possible; write auto, always or never`,
 	} {

@@ -61,9 +61,12 @@ func after(took time.Duration) string {
 
 // watching says what viewers have while the publisher is away.
 func (d *demo) watching(viewers int) string {
-	picture := "the last picture"
-	if d.settings().Filler != "freeze" {
-		picture = "nothing new" // filler: none
+	picture := "the slate"
+	switch d.settings().Filler {
+	case "freeze":
+		picture = "the last picture"
+	case "none":
+		picture = "nothing new"
 	}
 	switch viewers {
 	case 0:

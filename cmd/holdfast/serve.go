@@ -46,8 +46,11 @@ func runServe(cmd *cobra.Command, _ []string) error {
 
 func runCheck(cmd *cobra.Command, _ []string) error {
 	src := sourceOf(cmd)
-	_, notices, err := src.load()
+	cfg, notices, err := src.load()
 	if err != nil {
+		return err
+	}
+	if err := app.CheckSlates(cfg); err != nil {
 		return err
 	}
 	for _, n := range notices {

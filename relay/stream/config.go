@@ -16,7 +16,8 @@ type Config struct {
 	Hold          time.Duration // how long viewers and buffer are kept after a break
 	HoldUnpublish time.Duration // the same after a clean unpublish
 	Takeover      lifecycle.Takeover
-	Freeze        bool // while held, the last keyframe and silence go on
+	Freeze        bool   // while held, the last picture and silence go on
+	Slate         *Slate // with Freeze: what goes on instead, where it fits; nil: none
 	Buffer        packetbuf.Limits
 	// Gather is how long packets are collected before viewers are woken; GatherAuto decides
 	// by the number of viewers.

@@ -15,6 +15,7 @@ const fillEvery = 40 * time.Millisecond
 type filler struct {
 	on      bool
 	still   still
+	slate   *playing // nil: none is played
 	silence []byte
 	base    time.Duration // where the first silent frame stands
 	frames  int64         // silent frames made
@@ -37,8 +38,10 @@ func (s *Stream) beginFiller() {
 	picture, _ := s.clock.Last(packetbuf.Video)
 	sound, begun := s.clock.Last(packetbuf.Audio)
 	oldest := max(picture, sound) - apart
-	f.still = s.newStill(max(picture, oldest))
-	if !begun {
+	if f.slate = s.newPlaying(max(picture, sound)); f.slate == nil {
+		f.still = s.newStill(max(picture, oldest))
+	}
+	if !begun || f.slate != nil && !f.slate.mute {
 		return
 	}
 	cfg := s.sent[packetbuf.Audio]
@@ -79,8 +82,14 @@ func (s *Stream) fillTo(now time.Time, video, audio time.Duration) {
 			frame = f.base + f.at(f.frames)
 			soundDue = f.base+f.at(f.frames+1) <= audio
 		}
-		switch pictureDue := f.still.due(video); {
-		case pictureDue && (!soundDue || f.still.next <= frame):
+		pictureDue, next := f.still.due(video), f.still.next
+		if f.slate != nil {
+			pictureDue, next = f.slate.due(video), f.slate.dts()
+		}
+		switch {
+		case pictureDue && (!soundDue || next <= frame) && f.slate != nil:
+			s.fillSlate(now)
+		case pictureDue && (!soundDue || next <= frame):
 			s.fillPicture(now)
 		case soundDue:
 			f.frames++
@@ -93,11 +102,12 @@ func (s *Stream) fillTo(now time.Time, video, audio time.Duration) {
 	}
 }
 
-// fillUp closes the gap between what was filled last and the splice.
+// fillUp closes the gap between what was filled last and the splice, where pictures need room
+// before them.
 func (s *Stream) fillUp(now time.Time) {
 	if s.filler.on {
 		at := s.clock.At()
-		s.fillTo(now, at-s.filler.still.every/4, at)
+		s.fillTo(now, at-fillEvery, at)
 	}
 }
 

@@ -47,7 +47,7 @@ func (s *Stream) Snapshot(now time.Time) Snapshot {
 	out := Snapshot{
 		Name: s.name, State: state, Since: s.since, HeldUntil: s.life.HeldUntil(), Cause: cause, Clock: clock,
 		Publisher: s.publisher(now, s.life.Current()), Waiting: s.publisher(now, s.life.Waiting()),
-		Viewers: maps.Clone(s.viewers), Breaks: maps.Clone(s.breaks), Buffer: s.ring.Stats(), Epoch: s.epoch, Ceiling: s.ceilings.least(), Cap: s.ceilings.operator,
+		Viewers: maps.Clone(s.viewers), Breaks: maps.Clone(s.breaks), Buffer: s.ring.Stats(), Epoch: s.epoch - s.slates, Ceiling: s.ceilings.least(), Cap: s.ceilings.operator,
 	}
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 		if cfg := s.sent[tr]; cfg != nil {

@@ -58,6 +58,7 @@ type Stream struct {
 	feeds    map[lifecycle.ID]*feed
 	lastID   lifecycle.ID
 	epoch    uint32
+	slates   uint32            // how many of the epochs were a slate's
 	sent     packetbuf.Configs // the configuration that viewers have
 	present  [packetbuf.NumTracks]bool
 	lastKey  *packetbuf.Packet

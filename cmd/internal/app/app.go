@@ -81,7 +81,7 @@ type App struct {
 // New wires a relay from a configuration that was validated.
 func New(o Options) (*App, error) {
 	a := &App{
-		log: o.Log, level: o.Level, settings: &settings{}, events: api.NewEvents(), rtmp: map[string]*rtmp.Server{},
+		log: o.Log, level: o.Level, settings: &settings{slates: slates{log: o.Log}}, events: api.NewEvents(), rtmp: map[string]*rtmp.Server{},
 		certs: map[string]*certificate{}, addrs: map[string]net.Addr{}, failed: make(chan error, 4),
 		slots: ingest.NewSlots(o.Config.Limits.Connections, o.Config.Limits.PerAddress),
 	}

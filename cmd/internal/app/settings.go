@@ -13,7 +13,8 @@ import (
 
 // settings is the configuration in force, as the rooms of the relay ask for it.
 type settings struct {
-	cfg atomic.Pointer[configs.Config]
+	cfg    atomic.Pointer[configs.Config]
+	slates slates
 }
 
 func (s *settings) get() *configs.Config { return s.cfg.Load() }
@@ -25,7 +26,7 @@ func (s *settings) Stream(name string) stream.Config {
 	c := s.get().Stream(name)
 	out := stream.Config{
 		FirstMedia: c.FirstMedia, Hold: c.Hold, HoldUnpublish: c.HoldUnpublish,
-		Takeover: takeovers[c.Takeover], Freeze: c.Filler == "freeze",
+		Takeover: takeovers[c.Takeover], Freeze: c.Filler != "none", Slate: s.slate(c.Filler),
 		Buffer: packetbuf.Limits{Duration: c.Buffer.Duration, Bytes: int(c.Buffer.Bytes)},
 		Gather: stream.GatherAuto, Lag: c.Viewer.Lag,
 	}

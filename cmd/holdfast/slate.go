@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-live/holdfast/cmd/internal/app"
+)
+
+const (
+	// slateTimeout bounds the making of a slate: a few seconds of a picture that stands still.
+	slateTimeout = 2 * time.Minute
+	slateSeconds = 4
+	// slateRate is taken where the stream does not say its own, pictures per second.
+	slateRate = 25
+)
+
+func slateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "slate STREAM",
+		Short: "Make a clip to be played while a stream is held, with ffmpeg",
+		Long: "slate asks the running relay for the parameters of a live stream {app}/{name}, and has ffmpeg make\n" +
+			"a clip like it that shows a text. Its file is for the stream's filler.",
+		Args: cobra.ExactArgs(1),
+		RunE: runSlate,
+	}
+	healthFlags(cmd)
+	cmd.Flags().String("token", os.Getenv("HOLDFAST_ADMIN_TOKEN"), "the relay's admin.token")
+	cmd.Flags().String("text", "We will be right back", "what it shows")
+	cmd.Flags().String("out", "slate.flv", "the file to write, FLV")
+	return cmd
+}
+
+func runSlate(cmd *cobra.Command, args []string) error {
+	flag := func(name string) string { v, _ := cmd.Flags().GetString(name); return v } // they are always there
+	parent := cmd.Context()
+	if parent == nil {
+		parent = context.Background()
+	}
+	ctx, cancel := context.WithTimeout(parent, slateTimeout)
+	defer cancel()
+	out := flag("out")
+	if !strings.HasSuffix(out, ".flv") {
+		return fmt.Errorf("--out %q does not end in .flv", out)
+	}
+	tracks, err := askTracks(ctx, flag("admin"), flag("token"), args[0])
+	if err != nil {
+		return err
+	}
+	arguments, err := slateArguments(tracks, flag("text"), out)
+	if err != nil {
+		return fmt.Errorf("%s: %w", args[0], err)
+	}
+	said, err := exec.CommandContext(ctx, "ffmpeg", arguments...).CombinedOutput() //nolint:gosec // numbers, names of ours, and what the operator has said
+	if err != nil {
+		return fmt.Errorf("ffmpeg: %w\n%s", err, said)
+	}
+	if err := app.CheckSlate(out); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s is made; set filler: %s for %s\n", out, out, args[0])
+	return nil
+}
+
+// streamTrack is what the relay tells of a track, as far as it is of use here.
+type streamTrack struct {
+	Codec      string  `json:"codec"`
+	Profile    string  `json:"profile"`
+	Width      int     `json:"width"`
+	Height     int     `json:"height"`
+	FrameRate  float64 `json:"frame_rate"`
+	SampleRate int     `json:"sample_rate"`
+	Channels   int     `json:"channels"`
+}
+
+// askTracks asks a relay for the tracks of a stream.
+func askTracks(ctx context.Context, admin, token, name string) ([]streamTrack, error) {
+	if !strings.Contains(admin, "://") {
+		admin = "http://" + admin
+	}
+	u, err := url.Parse(admin)
+	if err != nil || u.Host == "" {
+		return nil, fmt.Errorf("--admin %q is not a URL; write http://127.0.0.1:8081", admin)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("/api/v1/streams", name).String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("no relay answers: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the relay does not tell of %s: %s; it has to be live", name, resp.Status)
+	}
+	var s struct {
+		Tracks []streamTrack `json:"tracks"`
+	}
+	err = json.NewDecoder(resp.Body).Decode(&s)
+	return s.Tracks, err
+}
+
+// slateProfiles are the profiles of H.264 that ffmpeg can be asked for, by the relay's names.
+var slateProfiles = map[string][]string{
+	"Constrained Baseline":  {"baseline", "yuv420p"},
+	"Baseline":              {"baseline", "yuv420p"},
+	"Main":                  {"main", "yuv420p"},
+	"High":                  {"high", "yuv420p"},
+	"High 10":               {"high10", "yuv420p10le"},
+	"High 4:2:2":            {"high422", "yuv422p"},
+	"High 4:4:4 Predictive": {"high444", "yuv444p"},
+}
+
+// slateArguments are ffmpeg's for a clip like a stream of these tracks.
+func slateArguments(tracks []streamTrack, text, out string) ([]string, error) {
+	var picture, sound *streamTrack
+	for i := range tracks {
+		if t := &tracks[i]; t.Width > 0 {
+			picture = t
+		} else if t.SampleRate > 0 {
+			sound = t
+		}
+	}
+	if picture == nil || picture.Codec != "H.264" {
+		return nil, errors.New("a slate needs a stream of H.264")
+	}
+	profile, ok := slateProfiles[picture.Profile]
+	if !ok {
+		return nil, fmt.Errorf("no slate can be made in profile %s", picture.Profile)
+	}
+	rate := picture.FrameRate
+	if rate < 1 || rate > 120 {
+		rate = slateRate
+	}
+	fps := strconv.FormatFloat(rate, 'f', -1, 64)
+	seconds := strconv.Itoa(slateSeconds)
+	args := []string{
+		"-hide_banner", "-nostdin", "-v", "error", "-y",
+		"-f", "lavfi", "-i", fmt.Sprintf("color=c=0x181818:size=%dx%d:rate=%s:duration=%s", picture.Width, picture.Height, fps, seconds),
+	}
+	withSound := sound != nil && sound.Codec == "AAC"
+	if withSound {
+		args = append(args, "-f", "lavfi", "-i", fmt.Sprintf("anullsrc=sample_rate=%d:channel_layout=%dc:duration=%s", sound.SampleRate, sound.Channels, seconds))
+		if sound.Channels <= 2 {
+			args[len(args)-1] = fmt.Sprintf("anullsrc=sample_rate=%d:channel_layout=%s:duration=%s", sound.SampleRate, []string{1: "mono", 2: "stereo"}[max(1, sound.Channels)], seconds)
+		}
+	}
+	gop := strconv.Itoa(int(2*rate + 0.5))
+	args = append(args, "-vf", "drawtext=text="+drawn(text)+":expansion=none:fontcolor=white:fontsize=h/12:x=(w-text_w)/2:y=(h-text_h)/2",
+		"-c:v", "libx264", "-profile:v", profile[0], "-pix_fmt", profile[1], "-preset", "medium", "-bf", "0", "-g", gop, "-keyint_min", gop, "-sc_threshold", "0")
+	if withSound {
+		args = append(args, "-c:a", "aac", "-b:a", "64k")
+	}
+	return append(args, "-t", seconds, "-f", "flv", out), nil
+}
+
+// drawn is a text as the value of an option of a filter in a graph: it is read twice.
+func drawn(text string) string {
+	once := strings.NewReplacer(`\`, `\\`, `'`, `\'`, `:`, `\:`).Replace(text)
+	return strings.NewReplacer(`\`, `\\`, `'`, `\'`, `,`, `\,`, `;`, `\;`, `[`, `\[`, `]`, `\]`).Replace(once)
+}
