@@ -37,14 +37,19 @@ const presentedScript = `(() => {
 // While the publisher is away the page goes on showing the very picture that came last, without
 // a stall and without going back, and goes on when it is back.
 func TestPageFreezesOnTheLastPicture(t *testing.T) {
-	for _, by := range []string{"mse", "whep"} {
-		t.Run(by, func(t *testing.T) {
+	for _, tt := range []struct {
+		name, by string
+		push     func(testing.TB, string) *program
+	}{
+		{"mse", "mse", reordering}, {"whep", "whep", plainly}, {"whep without B pictures", "whep", reordering},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
 			need(t, "chromium", "ffmpeg")
 			r := start(t)
 			const stream = "live/cam"
-			one := pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
+			one := tt.push(t, r.url("rtmp", "/"+stream))
 			r.live(stream)
-			p := browse(t).page(r.url("http", "/"+stream+"/?by="+by))
+			p := browse(t).page(r.url("http", "/"+stream+"/?by="+tt.by))
 			p.waitFor(within(t), "document.getElementById('video').getVideoPlaybackQuality().totalVideoFrames > 40")
 			p.eval(nil, presentedScript)
 			p.waitFor(within(t), "window.presented.length > 30")
@@ -54,10 +59,49 @@ func TestPageFreezesOnTheLastPicture(t *testing.T) {
 			var held []presented
 			p.eval(&held, "window.presented")
 			frozenOn(t, held)
-			pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
+			tt.push(t, r.url("rtmp", "/"+stream))
 			r.resumed(0)
 			p.waitFor(within(t), fmt.Sprintf("new Set(window.presented.slice(%d).map((f) => f.sum)).size > 20", len(held)))
 		})
+	}
+}
+
+func plainly(t testing.TB, url string) *program {
+	t.Helper()
+	return pushing(t, url, source{picture: "640x360", tone: true})
+}
+
+// reordering pushes as OBS does: two B pictures, one of them a reference, and a keyframe every two
+// seconds.
+func reordering(t testing.TB, url string) *program {
+	t.Helper()
+	return ffmpeg(t, "-re", "-f", "lavfi", "-i", "testsrc2=rate=25:size=640x360", "-re", "-f", "lavfi", "-i", "sine=sample_rate=48000",
+		"-c:v", "libx264", "-preset", "veryfast", "-b:v", "1500k", "-maxrate", "1500k", "-bufsize", "1500k", "-bf", "2", "-g", "50", "-pix_fmt", "yuv420p",
+		"-c:a", "aac", "-ac", "2", "-b:a", "96k", "-f", "flv", url)
+}
+
+// What a viewer has recorded over a hold decodes without a word, cut anywhere in a GOP.
+func TestRecordingOverAFreeze(t *testing.T) {
+	t.Parallel()
+	need(t, "ffmpeg", "ffprobe")
+	r := start(t)
+	const stream, length = "live/cam", 14 * time.Second
+	push := reordering(t, r.url("rtmp", "/"+stream))
+	r.live(stream)
+	recordings := r.records(stream, length)
+	wait(t, 2300*time.Millisecond)
+	for n := range 2 {
+		push.kill()
+		r.broke(n)
+		wait(t, 2*time.Second)
+		push = reordering(t, r.url("rtmp", "/"+stream))
+		r.resumed(n)
+		wait(t, 1700*time.Millisecond)
+	}
+	for _, rec := range recordings {
+		if got := rec.good(length); got < length-2*time.Second {
+			t.Errorf("%v of %v", got, length)
+		}
 	}
 }
 
