@@ -105,6 +105,26 @@ func TestRecordingOverAFreeze(t *testing.T) {
 	}
 }
 
+// A browser's stream is frozen by made pictures as well, which decode.
+func TestFreezeOfABrowsersStream(t *testing.T) {
+	need(t, "chromium", "ffmpeg", "ffprobe")
+	r := start(t)
+	const stream, length = "live/cam", 8 * time.Second
+	b := browse(t)
+	p := b.page(r.url("http", "/"+stream+"/?publish"))
+	p.waitFor(within(t), "document.getElementById('word').textContent === 'ready to publish'")
+	p.eval(nil, "document.getElementById('publish').click()")
+	r.live(stream)
+	rec := record(t, r.url("http", "/"+stream+".flv"), length)
+	wait(t, 3*time.Second)
+	b.kill()
+	r.broke(0)
+	rec.good(length)
+	if n := r.metric(`holdfast_filler_frames_total{kind="picture"}`); n < 10 {
+		t.Errorf("%v pictures were made", n)
+	}
+}
+
 // frozenOn asserts that the pictures end with one that stands for seconds, that it is the one
 // which was shown when the others ended, and that it comes again and again.
 func frozenOn(t *testing.T, pictures []presented) {
