@@ -29,6 +29,7 @@ type Freezer struct {
 	err      error
 
 	made   int
+	data   []byte    // of a made slice that is coded arithmetically; nil: not made yet
 	target reference // what the first made picture shows
 	newest bool      // which is the first in a decoder's list without further words
 }
@@ -49,7 +50,7 @@ func NewFreezer(c AVCConfig) *Freezer {
 // Follow takes the stream's next access unit. It keeps nothing of it. What it cannot follow
 // makes Ready tell why, up to the next IDR picture.
 func (f *Freezer) Follow(au []byte) {
-	f.made = 0
+	f.made, f.data = 0, nil
 	first := true
 	for rest := au; len(rest) > 0; {
 		nal, next, err := NextNAL(rest, f.length)
@@ -98,7 +99,10 @@ func (f *Freezer) picture(nal []byte) {
 
 // unfit tells what of a picture no made one can go with.
 func unfit(h *sliceHeader) error {
-	const constrainedIntra = 44
+	const (
+		constrainedIntra = 44
+		mostMBs          = 139264 // of the highest level
+	)
 	s := h.sps
 	switch {
 	case h.field:
@@ -111,6 +115,8 @@ func unfit(h *sliceHeader) error {
 		return noFreeze("picture order count type 1")
 	case h.longTerm:
 		return noFreeze("long-term references")
+	case s.WidthMBs*s.HeightMBs() > mostMBs:
+		return noFreeze("a picture larger than any level allows")
 	case s.MaxRefFrames == 0, s.Profile == constrainedIntra, s.Profile >= 110 && s.Constraints&constraintSet3 != 0:
 		return noFreeze("no references at all")
 	}
@@ -167,7 +173,13 @@ func (f *Freezer) Made(n int) []byte {
 	w := &bitWriter{}
 	f.writeHeader(w, n)
 	if mbs := f.sps.WidthMBs * f.sps.HeightMBs(); f.pps.CABAC {
-		appendSkips(w, mbs, f.sps.MBAFF)
+		for w.free > 0 {
+			w.u(1, 1) // cabac_alignment_one_bit
+		}
+		if f.data == nil {
+			f.data = skips(mbs, f.sps.MBAFF)
+		}
+		w.out = append(w.out, f.data...)
 	} else {
 		w.int(mbs) // mb_skip_run
 		w.u(1, 1)  // rbsp_stop_one_bit

@@ -74,6 +74,7 @@ func TestFreezeRefuses(t *testing.T) {
 		{"a long-term reference", plain(nil, onePPS), [][]byte{unit(longIDR)}, false},
 		{"order of type 1", plain(func(s *codec.SPS) { s.POCType = 1 }, onePPS), [][]byte{unit(idrRef)}, false},
 		{"separate planes", plain(func(s *codec.SPS) { s.Profile, s.ChromaFormat, s.SeparatePlanes = 244, 3, true }, onePPS), [][]byte{unit(idrRef)}, false},
+		{"a picture beyond all levels", plain(func(s *codec.SPS) { s.WidthMBs, s.HeightMapUnits, s.Width, s.Height = 1000, 1000, 16000, 16000 }, onePPS), [][]byte{unit(idrRef)}, false},
 		{"no references", plain(func(s *codec.SPS) { s.MaxRefFrames = 0 }, onePPS), [][]byte{unit(idrRef)}, false},
 		{"a cut unit", plain(nil, onePPS), [][]byte{unit(idrRef), {0, 0, 0, 9, 1}}, false},
 	} {

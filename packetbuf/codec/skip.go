@@ -42,12 +42,11 @@ type skipCoder struct {
 	started bool   // the first bit is not written
 }
 
-// appendSkips writes the slice data for n macroblocks, all of them skipped, and the trailing bits
-// of the slice; with pairs two by two, as in a frame that may have field macroblocks.
-func appendSkips(w *bitWriter, n int, pairs bool) {
-	for w.free > 0 {
-		w.u(1, 1) // cabac_alignment_one_bit
-	}
+// skips are the slice data of n macroblocks, all of them skipped, and the trailing bits of the
+// slice; with pairs two by two, as in a frame that may have field macroblocks. They begin at a whole
+// byte.
+func skips(n int, pairs bool) []byte {
+	w := &bitWriter{}
 	c := skipCoder{w: w, width: 510}
 	for i := range n {
 		c.skip()
@@ -57,6 +56,7 @@ func appendSkips(w *bitWriter, n int, pairs bool) {
 			c.goOn()
 		}
 	}
+	return w.out
 }
 
 // skip codes mb_skip_flag 1.
