@@ -17,6 +17,7 @@ type Config struct {
 	WebRTC  WebRTC      `key:"webrtc"`
 	Log     Log         `key:"log"`
 	Limits  Limits      `key:"limits"`
+	Metrics Metrics     `key:"metrics"`
 	Breaker Breaker     `key:"breaker"`
 	Drain   Drain       `key:"drain"`
 	State   State       `key:"state"`
@@ -86,6 +87,11 @@ type Limits struct {
 	Streams          int           `key:"streams" help:"streams at a time"`
 	Transcodes       int           `key:"transcodes" help:"renditions made at a time, by ffmpeg child processes"`
 	Bridges          int           `key:"bridges" help:"streams at a time whose sound ffmpeg child processes put into another codec"`
+}
+
+// Metrics bounds what a scrape costs.
+type Metrics struct {
+	Streams int `key:"streams" help:"streams at a time that have metrics of their own; the others are summed as stream=other"`
 }
 
 // Breaker keeps all routes to one host from dialling it in vain, and from all dialling it at
@@ -219,6 +225,7 @@ func Default() Config {
 		WebRTC:  WebRTC{UDPListen: ":8189"},
 		Log:     Log{Level: "info", Format: "text"},
 		Limits:  Limits{Connections: 20000, HandshakeTimeout: 5 * time.Second, Joins: 500, Streams: 2000, Transcodes: 4, Bridges: 100},
+		Metrics: Metrics{Streams: 1000},
 		Breaker: Breaker{Fall: 5, Rise: 2, Dials: 4, Every: 5 * time.Second},
 		Drain:   Drain{Timeout: 10 * time.Second},
 		Defaults: Stream{

@@ -94,6 +94,7 @@ func (cfg *Config) validate() Faults {
 	c.number("limits.streams", cfg.Limits.Streams, 1, 1_000_000)
 	c.number("limits.transcodes", cfg.Limits.Transcodes, 0, 10_000)
 	c.number("limits.bridges", cfg.Limits.Bridges, 1, 10_000)
+	c.number("metrics.streams", cfg.Metrics.Streams, 0, 100_000)
 	c.number("breaker.fall", cfg.Breaker.Fall, 1, 1000)
 	c.number("breaker.rise", cfg.Breaker.Rise, 1, 1000)
 	c.number("breaker.dials", cfg.Breaker.Dials, 1, 1000)

@@ -17,6 +17,19 @@ type Relay struct {
 	Bridges      Bridges
 	WebRTC       WebRTC
 	Routes       []Route
+	Ways         []Way
+	Connections  Use
+	// MaxStreams is how many streams there may be.
+	MaxStreams int
+}
+
+// Use is how much of something that is bounded is in use; Limit 0: it is not bounded.
+type Use struct{ Used, Limit int }
+
+// Way is a configured route of a group, all streams together.
+type Way struct {
+	Group, Route     string
+	Segments, Resent uint64 // of TCP; 0 where the system does not tell
 }
 
 // WebRTC counts RTP packets.
@@ -41,18 +54,25 @@ type Route struct {
 	Score                float64       // 0 to 1, the best
 	Level                int           // down the ladder, 0 the top; of a route that carries
 	Lag, RTT             time.Duration // 0 while unknown
+	Rate                 float64       // bit/s that arrive at the far side; of a route that carries
 }
 
 // Stream is one stream at one moment.
 type Stream struct {
 	Name        string
 	State       int           // 0 idle, 1 live, 2 suspect, 3 held
+	InState     time.Duration // since it entered the state
+	Epoch       int           // times that media was spliced onto it
+	HoldLeft    time.Duration // until it ends if nobody comes back; 0 unless held
 	Bitrate     float64       // bit/s, of the publisher's media
 	FrameRate   float64       // pictures per second
 	RTT         time.Duration // to the publisher; 0 while unknown
 	Gap         time.Duration // the longest between two arrivals in the recent past
+	Jitter      time.Duration // of arrivals against timestamps
+	Keyframes   time.Duration // between the newest two; 0 while unknown
 	Heartbeat   time.Duration // between two pings to the publisher
 	BufferBytes int
+	BufferLimit int            // bytes
 	Buffered    time.Duration  // media time in the buffer
 	Viewers     map[string]int // by protocol
 }

@@ -94,7 +94,7 @@ func serve(ctx context.Context, src source, w io.Writer, beside companion) error
 	if unwatched != nil {
 		log.Warn("the configuration file is not watched; reload with SIGHUP", "err", unwatched)
 	}
-	a, err := app.New(app.Options{Config: cfg, Log: log, Level: level, Version: version()})
+	a, err := app.New(app.Options{Config: cfg, Log: log, Level: level, Version: version(), Commit: commit()})
 	if err != nil {
 		return err
 	}

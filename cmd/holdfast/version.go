@@ -11,15 +11,19 @@ var release = "dev"
 
 func version() string { return release }
 
-// versionLine is version, commit and Go version.
-func versionLine() string {
-	commit := "unknown"
+// commit is what the binary was built from, where Go could tell.
+func commit() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
-				commit = s.Value
+				return s.Value
 			}
 		}
 	}
-	return fmt.Sprintf("holdfast %s, commit %s, %s %s/%s", release, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return "unknown"
+}
+
+// versionLine is version, commit and Go version.
+func versionLine() string {
+	return fmt.Sprintf("holdfast %s, commit %s, %s %s/%s", release, commit(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -1,6 +1,8 @@
 package prom
 
 import (
+	"runtime"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/holdfast-live/holdfast/qos"
@@ -10,25 +12,34 @@ import (
 // stream is.
 type Collector struct {
 	snapshot func() qos.Relay
+	streams  func() int
+	chosen   chosen
 	descs    map[string]*prometheus.Desc
 }
 
 var routeLabels = []string{"stream", "group", "route"}
 
-// NewCollector returns a collector that asks for a snapshot at each scrape.
-func NewCollector(snapshot func() qos.Relay) *Collector {
-	c := &Collector{snapshot: snapshot, descs: map[string]*prometheus.Desc{}}
+// NewCollector returns a collector that asks for a snapshot at each scrape. At most as many
+// streams as streams returns get series of their own; the others are summed.
+func NewCollector(snapshot func() qos.Relay, streams func() int) *Collector {
+	c := &Collector{snapshot: snapshot, streams: streams, descs: map[string]*prometheus.Desc{}}
 	for _, d := range []struct {
 		name, help string
 		labels     []string
 	}{
 		{"stream_state", "0 idle, 1 live, 2 suspect, 3 held.", []string{"stream"}},
+		{"stream_state_seconds", "Time since the stream entered its state.", []string{"stream"}},
+		{"stream_epoch", "Times that a publisher's media was spliced onto the stream, its begin included.", []string{"stream"}},
+		{"stream_hold_remaining_seconds", "Time until a held stream ends if nobody comes back; 0 unless held.", []string{"stream"}},
 		{"ingest_bitrate", "Bits per second of the publisher's media.", []string{"stream"}},
 		{"ingest_fps", "Pictures per second of the publisher.", []string{"stream"}},
 		{"ingest_rtt_seconds", "Round-trip time to the publisher.", []string{"stream"}},
 		{"ingest_gap_seconds", "Longest gap between two arrivals in the recent past.", []string{"stream"}},
+		{"ingest_jitter_seconds", "Mean difference of two packets' spacing on arrival and in their timestamps.", []string{"stream"}},
+		{"ingest_keyframe_interval_seconds", "Media time between the publisher's newest two keyframes; 0 while unknown.", []string{"stream"}},
 		{"heartbeat_interval_seconds", "Time between two pings to the publisher.", []string{"stream"}},
 		{"buffer_bytes", "Bytes of media in the buffer.", []string{"stream"}},
+		{"buffer_limit_bytes", "Bytes of media that the buffer may hold.", []string{"stream"}},
 		{"buffer_seconds", "Media time in the buffer.", []string{"stream"}},
 		{"viewers", "Viewers.", []string{"stream", "protocol"}},
 		{"route_state", "0 idle, 1 dialing, 2 up, 3 backing off, 4 standby, 5 broken.", routeLabels},
@@ -37,6 +48,14 @@ func NewCollector(snapshot func() qos.Relay) *Collector {
 		{"route_level", "Rung of the ladder, counted down from 0, all of the stream.", routeLabels},
 		{"route_lag_seconds", "How far the far side is behind the live edge.", routeLabels},
 		{"route_rtt_seconds", "Round-trip time to the far side.", routeLabels},
+		{"route_bitrate", "Bits per second that arrive at the far side.", routeLabels},
+		{"routes", "Streams for which a configured route is in a state.", []string{"group", "route", "state"}},
+		{"route_segments_total", "TCP segments sent over a route.", []string{"group", "route"}},
+		{"route_resent_segments_total", "TCP segments that were sent over a route again.", []string{"group", "route"}},
+		{"streams", "Streams by state.", []string{"state"}},
+		{"streams_limit", "Streams that there may be.", nil},
+		{"connections", "Connections of publishers and viewers.", nil},
+		{"connections_limit", "Connections that there may be.", nil},
 		{"track_silences_total", "One track silent while the other went on.", []string{"track"}},
 		{"publish_late_packets_total", "Packets that came after the splice had passed them.", nil},
 		{"filler_frames_total", "Frames made while a stream was held.", []string{"kind"}},
@@ -57,6 +76,14 @@ func NewCollector(snapshot func() qos.Relay) *Collector {
 	return c
 }
 
+// BuildInfo tells what runs. Its value is 1.
+func BuildInfo(version, commit string) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "build_info", Help: "What runs.",
+		ConstLabels: prometheus.Labels{"version": version, "commit": commit, "go_version": runtime.Version()},
+	}, func() float64 { return 1 })
+}
+
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range c.descs {
@@ -73,12 +100,26 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	count := func(name string, v uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(c.descs[name], prometheus.CounterValue, float64(v), labels...)
 	}
+	own, others := c.chosen.choose(&r, c.streams()), rest{}
 	for i := range r.Streams {
-		collectStream(&r.Streams[i], gauge)
+		if s := &r.Streams[i]; own[s.Name] {
+			collectStream(s, gauge)
+		} else {
+			others.add(s)
+		}
 	}
+	others.collect(gauge)
 	for i := range r.Routes {
-		collectRoute(&r.Routes[i], gauge)
+		if own[r.Routes[i].Stream] {
+			collectRoute(&r.Routes[i], gauge)
+		}
 	}
+	collectWays(&r, gauge, count)
+	collectRelay(&r, gauge, count)
+}
+
+// collectRelay shows what belongs to no stream and to no route.
+func collectRelay(r *qos.Relay, gauge func(string, float64, ...string), count func(string, uint64, ...string)) {
 	for name, byLabel := range map[string]map[string]uint64{
 		"track_silences_total": r.TrackSilences, "filler_frames_total": r.FillerFrames,
 		"ingest_bytes_total": r.IngestBytes, "ingest_frames_total": r.IngestFrames,
@@ -96,16 +137,59 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	count("whip_lost_packets_total", r.WebRTC.Lost)
 	count("whep_retransmits_total", r.WebRTC.Repeated)
 	count("webrtc_refused_packets_total", r.WebRTC.Refused)
+	in := make([]int, len(streamStates))
+	for i := range r.Streams {
+		if s := r.Streams[i].State; s < len(in) { // what has ended is on its way out
+			in[s]++
+		}
+	}
+	for state, n := range in {
+		gauge("streams", float64(n), streamStates[state])
+	}
+	gauge("streams_limit", float64(r.MaxStreams))
+	gauge("connections", float64(r.Connections.Used))
+	gauge("connections_limit", float64(r.Connections.Limit))
+}
+
+// The states by number, as label values.
+var (
+	streamStates = []string{"idle", "live", "suspect", "held"}
+	routeStates  = []string{"idle", "dialing", "up", "backing_off", "standby", "broken"}
+)
+
+// collectWays shows the configured routes, all streams together.
+func collectWays(r *qos.Relay, gauge func(string, float64, ...string), count func(string, uint64, ...string)) {
+	type way struct {
+		group, route string
+		state        int
+	}
+	in := map[way]int{}
+	for i := range r.Routes {
+		in[way{r.Routes[i].Group, r.Routes[i].Route, r.Routes[i].State}]++
+	}
+	for _, w := range r.Ways {
+		count("route_segments_total", w.Segments, w.Group, w.Route)
+		count("route_resent_segments_total", w.Resent, w.Group, w.Route)
+		for state, name := range routeStates {
+			gauge("routes", float64(in[way{w.Group, w.Route, state}]), w.Group, w.Route, name)
+		}
+	}
 }
 
 func collectStream(s *qos.Stream, gauge func(string, float64, ...string)) {
 	gauge("stream_state", float64(s.State), s.Name)
+	gauge("stream_state_seconds", s.InState.Seconds(), s.Name)
+	gauge("stream_epoch", float64(s.Epoch), s.Name)
+	gauge("stream_hold_remaining_seconds", s.HoldLeft.Seconds(), s.Name)
 	gauge("ingest_bitrate", s.Bitrate, s.Name)
 	gauge("ingest_fps", s.FrameRate, s.Name)
 	gauge("ingest_rtt_seconds", s.RTT.Seconds(), s.Name)
 	gauge("ingest_gap_seconds", s.Gap.Seconds(), s.Name)
+	gauge("ingest_jitter_seconds", s.Jitter.Seconds(), s.Name)
+	gauge("ingest_keyframe_interval_seconds", s.Keyframes.Seconds(), s.Name)
 	gauge("heartbeat_interval_seconds", s.Heartbeat.Seconds(), s.Name)
 	gauge("buffer_bytes", float64(s.BufferBytes), s.Name)
+	gauge("buffer_limit_bytes", float64(s.BufferLimit), s.Name)
 	gauge("buffer_seconds", s.Buffered.Seconds(), s.Name)
 	for protocol, n := range s.Viewers {
 		gauge("viewers", float64(n), s.Name, protocol)
@@ -119,4 +203,5 @@ func collectRoute(r *qos.Route, gauge func(string, float64, ...string)) {
 	gauge("route_level", float64(r.Level), r.Stream, r.Group, r.Route)
 	gauge("route_lag_seconds", r.Lag.Seconds(), r.Stream, r.Group, r.Route)
 	gauge("route_rtt_seconds", r.RTT.Seconds(), r.Stream, r.Group, r.Route)
+	gauge("route_bitrate", r.Rate, r.Stream, r.Group, r.Route)
 }

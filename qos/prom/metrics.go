@@ -3,6 +3,7 @@
 package prom
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,6 +34,7 @@ type Metrics struct {
 	joins     *prometheus.CounterVec
 	join      *prometheus.HistogramVec
 	resumes   *prometheus.CounterVec
+	admission prometheus.Histogram
 	dials     *prometheus.CounterVec
 	switches  *prometheus.CounterVec
 	levels    *prometheus.CounterVec
@@ -69,9 +71,13 @@ func New(reg prometheus.Registerer, l Labels) (*Metrics, error) {
 		joins:    counter("viewer_joins_total", "Requests to play.", "protocol", "outcome"),
 		resumes:  counter("viewer_resumes_total", "Viewers that came back to where they were cut off.", "protocol", "outcome"),
 		join: histogram("viewer_join_seconds", "Request to play to the first media byte.",
-			[]float64{0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10}, "protocol"),
+			[]float64{0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30}, "protocol"),
+		admission: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Name: "viewer_admission_wait_seconds", Help: "How long a viewer was to wait for its turn to join.",
+			Buckets: []float64{0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2},
+		}),
 	}
-	for _, c := range []prometheus.Collector{m.sessions, m.breaks, m.detect, m.outage, m.takeovers, m.joins, m.join, m.resumes, m.dials, m.switches, m.levels} {
+	for _, c := range []prometheus.Collector{m.sessions, m.breaks, m.detect, m.outage, m.takeovers, m.joins, m.join, m.resumes, m.admission, m.dials, m.switches, m.levels} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -114,7 +120,7 @@ func (m *Metrics) Session(protocol, outcome string) {
 // Broke counts a break; detect is how long it took to notice, or 0.
 func (m *Metrics) Broke(protocol, cause string, detect time.Duration) {
 	m.breaks.WithLabelValues(protocol, cause).Inc()
-	if detect > 0 {
+	if detect > 0 && slices.Contains(detected, cause) {
 		m.detect.WithLabelValues(cause).Observe(detect.Seconds())
 	}
 }
@@ -134,6 +140,9 @@ func (m *Metrics) Joined(protocol, outcome string) {
 func (m *Metrics) ViewerResumed(protocol, outcome string) {
 	m.resumes.WithLabelValues(protocol, outcome).Inc()
 }
+
+// Admitted notes how long a viewer was to wait for its turn to join.
+func (m *Metrics) Admitted(wait time.Duration) { m.admission.Observe(wait.Seconds()) }
 
 // Started notes how long a viewer waited for its first media byte.
 func (m *Metrics) Started(protocol string, took time.Duration) {

@@ -45,7 +45,7 @@ func register(t *testing.T, r *qos.Relay) (*prometheus.Registry, *Metrics) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := reg.Register(NewCollector(func() qos.Relay { return *r })); err != nil {
+	if err := reg.Register(NewCollector(func() qos.Relay { return *r }, func() int { return 1000 })); err != nil {
 		t.Fatal(err)
 	}
 	return reg, m
@@ -86,6 +86,8 @@ func TestFromTheStart(t *testing.T) {
 		"holdfast_bridges{} gauge", "holdfast_bridge_restarts_total{} counter", "holdfast_bridge_failures_total{} counter",
 		"holdfast_whip_nacks_total{} counter", "holdfast_whip_lost_packets_total{} counter", "holdfast_whep_retransmits_total{} counter",
 		"holdfast_webrtc_refused_packets_total{} counter",
+		"holdfast_viewer_admission_wait_seconds{} histogram", "holdfast_streams_limit{} gauge", "holdfast_connections{} gauge",
+		"holdfast_connections_limit{} gauge",
 	}
 	for _, p := range labels.Publishers {
 		for _, o := range labels.Outcomes {
@@ -115,6 +117,9 @@ func TestFromTheStart(t *testing.T) {
 	for _, tr := range []string{"video", "audio"} {
 		want = append(want, fmt.Sprintf("holdfast_track_silences_total{track=%s} counter", tr), fmt.Sprintf("holdfast_ingest_frames_total{track=%s} counter", tr))
 	}
+	for _, s := range []string{"idle", "live", "suspect", "held"} {
+		want = append(want, fmt.Sprintf("holdfast_streams{state=%s} gauge", s))
+	}
 	for _, k := range []string{"picture", "silence"} {
 		want = append(want, fmt.Sprintf("holdfast_filler_frames_total{kind=%s} counter", k))
 	}
@@ -134,13 +139,18 @@ func TestStreams(t *testing.T) {
 	reg, _ := register(t, &r)
 	r.Streams = []qos.Stream{{
 		Name: "live/cam", State: 3, Bitrate: 2.5e6, FrameRate: 29.97, RTT: 20 * time.Millisecond, Gap: 40 * time.Millisecond,
-		Heartbeat: 5 * time.Second, BufferBytes: 6_000_000, Buffered: 20 * time.Second, Viewers: map[string]int{"rtmp": 2, "httpflv": 0},
+		InState: 4 * time.Second, Epoch: 7, HoldLeft: 26 * time.Second, Jitter: 3 * time.Millisecond, Keyframes: 2 * time.Second,
+		Heartbeat: 5 * time.Second, BufferBytes: 6_000_000, BufferLimit: 64 << 20, Buffered: 20 * time.Second, Viewers: map[string]int{"rtmp": 2, "httpflv": 0},
 	}, {Name: "live/other"}}
 	const want = `
 # HELP holdfast_buffer_bytes Bytes of media in the buffer.
 # TYPE holdfast_buffer_bytes gauge
 holdfast_buffer_bytes{stream="live/cam"} 6e+06
 holdfast_buffer_bytes{stream="live/other"} 0
+# HELP holdfast_buffer_limit_bytes Bytes of media that the buffer may hold.
+# TYPE holdfast_buffer_limit_bytes gauge
+holdfast_buffer_limit_bytes{stream="live/cam"} 6.7108864e+07
+holdfast_buffer_limit_bytes{stream="live/other"} 0
 # HELP holdfast_buffer_seconds Media time in the buffer.
 # TYPE holdfast_buffer_seconds gauge
 holdfast_buffer_seconds{stream="live/cam"} 20
@@ -161,14 +171,40 @@ holdfast_ingest_fps{stream="live/other"} 0
 # TYPE holdfast_ingest_gap_seconds gauge
 holdfast_ingest_gap_seconds{stream="live/cam"} 0.04
 holdfast_ingest_gap_seconds{stream="live/other"} 0
+# HELP holdfast_ingest_jitter_seconds Mean difference of two packets' spacing on arrival and in their timestamps.
+# TYPE holdfast_ingest_jitter_seconds gauge
+holdfast_ingest_jitter_seconds{stream="live/cam"} 0.003
+holdfast_ingest_jitter_seconds{stream="live/other"} 0
+# HELP holdfast_ingest_keyframe_interval_seconds Media time between the publisher's newest two keyframes; 0 while unknown.
+# TYPE holdfast_ingest_keyframe_interval_seconds gauge
+holdfast_ingest_keyframe_interval_seconds{stream="live/cam"} 2
+holdfast_ingest_keyframe_interval_seconds{stream="live/other"} 0
 # HELP holdfast_ingest_rtt_seconds Round-trip time to the publisher.
 # TYPE holdfast_ingest_rtt_seconds gauge
 holdfast_ingest_rtt_seconds{stream="live/cam"} 0.02
 holdfast_ingest_rtt_seconds{stream="live/other"} 0
+# HELP holdfast_stream_epoch Times that a publisher's media was spliced onto the stream, its begin included.
+# TYPE holdfast_stream_epoch gauge
+holdfast_stream_epoch{stream="live/cam"} 7
+holdfast_stream_epoch{stream="live/other"} 0
+# HELP holdfast_stream_hold_remaining_seconds Time until a held stream ends if nobody comes back; 0 unless held.
+# TYPE holdfast_stream_hold_remaining_seconds gauge
+holdfast_stream_hold_remaining_seconds{stream="live/cam"} 26
+holdfast_stream_hold_remaining_seconds{stream="live/other"} 0
 # HELP holdfast_stream_state 0 idle, 1 live, 2 suspect, 3 held.
 # TYPE holdfast_stream_state gauge
 holdfast_stream_state{stream="live/cam"} 3
 holdfast_stream_state{stream="live/other"} 0
+# HELP holdfast_stream_state_seconds Time since the stream entered its state.
+# TYPE holdfast_stream_state_seconds gauge
+holdfast_stream_state_seconds{stream="live/cam"} 4
+holdfast_stream_state_seconds{stream="live/other"} 0
+# HELP holdfast_streams Streams by state.
+# TYPE holdfast_streams gauge
+holdfast_streams{state="held"} 1
+holdfast_streams{state="idle"} 1
+holdfast_streams{state="live"} 0
+holdfast_streams{state="suspect"} 0
 # HELP holdfast_viewers Viewers.
 # TYPE holdfast_viewers gauge
 holdfast_viewers{protocol="httpflv",stream="live/cam"} 0
@@ -202,19 +238,22 @@ func TestEvents(t *testing.T) {
 	m.Takeover("silent")
 	m.Joined("httpflv", "joined")
 	m.Started("httpflv", 3*time.Millisecond)
+	m.Admitted(100 * time.Millisecond)
+	m.Broke("rtmp", "reset", time.Second) // whose detection takes no time worth counting
 	const want = `
 # HELP holdfast_publish_breaks_total Pushes that broke or ended.
 # TYPE holdfast_publish_breaks_total counter
 holdfast_publish_breaks_total{cause="eof",protocol="rtmp"} 1
 holdfast_publish_breaks_total{cause="eof",protocol="rtmps"} 0
+holdfast_publish_breaks_total{cause="reset",protocol="rtmp"} 1
 holdfast_publish_breaks_total{cause="silence",protocol="rtmp"} 0
 holdfast_publish_breaks_total{cause="silence",protocol="rtmps"} 1
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "holdfast_publish_breaks_total"); err != nil {
 		t.Error(err)
 	}
-	// Seven told, and the one whose detection took time counts twice.
-	if _, sum := series(t, reg); sum != 8 {
+	// Nine told, and the one whose detection took time counts twice.
+	if _, sum := series(t, reg); sum != 10 {
 		t.Errorf("together %v", sum)
 	}
 	if n := testutil.CollectAndCount(m.detect, "holdfast_publish_detect_seconds"); n != 3 {

@@ -48,30 +48,57 @@ func TestRoutes(t *testing.T) {
 	reg, _ := register(t, &r)
 	r.Routes = []qos.Route{{
 		Stream: "live/cam", Group: "cdn", Route: "a", State: 2, Backoff: 1500 * time.Millisecond, Score: 0.75, Level: 3,
-		Lag: 250 * time.Millisecond, RTT: 20 * time.Millisecond,
+		Lag: 250 * time.Millisecond, RTT: 20 * time.Millisecond, Rate: 2e6,
 	}}
+	r.Ways = []qos.Way{{Group: "cdn", Route: "a", Segments: 100, Resent: 7}, {Group: "cdn", Route: "b"}}
 	const want = `
 # HELP holdfast_route_backoff_seconds Time to the route's next dial.
 # TYPE holdfast_route_backoff_seconds gauge
 holdfast_route_backoff_seconds{group="cdn",route="a",stream="live/cam"} 1.5
+# HELP holdfast_route_bitrate Bits per second that arrive at the far side.
+# TYPE holdfast_route_bitrate gauge
+holdfast_route_bitrate{group="cdn",route="a",stream="live/cam"} 2e+06
 # HELP holdfast_route_lag_seconds How far the far side is behind the live edge.
 # TYPE holdfast_route_lag_seconds gauge
 holdfast_route_lag_seconds{group="cdn",route="a",stream="live/cam"} 0.25
 # HELP holdfast_route_level Rung of the ladder, counted down from 0, all of the stream.
 # TYPE holdfast_route_level gauge
 holdfast_route_level{group="cdn",route="a",stream="live/cam"} 3
+# HELP holdfast_route_resent_segments_total TCP segments that were sent over a route again.
+# TYPE holdfast_route_resent_segments_total counter
+holdfast_route_resent_segments_total{group="cdn",route="a"} 7
+holdfast_route_resent_segments_total{group="cdn",route="b"} 0
 # HELP holdfast_route_rtt_seconds Round-trip time to the far side.
 # TYPE holdfast_route_rtt_seconds gauge
 holdfast_route_rtt_seconds{group="cdn",route="a",stream="live/cam"} 0.02
 # HELP holdfast_route_score What the route's history is worth: 0 to 1, the best.
 # TYPE holdfast_route_score gauge
 holdfast_route_score{group="cdn",route="a",stream="live/cam"} 0.75
+# HELP holdfast_route_segments_total TCP segments sent over a route.
+# TYPE holdfast_route_segments_total counter
+holdfast_route_segments_total{group="cdn",route="a"} 100
+holdfast_route_segments_total{group="cdn",route="b"} 0
 # HELP holdfast_route_state 0 idle, 1 dialing, 2 up, 3 backing off, 4 standby, 5 broken.
 # TYPE holdfast_route_state gauge
 holdfast_route_state{group="cdn",route="a",stream="live/cam"} 2
+# HELP holdfast_routes Streams for which a configured route is in a state.
+# TYPE holdfast_routes gauge
+holdfast_routes{group="cdn",route="a",state="backing_off"} 0
+holdfast_routes{group="cdn",route="a",state="broken"} 0
+holdfast_routes{group="cdn",route="a",state="dialing"} 0
+holdfast_routes{group="cdn",route="a",state="idle"} 0
+holdfast_routes{group="cdn",route="a",state="standby"} 0
+holdfast_routes{group="cdn",route="a",state="up"} 1
+holdfast_routes{group="cdn",route="b",state="backing_off"} 0
+holdfast_routes{group="cdn",route="b",state="broken"} 0
+holdfast_routes{group="cdn",route="b",state="dialing"} 0
+holdfast_routes{group="cdn",route="b",state="idle"} 0
+holdfast_routes{group="cdn",route="b",state="standby"} 0
+holdfast_routes{group="cdn",route="b",state="up"} 0
 `
 	err := testutil.GatherAndCompare(reg, strings.NewReader(want), "holdfast_route_state", "holdfast_route_backoff_seconds",
-		"holdfast_route_score", "holdfast_route_level", "holdfast_route_lag_seconds", "holdfast_route_rtt_seconds")
+		"holdfast_route_score", "holdfast_route_level", "holdfast_route_lag_seconds", "holdfast_route_rtt_seconds",
+		"holdfast_route_bitrate", "holdfast_routes", "holdfast_route_segments_total", "holdfast_route_resent_segments_total")
 	if err != nil {
 		t.Error(err)
 	}

@@ -23,6 +23,7 @@ type Routes struct {
 	loops     *loops
 	probes    *probes
 	histories *histories
+	tallies   tallies
 	sessions  atomic.Uint64
 	ctx       context.Context //nolint:containedctx // of all that runs
 	cancel    context.CancelFunc

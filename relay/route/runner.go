@@ -233,6 +233,7 @@ func (r *runner) look(now time.Time) {
 	r.line, w.rtt = v.line, v.rtt
 	if v.sample != nil {
 		r.all.histories.sample(w.key, *v.sample)
+		r.all.tallies.add(r.group.Name, w.Name, v.sample)
 	}
 	if v.trouble != "" {
 		r.broke(now, r.active, v.trouble, nil)

@@ -39,6 +39,7 @@ type feed struct {
 	reorders bool      // pictures are shown in another order than they are decoded: B pictures
 	mute     [packetbuf.NumTracks]bool
 	meter    meter
+	pace     pace
 	counter  int // its index in Counters.ingestBytes
 }
 
@@ -162,6 +163,7 @@ func (f *feed) note(now time.Time, p *packetbuf.Packet) {
 		f.audio = now
 	}
 	f.meter.add(now, len(p.Payload), pictures)
+	f.pace.note(now, p)
 }
 
 // classify tells whether a decoder can start at p, and marks audio accordingly: it can start

@@ -24,9 +24,10 @@ type Snapshot struct {
 	Viewers   map[string]int
 	Breaks    map[ingest.Cause]int
 	Buffer    packetbuf.Stats
-	Ceiling   float64 // bits per second that the publisher is asked to stay below; 0: none
-	Cap       float64 // the same as far as the operator has asked
-	Epoch     uint32  // publisher sessions that fed the stream so far
+	Limits    packetbuf.Limits // of the buffer
+	Ceiling   float64          // bits per second that the publisher is asked to stay below; 0: none
+	Cap       float64          // the same as far as the operator has asked
+	Epoch     uint32           // publisher sessions that fed the stream so far
 }
 
 // Publisher is a session at one moment.
@@ -35,7 +36,9 @@ type Publisher struct {
 	Since                            time.Time
 	Bitrate, FrameRate               float64 // bits and pictures per second, over the last seconds
 	RTT, Gap, Quiet                  time.Duration
-	Reorders                         bool // it sends B pictures, which browsers cannot show over WebRTC
+	Jitter                           time.Duration
+	Keyframes                        time.Duration // between the newest two; 0 while unknown
+	Reorders                         bool          // it sends B pictures, which browsers cannot show over WebRTC
 }
 
 // Snapshot describes the stream at now.
@@ -46,6 +49,7 @@ func (s *Stream) Snapshot(now time.Time) Snapshot {
 	clock := max(s.clock.Clock(packetbuf.Video, now), s.clock.Clock(packetbuf.Audio, now))
 	out := Snapshot{
 		Name: s.name, State: state, Since: s.since, HeldUntil: s.life.HeldUntil(), Cause: cause, Clock: clock,
+		Limits:    s.cfg.Load().Buffer,
 		Publisher: s.publisher(now, s.life.Current()), Waiting: s.publisher(now, s.life.Waiting()),
 		Viewers: maps.Clone(s.viewers), Breaks: maps.Clone(s.breaks), Buffer: s.ring.Stats(), Epoch: s.epoch - s.slates, Ceiling: s.ceilings.least(), Cap: s.ceilings.operator,
 	}
@@ -70,5 +74,6 @@ func (s *Stream) publisher(now time.Time, id lifecycle.ID) *Publisher {
 	}
 	p.Bitrate, p.FrameRate = f.meter.rates(now)
 	p.RTT, _ = f.session.RTT()
+	p.Jitter, p.Keyframes = f.pace.jitter(), f.pace.every
 	return p
 }

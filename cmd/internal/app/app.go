@@ -46,6 +46,7 @@ type Options struct {
 	Log     *slog.Logger
 	Level   *slog.LevelVar // of Log; a reload sets it
 	Version string
+	Commit  string
 }
 
 // App is one relay. New, Start, then Reload any number of times, then Stop.
@@ -102,7 +103,7 @@ func New(o Options) (*App, error) {
 	}
 	metrics := a.metrics
 	counters := &stream.Counters{}
-	a.relay = &relay{counters: counters, sent: map[string]*atomic.Uint64{}, heartbeat: heartbeat}
+	a.relay = &relay{counters: counters, sent: map[string]*atomic.Uint64{}, heartbeat: heartbeat, settings: a.settings, slots: a.slots}
 	for _, p := range viewerProtocols() {
 		a.relay.sent[p] = &atomic.Uint64{}
 	}
@@ -122,7 +123,11 @@ func New(o Options) (*App, error) {
 	if err := a.wireRoutes(wanted); err != nil {
 		return nil, err
 	}
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), prom.NewCollector(a.relay.snapshot))
+	registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prom.BuildInfo(o.Version, o.Commit),
+		prom.NewCollector(a.relay.snapshot, func() int { return a.settings.get().Metrics.Streams }),
+	)
 	if err := a.wireServers(metrics, registry, board, o.Version); err != nil {
 		a.stopRoutes(context.Background())
 		a.relay.bridges.Close()
@@ -153,6 +158,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	}
 	streams := &playing{hub: a.relay.hub, rules: a.settings, metrics: metrics, sealer: sealer}
 	streams.turns.setRate(cfg.Limits.Joins)
+	streams.turns.waits = metrics.Admitted
 	access := publishing{next: auth.NewPublishers(a.settings, hub.Name, a.relay.hub), metrics: metrics, pushes: a.routes.Pushes}
 	a.viewing, a.access = streams, access
 	for _, protocol := range []string{ingest.RTMP, ingest.RTMPS} {

@@ -100,7 +100,7 @@ func routeGauges(s route.Status) []qos.Route {
 			Backoff: time.Duration(r.Backoff * float64(time.Second)), Score: s.Ways[i].Score.Value, RTT: s.Ways[i].RTT,
 		}
 		if r.State == policy.Up {
-			g.Level, g.Lag = s.Level, s.Line.Lag
+			g.Level, g.Lag, g.Rate = s.Level, s.Line.Lag, s.Line.Rate
 		}
 		out = append(out, g)
 	}

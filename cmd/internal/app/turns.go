@@ -12,7 +12,8 @@ import (
 
 // turns has viewers wait for their turn to join, or sends them away.
 type turns struct {
-	mu    sync.Mutex // guards joins
+	waits func(time.Duration) // told of each turn how long it is waited for; may be nil
+	mu    sync.Mutex          // guards joins
 	joins policy.Joins
 }
 
@@ -34,6 +35,9 @@ func (t *turns) wait(ctx context.Context, resumes bool) error {
 			Outcome: ingest.RefusedLimit, Reason: "too many viewers join at once", Hint: "wait as long as Retry-After says, and ask again",
 			RetryAfter: turn.Wait,
 		}
+	}
+	if t.waits != nil {
+		t.waits(turn.Wait)
 	}
 	if turn.Wait <= 0 {
 		return nil

@@ -30,6 +30,8 @@ type relay struct {
 	received  whip.Counters
 	sockets   atomic.Pointer[rtcsock.Sockets] // nil: no WebRTC
 	heartbeat time.Duration
+	settings  *settings
+	slots     *ingest.Slots
 	ready     atomic.Bool
 }
 
@@ -139,9 +141,14 @@ func (r *relay) snapshot() qos.Relay {
 	if s := r.sockets.Load(); s != nil {
 		out.WebRTC.Refused = s.Refused()
 	}
+	limits := r.settings.get().Limits
+	out.Connections, out.MaxStreams = qos.Use{Used: r.slots.Used(), Limit: limits.Connections}, limits.Streams
 	now := time.Now()
 	for _, s := range r.hub.List() {
-		out.Streams = append(out.Streams, r.gauges(s.Snapshot(now)))
+		out.Streams = append(out.Streams, r.gauges(now, s.Snapshot(now)))
+	}
+	for _, n := range r.routes.Tallies() {
+		out.Ways = append(out.Ways, qos.Way(n))
 	}
 	for _, s := range r.routes.Status(now, false) {
 		out.Routes = append(out.Routes, routeGauges(s)...)
@@ -149,16 +156,21 @@ func (r *relay) snapshot() qos.Relay {
 	return out
 }
 
-func (r *relay) gauges(s stream.Snapshot) qos.Stream {
+func (r *relay) gauges(now time.Time, s stream.Snapshot) qos.Stream {
 	g := qos.Stream{
-		Name: s.Name, State: int(s.State), BufferBytes: s.Buffer.Bytes, Buffered: s.Buffer.Newest - s.Buffer.Oldest,
+		Name: s.Name, State: int(s.State), InState: now.Sub(s.Since), Epoch: int(s.Epoch),
+		BufferBytes: s.Buffer.Bytes, BufferLimit: s.Limits.Bytes, Buffered: s.Buffer.Newest - s.Buffer.Oldest,
 		Viewers: map[string]int{},
+	}
+	if !s.HeldUntil.IsZero() {
+		g.HoldLeft = max(0, s.HeldUntil.Sub(now))
 	}
 	for protocol := range r.sent {
 		g.Viewers[protocol] = s.Viewers[protocol]
 	}
 	if p := s.Publisher; p != nil {
 		g.Bitrate, g.FrameRate, g.RTT, g.Gap, g.Heartbeat = p.Bitrate, p.FrameRate, p.RTT, p.Gap, r.heartbeat
+		g.Jitter, g.Keyframes = p.Jitter, p.Keyframes
 		if p.Protocol == ingest.WHIP {
 			g.Heartbeat = rtcsock.Heartbeat
 		}
