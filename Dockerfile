@@ -18,11 +18,12 @@ FROM debian:bookworm-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates ffmpeg \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin holdfast
+ && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin holdfast \
+ && install -d -o 10001 -m 0700 /var/lib/holdfast
 COPY --from=build /holdfast /usr/local/bin/holdfast
 USER 10001:10001
 # RTMP, viewers over HTTP, WebRTC's media. ffmpeg is for sound that viewers of another kind
-# want, and for renditions. The admin address stays on the container's loopback unless
+# want, and for renditions. /var/lib/holdfast is for state.file, on a volume. The admin address stays on the container's loopback unless
 # HOLDFAST_ADMIN_LISTEN and HOLDFAST_ADMIN_TOKEN say otherwise.
 EXPOSE 1935 8080 8189/udp
 STOPSIGNAL SIGTERM

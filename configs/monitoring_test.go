@@ -1,14 +1,13 @@
 package configs
 
 import (
-	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // promtool runs Prometheus' checker, if there is one. Under CI there has to be.
@@ -27,94 +26,83 @@ func promtool(t *testing.T, args ...string) {
 	}
 }
 
-func TestPrometheus(t *testing.T) { promtool(t, "check", "config", "prometheus/prometheus.yml") }
-
-// dashboard is what the tests look at of Grafana's format.
-type dashboard struct {
-	UID        string
-	Templating struct{ List []struct{ Name, Type string } }
-	Panels     []panel
-}
-
-type panel struct {
-	ID          int
-	Type, Title string
-	GridPos     struct{ H, W, X, Y int }
-	Datasource  struct{ Type, UID string }
-	FieldConfig struct{ Defaults struct{ Unit string } }
-	Targets     []struct {
-		RefID, Expr string
-		Datasource  struct{ UID string }
+// read decodes a YAML file.
+func read(t *testing.T, file string, into any) {
+	t.Helper()
+	b, err := os.ReadFile(file) //nolint:gosec // the tree's own
+	if err == nil {
+		err = yaml.Unmarshal(b, into)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
 	}
 }
 
-func readDashboard(t *testing.T) dashboard {
-	t.Helper()
-	b, err := os.ReadFile("grafana/holdfast.json")
+func TestPrometheus(t *testing.T) {
+	promtool(t, "check", "config", "prometheus/prometheus.yml")
+	promtool(t, "check", "rules", "prometheus/holdfast.rules.yaml")
+	promtool(t, "test", "rules", "prometheus/holdfast.rules.test.yaml")
+}
+
+// In containers the configuration is the same but for where the relay is, and its token.
+func TestPrometheusInContainers(t *testing.T) {
+	const secret = "/run/secrets/admin_token"
+	dir := t.TempDir()
+	b, err := os.ReadFile("prometheus/compose.yml")
+	if err != nil || !strings.Contains(string(b), secret) {
+		t.Fatalf("%v\n%s", err, b)
+	}
+	rules, err := os.ReadFile("prometheus/holdfast.rules.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var d dashboard
-	if err := json.Unmarshal(b, &d); err != nil {
-		t.Fatal(err)
+	token := filepath.Join(dir, "token")
+	for file, content := range map[string]string{
+		token: "secret", filepath.Join(dir, "holdfast.rules.yaml"): string(rules),
+		filepath.Join(dir, "compose.yml"): strings.ReplaceAll(string(b), secret, token),
+	} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return d
+	promtool(t, "check", "config", filepath.Join(dir, "compose.yml"))
 }
 
-// TestDashboard holds what Grafana needs to show it anywhere: a data source to choose, a
-// unit for each panel, and a place that no other panel has.
-func TestDashboard(t *testing.T) {
-	d := readDashboard(t)
-	if d.UID != "holdfast" || len(d.Panels) == 0 {
-		t.Fatalf("%+v", d)
-	}
-	variables := map[string]string{}
-	for _, v := range d.Templating.List {
-		variables[v.Name] = v.Type
-	}
-	if variables["datasource"] != "datasource" || variables["stream"] != "query" || variables["instance"] != "query" {
-		t.Errorf("variables %v", variables)
-	}
-	for i, p := range d.Panels {
-		if p.GridPos.W < 1 || p.GridPos.X+p.GridPos.W > 24 {
-			t.Errorf("%s: %+v", p.Title, p.GridPos)
-		}
-		for _, other := range d.Panels[:i] {
-			a, b := p.GridPos, other.GridPos
-			if p.ID == other.ID || a.X < b.X+b.W && b.X < a.X+a.W && a.Y < b.Y+b.H && b.Y < a.Y+a.H {
-				t.Errorf("%s and %s are in each other's place", p.Title, other.Title)
-			}
-		}
-		if p.Type == "row" {
-			continue
-		}
-		units := []string{"short", "s", "bps", "bytes", "percentunit"}
-		if p.Datasource.UID != "${datasource}" || !slices.Contains(units, p.FieldConfig.Defaults.Unit) || len(p.Targets) == 0 {
-			t.Errorf("%s: %+v", p.Title, p)
-		}
-		for _, target := range p.Targets {
-			if target.Datasource.UID != "${datasource}" || !strings.Contains(target.Expr, `instance=~"$instance"`) {
-				t.Errorf("%s: %+v", p.Title, target)
-			}
-		}
-	}
+// alert is an alerting rule, or with Record set a recording one.
+type alert struct {
+	Alert, Record, Expr string
+	Labels, Annotations map[string]string
 }
 
-// TestDashboardQueries has Prometheus read every query, as if each were a rule.
-func TestDashboardQueries(t *testing.T) {
-	rules := strings.Builder{}
-	rules.WriteString("groups:\n- name: dashboard\n  rules:\n")
-	n := 0
-	for _, p := range readDashboard(t).Panels {
-		for _, target := range p.Targets {
-			expr := strings.NewReplacer("$__rate_interval", "1m", "$instance", ".*", "$stream", ".*", "$job", ".*").Replace(target.Expr)
-			fmt.Fprintf(&rules, "  - record: dashboard:%d\n    expr: %q\n", n, expr)
-			n++
-		}
-	}
-	file := filepath.Join(t.TempDir(), "rules.yml")
-	if err := os.WriteFile(file, []byte(rules.String()), 0o600); err != nil {
+// Each alert tells what it is, where to look and what to do, and has a story in which it fires.
+func TestAlerts(t *testing.T) {
+	var rules struct{ Groups []struct{ Rules []alert } }
+	read(t, "prometheus/holdfast.rules.yaml", &rules)
+	stories, err := os.ReadFile("prometheus/holdfast.rules.test.yaml")
+	if err != nil {
 		t.Fatal(err)
 	}
-	promtool(t, "check", "rules", file)
+	alerts := 0
+	for _, g := range rules.Groups {
+		for _, r := range g.Rules {
+			if r.Alert == "" {
+				continue
+			}
+			alerts++
+			for _, key := range []string{"summary", "meaning", "look", "action"} {
+				if r.Annotations[key] == "" {
+					t.Errorf("%s has no %s", r.Alert, key)
+				}
+			}
+			if s := r.Labels["severity"]; s != "warning" && s != "critical" {
+				t.Errorf("%s has the severity %q", r.Alert, s)
+			}
+			if fires := `ALERTS{alertname="` + r.Alert + `", alertstate="firing"`; !strings.Contains(string(stories), fires) {
+				t.Errorf("%s fires in no story", r.Alert)
+			}
+		}
+	}
+	if alerts < 10 {
+		t.Errorf("only %d alerts", alerts)
+	}
 }

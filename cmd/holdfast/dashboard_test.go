@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,9 +31,9 @@ push:
   - {match: "live/*", name: cdn, routes: [{name: a, url: "rtmp://127.0.0.1:1/live/{name}"}]}
 `
 
-// TestDashboardShowsWhatIsExported holds the dashboard against a relay that has a stream: it
-// names no metric and no label that is not there, and shows every metric of the relay.
-func TestDashboardShowsWhatIsExported(t *testing.T) {
+// TestDashboardsShowWhatIsExported holds the dashboards against a relay that has a stream:
+// they name no metric and no label that is not there, and show every metric of the relay.
+func TestDashboardsShowWhatIsExported(t *testing.T) {
 	out, _ := runningDemoOn(t, file(t, nowhere))
 	admin := out.find(t, `admin +http://(\S+)/`)
 	body := play(t, t.Context(), out.find(t, `HTTP-FLV +(\S+)`)) // the stream is live
@@ -76,27 +77,33 @@ func TestDashboardShowsWhatIsExported(t *testing.T) {
 			continue
 		}
 		if !shown[metric] {
-			t.Errorf("the dashboard does not show %s", metric)
+			t.Errorf("no dashboard shows %s", metric)
 		}
 	}
 }
 
-// expressions are all queries of the dashboard.
+// expressions are all queries of all dashboards.
 func expressions(t *testing.T) (out []string) {
 	t.Helper()
-	b, err := os.ReadFile("../../configs/grafana/holdfast.json")
-	if err != nil {
-		t.Fatal(err)
+	files, err := filepath.Glob("../../configs/grafana/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%v, %v", files, err)
 	}
-	var d struct {
-		Panels []struct{ Targets []struct{ Expr string } }
-	}
-	if err := json.Unmarshal(b, &d); err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range d.Panels {
-		for _, target := range p.Targets {
-			out = append(out, target.Expr)
+	for _, file := range files {
+		b, err := os.ReadFile(file) //nolint:gosec // the tree's own
+		if err != nil {
+			t.Fatal(err)
+		}
+		var d struct {
+			Panels []struct{ Targets []struct{ Expr string } }
+		}
+		if err := json.Unmarshal(b, &d); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range d.Panels {
+			for _, target := range p.Targets {
+				out = append(out, target.Expr)
+			}
 		}
 	}
 	return out
