@@ -14,12 +14,13 @@ type pace struct {
 		jitter  time.Duration
 	}
 	keyed time.Duration // DTS of the newest keyframe
-	keys  int           // keyframes so far
+	keys  int           // keyframes since the last hole
 	every time.Duration // between the newest two
 }
 
-// leap is a difference of timestamps that is no distance between two packets.
-const leap = 10 * time.Second
+// hole is a distance between a track's timestamps that is no rhythm: what was between them is
+// missing, or they began anew.
+const hole = 2 * time.Second
 
 // note takes a media packet. Jitter is smoothed as RFC 3550, section 6.4.1, does it: the
 // difference between two packets' spacing on arrival and in their timestamps, a sixteenth of
@@ -27,15 +28,22 @@ const leap = 10 * time.Second
 func (m *pace) note(now time.Time, p *packetbuf.Packet) {
 	t := &m.tracks[p.Track]
 	spacing := p.DTS - t.dts
-	if !t.arrived.IsZero() && spacing.Abs() < leap {
+	whole := !t.arrived.IsZero() && spacing >= 0 && spacing <= hole
+	if whole {
 		t.jitter += ((now.Sub(t.arrived) - spacing).Abs() - t.jitter) / 16
 	}
 	t.arrived, t.dts = now, p.DTS
-	if p.Track != packetbuf.Video || p.Kind != packetbuf.Key {
+	if p.Track != packetbuf.Video {
 		return
 	}
-	if between := p.DTS - m.keyed; m.keys > 0 && between > 0 {
-		m.every = between
+	if !whole {
+		m.keys = 0
+	}
+	if p.Kind != packetbuf.Key {
+		return
+	}
+	if m.keys > 0 {
+		m.every = p.DTS - m.keyed
 	}
 	m.keyed = p.DTS
 	m.keys++

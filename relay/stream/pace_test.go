@@ -48,11 +48,11 @@ func TestPaceOfLittle(t *testing.T) {
 		t.Errorf("one keyframe, and the next after %v", m.every)
 	}
 	m, now := &pace{}, time.Unix(1000, 0)
-	for _, dts := range []time.Duration{time.Hour, time.Hour + time.Second, 0, 3 * time.Second} {
+	for _, dts := range []time.Duration{time.Hour, time.Hour + time.Second, 0, 1500 * time.Millisecond, time.Minute} {
 		m.note(now, &packetbuf.Packet{Track: packetbuf.Video, Kind: packetbuf.Key, DTS: dts})
 		now = now.Add(time.Second)
 	}
-	if m.every != 3*time.Second || m.jitter() > time.Second {
+	if m.every != 1500*time.Millisecond || m.jitter() > time.Second {
 		t.Errorf("a keyframe every %v, jitter %v", m.every, m.jitter())
 	}
 	m = &pace{}
