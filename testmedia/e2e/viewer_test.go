@@ -31,6 +31,16 @@ type viewer struct {
 	leave   func()
 	running sync.WaitGroup
 
+	// What else the protocol is like.
+	deaf   [packetbuf.NumTracks]bool
+	behind time.Duration // how long a frame may take, for what a protocol gathers
+	grid   time.Duration // how far sound may move where it must follow sound without a gap
+	exact  bool          // it comes back to where it was
+	line   *wire         // nil: it cannot stop reading
+	cut    func()        // breaks its line; it comes back by itself
+	ways   *list[string] // how it was resumed, each time
+	breaks func() int    // discontinuities that it was told of; once it has left
+
 	// What follows is the reading goroutine's.
 	tally *gen.Tally
 	key   []byte // the newest keyframe
@@ -52,7 +62,7 @@ type frame struct {
 
 func (v *viewer) start(read func() (*packetbuf.Packet, error), leave func()) {
 	v.leave = leave
-	v.tally, v.frames = gen.NewTally(), newList[frame]()
+	v.tally, v.frames, v.ways = gen.NewTally(), newList[frame](), newList[string]()
 	v.running.Go(func() {
 		for {
 			p, err := read()
@@ -70,6 +80,14 @@ func (v *viewer) start(read func() (*packetbuf.Packet, error), leave func()) {
 		v.leave()
 		v.running.Wait()
 	})
+}
+
+// resumed notes how the viewer came back. Where that is afresh, it may see frames again.
+func (v *viewer) resumed(how string) {
+	if how != "exact" {
+		v.tally = gen.NewTally()
+	}
+	v.ways.add(how)
 }
 
 // note checks a packet and keeps it.
@@ -107,11 +125,15 @@ func (v *viewer) note(p *packetbuf.Packet) error {
 	return nil
 }
 
-// made tells whether the relay made the frame while the publisher was away: silence without
-// a number, or the newest keyframe again, no sooner than a second after the last picture.
+// made tells whether the relay made the frame while the publisher was away: silence or a small
+// picture without a number, or the newest keyframe again, no sooner than a second after the
+// last picture.
 func (v *viewer) made(p *packetbuf.Packet) bool {
 	if p.Track == packetbuf.Audio {
 		return len(p.Payload) < 16
+	}
+	if _, err := gen.Identify(p); err != nil && p.Kind != packetbuf.Key && len(p.Payload) < 128 {
+		return true
 	}
 	return p.Kind == packetbuf.Key && bytes.Equal(p.Payload, v.key) && p.DTS-v.video >= time.Second
 }
@@ -129,14 +151,43 @@ func withoutParameterSets(au []byte) []byte {
 	return au
 }
 
-// watchRTMP plays a stream over RTMP.
+// watchRTMP plays a stream over RTMP, and again where its line was cut.
 func watchRTMP(t testing.TB, r *relay, stream string) *viewer {
 	t.Helper()
-	c, err := openOn(t, r.addrs["rtmp"], "play", stream, nil)
+	w := newWire(t)
+	v := &viewer{t: t, name: "RTMP", line: w, cut: w.cut}
+	open := func() (*client, error) {
+		c, err := openOn(t, r.addrs["rtmp"], "play", stream, nil)
+		if err == nil {
+			w.adopt(c.conn)
+		}
+		return c, err
+	}
+	c, err := open()
 	if err != nil {
 		t.Fatalf("play: %v", err)
 	}
-	return watchClient(t, c, false)
+	v.start(func() (*packetbuf.Packet, error) {
+		if err := w.reading(); err != nil {
+			return nil, err
+		}
+		m, err := c.read()
+		if err != nil && w.ctx.Err() == nil && w.wasCut() {
+			c, err = open()
+			for err != nil && w.ctx.Err() == nil && w.wasCut() {
+				c, err = open()
+			}
+			if err == nil {
+				v.resumed("keyframe")
+				return nil, nil
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		return packetOf(m)
+	}, w.leave)
+	return v
 }
 
 // watchClient watches what was opened for play. Media that gen did not make is foreign.
@@ -185,24 +236,80 @@ func packetOf(m *rawmessage.Message) (*packetbuf.Packet, error) {
 	return p, nil
 }
 
+// flvClient plays over HTTP-FLV, and comes back to where it was.
+type flvClient struct {
+	*wire
+	url         string
+	body        io.ReadCloser
+	tags        *flv.Reader
+	token, from string
+	resumed     func(how string)
+}
+
 // watchFLV plays a stream over HTTP-FLV.
 func watchFLV(t testing.TB, r *relay, stream string) *viewer {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	body := get(t, ctx, r.url("http", "/"+stream+".flv"), http.StatusOK)
-	reader := flv.NewReader(body, 0)
-	v := &viewer{t: t, name: "HTTP-FLV"}
-	v.start(func() (*packetbuf.Packet, error) {
-		tag, err := reader.Next()
+	c := &flvClient{wire: newWire(t), url: r.url("http", "/"+stream+".flv")}
+	v := &viewer{t: t, name: "HTTP-FLV", exact: true, line: c.wire, cut: c.wire.cut}
+	c.resumed = v.resumed
+	if err := c.open(); err != nil {
+		t.Fatal(err)
+	}
+	v.start(c.read, c.leave)
+	return v
+}
+
+func (c *flvClient) open() error {
+	url := c.url
+	if c.spoiled.Load() {
+		c.token = "not-a-token"
+	}
+	if c.token != "" {
+		url += "?resume=" + c.token + "&from=" + c.from
+	}
+	req, err := http.NewRequestWithContext(c.ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		return fmt.Errorf("%s: %s", resp.Status, text)
+	}
+	if c.token != "" {
+		c.resumed(resp.Header.Get("Holdfast-Resume"))
+	}
+	c.body, c.tags, c.token = resp.Body, flv.NewReader(resp.Body, 0), resp.Header.Get("Holdfast-Session")
+	return nil
+}
+
+// read is the next packet.
+func (c *flvClient) read() (*packetbuf.Packet, error) {
+	for {
+		tag, err := c.tags.Next()
+		if err == nil {
+			p, err := tag.Packet()
+			if err == nil && p != nil && p.Media() {
+				c.from = fmt.Sprintf("%c%d", p.Track.String()[0], tag.Timestamp)
+			}
+			return p, err
+		}
+		_ = c.body.Close()
+		if c.ctx.Err() != nil || !c.wasCut() {
+			return nil, err
+		}
+		err = c.open()
+		for err != nil && c.ctx.Err() == nil && c.wasCut() {
+			err = c.open()
+		}
 		if err != nil {
 			return nil, err
 		}
-		return tag.Packet()
-	}, func() {
-		cancel()
-		_ = body.Close()
-	})
-	return v
+	}
 }
 
 // get asks for a URL and returns the body, which the caller closes.

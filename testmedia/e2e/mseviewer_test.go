@@ -1,0 +1,121 @@
+//go:build unix
+
+package e2e
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+// mseClient plays over WebSocket as the relay's page does, and comes back to where it was.
+type mseClient struct {
+	*wire
+	url     string
+	conn    *websocket.Conn
+	token   string
+	last    uint64
+	resumed func(how string)
+	breaks  int // discontinuities that it was told of
+	fragments
+}
+
+func watchMSE(t testing.TB, r *relay, stream string) *viewer {
+	t.Helper()
+	c := &mseClient{wire: newWire(t), url: "ws://" + r.addrs["http"] + "/" + stream + "/mse"}
+	v := &viewer{t: t, name: "Media Source", behind: 200 * time.Millisecond, cut: c.wire.cut, grid: 22 * time.Millisecond, exact: true, line: c.wire}
+	c.resumed = v.resumed
+	v.breaks = func() int { return c.breaks }
+	if err := c.open(); err != nil {
+		t.Fatal(err)
+	}
+	v.start(c.read, c.leave)
+	return v
+}
+
+func (c *mseClient) open() error {
+	query := ""
+	if c.spoiled.Load() {
+		c.token = "not-a-token"
+	}
+	if c.token != "" {
+		query = fmt.Sprintf("?resume=%s&after=%d", c.token, c.last)
+	}
+	conn, _, err := websocket.Dial(c.ctx, c.url+query, &websocket.DialOptions{HTTPClient: c.http}) //nolint:bodyclose // it is the connection
+	if err != nil {
+		return err
+	}
+	conn.SetReadLimit(16 << 20)
+	c.conn = conn
+	return nil
+}
+
+// read is the next packet.
+func (c *mseClient) read() (*packetbuf.Packet, error) {
+	for {
+		if p := c.next(); p != nil {
+			return p, nil
+		}
+		kind, data, err := c.conn.Read(c.ctx)
+		var end websocket.CloseError
+		switch {
+		case errors.As(err, &end) && end.Code == 4000:
+			return nil, io.EOF
+		case err != nil && c.ctx.Err() == nil && c.wasCut():
+			_ = c.conn.CloseNow()
+			for err = c.open(); err != nil && c.ctx.Err() == nil && c.wasCut(); {
+				err = c.open()
+			}
+		case err != nil:
+			_ = c.conn.CloseNow()
+		case kind == websocket.MessageText:
+			err = c.told(data)
+		default:
+			err = c.take(data)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (c *mseClient) told(text []byte) error {
+	var said struct {
+		Session, Codecs, Resume string
+		Discontinuity           bool
+	}
+	if err := json.Unmarshal(text, &said); err != nil {
+		return fmt.Errorf("%s: %w", text, err)
+	}
+	if said.Session != "" {
+		if c.token != "" {
+			c.resumed(said.Resume)
+		}
+		c.token = said.Session
+	}
+	if said.Discontinuity {
+		c.breaks++
+	}
+	return nil
+}
+
+// take keeps a chunk and acknowledges it.
+func (c *mseClient) take(data []byte) error {
+	if len(data) < 8 {
+		return fmt.Errorf("a message of %d bytes", len(data))
+	}
+	c.last = binary.BigEndian.Uint64(data)
+	if err := c.add(data[8:]); err != nil {
+		return err
+	}
+	_ = c.conn.Write(c.ctx, websocket.MessageText, fmt.Appendf(nil, `{"ack": %d}`, c.last)) // it may be over
+	return nil
+}
