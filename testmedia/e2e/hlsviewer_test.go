@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
-	"github.com/holdfast-live/holdfast/testmedia/playlist"
+	"github.com/holdfast-live/holdfast/testmedia/m3u8"
 )
 
 // hlsClient is a low-latency player: it waits for each part, takes it at once, and holds every
@@ -19,7 +19,7 @@ import (
 type hlsClient struct {
 	*wire
 	base  string // of the stream, with a slash
-	rules *playlist.Validator
+	rules *m3u8.Validator
 	media string // the media playlist's URL
 	query string
 	fragments
@@ -33,7 +33,7 @@ type hlsClient struct {
 
 func watchHLS(t testing.TB, r *relay, stream string) *viewer {
 	t.Helper()
-	c := &hlsClient{wire: newWire(t), base: r.url("http", "/"+stream+"/"), rules: playlist.NewValidator(), statuses: map[int]int{}}
+	c := &hlsClient{wire: newWire(t), base: r.url("http", "/"+stream+"/"), rules: m3u8.NewValidator(), statuses: map[int]int{}}
 	v := &viewer{t: t, name: "HLS", behind: 700 * time.Millisecond, cut: c.wire.cut, grid: 22 * time.Millisecond, exact: true, line: c.wire}
 	v.breaks = func() int { return c.rules.Discontinuities() }
 	v.start(c.read, c.leave)
@@ -106,7 +106,7 @@ func (c *hlsClient) reload() error {
 	if err := c.rules.Add(string(body)); err != nil {
 		return fmt.Errorf("%w\n%s", err, body)
 	}
-	p, err := playlist.Parse(string(body))
+	p, err := m3u8.Parse(string(body))
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (c *hlsClient) reload() error {
 }
 
 // take takes what is new of a segment, part by part where it has parts.
-func (c *hlsClient) take(number uint64, s playlist.Segment) error {
+func (c *hlsClient) take(number uint64, s m3u8.Segment) error {
 	if s.URI == "" && len(s.Parts) == 0 || c.began && number < c.segment {
 		return nil
 	}
@@ -153,7 +153,7 @@ func (c *hlsClient) take(number uint64, s playlist.Segment) error {
 		return c.file(s.URI)
 	}
 	for ; c.parts < len(s.Parts); c.parts++ {
-		if err := c.file(playlist.Attributes(s.Parts[c.parts])["URI"]); err != nil {
+		if err := c.file(m3u8.Attributes(s.Parts[c.parts])["URI"]); err != nil {
 			return err
 		}
 	}

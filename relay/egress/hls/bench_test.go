@@ -26,6 +26,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 	"github.com/holdfast-live/holdfast/relay/stream"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
+	"github.com/holdfast-live/holdfast/testmedia/m3u8"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -238,7 +239,7 @@ func (b *bench) ask(ctx context.Context, path string, header ...string) *httptes
 // client is a low-latency player: it asks for each part, and checks all that it sees.
 type client struct {
 	b    *bench
-	v    *validator
+	v    *m3u8.Validator
 	base string // of the media playlist, with its query
 
 	mu       sync.Mutex // guards what follows
@@ -251,7 +252,7 @@ type client struct {
 }
 
 func (b *bench) client() *client {
-	return &client{b: b, v: newValidator(), statuses: map[int]int{}, files: map[string][]byte{}}
+	return &client{b: b, v: m3u8.NewValidator(), statuses: map[int]int{}, files: map[string][]byte{}}
 }
 
 func (c *client) fault(format string, args ...any) {
@@ -320,51 +321,51 @@ func (c *client) play(ctx context.Context) {
 		c.mu.Lock()
 		c.texts = append(c.texts, text)
 		c.mu.Unlock()
-		if err := c.v.add(text); err != nil {
+		if err := c.v.Add(text); err != nil {
 			c.fault("%v\n%s", err, text)
 			return
 		}
-		p, _ := parsePlaylist(text)
+		p, _ := m3u8.Parse(text)
 		c.fetch(p)
-		if p.ended {
+		if p.Ended {
 			c.mu.Lock()
 			c.ends = true
 			c.mu.Unlock()
 			return
 		}
-		query = fmt.Sprintf("&_HLS_msn=%d&_HLS_part=%d", c.v.last+1, len(p.open.parts))
+		query = fmt.Sprintf("&_HLS_msn=%d&_HLS_part=%d", c.v.Last()+1, len(p.Open.Parts))
 	}
 }
 
 // fetch takes what is new, and holds it against what is there.
-func (c *client) fetch(p parsed) {
-	for _, s := range append(p.segments, p.open) {
+func (c *client) fetch(p m3u8.Playlist) {
+	for _, s := range append(p.Segments, p.Open) {
 		var joined []byte
-		for _, text := range s.parts {
-			a := attributes(text)
+		for _, text := range s.Parts {
+			a := m3u8.Attributes(text)
 			b, fresh := c.file(a["URI"])
 			joined = append(joined, b...)
-			if fresh && s.uri == "" && len(c.texts) > 1 {
-				date, _ := time.Parse(time.RFC3339, s.date)
+			if fresh && s.URI == "" && len(c.texts) > 1 {
+				date, _ := time.Parse(time.RFC3339, s.Date)
 				before := 0.0
-				for _, other := range s.parts {
+				for _, other := range s.Parts {
 					if other == text {
 						break
 					}
-					before += number(attributes(other)["DURATION"])
+					before += m3u8.Seconds(m3u8.Attributes(other)["DURATION"])
 				}
 				c.mu.Lock()
 				c.latency = append(c.latency, time.Since(date.Add(time.Duration(before*float64(time.Second)))))
 				c.mu.Unlock()
 			}
 		}
-		if s.uri == "" {
+		if s.URI == "" {
 			continue
 		}
-		c.file(s.init)
-		whole, fresh := c.file(s.uri)
-		if fresh && len(s.parts) > 0 && !bytes.Equal(joined, whole) {
-			c.fault("%s is not its parts", s.uri)
+		c.file(s.Init)
+		whole, fresh := c.file(s.URI)
+		if fresh && len(s.Parts) > 0 && !bytes.Equal(joined, whole) {
+			c.fault("%s is not its parts", s.URI)
 		}
 	}
 }
@@ -408,18 +409,18 @@ func (c *client) playing() (stop func()) {
 func (c *client) tally() *gen.Tally {
 	c.b.t.Helper()
 	tally := gen.NewTally()
-	for seq := uint64(0); seq <= c.v.last; seq++ {
-		s, ok := c.v.segments[seq]
+	for seq := uint64(0); seq <= c.v.Last(); seq++ {
+		s, ok := c.v.Segments[seq]
 		if !ok {
 			seq = max(seq, c.first()-1)
 			continue
 		}
 		var init fmp4.Init
-		if err := init.Unmarshal(bytes.NewReader(c.files[s.init])); err != nil {
+		if err := init.Unmarshal(bytes.NewReader(c.files[s.Init])); err != nil {
 			c.b.t.Fatal(err)
 		}
 		var parts fmp4.Parts
-		if err := parts.Unmarshal(c.files[s.uri]); err != nil {
+		if err := parts.Unmarshal(c.files[s.URI]); err != nil {
 			c.b.t.Fatalf("segment %d: %v", seq, err)
 		}
 		for _, p := range parts {
@@ -440,8 +441,8 @@ func (c *client) tally() *gen.Tally {
 }
 
 func (c *client) first() uint64 {
-	first := c.v.last
-	for seq := range c.v.segments {
+	first := c.v.Last()
+	for seq := range c.v.Segments {
 		first = min(first, seq)
 	}
 	return first

@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
+	"github.com/holdfast-live/holdfast/testmedia/m3u8"
 )
 
 // Held for longer than the playlist and the buffer last: no discontinuity, no part longer than
@@ -25,11 +26,11 @@ func TestHeldLong(t *testing.T) {
 				p.sink.End(ingest.Reset, "")
 				for range 4 {
 					time.Sleep(15 * time.Second)
-					late, _ := parsePlaylist(b.get("/live/cam/media.m3u8").Body.String())
+					late, _ := m3u8.Parse(b.get("/live/cam/media.m3u8").Body.String())
 					keys := 0
-					for _, s := range append(late.segments, late.open) {
-						for _, part := range s.parts {
-							if attributes(part)["INDEPENDENT"] == "YES" {
+					for _, s := range append(late.Segments, late.Open) {
+						for _, part := range s.Parts {
+							if m3u8.Attributes(part)["INDEPENDENT"] == "YES" {
 								keys++
 							}
 						}

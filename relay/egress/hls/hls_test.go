@@ -9,11 +9,12 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
+	"github.com/holdfast-live/holdfast/testmedia/m3u8"
 )
 
 func (c *client) discontinuities() (n int) {
-	for _, s := range c.v.segments {
-		if s.tag {
+	for _, s := range c.v.Segments {
+		if s.Discontinuity {
 			n++
 		}
 	}
@@ -22,8 +23,8 @@ func (c *client) discontinuities() (n int) {
 
 func (c *client) inits() int {
 	seen := map[string]bool{}
-	for _, s := range c.v.segments {
-		seen[s.init] = true
+	for _, s := range c.v.Segments {
+		seen[s.Init] = true
 	}
 	return len(seen)
 }
@@ -46,8 +47,8 @@ func TestSteady(t *testing.T) {
 				}
 				stop()
 				slow := o.FPS == 2 // no two chunks are alike
-				if c.discontinuities() != 0 || c.inits() != 1 || len(c.v.short) > 0 && !slow {
-					t.Errorf("%d discontinuities, %d init sections, short parts %.1000s of %s", c.discontinuities(), c.inits(), c.v.short, c.v.partTarget)
+				if c.discontinuities() != 0 || c.inits() != 1 || len(c.v.Short) > 0 && !slow {
+					t.Errorf("%d discontinuities, %d init sections, short parts %.1000s of %s", c.discontinuities(), c.inits(), c.v.Short, c.v.PartTarget)
 				}
 				tally := c.tally()
 				for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
@@ -60,7 +61,7 @@ func TestSteady(t *testing.T) {
 					t.Fatalf("%d parts\n%s", len(c.latency), c.texts[len(c.texts)-1])
 				}
 				worst := c.latency[len(c.latency)*95/100]
-				t.Logf("%s: parts of %s, target %s, latency from a part's start: median %v, 95th %v", name, c.v.partTarget, c.v.target, c.latency[len(c.latency)/2], worst)
+				t.Logf("%s: parts of %s, target %s, latency from a part's start: median %v, 95th %v", name, c.v.PartTarget, c.v.Target, c.latency[len(c.latency)/2], worst)
 				if limit := 1000 * time.Millisecond; worst > limit {
 					t.Errorf("latency %v", worst)
 				}
@@ -186,7 +187,7 @@ func TestEndAndAgain(t *testing.T) {
 		}
 		p = b.publish(gen.Options{Source: 1})
 		p.run(t, 5*time.Second)
-		c.v.jumps = true
+		c.v.Jumps = true
 		stop = c.playing()
 		p.run(t, 5*time.Second)
 		stop()
@@ -204,7 +205,7 @@ func TestRestart(t *testing.T) {
 	for _, segment := range []time.Duration{500 * time.Millisecond, 2 * time.Second} {
 		story(t, func(b *bench) { b.set.Segment = segment }, func(b *bench) {
 			c := b.client()
-			c.v.jumps = true
+			c.v.Jumps = true
 			for run := range uint32(4) {
 				p := b.publish(gen.Options{Source: run, GOP: 15})
 				p.run(t, 3*time.Second)
@@ -217,10 +218,10 @@ func TestRestart(t *testing.T) {
 					if w.Code != 200 {
 						t.Fatalf("run %d: %d %s", run, w.Code, w.Body.String())
 					}
-					if err := c.v.add(w.Body.String()); err != nil {
+					if err := c.v.Add(w.Body.String()); err != nil {
 						t.Fatal(err)
 					}
-					pl, _ := parsePlaylist(w.Body.String())
+					pl, _ := m3u8.Parse(w.Body.String())
 					c.fetch(pl)
 				}
 				b.stop()
@@ -241,7 +242,7 @@ func TestGivenUpAndBack(t *testing.T) {
 	story(t, func(b *bench) { b.set.Segment = 500 * time.Millisecond }, func(b *bench) {
 		p := b.publish(gen.Options{GOP: 15})
 		c := b.client()
-		c.v.jumps = true
+		c.v.Jumps = true
 		for range 3 {
 			p.run(t, 5*time.Second)
 			stop := c.playing()
@@ -283,8 +284,8 @@ func TestEndlessGOP(t *testing.T) {
 				stop := c.playing()
 				p.run(t, 45*time.Second)
 				stop()
-				if len(c.v.segments) < 3 {
-					t.Errorf("%d segments", len(c.v.segments))
+				if len(c.v.Segments) < 3 {
+					t.Errorf("%d segments", len(c.v.Segments))
 				}
 			})
 		})
@@ -323,11 +324,11 @@ func TestDelta(t *testing.T) {
 				query = "&_HLS_skip=YES"
 			}
 			w := b.get(c.base + query)
-			if err := c.v.add(w.Body.String()); err != nil {
+			if err := c.v.Add(w.Body.String()); err != nil {
 				t.Fatalf("%v\n%s", err, w.Body.String())
 			}
-			pl, _ := parsePlaylist(w.Body.String())
-			skipped = pl.skipped
+			pl, _ := m3u8.Parse(w.Body.String())
+			skipped = pl.Skipped
 			p.run(t, 500*time.Millisecond)
 		}
 		if skipped < 15 {
@@ -345,14 +346,14 @@ func TestForms(t *testing.T) {
 		if !strings.Contains(w.Body.String(), "plain.m3u8?s=") {
 			t.Errorf("%s", w.Body.String())
 		}
-		v := newValidator()
+		v := m3u8.NewValidator()
 		for range 20 {
 			p.run(t, time.Second)
 			w := b.get("/live/cam/plain.m3u8")
 			if strings.Contains(w.Body.String(), "PART") {
 				t.Fatal(w.Body.String())
 			}
-			if err := v.add(w.Body.String()); err != nil {
+			if err := v.Add(w.Body.String()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -367,8 +368,8 @@ func TestForms(t *testing.T) {
 			t.Errorf("%v, %d bytes", zipped.Header(), zipped.Body.Len())
 		}
 		// A range of a segment, as some players ask.
-		pl, _ := parsePlaylist(b.get("/live/cam/plain.m3u8").Body.String())
-		uri := "/live/cam/" + pl.segments[0].uri
+		pl, _ := m3u8.Parse(b.get("/live/cam/plain.m3u8").Body.String())
+		uri := "/live/cam/" + pl.Segments[0].URI
 		whole, some := b.get(uri).Body.Bytes(), b.get(uri, "Range", "bytes=20000-70000")
 		if some.Code != 206 || some.Body.String() != string(whole[20000:70001]) {
 			t.Errorf("range: %d, %d bytes", some.Code, some.Body.Len())

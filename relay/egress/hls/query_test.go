@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/testmedia/gen"
+	"github.com/holdfast-live/holdfast/testmedia/m3u8"
 )
 
 func FuzzQuery(f *testing.F) {
@@ -69,12 +70,12 @@ func BenchmarkRequests(b *testing.B) {
 		}
 	}
 	text := bench.get("/live/cam/media.m3u8?s=abc").Body.String()
-	pl, err := parsePlaylist(text)
+	pl, err := m3u8.Parse(text)
 	if err != nil {
 		b.Fatal(err)
 	}
-	last := pl.segments[len(pl.segments)-1]
-	for name, path := range map[string]string{"playlist": "media.m3u8?s=abc&_HLS_msn=1&_HLS_part=1", "part": attributes(last.parts[0])["URI"], "segment": last.uri} {
+	last := pl.Segments[len(pl.Segments)-1]
+	for name, path := range map[string]string{"playlist": "media.m3u8?s=abc&_HLS_msn=1&_HLS_part=1", "part": m3u8.Attributes(last.Parts[0])["URI"], "segment": last.URI} {
 		b.Run(name, func(b *testing.B) {
 			r := httptest.NewRequest(http.MethodGet, "/live/cam/"+path, nil)
 			w := &discard{http.Header{}}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
+	"github.com/holdfast-live/holdfast/testmedia/m3u8"
 )
 
 func TestBlocking(t *testing.T) {
@@ -17,10 +18,10 @@ func TestBlocking(t *testing.T) {
 		p.run(t, 9*time.Second+50*time.Millisecond)
 		b.get("/live/cam/media.m3u8")
 		synctest.Wait()
-		pl, _ := parsePlaylist(b.get("/live/cam/media.m3u8").Body.String())
-		last := uint64(len(pl.segments)) - 1
+		pl, _ := m3u8.Parse(b.get("/live/cam/media.m3u8").Body.String())
+		last := uint64(len(pl.Segments)) - 1
 		var msn uint64
-		_, _ = fmt.Sscan(pl.tags["#EXT-X-MEDIA-SEQUENCE"], &msn)
+		_, _ = fmt.Sscan(pl.Tags["#EXT-X-MEDIA-SEQUENCE"], &msn)
 		last += msn
 		for _, tt := range []struct {
 			query  string
@@ -47,7 +48,7 @@ func TestBlocking(t *testing.T) {
 		// The part that was said to come is there as soon as it is.
 		arrived := make(chan time.Time, 2)
 		began := time.Now()
-		for _, path := range []string{pl.hint, fmt.Sprintf("media.m3u8?_HLS_msn=%d&_HLS_part=%d", last+1, len(pl.open.parts))} {
+		for _, path := range []string{pl.Hint, fmt.Sprintf("media.m3u8?_HLS_msn=%d&_HLS_part=%d", last+1, len(pl.Open.Parts))} {
 			go func() {
 				if w := b.get("/live/cam/" + path); w.Code != 200 || w.Body.Len() == 0 {
 					t.Errorf("%s: %d", path, w.Code)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/testmedia/gen"
+	"github.com/holdfast-live/holdfast/testmedia/m3u8"
 )
 
 // The multivariant playlist tells of renditions, each as it was measured; what has not come in
@@ -34,20 +35,20 @@ func TestVariants(t *testing.T) {
 			if !strings.HasPrefix(own, file+"?s=") || other != "../cam~360p/"+own {
 				t.Fatalf("%s and %s", own, other)
 			}
-			info := attributes(lines[5])
-			if !(number(info["BANDWIDTH"]) >= number(info["AVERAGE-BANDWIDTH"])) || info["CODECS"] != "avc1.4d001f,mp4a.40.2" || info["RESOLUTION"] != "1280x720" || info["FRAME-RATE"] != "30.000" {
+			info := m3u8.Attributes(lines[5])
+			if !(m3u8.Seconds(info["BANDWIDTH"]) >= m3u8.Seconds(info["AVERAGE-BANDWIDTH"])) || info["CODECS"] != "avc1.4d001f,mp4a.40.2" || info["RESOLUTION"] != "1280x720" || info["FRAME-RATE"] != "30.000" {
 				t.Errorf("%s", lines[5])
 			}
 			p.run(t, time.Second)
-			var at [2]parsed
+			var at [2]m3u8.Playlist
 			for i, uri := range []string{"/live/cam/" + own, "/live/cam~360p/" + own} {
 				w := b.get(uri)
 				var err error
-				if at[i], err = parsePlaylist(w.Body.String()); err != nil || w.Code != 200 {
+				if at[i], err = m3u8.Parse(w.Body.String()); err != nil || w.Code != 200 {
 					t.Fatalf("%s: %d %v", uri, w.Code, err)
 				}
 			}
-			if at[0].tags["#EXT-X-TARGETDURATION"] != at[1].tags["#EXT-X-TARGETDURATION"] {
+			if at[0].Tags["#EXT-X-TARGETDURATION"] != at[1].Tags["#EXT-X-TARGETDURATION"] {
 				t.Error("variants have other target durations")
 			}
 			a, c := dates(t, at[0]), dates(t, at[1])
@@ -58,10 +59,10 @@ func TestVariants(t *testing.T) {
 	})
 }
 
-func dates(t *testing.T, p parsed) (out []time.Time) {
+func dates(t *testing.T, p m3u8.Playlist) (out []time.Time) {
 	t.Helper()
-	for _, s := range p.segments {
-		at, err := time.Parse(time.RFC3339, s.date)
+	for _, s := range p.Segments {
+		at, err := time.Parse(time.RFC3339, s.Date)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,8 +88,8 @@ func TestWriteTimeout(t *testing.T) {
 	story(t, func(b *bench) { b.set.WriteTimeout = 10 * time.Second }, func(b *bench) {
 		p := b.publish(gen.Options{})
 		p.run(t, 9*time.Second)
-		pl, _ := parsePlaylist(b.get("/live/cam/plain.m3u8").Body.String())
-		for _, path := range []string{"plain.m3u8", pl.segments[0].uri} {
+		pl, _ := m3u8.Parse(b.get("/live/cam/plain.m3u8").Body.String())
+		for _, path := range []string{"plain.m3u8", pl.Segments[0].URI} {
 			for _, ranges := range []string{"", "bytes=1-5"} {
 				w := &timed{ResponseRecorder: httptest.NewRecorder()}
 				r := httptest.NewRequest(http.MethodGet, "/live/cam/"+path, nil)

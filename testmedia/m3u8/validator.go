@@ -1,4 +1,4 @@
-package playlist
+package m3u8
 
 import (
 	"fmt"
@@ -12,19 +12,21 @@ import (
 type Validator struct {
 	Jumps bool // sequences may go ahead: the relay was started anew
 
-	target, partTarget string
-	msn, breaks        uint64
-	last               uint64 // the newest complete segment
-	any, ended         bool
-	segments           map[uint64]Segment
-	owners             map[string]string // what a URI was said to be
-	hint               string            // the part that was said to come
-	Short              []string          // parts below 85 % of the target that are not the last of a segment
+	// What was told, for tests to look at.
+	Target, PartTarget string // of durations, in seconds
+	Segments           map[uint64]Segment
+	Short              []string // parts below 85 % of the target that are not the last of a segment
+
+	msn, breaks uint64
+	last        uint64 // the newest complete segment
+	any, ended  bool
+	owners      map[string]string // what a URI was said to be
+	hint        string            // the part that was said to come
 }
 
 // NewValidator has seen nothing.
 func NewValidator() *Validator {
-	return &Validator{segments: map[uint64]Segment{}, owners: map[string]string{}}
+	return &Validator{Segments: map[uint64]Segment{}, owners: map[string]string{}}
 }
 
 // Add takes the next playlist. The error is the first rule that it breaks.
@@ -78,21 +80,21 @@ func (v *Validator) sequences(p Playlist, msn, breaks, last uint64) error {
 // head checks the tags of the whole.
 func (v *Validator) head(p Playlist) error {
 	target, part := p.Tags["#EXT-X-TARGETDURATION"], Attributes(p.Tags["#EXT-X-PART-INF"])["PART-TARGET"]
-	if v.any && !v.Jumps && (target != v.target || part != v.partTarget && part != "") {
-		return fmt.Errorf("target durations %s, %s were %s, %s", target, part, v.target, v.partTarget)
+	if v.any && !v.Jumps && (target != v.Target || part != v.PartTarget && part != "") {
+		return fmt.Errorf("target durations %s, %s were %s, %s", target, part, v.Target, v.PartTarget)
 	}
-	v.target = target
+	v.Target = target
 	control := Attributes(p.Tags["#EXT-X-SERVER-CONTROL"])
-	if seconds(control["HOLD-BACK"]) < 3*seconds(target) || control["CAN-BLOCK-RELOAD"] != "YES" {
+	if Seconds(control["HOLD-BACK"]) < 3*Seconds(target) || control["CAN-BLOCK-RELOAD"] != "YES" {
 		return fmt.Errorf("server control %v with a target of %s", control, target)
 	}
 	if part != "" {
-		v.partTarget = part
-		if seconds(control["PART-HOLD-BACK"]) < 3*seconds(part) {
+		v.PartTarget = part
+		if Seconds(control["PART-HOLD-BACK"]) < 3*Seconds(part) {
 			return fmt.Errorf("PART-HOLD-BACK %s with parts of %s", control["PART-HOLD-BACK"], part)
 		}
 	}
-	if until := control["CAN-SKIP-UNTIL"]; until != "" && seconds(until) < 6*seconds(target) {
+	if until := control["CAN-SKIP-UNTIL"]; until != "" && Seconds(until) < 6*Seconds(target) {
 		return fmt.Errorf("CAN-SKIP-UNTIL %s", until)
 	}
 	if p.Skipped > 0 && p.Tags["#EXT-X-VERSION"] != "9" {
@@ -106,7 +108,7 @@ func (v *Validator) body(p Playlist, msn, breaks uint64) error {
 	var before Segment
 	seq := msn
 	for range p.Skipped {
-		s, ok := v.segments[seq]
+		s, ok := v.Segments[seq]
 		if !ok {
 			return fmt.Errorf("segment %d is skipped, and was never told", seq)
 		}
@@ -146,20 +148,20 @@ func (v *Validator) body(p Playlist, msn, breaks uint64) error {
 
 // segment checks that what is told of a segment stays.
 func (v *Validator) segment(seq uint64, s Segment) error {
-	if math.Round(seconds(s.Duration)) > seconds(v.target) || !(seconds(s.Duration) > 0) {
-		return fmt.Errorf("segment %d of %s s, the target is %s", seq, s.Duration, v.target)
+	if math.Round(Seconds(s.Duration)) > Seconds(v.Target) || !(Seconds(s.Duration) > 0) {
+		return fmt.Errorf("segment %d of %s s, the target is %s", seq, s.Duration, v.Target)
 	}
-	if was, ok := v.segments[seq]; ok && (was.URI != s.URI || was.Init != s.Init || was.Duration != s.Duration || was.Date != s.Date || was.breaks != s.breaks || was.Discontinuity != s.Discontinuity) {
+	if was, ok := v.Segments[seq]; ok && (was.URI != s.URI || was.Init != s.Init || was.Duration != s.Duration || was.Date != s.Date || was.breaks != s.breaks || was.Discontinuity != s.Discontinuity) {
 		return fmt.Errorf("segment %d changed from %+v to %+v", seq, was, s)
 	}
 	if is, ok := v.owners[s.URI]; ok && is != fmt.Sprint(seq) {
 		return fmt.Errorf("%s is segment %d and was %s", s.URI, seq, is)
 	}
 	v.owners[s.URI] = fmt.Sprint(seq)
-	if was := v.segments[seq]; len(s.Parts) == 0 {
+	if was := v.Segments[seq]; len(s.Parts) == 0 {
 		s.Parts = was.Parts
 	}
-	v.segments[seq] = s
+	v.Segments[seq] = s
 	return nil
 }
 
@@ -176,7 +178,7 @@ func (v *Validator) follows(seq uint64, before, s Segment) error {
 		return fmt.Errorf("segment %d has another init section and no discontinuity", seq)
 	}
 	was, _ := time.Parse(time.RFC3339, before.Date)
-	if off := date.Sub(was).Seconds() - seconds(before.Duration); math.Abs(off) > 0.025 {
+	if off := date.Sub(was).Seconds() - Seconds(before.Duration); math.Abs(off) > 0.025 {
 		return fmt.Errorf("segment %d begins %.3f s from where the one before ends", seq, off)
 	}
 	return nil
@@ -186,7 +188,7 @@ func (v *Validator) checkParts(seq uint64, s Segment, complete bool) error {
 	sum := 0.0
 	for i, text := range s.Parts {
 		a := Attributes(text)
-		d := seconds(a["DURATION"])
+		d := Seconds(a["DURATION"])
 		key := fmt.Sprintf("%d.%d", seq, i)
 		if is, ok := v.owners[a["URI"]]; ok && is != key {
 			return fmt.Errorf("%s is part %s and was %s", a["URI"], key, is)
@@ -198,15 +200,15 @@ func (v *Validator) checkParts(seq uint64, s Segment, complete bool) error {
 			v.hint = ""
 		}
 		v.owners[a["URI"]] = key
-		if d > seconds(v.partTarget)+1e-6 || !(d > 0) {
-			return fmt.Errorf("part %s of %v s, the target is %s", key, d, v.partTarget)
+		if d > Seconds(v.PartTarget)+1e-6 || !(d > 0) {
+			return fmt.Errorf("part %s of %v s, the target is %s", key, d, v.PartTarget)
 		}
-		if d < 0.85*seconds(v.partTarget) && i < len(s.Parts)-1 {
+		if d < 0.85*Seconds(v.PartTarget) && i < len(s.Parts)-1 {
 			v.Short = append(v.Short, text)
 		}
 		sum += d
 	}
-	if complete && len(s.Parts) > 0 && math.Abs(sum-seconds(s.Duration)) > 0.001 {
+	if complete && len(s.Parts) > 0 && math.Abs(sum-Seconds(s.Duration)) > 0.001 {
 		return fmt.Errorf("segment %d of %s s has parts of %.5f s", seq, s.Duration, sum)
 	}
 	return nil
@@ -215,15 +217,9 @@ func (v *Validator) checkParts(seq uint64, s Segment, complete bool) error {
 // Last is the number of the newest complete segment.
 func (v *Validator) Last() uint64 { return v.last }
 
-// Segment is what was told of a complete segment; false if nothing was.
-func (v *Validator) Segment(n uint64) (Segment, bool) {
-	s, ok := v.segments[n]
-	return s, ok
-}
-
 // Discontinuities is how many of the segments that were told of stand behind one.
 func (v *Validator) Discontinuities() (n int) {
-	for _, s := range v.segments {
+	for _, s := range v.Segments {
 		if s.Discontinuity {
 			n++
 		}

@@ -1,6 +1,6 @@
-// Package playlist reads media playlists of HTTP Live Streaming and holds them against the rules
+// Package m3u8 reads media playlists of HTTP Live Streaming and holds them against the rules
 // of RFC 8216 and its second edition, as one player sees them, one after the other.
-package playlist
+package m3u8
 
 import (
 	"fmt"
@@ -30,7 +30,8 @@ func Attributes(s string) map[string]string {
 	return out
 }
 
-func seconds(s string) float64 {
+// Seconds reads a duration; NaN where it is none.
+func Seconds(s string) float64 {
 	v, err := strconv.ParseFloat(s, 64)
 	if err != nil {
 		return math.NaN()
