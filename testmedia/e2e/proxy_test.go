@@ -1,0 +1,124 @@
+//go:build unix
+
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+)
+
+// snippet is a block of the README's, by its language.
+func snippet(t testing.TB, language string) string {
+	t.Helper()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(readme), "\n```"+language+"\n")
+	block, _, ended := strings.Cut(after, "\n```\n")
+	if !found || !ended {
+		t.Fatalf("the README has no block of %s", language)
+	}
+	return block
+}
+
+// replaced puts a text in another's place, which must be there once.
+func replaced(t testing.TB, text, old, fresh string) string {
+	t.Helper()
+	if n := strings.Count(text, old); n != 1 {
+		t.Fatalf("%q is there %d times", old, n)
+	}
+	return strings.Replace(text, old, fresh, 1)
+}
+
+// nginxBefore runs Debian's nginx with the README's snippet before a relay, and returns the
+// relay as one sees it through that.
+func nginxBefore(t testing.TB, r *relay) *relay {
+	t.Helper()
+	program, err := exec.LookPath("nginx")
+	if err != nil {
+		if program, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
+			lacks(t, "nginx is not installed")
+		}
+	}
+	dir, addr := t.TempDir(), freeAddr(t)
+	conf := snippet(t, "nginx")
+	conf = replaced(t, conf, "listen 80;", "listen "+addr+";")
+	conf = replaced(t, conf, "server 127.0.0.1:8080;", "server "+r.addrs["http"]+";")
+	conf = replaced(t, conf, "/var/log/nginx/holdfast.log", filepath.Join(dir, "access.log"))
+	whole := fmt.Sprintf("daemon off; master_process off; user root; pid %[1]s/pid; error_log %[1]s/error.log info;\n"+
+		"events { worker_connections 512; }\nhttp {\nclient_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;\n%[2]s\n}\n", dir, conf)
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(whole), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	launch(t, program, "-c", file, "-e", filepath.Join(dir, "error.log"))
+	via := &relay{t: t, addrs: map[string]string{"rtmp": r.addrs["rtmp"], "admin": r.addrs["admin"], "http": addr}}
+	until(t, "nginx serves", func() bool {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+	t.Cleanup(func() {
+		log, _ := os.ReadFile(filepath.Join(dir, "access.log"))
+		if strings.Contains(string(log), "?") || !strings.Contains(string(log), "/live/cam") {
+			t.Errorf("the access log:\n%.2000s", log)
+		}
+		if said, _ := os.ReadFile(filepath.Join(dir, "error.log")); t.Failed() {
+			t.Logf("nginx said:\n%.4000s", said)
+		}
+	})
+	return via
+}
+
+// Every protocol of viewers plays through the README's nginx, over a break of the push and of
+// the viewers' own lines.
+func TestBehindNginx(t *testing.T) {
+	t.Parallel()
+	r := start(t, "--http.trusted_proxies", "127.0.0.1")
+	via := nginxBefore(t, r)
+	const stream = "live/cam"
+	w := watched{t: t, relay: r, pushes: []*publisher{publish(t, r, stream, gen.Options{Source: 1, GOP: 30})}}
+	w.pushes[0].atLeast(20)
+	for _, proto := range protocols {
+		v := proto.watch(t, via, stream)
+		v.behind += 200 * time.Millisecond
+		w.viewers = append(w.viewers, v)
+	}
+	w.pushes[0].atLeast(150)
+	w.pushes[0].leave()
+	r.broke(0)
+	wait(t, time.Second)
+	next := publish(t, r, stream, gen.Options{Source: 2, GOP: 30})
+	w.pushes = append(w.pushes, next)
+	r.resumed(0)
+	for _, v := range w.viewers {
+		v.saw(gen.ID{Source: 2})
+	}
+	w.bridged(w.pushes[0], next)
+	next.atLeast(150)
+	for _, v := range w.viewers {
+		if v.exact {
+			v.cut()
+		}
+	}
+	next.atLeast(300)
+	next.halt()
+	w.settled(next)
+	w.whole(nil)
+	for _, v := range w.viewers {
+		if how := v.ways.all(); v.exact && v.name != "HLS" && (len(how) != 1 || how[0] != "exact") {
+			t.Errorf("%s viewer came back %v", v.name, how)
+		}
+	}
+}
