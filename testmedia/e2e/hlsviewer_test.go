@@ -29,6 +29,7 @@ type hlsClient struct {
 	began    bool
 	init     string // in force
 	statuses map[int]int
+	jumped   func(string) // another run of the relay is played from here on
 }
 
 func watchHLS(t testing.TB, r *relay, stream string) *viewer {
@@ -36,6 +37,7 @@ func watchHLS(t testing.TB, r *relay, stream string) *viewer {
 	c := &hlsClient{wire: newWire(t), base: r.url("http", "/"+stream+"/"), rules: m3u8.NewValidator(), statuses: map[int]int{}}
 	v := &viewer{t: t, name: "HLS", behind: 700 * time.Millisecond, cut: c.wire.cut, grid: 22 * time.Millisecond, exact: true, line: c.wire}
 	v.breaks = func() int { return c.rules.Discontinuities() }
+	c.jumped, c.rules.Jumps = v.resumed, true
 	v.start(c.read, c.leave)
 	return v
 }
@@ -135,6 +137,9 @@ func (c *hlsClient) reload() error {
 func (c *hlsClient) take(number uint64, s m3u8.Segment) error {
 	if s.URI == "" && len(s.Parts) == 0 || c.began && number < c.segment {
 		return nil
+	}
+	if c.began && number > c.segment+1 {
+		c.jumped("keyframe")
 	}
 	if !c.began || number > c.segment {
 		c.began, c.segment, c.parts = true, number, 0
