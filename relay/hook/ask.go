@@ -1,0 +1,167 @@
+package hook
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/qos/policy"
+)
+
+// tries is how often a question is asked of a hook that fails, within its timeout; one that
+// failed before is asked once.
+const tries = 3
+
+// soon spaces them.
+var soon = policy.Backoff{Base: 100 * time.Millisecond, Factor: 2, Max: time.Second, Jitter: 0.5}
+
+// unanswered refuses what nobody has answered.
+func unanswered() error {
+	return &ingest.Refusal{
+		Outcome: ingest.RefusedLimit, Reason: "the relay could not ask whether this is allowed", Hint: "try again in a moment",
+		RetryAfter: 2 * time.Second,
+	}
+}
+
+// ask asks one hook.
+func (t *target) ask(ctx context.Context, m message, k key) error {
+	h := t.hook.Load()
+	lasts := h.Cache
+	if m.kind != Play {
+		lasts = 0
+	}
+	if lasts > 0 {
+		if err, ok := t.known.get(time.Now(), k); ok {
+			return err
+		}
+	}
+	a := t.question(ctx, m, h.Timeout)
+	t.o.Count(m.kind, a.outcome)
+	if err := ctx.Err(); err != nil { // who wanted to know is gone
+		return err
+	}
+	t.note(a, m.kind)
+	var verdict error
+	switch {
+	case a.outcome == Delivered:
+	case a.outcome == Refused:
+		verdict = refusal(m.kind, a)
+	case h.Deny:
+		return unanswered()
+	default:
+		return nil
+	}
+	if lasts > 0 {
+		t.known.put(time.Now(), k, verdict, lasts)
+	}
+	return verdict
+}
+
+func refusal(kind Type, a answer) error {
+	what := "publishing this stream was refused"
+	if kind == Play {
+		what = "playing this stream was refused"
+	}
+	return &ingest.Refusal{
+		Outcome: ingest.RefusedKey, Reason: cmp.Or(a.reason, what), Hint: cmp.Or(a.hint, "ask whoever runs this relay"),
+	}
+}
+
+// question waits for its turn, and calls until there is an answer or the time is over.
+func (t *target) question(ctx context.Context, m message, limit time.Duration) answer {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	defer context.AfterFunc(t.ctx, cancel)() // the hooks are closing
+	select {
+	case t.asking <- struct{}{}:
+		defer func() { <-t.asking }()
+	case <-ctx.Done():
+		return answer{outcome: Failed, err: errText("too many questions wait for it")}
+	}
+	t.mu.Lock()
+	left := tries
+	if t.down {
+		left = 1
+	}
+	t.mu.Unlock()
+	for n := 0; ; n++ {
+		a := t.post(ctx, m)
+		if left--; !a.again || left == 0 || !sleep(ctx, soon.Delay(n, chance())) {
+			return a
+		}
+	}
+}
+
+// sleep waits; false if ctx is done before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// key tells viewers apart: the stream, the token and the address without its port.
+type key [sha256.Size]byte
+
+func keyOf(e Event, secret string) key {
+	host, _, err := net.SplitHostPort(e.Remote)
+	if err != nil {
+		host = e.Remote
+	}
+	return sha256.Sum256([]byte(e.Stream + "\x00" + host + "\x00" + secret))
+}
+
+// remembered is how many answers a hook's are kept of.
+const remembered = 10_000
+
+// answers are those that count for a while.
+type answers struct {
+	mu  sync.Mutex // guards all
+	all map[key]verdict
+}
+
+type verdict struct {
+	err   error
+	until time.Time
+}
+
+func (a *answers) get(now time.Time, k key) (err error, ok bool) { //nolint:revive // the error is the value
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	v, ok := a.all[k]
+	return v.err, ok && now.Before(v.until)
+}
+
+// put keeps an answer. Where there are too many, those that count no more go, else all do.
+func (a *answers) put(now time.Time, k key, err error, lasts time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.all) >= remembered {
+		for k, v := range a.all {
+			if !now.Before(v.until) {
+				delete(a.all, k)
+			}
+		}
+		if len(a.all) >= remembered {
+			clear(a.all)
+		}
+	}
+	if a.all == nil {
+		a.all = map[key]verdict{}
+	}
+	a.all[k] = verdict{err, now.Add(lasts)}
+}
+
+func (a *answers) forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	clear(a.all)
+}

@@ -1,0 +1,135 @@
+package hook
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// The headers of a call.
+const (
+	// EventHeader has the event's id, by which a receiver knows one that is sent again.
+	EventHeader = "Holdfast-Event"
+	// SignatureHeader has "t=SECONDS,v1=HEX": the time of sending, since 1970, and the
+	// HMAC-SHA256 of that number, a dot and the body.
+	SignatureHeader = "Holdfast-Signature"
+)
+
+// Sign is the value of SignatureHeader.
+func Sign(secret string, now time.Time, body []byte) string {
+	t := strconv.FormatInt(now.Unix(), 10)
+	mac := hmac.New(sha256.New, []byte(secret))
+	_, _ = mac.Write([]byte(t + ".")) // it never fails
+	_, _ = mac.Write(body)
+	return "t=" + t + ",v1=" + hex.EncodeToString(mac.Sum(nil))
+}
+
+// newClient follows no redirect: an event is for the configured address alone.
+func newClient(h *Hook, o Options) *http.Client {
+	return &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, DialContext: o.Dial, ForceAttemptHTTP2: true, DisableCompression: true,
+			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: h.Insecure}, //nolint:gosec // where the operator says so
+			MaxIdleConnsPerHost: 4, MaxConnsPerHost: asked + 1, IdleConnTimeout: 30 * time.Second, MaxResponseHeaderBytes: 16 << 10,
+		},
+	}
+}
+
+// answer is what a call came to.
+type answer struct {
+	outcome      Outcome
+	again        bool // a retry may help
+	reason, hint string
+	err          error // of Failed
+}
+
+// most is how much is read of an answer, in bytes.
+const most = 4 << 10
+
+// post calls the hook once.
+func (t *target) post(ctx context.Context, m message) answer {
+	h := t.hook.Load()
+	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, h.URL, bytes.NewReader(m.body))
+	if err != nil {
+		return answer{outcome: Failed, err: errText("the request cannot be made")} // what err says may hold a secret
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("User-Agent", "Holdfast")
+	r.Header.Set(EventHeader, m.id)
+	if h.Secret != "" {
+		r.Header.Set(SignatureHeader, Sign(h.Secret, time.Now(), m.body))
+	}
+	got, err := t.client.Do(r)
+	if err != nil {
+		return answer{outcome: Failed, again: true, err: bare(err)}
+	}
+	defer got.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(got.Body, most))
+	switch {
+	case got.StatusCode < 300:
+		return answer{outcome: Delivered}
+	case got.StatusCode >= 400 && got.StatusCode < 500:
+		a := answer{outcome: Refused, err: errText("it answered " + strconv.Itoa(got.StatusCode))}
+		if err == nil {
+			a.reason, a.hint = words(body)
+		}
+		return a
+	case got.StatusCode < 400:
+		return answer{outcome: Failed, err: fmt.Errorf("it answered %d, and redirects are not followed", got.StatusCode)}
+	}
+	return answer{outcome: Failed, again: true, err: fmt.Errorf("it answered %d", got.StatusCode)}
+}
+
+// errText is an error that is said nowhere else.
+type errText string
+
+func (e errText) Error() string { return string(e) }
+
+// bare takes the address off an error: it may hold a secret.
+func bare(err error) error {
+	type wrapped interface{ Unwrap() error }
+	if w, ok := err.(wrapped); ok { //nolint:errorlint // the outermost, which is *url.Error, and no other
+		return w.Unwrap()
+	}
+	return err
+}
+
+// words are what a hook has to say to who is refused.
+func words(body []byte) (reason, hint string) {
+	var said struct{ Error, Hint string }
+	if json.Unmarshal(body, &said) != nil {
+		return "", ""
+	}
+	return line(said.Error), line(said.Hint)
+}
+
+// longest is how long a text from a hook may be, in runes.
+const longest = 200
+
+// line makes a text one line of what can be printed.
+func line(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	if r := []rune(strings.TrimSpace(s)); len(r) > longest {
+		return string(r[:longest])
+	}
+	return strings.TrimSpace(s)
+}
