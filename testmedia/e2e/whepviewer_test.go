@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -15,6 +16,8 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/rtp"
 	"github.com/pion/rtp/codecs"
+	"github.com/pion/transport/v4"
+	"github.com/pion/transport/v4/stdnet"
 	"github.com/pion/webrtc/v4"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -49,15 +52,33 @@ func watchWHEP(t testing.TB, r *relay, stream string) *viewer {
 	if err := c.open(); err != nil {
 		t.Fatal(err)
 	}
-	v := &viewer{t: t, name: "WHEP", behind: 100 * time.Millisecond, cut: c.cut}
+	v := &viewer{t: t, name: "WHEP", behind: 400 * time.Millisecond, cut: c.cut}
 	v.deaf[packetbuf.Audio] = true
 	c.resumed = v.resumed
 	v.start(c.read, c.leave)
 	return v
 }
 
+// roomy gives sockets that hold some keyframes, as browsers' do: one whose program waits for its
+// turn loses nothing.
+type roomy struct{ *stdnet.Net }
+
+// ListenUDP implements transport.Net.
+func (n roomy) ListenUDP(network string, at *net.UDPAddr) (transport.UDPConn, error) {
+	c, err := n.Net.ListenUDP(network, at)
+	if err == nil {
+		_ = c.SetReadBuffer(4 << 20)
+	}
+	return c, err
+}
+
 func loopbackPeer() (*webrtc.PeerConnection, error) {
+	std, err := stdnet.NewNet()
+	if err != nil {
+		return nil, err
+	}
 	e := webrtc.SettingEngine{}
+	e.SetNet(roomy{std})
 	e.SetIncludeLoopbackCandidate(true)
 	e.SetSRTPReplayProtectionWindow(2048) // browsers take what was sent again that late, too
 	e.SetInterfaceFilter(func(name string) bool { return name == "lo" })
