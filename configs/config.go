@@ -27,6 +27,7 @@ type Config struct {
 	Streams  []Match `key:"streams"`
 	Push     []Group `key:"push"`
 	Pull     []Group `key:"pull"`
+	Hooks    []Hook  `key:"hooks"`
 }
 
 // Listener is a listen address; empty: off.

@@ -37,7 +37,7 @@ func Load(file string, flags *pflag.FlagSet) (*Config, []string, error) {
 	// The lists come last: what their entries leave out is the defaults', which environment
 	// and flags may have changed.
 	lists := map[string]any{}
-	for _, name := range []string{"streams", "push", "pull"} {
+	for _, name := range []string{"streams", "push", "pull", "hooks"} {
 		if data, ok := tree[name]; ok {
 			lists[name] = data
 			delete(tree, name)
@@ -99,6 +99,8 @@ func fresh(t reflect.Type, cfg *Config) reflect.Value {
 		return reflect.ValueOf(Match{Stream: cfg.Defaults.clone()})
 	case reflect.TypeFor[Group]():
 		return reflect.ValueOf(defaultGroup())
+	case reflect.TypeFor[Hook]():
+		return reflect.ValueOf(defaultHook())
 	}
 	return reflect.Zero(t)
 }

@@ -53,7 +53,7 @@ func TestReferenceExamples(t *testing.T) {
 	for line := range strings.Lines(string(b)) {
 		text, comment := strings.CutPrefix(line, "# ")
 		switch {
-		case comment && (text == "streams:\n" || text == "push:\n" || text == "pull:\n"):
+		case comment && (text == "streams:\n" || text == "push:\n" || text == "pull:\n" || text == "hooks:\n"):
 			on = true
 		case !comment:
 			on = false
@@ -69,16 +69,32 @@ func TestReferenceExamples(t *testing.T) {
 	if len(cfg.Streams) != 1 || len(cfg.Push) != 1 || len(cfg.Pull) != 1 {
 		t.Fatalf("%s", examples.String())
 	}
+	if hook := defaultHook(); len(cfg.Hooks) == 1 {
+		hook.URL, hook.Secret, hook.Match = cfg.Hooks[0].URL, cfg.Hooks[0].Secret, cfg.Hooks[0].Match
+		if !reflect.DeepEqual(cfg.Hooks[0], hook) {
+			t.Errorf("%+v\nwant %+v", cfg.Hooks[0], hook)
+		}
+	} else {
+		t.Error("there is no hook")
+	}
 	tree, err := parseYAML([]byte(examples.String()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := map[string]bool{}
+	shown, hookKeys := map[string]bool{}, names(reflect.TypeFor[Hook]())
 	for _, list := range []string{"push", "pull"} {
 		group := tree[list].([]any)[0].(map[string]any) //nolint:forcetypeassert // it was loaded
 		for key := range group {
 			shown[key] = true
 		}
+	}
+	for key := range tree["hooks"].([]any)[0].(map[string]any) { //nolint:forcetypeassert // it was loaded
+		if i := slices.Index(hookKeys, key); i >= 0 {
+			hookKeys = slices.Delete(hookKeys, i, i+1)
+		}
+	}
+	if len(hookKeys) > 0 {
+		t.Errorf("the hook does not show %q", hookKeys)
 	}
 	keys := names(reflect.TypeFor[Group]())
 	slices.Sort(keys)

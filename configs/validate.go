@@ -115,6 +115,9 @@ func (cfg *Config) validate() Faults {
 	names := map[string]bool{} // metrics and API tell groups apart by name alone
 	validateGroups(c, "push", cfg.Push, names)
 	validateGroups(c, "pull", cfg.Pull, names)
+	for i := range cfg.Hooks {
+		cfg.Hooks[i].validate(c, fmt.Sprintf("hooks[%d].", i))
+	}
 	return c.faults
 }
 

@@ -1,0 +1,53 @@
+package configs
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Hook is another program that is told what happens, and asked who may publish and play.
+type Hook struct {
+	URL      string        `key:"url" secret:"true"`
+	Secret   string        `key:"secret" secret:"true"`
+	Events   []string      `key:"events"`
+	Match    string        `key:"match"`
+	Timeout  time.Duration `key:"timeout"`
+	OnError  string        `key:"on_error"`
+	Insecure bool          `key:"insecure"`
+	Cache    time.Duration `key:"cache"`
+}
+
+// HookEvents are the events of hooks.
+func HookEvents() []string {
+	return []string{"on_publish", "on_unpublish", "on_break", "on_resume", "on_play", "on_route_switch"}
+}
+
+// defaultHook is what a hook leaves out.
+func defaultHook() Hook {
+	return Hook{Events: HookEvents(), Match: "*/*", Timeout: 2 * time.Second, OnError: "deny"}
+}
+
+func (h *Hook) validate(c *checker, at string) {
+	u, err := url.Parse(h.URL)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https": // which may hold a secret
+		c.fault(at+"url", "it is not a URL of HTTP", "write https://host/path")
+	case u.Fragment != "":
+		c.fault(at+"url", "it has a fragment, which is sent to nobody", "leave out what follows the #")
+	}
+	if len(h.Events) == 0 {
+		c.fault(at+"events", "there is none", "write some of "+strings.Join(HookEvents(), ", ")+", or leave the key out for all")
+	}
+	for i, e := range h.Events {
+		if !slices.Contains(HookEvents(), e) {
+			c.fault(fmt.Sprintf("%sevents[%d]", at, i), fmt.Sprintf("%q is no event", e), "write one of "+strings.Join(HookEvents(), ", "))
+		}
+	}
+	c.pattern(at+"match", h.Match)
+	c.within(at+"timeout", h.Timeout, 100*time.Millisecond, 10*time.Second)
+	c.oneOf(at+"on_error", h.OnError, "allow", "deny")
+	c.within(at+"cache", h.Cache, 0, time.Hour)
+}
