@@ -15,6 +15,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/auth"
 	"github.com/holdfast-live/holdfast/relay/egress"
 	egressrtmp "github.com/holdfast-live/holdfast/relay/egress/rtmp"
+	"github.com/holdfast-live/holdfast/relay/hook"
 	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
@@ -57,6 +58,7 @@ type playing struct {
 	metrics *prom.Metrics
 	sealer  *resume.Sealer
 	turns   turns
+	hooks   *hook.Hooks // nil: nobody is asked
 }
 
 // The outcomes of a request to play.
@@ -114,13 +116,25 @@ type players struct {
 	log      *slog.Logger
 }
 
-// sound is what a player takes: what FLV has always carried, and Opus if it says so.
-func sound(r rtmp.PlayRequest) []packetbuf.Codec {
-	takes := flv.Sounds()
-	if r.Opus {
-		takes = append(takes, packetbuf.Opus)
+// sound is what a player takes: what it says, or all that FLV carries but Opus.
+func sound(r rtmp.PlayRequest) (takes []packetbuf.Codec) {
+	if r.Codecs == nil {
+		return flv.Sounds()
+	}
+	for _, c := range append(flv.Sounds(), packetbuf.Opus) {
+		if r.Codecs.Has(packetbuf.Audio, c) {
+			takes = append(takes, c)
+		}
 	}
 	return takes
+}
+
+// pictures yields the stream to a player as long as it is one that the player says it takes.
+func pictures(r rtmp.PlayRequest, place egress.Place) egress.Reader {
+	if r.Codecs == nil {
+		return place
+	}
+	return egressrtmp.Only(place, func(c packetbuf.Codec) bool { return r.Codecs.Has(packetbuf.Video, c) })
 }
 
 // Play implements rtmp.Plays.
@@ -140,11 +154,15 @@ func (p *players) Play(ctx context.Context, r rtmp.PlayRequest, c *rtmp.PlayConn
 	if err := c.Start(); err != nil {
 		return err
 	}
-	err = egressrtmp.Serve(ctx, place, c, egress.Meter{Bytes: p.bytes[r.Protocol], Started: started})
+	err = egressrtmp.Serve(ctx, pictures(r, place), c, egress.Meter{Bytes: p.bytes[r.Protocol], Started: started})
 	p.log.Debug("viewer left", "protocol", r.Protocol, "stream", r.App+"/"+r.Name, "session", r.SessionID, "reason", err)
 	var end *stream.EndError
-	if errors.As(err, &end) {
+	var codec *egressrtmp.CodecError
+	switch {
+	case errors.As(err, &end):
 		c.End(end.Reason)
+	case errors.As(err, &codec):
+		return &ingest.Refusal{Outcome: ingest.RefusedCodec, Reason: codec.Error(), Hint: "play it with one that knows " + codec.Codec.String() + " in Enhanced RTMP, by HTTP-FLV or by HLS"}
 	}
 	return err
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/mse"
 	"github.com/holdfast-live/holdfast/relay/egress/status"
 	"github.com/holdfast-live/holdfast/relay/egress/whep"
+	"github.com/holdfast-live/holdfast/relay/hook"
 	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/rendition"
 	"github.com/holdfast-live/holdfast/relay/route"
@@ -64,6 +65,7 @@ type App struct {
 	slots    *ingest.Slots
 	routes   *route.Routes
 	rendered *rendition.Renditions
+	hooks    *hook.Hooks
 	access   ingest.Access // of publishers from outside
 	viewing  *playing
 	peers    atomic.Pointer[peers] // nil: no WebRTC
@@ -107,10 +109,13 @@ func New(o Options) (*App, error) {
 	for _, p := range viewerProtocols() {
 		a.relay.sent[p] = &atomic.Uint64{}
 	}
+	if err := a.wireHooks(registry); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
 	wanted := &demand{}
 	board := status.NewBoard()
 	watching := &observer{
-		metrics: metrics, events: a.events, log: component(o.Log, "stream"), states: board, live: a.live,
+		metrics: metrics, events: a.events, log: component(o.Log, "stream"), states: board, live: a.live, hooks: a.hooks,
 		ended: func(name string) { a.routes.Ended(name) },
 	}
 	a.relay.hub = hub.New(hub.Options{
@@ -121,6 +126,7 @@ func New(o Options) (*App, error) {
 	})
 	a.relay.bridges = rendition.NewBridges(rendition.BridgeOptions{Open: a.relay.open, Max: o.Config.Limits.Bridges, Log: component(o.Log, "bridge")})
 	if err := a.wireRoutes(wanted); err != nil {
+		a.hooks.Close(context.Background())
 		return nil, err
 	}
 	registry.MustRegister(
@@ -131,6 +137,7 @@ func New(o Options) (*App, error) {
 	if err := a.wireServers(metrics, registry, board, o.Version); err != nil {
 		a.stopRoutes(context.Background())
 		a.relay.bridges.Close()
+		a.hooks.Close(context.Background())
 		return nil, err
 	}
 	return a, nil
@@ -156,10 +163,10 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	if err != nil {
 		return err
 	}
-	streams := &playing{hub: a.relay.hub, rules: a.settings, metrics: metrics, sealer: sealer}
+	streams := &playing{hub: a.relay.hub, rules: a.settings, metrics: metrics, sealer: sealer, hooks: a.hooks}
 	streams.turns.setRate(cfg.Limits.Joins)
 	streams.turns.waits = metrics.Admitted
-	access := publishing{next: auth.NewPublishers(a.settings, hub.Name, a.relay.hub), metrics: metrics, pushes: a.routes.Pushes}
+	access := publishing{next: auth.NewPublishers(a.settings, hub.Name, asking{a.hooks, a.relay.hub}), metrics: metrics, pushes: a.routes.Pushes}
 	a.viewing, a.access = streams, access
 	for _, protocol := range []string{ingest.RTMP, ingest.RTMPS} {
 		server, err := rtmp.New(rtmp.Options{
@@ -277,6 +284,7 @@ func (a *App) Reload(cfg *configs.Config) (live, restart []string) {
 	a.relay.hub.Reload(cfg.Limits.Streams)
 	a.viewing.turns.setRate(cfg.Limits.Joins)
 	a.reloadRoutes(cfg)
+	a.hooks.Reload(hooks(cfg))
 	for key, c := range a.certs {
 		if err := c.load(); err != nil {
 			a.log.Error("certificate not reloaded; the one before stays in use", "key", key, "err", err)
@@ -312,6 +320,7 @@ func (a *App) Stop(ctx context.Context) error {
 	}
 	a.flv.Close()
 	errs = append(errs, a.stopPeers(ctx))
+	a.stopHooks(ctx)
 	errs = append(errs, a.http.Shutdown(ctx))
 	a.events.Close()
 	errs = append(errs, a.admin.Shutdown(ctx))

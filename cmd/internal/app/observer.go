@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-live/holdfast/qos/prom"
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/egress/status"
+	"github.com/holdfast-live/holdfast/relay/hook"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
@@ -20,6 +21,7 @@ type observer struct {
 	states  *status.Board     // what viewers are told
 	live    func(name string) // told when a stream has gone live
 	ended   func(name string) // and when it is over
+	hooks   *hook.Hooks
 }
 
 // Observe implements stream.Observer.
@@ -40,6 +42,7 @@ func (o *observer) Observe(e stream.Event) {
 		level = min(level, slog.LevelInfo) // nobody has to look after a clean end
 	}
 	o.log.LogAttrs(context.Background(), level, messages[e.Type], attrs...)
+	tellHooks(o.hooks, e)
 	o.events.Publish(api.Event{Time: e.Time, Type: string(e.Type), Stream: e.Stream, Session: e.Session, Fields: shown})
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-live/holdfast/qos/policy"
 	"github.com/holdfast-live/holdfast/qos/prom"
 	"github.com/holdfast-live/holdfast/relay/api"
+	"github.com/holdfast-live/holdfast/relay/hook"
 	"github.com/holdfast-live/holdfast/relay/route"
 )
 
@@ -17,6 +18,7 @@ type routeObserver struct {
 	metrics *prom.Metrics
 	events  *api.Events
 	log     *slog.Logger
+	hooks   *hook.Hooks
 }
 
 // Observe implements route.Observer.
@@ -38,6 +40,7 @@ func (o *routeObserver) Observe(e route.Event) {
 		shown[f.Key] = f.Value.Any()
 	}
 	o.log.LogAttrs(context.Background(), routeLevel(e), routeMessages[e.Type], attrs...)
+	tellHooksOfRoutes(o.hooks, e)
 	o.events.Publish(api.Event{Time: e.Time, Type: string(e.Type), Stream: e.Stream, Fields: shown})
 }
 

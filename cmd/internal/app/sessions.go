@@ -158,6 +158,11 @@ func (p *playing) admit(ctx context.Context, r egress.Request, verdict resume.Ve
 			return nil, false, err
 		}
 	}
+	if !verdict.Admits() {
+		if err := p.mayPlay(ctx, r, name); err != nil {
+			return nil, false, err
+		}
+	}
 	var at stream.Position
 	if verdict == resume.Good && (r.Resume.DTS >= 0 || r.Resume.Seq > 0) {
 		at = stream.Position{

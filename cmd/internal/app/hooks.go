@@ -1,0 +1,120 @@
+package app
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/holdfast-live/holdfast/configs"
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/qos/prom"
+	"github.com/holdfast-live/holdfast/relay/egress"
+	"github.com/holdfast-live/holdfast/relay/hook"
+	"github.com/holdfast-live/holdfast/relay/hub"
+	"github.com/holdfast-live/holdfast/relay/route"
+	"github.com/holdfast-live/holdfast/relay/stream"
+)
+
+// wireHooks makes the hooks that are configured.
+func (a *App) wireHooks(registry prometheus.Registerer) error {
+	count, err := prom.NewHooks(registry, texts(hook.Types()), texts(hook.Outcomes()))
+	if err != nil {
+		return err
+	}
+	a.hooks = hook.New(hook.Options{
+		Log: component(a.log, "hook"), Count: func(t hook.Type, o hook.Outcome) { count(string(t), string(o)) },
+	})
+	a.hooks.Reload(hooks(a.settings.get()))
+	return nil
+}
+
+func hooks(cfg *configs.Config) []hook.Hook {
+	var out []hook.Hook
+	for _, h := range cfg.Hooks {
+		to := hook.Hook{
+			URL: h.URL, Secret: h.Secret, Match: h.Match, Timeout: h.Timeout, Deny: h.OnError == "deny", Insecure: h.Insecure, Cache: h.Cache,
+		}
+		for _, e := range h.Events {
+			to.Events = append(to.Events, hook.Type(e))
+		}
+		out = append(out, to)
+	}
+	return out
+}
+
+// stopHooks sends what waits. It leaves those who are waited for after it some of the time.
+func (a *App) stopHooks(ctx context.Context) {
+	if until, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(until)/2)
+		defer cancel()
+	}
+	a.hooks.Close(ctx)
+}
+
+// asking asks the hooks whether a push may go on to next.
+type asking struct {
+	hooks *hook.Hooks
+	next  ingest.Access
+}
+
+// Publish implements ingest.Access.
+func (a asking) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
+	if name, err := hub.Name(r.App, r.Name); err == nil && !isLayer(r) {
+		e := hook.Event{
+			Type: hook.Publish, Stream: name, Session: r.Session.ID(), Protocol: r.Protocol, Remote: r.Remote, Agent: r.Agent,
+		}
+		if err := a.hooks.Ask(ctx, e, r.Key); err != nil {
+			return nil, err
+		}
+	}
+	return a.next.Publish(ctx, r)
+}
+
+// isLayer tells whether a rendition is a layer of a session that was asked about already. What
+// brings its media waits for the answer.
+func isLayer(r ingest.Request) bool {
+	_, leaf, ok := strings.Cut(r.Name, "~")
+	return ok && strings.HasSuffix(r.Session.ID(), "~"+leaf)
+}
+
+// mayPlay asks the hooks whether a viewer may watch a stream.
+func (p *playing) mayPlay(ctx context.Context, r egress.Request, name string) error {
+	if p.hooks == nil {
+		return nil
+	}
+	return p.hooks.Ask(ctx, hook.Event{
+		Type: hook.Play, Stream: name, Protocol: r.Protocol, Remote: r.Remote, Agent: r.Agent,
+	}, r.Token)
+}
+
+// tellHooks tells the hooks what happens to streams.
+func tellHooks(hooks *hook.Hooks, e stream.Event) {
+	out := hook.Event{
+		Time: e.Time, Stream: e.Stream, Session: e.Session, Protocol: e.Protocol, Remote: e.Remote,
+		Cause: string(e.Cause), Detail: e.Detail, Outage: e.Outage.Seconds(),
+	}
+	switch e.Type {
+	case stream.Broke:
+		if out.Type = hook.Break; e.Cause == ingest.Unpublish {
+			out.Type = hook.Unpublish
+		}
+	case stream.Resumed:
+		out.Type = hook.Resume
+	case stream.Published, stream.Refused, stream.State, stream.TrackSilent, stream.Ended, stream.Changed:
+		return
+	}
+	hooks.Tell(out)
+}
+
+// tellHooksOfRoutes tells the hooks of switches from one route to another.
+func tellHooksOfRoutes(hooks *hook.Hooks, e route.Event) {
+	if e.Type == route.Switched {
+		hooks.Tell(hook.Event{
+			Type: hook.RouteSwitch, Time: e.Time, Stream: e.Stream, Group: e.Group, Route: e.Route, From: e.From,
+			Cause: e.Cause, Detail: e.Detail,
+		})
+	}
+}

@@ -1,0 +1,18 @@
+package prom
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// NewHooks registers the counter of what became of events at hooks, and returns what counts
+// one.
+func NewHooks(reg prometheus.Registerer, events, outcomes []string) (count func(event, outcome string), err error) {
+	c := counter("hook_events_total", "Events for hooks, at each hook.", "event", "outcome")
+	if err := reg.Register(c); err != nil {
+		return nil, err
+	}
+	for _, e := range events {
+		for _, o := range outcomes {
+			c.WithLabelValues(e, o)
+		}
+	}
+	return func(event, outcome string) { c.WithLabelValues(event, outcome).Inc() }, nil
+}
