@@ -1,7 +1,6 @@
 package rtmp
 
 import (
-	"slices"
 	"strings"
 	"unicode"
 
@@ -14,18 +13,12 @@ type client struct {
 	app         string
 	tcURL       string
 	agent       string
-	opus        bool
+	codecs      *Codecs
 	enhanced    []wire.Property // Enhanced RTMP's part of our answer
 }
 
 // maxAgent is how many bytes of flashVer are kept.
 const maxAgent = 256
-
-// fourCCs of the codecs that are carried; see flv.Carried.
-var videoFourCCs, audioFourCCs = []string{"avc1"}, []string{"mp4a", ".mp3"}
-
-// forwards is the bit of a codec that is passed on as it is, neither decoded nor encoded.
-const forwards = 4
 
 func parseConnect(cmd wire.Command) client {
 	o := wire.Properties(cmd.Arg(0))
@@ -33,56 +26,14 @@ func parseConnect(cmd wire.Command) client {
 		s, _ := o.Find(key).(wire.String)
 		return string(s)
 	}
-	c := client{
+	return client{
 		transaction: cmd.Transaction,
 		app:         text("app"),
 		tcURL:       text("tcUrl"),
 		agent:       printable(text("flashVer")),
-		opus:        takesOpus(o),
+		codecs:      announced(o),
+		enhanced:    enhanced(o),
 	}
-	// What the peer knows of Enhanced RTMP is answered in kind, with what we carry.
-	if o.Find("capsEx") != nil {
-		c.enhanced = append(c.enhanced, wire.Property{Key: "capsEx", Value: wire.Number(0)})
-	}
-	if o.Find("fourCcList") != nil {
-		var list wire.StrictArray
-		for _, f := range slices.Concat(videoFourCCs, audioFourCCs) {
-			list = append(list, wire.String(f))
-		}
-		c.enhanced = append(c.enhanced, wire.Property{Key: "fourCcList", Value: list})
-	}
-	if o.Find("videoFourCcInfoMap") != nil {
-		c.enhanced = append(c.enhanced, wire.Property{Key: "videoFourCcInfoMap", Value: infoMap(videoFourCCs)})
-	}
-	if o.Find("audioFourCcInfoMap") != nil {
-		c.enhanced = append(c.enhanced, wire.Property{Key: "audioFourCcInfoMap", Value: infoMap(audioFourCCs)})
-	}
-	return c
-}
-
-func infoMap(fourCCs []string) (m wire.Object) {
-	for _, f := range fourCCs {
-		m = append(m, wire.Property{Key: f, Value: wire.Number(forwards)})
-	}
-	return m
-}
-
-// takesOpus tells whether a player says that it can do something with Opus.
-func takesOpus(o wire.Object) bool {
-	if list, ok := o.Find("fourCcList").(wire.StrictArray); ok {
-		for _, v := range list {
-			if v == wire.String("Opus") || v == wire.String("*") {
-				return true
-			}
-		}
-	}
-	info := wire.Properties(o.Find("audioFourCcInfoMap"))
-	for _, key := range []string{"Opus", "*"} {
-		if n, ok := info.Find(key).(wire.Number); ok && n > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // printable bounds what a peer says of itself before it gets into a log.

@@ -40,6 +40,7 @@ func FuzzSession(f *testing.F) {
 	}
 	f.Add(byte(0), slices.Concat(connect, create, publish))
 	f.Add(byte(3), slices.Concat(video(avcConfig), video(avcKey), say(0, "FCUnpublish", 4, wire.Null{}), say(0, "deleteStream", 5, wire.Null{}, wire.Number(1))))
+	f.Add(byte(3), slices.Concat(video(tracks2(0x96, ex0, ex1)), video(tracks2(0xa6, ex0[1:], ex1[1:])), video([]byte("\x97\x00\x01\x07\x00\x01\x01hvc1"))))
 	f.Add(byte(3), slices.Concat(say(1, "closeStream", 0, wire.Null{}), publish, play))
 	f.Add(byte(4), slices.Concat(say(1, "pause", 4, wire.Null{}, wire.Bool(true)), say(0, "createStream", 5), say(1, "closeStream", 0), play, publish))
 	f.Add(byte(1), slices.Concat(wire.AppendSetChunkSize(nil, 3), wire.AppendAbort(nil, 3), wire.AppendUserControl(nil, 6, 1), wire.AppendWindowAckSize(nil, 1)))

@@ -24,9 +24,9 @@ type PlayRequest struct {
 	App, Name string // as the URL had them, unescaped, without the query
 	Token     string // the play token; a secret
 	Protocol  string
-	Remote    string // host:port of the peer
-	Agent     string // flashVer, as the peer says, at most 256 bytes
-	Opus      bool   // the player says that it takes Opus
+	Remote    string  // host:port of the peer
+	Agent     string  // flashVer, as the peer says, at most 256 bytes
+	Codecs    *Codecs // what the player says it takes; nil: it does not say
 	SessionID string
 }
 
@@ -134,7 +134,7 @@ func (c *conn) startPlay(stream uint32, cmd wire.Command) error {
 	}
 	r := PlayRequest{
 		App: t.app, Name: t.name, Token: t.token, Protocol: c.srv.o.Protocol,
-		Remote: c.remote, Agent: c.peer.agent, Opus: c.peer.opus, SessionID: c.id,
+		Remote: c.remote, Agent: c.peer.agent, Codecs: c.peer.codecs, SessionID: c.id,
 	}
 	c.admitted()
 	if c.parted {
@@ -151,7 +151,7 @@ func (c *conn) servePlayer() {
 	c.pending()
 	c.pending = nil
 	c.r.resize(playerBuffer)
-	c.peer.tcURL, c.peer.enhanced = "", nil
+	c.peer.tcURL, c.peer.enhanced, c.peer.codecs = "", nil, nil
 	c.end(c.readPlayer())
 }
 

@@ -13,10 +13,12 @@ import (
 
 // publication is one push on a connection, from publish to unpublish.
 type publication struct {
-	stream  uint32
-	sink    ingest.Sink
-	session *session
-	intake  flv.Intake
+	stream     uint32
+	request    ingest.Request
+	sink       ingest.Sink
+	session    *session
+	intake     flv.Intake
+	renditions renditions
 }
 
 // session is a publication as the stream sees it.
@@ -66,15 +68,16 @@ func (c *conn) publish(stream uint32, cmd wire.Command) ([]byte, error) {
 		s.slow = newSlow(time.Now())
 	}
 	c.setCurrent(s)
-	sink, err := c.srv.o.Access.Publish(c.ctx, ingest.Request{
+	request := ingest.Request{
 		App: t.app, Name: t.name, Key: t.key, Backup: t.backup,
 		Protocol: c.srv.o.Protocol, Remote: c.remote, Agent: c.peer.agent, Session: s,
-	})
+	}
+	sink, err := c.srv.o.Access.Publish(c.ctx, request)
 	if err != nil {
 		c.setCurrent(nil)
 		return nil, c.refusePublish(id, t, err)
 	}
-	c.pub = &publication{stream: id, sink: sink, session: s}
+	c.pub = &publication{stream: id, request: request, sink: sink, session: s}
 	c.r.demux.SetLimits(c.srv.o.Limits)
 	c.r.resize(publisherBuffer)
 	c.r.slow = s.slow
@@ -144,7 +147,11 @@ func (c *conn) unpublish(cause ingest.Cause, detail string) {
 	if p.intake.Dropped > 0 {
 		c.log().Warn("media was dropped that could not be read", "messages", p.intake.Dropped)
 	}
+	if p.renditions.left > 0 {
+		c.log().Warn("further tracks were left out", "messages", p.renditions.left)
+	}
 	defer c.guard("end", nil)
+	p.renditions.end(cause, detail)
 	p.sink.End(cause, detail)
 }
 
@@ -171,15 +178,29 @@ func (c *conn) media(m *wire.Message) error {
 	}
 	packet, err := p.intake.Take(track, m.Timestamp, body)
 	var unsupported *flv.UnsupportedError
-	switch {
-	case errors.As(err, &unsupported):
+	if errors.As(err, &unsupported) {
 		return c.refuseCodec(unsupported.Codec)
-	case packet == nil:
-		return nil
 	}
+	if packet != nil {
+		if err := c.take(p, packet); err != nil {
+			return err
+		}
+	}
+	for _, other := range p.intake.TakeOthers(track, m.Timestamp, body) {
+		other.Packet.Arrived = c.r.readAt
+		c.other(p, other)
+	}
+	return nil
+}
+
+// take gives the stream a packet of the track that feeds it.
+func (c *conn) take(p *publication, packet *packetbuf.Packet) error {
 	packet.Arrived = c.r.readAt
 	if slow := c.r.slow; slow != nil && packet.Media() {
-		slow.media(c.r.readAt, m.Timestamp)
+		slow.media(c.r.readAt, uint32(packet.DTS/time.Millisecond)) //nolint:gosec // as it came
+	}
+	if packet.Track == packetbuf.Audio {
+		p.renditions.sound(packet)
 	}
 	if err := p.sink.Write(packet); err != nil {
 		// As a rule the stream has closed the session already, and that reason counts.
@@ -192,7 +213,7 @@ func (c *conn) media(m *wire.Message) error {
 func (c *conn) refuseCodec(name string) error {
 	c.srv.o.Refused(ingest.RefusedCodec)
 	c.log().Warn("publish refused", "outcome", string(ingest.RefusedCodec), "codec", name)
-	why := name + " is not supported; use H.264 video with AAC or MP3 audio"
+	why := name + " is not supported; use H.264, HEVC, AV1, VP9 or VP8 with AAC, MP3, Opus, FLAC, AC-3 or E-AC-3"
 	if err := c.send(status(c.pub.stream, "error", "NetStream.Publish.BadName", why)); err != nil {
 		return err
 	}

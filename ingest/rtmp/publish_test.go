@@ -218,8 +218,9 @@ func TestCodecsThatAreNotCarried(t *testing.T) {
 		typ  uint8
 		body []byte
 	}{
-		{"HEVC", wire.TypeVideo, []byte{0x90, 'h', 'v', 'c', '1', 1, 2, 3, 4}},
-		{"Opus", wire.TypeAudio, []byte{0x90, 'O', 'p', 'u', 's', 1, 2}},
+		{"vvc1", wire.TypeVideo, []byte{0x90, 'v', 'v', 'c', '1', 1, 2, 3, 4}},
+		{"AV1 (legacy id)", wire.TypeVideo, []byte{0x1d, 0, 0, 0, 0, 1}},
+		{"spex", wire.TypeAudio, []byte{0x90, 's', 'p', 'e', 'x', 1, 2}},
 		{"VP6", wire.TypeVideo, []byte{0x14, 1, 2, 3}},
 		{"Speex", wire.TypeAudio, []byte{0xb2, 1, 2, 3}},
 	}
@@ -308,7 +309,7 @@ func TestAnswersThatEncodersWaitFor(t *testing.T) {
 	reply := p.command("_result")
 	information := wire.Properties(reply.Arg(1))
 	if reply.Transaction != 1 || information.Find("objectEncoding") != wire.Number(0) ||
-		information.Find("capsEx") != wire.Number(0) || information.Find("fourCcList") == nil ||
+		information.Find("capsEx") != wire.Number(capMultitrack|capModEx) || information.Find("fourCcList") == nil ||
 		information.Find("videoFourCcInfoMap") == nil || information.Find("audioFourCcInfoMap") != nil {
 		t.Errorf("connect: %+v", reply)
 	}

@@ -178,7 +178,10 @@ func TestDescribe(t *testing.T) {
 			Info{Codec: packetbuf.AV1, Level: "2.1", RFC6381: "av01.0.01M.08", Width: 640, Height: 360},
 		},
 		{&packetbuf.Packet{Codec: packetbuf.Opus, Payload: opus}, Info{Codec: packetbuf.Opus, RFC6381: "opus", SampleRate: 48000, Channels: 2}},
-		{&packetbuf.Packet{Codec: packetbuf.FLAC}, Info{Codec: packetbuf.FLAC, RFC6381: "fLaC"}},
+		{
+			&packetbuf.Packet{Codec: packetbuf.FLAC, Payload: unhex(t, flacHead)},
+			Info{Codec: packetbuf.FLAC, RFC6381: "fLaC", SampleRate: 44100, Channels: 2},
+		},
 		{
 			&packetbuf.Packet{Codec: packetbuf.MP3, Kind: packetbuf.Delta, Payload: unhex(t, "fffb9464")},
 			Info{Codec: packetbuf.MP3, Profile: "Layer III", RFC6381: "mp4a.40.34", SampleRate: 48000, Channels: 2},
@@ -188,7 +191,7 @@ func TestDescribe(t *testing.T) {
 			t.Errorf("got  %+v, %v\nwant %+v", got, err, c.want)
 		}
 	}
-	for _, c := range []packetbuf.Codec{packetbuf.H264, packetbuf.HEVC, packetbuf.AV1, packetbuf.AAC, packetbuf.Opus} {
+	for _, c := range []packetbuf.Codec{packetbuf.H264, packetbuf.HEVC, packetbuf.AV1, packetbuf.AAC, packetbuf.Opus, packetbuf.FLAC} {
 		for _, k := range []packetbuf.Kind{packetbuf.Config, packetbuf.Key} {
 			if i, err := Describe(&packetbuf.Packet{Codec: c, Kind: k, Payload: []byte{1}}); !errors.Is(err, ErrMalformed) {
 				t.Errorf("%s %s: %+v, %v", c, k, i, err)

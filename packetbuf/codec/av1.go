@@ -68,19 +68,26 @@ func AV1SequenceHeader(unit []byte) (header, rest []byte, err error) {
 // AV1HasKey tells whether a temporal unit, whose OBUs each say their size, holds a key frame: a
 // sequence header may also stand before other frames.
 func AV1HasKey(unit []byte) bool {
+	key, _ := av1Key(unit)
+	return key
+}
+
+// av1Key is AV1HasKey; whole is false where the unit cannot be read up to its key frame, or to
+// its end.
+func av1Key(unit []byte) (key, whole bool) {
 	for len(unit) > 0 {
 		one, next, err := nextOBU(unit)
 		if err != nil {
-			return false
+			return false, false
 		}
 		// show_existing_frame and the two bits of frame_type stand first; a key frame has 0 in all.
 		frame := one.kind == obuFrameHeader || one.kind == obuFrame
 		if frame && len(one.payload) > 0 && one.payload[0]&0xe0 == 0 {
-			return true
+			return true, true
 		}
 		unit = next
 	}
-	return false
+	return false, true
 }
 
 // obu is one OBU; both slices alias the unit.

@@ -22,11 +22,13 @@ type Info struct {
 	Channels   int // at the output
 }
 
-// Describe reads a Config packet. For MP3, which has none, it reads a frame.
+// Describe reads a Config packet. For MP3, AC-3 and E-AC-3, which have none, it reads a frame.
 func Describe(p *packetbuf.Packet) (Info, error) {
 	switch {
 	case p.Codec == packetbuf.MP3 && p.Kind != packetbuf.Config:
 		return describeMP3(p.Payload)
+	case (p.Codec == packetbuf.AC3 || p.Codec == packetbuf.EAC3) && p.Kind != packetbuf.Config:
+		return describeAC3(p)
 	case p.Kind != packetbuf.Config:
 		return Info{}, malformedf("describe %s: a %s packet is no configuration", p.Codec, p.Kind)
 	}
@@ -57,6 +59,16 @@ func Describe(p *packetbuf.Packet) (Info, error) {
 		return describeAAC(p.Payload)
 	case packetbuf.Opus:
 		return describeOpus(p.Payload)
+	case packetbuf.FLAC:
+		f, err := ParseFLAC(p.Payload)
+		if err != nil {
+			return Info{}, err
+		}
+		return Info{Codec: p.Codec, RFC6381: plainNames[p.Codec], SampleRate: f.SampleRate, Channels: f.Channels}, nil
+	case packetbuf.VP8, packetbuf.VP9:
+		if _, err := ParseVPConfig(p.Payload); err != nil {
+			return Info{}, err
+		}
 	}
 	return Info{Codec: p.Codec, RFC6381: plainNames[p.Codec]}, nil
 }
@@ -193,6 +205,17 @@ func describeMP3(frame []byte) (Info, error) {
 		Codec: packetbuf.MP3, Profile: "Layer " + "III"[:m.Layer], RFC6381: fmt.Sprintf("mp4a.40.%d", 31+m.Layer),
 		SampleRate: m.SampleRate, Channels: m.Channels,
 	}, nil
+}
+
+func describeAC3(p *packetbuf.Packet) (Info, error) {
+	a, err := ParseAC3(p.Payload)
+	switch {
+	case err != nil:
+		return Info{}, err
+	case a.Enhanced != (p.Codec == packetbuf.EAC3):
+		return Info{}, malformedf("%s frame: it is of the other kind", p.Codec)
+	}
+	return Info{Codec: p.Codec, RFC6381: plainNames[p.Codec], SampleRate: a.SampleRate, Channels: a.Channels}, nil
 }
 
 func describeOpus(b []byte) (Info, error) {

@@ -20,6 +20,20 @@ func (c VPConfig) Append(dst []byte) []byte {
 	return append(dst, byte(c.Profile), byte(c.Level), format, 2, 2, 2, 0, 0)
 }
 
+// ParseVPConfig reads a record, with or without the version and flags that stand before it in a
+// file's box.
+func ParseVPConfig(b []byte) (VPConfig, error) {
+	if len(b) >= 12 && b[0] == 1 && b[1] == 0 && b[2] == 0 && b[3] == 0 {
+		b = b[4:]
+	}
+	if len(b) < 8 {
+		return VPConfig{}, malformedf("vpcC: %d bytes", len(b))
+	}
+	return VPConfig{
+		Profile: int(b[0]), Level: int(b[1]), BitDepth: int(b[2] >> 4), Subsampling: int(b[2] >> 1 & 7), FullRange: b[2]&1 != 0,
+	}, nil
+}
+
 // ParseVP9Frame reads what a VP9 key frame says of itself (VP9 Bitstream, 6.2); key is false
 // for any other frame, and for what cannot be read.
 func ParseVP9Frame(frame []byte) (c VPConfig, key bool) {

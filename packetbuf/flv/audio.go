@@ -30,7 +30,7 @@ func decodeAudio(body []byte) (*packetbuf.Packet, error) {
 	p := &packetbuf.Packet{Track: packetbuf.Audio, Kind: packetbuf.Delta}
 	switch format := body[0] >> 4; format {
 	case soundEnhanced:
-		return decodeExAudio(body)
+		return decodeEx(packetbuf.Audio, body)
 	case soundMP3, soundMP3At8k:
 		p.Codec, p.Payload = packetbuf.MP3, body[1:]
 	case soundAAC:

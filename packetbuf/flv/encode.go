@@ -22,6 +22,28 @@ var exFourCC = [...]string{
 	packetbuf.Opus: "Opus", packetbuf.FLAC: "fLaC", packetbuf.AC3: "ac-3", packetbuf.EAC3: "ec-3",
 }
 
+// FourCCs are those of the codecs of a track that are taken in and sent, in the order of their
+// age.
+func FourCCs(t packetbuf.Track) []string {
+	if t == packetbuf.Audio {
+		return []string{"mp4a", ".mp3", "ac-3", "ec-3", "fLaC", "Opus"}
+	}
+	return []string{"avc1", "hvc1", "vp08", "vp09", "av01"}
+}
+
+// CodecOf is the codec that a FourCC stands for; NoCodec for one that is not known.
+func CodecOf(name string) packetbuf.Codec {
+	if len(name) != len(fourCC{}) {
+		return packetbuf.NoCodec
+	}
+	for _, known := range exCodecs {
+		if c, ok := known[fourCC([]byte(name))]; ok {
+			return c
+		}
+	}
+	return packetbuf.NoCodec
+}
+
 // CanCarry tells whether FLV has a place for a codec. H.264, AAC and MP3 go out in the
 // legacy layout that every player reads, all others in the Enhanced one.
 func CanCarry(c packetbuf.Codec) bool {

@@ -2,6 +2,7 @@ package flv
 
 import (
 	"encoding/binary"
+	"iter"
 	"strconv"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -42,27 +43,80 @@ var exCodecs = map[packetbuf.Track]map[fourCC]packetbuf.Codec{
 	},
 }
 
-// exBody is the common part of an Enhanced body: one track's share of it.
+// exBody is one track's share of an Enhanced body.
 type exBody struct {
+	id         byte // of the track; 0 is the one that there always is
 	packetType byte
 	codec      fourCC
-	rest       []byte // what follows the codec, or the track's share of that
-	other      bool   // there is no track 0 in it
+	rest       []byte
 }
 
-func decodeExVideo(body []byte) (*packetbuf.Packet, error) {
-	frame := body[0] >> 4 & 7
-	packetType, rest, err := skipModEx(body[0]&0x0f, body[1:])
-	if err != nil {
-		return nil, err
+// Numbered is a packet of one track of a multitrack body.
+type Numbered struct {
+	ID     uint8
+	Packet *packetbuf.Packet
+}
+
+// Multitrack tells whether a body may hold shares of several tracks. A modifier before them hides
+// them until it has been stepped over.
+func Multitrack(track packetbuf.Track, body []byte) bool {
+	if len(body) == 0 {
+		return false
 	}
-	if frame == frameCommand && packetType != exMetadata {
-		return nil, nil
+	packetType := body[0] & 0x0f
+	switch {
+	case track == packetbuf.Video && body[0]&0x80 != 0:
+		return packetType == exVideoMultitrack || packetType == exModEx
+	case track == packetbuf.Audio && body[0]>>4 == soundEnhanced:
+		return packetType == exAudioMultitrack || packetType == exModEx
 	}
-	b, err := openEx(packetType, exVideoMultitrack, rest)
-	if err != nil || b.other {
-		return nil, err
+	return false
+}
+
+// Others makes packets of the tracks of a multitrack body that Decode leaves out: all whose
+// number is not 0. It stops at the first that cannot be read; left says how many tracks have come
+// to nothing so.
+func Others(track packetbuf.Track, body []byte) (others []Numbered, left int) {
+	if !Multitrack(track, body) {
+		return nil, 0
 	}
+	for b, err := range exShares(track, body) {
+		switch {
+		case err != nil:
+			return others, left + 1
+		case b.id == 0:
+			continue
+		}
+		p, err := b.decode(track, body[0])
+		if err != nil {
+			left++
+		} else if p != nil {
+			others = append(others, Numbered{b.id, p})
+		}
+	}
+	return others, left
+}
+
+func decodeEx(track packetbuf.Track, body []byte) (*packetbuf.Packet, error) {
+	for b, err := range exShares(track, body) {
+		if err != nil {
+			return nil, err
+		}
+		if b.id == 0 {
+			return b.decode(track, body[0])
+		}
+	}
+	return nil, nil
+}
+
+func (b exBody) decode(track packetbuf.Track, first byte) (*packetbuf.Packet, error) {
+	if track == packetbuf.Audio {
+		return b.sound()
+	}
+	return b.picture(first >> 4 & 7)
+}
+
+func (b exBody) picture(frame byte) (*packetbuf.Packet, error) {
 	p, err := b.packet(packetbuf.Video)
 	if err != nil {
 		return nil, err
@@ -88,15 +142,7 @@ func decodeExVideo(body []byte) (*packetbuf.Packet, error) {
 	return unlessEmpty(p), nil
 }
 
-func decodeExAudio(body []byte) (*packetbuf.Packet, error) {
-	packetType, rest, err := skipModEx(body[0]&0x0f, body[1:])
-	if err != nil {
-		return nil, err
-	}
-	b, err := openEx(packetType, exAudioMultitrack, rest)
-	if err != nil || b.other {
-		return nil, err
-	}
+func (b exBody) sound() (*packetbuf.Packet, error) {
 	p, err := b.packet(packetbuf.Audio)
 	if err != nil {
 		return nil, err
@@ -136,43 +182,61 @@ func skipModEx(packetType byte, b []byte) (byte, []byte, error) {
 	return packetType, b, nil
 }
 
-// openEx reads the codec, and of a multitrack body the share of track 0.
-func openEx(packetType, multitrack byte, b []byte) (exBody, error) {
-	if packetType != multitrack {
-		codec, rest, err := takeFourCC(b)
-		return exBody{packetType: packetType, codec: codec, rest: rest}, err
+// exShares are the shares of the tracks in a body, one of track 0 where it is not multitrack. An
+// error is the last. A command frame has none.
+func exShares(track packetbuf.Track, body []byte) iter.Seq2[exBody, error] {
+	return func(yield func(exBody, error) bool) {
+		packetType, b, err := skipModEx(body[0]&0x0f, body[1:])
+		if err != nil {
+			yield(exBody{}, err)
+			return
+		}
+		multitrack := byte(exAudioMultitrack)
+		if track == packetbuf.Video {
+			multitrack = exVideoMultitrack
+			if body[0]>>4&7 == frameCommand && packetType != exMetadata {
+				return
+			}
+		}
+		if packetType != multitrack {
+			codec, rest, err := takeFourCC(b)
+			yield(exBody{packetType: packetType, codec: codec, rest: rest}, err)
+			return
+		}
+		eachTrack(multitrack, b, yield)
 	}
+}
+
+// eachTrack yields the shares of a multitrack body.
+func eachTrack(multitrack byte, b []byte, yield func(exBody, error) bool) {
 	if len(b) < 1 {
-		return exBody{}, malformed("multitrack body cut short")
+		yield(exBody{}, malformed("multitrack body cut short"))
+		return
 	}
-	kind := b[0] >> 4
-	ex := exBody{packetType: b[0] & 0x0f, other: true}
+	kind, ex := b[0]>>4, exBody{packetType: b[0] & 0x0f}
 	if ex.packetType == multitrack || kind > manyTracksManyCodecs {
-		return exBody{}, malformed("multitrack kind %d with packet type %d", kind, ex.packetType)
+		yield(exBody{}, malformed("multitrack kind %d with packet type %d", kind, ex.packetType))
+		return
 	}
 	b = b[1:]
 	var err error
 	if kind != manyTracksManyCodecs {
 		if ex.codec, b, err = takeFourCC(b); err != nil {
-			return exBody{}, err
+			yield(exBody{}, err)
+			return
 		}
 	}
 	for len(b) > 0 {
 		if kind == manyTracksManyCodecs {
-			if ex.codec, b, err = takeFourCC(b); err != nil {
-				return exBody{}, err
-			}
+			ex.codec, b, err = takeFourCC(b)
 		}
-		var id byte
-		if id, ex.rest, b, err = takeTrack(kind, b); err != nil {
-			return exBody{}, err
+		if err == nil {
+			ex.id, ex.rest, b, err = takeTrack(kind, b)
 		}
-		if id == 0 {
-			ex.other = false
-			return ex, nil
+		if !yield(ex, err) || err != nil {
+			return
 		}
 	}
-	return ex, nil
 }
 
 // takeTrack takes one track's number and share off a multitrack body.

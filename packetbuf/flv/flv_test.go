@@ -68,6 +68,17 @@ func data(k packetbuf.Kind, payload []byte) *packetbuf.Packet {
 	return &packetbuf.Packet{Track: packetbuf.Data, Codec: packetbuf.AMF0, Kind: k, Payload: payload}
 }
 
+// Pictures as far as their kind is to be seen.
+var (
+	vp8Key     = []byte{0x10, 0, 0, 0x9d, 1}
+	hevcIDR    = []byte{0, 0, 0, 3, 19 << 1, 1, 0x80}
+	hevcP      = []byte{0, 0, 0, 3, 1 << 1, 1, 0x80}
+	hevcUnused = []byte{0, 0, 0, 3, 0, 1, 0x80}
+	av1Key     = []byte{6<<3 | 2, 2, 0x10, 0}
+	av1Inter   = []byte{6<<3 | 2, 2, 0x30, 0}
+	vp9Inter   = []byte{0x86, 0, 0}
+)
+
 func decodeCases() []decodeCase {
 	const (
 		v, a, d = packetbuf.Video, packetbuf.Audio, packetbuf.Data
@@ -114,7 +125,14 @@ func decodeCases() []decodeCase {
 		{"hvc1 end", v, join(0x92, "hvc1"), nil, false},
 		{"av01 configuration", v, join(0x90, "av01", b5), video(packetbuf.AV1, packetbuf.Config, 0, b5), false},
 		{"av01 frames", v, join(0xb1, "av01", b5), video(packetbuf.AV1, packetbuf.Disposable, 0, b5), false},
-		{"vp08 frames", v, join(0x91, "vp08", b5), video(packetbuf.VP8, packetbuf.Key, 0, b5), false},
+		{"vp08 frames", v, join(0x91, "vp08", vp8Key), video(packetbuf.VP8, packetbuf.Key, 0, vp8Key), false},
+		{"vp08 marked as key", v, join(0x91, "vp08", b5), video(packetbuf.VP8, packetbuf.Delta, 0, b5), true},
+		{"hvc1 IDR that is not marked", v, join(0xa3, "hvc1", hevcIDR), video(packetbuf.HEVC, packetbuf.Key, 0, hevcIDR), true},
+		{"hvc1 P marked as key", v, join(0x93, "hvc1", hevcP), video(packetbuf.HEVC, packetbuf.Delta, 0, hevcP), true},
+		{"hvc1 unreferenced, not marked", v, join(0xa3, "hvc1", hevcUnused), video(packetbuf.HEVC, packetbuf.Disposable, 0, hevcUnused), true},
+		{"av01 key that is not marked", v, join(0xa1, "av01", av1Key), video(packetbuf.AV1, packetbuf.Key, 0, av1Key), true},
+		{"av01 marked as key", v, join(0x91, "av01", av1Inter), video(packetbuf.AV1, packetbuf.Delta, 0, av1Inter), true},
+		{"vp09 marked as key", v, join(0x91, "vp09", vp9Inter), video(packetbuf.VP9, packetbuf.Delta, 0, vp9Inter), true},
 		{"vp09 frames", v, join(0xa1, "vp09", b5), video(packetbuf.VP9, packetbuf.Delta, 0, b5), false},
 		{"colour metadata", v, join(0x94, "hvc1", b5), nil, false},
 		{"Enhanced command", v, []byte{0xd1, 0}, nil, false},
@@ -123,7 +141,7 @@ func decodeCases() []decodeCase {
 		{"one-track body", v, join(0x96, 0x01, "vp09", 0, b5), video(packetbuf.VP9, packetbuf.Key, 0, b5), true},
 		{"one-track body of another track", v, join(0x96, 0x01, "vp09", 1, b5), nil, false},
 		{"many tracks", v, join(0x96, 0x11, "vp09", 1, 0, 0, 1, 9, 0, 0, 0, 5, b5), video(packetbuf.VP9, packetbuf.Key, 0, b5), true},
-		{"many tracks and codecs", v, join(0x96, 0x21, "zzzz", 1, 0, 0, 1, 9, "vp08", 0, 0, 0, 5, b5), video(packetbuf.VP8, packetbuf.Key, 0, b5), true},
+		{"many tracks and codecs", v, join(0x96, 0x21, "zzzz", 1, 0, 0, 1, 9, "vp08", 0, 0, 0, 5, vp8Key), video(packetbuf.VP8, packetbuf.Key, 0, vp8Key), true},
 
 		{"AAC configuration", a, join(0xaf, 0, asc48Stereo), audio(packetbuf.AAC, packetbuf.Config, asc48Stereo), false},
 		{"AAC frame", a, join(0xaf, 1, b5), audio(packetbuf.AAC, packetbuf.Delta, b5), false},

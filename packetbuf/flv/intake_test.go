@@ -1,6 +1,7 @@
 package flv
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"time"
@@ -38,12 +39,105 @@ func TestIntake(t *testing.T) {
 			t.Errorf("%s: %+v", s.name, p)
 		}
 	}
-	for name, body := range map[string][]byte{
-		"Sorenson": {0x12, 1, 2}, "HEVC": join([]byte{0x1c, 1, 0, 0, 0}, au([]byte{0x26, 1})),
-	} {
+	for name, body := range map[string][]byte{"Sorenson": {0x12, 1, 2}, "VVC": join(0x91, "vvc1", 1, 2)} {
 		var unsupported *UnsupportedError
 		if p, err := in.Take(packetbuf.Video, 0, body); p != nil || !errors.As(err, &unsupported) || unsupported.Track != packetbuf.Video {
 			t.Errorf("%s: %+v, %v", name, p, err)
 		}
 	}
+}
+
+// opusHead is stereo.
+var opusHead = join("OpusHead", 1, 2, 0x38, 1, 0x80, 0xbb, 0, 0, 0, 0, 0)
+
+func TestIntakeOfEnhancedCodecs(t *testing.T) {
+	streamInfo := join("fLaC", 0x80, 0, 0, 34, 0x10, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0x0a, 0xc4, 0x42, 0xf0, make([]byte, 20))
+	hvcC := join(1, 1, 0x60, 0, 0, 0, 0x90, 0, 0, 0, 0, 0, 93, 0xf0, 0, 0xfc, 0xfd, 0xf8, 0xf8, 0, 0, 0x0f, 0)
+	for name, c := range map[string]struct {
+		track              packetbuf.Track
+		bad, config, frame []byte
+		codec              packetbuf.Codec
+	}{
+		"HEVC":        {packetbuf.Video, join(0x90, "hvc1", 1, 2), join(0x90, "hvc1", hvcC), join(0x93, "hvc1", hevcIDR), packetbuf.HEVC},
+		"legacy HEVC": {packetbuf.Video, join(0x1c, 0, 0, 0, 0, 1), join(0x1c, 0, 0, 0, 0, hvcC), join(0x1c, 1, 0, 0, 0, hevcIDR), packetbuf.HEVC},
+		"AV1":         {packetbuf.Video, join(0x90, "av01", 1), join(0x90, "av01", 0x81, 4, 0x0c, 0), join(0x91, "av01", av1Key), packetbuf.AV1},
+		"Opus":        {packetbuf.Audio, join(0x90, "Opus", 1, 2), join(0x90, "Opus", opusHead), join(0x91, "Opus", 0xfc, 0xff), packetbuf.Opus},
+		"FLAC":        {packetbuf.Audio, join(0x90, "fLaC", 1, 2), join(0x90, "fLaC", streamInfo), join(0x91, "fLaC", 0xff, 0xf8), packetbuf.FLAC},
+	} {
+		var in Intake
+		for _, early := range [][]byte{c.frame, c.bad, c.frame} {
+			if p, err := in.Take(c.track, 0, early); p != nil || err != nil {
+				t.Errorf("%s: %+v, %v before its configuration", name, p, err)
+			}
+		}
+		if in.Dropped != 1 {
+			t.Errorf("%s: %d dropped", name, in.Dropped)
+		}
+		for _, body := range [][]byte{c.config, c.frame} {
+			if p, err := in.Take(c.track, 0, body); err != nil || p == nil || p.Codec != c.codec {
+				t.Errorf("%s: %+v, %v", name, p, err)
+			}
+		}
+	}
+	var in Intake
+	for _, body := range [][]byte{join(0x91, "vp08", vp8Key), join(0x91, "vp09", 0x82, 0x49, 0x83, 0x42, 0, 0)} {
+		if p, err := in.Take(packetbuf.Video, 0, body); err != nil || p == nil || p.Kind != packetbuf.Key {
+			t.Errorf("%+v, %v", p, err)
+		}
+	}
+	for _, codec := range []string{"ac-3", "ec-3"} {
+		if p, err := in.Take(packetbuf.Audio, 0, join(0x91, codec, 0x0b, 0x77)); err != nil || p == nil {
+			t.Errorf("%s: %+v, %v", codec, p, err)
+		}
+	}
+}
+
+func TestIntakeOfOtherTracks(t *testing.T) {
+	var in Intake
+	config := join(0x95, 0x00, "Opus", 3, opusHead)
+	frames := join(0x95, 0x11, "Opus", 0, 0, 0, 2, 0xfc, 0, 3, 0, 0, 2, 0xfc, 1, 4, 0, 0, 2, 0xfc, 2)
+	if got := in.TakeOthers(packetbuf.Audio, 7, frames); len(got) != 0 {
+		t.Errorf("before a configuration: %+v", got)
+	}
+	if got := in.TakeOthers(packetbuf.Audio, 7, config); len(got) != 1 || got[0].ID != 3 || got[0].Packet.Kind != packetbuf.Config {
+		t.Errorf("configuration: %+v", got)
+	}
+	got := in.TakeOthers(packetbuf.Audio, 7, frames)
+	if len(got) != 1 || got[0].ID != 3 || !bytes.Equal(got[0].Packet.Payload, []byte{0xfc, 1}) || got[0].Packet.DTS != 7*time.Millisecond {
+		t.Errorf("frames: %+v", got)
+	}
+	if p, err := in.Take(packetbuf.Audio, 7, frames); p != nil || err != nil {
+		t.Errorf("track 0 has no configuration: %+v, %v", p, err)
+	}
+	if in.Dropped != 0 {
+		t.Errorf("%d dropped", in.Dropped)
+	}
+	// One that is not known, one that is, and one cut short.
+	mixed := join(0x95, 0x21, "zzzz", 1, 0, 0, 1, 9, "ac-3", 2, 0, 0, 2, 0x0b, 0x77, "ac-3", 3, 0, 0, 9, 1)
+	if got := in.TakeOthers(packetbuf.Audio, 0, mixed); len(got) != 1 || got[0].ID != 2 || in.Dropped != 2 {
+		t.Errorf("%+v, %d dropped", got, in.Dropped)
+	}
+}
+
+// FuzzOthers: whatever several tracks are made of, each share lies within the body, and Decode
+// and Others never both return it.
+func FuzzOthers(f *testing.F) {
+	for _, c := range decodeCases() {
+		f.Add(uint8(c.track), c.body)
+	}
+	f.Add(uint8(packetbuf.Video), join(0x97, 0, 9, 0x07, 0, 9, 0x06, 0x21, "vp09", 1, 0, 0, 1, 9, "hvc1", 2, 0, 0, 9))
+	f.Fuzz(func(t *testing.T, track uint8, body []byte) {
+		others, left := Others(packetbuf.Track(track), body)
+		if (len(others) > 0 || left > 0) && !Multitrack(packetbuf.Track(track), body) {
+			t.Fatal("several tracks in a body of one")
+		}
+		if len(others)+left > 1+len(body)/4 && len(others)+left > 1 {
+			t.Fatalf("%d tracks, %d left, in %d bytes", len(others), left, len(body))
+		}
+		for _, one := range others {
+			if one.ID == 0 || one.Packet == nil || len(one.Packet.Payload) == 0 || len(one.Packet.Payload) > len(body) {
+				t.Fatalf("%+v", one)
+			}
+		}
+	})
 }

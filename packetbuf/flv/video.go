@@ -38,7 +38,7 @@ var legacyVideoNames = map[byte]string{
 
 func decodeVideo(body []byte) (*packetbuf.Packet, error) {
 	if body[0]&0x80 != 0 {
-		return decodeExVideo(body)
+		return decodeEx(packetbuf.Video, body)
 	}
 	frame, id := body[0]>>4, body[0]&0x0f
 	if frame == frameCommand {
@@ -97,21 +97,15 @@ func compositionTime(b []byte) time.Duration {
 	return time.Duration(v>>8) * time.Millisecond
 }
 
-// videoKind tells what a coded picture is to a decoder. The NAL units of H.264 are asked;
-// for other codecs, and for NAL units that cannot be read with lengths of four bytes, the
-// frame type in the header is believed.
+// videoKind tells what a coded picture is to a decoder: by its own bytes, and where these do not
+// say, by the frame type in the header.
 func videoKind(c packetbuf.Codec, frame byte, payload []byte) packetbuf.Kind {
-	marked := frame == frameKey || frame == frameGeneratedKey
-	if c == packetbuf.H264 {
-		if kind, err := codec.AVCKind(payload, 4, marked); err == nil {
-			return kind
-		}
+	said := packetbuf.Delta
+	switch frame {
+	case frameKey, frameGeneratedKey:
+		said = packetbuf.Key
+	case frameDisposable:
+		said = packetbuf.Disposable
 	}
-	switch {
-	case marked:
-		return packetbuf.Key
-	case frame == frameDisposable:
-		return packetbuf.Disposable
-	}
-	return packetbuf.Delta
+	return codec.VideoKind(c, payload, said)
 }

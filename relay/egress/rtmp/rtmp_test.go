@@ -239,3 +239,19 @@ func TestEndWhilePaused(t *testing.T) {
 		}
 	})
 }
+
+// A player that said what it takes is left when the pictures are of another codec.
+func TestOnly(t *testing.T) {
+	packet := func(tr packetbuf.Track, c packetbuf.Codec) []*packetbuf.Packet {
+		return []*packetbuf.Packet{{Track: tr, Codec: c, Kind: packetbuf.Key, Payload: []byte{1, 2}}}
+	}
+	p := &player{stream: 1}
+	r := Only(&script{steps: []func() []*packetbuf.Packet{
+		all(packet(packetbuf.Audio, packetbuf.Opus)), all(packet(packetbuf.Video, packetbuf.H264)), all(packet(packetbuf.Video, packetbuf.HEVC)),
+	}}, func(c packetbuf.Codec) bool { return c == packetbuf.H264 })
+	err := Serve(t.Context(), r, p, egress.Meter{})
+	var refused *CodecError
+	if !errors.As(err, &refused) || refused.Codec != packetbuf.HEVC || len(p.messages(t)) != 2 {
+		t.Errorf("%v after %d messages", err, len(p.messages(t)))
+	}
+}

@@ -232,14 +232,14 @@ func TestPullTalk(t *testing.T) {
 		{created(3), []string{"play cam?key=hush"}},
 	}
 	for _, s := range steps {
-		answer := f.talk.open()
+		b := f.talk.open() // in chunks of the default size
 		if s.come != nil {
-			var err error
-			if answer, err = f.feed(s.come); err != nil {
+			answer, err := f.feed(s.come)
+			if err != nil {
 				t.Fatal(err)
 			}
+			b = append(wire.AppendSetChunkSize(nil, chunkSize), answer...)
 		}
-		b := append(wire.AppendSetChunkSize(nil, chunkSize), answer...)
 		if got := commands(t, b); !slices.Equal(got, s.want) {
 			t.Errorf("%q, want %q", got, s.want)
 		}

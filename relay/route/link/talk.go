@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/flv"
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 	"github.com/holdfast-live/holdfast/qos"
 )
@@ -66,7 +68,28 @@ func (t *talk) open() []byte {
 	if t.role == player {
 		o = append(o[:1:1], o[2:]...) // the type is a publisher's
 	}
+	o = append(o, announcement()...)
 	return command(wire.DefaultChunkSize, 0, "connect", txConnect, o)
+}
+
+// announcement says in Enhanced RTMP's terms what is sent, or taken from who is played.
+func announcement() wire.Object {
+	const multitrack, modEx = 2, 4 // of capsEx: both are read
+	const forwards = 4             // of a codec: it is passed on as it is
+	var list wire.StrictArray
+	var maps [2]wire.Object
+	for i, track := range [...]packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
+		for _, f := range flv.FourCCs(track) {
+			list = append(list, wire.String(f))
+			maps[i] = append(maps[i], wire.Property{Key: f, Value: wire.Number(forwards)})
+		}
+	}
+	return wire.Object{
+		{Key: "capsEx", Value: wire.Number(multitrack | modEx)},
+		{Key: "fourCcList", Value: list},
+		{Key: "videoFourCcInfoMap", Value: maps[0]},
+		{Key: "audioFourCcInfoMap", Value: maps[1]},
+	}
 }
 
 // leave is what is sent before a clean end.

@@ -1,0 +1,37 @@
+package codec
+
+import "github.com/holdfast-live/holdfast/packetbuf"
+
+// VideoKind tells what a coded picture is to a decoder: by its own bytes, and where these cannot
+// be read, by what the container says of it, which is Key, Delta or Disposable. NAL units have
+// lengths of four bytes. A container is believed about pictures that no other refers to, where
+// the codec itself does not say.
+func VideoKind(c packetbuf.Codec, payload []byte, said packetbuf.Kind) packetbuf.Kind {
+	key, known := false, false
+	switch c {
+	case packetbuf.H264:
+		if kind, err := AVCKind(payload, 4, said == packetbuf.Key); err == nil {
+			return kind
+		}
+	case packetbuf.HEVC:
+		kind, _, err := HEVCKind(payload)
+		if err == nil && kind != packetbuf.Delta {
+			return kind
+		}
+		known = err == nil
+	case packetbuf.AV1:
+		key, known = av1Key(payload)
+	case packetbuf.VP8:
+		key, known = len(payload) > 0 && payload[0]&1 == 0, len(payload) > 0
+	case packetbuf.VP9:
+		_, key = ParseVP9Frame(payload)
+		known = len(payload) > 0 && payload[0]>>6 == 2 // frame_marker
+	}
+	switch {
+	case key:
+		return packetbuf.Key
+	case known && said == packetbuf.Key:
+		return packetbuf.Delta
+	}
+	return said
+}
