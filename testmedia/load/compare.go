@@ -241,6 +241,10 @@ func startRelay(ctx context.Context, o *options) (*subject, func(), error) {
 	switch o.protocol {
 	case "rtmp":
 		s.open = func() (*viewer, error) { return openRTMP(addrs["rtmp"]) }
+	case "hls":
+		s.open = func() (*viewer, error) { return openHLS(addrs["http"]) }
+	case "mse":
+		s.open = func() (*viewer, error) { return openMSE(addrs["http"]) }
 	case "whep":
 		s.debug = s.admin
 		s.open = func() (*viewer, error) { return openWHEP("http://" + addrs["http"] + "/live/load/whep") }

@@ -1,6 +1,7 @@
 // Load measures what viewers cost: it runs the relay and, beside it in the same run, a bare
-// program that does nothing but write the same bytes to as many sockets, or for WebRTC sends
-// the same packets as pion's examples do, and compares them.
+// program that does nothing but write FLV to as many sockets, or for WebRTC sends the same
+// packets as pion's examples do, and compares them. Viewers of HLS are counted with their
+// playlists.
 //
 //	go run ./testmedia/load -protocol httpflv -viewers 300
 //
@@ -30,8 +31,8 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.protocol, "protocol", "httpflv", "httpflv, rtmp or whep")
-	flag.IntVar(&o.viewers, "viewers", 0, "viewers of each program; 0: 300, of whep 100")
+	flag.StringVar(&o.protocol, "protocol", "httpflv", "httpflv, rtmp, hls, mse or whep")
+	flag.IntVar(&o.viewers, "viewers", 0, "viewers of each program; 0: 300, of hls 500, of whep 100")
 	flag.IntVar(&o.rounds, "rounds", 3, "times that each program is measured, in turn")
 	flag.DurationVar(&o.window, "window", 8*time.Second, "length of one measurement")
 	flag.DurationVar(&o.settle, "settle", 25*time.Second, "time for the relay's buffer to fill before memory is measured")
@@ -42,7 +43,10 @@ func main() {
 	flag.Parse()
 	if o.viewers == 0 {
 		o.viewers = 300
-		if o.protocol == "whep" {
+		switch o.protocol {
+		case "hls":
+			o.viewers = 500
+		case "whep":
 			o.viewers = 100
 		}
 	}
