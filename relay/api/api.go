@@ -97,10 +97,9 @@ type Options struct {
 func New(o Options) http.Handler {
 	guarded := http.NewServeMux()
 	guarded.HandleFunc("GET /{$}", index(o.Version))
-	guarded.HandleFunc("GET /api/v1/streams", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, http.StatusOK, map[string]any{"streams": o.Relay.Streams()})
-	})
+	guarded.HandleFunc("GET /api/v1/streams", streams(o.Relay))
 	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}", one(o.Relay))
+	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}/log", o.Events.shelf.log)
 	guarded.HandleFunc("DELETE /api/v1/streams/{app}/{name}/publisher", kick(o.Relay))
 	guarded.HandleFunc("PUT /api/v1/streams/{app}/{name}/ceiling", ceiling(o.Relay))
 	guarded.HandleFunc("DELETE /api/v1/streams/{app}/{name}/ceiling", ceiling(o.Relay))
@@ -165,8 +164,9 @@ func index(version string) http.HandlerFunc {
 GET    /healthz                                  alive
 GET    /readyz                                   takes publishers and viewers
 GET    /metrics                                  for Prometheus
-GET    /api/v1/streams                           all streams
+GET    /api/v1/streams                           all streams; ?limit=&after= for some at a time
 GET    /api/v1/streams/{app}/{name}              one stream
+GET    /api/v1/streams/{app}/{name}/log          what happened to it; ?since=&until=&limit=
 DELETE /api/v1/streams/{app}/{name}/publisher    kick its publisher
 PUT    /api/v1/streams/{app}/{name}/ceiling      ask its publisher for less: {"bitrate": 800000}; DELETE lifts it
 GET    /api/v1/routes                            routes, their history, decisions and breakers

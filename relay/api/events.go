@@ -38,6 +38,8 @@ type Events struct {
 	ring [kept]Event // by their numbers modulo kept
 	subs map[chan Event]bool
 	done bool
+
+	shelf shelf // what happened to each stream
 }
 
 // NewEvents returns an Events without subscribers.
@@ -50,6 +52,7 @@ func (b *Events) Publish(e Event) {
 	b.last++
 	e.ID = b.last
 	b.ring[e.ID%kept] = e
+	b.shelf.add(e.Stream, told(e), true)
 	for ch := range b.subs {
 		select {
 		case ch <- e:

@@ -24,7 +24,8 @@ import (
 type publishing struct {
 	next    ingest.Access
 	metrics *prom.Metrics
-	pushes  func(remote string) string // the stream that the relay itself pushes from there; may be nil
+	pushes  func(remote string) string            // the stream that the relay itself pushes from there; may be nil
+	refused func(ingest.Request, *ingest.Refusal) // told of each refusal; may be nil
 }
 
 // Publish implements ingest.Access.
@@ -36,6 +37,9 @@ func (p publishing) Publish(ctx context.Context, r ingest.Request) (ingest.Sink,
 		p.metrics.Session(r.Protocol, string(ingest.Accepted))
 	case errors.As(err, &refusal):
 		p.metrics.Session(r.Protocol, string(refusal.Outcome))
+		if p.refused != nil {
+			p.refused(r, refusal)
+		}
 	}
 	return sink, err
 }

@@ -66,6 +66,7 @@ type App struct {
 	routes   *route.Routes
 	rendered *rendition.Renditions
 	hooks    *hook.Hooks
+	feeding  feeding
 	access   ingest.Access // of publishers from outside
 	viewing  *playing
 	peers    atomic.Pointer[peers] // nil: no WebRTC
@@ -115,7 +116,7 @@ func New(o Options) (*App, error) {
 	wanted := &demand{}
 	board := status.NewBoard()
 	watching := &observer{
-		metrics: metrics, events: a.events, log: component(o.Log, "stream"), states: board, live: a.live, hooks: a.hooks,
+		metrics: metrics, events: a.events, log: component(o.Log, "stream"), states: board, live: a.live, hooks: a.hooks, feeding: &a.feeding,
 		ended: func(name string) { a.routes.Ended(name) },
 	}
 	a.relay.hub = hub.New(hub.Options{
@@ -166,7 +167,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	streams := &playing{hub: a.relay.hub, rules: a.settings, metrics: metrics, sealer: sealer, hooks: a.hooks}
 	streams.turns.setRate(cfg.Limits.Joins)
 	streams.turns.waits = metrics.Admitted
-	access := publishing{next: auth.NewPublishers(a.settings, hub.Name, asking{a.hooks, a.relay.hub}), metrics: metrics, pushes: a.routes.Pushes}
+	access := publishing{next: auth.NewPublishers(a.settings, hub.Name, asking{a.hooks, a.relay.hub}), metrics: metrics, pushes: a.routes.Pushes, refused: refusedBefore(a.events)}
 	a.viewing, a.access = streams, access
 	for _, protocol := range []string{ingest.RTMP, ingest.RTMPS} {
 		server, err := rtmp.New(rtmp.Options{

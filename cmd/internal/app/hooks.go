@@ -110,10 +110,10 @@ func tellHooks(hooks *hook.Hooks, e stream.Event) {
 }
 
 // tellHooksOfRoutes tells the hooks of switches from one route to another.
-func tellHooksOfRoutes(hooks *hook.Hooks, e route.Event) {
+func tellHooksOfRoutes(hooks *hook.Hooks, e route.Event, session string) {
 	if e.Type == route.Switched {
 		hooks.Tell(hook.Event{
-			Type: hook.RouteSwitch, Time: e.Time, Stream: e.Stream, Group: e.Group, Route: e.Route, From: e.From,
+			Type: hook.RouteSwitch, Time: e.Time, Stream: e.Stream, Session: session, Group: e.Group, Route: e.Route, From: e.From,
 			Cause: e.Cause, Detail: e.Detail,
 		})
 	}

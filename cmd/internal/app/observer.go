@@ -22,11 +22,13 @@ type observer struct {
 	live    func(name string) // told when a stream has gone live
 	ended   func(name string) // and when it is over
 	hooks   *hook.Hooks
+	feeding *feeding
 }
 
 // Observe implements stream.Observer.
 func (o *observer) Observe(e stream.Event) {
 	o.count(e)
+	e = o.feeding.note(e)
 	fields := fieldsOf(e)
 	attrs := []slog.Attr{slog.String("stream", e.Stream)}
 	if e.Session != "" {

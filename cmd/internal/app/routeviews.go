@@ -19,6 +19,7 @@ type routeObserver struct {
 	events  *api.Events
 	log     *slog.Logger
 	hooks   *hook.Hooks
+	feeding *feeding
 }
 
 // Observe implements route.Observer.
@@ -32,16 +33,19 @@ func (o *routeObserver) Observe(e route.Event) {
 		o.metrics.Level(e.Group, e.Cause)
 	case route.Carries, route.Broke, route.Decided, route.Ceiling:
 	}
-	fields := routeFields(e)
+	fields, session := routeFields(e), o.feeding.of(e.Stream)
 	attrs := []slog.Attr{slog.String("stream", e.Stream)}
+	if session != "" {
+		attrs = append(attrs, slog.String("session", session))
+	}
 	shown := map[string]any{}
 	for _, f := range fields {
 		attrs = append(attrs, f)
 		shown[f.Key] = f.Value.Any()
 	}
 	o.log.LogAttrs(context.Background(), routeLevel(e), routeMessages[e.Type], attrs...)
-	tellHooksOfRoutes(o.hooks, e)
-	o.events.Publish(api.Event{Time: e.Time, Type: string(e.Type), Stream: e.Stream, Fields: shown})
+	tellHooksOfRoutes(o.hooks, e, session)
+	o.events.Publish(api.Event{Time: e.Time, Type: string(e.Type), Stream: e.Stream, Session: session, Fields: shown})
 }
 
 var routeMessages = map[route.EventType]string{

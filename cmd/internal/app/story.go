@@ -1,0 +1,63 @@
+package app
+
+import (
+	"sync"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/relay/api"
+	"github.com/holdfast-live/holdfast/relay/hub"
+	"github.com/holdfast-live/holdfast/relay/stream"
+)
+
+// feeding knows whose media each stream has, or had last: what happens to a stream, and names
+// no session, belongs to that one's story.
+type feeding struct {
+	mu       sync.Mutex        // guards sessions
+	sessions map[string]string // by stream
+}
+
+// note takes from an event who feeds its stream, and gives one without a session that of who
+// does.
+func (f *feeding) note(e stream.Event) stream.Event {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case e.Type == stream.Ended:
+		if e.Session == "" {
+			e.Session = f.sessions[e.Stream]
+		}
+		delete(f.sessions, e.Stream)
+	case e.Session == "":
+		e.Session = f.sessions[e.Stream]
+	case e.Type == stream.Resumed || e.Type == stream.State || e.Type == stream.Published && f.sessions[e.Stream] == "":
+		if f.sessions == nil {
+			f.sessions = map[string]string{}
+		}
+		f.sessions[e.Stream] = e.Session
+	}
+	return e
+}
+
+func (f *feeding) of(name string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.sessions[name]
+}
+
+// refusedBefore puts into a stream's story who was refused before the stream was asked, which
+// tells of its own refusals itself.
+func refusedBefore(events *api.Events) func(ingest.Request, *ingest.Refusal) {
+	return func(r ingest.Request, why *ingest.Refusal) {
+		name, err := hub.Name(r.App, r.Name)
+		if err != nil || why.Outcome == ingest.RefusedTakeover {
+			return
+		}
+		events.Note(api.Event{
+			Time: time.Now(), Type: string(stream.Refused), Stream: name, Session: r.Session.ID(),
+			Fields: map[string]any{
+				"outcome": string(why.Outcome), "detail": why.Error(), "protocol": r.Protocol, "remote": r.Remote,
+			},
+		})
+	}
+}

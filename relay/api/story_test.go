@@ -1,0 +1,170 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// logOf asks for a stream's story.
+func logOf(t *testing.T, h http.Handler, path string) (out struct {
+	Stream    string
+	Events    []Told
+	Forgotten int
+},
+) {
+	t.Helper()
+	w := ask(h, "GET", "/api/v1/streams/"+path)
+	if err := json.Unmarshal(w.Body.Bytes(), &out); w.Code != 200 || err != nil {
+		t.Fatalf("%s: %d %s", path, w.Code, w.Body)
+	}
+	return out
+}
+
+func storied() (*Events, http.Handler) {
+	e := NewEvents()
+	return e, New(Options{Relay: &fake{}, Routes: &fakeRoutes{}, Events: e, Metrics: http.NotFoundHandler(), Token: func() string { return "" }})
+}
+
+func TestStory(t *testing.T) {
+	events, h := storied()
+	began := time.Now().UTC().Truncate(time.Second).Add(-time.Hour)
+	for i, kind := range []string{"publish", "break", "resume", "end"} {
+		events.Publish(Event{
+			Time: began.Add(time.Duration(i) * time.Minute), Type: kind, Stream: "live/cam", Session: "s1",
+			Fields: map[string]any{"cause": "eof", "detail": "why", "protocol": "rtmp"},
+		})
+		events.Publish(Event{Time: began, Type: kind, Stream: "live/other"})
+	}
+	got := logOf(t, h, "live/cam/log")
+	if len(got.Events) != 4 || got.Stream != "live/cam" || got.Forgotten != 0 {
+		t.Fatalf("%+v", got)
+	}
+	second := got.Events[1]
+	if second.ID != 3 || second.Kind != "break" || second.Session != "s1" || second.Cause != "eof" || second.Detail != "why" ||
+		second.Fields["protocol"] != "rtmp" || len(second.Fields) != 1 || !second.Time.Equal(began.Add(time.Minute)) {
+		t.Errorf("%+v", second)
+	}
+	at := func(minutes int) string { return began.Add(time.Duration(minutes) * time.Minute).Format(time.RFC3339) }
+	for query, want := range map[string]string{
+		"":                                    "publish break resume end",
+		"?since=" + at(1):                     "break resume end",
+		"?until=" + at(1):                     "publish break",
+		"?since=" + at(1) + "&until=" + at(2): "break resume",
+		"?limit=2":                            "resume end",
+		"?until=" + at(2) + "&limit=1":        "resume",
+		"?since=2h&until=58m30s":              "publish break",
+		"?since=" + at(9):                     "",
+	} {
+		var kinds []string
+		for _, e := range logOf(t, h, "live/cam/log"+query).Events {
+			kinds = append(kinds, e.Kind)
+		}
+		if got := strings.Join(kinds, " "); got != want {
+			t.Errorf("%s: %s, want %s", query, got, want)
+		}
+	}
+	for path, status := range map[string]int{
+		"live/none/log": 404, "live/cam/log?since=yesterday": 400, "live/cam/log?until=-1h": 400, "live/cam/log?limit=0": 400, "live/cam/log?limit=501": 400,
+	} {
+		w := ask(h, "GET", "/api/v1/streams/"+path)
+		if w.Code != status {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+		problem(t, w)
+	}
+}
+
+// A story is bounded in events and in bytes, and the shelf in stories and in time.
+func TestStoryBounds(t *testing.T) {
+	events, h := storied()
+	now := time.Now()
+	for range storyEvents + 7 {
+		events.Publish(Event{Time: now, Type: "state", Stream: "live/many"})
+		events.Publish(Event{Time: now, Type: "state", Stream: "live/long", Fields: map[string]any{"detail": strings.Repeat("x", 1000)}})
+	}
+	if got := logOf(t, h, "live/many/log"); len(got.Events) != storyEvents || got.Forgotten != 7 || got.Events[0].ID != 15 {
+		t.Errorf("%d events, %d forgotten", len(got.Events), got.Forgotten)
+	}
+	long := ask(h, "GET", "/api/v1/streams/live/long/log").Body.Len()
+	if long > storyBytes+1000 || long < storyBytes-2000 {
+		t.Errorf("%d bytes", long)
+	}
+	for i := range stories - 1 {
+		events.Publish(Event{Time: now, Type: "publish", Stream: fmt.Sprintf("live/%d", i)})
+	}
+	if ask(h, "GET", "/api/v1/streams/live/many/log").Code != 404 || ask(h, "GET", "/api/v1/streams/live/long/log").Code != 200 {
+		t.Error("it is not the oldest that was forgotten")
+	}
+	events.Publish(Event{Time: now.Add(storyKept), Type: "publish", Stream: "live/new"})
+	if got := events.shelf.recent.Len(); got != 1 || len(events.shelf.byName) != 1 {
+		t.Errorf("%d stories a day later", got)
+	}
+}
+
+// Strangers neither begin a story nor fill one.
+func TestStoryOfStrangers(t *testing.T) {
+	events, h := storied()
+	now := time.Now()
+	events.Note(Event{Time: now, Type: "refused", Stream: "live/none"})
+	events.Publish(Event{Time: now, Type: "publish", Stream: "live/cam"})
+	for range 100 {
+		events.Note(Event{Time: now, Type: "refused", Stream: "live/cam"})
+	}
+	events.Note(Event{Time: now.Add(noteEvery), Type: "refused", Stream: "live/cam"})
+	if got := logOf(t, h, "live/cam/log"); len(got.Events) != 3 {
+		t.Errorf("%+v", got)
+	}
+	if got := ask(h, "GET", "/api/v1/streams/live/none/log").Code; got != 404 {
+		t.Error(got)
+	}
+}
+
+// many is a relay with streams live/0 to live/9.
+type many struct{ fake }
+
+func (m *many) Streams() (out []Stream) {
+	for i := range 10 {
+		out = append(out, Stream{Name: fmt.Sprintf("live/%d", i)})
+	}
+	return out
+}
+
+func TestPages(t *testing.T) {
+	h := New(Options{Relay: &many{}, Routes: &fakeRoutes{}, Events: NewEvents(), Metrics: http.NotFoundHandler(), Token: func() string { return "" }})
+	var names []string
+	after := ""
+	for pages := 1; ; pages++ {
+		var got struct {
+			Streams []Stream
+			Next    *string
+		}
+		w := ask(h, "GET", "/api/v1/streams?limit=4&after="+after)
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 200 || len(got.Streams) > 4 {
+			t.Fatalf("%v: %d %s", err, w.Code, w.Body)
+		}
+		for _, s := range got.Streams {
+			names = append(names, s.Name)
+		}
+		if got.Next == nil {
+			if pages != 3 || strings.Join(names, " ") != "live/0 live/1 live/2 live/3 live/4 live/5 live/6 live/7 live/8 live/9" {
+				t.Errorf("%d pages: %q", pages, names)
+			}
+			break
+		}
+		after = *got.Next
+	}
+	for _, wrong := range []string{"0", "-1", "1001", "all"} {
+		w := ask(h, "GET", "/api/v1/streams?limit="+wrong)
+		if w.Code != 400 {
+			t.Errorf("%s: %d", wrong, w.Code)
+		}
+		problem(t, w)
+	}
+	if w := ask(h, "GET", "/api/v1/streams?after=live/7"); strings.Count(w.Body.String(), `"name"`) != 2 {
+		t.Errorf("%s", w.Body)
+	}
+}
