@@ -75,16 +75,20 @@ func Multitrack(track packetbuf.Track, body []byte) bool {
 
 // Others makes packets of the tracks of a multitrack body that Decode leaves out: all whose
 // number is not 0. It stops at the first that cannot be read; left says how many tracks have come
-// to nothing so.
+// to nothing, but for what Decode fails at too.
 func Others(track packetbuf.Track, body []byte) (others []Numbered, left int) {
 	if !Multitrack(track, body) {
 		return nil, 0
 	}
+	first := false // Decode reads up to track 0
 	for b, err := range exShares(track, body) {
 		switch {
-		case err != nil:
+		case err != nil && first:
 			return others, left + 1
+		case err != nil:
+			return others, left
 		case b.id == 0:
+			first = true
 			continue
 		}
 		p, err := b.decode(track, body[0])

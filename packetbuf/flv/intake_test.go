@@ -114,7 +114,18 @@ func TestIntakeOfOtherTracks(t *testing.T) {
 	}
 	// One that is not known, one that is, and one cut short.
 	mixed := join(0x95, 0x21, "zzzz", 1, 0, 0, 1, 9, "ac-3", 2, 0, 0, 2, 0x0b, 0x77, "ac-3", 3, 0, 0, 9, 1)
-	if got := in.TakeOthers(packetbuf.Audio, 0, mixed); len(got) != 1 || got[0].ID != 2 || in.Dropped != 2 {
+	if got := in.TakeOthers(packetbuf.Audio, 0, mixed); len(got) != 1 || got[0].ID != 2 || in.Dropped != 1 {
+		t.Errorf("%+v, %d dropped", got, in.Dropped)
+	}
+	// What Take stumbles over is counted once; what lies behind its own track is not its.
+	if p, err := in.Take(packetbuf.Audio, 0, mixed); p != nil || err != nil || in.Dropped != 2 {
+		t.Errorf("%+v, %v, %d dropped", p, err, in.Dropped)
+	}
+	behind := join(0x95, 0x11, "ac-3", 0, 0, 0, 2, 0x0b, 0x77, 3, 0, 0, 9, 1)
+	if p, err := in.Take(packetbuf.Audio, 0, behind); p == nil || err != nil || in.Dropped != 2 {
+		t.Errorf("%+v, %v, %d dropped", p, err, in.Dropped)
+	}
+	if got := in.TakeOthers(packetbuf.Audio, 0, behind); len(got) != 0 || in.Dropped != 3 {
 		t.Errorf("%+v, %d dropped", got, in.Dropped)
 	}
 }

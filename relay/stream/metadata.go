@@ -42,7 +42,7 @@ func (m *metadata) saysNoVideo() bool {
 // The codec numbers of FLV (E.4.2.1, E.4.3.1).
 var flvCodecIDs = map[packetbuf.Codec]float64{
 	packetbuf.H264: 7, packetbuf.AAC: 10, packetbuf.MP3: 2,
-	packetbuf.HEVC: 0x68766331, packetbuf.AV1: 0x61763031, packetbuf.VP9: 0x76703039,
+	packetbuf.HEVC: 0x68766331, packetbuf.AV1: 0x61763031, packetbuf.VP8: 0x76703038, packetbuf.VP9: 0x76703039,
 	packetbuf.Opus: 0x4f707573, packetbuf.FLAC: 0x664c6143, packetbuf.AC3: 0x61632d33, packetbuf.EAC3: 0x65632d33,
 }
 
@@ -72,7 +72,11 @@ func (m *metadata) build(sent packetbuf.Configs, present [packetbuf.NumTracks]bo
 		if cfg := sent[tr]; present[tr] && cfg != nil {
 			o = describe(o, cfg)
 		} else if present[tr] && m.codecs[tr] != packetbuf.NoCodec && m.codecs[tr] != packetbuf.Opus {
-			o = set(o, "audiocodecid", rtmp.Number(flvCodecIDs[m.codecs[tr]]))
+			key := "audiocodecid"
+			if tr == packetbuf.Video {
+				key = "videocodecid"
+			}
+			o = set(o, key, rtmp.Number(flvCodecIDs[m.codecs[tr]]))
 		}
 	}
 	payload := rtmp.AppendAMF(nil, rtmp.String("onMetaData"), rtmp.ECMAArray(o))
