@@ -104,7 +104,7 @@ func (h *Handler) admit(ctx context.Context, r *http.Request) (viewer, error) {
 	var err error
 	v.place, v.session, err = h.opts.Streams.Enter(ctx, egress.Request{
 		App: app, Name: name, Token: token(r), Protocol: Protocol, Remote: v.remote, Agent: r.UserAgent(),
-		Sound: flv.Sounds(), Resume: resume(r),
+		Sound: sounds(r), Resume: resume(r),
 	})
 	if err != nil {
 		return v, err
@@ -112,6 +112,15 @@ func (h *Handler) admit(ctx context.Context, r *http.Request) (viewer, error) {
 	v.start = flv.Header(v.place.Has(packetbuf.Video), v.place.Has(packetbuf.Audio))
 	v.timeout = h.opts.WriteTimeout(app, name)
 	return v, nil
+}
+
+// sounds is what a viewer takes: with ?opus=1 Opus too, in Enhanced RTMP's layout.
+func sounds(r *http.Request) []packetbuf.Codec {
+	takes := flv.Sounds()
+	if r.URL.Query().Get("opus") == "1" {
+		takes = append(takes, packetbuf.Opus)
+	}
+	return takes
 }
 
 // shorten bounds what a stranger can have us log.
