@@ -45,11 +45,12 @@ type cutter struct {
 	read    uint64 // sequence of the newest media packet that came
 
 	open    fragment
-	waiting []sample      // sound behind the open chunk, while the end of its last picture is not known
-	newest  time.Duration // DTS of the newest sample
-	key     time.Duration // DTS of the newest keyframe
-	broken  bool          // the next chunk is not continuous
-	way     bool          // what is sent again is taken
+	waiting []sample          // sound behind the open chunk, while the end of its last picture is not known
+	newest  time.Duration     // DTS of the newest sample
+	key     time.Duration     // DTS of the newest keyframe
+	broken  bool              // the next chunk is not continuous
+	way     bool              // what is sent again is taken
+	from    *packetbuf.Packet // the keyframe with which that begins
 	wall    wall
 }
 
@@ -257,7 +258,8 @@ func (c *cutter) renew(p *packetbuf.Packet) {
 // picture adds a picture; a keyframe begins a chunk.
 func (c *cutter) picture(p *packetbuf.Packet) {
 	t := &c.in[video]
-	c.settle(p.DTS)
+	s := c.placed(p)
+	c.settleAt(s.at)
 	for len(c.waiting) > 0 && c.waiting[0].p.DTS < p.DTS && c.place(c.waiting[0]) {
 		c.shift()
 	}
@@ -267,7 +269,6 @@ func (c *cutter) picture(p *packetbuf.Packet) {
 			sound.next = max(sound.next, c.stretch(at))
 		}
 	}
-	s := sample{p: p, at: t.is.ticks(p.DTS)}
 	if p.Flags&packetbuf.Filler != 0 && p.Flags&packetbuf.Again == 0 && p.Kind == packetbuf.Key {
 		s.dur = t.is.ticks(still)
 	} else if p.Flags&packetbuf.Splice == 0 && t.any {
@@ -286,12 +287,34 @@ func (c *cutter) picture(p *packetbuf.Packet) {
 	c.drain(false)
 }
 
+// placed is a picture with its times. Those that are sent again stand a millisecond apart, and
+// here a tick: all of them pass before a screen is drawn once, or who watches would see them.
+func (c *cutter) placed(p *packetbuf.Packet) sample {
+	is := c.in[video].is
+	if p.Flags&packetbuf.Again == 0 {
+		return sample{p: p, at: is.ticks(p.DTS), cto: is.offset(p.CTO)}
+	}
+	if p.Kind == packetbuf.Key {
+		c.from = p
+	}
+	return sample{
+		p: p, at: is.ticks(c.from.DTS) + int64((p.DTS-c.from.DTS)/time.Millisecond),
+		cto: is.offset(c.from.CTO) + int64((p.CTO-c.from.CTO)/time.Millisecond),
+	}
+}
+
 // settle gives the picture that came last its duration: until the next one, or what is wanted
 // in its place, begins.
 func (c *cutter) settle(next time.Duration) {
+	if len(c.open.samples[video]) > 0 {
+		c.settleAt(c.force[video].ticks(next))
+	}
+}
+
+func (c *cutter) settleAt(next int64) {
 	if s := c.open.samples[video]; len(s) > 0 {
 		last := &s[len(s)-1]
-		last.dur = max(1, c.force[video].ticks(next)-last.at)
+		last.dur = max(1, next-last.at)
 	}
 }
 

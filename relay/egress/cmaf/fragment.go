@@ -11,6 +11,7 @@ type sample struct {
 	p   *packetbuf.Packet
 	at  int64 // decode time in units of the track's scale
 	dur int64 // 0: not known before the next one comes
+	cto int64 // composition offset, likewise
 }
 
 // Sample flags (ISO/IEC 14496-12, 8.8.3.1).
@@ -89,7 +90,7 @@ func (w *boxes) run(tr packetbuf.Track, d *description, s []sample) (offset int)
 	even := true
 	for i := range s {
 		even = even && s[i].dur == s[0].dur
-		if s[i].p.CTO != 0 {
+		if s[i].cto != 0 {
 			flags |= compositionOff
 		}
 	}
@@ -120,7 +121,7 @@ func (w *boxes) run(tr packetbuf.Track, d *description, s []sample) (offset int)
 			w.u32(sampleFlags(p.Kind))
 		}
 		if flags&compositionOff != 0 {
-			w.u32(uint32(int32(d.offset(p.CTO)))) //nolint:gosec // two's complement
+			w.u32(uint32(int32(s[i].cto))) //nolint:gosec // two's complement
 		}
 	}
 	w.end(at)

@@ -8,10 +8,9 @@ import (
 
 // piece is a sample of a chunk without its bytes.
 type piece struct {
-	size    int
-	at, dur int64 // in units of the track's scale
-	offset  time.Duration
-	kind    packetbuf.Kind
+	size         int
+	at, dur, cto int64 // in units of the track's scale
+	kind         packetbuf.Kind
 }
 
 func piecesOf(samples *[2][]sample) (out [2][]piece) {
@@ -20,7 +19,7 @@ func piecesOf(samples *[2][]sample) (out [2][]piece) {
 		from := len(all)
 		for i := range s {
 			p := s[i].p
-			all = append(all, piece{len(p.Payload), s[i].at, s[i].dur, p.CTO, p.Kind})
+			all = append(all, piece{len(p.Payload), s[i].at, s[i].dur, s[i].cto, p.Kind})
 		}
 		out[tr] = all[from:len(all):len(all)]
 	}
@@ -42,8 +41,8 @@ func (c *Chunk) Split(most time.Duration) (head, tail *Chunk) {
 			if c.Info.tracks[tr].time(f.at) >= at {
 				half = 1
 			}
-			p := &packetbuf.Packet{CTO: f.offset, Kind: f.kind, Payload: data[:f.size]}
-			samples[half][tr] = append(samples[half][tr], sample{p, f.at, f.dur})
+			p := &packetbuf.Packet{Kind: f.kind, Payload: data[:f.size]}
+			samples[half][tr] = append(samples[half][tr], sample{p, f.at, f.dur, f.cto})
 			data = data[f.size:]
 		}
 	}
