@@ -49,8 +49,9 @@ type client struct {
 	writer *rawmessage.Writer
 }
 
-// dialClient connects to app at addr. With config it is RTMPS.
-func dialClient(t testing.TB, addr, app string, config *tls.Config) (*client, error) {
+// dialClient connects to app at addr. With config it is RTMPS. It says more of itself in connect
+// where there is more.
+func dialClient(t testing.TB, addr, app string, config *tls.Config, more ...amf0.ObjectEntry) (*client, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -78,9 +79,9 @@ func dialClient(t testing.TB, addr, app string, config *tls.Config) (*client, er
 	c.mu.Lock()
 	c.writer.SetChunkSize(8192)
 	c.mu.Unlock()
-	_, err = c.call(0, "connect", 1, amf0.Object{
+	_, err = c.call(0, "connect", 1, append(amf0.Object{
 		{Key: "app", Value: app}, {Key: "flashVer", Value: "e2e/1"}, {Key: "tcUrl", Value: "rtmp://" + addr + "/" + app},
-	})
+	}, more...))
 	return c, err
 }
 

@@ -1,0 +1,420 @@
+//go:build unix
+
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bluenviron/gortmplib/pkg/amf0"
+	"github.com/bluenviron/gortmplib/pkg/bytecounter"
+	"github.com/bluenviron/gortmplib/pkg/message"
+	"github.com/bluenviron/gortmplib/pkg/rawmessage"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/flv"
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+	"github.com/holdfast-live/holdfast/testmedia/m3u8"
+)
+
+// ofPicture and ofTone have ffmpeg make six seconds.
+func ofPicture(args ...string) []string {
+	return append([]string{"-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=6", "-pix_fmt", "yuv420p", "-g", "25"}, args...)
+}
+
+func ofTone(args ...string) []string {
+	return append([]string{"-f", "lavfi", "-i", "sine=440:sample_rate=48000:duration=6", "-ac", "2"}, args...)
+}
+
+// allCodecs is what a player says that takes everything.
+var allCodecs = amf0.ObjectEntry{Key: "fourCcList", Value: amf0.StrictArray{"*"}}
+
+// pushCoded publishes tracks until they are over or the test is.
+func pushCoded(t testing.TB, r *relay, stream string, tracks ...coded) *client {
+	t.Helper()
+	c, err := openOn(t, r.addrs["rtmp"], "publish", stream, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	stop := make(chan struct{})
+	running.Go(func() { _ = sendCoded(c, stop, tracks...) })
+	running.Go(func() {
+		for err := error(nil); err == nil; {
+			_, err = c.read()
+		}
+	})
+	t.Cleanup(func() {
+		close(stop)
+		_ = c.conn.Close()
+		running.Wait()
+	})
+	return c
+}
+
+// watching yields what a viewer is sent, frame by frame; the config is what came before.
+type watching func() (video bool, f codedFrame, err error)
+
+// bodies reads messages by the layout, and those of codecs that gortmplib knows by it too.
+func bodies(next func() (*rawmessage.Message, error)) watching {
+	return func() (bool, codedFrame, error) {
+		for {
+			m, err := next()
+			if err != nil {
+				return false, codedFrame{}, err
+			}
+			b, video := m.Body, m.Type == typeVideo
+			if m.Type != typeVideo && m.Type != typeAudio || len(b) < 5 || b[0]&0x80 == 0 {
+				continue
+			}
+			// gortmplib wants the version of a file's box before VP9's record.
+			known := string(b[1:5])
+			if known != "fLaC" && known != "ec-3" && known != "vp08" && (known != "vp09" || b[0]&0x0f != 0) {
+				if err := understood(m); err != nil {
+					return false, codedFrame{}, fmt.Errorf("%x: %w", b[:5], err)
+				}
+			}
+			f := codedFrame{dts: m.Timestamp, key: b[0]>>4&7 == 1, payload: b[5:]}
+			switch packet := b[0] & 0x0f; {
+			case packet == 1 && string(b[1:5]) == "hvc1":
+				f.cto = time.Duration(int32(uint32(b[5])<<24|uint32(b[6])<<16|uint32(b[7])<<8)>>8) * time.Millisecond
+				f.payload = b[8:]
+			case packet != 1 && (packet != 3 || !video):
+				continue
+			}
+			return video, f, nil
+		}
+	}
+}
+
+// understood tells whether another implementation reads a message.
+func understood(m *rawmessage.Message) error {
+	var b bytes.Buffer
+	if err := rawmessage.NewWriter(&b, bytecounter.NewWriter(&b), false).Write(m); err != nil {
+		return err
+	}
+	got, err := message.NewReader(&b, bytecounter.NewReader(&b), nil).Read()
+	if err != nil {
+		return err
+	}
+	switch got.(type) {
+	case *message.VideoExSequenceStart, *message.VideoExCodedFrames, *message.VideoExFramesX,
+		*message.AudioExSequenceStart, *message.AudioExCodedFrames:
+		return nil
+	}
+	return fmt.Errorf("it is read as %T", got)
+}
+
+func playCoded(t testing.TB, r *relay, stream string, more ...amf0.ObjectEntry) (*client, error) {
+	t.Helper()
+	app, name, _ := strings.Cut(stream, "/")
+	c, err := dialClient(t, r.addrs["rtmp"], app, nil, more...)
+	if err == nil {
+		err = c.open("play", name)
+	}
+	return c, err
+}
+
+// viewersOf are one of each protocol.
+func viewersOf(t testing.TB, r *relay, stream string) map[string]watching {
+	t.Helper()
+	c, err := playCoded(t, r, stream, allCodecs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Get(r.url("http", "/"+stream+".flv?opus=1")) //nolint:bodyclose // with the test
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatal(resp, err)
+	}
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	tags := flv.NewReader(resp.Body, 0)
+	h := &hlsClient{wire: newWire(t), base: r.url("http", "/"+stream+"/"), rules: m3u8.NewValidator(), statuses: map[int]int{}}
+	h.jumped = func(string) {}
+	return map[string]watching{
+		"RTMP": bodies(c.read),
+		"HTTP-FLV": bodies(func() (*rawmessage.Message, error) {
+			tag, err := tags.Next()
+			return &rawmessage.Message{Type: tag.Type, ChunkStreamID: 6, Timestamp: time.Duration(tag.Timestamp) * time.Millisecond, Body: tag.Body}, err
+		}),
+		"HLS": func() (bool, codedFrame, error) {
+			for {
+				p, err := h.read()
+				if err != nil || p.Kind != packetbuf.Config {
+					if err != nil {
+						return false, codedFrame{}, err
+					}
+					return p.Track == packetbuf.Video, codedFrame{p.DTS, p.CTO, p.Kind == packetbuf.Key, p.Payload}, nil
+				}
+			}
+		},
+	}
+}
+
+// same reads until it has seen enough, and holds each frame against what the encoder made: the
+// bytes, the offsets, the spacing and where a keyframe is.
+func same(watch watching, tracks map[bool]coded, enough int) error {
+	type place struct{ at, seen int }
+	where := map[bool]*place{}
+	var shift time.Duration
+	shifted := false
+	left := func() bool {
+		for video := range tracks {
+			if where[video] == nil || where[video].seen < enough {
+				return true
+			}
+		}
+		return false
+	}
+	for left() {
+		video, f, err := watch()
+		if err != nil {
+			return err
+		}
+		c, ok := tracks[video]
+		if !ok {
+			return fmt.Errorf("a frame of a track that nobody pushes, video %v", video)
+		}
+		p := where[video]
+		if p == nil {
+			p = &place{at: slices.IndexFunc(c.frames, func(o codedFrame) bool { return bytes.Equal(o.payload, f.payload) })}
+			if p.at < 0 {
+				return fmt.Errorf("%s: the first frame, %d bytes, is none that was made", c.fourCC, len(f.payload))
+			}
+			where[video] = p
+		}
+		if p.at >= len(c.frames) {
+			return fmt.Errorf("%s: more frames than were made", c.fourCC)
+		}
+		want := c.frames[p.at]
+		if !shifted {
+			shift, shifted = f.dts-want.dts, true
+		}
+		const grid = 22 * time.Millisecond // how far HLS moves sound to where it must follow sound
+		if off := f.dts - want.dts - shift; !bytes.Equal(f.payload, want.payload) || video && (f.cto != want.cto || f.key != want.key) || off.Abs() > grid {
+			return fmt.Errorf("%s: frame %d is %d bytes, offset %v, key %v, %v off, and not %d, %v, %v", c.fourCC, p.at,
+				len(f.payload), f.cto, f.key, off, len(want.payload), want.cto, want.key)
+		}
+		p.at++
+		p.seen++
+	}
+	return nil
+}
+
+// Every codec of Enhanced RTMP comes out as it went in, from real encoders.
+func TestEnhancedCodecs(t *testing.T) {
+	t.Parallel()
+	need(t, "ffmpeg", "ffprobe")
+	video := map[string][]string{
+		"hvc1": {"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=2:b-adapt=0", "-tag:v", "hvc1"},
+		"av01": {"-c:v", "libaom-av1", "-cpu-used", "8", "-usage", "realtime", "-b:v", "300k"},
+		"vp09": {"-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "300k"},
+		"vp08": {"-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "300k"},
+	}
+	audio := map[string][]string{
+		"Opus": {"-c:a", "libopus"}, "fLaC": {"-c:a", "flac", "-strict", "-2"},
+		"ac-3": {"-c:a", "ac3"}, "ec-3": {"-c:a", "eac3"},
+	}
+	r := start(t, "--defaults.play_wait", "10s")
+	for _, tt := range []struct{ video, audio string }{{"hvc1", "Opus"}, {"av01", "ac-3"}, {"vp09", "Opus"}, {"vp08", "fLaC"}, {"hvc1", "ec-3"}} {
+		t.Run(tt.video+" "+tt.audio, func(t *testing.T) {
+			t.Parallel()
+			v, a := encode(t, tt.video, ofPicture(video[tt.video]...)...), encode(t, tt.audio, ofTone(audio[tt.audio]...)...)
+			stream := "live/" + tt.video + strings.ReplaceAll(tt.audio, "-", "")
+			pushCoded(t, r, stream, v, a)
+			var watchers sync.WaitGroup
+			for name, watch := range viewersOf(t, r, stream) {
+				tracks := map[bool]coded{true: v, false: a}
+				if name == "HLS" {
+					if tt.video == "vp08" {
+						continue
+					}
+					if tt.audio == "ec-3" {
+						delete(tracks, false)
+					}
+				}
+				watchers.Go(func() {
+					if err := same(watch, tracks, 60); err != nil {
+						t.Errorf("%s: %v", name, err)
+					}
+				})
+			}
+			watchers.Wait()
+		})
+	}
+}
+
+// Behind modifiers and in multitrack bodies pictures are found; a further track is a stream of its
+// own, with the same sound.
+func TestEnhancedTracks(t *testing.T) {
+	t.Parallel()
+	need(t, "ffmpeg", "ffprobe")
+	r := start(t, "--defaults.play_wait", "10s")
+	large := encode(t, "hvc1", ofPicture("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-tag:v", "hvc1")...)
+	small := encode(t, "hvc1", ofPicture("-vf", "scale=160:90", "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-tag:v", "hvc1")...)
+	sound := encode(t, "Opus", ofTone("-c:a", "libopus")...)
+	large.wrap, small.wrap = modified, inTrack(1)
+	push := pushCoded(t, r, "live/cam", large, small, sound)
+	var watchers sync.WaitGroup
+	for stream, picture := range map[string]coded{"live/cam": large, "live/cam~1": small} {
+		for name, watch := range viewersOf(t, r, stream) {
+			watchers.Go(func() {
+				if err := same(watch, map[bool]coded{true: picture, false: sound}, 50); err != nil {
+					t.Errorf("%s of %s: %v", name, stream, err)
+				}
+			})
+		}
+	}
+	watchers.Wait()
+	if err := push.command(0, "deleteStream", 5, nil, float64(1)); err != nil {
+		t.Fatal(err)
+	}
+	r.expect(0, "the track's push ends", func(l line) bool {
+		return l.is("push broke") && l.str("stream") == "live/cam~1" && l.str("cause") == "unpublish"
+	})
+}
+
+// What cannot be carried to a viewer is said in the terms of its protocol, and so is a change of
+// codec.
+func TestEnhancedRefusals(t *testing.T) {
+	t.Parallel()
+	need(t, "ffmpeg", "ffprobe")
+	r := start(t, "--defaults.play_wait", "10s")
+	hevc := encode(t, "hvc1", ofPicture("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=0", "-tag:v", "hvc1")...)
+	vp8 := encode(t, "vp08", ofPicture("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8")...)
+	push := pushCoded(t, r, "live/cam", hevc)
+	said := func(c *client) string {
+		for {
+			m, err := c.read()
+			if err != nil {
+				return err.Error()
+			}
+			if m.Type != typeCommand {
+				continue
+			}
+			var status *statusError
+			answer, err := amf0.Unmarshal(m.Body)
+			if err == nil && errors.As(refused(answer), &status) {
+				return status.Error()
+			}
+			if bytes.Contains(m.Body, []byte("NetStream.Play.UnpublishNotify")) {
+				return string(m.Body)
+			}
+		}
+	}
+	for name, list := range map[string]amf0.StrictArray{"AVC alone": {"avc1"}, "AV1": {"av01", "Opus"}} {
+		c, err := playCoded(t, r, "live/cam", amf0.ObjectEntry{Key: "fourCcList", Value: list})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if why := said(c); !strings.Contains(why, "NetStream.Play.Failed") || !strings.Contains(why, "HEVC") {
+			t.Errorf("%s: %s", name, why)
+		}
+	}
+	player, err := playCoded(t, r, "live/cam", allCodecs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := same(bodies(player.read), map[bool]coded{true: hevc}, 5); err != nil {
+		t.Fatal(err)
+	}
+	if err := push.command(0, "deleteStream", 5, nil, float64(1)); err != nil {
+		t.Fatal(err)
+	}
+	pushCoded(t, r, "live/cam", vp8)
+	if why := said(player); !strings.Contains(why, "HEVC") || !strings.Contains(why, "VP8") {
+		t.Errorf("a change of codec: %q", why)
+	}
+	if status, _, body := request(t, http.MethodGet, r.url("http", "/live/cam/video.m3u8"), ""); status != http.StatusNotAcceptable && status != http.StatusNotFound {
+		t.Errorf("HLS: %d %s", status, body)
+	}
+	if status, _, body := request(t, http.MethodGet, r.url("http", "/live/cam/index.m3u8"), ""); status != http.StatusNotAcceptable || !strings.Contains(body, "VP8") {
+		t.Errorf("HLS: %d %s", status, body)
+	}
+}
+
+// hostileBodies are what an Enhanced push can be broken with; none is media, and none ends it.
+func hostileBodies() map[string][]byte {
+	loop := []byte{0x97}
+	for range 10_000 {
+		loop = append(loop, 0, 0, 7)
+	}
+	return map[string][]byte{
+		"cut short":             {0x91, 'h', 'v'},
+		"no FourCC":             {0x91},
+		"no composition time":   {0x91, 'h', 'v', 'c', '1', 0},
+		"modifiers without end": loop,
+		"an absurd modifier":    {0x97, 255, 255, 255, 1, 2, 3},
+		"an absurd track":       {0x96, 0x11, 'h', 'v', 'c', '1', 0, 0xff, 0xff, 0xff, 1},
+		"multitrack within":     {0x96, 0x06, 'h', 'v', 'c', '1', 0, 1},
+		"a packet type beyond":  {0x9d, 'h', 'v', 'c', '1', 0, 1},
+		"no configuration":      {0x90, 'h', 'v', 'c', '1', 1, 2},
+	}
+}
+
+// Broken bodies are counted and left out; an unknown codec is refused. Nobody else notices.
+func TestEnhancedHostile(t *testing.T) {
+	t.Parallel()
+	need(t, "ffmpeg", "ffprobe")
+	r := start(t, "--defaults.play_wait", "10s")
+	other := publish(t, r, "live/other", gen.Options{Source: 1})
+	bystander := watchFLV(t, r, "live/other")
+	hevc := encode(t, "hvc1", ofPicture("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-tag:v", "hvc1")...)
+	c := pushCoded(t, r, "live/cam", hevc)
+	player, err := playCoded(t, r, "live/cam", allCodecs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch := bodies(player.read)
+	if err := same(watch, map[bool]coded{true: hevc}, 10); err != nil {
+		t.Fatal(err)
+	}
+	for name, body := range hostileBodies() {
+		if err := c.write(hevc.message(time.Second, body)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := same(watch, map[bool]coded{true: hevc}, 50); err != nil {
+		t.Errorf("after what is no media: %v", err)
+	}
+	if err := c.command(0, "deleteStream", 5, nil, float64(1)); err != nil {
+		t.Fatal(err)
+	}
+	_, l := r.expect(0, "what was dropped", func(l line) bool { return l.is("media was dropped that could not be read") })
+	if n, _ := l.fields["messages"].(float64); int(n) != len(hostileBodies()) {
+		t.Errorf("%v messages were dropped", n)
+	}
+	for fourCC, body := range map[string][]byte{"vvc1": []byte("\x91vvc1\x01\x02"), "spex": []byte("\x91spex\x01")} {
+		c, err := openOn(t, r.addrs["rtmp"], "publish", "live/"+fourCC, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.write((&coded{video: fourCC == "vvc1"}).message(0, body)); err != nil {
+			t.Fatal(err)
+		}
+		why, err := "", error(nil)
+		for err == nil {
+			var m *rawmessage.Message
+			if m, err = c.read(); err == nil && m.Type == typeCommand {
+				why = string(m.Body)
+			}
+		}
+		if !strings.Contains(why, "NetStream.Publish.BadName") || !strings.Contains(why, fourCC) || !strings.Contains(why, "HEVC") || !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %q, %v", fourCC, why, err)
+		}
+	}
+	if n := r.metric(`holdfast_publish_sessions_total{outcome="refused_codec",protocol="rtmp"}`); n != 2 {
+		t.Errorf("%v refused", n)
+	}
+	other.halt()
+	all := watched{t: t, relay: r, pushes: []*publisher{other}, viewers: []*viewer{bystander}}
+	all.settled(other)
+	all.whole(nil)
+}
