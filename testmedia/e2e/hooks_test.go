@@ -251,3 +251,90 @@ func TestHookSlow(t *testing.T) {
 	w.more(20)
 	watched{t: t, relay: r, pushes: []*publisher{p}, viewers: []*viewer{w}}.whole(map[uint32]bool{})
 }
+
+// storyTold is a stream's story.
+type storyTold struct {
+	Events []struct {
+		Time                         time.Time
+		Kind, Session, Cause, Detail string
+		Fields                       map[string]any
+	}
+}
+
+func (r *relay) story(stream, query string) (out storyTold) {
+	r.t.Helper()
+	if err := json.Unmarshal([]byte(fetch(r.t, r.url("admin", "/api/v1/streams/"+stream+"/log"+query))), &out); err != nil {
+		r.t.Fatal(err)
+	}
+	return out
+}
+
+// What happened to a stream is told when it is over, too, and log, events, hooks and story name
+// the same session for the same thing, over all its breaks.
+func TestStory(t *testing.T) {
+	t.Parallel()
+	to := receives(t)
+	far := nginxRTMP(t)
+	file := config(t, fmt.Sprintf("hooks: [{url: %q, secret: %s}]\npush: [{match: 'live/*', name: cdn, routes: [{name: a, url: 'rtmp://%s/live/{name}'}]}]\n",
+		to.URL, hookSecret, far.addr))
+	r := start(t, "--config", file, "--defaults.silence", "1s", "--defaults.hold_unpublish", "200ms", "--defaults.publish_keys", "k3y", "--log.level", "debug")
+	events := r.events()
+	one := publish(t, r, "live/cam?key=k3y", gen.Options{Source: 1})
+	one.atLeast(60)
+	one.halt() // the socket stays open
+	r.broke(0)
+	one.skip()
+	r.resumed(0)
+	refusal(t, r.addrs["rtmp"], "publish", "live/cam?key=wrong")
+	one.atLeast(120)
+	one.unpublish()
+	if _, _, err := events.next(within(t), 0, func(e event) bool { return e.Type == "end" }); err != nil {
+		t.Fatal(err)
+	}
+
+	session := r.shownSession()
+	story := r.story("live/cam", "")
+	kinds := map[string]int{}
+	for _, e := range story.Events {
+		kinds[e.Kind]++
+		if stranger := e.Kind == "refused"; e.Session == "" || (e.Session == session) == stranger {
+			t.Errorf("%+v is not told of %s", e, session)
+		}
+	}
+	for kind, n := range map[string]int{"publish": 1, "break": 2, "resume": 1, "refused": 1, "route_up": 1, "end": 1} {
+		if kinds[kind] != n {
+			t.Errorf("%d times %s in %+v", kinds[kind], kind, story.Events)
+		}
+	}
+	for _, e := range events.all() {
+		if e.Stream == "live/cam" && e.Session != session {
+			t.Errorf("event: %s", e.text)
+		}
+	}
+	for _, c := range to.calls.all() {
+		if c.Session != session && c.Event != "on_publish" {
+			t.Errorf("hook: %s", c.text)
+		}
+	}
+	for _, l := range r.lines.all() {
+		// A route's connection may outlive the sessions whose media it carries.
+		connection := l.str("component") == "route" && l.str("level") == "DEBUG"
+		if l.str("stream") == "live/cam" && l.str("session") == "" && !connection {
+			t.Errorf("log: %s", l.text)
+		}
+	}
+	broke := story.Events[0]
+	for _, e := range story.Events {
+		if e.Kind == "break" {
+			broke = e
+			break
+		}
+	}
+	at := broke.Time.UTC().Format(time.RFC3339Nano)
+	if part := r.story("live/cam", "?since="+at+"&until="+at); len(part.Events) == 0 || len(part.Events) >= len(story.Events) || part.Events[0].Cause != "silence" {
+		t.Errorf("at the break: %+v", part.Events)
+	}
+}
+
+// shownSession is the session of the first push that was accepted.
+func (r *relay) shownSession() string { return r.nth("publish accepted", 0).str("session") }
