@@ -127,7 +127,7 @@ func (v *steady) cut(b *bench, i int) {
 // is in the buffer, and only then.
 func TestResumeIsAsIfOneHadNeverLeft(t *testing.T) {
 	exact, keyframe, repeated := 0, 0, 0
-	for seed := range uint64(12) {
+	for seed := range uint64(6) {
 		story(t, func(c *Config) { c.Buffer.Duration, c.Lag = 6*time.Second, 0 }, func(b *bench) {
 			rng := rand.New(rand.NewPCG(seed, 5))
 			var viewers []*steady
