@@ -34,10 +34,10 @@ func TestStates(t *testing.T) {
 		return got
 	}
 	good := "?token=" + jwtFor(t, secret, "live/cam", time.Now().Add(time.Hour))
-	if got := get("", ""); got.StatusCode != http.StatusUnauthorized {
+	if got := get("", ""); got.StatusCode != http.StatusUnauthorized { //nolint:bodyclose // get closes it
 		t.Errorf("without a token: %s", got.Status)
 	}
-	if got := get(good, ""); got.StatusCode != http.StatusNotFound || got.Header.Get("Retry-After") == "" {
+	if got := get(good, ""); got.StatusCode != http.StatusNotFound || got.Header.Get("Retry-After") == "" { //nolint:bodyclose // get closes it
 		t.Errorf("what is not live: %s", got.Status)
 	}
 	events := subscribe(t, "http://"+a.Addr("admin").String(), "")
@@ -51,7 +51,7 @@ func TestStates(t *testing.T) {
 		}
 	}
 	events.until(t, `"to":"live"`)
-	lines := bufio.NewScanner(get(good, "text/event-stream").Body)
+	lines := bufio.NewScanner(get(good, "text/event-stream").Body) //nolint:bodyclose // get closes it
 	next := func() (s status.Report) {
 		t.Helper()
 		for lines.Scan() {

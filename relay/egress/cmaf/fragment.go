@@ -62,7 +62,7 @@ func (t tracks) fragment(seq uint64, samples *[2][]sample) []byte {
 	var offsets [2]int // where the offsets of the data stand
 	for tr, s := range samples {
 		if len(s) > 0 {
-			offsets[tr] = w.run(packetbuf.Track(tr), t[tr], s) //nolint:gosec // of two
+			offsets[tr] = w.run(packetbuf.Track(tr), s) //nolint:gosec // of two
 		}
 	}
 	w.end(moof)
@@ -85,7 +85,7 @@ func patch(b []byte, v int) {
 }
 
 // run appends the traf of one track and returns where the offset of its data is to stand.
-func (w *boxes) run(tr packetbuf.Track, d *description, s []sample) (offset int) {
+func (w *boxes) run(tr packetbuf.Track, s []sample) (offset int) {
 	flags := uint32(offsetThere | sizeThere)
 	even := true
 	for i := range s {

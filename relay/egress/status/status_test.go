@@ -131,7 +131,7 @@ func get(t *testing.T, url, accept string) *http.Response {
 func TestRefused(t *testing.T) {
 	_, _, url := serve(t)
 	for _, path := range []string{"/live/cam/state?token=bad", "/live/cam/state"} {
-		if got := get(t, url+path, ""); got.StatusCode != http.StatusTeapot {
+		if got := get(t, url+path, ""); got.StatusCode != http.StatusTeapot { //nolint:bodyclose // get closes it
 			t.Errorf("%s: %d", path, got.StatusCode)
 		}
 	}
@@ -140,7 +140,7 @@ func TestRefused(t *testing.T) {
 func TestOnce(t *testing.T) {
 	b, _, url := serve(t)
 	b.Set(time.Now(), cam, Held, "reset")
-	got := get(t, url+"/live/cam/state", "*/*")
+	got := get(t, url+"/live/cam/state", "*/*") //nolint:bodyclose // get closes it
 	var s Report
 	if err := json.NewDecoder(got.Body).Decode(&s); err != nil || s.State != Held || s.Cause != "reset" || s.Past == nil {
 		t.Errorf("%v, %+v", err, s)
@@ -155,7 +155,7 @@ func TestEvents(t *testing.T) {
 	b, h, url := serve(t)
 	b.Set(time.Now(), cam, Live, "")
 	follow := func() func() (Report, bool) {
-		lines := bufio.NewScanner(get(t, url+"/live/cam/state", "text/event-stream").Body)
+		lines := bufio.NewScanner(get(t, url+"/live/cam/state", "text/event-stream").Body) //nolint:bodyclose // get closes it
 		return func() (s Report, ok bool) {
 			for lines.Scan() {
 				if data, is := strings.CutPrefix(lines.Text(), "data: "); is {
