@@ -30,6 +30,8 @@ type Stream struct {
 	Sessions  uint32         `json:"sessions"`          // publisher sessions that fed it so far
 	Ceiling   float64        `json:"ceiling,omitempty"` // bit/s that the publisher is to stay below
 	Cap       float64        `json:"cap,omitempty"`     // the same, as the operator has asked
+	Received  uint64         `json:"received_bytes"`    // media from publishers
+	Sent      uint64         `json:"sent_bytes"`        // media to viewers over RTMP, HTTP-FLV and WebRTC
 	Buffer    Buffer         `json:"buffer"`
 }
 
@@ -53,7 +55,8 @@ type Publisher struct {
 	Remote    string    `json:"remote"`
 	Agent     string    `json:"agent,omitempty"`
 	Since     time.Time `json:"since"`
-	Bitrate   float64   `json:"bitrate"` // bit/s
+	Bitrate   float64   `json:"bitrate"`       // bit/s
+	Sound     float64   `json:"sound_bitrate"` // of that
 	FrameRate float64   `json:"frame_rate"`
 	RTT       float64   `json:"rtt_seconds"`
 	Gap       float64   `json:"gap_seconds"`
@@ -105,6 +108,7 @@ func New(o Options) http.Handler {
 	guarded.HandleFunc("DELETE /api/v1/streams/{app}/{name}/ceiling", ceiling(o.Relay))
 	routes(guarded, o.Routes)
 	guarded.Handle("GET /api/v1/events", o.Events)
+	guarded.HandleFunc("GET /api/v1/stat/nginx-rtmp", stat(o.Relay, o.Version))
 	guarded.Handle("GET /metrics", o.Metrics)
 	guarded.HandleFunc("GET /debug/pprof/", pprof.Index)
 	guarded.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
@@ -175,6 +179,7 @@ PUT    /api/v1/routes/{group}/{app}/{name}/rung  force a rung: {"rung": "audio"}
 POST   /api/v1/routes/{group}/{app}/{name}/reset forget a route's failures: {"route": "a"}
 POST   /api/v1/breakers/{host:port}/reset        dial a host as if it had never failed
 GET    /api/v1/events                            what happens, as server-sent events
+GET    /api/v1/stat/nginx-rtmp                   the same as nginx-rtmp's /stat shows it, for NOALBS and the like
 GET    /debug/pprof/                             profiles
 `
 	return func(w http.ResponseWriter, _ *http.Request) {

@@ -113,6 +113,7 @@ func (s *Stream) write(f *feed, p *packetbuf.Packet) error {
 		}
 		return nil
 	}
+	s.received += uint64(len(p.Payload))
 	f.note(now, p)
 	s.opts.Counters.IngestFrames[p.Track].Add(1)
 	key := f.classify(now, p)
@@ -155,14 +156,17 @@ func (s *Stream) feeding() bool {
 func (f *feed) note(now time.Time, p *packetbuf.Packet) {
 	f.media++
 	f.dog.Media(now, p.Track)
-	pictures := 0
+	sound, pictures := 0, 0
 	if p.Track == packetbuf.Video {
 		f.hasVideo, pictures = true, 1
 		f.reorders = f.reorders || p.CTO != 0
-	} else if f.audio.IsZero() {
-		f.audio = now
+	} else {
+		if f.audio.IsZero() {
+			f.audio = now
+		}
+		sound = len(p.Payload)
 	}
-	f.meter.add(now, len(p.Payload), pictures)
+	f.meter.add(now, len(p.Payload), sound, pictures)
 	f.pace.note(now, p)
 }
 

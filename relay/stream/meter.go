@@ -11,13 +11,14 @@ type meter struct {
 }
 
 // rate is what came in one second.
-type rate struct{ bytes, pictures int }
+type rate struct{ bytes, sound, pictures int } // bytes of all, and of sound among them
 
 const meterSlots = 4
 
-func (m *meter) add(now time.Time, bytes, pictures int) {
+func (m *meter) add(now time.Time, bytes, sound, pictures int) {
 	m.turn(now)
 	m.sums[m.at].bytes += bytes
+	m.sums[m.at].sound += sound
 	m.sums[m.at].pictures += pictures
 }
 
@@ -36,16 +37,18 @@ func (m *meter) turn(now time.Time) {
 	}
 }
 
-// rates returns bits and pictures per second; 0 before the first whole second.
-func (m *meter) rates(now time.Time) (bits, pictures float64) {
+// rates returns bits, those of sound among them, and pictures per second; 0 before the first
+// whole second.
+func (m *meter) rates(now time.Time) (bits, sound, pictures float64) {
 	m.turn(now)
 	if m.full == 0 {
-		return 0, 0
+		return 0, 0, 0
 	}
 	for i := range m.full {
 		s := m.sums[(m.at-1-i+meterSlots)%meterSlots]
 		bits += 8 * float64(s.bytes)
+		sound += 8 * float64(s.sound)
 		pictures += float64(s.pictures)
 	}
-	return bits / float64(m.full), pictures / float64(m.full)
+	return bits / float64(m.full), sound / float64(m.full), pictures / float64(m.full)
 }

@@ -38,7 +38,8 @@ type Reader struct {
 	// it has caught up.
 	behind time.Duration
 	closed bool
-	route  bool // not a viewer; see Tap
+	taken  uint64 // bytes that the stream does not know of yet
+	route  bool   // not a viewer; see Tap
 }
 
 // Attach adds a viewer of a protocol at the newest random-access point. It returns ErrNotLive
@@ -116,6 +117,7 @@ func (r *Reader) Close() {
 		return
 	}
 	r.closed = true
+	r.s.taken.Add(r.taken)
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
 	r.s.listens(r.hearing.takes, -1)
@@ -166,7 +168,25 @@ func (r *Reader) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	if more {
 		r.woken = nil
 	}
+	r.took(packets)
 	return packets, err
+}
+
+// manyTaken is how many bytes a viewer reads before it says so: thousands share the counter.
+const manyTaken = 64 << 10
+
+// took counts what a viewer reads.
+func (r *Reader) took(packets []*packetbuf.Packet) {
+	if r.route {
+		return
+	}
+	for _, p := range packets {
+		r.taken += uint64(len(p.Payload))
+	}
+	if r.taken >= manyTaken {
+		r.s.taken.Add(r.taken)
+		r.taken = 0
+	}
 }
 
 // take returns what there is now; more tells that there may be more already.

@@ -28,6 +28,8 @@ type Snapshot struct {
 	Ceiling   float64          // bits per second that the publisher is asked to stay below; 0: none
 	Cap       float64          // the same as far as the operator has asked
 	Epoch     uint32           // publisher sessions that fed the stream so far
+	Received  uint64           // media bytes from publishers
+	Sent      uint64           // media bytes that viewers took who read the stream itself
 }
 
 // Publisher is a session at one moment.
@@ -35,6 +37,7 @@ type Publisher struct {
 	Session, Protocol, Remote, Agent string
 	Since                            time.Time
 	Bitrate, FrameRate               float64 // bits and pictures per second, over the last seconds
+	Sound                            float64 // of the bits, those of sound
 	RTT, Gap, Quiet                  time.Duration
 	Jitter                           time.Duration
 	Keyframes                        time.Duration // between the newest two; 0 while unknown
@@ -52,6 +55,7 @@ func (s *Stream) Snapshot(now time.Time) Snapshot {
 		Limits:    s.cfg.Load().Buffer,
 		Publisher: s.publisher(now, s.life.Current()), Waiting: s.publisher(now, s.life.Waiting()),
 		Viewers: maps.Clone(s.viewers), Breaks: maps.Clone(s.breaks), Buffer: s.ring.Stats(), Epoch: s.epoch - s.slates, Ceiling: s.ceilings.least(), Cap: s.ceilings.operator,
+		Received: s.received, Sent: s.taken.Load(),
 	}
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 		if cfg := s.sent[tr]; cfg != nil {
@@ -72,7 +76,7 @@ func (s *Stream) publisher(now time.Time, id lifecycle.ID) *Publisher {
 		Session: f.session.ID(), Protocol: f.req.Protocol, Remote: f.req.Remote, Agent: f.req.Agent,
 		Since: f.accepted, Gap: f.dog.Gap(), Quiet: f.dog.Quiet(now), Reorders: f.reorders,
 	}
-	p.Bitrate, p.FrameRate = f.meter.rates(now)
+	p.Bitrate, p.Sound, p.FrameRate = f.meter.rates(now)
 	p.RTT, _ = f.session.RTT()
 	p.Jitter, p.Keyframes = f.pace.jitter(), f.pace.every
 	return p

@@ -47,6 +47,8 @@ type Stream struct {
 	ring *packetbuf.Ring
 	wake *wake
 	out  outbox
+	// taken are the media bytes that viewers have read; see Reader.took.
+	taken atomic.Uint64
 
 	poked chan struct{} // of one: a deadline may have come nearer
 	done  chan struct{} // closed when the stream has ended
@@ -71,6 +73,7 @@ type Stream struct {
 	viewers  map[string]int
 	bridge   bridge
 	breaks   map[ingest.Cause]int
+	received uint64 // media bytes from publishers
 	ceilings ceilings
 	reason   string // why it ended, for viewers
 }

@@ -83,7 +83,7 @@ func view(s stream.Snapshot) api.Stream {
 	out := api.Stream{
 		Name: s.Name, State: s.State.String(), Since: s.Since, Cause: string(s.Cause), Clock: s.Clock.Seconds(),
 		Tracks: []api.Track{}, Publisher: publisher(s.Publisher), Waiting: publisher(s.Waiting),
-		Viewers: s.Viewers, Breaks: map[string]int{}, Sessions: s.Epoch, Ceiling: s.Ceiling, Cap: s.Cap,
+		Viewers: s.Viewers, Breaks: map[string]int{}, Sessions: s.Epoch, Ceiling: s.Ceiling, Cap: s.Cap, Received: s.Received, Sent: s.Sent,
 		Buffer: api.Buffer{
 			Seconds: (s.Buffer.Newest - s.Buffer.Oldest).Seconds(), Bytes: s.Buffer.Bytes,
 			Packets: s.Buffer.Packets, GOPs: s.Buffer.GOPs,
@@ -110,7 +110,7 @@ func publisher(p *stream.Publisher) *api.Publisher {
 	}
 	return &api.Publisher{
 		Session: p.Session, Protocol: p.Protocol, Remote: p.Remote, Agent: p.Agent, Since: p.Since,
-		Bitrate: p.Bitrate, FrameRate: p.FrameRate,
+		Bitrate: p.Bitrate, Sound: p.Sound, FrameRate: p.FrameRate,
 		BFrames: p.Reorders, RTT: p.RTT.Seconds(), Gap: p.Gap.Seconds(), Quiet: p.Quiet.Seconds(),
 	}
 }

@@ -1,0 +1,169 @@
+//go:build unix
+
+package e2e
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const nginxStatConf = `load_module %[1]s;
+daemon off; master_process off; worker_processes 1; user root;
+pid %[2]s/pid; error_log %[2]s/error.log info;
+events { worker_connections 64; }
+rtmp { server { listen %[3]s; application live { live on; } } }
+http { access_log off; server { listen %[4]s; location /stat { rtmp_stat all; } } }
+`
+
+// nginxStat runs a nginx-rtmp with a statistics page.
+func nginxStat(t *testing.T) (rtmp, stat string) {
+	t.Helper()
+	program := "/usr/sbin/nginx"
+	if _, err := os.Stat(program); err != nil {
+		lacks(t, "nginx is not installed")
+	}
+	if _, err := os.Stat(nginxModule); err != nil {
+		lacks(t, "nginx-rtmp is not installed")
+	}
+	dir := t.TempDir()
+	rtmp, stat = freeAddr(t), freeAddr(t)
+	conf := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, nginxStatConf, nginxModule, dir, rtmp, stat), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	launch(t, program, "-p", dir, "-e", filepath.Join(dir, "error.log"), "-c", conf)
+	until(t, "nginx listens", func() bool {
+		c, err := net.DialTimeout("tcp", stat, time.Second)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+	return rtmp, "http://" + stat + "/stat"
+}
+
+// statRead is what NOALBS reads, and what else is compared.
+type statRead struct {
+	Apps []struct {
+		Name    string `xml:"name"`
+		Streams []struct {
+			Name    string `xml:"name"`
+			BwIn    uint32 `xml:"bw_in"`
+			BytesIn uint32 `xml:"bytes_in"`
+			BwOut   uint32 `xml:"bw_out"`
+			BwAudio uint32 `xml:"bw_audio"`
+			BwVideo uint32 `xml:"bw_video"`
+			Time    uint32 `xml:"time"`
+			Clients uint32 `xml:"nclients"`
+			Meta    *struct {
+				Video struct {
+					Width     uint32  `xml:"width"`
+					Height    uint32  `xml:"height"`
+					FrameRate float64 `xml:"frame_rate"`
+					Codec     string  `xml:"codec"`
+					Compat    uint32  `xml:"compat"`
+					Level     float64 `xml:"level"`
+				} `xml:"video"`
+				Audio struct {
+					Codec      string `xml:"codec"`
+					Profile    string `xml:"profile"`
+					Channels   uint32 `xml:"channels"`
+					SampleRate uint32 `xml:"sample_rate"`
+				} `xml:"audio"`
+			} `xml:"meta"`
+		} `xml:"live>stream"`
+	} `xml:"server>application"`
+}
+
+func readStat(t *testing.T, text string) (out statRead) {
+	t.Helper()
+	if err := xml.Unmarshal([]byte(text), &out); err != nil {
+		t.Fatalf("%v:\n%s", err, text)
+	}
+	return out
+}
+
+// elements are the paths of all elements of an answer.
+func elements(t *testing.T, text string) (out []string) {
+	t.Helper()
+	var at []string
+	for d := xml.NewDecoder(strings.NewReader(text)); ; {
+		token, err := d.Token()
+		if err == io.EOF { //nolint:errorlint // it is what a decoder returns
+			slices.Sort(out)
+			return slices.Compact(out)
+		}
+		if err != nil {
+			t.Fatalf("%v:\n%s", err, text)
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			at = append(at, token.Name.Local)
+			out = append(out, strings.Join(at, "/"))
+		case xml.EndElement:
+			at = at[:len(at)-1]
+		}
+	}
+}
+
+// One push to nginx-rtmp and to the relay: what reads the one's statistics reads the other's,
+// and finds the same.
+func TestStat(t *testing.T) {
+	t.Parallel()
+	need(t, "ffmpeg")
+	far, page := nginxStat(t)
+	r := start(t)
+	own := r.url("admin", "/api/v1/stat/nginx-rtmp")
+	pusher := launch(t, "ffmpeg", "-hide_banner", "-loglevel", "error", "-re",
+		"-f", "lavfi", "-i", "testsrc2=size=640x480:rate=30", "-f", "lavfi", "-i", "sine=sample_rate=48000",
+		"-map", "0", "-map", "1", "-flags", "+global_header", "-c:v", "libx264", "-preset", "ultrafast", "-g", "30",
+		"-b:v", "800k", "-minrate", "800k", "-maxrate", "800k", "-bufsize", "200k", "-c:a", "aac", "-b:a", "96k",
+		"-f", "tee", "[f=flv]rtmp://"+far+"/live/cam|[f=flv]"+r.url("rtmp", "/live/cam"))
+	var theirs, ours string
+	untilWithin(t, slack(40*time.Second), "nginx has measured", func() bool { // every ten seconds
+		theirs = fetch(t, page)
+		return strings.Contains(theirs, "<publishing/>") && !strings.Contains(theirs, "<bw_video>0</bw_video>")
+	})
+	status, header, ours := ask(t, http.MethodGet, own)
+	if status != http.StatusOK || header.Get("Content-Type") != "text/xml" {
+		t.Errorf("%d, %v", status, header)
+	}
+	have := elements(t, ours)
+	for _, e := range elements(t, theirs) {
+		if strings.HasPrefix(e, "rtmp/server") && !slices.Contains(have, e) {
+			t.Errorf("it has no %s:\n%s", e, ours)
+		}
+	}
+	a, b := readStat(t, theirs), readStat(t, ours)
+	if len(b.Apps) != 1 || b.Apps[0].Name != "live" || len(b.Apps[0].Streams) != 1 || b.Apps[0].Streams[0].Name != "cam" {
+		t.Fatalf("%s", ours)
+	}
+	want, got := a.Apps[0].Streams[0], b.Apps[0].Streams[0]
+	for name, v := range map[string][2]uint32{
+		"bw_in": {want.BwIn, got.BwIn}, "bw_video": {want.BwVideo, got.BwVideo}, "bw_audio": {want.BwAudio, got.BwAudio},
+		"bytes_in": {want.BytesIn, got.BytesIn}, "time": {want.Time, got.Time},
+	} {
+		if ratio := float64(v[1]) / float64(v[0]); ratio < 0.7 || ratio > 1.4 {
+			t.Errorf("%s: %d, nginx has %d", name, v[1], v[0])
+		}
+	}
+	if want.Clients != got.Clients || got.Meta == nil || *got.Meta != *want.Meta {
+		t.Errorf("%+v of %d\nnginx has %+v of %d", got.Meta, got.Clients, want.Meta, want.Clients)
+	}
+	pusher.kill()
+	untilWithin(t, slack(10*time.Second), "the push has gone", func() bool {
+		return !strings.Contains(fetch(t, own), "<stream>")
+	})
+	if b := readStat(t, fetch(t, own)); len(b.Apps) != 1 {
+		t.Errorf("%+v", b)
+	}
+}
