@@ -100,6 +100,7 @@ type Options struct {
 func New(o Options) http.Handler {
 	guarded := http.NewServeMux()
 	guarded.HandleFunc("GET /{$}", index(o.Version))
+	guarded.HandleFunc("GET /api/v1/openapi.json", document)
 	guarded.HandleFunc("GET /api/v1/streams", streams(o.Relay))
 	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}", one(o.Relay))
 	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}/log", o.Events.shelf.log)
@@ -168,6 +169,7 @@ func index(version string) http.HandlerFunc {
 GET    /healthz                                  alive
 GET    /readyz                                   takes publishers and viewers
 GET    /metrics                                  for Prometheus
+GET    /api/v1/openapi.json                      this, for programs
 GET    /api/v1/streams                           all streams; ?limit=&after= for some at a time
 GET    /api/v1/streams/{app}/{name}              one stream
 GET    /api/v1/streams/{app}/{name}/log          what happened to it; ?since=&until=&limit=
