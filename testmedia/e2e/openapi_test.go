@@ -1,0 +1,197 @@
+//go:build unix
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+)
+
+// apiDocument is a relay's OpenAPI document.
+type apiDocument map[string]any
+
+// at follows names; where one leads nowhere it is nil.
+func (d apiDocument) at(names ...string) any {
+	var v any = map[string]any(d)
+	for _, name := range names {
+		m, _ := v.(map[string]any)
+		v = m[name]
+	}
+	return d.resolved(v)
+}
+
+func (d apiDocument) resolved(v any) any {
+	if m, ok := v.(map[string]any); ok {
+		if ref, ok := m["$ref"].(string); ok {
+			return d.at(strings.Split(strings.TrimPrefix(ref, "#/"), "/")...)
+		}
+	}
+	return v
+}
+
+// schema is that of an answer in JSON; nil if the document has no such answer.
+func (d apiDocument) schema(method, path string, status int) map[string]any {
+	answer, _ := d.at("paths", path, strings.ToLower(method), "responses", fmt.Sprint(status)).(map[string]any)
+	content, _ := answer["content"].(map[string]any)
+	body, _ := content["application/json"].(map[string]any)
+	schema, _ := body["schema"].(map[string]any)
+	return schema
+}
+
+// kind is a value's type as schemas have it.
+func kind(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "boolean"
+	case string:
+		return "string"
+	case []any:
+		return "array"
+	case map[string]any:
+		return "object"
+	case float64:
+		if v == math.Trunc(v) {
+			return "integer"
+		}
+	}
+	return "number"
+}
+
+// check tells where a value is not as its schema has it. What a schema does not name may be
+// there only where it says so.
+func (d apiDocument) check(schema any, v any, at string) (wrong []string) {
+	s, _ := d.resolved(schema).(map[string]any)
+	if any, ok := s["anyOf"].([]any); ok {
+		for _, one := range any {
+			if wrong = d.check(one, v, at); len(wrong) == 0 {
+				return nil
+			}
+		}
+		return wrong
+	}
+	is := kind(v)
+	if want, ok := s["type"].(string); ok && want != is && (want != "number" || is != "integer") {
+		return []string{fmt.Sprintf("%s is %s and not %s", at, is, want)}
+	}
+	if of, ok := s["enum"].([]any); ok && !slices.Contains(of, v) {
+		wrong = append(wrong, fmt.Sprintf("%s is %v", at, v))
+	}
+	if s["format"] == "date-time" {
+		if text, _ := v.(string); text != "" {
+			if _, err := time.Parse(time.RFC3339, text); err != nil {
+				wrong = append(wrong, at+" is no time")
+			}
+		}
+	}
+	switch v := v.(type) {
+	case []any:
+		for i, item := range v {
+			wrong = append(wrong, d.check(s["items"], item, fmt.Sprintf("%s[%d]", at, i))...)
+		}
+	case map[string]any:
+		if s["type"] == "object" {
+			wrong = append(wrong, d.checkObject(s, v, at)...)
+		}
+	}
+	return wrong
+}
+
+func (d apiDocument) checkObject(s, v map[string]any, at string) (wrong []string) {
+	required, _ := s["required"].([]any)
+	for _, name := range required {
+		if _, ok := v[name.(string)]; !ok { //nolint:forcetypeassert // a panic fails the test
+			wrong = append(wrong, fmt.Sprintf("%s has no %s", at, name))
+		}
+	}
+	properties, _ := s["properties"].(map[string]any)
+	for name, field := range v {
+		at := at + "." + name
+		switch schema, ok := properties[name]; {
+		case ok:
+			wrong = append(wrong, d.check(schema, field, at)...)
+		case s["additionalProperties"] == nil:
+			wrong = append(wrong, at+" is not in the document")
+		case s["additionalProperties"] != true:
+			wrong = append(wrong, d.check(s["additionalProperties"], field, at)...)
+		}
+	}
+	return wrong
+}
+
+// What a relay answers is what its document says that it answers.
+func TestOpenAPI(t *testing.T) {
+	t.Parallel()
+	far := nginxRTMP(t)
+	r := start(t, "--config", config(t, fmt.Sprintf(`push:
+  - match: "live/*"
+    name: cdn
+    routes: [{name: a, url: "rtmp://%s/live/{name}"}, {name: b, url: "rtmp://%s/live/{name}"}]
+`, far.addr, freeAddr(t))))
+	var doc apiDocument
+	if err := json.Unmarshal([]byte(fetch(t, r.url("admin", "/api/v1/openapi.json"))), &doc); err != nil {
+		t.Fatal(err)
+	}
+	p := publish(t, r, "live/cam", gen.Options{})
+	p.atLeast(60)
+	watchFLV(t, r, "live/cam").more(5)
+	publish(t, r, "live/cam2", gen.Options{Source: 2}).atLeast(60)
+	r.carries("live/cam", "a")
+	p.leave()
+	r.broke(0) // held: there is a cause, a time until when, and no publisher
+	for _, tt := range []struct {
+		method, path, query, as string
+		status                  int
+	}{
+		{"GET", "/healthz", "", "/healthz", 200},
+		{"GET", "/readyz", "", "/readyz", 200},
+		{"GET", "/api/v1/streams", "", "/api/v1/streams", 200},
+		{"GET", "/api/v1/streams", "?limit=1", "/api/v1/streams", 200},
+		{"GET", "/api/v1/streams", "?limit=x", "/api/v1/streams", 400},
+		{"GET", "/api/v1/streams/live/cam", "", "/api/v1/streams/{app}/{name}", 200},
+		{"GET", "/api/v1/streams/live/cam2", "", "/api/v1/streams/{app}/{name}", 200},
+		{"GET", "/api/v1/streams/live/none", "", "/api/v1/streams/{app}/{name}", 404},
+		{"GET", "/api/v1/streams/live/cam/log", "", "/api/v1/streams/{app}/{name}/log", 200},
+		{"GET", "/api/v1/streams/live/cam/log", "?since=x", "/api/v1/streams/{app}/{name}/log", 400},
+		{"GET", "/api/v1/streams/live/none/log", "", "/api/v1/streams/{app}/{name}/log", 404},
+		{"DELETE", "/api/v1/streams/live/none/publisher", "", "/api/v1/streams/{app}/{name}/publisher", 404},
+		{"PUT", "/api/v1/streams/live/cam/ceiling", "", "/api/v1/streams/{app}/{name}/ceiling", 400},
+		{"DELETE", "/api/v1/streams/live/cam/ceiling", "", "/api/v1/streams/{app}/{name}/ceiling", 200},
+		{"GET", "/api/v1/routes", "", "/api/v1/routes", 200},
+		{"PUT", "/api/v1/routes/cdn/live/cam/route", "", "/api/v1/routes/{group}/{app}/{name}/route", 400},
+		{"DELETE", "/api/v1/routes/none/live/cam/rung", "", "/api/v1/routes/{group}/{app}/{name}/rung", 404},
+		{"POST", "/api/v1/breakers/none.example:1/reset", "", "/api/v1/breakers/{host}/reset", 404},
+	} {
+		status, header, body := ask(t, tt.method, r.url("admin", tt.path+tt.query))
+		var v any
+		if err := json.Unmarshal([]byte(body), &v); status != tt.status || err != nil || header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s %s%s: %d, %v: %s", tt.method, tt.path, tt.query, status, err, body)
+			continue
+		}
+		schema := doc.schema(tt.method, tt.as, status)
+		if schema == nil {
+			t.Errorf("the document has no answer %d to %s %s", status, tt.method, tt.as)
+			continue
+		}
+		if wrong := doc.check(schema, v, ""); len(wrong) > 0 {
+			t.Errorf("%s %s%s:\n%s", tt.method, tt.path, tt.query, strings.Join(wrong, "\n"))
+		}
+	}
+	// The checker itself sees what is not as it should be.
+	for _, bad := range []string{`{"streams": 1}`, `{}`, `{"streams": [{"name": "live/cam"}]}`, `{"streams": [], "more": 1}`} {
+		var v any
+		_ = json.Unmarshal([]byte(bad), &v)
+		if len(doc.check(doc.schema(http.MethodGet, "/api/v1/streams", 200), v, "")) == 0 {
+			t.Errorf("%s is nothing wrong with", bad)
+		}
+	}
+}
