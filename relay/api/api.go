@@ -88,22 +88,30 @@ type Relay interface {
 
 // Options are what the handler needs.
 type Options struct {
-	Relay   Relay
-	Routes  Routes
-	Events  *Events
-	Metrics http.Handler
-	Token   func() string // Bearer, for all but the probes; empty: none asked
-	Version string
+	Relay  Relay
+	Routes Routes
+	Events *Events
+	// Histories of the streams; nil: none.
+	Histories *Histories
+	Watch     func() Watch // where viewers are served; nil: nobody knows
+	Metrics   http.Handler
+	Token     func() string // Bearer, for all but the probes; empty: none asked
+	Version   string
 }
 
 // New returns the handler of the admin address.
 func New(o Options) http.Handler {
+	if o.Histories == nil {
+		o.Histories = NewHistories(nil)
+	}
 	guarded := http.NewServeMux()
 	guarded.HandleFunc("GET /{$}", index(o.Version))
 	guarded.HandleFunc("GET /api/v1/openapi.json", document)
+	guarded.HandleFunc("GET /api/v1/relay", about(o))
 	guarded.HandleFunc("GET /api/v1/streams", streams(o.Relay))
 	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}", one(o.Relay))
 	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}/log", o.Events.shelf.log)
+	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}/history", history(o.Relay, o.Histories, &o.Events.shelf))
 	guarded.HandleFunc("DELETE /api/v1/streams/{app}/{name}/publisher", kick(o.Relay))
 	guarded.HandleFunc("PUT /api/v1/streams/{app}/{name}/ceiling", ceiling(o.Relay))
 	guarded.HandleFunc("DELETE /api/v1/streams/{app}/{name}/ceiling", ceiling(o.Relay))
@@ -170,9 +178,11 @@ GET    /healthz                                  alive
 GET    /readyz                                   takes publishers and viewers
 GET    /metrics                                  for Prometheus
 GET    /api/v1/openapi.json                      this, for programs
+GET    /api/v1/relay                             the relay itself: its version, where viewers are served
 GET    /api/v1/streams                           all streams; ?limit=&after= for some at a time
 GET    /api/v1/streams/{app}/{name}              one stream
 GET    /api/v1/streams/{app}/{name}/log          what happened to it; ?since=&until=&limit=
+GET    /api/v1/streams/{app}/{name}/history      how it was in the last 15 minutes
 DELETE /api/v1/streams/{app}/{name}/publisher    kick its publisher
 PUT    /api/v1/streams/{app}/{name}/ceiling      ask its publisher for less: {"bitrate": 800000}; DELETE lifts it
 GET    /api/v1/routes                            routes, their history, decisions and breakers

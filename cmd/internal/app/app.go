@@ -57,6 +57,8 @@ type App struct {
 	settings *settings
 	relay    *relay
 	events   *api.Events
+	past     *api.Histories
+	sampled  func() // ends what samples for it; nil before Start
 	flv      *httpflv.Handler
 	feeds    *cmaf.Feeds // of all protocols that play chunks
 	hls      *hls.Handler
@@ -85,7 +87,7 @@ type App struct {
 // New wires a relay from a configuration that was validated.
 func New(o Options) (*App, error) {
 	a := &App{
-		log: o.Log, level: o.Level, settings: &settings{slates: slates{log: o.Log}}, events: api.NewEvents(), rtmp: map[string]*rtmp.Server{},
+		log: o.Log, level: o.Level, settings: &settings{slates: slates{log: o.Log}}, events: api.NewEvents(), past: api.NewHistories(viewerProtocols()), rtmp: map[string]*rtmp.Server{},
 		certs: map[string]*certificate{}, addrs: map[string]net.Addr{}, failed: make(chan error, 4),
 		slots: ingest.NewSlots(o.Config.Limits.Connections, o.Config.Limits.PerAddress),
 	}
@@ -197,7 +199,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	a.wireMSE(board)
 	a.http = a.server("http", a.viewersHandler(a.flv))
 	a.admin = a.server("admin", api.New(api.Options{
-		Relay: a.relay, Routes: &routesView{routes: a.routes}, Events: a.events, Version: version, Token: func() string { return a.settings.get().Admin.Token },
+		Relay: a.relay, Routes: &routesView{routes: a.routes}, Events: a.events, Histories: a.past, Watch: a.watch, Version: version, Token: func() string { return a.settings.get().Admin.Token },
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelError)}),
 	}))
 	return nil
@@ -260,6 +262,7 @@ func (a *App) Start(ctx context.Context) error {
 		})
 	}
 	a.startRoutes()
+	a.sampled = a.sample()
 	a.relay.ready.Store(true)
 	return nil
 }
@@ -307,6 +310,9 @@ func Level(name string) slog.Level {
 // have gone or ctx is done; then it closes what is left. Its error says that ctx was done.
 func (a *App) Stop(ctx context.Context) error {
 	a.relay.ready.Store(false)
+	if a.sampled != nil {
+		a.sampled()
+	}
 	a.stopRoutes(ctx)
 	a.relay.bridges.Close()
 	// Before the streams end: those who play by playlist are to come back, not to see an end.

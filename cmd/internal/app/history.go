@@ -1,0 +1,43 @@
+package app
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"github.com/holdfast-live/holdfast/relay/api"
+)
+
+// sample notes every step how all streams are, until it is ended.
+func (a *App) sample() (end func()) {
+	stop, gone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		step := time.NewTicker(api.HistoryStep)
+		defer step.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case now := <-step.C:
+				a.past.Sample(now, a.relay.Streams())
+			}
+		}
+	}()
+	return sync.OnceFunc(func() {
+		close(stop)
+		<-gone
+	})
+}
+
+// watch is where viewers are served.
+func (a *App) watch() api.Watch {
+	out := api.Watch{Scheme: "http"}
+	if a.settings.get().HTTP.Cert != "" {
+		out.Scheme = "https"
+	}
+	if addr, ok := a.addrs["http"].(*net.TCPAddr); ok {
+		out.Port = addr.Port
+	}
+	return out
+}

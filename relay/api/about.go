@@ -1,0 +1,26 @@
+package api
+
+import "net/http"
+
+// About is the relay itself, as the API shows it.
+type About struct {
+	Version string `json:"version"`
+	Ready   bool   `json:"ready"`
+	Watch   Watch  `json:"watch"`
+}
+
+// Watch is where viewers are served: at the host that one asks, or another.
+type Watch struct {
+	Scheme string `json:"scheme"` // http or https
+	Port   int    `json:"port"`   // 0: nowhere
+}
+
+func about(o Options) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		out := About{Version: o.Version, Ready: o.Relay.Ready() == nil}
+		if o.Watch != nil {
+			out.Watch = o.Watch()
+		}
+		reply(w, http.StatusOK, out)
+	}
+}

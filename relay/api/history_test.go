@@ -1,0 +1,83 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+func TestHistories(t *testing.T) {
+	h := NewHistories([]string{"rtmp", "hls"})
+	begin := time.Unix(1_800_000_000, 0)
+	at := func(step int, s Stream) { h.Sample(begin.Add(time.Duration(step)*HistoryStep), []Stream{s}) }
+	s := Stream{Name: "live/cam", State: "live", Publisher: &Publisher{Bitrate: 1000, FrameRate: 25, Gap: 0.5}, Viewers: map[string]int{"hls": 3, "whep": 9}}
+	at(0, s)
+	at(1, s)
+	s.Publisher, s.State = nil, "held"
+	at(1, s) // the newer of one step
+	at(4, s)
+	got := h.read("live/cam")
+	if len(got.State) != 5 || got.State[0] != "live" || got.State[1] != "held" || got.State[2] != "" || got.State[4] != "held" {
+		t.Errorf("states %q", got.State)
+	}
+	if !got.Start.Equal(begin) || got.Bitrate[0] != 1000 || got.FPS[0] != 25 || got.Gap[0] != 0.5 || got.Bitrate[1] != 0 {
+		t.Errorf("%+v", got)
+	}
+	if len(got.Viewers) != 2 || got.Viewers["hls"][4] != 3 || got.Viewers["hls"][3] != 0 {
+		t.Errorf("viewers %v", got.Viewers)
+	}
+	for step := 5; step < 3*historyKept; step++ {
+		at(step, s)
+	}
+	at(10*historyKept, s) // after a long sleep of the machine
+	got = h.read("live/cam")
+	if len(got.State) != historyKept || got.State[historyKept-1] != "held" || got.State[historyKept-2] != "" {
+		t.Errorf("%d states: %q", len(got.State), got.State)
+	}
+	if most := uintptr(cap(h.streams["live/cam"].samples)) * unsafe.Sizeof(sample{}); most > 64<<10 {
+		t.Errorf("a stream's history holds %d bytes", most)
+	}
+	h.Sample(begin, nil)
+	if len(h.streams) != 0 {
+		t.Error("a stream that is no more is remembered")
+	}
+}
+
+func TestHistory(t *testing.T) {
+	f := &fake{pushing: true}
+	events, histories := NewEvents(), NewHistories([]string{"rtmp"})
+	o := Options{Relay: f, Routes: &f.routes, Events: events, Histories: histories, Token: func() string { return "" }, Metrics: http.NotFoundHandler()}
+	read := func() (out History) {
+		t.Helper()
+		w := ask(New(o), "GET", "/api/v1/streams/live/cam/history")
+		if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil || w.Code != http.StatusOK {
+			t.Fatalf("%d, %v: %s", w.Code, err, w.Body)
+		}
+		return out
+	}
+	if got := read(); len(got.State) != 0 || len(got.Spans) != 1 || got.Spans[0].State != "live" || got.Spans[0].Until != nil {
+		t.Errorf("of a new stream: %+v", got)
+	}
+	now := time.Now()
+	histories.Sample(now, f.Streams())
+	states := func(ago time.Duration, from, to, cause string) {
+		events.Publish(Event{Time: now.Add(-ago), Type: "state", Stream: "live/cam", Fields: map[string]any{"from": from, "to": to, "cause": cause}})
+	}
+	states(time.Hour, "idle", "live", "")
+	states(time.Minute, "live", "held", "reset")
+	states(time.Second, "held", "live", "")
+	got := read()
+	if len(got.State) != 1 || len(got.Spans) != 3 {
+		t.Fatalf("%+v", got)
+	}
+	for i, want := range []Span{{State: "live"}, {State: "held", Cause: "reset"}, {State: "live"}} {
+		if s := got.Spans[i]; s.State != want.State || s.Cause != want.Cause || (s.Until == nil) != (i == 2) {
+			t.Errorf("span %d is %+v", i, s)
+		}
+	}
+	if w := ask(New(o), "GET", "/api/v1/streams/live/other/history"); w.Code != http.StatusNotFound {
+		t.Errorf("of no stream: %d", w.Code)
+	}
+}
