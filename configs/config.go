@@ -122,6 +122,7 @@ type Resume struct {
 // Stream is what can be set per stream.
 type Stream struct {
 	Silence       AutoDuration  `key:"silence" help:"no media for this long on an open socket is a break; auto: by the publisher's rhythm"`
+	Heartbeat     AutoDuration  `key:"heartbeat" help:"time between pings to publishers and viewers; auto: 2 to 30 s, by round trip, loss and jitter"`
 	FirstMedia    time.Duration `key:"first_media" help:"how long a publisher may take before its first packet"`
 	Hold          time.Duration `key:"hold" help:"how long viewers and buffer are kept after a break"`
 	HoldUnpublish time.Duration `key:"hold_unpublish" help:"the same after a clean unpublish"`
@@ -230,7 +231,7 @@ func Default() Config {
 		Breaker: Breaker{Fall: 5, Rise: 2, Dials: 4, Every: 5 * time.Second},
 		Drain:   Drain{Timeout: 10 * time.Second},
 		Defaults: Stream{
-			Silence: Auto, FirstMedia: 10 * time.Second, Hold: 30 * time.Second, HoldUnpublish: 5 * time.Second,
+			Silence: Auto, Heartbeat: Auto, FirstMedia: 10 * time.Second, Hold: 30 * time.Second, HoldUnpublish: 5 * time.Second,
 			Takeover: "auto", BackupReturn: 10 * time.Second, Filler: "freeze", KeyframeInterval: 2 * time.Second,
 			Buffer: Buffer{Duration: 20 * time.Second, Bytes: 64 << 20},
 			Viewer: Viewer{Gather: Auto, Lag: 5 * time.Second, WriteTimeout: 10 * time.Second},

@@ -171,6 +171,9 @@ func (s *Stream) validate(c *checker, at string) {
 	if s.Silence != Auto {
 		c.within(at+"silence", time.Duration(s.Silence), 200*time.Millisecond, autoMost)
 	}
+	if s.Heartbeat != Auto {
+		c.within(at+"heartbeat", time.Duration(s.Heartbeat), 500*time.Millisecond, time.Minute)
+	}
 	c.within(at+"first_media", s.FirstMedia, 100*time.Millisecond, autoMost)
 	c.within(at+"hold", s.Hold, 0, autoMost)
 	c.within(at+"hold_unpublish", s.HoldUnpublish, 0, autoMost)

@@ -116,6 +116,13 @@ type Limiter interface {
 	Limit(bits float64)
 }
 
+// Beater is a Session that asks its publisher for signs of life.
+type Beater interface {
+	// Heartbeat is the time between two of them as things are. It may be called from any
+	// goroutine.
+	Heartbeat() time.Duration
+}
+
 // KeyRequester is a Session that can ask its publisher for a keyframe.
 type KeyRequester interface {
 	// RequestKey asks for a keyframe soon. It does not wait, may be called from any goroutine,

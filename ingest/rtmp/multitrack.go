@@ -168,3 +168,6 @@ func (s *renditionSession) Close(cause ingest.Cause, reason string) {
 
 // RTT implements ingest.Session.
 func (s *renditionSession) RTT() (srtt, rttvar time.Duration) { return s.push.RTT() }
+
+// Heartbeat implements ingest.Beater.
+func (s *renditionSession) Heartbeat() time.Duration { return s.push.Heartbeat() }

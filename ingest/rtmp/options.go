@@ -32,13 +32,14 @@ type Options struct {
 	HandshakeTimeout time.Duration // from accept to the publish or play command [5s]
 	WriteTimeout     time.Duration // how long a write may stand still [10s]
 	UserTimeout      time.Duration // how long sent bytes may go unacknowledged by TCP [20s]
-	PingInterval     time.Duration // between pings to a publisher [5s]
-	Heartbeat        time.Duration // between pings to a player [15s]
 	Linger           time.Duration // how long a peer is given to read the last words [1s]
 
 	// SlowPublisher tells whether a publisher of app and name may be slowed when its stream
 	// asks for less; see ingest.Limiter. It is asked at publish. nil: none may.
 	SlowPublisher func(app, name string) bool
+	// Heartbeat is the time between pings to who publishes or plays app and name, where it is
+	// fixed; 0, as without it: by the line.
+	Heartbeat func(app, name string) time.Duration
 	// Refused is called for a refusal that never reached Access. It may be nil.
 	Refused func(ingest.Outcome)
 }
@@ -70,6 +71,9 @@ func (o *Options) normalize() error {
 	if o.SlowPublisher == nil {
 		o.SlowPublisher = func(string, string) bool { return false }
 	}
+	if o.Heartbeat == nil {
+		o.Heartbeat = func(string, string) time.Duration { return 0 }
+	}
 	for _, d := range []struct {
 		value *time.Duration
 		def   time.Duration
@@ -77,8 +81,6 @@ func (o *Options) normalize() error {
 		{&o.HandshakeTimeout, 5 * time.Second},
 		{&o.WriteTimeout, 10 * time.Second},
 		{&o.UserTimeout, 20 * time.Second},
-		{&o.PingInterval, 5 * time.Second},
-		{&o.Heartbeat, 15 * time.Second},
 		{&o.Linger, time.Second},
 	} {
 		if *d.value <= 0 {

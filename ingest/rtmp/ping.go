@@ -5,32 +5,34 @@ import (
 	"time"
 
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
+	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
 // pings measures the round trip by RTMP's own pings, and keeps a connection that has
 // nothing to say from being forgotten by what lies between.
 type pings struct {
-	mu       sync.Mutex // guards all
-	timer    *time.Timer
-	every    time.Duration
-	value    uint32 // of the ping that is under way
-	sent     time.Time
-	waiting  bool
-	unheard  int // pings in a row that nobody answered
-	srtt     time.Duration
-	variance time.Duration
+	mu      sync.Mutex // guards all
+	timer   *time.Timer
+	beat    policy.Heartbeat
+	value   uint32 // of the ping that is under way
+	sent    time.Time
+	waiting bool
+	unheard int // pings in a row that nobody answered
 }
 
-// A peer that has left this many pings unanswered is asked rarely: it may not read at
-// all, and what we send would fill its socket in the end.
 const (
+	// A peer that has left this many pings unanswered is asked rarely: it may not read at
+	// all, and what we send would fill its socket in the end.
 	patience = 3
 	rarely   = time.Minute
+	// playerMost is the longest between two pings to a player, who may have nothing else to get:
+	// what lies between forgets such connections after 30 s.
+	playerMost = 15 * time.Second
 )
 
 // startPings sends the first ping before anything else is said: some clients read only
 // until they know that their publish was accepted.
-func (c *conn) startPings(every time.Duration) error {
+func (c *conn) startPings(beat policy.Heartbeat) error {
 	if err := c.send(wire.AppendUserControl(nil, wire.EventPingRequest, c.pings.ask(time.Now()))); err != nil {
 		return err
 	}
@@ -40,8 +42,8 @@ func (c *conn) startPings(every time.Duration) error {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
-	p.every, p.unheard = every, 0
-	p.timer = time.AfterFunc(every, c.ping)
+	p.beat, p.unheard = beat, 0
+	p.timer = time.AfterFunc(p.beat.Wait(), c.ping)
 	return nil
 }
 
@@ -86,6 +88,7 @@ func (p *pings) ask(now time.Time) uint32 {
 	defer p.mu.Unlock()
 	if p.waiting {
 		p.unheard++
+		p.beat.Missed()
 	}
 	p.value++
 	p.sent, p.waiting = now, true
@@ -101,14 +104,17 @@ func (p *pings) again(sent bool) {
 	if p.timer == nil {
 		return
 	}
-	every := p.every
-	if p.unheard >= patience {
-		every = max(every, rarely)
+	next := p.beat.Every()
+	if p.waiting {
+		next = p.beat.Wait()
 	}
-	p.timer.Reset(every)
+	if p.unheard >= patience {
+		next = max(next, rarely)
+	}
+	p.timer.Reset(next)
 }
 
-// answered smooths the round trip as TCP does (RFC 6298).
+// answered takes an answer; the next ping goes out when the line wants it.
 func (p *pings) answered(value uint32, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -117,16 +123,24 @@ func (p *pings) answered(value uint32, now time.Time) {
 	}
 	p.waiting, p.unheard = false, 0
 	rtt := now.Sub(p.sent)
-	if p.srtt == 0 {
-		p.srtt, p.variance = rtt, rtt/2
-		return
+	p.beat.Answered(rtt)
+	if p.timer != nil {
+		p.timer.Reset(p.beat.Every() - rtt)
 	}
-	p.variance += ((p.srtt - rtt).Abs() - p.variance) / 4
-	p.srtt += (rtt - p.srtt) / 8
 }
 
 func (p *pings) rtt() (srtt, variance time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.srtt, p.variance
+	return p.beat.RTT()
+}
+
+// every is the time between two pings as things are.
+func (p *pings) every() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.unheard >= patience {
+		return max(p.beat.Every(), rarely)
+	}
+	return p.beat.Every()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
+	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
 // Plays serves players. Play runs in a goroutine of its own for as long as a player is
@@ -172,7 +173,7 @@ func (c *conn) runPlay(ctx context.Context, r PlayRequest) {
 	if tcp := tcpOf(c.nc); tcp != nil {
 		_ = setNotSentLowWater(tcp, notSent)
 	}
-	_ = c.startPings(c.srv.o.Heartbeat) // an error ends the connection, and with it ctx
+	_ = c.startPings(policy.Heartbeat{Fixed: c.srv.o.Heartbeat(r.App, r.Name), Most: playerMost}) // an error ends the connection, and with it ctx
 	p := c.play
 	go func() {
 		defer close(p.done)

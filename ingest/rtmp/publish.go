@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
+	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
 // publication is one push on a connection, from publish to unpublish.
@@ -41,6 +42,9 @@ func (s *session) Close(cause ingest.Cause, reason string) {
 
 // RTT implements ingest.Session.
 func (s *session) RTT() (srtt, rttvar time.Duration) { return s.c.pings.rtt() }
+
+// Heartbeat implements ingest.Beater.
+func (s *session) Heartbeat() time.Duration { return s.c.pings.every() }
 
 // Limits implements ingest.Limiter.
 func (s *session) Limits() bool { return s.slow != nil }
@@ -82,7 +86,7 @@ func (c *conn) publish(stream uint32, cmd wire.Command) ([]byte, error) {
 	c.r.resize(publisherBuffer)
 	c.r.slow = s.slow
 	c.admitted()
-	if err := c.startPings(c.srv.o.PingInterval); err != nil {
+	if err := c.startPings(policy.Heartbeat{Fixed: c.srv.o.Heartbeat(t.app, t.name)}); err != nil {
 		return nil, err
 	}
 	if c.parted || c.streams[id] == spent {

@@ -40,6 +40,7 @@ type Publisher struct {
 	Sound                            float64 // of the bits, those of sound
 	RTT, Gap, Quiet                  time.Duration
 	Jitter                           time.Duration
+	Heartbeat                        time.Duration // between two signs of life that it is asked for; 0: it is not
 	Keyframes                        time.Duration // between the newest two; 0 while unknown
 	Reorders                         bool          // it sends B pictures, which browsers cannot show over WebRTC
 }
@@ -78,6 +79,9 @@ func (s *Stream) publisher(now time.Time, id lifecycle.ID) *Publisher {
 	}
 	p.Bitrate, p.Sound, p.FrameRate = f.meter.rates(now)
 	p.RTT, _ = f.session.RTT()
+	if b, ok := f.session.(ingest.Beater); ok {
+		p.Heartbeat = b.Heartbeat()
+	}
 	p.Jitter, p.Keyframes = f.pace.jitter(), f.pace.every
 	return p
 }

@@ -38,9 +38,6 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// heartbeat is the time between two pings to a publisher.
-const heartbeat = 5 * time.Second
-
 // Options are what a relay is made from.
 type Options struct {
 	Config  *configs.Config
@@ -108,7 +105,7 @@ func New(o Options) (*App, error) {
 	}
 	metrics := a.metrics
 	counters := &stream.Counters{}
-	a.relay = &relay{counters: counters, sent: map[string]*atomic.Uint64{}, heartbeat: heartbeat, settings: a.settings, slots: a.slots}
+	a.relay = &relay{counters: counters, sent: map[string]*atomic.Uint64{}, settings: a.settings, slots: a.slots}
 	for _, p := range viewerProtocols() {
 		a.relay.sent[p] = &atomic.Uint64{}
 	}
@@ -174,9 +171,10 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	for _, protocol := range []string{ingest.RTMP, ingest.RTMPS} {
 		server, err := rtmp.New(rtmp.Options{
 			Access: access, Protocol: protocol, Slots: a.slots, Log: a.log, // the listener adds its component
-			HandshakeTimeout: cfg.Limits.HandshakeTimeout, PingInterval: heartbeat,
-			Refused:       func(o ingest.Outcome) { metrics.Session(protocol, string(o)) },
-			SlowPublisher: func(app, name string) bool { return a.settings.get().Stream(app + "/" + name).SlowPublisher },
+			HandshakeTimeout: cfg.Limits.HandshakeTimeout,
+			Refused:          func(o ingest.Outcome) { metrics.Session(protocol, string(o)) },
+			Heartbeat:        a.settings.heartbeat,
+			SlowPublisher:    func(app, name string) bool { return a.settings.get().Stream(app + "/" + name).SlowPublisher },
 			Plays: &players{streams: streams, settings: a.settings, bytes: a.relay.sent, log: component(a.log, protocol), started: func(p string) func() {
 				begun := time.Now()
 				return func() { metrics.Started(p, time.Since(begun)) }

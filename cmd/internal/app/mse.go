@@ -30,8 +30,8 @@ func (a *App) wireMSE(board *status.Board) {
 		},
 		Resumed: func(outcome string) { a.metrics.ViewerResumed(mse.Protocol, outcome) },
 		Settings: func(stream string) mse.Settings {
-			c := a.settings.get().Stream(stream).Viewer
-			return mse.Settings{WriteTimeout: c.WriteTimeout, Lag: c.Lag}
+			c := a.settings.get().Stream(stream)
+			return mse.Settings{WriteTimeout: c.Viewer.WriteTimeout, Lag: c.Viewer.Lag, Heartbeat: fixed(c.Heartbeat)}
 		},
 	})
 }

@@ -74,3 +74,16 @@ func open(c *configs.Config) string {
 	}
 	return ""
 }
+
+// heartbeat is the time between pings to who publishes or plays a stream, where it is fixed.
+func (s *settings) heartbeat(app, name string) time.Duration {
+	return fixed(s.get().Stream(app + "/" + name).Heartbeat)
+}
+
+// fixed is a setting's duration; 0 where it is auto.
+func fixed(d configs.AutoDuration) time.Duration {
+	if d == configs.Auto {
+		return 0
+	}
+	return time.Duration(d)
+}

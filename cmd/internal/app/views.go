@@ -20,19 +20,18 @@ import (
 
 // relay is the running relay as API and metrics see it.
 type relay struct {
-	hub       *hub.Hub
-	routes    *route.Routes
-	bridges   *rendition.Bridges
-	counters  *stream.Counters
-	sent      map[string]*atomic.Uint64 // bytes to viewers, by protocol
-	repeats   atomic.Uint64             // packets sent again to viewers over WebRTC
-	skipped   atomic.Uint64             // of viewers over WebSocket, who read chunks and not the stream
-	received  whip.Counters
-	sockets   atomic.Pointer[rtcsock.Sockets] // nil: no WebRTC
-	heartbeat time.Duration
-	settings  *settings
-	slots     *ingest.Slots
-	ready     atomic.Bool
+	hub      *hub.Hub
+	routes   *route.Routes
+	bridges  *rendition.Bridges
+	counters *stream.Counters
+	sent     map[string]*atomic.Uint64 // bytes to viewers, by protocol
+	repeats  atomic.Uint64             // packets sent again to viewers over WebRTC
+	skipped  atomic.Uint64             // of viewers over WebSocket, who read chunks and not the stream
+	received whip.Counters
+	sockets  atomic.Pointer[rtcsock.Sockets] // nil: no WebRTC
+	settings *settings
+	slots    *ingest.Slots
+	ready    atomic.Bool
 }
 
 var errNotReady = errors.New("the relay is starting or shutting down")
@@ -169,7 +168,7 @@ func (r *relay) gauges(now time.Time, s stream.Snapshot) qos.Stream {
 		g.Viewers[protocol] = s.Viewers[protocol]
 	}
 	if p := s.Publisher; p != nil {
-		g.Bitrate, g.FrameRate, g.RTT, g.Gap, g.Heartbeat = p.Bitrate, p.FrameRate, p.RTT, p.Gap, r.heartbeat
+		g.Bitrate, g.FrameRate, g.RTT, g.Gap, g.Heartbeat = p.Bitrate, p.FrameRate, p.RTT, p.Gap, p.Heartbeat
 		g.Jitter, g.Keyframes = p.Jitter, p.Keyframes
 		if p.Protocol == ingest.WHIP {
 			g.Heartbeat = rtcsock.Heartbeat

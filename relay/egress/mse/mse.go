@@ -44,6 +44,8 @@ type Settings struct {
 	// Lag is how long a client that acknowledges may have something unacknowledged, and how
 	// long one is waited for; 0: 5 s.
 	Lag time.Duration
+	// Heartbeat is the time between two pings, where it is fixed; 0: by the line.
+	Heartbeat time.Duration
 }
 
 // Refusal is how a viewer is turned away by WebSocket.

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
 // Code is why a socket was closed, as the client is told.
@@ -39,8 +42,8 @@ const (
 	mostReason = 123
 	// lastWords is how long what is written and awaited last may take.
 	lastWords = time.Second
-	// beat is the time between two pings, also while nothing else is sent.
-	beat = 5 * time.Second
+	// mostReport is how long a word about the stream may take, whatever its writes may.
+	mostReport = 15 * time.Second
 	// mostMissed pings without a sign of life make a client dead.
 	mostMissed = 3
 )
@@ -81,7 +84,13 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request) (*viewer, error
 			t.wire.answer(ping)
 			return false
 		},
-		OnPongReceived: func(context.Context, []byte) { v.hear() },
+		OnPongReceived: func(context.Context, []byte) {
+			v.hear()
+			select {
+			case v.pongs <- struct{}{}:
+			default:
+			}
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -137,10 +146,11 @@ func (v *viewer) hear() { v.signs.Add(1) }
 // attend asks the client for a sign of life again and again, until it gives none any more, and
 // tells it how the stream is. Its error is never nil.
 func (v *viewer) attend(ctx context.Context) error {
-	tick := time.NewTicker(beat)
-	defer tick.Stop()
+	beat := policy.Heartbeat{Fixed: v.set.Heartbeat, Most: egress.IdleAfter}
+	due := time.NewTimer(beat.Every())
+	defer due.Stop()
 	var changed <-chan struct{} = v.greeted
-	signs, asked := uint64(0), false
+	signs, asked, waits := uint64(0), time.Time{}, false
 	for missed := 0; missed < mostMissed; {
 		select {
 		case <-ctx.Done():
@@ -151,13 +161,24 @@ func (v *viewer) attend(ctx context.Context) error {
 				return err
 			}
 			continue
-		case <-tick.C:
+		case <-v.pongs:
+			if rtt := time.Since(asked); waits {
+				beat.Answered(rtt)
+				due.Reset(beat.Every() - rtt)
+				waits, missed = false, 0
+			}
+			continue
+		case <-due.C:
 		}
-		if missed++; v.signs.Load() != signs || !asked {
-			missed = 0
+		if waits {
+			beat.Missed()
+			if missed++; v.signs.Load() != signs {
+				missed = 0
+			}
 		}
-		signs, asked = v.signs.Load(), true
+		signs, asked, waits = v.signs.Load(), time.Now(), true
 		v.wire.askForSign()
+		due.Reset(beat.Wait())
 	}
 	return errDead
 }
@@ -171,7 +192,7 @@ func (v *viewer) report(ctx context.Context) (changed <-chan struct{}, err error
 	if message == nil {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, mostMissed*beat)
+	ctx, cancel := context.WithTimeout(ctx, mostReport)
 	defer cancel()
 	return changed, v.tell(ctx, message)
 }

@@ -28,6 +28,7 @@ type viewer struct {
 	conn    *websocket.Conn
 	wire    *wire
 	signs   atomic.Uint64
+	pongs   chan struct{} // of one: an answer to a ping has come
 	window  window
 	greeted chan struct{} // closed when the first message has been sent
 
@@ -46,7 +47,7 @@ const defaultLag = 5 * time.Second
 func newViewer(h *Handler, r *http.Request) *viewer {
 	app, name, _ := Match(r.URL.Path)
 	q := r.URL.Query()
-	v := &viewer{h: h, begun: time.Now(), greeted: make(chan struct{}), window: window{freed: make(chan struct{}, 1)}, set: h.opts.Settings(app + "/" + name)}
+	v := &viewer{h: h, begun: time.Now(), greeted: make(chan struct{}), pongs: make(chan struct{}, 1), window: window{freed: make(chan struct{}, 1)}, set: h.opts.Settings(app + "/" + name)}
 	if v.set.Lag <= 0 {
 		v.set.Lag = defaultLag
 	}
