@@ -26,6 +26,9 @@ func (a *App) viewersHandler(flv http.Handler) http.Handler {
 		if refused(r.Context()) != nil {
 			w.Header().Set("Connection", "close")
 		}
+		if get := r.Method == http.MethodGet || r.Method == http.MethodHead; get && page.ServeFile(w, r) {
+			return
+		}
 		if a.servePeer(w, r) || a.serveHLS(w, r) || a.serveMSE(w, r) || a.serveState(w, r) {
 			return
 		}

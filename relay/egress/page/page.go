@@ -5,25 +5,53 @@ package page
 import (
 	"bytes"
 	"crypto/sha256"
-	_ "embed"
-	"encoding/base64"
+	"embed"
+	"encoding/hex"
+	"io/fs"
 	"net/http"
+	"path"
 	"strings"
 )
 
-//go:embed page.html
-var document []byte
+//go:embed page.html page.css *.js
+var files embed.FS
 
-// policy lets the page run what it holds, and nothing else.
-var policy = "default-src 'none'; connect-src 'self' ws: wss:; media-src 'self' blob: mediastream:; img-src data:; base-uri 'none'; form-action 'none'; " +
-	"script-src " + hash("<script type=\"module\">", "</script>") + "; style-src " + hash("<style>", "</style>")
+const (
+	// folder is where the page's own files are; no stream's app has a tilde.
+	folder = "/~page/"
+	// security lets the page run what it comes with, and nothing else.
+	security = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; " +
+		"media-src 'self' blob: mediastream:; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors "
+)
 
-// hash is what allows one part of the document, as a policy has it.
-func hash(begin, end string) string {
-	_, rest, _ := bytes.Cut(document, []byte(begin))
-	part, _, _ := bytes.Cut(rest, []byte(end))
-	sum := sha256.Sum256(part)
-	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+// version is of all files together: their address changes with what is in any of them.
+var version = func() string {
+	sum := sha256.New()
+	for _, name := range names() {
+		sum.Write([]byte(name))
+		sum.Write(read(name))
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:8])
+}()
+
+// document is the page, which finds its files from any stream's folder, behind any proxy.
+var document = bytes.ReplaceAll(read("page.html"), []byte(`"~page/`), []byte(`"../..`+folder+version+`/`))
+
+// names are those of the files.
+func names() []string {
+	found, err := fs.Glob(files, "*")
+	if err != nil {
+		panic(err) // the pattern is good
+	}
+	return found
+}
+
+func read(name string) []byte {
+	content, err := files.ReadFile(name)
+	if err != nil {
+		panic(err) // it was embedded
+	}
+	return content
 }
 
 // Match tells whether a path is that of a stream's page: {app}/{name}/, or the same without the
@@ -49,10 +77,34 @@ func ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", policy)
-	h.Set("Permissions-Policy", "camera=(self), microphone=(self), display-capture=(self), autoplay=(self)")
+	if r.URL.Query().Has("embed") { // in anybody's page, where nothing is published
+		h.Set("Content-Security-Policy", security+"*")
+		h.Set("Permissions-Policy", "camera=(), microphone=(), display-capture=()")
+	} else {
+		h.Set("Content-Security-Policy", security+"'self'")
+		h.Set("Permissions-Policy", "camera=(self), microphone=(self), display-capture=(self), autoplay=(self)")
+	}
 	h.Set("Referrer-Policy", "no-referrer") // there may be a token in the address
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-cache")
 	_, _ = w.Write(document)
+}
+
+// ServeFile serves one of the page's files; false where the path is none's.
+func ServeFile(w http.ResponseWriter, r *http.Request) bool {
+	name, ok := strings.CutPrefix(r.URL.Path, folder+version+"/")
+	kind, known := map[string]string{".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}[path.Ext(name)]
+	if !ok || !known {
+		return false
+	}
+	content, err := files.ReadFile(name)
+	if err != nil {
+		return false
+	}
+	h := w.Header()
+	h.Set("Content-Type", kind)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	_, _ = w.Write(content) //nolint:gosec // G705: it is the page's own
+	return true
 }

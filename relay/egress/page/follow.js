@@ -1,0 +1,47 @@
+import { Redial } from "./backoff.js";
+
+// Follow asks the relay how the stream is, and is told of every change, where the way by which it
+// is watched does not tell. It reads server-sent events by itself: the browser's own reader hides
+// why it was refused, and redials without a chance in it.
+export class Follow {
+  #cut;
+  #redial = new Redial(() => this.#open(), { base: 1000 });
+
+  constructor(host) {
+    this.host = host;
+    this.reached = true; // the relay has answered, whatever it said
+    this.#open();
+  }
+
+  async #open() {
+    const cut = (this.#cut = new AbortController());
+    let least = 0;
+    try {
+      const answer = await fetch(this.host.url("state"), { headers: { Accept: "text/event-stream" }, signal: cut.signal, cache: "no-store" });
+      this.reached = true;
+      this.status = answer.status;
+      least = 1000 * (Number(answer.headers.get("Retry-After")) || 0);
+      if (answer.ok) await this.#read(answer.body.pipeThrough(new TextDecoderStream()));
+    } catch {
+      this.reached = false;
+    }
+    if (!cut.signal.aborted) this.#redial.again(least);
+  }
+
+  async #read(stream) {
+    let text = "";
+    for (const reader = stream.getReader(); ; ) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      this.#redial.good();
+      const events = (text + value).split("\n\n");
+      text = events.pop();
+      for (const e of events) if (e.startsWith("data: ")) this.host.report(JSON.parse(e.slice(6)));
+    }
+  }
+
+  close() {
+    this.#cut.abort();
+    this.#redial.close();
+  }
+}

@@ -1,0 +1,81 @@
+import { Redial } from "./backoff.js";
+
+const stuck = 8; // seconds without progress, after which to begin anew
+
+// Hls leaves all to the browser's own HLS, and begins anew where that gives up.
+export class Hls {
+  kind = "hls";
+  stats = { loads: 0 };
+  #redial = new Redial(() => this.#load(), { base: 1000 });
+  #at = 0;
+  #since = performance.now(); // of the last progress
+  #listening = new AbortController();
+  #ticking = setInterval(() => this.#tick(), 1000);
+
+  constructor(host) {
+    this.host = host;
+    const { video } = host, { signal } = this.#listening;
+    if (!video.canPlayType("application/vnd.apple.mpegurl")) return void queueMicrotask(() => host.otherwise("this browser has no HLS of its own"));
+    video.srcObject = null;
+    video.src = host.url("index.m3u8");
+    video.addEventListener("error", () => this.#lost(video.error), { signal });
+    this.#load();
+  }
+
+  #load() {
+    const { video } = this.host;
+    if (this.stats.loads++) video.load();
+    this.#since = performance.now();
+    video.play().catch(() => {}); // the viewer has to ask for it
+  }
+
+  // lost tells what the relay says, since the browser does not.
+  async #lost(error) {
+    let status = 0;
+    try {
+      const answer = await fetch(this.host.url("index.m3u8"), { cache: "no-store" });
+      status = answer.status;
+      const why = answer.ok ? {} : await answer.json();
+      if (status === 401 || status === 403) return this.host.refused(`${why.error}. ${why.hint}`);
+      if (status === 415 || status === 422) return this.host.unsupported(why.error);
+    } catch { /* the line is away, or these are not the relay's own words */ }
+    if (this.#listening.signal.aborted) return;
+    if (status === 200 && error?.code >= 3 && this.stats.loads > 3 && !this.#at) return this.host.unsupported(error.message);
+    this.host.line(status === 404 ? "absent" : "down");
+    this.#redial.again(status === 404 ? 2000 : 0);
+  }
+
+  #tick() {
+    const { video } = this.host, now = performance.now();
+    if (video.currentTime !== this.#at) {
+      this.#at = video.currentTime;
+      this.#since = now;
+      this.#redial.good();
+      this.host.line("up");
+    } else if (!video.paused && !video.error && now - this.#since > 1000 * stuck) {
+      this.#since = now;
+      this.#lost();
+    }
+  }
+
+  now() {
+    this.#redial.now();
+  }
+
+  facts() {
+    const { videoWidth, videoHeight, currentTime, seekable } = this.host.video;
+    const date = this.host.video.getStartDate?.().getTime();
+    const end = seekable.length ? seekable.end(seekable.length - 1) : undefined;
+    const latency = date > 0 ? Date.now() / 1000 - date / 1000 - currentTime : end && Number.isFinite(end) ? end - currentTime : undefined;
+    return { latency, words: [videoWidth && `${videoWidth}×${videoHeight}`], ...this.stats };
+  }
+
+  close() {
+    clearInterval(this.#ticking);
+    this.#listening.abort();
+    this.#redial.close();
+    const { video } = this.host;
+    video.removeAttribute("src");
+    video.load();
+  }
+}

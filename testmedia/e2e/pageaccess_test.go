@@ -1,0 +1,132 @@
+//go:build unix
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/chromedp"
+)
+
+// press presses a key.
+func (p *page) press(key string) {
+	p.t.Helper()
+	if err := chromedp.Do(p.ctx, chromedp.KeyEvent(key)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// heard is what a screen reader has of the page: each role with its name.
+func (p *page) heard() (out []string) {
+	p.t.Helper()
+	tree, err := chromedp.Run(p.ctx, func(ctx context.Context, t *chromedp.Target) (accessibility.GetFullAXTreeResult, error) {
+		return cdp.Call(ctx, t, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	text := func(v *accessibility.Value) (s string) {
+		if v != nil {
+			_ = json.Unmarshal(v.Value, &s) // what is no text is none
+		}
+		return s
+	}
+	for _, n := range tree.Nodes {
+		if !n.Ignored {
+			out = append(out, strings.TrimSpace(text(n.Role)+" "+text(n.Name)))
+		}
+	}
+	return out
+}
+
+// All of the page is reached and used by keyboard, has a role and a name, and is large enough for
+// a finger on a phone's screen, where nothing stands beside it.
+func TestPageForEveryone(t *testing.T) {
+	t.Parallel()
+	need(t, "chromium", "ffmpeg")
+	r := start(t)
+	pushing(t, r.url("rtmp", "/live/cam"), source{picture: "640x360", tone: true})
+	r.live("live/cam")
+	p := browse(t).page(r.url("http", "/live/cam/"))
+	p.says("live")
+	p.plays(10)
+
+	var order []string
+	focus := func() (id string) {
+		p.eval(&id, "document.activeElement?.id ?? ''")
+		return id
+	}
+	for range 30 {
+		p.press("\t")
+		id := focus()
+		var shown string
+		p.eval(&shown, "getComputedStyle(document.activeElement).outlineStyle")
+		if id != "" && id != "video" && shown == "none" {
+			t.Errorf("the focus on %s is not to be seen", id)
+		}
+		if id == "" && len(order) > 1 {
+			break // out of the page: it is no trap
+		}
+		if len(order) == 0 || order[len(order)-1] != id {
+			order = append(order, id)
+		}
+	}
+	if got := strings.Join(order, " "); got != "video sound watch by source key publish" {
+		t.Errorf("Tab goes to %s", got)
+	}
+	at := func(id, key string) {
+		t.Helper()
+		p.eval(nil, "document.getElementById("+literal(id)+").focus()")
+		p.press(key)
+	}
+	at("sound", " ")
+	p.waitFor(within(t), "!video.muted && document.getElementById('sound').textContent === 'Sound off'")
+	at("sound", "\r")
+	p.waitFor(within(t), "video.muted && document.getElementById('sound').textContent === 'Sound on'")
+	at("watch", "\r")
+	p.says("stopped")
+	at("watch", " ")
+	p.says("live")
+
+	p.waitFor(within(t), "document.getElementById('history').childElementCount > 0")
+	heard := p.heard()
+	for _, want := range []string{
+		"heading live/cam", "Video The stream", "status", "button Sound on", "image The last five minutes: no break", "group Watch",
+		"button Stop watching", "combobox By", "group Publish from this browser", "combobox Source", "textbox Key", "button Publish",
+	} {
+		if !slices.Contains(heard, want) {
+			t.Errorf("no %q is heard of: %q", want, heard)
+		}
+	}
+
+	// A live region that changes all the time is read out all the time.
+	p.eval(nil, `(() => {
+		window.chatter = 0
+		new MutationObserver((all) => chatter += all.length).observe(document.getElementById('state'), { childList: true, characterData: true, subtree: true })
+	})()`)
+	p.plays(75)
+	var chatter int
+	p.eval(&chatter, "chatter")
+	if chatter > 0 {
+		t.Errorf("the live region changed %d times while nothing did", chatter)
+	}
+
+	if err := chromedp.Do(p.ctx, chromedp.EmulateViewport(360, 640, chromedp.EmulateMobile)); err != nil {
+		t.Fatal(err)
+	}
+	var small []string
+	p.eval(&small, `[...document.querySelectorAll('button, select, input')].filter((e) => e.checkVisibility())
+		.filter((e) => { const b = e.getBoundingClientRect(); return b.height < 44 || b.width < 44 }).map((e) => e.id)`)
+	var wide bool
+	p.eval(&wide, "document.documentElement.scrollWidth > innerWidth")
+	if len(small) > 0 || wide {
+		t.Errorf("on a phone these are small: %v; it scrolls sideways: %v", fmt.Sprint(small), wide)
+	}
+}

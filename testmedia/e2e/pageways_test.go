@@ -1,0 +1,126 @@
+//go:build unix
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// Where Media Source does not take the stream's codec, WebRTC does; where that is not wanted, the
+// page names the codec.
+func TestPageFallsBack(t *testing.T) {
+	t.Parallel()
+	need(t, "chromium", "ffmpeg")
+	r := start(t)
+	pushing(t, r.url("rtmp", "/live/cam"), source{picture: "640x360", tone: true})
+	r.live("live/cam")
+	p := browse(t).clients()
+	if err := chromedp.Do(p.ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{
+			Source: "MediaSource.isTypeSupported = (type) => !type.includes('avc1')",
+		})
+		return err
+	})); err != nil {
+		t.Fatal(err)
+	}
+	p.open(r.url("http", "/live/cam/"))
+	p.says("live")
+	p.plays(20)
+	if s := p.stats(); s.Way != "whep" {
+		t.Errorf("it plays by %s", s.Way)
+	}
+	p.open(r.url("http", "/live/cam/?by=mse"))
+	p.says("refused")
+	p.waitFor(within(t), "document.getElementById('detail').textContent.includes('avc1')")
+	p.quiet()
+}
+
+// The browser's own HLS stays over a push that is killed and starts again, with a play token.
+func TestPageByHLS(t *testing.T) {
+	t.Parallel()
+	need(t, "chromium", "ffmpeg")
+	r := start(t, "--config", config(t, "defaults: {publish_keys: [sample-key], play_secret: sample-secret}\n"))
+	const stream = "live/cam"
+	push := func() *program {
+		return pushing(t, r.url("rtmp", "/"+stream+"?key=sample-key"), source{picture: "640x360", tone: true})
+	}
+	one := push()
+	r.expect(0, "the stream is live", func(l line) bool { return l.is("publish accepted") })
+	p := browse(t).page(r.url("http", "/"+stream+"/?by=hls&token="+playToken(t, "sample-secret", stream)))
+	var native string
+	p.eval(&native, "video.canPlayType('application/vnd.apple.mpegurl')")
+	if native == "" {
+		lacks(t, "this Chromium has no HLS of its own")
+	}
+	p.says("live")
+	p.plays(25)
+	p.watched()
+	loads := p.stats().Loads
+	one.kill()
+	r.broke(0)
+	p.says("held, last picture")
+	p.eval(nil, "window.held = video.currentTime")
+	p.waitFor(within(t), "video.currentTime > held + 2")
+	push()
+	r.resumed(0)
+	p.says("live")
+	p.plays(25)
+	p.unharmed()
+	if s := p.stats(); s.Way != "hls" || s.Loads != loads {
+		t.Errorf("%+v", s)
+	}
+}
+
+// In another page there is the video, a small line that says how it is, and nothing to publish by;
+// the page with all else cannot be put in there by strangers.
+func TestPageEmbedded(t *testing.T) {
+	t.Parallel()
+	need(t, "chromium", "ffmpeg")
+	r := start(t)
+	pushing(t, r.url("rtmp", "/live/cam"), source{picture: "640x360", tone: true})
+	r.live("live/cam")
+	b := browse(t)
+	p := b.clients() // of another origin
+	frame := func(query string) {
+		t.Helper()
+		p.eval(nil, fmt.Sprintf(`(() => {
+			window.seen = ''
+			document.querySelector('iframe')?.remove()
+			const frame = document.createElement('iframe')
+			frame.src = %s
+			frame.allow = 'autoplay'
+			frame.onload = () => { seen = 'loaded' }
+			document.body.append(frame)
+		})()`, literal(r.url("http", "/live/cam/"+query))))
+		p.waitFor(within(t), "seen !== ''")
+	}
+	joined := `holdfast_viewer_joins_total{outcome="joined",protocol="mse"}`
+	frame("?embed")
+	deadline := time.Now().Add(patience)
+	for r.metric(joined) < 1 && time.Now().Before(deadline) {
+		wait(t, 50*time.Millisecond)
+	}
+	if n := r.metric(joined); n != 1 {
+		t.Errorf("%v viewers in another's page", n)
+	}
+	frame("")
+	wait(t, time.Second)
+	if n := r.metric(joined); n != 1 {
+		t.Errorf("%v viewers, with the page whole in another's", n)
+	}
+	p.open(r.url("http", "/live/cam/?embed&publish"))
+	p.says("live")
+	p.plays(10)
+	var there []string
+	p.eval(&there, "[...document.querySelectorAll('button, form, select, input')].filter((e) => e.checkVisibility()).map((e) => e.id)")
+	if fmt.Sprint(there) != "[sound]" {
+		t.Errorf("embedded, there are %v", there)
+	}
+}
