@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/holdfast-live/holdfast/relay/api/console"
 )
 
 // Stream is a stream as the API shows it.
@@ -130,8 +132,23 @@ func New(o Options) http.Handler {
 		reply(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", ready(o.Relay))
-	mux.Handle("/", authorized(o.Token, sameOrigin(explained(guarded))))
+	api, page := authorized(o.Token, sameOrigin(explained(guarded))), console.Handler()
+	mux.Handle("GET /console/", page)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if forPeople(r) {
+			page.ServeHTTP(w, r)
+			return
+		}
+		api.ServeHTTP(w, r)
+	})
 	return mux
+}
+
+// forPeople tells whether a browser asks for the first page: it gets the console, which holds no
+// data, and programs the list of what there is.
+func forPeople(r *http.Request) bool {
+	return r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // explained answers what no route of mux matches with a problem instead of a bare status.

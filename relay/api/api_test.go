@@ -210,3 +210,19 @@ func TestWithoutTokenNoNameIsAnswered(t *testing.T) {
 		}
 	}
 }
+
+// The console's page is there without the token, and nothing else is.
+func TestConsole(t *testing.T) {
+	h := handler(&fake{}, "s3cret")
+	for path, status := range map[string]int{"/": 200, "/console/app.js": 200, "/console/none.js": 404, "/api/v1/streams": 401, "/api/v1/relay": 401, "/metrics": 401} {
+		if w := ask(h, "GET", path, "Accept", "text/html,*/*"); w.Code != status || status == 200 && w.Header().Get("Content-Security-Policy") == "" {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+	if w := ask(h, "GET", "/"); w.Code != http.StatusUnauthorized {
+		t.Errorf("for programs: %d", w.Code)
+	}
+	if w := ask(h, "POST", "/", "Accept", "text/html"); w.Code != http.StatusUnauthorized {
+		t.Errorf("a POST: %d", w.Code)
+	}
+}

@@ -1,0 +1,80 @@
+// Package console serves the page on which operators see and steer a relay. It holds no data:
+// all that it shows it asks the API for.
+package console
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+)
+
+//go:embed site
+var site embed.FS
+
+// policy lets the page run the modules that are served with it and ask its own address, and
+// keeps scripts from making markup out of text.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+var types = map[string]string{
+	".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8",
+	".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
+}
+
+// asset is a file of the page and its entity tag.
+type asset struct {
+	name, etag string
+	data       []byte
+}
+
+// Handler serves the page at / and what it consists of at /console/.
+func Handler() http.Handler {
+	assets := map[string]asset{}
+	names, err := fs.Glob(site, "site/*")
+	if err != nil {
+		panic(err) // the pattern is wrong
+	}
+	for _, name := range names {
+		data, err := site.ReadFile(name)
+		if err != nil {
+			panic(err) // it was listed just before
+		}
+		sum := sha256.Sum256(data)
+		at := "/console/" + path.Base(name)
+		if path.Base(name) == "index.html" {
+			at = "/"
+		}
+		assets[at] = asset{name: name, etag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, data: data}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a, ok := assets[r.URL.Path]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		a.serve(w, r)
+	})
+}
+
+func (a asset) serve(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", types[path.Ext(a.name)])
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Vary", "Accept")
+	h.Set("ETag", a.etag)
+	if strings.Contains(r.Header.Get("If-None-Match"), a.etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	_, _ = w.Write(a.data) // the peer has gone: nobody to tell
+}

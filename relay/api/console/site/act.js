@@ -1,0 +1,39 @@
+// What the operator does, each after a question.
+import { call } from './api.js'
+
+const acts = {
+  kick: (d) => ({ what: 'Kick the publisher of ' + d.stream + '?', means: 'Its connection is closed. Viewers are held until somebody publishes again; most encoders do so at once.', yes: 'Kick', path: `streams/${d.stream}/publisher`, method: 'DELETE' }),
+  ceiling: (d) => ({ what: 'Ask the publisher of ' + d.stream + ' for less?', means: 'It lasts as long as the stream.', ask: 'kb/s', yes: 'Ask', path: `streams/${d.stream}/ceiling`, method: 'PUT', body: (n) => ({ bitrate: n * 1000 }) }),
+  lift: (d) => ({ what: 'Lift the ceiling of ' + d.stream + '?', means: 'The publisher may send as much as it likes.', yes: 'Lift', path: `streams/${d.stream}/ceiling`, method: 'DELETE' }),
+  route: (d) => ({ what: 'Force the route ' + d.value + '?', means: 'It stays there, well or not, until you give it back to policy.', yes: 'Force', path: `routes/${d.at}/route`, method: 'PUT', body: () => ({ route: d.value }) }),
+  auto: (d) => ({ what: 'Let policy choose the route of ' + d.at + '?', means: 'It goes to the best one.', yes: 'Auto', path: `routes/${d.at}/route`, method: 'DELETE' }),
+  rung: (d) => ({ what: 'Force the rung ' + d.value + '?', means: 'The push stays at it until you give it back to policy.', yes: 'Force', path: `routes/${d.at}/rung`, method: 'PUT', body: () => ({ rung: d.value }) }),
+  rungauto: (d) => ({ what: 'Let policy choose the rung of ' + d.at + '?', means: 'It goes up as the line allows.', yes: 'Auto', path: `routes/${d.at}/rung`, method: 'DELETE' }),
+  reset: (d) => ({ what: 'Forget the failures of ' + d.value + '?', means: 'It is dialled as if it had never failed.', yes: 'Reset', path: `routes/${d.at}/reset`, method: 'POST', body: () => ({ route: d.value }) }),
+}
+
+const $ = (id) => document.getElementById(id)
+
+// confirmed asks, and tells the number that was entered, 0 if none was asked for; null is no.
+function confirmed(a) {
+  const dialog = $('confirm'), value = $('confirm-value')
+  $('confirm-what').textContent = a.what
+  $('confirm-means').textContent = a.means
+  $('confirm-yes').textContent = a.yes
+  $('confirm-ask').hidden = !a.ask
+  $('confirm-ask').firstElementChild.textContent = a.ask ?? ''
+  value.required = !!a.ask
+  value.value = ''
+  dialog.returnValue = 'no'
+  dialog.showModal()
+  return new Promise((done) => dialog.addEventListener('close', () => done(dialog.returnValue === 'yes' ? Number(value.value) : null), { once: true }))
+}
+
+// act does what a button is for. It tells what came of it; empty: nothing was done.
+export async function act(button) {
+  const a = acts[button.dataset.act](button.dataset)
+  const number = await confirmed(a)
+  if (number === null) return ''
+  const answer = await call(a.path, a.method, a.body?.(number))
+  return answer?.asked === false ? 'Done, but this publisher cannot be asked.' : 'Done.'
+}

@@ -1,0 +1,47 @@
+// What the relay is asked. The token is kept for this tab's session and no longer.
+
+const kept = 'holdfast-token'
+
+export const token = {
+  get: () => sessionStorage.getItem(kept) ?? '',
+  set: (value) => value ? sessionStorage.setItem(kept, value) : sessionStorage.removeItem(kept),
+}
+
+// Unauthorized is what calls fail with when the relay asks for a token, or another one.
+export class Unauthorized extends Error {}
+
+function ask(path, o = {}) {
+  const headers = { Accept: 'application/json', ...o.headers }
+  if (token.get()) headers.Authorization = 'Bearer ' + token.get()
+  return fetch('api/v1/' + path, { ...o, headers, cache: 'no-store', credentials: 'omit', redirect: 'error' })
+}
+
+// call asks, and returns what the answer holds; it fails with what the relay says is wrong.
+export async function call(path, method = 'GET', body) {
+  const r = await ask(path, { method, ...body && { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } } })
+  if (r.status === 401) throw new Unauthorized('the token is not the relay’s')
+  const answer = r.status === 204 ? null : await r.json()
+  if (!r.ok) throw Object.assign(new Error(answer.error + '; ' + answer.hint), { status: r.status })
+  return answer
+}
+
+// follow hands on what happens until the connection breaks. EventSource could send no token.
+// The last id that was seen is given, so that nothing is missed over a break.
+export async function follow(last, signal, opened, seen) {
+  const r = await ask('events', { signal, headers: { Accept: 'text/event-stream', ...last && { 'Last-Event-ID': last } } })
+  if (r.status === 401) throw new Unauthorized('the token is not the relay’s')
+  if (!r.ok) throw new Error('events: status ' + r.status)
+  opened()
+  const reader = r.body.pipeThrough(new TextDecoderStream()).getReader()
+  let rest = ''
+  for (;;) {
+    const { value, done } = await reader.read()
+    if (done) return
+    const blocks = (rest + value).split('\n\n')
+    rest = blocks.pop()
+    for (const block of blocks) {
+      const data = block.split('\n').find((l) => l.startsWith('data: '))
+      if (data) seen(JSON.parse(data.slice(6)))
+    }
+  }
+}

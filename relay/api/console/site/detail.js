@@ -1,0 +1,81 @@
+// One stream.
+import { curve, timeline } from './chart.js'
+import { h } from './dom.js'
+import { routed } from './routes.js'
+import { ago, bits, clock, doing, seconds, told } from './words.js'
+
+export function detail(name, v) {
+  const s = v.stream
+  if (!s) {
+    return [h('p', {}, h('a', { href: '#/' }, 'All streams')), h('section', {}, h('h2', {}, name),
+      h('p', {}, 'There is no such stream now. What is told of it stays below.')), events(v.log)]
+  }
+  return [
+    h('p', {}, h('a', { href: '#/' }, 'All streams')),
+    h('section', { 'aria-labelledby': 'name' },
+      h('h2', { id: 'name' }, s.name + ' ', h('span', { id: 'state', class: 'state ' + s.state }, s.state), h('span', { class: 'dim' }, ' for ' + ago(s.since))),
+      h('p', {}, [s.state !== 'live' && s.cause && 'Cause: ' + s.cause, doing(s)].filter(Boolean).join('; ')),
+      v.history && timeline(v.history.spans, 15),
+      acts(s, v.about)),
+    v.history && charts(v.history, v.routes, name),
+    h('section', {}, h('h2', {}, 'Publisher'), publisher(s)),
+    h('section', {}, h('h2', {}, 'Viewers'), facts(Object.entries(s.viewers).map(([k, n]) => [k, n]), 'Nobody watches.'),
+      facts([['buffer', seconds(s.buffer.seconds) + ', ' + (s.buffer.bytes / 2 ** 20).toFixed(1) + ' MiB'], ['breaks', count(s.breaks)]])),
+    v.routes.flatMap((g) => g.streams.filter((r) => r.stream === name).map((r) => routed(g, r))),
+    events(v.log),
+  ]
+}
+
+function acts(s, about) {
+  const button = (act, text, on = true) => on && h('button', { type: 'button', class: 'danger', 'data-act': act, 'data-stream': s.name }, text)
+  return h('div', { class: 'acts' },
+    about.watch.port > 0 && h('a', { href: `${about.watch.scheme}://${location.hostname}:${about.watch.port}/${s.name}/`, target: '_blank', rel: 'noopener noreferrer' }, 'Watch it'),
+    button('kick', 'Kick the publisher', s.publisher || s.waiting),
+    button('ceiling', 'Ask for less…'), button('lift', 'Lift the ceiling of ' + bits(s.cap ?? 0), s.cap > 0))
+}
+
+function publisher(s) {
+  return [
+    s.publisher ? push(s.publisher, s) : h('p', {}, 'Nobody publishes.'),
+    s.waiting && [h('h3', {}, 'Waiting for its first keyframe'), push(s.waiting)],
+    (s.publishers ?? []).filter((p) => p.session !== s.publisher?.session && p.session !== s.waiting?.session)
+      .map((p) => [h('h3', {}, 'Spare'), push(p)]),
+  ].flat(3).filter(Boolean)
+}
+
+function push(p, s) {
+  return facts([
+    ['from', p.remote], ['agent', p.agent], ['protocol', p.protocol], ['session', p.session], ['since', p.since && clock(p.since) + ', ' + ago(p.since)],
+    ['bitrate', bits(p.bitrate ?? 0) + ', ' + (p.frame_rate ?? 0).toFixed(1) + ' fps'],
+    ['round trip', p.rtt_seconds > 0 && seconds(p.rtt_seconds)], ['longest gap', p.gap_seconds > 0 && seconds(p.gap_seconds)],
+    ['quiet for', p.quiet_seconds > 1 && seconds(p.quiet_seconds)],
+    ...(s?.tracks ?? []).map((t) => [t.width ? 'picture' : 'sound', [t.codec, t.profile, t.width && t.width + '×' + t.height, t.sample_rate && t.sample_rate + ' Hz', t.channels && t.channels + ' channels'].filter(Boolean).join(', ')]),
+    s?.ceiling > 0 && ['ceiling', bits(s.ceiling)],
+  ])
+}
+
+function facts(pairs, none) {
+  const all = pairs.filter((p) => p && p[1] !== undefined && p[1] !== false && p[1] !== '')
+  return all.length ? h('dl', {}, all.map(([k, v]) => [h('dt', {}, k), h('dd', {}, v)])) : none ? h('p', {}, none) : null
+}
+
+const count = (breaks) => Object.entries(breaks).map(([cause, n]) => n + ' × ' + cause).join(', ') || 'none'
+
+function charts(past, groups, name) {
+  const measured = past.state.map((s) => s !== '')
+  const watching = Object.values(past.viewers)
+  const lags = groups.flatMap((g) => g.streams.filter((r) => r.stream === name && r.ladder).map((r) => g.name + ' ' + seconds(r.ladder.lag_seconds)))
+  return h('section', {}, h('h2', {}, 'The last 15 minutes'), h('div', { class: 'charts' },
+    curve('Bitrate', past.bitrate, measured, bits),
+    curve('Pictures', past.fps, measured, (n) => n.toFixed(1) + ' fps'),
+    curve('Arrival gap', past.gap_seconds, measured, seconds),
+    curve('Viewers', past.state.map((_, i) => watching.reduce((n, of) => n + of[i], 0)), measured, String),
+    curve('Buffer', past.buffer_seconds, measured, seconds)),
+  lags.length > 0 && h('p', {}, 'Lag of routes now: ' + lags.join(', ')))
+}
+
+function events(log) {
+  return h('section', {}, h('h2', {}, 'Events'), log.length === 0 && h('p', {}, 'Nothing has happened so far.'),
+    h('ol', { class: 'events', tabindex: 0, 'aria-label': 'Events, the newest first' },
+      log.toReversed().slice(0, 100).map((e) => h('li', { 'data-key': e.id ? 'e' + e.id : e.time }, h('time', { datetime: e.time }, clock(e.time)), ' ' + told(e)))))
+}

@@ -1,0 +1,35 @@
+// How numbers and moments are said.
+
+export const bits = (n) => n >= 1e6 ? (n / 1e6).toFixed(2) + ' Mb/s' : Math.round(n / 1e3) + ' kb/s'
+export const seconds = (n) => n < 1 ? Math.round(n * 1000) + ' ms' : n.toFixed(1) + ' s'
+export const clock = (t) => new Date(t).toLocaleTimeString([], { hour12: false })
+
+export function ago(t) {
+  const s = Math.max(0, Math.round((Date.now() - new Date(t)) / 1000))
+  if (s < 60) return s + ' s'
+  if (s < 3600) return Math.floor(s / 60) + ' min ' + s % 60 + ' s'
+  return Math.floor(s / 3600) + ' h ' + Math.floor(s % 3600 / 60) + ' min'
+}
+
+export const viewers = (s) => Object.values(s.viewers).reduce((a, b) => a + b, 0)
+
+// doing is what the relay does about how a stream is.
+export function doing(s) {
+  switch (s.state) {
+    case 'live': return s.waiting ? 'another push waits for its first keyframe' : 'passing it on'
+    case 'suspect': return 'waiting: media is late beyond its rhythm'
+    case 'held': return 'keeping viewers until ' + clock(s.held_until) + ', waiting for a push'
+    case 'idle': return 'waiting for a first keyframe'
+    default: return ''
+  }
+}
+
+// rank puts what is broken before what is not.
+export const rank = (s) => ({ held: 0, suspect: 1, idle: 2, live: 3 })[s.state] ?? 4
+
+// told is an event in one line.
+export function told(e) {
+  const { cause, detail, ...rest } = e.fields ?? {}
+  const more = Object.entries(rest).map(([k, v]) => k + ' ' + (typeof v === 'number' ? +v.toFixed(2) : v))
+  return [e.type ?? e.kind, cause ?? e.cause, ...more, detail ?? e.detail].filter(Boolean).join(' · ')
+}
