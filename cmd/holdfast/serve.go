@@ -135,7 +135,8 @@ func (s *serving) drain(ctx context.Context) error {
 	return nil
 }
 
-// wait reloads at SIGHUP and when the file changes, until ctx ends or something fails.
+// wait reloads at SIGHUP and when the file changes, until ctx ends, the operator asks for the end
+// or something fails.
 func (s *serving) wait(ctx context.Context, watcher *configs.Watcher, beside companion) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -164,6 +165,8 @@ func (s *serving) wait(ctx context.Context, watcher *configs.Watcher, beside com
 	for {
 		select {
 		case <-ctx.Done():
+			return nil
+		case <-s.app.Drain():
 			return nil
 		case err := <-finished:
 			return err

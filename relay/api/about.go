@@ -24,3 +24,15 @@ func about(o Options) http.HandlerFunc {
 		reply(w, http.StatusOK, out)
 	}
 }
+
+// drain begins the relay's end, and answers before it comes.
+func drain(begin func()) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if begin == nil {
+			Problem(w, http.StatusNotImplemented, "this relay cannot be drained from here", "end its process by SIGTERM")
+			return
+		}
+		reply(w, http.StatusAccepted, map[string]string{"status": "draining"})
+		begin()
+	}
+}

@@ -96,6 +96,7 @@ type Options struct {
 	// Histories of the streams; nil: none.
 	Histories *Histories
 	Watch     func() Watch // where viewers are served; nil: nobody knows
+	Drain     func()       // has the relay end as SIGTERM does; it does not wait. nil: it cannot
 	Metrics   http.Handler
 	Token     func() string // Bearer, for all but the probes; empty: none asked
 	Version   string
@@ -110,6 +111,7 @@ func New(o Options) http.Handler {
 	guarded.HandleFunc("GET /{$}", index(o.Version))
 	guarded.HandleFunc("GET /api/v1/openapi.json", document)
 	guarded.HandleFunc("GET /api/v1/relay", about(o))
+	guarded.HandleFunc("POST /api/v1/drain", drain(o.Drain))
 	guarded.HandleFunc("GET /api/v1/streams", streams(o.Relay))
 	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}", one(o.Relay))
 	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}/log", o.Events.shelf.log)
@@ -196,6 +198,7 @@ GET    /readyz                                   takes publishers and viewers
 GET    /metrics                                  for Prometheus
 GET    /api/v1/openapi.json                      this, for programs
 GET    /api/v1/relay                             the relay itself: its version, where viewers are served
+POST   /api/v1/drain                             end the relay as SIGTERM does
 GET    /api/v1/streams                           all streams; ?limit=&after= for some at a time
 GET    /api/v1/streams/{app}/{name}              one stream
 GET    /api/v1/streams/{app}/{name}/log          what happened to it; ?since=&until=&limit=

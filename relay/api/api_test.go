@@ -226,3 +226,16 @@ func TestConsole(t *testing.T) {
 		t.Errorf("a POST: %d", w.Code)
 	}
 }
+
+func TestDrain(t *testing.T) {
+	f := &fake{}
+	begun := 0
+	o := Options{Relay: f, Routes: &f.routes, Events: NewEvents(), Token: func() string { return "" }, Metrics: http.NotFoundHandler(), Drain: func() { begun++ }}
+	if w := ask(New(o), "POST", "/api/v1/drain", "Sec-Fetch-Site", "cross-site"); w.Code != http.StatusForbidden || begun != 0 {
+		t.Errorf("from another site: %d, %d", w.Code, begun)
+	}
+	if w := ask(New(o), "POST", "/api/v1/drain"); w.Code != http.StatusAccepted || begun != 1 {
+		t.Errorf("%d, %d", w.Code, begun)
+	}
+	problem(t, ask(handler(f, ""), "POST", "/api/v1/drain"))
+}

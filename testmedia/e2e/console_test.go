@@ -92,6 +92,16 @@ func TestConsole(t *testing.T) {
 		t.Errorf("the page was loaded again, or what a publisher says was taken for markup: %s", is)
 	}
 	c.quiet()
+
+	c.eval(nil, "document.querySelector('h1 a').click()")
+	c.waitFor(within(t), `document.querySelector('[data-act="drain"]') !== null`)
+	c.eval(nil, `document.querySelector('[data-act="drain"]').click()`)
+	for _, asked := range []string{"as at SIGTERM", "Really?"} {
+		c.has("#confirm[open]", asked)
+		c.eval(nil, "document.getElementById('confirm-yes').click()")
+	}
+	r.expect(0, "the relay has ended", func(l line) bool { return l.is("stopped") })
+	c.has("#link", "does not answer")
 }
 
 // Without the token there is a page that asks for it, and nothing else.
@@ -105,6 +115,7 @@ func TestConsoleWithToken(t *testing.T) {
 		"streams": "GET", "streams/live/cam": "GET", "streams/live/cam/history": "GET", "streams/live/cam/log": "GET", "relay": "GET",
 		"routes": "GET", "events": "GET", "streams/live/cam/publisher": "DELETE", "streams/live/cam/ceiling": "PUT",
 		"routes/cdn/live/cam/route": "PUT", "routes/cdn/live/cam/rung": "DELETE", "routes/cdn/live/cam/reset": "POST",
+		"drain": "POST",
 	} {
 		if status, _, body := ask(t, method, r.url("admin", "/api/v1/"+path)); status != http.StatusUnauthorized {
 			t.Errorf("%s %s: %d %s", method, path, status, body)

@@ -78,6 +78,7 @@ type App struct {
 	certs    map[string]*certificate // by the key of its listener
 	addrs    map[string]net.Addr     // by component
 	serving  sync.WaitGroup
+	drain    chan struct{} // of one: the operator has asked for the end
 	failed   chan error
 }
 
@@ -85,7 +86,7 @@ type App struct {
 func New(o Options) (*App, error) {
 	a := &App{
 		log: o.Log, level: o.Level, settings: &settings{slates: slates{log: o.Log}}, events: api.NewEvents(), past: api.NewHistories(viewerProtocols()), rtmp: map[string]*rtmp.Server{},
-		certs: map[string]*certificate{}, addrs: map[string]net.Addr{}, failed: make(chan error, 4),
+		certs: map[string]*certificate{}, addrs: map[string]net.Addr{}, failed: make(chan error, 4), drain: make(chan struct{}, 1),
 		slots: ingest.NewSlots(o.Config.Limits.Connections, o.Config.Limits.PerAddress),
 	}
 	a.settings.cfg.Store(o.Config)
@@ -197,7 +198,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	a.wireMSE(board)
 	a.http = a.server("http", a.viewersHandler(a.flv))
 	a.admin = a.server("admin", api.New(api.Options{
-		Relay: a.relay, Routes: &routesView{routes: a.routes}, Events: a.events, Histories: a.past, Watch: a.watch, Version: version, Token: func() string { return a.settings.get().Admin.Token },
+		Relay: a.relay, Routes: &routesView{routes: a.routes}, Events: a.events, Histories: a.past, Watch: a.watch, Drain: a.askDrain, Version: version, Token: func() string { return a.settings.get().Admin.Token },
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelError)}),
 	}))
 	return nil

@@ -10,6 +10,7 @@ const acts = {
   rung: (d) => ({ what: 'Force the rung ' + d.value + '?', means: 'The push stays at it until you give it back to policy.', yes: 'Force', path: `routes/${d.at}/rung`, method: 'PUT', body: () => ({ rung: d.value }) }),
   rungauto: (d) => ({ what: 'Let policy choose the rung of ' + d.at + '?', means: 'It goes up as the line allows.', yes: 'Auto', path: `routes/${d.at}/rung`, method: 'DELETE' }),
   reset: (d) => ({ what: 'Forget the failures of ' + d.value + '?', means: 'It is dialled as if it had never failed.', yes: 'Reset', path: `routes/${d.at}/reset`, method: 'POST', body: () => ({ route: d.value }) }),
+  drain: () => ({ what: 'Drain this relay?', means: 'It takes nobody any more, ends what runs cleanly and exits, as at SIGTERM.', yes: 'Drain', again: 'All publishers and viewers of this relay have to go elsewhere. Really?', path: 'drain', method: 'POST' }),
 }
 
 const $ = (id) => document.getElementById(id)
@@ -33,7 +34,7 @@ function confirmed(a) {
 export async function act(button) {
   const a = acts[button.dataset.act](button.dataset)
   const number = await confirmed(a)
-  if (number === null) return ''
+  if (number === null || a.again && await confirmed({ ...a, means: a.again }) === null) return ''
   const answer = await call(a.path, a.method, a.body?.(number))
   return answer?.asked === false ? 'Done, but this publisher cannot be asked.' : 'Done.'
 }

@@ -27,7 +27,7 @@ export function detail(name, v) {
 }
 
 function acts(s, about) {
-  const button = (act, text, on = true) => on && h('button', { type: 'button', class: 'danger', 'data-act': act, 'data-stream': s.name }, text)
+  const button = (act, text, on = true) => on && h('button', { type: 'button', class: act === 'kick' && 'danger', 'data-act': act, 'data-stream': s.name }, text)
   return h('div', { class: 'acts' },
     about.watch.port > 0 && h('a', { href: `${about.watch.scheme}://${location.hostname}:${about.watch.port}/${s.name}/`, target: '_blank', rel: 'noopener noreferrer' }, 'Watch it'),
     button('kick', 'Kick the publisher', s.publisher || s.waiting),

@@ -14,6 +14,7 @@ export function list(streams, routes, wanted) {
         h('thead', {}, h('tr', {}, heads.map((t) => h('th', { scope: 'col' }, t)))),
         h('tbody', {}, shown.map((s) => row(s, routes)))),
       shown.length === 0 && h('p', {}, streams.length ? 'No stream is named so.' : 'There is no stream now.')),
+    h('p', {}, h('button', { type: 'button', class: 'danger', 'data-act': 'drain' }, 'Drain this relay…')),
   ]
 }
 

@@ -41,3 +41,15 @@ func (a *App) watch() api.Watch {
 	}
 	return out
 }
+
+// askDrain passes on that the operator wants the relay to end. Once is enough.
+func (a *App) askDrain() {
+	select {
+	case a.drain <- struct{}{}:
+	default:
+	}
+}
+
+// Drain yields when the operator has asked over the API for the end: whoever runs the relay
+// then calls Stop.
+func (a *App) Drain() <-chan struct{} { return a.drain }
