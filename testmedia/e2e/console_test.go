@@ -83,6 +83,7 @@ func TestConsole(t *testing.T) {
 	c.has("#main", "You have forced the route b.")
 	c.does("Route: auto")
 	r.carries(stream, "a")
+	c.has(".charts", "fps, from") // the first of the samples
 	c.does("Kick the publisher")
 	c.has("#state", "held")
 	r.expect(0, "the kick", func(l line) bool { return l.is("push broke") && l.str("cause") == "kick" })

@@ -1,6 +1,7 @@
 // What the relay is asked. The token is kept for this tab's session and no longer.
 
 const kept = 'holdfast-token'
+const patience = 10_000 // ms for an answer
 
 export const token = {
   get: () => sessionStorage.getItem(kept) ?? '',
@@ -18,7 +19,7 @@ function ask(path, o = {}) {
 
 // call asks, and returns what the answer holds; it fails with what the relay says is wrong.
 export async function call(path, method = 'GET', body) {
-  const r = await ask(path, { method, ...body && { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } } })
+  const r = await ask(path, { method, signal: AbortSignal.timeout(patience), ...body && { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } } })
   if (r.status === 401) throw new Unauthorized('the token is not the relay’s')
   const answer = r.status === 204 ? null : await r.json()
   if (!r.ok) throw Object.assign(new Error(answer.error + '; ' + answer.hint), { status: r.status })
@@ -27,8 +28,8 @@ export async function call(path, method = 'GET', body) {
 
 // follow hands on what happens until the connection breaks. EventSource could send no token.
 // The last id that was seen is given, so that nothing is missed over a break.
-export async function follow(last, signal, opened, seen) {
-  const r = await ask('events', { signal, headers: { Accept: 'text/event-stream', ...last && { 'Last-Event-ID': last } } })
+export async function follow(last, opened, seen) {
+  const r = await ask('events', { headers: { Accept: 'text/event-stream', ...last && { 'Last-Event-ID': last } } })
   if (r.status === 401) throw new Unauthorized('the token is not the relay’s')
   if (!r.ok) throw new Error('events: status ' + r.status)
   opened()

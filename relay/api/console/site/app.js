@@ -6,10 +6,10 @@ import { detail } from './detail.js'
 import { show } from './dom.js'
 import { list } from './list.js'
 
-const every = 3000, soon = 150, again = 1000
+const every = 3000, soon = 200, again = 1000
 
 const $ = (id) => document.getElementById(id)
-const view = { about: null, last: '', asking: false, more: false, timer: 0 }
+const view = { about: null, last: '', asking: false, more: false, due: false, timer: 0 }
 
 // open is the stream that the address names; empty: all of them.
 const open = () => /^#\/([\w.-]+\/[\w.~-]+)$/.exec(location.hash)?.[1] ?? ''
@@ -25,9 +25,12 @@ async function look() {
   const routes = (await call('routes')).groups ?? []
   if (!name) {
     const all = (await call('streams')).streams
+    const held = all.filter((s) => s.state === 'held').length
+    document.title = (held ? held + ' held · ' : '') + 'Holdfast'
     if (open() === name) show($('main'), list(all, routes, $('search')?.value ?? ''))
     return
   }
+  document.title = name + ' · Holdfast'
   const [stream, history, log] = await Promise.all([
     call('streams/' + name).catch(missing(null)), call(`streams/${name}/history`).catch(missing(null)),
     call(`streams/${name}/log?limit=100`).catch(missing({ events: [] })),
@@ -43,6 +46,7 @@ async function refresh() {
   }
   clearTimeout(view.timer)
   view.asking = true
+  view.due = false
   try {
     view.about ??= await call('relay')
     $('about').textContent = view.about.version
@@ -58,18 +62,21 @@ async function refresh() {
   view.more = false
 }
 
-// happened has it looked at soon; many events at once are looked at once.
+// happened has it looked at soon; many events at once are looked at once, and put nothing off.
 function happened(e) {
   view.last = String(e.id)
-  clearTimeout(view.timer)
-  view.more = view.asking
-  if (!view.asking) view.timer = setTimeout(refresh, soon)
+  if (view.asking) view.more = true
+  else if (!view.due) {
+    view.due = true
+    clearTimeout(view.timer)
+    view.timer = setTimeout(refresh, soon)
+  }
 }
 
 async function listen() {
   for (;;) {
     try {
-      await follow(view.last, undefined, refresh, happened)
+      await follow(view.last, refresh, happened)
     } catch (e) {
       if (e instanceof Unauthorized) return
     }

@@ -13,7 +13,7 @@ export function detail(name, v) {
   return [
     h('p', {}, h('a', { href: '#/' }, 'All streams')),
     h('section', { 'aria-labelledby': 'name' },
-      h('h2', { id: 'name' }, s.name + ' ', h('span', { id: 'state', class: 'state ' + s.state }, s.state), h('span', { class: 'dim' }, ' for ' + ago(s.since))),
+      h('h2', { id: 'name' }, s.name + ' ', h('span', { id: 'state', 'aria-live': 'polite', class: 'state ' + s.state }, s.state), h('span', { class: 'dim' }, ' for ' + ago(s.since))),
       h('p', {}, [s.state !== 'live' && s.cause && 'Cause: ' + s.cause, doing(s)].filter(Boolean).join('; ')),
       v.history && timeline(v.history.spans, 15),
       acts(s, v.about)),
