@@ -53,7 +53,7 @@ func Load(file string, flags *pflag.FlagSet) (*Config, []string, error) {
 	if faults := append(f.faults, f.known(cfg.validate())...); len(faults) > 0 {
 		return nil, nil, faults
 	}
-	return &cfg, append(unknownEnv(), unused(&cfg)...), nil
+	return &cfg, unknownEnv(), nil
 }
 
 // ownDefaults puts in force the defaults that a command's flags have of their own.

@@ -79,6 +79,26 @@ func (t *Timeline) Splice(p *packetbuf.Packet) {
 	t.begun = true
 }
 
+// Follow begins a session whose packet p the stream has had already, at DTS at: what it
+// delivers from before the newest of a track is late, what comes after continues the track.
+func (t *Timeline) Follow(p *packetbuf.Packet, at time.Duration) {
+	t.Break()
+	t.moved, t.raw, t.seen, t.offset = false, p.DTS, p.Arrived, at-p.DTS
+}
+
+// Where is the place that Place would give p if nothing were late, in whole milliseconds.
+func (t *Timeline) Where(p *packetbuf.Packet) time.Duration {
+	return (unwrap(p.DTS, t.raw) + t.offset).Round(time.Millisecond)
+}
+
+// Same tells whether raw, a timestamp of another session, is that of the session in force for
+// what stands at dts.
+func (t *Timeline) Same(dts, raw time.Duration) bool {
+	own := dts - t.offset
+	d := unwrap(raw, own) - own
+	return d >= -time.Millisecond && d <= time.Millisecond
+}
+
 // Offset is what is added to the session's timestamps, unwrapped from its first on.
 func (t *Timeline) Offset() time.Duration { return t.offset }
 

@@ -31,6 +31,7 @@ type Metrics struct {
 	detect    *prometheus.HistogramVec
 	outage    prometheus.Histogram
 	takeovers *prometheus.CounterVec
+	backups   *prometheus.CounterVec
 	joins     *prometheus.CounterVec
 	join      *prometheus.HistogramVec
 	resumes   *prometheus.CounterVec
@@ -58,6 +59,7 @@ func New(reg prometheus.Registerer, l Labels) (*Metrics, error) {
 		sessions:  counter("publish_sessions_total", "Requests to publish.", "protocol", "outcome"),
 		breaks:    counter("publish_breaks_total", "Pushes that broke or ended.", "protocol", "cause"),
 		takeovers: counter("publish_takeovers_total", "Pushes to a stream that another push had.", "outcome"),
+		backups:   counter("backup_switches_total", "Switches from one push of a stream to the other that was held warm.", "to"),
 		detect: histogram("publish_detect_seconds", "Last packet to the verdict that a push is broken.",
 			[]float64{0.5, 1, 1.25, 1.5, 2, 3, 5, 10, 20, 60}, "cause"),
 		outage: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -77,7 +79,7 @@ func New(reg prometheus.Registerer, l Labels) (*Metrics, error) {
 			Buckets: []float64{0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2},
 		}),
 	}
-	for _, c := range []prometheus.Collector{m.sessions, m.breaks, m.detect, m.outage, m.takeovers, m.joins, m.join, m.resumes, m.admission, m.dials, m.switches, m.levels} {
+	for _, c := range []prometheus.Collector{m.sessions, m.breaks, m.detect, m.outage, m.takeovers, m.backups, m.joins, m.join, m.resumes, m.admission, m.dials, m.switches, m.levels} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -100,6 +102,9 @@ func (m *Metrics) zero(l Labels) {
 	}
 	for _, o := range []string{"silent", "healthy", "refused"} {
 		m.takeovers.WithLabelValues(o)
+	}
+	for _, to := range []string{"backup", "primary"} {
+		m.backups.WithLabelValues(to)
 	}
 	for _, p := range l.Viewers {
 		m.join.WithLabelValues(p)
@@ -130,6 +135,9 @@ func (m *Metrics) Resumed(outage time.Duration) { m.outage.Observe(outage.Second
 
 // Takeover counts a push to a stream that another had: silent, healthy or refused.
 func (m *Metrics) Takeover(outcome string) { m.takeovers.WithLabelValues(outcome).Inc() }
+
+// BackupSwitch counts a switch to whom was held warm: backup or primary.
+func (m *Metrics) BackupSwitch(to string) { m.backups.WithLabelValues(to).Inc() }
 
 // Joined counts a request to play.
 func (m *Metrics) Joined(protocol, outcome string) {

@@ -114,6 +114,9 @@ func TestFromTheStart(t *testing.T) {
 	for _, o := range []string{"silent", "healthy", "refused"} {
 		want = append(want, fmt.Sprintf("holdfast_publish_takeovers_total{outcome=%s} counter", o))
 	}
+	for _, to := range []string{"backup", "primary"} {
+		want = append(want, fmt.Sprintf("holdfast_backup_switches_total{to=%s} counter", to))
+	}
 	for _, tr := range []string{"video", "audio"} {
 		want = append(want, fmt.Sprintf("holdfast_track_silences_total{track=%s} counter", tr), fmt.Sprintf("holdfast_ingest_frames_total{track=%s} counter", tr))
 	}
@@ -139,7 +142,7 @@ func TestStreams(t *testing.T) {
 	reg, _ := register(t, &r)
 	r.Streams = []qos.Stream{{
 		Name: "live/cam", State: 3, Bitrate: 2.5e6, FrameRate: 29.97, RTT: 20 * time.Millisecond, Gap: 40 * time.Millisecond,
-		InState: 4 * time.Second, Epoch: 7, HoldLeft: 26 * time.Second, Jitter: 3 * time.Millisecond, Keyframes: 2 * time.Second,
+		InState: 4 * time.Second, Backup: 2, Epoch: 7, HoldLeft: 26 * time.Second, Jitter: 3 * time.Millisecond, Keyframes: 2 * time.Second,
 		Heartbeat: 5 * time.Second, BufferBytes: 6_000_000, BufferLimit: 64 << 20, Buffered: 20 * time.Second, Viewers: map[string]int{"rtmp": 2, "httpflv": 0},
 	}, {Name: "live/other"}}
 	const want = `
@@ -183,6 +186,10 @@ holdfast_ingest_keyframe_interval_seconds{stream="live/other"} 0
 # TYPE holdfast_ingest_rtt_seconds gauge
 holdfast_ingest_rtt_seconds{stream="live/cam"} 0.02
 holdfast_ingest_rtt_seconds{stream="live/other"} 0
+# HELP holdfast_stream_backup 0 no backup, 1 one is held warm, 2 it feeds the stream.
+# TYPE holdfast_stream_backup gauge
+holdfast_stream_backup{stream="live/cam"} 2
+holdfast_stream_backup{stream="live/other"} 0
 # HELP holdfast_stream_epoch Times that a publisher's media was spliced onto the stream, its begin included.
 # TYPE holdfast_stream_epoch gauge
 holdfast_stream_epoch{stream="live/cam"} 7

@@ -18,23 +18,25 @@ import (
 
 // Stream is a stream as the API shows it.
 type Stream struct {
-	Name      string         `json:"name"`
-	State     string         `json:"state"`
-	Since     time.Time      `json:"since"`
-	HeldUntil *time.Time     `json:"held_until,omitempty"`
-	Cause     string         `json:"cause,omitempty"` // of the last break
-	Clock     float64        `json:"clock_seconds"`
-	Tracks    []Track        `json:"tracks"`
-	Publisher *Publisher     `json:"publisher"`
-	Waiting   *Publisher     `json:"waiting,omitempty"`
-	Viewers   map[string]int `json:"viewers"`
-	Breaks    map[string]int `json:"breaks"`
-	Sessions  uint32         `json:"sessions"`          // publisher sessions that fed it so far
-	Ceiling   float64        `json:"ceiling,omitempty"` // bit/s that the publisher is to stay below
-	Cap       float64        `json:"cap,omitempty"`     // the same, as the operator has asked
-	Received  uint64         `json:"received_bytes"`    // media from publishers
-	Sent      uint64         `json:"sent_bytes"`        // media to viewers over RTMP, HTTP-FLV and WebRTC
-	Buffer    Buffer         `json:"buffer"`
+	Name      string     `json:"name"`
+	State     string     `json:"state"`
+	Since     time.Time  `json:"since"`
+	HeldUntil *time.Time `json:"held_until,omitempty"`
+	Cause     string     `json:"cause,omitempty"` // of the last break
+	Clock     float64    `json:"clock_seconds"`
+	Tracks    []Track    `json:"tracks"`
+	Publisher *Publisher `json:"publisher"`
+	Waiting   *Publisher `json:"waiting,omitempty"`
+	// Publishers are all pushes: that which feeds the stream, one about to, and one held warm.
+	Publishers []Push         `json:"publishers"`
+	Viewers    map[string]int `json:"viewers"`
+	Breaks     map[string]int `json:"breaks"`
+	Sessions   uint32         `json:"sessions"`          // publisher sessions that fed it so far
+	Ceiling    float64        `json:"ceiling,omitempty"` // bit/s that the publisher is to stay below
+	Cap        float64        `json:"cap,omitempty"`     // the same, as the operator has asked
+	Received   uint64         `json:"received_bytes"`    // media from publishers
+	Sent       uint64         `json:"sent_bytes"`        // media to viewers over RTMP, HTTP-FLV and WebRTC
+	Buffer     Buffer         `json:"buffer"`
 }
 
 // Track is one track of a stream.
@@ -64,6 +66,14 @@ type Publisher struct {
 	Gap       float64   `json:"gap_seconds"`
 	Quiet     float64   `json:"quiet_seconds"`
 	BFrames   bool      `json:"b_frames,omitempty"` // left out for WHEP, whose viewers see a lower frame rate
+}
+
+// Push is a push with its part in the stream.
+type Push struct {
+	Role   string `json:"role"`   // primary or backup
+	Active bool   `json:"active"` // it feeds the stream
+	Ready  bool   `json:"ready"`  // it does, or could take over at once
+	Publisher
 }
 
 // Buffer is what a stream's ring holds.

@@ -69,13 +69,6 @@ func (h *Hub) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error
 	if err != nil {
 		return nil, err
 	}
-	if r.Backup {
-		return nil, &ingest.Refusal{
-			Outcome: ingest.RefusedTakeover,
-			Reason:  "backup pushes are not served by this version",
-			Hint:    "publish without backup=1",
-		}
-	}
 	for {
 		s, err := h.open(name)
 		if err != nil {

@@ -93,12 +93,6 @@ func TestRefusals(t *testing.T) {
 		if r := refusalOf(t, err); r.Outcome != ingest.RefusedName {
 			t.Errorf("name: %+v", r)
 		}
-		backup := request("cam", newSession("s"))
-		backup.Backup = true
-		_, err = h.Publish(t.Context(), backup)
-		if r := refusalOf(t, err); r.Outcome != ingest.RefusedTakeover {
-			t.Errorf("backup: %+v", r)
-		}
 		_, err = h.Attach(t.Context(), "live", "..", "rtmp")
 		if r := refusalOf(t, err); r.Outcome != ingest.RefusedName || r.NotLive {
 			t.Errorf("play: %+v", r)

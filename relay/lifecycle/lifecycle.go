@@ -45,6 +45,9 @@ type Config struct {
 	Hold          time.Duration // how long after a break
 	HoldUnpublish time.Duration // how long after a clean end
 	Takeover      Takeover
+	// BackupReturn is how long the primary must be healthy before it gets the stream back from
+	// a backup.
+	BackupReturn time.Duration
 }
 
 // What takeover: auto goes by.
@@ -57,10 +60,13 @@ const (
 // ID names a publisher session on this stream; 0 is none.
 type ID uint32
 
-// Peer is what the machine asks about a session's media: how long it has been quiet, counted
-// from its acceptance where nothing has come yet.
+// Peer is what the machine asks about a session's media.
 type Peer interface {
+	// Quiet is how long nothing has come, counted from the session's acceptance where nothing
+	// has come yet.
 	Quiet(id ID, now time.Time) time.Duration
+	// Ready tells whether so much of a spare has been kept that the stream can go on with it.
+	Ready(id ID, now time.Time) bool
 }
 
 // Machine is one stream's life. Its zero value is not usable; see New.
@@ -78,8 +84,13 @@ type Machine struct {
 	back    time.Time // when the broken session's media came again
 	cause   ingest.Cause
 
-	tookOver time.Time // the last takeover from a healthy session
-	fights   int       // how many of them came close upon each other
+	spare   ID        // held warm; its role is the other than that of current and next
+	reserve bool      // current and next are backups, and the spare is a primary
+	healthy time.Time // since when the spare has had media without a break; zero: it has none
+	asked   time.Time // when next was accepted
+	dumb    time.Time // since when the spare counts as broken; zero: it does not
+
+	duels [2]duel // for the stream, and for being its spare
 }
 
 // New returns an idle stream's life.
@@ -106,6 +117,8 @@ const (
 	Pass                 // it continues the stream
 	Splice               // it is where the session joins the stream
 	Refuse               // the session has no part in the stream any more
+	Keep                 // it is the spare's, and has been kept
+	Ask                  // the same, and a keyframe would be welcome
 )
 
 // Effect is something for the shell to do or to tell.
@@ -126,15 +139,18 @@ const (
 	Broke                     // a push broke or ended
 	Resumed                   // the stream goes on after a break
 	Close                     // the session ID is to be closed
+	Turned                    // the session ID, the spare so far, feeds the stream from what was kept of it
 )
 
-// Media is told of every media packet of session id before it is used; key says that a
-// decoder can start at it.
+// Media is told of every media packet of session id before it is used, and after it has been
+// kept if it is the spare's; key says that a decoder can start at it.
 func (m *Machine) Media(now time.Time, id ID, key bool) (Action, []Effect) {
 	if id == m.lost {
 		m.lost = 0
 	}
 	switch {
+	case id != 0 && id == m.spare && m.state != Ended:
+		return m.warm(now, key)
 	case id == 0 || m.state == Ended || id != m.current && id != m.next:
 		return Refuse, nil
 	case id == m.next && !key:
@@ -221,6 +237,8 @@ func (m *Machine) Silent(now time.Time, id ID, cause ingest.Cause) []Effect {
 	switch {
 	case id == 0:
 		return nil
+	case id == m.spare:
+		return m.spareSilent(now, cause)
 	case id == m.next && (cause == ingest.FirstMedia || m.current != 0 || m.state == Idle):
 		m.next = 0
 		return []Effect{{Kind: Broke, ID: id, Cause: cause}, {Kind: Close, ID: id, Cause: cause}}
@@ -228,7 +246,7 @@ func (m *Machine) Silent(now time.Time, id ID, cause ingest.Cause) []Effect {
 		m.lost = id
 	case id == m.current && (m.state == Live || m.state == Suspect):
 		out := []Effect{{Kind: Broke, ID: id, Cause: cause}}
-		return append(out, m.hold(now, cause)...)
+		return append(out, m.away(now, cause)...)
 	}
 	return nil
 }
@@ -238,6 +256,9 @@ func (m *Machine) End(now time.Time, id ID, cause ingest.Cause) []Effect {
 	switch {
 	case id == 0:
 		return nil
+	case id == m.spare:
+		out := m.dropSpare(cause)
+		return out[:len(out)-1] // it is closed
 	case id == m.next:
 		m.next = 0
 		return []Effect{{Kind: Broke, ID: id, Cause: cause}}
@@ -254,7 +275,7 @@ func (m *Machine) End(now time.Time, id ID, cause ingest.Cause) []Effect {
 		return nil
 	}
 	out := []Effect{{Kind: Broke, ID: id, Cause: cause}}
-	return append(out, m.hold(now, cause)...)
+	return append(out, m.away(now, cause)...)
 }
 
 func (m *Machine) hold(now time.Time, cause ingest.Cause) []Effect {
@@ -272,27 +293,31 @@ func (m *Machine) hold(now time.Time, cause ingest.Cause) []Effect {
 // about to send its first keyframe.
 const coming = 5 * time.Second
 
-// returning tells whether somebody is on the way back: a session that was accepted, or the
-// broken one if it has sent media since.
+// returning tells whether somebody is on the way back: a session that was accepted, the spare,
+// or the broken one if it has sent media since.
 func (m *Machine) returning(now time.Time) bool {
 	if id := m.current; id != 0 {
 		if quiet := m.peers.Quiet(id, now); quiet < coming && quiet < now.Sub(m.broke) {
 			return true
 		}
 	}
+	if m.spare != 0 && m.dumb.IsZero() && m.peers.Quiet(m.spare, now) < coming && now.Sub(m.end) < patience {
+		return true
+	}
 	return m.next != 0 && m.peers.Quiet(m.next, now) < coming && now.Sub(m.end) < patience
 }
 
-// Tick lets a hold run out, unless somebody is on the way back.
+// Tick lets a hold run out, unless somebody is on the way back, and closes a spare that has
+// been silent for long.
 func (m *Machine) Tick(now time.Time) []Effect {
+	out := m.tickSpare(now)
 	if m.state != Held || now.Before(m.until) {
-		return nil
+		return out
 	}
 	if m.returning(now) {
 		m.until = now.Add(time.Second)
-		return nil
+		return out
 	}
-	var out []Effect
 	if id := m.next; id != 0 { // it came back, and had no keyframe in time
 		m.next = 0
 		out = append(out, Effect{Kind: Broke, ID: id, Cause: ingest.Silence}, Effect{Kind: Close, ID: id, Cause: ingest.Silence})
@@ -316,6 +341,9 @@ func (m *Machine) Stop(cause ingest.Cause) []Effect {
 		}
 		out = append(out, Effect{Kind: Close, ID: id, Cause: cause})
 	}
+	if m.spare != 0 {
+		out = append(out, m.dropSpare(cause)...)
+	}
 	m.next = 0
 	out = append(out, m.change(Ended, cause)...)
 	m.current = 0
@@ -324,11 +352,17 @@ func (m *Machine) Stop(cause ingest.Cause) []Effect {
 
 // Next is when Tick is due; zero if it is not.
 func (m *Machine) Next() time.Time {
+	hold, spare := m.HeldUntil(), m.dumbUntil()
+	if hold.IsZero() || !spare.IsZero() && spare.Before(hold) {
+		return spare
+	}
+	return hold
+}
+
+// HeldUntil is when the hold ends; zero if the stream is not held.
+func (m *Machine) HeldUntil() time.Time {
 	if m.state != Held {
 		return time.Time{}
 	}
 	return m.until
 }
-
-// HeldUntil is when the hold ends; zero if the stream is not held.
-func (m *Machine) HeldUntil() time.Time { return m.Next() }

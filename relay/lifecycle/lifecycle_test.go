@@ -19,17 +19,20 @@ type desk struct {
 	m    *Machine
 	now  time.Time
 	last map[ID]time.Time
+	keys map[ID]bool // of whom a keyframe has come
 }
 
 func newDesk(cfg Config) *desk {
-	d := &desk{now: epoch, last: map[ID]time.Time{}}
+	d := &desk{now: epoch, last: map[ID]time.Time{}, keys: map[ID]bool{}}
 	d.m = New(cfg, d)
 	return d
 }
 
 func (d *desk) Quiet(id ID, now time.Time) time.Duration { return now.Sub(d.last[id]) }
 
-var reference = Config{Hold: 30 * time.Second, HoldUnpublish: 5 * time.Second}
+func (d *desk) Ready(id ID, now time.Time) bool { return d.keys[id] && d.Quiet(id, now) < time.Second }
+
+var reference = Config{Hold: 30 * time.Second, HoldUnpublish: 5 * time.Second, BackupReturn: 10 * time.Second}
 
 func TestStories(t *testing.T) {
 	scenario.Each(t, "testdata/*.txt", func(t *testing.T, path string) {
@@ -49,13 +52,14 @@ func (d *desk) do(c scenario.Command) string {
 		d.m.SetConfig(cfg)
 		return ""
 	case "publish":
-		a, effects := d.m.Publish(d.now, id())
+		a, effects := d.m.Publish(d.now, id(), c.Has("backup"))
 		if a.OK {
 			d.last[id()] = d.now
 		}
 		return admission(a) + show(effects)
 	case "key", "delta":
 		d.last[id()] = d.now
+		d.keys[id()] = d.keys[id()] || c.Name == "key"
 		action, effects := d.m.Media(d.now, id(), c.Name == "key")
 		return actions[action] + "\n" + show(effects)
 	case "late":
@@ -93,7 +97,7 @@ func (d *desk) wait(t time.Duration, media bool, id ID) string {
 	return out.String()
 }
 
-var actions = map[Action]string{Drop: "drop", Late: "late", Pass: "pass", Splice: "splice", Refuse: "refuse"}
+var actions = map[Action]string{Drop: "drop", Late: "late", Pass: "pass", Splice: "splice", Refuse: "refuse", Keep: "keep", Ask: "ask"}
 
 func admission(a Admission) string {
 	switch {
@@ -119,6 +123,8 @@ func show(effects []Effect) string {
 			fmt.Fprintf(&b, "%d resumed after %v\n", e.ID, e.Outage)
 		case Close:
 			fmt.Fprintf(&b, "close %d: %s\n", e.ID, e.Cause)
+		case Turned:
+			fmt.Fprintf(&b, "%d feeds from what was kept\n", e.ID)
 		}
 	}
 	return strings.ReplaceAll(b.String(), " \n", "\n")
@@ -128,7 +134,7 @@ func show(effects []Effect) string {
 // session differ, an ended stream stays ended, and a held one has an end.
 func TestInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		d := newDesk(Config{Hold: 10 * time.Second, HoldUnpublish: time.Second, Takeover: rapid.SampledFrom([]Takeover{Auto, Always, Never}).Draw(t, "takeover")})
+		d := newDesk(Config{Hold: 10 * time.Second, HoldUnpublish: time.Second, BackupReturn: 3 * time.Second, Takeover: rapid.SampledFrom([]Takeover{Auto, Always, Never}).Draw(t, "takeover")})
 		lastID := ID(0)
 		ended := false
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
@@ -137,7 +143,7 @@ func TestInvariants(t *testing.T) {
 			switch rapid.IntRange(0, 6).Draw(t, "do") {
 			case 0:
 				lastID++
-				if a, _ := d.m.Publish(d.now, lastID); a.OK {
+				if a, _ := d.m.Publish(d.now, lastID, rapid.Bool().Draw(t, "backup")); a.OK {
 					d.last[lastID] = d.now
 					if ended {
 						t.Fatal("an ended stream took a publisher")
@@ -145,7 +151,9 @@ func TestInvariants(t *testing.T) {
 				}
 			case 1, 2:
 				d.last[id] = d.now
-				action, _ := d.m.Media(d.now, id, rapid.Bool().Draw(t, "key"))
+				key := rapid.Bool().Draw(t, "key")
+				d.keys[id] = d.keys[id] || key
+				action, _ := d.m.Media(d.now, id, key)
 				if (action == Pass || action == Splice) && id != d.m.Current() {
 					t.Fatalf("media of %d was used, %d feeds", id, d.m.Current())
 				}
@@ -153,7 +161,7 @@ func TestInvariants(t *testing.T) {
 				d.m.Silent(d.now, id, ingest.Silence)
 			case 4:
 				d.m.End(d.now, id, ingest.Reset)
-				if id == d.m.Current() || id == d.m.Waiting() {
+				if id == d.m.Current() || id == d.m.Waiting() || id == d.m.Spare() {
 					t.Fatalf("%d has ended and is still there", id)
 				}
 			case 5:
@@ -168,6 +176,9 @@ func TestInvariants(t *testing.T) {
 			ended = state == Ended
 			if c := d.m.Current(); c != 0 && c == d.m.Waiting() {
 				t.Fatalf("%d feeds and waits", c)
+			}
+			if sp := d.m.Spare(); sp != 0 && (sp == d.m.Current() || sp == d.m.Waiting()) {
+				t.Fatalf("%d stands by and is needed", sp)
 			}
 			if state == Held && d.m.Next().IsZero() {
 				t.Fatal("a hold without an end")

@@ -20,31 +20,37 @@ type Admission struct {
 
 // Publish asks whether session id may have the stream. If so it waits for its first
 // random-access point; until then a healthy session goes on feeding, and a quiet one is
-// closed at once.
-func (m *Machine) Publish(now time.Time, id ID) (Admission, []Effect) {
-	if m.state == Ended {
+// closed at once. A backup is held warm beside a primary, and a primary beside a backup that
+// feeds, until it gets the stream back.
+func (m *Machine) Publish(now time.Time, id ID, backup bool) (Admission, []Effect) {
+	switch empty := m.current == 0 && m.next == 0; {
+	case m.state == Ended:
 		return Admission{Reason: "the stream has ended"}, nil
+	case empty && m.spare == 0:
+		m.reserve = backup
+	case backup != m.reserve:
+		return m.publishSpare(now, id)
 	}
 	holder := m.current
 	if m.next != 0 {
 		holder = m.next
 	}
 	if holder == 0 {
-		m.next = id
+		m.next, m.asked = id, now
 		return Admission{OK: true}, nil
 	}
 	if m.gone(now, holder) {
 		return Admission{OK: true, Outcome: "silent"}, m.replace(now, id)
 	}
-	if refusal := m.refusal(now); refusal != nil {
+	if refusal := m.refusal(now, &m.duels[0]); refusal != nil {
 		return *refusal, nil
 	}
-	m.fight(now)
+	m.duels[0].fight(now)
 	var out []Effect
 	if old := m.next; old != 0 {
 		out = append(out, Effect{Kind: Broke, ID: old, Cause: ingest.Takeover}, Effect{Kind: Close, ID: old, Cause: ingest.Takeover})
 	}
-	m.next = id
+	m.next, m.asked = id, now
 	return Admission{OK: true, Outcome: "healthy"}, out
 }
 
@@ -57,31 +63,37 @@ func (m *Machine) gone(now time.Time, holder ID) bool {
 }
 
 // refusal is the answer to a push while the holder is healthy; nil if it may take over.
-func (m *Machine) refusal(now time.Time) *Admission {
+func (m *Machine) refusal(now time.Time, d *duel) *Admission {
 	switch m.cfg.Takeover {
 	case Always:
 		return nil
 	case Never:
 		return &Admission{Outcome: "refused", Reason: "another push is live, and takeover is off"}
 	}
-	if wait := m.truce() - now.Sub(m.tookOver); !m.tookOver.IsZero() && wait > 0 {
+	if wait := d.truce() - now.Sub(d.tookOver); !d.tookOver.IsZero() && wait > 0 {
 		return &Admission{Outcome: "refused", Wait: wait, Reason: "another push is live and healthy, and took over a short while ago"}
 	}
 	return nil
 }
 
+// duel is who takes over from whom while both are healthy.
+type duel struct {
+	tookOver time.Time // the last time
+	fights   int       // how many came close upon each other
+}
+
 // truce is how long after a takeover from a healthy session the next may come. It doubles
 // while takeovers follow close upon each other: two encoders with one key are a mistake,
 // and viewers should not see it alternate.
-func (m *Machine) truce() time.Duration { return truce << min(m.fights, truces) }
+func (d *duel) truce() time.Duration { return truce << min(d.fights, truces) }
 
-func (m *Machine) fight(now time.Time) {
-	if !m.tookOver.IsZero() && now.Sub(m.tookOver) < 2*m.truce() {
-		m.fights++
+func (d *duel) fight(now time.Time) {
+	if !d.tookOver.IsZero() && now.Sub(d.tookOver) < 2*d.truce() {
+		d.fights++
 	} else {
-		m.fights = 0
+		d.fights = 0
 	}
-	m.tookOver = now
+	d.tookOver = now
 }
 
 // replace closes whom the new push finds quiet or broken, and waits for its media.
@@ -93,12 +105,12 @@ func (m *Machine) replace(now time.Time, id ID) []Effect {
 	if old := m.next; old != 0 {
 		out = append(out, Effect{Kind: Broke, ID: old, Cause: ingest.Takeover}, Effect{Kind: Close, ID: old, Cause: ingest.Takeover})
 	}
-	m.next = id
+	m.next, m.asked = id, now
 	if old := m.current; old != 0 && quiet(old) {
 		m.current = 0
 		if m.state == Live || m.state == Suspect {
 			out = append(out, Effect{Kind: Broke, ID: old, Cause: ingest.Takeover})
-			out = append(out, m.hold(now, ingest.Takeover)...)
+			out = append(out, m.away(now, ingest.Takeover)...)
 		}
 		out = append(out, Effect{Kind: Close, ID: old, Cause: ingest.Takeover})
 	}

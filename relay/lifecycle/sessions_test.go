@@ -52,14 +52,16 @@ func (c *crowd) act() {
 	switch rapid.IntRange(0, 5).Draw(c.t, "do") {
 	case 0:
 		c.last++
-		a, effects := c.m.Publish(c.now, c.last)
+		a, effects := c.m.Publish(c.now, c.last, rapid.Bool().Draw(c.t, "backup"))
 		if a.OK {
 			c.desk.last[c.last], c.open[c.last] = c.now, true
 		}
 		c.note(effects)
 	case 1, 2:
 		c.desk.last[id] = c.now
-		_, effects := c.m.Media(c.now, id, rapid.Bool().Draw(c.t, "key"))
+		key := rapid.Bool().Draw(c.t, "key")
+		c.keys[id] = c.keys[id] || key
+		_, effects := c.m.Media(c.now, id, key)
 		c.note(effects)
 	case 3:
 		c.note(c.m.Silent(c.now, id, rapid.SampledFrom([]ingest.Cause{ingest.Silence, ingest.FirstMedia}).Draw(c.t, "cause")))
@@ -72,7 +74,7 @@ func (c *crowd) act() {
 		c.note(c.m.Late(id))
 	}
 	for id := range c.open {
-		if id != c.m.Current() && id != c.m.Waiting() {
+		if id != c.m.Current() && id != c.m.Waiting() && id != c.m.Spare() {
 			c.t.Fatalf("%d is forgotten: %d feeds, %d waits", id, c.m.Current(), c.m.Waiting())
 		}
 	}
@@ -93,6 +95,7 @@ func TestNoSessionIsForgotten(t *testing.T) {
 		c.pass(time.Minute)
 		c.note(c.m.Silent(c.now, c.m.Current(), ingest.Silence))
 		c.note(c.m.Silent(c.now, c.m.Waiting(), ingest.Silence))
+		c.note(c.m.Silent(c.now, c.m.Spare(), ingest.Silence))
 		c.pass(hold + patience + coming)
 		switch state, _ := c.m.State(); {
 		case state != Ended && state != Idle:

@@ -16,8 +16,9 @@ type Config struct {
 	Hold          time.Duration // how long viewers and buffer are kept after a break
 	HoldUnpublish time.Duration // the same after a clean unpublish
 	Takeover      lifecycle.Takeover
-	Freeze        bool   // while held, the last picture and silence go on
-	Slate         *Slate // with Freeze: what goes on instead, where it fits; nil: none
+	BackupReturn  time.Duration // how long the primary must be healthy before it gets the stream back
+	Freeze        bool          // while held, the last picture and silence go on
+	Slate         *Slate        // with Freeze: what goes on instead, where it fits; nil: none
 	Buffer        packetbuf.Limits
 	// Gather is how long packets are collected before viewers are woken; GatherAuto decides
 	// by the number of viewers.
@@ -34,7 +35,7 @@ func (c *Config) watchdog() watchdog.Config {
 }
 
 func (c *Config) lifecycle() lifecycle.Config {
-	return lifecycle.Config{Hold: c.Hold, HoldUnpublish: c.HoldUnpublish, Takeover: c.Takeover}
+	return lifecycle.Config{Hold: c.Hold, HoldUnpublish: c.HoldUnpublish, Takeover: c.Takeover, BackupReturn: c.BackupReturn}
 }
 
 // Load counts the viewers of the whole relay, who share its cores, whatever they watch; and the

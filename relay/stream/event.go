@@ -20,6 +20,9 @@ const (
 	TrackSilent EventType = "track"   // one track is silent while another goes on, or came back
 	Ended       EventType = "end"     // the stream is over
 	Changed     EventType = "codec"   // the configuration of a track changed
+
+	BackupOn  EventType = "backup_on"  // a backup that was held warm feeds the stream
+	BackupOff EventType = "backup_off" // the primary, held warm meanwhile, feeds it again
 )
 
 // Event is something that happened to a stream.

@@ -40,7 +40,8 @@ type feed struct {
 	mute     [packetbuf.NumTracks]bool
 	meter    meter
 	pace     pace
-	counter  int // its index in Counters.ingestBytes
+	kept     warm // while it is the spare
+	counter  int  // its index in Counters.ingestBytes
 }
 
 func newFeed(s *Stream, id lifecycle.ID, r ingest.Request, now time.Time) *feed {
@@ -117,7 +118,8 @@ func (s *Stream) write(f *feed, p *packetbuf.Packet) error {
 	f.note(now, p)
 	s.opts.Counters.IngestFrames[p.Track].Add(1)
 	key := f.classify(now, p)
-	if s.frozen && p.Track == packetbuf.Video && !f.begins(p) {
+	spare := f.id == s.life.Spare()
+	if s.frozen && !spare && p.Track == packetbuf.Video && !f.begins(p) {
 		if key = false; s.feeding() { // with sound alone so far
 			s.opts.Counters.Late.Add(1)
 			s.requestKey(f)
@@ -125,8 +127,16 @@ func (s *Stream) write(f *feed, p *packetbuf.Packet) error {
 		}
 	}
 	s.unmute(f, p)
+	if spare && !s.keep(now, f, p) {
+		return errSuperseded
+	}
 	action, effects := s.life.Media(now, f.id, key)
 	s.perform(now, effects)
+	return s.use(now, f, p, action)
+}
+
+// use does with a media packet what the life said. s.mu is held.
+func (s *Stream) use(now time.Time, f *feed, p *packetbuf.Packet, action lifecycle.Action) error {
 	switch action {
 	case lifecycle.Refuse:
 		return errSuperseded
@@ -135,7 +145,8 @@ func (s *Stream) write(f *feed, p *packetbuf.Packet) error {
 		if p.Track == packetbuf.Video {
 			s.requestKey(f)
 		}
-	case lifecycle.Drop: // until it begins with a keyframe
+	case lifecycle.Keep:
+	case lifecycle.Ask, lifecycle.Drop: // until it begins with a keyframe
 		if p.Track == packetbuf.Video {
 			s.requestKey(f)
 		}
@@ -212,6 +223,9 @@ func (s *Stream) configure(f *feed, p *packetbuf.Packet) {
 	case packetbuf.Audio:
 	}
 	if p.Track != packetbuf.Data {
+		if old := f.configs[p.Track]; old != nil && !bytes.Equal(old.Payload, p.Payload) {
+			f.kept.clear() // it was made for another
+		}
 		f.configs[p.Track] = p
 	}
 	if f.id == s.life.Current() && s.feeding() {

@@ -93,8 +93,8 @@ func (s *Stream) due(now time.Time) time.Time {
 	s.endIfIdle(now)
 	if state, _ := s.life.State(); state == lifecycle.Held {
 		consider(s.fill(now))
-		consider(s.life.Next())
 	}
+	consider(s.life.Next())
 	s.renewBridge(now)
 	if now.Sub(s.appended) >= heartbeat {
 		s.appended = now

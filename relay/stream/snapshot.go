@@ -21,6 +21,8 @@ type Snapshot struct {
 	Tracks    []codec.Info
 	Publisher *Publisher // nil if there is none
 	Waiting   *Publisher // accepted, and without a keyframe so far
+	Spare     *Publisher // held warm: a backup, or while one feeds the primary; nil if there is none
+	OnBackup  bool       // Publisher and Waiting are backups
 	Viewers   map[string]int
 	Breaks    map[ingest.Cause]int
 	Buffer    packetbuf.Stats
@@ -42,6 +44,7 @@ type Publisher struct {
 	Jitter                           time.Duration
 	Heartbeat                        time.Duration // between two signs of life that it is asked for; 0: it is not
 	Keyframes                        time.Duration // between the newest two; 0 while unknown
+	Ready                            bool          // held warm with enough to take over at once
 	Reorders                         bool          // it sends B pictures, which browsers cannot show over WebRTC
 }
 
@@ -55,6 +58,7 @@ func (s *Stream) Snapshot(now time.Time) Snapshot {
 		Name: s.name, State: state, Since: s.since, HeldUntil: s.life.HeldUntil(), Cause: cause, Clock: clock,
 		Limits:    s.cfg.Load().Buffer,
 		Publisher: s.publisher(now, s.life.Current()), Waiting: s.publisher(now, s.life.Waiting()),
+		Spare: s.publisher(now, s.life.Spare()), OnBackup: s.life.OnBackup(),
 		Viewers: maps.Clone(s.viewers), Breaks: maps.Clone(s.breaks), Buffer: s.ring.Stats(), Epoch: s.epoch - s.slates, Ceiling: s.ceilings.least(), Cap: s.ceilings.operator,
 		Received: s.received, Sent: s.taken.Load(),
 	}
@@ -77,6 +81,7 @@ func (s *Stream) publisher(now time.Time, id lifecycle.ID) *Publisher {
 		Session: f.session.ID(), Protocol: f.req.Protocol, Remote: f.req.Remote, Agent: f.req.Agent,
 		Since: f.accepted, Gap: f.dog.Gap(), Quiet: f.dog.Quiet(now), Reorders: f.reorders,
 	}
+	p.Ready = id == s.life.Spare() && quiet{s}.Ready(id, now)
 	p.Bitrate, p.Sound, p.FrameRate = f.meter.rates(now)
 	p.RTT, _ = f.session.RTT()
 	if b, ok := f.session.(ingest.Beater); ok {

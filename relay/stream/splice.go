@@ -55,6 +55,7 @@ func (s *Stream) pass(now time.Time, f *feed, p *packetbuf.Packet) {
 	if p.Track == packetbuf.Video && p.Kind == packetbuf.Key {
 		s.lastKey = p
 	}
+	s.recall(p)
 	s.append(now, p)
 }
 

@@ -76,6 +76,7 @@ type Stream struct {
 	received uint64 // media bytes from publishers
 	ceilings ceilings
 	reason   string // why it ended, for viewers
+	had      warm   // what viewers have had, while there is a spare
 }
 
 // New returns a stream that nobody publishes to yet.
@@ -155,7 +156,7 @@ func (s *Stream) Publish(_ context.Context, r ingest.Request) (ingest.Sink, erro
 	now := time.Now()
 	s.mu.Lock()
 	id := s.lastID + 1
-	a, effects := s.life.Publish(now, id)
+	a, effects := s.life.Publish(now, id, r.Backup)
 	if !a.OK {
 		ended := s.life.Current() == 0 && a.Outcome == ""
 		if !ended {
@@ -218,6 +219,8 @@ func (s *Stream) perform(now time.Time, effects []lifecycle.Effect) {
 			s.dismiss(f, e.Cause, cmp.Or(closing[e.Cause], s.reason))
 		case lifecycle.Changed:
 			s.changed(now, f, e)
+		case lifecycle.Turned:
+			s.turn(now, f, e.Cause)
 		}
 	}
 }
@@ -248,6 +251,7 @@ func (s *Stream) changed(now time.Time, f *feed, e lifecycle.Effect) {
 	switch e.To {
 	case lifecycle.Held:
 		s.clock.Break()
+		s.had.clear()
 		s.beginFiller()
 		if s.filler.on && s.filler.silence == nil && s.present[packetbuf.Audio] {
 			s.out.queue = append(s.out.queue, func() {
@@ -271,7 +275,7 @@ func (s *Stream) dismiss(f *feed, cause ingest.Cause, reason string) {
 
 // endIfIdle ends a stream that never began and has nobody left who could begin it.
 func (s *Stream) endIfIdle(now time.Time) {
-	if state, _ := s.life.State(); state == lifecycle.Idle && s.life.Current() == 0 && s.life.Waiting() == 0 {
+	if state, _ := s.life.State(); state == lifecycle.Idle && s.life.Current() == 0 && s.life.Waiting() == 0 && s.life.Spare() == 0 {
 		s.perform(now, s.life.Stop(ingest.Unpublish))
 	}
 }

@@ -103,7 +103,7 @@ func tellHooks(hooks *hook.Hooks, e stream.Event) {
 		}
 	case stream.Resumed:
 		out.Type = hook.Resume
-	case stream.Published, stream.Refused, stream.State, stream.TrackSilent, stream.Ended, stream.Changed:
+	case stream.Published, stream.Refused, stream.State, stream.TrackSilent, stream.Ended, stream.Changed, stream.BackupOn, stream.BackupOff:
 		return
 	}
 	hooks.Tell(out)

@@ -67,6 +67,10 @@ func (o *observer) count(e stream.Event) {
 		}
 	case stream.Ended:
 		o.ended(e.Stream)
+	case stream.BackupOn:
+		o.metrics.BackupSwitch("backup")
+	case stream.BackupOff:
+		o.metrics.BackupSwitch("primary")
 	case stream.TrackSilent, stream.Changed:
 	}
 }
@@ -80,12 +84,14 @@ var levels = map[stream.EventType]slog.Level{
 	stream.Published: slog.LevelInfo, stream.Refused: slog.LevelDebug, stream.Broke: slog.LevelWarn,
 	stream.Resumed: slog.LevelInfo, stream.State: slog.LevelDebug, stream.TrackSilent: slog.LevelWarn,
 	stream.Ended: slog.LevelInfo, stream.Changed: slog.LevelInfo,
+	stream.BackupOn: slog.LevelWarn, stream.BackupOff: slog.LevelInfo,
 }
 
 var messages = map[stream.EventType]string{
 	stream.Published: "publish accepted", stream.Refused: "publish refused", stream.Broke: "push broke",
 	stream.Resumed: "stream resumed", stream.State: "state", stream.TrackSilent: "track silence",
 	stream.Ended: "stream ended", stream.Changed: "codec configuration changed",
+	stream.BackupOn: "backup took over", stream.BackupOff: "primary has the stream back",
 }
 
 // fieldsOf are an event's fields that are set, in the order in which people read them.

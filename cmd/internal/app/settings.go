@@ -26,7 +26,7 @@ func (s *settings) Stream(name string) stream.Config {
 	c := s.get().Stream(name)
 	out := stream.Config{
 		FirstMedia: c.FirstMedia, Hold: c.Hold, HoldUnpublish: c.HoldUnpublish,
-		Takeover: takeovers[c.Takeover], Freeze: c.Filler != "none", Slate: s.slate(c.Filler),
+		Takeover: takeovers[c.Takeover], BackupReturn: c.BackupReturn, Freeze: c.Filler != "none", Slate: s.slate(c.Filler),
 		Buffer: packetbuf.Limits{Duration: c.Buffer.Duration, Bytes: int(c.Buffer.Bytes)},
 		Gather: stream.GatherAuto, Lag: c.Viewer.Lag,
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/egress/mse"
 	"github.com/holdfast-live/holdfast/relay/hub"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/relay/rendition"
 	"github.com/holdfast-live/holdfast/relay/route"
 	"github.com/holdfast-live/holdfast/relay/stream"
@@ -91,6 +92,7 @@ func view(s stream.Snapshot) api.Stream {
 	if !s.HeldUntil.IsZero() {
 		out.HeldUntil = &s.HeldUntil
 	}
+	out.Publishers = publishers(s)
 	for c, n := range s.Breaks {
 		out.Breaks[string(c)] = n
 	}
@@ -101,6 +103,32 @@ func view(s stream.Snapshot) api.Stream {
 		})
 	}
 	return out
+}
+
+// publishers are all pushes of a stream with their parts in it, that which feeds it first.
+func publishers(s stream.Snapshot) []api.Push {
+	roles := map[bool]string{false: "primary", true: "backup"}
+	out := []api.Push{}
+	add := func(p *stream.Publisher, backup, active bool) {
+		if p != nil {
+			out = append(out, api.Push{Role: roles[backup], Active: active, Ready: active || p.Ready, Publisher: *publisher(p)})
+		}
+	}
+	add(s.Publisher, s.OnBackup, s.State == lifecycle.Live || s.State == lifecycle.Suspect)
+	add(s.Waiting, s.OnBackup, false)
+	add(s.Spare, !s.OnBackup, false)
+	return out
+}
+
+// backup is the value of holdfast_stream_backup.
+func backup(s stream.Snapshot) int {
+	switch {
+	case s.OnBackup && s.Publisher != nil:
+		return 2
+	case !s.OnBackup && s.Spare != nil || s.OnBackup && s.Waiting != nil:
+		return 1
+	}
+	return 0
 }
 
 func publisher(p *stream.Publisher) *api.Publisher {
@@ -157,7 +185,7 @@ func (r *relay) snapshot() qos.Relay {
 
 func (r *relay) gauges(now time.Time, s stream.Snapshot) qos.Stream {
 	g := qos.Stream{
-		Name: s.Name, State: int(s.State), InState: now.Sub(s.Since), Epoch: int(s.Epoch),
+		Name: s.Name, State: int(s.State), InState: now.Sub(s.Since), Backup: backup(s), Epoch: int(s.Epoch),
 		BufferBytes: s.Buffer.Bytes, BufferLimit: s.Limits.Bytes, Buffered: s.Buffer.Newest - s.Buffer.Oldest,
 		Viewers: map[string]int{},
 	}

@@ -1,0 +1,204 @@
+package stream
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+)
+
+const (
+	// spareKeeps is how far back the GOPs begin that are kept of a spare, beside its newest: what
+	// viewers have not had of a push by the time that it counts as silent.
+	spareKeeps = 5 * time.Second
+	// spareQuiet is how long a spare may be quiet and still take over at once.
+	spareQuiet = time.Second
+	// evidence is how many frames in a row have to be the same in two pushes whose timestamps
+	// differ, for both to be of one encoder.
+	evidence = 8
+	// ends are how many of the newest frames on either side are looked for on the other: a
+	// keyframe at which the stream was spliced may have been given parameter sets.
+	ends = 3
+)
+
+// warm is what is kept of a spare: media from a random-access point on, not sent to anybody.
+type warm struct {
+	packets []*packetbuf.Packet
+	bytes   int
+}
+
+// add keeps p, within limits; begins says that a decoder can start at it. What is not kept from
+// its random-access point on is of no use.
+func (w *warm) add(p *packetbuf.Packet, begins bool, limits packetbuf.Limits) {
+	if len(w.packets) == 0 && !begins {
+		return
+	}
+	w.packets = append(w.packets, p)
+	w.bytes += len(p.Payload)
+	for {
+		next := w.second()
+		over := w.bytes > limits.Bytes || p.Arrived.Sub(w.packets[0].Arrived) > limits.Duration
+		switch {
+		case next < 0 && over:
+			w.clear()
+			return
+		case next < 0 || !over && p.Arrived.Sub(w.packets[next].Arrived) < spareKeeps:
+			return
+		}
+		for _, old := range w.packets[:next] {
+			w.bytes -= len(old.Payload)
+		}
+		w.packets = append(w.packets[:0:0], w.packets[next:]...)
+	}
+}
+
+// second is where the second of the GOPs begins; -1 if there is one.
+func (w *warm) second() int {
+	for i, p := range w.packets[1:] {
+		if p.Kind == packetbuf.Key {
+			return i + 1
+		}
+	}
+	return -1
+}
+
+// newest is where the newest GOP begins that fits; -1 if none does.
+func (w *warm) newest(fits func(*packetbuf.Packet) bool) int {
+	for i := len(w.packets) - 1; i >= 0; i-- {
+		if p := w.packets[i]; p.Kind == packetbuf.Key && fits(p) {
+			return i
+		}
+	}
+	return -1
+}
+
+func (w *warm) clear() { *w = warm{} }
+
+// startsAt tells whether viewers can go on with f at p, a key.
+func (s *Stream) startsAt(f *feed) func(*packetbuf.Packet) bool {
+	return func(p *packetbuf.Packet) bool {
+		return !s.frozen || p.Track != packetbuf.Video || f.begins(p)
+	}
+}
+
+// Ready tells the life whether a spare can take over at once. s.mu is held.
+func (q quiet) Ready(id lifecycle.ID, now time.Time) bool {
+	f := q.s.feeds[id]
+	return f != nil && f.media > 0 && f.dog.Quiet(now) < spareQuiet && f.kept.newest(q.s.startsAt(f)) >= 0
+}
+
+// keep holds a packet of the spare. It returns false where a backup cannot follow what is live.
+func (s *Stream) keep(now time.Time, f *feed, p *packetbuf.Packet) bool {
+	if was := s.lastKey; f.req.Backup && s.feeding() && p.Track == packetbuf.Video && was != nil && was.Codec != p.Codec {
+		f.detail = fmt.Sprintf("the backup's picture is %v and the stream's %v: set both encoders to one codec", p.Codec, was.Codec)
+		s.perform(now, s.life.End(now, f.id, ingest.Protocol))
+		s.dismiss(f, ingest.Protocol, f.detail)
+		return false
+	}
+	f.kept.add(p, p.Kind == packetbuf.Key, s.cfg.Load().Buffer)
+	return true
+}
+
+// turn has session f, the spare so far, feed the stream: with the very next frame where it is
+// the same encoder's as viewers have had, else from its newest keyframe.
+func (s *Stream) turn(now time.Time, f *feed, cause ingest.Cause) {
+	packets := f.kept.packets
+	f.kept.clear()
+	if p, at := s.align(f, packets); p != nil {
+		s.clock.Follow(p, at)
+		f.joined, f.settled = now, false
+		if s.ceilings.least() > 0 {
+			s.limit(f)
+		}
+		for _, p := range packets {
+			if last, begun := s.clock.Last(p.Track); !begun || s.clock.Where(p) > last {
+				s.pass(now, f, p)
+			}
+		}
+	} else {
+		w := warm{packets: packets}
+		at := max(0, w.newest(s.startsAt(f)))
+		s.splice(now, f, packets[at])
+		for _, p := range packets[at+1:] {
+			s.pass(now, f, p)
+		}
+	}
+	e := Event{Time: now, Type: BackupOff, Cause: cause}
+	if f.req.Backup {
+		e.Type = BackupOn
+	}
+	s.tellOf(f, e)
+}
+
+// recall notes a packet that viewers have had, while there is a spare that might have it too.
+func (s *Stream) recall(p *packetbuf.Packet) {
+	if s.life.Spare() == 0 {
+		s.had.clear()
+		return
+	}
+	s.had.add(p, true, s.cfg.Load().Buffer)
+}
+
+// align finds a packet among those kept of f that viewers have had already, and where it stands
+// on the stream's clock; nil if there is none. A spare that is behind delivers once more what
+// viewers have had, which is passed over.
+func (s *Stream) align(f *feed, packets []*packetbuf.Packet) (p *packetbuf.Packet, at time.Duration) {
+	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
+		if a, b := f.configs[tr], s.sent[tr]; (a == nil) != (b == nil) || a != nil && (a.Codec != b.Codec || !bytes.Equal(a.Payload, b.Payload)) {
+			return nil, 0
+		}
+	}
+	track := packetbuf.Video
+	if !s.present[packetbuf.Video] {
+		track = packetbuf.Audio
+	}
+	had, kept := only(s.had.packets, track), only(packets, track)
+	for n := 1; n <= min(ends, len(had)); n++ {
+		for j := len(kept) - 1; j >= 0; j-- {
+			if i := len(had) - n; s.same(had, kept, i, j) {
+				return kept[j], had[i].DTS
+			}
+		}
+	}
+	for n := 1; n <= min(ends, len(kept)); n++ {
+		for i := len(had) - 1; i >= 0; i-- {
+			if j := len(kept) - n; s.same(had, kept, i, j) {
+				return kept[j], had[i].DTS
+			}
+		}
+	}
+	return nil, 0
+}
+
+// same tells whether had[i] and kept[j] are one encoder's frame: with one timestamp on both
+// publishers' clocks, or at the end of a run of frames that are the same.
+func (s *Stream) same(had, kept []*packetbuf.Packet, i, j int) bool {
+	equal := func(n int) bool { return bytes.Equal(had[i-n].Payload, kept[j-n].Payload) }
+	if !equal(0) {
+		return false
+	}
+	if s.clock.Same(had[i].DTS, kept[j].DTS) {
+		return true
+	}
+	if i < evidence || j < evidence || bytes.Equal(had[i].Payload, had[i-1].Payload) {
+		return false
+	}
+	for n := 1; n < evidence; n++ {
+		if !equal(n) {
+			return false
+		}
+	}
+	return true
+}
+
+func only(packets []*packetbuf.Packet, tr packetbuf.Track) (out []*packetbuf.Packet) {
+	for _, p := range packets {
+		if p.Track == tr {
+			out = append(out, p)
+		}
+	}
+	return out
+}

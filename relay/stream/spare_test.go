@@ -1,0 +1,301 @@
+package stream
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+)
+
+// pushAs publishes as a backup or not.
+func (b *bench) pushAs(backup bool, o gen.Options) *push {
+	b.t.Helper()
+	s := &session{}
+	sink, err := b.Publish(b.t.Context(), ingest.Request{App: "live", Name: "cam", Protocol: ingest.RTMP, Backup: backup, Session: s})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return &push{b: b, sess: s, sink: sink, gen: gen.New(o), began: time.Now(), start: o.Start}
+}
+
+// side pushes for d beside others, late by lag; wait for what it returns.
+func (p *push) side(d, lag time.Duration) (done chan struct{}) {
+	done = make(chan struct{})
+	p.began = p.began.Add(lag)
+	go func() {
+		defer close(done)
+		p.run(d)
+	}()
+	return done
+}
+
+// seen is what a viewer had of a stream.
+type seen struct {
+	*gen.Tally
+	pictures, splices int
+	longest           time.Duration // between two pictures
+}
+
+// watched reads what r has, and fails where a frame came twice or times went back.
+func watched(t *testing.T, r *Reader) seen {
+	t.Helper()
+	packets, err := drain(t, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := seen{Tally: gen.NewTally()}
+	last := time.Duration(-1)
+	for _, p := range packets {
+		if err := v.Add(p); err != nil {
+			t.Fatal(err)
+		}
+		if p.Flags&packetbuf.Splice != 0 {
+			v.splices++
+		}
+		if p.Track == packetbuf.Video && p.Media() {
+			if last >= 0 {
+				v.longest = max(v.longest, p.DTS-last)
+			}
+			last = p.DTS
+			v.pictures++
+		}
+	}
+	return v
+}
+
+// whole fails where a frame is missing.
+func (v seen) whole(t *testing.T) {
+	t.Helper()
+	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
+		if lost := v.Lost(tr, 0); len(lost) > 0 {
+			t.Errorf("%v lost %d: %v", tr, len(lost), lost)
+		}
+	}
+}
+
+// fate of the primary at the n-th of many moments, and how late the spare is.
+type fate struct {
+	at, lag time.Duration
+	cause   ingest.Cause
+}
+
+func fates() (out []fate) {
+	causes := []ingest.Cause{ingest.Reset, ingest.EOF, ingest.Silence, ingest.ICE, ingest.Unpublish, ingest.Kick}
+	for i := range 20 {
+		out = append(out, fate{
+			at:  4*time.Second + time.Duration(i*317%2300)*time.Millisecond,
+			lag: time.Duration(i*83%400-200) * time.Millisecond, cause: causes[i%len(causes)],
+		})
+	}
+	return out
+}
+
+func (f fate) String() string {
+	return fmt.Sprintf("%s at %v, the spare %v behind", f.cause, f.at, f.lag)
+}
+
+// befall breaks the primary.
+func (f fate) befall(b *bench, p *push) {
+	switch f.cause {
+	case ingest.Silence: // it only stops
+	case ingest.Kick:
+		b.Kick("by the test")
+	default:
+		p.sink.End(f.cause, "")
+	}
+}
+
+func quick(c *Config) {
+	c.Lag, c.Buffer.Duration, c.BackupReturn = 0, time.Minute, 10*time.Second
+}
+
+func TestSpareOfTheSameEncoderLosesNothing(t *testing.T) {
+	for _, f := range fates() {
+		t.Run(f.String(), func(t *testing.T) {
+			story(t, quick, func(b *bench) {
+				primary, spare := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{})
+				lead := max(0, -f.lag)
+				done := spare.side(f.at+5*time.Second, f.lag+lead)
+				primary.began = primary.began.Add(lead)
+				primary.run(lead + time.Second)
+				r := b.attach()
+				primary.run(f.at)
+				f.befall(b, primary)
+				<-done
+				if s := b.Snapshot(time.Now()); s.State != lifecycle.Live || !s.OnBackup {
+					t.Fatalf("%v, %v", s.State, b.told())
+				}
+				v := watched(t, r)
+				v.whole(t)
+				if least := int((f.at + 2*time.Second).Seconds() * 30); v.pictures < least || v.splices != 0 {
+					t.Errorf("%d pictures of %d, %d splices", v.pictures, least, v.splices)
+				}
+				for _, e := range b.told() {
+					if e.To == lifecycle.Held && e.Type == State {
+						t.Error("it was held")
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestSpareOfAnotherEncoderBeginsWithItsKeyframe(t *testing.T) {
+	for _, f := range fates() {
+		t.Run(f.String(), func(t *testing.T) {
+			story(t, quick, func(b *bench) {
+				primary, spare := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{Source: 1, Start: time.Hour})
+				lead := max(0, -f.lag)
+				done := spare.side(f.at+5*time.Second, f.lag+lead)
+				primary.began = primary.began.Add(lead)
+				primary.run(lead + time.Second)
+				r := b.attach()
+				primary.run(f.at)
+				f.befall(b, primary)
+				<-done
+				v := watched(t, r)
+				if v.splices != 1 || v.longest > 2*time.Second || b.state() != lifecycle.Live {
+					t.Errorf("%d splices, %v without a picture, %v", v.splices, v.longest, b.state())
+				}
+			})
+		})
+	}
+}
+
+func TestPrimaryGetsTheStreamBack(t *testing.T) {
+	for name, source := range map[string]uint32{"the same encoder": 0, "another encoder": 1} {
+		t.Run(name, func(t *testing.T) {
+			story(t, quick, func(b *bench) {
+				began := time.Now()
+				primary, spare := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{Source: source})
+				done := spare.side(30*time.Second, 150*time.Millisecond)
+				primary.run(5 * time.Second)
+				r := b.attach()
+				primary.sink.End(ingest.Reset, "")
+				time.Sleep(2 * time.Second)
+				again := b.pushAs(false, gen.Options{})
+				again.began = began // the encoder has gone on meanwhile
+				again.gen.Until(7 * time.Second)
+				again.gen.Configure()
+				again.run(9 * time.Second)
+				if s := b.Snapshot(time.Now()); !s.OnBackup || s.Spare == nil {
+					t.Fatalf("the primary is back too early: %v", b.told())
+				}
+				again.run(6 * time.Second)
+				if s := b.Snapshot(time.Now()); s.OnBackup || s.Spare == nil || s.State != lifecycle.Live {
+					t.Fatalf("the primary has not come back: %v", b.told())
+				}
+				v := watched(t, r)
+				if source == 0 {
+					v.whole(t)
+				}
+				if v.longest > 2*time.Second || (v.splices != 0) != (source != 0) {
+					t.Errorf("%v without a picture, %d splices", v.longest, v.splices)
+				}
+				again.sink.End(ingest.EOF, "")
+				<-done
+				if s := b.Snapshot(time.Now()); !s.OnBackup || s.State != lifecycle.Live {
+					t.Errorf("the backup does not take over again: %v", b.told())
+				}
+			})
+		})
+	}
+}
+
+// TestPrimaryThaws: a primary that was silent goes on with the same session.
+func TestPrimaryThaws(t *testing.T) {
+	story(t, quick, func(b *bench) {
+		primary, spare := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{})
+		done := spare.side(32*time.Second, 0)
+		primary.run(6 * time.Second)
+		r := b.attach()
+		time.Sleep(3 * time.Second)
+		if s := b.Snapshot(time.Now()); !s.OnBackup || primary.sess.closed != "" {
+			t.Fatalf("%v, closed: %q", b.told(), primary.sess.closed)
+		}
+		primary.run(15 * time.Second) // what waited comes at once
+		if s := b.Snapshot(time.Now()); s.OnBackup {
+			t.Errorf("the primary has not come back: %v", b.told())
+		}
+		<-done
+		watched(t, r).whole(t)
+	})
+}
+
+func TestBackupAloneFeedsAtOnce(t *testing.T) {
+	story(t, quick, func(b *bench) {
+		b.pushAs(true, gen.Options{}).run(time.Second)
+		if s := b.Snapshot(time.Now()); s.State != lifecycle.Live || !s.OnBackup {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestSpareThatBreaksChangesNothing(t *testing.T) {
+	story(t, quick, func(b *bench) {
+		primary, spare := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{})
+		done := spare.side(4*time.Second, 0)
+		primary.run(2 * time.Second)
+		r := b.attach()
+		primary.run(time.Minute)
+		<-done
+		breaks := 0
+		for _, e := range b.told() {
+			if e.Type == Broke {
+				breaks++
+			}
+		}
+		if breaks != 1 || spare.sess.closed != ingest.Silence || b.state() != lifecycle.Live {
+			t.Errorf("%d breaks, closed: %q, %v", breaks, spare.sess.closed, b.state())
+		}
+		if v := watched(t, r); v.splices != 0 {
+			t.Errorf("%d splices", v.splices)
+		}
+	})
+}
+
+func TestBackupOfAnotherCodecIsRefused(t *testing.T) {
+	story(t, quick, func(b *bench) {
+		primary, spare := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{})
+		primary.run(time.Second)
+		err := spare.sink.Write(&packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.VP8, Kind: packetbuf.Key, Payload: []byte{0}})
+		if err == nil || spare.sess.closed != ingest.Protocol || b.Snapshot(time.Now()).Spare != nil {
+			t.Errorf("%v, closed: %q", err, spare.sess.closed)
+		}
+	})
+}
+
+// TestSpareIsBounded: GOPs are given up from the oldest, and one without an end as a whole.
+func TestSpareIsBounded(t *testing.T) {
+	limits := packetbuf.Limits{Duration: 20 * time.Second, Bytes: 1 << 20}
+	for name, gop := range map[string]int{"steady": 60, "endless": 1 << 20} {
+		t.Run(name, func(t *testing.T) {
+			var w warm
+			begun := time.Now()
+			for _, p := range gen.New(gen.Options{GOP: gop}).Until(time.Minute) {
+				if !p.Media() {
+					continue
+				}
+				p.Arrived = begun.Add(p.DTS)
+				w.add(p, p.Kind == packetbuf.Key, limits)
+				bytes := 0
+				for _, p := range w.packets {
+					bytes += len(p.Payload)
+				}
+				if bytes != w.bytes || bytes > limits.Bytes {
+					t.Fatalf("%d bytes, counted %d", bytes, w.bytes)
+				}
+				if len(w.packets) > 0 && w.packets[0].Kind != packetbuf.Key {
+					t.Fatal("it does not begin with a keyframe")
+				}
+			}
+			if (len(w.packets) == 0) != (name == "endless") {
+				t.Errorf("%d packets are kept", len(w.packets))
+			}
+		})
+	}
+}
