@@ -3,12 +3,11 @@ package api
 import (
 	"encoding/json"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 )
 
-// The bounds of a stream's history: 15 minutes, in less than 16 KiB.
+// The bounds of a stream's history: 15 minutes, in less than 32 KiB.
 const (
 	// HistoryStep is the time between two of a history's samples.
 	HistoryStep  = 5 * time.Second
@@ -78,12 +77,20 @@ func (p *past) add(step int64, s sample) {
 		return
 	}
 	for missing := min(step-p.step-1, historyKept); missing > 0; missing-- {
-		p.samples = append(p.samples, sample{})
+		p.push(sample{})
 	}
-	p.samples, p.step = append(p.samples, s), step
-	if over := len(p.samples) - historyKept; over > 0 {
-		p.samples = slices.Delete(p.samples, 0, over)
+	p.push(s)
+	p.step = step
+}
+
+// push appends a sample and drops the oldest where there would be too many.
+func (p *past) push(s sample) {
+	if len(p.samples) == historyKept {
+		copy(p.samples, p.samples[1:])
+		p.samples[historyKept-1] = s
+		return
 	}
+	p.samples = append(p.samples, s)
 }
 
 // Span is how long a stream was in a state.

@@ -36,7 +36,7 @@ func TestHistories(t *testing.T) {
 	if len(got.State) != historyKept || got.State[historyKept-1] != "held" || got.State[historyKept-2] != "" {
 		t.Errorf("%d states: %q", len(got.State), got.State)
 	}
-	if most := uintptr(cap(h.streams["live/cam"].samples)) * unsafe.Sizeof(sample{}); most > 64<<10 {
+	if most := uintptr(cap(h.streams["live/cam"].samples)) * unsafe.Sizeof(sample{}); most > 32<<10 {
 		t.Errorf("a stream's history holds %d bytes", most)
 	}
 	h.Sample(begin, nil)
