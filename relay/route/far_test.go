@@ -69,7 +69,7 @@ func (f *farSide) up() {
 	}
 	o := rtmp.Options{Access: f, Plays: f}
 	if f.silent {
-		o.PingInterval = time.Hour
+		o.Heartbeat = func(string, string) time.Duration { return time.Hour }
 	}
 	server, err := rtmp.New(o)
 	if err != nil {
