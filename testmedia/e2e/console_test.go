@@ -77,6 +77,8 @@ func TestConsole(t *testing.T) {
 	c.has("#main", "320×180")
 	c.has("#main", "resumed after")
 	c.waitFor(within(t), "document.querySelectorAll('svg').length >= 6")
+	publish(t, r, stream+"?backup=1", gen.Options{Source: 9})
+	c.has("#main", "Spare (backup), ready")
 	r.carries(stream, "a")
 	c.does("Force b")
 	r.carries(stream, "b")
@@ -85,7 +87,6 @@ func TestConsole(t *testing.T) {
 	r.carries(stream, "a")
 	c.has(".charts", "fps, from") // the first of the samples
 	c.does("Kick the publisher")
-	c.has("#state", "held")
 	r.expect(0, "the kick", func(l line) bool { return l.is("push broke") && l.str("cause") == "kick" })
 	var is string
 	c.eval(&is, "window.same + ' ' + window.owned + ' ' + document.images.length")

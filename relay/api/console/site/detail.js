@@ -39,7 +39,7 @@ function publisher(s) {
     s.publisher ? push(s.publisher, s) : h('p', {}, 'Nobody publishes.'),
     s.waiting && [h('h3', {}, 'Waiting for its first keyframe'), push(s.waiting)],
     (s.publishers ?? []).filter((p) => p.session !== s.publisher?.session && p.session !== s.waiting?.session)
-      .map((p) => [h('h3', {}, 'Spare'), push(p)]),
+      .map((p) => [h('h3', {}, 'Spare (' + p.role + '), ' + (p.ready ? 'ready to take over' : 'not ready')), push(p)]),
   ].flat(3).filter(Boolean)
 }
 
