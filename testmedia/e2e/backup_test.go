@@ -29,6 +29,7 @@ func TestBackupOfTheSameEncoder(t *testing.T) {
 	first.reset()
 	r.nth("backup took over", 0)
 	again := publish(t, r, stream, o)
+	again.atLeast(1) // with the configuration
 	again.halt()
 	again.origin = first.origin // the encoder has gone on
 	again.skip()
