@@ -124,3 +124,28 @@ func TestPageEmbedded(t *testing.T) {
 		t.Errorf("embedded, there are %v", there)
 	}
 }
+
+// A publisher who comes back with sound, and then with a smaller picture and none, is played on
+// by Media Source: a source buffer takes no other number of tracks.
+func TestPageOverTracks(t *testing.T) {
+	t.Parallel()
+	need(t, "chromium", "ffmpeg")
+	r := start(t)
+	const stream = "live/cam"
+	p := browse(t).page(r.url("http", "/"+stream+"/"))
+	p.eval(nil, "window.errors = [], video.addEventListener('error', () => errors.push(video.error?.message))")
+	for i, s := range []source{{picture: "640x360"}, {picture: "640x360", tone: true}, {picture: "320x180"}} {
+		push := pushing(t, r.url("rtmp", "/"+stream), s)
+		p.says("live")
+		p.waitFor(within(t), "video.videoWidth === "+literal([]int{640, 640, 320}[i]))
+		p.plays(25)
+		push.kill()
+		r.broke(i)
+		p.says("held, last picture")
+	}
+	var errors []string
+	p.eval(&errors, "errors")
+	if s := p.stats(); len(errors) > 0 || s.Way != "mse" {
+		t.Errorf("%v, %+v", errors, s)
+	}
+}

@@ -1,5 +1,6 @@
 const least = 0.7; // seconds before the end, nearer to which nothing is played
 const keep = 30; // seconds that stay behind the picture shown
+const most = 2000; // pieces that wait at the most for the browser to take them
 const far = 6; // seconds too late, from which on to jump is better than to hurry
 
 // support is the kind of Media Source that this browser has; on phones of one make the managed.
@@ -41,6 +42,7 @@ export class Buffer {
   put(data) {
     this.#queue.push({ data });
     this.#pump();
+    if (this.#queue.length > most) this.#broken("the browser takes no media");
   }
 
   // renew has what follows be on another clock. The picture stays until there is another.
@@ -72,7 +74,11 @@ export class Buffer {
     video.src = URL.createObjectURL(media);
     media.addEventListener("sourceopen", () => {
       if (media !== this.#media || this.#source) return;
-      this.#source = media.addSourceBuffer(this.#type);
+      try {
+        this.#source = media.addSourceBuffer(this.#type);
+      } catch (e) {
+        return this.#broken(e.message);
+      }
       this.#source.addEventListener("updateend", () => this.#pump());
       this.#pump();
     });
@@ -89,10 +95,10 @@ export class Buffer {
       try {
         if (type) {
           if (!this.#media) this.#open(type);
+          else if (tracks(type) !== tracks(this.#type)) this.#anew(type); // no buffer takes another number
           else if (type !== this.#type) this.#source.changeType((this.#type = type));
         } else if (renew) {
-          this.#still();
-          this.#open(this.#type);
+          this.#anew(this.#type);
           if (this.#init) this.#queue.splice(1, 0, { data: this.#init });
         } else {
           if (this.#trim()) return;
@@ -105,6 +111,11 @@ export class Buffer {
       }
     }
     this.follow();
+  }
+
+  #anew(type) {
+    this.#still();
+    this.#open(type);
   }
 
   // trim removes what was shown long ago and, while the viewer has paused, what is too much.
@@ -162,18 +173,20 @@ export class Buffer {
       video.play().catch(() => {}); // the viewer has to ask for it
       return;
     }
-    if (video.paused || video.seeking) return;
+    if (video.paused) return;
     const over = r.end - video.currentTime - this.#target;
-    if (video.currentTime < r.start && this.#dry()) this.#jump(r.start + 0.001);
+    // A seek to where little came before a gap never ends.
+    if (video.currentTime < r.start && this.#dry(video.seeking ? 0.5 : 0.1)) this.#jump(r.start + 0.001);
+    else if (video.seeking) return;
     else if (over > (hurried ? 1 : far)) this.#jump(Math.max(r.start, r.end - this.#target));
     const rate = over > 2 ? 1.1 : over > 0.3 || (video.playbackRate > 1 && over > 0) ? 1.05 : 1;
     if (video.playbackRate !== rate) video.playbackRate = rate;
   }
 
-  // dry tells whether nothing follows the picture that is shown.
-  #dry() {
+  // dry tells whether less than so many seconds follow the picture that is shown.
+  #dry(seconds) {
     const b = this.#source.buffered, at = this.video.currentTime;
-    for (let i = 0; i < b.length; i++) if (b.start(i) <= at && b.end(i) > at + 0.1) return false;
+    for (let i = 0; i < b.length; i++) if (b.start(i) <= at && b.end(i) > at + seconds) return false;
     return true;
   }
 
@@ -192,6 +205,11 @@ export class Buffer {
     video.removeAttribute("src");
     video.load();
   }
+}
+
+// tracks is how many tracks a type has.
+function tracks(type) {
+  return type.split(",").length;
 }
 
 // initial tells whether a piece of MP4 is an init section, which begins with the type of the file.

@@ -1,5 +1,7 @@
 import { Redial } from "./backoff.js";
 
+const silent = 40_000; // milliseconds without a word, after which the line is dead: the relay says something every 15 s
+
 // Follow asks the relay how the stream is, and is told of every change, where the way by which it
 // is watched does not tell. It reads server-sent events by itself: the browser's own reader hides
 // why it was refused, and redials without a chance in it.
@@ -31,7 +33,9 @@ export class Follow {
   async #read(stream) {
     let text = "";
     for (const reader = stream.getReader(); ; ) {
+      const timer = setTimeout(() => reader.cancel().catch(() => {}), silent);
       const { value, done } = await reader.read();
+      clearTimeout(timer);
       if (done) return;
       this.#redial.good();
       const events = (text + value).split("\n\n");

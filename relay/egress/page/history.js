@@ -8,12 +8,17 @@ class Track {
   // is notes that something is in a state since a time, unless it was before.
   is(state, since = Date.now()) {
     if (this.spans.at(-1)?.state !== state) this.spans.push({ state, since });
+    this.#trim();
+  }
+
+  #trim() {
     while (this.spans.length > 1 && this.spans[1].since < Date.now() - memory) this.spans.shift();
   }
 
   // all replaces what is known from the first of these on.
   all(spans) {
     this.spans = this.spans.filter((s) => s.since < spans[0].since).concat(spans);
+    this.#trim();
   }
 
   // within are the spans since a time, each with its end.

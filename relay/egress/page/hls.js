@@ -36,6 +36,7 @@ export class Hls {
       const answer = await fetch(this.host.url("index.m3u8"), { cache: "no-store" });
       status = answer.status;
       const why = answer.ok ? {} : await answer.json();
+      if (this.#listening.signal.aborted) return;
       if (status === 401 || status === 403) return this.host.refused(`${why.error}. ${why.hint}`);
       if (status === 415 || status === 422) return this.host.unsupported(why.error);
     } catch { /* the line is away, or these are not the relay's own words */ }

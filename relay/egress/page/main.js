@@ -1,6 +1,7 @@
 // The page of one stream, which watches it and, where it is not in another page, publishes it.
 import { History } from "./history.js";
 import { Player } from "./player.js";
+import { Publisher } from "./publish.js";
 import { $, notice, say, span, tell } from "./view.js";
 
 const base = location.pathname.replace(/\/+$/, "");
@@ -68,6 +69,7 @@ function stop(word, detail) {
   session?.close();
   session = undefined;
   shown = {};
+  history.line.is("none");
   notice("");
   idle();
   if (word) say("off", word, detail);
@@ -90,7 +92,6 @@ async function publish() {
   stop();
   say("retry", "connecting");
   $("publish").textContent = "Stop publishing";
-  const { Publisher } = await import("./publish.js");
   session = new Publisher({ base, video, ended: stop });
   await session.start($("source").value);
 }

@@ -2,6 +2,7 @@ import { Redial } from "./backoff.js";
 import { Buffer, Media, initial } from "./buffer.js";
 
 const beat = 3000; // milliseconds without a word, after which one is asked for
+const sound = 60_000; // milliseconds without a fault, after which those before do not count
 const missed = 3; // beats after which a socket is dead
 
 // Mse plays by Media Source over a WebSocket. What comes is acknowledged, and what was not comes
@@ -19,6 +20,7 @@ export class Mse {
   #quiet = 0; // beats without a word
   #vain = 0; // dials that came to nothing
   #faults = 0;
+  #faulted = 0; // when the last fault was
   #ticking = setInterval(() => this.#tick(), beat);
   #listening = new AbortController();
 
@@ -128,7 +130,10 @@ export class Mse {
     this.#forget();
     this.#zero = undefined;
     this.#buffer.close();
-    if (++this.#faults > 3) return this.host.otherwise(why);
+    const now = performance.now();
+    if (now - this.#faulted > sound) this.#faults = 0;
+    this.#faulted = now;
+    if (!document.hidden && ++this.#faults > 3) return this.host.otherwise(why);
     this.#buffer = this.#make();
     this.#drop();
     this.#redial.again();

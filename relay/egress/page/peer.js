@@ -18,6 +18,7 @@ export class Peer {
 
   constructor(kind, host, prepare) {
     Object.assign(this, { kind, host, prepare });
+    if (!globalThis.RTCPeerConnection) return void queueMicrotask(() => host.otherwise("this browser has no WebRTC"));
     addEventListener("online", () => this.#pc && !this.#connected() && this.#redial.now(), { signal: this.#listening.signal });
     this.#open();
   }
@@ -41,7 +42,7 @@ export class Peer {
         headers: { "Content-Type": "application/sdp", ...(secret && { Authorization: "Bearer " + secret }) },
       });
       const text = await answer.text();
-      if (pc !== this.#pc) return;
+      if (pc !== this.#pc) return end(answer);
       if (answer.status !== 201) return this.#refused(answer, text);
       this.#at = new URL(answer.headers.get("Location"), location.href);
       this.#tag = answer.headers.get("ETag");
@@ -168,6 +169,12 @@ export class Peer {
     this.#redial.close();
     this.#drop();
   }
+}
+
+// end ends a session that nobody wants any more.
+function end(answer) {
+  const at = answer.status === 201 && answer.headers.get("Location");
+  if (at) fetch(new URL(at, location.href), { method: "DELETE", keepalive: true }).catch(() => {});
 }
 
 // watching is a Peer that plays. The last picture stays until the next session has one of its own.

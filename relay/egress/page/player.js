@@ -11,6 +11,7 @@ export class Player {
   #left;
   #way;
   #follow;
+  #doubted; // the way by which nothing came about while the relay answered
   #over = false; // the stream was seen to end, or to be gone
   #closed = false;
   state = { line: "connecting", detail: "", report: undefined, why: "" };
@@ -44,7 +45,10 @@ export class Player {
   line(line, detail = "") {
     if (this.#closed) return;
     if (line === "ended") this.#over = true;
-    if (line === "up") this.#over = false;
+    if (line === "up") {
+      this.#over = false;
+      this.#doubted = undefined;
+    }
     if (line === "absent" && this.#over) line = "ended";
     if (line === "ended" && this.state.report) this.state.report = undefined;
     this.#set({ line, detail });
@@ -76,16 +80,18 @@ export class Player {
     else this.#end(this.state.why || why);
   }
 
-  // blocked: nothing comes about by this way. Where the relay answers all the same, another may do.
+  // blocked: nothing comes about by this way. Where the relay answers, and the next try is in vain
+  // all the same, another may do: an answer alone may have come with the end of an outage.
   async blocked(why) {
     if (!this.#left.length) return;
     const way = this.#way;
+    if (way === this.#doubted) return this.otherwise(why);
     try {
       await fetch(this.url("state"), { cache: "no-store" });
     } catch {
       return; // it is the line, or the relay
     }
-    if (way === this.#way) this.otherwise(why);
+    if (way === this.#way) this.#doubted = way;
   }
 
   #end(why) {

@@ -6,6 +6,7 @@ export class Publisher {
   kind = "whip";
   #peer;
   #local;
+  #closed = false;
 
   constructor({ base, video, ended }) {
     Object.assign(this, { base, video, ended, notice });
@@ -22,8 +23,10 @@ export class Publisher {
         ? await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: 30 }, audio: true })
         : await navigator.mediaDevices.getUserMedia({ audio, video: source === "camera" && { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } } });
     } catch (e) {
+      if (this.#closed) return;
       return this.refused(navigator.mediaDevices ? e.message : "a browser gives camera and microphone to pages over HTTPS, or from localhost, alone");
     }
+    if (this.#closed) return this.close(); // while the browser asked for leave
     this.video.srcObject = this.#local;
     this.video.muted = true;
     this.video.play().catch(() => {});
@@ -57,8 +60,9 @@ export class Publisher {
   }
 
   close() {
+    this.#closed = true;
     this.#peer?.close();
     for (const t of this.#local?.getTracks() ?? []) t.stop();
-    this.video.srcObject = null;
+    if (this.video.srcObject === this.#local) this.video.srcObject = null;
   }
 }
