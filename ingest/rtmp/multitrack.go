@@ -69,7 +69,7 @@ func (c *conn) other(p *publication, n flv.Numbered) {
 func (c *conn) publishRendition(p *publication, l *rendition, now time.Time) bool {
 	l.tried, l.closed = now, &atomic.Pointer[ending]{}
 	r := p.request
-	r.Name = r.Name+"~"+strconv.Itoa(int(l.id))
+	r.Name = r.Name + "~" + strconv.Itoa(int(l.id))
 	r.Session = &renditionSession{p.session, l.id, l.closed}
 	sink, err := c.srv.o.Access.Publish(c.ctx, r)
 	var refusal *ingest.Refusal

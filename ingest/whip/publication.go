@@ -121,7 +121,7 @@ func (s *session) publish(now time.Time, l *layer) {
 	}
 	l.tried, l.closed = now, &atomic.Pointer[ending]{}
 	r := s.request
-	r.Name = r.Name+"~"+l.rid
+	r.Name = r.Name + "~" + l.rid
 	r.Session = &layerSession{s, l, l.closed}
 	sink, err := s.srv.o.Access.Publish(s.ctx, r)
 	if err != nil {
