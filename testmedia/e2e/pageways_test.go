@@ -13,6 +13,17 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
+// begins has every document that is opened begin with a script.
+func (p *page) begins(script string) {
+	p.t.Helper()
+	if err := chromedp.Do(p.ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		return err
+	})); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // Where Media Source does not take the stream's codec, WebRTC does; where that is not wanted, the
 // page names the codec.
 func TestPageFallsBack(t *testing.T) {
@@ -22,14 +33,7 @@ func TestPageFallsBack(t *testing.T) {
 	pushing(t, r.url("rtmp", "/live/cam"), source{picture: "640x360", tone: true})
 	r.live("live/cam")
 	p := browse(t).clients()
-	if err := chromedp.Do(p.ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := cdp.Call(ctx, t, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{
-			Source: "MediaSource.isTypeSupported = (type) => !type.includes('avc1')",
-		})
-		return err
-	})); err != nil {
-		t.Fatal(err)
-	}
+	p.begins("MediaSource.isTypeSupported = (type) => !type.includes('avc1')")
 	p.open(r.url("http", "/live/cam/"))
 	p.says("live")
 	p.plays(20)
@@ -148,4 +152,30 @@ func TestPageOverTracks(t *testing.T) {
 	if s := p.stats(); len(errors) > 0 || s.Way != "mse" {
 		t.Errorf("%v, %+v", errors, s)
 	}
+}
+
+// Where media comes and no picture, the page begins afresh.
+func TestPageStands(t *testing.T) {
+	t.Parallel()
+	need(t, "chromium", "ffmpeg")
+	r := start(t)
+	pushing(t, r.url("rtmp", "/live/cam"), source{picture: "640x360", tone: true})
+	r.live("live/cam")
+	p := browse(t).clients()
+	p.begins(`(() => {
+		const append = SourceBuffer.prototype.appendBuffer
+		SourceBuffer.prototype.appendBuffer = function (data) {
+			window.swallows ??= this
+			if (this !== swallows) return append.call(this, data)
+			setTimeout(() => this.dispatchEvent(new Event('updateend')))
+		}
+	})()`)
+	p.open(r.url("http", "/live/cam/"))
+	p.says("live")
+	p.waitFor(within(t), "video.videoWidth === 640")
+	p.plays(20)
+	if s := p.stats(); s.Way != "mse" || s.Dials != 2 {
+		t.Errorf("%+v", s)
+	}
+	p.quiet()
 }

@@ -63,6 +63,11 @@ export class Buffer {
     return r && r.end - this.video.currentTime;
   }
 
+  // rests tells whether the picture stands because the viewer, or the browser for them, wants it so.
+  get rests() {
+    return document.hidden || (this.#begun && this.video.paused);
+  }
+
   #open(type) {
     this.#type = type;
     this.#source = undefined;

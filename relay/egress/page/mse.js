@@ -3,6 +3,7 @@ import { Buffer, Media, initial } from "./buffer.js";
 
 const beat = 3000; // milliseconds without a word, after which one is asked for
 const sound = 60_000; // milliseconds without a fault, after which those before do not count
+const still = 3; // beats, after which a picture that stands is a fault
 const missed = 3; // beats after which a socket is dead
 
 // Mse plays by Media Source over a WebSocket. What comes is acknowledged, and what was not comes
@@ -21,6 +22,8 @@ export class Mse {
   #vain = 0; // dials that came to nothing
   #faults = 0;
   #faulted = 0; // when the last fault was
+  #before = {}; // how the picture was at the last beat
+  #stands = 0; // beats for which media came and the picture stood
   #ticking = setInterval(() => this.#tick(), beat);
   #listening = new AbortController();
 
@@ -143,10 +146,23 @@ export class Mse {
     this.#buffer?.relax();
     this.#buffer?.follow();
     if (!this.#socket) return;
+    this.#watch();
     if (++this.#quiet > missed) {
       this.stats.dead++;
       this.#lost(0, "");
     } else this.#ping();
+  }
+
+  // watch begins afresh where media comes and the picture stands all the same: of one of two
+  // tracks nothing may come, or the decoder hangs.
+  #watch() {
+    const now = { at: this.host.video.currentTime, messages: this.stats.messages }, was = this.#before;
+    this.#before = now;
+    if (now.at !== was.at || now.messages === was.messages || this.#buffer.rests) this.#stands = 0;
+    else if (++this.#stands >= still) {
+      this.#stands = 0;
+      this.#fault("the picture stands");
+    }
   }
 
   // wake asks at once whether the socket has outlived a sleep.
