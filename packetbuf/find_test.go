@@ -85,7 +85,7 @@ func TestTrail(t *testing.T) {
 			if p.Kind != Key || p.Bridged() || p.Seq < tail {
 				continue
 			}
-			if start == tail && all[start-1].Kind != Key || start < since || p.DTS <= all[seq-1].DTS-back && p.Seq >= since {
+			if at := all[start-1]; start == tail && (at.Kind != Key || at.Bridged()) || start < since || p.DTS <= all[seq-1].DTS-back && p.Seq >= since {
 				start = p.Seq
 			}
 		}
