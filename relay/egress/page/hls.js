@@ -1,5 +1,6 @@
 import { Redial } from "./backoff.js";
 
+const patience = 20_000; // milliseconds for which the browser may refuse what is there: a young stream has too little
 const stuck = 8; // seconds without progress, after which to begin anew
 
 // Hls leaves all to the browser's own HLS, and begins anew where that gives up.
@@ -8,6 +9,7 @@ export class Hls {
   stats = { loads: 0 };
   #redial = new Redial(() => this.#load(), { base: 1000 });
   #at = 0;
+  #vain = 0; // since when the browser refuses what is there
   #since = performance.now(); // of the last progress
   #listening = new AbortController();
   #ticking = setInterval(() => this.#tick(), 1000);
@@ -41,7 +43,9 @@ export class Hls {
       if (status === 415 || status === 422) return this.host.unsupported(why.error);
     } catch { /* the line is away, or these are not the relay's own words */ }
     if (this.#listening.signal.aborted) return;
-    if (status === 200 && error?.code >= 3 && this.stats.loads > 3 && !this.#at) return this.host.unsupported(error.message);
+    if (status !== 200) this.#vain = 0;
+    else this.#vain ||= performance.now();
+    if (this.#vain && error?.code >= 3 && performance.now() - this.#vain > patience && !this.#at) return this.host.unsupported(error.message);
     this.host.line(status === 404 ? "absent" : "down");
     this.#redial.again(status === 404 ? 2000 : 0);
   }
