@@ -114,7 +114,7 @@ func TestKeys(t *testing.T) {
 		{"live/cam", "NetStream.Publish.Denied", "key"},
 		{"live/cam?key=" + wrong, "NetStream.Publish.Denied", "key"},
 		{"live/..", "NetStream.Publish.BadName", ""},
-		{"live/cam?backup=1&key=" + right, "NetStream.Publish.BadName", "backup"},
+		{"live/cam?backup=1&key=" + wrong, "NetStream.Publish.Denied", "key"},
 	} {
 		got := refusal(t, r.addrs["rtmp"], "publish", tt.stream)
 		if got.code != tt.code || !strings.Contains(got.description, tt.says) {

@@ -105,3 +105,50 @@ func TestBackupOfAnotherEncoder(t *testing.T) {
 		v.watching()
 	}
 }
+
+// A browser stands by for an encoder, and an encoder for a browser: whichever breaks, the other
+// goes on, and a viewer of either protocol stays.
+func TestBackupOverAnotherProtocol(t *testing.T) {
+	t.Parallel()
+	need(t, "chromium", "ffmpeg")
+	for _, first := range []string{"rtmp", "whip"} {
+		t.Run(first, func(t *testing.T) {
+			r := start(t)
+			const stream = "live/cam"
+			page := browse(t).clients()
+			role := map[bool]string{true: "", false: "?backup=1"}
+			var browser *whip
+			offer := func() {
+				browser = page.publish(whipOptions{URL: r.url("http", "/"+stream+"/whip"+role[first == "whip"]), Codec: "H264", Tone: 880})
+			}
+			if first == "whip" {
+				offer()
+			}
+			encoder := pushing(t, r.url("rtmp", "/"+stream+role[first == "rtmp"]), source{picture: "320x180", tone: true})
+			r.live(stream)
+			if first == "rtmp" {
+				offer()
+			}
+			until(t, "the spare is ready", func() bool {
+				return r.metric(`holdfast_stream_backup{stream="`+stream+`"}`) == 1
+			})
+			c, err := openOn(t, r.addrs["rtmp"], "play", stream, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := watchClient(t, c, true)
+			v.more(30)
+			if first == "rtmp" {
+				encoder.kill()
+			} else {
+				browser.leave()
+			}
+			r.nth("backup took over", 0)
+			v.more(100)
+			v.watching()
+			if n := r.metric(`holdfast_filler_frames_total{kind="picture"}`); n > 0 {
+				t.Errorf("the stream was held: %v pictures were made", n)
+			}
+		})
+	}
+}

@@ -5,6 +5,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -79,6 +80,7 @@ func (d apiDocument) check(schema any, v any, at string) (wrong []string) {
 		}
 		return wrong
 	}
+	s = d.whole(s)
 	is := kind(v)
 	if want, ok := s["type"].(string); ok && want != is && (want != "number" || is != "integer") {
 		return []string{fmt.Sprintf("%s is %s and not %s", at, is, want)}
@@ -104,6 +106,28 @@ func (d apiDocument) check(schema any, v any, at string) (wrong []string) {
 		}
 	}
 	return wrong
+}
+
+// whole is a schema together with all that it is made of.
+func (d apiDocument) whole(s map[string]any) map[string]any {
+	parts, _ := s["allOf"].([]any)
+	if len(parts) == 0 {
+		return s
+	}
+	out, properties := maps.Clone(s), map[string]any{}
+	required, _ := s["required"].([]any)
+	for _, part := range parts {
+		p, _ := d.resolved(part).(map[string]any)
+		p = d.whole(p)
+		more, _ := p["required"].([]any)
+		required = append(slices.Clone(required), more...)
+		named, _ := p["properties"].(map[string]any)
+		maps.Copy(properties, named)
+	}
+	named, _ := s["properties"].(map[string]any)
+	maps.Copy(properties, named)
+	out["required"], out["properties"] = required, properties
+	return out
 }
 
 func (d apiDocument) checkObject(s, v map[string]any, at string) (wrong []string) {
