@@ -28,6 +28,10 @@ const (
 	manyTracksManyCodecs = 2
 )
 
+// maxTracks is how many shares a body can have: a track's number is a byte, and each has one. More
+// would be tiny and cost many times their size.
+const maxTracks = 256
+
 type fourCC [4]byte
 
 var exCodecs = map[packetbuf.Track]map[fourCC]packetbuf.Codec{
@@ -230,7 +234,11 @@ func eachTrack(multitrack byte, b []byte, yield func(exBody, error) bool) {
 			return
 		}
 	}
-	for len(b) > 0 {
+	for n := 0; len(b) > 0; n++ {
+		if n == maxTracks {
+			yield(exBody{}, malformed("more than %d tracks", maxTracks))
+			return
+		}
 		if kind == manyTracksManyCodecs {
 			ex.codec, b, err = takeFourCC(b)
 		}

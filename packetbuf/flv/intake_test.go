@@ -130,6 +130,29 @@ func TestIntakeOfOtherTracks(t *testing.T) {
 	}
 }
 
+// A body of very many tiny shares, each of which would cost twenty times its size, is not read
+// further than there are numbers of tracks.
+func TestTracksAreBounded(t *testing.T) {
+	for name, of := range map[string]struct {
+		id   int
+		left int
+	}{"of track 0 alone": {0, 1}, "of another": {1, 0}} {
+		body := join(0x96, 0x11, "vp08")
+		for range 100_000 {
+			body = append(body, byte(of.id), 0, 0, 1, 1)
+		}
+		all, left := Others(packetbuf.Video, body)
+		if len(all) > maxTracks || left != of.left {
+			t.Errorf("%s: %d others, %d left", name, len(all), left)
+		}
+	}
+	var in Intake
+	body := join(0x96, 0x11, "vp08", bytes.Repeat([]byte{1, 0, 0, 1, 1}, maxTracks+1))
+	if p, err := in.Take(packetbuf.Video, 0, body); p != nil || err != nil || in.Dropped != 1 {
+		t.Errorf("%+v, %v, %d dropped", p, err, in.Dropped)
+	}
+}
+
 // FuzzOthers: whatever several tracks are made of, each share lies within the body, and Decode
 // and Others never both return it.
 func FuzzOthers(f *testing.F) {
