@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -12,10 +13,11 @@ import (
 
 // The bounds of what is remembered.
 const (
-	storyEvents = 500            // of a stream
-	storyBytes  = 64 << 10       // of a stream, as JSON
-	storyKept   = 24 * time.Hour // after a stream's last event
-	stories     = 512            // streams; of more the one without events for the longest is forgotten
+	storyEvents   = 500            // of a stream
+	storyRefusals = 50             // of those, pushes that were refused: who tries again and again is not to fill it
+	storyBytes    = 64 << 10       // of a stream, as JSON
+	storyKept     = 24 * time.Hour // after a stream's last event
+	stories       = 512            // streams; of more the one without events for the longest is forgotten
 )
 
 // noteEvery bounds how often a stream's story tells of strangers, so that they cannot have it
@@ -65,14 +67,19 @@ type story struct {
 	name      string
 	lines     []line
 	bytes     int
+	refusals  int       // among the lines
 	forgotten int       // lines, for newer ones
 	noted     time.Time // when Note added one
 }
 
 type line struct {
-	at   time.Time
-	json []byte
+	at      time.Time
+	json    []byte
+	refusal bool
 }
+
+// refused is the kind of a push that was not let in.
+const refused = "refused"
 
 // add remembers a line; one of a stream that there is nothing of yet only with begin.
 func (s *shelf) add(stream string, t Told, begin bool) {
@@ -101,7 +108,7 @@ func (s *shelf) add(stream string, t Told, begin bool) {
 		}
 		st.noted = t.Time
 	}
-	st.add(line{t.Time, data})
+	st.add(line{t.Time, data, t.Kind == refused})
 	s.forget(t.Time)
 }
 
@@ -121,12 +128,30 @@ func (s *shelf) forget(now time.Time) {
 func (s *story) add(l line) {
 	s.lines = append(s.lines, l)
 	s.bytes += len(l.json)
+	if l.refusal {
+		s.refusals++
+	}
+	if s.refusals > storyRefusals {
+		s.drop(slices.IndexFunc(s.lines, func(l line) bool { return l.refusal }))
+	}
 	for len(s.lines) > storyEvents || s.bytes > storyBytes {
-		s.bytes -= len(s.lines[0].json)
+		s.drop(0)
+	}
+}
+
+// drop forgets the line at i.
+func (s *story) drop(i int) {
+	s.bytes -= len(s.lines[i].json)
+	if s.lines[i].refusal {
+		s.refusals--
+	}
+	if i == 0 {
 		s.lines[0] = line{}
 		s.lines = s.lines[1:]
-		s.forgotten++
+	} else {
+		s.lines = slices.Delete(s.lines, i, i+1)
 	}
+	s.forgotten++
 }
 
 // answered is a story as the API shows it.

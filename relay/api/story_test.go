@@ -123,6 +123,28 @@ func TestStoryOfStrangers(t *testing.T) {
 	}
 }
 
+// Who is refused again and again, for longer than a story has room, does not have it forget what
+// happened besides.
+func TestStoryOfRefusals(t *testing.T) {
+	for name, add := range map[string]func(*Events, Event){"noted": (*Events).Note, "told": (*Events).Publish} {
+		events, h := storied()
+		now := time.Now()
+		events.Publish(Event{Time: now, Type: "publish", Stream: "live/cam"})
+		for range storyEvents {
+			now = now.Add(noteEvery)
+			add(events, Event{Time: now, Type: "refused", Stream: "live/cam", Fields: map[string]any{"detail": strings.Repeat("x", 300)}})
+		}
+		events.Publish(Event{Time: now, Type: "break", Stream: "live/cam"})
+		got := logOf(t, h, "live/cam/log")
+		if n := len(got.Events); n != storyRefusals+2 || got.Forgotten != storyEvents-storyRefusals {
+			t.Fatalf("%s: %d events, %d forgotten", name, n, got.Forgotten)
+		}
+		if first, oldest := got.Events[0], got.Events[1]; first.Kind != "publish" || now.Sub(oldest.Time) != (storyRefusals-1)*noteEvery {
+			t.Errorf("%s: %+v, %+v", name, first, oldest)
+		}
+	}
+}
+
 // many is a relay with streams live/0 to live/9.
 type many struct{ fake }
 
