@@ -76,9 +76,10 @@ func (t *target) question(ctx context.Context, m message, limit time.Duration) a
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	defer context.AfterFunc(t.ctx, cancel)() // the hooks are closing
+	turn := t.asking[m.kind]
 	select {
-	case t.asking <- struct{}{}:
-		defer func() { <-t.asking }()
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
 	case <-ctx.Done():
 		return answer{outcome: Failed, err: errText("too many questions wait for it")}
 	}

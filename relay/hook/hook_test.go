@@ -233,6 +233,26 @@ func TestHanging(t *testing.T) {
 	})
 }
 
+// However many viewers wait for an answer, a publisher is asked about at once.
+func TestPublishersDoNotWaitForViewers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, usual())
+		w.up()
+		w.hangs()
+		var asking sync.WaitGroup
+		for range 3 * asked {
+			asking.Go(func() { _ = w.hooks.Ask(t.Context(), Event{Type: Play, Stream: "live/cam"}, "") })
+		}
+		synctest.Wait()
+		w.answers(200, "")
+		began := time.Now()
+		if err := w.hooks.Ask(t.Context(), Event{Type: Publish, Stream: "live/cam"}, ""); err != nil || time.Since(began) > 0 {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		asking.Wait()
+	})
+}
+
 // Who asks may go, and then nothing is held against the hook.
 func TestGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

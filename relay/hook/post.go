@@ -42,7 +42,7 @@ func newClient(h *Hook, o Options) *http.Client {
 		Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, DialContext: o.Dial, ForceAttemptHTTP2: true, DisableCompression: true,
 			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: h.Insecure}, //nolint:gosec // where the operator says so
-			MaxIdleConnsPerHost: 4, MaxConnsPerHost: asked + 1, IdleConnTimeout: 30 * time.Second, MaxResponseHeaderBytes: 16 << 10,
+			MaxIdleConnsPerHost: 4, MaxConnsPerHost: 2*asked + 1, IdleConnTimeout: 30 * time.Second, MaxResponseHeaderBytes: 16 << 10,
 		},
 	}
 }

@@ -18,7 +18,8 @@ const (
 	waiting = 512
 	// patience is how long an event is sent again, from when it happened.
 	patience = 10 * time.Minute
-	// asked is how many questions to one hook are open at a time; more wait for their turn.
+	// asked is how many questions of a type are open at one hook at a time; more wait for their
+	// turn. Publishers do not wait for viewers, who may be many at once.
 	asked = 64
 )
 
@@ -28,7 +29,7 @@ type target struct {
 	client *http.Client
 	o      Options
 	log    *slog.Logger
-	asking chan struct{} // of asked: held by a question
+	asking map[Type]chan struct{} // of asked: held by a question
 	known  answers
 
 	mu    sync.Mutex // guards what follows
@@ -46,7 +47,7 @@ type target struct {
 
 func newTarget(h *Hook, o Options) *target {
 	t := &target{
-		client: newClient(h, o), o: o, log: o.Log.With("hook", shown(h.URL)), asking: make(chan struct{}, asked),
+		client: newClient(h, o), o: o, log: o.Log.With("hook", shown(h.URL)), asking: map[Type]chan struct{}{Publish: make(chan struct{}, asked), Play: make(chan struct{}, asked)},
 		wake: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
 	}
 	t.ctx, t.abort = context.WithCancel(context.Background())
