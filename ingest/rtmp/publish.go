@@ -79,6 +79,7 @@ func (c *conn) publish(stream uint32, cmd wire.Command) ([]byte, error) {
 	sink, err := c.srv.o.Access.Publish(c.ctx, request)
 	if err != nil {
 		c.setCurrent(nil)
+		c.w.setTimeout(c.srv.o.WriteTimeout) // the answer may have taken all of a stranger's time
 		return nil, c.refusePublish(id, t, err)
 	}
 	c.pub = &publication{stream: id, request: request, sink: sink, session: s}

@@ -65,6 +65,25 @@ func TestHandshakeDeadline(t *testing.T) {
 	}
 }
 
+// Who decides about a push may take longer than a stranger has: the peer is told all the same.
+func TestLateRefusalIsSaid(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, w *world) {
+		w.access.decide = func(ingest.Request) error {
+			time.Sleep(9 * time.Second)
+			return &ingest.Refusal{Outcome: ingest.RefusedKey, Reason: "no"}
+		}
+		p := shake(t, w.l.dial())
+		p.connect("live")
+		p.call(0, "createStream", wire.Null{})
+		p.command("_result")
+		p.call(1, "publish", wire.Null{}, wire.String("cam"), wire.String("live"))
+		if code, why := p.status(); code != "NetStream.Publish.Denied" || why == "" {
+			t.Errorf("%s: %s", code, why)
+		}
+		_ = p.nc.Close()
+	})
+}
+
 func TestQuietPublisherStays(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, w *world) {
 		p := shake(t, w.l.dial())
