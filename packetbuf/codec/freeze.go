@@ -70,11 +70,26 @@ func (f *Freezer) Follow(au []byte) {
 			if first {
 				f.picture(nal)
 				first = false
-			} else if r := (bitReader{data: nal[1:], nal: true}); f.err == nil {
-				_, f.pps, f.sps, f.err = f.sets.slicePPS(&r)
+			} else if f.err == nil {
+				f.err = f.further(nal)
 			}
 		}
 	}
+}
+
+// further takes another slice of a picture, which may have a PPS of its own, but no other SPS.
+func (f *Freezer) further(nal []byte) error {
+	_, pps, sps, err := f.sets.slicePPS(&bitReader{data: nal[1:], nal: true})
+	switch {
+	case err != nil:
+		return err
+	case sps != f.sps:
+		return noFreeze("two sequence parameter sets in one picture")
+	case pps.SliceGroups > 1:
+		return noFreeze("flexible macroblock order")
+	}
+	f.pps = pps
+	return nil
 }
 
 // picture takes the first slice of a picture.

@@ -23,10 +23,26 @@ func plain(change func(*codec.SPS), pps []byte) codec.AVCConfig {
 	return codec.AVCConfig{Profile: 100, Level: 30, LengthSize: 4, SPS: [][]byte{s.NAL()}, PPS: [][]byte{pps}}
 }
 
+// twoSets is plain with a larger SPS of id 1, and another PPS.
+func twoSets(pps []byte) codec.AVCConfig {
+	c := plain(nil, onePPS)
+	far := plain(func(s *codec.SPS) {
+		s.ID, s.WidthMBs, s.HeightMapUnits, s.Width, s.Height = 1, 1000, 1000, 16000, 16000
+	}, pps)
+	c.SPS, c.PPS = append(c.SPS, far.SPS...), append(c.PPS, pps)
+	return c
+}
+
 // The sets and slices below are of one PPS with CAVLC, one reference and deblocking control, field
 // by field.
 var (
-	onePPS  = bits(0x68, "1 1 0 0 1 1 1 0 00 1 1 1 1 0 0 1")
+	onePPS = bits(0x68, "1 1 0 0 1 1 1 0 00 1 1 1 1 0 0 1")
+	// The same for the second PPS of twoSets: of the first SPS, of the second, with two groups.
+	otherPPS = bits(0x68, "010 1 0 0 1 1 1 0 00 1 1 1 1 0 0 1")
+	farPPS   = bits(0x68, "010 010 0 0 1 1 1 0 00 1 1 1 1 0 0 1")
+	otherFMO = bits(0x68, "010 1 0 0 010 1 1 1 1")
+	idrOther = bits(0x65, "010 0001000 010 0000 1 0 0 1 1 1")
+
 	fmoPPS  = bits(0x68, "1 1 0 0 010 1 1 1 1")
 	idrRef  = bits(0x65, "1 0001000 1 0000 1 0 0 1 1 1")
 	longIDR = bits(0x65, "1 0001000 1 0000 1 0 1 1 1 1")
@@ -75,6 +91,9 @@ func TestFreezeRefuses(t *testing.T) {
 		{"order of type 1", plain(func(s *codec.SPS) { s.POCType = 1 }, onePPS), [][]byte{unit(idrRef)}, false},
 		{"separate planes", plain(func(s *codec.SPS) { s.Profile, s.ChromaFormat, s.SeparatePlanes = 244, 3, true }, onePPS), [][]byte{unit(idrRef)}, false},
 		{"a picture beyond all levels", plain(func(s *codec.SPS) { s.WidthMBs, s.HeightMapUnits, s.Width, s.Height = 1000, 1000, 16000, 16000 }, onePPS), [][]byte{unit(idrRef)}, false},
+		{"a further slice of a PPS of its own", twoSets(otherPPS), [][]byte{unit(idrRef, idrOther)}, true},
+		{"a further slice of another SPS", twoSets(farPPS), [][]byte{unit(idrRef, idrOther)}, false},
+		{"a further slice in flexible macroblock order", twoSets(otherFMO), [][]byte{unit(idrRef, idrOther)}, false},
 		{"no references", plain(func(s *codec.SPS) { s.MaxRefFrames = 0 }, onePPS), [][]byte{unit(idrRef)}, false},
 		{"a cut unit", plain(nil, onePPS), [][]byte{unit(idrRef), {0, 0, 0, 9, 1}}, false},
 	} {
