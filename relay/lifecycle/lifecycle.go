@@ -182,10 +182,15 @@ func (m *Machine) late(now time.Time) (Action, []Effect) {
 	}
 	id := m.current
 	m.current = 0
+	m.extend(now)
+	return Refuse, []Effect{{Kind: Close, ID: id, Cause: ingest.Silence}}
+}
+
+// extend leaves who is closed for want of a keyframe the time to dial again.
+func (m *Machine) extend(now time.Time) {
 	if again := now.Add(m.cfg.Hold); again.After(m.until) {
 		m.until, m.end = again, again
 	}
-	return Refuse, []Effect{{Kind: Close, ID: id, Cause: ingest.Silence}}
 }
 
 // join makes the waiting session the one that feeds.

@@ -24,6 +24,10 @@ func (m *Machine) warm(now time.Time, key bool) (Action, []Effect) {
 	}
 	feeding := m.state == Live || m.state == Suspect
 	switch {
+	case !m.peers.Ready(m.spare, now) && m.state == Held && now.Sub(m.broke) >= patience && now.Sub(m.healthy) >= patience:
+		// It is in an endless GOP, and will have a keyframe when it dials again.
+		m.extend(now)
+		return Refuse, m.dropSpare(ingest.Silence)
 	case !m.peers.Ready(m.spare, now):
 		return Ask, nil
 	case m.state == Idle && m.next != 0 && now.Sub(m.asked) < headStart:
@@ -48,6 +52,9 @@ func (m *Machine) turn(now time.Time, healthy bool) []Effect {
 		m.healthy, m.dumb, cause = now, time.Time{}, ""
 	}
 	if m.next != 0 { // it was about to follow the one that fed
+		if healthy {
+			out = append(out, Effect{Kind: Broke, ID: old, Cause: ingest.Takeover})
+		}
 		if old != 0 {
 			out = append(out, Effect{Kind: Close, ID: old, Cause: ingest.Takeover})
 		}
