@@ -63,7 +63,10 @@ func TestFeeding(t *testing.T) {
 		{stream.Event{Type: stream.Refused, Session: "three"}, "three"},
 		{stream.Event{Type: stream.Resumed, Session: "two"}, "two"},
 		{stream.Event{Type: stream.Changed}, "two"},
-		{stream.Event{Type: stream.Ended}, "two"},
+		{stream.Event{Type: stream.Published, Session: "four"}, "four"},
+		{stream.Event{Type: stream.BackupOff, Session: "four"}, "four"},
+		{stream.Event{Type: stream.Changed}, "four"},
+		{stream.Event{Type: stream.Ended}, "four"},
 		{stream.Event{Type: stream.Changed}, ""},
 	} {
 		tt.event.Stream = "live/cam"

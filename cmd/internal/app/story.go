@@ -30,7 +30,7 @@ func (f *feeding) note(e stream.Event) stream.Event {
 		delete(f.sessions, e.Stream)
 	case e.Session == "":
 		e.Session = f.sessions[e.Stream]
-	case e.Type == stream.Resumed || e.Type == stream.State || e.Type == stream.Published && f.sessions[e.Stream] == "":
+	case e.Type == stream.Resumed || e.Type == stream.State || e.Type == stream.BackupOn || e.Type == stream.BackupOff || e.Type == stream.Published && f.sessions[e.Stream] == "":
 		if f.sessions == nil {
 			f.sessions = map[string]string{}
 		}
