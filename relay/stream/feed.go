@@ -145,7 +145,10 @@ func (s *Stream) use(now time.Time, f *feed, p *packetbuf.Packet, action lifecyc
 		if p.Track == packetbuf.Video {
 			s.requestKey(f)
 		}
-	case lifecycle.Keep:
+	case lifecycle.Keep: // viewers go back to its newest keyframe
+		if p.Track == packetbuf.Video && f.kept.age(now) >= oldKey {
+			s.requestKey(f)
+		}
 	case lifecycle.Ask, lifecycle.Drop: // until it begins with a keyframe
 		if p.Track == packetbuf.Video {
 			s.requestKey(f)

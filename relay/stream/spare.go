@@ -27,7 +27,9 @@ const (
 // warm is what is kept of a spare: media from a random-access point on, not sent to anybody.
 type warm struct {
 	packets []*packetbuf.Packet
-	bytes   int
+	bytes   int // of payload, and packetbuf.Overhead for each
+	looked  int // among how many packets there is no second GOP
+	key     int // the newest key; meaningless where there is none
 }
 
 // add keeps p, within limits; begins says that a decoder can start at it. What is not kept from
@@ -36,8 +38,11 @@ func (w *warm) add(p *packetbuf.Packet, begins bool, limits packetbuf.Limits) {
 	if len(w.packets) == 0 && !begins {
 		return
 	}
+	if p.Kind == packetbuf.Key {
+		w.key = len(w.packets)
+	}
 	w.packets = append(w.packets, p)
-	w.bytes += len(p.Payload)
+	w.bytes += len(p.Payload) + packetbuf.Overhead
 	for {
 		next := w.second()
 		over := w.bytes > limits.Bytes || p.Arrived.Sub(w.packets[0].Arrived) > limits.Duration
@@ -49,17 +54,18 @@ func (w *warm) add(p *packetbuf.Packet, begins bool, limits packetbuf.Limits) {
 			return
 		}
 		for _, old := range w.packets[:next] {
-			w.bytes -= len(old.Payload)
+			w.bytes -= len(old.Payload) + packetbuf.Overhead
 		}
-		w.packets = append(w.packets[:0:0], w.packets[next:]...)
+		w.packets, w.looked, w.key = append(w.packets[:0:0], w.packets[next:]...), 0, w.key-next
 	}
 }
 
-// second is where the second of the GOPs begins; -1 if there is one.
+// second is where the second of the GOPs begins; -1 if there is but one. It looks at each packet
+// once: in an endless GOP there may be many.
 func (w *warm) second() int {
-	for i, p := range w.packets[1:] {
-		if p.Kind == packetbuf.Key {
-			return i + 1
+	for w.looked = max(1, w.looked); w.looked < len(w.packets); w.looked++ {
+		if w.packets[w.looked].Kind == packetbuf.Key {
+			return w.looked
 		}
 	}
 	return -1
@@ -67,12 +73,20 @@ func (w *warm) second() int {
 
 // newest is where the newest GOP begins that fits; -1 if none does.
 func (w *warm) newest(fits func(*packetbuf.Packet) bool) int {
-	for i := len(w.packets) - 1; i >= 0; i-- {
+	for i := min(w.key, len(w.packets)-1); i >= 0; i-- {
 		if p := w.packets[i]; p.Kind == packetbuf.Key && fits(p) {
 			return i
 		}
 	}
 	return -1
+}
+
+// age is how long ago the newest keyframe came; 0 where nothing is kept.
+func (w *warm) age(now time.Time) time.Duration {
+	if len(w.packets) == 0 {
+		return 0
+	}
+	return now.Sub(w.packets[w.key].Arrived)
 }
 
 func (w *warm) clear() { *w = warm{} }
@@ -105,7 +119,8 @@ func (s *Stream) keep(now time.Time, f *feed, p *packetbuf.Packet) bool {
 // turn has session f, the spare so far, feed the stream: with the very next frame where it is
 // the same encoder's as viewers have had, else from its newest keyframe.
 func (s *Stream) turn(now time.Time, f *feed, cause ingest.Cause) {
-	packets := f.kept.packets
+	kept := f.kept
+	packets := kept.packets
 	f.kept.clear()
 	if p, at := s.align(f, packets); p != nil {
 		s.clock.Follow(p, at)
@@ -119,8 +134,7 @@ func (s *Stream) turn(now time.Time, f *feed, cause ingest.Cause) {
 			}
 		}
 	} else {
-		w := warm{packets: packets}
-		at := max(0, w.newest(s.startsAt(f)))
+		at := max(0, kept.newest(s.startsAt(f)))
 		s.splice(now, f, packets[at])
 		for _, p := range packets[at+1:] {
 			s.pass(now, f, p)

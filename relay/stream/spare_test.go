@@ -2,6 +2,7 @@ package stream
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -284,7 +285,7 @@ func TestSpareIsBounded(t *testing.T) {
 				w.add(p, p.Kind == packetbuf.Key, limits)
 				bytes := 0
 				for _, p := range w.packets {
-					bytes += len(p.Payload)
+					bytes += len(p.Payload) + packetbuf.Overhead
 				}
 				if bytes != w.bytes || bytes > limits.Bytes {
 					t.Fatalf("%d bytes, counted %d", bytes, w.bytes)
@@ -298,4 +299,51 @@ func TestSpareIsBounded(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSpareOfTinyPacketsIsBounded: packets of next to nothing take room of their own.
+func TestSpareOfTinyPacketsIsBounded(t *testing.T) {
+	limits := packetbuf.Limits{Duration: 20 * time.Second, Bytes: 1 << 20}
+	var w warm
+	most := 0
+	for i := range 20_000 {
+		kind := packetbuf.Delta
+		if i == 0 {
+			kind = packetbuf.Key
+		}
+		w.add(&packetbuf.Packet{Track: packetbuf.Video, Kind: kind, Payload: []byte{0}}, kind == packetbuf.Key, limits)
+		most = max(most, len(w.packets))
+	}
+	if most == 0 || most > limits.Bytes/packetbuf.Overhead {
+		t.Errorf("%d packets were kept", most)
+	}
+}
+
+// keyed is a session that makes keyframes when it is asked.
+type keyed struct {
+	session
+	asked atomic.Int32
+}
+
+func (k *keyed) RequestKey() { k.asked.Add(1) }
+
+// TestSpareIsAskedForKeyframes: one that makes them only when asked would take viewers far back.
+func TestSpareIsAskedForKeyframes(t *testing.T) {
+	story(t, quick, func(b *bench) {
+		primary := b.pushAs(false, gen.Options{})
+		k := &keyed{}
+		sink, err := b.Publish(t.Context(), ingest.Request{App: "live", Name: "cam", Protocol: ingest.WHIP, Backup: true, Session: k})
+		if err != nil {
+			t.Fatal(err)
+		}
+		spare := &push{b: b, sess: &k.session, sink: sink, gen: gen.New(gen.Options{Source: 1, GOP: 1 << 20}), began: time.Now()}
+		done := spare.side(5*time.Second, 0)
+		primary.run(1900 * time.Millisecond)
+		early := k.asked.Load()
+		primary.run(2 * time.Second)
+		if early != 0 || k.asked.Load() == 0 {
+			t.Errorf("asked %d times within two seconds of its keyframe, %d later", early, k.asked.Load())
+		}
+		<-done
+	})
 }
