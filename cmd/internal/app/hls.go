@@ -97,20 +97,13 @@ func (s *settings) hls(name string) hls.Settings {
 // serveHLS serves a file of HLS; false where the path is none.
 func (a *App) serveHLS(w http.ResponseWriter, r *http.Request) bool {
 	_, _, _, ok := hls.Match(r.URL.Path)
-	switch {
-	case !ok:
-		return false
-	case r.Method == http.MethodOptions:
-		w.WriteHeader(http.StatusNoContent)
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
-		api.Problem(w, http.StatusMethodNotAllowed, "a stream can only be played here", "use GET")
-	default:
-		if err := refused(r.Context()); err != nil {
-			refuse(w, r, err)
-			return true
-		}
-		a.hls.ServeHTTP(w, r)
+	if !ok || !reads(w, r, "use GET") {
+		return ok
 	}
+	if err := refused(r.Context()); err != nil {
+		refuse(w, r, err)
+		return true
+	}
+	a.hls.ServeHTTP(w, r)
 	return true
 }

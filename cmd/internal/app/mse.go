@@ -92,16 +92,8 @@ func closing(err error) mse.Refusal {
 // serveMSE serves a stream's socket; false where the path is none's.
 func (a *App) serveMSE(w http.ResponseWriter, r *http.Request) bool {
 	_, _, ok := mse.Match(r.URL.Path)
-	switch {
-	case !ok:
-		return false
-	case r.Method == http.MethodOptions:
-		w.WriteHeader(http.StatusNoContent)
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
-		api.Problem(w, http.StatusMethodNotAllowed, "a stream can only be played here", "open a WebSocket")
-	default:
+	if ok && reads(w, r, "open a WebSocket") {
 		a.mse.ServeHTTP(w, r)
 	}
-	return true
+	return ok
 }

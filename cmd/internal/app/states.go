@@ -3,7 +3,6 @@ package app
 import (
 	"net/http"
 
-	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/auth"
 	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/egress/status"
@@ -30,16 +29,8 @@ func (a *App) wireStates(board *status.Board) {
 // serveState tells how a stream is; false where the path is none's.
 func (a *App) serveState(w http.ResponseWriter, r *http.Request) bool {
 	_, _, ok := status.Match(r.URL.Path)
-	switch {
-	case !ok:
-		return false
-	case r.Method == http.MethodOptions:
-		w.WriteHeader(http.StatusNoContent)
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
-		api.Problem(w, http.StatusMethodNotAllowed, "a stream can only be looked at here", "use GET")
-	default:
+	if ok && reads(w, r, "use GET") {
 		a.states.ServeHTTP(w, r)
 	}
-	return true
+	return ok
 }

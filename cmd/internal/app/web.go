@@ -38,17 +38,28 @@ func (a *App) viewersHandler(flv http.Handler) http.Handler {
 		case !isFLV && !isPage:
 			api.Problem(w, http.StatusNotFound, "there is nothing at this address",
 				"watch a stream at /{app}/{name}/, or play /{app}/{name}.flv or /{app}/{name}/index.m3u8")
-		case r.Method == http.MethodOptions:
-			w.WriteHeader(http.StatusNoContent)
-		case r.Method != http.MethodGet && r.Method != http.MethodHead:
-			w.Header().Set("Allow", "GET, HEAD, OPTIONS")
-			api.Problem(w, http.StatusMethodNotAllowed, "a stream can only be played here", "use GET; publish over RTMP, or POST to /{app}/{name}/whip")
+		case !reads(w, r, "use GET; publish over RTMP, or POST to /{app}/{name}/whip"):
 		case isPage:
 			page.ServeHTTP(w, r)
 		default:
 			flv.ServeHTTP(w, r)
 		}
 	})
+}
+
+// reads tells whether a request only reads. What does not is answered, with the hint where it is
+// refused.
+func reads(w http.ResponseWriter, r *http.Request, hint string) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		return true
+	case http.MethodOptions:
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
+		api.Problem(w, http.StatusMethodNotAllowed, "a stream can only be played here", hint)
+	}
+	return false
 }
 
 // pageOf tells whether a path is that of a stream's page, with a name that a stream can have.
