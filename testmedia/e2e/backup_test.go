@@ -130,7 +130,19 @@ func TestBackupOverAnotherProtocol(t *testing.T) {
 				offer()
 			}
 			until(t, "the spare is ready", func() bool {
-				return r.metric(`holdfast_stream_backup{stream="`+stream+`"}`) == 1
+				var shown struct {
+					Publishers []struct {
+						Role  string `json:"role"`
+						Ready bool   `json:"ready"`
+					} `json:"publishers"`
+				}
+				r.shows(stream, &shown)
+				for _, p := range shown.Publishers {
+					if p.Role == "backup" {
+						return p.Ready
+					}
+				}
+				return false
 			})
 			c, err := openOn(t, r.addrs["rtmp"], "play", stream, nil)
 			if err != nil {
