@@ -7,6 +7,7 @@ import (
 	"github.com/pion/rtp"
 	"github.com/pion/rtp/codecs"
 
+	"github.com/holdfast-live/holdfast/ingest/whip/jitter"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
@@ -27,8 +28,8 @@ type format struct {
 	codec packetbuf.Codec
 	// fresh makes a depacketizer that has seen nothing.
 	fresh func() depacketizer
-	// starts tells whether a decoder can start with the access unit that the payload begins.
-	starts func(payload []byte) bool
+	// starts tells whether a decoder can start with the payload.
+	starts func(payload []byte) jitter.Start
 	// apart: some senders mark parameter sets as if they were access units of their own.
 	apart bool
 	// finish makes the access unit that goes on: in the form that packets have, with its kind
@@ -50,7 +51,7 @@ type assembler struct {
 	format format
 	d      depacketizer
 	unit   []byte
-	ts     uint32
+	ts     uint32 // of the newest packet
 	open   bool   // packets of unit have come
 	sets   []byte // parameter sets that came with no picture; they belong to the next
 	broken bool   // nothing is of use before a packet at which a decoder can start
@@ -75,18 +76,22 @@ var errTooLong = errors.New("an access unit of more than 8 MiB")
 func (a *assembler) push(p *rtp.Packet, gap bool) (units []accessUnit, err error) {
 	if gap {
 		a.reset()
-		a.sets = nil
+		a.sets, a.broken = nil, false // the buffer sees to it that it goes on with a start
 	}
 	if len(p.Payload) == 0 { // padding
 		return nil, nil
 	}
-	if a.open && p.Timestamp != a.ts {
+	another := p.Timestamp != a.ts
+	if a.open && another {
 		units = a.finish(units)
 	}
-	if a.broken && !a.format.starts(p.Payload) {
-		return units, nil
+	a.ts = p.Timestamp
+	if a.broken {
+		if start := a.format.starts(p.Payload); start == jitter.Never || start == jitter.IfWhole && !another {
+			return units, nil
+		}
+		a.broken = false
 	}
-	a.broken = false
 	if a.fed += len(p.Payload); a.fed > maxUnit {
 		a.reset()
 		a.sets, a.broken = nil, true
@@ -98,7 +103,7 @@ func (a *assembler) push(p *rtp.Packet, gap bool) (units []accessUnit, err error
 		a.sets, a.broken = nil, true
 		return units, err
 	}
-	a.unit, a.ts, a.open = append(a.unit, part...), p.Timestamp, true
+	a.unit, a.open = append(a.unit, part...), true
 	if p.Marker {
 		units = a.finish(units)
 	}
@@ -130,26 +135,35 @@ func (a *assembler) finish(units []accessUnit) []accessUnit {
 	return append(units, accessUnit{a.ts, payload, kind, config})
 }
 
-// startsH264 tells whether a packet brings an SPS or begins an IDR picture (RFC 6184, 5.6 to
-// 5.8). A picture may have many slices: it begins with the one of macroblock 0.
-func startsH264(b []byte) bool {
-	starts := func(nalType int, slice []byte) bool {
-		return nalType == codec.NALSPS || nalType == codec.NALIDR && first(slice)
+// startsH264: a decoder can start with an SPS, and with an IDR picture (RFC 6184, 5.6 to 5.8) if
+// what may have come before it is known. A picture may have many slices: it begins with the one
+// of macroblock 0.
+func startsH264(b []byte) jitter.Start {
+	starts := func(nalType int, slice []byte) jitter.Start {
+		switch {
+		case nalType == codec.NALSPS:
+			return jitter.Always
+		case nalType == codec.NALIDR && first(slice):
+			return jitter.IfWhole
+		}
+		return jitter.Never
 	}
 	switch t := codec.NALType(b); t {
 	case 24: // STAP-A
+		best := jitter.Never
 		for rest := b[1:]; len(rest) > 2; {
 			size := int(rest[0])<<8 | int(rest[1])
-			if starts(codec.NALType(rest[2:]), rest[3:]) {
-				return true
-			}
+			best = max(best, starts(codec.NALType(rest[2:]), rest[3:]))
 			rest = rest[min(len(rest), 2+size):]
 		}
-		return false
+		return best
 	case 28: // FU-A
-		return len(b) > 1 && b[1]&0x80 != 0 && starts(int(b[1]&0x1f), b[2:])
+		if len(b) < 2 || b[1]&0x80 == 0 {
+			return jitter.Never
+		}
+		return starts(int(b[1]&0x1f), b[2:])
 	case 0:
-		return false
+		return jitter.Never
 	default:
 		return starts(t, b[1:])
 	}
@@ -196,26 +210,34 @@ func appendNew(sets [][]byte, nal []byte) [][]byte {
 	return append(sets, nal)
 }
 
-// startsHEVC is startsH264 for HEVC (RFC 7798, 4.4).
-func startsHEVC(b []byte) bool {
-	starts := func(nalType byte, slice []byte) bool {
-		return nalType == 32 || nalType == 33 || nalType >= 16 && nalType <= 21 && first(slice)
+// startsHEVC is startsH264 for HEVC (RFC 7798, 4.4), whose first parameter set is the VPS.
+func startsHEVC(b []byte) jitter.Start {
+	starts := func(nalType byte, slice []byte) jitter.Start {
+		switch {
+		case nalType == 32: // VPS
+			return jitter.Always
+		case nalType == 33, nalType >= 16 && nalType <= 21 && first(slice): // SPS, IRAP
+			return jitter.IfWhole
+		}
+		return jitter.Never
 	}
 	if len(b) < 3 {
-		return false
+		return jitter.Never
 	}
 	switch t := b[0] >> 1 & 0x3f; t {
 	case 48: // aggregation
+		best := jitter.Never
 		for rest := b[2:]; len(rest) > 3; {
 			size := int(rest[0])<<8 | int(rest[1])
-			if starts(rest[2]>>1&0x3f, rest[4:]) {
-				return true
-			}
+			best = max(best, starts(rest[2]>>1&0x3f, rest[4:]))
 			rest = rest[min(len(rest), 2+size):]
 		}
-		return false
+		return best
 	case 49: // fragment
-		return b[2]&0x80 != 0 && starts(b[2]&0x3f, b[3:])
+		if b[2]&0x80 == 0 {
+			return jitter.Never
+		}
+		return starts(b[2]&0x3f, b[3:])
 	default:
 		return starts(t, b[2:])
 	}
@@ -237,11 +259,19 @@ func finishHEVC(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 	return au, kind, config
 }
 
+// always is of a codec whose keyframes are told by their first packets, which bring all they need.
+func always(key bool) jitter.Start {
+	if key {
+		return jitter.Always
+	}
+	return jitter.Never
+}
+
 // startsVP8 tells whether a packet begins a key frame (RFC 7741, 4.2 and 4.3).
-func startsVP8(b []byte) bool {
+func startsVP8(b []byte) jitter.Start {
 	var p codecs.VP8Packet
 	frame, err := p.Unmarshal(b)
-	return err == nil && p.S == 1 && p.PID == 0 && len(frame) > 0 && frame[0]&1 == 0
+	return always(err == nil && p.S == 1 && p.PID == 0 && len(frame) > 0 && frame[0]&1 == 0)
 }
 
 func finishVP8(unit []byte) ([]byte, packetbuf.Kind, []byte) {
@@ -253,14 +283,14 @@ func finishVP8(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 
 // startsVP9 tells whether a packet begins a key frame (RFC 9628, 4.2). The descriptor alone is
 // not believed: some senders never set its P.
-func startsVP9(b []byte) bool {
+func startsVP9(b []byte) jitter.Start {
 	var p codecs.VP9Packet
 	frame, err := p.Unmarshal(b)
 	if err != nil || !p.B || p.P || p.SID != 0 {
-		return false
+		return jitter.Never
 	}
 	_, key := codec.ParseVP9Frame(frame)
-	return key
+	return always(key)
 }
 
 func finishVP9(unit []byte) ([]byte, packetbuf.Kind, []byte) {
@@ -273,9 +303,9 @@ func finishVP9(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 
 // startsAV1 tells whether a packet begins a coded video sequence: by the bit N of the aggregation
 // header, or as its first OBU is a sequence header.
-func startsAV1(b []byte) bool {
+func startsAV1(b []byte) jitter.Start {
 	if len(b) < 2 || b[0]&0x80 != 0 { // the rest of an OBU
-		return false
+		return jitter.Never
 	}
 	first := b[1:]
 	if b[0]>>4&3 != 1 { // it says its length
@@ -284,7 +314,7 @@ func startsAV1(b []byte) bool {
 		}
 		first = first[min(len(first), 1):]
 	}
-	return b[0]&0x08 != 0 || len(first) > 0 && first[0]>>3&0xf == 1
+	return always(b[0]&0x08 != 0 || len(first) > 0 && first[0]>>3&0xf == 1)
 }
 
 func finishAV1(unit []byte) ([]byte, packetbuf.Kind, []byte) {

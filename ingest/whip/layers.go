@@ -33,7 +33,7 @@ type layer struct {
 	seen   time.Time   // when the last access unit came
 	key    time.Time   // when the last keyframe came
 	wanted atomic.Bool // somebody wants a keyframe of it
-	bare   bool        // it was told that keyframes come without parameter sets
+	bare   int         // keyframes that came without parameter sets, while there were none
 	rendition
 }
 

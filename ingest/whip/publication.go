@@ -80,8 +80,11 @@ func (s *session) picture(now time.Time, t *track, u accessUnit) error {
 	l.note(now, &u)
 	m := media{packetbuf.Video, s.offer.video, u.kind, t.clock.at(now, u.timestamp), u.payload}
 	if l.config == nil { // nobody could decode it
-		if u.kind == packetbuf.Key && !l.bare {
-			l.bare = true
+		if u.kind != packetbuf.Key {
+			return nil
+		}
+		l.wanted.Store(true)
+		if l.bare++; l.bare == 2 { // of the first the packet that had them may be lost
 			s.log.Warn("pictures without parameter sets", "codec", s.offer.video.String(),
 				"hint", "have the encoder send them with each keyframe, or in the offer (GStreamer: rtph264pay config-interval=-1)")
 		}

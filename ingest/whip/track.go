@@ -83,8 +83,11 @@ func (t *track) read() {
 func (t *track) take(now time.Time, p *rtp.Packet) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	start := t.units != nil && len(p.Payload) > 0 && t.units.format.starts(p.Payload)
-	t.buffer.Push(now, p.SequenceNumber, start, p)
+	start := jitter.Never
+	if t.units != nil && len(p.Payload) > 0 {
+		start = t.units.format.starts(p.Payload)
+	}
+	t.buffer.Push(now, p.SequenceNumber, p.Timestamp, start, p)
 	err := t.handOut(now)
 	if t.buffer.Waiting() {
 		select {

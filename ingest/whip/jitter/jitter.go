@@ -30,18 +30,54 @@ type Buffer[T any] struct {
 	starve bool  // nothing before a starting packet may be handed out
 	gap    bool  // what is handed out next does not continue what was before
 	hungry time.Time
-	stray  int64 // where one packet came that has nothing to do with the others, less one
+	stray  int64  // where one packet came that has nothing to do with the others, less one
+	before before // next
 
 	// Late and Lost count packets that came too late or twice, and that never came.
 	Late, Lost uint64
 }
 
 type slot[T any] struct {
-	have, start bool
-	packet      T
-	missed      time.Time // since when it is known to be missing
-	asked       time.Time // when it was last asked for
-	tries       int
+	have      bool
+	packet    T
+	timestamp uint32
+	start     Start
+	missed    time.Time // since when it is known to be missing
+	asked     time.Time // when it was last asked for
+	tries     int
+}
+
+// Start is whether a decoder can start with a packet.
+type Start uint8
+
+const (
+	// Never says that it cannot.
+	Never Start = iota
+	// IfWhole says that it can if what its access unit had before it has come: parameter sets,
+	// it may be, without which it would be decoded by those of another picture.
+	IfWhole
+	// Always says that it can whatever has come.
+	Always
+)
+
+// before is what is known of the packet before a place.
+type before struct {
+	came      bool
+	whole     bool // and so did all of its access unit before it
+	timestamp uint32
+}
+
+// then is what is known before the next place, of which s is the slot.
+func (s *slot[T]) then(b before) before {
+	if !s.have {
+		return before{}
+	}
+	return before{came: true, whole: b.came && (b.whole || b.timestamp != s.timestamp), timestamp: s.timestamp}
+}
+
+// starts tells whether a decoder can start with what came.
+func (s *slot[T]) starts(b before) bool {
+	return s.have && (s.start == Always || s.start == IfWhole && s.then(b).whole)
 }
 
 // NewVideo returns a buffer that hands out nothing after a gap before a packet with which a
@@ -53,8 +89,11 @@ func NewVideo[T any]() *Buffer[T] {
 // NewAudio returns a buffer that steps over what does not come.
 func NewAudio[T any]() *Buffer[T] { return &Buffer[T]{slots: make([]slot[T], audioSize)} }
 
-// Push takes a packet with its sequence number; start says that a decoder can start with it.
-func (b *Buffer[T]) Push(now time.Time, seq uint16, start bool, p T) {
+// Push takes a packet with its sequence number and timestamp.
+func (b *Buffer[T]) Push(now time.Time, seq uint16, timestamp uint32, start Start, p T) {
+	if !b.begun {
+		b.begin(now, seq, timestamp)
+	}
 	at := b.place(now, seq)
 	if at < b.next {
 		b.Late++
@@ -71,15 +110,17 @@ func (b *Buffer[T]) Push(now time.Time, seq uint16, start bool, p T) {
 		b.Late++
 		return
 	}
-	s.have, s.start, s.packet = true, start, p
+	s.have, s.packet, s.timestamp, s.start = true, p, timestamp, start
+}
+
+// begin has the first packet that comes be the first of its access unit, as it most often is.
+func (b *Buffer[T]) begin(now time.Time, seq uint16, timestamp uint32) {
+	b.begun, b.next, b.head, b.hungry = true, int64(seq), int64(seq), now
+	b.before = before{came: true, timestamp: timestamp - 1}
 }
 
 // place is where a sequence number stands, near the newest.
 func (b *Buffer[T]) place(now time.Time, seq uint16) int64 {
-	if !b.begun {
-		b.begun, b.next, b.head, b.hungry = true, int64(seq), int64(seq), now
-		return b.next
-	}
 	newest := b.head - 1
 	at := newest + int64(int16(seq-uint16(newest))) //nolint:gosec // the nearest, modulo 2^16
 	if far := int64(len(b.slots)) / 2; at > newest+far || at < b.next-far {
@@ -97,7 +138,7 @@ func (b *Buffer[T]) reset(now time.Time, at int64) {
 	for s := b.next; s < b.head; s++ {
 		*b.slot(s) = slot[T]{}
 	}
-	b.next, b.head, b.gap = at, at, true
+	b.next, b.head, b.gap, b.before = at, at, true, before{}
 	if b.whole && !b.starve {
 		b.starve, b.hungry = true, now
 	}
@@ -108,7 +149,7 @@ func (b *Buffer[T]) slot(seq int64) *slot[T] { return &b.slots[uint64(seq)%uint6
 // giveUp gives the next packet up, and with it what is of no use without it.
 func (b *Buffer[T]) giveUp() {
 	if b.next == b.head {
-		b.next, b.head = b.next+1, b.head+1
+		b.next, b.head, b.before = b.next+1, b.head+1, before{}
 		return
 	}
 	s := b.slot(b.next)
@@ -119,6 +160,13 @@ func (b *Buffer[T]) giveUp() {
 			b.starve, b.hungry = true, s.missed
 		}
 	}
+	b.advance()
+}
+
+// advance steps over the next packet.
+func (b *Buffer[T]) advance() {
+	s := b.slot(b.next)
+	b.before = s.then(b.before)
 	*s = slot[T]{}
 	b.next++
 }
@@ -130,16 +178,15 @@ func (b *Buffer[T]) Pop(now time.Time, patience time.Duration) (p T, gap, ok boo
 	for b.next < b.head {
 		s := b.slot(b.next)
 		switch {
-		case s.have && (!b.starve || s.start):
+		case s.have && (!b.starve || s.starts(b.before)):
 			b.starve = false
 			p, gap = s.packet, b.gap
-			*s, b.gap = slot[T]{}, false
-			b.next++
+			b.gap = false
+			b.advance()
 			return p, gap, true
 		case s.have: // of no use
 			b.gap = true
-			*s = slot[T]{}
-			b.next++
+			b.advance()
 		case now.Sub(s.missed) < patience:
 			return p, false, false
 		case b.starve || !b.whole:
@@ -154,21 +201,20 @@ func (b *Buffer[T]) Pop(now time.Time, patience time.Duration) (p T, gap, ok boo
 
 // skip goes on at the next packet with which a decoder can start, if there is one.
 func (b *Buffer[T]) skip() bool {
-	to := int64(-1)
-	for s := b.next; s < b.head; s++ {
-		if sl := b.slot(s); sl.have && sl.start {
-			to = s
-			break
+	before := b.before
+	for to := b.next; to < b.head; to++ {
+		s := b.slot(to)
+		if !s.starts(before) {
+			before = s.then(before)
+			continue
 		}
+		for b.next < to {
+			b.giveUp()
+		}
+		b.starve = false
+		return true
 	}
-	if to < 0 {
-		return false
-	}
-	for b.next < to {
-		b.giveUp()
-	}
-	b.starve = false
-	return true
+	return false
 }
 
 // Nacks appends the sequence numbers that are to be asked for now. One is asked for again when

@@ -12,6 +12,15 @@ var zero = time.Unix(1000, 0)
 
 func ms(n int) time.Time { return zero.Add(time.Duration(n) * time.Millisecond) }
 
+// push pushes a packet that is an access unit of its own.
+func push(b *Buffer[int], now time.Time, seq uint16, start bool, p int) {
+	kind := Never
+	if start {
+		kind = Always
+	}
+	b.Push(now, seq, uint32(seq), kind, p)
+}
+
 // drain pops all there is.
 func drain(b *Buffer[int], now time.Time, patience time.Duration) (out []int, gaps int) {
 	for {
@@ -29,13 +38,13 @@ func drain(b *Buffer[int], now time.Time, patience time.Duration) (out []int, ga
 func TestInOrder(t *testing.T) {
 	b := NewAudio[int]()
 	for i, seq := range []uint16{65534, 0, 65535, 1, 1} {
-		b.Push(ms(i), seq, false, int(seq))
+		push(b, ms(i), seq, false, int(seq))
 	}
 	out, gaps := drain(b, ms(5), time.Second)
 	if !slices.Equal(out, []int{65534, 65535, 0, 1}) || gaps != 0 || b.Late != 1 {
 		t.Errorf("%v, %d gaps, %d late", out, gaps, b.Late)
 	}
-	b.Push(ms(6), 65535, false, 9)
+	push(b, ms(6), 65535, false, 9)
 	if out, _ = drain(b, ms(6), time.Second); len(out) != 0 || b.Late != 2 {
 		t.Errorf("late packet handed out: %v", out)
 	}
@@ -44,8 +53,8 @@ func TestInOrder(t *testing.T) {
 // Sound that does not come is stepped over when patience has run out.
 func TestSoundGoesOn(t *testing.T) {
 	b := NewAudio[int]()
-	b.Push(ms(0), 1, false, 1)
-	b.Push(ms(20), 3, false, 3)
+	push(b, ms(0), 1, false, 1)
+	push(b, ms(20), 3, false, 3)
 	if out, _ := drain(b, ms(60), 100*time.Millisecond); !slices.Equal(out, []int{1}) {
 		t.Fatalf("%v", out)
 	}
@@ -58,9 +67,9 @@ func TestSoundGoesOn(t *testing.T) {
 // A picture that was damaged is waited for until it comes or a decoder can start anew.
 func TestPicturesStayWhole(t *testing.T) {
 	b := NewVideo[int]()
-	b.Push(ms(0), 9, false, 9) // of no use: nothing starts there
-	b.Push(ms(0), 10, true, 10)
-	b.Push(ms(0), 12, false, 12)
+	push(b, ms(0), 9, false, 9) // of no use: nothing starts there
+	push(b, ms(0), 10, true, 10)
+	push(b, ms(0), 12, false, 12)
 	if out, gaps := drain(b, ms(1), 50*time.Millisecond); !slices.Equal(out, []int{10}) || gaps != 1 {
 		t.Fatalf("%v, %d gaps", out, gaps)
 	}
@@ -70,12 +79,12 @@ func TestPicturesStayWhole(t *testing.T) {
 	if since := b.Starves(); !since.Equal(ms(0)) {
 		t.Errorf("starves since %v", since)
 	}
-	b.Push(ms(510), 11, false, 11)
+	push(b, ms(510), 11, false, 11)
 	if out, gaps := drain(b, ms(510), 50*time.Millisecond); !slices.Equal(out, []int{11, 12}) || gaps != 0 {
 		t.Fatalf("repaired: %v, %d gaps", out, gaps)
 	}
-	b.Push(ms(600), 14, false, 14)
-	b.Push(ms(610), 15, true, 15)
+	push(b, ms(600), 14, false, 14)
+	push(b, ms(610), 15, true, 15)
 	if out, _ := drain(b, ms(620), 50*time.Millisecond); len(out) != 0 {
 		t.Fatalf("given up too soon: %v", out)
 	}
@@ -87,17 +96,64 @@ func TestPicturesStayWhole(t *testing.T) {
 	}
 }
 
+// A picture that may have lost its parameter sets is no beginning; one whose access unit is known
+// from its first packet is.
+func TestStartsIfWhole(t *testing.T) {
+	const aud, picture = Never, IfWhole
+	type packet struct {
+		seq       uint16
+		timestamp uint32
+		start     Start
+	}
+	for name, c := range map[string]struct {
+		packets []packet
+		out     []int
+	}{
+		"the first that comes":         {[]packet{{1, 0, picture}, {2, 0, Never}}, []int{1, 2}},
+		"lost before it":               {[]packet{{1, 0, Always}, {3, 90, picture}, {4, 90, Never}}, []int{1}},
+		"lost before, it comes late":   {[]packet{{1, 0, Always}, {3, 90, picture}, {4, 90, Never}, {2, 90, Never}}, []int{1, 2, 3, 4}},
+		"behind another":               {[]packet{{1, 0, Always}, {3, 0, Never}, {4, 90, picture}}, []int{1, 4}},
+		"behind a delimiter":           {[]packet{{1, 0, Always}, {3, 0, Never}, {4, 90, aud}, {5, 90, picture}}, []int{1, 5}},
+		"the delimiter's start lost":   {[]packet{{1, 0, Always}, {3, 90, aud}, {4, 90, picture}, {5, 180, Never}}, []int{1}},
+		"lost, then behind what came":  {[]packet{{1, 0, Always}, {3, 90, picture}, {4, 180, Never}, {5, 270, picture}}, []int{1, 5}},
+		"parameter sets behind a loss": {[]packet{{1, 0, Always}, {3, 90, Always}, {4, 90, picture}}, []int{1, 3, 4}},
+	} {
+		for _, at := range []string{"at once", "one by one"} {
+			b := NewVideo[int]()
+			var out []int
+			take := func(now time.Time) {
+				more, _ := drain(b, now, 50*time.Millisecond)
+				out = append(out, more...)
+			}
+			for i, p := range c.packets {
+				b.Push(ms(i), p.seq, p.timestamp, p.start, int(p.seq))
+				if at == "one by one" {
+					take(ms(i))
+				}
+			}
+			take(ms(len(c.packets)))
+			take(ms(1000))
+			if !slices.Equal(out, c.out) {
+				t.Errorf("%s, %s: %v", name, at, out)
+			}
+			if starved := !b.Starves().IsZero(); starved != (len(c.out) == 1) {
+				t.Errorf("%s, %s: starves: %v", name, at, starved)
+			}
+		}
+	}
+}
+
 func TestNacks(t *testing.T) {
 	b := NewVideo[int]()
-	b.Push(ms(0), 1, true, 1)
-	b.Push(ms(0), 4, false, 4)
+	push(b, ms(0), 1, true, 1)
+	push(b, ms(0), 4, false, 4)
 	if got := b.Nacks(ms(5), 0, nil); len(got) != 0 {
 		t.Errorf("asked for what may only be late: %v", got)
 	}
 	if got := b.Nacks(ms(10), 40*time.Millisecond, nil); !slices.Equal(got, []uint16{2, 3}) {
 		t.Errorf("%v", got)
 	}
-	b.Push(ms(40), 2, false, 2)
+	push(b, ms(40), 2, false, 2)
 	if got := b.Nacks(ms(45), 40*time.Millisecond, nil); len(got) != 0 {
 		t.Errorf("asked again before an answer could come: %v", got)
 	}
@@ -116,22 +172,22 @@ func TestNacks(t *testing.T) {
 // A sender that begins anew is followed; one that floods does not grow the buffer.
 func TestBounds(t *testing.T) {
 	b := NewVideo[int]()
-	b.Push(ms(0), 1, true, 1)
+	push(b, ms(0), 1, true, 1)
 	drain(b, ms(0), time.Second)
 	for i := 3; i < 3*videoSize; i++ {
-		b.Push(ms(1), uint16(i), i == 2*videoSize+5, i)
+		push(b, ms(1), uint16(i), i == 2*videoSize+5, i)
 	}
 	out, _ := drain(b, ms(1), time.Second)
 	if len(out) != videoSize-5 || out[0] != 2*videoSize+5 {
 		t.Errorf("%d packets from %v", len(out), out[:1])
 	}
 	late := b.Late
-	b.Push(ms(2), 20000, true, 1) // one astray
+	push(b, ms(2), 20000, true, 1) // one astray
 	if out, _ := drain(b, ms(2), time.Second); len(out) != 0 || b.Late != late+1 {
 		t.Errorf("one astray: %v, %d late", out, b.Late)
 	}
-	b.Push(ms(2), 40000, true, 1)
-	b.Push(ms(2), 40001, true, 2)
+	push(b, ms(2), 40000, true, 1)
+	push(b, ms(2), 40001, true, 2)
 	if out, gaps := drain(b, ms(2), time.Second); len(out) != 1 || gaps != 1 {
 		t.Errorf("a new beginning: %v, %d gaps", out, gaps)
 	}
@@ -182,7 +238,7 @@ func TestAgainstOrder(t *testing.T) {
 		}
 		for _, i := range order {
 			now = now.Add(5 * time.Millisecond)
-			b.Push(now, uint16(first+i), starts[i], i)
+			push(b, now, uint16(first+i), starts[i], i)
 			check(60 * time.Millisecond)
 		}
 		if lossless && last != n-1 {
