@@ -73,6 +73,9 @@ type Push struct {
 	Role   string `json:"role"`   // primary or backup
 	Active bool   `json:"active"` // it feeds the stream
 	Ready  bool   `json:"ready"`  // it does, or could take over at once
+	// ReturnsIn is how long a primary that is held warm has to be healthy yet before it gets the
+	// stream back.
+	ReturnsIn *float64 `json:"returns_in_seconds,omitempty"`
 	Publisher
 }
 

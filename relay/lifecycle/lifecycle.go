@@ -46,7 +46,7 @@ type Config struct {
 	HoldUnpublish time.Duration // how long after a clean end
 	Takeover      Takeover
 	// BackupReturn is how long the primary must be healthy before it gets the stream back from
-	// a backup.
+	// a backup; see Machine.ReturnAfter.
 	BackupReturn time.Duration
 }
 
@@ -89,6 +89,7 @@ type Machine struct {
 	healthy time.Time // since when the spare has had media without a break; zero: it has none
 	asked   time.Time // when next was accepted
 	dumb    time.Time // since when the spare counts as broken; zero: it does not
+	relapse relapse   // of the primary
 
 	duels [2]duel // for the stream, and for being its spare
 }

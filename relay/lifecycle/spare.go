@@ -34,7 +34,7 @@ func (m *Machine) warm(now time.Time, key bool) (Action, []Effect) {
 		return Keep, nil
 	case !feeding:
 		return Keep, m.turn(now, false)
-	case !m.reserve || now.Sub(m.healthy) < m.cfg.BackupReturn:
+	case !m.reserve || now.Sub(m.healthy) < m.ReturnAfter():
 		return Keep, nil
 	case !key:
 		return Ask, nil
@@ -61,6 +61,7 @@ func (m *Machine) turn(now time.Time, healthy bool) []Effect {
 		m.spare, m.next, m.lost, m.healthy, m.dumb = m.next, 0, 0, time.Time{}, time.Time{}
 	}
 	m.reserve = !m.reserve
+	m.relapse.turned(now, !m.reserve, m.ReturnAfter())
 	out = append(out, m.resume(now)...)
 	return append(out, Effect{Kind: Turned, ID: m.current, Cause: cause})
 }

@@ -45,7 +45,10 @@ type Publisher struct {
 	Heartbeat                        time.Duration // between two signs of life that it is asked for; 0: it is not
 	Keyframes                        time.Duration // between the newest two; 0 while unknown
 	Ready                            bool          // held warm with enough to take over at once
-	Reorders                         bool          // it sends B pictures, which browsers cannot show over WebRTC
+	// ReturnsIn is how long a primary that is held warm has to be healthy yet before it gets the
+	// stream back; nil of all others.
+	ReturnsIn *time.Duration
+	Reorders  bool // it sends B pictures, which browsers cannot show over WebRTC
 }
 
 // Snapshot describes the stream at now.
@@ -81,7 +84,12 @@ func (s *Stream) publisher(now time.Time, id lifecycle.ID) *Publisher {
 		Session: f.session.ID(), Protocol: f.req.Protocol, Remote: f.req.Remote, Agent: f.req.Agent,
 		Since: f.accepted, Gap: f.dog.Gap(), Quiet: f.dog.Quiet(now), Reorders: f.reorders,
 	}
-	p.Ready = id == s.life.Spare() && quiet{s}.Ready(id, now)
+	if id == s.life.Spare() {
+		p.Ready = quiet{s}.Ready(id, now)
+		if left, ok := s.life.ReturnsIn(now); ok {
+			p.ReturnsIn = &left
+		}
+	}
 	p.Bitrate, p.Sound, p.FrameRate = f.meter.rates(now)
 	p.RTT, _ = f.session.RTT()
 	if b, ok := f.session.(ingest.Beater); ok {

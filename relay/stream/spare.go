@@ -143,6 +143,9 @@ func (s *Stream) turn(now time.Time, f *feed, cause ingest.Cause) {
 	e := Event{Time: now, Type: BackupOff, Cause: cause}
 	if f.req.Backup {
 		e.Type = BackupOn
+		if wait := s.life.ReturnAfter(); wait > s.cfg.Load().BackupReturn {
+			e.Detail = fmt.Sprintf("the primary broke soon after its return: it has the stream again when it has been healthy for %v", wait)
+		}
 	}
 	s.tellOf(f, e)
 }

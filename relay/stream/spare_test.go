@@ -2,6 +2,7 @@ package stream
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -345,5 +346,46 @@ func TestSpareIsAskedForKeyframes(t *testing.T) {
 			t.Errorf("asked %d times within two seconds of its keyframe, %d later", early, k.asked.Load())
 		}
 		<-done
+	})
+}
+
+// TestFlappingPrimaryWaitsLonger: the second time it has to be healthy for twice as long, and
+// whoever looks is told.
+func TestFlappingPrimaryWaitsLonger(t *testing.T) {
+	story(t, quick, func(b *bench) {
+		began := time.Now()
+		done := b.pushAs(true, gen.Options{Source: 1}).side(90*time.Second, 0)
+		returns := func(want time.Duration) {
+			t.Helper()
+			p := b.pushAs(false, gen.Options{Start: time.Since(began)})
+			p.run(time.Second)
+			s := b.Snapshot(time.Now())
+			if s.Spare == nil || s.Spare.ReturnsIn == nil || (*s.Spare.ReturnsIn-want+time.Second).Abs() > 50*time.Millisecond {
+				t.Fatalf("after a second of %v: %+v", want, s.Spare)
+			}
+			p.run(want - 2*time.Second)
+			if s := b.Snapshot(time.Now()); !s.OnBackup {
+				t.Fatalf("it has the stream too early: %v", b.told())
+			}
+			p.run(4 * time.Second)
+			if s := b.Snapshot(time.Now()); s.OnBackup || s.Spare.ReturnsIn != nil {
+				t.Fatalf("it has the stream not back after %v: %v", want, b.told())
+			}
+			p.sink.End(ingest.Reset, "")
+		}
+		time.Sleep(time.Second)
+		for _, wait := range []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second} {
+			returns(wait)
+		}
+		<-done
+		details := []string{}
+		for _, e := range b.told() {
+			if e.Type == BackupOn {
+				details = append(details, e.Detail)
+			}
+		}
+		if len(details) != 3 || !strings.HasSuffix(details[0], "20s") || !strings.HasSuffix(details[2], "1m20s") {
+			t.Errorf("%q", details)
+		}
 	})
 }

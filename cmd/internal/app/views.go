@@ -111,7 +111,12 @@ func publishers(s stream.Snapshot) []api.Push {
 	out := []api.Push{}
 	add := func(p *stream.Publisher, backup, active bool) {
 		if p != nil {
-			out = append(out, api.Push{Role: roles[backup], Active: active, Ready: active || p.Ready, Publisher: *publisher(p)})
+			push := api.Push{Role: roles[backup], Active: active, Ready: active || p.Ready, Publisher: *publisher(p)}
+			if p.ReturnsIn != nil {
+				left := p.ReturnsIn.Seconds()
+				push.ReturnsIn = &left
+			}
+			out = append(out, push)
 		}
 	}
 	add(s.Publisher, s.OnBackup, s.State == lifecycle.Live || s.State == lifecycle.Suspect)
