@@ -21,7 +21,21 @@ type Request struct {
 	Agent     string
 	Sound     []packetbuf.Codec // what the viewer takes; none: whatever there is
 	Resume    *Resume           // nil: it begins
+	Standing  Standing          // of who has nothing to show for it
 }
+
+// Standing is how far a viewer has come already, as far as can be told without a token. It says
+// who is let in first when many come at once, and nothing else.
+type Standing int
+
+const (
+	// Begins: it comes for the first time.
+	Begins Standing = iota
+	// Returns: it was let in before.
+	Returns
+	// Stays: it is watching, and goes on with another rendition. It waits for no turn.
+	Stays
+)
 
 // Streams gives viewers their place. A refusal is an *ingest.Refusal, wherever it comes from.
 type Streams interface {

@@ -154,7 +154,7 @@ func (p *playing) admit(ctx context.Context, r egress.Request, verdict resume.Ve
 	}
 	there := p.hub.Find(name) != nil
 	if there { // what is not there costs nothing
-		if err := p.turns.wait(ctx, verdict.Admits()); err != nil {
+		if err := p.turn(ctx, r, verdict.Admits()); err != nil {
 			return nil, false, err
 		}
 	}
@@ -174,7 +174,7 @@ func (p *playing) admit(ctx context.Context, r egress.Request, verdict resume.Ve
 		return place, exact, err
 	}
 	// It waited for the stream, as maybe thousands did.
-	if err := p.turns.wait(ctx, verdict.Admits()); err != nil {
+	if err := p.turn(ctx, r, verdict.Admits()); err != nil {
 		place.Close()
 		return nil, false, err
 	}
@@ -182,4 +182,13 @@ func (p *playing) admit(ctx context.Context, r egress.Request, verdict resume.Ve
 		place.Skip()
 	}
 	return place, exact, nil
+}
+
+// turn waits for the turn of a viewer: one who resumes comes before one who begins, and who is
+// watching already needs none.
+func (p *playing) turn(ctx context.Context, r egress.Request, resumes bool) error {
+	if r.Standing == egress.Stays {
+		return nil
+	}
+	return p.turns.wait(ctx, resumes || r.Standing == egress.Returns)
 }

@@ -245,3 +245,45 @@ func TestTurnsWhenAStreamBegins(t *testing.T) {
 		p.hub.Close("the test is over")
 	})
 }
+
+// While those who begin are sent away, one who was there before is let in, and one who is watching
+// at once.
+func TestTurnsByStanding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := viewing(t, 50)
+		ctx, cancel := context.WithCancel(context.Background())
+		var working sync.WaitGroup
+		working.Go(func() { p.feed(ctx, t, "cam") })
+		time.Sleep(3 * time.Second)
+		play := func(s egress.Standing) (time.Duration, error) {
+			begun := time.Now()
+			place, err := p.Play(ctx, egress.Request{App: "live", Name: "cam", Protocol: "hls", Standing: s})
+			if err == nil {
+				place.Close()
+			}
+			return time.Since(begun), err
+		}
+		for range 200 {
+			working.Go(func() { _, _ = play(egress.Begins) })
+		}
+		synctest.Wait()
+		if _, err := play(egress.Begins); err == nil {
+			t.Error("there is a turn for one who begins")
+		}
+		for _, s := range []egress.Standing{egress.Returns, egress.Stays} {
+			if took, err := play(s); err != nil || took > 100*time.Millisecond {
+				t.Errorf("standing %d: %v after %v", s, err, took)
+			}
+		}
+		for range 200 {
+			working.Go(func() { _, _ = play(egress.Returns) })
+		}
+		synctest.Wait()
+		if took, err := play(egress.Stays); err != nil || took > 0 {
+			t.Errorf("one who is watching: %v after %v", err, took)
+		}
+		cancel()
+		working.Wait()
+		p.hub.Close("the test is over")
+	})
+}

@@ -321,7 +321,7 @@ func TestDelta(t *testing.T) {
 		for i := range 40 {
 			query := ""
 			if i > 0 {
-				query = "&_HLS_skip=YES"
+				query = c.and("_HLS_skip=YES")
 			}
 			w := b.get(c.base + query)
 			if err := c.v.Add(w.Body.String()); err != nil {
@@ -343,7 +343,7 @@ func TestForms(t *testing.T) {
 		p := b.publish(gen.Options{})
 		p.run(t, 9*time.Second)
 		w := b.get("/live/cam/index.m3u8?ll=0")
-		if !strings.Contains(w.Body.String(), "plain.m3u8?s=") {
+		if !strings.Contains(w.Body.String(), "\nplain.m3u8\n") {
 			t.Errorf("%s", w.Body.String())
 		}
 		v := m3u8.NewValidator()

@@ -57,13 +57,13 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 		token = q.token
 	}
 	at, over, err := h.viewers.admit(ctx, request{
-		app: q.app, name: q.name, session: q.session, token: token, remote: h.opts.Remote(r), agent: r.UserAgent(), fresh: q.file == indexFile,
+		app: q.app, name: q.name, session: q.session, token: token, remote: h.opts.Remote(r), agent: r.UserAgent(), begins: q.file == indexFile,
 	})
 	c, _ := h.find(stream)
 	switch {
 	case err == nil:
 		c = h.channel(stream)
-	case over == nil || c == nil: // who has watched to the end may see that it is the end
+	case over == nil || c == nil || q.file == indexFile: // who has watched to the end may see that it is the end
 		h.opts.Log.Info("play refused", "protocol", Protocol, "stream", stream[:min(len(stream), 160)], "remote", h.opts.Remote(r), "reason", err)
 		h.opts.Refuse(w, r, err)
 		return
@@ -85,8 +85,12 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 	}
 	c.touch()
 	if q.file == indexFile {
-		w.Header().Set("Cache-Control", "no-cache") // it names a session
-		h.text(w, r, multivariant(h.variants(ctx, stream, v, q.query, at.session)), false)
+		age := "max-age=1"
+		if token != "" || q.session != "" { // it names a session
+			q.session, age = at.session, "no-cache"
+		}
+		w.Header().Set("Cache-Control", age)
+		h.text(w, r, multivariant(h.variants(ctx, stream, v, q.query)), false)
 		return
 	}
 	if took, first := h.viewers.answered(at, v.target); first {
@@ -108,16 +112,18 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 	h.text(w, r, v.text(form, zipped), zipped)
 }
 
-// mediaURI is that of the media playlist in a folder, with the session and, where one was given,
-// the token.
-func mediaURI(folder string, q query, session string) string {
-	file := mediaFile
+// mediaURI is that of the media playlist in a folder: the same for all, but for a session and a
+// token where there are.
+func mediaURI(folder string, q query) string {
+	uri := folder + mediaFile
 	if q.plain {
-		file = plainFile
+		uri = folder + plainFile
 	}
-	uri := folder + file + "?s=" + session
+	if q.session != "" {
+		uri += "?s=" + q.session
+	}
 	if q.token != "" {
-		uri += "&token=" + url.QueryEscape(q.token)
+		uri += "&token=" + url.QueryEscape(q.token) // behind a session, which who has one was given
 	}
 	return uri
 }

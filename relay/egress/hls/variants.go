@@ -24,8 +24,8 @@ type variant struct {
 }
 
 // variants are what a stream can be had as: itself, and its renditions, the best first.
-func (h *Handler) variants(ctx context.Context, stream string, own *view, q query, session string) []variant {
-	out := []variant{newVariant(mediaURI("", q, session), own)}
+func (h *Handler) variants(ctx context.Context, stream string, own *view, q query) []variant {
+	out := []variant{newVariant(mediaURI("", q), own)}
 	if h.opts.Renditions == nil {
 		return out
 	}
@@ -45,7 +45,7 @@ func (h *Handler) variants(ctx context.Context, stream string, own *view, q quer
 			continue
 		}
 		_, leaf, _ := strings.Cut(c.stream, "/")
-		out = append(out, newVariant(mediaURI("../"+leaf+"/", q, session), v))
+		out = append(out, newVariant(mediaURI("../"+leaf+"/", q), v))
 	}
 	slices.SortStableFunc(out[1:], func(a, b variant) int { return b.peak - a.peak })
 	return out

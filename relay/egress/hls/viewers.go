@@ -2,31 +2,45 @@ package hls
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// viewers are those that have asked for a playlist lately. HTTP knows no viewer: the
-// multivariant playlist gives each one a session that stands in the URL of its media playlist.
+// viewers are those that have asked for a playlist lately. HTTP knows no viewer: where plays
+// need a token, the multivariant playlist gives each one a session that stands in the URL of its
+// media playlists. Else all have the same URLs, so that what is cached on the way serves many,
+// and a viewer is an address and the name of a player.
 type viewers struct {
 	streams egress.Streams
 	seed    maphash.Seed
 
-	mu     sync.Mutex // guards what follows, and the viewers' fields
-	all    map[string]*viewer
-	closed bool
+	mu       sync.Mutex // guards what follows, and the viewers' fields
+	all      map[seat]*viewer
+	families map[seat]int // of a stream and its renditions, by the stream: how many of them one watches
+	coming   map[entry]*entering
+	closed   bool
+}
+
+// seat is that of a viewer at a stream.
+type seat struct{ stream, session string }
+
+// family is the seat at the stream that this one is a rendition of, or itself.
+func (s seat) family() seat {
+	parent, _, _ := strings.Cut(s.stream, "~")
+	return seat{parent, s.session}
 }
 
 // viewer is one who watches.
 type viewer struct {
-	session string
-	stream  string
+	seat
 	place   egress.Place // of which nothing is read
 	came    time.Time
 	seen    time.Time
@@ -34,11 +48,26 @@ type viewer struct {
 	playing bool          // it has had a media playlist
 }
 
+// entry is somebody who comes, and with what token: a secret.
+type entry struct {
+	seat
+	token string
+}
+
+// entering is one of the requests of somebody who comes. Others of the same wait for it: they
+// are one viewer.
+type entering struct {
+	done chan struct{} // closed when what follows is set
+	at   *viewer
+	err  error
+}
+
 // atLeast is how long a viewer is kept at the least.
 const atLeast = 10 * time.Second
 
 func (v *viewers) init(s egress.Streams) {
-	v.streams, v.seed, v.all = s, maphash.MakeSeed(), map[string]*viewer{}
+	v.streams, v.seed = s, maphash.MakeSeed()
+	v.all, v.families, v.coming = map[seat]*viewer{}, map[seat]int{}, map[entry]*entering{}
 }
 
 // request is who asks for what.
@@ -47,55 +76,130 @@ type request struct {
 	session       string // that the URL has; empty: none
 	token         string
 	remote, agent string
-	fresh         bool // a new session, where the URL has none
+	begins        bool // it asks for the multivariant playlist, as who plays does first and but once
+}
+
+// seat is where the request belongs: a session of its own for who begins with a token, else the
+// same for the same player.
+func (v *viewers) seat(r request) seat {
+	s := seat{r.app + "/" + r.name, r.session}
+	switch {
+	case r.session != "":
+	case r.begins && r.token != "":
+		s.session = newID()
+	default:
+		host, _, err := net.SplitHostPort(r.remote)
+		if err != nil {
+			host = r.remote
+		}
+		s.session = fmt.Sprintf("a-%016x", maphash.String(v.seed, host+"\n"+r.agent+"\n"+r.token))
+	}
+	return s
 }
 
 // admit returns the viewer of a request: one that is known, while its stream goes on, or one
 // that is given a place. over is the known one, where its stream has ended and it has no place
 // on another of that name.
 func (v *viewers) admit(ctx context.Context, r request) (at, over *viewer, err error) {
-	session := r.session
-	switch {
-	case session == "" && r.fresh:
-		session = newID()
-	case session == "": // the same for the same player
-		host, _, err := net.SplitHostPort(r.remote)
-		if err != nil {
-			host = r.remote
+	who := entry{v.seat(r), r.token}
+	for {
+		known, there, first := v.meet(who)
+		switch {
+		case there == nil:
+			return known, nil, nil
+		case first:
+			there.at, there.err = v.enter(ctx, r, who.seat)
+			v.mu.Lock()
+			delete(v.coming, who)
+			v.mu.Unlock()
+			close(there.done)
+		default:
+			select {
+			case <-there.done:
+			case <-ctx.Done():
+				return nil, known, ctx.Err()
+			}
+			if left(there.err) { // and we have not
+				continue
+			}
 		}
-		session = fmt.Sprintf("a-%016x", maphash.String(v.seed, host+"\n"+r.agent+"\n"+r.token))
+		if there.err != nil {
+			return nil, known, there.err
+		}
+		return there.at, nil, nil
 	}
-	stream := r.app + "/" + r.name
-	key := stream + " " + session
+}
+
+// left tells whether an error is that of one who did not wait.
+func left(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// meet returns the viewer at a seat, where there is one. Where it has no place, or its stream has
+// ended, somebody comes: first tells whether nobody did before.
+func (v *viewers) meet(who entry) (known *viewer, there *entering, first bool) {
 	v.mu.Lock()
-	known := v.all[key]
-	if known != nil {
+	defer v.mu.Unlock()
+	if known = v.all[who.seat]; known != nil {
 		known.seen = time.Now()
 		if !ended(known.place) {
-			v.mu.Unlock()
-			return known, nil, nil
+			return known, nil, false
 		}
 	}
-	v.mu.Unlock()
+	if there = v.coming[who]; there == nil {
+		there, first = &entering{done: make(chan struct{})}, true
+		v.coming[who] = there
+	}
+	return known, there, first
+}
+
+// enter gives somebody a place.
+func (v *viewers) enter(ctx context.Context, r request, s seat) (*viewer, error) {
 	place, err := v.streams.Play(ctx, egress.Request{
-		App: r.app, Name: r.name, Token: r.token, Protocol: Protocol, Remote: r.remote, Agent: r.agent,
+		App: r.app, Name: r.name, Token: r.token, Protocol: Protocol, Remote: r.remote, Agent: r.agent, Standing: v.standing(r, s),
 	})
 	if err != nil {
-		return nil, known, err
+		return nil, err
 	}
 	now := time.Now()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed {
 		place.Close()
-		return nil, nil, http.ErrServerClosed
+		return nil, http.ErrServerClosed
 	}
-	if other := v.all[key]; other != nil { // come meanwhile, or over
-		other.place.Close()
+	if other := v.all[s]; other != nil { // come meanwhile with another token, or over
+		v.drop(other)
 	}
-	at = &viewer{session: session, stream: stream, place: place, came: now, seen: now, keep: atLeast}
-	v.all[key] = at
-	return at, nil, nil
+	at := &viewer{seat: s, place: place, came: now, seen: now, keep: atLeast}
+	v.all[s] = at
+	v.families[s.family()]++
+	return at, nil
+}
+
+// standing is how far somebody who comes has come already. Media playlists are named by the
+// multivariant one, for which there was a turn to wait for.
+func (v *viewers) standing(r request, s seat) egress.Standing {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch {
+	case v.families[s.family()] > 0:
+		return egress.Stays
+	case r.begins:
+		return egress.Begins
+	}
+	return egress.Returns
+}
+
+// drop gives up a viewer's place. v.mu is held.
+func (v *viewers) drop(at *viewer) {
+	at.place.Close()
+	delete(v.all, at.seat)
+	if f := at.family(); v.families[f] > 1 {
+		v.families[f]--
+	} else {
+		delete(v.families, f)
+	}
 }
 
 func ended(p egress.Place) bool {
@@ -122,10 +226,9 @@ func (v *viewers) answered(at *viewer, target int) (took time.Duration, first bo
 func (v *viewers) expire(now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for key, at := range v.all {
+	for _, at := range v.all {
 		if now.Sub(at.seen) > at.keep {
-			at.place.Close()
-			delete(v.all, key)
+			v.drop(at)
 		}
 	}
 }
@@ -134,8 +237,7 @@ func (v *viewers) close() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.closed = true
-	for key, at := range v.all {
-		at.place.Close()
-		delete(v.all, key)
+	for _, at := range v.all {
+		v.drop(at)
 	}
 }
