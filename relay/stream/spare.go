@@ -116,9 +116,28 @@ func (s *Stream) keep(now time.Time, f *feed, p *packetbuf.Packet) bool {
 	return true
 }
 
+// save keeps p of the session that feeds, as it came, while there is a spare: the two may change
+// places.
+func (s *Stream) save(f *feed, p *packetbuf.Packet) {
+	if s.life.Spare() == 0 {
+		f.kept.clear()
+		return
+	}
+	kind := p.Kind
+	if p.Track == packetbuf.Audio && f.hasVideo {
+		kind = packetbuf.Delta // where its picture is silent, viewers may begin with sound
+	}
+	f.kept.add(&packetbuf.Packet{
+		Track: p.Track, Codec: p.Codec, Kind: kind, DTS: p.DTS, CTO: p.CTO, Arrived: p.Arrived, Payload: p.Payload,
+	}, kind == packetbuf.Key, s.cfg.Load().Buffer)
+}
+
 // turn has session f, the spare so far, feed the stream: with the very next frame where it is
 // the same encoder's as viewers have had, else from its newest keyframe.
 func (s *Stream) turn(now time.Time, f *feed, cause ingest.Cause) {
+	if old := s.feeds[s.life.Spare()]; old != nil && cause != "" {
+		old.kept.clear() // it has broken, and begins anew where it comes back
+	}
 	kept := f.kept
 	packets := kept.packets
 	f.kept.clear()
@@ -131,6 +150,8 @@ func (s *Stream) turn(now time.Time, f *feed, cause ingest.Cause) {
 		for _, p := range packets {
 			if last, begun := s.clock.Last(p.Track); !begun || s.clock.Where(p) > last {
 				s.pass(now, f, p)
+			} else {
+				s.save(f, p)
 			}
 		}
 	} else {

@@ -79,6 +79,40 @@ func (v seen) whole(t *testing.T) {
 	}
 }
 
+// changesAtKeys reads what r has, and fails where pictures change from one encoder to the other
+// but at a keyframe, or not so many times, or pause.
+func changesAtKeys(t *testing.T, r *Reader, times int) {
+	t.Helper()
+	packets, err := drain(t, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last *packetbuf.Packet
+	var source uint32
+	changes := 0
+	for _, p := range packets {
+		if p.Track != packetbuf.Video || !p.Media() {
+			continue
+		}
+		id, err := gen.Identify(p)
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case last == nil:
+		case p.DTS <= last.DTS || p.DTS-last.DTS > 2*time.Second:
+			t.Errorf("a picture at %v after one at %v", p.DTS, last.DTS)
+		case id.Source != source:
+			if changes++; p.Kind != packetbuf.Key || p.Flags&packetbuf.Splice == 0 {
+				t.Errorf("at %v another encoder goes on with a %v", p.DTS, p.Kind)
+			}
+		}
+		last, source = p, id.Source
+	}
+	if changes != times {
+		t.Errorf("the encoders change %d times, want %d", changes, times)
+	}
+}
+
 // fate of the primary at the n-th of many moments, and how late the spare is.
 type fate struct {
 	at, lag time.Duration
@@ -202,6 +236,48 @@ func TestPrimaryGetsTheStreamBack(t *testing.T) {
 				<-done
 				if s := b.Snapshot(time.Now()); !s.OnBackup || s.State != lifecycle.Live {
 					t.Errorf("the backup does not take over again: %v", b.told())
+				}
+			})
+		})
+	}
+}
+
+// TestBackupIsReadyAsSoonAsThePrimaryIsBack: what viewers have just had of it counts, also where
+// the primary breaks at once.
+func TestBackupIsReadyAsSoonAsThePrimaryIsBack(t *testing.T) {
+	for name, source := range map[string]uint32{"the same encoder": 0, "another encoder": 1} {
+		t.Run(name, func(t *testing.T) {
+			story(t, quick, func(b *bench) {
+				began := time.Now()
+				primary, spare := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{Source: source})
+				done := spare.side(30*time.Second, 150*time.Millisecond)
+				primary.run(5 * time.Second)
+				r := b.attach()
+				primary.sink.End(ingest.Reset, "")
+				again := b.pushAs(false, gen.Options{})
+				again.began = began // the encoder has gone on meanwhile
+				again.gen.Until(5 * time.Second)
+				again.gen.Configure()
+				for b.Snapshot(time.Now()).OnBackup {
+					again.run(10 * time.Millisecond)
+				}
+				if s := b.Snapshot(time.Now()); !s.Spare.Ready {
+					t.Error("the backup is not ready when the primary has the stream")
+				}
+				again.sink.End(ingest.Reset, "")
+				<-done
+				if s := b.Snapshot(time.Now()); !s.OnBackup || s.State != lifecycle.Live {
+					t.Errorf("%v, %v", s.State, b.told())
+				}
+				if source == 0 {
+					watched(t, r).whole(t)
+				} else {
+					changesAtKeys(t, r, 3)
+				}
+				for _, e := range b.told() {
+					if e.Type == State && e.To == lifecycle.Held {
+						t.Error("it was held")
+					}
 				}
 			})
 		})

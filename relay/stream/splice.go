@@ -19,6 +19,7 @@ func (s *Stream) splice(now time.Time, f *feed, p *packetbuf.Packet) {
 	}
 	s.clock.Break()
 	s.clock.Splice(p)
+	s.had.clear() // what follows depends on nothing before it
 	s.fillUp(now)
 	first := s.epoch == 0
 	s.epoch++ // only now: a picture made is no reference for those of the session
@@ -41,6 +42,7 @@ func (s *Stream) pass(now time.Time, f *feed, p *packetbuf.Packet) {
 		f.settled = true
 		s.forget(now, f)
 	}
+	s.save(f, p)
 	if !s.clock.Place(p) {
 		s.opts.Counters.Late.Add(1)
 		return
