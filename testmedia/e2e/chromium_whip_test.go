@@ -148,6 +148,12 @@ func (w *whip) bitrate(window time.Duration) (bits float64) {
 	return bits
 }
 
+// resizes has the size of the pictures change every so often.
+func (w *whip) resizes(every time.Duration) {
+	w.page.t.Helper()
+	w.eval(nil, fmt.Sprintf("s.resizes(%d)", every.Milliseconds()))
+}
+
 const whipScript = `
 class Publisher extends Session {
 	async start() {
@@ -201,6 +207,14 @@ class Publisher extends Session {
 		const from = now(), before = (await this.stats()).bytes
 		await pause(ms)
 		return (((await this.stats()).bytes - before) * 8000) / (now() - from)
+	}
+	resizes(ms) {
+		let n = 0
+		setInterval(() => {
+			const sender = this.pc.getSenders().find((s) => s.track?.kind === 'video'), p = sender.getParameters()
+			p.encodings[0].scaleResolutionDownBy = 1 + (++n % 3) / 2
+			sender.setParameters(p)
+		}, ms)
 	}
 	async leave() {
 		for (const t of this.stream.getTracks()) t.stop()

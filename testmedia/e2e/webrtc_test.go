@@ -164,7 +164,7 @@ func udpProxy(t testing.TB, target string, o faultnet.UDPOptions) *faultnet.UDPP
 }
 
 // On a line that loses and reorders, what reaches viewers is whole: what is lost is sent again,
-// or a keyframe comes in its place.
+// or a keyframe comes in its place, with the parameter sets that belong to it.
 func TestLossyPublisher(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg", "ffprobe")
@@ -178,6 +178,7 @@ func TestLossyPublisher(t *testing.T) {
 			w := b.clients().publish(whipOptions{URL: r.url("http", "/"+stream+"/whip"), Tone: 880, Proxied: true, ProxyPort: line.Port()})
 			v := b.clients().view(whepOptions{URL: r.url("http", "/"+stream+"/whep")})
 			v.decoded(30)
+			w.resizes(700 * time.Millisecond) // each with other parameter sets
 			began, from := time.Now(), v.stats()
 			rec := record(t, r.url("rtmp", "/"+stream), length)
 			rec.good(length) // every access unit decodes
