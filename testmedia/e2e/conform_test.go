@@ -349,7 +349,7 @@ func TestEveryEgressEnds(t *testing.T) {
 	}
 	for _, proto := range protocols {
 		until(t, "those who left are gone: "+proto.name, func() bool {
-			return r.metric(`holdfast_viewers{protocol="`+proto.name+`",stream="`+stream+`"}`) == 1 || proto.name == "hls"
+			return r.metric(`holdfast_viewers{protocol="`+proto.name+`",stream="`+stream+`"}`) == 1
 		})
 	}
 	p.leave()

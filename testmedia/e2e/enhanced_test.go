@@ -22,7 +22,6 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
-	"github.com/holdfast-live/holdfast/testmedia/m3u8"
 )
 
 // ofPicture and ofTone have ffmpeg make six seconds.
@@ -136,8 +135,7 @@ func viewersOf(t testing.TB, r *relay, stream string) map[string]watching {
 	}
 	t.Cleanup(func() { _ = resp.Body.Close() })
 	tags := flv.NewReader(resp.Body, 0)
-	h := &hlsClient{wire: newWire(t), base: r.url("http", "/"+stream+"/"), rules: m3u8.NewValidator(), statuses: map[int]int{}}
-	h.jumped = func(string) {}
+	h := newHLSClient(t, r, stream)
 	return map[string]watching{
 		"RTMP": bodies(c.read),
 		"HTTP-FLV": bodies(func() (*rawmessage.Message, error) {

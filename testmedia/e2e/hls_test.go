@@ -78,7 +78,9 @@ func TestHLSOverARestart(t *testing.T) {
 	f.before(r)
 	p := publish(t, r, stream, gen.Options{Source: 1, GOP: 30})
 	p.atLeast(200)
-	v := watchHLS(t, &relay{t: t, addrs: map[string]string{"http": strings.TrimPrefix(f.URL, "http://")}}, stream)
+	c := newHLSClient(t, &relay{t: t, addrs: map[string]string{"http": strings.TrimPrefix(f.URL, "http://")}}, stream)
+	c.rules.Jumps = true
+	v := c.watch(t)
 	v.saw(gen.ID{Source: 1, Number: 60})
 	r.stop()
 	again := start(t)

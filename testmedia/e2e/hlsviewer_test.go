@@ -3,10 +3,13 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,20 +27,33 @@ type hlsClient struct {
 	query string
 	fragments
 
-	segment  uint64 // the one under way
-	parts    int    // of it that are taken
-	began    bool
-	init     string // in force
-	statuses map[int]int
-	jumped   func(string) // another run of the relay is played from here on
+	segment uint64 // the one under way
+	parts   int    // of it that are taken
+	began   bool
+	init    string       // in force
+	jumped  func(string) // another run of the relay is played from here on
+}
+
+var errGone = errors.New("it is not there, and does not come")
+
+// players is how many there are: each has a name of its own, by which the relay counts them.
+var players atomic.Int64
+
+func newHLSClient(t testing.TB, r *relay, stream string) *hlsClient {
+	c := &hlsClient{wire: newWire(t), base: r.url("http", "/"+stream+"/"), rules: m3u8.NewValidator(), jumped: func(string) {}}
+	c.agent = fmt.Sprintf("player-%d", players.Add(1))
+	return c
 }
 
 func watchHLS(t testing.TB, r *relay, stream string) *viewer {
 	t.Helper()
-	c := &hlsClient{wire: newWire(t), base: r.url("http", "/"+stream+"/"), rules: m3u8.NewValidator(), statuses: map[int]int{}}
+	return newHLSClient(t, r, stream).watch(t)
+}
+
+func (c *hlsClient) watch(t testing.TB) *viewer {
 	v := &viewer{t: t, name: "HLS", behind: 700 * time.Millisecond, cut: c.wire.cut, grid: 22 * time.Millisecond, exact: true, line: c.wire}
 	v.breaks = func() int { return c.rules.Discontinuities() }
-	c.jumped, c.rules.Jumps = v.resumed, true
+	c.jumped = v.resumed
 	v.start(c.read, c.leave)
 	return v
 }
@@ -59,7 +75,7 @@ func (c *hlsClient) read() (*packetbuf.Packet, error) {
 	}
 }
 
-// get is one resource; none where the relay says to come again, which is then waited for.
+// get is one resource; none where the relay says to come again later, once that is over.
 func (c *hlsClient) get(url string) ([]byte, error) {
 	for {
 		resp, body, err := c.fetch(url) //nolint:bodyclose // fetch has read and closed it
@@ -69,24 +85,28 @@ func (c *hlsClient) get(url string) ([]byte, error) {
 			}
 			return nil, err
 		}
-		c.statuses[resp.StatusCode]++
-		switch resp.StatusCode {
-		case http.StatusOK:
+		after, unsaid := strconv.Atoi(resp.Header.Get("Retry-After"))
+		switch {
+		case resp.StatusCode == http.StatusOK:
 			return body, nil
-		case http.StatusNotFound, http.StatusServiceUnavailable:
-			if resp.Header.Get("Retry-After") == "" {
-				return nil, fmt.Errorf("%s: %s without Retry-After", url, resp.Status)
-			}
-			return nil, nil
+		case resp.StatusCode != http.StatusNotFound && resp.StatusCode != http.StatusServiceUnavailable:
+			return nil, fmt.Errorf("%s: %s: %s", url, resp.Status, body)
+		case unsaid != nil:
+			return nil, fmt.Errorf("%s: %s without Retry-After: %w", url, resp.Status, errGone)
 		}
-		return nil, fmt.Errorf("%s: %s: %s", url, resp.Status, body)
+		select {
+		case <-time.After(time.Duration(after) * time.Second):
+			return nil, nil
+		case <-c.ctx.Done():
+			return nil, c.ctx.Err()
+		}
 	}
 }
 
 // index finds the media playlist: the first that the multivariant one names.
 func (c *hlsClient) index() error {
 	body, err := c.get(c.base + "index.m3u8")
-	if err != nil {
+	if err != nil || body == nil {
 		return err
 	}
 	for line := range strings.Lines(string(body)) {
@@ -167,11 +187,11 @@ func (c *hlsClient) take(number uint64, s m3u8.Segment) error {
 
 func (c *hlsClient) file(name string) error {
 	body, err := c.get(c.base + name)
-	if err != nil {
-		return err
+	if errors.Is(err, errGone) { // it has left the playlist meanwhile: a viewer that came too late
+		return nil
 	}
-	if body == nil {
-		return nil // it has left the playlist meanwhile: a viewer that came too late
+	if err != nil || body == nil {
+		return err
 	}
 	return c.add(body)
 }

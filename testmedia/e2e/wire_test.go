@@ -18,6 +18,8 @@ type wire struct {
 	ctx  context.Context
 	end  context.CancelFunc
 	http *http.Client
+	// agent is the name of the player; empty: none of its own.
+	agent string
 	// spoiled makes what the client comes back with worthless.
 	spoiled atomic.Bool
 
@@ -140,6 +142,9 @@ func (w *wire) fetch(url string) (*http.Response, []byte, error) {
 	req, err := http.NewRequestWithContext(w.ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, nil, err
+	}
+	if w.agent != "" {
+		req.Header.Set("User-Agent", w.agent)
 	}
 	resp, err := w.http.Do(req)
 	if err != nil {
