@@ -3,6 +3,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
@@ -109,10 +110,13 @@ type Options struct {
 	// Histories of the streams; nil: none.
 	Histories *Histories
 	Watch     func() Watch // where viewers are served; nil: nobody knows
-	Drain     func()       // has the relay end as SIGTERM does; it does not wait. nil: it cannot
-	Metrics   http.Handler
-	Token     func() string // Bearer, for all but the probes; empty: none asked
-	Version   string
+	// Preview makes a stream's newest keyframe a picture. An error that is an *ingest.Refusal says
+	// why there is none; nil: it cannot.
+	Preview func(ctx context.Context, stream string) (Picture, error)
+	Drain   func() // has the relay end as SIGTERM does; it does not wait. nil: it cannot
+	Metrics http.Handler
+	Token   func() string // Bearer, for all but the probes; empty: none asked
+	Version string
 }
 
 // New returns the handler of the admin address.
@@ -129,6 +133,7 @@ func New(o Options) http.Handler {
 	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}", one(o.Relay))
 	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}/log", o.Events.shelf.log)
 	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}/history", history(o.Relay, o.Histories, &o.Events.shelf))
+	guarded.Handle("GET /api/v1/streams/{app}/{name}/preview", working(preview(o.Preview)))
 	guarded.HandleFunc("DELETE /api/v1/streams/{app}/{name}/publisher", kick(o.Relay))
 	guarded.HandleFunc("PUT /api/v1/streams/{app}/{name}/ceiling", ceiling(o.Relay))
 	guarded.HandleFunc("DELETE /api/v1/streams/{app}/{name}/ceiling", ceiling(o.Relay))
@@ -136,11 +141,11 @@ func New(o Options) http.Handler {
 	guarded.Handle("GET /api/v1/events", o.Events)
 	guarded.HandleFunc("GET /api/v1/stat/nginx-rtmp", stat(o.Relay, o.Version))
 	guarded.Handle("GET /metrics", o.Metrics)
-	guarded.HandleFunc("GET /debug/pprof/", pprof.Index)
-	guarded.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	guarded.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	guarded.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	guarded.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	guarded.Handle("GET /debug/pprof/", working(pprof.Index))
+	guarded.Handle("GET /debug/pprof/cmdline", working(pprof.Cmdline))
+	guarded.Handle("GET /debug/pprof/profile", working(pprof.Profile))
+	guarded.Handle("GET /debug/pprof/symbol", working(pprof.Symbol))
+	guarded.Handle("GET /debug/pprof/trace", working(pprof.Trace))
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -194,15 +199,6 @@ func (s *status) Header() http.Header         { return s.header }
 func (s *status) WriteHeader(code int)        { s.code = code }
 func (s *status) Write(p []byte) (int, error) { return len(p), nil }
 
-// sameOrigin keeps other sites' pages from acting with what the operator's browser may do.
-func sameOrigin(next http.Handler) http.Handler {
-	p := http.NewCrossOriginProtection()
-	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		Problem(w, http.StatusForbidden, "a page of another site may not do this", "send it from this address, or without a browser")
-	}))
-	return p.Handler(next)
-}
-
 func index(version string) http.HandlerFunc {
 	text := "Holdfast " + version + `
 
@@ -216,6 +212,7 @@ GET    /api/v1/streams                           all streams; ?limit=&after= for
 GET    /api/v1/streams/{app}/{name}              one stream
 GET    /api/v1/streams/{app}/{name}/log          what happened to it; ?since=&until=&limit=
 GET    /api/v1/streams/{app}/{name}/history      how it was in the last 15 minutes
+GET    /api/v1/streams/{app}/{name}/preview      its newest keyframe, as a fragmented MP4
 DELETE /api/v1/streams/{app}/{name}/publisher    kick its publisher
 PUT    /api/v1/streams/{app}/{name}/ceiling      ask its publisher for less: {"bitrate": 800000}; DELETE lifts it
 GET    /api/v1/routes                            routes, their history, decisions and breakers

@@ -114,7 +114,7 @@ func TestConsoleWithToken(t *testing.T) {
 	r := start(t, "--admin.token", token)
 	publish(t, r, "live/cam", gen.Options{}).atLeast(20)
 	for path, method := range map[string]string{
-		"streams": "GET", "streams/live/cam": "GET", "streams/live/cam/history": "GET", "streams/live/cam/log": "GET", "relay": "GET",
+		"streams": "GET", "streams/live/cam": "GET", "streams/live/cam/history": "GET", "streams/live/cam/log": "GET", "streams/live/cam/preview": "GET", "relay": "GET",
 		"routes": "GET", "events": "GET", "streams/live/cam/publisher": "DELETE", "streams/live/cam/ceiling": "PUT",
 		"routes/cdn/live/cam/route": "PUT", "routes/cdn/live/cam/rung": "DELETE", "routes/cdn/live/cam/reset": "POST",
 		"drain": "POST",

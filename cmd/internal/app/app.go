@@ -58,6 +58,7 @@ type App struct {
 	sampled  func() // ends what samples for it; nil before Start
 	flv      *httpflv.Handler
 	feeds    *cmaf.Feeds // of all protocols that play chunks
+	previews *cmaf.Feeds // for the API
 	hls      *hls.Handler
 	mse      *mse.Handler
 	states   *status.Handler
@@ -194,11 +195,12 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 		},
 	})
 	a.wireHLS()
+	a.wirePreviews()
 	a.wireStates(board)
 	a.wireMSE(board)
 	a.http = a.server("http", a.viewersHandler(a.flv))
 	a.admin = a.server("admin", api.New(api.Options{
-		Relay: a.relay, Routes: &routesView{routes: a.routes}, Events: a.events, Histories: a.past, Watch: a.watch, Drain: a.askDrain, Version: version, Token: func() string { return a.settings.get().Admin.Token },
+		Relay: a.relay, Routes: &routesView{routes: a.routes}, Events: a.events, Histories: a.past, Watch: a.watch, Preview: a.preview, Drain: a.askDrain, Version: version, Token: func() string { return a.settings.get().Admin.Token },
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelError)}),
 	}))
 	return nil
@@ -319,6 +321,7 @@ func (a *App) Stop(ctx context.Context) error {
 	a.mse.Close()
 	a.states.Close()
 	a.feeds.Close()
+	a.previews.Close()
 	a.relay.hub.Close("the relay is shutting down")
 	var errs []error
 	for _, s := range a.rtmp {

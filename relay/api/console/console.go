@@ -15,9 +15,9 @@ import (
 //go:embed site
 var site embed.FS
 
-// policy lets the page run the modules that are served with it and ask its own address, and
-// keeps scripts from making markup out of text.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+// policy lets the page run the modules that are served with it, ask its own address and show what
+// it was given there, and keeps scripts from making markup out of text.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src blob:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 var types = map[string]string{

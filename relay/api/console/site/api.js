@@ -17,21 +17,34 @@ function ask(path, o = {}) {
   return fetch('api/v1/' + path, { ...o, headers, cache: 'no-store', credentials: 'omit', redirect: 'error' })
 }
 
+const late = () => AbortSignal.timeout(patience)
+
+// wrong is what the relay says is wrong with a request.
+async function wrong(r) {
+  if (r.status === 401) return new Unauthorized('the token is not the relay’s')
+  const said = await r.json().catch(() => ({ error: 'status ' + r.status, hint: 'is this the relay?' }))
+  return Object.assign(new Error(said.error + '; ' + said.hint), { status: r.status })
+}
+
 // call asks, and returns what the answer holds; it fails with what the relay says is wrong.
 export async function call(path, method = 'GET', body) {
-  const r = await ask(path, { method, signal: AbortSignal.timeout(patience), ...body && { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } } })
-  if (r.status === 401) throw new Unauthorized('the token is not the relay’s')
-  const answer = r.status === 204 ? null : await r.json()
-  if (!r.ok) throw Object.assign(new Error(answer.error + '; ' + answer.hint), { status: r.status })
-  return answer
+  const r = await ask(path, { method, signal: late(), ...body && { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } } })
+  if (!r.ok) throw await wrong(r)
+  return r.status === 204 ? null : r.json()
+}
+
+// picture is a stream's newest keyframe as a film of it alone.
+export async function picture(name) {
+  const r = await ask(`streams/${name}/preview`, { signal: late(), headers: { Accept: 'video/mp4' } })
+  if (!r.ok) throw await wrong(r)
+  return r.blob()
 }
 
 // follow hands on what happens until the connection breaks. EventSource could send no token.
 // The last id that was seen is given, so that nothing is missed over a break.
 export async function follow(last, opened, seen) {
   const r = await ask('events', { headers: { Accept: 'text/event-stream', ...last && { 'Last-Event-ID': last } } })
-  if (r.status === 401) throw new Unauthorized('the token is not the relay’s')
-  if (!r.ok) throw new Error('events: status ' + r.status)
+  if (!r.ok) throw await wrong(r)
   opened()
   const reader = r.body.pipeThrough(new TextDecoderStream()).getReader()
   let rest = ''

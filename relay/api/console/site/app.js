@@ -5,11 +5,12 @@ import { call, follow, token, Unauthorized } from './api.js'
 import { detail } from './detail.js'
 import { show } from './dom.js'
 import { list } from './list.js'
+import { renew, toggle } from './preview.js'
 
 const every = 3000, soon = 200, again = 1000
 
 const $ = (id) => document.getElementById(id)
-const view = { about: null, last: '', asking: false, more: false, due: false, timer: 0 }
+const view = { about: null, last: '', asking: false, more: false, due: false, timer: 0, again: () => {} }
 
 // open is the stream that the address names; empty: all of them.
 const open = () => /^#\/([\w.-]+\/[\w.~-]+)$/.exec(location.hash)?.[1] ?? ''
@@ -35,7 +36,9 @@ async function look() {
     call('streams/' + name).catch(missing(null)), call(`streams/${name}/history`).catch(missing(null)),
     call(`streams/${name}/log?limit=100`).catch(missing({ events: [] })),
   ])
-  if (open() === name) show($('main'), detail(name, { stream, history, routes, log: log.events, about: view.about }))
+  const all = { stream, history, routes, log: log.events, about: view.about }
+  view.again = () => { if (open() === name) show($('main'), detail(name, all)) }
+  view.again()
 }
 
 // refresh looks once at a time, and once more if something has happened meanwhile.
@@ -120,8 +123,14 @@ $('leave').addEventListener('click', () => {
 })
 $('main').addEventListener('input', (e) => { if (e.target.id === 'search') refresh() })
 $('main').addEventListener('click', async (e) => {
-  const button = e.target.closest('button[data-act]')
+  const button = e.target.closest('button[data-act], button[data-preview]')
   if (!button) return
+  if (button.dataset.preview) {
+    toggle(button.dataset.preview)
+    view.again()
+    renew()
+    return
+  }
   try {
     $('said').textContent = await act(button)
   } catch (e) {
@@ -132,6 +141,7 @@ $('main').addEventListener('click', async (e) => {
 })
 addEventListener('hashchange', () => {
   $('said').textContent = ''
+  toggle('')
   refresh()
   $('main').focus()
 })

@@ -1,6 +1,7 @@
 // One stream.
 import { curve, timeline } from './chart.js'
 import { h } from './dom.js'
+import { frame } from './preview.js'
 import { routed } from './routes.js'
 import { ago, bits, clock, doing, seconds, told } from './words.js'
 
@@ -16,7 +17,7 @@ export function detail(name, v) {
       h('h2', { id: 'name' }, s.name + ' ', h('span', { id: 'state', 'aria-live': 'polite', class: 'state ' + s.state }, s.state), h('span', { class: 'dim' }, ' for ' + ago(s.since))),
       h('p', {}, [s.state !== 'live' && s.cause && 'Cause: ' + s.cause, doing(s)].filter(Boolean).join('; ')),
       v.history && timeline(v.history.spans, 15),
-      acts(s, v.about)),
+      acts(s, v.about), h('div', { class: 'acts', 'data-key': 'look' }, frame(s.name))),
     v.history && charts(v.history, v.routes, name),
     h('section', {}, h('h2', {}, 'Publisher'), publisher(s)),
     h('section', {}, h('h2', {}, 'Viewers'), facts(Object.entries(s.viewers).map(([k, n]) => [k, n]), 'Nobody watches.'),
@@ -28,7 +29,7 @@ export function detail(name, v) {
 
 function acts(s, about) {
   const button = (act, text, on = true) => on && h('button', { type: 'button', class: act === 'kick' && 'danger', 'data-act': act, 'data-stream': s.name }, text)
-  return h('div', { class: 'acts' },
+  return h('div', { class: 'acts', 'data-key': 'acts' },
     about.watch.port > 0 && h('a', { href: `${about.watch.scheme}://${location.hostname}:${about.watch.port}/${s.name}/`, target: '_blank', rel: 'noopener noreferrer' }, 'Watch it'),
     button('kick', 'Kick the publisher', s.publisher || s.waiting),
     button('ceiling', 'Ask for less…'), button('lift', 'Lift the ceiling of ' + bits(s.cap ?? 0), s.cap > 0))

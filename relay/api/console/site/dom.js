@@ -14,12 +14,13 @@ export function h(tag, attributes = {}, ...children) {
 }
 
 // patch makes old look as fresh does and keeps what is the same, focus and selection with it.
-// Children with data-key are known by it wherever they go.
+// Children with data-key are known by it wherever they go. One with data-own is filled by others.
 export function patch(old, fresh) {
   if (old.nodeName !== fresh.nodeName || old.dataset?.key !== fresh.dataset?.key) {
     old.replaceWith(fresh)
     return fresh
   }
+  if (old.dataset && 'own' in old.dataset) return old
   if (old.nodeType === Node.TEXT_NODE) {
     if (old.data !== fresh.data) old.data = fresh.data
     return old

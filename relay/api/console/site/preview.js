@@ -1,0 +1,59 @@
+// How a stream looks: its newest keyframe, asked for only while the operator wants to see it.
+import { picture } from './api.js'
+import { h } from './dom.js'
+import { clock } from './words.js'
+
+const every = 5000
+const wanted = { name: '', timer: 0 }
+
+// frame is the place of a stream's picture; what stands in it is only changed here.
+export function frame(name) {
+  const on = wanted.name === name
+  return [
+    h('button', { type: 'button', 'data-preview': name, 'aria-expanded': String(on), 'aria-controls': 'preview' }, on ? 'Hide the preview' : 'Preview'),
+    h('div', { id: 'preview', class: 'preview', 'data-key': 'preview ' + name + on, 'data-own': true, hidden: !on }, on && h('p', { role: 'status' }, 'Waiting for a picture.')),
+  ]
+}
+
+// toggle shows a stream's picture, or no longer: then nothing more is asked for. Empty is none.
+export function toggle(name) {
+  clearTimeout(wanted.timer)
+  wanted.name = wanted.name === name ? '' : name
+}
+
+// renew asks for a picture now, and again every few seconds while it can be seen.
+export async function renew() {
+  const name = wanted.name
+  clearTimeout(wanted.timer)
+  if (!name) return
+  if (!document.hidden && place(name)) await load(name).catch((e) => say(name, 'No picture: ' + e.message))
+  if (wanted.name === name) wanted.timer = setTimeout(renew, every)
+}
+
+const place = (name) => wanted.name === name ? document.getElementById('preview') : null
+
+function say(name, text) {
+  const p = place(name)?.querySelector('p')
+  if (p && p.textContent !== text) p.textContent = text
+}
+
+// load puts a new picture where the one before was as soon as it can be seen.
+async function load(name) {
+  const url = URL.createObjectURL(await picture(name))
+  const video = h('video', { playsinline: true, 'aria-label': 'Picture of ' + name })
+  video.muted = true
+  try {
+    await new Promise((seen, failed) => {
+      video.addEventListener('loadeddata', seen, { once: true })
+      video.addEventListener('error', () => failed(new Error('this browser cannot show its codec')), { once: true })
+      video.src = url
+    })
+    const box = place(name)
+    box?.querySelector('video')?.remove()
+    box?.prepend(video)
+    say(name, 'Newest keyframe, as of ' + clock(Date.now()))
+    await video.play().catch(() => {}) // some show nothing before
+  } finally {
+    URL.revokeObjectURL(url)
+  }
+}

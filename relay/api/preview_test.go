@@ -1,0 +1,89 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/holdfast-live/holdfast/ingest"
+)
+
+func previewing(of func(context.Context, string) (Picture, error)) http.Handler {
+	f := &fake{}
+	return New(Options{
+		Relay: f, Routes: &f.routes, Events: NewEvents(), Token: func() string { return "s3cret" },
+		Metrics: http.NotFoundHandler(), Preview: of,
+	})
+}
+
+func TestPreview(t *testing.T) {
+	const path = "/api/v1/streams/live/cam/preview"
+	asked := ""
+	h := previewing(func(_ context.Context, stream string) (Picture, error) {
+		asked = stream
+		return Picture{Codecs: "avc1.42c00a,mp4a.40.2", Data: []byte("moof")}, nil
+	})
+	if w := ask(h, "GET", path); w.Code != http.StatusUnauthorized || asked != "" {
+		t.Errorf("without the token: %d, asked %q", w.Code, asked)
+	}
+	w := ask(h, "GET", path, "Authorization", "Bearer s3cret")
+	if w.Code != 200 || w.Body.String() != "moof" || asked != "live/cam" || w.Header().Get("Content-Type") != `video/mp4; codecs="avc1.42c00a,mp4a.40.2"` ||
+		w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Cross-Origin-Resource-Policy") != "same-origin" {
+		t.Errorf("%d %v %q, asked %q", w.Code, w.Header(), w.Body, asked)
+	}
+	for _, tt := range []struct {
+		err    error
+		status int
+	}{
+		{&ingest.Refusal{NotLive: true, Reason: "not live", Hint: "publish"}, http.StatusNotFound},
+		{&ingest.Refusal{Reason: "no pictures", Hint: "listen"}, http.StatusUnprocessableEntity},
+		{context.DeadlineExceeded, http.StatusServiceUnavailable},
+		{errors.New("ended"), http.StatusServiceUnavailable},
+	} {
+		h := previewing(func(context.Context, string) (Picture, error) { return Picture{}, tt.err })
+		w := ask(h, "GET", path, "Authorization", "Bearer s3cret")
+		if w.Code != tt.status {
+			t.Errorf("%v: %d", tt.err, w.Code)
+		}
+		problem(t, w)
+	}
+	problem(t, ask(previewing(nil), "GET", path, "Authorization", "Bearer s3cret"))
+}
+
+// What has the relay work is not for other sites' pages, by GET either. Programs send no origin.
+func TestWorkIsNotForOtherSites(t *testing.T) {
+	f := &fake{}
+	h := New(Options{
+		Relay: f, Routes: &f.routes, Events: NewEvents(), Token: func() string { return "" }, Metrics: http.NotFoundHandler(),
+		Preview: func(context.Context, string) (Picture, error) { return Picture{}, nil },
+	})
+	for _, path := range []string{
+		"/debug/pprof/", "/debug/pprof/goroutine", "/debug/pprof/cmdline", "/debug/pprof/profile?seconds=1", "/debug/pprof/symbol",
+		"/debug/pprof/trace?seconds=0.01", "/api/v1/streams/live/cam/preview",
+	} {
+		for _, header := range [][]string{
+			{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors"},
+			{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"},
+			{"Sec-Fetch-Site", "same-site"},
+			{"Origin", "http://evil.example"},
+		} {
+			w := ask(h, "GET", path, header...)
+			if w.Code != http.StatusForbidden {
+				t.Errorf("%s %v: %d", path, header, w.Code)
+			}
+			problem(t, w)
+		}
+		if path == "/debug/pprof/profile?seconds=1" { // a second for each
+			continue
+		}
+		for _, header := range [][]string{nil, {"Sec-Fetch-Site", "none"}, {"Sec-Fetch-Site", "same-origin"}, {"Origin", "http://127.0.0.1:8081"}} {
+			if w := ask(h, "GET", path, header...); w.Code != http.StatusOK {
+				t.Errorf("%s %v: %d", path, header, w.Code)
+			}
+		}
+	}
+	if w := ask(h, "GET", "/api/v1/streams", "Sec-Fetch-Site", "cross-site"); w.Code != http.StatusOK {
+		t.Errorf("what only reads: %d", w.Code)
+	}
+}
