@@ -63,6 +63,7 @@ type Stream struct {
 	State       int           // 0 idle, 1 live, 2 suspect, 3 held
 	InState     time.Duration // since it entered the state
 	Backup      int           // 0 none, 1 held warm, 2 feeds
+	SpareReady  bool          // whom is held warm could take over at once
 	Epoch       int           // times that media was spliced onto it
 	HoldLeft    time.Duration // until it ends if nobody comes back; 0 unless held
 	Bitrate     float64       // bit/s, of the publisher's media

@@ -30,6 +30,7 @@ func NewCollector(snapshot func() qos.Relay, streams func() int) *Collector {
 		{"stream_state", "0 idle, 1 live, 2 suspect, 3 held.", []string{"stream"}},
 		{"stream_state_seconds", "Time since the stream entered its state.", []string{"stream"}},
 		{"stream_backup", "0 no backup, 1 one is held warm, 2 it feeds the stream.", []string{"stream"}},
+		{"stream_spare_ready", "1 if the push that is held warm could take over at once, 0 if it could not or there is none.", []string{"stream"}},
 		{"stream_epoch", "Times that a publisher's media was spliced onto the stream, its begin included.", []string{"stream"}},
 		{"stream_hold_remaining_seconds", "Time until a held stream ends if nobody comes back; 0 unless held.", []string{"stream"}},
 		{"ingest_bitrate", "Bits per second of the publisher's media.", []string{"stream"}},
@@ -181,6 +182,11 @@ func collectStream(s *qos.Stream, gauge func(string, float64, ...string)) {
 	gauge("stream_state", float64(s.State), s.Name)
 	gauge("stream_state_seconds", s.InState.Seconds(), s.Name)
 	gauge("stream_backup", float64(s.Backup), s.Name)
+	ready := 0.
+	if s.SpareReady {
+		ready = 1
+	}
+	gauge("stream_spare_ready", ready, s.Name)
 	gauge("stream_epoch", float64(s.Epoch), s.Name)
 	gauge("stream_hold_remaining_seconds", s.HoldLeft.Seconds(), s.Name)
 	gauge("ingest_bitrate", s.Bitrate, s.Name)

@@ -142,7 +142,7 @@ func TestStreams(t *testing.T) {
 	reg, _ := register(t, &r)
 	r.Streams = []qos.Stream{{
 		Name: "live/cam", State: 3, Bitrate: 2.5e6, FrameRate: 29.97, RTT: 20 * time.Millisecond, Gap: 40 * time.Millisecond,
-		InState: 4 * time.Second, Backup: 2, Epoch: 7, HoldLeft: 26 * time.Second, Jitter: 3 * time.Millisecond, Keyframes: 2 * time.Second,
+		InState: 4 * time.Second, Backup: 2, SpareReady: true, Epoch: 7, HoldLeft: 26 * time.Second, Jitter: 3 * time.Millisecond, Keyframes: 2 * time.Second,
 		Heartbeat: 5 * time.Second, BufferBytes: 6_000_000, BufferLimit: 64 << 20, Buffered: 20 * time.Second, Viewers: map[string]int{"rtmp": 2, "httpflv": 0},
 	}, {Name: "live/other"}}
 	const want = `
@@ -198,6 +198,10 @@ holdfast_stream_epoch{stream="live/other"} 0
 # TYPE holdfast_stream_hold_remaining_seconds gauge
 holdfast_stream_hold_remaining_seconds{stream="live/cam"} 26
 holdfast_stream_hold_remaining_seconds{stream="live/other"} 0
+# HELP holdfast_stream_spare_ready 1 if the push that is held warm could take over at once, 0 if it could not or there is none.
+# TYPE holdfast_stream_spare_ready gauge
+holdfast_stream_spare_ready{stream="live/cam"} 1
+holdfast_stream_spare_ready{stream="live/other"} 0
 # HELP holdfast_stream_state 0 idle, 1 live, 2 suspect, 3 held.
 # TYPE holdfast_stream_state gauge
 holdfast_stream_state{stream="live/cam"} 3

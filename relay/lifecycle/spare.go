@@ -75,6 +75,14 @@ func (m *Machine) away(now time.Time, cause ingest.Cause) []Effect {
 	return m.turn(now, false)
 }
 
+// Ailed: session id has been without its picture until now. The health of a spare is counted from
+// here on.
+func (m *Machine) Ailed(now time.Time, id ID) {
+	if id != 0 && id == m.spare && !m.healthy.IsZero() {
+		m.healthy = now
+	}
+}
+
 // spareSilent: the spare counts as broken. It may come back on its socket for as long as a hold.
 func (m *Machine) spareSilent(now time.Time, cause ingest.Cause) []Effect {
 	if cause == ingest.FirstMedia {

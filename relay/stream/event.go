@@ -17,7 +17,7 @@ const (
 	Broke       EventType = "break"   // a push broke or ended
 	Resumed     EventType = "resume"  // the stream goes on after a break
 	State       EventType = "state"   // the state changed
-	TrackSilent EventType = "track"   // one track is silent while another goes on, or came back
+	TrackSilent EventType = "track"   // one track of a push is silent while another goes on, or came back
 	Ended       EventType = "end"     // the stream is over
 	Changed     EventType = "codec"   // the configuration of a track changed
 

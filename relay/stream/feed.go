@@ -117,8 +117,8 @@ func (s *Stream) write(f *feed, p *packetbuf.Packet) error {
 	s.received += uint64(len(p.Payload))
 	f.note(now, p)
 	s.opts.Counters.IngestFrames[p.Track].Add(1)
-	key := f.classify(now, p)
 	spare := f.id == s.life.Spare()
+	key := f.classify(now, p, spare)
 	if s.frozen && !spare && p.Track == packetbuf.Video && !f.begins(p) {
 		if key = false; s.feeding() { // with sound alone so far
 			s.opts.Counters.Late.Add(1)
@@ -185,13 +185,13 @@ func (f *feed) note(now time.Time, p *packetbuf.Packet) {
 }
 
 // classify tells whether a decoder can start at p, and marks audio accordingly: it can start
-// at every frame where there is no video.
-func (f *feed) classify(now time.Time, p *packetbuf.Packet) bool {
+// at every frame where there is no video. A spare takes over with its picture or not at all.
+func (f *feed) classify(now time.Time, p *packetbuf.Packet, spare bool) bool {
 	if p.Track != packetbuf.Audio {
 		return p.Kind == packetbuf.Key
 	}
 	p.Kind = packetbuf.Delta
-	if f.audioOnly(now) || f.mute[packetbuf.Video] {
+	if f.audioOnly(now) || f.mute[packetbuf.Video] && !spare {
 		p.Kind = packetbuf.Key
 	}
 	return p.Kind == packetbuf.Key
@@ -212,6 +212,9 @@ func (s *Stream) unmute(f *feed, p *packetbuf.Packet) {
 		return
 	}
 	f.mute[p.Track] = false
+	if p.Track == packetbuf.Video {
+		s.life.Ailed(p.Arrived, f.id)
+	}
 	s.tellOf(f, Event{Time: p.Arrived, Type: TrackSilent, Track: p.Track.String(), Outcome: "back"})
 }
 

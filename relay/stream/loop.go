@@ -114,12 +114,15 @@ func (s *Stream) judge(now time.Time, f *feed) {
 		s.perform(now, s.life.Late(f.id))
 	case watchdog.Waiting, watchdog.Fine:
 	}
-	if f.id != s.life.Current() {
+	if f.id != s.life.Current() && f.id != s.life.Spare() {
 		return
 	}
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 		if !f.mute[tr] && f.dog.TrackSilent(now, tr) {
 			f.mute[tr] = true
+			if tr == packetbuf.Video {
+				f.kept.clear() // a take-over from before the hole would lead through it
+			}
 			s.opts.Counters.TrackSilences[tr].Add(1)
 			s.tellOf(f, Event{Time: now, Type: TrackSilent, Track: tr.String(), Outcome: "silent"})
 		}

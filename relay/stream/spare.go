@@ -101,7 +101,7 @@ func (s *Stream) startsAt(f *feed) func(*packetbuf.Packet) bool {
 // Ready tells the life whether a spare can take over at once. s.mu is held.
 func (q quiet) Ready(id lifecycle.ID, now time.Time) bool {
 	f := q.s.feeds[id]
-	return f != nil && f.media > 0 && f.dog.Quiet(now) < spareQuiet && f.kept.newest(q.s.startsAt(f)) >= 0
+	return f != nil && f.media > 0 && !f.mute[packetbuf.Video] && f.dog.Quiet(now) < spareQuiet && f.kept.newest(q.s.startsAt(f)) >= 0
 }
 
 // keep holds a packet of the spare. It returns false where a backup cannot follow what is live.

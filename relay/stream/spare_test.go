@@ -2,6 +2,7 @@ package stream
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -94,13 +95,18 @@ func changesAtKeys(t *testing.T, r *Reader, times int) {
 		if p.Track != packetbuf.Video || !p.Media() {
 			continue
 		}
+		if last != nil && (p.DTS <= last.DTS || p.DTS-last.DTS > 2*time.Second) {
+			t.Errorf("a picture at %v after one at %v", p.DTS, last.DTS)
+		}
+		if p.Flags&packetbuf.Filler != 0 {
+			last = p
+			continue
+		}
 		id, err := gen.Identify(p)
 		switch {
 		case err != nil:
 			t.Fatal(err)
 		case last == nil:
-		case p.DTS <= last.DTS || p.DTS-last.DTS > 2*time.Second:
-			t.Errorf("a picture at %v after one at %v", p.DTS, last.DTS)
 		case id.Source != source:
 			if changes++; p.Kind != packetbuf.Key || p.Flags&packetbuf.Splice == 0 {
 				t.Errorf("at %v another encoder goes on with a %v", p.DTS, p.Kind)
@@ -463,5 +469,67 @@ func TestFlappingPrimaryWaitsLonger(t *testing.T) {
 		if len(details) != 3 || !strings.HasSuffix(details[0], "20s") || !strings.HasSuffix(details[2], "1m20s") {
 			t.Errorf("%q", details)
 		}
+	})
+}
+
+// silences are the events of tracks, in order.
+func (b *bench) silences() (out []string) {
+	for _, e := range b.told() {
+		if e.Type == TrackSilent {
+			out = append(out, e.Track+" "+e.Outcome)
+		}
+	}
+	return out
+}
+
+// TestSpareWithoutPictureIsNotReady: nobody is given a picture that stopped long ago, and where
+// it is back the spare takes over.
+func TestSpareWithoutPictureIsNotReady(t *testing.T) {
+	story(t, quick, func(b *bench) {
+		primary, spare := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{Source: 1})
+		primary.side(18*time.Second, 0)
+		spare.run(8 * time.Second)
+		if s := b.Snapshot(time.Now()); !s.Spare.Ready {
+			t.Fatal("not ready with a picture")
+		}
+		r := b.attach()
+		spare.skip = func(p *packetbuf.Packet) bool { return p.Track == packetbuf.Video }
+		spare.run(5 * time.Second)
+		if s := b.Snapshot(time.Now()); s.Spare.Ready || !slices.Equal(b.silences(), []string{"video silent"}) {
+			t.Errorf("ready: %v, %q", s.Spare.Ready, b.silences())
+		}
+		spare.run(8 * time.Second) // the primary stops meanwhile
+		if s := b.Snapshot(time.Now()); s.State != lifecycle.Held || s.OnBackup {
+			t.Errorf("%v, on backup: %v", s.State, s.OnBackup)
+		}
+		spare.skip = nil
+		spare.run(3 * time.Second)
+		if s := b.Snapshot(time.Now()); s.State != lifecycle.Live || !s.OnBackup || !slices.Equal(b.silences(), []string{"video silent", "video back"}) {
+			t.Errorf("%v, on backup: %v, %q", s.State, s.OnBackup, b.silences())
+		}
+		changesAtKeys(t, r, 1)
+	})
+}
+
+// TestPrimaryWithoutPictureIsNotWell: its sound alone brings it nothing, and it is healthy from
+// when the picture is back.
+func TestPrimaryWithoutPictureIsNotWell(t *testing.T) {
+	story(t, quick, func(b *bench) {
+		b.pushAs(true, gen.Options{Source: 1}).side(time.Minute, 0)
+		time.Sleep(time.Second)
+		primary := b.pushAs(false, gen.Options{})
+		primary.run(7 * time.Second)
+		primary.skip = func(p *packetbuf.Packet) bool { return p.Track == packetbuf.Video }
+		primary.run(15 * time.Second)
+		primary.skip = nil
+		primary.run(9 * time.Second)
+		if s := b.Snapshot(time.Now()); !s.OnBackup || !s.Spare.Ready {
+			t.Errorf("it has the stream although its picture was away: %v", b.told())
+		}
+		primary.run(4 * time.Second)
+		if s := b.Snapshot(time.Now()); s.OnBackup {
+			t.Errorf("it has not got the stream back: %v", b.told())
+		}
+		time.Sleep(30 * time.Second)
 	})
 }

@@ -194,6 +194,7 @@ func (r *relay) gauges(now time.Time, s stream.Snapshot) qos.Stream {
 		BufferBytes: s.Buffer.Bytes, BufferLimit: s.Limits.Bytes, Buffered: s.Buffer.Newest - s.Buffer.Oldest,
 		Viewers: map[string]int{},
 	}
+	g.SpareReady = s.Spare != nil && s.Spare.Ready
 	if !s.HeldUntil.IsZero() {
 		g.HoldLeft = max(0, s.HeldUntil.Sub(now))
 	}
