@@ -5,6 +5,7 @@
 package packetbuf
 
 import (
+	"bytes"
 	"sync/atomic"
 	"time"
 )
@@ -145,6 +146,10 @@ type Packet struct {
 	// configuration record.
 	Payload []byte
 
+	// Beside is what Enhanced RTMP says of a track beside a Config: of video the AMF0 of its
+	// colours, of audio the order of its channels. Nil: nothing. FLV and RTMP carry it on.
+	Beside []byte
+
 	wire [numWires]atomic.Pointer[[]byte]
 }
 
@@ -170,6 +175,15 @@ func (p *Packet) slot() int {
 		return BridgedAudio
 	}
 	return int(p.Track)
+}
+
+// SameConfig tells whether a decoder that has the Config p learns nothing new from o. Either may
+// be nil.
+func (p *Packet) SameConfig(o *Packet) bool {
+	if p == nil || o == nil {
+		return p == o
+	}
+	return p.Codec == o.Codec && bytes.Equal(p.Payload, o.Payload) && bytes.Equal(p.Beside, o.Beside)
 }
 
 // Media tells whether the packet is coded media, not configuration or data.

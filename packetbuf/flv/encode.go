@@ -169,8 +169,24 @@ func AppendBody(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 	return append(dst, p.Payload...), nil
 }
 
-// Tag is the packet's whole tag with its PreviousTagSize after it; nil if FLV cannot carry
-// it, which CanCarry and a bound on message sizes have excluded before.
+// Beside is the body of what is to be sent behind a configuration, of what its publisher has said
+// beside it; nil where there is nothing. What goes out in the legacy layout has no place for it.
+func Beside(p *packetbuf.Packet) []byte {
+	if len(p.Beside) == 0 || p.Kind != packetbuf.Config || int(p.Codec) >= len(exFourCC) || exFourCC[p.Codec] == "" {
+		return nil
+	}
+	first := byte(soundEnhanced<<4 | exMetadata)
+	if p.Track == packetbuf.Video {
+		first = 0x80 | frameCommand<<4 | exMetadata // for who does not know it a command, and no picture
+	}
+	body := make([]byte, 0, 1+len(fourCC{})+len(p.Beside))
+	body = append(append(body, first), exFourCC[p.Codec]...)
+	return append(body, p.Beside...)
+}
+
+// Tag is the packet's whole tag with its PreviousTagSize after it, and the tag of what stands
+// beside it; nil if FLV cannot carry it, which CanCarry and a bound on message sizes have
+// excluded before.
 func Tag(p *packetbuf.Packet) []byte {
 	var scratch [maxBodyHeader]byte
 	header, err := AppendBodyHeader(scratch[:0], p)
@@ -182,7 +198,11 @@ func Tag(p *packetbuf.Packet) []byte {
 	tag = appendTagHeader(tag, TagType(p.Track), p.Millis(), size)
 	tag = append(tag, header...)
 	tag = append(tag, p.Payload...)
-	return binary.BigEndian.AppendUint32(tag, uint32(tagHeader+size)) //nolint:gosec // 25 bits
+	tag = binary.BigEndian.AppendUint32(tag, uint32(tagHeader+size)) //nolint:gosec // 25 bits
+	if beside := Beside(p); beside != nil {
+		tag, _ = AppendTag(tag, TagType(p.Track), p.Millis(), beside) // it is short
+	}
+	return tag
 }
 
 // AppendTag appends a whole tag with its PreviousTagSize; ts is in milliseconds. A body

@@ -68,8 +68,8 @@ func TrackOf(tagType byte) (t packetbuf.Track, ok bool) {
 // Decode makes a packet of the body of a tag or message. The payload aliases body; DTS
 // is left 0 for the caller, who has the timestamp. It returns nil without an error for
 // what carries nothing that the relay passes on: an empty body, the end of a sequence, a
-// seek or command frame, an Enhanced colour or channel description, and tracks other
-// than the first of a multitrack body.
+// seek or command frame, an Enhanced description of colours or channels, which Intake reads,
+// and tracks other than the first of a multitrack body.
 //
 // The Kind of an audio frame is Delta: whether it is a random-access point depends on
 // what else the stream has. The errors are *UnsupportedError, and those that wrap

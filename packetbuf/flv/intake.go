@@ -1,6 +1,7 @@
 package flv
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
@@ -14,7 +15,8 @@ type Intake struct {
 	// Dropped counts the bodies that were no media, and the tracks of multitrack bodies that
 	// were none.
 	Dropped    int
-	configured [packetbuf.NumTracks]packetbuf.Codec
+	configured [packetbuf.NumTracks]*packetbuf.Packet // the newest configuration
+	beside     [packetbuf.NumTracks]beside
 	others     map[place]packetbuf.Codec // what configured is for track 0
 }
 
@@ -22,6 +24,12 @@ type Intake struct {
 type place struct {
 	track packetbuf.Track
 	id    uint8
+}
+
+// beside is what was said of track 0 beside its configuration.
+type beside struct {
+	codec packetbuf.Codec
+	said  []byte
 }
 
 // needsConfig tells whether frames of a codec need a configuration first. Those of VP8 and VP9
@@ -57,15 +65,48 @@ func (in *Intake) Take(track packetbuf.Track, timestamp uint32, body []byte) (*p
 		in.Dropped++
 		return nil, nil
 	case p == nil:
-		return nil, nil
-	}
-	if p.Kind == packetbuf.Config {
-		in.configured[track] = p.Codec
-	} else if needsConfig(p.Codec) && in.configured[track] != p.Codec {
+		if p = in.describe(track, body); p == nil {
+			return nil, nil
+		}
+	case p.Kind == packetbuf.Config:
+		in.configure(p)
+	case needsConfig(p.Codec) && (in.configured[track] == nil || in.configured[track].Codec != p.Codec):
 		return nil, nil
 	}
 	p.DTS = time.Duration(timestamp) * time.Millisecond
 	return p, nil
+}
+
+// configure notes a configuration, and puts beside it what was said before of the same one, or
+// before there was any.
+func (in *Intake) configure(p *packetbuf.Packet) {
+	was, b := in.configured[p.Track], &in.beside[p.Track]
+	if was != nil && !(was.Codec == p.Codec && bytes.Equal(was.Payload, p.Payload)) || b.codec != p.Codec {
+		*b = beside{}
+	}
+	p.Beside = b.said
+	in.configured[p.Track] = p
+}
+
+// describe takes what is said of a track beside its configuration. It returns the configuration
+// once more if that is news, and nil else.
+func (in *Intake) describe(track packetbuf.Track, body []byte) *packetbuf.Packet {
+	codec, said, err := description(track, body)
+	if err != nil {
+		in.Dropped++
+		return nil
+	}
+	if said == nil {
+		return nil
+	}
+	in.beside[track] = beside{codec, said}
+	was := in.configured[track]
+	if was == nil || was.Codec != codec || bytes.Equal(was.Beside, said) {
+		return nil
+	}
+	p := &packetbuf.Packet{Track: track, Codec: codec, Kind: packetbuf.Config, Payload: was.Payload, Beside: said}
+	in.configured[track] = p
+	return p
 }
 
 // TakeOthers makes packets of the tracks of a body that Take leaves out, as Take does. A track in

@@ -52,7 +52,6 @@ var opusHead = join("OpusHead", 1, 2, 0x38, 1, 0x80, 0xbb, 0, 0, 0, 0, 0)
 
 func TestIntakeOfEnhancedCodecs(t *testing.T) {
 	streamInfo := join("fLaC", 0x80, 0, 0, 34, 0x10, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0x0a, 0xc4, 0x42, 0xf0, make([]byte, 20))
-	hvcC := join(1, 1, 0x60, 0, 0, 0, 0x90, 0, 0, 0, 0, 0, 93, 0xf0, 0, 0xfc, 0xfd, 0xf8, 0xf8, 0, 0, 0x0f, 0)
 	for name, c := range map[string]struct {
 		track              packetbuf.Track
 		bad, config, frame []byte

@@ -1,7 +1,6 @@
 package route
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -307,7 +306,7 @@ func (s *sender) admit(p *packetbuf.Packet) *packetbuf.Packet {
 // configure returns configuration that the far side does not have, at a time that is not past.
 func (s *sender) configure(p *packetbuf.Packet) *packetbuf.Packet {
 	had := s.configs[p.Track]
-	if had != nil && had.Codec == p.Codec && bytes.Equal(had.Payload, p.Payload) {
+	if had.SameConfig(p) {
 		return nil
 	}
 	s.configs[p.Track] = p

@@ -82,7 +82,7 @@ func (s *source) place(p *packetbuf.Packet) *packetbuf.Packet {
 func moved(p *packetbuf.Packet, dts time.Duration, arrived time.Time) *packetbuf.Packet {
 	return &packetbuf.Packet{
 		Track: p.Track, Codec: p.Codec, Kind: p.Kind, Flags: p.Flags, Epoch: p.Epoch, Seq: p.Seq,
-		DTS: dts, CTO: p.CTO, Arrived: arrived, Payload: p.Payload,
+		DTS: dts, CTO: p.CTO, Arrived: arrived, Payload: p.Payload, Beside: p.Beside,
 	}
 }
 

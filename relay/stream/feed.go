@@ -244,10 +244,10 @@ func (s *Stream) configure(f *feed, p *packetbuf.Packet) {
 func (s *Stream) announce(now time.Time, f *feed) (picture bool) {
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 		p, old := f.configs[tr], s.sent[tr]
-		if p == nil || old != nil && old.Codec == p.Codec && bytes.Equal(old.Payload, p.Payload) {
+		if p == nil || old.SameConfig(p) {
 			continue
 		}
-		if old != nil {
+		if old != nil && !(old.Codec == p.Codec && bytes.Equal(old.Payload, p.Payload)) {
 			s.tellChange(now, f, old, p)
 			picture = picture || tr == packetbuf.Video
 		}
@@ -270,7 +270,7 @@ func (s *Stream) tellChange(now time.Time, f *feed, was, is *packetbuf.Packet) {
 }
 
 func (s *Stream) appendConfig(now time.Time, p *packetbuf.Packet) {
-	c := &packetbuf.Packet{Track: p.Track, Codec: p.Codec, Kind: packetbuf.Config, Epoch: s.epoch, Arrived: now, Payload: p.Payload}
+	c := &packetbuf.Packet{Track: p.Track, Codec: p.Codec, Kind: packetbuf.Config, Epoch: s.epoch, Arrived: now, Payload: p.Payload, Beside: p.Beside}
 	c.DTS = s.newest()
 	s.sent[p.Track], s.present[p.Track] = c, true
 	if p.Track == packetbuf.Audio {

@@ -88,7 +88,7 @@ func list(packets []*packetbuf.Packet) string {
 
 // heard tells whether the viewer has had a configuration already.
 func (v *steady) heard(config *packetbuf.Packet, until int) bool {
-	return slices.ContainsFunc(v.got[:until], func(p *packetbuf.Packet) bool { return p.Kind == packetbuf.Config && sameConfig(p, config) })
+	return slices.ContainsFunc(v.got[:until], func(p *packetbuf.Packet) bool { return p.Kind == packetbuf.Config && p.SameConfig(config) })
 }
 
 // cut resumes at a packet that the viewer has received.

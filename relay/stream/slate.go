@@ -193,7 +193,7 @@ func (s *Stream) fillSlate(now time.Time) {
 		s.frozen = false
 		p.Flags |= packetbuf.Splice
 		for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
-			if c := v.configs[tr]; c != nil && !sameConfig(s.sent[tr], c) && (tr == packetbuf.Video || !v.mute) {
+			if c := v.configs[tr]; c != nil && !s.sent[tr].SameConfig(c) && (tr == packetbuf.Video || !v.mute) {
 				s.appendConfig(now, c)
 			}
 		}

@@ -1,8 +1,6 @@
 package stream
 
 import (
-	"bytes"
-
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
@@ -76,7 +74,7 @@ func (h *hearing) wants(p *packetbuf.Packet) bool {
 	case !h.takes.has(p.Codec) || p.Bridged() && h.takes.has(h.source):
 		return false
 	case p.Kind == packetbuf.Config:
-		return !sameConfig(h.had, p)
+		return !h.had.SameConfig(p)
 	}
 	return h.last == nil || p.DTS > h.last.DTS
 }
@@ -88,12 +86,12 @@ func (h *hearing) lacks(p *packetbuf.Packet) *packetbuf.Packet {
 	if p.Bridged() {
 		c = h.bridged
 	}
-	if h.takes == 0 || c == nil || c.Codec != p.Codec || sameConfig(h.had, c) {
+	if h.takes == 0 || c == nil || c.Codec != p.Codec || h.had.SameConfig(c) {
 		return nil
 	}
 	return &packetbuf.Packet{
 		Track: c.Track, Codec: c.Codec, Kind: c.Kind, Flags: c.Flags, Epoch: c.Epoch, Seq: c.Seq,
-		DTS: p.DTS, Arrived: p.Arrived, Payload: c.Payload,
+		DTS: p.DTS, Arrived: p.Arrived, Payload: c.Payload, Beside: c.Beside,
 	}
 }
 
@@ -104,8 +102,4 @@ func (h *hearing) got(p *packetbuf.Packet) {
 	} else {
 		h.last = p
 	}
-}
-
-func sameConfig(a, b *packetbuf.Packet) bool {
-	return a != nil && a.Codec == b.Codec && bytes.Equal(a.Payload, b.Payload)
 }

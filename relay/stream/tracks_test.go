@@ -2,6 +2,7 @@ package stream
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
 	"time"
 
@@ -43,6 +44,38 @@ func TestFillerBeginsAtTheBreak(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a publisher says of its colours after a while reaches who watches and who joins, and is no
+// change of configuration.
+func TestDescriptionPassesOn(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		p.run(3 * time.Second)
+		r := b.attach()
+		packets, _ := drain(t, r)
+		isConfig := func(p *packetbuf.Packet) bool { return p.Track == packetbuf.Video && p.Kind == packetbuf.Config }
+		at := slices.IndexFunc(packets, isConfig)
+		if at < 0 {
+			t.Fatal("no configuration")
+		}
+		config := &packetbuf.Packet{Track: packetbuf.Video, Codec: packets[at].Codec, Kind: packetbuf.Config, Payload: packets[at].Payload, Beside: []byte("colours"), Arrived: time.Now()}
+		if err := p.sink.Write(config); err != nil {
+			t.Fatal(err)
+		}
+		p.run(3 * time.Second)
+		for name, r := range map[string]*Reader{"watches": r, "joins": b.attach()} {
+			packets, _ := drain(t, r)
+			if at := slices.IndexFunc(packets, isConfig); at < 0 || !packets[at].SameConfig(config) {
+				t.Errorf("who %s has not heard of it", name)
+			}
+		}
+		for _, e := range b.told() {
+			if e.Type == Changed {
+				t.Errorf("%+v", e)
+			}
+		}
+	})
 }
 
 // Everything stops while video was silent already, and comes back sound first: a viewer that

@@ -89,7 +89,11 @@ func message(p *packetbuf.Packet, stream uint32) []byte {
 	}
 	h := rtmp.Header{ChunkStream: chunks(p.Track), Stream: stream, Type: flv.TagType(p.Track), Timestamp: p.Millis()}
 	dst := make([]byte, 0, rtmp.MessageSize(h, ChunkSize, len(header)+len(p.Payload)))
-	return rtmp.AppendMessage(dst, h, ChunkSize, header, p.Payload)
+	dst = rtmp.AppendMessage(dst, h, ChunkSize, header, p.Payload)
+	if beside := flv.Beside(p); beside != nil {
+		dst = rtmp.AppendMessage(dst, h, ChunkSize, beside)
+	}
+	return dst
 }
 
 func chunks(t packetbuf.Track) uint32 {

@@ -120,6 +120,19 @@ func TestMessages(t *testing.T) {
 	}
 }
 
+// What stands beside a configuration is a message of its own behind it.
+func TestDescription(t *testing.T) {
+	config := &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.HEVC, Kind: packetbuf.Config, Payload: []byte{1, 2, 3}, Beside: []byte("colours")}
+	p := &player{stream: 1}
+	if err := Serve(t.Context(), &script{steps: []func() []*packetbuf.Packet{all([]*packetbuf.Packet{config})}}, p, egress.Meter{}); !errors.Is(err, errEnd) {
+		t.Fatal(err)
+	}
+	got := p.messages(t)
+	if len(got) != 2 || !bytes.Equal(got[1].Payload, []byte("\xd4hvc1colours")) || got[1].Header != got[0].Header {
+		t.Errorf("%+v", got)
+	}
+}
+
 // Players on the common message stream are sent the same bytes; one on another has its own.
 func TestShared(t *testing.T) {
 	p := gen.New(gen.Options{}).Next()

@@ -33,5 +33,9 @@ func appendPacket(dst []byte, stream uint32, p *packetbuf.Packet) ([]byte, error
 		ChunkStream: chunkStreams[p.Track], Stream: stream,
 		Type: flv.TagType(p.Track), Timestamp: p.Millis(),
 	}
-	return wire.AppendMessage(dst, h, chunkSize, head, p.Payload), nil
+	dst = wire.AppendMessage(dst, h, chunkSize, head, p.Payload)
+	if beside := flv.Beside(p); beside != nil {
+		dst = wire.AppendMessage(dst, h, chunkSize, beside)
+	}
+	return dst, nil
 }

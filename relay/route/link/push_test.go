@@ -134,6 +134,33 @@ func TestPush(t *testing.T) {
 	})
 }
 
+// What stands beside a configuration comes behind it, and is beside it again at the far side.
+func TestPushDescription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := faultnet.NewNetwork(nil)
+		a := relay(t, n)
+		p, err := dial(t, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := &packetbuf.Packet{
+			Track: packetbuf.Audio, Codec: packetbuf.Opus, Kind: packetbuf.Config,
+			Payload: []byte("OpusHead\x01\x02\x38\x01\x80\xbb\x00\x00\x00\x00\x00"), Beside: []byte{1, 2, 0, 0, 0, 3},
+		}
+		if err := p.Write(config); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if len(a.packets) != 2 || a.packets[0].Beside != nil || !a.packets[1].SameConfig(config) {
+			t.Errorf("%+v", a.packets)
+		}
+		if err := p.Unpublish(); err != nil {
+			t.Error(err)
+		}
+		<-a.ended
+	})
+}
+
 func TestCloseWithoutAWord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := faultnet.NewNetwork(nil)

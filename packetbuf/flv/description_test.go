@@ -1,0 +1,124 @@
+package flv
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+var (
+	hvcC      = join(1, 1, 0x60, 0, 0, 0, 0x90, 0, 0, 0, 0, 0, 93, 0xf0, 0, 0xfc, 0xfd, 0xf8, 0xf8, 0, 0, 0x0f, 0)
+	otherHvcC = join(1, 1, 0x60, 0, 0, 0, 0x90, 0, 0, 0, 0, 0, 120, 0xf0, 0, 0xfc, 0xfd, 0xf8, 0xf8, 0, 0, 0x0f, 0)
+	colours   = join("\x02\x00\x09colorInfo", 3, 0, 0, 9)
+	channels  = join(orderNative, 6, 0, 0, 0, 0x3f)
+)
+
+// What is said of colours or channels stands beside the configuration, whichever comes first,
+// and is news once.
+func TestDescription(t *testing.T) {
+	config, other, colour := join(0x90, "hvc1", hvcC), join(0x90, "hvc1", otherHvcC), join(0xd4, "hvc1", colours)
+	type step struct {
+		body   []byte
+		config []byte // of the packet that comes of it; nil: none does
+		beside []byte
+	}
+	for name, steps := range map[string][]step{
+		"behind the configuration":      {{config, hvcC, nil}, {colour, hvcC, colours}, {colour, nil, nil}, {config, hvcC, colours}},
+		"before it":                     {{colour, nil, nil}, {config, hvcC, colours}},
+		"of another configuration":      {{config, hvcC, nil}, {colour, hvcC, colours}, {other, otherHvcC, nil}},
+		"of another codec":              {{config, hvcC, nil}, {join(0xd4, "av01", colours), nil, nil}, {config, hvcC, nil}},
+		"in a modifier and in multiple": {{config, hvcC, nil}, {join(0x97, 0, 9, 0x06, 0x04, "hvc1", 0, colours), hvcC, colours}},
+		"of another track":              {{config, hvcC, nil}, {join(0x96, 0x04, "hvc1", 1, colours), nil, nil}},
+	} {
+		var in Intake
+		for i, s := range steps {
+			p, err := in.Take(packetbuf.Video, 40, s.body)
+			switch {
+			case err != nil:
+				t.Fatal(name, i, err)
+			case p == nil && s.config == nil:
+			case p == nil || p.Kind != packetbuf.Config || p.DTS != 40*ms || !bytes.Equal(p.Payload, s.config) || !bytes.Equal(p.Beside, s.beside):
+				t.Errorf("%s, step %d: %+v", name, i, p)
+			}
+		}
+		if in.Dropped != 0 {
+			t.Errorf("%s: %d dropped", name, in.Dropped)
+		}
+	}
+}
+
+func TestBadDescriptions(t *testing.T) {
+	var in Intake
+	for i, c := range []struct {
+		track packetbuf.Track
+		body  []byte
+	}{
+		{packetbuf.Video, join(0xd4, "hvc1")},
+		{packetbuf.Video, join(0xd4, "hvc1", 2, 0, 200, "colorInfo")},
+		{packetbuf.Video, join(0xd4, "hvc1", colours, make([]byte, maxDescription))},
+		{packetbuf.Audio, join(0x94, "fLaC", orderNative)},
+		{packetbuf.Audio, join(0x94, "fLaC", orderNative, 6, 0, 0)},
+		{packetbuf.Audio, join(0x94, "fLaC", orderCustom, 3, 0, 1)},
+		{packetbuf.Audio, join(0x94, "fLaC", orderUnspecified, 0)},
+		{packetbuf.Audio, join(0x94, "fLaC", 9, 2)},
+	} {
+		if p, err := in.Take(c.track, 0, c.body); p != nil || err != nil || in.Dropped != i+1 {
+			t.Errorf("%x: %+v, %v, %d dropped", c.body, p, err, in.Dropped)
+		}
+	}
+}
+
+// Behind the tag of a configuration comes what stands beside it, from which the same is read.
+func TestTagWithDescription(t *testing.T) {
+	streamInfo := join("fLaC", 0x80, 0, 0, 34, 0x10, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0x0a, 0xc4, 0x42, 0xf0, make([]byte, 20))
+	for _, p := range []*packetbuf.Packet{
+		{Track: packetbuf.Video, Codec: packetbuf.HEVC, Payload: hvcC, Beside: colours},
+		{Track: packetbuf.Audio, Codec: packetbuf.FLAC, Payload: streamInfo, Beside: channels},
+	} {
+		p.DTS = 1000 * ms
+		r := NewReader(bytes.NewReader(append(Header(true, true), Tag(p)...)), 1<<16)
+		var in Intake
+		var got []*packetbuf.Packet
+		for {
+			raw, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			one, err := in.Take(p.Track, raw.Timestamp, raw.Body)
+			if err != nil || one == nil {
+				t.Fatalf("%+v, %v", one, err)
+			}
+			got = append(got, one)
+		}
+		if len(got) != 2 || got[0].Beside != nil || !got[1].SameConfig(p) || got[1].DTS != p.DTS {
+			t.Errorf("%s: %+v", p.Codec, got)
+		}
+	}
+	// The legacy layout has no place for it.
+	p := &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.H264, Payload: []byte{1, 0x64, 0, 0x1f}}
+	plain := Tag(p)
+	if p.Beside = colours; !bytes.Equal(Tag(p), plain) {
+		t.Error("beside H.264")
+	}
+}
+
+func FuzzDescription(f *testing.F) {
+	f.Add(uint8(packetbuf.Video), join(0xd4, "hvc1", colours))
+	f.Add(uint8(packetbuf.Audio), join(0x94, "fLaC", channels))
+	f.Add(uint8(packetbuf.Video), join(0x97, 0, 9, 0x06, 0x04, "hvc1", 0, colours))
+	f.Fuzz(func(t *testing.T, track uint8, body []byte) {
+		if track >= uint8(packetbuf.NumTracks) {
+			return
+		}
+		_, said, err := description(packetbuf.Track(track), body)
+		if err == nil && len(said) > min(len(body), maxDescription) {
+			t.Fatalf("%d bytes of %d", len(said), len(body))
+		}
+	})
+}
