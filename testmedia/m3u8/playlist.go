@@ -80,7 +80,9 @@ func Parse(text string) (p Playlist, err error) {
 		case "#EXTINF":
 			now.Duration = strings.TrimSuffix(value, ",")
 		case "#EXT-X-SKIP":
-			p.Skipped, err = strconv.Atoi(Attributes(value)["SKIPPED-SEGMENTS"])
+			if p.Skipped, err = skipped(value); err != nil {
+				return p, err
+			}
 		case "#EXT-X-ENDLIST":
 			p.Ended = true
 		default:
@@ -101,5 +103,16 @@ func Parse(text string) (p Playlist, err error) {
 	}
 	now.Init = init
 	p.Open = now
-	return p, err
+	return p, nil
+}
+
+// most is how many segments may be skipped.
+const most = 1 << 16
+
+func skipped(value string) (int, error) {
+	n, err := strconv.ParseUint(Attributes(value)["SKIPPED-SEGMENTS"], 10, 31)
+	if err == nil && (n == 0 || n > most) {
+		err = fmt.Errorf("%d segments are skipped", n)
+	}
+	return int(n), err //nolint:gosec // 31 bits
 }

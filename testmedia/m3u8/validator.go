@@ -3,6 +3,7 @@ package m3u8
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -11,6 +12,9 @@ import (
 // RFC 8216 and its second edition.
 type Validator struct {
 	Jumps bool // sequences may go ahead: the relay was started anew
+	// Uneven is how many parts may be too short: where the rate of pictures changes and there is
+	// no sound, one that was begun cannot be filled.
+	Uneven int
 
 	// What was told, for tests to look at.
 	Target, PartTarget string // of durations, in seconds
@@ -203,8 +207,10 @@ func (v *Validator) checkParts(seq uint64, s Segment, complete bool) error {
 		if d > Seconds(v.PartTarget)+1e-6 || !(d > 0) {
 			return fmt.Errorf("part %s of %v s, the target is %s", key, d, v.PartTarget)
 		}
-		if d < 0.85*Seconds(v.PartTarget) && i < len(s.Parts)-1 {
-			v.Short = append(v.Short, text)
+		if d < 0.85*Seconds(v.PartTarget)-1e-6 && i < len(s.Parts)-1 && !slices.Contains(v.Short, text) {
+			if v.Short = append(v.Short, text); len(v.Short) > v.Uneven {
+				return fmt.Errorf("parts %v are too short of a target of %s", v.Short, v.PartTarget)
+			}
 		}
 		sum += d
 	}

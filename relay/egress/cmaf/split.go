@@ -26,10 +26,13 @@ func piecesOf(samples *[2][]sample) (out [2][]piece) {
 	return out
 }
 
-// Split makes two chunks of one, of which the first is as long as it can be without being longer
-// than most; nil where there is no place to split it. Both have its sequence.
-func (c *Chunk) Split(most time.Duration) (head, tail *Chunk) {
-	at, ok := c.place(most)
+// Split makes two chunks of one, of which the first is as long as it can be from least to most;
+// nil where there is no place to split it. Both have its sequence.
+func (c *Chunk) Split(least, most time.Duration) (head, tail *Chunk) {
+	at, ok := c.place(packetbuf.Video, least, most)
+	if !ok {
+		at, ok = c.place(packetbuf.Audio, least, most)
+	}
 	if !ok {
 		return nil, nil
 	}
@@ -57,15 +60,11 @@ func (c *Chunk) Split(most time.Duration) (head, tail *Chunk) {
 	return &first, &second
 }
 
-// place is where to split: where a picture begins or, without pictures, a frame of sound.
-func (c *Chunk) place(most time.Duration) (at time.Duration, ok bool) {
-	tr := packetbuf.Video
-	if len(c.pieces[tr]) == 0 {
-		tr = packetbuf.Audio
-	}
+// place is where a frame of a track begins that a split may stand before.
+func (c *Chunk) place(tr packetbuf.Track, least, most time.Duration) (at time.Duration, ok bool) {
 	for i, f := range c.pieces[tr] {
 		begins := c.Info.tracks[tr].time(f.at)
-		if i > 0 && begins > c.Start && begins-c.Start <= most && begins-c.Start < c.Duration {
+		if d := begins - c.Start; i > 0 && d > 0 && d >= least && d <= most && d < c.Duration {
 			at, ok = begins, true
 		}
 	}

@@ -16,7 +16,7 @@ func TestSplit(t *testing.T) {
 				in := media(o, 4*time.Second)
 				r, splits := &reader{}, 0
 				for _, c := range cutAll(t, in) {
-					head, tail := c.Split(most)
+					head, tail := c.Split(0, most)
 					if head == nil {
 						head = c
 					}

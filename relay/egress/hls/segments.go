@@ -1,12 +1,10 @@
 package hls
 
 import (
-	"math"
 	"slices"
 	"strconv"
 	"time"
 
-	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 )
 
@@ -152,17 +150,13 @@ func (l *list) complete(p *part, c *cmaf.Chunk) (head, tail *cmaf.Chunk) {
 	if p.duration >= l.fills() {
 		return nil, nil
 	}
-	head, tail = c.Split(l.partTarget - p.duration)
-	if head == nil || p.duration+head.Duration < l.fills() {
-		return nil, nil
-	}
-	return head, tail
+	return c.Split(l.fills()-p.duration, l.partTarget-p.duration)
 }
 
 // fills is how long a part is closed without a look at what comes next.
 func (l *list) fills() time.Duration {
 	if l.partTarget > 0 {
-		return l.partTarget * 85 / 100
+		return enough(l.partTarget)
 	}
 	return l.set.Part
 }
@@ -233,85 +227,6 @@ func (l *list) trim() {
 		l.done = l.done[1:]
 	}
 	l.window = min(l.window, len(l.done))
-}
-
-// fix sets the target durations, once: longer than what there has been, so that a keyframe that
-// comes late does not break them.
-func (l *list) fix() {
-	if l.target > 0 || len(l.done) == 0 {
-		return
-	}
-	most := l.set.Segment
-	var chunks []time.Duration
-	for _, s := range l.done {
-		most = max(most, s.duration)
-		for _, p := range s.parts {
-			for _, c := range p.chunks {
-				chunks = append(chunks, min(max(c.Duration, time.Millisecond), time.Second))
-			}
-		}
-	}
-	l.target = int(math.Ceil((most - 250*time.Millisecond).Seconds())) + 1
-	if l.like > 0 && most < time.Duration(l.like)*time.Second+rounds {
-		l.target = l.like
-	}
-	if i := l.init.chunk.Info; i.Audio == packetbuf.NoCodec {
-		chunks = append(chunks, stands(i.Video))
-	}
-	slices.Sort(chunks)
-	usual, biggest := chunks[len(chunks)/2], chunks[len(chunks)-1]
-	whole := max(1, (l.set.Part+4*time.Millisecond)/usual) * usual //nolint:durationcheck // a number of chunks
-	l.partTarget = max(whole, biggest).Truncate(time.Millisecond) + 3*time.Millisecond
-	for _, s := range l.done {
-		s.parts = l.regroup(s.parts)
-		for _, p := range s.parts {
-			p.name = l.nextPart
-			l.namePart()
-		}
-	}
-	if l.open != nil {
-		if l.parts != nil {
-			l.closePart()
-		}
-		parts := l.regroup(l.open.parts)
-		l.open.parts = nil
-		for i, p := range parts {
-			if l.parts = p; i < len(parts)-1 || p.duration >= l.fills() {
-				l.closePart()
-			}
-		}
-	}
-}
-
-// stands is how long a picture stands where the stream is held and has no sound: one that was
-// made, five times a second, and up to a quarter longer before the publisher is back, else a
-// keyframe.
-func stands(c packetbuf.Codec) time.Duration {
-	if c == packetbuf.H264 {
-		return 250 * time.Millisecond
-	}
-	return time.Second
-}
-
-// regroup makes parts anew, of which nobody was told yet.
-func (l *list) regroup(parts []*part) (out []*part) {
-	for _, p := range parts {
-		for _, c := range p.chunks {
-			n := len(out) - 1
-			if n >= 0 && out[n].duration+c.Duration > l.partTarget {
-				if head, tail := l.complete(out[n], c); head != nil {
-					out[n].put(head)
-					c = tail
-				}
-			}
-			if n < 0 || out[n].duration >= l.fills() || out[n].duration+c.Duration > l.partTarget {
-				out = append(out, &part{independent: c.Independent})
-				n++
-			}
-			out[n].put(c)
-		}
-	}
-	return out
 }
 
 // finish closes the playlist.
