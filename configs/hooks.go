@@ -22,7 +22,7 @@ type Hook struct {
 
 // HookEvents are the events of hooks.
 func HookEvents() []string {
-	return []string{"on_publish", "on_unpublish", "on_break", "on_resume", "on_play", "on_route_switch"}
+	return []string{"on_publish", "on_unpublish", "on_break", "on_resume", "on_backup", "on_play", "on_route_switch"}
 }
 
 // defaultHook is what a hook leaves out.

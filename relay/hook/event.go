@@ -18,11 +18,12 @@ const (
 	Unpublish   Type = "on_unpublish"    // a push ended as it should
 	Break       Type = "on_break"        // a push ended in another way, or is silent
 	Resume      Type = "on_resume"       // the stream goes on
+	Backup      Type = "on_backup"       // the backup takes over from the primary, or the other way
 	RouteSwitch Type = "on_route_switch" // a stream goes over another route
 )
 
 // Types lists all of them.
-func Types() []Type { return []Type{Publish, Play, Unpublish, Break, Resume, RouteSwitch} }
+func Types() []Type { return []Type{Publish, Play, Unpublish, Break, Resume, Backup, RouteSwitch} }
 
 // Outcome is what became of an event at one hook. The values are label values of
 // holdfast_hook_events_total.
@@ -47,6 +48,9 @@ type Event struct {
 	Time     time.Time `json:"time"`
 	Stream   string    `json:"stream"`
 	Session  string    `json:"session,omitempty"` // of the publisher
+	Role     string    `json:"role,omitempty"`    // of the publisher: primary or backup
+	Standby  bool      `json:"standby,omitempty"` // of Break and Unpublish: it was held warm, and fed nothing
+	After    string    `json:"after,omitempty"`   // of Backup: the session that fed the stream before
 	Protocol string    `json:"protocol,omitempty"`
 	Remote   string    `json:"remote,omitempty"`
 	Agent    string    `json:"agent,omitempty"`

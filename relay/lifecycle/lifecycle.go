@@ -130,6 +130,7 @@ type Effect struct {
 	From   State         // of Changed
 	To     State         // of Changed
 	Outage time.Duration // of Resumed: since the break
+	Spare  bool          // of Broke: the session was held warm, and fed nothing
 }
 
 // EffectKind tells effects apart.

@@ -118,7 +118,8 @@ func show(effects []Effect) string {
 		case Changed:
 			fmt.Fprintf(&b, "%v -> %v %s\n", e.From, e.To, e.Cause)
 		case Broke:
-			fmt.Fprintf(&b, "%d broke: %s\n", e.ID, e.Cause)
+			held := map[bool]string{true: ", held warm"}[e.Spare]
+			fmt.Fprintf(&b, "%d broke%s: %s\n", e.ID, held, e.Cause)
 		case Resumed:
 			fmt.Fprintf(&b, "%d resumed after %v\n", e.ID, e.Outage)
 		case Close:

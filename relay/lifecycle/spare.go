@@ -92,14 +92,14 @@ func (m *Machine) spareSilent(now time.Time, cause ingest.Cause) []Effect {
 		return nil
 	}
 	m.healthy, m.dumb = time.Time{}, now
-	return []Effect{{Kind: Broke, ID: m.spare, Cause: cause}}
+	return []Effect{{Kind: Broke, ID: m.spare, Cause: cause, Spare: true}}
 }
 
 // dropSpare closes the spare. One that counted as broken already does not break again.
 func (m *Machine) dropSpare(cause ingest.Cause) []Effect {
 	var out []Effect
 	if m.dumb.IsZero() {
-		out = append(out, Effect{Kind: Broke, ID: m.spare, Cause: cause})
+		out = append(out, Effect{Kind: Broke, ID: m.spare, Cause: cause, Spare: true})
 	}
 	out = append(out, Effect{Kind: Close, ID: m.spare, Cause: cause})
 	m.spare, m.healthy, m.dumb = 0, time.Time{}, time.Time{}

@@ -31,6 +31,9 @@ type Event struct {
 	Type     EventType
 	Stream   string
 	Session  string // of the publisher concerned
+	Backup   bool   // that is a backup
+	Standby  bool   // of Broke: it was held warm, and fed nothing
+	After    string // of BackupOn and BackupOff: the session that fed before; empty: none
 	Protocol string
 	Remote   string
 	Cause    ingest.Cause
@@ -97,7 +100,7 @@ func (s *Stream) tell(e Event) {
 // tellOf queues an event about a session. s.mu is held.
 func (s *Stream) tellOf(f *feed, e Event) {
 	if f != nil {
-		e.Session, e.Protocol, e.Remote = f.session.ID(), f.req.Protocol, f.req.Remote
+		e.Session, e.Backup, e.Protocol, e.Remote = f.session.ID(), f.req.Backup, f.req.Protocol, f.req.Remote
 	}
 	s.tell(e)
 }

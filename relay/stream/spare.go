@@ -138,12 +138,13 @@ func (s *Stream) turn(now time.Time, f *feed, cause ingest.Cause) {
 	if old := s.feeds[s.life.Spare()]; old != nil && cause != "" {
 		old.kept.clear() // it has broken, and begins anew where it comes back
 	}
+	e := Event{Time: now, Type: BackupOff, Cause: cause, After: s.fed}
 	kept := f.kept
 	packets := kept.packets
 	f.kept.clear()
 	if p, at := s.align(f, packets); p != nil {
 		s.clock.Follow(p, at)
-		f.joined, f.settled = now, false
+		f.joined, f.settled, s.fed = now, false, f.session.ID()
 		if s.ceilings.least() > 0 {
 			s.limit(f)
 		}
@@ -161,7 +162,6 @@ func (s *Stream) turn(now time.Time, f *feed, cause ingest.Cause) {
 			s.pass(now, f, p)
 		}
 	}
-	e := Event{Time: now, Type: BackupOff, Cause: cause}
 	if f.req.Backup {
 		e.Type = BackupOn
 		if wait := s.life.ReturnAfter(); wait > s.cfg.Load().BackupReturn {

@@ -472,6 +472,62 @@ func TestFlappingPrimaryWaitsLonger(t *testing.T) {
 	})
 }
 
+// called is a session with a name of its own.
+type called struct {
+	session
+	id string
+}
+
+func (c *called) ID() string { return c.id }
+
+// TestSwitchesNameWhoIsFollowed: events tell who feeds now, who did before and why, and which
+// breaks were of one that was only held warm.
+func TestSwitchesNameWhoIsFollowed(t *testing.T) {
+	story(t, quick, func(b *bench) {
+		began := time.Now()
+		push := func(id string, source uint32, backup bool) *push {
+			c := &called{id: id}
+			sink, err := b.Publish(t.Context(), ingest.Request{App: "live", Name: "cam", Protocol: ingest.RTMP, Backup: backup, Session: c})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return &push{b: b, sess: &c.session, sink: sink, gen: gen.New(gen.Options{Source: source, Start: time.Since(began)}), began: time.Now(), start: time.Since(began)}
+		}
+		one, idle, two := push("one", 0, false), push("idle", 1, true), push("two", 1, true)
+		done := two.side(26*time.Second, 0)
+		one.run(3 * time.Second)
+		one.sink.End(ingest.Reset, "")
+		three := push("three", 0, false)
+		three.run(15 * time.Second)
+		three.sink.End(ingest.Unpublish, "")
+		four := push("four", 0, false)
+		four.run(3 * time.Second)
+		four.sink.End(ingest.EOF, "")
+		<-done
+		idle.sink.End(ingest.Reset, "") // it had been taken over from
+		var got []string
+		for _, e := range b.told() {
+			switch e.Type {
+			case Broke:
+				got = append(got, fmt.Sprintf("%s broke: %s, backup %v, standby %v", e.Session, e.Cause, e.Backup, e.Standby))
+			case BackupOn, BackupOff:
+				got = append(got, fmt.Sprintf("%s: %s after %s: %s", e.Type, e.Session, e.After, e.Cause))
+			default:
+			}
+		}
+		want := []string{
+			"idle broke: takeover, backup true, standby true",
+			"one broke: reset, backup false, standby false", "backup_on: two after one: reset",
+			"backup_off: three after two: ",
+			"three broke: unpublish, backup false, standby false", "backup_on: two after three: unpublish",
+			"four broke: eof, backup false, standby true",
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q\nwant %q", got, want)
+		}
+	})
+}
+
 // silences are the events of tracks, in order.
 func (b *bench) silences() (out []string) {
 	for _, e := range b.told() {

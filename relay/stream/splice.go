@@ -13,7 +13,7 @@ const settle = 2 * time.Second
 
 // splice joins session f to the stream at p, its first random-access point.
 func (s *Stream) splice(now time.Time, f *feed, p *packetbuf.Packet) {
-	f.joined, f.settled = now, false
+	f.joined, f.settled, s.fed = now, false, f.session.ID()
 	if s.ceilings.least() > 0 {
 		s.limit(f)
 	}

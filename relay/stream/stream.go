@@ -75,6 +75,7 @@ type Stream struct {
 	breaks   map[ingest.Cause]int
 	received uint64 // media bytes from publishers
 	ceilings ceilings
+	fed      string // the session that feeds the stream, or did last
 	reason   string // why it ended, for viewers
 	had      warm   // what viewers have had, while there is a spare
 }
@@ -212,7 +213,7 @@ func (s *Stream) perform(now time.Time, effects []lifecycle.Effect) {
 		f := s.feeds[e.ID]
 		switch e.Kind {
 		case lifecycle.Broke:
-			s.broke(now, f, e.Cause)
+			s.broke(now, f, e)
 		case lifecycle.Resumed:
 			s.tellOf(f, Event{Time: now, Type: Resumed, Cause: e.Cause, Outage: e.Outage})
 		case lifecycle.Close:
@@ -232,11 +233,11 @@ var closing = map[ingest.Cause]string{
 	ingest.Silence:    "no media, or no keyframe, came for too long",
 }
 
-func (s *Stream) broke(now time.Time, f *feed, cause ingest.Cause) {
-	s.breaks[cause]++
-	e := Event{Time: now, Type: Broke, Cause: cause}
+func (s *Stream) broke(now time.Time, f *feed, why lifecycle.Effect) {
+	s.breaks[why.Cause]++
+	e := Event{Time: now, Type: Broke, Cause: why.Cause, Standby: why.Spare}
 	if f != nil {
-		if cause == ingest.Silence || cause == ingest.Timeout || cause == ingest.ICE {
+		if e.Cause == ingest.Silence || e.Cause == ingest.Timeout || e.Cause == ingest.ICE {
 			e.Detect = f.dog.Quiet(now)
 		}
 		e.Detail = f.detail

@@ -24,6 +24,8 @@ const hookSecret = "s1gns-it"
 // hookCall is what a hook was called with.
 type hookCall struct {
 	ID, Event, Stream, Session, Protocol, Remote, Cause string
+	Role, After                                         string
+	Standby                                             bool
 	header                                              string
 	text                                                string
 	answered                                            int
@@ -163,6 +165,50 @@ func TestHooks(t *testing.T) {
 		if !strings.Contains(shown, want) {
 			t.Errorf("the metrics have no %s", want)
 		}
+	}
+}
+
+// A receiver is told of each switch to the backup and back, who feeds the stream now and who did,
+// and knows the break of one that only stood by.
+func TestHooksTellOfBackups(t *testing.T) {
+	t.Parallel()
+	to := receives(t)
+	r := start(t, "--config", hooking(t, fmt.Sprintf("url: %q", to.URL)), "--defaults.backup_return", "1s")
+	at := 0
+	expect := func(kind string) hookCall {
+		t.Helper()
+		i, c, err := to.calls.next(within(t), at, func(c hookCall) bool { return c.Event == kind })
+		if err != nil {
+			t.Fatalf("%s: %v\n%+v", kind, err, to.calls.all())
+		}
+		at = i + 1
+		return c
+	}
+	o := gen.Options{Source: 1, GOP: 15}
+	one := publish(t, r, "live/cam", o)
+	first := expect("on_publish")
+	one.atLeast(20)
+	two := publish(t, r, "live/cam?backup=1", gen.Options{Source: 2, GOP: 15})
+	second := expect("on_publish")
+	if first.Role != "primary" || second.Role != "backup" {
+		t.Errorf("asked about %s and %s", first.text, second.text)
+	}
+	two.atLeast(60)
+	one.leave()
+	if c := expect("on_break"); c.Session != first.Session || c.Role != "primary" || c.Standby {
+		t.Errorf("%s", c.text)
+	}
+	if c := expect("on_backup"); c.Session != second.Session || c.After != first.Session || c.Role != "backup" || c.Cause != "eof" {
+		t.Errorf("%s", c.text)
+	}
+	publish(t, r, "live/cam", o)
+	third := expect("on_publish")
+	if c := expect("on_backup"); c.Session != third.Session || c.After != second.Session || c.Role != "primary" || c.Cause != "" {
+		t.Errorf("%s", c.text)
+	}
+	two.leave()
+	if c := expect("on_break"); c.Session != second.Session || c.Role != "backup" || !c.Standby {
+		t.Errorf("%s", c.text)
 	}
 }
 

@@ -64,13 +64,21 @@ type asking struct {
 func (a asking) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
 	if name, err := hub.Name(r.App, r.Name); err == nil && !isLayer(r) {
 		e := hook.Event{
-			Type: hook.Publish, Stream: name, Session: r.Session.ID(), Protocol: r.Protocol, Remote: r.Remote, Agent: r.Agent,
+			Type: hook.Publish, Stream: name, Session: r.Session.ID(), Role: role(r.Backup), Protocol: r.Protocol, Remote: r.Remote, Agent: r.Agent,
 		}
 		if err := a.hooks.Ask(ctx, e, r.Key); err != nil {
 			return nil, err
 		}
 	}
 	return a.next.Publish(ctx, r)
+}
+
+// role is a publisher's part in a stream, in the words of API and hooks.
+func role(backup bool) string {
+	if backup {
+		return "backup"
+	}
+	return "primary"
 }
 
 // isLayer tells whether a rendition is a layer of a session that was asked about already. What
@@ -93,7 +101,7 @@ func (p *playing) mayPlay(ctx context.Context, r egress.Request, name string) er
 // tellHooks tells the hooks what happens to streams.
 func tellHooks(hooks *hook.Hooks, e stream.Event) {
 	out := hook.Event{
-		Time: e.Time, Stream: e.Stream, Session: e.Session, Protocol: e.Protocol, Remote: e.Remote,
+		Time: e.Time, Stream: e.Stream, Session: e.Session, Role: role(e.Backup), Standby: e.Standby, After: e.After, Protocol: e.Protocol, Remote: e.Remote,
 		Cause: string(e.Cause), Detail: e.Detail, Outage: e.Outage.Seconds(),
 	}
 	switch e.Type {
@@ -103,7 +111,9 @@ func tellHooks(hooks *hook.Hooks, e stream.Event) {
 		}
 	case stream.Resumed:
 		out.Type = hook.Resume
-	case stream.Published, stream.Refused, stream.State, stream.TrackSilent, stream.Ended, stream.Changed, stream.BackupOn, stream.BackupOff:
+	case stream.BackupOn, stream.BackupOff:
+		out.Type = hook.Backup
+	case stream.Published, stream.Refused, stream.State, stream.TrackSilent, stream.Ended, stream.Changed:
 		return
 	}
 	hooks.Tell(out)

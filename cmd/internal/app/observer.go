@@ -107,6 +107,13 @@ func fieldsOf(e stream.Event) []slog.Attr {
 		text("from", e.From.String())
 		text("to", e.To.String())
 	}
+	if e.Backup && e.Type != stream.BackupOn {
+		text("role", role(true))
+	}
+	if e.Standby {
+		out = append(out, slog.Bool("standby", true))
+	}
+	text("after", e.After)
 	text("track", e.Track)
 	text("outcome", e.Outcome)
 	text("takeover", e.Takeover)
