@@ -91,7 +91,7 @@ func (t *target) question(ctx context.Context, m message, limit time.Duration) a
 	t.mu.Unlock()
 	for n := 0; ; n++ {
 		a := t.post(ctx, m)
-		if left--; !a.again || left == 0 || !sleep(ctx, soon.Delay(n, chance())) {
+		if left--; a.outcome != Failed || !a.again || left == 0 || !sleep(ctx, soon.Delay(n, chance())) {
 			return a
 		}
 	}

@@ -50,7 +50,8 @@ func newClient(h *Hook, o Options) *http.Client {
 // answer is what a call came to.
 type answer struct {
 	outcome      Outcome
-	again        bool // a retry may help
+	again        bool          // to send it again may help
+	after        time.Duration // when it may, at the earliest; 0: the hook has not said
 	reason, hint string
 	err          error // of Failed
 }
@@ -79,11 +80,12 @@ func (t *target) post(ctx context.Context, m message) answer {
 	}
 	defer got.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(got.Body, most))
+	after := retryAfter(got.Header.Get("Retry-After"), time.Now())
 	switch {
 	case got.StatusCode < 300:
 		return answer{outcome: Delivered}
 	case got.StatusCode >= 400 && got.StatusCode < 500:
-		a := answer{outcome: Refused, err: errText("it answered " + strconv.Itoa(got.StatusCode))}
+		a := answer{outcome: Refused, again: later(got.StatusCode), after: after, err: errText("it answered " + strconv.Itoa(got.StatusCode))}
 		if err == nil {
 			a.reason, a.hint = words(body)
 		}
@@ -91,7 +93,7 @@ func (t *target) post(ctx context.Context, m message) answer {
 	case got.StatusCode < 400:
 		return answer{outcome: Failed, err: fmt.Errorf("it answered %d, and redirects are not followed", got.StatusCode)}
 	}
-	return answer{outcome: Failed, again: true, err: fmt.Errorf("it answered %d", got.StatusCode)}
+	return answer{outcome: Failed, again: later(got.StatusCode), after: after, err: fmt.Errorf("it answered %d", got.StatusCode)}
 }
 
 // errText is an error that is said nowhere else.

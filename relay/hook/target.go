@@ -156,7 +156,8 @@ func (t *target) deliver(m message) bool {
 			t.o.Count(m.kind, Delivered)
 			return true
 		}
-		if !a.again || t.ending() || time.Since(m.at) > patience || !t.pause(policy.DefaultBackoff().Delay(n, chance())) {
+		wait := max(policy.DefaultBackoff().Delay(n, chance()), a.after)
+		if !a.again || t.ending() || time.Since(m.at) > patience || !t.pause(wait) {
 			t.o.Count(m.kind, Failed)
 			return false
 		}
