@@ -38,6 +38,8 @@ type Stream struct {
 	Received   uint64         `json:"received_bytes"`    // media from publishers
 	Sent       uint64         `json:"sent_bytes"`        // media to viewers over RTMP, HTTP-FLV and WebRTC
 	Buffer     Buffer         `json:"buffer"`
+	// RoutesDown is how many pushes and pulls of it no route carries, in lists of streams.
+	RoutesDown int `json:"routes_down,omitempty"`
 }
 
 // Track is one track of a stream.
@@ -90,7 +92,9 @@ type Buffer struct {
 
 // Relay is what the API asks the relay for.
 type Relay interface {
+	// Streams are all streams, by name, and Briefs the same in short.
 	Streams() []Stream
+	Briefs() []Brief
 	// Stream returns one stream; ok is false if there is none of that name.
 	Stream(name string) (s Stream, ok bool)
 	// Kick ends the push of a stream; false if there is none.
@@ -129,7 +133,7 @@ func New(o Options) http.Handler {
 	guarded.HandleFunc("GET /api/v1/openapi.json", document)
 	guarded.HandleFunc("GET /api/v1/relay", about(o))
 	guarded.HandleFunc("POST /api/v1/drain", drain(o.Drain))
-	guarded.HandleFunc("GET /api/v1/streams", streams(o.Relay))
+	guarded.HandleFunc("GET /api/v1/streams", streams(o.Relay, o.Routes))
 	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}", one(o.Relay))
 	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}/log", o.Events.shelf.log)
 	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}/history", history(o.Relay, o.Histories, &o.Events.shelf))
@@ -208,14 +212,14 @@ GET    /metrics                                  for Prometheus
 GET    /api/v1/openapi.json                      this, for programs
 GET    /api/v1/relay                             the relay itself: its version, where viewers are served
 POST   /api/v1/drain                             end the relay as SIGTERM does
-GET    /api/v1/streams                           all streams; ?limit=&after= for some at a time
+GET    /api/v1/streams                           all streams; ?limit=&after=&search= for some, ?order=trouble&limit=&skip= for broken ones first
 GET    /api/v1/streams/{app}/{name}              one stream
 GET    /api/v1/streams/{app}/{name}/log          what happened to it; ?since=&until=&limit=
 GET    /api/v1/streams/{app}/{name}/history      how it was in the last 15 minutes
 GET    /api/v1/streams/{app}/{name}/preview      its newest keyframe, as a fragmented MP4
 DELETE /api/v1/streams/{app}/{name}/publisher    kick its publisher
 PUT    /api/v1/streams/{app}/{name}/ceiling      ask its publisher for less: {"bitrate": 800000}; DELETE lifts it
-GET    /api/v1/routes                            routes, their history, decisions and breakers
+GET    /api/v1/routes                            routes, their history, decisions and breakers; ?stream=
 PUT    /api/v1/routes/{group}/{app}/{name}/route force a route: {"route": "a"}; DELETE takes it back
 PUT    /api/v1/routes/{group}/{app}/{name}/rung  force a rung: {"rung": "audio"}; DELETE takes it back
 POST   /api/v1/routes/{group}/{app}/{name}/reset forget a route's failures: {"route": "a"}

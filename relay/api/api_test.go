@@ -34,6 +34,8 @@ func (f *fake) stream() Stream {
 
 func (f *fake) Streams() []Stream { return []Stream{f.stream()} }
 
+func (f *fake) Briefs() []Brief { return []Brief{{Name: "live/cam", State: "live"}} }
+
 func (f *fake) Stream(name string) (Stream, bool) { return f.stream(), name == "live/cam" }
 
 func (f *fake) Kick(name string) bool {
@@ -198,7 +200,7 @@ func TestWithoutTokenNoNameIsAnswered(t *testing.T) {
 		"rebound.example:8081": 403, "localhost.example": 403, "": 403,
 	} {
 		for _, token := range []string{"", "hush"} {
-			h := New(Options{Relay: &fake{}, Events: NewEvents(), Metrics: http.NotFoundHandler(), Token: func() string { return token }})
+			h := New(Options{Relay: &fake{}, Routes: &fakeRoutes{}, Events: NewEvents(), Metrics: http.NotFoundHandler(), Token: func() string { return token }})
 			r := httptest.NewRequest(http.MethodGet, "/api/v1/streams", nil)
 			r.Host = host
 			r.Header.Set("Authorization", "Bearer hush")

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,6 +14,7 @@ const (
 	HistoryStep  = 5 * time.Second
 	historyKept  = 180 // samples of a stream
 	historyKinds = 8   // protocols of viewers that are told apart
+	historyLags  = 8   // groups of pushes of a stream that are
 )
 
 // sample is how a stream was at one step.
@@ -20,12 +22,15 @@ type sample struct {
 	state                       string
 	bitrate, fps, gap, buffered float32
 	viewers                     [historyKinds]uint32 // by the protocols of the histories
+	lags                        [historyLags]float32 // by the groups of the stream, of those in pushed
+	pushed                      uint8                // a bit for each group that there was
 }
 
 // past is a stream's samples, and the step of the newest.
 type past struct {
 	samples []sample
 	step    int64
+	groups  [historyLags]string // of pushes
 }
 
 // Histories remember the last minutes of the streams that there are.
@@ -41,9 +46,15 @@ func NewHistories(protocols []string) *Histories {
 	return &Histories{protocols: protocols[:min(len(protocols), historyKinds)], streams: map[string]*past{}}
 }
 
-// Sample notes how all streams are now, and forgets those that are no more. It is to be called
-// every HistoryStep; steps that were left out are shown without a state.
-func (h *Histories) Sample(now time.Time, all []Stream) {
+// Sample notes how all streams and their routes are now, and forgets streams that are no more.
+// It is to be called every HistoryStep; steps that were left out are shown without a state.
+func (h *Histories) Sample(now time.Time, all []Stream, lines []Line) {
+	pushes := map[string][]Line{}
+	for _, l := range lines {
+		if l.Push {
+			pushes[l.Stream] = append(pushes[l.Stream], l)
+		}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	step := now.UnixNano() / int64(HistoryStep)
@@ -53,7 +64,7 @@ func (h *Histories) Sample(now time.Time, all []Stream) {
 		if p == nil {
 			p = &past{step: step - 1}
 		}
-		p.add(step, h.of(s))
+		p.add(step, p.lagging(h.of(s), pushes[s.Name]))
 		there[s.Name] = p
 	}
 	h.streams = there
@@ -68,6 +79,35 @@ func (h *Histories) of(s Stream) sample {
 		out.viewers[i] = uint32(s.Viewers[protocol]) //nolint:gosec // not negative
 	}
 	return out
+}
+
+// lagging adds to a sample how far the stream's pushes are behind. Of groups beyond those that
+// are told apart nothing is kept.
+func (p *past) lagging(s sample, pushes []Line) sample {
+	for _, l := range pushes {
+		if i := p.group(l.Group, s.pushed); i >= 0 {
+			s.lags[i], s.pushed = float32(l.Lag), s.pushed|1<<i
+		}
+	}
+	return s
+}
+
+// group is the place of a group of pushes; -1: there is none left. A name gives up its place
+// when no sample has it any more, nor the one that is made, which has those in used.
+func (p *past) group(name string, used uint8) int {
+	if i := slices.Index(p.groups[:], name); i >= 0 {
+		return i
+	}
+	for _, s := range p.samples {
+		used |= s.pushed
+	}
+	for i := range p.groups {
+		if p.groups[i] == "" || used&(1<<i) == 0 {
+			p.groups[i] = name
+			return i
+		}
+	}
+	return -1
 }
 
 // add puts a sample at its step, of which the newest of several stays.
@@ -104,23 +144,24 @@ type Span struct {
 // History is the last minutes of a stream, as the API shows it. Its arrays are as long as each
 // other: one value a step, the oldest first.
 type History struct {
-	Stream   string              `json:"stream"`
-	Start    time.Time           `json:"start"` // of the first step
-	Step     float64             `json:"step_seconds"`
-	State    []string            `json:"state"` // empty: nothing was measured
-	Bitrate  []float32           `json:"bitrate"`
-	FPS      []float32           `json:"fps"`
-	Gap      []float32           `json:"gap_seconds"`
-	Buffered []float32           `json:"buffer_seconds"`
-	Viewers  map[string][]uint32 `json:"viewers"` // by protocol
-	Spans    []Span              `json:"spans"`   // of states, the oldest first
+	Stream   string                `json:"stream"`
+	Start    time.Time             `json:"start"` // of the first step
+	Step     float64               `json:"step_seconds"`
+	State    []string              `json:"state"` // empty: nothing was measured
+	Bitrate  []float32             `json:"bitrate"`
+	FPS      []float32             `json:"fps"`
+	Gap      []float32             `json:"gap_seconds"`
+	Buffered []float32             `json:"buffer_seconds"`
+	Viewers  map[string][]uint32   `json:"viewers"`     // by protocol
+	Lag      map[string][]*float32 `json:"lag_seconds"` // of pushes, by group; null: there was none
+	Spans    []Span                `json:"spans"`       // of states, the oldest first
 }
 
 // read shows a stream's history; of one that is too new it is empty.
 func (h *Histories) read(name string) History {
 	out := History{
 		Stream: name, Step: HistoryStep.Seconds(), State: []string{}, Bitrate: []float32{}, FPS: []float32{}, Gap: []float32{},
-		Buffered: []float32{}, Viewers: map[string][]uint32{}, Spans: []Span{},
+		Buffered: []float32{}, Viewers: map[string][]uint32{}, Lag: map[string][]*float32{}, Spans: []Span{},
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -135,11 +176,27 @@ func (h *Histories) read(name string) History {
 			out.Viewers[protocol][k] = s.viewers[i]
 		}
 	}
+	p.readLags(out.Lag)
 	for _, s := range p.samples {
 		out.State, out.Bitrate, out.FPS = append(out.State, s.state), append(out.Bitrate, s.bitrate), append(out.FPS, s.fps)
 		out.Gap, out.Buffered = append(out.Gap, s.gap), append(out.Buffered, s.buffered)
 	}
 	return out
+}
+
+// readLags puts the lags of each group of pushes into out.
+func (p *past) readLags(out map[string][]*float32) {
+	for i, group := range p.groups {
+		lags, any := make([]*float32, len(p.samples)), false
+		for k, s := range p.samples {
+			if s.pushed&(1<<i) != 0 {
+				lags[k], any = &s.lags[i], true
+			}
+		}
+		if any {
+			out[group] = lags
+		}
+	}
 }
 
 // spans are a stream's states of the last minutes, from its story. A stream whose story has none

@@ -11,7 +11,7 @@ import (
 func TestHistories(t *testing.T) {
 	h := NewHistories([]string{"rtmp", "hls"})
 	begin := time.Unix(1_800_000_000, 0)
-	at := func(step int, s Stream) { h.Sample(begin.Add(time.Duration(step)*HistoryStep), []Stream{s}) }
+	at := func(step int, s Stream) { h.Sample(begin.Add(time.Duration(step)*HistoryStep), []Stream{s}, nil) }
 	s := Stream{Name: "live/cam", State: "live", Publisher: &Publisher{Bitrate: 1000, FrameRate: 25, Gap: 0.5}, Viewers: map[string]int{"hls": 3, "whep": 9}}
 	at(0, s)
 	at(1, s)
@@ -39,9 +39,44 @@ func TestHistories(t *testing.T) {
 	if most := uintptr(cap(h.streams["live/cam"].samples)) * unsafe.Sizeof(sample{}); most > 32<<10 {
 		t.Errorf("a stream's history holds %d bytes", most)
 	}
-	h.Sample(begin, nil)
+	h.Sample(begin, nil, nil)
 	if len(h.streams) != 0 {
 		t.Error("a stream that is no more is remembered")
+	}
+}
+
+// The lags of a stream's pushes are told apart by group, as far as there is room, and a group
+// that there is no more makes room for another when its last sample is forgotten.
+func TestLagsAreKept(t *testing.T) {
+	h := NewHistories(nil)
+	begin, all := time.Unix(1_800_000_000, 0), []Stream{{Name: "live/cam", State: "live"}}
+	at := func(step int, groups ...string) {
+		var lines []Line
+		for i, g := range groups {
+			lines = append(lines, Line{Stream: "live/cam", Group: g, Push: true, Lag: float64(step) + float64(i)/8})
+		}
+		h.Sample(begin.Add(time.Duration(step)*HistoryStep), all, append(lines, Line{Stream: "live/other", Group: "z", Push: true}))
+	}
+	at(0)
+	at(1, "a", "b")
+	at(2, "b")
+	at(4, "b", "c", "d", "e", "f", "g", "h", "i")
+	got := h.read("live/cam").Lag
+	if len(got) != historyLags || got["i"] != nil || len(got["a"]) != 5 {
+		t.Fatalf("groups %v", got)
+	}
+	b := got["b"]
+	if len(b) != 5 || b[0] != nil || *b[1] != 1.125 || *b[2] != 2 || b[3] != nil || *b[4] != 4 {
+		t.Errorf("lags %v", b)
+	}
+	at(5, "j")
+	if got := h.read("live/cam").Lag; got["j"] != nil {
+		t.Error("a group of which all is kept gave up its place")
+	}
+	at(historyKept + 1) // the sample of a is forgotten
+	at(historyKept+2, "j")
+	if got := h.read("live/cam").Lag; got["a"] != nil || got["j"] == nil || *got["j"][historyKept-1] != historyKept+2 {
+		t.Error("another group found no room")
 	}
 }
 
@@ -61,7 +96,7 @@ func TestHistory(t *testing.T) {
 		t.Errorf("of a new stream: %+v", got)
 	}
 	now := time.Now()
-	histories.Sample(now, f.Streams())
+	histories.Sample(now, f.Streams(), []Line{{Stream: "live/cam", Group: "cdn", Push: true, Lag: 0.25}, {Stream: "live/cam", Group: "in"}})
 	states := func(ago time.Duration, from, to, cause string) {
 		events.Publish(Event{Time: now.Add(-ago), Type: "state", Stream: "live/cam", Fields: map[string]any{"from": from, "to": to, "cause": cause}})
 	}
@@ -69,7 +104,7 @@ func TestHistory(t *testing.T) {
 	states(time.Minute, "live", "held", "reset")
 	states(time.Second, "held", "live", "")
 	got := read()
-	if len(got.State) != 1 || len(got.Spans) != 3 {
+	if len(got.State) != 1 || len(got.Spans) != 3 || len(got.Lag) != 1 || len(got.Lag["cdn"]) != 1 || *got.Lag["cdn"][0] != 0.25 {
 		t.Fatalf("%+v", got)
 	}
 	for i, want := range []Span{{State: "live"}, {State: "held", Cause: "reset"}, {State: "live"}} {

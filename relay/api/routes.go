@@ -99,6 +99,14 @@ type Breaker struct {
 	Next     float64 `json:"next_seconds"`
 }
 
+// Line is one stream over one group of routes, in short.
+type Line struct {
+	Stream, Group string
+	Down          bool    // no route carries it, and one should
+	Push          bool    // it has a lag
+	Lag           float64 // seconds that the far side is behind
+}
+
 // RouteAct is what an operator may do.
 type RouteAct string
 
@@ -112,8 +120,10 @@ const (
 
 // Routes is what the API asks the routes for.
 type Routes interface {
-	// Routes are all groups and all breakers.
-	Routes() ([]RouteGroup, []Breaker)
+	// Routes are all groups, with all streams or that of this name alone, and all breakers.
+	Routes(stream string) ([]RouteGroup, []Breaker)
+	// Lines are all streams over their groups, in short.
+	Lines() []Line
 	// Act does what an operator asked for. An error that is an *ActError is the operator's.
 	Act(act RouteAct, group, stream, value string) error
 }
@@ -125,8 +135,8 @@ func (e *ActError) Error() string { return e.Reason }
 
 // routes adds what concerns routes to the handler.
 func routes(mux *http.ServeMux, all Routes) {
-	mux.HandleFunc("GET /api/v1/routes", func(w http.ResponseWriter, _ *http.Request) {
-		groups, breakers := all.Routes()
+	mux.HandleFunc("GET /api/v1/routes", func(w http.ResponseWriter, r *http.Request) {
+		groups, breakers := all.Routes(r.URL.Query().Get("stream"))
 		reply(w, http.StatusOK, map[string]any{"groups": groups, "breakers": breakers})
 	})
 	mux.HandleFunc("PUT /api/v1/routes/{group}/{app}/{name}/route", act(all, ForceRoute))

@@ -14,9 +14,12 @@ import (
 type fakeRoutes struct {
 	asked []string
 	fails error
+	lines []Line
 }
 
-func (f *fakeRoutes) Routes() ([]RouteGroup, []Breaker) {
+func (f *fakeRoutes) Lines() []Line { return f.lines }
+
+func (f *fakeRoutes) Routes(stream string) ([]RouteGroup, []Breaker) {
 	return []RouteGroup{{Name: "cdn", Direction: "push", Streams: []RouteStream{{Stream: "live/cam", Active: "a"}}}},
 		[]Breaker{{Host: "a.example:1935", State: "open"}}
 }

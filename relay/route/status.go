@@ -45,10 +45,22 @@ type Way struct {
 // Status is all that runs, by stream and group. With history it is told what is known of each
 // route too.
 func (r *Routes) Status(now time.Time, history bool) []Status {
+	return r.status(now, history, func(string) bool { return true })
+}
+
+// StatusOf is Status of one stream, with history.
+func (r *Routes) StatusOf(now time.Time, stream string) []Status {
+	return r.status(now, true, func(name string) bool { return name == stream })
+}
+
+// status is that of the streams whose names are wanted.
+func (r *Routes) status(now time.Time, history bool, wanted func(name string) bool) []Status {
 	r.mu.Lock()
 	runners := make([]*runner, 0, len(r.runners))
-	for _, run := range r.runners {
-		runners = append(runners, run)
+	for at, run := range r.runners {
+		if wanted(at.stream) {
+			runners = append(runners, run)
+		}
 	}
 	r.mu.Unlock()
 	out := make([]Status, 0, len(runners))

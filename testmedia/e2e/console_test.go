@@ -86,6 +86,7 @@ func TestConsole(t *testing.T) {
 	c.does("Route: auto")
 	r.carries(stream, "a")
 	c.has(".charts", "fps, from") // the first of the samples
+	c.has(".charts", "Lag of push cdn now")
 	c.does("Kick the publisher")
 	r.expect(0, "the kick", func(l line) bool { return l.is("push broke") && l.str("cause") == "kick" })
 	var is string

@@ -181,6 +181,8 @@ func TestOpenAPI(t *testing.T) {
 		{"GET", "/api/v1/streams", "", "/api/v1/streams", 200},
 		{"GET", "/api/v1/streams", "?limit=1", "/api/v1/streams", 200},
 		{"GET", "/api/v1/streams", "?limit=x", "/api/v1/streams", 400},
+		{"GET", "/api/v1/streams", "?order=trouble&limit=1&skip=1&search=cam", "/api/v1/streams", 200},
+		{"GET", "/api/v1/streams/live/cam/history", "", "/api/v1/streams/{app}/{name}/history", 200},
 		{"GET", "/api/v1/streams/live/cam", "", "/api/v1/streams/{app}/{name}", 200},
 		{"GET", "/api/v1/streams/live/cam2", "", "/api/v1/streams/{app}/{name}", 200},
 		{"GET", "/api/v1/streams/live/none", "", "/api/v1/streams/{app}/{name}", 404},
@@ -191,6 +193,7 @@ func TestOpenAPI(t *testing.T) {
 		{"PUT", "/api/v1/streams/live/cam/ceiling", "", "/api/v1/streams/{app}/{name}/ceiling", 400},
 		{"DELETE", "/api/v1/streams/live/cam/ceiling", "", "/api/v1/streams/{app}/{name}/ceiling", 200},
 		{"GET", "/api/v1/routes", "", "/api/v1/routes", 200},
+		{"GET", "/api/v1/routes", "?stream=live/cam2", "/api/v1/routes", 200},
 		{"PUT", "/api/v1/routes/cdn/live/cam/route", "", "/api/v1/routes/{group}/{app}/{name}/route", 400},
 		{"DELETE", "/api/v1/routes/none/live/cam/rung", "", "/api/v1/routes/{group}/{app}/{name}/rung", 404},
 		{"POST", "/api/v1/breakers/none.example:1/reset", "", "/api/v1/breakers/{host}/reset", 404},
@@ -211,7 +214,7 @@ func TestOpenAPI(t *testing.T) {
 		}
 	}
 	// The checker itself sees what is not as it should be.
-	for _, bad := range []string{`{"streams": 1}`, `{}`, `{"streams": [{"name": "live/cam"}]}`, `{"streams": [], "more": 1}`} {
+	for _, bad := range []string{`{"streams": 1}`, `{}`, `{"streams": [{"name": "live/cam"}]}`, `{"streams": [], "totals": {"streams": 0, "matching": 0, "states": {}, "viewers": 0}, "more": 1}`} {
 		var v any
 		_ = json.Unmarshal([]byte(bad), &v)
 		if len(doc.check(doc.schema(http.MethodGet, "/api/v1/streams", 200), v, "")) == 0 {

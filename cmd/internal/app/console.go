@@ -20,7 +20,7 @@ func (a *App) sample() (end func()) {
 			case <-stop:
 				return
 			case now := <-step.C:
-				a.past.Sample(now, a.relay.Streams())
+				a.past.Sample(now, a.relay.Streams(), (&routesView{routes: a.routes}).Lines())
 			}
 		}
 	}()

@@ -13,7 +13,7 @@ import (
 type routesView struct{ routes *route.Routes }
 
 // Routes implements api.Routes.
-func (v *routesView) Routes() ([]api.RouteGroup, []api.Breaker) {
+func (v *routesView) Routes(stream string) ([]api.RouteGroup, []api.Breaker) {
 	now := time.Now()
 	groups := []api.RouteGroup{}
 	at, ladders := map[string]int{}, map[string][]string{}
@@ -32,7 +32,11 @@ func (v *routesView) Routes() ([]api.RouteGroup, []api.Breaker) {
 		at[g.Name], ladders[g.Name] = len(groups), ladder
 		groups = append(groups, out)
 	}
-	for _, s := range v.routes.Status(now, true) {
+	all := func() []route.Status { return v.routes.Status(now, true) }
+	if stream != "" {
+		all = func() []route.Status { return v.routes.StatusOf(now, stream) }
+	}
+	for _, s := range all() {
 		if i, ok := at[s.Group]; ok {
 			groups[i].Streams = append(groups[i].Streams, routeStream(s, ladders[s.Group]))
 		}
@@ -45,6 +49,22 @@ func (v *routesView) Routes() ([]api.RouteGroup, []api.Breaker) {
 		})
 	}
 	return groups, breakers
+}
+
+// Lines implements api.Routes.
+func (v *routesView) Lines() []api.Line {
+	onDemand := map[string]bool{}
+	for _, g := range v.routes.Groups() {
+		onDemand[g.Name] = g.OnDemand
+	}
+	all := v.routes.Status(time.Now(), false)
+	out := make([]api.Line, 0, len(all))
+	for _, s := range all {
+		out = append(out, api.Line{
+			Stream: s.Stream, Group: s.Group, Down: s.Active == "" && !onDemand[s.Group], Push: !s.Pull, Lag: s.Line.Lag.Seconds(),
+		})
+	}
+	return out
 }
 
 func routeStream(s route.Status, rungs []string) api.RouteStream {

@@ -55,6 +55,16 @@ func (r *relay) Streams() []api.Stream {
 	return out
 }
 
+// Briefs implements api.Relay.
+func (r *relay) Briefs() []api.Brief {
+	all := r.hub.List()
+	out := make([]api.Brief, 0, len(all))
+	for _, s := range all {
+		out = append(out, api.Brief{Name: s.Name(), State: s.State().String(), Viewers: s.Audience()})
+	}
+	return out
+}
+
 // Stream implements api.Relay.
 func (r *relay) Stream(name string) (api.Stream, bool) {
 	s := r.hub.Find(name)
@@ -107,11 +117,10 @@ func view(s stream.Snapshot) api.Stream {
 
 // publishers are all pushes of a stream with their parts in it, that which feeds it first.
 func publishers(s stream.Snapshot) []api.Push {
-	roles := map[bool]string{false: "primary", true: "backup"}
 	out := []api.Push{}
 	add := func(p *stream.Publisher, backup, active bool) {
 		if p != nil {
-			push := api.Push{Role: roles[backup], Active: active, Ready: active || p.Ready, Publisher: *publisher(p)}
+			push := api.Push{Role: role(backup), Active: active, Ready: active || p.Ready, Publisher: *publisher(p)}
 			if p.ReturnsIn != nil {
 				left := p.ReturnsIn.Seconds()
 				push.ReturnsIn = &left

@@ -4,13 +4,20 @@ import { act } from './act.js'
 import { call, follow, token, Unauthorized } from './api.js'
 import { detail } from './detail.js'
 import { show } from './dom.js'
-import { list } from './list.js'
+import { list, query } from './list.js'
 import { renew, toggle } from './preview.js'
 
 const every = 3000, soon = 200, again = 1000
+const few = 5 // rows that are renewed one by one
 
 const $ = (id) => document.getElementById(id)
-const view = { about: null, last: '', asking: false, more: false, due: false, timer: 0, again: () => {} }
+const view = {
+  about: null, last: '', timer: 0,
+  asking: false, next: 0, // in how many ms to ask once more because of what happened meanwhile
+  due: false, changed: new Set(), // something happened, to these streams
+  search: '', page: 0, listed: null, // of the list, and what it shows
+  again: () => {}, // shows once more what was shown last
+}
 
 // open is the stream that the address names; empty: all of them.
 const open = () => /^#\/([\w.-]+\/[\w.~-]+)$/.exec(location.hash)?.[1] ?? ''
@@ -21,58 +28,83 @@ const missing = (none) => (e) => {
 }
 
 // look asks for what is shown and shows it.
-async function look() {
+async function look(changed) {
   const name = open()
-  const routes = (await call('routes')).groups ?? []
   if (!name) {
-    const all = (await call('streams')).streams
-    const held = all.filter((s) => s.state === 'held').length
-    document.title = (held ? held + ' held · ' : '') + 'Holdfast'
-    if (open() === name) show($('main'), list(all, routes, $('search')?.value ?? ''))
+    await lookAtAll(changed)
     return
   }
   document.title = name + ' · Holdfast'
-  const [stream, history, log] = await Promise.all([
+  const [stream, history, log, { groups: routes }] = await Promise.all([
     call('streams/' + name).catch(missing(null)), call(`streams/${name}/history`).catch(missing(null)),
-    call(`streams/${name}/log?limit=100`).catch(missing({ events: [] })),
+    call(`streams/${name}/log?limit=100`).catch(missing({ events: [] })), call('routes?stream=' + name),
   ])
-  const all = { stream, history, routes, log: log.events, about: view.about }
+  const all = { stream, history, routes: routes ?? [], log: log.events, about: view.about }
   view.again = () => { if (open() === name) show($('main'), detail(name, all)) }
   view.again()
 }
 
-// refresh looks once at a time, and once more if something has happened meanwhile.
-async function refresh() {
+// lookAtAll asks for a page of the list or, where something happened to a few streams on it, for
+// those alone.
+async function lookAtAll(changed) {
+  const asked = query(view.page, view.search)
+  if (view.listed?.asked !== asked || !await renewed(view.listed, changed)) {
+    view.listed = { asked, at: Date.now(), ...await call(asked) }
+  }
+  const held = view.listed.totals.states.held
+  document.title = (held ? held + ' held · ' : '') + 'Holdfast'
+  view.again = () => { if (!open()) show($('main'), list(view.listed, view.page, view.search)) }
+  view.again()
+}
+
+// renewed asks for those rows of a list that changed. False: for these the list is to be asked for.
+async function renewed(listed, changed) {
+  const at = changed.map((name) => listed.streams.findIndex((s) => s.name === name))
+  if (changed.length === 0 || changed.length > few || at.includes(-1) || Date.now() - listed.at >= every) return false
+  const fresh = await Promise.all(changed.map((name) => call('streams/' + name).catch(missing(null))))
+  at.forEach((i, n) => { listed.streams[i] = { ...listed.streams[i], ...fresh[n] } })
+  return !fresh.includes(null)
+}
+
+// refresh looks once at a time, and once more if something has happened meanwhile. changed are
+// the streams that it happened to; none: all is looked at.
+async function refresh(changed = []) {
   if (view.asking) {
-    view.more = true
+    view.next = soon
     return
   }
   clearTimeout(view.timer)
   view.asking = true
   view.due = false
+  view.changed.clear()
   try {
     view.about ??= await call('relay')
     $('about').textContent = view.about.version
     $('leave').hidden = !token.get()
-    await look()
+    await look(changed)
     connected(true)
   } catch (e) {
     failed(e)
   }
   view.asking = false
   clearTimeout(view.timer)
-  if (!$('login').open) view.timer = setTimeout(refresh, view.more ? soon : every)
-  view.more = false
+  if (!$('login').open) view.timer = setTimeout(refresh, view.next || every)
+  view.next = 0
 }
 
-// happened has it looked at soon; many events at once are looked at once, and put nothing off.
+// happened has it looked at soon, at what is not on the page later; many events at once are
+// looked at once, and put nothing off.
 function happened(e) {
   view.last = String(e.id)
-  if (view.asking) view.more = true
+  const name = open(), shown = name ? e.stream === name : view.listed?.streams.some((s) => s.name === e.stream)
+  if (name && !shown) return
+  const wait = shown ? soon : again
+  view.changed.add(e.stream)
+  if (view.asking) view.next ||= wait
   else if (!view.due) {
     view.due = true
     clearTimeout(view.timer)
-    view.timer = setTimeout(refresh, soon)
+    view.timer = setTimeout(() => refresh([...view.changed]), wait)
   }
 }
 
@@ -121,10 +153,20 @@ $('leave').addEventListener('click', () => {
   token.set('')
   location.reload()
 })
-$('main').addEventListener('input', (e) => { if (e.target.id === 'search') refresh() })
+$('main').addEventListener('input', (e) => {
+  if (e.target.id !== 'search') return
+  view.search = e.target.value
+  view.page = 0
+  refresh()
+})
 $('main').addEventListener('click', async (e) => {
-  const button = e.target.closest('button[data-act], button[data-preview]')
-  if (!button) return
+  const button = e.target.closest('button')
+  if (!button || button.getAttribute('aria-disabled') === 'true') return
+  if (button.dataset.page) {
+    view.page = Number(button.dataset.page)
+    await refresh()
+    return
+  }
   if (button.dataset.preview) {
     toggle(button.dataset.preview)
     view.again()

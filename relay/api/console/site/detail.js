@@ -18,7 +18,7 @@ export function detail(name, v) {
       h('p', {}, [s.state !== 'live' && s.cause && 'Cause: ' + s.cause, doing(s)].filter(Boolean).join('; ')),
       v.history && timeline(v.history.spans, 15),
       acts(s, v.about), h('div', { class: 'acts', 'data-key': 'look' }, frame(s.name))),
-    v.history && charts(v.history, v.routes, name),
+    v.history && charts(v.history),
     h('section', {}, h('h2', {}, 'Publisher'), publisher(s)),
     h('section', {}, h('h2', {}, 'Viewers'), facts(Object.entries(s.viewers).map(([k, n]) => [k, n]), 'Nobody watches.'),
       facts([['buffer', seconds(s.buffer.seconds) + ', ' + (s.buffer.bytes / 2 ** 20).toFixed(1) + ' MiB'], ['breaks', count(s.breaks)]])),
@@ -62,17 +62,16 @@ function facts(pairs, none) {
 
 const count = (breaks) => Object.entries(breaks).map(([cause, n]) => n + ' × ' + cause).join(', ') || 'none'
 
-function charts(past, groups, name) {
+function charts(past) {
   const measured = past.state.map((s) => s !== '')
   const watching = Object.values(past.viewers)
-  const lags = groups.flatMap((g) => g.streams.filter((r) => r.stream === name && r.ladder).map((r) => g.name + ' ' + seconds(r.ladder.lag_seconds)))
   return h('section', {}, h('h2', {}, 'The last 15 minutes'), h('div', { class: 'charts' },
     curve('Bitrate', past.bitrate, measured, bits),
     curve('Pictures', past.fps, measured, (n) => n.toFixed(1) + ' fps'),
     curve('Arrival gap', past.gap_seconds, measured, seconds),
     curve('Viewers', past.state.map((_, i) => watching.reduce((n, of) => n + of[i], 0)), measured, String),
-    curve('Buffer', past.buffer_seconds, measured, seconds)),
-  lags.length > 0 && h('p', {}, 'Lag of routes now: ' + lags.join(', ')))
+    curve('Buffer', past.buffer_seconds, measured, seconds),
+    Object.entries(past.lag_seconds).map(([group, lags]) => curve('Lag of push ' + group, lags.map((l) => l ?? 0), lags.map((l) => l !== null), seconds))))
 }
 
 function events(log) {

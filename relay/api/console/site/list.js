@@ -1,25 +1,45 @@
-// The list of all streams, broken ones first.
+// The list of streams, broken ones first, a page at a time.
 import { h } from './dom.js'
-import { ago, bits, doing, rank, viewers } from './words.js'
+import { ago, bits, doing, viewers } from './words.js'
 
-export function list(streams, routes, wanted) {
-  const shown = streams.filter((s) => s.name.toLowerCase().includes(wanted.toLowerCase()))
-    .sort((a, b) => rank(a) - rank(b) || broken(routes, b.name) - broken(routes, a.name) || a.name.localeCompare(b.name))
+// page is how many streams are listed at a time.
+export const page = 50
+
+// query asks for what the list shows.
+export function query(at, search) {
+  const q = new URLSearchParams({ order: 'trouble', limit: page })
+  if (at > 0) q.set('skip', at * page)
+  if (search) q.set('search', search)
+  return 'streams?' + q
+}
+
+export function list(got, at, search) {
+  const { streams, totals } = got
   const heads = ['Stream', 'State', 'For', 'Why', 'What is done', 'Publisher', 'Viewers', 'Routes']
   return [
-    h('label', {}, 'Search ', h('input', { id: 'search', class: 'search', type: 'search', autocomplete: 'off' })),
-    h('p', { class: 'dim' }, summary(streams)),
-    h('section', {},
+    h('label', {}, 'Search ', h('input', { id: 'search', class: 'search', type: 'search', autocomplete: 'off', value: search })),
+    h('p', { class: 'dim', 'data-key': 'totals' }, summary(totals)),
+    h('section', { 'data-key': 'streams' },
       h('table', { class: 'list' },
         h('thead', {}, h('tr', {}, heads.map((t) => h('th', { scope: 'col' }, t)))),
-        h('tbody', {}, shown.map((s) => row(s, routes)))),
-      shown.length === 0 && h('p', {}, streams.length ? 'No stream is named so.' : 'There is no stream now.')),
-    h('p', {}, h('button', { type: 'button', class: 'danger', 'data-act': 'drain' }, 'Drain this relay…')),
+        h('tbody', {}, streams.map(row))),
+      streams.length === 0 && h('p', {}, totals.streams ? 'No stream is named so.' : 'There is no stream now.')),
+    pager(totals.matching, streams.length, at),
+    h('p', { 'data-key': 'drain' }, h('button', { type: 'button', class: 'danger', 'data-act': 'drain' }, 'Drain this relay…')),
   ]
 }
 
-function row(s, routes) {
-  const p = s.publisher, bad = broken(routes, s.name)
+function pager(all, shown, at) {
+  if (all <= page && at === 0) return null
+  const to = (where, text, on) => h('button', { type: 'button', 'data-page': where, 'aria-disabled': String(!on) }, text)
+  return h('nav', { class: 'acts', 'aria-label': 'Pages of streams', 'data-key': 'pages' },
+    to(at - 1, 'Previous page', at > 0),
+    h('span', { role: 'status' }, shown ? `${at * page + 1} to ${at * page + shown} of ${all}` : `none here of ${all}`),
+    to(at + 1, 'Next page', (at + 1) * page < all))
+}
+
+function row(s) {
+  const p = s.publisher
   return h('tr', { 'data-key': s.name },
     h('td', {}, h('a', { href: '#/' + s.name }, s.name)),
     h('td', {}, h('span', { class: 'state ' + s.state }, s.state)),
@@ -28,16 +48,10 @@ function row(s, routes) {
     h('td', {}, doing(s)),
     h('td', {}, p ? p.protocol + ' ' + bits(p.bitrate) + ', ' + Math.round(p.frame_rate) + ' fps' : 'none'),
     h('td', {}, viewers(s) + ' watching'),
-    h('td', {}, bad ? h('span', { class: 'state broken' }, bad + ' not well') : ''))
+    h('td', {}, s.routes_down ? h('span', { class: 'state broken' }, s.routes_down + ' not well') : ''))
 }
 
-// broken counts the pushes and pulls of a stream that no route carries.
-function broken(groups, name) {
-  return groups.flatMap((g) => g.on_demand ? [] : g.streams).filter((s) => s.stream === name && !s.active).length
-}
-
-function summary(streams) {
-  const of = (state) => streams.filter((s) => s.state === state).length
-  return streams.length + ' streams: ' + of('held') + ' held, ' + of('suspect') + ' suspect, ' + of('live') + ' live; '
-    + streams.reduce((n, s) => n + viewers(s), 0) + ' viewers'
+function summary(t) {
+  const of = (state) => t.states[state] ?? 0
+  return t.streams + ' streams: ' + of('held') + ' held, ' + of('suspect') + ' suspect, ' + of('live') + ' live; ' + t.viewers + ' viewers'
 }

@@ -24,9 +24,6 @@ export function doing(s) {
   }
 }
 
-// rank puts what is broken before what is not.
-export const rank = (s) => ({ held: 0, suspect: 1, idle: 2, live: 3 })[s.state] ?? 4
-
 // told is an event in one line.
 export function told(e) {
   const { cause, detail, ...rest } = e.fields ?? {}
