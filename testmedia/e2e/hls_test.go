@@ -22,6 +22,7 @@ import (
 type front struct {
 	*httptest.Server
 	target atomic.Pointer[string]
+	asked  atomic.Int64 // requests so far
 }
 
 var errAway = errors.New("the relay says to come again")
@@ -32,6 +33,7 @@ func newFront(t testing.TB, hold bool) *front {
 	proxy := &httputil.ReverseProxy{
 		Transport: transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
+			f.asked.Add(1)
 			r.Out.URL.Scheme, r.Out.URL.Host = "http", *f.target.Load()
 		},
 		ModifyResponse: func(r *http.Response) error {

@@ -190,8 +190,14 @@ func TestPageWithKeys(t *testing.T) {
 	}
 }
 
-// playToken is a play token for a stream: a JWT with HS256.
+// playToken is a play token for a stream, good for an hour.
 func playToken(t testing.TB, secret, stream string) string {
+	t.Helper()
+	return playTokenUntil(t, secret, stream, time.Now().Add(time.Hour))
+}
+
+// playTokenUntil is a play token: a JWT with HS256.
+func playTokenUntil(t testing.TB, secret, stream string, until time.Time) string {
 	t.Helper()
 	part := func(v any) string {
 		text, err := json.Marshal(v)
@@ -201,7 +207,7 @@ func playToken(t testing.TB, secret, stream string) string {
 		return base64.RawURLEncoding.EncodeToString(text)
 	}
 	signed := part(map[string]string{"alg": "HS256", "typ": "JWT"}) + "." +
-		part(map[string]any{"exp": time.Now().Add(time.Hour).Unix(), "stm": stream})
+		part(map[string]any{"exp": until.Unix(), "stm": stream})
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(signed))
 	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))

@@ -3,7 +3,7 @@ const keep = 30; // seconds that stay behind the picture shown
 const most = 2000; // pieces that wait at the most for the browser to take them
 const far = 6; // seconds too late, from which on to jump is better than to hurry
 
-// support is the kind of Media Source that this browser has; on phones of one make the managed.
+// Media is the kind of Media Source that this browser has; on phones of one make the managed.
 export const Media = globalThis.ManagedMediaSource ?? globalThis.MediaSource;
 
 // Buffer plays fragments near to their end. It hurries a little where it is late, and jumps where

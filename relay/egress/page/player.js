@@ -87,7 +87,8 @@ export class Player {
     const way = this.#way;
     if (way === this.#doubted) return this.otherwise(why);
     try {
-      await fetch(this.url("state"), { cache: "no-store" });
+      const answer = await fetch(this.url("state"), { cache: "no-store" });
+      if (answer.status >= 500) return; // the relay is away, and a proxy says so
     } catch {
       return; // it is the line, or the relay
     }
