@@ -131,6 +131,9 @@ func (h *Hooks) Tell(e Event) {
 	}
 }
 
+// Asks tells whether Ask would ask anybody.
+func (h *Hooks) Asks(e Event) bool { return len(h.wanting(e)) > 0 }
+
 // Ask asks all who want to be asked, one after the other, until one refuses. Its error is an
 // *ingest.Refusal, or ctx's. secret is what the peer has shown: it is sent to nobody, and tells
 // apart those whose answer counts for a while.

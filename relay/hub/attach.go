@@ -18,6 +18,8 @@ type Demand interface {
 	// Want is asked for a stream that nobody feeds. With ok it is on its way; hopeless is
 	// closed when there is no hope of it any more.
 	Want(name string) (hopeless <-chan struct{}, ok bool)
+	// Brings tells whether Want has a stream to bring in, without having it do so.
+	Brings(name string) bool
 }
 
 // coming is how long a viewer waits for a stream that is on its way, whatever play_wait says.
@@ -53,6 +55,21 @@ func (h *Hub) place(ctx context.Context, app, name string, w wish) (r *stream.Re
 		}
 	}
 	return h.attach(ctx, full, w, patience-time.Since(began), nil)
+}
+
+// Expects returns nil where a viewer has something to hope for: the stream is there, somebody
+// brings it in, or play_wait has the viewer wait. Else it is the refusal that Attach answers with.
+func (h *Hub) Expects(name string) error {
+	h.mu.Lock()
+	there, closed := h.streams[name] != nil, h.closed
+	h.mu.Unlock()
+	switch {
+	case closed:
+		return errClosed
+	case there || h.opts.Settings.PlayWait(name) > 0 || h.opts.Demand != nil && h.opts.Demand.Brings(name):
+		return nil
+	}
+	return notLive(name)
 }
 
 // wish is what a stream is told of a viewer.

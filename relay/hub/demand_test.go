@@ -42,6 +42,13 @@ func (b *bringer) Want(name string) (<-chan struct{}, bool) {
 	return b.hopeless, true
 }
 
+func (b *bringer) Brings(name string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, ok := b.bring[name]
+	return ok
+}
+
 // feed publishes a second of a stream.
 func (b *bringer) feed(name string) {
 	sink, err := b.h.Publish(context.Background(), ingest.Request{App: "cam", Name: name[len("cam/"):], Protocol: ingest.Pull, Session: newSession(name)})
@@ -155,6 +162,7 @@ func TestAttachWantsAgainWhatIsMadeOfAnother(t *testing.T) {
 type wants func(string) (<-chan struct{}, bool)
 
 func (w wants) Want(name string) (<-chan struct{}, bool) { return w(name) }
+func (wants) Brings(string) bool                         { return true }
 
 // Nothing is wanted of a stream that is live.
 func TestAttachToWhatIsLiveAsksNobody(t *testing.T) {

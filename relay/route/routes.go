@@ -144,6 +144,18 @@ func (r *Routes) Want(stream string) (hopeless <-chan struct{}, ok bool) {
 	return nil, false
 }
 
+// Brings tells whether Want would have a stream on its way.
+func (r *Routes) Brings(stream string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.groups {
+		if g := &r.groups[i]; g.Pull && g.OnDemand && g.matches(stream) && !r.closed && !r.crowded(place{stream, g.Name}) {
+			return true
+		}
+	}
+	return false
+}
+
 // maxInVain bounds the pulls on demand that have not reached an origin: anybody may ask for any
 // name.
 const maxInVain = 100

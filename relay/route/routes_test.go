@@ -185,8 +185,14 @@ func TestManyNamesThatNoOriginHas(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a := w.origin("a:1935")
 		w.publish(a, "cam/one", gen.Options{Source: 1})
+		if w.routes.Brings("live/one") || !w.routes.Brings("cam/none0") {
+			t.Error("it is not known what is brought")
+		}
 		for i := range 3 * maxInVain {
 			w.routes.Want(fmt.Sprintf("cam/none%d", i))
+		}
+		if w.routes.Brings("cam/another") || !w.routes.Brings("cam/none0") {
+			t.Error("more would be brought than may be in vain, or less")
 		}
 		if n := len(w.routes.Status(time.Now(), false)); n != maxInVain {
 			t.Errorf("%d pulls", n)

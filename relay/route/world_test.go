@@ -90,6 +90,7 @@ func (w *world) dial(ctx context.Context, network, addr string) (net.Conn, error
 type demanded struct{ w *world }
 
 func (d demanded) Want(name string) (<-chan struct{}, bool) { return d.w.routes.Want(name) }
+func (d demanded) Brings(name string) bool                  { return d.w.routes.Brings(name) }
 
 // Observe implements Observer.
 func (w *world) Observe(e Event) {

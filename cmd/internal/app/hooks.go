@@ -88,6 +88,11 @@ func isLayer(r ingest.Request) bool {
 	return ok && strings.HasSuffix(r.Session.ID(), "~"+leaf)
 }
 
+// asks tells whether the hooks are asked about viewers of a stream.
+func (p *playing) asks(name string) bool {
+	return p.hooks != nil && p.hooks.Asks(hook.Event{Type: hook.Play, Stream: name})
+}
+
 // mayPlay asks the hooks whether a viewer may watch a stream.
 func (p *playing) mayPlay(ctx context.Context, r egress.Request, name string) error {
 	if p.hooks == nil {

@@ -1,15 +1,26 @@
 package app
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
 	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/hook"
+	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/relay/stream"
+	"github.com/holdfast-live/holdfast/testmedia/faultnet"
 )
 
 // The configuration knows the events that there are.
@@ -28,6 +39,95 @@ type named string
 func (n named) ID() string                      { return string(n) }
 func (named) Close(ingest.Cause, string)        {}
 func (named) RTT() (srtt, rttvar time.Duration) { return 0, 0 }
+
+// counted is a receiver of hooks that allows everything, and counts what it is asked by stream.
+type counted struct {
+	mu    sync.Mutex // guards asked
+	asked map[string]int
+}
+
+// ServeHTTP implements http.Handler.
+func (c *counted) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	var e hook.Event
+	_ = json.NewDecoder(r.Body).Decode(&e)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked[e.Stream]++
+}
+
+// taken is what was asked since the last call.
+func (c *counted) taken() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	asked := c.asked
+	c.asked = map[string]int{}
+	return asked
+}
+
+// brought are the streams that somebody says to bring in.
+type brought string
+
+func (b brought) Want(name string) (<-chan struct{}, bool) { return nil, b.Brings(name) }
+func (b brought) Brings(name string) bool                  { return name == string(b) }
+
+// However many names are tried, hooks are asked about streams that there are or may be, and no
+// oftener than viewers may join.
+func TestHooksAreAskedAboutWhatThereMayBe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rate = 50
+		p := viewing(t, rate)
+		cfg := configs.Default()
+		waits := configs.Match{Match: "wait/*", Stream: cfg.Defaults}
+		waits.PlayWait = time.Second
+		cfg.Streams = append(cfg.Streams, waits)
+		rules := p.rules.(*settings) //nolint:forcetypeassert,errcheck // it is
+		rules.cfg.Store(&cfg)
+		log := slog.New(slog.DiscardHandler)
+		p.hub = hub.New(hub.Options{Settings: rules, Demand: brought("live/pulled"), Observer: unobserved{}, Counters: &stream.Counters{}, Log: log})
+		network, to := faultnet.NewNetwork(nil), &counted{asked: map[string]int{}}
+		l, err := network.Listen("hook.example:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: to}
+		go func() { _ = server.Serve(l) }()
+		p.hooks = hook.New(hook.Options{Log: log, Dial: network.DialContext})
+		p.hooks.Reload([]hook.Hook{{URL: "http://hook.example/", Match: "*/*", Timeout: 2 * time.Second, Deny: true}})
+
+		ctx, cancel := context.WithCancel(t.Context())
+		var working sync.WaitGroup
+		working.Go(func() { p.feed(ctx, t, "cam") })
+		time.Sleep(3 * time.Second)
+		play := func(app, name string) {
+			if place, err := p.Play(ctx, egress.Request{App: app, Name: name, Protocol: "httpflv"}); err == nil {
+				place.Close()
+			}
+		}
+		for i := range 1000 {
+			play("live", fmt.Sprintf("none%d", i))
+		}
+		for _, name := range []string{"cam", "pulled", "cam~low"} {
+			play("live", name)
+		}
+		play("wait", "late")
+		want := map[string]int{"live/cam": 1, "live/pulled": 1, "wait/late": 1}
+		if asked := to.taken(); !maps.Equal(asked, want) {
+			t.Errorf("asked %v, want %v", asked, want)
+		}
+		for i := range 1000 {
+			working.Go(func() { play("wait", fmt.Sprintf("none%d", i)) })
+		}
+		time.Sleep(10 * time.Second)
+		if n := len(to.taken()); n == 0 || n > 3*rate {
+			t.Errorf("a thousand names at once were asked about %d times", n)
+		}
+		cancel()
+		working.Wait()
+		p.hooks.Close(context.Background())
+		_ = server.Close()
+		p.hub.Close("the test is over")
+	})
+}
 
 // Nobody gets round being asked about by the name of a rendition.
 func TestLayers(t *testing.T) {

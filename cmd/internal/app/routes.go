@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -131,6 +132,17 @@ func (c *carried) live() []string {
 type demand struct {
 	routes     *route.Routes
 	renditions *rendition.Renditions
+	there      func(name string) bool // tells whether a stream is
+}
+
+// Brings implements hub.Demand.
+func (d *demand) Brings(name string) bool {
+	if d.routes.Brings(name) {
+		return true
+	}
+	parent, leaf, _ := strings.Cut(name, "~")
+	made := slices.ContainsFunc(d.renditions.Of(parent), func(r rendition.Rendition) bool { return r.Name == leaf })
+	return made && (d.there(parent) || d.routes.Brings(parent))
 }
 
 // Want implements hub.Demand. Of a rendition whose stream is not there the stream is wanted
@@ -221,6 +233,7 @@ func (a *App) wireRoutes(wanted *demand) error {
 		return err
 	}
 	wanted.routes, wanted.renditions = a.routes, a.rendered
+	wanted.there = func(name string) bool { return a.relay.hub.Find(name) != nil }
 	a.countGroups(cfg)
 	a.relay.routes, a.saving = a.routes, func() {}
 	return nil

@@ -152,8 +152,11 @@ func (p *playing) admit(ctx context.Context, r egress.Request, verdict resume.Ve
 			return nil, false, err
 		}
 	}
+	if err := p.hub.Expects(name); err != nil { // and nobody is asked about it
+		return nil, false, err
+	}
 	there := p.hub.Find(name) != nil
-	if there { // what is not there costs nothing
+	if there || !verdict.Admits() && p.asks(name) { // to wait for what is not there costs nothing, to ask does
 		if err := p.turn(ctx, r, verdict.Admits()); err != nil {
 			return nil, false, err
 		}
