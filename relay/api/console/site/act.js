@@ -27,8 +27,11 @@ function confirmed(a) {
   value.value = ''
   dialog.returnValue = 'no'
   dialog.showModal()
+  if (a.ask) value.focus()
   return new Promise((done) => dialog.addEventListener('close', () => done(dialog.returnValue === 'yes' ? Number(value.value) : null), { once: true }))
 }
+
+$('confirm-no').addEventListener('click', () => $('confirm').close('no'))
 
 // act does what a button is for. It tells what came of it; empty: nothing was done.
 export async function act(button) {

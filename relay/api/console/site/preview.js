@@ -1,7 +1,6 @@
 // How a stream looks: its newest keyframe, asked for only while the operator wants to see it.
 import { picture } from './api.js'
 import { h } from './dom.js'
-import { clock } from './words.js'
 
 const every = 5000
 const wanted = { name: '', timer: 0 }
@@ -45,13 +44,15 @@ async function load(name) {
   try {
     await new Promise((seen, failed) => {
       video.addEventListener('loadeddata', seen, { once: true })
-      video.addEventListener('error', () => failed(new Error('this browser cannot show its codec')), { once: true })
+      const not = () => failed(new Error('this browser cannot show it'))
+      video.addEventListener('error', not, { once: true })
+      setTimeout(not, every)
       video.src = url
     })
     const box = place(name)
     box?.querySelector('video')?.remove()
     box?.prepend(video)
-    say(name, 'Newest keyframe, as of ' + clock(Date.now()))
+    say(name, 'The newest keyframe, asked for every ' + every / 1000 + ' seconds.')
     await video.play().catch(() => {}) // some show nothing before
   } finally {
     URL.revokeObjectURL(url)

@@ -7,7 +7,7 @@ export function routed(group, s) {
   return h('section', { 'data-key': 'group ' + at },
     h('h2', {}, (group.direction === 'pull' ? 'Pull ' : 'Push ') + group.name + ': ', s.active ? 'over ' + s.active : h('span', { class: 'state broken' }, 'no route carries it')),
     s.forced && h('p', {}, 'You have forced the route ' + s.forced + '. ', act('auto', 'Route: auto', at)),
-    h('table', {}, h('thead', {}, h('tr', {}, ['Route', 'State', 'Score and why', 'Last failure', 'Do'].map((t) => h('th', { scope: 'col' }, t)))),
+    h('table', { class: 'list' }, h('thead', {}, h('tr', {}, ['Route', 'State', 'Score and why', 'Last failure', 'Do'].map((t) => h('th', { scope: 'col' }, t)))),
       h('tbody', {}, s.routes.map((r) => row(r, s, at)))),
     s.ladder && ladder(s.ladder, at),
     s.decisions.length > 0 && [h('h3', {}, 'Decisions'), h('ol', { class: 'events' }, s.decisions.slice(0, 8).map((d) =>
