@@ -77,6 +77,15 @@ func ParseAAC(b []byte) (AAC, error) {
 	return c, nil
 }
 
+// aacConfiguration is the channelConfiguration of an AudioSpecificConfig that ParseAAC reads; 0
+// stands for a program config element.
+func aacConfiguration(b []byte) uint32 {
+	r := &bitReader{data: b}
+	readObjectType(r)
+	readRate(r)
+	return r.u(4)
+}
+
 // readSyncExtension reads the backward compatible signal of SBR and PS, which may follow.
 func (c *AAC) readSyncExtension(r *bitReader) {
 	const sbrSync, psSync = 0x2b7, 0x548

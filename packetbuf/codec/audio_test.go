@@ -217,7 +217,8 @@ func FuzzDescribe(f *testing.F) {
 func TestSilenceOnlyWhereItIsKnown(t *testing.T) {
 	for config, ok := range map[string]bool{
 		"1210": true, "1190": true, "1188": true, "1208": true, "11b0": true, "1290": true,
-		"118c": false, "11b8": false, "2b118800": false, "1180": false, "": false, "0990": false,
+		"11b8": true, "11d8": true, "11e0": true, // 7.1, 6.1, 7.1 with rear channels
+		"118c": false, "2b118800": false, "1180": false, "": false, "0990": false, "11c0": false, "11e8": false, "11f0": false,
 	} {
 		p := &packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.AAC, Payload: unhex(t, config)}
 		if _, got := Silence(p); got != ok {
@@ -258,6 +259,7 @@ func TestSilenceDecodesToZeros(t *testing.T) {
 		{ObjectType: AACLC, SampleRate: 44100, Channels: 4, FrameSamples: 1024},
 		{ObjectType: AACLC, SampleRate: 48000, Channels: 5, FrameSamples: 1024},
 		{ObjectType: AACLC, SampleRate: 48000, Channels: 6, FrameSamples: 1024},
+		{ObjectType: AACLC, SampleRate: 48000, Channels: 8, FrameSamples: 1024},
 	} {
 		t.Run(hex.EncodeToString(c.Append(nil)), func(t *testing.T) {
 			tone := ffmpeg(t, nil, "-f", "lavfi", "-i", fmt.Sprintf("sine=r=%d", c.SampleRate), "-t", "0.3",

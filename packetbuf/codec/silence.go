@@ -15,8 +15,9 @@ var (
 // the real frame before it; from the second on all samples are 0. The frame is shared and
 // must not be changed.
 //
-// It is there for AAC-LC with one to six channels in frames of 1024 samples, and for Opus with
-// one or two channels. With SBR or PS signalled, more channels or another codec ok is false.
+// It is there for AAC-LC with one to eight channels in frames of 1024 samples, and for Opus with
+// one or two channels. With SBR or PS signalled, a program config element or another codec ok is
+// false: a decoder that has had SBR goes on with its last envelope where a frame brings none.
 func Silence(cfg *packetbuf.Packet) (frame []byte, ok bool) {
 	switch {
 	case cfg == nil || cfg.Kind != packetbuf.Config:
@@ -30,15 +31,16 @@ func Silence(cfg *packetbuf.Packet) (frame []byte, ok bool) {
 	if err != nil || c.ObjectType != AACLC || c.SBR || c.PS || c.FrameSamples != 1024 {
 		return nil, false
 	}
-	switch {
+	switch elements := aacElements[aacConfiguration(cfg.Payload)]; {
+	case elements == nil:
+		return nil, false
 	case c.Channels == 1:
 		return silenceMono, true
 	case c.Channels == 2:
 		return silenceStereo, true
-	case c.Channels > 2 && c.Channels < len(aacElements):
-		return silenceAAC(aacElements[c.Channels]), true
+	default:
+		return silenceAAC(elements), true
 	}
-	return nil, false
 }
 
 // Syntactic elements of AAC (ISO/IEC 14496-3, table 4.85).
@@ -49,15 +51,17 @@ const (
 	aacEND = 7
 )
 
-// aacElements are what a frame consists of, by the number of channels (ISO/IEC 14496-3, table
-// 1.19).
-var aacElements = [...][]uint32{
-	1: {aacSCE},
-	2: {aacCPE},
-	3: {aacSCE, aacCPE},
-	4: {aacSCE, aacCPE, aacSCE},
-	5: {aacSCE, aacCPE, aacCPE},
-	6: {aacSCE, aacCPE, aacCPE, aacLFE},
+// aacElements are what a frame consists of, by channelConfiguration (ISO/IEC 14496-3, table 1.19).
+var aacElements = [16][]uint32{
+	1:  {aacSCE},
+	2:  {aacCPE},
+	3:  {aacSCE, aacCPE},
+	4:  {aacSCE, aacCPE, aacSCE},
+	5:  {aacSCE, aacCPE, aacCPE},
+	6:  {aacSCE, aacCPE, aacCPE, aacLFE},
+	7:  {aacSCE, aacCPE, aacCPE, aacCPE, aacLFE},
+	11: {aacSCE, aacCPE, aacCPE, aacSCE, aacLFE},
+	12: {aacSCE, aacCPE, aacCPE, aacCPE, aacLFE},
 }
 
 // silenceAAC is a raw_data_block of these elements in which no channel has a coefficient.

@@ -256,7 +256,7 @@ func (s *Stream) changed(now time.Time, f *feed, e lifecycle.Effect) {
 		s.beginFiller()
 		if s.filler.on && s.filler.silence == nil && s.present[packetbuf.Audio] {
 			s.out.queue = append(s.out.queue, func() {
-				s.opts.Log.Info("held without sound: no silent frame is known for this audio; AAC-LC with up to six channels and Opus, mono or stereo, have one")
+				s.opts.Log.Info("held without sound: no silent frame is known for this audio; AAC-LC with up to eight channels and Opus, mono or stereo, have one")
 			})
 		}
 	case lifecycle.Ended:
