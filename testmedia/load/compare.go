@@ -27,6 +27,8 @@ type subject struct {
 	proc  *process
 	debug string // where it tells what it holds; empty: nowhere
 	open  func() (*viewer, error)
+	// beside is what goes on while it is measured, until it is ended; nil: nothing.
+	beside func() (end func() error)
 	crowd
 	cpu     time.Duration
 	sent    uint64
@@ -51,7 +53,18 @@ func compare(ctx context.Context, o options) error {
 		return err
 	}
 	defer program.proc.stop()
-	subjects := []*subject{relay, program}
+	if err := rounds(ctx, o, relay, program); err != nil {
+		return err
+	}
+	fmt.Printf("CPU that viewers add, per gigabit, against the bare program: %.2f\n", relay.perGigabit()/program.perGigabit())
+	if o.protocol == "whep" {
+		fmt.Printf("and per packet: %.2f\n", relay.perPacket()/program.perPacket())
+	}
+	return nil
+}
+
+// rounds measures programs in turn, and tells of each.
+func rounds(ctx context.Context, o options, subjects ...*subject) error {
 	for _, s := range subjects {
 		if err := s.idle(ctx, o); err != nil {
 			return err
@@ -65,10 +78,9 @@ func compare(ctx context.Context, o options) error {
 			fmt.Printf("round %d %s\n", round+1, s)
 		}
 	}
-	fmt.Printf("\n%s, %d viewers\n%s\n%s\n", o.protocol, o.viewers, relay, program)
-	fmt.Printf("CPU that viewers add, per gigabit, against the bare program: %.2f\n", relay.perGigabit()/program.perGigabit())
-	if o.protocol == "whep" {
-		fmt.Printf("and per packet: %.2f\n", relay.perPacket()/program.perPacket())
+	fmt.Printf("\n%s, %d viewers\n", o.protocol, o.viewers)
+	for _, s := range subjects {
+		fmt.Println(s)
 	}
 	return nil
 }
@@ -122,6 +134,10 @@ func (s *subject) measure(ctx context.Context, o options) error {
 	if _, _, err := s.window(ctx, 3*time.Second); err != nil {
 		return err
 	}
+	end := func() error { return nil }
+	if s.beside != nil {
+		end = s.beside()
+	}
 	profiled := s.profile(ctx, o)
 	s.measuring.Store(true)
 	was, packets := s.bytes.Load(), s.reads.Load()
@@ -132,6 +148,9 @@ func (s *subject) measure(ctx context.Context, o options) error {
 	s.measuring.Store(false)
 	if err := <-profiled; err != nil {
 		return fmt.Errorf("profile: %w", err)
+	}
+	if err := end(); err != nil {
+		return err
 	}
 	s.sent += s.bytes.Load() - was
 	s.packets += s.reads.Load() - packets
@@ -207,7 +226,8 @@ func (s *subject) String() string {
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-func startRelay(ctx context.Context, o *options) (*subject, func(), error) {
+// startRelay runs a relay with a stream, with these settings beside those of its addresses.
+func startRelay(ctx context.Context, o *options, settings ...string) (*subject, func(), error) {
 	if o.binary == "" {
 		dir, err := os.MkdirTemp("", "holdfast-load")
 		if err != nil {
@@ -220,7 +240,7 @@ func startRelay(ctx context.Context, o *options) (*subject, func(), error) {
 			return nil, nil, fmt.Errorf("build: %w", err)
 		}
 	}
-	p, err := start(ctx, o.binary, "--rtmp.listen", "127.0.0.1:0", "--http.listen", "127.0.0.1:0", "--admin.listen", "127.0.0.1:0", "--webrtc.udp_listen", "127.0.0.1:0")
+	p, err := start(ctx, o.binary, append(settings, "--rtmp.listen", "127.0.0.1:0", "--http.listen", "127.0.0.1:0", "--admin.listen", "127.0.0.1:0", "--webrtc.udp_listen", "127.0.0.1:0")...)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,12 +16,13 @@ import (
 )
 
 // openHLS asks for the stream as a low-latency player does: the playlist again for each part,
-// then the part, on a connection of its own. The bytes of playlists count.
+// then the part, on a connection of its own. The bytes of playlists count, as they are on the
+// wire: packed.
 func openHLS(addr string) (*viewer, error) {
 	ctx, end := context.WithCancel(context.Background())
-	p := &player{ctx: ctx, end: end, base: "http://" + addr + "/live/load/", http: &http.Client{Transport: &http.Transport{MaxConnsPerHost: 2}}}
+	p := &player{ctx: ctx, end: end, base: "http://" + addr + "/live/load/", http: &http.Client{Transport: &http.Transport{MaxConnsPerHost: 2, DisableCompression: true}}}
 	begun := time.Now()
-	index, err := p.get("index.m3u8")
+	index, _, err := p.get("index.m3u8")
 	if err != nil {
 		end()
 		return nil, err
@@ -40,16 +44,20 @@ type player struct {
 	ctx                context.Context
 	end                context.CancelFunc
 	part               io.ReadCloser
-	told               int // bytes of playlists that Read has not yielded yet
+	told               []byte // of playlists, that Read has not yielded yet
 	wanted             []string
 	last               string // the newest part that was asked for
 }
+
+// errBehind ends a viewer that missed parts: the relay is measured with viewers that keep up.
+var errBehind = errors.New("the part that was read last has left the playlist")
 
 func (p *player) ask(name string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(p.ctx, http.MethodGet, p.base+name, nil)
 	if err != nil {
 		return nil, err
 	}
+	req.Header.Set("Accept-Encoding", "gzip")
 	resp, err := p.http.Do(req)
 	if err == nil && resp.StatusCode != http.StatusOK {
 		_ = resp.Body.Close()
@@ -58,24 +66,31 @@ func (p *player) ask(name string) (*http.Response, error) {
 	return resp, err
 }
 
-func (p *player) get(name string) (string, error) {
+// get returns a playlist, and what of it was on the wire.
+func (p *player) get(name string) (text string, wire []byte, err error) {
 	resp, err := p.ask(name)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	defer resp.Body.Close()
-	var b bytes.Buffer
-	_, err = b.ReadFrom(resp.Body)
-	return b.String(), err
+	if wire, err = io.ReadAll(resp.Body); err != nil || resp.Header.Get("Content-Encoding") != "gzip" {
+		return string(wire), wire, err
+	}
+	z, err := gzip.NewReader(bytes.NewReader(wire))
+	if err != nil {
+		return "", nil, err
+	}
+	unpacked, err := io.ReadAll(z)
+	return string(unpacked), wire, err
 }
 
-// Read implements io.Reader.
+// Read implements io.Reader. What was on the wire of a playlist follows the part that it named, so
+// that what comes first is media.
 func (p *player) Read(b []byte) (int, error) {
 	for {
 		if p.part != nil {
 			n, err := p.part.Read(b)
 			if n > 0 {
-				n, p.told = n+p.told, 0
 				return n, nil
 			}
 			_ = p.part.Close()
@@ -93,17 +108,24 @@ func (p *player) Read(b []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		p.part, p.last, p.wanted = resp.Body, p.wanted[0], p.wanted[1:]
+		p.part = both{io.MultiReader(resp.Body, bytes.NewReader(p.told)), resp.Body}
+		p.told, p.last, p.wanted = nil, p.wanted[0], p.wanted[1:]
 	}
+}
+
+// both reads one thing and closes another.
+type both struct {
+	io.Reader
+	io.Closer
 }
 
 // reload waits for the next playlist. A player begins with the newest part.
 func (p *player) reload() error {
-	text, err := p.get(p.media + p.query)
+	text, wire, err := p.get(p.media + p.query)
 	if err != nil {
 		return err
 	}
-	p.told += len(text)
+	p.told = append(p.told, wire...)
 	list, err := m3u8.Parse(text)
 	if err != nil {
 		return err
@@ -114,13 +136,13 @@ func (p *player) reload() error {
 			parts = append(parts, m3u8.Attributes(part)["URI"])
 		}
 	}
-	from := len(parts) - 1
-	for i, uri := range parts {
-		if uri == p.last {
-			from = i + 1
+	from := max(0, len(parts)-1)
+	if p.last != "" {
+		if from = slices.Index(parts, p.last) + 1; from == 0 {
+			return errBehind
 		}
 	}
-	p.wanted = parts[max(0, from):]
+	p.wanted = parts[from:]
 	next := list.Sequence() + uint64(list.Skipped+len(list.Segments)) //nolint:gosec // not negative
 	join := "?"
 	if strings.Contains(p.media, "?") {

@@ -1,9 +1,11 @@
 // Load measures what viewers cost: it runs the relay and, beside it in the same run, a bare
 // program that does nothing but write FLV to as many sockets, or for WebRTC sends the same
 // packets as pion's examples do, and compares them. Viewers of HLS are counted with their
-// playlists.
+// playlists. With -observed it runs two relays instead, of which one is watched as operators do,
+// and compares those.
 //
 //	go run ./testmedia/load -protocol httpflv -viewers 300
+//	go run ./testmedia/load -protocol httpflv -viewers 300 -observed
 //
 // It needs Linux, whose /proc tells CPU time and memory of a process.
 package main
@@ -26,6 +28,7 @@ type options struct {
 	gather   time.Duration
 	binary   string
 	profile  string
+	observed bool
 	bare     string // internal: run as the bare program and listen here
 }
 
@@ -39,6 +42,7 @@ func main() {
 	flag.DurationVar(&o.gather, "gather", 40*time.Millisecond, "how long the bare program gathers")
 	flag.StringVar(&o.binary, "binary", "", "the relay's binary; empty: it is built")
 	flag.StringVar(&o.profile, "profile", "", "file for a CPU profile of the relay under load")
+	flag.BoolVar(&o.observed, "observed", false, "compare a relay that is scraped, looked at by a console and calls hooks with one that is left alone")
 	flag.StringVar(&o.bare, "bare", "", "internal")
 	flag.Parse()
 	if o.viewers == 0 {
@@ -53,6 +57,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	run := compare
+	if o.observed {
+		run = observed
+	}
 	if o.bare != "" {
 		run = func(ctx context.Context, o options) error {
 			if o.protocol == "whep" {

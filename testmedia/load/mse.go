@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/coder/websocket"
@@ -19,36 +22,57 @@ func openMSE(addr string) (*viewer, error) {
 		return nil, err
 	}
 	c.SetReadLimit(16 << 20)
-	return &viewer{ReadCloser: &socket{c, ctx, end}, begun: begun}, nil
+	return &viewer{ReadCloser: &socket{conn: c, ctx: ctx, end: end}, begun: begun}, nil
 }
 
-// socket reads chunks, and acknowledges each.
+// socket reads chunks, and acknowledges each when it is whole.
 type socket struct {
-	conn *websocket.Conn
-	ctx  context.Context
-	end  context.CancelFunc
+	conn  *websocket.Conn
+	ctx   context.Context
+	end   context.CancelFunc
+	chunk io.Reader // that is being read; nil: none
+	seq   uint64    // its number
 }
 
-// Read implements io.Reader.
+// Read implements io.Reader: it yields what messages hold, their numbers too.
 func (s *socket) Read(b []byte) (int, error) {
+	for {
+		if s.chunk == nil {
+			if err := s.next(); err != nil {
+				return 0, err
+			}
+		}
+		n, err := s.chunk.Read(b)
+		if errors.Is(err, io.EOF) {
+			s.chunk = nil
+			err = s.conn.Write(s.ctx, websocket.MessageText, fmt.Appendf(nil, `{"ack":%d}`, s.seq))
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+// next begins the next chunk.
+func (s *socket) next() error {
 	for {
 		kind, r, err := s.conn.Reader(s.ctx)
 		if err != nil {
-			return 0, err
-		}
-		n, first := 0, uint64(0)
-		for err == nil {
-			var m int
-			m, err = r.Read(b)
-			if n == 0 && m >= 8 {
-				first = binary.BigEndian.Uint64(b)
-			}
-			n += m
+			return err
 		}
 		if kind == websocket.MessageText {
+			if _, err := io.Copy(io.Discard, r); err != nil {
+				return err
+			}
 			continue
 		}
-		return n, s.conn.Write(s.ctx, websocket.MessageText, fmt.Appendf(nil, `{"ack":%d}`, first))
+		number := make([]byte, 8)
+		if _, err := io.ReadFull(r, number); err != nil {
+			return err
+		}
+		s.seq = binary.BigEndian.Uint64(number)
+		s.chunk = io.MultiReader(bytes.NewReader(number), r)
+		return nil
 	}
 }
 
