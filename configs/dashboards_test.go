@@ -36,8 +36,8 @@ type panel struct {
 		}
 	}
 	Targets []struct {
-		RefID, Expr string
-		Datasource  struct{ UID string }
+		RefID, Expr, LegendFormat string
+		Datasource                struct{ UID string }
 	}
 }
 
@@ -117,6 +117,10 @@ func (p *panel) check(t *testing.T, before []panel) {
 	for _, target := range p.Targets {
 		if target.Datasource.UID != "${datasource}" || !strings.Contains(target.Expr, `instance=~"$instance"`) {
 			t.Errorf("%s: %+v", p.Title, target)
+		}
+		// Relays that pull from each other have streams of the same name.
+		if strings.Contains(target.Expr, `stream=~"$stream"`) && !strings.Contains(target.Expr, " by (") && !strings.Contains(target.LegendFormat, "{{instance}}") {
+			t.Errorf("%s does not say which relay: %s", p.Title, target.LegendFormat)
 		}
 		for metric, states := range map[string]int{"holdfast_stream_state{": 4, "holdfast_route_state{": 6} {
 			if !strings.HasPrefix(target.Expr, metric) {

@@ -259,7 +259,7 @@ func (p *prometheus) rules() (out []string) {
 		for _, rule := range g.Rules {
 			expr := strings.ReplaceAll(strings.Join(strings.Fields(rule.Expr), " "), "offset 10m", "offset 5s") // the story is short
 			if rule.Alert != "" {
-				expr = compares.ReplaceAllString(expr, " $1 bool $2")
+				expr = strings.ReplaceAll(compares.ReplaceAllString(expr, " $1 bool $2"), " unless ", " and ")
 			} else {
 				out = append(out, rule.Record) // what became of it
 			}
