@@ -76,7 +76,8 @@ func TestHLSOverARestart(t *testing.T) {
 	t.Parallel()
 	const stream = "live/cam"
 	f := newFront(t, false)
-	r := start(t)
+	state := filepath.Join(t.TempDir(), "state.json")
+	r := start(t, "--state.file", state)
 	f.before(r)
 	p := publish(t, r, stream, gen.Options{Source: 1, GOP: 30})
 	p.atLeast(200)
@@ -85,7 +86,7 @@ func TestHLSOverARestart(t *testing.T) {
 	v := c.watch(t)
 	v.saw(gen.ID{Source: 1, Number: 60})
 	r.stop()
-	again := start(t)
+	again := start(t, "--state.file", state)
 	f.before(again)
 	publish(t, again, stream, gen.Options{Source: 2, GOP: 30, Start: time.Hour})
 	again.live(stream)

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -67,5 +68,20 @@ func TestHLS(t *testing.T) {
 	}
 	if strings.Contains(log.String(), token) {
 		t.Error("the token is logged")
+	}
+}
+
+// Whatever becomes of a run of the relay, the discontinuity sequences of the next stand above its
+// own.
+func TestBreaksSurvive(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state.json")
+	last := uint64(0)
+	for range 3 {
+		var log logs
+		a := run(t, &log, func(c *configs.Config) { c.State.File = file })
+		if now := a.hls.Breaks(); now <= last {
+			t.Errorf("%d after %d", now, last)
+		}
+		last = a.hls.Breaks()
 	}
 }

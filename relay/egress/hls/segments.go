@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// shortest is what a segment has at the least; sequences count in it.
+	// shortest is what a segment has at the least; their sequences count in it.
 	shortest = 500 * time.Millisecond
 	// early is how much sooner than a segment is long a keyframe ends it: times are rounded.
 	early = 100 * time.Millisecond
@@ -79,11 +79,16 @@ func newList(s Settings, seq, breaks uint64, id func() string) *list {
 	return l
 }
 
-// epoch is where sequences begin, in segments of the shortest length: until 2058 they have 31
+// epoch is where sequences begin, of segments in the shortest length: until 2058 they have 31
 // bits, and one that begins later stands above all that came before.
 var epoch = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func sequence(at time.Time) uint64 { return uint64(max(0, at.Sub(epoch)/shortest)) } //nolint:gosec // not negative
+// seldom is what discontinuities are counted in. Of players there are those that keep an array as
+// long as their number is high, and go through it each time: hls.js stood still with one a second.
+const seldom = 10 * time.Minute
+
+// since is how many steps the epoch is ago.
+func since(at time.Time, step time.Duration) uint64 { return uint64(max(0, at.Sub(epoch)/step)) } //nolint:gosec // not negative
 
 // add takes the next chunk. lost tells that some before it are missing. It returns whether
 // there is something new to tell.
@@ -95,8 +100,7 @@ func (l *list) add(c *cmaf.Chunk, lost bool) bool {
 	}
 	if l.initial {
 		l.initial = false
-		seq := sequence(c.Wall)
-		l.next, l.breaks = max(l.next, seq), max(l.breaks, seq)
+		l.next, l.breaks = max(l.next, since(c.Wall, shortest)), max(l.breaks, since(c.Wall, seldom))
 	}
 	switch {
 	case lost || c.Discontinuity:
