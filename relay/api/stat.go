@@ -6,6 +6,8 @@ import (
 	"hash/crc32"
 	"net"
 	"net/http"
+	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +21,10 @@ func stat(relay Relay, version string) http.HandlerFunc {
 	started := time.Now()
 	return func(w http.ResponseWriter, _ *http.Request) {
 		now := time.Now()
-		out := statPage{Version: "Holdfast " + version, Uptime: int64(now.Sub(started).Seconds())}
+		out := statPage{
+			Server: "Holdfast " + version, Version: "Holdfast " + version, Compiler: runtime.Version(), Pid: os.Getpid(),
+			Uptime: int64(now.Sub(started).Seconds()),
+		}
 		for _, s := range relay.Streams() {
 			if s.Publisher != nil && (s.State == "live" || s.State == "suspect") {
 				out.add(now, s)
@@ -34,14 +39,24 @@ func stat(relay Relay, version string) http.HandlerFunc {
 			return
 		}
 		w.Header().Set("Content-Type", "text/xml")
-		_, _ = w.Write(append([]byte(xml.Header), b...)) // the peer has gone: nobody to tell
+		_, _ = w.Write(append([]byte(xml.Header), marks.Replace(string(b))...)) // the peer has gone: nobody to tell
 	}
 }
 
+// marks has elements that only are there be written as nginx-rtmp writes them: some readers look
+// for the text.
+var marks = strings.NewReplacer("<publishing></publishing>", "<publishing/>", "<active></active>", "<active/>")
+
+// statPage has all that the page of nginx-rtmp has: there are readers that insist on it.
 type statPage struct {
-	XMLName xml.Name `xml:"rtmp"`
-	Version string   `xml:"nginx_rtmp_version"`
-	Uptime  int64    `xml:"uptime"` // seconds
+	XMLName  xml.Name `xml:"rtmp"`
+	Server   string   `xml:"nginx_version"`
+	Version  string   `xml:"nginx_rtmp_version"`
+	Compiler string   `xml:"compiler"`
+	Built    string   `xml:"built"`
+	Pid      int      `xml:"pid"`
+	Uptime   int64    `xml:"uptime"`    // seconds
+	Accepted int      `xml:"naccepted"` // connections that there are now: those that were are not counted
 	traffic
 	Apps []*statApp `xml:"server>application"`
 }
@@ -127,13 +142,14 @@ func (p *statPage) add(now time.Time, s Stream) {
 	out := statStream{
 		Name: name, Time: since, Clients: viewers + 1, Meta: metaOf(s),
 		traffic: traffic{BwIn: int64(from.Bitrate), BytesIn: s.Received, BwOut: int64(from.Bitrate) * int64(viewers), BytesOut: s.Sent},
-		BwAudio: int64(from.Sound), BwVideo: int64(from.Bitrate - from.Sound),
+		BwAudio: int64(from.Sound), BwVideo: max(0, int64(from.Bitrate)-int64(from.Sound)), // measured apart
 		Publisher: []statClient{{
 			ID: crc32.ChecksumIEEE([]byte(from.Session)), Address: host, Time: since, Agent: from.Agent, Timestamp: int64(s.Clock * 1000),
 		}},
 	}
 	p.Apps[at].Streams = append(p.Apps[at].Streams, out)
 	p.Apps[at].Clients += out.Clients
+	p.Accepted += out.Clients
 	p.BwIn += out.BwIn
 	p.BytesIn += out.BytesIn
 	p.BwOut += out.BwOut

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"encoding/xml"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,105 @@ type several struct {
 }
 
 func (s *several) Streams() []Stream { return s.streams }
+
+// insists reads the page as NOALBS does, which takes a page that lacks what is no slice here, or
+// has a number that does not fit, for a server that is down. The root's are an exporter's.
+type insists struct {
+	Version  *string `xml:"nginx_version"`
+	Module   *string `xml:"nginx_rtmp_version"`
+	Compiler *string `xml:"compiler"`
+	Built    *string `xml:"built"`
+	Pid      *uint32 `xml:"pid"`
+	Uptime   *uint64 `xml:"uptime"`
+	Accepted *uint64 `xml:"naccepted"`
+	BwIn     *uint64 `xml:"bw_in"`
+	BytesOut *uint64 `xml:"bytes_out"`
+	Server   *struct {
+		Apps []struct {
+			Name *string `xml:"name"`
+			Live *struct {
+				Streams []struct {
+					Name    *string `xml:"name"`
+					BwVideo *uint32 `xml:"bw_video"`
+					Clients *uint32 `xml:"nclients"`
+					Meta    []struct {
+						Video *struct {
+							Width     *uint32   `xml:"width"`
+							Height    *uint32   `xml:"height"`
+							FrameRate *float64  `xml:"frame_rate"`
+							Codec     *string   `xml:"codec"`
+							Compat    []uint32  `xml:"compat"`
+							Level     []float64 `xml:"level"`
+						} `xml:"video"`
+						Audio *struct {
+							Channels   []uint32 `xml:"channels"`
+							SampleRate []uint32 `xml:"sample_rate"`
+						} `xml:"audio"`
+					} `xml:"meta"`
+				} `xml:"stream"`
+			} `xml:"live"`
+		} `xml:"application"`
+	} `xml:"server"`
+}
+
+// lacks tells which of what a reader insists on is not there.
+func lacks(v reflect.Value, at string) (out []string) {
+	switch v.Kind() { //nolint:exhaustive // the rest holds nothing
+	case reflect.Pointer:
+		if v.IsNil() {
+			return []string{at}
+		}
+		return lacks(v.Elem(), at)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			out = append(out, lacks(v.Field(i), at+"."+v.Type().Field(i).Name)...)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			out = append(out, lacks(v.Index(i), at)...)
+		}
+	}
+	return out
+}
+
+// Whatever a stream is like, also one whose rates do not add up, who reads nginx-rtmp's page reads
+// this one.
+func TestStatIsRead(t *testing.T) {
+	from := func(bitrate, sound float64) *Publisher {
+		return &Publisher{Session: "s", Bitrate: bitrate, Sound: sound}
+	}
+	video := []Track{{Codec: "H.264", Width: 1280, Height: 720}, {Codec: "AAC", SampleRate: 48000, Channels: 2}}
+	relay := &several{}
+	h := New(Options{Relay: relay, Routes: &fakeRoutes{}, Events: NewEvents(), Metrics: http.NotFoundHandler(), Token: func() string { return "" }})
+	for name, all := range map[string][]Stream{
+		"nothing":        nil,
+		"new":            {{Name: "live/a", State: "live", Publisher: from(0, 0)}},
+		"sound":          {{Name: "live/a", State: "live", Publisher: from(96_000, 97_000), Tracks: video[1:]}},
+		"pictures alone": {{Name: "live/a", State: "live", Publisher: from(2e6, 0), Tracks: video[:1]}},
+		"fast":           {{Name: "live/a", State: "live", Publisher: from(3e9, 1e5), Tracks: video}},
+		"odd codec":      {{Name: "live/a", State: "live", Publisher: from(1, 0), Tracks: []Track{{Codec: "AV1", Level: "5.1 high"}}}},
+		"many": {
+			{Name: "cam/a", State: "live", Publisher: from(1e6, 1e5), Tracks: video},
+			{Name: "live/a", State: "held"},
+			{Name: "live/b", State: "suspect", Publisher: from(1e6, 1e5)},
+			{Name: "live/c", State: "live", Publisher: from(1e6, 1e5), Tracks: video},
+		},
+	} {
+		relay.streams = all
+		text := ask(h, "GET", "/api/v1/stat/nginx-rtmp").Body.String()
+		var page insists
+		if err := xml.Unmarshal([]byte(text), &page); err != nil {
+			t.Errorf("%s: %v in\n%s", name, err, text)
+			continue
+		}
+		if missing := lacks(reflect.ValueOf(page), "rtmp"); len(missing) > 0 || len(page.Server.Apps) == 0 {
+			t.Errorf("%s: it has no %v:\n%s", name, missing, text)
+		}
+		if n := strings.Count(text, "<stream>"); strings.Count(text, "<publishing/>") != 2*n || strings.Count(text, "<active/>") != 2*n {
+			t.Errorf("%s: %d streams in\n%s", name, n, text)
+		}
+	}
+}
 
 func TestStat(t *testing.T) {
 	from := &Publisher{Session: "s1", Remote: "192.0.2.1:5", Agent: "OBS & <co>", Since: time.Now().Add(-time.Second), Bitrate: 1000, Sound: 100, FrameRate: 25}
