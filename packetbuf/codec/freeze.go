@@ -29,6 +29,7 @@ type Freezer struct {
 	err      error
 
 	made   int
+	round  int       // after how many pictures their numbers begin anew; 0: see roundMost
 	data   []byte    // of a made slice that is coded arithmetically; nil: not made yet
 	target reference // what the first made picture shows
 	newest bool      // which is the first in a decoder's list without further words
@@ -164,29 +165,16 @@ func (f *Freezer) Next() []byte {
 		f.target, f.newest = f.refs.last()
 	}
 	f.made++
-	return f.Made(f.made)
+	return f.make(f.at(f.made))
 }
 
 // Count is how many pictures Next has made since the last that was followed.
 func (f *Freezer) Count() int { return f.made }
 
-// Period is after how many made pictures the same ones come again, but for the first: a decoder
-// that has not seen n whole periods between the first picture and the others misses nothing.
-func (f *Freezer) Period() int {
-	if f.sps == nil {
-		return 0
-	}
-	n := f.sps.Log2MaxFrameNum
-	if f.sps.POCType == 0 {
-		n = max(n, f.sps.Log2MaxPOCLSB-1)
-	}
-	return 1 << n
-}
-
-// Made is the nth made picture, from 1 on, once more; n must not be above Count.
-func (f *Freezer) Made(n int) []byte {
+// make makes a picture.
+func (f *Freezer) make(at number) []byte {
 	w := &bitWriter{}
-	f.writeHeader(w, n)
+	f.writeHeader(w, at)
 	if mbs := f.sps.WidthMBs * f.sps.HeightMBs(); f.pps.CABAC {
 		for w.free > 0 {
 			w.u(1, 1) // cabac_alignment_one_bit
@@ -204,11 +192,15 @@ func (f *Freezer) Made(n int) []byte {
 }
 
 // writeHeader writes a slice header (ITU-T H.264, 7.3.3).
-func (f *Freezer) writeHeader(w *bitWriter, n int) {
+func (f *Freezer) writeHeader(w *bitWriter, at number) {
 	const allP = 5
 	s, p := f.sps, f.pps
 	most := 1 << s.Log2MaxFrameNum
-	frameNum := (f.refs.frameNum + n) % most
+	before, order := f.refs.frameNum, f.refs.highest
+	if at.after { // see references.reset
+		before, order = 0, max(0, -f.bottom)
+	}
+	frameNum := (before + at.n) % most
 	w.int(0) // first_mb_in_slice
 	w.int(allP)
 	w.int(p.ID)
@@ -217,7 +209,7 @@ func (f *Freezer) writeHeader(w *bitWriter, n int) {
 		w.flag(false) // field_pic_flag
 	}
 	if s.POCType == 0 {
-		poc := f.refs.highest + 2*n
+		poc := order + 2*at.n
 		w.u(s.Log2MaxPOCLSB, uint32(poc)&(1<<s.Log2MaxPOCLSB-1)) //nolint:gosec // modulo its range
 		if p.BottomPOC {
 			w.se(f.bottom)
@@ -228,17 +220,17 @@ func (f *Freezer) writeHeader(w *bitWriter, n int) {
 	}
 	w.flag(true) // num_ref_idx_active_override_flag
 	w.int(0)
-	moved := n == 1 && !f.newest
+	moved := at.n == 1 && !at.after && !f.newest
 	w.flag(moved)
 	if moved {
 		w.int(0)
 		w.int((frameNum-f.target.frameNum+most)%most - 1)
 		w.int(3)
 	}
-	f.writeRest(w)
+	f.writeRest(w, at.last)
 }
 
-func (f *Freezer) writeRest(w *bitWriter) {
+func (f *Freezer) writeRest(w *bitWriter, last bool) {
 	const quantiser, noDeblocking = 51, 1
 	p := f.pps
 	if p.WeightedPred {
@@ -252,7 +244,12 @@ func (f *Freezer) writeRest(w *bitWriter) {
 			w.flag(false)
 		}
 	}
-	w.flag(false) // adaptive_ref_pic_marking_mode_flag
+	w.flag(last) // adaptive_ref_pic_marking_mode_flag
+	if last {
+		const allUnused, end = 5, 0 // memory_management_control_operation
+		w.int(allUnused)
+		w.int(end)
+	}
 	if p.CABAC {
 		w.int(0) // cabac_init_idc
 	}

@@ -43,9 +43,9 @@ var encodings = []struct {
 	{"cropped", "1918x1078", "-c:v libx264 -preset veryfast"},
 }
 
-// TestFreezeRepeatsTheLastPicture cuts streams anywhere, goes on with made pictures and then with
-// a session from the start: ffmpeg decodes it all without a word, and each picture is what it
-// should be.
+// TestFreezeRepeatsTheLastPicture cuts streams anywhere, goes on with made pictures, then with what
+// who joins is sent, and then with a session from the start: ffmpeg decodes it all without a word,
+// and each picture is what it should be.
 func TestFreezeRepeatsTheLastPicture(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		t.Skip("needs ffmpeg")
@@ -89,24 +89,40 @@ func freezeAll(t *testing.T, file []byte) (cuts int, size float64) {
 	}
 	var want []string
 	stream = slices.Clone(sets)
+	play := func(pictures []*packetbuf.Packet) {
+		for _, p := range pictures {
+			stream = append(stream, annexB(p.Payload)...)
+		}
+		for _, p := range inOrder(pictures) {
+			want = append(want, sums[p])
+		}
+	}
 	bytesMade := 0
 	for n := 1; n <= len(pictures); n++ {
 		f := codec.NewFreezer(config)
+		f.SetRound(n % 8)
 		for _, p := range pictures[:n] {
 			f.Follow(p.Payload)
-			stream = append(stream, annexB(p.Payload)...)
 		}
 		if err := f.Ready(); err != nil {
 			t.Fatalf("after %d pictures: %v", n, err)
 		}
-		for _, p := range inOrder(pictures[:n]) {
-			want = append(want, sums[p])
+		repeat := func(au []byte) {
+			stream = append(stream, annexB(au)...)
+			want = append(want, want[len(want)-1])
 		}
+		play(pictures[:n])
 		for range made {
 			au := f.Next()
-			stream = append(stream, annexB(au)...)
 			bytesMade += len(au)
-			want = append(want, want[len(want)-1])
+			repeat(au)
+		}
+		play(pictures[:n]) // to who joins
+		for _, au := range f.Way() {
+			repeat(au)
+		}
+		for range 5 {
+			repeat(f.Next())
 		}
 		cuts++
 	}

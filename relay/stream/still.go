@@ -36,6 +36,7 @@ type still struct {
 	gop   []*packetbuf.Packet
 	again time.Duration // when it is due once more
 	since time.Duration // the made picture behind which it is going to stand; 0: none
+	made  [][]byte      // the made pictures that it ends with
 }
 
 // newStill looks at what the ring has of the session whose last picture stands at last. s.mu is
@@ -147,25 +148,12 @@ func (s *Stream) fillPicture(now time.Time) {
 	room := v.every
 	if v.next >= v.again {
 		v.again += againEvery
-		if n := v.way(); n > 0 {
-			v.since, room = v.next, max(room, time.Duration(n+1)*time.Millisecond)
+		if v.made = v.freezer.Way(); len(v.gop) > 0 && len(v.gop)+len(v.made) <= againMost {
+			v.since, room = v.next, max(room, time.Duration(len(v.gop)+len(v.made)+1)*time.Millisecond)
 		}
 	}
 	v.next += room
 }
-
-// way is how many pictures who joins has to see before the next made one; 0 if they are too many,
-// or not there.
-func (v *still) way() int {
-	n := len(v.gop) + v.needed()
-	if len(v.gop) == 0 || n > againMost {
-		return 0
-	}
-	return n
-}
-
-// needed is how many of the made pictures a decoder has to see, from the first on.
-func (v *still) needed() int { return (v.freezer.Count()-1)%v.freezer.Period() + 1 }
 
 func (v *still) picture(dts time.Duration, au []byte, kind packetbuf.Kind) *packetbuf.Packet {
 	return &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.H264, Kind: kind, Payload: au, DTS: dts, CTO: v.cto}
@@ -187,9 +175,9 @@ func (s *Stream) fillAgain(now time.Time, last time.Duration) {
 		p.CTO, p.Flags = max(0, place[g]-last), packetbuf.Again
 		s.fillWith(now, p)
 	}
-	for n := range v.needed() {
+	for _, au := range v.made {
 		last += time.Millisecond
-		p := v.picture(last, v.freezer.Made(n+1), packetbuf.Delta)
+		p := v.picture(last, au, packetbuf.Delta)
 		p.Flags = packetbuf.Again
 		s.fillWith(now, p)
 	}

@@ -305,3 +305,43 @@ func TestLipSyncAfterAHold(t *testing.T) {
 		}
 	})
 }
+
+// Numbers of an encoder that do not come again for hours make the way to the last picture no
+// longer: who joins after an hour of hold is sent it in time.
+func TestWayStaysShort(t *testing.T) {
+	sps := codec.SPS{
+		Profile: 66, Level: 30, ChromaFormat: 1, BitDepthLuma: 8, BitDepthChroma: 8, Log2MaxFrameNum: 15, POCType: 2,
+		MaxRefFrames: 1, WidthMBs: 4, HeightMapUnits: 4, FrameMBsOnly: true, Direct8x8: true, Width: 64, Height: 64, NumReorder: -1,
+	}
+	cfg := codec.AVCConfig{Profile: 66, Level: 30, LengthSize: 4, SPS: [][]byte{sps.NAL()}, PPS: [][]byte{{0x68, 0xce, 0x3c, 0x80}}}
+	idr := []byte{0x65, 0x88, 0x80, 0x00, 0x9c} // no more than a header
+	story(t, func(c *Config) { c.Hold = 2 * time.Hour }, func(b *bench) {
+		sink, err := b.Publish(t.Context(), ingest.Request{App: "live", Name: "cam", Protocol: ingest.RTMP, Session: &session{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 3 {
+			p := &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.H264, Kind: packetbuf.Config, Payload: cfg.Append(nil)}
+			if n > 0 {
+				p.Kind, p.Payload, p.DTS = packetbuf.Key, codec.AppendNAL(nil, idr), time.Duration(n)*40*time.Millisecond
+			}
+			if err := sink.Write(p); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(40 * time.Millisecond)
+		}
+		sink.End(ingest.Reset, "")
+		for _, after := range []time.Duration{time.Minute, 4 * time.Minute, time.Hour} {
+			time.Sleep(after)
+			r := b.attach()
+			_, _ = drain(t, r)
+			time.Sleep(7 * time.Second)
+			packets, _ := drain(t, r)
+			way := pictures(packets)
+			keys := count(way, func(p *packetbuf.Packet) bool { return p.Kind == packetbuf.Key })
+			if keys != 1 || way[0].Kind != packetbuf.Key || len(way) > againMost {
+				t.Errorf("after %v: %d keyframes among %d pictures", after, keys, len(way))
+			}
+		}
+	})
+}
