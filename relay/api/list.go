@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -44,17 +45,17 @@ type wish struct {
 func wishOf(q url.Values) (w wish, wrong, hint string) {
 	w.after, w.search = q.Get("after"), strings.ToLower(q.Get("search"))
 	for _, n := range []struct {
-		name string
-		into *int
-		most int
-	}{{"limit", &w.limit, mostStreams}, {"skip", &w.skip, 1_000_000}} {
+		name        string
+		into        *int
+		least, most int
+	}{{"limit", &w.limit, 1, mostStreams}, {"skip", &w.skip, 0, 1_000_000}} {
 		text := q.Get(n.name)
 		if text == "" {
 			continue
 		}
 		var err error
-		if *n.into, err = strconv.Atoi(text); err != nil || *n.into < 1 || *n.into > n.most {
-			return w, n.name + " is not a number of streams", "write 1 to " + strconv.Itoa(n.most)
+		if *n.into, err = strconv.Atoi(text); err != nil || *n.into < n.least || *n.into > n.most {
+			return w, n.name + " is not a number of streams", fmt.Sprintf("write %d to %d", n.least, n.most)
 		}
 	}
 	switch order := q.Get("order"); order {
@@ -68,7 +69,7 @@ func wishOf(q url.Values) (w wish, wrong, hint string) {
 }
 
 // ranks put what is broken before what is not.
-var ranks = map[string]int{"held": 0, "suspect": 1, "idle": 2, "live": 3}
+var ranks = map[string]int{"held": 0, "suspect": 1, "idle": 2, "live": 3, "ended": 4}
 
 // choose tells which streams are shown, in their order, and where the next page begins.
 func (w wish) choose(all []Brief, down map[string]int) (names []string, next string, totals Totals) {

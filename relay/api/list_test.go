@@ -67,6 +67,7 @@ func TestTroubleComesFirst(t *testing.T) {
 	for query, want := range map[string]string{
 		"order=trouble":                "7 5 3 8 6 0 1 2 4",
 		"order=trouble&limit=4":        "7 5 3 8",
+		"order=trouble&limit=4&skip=0": "7 5 3 8",
 		"order=trouble&limit=4&skip=4": "6 0 1 2",
 		"order=trouble&limit=4&skip=8": "4",
 		"order=trouble&skip=50":        "",

@@ -43,7 +43,7 @@ func TestConsoleList(t *testing.T) {
 	pushes[streams-1].leave() // which is on another page, and comes first
 	c.has(`tr[data-key="live/cam`+fmt.Sprintf("%04d", streams-1)+`"] .state`, "held")
 	c.waitFor(within(t), `document.querySelector('tbody').firstElementChild.dataset.key === 'live/cam0000'`)
-	if n := asked("/api/v1/streams/"); n > 2*left {
+	if n := asked("/api/v1/streams/"); n > streams/2 {
 		t.Errorf("%d streams were asked for one by one", n)
 	}
 

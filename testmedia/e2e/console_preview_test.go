@@ -53,7 +53,7 @@ func TestConsolePreview(t *testing.T) {
 	if before != 0 || !muted {
 		t.Errorf("asked %d times before, muted %v", before, muted)
 	}
-	c.quiet("a status of 401")
+	c.quiet("a status of 401", "a status of 503") // without the token; of a push that just began or broke
 
 	if status, _, body := ask(t, http.MethodGet, r.url("admin", "/api/v1/streams/live/cam/preview")); status != http.StatusUnauthorized {
 		t.Errorf("without the token: %d, %d bytes", status, len(body))
