@@ -75,3 +75,17 @@ func (r *Reader) Config(tr packetbuf.Track) *packetbuf.Packet {
 	defer r.s.mu.Unlock()
 	return r.s.sent[tr]
 }
+
+// Picture is the codec of the publisher's pictures, of which some come without a configuration;
+// NoCodec where there are none yet.
+func (r *Reader) Picture() packetbuf.Codec {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	switch {
+	case r.s.sent[packetbuf.Video] != nil:
+		return r.s.sent[packetbuf.Video].Codec
+	case r.s.lastKey != nil:
+		return r.s.lastKey.Codec
+	}
+	return packetbuf.NoCodec
+}

@@ -160,6 +160,7 @@ type place struct {
 	h        *house
 	packets  []*packetbuf.Packet
 	configs  packetbuf.Configs
+	picture  packetbuf.Codec // where there is no configuration of it
 	reorders bool
 	answers  bool // the publisher can be asked for keyframes
 
@@ -189,9 +190,16 @@ func (p *place) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	}
 }
 
-func (p *place) Skip()                                       {}
-func (p *place) Done() <-chan struct{}                       { return p.done }
-func (p *place) Has(packetbuf.Track) bool                    { return true }
+func (p *place) Skip()                    {}
+func (p *place) Done() <-chan struct{}    { return p.done }
+func (p *place) Has(packetbuf.Track) bool { return true }
+func (p *place) Picture() packetbuf.Codec {
+	if c := p.configs[packetbuf.Video]; c != nil {
+		return c.Codec
+	}
+	return p.picture
+}
+
 func (p *place) Config(tr packetbuf.Track) *packetbuf.Packet { return p.configs[tr] }
 func (p *place) Reorders() bool                              { return p.reorders }
 func (p *place) Close()                                      { p.h.note(&p.closed, 1) }

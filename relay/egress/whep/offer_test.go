@@ -240,3 +240,15 @@ func TestAnswers(t *testing.T) {
 		h.left()
 	}
 }
+
+// Pictures that come without a configuration, as VP8 does, are answered for with their codec.
+func TestAnswersWithoutConfiguration(t *testing.T) {
+	h := newHouse(t, nil)
+	h.template.picture = packetbuf.VP8
+	w := h.post(t, offerText(t, "chromium"))
+	if answer := w.body.String(); w.status != http.StatusCreated || !strings.Contains(answer, "VP8/90000") || strings.Contains(answer, "H264") {
+		t.Errorf("%d\n%s", w.status, answer)
+	}
+	h.do(t, http.MethodDelete, w.header.Get("Location"), "")
+	h.left()
+}

@@ -97,16 +97,16 @@ func (v *viewer) answer(ctx context.Context, offer string, w wish) (string, erro
 
 // agree chooses the payload types for what the stream has.
 func (v *viewer) agree(w wish) (video, audio *webrtc.RTPCodecParameters, err error) {
-	config := v.place.Config(packetbuf.Video)
-	c := packetbuf.H264
-	if config != nil {
-		c = config.Codec
+	c := v.place.Picture()
+	known := c != packetbuf.NoCodec
+	if !known {
+		c = packetbuf.H264
 	}
-	one, ok := choose(w.video, c, config)
+	one, ok := choose(w.video, c, v.place.Config(packetbuf.Video))
 	switch {
 	case ok:
 		video = &one
-	case config != nil && w.video != nil:
+	case known && w.video != nil:
 		return nil, nil, signal.Unsupported(fmt.Sprintf("the stream is %s, which is not offered", c),
 			"use a player that decodes it, or have the stream published as H.264")
 	}

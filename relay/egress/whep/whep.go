@@ -25,6 +25,8 @@ type Place interface {
 	egress.Place
 	// Config is the configuration of a track that is in force; nil where there is none.
 	Config(packetbuf.Track) *packetbuf.Packet
+	// Picture is the codec of the pictures; NoCodec where there are none yet.
+	Picture() packetbuf.Codec
 	// RequestKey asks the publisher for a keyframe; false where it cannot be asked.
 	RequestKey() bool
 	// Reorders tells whether the publisher sends B pictures.
