@@ -46,6 +46,23 @@ func TestPageFallsBack(t *testing.T) {
 	p.quiet()
 }
 
+// A codec that no file carries plays by WebRTC; who asked for HLS is told that it does not.
+func TestPageWithoutFiles(t *testing.T) {
+	t.Parallel()
+	need(t, "chromium", "ffmpeg")
+	r := start(t)
+	pushCoded(t, r, "live/cam", encode(t, "vp08", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=60", "-g", "25", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8"))
+	p := browse(t).page(r.url("http", "/live/cam/?by=hls"))
+	p.says("refused")
+	p.waitFor(within(t), "document.getElementById('detail').textContent.includes('VP8 cannot be carried')")
+	p.open(r.url("http", "/live/cam/"))
+	p.says("live")
+	p.plays(20)
+	if s := p.stats(); s.Way != "whep" {
+		t.Errorf("it plays by %s", s.Way)
+	}
+}
+
 // The browser's own HLS stays over a push that is killed and starts again, with a play token.
 func TestPageByHLS(t *testing.T) {
 	t.Parallel()

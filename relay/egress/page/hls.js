@@ -40,7 +40,7 @@ export class Hls {
       const why = answer.ok ? {} : await answer.json();
       if (this.#listening.signal.aborted) return;
       if (status === 401 || status === 403) return this.host.refused(`${why.error}. ${why.hint}`);
-      if (status === 415 || status === 422) return this.host.unsupported(why.error);
+      if (status === 406) return this.host.unsupported(`${why.error}: ${why.hint}`);
     } catch { /* the line is away, or these are not the relay's own words */ }
     if (this.#listening.signal.aborted) return;
     if (status !== 200) this.#vain = 0;

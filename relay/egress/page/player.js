@@ -67,9 +67,9 @@ export class Player {
 
   // unsupported: this browser, or the way, does not have the codec. WebRTC may have what no file
   // has, and the browser's own HLS what no script has.
-  unsupported(codec) {
+  unsupported(why) {
     this.#left.sort((a, b) => (b === "whep") - (a === "whep"));
-    this.state.why ||= `${codec} plays here by none of the ways there are`;
+    this.state.why ||= why;
     this.otherwise(this.state.why);
   }
 
