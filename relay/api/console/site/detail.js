@@ -17,7 +17,7 @@ export function detail(name, v) {
       h('h2', { id: 'name' }, s.name + ' ', h('span', { id: 'state', 'aria-live': 'polite', class: 'state ' + s.state }, s.state), h('span', { class: 'dim' }, ' for ' + ago(s.since))),
       h('p', {}, [s.state !== 'live' && s.cause && 'Cause: ' + s.cause, doing(s)].filter(Boolean).join('; ')),
       v.history && timeline(v.history.spans, 15),
-      acts(s, v.about), h('div', { class: 'acts', 'data-key': 'look' }, frame(s.name))),
+      acts(s, v.about)),
     v.history && charts(v.history),
     h('section', {}, h('h2', {}, 'Publisher'), publisher(s)),
     h('section', {}, h('h2', {}, 'Viewers'), facts(Object.entries(s.viewers).map(([k, n]) => [k, n]), 'Nobody watches.'),
@@ -32,7 +32,7 @@ function acts(s, about) {
   return h('div', { class: 'acts', 'data-key': 'acts' },
     about.watch.port > 0 && h('a', { href: `${about.watch.scheme}://${location.hostname}:${about.watch.port}/${s.name}/`, target: '_blank', rel: 'noopener noreferrer' }, 'Watch it'),
     button('kick', 'Kick the publisher', s.publisher || s.waiting),
-    button('ceiling', 'Ask for less…'), button('lift', 'Lift the ceiling of ' + bits(s.cap ?? 0), s.cap > 0))
+    button('ceiling', 'Ask for less…'), button('lift', 'Lift the ceiling of ' + bits(s.cap ?? 0), s.cap > 0), frame(s.name))
 }
 
 function publisher(s) {

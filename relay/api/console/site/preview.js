@@ -25,7 +25,8 @@ export async function renew() {
   const name = wanted.name
   clearTimeout(wanted.timer)
   if (!name) return
-  if (!document.hidden && place(name)) await load(name).catch((e) => say(name, 'No picture: ' + e.message))
+  if (!document.hidden && place(name)) await load(name).catch((e) => failed(name, e))
+  clearTimeout(wanted.timer) // of another that was begun meanwhile
   if (wanted.name === name) wanted.timer = setTimeout(renew, every)
 }
 
@@ -36,15 +37,21 @@ function say(name, text) {
   if (p && p.textContent !== text) p.textContent = text
 }
 
+// failed says why there is no picture. One of before would be taken for how it looks now.
+function failed(name, e) {
+  place(name)?.querySelector('video')?.remove()
+  say(name, 'No picture: ' + e.message)
+}
+
 // load puts a new picture where the one before was as soon as it can be seen.
 async function load(name) {
   const url = URL.createObjectURL(await picture(name))
   const video = h('video', { playsinline: true, 'aria-label': 'Picture of ' + name })
   video.muted = true
   try {
-    await new Promise((seen, failed) => {
+    await new Promise((seen, fail) => {
       video.addEventListener('loadeddata', seen, { once: true })
-      const not = () => failed(new Error('this browser cannot show it'))
+      const not = () => fail(new Error('this browser cannot show it'))
       video.addEventListener('error', not, { once: true })
       setTimeout(not, every)
       video.src = url
