@@ -152,3 +152,28 @@ func TestConsoleWithToken(t *testing.T) {
 		t.Error("the token is in the log")
 	}
 }
+
+// A page from elsewhere, which an operator has open beside the console, cannot have the relay work:
+// neither by acting, nor by asking for what takes long.
+func TestForeignPage(t *testing.T) {
+	t.Parallel()
+	need(t, "chromium")
+	r := start(t)
+	publish(t, r, "live/cam", gen.Options{}).atLeast(20)
+	p := browse(t).clients() // at another port of this machine
+	const long = "/debug/pprof/profile?seconds=20"
+	var took float64
+	p.eval(&took, `(async () => {
+		const begun = performance.now()
+		await fetch(`+literal(r.url("admin", long))+`, { mode: 'no-cors' }).catch(() => {})
+		await fetch(`+literal(r.url("admin", "/api/v1/drain"))+`, { mode: 'no-cors', method: 'POST' }).catch(() => {})
+		return performance.now() - begun
+	})()`)
+	if took > 10_000 {
+		t.Errorf("a page from elsewhere had a profile made for %.0f ms", took)
+	}
+	r.live("live/cam") // not drained
+	if status, _, _ := ask(t, http.MethodGet, r.url("admin", "/debug/pprof/cmdline")); status != http.StatusOK {
+		t.Errorf("who is no page: %d", status)
+	}
+}
