@@ -135,3 +135,18 @@ func TestPartTarget(t *testing.T) {
 		}
 	}
 }
+
+// Whatever pictures are like, there is a part target.
+func TestOddPictures(t *testing.T) {
+	for _, each := range []time.Duration{0, time.Microsecond, 2500 * time.Millisecond, time.Hour} {
+		info := &cmaf.Info{Video: packetbuf.H264}
+		l := newList(Settings{Segment: 2 * time.Second, Part: 200 * time.Millisecond, Window: 7}, 0, 0, newID)
+		l.add(&cmaf.Chunk{Init: true, Info: info}, false)
+		for i := range 4 {
+			l.add(&cmaf.Chunk{Info: info, Duration: each, Independent: true, VideoFrames: 1, Discontinuity: i == 2}, false)
+		}
+		if v := l.view(); v == nil || v.partTarget < 200*time.Millisecond || v.partTarget > max(coarsest, each) {
+			t.Errorf("%v: %+v", each, v)
+		}
+	}
+}

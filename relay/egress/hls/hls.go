@@ -57,11 +57,11 @@ type Handler struct {
 	begun   sync.Once        // of sweep
 	viewers viewers
 
-	base     uint64     // where discontinuity sequences begin at the least
 	mu       sync.Mutex // guards what follows
 	channels map[string]*channel
 	floors   map[string]floor
-	breaks   uint64 // where they are to begin in the next run
+	base     uint64 // where discontinuity sequences begin at the least
+	breaks   uint64 // and where they are to in the next run
 }
 
 // floor is where the sequences of a stream's next playlist begin at the least.
@@ -70,7 +70,7 @@ type floor struct {
 	since       time.Time
 }
 
-// forgotten is how long a floor is kept: by then the wall clock stands above it.
+// forgotten is how long a floor is kept: by then the wall clock stands above its segments.
 const forgotten = time.Hour
 
 // New returns a handler. Close ends it.
@@ -224,6 +224,7 @@ func (h *Handler) clear(now time.Time) (wanted []string) {
 	}
 	for name, f := range h.floors {
 		if now.Sub(f.since) > forgotten {
+			h.base = max(h.base, f.breaks)
 			delete(h.floors, name)
 		}
 	}

@@ -255,6 +255,31 @@ func TestGivenUpAndBack(t *testing.T) {
 	})
 }
 
+// One that had many discontinuities, and was forgotten, comes back above them all the same.
+func TestForgottenAndBack(t *testing.T) {
+	story(t, func(b *bench) { b.config.Freeze, b.config.Hold = false, 3*time.Hour }, func(b *bench) {
+		c := b.client()
+		c.v.Jumps = true
+		for _, breaks := range []int{30, 1} {
+			for range breaks {
+				p := b.publish(gen.Options{GOP: 15})
+				p.run(t, 3*time.Second)
+				b.get("/live/cam/media.m3u8")
+				p.run(t, time.Second)
+				p.sink.End(ingest.Reset, "")
+				time.Sleep(2 * time.Second)
+			}
+			if err := c.v.Add(b.get("/live/cam/media.m3u8").Body.String()); err != nil {
+				t.Fatalf("after %d breaks: %v", breaks, err)
+			}
+			time.Sleep(61 * time.Minute)
+			if len(b.floors) > 0 {
+				t.Fatal("not forgotten")
+			}
+		}
+	})
+}
+
 // Always: cut from when it goes live, for nobody.
 func TestAlways(t *testing.T) {
 	story(t, func(b *bench) { b.set.Always = true }, func(b *bench) {

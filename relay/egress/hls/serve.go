@@ -112,8 +112,8 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 	h.text(w, r, v.text(form, zipped), zipped)
 }
 
-// mediaURI is that of the media playlist in a folder: the same for all, but for a session and a
-// token where there are.
+// mediaURI is that of the media playlist in a folder: the same for all, but for a session and,
+// behind one, a token.
 func mediaURI(folder string, q query) string {
 	uri := folder + mediaFile
 	if q.plain {
@@ -123,7 +123,7 @@ func mediaURI(folder string, q query) string {
 		uri += "?s=" + q.session
 	}
 	if q.token != "" {
-		uri += "&token=" + url.QueryEscape(q.token) // behind a session, which who has one was given
+		uri += "&token=" + url.QueryEscape(q.token)
 	}
 	return uri
 }

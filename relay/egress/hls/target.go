@@ -44,7 +44,7 @@ func (l *list) fitting() time.Duration {
 	whole := max(1, (l.set.Part+4*time.Millisecond)/usual) * usual //nolint:durationcheck // a number of chunks
 	target := max(whole, biggest).Truncate(time.Millisecond) + 3*time.Millisecond
 	if i := l.init.chunk.Info; i.Audio == packetbuf.NoCodec {
-		step := length / time.Duration(max(frames, 1))
+		step := max(length/time.Duration(max(frames, 1)), time.Millisecond)
 		target = even(target, pictures{step, step + 2*time.Millisecond}, stills(i.Video))
 	}
 	return target
@@ -75,7 +75,7 @@ func stills(c packetbuf.Codec) pictures {
 }
 
 // coarsest is the longest part target that is tried for parts that are filled evenly.
-const coarsest = 2 * time.Second
+const coarsest = 3 * time.Second
 
 // even is the shortest part target from least on that pictures fill, live and held; where there is
 // none, none that is too short for those that are held.
