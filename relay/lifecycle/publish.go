@@ -28,6 +28,9 @@ func (m *Machine) Publish(now time.Time, id ID, backup bool) (Admission, []Effec
 		return Admission{Reason: "the stream has ended"}, nil
 	case empty && m.spare == 0:
 		m.reserve = backup
+	case m.state == Idle && m.reserve && !backup: // nothing has begun, and the primary goes first
+		m.reserve, m.spare, m.next, m.asked = false, m.next, id, now
+		return Admission{OK: true}, nil
 	case backup != m.reserve:
 		return m.publishSpare(now, id)
 	}
