@@ -186,6 +186,9 @@ func (p *Packet) SameConfig(o *Packet) bool {
 	return p.Codec == o.Codec && bytes.Equal(p.Payload, o.Payload) && bytes.Equal(p.Beside, o.Beside)
 }
 
+// size is what the packet holds in bytes, but for Overhead.
+func (p *Packet) size() int { return len(p.Payload) + len(p.Beside) }
+
 // Media tells whether the packet is coded media, not configuration or data.
 func (p *Packet) Media() bool { return p.Track != Data && p.Kind != Config }
 

@@ -17,8 +17,8 @@ var (
 // Limits bound a ring. Both apply; zero means no bound.
 type Limits struct {
 	Duration time.Duration // of DTS, from the oldest packet to the newest
-	// Bytes is of payload, and of Overhead for each packet; shared wire forms come on top,
-	// once per protocol.
+	// Bytes is of payload and what is said beside it, and of Overhead for each packet; shared
+	// wire forms come on top, once per protocol.
 	Bytes int
 }
 
@@ -42,7 +42,7 @@ type Ring struct {
 	slots  []*Packet // a power of two long; the packet of sequence s is at s & (len-1)
 	head   uint64    // sequence of the next packet
 	tail   uint64    // sequence of the oldest packet kept
-	bytes  int       // of payload
+	bytes  int       // of payload and what is said beside it
 	gops   gopQueue
 	config Configs // in force at head
 	base   Configs // in force at tail, but for what Forget has taken out since
@@ -86,7 +86,7 @@ func (r *Ring) Append(p *Packet) {
 	p.Seq = r.head
 	r.slots[r.slot(r.head)] = p
 	r.head++
-	r.bytes += len(p.Payload)
+	r.bytes += p.size()
 	switch {
 	case p.Kind == Config:
 		r.config[p.slot()] = p
@@ -142,7 +142,7 @@ func (r *Ring) dropTo(seq uint64) {
 	for ; r.tail < seq; r.tail++ {
 		i := r.slot(r.tail)
 		r.lose(r.slots[i])
-		r.bytes -= len(r.slots[i].Payload)
+		r.bytes -= r.slots[i].size()
 		r.slots[i] = nil
 	}
 }

@@ -61,7 +61,7 @@ func (w *twin) keys() (seqs []uint64) {
 func (w *twin) over() bool {
 	bytes, newest := 0, time.Duration(0)
 	for _, p := range w.packets {
-		bytes += len(p.Payload) + Overhead
+		bytes += len(p.Payload) + len(p.Beside) + Overhead
 		if p.Media() {
 			newest = max(newest, p.DTS)
 		}
@@ -81,6 +81,9 @@ func TestRingAgainstSlice(t *testing.T) {
 			dts += time.Duration(rapid.IntRange(0, 40).Draw(t, "step")) * time.Millisecond
 			kind := rapid.SampledFrom([]Kind{Config, Key, Delta, Delta, Delta, Delta, Disposable}).Draw(t, "kind")
 			p := packet(rapid.SampledFrom([]Track{Video, Audio}).Draw(t, "track"), kind, dts, rapid.IntRange(0, 900).Draw(t, "size"))
+			if kind == Config {
+				p.Beside = make([]byte, rapid.IntRange(0, 900).Draw(t, "beside"))
+			}
 			if p.Track == Audio && rapid.Bool().Draw(t, "bridged") {
 				p.Flags = Bridged
 			}

@@ -57,6 +57,9 @@ func readable(p *packetbuf.Packet) bool {
 // configuration has not come: nobody could decode it. The error is an *UnsupportedError.
 func (in *Intake) Take(track packetbuf.Track, timestamp uint32, body []byte) (*packetbuf.Packet, error) {
 	p, err := Decode(track, body)
+	if p != nil {
+		p.Payload = own(p.Payload, body)
+	}
 	var unsupported *UnsupportedError
 	switch {
 	case errors.As(err, &unsupported):
@@ -75,6 +78,15 @@ func (in *Intake) Take(track packetbuf.Track, timestamp uint32, body []byte) (*p
 	}
 	p.DTS = time.Duration(timestamp) * time.Millisecond
 	return p, nil
+}
+
+// own is part of a body that keeps about itself from being freed, and no more: a copy, where it is
+// the lesser part.
+func own(part, body []byte) []byte {
+	if len(part) >= len(body)/2 {
+		return part
+	}
+	return bytes.Clone(part)
 }
 
 // configure notes a configuration, and puts beside it what was said before of the same one, or
@@ -99,6 +111,7 @@ func (in *Intake) describe(track packetbuf.Track, body []byte) *packetbuf.Packet
 	if said == nil {
 		return nil
 	}
+	said = own(said, body)
 	in.beside[track] = beside{codec, said}
 	was := in.configured[track]
 	if was == nil || was.Codec != codec || bytes.Equal(was.Beside, said) {
@@ -129,6 +142,7 @@ func (in *Intake) TakeOthers(track packetbuf.Track, timestamp uint32, body []byt
 		case needsConfig(p.Codec) && in.others[at] != p.Codec:
 			continue
 		}
+		p.Payload = own(p.Payload, body)
 		p.DTS = time.Duration(timestamp) * time.Millisecond
 		taken = append(taken, one)
 	}

@@ -129,6 +129,42 @@ func TestIntakeOfOtherTracks(t *testing.T) {
 	}
 }
 
+// What little is taken of a large body does not keep all of it.
+func TestIntakeKeepsNoMoreThanItTakes(t *testing.T) {
+	large := bytes.Repeat([]byte{7}, 1<<16)
+	shares := func(first []byte) []byte { return join(0, 0, 0, len(first), first, 1, 1, 0, 0, large, 2, 0, 0, 2, 0x0b, 0x77) }
+	held := func(p *packetbuf.Packet) []byte {
+		if p == nil {
+			return nil
+		}
+		return bytes.Join([][]byte{p.Payload, p.Beside}, nil)
+	}
+	var in Intake
+	if p, err := in.Take(packetbuf.Audio, 0, join(0x90, "Opus", opusHead)); p == nil || err != nil {
+		t.Fatal(p, err)
+	}
+	for name, c := range map[string]struct {
+		body []byte
+		want []byte
+	}{
+		"a frame among other tracks":       {join(0x95, 0x11, "Opus", shares([]byte{0xfc, 1})), []byte{0xfc, 1}},
+		"a description among other tracks": {join(0x95, 0x14, "Opus", shares(channels)), join(opusHead, channels)},
+		"a frame behind a modifier":        {join(0x97, 0xff, 0xff, 0xff, large, 0x01, "Opus", 0xfc, 2), []byte{0xfc, 2}},
+	} {
+		p, err := in.Take(packetbuf.Audio, 0, c.body)
+		clear(c.body)
+		if err != nil || !bytes.Equal(held(p), c.want) {
+			t.Errorf("%s: %x, %v", name, held(p), err)
+		}
+	}
+	body := join(0x95, 0x11, "ac-3", shares([]byte{0x0b, 0x77}))
+	others := in.TakeOthers(packetbuf.Audio, 0, body)
+	clear(body)
+	if len(others) != 2 || !bytes.Equal(others[1].Packet.Payload, []byte{0x0b, 0x77}) {
+		t.Errorf("%+v", others)
+	}
+}
+
 // A body of very many tiny shares, each of which would cost twenty times its size, is not read
 // further than there are numbers of tracks.
 func TestTracksAreBounded(t *testing.T) {
