@@ -102,8 +102,11 @@ func TestHeldPictures(t *testing.T) {
 			p = b.publishes(mute(1))
 		}
 		p.run(t, 2*time.Second)
+		stop()
 		p.sink.End(ingest.Reset, "")
-		c.v.Uneven = math.MaxInt // the rate is another for good
+		slow := b.client()
+		slow.v.Uneven = math.MaxInt // the rate is another for good
+		stop = slow.playing()
 		p = b.publishes(mute(8))
 		p.run(t, 20*time.Second)
 		stop()

@@ -273,7 +273,10 @@ func TestForgottenAndBack(t *testing.T) {
 				t.Fatalf("after %d breaks: %v", breaks, err)
 			}
 			time.Sleep(61 * time.Minute)
-			if len(b.floors) > 0 {
+			b.Handler.mu.Lock()
+			kept := len(b.floors)
+			b.Handler.mu.Unlock()
+			if kept > 0 {
 				t.Fatal("not forgotten")
 			}
 		}
