@@ -132,7 +132,9 @@ func TestIntakeOfOtherTracks(t *testing.T) {
 // What little is taken of a large body does not keep all of it.
 func TestIntakeKeepsNoMoreThanItTakes(t *testing.T) {
 	large := bytes.Repeat([]byte{7}, 1<<16)
-	shares := func(first []byte) []byte { return join(0, 0, 0, len(first), first, 1, 1, 0, 0, large, 2, 0, 0, 2, 0x0b, 0x77) }
+	shares := func(first []byte) []byte {
+		return join(0, 0, 0, len(first), first, 1, 1, 0, 0, large, 2, 0, 0, 2, 0x0b, 0x77)
+	}
 	held := func(p *packetbuf.Packet) []byte {
 		if p == nil {
 			return nil

@@ -239,15 +239,26 @@ func (s *Stream) configure(f *feed, p *packetbuf.Packet) {
 	}
 }
 
+// describeEvery is how often more is told of a configuration that viewers have, at most: a
+// publisher says it in a few bytes, and each viewer is given the configuration once more.
+const describeEvery = time.Second
+
 // announce gives viewers the session's configuration as far as it is new to them, and
 // metadata that says what there is. It returns whether the picture's configuration changed.
 func (s *Stream) announce(now time.Time, f *feed) (picture bool) {
+	s.untold = false
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 		p, old := f.configs[tr], s.sent[tr]
 		if p == nil || old.SameConfig(p) {
 			continue
 		}
-		if old != nil && !(old.Codec == p.Codec && bytes.Equal(old.Payload, p.Payload)) {
+		switch described := old != nil && old.Codec == p.Codec && bytes.Equal(old.Payload, p.Payload); {
+		case described && now.Sub(s.described[tr]) < describeEvery:
+			s.untold = true
+			continue
+		case described:
+			s.described[tr] = now
+		case old != nil:
 			s.tellChange(now, f, old, p)
 			picture = picture || tr == packetbuf.Video
 		}

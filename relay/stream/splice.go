@@ -54,6 +54,9 @@ func (s *Stream) pass(now time.Time, f *feed, p *packetbuf.Packet) {
 	if f.configs[p.Track] == nil && f.meta.codecs[p.Track] != p.Codec {
 		s.announceBare(now, f, p)
 	}
+	if p.Kind == packetbuf.Key && s.untold {
+		s.announce(now, f)
+	}
 	if p.Track == packetbuf.Video && p.Kind == packetbuf.Key {
 		s.lastKey = p
 	}

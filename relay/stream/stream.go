@@ -78,6 +78,11 @@ type Stream struct {
 	fed      string // the session that feeds the stream, or did last
 	reason   string // why it ended, for viewers
 	had      warm   // what viewers have had, while there is a spare
+
+	// described is when viewers were last told more of a track's configuration that they have, and
+	// untold that there is more, which waits for a keyframe.
+	described [packetbuf.NumTracks]time.Time
+	untold    bool
 }
 
 // New returns a stream that nobody publishes to yet.

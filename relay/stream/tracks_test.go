@@ -78,6 +78,36 @@ func TestDescriptionPassesOn(t *testing.T) {
 	})
 }
 
+// However often a publisher describes its colours, viewers are given its configuration once more
+// and at keyframes, and the newest of it in the end.
+func TestDescriptionsAreFew(t *testing.T) {
+	story(t, quick, func(b *bench) {
+		p := b.publish(gen.Options{})
+		p.run(3 * time.Second)
+		r := b.attach()
+		packets, _ := drain(t, r)
+		isConfig := func(p *packetbuf.Packet) bool { return p.Track == packetbuf.Video && p.Kind == packetbuf.Config }
+		config := packets[slices.IndexFunc(packets, isConfig)]
+		var said []byte
+		for i := range 5000 {
+			said = binary.BigEndian.AppendUint32(nil, uint32(i)) //nolint:gosec // small
+			more := &packetbuf.Packet{Track: packetbuf.Video, Codec: config.Codec, Kind: packetbuf.Config, Payload: config.Payload, Beside: said, Arrived: time.Now()}
+			if err := p.sink.Write(more); err != nil {
+				t.Fatal(err)
+			}
+			if i%10 == 0 {
+				p.run(10 * time.Millisecond)
+			}
+		}
+		p.run(4 * time.Second)
+		packets, _ = drain(t, r)
+		packets = slices.DeleteFunc(packets, func(p *packetbuf.Packet) bool { return !isConfig(p) })
+		if n := len(packets); n == 0 || n > 10 || !slices.Equal(packets[n-1].Beside, said) {
+			t.Errorf("%d configurations, the last with %x", n, packets[n-1].Beside)
+		}
+	})
+}
+
 // Everything stops while video was silent already, and comes back sound first: a viewer that
 // joins then still learns how to decode the picture.
 func TestThawWithTheSoundFirst(t *testing.T) {
