@@ -136,6 +136,9 @@ func TestScoreIsShownWithTheRung(t *testing.T) {
 		if shown.Ways[0].Score.Value != without.Ways[0].Score.Value {
 			t.Errorf("%+v with history, %+v without", shown.Ways[0].Score, without.Ways[0].Score)
 		}
+		if of, none := w.routes.StatusOf(time.Now(), "live/cam"), w.routes.StatusOf(time.Now(), "live/ca"); len(none) != 0 || len(of) != 1 || of[0].Ways[0].Score.Value != shown.Ways[0].Score.Value {
+			t.Errorf("of the stream %+v, of another %+v", of, none)
+		}
 	}, pushes(nil, "a:1935"))
 }
 
