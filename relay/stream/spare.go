@@ -56,7 +56,8 @@ func (w *warm) add(p *packetbuf.Packet, begins bool, limits packetbuf.Limits) {
 		for _, old := range w.packets[:next] {
 			w.bytes -= len(old.Payload) + packetbuf.Overhead
 		}
-		w.packets, w.looked, w.key = append(w.packets[:0:0], w.packets[next:]...), 0, w.key-next
+		clear(w.packets[:next])
+		w.packets, w.looked, w.key = w.packets[next:], 0, w.key-next
 	}
 }
 
