@@ -105,6 +105,11 @@ func TestPageForEveryone(t *testing.T) {
 			t.Errorf("no %q is heard of: %q", want, heard)
 		}
 	}
+	for _, nameless := range []string{"button", "combobox", "textbox", "image", "Video"} {
+		if slices.Contains(heard, nameless) {
+			t.Errorf("a %s has no name: %q", nameless, heard)
+		}
+	}
 
 	// A live region that changes all the time is read out all the time.
 	p.eval(nil, `(() => {

@@ -66,11 +66,17 @@ func (v *Validator) Add(text string) error {
 	return nil
 }
 
+// mostBreaks is how high a discontinuity sequence may be: players such as hls.js keep an array of
+// that length, and go through it at each reload.
+const mostBreaks = 1 << 20
+
 // sequences checks that nothing goes back.
 func (v *Validator) sequences(p Playlist, msn, breaks, last uint64) error {
 	switch {
 	case msn == 0 || breaks == 0:
 		return fmt.Errorf("sequences %d and %d", msn, breaks)
+	case breaks > mostBreaks:
+		return fmt.Errorf("the discontinuity sequence is %d, more than players can bear", breaks)
 	case v.any && (msn < v.msn || breaks < v.breaks || last < v.last):
 		return fmt.Errorf("sequences %d, %d and last %d went back: they were %d, %d, %d", msn, breaks, last, v.msn, v.breaks, v.last)
 	case v.any && msn > v.last+1 && !v.Jumps:

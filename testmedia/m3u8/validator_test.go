@@ -71,6 +71,7 @@ func TestValidator(t *testing.T) {
 		{"PART-HOLD-BACK=1.5", "PART-HOLD-BACK=1.4", "PART-HOLD-BACK"},
 		{"CAN-SKIP-UNTIL=12", "CAN-SKIP-UNTIL=11", "CAN-SKIP-UNTIL"},
 		{"SEQUENCE:10", "SEQUENCE:0", "sequences"},
+		{"DISCONTINUITY-SEQUENCE:3", "DISCONTINUITY-SEQUENCE:2000000", "players can bear"},
 		{"#EXTINF:1.20000,", "#EXTINF:2.60000,", "segment 11 of"},
 		{"#EXTINF:1.20000,", "#EXTINF:no,", "segment 11 of"},
 		{"DURATION=0.50000,URI=\"p4", "DURATION=0.50100,URI=\"p4", "the target is"},
