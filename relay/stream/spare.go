@@ -30,6 +30,7 @@ type warm struct {
 	bytes   int // of payload, and packetbuf.Overhead for each
 	looked  int // among how many packets there is no second GOP
 	key     int // the newest key; meaningless where there is none
+	fresh   int // behind the newest key that refers to nothing before it; 0: there is none
 }
 
 // add keeps p, within limits; begins says that a decoder can start at it. What is not kept from
@@ -57,7 +58,7 @@ func (w *warm) add(p *packetbuf.Packet, begins bool, limits packetbuf.Limits) {
 			w.bytes -= len(old.Payload) + packetbuf.Overhead
 		}
 		clear(w.packets[:next])
-		w.packets, w.looked, w.key = w.packets[next:], 0, w.key-next
+		w.packets, w.looked, w.key, w.fresh = w.packets[next:], 0, w.key-next, max(0, w.fresh-next)
 	}
 }
 
@@ -72,14 +73,16 @@ func (w *warm) second() int {
 	return -1
 }
 
-// newest is where the newest GOP begins that fits; -1 if none does.
-func (w *warm) newest(fits func(*packetbuf.Packet) bool) int {
-	for i := min(w.key, len(w.packets)-1); i >= 0; i-- {
-		if p := w.packets[i]; p.Kind == packetbuf.Key && fits(p) {
-			return i
-		}
+// newest is where the newest GOP begins, or where the stream is frozen that at which a decoder
+// forgets the made pictures; -1 if there is none.
+func (w *warm) newest(frozen bool) int {
+	switch {
+	case len(w.packets) == 0:
+		return -1
+	case frozen:
+		return w.fresh - 1
 	}
-	return -1
+	return w.key
 }
 
 // age is how long ago the newest keyframe came; 0 where nothing is kept.
@@ -92,17 +95,19 @@ func (w *warm) age(now time.Time) time.Duration {
 
 func (w *warm) clear() { *w = warm{} }
 
-// startsAt tells whether viewers can go on with f at p, a key.
-func (s *Stream) startsAt(f *feed) func(*packetbuf.Packet) bool {
-	return func(p *packetbuf.Packet) bool {
-		return !s.frozen || p.Track != packetbuf.Video || f.begins(p)
+// retain keeps p, as it came.
+func (f *feed) retain(p *packetbuf.Packet) {
+	key := p.Kind == packetbuf.Key
+	f.kept.add(p, key, f.s.cfg.Load().Buffer)
+	if key && (p.Track != packetbuf.Video || f.begins(p)) {
+		f.kept.fresh = len(f.kept.packets)
 	}
 }
 
 // Ready tells the life whether a spare can take over at once. s.mu is held.
 func (q quiet) Ready(id lifecycle.ID, now time.Time) bool {
 	f := q.s.feeds[id]
-	return f != nil && f.media > 0 && !f.mute[packetbuf.Video] && f.dog.Quiet(now) < spareQuiet && f.kept.newest(q.s.startsAt(f)) >= 0
+	return f != nil && f.media > 0 && !f.mute[packetbuf.Video] && f.dog.Quiet(now) < spareQuiet && f.kept.newest(q.s.frozen) >= 0
 }
 
 // keep holds a packet of the spare. It returns false where a backup cannot follow what is live.
@@ -113,7 +118,7 @@ func (s *Stream) keep(now time.Time, f *feed, p *packetbuf.Packet) bool {
 		s.dismiss(f, ingest.Protocol, f.detail)
 		return false
 	}
-	f.kept.add(p, p.Kind == packetbuf.Key, s.cfg.Load().Buffer)
+	f.retain(p)
 	return true
 }
 
@@ -128,9 +133,9 @@ func (s *Stream) save(f *feed, p *packetbuf.Packet) {
 	if p.Track == packetbuf.Audio && f.hasVideo {
 		kind = packetbuf.Delta // where its picture is silent, viewers may begin with sound
 	}
-	f.kept.add(&packetbuf.Packet{
+	f.retain(&packetbuf.Packet{
 		Track: p.Track, Codec: p.Codec, Kind: kind, DTS: p.DTS, CTO: p.CTO, Arrived: p.Arrived, Payload: p.Payload,
-	}, kind == packetbuf.Key, s.cfg.Load().Buffer)
+	})
 }
 
 // turn has session f, the spare so far, feed the stream: with the very next frame where it is
@@ -157,7 +162,7 @@ func (s *Stream) turn(now time.Time, f *feed, cause ingest.Cause) {
 			}
 		}
 	} else {
-		at := max(0, kept.newest(s.startsAt(f)))
+		at := max(0, kept.newest(s.frozen))
 		s.splice(now, f, packets[at])
 		for _, p := range packets[at+1:] {
 			s.pass(now, f, p)

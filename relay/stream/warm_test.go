@@ -72,3 +72,43 @@ func TestSpareOfKeyframesAloneCostsLittle(t *testing.T) {
 		t.Errorf("%v allocations for each, %d packets of %d", n, len(w.packets), kept)
 	}
 }
+
+// TestKeyframesOfAFrozenStream: after made pictures a decoder can go on with an IDR picture alone.
+// However many other keyframes are kept of a spare, it costs nothing to know where that is.
+func TestKeyframesOfAFrozenStream(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		primary, spare := b.publish(gen.Options{}), b.pushAs(true, gen.Options{})
+		done := spare.side(time.Second, 0)
+		primary.run(time.Second)
+		<-done
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		f := b.feeds[b.life.Spare()]
+		now := time.Now()
+		add := func(nal byte, n int) {
+			for range n {
+				f.retain(&packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.H264, Kind: packetbuf.Key, Arrived: now, Payload: []byte{0, 0, 0, 2, nal, 0x80}})
+			}
+		}
+		const idr, recovery = 0x65, 0x61
+		f.kept.clear()
+		add(recovery, 4000)
+		b.frozen = true
+		ready := false
+		look := func() { ready = quiet{b.Stream}.Ready(f.id, now) }
+		if n := testing.AllocsPerRun(10, look); n > 0 || ready {
+			t.Errorf("ready without an IDR picture: %v, %v allocations", ready, n)
+		}
+		add(idr, 1)
+		add(recovery, 9)
+		if look(); !ready || f.kept.newest(true) != 4000 || f.kept.newest(false) != 4009 {
+			t.Errorf("ready: %v, at %d and %d", ready, f.kept.newest(true), f.kept.newest(false))
+		}
+		now = now.Add(spareKeeps)
+		add(recovery, 1)
+		if f.kept.newest(true) != -1 || f.kept.newest(false) != len(f.kept.packets)-1 {
+			t.Errorf("what was given up is found: at %d and %d of %d", f.kept.newest(true), f.kept.newest(false), len(f.kept.packets))
+		}
+		b.frozen = false
+	})
+}
