@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -65,6 +66,8 @@ func ReadSlate(name string, r io.Reader) (*Slate, error) {
 
 func (s *Slate) take(p *packetbuf.Packet) (err error) {
 	switch had := s.configs[p.Track]; {
+	case p.Kind == packetbuf.Config && had != nil && had.Codec == p.Codec && bytes.Equal(had.Payload, p.Payload):
+		return nil // it is told once more, or more is said beside it
 	case p.Kind == packetbuf.Config && had != nil:
 		return errors.New("its configuration changes")
 	case p.Kind == packetbuf.Config:

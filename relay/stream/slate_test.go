@@ -82,6 +82,32 @@ func TestSlateIsPlayedInALoop(t *testing.T) {
 	}
 }
 
+// A clip may tell its configuration more than once, and more of its channels, and not another one.
+func TestSlateTellsItsConfigurationAgain(t *testing.T) {
+	channels := []byte("\x94mp4a\x01\x02\x00\x00\x00\x03") // Enhanced RTMP: two, left and right
+	for name, config := range map[string]func(*packetbuf.Packet) []byte{
+		"once more": flv.Tag,
+		"with its channels": func(p *packetbuf.Packet) []byte {
+			tag, _ := flv.AppendTag(nil, flv.TypeAudio, p.Millis(), channels)
+			return tag
+		},
+		"another": func(p *packetbuf.Packet) []byte {
+			return flv.Tag(&packetbuf.Packet{Track: p.Track, Codec: p.Codec, Kind: p.Kind, Payload: []byte{0x11, 0x88}})
+		},
+	} {
+		file := flv.Header(true, true)
+		for _, p := range testmedia.Clip() {
+			file = append(file, flv.Tag(p)...)
+			if p.Track == packetbuf.Audio && p.Kind == packetbuf.Config {
+				file = append(file, config(p)...)
+			}
+		}
+		if _, err := ReadSlate("clip.flv", bytes.NewReader(file)); (err != nil) != (name == "another") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // A slate of another size is not played: the last picture goes on, and it is said what would fit.
 func TestSlateThatDoesNotFit(t *testing.T) {
 	s := clipSlate(t, func(p *packetbuf.Packet) {
