@@ -38,7 +38,7 @@ func TestPageTokenExpires(t *testing.T) {
 	pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
 	r.expect(0, "the stream is live", func(l line) bool { return l.is("publish accepted") })
 	b := browse(t)
-	ends := time.Now().Add(20 * time.Second).Truncate(time.Second)
+	ends := time.Now().Add(10*time.Second + slack(5*time.Second)).Truncate(time.Second)
 	var pages []*page
 	for _, by := range []string{"mse", "whep", "hls"} {
 		p := b.page(f.URL + "/" + stream + "/?by=" + by + "&token=" + playTokenUntil(t, "sample-secret", stream, ends))
