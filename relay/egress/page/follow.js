@@ -11,7 +11,6 @@ export class Follow {
 
   constructor(host) {
     this.host = host;
-    this.reached = true; // the relay has answered, whatever it said
     this.#open();
   }
 
@@ -20,13 +19,10 @@ export class Follow {
     let least = 0;
     try {
       const answer = await fetch(this.host.url("state"), { headers: { Accept: "text/event-stream" }, signal: cut.signal, cache: "no-store" });
-      this.reached = true;
-      this.status = answer.status;
+      if (answer.status === 401) return; // the play token has expired: the way by which it is watched tells what that means
       least = 1000 * (Number(answer.headers.get("Retry-After")) || 0);
       if (answer.ok) await this.#read(answer.body.pipeThrough(new TextDecoderStream()));
-    } catch {
-      this.reached = false;
-    }
+    } catch { /* the line is away */ }
     if (!cut.signal.aborted) this.#redial.again(least);
   }
 
