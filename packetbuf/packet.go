@@ -147,7 +147,7 @@ type Packet struct {
 	Payload []byte
 
 	// Beside is what Enhanced RTMP says of a track beside a Config: of video the AMF0 of its
-	// colours, of audio the order of its channels. Nil: nothing. FLV and RTMP carry it on.
+	// colours, of audio the order of its channels. Nil: nothing. RTMP carries it on.
 	Beside []byte
 
 	wire [numWires]atomic.Pointer[[]byte]

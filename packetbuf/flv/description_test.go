@@ -2,8 +2,6 @@ package flv
 
 import (
 	"bytes"
-	"errors"
-	"io"
 	"testing"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -71,40 +69,44 @@ func TestBadDescriptions(t *testing.T) {
 	}
 }
 
-// Behind the tag of a configuration comes what stands beside it, from which the same is read.
-func TestTagWithDescription(t *testing.T) {
+// What is sent behind a configuration is read as standing beside it again. A tag is without.
+func TestBeside(t *testing.T) {
 	streamInfo := join("fLaC", 0x80, 0, 0, 34, 0x10, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0x0a, 0xc4, 0x42, 0xf0, make([]byte, 20))
 	for _, p := range []*packetbuf.Packet{
 		{Track: packetbuf.Video, Codec: packetbuf.HEVC, Payload: hvcC, Beside: colours},
 		{Track: packetbuf.Audio, Codec: packetbuf.FLAC, Payload: streamInfo, Beside: channels},
 	} {
-		p.DTS = 1000 * ms
-		r := NewReader(bytes.NewReader(append(Header(true, true), Tag(p)...)), 1<<16)
-		var in Intake
-		var got []*packetbuf.Packet
-		for {
-			raw, err := r.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			one, err := in.Take(p.Track, raw.Timestamp, raw.Body)
-			if err != nil || one == nil {
-				t.Fatalf("%+v, %v", one, err)
-			}
-			got = append(got, one)
+		plain := &packetbuf.Packet{Track: p.Track, Codec: p.Codec, Payload: p.Payload}
+		if !bytes.Equal(Tag(p), Tag(plain)) || Beside(plain) != nil {
+			t.Errorf("%s: a tag of %d bytes, without %d", p.Codec, len(Tag(p)), len(Tag(plain)))
 		}
-		if len(got) != 2 || got[0].Beside != nil || !got[1].SameConfig(p) || got[1].DTS != p.DTS {
-			t.Errorf("%s: %+v", p.Codec, got)
+		body, err := AppendBody(nil, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var in Intake
+		first, err := in.Take(p.Track, 0, body)
+		if err != nil || first == nil || first.Beside != nil {
+			t.Fatalf("%s: %+v, %v", p.Codec, first, err)
+		}
+		if got, err := in.Take(p.Track, 0, Beside(p)); err != nil || got == nil || !got.SameConfig(p) {
+			t.Errorf("%s: %+v, %v", p.Codec, got, err)
 		}
 	}
-	// The legacy layout has no place for it.
-	p := &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.H264, Payload: []byte{1, 0x64, 0, 0x1f}}
-	plain := Tag(p)
-	if p.Beside = colours; !bytes.Equal(Tag(p), plain) {
-		t.Error("beside H.264")
+}
+
+// The legacy layout has no place for it, and no configuration is told once more in vain.
+func TestNoPlaceBeside(t *testing.T) {
+	avcC := []byte{1, 0x64, 0, 0x1f}
+	var in Intake
+	if p, err := in.Take(packetbuf.Video, 0, join(0x90, "avc1", avcC)); p == nil || err != nil {
+		t.Fatal(p, err)
+	}
+	if p, err := in.Take(packetbuf.Video, 0, join(0xd4, "avc1", colours)); p != nil || err != nil || in.Dropped != 0 {
+		t.Errorf("%+v, %v, %d dropped", p, err, in.Dropped)
+	}
+	if b := Beside(&packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.H264, Payload: avcC, Beside: colours}); b != nil {
+		t.Errorf("%x", b)
 	}
 }
 

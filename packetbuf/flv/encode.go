@@ -169,10 +169,14 @@ func AppendBody(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 	return append(dst, p.Payload...), nil
 }
 
-// Beside is the body of what is to be sent behind a configuration, of what its publisher has said
-// beside it; nil where there is nothing. What goes out in the legacy layout has no place for it.
+// describable tells whether there is a place for what is said beside a configuration: in the
+// legacy layout there is none.
+func describable(c packetbuf.Codec) bool { return int(c) < len(exFourCC) && exFourCC[c] != "" }
+
+// Beside is the body of the message that is to be sent behind a configuration, of what its
+// publisher has said beside it; nil where there is nothing.
 func Beside(p *packetbuf.Packet) []byte {
-	if len(p.Beside) == 0 || p.Kind != packetbuf.Config || int(p.Codec) >= len(exFourCC) || exFourCC[p.Codec] == "" {
+	if len(p.Beside) == 0 || p.Kind != packetbuf.Config || !describable(p.Codec) {
 		return nil
 	}
 	first := byte(soundEnhanced<<4 | exMetadata)
@@ -184,9 +188,10 @@ func Beside(p *packetbuf.Packet) []byte {
 	return append(body, p.Beside...)
 }
 
-// Tag is the packet's whole tag with its PreviousTagSize after it, and the tag of what stands
-// beside it; nil if FLV cannot carry it, which CanCarry and a bound on message sizes have
-// excluded before.
+// Tag is the packet's whole tag with its PreviousTagSize after it; nil if FLV cannot carry it,
+// which CanCarry and a bound on message sizes have excluded before. It leaves out what stands
+// beside the packet: players of HTTP-FLV in browsers (mpegts.js) end at a packet type that they do
+// not know.
 func Tag(p *packetbuf.Packet) []byte {
 	var scratch [maxBodyHeader]byte
 	header, err := AppendBodyHeader(scratch[:0], p)
@@ -198,11 +203,7 @@ func Tag(p *packetbuf.Packet) []byte {
 	tag = appendTagHeader(tag, TagType(p.Track), p.Millis(), size)
 	tag = append(tag, header...)
 	tag = append(tag, p.Payload...)
-	tag = binary.BigEndian.AppendUint32(tag, uint32(tagHeader+size)) //nolint:gosec // 25 bits
-	if beside := Beside(p); beside != nil {
-		tag, _ = AppendTag(tag, TagType(p.Track), p.Millis(), beside) // it is short
-	}
-	return tag
+	return binary.BigEndian.AppendUint32(tag, uint32(tagHeader+size)) //nolint:gosec // 25 bits
 }
 
 // AppendTag appends a whole tag with its PreviousTagSize; ts is in milliseconds. A body

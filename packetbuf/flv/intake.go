@@ -108,7 +108,7 @@ func (in *Intake) describe(track packetbuf.Track, body []byte) *packetbuf.Packet
 		in.Dropped++
 		return nil
 	}
-	if said == nil {
+	if said == nil || !describable(codec) {
 		return nil
 	}
 	said = own(said, body)
