@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -16,7 +17,11 @@ import (
 // at the oldest that the buffer has, and end with the one who asked.
 func (a *App) wirePreviews() {
 	newest := func(ctx context.Context, name string, _ bool) (egress.Place, error) {
-		return a.relay.feed(ctx, name, true)
+		place, err := a.relay.feed(ctx, name, true)
+		if err != nil {
+			return nil, err
+		}
+		return &glance{Place: place}, nil
 	}
 	a.previews = cmaf.New(cmaf.Options{Open: newest, Limits: a.settings.chunks, Linger: 1, Log: component(a.log, "cmaf")})
 }
@@ -39,4 +44,40 @@ func (a *App) preview(ctx context.Context, name string) (api.Picture, error) {
 		return api.Picture{}, &ingest.Refusal{Reason: "the stream " + name + " has no pictures", Hint: "listen to it"}
 	}
 	return api.Picture{Codecs: chunks[0].Info.Codecs, Data: slices.Concat(chunks[0].Data, chunks[1].Data)}, nil
+}
+
+// glanced is how much media a picture is taken from: more than a chunk holds, also where made
+// pictures stand a second apart.
+const glanced = 1100 * time.Millisecond
+
+// errGlanced ends a place of which enough was seen.
+var errGlanced = errors.New("it was glanced at")
+
+// glance is a place on a stream that ends soon after it began. A feed would go on to the live
+// edge before it is given up, and what it cuts is copied: of a long GOP all that the buffer has.
+type glance struct {
+	egress.Place
+	begun, over bool
+	until       time.Duration // DTS
+}
+
+// Read implements egress.Reader.
+func (g *glance) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if g.over {
+		return nil, errGlanced
+	}
+	packets, err := g.Place.Read(ctx)
+	for _, p := range packets {
+		switch {
+		case p.Kind == packetbuf.Config || p.Track == packetbuf.Data:
+		case !g.begun:
+			g.begun, g.until = true, p.DTS+glanced
+		case p.DTS >= g.until:
+			g.over = true
+		}
+	}
+	return packets, err
 }
