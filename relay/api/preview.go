@@ -17,11 +17,16 @@ type Picture struct {
 	Data   []byte
 }
 
-// previewWait bounds how long a picture is waited for.
-const previewWait = 3 * time.Second
+// The bounds of previews.
+const (
+	previewWait = 3 * time.Second  // for a picture, and for one's turn
+	previewSent = 10 * time.Second // that a peer may take to read it
+	previews    = 8                // that are made or sent at a time: each holds a keyframe
+)
 
 // preview shows how a stream looks now. Nobody is counted as a viewer for it.
 func preview(of func(context.Context, string) (Picture, error)) http.HandlerFunc {
+	turns := make(chan struct{}, previews)
 	return func(w http.ResponseWriter, r *http.Request) {
 		if of == nil {
 			Problem(w, http.StatusNotImplemented, "this relay makes no pictures", "play the stream")
@@ -29,6 +34,13 @@ func preview(of func(context.Context, string) (Picture, error)) http.HandlerFunc
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), previewWait)
 		defer cancel()
+		select {
+		case turns <- struct{}{}:
+			defer func() { <-turns }()
+		case <-ctx.Done():
+			unseen(w, ctx.Err())
+			return
+		}
 		p, err := of(ctx, r.PathValue("app")+"/"+r.PathValue("name"))
 		if err != nil {
 			unseen(w, err)
@@ -38,6 +50,7 @@ func preview(of func(context.Context, string) (Picture, error)) http.HandlerFunc
 		h.Set("Content-Type", mime.FormatMediaType("video/mp4", map[string]string{"codecs": p.Codecs}))
 		h.Set("Content-Length", strconv.Itoa(len(p.Data)))
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(previewSent))
 		_, _ = w.Write(p.Data) // the peer has gone: nobody to tell
 	}
 }

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
 )
@@ -49,6 +53,55 @@ func TestPreview(t *testing.T) {
 		problem(t, w)
 	}
 	problem(t, ask(previewing(nil), "GET", path, "Authorization", "Bearer s3cret"))
+}
+
+// slow is a peer that is given until a moment to read its answer.
+type slow struct {
+	*httptest.ResponseRecorder
+	until time.Time
+}
+
+func (s *slow) SetWriteDeadline(at time.Time) error {
+	s.until = at
+	return nil
+}
+
+// However many ask, few keyframes are held at a time: who gets no turn is told so, and who does
+// not read is cut off.
+func TestPreviewsAreFew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made, leave := 0, make(chan struct{})
+		h := previewing(func(context.Context, string) (Picture, error) {
+			made++ // one goroutine of a bubble at a time, in turn
+			<-leave
+			return Picture{Data: []byte("moof")}, nil
+		})
+		const path = "/api/v1/streams/live/cam/preview"
+		var busy sync.WaitGroup
+		for range previews {
+			busy.Go(func() {
+				w := &slow{ResponseRecorder: httptest.NewRecorder()}
+				r := httptest.NewRequest(http.MethodGet, path, nil)
+				r.Header.Set("Authorization", "Bearer s3cret")
+				h.ServeHTTP(w, r)
+				if left := time.Until(w.until); w.Code != http.StatusOK || left <= 0 || left > time.Minute {
+					t.Errorf("%d, %v to read it", w.Code, left)
+				}
+			})
+			synctest.Wait()
+		}
+		begun := time.Now()
+		w := ask(h, "GET", path, "Authorization", "Bearer s3cret")
+		if took := time.Since(begun); w.Code != http.StatusServiceUnavailable || made != previews || took == 0 {
+			t.Errorf("one more: %d after %v; %d made", w.Code, took, made)
+		}
+		problem(t, w)
+		close(leave)
+		busy.Wait()
+		if w := ask(h, "GET", path, "Authorization", "Bearer s3cret"); w.Code != http.StatusOK {
+			t.Errorf("afterwards: %d", w.Code)
+		}
+	})
 }
 
 // What has the relay work is not for other sites' pages, by GET either. Programs send no origin.
