@@ -41,6 +41,7 @@ type feed struct {
 	meter    meter
 	pace     pace
 	kept     warm // while it is the spare
+	stopped  bool // it has counted as silent meanwhile, and has sent nothing since
 	counter  int  // its index in Counters.ingestBytes
 }
 

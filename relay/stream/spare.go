@@ -62,6 +62,14 @@ func (w *warm) add(p *packetbuf.Packet, begins bool, limits packetbuf.Limits) {
 	}
 }
 
+// goesOn gives up what is kept if p is not what comes next: a take-over from before the hole would
+// lead through it.
+func (w *warm) goesOn(p *packetbuf.Packet) {
+	if n := len(w.packets); n > 0 && (p.DTS-w.packets[n-1].DTS).Abs() > spareQuiet {
+		w.clear()
+	}
+}
+
 // second is where the second of the GOPs begins; -1 if there is but one. It looks at each packet
 // once: in an endless GOP there may be many.
 func (w *warm) second() int {
@@ -117,6 +125,10 @@ func (s *Stream) keep(now time.Time, f *feed, p *packetbuf.Packet) bool {
 		s.perform(now, s.life.End(now, f.id, ingest.Protocol))
 		s.dismiss(f, ingest.Protocol, f.detail)
 		return false
+	}
+	if f.stopped {
+		f.stopped = false
+		f.kept.goesOn(p)
 	}
 	f.retain(p)
 	return true

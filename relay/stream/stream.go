@@ -245,7 +245,7 @@ func (s *Stream) broke(now time.Time, f *feed, why lifecycle.Effect) {
 		if e.Cause == ingest.Silence || e.Cause == ingest.Timeout || e.Cause == ingest.ICE {
 			e.Detect = f.dog.Quiet(now)
 		}
-		e.Detail = f.detail
+		e.Detail, f.stopped = f.detail, why.Spare
 	}
 	s.tellOf(f, e)
 }

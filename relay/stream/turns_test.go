@@ -171,3 +171,37 @@ func TestPrimaryWithoutPictureIsNotWell(t *testing.T) {
 		time.Sleep(30 * time.Second)
 	})
 }
+
+// TestSpareWithAHoleIsNotReady: what a spare sent before it was silent leads nowhere, unless it goes
+// on where it had stopped.
+func TestSpareWithAHoleIsNotReady(t *testing.T) {
+	for name, waits := range map[string]bool{"it sends nothing": false, "what it sends waits": true} {
+		t.Run(name, func(t *testing.T) {
+			story(t, quick, func(b *bench) {
+				primary, spare := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{Source: 1, GOP: 300})
+				primary.side(5*time.Second, 0)
+				spare.run(4400 * time.Millisecond)
+				r := b.attach()
+				if waits {
+					time.Sleep(4 * time.Second)
+				} else {
+					spare.skip = func(*packetbuf.Packet) bool { return true }
+					spare.run(4 * time.Second)
+					spare.skip = nil
+				}
+				if s := b.Snapshot(time.Now()); s.State != lifecycle.Held || s.Spare.Ready {
+					t.Errorf("%v, ready: %v", s.State, s.Spare.Ready)
+				}
+				spare.run(100 * time.Millisecond)
+				if live := b.state() == lifecycle.Live; live != waits {
+					t.Errorf("live before its keyframe: %v", live)
+				}
+				spare.run(3 * time.Second)
+				if s := b.Snapshot(time.Now()); s.State != lifecycle.Live || !s.OnBackup {
+					t.Errorf("%v, on backup: %v", s.State, s.OnBackup)
+				}
+				changesAtKeys(t, r, 1)
+			})
+		})
+	}
+}
