@@ -27,6 +27,9 @@ type watcher struct {
 	tracks   chan *webrtc.TrackRemote
 	closed   chan struct{} // the relay has closed the connection
 	loops    sync.WaitGroup
+
+	mu   sync.Mutex // guards left, and that no loop begins after it
+	left bool
 }
 
 // newWatcher makes a viewer that has not asked yet.
@@ -74,6 +77,11 @@ func (w *watcher) read(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) 
 	if track.Kind() == webrtc.RTPCodecTypeAudio {
 		of = packetbuf.Audio
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.left {
+		return
+	}
 	w.loops.Go(func() {
 		for {
 			p, _, err := track.ReadRTP()
@@ -99,6 +107,9 @@ func (w *watcher) read(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) 
 }
 
 func (w *watcher) close() {
+	w.mu.Lock()
+	w.left = true
+	w.mu.Unlock()
 	_ = w.Close()
 	w.loops.Wait()
 }
