@@ -212,7 +212,7 @@ func (r *Ring) Forget(slot int) {
 
 // Stats describes what a ring holds.
 type Stats struct {
-	Packets, GOPs, Bytes int           // Bytes of payload
+	Packets, GOPs, Bytes int           // Bytes as Limits count them, without Overhead
 	Oldest, Newest       time.Duration // DTS of the oldest packet and the newest media
 	Head                 uint64        // sequence of the next packet
 }
