@@ -60,6 +60,40 @@ func TestConsolePreview(t *testing.T) {
 	}
 }
 
+// A picture of one stream that is late, and comes when another's is shown, does not keep that one
+// from being asked for again.
+func TestConsolePreviewOfAnother(t *testing.T) {
+	t.Parallel()
+	need(t, "chromium")
+	r := start(t)
+	publish(t, r, "live/one", gen.Options{}).atLeast(60)
+	publish(t, r, "live/two", gen.Options{Source: 2}).atLeast(60)
+	c := console{browse(t).page(r.url("admin", "/#/live/one"))}
+	c.has("#state", "live")
+	c.eval(nil, `(() => {
+		const ask = window.fetch
+		window.late = []
+		window.asked = 0
+		window.fetch = (at, o) => {
+			if (at.endsWith('/live/one/preview')) return new Promise((_, fail) => window.late.push(fail))
+			if (at.endsWith('/live/two/preview')) window.asked++
+			return ask(at, o)
+		}
+	})()`)
+	press := func(name string) {
+		t.Helper()
+		c.waitFor(within(t), "document.querySelector('[data-preview]')?.dataset.preview === "+literal(name))
+		c.eval(nil, "document.querySelector('[data-preview]').click()")
+	}
+	press("live/one")
+	c.waitFor(within(t), "late.length === 1")
+	c.eval(nil, "location.hash = '#/live/two'")
+	press("live/two")
+	c.waitFor(within(t), "!(document.querySelector('#preview p')?.textContent ?? 'Waiting').startsWith('Waiting')")
+	c.eval(nil, "late[0](new Error('it is too late'))")
+	c.waitFor(within(t), "asked > 1")
+}
+
 // A preview is a film of one keyframe, on the stream's own tracks, and a stream without pictures
 // says that it has none.
 func TestPreview(t *testing.T) {

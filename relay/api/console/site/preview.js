@@ -26,8 +26,9 @@ export async function renew() {
   clearTimeout(wanted.timer)
   if (!name) return
   if (!document.hidden && place(name)) await load(name).catch((e) => failed(name, e))
+  if (wanted.name !== name) return // the timer is that of what is wanted now
   clearTimeout(wanted.timer) // of another that was begun meanwhile
-  if (wanted.name === name) wanted.timer = setTimeout(renew, every)
+  wanted.timer = setTimeout(renew, every)
 }
 
 const place = (name) => wanted.name === name ? document.getElementById('preview') : null
