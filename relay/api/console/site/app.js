@@ -62,7 +62,10 @@ async function renewed(listed, changed) {
   const at = changed.map((name) => listed.streams.findIndex((s) => s.name === name))
   if (changed.length === 0 || changed.length > few || at.includes(-1) || Date.now() - listed.at >= every) return false
   const fresh = await Promise.all(changed.map((name) => call('streams/' + name).catch(missing(null))))
-  at.forEach((i, n) => { listed.streams[i] = { ...listed.streams[i], ...fresh[n] } })
+  at.forEach((i, n) => { // of one stream alone it is not told how many routes are down
+    const was = listed.streams[i]
+    listed.streams[i] = fresh[n] ? { ...fresh[n], routes_down: was.routes_down } : was
+  })
   return !fresh.includes(null)
 }
 
