@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -411,15 +412,28 @@ func (v *viewer) seen(source uint32) []frame {
 // metric is the value of a series of the relay; the series as it is written, with labels.
 func (r *relay) metric(series string) float64 {
 	r.t.Helper()
+	return r.metrics(series)[series]
+}
+
+// metrics are the values of some series at one moment.
+func (r *relay) metrics(series ...string) map[string]float64 {
+	r.t.Helper()
+	values := map[string]float64{}
 	for l := range strings.Lines(fetch(r.t, r.url("admin", "/metrics"))) {
-		if value, ok := strings.CutPrefix(l, series+" "); ok {
-			var f float64
-			if _, err := fmt.Sscan(value, &f); err != nil {
-				r.t.Fatalf("%s: %v", l, err)
-			}
-			return f
+		at := strings.LastIndexByte(l, ' ')
+		if at < 0 || !slices.Contains(series, l[:at]) {
+			continue
+		}
+		var f float64
+		if _, err := fmt.Sscan(l[at:], &f); err != nil {
+			r.t.Fatalf("%s: %v", l, err)
+		}
+		values[l[:at]] = f
+	}
+	for _, one := range series {
+		if _, ok := values[one]; !ok {
+			r.t.Fatalf("there is no series %s", one)
 		}
 	}
-	r.t.Fatalf("there is no series %s", series)
-	return 0
+	return values
 }
