@@ -55,10 +55,12 @@ var errGlanced = errors.New("it was glanced at")
 
 // glance is a place on a stream that ends soon after it began. A feed would go on to the live
 // edge before it is given up, and what it cuts is copied: of a long GOP all that the buffer has.
+// It ends also where nothing more comes: a chunk is whole when the next begins, or at the end.
 type glance struct {
 	egress.Place
 	begun, over bool
 	until       time.Duration // DTS
+	came        time.Time     // when media came last
 }
 
 // Read implements egress.Reader.
@@ -70,14 +72,16 @@ func (g *glance) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 		return nil, errGlanced
 	}
 	packets, err := g.Place.Read(ctx)
+	now := time.Now()
 	for _, p := range packets {
-		switch {
-		case p.Kind == packetbuf.Config || p.Track == packetbuf.Data:
-		case !g.begun:
-			g.begun, g.until = true, p.DTS+glanced
-		case p.DTS >= g.until:
-			g.over = true
+		if p.Kind == packetbuf.Config || p.Track == packetbuf.Data {
+			continue
 		}
+		if !g.begun {
+			g.begun, g.until = true, p.DTS+glanced
+		}
+		g.came, g.over = now, g.over || p.DTS >= g.until
 	}
+	g.over = g.over || g.begun && now.Sub(g.came) >= glanced
 	return packets, err
 }

@@ -1,10 +1,13 @@
 package app
 
 import (
+	"context"
 	"runtime"
 	"testing"
 	"time"
 
+	"github.com/holdfast-live/holdfast/configs"
+	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
@@ -25,5 +28,21 @@ func TestPreviewOfLongGOP(t *testing.T) {
 	// Its keyframe twice, in chunk and answer, and two seconds of the rest.
 	if took, most := after.TotalAlloc-before.TotalAlloc, uint64(2*len(p.Data)+2*bits/8+1<<20); took > most { //nolint:gosec // not negative
 		t.Errorf("%d bytes were allocated, at most %d are needed", took, most)
+	}
+}
+
+// A picture after which nothing came is shown too: that of slides, or of a push that broke just
+// then and has no filler.
+func TestPreviewOfLastPicture(t *testing.T) {
+	a := start(t, func(c *configs.Config) { c.Defaults.Filler = "none" })
+	s := publish(t, a, gen.Options{NoAudio: true, GOP: 30})
+	s.pushFor(t, 2*time.Second)
+	for s.push(t).Kind != packetbuf.Key {
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	p, err := a.preview(ctx, "live/bench")
+	if err != nil || len(p.Data) == 0 {
+		t.Errorf("%d bytes, %v", len(p.Data), err)
 	}
 }
