@@ -318,7 +318,7 @@ func reply(w http.ResponseWriter, status int, body any) {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(body); err != nil { // a number that JSON has no word for
-		http.Error(w, "the answer cannot be written as JSON", http.StatusInternalServerError)
+		Problem(w, http.StatusInternalServerError, "the answer cannot be written as JSON", "ask for something else, and report this")
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

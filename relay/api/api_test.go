@@ -189,9 +189,11 @@ func TestOtherSites(t *testing.T) {
 
 // A number that JSON has no word for is an error, not half an answer.
 func TestNotANumber(t *testing.T) {
-	if w := ask(handler(&fake{rate: math.NaN()}, ""), "GET", "/api/v1/streams"); w.Code != 500 {
+	w := ask(handler(&fake{rate: math.NaN()}, ""), "GET", "/api/v1/streams")
+	if w.Code != 500 {
 		t.Errorf("%d %q", w.Code, w.Body)
 	}
+	problem(t, w)
 }
 
 func TestWithoutTokenNoNameIsAnswered(t *testing.T) {
