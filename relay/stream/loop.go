@@ -127,4 +127,7 @@ func (s *Stream) judge(now time.Time, f *feed) {
 			s.tellOf(f, Event{Time: now, Type: TrackSilent, Track: tr.String(), Outcome: "silent"})
 		}
 	}
+	if f.mute[packetbuf.Video] {
+		s.life.Ailed(now, f.id)
+	}
 }

@@ -159,6 +159,9 @@ func TestPrimaryWithoutPictureIsNotWell(t *testing.T) {
 		primary.run(7 * time.Second)
 		primary.skip = func(p *packetbuf.Packet) bool { return p.Track == packetbuf.Video }
 		primary.run(15 * time.Second)
+		if s := b.Snapshot(time.Now()); s.Spare == nil || s.Spare.ReturnsIn == nil || *s.Spare.ReturnsIn < 8*time.Second {
+			t.Errorf("it returns although its picture is away: %+v", s.Spare)
+		}
 		primary.skip = nil
 		primary.run(9 * time.Second)
 		if s := b.Snapshot(time.Now()); !s.OnBackup || !s.Spare.Ready {
