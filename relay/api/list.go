@@ -24,6 +24,8 @@ type Listing struct {
 	Streams []Stream `json:"streams"`
 	Next    string   `json:"next,omitempty"` // where there is another page: what its after is
 	Totals  Totals   `json:"totals"`
+	// Absent are streams that are not there though a pull is to bring them in, whatever is asked for.
+	Absent []string `json:"absent,omitempty"`
 }
 
 // Totals are of all streams.
@@ -112,9 +114,10 @@ func streams(relay Relay, routes Routes) http.HandlerFunc {
 			Problem(w, http.StatusBadRequest, wrong, hint)
 			return
 		}
-		down := uncarried(routes.Lines())
-		names, next, totals := wanted.choose(relay.Briefs(), down)
-		out := Listing{Streams: make([]Stream, 0, len(names)), Next: next, Totals: totals}
+		lines, all := routes.Lines(), relay.Briefs()
+		down := uncarried(lines)
+		names, next, totals := wanted.choose(all, down)
+		out := Listing{Streams: make([]Stream, 0, len(names)), Next: next, Totals: totals, Absent: absent(lines, all)}
 		for _, name := range names {
 			if s, ok := relay.Stream(name); ok { // or it has ended since
 				s.RoutesDown = down[name]
@@ -134,4 +137,20 @@ func uncarried(lines []Line) map[string]int {
 		}
 	}
 	return out
+}
+
+// absent are the streams that a pull should bring in and that are not there, by name.
+func absent(lines []Line, all []Brief) []string {
+	there := make(map[string]bool, len(all))
+	for _, b := range all {
+		there[b.Name] = true
+	}
+	var out []string
+	for _, l := range lines {
+		if l.Down && !l.Push && !there[l.Stream] {
+			out = append(out, l.Stream)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }

@@ -96,3 +96,21 @@ func TestTroubleComesFirst(t *testing.T) {
 		}
 	}
 }
+
+// A stream that a pull is to bring in, and does not, is told of though there is no such stream.
+func TestAbsentStreams(t *testing.T) {
+	routes := &fakeRoutes{lines: []Line{
+		{Stream: "cam/two", Group: "b", Down: true},
+		{Stream: "cam/two", Group: "a", Down: true},
+		{Stream: "cam/one", Group: "a", Down: true},
+		{Stream: "cam/up", Group: "a"},
+		{Stream: "cam/gone", Group: "cdn", Down: true, Push: true},
+		{Stream: "live/7", Group: "a", Down: true},
+	}}
+	h := New(Options{Relay: &many{}, Routes: routes, Events: NewEvents(), Metrics: http.NotFoundHandler(), Token: func() string { return "" }})
+	var got Listing
+	w := ask(h, "GET", "/api/v1/streams?limit=2&search=live")
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || strings.Join(got.Absent, " ") != "cam/one cam/two" {
+		t.Errorf("%v: %s", err, w.Body)
+	}
+}

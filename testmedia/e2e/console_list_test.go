@@ -60,3 +60,17 @@ func TestConsoleList(t *testing.T) {
 	}
 	c.quiet()
 }
+
+// A stream that a pull is to bring in, and cannot, is seen in the console, with why.
+func TestConsoleAbsent(t *testing.T) {
+	t.Parallel()
+	need(t, "chromium")
+	r := routing(t, group{list: "pull", match: "cam/one", urls: []string{"rtmp://" + freeAddr(t) + "/live/{name}"}})
+	c := console{browse(t).page(r.url("admin", "/"))}
+	c.has(`[data-key="absent"]`, "cam/one")
+	c.eval(nil, `document.querySelector('[data-key="absent"] a').click()`)
+	c.has("#main", "There is no such stream now.")
+	c.has("#main", "no route carries it")
+	c.has(".list", "refused, ")
+	c.quiet("a status of 404") // of the stream
+}

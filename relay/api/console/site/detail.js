@@ -9,7 +9,7 @@ export function detail(name, v) {
   const s = v.stream
   if (!s) {
     return [h('p', {}, h('a', { href: '#/' }, 'All streams')), h('section', {}, h('h2', {}, name),
-      h('p', {}, 'There is no such stream now. What is told of it stays below.')), events(v.log)]
+      h('p', {}, 'There is no such stream now. What is told of it stays below.')), routes(name, v.routes), events(v.log)]
   }
   return [
     h('p', {}, h('a', { href: '#/' }, 'All streams')),
@@ -22,10 +22,12 @@ export function detail(name, v) {
     h('section', {}, h('h2', {}, 'Publisher'), publisher(s)),
     h('section', {}, h('h2', {}, 'Viewers'), facts(Object.entries(s.viewers).map(([k, n]) => [k, n]), 'Nobody watches.'),
       facts([['buffer', seconds(s.buffer.seconds) + ', ' + (s.buffer.bytes / 2 ** 20).toFixed(1) + ' MiB'], ['breaks', count(s.breaks)]])),
-    v.routes.flatMap((g) => g.streams.filter((r) => r.stream === name).map((r) => routed(g, r))),
+    routes(name, v.routes),
     events(v.log),
   ]
 }
+
+const routes = (name, groups) => groups.flatMap((g) => g.streams.filter((r) => r.stream === name).map((r) => routed(g, r)))
 
 function acts(s, about) {
   const button = (act, text, on = true) => on && h('button', { type: 'button', class: act === 'kick' && 'danger', 'data-act': act, 'data-stream': s.name }, text)

@@ -19,6 +19,8 @@ export function list(got, at, search) {
   return [
     h('label', {}, 'Search ', h('input', { id: 'search', class: 'search', type: 'search', autocomplete: 'off', value: search })),
     h('p', { class: 'dim', 'data-key': 'totals' }, summary(totals)),
+    got.absent && h('p', { 'data-key': 'absent' }, h('span', { class: 'state broken' }, 'Not there, though a pull is to bring it in:'),
+      got.absent.map((name) => [' ', h('a', { href: '#/' + name }, name)])),
     h('section', { 'data-key': 'streams' },
       h('table', { class: 'list' },
         h('thead', {}, h('tr', {}, heads.map((t) => h('th', { scope: 'col' }, t)))),
