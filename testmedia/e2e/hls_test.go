@@ -76,8 +76,7 @@ func TestHLSOverARestart(t *testing.T) {
 	t.Parallel()
 	const stream = "live/cam"
 	f := newFront(t, false)
-	state := filepath.Join(t.TempDir(), "state.json")
-	r := start(t, "--state.file", state)
+	r := start(t)
 	f.before(r)
 	p := publish(t, r, stream, gen.Options{Source: 1, GOP: 30})
 	p.atLeast(200)
@@ -86,7 +85,7 @@ func TestHLSOverARestart(t *testing.T) {
 	v := c.watch(t)
 	v.saw(gen.ID{Source: 1, Number: 60})
 	r.stop()
-	again := start(t, "--state.file", state)
+	again := start(t)
 	f.before(again)
 	publish(t, again, stream, gen.Options{Source: 2, GOP: 30, Start: time.Hour})
 	again.live(stream)

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -22,44 +21,9 @@ func (a *App) wireHLS() {
 	a.feeds = cmaf.New(cmaf.Options{Open: a.relay.feed, Again: again, Limits: a.settings.chunks, Log: component(a.log, "cmaf")})
 	a.hls = hls.New(hls.Options{
 		Streams: a.viewing, Feeds: a.feeds, Settings: a.settings.hls, Refuse: refuse, Problem: api.Problem, Remote: a.settings.remote, Renditions: a.renditions,
-		Bytes: a.relay.sent[hls.Protocol], Log: component(a.log, "hls"), Breaks: a.breaks(),
+		Bytes: a.relay.sent[hls.Protocol], Log: component(a.log, "hls"),
 		Joined: func(took time.Duration) { a.metrics.Started(hls.Protocol, took) },
 	})
-	a.keepBreaks() // of this run, however it ends
-}
-
-// hlsSection is where the state file has how far discontinuity sequences have come.
-const hlsSection = "hls"
-
-// hlsState is that section.
-type hlsState struct {
-	Version int    `json:"version"`
-	Breaks  uint64 `json:"breaks"`
-}
-
-// breaks is how far they had come when the relay ran before; 0 if that is not known.
-func (a *App) breaks() uint64 {
-	data := a.state.section(hlsSection)
-	if data == nil {
-		return 0
-	}
-	var in hlsState
-	if err := json.Unmarshal(data, &in); err != nil || in.Version != 1 {
-		a.log.Warn("the discontinuity sequences of HLS cannot be read; they begin by the clock", "err", err)
-		return 0
-	}
-	return in.Breaks
-}
-
-// keepBreaks keeps how far they have come. It must not run beside what else saves the state.
-func (a *App) keepBreaks() {
-	data, err := json.Marshal(hlsState{Version: 1, Breaks: a.hls.Breaks()})
-	if err == nil {
-		err = a.state.save(hlsSection, data)
-	}
-	if err != nil {
-		a.log.Error("state not saved", "err", err)
-	}
 }
 
 // renditions are the streams beside a stream that are renditions of it. Those that are made of

@@ -274,7 +274,6 @@ func (a *App) save() (stop func()) {
 		if err != nil {
 			a.log.Error("state not saved", "err", err)
 		}
-		a.keepBreaks()
 	}
 	done := make(chan struct{})
 	var writing sync.WaitGroup

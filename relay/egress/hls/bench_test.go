@@ -36,9 +36,8 @@ type bench struct {
 
 	renditions map[string][]string // of a stream; they are all the one stream
 
-	bytes  atomic.Uint64
-	joins  atomic.Int64
-	breaks uint64 // that are known of the run before
+	bytes atomic.Uint64
+	joins atomic.Int64
 
 	counters stream.Counters
 	load     stream.Load
@@ -79,7 +78,7 @@ func (b *bench) start() {
 		},
 	})
 	b.Handler = New(Options{
-		Streams: b, Feeds: b.feeds, Settings: func(string) Settings { return b.set }, Breaks: b.breaks, Bytes: &b.bytes, Joined: func(time.Duration) { b.joins.Add(1) },
+		Streams: b, Feeds: b.feeds, Settings: func(string) Settings { return b.set }, Bytes: &b.bytes, Joined: func(time.Duration) { b.joins.Add(1) },
 		Renditions: func(name string) []string { return b.renditions[name] },
 		Remote:     func(r *http.Request) string { return r.RemoteAddr }, Log: slog.New(slog.DiscardHandler),
 		Refuse: func(w http.ResponseWriter, _ *http.Request, err error) {
@@ -102,7 +101,6 @@ func (b *bench) stop() {
 	if s != nil {
 		s.Close(ingest.Kick, "the test is over")
 	}
-	b.breaks = b.Breaks()
 	b.Close()
 	b.feeds.Close()
 }

@@ -43,8 +43,6 @@ type Options struct {
 	Problem func(w http.ResponseWriter, status int, reason, hint string)
 	// Remote is the viewer's address, from behind proxies that are trusted.
 	Remote func(*http.Request) string
-	// Breaks is what Handler.Breaks told when the relay ran before; 0: nothing is known of that.
-	Breaks uint64
 	Bytes  *atomic.Uint64
 	Joined func(took time.Duration) // told at the first media playlist of each viewer
 	Log    *slog.Logger
@@ -56,12 +54,12 @@ type Handler struct {
 	running *egress.Register // what cuts, and sweep
 	begun   sync.Once        // of sweep
 	viewers viewers
+	run     run
 
 	mu       sync.Mutex // guards what follows
 	channels map[string]*channel
 	floors   map[string]floor
 	base     uint64 // where discontinuity sequences begin at the least
-	breaks   uint64 // and where they are to in the next run
 }
 
 // floor is where the sequences of a stream's next playlist begin at the least.
@@ -75,19 +73,9 @@ const forgotten = time.Hour
 
 // New returns a handler. Close ends it.
 func New(o Options) *Handler {
-	h := &Handler{opts: o, running: egress.NewRegister(), channels: map[string]*channel{}, floors: map[string]floor{}}
-	h.base = max(o.Breaks, since(time.Now(), seldom))
-	h.breaks = h.base + 1
+	h := &Handler{opts: o, running: egress.NewRegister(), channels: map[string]*channel{}, floors: map[string]floor{}, run: newRun(time.Now()), base: 1}
 	h.viewers.init(o.Streams)
 	return h
-}
-
-// Breaks is what stands above the discontinuity sequences of all streams: with it the next run of
-// the relay begins above them, too, however soon it comes.
-func (h *Handler) Breaks() uint64 {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.breaks
 }
 
 // Close ends all streams' playlists and requests that wait, and gives the viewers' places up.
@@ -184,7 +172,6 @@ func (h *Handler) drop(c *channel) {
 func (h *Handler) raise(stream string, seq, breaks uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.breaks = max(h.breaks, breaks)
 	f := h.floors[stream]
 	h.floors[stream] = floor{max(f.seq, seq), max(f.breaks, breaks), time.Now()}
 }

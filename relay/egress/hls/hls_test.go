@@ -370,7 +370,7 @@ func TestForms(t *testing.T) {
 		p := b.publish(gen.Options{})
 		p.run(t, 9*time.Second)
 		w := b.get("/live/cam/index.m3u8?ll=0")
-		if !strings.Contains(w.Body.String(), "\nplain.m3u8\n") {
+		if !strings.HasSuffix(w.Body.String(), "\nplain.m3u8?run="+b.run.name+"\n") {
 			t.Errorf("%s", w.Body.String())
 		}
 		v := m3u8.NewValidator()

@@ -9,8 +9,9 @@ import (
 // query is what a request for a playlist says.
 type query struct {
 	session, token string
-	plain          bool // ll=0: without parts
-	blocks         bool // _HLS_msn: the answer waits for that segment
+	run            string // of the relay, that gave the URL; empty: it does not say
+	plain          bool   // ll=0: without parts
+	blocks         bool   // _HLS_msn: the answer waits for that segment
 	msn            uint64
 	part           int  // _HLS_part: and for that part of it; -1: for all of it
 	skip           bool // _HLS_skip: the older segments need not be told again
@@ -38,6 +39,7 @@ func parseQuery(raw string) (query, error) {
 		return q, errors.New("the query cannot be read")
 	}
 	q.token, q.plain = values.Get("token"), values.Get("ll") == "0"
+	q.run = values.Get("run")
 	if s := values.Get("s"); validSession(s) {
 		q.session = s
 	}

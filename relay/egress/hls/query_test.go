@@ -31,7 +31,7 @@ func FuzzQuery(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := parseQuery(uri.RawQuery); len(q.token) < most/8 && (err != nil || back.token != q.token || back.session != q.session) {
+		if back, err := parseQuery(uri.RawQuery); len(q.token)+len(q.run) < most/8 && (err != nil || back.token != q.token || back.session != q.session || back.run != q.run) {
 			t.Fatalf("%q: %+v, %v", raw, back, err)
 		}
 	})

@@ -79,16 +79,15 @@ func newList(s Settings, seq, breaks uint64, id func() string) *list {
 	return l
 }
 
-// epoch is where sequences begin, of segments in the shortest length: until 2058 they have 31
-// bits, and one that begins later stands above all that came before.
+// epoch is where the sequences of segments begin, which count in the shortest length: until 2058
+// they have 31 bits, and one that begins later stands above all that came before.
 var epoch = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// seldom is what discontinuities are counted in. Of players there are those that keep an array as
-// long as their number is high, and go through it each time: hls.js stood still with one a second.
-const seldom = 10 * time.Minute
+// sequence is that of a segment at a time of day.
+func sequence(at time.Time) uint64 { return steps(at.Sub(epoch), shortest) }
 
-// since is how many steps the epoch is ago.
-func since(at time.Time, step time.Duration) uint64 { return uint64(max(0, at.Sub(epoch)/step)) } //nolint:gosec // not negative
+// steps is how many there are in a time; none in one that has not come.
+func steps(d, step time.Duration) uint64 { return uint64(max(0, d/step)) } //nolint:gosec // not negative
 
 // add takes the next chunk. lost tells that some before it are missing. It returns whether
 // there is something new to tell.
@@ -100,7 +99,7 @@ func (l *list) add(c *cmaf.Chunk, lost bool) bool {
 	}
 	if l.initial {
 		l.initial = false
-		l.next, l.breaks = max(l.next, since(c.Wall, shortest)), max(l.breaks, since(c.Wall, seldom))
+		l.next = max(l.next, sequence(c.Wall))
 	}
 	switch {
 	case lost || c.Discontinuity:

@@ -89,6 +89,7 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 		if token != "" || q.session != "" { // it names a session
 			q.session, age = at.session, "no-cache"
 		}
+		q.run = h.run.name
 		w.Header().Set("Cache-Control", age)
 		h.text(w, r, multivariant(h.variants(ctx, stream, v, q.query)), false)
 		return
@@ -109,18 +110,19 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 	}
 	w.Header().Set("Cache-Control", age)
 	zipped := zips(r.Header.Values("Accept-Encoding"))
-	h.text(w, r, v.text(form, zipped), zipped)
+	h.text(w, r, v.text(edition{form, h.run.after(q.run)}, zipped), zipped)
 }
 
-// mediaURI is that of the media playlist in a folder: the same for all, but for a session and,
-// behind one, a token.
+// mediaURI is that of the media playlist in a folder: the same for all while the relay runs, but
+// for a session and, behind one, a token.
 func mediaURI(folder string, q query) string {
 	uri := folder + mediaFile
 	if q.plain {
 		uri = folder + plainFile
 	}
+	uri += "?run=" + url.QueryEscape(q.run)
 	if q.session != "" {
-		uri += "?s=" + q.session
+		uri += "&s=" + q.session
 	}
 	if q.token != "" {
 		uri += "&token=" + url.QueryEscape(q.token)

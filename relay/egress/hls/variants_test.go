@@ -32,7 +32,7 @@ func TestVariants(t *testing.T) {
 			}
 			file := map[string]string{"": "media.m3u8", "?ll=0": "plain.m3u8"}[query]
 			own, other := lines[4], lines[6]
-			if own != file || other != "../cam~360p/"+own {
+			if own != file+"?run="+b.run.name || other != "../cam~360p/"+own {
 				t.Fatalf("%s and %s", own, other)
 			}
 			info := m3u8.Attributes(lines[5])

@@ -24,8 +24,19 @@ type view struct {
 	ended      bool
 	hold       int // segments that the playlist is to have
 
-	made [forms]playlist
+	mu   sync.Mutex // guards made
+	made map[edition]*playlist
 }
+
+// edition is what playlists of one state differ in: their form, and how much is added to the
+// discontinuity sequence; see run.
+type edition struct {
+	form  int
+	after uint64
+}
+
+// editions is how many of them are kept for others to share: of a few runs.
+const editions = 4 * forms
 
 // The forms of a media playlist.
 const (
@@ -41,10 +52,27 @@ type playlist struct {
 	texting, zipping sync.Once
 }
 
+// edition is one of the playlists, which all who ask for it share.
+func (v *view) edition(e edition) *playlist {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	p := v.made[e]
+	if p == nil {
+		p = &playlist{}
+		if v.made == nil {
+			v.made = map[edition]*playlist{}
+		}
+		if len(v.made) < editions {
+			v.made[e] = p
+		}
+	}
+	return p
+}
+
 // text is a media playlist; zipped where that is asked for.
-func (v *view) text(form int, zipped bool) []byte {
-	p := &v.made[form]
-	p.texting.Do(func() { p.text = v.render(form) })
+func (v *view) text(e edition, zipped bool) []byte {
+	p := v.edition(e)
+	p.texting.Do(func() { p.text = v.render(e) })
 	if !zipped {
 		return p.text
 	}
@@ -102,8 +130,9 @@ func (v *view) beyond(msn uint64, part int) bool {
 
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 5, 64) }
 
-func (v *view) render(form int) []byte {
+func (v *view) render(e edition) []byte {
 	var b strings.Builder
+	form := e.form
 	listed := v.listed()
 	b.WriteString("#EXTM3U\n")
 	skipped := 0
@@ -129,7 +158,7 @@ func (v *view) render(form int) []byte {
 	if first.discontinuity {
 		breaks-- // its tag still stands here
 	}
-	fmt.Fprintf(&b, "#EXT-X-MEDIA-SEQUENCE:%d\n#EXT-X-DISCONTINUITY-SEQUENCE:%d\n", first.seq, breaks)
+	fmt.Fprintf(&b, "#EXT-X-MEDIA-SEQUENCE:%d\n#EXT-X-DISCONTINUITY-SEQUENCE:%d\n", first.seq, e.after+breaks)
 	if v.independent() {
 		b.WriteString("#EXT-X-INDEPENDENT-SEGMENTS\n")
 	}

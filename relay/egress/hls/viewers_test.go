@@ -49,14 +49,14 @@ func TestSharedURLs(t *testing.T) {
 				t.Errorf("%s: %d, %v\n%s\n%s", path, other.Code, other.Header(), other.Body.String(), want)
 			}
 		}
-		if !strings.HasSuffix(index.Body.String(), "\nmedia.m3u8\n") {
+		if !strings.HasSuffix(index.Body.String(), "\nmedia.m3u8?run="+b.run.name+"\n") {
 			t.Errorf("%s", index.Body.String())
 		}
 		if n := b.stream().Audience(); n != 2 {
 			t.Errorf("%d viewers", n)
 		}
 		own := b.from("192.0.2.2:1000", "/live/cam/index.m3u8?s=mine")
-		if !strings.HasSuffix(own.Body.String(), "\nmedia.m3u8?s=mine\n") || own.Header().Get("Cache-Control") != "no-cache" {
+		if !strings.HasSuffix(own.Body.String(), "\nmedia.m3u8?run="+b.run.name+"&s=mine\n") || own.Header().Get("Cache-Control") != "no-cache" {
 			t.Errorf("%v %s", own.Header(), own.Body.String())
 		}
 		if n := b.stream().Audience(); n != 3 {
