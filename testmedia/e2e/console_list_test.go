@@ -61,6 +61,30 @@ func TestConsoleList(t *testing.T) {
 	c.quiet()
 }
 
+// Who looks at a page that there is no more, as streams have ended, sees the last that there is.
+func TestConsoleLastPage(t *testing.T) {
+	t.Parallel()
+	need(t, "chromium")
+	const streams = 60
+	r := start(t, "--config", config(t, "defaults: {hold: 1s, hold_unpublish: 1s, silence: 30s}\n"))
+	pushes := make([]*publisher, streams)
+	for n := range pushes {
+		pushes[n] = publish(t, r, fmt.Sprintf("live/cam%04d", n), gen.Options{Source: uint32(n), FPS: 2, GOP: 2, VideoBitrate: 8000, NoAudio: true})
+	}
+	for _, p := range pushes {
+		p.atLeast(2)
+	}
+	c := console{browse(t).page(r.url("admin", "/"))}
+	c.has(`[data-key="pages"]`, fmt.Sprintf("1 to 50 of %d", streams))
+	c.eval(nil, "[...document.querySelectorAll('nav button')].at(-1).click()")
+	c.has(`[data-key="pages"]`, fmt.Sprintf("51 to %d of %d", streams, streams))
+	for _, p := range pushes[:20] {
+		p.leave()
+	}
+	c.waitFor(within(t), "document.querySelectorAll('tbody tr').length === 40 && !document.querySelector('nav')")
+	c.quiet("a status of 404") // of one that has ended
+}
+
 // A stream that a pull is to bring in, and cannot, is seen in the console, with why.
 func TestConsoleAbsent(t *testing.T) {
 	t.Parallel()

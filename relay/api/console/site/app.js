@@ -4,7 +4,7 @@ import { act } from './act.js'
 import { call, follow, token, Unauthorized } from './api.js'
 import { detail } from './detail.js'
 import { show } from './dom.js'
-import { list, query } from './list.js'
+import { lastPage, list, query } from './list.js'
 import { renew, toggle } from './preview.js'
 
 const every = 3000, soon = 200, again = 1000
@@ -49,7 +49,13 @@ async function look(changed) {
 async function lookAtAll(changed) {
   const asked = query(view.page, view.search)
   if (view.listed?.asked !== asked || !await renewed(view.listed, changed)) {
-    view.listed = { asked, at: Date.now(), ...await call(asked) }
+    const got = await call(asked), last = lastPage(got.totals.matching)
+    if (view.page > last) { // streams have gone meanwhile
+      view.page = last
+      await lookAtAll([])
+      return
+    }
+    view.listed = { asked, at: Date.now(), ...got }
   }
   const held = view.listed.totals.states.held
   document.title = (held ? held + ' held · ' : '') + 'Holdfast'

@@ -3,7 +3,10 @@ import { h } from './dom.js'
 import { ago, bits, doing, viewers } from './words.js'
 
 // page is how many streams are listed at a time.
-export const page = 50
+const page = 50
+
+// lastPage is the last page of so many streams; the first is 0.
+export const lastPage = (streams) => Math.max(0, Math.ceil(streams / page) - 1)
 
 // query asks for what the list shows.
 export function query(at, search) {
@@ -37,7 +40,7 @@ function pager(all, shown, at) {
   return h('nav', { class: 'acts', 'aria-label': 'Pages of streams', 'data-key': 'pages' },
     to(at - 1, 'Previous page', at > 0),
     h('span', { role: 'status' }, shown ? `${at * page + 1} to ${at * page + shown} of ${all}` : `none here of ${all}`),
-    to(at + 1, 'Next page', (at + 1) * page < all))
+    to(at + 1, 'Next page', at < lastPage(all)))
 }
 
 function row(s) {
