@@ -183,11 +183,21 @@ func (v *viewer) first(track packetbuf.Track) frame {
 	return f
 }
 
-// newestKey is the number of the newest keyframe that was written.
+// newestKey is the number of the newest keyframe that was written some pictures ago: what has only
+// just been written may not have come through the relay.
 func (p *publisher) newestKey() (n uint64) {
+	const behind = 5
+	var last, key uint64
 	for _, f := range p.sent.all() {
-		if f.key && f.id.Track == packetbuf.Video {
-			n = f.id.Number
+		if f.id.Track != packetbuf.Video {
+			continue
+		}
+		last = f.id.Number
+		if f.key {
+			key = last
+		}
+		if last >= key+behind {
+			n = key
 		}
 	}
 	return n
