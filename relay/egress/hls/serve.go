@@ -52,7 +52,7 @@ type wish struct {
 
 func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.Request, q wish) {
 	stream := q.app + "/" + q.name
-	token := bearer(r)
+	token := egress.Bearer(r)
 	if token == "" {
 		token = q.token
 	}
@@ -313,13 +313,4 @@ func zips(accepts []string) bool {
 		return !strings.EqualFold(name, "q") || err == nil && value > 0
 	}
 	return false
-}
-
-// bearer is the play token of a request's header; a secret.
-func bearer(r *http.Request) string {
-	const scheme = "bearer "
-	if a := r.Header.Get("Authorization"); len(a) > len(scheme) && strings.EqualFold(a[:len(scheme)], scheme) {
-		return a[len(scheme):]
-	}
-	return ""
 }

@@ -103,7 +103,7 @@ func (h *Handler) admit(ctx context.Context, r *http.Request) (viewer, error) {
 	v := viewer{stream: shorten(app + "/" + name), remote: h.opts.Remote(r)}
 	var err error
 	v.place, v.session, err = h.opts.Streams.Enter(ctx, egress.Request{
-		App: app, Name: name, Token: token(r), Protocol: Protocol, Remote: v.remote, Agent: r.UserAgent(),
+		App: app, Name: name, Token: egress.Token(r), Protocol: Protocol, Remote: v.remote, Agent: r.UserAgent(),
 		Sound: sounds(r), Resume: resume(r),
 	})
 	if err != nil {
@@ -137,15 +137,6 @@ func header(h http.Header, s egress.Session) {
 	h.Set("Cache-Control", "no-cache, no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no")
 	h.Set("X-Content-Type-Options", "nosniff")
-}
-
-// token is the play token of a request; a secret.
-func token(r *http.Request) string {
-	const scheme = "bearer "
-	if a := r.Header.Get("Authorization"); len(a) > len(scheme) && strings.EqualFold(a[:len(scheme)], scheme) {
-		return a[len(scheme):]
-	}
-	return r.URL.Query().Get("token")
 }
 
 // hijack takes the connection over from net/http, whose buffers and goroutine cost more than

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,22 +51,13 @@ func newViewer(h *Handler, r *http.Request) *viewer {
 		v.set.Lag = defaultLag
 	}
 	v.request = egress.Request{
-		App: app, Name: name, Token: token(r), Protocol: Protocol, Remote: h.opts.Remote(r), Agent: r.UserAgent(),
+		App: app, Name: name, Token: egress.Token(r), Protocol: Protocol, Remote: h.opts.Remote(r), Agent: r.UserAgent(),
 	}
 	if t := q.Get("resume"); t != "" {
 		v.request.Resume = &egress.Resume{Token: t, Track: packetbuf.Video, DTS: -1}
 		v.after, _ = strconv.ParseUint(q.Get("after"), 10, 64) // what is none is nothing
 	}
 	return v
-}
-
-// token is the play token of a request; a secret.
-func token(r *http.Request) string {
-	const scheme = "bearer "
-	if a := r.Header.Get("Authorization"); len(a) > len(scheme) && strings.EqualFold(a[:len(scheme)], scheme) {
-		return a[len(scheme):]
-	}
-	return r.URL.Query().Get("token")
 }
 
 func (v *viewer) log() *slog.Logger {
