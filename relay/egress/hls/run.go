@@ -40,5 +40,6 @@ func (r run) after(name string) uint64 {
 	if err != nil || since < 0 || len(name) > mostRun {
 		return steps(r.began.Sub(epoch), nameless)
 	}
-	return 1 + steps(time.Duration(r.began.Unix()-epoch.Unix()-since)*time.Second, seldom)
+	ago := max(0, r.began.Unix()-epoch.Unix()-since) // seconds
+	return 1 + steps(time.Duration(ago)*time.Second, seldom)
 }
