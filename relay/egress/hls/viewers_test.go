@@ -40,6 +40,8 @@ func TestSharedURLs(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publish(gen.Options{})
 		p.run(t, 9*time.Second)
+		b.from("192.0.2.1:1000", "/live/cam/index.m3u8")
+		synctest.Wait() // what there is has been cut: no more is shown between two that ask
 		index := b.from("192.0.2.1:1000", "/live/cam/index.m3u8")
 		media := b.from("192.0.2.1:1001", "/live/cam/media.m3u8")
 		for _, path := range []string{"index.m3u8", "media.m3u8"} {
