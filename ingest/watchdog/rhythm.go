@@ -1,71 +1,132 @@
 package watchdog
 
 import (
-	"math"
+	"cmp"
+	"slices"
 	"time"
 )
 
 const (
-	// halfLife is how soon a long gap is half forgotten.
-	halfLife = 10 * time.Minute
-	// A stall is a gap long enough to be a retransmission timeout of TCP (0.2 s and up,
-	// RFC 6298 as Linux has it), and seldom when less than rare of all time passes in gaps
-	// like it.
-	stall = 180 * time.Millisecond
-	rare  = 0.3
-	// The share of time is taken over about this long.
-	shareTime = time.Minute
+	// burst is the gap below which arrivals count as one burst: frames of one picture, or of
+	// one TCP segment train.
+	burst = 50 * time.Millisecond
+	// memory is how long a gap is remembered.
+	memory = 40 * time.Second
+	// starting is how long a new session is judged by its longest gap so far, since nothing
+	// can have repeated yet.
+	starting = 10 * time.Second
+
+	// A gap is part of the rhythm if similar ones fill most of the time, as with a publisher
+	// that sends in bursts or one picture a second, or if they come every few seconds.
+	fillCount   = 3
+	fillShare   = 0.5
+	habitCount  = 5 // in memory: every eight seconds
+	habitShare  = 0.2
+	similarSize = 0.7 // a gap is similar to a shorter one of at least this part of its length
 )
 
-// rhythm learns how far apart arrivals may be, from the longest gaps, slowly forgotten.
-//
-// The longest and not a mean with its deviation, because the gaps that matter are few and
-// far out. What they promise depends on how often they come. A publisher that bursts every
-// two seconds, or sends five pictures a second, spends all its time in gaps like its
-// longest: those are its rhythm. One that seldom stalls sits behind a line that loses
-// retransmissions: TCP waits 0.2, 0.4, 0.8 s and so on, so that behind each stall there is
-// one of twice or four times its length, only more seldom.
+// rhythm learns which gaps between arrivals belong to a publisher's way of sending: those
+// that repeat. A lone stall, however long, is not part of it, and a gap that no longer
+// comes is forgotten.
 type rhythm struct {
-	last  time.Time
-	gaps  [3]time.Duration // the longest, longest first
-	spent float64          // time that passed lately, in seconds, older time weighing less
-	long  float64          // and of it in gaps of at least half the third longest
+	first, last time.Time
+	gaps        []gap // of at least burst, oldest first, within memory
+
+	// What follows was computed from gaps when the last arrival was at computed.
+	computed time.Time
+	longest  time.Duration
+	period   time.Duration
+	scratch  []time.Duration
 }
 
-// arrive notes an arrival. A gap teaches at most limit.
-func (r *rhythm) arrive(now time.Time, limit time.Duration) {
-	gap := now.Sub(r.last)
-	begun := !r.last.IsZero()
-	r.last = now
-	if !begun || gap <= 0 || limit <= 0 {
+type gap struct {
+	end    time.Time
+	length time.Duration
+}
+
+// arrive notes an arrival.
+func (r *rhythm) arrive(now time.Time) {
+	if r.last.IsZero() {
+		r.first, r.last = now, now
 		return
 	}
-	keep := math.Exp2(-float64(gap) / float64(halfLife))
-	for i := range r.gaps {
-		r.gaps[i] = time.Duration(float64(r.gaps[i]) * keep)
+	length := now.Sub(r.last)
+	if length <= 0 {
+		return
 	}
-	gap = min(gap, limit)
-	forget := math.Exp(-float64(gap) / float64(shareTime))
-	r.spent, r.long = r.spent*forget+gap.Seconds(), r.long*forget
-	if gap >= r.gaps[2]/2 {
-		r.long += gap.Seconds()
+	r.last = now
+	if length >= burst {
+		r.gaps = append(r.gaps, gap{now, length})
+		r.computed = time.Time{}
 	}
-	for i := range r.gaps {
-		if gap > r.gaps[i] {
-			gap, r.gaps[i] = r.gaps[i], gap
-		}
+	r.expire(now)
+}
+
+// expire forgets gaps that ended longer ago than memory.
+func (r *rhythm) expire(now time.Time) {
+	n := 0
+	for n < len(r.gaps) && now.Sub(r.gaps[n].end) > memory {
+		n++
+	}
+	if n > 0 {
+		r.gaps = slices.Delete(r.gaps, 0, n)
+		r.computed = time.Time{}
 	}
 }
 
-// peak is the longest gap of the recent past.
-func (r *rhythm) peak() time.Duration { return r.gaps[0] }
+// peak returns the longest gap of the last 40 seconds.
+func (r *rhythm) peak() time.Duration {
+	r.update()
+	return r.longest
+}
 
-// allowance is how long the next gap may be, beyond what anybody is given. One long gap
-// may be an accident and weighs little; three are a habit.
-func (r *rhythm) allowance() time.Duration {
-	habit := r.gaps[2]
-	if habit >= stall && r.long < rare*r.spent {
-		return 2*r.peak() + 10*habit
+// regular returns the longest gap that belongs to the publisher's rhythm; 0 if arrivals are
+// never further apart than a burst's.
+func (r *rhythm) regular() time.Duration {
+	r.update()
+	if r.last.Sub(r.first) < starting {
+		return r.longest
 	}
-	return 2 * (r.peak() + habit)
+	return r.period
+}
+
+// renewal is how often the result is computed anew although no gap came or went: the share
+// of time that the gaps fill shrinks while a young session goes on without them.
+const renewal = time.Second
+
+func (r *rhythm) update() {
+	if r.last.Sub(r.computed) < renewal {
+		return
+	}
+	r.computed = r.last
+	r.longest, r.period = 0, 0
+	if len(r.gaps) == 0 {
+		return
+	}
+	r.scratch = r.scratch[:0]
+	for _, g := range r.gaps {
+		r.scratch = append(r.scratch, g.length)
+	}
+	slices.SortFunc(r.scratch, func(a, b time.Duration) int { return cmp.Compare(b, a) })
+	r.longest = r.scratch[0]
+	r.period = repeating(r.scratch, min(r.last.Sub(r.first), memory))
+}
+
+// repeating returns the longest of gaps, which are sorted from the longest down, that has
+// enough similar or longer ones within the observed time; 0 if none has.
+func repeating(gaps []time.Duration, observed time.Duration) time.Duration {
+	var total time.Duration // of the gaps similar to, or longer than, the candidate
+	similar := 0
+	for _, candidate := range gaps {
+		least := time.Duration(similarSize * float64(candidate))
+		for similar < len(gaps) && gaps[similar] >= least {
+			total += gaps[similar]
+			similar++
+		}
+		share := float64(total) / float64(observed)
+		if similar >= fillCount && share >= fillShare || similar >= habitCount && share >= habitShare {
+			return candidate
+		}
+	}
+	return 0
 }

@@ -34,26 +34,28 @@ type Config struct {
 	FirstMedia time.Duration
 }
 
-// What silence: auto goes by. A steady push at 30 fps gets a verdict after about 1.2 s.
+// What silence: auto goes by. A steady push gets its verdict after a second.
 const (
-	floor = time.Second // what even the steadiest publisher is given
-
-	ceiling   = 20 * time.Second // what even the most erratic is given
-	slowStart = 3 * time.Second  // how long a session counts as only begun; it is given as much on top
-	// One track may be quiet for longer: a muted microphone, a still picture.
-	trackFloor   = 3 * time.Second
-	trackCeiling = 20 * time.Second
+	// floor is how much longer than its rhythm explains any publisher may be silent.
+	floor = time.Second
+	// mostExtra bounds what the transport's round trip adds to that.
+	mostExtra = 400 * time.Millisecond
+	// A session of which only a few packets have come shows no rhythm yet.
+	fewPackets = 10
+	fewFloor   = 3 * time.Second
+	// One track may be silent for longer: a muted microphone, a still picture.
+	trackFloor = 3 * time.Second
 )
 
 // Watchdog watches one publisher session.
 type Watchdog struct {
-	cfg      Config
-	begun    time.Time
-	first    time.Time // arrival of the first media; zero before
-	any      rhythm
-	tracks   [packetbuf.NumTracks]rhythm
-	extra    time.Duration // for the transport's round trip
-	lastMiss time.Time     // when media last came after a Silent verdict
+	cfg     Config
+	begun   time.Time
+	first   time.Time // arrival of the first media; zero before
+	packets int       // of media, counted up to fewPackets
+	any     rhythm
+	tracks  [packetbuf.NumTracks]rhythm
+	extra   time.Duration // for the transport's round trip
 }
 
 // New watches a session that was accepted at now.
@@ -64,10 +66,10 @@ func New(cfg Config, now time.Time) *Watchdog {
 // SetConfig changes the limits from now on.
 func (w *Watchdog) SetConfig(cfg Config) { w.cfg = cfg }
 
-// RoundTrip says how long the transport takes and how much that varies: media may be later
-// by it. It is used for silence: auto only.
+// RoundTrip sets the transport's smoothed round-trip time and its mean deviation: with
+// silence: auto media may be later by them, within bounds.
 func (w *Watchdog) RoundTrip(srtt, rttvar time.Duration) {
-	w.extra = min(srtt+4*rttvar, ceiling/2)
+	w.extra = min(srtt+4*rttvar, mostExtra)
 }
 
 // Media notes that a media packet of a track arrived.
@@ -75,43 +77,30 @@ func (w *Watchdog) Media(now time.Time, tr packetbuf.Track) {
 	if w.first.IsZero() {
 		w.first = now
 	}
-	w.learn(now)
-	w.tracks[tr].arrive(now, ceiling)
+	w.packets = min(w.packets+1, fewPackets)
+	w.any.arrive(now)
+	w.tracks[tr].arrive(now)
 }
 
-// learn notes an arrival of anything. A gap that led to a verdict was a break and tells
-// nothing about the rhythm, unless such gaps come again and again: then they are it.
-func (w *Watchdog) learn(now time.Time) {
-	limit := ceiling
-	if !w.any.last.IsZero() && now.Sub(w.any.last) >= w.silence() {
-		if w.lastMiss.IsZero() || now.Sub(w.lastMiss) > time.Minute {
-			limit = 0
-		}
-		w.lastMiss = now
-	}
-	w.any.arrive(now, limit)
-}
-
-// silence is how long after the last arrival the verdict falls.
+// silence returns how long after the last arrival the verdict falls.
 func (w *Watchdog) silence() time.Duration {
 	if w.cfg.Silence > 0 {
 		return w.cfg.Silence
 	}
-	limit := floor + w.any.allowance() + w.extra
-	if w.any.last.Sub(w.first) < slowStart {
-		limit += slowStart
+	if w.packets < fewPackets {
+		return max(fewFloor, floor+w.any.regular()+w.extra)
 	}
-	return min(limit, ceiling)
+	return floor + w.any.regular() + w.extra
 }
 
-// lateness is how long after the last arrival the publisher is suspect.
+// lateness returns how long after the last arrival the publisher is suspect.
 func (w *Watchdog) lateness() time.Duration {
 	return min(w.silence()/2, floor/4+2*w.any.peak()+w.extra)
 }
 
-// trackSilence is the same as silence for one track of several.
+// trackSilence is silence for one track of several.
 func (w *Watchdog) trackSilence(tr packetbuf.Track) time.Duration {
-	return max(w.cfg.Silence, min(trackFloor+w.tracks[tr].allowance()+w.extra, trackCeiling))
+	return max(w.cfg.Silence, trackFloor+w.tracks[tr].regular()+w.extra)
 }
 
 // Check says how the publisher does at now.
@@ -163,7 +152,7 @@ func (w *Watchdog) Next(now time.Time) time.Time {
 	return next
 }
 
-// Quiet is how long nothing has come; 0 before the first media.
+// Quiet returns the time since the last media; 0 before the first.
 func (w *Watchdog) Quiet(now time.Time) time.Duration {
 	if w.first.IsZero() {
 		return 0
@@ -171,5 +160,5 @@ func (w *Watchdog) Quiet(now time.Time) time.Duration {
 	return now.Sub(w.any.last)
 }
 
-// Gap is the longest gap between arrivals in the recent past.
+// Gap returns the longest gap between arrivals in the last 40 seconds.
 func (w *Watchdog) Gap() time.Duration { return w.any.peak() }
