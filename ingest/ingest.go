@@ -116,6 +116,15 @@ type Limiter interface {
 	Limit(bits float64)
 }
 
+// Backlogger is a Session that knows what its publisher has sent and the relay has not
+// handled yet.
+type Backlogger interface {
+	// Unread reports whether received bytes wait in the socket, or are being handled. While
+	// they do, silence is the relay's own lateness. It does not wait and may be called from
+	// any goroutine.
+	Unread() bool
+}
+
 // Beater is a Session that asks its publisher for signs of life.
 type Beater interface {
 	// Heartbeat is the time between two of them as things are. It may be called from any

@@ -169,5 +169,8 @@ func (s *renditionSession) Close(cause ingest.Cause, reason string) {
 // RTT implements ingest.Session.
 func (s *renditionSession) RTT() (srtt, rttvar time.Duration) { return s.push.RTT() }
 
+// Unread implements ingest.Backlogger.
+func (s *renditionSession) Unread() bool { return s.push.Unread() }
+
 // Heartbeat implements ingest.Beater.
 func (s *renditionSession) Heartbeat() time.Duration { return s.push.Heartbeat() }

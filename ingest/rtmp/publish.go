@@ -43,6 +43,9 @@ func (s *session) Close(cause ingest.Cause, reason string) {
 // RTT implements ingest.Session.
 func (s *session) RTT() (srtt, rttvar time.Duration) { return s.c.pings.rtt() }
 
+// Unread implements ingest.Backlogger.
+func (s *session) Unread() bool { return s.c.r.unread(time.Now()) }
+
 // Heartbeat implements ingest.Beater.
 func (s *session) Heartbeat() time.Duration { return s.c.pings.every() }
 

@@ -2,6 +2,7 @@ package rtmp
 
 import (
 	"net"
+	"sync/atomic"
 	"time"
 
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
@@ -29,6 +30,9 @@ type reader struct {
 	acked    uint32 // what the peer was told of them
 	window   uint32
 	readAt   time.Time // when the last byte came
+	// handling is when the bytes were read that are being handled, in nanoseconds of the Unix
+	// epoch; 0 while the reader waits for more. Any goroutine may load it.
+	handling atomic.Int64
 
 	slow    *slow // how the publisher is slowed; nil: not at all
 	most    int   // how much of buf to read at once; 0: all
@@ -58,10 +62,12 @@ func (r *reader) fill() error {
 	if r.most > 0 {
 		buf = buf[:min(r.most, len(buf))]
 	}
+	r.handling.Store(0)
 	n, err := r.nc.Read(buf)
 	r.in = r.buf[:n]
 	r.received += uint32(n) //nolint:gosec // wraps by design
 	r.readAt = time.Now()
+	r.handling.Store(r.readAt.UnixNano())
 	if r.slow != nil {
 		r.slow.read(r.readAt, n)
 	}
@@ -69,6 +75,18 @@ func (r *reader) fill() error {
 		return nil // an error comes again at the next read
 	}
 	return err
+}
+
+// handlingMost is how long bytes that were read may take to handle: beyond it the reader
+// waits for something else, such as a peer that takes no answer.
+const handlingMost = 2 * time.Second
+
+// unread reports whether received bytes wait in the socket, or are being handled.
+func (r *reader) unread(now time.Time) bool {
+	if at := r.handling.Load(); at != 0 && now.Sub(time.Unix(0, at)) < handlingMost {
+		return true
+	}
+	return unreadBytes(tcpOf(r.nc)) > 0
 }
 
 // take consumes bytes that are not messages: the handshake.

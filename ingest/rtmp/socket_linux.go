@@ -24,6 +24,25 @@ func clampWindow(tcp *net.TCPConn, bytes int) error {
 	return setOption(tcp, unix.TCP_WINDOW_CLAMP, bytes)
 }
 
+// unreadBytes returns how many bytes wait in the socket; 0 where that is not known.
+func unreadBytes(tcp *net.TCPConn) int {
+	if tcp == nil {
+		return 0
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	n := 0
+	_ = raw.Control(func(fd uintptr) {
+		n, err = unix.IoctlGetInt(int(fd), unix.SIOCINQ) //nolint:gosec // a descriptor
+	})
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 func setOption(tcp *net.TCPConn, option, value int) error {
 	raw, err := tcp.SyscallConn()
 	if err != nil {

@@ -215,6 +215,9 @@ func (p *pulling) RTT() (srtt, rttvar time.Duration) {
 	return progress.RTT, progress.RTTVar
 }
 
+// Unread implements ingest.Backlogger.
+func (p *pulling) Unread() bool { return p.feed.Unread() }
+
 // closedBy tells what the relay closed the session for; empty: it did not.
 func (p *pulling) closedBy() ingest.Cause {
 	p.mu.Lock()
@@ -232,7 +235,9 @@ func (p *pulling) look(now time.Time) view {
 	p.dog.RoundTrip(progress.RTT, progress.RTTVar)
 	switch p.dog.Check(now) {
 	case watchdog.Silent:
-		v.trouble = string(ingest.Silence)
+		if !p.feed.Unread() {
+			v.trouble = string(ingest.Silence)
+		}
 	case watchdog.Never:
 		v.trouble = string(ingest.FirstMedia)
 	case watchdog.Waiting, watchdog.Fine, watchdog.Late:

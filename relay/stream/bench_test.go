@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,11 +92,15 @@ func story(t *testing.T, change func(*Config), f func(b *bench)) {
 	})
 }
 
-type session struct{ closed ingest.Cause }
+type session struct {
+	closed ingest.Cause
+	unread atomic.Bool
+}
 
 func (*session) ID() string                           { return "s" }
 func (*session) RTT() (time.Duration, time.Duration)  { return 0, 0 }
 func (s *session) Close(cause ingest.Cause, _ string) { s.closed = cause }
+func (s *session) Unread() bool                       { return s.unread.Load() }
 
 // push is one publisher.
 type push struct {

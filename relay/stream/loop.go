@@ -35,7 +35,9 @@ func (s *Stream) run() {
 		case <-timer.C:
 		}
 		now := time.Now()
-		if now.Sub(due) < overslept {
+		late := now.Sub(due)
+		s.noteLateness(now, late)
+		if late < overslept {
 			due = s.tick(now)
 		} else {
 			due = now.Add(respite)
@@ -86,7 +88,9 @@ func (s *Stream) due(now time.Time) time.Time {
 	}
 	for _, f := range s.feeds {
 		f.dog.RoundTrip(f.session.RTT())
-		s.judge(now, f)
+		if s.judge(now, f) {
+			consider(now.Add(recheck))
+		}
 		consider(f.dog.Next(now))
 	}
 	s.perform(now, s.life.Tick(now))
@@ -103,9 +107,11 @@ func (s *Stream) due(now time.Time) time.Time {
 	return next
 }
 
-// judge asks a session's watchdog. s.mu is held.
-func (s *Stream) judge(now time.Time, f *feed) {
-	switch f.dog.Check(now) {
+// judge acts on what a session's watchdog says, and reports whether a verdict was put off.
+// s.mu is held.
+func (s *Stream) judge(now time.Time, f *feed) (putOff bool) {
+	verdict := s.check(now, f)
+	switch verdict {
 	case watchdog.Never:
 		s.perform(now, s.life.Silent(now, f.id, ingest.FirstMedia))
 	case watchdog.Silent:
@@ -114,8 +120,9 @@ func (s *Stream) judge(now time.Time, f *feed) {
 		s.perform(now, s.life.Late(f.id))
 	case watchdog.Waiting, watchdog.Fine:
 	}
+	putOff = verdict == watchdog.Late && f.dog.Check(now) == watchdog.Silent
 	if f.id != s.life.Current() && f.id != s.life.Spare() {
-		return
+		return putOff
 	}
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 		if !f.mute[tr] && f.dog.TrackSilent(now, tr) {
@@ -130,4 +137,5 @@ func (s *Stream) judge(now time.Time, f *feed) {
 	if f.mute[packetbuf.Video] {
 		s.life.Ailed(now, f.id)
 	}
+	return putOff
 }

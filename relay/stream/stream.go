@@ -65,6 +65,7 @@ type Stream struct {
 	present  [packetbuf.NumTracks]bool
 	lastKey  *packetbuf.Packet
 	filler   filler
+	lateness lateness
 	frozen   bool      // a made picture came last: only an IDR picture may follow
 	appended time.Time // when the ring last got something
 	keyWoken time.Time // when a keyframe last woke the viewers

@@ -103,7 +103,11 @@ func Regular(seed uint64) []Trace {
 		}, at, nil)},
 		{"jitter", "up to 300 ms", 300 * ms, line(every(frame30), late(func(time.Duration) time.Duration { return between(jitter, 0, 300*ms) }), nil)},
 		{"latency steps", "100 ms and 1 s, 40 s each, jitter 100 ms", time.Second, line(every(frame30), late(func(t time.Duration) time.Duration {
-			return 100*ms + 900*ms*(t/(40*time.Second)%2) + between(leaps, 0, 100*ms)
+			base := 100 * ms
+			if t/(40*time.Second)%2 == 1 {
+				base = time.Second
+			}
+			return base + between(leaps, 0, 100*ms)
 		}), nil)},
 		{"bursts of 2 s", "all frames of two seconds at once", 2 * time.Second, line(every(frame30), bursts(2*time.Second), nil)},
 		{"bursts of 6 s", "all frames of six seconds at once", 6 * time.Second, line(every(frame30), bursts(6*time.Second), nil)},
@@ -118,11 +122,11 @@ func slowStart() func() time.Duration {
 }
 
 func burstsAbout(r *rand.Rand, every, by time.Duration) func(time.Duration) time.Duration {
-	next, n := every, time.Duration(1)
+	next, middle := every, every
 	return func(t time.Duration) time.Duration {
 		for t >= next {
-			n++
-			next = n*every + between(r, -by, by)
+			middle += every
+			next = middle + between(r, -by, by)
 		}
 		return next
 	}
@@ -168,6 +172,7 @@ func growingStalls(r *rand.Rand) func(time.Duration) time.Duration {
 // bitrate has fallen, and falls while it rises again by steps.
 func congestion(r *rand.Rand) func(time.Duration) time.Duration {
 	begin, top := 30*time.Second, 500*ms
+	part := func(d, of time.Duration) time.Duration { return time.Duration(float64(top) * d.Seconds() / of.Seconds()) }
 	return func(t time.Duration) time.Duration {
 		const rise, fall = 3 * time.Second, 4 * time.Second
 		for t >= begin+rise+fall {
@@ -178,9 +183,9 @@ func congestion(r *rand.Rand) func(time.Duration) time.Duration {
 		case d < 0:
 			return t
 		case d < rise:
-			return t + top*d/rise
+			return t + part(d, rise)
 		default:
-			return t + top*(rise+fall-d)/fall
+			return t + part(rise+fall-d, fall)
 		}
 	}
 }

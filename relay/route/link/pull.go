@@ -118,6 +118,9 @@ type FeedProgress struct {
 	RTT, RTTVar time.Duration // of TCP; 0 while unknown
 }
 
+// Unread reports whether bytes of the origin wait in the socket, or are being handled.
+func (f *Feed) Unread() bool { return f.dial.socket.unread() }
+
 // Progress says how far the feed has come.
 func (f *Feed) Progress() FeedProgress {
 	info, _ := f.dial.socket.info()

@@ -17,6 +17,7 @@ type socket struct {
 
 	sent     atomic.Uint64 // bytes written, those of a write in progress included
 	received atomic.Uint64
+	handling atomic.Int64 // when the bytes were read that are being handled, Unix nanoseconds; 0 while a read waits
 }
 
 // tcpInfo is what the system knows of a TCP connection.
@@ -52,9 +53,23 @@ func (s *socket) Write(b []byte) (int, error) {
 }
 
 func (s *socket) Read(b []byte) (int, error) {
+	s.handling.Store(0)
 	n, err := s.Conn.Read(b)
 	s.received.Add(uint64(n)) //nolint:gosec // not negative
+	s.handling.Store(time.Now().UnixNano())
 	return n, err
+}
+
+// handlingMost is how long bytes that were read may take to handle: beyond it the reader
+// waits for something else.
+const handlingMost = 2 * time.Second
+
+// unread reports whether received bytes wait in the socket, or are being handled.
+func (s *socket) unread() bool {
+	if at := s.handling.Load(); at != 0 && time.Since(time.Unix(0, at)) < handlingMost {
+		return true
+	}
+	return s.raw != nil && unreadBytes(s.raw) > 0
 }
 
 // CloseWrite ends this side's direction.

@@ -20,6 +20,17 @@ func tune(raw syscall.RawConn, userTimeout time.Duration) {
 	})
 }
 
+// unreadBytes returns how many bytes wait in the socket; 0 where that is not known.
+func unreadBytes(raw syscall.RawConn) int {
+	n := 0
+	_ = raw.Control(func(fd uintptr) {
+		if waiting, err := unix.IoctlGetInt(int(fd), unix.SIOCINQ); err == nil { //nolint:gosec // a descriptor
+			n = waiting
+		}
+	})
+	return n
+}
+
 // readInfo asks for TCP_INFO. A connected socket has its SYN acknowledged, so a system
 // that does not count acknowledged bytes is one that says 0.
 func readInfo(raw syscall.RawConn) (tcpInfo, bool) {

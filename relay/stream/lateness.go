@@ -1,0 +1,63 @@
+package stream
+
+import (
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/watchdog"
+)
+
+const (
+	// latenessKept is how long the loop's worst lateness counts.
+	latenessKept = 2 * time.Second
+	// latenessMost bounds what a publisher is granted for it.
+	latenessMost = 2 * time.Second
+)
+
+// lateness is by how much the relay's own wake-ups were late. What the loop suffered, the
+// goroutines that read publishers' sockets suffer too.
+type lateness struct {
+	worst time.Duration
+	at    time.Time
+}
+
+// note takes the lateness of one wake-up.
+func (l *lateness) note(now time.Time, late time.Duration) {
+	if late > l.recent(now) {
+		l.worst, l.at = min(late, latenessMost), now
+	}
+}
+
+// recent returns the worst lateness of the last seconds.
+func (l *lateness) recent(now time.Time) time.Duration {
+	if l.worst <= 0 || now.Sub(l.at) > latenessKept {
+		return 0
+	}
+	return l.worst
+}
+
+func (s *Stream) noteLateness(now time.Time, late time.Duration) {
+	s.mu.Lock()
+	s.lateness.note(now, late)
+	s.mu.Unlock()
+}
+
+// check asks a session's watchdog. A silence that the relay's own lateness explains, because
+// the session's socket has bytes to read or because the loop itself woke late, is only Late.
+// s.mu is held.
+func (s *Stream) check(now time.Time, f *feed) watchdog.Verdict {
+	verdict := f.dog.Check(now)
+	if verdict != watchdog.Silent {
+		return verdict
+	}
+	if f.dog.Check(now.Add(-s.lateness.recent(now))) != watchdog.Silent {
+		return watchdog.Late
+	}
+	if b, ok := f.session.(ingest.Backlogger); ok && b.Unread() {
+		return watchdog.Late
+	}
+	return watchdog.Silent
+}
+
+// recheck is how soon a verdict that was put off is asked for again.
+const recheck = 20 * time.Millisecond

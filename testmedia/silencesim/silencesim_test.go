@@ -1,0 +1,37 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/holdfast-live/holdfast/testmedia/arrivals"
+)
+
+// With silence: auto media stands still for viewers no longer, over all traces together, than
+// with any fixed timeout.
+func TestAutoCostsLeast(t *testing.T) {
+	const length = 30 * time.Minute
+	mean := func(silence time.Duration) (sum time.Duration) {
+		for i := range append(arrivals.Regular(1), arrivals.Irregular(1)...) {
+			sum += simulate(append(arrivals.Regular(1), arrivals.Irregular(1)...)[i], silence, length).frozen
+		}
+		return sum
+	}
+	auto := mean(0)
+	for _, silence := range fixed {
+		if got := mean(silence); got < auto {
+			t.Errorf("a timeout of %v leaves media standing still for %v, auto for %v", silence, got, auto)
+		}
+	}
+}
+
+func TestReport(t *testing.T) {
+	var out strings.Builder
+	report(&out, 1, 1)
+	for _, want := range []string{"| satellite:", "| growing stalls:", "| mean of all |"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the table has no row %q", want)
+		}
+	}
+}
