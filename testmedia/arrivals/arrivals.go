@@ -172,7 +172,9 @@ func growingStalls(r *rand.Rand) func(time.Duration) time.Duration {
 // bitrate has fallen, and falls while it rises again by steps.
 func congestion(r *rand.Rand) func(time.Duration) time.Duration {
 	begin, top := 30*time.Second, 500*ms
-	part := func(d, of time.Duration) time.Duration { return time.Duration(float64(top) * d.Seconds() / of.Seconds()) }
+	part := func(d, of time.Duration) time.Duration {
+		return time.Duration(float64(top) * d.Seconds() / of.Seconds())
+	}
 	return func(t time.Duration) time.Duration {
 		const rise, fall = 3 * time.Second, 4 * time.Second
 		for t >= begin+rise+fall {

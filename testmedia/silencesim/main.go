@@ -21,12 +21,12 @@ var fixed = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * 
 
 func main() {
 	seed := flag.Uint64("seed", 1, "of what is left to chance")
-	hours := flag.Int("hours", 4, "length of each trace")
+	length := flag.Duration("length", 4*time.Hour, "length of each trace")
 	flag.Parse()
-	report(os.Stdout, *seed, *hours)
+	report(os.Stdout, *seed, *length)
 }
 
-func report(w io.Writer, seed uint64, hours int) {
+func report(w io.Writer, seed uint64, length time.Duration) {
 	fmt.Fprintln(w, "Seconds per hour in which media stands still beyond the rhythm, and breaks declared per hour.")
 	fmt.Fprintln(w)
 	fmt.Fprint(w, "| trace | rhythm | auto | breaks |")
@@ -46,10 +46,10 @@ func report(w io.Writer, seed uint64, hours int) {
 		var detect time.Duration
 		for j, silence := range append([]time.Duration{0}, fixed...) {
 			// A trace is a generator with state: each rule gets its own.
-			c := simulate(slices.Concat(arrivals.Regular(seed), arrivals.Irregular(seed))[i], silence, time.Duration(hours)*time.Hour)
-			frozen := c.frozen.Seconds() / float64(hours)
+			c := simulate(slices.Concat(arrivals.Regular(seed), arrivals.Irregular(seed))[i], silence, length)
+			frozen := c.frozen.Seconds() / length.Hours()
 			sums[j] += frozen
-			fmt.Fprintf(w, " %.1f | %.1f |", frozen, float64(c.verdicts)/float64(hours))
+			fmt.Fprintf(w, " %.1f | %.1f |", frozen, float64(c.verdicts)/length.Hours())
 			if silence == 0 {
 				detect = c.detect
 			}

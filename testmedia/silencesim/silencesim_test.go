@@ -11,7 +11,7 @@ import (
 // With silence: auto media stands still for viewers no longer, over all traces together, than
 // with any fixed timeout.
 func TestAutoCostsLeast(t *testing.T) {
-	const length = 30 * time.Minute
+	const length = 10 * time.Minute
 	mean := func(silence time.Duration) (sum time.Duration) {
 		for i := range append(arrivals.Regular(1), arrivals.Irregular(1)...) {
 			sum += simulate(append(arrivals.Regular(1), arrivals.Irregular(1)...)[i], silence, length).frozen
@@ -28,7 +28,7 @@ func TestAutoCostsLeast(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	var out strings.Builder
-	report(&out, 1, 1)
+	report(&out, 1, 2*time.Minute)
 	for _, want := range []string{"| satellite:", "| growing stalls:", "| mean of all |"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the table has no row %q", want)
