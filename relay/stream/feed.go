@@ -236,6 +236,9 @@ func (s *Stream) configure(f *feed, p *packetbuf.Packet) {
 		f.configs[p.Track] = p
 	}
 	if f.id == s.life.Current() && s.feeding() {
+		if p.Track == packetbuf.Video {
+			s.clock.SetReorder(reorderOf(p))
+		}
 		s.announce(p.Arrived, f)
 	}
 }

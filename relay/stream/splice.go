@@ -18,6 +18,7 @@ func (s *Stream) splice(now time.Time, f *feed, p *packetbuf.Packet) {
 		s.limit(f)
 	}
 	s.clock.Break()
+	s.clock.SetReorder(reorderOf(f.configs[packetbuf.Video]))
 	s.clock.Splice(p)
 	s.had.clear() // what follows depends on nothing before it
 	s.fillUp(now)

@@ -1,0 +1,272 @@
+package timeline
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+// sent is one packet of a test's publisher.
+type sent struct {
+	track  packetbuf.Track
+	actual time.Duration // its real time on the publisher's clock
+	said   time.Duration // what the publisher says, as decode time
+	wall   time.Duration // when it arrives
+}
+
+// send places packets in turn and returns where they stand, as decode and presentation times.
+func send(t interface{ Fatalf(string, ...any) }, tl *Timeline, packets []sent) (dts, pts []time.Duration) {
+	last := map[packetbuf.Track]time.Duration{}
+	for i, s := range packets {
+		p := video(s.said, s.wall)
+		p.Track = s.track
+		if i == 0 {
+			begin(t, tl, p)
+		} else if !tl.Place(p) {
+			t.Fatalf("packet %d of %v was late", i, s.track)
+		}
+		if before, ok := last[s.track]; ok && p.DTS <= before {
+			t.Fatalf("packet %d: %v went from %v to %v", i, s.track, before, p.DTS)
+		}
+		last[s.track] = p.DTS
+		dts, pts = append(dts, p.DTS), append(pts, p.PTS())
+	}
+	return dts, pts
+}
+
+// A lone frame ahead or back is stamped anew: the clock keeps to the arrivals, and audio to its
+// video.
+func TestLoneFrameDoesNotMoveTheClock(t *testing.T) {
+	for _, by := range []time.Duration{300 * ms, 2500 * ms, 10 * time.Second, time.Hour, -300 * ms, -2500 * ms, -time.Hour} {
+		for _, withAudio := range []bool{false, true} {
+			t.Run(fmt.Sprint(by, withAudio), func(t *testing.T) {
+				var packets []sent
+				lone := 0
+				for i := range 2000 {
+					at := time.Duration(i) * 33 * ms
+					said := 2*time.Hour + at
+					if i%50 == 49 {
+						said += by
+						lone++
+					}
+					packets = append(packets, sent{packetbuf.Video, at, said, at})
+					if withAudio {
+						packets = append(packets, sent{packetbuf.Audio, at, 2*time.Hour + at, at})
+					}
+				}
+				var tl Timeline
+				dts, _ := send(t, &tl, packets)
+				for i, p := range packets {
+					if off := dts[i] - p.actual; off.Abs() > 50*ms {
+						t.Fatalf("packet %d, %v, stands at %v, want %v", i, p.track, dts[i], p.actual)
+					}
+				}
+				end := packets[len(packets)-1].wall
+				if got := tl.Clock(packetbuf.Video, epoch.Add(end)); (got - end).Abs() > 50*ms {
+					t.Errorf("after %v the clock says %v", end, got)
+				}
+				if got := tl.Corrections(packetbuf.Video); got != uint64(lone) {
+					t.Errorf("got %d corrections, want %d", got, lone)
+				}
+			})
+		}
+	}
+}
+
+// Presentation times where decode times belong, with B-frames: decode times are made, pictures
+// keep their times, audio stays with them.
+func TestPresentationTimesAsDecodeTimes(t *testing.T) {
+	orders := map[string][]int{ // decode order of a group, by output position
+		"two B-frames":      {3, 1, 2},
+		"one B-frame":       {2, 1},
+		"pyramid of three":  {4, 2, 1, 3},
+		"pyramid of seven":  {8, 4, 2, 1, 3, 6, 5, 7},
+		"three in sequence": {4, 1, 2, 3},
+	}
+	for name, group := range orders {
+		for _, step := range []time.Duration{200 * ms, 33 * ms, 17 * ms} {
+			for _, declared := range []bool{true, false} {
+				t.Run(fmt.Sprint(name, step, declared), func(t *testing.T) {
+					var tl Timeline
+					if declared {
+						tl.SetReorder(len(group)/2, true)
+					}
+					packets := []sent{{packetbuf.Video, 0, 0, 0}}
+					for g := range 200 {
+						for i, at := range group {
+							wall := time.Duration(1+g*len(group)+i) * step
+							shown := time.Duration(g*len(group)+at) * step
+							packets = append(packets, sent{packetbuf.Video, shown, shown, wall}, sent{packetbuf.Audio, wall, wall, wall})
+						}
+					}
+					dts, pts := send(t, &tl, packets)
+					for i, p := range packets {
+						if !declared && i < len(packets)/4 {
+							continue // it has to be seen before it is known
+						}
+						if p.track == packetbuf.Video && pts[i] != p.actual {
+							t.Fatalf("packet %d is shown at %v, want %v", i, pts[i], p.actual)
+						}
+						if p.track == packetbuf.Video && dts[i] > pts[i] {
+							t.Fatalf("packet %d is decoded at %v and shown at %v", i, dts[i], pts[i])
+						}
+						if p.track == packetbuf.Audio && dts[i] != p.actual {
+							t.Fatalf("audio %d stands at %v, want %v", i, dts[i], p.actual)
+						}
+					}
+					end := packets[len(packets)-1].wall
+					if got := tl.Clock(packetbuf.Audio, epoch.Add(end)); (got - end).Abs() > 50*ms {
+						t.Errorf("after %v the clock says %v", end, got)
+					}
+				})
+			}
+		}
+	}
+}
+
+// Real decode times with composition offsets are left alone, whatever the configuration says.
+func TestRealDecodeTimesAreKept(t *testing.T) {
+	var tl Timeline
+	tl.SetReorder(2, true)
+	for i := range 300 {
+		at := time.Duration(i) * 40 * ms
+		p := video(at, at)
+		p.CTO = []time.Duration{80, 160, 40, 0}[i%4] * ms
+		if i == 0 {
+			begin(t, &tl, p)
+		} else {
+			tl.Place(p)
+		}
+		if p.DTS != at || p.CTO != []time.Duration{80, 160, 40, 0}[i%4]*ms {
+			t.Fatalf("frame %d stands at %v and is shown %v later", i, p.DTS, p.CTO)
+		}
+	}
+}
+
+// A step that goes on is believed, on one track or on both: nothing goes back, the clock keeps
+// to the arrivals, and tracks that stepped together stay in sync.
+func TestStepThatGoesOn(t *testing.T) {
+	for _, by := range []time.Duration{700 * ms, 2500 * ms, 20 * time.Second, -700 * ms, -2500 * ms, -time.Hour} {
+		for _, lag := range []int{0, 1, 5} {
+			t.Run(fmt.Sprint(by, lag), func(t *testing.T) {
+				var packets []sent
+				for i := range 600 {
+					at := time.Duration(i) * 33 * ms
+					v, a := sent{packetbuf.Video, at, 2*time.Hour + at, at}, sent{packetbuf.Audio, at + 10*ms, 2*time.Hour + at + 10*ms, at + 10*ms}
+					if i >= 300 {
+						v.said += by
+					}
+					if i >= 300+lag {
+						a.said += by
+					}
+					packets = append(packets, v, a)
+				}
+				var tl Timeline
+				dts, _ := send(t, &tl, packets)
+				for i, p := range packets {
+					if off := dts[i] - p.actual; off.Abs() > 100*ms {
+						t.Fatalf("packet %d, %v, stands at %v, want about %v", i, p.track, dts[i], p.actual)
+					}
+				}
+				n := len(packets)
+				if got := dts[n-1] - dts[n-2]; got != 10*ms {
+					t.Errorf("audio stands %v behind its video, want 10ms", got)
+				}
+			})
+		}
+	}
+}
+
+// Whatever outliers, swaps of neighbours and rates of its clock a publisher has, and however
+// its packets are delayed, what it sends right stands where its own clock says, and the
+// stream's clock stays with the earliest arrivals.
+func TestOutliersSwapsAndRates(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		step := time.Duration(rapid.SampledFrom([]int{200, 100, 40, 33, 17}).Draw(t, "step")) * ms
+		rate := rapid.SampledFrom([]float64{0.999, 0.9999, 1, 1.0001, 1.001}).Draw(t, "rate")
+		delay := rapid.SampledFrom([]int{0, 0, 20, 100}).Draw(t, "delay")
+		n := int(30 * time.Second / step)
+		outliers := rapid.SliceOfN(rapid.IntRange(10, n-1), 0, n/10).Draw(t, "outliers")
+		wrong := map[int]bool{}
+		for _, i := range outliers {
+			if !wrong[i-1] && !wrong[i+1] {
+				wrong[i] = true
+			}
+		}
+		var packets []sent
+		wall := time.Duration(0)
+		chance := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		for i := range n {
+			at := time.Duration(i) * step
+			wall = max(wall, at+time.Duration(chance.IntN(delay+1))*ms)
+			real := time.Duration(float64(at) * rate).Round(ms)
+			p := sent{packetbuf.Video, real, time.Hour + real, wall}
+			if wrong[i] {
+				by := time.Duration(rapid.IntRange(-20_000, 20_000).Draw(t, "by")) * ms
+				p.said += by
+				p.actual = -1
+			}
+			packets = append(packets, p)
+		}
+		for _, i := range rapid.SliceOfN(rapid.IntRange(10, n-2), 0, n/20).Draw(t, "swaps") {
+			if !wrong[i] && !wrong[i+1] && !wrong[i-1] {
+				packets[i].said, packets[i+1].said = packets[i+1].said, packets[i].said
+				packets[i].actual, packets[i+1].actual = packets[i+1].actual, packets[i].actual
+				wrong[i], wrong[i+1] = true, true
+			}
+		}
+		var tl Timeline
+		tl.SetReorder(0, true)
+		dts, _ := send(t, &tl, packets)
+		for i, p := range packets {
+			if !wrong[i] && (dts[i]-p.actual).Abs() > 50*ms+step+time.Duration(delay)*ms {
+				t.Fatalf("packet %d stands at %v, want %v", i, dts[i], p.actual)
+			}
+		}
+		end := packets[n-1]
+		got, want := tl.clock(packetbuf.Video, epoch.Add(time.Duration(n-1)*step)), time.Duration(float64(time.Duration(n-1)*step)*rate)
+		if (got - want).Abs() > 60*ms+time.Duration(delay)*ms {
+			t.Errorf("the clock says %v, want %v (last packet at %v)", got, want, end.wall)
+		}
+	})
+}
+
+// The same outliers on one track leave the other where it was.
+func TestOutliersKeepLipSync(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var packets []sent
+		var outliers []int // none beside another: two that go on from each other are a step
+		for _, i := range rapid.SliceOfN(rapid.IntRange(10, 700), 0, 60).Draw(t, "outliers") {
+			if !slices.Contains(outliers, i-1) && !slices.Contains(outliers, i+1) {
+				outliers = append(outliers, i)
+			}
+		}
+		for i := range 700 {
+			at := time.Duration(i) * 33 * ms
+			v := sent{packetbuf.Video, at, at, at}
+			if slices.Contains(outliers, i) {
+				v.said += time.Duration(rapid.IntRange(-5_000, 5_000).Draw(t, "by")) * ms
+				v.said = max(0, v.said)
+				v.actual = -1
+			}
+			packets = append(packets, v, sent{packetbuf.Audio, at + 5*ms, at + 5*ms, at + 5*ms})
+		}
+		var tl Timeline
+		tl.SetReorder(0, true)
+		dts, _ := send(t, &tl, packets)
+		for i, p := range packets {
+			if p.track == packetbuf.Audio && dts[i] != p.actual {
+				t.Fatalf("audio %d stands at %v, want %v", i, dts[i], p.actual)
+			}
+			if p.actual >= 0 && (dts[i]-p.actual).Abs() > 100*ms {
+				t.Fatalf("packet %d stands at %v, want %v", i, dts[i], p.actual)
+			}
+		}
+	})
+}

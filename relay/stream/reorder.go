@@ -1,0 +1,23 @@
+package stream
+
+import (
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
+)
+
+// reorderOf returns how many frames may be out of order according to a video configuration,
+// and whether the configuration tells.
+func reorderOf(cfg *packetbuf.Packet) (frames int, known bool) {
+	if cfg == nil || cfg.Codec != packetbuf.H264 {
+		return 0, false
+	}
+	c, err := codec.ParseAVCConfig(cfg.Payload)
+	if err != nil || len(c.SPS) == 0 {
+		return 0, false
+	}
+	sps, err := codec.ParseSPS(c.SPS[0])
+	if err != nil || sps.NumReorder < 0 {
+		return 0, false
+	}
+	return sps.NumReorder, true
+}
