@@ -56,7 +56,11 @@ type Watchdog struct {
 	any     rhythm
 	tracks  [packetbuf.NumTracks]rhythm
 	extra   time.Duration // for the transport's round trip
+	resumed time.Time     // when media last came after none of any track had come for pause
 }
+
+// pause is how long all tracks must be silent together for none to count as silent by itself.
+const pause = 500 * time.Millisecond
 
 // New watches a session that was accepted at now.
 func New(cfg Config, now time.Time) *Watchdog {
@@ -76,6 +80,9 @@ func (w *Watchdog) RoundTrip(srtt, rttvar time.Duration) {
 func (w *Watchdog) Media(now time.Time, tr packetbuf.Track) {
 	if w.first.IsZero() {
 		w.first = now
+	}
+	if w.packets > 0 && now.Sub(w.any.last) >= pause {
+		w.resumed = now
 	}
 	w.packets = min(w.packets+1, fewPackets)
 	w.any.arrive(now)
@@ -121,10 +128,19 @@ func (w *Watchdog) Check(now time.Time) Verdict {
 	return Fine
 }
 
-// TrackSilent tells whether a track that has begun is silent while another goes on.
+// TrackSilent reports whether a track that has begun is silent while another goes on.
 func (w *Watchdog) TrackSilent(now time.Time, tr packetbuf.Track) bool {
-	r := &w.tracks[tr]
-	return !r.last.IsZero() && w.Check(now) == Fine && now.Sub(r.last) >= w.trackSilence(tr)
+	return !w.tracks[tr].last.IsZero() && w.Check(now) == Fine && !now.Before(w.trackDeadline(tr))
+}
+
+// trackDeadline returns when a track counts as silent if nothing of it arrives while another
+// goes on. A silence of the whole session is not its own.
+func (w *Watchdog) trackDeadline(tr packetbuf.Track) time.Time {
+	from := w.tracks[tr].last
+	if w.resumed.After(from) {
+		from = w.resumed
+	}
+	return from.Add(w.trackSilence(tr))
 }
 
 // Next is the next moment after now at which Check or TrackSilent may say something else
@@ -146,7 +162,7 @@ func (w *Watchdog) Next(now time.Time) time.Time {
 	consider(w.any.last.Add(w.silence()))
 	for tr := range w.tracks {
 		if r := &w.tracks[tr]; !r.last.IsZero() {
-			consider(r.last.Add(w.trackSilence(packetbuf.Track(tr)))) //nolint:gosec // a small index
+			consider(w.trackDeadline(packetbuf.Track(tr))) //nolint:gosec // a small index
 		}
 	}
 	return next

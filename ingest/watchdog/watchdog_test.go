@@ -249,6 +249,31 @@ func TestOneTrackSilent(t *testing.T) {
 	}
 }
 
+// While the whole session was silent, no track was silent by itself, whichever comes first
+// afterwards.
+func TestSilenceOfAllIsNoTracks(t *testing.T) {
+	w := New(Config{}, epoch)
+	now := epoch
+	both := func(d time.Duration) {
+		for end := now.Add(d); now.Before(end); now = now.Add(20 * ms) {
+			w.Media(now, packetbuf.Audio)
+			w.Media(now, packetbuf.Video)
+		}
+	}
+	both(20 * time.Second)
+	now = now.Add(10 * time.Second)
+	w.Media(now, packetbuf.Audio)
+	if w.TrackSilent(now, packetbuf.Video) {
+		t.Error("video is silent by itself, want it to have 3s from when audio came back")
+	}
+	for end := now.Add(3100 * ms); now.Before(end); now = now.Add(20 * ms) {
+		w.Media(now, packetbuf.Audio)
+	}
+	if !w.TrackSilent(now, packetbuf.Video) {
+		t.Error("video is not silent 3s after audio came back without it")
+	}
+}
+
 func TestRoundTripGivesTime(t *testing.T) {
 	w := New(Config{}, epoch)
 	steadyPush(w, epoch, 10*time.Second)

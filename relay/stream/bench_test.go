@@ -24,6 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type bench struct {
 	*Stream
 	t        *testing.T
+	born     time.Time // when the test began
 	counters Counters
 	load     Load
 	observe  func(Event) // nil, or set before anybody publishes
@@ -77,7 +78,7 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 	if change != nil {
 		change(&cfg)
 	}
-	b := &bench{t: t}
+	b := &bench{t: t, born: time.Now()}
 	b.Stream = New("live/cam", Options{Config: cfg, Observer: b, Counters: &b.counters, Load: &b.load, Log: slog.New(slog.DiscardHandler), Bridge: b.asked})
 	return b
 }

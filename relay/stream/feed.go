@@ -131,6 +131,9 @@ func (s *Stream) write(f *feed, p *packetbuf.Packet) error {
 	if spare && !s.keep(now, f, p) {
 		return errSuperseded
 	}
+	if s.returns(f) {
+		return s.receive(now, f, p, key)
+	}
 	action, effects := s.life.Media(now, f.id, key)
 	s.perform(now, effects)
 	return s.use(now, f, p, action)

@@ -97,6 +97,9 @@ func (s *Stream) due(now time.Time) time.Time {
 	s.endIfIdle(now)
 	if state, _ := s.life.State(); state == lifecycle.Held {
 		consider(s.fill(now))
+		if due := s.rejoinDue(now); !due.IsZero() {
+			consider(due)
+		}
 	}
 	consider(s.life.Next())
 	s.renewBridge(now)

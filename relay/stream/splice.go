@@ -13,15 +13,23 @@ const settle = 2 * time.Second
 
 // splice joins session f to the stream at p, its first random-access point.
 func (s *Stream) splice(now time.Time, f *feed, p *packetbuf.Packet) {
+	s.clock.Break()
+	s.clock.SetReorder(reorderOf(f.configs[packetbuf.Video]))
+	s.clock.Splice(p)
+	s.rejoin = rejoin{}
+	s.beginSession(now, f, p, func() { s.fillUp(now) })
+	s.pass(now, f, p)
+}
+
+// beginSession has viewers expect session f from p on, which has no place on the stream's clock
+// yet; fill closes the gap between filler and p.
+func (s *Stream) beginSession(now time.Time, f *feed, p *packetbuf.Packet, fill func()) {
 	f.joined, f.settled, s.fed = now, false, f.session.ID()
 	if s.ceilings.least() > 0 {
 		s.limit(f)
 	}
-	s.clock.Break()
-	s.clock.SetReorder(reorderOf(f.configs[packetbuf.Video]))
-	s.clock.Splice(p)
 	s.had.clear() // what follows depends on nothing before it
-	s.fillUp(now)
+	fill()
 	first := s.epoch == 0
 	s.epoch++ // only now: a picture made is no reference for those of the session
 	if p.Track == packetbuf.Audio && f.configs[packetbuf.Video] == nil {
@@ -34,7 +42,6 @@ func (s *Stream) splice(now time.Time, f *feed, p *packetbuf.Packet) {
 		p.Flags |= packetbuf.Splice
 	}
 	s.filler.stop()
-	s.pass(now, f, p)
 }
 
 // pass puts a packet on the stream's clock and gives it to the viewers.
@@ -48,6 +55,11 @@ func (s *Stream) pass(now time.Time, f *feed, p *packetbuf.Packet) {
 		s.opts.Counters.Late.Add(1)
 		return
 	}
+	s.deliver(now, f, p)
+}
+
+// deliver gives viewers a packet that has its place on the stream's clock.
+func (s *Stream) deliver(now time.Time, f *feed, p *packetbuf.Packet) {
 	if p.Track == packetbuf.Video {
 		s.frozen = s.frozen && !f.begins(p)
 	}

@@ -126,6 +126,9 @@ func TestOnlyAnIDREndsTheStill(t *testing.T) {
 						break
 					}
 				}
+				if again {
+					time.Sleep(holdMost + time.Millisecond) // more of a backlog might have come
+				}
 				if b.state() != lifecycle.Live {
 					t.Error("an IDR picture did not end it")
 				}

@@ -66,6 +66,7 @@ type Stream struct {
 	lastKey  *packetbuf.Packet
 	filler   filler
 	lateness lateness
+	rejoin   rejoin
 	frozen   bool      // a made picture came last: only an IDR picture may follow
 	appended time.Time // when the ring last got something
 	keyWoken time.Time // when a keyframe last woke the viewers
@@ -258,6 +259,7 @@ func (s *Stream) changed(now time.Time, f *feed, e lifecycle.Effect) {
 	switch e.To {
 	case lifecycle.Held:
 		s.clock.Break()
+		s.rejoin = rejoin{}
 		s.had.clear()
 		s.beginFiller()
 		if s.filler.on && s.filler.silence == nil && s.present[packetbuf.Audio] {

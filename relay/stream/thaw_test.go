@@ -54,7 +54,7 @@ func TestOutageIsNeverNegative(t *testing.T) {
 		key := p.gen.Next()
 		for ; !key.Media() || key.Kind != packetbuf.Key || key.Track != packetbuf.Video; key = p.gen.Next() {
 		}
-		key.Arrived = arrived.Add(100 * time.Millisecond)
+		key.DTS, key.Arrived = 20*time.Second+80*time.Millisecond, arrived.Add(100*time.Millisecond)
 		if err := p.sink.Write(key); err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,165 @@
+package stream
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/relay/stream/backlog"
+)
+
+// holdMost is how long a returning session's newest group of pictures is kept back while more
+// of the backlog arrives. On a line that is hardly faster than real time viewers then see the
+// rest of the backlog sped up, without its audio.
+const holdMost = time.Second
+
+// rejoin is the return of the session that fed the stream until it fell silent, on the same
+// connection. Viewers have had filler up to now: of what queued up behind the stall they get
+// the newest group of pictures, squeezed, and none of its audio, so that nobody watches later
+// than before.
+type rejoin struct {
+	backlog backlog.Monitor
+	begun   bool
+	// kept is the newest group of pictures since its keyframe, or the newest audio of a stream
+	// without video, not yet on the stream's clock. since is when the first was kept.
+	kept  []*packetbuf.Packet
+	since time.Time
+	// catching is set once viewers are fed again while the backlog has not drained.
+	catching bool
+}
+
+// returns reports whether f is the session that fell silent and may come back. s.mu is held.
+func (s *Stream) returns(f *feed) bool {
+	state, _ := s.life.State()
+	return f.id == s.life.Current() && (state == lifecycle.Held || s.rejoin.catching)
+}
+
+// receive takes a packet of a session that comes back after a silence. key says that a decoder
+// can start at it. s.mu is held.
+func (s *Stream) receive(now time.Time, f *feed, p *packetbuf.Packet, key bool) error {
+	r := &s.rejoin
+	if !r.begun {
+		srtt, _ := f.session.RTT()
+		*r = rejoin{begun: true, backlog: backlog.New(srtt, f.pace.jitter())}
+	}
+	r.backlog.Note(now, s.clock.Lag(p))
+	if r.catching {
+		s.catchUp(now, f, p)
+		return nil
+	}
+	switch {
+	case key:
+		s.giveUp()
+		r.kept = append(r.kept, p)
+		if r.since.IsZero() {
+			r.since = now
+		}
+	case len(r.kept) > 0 && p.Track == packetbuf.Video:
+		r.kept = append(r.kept, p)
+	default:
+		action, effects := s.life.Media(now, f.id, false)
+		s.perform(now, effects)
+		return s.use(now, f, p, action)
+	}
+	if r.backlog.Drained() || now.Sub(r.since) >= holdMost {
+		s.join(now, f)
+	}
+	return nil
+}
+
+// rejoinDue has a returning session join that has sent nothing more behind its keyframe, and
+// returns when to come again; zero if it need not. s.mu is held.
+func (s *Stream) rejoinDue(now time.Time) time.Time {
+	r := &s.rejoin
+	if len(r.kept) == 0 || r.catching {
+		return time.Time{}
+	}
+	f := s.feeds[s.life.Current()]
+	if due := r.since.Add(holdMost); f == nil || now.Before(due) {
+		return due
+	}
+	s.join(now, f)
+	return time.Time{}
+}
+
+// giveUp drops what was kept for something newer.
+func (s *Stream) giveUp() {
+	r := &s.rejoin
+	s.opts.Counters.Late.Add(uint64(len(r.kept)))
+	clear(r.kept)
+	r.kept = r.kept[:0]
+}
+
+// join has the returning session feed the stream again, from what was kept of it on.
+func (s *Stream) join(now time.Time, f *feed) {
+	r := &s.rejoin
+	kept := r.kept
+	_, effects := s.life.Media(now, f.id, true)
+	s.perform(now, effects)
+	shift := time.Duration(0)
+	if r.backlog.Drained() {
+		shift = r.backlog.Shift()
+	} else {
+		r.catching = true
+	}
+	s.clock.Break()
+	s.clock.Resume(shift)
+	newest := kept[len(kept)-1]
+	end := s.clock.Where(newest)
+	if r.catching {
+		end = s.clock.Clock(newest.Track, now)
+	}
+	s.beginSession(now, f, kept[0], func() { s.fillTo(now, end-fillEvery, end) })
+	s.squeeze(now, f, kept, end)
+	if !r.catching {
+		s.rejoin = rejoin{}
+	}
+	r.kept = nil
+}
+
+// squeeze gives viewers packets of one group of pictures a millisecond apart, so that the last
+// stands at end or, where there is no room, as soon after it as there is. Pictures keep their
+// output order.
+func (s *Stream) squeeze(now time.Time, f *feed, packets []*packetbuf.Packet, end time.Duration) {
+	track := packets[0].Track
+	last, _ := s.clock.Last(track)
+	n := len(packets)
+	behind := func(i int) time.Duration { return time.Duration(i) * time.Millisecond }
+	first := max(last+time.Millisecond, end-behind(n-1))
+	shown := slices.SortedFunc(slices.Values(packets), func(a, b *packetbuf.Packet) int {
+		return cmp.Compare(s.clock.Where(a)+a.CTO, s.clock.Where(b)+b.CTO)
+	})
+	// The picture shown last stands where its own time puts it, beside those that follow live.
+	delay := max(0, s.clock.Where(shown[n-1])+shown[n-1].CTO-s.clock.Where(packets[n-1]))
+	at := make(map[*packetbuf.Packet]time.Duration, n)
+	for i, p := range shown {
+		at[p] = first + behind(i) + delay
+	}
+	for i, p := range packets {
+		s.save(f, p)
+		s.clock.Put(p, first+behind(i), at[p])
+		s.deliver(now, f, p)
+	}
+}
+
+// catchUp takes a packet of a backlog that drains slowly, after viewers are fed again: video
+// stands where it arrives, audio is left out, until the backlog has drained.
+func (s *Stream) catchUp(now time.Time, f *feed, p *packetbuf.Packet) {
+	r := &s.rejoin
+	if r.backlog.Drained() {
+		s.clock.Resume(r.backlog.Shift())
+		s.rejoin = rejoin{}
+		s.pass(now, f, p)
+		return
+	}
+	if p.Track == packetbuf.Audio && f.hasVideo {
+		s.opts.Counters.Late.Add(1)
+		return
+	}
+	s.save(f, p)
+	at := s.clock.Clock(p.Track, now)
+	s.clock.Put(p, at, at+p.CTO)
+	s.deliver(now, f, p)
+}
