@@ -113,6 +113,7 @@ func TestBackupOverAnotherProtocol(t *testing.T) {
 	need(t, "chromium", "ffmpeg")
 	for _, first := range []string{"rtmp", "whip"} {
 		t.Run(first, func(t *testing.T) {
+			awaitBrowser(t)
 			r := start(t)
 			const stream = "live/cam"
 			page := browse(t).clients()

@@ -70,6 +70,7 @@ func looped(b *browser) *page {
 // is measured, seen and heard.
 func TestChromiumLoop(t *testing.T) {
 	t.Parallel()
+	awaitBrowser(t)
 	b := browse(t)
 	p := looped(b)
 	const tone, length = 880, 2 * time.Second
@@ -123,6 +124,7 @@ func TestChromiumLoop(t *testing.T) {
 // Simulcast is offered.
 func TestChromiumOffersSimulcast(t *testing.T) {
 	t.Parallel()
+	awaitBrowser(t)
 	p := looped(browse(t))
 	w := p.publish(whipOptions{URL: "/loop/whip", Codec: "H264", Rids: []string{"h", "m", "l"}, NoAudio: true})
 	var offers, width int
@@ -136,6 +138,7 @@ func TestChromiumOffersSimulcast(t *testing.T) {
 // Media goes through a proxy and nowhere else.
 func TestChromiumThroughProxy(t *testing.T) {
 	t.Parallel()
+	awaitBrowser(t)
 	p := looped(browse(t))
 	p.publish(whipOptions{URL: "/loop/whip", NoAudio: true})
 	p.eval(nil, "void (loop.open = false)")
@@ -170,6 +173,7 @@ func TestChromiumThroughProxy(t *testing.T) {
 // A browser that is killed takes nothing of the test with it.
 func TestChromiumKilled(t *testing.T) {
 	t.Parallel()
+	awaitBrowser(t)
 	began := time.Now()
 	b := browse(t)
 	t.Logf("started in %v", time.Since(began))

@@ -30,13 +30,32 @@ type browser struct {
 // machine that it can get, and the stories beside it have times to keep.
 var browsing = make(chan struct{}, 1)
 
-// browse starts Chromium. Its camera shows a clock and its microphone beeps, nobody is asked
+// awaited has the tests that hold the browser, by name.
+var awaited sync.Map
+
+// awaitBrowser waits for the test's turn at the one browser. It comes first in a story: what is
+// pushed and timed must not go on while other stories have the browser.
+func awaitBrowser(t testing.TB) {
+	t.Helper()
+	need(t, "chromium")
+	if _, began := started.Load(t.Name()); began {
+		t.Fatal("the story waits for the browser after it has started a relay")
+	}
+	browsing <- struct{}{}
+	awaited.Store(t.Name(), true)
+	t.Cleanup(func() {
+		awaited.Delete(t.Name())
+		<-browsing
+	})
+}
+
+// browse starts Chromium; see awaitBrowser. Its camera shows a clock and its microphone beeps, nobody is asked
 // for leave, and addresses are said as they are, that of loopback as well.
 func browse(t testing.TB) *browser {
 	t.Helper()
-	need(t, "chromium")
-	browsing <- struct{}{}
-	t.Cleanup(func() { <-browsing })
+	if _, ok := awaited.Load(t.Name()); !ok {
+		t.Fatal("the story has not waited for the browser before it began")
+	}
 	dir, err := os.MkdirTemp("", "hf-") //nolint:usetesting // the path of a socket in it must be short
 	if err != nil {
 		t.Fatal(err)

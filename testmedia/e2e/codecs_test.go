@@ -13,6 +13,7 @@ import (
 func TestOtherCodecs(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium")
+	awaitBrowser(t)
 	r := start(t, "--defaults.play_wait", "10s")
 	b := browse(t)
 	for _, codec := range []string{"VP8", "VP9", "AV1"} {

@@ -20,6 +20,7 @@ import (
 func steered(t *testing.T) (*relay, console) {
 	t.Helper()
 	need(t, "chromium")
+	awaitBrowser(t)
 	to := start(t).addrs["rtmp"]
 	r := routing(t, group{list: "push", urls: []string{"rtmp://" + to + "/a/{name}", "rtmp://" + to + "/b/{name}"}})
 	publish(t, r, "live/cam", gen.Options{}).atLeast(30)

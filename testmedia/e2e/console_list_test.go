@@ -15,6 +15,7 @@ import (
 func TestConsoleList(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium")
+	awaitBrowser(t)
 	const streams = 120
 	r := start(t, "--config", config(t, "defaults: {hold: 2m, silence: 30s}\n"))
 	pushes := make([]*publisher, streams)
@@ -65,6 +66,7 @@ func TestConsoleList(t *testing.T) {
 func TestConsoleLastPage(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium")
+	awaitBrowser(t)
 	const streams = 60
 	r := start(t, "--config", config(t, "defaults: {hold: 1s, hold_unpublish: 1s, silence: 30s}\n"))
 	pushes := make([]*publisher, streams)
@@ -89,6 +91,7 @@ func TestConsoleLastPage(t *testing.T) {
 func TestConsoleAbsent(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium")
+	awaitBrowser(t)
 	r := routing(t, group{list: "pull", match: "cam/one", urls: []string{"rtmp://" + freeAddr(t) + "/live/{name}"}})
 	c := console{browse(t).page(r.url("admin", "/"))}
 	c.has(`[data-key="absent"]`, "cam/one")

@@ -16,6 +16,7 @@ import (
 func TestConsolePreview(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	const token = "sample-token"
 	r := start(t, "--config", config(t, "admin: {token: "+token+"}\ndefaults: {play_secret: sample-secret-of-32-characters-!!, hold: 2m}\n"))
 	push := ffmpeg(t, append(source{picture: "320x180", tone: true}.arguments(), r.url("rtmp", "/live/cam"))...)
@@ -65,6 +66,7 @@ func TestConsolePreview(t *testing.T) {
 func TestConsolePreviewOfAnother(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium")
+	awaitBrowser(t)
 	r := start(t)
 	publish(t, r, "live/one", gen.Options{}).atLeast(60)
 	publish(t, r, "live/two", gen.Options{Source: 2}).atLeast(60)

@@ -52,6 +52,7 @@ said:
 func TestConsole(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	const stream, hostile = "live/cam", `<img src=x onerror=window.owned=1>`
 	far := start(t)
 	to := far.addrs["rtmp"]
@@ -111,6 +112,7 @@ func TestConsole(t *testing.T) {
 func TestConsoleWithToken(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium")
+	awaitBrowser(t)
 	const token = "sample-token"
 	r := start(t, "--admin.token", token)
 	publish(t, r, "live/cam", gen.Options{}).atLeast(20)
@@ -158,6 +160,7 @@ func TestConsoleWithToken(t *testing.T) {
 func TestForeignPage(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium")
+	awaitBrowser(t)
 	r := start(t)
 	publish(t, r, "live/cam", gen.Options{}).atLeast(20)
 	p := browse(t).clients() // at another port of this machine

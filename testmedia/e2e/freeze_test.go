@@ -45,6 +45,7 @@ func TestPageFreezesOnTheLastPicture(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			need(t, "chromium", "ffmpeg")
+			awaitBrowser(t)
 			r := start(t)
 			const stream = "live/cam"
 			one := tt.push(t, r.url("rtmp", "/"+stream))
@@ -108,6 +109,7 @@ func TestRecordingOverAFreeze(t *testing.T) {
 // A browser's stream is frozen by made pictures as well, which decode.
 func TestFreezeOfABrowsersStream(t *testing.T) {
 	need(t, "chromium", "ffmpeg", "ffprobe")
+	awaitBrowser(t)
 	r := start(t)
 	const stream, length = "live/cam", 8 * time.Second
 	b := browse(t)

@@ -41,6 +41,7 @@ const flashes = `s.start = async () => {
 func TestLipSync(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg", "ffprobe")
+	awaitBrowser(t)
 	r := start(t, "--defaults.play_wait", "10s")
 	const stream, length = "live/cam", 12 * time.Second
 	b := browse(t)

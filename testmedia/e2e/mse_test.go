@@ -20,6 +20,7 @@ import (
 func TestPageByMediaSource(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	r := start(t)
 	const stream = "live/cam"
 	line, err := faultnet.NewProxy(r.addrs["http"], nil)
@@ -88,6 +89,7 @@ func (p *page) offline(off bool) {
 func TestPageOffline(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	r := start(t)
 	line, err := faultnet.NewProxy(r.addrs["http"], nil)
 	if err != nil {

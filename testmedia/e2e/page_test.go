@@ -95,6 +95,7 @@ func (p *page) quiet() {
 func TestPage(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	r := start(t, "--defaults.hold", "6s", "--defaults.hold_unpublish", "1s")
 	const stream = "live/cam"
 	b := browse(t)
@@ -143,6 +144,7 @@ func TestPage(t *testing.T) {
 func TestPagePublishes(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	r := start(t)
 	b := browse(t)
 	q := b.page(r.url("http", "/live/mine/?publish"))
@@ -170,6 +172,7 @@ func TestPagePublishes(t *testing.T) {
 func TestPageWithKeys(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium")
+	awaitBrowser(t)
 	r := start(t, "--config", config(t, "defaults: {publish_keys: [sample-key], play_secret: sample-secret}\n"))
 	b := browse(t)
 	watching := b.page(r.url("http", "/live/cam/"))

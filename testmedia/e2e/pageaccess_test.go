@@ -51,6 +51,7 @@ func (p *page) heard() (out []string) {
 func TestPageForEveryone(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	r := start(t)
 	pushing(t, r.url("rtmp", "/live/cam"), source{picture: "640x360", tone: true})
 	r.live("live/cam")

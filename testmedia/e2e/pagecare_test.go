@@ -30,6 +30,7 @@ func call[P, R any](p *page, method cdp.Command[P, R], params P) R {
 func TestPageTokenExpires(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	const stream = "live/cam"
 	settings := []string{"--config", config(t, "defaults: {play_secret: sample-secret}\n")}
 	f := newFront(t, false)
@@ -75,6 +76,7 @@ func TestPageTokenExpires(t *testing.T) {
 func TestPageHidden(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	const stream = "live/cam"
 	f := newFront(t, false)
 	r := start(t)
@@ -138,6 +140,7 @@ func (p *page) near(ctx context.Context, what string) {
 func TestPageByNight(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium")
+	awaitBrowser(t)
 	r := start(t)
 	p := browse(t).page(r.url("http", "/live/cam/"))
 	p.says("not live yet")
@@ -202,6 +205,7 @@ const contrasts = `(() => {
 func TestPageByManagedMediaSource(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	r := start(t)
 	const stream = "live/cam"
 	one := pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})

@@ -29,6 +29,7 @@ func (p *page) begins(script string) {
 func TestPageFallsBack(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	r := start(t)
 	pushing(t, r.url("rtmp", "/live/cam"), source{picture: "640x360", tone: true})
 	r.live("live/cam")
@@ -50,6 +51,7 @@ func TestPageFallsBack(t *testing.T) {
 func TestPageWithoutFiles(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	r := start(t)
 	pushCoded(t, r, "live/cam", encode(t, "vp08", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=60", "-g", "25", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8"))
 	p := browse(t).page(r.url("http", "/live/cam/?by=hls"))
@@ -67,6 +69,7 @@ func TestPageWithoutFiles(t *testing.T) {
 func TestPageByHLS(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	r := start(t, "--config", config(t, "defaults: {publish_keys: [sample-key], play_secret: sample-secret}\n"))
 	const stream = "live/cam"
 	push := func() *program {
@@ -104,6 +107,7 @@ func TestPageByHLS(t *testing.T) {
 func TestPageEmbedded(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	r := start(t)
 	pushing(t, r.url("rtmp", "/live/cam"), source{picture: "640x360", tone: true})
 	r.live("live/cam")
@@ -151,6 +155,7 @@ func TestPageEmbedded(t *testing.T) {
 func TestPageOverTracks(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	r := start(t)
 	const stream = "live/cam"
 	p := browse(t).page(r.url("http", "/"+stream+"/"))
@@ -175,6 +180,7 @@ func TestPageOverTracks(t *testing.T) {
 func TestPageStands(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	r := start(t)
 	pushing(t, r.url("rtmp", "/live/cam"), source{picture: "640x360", tone: true})
 	r.live("live/cam")

@@ -47,6 +47,7 @@ func (l line) str(key string) string {
 // it ought to.
 func start(t testing.TB, flags ...string) *relay {
 	t.Helper()
+	started.Store(t.Name(), true)
 	args := append([]string{
 		"serve", "--log.format", "json", "--rtmp.listen", "127.0.0.1:0",
 		"--http.listen", "127.0.0.1:0", "--admin.listen", "127.0.0.1:0", "--webrtc.udp_listen", "127.0.0.1:0",
@@ -74,6 +75,9 @@ func start(t testing.TB, flags ...string) *relay {
 	}
 	return r
 }
+
+// started has the tests that have started a relay, by name.
+var started sync.Map
 
 func (r *relay) readLog(out io.Reader) {
 	s := bufio.NewScanner(out)

@@ -15,6 +15,7 @@ import (
 func TestSimulcast(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium")
+	awaitBrowser(t)
 	r := start(t, "--defaults.play_wait", "20s")
 	const stream = "live/cam"
 	b := browse(t)

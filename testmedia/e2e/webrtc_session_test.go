@@ -20,6 +20,7 @@ import (
 func TestPeersChangeNetworks(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium")
+	awaitBrowser(t)
 	r := start(t, "--defaults.play_wait", "10s")
 	const stream = "live/cam"
 	up, down := udpProxy(t, r.addrs["webrtc"], faultnet.UDPOptions{}), udpProxy(t, r.addrs["webrtc"], faultnet.UDPOptions{})
@@ -79,6 +80,7 @@ func (r *relay) shows(stream string, out any) {
 func TestBPicturesInBrowser(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	r := start(t, "--config", config(t, "defaults: {play_wait: 10s, transcode: [{name: web, height: 360, video: 1M}]}\n"))
 	const stream = "live/cam"
 	ffmpeg(t, "-re", "-f", "lavfi", "-i", "testsrc2=rate=30:size=640x360", "-c:v", "libx264", "-preset", "veryfast",
@@ -199,6 +201,7 @@ func TestStormOfSessions(t *testing.T) {
 func TestOtherWays(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium")
+	awaitBrowser(t)
 	b := browse(t)
 	for name, flags := range map[string][]string{
 		"tcp":    {"--webrtc.udp_listen", "", "--webrtc.tcp_listen", "127.0.0.1:0"},

@@ -26,6 +26,7 @@ func (v *whep) hearing(hz float64) {
 func TestBrowserToEverybody(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg", "ffprobe")
+	awaitBrowser(t)
 	r := start(t, "--defaults.play_wait", "10s")
 	const stream = "live/cam"
 	p := browse(t).clients()
@@ -58,6 +59,7 @@ func TestBrowserToEverybody(t *testing.T) {
 func TestPushToBrowser(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	r := start(t, "--defaults.play_wait", "10s")
 	const stream = "live/cam"
 	clock := pushClock(t, r.url("rtmp", "/"+stream))
@@ -95,6 +97,7 @@ func TestPushToBrowser(t *testing.T) {
 func TestPublisherComesBackHoweverItCan(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg", "ffprobe")
+	awaitBrowser(t)
 	r := start(t, "--defaults.play_wait", "10s")
 	const stream = "live/cam"
 	line := udpProxy(t, r.addrs["webrtc"], faultnet.UDPOptions{})
@@ -170,6 +173,7 @@ func TestLossyPublisher(t *testing.T) {
 	need(t, "chromium", "ffmpeg", "ffprobe")
 	for _, loss := range []float64{0.05, 0.10, 0.15} {
 		t.Run(fmt.Sprintf("%.0f%%", 100*loss), func(t *testing.T) {
+			awaitBrowser(t)
 			r := start(t, "--defaults.play_wait", "10s")
 			const stream, length = "live/cam", 12 * time.Second
 			faults := faultnet.UDPFaults{Loss: loss, Delay: 10 * time.Millisecond, Jitter: 50 * time.Millisecond}
@@ -202,6 +206,7 @@ func TestLossyPublisher(t *testing.T) {
 func TestCeiling(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium")
+	awaitBrowser(t)
 	r := start(t, "--defaults.play_wait", "10s")
 	const stream = "live/cam"
 	w := browse(t).clients().publish(whipOptions{URL: r.url("http", "/"+stream+"/whip"), Width: 1280, Height: 720, NoAudio: true})
