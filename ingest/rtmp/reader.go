@@ -79,7 +79,7 @@ func (r *reader) fill() error {
 
 // handlingMost is how long bytes that were read may take to handle: beyond it the reader
 // waits for something else, such as a peer that takes no answer.
-const handlingMost = 2 * time.Second
+const handlingMost = 5 * time.Second
 
 // unread reports whether received bytes wait in the socket, or are being handled.
 func (r *reader) unread(now time.Time) bool {

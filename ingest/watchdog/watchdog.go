@@ -168,6 +168,9 @@ func (w *Watchdog) Next(now time.Time) time.Time {
 	return next
 }
 
+// Last returns when media last arrived; zero before the first.
+func (w *Watchdog) Last() time.Time { return w.any.last }
+
 // Quiet returns the time since the last media; 0 before the first.
 func (w *Watchdog) Quiet(now time.Time) time.Duration {
 	if w.first.IsZero() {

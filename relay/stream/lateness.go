@@ -42,22 +42,42 @@ func (s *Stream) noteLateness(now time.Time, late time.Duration) {
 	s.mu.Unlock()
 }
 
+const (
+	// confirm is how long the socket must have had nothing to read before a verdict. Bytes may
+	// have left it and not have been handled: the goroutine that reads can stand in between.
+	confirm = 50 * time.Millisecond
+	// recheck is how soon a verdict that was put off is asked for again.
+	recheck = 20 * time.Millisecond
+)
+
 // check asks a session's watchdog. A silence that the relay's own lateness explains, because
 // the session's socket has bytes to read or because the loop itself woke late, is only Late.
 // s.mu is held.
 func (s *Stream) check(now time.Time, f *feed) watchdog.Verdict {
-	verdict := f.dog.Check(now)
+	verdict, soon := f.dog.Check(now), f.dog.Check(now.Add(confirm))
+	if soon != watchdog.Silent {
+		return verdict
+	}
+	if b, ok := f.session.(ingest.Backlogger); ok && b.Unread() {
+		f.unheard = time.Time{}
+	} else if f.unheard.IsZero() || f.unheard.Before(f.dog.Last()) {
+		f.unheard = now
+	}
 	if verdict != watchdog.Silent {
 		return verdict
 	}
-	if f.dog.Check(now.Add(-s.lateness.recent(now))) != watchdog.Silent {
-		return watchdog.Late
-	}
-	if b, ok := f.session.(ingest.Backlogger); ok && b.Unread() {
+	late := s.lateness.recent(now)
+	if f.unheard.IsZero() || now.Sub(f.unheard) < confirm || f.dog.Check(now.Add(-late)) != watchdog.Silent {
 		return watchdog.Late
 	}
 	return watchdog.Silent
 }
 
-// recheck is how soon a verdict that was put off is asked for again.
-const recheck = 20 * time.Millisecond
+// nextCheck returns when check may say something else; zero if it does not.
+func (f *feed) nextCheck(now time.Time) time.Time {
+	next := f.dog.Next(now)
+	if early := next.Add(-confirm); early.After(now) && f.dog.Check(next) == watchdog.Silent {
+		return early
+	}
+	return next
+}

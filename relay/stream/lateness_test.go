@@ -28,7 +28,7 @@ func TestUnreadBytesPutOffTheVerdict(t *testing.T) {
 			t.Errorf("got %v with unread bytes, want suspect", got)
 		}
 		p.sess.unread.Store(false)
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(2 * confirm)
 		if got := b.state(); got != lifecycle.Held {
 			t.Errorf("got %v once nothing is left to read, want held", got)
 		}

@@ -91,7 +91,7 @@ func (s *Stream) due(now time.Time) time.Time {
 		if s.judge(now, f) {
 			consider(now.Add(recheck))
 		}
-		consider(f.dog.Next(now))
+		consider(f.nextCheck(now))
 	}
 	s.perform(now, s.life.Tick(now))
 	s.endIfIdle(now)

@@ -121,10 +121,10 @@ func (w *watcher) take(p *packetbuf.Packet) {
 		return
 	}
 	if id, err := gen.Identify(p); err == nil {
-		if _, twice := w.frames[id.Number]; twice {
+		if _, twice := w.frames[uint64(id.Source)<<32|id.Number]; twice {
 			w.t.Errorf("frame %d came twice", id.Number)
 		}
-		w.frames[id.Number] = p.DTS
+		w.frames[uint64(id.Source)<<32|id.Number] = p.DTS
 	}
 }
 

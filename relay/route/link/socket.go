@@ -62,7 +62,7 @@ func (s *socket) Read(b []byte) (int, error) {
 
 // handlingMost is how long bytes that were read may take to handle: beyond it the reader
 // waits for something else.
-const handlingMost = 2 * time.Second
+const handlingMost = 5 * time.Second
 
 // unread reports whether received bytes wait in the socket, or are being handled.
 func (s *socket) unread() bool {
