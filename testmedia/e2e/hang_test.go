@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
@@ -88,6 +89,9 @@ func TestThaw(t *testing.T) {
 			w.settled(p)
 			for _, v := range w.viewers {
 				v.watching()
+				if later := v.laterBy(l.at); later.Abs() > slack(300*time.Millisecond) {
+					t.Errorf("%s viewer is %v later than before the stop, want at most 300ms", v.name, later)
+				}
 				from := v.seen(1)
 				prefix := 0
 				for _, f := range from {
@@ -105,4 +109,31 @@ func TestThaw(t *testing.T) {
 			t.Logf("%v packets came late", r.metric("holdfast_publish_late_packets_total"))
 		})
 	}
+}
+
+// laterBy returns how much later, at the best, video reached the viewer after a moment than
+// before it, by the stream's clock.
+func (v *viewer) laterBy(moment time.Time) time.Duration {
+	v.t.Helper()
+	var least [2]time.Duration
+	var n [2]int
+	for _, f := range v.frames.all() {
+		if f.track != packetbuf.Video || f.config || f.filler {
+			continue
+		}
+		i := 0
+		if f.at.After(moment.Add(time.Second)) {
+			i = 1
+		} else if f.at.After(moment.Add(-5 * time.Second)) {
+			continue
+		}
+		late := time.Duration(f.at.UnixNano()) - f.dts
+		if n[i]++; n[i] == 1 || late < least[i] {
+			least[i] = late
+		}
+	}
+	if n[0] == 0 || n[1] == 0 {
+		v.t.Fatalf("%s viewer has %d frames before the stop and %d after it", v.name, n[0], n[1])
+	}
+	return least[1] - least[0]
 }
