@@ -5,7 +5,10 @@ type AAC struct {
 	// ObjectType is that of the core: 2 for AAC-LC, also under SBR and PS.
 	ObjectType int
 	SampleRate int // of the core, Hz
-	Channels   int // 0 where a program config element says it
+	Channels   int // 0 where nothing says it but the frames
+	// Program reports that a program config element says which channels there are, in another
+	// way than any channelConfiguration.
+	Program bool
 	// SBR and PS tell that spectral band replication and parametric stereo are signalled,
 	// explicitly or in the backward compatible way. Without a signal they may be there.
 	SBR, PS bool
@@ -35,6 +38,18 @@ var aacChannels = [...]int{0, 1, 2, 3, 4, 5, 6, 8}
 // ParseAAC reads an AudioSpecificConfig. Object types outside the general audio coder are
 // read as far as rate and channels; FrameSamples is then 1024.
 func ParseAAC(b []byte) (AAC, error) {
+	c, _, err := parseAAC(b)
+	return c, err
+}
+
+// programElements returns the elements that a program config element in an AudioSpecificConfig
+// lists; nil where there is none, or it couples channels.
+func programElements(b []byte) []aacElement {
+	_, elements, _ := parseAAC(b)
+	return elements
+}
+
+func parseAAC(b []byte) (_ AAC, program []aacElement, _ error) {
 	r := &bitReader{data: b}
 	c := AAC{FrameSamples: 1024}
 	c.ObjectType = readObjectType(r)
@@ -46,7 +61,7 @@ func ParseAAC(b []byte) (AAC, error) {
 		c.ObjectType = readObjectType(r)
 	}
 	if r.short || c.ObjectType == 0 || c.SampleRate == 0 || c.SBR && c.ExtensionRate == 0 {
-		return AAC{}, malformed("AudioSpecificConfig: cut short or without a rate")
+		return AAC{}, nil, malformed("AudioSpecificConfig: cut short or without a rate")
 	}
 	switch {
 	case channels < len(aacChannels):
@@ -56,10 +71,10 @@ func ParseAAC(b []byte) (AAC, error) {
 	case channels == 12, channels == 14:
 		c.Channels = 8
 	default:
-		return AAC{}, malformedf("AudioSpecificConfig: channel configuration %d", channels)
+		return AAC{}, nil, malformedf("AudioSpecificConfig: channel configuration %d", channels)
 	}
 	if c.ObjectType > aacScal {
-		return c, nil
+		return c, program, nil
 	}
 	if r.flag() { // frameLengthFlag
 		c.FrameSamples = 960
@@ -69,12 +84,29 @@ func ParseAAC(b []byte) (AAC, error) {
 	}
 	r.u(1) // extensionFlag
 	if r.short {
-		return AAC{}, malformed("AudioSpecificConfig: cut short")
+		return AAC{}, nil, malformed("AudioSpecificConfig: cut short")
+	}
+	if channels == 0 && c.ObjectType != aacScal {
+		program = c.readProgram(r)
 	}
 	if channels != 0 && c.ObjectType != aacScal && !c.SBR {
 		c.readSyncExtension(r)
 	}
-	return c, nil
+	return c, program, nil
+}
+
+// readProgram reads the program config element that stands in place of a channelConfiguration; one
+// that is cut short leaves the channels unknown.
+func (c *AAC) readProgram(r *bitReader) []aacElement {
+	r.u(4) // element_instance_tag
+	elements, channels, plain := readProgram(r)
+	if r.short {
+		return nil
+	}
+	if c.Channels, c.Program = channels, true; !plain {
+		return nil
+	}
+	return elements
 }
 
 // aacConfiguration is the channelConfiguration of an AudioSpecificConfig that ParseAAC reads; 0

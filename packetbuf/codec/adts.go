@@ -28,7 +28,7 @@ func (c AAC) AppendADTS(dst []byte, n int) ([]byte, error) {
 		return dst, fmt.Errorf("ADTS: AAC object type %d", c.ObjectType)
 	case rate < 0:
 		return dst, fmt.Errorf("ADTS: %d Hz", c.SampleRate)
-	case channels == 0 || channels > 7:
+	case channels == 0 || channels > 7 || c.Program:
 		return dst, fmt.Errorf("ADTS: %d channels", c.Channels)
 	case c.FrameSamples != 1024:
 		return dst, fmt.Errorf("ADTS: frames of %d samples", c.FrameSamples)
@@ -114,4 +114,44 @@ func parseADTS(head [adtsHeader]byte) (c AAC, size, crc int, err error) {
 	}
 	c.SampleRate = aacRates[rate]
 	return c, size, crc, nil
+}
+
+// ADTSConfig returns the configuration in an ADTS header; ok is false where b does not begin with
+// one. No AudioSpecificConfig begins with the same bits.
+func ADTSConfig(b []byte) (c AAC, ok bool) {
+	if len(b) < adtsHeader {
+		return AAC{}, false
+	}
+	r := &bitReader{data: b}
+	if r.u(12) != 0xfff || r.u(1) > 1 || r.u(2) != 0 {
+		return AAC{}, false
+	}
+	r.u(1)
+	c = AAC{ObjectType: int(r.u(2)) + 1, FrameSamples: 1024}
+	rate := int(r.u(4))
+	r.u(1)
+	if c.Channels = aacChannels[r.u(3)]; rate >= len(aacRates) {
+		return AAC{}, false
+	}
+	c.SampleRate = aacRates[rate]
+	return c, true
+}
+
+// SplitADTS returns the frames of a buffer that consists of frames with ADTS headers and nothing
+// else; ok is false for any other. The payloads alias b. A raw frame is never taken for one: it
+// would begin with the element that ends it.
+func SplitADTS(b []byte) (frames []ADTSFrame, ok bool) {
+	for len(b) > 0 {
+		if len(b) < adtsHeader {
+			return nil, false
+		}
+		c, size, crc, err := parseADTS([adtsHeader]byte(b))
+		if err != nil || adtsHeader+size > len(b) {
+			return nil, false
+		}
+		end := adtsHeader + size
+		frames = append(frames, ADTSFrame{Config: c, Payload: b[adtsHeader+crc : end : end]})
+		b = b[end:]
+	}
+	return frames, len(frames) > 0
 }

@@ -56,6 +56,9 @@ func (r *bitReader) skip(n int) {
 	r.u(n)
 }
 
+// align moves to the next byte.
+func (r *bitReader) align() { r.u(r.n % 8) }
+
 // ue reads an unsigned Exp-Golomb code of at most 32 bits (ITU-T H.264, 9.1).
 func (r *bitReader) ue() uint32 {
 	zeros := 0

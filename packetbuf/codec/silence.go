@@ -16,8 +16,9 @@ var (
 // must not be changed.
 //
 // It is there for AAC-LC with one to eight channels in frames of 1024 samples, and for Opus with
-// one or two channels. With SBR or PS signalled, a program config element or another codec ok is
-// false: a decoder that has had SBR goes on with its last envelope where a frame brings none.
+// one or two channels. With SBR or PS signalled, channels that a program config element couples or
+// another codec ok is false: a decoder that has had SBR goes on with its last envelope where a
+// frame brings none.
 func Silence(cfg *packetbuf.Packet) (frame []byte, ok bool) {
 	switch {
 	case cfg == nil || cfg.Kind != packetbuf.Config:
@@ -31,9 +32,11 @@ func Silence(cfg *packetbuf.Packet) (frame []byte, ok bool) {
 	if err != nil || c.ObjectType != AACLC || c.SBR || c.PS || c.FrameSamples != 1024 {
 		return nil, false
 	}
-	switch elements := aacElements[aacConfiguration(cfg.Payload)]; {
+	switch elements := aacElementsOf(cfg.Payload, c); {
 	case elements == nil:
 		return nil, false
+	case c.Program:
+		return silenceAAC(elements), true
 	case c.Channels == 1:
 		return silenceMono, true
 	case c.Channels == 2:
@@ -64,15 +67,27 @@ var aacElements = [16][]uint32{
 	12: {aacSCE, aacCPE, aacCPE, aacCPE, aacLFE},
 }
 
-// silenceAAC is a raw_data_block of these elements in which no channel has a coefficient.
-func silenceAAC(elements []uint32) []byte {
-	w := &bitWriter{}
+// aacElementsOf returns the elements of a frame under a configuration; nil where they are not
+// known.
+func aacElementsOf(record []byte, c AAC) (elements []aacElement) {
+	if c.Program {
+		return programElements(record)
+	}
 	var tags [aacEND]uint32
+	for _, kind := range aacElements[aacConfiguration(record)] {
+		elements = append(elements, aacElement{kind, tags[kind]})
+		tags[kind]++
+	}
+	return elements
+}
+
+// silenceAAC is a raw_data_block of these elements in which no channel has a coefficient.
+func silenceAAC(elements []aacElement) []byte {
+	w := &bitWriter{}
 	for _, e := range elements {
-		w.u(3, e)
-		w.u(4, tags[e])
-		tags[e]++
-		if e == aacCPE {
+		w.u(3, e.kind)
+		w.u(4, e.tag)
+		if e.kind == aacCPE {
 			w.u(1, 1) // common_window
 			writeLongWindow(w)
 			w.u(2, 0) // ms_mask_present
@@ -141,4 +156,33 @@ func AudioFrameDuration(p *packetbuf.Packet) (samples, rate int) {
 		}
 	}
 	return 0, 0
+}
+
+// NoSilenceReason says why Silence has no frame for a configuration; empty where it has one.
+func NoSilenceReason(cfg *packetbuf.Packet) string {
+	if _, ok := Silence(cfg); ok {
+		return ""
+	}
+	switch {
+	case cfg == nil || cfg.Kind != packetbuf.Config:
+		return "the audio has no configuration"
+	case cfg.Codec == packetbuf.Opus:
+		return "Opus with more than two channels"
+	case cfg.Codec != packetbuf.AAC:
+		return cfg.Codec.String() + " audio"
+	}
+	c, err := ParseAAC(cfg.Payload)
+	switch {
+	case err != nil:
+		return "the AAC configuration cannot be read"
+	case c.SBR || c.PS:
+		return "HE-AAC"
+	case c.ObjectType != AACLC:
+		return "AAC of object type " + c.profile()
+	case c.FrameSamples != 1024:
+		return "AAC with frames of 960 samples"
+	case c.Program:
+		return "AAC with a program config element that couples channels"
+	}
+	return "AAC without its channels in the configuration"
 }

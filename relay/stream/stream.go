@@ -13,6 +13,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
 	"github.com/holdfast-live/holdfast/packetbuf/timeline"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 )
@@ -263,8 +264,9 @@ func (s *Stream) changed(now time.Time, f *feed, e lifecycle.Effect) {
 		s.had.clear()
 		s.beginFiller()
 		if s.filler.on && s.filler.silence == nil && s.present[packetbuf.Audio] {
+			reason := codec.NoSilenceReason(s.sent[packetbuf.Audio])
 			s.out.queue = append(s.out.queue, func() {
-				s.opts.Log.Info("held without sound: no silent frame is known for this audio; AAC-LC with up to eight channels and Opus, mono or stereo, have one")
+				s.opts.Log.Info("holding without audio: no silent frame for it", "reason", reason, "hint", "use AAC-LC, or Opus with one or two channels")
 			})
 		}
 	case lifecycle.Ended:
