@@ -120,10 +120,32 @@ func (c *conn) next() (*wire.Message, error) {
 			}
 		}
 		c.holdBack()
-		if err := c.r.fill(); err != nil {
+		if err := c.fill(); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// fill waits for bytes, and no longer than a picture that may be whole is held for more of it. A
+// message that is on its way may be more of it, or shows that it is whole.
+func (c *conn) fill() error {
+	p := c.pub
+	if p == nil || c.r.demux.Buffered() > 0 {
+		return c.r.fill()
+	}
+	due := p.intake.Due()
+	if due.IsZero() {
+		return c.r.fill()
+	}
+	c.setReadDeadline(due)
+	err := c.r.fill()
+	var ne net.Error
+	if errors.As(err, &ne) && ne.Timeout() && c.ctx.Err() == nil {
+		c.passHeld(p, time.Now())
+		err = nil
+	}
+	c.setReadDeadline(time.Time{})
+	return err
 }
 
 // send writes whole messages. An error has already ended the connection.

@@ -23,8 +23,6 @@ const (
 type renditions struct {
 	all         map[uint8]*rendition
 	soundConfig *packetbuf.Packet
-	left        int // packets that became part of no stream
-	warned      bool
 }
 
 // rendition is one of them. It is published at its first keyframe.
@@ -40,12 +38,7 @@ type rendition struct {
 func (c *conn) other(p *publication, n flv.Numbered) {
 	l := p.renditions.at(n)
 	if l == nil {
-		p.renditions.left++
-		if !p.renditions.warned {
-			p.renditions.warned = true
-			c.log().Warn("a further track is left out", "track", n.Packet.Track.String(), "id", n.ID,
-				"hint", "further tracks of video become streams of their own, "+strconv.Itoa(maxRenditions)+" at most; of audio there is one")
-		}
+		p.intake.Repairs.Note(n.Packet.Track, packetbuf.OtherTrack)
 		return
 	}
 	if n.Packet.Kind == packetbuf.Config {
@@ -171,6 +164,9 @@ func (s *renditionSession) RTT() (srtt, rttvar time.Duration) { return s.push.RT
 
 // Unread implements ingest.Backlogger.
 func (s *renditionSession) Unread() bool { return s.push.Unread() }
+
+// Repairs implements ingest.RepairReporter.
+func (s *renditionSession) Repairs() []packetbuf.Repair { return s.push.Repairs() }
 
 // Heartbeat implements ingest.Beater.
 func (s *renditionSession) Heartbeat() time.Duration { return s.push.Heartbeat() }

@@ -40,6 +40,8 @@ type Options struct {
 	// Heartbeat is the time between pings to who publishes or plays app and name, where it is
 	// fixed; 0, as without it: by the line.
 	Heartbeat func(app, name string) time.Duration
+	// Repairs counts what is repaired in publishers' media. It may be nil.
+	Repairs *ingest.Repairs
 	// Refused is called for a refusal that never reached Access. It may be nil.
 	Refused func(ingest.Outcome)
 }

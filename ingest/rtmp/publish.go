@@ -27,6 +27,8 @@ type session struct {
 	c    *conn
 	id   string
 	slow *slow // nil: it must not be slowed
+	// repairs are of the media of all tracks.
+	repairs *ingest.RepairLog
 }
 
 func (s *session) ID() string { return s.id }
@@ -48,6 +50,9 @@ func (s *session) Unread() bool { return s.c.r.unread(time.Now()) }
 
 // Heartbeat implements ingest.Beater.
 func (s *session) Heartbeat() time.Duration { return s.c.pings.every() }
+
+// Repairs implements ingest.RepairReporter.
+func (s *session) Repairs() []packetbuf.Repair { return s.repairs.Repairs() }
 
 // Limits implements ingest.Limiter.
 func (s *session) Limits() bool { return s.slow != nil }
@@ -71,6 +76,7 @@ func (c *conn) publish(stream uint32, cmd wire.Command) ([]byte, error) {
 	}
 	t := parseTarget(c.peer.app, c.peer.tcURL, cmd.StringArg(1))
 	s := &session{c: c, id: c.sessionID()}
+	s.repairs = ingest.NewRepairLog(c.srv.o.Repairs, c.log().With("stream", describe(t.app, t.name)))
 	if c.srv.o.SlowPublisher(t.app, t.name) {
 		s.slow = newSlow(time.Now())
 	}
@@ -152,13 +158,8 @@ func (c *conn) unpublish(cause ingest.Cause, detail string) {
 	c.widen()
 	c.pings.stop()
 	c.r.demux.SetLimits(strangerLimits())
-	if p.intake.Dropped > 0 {
-		c.log().Warn("media was dropped that could not be read", "messages", p.intake.Dropped)
-	}
-	if p.renditions.left > 0 {
-		c.log().Warn("further tracks were left out", "messages", p.renditions.left)
-	}
 	defer c.guard("end", nil)
+	c.passHeld(p, time.Time{})
 	p.renditions.end(cause, detail)
 	p.sink.End(cause, detail)
 }
@@ -181,29 +182,41 @@ func (c *conn) media(m *wire.Message) error {
 	}
 	body, ok := m.AMF0()
 	if !ok || track == packetbuf.Data && wire.ValidateAMF(body) != nil {
-		p.intake.Dropped++
+		p.intake.Unreadable(track)
+		p.session.repairs.Note(p.intake.Repairs.Drain())
 		return nil
 	}
-	packet, err := p.intake.Take(track, m.Timestamp, body)
+	packets, err := p.intake.Take(c.r.readAt, track, m.Timestamp, body)
 	var unsupported *flv.UnsupportedError
 	if errors.As(err, &unsupported) {
 		return c.refuseCodec(unsupported.Codec)
 	}
-	if packet != nil {
+	return c.takeAll(p, packets, p.intake.TakeOthers(c.r.readAt, track, m.Timestamp, body))
+}
+
+// passHeld gives the stream the pictures that more might have come of, but has not by now; with
+// the zero time all that there are. What becomes of them ends the connection by itself.
+func (c *conn) passHeld(p *publication, now time.Time) {
+	packets, others := p.intake.Flush(now)
+	_ = c.takeAll(p, packets, others)
+}
+
+// takeAll takes the packets of the track that feeds the stream, and those of other tracks.
+func (c *conn) takeAll(p *publication, packets []*packetbuf.Packet, others []flv.Numbered) error {
+	for _, packet := range packets {
 		if err := c.take(p, packet); err != nil {
 			return err
 		}
 	}
-	for _, other := range p.intake.TakeOthers(track, m.Timestamp, body) {
-		other.Packet.Arrived = c.r.readAt
+	for _, other := range others {
 		c.other(p, other)
 	}
+	p.session.repairs.Note(p.intake.Repairs.Drain())
 	return nil
 }
 
 // take gives the stream a packet of the track that feeds it.
 func (c *conn) take(p *publication, packet *packetbuf.Packet) error {
-	packet.Arrived = c.r.readAt
 	if slow := c.r.slow; slow != nil && packet.Media() {
 		slow.media(c.r.readAt, uint32(packet.DTS/time.Millisecond)) //nolint:gosec // as it came
 	}

@@ -99,6 +99,7 @@ func NewHEVCConfig(sets HEVCSets) ([]byte, error) {
 // hevcFormat is what an hvcC takes from an SPS.
 type hevcFormat struct {
 	profile                   [12]byte // general profile, tier and level
+	id                        uint32
 	subLayers                 uint32
 	nested                    bool
 	chroma, luma, chromaDepth uint32 // depths less 8
@@ -119,7 +120,7 @@ func readHEVCFormat(sps []byte) (hevcFormat, error) {
 		f.profile[i] = byte(r.u(8)) //nolint:gosec // 8 bits
 	}
 	skipHEVCSubLayers(r, more)
-	r.ue() // sps_seq_parameter_set_id
+	f.id = r.ue()
 	planes := false
 	if f.chroma = r.ue(); f.chroma == 3 {
 		planes = r.flag()
@@ -138,7 +139,7 @@ func readHEVCFormat(sps []byte) (hevcFormat, error) {
 	}
 	f.width, f.height = side(width), side(height)
 	f.luma, f.chromaDepth = r.ue(), r.ue()
-	if r.short || f.chroma > 3 || f.luma > 8 || f.chromaDepth > 8 {
+	if r.short || f.chroma > 3 || f.luma > 8 || f.chromaDepth > 8 || f.id > 15 {
 		return hevcFormat{}, malformed("HEVC SPS: cut short or out of range")
 	}
 	return f, nil

@@ -19,8 +19,11 @@ type sliceHeader struct {
 	sps         *SPS
 	frameNum    int
 	field       bool
-	pocLSB      int // of POC type 0
-	bottom      int // delta_pic_order_cnt_bottom
+	bottomField bool
+	idrPicID    uint32
+	redundant   uint32 // redundant_pic_cnt
+	pocLSB      int    // of POC type 0
+	bottom      int    // delta_pic_order_cnt_bottom
 	longTerm    bool
 	marks       [maxMarks]mark
 	numMarks    int
@@ -82,17 +85,19 @@ func (s *parameterSets) parse(nal []byte) (h sliceHeader, err error) {
 	}
 	h.frameNum = int(r.u(h.sps.Log2MaxFrameNum))
 	if !h.sps.FrameMBsOnly {
-		h.field = r.flag()
-	}
-	if h.field || h.pps.SliceGroups > 1 {
-		return h, nil // the rest is not of use
+		if h.field = r.flag(); h.field {
+			h.bottomField = r.flag()
+		}
 	}
 	if h.idr {
-		r.ue() // idr_pic_id
+		h.idrPicID = r.ue()
 	}
 	h.readOrder(r)
 	if h.pps.RedundantPicPresent {
-		r.ue()
+		h.redundant = r.ue()
+	}
+	if h.field || h.pps.SliceGroups > 1 {
+		return h, nil // the rest is not of use
 	}
 	if h.refIDC != 0 {
 		h.readLists(r)
@@ -108,13 +113,13 @@ func (h *sliceHeader) readOrder(r *bitReader) {
 	switch h.sps.POCType {
 	case 0:
 		h.pocLSB = int(r.u(h.sps.Log2MaxPOCLSB))
-		if h.pps.BottomPOC {
+		if h.pps.BottomPOC && !h.field {
 			h.bottom = int(r.se())
 		}
 	case 1:
 		if !h.sps.DeltaPOCAlwaysZero {
 			r.se()
-			if h.pps.BottomPOC {
+			if h.pps.BottomPOC && !h.field {
 				r.se()
 			}
 		}

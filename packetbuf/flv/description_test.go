@@ -33,7 +33,7 @@ func TestDescription(t *testing.T) {
 	} {
 		var in Intake
 		for i, s := range steps {
-			p, err := in.Take(packetbuf.Video, 40, s.body)
+			p, err := takeOne(&in, packetbuf.Video, 40, s.body)
 			switch {
 			case err != nil:
 				t.Fatal(name, i, err)
@@ -63,7 +63,7 @@ func TestBadDescriptions(t *testing.T) {
 		{packetbuf.Audio, join(0x94, "fLaC", orderUnspecified, 0)},
 		{packetbuf.Audio, join(0x94, "fLaC", 9, 2)},
 	} {
-		if p, err := in.Take(c.track, 0, c.body); p != nil || err != nil || in.Dropped != i+1 {
+		if p, err := takeOne(&in, c.track, 0, c.body); p != nil || err != nil || in.Dropped != i+1 {
 			t.Errorf("%x: %+v, %v, %d dropped", c.body, p, err, in.Dropped)
 		}
 	}
@@ -85,11 +85,11 @@ func TestBeside(t *testing.T) {
 			t.Fatal(err)
 		}
 		var in Intake
-		first, err := in.Take(p.Track, 0, body)
+		first, err := takeOne(&in, p.Track, 0, body)
 		if err != nil || first == nil || first.Beside != nil {
 			t.Fatalf("%s: %+v, %v", p.Codec, first, err)
 		}
-		if got, err := in.Take(p.Track, 0, Beside(p)); err != nil || got == nil || !got.SameConfig(p) {
+		if got, err := takeOne(&in, p.Track, 0, Beside(p)); err != nil || got == nil || !got.SameConfig(p) {
 			t.Errorf("%s: %+v, %v", p.Codec, got, err)
 		}
 	}
@@ -99,10 +99,10 @@ func TestBeside(t *testing.T) {
 func TestNoPlaceBeside(t *testing.T) {
 	avcC := []byte{1, 0x64, 0, 0x1f}
 	var in Intake
-	if p, err := in.Take(packetbuf.Video, 0, join(0x90, "avc1", avcC)); p == nil || err != nil {
+	if p, err := takeOne(&in, packetbuf.Video, 0, join(0x90, "avc1", avcC)); p == nil || err != nil {
 		t.Fatal(p, err)
 	}
-	if p, err := in.Take(packetbuf.Video, 0, join(0xd4, "avc1", colours)); p != nil || err != nil || in.Dropped != 0 {
+	if p, err := takeOne(&in, packetbuf.Video, 0, join(0xd4, "avc1", colours)); p != nil || err != nil || in.Dropped != 0 {
 		t.Errorf("%+v, %v, %d dropped", p, err, in.Dropped)
 	}
 	if b := Beside(&packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.H264, Payload: avcC, Beside: colours}); b != nil {

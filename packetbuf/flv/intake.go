@@ -3,21 +3,31 @@ package flv
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
+	"github.com/holdfast-live/holdfast/packetbuf/repair"
 )
 
-// Intake makes packets of the bodies that one publisher or origin sends, in their order. Its
-// zero value is ready.
+// Intake makes packets of the bodies that one publisher or origin sends, in their order. It repairs
+// what they get wrong; see package repair. Its zero value is ready.
 type Intake struct {
 	// Dropped counts the bodies that were no media, and the tracks of multitrack bodies that
 	// were none.
-	Dropped    int
+	Dropped int
+	// Repairs counts what was repaired and what was left out.
+	Repairs packetbuf.RepairCounts
+
+	video      *repair.Video
+	audio      *repair.Audio
 	configured [packetbuf.NumTracks]*packetbuf.Packet // the newest configuration
 	beside     [packetbuf.NumTracks]beside
-	others     map[place]packetbuf.Codec // what configured is for track 0
+	others     map[place]*repair.Video   // of video
+	configs    map[place]packetbuf.Codec // what configured is for track 0, of those not repaired
+	out        []*packetbuf.Packet       // what Take returned last
+	behind     []*packetbuf.Packet       // what waits behind a picture in assembly
 }
 
 // place is a track of a multitrack body.
@@ -32,7 +42,7 @@ type beside struct {
 	said  []byte
 }
 
-// needsConfig tells whether frames of a codec need a configuration first. Those of VP8 and VP9
+// needsConfig reports whether frames of a codec need a configuration first. Those of VP8 and VP9
 // say themselves what the decoder has to know.
 func needsConfig(c packetbuf.Codec) bool {
 	switch c {
@@ -42,42 +52,157 @@ func needsConfig(c packetbuf.Codec) bool {
 	return false
 }
 
-// readable tells whether a packet is one to pass on, as far as its configuration can be
-// understood. That of H.264 and of AAC is left to the decoder, which may know more of it.
+// readable reports whether a packet is one to pass on, as far as its configuration can be
+// understood. Those of H.264, HEVC and AAC are left to package repair, which can do without them.
 func readable(p *packetbuf.Packet) bool {
-	if p.Kind != packetbuf.Config || p.Codec == packetbuf.H264 || p.Codec == packetbuf.AAC || p.Codec == packetbuf.AMF0 {
+	switch {
+	case p.Kind != packetbuf.Config:
+		return true
+	case p.Codec == packetbuf.H264 || p.Codec == packetbuf.AAC || p.Codec == packetbuf.AMF0:
 		return true
 	}
 	_, err := codec.Describe(p)
 	return err == nil
 }
 
-// Take makes a packet of a body, with its timestamp in milliseconds for DTS. It returns nil
-// for what carries nothing, for a body that is no media, which it counts, and for media whose
-// configuration has not come: nobody could decode it. The error is an *UnsupportedError.
-func (in *Intake) Take(track packetbuf.Track, timestamp uint32, body []byte) (*packetbuf.Packet, error) {
+// Take takes a body that arrived at now, with its timestamp in milliseconds for DTS, and returns
+// the packets that are whole now, in order: none for what carries nothing, for a body that is no
+// media, which it counts, for media that nobody could decode, and for a part of a picture. They
+// are valid until the next call. The error is an *UnsupportedError.
+func (in *Intake) Take(now time.Time, track packetbuf.Track, timestamp uint32, body []byte) ([]*packetbuf.Packet, error) {
 	p, err := Decode(track, body)
-	if p != nil {
-		p.Payload = own(p.Payload, body)
-	}
+	in.out = in.out[:0]
 	var unsupported *UnsupportedError
 	switch {
 	case errors.As(err, &unsupported):
 		return nil, err
 	case err != nil || p != nil && !readable(p):
-		in.Dropped++
+		in.drop(track)
 		return nil, nil
 	case p == nil:
-		if p = in.describe(track, body); p == nil {
-			return nil, nil
+		if p = in.describe(track, body); p != nil {
+			p.DTS, p.Arrived = millis(timestamp), now
+			in.out = append(in.out, p)
 		}
-	case p.Kind == packetbuf.Config:
-		in.configure(p)
-	case needsConfig(p.Codec) && (in.configured[track] == nil || in.configured[track].Codec != p.Codec):
-		return nil, nil
+		return in.out, nil
 	}
-	p.DTS = time.Duration(timestamp) * time.Millisecond
-	return p, nil
+	p.Payload = own(p.Payload, body)
+	p.DTS, p.Arrived = millis(timestamp), now
+	switch track {
+	case packetbuf.Video:
+		if in.video == nil {
+			in.video = repair.NewVideo(&in.Repairs)
+		}
+		held := in.video.Held()
+		in.out = in.video.Take(in.out, now, p, saidKind(body[0]))
+		in.release(held)
+	case packetbuf.Audio:
+		if in.audio == nil {
+			in.audio = repair.NewAudio(&in.Repairs)
+		}
+		in.out = in.audio.Take(in.out, p)
+		in.keepBack()
+	case packetbuf.Data:
+		in.out = append(in.out, p)
+		in.keepBack()
+	}
+	in.configureAll()
+	return in.out, nil
+}
+
+// maxBehind bounds the packets that wait behind a picture in assembly.
+const maxBehind = 256
+
+// keepBack has the packets wait that come behind a picture in assembly: a stream begins with its
+// first keyframe, and audio that overtook it would be lost.
+func (in *Intake) keepBack() {
+	if in.video == nil || in.video.Held() == nil {
+		return
+	}
+	in.behind = append(in.behind, in.out...)
+	in.out = in.out[:0]
+	if len(in.behind) > maxBehind {
+		held := in.video.Held()
+		in.out = in.video.Flush(in.out)
+		in.release(held)
+	}
+}
+
+// release puts what waited behind a picture at its place in what Take returns, once that is among
+// it or has been left out.
+func (in *Intake) release(held *packetbuf.Packet) {
+	if len(in.behind) == 0 || in.video.Held() == held {
+		return
+	}
+	in.out = slices.Insert(in.out, 1+slices.Index(in.out, held), in.behind...)
+	clear(in.behind)
+	in.behind = in.behind[:0]
+}
+
+// configureAll notes the configurations among the packets that Take returns.
+func (in *Intake) configureAll() {
+	for _, p := range in.out {
+		if p.Kind == packetbuf.Config {
+			in.configure(p)
+		}
+	}
+}
+
+func millis(timestamp uint32) time.Duration { return time.Duration(timestamp) * time.Millisecond }
+
+// drop counts a body that is no media.
+func (in *Intake) drop(track packetbuf.Track) {
+	in.Dropped++
+	in.Repairs.Note(track, packetbuf.Unreadable)
+}
+
+// Unreadable counts a body of track that its protocol could not read.
+func (in *Intake) Unreadable(track packetbuf.Track) { in.drop(track) }
+
+// Due returns when Flush has something to pass on, unless more comes before; zero if it has not.
+func (in *Intake) Due() (due time.Time) {
+	consider := func(v *repair.Video) {
+		if v == nil {
+			return
+		}
+		if at := v.Due(); due.IsZero() || !at.IsZero() && at.Before(due) {
+			due = at
+		}
+	}
+	consider(in.video)
+	for _, v := range in.others {
+		consider(v)
+	}
+	return due
+}
+
+// Flush returns the packets that are not waited for any longer at now, those of Take and those of
+// TakeOthers; with a zero time all that there are, at the end of a session.
+func (in *Intake) Flush(now time.Time) (own []*packetbuf.Packet, others []Numbered) {
+	over := func(v *repair.Video) bool {
+		due := v.Due()
+		return !due.IsZero() && (now.IsZero() || !now.Before(due))
+	}
+	in.out = in.out[:0]
+	if in.video != nil && over(in.video) {
+		held := in.video.Held()
+		in.out = in.video.Flush(in.out)
+		in.release(held)
+		in.configureAll()
+	}
+	for at, v := range in.others {
+		if over(v) {
+			others = appendNumbered(others, at.id, v.Flush(nil))
+		}
+	}
+	return in.out, others
+}
+
+func appendNumbered(dst []Numbered, id uint8, packets []*packetbuf.Packet) []Numbered {
+	for _, p := range packets {
+		dst = append(dst, Numbered{id, p})
+	}
+	return dst
 }
 
 // own is part of a body that keeps about itself from being freed, and no more: a copy, where it is
@@ -105,7 +230,7 @@ func (in *Intake) configure(p *packetbuf.Packet) {
 func (in *Intake) describe(track packetbuf.Track, body []byte) *packetbuf.Packet {
 	codec, said, err := description(track, body)
 	if err != nil {
-		in.Dropped++
+		in.drop(track)
 		return nil
 	}
 	if said == nil || !describable(codec) {
@@ -122,29 +247,55 @@ func (in *Intake) describe(track packetbuf.Track, body []byte) *packetbuf.Packet
 	return p
 }
 
-// TakeOthers makes packets of the tracks of a body that Take leaves out, as Take does. A track in
-// a codec that is not carried is counted with those that are no media.
-func (in *Intake) TakeOthers(track packetbuf.Track, timestamp uint32, body []byte) []Numbered {
+// TakeOthers takes the tracks of a body that Take leaves out, as Take does. A track in a codec that
+// is not carried is counted with those that are no media.
+func (in *Intake) TakeOthers(now time.Time, track packetbuf.Track, timestamp uint32, body []byte) []Numbered {
 	all, left := Others(track, body)
-	in.Dropped += left
-	taken := all[:0]
+	for range left {
+		in.drop(track)
+	}
+	var taken []Numbered
 	for _, one := range all {
 		p, at := one.Packet, place{track, one.ID}
-		switch {
-		case !readable(p):
-			in.Dropped++
-			continue
-		case p.Kind == packetbuf.Config:
-			if in.others == nil {
-				in.others = map[place]packetbuf.Codec{}
-			}
-			in.others[at] = p.Codec
-		case needsConfig(p.Codec) && in.others[at] != p.Codec:
+		if !readable(p) {
+			in.drop(track)
 			continue
 		}
 		p.Payload = own(p.Payload, body)
-		p.DTS = time.Duration(timestamp) * time.Millisecond
-		taken = append(taken, one)
+		p.DTS, p.Arrived = millis(timestamp), now
+		if v := in.other(at); v != nil {
+			taken = appendNumbered(taken, one.ID, v.Take(nil, now, p, saidKind(body[0])))
+		} else if in.otherConfigured(at, p) {
+			taken = append(taken, one)
+		}
 	}
 	return taken
+}
+
+// maxRepaired bounds the further tracks of video that are repaired: each may hold a picture. More
+// pass as they are.
+const maxRepaired = 8
+
+// other returns what repairs a further track; nil for one that passes as it is.
+func (in *Intake) other(at place) *repair.Video {
+	v := in.others[at]
+	if v == nil && at.track == packetbuf.Video && len(in.others) < maxRepaired {
+		if in.others == nil {
+			in.others = map[place]*repair.Video{}
+		}
+		v = repair.NewVideo(&in.Repairs)
+		in.others[at] = v
+	}
+	return v
+}
+
+// otherConfigured reports whether p, of a further track that is not repaired, can be decoded.
+func (in *Intake) otherConfigured(at place, p *packetbuf.Packet) bool {
+	if p.Kind == packetbuf.Config {
+		if in.configs == nil {
+			in.configs = map[place]packetbuf.Codec{}
+		}
+		in.configs[at] = p.Codec
+	}
+	return !needsConfig(p.Codec) || in.configs[at] == p.Codec
 }

@@ -9,6 +9,19 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
+// takeOne has an intake take a body that makes one packet or none, without waiting for more of a
+// picture.
+func takeOne(in *Intake, track packetbuf.Track, timestamp uint32, body []byte) (*packetbuf.Packet, error) {
+	packets, err := in.Take(time.Time{}, track, timestamp, body)
+	if len(packets) == 0 {
+		packets, _ = in.Flush(time.Time{})
+	}
+	if len(packets) == 0 {
+		return nil, err
+	}
+	return packets[len(packets)-1], err
+}
+
 func TestIntake(t *testing.T) {
 	config := []byte{0x17, 0, 0, 0, 0, 1, 0x64, 0, 0x1f}
 	key := join([]byte{0x17, 1, 0, 0, 0}, au([]byte{0x65, 0x88}))
@@ -31,7 +44,7 @@ func TestIntake(t *testing.T) {
 	}
 	var in Intake
 	for _, s := range steps {
-		p, err := in.Take(s.track, 4711, s.body)
+		p, err := takeOne(&in, s.track, 4711, s.body)
 		if err != nil || (p != nil) != s.want || in.Dropped != s.dropped {
 			t.Fatalf("%s: %+v, %v, %d dropped", s.name, p, err, in.Dropped)
 		}
@@ -41,7 +54,7 @@ func TestIntake(t *testing.T) {
 	}
 	for name, body := range map[string][]byte{"Sorenson": {0x12, 1, 2}, "VVC": join(0x91, "vvc1", 1, 2)} {
 		var unsupported *UnsupportedError
-		if p, err := in.Take(packetbuf.Video, 0, body); p != nil || !errors.As(err, &unsupported) || unsupported.Track != packetbuf.Video {
+		if p, err := takeOne(&in, packetbuf.Video, 0, body); p != nil || !errors.As(err, &unsupported) || unsupported.Track != packetbuf.Video {
 			t.Errorf("%s: %+v, %v", name, p, err)
 		}
 	}
@@ -64,8 +77,12 @@ func TestIntakeOfEnhancedCodecs(t *testing.T) {
 		"FLAC":        {packetbuf.Audio, join(0x90, "fLaC", 1, 2), join(0x90, "fLaC", streamInfo), join(0x91, "fLaC", 0xff, 0xf8), packetbuf.FLAC},
 	} {
 		var in Intake
-		for _, early := range [][]byte{c.frame, c.bad, c.frame} {
-			if p, err := in.Take(c.track, 0, early); p != nil || err != nil {
+		tooEarly := [][]byte{c.frame, c.bad, c.frame}
+		if c.codec == packetbuf.Opus { // its frames say enough to make a configuration
+			tooEarly = [][]byte{c.bad}
+		}
+		for _, early := range tooEarly {
+			if p, err := takeOne(&in, c.track, 0, early); p != nil || err != nil {
 				t.Errorf("%s: %+v, %v before its configuration", name, p, err)
 			}
 		}
@@ -73,19 +90,19 @@ func TestIntakeOfEnhancedCodecs(t *testing.T) {
 			t.Errorf("%s: %d dropped", name, in.Dropped)
 		}
 		for _, body := range [][]byte{c.config, c.frame} {
-			if p, err := in.Take(c.track, 0, body); err != nil || p == nil || p.Codec != c.codec {
+			if p, err := takeOne(&in, c.track, 0, body); err != nil || p == nil || p.Codec != c.codec {
 				t.Errorf("%s: %+v, %v", name, p, err)
 			}
 		}
 	}
 	var in Intake
 	for _, body := range [][]byte{join(0x91, "vp08", vp8Key), join(0x91, "vp09", 0x82, 0x49, 0x83, 0x42, 0, 0)} {
-		if p, err := in.Take(packetbuf.Video, 0, body); err != nil || p == nil || p.Kind != packetbuf.Key {
+		if p, err := takeOne(&in, packetbuf.Video, 0, body); err != nil || p == nil || p.Kind != packetbuf.Key {
 			t.Errorf("%+v, %v", p, err)
 		}
 	}
 	for _, codec := range []string{"ac-3", "ec-3"} {
-		if p, err := in.Take(packetbuf.Audio, 0, join(0x91, codec, 0x0b, 0x77)); err != nil || p == nil {
+		if p, err := takeOne(&in, packetbuf.Audio, 0, join(0x91, codec, 0x0b, 0x77)); err != nil || p == nil {
 			t.Errorf("%s: %+v, %v", codec, p, err)
 		}
 	}
@@ -95,36 +112,36 @@ func TestIntakeOfOtherTracks(t *testing.T) {
 	var in Intake
 	config := join(0x95, 0x00, "Opus", 3, opusHead)
 	frames := join(0x95, 0x11, "Opus", 0, 0, 0, 2, 0xfc, 0, 3, 0, 0, 2, 0xfc, 1, 4, 0, 0, 2, 0xfc, 2)
-	if got := in.TakeOthers(packetbuf.Audio, 7, frames); len(got) != 0 {
+	if got := in.TakeOthers(time.Time{}, packetbuf.Audio, 7, frames); len(got) != 0 {
 		t.Errorf("before a configuration: %+v", got)
 	}
-	if got := in.TakeOthers(packetbuf.Audio, 7, config); len(got) != 1 || got[0].ID != 3 || got[0].Packet.Kind != packetbuf.Config {
+	if got := in.TakeOthers(time.Time{}, packetbuf.Audio, 7, config); len(got) != 1 || got[0].ID != 3 || got[0].Packet.Kind != packetbuf.Config {
 		t.Errorf("configuration: %+v", got)
 	}
-	got := in.TakeOthers(packetbuf.Audio, 7, frames)
+	got := in.TakeOthers(time.Time{}, packetbuf.Audio, 7, frames)
 	if len(got) != 1 || got[0].ID != 3 || !bytes.Equal(got[0].Packet.Payload, []byte{0xfc, 1}) || got[0].Packet.DTS != 7*time.Millisecond {
 		t.Errorf("frames: %+v", got)
 	}
-	if p, err := in.Take(packetbuf.Audio, 7, frames); p != nil || err != nil {
-		t.Errorf("track 0 has no configuration: %+v, %v", p, err)
+	if p, err := takeOne(&in, packetbuf.Audio, 7, frames); p == nil || err != nil || !bytes.Equal(p.Payload, []byte{0xfc, 0}) {
+		t.Errorf("track 0: %+v, %v", p, err)
 	}
 	if in.Dropped != 0 {
 		t.Errorf("%d dropped", in.Dropped)
 	}
 	// One that is not known, one that is, and one cut short.
 	mixed := join(0x95, 0x21, "zzzz", 1, 0, 0, 1, 9, "ac-3", 2, 0, 0, 2, 0x0b, 0x77, "ac-3", 3, 0, 0, 9, 1)
-	if got := in.TakeOthers(packetbuf.Audio, 0, mixed); len(got) != 1 || got[0].ID != 2 || in.Dropped != 1 {
+	if got := in.TakeOthers(time.Time{}, packetbuf.Audio, 0, mixed); len(got) != 1 || got[0].ID != 2 || in.Dropped != 1 {
 		t.Errorf("%+v, %d dropped", got, in.Dropped)
 	}
 	// What Take stumbles over is counted once; what lies behind its own track is not its.
-	if p, err := in.Take(packetbuf.Audio, 0, mixed); p != nil || err != nil || in.Dropped != 2 {
+	if p, err := takeOne(&in, packetbuf.Audio, 0, mixed); p != nil || err != nil || in.Dropped != 2 {
 		t.Errorf("%+v, %v, %d dropped", p, err, in.Dropped)
 	}
 	behind := join(0x95, 0x11, "ac-3", 0, 0, 0, 2, 0x0b, 0x77, 3, 0, 0, 9, 1)
-	if p, err := in.Take(packetbuf.Audio, 0, behind); p == nil || err != nil || in.Dropped != 2 {
+	if p, err := takeOne(&in, packetbuf.Audio, 0, behind); p == nil || err != nil || in.Dropped != 2 {
 		t.Errorf("%+v, %v, %d dropped", p, err, in.Dropped)
 	}
-	if got := in.TakeOthers(packetbuf.Audio, 0, behind); len(got) != 0 || in.Dropped != 3 {
+	if got := in.TakeOthers(time.Time{}, packetbuf.Audio, 0, behind); len(got) != 0 || in.Dropped != 3 {
 		t.Errorf("%+v, %d dropped", got, in.Dropped)
 	}
 }
@@ -142,7 +159,7 @@ func TestIntakeKeepsNoMoreThanItTakes(t *testing.T) {
 		return bytes.Join([][]byte{p.Payload, p.Beside}, nil)
 	}
 	var in Intake
-	if p, err := in.Take(packetbuf.Audio, 0, join(0x90, "Opus", opusHead)); p == nil || err != nil {
+	if p, err := takeOne(&in, packetbuf.Audio, 0, join(0x90, "Opus", opusHead)); p == nil || err != nil {
 		t.Fatal(p, err)
 	}
 	for name, c := range map[string]struct {
@@ -153,14 +170,14 @@ func TestIntakeKeepsNoMoreThanItTakes(t *testing.T) {
 		"a description among other tracks": {join(0x95, 0x14, "Opus", shares(channels)), join(opusHead, channels)},
 		"a frame behind a modifier":        {join(0x97, 0xff, 0xff, 0xff, large, 0x01, "Opus", 0xfc, 2), []byte{0xfc, 2}},
 	} {
-		p, err := in.Take(packetbuf.Audio, 0, c.body)
+		p, err := takeOne(&in, packetbuf.Audio, 0, c.body)
 		clear(c.body)
 		if err != nil || !bytes.Equal(held(p), c.want) {
 			t.Errorf("%s: %x, %v", name, held(p), err)
 		}
 	}
 	body := join(0x95, 0x11, "ac-3", shares([]byte{0x0b, 0x77}))
-	others := in.TakeOthers(packetbuf.Audio, 0, body)
+	others := in.TakeOthers(time.Time{}, packetbuf.Audio, 0, body)
 	clear(body)
 	if len(others) != 2 || !bytes.Equal(others[1].Packet.Payload, []byte{0x0b, 0x77}) {
 		t.Errorf("%+v", others)
@@ -185,7 +202,7 @@ func TestTracksAreBounded(t *testing.T) {
 	}
 	var in Intake
 	body := join(0x96, 0x11, "vp08", bytes.Repeat([]byte{1, 0, 0, 1, 1}, maxTracks+1))
-	if p, err := in.Take(packetbuf.Video, 0, body); p != nil || err != nil || in.Dropped != 1 {
+	if p, err := takeOne(&in, packetbuf.Video, 0, body); p != nil || err != nil || in.Dropped != 1 {
 		t.Errorf("%+v, %v, %d dropped", p, err, in.Dropped)
 	}
 }

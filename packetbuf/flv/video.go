@@ -100,12 +100,24 @@ func compositionTime(b []byte) time.Duration {
 // videoKind tells what a coded picture is to a decoder: by its own bytes, and where these do not
 // say, by the frame type in the header.
 func videoKind(c packetbuf.Codec, frame byte, payload []byte) packetbuf.Kind {
-	said := packetbuf.Delta
+	return codec.VideoKind(c, payload, frameKind(frame))
+}
+
+// frameKind returns the kind that a frame type says.
+func frameKind(frame byte) packetbuf.Kind {
 	switch frame {
 	case frameKey, frameGeneratedKey:
-		said = packetbuf.Key
+		return packetbuf.Key
 	case frameDisposable:
-		said = packetbuf.Disposable
+		return packetbuf.Disposable
 	}
-	return codec.VideoKind(c, payload, said)
+	return packetbuf.Delta
+}
+
+// saidKind returns the kind that the first byte of a video body says.
+func saidKind(first byte) packetbuf.Kind {
+	if first&0x80 != 0 {
+		return frameKind(first >> 4 & 7)
+	}
+	return frameKind(first >> 4)
 }

@@ -142,17 +142,26 @@ func (c *child) tag(pub *publication, tag flv.RawTag) error {
 	if !ok || track == packetbuf.Data && wire.ValidateAMF(tag.Body) != nil {
 		return nil
 	}
-	p, err := pub.intake.Take(track, tag.Timestamp, tag.Body)
-	if err != nil || p == nil {
+	now := time.Now()
+	packets, err := pub.intake.Take(now, track, tag.Timestamp, tag.Body)
+	if err != nil {
 		return err
 	}
-	p.DTS, p.Arrived = c.clock.from(tag.Timestamp), time.Now()
-	if p.Track == packetbuf.Video && p.Media() {
-		c.mu.Lock()
-		c.asked = time.Time{}
-		c.mu.Unlock()
+	if len(packets) == 0 {
+		packets, _ = pub.intake.Flush(time.Time{}) // a child writes whole pictures
 	}
-	return pub.write(p)
+	for _, p := range packets {
+		p.DTS, p.Arrived = c.clock.from(tag.Timestamp), now
+		if p.Track == packetbuf.Video && p.Media() {
+			c.mu.Lock()
+			c.asked = time.Time{}
+			c.mu.Unlock()
+		}
+		if err := pub.write(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // look looks whether the child does what it should.

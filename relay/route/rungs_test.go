@@ -149,11 +149,11 @@ func ingested(t *testing.T, file io.Reader) []*packetbuf.Packet {
 		if !ok {
 			continue
 		}
-		p, err := in.Take(track, tag.Timestamp, tag.Body)
+		taken, err := in.Take(time.Time{}, track, tag.Timestamp, tag.Body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p != nil {
+		for _, p := range taken {
 			p.Seq = uint64(len(packets) + 1)
 			packets = append(packets, p)
 		}

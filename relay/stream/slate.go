@@ -50,18 +50,31 @@ func ReadSlate(name string, r io.Reader) (*Slate, error) {
 		if !ok || track == packetbuf.Data {
 			continue
 		}
-		p, err := in.Take(track, tag.Timestamp, tag.Body)
-		if err == nil && p != nil {
-			err = s.take(p)
+		packets, err := in.Take(time.Time{}, track, tag.Timestamp, tag.Body)
+		if err == nil {
+			err = s.takeAll(packets)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("slate %s: %w", name, err)
 		}
 	}
+	packets, _ := in.Flush(time.Time{})
+	if err := s.takeAll(packets); err != nil {
+		return nil, fmt.Errorf("slate %s: %w", name, err)
+	}
 	if err := s.finish(); err != nil {
 		return nil, fmt.Errorf("slate %s: %w", name, err)
 	}
 	return s, nil
+}
+
+func (s *Slate) takeAll(packets []*packetbuf.Packet) error {
+	for _, p := range packets {
+		if err := s.take(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Slate) take(p *packetbuf.Packet) (err error) {

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
 // DialFunc opens a connection, like net.Dialer's DialContext.
@@ -48,6 +50,8 @@ type Options struct {
 	// Answered, if not nil, is called when the far side of a pull has said yes and only media is
 	// waited for.
 	Answered func()
+	// Repairs, if not nil, is told what was repaired in a pull's media, from within Read.
+	Repairs  func([]packetbuf.Repair)
 	TLS      *tls.Config // of rtmps and https; nil: the system's roots, the URL's host
 	Timeouts Timeouts    // what is 0 has its default
 	Log      *slog.Logger
@@ -59,6 +63,9 @@ func (o Options) withDefaults() Options {
 		if o.Resolve == nil {
 			o.Resolve = resolve
 		}
+	}
+	if o.Repairs == nil {
+		o.Repairs = func([]packetbuf.Repair) {}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -88,7 +88,10 @@ func (f *Feed) Read() (*packetbuf.Packet, error) {
 		if f.err != nil {
 			return nil, f.err
 		}
-		if err := f.source.fill(f.dial.opts.Timeouts.Write); err != nil {
+		err := f.source.fill(f.dial.opts.Timeouts.Write)
+		f.dial.opts.Repairs(f.taken.intake.Repairs.Drain())
+		if err != nil {
+			f.taken.passHeld(time.Time{})
 			f.err = f.reason(err)
 			_ = f.dial.socket.Close()
 			f.dial.opts.Log.Debug("pull ends", "target", f.dial.target.String(), "reason", f.err)

@@ -1,6 +1,10 @@
 package link
 
-import "time"
+import (
+	"errors"
+	"os"
+	"time"
+)
 
 // rtmpSource is a dial on which a stream is played.
 type rtmpSource dialing
@@ -16,5 +20,24 @@ func (s *rtmpSource) fill(write time.Duration) error {
 	if err := d.say(); err != nil {
 		return err
 	}
-	return d.hear()
+	if write == 0 || d.in.Buffered() > 0 || d.far.demux.Buffered() > 0 {
+		return d.hear()
+	}
+	return d.hearUntil(d.taken.intake.Due())
+}
+
+// hearUntil takes what the far side says next, and no later than at due the pictures that may be
+// whole. The zero time is no bound.
+func (d *dialing) hearUntil(due time.Time) error {
+	if due.IsZero() {
+		return d.hear()
+	}
+	_ = d.conn.SetReadDeadline(due)
+	err := d.hear()
+	_ = d.conn.SetReadDeadline(time.Time{})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		d.taken.passHeld(time.Now())
+		return nil
+	}
+	return err
 }

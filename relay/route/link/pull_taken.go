@@ -54,17 +54,30 @@ func (t *taken) next() *packetbuf.Packet {
 // body takes the body of a message or tag.
 func (t *taken) body(track packetbuf.Track, timestamp uint32, body []byte) error {
 	if track == packetbuf.Data && wire.ValidateAMF(body) != nil {
-		t.intake.Dropped++
+		t.intake.Unreadable(track)
 		return nil
 	}
-	p, err := t.intake.Take(track, timestamp, body)
-	if err != nil || p == nil {
+	packets, err := t.intake.Take(time.Now(), track, timestamp, body)
+	if err != nil {
 		return err
 	}
-	p.Arrived = time.Now()
-	t.media = t.media || p.Media()
-	t.queue = append(t.queue, p)
+	t.put(packets)
 	return nil
+}
+
+// put adds packets to the queue.
+func (t *taken) put(packets []*packetbuf.Packet) {
+	for _, p := range packets {
+		t.media = t.media || p.Media()
+	}
+	t.queue = append(t.queue, packets...)
+}
+
+// passHeld adds the pictures that are not waited for any longer at now; with the zero time all
+// that there are.
+func (t *taken) passHeld(now time.Time) {
+	packets, _ := t.intake.Flush(now)
+	t.put(packets)
 }
 
 // message takes a message of RTMP. Media may come before the answer to play, and is one.
@@ -94,7 +107,7 @@ func (t *taken) message(m *wire.Message) error {
 func (t *taken) single(m *wire.Message) error {
 	body, ok := m.AMF0()
 	if !ok {
-		t.intake.Dropped++
+		t.intake.Unreadable(packetbuf.Data)
 		return nil
 	}
 	typ := m.Type
