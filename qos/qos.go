@@ -13,14 +13,22 @@ type Relay struct {
 	IngestFrames, TrackSilences map[string]uint64
 	// By kind: picture, silence.
 	FillerFrames map[string]uint64
-	LatePackets  uint64
-	Bridges      Bridges
-	WebRTC       WebRTC
-	Routes       []Route
-	Ways         []Way
-	Connections  Use
+	// Repairs are of publishers' media; those that have not happened are among them, at 0.
+	Repairs     []Repair
+	LatePackets uint64
+	Bridges     Bridges
+	WebRTC      WebRTC
+	Routes      []Route
+	Ways        []Way
+	Connections Use
 	// MaxStreams is how many streams there may be.
 	MaxStreams int
+}
+
+// Repair is how often media of a track was repaired, or left out, for a reason.
+type Repair struct {
+	Track, Reason string
+	Count         uint64
 }
 
 // Use is how much of something that is bounded is in use; Limit 0: it is not bounded.

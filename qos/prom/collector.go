@@ -59,6 +59,7 @@ func NewCollector(snapshot func() qos.Relay, streams func() int) *Collector {
 		{"connections", "Connections of publishers and viewers.", nil},
 		{"connections_limit", "Connections that there may be.", nil},
 		{"track_silences_total", "One track silent while the other went on.", []string{"track"}},
+		{"media_repairs_total", "What was repaired in publishers' media, or left out.", []string{"track", "reason"}},
 		{"publish_late_packets_total", "Packets that came after the splice had passed them.", nil},
 		{"filler_frames_total", "Frames made while a stream was held.", []string{"kind"}},
 		{"bridges", "Programs that put a stream's sound into another codec.", nil},
@@ -130,6 +131,9 @@ func collectRelay(r *qos.Relay, gauge func(string, float64, ...string), count fu
 		for label, v := range byLabel {
 			count(name, v, label)
 		}
+	}
+	for _, one := range r.Repairs {
+		count("media_repairs_total", one.Count, one.Track, one.Reason)
 	}
 	count("publish_late_packets_total", r.LatePackets)
 	gauge("bridges", float64(r.Bridges.Running))

@@ -69,6 +69,16 @@ type Publisher struct {
 	Gap       float64   `json:"gap_seconds"`
 	Quiet     float64   `json:"quiet_seconds"`
 	BFrames   bool      `json:"b_frames,omitempty"` // left out for WHEP, whose viewers see a lower frame rate
+	Repairs   []Repair  `json:"repairs,omitempty"`
+}
+
+// Repair is what the relay has to repair in a push's media, or leaves out of it.
+type Repair struct {
+	Track   string `json:"track"`
+	Reason  string `json:"reason"` // as in holdfast_media_repairs_total
+	Count   uint64 `json:"count"`
+	Problem string `json:"problem"`
+	Hint    string `json:"hint"` // what the encoder should do
 }
 
 // Push is a push with its part in the stream.

@@ -96,6 +96,8 @@ type Options struct {
 	Breaker  policy.BreakerConfig
 	History  *qos.Histories // of former runs; nil: none
 	Log      *slog.Logger   // with component set
+	// Repairs counts what is repaired in the media of pulls. It may be nil.
+	Repairs *ingest.Repairs
 
 	// Where they are nil the network's own are used; see link.Options.
 	Dialer  link.DialFunc

@@ -151,11 +151,15 @@ func (r *runner) reach(ctx context.Context, i int, host string, o link.Options) 
 		s := newSender(push, r.all.opts.Streams, r.stream, o.Log)
 		return dialed{push: newPushing(r.all.late, push, s), took: push.Timing()}
 	}
+	session := r.all.session()
+	repairs := ingest.NewRepairLog(r.all.opts.Repairs, o.Log.With("session", session))
+	o.Repairs = repairs.Note
 	feed, err := link.Pull(ctx, o)
 	if err != nil {
 		return dialed{err: err}
 	}
-	pull := newPulling(r.all.session(), feed, r.all.puller(r.stream, r.ways[i].target))
+	pull := newPulling(session, feed, r.all.puller(r.stream, r.ways[i].target))
+	pull.repairs = repairs
 	if err := pull.prepare(ctx); err != nil {
 		_ = feed.Close()
 		return dialed{err: err, took: feed.Timing()}

@@ -37,7 +37,9 @@ type pulling struct {
 	feed  *link.Feed
 	via   puller
 	first []*packetbuf.Packet // what the stream begins with
-	work  sync.WaitGroup
+	// repairs are of the origin's media; nil: nobody counts them.
+	repairs *ingest.RepairLog
+	work    sync.WaitGroup
 
 	mu       sync.Mutex // guards all below
 	dog      *watchdog.Watchdog
@@ -217,6 +219,14 @@ func (p *pulling) RTT() (srtt, rttvar time.Duration) {
 
 // Unread implements ingest.Backlogger.
 func (p *pulling) Unread() bool { return p.feed.Unread() }
+
+// Repairs implements ingest.RepairReporter.
+func (p *pulling) Repairs() []packetbuf.Repair {
+	if p.repairs == nil {
+		return nil
+	}
+	return p.repairs.Repairs()
+}
 
 // closedBy tells what the relay closed the session for; empty: it did not.
 func (p *pulling) closedBy() ingest.Cause {

@@ -48,7 +48,8 @@ type Publisher struct {
 	// ReturnsIn is how long a primary that is held warm has to be healthy yet before it gets the
 	// stream back; nil of all others.
 	ReturnsIn *time.Duration
-	Reorders  bool // it sends B pictures, which browsers cannot show over WebRTC
+	Repairs   []packetbuf.Repair // what had to be repaired in its media
+	Reorders  bool               // it sends B pictures, which browsers cannot show over WebRTC
 }
 
 // Snapshot describes the stream at now.
@@ -94,6 +95,9 @@ func (s *Stream) publisher(now time.Time, id lifecycle.ID) *Publisher {
 	p.RTT, _ = f.session.RTT()
 	if b, ok := f.session.(ingest.Beater); ok {
 		p.Heartbeat = b.Heartbeat()
+	}
+	if r, ok := f.session.(ingest.RepairReporter); ok {
+		p.Repairs = r.Repairs()
 	}
 	p.Jitter, p.Keyframes = f.pace.jitter(), f.pace.every
 	return p

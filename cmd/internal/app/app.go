@@ -175,6 +175,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 			Access: access, Protocol: protocol, Slots: a.slots, Log: a.log, // the listener adds its component
 			HandshakeTimeout: cfg.Limits.HandshakeTimeout,
 			Refused:          func(o ingest.Outcome) { metrics.Session(protocol, string(o)) },
+			Repairs:          &a.relay.repairs,
 			Heartbeat:        a.settings.heartbeat,
 			SlowPublisher:    func(app, name string) bool { return a.settings.get().Stream(app + "/" + name).SlowPublisher },
 			Plays: &players{streams: streams, settings: a.settings, bytes: a.relay.sent, log: component(a.log, protocol), started: func(p string) func() {

@@ -29,6 +29,7 @@ type relay struct {
 	repeats  atomic.Uint64             // packets sent again to viewers over WebRTC
 	skipped  atomic.Uint64             // of viewers over WebSocket, who read chunks and not the stream
 	received whip.Counters
+	repairs  ingest.Repairs                  // of publishers' media
 	sockets  atomic.Pointer[rtcsock.Sockets] // nil: no WebRTC
 	settings *settings
 	slots    *ingest.Slots
@@ -149,11 +150,18 @@ func publisher(p *stream.Publisher) *api.Publisher {
 	if p == nil {
 		return nil
 	}
-	return &api.Publisher{
+	out := &api.Publisher{
 		Session: p.Session, Protocol: p.Protocol, Remote: p.Remote, Agent: p.Agent, Since: p.Since,
 		Bitrate: p.Bitrate, Sound: p.Sound, FrameRate: p.FrameRate,
 		BFrames: p.Reorders, RTT: p.RTT.Seconds(), Gap: p.Gap.Seconds(), Quiet: p.Quiet.Seconds(),
 	}
+	for _, one := range p.Repairs {
+		out.Repairs = append(out.Repairs, api.Repair{
+			Track: one.Track.String(), Reason: one.Reason.String(), Count: one.Count,
+			Problem: one.Reason.Problem(), Hint: one.Reason.Hint(),
+		})
+	}
+	return out
 }
 
 // snapshot is what the collector shows.
@@ -167,6 +175,9 @@ func (r *relay) snapshot() qos.Relay {
 			"picture": c.Filler[packetbuf.Video].Load(), "silence": c.Filler[packetbuf.Audio].Load(),
 		},
 		LatePackets: c.Late.Load(),
+	}
+	for _, one := range r.repairs.Counts() {
+		out.Repairs = append(out.Repairs, qos.Repair{Track: one.Track.String(), Reason: one.Reason.String(), Count: one.Count})
 	}
 	out.ViewerSkips[mse.Protocol] += r.skipped.Load()
 	bridges := r.bridges.Counts()

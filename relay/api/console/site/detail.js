@@ -53,6 +53,7 @@ function push(p, s) {
     ['round trip', p.rtt_seconds > 0 && seconds(p.rtt_seconds)], ['longest gap', p.gap_seconds > 0 && seconds(p.gap_seconds)],
     ['quiet for', p.quiet_seconds > 1 && seconds(p.quiet_seconds)],
     ...(s?.tracks ?? []).map((t) => [t.width ? 'picture' : 'sound', [t.codec, t.profile, t.width && t.width + '×' + t.height, t.sample_rate && t.sample_rate + ' Hz', t.channels && t.channels + ' channels'].filter(Boolean).join(', ')]),
+    ...(p.repairs ?? []).map((r) => ['repaired ' + r.track, r.count + ' × ' + r.problem + '. ' + r.hint + '.']),
     s?.ceiling > 0 && ['ceiling', bits(s.ceiling)],
   ])
 }
