@@ -385,9 +385,11 @@ func TestEnhancedHostile(t *testing.T) {
 	if err := c.command(0, "deleteStream", 5, nil, float64(1)); err != nil {
 		t.Fatal(err)
 	}
-	_, l := r.expect(0, "what was dropped", func(l line) bool { return l.is("media was dropped that could not be read") })
-	if n, _ := l.fields["messages"].(float64); int(n) != len(hostileBodies()) {
-		t.Errorf("%v messages were dropped", n)
+	r.expect(0, "what was left out", func(l line) bool {
+		return l.is("publisher's media repaired") && l.fields["reason"] == "unreadable"
+	})
+	if n := r.metric(`holdfast_media_repairs_total{reason="unreadable",track="video"}`); int(n) != len(hostileBodies()) {
+		t.Errorf("%v messages were left out, want %d", n, len(hostileBodies()))
 	}
 	for fourCC, body := range map[string][]byte{"vvc1": []byte("\x91vvc1\x01\x02"), "spex": []byte("\x91spex\x01")} {
 		c, err := openOn(t, r.addrs["rtmp"], "publish", "live/"+fourCC, nil)
