@@ -80,7 +80,10 @@ type Stream struct {
 	ceilings ceilings
 	fed      string // the session that feeds the stream, or did last
 	reason   string // why it ended, for viewers
-	had      warm   // what viewers have had, while there is a spare
+	// lastBreak and lastDetail are of the push that broke or ended last.
+	lastBreak  ingest.Cause
+	lastDetail string
+	had        warm // what viewers have had, while there is a spare
 
 	// described is when viewers were last told more of a track's configuration that they have, and
 	// untold that there is more, which waits for a keyframe.
@@ -147,7 +150,7 @@ func (s *Stream) Kick(reason string) bool {
 	kicked := false
 	for _, id := range []lifecycle.ID{s.life.Current(), s.life.Waiting()} {
 		if f := s.feeds[id]; f != nil {
-			kicked = true
+			kicked, f.detail = true, reason
 			s.perform(time.Now(), s.life.End(time.Now(), id, ingest.Kick))
 			s.dismiss(f, ingest.Kick, reason)
 		}
@@ -243,12 +246,13 @@ var closing = map[ingest.Cause]string{
 
 func (s *Stream) broke(now time.Time, f *feed, why lifecycle.Effect) {
 	s.breaks[why.Cause]++
-	e := Event{Time: now, Type: Broke, Cause: why.Cause, Standby: why.Spare}
+	e := Event{Time: now, Type: Broke, Cause: why.Cause, Standby: why.Spare, Detail: s.breakDetail(f, why.Cause)}
+	s.lastBreak, s.lastDetail = e.Cause, e.Detail
 	if f != nil {
 		if e.Cause == ingest.Silence || e.Cause == ingest.Timeout || e.Cause == ingest.ICE {
 			e.Detect = f.dog.Quiet(now)
 		}
-		e.Detail, f.stopped = f.detail, why.Spare
+		f.stopped = why.Spare
 	}
 	s.tellOf(f, e)
 }
@@ -287,17 +291,12 @@ func (s *Stream) dismiss(f *feed, cause ingest.Cause, reason string) {
 // endIfIdle ends a stream that never began and has nobody left who could begin it.
 func (s *Stream) endIfIdle(now time.Time) {
 	if state, _ := s.life.State(); state == lifecycle.Idle && s.life.Current() == 0 && s.life.Waiting() == 0 && s.life.Spare() == 0 {
-		s.perform(now, s.life.Stop(ingest.Unpublish))
+		s.perform(now, s.life.Stop(cmp.Or(s.lastBreak, ingest.Unpublish)))
 	}
 }
 
 func (s *Stream) end(now time.Time, cause ingest.Cause) {
-	if s.reason == "" {
-		s.reason = "the publisher did not come back"
-		if cause == ingest.Unpublish {
-			s.reason = "the publisher ended the stream"
-		}
-	}
+	s.reason = cmp.Or(s.reason, s.endReason(cause, s.epoch > 0))
 	s.tell(Event{Time: now, Type: Ended, Cause: cause, Detail: s.reason})
 	close(s.done)
 	s.wake.all()

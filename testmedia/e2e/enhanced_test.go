@@ -275,7 +275,7 @@ func TestEnhancedTracks(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.expect(0, "the track's push ends", func(l line) bool {
-		return l.is("push broke") && l.str("stream") == "live/cam~1" && l.str("cause") == "unpublish"
+		return l.is("push ended") && l.str("stream") == "live/cam~1" && l.str("cause") == "unpublish"
 	})
 }
 

@@ -141,10 +141,10 @@ func (r *relay) expect(from int, what string, right func(line) bool) (int, line)
 	return i, l
 }
 
-// broke waits for the break number n, from 0, of any push.
+// broke waits for the end number n, from 0, of any push: it broke, ended or was closed.
 func (r *relay) broke(n int) line {
 	r.t.Helper()
-	return r.nth("push broke", n)
+	return r.nth("push broke", n, "push ended", "push closed")
 }
 
 // resumed waits for the stream to go on for the time n, from 0.
@@ -153,10 +153,10 @@ func (r *relay) resumed(n int) line {
 	return r.nth("stream resumed", n)
 }
 
-func (r *relay) nth(message string, n int) line {
+func (r *relay) nth(message string, n int, others ...string) line {
 	r.t.Helper()
 	_, l := r.expect(0, fmt.Sprintf("%s, time %d", message, n+1), func(l line) bool {
-		if l.is(message) {
+		if l.is(message) || slices.ContainsFunc(others, l.is) {
 			n--
 		}
 		return n < 0

@@ -43,7 +43,7 @@ func (o *observer) Observe(e stream.Event) {
 	if e.Cause == ingest.Unpublish {
 		level = min(level, slog.LevelInfo) // nobody has to look after a clean end
 	}
-	o.log.LogAttrs(context.Background(), level, messages[e.Type], attrs...)
+	o.log.LogAttrs(context.Background(), level, message(e), attrs...)
 	tellHooks(o.hooks, e)
 	o.events.Publish(api.Event{Time: e.Time, Type: string(e.Type), Stream: e.Stream, Session: e.Session, Fields: shown})
 }
@@ -92,6 +92,20 @@ var messages = map[stream.EventType]string{
 	stream.Resumed: "stream resumed", stream.State: "state", stream.TrackSilent: "track silence",
 	stream.Ended: "stream ended", stream.Changed: "codec configuration changed",
 	stream.BackupOn: "backup took over", stream.BackupOff: "primary has the stream back",
+}
+
+// message returns what the log says of an event. A push that ended as it should, or that the relay
+// closed, did not break.
+func message(e stream.Event) string {
+	if e.Type == stream.Broke {
+		switch e.Cause {
+		case ingest.Unpublish:
+			return "push ended"
+		case ingest.Kick:
+			return "push closed"
+		}
+	}
+	return messages[e.Type]
 }
 
 // fieldsOf are an event's fields that are set, in the order in which people read them.

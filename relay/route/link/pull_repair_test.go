@@ -17,7 +17,9 @@ func TestPullPicturesInParts(t *testing.T) {
 	video := func(ms uint32, body ...byte) []byte {
 		return wire.AppendMessage(nil, wire.Header{ChunkStream: 6, Stream: 1, Type: wire.TypeVideo, Timestamp: ms}, wire.DefaultChunkSize, body)
 	}
-	part := func(ms uint32, second byte) []byte { return video(ms, 0x17, 1, 0, 0, 0, 0, 0, 0, 3, 0x65, second, 0x80) }
+	part := func(ms uint32, second byte) []byte {
+		return video(ms, 0x17, 1, 0, 0, 0, 0, 0, 0, 3, 0x65, second, 0x80)
+	}
 	media := video(0, 0x17, 0, 0, 0, 0, 1, 0x42, 0xc0, 0x1e, 0xff, 0xe1, 0, 4, 0x67, 0x42, 0xc0, 0x1e, 1, 0, 2, 0x68, 0xce)
 	for _, ms := range []uint32{0, 40} {
 		media = slices.Concat(media, part(ms, 0x88), part(ms, 0x4b))
