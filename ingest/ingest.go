@@ -58,7 +58,10 @@ const (
 	RefusedCodec    Outcome = "refused_codec"
 )
 
-// Outcomes lists every outcome, for metrics that start at 0.
+// NoKeyframe is the outcome of a play of a stream that has no keyframe to begin at.
+const NoKeyframe Outcome = "no_keyframe"
+
+// Outcomes lists every outcome of a publish, for metrics that start at 0.
 func Outcomes() []Outcome {
 	return []Outcome{Accepted, RefusedName, RefusedKey, RefusedTakeover, RefusedLimit, RefusedCodec}
 }
@@ -66,7 +69,7 @@ func Outcomes() []Outcome {
 // Refusal is the error with which a publish or a play is refused. Each protocol says it
 // to its peer in its own terms.
 type Refusal struct {
-	Outcome Outcome // for a publish; empty for a play
+	Outcome Outcome // for a publish; of a play empty as a rule
 	// Reason says what was wrong, Hint what would be right. Both go to the peer; neither
 	// holds a secret.
 	Reason, Hint string

@@ -137,6 +137,10 @@ type Packet struct {
 	DTS time.Duration
 	// CTO is the composition offset: presentation time less decode time.
 	CTO time.Duration
+	// Recovery marks a recovery point, which is no Key: it is one more than the number of
+	// reference pictures after which a decoder that began here shows the right pictures. 0: it is
+	// none.
+	Recovery uint32
 	// Arrived is when the ingest had received the packet whole.
 	Arrived time.Time
 

@@ -44,6 +44,7 @@ type Ring struct {
 	tail   uint64    // sequence of the oldest packet kept
 	bytes  int       // of payload and what is said beside it
 	gops   gopQueue
+	points recoveryPoints
 	config Configs // in force at head
 	base   Configs // in force at tail, but for what Forget has taken out since
 	// lostKey is the sequence of the newest keyframe of video that has left, lostEpoch its epoch.
@@ -93,6 +94,7 @@ func (r *Ring) Append(p *Packet) {
 	case p.Kind == Key && !p.Bridged(): // beside bridged sound stands the stream's own
 		r.gops.push(gop{start: p.Seq, config: r.config})
 	}
+	r.points.append(p, r.config)
 	if p.Media() {
 		r.newest = max(r.newest, p.DTS)
 	}
@@ -145,6 +147,7 @@ func (r *Ring) dropTo(seq uint64) {
 		r.bytes -= r.slots[i].size()
 		r.slots[i] = nil
 	}
+	r.points.dropTo(seq)
 }
 
 // lose notes what has to be known of a packet that leaves.

@@ -119,7 +119,7 @@ func (l *rendition) write(p *packetbuf.Packet) {
 // again is another packet with the same payload.
 func again(p *packetbuf.Packet) *packetbuf.Packet {
 	return &packetbuf.Packet{
-		Track: p.Track, Codec: p.Codec, Kind: p.Kind, DTS: p.DTS, CTO: p.CTO, Arrived: p.Arrived, Payload: p.Payload, Beside: p.Beside,
+		Track: p.Track, Codec: p.Codec, Kind: p.Kind, DTS: p.DTS, CTO: p.CTO, Arrived: p.Arrived, Payload: p.Payload, Beside: p.Beside, Recovery: p.Recovery,
 	}
 }
 

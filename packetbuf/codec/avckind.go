@@ -54,9 +54,36 @@ func intraSlice(nal []byte) bool {
 	return !r.short && (t == 2 || t == 4)
 }
 
-// hasSEI tells whether an SEI NAL unit holds a message of the given payload type.
-func hasSEI(nal []byte, want int) bool {
-	r := bitReader{data: nal[1:], nal: true}
+// hasSEI reports whether an SEI NAL unit holds a message of the given payload type.
+func hasSEI(nal []byte, want int) bool { return findSEI(nal, want) != nil }
+
+// AVCRecovery returns recovery_frame_cnt of a recovery point SEI (ITU-T H.264, D.2.8) before the
+// first slice of an access unit with 4-byte lengths: after so many increments of frame_num what a
+// decoder shows that began there is right. ok is false where there is none.
+func AVCRecovery(au []byte) (frames int, ok bool) {
+	for rest := au; len(rest) > 0; {
+		nal, next, err := NextNAL(rest, 4)
+		if err != nil {
+			return 0, false
+		}
+		rest = next
+		switch t := NALType(nal); {
+		case t == NALSEI:
+			if r := findSEI(nal, seiRecoveryPoint); r != nil {
+				frames = int(r.ue())
+				return frames, !r.short && frames < 1<<16
+			}
+		case t >= NALSlice && t <= NALIDR:
+			return 0, false
+		}
+	}
+	return 0, false
+}
+
+// findSEI returns a reader of the message of the given payload type in an SEI NAL unit; nil where
+// there is none.
+func findSEI(nal []byte, want int) *bitReader {
+	r := &bitReader{data: nal[1:], nal: true}
 	number := func() int {
 		sum := 0
 		for {
@@ -71,14 +98,14 @@ func hasSEI(nal []byte, want int) bool {
 	for len(r.data)-r.pos > 2 {
 		payloadType, size := number(), number()
 		if r.short || size > len(r.data)-r.pos {
-			return false
+			return nil
 		}
 		if payloadType == want {
-			return true
+			return r
 		}
 		r.skip(8 * size)
 	}
-	return false
+	return nil
 }
 
 // AVCHas tells whether an access unit holds a NAL unit of type t.

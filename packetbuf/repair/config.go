@@ -151,6 +151,11 @@ func (v *Video) configured(dst []*packetbuf.Packet, p *packetbuf.Packet) []*pack
 		v.config.bad = false
 		dst = append(dst, v.config.again(p))
 	}
+	if v.codec == packetbuf.H264 && p.Kind == packetbuf.Delta {
+		if frames, ok := codec.AVCRecovery(p.Payload); ok {
+			p.Recovery = uint32(frames) + 1 //nolint:gosec // at most 16 bits
+		}
+	}
 	if v.config.inForce == nil {
 		if p.Kind == packetbuf.Key {
 			v.note(packetbuf.NoParameterSets)

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -104,8 +105,13 @@ func (h *Hub) attach(ctx context.Context, name string, w wish, patience time.Dur
 			return nil, false, errClosed
 		}
 		if s != nil {
-			if r, exact, err := s.Resume(w.protocol, w.at, w.sound...); err == nil {
+			r, exact, err := s.Resume(w.protocol, w.at, w.sound...)
+			var keyless *stream.NoKeyframeError
+			switch {
+			case err == nil:
 				return r, exact, nil
+			case errors.As(err, &keyless):
+				return nil, false, noKeyframe(keyless)
 			}
 		}
 		if over {
@@ -128,6 +134,15 @@ func notLive(name string) error {
 	return &ingest.Refusal{
 		NotLive: true, Reason: fmt.Sprintf("the stream %s is not live", name),
 		Hint: "publish to it first, or try again later", RetryAfter: 2 * time.Second,
+	}
+}
+
+// keyRetry is when a viewer may ask again that found no keyframe to begin at.
+const keyRetry = 10 * time.Second
+
+func noKeyframe(err *stream.NoKeyframeError) error {
+	return &ingest.Refusal{
+		Outcome: ingest.NoKeyframe, Reason: fmt.Sprintf("no keyframe for %d s", int(err.Since.Seconds())), Hint: err.Hint(), RetryAfter: keyRetry,
 	}
 }
 

@@ -43,6 +43,7 @@ type feed struct {
 	pace     pace
 	kept     warm // while it is the spare
 	stopped  bool // it has counted as silent meanwhile, and has sent nothing since
+	keyless  bool // it has been logged that viewers are refused for want of a keyframe
 	counter  int  // its index in Counters.ingestBytes
 }
 

@@ -31,6 +31,7 @@ type Reader struct {
 	pictures uint32 // the epoch of whose pictures it has had a keyframe; 0: of none
 	again    bool   // it takes what is sent again: it began there
 	ways     bool   // it takes all that is sent again
+	recovers bool   // its decoder can begin at a recovery point
 	buf      [batch]*packetbuf.Packet
 	woken    <-chan struct{} // nil: look into the ring without waiting
 	since    uint64          // sequence of the first packet that it was to get
@@ -43,18 +44,14 @@ type Reader struct {
 }
 
 // Attach adds a viewer of a protocol at the newest random-access point. It returns ErrNotLive
-// where there is nothing to play, and ErrEnded when the stream is over.
+// where there is nothing to play, ErrEnded when the stream is over, and a *NoKeyframeError where
+// there is nothing to begin at.
 //
 // sound is what the viewer takes: the publisher's own sound where it is among that, else bridged
 // sound, and over a break one after the other. Without any it is the publisher's own, whatever
 // that is.
 func (s *Stream) Attach(protocol string, sound ...packetbuf.Codec) (*Reader, error) {
-	r, err := s.enter(protocol, soundsOf(sound))
-	if err == nil {
-		r.join()
-		s.wantKey()
-	}
-	s.flush()
+	r, _, err := s.Resume(protocol, Position{}, sound...)
 	return r, err
 }
 
@@ -84,14 +81,21 @@ func (s *Stream) playable() error {
 	return nil
 }
 
-func (r *Reader) join() {
-	cursor, configs, err := r.s.ring.Join()
+// join finds the viewer's place, and reports whether it is one to begin at. Else the viewer waits
+// for the next.
+func (r *Reader) join() bool {
+	join := r.s.ring.Join
+	if r.recovers {
+		join = r.s.ring.JoinRecovery
+	}
+	cursor, configs, err := join()
 	if err != nil {
 		cursor, configs = r.s.ring.Live()
 		r.waitKey = true
 	}
 	r.cursor, r.since = cursor, cursor.Next()
 	r.queue(configs)
+	return err == nil
 }
 
 // queue puts the configuration that the viewer does not have in front of what it reads next.
@@ -199,8 +203,9 @@ func (r *Reader) take() (packets []*packetbuf.Packet, more bool, err error) {
 	}
 	switch {
 	case err != nil: // overrun, and no random-access point ahead
-		r.cursor, configs = r.s.ring.Live()
-		r.waitKey = true
+		if configs, err = r.rejoinOverrun(); err != nil {
+			return nil, false, err
+		}
 		r.requeue(configs, nil)
 		return nil, true, nil
 	case skipped:
@@ -266,7 +271,7 @@ func (r *Reader) check(packets []*packetbuf.Packet) ([]*packetbuf.Packet, error)
 		switch {
 		case p.Kind == packetbuf.Config:
 			r.sent[p.Track] = p
-		case r.waitKey && p.Kind != packetbuf.Key || !r.decodable(p):
+		case r.waitKey && !r.starts(p) || !r.decodable(p):
 			continue
 		default:
 			r.waitKey = false
@@ -314,7 +319,7 @@ func (r *Reader) decodable(p *packetbuf.Packet) bool {
 	case !r.ways && (!r.again || key):
 		return false
 	}
-	if p.Kind == packetbuf.Key {
+	if r.starts(p) {
 		r.pictures = p.Epoch
 	}
 	return r.pictures == p.Epoch

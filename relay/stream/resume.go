@@ -21,6 +21,8 @@ type Position struct {
 	DTS   time.Duration
 	// Seq is that packet's sequence, where the protocol has it; 0: Track and DTS tell.
 	Seq uint64
+	// Begin is where the viewer can begin that cannot go on there.
+	Begin Begin
 }
 
 // Resume is Attach for a viewer that was cut off. Where the packet that it received last is
@@ -31,7 +33,10 @@ func (s *Stream) Resume(protocol string, at Position, sound ...packetbuf.Codec) 
 	r, err = s.enter(protocol, soundsOf(sound))
 	if err == nil {
 		if exact = r.rejoin(at); !exact {
-			r.join()
+			if err = r.begin(at.Begin); err != nil {
+				r.Close()
+				r = nil
+			}
 			s.wantKey()
 		}
 	}

@@ -73,10 +73,11 @@ const (
 	refusedKey   = "refused_key"
 	refusedCodec = "refused_codec"
 	refusedBusy  = "refused_limit"
+	noKeyframe   = string(ingest.NoKeyframe)
 )
 
 func joinOutcomes() []string {
-	return []string{joined, notLive, refusedName, refusedKey, refusedCodec, refusedBusy}
+	return []string{joined, notLive, refusedName, refusedKey, refusedCodec, refusedBusy, noKeyframe}
 }
 
 // Play implements egress.Streams.
@@ -107,6 +108,8 @@ func outcome(err error) string {
 		return refusedCodec
 	case refusal.Outcome == ingest.RefusedName:
 		return refusedName
+	case refusal.Outcome == ingest.NoKeyframe:
+		return noKeyframe
 	}
 	return refusedBusy
 }

@@ -83,6 +83,8 @@ func closing(err error) mse.Refusal {
 	switch {
 	case r.NotLive:
 		return mse.Refusal{Code: mse.NotLive, Reason: wait}
+	case r.Outcome == ingest.NoKeyframe: // it may take for ever: say so
+		return mse.Refusal{Code: mse.Refused, Reason: r.Error()}
 	case r.RetryAfter > 0 || r.Outcome == ingest.RefusedLimit:
 		return mse.Refusal{Code: mse.Busy, Reason: wait}
 	}

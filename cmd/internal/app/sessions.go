@@ -8,11 +8,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
+	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf/resume"
 	"github.com/holdfast-live/holdfast/relay/auth"
 	"github.com/holdfast-live/holdfast/relay/egress"
+	"github.com/holdfast-live/holdfast/relay/egress/hls"
+	"github.com/holdfast-live/holdfast/relay/egress/httpflv"
+	"github.com/holdfast-live/holdfast/relay/egress/mse"
 	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
@@ -172,6 +177,7 @@ func (p *playing) admit(ctx context.Context, r egress.Request, verdict resume.Ve
 			Origin: stream.Origin{Life: c.Life, Seq: c.Since}, Track: r.Resume.Track, DTS: r.Resume.DTS, Seq: r.Resume.Seq,
 		}
 	}
+	at.Begin = begins(r, verdict)
 	place, exact, err = p.hub.Resume(ctx, r.App, r.Name, r.Protocol, at, r.Sound...)
 	if err != nil || there {
 		return place, exact, err
@@ -185,6 +191,29 @@ func (p *playing) admit(ctx context.Context, r egress.Request, verdict resume.Ve
 		place.Skip()
 	}
 	return place, exact, nil
+}
+
+// begins returns where a viewer can begin. Chunks are cut and kept apart from the stream's buffer:
+// who has had some may go on with those. Decoders of programs begin at recovery points; browsers,
+// which play HTTP-FLV through Media Source, at keyframes alone.
+func begins(r egress.Request, verdict resume.Verdict) stream.Begin {
+	switch r.Protocol {
+	case hls.Protocol:
+		if r.Standing != egress.Begins {
+			return stream.Anywhere
+		}
+	case mse.Protocol:
+		if verdict == resume.Good {
+			return stream.Anywhere
+		}
+	case ingest.RTMP, ingest.RTMPS:
+		return stream.AtRecovery
+	case httpflv.Protocol:
+		if !strings.HasPrefix(r.Agent, "Mozilla/") {
+			return stream.AtRecovery
+		}
+	}
+	return stream.AtKeyframe
 }
 
 // turn waits for the turn of a viewer: one who resumes comes before one who begins, and who is
