@@ -109,6 +109,23 @@ func TestJoinAtARecoveryPoint(t *testing.T) {
 	})
 }
 
+// A push to another server, or a transcode, begins there too.
+func TestTapAtARecoveryPoint(t *testing.T) {
+	story(t, func(c *Config) { c.Buffer.Duration = 5 * time.Second }, func(b *bench) {
+		p := refreshed(b)
+		p.run(10500 * time.Millisecond)
+		r, err := b.Tap(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		packets, _ := drain(t, r)
+		if pictures := video(packets); len(pictures) == 0 || pictures[0].DTS != 8*time.Second {
+			t.Errorf("begins with %v, want the recovery point at 8s", pictures)
+		}
+	})
+}
+
 // Where the next keyframe is due, viewers wait for it.
 func TestJoinBetweenKeyframesThatAreFarApart(t *testing.T) {
 	story(t, func(c *Config) { c.Buffer.Duration = 3 * time.Second }, func(b *bench) {

@@ -9,7 +9,7 @@ import (
 
 // Tap gives a route its place: at the GOP that holds the packet of sequence from, or at the
 // oldest that the buffer has where that one has left it; with from 0 at the newest
-// random-access point. A route is not a viewer: it is not counted, and may fall behind as far
+// random-access point, or where the buffer holds none at a recovery point. A route is not a viewer: it is not counted, and may fall behind as far
 // as the buffer goes. sound is as for Attach: without any, no bridged sound comes this way.
 func (s *Stream) Tap(from uint64, sound ...packetbuf.Codec) (*Reader, error) {
 	r, err := s.tap(from, soundsOf(sound))
@@ -26,6 +26,7 @@ func (s *Stream) tap(from uint64, takes sounds) (*Reader, error) {
 	r := &Reader{s: s, has: s.present, route: true}
 	s.hear(r, takes)
 	if from == 0 {
+		r.recovers = true // what comes of it is for the far side to judge
 		r.join()
 		return r, nil
 	}
