@@ -6,10 +6,10 @@ type RepairReason uint8
 
 // The reasons.
 const (
-	SplitPicture    RepairReason = iota // a picture came in several messages
-	LatePart                            // a part of a picture came after the picture had been passed on
-	NoBeginning                         // a picture came without its first slice
-	NoPicture                           // a message held no picture, audio frame or parameter set
+	SplitFrame    RepairReason = iota // a frame came in several messages
+	LatePart                            // a part of a frame came after the frame had been passed on
+	NoBeginning                         // a frame came without its first slice
+	NoFrame                           // a message held no frame and no parameter set
 	NoConfig                            // no sequence header came; it was made from the media
 	BadConfig                           // the sequence header is empty or cannot be read
 	OtherConfig                         // parameter sets in the media differ from the sequence header
@@ -29,36 +29,66 @@ const NumRepairReasons = int(numReasons)
 
 // repairTexts say what was wrong, what the relay does about it, and what the encoder should do.
 var repairTexts = [numReasons]struct{ name, problem, hint string }{
-	SplitPicture: {"split_picture", "pictures come in several messages and are put together",
-		"send each picture in one message"},
-	LatePart: {"late_part", "a part of a picture came late and was left out",
-		"send each picture in one message, or its slices without a pause"},
-	NoBeginning: {"no_beginning", "a picture came without its first slice",
-		"send all slices of a picture, in order"},
-	NoPicture: {"no_picture", "a message without a picture was left out",
-		"send SEI, parameter sets and filler in the message of their picture"},
-	NoConfig: {"no_config", "no sequence header came; it is made from the media",
-		"send the sequence header before the first frame"},
-	BadConfig: {"bad_config", "the sequence header is empty or cannot be read",
-		"send a complete decoder configuration record as the sequence header"},
-	OtherConfig: {"other_config", "the parameter sets in the media differ from the sequence header and are used instead",
-		"send a new sequence header when the encoder's settings change"},
-	NoParameterSets: {"no_parameter_sets", "frames were left out that no decoder can read: no sequence header came",
-		"send the sequence header before the first frame"},
-	AnnexB: {"annex_b", "NAL units come with start codes and are given lengths",
-		"send NAL units with their length in front"},
-	StartCode: {"start_code", "several NAL units come under one length and are taken apart",
-		"give each NAL unit a length of its own"},
-	EmptyUnit: {"empty_unit", "empty NAL units are left out",
-		"do not send NAL units of no bytes"},
-	CutUnit: {"cut_unit", "a NAL unit longer than its message was left out",
-		"check the lengths of NAL units, and that none is lost before it is sent"},
-	ADTS: {"adts", "ADTS headers are taken off audio frames",
-		"send raw AAC frames and a sequence header"},
-	Unreadable: {"unreadable", "messages were left out that are no media",
-		"check the encoder's container format"},
-	OtherTrack: {"other_track", "a further track is left out",
-		"further tracks of video become streams of their own, eight at most; of audio there is one"},
+	SplitFrame: {
+		"split_frame", "frames arrive in several messages and are reassembled",
+		"send each frame in one message",
+	},
+	LatePart: {
+		"late_part", "part of a frame arrived late and was dropped",
+		"send each frame in one message, or its slices without a pause",
+	},
+	NoBeginning: {
+		"no_beginning", "a frame came without its first slice",
+		"send all slices of a frame, in order",
+	},
+	NoFrame: {
+		"no_frame", "a message without a frame was dropped",
+		"send SEI, parameter sets and filler in the message of their frame",
+	},
+	NoConfig: {
+		"no_config", "no sequence header was sent; it is derived from the media",
+		"send the sequence header before the first frame",
+	},
+	BadConfig: {
+		"bad_config", "the sequence header is empty or cannot be read",
+		"send a complete decoder configuration record as the sequence header",
+	},
+	OtherConfig: {
+		"other_config", "the parameter sets in the media differ from the sequence header and replace it",
+		"send a new sequence header when the encoder's settings change",
+	},
+	NoParameterSets: {
+		"no_parameter_sets", "frames that no decoder can read were dropped: no sequence header was sent",
+		"send the sequence header before the first frame",
+	},
+	AnnexB: {
+		"annex_b", "NAL units have start codes; they are converted to length prefixes",
+		"send NAL units with length prefixes (AVCC), not Annex B",
+	},
+	StartCode: {
+		"start_code", "one length prefix covers several NAL units; they are split",
+		"give each NAL unit its own length prefix",
+	},
+	EmptyUnit: {
+		"empty_unit", "empty NAL units are dropped",
+		"do not send NAL units of zero length",
+	},
+	CutUnit: {
+		"cut_unit", "a NAL unit longer than its message was dropped",
+		"check the length prefixes of NAL units",
+	},
+	ADTS: {
+		"adts", "ADTS headers are removed from audio frames",
+		"send raw AAC frames and a sequence header",
+	},
+	Unreadable: {
+		"unreadable", "messages that cannot be parsed were dropped",
+		"check that the encoder sends valid FLV bodies",
+	},
+	OtherTrack: {
+		"other_track", "an additional track is dropped",
+		"additional video tracks become streams of their own, up to eight; one audio track is supported",
+	},
 }
 
 func (r RepairReason) String() string { return repairTexts[min(r, numReasons-1)].name }
@@ -81,7 +111,7 @@ func (r RepairReason) Applies(t Track) bool {
 	switch r {
 	case Unreadable:
 		return true
-	case NoConfig, NoParameterSets, BadConfig, OtherTrack, NoPicture:
+	case NoConfig, NoParameterSets, BadConfig, OtherTrack, NoFrame:
 		return t != Data
 	case ADTS:
 		return t == Audio

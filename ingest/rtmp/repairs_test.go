@@ -75,7 +75,7 @@ func TestPicturesInParts(t *testing.T) {
 		if !ok {
 			t.Fatal("the session does not report repairs")
 		}
-		if got := reporter.Repairs(); len(got) != 1 || got[0] != (packetbuf.Repair{Track: packetbuf.Video, Reason: packetbuf.SplitPicture, Count: 3}) {
+		if got := reporter.Repairs(); len(got) != 1 || got[0] != (packetbuf.Repair{Track: packetbuf.Video, Reason: packetbuf.SplitFrame, Count: 3}) {
 			t.Errorf("got repairs %v", got)
 		}
 		// The last picture, cut off by the end of the push, is not lost.
@@ -91,7 +91,7 @@ func TestPicturesInParts(t *testing.T) {
 		t.Errorf("got %d warnings, want 1:\n%s", n, &lines)
 	}
 	for _, one := range total.Counts() {
-		if one.Track == packetbuf.Video && one.Reason == packetbuf.SplitPicture && one.Count != 3 {
+		if one.Track == packetbuf.Video && one.Reason == packetbuf.SplitFrame && one.Count != 3 {
 			t.Errorf("got %d repairs in all, want 3", one.Count)
 		}
 	}

@@ -166,8 +166,10 @@ func (v *Video) noteFaults(faults codec.UnitFaults) {
 		fault  codec.UnitFaults
 		reason packetbuf.RepairReason
 	}{
-		{codec.UnitsAnnexB, packetbuf.AnnexB}, {codec.UnitsStartCode, packetbuf.StartCode},
-		{codec.UnitsEmpty, packetbuf.EmptyUnit}, {codec.UnitsCut, packetbuf.CutUnit},
+		{codec.UnitsAnnexB, packetbuf.AnnexB},
+		{codec.UnitsStartCode, packetbuf.StartCode},
+		{codec.UnitsEmpty, packetbuf.EmptyUnit},
+		{codec.UnitsCut, packetbuf.CutUnit},
 	} {
 		if faults&f.fault != 0 {
 			v.note(f.reason)
@@ -238,7 +240,7 @@ func (v *Video) join(p *packetbuf.Packet, said packetbuf.Kind, s codec.Slice) {
 		return
 	}
 	v.splits = true
-	v.note(packetbuf.SplitPicture)
+	v.note(packetbuf.SplitFrame)
 	v.config.collect(v.codec, v.units)
 	h.append(v.units)
 	h.parts++
@@ -309,7 +311,7 @@ func (v *Video) withoutPicture(dst []*packetbuf.Packet, now time.Time) []*packet
 		v.held.append(v.units)
 		return v.passIfKnown(dst, now)
 	case !prefix:
-		v.note(packetbuf.NoPicture)
+		v.note(packetbuf.NoFrame)
 		return dst
 	}
 	if v.held != nil {
@@ -318,7 +320,7 @@ func (v *Video) withoutPicture(dst []*packetbuf.Packet, now time.Time) []*packet
 	}
 	for _, nal := range v.units {
 		if v.prefixed += len(nal) + 4; v.prefixed > maxPrefix {
-			v.note(packetbuf.NoPicture)
+			v.note(packetbuf.NoFrame)
 			v.prefix, v.prefixed = nil, 0
 			return dst
 		}

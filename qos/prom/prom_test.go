@@ -34,7 +34,7 @@ func idle() qos.Relay {
 	return qos.Relay{
 		IngestBytes: byLabel("rtmp", "rtmps"), EgressBytes: byLabel("rtmp", "httpflv"), ViewerSkips: byLabel("rtmp", "httpflv"),
 		IngestFrames: byLabel("video", "audio"), TrackSilences: byLabel("video", "audio"), FillerFrames: byLabel("picture", "silence"),
-		Repairs: []qos.Repair{{Track: "video", Reason: "split_picture"}, {Track: "audio", Reason: "adts"}},
+		Repairs: []qos.Repair{{Track: "video", Reason: "split_frame"}, {Track: "audio", Reason: "adts"}},
 	}
 }
 
@@ -121,7 +121,7 @@ func TestFromTheStart(t *testing.T) {
 	for _, tr := range []string{"video", "audio"} {
 		want = append(want, fmt.Sprintf("holdfast_track_silences_total{track=%s} counter", tr), fmt.Sprintf("holdfast_ingest_frames_total{track=%s} counter", tr))
 	}
-	want = append(want, "holdfast_media_repairs_total{reason=split_picture,track=video} counter", "holdfast_media_repairs_total{reason=adts,track=audio} counter")
+	want = append(want, "holdfast_media_repairs_total{reason=split_frame,track=video} counter", "holdfast_media_repairs_total{reason=adts,track=audio} counter")
 	for _, s := range []string{"idle", "live", "suspect", "held"} {
 		want = append(want, fmt.Sprintf("holdfast_streams{state=%s} gauge", s))
 	}

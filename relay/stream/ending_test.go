@@ -21,8 +21,10 @@ func TestEventsSayHowAPushEnded(t *testing.T) {
 		"a protocol error before media": {0, func(_ *bench, p *push) {
 			p.sink.End(ingest.Protocol, "Sorenson H.263 is not supported")
 		}, ingest.Protocol, "Sorenson H.263 is not supported", "Sorenson H.263 is not supported", 0},
-		"no media": {0, func(*bench, *push) {}, ingest.FirstMedia,
-			"no media came after publish", "no media came after publish", time.Minute},
+		"no media": {
+			0, func(*bench, *push) {}, ingest.FirstMedia,
+			"no media came after publish", "no media came after publish", time.Minute,
+		},
 		"an unpublish before media": {0, func(_ *bench, p *push) {
 			p.sink.End(ingest.Unpublish, "")
 		}, ingest.Unpublish, "the publisher ended the stream", "the publisher ended the stream", 0},

@@ -61,10 +61,10 @@ func TestOneSliceAMessage(t *testing.T) {
 	if rate := shown.Publisher.FrameRate; rate > 40 {
 		t.Errorf("the API shows %v frames a second", rate)
 	}
-	if all := shown.Publisher.Repairs; len(all) != 1 || all[0].Reason != "split_picture" || all[0].Hint == "" {
+	if all := shown.Publisher.Repairs; len(all) != 1 || all[0].Reason != "split_frame" || all[0].Hint == "" {
 		t.Errorf("the API shows the repairs %+v", all)
 	}
-	if r.metric(`holdfast_media_repairs_total{reason="split_picture",track="video"}`) == 0 {
+	if r.metric(`holdfast_media_repairs_total{reason="split_frame",track="video"}`) == 0 {
 		t.Error("no repair was counted")
 	}
 }

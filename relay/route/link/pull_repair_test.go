@@ -51,7 +51,7 @@ func TestPullPicturesInParts(t *testing.T) {
 		}
 		split := uint64(0)
 		for _, r := range repairs {
-			if r.Reason == packetbuf.SplitPicture {
+			if r.Reason == packetbuf.SplitFrame {
 				split += r.Count
 			}
 		}
