@@ -6,10 +6,10 @@ type RepairReason uint8
 
 // The reasons.
 const (
-	SplitFrame    RepairReason = iota // a frame came in several messages
+	SplitFrame      RepairReason = iota // a frame came in several messages
 	LatePart                            // a part of a frame came after the frame had been passed on
 	NoBeginning                         // a frame came without its first slice
-	NoFrame                           // a message held no frame and no parameter set
+	NoFrame                             // a message held no frame and no parameter set
 	NoConfig                            // no sequence header came; it was made from the media
 	BadConfig                           // the sequence header is empty or cannot be read
 	OtherConfig                         // parameter sets in the media differ from the sequence header

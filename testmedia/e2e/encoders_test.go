@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"io"
 	"net/http"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
 // unitsApart has each NAL unit of a track's frames sent in a message of its own.
@@ -66,6 +69,57 @@ func TestOneSliceAMessage(t *testing.T) {
 	}
 	if r.metric(`holdfast_media_repairs_total{reason="split_frame",track="video"}`) == 0 {
 		t.Error("no repair was counted")
+	}
+}
+
+// A publisher that changes the size of its frames with new parameter sets in the media alone: the
+// API, the HLS playlist and a viewer who joins then have the new size.
+func TestSizeChangesInBand(t *testing.T) {
+	t.Parallel()
+	need(t, "ffmpeg", "ffprobe")
+	r := start(t, "--defaults.play_wait", "10s")
+	x265 := []string{"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=0", "-tag:v", "hvc1"}
+	small := encode(t, "hvc1", ofPicture(append(x265, "-t", "2")...)...)
+	large := encode(t, "hvc1", ofPicture(append(x265, "-t", "6", "-vf", "scale=640:360")...)...)
+	sets, err := codec.HEVCParameterSets(large.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := small
+	for _, f := range large.frames {
+		if f.key {
+			f.payload = slices.Concat(sets, f.payload)
+		}
+		f.dts += 2 * time.Second
+		both.frames = append(both.frames, f)
+	}
+	const stream = "live/grows"
+	pushCoded(t, r, stream, both)
+	width := func() int {
+		var shown struct{ Tracks []struct{ Width int } }
+		if json.Unmarshal([]byte(fetch(t, r.url("admin", "/api/v1/streams/"+stream))), &shown) != nil || len(shown.Tracks) == 0 {
+			return 0
+		}
+		return shown.Tracks[0].Width
+	}
+	for _, want := range []int{320, 640} {
+		for deadline := time.Now().Add(patience); width() != want; wait(t, 50*time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("the API shows a width of %d, want %d", width(), want)
+			}
+		}
+	}
+	for deadline := time.Now().Add(patience); !strings.Contains(fetch(t, r.url("http", "/"+stream+"/index.m3u8")), "RESOLUTION=640x360"); wait(t, 100*time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("HLS has\n%s", fetch(t, r.url("http", "/"+stream+"/index.m3u8")))
+		}
+	}
+	c, err := playCoded(t, r, stream, allCodecs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := same(bodies(c.read), map[bool]coded{true: both}, 5); err != nil {
+		t.Error(err)
 	}
 }
 
