@@ -128,6 +128,14 @@ type RepairCounts struct {
 // Note counts one repair.
 func (c *RepairCounts) Note(t Track, r RepairReason) { c.n[t][r]++; c.changed = true }
 
+// Count returns how often a reason was noted since the last Drain, over all tracks.
+func (c *RepairCounts) Count(r RepairReason) (n uint64) {
+	for t := range c.n {
+		n += c.n[t][r]
+	}
+	return n
+}
+
 // Drain returns what was counted since the last Drain; nil where nothing was.
 func (c *RepairCounts) Drain() []Repair {
 	if !c.changed {

@@ -54,7 +54,7 @@ func measureUnits(c packetbuf.Codec, au []byte, lengthSize int) (end int, fault 
 	code := -1 // what follows the last one, read as lengths, has no meaning
 	for rest := au; len(rest) > 0; {
 		nal, next, err := NextNAL(rest, lengthSize)
-		if startsWithCode(rest) && isCode(c, rest, nal, next, lengthSize) {
+		if IsAnnexB(rest) && isCode(c, rest, nal, next, lengthSize) {
 			code = len(au) - len(rest)
 		}
 		switch {
@@ -69,8 +69,8 @@ func measureUnits(c packetbuf.Codec, au []byte, lengthSize int) (end int, fault 
 	return len(au), 0
 }
 
-// startsWithCode reports whether b begins with a start code of three or four bytes.
-func startsWithCode(b []byte) bool {
+// IsAnnexB reports whether b begins with a start code of three or four bytes.
+func IsAnnexB(b []byte) bool {
 	return bytes.HasPrefix(b, startCode) || len(b) > 3 && b[0] == 0 && bytes.HasPrefix(b[1:], startCode)
 }
 

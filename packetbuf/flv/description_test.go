@@ -42,8 +42,8 @@ func TestDescription(t *testing.T) {
 				t.Errorf("%s, step %d: %+v", name, i, p)
 			}
 		}
-		if in.Dropped != 0 {
-			t.Errorf("%s: %d dropped", name, in.Dropped)
+		if dropped(&in) != 0 {
+			t.Errorf("%s: %d dropped", name, dropped(&in))
 		}
 	}
 }
@@ -63,8 +63,8 @@ func TestBadDescriptions(t *testing.T) {
 		{packetbuf.Audio, join(0x94, "fLaC", orderUnspecified, 0)},
 		{packetbuf.Audio, join(0x94, "fLaC", 9, 2)},
 	} {
-		if p, err := takeOne(&in, c.track, 0, c.body); p != nil || err != nil || in.Dropped != i+1 {
-			t.Errorf("%x: %+v, %v, %d dropped", c.body, p, err, in.Dropped)
+		if p, err := takeOne(&in, c.track, 0, c.body); p != nil || err != nil || dropped(&in) != i+1 {
+			t.Errorf("%x: %+v, %v, %d dropped", c.body, p, err, dropped(&in))
 		}
 	}
 }
@@ -102,8 +102,8 @@ func TestNoPlaceBeside(t *testing.T) {
 	if p, err := takeOne(&in, packetbuf.Video, 0, join(0x90, "avc1", avcC)); p == nil || err != nil {
 		t.Fatal(p, err)
 	}
-	if p, err := takeOne(&in, packetbuf.Video, 0, join(0xd4, "avc1", colours)); p != nil || err != nil || in.Dropped != 0 {
-		t.Errorf("%+v, %v, %d dropped", p, err, in.Dropped)
+	if p, err := takeOne(&in, packetbuf.Video, 0, join(0xd4, "avc1", colours)); p != nil || err != nil || dropped(&in) != 0 {
+		t.Errorf("%+v, %v, %d dropped", p, err, dropped(&in))
 	}
 	if b := Beside(&packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.H264, Payload: avcC, Beside: colours}); b != nil {
 		t.Errorf("%x", b)

@@ -14,9 +14,6 @@ import (
 // Intake makes packets of the bodies that one publisher or origin sends, in their order. It repairs
 // what they get wrong; see package repair. Its zero value is ready.
 type Intake struct {
-	// Dropped counts the bodies that were no media, and the tracks of multitrack bodies that
-	// were none.
-	Dropped int
 	// Repairs counts what was repaired and what was left out.
 	Repairs packetbuf.RepairCounts
 
@@ -53,12 +50,14 @@ func needsConfig(c packetbuf.Codec) bool {
 }
 
 // readable reports whether a packet is one to pass on, as far as its configuration can be
-// understood. Those of H.264, HEVC and AAC are left to package repair, which can do without them.
+// understood. Those of H.264 and AAC, and parameter sets of HEVC with start codes, are left to
+// package repair.
 func readable(p *packetbuf.Packet) bool {
 	switch {
 	case p.Kind != packetbuf.Config:
 		return true
-	case p.Codec == packetbuf.H264 || p.Codec == packetbuf.AAC || p.Codec == packetbuf.AMF0:
+	case p.Codec == packetbuf.H264 || p.Codec == packetbuf.AAC || p.Codec == packetbuf.AMF0,
+		p.Codec == packetbuf.HEVC && codec.IsAnnexB(p.Payload):
 		return true
 	}
 	_, err := codec.Describe(p)
@@ -77,7 +76,7 @@ func (in *Intake) Take(now time.Time, track packetbuf.Track, timestamp uint32, b
 	case errors.As(err, &unsupported):
 		return nil, err
 	case err != nil || p != nil && !readable(p):
-		in.drop(track)
+		in.Unreadable(track)
 		return nil, nil
 	case p == nil:
 		if p = in.describe(track, body); p != nil {
@@ -150,14 +149,8 @@ func (in *Intake) configureAll() {
 
 func millis(timestamp uint32) time.Duration { return time.Duration(timestamp) * time.Millisecond }
 
-// drop counts a body that is no media.
-func (in *Intake) drop(track packetbuf.Track) {
-	in.Dropped++
-	in.Repairs.Note(track, packetbuf.Unreadable)
-}
-
-// Unreadable counts a body of track that its protocol could not read.
-func (in *Intake) Unreadable(track packetbuf.Track) { in.drop(track) }
+// Unreadable counts a body of a track that is no media.
+func (in *Intake) Unreadable(track packetbuf.Track) { in.Repairs.Note(track, packetbuf.Unreadable) }
 
 // Due returns when Flush has something to pass on, unless more comes before; zero if it has not.
 func (in *Intake) Due() (due time.Time) {
@@ -230,7 +223,7 @@ func (in *Intake) configure(p *packetbuf.Packet) {
 func (in *Intake) describe(track packetbuf.Track, body []byte) *packetbuf.Packet {
 	codec, said, err := description(track, body)
 	if err != nil {
-		in.drop(track)
+		in.Unreadable(track)
 		return nil
 	}
 	if said == nil || !describable(codec) {
@@ -252,13 +245,13 @@ func (in *Intake) describe(track packetbuf.Track, body []byte) *packetbuf.Packet
 func (in *Intake) TakeOthers(now time.Time, track packetbuf.Track, timestamp uint32, body []byte) []Numbered {
 	all, left := Others(track, body)
 	for range left {
-		in.drop(track)
+		in.Unreadable(track)
 	}
 	var taken []Numbered
 	for _, one := range all {
 		p, at := one.Packet, place{track, one.ID}
 		if !readable(p) {
-			in.drop(track)
+			in.Unreadable(track)
 			continue
 		}
 		p.Payload = own(p.Payload, body)

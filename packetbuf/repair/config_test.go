@@ -2,6 +2,8 @@ package repair_test
 
 import (
 	"bytes"
+	"encoding/binary"
+	"slices"
 	"testing"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -38,21 +40,9 @@ func TestOtherSetsInBand(t *testing.T) {
 			t.Errorf("a %s follows the configuration, want a keyframe", packets[i+1].Kind)
 		}
 	}
-	if want := []int{160, 320, 320, 320}; !equal(widths, want) || repairs["other_config"] != 1 {
+	if want := []int{160, 320, 320, 320}; !slices.Equal(widths, want) || repairs["other_config"] != 1 {
 		t.Errorf("got widths %v, want %v; repairs %v", widths, want, repairs)
 	}
-}
-
-func equal(a, b []int) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // The same for HEVC, with another PPS.
@@ -88,5 +78,48 @@ func TestNothingToDecodeWith(t *testing.T) {
 	packets, repairs := send(t, messages)
 	if len(packets) != 0 || repairs["no_parameter_sets"] != 3 {
 		t.Errorf("got %d packets, repairs %v", len(packets), repairs)
+	}
+}
+
+// av1 encodes a few frames: temporal units as FLV has them, the first of which is a keyframe.
+func av1(t *testing.T, size string) (packets []*packetbuf.Packet) {
+	t.Helper()
+	file := ffmpeg(t, "-f", "lavfi", "-i", "testsrc2=r=25:s="+size, "-frames:v", "3",
+		"-c:v", "libaom-av1", "-usage", "realtime", "-cpu-used", "8", "-f", "ivf", "-")
+	const fileHeader, frameHeader = 32, 12
+	for b := file[fileHeader:]; len(b) > frameHeader; {
+		end := frameHeader + int(binary.LittleEndian.Uint32(b))
+		_, unit, err := codec.AV1SequenceHeader(b[frameHeader:end])
+		if err != nil {
+			t.Fatal(err)
+		}
+		packets = append(packets, &packetbuf.Packet{
+			Track: packetbuf.Video, Codec: packetbuf.AV1, Kind: codec.VideoKind(packetbuf.AV1, unit, packetbuf.Delta), Payload: unit,
+		})
+		b = b[end:]
+	}
+	return packets
+}
+
+// AV1's configuration is made from a keyframe's sequence header where none came, or another.
+func TestAV1SequenceHeaderInBand(t *testing.T) {
+	small, large := av1(t, "160x128"), av1(t, "320x256")
+	var messages []message
+	for _, p := range slices.Concat(small, small, large) {
+		messages = append(messages, message{packet: p})
+	}
+	packets, repairs := send(t, messages)
+	var widths []int
+	for _, p := range packets {
+		if p.Kind == packetbuf.Config {
+			info, err := codec.Describe(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			widths = append(widths, info.Width)
+		}
+	}
+	if want := []int{160, 320}; !slices.Equal(widths, want) || len(packets) != len(messages)+2 || repairs["no_config"] != 2 {
+		t.Errorf("got %d packets, widths %v, want %v; repairs %v", len(packets), widths, want, repairs)
 	}
 }
