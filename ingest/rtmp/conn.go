@@ -139,13 +139,16 @@ func (c *conn) fill() error {
 	}
 	c.setReadDeadline(due)
 	err := c.r.fill()
-	var ne net.Error
-	if errors.As(err, &ne) && ne.Timeout() && c.ctx.Err() == nil {
-		c.passHeld(p, time.Now())
-		err = nil
-	}
 	c.setReadDeadline(time.Time{})
-	return err
+	var ne net.Error
+	switch {
+	case !errors.As(err, &ne) || !ne.Timeout() || c.ctx.Err() != nil:
+		return err
+	case unreadBytes(tcpOf(c.nc)) > 0: // this side is late, and not the publisher
+		return c.r.fill()
+	}
+	c.passHeld(p, time.Now())
+	return nil
 }
 
 // send writes whole messages. An error has already ended the connection.

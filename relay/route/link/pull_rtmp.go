@@ -35,9 +35,12 @@ func (d *dialing) hearUntil(due time.Time) error {
 	_ = d.conn.SetReadDeadline(due)
 	err := d.hear()
 	_ = d.conn.SetReadDeadline(time.Time{})
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		d.taken.passHeld(time.Now())
-		return nil
+	switch {
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		return err
+	case d.socket.raw != nil && unreadBytes(d.socket.raw) > 0: // this side is late, and not the origin
+		return d.hear()
 	}
-	return err
+	d.taken.passHeld(time.Now())
+	return nil
 }
