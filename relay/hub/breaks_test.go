@@ -91,6 +91,9 @@ type push struct {
 	start time.Duration
 	next  *packetbuf.Packet
 	fed   []gen.ID // frames that reached the relay while the session fed the stream
+	// covered is until when the audio of a session that came back after a silence may fall into
+	// made silence: its clock is kept, and silence reaches up to now.
+	covered time.Time
 }
 
 func publish(t testing.TB, h *Hub, n int, o gen.Options) *push {
@@ -129,10 +132,15 @@ func (p *push) run(t testing.TB, h *Hub, d time.Duration) {
 				t.Fatal(err)
 			}
 		}
+		live := func() bool { return h.Find("live/cam").Snapshot(time.Now()).State == lifecycle.Live }
+		before := live()
 		if err := p.sink.Write(pkt); err != nil {
 			t.Fatalf("write: %v", err)
 		}
-		if pkt.Media() && h.Find("live/cam").Snapshot(time.Now()).State == lifecycle.Live {
+		if !before && live() && len(p.fed) > 0 {
+			p.covered = time.Now().Add(100 * time.Millisecond)
+		}
+		if pkt.Media() && live() && (pkt.Track != packetbuf.Audio || time.Now().After(p.covered)) {
 			p.fed = append(p.fed, id)
 		}
 	}

@@ -282,7 +282,7 @@ func TestOverABreakToTheSameCodecAndBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		silent := count(packets, func(p *packetbuf.Packet) bool { return p.Bridged() && p.Media() && p.DTS > 5*time.Second })
-		if silent < 90 {
+		if silent < 95 {
 			t.Errorf("%d bridged frames while held", silent)
 		}
 		p = b.publish(gen.Options{Source: 1, NoMetadata: true})

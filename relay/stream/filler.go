@@ -10,10 +10,6 @@ import (
 // fillEvery is how often what is due is made while the stream is held.
 const fillEvery = 40 * time.Millisecond
 
-// fillBehind is how far behind the stream's clock silence ends, so that the audio of a
-// publisher who comes back is not late.
-const fillBehind = 60 * time.Millisecond
-
 // filler keeps a held stream going: the last picture again and again, and silence without a gap,
 // on the stream's clock.
 type filler struct {
@@ -71,7 +67,7 @@ func (s *Stream) fill(now time.Time) time.Time {
 	if !s.filler.on {
 		return time.Time{}
 	}
-	s.fillTo(now, s.clock.Clock(packetbuf.Video, now), s.clock.Clock(packetbuf.Audio, now)-fillBehind)
+	s.fillTo(now, s.clock.Clock(packetbuf.Video, now), s.clock.Clock(packetbuf.Audio, now))
 	return now.Add(fillEvery)
 }
 

@@ -105,7 +105,7 @@ func TestFillerKeepsItsPace(t *testing.T) {
 				last[p.Track] = p
 			}
 		}
-		if end := last[packetbuf.Audio].DTS; end < 24850*time.Millisecond || end > 25*time.Second {
+		if end := last[packetbuf.Audio].DTS; end < 24900*time.Millisecond || end > 25*time.Second {
 			t.Errorf("after 25s the sound is at %v", end)
 		}
 		if n := b.counters.Filler[packetbuf.Video].Load(); n < 18 || n > 20 {
