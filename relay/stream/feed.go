@@ -37,6 +37,7 @@ type feed struct {
 	audio    time.Time // of the first audio
 	joined   time.Time // when it began to feed the stream
 	settled  bool      // tracks that it does not have are forgotten
+	guessed  bool      // the configuration of its audio was made from what it announced
 	reorders bool      // pictures are shown in another order than they are decoded: B pictures
 	mute     [packetbuf.NumTracks]bool
 	meter    meter
@@ -267,7 +268,7 @@ func (s *Stream) announce(now time.Time, f *feed) (picture bool) {
 			continue
 		case described:
 			s.described[tr] = now
-		case old != nil:
+		case old != nil && (tr != packetbuf.Audio || !f.guessed):
 			s.tellChange(now, f, old, p)
 			picture = picture || tr == packetbuf.Video
 		}
@@ -294,6 +295,7 @@ func (s *Stream) appendConfig(now time.Time, p *packetbuf.Packet) {
 	c.DTS = s.newest()
 	s.sent[p.Track], s.present[p.Track] = c, true
 	if p.Track == packetbuf.Audio {
+		s.gap.Configure(c)
 		s.soundIs(now, p.Codec)
 	}
 	s.append(now, c)

@@ -111,7 +111,10 @@ func (s *Stream) join(now time.Time, f *feed) {
 	if r.catching {
 		end = s.clock.Clock(newest.Track, now)
 	}
-	s.beginSession(now, f, kept[0], func() { s.fillTo(now, end-fillEvery, end) })
+	s.beginSession(now, f, kept[0], func() {
+		s.fillTo(now, end-fillEvery, end)
+		s.beginGap(end)
+	})
 	s.squeeze(now, f, kept, end)
 	if !r.catching {
 		s.rejoin = rejoin{}

@@ -17,7 +17,10 @@ func (s *Stream) splice(now time.Time, f *feed, p *packetbuf.Packet) {
 	s.clock.SetReorder(reorderOf(f.configs[packetbuf.Video]))
 	s.clock.Splice(p)
 	s.rejoin = rejoin{}
-	s.beginSession(now, f, p, func() { s.fillUp(now) })
+	s.beginSession(now, f, p, func() {
+		s.fillUp(now)
+		s.beginGap(s.clock.At())
+	})
 	s.pass(now, f, p)
 }
 
@@ -47,11 +50,10 @@ func (s *Stream) beginSession(now time.Time, f *feed, p *packetbuf.Packet, fill 
 // pass puts a packet on the stream's clock and gives it to the viewers.
 func (s *Stream) pass(now time.Time, f *feed, p *packetbuf.Packet) {
 	if !f.settled && now.Sub(f.joined) >= settle {
-		f.settled = true
-		s.forget(now, f)
+		f.settled = s.forget(now, f)
 	}
 	s.save(f, p)
-	if !s.clock.Place(p) {
+	if s.covered(p) || !s.clock.Place(p) {
 		s.opts.Counters.Late.Add(1)
 		return
 	}
@@ -73,6 +75,7 @@ func (s *Stream) deliver(now time.Time, f *feed, p *packetbuf.Packet) {
 	if p.Track == packetbuf.Video && p.Kind == packetbuf.Key {
 		s.lastKey = p
 	}
+	s.closeGap(now, f, p)
 	s.recall(p)
 	s.append(now, p)
 }
@@ -106,15 +109,20 @@ func (s *Stream) announceBare(now time.Time, f *feed, p *packetbuf.Packet) {
 	s.announce(now, f)
 }
 
-// forget drops the tracks that the session before had and this one has not.
-func (s *Stream) forget(now time.Time, f *feed) {
+// forget drops the tracks that the session before had and this one has not. It returns false
+// while one of them may still come.
+func (s *Stream) forget(now time.Time, f *feed) bool {
 	if f.configs[packetbuf.Video] == nil && !f.hasVideo {
 		s.drop(packetbuf.Video)
 	}
 	if f.configs[packetbuf.Audio] == nil && f.audio.IsZero() {
+		if s.keepsAudio(now, f) {
+			return false
+		}
 		s.drop(packetbuf.Audio)
 	}
 	s.announce(now, f)
+	return true
 }
 
 func (s *Stream) drop(tr packetbuf.Track) {
@@ -124,6 +132,7 @@ func (s *Stream) drop(tr packetbuf.Track) {
 	case packetbuf.Video:
 		s.lastKey = nil
 	case packetbuf.Audio:
+		s.gap.Configure(nil)
 		s.soundIs(time.Time{}, packetbuf.NoCodec)
 	case packetbuf.Data:
 	}

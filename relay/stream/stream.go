@@ -13,6 +13,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/audiogap"
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 	"github.com/holdfast-live/holdfast/packetbuf/timeline"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
@@ -58,6 +59,7 @@ type Stream struct {
 	mu       sync.Mutex // guards all below
 	life     *lifecycle.Machine
 	clock    timeline.Timeline
+	gap      audiogap.Track // holes in the audio
 	feeds    map[lifecycle.ID]*feed
 	lastID   lifecycle.ID
 	epoch    uint32
