@@ -110,10 +110,7 @@ func (m *metadata) number(key string, missing int) int {
 // announceAudio gives viewers the configuration of audio that the metadata names and that has
 // not come. Until it comes the track is silent. s.mu is held.
 func (s *Stream) announceAudio(now time.Time, f *feed) {
-	if f.configs[packetbuf.Audio] != nil || !f.audio.IsZero() || s.sent[packetbuf.Audio] != nil || now.Sub(f.joined) < configPatience {
-		return
-	}
-	if s.present[packetbuf.Audio] || f.guessed {
+	if now.Sub(f.joined) < configPatience || f.guessed || s.present[packetbuf.Audio] || f.configs[packetbuf.Audio] != nil || !f.audio.IsZero() {
 		return
 	}
 	f.guessed = true
@@ -121,6 +118,19 @@ func (s *Stream) announceAudio(now time.Time, f *feed) {
 		s.appendConfig(now, c)
 		s.announce(now, f)
 	}
+}
+
+// dueAudio returns the codec of the audio that announceAudio is going to announce; NoCodec if
+// it is not. s.mu is held.
+func (s *Stream) dueAudio() packetbuf.Codec {
+	f := s.feeds[s.life.Current()]
+	if f == nil || f.guessed || f.configs[packetbuf.Audio] != nil || !f.audio.IsZero() {
+		return packetbuf.NoCodec
+	}
+	if c := f.meta.audioConfig(); c != nil {
+		return c.Codec
+	}
+	return packetbuf.NoCodec
 }
 
 // keepsAudio reports whether the audio track stays though session f has sent none of it: it is

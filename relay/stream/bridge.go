@@ -102,7 +102,11 @@ func (s *Stream) listens(takes sounds, n int) {
 func (s *Stream) audible(takes sounds) bool {
 	source := s.bridge.source
 	able := s.opts.Bridge != nil && (s.opts.Bridgeable == nil || s.opts.Bridgeable())
-	return s.present[packetbuf.Audio] && (takes == 0 || takes.has(source) || able && takes.bridges(source))
+	if !s.present[packetbuf.Audio] {
+		due := s.dueAudio()
+		return due != packetbuf.NoCodec && (takes == 0 || takes.has(due))
+	}
+	return takes == 0 || takes.has(source) || able && takes.bridges(source)
 }
 
 // Bridge puts sound into the stream that was made of its own: a frame with its DTS on the
