@@ -39,6 +39,10 @@ const (
 
 // Track follows one audio track beside its video. The zero value knows no audio and makes none.
 type Track struct {
+	// Slack is added to Margin: who reads a stream in which holes are closed already waits for
+	// that silence.
+	Slack time.Duration
+
 	codec   packetbuf.Codec
 	frame   []byte // one silent frame; nil: none can be made
 	samples int64  // in a silent frame
@@ -113,7 +117,7 @@ func (t *Track) Video(dts time.Duration) []*packetbuf.Packet {
 		return nil
 	}
 	t.step = max(t.step, 0)
-	return t.Fill(dts - t.spread.learned() - Margin)
+	return t.Fill(dts - t.spread.learned() - Margin - t.Slack)
 }
 
 // Fill returns the silence that ends at to or before.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/audiogap"
 )
 
 const (
@@ -15,20 +16,26 @@ const (
 	// patience is how far sound may run ahead of a picture whose end is not known yet. Made
 	// pictures stand a second apart.
 	patience = time.Second
-	// still is how long a keyframe stands that is repeated while the publisher is away.
-	still = time.Second
+	// stands is how long a keyframe stands that is repeated while the publisher, or its video, is
+	// away.
+	stands = time.Second
 	// again is how old the newest keyframe is where the way from one to the picture that stands
 	// still is taken once more: whoever begins later needs it, and who watches sees it.
 	again = 8 * time.Second
 	// gap without any media is one that players are told of; at a slow rate of pictures more.
 	gap = 1500 * time.Millisecond
-	// absence of one track while the other goes on takes it out of the init section: players
-	// wait for all tracks that it names.
+	// absence is how long a track may be away while the other goes on before something stands
+	// in for it: the newest keyframe for video. Audio for which no silence can be made is taken
+	// out of the init section at the next keyframe, since players wait for each track that it
+	// names.
 	absence = 2 * time.Second
-	// settle is how long the start waits for a track that is said to be there.
+	// settle is how long the start waits for a track that the stream has.
 	settle = 500 * time.Millisecond
-	// rejoin is how long sound that comes anew waits for a keyframe to come in with.
-	rejoin = 10 * time.Second
+	// settleVideo is how long the start waits for video that may still come: players cannot
+	// take it into a buffer that was made without.
+	settleVideo = 10 * time.Second
+	// rejoin is how long new audio waits for a keyframe to come in with.
+	rejoin = time.Minute
 )
 
 // cutter makes chunks of packets. It has no clock and no lock.
@@ -38,11 +45,20 @@ type cutter struct {
 	in    [2]track
 	force tracks // what the init section in force says
 	info  *Info
+	gap   audiogap.Track // of the audio in force
+	since time.Duration  // audio in force begins here; what stands before is of another
+	still standIn
+	// placeholder names a silent audio track where there is video alone, so that audio that
+	// comes later finds a place in players.
+	placeholder bool
+	awaits      func(packetbuf.Track) bool // reports whether a track may still come; nil: none
+	warn        func(packetbuf.Codec)      // told of audio that is taken out; nil: nobody is
 
 	expects [2]bool // tracks that are to come
 	held    []*packetbuf.Packet
 	begun   bool
-	read    uint64 // sequence of the newest media packet that came
+	read    uint64    // sequence of the newest media packet that came
+	arrived time.Time // when that came
 
 	open    fragment
 	waiting []sample          // sound behind the open chunk, while the end of its last picture is not known
@@ -58,12 +74,14 @@ type cutter struct {
 type track struct {
 	is       *description // by the configuration that came last; nil: none, or none that can be carried
 	config   *packetbuf.Packet
-	gone     bool          // it has been absent
+	stale    bool          // of video: config is newer than is, and waits for its keyframe
+	gone     bool          // it has been absent, and nothing can stand in for it
 	last     time.Duration // DTS of the newest sample
 	interval time.Duration // between the last two pictures
 	any      bool          // a sample has come
-	counting bool          // of sound: at and next are set
-	at, next int64         // of sound: where the last frame stands and, by counting, the next
+	counting bool          // of audio: at and next are set
+	at       int64         // of audio: where the last frame stands
+	next     int64         // where it ends: of audio by counting
 }
 
 // fragment is the chunk that is being filled.
@@ -100,7 +118,7 @@ func (c *cutter) write(p *packetbuf.Packet) error {
 		c.read = max(c.read, p.Seq)
 		return nil
 	}
-	c.read = max(c.read, p.Seq)
+	c.read, c.arrived = max(c.read, p.Seq), p.Arrived
 	c.introduce(p)
 	if c.begun {
 		c.take(p)
@@ -127,8 +145,16 @@ func (c *cutter) configure(p *packetbuf.Packet) {
 	if t.config != nil && t.config.Codec == p.Codec && bytes.Equal(t.config.Payload, p.Payload) {
 		return
 	}
-	t.config, t.is = p, nil
-	if p.Track == packetbuf.Audio && carried(p) { // pictures wait for a keyframe
+	t.config = p
+	if p.Track == packetbuf.Video { // a keyframe brings it into force
+		t.stale = true
+		if t.is != nil && t.is.codec != p.Codec {
+			t.is = nil
+		}
+		return
+	}
+	t.is = nil
+	if carried(p) {
 		t.is, _ = describe(p, nil) // what cannot be read is as good as none
 	}
 }
@@ -138,7 +164,8 @@ func (c *cutter) introduce(p *packetbuf.Packet) {
 	t := &c.in[p.Track]
 	switch {
 	case p.Track == packetbuf.Video:
-		if t.is == nil && p.Kind == packetbuf.Key && t.config != nil && t.config.Codec == p.Codec {
+		if t.stale && p.Kind == packetbuf.Key && t.config.Codec == p.Codec {
+			t.stale = false
 			t.is, _ = describe(t.config, p)
 		}
 	case selfDescribed(p.Codec):
@@ -152,7 +179,12 @@ func (c *cutter) introduce(p *packetbuf.Packet) {
 
 // ready tells whether all is there that the first init section has to say.
 func (c *cutter) ready(p *packetbuf.Packet) bool {
-	if p.DTS-c.held[0].DTS >= settle {
+	wait := settle
+	video := c.in[video].is == nil && c.awaits != nil && c.awaits(packetbuf.Video)
+	if video {
+		wait = settleVideo
+	}
+	if p.DTS-c.held[0].DTS >= wait {
 		return true
 	}
 	for tr := range c.in {
@@ -160,7 +192,7 @@ func (c *cutter) ready(p *packetbuf.Packet) bool {
 			return false
 		}
 	}
-	return true
+	return !video
 }
 
 func (c *cutter) begin() {
@@ -176,76 +208,101 @@ func (c *cutter) begin() {
 func (c *cutter) take(p *packetbuf.Packet) {
 	tr := int(p.Track)
 	t := &c.in[tr]
-	if t.is == nil {
+	if t.is == nil || !c.still.admit(p) {
 		return
 	}
 	c.miss(p)
+	if tr == audio && c.force[video] != nil {
+		c.standIn(p)
+	}
 	c.renew(p)
 	if !t.is.same(c.force[tr]) {
+		if tr == audio {
+			t.last, t.any = p.DTS, true
+		}
 		return
 	}
 	if c.newest > 0 && p.DTS-c.newest > max(gap, 3*c.in[video].interval) {
 		c.finish()
 		c.broken = true
+		c.gap.Begin(p.DTS)
 	}
-	if tr == video {
+	c.put(p)
+}
+
+// put adds a sample of a track in force.
+func (c *cutter) put(p *packetbuf.Packet) {
+	t := &c.in[p.Track]
+	if p.Track == packetbuf.Video {
+		c.close(p)
 		c.picture(p)
-	} else {
-		c.sound(p)
+	} else if !c.heard(p) {
+		return
 	}
 	t.last, t.any = p.DTS, true
 	c.newest = max(c.newest, p.DTS)
 }
 
-// miss notes that a track has been away for long, or is back. Sound comes back with a
-// keyframe, or with a splice.
+// miss notes that audio has been away for so long that it has to go, or is back.
 func (c *cutter) miss(p *packetbuf.Packet) {
-	other := &c.in[1-p.Track]
-	if other.any && p.DTS-other.last > max(absence, 3*c.in[video].interval) {
-		other.gone = true
+	t := &c.in[audio]
+	switch {
+	case p.Track == packetbuf.Audio:
+		t.gone = false
+		if v := &c.in[video]; p.Flags&packetbuf.Splice != 0 {
+			v.last = max(v.last, p.DTS)
+		}
+	case p.Flags&packetbuf.Splice != 0:
+		t.gone = false
+		t.last = max(t.last, p.DTS)
+	case t.any && !t.gone && !c.gap.Able() && p.DTS-t.last > max(absence, 3*c.in[video].interval):
+		t.gone = true
 	}
-	if p.Flags&packetbuf.Splice != 0 {
-		other.gone = false
-		other.last = max(other.last, p.DTS)
-	}
-	t := &c.in[p.Track]
-	t.gone = t.gone && p.Track == packetbuf.Video && p.Kind != packetbuf.Key
 }
 
-// wanted are the tracks that an init section would name now.
+// wanted are the tracks that an init section would name now. A track that players have is kept
+// where something can stand in for it.
 func (c *cutter) wanted() (w tracks) {
 	for tr := range c.in {
 		if !c.in[tr].gone {
 			w[tr] = c.in[tr].is
 		}
 	}
+	if w[video] == nil {
+		w[video] = c.force[video]
+	}
+	switch {
+	case w[audio] != nil || w[video] == nil:
+	case c.force[audio] != nil && c.gap.Able():
+		w[audio] = c.force[audio]
+	case c.placeholder && c.in[audio].config == nil && !c.in[audio].any:
+		w[audio] = silentTrack()
+	}
 	return w
 }
 
-// renew puts a new init section in force at p, where the tracks have changed.
+// renew puts a new init section in force at p, where the tracks have changed. Beside video that
+// is a keyframe.
 func (c *cutter) renew(p *packetbuf.Packet) {
 	w := c.wanted()
-	if v := &c.in[video]; v.is == nil && v.config != nil && !v.gone {
-		w[video] = c.force[video] // what is new comes with its keyframe
-	}
 	if w.none() || w.same(c.force) {
 		return
 	}
-	joins := p.Track == packetbuf.Audio && c.force[audio] == nil && w[audio] != nil
 	switch {
 	case p.Track == packetbuf.Video && p.Kind != packetbuf.Key:
 		return
-	case joins && c.force[video] != nil && w[video] != nil && p.DTS-c.key < rejoin:
+	case p.Track == packetbuf.Audio && c.force[video] != nil && p.DTS-c.key < rejoin:
 		return
-	case p.Track == packetbuf.Audio && w[video] != nil && !w[video].same(c.force[video]):
-		return // its keyframe brings it in
+	}
+	if c.info != nil {
+		c.silence(c.gap.Fill(p.DTS))
 	}
 	c.settle(p.DTS)
 	c.drain(true)
 	c.cut(p.DTS)
 	c.broken = c.broken || c.info != nil
 	if !w[audio].same(c.force[audio]) {
-		c.in[audio].counting = false
+		c.follow(w[audio], p.DTS)
 	}
 	c.force, c.info = w, w.info()
 	c.wall.see(p)
@@ -268,9 +325,11 @@ func (c *cutter) picture(p *packetbuf.Packet) {
 		if at := c.force[audio].ticks(p.DTS); at > sound.next {
 			sound.next = max(sound.next, c.stretch(at))
 		}
+		c.gap.Begin(p.DTS)
 	}
 	if p.Flags&packetbuf.Filler != 0 && p.Flags&packetbuf.Again == 0 && p.Kind == packetbuf.Key {
-		s.dur = t.is.ticks(still)
+		s.dur = t.is.ticks(stands)
+		t.next = s.at + s.dur
 	} else if p.Flags&packetbuf.Splice == 0 && t.any {
 		t.interval = p.DTS - t.last
 	}
@@ -315,6 +374,7 @@ func (c *cutter) settleAt(next int64) {
 	if s := c.open.samples[video]; len(s) > 0 {
 		last := &s[len(s)-1]
 		last.dur = max(1, next-last.at)
+		c.in[video].next = last.at + last.dur
 	}
 }
 
@@ -379,7 +439,9 @@ func (c *cutter) endPicture() {
 	if length <= 0 || length > patience {
 		length = 40 * time.Millisecond
 	}
-	s[len(s)-1].dur = c.force[video].ticks(length)
+	last := &s[len(s)-1]
+	last.dur = c.force[video].ticks(length)
+	c.in[video].next = last.at + last.dur
 }
 
 // end is where the samples of the open chunk end.

@@ -23,13 +23,21 @@ type description struct {
 	fps           float64 // 0: not known
 	channels      int
 	frame         int64 // AAC: samples in a frame
+	aac           codec.AAC
 
 	box    string // kind of the sample entry
 	config []byte // the box in the sample entry that configures the decoder, whole
 }
 
+// same reports whether a decoder that was set up by o needs nothing new for d.
 func (d *description) same(o *description) bool {
-	return d == o || d != nil && o != nil && d.codec == o.codec && d.box == o.box && bytes.Equal(d.record, o.record)
+	if d == o || d == nil || o == nil {
+		return d == o
+	}
+	if d.codec == packetbuf.AAC && d.aac.Channels > 0 && d.aac == o.aac { // however it was written
+		return o.codec == packetbuf.AAC
+	}
+	return d.codec == o.codec && d.box == o.box && bytes.Equal(d.record, o.record)
 }
 
 // CodecError says that a stream is in a codec that fMP4, or its players, cannot have.
@@ -84,6 +92,7 @@ func describe(p, first *packetbuf.Packet) (*description, error) {
 	case packetbuf.VP9:
 		return d, d.vp9(p.Payload, first)
 	case packetbuf.AAC:
+		d.aac, _ = codec.ParseAAC(p.Payload) // as it was described
 		samples, _ := codec.AudioFrameDuration(p)
 		d.frame, d.box, d.config = int64(samples), "mp4a", esds(mpeg4Audio, p.Payload)
 	case packetbuf.MP3:

@@ -67,7 +67,10 @@ type Options struct {
 	Limits func(stream string) Limits
 	// Linger is how long a feed is kept that nobody uses; 0: 30 s.
 	Linger time.Duration
-	Log    *slog.Logger
+	// Placeholder names a silent AAC track where a stream has video alone: players cannot take
+	// audio that comes later into a buffer that was made without.
+	Placeholder bool
+	Log         *slog.Logger
 }
 
 // Feeds are the feeds of all streams.
@@ -255,7 +258,7 @@ func (f *Feed) run(ctx context.Context, first uint64) error {
 	}
 	f.done = place.Done()
 	close(f.opened)
-	c := &cutter{emit: f.ring.append, seq: first}
+	c := &cutter{emit: f.ring.append, seq: first, placeholder: f.all.opts.Placeholder, warn: f.warn}
 	for place != nil {
 		c.expect(place)
 		read := c.read
@@ -316,7 +319,22 @@ func (f *Feed) cut(ctx context.Context, place egress.Place, c *cutter) error {
 	}
 }
 
+// warn tells of audio that had to be taken out.
+func (f *Feed) warn(codec packetbuf.Codec) {
+	f.all.opts.Log.Warn("audio taken out of fMP4 until it returns: no silent frame is known for its codec", "stream", f.name, "codec", codec.String())
+}
+
+// waiter is a place that knows of tracks which may still come.
+type waiter interface {
+	// Awaits reports whether a track that the stream does not have may still come.
+	Awaits(track packetbuf.Track) bool
+}
+
 // expect notes which tracks the stream has.
 func (c *cutter) expect(place egress.Place) {
+	c.awaits = nil
+	if w, ok := place.(waiter); ok {
+		c.awaits = w.Awaits
+	}
 	c.expects = [2]bool{place.Has(packetbuf.Video), place.Has(packetbuf.Audio)}
 }

@@ -6,11 +6,12 @@ import "github.com/holdfast-live/holdfast/packetbuf"
 // would leave gaps.
 func (c *cutter) sound(p *packetbuf.Packet) {
 	t := &c.in[audio]
-	s := sample{p: p, at: t.next, dur: max(1, t.is.samples(p))}
-	switch at := t.is.ticks(p.DTS); {
+	is := c.force[audio]
+	s := sample{p: p, at: t.next, dur: max(1, is.samples(p))}
+	switch at := is.ticks(p.DTS); {
 	case !t.counting:
 		s.at = at
-	case abs(at-t.next) > t.is.scale/20: // 50 ms
+	case abs(at-t.next) > is.scale/20: // 50 ms
 		s.at = max(at, c.stretch(at))
 	}
 	t.counting, t.at, t.next = true, s.at, s.at+s.dur
