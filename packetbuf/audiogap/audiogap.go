@@ -77,6 +77,9 @@ func (t *Track) Configure(config *packetbuf.Packet) {
 // Able reports whether silence can be made under the configuration in force.
 func (t *Track) Able() bool { return t.frame != nil }
 
+// Frame returns a silent frame and how many samples it has; nil if none can be made.
+func (t *Track) Frame() (frame []byte, samples int64) { return t.frame, t.samples }
+
 // Begin expects audio from at on, unless it reaches further already. A session that begins and a
 // splice call it.
 func (t *Track) Begin(at time.Duration) {

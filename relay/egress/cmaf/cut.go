@@ -296,6 +296,7 @@ func (c *cutter) renew(p *packetbuf.Packet) {
 	}
 	if c.info != nil {
 		c.silence(c.gap.Fill(p.DTS))
+		c.reach(p.DTS)
 	}
 	c.settle(p.DTS)
 	c.drain(true)
@@ -320,11 +321,8 @@ func (c *cutter) picture(p *packetbuf.Packet) {
 	for len(c.waiting) > 0 && c.waiting[0].p.DTS < p.DTS && c.place(c.waiting[0]) {
 		c.shift()
 	}
-	if sound := &c.in[audio]; p.Flags&packetbuf.Splice != 0 && sound.counting && c.force[audio] != nil {
-		// Sound begins again about here: what it had before lasts till then, or players stall.
-		if at := c.force[audio].ticks(p.DTS); at > sound.next {
-			sound.next = max(sound.next, c.stretch(at))
-		}
+	if p.Flags&packetbuf.Splice != 0 { // audio begins again about here
+		c.reach(p.DTS)
 		c.gap.Begin(p.DTS)
 	}
 	if p.Flags&packetbuf.Filler != 0 && p.Flags&packetbuf.Again == 0 && p.Kind == packetbuf.Key {

@@ -1,6 +1,10 @@
 package cmaf
 
-import "github.com/holdfast-live/holdfast/packetbuf"
+import (
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
 
 // sound adds a frame of sound. Its time is counted from frame to frame: times in milliseconds
 // would leave gaps.
@@ -12,11 +16,39 @@ func (c *cutter) sound(p *packetbuf.Packet) {
 	case !t.counting:
 		s.at = at
 	case abs(at-t.next) > is.scale/20: // 50 ms
+		c.bridge(at)
 		s.at = max(at, c.stretch(at))
 	}
 	t.counting, t.at, t.next = true, s.at, s.at+s.dur
 	c.waiting = append(c.waiting, s)
 	c.drain(false)
+}
+
+// bridge puts silence between the last frame of audio and at, where that frame is out already
+// and cannot be stretched.
+func (c *cutter) bridge(at int64) {
+	frame, samples := c.gap.Frame()
+	if frame == nil || len(c.waiting) > 0 || len(c.open.samples[audio]) > 0 {
+		return
+	}
+	is, t := c.force[audio], &c.in[audio]
+	for at-t.next >= samples {
+		p := &packetbuf.Packet{Track: packetbuf.Audio, Codec: is.codec, Kind: packetbuf.Delta, Flags: packetbuf.Filler, DTS: is.time(t.next), Arrived: c.arrived, Payload: frame}
+		c.waiting = append(c.waiting, sample{p: p, at: t.next, dur: samples})
+		t.at, t.next = t.next, t.next+samples
+	}
+}
+
+// reach has the audio in force last until at, or players stall there.
+func (c *cutter) reach(end time.Duration) {
+	t := &c.in[audio]
+	if c.force[audio] == nil || !t.counting {
+		return
+	}
+	if at := c.force[audio].ticks(end); at > t.next {
+		c.bridge(at)
+		t.next = max(t.next, c.stretch(at))
+	}
 }
 
 // stretch has the last frame of sound, where it is still here, last until at, and returns the
