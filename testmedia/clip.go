@@ -35,14 +35,15 @@ func ClipFLV() []byte { return clipFLV }
 // pictures and audio frames from DTS 0 on. The packets are the caller's own, their payloads
 // shared.
 func Clip() []*packetbuf.Packet {
-	packets, err := readAll(clipFLV)
+	packets, err := ReadFLV(clipFLV)
 	if err != nil {
 		panic(fmt.Sprintf("embedded clip: %v", err)) // a test reads the same bytes
 	}
 	return packets
 }
 
-func readAll(file []byte) ([]*packetbuf.Packet, error) {
+// ReadFLV returns the packets of an FLV file.
+func ReadFLV(file []byte) ([]*packetbuf.Packet, error) {
 	var packets []*packetbuf.Packet
 	for r := flv.NewReader(bytes.NewReader(file), 0); ; {
 		tag, err := r.Next()
