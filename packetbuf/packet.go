@@ -112,6 +112,9 @@ const (
 	// Again marks pictures that have been sent before, with new times: the way from a keyframe to
 	// a picture that stands still while the publisher is away. It is for who begins there.
 	Again
+	// Segment marks a random-access point at which an fMP4 segment begins. The stream sets it, so
+	// that all that cut the stream cut it at the same places.
+	Segment
 )
 
 // BridgedAudio is the place of bridged sound's configuration in Configs, beside those of the

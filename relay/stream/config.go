@@ -20,6 +20,7 @@ type Config struct {
 	Freeze        bool          // while held, the last picture and silence go on
 	Slate         *Slate        // with Freeze: what goes on instead, where it fits; nil: none
 	Buffer        packetbuf.Limits
+	Segment       time.Duration // of fMP4: segments begin at keyframes that far apart
 	// Gather is how long packets are collected before viewers are woken; GatherAuto decides
 	// by the number of viewers.
 	Gather time.Duration

@@ -145,6 +145,7 @@ const keyWake = 500 * time.Millisecond
 // append adds p to the ring and wakes viewers: at once for what lets a picture begin, else
 // gathered.
 func (s *Stream) append(now time.Time, p *packetbuf.Packet) {
+	s.markSegment(p)
 	s.ring.Append(p)
 	s.appended = now
 	gather := s.cfg.Load().Gather

@@ -60,6 +60,7 @@ type Stream struct {
 	life     *lifecycle.Machine
 	clock    timeline.Timeline
 	gap      audiogap.Track // holes in the audio
+	segments segments
 	feeds    map[lifecycle.ID]*feed
 	lastID   lifecycle.ID
 	epoch    uint32

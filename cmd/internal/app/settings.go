@@ -27,8 +27,9 @@ func (s *settings) Stream(name string) stream.Config {
 	out := stream.Config{
 		FirstMedia: c.FirstMedia, Hold: c.Hold, HoldUnpublish: c.HoldUnpublish,
 		Takeover: takeovers[c.Takeover], BackupReturn: c.BackupReturn, Freeze: c.Filler != "none", Slate: s.slate(c.Filler),
-		Buffer: packetbuf.Limits{Duration: c.Buffer.Duration, Bytes: int(c.Buffer.Bytes)},
-		Gather: stream.GatherAuto, Lag: c.Viewer.Lag,
+		Buffer:  packetbuf.Limits{Duration: c.Buffer.Duration, Bytes: int(c.Buffer.Bytes)},
+		Segment: c.HLS.Segment,
+		Gather:  stream.GatherAuto, Lag: c.Viewer.Lag,
 	}
 	if c.Silence != configs.Auto {
 		out.Silence = time.Duration(c.Silence)

@@ -32,8 +32,12 @@ func TestSentAgain(t *testing.T) {
 	for i, p := range gop {
 		dts := at - 200*time.Millisecond + time.Duration(i+1)*time.Millisecond
 		pts := at - 200*time.Millisecond + time.Duration(slices.Index(shown, p)+1)*time.Millisecond + 66*time.Millisecond
+		flags := packetbuf.Filler | packetbuf.Again
+		if p.Kind == packetbuf.Key {
+			flags |= packetbuf.Segment
+		}
 		pictures = append(pictures, &packetbuf.Packet{
-			Track: packetbuf.Video, Codec: packetbuf.H264, Kind: p.Kind, Flags: packetbuf.Filler | packetbuf.Again,
+			Track: packetbuf.Video, Codec: packetbuf.H264, Kind: p.Kind, Flags: flags,
 			DTS: dts, CTO: max(0, pts-dts), Payload: p.Payload,
 		})
 	}

@@ -19,9 +19,6 @@ const (
 	// stands is how long a keyframe stands that is repeated while the publisher, or its video, is
 	// away.
 	stands = time.Second
-	// again is how old the newest keyframe is where the way from one to the picture that stands
-	// still is taken once more: whoever begins later needs it, and who watches sees it.
-	again = 8 * time.Second
 	// gap without any media is one that players are told of; at a slow rate of pictures more.
 	gap = 1500 * time.Millisecond
 	// absence is how long a track may be away while the other goes on before something stands
@@ -89,6 +86,8 @@ type fragment struct {
 	on          bool
 	start       time.Duration
 	independent bool
+	segment     bool // as the stream has marked
+	standIn     bool // it begins with a keyframe that stands in
 	broken      bool
 	wall        time.Time
 	arrived     time.Time
@@ -131,10 +130,10 @@ func (c *cutter) write(p *packetbuf.Packet) error {
 	return nil
 }
 
-// takes tells whether a picture that is sent again is needed.
+// takes reports whether a picture that is sent again is needed: a segment begins with it.
 func (c *cutter) takes(p *packetbuf.Packet) bool {
 	if p.Kind == packetbuf.Key {
-		c.way = p.DTS-c.key >= again
+		c.way = p.Flags&packetbuf.Segment != 0
 	}
 	return c.way
 }
@@ -393,6 +392,7 @@ func (c *cutter) start(p *packetbuf.Packet, independent bool) {
 	c.wall.see(p)
 	f := &c.open
 	f.on, f.independent, f.broken, c.broken = true, independent, c.broken, false
+	f.segment, f.standIn = p.Flags&packetbuf.Segment != 0, independent && c.still.on
 	f.start = max(p.DTS, f.start) // the start of a chunk does not go back
 	f.wall = c.wall.at(f.start)
 }
@@ -406,7 +406,7 @@ func (c *cutter) cut(end time.Duration) {
 	c.endPicture()
 	c.emit(&Chunk{
 		Seq: c.seq, Data: c.force.fragment(c.seq, &f.samples), Info: c.info, Start: f.start, Duration: max(end-f.start, 0),
-		Independent: f.independent, Discontinuity: f.broken, Wall: f.wall, Arrived: f.arrived, VideoFrames: len(f.samples[video]),
+		Independent: f.independent, Segment: f.segment, StandIn: f.standIn, Discontinuity: f.broken, Wall: f.wall, Arrived: f.arrived, VideoFrames: len(f.samples[video]),
 		pieces: piecesOf(&f.samples),
 	})
 	c.seq++

@@ -39,6 +39,11 @@ type Chunk struct {
 	Duration time.Duration // until the next one starts, or the media ends; about Most at the most, but for pictures that stand
 	// Independent tells that it begins with a keyframe or, without pictures, that it is sound.
 	Independent bool
+	// Segment reports that a segment begins here, as the stream has marked.
+	Segment bool
+	// StandIn reports that it begins with a keyframe that stands in for video which is away. The
+	// stream knows nothing of it, and marks no segments meanwhile.
+	StandIn bool
 	// Discontinuity tells that times, or the init section, do not continue those before.
 	Discontinuity bool
 	Wall          time.Time // the time of day of Start

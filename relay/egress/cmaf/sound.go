@@ -91,7 +91,7 @@ func (c *cutter) shift() {
 // place adds a frame of sound to the open chunk, or to a new one. It returns false where the
 // open one cannot be closed yet.
 func (c *cutter) place(s sample) bool {
-	if c.open.on && c.exceeds(s) {
+	if c.open.on && (c.force[video] == nil && s.p.Flags&packetbuf.Segment != 0 || c.exceeds(s)) {
 		if c.pending() {
 			if last := c.open.samples[video]; c.waiting[len(c.waiting)-1].p.DTS-last[len(last)-1].p.DTS < patience {
 				return false

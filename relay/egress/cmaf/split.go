@@ -52,6 +52,7 @@ func (c *Chunk) Split(least, most time.Duration) (head, tail *Chunk) {
 	first, second := *c, *c
 	first.Duration = at - c.Start
 	second.Start, second.Duration, second.Wall = at, c.Duration-first.Duration, c.Wall.Add(first.Duration)
+	second.Segment, second.StandIn = false, false
 	second.Independent, second.Discontinuity = c.Independent && c.Info.tracks[packetbuf.Video] == nil, false
 	for i, half := range []*Chunk{&first, &second} {
 		half.Data, half.VideoFrames = c.Info.tracks.fragment(c.Seq, &samples[i]), len(samples[i][packetbuf.Video])

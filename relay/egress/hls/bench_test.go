@@ -61,6 +61,7 @@ func newBench(t testing.TB, change func(*bench)) *bench {
 	if change != nil {
 		change(b)
 	}
+	b.config.Segment = b.set.Segment
 	b.start()
 	return b
 }

@@ -131,7 +131,7 @@ func TestPartTarget(t *testing.T) {
 		l := newList(Settings{Segment: 2 * time.Second, Part: 200 * time.Millisecond, Window: 7}, 0, 0, func() string { n++; return strconv.Itoa(n) })
 		l.add(&cmaf.Chunk{Init: true, Info: &tt.info}, false)
 		for i := range 50 {
-			l.add(&cmaf.Chunk{Info: &tt.info, Start: time.Duration(i) * 100 * time.Millisecond, Duration: 100 * time.Millisecond, Independent: i%20 == 0, VideoFrames: 3}, false)
+			l.add(&cmaf.Chunk{Info: &tt.info, Start: time.Duration(i) * 100 * time.Millisecond, Duration: 100 * time.Millisecond, Independent: i%20 == 0, Segment: i%20 == 0, VideoFrames: 3}, false)
 		}
 		if v := l.view(); (v.partTarget >= time.Second) != tt.want || v.partTarget < 200*time.Millisecond {
 			t.Errorf("%s and %s: %v", tt.info.Video, tt.info.Audio, v.partTarget)

@@ -11,7 +11,7 @@ import (
 const (
 	// shortest is what a segment has at the least; their sequences count in it.
 	shortest = 500 * time.Millisecond
-	// early is how much sooner than a segment is long a keyframe ends it: times are rounded.
+	// early is how much sooner than a segment is long a keyframe that stands in for video ends it.
 	early = 100 * time.Millisecond
 	// longest is how long a segment may get before the target duration is known.
 	longest = 12 * time.Second
@@ -167,7 +167,7 @@ func (l *list) fills() time.Duration {
 // ends tells whether the open segment ends before c.
 func (l *list) ends(c *cmaf.Chunk) bool {
 	d := l.open.duration
-	if c.Independent && d >= max(shortest, l.set.Segment-early) {
+	if c.Segment || c.StandIn && d >= max(shortest, l.set.Segment-early) {
 		return true
 	}
 	most := max(longest, 3*l.set.Segment)
