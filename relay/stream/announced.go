@@ -3,6 +3,7 @@ package stream
 import (
 	"time"
 
+	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 	"github.com/holdfast-live/holdfast/packetbuf/rtmp"
@@ -145,5 +146,8 @@ func (r *Reader) Awaits(tr packetbuf.Track) bool {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
 	f := r.s.feeds[r.s.life.Current()]
-	return f != nil && !r.s.present[tr] && (!f.meta.said || f.meta.announces(tr))
+	if f == nil || r.s.present[tr] || f.req.Protocol == ingest.WHIP { // WHIP agrees on its tracks
+		return false
+	}
+	return !f.meta.said || f.meta.announces(tr)
 }

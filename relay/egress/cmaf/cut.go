@@ -49,6 +49,7 @@ type cutter struct {
 	// comes later finds a place in players.
 	placeholder bool
 	awaits      func(packetbuf.Track) bool // reports whether a track may still come; nil: none
+	needKey     func() bool                // asks the publisher for a keyframe; nil: nobody
 	warn        func(packetbuf.Codec)      // told of audio that is taken out; nil: nobody is
 
 	expects [2]bool // tracks that are to come
@@ -207,7 +208,13 @@ func (c *cutter) begin() {
 func (c *cutter) take(p *packetbuf.Packet) {
 	tr := int(p.Track)
 	t := &c.in[tr]
-	if t.is == nil || !c.still.admit(p) {
+	if t.is == nil {
+		return
+	}
+	if !c.still.admit(p) {
+		if c.needKey != nil {
+			c.needKey()
+		}
 		return
 	}
 	c.miss(p)

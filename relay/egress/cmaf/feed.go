@@ -335,9 +335,15 @@ type waiter interface {
 	Awaits(track packetbuf.Track) bool
 }
 
+// keyRequester is a place that asks the publisher for a keyframe.
+type keyRequester interface{ RequestKey() bool }
+
 // expect notes which tracks the stream has.
 func (c *cutter) expect(place egress.Place) {
-	c.awaits = nil
+	c.awaits, c.needKey = nil, nil
+	if k, ok := place.(keyRequester); ok {
+		c.needKey = k.RequestKey
+	}
 	if w, ok := place.(waiter); ok {
 		c.awaits = w.Awaits
 	}
