@@ -263,6 +263,9 @@ func (c *cutter) miss(p *packetbuf.Packet) {
 		t.last = max(t.last, p.DTS)
 	case t.any && !t.gone && !c.gap.Able() && p.DTS-t.last > max(absence, 3*c.in[video].interval):
 		t.gone = true
+		if c.warn != nil && c.force[audio] != nil {
+			c.warn(c.force[audio].codec)
+		}
 	}
 }
 
@@ -281,7 +284,7 @@ func (c *cutter) wanted() (w tracks) {
 	case w[audio] != nil || w[video] == nil:
 	case c.force[audio] != nil && c.gap.Able():
 		w[audio] = c.force[audio]
-	case c.placeholder && c.in[audio].config == nil && !c.in[audio].any:
+	case c.placeholder:
 		w[audio] = silentTrack()
 	}
 	return w

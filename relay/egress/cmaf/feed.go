@@ -72,8 +72,9 @@ type Options struct {
 	Limits func(stream string) Limits
 	// Linger is how long a feed is kept that nobody uses; 0: 30 s.
 	Linger time.Duration
-	// Placeholder names a silent AAC track where a stream has video alone: players cannot take
-	// audio that comes later into a buffer that was made without.
+	// Placeholder puts a silent AAC track beside video that has no audio, or whose audio is away
+	// and in a codec for which no silence can be made: players cannot take another number of
+	// tracks into a buffer.
 	Placeholder bool
 	Log         *slog.Logger
 }

@@ -31,11 +31,7 @@ func (c *cutter) follow(d *description, at time.Duration) {
 	if c.info != nil {
 		c.since = at - early
 	}
-	was := c.force[audio]
 	if d == nil {
-		if c.warn != nil {
-			c.warn(was.codec)
-		}
 		return
 	}
 	if !selfDescribed(d.codec) {

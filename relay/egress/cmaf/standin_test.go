@@ -84,35 +84,48 @@ func TestTracksThatPause(t *testing.T) {
 	}
 }
 
-// mp3 is audio for which no silence can be made.
+// Audio for which no silence can be made is taken out at a keyframe, and returns at one.
 func TestPauseWithoutSilence(t *testing.T) {
-	const end = 20 * time.Second
-	in := without(media(gen.Options{AudioCodec: packetbuf.MP3, SampleRate: 44100}, end), within(packetbuf.Audio, 5*time.Second, 11*time.Second))
-	var told []packetbuf.Codec
-	var chunks []*Chunk
-	c := &cutter{emit: func(c *Chunk) { chunks = append(chunks, c) }, seq: 7, expects: [2]bool{true, true}, warn: func(c packetbuf.Codec) { told = append(told, c) }}
-	for i, p := range in {
-		p.Seq, p.Arrived = uint64(i)+1, epoch.Add(p.DTS)
-		if err := c.write(p); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c.finish()
-	readAll(t, chunks)
-	var codecs []string
-	for i, c := range chunks {
-		if c.Init {
-			codecs = append(codecs, c.Info.Codecs)
-			if !chunks[i+1].Independent || i > 0 && !chunks[i+1].Discontinuity {
-				t.Errorf("%s at %v: independent %v, discontinuity %v", c.Info.Codecs, c.Start, chunks[i+1].Independent, chunks[i+1].Discontinuity)
+	for name, tt := range map[string]struct {
+		placeholder bool
+		want        []string
+	}{
+		"alone":            {false, []string{"avc1.4d001f,mp4a.6B", "avc1.4d001f", "avc1.4d001f,mp4a.6B"}},
+		"by a placeholder": {true, []string{"avc1.4d001f,mp4a.6B", "avc1.4d001f,mp4a.40.2", "avc1.4d001f,mp4a.6B"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const end = 20 * time.Second
+			in := without(media(gen.Options{AudioCodec: packetbuf.MP3, SampleRate: 44100}, end), within(packetbuf.Audio, 5*time.Second, 11*time.Second))
+			var told []packetbuf.Codec
+			var chunks []*Chunk
+			c := &cutter{
+				emit: func(c *Chunk) { chunks = append(chunks, c) }, seq: 7, expects: [2]bool{true, true}, placeholder: tt.placeholder,
+				warn: func(c packetbuf.Codec) { told = append(told, c) },
 			}
-		}
-	}
-	if want := []string{"avc1.4d001f,mp4a.6B", "avc1.4d001f", "avc1.4d001f,mp4a.6B"}; !slices.Equal(codecs, want) {
-		t.Errorf("init sections %v; want %v", codecs, want)
-	}
-	if !slices.Equal(told, []packetbuf.Codec{packetbuf.MP3}) {
-		t.Errorf("warned of %v", told)
+			for i, p := range in {
+				p.Seq, p.Arrived = uint64(i)+1, epoch.Add(p.DTS)
+				if err := c.write(p); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.finish()
+			readAll(t, chunks)
+			var codecs []string
+			for i, c := range chunks {
+				if c.Init {
+					codecs = append(codecs, c.Info.Codecs)
+					if !chunks[i+1].Independent || i > 0 && !chunks[i+1].Discontinuity {
+						t.Errorf("%s at %v: independent %v, discontinuity %v", c.Info.Codecs, c.Start, chunks[i+1].Independent, chunks[i+1].Discontinuity)
+					}
+				}
+			}
+			if !slices.Equal(codecs, tt.want) {
+				t.Errorf("init sections %v; want %v", codecs, tt.want)
+			}
+			if !slices.Equal(told, []packetbuf.Codec{packetbuf.MP3}) {
+				t.Errorf("warned of %v", told)
+			}
+		})
 	}
 }
 
