@@ -32,9 +32,8 @@ const (
 	credit = time.Second
 	// rounding is how much timestamps in milliseconds may be off.
 	rounding = 2 * time.Millisecond
-	// forget is how far back made silence is remembered to tell late audio from a publisher
-	// whose clock starts anew.
-	forget = time.Minute
+	// ahead is how far before its video the first audio of a session may stand.
+	ahead = 10 * time.Second
 )
 
 // Track follows one audio track beside its video. The zero value knows no audio and makes none.
@@ -52,6 +51,7 @@ type Track struct {
 	begun  bool
 	end    time.Duration // where the audio ends, real or made
 	made   bool          // the newest frame was made
+	real   time.Duration // DTS of the newest real frame, late ones among them
 	from   time.Duration // start of the newest run of silence
 	count  int64         // frames in that run
 	video  time.Duration // DTS of the newest video packet
@@ -83,7 +83,7 @@ func (t *Track) Frame() (frame []byte, samples int64) { return t.frame, t.sample
 // Begin expects audio from at on, unless it reaches further already. A session that begins and a
 // splice call it.
 func (t *Track) Begin(at time.Duration) {
-	t.begun, t.end = true, max(t.end, at)
+	t.begun, t.end, t.real = true, max(t.end, at), at-ahead
 	t.restart()
 	t.seen = false
 }
@@ -151,11 +151,13 @@ func (t *Track) length(n int64) time.Duration {
 }
 
 // Late reports whether audio that belongs at dts lies within silence that was made. Its lateness
-// is learned, so that a publisher whose audio is always as late loses no more of it.
+// is learned, so that a publisher whose audio is always as late loses no more of it. What stands
+// before real audio that has come is not late: its clock has started anew.
 func (t *Track) Late(dts time.Duration) bool {
-	if !t.made || dts >= t.end-rounding || dts < t.end-forget {
+	if !t.made || dts >= t.end-rounding || dts <= t.real {
 		return false
 	}
+	t.real = dts
 	t.learn(dts)
 	return true
 }
@@ -178,7 +180,7 @@ func (t *Track) Audio(p *packetbuf.Packet) []*packetbuf.Packet {
 	} else {
 		t.end = p.DTS + own
 	}
-	t.begun, t.made = true, false
+	t.begun, t.made, t.real = true, false, p.DTS
 	t.restart()
 	return out
 }

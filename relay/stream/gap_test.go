@@ -208,6 +208,32 @@ func TestLateAudioIsCounted(t *testing.T) {
 	})
 }
 
+// Audio that comes back on a clock that starts anew is heard.
+func TestAudioReturnsOnAnotherClock(t *testing.T) {
+	story(t, func(c *Config) { c.Lag = 0 }, func(b *bench) {
+		p := b.publish(gen.Options{})
+		p.run(20 * time.Second)
+		r := b.attach()
+		p.skip = isTrack(packetbuf.Audio)
+		p.run(4 * time.Second)
+		_, _ = drain(t, r)
+		p.skip = func(p *packetbuf.Packet) bool {
+			if p.Track == packetbuf.Audio {
+				p.DTS -= 24 * time.Second
+			}
+			return false
+		}
+		p.run(4 * time.Second)
+		packets, _ := drain(t, r)
+		if gap := audioGap(t, packets); gap > mostGap {
+			t.Errorf("audio gap of %v", gap)
+		}
+		if n := count(packets, func(p *packetbuf.Packet) bool { return p.Track == packetbuf.Audio && !isFiller(p) }); n < 150 {
+			t.Errorf("%d real audio frames in 4s", n)
+		}
+	})
+}
+
 // Random holes and backlogs of audio, and breaks of the session: no gap above 100 ms while the
 // filler fills the breaks, and times rise.
 func TestRandomAudioHoles(t *testing.T) {
