@@ -1,7 +1,6 @@
 package cmaf
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -73,6 +72,7 @@ type track struct {
 	is       *description // by the configuration that came last; nil: none, or none that can be carried
 	config   *packetbuf.Packet
 	stale    bool          // of video: config is newer than is, and waits for its keyframe
+	foreign  bool          // it has come in a codec that cannot be carried
 	gone     bool          // it has been absent, and nothing can stand in for it
 	last     time.Duration // DTS of the newest sample
 	interval time.Duration // between the last two pictures
@@ -108,6 +108,9 @@ func (c *cutter) write(p *packetbuf.Packet) error {
 		return nil
 	case p.Track == packetbuf.Video && !carried(p):
 		return &CodecError{p.Codec}
+	case !carried(p):
+		c.in[audio].foreign, c.in[audio].is = true, nil
+		return nil
 	case p.Kind == packetbuf.Config:
 		c.configure(p)
 		return nil
@@ -137,71 +140,6 @@ func (c *cutter) takes(p *packetbuf.Packet) bool {
 		c.way = p.Flags&packetbuf.Segment != 0
 	}
 	return c.way
-}
-
-// configure notes a configuration. It comes into force at the track's next sample that it can.
-func (c *cutter) configure(p *packetbuf.Packet) {
-	t := &c.in[p.Track]
-	if t.config != nil && t.config.Codec == p.Codec && bytes.Equal(t.config.Payload, p.Payload) {
-		return
-	}
-	t.config = p
-	if p.Track == packetbuf.Video { // a keyframe brings it into force
-		t.stale = true
-		if t.is != nil && t.is.codec != p.Codec {
-			t.is = nil
-		}
-		return
-	}
-	t.is = nil
-	if carried(p) {
-		t.is, _ = describe(p, nil) // what cannot be read is as good as none
-	}
-}
-
-// introduce has the descriptions follow what the sample says.
-func (c *cutter) introduce(p *packetbuf.Packet) {
-	t := &c.in[p.Track]
-	switch {
-	case p.Track == packetbuf.Video:
-		if t.stale && p.Kind == packetbuf.Key && t.config.Codec == p.Codec {
-			t.stale = false
-			t.is, _ = describe(t.config, p)
-		}
-	case selfDescribed(p.Codec):
-		if d, err := describe(p, nil); err == nil && !d.same(t.is) {
-			t.is = d
-		}
-	case t.is != nil && t.is.codec != p.Codec:
-		t.is = nil
-	}
-}
-
-// ready tells whether all is there that the first init section has to say.
-func (c *cutter) ready(p *packetbuf.Packet) bool {
-	wait := settle
-	video := c.in[video].is == nil && c.awaits != nil && c.awaits(packetbuf.Video)
-	if video {
-		wait = settleVideo
-	}
-	if p.DTS-c.held[0].DTS >= wait {
-		return true
-	}
-	for tr := range c.in {
-		if c.expects[tr] && c.in[tr].is == nil {
-			return false
-		}
-	}
-	return !video
-}
-
-func (c *cutter) begin() {
-	c.begun = true
-	for _, p := range c.held {
-		c.take(p)
-	}
-	c.held = nil
-	c.begun = c.info != nil // else nothing could be carried so far
 }
 
 // take puts a sample where it belongs.
@@ -247,79 +185,6 @@ func (c *cutter) put(p *packetbuf.Packet) {
 	}
 	t.last, t.any = p.DTS, true
 	c.newest = max(c.newest, p.DTS)
-}
-
-// miss notes that audio has been away for so long that it has to go, or is back.
-func (c *cutter) miss(p *packetbuf.Packet) {
-	t := &c.in[audio]
-	switch {
-	case p.Track == packetbuf.Audio:
-		t.gone = false
-		if v := &c.in[video]; p.Flags&packetbuf.Splice != 0 {
-			v.last = max(v.last, p.DTS)
-		}
-	case p.Flags&packetbuf.Splice != 0:
-		t.gone = false
-		t.last = max(t.last, p.DTS)
-	case t.any && !t.gone && !c.gap.Able() && p.DTS-t.last > max(absence, 3*c.in[video].interval):
-		t.gone = true
-		if c.warn != nil && c.force[audio] != nil {
-			c.warn(c.force[audio].codec)
-		}
-	}
-}
-
-// wanted are the tracks that an init section would name now. A track that players have is kept
-// where something can stand in for it.
-func (c *cutter) wanted() (w tracks) {
-	for tr := range c.in {
-		if !c.in[tr].gone {
-			w[tr] = c.in[tr].is
-		}
-	}
-	if w[video] == nil {
-		w[video] = c.force[video]
-	}
-	switch {
-	case w[audio] != nil || w[video] == nil:
-	case c.force[audio] != nil && c.gap.Able():
-		w[audio] = c.force[audio]
-	case c.placeholder:
-		w[audio] = silentTrack()
-	}
-	return w
-}
-
-// renew puts a new init section in force at p, where the tracks have changed. Beside video that
-// is a keyframe.
-func (c *cutter) renew(p *packetbuf.Packet) {
-	w := c.wanted()
-	if w.none() || w.same(c.force) {
-		return
-	}
-	switch {
-	case p.Track == packetbuf.Video && p.Kind != packetbuf.Key:
-		return
-	case p.Track == packetbuf.Audio && c.force[video] != nil && p.DTS-c.key < rejoin:
-		return
-	}
-	if c.info != nil {
-		c.silence(c.gap.Fill(p.DTS))
-		c.reach(p.DTS)
-	}
-	c.settle(p.DTS)
-	c.drain(true)
-	c.cut(p.DTS)
-	c.broken = c.broken || c.info != nil
-	if !w[audio].same(c.force[audio]) {
-		c.follow(w[audio], p.DTS)
-	}
-	c.force, c.info = w, w.info()
-	c.wall.see(p)
-	c.emit(&Chunk{
-		Seq: c.seq, Init: true, Data: w.initSection(), Info: c.info, Start: p.DTS, Wall: c.wall.at(p.DTS), Arrived: p.Arrived,
-	})
-	c.seq++
 }
 
 // picture adds a picture; a keyframe begins a chunk.

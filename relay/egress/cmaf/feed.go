@@ -329,24 +329,3 @@ func (f *Feed) cut(ctx context.Context, place egress.Place, c *cutter) error {
 func (f *Feed) warn(codec packetbuf.Codec) {
 	f.all.opts.Log.Warn("audio taken out of fMP4 until it returns: no silent frame is known for its codec", "stream", f.name, "codec", codec.String())
 }
-
-// waiter is a place that knows of tracks which may still come.
-type waiter interface {
-	// Awaits reports whether a track that the stream does not have may still come.
-	Awaits(track packetbuf.Track) bool
-}
-
-// keyRequester is a place that asks the publisher for a keyframe.
-type keyRequester interface{ RequestKey() bool }
-
-// expect notes which tracks the stream has.
-func (c *cutter) expect(place egress.Place) {
-	c.awaits, c.needKey = nil, nil
-	if k, ok := place.(keyRequester); ok {
-		c.needKey = k.RequestKey
-	}
-	if w, ok := place.(waiter); ok {
-		c.awaits = w.Awaits
-	}
-	c.expects = [2]bool{place.Has(packetbuf.Video), place.Has(packetbuf.Audio)}
-}

@@ -226,6 +226,26 @@ func TestPlaceholder(t *testing.T) {
 	}
 }
 
+// Audio in a codec that cannot be carried is not silent audio.
+func TestNoPlaceholderForForeignAudio(t *testing.T) {
+	in := media(gen.Options{}, 3*time.Second)
+	var chunks []*Chunk
+	c := &cutter{emit: func(c *Chunk) { chunks = append(chunks, c) }, seq: 7, expects: [2]bool{true, true}, placeholder: true}
+	for i, p := range in {
+		if p.Track == packetbuf.Audio {
+			p.Codec = packetbuf.FLAC
+		}
+		p.Seq, p.Arrived = uint64(i)+1, epoch.Add(p.DTS)
+		if err := c.write(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.finish()
+	if r := readAll(t, chunks); len(r.frames[audio]) != 0 || r.init.Info.Codecs != "avc1.4d001f" {
+		t.Errorf("%d audio frames, %s", len(r.frames[audio]), r.init.Info.Codecs)
+	}
+}
+
 // The start waits for video that may still come, and no longer than that.
 func TestStartAwaitsVideo(t *testing.T) {
 	for name, tt := range map[string]struct {
