@@ -102,7 +102,8 @@ func (k Kind) String() string {
 type Flags uint8
 
 const (
-	// Filler marks a packet that was made while the publisher was away.
+	// Filler marks a packet that the relay has made: while the publisher was away, or silence in
+	// a hole in its audio.
 	Filler Flags = 1 << iota
 	// Splice marks the first packet after a break.
 	Splice

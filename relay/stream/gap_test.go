@@ -45,7 +45,7 @@ func TestAudioPauses(t *testing.T) {
 			t.Run(codec.String()+" for "+away.String(), func(t *testing.T) {
 				story(t, func(c *Config) { c.Lag = 0 }, func(b *bench) {
 					p := b.publish(gen.Options{AudioCodec: codec})
-					p.run(4 * time.Second)
+					p.run(4500 * time.Millisecond)
 					r := b.attach()
 					p.skip = isTrack(packetbuf.Audio)
 					p.run(away)
@@ -179,7 +179,7 @@ func TestUnannouncedAudioIsNotMade(t *testing.T) {
 func TestLateAudioIsCounted(t *testing.T) {
 	story(t, func(c *Config) { c.Lag = 0 }, func(b *bench) {
 		p := b.publish(gen.Options{})
-		p.run(4 * time.Second)
+		p.run(4500 * time.Millisecond)
 		r := b.attach()
 		var late []*packetbuf.Packet
 		p.skip = func(p *packetbuf.Packet) bool {
@@ -212,7 +212,7 @@ func TestLateAudioIsCounted(t *testing.T) {
 func TestAudioReturnsOnAnotherClock(t *testing.T) {
 	story(t, func(c *Config) { c.Lag = 0 }, func(b *bench) {
 		p := b.publish(gen.Options{})
-		p.run(20 * time.Second)
+		p.run(20500 * time.Millisecond)
 		r := b.attach()
 		p.skip = isTrack(packetbuf.Audio)
 		p.run(4 * time.Second)
