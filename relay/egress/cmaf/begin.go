@@ -41,7 +41,9 @@ func (c *cutter) ready(p *packetbuf.Packet) bool {
 			return false
 		}
 	}
-	return !video
+	// Audio that comes a moment later is better than a silent track in its place.
+	silent := c.placeholder && c.in[audio].is == nil && !c.in[audio].foreign
+	return !video && !silent
 }
 
 func (c *cutter) begin() {
