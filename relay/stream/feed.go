@@ -273,6 +273,7 @@ func (s *Stream) announce(now time.Time, f *feed) (picture bool) {
 			picture = picture || tr == packetbuf.Video
 		}
 		s.appendConfig(now, p)
+		f.guessed = f.guessed && tr != packetbuf.Audio
 	}
 	if m := f.meta.build(s.sent, s.present); m != nil && (s.sent[packetbuf.Data] == nil || !bytes.Equal(s.sent[packetbuf.Data].Payload, m.Payload)) {
 		s.appendConfig(now, m)

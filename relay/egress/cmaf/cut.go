@@ -75,6 +75,7 @@ type track struct {
 	foreign  bool          // it has come in a codec that cannot be carried
 	gone     bool          // it has been absent, and nothing can stand in for it
 	last     time.Duration // DTS of the newest sample
+	shown    time.Duration // of video: the same, stand-ins aside
 	interval time.Duration // between the last two pictures
 	any      bool          // a sample has come
 	counting bool          // of audio: at and next are set
@@ -203,7 +204,10 @@ func (c *cutter) picture(p *packetbuf.Packet) {
 		s.dur = t.is.ticks(stands)
 		t.next = s.at + s.dur
 	} else if p.Flags&packetbuf.Splice == 0 && t.any {
-		t.interval = p.DTS - t.last
+		t.interval = p.DTS - t.shown
+	}
+	if !c.still.on {
+		t.shown = p.DTS
 	}
 	if c.open.on && (p.Kind == packetbuf.Key || p.DTS-c.open.start+min(t.interval, Most/2) > Most+rounding) {
 		c.cut(p.DTS)

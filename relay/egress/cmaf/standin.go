@@ -72,21 +72,26 @@ func (c *cutter) silence(frames []*packetbuf.Packet) {
 
 // standIn is the newest keyframe, which stands in for video that is away while audio goes on.
 type standIn struct {
-	key *packetbuf.Packet
-	on  bool          // it stands: decoders have forgotten what followed it
-	at  time.Duration // where it stands
+	key   *packetbuf.Packet
+	alone bool          // no video has followed it: what follows can refer to the stand-in
+	on    bool          // it stands: decoders have forgotten what followed it
+	at    time.Duration // where it stands
 }
 
-// admit reports whether decoders can take p: behind a stand-in, a keyframe is the first video
-// that they can.
+// admit reports whether decoders can take p. Behind a stand-in for video that did not end with
+// the keyframe itself, a keyframe is the first that they can.
 func (s *standIn) admit(p *packetbuf.Packet) bool {
-	if p.Track != packetbuf.Video {
+	switch {
+	case p.Track != packetbuf.Video:
 		return true
+	case s.on && p.DTS <= s.at, s.on && p.Kind != packetbuf.Key && !s.alone:
+		return false
 	}
-	if p.Kind == packetbuf.Key && (!s.on || p.DTS > s.at) {
-		s.key, s.on = p, false
+	s.on, s.alone = false, p.Kind == packetbuf.Key
+	if s.alone {
+		s.key = p
 	}
-	return !s.on
+	return true
 }
 
 // standIn repeats the newest keyframe before the audio packet p, where video has been away.

@@ -84,6 +84,27 @@ func TestTracksThatPause(t *testing.T) {
 	}
 }
 
+// Slides in one long group of pictures, the first of which stands for long.
+func TestSlides(t *testing.T) {
+	const end = 30 * time.Second
+	in := media(gen.Options{GOP: 100000, Interval: func(int) time.Duration { return 5 * time.Second }}, end)
+	r := &reader{slack: true}
+	for _, c := range cutAll(t, in) {
+		if err := r.add(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deltas := 0
+	for _, f := range r.frames[video] {
+		if !f.key {
+			deltas++
+		}
+	}
+	if deltas != 5 {
+		t.Errorf("%d slides behind the first; want 5", deltas)
+	}
+}
+
 // Audio for which no silence can be made is taken out at a keyframe, and returns at one.
 func TestPauseWithoutSilence(t *testing.T) {
 	for name, tt := range map[string]struct {
