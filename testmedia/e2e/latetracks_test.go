@@ -235,6 +235,7 @@ func (r recording) audioGap() (longest, last float64) {
 func TestPlayersTakeOtherTracks(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium", "ffmpeg")
+	awaitBrowser(t)
 	const stream, begins, changes = "live/cam", 6500 * time.Millisecond, 10 * time.Second
 	first, second := encodedTracks(t, 25*time.Second, 90, 48000), encodedTracks(t, 25*time.Second, 90, 44100)
 	sent := tracksOf(false, func(*packetbuf.Packet) bool { return true },
