@@ -95,14 +95,14 @@ func hlsJS(t testing.TB, playlist string) string {
 	path := os.Getenv("E2E_HLSJS")
 	if path == "" {
 		if _, err := exec.LookPath("npm"); err != nil {
-			t.Log("without hls.js: npm, by which it is fetched, is not installed")
+			withoutHLSJS(t, "npm, by which it is fetched, is not installed")
 			return ""
 		}
 		dir := t.TempDir()
 		cmd := exec.CommandContext(t.Context(), "npm", "pack", "--silent", "hls.js@1.7.4")
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Logf("without hls.js: %v\n%s", err, out)
+			withoutHLSJS(t, fmt.Sprintf("%v\n%s", err, out))
 			return ""
 		}
 		capture(t, "tar", "-xzf", filepath.Join(dir, "hls.js-1.7.4.tgz"), "-C", dir)
@@ -124,6 +124,15 @@ func hlsJS(t testing.TB, playlist string) string {
 	}))
 	t.Cleanup(s.Close)
 	return s.URL
+}
+
+// withoutHLSJS says why a story leaves hls.js out, which in CI it must not.
+func withoutHLSJS(t testing.TB, why string) {
+	t.Helper()
+	if inCI {
+		t.Fatal("without hls.js: " + why)
+	}
+	t.Log("without hls.js: " + why)
 }
 
 // watches notes how the page's video plays: the longest time for which the clock and the pictures
