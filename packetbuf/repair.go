@@ -21,6 +21,8 @@ const (
 	ADTS                                // audio frames with ADTS headers
 	Unreadable                          // the message is no media
 	OtherTrack                          // a track beside those that a stream can have
+	Timestamp                           // a timestamp stepped ahead or back by itself
+	DecodeOrder                         // presentation times in the place of decode times
 	numReasons
 )
 
@@ -89,6 +91,14 @@ var repairTexts = [numReasons]struct{ name, problem, hint string }{
 		"other_track", "an additional track is dropped",
 		"additional video tracks become streams of their own, up to eight; one audio track is supported",
 	},
+	Timestamp: {
+		"timestamp", "timestamps stepped ahead or back; such frames are stamped by their arrival",
+		"check the encoder's clock and its handling of dropped frames",
+	},
+	DecodeOrder: {
+		"decode_order", "presentation times stand where decode times belong; decode times are derived",
+		"send decode timestamps and composition time offsets, or no B-frames",
+	},
 }
 
 func (r RepairReason) String() string { return repairTexts[min(r, numReasons-1)].name }
@@ -115,6 +125,8 @@ func (r RepairReason) Applies(t Track) bool {
 		return t != Data
 	case ADTS:
 		return t == Audio
+	case Timestamp:
+		return t != Data
 	}
 	return t == Video
 }

@@ -19,10 +19,11 @@ const (
 // passes times through until it learns that it has to: from the decoder configuration, or from
 // times that step back among their neighbours, again and again.
 type reorder struct {
-	declared int  // how many frames the configuration says may be out of order; 0: none, or unknown
-	known    bool // declared was said, also if it is 0
-	real     bool // a composition offset was seen: decode times are what they say
-	depth    int  // frames out of order, as learned; 0: times are passed through
+	declared int    // how many frames the configuration says may be out of order; 0: none, or unknown
+	known    bool   // declared was said, also if it is 0
+	real     bool   // a composition offset was seen: decode times are what they say
+	depth    int    // frames out of order, as learned; 0: times are passed through
+	derived  uint64 // decode times that were made
 	frames   int
 	lastBack int // frames when the times last stepped back
 	// backs is how often they did, each time from further on than before, and newest from where.
@@ -34,7 +35,7 @@ type reorder struct {
 
 // restart begins with a new session; what the configuration said stays.
 func (r *reorder) restart() {
-	*r = reorder{declared: r.declared, known: r.known, recent: r.recent[:0], sorted: r.sorted[:0]}
+	*r = reorder{declared: r.declared, known: r.known, derived: r.derived, recent: r.recent[:0], sorted: r.sorted[:0]}
 }
 
 // SetReorder says how many frames may precede one in decoding order and follow it in output
@@ -67,6 +68,9 @@ func (r *reorder) decodeTime(raw, cto time.Duration) (time.Duration, time.Durati
 		r.sorted = slices.Delete(r.sorted, 0, len(r.sorted)-r.depth-1)
 	}
 	if earliest := r.sorted[0]; earliest <= raw && raw-earliest <= leap {
+		if earliest < raw && r.backs > 0 {
+			r.derived++
+		}
 		return earliest, raw - earliest
 	}
 	// A step of the publisher's clock, for others to judge.

@@ -113,7 +113,11 @@ func (t *Timeline) setOffset(offset time.Duration) {
 
 // Where returns the place that Place would give p if nothing were late, in whole milliseconds.
 func (t *Timeline) Where(p *packetbuf.Packet) time.Duration {
-	return (unwrap(p.DTS, t.raw) + t.offset).Round(time.Millisecond)
+	offset := t.offset
+	if p.Track != packetbuf.Data {
+		offset = t.tracks[p.Track].offset
+	}
+	return (unwrap(p.DTS, t.raw) + offset).Round(time.Millisecond)
 }
 
 // Same reports whether raw, a timestamp of another session, is that of the session in force for
@@ -133,6 +137,9 @@ func (t *Timeline) At() time.Duration { return t.raw + t.offset }
 // Corrections returns how many packets of a track were given another time than the publisher
 // said, because theirs could not be true.
 func (t *Timeline) Corrections(tr packetbuf.Track) uint64 { return t.corrections[tr] }
+
+// Derived returns how many decode times were made of presentation times.
+func (t *Timeline) Derived() uint64 { return t.reorder.derived }
 
 // nextFree is the clock at p's arrival, or behind what its track and the others have.
 func (t *Timeline) nextFree(p *packetbuf.Packet) time.Duration {

@@ -31,6 +31,7 @@ type Options struct {
 	MaxStreams int    // 0: no limit
 	Observer   stream.Observer
 	Counters   *stream.Counters
+	Repairs    *ingest.Repairs // see stream.Options
 	Log        *slog.Logger
 	// Bridge asks for a stream's sound in another codec; see stream.Options. nil: there is none.
 	Bridge     func(name string, to packetbuf.Codec)
@@ -100,7 +101,7 @@ func (h *Hub) open(name string) (*stream.Stream, error) {
 		}
 	}
 	s := stream.New(name, stream.Options{
-		Config: h.opts.Settings.Stream(name), Observer: observer{h}, Counters: h.opts.Counters, Load: &h.load,
+		Config: h.opts.Settings.Stream(name), Observer: observer{h}, Counters: h.opts.Counters, Load: &h.load, Repairs: h.opts.Repairs,
 		Log: h.opts.Log.With("stream", name), OnEnd: h.forget, Bridge: h.opts.Bridge, Bridgeable: h.opts.Bridgeable,
 	})
 	h.streams[name] = s

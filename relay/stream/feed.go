@@ -26,9 +26,10 @@ type feed struct {
 	dog      *watchdog.Watchdog
 	accepted time.Time
 	gone     bool
-	unheard  time.Time // since when its socket has had nothing to read, as asked at a verdict
-	close    func()    // closes the session, once it was dismissed
-	detail   string    // of its end
+	repairs  *ingest.RepairLog // of its timestamps; nil: none had to be
+	unheard  time.Time         // since when its socket has had nothing to read, as asked at a verdict
+	close    func()            // closes the session, once it was dismissed
+	detail   string            // of its end
 
 	configs  packetbuf.Configs // the newest it has sent
 	meta     metadata

@@ -99,6 +99,9 @@ func (s *Stream) publisher(now time.Time, id lifecycle.ID) *Publisher {
 	if r, ok := f.session.(ingest.RepairReporter); ok {
 		p.Repairs = r.Repairs()
 	}
+	if f.repairs != nil {
+		p.Repairs = append(p.Repairs, f.repairs.Repairs()...)
+	}
 	p.Jitter, p.Keyframes = f.pace.jitter(), f.pace.every
 	return p
 }

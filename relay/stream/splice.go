@@ -53,7 +53,9 @@ func (s *Stream) pass(now time.Time, f *feed, p *packetbuf.Packet) {
 		f.settled = s.forget(now, f)
 	}
 	s.save(f, p)
-	if s.covered(p) || !s.clock.Place(p) {
+	placed := !s.covered(p) && s.clock.Place(p)
+	s.noteRepairs(f, p.Track)
+	if !placed {
 		s.opts.Counters.Late.Add(1)
 		return
 	}

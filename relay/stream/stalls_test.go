@@ -214,3 +214,32 @@ func (p *push) complete(t *testing.T, w *watcher, d time.Duration) {
 		}
 	}
 }
+
+// Timestamps that had to be corrected are counted once each and told with the publisher.
+func TestCorrectedTimestampsAreReported(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		frames := 0
+		p.skip = func(q *packetbuf.Packet) bool {
+			if q.Track == packetbuf.Video && q.Media() {
+				if frames++; frames%50 == 0 {
+					q.DTS += 2500 * time.Millisecond
+				}
+			}
+			return false
+		}
+		p.run(20 * time.Second)
+		if got := b.lag(); got.Abs() > 100*time.Millisecond {
+			t.Errorf("the stream's clock is %v off, want at most 100ms", got)
+		}
+		var got uint64
+		for _, r := range b.Snapshot(time.Now()).Publisher.Repairs {
+			if r.Reason == packetbuf.Timestamp && r.Track == packetbuf.Video {
+				got += r.Count
+			}
+		}
+		if want := uint64(frames / 50); got != want {
+			t.Errorf("got %d repaired timestamps, want %d", got, want)
+		}
+	})
+}

@@ -25,11 +25,12 @@ var ErrEnded = errors.New("the stream has ended")
 // Options are what a stream needs.
 type Options struct {
 	Config   Config
-	Observer Observer      // is told what happens
-	Counters *Counters     // shared by all streams
-	Load     *Load         // shared by all streams
-	Log      *slog.Logger  // with stream set
-	OnEnd    func(*Stream) // called once, when the stream has ended, from any goroutine
+	Observer Observer        // is told what happens
+	Counters *Counters       // shared by all streams
+	Load     *Load           // shared by all streams
+	Log      *slog.Logger    // with stream set
+	Repairs  *ingest.Repairs // counts what is repaired in publishers' timestamps; nil: it is not counted
+	OnEnd    func(*Stream)   // called once, when the stream has ended, from any goroutine
 	// Bridge asks for the stream's sound in another codec, which comes through Stream.Bridge.
 	// It is asked again about once a second while somebody needs it, and must not block. nil:
 	// there is no bridge.
@@ -71,18 +72,20 @@ type Stream struct {
 	filler   filler
 	lateness lateness
 	rejoin   rejoin
-	frozen   bool      // a made picture came last: only an IDR picture may follow
-	appended time.Time // when the ring last got something
-	keyWoken time.Time // when a keyframe last woke the viewers
-	changes  time.Time // when a change of configuration was last told
-	since    time.Time // of the state
-	viewers  map[string]int
-	bridge   bridge
-	breaks   map[ingest.Cause]int
-	received uint64 // media bytes from publishers
-	ceilings ceilings
-	fed      string // the session that feeds the stream, or did last
-	reason   string // why it ended, for viewers
+	// timeRepairs are what has been reported of the clock's corrections.
+	timeRepairs timeRepairs
+	frozen      bool      // a made picture came last: only an IDR picture may follow
+	appended    time.Time // when the ring last got something
+	keyWoken    time.Time // when a keyframe last woke the viewers
+	changes     time.Time // when a change of configuration was last told
+	since       time.Time // of the state
+	viewers     map[string]int
+	bridge      bridge
+	breaks      map[ingest.Cause]int
+	received    uint64 // media bytes from publishers
+	ceilings    ceilings
+	fed         string // the session that feeds the stream, or did last
+	reason      string // why it ended, for viewers
 	// lastBreak and lastDetail are of the push that broke or ended last.
 	lastBreak  ingest.Cause
 	lastDetail string

@@ -121,7 +121,7 @@ func New(o Options) (*App, error) {
 		ended: func(name string) { a.routes.Ended(name) },
 	}
 	a.relay.hub = hub.New(hub.Options{
-		Settings: a.settings, Demand: wanted, MaxStreams: o.Config.Limits.Streams, Counters: counters,
+		Settings: a.settings, Demand: wanted, MaxStreams: o.Config.Limits.Streams, Counters: counters, Repairs: &a.relay.repairs,
 		Log: component(o.Log, "stream"), Observer: watching,
 		Bridge:     func(name string, to packetbuf.Codec) { a.relay.bridges.Want(name, to) },
 		Bridgeable: func() bool { return a.relay.bridges.Able() },
