@@ -14,7 +14,7 @@ import (
 // and its return is not met by all of them at once.
 func TestManyRoutesToOneDeadHost(t *testing.T) {
 	inWorld(t, func(w *world) {
-		const streams = 100
+		const streams = 50
 		for i := range streams {
 			w.publish(w.hub, fmt.Sprintf("live/cam%d", i), gen.Options{GOP: 30, FPS: 2, NoAudio: true, VideoBitrate: 10000})
 		}
