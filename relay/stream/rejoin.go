@@ -17,7 +17,7 @@ const holdMost = time.Second
 
 // rejoin is the return of the session that fed the stream until it fell silent, on the same
 // connection. Viewers have had filler up to now: of what queued up behind the stall they get
-// the newest group of pictures, squeezed, and none of its audio, so that nobody watches later
+// the newest group of pictures, squeezed, and none of its audio, so that no viewer is later
 // than before.
 type rejoin struct {
 	backlog backlog.Monitor
@@ -25,6 +25,7 @@ type rejoin struct {
 	// kept is the newest group of pictures since its keyframe, or the newest audio of a stream
 	// without video, not yet on the stream's clock. since is when the first was kept.
 	kept  []*packetbuf.Packet
+	bytes int // of its payloads
 	since time.Time
 	// catching is set once viewers are fed again while the backlog has not drained.
 	catching bool
@@ -46,18 +47,26 @@ func (s *Stream) receive(now time.Time, f *feed, p *packetbuf.Packet, key bool) 
 	}
 	r.backlog.Note(now, s.clock.Lag(p))
 	if r.catching {
+		action, effects := s.life.Media(now, f.id, key)
+		s.perform(now, effects)
+		if action != lifecycle.Pass {
+			return s.use(now, f, p, action)
+		}
 		s.catchUp(now, f, p)
 		return nil
+	}
+	if limit := s.cfg.Load().Buffer.Bytes; limit > 0 && r.bytes+len(p.Payload) > limit {
+		s.giveUp() // until its next keyframe
 	}
 	switch {
 	case key:
 		s.giveUp()
-		r.kept = append(r.kept, p)
+		r.keep(p)
 		if r.since.IsZero() {
 			r.since = now
 		}
 	case len(r.kept) > 0 && p.Track == packetbuf.Video:
-		r.kept = append(r.kept, p)
+		r.keep(p)
 	default:
 		action, effects := s.life.Media(now, f.id, false)
 		s.perform(now, effects)
@@ -84,12 +93,17 @@ func (s *Stream) rejoinDue(now time.Time) time.Time {
 	return time.Time{}
 }
 
+func (r *rejoin) keep(p *packetbuf.Packet) {
+	r.kept = append(r.kept, p)
+	r.bytes += len(p.Payload) + packetbuf.Overhead
+}
+
 // giveUp drops what was kept for something newer.
 func (s *Stream) giveUp() {
 	r := &s.rejoin
 	s.opts.Counters.Late.Add(uint64(len(r.kept)))
 	clear(r.kept)
-	r.kept = r.kept[:0]
+	r.kept, r.bytes = r.kept[:0], 0
 }
 
 // join has the returning session feed the stream again, from what was kept of it on.

@@ -157,6 +157,7 @@ func (s *Stream) turn(now time.Time, f *feed, cause ingest.Cause) {
 		old.kept.clear() // it has broken, and begins anew where it comes back
 	}
 	e := Event{Time: now, Type: BackupOff, Cause: cause, After: s.fed}
+	s.rejoin = rejoin{}
 	kept := f.kept
 	packets := kept.packets
 	f.kept.clear()

@@ -243,3 +243,23 @@ func TestCorrectedTimestampsAreReported(t *testing.T) {
 		}
 	})
 }
+
+// What a returning publisher sends at once is bounded by the stream's buffer.
+func TestBacklogIsBounded(t *testing.T) {
+	story(t, func(c *Config) { c.Buffer.Bytes = 256 << 10 }, func(b *bench) {
+		p := b.publish(gen.Options{GOP: 300}) // 3 MB a group
+		p.run(10 * time.Second)
+		time.Sleep(20 * time.Second)
+		p.run(50 * time.Millisecond)
+		b.mu.Lock()
+		kept := b.rejoin.bytes
+		b.mu.Unlock()
+		if kept > 256<<10 {
+			t.Errorf("%d bytes of the backlog are kept, want at most the buffer's %d", kept, 256<<10)
+		}
+		p.run(20 * time.Second)
+		if got := b.state(); got != lifecycle.Live {
+			t.Errorf("got %v two keyframes later, want live", got)
+		}
+	})
+}
