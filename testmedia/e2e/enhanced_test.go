@@ -62,6 +62,17 @@ func pushCoded(t testing.TB, r *relay, stream string, tracks ...coded) *client {
 // watching yields what a viewer is sent, frame by frame; the config is what came before.
 type watching func() (video bool, f codedFrame, err error)
 
+// videoAlone leaves audio out.
+func (w watching) videoAlone() watching {
+	return func() (bool, codedFrame, error) {
+		for {
+			if video, f, err := w(); video || err != nil {
+				return video, f, err
+			}
+		}
+	}
+}
+
 // bodies reads messages by the layout, and those of codecs that gortmplib knows by it too.
 func bodies(next func() (*rawmessage.Message, error)) watching {
 	return func() (bool, codedFrame, error) {

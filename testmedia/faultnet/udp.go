@@ -258,20 +258,24 @@ func (p *UDPProxy) next() (d datagram, wait time.Duration, due bool) {
 }
 
 func (p *UDPProxy) handOn(d datagram) {
+	// Counted before the peer can answer.
+	p.mu.Lock()
+	p.counts[d.dir].Forwarded++
+	p.counts[d.dir].Bytes += len(d.data)
+	p.mu.Unlock()
 	var err error
 	if d.dir == Up {
 		_, err = d.via.Write(d.data)
 	} else {
 		_, err = p.socket.WriteToUDPAddrPort(d.data, d.to)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if err != nil {
+		p.mu.Lock()
 		p.counts[d.dir].Dropped++
-		return
+		p.counts[d.dir].Forwarded--
+		p.counts[d.dir].Bytes -= len(d.data)
+		p.mu.Unlock()
 	}
-	p.counts[d.dir].Forwarded++
-	p.counts[d.dir].Bytes += len(d.data)
 }
 
 // udpQueue is a heap by time.
