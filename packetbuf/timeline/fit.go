@@ -105,11 +105,15 @@ func (t *Timeline) fit(p *packetbuf.Packet, raw time.Duration) (time.Duration, f
 }
 
 // plausible reports whether p continues its track where offset puts it: with a usual step, or
-// not ahead of its arrival; and not far back.
+// not far back and not ahead of its arrival, or of the other track where media is sent faster
+// than real time.
 func (t *Timeline) plausible(p *packetbuf.Packet, raw, offset time.Duration) bool {
 	tr := &t.tracks[p.Track]
 	dts := raw + offset
 	back := dts < tr.natural-backstep || dts < tr.last-max(backstep, tr.last-tr.natural)
+	if other := &t.tracks[beside(p.Track)]; !back && !other.arrived.IsZero() && dts <= other.natural+early {
+		return true
+	}
 	if !back && dts <= t.clock(p.Track, p.Arrived)+early {
 		return true
 	}

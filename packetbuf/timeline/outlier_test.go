@@ -237,6 +237,26 @@ func TestOutliersSwapsAndRates(t *testing.T) {
 	})
 }
 
+// Slides with audio that are sent faster than real time keep their times: what steps far ahead
+// of its arrival is where the other track is.
+func TestSlidesFasterThanRealTime(t *testing.T) {
+	var packets []sent
+	for i := range 3000 {
+		at := time.Duration(i) * 20 * ms
+		if i%150 == 0 {
+			packets = append(packets, sent{packetbuf.Video, at, at, at / 20})
+		}
+		packets = append(packets, sent{packetbuf.Audio, at, at, at / 20})
+	}
+	var tl Timeline
+	dts, _ := send(t, &tl, packets)
+	for i, p := range packets {
+		if dts[i] != p.actual {
+			t.Fatalf("packet %d, %v, stands at %v, want %v", i, p.track, dts[i], p.actual)
+		}
+	}
+}
+
 // The same outliers on one track leave the other where it was.
 func TestOutliersKeepLipSync(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

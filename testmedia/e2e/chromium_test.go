@@ -49,8 +49,8 @@ func awaitBrowser(t testing.TB) {
 	})
 }
 
-// browse starts Chromium; see awaitBrowser. Its camera shows a clock and its microphone beeps, nobody is asked
-// for leave, and addresses are said as they are, that of loopback as well.
+// browse starts Chromium; see awaitBrowser. Its camera shows a clock and its microphone beeps, no permission is
+// asked for, and addresses are said as they are, that of loopback as well.
 func browse(t testing.TB) *browser {
 	t.Helper()
 	if _, ok := awaited.Load(t.Name()); !ok {
