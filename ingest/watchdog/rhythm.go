@@ -12,17 +12,19 @@ const (
 	burst = 50 * time.Millisecond
 	// memory is how long a gap is remembered.
 	memory = 40 * time.Second
-	// starting is how long a new session is judged by its longest gap so far, since nothing
-	// can have repeated yet.
-	starting = 10 * time.Second
 
-	// A gap is part of the rhythm if similar ones fill most of the time, as with a publisher
-	// that sends in bursts or one picture a second, or if they come every few seconds.
-	fillCount   = 3
-	fillShare   = 0.5
-	habitCount  = 5 // in memory: every eight seconds
-	habitShare  = 0.2
-	similarSize = 0.7 // a gap is similar to a shorter one of at least this part of its length
+	// A gap is part of the rhythm if such gaps are nearly all there is, as with a publisher that
+	// sends in bursts or one frame a second; or if they come regularly, every few seconds.
+	// Stalls that come at random are not, however many there are.
+	fillCount = 3
+	fillShare = 0.85
+
+	regularCount = 5   // in memory: every eight seconds
+	regularShare = 0.2 // of the time
+	// A shorter gap than regularLeast is far from any verdict.
+	regularLeast = 250 * time.Millisecond
+	regularApart = 1.5 // how much longer than the shortest the longest time between them may be
+	similarSize  = 0.7 // a gap is similar to a longer one if it is at least this part of it
 )
 
 // rhythm learns which gaps between arrivals belong to a publisher's way of sending: those
@@ -36,7 +38,7 @@ type rhythm struct {
 	computed time.Time
 	longest  time.Duration
 	period   time.Duration
-	scratch  []time.Duration
+	scratch  []gap
 }
 
 type gap struct {
@@ -84,9 +86,6 @@ func (r *rhythm) peak() time.Duration {
 // never further apart than a burst's.
 func (r *rhythm) regular() time.Duration {
 	r.update()
-	if r.last.Sub(r.first) < starting {
-		return r.longest
-	}
 	return r.period
 }
 
@@ -103,30 +102,69 @@ func (r *rhythm) update() {
 	if len(r.gaps) == 0 {
 		return
 	}
-	r.scratch = r.scratch[:0]
-	for _, g := range r.gaps {
-		r.scratch = append(r.scratch, g.length)
-	}
-	slices.SortFunc(r.scratch, func(a, b time.Duration) int { return cmp.Compare(b, a) })
-	r.longest = r.scratch[0]
-	r.period = repeating(r.scratch, min(r.last.Sub(r.first), memory))
+	r.scratch = append(r.scratch[:0], r.gaps...)
+	slices.SortFunc(r.scratch, func(a, b gap) int { return cmp.Compare(b.length, a.length) })
+	r.longest = r.scratch[0].length
+	observed := min(r.last.Sub(r.first), memory)
+	r.period = max(filling(r.scratch, r.last.Add(-observed), observed), r.recurring(r.scratch, observed))
 }
 
-// repeating returns the longest of gaps, which are sorted from the longest down, that has
-// enough similar or longer ones within the observed time; 0 if none has.
-func repeating(gaps []time.Duration, observed time.Duration) time.Duration {
-	var total time.Duration // of the gaps similar to, or longer than, the candidate
+// filling returns the longest of gaps, which are sorted from the longest down, that fills the
+// observed time since then together with those that are similar or longer; 0 if none does.
+func filling(gaps []gap, since time.Time, observed time.Duration) time.Duration {
+	var total time.Duration
 	similar := 0
 	for _, candidate := range gaps {
-		least := time.Duration(similarSize * float64(candidate))
-		for similar < len(gaps) && gaps[similar] >= least {
-			total += gaps[similar]
+		least := time.Duration(similarSize * float64(candidate.length))
+		for similar < len(gaps) && gaps[similar].length >= least {
+			total += min(gaps[similar].length, gaps[similar].end.Sub(since))
 			similar++
 		}
-		share := float64(total) / float64(observed)
-		if similar >= fillCount && share >= fillShare || similar >= habitCount && share >= habitShare {
-			return candidate
+		if similar >= fillCount && float64(total) >= fillShare*float64(observed) {
+			return candidate.length
 		}
 	}
 	return 0
+}
+
+// recurring returns the longest of gaps, which are sorted from the longest down, that comes
+// regularly together with those that are similar; 0 if none does.
+func (r *rhythm) recurring(gaps []gap, observed time.Duration) time.Duration {
+	below := observed
+	for i := 0; i+regularCount <= len(gaps) && gaps[i].length >= regularLeast; i++ {
+		longest := gaps[i].length
+		least := time.Duration(similarSize * float64(longest))
+		if longest > below || gaps[i+regularCount-1].length < least {
+			continue
+		}
+		below = longest * 9 / 10 // so that there are few candidates, however many gaps
+		if r.comeRegularly(least, longest, observed) {
+			return longest
+		}
+	}
+	return 0
+}
+
+// comeRegularly reports whether gaps of such lengths end at regular times, up to now.
+func (r *rhythm) comeRegularly(least, longest, observed time.Duration) bool {
+	var total, shortest, most time.Duration
+	var before time.Time
+	count := 0
+	for _, g := range r.gaps {
+		if g.length < least || g.length > longest {
+			continue
+		}
+		if count > 0 {
+			apart := g.end.Sub(before)
+			most = max(most, apart)
+			if count == 1 || apart < shortest {
+				shortest = apart
+			}
+		}
+		before = g.end
+		total += g.length
+		count++
+	}
+	limit := time.Duration(regularApart * float64(shortest))
+	return count >= regularCount && most <= limit && r.last.Sub(before) <= limit && float64(total) >= regularShare*float64(observed)
 }

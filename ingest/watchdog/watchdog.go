@@ -42,6 +42,7 @@ const (
 	mostExtra = 400 * time.Millisecond
 	// A session of which only a few packets have come shows no rhythm yet.
 	fewPackets = 10
+	apart      = 5 * time.Millisecond // packets that arrive closer together came in one burst
 	fewFloor   = 3 * time.Second
 	// One track may be silent for longer: a muted microphone, a still picture.
 	trackFloor = 3 * time.Second
@@ -52,7 +53,8 @@ type Watchdog struct {
 	cfg     Config
 	begun   time.Time
 	first   time.Time // arrival of the first media; zero before
-	packets int       // of media, counted up to fewPackets
+	packets int       // of media, counted up to fewPackets; a burst counts once
+	counted time.Time // when the last of them arrived
 	any     rhythm
 	tracks  [packetbuf.NumTracks]rhythm
 	extra   time.Duration // for the transport's round trip
@@ -84,7 +86,10 @@ func (w *Watchdog) Media(now time.Time, tr packetbuf.Track) {
 	if w.packets > 0 && now.Sub(w.any.last) >= pause {
 		w.resumed = now
 	}
-	w.packets = min(w.packets+1, fewPackets)
+	if w.packets < fewPackets && now.Sub(w.counted) >= apart {
+		w.packets++
+		w.counted = now
+	}
 	w.any.arrive(now)
 	w.tracks[tr].arrive(now)
 }
