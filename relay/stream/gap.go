@@ -27,6 +27,9 @@ func (s *Stream) closeGap(now time.Time, f *feed, p *packetbuf.Packet) {
 
 func (s *Stream) appendSilence(now time.Time, frames []*packetbuf.Packet) {
 	for _, p := range frames {
+		if last, begun := s.clock.Last(packetbuf.Audio); begun && p.DTS <= last {
+			continue // filler, or audio that was moved, stands there
+		}
 		p.Kind, p.Epoch, p.Arrived = s.soundKind(), s.epoch, now
 		s.clock.Fill(packetbuf.Audio, p.DTS)
 		s.opts.Counters.Filler[packetbuf.Audio].Add(1)
