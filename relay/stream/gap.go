@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
 // covered reports whether p is audio for a time that has been filled with silence. It has no
@@ -27,9 +28,6 @@ func (s *Stream) closeGap(now time.Time, f *feed, p *packetbuf.Packet) {
 
 func (s *Stream) appendSilence(now time.Time, frames []*packetbuf.Packet) {
 	for _, p := range frames {
-		if last, begun := s.clock.Last(packetbuf.Audio); begun && p.DTS <= last {
-			continue // filler, or audio that was moved, stands there
-		}
 		p.Kind, p.Epoch, p.Arrived = s.soundKind(), s.epoch, now
 		s.clock.Fill(packetbuf.Audio, p.DTS)
 		s.opts.Counters.Filler[packetbuf.Audio].Add(1)
@@ -40,7 +38,17 @@ func (s *Stream) appendSilence(now time.Time, frames []*packetbuf.Packet) {
 // beginGap expects the audio of a session from at on. s.mu is held.
 func (s *Stream) beginGap(at time.Duration) {
 	if last, begun := s.clock.Last(packetbuf.Audio); begun {
-		s.gap.Reach(last)
+		s.gap.Reach(last + s.audioFrame())
 	}
 	s.gap.Begin(at)
+}
+
+// audioFrame returns how long a frame of the audio that viewers have lasts; a millisecond where
+// that is not known. s.mu is held.
+func (s *Stream) audioFrame() time.Duration {
+	samples, rate := codec.AudioFrameDuration(s.sent[packetbuf.Audio])
+	if samples <= 0 || rate <= 0 {
+		return time.Millisecond
+	}
+	return time.Duration(int64(samples) * int64(time.Second) / int64(rate))
 }

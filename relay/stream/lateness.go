@@ -51,14 +51,20 @@ const (
 )
 
 // check asks a session's watchdog. A silence that the relay's own lateness explains, because
-// the session's socket has bytes to read or because the loop itself woke late, is only Late.
+// the session's socket has bytes to read or, where that is not known, because the loop itself
+// woke late, is only Late.
 // s.mu is held.
 func (s *Stream) check(now time.Time, f *feed) watchdog.Verdict {
 	verdict, soon := f.dog.Check(now), f.dog.Check(now.Add(confirm))
 	if soon != watchdog.Silent {
 		return verdict
 	}
-	if b, ok := f.session.(ingest.Backlogger); ok && b.Unread() {
+	late := s.lateness.recent(now)
+	b, known := f.session.(ingest.Backlogger)
+	if known {
+		late = 0 // whether there is something to read need not be guessed
+	}
+	if known && b.Unread() {
 		f.unheard = time.Time{}
 	} else if f.unheard.IsZero() || f.unheard.Before(f.dog.Last()) {
 		f.unheard = now
@@ -66,7 +72,6 @@ func (s *Stream) check(now time.Time, f *feed) watchdog.Verdict {
 	if verdict != watchdog.Silent {
 		return verdict
 	}
-	late := s.lateness.recent(now)
 	if f.unheard.IsZero() || now.Sub(f.unheard) < confirm || f.dog.Check(now.Add(-late)) != watchdog.Silent {
 		return watchdog.Late
 	}

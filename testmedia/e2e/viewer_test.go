@@ -347,6 +347,11 @@ func fetch(t testing.TB, url string) string {
 // both are the viewers of most stories.
 func both(t testing.TB, r *relay, stream string) []*viewer {
 	t.Helper()
+	untilWithin(t, patience, "a live stream", func() bool {
+		var shown struct{ State string }
+		r.shows(stream, &shown)
+		return shown.State != "idle"
+	})
 	return []*viewer{watchRTMP(t, r, stream), watchFLV(t, r, stream)}
 }
 
