@@ -2,6 +2,7 @@
 import { History } from "./history.js";
 import { Player } from "./player.js";
 import { Publisher } from "./publish.js";
+import { forget, saved, touch } from "./saved.js";
 import { $, notice, say, span, tell } from "./view.js";
 
 const base = location.pathname.replace(/\/+$/, "");
@@ -77,6 +78,7 @@ function stop(word, detail) {
 
 // watch plays by the way that was chosen, or by the first that works.
 function watch() {
+  forget();
   stop();
   say("retry", "connecting");
   shown = { is: "retry", since: Date.now() };
@@ -88,12 +90,13 @@ const ways = ["mse", "hls", "whep"];
 let by = ways.includes(query.get("by")) ? query.get("by") : "auto";
 const chosen = () => by;
 
-async function publish() {
+// publish sends the source that is chosen, or goes on with what was published before a reload.
+function publish(before) {
   stop();
   say("retry", "connecting");
   $("publish").textContent = "Stop publishing";
   session = new Publisher({ base, video, ended: stop });
-  await session.start($("source").value);
+  return before ? session.resume(before) : session.start($("source").value);
 }
 
 function sound() {
@@ -120,19 +123,34 @@ if (!embedded) {
   $("watch").onclick = () => ($("watch").textContent === "Watch" ? watch() : stop("stopped"));
   $("publisher").onsubmit = (e) => {
     e.preventDefault();
-    if ($("publish").textContent === "Publish") publish();
-    else stop("stopped");
+    if ($("publish").textContent === "Publish") return void publish();
+    forget();
+    stop("stopped");
   };
 }
 addEventListener("offline", () => session?.state && changed(session.state));
-addEventListener("pagehide", () => session?.close());
+// A reload, and a page that is left, is no end of what it publishes: that is what the button is for.
+addEventListener("pagehide", () => {
+  if (session?.kind !== "whip") return session?.close();
+  touch();
+  session.leave();
+});
+// begin resumes what this tab published, or does what the address asks for.
+function begin() {
+  const before = embedded ? undefined : saved();
+  if (before) publish(before);
+  else if (query.has("publish") && !embedded) say("off", "ready to publish");
+  else watch();
+}
 // A page that comes back out of the browser's memory has a session that has ended.
 addEventListener("pageshow", (e) => {
   if (!e.persisted || !session) return;
-  if (session.kind === "whip") stop("stopped");
-  else watch();
+  session = undefined;
+  begin();
 });
-setInterval(facts, 1000);
-if (query.has("publish") && !embedded) say("off", "ready to publish");
-else watch();
+setInterval(() => {
+  facts();
+  if (session?.kind === "whip") touch();
+}, 1000);
+begin();
 facts();

@@ -2,7 +2,8 @@ import { Redial } from "./backoff.js";
 
 // Peer is a session of WHEP or WHIP, which are the same in two directions: an offer by POST, a
 // restart of ICE by PATCH where the network changes, a new offer where that does not help, and
-// DELETE at the end. prepare gives each new connection its tracks.
+// DELETE at the end. A publisher's DELETE ends the stream, so it is sent by close alone. prepare
+// gives each new connection its tracks.
 export class Peer {
   stats = { dials: 0, restarts: 0 };
   #redial = new Redial(() => this.#open(), { most: 10000 });
@@ -10,6 +11,7 @@ export class Peer {
   #at; // of the session
   #tag;
   #vain = 0; // answers of which nothing came
+  #ended = false; // by close
   #timer = 0;
   #before = {};
   #numbers = {};
@@ -29,7 +31,7 @@ export class Peer {
 
   async #open() {
     clearTimeout(this.#timer);
-    this.#drop();
+    this.#drop(this.kind === "whep");
     this.stats.dials++;
     const pc = (this.#pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" }));
     pc.onconnectionstatechange = () => pc === this.#pc && this.#follow(pc.connectionState);
@@ -42,7 +44,7 @@ export class Peer {
         headers: { "Content-Type": "application/sdp", ...(secret && { Authorization: "Bearer " + secret }) },
       });
       const text = await answer.text();
-      if (pc !== this.#pc) return end(answer);
+      if (pc !== this.#pc) return void ((this.kind === "whep" || this.#ended) && end(answer));
       if (answer.status !== 201) return this.#refused(answer, text);
       this.#at = new URL(answer.headers.get("Location"), location.href);
       this.#tag = answer.headers.get("ETag");
@@ -151,23 +153,34 @@ export class Peer {
     return { ...this.#numbers, ...this.stats };
   }
 
-  // drop ends the session: by DELETE, so that the relay knows that it is meant, and before the
-  // connection closes.
-  #drop() {
+  // drop closes the connection, after a DELETE if the session is to end. Without one the relay sees
+  // a break.
+  #drop(ends) {
     const pc = this.#pc, at = this.#at;
     this.#pc = this.#at = this.#tag = undefined;
     if (!pc) return;
     pc.onconnectionstatechange = null;
-    if (!at) return pc.close();
+    if (!at || !ends) return pc.close();
     fetch(at, { method: "DELETE", keepalive: true }).catch(() => {}).finally(() => pc.close());
   }
 
-  close() {
+  #stop(ends) {
+    this.#ended ||= ends;
     clearInterval(this.#ticking);
     clearTimeout(this.#timer);
     this.#listening.abort();
     this.#redial.close();
-    this.#drop();
+    this.#drop(ends);
+  }
+
+  // close ends the session.
+  close() {
+    this.#stop(true);
+  }
+
+  // leave breaks the session off: a publisher comes back to its stream.
+  leave() {
+    this.#stop(false);
   }
 }
 

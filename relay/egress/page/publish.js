@@ -1,11 +1,13 @@
 import { Peer } from "./peer.js";
+import { forget, lock, save } from "./saved.js";
 import { $, notice, say } from "./view.js";
 
-// Publisher sends what this browser has, by WHIP.
+// Publisher sends what this browser has, by WHIP. It resumes what was published before a reload.
 export class Publisher {
   kind = "whip";
   #peer;
   #local;
+  #unlock;
   #closed = false;
 
   constructor({ base, video, ended }) {
@@ -17,22 +19,57 @@ export class Publisher {
   }
 
   async start(source) {
-    try {
-      const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-      this.#local = source === "screen"
-        ? await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: 30 }, audio: true })
-        : await navigator.mediaDevices.getUserMedia({ audio, video: source === "camera" && { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } } });
-    } catch (e) {
-      if (this.#closed) return;
-      return this.refused(navigator.mediaDevices ? e.message : "a browser gives camera and microphone to pages over HTTPS, or from localhost, alone");
+    await this.#publish(source);
+  }
+
+  // resume publishes from the devices that were in use.
+  async resume({ source, devices, key }) {
+    if (key) $("key").value = key;
+    $("source").value = source;
+    if (source === "screen") return this.ended("not publishing", "a browser shares a screen only when asked by a click: press Publish to go on");
+    await this.#publish(source, devices);
+  }
+
+  async #publish(source, devices) {
+    const asking = setTimeout(() => this.#closed || say("retry", "connecting", "waiting for the browser's permission to use the source"), 1000);
+    const [local, unlock] = await Promise.all([this.#capture(source, devices).catch((e) => e), lock()]);
+    clearTimeout(asking);
+    if (this.#closed) return release(local, unlock);
+    if (!(local instanceof MediaStream)) {
+      unlock?.();
+      return this.ended("refused", explain(local, devices));
     }
-    if (this.#closed) return this.close(); // while the browser asked for leave
-    this.video.srcObject = this.#local;
+    if (!unlock && devices) {
+      release(local);
+      forget();
+      return this.ended("not publishing", "another tab of this browser publishes this stream");
+    }
+    this.#unlock = unlock;
+    this.#send(local);
+    save({ source, key: $("key").value, devices: Object.fromEntries(local.getTracks().map((t) => [t.kind, t.getSettings().deviceId])) });
+  }
+
+  async #capture(source, devices) {
+    if (!navigator.mediaDevices) throw new Error("a browser gives camera and microphone to pages over HTTPS, or from localhost, alone");
+    if (source === "screen") return navigator.mediaDevices.getDisplayMedia({ video: { frameRate: 30 }, audio: true });
+    const same = (kind) => devices?.[kind] && { deviceId: { exact: devices[kind] } };
+    return navigator.mediaDevices.getUserMedia({
+      audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false, ...same("audio") },
+      video: source === "camera" && { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 }, ...same("video") },
+    });
+  }
+
+  #send(local) {
+    this.#local = local;
+    this.video.srcObject = local;
     this.video.muted = true;
     this.video.play().catch(() => {});
-    for (const t of this.#local.getTracks()) t.onended = () => this.ended("stopped", "the source has ended");
+    for (const t of local.getTracks()) t.onended = () => {
+      this.leave();
+      this.ended("stopped", "the source has ended: press Publish to go on");
+    };
     this.#peer = new Peer("whip", this, (pc) => {
-      for (const t of this.#local.getTracks()) pc.addTransceiver(t, { direction: "sendonly", streams: [this.#local] });
+      for (const t of local.getTracks()) pc.addTransceiver(t, { direction: "sendonly", streams: [local] });
     });
   }
 
@@ -59,10 +96,37 @@ export class Publisher {
     return this.#peer?.facts() ?? {};
   }
 
+  // close ends the stream; leave breaks the push off, to be resumed.
   close() {
-    this.#closed = true;
     this.#peer?.close();
-    for (const t of this.#local?.getTracks() ?? []) t.stop();
+    this.#release();
+  }
+
+  leave() {
+    this.#peer?.leave();
+    this.#release();
+  }
+
+  #release() {
+    this.#closed = true;
+    release(this.#local, this.#unlock);
     if (this.video.srcObject === this.#local) this.video.srcObject = null;
   }
+}
+
+function release(local, unlock) {
+  if (local instanceof MediaStream) for (const t of local.getTracks()) t.stop();
+  unlock?.();
+}
+
+// explain says what to do about a source that the browser does not give.
+function explain(error, resumes) {
+  const then = resumes ? "press Publish to go on" : "press Publish again";
+  switch (error.name) {
+    case "NotAllowedError": return `this browser does not let the page use the source: allow it, and ${then}`;
+    case "NotFoundError":
+    case "OverconstrainedError": return resumes ? "the camera or microphone that was in use is not there: connect it, or press Publish to use another" : "this browser finds no such source";
+    case "NotReadableError": return `the source is in use elsewhere: close what uses it, and ${then}`;
+  }
+  return error.message;
 }
