@@ -112,6 +112,8 @@ type Drain struct {
 // State is what survives a restart.
 type State struct {
 	File string `key:"file" help:"file for what survives a restart; empty: nothing does"`
+	// Grace is how long streams that were live before a restart are expected back.
+	Grace time.Duration `key:"grace" help:"how long viewers of streams that were live before a restart are kept waiting for them; 0: not at all"`
 }
 
 // Resume is about viewers that come back.
@@ -230,6 +232,7 @@ func Default() Config {
 		Metrics: Metrics{Streams: 1000},
 		Breaker: Breaker{Fall: 5, Rise: 2, Dials: 4, Every: 5 * time.Second},
 		Drain:   Drain{Timeout: 10 * time.Second},
+		State:   State{Grace: 30 * time.Second},
 		Defaults: Stream{
 			Silence: Auto, Heartbeat: Auto, FirstMedia: 10 * time.Second, Hold: 30 * time.Second, HoldUnpublish: 5 * time.Second,
 			Takeover: "auto", BackupReturn: 10 * time.Second, Filler: "freeze", KeyframeInterval: 2 * time.Second,

@@ -101,6 +101,7 @@ func (cfg *Config) validate() Faults {
 	c.within("breaker.every", cfg.Breaker.Every, 10*time.Millisecond, time.Hour)
 	c.within("limits.handshake_timeout", cfg.Limits.HandshakeTimeout, 100*time.Millisecond, 5*time.Minute)
 	c.within("drain.timeout", cfg.Drain.Timeout, 0, time.Hour)
+	c.within("state.grace", cfg.State.Grace, 0, 10*time.Minute)
 	if cfg.Resume.Key != "" {
 		if b, err := base64.StdEncoding.DecodeString(cfg.Resume.Key); err != nil || len(b) != 32 {
 			c.fault("resume.key", "it is not 32 bytes in base64", "make one with: openssl rand -base64 32")

@@ -75,6 +75,8 @@ type Refusal struct {
 	Reason, Hint string
 	// NotLive marks a play of a stream that is not there (yet).
 	NotLive bool
+	// Expected marks a play of a stream that was live before a restart and is expected back.
+	Expected bool
 	// RetryAfter is how long the peer should wait; 0 means that a retry does not help or
 	// that the time is not known.
 	RetryAfter time.Duration

@@ -47,7 +47,7 @@ func (h *Hub) place(ctx context.Context, app, name string, w wish) (r *stream.Re
 	}
 	h.waits(full, 1)
 	defer h.waits(full, -1)
-	began, patience := time.Now(), h.opts.Settings.PlayWait(full)
+	began, patience := time.Now(), h.opts.Settings.PlayWait(full, w.protocol)
 	hopeless, ok := h.want(full)
 	if ok {
 		r, exact, err := h.attach(ctx, full, w, max(patience, coming), hopeless)
@@ -58,16 +58,16 @@ func (h *Hub) place(ctx context.Context, app, name string, w wish) (r *stream.Re
 	return h.attach(ctx, full, w, patience-time.Since(began), nil)
 }
 
-// Expects returns nil where a viewer has something to hope for: the stream is there, somebody
+// Expects returns nil where a viewer by a protocol has something to hope for: the stream is there, somebody
 // brings it in, or play_wait has the viewer wait. Else it is the refusal that Attach answers with.
-func (h *Hub) Expects(name string) error {
+func (h *Hub) Expects(name, protocol string) error {
 	h.mu.Lock()
 	there, closed := h.streams[name] != nil, h.closed
 	h.mu.Unlock()
 	switch {
 	case closed:
 		return errClosed
-	case there || h.opts.Settings.PlayWait(name) > 0 || h.opts.Demand != nil && h.opts.Demand.Brings(name):
+	case there || h.opts.Settings.PlayWait(name, protocol) > 0 || h.opts.Demand != nil && h.opts.Demand.Brings(name):
 		return nil
 	}
 	return notLive(name)
@@ -93,9 +93,9 @@ func (h *Hub) want(name string) (hopeless <-chan struct{}, ok bool) {
 	return h.opts.Demand.Want(name)
 }
 
-// attach waits for a place on a stream: so long, until there is no hope, or until ctx ends.
-func (h *Hub) attach(ctx context.Context, name string, w wish, patience time.Duration, hopeless <-chan struct{}) (r *stream.Reader, exact bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// attach waits for a place on a stream: so long, until there is no hope, or until asked ends.
+func (h *Hub) attach(asked context.Context, name string, w wish, patience time.Duration, hopeless <-chan struct{}) (r *stream.Reader, exact bool, err error) {
+	ctx, cancel := context.WithTimeout(asked, patience)
 	defer cancel()
 	for over := false; ; {
 		h.mu.Lock()
@@ -125,6 +125,9 @@ func (h *Hub) attach(ctx context.Context, name string, w wish, patience time.Dur
 		case <-hopeless:
 			over = true
 		case <-ctx.Done():
+			if err := asked.Err(); err != nil { // the viewer has gone, or what serves it closes
+				return nil, false, fmt.Errorf("wait for the stream %s: %w", name, err)
+			}
 			return nil, false, notLive(name)
 		}
 	}

@@ -38,7 +38,7 @@ func (s settings) Stream(string) stream.Config {
 	return c
 }
 
-func (settings) PlayWait(string) time.Duration { return 0 }
+func (settings) PlayWait(_, _ string) time.Duration { return 0 }
 
 // record keeps what is observed.
 type record struct {

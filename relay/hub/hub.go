@@ -21,7 +21,8 @@ import (
 // Settings are what a hub asks of the configuration about a stream, by its name.
 type Settings interface {
 	Stream(name string) stream.Config
-	PlayWait(name string) time.Duration
+	// PlayWait is how long a play by a protocol of a stream that is not live waits for it.
+	PlayWait(name, protocol string) time.Duration
 }
 
 // Options are what a hub needs.

@@ -23,7 +23,7 @@ type waiting struct {
 	wait time.Duration
 }
 
-func (w waiting) PlayWait(string) time.Duration { return w.wait }
+func (w waiting) PlayWait(_, _ string) time.Duration { return w.wait }
 
 func newWith(s Settings, maxStreams int) *Hub {
 	return New(Options{

@@ -149,7 +149,7 @@ func (settings) Stream(string) stream.Config {
 	}
 }
 
-func (settings) PlayWait(string) time.Duration { return 0 }
+func (settings) PlayWait(_, _ string) time.Duration { return 0 }
 
 // Tap implements Streams.
 func (w *world) Tap(name string, from uint64) (Tap, error) {

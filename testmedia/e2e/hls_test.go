@@ -23,6 +23,7 @@ type front struct {
 	*httptest.Server
 	target atomic.Pointer[string]
 	asked  atomic.Int64 // requests so far
+	waits  atomic.Bool  // whether it keeps trying while the relay refuses connections, as balancers do
 }
 
 var errAway = errors.New("the relay says to come again")
@@ -44,7 +45,7 @@ func newFront(t testing.TB, hold bool) *front {
 		},
 	}
 	proxy.ErrorHandler = func(w http.ResponseWriter, r *http.Request, _ error) {
-		if !hold {
+		if !hold && !f.waits.Load() {
 			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return

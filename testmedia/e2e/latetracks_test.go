@@ -92,21 +92,9 @@ func replay(t testing.TB, r *relay, stream string, packets []*packetbuf.Packet) 
 // cannot be fetched. E2E_HLSJS names a file to take instead.
 func hlsJS(t testing.TB, playlist string) string {
 	t.Helper()
-	path := os.Getenv("E2E_HLSJS")
+	path := fetchPlayer(t, "E2E_HLSJS", "hls.js", "1.7.4", "hls.min.js")
 	if path == "" {
-		if _, err := exec.LookPath("npm"); err != nil {
-			withoutHLSJS(t, "npm, by which it is fetched, is not installed")
-			return ""
-		}
-		dir := t.TempDir()
-		cmd := exec.CommandContext(t.Context(), "npm", "pack", "--silent", "hls.js@1.7.4")
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			withoutHLSJS(t, fmt.Sprintf("%v\n%s", err, out))
-			return ""
-		}
-		capture(t, "tar", "-xzf", filepath.Join(dir, "hls.js-1.7.4.tgz"), "-C", dir)
-		path = filepath.Join(dir, "package", "dist", "hls.min.js")
+		return ""
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/hls.js" {
@@ -126,13 +114,35 @@ func hlsJS(t testing.TB, playlist string) string {
 	return s.URL
 }
 
-// withoutHLSJS says why a story leaves hls.js out, which in CI it must not.
-func withoutHLSJS(t testing.TB, why string) {
+// fetchPlayer returns the script of a player, from npm or where an environment variable names it;
+// empty if it cannot be fetched, which in CI it must be.
+func fetchPlayer(t testing.TB, env, name, version, file string) string {
+	t.Helper()
+	if path := os.Getenv(env); path != "" {
+		return path
+	}
+	if _, err := exec.LookPath("npm"); err != nil {
+		withoutPlayer(t, name, "npm, by which it is fetched, is not installed")
+		return ""
+	}
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "npm", "pack", "--silent", name+"@"+version)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		withoutPlayer(t, name, fmt.Sprintf("%v\n%s", err, out))
+		return ""
+	}
+	capture(t, "tar", "-xzf", filepath.Join(dir, name+"-"+version+".tgz"), "-C", dir)
+	return filepath.Join(dir, "package", "dist", file)
+}
+
+// withoutPlayer says why a story leaves a player out, which in CI it must not.
+func withoutPlayer(t testing.TB, name, why string) {
 	t.Helper()
 	if inCI {
-		t.Fatal("without hls.js: " + why)
+		t.Fatalf("without %s: %s", name, why)
 	}
-	t.Log("without hls.js: " + why)
+	t.Logf("without %s: %s", name, why)
 }
 
 // watches notes how the page's video plays: the longest time for which the clock and the pictures

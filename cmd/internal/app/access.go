@@ -63,6 +63,8 @@ type playing struct {
 	sealer  *resume.Sealer
 	turns   turns
 	hooks   *hook.Hooks // nil: nobody is asked
+	// returning has the streams that are expected back after a restart.
+	returning *hub.Returning
 }
 
 // The outcomes of a request to play.

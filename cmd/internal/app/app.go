@@ -73,6 +73,9 @@ type App struct {
 	metrics  *prom.Metrics
 	state    *state
 	saving   func()                  // ends what saves the state
+	names    *liveNames              // of the streams that the state file is to know
+	board    *status.Board           // what viewers are told of streams
+	graced   func()                  // ends the grace after a restart
 	rtmp     map[string]*rtmp.Server // by protocol
 	http     *http.Server
 	admin    *http.Server
@@ -89,6 +92,7 @@ func New(o Options) (*App, error) {
 		log: o.Log, level: o.Level, settings: &settings{slates: slates{log: o.Log}}, events: api.NewEvents(), past: api.NewHistories(viewerProtocols()), rtmp: map[string]*rtmp.Server{},
 		certs: map[string]*certificate{}, addrs: map[string]net.Addr{}, failed: make(chan error, 4), drain: make(chan struct{}, 1),
 		slots: ingest.NewSlots(o.Config.Limits.Connections, o.Config.Limits.PerAddress),
+		names: newLiveNames(), board: status.NewBoard(), graced: func() {},
 	}
 	a.settings.cfg.Store(o.Config)
 	a.slots.Share(a.settings.trusts)
@@ -115,9 +119,9 @@ func New(o Options) (*App, error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	wanted := &demand{}
-	board := status.NewBoard()
 	watching := &observer{
-		metrics: metrics, events: a.events, log: component(o.Log, "stream"), states: board, live: a.live, hooks: a.hooks, feeding: &a.feeding,
+		metrics: metrics, events: a.events, log: component(o.Log, "stream"), states: a.board, live: a.live, hooks: a.hooks, feeding: &a.feeding,
+		names: a.names, returning: &a.settings.returning,
 		ended: func(name string) { a.routes.Ended(name) },
 	}
 	a.relay.hub = hub.New(hub.Options{
@@ -136,7 +140,7 @@ func New(o Options) (*App, error) {
 		prom.BuildInfo(o.Version, o.Commit),
 		prom.NewCollector(a.relay.snapshot, func() int { return a.settings.get().Metrics.Streams }),
 	)
-	if err := a.wireServers(metrics, registry, board, o.Version); err != nil {
+	if err := a.wireServers(metrics, registry, a.board, o.Version); err != nil {
 		a.stopRoutes(context.Background())
 		a.relay.bridges.Close()
 		a.hooks.Close(context.Background())
@@ -165,7 +169,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	if err != nil {
 		return err
 	}
-	streams := &playing{hub: a.relay.hub, rules: a.settings, metrics: metrics, sealer: sealer, hooks: a.hooks}
+	streams := &playing{hub: a.relay.hub, rules: a.settings, metrics: metrics, sealer: sealer, hooks: a.hooks, returning: &a.settings.returning}
 	streams.turns.setRate(cfg.Limits.Joins)
 	streams.turns.waits = metrics.Admitted
 	access := publishing{next: auth.NewPublishers(a.settings, hub.Name, asking{a.hooks, a.relay.hub}), metrics: metrics, pushes: a.routes.Pushes, refused: refusedBefore(a.events)}
@@ -256,6 +260,7 @@ func (a *App) Start(ctx context.Context) error {
 	if warning := open(cfg); warning != "" {
 		a.log.Warn(warning)
 	}
+	a.graced = a.expectStreams(a.board)
 	for _, t := range taken {
 		a.serving.Go(func() {
 			if err := t.serve(t.on); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, rtmp.ErrServerClosed) {
@@ -312,6 +317,8 @@ func Level(name string) slog.Level {
 // have gone or ctx is done; then it closes what is left. Its error says that ctx was done.
 func (a *App) Stop(ctx context.Context) error {
 	a.relay.ready.Store(false)
+	a.names.freeze()
+	a.graced()
 	if a.sampled != nil {
 		a.sampled()
 	}

@@ -23,6 +23,10 @@ func (a *App) wireHLS() {
 		Streams: a.viewing, Feeds: a.feeds, Settings: a.settings.hls, Refuse: refuse, Problem: api.Problem, Remote: a.settings.remote, Renditions: a.renditions,
 		Bytes: a.relay.sent[hls.Protocol], Log: component(a.log, "hls"),
 		Joined: func(took time.Duration) { a.metrics.Started(hls.Protocol, took) },
+		Restarted: func(ctx context.Context, stream string) bool {
+			a.settings.returning.Wait(ctx, stream)
+			return a.settings.returning.Restarted(time.Now(), stream)
+		},
 	})
 }
 

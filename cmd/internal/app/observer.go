@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/egress/status"
 	"github.com/holdfast-live/holdfast/relay/hook"
+	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
@@ -23,11 +24,15 @@ type observer struct {
 	ended   func(name string) // and when it is over
 	hooks   *hook.Hooks
 	feeding *feeding
+	// names has what the state file is to know; returning is told what is back.
+	names     *liveNames
+	returning *hub.Returning
 }
 
 // Observe implements stream.Observer.
 func (o *observer) Observe(e stream.Event) {
 	o.count(e)
+	o.names.observe(e)
 	e = o.feeding.note(e)
 	fields := fieldsOf(e)
 	attrs := []slog.Attr{slog.String("stream", e.Stream)}
@@ -61,6 +66,9 @@ func (o *observer) count(e stream.Event) {
 	case stream.State:
 		if shown, ok := shownStates[e.To]; ok {
 			o.states.Set(e.Time, e.Stream, shown, string(e.Cause))
+		}
+		if e.To == lifecycle.Live {
+			o.returning.Back(e.Stream)
 		}
 		if e.To == lifecycle.Live && e.From == lifecycle.Idle {
 			o.live(e.Stream)

@@ -266,12 +266,18 @@ func (a *App) histories() *qos.Histories {
 // save writes the state now and then until what it returns is called, which writes it once
 // more.
 func (a *App) save() (stop func()) {
-	write := func() {
-		data, err := a.routes.Histories()
+	write := func(routes bool) {
+		data, err := a.streamsNow()
 		if err == nil {
-			err = a.state.save(routesSection, data)
+			a.state.set(streamsSection, data)
 		}
-		if err != nil {
+		if routes {
+			data, err = a.routes.Histories()
+			if err == nil {
+				a.state.set(routesSection, data)
+			}
+		}
+		if err = errors.Join(err, a.state.write()); err != nil {
 			a.log.Error("state not saved", "err", err)
 		}
 	}
@@ -280,13 +286,21 @@ func (a *App) save() (stop func()) {
 	writing.Go(func() {
 		tick := time.NewTicker(saveEvery)
 		defer tick.Stop()
+		var soon <-chan time.Time
 		for {
 			select {
 			case <-done:
-				write()
+				write(true)
 				return
 			case <-tick.C:
-				write()
+				write(true)
+			case <-a.names.changed:
+				if soon == nil {
+					soon = time.After(saveSoon)
+				}
+			case <-soon:
+				soon = nil
+				write(false)
 			}
 		}
 	})

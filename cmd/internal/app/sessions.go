@@ -157,7 +157,7 @@ func (p *playing) admit(ctx context.Context, r egress.Request, verdict resume.Ve
 			return nil, false, err
 		}
 	}
-	if err := p.hub.Expects(name); err != nil { // and nobody is asked about it
+	if err := p.hub.Expects(name, r.Protocol); err != nil { // and nobody is asked about it
 		return nil, false, err
 	}
 	there := p.hub.Find(name) != nil
@@ -180,7 +180,7 @@ func (p *playing) admit(ctx context.Context, r egress.Request, verdict resume.Ve
 	at.Begin = begins(r, verdict)
 	place, exact, err = p.hub.Resume(ctx, r.App, r.Name, r.Protocol, at, r.Sound...)
 	if err != nil || there {
-		return place, exact, err
+		return place, exact, p.expected(name, err)
 	}
 	// It waited for the stream, as maybe thousands did.
 	if err := p.turn(ctx, r, verdict.Admits()); err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/relay/rendition"
 	"github.com/holdfast-live/holdfast/relay/stream"
@@ -15,6 +16,8 @@ import (
 type settings struct {
 	cfg    atomic.Pointer[configs.Config]
 	slates slates
+	// returning has the streams that are expected back after a restart.
+	returning hub.Returning
 }
 
 func (s *settings) get() *configs.Config { return s.cfg.Load() }
@@ -41,7 +44,9 @@ func (s *settings) Stream(name string) stream.Config {
 }
 
 // PlayWait implements hub.Settings.
-func (s *settings) PlayWait(name string) time.Duration { return s.get().Stream(name).PlayWait }
+func (s *settings) PlayWait(name, protocol string) time.Duration {
+	return max(s.get().Stream(name).PlayWait, graceWait(protocol, s.returning.Left(time.Now(), name)))
+}
 
 // renditions are what is made of a stream by child processes.
 func (s *settings) renditions(name string) []rendition.Rendition {

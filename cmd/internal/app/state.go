@@ -11,8 +11,12 @@ import (
 	"time"
 )
 
-// saveEvery is how often what survives a restart is written while the relay runs.
-const saveEvery = time.Minute
+const (
+	// saveEvery is how often what survives a restart is written while the relay runs.
+	saveEvery = time.Minute
+	// saveSoon is how soon it is written when a stream has gone live or ended, for a crash.
+	saveSoon = 500 * time.Millisecond
+)
 
 // state is what survives a restart: sections by name, in one file. A section that this version
 // does not know is kept.
@@ -78,12 +82,24 @@ func (s *state) setAside(why string) {
 // section is what was kept under a name; nil if nothing was.
 func (s *state) section(name string) json.RawMessage { return s.sections[name] }
 
-// save writes the file, with a section replaced. It is there whole or as it was before.
+// save replaces a section and writes the file.
 func (s *state) save(name string, section json.RawMessage) error {
+	s.set(name, section)
+	return s.write()
+}
+
+// set replaces a section, which the next write writes.
+func (s *state) set(name string, section json.RawMessage) {
+	if s.file != "" {
+		s.sections[name] = section
+	}
+}
+
+// write writes the file. It is there whole or as it was before.
+func (s *state) write() error {
 	if s.file == "" {
 		return nil
 	}
-	s.sections[name] = section
 	data, err := json.Marshal(stateFile{Version: stateVersion, Sections: s.sections})
 	if err != nil {
 		return fmt.Errorf("save state: %w", err)

@@ -42,7 +42,7 @@ func viewing(t *testing.T, rate int) *playing {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &playing{rules: s, metrics: metrics, sealer: sealer, hub: hub.New(hub.Options{
+	p := &playing{rules: s, metrics: metrics, sealer: sealer, returning: &s.returning, hub: hub.New(hub.Options{
 		Settings: s, Observer: unobserved{}, Counters: &stream.Counters{}, Log: log,
 	})}
 	p.turns.setRate(rate)

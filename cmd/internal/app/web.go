@@ -129,7 +129,7 @@ func refuse(w http.ResponseWriter, _ *http.Request, err error) {
 	w.Header().Set("Cache-Control", "no-store")
 	status := http.StatusServiceUnavailable
 	switch {
-	case r.NotLive, r.Outcome == ingest.RefusedName:
+	case r.NotLive && !r.Expected, r.Outcome == ingest.RefusedName:
 		status = http.StatusNotFound
 	case r.Outcome == ingest.RefusedKey:
 		status = http.StatusUnauthorized

@@ -24,6 +24,8 @@ const (
 var (
 	errWait = errors.New("what was asked for has not come in time")
 	errGone = errors.New("there is no such file, or not any more")
+	// errRestarted: it may have been there before the relay was restarted.
+	errRestarted = errors.New("there is no such file since the relay was restarted")
 )
 
 // channel is one stream's segments and playlists.

@@ -6,6 +6,7 @@
 package hls
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -38,6 +39,10 @@ type Options struct {
 	// Renditions are the streams that are there beside a stream as renditions of it. It is asked
 	// again and again while the stream is wanted. nil: there are none.
 	Renditions func(stream string) []string
+	// Restarted waits, until ctx is done at most, for a stream that is expected back after a restart
+	// of the relay. It reports whether players may hold names of files from before the restart.
+	// nil: there are none.
+	Restarted func(ctx context.Context, stream string) bool
 	// Refuse answers a refusal of Streams or Feeds in HTTP, Problem another.
 	Refuse  func(http.ResponseWriter, *http.Request, error)
 	Problem func(w http.ResponseWriter, status int, reason, hint string)

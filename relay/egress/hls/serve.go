@@ -20,6 +20,8 @@ const (
 	begins = 20 * time.Second
 	// waits is how long a playlist or part that is to come is waited for at the most.
 	waits = 15 * time.Second
+	// restartWait is how long a file from before a restart is waited for; players give up after 10 s.
+	restartWait = 8 * time.Second
 )
 
 // ServeHTTP implements http.Handler for the paths that Match.
@@ -30,6 +32,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	app, name, file, _ := Match(r.URL.Path)
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
+	if ctx.Err() != nil && r.Context().Err() == nil { // the relay ends: whoever comes now is to come back
+		h.fail(w, r, http.ErrServerClosed)
+		return
+	}
 	switch file {
 	case indexFile, mediaFile, plainFile:
 		q, err := parseQuery(r.URL.RawQuery)
@@ -194,11 +200,25 @@ func (h *Handler) media(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		}
 	}
 	if chunks == nil {
-		h.fail(w, r, errGone)
+		h.fail(w, r, h.gone(ctx, stream))
 		return
 	}
 	c.touch()
 	h.serve(w, r, chunks)
+}
+
+// gone returns the error for a file that is not there. Players that come from before a restart of
+// the relay ask for files of then until they have a new playlist, and would end at a 404.
+func (h *Handler) gone(ctx context.Context, stream string) error {
+	if h.opts.Restarted == nil {
+		return errGone
+	}
+	ctx, cancel := context.WithTimeout(ctx, restartWait)
+	defer cancel()
+	if h.opts.Restarted(ctx, stream) {
+		return errRestarted
+	}
+	return errGone
 }
 
 // serve writes chunks as they are, or the range of them that is asked for.
@@ -293,6 +313,9 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		h.opts.Problem(w, http.StatusNotFound, err.Error(), "take the names from the newest playlist")
 	case errors.As(err, &codec):
 		h.opts.Problem(w, http.StatusNotAcceptable, err.Error(), "publish H.264, HEVC, AV1 or VP9; or play it by WebRTC")
+	case errors.Is(err, errRestarted):
+		header.Set("Retry-After", "1")
+		h.opts.Problem(w, http.StatusServiceUnavailable, err.Error(), "take the names from the newest playlist")
 	case errors.Is(err, errWait), errors.Is(err, cmaf.ErrEnded), errors.Is(err, cmaf.ErrClosed), errors.Is(err, context.Canceled):
 		header.Set("Retry-After", "1")
 		h.opts.Problem(w, http.StatusServiceUnavailable, "nothing has come to be played", "try again in a moment")

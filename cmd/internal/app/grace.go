@@ -1,0 +1,201 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/relay/egress/hls"
+	"github.com/holdfast-live/holdfast/relay/egress/mse"
+	"github.com/holdfast-live/holdfast/relay/egress/status"
+	"github.com/holdfast-live/holdfast/relay/egress/whep"
+	"github.com/holdfast-live/holdfast/relay/hub"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/relay/stream"
+)
+
+const (
+	// hlsWait bounds how long an HLS request waits for a stream that is expected back. Players such
+	// as hls.js give a request up that has no answer for 10 s.
+	hlsWait = 8 * time.Second
+	// restarted is the cause that viewers are told while such a stream is held.
+	restarted = "restart"
+)
+
+// graceWait returns how long a play by a protocol waits for a stream that is expected back for as
+// long as left. Players over WebSocket and WebRTC are refused at once and ask again by themselves.
+func graceWait(protocol string, left time.Duration) time.Duration {
+	switch protocol {
+	case mse.Protocol, whep.Protocol:
+		return 0
+	case hls.Protocol:
+		return min(left, hlsWait)
+	}
+	return left
+}
+
+// expected marks the refusal of a stream that is expected back.
+func (p *playing) expected(name string, err error) error {
+	var refusal *ingest.Refusal
+	if !errors.As(err, &refusal) || !refusal.NotLive || p.returning.Left(time.Now(), name) == 0 {
+		return err
+	}
+	marked := *refusal
+	marked.Expected, marked.RetryAfter = true, time.Second
+	marked.Reason = "the stream " + name + " was live before the relay was restarted, and is expected back"
+	marked.Hint = "try again in a moment"
+	return &marked
+}
+
+// liveNames has the names of the streams that are live or held, for the state file.
+type liveNames struct {
+	mu      sync.Mutex // guards names and frozen
+	names   map[string]bool
+	frozen  bool
+	changed chan struct{} // of one
+}
+
+func newLiveNames() *liveNames {
+	return &liveNames{names: map[string]bool{}, changed: make(chan struct{}, 1)}
+}
+
+// observe follows a stream's state. One whose publisher has left cleanly is not expected back.
+func (l *liveNames) observe(e stream.Event) {
+	live := false
+	switch {
+	case e.Type == stream.Ended:
+	case e.Type != stream.State:
+		return
+	case e.To == lifecycle.Live || e.To == lifecycle.Suspect:
+		live = true
+	case e.To == lifecycle.Held:
+		live = e.Cause != ingest.Unpublish
+	}
+	l.mu.Lock()
+	changed := !l.frozen && l.names[e.Stream] != live
+	if changed && live {
+		l.names[e.Stream] = true
+	} else if changed {
+		delete(l.names, e.Stream)
+	}
+	l.mu.Unlock()
+	if changed {
+		l.change()
+	}
+}
+
+// change has the names saved.
+func (l *liveNames) change() {
+	select {
+	case l.changed <- struct{}{}:
+	default:
+	}
+}
+
+// freeze keeps the names as they are: what ends from now on ends with the relay.
+func (l *liveNames) freeze() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.frozen = true
+}
+
+func (l *liveNames) list() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Sorted(maps.Keys(l.names))
+}
+
+// streamsSection is where the state file has the names of live streams.
+const streamsSection = "streams"
+
+// streamsState is that section.
+type streamsState struct {
+	Version int      `json:"version"`
+	Live    []string `json:"live"`
+	// Expected are the streams that were live before the relay started and are not back, each with
+	// the time until which it is expected.
+	Expected map[string]time.Time `json:"expected,omitempty"`
+}
+
+// streamsNow returns the section as it is now.
+func (a *App) streamsNow() (json.RawMessage, error) {
+	return json.Marshal(streamsState{Version: 1, Live: a.names.list(), Expected: a.settings.returning.Deadlines()})
+}
+
+// formerStreams returns the streams that the state file names, each with the time until which it is
+// expected back after a start at now.
+func (a *App) formerStreams(now time.Time) map[string]time.Time {
+	data, grace := a.state.section(streamsSection), a.settings.get().State.Grace
+	if data == nil || grace == 0 {
+		return nil
+	}
+	var in streamsState
+	if err := json.Unmarshal(data, &in); err != nil || in.Version != 1 {
+		a.log.Warn("names of live streams in the state file unreadable; none is expected back", "err", err)
+		return nil
+	}
+	out := map[string]time.Time{}
+	for name, until := range in.Expected {
+		if until.After(now) {
+			out[name] = until
+		}
+	}
+	for _, name := range in.Live {
+		out[name] = now.Add(grace)
+	}
+	for name, until := range out {
+		app, leaf, _ := strings.Cut(name, "/")
+		if full, err := hub.Name(app, leaf); err != nil || full != name || until.After(now.Add(grace)) {
+			delete(out, name)
+		}
+	}
+	return out
+}
+
+// expectStreams begins the grace: streams that were live before the restart are held for viewers
+// until they are back. It returns what ends the grace.
+func (a *App) expectStreams(board *status.Board) (stop func()) {
+	now := time.Now()
+	former := a.formerStreams(now)
+	if len(former) == 0 {
+		return func() {}
+	}
+	for name := range former {
+		board.Set(now, name, status.Held, restarted)
+	}
+	a.settings.returning.Expect(former)
+	a.names.change()
+	a.log.Info("streams expected back after the restart", "streams", len(former), "grace", a.settings.get().State.Grace.String())
+	ctx, cancel := context.WithCancel(context.Background())
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		for {
+			lost, next := a.settings.returning.Expire(time.Now())
+			for _, name := range lost {
+				board.Set(time.Now(), name, status.Ended, restarted)
+				a.log.Warn("stream not back after the restart", "stream", name)
+			}
+			if len(lost) > 0 {
+				a.names.change()
+			}
+			if next.IsZero() {
+				return
+			}
+			select {
+			case <-time.After(time.Until(next)):
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return func() {
+		cancel()
+		waiting.Wait()
+	}
+}
