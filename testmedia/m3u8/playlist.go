@@ -15,6 +15,7 @@ type Segment struct {
 	URI, Init, Duration, Date string   // Duration in seconds
 	Parts                     []string // the attributes of each EXT-X-PART
 	Discontinuity             bool     // stands before it
+	Gap                       bool     // it is missing
 
 	breaks uint64 // discontinuities up to it
 }
@@ -69,6 +70,8 @@ func Parse(text string) (p Playlist, err error) {
 		switch tag {
 		case "#EXT-X-DISCONTINUITY":
 			now.Discontinuity = true
+		case "#EXT-X-GAP":
+			now.Gap = true
 		case "#EXT-X-MAP":
 			init = Attributes(value)["URI"]
 		case "#EXT-X-PROGRAM-DATE-TIME":

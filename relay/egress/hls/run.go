@@ -11,6 +11,7 @@ import (
 // as hls.js keep an array as long as the sequence is high, and go through all of it at each reload.
 type run struct {
 	began time.Time // whole seconds
+	exact time.Time // the same, unrounded
 	name  string
 }
 
@@ -26,8 +27,9 @@ const (
 )
 
 func newRun(at time.Time) run {
+	exact := at
 	at = at.Truncate(time.Second)
-	return run{began: at, name: strconv.FormatInt(max(0, at.Unix()-epoch.Unix()), 36)}
+	return run{began: at, exact: exact, name: strconv.FormatInt(max(0, at.Unix()-epoch.Unix()), 36)}
 }
 
 // after is how much higher than by its own count a discontinuity sequence is for who has a URL

@@ -65,7 +65,8 @@ type list struct {
 	named    int    // parts so far
 	broken   bool   // the next segment begins with a discontinuity
 	ended    bool
-	initial  bool // no segment has begun
+	initial  bool   // no segment has begun
+	first    uint64 // sequence of the first segment
 
 	like       int           // target of the stream that this is a rendition of: variants have the same; 0: none
 	target     int           // seconds; 0: not fixed yet
@@ -100,6 +101,7 @@ func (l *list) add(c *cmaf.Chunk, lost bool) bool {
 	if l.initial {
 		l.initial = false
 		l.next = max(l.next, sequence(c.Wall))
+		l.first = l.next
 	}
 	switch {
 	case lost || c.Discontinuity:
@@ -246,7 +248,7 @@ func (l *list) view() *view {
 	}
 	v := &view{
 		stored: slices.Clone(l.done), window: l.window, target: l.target, partTarget: l.partTarget,
-		nextPart: l.nextPart, next: l.next, ended: l.ended, hold: l.set.Window,
+		nextPart: l.nextPart, next: l.next, ended: l.ended, hold: l.set.Window, first: l.first,
 	}
 	if l.open != nil {
 		open := *l.open

@@ -32,7 +32,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	app, name, file, _ := Match(r.URL.Path)
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
-	if ctx.Err() != nil && r.Context().Err() == nil { // the relay ends: whoever comes now is to come back
+	if h.closed() { // a 404 would be the end for players that are to come back
 		h.fail(w, r, http.ErrServerClosed)
 		return
 	}
@@ -69,6 +69,9 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 	switch {
 	case err == nil:
 		c = h.channel(stream)
+	case h.closed():
+		h.fail(w, r, http.ErrServerClosed)
+		return
 	case over == nil || c == nil || q.file == indexFile: // who has watched to the end may see that it is the end
 		h.opts.Log.Info("play refused", "protocol", Protocol, "stream", stream[:min(len(stream), 160)], "remote", h.opts.Remote(r), "reason", err)
 		h.opts.Refuse(w, r, err)
@@ -116,7 +119,7 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 	}
 	w.Header().Set("Cache-Control", age)
 	zipped := zips(r.Header.Values("Accept-Encoding"))
-	h.text(w, r, v.text(edition{form, h.run.after(q.run)}, zipped), zipped)
+	h.text(w, r, v.text(h.edition(form, q.run, r.UserAgent()), zipped), zipped)
 }
 
 // mediaURI is that of the media playlist in a folder: the same for all while the relay runs, but
@@ -206,6 +209,8 @@ func (h *Handler) media(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	c.touch()
 	h.serve(w, r, chunks)
 }
+
+func (h *Handler) closed() bool { return h.running.Context().Err() != nil }
 
 // gone returns the error for a file that is not there. Players that come from before a restart of
 // the relay ask for files of then until they have a new playlist, and would end at a 404.
@@ -316,7 +321,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, errRestarted):
 		header.Set("Retry-After", "1")
 		h.opts.Problem(w, http.StatusServiceUnavailable, err.Error(), "take the names from the newest playlist")
-	case errors.Is(err, errWait), errors.Is(err, cmaf.ErrEnded), errors.Is(err, cmaf.ErrClosed), errors.Is(err, context.Canceled):
+	case errors.Is(err, errWait), errors.Is(err, cmaf.ErrEnded), errors.Is(err, cmaf.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, http.ErrServerClosed):
 		header.Set("Retry-After", "1")
 		h.opts.Problem(w, http.StatusServiceUnavailable, "nothing has come to be played", "try again in a moment")
 	default:

@@ -22,7 +22,8 @@ type view struct {
 	next       uint64 // sequence of the segment that begins next
 	nextPart   string // name of the part that comes next
 	ended      bool
-	hold       int // segments that the playlist is to have
+	hold       int    // segments that the playlist is to have
+	first      uint64 // sequence of the first segment that there was
 
 	mu   sync.Mutex // guards made
 	made map[edition]*playlist
@@ -33,6 +34,7 @@ type view struct {
 type edition struct {
 	form  int
 	after uint64
+	began time.Time // of the run, for a player that lists what it missed over the restart; else zero
 }
 
 // editions is how many of them are kept for others to share: of a few runs.
@@ -135,13 +137,17 @@ func (v *view) render(e edition) []byte {
 	form := e.form
 	listed := v.listed()
 	b.WriteString("#EXTM3U\n")
+	missed := v.missed(e.began)
 	skipped := 0
-	if form == delta {
+	if form == delta && missed == 0 {
 		skipped = v.skippable()
 	}
 	version := 7
-	if skipped > 0 {
+	switch {
+	case skipped > 0:
 		version = 9
+	case missed > 0:
+		version = 8
 	}
 	fmt.Fprintf(&b, "#EXT-X-VERSION:%d\n#EXT-X-TARGETDURATION:%d\n", version, v.target)
 	if form == plain {
@@ -158,7 +164,7 @@ func (v *view) render(e edition) []byte {
 	if first.discontinuity {
 		breaks-- // its tag still stands here
 	}
-	fmt.Fprintf(&b, "#EXT-X-MEDIA-SEQUENCE:%d\n#EXT-X-DISCONTINUITY-SEQUENCE:%d\n", first.seq, e.after+breaks)
+	fmt.Fprintf(&b, "#EXT-X-MEDIA-SEQUENCE:%d\n#EXT-X-DISCONTINUITY-SEQUENCE:%d\n", first.seq-uint64(missed), e.after+breaks)
 	if v.independent() {
 		b.WriteString("#EXT-X-INDEPENDENT-SEGMENTS\n")
 	}
@@ -168,6 +174,9 @@ func (v *view) render(e edition) []byte {
 	var init *initSection
 	if skipped > 0 {
 		init = listed[skipped-1].init
+	}
+	if missed > 0 {
+		init = v.renderMissed(&b, missed)
 	}
 	left := v.length()
 	for i, s := range listed {

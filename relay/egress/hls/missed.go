@@ -1,0 +1,62 @@
+package hls
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+const (
+	// downtime is how long a restart takes at the most until the next run begins, with how far behind
+	// a player may be.
+	downtime = 15 * time.Second
+	// mostMissed bounds the segments that are listed as missing.
+	mostMissed = 60
+)
+
+// edition returns which of a view's playlists a player gets whose URL names a run. Players in
+// browsers that come from before a restart get what they missed listed as missing. Others do not:
+// ffmpeg and VLC ask for such segments.
+func (h *Handler) edition(form int, run, agent string) edition {
+	e := edition{form: form, after: h.run.after(run)}
+	if e.after > 0 && strings.HasPrefix(agent, "Mozilla/") {
+		e.began = h.run.exact
+	}
+	return e
+}
+
+// missed returns how many segments the playlist lists as missing in front of its first one, for a
+// player that comes from before the start of this run at began; none once the stream's first
+// segment has left the playlist. hls.js, where its own playlist has expired meanwhile, looks for the
+// time of day at which its last segment ended, and loads nothing from a playlist that begins later.
+func (v *view) missed(began time.Time) int {
+	first := v.listed()[0]
+	if began.IsZero() || first.seq != v.first {
+		return 0
+	}
+	target := time.Duration(v.target) * time.Second
+	n := int((first.wall.Sub(began) + downtime + target - 1) / target)
+	if n < 0 || n > mostMissed {
+		return 0
+	}
+	// The run before may have used the sequences up to that of its end; all of them only with segments
+	// of the shortest length.
+	used := sequence(began)
+	if first.duration >= 3*shortest {
+		used -= min(used, 2)
+	}
+	return min(n, int(first.seq-min(first.seq, used+1))) //nolint:gosec // a few at the most
+}
+
+// renderMissed writes n segments that are missing, in front of the first one, and returns the init
+// section that is in force behind them.
+func (v *view) renderMissed(b *strings.Builder, n int) *initSection {
+	first := v.listed()[0]
+	fmt.Fprintf(b, "#EXT-X-MAP:URI=\"init-%s.mp4\"\n", first.init.id)
+	for ; n > 0; n-- {
+		at := first.wall.Add(-time.Duration(n*v.target) * time.Second)
+		fmt.Fprintf(b, "#EXT-X-GAP\n#EXT-X-PROGRAM-DATE-TIME:%s\n#EXTINF:%d.00000,\n%d-missing.m4s\n",
+			at.UTC().Format("2006-01-02T15:04:05.000Z"), v.target, first.seq-uint64(n)) //nolint:gosec // not negative
+	}
+	return first.init
+}
