@@ -45,8 +45,9 @@ defaults: {slow_publisher: yes, hold: -5s, silence: never, buffer: {bytes: NaN, 
 			"defaults.hold: it has no value; write one, or remove the key",
 			"defaults.publish_keys: it has to be a list, not a group of keys; write [a, b], or a, b",
 		}},
-		{"out of range", "drain: {timeout: 2h}\nlimits: {streams: 0}\nlog: {level: loud, format: xml}\ndefaults: {silence: 1ms, buffer: {bytes: 1k}, publish_keys: ['']}\nresume: {key: abc}\n", []string{
+		{"out of range", "drain: {timeout: 2h}\nstate: {grace: 20m}\nlimits: {streams: 0}\nlog: {level: loud, format: xml}\ndefaults: {silence: 1ms, buffer: {bytes: 1k}, publish_keys: ['']}\nresume: {key: abc}\n", []string{
 			"drain.timeout: 2h0m0s is out of range; write 0s to 1h0m0s",
+			"state.grace: 20m0s is out of range; write 0s to 10m0s",
 			"limits.streams: 0 is out of range; write 1 to 1000000",
 			`log.level: "loud" is not possible; write debug, info, warn or error`,
 			`log.format: "xml" is not possible; write text or json`,

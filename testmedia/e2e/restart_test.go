@@ -61,6 +61,7 @@ func TestPlayersOverARestart(t *testing.T) {
 		p.waitFor(within(t), "window.video && video.currentTime > 1")
 		p.watches()
 	}
+	stopped := time.Now()
 	push.kill()
 	one.stop()
 	two := start(t, "--state.file", file)
@@ -76,17 +77,27 @@ func TestPlayersOverARestart(t *testing.T) {
 	pushing(t, two.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
 	two.live(stream)
 	live := time.Now()
+	before := map[string]int{}
 	for name, p := range players {
 		p.eval(nil, "watch.frames = undefined")
 		p.waitFor(within(t), "watch.frames !== undefined")
 		var frames int
 		p.eval(&frames, "watch.frames")
-		p.waitFor(within(t), fmt.Sprintf("watch.frames > %d", frames+60))
-		t.Logf("%s: plays %v after the stream was live", name, time.Since(live).Round(time.Millisecond))
+		before[name] = frames
+	}
+	for name, p := range players {
+		p.waitFor(within(t), fmt.Sprintf("watch.frames > %d", before[name]+60))
+		var w watch
+		p.eval(&w, "watch")
+		t.Logf("%s: plays %v after the stream was live; stood for %.0f ms", name, time.Since(live).Round(time.Millisecond), w.Frozen)
+		if away := live.Sub(stopped); w.Frozen > float64((away + slack(5*time.Second)).Milliseconds()) {
+			t.Errorf("%s stood for %.0f ms; the stream was away for %v", name, w.Frozen, away)
+		}
 	}
 	if p := players["hls.js"]; p != nil {
 		var errs []string
-		p.eval(&errs, "hlsErrors")
-		t.Logf("hls.js: %v", errs)
+		if p.eval(&errs, "hlsErrors.filter((e) => e.startsWith('fatal'))"); len(errs) > 0 {
+			t.Errorf("hls.js: %v", errs)
+		}
 	}
 }

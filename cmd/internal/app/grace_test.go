@@ -1,0 +1,261 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-live/holdfast/configs"
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/relay/egress"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/relay/stream"
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+)
+
+// graced returns viewers of a relay that expects live/cam back for 30 s.
+func graced(t *testing.T, change func(*configs.Config)) *playing {
+	t.Helper()
+	p := viewing(t, 0)
+	cfg := configs.Default()
+	if change != nil {
+		change(&cfg)
+	}
+	p.rules.(*settings).cfg.Store(&cfg) //nolint:forcetypeassert // it is
+	p.returning.Expect(map[string]time.Time{"live/cam": time.Now().Add(30 * time.Second)})
+	return p
+}
+
+// Plays of a stream that is expected back wait as long as their protocol's players do. Afterwards, and
+// of other names, it is not live as ever.
+func TestGraceByProtocol(t *testing.T) {
+	for protocol, want := range map[string]time.Duration{
+		"rtmp": 30 * time.Second, "rtmps": 30 * time.Second, "httpflv": 30 * time.Second, "hls": hlsWait, "mse": 0, "whep": 0,
+	} {
+		t.Run(protocol, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := graced(t, nil)
+				defer p.hub.Close("the test is over")
+				refused := func(name string) (*ingest.Refusal, time.Duration) {
+					t.Helper()
+					began := time.Now()
+					_, err := p.Play(t.Context(), egress.Request{App: "live", Name: name, Protocol: protocol})
+					var r *ingest.Refusal
+					if !errors.As(err, &r) || !r.NotLive || r.RetryAfter <= 0 {
+						t.Fatalf("got %v, want a refusal of a stream that is not live", err)
+					}
+					return r, time.Since(began)
+				}
+				if r, took := refused("other"); took > 0 || r.Expected {
+					t.Errorf("of an unknown stream after %v: %+v", took, r)
+				}
+				r, took := refused("cam")
+				if took != want {
+					t.Errorf("waited %v, want %v", took, want)
+				}
+				if expected := want == hlsWait; r.Expected != expected {
+					t.Errorf("expected is %v, want %v", r.Expected, expected)
+				}
+				time.Sleep(30*time.Second - took)
+				if r, took := refused("cam"); took > 0 || r.Expected {
+					t.Errorf("after the grace, after %v: %+v", took, r)
+				}
+			})
+		})
+	}
+}
+
+// A play that waits in the grace goes on when the stream is back, and needs its token as ever.
+func TestGraceEndsWithTheStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const secret = "s3cret-of-the-plays-0123456789ab"
+		p := graced(t, func(c *configs.Config) { c.Defaults.PlaySecret = secret })
+		ctx, cancel := context.WithCancel(context.Background())
+		var working sync.WaitGroup
+		began := time.Now()
+		for _, protocol := range []string{"rtmp", "httpflv", "hls"} {
+			_, err := p.Play(ctx, egress.Request{App: "live", Name: "cam", Protocol: protocol})
+			var r *ingest.Refusal
+			if !errors.As(err, &r) || r.Outcome != ingest.RefusedKey || time.Since(began) > 0 {
+				t.Errorf("%s without a token, after %v: %v", protocol, time.Since(began), err)
+			}
+			working.Go(func() {
+				token := jwtFor(t, secret, "live/*", began.Add(time.Hour))
+				place, err := p.Play(ctx, egress.Request{App: "live", Name: "cam", Token: token, Protocol: protocol})
+				if err != nil {
+					t.Errorf("%s: %v", protocol, err)
+					return
+				}
+				place.Close()
+				if took := time.Since(began); took < 5*time.Second || took > 6*time.Second {
+					t.Errorf("%s: admitted after %v, want 5s", protocol, took)
+				}
+			})
+		}
+		time.Sleep(5 * time.Second)
+		working.Go(func() { p.feed(ctx, t, "cam") })
+		time.Sleep(3 * time.Second)
+		cancel()
+		working.Wait()
+		p.hub.Close("the test is over")
+	})
+}
+
+// The state file names the streams that are live or held, but for those that ended cleanly, and as
+// they were when the relay began to stop.
+func TestLiveNames(t *testing.T) {
+	l := newLiveNames()
+	to := func(name string, state lifecycle.State, cause ingest.Cause) {
+		l.observe(stream.Event{Type: stream.State, Stream: name, To: state, Cause: cause})
+	}
+	to("live/a", lifecycle.Live, "")
+	to("live/b", lifecycle.Live, "")
+	to("live/b", lifecycle.Suspect, ingest.Silence)
+	to("live/b", lifecycle.Held, ingest.Silence)
+	to("live/c", lifecycle.Live, "")
+	to("live/c", lifecycle.Held, ingest.Unpublish)
+	to("live/d", lifecycle.Live, "")
+	l.observe(stream.Event{Type: stream.Published, Stream: "live/e"})
+	l.observe(stream.Event{Type: stream.Ended, Stream: "live/d"})
+	want := []string{"live/a", "live/b"}
+	if got := l.list(); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if len(l.changed) != 1 {
+		t.Error("nothing is to be saved")
+	}
+	l.freeze()
+	l.observe(stream.Event{Type: stream.Ended, Stream: "live/a"})
+	if got := l.list(); !slices.Equal(got, want) {
+		t.Errorf("frozen: got %v, want %v", got, want)
+	}
+}
+
+// What the state file says of streams is read as far as it makes sense.
+func TestFormerStreams(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
+	soon, late, past := now.Add(5*time.Second), now.Add(time.Hour), now.Add(-time.Second)
+	at := func(at time.Time) string { return at.Format(time.RFC3339) }
+	for _, tt := range []struct {
+		name, section string
+		grace         time.Duration
+		want          map[string]time.Time
+	}{
+		{"none", "", 30 * time.Second, nil},
+		{"live", `{"version":1,"live":["live/a","live/b~low"]}`, 30 * time.Second, map[string]time.Time{"live/a": now.Add(30 * time.Second), "live/b~low": now.Add(30 * time.Second)}},
+		{"off", `{"version":1,"live":["live/a"]}`, 0, nil},
+		{"another version", `{"version":2,"live":["live/a"]}`, 30 * time.Second, nil},
+		{"corrupt", `{"version":1,"live":"live/a"}`, 30 * time.Second, nil},
+		{"names that no stream has", `{"version":1,"live":["live","live/..","/a","live/a/b","live/a b",""]}`, 30 * time.Second, nil},
+		{
+			"expected before", `{"version":1,"live":["live/c"],"expected":{"live/a":"` + at(soon) + `","live/b":"` + at(late) + `","live/c":"` + at(soon) + `","live/d":"` + at(past) + `"}}`,
+			30 * time.Second, map[string]time.Time{"live/a": soon, "live/c": now.Add(30 * time.Second)},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var log logs
+			a := wire(t, &log, func(c *configs.Config) { c.State.Grace = tt.grace })
+			defer a.Stop(t.Context()) //nolint:errcheck // it never started
+			if tt.section != "" {
+				a.state.sections[streamsSection] = json.RawMessage(tt.section)
+			}
+			got := a.formerStreams(now)
+			if len(got) != len(tt.want) {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+			for name, until := range tt.want {
+				if !got[name].Equal(until) {
+					t.Errorf("%s until %v, want %v", name, got[name], until)
+				}
+			}
+		})
+	}
+}
+
+// After a restart, by SIGTERM or a crash, the streams that were live are held for their viewers.
+func TestGraceOverARestart(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		t.Run(map[bool]string{false: "stopped", true: "crashed"}[crash], func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "state.json")
+			var log logs
+			one := wire(t, &log, func(c *configs.Config) { c.State.File = file })
+			if err := one.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			publish(t, one, gen.Options{}).pushFor(t, 3*time.Second)
+			if crash {
+				file = crashed(t, file)
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			defer cancel()
+			if err := one.Stop(ctx); err != nil {
+				t.Fatal(err)
+			}
+
+			two := run(t, &log, func(c *configs.Config) { c.State.File, c.State.Grace = file, 20*time.Second })
+			base := "http://" + two.Addr("http").String()
+			if status, body := get(t, base+"/live/bench/state"); status != http.StatusOK || !strings.Contains(body, `"state":"held","cause":"restart"`) {
+				t.Errorf("state: %d %s", status, body)
+			}
+			for path, want := range map[string]int{"/live/none/index.m3u8": 404, "/live/none.flv": 404, "/live/none/state": 404, "/live/none/1-abcdefghijkl.m4s": 404} {
+				if status, body := get(t, base+path); status != want {
+					t.Errorf("%s: %d %s, want %d", path, status, body, want)
+				}
+			}
+			var waiting sync.WaitGroup
+			for path, want := range map[string]int{"/live/bench.flv": 200, "/live/bench/index.m3u8": 200, "/live/bench/1-abcdefghijkl.m4s": 503} {
+				waiting.Go(func() {
+					if status, body := get(t, base+path); status != want {
+						t.Errorf("%s: %d %.200s, want %d", path, status, body, want)
+					}
+				})
+			}
+			waits(t, two, "live/bench")
+			publish(t, two, gen.Options{}).pushFor(t, 5*time.Second)
+			waiting.Wait()
+			if status, body := get(t, base+"/live/bench/state"); status != http.StatusOK || !strings.Contains(body, `"state":"live"`) {
+				t.Errorf("state: %d %s", status, body)
+			}
+		})
+	}
+}
+
+// waits waits until two plays wait for a stream.
+func waits(t *testing.T, a *App, name string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); a.relay.hub.Audience(name) < 2; {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d plays wait for %s", a.relay.hub.Audience(name), name)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+// crashed returns a copy of the state file as a crash would leave it, once it names a stream.
+func crashed(t *testing.T, file string) string {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		data, _ := os.ReadFile(file) //nolint:gosec // the test's own
+		if strings.Contains(string(data), `"live":["live/bench"]`) {
+			left := file + ".crash"
+			if err := os.WriteFile(left, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return left
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the state file holds %s", data)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
