@@ -74,6 +74,7 @@ func TestPlayersOverARestart(t *testing.T) {
 	if state.State != "held" || state.Cause != "restart" {
 		t.Errorf("before the publisher is back the stream is said to be %+v", state)
 	}
+	players["page"].says("held, last picture")
 	pushing(t, two.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
 	two.live(stream)
 	live := time.Now()

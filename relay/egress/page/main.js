@@ -24,7 +24,9 @@ function words({ line, detail, report }) {
   switch (line) {
     case "connecting": return ["retry", "connecting"];
     case "down": return ["retry", "reconnecting", navigator.onLine ? detail : "this browser is offline"];
-    case "absent": return ["absent", "not live yet", "it is shown as soon as it begins"];
+    case "absent":
+      if (report?.state === "held") return ["held", "held, last picture", "the publisher is expected back"];
+      return ["absent", "not live yet", "it is shown as soon as it begins"];
     case "ended": return ["ended", "ended", "it is shown if it begins again"];
     case "refused": return ["off", "refused", detail];
   }

@@ -52,12 +52,22 @@ export class Player {
     if (line === "absent" && this.#over) line = "ended";
     if (line === "ended" && this.state.report) this.state.report = undefined;
     this.#set({ line, detail });
+    if (line === "absent" && this.kind === "mse") this.#ask();
+  }
+
+  // ask asks the relay how a stream is whose socket it refuses: after a restart it may be held.
+  async #ask() {
+    try {
+      const answer = await fetch(this.url("state"), { cache: "no-store" });
+      const report = answer.ok ? await answer.json() : undefined;
+      if (this.state.line === "absent") this.report(report);
+    } catch { /* the line is away */ }
   }
 
   // report is what the relay says of the stream.
   report(report) {
     if (this.#closed) return;
-    if (report.state === "ended") return this.line("ended");
+    if (report?.state === "ended") return this.line("ended");
     this.#set({ report });
   }
 
