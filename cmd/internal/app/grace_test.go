@@ -158,7 +158,8 @@ func TestFormerStreams(t *testing.T) {
 		{"names that no stream has", `{"version":1,"live":["live","live/..","/a","live/a/b","live/a b",""]}`, 30 * time.Second, nil},
 		{
 			"expected before", `{"version":1,"live":["live/c"],"expected":{"live/a":"` + at(soon) + `","live/b":"` + at(late) + `","live/c":"` + at(soon) + `","live/d":"` + at(past) + `"}}`,
-			30 * time.Second, map[string]time.Time{"live/a": soon, "live/c": now.Add(30 * time.Second)},
+			30 * time.Second,
+			map[string]time.Time{"live/a": soon, "live/c": now.Add(30 * time.Second)},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -29,14 +29,14 @@ func (h *Handler) edition(form int, run, agent string) edition {
 // player that comes from before the start of this run at began; none once the stream's first
 // segment has left the playlist. hls.js, where its own playlist has expired meanwhile, looks for the
 // time of day at which its last segment ended, and loads nothing from a playlist that begins later.
-func (v *view) missed(began time.Time) int {
+func (v *view) missed(began time.Time) uint64 {
 	first := v.listed()[0]
 	if began.IsZero() || first.seq != v.first {
 		return 0
 	}
 	target := time.Duration(v.target) * time.Second
-	n := int((first.wall.Sub(began) + downtime + target - 1) / target)
-	if n < 0 || n > mostMissed {
+	n := steps(first.wall.Sub(began)+downtime+target-1, target)
+	if n > mostMissed {
 		return 0
 	}
 	// The run before may have used the sequences up to that of its end; all of them only with segments
@@ -45,18 +45,19 @@ func (v *view) missed(began time.Time) int {
 	if first.duration >= 3*shortest {
 		used -= min(used, 2)
 	}
-	return min(n, int(first.seq-min(first.seq, used+1))) //nolint:gosec // a few at the most
+	return min(n, first.seq-min(first.seq, used+1))
 }
 
 // renderMissed writes n segments that are missing, in front of the first one, and returns the init
 // section that is in force behind them.
-func (v *view) renderMissed(b *strings.Builder, n int) *initSection {
+func (v *view) renderMissed(b *strings.Builder, n uint64) *initSection {
 	first := v.listed()[0]
 	fmt.Fprintf(b, "#EXT-X-MAP:URI=\"init-%s.mp4\"\n", first.init.id)
+	target := time.Duration(v.target) * time.Second
 	for ; n > 0; n-- {
-		at := first.wall.Add(-time.Duration(n*v.target) * time.Second)
-		fmt.Fprintf(b, "#EXT-X-GAP\n#EXT-X-PROGRAM-DATE-TIME:%s\n#EXTINF:%d.00000,\n%d-missing.m4s\n",
-			at.UTC().Format("2006-01-02T15:04:05.000Z"), v.target, first.seq-uint64(n)) //nolint:gosec // not negative
+		at := first.wall.Add(-time.Duration(n) * target) //nolint:gosec // mostMissed at the most
+		fmt.Fprintf(b, "#EXT-X-GAP\n#EXT-X-PROGRAM-DATE-TIME:%s\n#EXTINF:%s,\n%d-missing.m4s\n",
+			at.UTC().Format("2006-01-02T15:04:05.000Z"), seconds(target), first.seq-n)
 	}
 	return first.init
 }

@@ -69,12 +69,8 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 	switch {
 	case err == nil:
 		c = h.channel(stream)
-	case h.closed():
-		h.fail(w, r, http.ErrServerClosed)
-		return
 	case over == nil || c == nil || q.file == indexFile: // who has watched to the end may see that it is the end
-		h.opts.Log.Info("play refused", "protocol", Protocol, "stream", stream[:min(len(stream), 160)], "remote", h.opts.Remote(r), "reason", err)
-		h.opts.Refuse(w, r, err)
+		h.refuse(w, r, stream, err)
 		return
 	default:
 		at = over
@@ -210,6 +206,17 @@ func (h *Handler) media(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	h.serve(w, r, chunks)
 }
 
+// refuse answers a viewer that is not admitted.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, stream string, err error) {
+	if h.closed() {
+		h.fail(w, r, http.ErrServerClosed)
+		return
+	}
+	h.opts.Log.Info("play refused", "protocol", Protocol, "stream", stream[:min(len(stream), 160)], "remote", h.opts.Remote(r), "reason", err)
+	h.opts.Refuse(w, r, err)
+}
+
+// closed reports whether Close has been called.
 func (h *Handler) closed() bool { return h.running.Context().Err() != nil }
 
 // gone returns the error for a file that is not there. Players that come from before a restart of

@@ -150,21 +150,13 @@ func (v *view) render(e edition) []byte {
 		version = 8
 	}
 	fmt.Fprintf(&b, "#EXT-X-VERSION:%d\n#EXT-X-TARGETDURATION:%d\n", version, v.target)
-	if form == plain {
-		fmt.Fprintf(&b, "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,HOLD-BACK=%d\n", 3*v.target)
-	} else {
-		fmt.Fprintf(&b, "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=%s,HOLD-BACK=%d", seconds(v.partHoldBack()), 3*v.target)
-		if v.canSkip() {
-			fmt.Fprintf(&b, ",CAN-SKIP-UNTIL=%s", seconds(v.skipUntil()))
-		}
-		fmt.Fprintf(&b, "\n#EXT-X-PART-INF:PART-TARGET=%s\n", seconds(v.partTarget))
-	}
+	v.renderControl(&b, form)
 	first := listed[0]
 	breaks := first.breaks
 	if first.discontinuity {
 		breaks-- // its tag still stands here
 	}
-	fmt.Fprintf(&b, "#EXT-X-MEDIA-SEQUENCE:%d\n#EXT-X-DISCONTINUITY-SEQUENCE:%d\n", first.seq-uint64(missed), e.after+breaks)
+	fmt.Fprintf(&b, "#EXT-X-MEDIA-SEQUENCE:%d\n#EXT-X-DISCONTINUITY-SEQUENCE:%d\n", first.seq-missed, e.after+breaks)
 	if v.independent() {
 		b.WriteString("#EXT-X-INDEPENDENT-SEGMENTS\n")
 	}
@@ -196,6 +188,19 @@ func (v *view) render(e edition) []byte {
 		b.WriteString("#EXT-X-ENDLIST\n")
 	}
 	return []byte(b.String())
+}
+
+// renderControl writes how the playlist is to be loaded.
+func (v *view) renderControl(b *strings.Builder, form int) {
+	if form == plain {
+		fmt.Fprintf(b, "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,HOLD-BACK=%d\n", 3*v.target)
+	} else {
+		fmt.Fprintf(b, "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=%s,HOLD-BACK=%d", seconds(v.partHoldBack()), 3*v.target)
+		if v.canSkip() {
+			fmt.Fprintf(b, ",CAN-SKIP-UNTIL=%s", seconds(v.skipUntil()))
+		}
+		fmt.Fprintf(b, "\n#EXT-X-PART-INF:PART-TARGET=%s\n", seconds(v.partTarget))
+	}
 }
 
 // renderOpen tells of the segment that is being filled, and of the part that comes next.
