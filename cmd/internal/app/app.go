@@ -260,7 +260,7 @@ func (a *App) Start(ctx context.Context) error {
 	if warning := open(cfg); warning != "" {
 		a.log.Warn(warning)
 	}
-	a.graced = a.expectStreams(a.board)
+	a.graced = a.expectStreams()
 	for _, t := range taken {
 		a.serving.Go(func() {
 			if err := t.serve(t.on); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, rtmp.ErrServerClosed) {

@@ -160,14 +160,14 @@ func (a *App) formerStreams(now time.Time) map[string]time.Time {
 
 // expectStreams begins the grace: streams that were live before the restart are held for viewers
 // until they are back. It returns what ends the grace.
-func (a *App) expectStreams(board *status.Board) (stop func()) {
+func (a *App) expectStreams() (stop func()) {
 	now := time.Now()
 	former := a.formerStreams(now)
 	if len(former) == 0 {
 		return func() {}
 	}
 	for name := range former {
-		board.Set(now, name, status.Held, restarted)
+		a.board.Set(now, name, status.Held, restarted)
 	}
 	a.settings.returning.Expect(former)
 	a.names.change()
@@ -178,7 +178,7 @@ func (a *App) expectStreams(board *status.Board) (stop func()) {
 		for {
 			lost, next := a.settings.returning.Expire(time.Now())
 			for _, name := range lost {
-				board.Set(time.Now(), name, status.Ended, restarted)
+				a.board.Set(time.Now(), name, status.Ended, restarted)
 				a.log.Warn("stream not back after the restart", "stream", name)
 			}
 			if len(lost) > 0 {

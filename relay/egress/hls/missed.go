@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -12,6 +13,8 @@ const (
 	downtime = 15 * time.Second
 	// mostMissed bounds the segments that are listed as missing.
 	mostMissed = 60
+	// restartWait is how long a file from before a restart is waited for; players give up after 10 s.
+	restartWait = 8 * time.Second
 )
 
 // edition returns which of a view's playlists a player gets whose URL names a run. Players in
@@ -60,4 +63,18 @@ func (v *view) renderMissed(b *strings.Builder, n uint64) *initSection {
 			at.UTC().Format("2006-01-02T15:04:05.000Z"), seconds(target), first.seq-n)
 	}
 	return first.init
+}
+
+// gone returns the error for a file that is not there. Players that come from before a restart of
+// the relay ask for files of then until they have a new playlist, and would end at a 404.
+func (h *Handler) gone(ctx context.Context, stream string) error {
+	if h.opts.Restarted == nil {
+		return errGone
+	}
+	ctx, cancel := context.WithTimeout(ctx, restartWait)
+	defer cancel()
+	if h.opts.Restarted(ctx, stream) {
+		return errRestarted
+	}
+	return errGone
 }

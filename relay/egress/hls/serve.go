@@ -20,8 +20,6 @@ const (
 	begins = 20 * time.Second
 	// waits is how long a playlist or part that is to come is waited for at the most.
 	waits = 15 * time.Second
-	// restartWait is how long a file from before a restart is waited for; players give up after 10 s.
-	restartWait = 8 * time.Second
 )
 
 // ServeHTTP implements http.Handler for the paths that Match.
@@ -218,20 +216,6 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, stream string, 
 
 // closed reports whether Close has been called.
 func (h *Handler) closed() bool { return h.running.Context().Err() != nil }
-
-// gone returns the error for a file that is not there. Players that come from before a restart of
-// the relay ask for files of then until they have a new playlist, and would end at a 404.
-func (h *Handler) gone(ctx context.Context, stream string) error {
-	if h.opts.Restarted == nil {
-		return errGone
-	}
-	ctx, cancel := context.WithTimeout(ctx, restartWait)
-	defer cancel()
-	if h.opts.Restarted(ctx, stream) {
-		return errRestarted
-	}
-	return errGone
-}
 
 // serve writes chunks as they are, or the range of them that is asked for.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, chunks []*cmaf.Chunk) {
