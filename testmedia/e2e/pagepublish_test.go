@@ -21,7 +21,7 @@ func (p *page) reload() {
 }
 
 // The page that publishes is reloaded: the push breaks, the page resumes it by itself, and viewers
-// stay. After Stop publishing the stream ends, and a reload publishes nothing.
+// stay. Where the browser refuses the camera the page says so. After Stop publishing the stream ends, and a reload publishes nothing.
 func TestPagePublishesOverAReload(t *testing.T) {
 	t.Parallel()
 	need(t, "chromium")
@@ -30,6 +30,9 @@ func TestPagePublishesOverAReload(t *testing.T) {
 	r := start(t, "--config", config(t, "defaults: {publish_keys: [sample-key]}\n"))
 	b := browse(t)
 	publisher := b.page(r.url("http", "/"+stream+"/?publish"))
+	call(publisher, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{
+		Source: "if (sessionStorage.deny) navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotAllowedError') }",
+	})
 	publisher.eval(nil, "document.getElementById('key').value = 'sample-key', document.getElementById('publish').click()")
 	publisher.says("publishing")
 	r.live(stream)
@@ -55,6 +58,14 @@ func TestPagePublishesOverAReload(t *testing.T) {
 	if publisher.eval(&key, "document.getElementById('key').value"); key != "sample-key" {
 		t.Errorf("after the reload the key is %q", key)
 	}
+
+	publisher.eval(nil, "sessionStorage.deny = 1")
+	publisher.reload()
+	publisher.says("refused")
+	publisher.waitFor(within(t), "document.getElementById('detail').textContent.includes('allow it, and press Publish to go on')")
+	publisher.eval(nil, "sessionStorage.removeItem('deny')")
+	publisher.reload()
+	publisher.says("publishing")
 
 	publisher.eval(nil, "document.getElementById('publish').click()")
 	r.expect(0, "Stop publishing unpublishes", func(l line) bool {
