@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"time"
+)
+
+// scenario is one way in which a push breaks and comes back.
+type scenario struct {
+	name, title string
+	away        time.Duration
+	// run breaks the push of p and returns when the stream goes on, with the publisher that feeds
+	// it then.
+	run func(ctx context.Context, p *publisher, again func(width, height int) (*publisher, error), away time.Duration) (*publisher, error)
+}
+
+const width, height = 640, 360
+
+var scenarios = []scenario{
+	{"kill3", "killed, 3 s away", 3 * time.Second, kill},
+	{"kill12", "killed, 12 s away", 12 * time.Second, kill},
+	{"hang6", "hung for 6 s, redialled", 6 * time.Second, hang},
+	{"thaw8", "stalled for 8 s, same socket", 8 * time.Second, thaw},
+	{"takeover", "takeover", 0, takeover},
+	{"resize", "killed, 3 s away, another size", 3 * time.Second, resize},
+}
+
+type again = func(width, height int) (*publisher, error)
+
+func kill(ctx context.Context, p *publisher, redial again, away time.Duration) (*publisher, error) {
+	p.kill()
+	pause(ctx, away)
+	return redial(width, height)
+}
+
+func resize(ctx context.Context, p *publisher, redial again, away time.Duration) (*publisher, error) {
+	p.kill()
+	pause(ctx, away)
+	return redial(960, 540)
+}
+
+// hang leaves the first connection open, with nothing on it, until the second has been accepted.
+func hang(ctx context.Context, p *publisher, redial again, away time.Duration) (*publisher, error) {
+	p.gate.shut()
+	pause(ctx, away)
+	next, err := redial(width, height)
+	pause(ctx, 2*time.Second)
+	p.gate.open()
+	p.kill()
+	return next, err
+}
+
+// thaw holds the bytes of the encoder back, which goes on.
+func thaw(ctx context.Context, p *publisher, _ again, away time.Duration) (*publisher, error) {
+	p.gate.shut()
+	pause(ctx, away)
+	p.gate.open()
+	return p, nil
+}
+
+func takeover(ctx context.Context, p *publisher, redial again, _ time.Duration) (*publisher, error) {
+	next, err := redial(width, height)
+	pause(ctx, 2*time.Second)
+	p.kill()
+	return next, err
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

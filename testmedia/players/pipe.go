@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// pipe is a named pipe into which a player writes the pictures that it shows, at the time at
+// which it shows them, as YUV4MPEG2.
+type pipe struct {
+	file *os.File
+	mu   sync.Mutex // guards last
+	last seen
+}
+
+func openPipe(path string) (*pipe, error) {
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o666); err != nil { //nolint:gosec // the player may be another user
+		return nil, err
+	}
+	// Open for writing too: the player opens the pipe again for each size.
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &pipe{file: f, last: seen{blank: true}}, nil
+}
+
+func (p *pipe) close() { _ = p.file.Close() }
+
+// watch notes what the player shows until ctx ends. It closes the pipe.
+func (p *pipe) watch(ctx context.Context, began time.Time) ([]seen, error) {
+	var reading sync.WaitGroup
+	var failed error
+	reading.Go(func() { failed = p.read() })
+	defer reading.Wait()
+	defer p.close()
+	var out []seen
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			p.close()
+			reading.Wait()
+			if errors.Is(failed, os.ErrClosed) {
+				failed = nil
+			}
+			return out, failed
+		case <-tick.C:
+		}
+		p.mu.Lock()
+		s := p.last
+		p.mu.Unlock()
+		s.at = time.Since(began)
+		out = append(out, s)
+	}
+}
+
+// read takes pictures out of the pipe until it is closed.
+func (p *pipe) read() error {
+	in := bufio.NewReaderSize(p.file, 1<<20)
+	var width, height int
+	var picture []byte
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(line, "YUV4MPEG2 ") {
+			if _, err := fmt.Sscanf(line, "YUV4MPEG2 W%d H%d", &width, &height); err != nil {
+				return fmt.Errorf("%q: %w", line, err)
+			}
+			picture = make([]byte, width*height*3/2)
+			continue
+		}
+		if !strings.HasPrefix(line, "FRAME") || picture == nil {
+			return fmt.Errorf("%q where a picture should begin", line)
+		}
+		if _, err := io.ReadFull(in, picture); err != nil {
+			return err
+		}
+		s := look(0, mean(picture, width, height, 1, 0))
+		p.mu.Lock()
+		p.last = s
+		p.mu.Unlock()
+	}
+}
+
+// mean returns the luma of pixels of a number of bytes each, one of which has the luma, as the
+// mean of nine.
+func mean(pixels []byte, width, height, bytes, at int) luma {
+	return func(x, y float64) float64 {
+		px, py := int(x*float64(width)/256), int(y*float64(height)/256)
+		sum := 0
+		for dy := -1; dy <= 1; dy++ {
+			for dx := -1; dx <= 1; dx++ {
+				cx, cy := min(max(px+dx, 0), width-1), min(max(py+dy, 0), height-1)
+				sum += int(pixels[(cy*width+cx)*bytes+at])
+			}
+		}
+		return float64(sum) / 9
+	}
+}

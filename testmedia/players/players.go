@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// player is a program and the way in which it plays a stream.
+type player struct {
+	name string
+	// vlc marks VLC, which refuses to run as root and writes the pictures that it shows into a
+	// pipe.
+	vlc bool
+	// command returns the program and its arguments for a relay that plays stream.
+	command func(r *relay, stream, dir string) []string
+}
+
+func flvURL(r *relay, stream string) string  { return "http://" + r.http + "/" + stream + ".flv" }
+func rtmpURL(r *relay, stream string) string { return "rtmp://" + r.rtmp + "/" + stream }
+func hlsURL(r *relay, stream string) string  { return "http://" + r.http + "/" + stream + "/index.m3u8" }
+
+type address func(r *relay, stream string) string
+
+func vlc(url address) func(*relay, string, string) []string {
+	return func(r *relay, stream, dir string) []string {
+		return []string{
+			"cvlc", "-I", "dummy", "--no-video-title-show", "--no-osd", "--aout=adummy",
+			"--vout=yuv", "--yuv-chroma=I420", "--yuv-yuv4mpeg2", "--yuv-file=" + filepath.Join(dir, "pictures"), "-vv", url(r, stream),
+		}
+	}
+}
+
+func mpv(url address) func(*relay, string, string) []string {
+	return func(r *relay, stream, _ string) []string {
+		return []string{
+			"mpv", "--no-config", "--fs", "--no-osc", "--no-input-default-bindings", "--osd-level=0", "--keepaspect=no", "--vo=x11", "--ao=null",
+			"--profile=low-latency", url(r, stream),
+		}
+	}
+}
+
+func ffplay(url address) func(*relay, string, string) []string {
+	return func(r *relay, stream, _ string) []string {
+		return []string{
+			"ffplay", "-hide_banner", "-v", "info", "-nostats", "-x", strconv.Itoa(screenWidth), "-y", strconv.Itoa(screenHeight), "-left", "0", "-top", "0",
+			"-noborder", url(r, stream),
+		}
+	}
+}
+
+func gstreamer(url address) func(*relay, string, string) []string {
+	return func(r *relay, stream, _ string) []string {
+		return []string{
+			"gst-launch-1.0", "playbin", "uri=" + url(r, stream), "video-sink=videoscale ! video/x-raw,width=640,height=360 ! videoconvert ! ximagesink",
+			"audio-sink=fakesink sync=true",
+		}
+	}
+}
+
+// chromium shows a page of the relay's or one that is written for the run.
+func chromium(page func(r *relay, stream, dir string) string) func(*relay, string, string) []string {
+	return func(r *relay, stream, dir string) []string {
+		return []string{
+			"chromium", "--no-sandbox", "--kiosk", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage", "--hide-scrollbars",
+			"--window-position=0,0", fmt.Sprintf("--window-size=%d,%d", screenWidth, screenHeight), "--mute-audio",
+			"--autoplay-policy=no-user-gesture-required", "--disable-web-security", "--allow-file-access-from-files",
+			"--user-data-dir=" + filepath.Join(dir, "profile"), page(r, stream, dir),
+		}
+	}
+}
+
+// page writes a page whose video fills the window; script has the address of the stream in url.
+func page(url address, library, script string) func(*relay, string, string) string {
+	return func(r *relay, stream, dir string) string {
+		html := "<!doctype html><style>body{margin:0;background:#000}video{position:fixed;inset:0;width:100vw;height:100vh;object-fit:fill}</style>" +
+			"<video id=v autoplay muted playsinline></video>"
+		if library != "" {
+			html += fmt.Sprintf("<script src=%q></script>", "file://"+library)
+		}
+		html += fmt.Sprintf("<script>const v=document.getElementById('v'),url=%q;%s</script>", url(r, stream), script)
+		path := filepath.Join(dir, "page.html")
+		if err := os.WriteFile(path, []byte(html), 0o644); err != nil { //nolint:gosec // the browser reads it
+			return "about:blank"
+		}
+		return "file://" + path
+	}
+}
+
+// libraries are the files of the JavaScript players, which flags name.
+type libraries struct{ hls, mpegts, flv string }
+
+// players returns the players that are known, in the order of the table.
+func players(l libraries) []player {
+	const (
+		hlsScript    = "const h=new Hls();h.loadSource(url);h.attachMedia(v);h.on(Hls.Events.ERROR,(e,d)=>console.log(d.details,d.fatal))"
+		mpegtsScript = "const p=mpegts.createPlayer({type:'flv',isLive:true,url});p.attachMediaElement(v);p.load();p.play()"
+		flvScript    = "const p=flvjs.createPlayer({type:'flv',isLive:true,url});p.attachMediaElement(v);p.load();p.play()"
+	)
+	out := []player{
+		{"VLC, HTTP-FLV", true, vlc(flvURL)},
+		{"VLC, RTMP", true, vlc(rtmpURL)},
+		{"VLC, HLS", true, vlc(hlsURL)},
+		{"mpv, HTTP-FLV", false, mpv(flvURL)},
+		{"mpv, RTMP", false, mpv(rtmpURL)},
+		{"ffplay, HTTP-FLV", false, ffplay(flvURL)},
+		{"ffplay, RTMP", false, ffplay(rtmpURL)},
+		{"GStreamer, HTTP-FLV", false, gstreamer(flvURL)},
+		{"Chromium, Media Source", false, chromium(func(r *relay, stream, _ string) string { return "http://" + r.http + "/" + stream + "/?by=mse" })},
+		{"Chromium, HLS", false, chromium(page(hlsURL, "", "v.src=url"))},
+	}
+	if l.hls != "" {
+		out = append(out, player{"hls.js", false, chromium(page(hlsURL, l.hls, hlsScript))})
+	}
+	if l.mpegts != "" {
+		out = append(out, player{"mpegts.js", false, chromium(page(flvURL, l.mpegts, mpegtsScript))})
+	}
+	if l.flv != "" {
+		out = append(out, player{"flv.js", false, chromium(page(flvURL, l.flv, flvScript))})
+	}
+	return out
+}
+
+// key is the name by which flags select the player: "vlc-http-flv".
+func (p player) key() string {
+	return strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(p.name, ",", ""), " ", "-"))
+}
+
+// nobody is the user and group as whom programs run that refuse to run as root.
+const nobody = 65534
+
+// start runs the player on a display. Its output goes to log.
+func (p player) start(ctx context.Context, r *relay, stream, display, dir string, log io.Writer) (*exec.Cmd, error) {
+	args := p.command(r, stream, dir)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // the players of the list
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(os.Environ(), "DISPLAY="+display, "SDL_AUDIODRIVER=dummy", "HOME="+dir, "XDG_RUNTIME_DIR="+dir, "XDG_CACHE_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	if p.vlc && os.Geteuid() == 0 {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+		if err := os.Chown(dir, nobody, nobody); err != nil {
+			return nil, err
+		}
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", args[0], err)
+	}
+	return cmd, nil
+}

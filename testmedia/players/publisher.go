@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+)
+
+// publisher is an encoder that pushes stamped pictures and a tone, through a proxy that can hold
+// its bytes back.
+type publisher struct {
+	cmd   *exec.Cmd
+	gate  *gate
+	pipe  *io.PipeReader
+	stop  chan struct{}
+	drawn sync.WaitGroup
+}
+
+// publish starts to push to an RTMP address as the named stream.
+func publish(ctx context.Context, began time.Time, addr, stream string, width, height int) (*publisher, error) {
+	g, err := newGate(addr)
+	if err != nil {
+		return nil, err
+	}
+	p := &publisher{gate: g, stop: make(chan struct{})}
+	var in *io.PipeWriter
+	p.pipe, in = io.Pipe()
+	p.cmd = exec.CommandContext(ctx, "ffmpeg", "-hide_banner", "-v", "error",
+		"-f", "rawvideo", "-pix_fmt", "gray", "-video_size", fmt.Sprintf("%dx%d", width, height), "-framerate", fmt.Sprint(pictureRate),
+		"-probesize", "32", "-analyzeduration", "0", "-i", "pipe:0",
+		"-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100",
+		"-c:v", "libx264", "-preset", "veryfast", "-b:v", "1500k", "-maxrate", "1500k", "-bufsize", "1500k", "-nal-hrd", "cbr",
+		"-pix_fmt", "yuv420p", "-g", "60", "-bf", "2", "-c:a", "aac", "-ac", "2", "-b:a", "128k", "-flush_packets", "1",
+		"-f", "flv", "rtmp://"+g.addr()+"/"+stream)
+	p.cmd.Stdin = p.pipe
+	if err := p.cmd.Start(); err != nil {
+		g.close()
+		return nil, fmt.Errorf("start ffmpeg: %w", err)
+	}
+	p.drawn.Go(func() { drawAll(in, began, width, height, p.stop) })
+	return p, nil
+}
+
+// drawAll writes a picture thirty times a second until stop is closed or nobody reads.
+func drawAll(to io.Writer, began time.Time, width, height int, stop <-chan struct{}) {
+	w := bufio.NewWriterSize(to, width*height)
+	frame := make([]byte, width*height)
+	tick := time.NewTicker(time.Second / pictureRate)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		draw(frame, width, height, uint32(time.Since(began).Milliseconds())) //nolint:gosec // hours
+		if _, err := w.Write(frame); err != nil || w.Flush() != nil {
+			return
+		}
+	}
+}
+
+// kill ends the encoder as a crash does.
+func (p *publisher) kill() {
+	select {
+	case <-p.stop:
+		return
+	default:
+	}
+	close(p.stop)
+	_ = p.cmd.Process.Kill()
+	_ = p.pipe.CloseWithError(io.ErrClosedPipe)
+	p.drawn.Wait()
+	_ = p.cmd.Wait()
+	p.gate.close()
+}
+
+// gate forwards one TCP connection; while it is shut, nothing passes and nothing is closed.
+type gate struct {
+	listener net.Listener
+	mu       sync.Mutex // held while the gate is shut
+	conns    []net.Conn
+	copies   sync.WaitGroup
+}
+
+func newGate(to string) (*gate, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	g := &gate{listener: l}
+	g.copies.Go(func() {
+		in, err := l.Accept()
+		if err != nil {
+			return
+		}
+		out, err := net.Dial("tcp", strings.TrimPrefix(to, "rtmp://"))
+		if err != nil {
+			_ = in.Close()
+			return
+		}
+		g.conns = []net.Conn{in, out}
+		g.copies.Go(func() { g.copy(out, in) })
+		g.copy(in, out)
+	})
+	return g, nil
+}
+
+func (g *gate) addr() string { return g.listener.Addr().String() }
+
+func (g *gate) copy(to, from net.Conn) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		g.mu.Lock()
+		g.mu.Unlock() //nolint:staticcheck // waits while the gate is shut
+		if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
+			_ = to.Close()
+			_ = from.Close()
+			return
+		}
+	}
+}
+
+func (g *gate) shut() { g.mu.Lock() }
+func (g *gate) open() { g.mu.Unlock() }
+
+// close closes the connections and waits for their end; the gate is open.
+func (g *gate) close() {
+	_ = g.listener.Close()
+	g.copies.Wait()
+}

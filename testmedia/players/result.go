@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// result is what a player made of a scenario.
+type result struct {
+	before, after time.Duration // latency; the medians of the last seconds before and after
+	broken        time.Duration // for how long pictures were wrong
+	blank         time.Duration // for how long there was none
+	still         time.Duration // the longest time for which the picture stood
+	err           error
+}
+
+// settled is how much of what was seen counts for a latency.
+const settled = 3 * time.Second
+
+// judge sums up what was on the screen; the push broke at broke.
+func judge(all []seen, broke time.Duration) result {
+	var r result
+	first := slices.IndexFunc(all, func(s seen) bool { return s.right })
+	if first < 0 {
+		return result{err: fmt.Errorf("no right picture of %d", len(all))}
+	}
+	end := all[len(all)-1].at
+	r.before = latency(all, broke-settled, broke)
+	r.after = latency(all, end-settled, end)
+	changed := all[first]
+	for i := first + 1; i < len(all); i++ {
+		s, took := all[i], all[i].at-all[i-1].at
+		switch {
+		case s.at < broke-settled: // the player begins
+			changed = s
+			continue
+		case s.blank:
+			r.blank += took
+		case !s.right:
+			r.broken += took
+		case s.stamp != changed.stamp:
+			r.still, changed = max(r.still, s.at-changed.at), s
+		}
+	}
+	r.still = max(r.still, end-changed.at)
+	return r
+}
+
+// latency returns the median age of the right pictures that were seen between two times; -1
+// without any.
+func latency(all []seen, from, to time.Duration) time.Duration {
+	var ages []time.Duration
+	for _, s := range all {
+		if s.right && s.at >= from && s.at < to {
+			ages = append(ages, s.at-s.stamp)
+		}
+	}
+	if len(ages) == 0 {
+		return -1
+	}
+	slices.Sort(ages)
+	return ages[len(ages)/2]
+}
+
+func (r result) row() string {
+	if r.err != nil {
+		return r.err.Error() + " | | | "
+	}
+	return fmt.Sprintf("%s → %s | %s | %s | %s", seconds(r.before), seconds(r.after), seconds(r.broken), seconds(r.blank), seconds(r.still))
+}
+
+func seconds(d time.Duration) string {
+	if d < 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%.1f", d.Seconds())
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// screen is an X server without a screen, whose pixels are in a file.
+type screen struct {
+	display string
+	cmd     *exec.Cmd
+	file    string
+}
+
+const screenWidth, screenHeight = 640, 360
+
+// openScreen starts an X server on a free display.
+func openScreen(ctx context.Context, dir string) (*screen, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close() //nolint:errcheck // read only
+	cmd := exec.CommandContext(ctx, "Xvfb", "-displayfd", "3", "-screen", "0", fmt.Sprintf("%dx%dx24", screenWidth, screenHeight),
+		"-fbdir", dir, "-nolisten", "tcp", "-ac")
+	cmd.ExtraFiles = []*os.File{w}
+	if err := cmd.Start(); err != nil {
+		_ = w.Close()
+		return nil, fmt.Errorf("start Xvfb: %w", err)
+	}
+	_ = w.Close()
+	var number int
+	if _, err := fmt.Fscan(r, &number); err != nil {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		return nil, fmt.Errorf("start Xvfb: no display: %w", err)
+	}
+	return &screen{display: fmt.Sprintf(":%d", number), cmd: cmd, file: filepath.Join(dir, "Xvfb_screen0")}, nil
+}
+
+func (s *screen) close() {
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+}
+
+// lookEvery is how often a screen is looked at.
+const lookEvery = 50 * time.Millisecond
+
+// watch looks at the screen until ctx ends and returns what was there.
+func (s *screen) watch(ctx context.Context, began time.Time) ([]seen, error) {
+	f, err := os.Open(s.file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // read only
+	var head [52]byte
+	if _, err := f.ReadAt(head[:], 0); err != nil {
+		return nil, err
+	}
+	// The file is an X window dump: the length of its header, the length of a line and the
+	// number of entries of its colour map, 12 bytes each, stand in the header.
+	header, _ := f.Stat()
+	line := screenWidth * 4
+	size := line * screenHeight
+	pixels := make([]byte, size)
+	offset := int64(binary.BigEndian.Uint32(head[0:])) + 12*int64(colors(f))
+	if offset+int64(size) > header.Size() {
+		return nil, fmt.Errorf("%s is too short: %d bytes", s.file, header.Size())
+	}
+	var out []seen
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return out, nil
+		case <-tick.C:
+		}
+		at := time.Since(began)
+		if _, err := f.ReadAt(pixels, offset); err != nil {
+			return out, err
+		}
+		out = append(out, look(at, mean(pixels, screenWidth, screenHeight, 4, 1)))
+	}
+}
+
+// colors returns the number of entries of the dump's colour map.
+func colors(f *os.File) uint32 {
+	var b [4]byte
+	if _, err := f.ReadAt(b[:], 19*4); err != nil {
+		return 0
+	}
+	return binary.BigEndian.Uint32(b[:])
+}
