@@ -133,6 +133,9 @@ type Packet struct {
 
 	// Epoch counts the publisher sessions of a stream, from 1.
 	Epoch uint32
+	// Padding is how many units of PaddingUnit bytes a protocol sends behind the packet if it has
+	// padding that its players ignore. Only filler has any.
+	Padding uint8
 	// Seq is the packet's place in its ring, rising by one; the ring sets it.
 	Seq uint64
 	// DTS is the decode time: on the publisher's clock as it comes from an ingest,
@@ -160,6 +163,13 @@ type Packet struct {
 
 	wire [numWires]atomic.Pointer[[]byte]
 }
+
+// PaddingUnit is the size of a unit of padding in bytes, and MaxPadding the largest number of them
+// behind a packet.
+const (
+	PaddingUnit = 2 << 10
+	MaxPadding  = 32
+)
 
 // PTS is the presentation time.
 func (p *Packet) PTS() time.Duration { return p.DTS + p.CTO }

@@ -1,6 +1,7 @@
 package flv
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -11,9 +12,10 @@ const (
 	onMetaData   = "onMetaData"
 )
 
-// AMF0 markers of the two kinds of string.
+// AMF0 markers of the two kinds of string, and of null.
 const (
 	amfString     = 2
+	amfNull       = 5
 	amfLongString = 12
 )
 
@@ -21,6 +23,9 @@ const (
 // "@setDataFrame" in front of it is a publisher's order to the server, no part of the
 // data.
 func decodeData(body []byte) (*packetbuf.Packet, error) {
+	if bytes.Equal(body, paddingBody) {
+		return nil, nil
+	}
 	name, rest, err := amfName(body)
 	if err != nil {
 		return nil, err

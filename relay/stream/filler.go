@@ -16,6 +16,7 @@ type filler struct {
 	on      bool
 	still   still
 	slate   *playing // nil: none is played
+	padding padding
 	silence []byte
 	base    time.Duration // where the first silent frame stands
 	frames  int64         // silent frames made
@@ -38,6 +39,8 @@ func (s *Stream) beginFiller() {
 	picture, _ := s.clock.Last(packetbuf.Video)
 	sound, begun := s.clock.Last(packetbuf.Audio)
 	oldest := max(picture, sound) - apart
+	bytes, span := s.sessionRate()
+	f.padding = newPadding(bytes, span, max(picture, sound))
 	if f.slate = s.newPlaying(max(picture, sound)); f.slate == nil {
 		f.still = s.newStill(max(picture, oldest))
 	}
@@ -127,6 +130,7 @@ func (s *Stream) fillWith(now time.Time, p *packetbuf.Packet) {
 	s.clock.Fill(p.Track, p.DTS)
 	if p.Flags&packetbuf.Again == 0 {
 		s.opts.Counters.Filler[p.Track].Add(1)
+		p.Padding = s.filler.padding.behind(p.DTS, len(p.Payload))
 	}
 	s.append(now, p)
 }

@@ -99,6 +99,18 @@ func (s *Stream) follow(v *still) time.Duration {
 
 // pictures are those of the session that feeds the stream, as far as the ring has them.
 func (s *Stream) pictures() func(yield func(*packetbuf.Packet) bool) {
+	return func(yield func(*packetbuf.Packet) bool) {
+		for p := range s.sessionMedia() {
+			if p.Track == packetbuf.Video && !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// sessionMedia returns the media of the session that feeds the stream, as far as the ring has it.
+// Bridged audio is not among it.
+func (s *Stream) sessionMedia() func(yield func(*packetbuf.Packet) bool) {
 	stats := s.ring.Stats()
 	cursor, _ := s.ring.Live()
 	cursor.From(stats.Head - uint64(stats.Packets)) //nolint:gosec // not negative
@@ -110,7 +122,7 @@ func (s *Stream) pictures() func(yield func(*packetbuf.Packet) bool) {
 				return
 			}
 			for _, p := range buf[:n] {
-				if p.Track == packetbuf.Video && p.Media() && p.Epoch == s.epoch && !yield(p) {
+				if p.Media() && !p.Bridged() && p.Epoch == s.epoch && !yield(p) {
 					return
 				}
 			}

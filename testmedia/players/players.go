@@ -58,8 +58,8 @@ func ffplay(url address) func(*relay, string, string) []string {
 func gstreamer(url address) func(*relay, string, string) []string {
 	return func(r *relay, stream, _ string) []string {
 		return []string{
-			"gst-launch-1.0", "playbin", "uri=" + url(r, stream), "video-sink=videoscale ! video/x-raw,width=640,height=360 ! videoconvert ! ximagesink",
-			"audio-sink=fakesink sync=true",
+			"gst-launch-1.0", "playbin", "uri=" + url(r, stream), // gst-launch reads its arguments as one text.
+			`video-sink="videoscale ! video/x-raw,width=640,height=360 ! videoconvert ! ximagesink"`, `audio-sink="fakesink sync=true"`,
 		}
 	}
 }

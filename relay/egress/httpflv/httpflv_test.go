@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/textproto"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 	"github.com/holdfast-live/holdfast/testmedia"
 	"github.com/holdfast-live/holdfast/testmedia/faultnet"
@@ -187,6 +189,60 @@ func TestIdleIsPassedOver(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), ffmpeg, "-v", "warning", "-xerror", "-i", path, "-f", "null", "-").CombinedOutput()
 	if err != nil || len(out) > 0 {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// Padding follows filler as tags that all viewers share, and decodes to nothing.
+func TestPadding(t *testing.T) {
+	p := packets(100 * time.Millisecond)[1]
+	p.Flags, p.Padding = packetbuf.Filler, 3
+	var w tagWriter
+	bufs := w.Append(make(net.Buffers, 0, 8), p)
+	if len(bufs) != 4 || &bufs[1][0] != &bufs[3][0] || len(bufs[1]) != packetbuf.PaddingUnit {
+		t.Fatalf("%d buffers, want the tag and 3 shared ones of %d bytes", len(bufs), packetbuf.PaddingUnit)
+	}
+	r := flv.NewReader(io.MultiReader(bytes.NewReader(flv.Header(true, true)), &bufs), 0)
+	for i := range 4 {
+		tag, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := tag.Packet(); err != nil || (got != nil) != (i == 0) {
+			t.Errorf("tag %d is %+v, %v", i, got, err)
+		}
+	}
+	bufs = make(net.Buffers, 0, 8)
+	if n := testing.AllocsPerRun(100, func() { bufs = w.Append(bufs[:0], p) }); n != 0 {
+		t.Errorf("%v allocations per viewer", n)
+	}
+}
+
+// ffmpeg plays a stream with padding in it without a word, and finds no further track in it.
+func TestPaddingIsPassedOver(t *testing.T) {
+	for _, program := range []string{"ffmpeg", "ffprobe"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip(program + " is not here")
+		}
+	}
+	var w tagWriter
+	file := net.Buffers{flv.Header(true, true)}
+	for i, p := range testmedia.Clip() {
+		if i%10 == 5 { // its packets are shared
+			p = &packetbuf.Packet{Track: p.Track, Codec: p.Codec, Kind: p.Kind, DTS: p.DTS, CTO: p.CTO, Payload: p.Payload, Padding: 4}
+		}
+		file = w.Append(file, p)
+	}
+	path := filepath.Join(t.TempDir(), "padded.flv")
+	if err := os.WriteFile(path, bytes.Join(file, nil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), "ffmpeg", "-v", "info", "-nostats", "-hide_banner", "-xerror", "-i", path, "-f", "null", "-").CombinedOutput()
+	if err != nil || bytes.Contains(out, []byte("New ")) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	out, err = exec.CommandContext(t.Context(), "ffprobe", "-v", "warning", "-count_packets", "-show_entries", "stream=codec_type", "-of", "csv=p=0", path).CombinedOutput()
+	if got := strings.Fields(string(out)); err != nil || len(got) != 2 {
+		t.Errorf("%v: streams %q, want video and audio", err, got)
 	}
 }
 

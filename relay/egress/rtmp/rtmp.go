@@ -75,7 +75,27 @@ func (w *writer) Append(bufs net.Buffers, p *packetbuf.Packet) net.Buffers {
 	if len(b) == 0 {
 		return bufs
 	}
-	return append(bufs, b)
+	bufs = append(bufs, b)
+	for range p.Padding {
+		bufs = append(bufs, w.padding())
+	}
+	return bufs
+}
+
+// sharedPadding is a unit of padding for players on the common message stream.
+var sharedPadding = padding(commonStream)
+
+func (w *writer) padding() []byte {
+	if id := w.conn.StreamID(); id != commonStream {
+		return padding(id)
+	}
+	return sharedPadding
+}
+
+// padding serialises a unit of padding.
+func padding(stream uint32) []byte {
+	h := rtmp.Header{ChunkStream: dataChunks, Stream: stream, Type: flv.TypeData}
+	return rtmp.AppendMessage(nil, h, ChunkSize, flv.PaddingBody())
 }
 
 func shared(p *packetbuf.Packet) []byte { return message(p, commonStream) }

@@ -133,6 +133,28 @@ func TestDescription(t *testing.T) {
 	}
 }
 
+// Padding follows filler as data messages at timestamp 0 that decode to nothing.
+func TestPadding(t *testing.T) {
+	for _, stream := range []uint32{1, 3} {
+		packets := gen.New(gen.Options{}).Until(100 * time.Millisecond)
+		packets[1].Flags, packets[1].Padding = packetbuf.Filler, 2
+		p := &player{stream: stream}
+		if err := Serve(t.Context(), &script{steps: []func() []*packetbuf.Packet{all(packets)}}, p, egress.Meter{}); !errors.Is(err, errEnd) {
+			t.Fatal(err)
+		}
+		got := p.messages(t)
+		if len(got) != len(packets)+2 {
+			t.Fatalf("%d messages, want %d and 2 of padding", len(got), len(packets))
+		}
+		for _, m := range got[2:4] {
+			decoded, err := flv.Decode(packetbuf.Data, m.Payload)
+			if m.Type != flv.TypeData || m.Timestamp != 0 || m.Stream != stream || decoded != nil || err != nil {
+				t.Errorf("padding is %+v, decoded as %+v, %v", m.Header, decoded, err)
+			}
+		}
+	}
+}
+
 // Players on the common message stream are sent the same bytes; one on another has its own.
 func TestShared(t *testing.T) {
 	p := gen.New(gen.Options{}).Next()

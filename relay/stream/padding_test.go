@@ -1,0 +1,82 @@
+package stream
+
+import (
+	"testing"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/testmedia/gen"
+)
+
+// Filler with its padding has the rate of the session before it, up to paddedRate, at an even
+// pace.
+func TestPaddingKeepsTheRate(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		options gen.Options
+		want    float64 // bytes per second
+	}{
+		{"more than the bound", gen.Options{VideoBitrate: 2_000_000}, paddedRate},
+		{"less than the bound", gen.Options{VideoBitrate: 160_000, AudioBitrate: 64_000}, 28_000},
+		{"audio alone", gen.Options{NoVideo: true, AudioBitrate: 64_000}, 8_000},
+		{"video alone", gen.Options{NoAudio: true, VideoBitrate: 2_000_000}, paddedRate},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			story(t, nil, func(b *bench) {
+				p := b.publish(tt.options)
+				p.run(6 * time.Second)
+				r := b.attach()
+				p.sink.End(ingest.Reset, "")
+				drain(t, r)
+				const held = 12 * time.Second
+				total, padded := 0, time.Duration(0)
+				for range held / time.Second {
+					time.Sleep(time.Second)
+					packets, _ := drain(t, r)
+					for _, p := range packets {
+						if total += len(p.Payload) + int(p.Padding)*packetbuf.PaddingUnit; p.Padding == 0 {
+							continue
+						}
+						if gap := p.DTS - padded; padded > 0 && tt.want == paddedRate && gap > 2*stillEvery {
+							t.Errorf("%v without padding", gap)
+						}
+						padded = p.DTS
+					}
+				}
+				if got := float64(total) / held.Seconds(); got < 0.93*tt.want || got > 1.07*tt.want {
+					t.Errorf("%.0f bytes per second, want %.0f", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// What a publisher sends has no padding.
+func TestNoPaddingWhileLive(t *testing.T) {
+	story(t, nil, func(b *bench) {
+		p := b.publish(gen.Options{})
+		p.run(time.Second)
+		r := b.attach()
+		p.run(5 * time.Second)
+		packets, _ := drain(t, r)
+		for _, p := range packets {
+			if p.Padding != 0 {
+				t.Fatalf("%d units behind a packet at %v", p.Padding, p.DTS)
+			}
+		}
+	})
+}
+
+// Padding that is due does not pile up, neither over a gap nor behind a frame that was large.
+func TestPaddingIsBounded(t *testing.T) {
+	p := newPadding(10<<20, 10*time.Second, 0)
+	if got := p.behind(time.Hour, 100); got > packetbuf.MaxPadding {
+		t.Errorf("%d units after an hour", got)
+	}
+	p = newPadding(10<<20, 10*time.Second, 0)
+	p.behind(time.Second, 10<<20)
+	if got := p.behind(3*time.Second, 0); got == 0 {
+		t.Error("no padding two seconds after a large frame")
+	}
+}
