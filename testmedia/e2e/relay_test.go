@@ -201,7 +201,13 @@ type program struct {
 // launch runs a program. It is killed with the test.
 func launch(t testing.TB, name string, args ...string) *program {
 	t.Helper()
-	p := &program{t: t, cmd: exec.Command(name, args...), said: newList[string]()}
+	return launchCommand(t, exec.Command(name, args...))
+}
+
+// launchCommand runs a command, whose output is not set. It is killed with the test.
+func launchCommand(t testing.TB, cmd *exec.Cmd) *program {
+	t.Helper()
+	p := &program{t: t, cmd: cmd, said: newList[string]()}
 	out, in := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = in, in
 	p.cmd.WaitDelay = time.Second

@@ -17,6 +17,7 @@ type scenario struct {
 const width, height = 640, 360
 
 var scenarios = []scenario{
+	{"none", "no break", 0, none},
 	{"kill3", "killed, 3 s away", 3 * time.Second, kill},
 	{"kill12", "killed, 12 s away", 12 * time.Second, kill},
 	{"hang6", "hung for 6 s, redialled", 6 * time.Second, hang},
@@ -26,6 +27,11 @@ var scenarios = []scenario{
 }
 
 type again = func(width, height int) (*publisher, error)
+
+// none shows what a player does by itself.
+func none(_ context.Context, p *publisher, _ again, _ time.Duration) (*publisher, error) {
+	return p, nil
+}
 
 func kill(ctx context.Context, p *publisher, redial again, away time.Duration) (*publisher, error) {
 	p.kill()

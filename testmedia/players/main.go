@@ -29,6 +29,7 @@ type options struct {
 	wanted       []player
 	cases        []scenario
 	atOnce       int
+	age          time.Duration
 	warm, after  time.Duration
 }
 
@@ -49,6 +50,7 @@ func run(ctx context.Context) error {
 	flag.StringVar(&o.program, "relay", "", "the relay; built where it is missing")
 	flag.StringVar(&o.dir, "dir", "", "where logs go; a temporary directory where it is missing")
 	flag.IntVar(&o.atOnce, "at-once", 3, "how many players run at once")
+	flag.DurationVar(&o.age, "age", 20*time.Second, "how long the stream runs before players begin")
 	flag.DurationVar(&o.warm, "warm", 12*time.Second, "how long players play before the push breaks")
 	flag.DurationVar(&o.after, "after", 14*time.Second, "how long players play afterwards")
 	flag.StringVar(&l.hls, "hls.js", "", "the file hls.js")
@@ -141,7 +143,7 @@ func (o *options) play(ctx context.Context, c scenario, group []player) ([]resul
 	if err != nil {
 		return nil, err
 	}
-	pause(ctx, 3*time.Second) // a keyframe has come
+	pause(ctx, o.age)
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
 	screens := make([][]seen, len(group))
