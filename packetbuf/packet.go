@@ -168,7 +168,7 @@ type Packet struct {
 // behind a packet.
 const (
 	PaddingUnit = 2 << 10
-	MaxPadding  = 32
+	MaxPadding  = 200
 )
 
 // PTS is the presentation time.

@@ -1,7 +1,6 @@
 package flv
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -23,7 +22,7 @@ const (
 // "@setDataFrame" in front of it is a publisher's order to the server, no part of the
 // data.
 func decodeData(body []byte) (*packetbuf.Packet, error) {
-	if bytes.Equal(body, paddingBody) {
+	if isPadding(body) {
 		return nil, nil
 	}
 	name, rest, err := amfName(body)

@@ -1,38 +1,50 @@
 package stream
 
 import (
+	"math"
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// paddedRate is the rate in bytes per second up to which filler is padded. Players built on
-// libavformat (VLC) read their input in blocks of 32 KiB and drop their decoder's state when a
-// block takes longer than the second that they buffer; the frames that filler is made of then
-// have no reference. At this rate a block takes 0.64 s.
-const paddedRate = 50 << 10
+// Players take their input in blocks. One that falls short of a block shows nothing new, and later
+// than before from then on, or drops its decoder's state, after which the frames that filler is
+// made of have no reference.
+const (
+	// paddedRate is the rate in bytes per second up to which filler is padded. Players built on
+	// libavformat, such as VLC, read blocks of 32 KiB and buffer one second: at this rate a block
+	// takes 0.64 s.
+	paddedRate = 50 << 10
+	// paddedFirst bounds the rate at which padding begins: that of the session, because players
+	// in browsers size their blocks by the rate of the seconds before.
+	paddedFirst = 1 << 20
+	// paddingHalves is how long the rate takes to fall by half.
+	paddingHalves = 2 * time.Second
+)
 
-// padding keeps the rate of filler near the session's own, as far as paddedRate.
+// padding keeps the rate of filler at what players read well.
 type padding struct {
-	rate float64       // bytes per second; 0: nothing is padded
-	last time.Duration // DTS up to which owed has grown
-	owed float64       // bytes that are missing at last
+	least float64       // bytes per second that the rate falls to; 0: nothing is padded
+	rate  float64       // bytes per second at last
+	last  time.Duration // DTS up to which owed has grown
+	owed  float64       // bytes that are missing at last
 }
 
 // newPadding returns padding for filler behind a session that had bytes of media in a span of
 // time, and ended at last.
 func newPadding(bytes int, span, last time.Duration) padding {
-	rate := float64(paddedRate)
-	if span >= time.Second {
-		rate = min(rate, float64(bytes)/span.Seconds())
+	if span < time.Second {
+		return padding{least: paddedRate, rate: paddedRate, last: last}
 	}
-	return padding{rate: rate, last: last}
+	own := float64(bytes) / span.Seconds()
+	return padding{least: min(own, paddedRate), rate: min(own, paddedFirst), last: last}
 }
 
 // behind returns how many units of padding follow a packet of filler.
 func (p *padding) behind(dts time.Duration, size int) uint8 {
-	if dts > p.last {
-		p.owed += p.rate * (dts - p.last).Seconds()
+	if step := dts - p.last; step > 0 {
+		p.owed += p.rate * step.Seconds()
+		p.rate = max(p.least, p.rate*math.Exp2(-step.Seconds()/paddingHalves.Seconds()))
 		p.last = dts
 	}
 	// What a large frame had too much is not held against more than the second behind it, nor is

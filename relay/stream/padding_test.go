@@ -9,18 +9,19 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// Filler with its padding has the rate of the session before it, up to paddedRate, at an even
-// pace.
-func TestPaddingKeepsTheRate(t *testing.T) {
+// Filler with its padding begins at the rate of the session before it, and falls to paddedRate or
+// what the session had; at an even pace.
+func TestPaddedRate(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		options gen.Options
-		want    float64 // bytes per second
+		first   float64 // bytes per second
+		want    float64 // in the end
 	}{
-		{"more than the bound", gen.Options{VideoBitrate: 2_000_000}, paddedRate},
-		{"less than the bound", gen.Options{VideoBitrate: 160_000, AudioBitrate: 64_000}, 28_000},
-		{"audio alone", gen.Options{NoVideo: true, AudioBitrate: 64_000}, 8_000},
-		{"video alone", gen.Options{NoAudio: true, VideoBitrate: 2_000_000}, paddedRate},
+		{"more than the bound", gen.Options{VideoBitrate: 2_000_000}, 266_000, paddedRate},
+		{"less than the bound", gen.Options{VideoBitrate: 160_000, AudioBitrate: 64_000}, 28_000, 28_000},
+		{"audio alone", gen.Options{NoVideo: true, AudioBitrate: 64_000}, 8_000, 8_000},
+		{"video alone", gen.Options{NoAudio: true, VideoBitrate: 2_000_000}, 250_000, paddedRate},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			story(t, nil, func(b *bench) {
@@ -29,13 +30,19 @@ func TestPaddingKeepsTheRate(t *testing.T) {
 				r := b.attach()
 				p.sink.End(ingest.Reset, "")
 				drain(t, r)
-				const held = 12 * time.Second
-				total, padded := 0, time.Duration(0)
-				for range held / time.Second {
+				const held = 24 * time.Second
+				first, total, padded := 0, 0, time.Duration(0)
+				for second := range held / time.Second {
 					time.Sleep(time.Second)
 					packets, _ := drain(t, r)
+					if second == 0 {
+						first = size(packets)
+					}
+					if second < 12 { // the rate falls
+						continue
+					}
 					for _, p := range packets {
-						if total += len(p.Payload) + int(p.Padding)*packetbuf.PaddingUnit; p.Padding == 0 {
+						if p.Padding == 0 {
 							continue
 						}
 						if gap := p.DTS - padded; padded > 0 && tt.want == paddedRate && gap > 2*stillEvery {
@@ -43,13 +50,25 @@ func TestPaddingKeepsTheRate(t *testing.T) {
 						}
 						padded = p.DTS
 					}
+					total += size(packets)
 				}
-				if got := float64(total) / held.Seconds(); got < 0.93*tt.want || got > 1.07*tt.want {
-					t.Errorf("%.0f bytes per second, want %.0f", got, tt.want)
+				if got := float64(total) / (held.Seconds() - 12); got < 0.93*tt.want || got > 1.07*tt.want {
+					t.Errorf("%.0f bytes per second in the end, want %.0f", got, tt.want)
+				}
+				if got, want := float64(first), tt.first; got < 0.75*want || got > 1.1*want {
+					t.Errorf("%.0f bytes in the first second, want %.0f", got, want)
 				}
 			})
 		})
 	}
+}
+
+// size is what packets take with their padding.
+func size(packets []*packetbuf.Packet) (n int) {
+	for _, p := range packets {
+		n += len(p.Payload) + int(p.Padding)*packetbuf.PaddingUnit
+	}
+	return n
 }
 
 // What a publisher sends has no padding.

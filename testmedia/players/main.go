@@ -95,7 +95,7 @@ func (o *options) prepare(ctx context.Context) (err error) {
 		return nil
 	}
 	o.program = filepath.Join(o.dir, "holdfast")
-	build := exec.CommandContext(ctx, "go", "build", "-o", o.program, "./cmd/holdfast")
+	build := exec.CommandContext(ctx, "go", "build", "-o", o.program, "./cmd/holdfast") //nolint:gosec // a path of this program's own
 	build.Stderr = os.Stderr
 	return build.Run()
 }
@@ -103,7 +103,7 @@ func (o *options) prepare(ctx context.Context) (err error) {
 // table runs everything and prints a row as soon as it is known.
 func (o *options) table(ctx context.Context) error {
 	fmt.Fprintln(os.Stderr, "logs in", o.dir)
-	fmt.Println("| scenario | player | latency before → after (s) | wrong picture (s) | no picture (s) | longest still picture (s) |\n|---|---|---|---|---|---|")
+	fmt.Fprintln(os.Stdout, "| scenario | player | latency before → after (s) | wrong picture (s) | no picture (s) | longest still picture (s) |\n|---|---|---|---|---|---|")
 	for _, c := range o.cases {
 		for group := range slices.Chunk(o.wanted, o.atOnce) {
 			results, err := o.play(ctx, c, group)
@@ -111,7 +111,7 @@ func (o *options) table(ctx context.Context) error {
 				return err
 			}
 			for i, p := range group {
-				fmt.Printf("| %s | %s | %s |\n", c.title, p.name, results[i].row())
+				fmt.Fprintf(os.Stdout, "| %s | %s | %s |\n", c.title, p.name, results[i].row())
 			}
 		}
 	}
@@ -204,8 +204,8 @@ type window interface {
 
 // shows opens what a player shows its pictures on, and returns the X display if it is one.
 func shows(ctx context.Context, p player, home string) (window, string, error) {
-	if p.vlc {
-		w, err := openPipe(filepath.Join(home, "pictures"))
+	if p.pipes {
+		w, err := openPipe(filepath.Join(home, pipeName))
 		return w, "", err
 	}
 	s, err := openScreen(context.WithoutCancel(ctx), home)

@@ -21,6 +21,9 @@ type pipe struct {
 	last seen
 }
 
+// pipeName is the name of the pipe in a player's directory.
+const pipeName = "pictures"
+
 func openPipe(path string) (*pipe, error) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		return nil, err

@@ -15,9 +15,11 @@ import (
 // player is a program and the way in which it plays a stream.
 type player struct {
 	name string
-	// vlc marks VLC, which refuses to run as root and writes the pictures that it shows into a
-	// pipe.
-	vlc bool
+	// unprivileged marks a program that refuses to run as root.
+	unprivileged bool
+	// pipes marks a program that writes the pictures that it shows into a named pipe, and needs no
+	// screen.
+	pipes bool
 	// command returns the program and its arguments for a relay that plays stream.
 	command func(r *relay, stream, dir string) []string
 }
@@ -32,7 +34,7 @@ func vlc(url address) func(*relay, string, string) []string {
 	return func(r *relay, stream, dir string) []string {
 		return []string{
 			"cvlc", "-I", "dummy", "--no-video-title-show", "--no-osd", "--aout=adummy",
-			"--vout=yuv", "--yuv-chroma=I420", "--yuv-yuv4mpeg2", "--yuv-file=" + filepath.Join(dir, "pictures"), "-vv", url(r, stream),
+			"--vout=yuv", "--yuv-chroma=I420", "--yuv-yuv4mpeg2", "--yuv-file=" + filepath.Join(dir, pipeName), "-vv", url(r, stream),
 		}
 	}
 }
@@ -56,10 +58,10 @@ func ffplay(url address) func(*relay, string, string) []string {
 }
 
 func gstreamer(url address) func(*relay, string, string) []string {
-	return func(r *relay, stream, _ string) []string {
-		return []string{
-			"gst-launch-1.0", "playbin", "uri=" + url(r, stream), // gst-launch reads its arguments as one text.
-			`video-sink="videoscale ! video/x-raw,width=640,height=360 ! videoconvert ! ximagesink"`, `audio-sink="fakesink sync=true"`,
+	return func(r *relay, stream, dir string) []string {
+		return []string{ // gst-launch reads its arguments as one text
+			"gst-launch-1.0", "playbin", "uri=" + url(r, stream), `audio-sink="fakesink sync=true"`,
+			`video-sink="videoscale ! videoconvert ! video/x-raw,format=I420,width=640,height=360 ! y4menc ! filesink sync=true buffer-mode=unbuffered location=` + filepath.Join(dir, pipeName) + `"`,
 		}
 	}
 }
@@ -85,12 +87,27 @@ func page(url address, library, script string) func(*relay, string, string) stri
 			html += fmt.Sprintf("<script src=%q></script>", "file://"+library)
 		}
 		html += fmt.Sprintf("<script>const v=document.getElementById('v'),url=%q;%s</script>", url(r, stream), script)
-		path := filepath.Join(dir, "page.html")
-		if err := os.WriteFile(path, []byte(html), 0o644); err != nil { //nolint:gosec // the browser reads it
-			return "about:blank"
-		}
-		return "file://" + path
+		return write(dir, html)
 	}
+}
+
+// framed writes a page that shows the relay's own for embedding, with its bar below the window's
+// edge.
+func framed(by string) func(*relay, string, string) string {
+	return func(r *relay, stream, dir string) string {
+		const bar = 44
+		return write(dir, fmt.Sprintf("<!doctype html><style>body{margin:0;overflow:hidden}iframe{border:0;width:%dpx;height:%dpx}</style>"+
+			"<iframe allow=autoplay src=%q></iframe>", screenWidth, screenHeight+bar, "http://"+r.http+"/"+stream+"/?embed&by="+by))
+	}
+}
+
+// write writes a page and returns its address.
+func write(dir, html string) string {
+	path := filepath.Join(dir, "page.html")
+	if err := os.WriteFile(path, []byte(html), 0o644); err != nil { //nolint:gosec // the browser reads it
+		return "about:blank"
+	}
+	return "file://" + path
 }
 
 // libraries are the files of the JavaScript players, which flags name.
@@ -104,25 +121,25 @@ func players(l libraries) []player {
 		flvScript    = "const p=flvjs.createPlayer({type:'flv',isLive:true,url});p.attachMediaElement(v);p.load();p.play()"
 	)
 	out := []player{
-		{"VLC, HTTP-FLV", true, vlc(flvURL)},
-		{"VLC, RTMP", true, vlc(rtmpURL)},
-		{"VLC, HLS", true, vlc(hlsURL)},
-		{"mpv, HTTP-FLV", false, mpv(flvURL)},
-		{"mpv, RTMP", false, mpv(rtmpURL)},
-		{"ffplay, HTTP-FLV", false, ffplay(flvURL)},
-		{"ffplay, RTMP", false, ffplay(rtmpURL)},
-		{"GStreamer, HTTP-FLV", false, gstreamer(flvURL)},
-		{"Chromium, Media Source", false, chromium(func(r *relay, stream, _ string) string { return "http://" + r.http + "/" + stream + "/?by=mse" })},
-		{"Chromium, HLS", false, chromium(page(hlsURL, "", "v.src=url"))},
+		{"VLC, HTTP-FLV", true, true, vlc(flvURL)},
+		{"VLC, RTMP", true, true, vlc(rtmpURL)},
+		{"VLC, HLS", true, true, vlc(hlsURL)},
+		{"mpv, HTTP-FLV", false, false, mpv(flvURL)},
+		{"mpv, RTMP", false, false, mpv(rtmpURL)},
+		{"ffplay, HTTP-FLV", false, false, ffplay(flvURL)},
+		{"ffplay, RTMP", false, false, ffplay(rtmpURL)},
+		{"GStreamer, HTTP-FLV", false, true, gstreamer(flvURL)},
+		{"Chromium, Media Source", false, false, chromium(framed("mse"))},
+		{"Chromium, HLS", false, false, chromium(page(hlsURL, "", "v.src=url"))},
 	}
 	if l.hls != "" {
-		out = append(out, player{"hls.js", false, chromium(page(hlsURL, l.hls, hlsScript))})
+		out = append(out, player{"hls.js", false, false, chromium(page(hlsURL, l.hls, hlsScript))})
 	}
 	if l.mpegts != "" {
-		out = append(out, player{"mpegts.js", false, chromium(page(flvURL, l.mpegts, mpegtsScript))})
+		out = append(out, player{"mpegts.js", false, false, chromium(page(flvURL, l.mpegts, mpegtsScript))})
 	}
 	if l.flv != "" {
-		out = append(out, player{"flv.js", false, chromium(page(flvURL, l.flv, flvScript))})
+		out = append(out, player{"flv.js", false, false, chromium(page(flvURL, l.flv, flvScript))})
 	}
 	return out
 }
@@ -143,7 +160,7 @@ func (p player) start(ctx context.Context, r *relay, stream, display, dir string
 	cmd.Env = append(os.Environ(), "DISPLAY="+display, "SDL_AUDIODRIVER=dummy", "HOME="+dir, "XDG_RUNTIME_DIR="+dir, "XDG_CACHE_HOME="+dir, "XDG_CONFIG_HOME="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	if p.vlc && os.Geteuid() == 0 {
+	if p.unprivileged && os.Geteuid() == 0 {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
 		if err := os.Chown(dir, nobody, nobody); err != nil {
 			return nil, err

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os/exec"
-	"strings"
 	"sync"
 	"time"
 )
@@ -24,14 +23,14 @@ type publisher struct {
 
 // publish starts to push to an RTMP address as the named stream.
 func publish(ctx context.Context, began time.Time, addr, stream string, width, height int) (*publisher, error) {
-	g, err := newGate(addr)
+	g, err := newGate(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
 	p := &publisher{gate: g, stop: make(chan struct{})}
 	var in *io.PipeWriter
 	p.pipe, in = io.Pipe()
-	p.cmd = exec.CommandContext(ctx, "ffmpeg", "-hide_banner", "-v", "error",
+	p.cmd = exec.CommandContext(ctx, "ffmpeg", "-hide_banner", "-v", "error", //nolint:gosec // arguments of this program's own
 		"-f", "rawvideo", "-pix_fmt", "gray", "-video_size", fmt.Sprintf("%dx%d", width, height), "-framerate", fmt.Sprint(pictureRate),
 		"-probesize", "32", "-analyzeduration", "0", "-i", "pipe:0",
 		"-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100",
@@ -89,8 +88,8 @@ type gate struct {
 	copies   sync.WaitGroup
 }
 
-func newGate(to string) (*gate, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func newGate(ctx context.Context, to string) (*gate, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +99,7 @@ func newGate(to string) (*gate, error) {
 		if err != nil {
 			return
 		}
-		out, err := net.Dial("tcp", strings.TrimPrefix(to, "rtmp://"))
+		out, err := (&net.Dialer{}).DialContext(ctx, "tcp", to)
 		if err != nil {
 			_ = in.Close()
 			return

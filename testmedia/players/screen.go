@@ -25,8 +25,9 @@ func openScreen(ctx context.Context, dir string) (*screen, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close() //nolint:errcheck // read only
-	cmd := exec.CommandContext(ctx, "Xvfb", "-displayfd", "3", "-screen", "0", fmt.Sprintf("%dx%dx24", screenWidth, screenHeight),
+	defer r.Close()                                                            //nolint:errcheck // read only
+	cmd := exec.CommandContext(ctx, "Xvfb", "-displayfd", "3", "-screen", "0", //nolint:gosec // arguments of this program's own
+		fmt.Sprintf("%dx%dx24", screenWidth, screenHeight),
 		"-fbdir", dir, "-nolisten", "tcp", "-ac")
 	cmd.ExtraFiles = []*os.File{w}
 	if err := cmd.Start(); err != nil {

@@ -195,14 +195,14 @@ func TestIdleIsPassedOver(t *testing.T) {
 // Padding follows filler as tags that all viewers share, and decodes to nothing.
 func TestPadding(t *testing.T) {
 	p := packets(100 * time.Millisecond)[1]
-	p.Flags, p.Padding = packetbuf.Filler, 3
+	p.Flags, p.Padding = packetbuf.Filler, 16+3
 	var w tagWriter
 	bufs := w.Append(make(net.Buffers, 0, 8), p)
-	if len(bufs) != 4 || &bufs[1][0] != &bufs[3][0] || len(bufs[1]) != packetbuf.PaddingUnit {
-		t.Fatalf("%d buffers, want the tag and 3 shared ones of %d bytes", len(bufs), packetbuf.PaddingUnit)
+	if len(bufs) != 5 || &bufs[2][0] != &bufs[4][0] || len(bytes.Join(bufs[1:], nil)) != 19*packetbuf.PaddingUnit {
+		t.Fatalf("%d buffers, want the tag, one of 16 units and 3 shared ones of %d bytes", len(bufs), packetbuf.PaddingUnit)
 	}
 	r := flv.NewReader(io.MultiReader(bytes.NewReader(flv.Header(true, true)), &bufs), 0)
-	for i := range 4 {
+	for i := range 5 {
 		tag, err := r.Next()
 		if err != nil {
 			t.Fatal(err)
@@ -228,7 +228,7 @@ func TestPaddingIsPassedOver(t *testing.T) {
 	file := net.Buffers{flv.Header(true, true)}
 	for i, p := range testmedia.Clip() {
 		if i%10 == 5 { // its packets are shared
-			p = &packetbuf.Packet{Track: p.Track, Codec: p.Codec, Kind: p.Kind, DTS: p.DTS, CTO: p.CTO, Payload: p.Payload, Padding: 4}
+			p = &packetbuf.Packet{Track: p.Track, Codec: p.Codec, Kind: p.Kind, DTS: p.DTS, CTO: p.CTO, Payload: p.Payload, Padding: 20}
 		}
 		file = w.Append(file, p)
 	}

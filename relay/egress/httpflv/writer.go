@@ -24,15 +24,8 @@ func (w *tagWriter) Append(bufs net.Buffers, p *packetbuf.Packet) net.Buffers {
 		return bufs
 	}
 	w.last = p.Millis()
-	bufs = append(bufs, tag)
-	for range p.Padding {
-		bufs = append(bufs, paddingTag)
-	}
-	return bufs
+	return flv.AppendPadding(append(bufs, tag), int(p.Padding))
 }
-
-// paddingTag is a unit of padding.
-var paddingTag = flv.PaddingTag()
 
 // idleTag is a script tag that players do not know and pass over.
 func (w *tagWriter) idleTag() []byte {

@@ -75,27 +75,38 @@ func (w *writer) Append(bufs net.Buffers, p *packetbuf.Packet) net.Buffers {
 	if len(b) == 0 {
 		return bufs
 	}
-	bufs = append(bufs, b)
-	for range p.Padding {
-		bufs = append(bufs, w.padding())
+	return w.appendPadding(append(bufs, b), int(p.Padding))
+}
+
+// appendPadding appends messages that players ignore, in all so many units.
+func (w *writer) appendPadding(bufs net.Buffers, units int) net.Buffers {
+	id := w.conn.StreamID()
+	for units > 0 {
+		body, stands := flv.PaddingBody(units)
+		units -= stands
+		switch {
+		case id != commonStream:
+			bufs = append(bufs, padding(id, body))
+		case stands == 1:
+			bufs = append(bufs, paddingUnit)
+		default:
+			bufs = append(bufs, paddingMost)
+		}
 	}
 	return bufs
 }
 
-// sharedPadding is a unit of padding for players on the common message stream.
-var sharedPadding = padding(commonStream)
+// The messages of padding, the shortest and the longest, on the common message stream. All players
+// share them.
+var paddingUnit, paddingMost = func() (unit, most []byte) {
+	one, _ := flv.PaddingBody(1)
+	many, _ := flv.PaddingBody(packetbuf.MaxPadding)
+	return padding(commonStream, one), padding(commonStream, many)
+}()
 
-func (w *writer) padding() []byte {
-	if id := w.conn.StreamID(); id != commonStream {
-		return padding(id)
-	}
-	return sharedPadding
-}
-
-// padding serialises a unit of padding.
-func padding(stream uint32) []byte {
+func padding(stream uint32, body []byte) []byte {
 	h := rtmp.Header{ChunkStream: dataChunks, Stream: stream, Type: flv.TypeData}
-	return rtmp.AppendMessage(nil, h, ChunkSize, flv.PaddingBody())
+	return rtmp.AppendMessage(nil, h, ChunkSize, body)
 }
 
 func shared(p *packetbuf.Packet) []byte { return message(p, commonStream) }

@@ -137,7 +137,7 @@ func TestDescription(t *testing.T) {
 func TestPadding(t *testing.T) {
 	for _, stream := range []uint32{1, 3} {
 		packets := gen.New(gen.Options{}).Until(100 * time.Millisecond)
-		packets[1].Flags, packets[1].Padding = packetbuf.Filler, 2
+		packets[1].Flags, packets[1].Padding = packetbuf.Filler, 16+1
 		p := &player{stream: stream}
 		if err := Serve(t.Context(), &script{steps: []func() []*packetbuf.Packet{all(packets)}}, p, egress.Meter{}); !errors.Is(err, errEnd) {
 			t.Fatal(err)
