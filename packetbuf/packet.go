@@ -133,7 +133,7 @@ type Packet struct {
 
 	// Epoch counts the publisher sessions of a stream, from 1.
 	Epoch uint32
-	// Padding is how many units of PaddingUnit bytes a protocol sends behind the packet if it has
+	// Padding is how many units of PaddingUnit bytes a protocol sends in front of the packet if it has
 	// padding that its players ignore. Only filler has any.
 	Padding uint8
 	// Seq is the packet's place in its ring, rising by one; the ring sets it.
@@ -165,7 +165,7 @@ type Packet struct {
 }
 
 // PaddingUnit is the size of a unit of padding in bytes, and MaxPadding the largest number of them
-// behind a packet.
+// in front of a packet.
 const (
 	PaddingUnit = 2 << 10
 	MaxPadding  = 200

@@ -130,7 +130,7 @@ func (s *Stream) fillWith(now time.Time, p *packetbuf.Packet) {
 	s.clock.Fill(p.Track, p.DTS)
 	if p.Flags&packetbuf.Again == 0 {
 		s.opts.Counters.Filler[p.Track].Add(1)
-		p.Padding = s.filler.padding.behind(p.DTS, len(p.Payload))
+		p.Padding = s.filler.padding.before(p.DTS, len(p.Payload))
 	}
 	s.append(now, p)
 }

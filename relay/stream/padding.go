@@ -12,9 +12,12 @@ import (
 // made of have no reference.
 const (
 	// paddedRate is the rate in bytes per second up to which filler is padded. Players built on
-	// libavformat, such as VLC, read blocks of 32 KiB and buffer one second: at this rate a block
-	// takes 0.64 s.
-	paddedRate = 50 << 10
+	// libavformat, such as VLC, read blocks of 32 KiB and buffer one second, some of which goes to
+	// the distance between two frames: at this rate a block takes a third of a second.
+	paddedRate = 96 << 10
+	// paddedMore is how much more than the session's own that may be, because frames of filler lie
+	// further apart.
+	paddedMore = 1.5
 	// paddedFirst bounds the rate at which padding begins: that of the session, because players
 	// in browsers size their blocks by the rate of the seconds before.
 	paddedFirst = 1 << 20
@@ -37,11 +40,11 @@ func newPadding(bytes int, span, last time.Duration) padding {
 		return padding{least: paddedRate, rate: paddedRate, last: last}
 	}
 	own := float64(bytes) / span.Seconds()
-	return padding{least: min(own, paddedRate), rate: min(own, paddedFirst), last: last}
+	return padding{least: min(paddedMore*own, paddedRate), rate: min(paddedMore*own, paddedFirst), last: last}
 }
 
-// behind returns how many units of padding follow a packet of filler.
-func (p *padding) behind(dts time.Duration, size int) uint8 {
+// before returns how many units of padding come before a packet of filler.
+func (p *padding) before(dts time.Duration, size int) uint8 {
 	if step := dts - p.last; step > 0 {
 		p.owed += p.rate * step.Seconds()
 		p.rate = max(p.least, p.rate*math.Exp2(-step.Seconds()/paddingHalves.Seconds()))

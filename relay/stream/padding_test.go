@@ -18,10 +18,10 @@ func TestPaddedRate(t *testing.T) {
 		first   float64 // bytes per second
 		want    float64 // in the end
 	}{
-		{"more than the bound", gen.Options{VideoBitrate: 2_000_000}, 266_000, paddedRate},
-		{"less than the bound", gen.Options{VideoBitrate: 160_000, AudioBitrate: 64_000}, 28_000, 28_000},
-		{"audio alone", gen.Options{NoVideo: true, AudioBitrate: 64_000}, 8_000, 8_000},
-		{"video alone", gen.Options{NoAudio: true, VideoBitrate: 2_000_000}, 250_000, paddedRate},
+		{"more than the bound", gen.Options{VideoBitrate: 2_000_000}, 399_000, paddedRate},
+		{"less than the bound", gen.Options{VideoBitrate: 160_000, AudioBitrate: 64_000}, 42_000, 42_000},
+		{"audio alone", gen.Options{NoVideo: true, AudioBitrate: 64_000}, 12_000, 12_000},
+		{"video alone", gen.Options{NoAudio: true, VideoBitrate: 2_000_000}, 375_000, paddedRate},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			story(t, nil, func(b *bench) {
@@ -90,12 +90,12 @@ func TestNoPaddingWhileLive(t *testing.T) {
 // Padding that is due does not pile up, neither over a gap nor behind a frame that was large.
 func TestPaddingIsBounded(t *testing.T) {
 	p := newPadding(10<<20, 10*time.Second, 0)
-	if got := p.behind(time.Hour, 100); got > packetbuf.MaxPadding {
+	if got := p.before(time.Hour, 100); got > packetbuf.MaxPadding {
 		t.Errorf("%d units after an hour", got)
 	}
 	p = newPadding(10<<20, 10*time.Second, 0)
-	p.behind(time.Second, 10<<20)
-	if got := p.behind(3*time.Second, 0); got == 0 {
+	p.before(time.Second, 10<<20)
+	if got := p.before(3*time.Second, 0); got == 0 {
 		t.Error("no padding two seconds after a large frame")
 	}
 }

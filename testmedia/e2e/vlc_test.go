@@ -109,7 +109,8 @@ func watchVLC(t *testing.T, url string) *vlc {
 		_ = pipe.Close()
 		reading.Wait()
 	})
-	cmd := exec.Command("cvlc", "-I", "dummy", "--no-audio", "--no-osd", "--no-video-title-show",
+	// It buffers twice as long as by itself, so that a busy machine is no reason to fall behind.
+	cmd := exec.Command("cvlc", "-I", "dummy", "--no-audio", "--network-caching=2000", "--no-osd", "--no-video-title-show",
 		"--vout=yuv", "--yuv-chroma=I420", "--yuv-yuv4mpeg2", "--yuv-file="+path, "-v", url)
 	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_RUNTIME_DIR="+dir)
 	if os.Geteuid() == 0 {

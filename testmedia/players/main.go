@@ -208,7 +208,7 @@ func shows(ctx context.Context, p player, home string) (window, string, error) {
 		w, err := openPipe(filepath.Join(home, pipeName))
 		return w, "", err
 	}
-	s, err := openScreen(context.WithoutCancel(ctx), home)
+	s, err := openScreen(context.WithoutCancel(ctx), home, p.below)
 	if err != nil {
 		return nil, "", err
 	}

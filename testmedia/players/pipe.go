@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -14,7 +15,7 @@ import (
 )
 
 // pipe is a named pipe into which a player writes the pictures that it shows, at the time at
-// which it shows them, as YUV4MPEG2.
+// which it shows them: as YUV4MPEG2, or the luma alone of pictures of the screen's size.
 type pipe struct {
 	file *os.File
 	mu   sync.Mutex // guards last
@@ -23,6 +24,9 @@ type pipe struct {
 
 // pipeName is the name of the pipe in a player's directory.
 const pipeName = "pictures"
+
+// header begins YUV4MPEG2.
+const header = "YUV4MPEG2 "
 
 func openPipe(path string) (*pipe, error) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -73,6 +77,9 @@ func (p *pipe) watch(ctx context.Context, began time.Time) ([]seen, error) {
 // read takes pictures out of the pipe until it is closed.
 func (p *pipe) read() error {
 	in := bufio.NewReaderSize(p.file, 1<<20)
+	if head, err := in.Peek(len(header)); err != nil || string(head) != header {
+		return p.readLuma(in)
+	}
 	var width, height int
 	var picture []byte
 	for {
@@ -80,24 +87,46 @@ func (p *pipe) read() error {
 		if err != nil {
 			return err
 		}
-		if strings.HasPrefix(line, "YUV4MPEG2 ") {
-			if _, err := fmt.Sscanf(line, "YUV4MPEG2 W%d H%d", &width, &height); err != nil {
-				return fmt.Errorf("%q: %w", line, err)
-			}
+		if strings.HasPrefix(line, header) {
+			width, height = parameter(line, 'W'), parameter(line, 'H')
 			picture = make([]byte, width*height*3/2)
 			continue
 		}
 		if !strings.HasPrefix(line, "FRAME") || picture == nil {
-			return fmt.Errorf("%q where a picture should begin", line)
+			return fmt.Errorf("%.20q where a picture should begin", line)
 		}
 		if _, err := io.ReadFull(in, picture); err != nil {
 			return err
 		}
-		s := look(0, mean(picture, width, height, 1, 0))
-		p.mu.Lock()
-		p.last = s
-		p.mu.Unlock()
+		p.show(mean(picture, width, height, 1, 0))
 	}
+}
+
+func (p *pipe) readLuma(in io.Reader) error {
+	picture := make([]byte, screenWidth*screenHeight)
+	for {
+		if _, err := io.ReadFull(in, picture); err != nil {
+			return err
+		}
+		p.show(mean(picture, screenWidth, screenHeight, 1, 0))
+	}
+}
+
+func (p *pipe) show(l luma) {
+	s := look(0, l)
+	p.mu.Lock()
+	p.last = s
+	p.mu.Unlock()
+}
+
+// parameter returns a number from a header, 0 where it is missing.
+func parameter(of string, name byte) int {
+	for _, f := range strings.Fields(of)[1:] {
+		if n, err := strconv.Atoi(f[1:]); err == nil && f[0] == name {
+			return n
+		}
+	}
+	return 0
 }
 
 // mean returns the luma of pixels of a number of bytes each, one of which has the luma, as the

@@ -20,6 +20,8 @@ type player struct {
 	// pipes marks a program that writes the pictures that it shows into a named pipe, and needs no
 	// screen.
 	pipes bool
+	// below is the height of what the program shows below the picture.
+	below int
 	// command returns the program and its arguments for a relay that plays stream.
 	command func(r *relay, stream, dir string) []string
 }
@@ -61,17 +63,17 @@ func gstreamer(url address) func(*relay, string, string) []string {
 	return func(r *relay, stream, dir string) []string {
 		return []string{ // gst-launch reads its arguments as one text
 			"gst-launch-1.0", "playbin", "uri=" + url(r, stream), `audio-sink="fakesink sync=true"`,
-			`video-sink="videoscale ! videoconvert ! video/x-raw,format=I420,width=640,height=360 ! y4menc ! filesink sync=true buffer-mode=unbuffered location=` + filepath.Join(dir, pipeName) + `"`,
+			`video-sink="videoscale ! videoconvert ! video/x-raw,format=GRAY8,width=640,height=360 ! filesink sync=true buffer-mode=unbuffered location=` + filepath.Join(dir, pipeName) + `"`,
 		}
 	}
 }
 
 // chromium shows a page of the relay's or one that is written for the run.
-func chromium(page func(r *relay, stream, dir string) string) func(*relay, string, string) []string {
+func chromium(below int, page func(r *relay, stream, dir string) string) func(*relay, string, string) []string {
 	return func(r *relay, stream, dir string) []string {
 		return []string{
 			"chromium", "--no-sandbox", "--kiosk", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage", "--hide-scrollbars",
-			"--window-position=0,0", fmt.Sprintf("--window-size=%d,%d", screenWidth, screenHeight), "--mute-audio",
+			"--window-position=0,0", fmt.Sprintf("--window-size=%d,%d", screenWidth, screenHeight+below), "--mute-audio",
 			"--autoplay-policy=no-user-gesture-required", "--disable-web-security", "--allow-file-access-from-files",
 			"--user-data-dir=" + filepath.Join(dir, "profile"), page(r, stream, dir),
 		}
@@ -83,22 +85,17 @@ func page(url address, library, script string) func(*relay, string, string) stri
 	return func(r *relay, stream, dir string) string {
 		html := "<!doctype html><style>body{margin:0;background:#000}video{position:fixed;inset:0;width:100vw;height:100vh;object-fit:fill}</style>" +
 			"<video id=v autoplay muted playsinline></video>"
-		if library != "" {
-			html += fmt.Sprintf("<script src=%q></script>", "file://"+library)
-		}
-		html += fmt.Sprintf("<script>const v=document.getElementById('v'),url=%q;%s</script>", url(r, stream), script)
+		html += fmt.Sprintf("<script src=%q></script><script>const v=document.getElementById('v'),url=%q;%s</script>", "file://"+library, url(r, stream), script)
 		return write(dir, html)
 	}
 }
 
-// framed writes a page that shows the relay's own for embedding, with its bar below the window's
-// edge.
-func framed(by string) func(*relay, string, string) string {
-	return func(r *relay, stream, dir string) string {
-		const bar = 44
-		return write(dir, fmt.Sprintf("<!doctype html><style>body{margin:0;overflow:hidden}iframe{border:0;width:%dpx;height:%dpx}</style>"+
-			"<iframe allow=autoplay src=%q></iframe>", screenWidth, screenHeight+bar, "http://"+r.http+"/"+stream+"/?embed&by="+by))
-	}
+// bar is the height of the bar below the video on the relay's page for embedding.
+const bar = 44
+
+// embedded returns the relay's page for embedding.
+func embedded(by string) func(*relay, string, string) string {
+	return func(r *relay, stream, _ string) string { return "http://" + r.http + "/" + stream + "/?embed&by=" + by }
 }
 
 // write writes a page and returns its address.
@@ -121,25 +118,25 @@ func players(l libraries) []player {
 		flvScript    = "const p=flvjs.createPlayer({type:'flv',isLive:true,url});p.attachMediaElement(v);p.load();p.play()"
 	)
 	out := []player{
-		{"VLC, HTTP-FLV", true, true, vlc(flvURL)},
-		{"VLC, RTMP", true, true, vlc(rtmpURL)},
-		{"VLC, HLS", true, true, vlc(hlsURL)},
-		{"mpv, HTTP-FLV", false, false, mpv(flvURL)},
-		{"mpv, RTMP", false, false, mpv(rtmpURL)},
-		{"ffplay, HTTP-FLV", false, false, ffplay(flvURL)},
-		{"ffplay, RTMP", false, false, ffplay(rtmpURL)},
-		{"GStreamer, HTTP-FLV", false, true, gstreamer(flvURL)},
-		{"Chromium, Media Source", false, false, chromium(framed("mse"))},
-		{"Chromium, HLS", false, false, chromium(page(hlsURL, "", "v.src=url"))},
+		{"VLC, HTTP-FLV", true, true, 0, vlc(flvURL)},
+		{"VLC, RTMP", true, true, 0, vlc(rtmpURL)},
+		{"VLC, HLS", true, true, 0, vlc(hlsURL)},
+		{"mpv, HTTP-FLV", false, false, 0, mpv(flvURL)},
+		{"mpv, RTMP", false, false, 0, mpv(rtmpURL)},
+		{"ffplay, HTTP-FLV", false, false, 0, ffplay(flvURL)},
+		{"ffplay, RTMP", false, false, 0, ffplay(rtmpURL)},
+		{"GStreamer, HTTP-FLV", false, true, 0, gstreamer(flvURL)},
+		{"Chromium, Media Source", false, false, bar, chromium(bar, embedded("mse"))},
+		{"Chromium, HLS", false, false, bar, chromium(bar, embedded("hls"))},
 	}
 	if l.hls != "" {
-		out = append(out, player{"hls.js", false, false, chromium(page(hlsURL, l.hls, hlsScript))})
+		out = append(out, player{"hls.js", false, false, 0, chromium(0, page(hlsURL, l.hls, hlsScript))})
 	}
 	if l.mpegts != "" {
-		out = append(out, player{"mpegts.js", false, false, chromium(page(flvURL, l.mpegts, mpegtsScript))})
+		out = append(out, player{"mpegts.js", false, false, 0, chromium(0, page(flvURL, l.mpegts, mpegtsScript))})
 	}
 	if l.flv != "" {
-		out = append(out, player{"flv.js", false, false, chromium(page(flvURL, l.flv, flvScript))})
+		out = append(out, player{"flv.js", false, false, 0, chromium(0, page(flvURL, l.flv, flvScript))})
 	}
 	return out
 }

@@ -19,15 +19,16 @@ type screen struct {
 
 const screenWidth, screenHeight = 640, 360
 
-// openScreen starts an X server on a free display.
-func openScreen(ctx context.Context, dir string) (*screen, error) {
+// openScreen starts an X server on a free display. The picture is at its top, with so many lines
+// below it.
+func openScreen(ctx context.Context, dir string, below int) (*screen, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()                                                            //nolint:errcheck // read only
 	cmd := exec.CommandContext(ctx, "Xvfb", "-displayfd", "3", "-screen", "0", //nolint:gosec // arguments of this program's own
-		fmt.Sprintf("%dx%dx24", screenWidth, screenHeight),
+		fmt.Sprintf("%dx%dx24", screenWidth, screenHeight+below),
 		"-fbdir", dir, "-nolisten", "tcp", "-ac")
 	cmd.ExtraFiles = []*os.File{w}
 	if err := cmd.Start(); err != nil {

@@ -24,7 +24,8 @@ func (w *tagWriter) Append(bufs net.Buffers, p *packetbuf.Packet) net.Buffers {
 		return bufs
 	}
 	w.last = p.Millis()
-	return flv.AppendPadding(append(bufs, tag), int(p.Padding))
+	// In front: who resumes behind a packet of media gets all that comes after it.
+	return append(flv.AppendPadding(bufs, int(p.Padding)), tag)
 }
 
 // idleTag is a script tag that players do not know and pass over.

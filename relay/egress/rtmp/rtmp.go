@@ -75,7 +75,7 @@ func (w *writer) Append(bufs net.Buffers, p *packetbuf.Packet) net.Buffers {
 	if len(b) == 0 {
 		return bufs
 	}
-	return w.appendPadding(append(bufs, b), int(p.Padding))
+	return append(w.appendPadding(bufs, int(p.Padding)), b)
 }
 
 // appendPadding appends messages that players ignore, in all so many units.

@@ -133,7 +133,7 @@ func TestDescription(t *testing.T) {
 	}
 }
 
-// Padding follows filler as data messages at timestamp 0 that decode to nothing.
+// Padding comes before filler as data messages at timestamp 0 that decode to nothing.
 func TestPadding(t *testing.T) {
 	for _, stream := range []uint32{1, 3} {
 		packets := gen.New(gen.Options{}).Until(100 * time.Millisecond)
@@ -146,7 +146,7 @@ func TestPadding(t *testing.T) {
 		if len(got) != len(packets)+2 {
 			t.Fatalf("%d messages, want %d and 2 of padding", len(got), len(packets))
 		}
-		for _, m := range got[2:4] {
+		for _, m := range got[1:3] {
 			decoded, err := flv.Decode(packetbuf.Data, m.Payload)
 			if m.Type != flv.TypeData || m.Timestamp != 0 || m.Stream != stream || decoded != nil || err != nil {
 				t.Errorf("padding is %+v, decoded as %+v, %v", m.Header, decoded, err)
