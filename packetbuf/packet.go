@@ -133,8 +133,8 @@ type Packet struct {
 
 	// Epoch counts the publisher sessions of a stream, from 1.
 	Epoch uint32
-	// Padding is how many units of PaddingUnit bytes a protocol sends in front of the packet if it has
-	// padding that its players ignore. Only filler has any.
+	// Padding is the number of units of PaddingUnit bytes to send in front of the packet where the
+	// protocol has padding that players ignore. Only filler has any.
 	Padding uint8
 	// Seq is the packet's place in its ring, rising by one; the ring sets it.
 	Seq uint64

@@ -2,15 +2,17 @@ package flv
 
 import (
 	"bytes"
-	"net"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// maxPaddingUnits is how many units one message has at most.
-const maxPaddingUnits = 16
-
-const paddingName = 14 // bytes
+const (
+	// maxPaddingUnits is the number of units in the longest message of padding; there is no other
+	// but that of one unit.
+	maxPaddingUnits = 16
+	// paddingValues is the length in bytes of what a message of padding says.
+	paddingValues = 14
+)
 
 // paddingBody is a data message named onCuePoint whose value is null, and zeros behind it. Players
 // look no further than the name; what distinguishes it from another unknown name is that
@@ -18,16 +20,16 @@ const paddingName = 14 // bytes
 // other.
 var paddingBody = append(
 	[]byte{amfString, 0, 10, 'o', 'n', 'C', 'u', 'e', 'P', 'o', 'i', 'n', 't', amfNull},
-	make([]byte, maxPaddingUnits*packetbuf.PaddingUnit-tagHeader-prevTagSize-paddingName)...)
+	make([]byte, maxPaddingUnits*packetbuf.PaddingUnit-tagHeader-prevTagSize-paddingValues)...)
 
-// PaddingBody returns the body of a data message that players ignore, and how many units of
-// padding it stands for: as many as it may, up to the number given. It is to be sent at timestamp
-// 0; the caller must not change it. Decode drops it.
-func PaddingBody(units int) (body []byte, stands int) {
-	if stands = 1; units >= maxPaddingUnits {
-		stands = maxPaddingUnits
+// PaddingBody returns the body of a data message that players ignore, and the number of units of
+// padding that it makes up: the largest there is up to the number given, and at least one. It is to
+// be sent at timestamp 0. The caller must not change it. Decode drops it.
+func PaddingBody(units int) (body []byte, made int) {
+	if made = 1; units >= maxPaddingUnits {
+		made = maxPaddingUnits
 	}
-	return paddingBody[:stands*packetbuf.PaddingUnit-tagHeader-prevTagSize], stands
+	return paddingBody[:made*packetbuf.PaddingUnit-tagHeader-prevTagSize], made
 }
 
 // isPadding reports whether a data message is padding.
@@ -50,7 +52,7 @@ func paddingTag(units int) []byte {
 
 // AppendPadding appends tags that players ignore, in all units of packetbuf.PaddingUnit bytes.
 // They are shared.
-func AppendPadding(bufs net.Buffers, units int) net.Buffers {
+func AppendPadding(bufs [][]byte, units int) [][]byte {
 	for ; units >= maxPaddingUnits; units -= maxPaddingUnits {
 		bufs = append(bufs, paddingTags[1])
 	}

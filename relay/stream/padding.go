@@ -7,34 +7,34 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Players take their input in blocks. One that falls short of a block shows nothing new, and later
-// than before from then on, or drops its decoder's state, after which the frames that filler is
-// made of have no reference.
+// Players read their input in blocks. While a block is incomplete, a player shows nothing new and
+// falls behind for good, or it drops its decoder's state; the frames of filler then have no
+// reference.
 const (
 	// paddedRate is the rate in bytes per second up to which filler is padded. Players built on
 	// libavformat, such as VLC, read blocks of 32 KiB and buffer one second, some of which goes to
 	// the distance between two frames: at this rate a block takes a third of a second.
 	paddedRate = 96 << 10
-	// paddedMore is how much more than the session's own that may be, because frames of filler lie
-	// further apart.
+	// paddedMore bounds the rate as a multiple of the session's own. It is more than one because
+	// frames of filler lie further apart than the session's.
 	paddedMore = 1.5
-	// paddedFirst bounds the rate at which padding begins: that of the session, because players
-	// in browsers size their blocks by the rate of the seconds before.
+	// paddedFirst bounds the rate in bytes per second at which padding begins. That is near the
+	// session's, because players in browsers size their blocks by the rate of the seconds before.
 	paddedFirst = 1 << 20
-	// paddingHalves is how long the rate takes to fall by half.
+	// paddingHalves is the time in which the rate falls by half.
 	paddingHalves = 2 * time.Second
 )
 
-// padding keeps the rate of filler at what players read well.
+// padding determines how much padding keeps filler at a rate that players cope with.
 type padding struct {
-	least float64       // bytes per second that the rate falls to; 0: nothing is padded
-	rate  float64       // bytes per second at last
-	last  time.Duration // DTS up to which owed has grown
-	owed  float64       // bytes that are missing at last
+	least float64       // bytes per second that rate falls to
+	rate  float64       // bytes per second at the time last
+	last  time.Duration // DTS of the newest packet
+	owed  float64       // bytes that filler falls short of rate
 }
 
-// newPadding returns padding for filler behind a session that had bytes of media in a span of
-// time, and ended at last.
+// newPadding returns padding for filler that follows a session with a number of bytes of media in
+// a span of time. The session ended at last.
 func newPadding(bytes int, span, last time.Duration) padding {
 	if span < time.Second {
 		return padding{least: paddedRate, rate: paddedRate, last: last}
@@ -43,15 +43,15 @@ func newPadding(bytes int, span, last time.Duration) padding {
 	return padding{least: min(paddedMore*own, paddedRate), rate: min(paddedMore*own, paddedFirst), last: last}
 }
 
-// before returns how many units of padding come before a packet of filler.
+// before returns the number of units of padding to send before a packet of filler of size bytes.
 func (p *padding) before(dts time.Duration, size int) uint8 {
 	if step := dts - p.last; step > 0 {
 		p.owed += p.rate * step.Seconds()
 		p.rate = max(p.least, p.rate*math.Exp2(-step.Seconds()/paddingHalves.Seconds()))
 		p.last = dts
 	}
-	// What a large frame had too much is not held against more than the second behind it, nor is
-	// what a late one lacks sent all at once.
+	// The bounds keep a large frame from stopping the padding for longer than a second, and a late
+	// packet from being preceded by more than a second's worth.
 	p.owed = min(max(p.owed-float64(size), -p.rate), p.rate)
 	units := min(int(p.owed/packetbuf.PaddingUnit), packetbuf.MaxPadding)
 	if units <= 0 {
@@ -61,8 +61,8 @@ func (p *padding) before(dts time.Duration, size int) uint8 {
 	return uint8(units) //nolint:gosec // at most MaxPadding
 }
 
-// sessionRate returns how much media the ring has of the session that feeds the stream, and over
-// which span of decode time.
+// sessionRate returns the number of bytes of media that the ring has of the session that feeds the
+// stream, and the span of decode time that they cover.
 func (s *Stream) sessionRate() (bytes int, span time.Duration) {
 	var first, last time.Duration
 	begun := false

@@ -9,8 +9,8 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// Filler with its padding begins at the rate of the session before it, and falls to paddedRate or
-// what the session had; at an even pace.
+// Filler and its padding begin near the rate of the session before them and fall to paddedRate, or
+// stay at paddedMore times the session's rate where that is less. The pace is even.
 func TestPaddedRate(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -63,7 +63,7 @@ func TestPaddedRate(t *testing.T) {
 	}
 }
 
-// size is what packets take with their padding.
+// size returns the number of bytes of packets and their padding.
 func size(packets []*packetbuf.Packet) (n int) {
 	for _, p := range packets {
 		n += len(p.Payload) + int(p.Padding)*packetbuf.PaddingUnit
@@ -71,7 +71,7 @@ func size(packets []*packetbuf.Packet) (n int) {
 	return n
 }
 
-// What a publisher sends has no padding.
+// A publisher's own packets carry no padding.
 func TestNoPaddingWhileLive(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publish(gen.Options{})
@@ -87,7 +87,7 @@ func TestNoPaddingWhileLive(t *testing.T) {
 	})
 }
 
-// Padding that is due does not pile up, neither over a gap nor behind a frame that was large.
+// Padding neither piles up over a gap nor stops for long after a large frame.
 func TestPaddingIsBounded(t *testing.T) {
 	p := newPadding(10<<20, 10*time.Second, 0)
 	if got := p.before(time.Hour, 100); got > packetbuf.MaxPadding {

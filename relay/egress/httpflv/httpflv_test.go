@@ -192,7 +192,7 @@ func TestIdleIsPassedOver(t *testing.T) {
 	}
 }
 
-// Padding comes before filler as tags that all viewers share, and decodes to nothing.
+// Padding comes before filler, as tags that all viewers share and that decode to nothing.
 func TestPadding(t *testing.T) {
 	p := packets(100 * time.Millisecond)[1]
 	p.Flags, p.Padding = packetbuf.Filler, 16+3
@@ -217,7 +217,7 @@ func TestPadding(t *testing.T) {
 	}
 }
 
-// ffmpeg plays a stream with padding in it without a word, and finds no further track in it.
+// ffmpeg plays padded FLV without warnings and finds no additional track in it.
 func TestPaddingIsPassedOver(t *testing.T) {
 	for _, program := range []string{"ffmpeg", "ffprobe"} {
 		if _, err := exec.LookPath(program); err != nil {

@@ -24,7 +24,7 @@ func (w *tagWriter) Append(bufs net.Buffers, p *packetbuf.Packet) net.Buffers {
 		return bufs
 	}
 	w.last = p.Millis()
-	// In front: who resumes behind a packet of media gets all that comes after it.
+	// Padding comes first, so that a viewer that resumes behind a packet of media misses none.
 	return append(flv.AppendPadding(bufs, int(p.Padding)), tag)
 }
 

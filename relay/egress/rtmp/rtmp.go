@@ -78,16 +78,16 @@ func (w *writer) Append(bufs net.Buffers, p *packetbuf.Packet) net.Buffers {
 	return append(w.appendPadding(bufs, int(p.Padding)), b)
 }
 
-// appendPadding appends messages that players ignore, in all so many units.
+// appendPadding appends messages that players ignore, of a number of units in all.
 func (w *writer) appendPadding(bufs net.Buffers, units int) net.Buffers {
 	id := w.conn.StreamID()
 	for units > 0 {
-		body, stands := flv.PaddingBody(units)
-		units -= stands
+		body, made := flv.PaddingBody(units)
+		units -= made
 		switch {
 		case id != commonStream:
 			bufs = append(bufs, padding(id, body))
-		case stands == 1:
+		case made == 1:
 			bufs = append(bufs, paddingUnit)
 		default:
 			bufs = append(bufs, paddingMost)
