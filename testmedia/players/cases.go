@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -28,7 +30,7 @@ var scenarios = []scenario{
 
 type again = func(width, height int) (*publisher, error)
 
-// none shows what a player does by itself.
+// none leaves the push alone, for comparison.
 func none(_ context.Context, p *publisher, _ again, _ time.Duration) (*publisher, error) {
 	return p, nil
 }

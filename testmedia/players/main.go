@@ -68,7 +68,7 @@ func run(ctx context.Context) error {
 		}
 	}
 	if len(o.wanted) == 0 || len(o.cases) == 0 {
-		return errors.New("nothing to do: no such player or scenario")
+		return errors.New("no such player or scenario, or the player is not installed")
 	}
 	if err := o.prepare(ctx); err != nil {
 		return err
@@ -146,7 +146,7 @@ func (o *options) play(ctx context.Context, c scenario, group []player) ([]resul
 	pause(ctx, o.age)
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
-	screens := make([][]seen, len(group))
+	screens := make([][]sample, len(group))
 	errs := make([]error, len(group))
 	var watchers sync.WaitGroup
 	for i, pl := range group {
@@ -172,7 +172,7 @@ func (o *options) play(ctx context.Context, c scenario, group []player) ([]resul
 }
 
 // watch runs a player on a screen of its own until ctx ends, and returns what was on it.
-func watch(ctx context.Context, began time.Time, p player, r *relay, stream, dir string) ([]seen, error) {
+func watch(ctx context.Context, began time.Time, p player, r *relay, stream, dir string) ([]sample, error) {
 	home := filepath.Join(dir, p.key())
 	if err := os.Mkdir(home, 0o755); err != nil { //nolint:gosec // as above
 		return nil, err
@@ -198,7 +198,7 @@ func watch(ctx context.Context, began time.Time, p player, r *relay, stream, dir
 
 // window is where a player shows its pictures.
 type window interface {
-	watch(ctx context.Context, began time.Time) ([]seen, error)
+	watch(ctx context.Context, began time.Time) ([]sample, error)
 	close()
 }
 
@@ -215,8 +215,8 @@ func shows(ctx context.Context, p player, home string) (window, string, error) {
 	return s, s.display, nil
 }
 
-// trace writes what was seen, one line a look, beside the logs.
-func trace(path string, all []seen, broke time.Duration) {
+// trace writes the samples to a file, one on a line.
+func trace(path string, all []sample, broke time.Duration) {
 	var b strings.Builder
 	for _, s := range all {
 		fmt.Fprintf(&b, "%.2f %.2f right=%v blank=%v\n", (s.at - broke).Seconds(), (s.at - s.stamp).Seconds(), s.right, s.blank)

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import "time"
@@ -49,8 +51,8 @@ func draw(frame []byte, width, height int, stamp uint32) {
 	}
 }
 
-// seen is what was on a screen at a time.
-type seen struct {
+// sample is what a player showed at one moment.
+type sample struct {
 	at    time.Duration // since the start of the program
 	stamp time.Duration // when the picture was made
 	right bool          // the picture was decoded right; stamp holds only then
@@ -60,9 +62,9 @@ type seen struct {
 // luma returns the luma at a point in 1/256 of the width and height.
 type luma func(x, y float64) float64
 
-// look reads a picture.
-func look(at time.Duration, l luma) seen {
-	s := seen{at: at}
+// readPicture reads the stamp of a picture and compares the rest with what it should be.
+func readPicture(at time.Duration, l luma) sample {
+	s := sample{at: at}
 	var bits uint32
 	blank := true
 	for i := range blocks {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -19,7 +21,7 @@ import (
 type pipe struct {
 	file *os.File
 	mu   sync.Mutex // guards last
-	last seen
+	last sample
 }
 
 // pipeName is the name of the pipe in a player's directory.
@@ -40,20 +42,20 @@ func openPipe(path string) (*pipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pipe{file: f, last: seen{blank: true}}, nil
+	return &pipe{file: f, last: sample{blank: true}}, nil
 }
 
 func (p *pipe) close() { _ = p.file.Close() }
 
-// watch notes what the player shows until ctx ends. It closes the pipe.
-func (p *pipe) watch(ctx context.Context, began time.Time) ([]seen, error) {
+// watch takes samples of what the player shows until ctx ends, and closes the pipe.
+func (p *pipe) watch(ctx context.Context, began time.Time) ([]sample, error) {
 	var reading sync.WaitGroup
 	var failed error
 	reading.Go(func() { failed = p.read() })
 	defer reading.Wait()
 	defer p.close()
-	var out []seen
-	tick := time.NewTicker(lookEvery)
+	var out []sample
+	tick := time.NewTicker(sampleInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -74,7 +76,7 @@ func (p *pipe) watch(ctx context.Context, began time.Time) ([]seen, error) {
 	}
 }
 
-// read takes pictures out of the pipe until it is closed.
+// read reads pictures from the pipe until it is closed.
 func (p *pipe) read() error {
 	in := bufio.NewReaderSize(p.file, 1<<20)
 	if head, err := in.Peek(len(header)); err != nil || string(head) != header {
@@ -113,7 +115,7 @@ func (p *pipe) readLuma(in io.Reader) error {
 }
 
 func (p *pipe) show(l luma) {
-	s := look(0, l)
+	s := readPicture(0, l)
 	p.mu.Lock()
 	p.last = s
 	p.mu.Unlock()

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -15,13 +17,13 @@ type result struct {
 	err           error
 }
 
-// settled is how much of what was seen counts for a latency.
+// settled is the time over which a latency is measured.
 const settled = 3 * time.Second
 
-// judge sums up what was on the screen; the push broke at broke.
-func judge(all []seen, broke time.Duration) result {
+// judge summarizes the samples of a player; the push broke at broke.
+func judge(all []sample, broke time.Duration) result {
 	var r result
-	first := slices.IndexFunc(all, func(s seen) bool { return s.right })
+	first := slices.IndexFunc(all, func(s sample) bool { return s.right })
 	if first < 0 {
 		return result{err: fmt.Errorf("no right picture of %d", len(all))}
 	}
@@ -47,9 +49,9 @@ func judge(all []seen, broke time.Duration) result {
 	return r
 }
 
-// latency returns the median age of the right pictures that were seen between two times; -1
+// latency returns the median age of the right pictures shown between two times; -1
 // without any.
-func latency(all []seen, from, to time.Duration) time.Duration {
+func latency(all []sample, from, to time.Duration) time.Duration {
 	var ages []time.Duration
 	for _, s := range all {
 		if s.right && s.at >= from && s.at < to {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -50,11 +52,11 @@ func (s *screen) close() {
 	_ = s.cmd.Wait()
 }
 
-// lookEvery is how often a screen is looked at.
-const lookEvery = 50 * time.Millisecond
+// sampleInterval is the time between two samples.
+const sampleInterval = 50 * time.Millisecond
 
-// watch looks at the screen until ctx ends and returns what was there.
-func (s *screen) watch(ctx context.Context, began time.Time) ([]seen, error) {
+// watch takes samples of the screen until ctx ends.
+func (s *screen) watch(ctx context.Context, began time.Time) ([]sample, error) {
 	f, err := os.Open(s.file)
 	if err != nil {
 		return nil, err
@@ -74,8 +76,8 @@ func (s *screen) watch(ctx context.Context, began time.Time) ([]seen, error) {
 	if offset+int64(size) > header.Size() {
 		return nil, fmt.Errorf("%s is too short: %d bytes", s.file, header.Size())
 	}
-	var out []seen
-	tick := time.NewTicker(lookEvery)
+	var out []sample
+	tick := time.NewTicker(sampleInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -87,7 +89,7 @@ func (s *screen) watch(ctx context.Context, began time.Time) ([]seen, error) {
 		if _, err := f.ReadAt(pixels, offset); err != nil {
 			return out, err
 		}
-		out = append(out, look(at, mean(pixels, screenWidth, screenHeight, 4, 1)))
+		out = append(out, readPicture(at, mean(pixels, screenWidth, screenHeight, 4, 1)))
 	}
 }
 
