@@ -58,7 +58,7 @@ func run(ctx context.Context) error {
 	flag.StringVar(&l.flv, "flv.js", "", "the file flv.js")
 	flag.Parse()
 	for _, p := range players(l) {
-		if _, err := exec.LookPath(p.command(&relay{}, "", os.TempDir())[0]); err == nil && wants(*only, p.key()) {
+		if _, err := exec.LookPath(p.command(&relay{}, "", "")[0]); err == nil && wants(*only, p.key()) {
 			o.wanted = append(o.wanted, p)
 		}
 	}

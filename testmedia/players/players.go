@@ -100,8 +100,11 @@ func embedded(by string) func(*relay, string, string) string {
 	return func(r *relay, stream, _ string) string { return "http://" + r.http + "/" + stream + "/?embed&by=" + by }
 }
 
-// write writes a page and returns its address.
+// write writes a page and returns its address; without a directory it does nothing.
 func write(dir, html string) string {
+	if dir == "" {
+		return ""
+	}
 	path := filepath.Join(dir, "page.html")
 	if err := os.WriteFile(path, []byte(html), 0o644); err != nil { //nolint:gosec // the browser reads it
 		return "about:blank"

@@ -36,7 +36,7 @@ func publish(ctx context.Context, began time.Time, addr, stream string, width, h
 		"-f", "rawvideo", "-pix_fmt", "gray", "-video_size", fmt.Sprintf("%dx%d", width, height), "-framerate", fmt.Sprint(pictureRate),
 		"-probesize", "32", "-analyzeduration", "0", "-i", "pipe:0",
 		"-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100",
-		"-c:v", "libx264", "-preset", "veryfast", "-b:v", "1500k", "-maxrate", "1500k", "-bufsize", "1500k", "-nal-hrd", "cbr",
+		"-c:v", "libx264", "-preset", "ultrafast", "-b:v", "1500k", "-maxrate", "1500k", "-bufsize", "1500k", "-nal-hrd", "cbr",
 		"-pix_fmt", "yuv420p", "-g", "60", "-bf", "2", "-c:a", "aac", "-ac", "2", "-b:a", "128k", "-flush_packets", "1",
 		"-f", "flv", "rtmp://"+g.addr()+"/"+stream)
 	p.cmd.Stdin = p.pipe
