@@ -7,17 +7,16 @@ import (
 )
 
 const (
-	// maxPaddingUnits is the number of units in the longest message of padding; there is no other
-	// but that of one unit.
+	// maxPaddingUnits is the number of units in the longer of the two messages of padding. The
+	// shorter is one unit.
 	maxPaddingUnits = 16
-	// paddingValues is the length in bytes of what a message of padding says.
+	// paddingValues is the length in bytes of the message's name and value.
 	paddingValues = 14
 )
 
-// paddingBody is a data message named onCuePoint whose value is null, and zeros behind it. Players
-// look no further than the name; what distinguishes it from another unknown name is that
-// libavformat drops it at timestamp 0 without a word, where it would make a data stream of the
-// other.
+// paddingBody is a data message named onCuePoint with the value null, followed by zeros. Players
+// ignore messages whose name they do not know. libavformat opens a data stream for them, except for
+// onCuePoint at timestamp 0, which it drops silently.
 var paddingBody = append(
 	[]byte{amfString, 0, 10, 'o', 'n', 'C', 'u', 'e', 'P', 'o', 'i', 'n', 't', amfNull},
 	make([]byte, maxPaddingUnits*packetbuf.PaddingUnit-tagHeader-prevTagSize-paddingValues)...)

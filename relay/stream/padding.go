@@ -25,7 +25,8 @@ const (
 	paddingHalves = 2 * time.Second
 )
 
-// padding determines how much padding keeps filler at a rate that players cope with.
+// padding determines how much padding keeps filler at a rate that players cope with. The zero value
+// adds none.
 type padding struct {
 	least float64       // bytes per second that rate falls to
 	rate  float64       // bytes per second at the time last
