@@ -14,6 +14,7 @@ type result struct {
 	broken        time.Duration // for how long pictures were wrong
 	blank         time.Duration // for how long there was none
 	still         time.Duration // the longest time for which the picture stood
+	gap           time.Duration // the longest time between two samples
 	err           error
 }
 
@@ -33,6 +34,7 @@ func judge(all []sample, broke time.Duration) result {
 	changed := all[first]
 	for i := first + 1; i < len(all); i++ {
 		s, took := all[i], all[i].at-all[i-1].at
+		r.gap = max(r.gap, took)
 		switch {
 		case s.at < broke-settled: // the player begins
 			changed = s
@@ -65,9 +67,16 @@ func latency(all []sample, from, to time.Duration) time.Duration {
 	return ages[len(ages)/2]
 }
 
+// tooSlow is the time between two samples from which on the machine was too slow to judge a player
+// by them.
+const tooSlow = 500 * time.Millisecond
+
 func (r result) row() string {
 	if r.err != nil {
 		return r.err.Error() + " | | | "
+	}
+	if r.gap >= tooSlow {
+		return fmt.Sprintf("the machine was busy for %s s | | | ", seconds(r.gap))
 	}
 	return fmt.Sprintf("%s → %s | %s | %s | %s", seconds(r.before), seconds(r.after), seconds(r.broken), seconds(r.blank), seconds(r.still))
 }
