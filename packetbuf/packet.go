@@ -113,6 +113,9 @@ const (
 	// Again marks pictures that have been sent before, with new times: the way from a keyframe to
 	// a picture that stands still while the publisher is away. It is for who begins there.
 	Again
+	// Restart marks an Again that also serves viewers who have had it, because their players may
+	// have lost their decoder's state.
+	Restart
 	// Segment marks a random-access point at which an fMP4 segment begins. The stream sets it, so
 	// that all that cut the stream cut it at the same places.
 	Segment

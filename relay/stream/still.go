@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
@@ -35,8 +36,10 @@ type still struct {
 	// gop is what the last picture is decoded from, from its keyframe on; nil where that is gone.
 	gop   []*packetbuf.Packet
 	again time.Duration // when it is due once more
-	since time.Duration // the made picture behind which it is going to stand; 0: none
-	made  [][]byte      // the made pictures that it ends with
+	// restart makes that one for viewers who have had it as well.
+	restart bool
+	since   time.Duration // the made picture behind which it is going to stand; 0: none
+	made    [][]byte      // the made pictures that it ends with
 }
 
 // newStill looks at what the ring has of the session whose last picture stands at last. s.mu is
@@ -62,6 +65,11 @@ func (s *Stream) newStill(last time.Duration) still {
 	v.next, v.again = last+v.every, last+againEvery
 	if v.freezer != nil {
 		v.every, v.next = stillEvery, last+v.step
+		if _, cause := s.life.State(); cause == ingest.Silence {
+			// Viewers had nothing until the verdict. A player that buffers less starts its decoder
+			// again with what comes now, and then has no reference for made pictures.
+			v.again, v.restart = last, true
+		}
 	}
 	return v
 }
@@ -181,16 +189,21 @@ func (s *Stream) fillAgain(now time.Time, last time.Duration) {
 	for i, p := range shown {
 		place[p] = last + time.Duration(i+1)*time.Millisecond + v.cto
 	}
+	flags := packetbuf.Again
+	if v.restart {
+		flags |= packetbuf.Restart
+		v.restart = false
+	}
 	for _, g := range v.gop {
 		last += time.Millisecond
 		p := v.picture(last, g.Payload, g.Kind)
-		p.CTO, p.Flags = max(0, place[g]-last), packetbuf.Again
+		p.CTO, p.Flags = max(0, place[g]-last), flags
 		s.fillWith(now, p)
 	}
 	for _, au := range v.made {
 		last += time.Millisecond
 		p := v.picture(last, au, packetbuf.Delta)
-		p.Flags = packetbuf.Again
+		p.Flags = flags
 		s.fillWith(now, p)
 	}
 }

@@ -349,3 +349,53 @@ func TestWayStaysShort(t *testing.T) {
 		}
 	})
 }
+
+// After a silence, viewers of protocols whose players may have started their decoder again get the
+// newest GOP once more. After a break that shows at once, they have missed nothing.
+func TestRestartAfterSilence(t *testing.T) {
+	for _, tt := range []struct {
+		name, protocol string
+		silence        bool
+		keys           int
+	}{
+		{"HTTP-FLV", "httpflv", true, 1},
+		{"RTMP", "rtmp", true, 1},
+		{"WHEP", "whep", true, 0},
+		{"HTTP-FLV, reset", "httpflv", false, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			story(t, nil, func(b *bench) {
+				p := b.publishClip()
+				p.until(t, 3500*time.Millisecond)
+				r, err := b.Attach(tt.protocol)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer r.Close()
+				drain(t, r)
+				if !tt.silence {
+					p.sink.End(ingest.Reset, "")
+				}
+				time.Sleep(4 * time.Second)
+				if b.state() != lifecycle.Held {
+					t.Fatalf("the stream is %v, want held", b.state())
+				}
+				packets, _ := drain(t, r)
+				all := pictures(packets)
+				keys, last := 0, time.Duration(-1)
+				for _, p := range all {
+					if p.Kind == packetbuf.Key {
+						keys++
+					}
+					if p.DTS <= last {
+						t.Errorf("DTS %v after %v", p.DTS, last)
+					}
+					last = p.DTS
+				}
+				if keys != tt.keys {
+					t.Errorf("%d keyframes while held, want %d", keys, tt.keys)
+				}
+			})
+		})
+	}
+}
