@@ -19,8 +19,9 @@ const (
 	// frames of filler lie further apart than the session's.
 	paddedMore = 1.5
 	// paddedFirst bounds the rate in bytes per second at which padding begins. That is near the
-	// session's, because players in browsers size their blocks by the rate of the seconds before.
-	paddedFirst = 1 << 20
+	// session's, because players in browsers size their blocks by the rate of the seconds before, and
+	// bounded, because a burst of padding delays what follows it.
+	paddedFirst = 128 << 10
 	// paddingHalves is the time in which the rate falls by half.
 	paddingHalves = 2 * time.Second
 )
