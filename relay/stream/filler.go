@@ -40,7 +40,7 @@ func (s *Stream) beginFiller() {
 	sound, begun := s.clock.Last(packetbuf.Audio)
 	oldest := max(picture, sound) - apart
 	bytes, span := s.sessionRate()
-	f.padding = newPadding(bytes, span, max(picture, sound))
+	f.padding = newPadding(bytes, span)
 	if f.slate = s.newPlaying(max(picture, sound)); f.slate == nil {
 		f.still = s.newStill(max(picture, oldest))
 	}
@@ -130,7 +130,7 @@ func (s *Stream) fillWith(now time.Time, p *packetbuf.Packet) {
 	s.clock.Fill(p.Track, p.DTS)
 	if p.Flags&packetbuf.Again == 0 {
 		s.opts.Counters.Filler[p.Track].Add(1)
-		p.Padding = s.filler.padding.before(p.DTS, len(p.Payload))
+		p.Padding = s.filler.padding.before(now.Sub(s.since), len(p.Payload))
 	}
 	s.append(now, p)
 }

@@ -31,26 +31,28 @@ const (
 type padding struct {
 	least float64       // bytes per second that rate falls to
 	rate  float64       // bytes per second at the time last
-	last  time.Duration // DTS of the newest packet
+	last  time.Duration // when the newest packet was made, since the stream is held
 	owed  float64       // bytes that filler falls short of rate
 }
 
 // newPadding returns padding for filler that follows a session with a number of bytes of media in
-// a span of time. The session ended at last.
-func newPadding(bytes int, span, last time.Duration) padding {
+// a span of time.
+func newPadding(bytes int, span time.Duration) padding {
 	if span < time.Second {
-		return padding{least: paddedRate, rate: paddedRate, last: last}
+		return padding{least: paddedRate, rate: paddedRate}
 	}
 	own := float64(bytes) / span.Seconds()
-	return padding{least: min(paddedMore*own, paddedRate), rate: min(paddedMore*own, paddedFirst), last: last}
+	return padding{least: min(paddedMore*own, paddedRate), rate: min(paddedMore*own, paddedFirst)}
 }
 
-// before returns the number of units of padding to send before a packet of filler of size bytes.
-func (p *padding) before(dts time.Duration, size int) uint8 {
-	if step := dts - p.last; step > 0 {
+// before returns the number of units of padding to send before a packet of filler of size bytes
+// that is made at a time since the stream is held. It goes by the wall clock: filler that is due
+// at once, as after a silence, brings no burst of padding, which would delay what follows.
+func (p *padding) before(held time.Duration, size int) uint8 {
+	if step := held - p.last; step > 0 {
 		p.owed += p.rate * step.Seconds()
 		p.rate = max(p.least, p.rate*math.Exp2(-step.Seconds()/paddingHalves.Seconds()))
-		p.last = dts
+		p.last = held
 	}
 	// The bounds keep a large frame from stopping the padding for longer than a second, and a late
 	// packet from being preceded by more than a second's worth.
