@@ -38,8 +38,8 @@ const (
 
 // Track follows one audio track beside its video. The zero value knows no audio and makes none.
 type Track struct {
-	// Slack is added to Margin: who reads a stream in which holes are closed already waits for
-	// that silence.
+	// Slack is added to Margin: the reader of a stream in which holes are closed already waits
+	// for that silence.
 	Slack time.Duration
 
 	codec   packetbuf.Codec

@@ -66,7 +66,7 @@ func readable(p *packetbuf.Packet) bool {
 
 // Take takes a body that arrived at now, with its timestamp in milliseconds for DTS, and returns
 // the packets that are whole now, in order: none for what carries nothing, for a body that is no
-// media, which it counts, for media that nobody could decode, and for a part of a picture. They
+// media, which it counts, for media that no decoder can read, and for a part of a picture. They
 // are valid until the next call. The error is an *UnsupportedError.
 func (in *Intake) Take(now time.Time, track packetbuf.Track, timestamp uint32, body []byte) ([]*packetbuf.Packet, error) {
 	p, err := Decode(track, body)

@@ -58,8 +58,8 @@ func (h *Hub) place(ctx context.Context, app, name string, w wish) (r *stream.Re
 	return h.attach(ctx, full, w, patience-time.Since(began), nil)
 }
 
-// Expects returns nil where a viewer by a protocol has something to hope for: the stream is there, somebody
-// brings it in, or play_wait has the viewer wait. Else it is the refusal that Attach answers with.
+// Expects returns nil if a viewer by a protocol may get the stream: it is there, a pull brings it
+// in, or play_wait has the viewer wait. Otherwise it returns the refusal that Attach answers with.
 func (h *Hub) Expects(name, protocol string) error {
 	h.mu.Lock()
 	there, closed := h.streams[name] != nil, h.closed

@@ -37,7 +37,7 @@ type pulling struct {
 	feed  *link.Feed
 	via   puller
 	first []*packetbuf.Packet // what the stream begins with
-	// repairs are of the origin's media; nil: nobody counts them.
+	// repairs counts repairs of the origin's media; nil: they are not counted.
 	repairs *ingest.RepairLog
 	work    sync.WaitGroup
 

@@ -76,7 +76,7 @@ func TestOneSliceAMessage(t *testing.T) {
 }
 
 // A publisher that changes the size of its frames with new parameter sets in the media alone: the
-// API, the HLS playlist and a viewer who joins then have the new size.
+// API, the HLS playlist and a viewer that joins then have the new size.
 func TestSizeChangesInBand(t *testing.T) {
 	t.Parallel()
 	need(t, "ffmpeg", "ffprobe")

@@ -249,7 +249,7 @@ func (r recording) audioGap() (longest, last float64) {
 	return longest, last
 }
 
-// Audio that nobody announced comes after six seconds and changes its rate within a GOP. hls.js
+// Audio that was not announced comes after six seconds and changes its rate within a GOP. hls.js
 // and the page play on.
 func TestPlayersTakeOtherTracks(t *testing.T) {
 	t.Parallel()

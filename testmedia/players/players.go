@@ -151,8 +151,8 @@ func (p player) key() string {
 	return strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(p.name, ",", ""), " ", "-"))
 }
 
-// nobody is the user and group as whom programs run that refuse to run as root.
-const nobody = 65534
+// unprivileged is the ID of the user and group that run programs which refuse to run as root.
+const unprivileged = 65534
 
 // start runs the player on a display. Its output goes to log.
 func (p player) start(ctx context.Context, r *relay, stream, display, dir string, log io.Writer) (*exec.Cmd, error) {
@@ -163,8 +163,8 @@ func (p player) start(ctx context.Context, r *relay, stream, display, dir string
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	if p.unprivileged && os.Geteuid() == 0 {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
-		if err := os.Chown(dir, nobody, nobody); err != nil {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: unprivileged, Gid: unprivileged}
+		if err := os.Chown(dir, unprivileged, unprivileged); err != nil {
 			return nil, err
 		}
 	}

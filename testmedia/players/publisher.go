@@ -48,7 +48,7 @@ func publish(ctx context.Context, began time.Time, addr, stream string, width, h
 	return p, nil
 }
 
-// drawAll writes a picture thirty times a second until stop is closed or nobody reads.
+// drawAll writes a picture thirty times a second until stop is closed or the reader is gone.
 func drawAll(to io.Writer, began time.Time, width, height int, stop <-chan struct{}) {
 	w := bufio.NewWriterSize(to, width*height)
 	frame := make([]byte, width*height)

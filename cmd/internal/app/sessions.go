@@ -157,7 +157,7 @@ func (p *playing) admit(ctx context.Context, r egress.Request, verdict resume.Ve
 			return nil, false, err
 		}
 	}
-	if err := p.hub.Expects(name, r.Protocol); err != nil { // and nobody is asked about it
+	if err := p.hub.Expects(name, r.Protocol); err != nil { // and no hook is asked about it
 		return nil, false, err
 	}
 	there := p.hub.Find(name) != nil
@@ -194,7 +194,7 @@ func (p *playing) admit(ctx context.Context, r egress.Request, verdict resume.Ve
 }
 
 // begins returns where a viewer can begin. Chunks are cut and kept apart from the stream's buffer:
-// who has had some may go on with those. Decoders of programs begin at recovery points; browsers,
+// viewers that have some may go on with those. Decoders of programs begin at recovery points; browsers,
 // which play HTTP-FLV through Media Source, at keyframes alone.
 func begins(r egress.Request, verdict resume.Verdict) stream.Begin {
 	switch r.Protocol {

@@ -26,7 +26,7 @@ func (c *cutter) expect(place egress.Place) {
 	c.expects = [2]bool{place.Has(packetbuf.Video), place.Has(packetbuf.Audio)}
 }
 
-// ready tells whether all is there that the first init section has to say.
+// ready reports whether everything that the first init section describes is there.
 func (c *cutter) ready(p *packetbuf.Packet) bool {
 	wait := settle
 	video := c.in[video].is == nil && c.awaits != nil && c.awaits(packetbuf.Video)
@@ -42,7 +42,7 @@ func (c *cutter) ready(p *packetbuf.Packet) bool {
 		}
 	}
 	// Audio that comes a moment later is better than a silent track in its place.
-	silent := c.placeholder && c.in[audio].is == nil && !c.in[audio].foreign
+	silent := c.silentTrack && c.in[audio].is == nil && !c.in[audio].foreign
 	return !video && !silent
 }
 

@@ -44,12 +44,12 @@ type cutter struct {
 	gap   audiogap.Track // of the audio in force
 	since time.Duration  // audio in force begins here; what stands before is of another
 	still standIn
-	// placeholder names a silent audio track where there is video alone, so that audio that
+	// silentTrack names a silent audio track where there is video alone, so that audio that
 	// comes later finds a place in players.
-	placeholder bool
+	silentTrack bool
 	awaits      func(packetbuf.Track) bool // reports whether a track may still come; nil: none
 	needKey     func() bool                // asks the publisher for a keyframe; nil: nobody
-	warn        func(packetbuf.Codec)      // told of audio that is taken out; nil: nobody is
+	warn        func(packetbuf.Codec)      // told of audio that is taken out; nil: there is no warning
 
 	expects [2]bool // tracks that are to come
 	held    []*packetbuf.Packet

@@ -72,10 +72,10 @@ type Options struct {
 	Limits func(stream string) Limits
 	// Linger is how long a feed is kept that nobody uses; 0: 30 s.
 	Linger time.Duration
-	// Placeholder puts a silent AAC track beside video that has no audio, or whose audio is away
+	// SilentTrack puts a silent AAC track beside video that has no audio, or whose audio is away
 	// and in a codec for which no silence can be made: players cannot take another number of
 	// tracks into a buffer.
-	Placeholder bool
+	SilentTrack bool
 	Log         *slog.Logger
 }
 
@@ -264,7 +264,7 @@ func (f *Feed) run(ctx context.Context, first uint64) error {
 	}
 	f.done = place.Done()
 	close(f.opened)
-	c := &cutter{emit: f.ring.append, seq: first, placeholder: f.all.opts.Placeholder, warn: f.warn}
+	c := &cutter{emit: f.ring.append, seq: first, silentTrack: f.all.opts.SilentTrack, warn: f.warn}
 	for place != nil {
 		c.expect(place)
 		read := c.read

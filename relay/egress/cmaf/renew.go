@@ -76,7 +76,7 @@ func (c *cutter) wanted() (w tracks) {
 	case w[audio] != nil || w[video] == nil:
 	case c.force[audio] != nil && c.gap.Able():
 		w[audio] = c.force[audio]
-	case c.placeholder && (!c.in[audio].foreign || c.force[audio] != nil):
+	case c.silentTrack && (!c.in[audio].foreign || c.force[audio] != nil):
 		w[audio] = silentTrack()
 	}
 	return w

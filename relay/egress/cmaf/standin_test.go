@@ -108,11 +108,11 @@ func TestSlides(t *testing.T) {
 // Audio for which no silence can be made is taken out at a keyframe, and returns at one.
 func TestPauseWithoutSilence(t *testing.T) {
 	for name, tt := range map[string]struct {
-		placeholder bool
+		silentTrack bool
 		want        []string
 	}{
-		"alone":            {false, []string{"avc1.4d001f,mp4a.6B", "avc1.4d001f", "avc1.4d001f,mp4a.6B"}},
-		"by a placeholder": {true, []string{"avc1.4d001f,mp4a.6B", "avc1.4d001f,mp4a.40.2", "avc1.4d001f,mp4a.6B"}},
+		"alone":             {false, []string{"avc1.4d001f,mp4a.6B", "avc1.4d001f", "avc1.4d001f,mp4a.6B"}},
+		"by a silent track": {true, []string{"avc1.4d001f,mp4a.6B", "avc1.4d001f,mp4a.40.2", "avc1.4d001f,mp4a.6B"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const end = 20 * time.Second
@@ -120,7 +120,7 @@ func TestPauseWithoutSilence(t *testing.T) {
 			var told []packetbuf.Codec
 			var chunks []*Chunk
 			c := &cutter{
-				emit: func(c *Chunk) { chunks = append(chunks, c) }, seq: 7, expects: [2]bool{true, true}, placeholder: tt.placeholder,
+				emit: func(c *Chunk) { chunks = append(chunks, c) }, seq: 7, expects: [2]bool{true, true}, silentTrack: tt.silentTrack,
 				warn: func(c packetbuf.Codec) { told = append(told, c) },
 			}
 			for i, p := range in {
@@ -210,8 +210,8 @@ func TestVideoConfigurationAheadOfItsKeyframe(t *testing.T) {
 	}
 }
 
-// Audio that nobody announced finds a place in a track that was silent so far.
-func TestPlaceholder(t *testing.T) {
+// Audio that was not announced finds a place in a track that was silent so far.
+func TestSilentTrack(t *testing.T) {
 	const end = 14 * time.Second
 	for name, o := range map[string]gen.Options{
 		"the same": {}, "another rate": {SampleRate: 44100}, "another codec": {AudioCodec: packetbuf.Opus},
@@ -226,7 +226,7 @@ func TestPlaceholder(t *testing.T) {
 			}
 			slices.SortStableFunc(in, func(a, b *packetbuf.Packet) int { return int(a.DTS - b.DTS) })
 			var chunks []*Chunk
-			c := &cutter{emit: func(c *Chunk) { chunks = append(chunks, c) }, seq: 7, expects: [2]bool{true, false}, placeholder: true}
+			c := &cutter{emit: func(c *Chunk) { chunks = append(chunks, c) }, seq: 7, expects: [2]bool{true, false}, silentTrack: true}
 			for i, p := range in {
 				p.Seq, p.Arrived = uint64(i)+1, epoch.Add(p.DTS)
 				if err := c.write(p); err != nil {
@@ -248,10 +248,10 @@ func TestPlaceholder(t *testing.T) {
 }
 
 // Audio in a codec that cannot be carried is not silent audio.
-func TestNoPlaceholderForForeignAudio(t *testing.T) {
+func TestNoSilentTrackForForeignAudio(t *testing.T) {
 	in := without(media(gen.Options{}, 3*time.Second), within(packetbuf.Audio, 0, 200*time.Millisecond))
 	var chunks []*Chunk
-	c := &cutter{emit: func(c *Chunk) { chunks = append(chunks, c) }, seq: 7, expects: [2]bool{true, false}, placeholder: true}
+	c := &cutter{emit: func(c *Chunk) { chunks = append(chunks, c) }, seq: 7, expects: [2]bool{true, false}, silentTrack: true}
 	for i, p := range in {
 		if p.Track == packetbuf.Audio && !p.Media() {
 			continue
