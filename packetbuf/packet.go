@@ -119,6 +119,9 @@ const (
 	// Segment marks a random-access point at which an fMP4 segment begins. The stream sets it, so
 	// that all that cut the stream cut it at the same places.
 	Segment
+	// Overdue marks audio of filler that was made after its time had passed. The audio is complete
+	// only with these packets, but a player that never catches up is later by each that it plays.
+	Overdue
 )
 
 // BridgedAudio is the place of bridged sound's configuration in Configs, beside those of the

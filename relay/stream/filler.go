@@ -23,14 +23,26 @@ type filler struct {
 	samples int64         // of a frame
 	rate    int64         // samples per second
 	audio   packetbuf.Codec
+	overdue time.Duration // audio before it is made after its time has passed
+	sparse  time.Duration // the newest audio of that time that all viewers get
 }
 
 // apart is how far behind the other a track may end and still be filled from there on. One
 // that fell silent long before is filled from where the stream is.
 const apart = time.Second
 
+// A hang is noticed a second or more after the last frame. Players that buffer less have run dry
+// by then, and those that never catch up would be later for good by all the audio that covers that
+// time.
+const (
+	// overdueAfter is how old audio may be when it is made and still be given to all viewers.
+	overdueAfter = 200 * time.Millisecond
+	// overdueSpacing bounds the distance between two frames of older audio that all viewers get.
+	overdueSpacing = 100 * time.Millisecond
+)
+
 // beginFiller starts to fill behind what the stream has. s.mu is held.
-func (s *Stream) beginFiller() {
+func (s *Stream) beginFiller(now time.Time) {
 	f := &s.filler
 	*f = filler{on: s.cfg.Load().Freeze}
 	if !f.on {
@@ -39,6 +51,7 @@ func (s *Stream) beginFiller() {
 	picture, _ := s.clock.Last(packetbuf.Video)
 	sound, begun := s.clock.Last(packetbuf.Audio)
 	oldest := max(picture, sound) - apart
+	f.overdue, f.sparse = s.clock.Clock(packetbuf.Audio, now)-overdueAfter, sound
 	bytes, span := s.sessionRate()
 	f.padding = newPadding(bytes, span)
 	if f.slate = s.newPlaying(max(picture, sound)); f.slate == nil {
@@ -127,10 +140,22 @@ func (s *Stream) fillWith(now time.Time, p *packetbuf.Packet) {
 		return
 	}
 	p.Flags, p.Epoch, p.Arrived = p.Flags|packetbuf.Filler, s.epoch, now
+	if p.Track == packetbuf.Audio && p.DTS < s.filler.overdue {
+		p.Flags |= s.filler.thin(p.DTS, s.audioFrame())
+	}
 	s.clock.Fill(p.Track, p.DTS)
 	if p.Flags&packetbuf.Again == 0 {
 		s.opts.Counters.Filler[p.Track].Add(1)
 		p.Padding = s.filler.padding.before(now.Sub(s.since), len(p.Payload))
 	}
 	s.append(now, p)
+}
+
+// thin returns Overdue for audio at dts that players without a reserve can do without.
+func (f *filler) thin(dts, frame time.Duration) packetbuf.Flags {
+	if dts+frame-f.sparse <= overdueSpacing {
+		return packetbuf.Overdue
+	}
+	f.sparse = dts
+	return 0
 }

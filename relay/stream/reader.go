@@ -31,7 +31,7 @@ type Reader struct {
 	pictures uint32 // the epoch of whose pictures it has had a keyframe; 0: of none
 	again    bool   // it takes what is sent again: it began there
 	ways     bool   // it takes all that is sent again
-	restarts bool   // its player may lose its decoder's state when nothing comes
+	starves  bool   // its player may lose its decoder's state when nothing comes, or be later for good
 	recovers bool   // its decoder can begin at a recovery point
 	buf      [batch]*packetbuf.Packet
 	woken    <-chan struct{} // nil: look into the ring without waiting
@@ -63,7 +63,7 @@ func (s *Stream) enter(protocol string, takes sounds) (*Reader, error) {
 	if err := s.playable(); err != nil {
 		return nil, err
 	}
-	r := &Reader{s: s, protocol: protocol, has: s.present, restarts: protocol == "httpflv" || protocol == "rtmp"}
+	r := &Reader{s: s, protocol: protocol, has: s.present, starves: protocol == "httpflv" || protocol == "rtmp"}
 	s.hear(r, takes)
 	s.viewers[protocol]++
 	s.opts.Load.viewers.Add(1)
@@ -277,6 +277,9 @@ func (r *Reader) check(packets []*packetbuf.Packet) ([]*packetbuf.Packet, error)
 		default:
 			r.waitKey = false
 		}
+		if r.starves && p.Flags&packetbuf.Overdue != 0 {
+			continue
+		}
 		if p.Track == packetbuf.Audio {
 			if c := r.lacking(p); c != nil {
 				r.pending = slices.Concat([]*packetbuf.Packet{c}, packets[i:], r.pending)
@@ -315,7 +318,7 @@ func (r *Reader) decodable(p *packetbuf.Packet) bool {
 	switch key := p.Kind == packetbuf.Key; {
 	case p.Flags&packetbuf.Again == 0:
 		r.again = false
-	case r.restarts && p.Flags&packetbuf.Restart != 0:
+	case r.starves && p.Flags&packetbuf.Restart != 0:
 	case key && r.pictures != p.Epoch:
 		r.again = true
 	case !r.ways && (!r.again || key):

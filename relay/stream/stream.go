@@ -272,7 +272,7 @@ func (s *Stream) changed(now time.Time, f *feed, e lifecycle.Effect) {
 		s.clock.Break()
 		s.rejoin = rejoin{}
 		s.had.clear()
-		s.beginFiller()
+		s.beginFiller(now)
 		if s.filler.on && s.filler.silence == nil && s.present[packetbuf.Audio] {
 			reason := codec.NoSilenceReason(s.sent[packetbuf.Audio])
 			s.out.queue = append(s.out.queue, func() {
