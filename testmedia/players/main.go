@@ -1,12 +1,12 @@
 //go:build unix
 
 // Players runs a relay with real players on it, breaks the push in several ways and prints a
-// table of what the players showed: their latency before and after, and for how long the picture
-// was wrong, missing or standing.
+// table of what the players showed: their latency before and after, by how much audio came after
+// video, and for how long the picture was wrong, missing or standing.
 //
 //	go run ./testmedia/players [-players vlc-http-flv,mpv-rtmp] [-cases kill12,thaw8]
 //
-// It needs ffmpeg, Xvfb and the players. A player that is not installed is left out.
+// It needs ffmpeg, Xvfb, PulseAudio and the players. A player that is not installed is left out.
 package main
 
 import (
@@ -103,7 +103,7 @@ func (o *options) prepare(ctx context.Context) (err error) {
 // table runs everything and prints a row as soon as it is known.
 func (o *options) table(ctx context.Context) error {
 	fmt.Fprintln(os.Stderr, "logs in", o.dir)
-	fmt.Fprintln(os.Stdout, "| scenario | player | latency before → after (s) | wrong picture (s) | no picture (s) | longest still picture (s) |\n|---|---|---|---|---|---|")
+	fmt.Fprintln(os.Stdout, "| scenario | player | latency before → after (s) | audio after video, before → after (ms) | wrong picture (s) | no picture (s) | longest still picture (s) |\n|---|---|---|---|---|---|---|")
 	for _, c := range o.cases {
 		for group := range slices.Chunk(o.wanted, o.atOnce) {
 			results, err := o.play(ctx, c, group)
@@ -146,11 +146,11 @@ func (o *options) play(ctx context.Context, c scenario, group []player) ([]resul
 	pause(ctx, o.age)
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
-	screens := make([][]sample, len(group))
+	shown := make([]recording, len(group))
 	errs := make([]error, len(group))
 	var watchers sync.WaitGroup
 	for i, pl := range group {
-		watchers.Go(func() { screens[i], errs[i] = watch(watching, began, pl, r, stream, dir) })
+		watchers.Go(func() { shown[i], errs[i] = watch(watching, began, pl, r, stream, dir) })
 	}
 	pause(ctx, o.warm)
 	broke := time.Since(began)
@@ -162,38 +162,55 @@ func (o *options) play(ctx context.Context, c scenario, group []player) ([]resul
 		p.kill()
 	}
 	results := make([]result, len(group))
-	for i, all := range screens {
+	for i, r := range shown {
 		if results[i].err = errs[i]; errs[i] == nil {
-			results[i] = judge(all, broke)
+			results[i] = judge(r, broke)
 		}
-		trace(filepath.Join(dir, group[i].key()+".trace"), all, broke)
+		trace(filepath.Join(dir, group[i].key()+".trace"), r.samples, broke)
+		writeTones(filepath.Join(dir, group[i].key()+".tones"), r.tones, broke)
 	}
 	return results, err
 }
 
-// watch runs a player on a screen of its own until ctx ends, and returns what was on it.
-func watch(ctx context.Context, began time.Time, p player, r *relay, stream, dir string) ([]sample, error) {
+// recording is what a player showed and played.
+type recording struct {
+	samples []sample
+	tones   []tone
+}
+
+// watch runs a player with a screen and a sound server of its own until ctx ends, and returns what
+// was seen and heard.
+func watch(ctx context.Context, began time.Time, p player, r *relay, stream, dir string) (rec recording, err error) {
 	home := filepath.Join(dir, p.key())
 	if err := os.Mkdir(home, 0o755); err != nil { //nolint:gosec // as above
-		return nil, err
+		return rec, err
 	}
 	s, display, err := shows(ctx, p, home)
 	if err != nil {
-		return nil, err
+		return rec, err
 	}
 	defer s.close()
+	speaker, err := openSpeaker(context.WithoutCancel(ctx), home)
+	if err != nil {
+		return rec, err
+	}
+	defer speaker.close()
 	log, err := os.Create(home + ".log")
 	if err != nil {
-		return nil, err
+		return rec, err
 	}
 	defer log.Close() //nolint:errcheck // a log
-	cmd, err := p.start(ctx, r, stream, display, home, log)
+	cmd, err := p.start(ctx, r, stream, display, speaker.socket, home, log)
 	if err != nil {
-		return nil, err
+		return rec, err
 	}
-	all, err := s.watch(ctx, began)
+	var listening sync.WaitGroup
+	var unheard error
+	listening.Go(func() { rec.tones, unheard = speaker.listen(ctx, began) })
+	rec.samples, err = s.watch(ctx, began)
 	_ = cmd.Wait()
-	return all, err
+	listening.Wait()
+	return rec, errors.Join(err, unheard)
 }
 
 // window is where a player shows its pictures.

@@ -73,8 +73,8 @@ func TestJudge(t *testing.T) {
 		}
 		all = append(all, s)
 	}
-	got := judge(all, 10*time.Second)
-	want := result{before: time.Second, after: 1500 * time.Millisecond, broken: time.Second, still: 4 * time.Second, gap: sampleInterval}
+	got := judge(recording{samples: all}, 10*time.Second)
+	want := result{before: time.Second, after: 1500 * time.Millisecond, broken: time.Second, still: 4 * time.Second, gap: sampleInterval, sync: [2]string{"none", "none"}}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -37,7 +37,7 @@ type address func(r *relay, stream string) string
 func vlc(url address) func(*relay, string, string) []string {
 	return func(r *relay, stream, dir string) []string {
 		return []string{
-			"cvlc", "-I", "dummy", "--no-video-title-show", "--no-osd", "--aout=adummy",
+			"cvlc", "-I", "dummy", "--no-video-title-show", "--no-osd", "--aout=pulse",
 			"--vout=yuv", "--yuv-chroma=I420", "--yuv-yuv4mpeg2", "--yuv-file=" + filepath.Join(dir, pipeName), "-vv", url(r, stream),
 		}
 	}
@@ -46,7 +46,7 @@ func vlc(url address) func(*relay, string, string) []string {
 func mpv(url address) func(*relay, string, string) []string {
 	return func(r *relay, stream, _ string) []string {
 		return []string{
-			"mpv", "--no-config", "--fs", "--no-osc", "--no-input-default-bindings", "--osd-level=0", "--keepaspect=no", "--vo=x11", "--ao=null",
+			"mpv", "--no-config", "--fs", "--no-osc", "--no-input-default-bindings", "--osd-level=0", "--keepaspect=no", "--vo=x11", "--ao=pulse",
 			"--profile=low-latency", url(r, stream),
 		}
 	}
@@ -64,7 +64,7 @@ func ffplay(url address) func(*relay, string, string) []string {
 func gstreamer(url address) func(*relay, string, string) []string {
 	return func(r *relay, stream, dir string) []string {
 		return []string{ // gst-launch reads its arguments as one text
-			"gst-launch-1.0", "playbin", "uri=" + url(r, stream), `audio-sink="fakesink sync=true"`,
+			"gst-launch-1.0", "playbin", "uri=" + url(r, stream), `audio-sink="pulsesink"`,
 			`video-sink="videoscale ! videoconvert ! video/x-raw,format=GRAY8,width=640,height=360 ! filesink sync=true buffer-mode=unbuffered location=` + filepath.Join(dir, pipeName) + `"`,
 		}
 	}
@@ -75,7 +75,7 @@ func chromium(below int, page func(r *relay, stream, dir string) string) func(*r
 	return func(r *relay, stream, dir string) []string {
 		return []string{
 			"chromium", "--no-sandbox", "--kiosk", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage", "--hide-scrollbars",
-			"--window-position=0,0", fmt.Sprintf("--window-size=%d,%d", screenWidth, screenHeight+below), "--mute-audio",
+			"--window-position=0,0", fmt.Sprintf("--window-size=%d,%d", screenWidth, screenHeight+below),
 			"--autoplay-policy=no-user-gesture-required", "--disable-web-security", "--allow-file-access-from-files",
 			"--user-data-dir=" + filepath.Join(dir, "profile"), page(r, stream, dir),
 		}
@@ -86,7 +86,7 @@ func chromium(below int, page func(r *relay, stream, dir string) string) func(*r
 func page(url address, library, script string) func(*relay, string, string) string {
 	return func(r *relay, stream, dir string) string {
 		html := "<!doctype html><style>body{margin:0;background:#000}video{position:fixed;inset:0;width:100vw;height:100vh;object-fit:fill}</style>" +
-			"<video id=v autoplay muted playsinline></video>"
+			"<video id=v autoplay playsinline></video>"
 		html += fmt.Sprintf("<script src=%q></script><script>const v=document.getElementById('v'),url=%q;%s</script>", "file://"+library, url(r, stream), script)
 		return write(dir, html)
 	}
@@ -154,12 +154,12 @@ func (p player) key() string {
 // unprivileged is the ID of the user and group that run programs which refuse to run as root.
 const unprivileged = 65534
 
-// start runs the player on a display. Its output goes to log.
-func (p player) start(ctx context.Context, r *relay, stream, display, dir string, log io.Writer) (*exec.Cmd, error) {
+// start runs the player on a display and a sound server, given by its socket. Its output goes to log.
+func (p player) start(ctx context.Context, r *relay, stream, display, sound, dir string, log io.Writer) (*exec.Cmd, error) {
 	args := p.command(r, stream, dir)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // the players of the list
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = append(os.Environ(), "DISPLAY="+display, "SDL_AUDIODRIVER=dummy", "HOME="+dir, "XDG_RUNTIME_DIR="+dir, "XDG_CACHE_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	cmd.Env = append(os.Environ(), "DISPLAY="+display, "SDL_AUDIODRIVER=pulseaudio", "PULSE_SERVER=unix:"+sound, "HOME="+dir, "XDG_RUNTIME_DIR="+dir, "XDG_CACHE_HOME="+dir, "XDG_CONFIG_HOME="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	if p.unprivileged && os.Geteuid() == 0 {

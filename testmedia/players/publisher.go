@@ -3,17 +3,17 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"sync"
 	"time"
 )
 
-// publisher is an encoder that pushes stamped pictures and a tone, through a proxy that can hold
+// publisher is an encoder that pushes stamped pictures and tones, through a proxy that can hold
 // its bytes back.
 type publisher struct {
 	cmd   *exec.Cmd
@@ -30,38 +30,53 @@ func publish(ctx context.Context, began time.Time, addr, stream string, width, h
 		return nil, err
 	}
 	p := &publisher{gate: g, stop: make(chan struct{})}
+	heard, sound, err := os.Pipe()
+	if err != nil {
+		g.close()
+		return nil, err
+	}
 	var in *io.PipeWriter
 	p.pipe, in = io.Pipe()
 	p.cmd = exec.CommandContext(ctx, "ffmpeg", "-hide_banner", "-v", "error", //nolint:gosec // arguments of this program's own
 		"-f", "rawvideo", "-pix_fmt", "gray", "-video_size", fmt.Sprintf("%dx%d", width, height), "-framerate", fmt.Sprint(pictureRate),
 		"-probesize", "32", "-analyzeduration", "0", "-i", "pipe:0",
-		"-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100",
+		"-f", "s16le", "-ar", fmt.Sprint(audioRate), "-ac", "2", "-probesize", "32", "-analyzeduration", "0", "-i", "pipe:3",
 		"-c:v", "libx264", "-preset", "ultrafast", "-b:v", "1500k", "-maxrate", "1500k", "-bufsize", "1500k", "-nal-hrd", "cbr",
 		"-pix_fmt", "yuv420p", "-g", "60", "-bf", "2", "-c:a", "aac", "-ac", "2", "-b:a", "128k", "-flush_packets", "1",
 		"-f", "flv", "rtmp://"+g.addr()+"/"+stream)
-	p.cmd.Stdin = p.pipe
+	p.cmd.Stdin, p.cmd.ExtraFiles = p.pipe, []*os.File{heard}
 	if err := p.cmd.Start(); err != nil {
+		_, _ = heard.Close(), sound.Close()
 		g.close()
 		return nil, fmt.Errorf("start ffmpeg: %w", err)
 	}
-	p.drawn.Go(func() { drawAll(in, began, width, height, p.stop) })
+	_ = heard.Close()
+	p.drawn.Go(func() { makeAll(in, sound, began, width, height, p.stop) })
 	return p, nil
 }
 
-// drawAll writes a picture thirty times a second until stop is closed or the reader is gone.
-func drawAll(to io.Writer, began time.Time, width, height int, stop <-chan struct{}) {
-	w := bufio.NewWriterSize(to, width*height)
+// makeAll writes pictures and audio as time passes until stop is closed or a reader is gone. What
+// stands at one place in both was made for the same time, however late it is written.
+func makeAll(video io.Writer, audio io.WriteCloser, began time.Time, width, height int, stop <-chan struct{}) {
+	defer audio.Close() //nolint:errcheck // a pipe
+	start := time.Since(began)
 	frame := make([]byte, width*height)
-	tick := time.NewTicker(time.Second / pictureRate)
-	defer tick.Stop()
-	for {
+	var samples []byte
+	made := int64(start) * audioRate / int64(time.Second)
+	for n := 0; ; n++ {
+		at := start + time.Duration(n)*time.Second/pictureRate
 		select {
 		case <-stop:
 			return
-		case <-tick.C:
+		case <-time.After(time.Until(began.Add(at))):
 		}
-		draw(frame, width, height, uint32(time.Since(began).Milliseconds())) //nolint:gosec // hours
-		if _, err := w.Write(frame); err != nil || w.Flush() != nil {
+		until := int64(at) * audioRate / int64(time.Second)
+		samples, made = appendAudio(samples[:0], made, until), until
+		if _, err := audio.Write(samples); err != nil {
+			return
+		}
+		draw(frame, width, height, uint32(at.Milliseconds())) //nolint:gosec // hours
+		if _, err := video.Write(frame); err != nil {
 			return
 		}
 	}

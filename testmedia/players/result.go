@@ -11,6 +11,7 @@ import (
 // result is what a player made of a scenario.
 type result struct {
 	before, after time.Duration // latency; the medians of the last seconds before and after
+	sync          [2]string     // by how much audio came after video then
 	broken        time.Duration // for how long pictures were wrong
 	blank         time.Duration // for how long there was none
 	still         time.Duration // the longest time for which the picture stood
@@ -22,8 +23,9 @@ type result struct {
 const settled = 3 * time.Second
 
 // judge summarizes the samples of a player; the push broke at broke.
-func judge(all []sample, broke time.Duration) result {
+func judge(rec recording, broke time.Duration) result {
 	var r result
+	all := rec.samples
 	first := slices.IndexFunc(all, func(s sample) bool { return s.right })
 	if first < 0 {
 		return result{err: fmt.Errorf("no right picture of %d", len(all))}
@@ -31,6 +33,7 @@ func judge(all []sample, broke time.Duration) result {
 	end := all[len(all)-1].at
 	r.before = latency(all, broke-settled, broke)
 	r.after = latency(all, end-settled, end)
+	r.sync = [2]string{rec.offset(r.before, broke-settled, broke), rec.offset(r.after, end-settled, end)}
 	changed := all[first]
 	for i := first + 1; i < len(all); i++ {
 		s, took := all[i], all[i].at-all[i-1].at
@@ -73,12 +76,12 @@ const tooSlow = 500 * time.Millisecond
 
 func (r result) row() string {
 	if r.err != nil {
-		return r.err.Error() + " | | | "
+		return r.err.Error() + " | | | | "
 	}
 	if r.gap >= tooSlow {
-		return fmt.Sprintf("the machine was busy for %s s | | | ", seconds(r.gap))
+		return fmt.Sprintf("the machine was busy for %s s | | | | ", seconds(r.gap))
 	}
-	return fmt.Sprintf("%s → %s | %s | %s | %s", seconds(r.before), seconds(r.after), seconds(r.broken), seconds(r.blank), seconds(r.still))
+	return fmt.Sprintf("%s → %s | %s → %s | %s | %s | %s", seconds(r.before), seconds(r.after), r.sync[0], r.sync[1], seconds(r.broken), seconds(r.blank), seconds(r.still))
 }
 
 func seconds(d time.Duration) string {
@@ -86,4 +89,14 @@ func seconds(d time.Duration) string {
 		return "none"
 	}
 	return fmt.Sprintf("%.1f", d.Seconds())
+}
+
+// offset returns by how many milliseconds audio came after video between two times, given the
+// latency of video.
+func (r recording) offset(latency, from, to time.Duration) string {
+	d, ok := offset(r.tones, latency, from, to)
+	if !ok || latency < 0 {
+		return "none"
+	}
+	return fmt.Sprint(d.Milliseconds())
 }
