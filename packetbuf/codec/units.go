@@ -51,11 +51,13 @@ func ReadUnits(dst [][]byte, c packetbuf.Codec, au []byte, lengthSize int) ([][]
 // start code that stands in place of a length (UnitsAnnexB), or before the unit that cannot be read
 // (UnitsCut).
 func measureUnits(c packetbuf.Codec, au []byte, lengthSize int) (end int, fault UnitFaults) {
-	code := -1 // what follows the last one, read as lengths, has no meaning
+	code := -1 // the last that may be one: read as lengths, what follows has no meaning
 	for rest := au; len(rest) > 0; {
 		nal, next, err := NextNAL(rest, lengthSize)
 		if IsAnnexB(rest) && isCode(c, rest, nal, next, lengthSize) {
-			code = len(au) - len(rest)
+			if code = len(au) - len(rest); err == nil && impossibleUnit(c, nal) {
+				return code, UnitsAnnexB
+			}
 		}
 		switch {
 		case err == nil:
@@ -138,6 +140,19 @@ func plausibleUnit(c packetbuf.Codec, b []byte) bool {
 		return NALRefIDC(b) == 0
 	}
 	return false
+}
+
+// impossibleUnit reports whether b begins with what no encoder writes as the header of a NAL unit.
+func impossibleUnit(c packetbuf.Codec, b []byte) bool {
+	if len(b) == 0 {
+		return false
+	}
+	if c == packetbuf.HEVC {
+		return b[0]&0x80 != 0 || len(b) > 1 && b[1]&7 == 0
+	}
+	const unspecified = 24 // the first
+	t := NALType(b)
+	return b[0]&0x80 != 0 || t == 0 || t >= NALPartA && t <= NALPartC || t >= unspecified
 }
 
 // JoinUnits returns an access unit of these NAL units with lengths of four bytes.

@@ -2,6 +2,7 @@ package codec_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -78,4 +79,32 @@ func FuzzReadUnits(f *testing.F) {
 			t.Fatalf("got %x of %x without a fault", codec.JoinUnits(units), au)
 		}
 	})
+}
+
+// The size of a unit behind a start code may be what the code and the unit's first byte say when
+// they are read as a length.
+func TestReadUnitsBehindACodeThatIsItsLength(t *testing.T) {
+	first := append([]byte{0x65, 0x88}, bytes.Repeat([]byte{0x11}, 500)...)
+	for _, second := range []byte{0x02, 0x9a, 0x40, 0xe0} {
+		// 0x141 bytes follow the first, 0x41.
+		other := append([]byte{0x41, second}, bytes.Repeat([]byte{0x11}, 0x140)...)
+		for _, last := range [][]byte{nil, {0x41, 0x03, 0x11, 0x11}} {
+			au := append(append(codec.AppendNAL(nil, first), 0, 0, 1), other...)
+			want := [][]byte{first, other}
+			if last != nil {
+				au, want = append(append(au, 0, 0, 1), last...), append(want, last)
+			}
+			got, faults := codec.ReadUnits(nil, packetbuf.H264, au, 4)
+			if !slices.EqualFunc(got, want, bytes.Equal) || faults&codec.UnitsAnnexB == 0 {
+				t.Errorf("second byte %#x, %d units: got %d units of %v, want %v bytes", second, len(want), len(got), lengthsOf(got), lengthsOf(want))
+			}
+		}
+	}
+}
+
+func lengthsOf(units [][]byte) (out []int) {
+	for _, u := range units {
+		out = append(out, len(u))
+	}
+	return out
 }
