@@ -17,14 +17,15 @@ type Intake struct {
 	// Repairs counts what was repaired and what was left out.
 	Repairs packetbuf.RepairCounts
 
-	video      *repair.Video
-	audio      *repair.Audio
-	configured [packetbuf.NumTracks]*packetbuf.Packet // the newest configuration
-	beside     [packetbuf.NumTracks]beside
-	others     map[place]*repair.Video   // of video
-	configs    map[place]packetbuf.Codec // what configured is for track 0, of those not repaired
-	out        []*packetbuf.Packet       // what Take returned last
-	behind     []*packetbuf.Packet       // what waits behind a picture in assembly
+	video       *repair.Video
+	audio       *repair.Audio
+	configured  [packetbuf.NumTracks]*packetbuf.Packet // the newest configuration
+	beside      [packetbuf.NumTracks]beside
+	others      map[place]*repair.Video   // of video
+	configs     map[place]packetbuf.Codec // what configured is for track 0, of those not repaired
+	out         []*packetbuf.Packet       // what Take returned last
+	behind      []*packetbuf.Packet       // what waits behind a picture in assembly
+	behindBytes int                       // of its payloads
 }
 
 // place is a track of a multitrack body.
@@ -109,8 +110,12 @@ func (in *Intake) Take(now time.Time, track packetbuf.Track, timestamp uint32, b
 	return in.out, nil
 }
 
-// maxBehind bounds the packets that wait behind a picture in assembly.
-const maxBehind = 256
+// maxBehind and maxBehindBytes bound the packets that wait behind a picture in assembly, and their
+// payloads.
+const (
+	maxBehind      = 256
+	maxBehindBytes = 1 << 20
+)
 
 // keepBack has the packets wait that come behind a picture in assembly: a stream begins with its
 // first keyframe, and audio that overtook it would be lost.
@@ -118,9 +123,12 @@ func (in *Intake) keepBack() {
 	if in.video == nil || in.video.Held() == nil {
 		return
 	}
+	for _, p := range in.out {
+		in.behindBytes += len(p.Payload)
+	}
 	in.behind = append(in.behind, in.out...)
 	in.out = in.out[:0]
-	if len(in.behind) > maxBehind {
+	if len(in.behind) > maxBehind || in.behindBytes > maxBehindBytes {
 		held := in.video.Held()
 		in.out = in.video.Flush(in.out)
 		in.release(held)
@@ -135,7 +143,7 @@ func (in *Intake) release(held *packetbuf.Packet) {
 	}
 	in.out = slices.Insert(in.out, 1+slices.Index(in.out, held), in.behind...)
 	clear(in.behind)
-	in.behind = in.behind[:0]
+	in.behind, in.behindBytes = in.behind[:0], 0
 }
 
 // configureAll notes the configurations among the packets that Take returns.

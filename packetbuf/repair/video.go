@@ -26,6 +26,8 @@ const (
 	maxPrefix = 256 << 10
 	// maxPicture bounds a picture that is put together, in bytes.
 	maxPicture = 8 << 20
+	// keptUnits bounds the room that is kept for the units of a message.
+	keptUnits = 1024
 )
 
 // Video repairs one track of video. Its zero value is ready. Codecs without NAL units pass
@@ -138,6 +140,9 @@ func (v *Video) learn(h *picture) {
 func (v *Video) message(dst []*packetbuf.Packet, now time.Time, p *packetbuf.Packet, said packetbuf.Kind) []*packetbuf.Packet {
 	length := v.config.lengthSize()
 	var faults codec.UnitFaults
+	if cap(v.units) > keptUnits { // a message of a great many units is no reason to keep room for more
+		v.units = nil
+	}
 	v.units, faults = codec.ReadUnits(v.units[:0], v.codec, p.Payload, length)
 	v.noteFaults(faults)
 	edited := faults != 0 || length != 4
@@ -235,7 +240,7 @@ func (v *Video) begin(dst []*packetbuf.Packet, now time.Time, p *packetbuf.Packe
 // join adds a message to the picture in assembly.
 func (v *Video) join(p *packetbuf.Packet, said packetbuf.Kind, s codec.Slice) {
 	h := v.held
-	if len(h.packet.Payload)+len(p.Payload) > maxPicture {
+	if !h.fits(v.units) {
 		v.note(packetbuf.LatePart)
 		return
 	}
@@ -251,10 +256,19 @@ func (v *Video) join(p *packetbuf.Packet, said packetbuf.Kind, s codec.Slice) {
 	}
 }
 
+// fits reports whether the picture with these units stays below maxPicture.
+func (h *picture) fits(units [][]byte) bool {
+	size := len(h.packet.Payload)
+	for _, nal := range units {
+		size += 4 + len(nal)
+	}
+	return size <= maxPicture
+}
+
 func (h *picture) append(units [][]byte) {
 	payload := h.packet.Payload
 	if !h.edited {
-		payload = append(make([]byte, 0, 4*len(payload)), payload...)
+		payload = append(make([]byte, 0, min(4*len(payload), len(payload)+maxPicture/8)), payload...)
 	}
 	for _, nal := range units {
 		payload = codec.AppendNAL(payload, nal)
@@ -307,7 +321,7 @@ func (v *Video) withoutPicture(dst []*packetbuf.Packet, now time.Time) []*packet
 		prefix = prefix || codec.RoleOf(v.codec, nal) == codec.PrefixUnit
 	}
 	switch {
-	case len(v.units) > 0 && !prefix && v.held != nil:
+	case len(v.units) > 0 && !prefix && v.held != nil && v.held.fits(v.units):
 		v.held.append(v.units)
 		return v.passIfKnown(dst, now)
 	case !prefix:
