@@ -15,8 +15,12 @@ import (
 // maxSets is the most that is kept of parameter sets that come with no picture, in bytes.
 const maxSets = 64 << 10
 
-// maxUnit is the most that one access unit may have, in bytes.
-const maxUnit = 8 << 20
+// maxUnit is the most that one access unit may have, in bytes, each of its packets counted with
+// packetOverhead: what keeping a packet takes beside its payload.
+const (
+	maxUnit        = 8 << 20
+	packetOverhead = 128
+)
 
 // depacketizer takes the payload of one RTP packet after another and returns what is whole.
 type depacketizer interface {
@@ -30,8 +34,9 @@ type format struct {
 	fresh func() depacketizer
 	// starts tells whether a decoder can start with the payload.
 	starts func(payload []byte) jitter.Start
-	// apart: some senders mark parameter sets as if they were access units of their own.
-	apart bool
+	// hasSlice reports whether an access unit holds a coded picture; nil for a codec whose units all
+	// do. Some senders mark parameter sets as if they were access units of their own.
+	hasSlice func(unit []byte) bool
 	// finish makes the access unit that goes on: in the form that packets have, with its kind
 	// and, of one that a decoder can start with, the configuration that it holds. An empty one
 	// is no access unit.
@@ -39,11 +44,11 @@ type format struct {
 }
 
 var formats = map[packetbuf.Codec]format{
-	packetbuf.H264: {packetbuf.H264, func() depacketizer { return &codecs.H264Packet{IsAVC: true} }, startsH264, true, finishH264},
-	packetbuf.HEVC: {packetbuf.HEVC, func() depacketizer { return &codecs.H265Depacketizer{} }, startsHEVC, true, finishHEVC},
-	packetbuf.VP8:  {packetbuf.VP8, func() depacketizer { return &codecs.VP8Packet{} }, startsVP8, false, finishVP8},
-	packetbuf.VP9:  {packetbuf.VP9, func() depacketizer { return &codecs.VP9Packet{} }, startsVP9, false, finishVP9},
-	packetbuf.AV1:  {packetbuf.AV1, func() depacketizer { return &codecs.AV1Depacketizer{} }, startsAV1, false, finishAV1},
+	packetbuf.H264: {packetbuf.H264, func() depacketizer { return &codecs.H264Packet{IsAVC: true} }, startsH264, codec.AVCHasSlice, finishH264},
+	packetbuf.HEVC: {packetbuf.HEVC, func() depacketizer { return &codecs.H265Depacketizer{} }, startsHEVC, hasSliceHEVC, finishHEVC},
+	packetbuf.VP8:  {packetbuf.VP8, func() depacketizer { return &codecs.VP8Packet{} }, startsVP8, nil, finishVP8},
+	packetbuf.VP9:  {packetbuf.VP9, func() depacketizer { return &codecs.VP9Packet{} }, startsVP9, nil, finishVP9},
+	packetbuf.AV1:  {packetbuf.AV1, func() depacketizer { return &av1Depacketizer{} }, startsAV1, nil, finishAV1},
 }
 
 // assembler makes access units of packets in their order.
@@ -92,7 +97,7 @@ func (a *assembler) push(p *rtp.Packet, gap bool) (units []accessUnit, err error
 		}
 		a.broken = false
 	}
-	if a.fed += len(p.Payload); a.fed > maxUnit {
+	if a.fed += len(p.Payload) + packetOverhead; a.fed > maxUnit {
 		a.reset()
 		a.sets, a.broken = nil, true
 		return units, errTooLong
@@ -118,18 +123,24 @@ func (a *assembler) reset() {
 
 func (a *assembler) finish(units []accessUnit) []accessUnit {
 	unit := a.unit
+	a.reset()
+	if len(unit) > 0 && a.format.hasSlice != nil && !a.format.hasSlice(unit) {
+		if len(a.sets)+len(unit) > maxSets {
+			a.sets = nil
+		}
+		if len(unit) <= maxSets {
+			a.sets = append(a.sets, unit...)
+		}
+		return units
+	}
 	if len(a.sets) > 0 {
 		unit = append(a.sets, unit...)
 	}
-	a.reset()
 	if a.sets = nil; len(unit) == 0 {
 		return units
 	}
 	payload, kind, config := a.format.finish(unit)
 	if len(payload) == 0 {
-		if a.format.apart && len(unit) <= maxSets {
-			a.sets = unit
-		}
 		return units
 	}
 	return append(units, accessUnit{a.ts, payload, kind, config})
@@ -175,30 +186,45 @@ func first(slice []byte) bool { return len(slice) > 0 && slice[0]&0x80 != 0 }
 
 func finishH264(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 	kind, err := codec.AVCKind(unit, 4, false)
-	if err != nil || !codec.AVCHasSlice(unit) && kind != packetbuf.Key {
+	if err != nil {
 		return nil, 0, nil
 	}
 	if kind != packetbuf.Key {
 		return unit, kind, nil
 	}
-	var sps, pps [][]byte
-	for rest := unit; len(rest) > 0; {
-		var nal []byte
-		if nal, rest, err = codec.NextNAL(rest, 4); err != nil {
-			return nil, 0, nil
-		}
-		switch codec.NALType(nal) {
-		case codec.NALSPS:
-			sps = appendNew(sps, nal)
-		case codec.NALPPS:
-			pps = appendNew(pps, nal)
-		}
+	sps, pps, err := setsH264(unit)
+	if err != nil {
+		return nil, 0, nil
 	}
 	c, err := codec.NewAVCConfig(sps, pps)
 	if err != nil { // the configuration in force goes on
 		return unit, kind, nil
 	}
 	return unit, kind, c.Append(nil)
+}
+
+// setsMost is how many parameter sets of one access unit are looked at: twice as many as can be in
+// force, so that the work rises with the bytes alone.
+const setsMost = 512
+
+// setsH264 returns the SPS and PPS of an access unit, each once.
+func setsH264(unit []byte) (sps, pps [][]byte, err error) {
+	seen := 0
+	for rest := unit; len(rest) > 0 && seen < setsMost; {
+		var nal []byte
+		if nal, rest, err = codec.NextNAL(rest, 4); err != nil {
+			return nil, nil, err
+		}
+		switch codec.NALType(nal) {
+		case codec.NALSPS:
+			seen++
+			sps = appendNew(sps, nal)
+		case codec.NALPPS:
+			seen++
+			pps = appendNew(pps, nal)
+		}
+	}
+	return sps, pps, nil
 }
 
 func appendNew(sets [][]byte, nal []byte) [][]byte {
@@ -243,11 +269,22 @@ func startsHEVC(b []byte) jitter.Start {
 	}
 }
 
+// hasSliceHEVC is codec.HEVCHasSlice for what the depacketizer makes: a byte stream.
+func hasSliceHEVC(stream []byte) bool {
+	const firstSet = 32
+	for {
+		i := bytes.Index(stream, []byte{0, 0, 1})
+		if i < 0 {
+			return false
+		}
+		if stream = stream[i+3:]; len(stream) > 1 && stream[0]>>1&0x3f < firstSet {
+			return true
+		}
+	}
+}
+
 func finishHEVC(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 	au := codec.AppendAnnexB(nil, unit)
-	if !codec.HEVCHasSlice(au) {
-		return nil, 0, nil
-	}
 	kind, sets, err := codec.HEVCKind(au)
 	if err != nil || kind != packetbuf.Key {
 		return au, kind, nil

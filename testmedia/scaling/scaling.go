@@ -1,0 +1,49 @@
+// Package scaling checks that the work of a parser grows no faster than its input.
+package scaling
+
+import (
+	"testing"
+	"time"
+)
+
+const (
+	// factor is how much longer the long input is than the short one.
+	factor = 8
+	// tolerance is how much more time a byte of the long input may take. Quadratic work takes
+	// factor times as much.
+	tolerance = 3
+	// tries is the number of measurements of which the shortest counts.
+	tries = 7
+	// shortest is how long the work for the short input has to take to be compared.
+	shortest = 300 * time.Microsecond
+	// longest bounds the size of the short input.
+	longest = 1 << 22
+)
+
+// Linear fails the test unless work on an input eight times as long takes at most 24 times as
+// long. prepare makes an input of about size bytes and returns the work; it is called for each
+// measurement, and its own time does not count. The short input has size bytes, or more where the
+// work for that is too short to be measured.
+func Linear(t testing.TB, size int, prepare func(size int) (work func())) {
+	t.Helper()
+	short := measure(size, prepare)
+	for ; short < shortest && size < longest; size *= 2 {
+		short = measure(2*size, prepare)
+	}
+	if long := measure(factor*size, prepare); long > factor*tolerance*short {
+		t.Errorf("%d bytes take %v and %d bytes %v: %.0f times as long, want about %d times", size, short, factor*size, long, float64(long)/float64(short), factor)
+	}
+}
+
+func measure(size int, prepare func(size int) func()) time.Duration {
+	best := time.Duration(0)
+	for range tries {
+		work := prepare(size)
+		began := time.Now()
+		work()
+		if took := time.Since(began); best == 0 || took < best {
+			best = took
+		}
+	}
+	return max(best, 1)
+}
