@@ -78,7 +78,7 @@ func units(p, config *packetbuf.Packet) []byte {
 	if p.Kind == packetbuf.Key && config != nil && config.Codec == p.Codec {
 		sets = parameterSets(p.Codec, au, config)
 	}
-	out := make([]byte, 0, len(au)+len(au)/64+len(sets)+64)
+	out := aggregator{codec: p.Codec, out: make([]byte, 0, len(au)+len(au)/64+len(sets)+64)}
 	for _, rest := range [][]byte{sets, au} {
 		for len(rest) > 0 {
 			nal, more, err := codec.NextNAL(rest, 4)
@@ -86,11 +86,11 @@ func units(p, config *packetbuf.Packet) []byte {
 				break
 			}
 			if rest = more; sent(p.Codec, nal) {
-				out = appendUnit(out, p.Codec, nal)
+				out.add(nal)
 			}
 		}
 	}
-	return out
+	return out.payloads()
 }
 
 // withLongLengths is an access unit with lengths of 4 bytes, up to where it can be read.
@@ -221,12 +221,21 @@ func temporalUnit(p, config *packetbuf.Packet) []byte {
 			unit = slices.Concat(config.Payload[4:], unit)
 		}
 	}
+	payloads := (&codecs.AV1Payloader{}).Payload(maxPayload, unit)
+	if len(payloads) > maxSparse+2*len(unit)/maxPayload {
+		return nil
+	}
 	var out []byte
-	for _, b := range (&codecs.AV1Payloader{}).Payload(maxPayload, unit) {
+	for _, b := range payloads {
 		out = appendPayload(out, b)
 	}
 	return out
 }
+
+// maxSparse is how many packets a temporal unit may take beyond twice as many as its bytes need. The
+// payloader begins a packet with each sequence header and each change of layer: an encoder writes few,
+// and a hostile publisher thousands, for which each viewer would pay.
+const maxSparse = 64
 
 // fragments cuts a frame into payloads of equal size with a descriptor of one byte each.
 func fragments(frame []byte, descriptor func(first, last bool) byte) []byte {

@@ -312,18 +312,26 @@ func TestPayloadsAreMadeOnce(t *testing.T) {
 
 // What H.264 goes in comes back, whatever stands in its units; and nothing panics.
 func FuzzPayloads(f *testing.F) {
-	f.Add(byte(packetbuf.H264), byte(packetbuf.Key), byte(4), avc(4, unit(idr, 3000), unit(sei, 30)))
-	f.Add(byte(packetbuf.H264), byte(packetbuf.Delta), byte(2), avc(2, unit(slice, 3000)))
-	f.Add(byte(packetbuf.HEVC), byte(packetbuf.Key), byte(4), avc(4, append([]byte{19 << 1, 1}, unit(9, 4000)...)))
+	// Short, because the fuzzer tries to shorten what it finds: with 3,000 bytes it did nothing else.
+	f.Add(byte(packetbuf.H264), byte(packetbuf.Key), byte(4), avc(4, unit(idr, 1170), unit(sei, 30)))
+	f.Add(byte(packetbuf.H264), byte(packetbuf.Delta), byte(2), avc(2, unit(slice, 40), unit(slice, 30)))
+	f.Add(byte(packetbuf.HEVC), byte(packetbuf.Key), byte(4), avc(4, append([]byte{19 << 1, 1}, unit(9, 1170)...), []byte{2, 1, 3}, []byte{2, 1, 4}))
 	f.Add(byte(packetbuf.AV1), byte(packetbuf.Key), byte(0), []byte{0x12, 0, 0x0a, 1, 0, 0x32, 3, 1, 2, 3})
-	f.Add(byte(packetbuf.VP9), byte(packetbuf.Delta), byte(0), unit(1, 3000))
+	f.Add(byte(packetbuf.VP9), byte(packetbuf.Delta), byte(0), unit(1, 1170))
+	configs := map[byte]*packetbuf.Packet{}
+	for _, size := range []byte{1, 2, 4} {
+		configs[size], _ = h264(f, int(size))
+	}
 	f.Fuzz(func(t *testing.T, c, kind, size byte, payload []byte) {
 		p := &packetbuf.Packet{Codec: packetbuf.Codec(c), Kind: packetbuf.Kind(kind), Payload: payload}
 		if size != 1 && size != 2 {
 			size = 4
 		}
-		config, _ := h264(t, int(size))
+		config := configs[size]
 		all := payloadsOf(t, p, config)
+		if most := 2*(len(payload)+2*len(config.Payload))/maxPayload + maxSparse + 2; len(all) > most {
+			t.Fatalf("%d packets for %d bytes", len(all), len(payload))
+		}
 		if p.Codec != packetbuf.H264 {
 			return
 		}
@@ -347,4 +355,30 @@ func FuzzPayloads(f *testing.F) {
 			t.Fatalf("% x is not % x", head(got), head(avc(4, want...)))
 		}
 	})
+}
+
+// A picture of the smallest units does not become a packet for each of them.
+func TestSmallUnitsShareAPacket(t *testing.T) {
+	const n = 20_000
+	for _, tt := range []struct {
+		codec packetbuf.Codec
+		nal   []byte
+	}{
+		{packetbuf.H264, []byte{slice, 0x88}},
+		{packetbuf.HEVC, []byte{2, 1, 0x80}},
+	} {
+		p := &packetbuf.Packet{Codec: tt.codec, Kind: packetbuf.Delta, Payload: avc(4, slices.Repeat([][]byte{tt.nal}, n)...)}
+		all := payloadsOf(t, p, nil)
+		if most := 2*len(p.Payload)/maxPayload + 1; len(all) > most {
+			t.Errorf("%s: got %d packets for %d units of %d bytes, want at most %d", tt.codec, len(all), n, len(tt.nal), most)
+		}
+		if got := back(t, tt.codec, all); !bytes.Equal(got, p.Payload) {
+			t.Errorf("%s: got %d bytes back, want %d", tt.codec, len(got), len(p.Payload))
+		}
+	}
+	// A sequence header begins a packet of its own.
+	p := &packetbuf.Packet{Codec: packetbuf.AV1, Kind: packetbuf.Delta, Payload: bytes.Repeat([]byte{0x0a, 1, 0}, n)}
+	if all := payloadsOf(t, p, nil); all != nil {
+		t.Errorf("AV1: got %d packets for %d sequence headers, want none", len(all), n)
+	}
 }
