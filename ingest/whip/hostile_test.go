@@ -10,6 +10,7 @@ import (
 
 	"github.com/pion/rtcp"
 
+	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/ingest/rtcsock"
 )
 
@@ -104,6 +105,30 @@ func TestStreamsWithoutEnd(t *testing.T) {
 			return
 		case <-deadline:
 			t.Fatal("still connected")
+		case <-tick.C:
+		}
+	}
+}
+
+// A panic over what a publisher sent ends its session, and nothing else.
+func TestPanicOverAPacketEndsTheSession(t *testing.T) {
+	h := newHouse(t, nil)
+	c := newCaller(t)
+	c.publish(t, h)
+	s := h.stream("a")
+	h.mu.Lock()
+	s.panics = true
+	h.mu.Unlock()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		c.put(t, i%len(c.packets))
+		select {
+		case <-c.closed:
+			if cause := h.over("a"); cause != ingest.Protocol {
+				t.Errorf("the session ended by %q, want %q", cause, ingest.Protocol)
+			}
+			return
 		case <-tick.C:
 		}
 	}

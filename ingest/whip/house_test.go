@@ -40,6 +40,7 @@ type sink struct {
 	cause   ingest.Cause
 	detail  string
 	failure error
+	panics  bool // whenever it is written to
 }
 
 func newHouse(t *testing.T, change func(*Options)) *house {
@@ -112,6 +113,9 @@ func (h *house) Publish(_ context.Context, r ingest.Request) (ingest.Sink, error
 func (s *sink) Write(p *packetbuf.Packet) error {
 	s.h.mu.Lock()
 	defer s.h.mu.Unlock()
+	if s.panics {
+		panic("by the test")
+	}
 	s.packets = append(s.packets, p)
 	s.h.changed.Broadcast()
 	return s.failure

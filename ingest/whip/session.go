@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/ingest/rtcsock"
 	"github.com/holdfast-live/holdfast/ingest/rtcsock/signal"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 )
 
 // session is one publisher's peer, from its offer to its end.
@@ -158,6 +159,14 @@ func (s *session) onState(state webrtc.PeerConnectionState) {
 // run looks after the session until it ends: what is missing is asked for, what is late given
 // up, and the publisher told what it may send.
 func (s *session) run() {
+	if err := panics.Run(s.attend); panics.Report(s.log, "the session", err) {
+		s.stop(ingest.Protocol, err.Error())
+	}
+	s.finish()
+}
+
+// attend is run up to the session's end.
+func (s *session) attend() error {
 	const soon, seldom = 10 * time.Millisecond, 100 * time.Millisecond
 	tick := time.NewTimer(seldom)
 	defer tick.Stop()
@@ -167,8 +176,7 @@ func (s *session) run() {
 	for {
 		select {
 		case <-s.ctx.Done():
-			s.finish()
-			return
+			return nil
 		case <-deadline.C:
 			if !s.up.Load() {
 				s.stop(ingest.ICE, "no connection came about; check that UDP reaches webrtc.udp_listen, and webrtc.public_ips")
@@ -197,18 +205,22 @@ func (s *session) look(now time.Time) (more bool) {
 	for _, t := range tracks {
 		more = t.look(now) || more
 	}
+	for _, one := range s.keysDue(now) {
+		one.track.requestKey(now, wishEvery) // and again, until one comes
+	}
+	return more
+}
+
+// keysDue returns the layers that are to be asked for a keyframe.
+func (s *session) keysDue(now time.Time) []*layer {
 	every := s.srv.o.KeyframeInterval(s.request.App, s.request.Name)
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(s.layers.all) > 0 && s.wanted.Swap(false) {
 		s.layers.want()
 	}
 	s.layers.leave()
-	keys := s.layers.keysDue(now, every)
-	s.mu.Unlock()
-	for _, one := range keys {
-		one.track.requestKey(now, wishEvery) // and again, until one comes
-	}
-	return more
+	return s.layers.keysDue(now, every)
 }
 
 // stop begins the session's end.

@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/ingest/whip/jitter"
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 )
 
 // track is one RTP stream of a publisher: its sound, its pictures, or a layer of them.
@@ -62,19 +63,30 @@ func (s *session) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiv
 
 // read takes packets until the peer is closed.
 func (t *track) read() {
+	err := panics.Run(t.receive)
+	switch {
+	case err == nil:
+	case panics.Report(t.s.log, "packets of "+t.kind.String(), err):
+		t.s.stop(ingest.Protocol, err.Error())
+	default:
+		t.s.stop(ingest.Kick, err.Error()) // the stream has given its reason before, as a rule
+	}
+}
+
+// receive takes packets until the peer is closed or the stream takes no more.
+func (t *track) receive() error {
 	buf := make([]byte, 2048)
 	for {
 		n, _, err := t.remote.Read(buf)
 		if err != nil {
-			return
+			return nil
 		}
 		p := &rtp.Packet{}
 		if p.Unmarshal(append([]byte(nil), buf[:n]...)) != nil {
 			continue
 		}
 		if err := t.take(time.Now(), p); err != nil {
-			t.s.stop(ingest.Kick, err.Error()) // the stream has given its reason before, as a rule
-			return
+			return err
 		}
 	}
 }
@@ -139,22 +151,7 @@ func (t *track) handOut(now time.Time) error {
 // look does what has become due: gives up what is late, asks for what is missing, and for a
 // keyframe where nothing else helps. It tells whether something is still missing.
 func (t *track) look(now time.Time) (waiting bool) {
-	rtt, _ := t.s.rtt.estimate()
-	t.mu.Lock()
-	err := t.handOut(now)
-	var nacks []uint16
-	starves := false
-	if t.kind == packetbuf.Video {
-		t.nacks = t.buffer.Nacks(now, rtt, t.nacks[:0])
-		nacks = append(nacks, t.nacks...)
-		since := t.buffer.Starves()
-		starves = !since.IsZero() && now.Sub(since) >= t.patience()
-	}
-	counters, lost := t.s.srv.o.Counters, t.buffer.Lost-t.lost
-	t.lost, waiting = t.buffer.Lost, t.buffer.Waiting()
-	t.mu.Unlock()
-	counters.Asked.Add(uint64(len(nacks)))
-	counters.Lost.Add(lost)
+	nacks, starves, waiting, err := t.due(now)
 	if err != nil {
 		t.s.stop(ingest.Kick, err.Error())
 		return false
@@ -168,6 +165,25 @@ func (t *track) look(now time.Time) (waiting bool) {
 		t.requestKey(now, needEvery)
 	}
 	return waiting
+}
+
+// due hands out what is late and returns what is to be asked for, and whether a keyframe is.
+func (t *track) due(now time.Time) (nacks []uint16, starves, waiting bool, err error) {
+	rtt, _ := t.s.rtt.estimate()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	err = t.handOut(now)
+	if t.kind == packetbuf.Video {
+		t.nacks = t.buffer.Nacks(now, rtt, t.nacks[:0])
+		nacks = append(nacks, t.nacks...)
+		since := t.buffer.Starves()
+		starves = !since.IsZero() && now.Sub(since) >= t.patience()
+	}
+	counters := t.s.srv.o.Counters
+	counters.Asked.Add(uint64(len(nacks)))
+	counters.Lost.Add(t.buffer.Lost - t.lost)
+	t.lost = t.buffer.Lost
+	return nacks, starves, t.buffer.Waiting(), err
 }
 
 // How often a track is asked for a keyframe at the most: where nothing can be handed out without
@@ -193,6 +209,12 @@ func (t *track) requestKey(now time.Time, every time.Duration) {
 
 // readReports reads the track's sender reports until the peer is closed.
 func (t *track) readReports() {
+	if err := panics.Run(t.receiveReports); panics.Report(t.s.log, "reports", err) {
+		t.s.stop(ingest.Protocol, err.Error())
+	}
+}
+
+func (t *track) receiveReports() error {
 	for {
 		var packets []rtcp.Packet
 		var err error
@@ -203,18 +225,22 @@ func (t *track) readReports() {
 		}
 		if err != nil {
 			if t.s.ctx.Err() != nil || closed(err) {
-				return
+				return nil
 			}
 			continue // one that cannot be read
 		}
 		for _, p := range packets {
 			if r, ok := p.(*rtcp.SenderReport); ok && r.SSRC == uint32(t.remote.SSRC()) {
-				t.s.mu.Lock()
-				t.clock.report(r.NTPTime, r.RTPTime)
-				t.s.mu.Unlock()
+				t.report(r)
 			}
 		}
 	}
+}
+
+func (t *track) report(r *rtcp.SenderReport) {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	t.clock.report(r.NTPTime, r.RTPTime)
 }
 
 // closed tells whether an error of reading is the end of it.

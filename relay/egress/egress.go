@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 )
 
 // Request is a viewer's wish to play.
@@ -88,7 +89,10 @@ const most = 64
 
 // Run sends a stream to one viewer until ctx ends, the stream ends or the viewer fails. The
 // error tells which; it is never nil.
-func Run(ctx context.Context, r Reader, w Writer, m Meter) error {
+//
+// A panic becomes the viewer's error, a *panics.Error.
+func Run(ctx context.Context, r Reader, w Writer, m Meter) (err error) {
+	defer panics.Recover(&err)
 	var store [most][]byte
 	var bufs net.Buffers // one for all writes: it escapes through the interface
 	last := time.Now()

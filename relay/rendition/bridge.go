@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
@@ -78,7 +79,8 @@ func (b *bridge) supervise() error {
 	backoff := policy.DefaultBackoff()
 	for failures := 0; ; {
 		began := time.Now()
-		err := b.once()
+		err := panics.Run(b.once)
+		panics.Report(b.log, "bridged audio", err)
 		if b.ctx.Err() != nil {
 			return context.Cause(b.ctx)
 		}

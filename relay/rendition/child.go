@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
@@ -61,9 +62,16 @@ func (c *child) run() error {
 	c.process.giveWay()
 	defer context.AfterFunc(c.ctx, c.process.kill)()
 	var feeding sync.WaitGroup
-	feeding.Go(c.feed)
+	feeding.Go(func() {
+		err := panics.Run(func() error { c.feed(); return nil })
+		if panics.Report(c.m.log, "what a transcode is fed", err) {
+			c.stop(err)
+		}
+	})
 	pub := &publication{c: c}
-	c.stop(c.take(pub))
+	err = panics.Run(func() error { return c.take(pub) })
+	panics.Report(c.m.log, "what a transcode writes", err)
+	c.stop(err)
 	c.process.end()
 	feeding.Wait()
 	cause, why := c.ending()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 	"github.com/holdfast-live/holdfast/packetbuf/ogg"
 )
@@ -90,7 +91,11 @@ func (c *crossing) feed() error {
 				return err
 			}
 			defer context.AfterFunc(c.ctx, c.run.kill)()
-			taking.Go(func() { c.cancel(c.take()) })
+			taking.Go(func() {
+				err := panics.Run(c.take)
+				panics.Report(c.b.log, "bridged audio", err)
+				c.cancel(err)
+			})
 		}
 		c.ask()
 		if _, err := c.run.in.Write(c.buf); err != nil {

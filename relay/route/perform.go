@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/qos/policy"
 	"github.com/holdfast-live/holdfast/relay/route/link"
@@ -118,7 +119,11 @@ func (r *runner) dial(i int) {
 	host := w.host
 	r.work.Go(func() {
 		defer cancel()
-		d := r.reach(ctx, i, host, o)
+		var d dialed
+		if err := panics.Run(func() error { d = r.reach(ctx, i, host, o); return nil }); err != nil {
+			panics.Report(r.log, "a dial", err)
+			d = dialed{err: err}
+		}
 		r.input(func(now time.Time) { r.dialed(now, i, d) })
 	})
 }
@@ -270,7 +275,12 @@ func (r *runner) probe(i int) {
 	key, host, target := w.key, w.host, w.target
 	r.work.Go(func() {
 		defer cancel()
-		ok := r.all.probes.probe(ctx, host, target, o, r.group.Probe/2, func(a qos.Attempt) { r.all.histories.attempt(key, a) })
+		ok := false
+		err := panics.Run(func() error {
+			ok = r.all.probes.probe(ctx, host, target, o, r.group.Probe/2, func(a qos.Attempt) { r.all.histories.attempt(key, a) })
+			return nil
+		})
+		panics.Report(r.log, "a probe", err)
 		r.input(func(now time.Time) {
 			r.ways[i].probing = nil
 			if !r.stopped {

@@ -3,12 +3,14 @@ package route
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/ingest/watchdog"
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/relay/route/link"
 )
@@ -28,6 +30,7 @@ type puller struct {
 	access  ingest.Access
 	request ingest.Request // without its session
 	silence time.Duration  // no media for as long is a break; 0: by the origin's rhythm
+	log     *slog.Logger
 }
 
 // pulling is a pull that is up: a link.Feed whose packets go to the stream. It is the
@@ -98,17 +101,27 @@ func (p *pulling) run() error {
 		}
 	}
 	p.first = nil
-	for err == nil {
-		var packet *packetbuf.Packet
-		if packet, err = p.feed.Read(); err != nil {
-			break
-		}
-		p.note(packet)
-		err = sink.Write(packet)
+	if err == nil {
+		err = panics.Run(func() error { return p.pass(sink) })
+		panics.Report(p.via.log, "a pull", err)
 	}
 	_ = p.feed.Close()
 	sink.End(p.ending(err), err.Error())
 	return err
+}
+
+// pass gives the stream what is pulled, until one of them fails.
+func (p *pulling) pass(sink ingest.Sink) error {
+	for {
+		packet, err := p.feed.Read()
+		if err != nil {
+			return err
+		}
+		p.note(packet)
+		if err := sink.Write(packet); err != nil {
+			return err
+		}
+	}
 }
 
 func (p *pulling) publish() (ingest.Sink, error) {

@@ -260,7 +260,7 @@ func (r *Routes) session() string { return fmt.Sprintf("pull-%d", r.sessions.Add
 
 func (r *Routes) puller(stream, target string) puller {
 	app, name, _ := strings.Cut(stream, "/")
-	p := puller{access: r.opts.Access, request: ingest.Request{App: app, Name: name, Protocol: ingest.Pull, Remote: target}}
+	p := puller{access: r.opts.Access, log: r.opts.Log, request: ingest.Request{App: app, Name: name, Protocol: ingest.Pull, Remote: target}}
 	if r.opts.Silence != nil {
 		p.silence = r.opts.Silence(stream)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
@@ -115,13 +116,14 @@ func (f *Feeds) Close() {
 
 // Feed is one stream in chunks. It is had by Use and must be given back by Release.
 type Feed struct {
-	name   string
-	all    *Feeds
-	ring   *ring
-	cancel context.CancelFunc
-	opened chan struct{} // closed when err or done is set
-	err    error         // of opening
-	done   <-chan struct{}
+	name    string
+	all     *Feeds
+	ring    *ring
+	cancel  context.CancelFunc
+	opening sync.Once
+	opened  chan struct{} // closed when err or done is set
+	err     error         // of opening
+	done    <-chan struct{}
 
 	// Guarded by all.mu:
 	users  int
@@ -168,8 +170,10 @@ func (f *Feeds) make(stream string) *Feed {
 	f.feeds[stream] = feed
 	f.running.Go(func() {
 		defer feed.cancel()
-		err := feed.run(ctx, first)
+		err := panics.Run(func() error { return feed.run(ctx, first) })
+		panics.Report(f.opts.Log.With("stream", stream), "fMP4", err)
 		feed.forget()
+		feed.open(err)
 		feed.ring.close(err)
 	})
 	return feed
@@ -257,19 +261,17 @@ func (f *Feed) Done() <-chan struct{} { return f.done }
 func (f *Feed) run(ctx context.Context, first uint64) error {
 	place, err := f.all.opts.Open(ctx, f.name, false)
 	if err != nil {
-		f.err = err
 		f.forget()
-		close(f.opened)
+		f.open(err)
 		return err
 	}
 	f.done = place.Done()
-	close(f.opened)
+	f.open(nil)
 	c := &cutter{emit: f.ring.append, seq: first, silentTrack: f.all.opts.SilentTrack, warn: f.warn}
 	for place != nil {
 		c.expect(place)
 		read := c.read
 		err = f.cut(ctx, place, c)
-		place.Close()
 		place = f.again(ctx, err, c.read == read)
 	}
 	var refused *CodecError
@@ -282,6 +284,14 @@ func (f *Feed) run(ctx context.Context, first uint64) error {
 	c.finish()
 	f.all.opts.Log.Debug("feed ended", "stream", f.name, "reason", err)
 	return fmt.Errorf("%w: %w", ErrEnded, err)
+}
+
+// open tells those who wait that the feed runs, or why it does not. Only its first call counts.
+func (f *Feed) open(err error) {
+	f.opening.Do(func() {
+		f.err = err
+		close(f.opened)
+	})
 }
 
 // again is the place that follows one that ended with err; nil where none does. idle tells that
@@ -312,6 +322,7 @@ func (f *Feed) again(ctx context.Context, err error, idle bool) egress.Place {
 
 // cut reads one place until its error.
 func (f *Feed) cut(ctx context.Context, place egress.Place, c *cutter) error {
+	defer place.Close()
 	for {
 		packets, err := place.Read(ctx)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
@@ -420,5 +421,28 @@ func TestOldest(t *testing.T) {
 			t.Errorf("begins with %+v", got[1])
 		}
 		readAll(t, got)
+	})
+}
+
+// A panic over a packet ends the stream's feed; the next one that is asked for works.
+func TestPanicOverAPacketEndsTheFeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource()
+		feeds := newFeeds(t, s, Limits{})
+		feed := use(t, feeds)
+		defer feed.Release()
+		s.give(nil)
+		var p *panics.Error
+		if _, err := feed.Join().Next(t.Context()); !errors.As(err, &p) {
+			t.Errorf("got %v, want a panic's error", err)
+		}
+		if n := s.closed(); n != 1 {
+			t.Errorf("%d places are closed, want 1", n)
+		}
+		next := use(t, feeds)
+		defer next.Release()
+		if next == feed {
+			t.Error("got the feed that ended")
+		}
 	})
 }

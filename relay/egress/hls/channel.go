@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 )
 
@@ -80,7 +81,8 @@ func (c *channel) wanted(now time.Time) bool { return now.Sub(time.Unix(0, c.ask
 // run cuts the stream until it ends or nobody wants it.
 func (c *channel) run() {
 	defer c.cancel()
-	err := c.cut()
+	err := panics.Run(c.cut)
+	panics.Report(c.h.opts.Log.With("stream", c.stream), "the playlist", err)
 	if !errors.Is(err, cmaf.ErrEnded) || c.shown.Load() == nil {
 		c.h.drop(c)
 	}

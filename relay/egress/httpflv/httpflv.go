@@ -13,6 +13,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
@@ -185,6 +186,7 @@ func (h *Handler) serve(out *rawWriter, start net.Buffers, v viewer) {
 		return
 	}
 	err := egress.Run(h.viewers.Context(), v.place, out, v.meter)
+	panics.Report(h.log(v), "a viewer", err)
 	h.log(v).Debug("viewer left", "reason", err)
 }
 
@@ -208,5 +210,6 @@ func (h *Handler) plain(ctx context.Context, w http.ResponseWriter, v viewer) {
 		return
 	}
 	err := egress.Run(ctx, v.place, out, v.meter)
+	panics.Report(h.log(v), "a viewer", err)
 	h.log(v).Debug("viewer left", "reason", err)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 )
@@ -74,12 +75,14 @@ func (v *viewer) serve(ctx context.Context) {
 	var beside sync.WaitGroup
 	for _, one := range []func(context.Context) error{v.listen, v.attend} {
 		beside.Go(func() {
-			err := one(life)
+			err := panics.Run(func() error { return one(life) })
+			panics.Report(v.log(), "a viewer", err)
 			v.wire.hurry() // a write that stands must not outlast it
 			end(err)
 		})
 	}
-	err := v.play(up, life)
+	err := panics.Run(func() error { return v.play(up, life) })
+	panics.Report(v.log(), "a viewer", err)
 	if cause := context.Cause(life); cause != nil {
 		err = cause
 	}

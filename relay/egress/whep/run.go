@@ -7,6 +7,7 @@ import (
 	"github.com/pion/rtcp"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 )
 
 const (
@@ -26,7 +27,8 @@ var (
 
 // run sends the stream until the viewer or the stream has gone.
 func (v *viewer) run() {
-	err := v.serve()
+	err := panics.Run(v.serve)
+	panics.Report(v.log, "a viewer", err)
 	v.log.Debug("viewer left", "reason", err)
 	v.end()
 }

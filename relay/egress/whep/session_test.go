@@ -339,3 +339,17 @@ func TestWarning(t *testing.T) {
 		t.Errorf("%d times:\n%s", n, log.String())
 	}
 }
+
+// A panic over a packet ends the viewer's session, and nothing else.
+func TestPanicOverAPacketEndsTheViewer(t *testing.T) {
+	h, f, w := showing(t, nil)
+	h.push(f.delta()...)
+	w.frame(t)
+	h.mu.Lock()
+	p := h.places[0]
+	p.packets = append(p.packets, nil)
+	close(p.news)
+	p.news = make(chan struct{})
+	h.mu.Unlock()
+	h.left()
+}

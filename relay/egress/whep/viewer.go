@@ -16,6 +16,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtcsock"
 	"github.com/holdfast-live/holdfast/ingest/rtcsock/signal"
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 )
 
 // viewer is one viewer's peer, from its offer to its end. It implements signal.Session.
@@ -125,7 +126,15 @@ func (v *viewer) send(t *track) error {
 	if err != nil {
 		return fmt.Errorf("WHEP track: %w", err)
 	}
-	v.reading.Go(func() { v.readFeedback(t, sender) })
+	v.reading.Go(func() {
+		err := panics.Run(func() error {
+			v.readFeedback(t, sender)
+			return nil
+		})
+		if panics.Report(v.log, "a viewer's reports", err) {
+			v.cancel()
+		}
+	})
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/qos"
 )
 
@@ -320,7 +321,8 @@ func (p *Push) read() {
 	var beating sync.WaitGroup
 	over := make(chan struct{})
 	beating.Go(func() { p.beat(over) })
-	err := p.follow()
+	err := panics.Run(p.follow)
+	panics.Report(p.opts.Log, "answers of a push's destination", err)
 	p.mu.Lock()
 	p.err = p.reason(err)
 	p.mu.Unlock()

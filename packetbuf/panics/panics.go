@@ -1,0 +1,45 @@
+// Package panics turns a panic in the handling of one session or stream into the error that ends
+// it. What is handled comes from strangers: a fault that they find must not end the process.
+package panics
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
+
+// Error is a panic that was recovered from. Its message is for peers; Value and Stack are for the
+// log.
+type Error struct {
+	Value any
+	Stack string // of the goroutine that panicked
+}
+
+// Error returns the same for all panics: peers learn nothing of the cause.
+func (e *Error) Error() string { return "internal error" }
+
+// Recover makes a panic the error that err points to. It is to be deferred.
+func Recover(err *error) {
+	if v := recover(); v != nil {
+		*err = &Error{Value: v, Stack: string(debug.Stack())}
+	}
+}
+
+// Run calls f and returns its error, or its panic as an *Error.
+func Run(f func() error) (err error) {
+	defer Recover(&err)
+	return f()
+}
+
+// Logger is the part of a logger that Report needs; *slog.Logger implements it.
+type Logger interface{ Error(msg string, args ...any) }
+
+// Report writes a panic to the log, with what was being done, and reports whether err is one.
+func Report(log Logger, doing string, err error) bool {
+	var p *Error
+	if !errors.As(err, &p) {
+		return false
+	}
+	log.Error("panic", "doing", doing, "panic", fmt.Sprint(p.Value), "stack", p.Stack)
+	return true
+}
