@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -124,8 +126,11 @@ func (s *serving) drain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	s.log.Info("draining", "timeout", timeout)
-	err := s.app.Stop(ctx)
+	err := stopWithin(timeout+forceAfter, func() error { return s.app.Stop(ctx) })
 	switch {
+	case errors.Is(err, errStuck):
+		s.log.Error("the relay does not stop; ending the process", "after", timeout+forceAfter, "goroutines", goroutines())
+		return err
 	case errors.Is(err, context.DeadlineExceeded):
 		s.log.Warn("drain timeout; what was left was closed")
 	case err != nil:
@@ -133,6 +138,31 @@ func (s *serving) drain(ctx context.Context) error {
 	}
 	s.log.Info("stopped")
 	return nil
+}
+
+// forceAfter is how long after the drain timeout a relay that does not stop is given up.
+const forceAfter = 10 * time.Second
+
+var errStuck = errors.New("the relay did not stop in time")
+
+// stopWithin returns the error of stop, or errStuck where it takes longer than limit.
+func stopWithin(limit time.Duration, stop func() error) error {
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case err := <-stopped:
+		return err
+	case <-timer.C:
+		return errStuck
+	}
+}
+
+// goroutines returns what all goroutines are doing.
+func goroutines() string {
+	b := make([]byte, 1<<20)
+	return string(b[:runtime.Stack(b, true)])
 }
 
 // wait reloads at SIGHUP and when the file changes, until ctx ends, the operator asks for the end
