@@ -19,6 +19,7 @@ type Peer struct {
 	*webrtc.PeerConnection
 
 	closed sync.Once
+	local  bool // the relay is reached at addresses of loopback alone
 
 	mu         sync.Mutex // one negotiation at a time; guards what follows
 	candidates int        // of the other side, so far
@@ -45,7 +46,7 @@ var (
 
 // NewPeer makes a peer with these codecs and interceptors. It must be closed.
 func (s *Sockets) NewPeer(media *webrtc.MediaEngine, chain *interceptor.Registry) (*Peer, error) {
-	p := &Peer{}
+	p := &Peer{local: s.local()}
 	made := make(chan struct{})
 	b := &bounds{end: func() {
 		<-made
@@ -64,8 +65,10 @@ func (s *Sockets) NewPeer(media *webrtc.MediaEngine, chain *interceptor.Registry
 // gathering is how long the addresses of this machine may take to be collected.
 const gathering = 2 * time.Second
 
-// Offer takes the other side's offer.
+// Offer takes the other side's offer. Candidates of addresses that no peer elsewhere can have are
+// passed over.
 func (p *Peer) Offer(offer string) error {
+	offer = withoutUnreachable(offer, p.local)
 	err := p.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOffer, err)
@@ -93,7 +96,8 @@ func (p *Peer) Answer(ctx context.Context) (string, error) {
 }
 
 // Trickle takes candidates of the other side, as they come. Those that are names, as browsers
-// make them up for local addresses, are passed over: checks come from there all the same.
+// make them up for local addresses, are passed over: checks come from there all the same. So are
+// those of addresses that no peer elsewhere can have.
 func (p *Peer) Trickle(f Fragment) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -109,7 +113,7 @@ func (p *Peer) trickle(f Fragment) error {
 		return ErrTooMany
 	}
 	for i, c := range f.Candidates {
-		if named(c) {
+		if named(c) || !reached(c, p.local) {
 			continue
 		}
 		init := webrtc.ICECandidateInit{Candidate: c}

@@ -1,0 +1,66 @@
+package rtcsock
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+)
+
+func TestReached(t *testing.T) {
+	for address, want := range map[string]bool{
+		"192.0.2.7": true, "10.1.2.3": true, "2001:db8::1": true, "host.example": true,
+		"127.0.0.1": false, "127.8.9.10": false, "::1": false, "::ffff:127.0.0.1": false,
+		"169.254.169.254": false, "fe80::1": false, "::ffff:169.254.1.1": false, "0.0.0.0": false, "::": false,
+		"224.0.0.1": false, "ff02::1": false, "255.255.255.255": false,
+	} {
+		c := "candidate:1 1 udp 2130706431 " + address + " 5000 typ host"
+		if got := reached(c, false); got != want {
+			t.Errorf("%s: got %v, want %v", address, got, want)
+		}
+	}
+	if !reached("candidate:1 1 udp 5 127.0.0.1 5000 typ host", true) || reached("candidate:1 1 udp 5 169.254.169.254 80 typ host", true) {
+		t.Error("a relay on loopback: loopback alone is reached beside other addresses")
+	}
+}
+
+// No check reaches a service of this machine, whether its address stands in the offer or comes
+// later.
+func TestNoChecksToTheRelaysOwnMachine(t *testing.T) {
+	victim, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer victim.Close() //nolint:errcheck // a test's socket
+	udp, err := net.ListenUDP("udp4", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Options{UDP: udp, PublicIPs: []string{"192.0.2.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	p, _ := answering(t, s)
+	them := calling(t, webrtc.NetworkTypeUDP4)
+	candidate := "candidate:1 1 udp 2130706431 " + strings.Replace(victim.LocalAddr().String(), ":", " ", 1) + " typ host"
+	offer := them.offer(t, nil)
+	offer = strings.Replace(offer, "a=setup:", "a="+candidate+"\r\na=setup:", 1)
+	if err := p.Offer(offer); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Answer(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Trickle(Fragment{Candidates: []string{candidate}, MIDs: []string{"0"}}); err != nil {
+		t.Errorf("got %v, want the candidate passed over", err)
+	}
+	// The first checks follow within a fifth of a second.
+	_ = victim.SetReadDeadline(time.Now().Add(700 * time.Millisecond))
+	buf := make([]byte, 1500)
+	if n, from, err := victim.ReadFrom(buf); err == nil {
+		t.Errorf("%d bytes from %v, want none", n, from)
+	}
+}
