@@ -46,64 +46,91 @@ func (p *Publishers) Publish(ctx context.Context, r ingest.Request) (ingest.Sink
 	if len(keys) == 0 {
 		return p.next.Publish(ctx, r)
 	}
-	now := time.Now()
-	if wait := p.tries.Blocked(now, r.Remote); wait > 0 {
-		return nil, &ingest.Refusal{
-			Outcome: ingest.RefusedKey, Reason: "too many wrong keys from this address",
-			Hint: "wait " + wait.Round(time.Second).String() + " and use the right key", RetryAfter: wait,
-		}
+	switch {
+	case Equal(r.Key, keys...):
+		return p.next.Publish(ctx, r)
+	case r.Key == "":
+		return nil, denied("this stream needs a publish key", "append ?key=… to the stream name, or send it as Bearer")
 	}
-	if !anyOf(keys, r.Key) {
-		p.tries.Failed(now, r.Remote)
-		reason, hint := "the publish key is wrong", "check the key in ?key=…"
-		if r.Key == "" {
-			reason, hint = "this stream needs a publish key", "append ?key=… to the stream name, or send it as Bearer"
-		}
-		return nil, &ingest.Refusal{Outcome: ingest.RefusedKey, Reason: reason, Hint: hint}
+	if err := p.tries.Wrong(ctx, r.Remote); err != nil {
+		return nil, err
 	}
-	return p.next.Publish(ctx, r)
+	return nil, denied("the publish key is wrong", "check the key in ?key=…")
 }
 
-// anyOf compares in a time that does not depend on where the key differs, nor on which of
-// them it is.
-func anyOf(keys []string, got string) bool {
+// Equal reports whether a secret that a peer has shown is one of those wanted, in a time that depends
+// neither on where it differs nor on which of them it is.
+func Equal(got string, wanted ...string) bool {
 	sum := sha256.Sum256([]byte(got))
 	match := 0
-	for _, k := range keys {
-		want := sha256.Sum256([]byte(k))
+	for _, w := range wanted {
+		want := sha256.Sum256([]byte(w))
 		match |= subtle.ConstantTimeCompare(sum[:], want[:])
 	}
 	return match == 1
 }
 
+// Players checks the play tokens of viewers.
+type Players struct {
+	rules Rules
+	tries *Tries
+}
+
+// NewPlayers returns Players that go by rules.
+func NewPlayers(rules Rules) *Players { return &Players{rules: rules, tries: NewTries()} }
+
+// Check checks a viewer's token for a stream, as PlayUntil does. The answer to a token that is not valid
+// comes late where the address has sent several of them. Its error is a *ingest.Refusal, or ctx's.
+func (p *Players) Check(ctx context.Context, name, token, remote string) (until time.Time, err error) {
+	until, wrong, err := play(p.rules, name, token)
+	if wrong {
+		if err := p.tries.Wrong(ctx, remote); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return until, err
+}
+
 // Play checks a viewer's token for a stream. Its error is a *ingest.Refusal.
 func Play(rules Rules, name, token string) error {
+	_, _, err := play(rules, name, token)
+	return err
+}
+
+// PlayUntil is Play that returns when the token expires; the zero Time is never, where playing is open.
+func PlayUntil(rules Rules, name, token string) (time.Time, error) {
+	until, _, err := play(rules, name, token)
+	return until, err
+}
+
+// play is PlayUntil; wrong reports whether the token could be a guess.
+func play(rules Rules, name, token string) (until time.Time, wrong bool, err error) {
 	secret := rules.PlaySecret(name)
 	if secret == "" {
-		return nil
+		return time.Time{}, false, nil
 	}
 	if token == "" {
-		return denied("this stream needs a play token", "append ?token=… or send it as Bearer")
+		return time.Time{}, false, denied("this stream needs a play token", "append ?token=… or send it as Bearer")
 	}
 	claims := struct {
 		Stream string `json:"stm"`
 		jwt.RegisteredClaims
 	}{}
-	_, err := jwt.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) { return []byte(secret), nil },
+	_, err = jwt.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) { return []byte(secret), nil },
 		jwt.WithValidMethods([]string{"HS256"}), jwt.WithExpirationRequired())
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return denied("the play token has expired", "get a new one")
+		return time.Time{}, false, denied("the play token has expired", "get a new one")
 	case err != nil:
-		return denied("the play token is not valid", "it has to be a JWT, HS256, with exp and stm")
+		return time.Time{}, true, denied("the play token is not valid", "it has to be a JWT, HS256, with exp and stm")
 	}
 	if !opens(claims.Stream, name) {
-		return denied("the play token is for another stream", "its stm has to match "+name)
+		return time.Time{}, false, denied("the play token is for another stream", "its stm has to match "+name)
 	}
-	return nil
+	return claims.ExpiresAt.Time, false, nil
 }
 
-// opens tells whether a token for a stream or pattern is one for name. A rendition is opened by
+// opens reports whether a token for a stream or pattern is one for name. A rendition is opened by
 // its stream's token, as it has its stream's settings.
 func opens(pattern, name string) bool {
 	parent, _, _ := strings.Cut(name, "~")

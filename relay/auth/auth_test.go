@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,35 +82,74 @@ func TestPublish(t *testing.T) {
 	}
 }
 
-// Whoever guesses has to wait; others and other streams do not.
+// A right key is let in at once however many wrong ones come from its address, while their answers
+// are kept back.
 func TestGuessing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		next := &open{}
 		p := NewPublishers(rules{keys: []string{"right"}}, names, next)
-		try := func(remote, key string) *ingest.Refusal {
-			_, err := p.Publish(t.Context(), ingest.Request{App: "live", Name: "cam", Key: key, Remote: remote})
-			var refusal *ingest.Refusal
-			if err != nil && !errors.As(err, &refusal) {
-				t.Fatal(err)
+		try := func(ctx context.Context, key string) error {
+			_, err := p.Publish(ctx, ingest.Request{App: "live", Name: "cam", Key: key, Remote: "[2001:db8::1]:1"})
+			return err
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var guessing sync.WaitGroup
+		for range 20 {
+			guessing.Go(func() {
+				for ctx.Err() == nil {
+					var refusal *ingest.Refusal
+					if err := try(ctx, "wrong"); !errors.As(err, &refusal) && ctx.Err() == nil {
+						t.Errorf("a wrong key: %v", err)
+					}
+				}
+			})
+		}
+		for range 10 {
+			time.Sleep(10 * time.Second)
+			begun := time.Now()
+			if err := try(ctx, "right"); err != nil || time.Since(begun) > 0 {
+				t.Errorf("the right key: %v after %v", err, time.Since(begun))
 			}
-			return refusal
-		}
-		const guesser, neighbour = "[2001:db8::1]:1", "[2001:db8:0:1::1]:1"
-		for range most {
-			if r := try(guesser, "wrong"); r == nil || r.RetryAfter != 0 {
-				t.Fatal(r)
+			if err := try(ctx, ""); err == nil || time.Since(begun) > 0 {
+				t.Errorf("no key: %v after %v", err, time.Since(begun))
 			}
 		}
-		// A right guess among many wrong ones must not show.
-		if r := try("[2001:db8::2]:1", "right"); r == nil || r.RetryAfter != window || r.Outcome != ingest.RefusedKey {
-			t.Errorf("the same network: %+v", r)
+		cancel()
+		guessing.Wait()
+	})
+}
+
+// Play tokens that are not valid are answered late, expired ones and those for other streams are not.
+func TestGuessedTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPlayers(rules{secret: secret})
+		exp := time.Now().Add(time.Hour)
+		signed := func(key, stm string, exp time.Time) string {
+			return token(t, jwt.SigningMethodHS256, []byte(key), jwt.MapClaims{"exp": exp.Unix(), "stm": stm})
 		}
-		if r := try(neighbour, "right"); r != nil {
-			t.Errorf("another network: %v", r)
+		check := func(token string) (time.Time, time.Duration, error) {
+			begun := time.Now()
+			until, err := p.Check(t.Context(), "live/cam", token, "192.0.2.1:1")
+			return until, time.Since(begun), err
 		}
-		time.Sleep(window)
-		if r := try(guesser, "right"); r != nil {
-			t.Errorf("a window later: %v", r)
+		guess := signed("another secret of thirty-two byte", "live/cam", exp)
+		for range free {
+			if _, _, err := check(guess); err == nil {
+				t.Fatal("a token of another secret is valid")
+			}
+		}
+		for name, tt := range map[string]struct {
+			token string
+			late  bool
+			ok    bool
+		}{
+			"right": {signed(secret, "live/cam", exp), false, true}, "guessed": {guess, true, false}, "none": {"", false, false},
+			"expired": {signed(secret, "live/cam", time.Now().Add(-time.Second)), false, false}, "for another": {signed(secret, "live/b", exp), false, false},
+		} {
+			until, took, err := check(tt.token)
+			if (took > 0) != tt.late || (err == nil) != tt.ok || tt.ok && !until.Equal(exp.Truncate(time.Second)) {
+				t.Errorf("%s: %v until %v, after %v", name, err, until, took)
+			}
 		}
 	})
 }

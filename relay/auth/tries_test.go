@@ -1,42 +1,73 @@
 package auth
 
 import (
+	"context"
 	"fmt"
+	"strconv"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
+// The first wrong keys of an address are answered at once, further ones later and later; another
+// address and another minute begin anew.
 func TestTries(t *testing.T) {
-	tries, now := NewTries(), time.Unix(1_000_000, 0)
-	const from = "192.0.2.1:5000"
-	for i := range most {
-		if wait := tries.Blocked(now, from); wait != 0 {
-			t.Fatalf("blocked for %v after %d", wait, i)
+	synctest.Test(t, func(t *testing.T) {
+		tries := NewTries()
+		wait := func(remote string) time.Duration {
+			begun := time.Now()
+			if err := tries.Wrong(t.Context(), remote); err != nil {
+				t.Fatal(err)
+			}
+			return time.Since(begun)
 		}
-		tries.Failed(now.Add(time.Duration(i)*time.Second), from)
-	}
-	last := now.Add(most * time.Second)
-	for _, tt := range []struct {
-		after time.Duration
-		from  string
-		wait  time.Duration
-	}{
-		{0, from, window - most*time.Second},
-		{0, "192.0.2.1:6000", window - most*time.Second},
-		{0, "192.0.2.1", window - most*time.Second},
-		{0, "[::ffff:192.0.2.1]:5000", window - most*time.Second},
-		{0, "192.0.2.2:5000", 0},
-		{window - most*time.Second - 1, from, 1},
-		{window - most*time.Second, from, 0},
-	} {
-		if wait := tries.Blocked(last.Add(tt.after), tt.from); wait != tt.wait {
-			t.Errorf("%s after %v: %v", tt.from, tt.after, wait)
+		for i, want := range []time.Duration{0, 0, 0, shortest, 2 * shortest, 4 * shortest, 8 * shortest, longest, longest} {
+			if got := wait("192.0.2.1:" + strconv.Itoa(i)); got != want {
+				t.Errorf("wrong key %d: answered after %v, want %v", i, got, want)
+			}
 		}
-	}
-	tries.Failed(now.Add(window), from) // the first of the next window
-	if wait := tries.Blocked(now.Add(window), from); wait != 0 {
-		t.Errorf("a window later: %v", wait)
-	}
+		if got := wait("[::ffff:192.0.2.1]:5000"); got != longest {
+			t.Errorf("the same address in IPv6: answered after %v", got)
+		}
+		if got := wait("192.0.2.2:5000"); got != 0 {
+			t.Errorf("another address: answered after %v", got)
+		}
+		time.Sleep(window)
+		if got := wait("192.0.2.1:1"); got != 0 {
+			t.Errorf("a window later: answered after %v", got)
+		}
+	})
+}
+
+// However many wrong keys come at once, few answers are kept back, and those whose peers have gone
+// are not.
+func TestFewAnswersAreKeptBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tries := NewTries()
+		ctx, cancel := context.WithCancel(t.Context())
+		var waiting sync.WaitGroup
+		for i := range 100 {
+			for range 100 {
+				waiting.Go(func() { _ = tries.Wrong(ctx, fmt.Sprintf("192.0.2.%d:1", i)) })
+			}
+		}
+		synctest.Wait()
+		if tries.late != mostLate {
+			t.Errorf("%d answers are kept back, want %d", tries.late, mostLate)
+		}
+		for network, e := range tries.from {
+			if one := e.Value.(*tally); one.late > mostLateFrom { //nolint:forcetypeassert,errcheck // it is
+				t.Errorf("%s: %d answers are kept back", network, one.late)
+			}
+		}
+		begun := time.Now()
+		cancel()
+		waiting.Wait()
+		if tries.late != 0 || time.Since(begun) > 0 {
+			t.Errorf("%d answers are kept back after their peers have gone", tries.late)
+		}
+	})
 }
 
 func TestNetwork(t *testing.T) {
@@ -45,34 +76,34 @@ func TestNetwork(t *testing.T) {
 		"[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::/64", "2001:db8:1:2::1": "2001:db8:1:2::/64",
 		"[fe80::1%eth0]:80": "fe80::/64", "pipe": "pipe", "": "",
 	} {
-		if got := network(remote); got != want {
+		if got := Network(remote); got != want {
 			t.Errorf("%q is %q instead of %q", remote, got, want)
 		}
 	}
 }
 
-// However many addresses try, the memory is bounded, and who tries most recently is not
-// forgotten for who came first.
+// However many addresses try, the memory is bounded, and one that tries most recently is not
+// forgotten for one that came first.
 func TestTriesAreBounded(t *testing.T) {
 	tries, now := NewTries(), time.Unix(1_000_000, 0)
 	for i := range 3 * addresses {
 		now = now.Add(time.Millisecond)
-		tries.Failed(now, fmt.Sprintf("[2001:db8:%x:%x::1]:1", i>>16, i&0xffff))
+		tries.count(now, fmt.Sprintf("2001:db8:%x:%x::/64", i>>16, i&0xffff))
 		if n := len(tries.from); n > addresses {
 			t.Fatalf("%d addresses", n)
 		}
 	}
-	for range most {
-		tries.Failed(now, "192.0.2.1:1")
+	for range free {
+		tries.count(now, "192.0.2.1")
 	}
 	for i := range addresses / 2 {
-		tries.Failed(now.Add(time.Duration(i)), fmt.Sprintf("[2001:db8:ffff:%x::1]:1", i))
+		tries.count(now.Add(time.Duration(i)), fmt.Sprintf("2001:db8:ffff:%x::/64", i))
 	}
-	if tries.Blocked(now, "192.0.2.1:1") == 0 {
+	if delay, _ := tries.count(now, "192.0.2.1"); delay == 0 {
 		t.Error("a newer address was given up")
 	}
 	now = now.Add(2 * window)
-	tries.Failed(now, "192.0.2.2:1")
+	tries.count(now, "192.0.2.2")
 	if n := len(tries.from); n != 1 {
 		t.Errorf("%d windows are kept that are over", n)
 	}
