@@ -25,13 +25,16 @@ const (
 	// Period is how long one derived key seals. It opens for one more, so that the Lifetime of a
 	// token, which is no longer, does not depend on when it was sealed.
 	Period = 24 * time.Hour
-	// Lifetime is how long a token is good.
+	// Lifetime is how long a viewer may resume without showing its play token again, counted from its
+	// first token. It is also the most for which one token is good.
 	Lifetime = Period
 	// MaxToken bounds the text of a token.
 	MaxToken = 512
 
 	maxStream = 256
-	version   = 1
+	// version is that of the tokens that Seal makes; older tokens have no First and no Until.
+	version = 2
+	older   = 1
 )
 
 // Claims are what a token says. None of it is a secret of the viewer's play token.
@@ -41,7 +44,12 @@ type Claims struct {
 	// Life and Since are the stream's own: which of the streams of that name it was, and from
 	// where on the viewer was there.
 	Life, Since uint64
-	// Instance, Issued and Expires are set by Seal; the times are whole seconds.
+	// First is when the viewer was admitted by more than a resume token; Seal takes the zero Time for
+	// now. Until is when its play token expires; the zero Time is never. Both are whole seconds, and
+	// handed on from token to token.
+	First, Until time.Time
+	// Instance, Issued and Expires are set by Seal; the times are whole seconds. A token expires
+	// Lifetime after First and at Until.
 	Instance        uint64
 	Issued, Expires time.Time
 }
@@ -61,7 +69,7 @@ const (
 	Good
 )
 
-// Admits tells whether the token stands for a play token.
+// Admits reports whether the token stands for a play token.
 func (v Verdict) Admits() bool { return v == Elsewhere || v == Good }
 
 // Sealer makes and reads tokens. It may be used from any goroutine.
@@ -82,12 +90,14 @@ func New(key []byte, instance uint64) (*Sealer, error) {
 
 // A token is, in URL-safe base64 without padding:
 //
-//	version, 1 byte · period, 4 · nonce, 12 · sealed: six numbers of 8 bytes, stream · tag, 16
+//	version, 1 byte · period, 4 · nonce, 12 · sealed: eight numbers of 8 bytes, stream · tag, 16
 //
-// Numbers are big-endian. Version and period are authenticated with the rest.
+// Numbers are big-endian. Version and period are authenticated with the rest. Version 1 has six
+// numbers: it lacks First and Until.
 const (
-	head   = 1 + 4
-	fields = 6 * 8
+	head        = 1 + 4
+	fields      = 8 * 8
+	olderFields = 6 * 8
 )
 
 var encoding = base64.RawURLEncoding.Strict() // one text for one token
@@ -107,8 +117,16 @@ func (s *Sealer) Seal(now time.Time, c Claims, under string, nonce [NonceSize]by
 	if err != nil {
 		return "", err
 	}
+	first := c.First
+	if first.IsZero() || first.After(now) {
+		first = now
+	}
+	expires := first.Add(Lifetime)
+	if !c.Until.IsZero() && c.Until.Before(expires) {
+		expires = c.Until
+	}
 	plain := make([]byte, 0, fields+maxStream)
-	for _, n := range [...]uint64{s.instance, c.Viewer, c.Life, c.Since, seconds(now), seconds(now.Add(Lifetime))} {
+	for _, n := range [...]uint64{s.instance, c.Viewer, c.Life, c.Since, seconds(now), seconds(expires), seconds(first), deadline(c.Until)} {
 		plain = binary.BigEndian.AppendUint64(plain, n)
 	}
 	plain = append(plain, c.Stream...)
@@ -121,13 +139,14 @@ func (s *Sealer) Seal(now time.Time, c Claims, under string, nonce [NonceSize]by
 }
 
 // Open reads a token for a stream, with the under that it was sealed with. The claims are
-// empty where the verdict is Invalid.
+// empty where the verdict is Invalid. A token of version 1 does not say when the play token expires
+// that its viewer was admitted by: where there is such a secret it counts as expired.
 func (s *Sealer) Open(now time.Time, token, stream, under string) (Claims, Verdict) {
 	if len(token) > MaxToken || strings.ContainsAny(token, "\r\n") { // which base64 passes over
 		return Claims{}, Invalid
 	}
 	raw, err := encoding.DecodeString(token)
-	if err != nil || len(raw) < head+NonceSize+fields || raw[0] != version {
+	if err != nil || len(raw) < head+NonceSize+olderFields || raw[0] != version && raw[0] != older {
 		return Claims{}, Invalid
 	}
 	period := binary.BigEndian.Uint32(raw[1:])
@@ -139,21 +158,43 @@ func (s *Sealer) Open(now time.Time, token, stream, under string) (Claims, Verdi
 		return Claims{}, Invalid
 	}
 	plain, err := aead.Open(nil, raw[head:head+NonceSize], raw[head+NonceSize:], raw[:head])
-	if err != nil || len(plain) < fields || string(plain[fields:]) != stream {
+	if err != nil {
 		return Claims{}, Invalid
 	}
-	number := func(i int) uint64 { return binary.BigEndian.Uint64(plain[8*i:]) }
-	c := Claims{
-		Stream: stream, Instance: number(0), Viewer: number(1), Life: number(2), Since: number(3),
-		Issued: moment(number(4)), Expires: moment(number(5)),
-	}
+	c, ok := decode(raw[0], plain)
 	switch {
-	case !now.Before(c.Expires):
+	case !ok || c.Stream != stream:
+		return Claims{}, Invalid
+	case !now.Before(c.Expires), raw[0] == older && under != "":
 		return c, Expired
 	case c.Instance != s.instance:
 		return c, Elsewhere
 	}
 	return c, Good
+}
+
+// decode reads the claims of a token of a version.
+func decode(v byte, plain []byte) (c Claims, ok bool) {
+	size := fields
+	if v == older {
+		size = olderFields
+	}
+	if len(plain) < size {
+		return Claims{}, false
+	}
+	number := func(i int) uint64 { return binary.BigEndian.Uint64(plain[8*i:]) }
+	c = Claims{
+		Stream: string(plain[size:]), Instance: number(0), Viewer: number(1), Life: number(2), Since: number(3),
+		Issued: moment(number(4)), Expires: moment(number(5)),
+	}
+	if c.First = c.Issued; v == older {
+		return c, true
+	}
+	c.First = moment(number(6))
+	if until := number(7); until != 0 {
+		c.Until = moment(until)
+	}
+	return c, true
 }
 
 // derive gives the key of one period.
@@ -181,3 +222,11 @@ func periodOf(now time.Time) uint32 {
 func seconds(t time.Time) uint64 { return uint64(max(0, t.Unix())) } //nolint:gosec // not below 0
 
 func moment(n uint64) time.Time { return time.Unix(int64(n), 0) } //nolint:gosec // what Seal has written
+
+// deadline is seconds for a time that may be the zero Time, which is 0.
+func deadline(t time.Time) uint64 {
+	if t.IsZero() {
+		return 0
+	}
+	return max(1, seconds(t))
+}

@@ -39,7 +39,7 @@ func TestSealAndOpen(t *testing.T) {
 	s := sealer(t, 1, 9)
 	token := seal(t, s, noon, cam, "s3cret")
 	want := cam
-	want.Instance, want.Issued, want.Expires = 9, time.Unix(noon.Unix(), 0), time.Unix(noon.Add(Lifetime).Unix(), 0)
+	want.Instance, want.Issued, want.First, want.Expires = 9, time.Unix(noon.Unix(), 0), time.Unix(noon.Unix(), 0), time.Unix(noon.Add(Lifetime).Unix(), 0)
 	got, verdict := s.Open(noon.Add(time.Hour), token, "live/cam", "s3cret")
 	if verdict != Good || got != want {
 		t.Errorf("%v, %+v", verdict, got)
@@ -136,7 +136,7 @@ func TestTwoNodesShareAKey(t *testing.T) {
 			t.Fatalf("%d characters, %v", len(token), err)
 		}
 		got, v := two.Open(now.Add(time.Duration(rapid.Int64Range(0, int64(Lifetime)-1).Draw(t, "later"))), token, c.Stream, under)
-		c.Instance, c.Issued, c.Expires = 1, got.Issued, got.Expires
+		c.Instance, c.Issued, c.First, c.Expires = 1, got.Issued, got.Issued, got.Expires
 		if v != Elsewhere || got != c || !got.Issued.Equal(now) {
 			t.Fatalf("%v, %+v", v, got)
 		}

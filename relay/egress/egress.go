@@ -23,6 +23,9 @@ type Request struct {
 	Sound     []packetbuf.Codec // what the viewer takes; none: whatever there is
 	Resume    *Resume           // nil: it begins
 	Standing  Standing          // of who has nothing to show for it
+	// Session is the name of an HLS session in the URL. Where a relay has given it out, and it has not
+	// ended, it stands for the play token that it was given out for.
+	Session string
 }
 
 // Standing is how far a viewer has come already, as far as can be told without a token. It says
@@ -49,6 +52,15 @@ type Place interface {
 	// Has tells whether the stream had a track when the viewer joined.
 	Has(packetbuf.Track) bool
 	Close()
+}
+
+// Until returns when the play token expires that a viewer was given its place for, at which its Read
+// ends; the zero Time is never.
+func Until(p Place) time.Time {
+	if e, ok := p.(interface{ Until() time.Time }); ok {
+		return e.Until()
+	}
+	return time.Time{}
 }
 
 // Reader yields a stream.

@@ -40,8 +40,9 @@ type Reader struct {
 	// it has caught up.
 	behind time.Duration
 	closed bool
-	taken  uint64 // bytes that the stream does not know of yet
-	route  bool   // not a viewer; see Tap
+	taken  uint64    // bytes that the stream does not know of yet
+	route  bool      // not a viewer; see Tap
+	until  time.Time // see Expire
 }
 
 // Attach adds a viewer of a protocol at the newest random-access point. It returns ErrNotLive
@@ -159,6 +160,9 @@ func (r *Reader) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+	}
+	if err := r.expired(); err != nil {
+		return nil, err
 	}
 	r.woken = r.s.wake.wait()
 	packets, more, err := r.take()

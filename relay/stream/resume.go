@@ -54,6 +54,23 @@ func (s *Stream) wantKey() {
 // Origin is where the viewer began; see Position. It is the same after an exact resume.
 func (r *Reader) Origin() Origin { return Origin{Life: r.s.serial, Seq: r.since} }
 
+// Life is the number in Origin: no other stream in this process has it.
+func (s *Stream) Life() uint64 { return s.serial }
+
+// Expire has Read end at a time, which is when the viewer's play token expires; the zero Time is never.
+func (r *Reader) Expire(at time.Time) { r.until = at }
+
+// Until is the time that Expire has set.
+func (r *Reader) Until() time.Time { return r.until }
+
+// expired is the end of a viewer whose play token has expired; nil before that.
+func (r *Reader) expired() error {
+	if r.until.IsZero() || time.Now().Before(r.until) {
+		return nil
+	}
+	return &EndError{Reason: "the play token has expired"}
+}
+
 // rejoin puts the reader behind the packet that its viewer received last, with the state that
 // it had there. It returns false, and leaves the reader as it was, where it cannot.
 func (r *Reader) rejoin(at Position) bool {

@@ -59,6 +59,7 @@ func (p publishing) publish(ctx context.Context, r ingest.Request) (ingest.Sink,
 type playing struct {
 	hub     *hub.Hub
 	rules   auth.Rules
+	tokens  *auth.Players
 	metrics *prom.Metrics
 	sealer  *resume.Sealer
 	turns   turns
@@ -93,7 +94,7 @@ func (p *playing) Play(ctx context.Context, r egress.Request) (egress.Place, err
 }
 
 func (p *playing) play(ctx context.Context, r egress.Request) (*stream.Reader, error) {
-	place, _, err := p.admit(ctx, r, resume.Invalid, resume.Claims{})
+	place, _, _, err := p.admit(ctx, r)
 	return place, err
 }
 

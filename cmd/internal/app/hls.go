@@ -20,7 +20,7 @@ import (
 func (a *App) wireHLS() {
 	a.feeds = cmaf.New(cmaf.Options{Open: a.relay.feed, Again: again, Limits: a.settings.chunks, SilentTrack: true, Log: component(a.log, "cmaf")})
 	a.hls = hls.New(hls.Options{
-		Streams: a.viewing, Feeds: a.feeds, Settings: a.settings.hls, Refuse: refuse, Problem: api.Problem, Remote: a.settings.remote, Renditions: a.renditions,
+		Streams: a.viewing, Names: sessionNames{a.viewing}, Feeds: a.feeds, Settings: a.settings.hls, Refuse: refuse, Problem: api.Problem, Remote: a.settings.remote, Renditions: a.renditions,
 		Bytes: a.relay.sent[hls.Protocol], Log: component(a.log, "hls"),
 		Joined: func(took time.Duration) { a.metrics.Started(hls.Protocol, took) },
 		Restarted: func(ctx context.Context, stream string) bool {

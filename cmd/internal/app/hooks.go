@@ -94,13 +94,13 @@ func (p *playing) asks(name string) bool {
 }
 
 // mayPlay asks the hooks whether a viewer may watch a stream.
-func (p *playing) mayPlay(ctx context.Context, r egress.Request, name string) error {
+func (p *playing) mayPlay(ctx context.Context, r egress.Request, name string, t ticket) error {
 	if p.hooks == nil {
 		return nil
 	}
 	return p.hooks.Ask(ctx, hook.Event{
 		Type: hook.Play, Stream: name, Protocol: r.Protocol, Remote: r.Remote, Agent: r.Agent,
-	}, r.Token)
+	}, t.shown(r))
 }
 
 // tellHooks tells the hooks what happens to streams.

@@ -51,22 +51,12 @@ func (s sockets) enter(ctx context.Context, r egress.Request) (egress.Place, mse
 	if err != nil {
 		return nil, mse.Pass{}, err
 	}
-	var claims resume.Claims
-	var verdict resume.Verdict
-	if r.Resume != nil {
-		claims, verdict = s.sealer.Open(time.Now(), r.Resume.Token, name, s.rules.PlaySecret(name))
-	}
-	place, _, err := s.admit(ctx, r, verdict, claims)
+	place, t, _, err := s.admit(ctx, r)
 	if err != nil {
 		return nil, mse.Pass{}, err
 	}
-	origin := place.Origin()
-	pass := mse.Pass{Good: verdict == resume.Good && claims.Life == origin.Life, Expired: verdict == resume.Expired}
-	viewer := claims.Viewer
-	if !verdict.Admits() {
-		viewer = number()
-	}
-	if pass.Token, err = s.seal(name, viewer, origin); err != nil {
+	pass := mse.Pass{Good: t.verdict == resume.Good && t.claims.Life == place.Origin().Life, Expired: t.verdict == resume.Expired}
+	if pass.Token, err = s.seal(name, t, place.Origin()); err != nil {
 		place.Close()
 		return nil, mse.Pass{}, err
 	}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf/resume"
-	"github.com/holdfast-live/holdfast/relay/auth"
 	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/egress/hls"
 	"github.com/holdfast-live/holdfast/relay/egress/httpflv"
@@ -102,15 +101,10 @@ func (p *playing) enter(ctx context.Context, r egress.Request) (*stream.Reader, 
 	if err != nil {
 		return nil, egress.Session{}, err
 	}
-	var claims resume.Claims
-	var verdict resume.Verdict
-	if r.Resume != nil {
-		claims, verdict = p.sealer.Open(time.Now(), r.Resume.Token, name, p.rules.PlaySecret(name))
-		if verdict == resume.Expired {
-			p.metrics.ViewerResumed(r.Protocol, resumeExpired)
-		}
+	place, t, exact, err := p.admit(ctx, r)
+	if t.verdict == resume.Expired {
+		p.metrics.ViewerResumed(r.Protocol, resumeExpired)
 	}
-	place, exact, err := p.admit(ctx, r, verdict, claims)
 	if err != nil {
 		return nil, egress.Session{}, err
 	}
@@ -119,78 +113,70 @@ func (p *playing) enter(ctx context.Context, r egress.Request) (*stream.Reader, 
 		if s.Resumed = egress.Keyframe; exact {
 			s.Resumed = egress.Exact
 		}
-		if verdict != resume.Expired {
+		if t.verdict != resume.Expired {
 			p.metrics.ViewerResumed(r.Protocol, string(s.Resumed))
 		}
 	}
-	viewer := claims.Viewer
-	if !verdict.Admits() {
-		viewer = number()
-	}
-	if s.Token, err = p.seal(name, viewer, place.Origin()); err != nil {
+	if s.Token, err = p.seal(name, t, place.Origin()); err != nil {
 		place.Close()
 		return nil, egress.Session{}, err
 	}
 	return place, s, nil
 }
 
-// seal makes a viewer's token.
-func (p *playing) seal(name string, viewer uint64, o stream.Origin) (string, error) {
+// seal makes the token with which a viewer may come back.
+func (p *playing) seal(name string, t ticket, o stream.Origin) (string, error) {
 	var nonce [resume.NonceSize]byte
 	_, _ = rand.Read(nonce[:]) // it never fails
-	c := resume.Claims{Stream: name, Viewer: viewer, Life: o.Life, Since: o.Seq}
+	c := resume.Claims{Stream: name, Viewer: t.viewer, Life: o.Life, Since: o.Seq, First: t.first, Until: t.until}
 	return p.sealer.Seal(time.Now(), c, p.rules.PlaySecret(name), nonce)
 }
 
-// admit lets a viewer in that has a play token, or a resume token of this stream, which stands
-// for one; in its turn.
-func (p *playing) admit(ctx context.Context, r egress.Request, verdict resume.Verdict, c resume.Claims) (place *stream.Reader, exact bool, err error) {
+// admit lets a viewer in that has a ticket and that the hooks allow, in its turn.
+func (p *playing) admit(ctx context.Context, r egress.Request) (place *stream.Reader, t ticket, exact bool, err error) {
 	if err := refused(ctx); err != nil {
-		return nil, false, err
+		return nil, ticket{}, false, err
 	}
 	name, err := hub.Name(r.App, r.Name)
 	if err != nil {
-		return nil, false, err
+		return nil, ticket{}, false, err
 	}
-	if !verdict.Admits() {
-		if err := auth.Play(p.rules, name, r.Token); err != nil {
-			return nil, false, err
-		}
+	if t, err = p.ticket(ctx, name, r); err != nil {
+		return nil, t, false, err
 	}
 	if err := p.hub.Expects(name, r.Protocol); err != nil { // and no hook is asked about it
-		return nil, false, err
+		return nil, t, false, err
 	}
 	there := p.hub.Find(name) != nil
-	if there || !verdict.Admits() && p.asks(name) { // to wait for what is not there costs nothing, to ask does
-		if err := p.turn(ctx, r, verdict.Admits()); err != nil {
-			return nil, false, err
+	if there || p.asks(name) { // to wait for what is not there costs nothing, to ask does
+		if err := p.turn(ctx, r, t.returns); err != nil {
+			return nil, t, false, err
 		}
 	}
-	if !verdict.Admits() {
-		if err := p.mayPlay(ctx, r, name); err != nil {
-			return nil, false, err
-		}
+	if err := p.mayPlay(ctx, r, name, t); err != nil { // a viewer that resumes is asked about again
+		return nil, t, false, err
 	}
-	var at stream.Position
-	if verdict == resume.Good && (r.Resume.DTS >= 0 || r.Resume.Seq > 0) {
-		at = stream.Position{
-			Origin: stream.Origin{Life: c.Life, Seq: c.Since}, Track: r.Resume.Track, DTS: r.Resume.DTS, Seq: r.Resume.Seq,
-		}
+	place, exact, err = p.hub.Resume(ctx, r.App, r.Name, r.Protocol, t.position(r), r.Sound...)
+	if err != nil {
+		return nil, t, false, p.expected(name, err)
 	}
-	at.Begin = begins(r, verdict)
-	place, exact, err = p.hub.Resume(ctx, r.App, r.Name, r.Protocol, at, r.Sound...)
-	if err != nil || there {
-		return place, exact, p.expected(name, err)
+	if t.without != nil && !p.continues(name, t) { // the show ended while the viewer waited
+		place.Close()
+		return nil, t, false, t.without
+	}
+	place.Expire(t.until)
+	if there {
+		return place, t, exact, nil
 	}
 	// It waited for the stream, as maybe thousands did.
-	if err := p.turn(ctx, r, verdict.Admits()); err != nil {
+	if err := p.turn(ctx, r, t.returns); err != nil {
 		place.Close()
-		return nil, false, err
+		return nil, t, false, err
 	}
 	if !exact {
 		place.Skip()
 	}
-	return place, exact, nil
+	return place, t, exact, nil
 }
 
 // begins returns where a viewer can begin. Chunks are cut and kept apart from the stream's buffer:
@@ -222,5 +208,5 @@ func (p *playing) turn(ctx context.Context, r egress.Request, resumes bool) erro
 	if r.Standing == egress.Stays {
 		return nil
 	}
-	return p.turns.wait(ctx, resumes || r.Standing == egress.Returns)
+	return p.turns.wait(ctx, r.Remote, resumes || r.Standing == egress.Returns)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/qos/prom"
+	"github.com/holdfast-live/holdfast/relay/auth"
 	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/stream"
@@ -42,7 +43,7 @@ func viewing(t *testing.T, rate int) *playing {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &playing{rules: s, metrics: metrics, sealer: sealer, returning: &s.returning, hub: hub.New(hub.Options{
+	p := &playing{rules: s, tokens: auth.NewPlayers(s), metrics: metrics, sealer: sealer, returning: &s.returning, hub: hub.New(hub.Options{
 		Settings: s, Observer: unobserved{}, Counters: &stream.Counters{}, Log: log,
 	})}
 	p.turns.setRate(rate)

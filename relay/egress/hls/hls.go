@@ -34,6 +34,7 @@ type Settings struct {
 type Options struct {
 	// Streams gives each viewer a place, of which nothing is read: it is admitted and counted.
 	Streams  egress.Streams
+	Names    Names // nil: sessions end with this handler
 	Feeds    *cmaf.Feeds
 	Settings func(stream string) Settings
 	// Renditions are the streams that are there beside a stream as renditions of it. It is asked
@@ -51,6 +52,17 @@ type Options struct {
 	Bytes  *atomic.Uint64
 	Joined func(took time.Duration) // told at the first media playlist of each viewer
 	Log    *slog.Logger
+}
+
+// Names gives the sessions of viewers that play with a token the names that stand in their URLs. A
+// name stands for the token.
+type Names interface {
+	// Name returns a new name for a viewer of a stream and its renditions, which counts until the
+	// token expires; the zero Time is never.
+	Name(stream string, until time.Time) string
+	// Issued reports whether a name was given out for a stream, or the one that it is a rendition of,
+	// and counts still.
+	Issued(stream, name string) bool
 }
 
 // Handler serves the playlists and media of /{app}/{name}/.
@@ -79,7 +91,7 @@ const forgotten = time.Hour
 // New returns a handler. Close ends it.
 func New(o Options) *Handler {
 	h := &Handler{opts: o, running: egress.NewRegister(), channels: map[string]*channel{}, floors: map[string]floor{}, run: newRun(time.Now()), base: 1}
-	h.viewers.init(o.Streams)
+	h.viewers.init(o.Streams, o.Names)
 	return h
 }
 

@@ -25,7 +25,7 @@ var (
 // most is the longest query that is looked at, and mostName the longest session.
 const (
 	most     = 4096
-	mostName = 64
+	mostName = 128
 )
 
 // parseQuery reads a query. What it does not know it passes over.

@@ -60,18 +60,10 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 	if token == "" {
 		token = q.token
 	}
-	at, over, err := h.viewers.admit(ctx, request{
-		app: q.app, name: q.name, session: q.session, token: token, remote: h.opts.Remote(r), agent: r.UserAgent(), begins: q.file == indexFile,
-	})
-	c, _ := h.find(stream)
-	switch {
-	case err == nil:
-		c = h.channel(stream)
-	case over == nil || c == nil || q.file == indexFile: // who has watched to the end may see that it is the end
+	at, c, err := h.admit(ctx, r, q, token)
+	if err != nil {
 		h.refuse(w, r, stream, err)
 		return
-	default:
-		at = over
 	}
 	if c == nil {
 		h.fail(w, r, http.ErrServerClosed)
@@ -89,7 +81,7 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 	c.touch()
 	if q.file == indexFile {
 		age := "max-age=1"
-		if token != "" || q.session != "" { // it names a session
+		if q.session = ""; at.named {
 			q.session, age = at.session, "no-cache"
 		}
 		q.run = h.run.name
@@ -114,6 +106,26 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 	w.Header().Set("Cache-Control", age)
 	zipped := zips(r.Header.Values("Accept-Encoding"))
 	h.text(w, r, v.text(h.edition(form, q.run, r.UserAgent()), zipped), zipped)
+}
+
+// admit returns the viewer of a request and the channel that it is served from; nil after Close.
+func (h *Handler) admit(ctx context.Context, r *http.Request, q wish, token string) (*viewer, *channel, error) {
+	at, over, err := h.viewers.admit(ctx, request{
+		app: q.app, name: q.name, session: q.session, token: token, remote: h.opts.Remote(r), agent: r.UserAgent(), begins: q.file == indexFile,
+	})
+	if err == nil {
+		c := h.channel(q.app + "/" + q.name)
+		if c != nil {
+			h.viewers.serve(at, c)
+		}
+		return at, c, nil
+	}
+	if q.file != indexFile { // a viewer that has watched to the end may see that it is the end
+		if c := h.viewers.last(over); c != nil {
+			return over, c, nil
+		}
+	}
+	return nil, nil, err
 }
 
 // mediaURI is that of the media playlist in a folder: the same for all while the relay runs, but

@@ -20,6 +20,7 @@ import (
 // and a viewer is an address and the name of a player.
 type viewers struct {
 	streams egress.Streams
+	names   Names
 	seed    maphash.Seed
 
 	mu       sync.Mutex // guards what follows, and the viewers' fields
@@ -46,6 +47,10 @@ type viewer struct {
 	seen    time.Time
 	keep    time.Duration // how long it is kept without a request
 	playing bool          // it has had a media playlist
+	named   bool          // its session stands in its URLs
+	// show is the channel that the viewer is served from. When its place has ended it may see the end
+	// of that, and nothing of a channel that came after it.
+	show *channel
 }
 
 // entry is somebody who comes, and with what token: a secret.
@@ -65,8 +70,8 @@ type entering struct {
 // atLeast is how long a viewer is kept at the least.
 const atLeast = 10 * time.Second
 
-func (v *viewers) init(s egress.Streams) {
-	v.streams, v.seed = s, maphash.MakeSeed()
+func (v *viewers) init(s egress.Streams, n Names) {
+	v.streams, v.names, v.seed = s, n, maphash.MakeSeed()
 	v.all, v.families, v.coming = map[seat]*viewer{}, map[seat]int{}, map[entry]*entering{}
 }
 
@@ -74,9 +79,31 @@ func (v *viewers) init(s egress.Streams) {
 type request struct {
 	app, name     string
 	session       string // that the URL has; empty: none
+	madeUp        bool   // it was not given out: it proves nothing
 	token         string
 	remote, agent string
 	begins        bool // it asks for the multivariant playlist, as who plays does first and but once
+}
+
+// checked notes whether the request's session is one that a relay has not given out for the stream, or
+// that does not count any more. A session that is known here was; its place tells how long it lasts.
+// Where a token is shown such a session is ignored, else it makes a viewer of its own where playing
+// is open.
+func (v *viewers) checked(r request) request {
+	if r.session == "" {
+		return r
+	}
+	s := seat{r.app + "/" + r.name, r.session}
+	v.mu.Lock()
+	known := v.families[s.family()] > 0
+	v.mu.Unlock()
+	if known || v.names != nil && v.names.Issued(s.stream, s.session) {
+		return r
+	}
+	if r.madeUp = true; r.token != "" {
+		r.session = ""
+	}
+	return r
 }
 
 // seat is where the request belongs: a session of its own for who begins with a token, else the
@@ -101,6 +128,7 @@ func (v *viewers) seat(r request) seat {
 // that is given a place. over is the known one, where its stream has ended and it has no place
 // on another of that name.
 func (v *viewers) admit(ctx context.Context, r request) (at, over *viewer, err error) {
+	r = v.checked(r)
 	who := entry{v.seat(r), r.token}
 	for {
 		known, there, first := v.meet(who)
@@ -155,11 +183,19 @@ func (v *viewers) meet(who entry) (known *viewer, there *entering, first bool) {
 
 // enter gives somebody a place.
 func (v *viewers) enter(ctx context.Context, r request, s seat) (*viewer, error) {
-	place, err := v.streams.Play(ctx, egress.Request{
+	q := egress.Request{
 		App: r.app, Name: r.name, Token: r.token, Protocol: Protocol, Remote: r.remote, Agent: r.agent, Standing: v.standing(r, s),
-	})
+	}
+	if !r.madeUp {
+		q.Session = r.session
+	}
+	place, err := v.streams.Play(ctx, q)
 	if err != nil {
 		return nil, err
+	}
+	named := r.session != "" || r.begins && r.token != ""
+	if r.session == "" && named && v.names != nil {
+		s.session = v.names.Name(s.stream, egress.Until(place))
 	}
 	now := time.Now()
 	v.mu.Lock()
@@ -171,7 +207,7 @@ func (v *viewers) enter(ctx context.Context, r request, s seat) (*viewer, error)
 	if other := v.all[s]; other != nil { // come meanwhile with another token, or over
 		v.drop(other)
 	}
-	at := &viewer{seat: s, place: place, came: now, seen: now, keep: atLeast}
+	at := &viewer{seat: s, place: place, came: now, seen: now, keep: atLeast, named: named}
 	v.all[s] = at
 	v.families[s.family()]++
 	return at, nil
@@ -185,7 +221,7 @@ func (v *viewers) standing(r request, s seat) egress.Standing {
 	switch {
 	case v.families[s.family()] > 0:
 		return egress.Stays
-	case r.begins:
+	case r.begins, r.madeUp:
 		return egress.Begins
 	}
 	return egress.Returns
@@ -202,13 +238,38 @@ func (v *viewers) drop(at *viewer) {
 	}
 }
 
+// ended reports whether a place's stream has ended, or the play token that it was given for has expired.
 func ended(p egress.Place) bool {
+	if until := egress.Until(p); !until.IsZero() && !time.Now().Before(until) {
+		return true
+	}
 	select {
 	case <-p.Done():
 		return true
 	default:
 		return false
 	}
+}
+
+// serve notes the channel that a viewer is served from.
+func (v *viewers) serve(at *viewer, c *channel) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	at.show = c
+}
+
+// last returns the channel that a viewer was served from whose place has ended; nil where there is none
+// whose end is there to be seen.
+func (v *viewers) last(over *viewer) *channel {
+	if over == nil {
+		return nil
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if c := over.show; c != nil && c.over() {
+		return c
+	}
+	return nil
 }
 
 // answered notes that a viewer has had a media playlist, and how soon it is to come again. It

@@ -81,7 +81,9 @@ func TestStandings(t *testing.T) {
 			{"/live/cam/media.m3u8", nil},
 			{"/live/cam~360p/media.m3u8", []egress.Standing{egress.Stays}},
 			{"/live/cam~360p/media.m3u8", nil},
-			{"/live/cam/media.m3u8?s=another", []egress.Standing{egress.Returns}},
+			{"/live/cam/media.m3u8?s=made-up", []egress.Standing{egress.Begins}},
+			{"/live/cam/media.m3u8?s=made-up", nil},
+			{"/live/cam~360p/media.m3u8?s=another", []egress.Standing{egress.Begins}},
 		} {
 			if w := b.get(tt.path); w.Code != 200 {
 				t.Fatalf("%s: %d", tt.path, w.Code)

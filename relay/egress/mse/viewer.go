@@ -108,7 +108,7 @@ func (v *viewer) verdict(err error) (r Refusal, tell bool) {
 		return Refusal{Ended, "the stream has ended"}, true
 	case errors.Is(err, cmaf.ErrClosed), v.h.viewers.Context().Err() != nil:
 		return Refusal{Restarting, "the relay is restarting"}, true
-	case errors.As(err, &codec):
+	case errors.As(err, &codec), errors.Is(err, errExpired):
 		return Refusal{Refused, err.Error()}, true
 	case errors.As(err, new(*turnedAway)):
 		return v.h.opts.Refuse(errors.Unwrap(err)), true
@@ -128,13 +128,31 @@ type turnedAway struct{ error }
 
 func (t *turnedAway) Unwrap() error { return t.error }
 
-// play sends the stream. up bounds what it waits for, life what it writes.
+// errExpired: a viewer is let in for as long as its play token says.
+var errExpired = errors.New("the play token has expired")
+
+// play lets the viewer in and sends the stream, until its play token expires at the latest. up bounds
+// what it waits for, life what it writes.
 func (v *viewer) play(up, life context.Context) error {
 	place, pass, err := v.h.opts.Streams.Enter(up, v.request)
 	if err != nil {
 		return v.refused(up, err)
 	}
 	defer place.Close()
+	if until := egress.Until(place); !until.IsZero() {
+		var cancel context.CancelFunc
+		up, cancel = context.WithDeadlineCause(up, until, errExpired)
+		defer cancel()
+	}
+	err = v.sendStream(up, life, pass)
+	if errors.Is(context.Cause(up), errExpired) {
+		return errExpired
+	}
+	return err
+}
+
+// sendStream sends the stream to a viewer that was let in.
+func (v *viewer) sendStream(up, life context.Context, pass Pass) error {
 	feed, err := v.h.opts.Feeds.Use(up, v.request.App+"/"+v.request.Name)
 	if err != nil {
 		return v.refused(up, err)
