@@ -360,3 +360,33 @@ func TestHooksAreAskedAboutResumes(t *testing.T) {
 		}
 	})
 }
+
+// Whoever may not play a stream, by its token or by a hook, may not read its state.
+func TestStateIsForViewers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := protected(t)
+		defer p.hub.Close("the test is over")
+		var b ban
+		b.hooked(t, p)
+		until := time.Now().Add(time.Hour).Truncate(time.Second)
+		there := func(name string) bool { return name == "live/cam" }
+		read := func(name, token string) (string, time.Time, error) {
+			return p.mayRead(t.Context(), egress.Request{App: "live", Name: name, Token: token, Protocol: states, Remote: "192.0.2.1:1"}, there)
+		}
+		token := jwtFor(t, showSecret, "live/*", until)
+		if name, got, err := read("cam", token); err != nil || name != "live/cam" || !got.Equal(until) {
+			t.Errorf("allowed: %q until %v, %v", name, got, err)
+		}
+		if _, _, err := read("other", token); err != nil || b.asked.Load() != 1 {
+			t.Errorf("of a stream that is not there: %v; the hook was asked %d times, want 1", err, b.asked.Load())
+		}
+		b.set.Store(true)
+		var refusal *ingest.Refusal
+		if _, _, err := read("cam", token); !errors.As(err, &refusal) || refusal.Outcome != ingest.RefusedKey {
+			t.Errorf("refused by the hook: %v", err)
+		}
+		if _, _, err := read("cam", ""); err == nil || b.asked.Load() != 2 {
+			t.Errorf("without a token: %v; the hook was asked %d times, want 2", err, b.asked.Load())
+		}
+	})
+}

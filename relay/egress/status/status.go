@@ -16,8 +16,9 @@ const comment = 15 * time.Second
 // Options are what the handler needs.
 type Options struct {
 	Board *Board
-	// Admit lets a viewer know of a stream by its name, or not.
-	Admit  func(r *http.Request, app, name string) (stream string, err error)
+	// Admit lets a viewer know of a stream, of which it returns the name, or not. until is when what
+	// the viewer was admitted by expires; the zero Time is never.
+	Admit  func(r *http.Request, app, name string) (stream string, until time.Time, err error)
 	Refuse func(w http.ResponseWriter, r *http.Request, err error)
 	// Absent is the refusal of a stream that is not there.
 	Absent func(stream string) error
@@ -70,7 +71,7 @@ func Match(path string) (app, name string, ok bool) {
 // ServeHTTP implements http.Handler for the paths that Match.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	app, name, _ := Match(r.URL.Path)
-	stream, err := h.opts.Admit(r, app, name)
+	stream, until, err := h.opts.Admit(r, app, name)
 	if err != nil {
 		h.opts.Refuse(w, r, err)
 		return
@@ -88,7 +89,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		defer h.telling.Done()
-		h.follow(w, r, watcher)
+		h.follow(w, r, watcher, until)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -96,8 +97,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(status) // the viewer has gone
 }
 
-// follow tells of every change until the stream ends or the viewer goes.
-func (h *Handler) follow(w http.ResponseWriter, r *http.Request, watcher *Watcher) {
+// follow tells of every change until the stream ends, the viewer goes or may not know any more.
+func (h *Handler) follow(w http.ResponseWriter, r *http.Request, watcher *Watcher, until time.Time) {
+	ctx := r.Context()
+	if !until.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, until)
+		defer cancel()
+	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // or a proxy would keep what it is told
 	idle := time.NewTicker(comment)
@@ -111,7 +118,7 @@ func (h *Handler) follow(w http.ResponseWriter, r *http.Request, watcher *Watche
 			err = say(w, event(status))
 		case <-idle.C:
 			err = say(w, ": still here\n\n")
-		case <-r.Context().Done():
+		case <-ctx.Done():
 			return
 		case <-h.ctx.Done():
 			return

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -93,11 +94,11 @@ func serve(t *testing.T) (*Board, *Handler, string) {
 	b := NewBoard()
 	h := New(Options{
 		Board: b,
-		Admit: func(r *http.Request, app, name string) (string, error) {
+		Admit: func(r *http.Request, app, name string) (string, time.Time, error) {
 			if r.URL.Query().Get("token") == "bad" {
-				return "", errSecret
+				return "", time.Time{}, errSecret
 			}
-			return app + "/" + name, nil
+			return app + "/" + name, time.Time{}, nil
 		},
 		Refuse: func(w http.ResponseWriter, _ *http.Request, err error) { http.Error(w, err.Error(), http.StatusTeapot) },
 		Absent: func(string) error { return errAbsent },
@@ -196,3 +197,28 @@ func TestMatch(t *testing.T) {
 		}
 	}
 }
+
+// Whoever is told of changes is told no longer than its token is good.
+func TestFollowingEndsWithTheToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		board := NewBoard()
+		board.Set(time.Now(), "live/cam", Live, "")
+		h := New(Options{Board: board, Admit: func(*http.Request, string, string) (string, time.Time, error) {
+			return "live/cam", time.Now().Add(time.Minute), nil
+		}})
+		defer h.Close()
+		r := httptest.NewRequest(http.MethodGet, "/live/cam/state", nil)
+		r.Header.Set("Accept", "text/event-stream")
+		begun := time.Now()
+		h.ServeHTTP(&unlimited{httptest.NewRecorder()}, r)
+		if took := time.Since(begun); took != time.Minute {
+			t.Errorf("it was told for %v, want a minute", took)
+		}
+	})
+}
+
+// unlimited is a response whose writes have no deadline.
+type unlimited struct{ *httptest.ResponseRecorder }
+
+// SetWriteDeadline is for http.ResponseController.
+func (*unlimited) SetWriteDeadline(time.Time) error { return nil }
