@@ -57,7 +57,7 @@ type answer struct {
 }
 
 // most is how much is read of an answer, in bytes.
-const most = 4 << 10
+const most = 64 << 10
 
 // post calls the hook once.
 func (t *target) post(ctx context.Context, m message) answer {
@@ -79,15 +79,17 @@ func (t *target) post(ctx context.Context, m message) answer {
 		return answer{outcome: Failed, again: true, err: bare(err)}
 	}
 	defer got.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(got.Body, most))
+	body, err := io.ReadAll(io.LimitReader(got.Body, most+1))
 	after := retryAfter(got.Header.Get("Retry-After"), time.Now())
 	switch {
+	case got.StatusCode < 300 && (m.kind == Publish || m.kind == Play):
+		return verdictOf(body, err)
 	case got.StatusCode < 300:
 		return answer{outcome: Delivered}
 	case got.StatusCode >= 400 && got.StatusCode < 500:
 		a := answer{outcome: Refused, again: later(got.StatusCode), after: after, err: errText("it answered " + strconv.Itoa(got.StatusCode))}
 		if err == nil {
-			a.reason, a.hint = words(body)
+			a.reason, a.hint = words(body[:min(len(body), most)])
 		}
 		return a
 	case got.StatusCode < 400:
