@@ -71,7 +71,14 @@ type ICEServer struct {
 	URL        string `key:"url"`
 	Username   string `key:"username"`
 	Credential string `key:"credential" secret:"true"`
+	// Secret is shared with the TURN server, in place of a credential: everyone is told a name and a
+	// credential of their own that expire after Lifetime. Username stands in that name, where it is set.
+	Secret   string        `key:"secret" secret:"true"`
+	Lifetime time.Duration `key:"lifetime"`
 }
+
+// defaultICEServer is what an ICE server leaves out.
+func defaultICEServer() ICEServer { return ICEServer{Lifetime: 24 * time.Hour} }
 
 // Log is how the relay logs.
 type Log struct {

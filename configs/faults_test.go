@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestFaults(t *testing.T) {
@@ -180,5 +181,25 @@ func TestFaultsByOrigin(t *testing.T) {
 	}
 	if err != nil && strings.Contains(err.Error(), "hush") {
 		t.Errorf("a secret shows:\n%v", err)
+	}
+}
+
+// TestICESecrets has servers with a secret that is shared, in place of a credential.
+func TestICESecrets(t *testing.T) {
+	cfg, _, err := Load(write(t, `webrtc: {ice_servers: [{url: "turn:h", secret: north, username: cam, lifetime: 1h}, {url: "turns:h", secret: s}]}`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := cfg.WebRTC.ICEServers; got[0].Secret != "north" || got[0].Lifetime != time.Hour || got[1].Lifetime != 24*time.Hour {
+		t.Errorf("got %+v", got)
+	}
+	for text, want := range map[string]string{
+		`{url: "turn:h", secret: s, credential: c, username: u}`: "ice_servers[0].secret: ",
+		`{url: "stun:h", secret: s}`:                             "ice_servers[0].secret: a STUN server",
+		`{url: "turn:h", secret: s, lifetime: 5s}`:               "ice_servers[0].lifetime: 5s is out of range",
+	} {
+		if _, _, err := Load(write(t, "webrtc: {ice_servers: ["+text+"]}"), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
 	}
 }

@@ -99,6 +99,8 @@ func fresh(t reflect.Type, cfg *Config) reflect.Value {
 		return reflect.ValueOf(Match{Stream: cfg.Defaults.clone()})
 	case reflect.TypeFor[Group]():
 		return reflect.ValueOf(defaultGroup())
+	case reflect.TypeFor[ICEServer]():
+		return reflect.ValueOf(defaultICEServer())
 	case reflect.TypeFor[Hook]():
 		return reflect.ValueOf(defaultHook())
 	}

@@ -250,11 +250,16 @@ func (s ICEServer) validate(c *checker, at string) {
 	switch {
 	case m == nil:
 		c.fault(at+"url", fmt.Sprintf("%q is not the URL of an ICE server", s.URL), "write stun:host:port, or turn:host:port?transport=udp")
-	case strings.HasPrefix(m[1], "turn") && (s.Username == "" || s.Credential == ""):
+	case s.Secret != "" && s.Credential != "":
+		c.fault(at+"secret", "credentials that are made of a secret and a fixed one exclude each other", "remove secret or credential")
+	case strings.HasPrefix(m[1], "turn") && s.Secret == "" && (s.Username == "" || s.Credential == ""):
 		c.fault(at+"username", "a TURN server asks for a name and a credential", "set username and credential")
 	case strings.HasPrefix(m[1], "stun") && s.Username+s.Credential != "":
 		c.fault(at+"username", "a STUN server asks for nothing", "remove username and credential")
+	case strings.HasPrefix(m[1], "stun") && s.Secret != "":
+		c.fault(at+"secret", "a STUN server asks for nothing", "remove secret")
 	}
+	c.within(at+"lifetime", s.Lifetime, time.Minute, 7*autoMost)
 	if strings.ContainsFunc(s.Username+s.Credential, func(r rune) bool { return r < ' ' || r > '~' }) {
 		c.fault(at+"credential", "it holds characters that a header cannot", "use printable ASCII")
 	}

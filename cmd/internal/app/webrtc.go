@@ -136,19 +136,6 @@ func busy(why string) *ingest.Refusal {
 	return &ingest.Refusal{Outcome: ingest.RefusedLimit, Reason: why, Hint: "close another connection, or try again later", RetryAfter: 10 * time.Second}
 }
 
-// iceServers are the values of Link that name ICE servers (RFC 9725, 4.6).
-func (a *App) iceServers() []string {
-	var out []string
-	for _, s := range a.settings.get().WebRTC.ICEServers {
-		link := fmt.Sprintf(`<%s>; rel="ice-server"`, s.URL)
-		if s.Username != "" {
-			link += fmt.Sprintf(`; username=%s; credential=%s; credential-type="password"`, quoted(s.Username), quoted(s.Credential))
-		}
-		out = append(out, link)
-	}
-	return out
-}
-
 // quoted is a text as a quoted string of HTTP (RFC 9110, 5.6.4).
 func quoted(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`

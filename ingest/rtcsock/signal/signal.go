@@ -61,7 +61,8 @@ type Options struct {
 	Problem func(w http.ResponseWriter, status int, reason, hint string)
 	// Remote is the peer's address, from behind proxies that are trusted.
 	Remote func(*http.Request) string
-	// Links are the values of Link that name ICE servers.
+	// Links are the values of Link that name ICE servers. They may hold credentials, and are told with
+	// the answer to an offer alone.
 	Links func() []string
 	Log   *slog.Logger
 }
@@ -132,8 +133,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) serveEndpoint(w http.ResponseWriter, r *http.Request, app, name string) {
 	switch r.Method {
 	case http.MethodOptions:
-		w.Header().Set("Accept-Post", sdpType)
-		h.links(w)
+		w.Header().Set("Accept-Post", sdpType) // and no ICE servers: their credentials are for those who were let in
 		w.WriteHeader(http.StatusNoContent)
 	case http.MethodPost:
 		h.open(w, r, app, name)

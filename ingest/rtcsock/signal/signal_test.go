@@ -133,7 +133,7 @@ func TestAddresses(t *testing.T) {
 		{http.MethodPost, "/live/a/whep", http.StatusNotFound, "", ""},
 		{http.MethodPost, "/live/a/whip/x/y", http.StatusNotFound, "", ""},
 		{http.MethodOptions, "/live/a/whip", http.StatusNoContent, "Accept-Post", sdpType},
-		{http.MethodOptions, "/live/a/whip", http.StatusNoContent, "Link", `<stun:stun.example.net>; rel="ice-server"`},
+		{http.MethodOptions, "/live/a/whip", http.StatusNoContent, "Link", ""},
 		{http.MethodOptions, "/live/a/whip/x", http.StatusNoContent, "Accept-Patch", fragType},
 		{http.MethodGet, "/live/a/whip", http.StatusMethodNotAllowed, "Allow", "POST, OPTIONS"},
 		{http.MethodHead, "/live/a/whip", http.StatusMethodNotAllowed, "Allow", "POST, OPTIONS"},
