@@ -130,6 +130,9 @@ type Options struct {
 	Drain   func() // has the relay end as SIGTERM does; it does not wait. nil: it cannot
 	Metrics http.Handler
 	Token   func() string // Bearer, for all but the probes; empty: none asked
+	// Guessed is told of each request with a wrong token, and returns when it is time to answer it; nil:
+	// at once.
+	Guessed func(ctx context.Context, remote string)
 	Version string
 }
 
@@ -166,7 +169,7 @@ func New(o Options) http.Handler {
 		reply(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", ready(o.Relay))
-	api, page := authorized(o.Token, sameOrigin(explained(guarded))), console.Handler()
+	api, page := authorized(o, sameOrigin(explained(guarded))), console.Handler()
 	mux.Handle("GET /console/", page)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if forPeople(r) {
@@ -290,11 +293,15 @@ func literal(hostport string) bool {
 }
 
 // authorized asks for the token in a time that does not depend on where it differs.
-func authorized(token func() string, next http.Handler) http.Handler {
+func authorized(o Options, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if want := token(); want != "" {
-			a, b := sha256.Sum256([]byte(bearer(r))), sha256.Sum256([]byte(want))
+		if want := o.Token(); want != "" {
+			got := bearer(r)
+			a, b := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(want))
 			if subtle.ConstantTimeCompare(a[:], b[:]) != 1 {
+				if got != "" && o.Guessed != nil {
+					o.Guessed(r.Context(), r.RemoteAddr)
+				}
 				w.Header().Set("WWW-Authenticate", `Bearer realm="holdfast admin"`)
 				Problem(w, http.StatusUnauthorized, "the admin address needs a token", "send Authorization: Bearer with admin.token")
 				return

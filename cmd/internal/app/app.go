@@ -206,6 +206,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	a.http = a.server("http", a.viewersHandler(a.flv))
 	a.admin = a.server("admin", api.New(api.Options{
 		Relay: a.relay, Routes: &routesView{routes: a.routes}, Events: a.events, Histories: a.past, Watch: a.watch, Preview: a.preview, Drain: a.askDrain, Version: version, Token: func() string { return a.settings.get().Admin.Token },
+		Guessed: newGuesses(component(a.log, "admin")).wrong,
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelError)}),
 	}))
 	return nil
