@@ -53,6 +53,26 @@ func TestCheckRight(t *testing.T) {
 	}
 }
 
+func TestCheckWarns(t *testing.T) {
+	stdout, stderr, code := run(t, nil, "check", "--config", file(t, `
+defaults: {play_secret: hush}
+streams:
+  - match: "live/*"
+  - match: "live/cam"
+`))
+	if code != 0 || stderr != "" || strings.Contains(stdout, "hush") {
+		t.Errorf("exit %d, stderr %q, stdout %q", code, stderr, stdout)
+	}
+	for _, want := range []string{
+		"warning: defaults.play_secret: with 4 characters it can be guessed", "make one with: openssl rand -base64 33",
+		`warning: streams[1].match: "live/cam" never counts, because streams[0] ("live/*") matches all of it before`, "the configuration is right",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("%q is missing in:\n%s", want, stdout)
+		}
+	}
+}
+
 func TestCheckWithoutFile(t *testing.T) {
 	if _, stderr, code := run(t, nil, "check", "--config", "/nowhere/holdfast.yaml"); code != 1 || !strings.Contains(stderr, "there is no file /nowhere/holdfast.yaml") {
 		t.Errorf("exit %d: %s", code, stderr)

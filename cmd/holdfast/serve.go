@@ -58,6 +58,9 @@ func runCheck(cmd *cobra.Command, _ []string) error {
 	for _, n := range notices {
 		fmt.Fprintln(cmd.OutOrStdout(), "note:", n)
 	}
+	for _, warning := range cfg.Warnings() {
+		fmt.Fprintln(cmd.OutOrStdout(), "warning:", warning)
+	}
 	fmt.Fprintln(cmd.OutOrStdout(), "the configuration is right")
 	return nil
 }
@@ -90,7 +93,7 @@ func serve(ctx context.Context, src source, w io.Writer, beside companion) error
 		return err
 	}
 	log, level := logger(cfg, w)
-	for _, n := range notices {
+	for _, n := range append(notices, cfg.Warnings()...) {
 		log.Warn(n)
 	}
 	if unwatched != nil {

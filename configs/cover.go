@@ -1,0 +1,118 @@
+package configs
+
+import (
+	"path"
+	"strings"
+)
+
+// covers reports whether a pattern of streams matches all that another does, as far as can be told in
+// bounded time.
+func covers(pattern, other string) bool {
+	app, name, _ := strings.Cut(pattern, "/")
+	otherApp, otherName, _ := strings.Cut(other, "/")
+	return coversPart(app, otherApp) && coversPart(name, otherName)
+}
+
+// alphabet are the characters of names of streams.
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+
+const (
+	// mostTokens bounds the patterns that are compared: their positions are bits of a number.
+	mostTokens = 63
+	// mostSteps bounds the work of one comparison.
+	mostSteps = 20_000
+)
+
+// glob is a pattern as an automaton: it is at a position in tokens, of which "*" may stay.
+type glob []string
+
+// parseGlob splits a part of a pattern of path.Match into tokens, each of which stands for one
+// character but "*". ok is false where it is too long, or none.
+func parseGlob(part string) (g glob, ok bool) {
+	if _, err := path.Match(part, ""); err != nil {
+		return nil, false
+	}
+	for part != "" {
+		n := 1
+		switch part[0] {
+		case '\\':
+			n = 2
+		case '[':
+			n = classEnd(part)
+		}
+		if n > len(part) {
+			return nil, false
+		}
+		g = append(g, part[:n])
+		part = part[n:]
+	}
+	return g, len(g) <= mostTokens
+}
+
+// classEnd returns the length of the class that a pattern begins with.
+func classEnd(part string) int {
+	for i := 1; i < len(part); i++ {
+		switch {
+		case part[i] == '\\':
+			i++
+		case part[i] == ']' && i > 1:
+			return i + 1
+		}
+	}
+	return len(part) + 1
+}
+
+// closed adds to positions those that are reached without a character.
+func (g glob) closed(at uint64) uint64 {
+	for i, token := range g {
+		if token == "*" && at&(1<<i) != 0 {
+			at |= 1 << (i + 1)
+		}
+	}
+	return at
+}
+
+// next are the positions behind a character.
+func (g glob) next(at uint64, c byte) (to uint64) {
+	for i, token := range g {
+		if at&(1<<i) == 0 {
+			continue
+		}
+		if token == "*" {
+			to |= 1 << i
+		} else if ok, err := path.Match(token, string(c)); ok && err == nil {
+			to |= 1 << (i + 1)
+		}
+	}
+	return g.closed(to)
+}
+
+func (g glob) accepts(at uint64) bool { return at&(1<<len(g)) != 0 }
+
+// coversPart is covers for an app or a name. It follows all that the other one matches through both.
+func coversPart(pattern, other string) bool {
+	a, ok := parseGlob(pattern)
+	b, okToo := parseGlob(other)
+	if !ok || !okToo {
+		return false
+	}
+	type state struct{ a, b uint64 }
+	first := state{a.closed(1), b.closed(1)}
+	seen, todo := map[state]bool{first: true}, []state{first}
+	for steps := 0; len(todo) > 0; steps++ {
+		at := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, c := range []byte(alphabet) {
+			to := state{a.next(at.a, c), b.next(at.b, c)}
+			if b.accepts(to.b) && !a.accepts(to.a) || steps > mostSteps/len(alphabet) {
+				return false
+			}
+			if to.b == 0 || seen[to] {
+				continue
+			}
+			seen[to] = true
+			todo = append(todo, to)
+		}
+	}
+	return true
+}

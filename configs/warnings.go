@@ -1,0 +1,100 @@
+package configs
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Warnings are what is allowed in a configuration and most likely not what is meant. None shows a
+// secret.
+func (c *Config) Warnings() []string {
+	w := &warner{known: map[string]bool{}}
+	w.secret("admin.token", c.Admin.Token, 16)
+	w.stream("defaults.", &c.Defaults)
+	for i := range c.Streams {
+		w.stream(fmt.Sprintf("streams[%d].", i), &c.Streams[i].Stream)
+	}
+	for i := range c.Hooks {
+		w.secret(fmt.Sprintf("hooks[%d].secret", i), c.Hooks[i].Secret, 16)
+	}
+	for i, s := range c.WebRTC.ICEServers {
+		w.secret(fmt.Sprintf("webrtc.ice_servers[%d].secret", i), s.Secret, 16)
+	}
+	w.shadowed("streams", "the first that matches counts", len(c.Streams), func(i int) string { return c.Streams[i].Match })
+	return w.out
+}
+
+type warner struct {
+	known map[string]bool // secrets that were looked at: streams have those of the defaults
+	out   []string
+}
+
+func (w *warner) stream(at string, s *Stream) {
+	for i, k := range s.PublishKeys {
+		w.secret(fmt.Sprintf("%spublish_keys[%d]", at, i), k, 12)
+	}
+	w.secret(at+"play_secret", s.PlaySecret, 32) // RFC 7518, 3.2; whoever has a token can try secrets on it
+}
+
+// makeOne says how to make a secret that cannot be guessed.
+const makeOne = "; make one with: openssl rand -base64 33"
+
+// secret warns of a secret that can be guessed. least is how long it should be, in bytes.
+func (w *warner) secret(key, secret string, least int) {
+	if secret == "" || w.known[secret] {
+		return
+	}
+	w.known[secret] = true
+	switch {
+	case len(secret) < least:
+		w.out = append(w.out, fmt.Sprintf("%s: with %d characters it can be guessed; it should have %d or more%s", key, len(secret), least, makeOne))
+	case guessable(secret):
+		w.out = append(w.out, key+": it is made of well-known words, or of few different characters, and can be guessed"+makeOne)
+	}
+}
+
+// wellKnown are words that secrets are made of which are tried first, the longer ones before those that
+// they begin with.
+var wellKnown = []string{
+	"1234567890", "123456789", "12345678", "1234567", "123456", "12345", "1234", "123", "abcdef", "abc",
+	"password", "passwort", "passw0rd", "passwd", "pass", "secret", "s3cret", "geheim", "changeme", "change", "replace", "letmein", "welcome",
+	"qwertyuiop", "qwerty", "qwertz", "asdf", "iloveyou", "dragon", "monkey", "hunter2", "foobar", "foo", "bar", "default", "example", "sample",
+	"placeholder", "holdfast", "admin", "root", "user", "guest", "obs", "rtmp", "whip", "whep", "live", "streaming", "streamer", "stream", "publisher",
+	"publish", "play", "viewer", "camera", "cam", "token", "keys", "key", "test", "demo", "hmac", "jwt", "your", "with", "this", "the", "me", "my", "of", "a",
+}
+
+// guessable reports whether a secret is made of little but well-known words, or of few different
+// characters.
+func guessable(secret string) bool {
+	distinct := map[rune]bool{}
+	for _, r := range secret {
+		distinct[r] = true
+	}
+	if len(distinct) <= 4 {
+		return true
+	}
+	rest := strings.ToLower(secret)
+	for _, word := range wellKnown {
+		rest = strings.ReplaceAll(rest, word, " ")
+	}
+	left := 0
+	for _, r := range rest {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r > 127 {
+			left++
+		}
+	}
+	return left <= 2
+}
+
+// shadowed warns of entries of a list whose pattern matches nothing that an earlier one does not match.
+func (w *warner) shadowed(list, why string, n int, match func(int) string) {
+	for i := range n {
+		for j := range i {
+			if covers(match(j), match(i)) {
+				w.out = append(w.out, fmt.Sprintf("%s[%d].match: %q never counts, because %s[%d] (%q) matches all of it before, and %s; move it up, or remove it",
+					list, i, match(i), list, j, match(j), why))
+				break
+			}
+		}
+	}
+}
