@@ -19,6 +19,13 @@ var (
 // with a reason.
 func Name(app, name string) (string, error) {
 	refuse := func(what, got string) error {
+		if shown := ingest.HideSecrets(got); shown != got {
+			return &ingest.Refusal{
+				Outcome: ingest.RefusedName,
+				Reason:  fmt.Sprintf("the %s %q has a key or token in it", what, shorten(shown)),
+				Hint:    "a question mark begins the query: write name?key=…&backup=1, with & only behind it",
+			}
+		}
 		return &ingest.Refusal{
 			Outcome: ingest.RefusedName,
 			Reason:  fmt.Sprintf("the %s %q is not one that a stream can have", what, shorten(got)),

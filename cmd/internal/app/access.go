@@ -26,6 +26,8 @@ type publishing struct {
 	metrics *prom.Metrics
 	pushes  func(remote string) string            // the stream that the relay itself pushes from there; may be nil
 	refused func(ingest.Request, *ingest.Refusal) // told of each refusal; may be nil
+	secrets *secrets                              // nil: none is known
+	log     *slog.Logger                          // where there are secrets
 }
 
 // Publish implements ingest.Access.
@@ -51,6 +53,9 @@ func (p publishing) publish(ctx context.Context, r ingest.Request) (ingest.Sink,
 			Outcome: ingest.RefusedKey, Reason: "this is the relay that pushes " + name + ": it would push it to itself",
 			Hint: "change the URL of the push group's route",
 		}
+	}
+	if err := p.keyAsName(r); err != nil {
+		return nil, err
 	}
 	return p.next.Publish(ctx, r)
 }

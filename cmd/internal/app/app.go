@@ -49,7 +49,8 @@ type Options struct {
 
 // App is one relay. New, Start, then Reload any number of times, then Stop.
 type App struct {
-	log      *slog.Logger
+	log      *slog.Logger // which shows no secrets
+	secrets  *secrets
 	level    *slog.LevelVar
 	settings *settings
 	relay    *relay
@@ -88,8 +89,10 @@ type App struct {
 
 // New wires a relay from a configuration that was validated.
 func New(o Options) (*App, error) {
+	var hidden *secrets
+	hidden, o.Log = newHidden(o.Config, o.Log)
 	a := &App{
-		log: o.Log, level: o.Level, settings: &settings{slates: slates{log: o.Log}}, events: api.NewEvents(), past: api.NewHistories(viewerProtocols()), rtmp: map[string]*rtmp.Server{},
+		log: o.Log, secrets: hidden, level: o.Level, settings: &settings{slates: slates{log: o.Log}}, events: api.NewEvents(), past: api.NewHistories(viewerProtocols()), rtmp: map[string]*rtmp.Server{},
 		certs: map[string]*certificate{}, addrs: map[string]net.Addr{}, failed: make(chan error, 4), drain: make(chan struct{}, 1),
 		slots: ingest.NewSlots(o.Config.Limits.Connections, o.Config.Limits.PerAddress),
 		names: newLiveNames(), board: status.NewBoard(), graced: func() {},
@@ -109,8 +112,7 @@ func New(o Options) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	metrics := a.metrics
-	counters := &stream.Counters{}
+	metrics, counters := a.metrics, &stream.Counters{}
 	a.relay = &relay{counters: counters, sent: map[string]*atomic.Uint64{}, settings: a.settings, slots: a.slots}
 	for _, p := range viewerProtocols() {
 		a.relay.sent[p] = &atomic.Uint64{}
@@ -172,7 +174,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	streams := &playing{hub: a.relay.hub, rules: a.settings, tokens: auth.NewPlayers(a.settings), metrics: metrics, sealer: sealer, hooks: a.hooks, returning: &a.settings.returning}
 	streams.turns.setRate(cfg.Limits.Joins)
 	streams.turns.waits = metrics.Admitted
-	access := publishing{next: auth.NewPublishers(a.settings, hub.Name, asking{a.hooks, a.relay.hub}), metrics: metrics, pushes: a.routes.Pushes, refused: refusedBefore(a.events)}
+	access := publishing{next: auth.NewPublishers(a.settings, hub.Name, asking{a.hooks, a.relay.hub}), metrics: metrics, pushes: a.routes.Pushes, refused: refusedBefore(a.events, a.secrets), secrets: a.secrets, log: a.log}
 	a.viewing, a.access = streams, access
 	for _, protocol := range []string{ingest.RTMP, ingest.RTMPS} {
 		server, err := rtmp.New(rtmp.Options{
@@ -292,6 +294,7 @@ func (a *App) Failed() <-chan error { return a.failed }
 func (a *App) Reload(cfg *configs.Config) (live, restart []string) {
 	cfg, live, restart = configs.Reload(a.settings.get(), cfg)
 	a.settings.cfg.Store(cfg)
+	a.secrets.set(cfg)
 	a.level.Set(Level(cfg.Log.Level))
 	a.relay.hub.Reload(cfg.Limits.Streams)
 	a.viewing.turns.setRate(cfg.Limits.Joins)

@@ -47,14 +47,14 @@ func (f *feeding) of(name string) string {
 
 // refusedBefore puts into a stream's story who was refused before the stream was asked, which
 // tells of its own refusals itself.
-func refusedBefore(events *api.Events) func(ingest.Request, *ingest.Refusal) {
+func refusedBefore(events *api.Events, secrets *secrets) func(ingest.Request, *ingest.Refusal) {
 	return func(r ingest.Request, why *ingest.Refusal) {
 		name, err := hub.Name(r.App, r.Name)
 		if err != nil || why.Outcome == ingest.RefusedTakeover {
 			return
 		}
 		events.Note(api.Event{
-			Time: time.Now(), Type: string(stream.Refused), Stream: name, Session: r.Session.ID(),
+			Time: time.Now(), Type: string(stream.Refused), Stream: secrets.hide(name), Session: r.Session.ID(),
 			Fields: map[string]any{
 				"outcome": string(why.Outcome), "detail": why.Error(), "protocol": r.Protocol, "remote": r.Remote,
 			},
