@@ -61,7 +61,8 @@ type bench struct {
 	past     []*packetbuf.Packet // with which a feed begins
 	live     bool
 	refusal  error
-	life     int // of the stream, and in its tokens
+	until    time.Time // when the play tokens of viewers expire; zero: never
+	life     int       // of the stream, and in its tokens
 	resumes  []string
 	finished chan struct{}
 }
@@ -138,7 +139,7 @@ func (b *bench) Enter(_ context.Context, r egress.Request) (egress.Place, Pass, 
 		pass.Good, pass.Expired = r.Resume.Token == token, r.Resume.Token == "old"
 	}
 	b.playing.Add(1)
-	return &place{b: b, viewer: true}, pass, nil
+	return &place{b: b, viewer: true, until: b.until}, pass, nil
 }
 
 func (b *bench) open(context.Context, string, bool) (egress.Place, error) {
@@ -156,6 +157,7 @@ func (b *bench) open(context.Context, string, bool) (egress.Place, error) {
 type place struct {
 	b       *bench
 	viewer  bool
+	until   time.Time // when the play token expires
 	packets chan *packetbuf.Packet
 }
 
@@ -173,6 +175,7 @@ func (p *place) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	}
 }
 
+func (p *place) Until() time.Time         { return p.until }
 func (p *place) Has(packetbuf.Track) bool { return true }
 func (p *place) Skip()                    {}
 func (p *place) Done() <-chan struct{}    { return p.b.finished }
