@@ -59,7 +59,7 @@ var wellKnown = []string{
 	"1234567890", "123456789", "12345678", "1234567", "123456", "12345", "1234", "123", "abcdef", "abc",
 	"password", "passwort", "passw0rd", "passwd", "pass", "secret", "s3cret", "geheim", "changeme", "change", "replace", "letmein", "welcome",
 	"qwertyuiop", "qwerty", "qwertz", "asdf", "iloveyou", "dragon", "monkey", "hunter2", "foobar", "foo", "bar", "default", "example", "sample",
-	"placeholder", "holdfast", "admin", "root", "user", "guest", "obs", "rtmp", "whip", "whep", "live", "streaming", "streamer", "stream", "publisher",
+	"holdfast", "admin", "root", "user", "guest", "obs", "rtmp", "whip", "whep", "live", "streaming", "streamer", "stream", "publisher",
 	"publish", "play", "viewer", "camera", "cam", "token", "keys", "key", "test", "demo", "hmac", "jwt", "your", "with", "this", "the", "me", "my", "of", "a",
 }
 

@@ -205,7 +205,7 @@ func TestHLSSessionGoesOn(t *testing.T) {
 		status, list = fetch(h, bare)
 		wantStatus(t, "after a pause", 200, status, list)
 		for name, url := range map[string]string{
-			"made up": "media.m3u8?s=somebody", "changed": bare[:len(bare)-1] + "A", "none": "media.m3u8",
+			"made up": "media.m3u8?s=guess", "changed": bare[:len(bare)-1] + "A", "none": "media.m3u8",
 			"of another stream": "media.m3u8?s=" + sessionNames{p}.Name("live/other", time.Time{}),
 		} {
 			if url == bare {
