@@ -51,6 +51,7 @@ type Track struct {
 	begun  bool
 	end    time.Duration // where the audio ends, real or made
 	made   bool          // the newest frame was made
+	fresh  bool          // no audio has come since Begin
 	real   time.Duration // DTS of the newest real frame, late ones among them
 	from   time.Duration // start of the newest run of silence
 	count  int64         // frames in that run
@@ -83,9 +84,12 @@ func (t *Track) Frame() (frame []byte, samples int64) { return t.frame, t.sample
 // Begin expects audio from at on, unless it reaches further already. A session that begins and a
 // splice call it.
 func (t *Track) Begin(at time.Duration) {
-	t.begun, t.end, t.real = true, max(t.end, at), at-ahead
+	if !t.begun || at-t.end > short { // else silence goes on from where the audio ends
+		t.end = max(t.end, at)
+	}
+	t.begun, t.real = true, at-ahead
 	t.restart()
-	t.seen = false
+	t.seen, t.fresh = false, true
 }
 
 // Reach notes that audio reaches to end: frames that were placed without Audio, such as filler.
@@ -171,7 +175,9 @@ func (t *Track) Audio(p *packetbuf.Packet) []*packetbuf.Packet {
 	switch hole := p.DTS - t.end; {
 	case !t.begun:
 	case t.seen && p.DTS-t.video > max(pause, 3*t.step): // video has paused too
-	case hole > short, t.made && hole > 0:
+	case hole > short, (t.made || t.fresh) && hole > 0:
+		// Of a hole where sessions meet, what is left is less than a frame: players that play on
+		// over a hole are earlier by it for good.
 		out = t.Fill(p.DTS + rounding)
 	}
 	own := t.duration(p)
@@ -180,7 +186,7 @@ func (t *Track) Audio(p *packetbuf.Packet) []*packetbuf.Packet {
 	} else {
 		t.end = p.DTS + own
 	}
-	t.begun, t.made, t.real = true, false, p.DTS
+	t.begun, t.made, t.fresh, t.real = true, false, false, p.DTS
 	t.restart()
 	return out
 }

@@ -197,7 +197,9 @@ func (c *cutter) picture(p *packetbuf.Packet) {
 		c.shift()
 	}
 	if p.Flags&packetbuf.Splice != 0 { // audio begins again about here
-		c.reach(p.DTS)
+		if !c.reaches(p.DTS - nearly) {
+			c.reach(p.DTS)
+		}
 		c.gap.Begin(p.DTS)
 	}
 	if p.Flags&packetbuf.Filler != 0 && p.Flags&packetbuf.Again == 0 && p.Kind == packetbuf.Key {

@@ -39,6 +39,17 @@ func (c *cutter) bridge(at int64) {
 	}
 }
 
+// nearly is how far before a splice audio may end and be left as it is: the silence that closes the
+// hole comes behind the picture. A last frame that is stretched over it would be a hole for players
+// that play on from frame to frame, whose audio is too early then.
+const nearly = 60 * time.Millisecond
+
+// reaches reports whether the audio in force lasts until end.
+func (c *cutter) reaches(end time.Duration) bool {
+	t := &c.in[audio]
+	return c.force[audio] != nil && t.counting && t.next >= c.force[audio].ticks(end)
+}
+
 // reach has the audio in force last until at, or players stall there.
 func (c *cutter) reach(end time.Duration) {
 	t := &c.in[audio]
