@@ -90,6 +90,7 @@ type Log struct {
 type Limits struct {
 	Connections      int           `key:"connections" help:"connections at a time, publishers and viewers together"`
 	PerAddress       int           `key:"per_address" help:"connections at a time from one address; 0: no limit"`
+	Memory           AutoSize      `key:"memory" help:"bytes of media that all streams hold together; auto: 70 % of what the machine or the container has"`
 	HandshakeTimeout time.Duration `key:"handshake_timeout" help:"time for everything before publish or play"`
 	Joins            int           `key:"joins" help:"viewers who may join in a second; more wait, and then are sent away; 0: no limit"`
 	Streams          int           `key:"streams" help:"streams at a time"`
@@ -235,7 +236,7 @@ func Default() Config {
 		Admin:   Admin{Listen: "127.0.0.1:8081"},
 		WebRTC:  WebRTC{UDPListen: ":8189"},
 		Log:     Log{Level: "info", Format: "text"},
-		Limits:  Limits{Connections: 20000, HandshakeTimeout: 5 * time.Second, Joins: 500, Streams: 2000, Transcodes: 4, Bridges: 100},
+		Limits:  Limits{Connections: 20000, Memory: AutoBytes, HandshakeTimeout: 5 * time.Second, Joins: 500, Streams: 2000, Transcodes: 4, Bridges: 100},
 		Metrics: Metrics{Streams: 1000},
 		Breaker: Breaker{Fall: 5, Rise: 2, Dials: 4, Every: 5 * time.Second},
 		Drain:   Drain{Timeout: 10 * time.Second},

@@ -90,6 +90,9 @@ func (cfg *Config) validate() Faults {
 	c.oneOf("log.format", cfg.Log.Format, "text", "json")
 	c.number("limits.connections", cfg.Limits.Connections, 1, 10_000_000)
 	c.number("limits.per_address", cfg.Limits.PerAddress, 0, 10_000_000)
+	if m := cfg.Limits.Memory; m != AutoBytes && m < 16<<20 {
+		c.fault("limits.memory", m.String()+" does not hold a stream", "write auto, or 16MiB or more")
+	}
 	c.number("limits.joins", cfg.Limits.Joins, 0, 1_000_000)
 	c.number("limits.streams", cfg.Limits.Streams, 1, 1_000_000)
 	c.number("limits.transcodes", cfg.Limits.Transcodes, 0, 10_000)

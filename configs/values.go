@@ -37,6 +37,19 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
+// AutoSize is a number of bytes, or AutoBytes.
+type AutoSize Size
+
+// AutoBytes leaves the size to the relay.
+const AutoBytes AutoSize = -1
+
+func (s AutoSize) String() string {
+	if s == AutoBytes {
+		return "auto"
+	}
+	return Size(s).String()
+}
+
 var number = regexp.MustCompile(`^[0-9]{1,18}(\.[0-9]{1,18})?$`)
 
 var units = []struct {
@@ -82,6 +95,28 @@ func parseDuration(s string) (time.Duration, bool) {
 	return d, err == nil && d >= 0
 }
 
+// parse reads auto or a duration. It reports false for anything else.
+func (d *AutoDuration) parse(text string) bool {
+	if text == "auto" {
+		*d = Auto
+		return true
+	}
+	n, ok := parseDuration(text)
+	*d = AutoDuration(n)
+	return ok
+}
+
+// parse reads auto or a size. It reports false for anything else.
+func (s *AutoSize) parse(text string) bool {
+	if text == "auto" {
+		*s = AutoBytes
+		return true
+	}
+	n, ok := parseSize(text)
+	*s = AutoSize(n)
+	return ok
+}
+
 // set puts a value as file, flag or environment have it, which is text or a list, into a
 // field. It tells what is wrong with it, and what would be right.
 func set(v reflect.Value, data any) (problem, right string) {
@@ -125,21 +160,19 @@ func set(v reflect.Value, data any) (problem, right string) {
 		}
 		*p = d
 	case *AutoDuration:
-		if text == "auto" {
-			*p = Auto
-			return "", ""
-		}
-		d, ok := parseDuration(text)
-		if !ok {
+		if !p.parse(text) {
 			return fails("auto or a duration", "auto, or a duration like 2s or 500ms")
 		}
-		*p = AutoDuration(d)
 	case *Size:
 		n, ok := parseSize(text)
 		if !ok {
 			return fails("a size", "one like 64MiB")
 		}
 		*p = n
+	case *AutoSize:
+		if !p.parse(text) {
+			return fails("auto or a size", "auto, or a size like 2GiB")
+		}
 	default:
 		panic(fmt.Sprintf("configs: a key of type %s", v.Type())) // a mistake in Config, which a test finds
 	}

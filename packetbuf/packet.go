@@ -8,6 +8,8 @@ import (
 	"bytes"
 	"sync/atomic"
 	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf/budget"
 )
 
 // Track tells the elementary stream that a packet belongs to.
@@ -167,7 +169,8 @@ type Packet struct {
 	// colours, of audio the order of its channels. Nil: nothing. RTMP carries it on.
 	Beside []byte
 
-	wire [numWires]atomic.Pointer[[]byte]
+	wire    [numWires]atomic.Pointer[[]byte]
+	account *budget.Account // of the ring, which counts wire forms; nil: they are not counted
 }
 
 // PaddingUnit is the size of a unit of padding in bytes, and MaxPadding the largest number of them
@@ -215,28 +218,3 @@ func (p *Packet) size() int { return len(p.Payload) + len(p.Beside) }
 
 // Media tells whether the packet is coded media, not configuration or data.
 func (p *Packet) Media() bool { return p.Track != Data && p.Kind != Config }
-
-// Wire is a serialised form that all viewers of a protocol share.
-type Wire uint8
-
-// The shared wire forms.
-const (
-	FLVTag      Wire = iota // an FLV tag with its PreviousTagSize
-	RTMPMessage             // an RTMP message in chunks
-	RTPPayloads             // the payloads of RTP packets, each behind its length in two bytes
-	numWires
-)
-
-// Serialized returns the packet's wire form w, made by build on first need. Two
-// viewers that need it at the same moment may both build it; one result stays.
-// The bytes must not be changed.
-func (p *Packet) Serialized(w Wire, build func(*Packet) []byte) []byte {
-	if b := p.wire[w].Load(); b != nil {
-		return *b
-	}
-	b := build(p)
-	if !p.wire[w].CompareAndSwap(nil, &b) {
-		return *p.wire[w].Load()
-	}
-	return b
-}

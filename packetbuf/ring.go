@@ -4,6 +4,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf/budget"
 )
 
 // Errors of a ring and its cursors.
@@ -55,7 +57,8 @@ type Ring struct {
 	// forgotten is the head at the last Forget of each slot.
 	forgotten [len(Configs{})]uint64
 	newest    time.Duration
-	latest    time.Time // arrival of the newest packet
+	latest    time.Time       // arrival of the newest packet
+	account   *budget.Account // of all that the ring holds, wire forms included; nil: it is not counted
 }
 
 // gop is a place where a viewer can start.
@@ -67,6 +70,21 @@ type gop struct {
 // NewRing returns an empty ring. Sequences start at 1, so that 0 is before every packet.
 func NewRing(l Limits) *Ring {
 	return &Ring{limits: l, slots: make([]*Packet, 256), head: 1, tail: 1}
+}
+
+// Charge counts what the ring holds in an account of b, and keeps it to the account's share. It must
+// be called before the first Append, and Discharge at the end.
+func (r *Ring) Charge(b *budget.Budget) { r.account = b.Open(budget.Packets, r.shrink) }
+
+// Discharge ends what Charge began.
+func (r *Ring) Discharge() { r.account.Close() }
+
+// shrink has the ring keep to its share now, though nothing is appended.
+func (r *Ring) shrink() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trim()
+	r.account.Set(r.held())
 }
 
 // SetLimits changes the bounds; they take effect at the next Append.
@@ -84,7 +102,7 @@ func (r *Ring) Append(p *Packet) {
 	if r.head-r.tail == uint64(len(r.slots)) {
 		r.grow()
 	}
-	p.Seq = r.head
+	p.Seq, p.account = r.head, r.account
 	r.slots[r.slot(r.head)] = p
 	r.head++
 	r.bytes += p.size()
@@ -100,7 +118,11 @@ func (r *Ring) Append(p *Packet) {
 	}
 	r.latest = p.Arrived
 	r.trim()
+	r.account.Set(r.held())
 }
+
+// held is what the ring holds in bytes, without wire forms.
+func (r *Ring) held() int { return r.bytes + Overhead*int(r.head-r.tail) } //nolint:gosec // bounded by the slots
 
 func (r *Ring) slot(seq uint64) uint64 { return seq & uint64(len(r.slots)-1) } //nolint:gosec // a power of two
 
@@ -134,7 +156,8 @@ func (r *Ring) over() bool {
 	if r.tail == r.head {
 		return false
 	}
-	if r.limits.Bytes > 0 && r.bytes+Overhead*int(r.head-r.tail) > r.limits.Bytes { //nolint:gosec // bounded by the slots
+	held := r.held()
+	if r.limits.Bytes > 0 && held > r.limits.Bytes || int64(held+r.account.Extra()) > r.account.Share() {
 		return true
 	}
 	return r.limits.Duration > 0 && r.newest-r.slots[r.slot(r.tail)].DTS > r.limits.Duration
@@ -144,6 +167,7 @@ func (r *Ring) dropTo(seq uint64) {
 	for ; r.tail < seq; r.tail++ {
 		i := r.slot(r.tail)
 		r.lose(r.slots[i])
+		r.slots[i].dropWires()
 		r.bytes -= r.slots[i].size()
 		r.slots[i] = nil
 	}

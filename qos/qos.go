@@ -21,6 +21,9 @@ type Relay struct {
 	Routes      []Route
 	Ways        []Way
 	Connections Use
+	// Memory is the bytes of media held, by what for, and MaxMemory how many there may be.
+	Memory    map[string]int64
+	MaxMemory int64
 	// MaxStreams is how many streams there may be.
 	MaxStreams int
 }

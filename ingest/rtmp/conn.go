@@ -78,6 +78,7 @@ func (c *conn) log() *slog.Logger {
 // serve runs a connection from accept to its end.
 func (c *conn) serve() {
 	defer c.guard("serve", nil)
+	defer c.r.count(0)
 	defer c.close()
 	if err := c.secure(); err != nil {
 		c.log().Debug("TLS handshake failed", "err", err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf/budget"
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
@@ -42,6 +43,8 @@ type Options struct {
 	Heartbeat func(app, name string) time.Duration
 	// Repairs counts what is repaired in publishers' media. It may be nil.
 	Repairs *ingest.Repairs
+	// Reassembly counts the bytes of messages that have not come whole. nil: they are not counted.
+	Reassembly *budget.Account
 	// Refused is called for a refusal that never reached Access. It may be nil.
 	Refused func(ingest.Outcome)
 }

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/holdfast-live/holdfast/packetbuf/budget"
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
@@ -25,6 +26,9 @@ type reader struct {
 	buf   []byte
 	in    []byte // what of buf has not been consumed
 	demux *wire.Demuxer
+	// reassembly counts what demux holds, for all connections; counted is this one's part.
+	reassembly *budget.Account
+	counted    int
 
 	received uint32 // bytes so far; wraps
 	acked    uint32 // what the peer was told of them
@@ -39,10 +43,10 @@ type reader struct {
 	clamped bool  // the window that the peer sees is kept small
 }
 
-func newReader(nc net.Conn) *reader {
+func newReader(nc net.Conn, reassembly *budget.Account) *reader {
 	return &reader{
 		nc: nc, buf: make([]byte, strangerBuffer),
-		demux: wire.NewDemuxer(strangerLimits()), window: defaultWindow,
+		demux: wire.NewDemuxer(strangerLimits()), reassembly: reassembly, window: defaultWindow,
 	}
 }
 
@@ -99,7 +103,20 @@ func (r *reader) take(p []byte) int {
 // message returns the next message that is whole, or nil when bytes are needed.
 func (r *reader) message() (m *wire.Message, err error) {
 	r.in, m, err = r.demux.Push(r.in)
+	if held := r.demux.Buffered(); held-r.counted >= countedStep || r.counted-held >= countedStep {
+		r.count(held)
+	}
 	return m, err
+}
+
+// countedStep is how far what is held may be from what is counted: most frames of most publishers
+// are smaller.
+const countedStep = 64 << 10
+
+// count says how many bytes are held for messages that have not come whole.
+func (r *reader) count(held int) {
+	r.reassembly.Add(held - r.counted)
+	r.counted = held
 }
 
 // due tells whether an acknowledgement should be sent. Half a window is soon enough for

@@ -103,7 +103,7 @@ func (s *Server) accept(nc net.Conn) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &conn{
 		srv: s, id: newID(), nc: nc, remote: nc.RemoteAddr().String(), slot: sl,
-		w: newWriter(nc, s.o.WriteTimeout), r: newReader(nc),
+		w: newWriter(nc, s.o.WriteTimeout), r: newReader(nc, s.o.Reassembly),
 		ctx: ctx, cancel: cancel,
 		commands: bucket{rate: 50, burst: 200},
 		creates:  bucket{rate: 2, burst: 20},

@@ -27,7 +27,7 @@ func tcpPair(t *testing.T) (near, far net.Conn) {
 
 func TestUnread(t *testing.T) {
 	near, far := tcpPair(t)
-	r := newReader(near)
+	r := newReader(near, nil)
 	if r.unread(time.Now()) {
 		t.Error("got unread bytes before any were sent")
 	}

@@ -57,6 +57,8 @@ func NewCollector(snapshot func() qos.Relay, streams func() int) *Collector {
 		{"streams", "Streams by state.", []string{"state"}},
 		{"streams_limit", "Streams that there may be.", nil},
 		{"connections", "Connections of publishers and viewers.", nil},
+		{"memory_bytes", "Bytes of media that streams hold, by what for.", []string{"kind"}},
+		{"memory_limit_bytes", "Bytes of media that all streams together may hold.", nil},
 		{"connections_limit", "Connections that there may be.", nil},
 		{"track_silences_total", "One track silent while the other went on.", []string{"track"}},
 		{"media_repairs_total", "What was repaired in publishers' media, or left out.", []string{"track", "reason"}},
@@ -154,6 +156,10 @@ func collectRelay(r *qos.Relay, gauge func(string, float64, ...string), count fu
 	}
 	gauge("streams_limit", float64(r.MaxStreams))
 	gauge("connections", float64(r.Connections.Used))
+	for kind, n := range r.Memory {
+		gauge("memory_bytes", float64(n), kind)
+	}
+	gauge("memory_limit_bytes", float64(r.MaxMemory))
 	gauge("connections_limit", float64(r.Connections.Limit))
 }
 

@@ -88,7 +88,7 @@ func TestFromTheStart(t *testing.T) {
 		"holdfast_whip_nacks_total{} counter", "holdfast_whip_lost_packets_total{} counter", "holdfast_whep_retransmits_total{} counter",
 		"holdfast_webrtc_refused_packets_total{} counter",
 		"holdfast_viewer_admission_wait_seconds{} histogram", "holdfast_streams_limit{} gauge", "holdfast_connections{} gauge",
-		"holdfast_connections_limit{} gauge",
+		"holdfast_connections_limit{} gauge", "holdfast_memory_limit_bytes{} gauge",
 	}
 	for _, p := range labels.Publishers {
 		for _, o := range labels.Outcomes {

@@ -7,6 +7,16 @@ type About struct {
 	Version string `json:"version"`
 	Ready   bool   `json:"ready"`
 	Watch   Watch  `json:"watch"`
+	Memory  Memory `json:"memory"`
+}
+
+// Memory is the media that all streams hold, in bytes.
+type Memory struct {
+	Used  int64            `json:"used_bytes"`
+	Limit int64            `json:"limit_bytes"`
+	Kinds map[string]int64 `json:"kinds"` // as in holdfast_memory_bytes
+	// Share is the most that one buffer may hold now; left out where none has to shrink.
+	Share int64 `json:"share_bytes,omitempty"`
 }
 
 // Watch is where viewers are served: at the host that one asks, or another.
@@ -20,6 +30,9 @@ func about(o Options) http.HandlerFunc {
 		out := About{Version: o.Version, Ready: o.Relay.Ready() == nil}
 		if o.Watch != nil {
 			out.Watch = o.Watch()
+		}
+		if o.Memory != nil {
+			out.Memory = o.Memory()
 		}
 		reply(w, http.StatusOK, out)
 	}

@@ -123,7 +123,8 @@ type Options struct {
 	Events *Events
 	// Histories of the streams; nil: none.
 	Histories *Histories
-	Watch     func() Watch // where viewers are served; nil: nobody knows
+	Memory    func() Memory // nil: it is not known
+	Watch     func() Watch  // where viewers are served; nil: nobody knows
 	// Preview makes a stream's newest keyframe a picture. An error that is an *ingest.Refusal says
 	// why there is none; nil: it cannot.
 	Preview func(ctx context.Context, stream string) (Picture, error)

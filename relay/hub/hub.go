@@ -14,6 +14,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/budget"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
@@ -34,6 +35,8 @@ type Options struct {
 	Counters   *stream.Counters
 	Repairs    *ingest.Repairs // see stream.Options
 	Log        *slog.Logger
+	// Memory bounds what all streams hold; new ones are refused when it is full. nil: no bound.
+	Memory *budget.Budget
 	// Bridge asks for a stream's sound in another codec; see stream.Options. nil: there is none.
 	Bridge     func(name string, to packetbuf.Codec)
 	Bridgeable func() bool
@@ -101,9 +104,15 @@ func (h *Hub) open(name string) (*stream.Stream, error) {
 			Hint: "try again later, or raise limits.streams", RetryAfter: 10 * time.Second,
 		}
 	}
+	if h.opts.Memory.Full() {
+		return nil, &ingest.Refusal{
+			Outcome: ingest.RefusedLimit, Reason: "the relay has no memory left for another stream",
+			Hint: "try again later, or raise limits.memory", RetryAfter: 10 * time.Second,
+		}
+	}
 	s := stream.New(name, stream.Options{
 		Config: h.opts.Settings.Stream(name), Observer: observer{h}, Counters: h.opts.Counters, Load: &h.load, Repairs: h.opts.Repairs,
-		Log: h.opts.Log.With("stream", name), OnEnd: h.forget, Bridge: h.opts.Bridge, Bridgeable: h.opts.Bridgeable,
+		Log: h.opts.Log.With("stream", name), OnEnd: h.forget, Bridge: h.opts.Bridge, Bridgeable: h.opts.Bridgeable, Memory: h.opts.Memory,
 	})
 	h.streams[name] = s
 	if parent := Parent(name); parent != name {

@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/ingest/watchdog"
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/budget"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 )
 
@@ -43,16 +44,17 @@ type feed struct {
 	mute     [packetbuf.NumTracks]bool
 	meter    meter
 	pace     pace
-	kept     warm // while it is the spare
-	stopped  bool // it has counted as silent meanwhile, and has sent nothing since
-	keyless  bool // it has been logged that viewers are refused for want of a keyframe
-	counter  int  // its index in Counters.ingestBytes
+	kept     warm            // while it is the spare
+	memory   *budget.Account // of kept
+	stopped  bool            // it has counted as silent meanwhile, and has sent nothing since
+	keyless  bool            // it has been logged that viewers are refused for want of a keyframe
+	counter  int             // its index in Counters.ingestBytes
 }
 
 func newFeed(s *Stream, id lifecycle.ID, r ingest.Request, now time.Time) *feed {
 	return &feed{
 		s: s, id: id, req: r, session: r.Session, accepted: now,
-		dog: watchdog.New(s.cfg.Load().watchdog(), now), counter: index(protocols[:], r.Protocol),
+		dog: watchdog.New(s.cfg.Load().watchdog(), now), counter: index(protocols[:], r.Protocol), memory: s.opts.Memory.Open(budget.Packets, nil),
 	}
 }
 
@@ -95,7 +97,7 @@ func (f *feed) end(cause ingest.Cause, detail string) {
 	f.gone, f.detail = true, detail
 	now := time.Now()
 	s.perform(now, s.life.End(now, f.id, cause))
-	delete(s.feeds, f.id)
+	s.remove(f)
 	s.endIfIdle(now)
 }
 

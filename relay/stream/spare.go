@@ -106,7 +106,10 @@ func (w *warm) clear() { *w = warm{} }
 // retain keeps p, as it came.
 func (f *feed) retain(p *packetbuf.Packet) {
 	key := p.Kind == packetbuf.Key
-	f.kept.add(p, key, f.s.cfg.Load().Buffer)
+	limits := f.s.cfg.Load().Buffer
+	limits.Bytes = int(min(int64(limits.Bytes), f.memory.Share()))
+	f.kept.add(p, key, limits)
+	f.memory.Set(f.kept.bytes)
 	if key && (p.Track != packetbuf.Video || f.begins(p)) {
 		f.kept.fresh = len(f.kept.packets)
 	}
@@ -139,6 +142,7 @@ func (s *Stream) keep(now time.Time, f *feed, p *packetbuf.Packet) bool {
 func (s *Stream) save(f *feed, p *packetbuf.Packet) {
 	if s.life.Spare() == 0 {
 		f.kept.clear()
+		f.memory.Set(0)
 		return
 	}
 	kind := p.Kind

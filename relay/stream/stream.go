@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/audiogap"
+	"github.com/holdfast-live/holdfast/packetbuf/budget"
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 	"github.com/holdfast-live/holdfast/packetbuf/timeline"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
@@ -37,6 +38,8 @@ type Options struct {
 	Bridge func(name string, to packetbuf.Codec)
 	// Bridgeable tells whether bridged sound is to be had at all now. nil: where there is Bridge.
 	Bridgeable func() bool
+	// Memory bounds what the stream holds together with all others. nil: only Config does.
+	Memory *budget.Budget
 }
 
 // Stream is one stream's state. It has one goroutine and one timer; Close ends both.
@@ -106,6 +109,7 @@ func New(name string, o Options) *Stream {
 		since: time.Now(),
 	}
 	s.cfg.Store(&o.Config)
+	s.ring.Charge(o.Memory)
 	s.life = lifecycle.New(o.Config.lifecycle(), quiet{s})
 	s.loop.Go(s.run)
 	return s
@@ -289,9 +293,15 @@ func (s *Stream) dismiss(f *feed, cause ingest.Cause, reason string) {
 	if f == nil {
 		return
 	}
-	delete(s.feeds, f.id)
+	s.remove(f)
 	f.gone, f.close = true, func() { f.session.Close(cause, cmp.Or(reason, "the stream was closed")) }
 	s.out.queue = append(s.out.queue, f.close)
+}
+
+// remove takes a session out of the stream.
+func (s *Stream) remove(f *feed) {
+	delete(s.feeds, f.id)
+	f.memory.Close()
 }
 
 // endIfIdle ends a stream that never began and has nobody left who could begin it.
@@ -305,6 +315,7 @@ func (s *Stream) end(now time.Time, cause ingest.Cause) {
 	s.reason = cmp.Or(s.reason, s.endReason(cause, s.epoch > 0))
 	s.tell(Event{Time: now, Type: Ended, Cause: cause, Detail: s.reason})
 	close(s.done)
+	s.ring.Discharge()
 	s.wake.all()
 	if s.opts.OnEnd != nil {
 		s.out.queue = append(s.out.queue, func() { s.opts.OnEnd(s) })

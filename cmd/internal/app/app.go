@@ -57,6 +57,7 @@ type App struct {
 	events   *api.Events
 	past     *api.Histories
 	sampled  func() // ends what samples for it; nil before Start
+	balanced func() // ends what divides the memory; nil before Start
 	flv      *httpflv.Handler
 	feeds    *cmaf.Feeds // of all protocols that play chunks
 	previews *cmaf.Feeds // for the API
@@ -113,7 +114,7 @@ func New(o Options) (*App, error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	metrics, counters := a.metrics, &stream.Counters{}
-	a.relay = &relay{counters: counters, sent: map[string]*atomic.Uint64{}, settings: a.settings, slots: a.slots}
+	a.relay = &relay{counters: counters, sent: map[string]*atomic.Uint64{}, settings: a.settings, slots: a.slots, memory: newMemory(o.Config)}
 	for _, p := range viewerProtocols() {
 		a.relay.sent[p] = &atomic.Uint64{}
 	}
@@ -127,7 +128,7 @@ func New(o Options) (*App, error) {
 		ended: func(name string) { a.routes.Ended(name) },
 	}
 	a.relay.hub = hub.New(hub.Options{
-		Settings: a.settings, Demand: wanted, MaxStreams: o.Config.Limits.Streams, Counters: counters, Repairs: &a.relay.repairs,
+		Settings: a.settings, Demand: wanted, Memory: a.relay.memory.Budget, MaxStreams: o.Config.Limits.Streams, Counters: counters, Repairs: &a.relay.repairs,
 		Log: component(o.Log, "stream"), Observer: watching,
 		Bridge:     func(name string, to packetbuf.Codec) { a.relay.bridges.Want(name, to) },
 		Bridgeable: func() bool { return a.relay.bridges.Able() },
@@ -182,6 +183,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 			HandshakeTimeout: cfg.Limits.HandshakeTimeout,
 			Refused:          func(o ingest.Outcome) { metrics.Session(protocol, string(o)) },
 			Repairs:          &a.relay.repairs,
+			Reassembly:       a.relay.memory.reassembly,
 			Heartbeat:        a.settings.heartbeat,
 			SlowPublisher:    func(app, name string) bool { return a.settings.get().Stream(app + "/" + name).SlowPublisher },
 			Plays: &players{streams: streams, settings: a.settings, bytes: a.relay.sent, log: component(a.log, protocol), started: func(p string) func() {
@@ -207,7 +209,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	a.wireMSE(board)
 	a.http = a.server("http", a.viewersHandler(a.flv))
 	a.admin = a.server("admin", api.New(api.Options{
-		Relay: a.relay, Routes: &routesView{routes: a.routes}, Events: a.events, Histories: a.past, Watch: a.watch, Preview: a.preview, Drain: a.askDrain, Version: version, Token: func() string { return a.settings.get().Admin.Token },
+		Relay: a.relay, Memory: a.relay.memory.view, Routes: &routesView{routes: a.routes}, Events: a.events, Histories: a.past, Watch: a.watch, Preview: a.preview, Drain: a.askDrain, Version: version, Token: func() string { return a.settings.get().Admin.Token },
 		Guessed: newGuesses(component(a.log, "admin")).wrong,
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelError)}),
 	}))
@@ -273,6 +275,8 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	a.startRoutes()
 	a.sampled = a.sample()
+	boundHeap(cfg, a.relay.memory.machine)
+	a.balanced = a.relay.memory.start()
 	a.relay.ready.Store(true)
 	return nil
 }
@@ -297,6 +301,7 @@ func (a *App) Reload(cfg *configs.Config) (live, restart []string) {
 	a.secrets.set(cfg)
 	a.level.Set(Level(cfg.Log.Level))
 	a.relay.hub.Reload(cfg.Limits.Streams)
+	a.relay.memory.reload(cfg)
 	a.viewing.turns.setRate(cfg.Limits.Joins)
 	a.reloadRoutes(cfg)
 	a.hooks.Reload(hooks(cfg))
@@ -325,6 +330,7 @@ func (a *App) Stop(ctx context.Context) error {
 	a.graced()
 	if a.sampled != nil {
 		a.sampled()
+		a.balanced()
 	}
 	a.stopRoutes(ctx)
 	a.relay.bridges.Close()

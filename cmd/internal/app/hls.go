@@ -18,10 +18,10 @@ import (
 
 // wireHLS makes what cuts streams into chunks, and what serves them as HLS.
 func (a *App) wireHLS() {
-	a.feeds = cmaf.New(cmaf.Options{Open: a.relay.feed, Again: again, Limits: a.settings.chunks, SilentTrack: true, Log: component(a.log, "cmaf")})
+	a.feeds = cmaf.New(cmaf.Options{Open: a.relay.feed, Again: again, Limits: a.settings.chunks, SilentTrack: true, Memory: a.relay.memory.Budget, Log: component(a.log, "cmaf")})
 	a.hls = hls.New(hls.Options{
 		Streams: a.viewing, Names: sessionNames{a.viewing}, Feeds: a.feeds, Settings: a.settings.hls, Refuse: refuse, Problem: api.Problem, Remote: a.settings.remote, Renditions: a.renditions,
-		Bytes: a.relay.sent[hls.Protocol], Log: component(a.log, "hls"),
+		Bytes: a.relay.sent[hls.Protocol], Memory: a.relay.memory.Budget, Log: component(a.log, "hls"),
 		Joined: func(took time.Duration) { a.metrics.Started(hls.Protocol, took) },
 		Restarted: func(ctx context.Context, stream string) bool {
 			a.settings.returning.Wait(ctx, stream)

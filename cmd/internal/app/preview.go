@@ -23,7 +23,7 @@ func (a *App) wirePreviews() {
 		}
 		return &glance{Place: place}, nil
 	}
-	a.previews = cmaf.New(cmaf.Options{Open: newest, Limits: a.settings.chunks, Linger: 1, Log: component(a.log, "cmaf")})
+	a.previews = cmaf.New(cmaf.Options{Open: newest, Limits: a.settings.chunks, Linger: 1, Memory: a.relay.memory.Budget, Log: component(a.log, "cmaf")})
 }
 
 // preview is a stream's newest keyframe with what is in its chunk.

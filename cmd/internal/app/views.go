@@ -33,6 +33,7 @@ type relay struct {
 	sockets  atomic.Pointer[rtcsock.Sockets] // nil: no WebRTC
 	settings *settings
 	slots    *ingest.Slots
+	memory   *memory
 	ready    atomic.Bool
 }
 
@@ -195,6 +196,7 @@ func (r *relay) snapshot() qos.Relay {
 	}
 	limits := r.settings.get().Limits
 	out.Connections, out.MaxStreams = qos.Use{Used: r.slots.Used(), Limit: limits.Connections}, limits.Streams
+	out.Memory, out.MaxMemory = r.memory.Use(), r.memory.Limit()
 	now := time.Now()
 	for _, s := range r.hub.List() {
 		out.Streams = append(out.Streams, r.gauges(now, s.Snapshot(now)))

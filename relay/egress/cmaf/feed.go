@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/budget"
 	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
@@ -77,7 +78,9 @@ type Options struct {
 	// and in a codec for which no silence can be made: players cannot take another number of
 	// tracks into a buffer.
 	SilentTrack bool
-	Log         *slog.Logger
+	// Memory bounds what all feeds hold together with other buffers. nil: only Limits do.
+	Memory *budget.Budget
+	Log    *slog.Logger
 }
 
 // Feeds are the feeds of all streams.
@@ -165,6 +168,7 @@ func (f *Feeds) make(stream string) *Feed {
 	feed := &Feed{name: stream, all: f, opened: make(chan struct{})}
 	first := uint64(time.Now().UnixMilli()) //nolint:gosec // after 1970; chunks are far fewer than milliseconds
 	feed.ring = newRing(first, f.opts.Limits(stream))
+	feed.ring.account = f.opts.Memory.Open(budget.Chunks, feed.ring.shrink)
 	var ctx context.Context
 	ctx, feed.cancel = context.WithCancel(f.ctx)
 	f.feeds[stream] = feed
@@ -175,6 +179,7 @@ func (f *Feeds) make(stream string) *Feed {
 		feed.forget()
 		feed.open(err)
 		feed.ring.close(err)
+		feed.ring.account.Close()
 	})
 	return feed
 }
@@ -235,6 +240,9 @@ func (f *Feed) After(seq uint64) (c *Cursor, exact bool) {
 	}
 	return c, false
 }
+
+// OldestHeld returns the sequence of the oldest chunk that the feed holds.
+func (f *Feed) OldestHeld() uint64 { return f.ring.oldest() }
 
 // Info is what the init section in force says; nil where there is none yet.
 func (f *Feed) Info() *Info {

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf/budget"
 )
 
 // ring keeps the newest chunks of a stream.
@@ -20,6 +22,8 @@ type ring struct {
 	key    uint64   // the newest independent chunk; 0: none
 	err    error    // why nothing follows
 	limits Limits
+	// account is of the chunks' data.
+	account *budget.Account
 }
 
 func newRing(first uint64, l Limits) *ring {
@@ -27,6 +31,23 @@ func newRing(first uint64, l Limits) *ring {
 	ch := make(chan struct{})
 	r.wake.Store(&ch)
 	return r
+}
+
+// shrink has the ring keep to its share of the relay's memory now.
+func (r *ring) shrink() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.head > r.tail {
+		r.trim(*r.at(r.head - 1))
+		r.account.Set(r.bytes)
+	}
+}
+
+// oldest is the sequence of the oldest chunk kept.
+func (r *ring) oldest() uint64 {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.tail
 }
 
 func (r *ring) at(seq uint64) **Chunk { return &r.slots[seq&uint64(len(r.slots)-1)] } //nolint:gosec // a power of two
@@ -46,6 +67,7 @@ func (r *ring) append(c *Chunk) {
 		r.key = c.Seq
 	}
 	r.trim(c)
+	r.account.Set(r.bytes)
 	r.mu.Unlock()
 	r.tell()
 }
@@ -60,7 +82,11 @@ func (r *ring) grow() {
 
 // trim gives up the oldest chunks. The newest stays, and its init section.
 func (r *ring) trim(newest *Chunk) {
-	for r.head-r.tail > 1 && (r.limits.Bytes > 0 && r.bytes > r.limits.Bytes || r.limits.Duration > 0 && newest.Start-(*r.at(r.tail)).Start > r.limits.Duration) {
+	over := func() bool {
+		return r.limits.Bytes > 0 && r.bytes > r.limits.Bytes || int64(r.bytes) > r.account.Share() ||
+			r.limits.Duration > 0 && newest.Start-(*r.at(r.tail)).Start > r.limits.Duration
+	}
+	for r.head-r.tail > 1 && over() {
 		r.bytes -= len((*r.at(r.tail)).Data)
 		*r.at(r.tail) = nil
 		r.tail++

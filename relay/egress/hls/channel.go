@@ -5,12 +5,14 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/holdfast-live/holdfast/packetbuf/budget"
 	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 )
@@ -37,7 +39,9 @@ type channel struct {
 	list   *list // of the channel's goroutine
 	ctx    context.Context
 	cancel context.CancelFunc
-	before *channel // the one whose place it took: players may still want its files. Guarded by h.mu
+	// account is of the chunks that the feed does not hold any more.
+	account *budget.Account
+	before  *channel // the one whose place it took: players may still want its files. Guarded by h.mu
 
 	shown atomic.Pointer[view]          // nil: nothing yet
 	news  atomic.Pointer[chan struct{}] // closed when shown or err changes
@@ -52,6 +56,8 @@ func newChannel(h *Handler, stream string, s Settings, f floor) *channel {
 	ch := make(chan struct{})
 	c.news.Store(&ch)
 	c.touch()
+	c.account = h.opts.Memory.Open(budget.Chunks, c.shrink)
+	c.list.share = c.account.Share
 	return c
 }
 
@@ -63,6 +69,22 @@ func newID() string {
 }
 
 func (c *channel) touch() { c.asked.Store(time.Now().UnixNano()) }
+
+// shrink gives the channel up where the stream has ended. One that is cut keeps to its share when
+// the next segment ends.
+func (c *channel) shrink() {
+	if c.over() {
+		c.ended.Store(1)
+	}
+}
+
+// discharge takes the channel, and the one before it, out of the relay's memory. h.mu is held.
+func (c *channel) discharge() {
+	c.account.Close()
+	if c.before != nil {
+		c.before.discharge()
+	}
+}
 
 // over tells whether nothing follows.
 func (c *channel) over() bool { return c.err.Load() != nil }
@@ -98,6 +120,7 @@ func (c *channel) cut() error {
 		return err
 	}
 	defer feed.Release()
+	defer func() { c.account.Set(c.list.before(math.MaxUint64)) }()
 	cursor := feed.Oldest()
 	for present := false; ; {
 		chunks, err := c.next(cursor, present)
@@ -114,9 +137,11 @@ func (c *channel) cut() error {
 			return err
 		}
 		fresh := false
+		oldest := feed.OldestHeld()
 		for i, chunk := range chunks {
 			fresh = c.list.add(chunk, i == 0 && cursor.Skipped()) || fresh
 		}
+		c.account.Set(c.list.before(oldest))
 		present = present || time.Since(chunks[len(chunks)-1].Arrived) < time.Second
 		if fresh && present {
 			c.show()

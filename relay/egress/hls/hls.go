@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/holdfast-live/holdfast/packetbuf/budget"
 	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 )
@@ -50,6 +51,8 @@ type Options struct {
 	// Remote is the viewer's address, from behind proxies that are trusted.
 	Remote func(*http.Request) string
 	Bytes  *atomic.Uint64
+	// Memory bounds what all segments hold together with other buffers. nil: only Settings do.
+	Memory *budget.Budget
 	Joined func(took time.Duration) // told at the first media playlist of each viewer
 	Log    *slog.Logger
 }
@@ -152,9 +155,13 @@ func (h *Handler) channel(stream string) *channel {
 	next.list.like = h.targetOf(stream)
 	if !h.running.Go(next.run) {
 		next.cancel()
+		next.account.Close()
 		return c
 	}
 	if c != nil {
+		if c.before != nil {
+			c.before.discharge()
+		}
 		c.before, next.before = nil, c
 	}
 	h.channels[stream] = next
@@ -183,6 +190,7 @@ func (h *Handler) drop(c *channel) {
 	if h.channels[c.stream] == c {
 		delete(h.channels, c.stream)
 	}
+	c.discharge()
 }
 
 // raise notes how far a stream's sequences have come.
@@ -221,6 +229,7 @@ func (h *Handler) clear(now time.Time) (wanted []string) {
 		switch {
 		case c.idle(now):
 			c.cancel()
+			c.discharge()
 			delete(h.channels, name)
 		case c.wanted(now) && !c.over():
 			wanted = append(wanted, name)

@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -50,8 +51,9 @@ type segment struct {
 
 // list makes segments and parts of chunks. It has no clock and no lock.
 type list struct {
-	set Settings
-	id  func() string // makes an id
+	set   Settings
+	id    func() string // makes an id
+	share func() int64  // the most bytes that memory allows; nil: no bound
 
 	done     []*segment // oldest first, their sequences rising by one
 	window   int        // how many of them, from the newest back, are in the playlist
@@ -176,7 +178,48 @@ func (l *list) ends(c *cmaf.Chunk) bool {
 	if l.target > 0 {
 		most = time.Duration(l.target)*time.Second + rounds
 	}
-	return d+c.Duration > most
+	bytes, kept := l.bounds()
+	return d+c.Duration > most || l.open.bytes > 0 && l.open.bytes+len(c.Data) > bytes/kept
+}
+
+// bounds returns how many bytes all segments may hold, and how many of the newest are kept though
+// they hold more.
+func (l *list) bounds() (bytes, kept int) {
+	bytes = math.MaxInt
+	if l.set.Bytes > 0 {
+		bytes = l.set.Bytes
+	}
+	if l.share != nil {
+		if share := l.share(); share < int64(bytes) {
+			return int(share), 1
+		}
+	}
+	return bytes, 3
+}
+
+// before is how many bytes the chunks have whose sequences are below seq.
+func (l *list) before(seq uint64) (bytes int) {
+	add := func(p *part) {
+		for _, c := range p.chunks {
+			if c.Seq < seq {
+				bytes += len(c.Data)
+			}
+		}
+	}
+	for _, s := range l.done {
+		for _, p := range s.parts {
+			add(p)
+		}
+	}
+	if l.open != nil {
+		for _, p := range l.open.parts {
+			add(p)
+		}
+	}
+	if l.parts != nil {
+		add(l.parts)
+	}
+	return bytes
 }
 
 func (l *list) begin(c *cmaf.Chunk) {
@@ -227,7 +270,8 @@ func (l *list) trim() {
 	for _, s := range l.done {
 		bytes += s.bytes
 	}
-	for len(l.done) > 2*l.set.Window+1 || l.set.Bytes > 0 && bytes > l.set.Bytes && len(l.done) > 3 {
+	most, kept := l.bounds()
+	for len(l.done) > 2*l.set.Window+1 || bytes > most && len(l.done) > kept {
 		bytes -= l.done[0].bytes
 		l.done = l.done[1:]
 	}

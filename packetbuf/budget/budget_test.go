@@ -1,0 +1,156 @@
+package budget
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestShare(t *testing.T) {
+	const MiB = 1 << 20
+	for _, c := range []struct {
+		name  string
+		limit int64
+		sizes []int64
+		want  int64
+	}{
+		{"no buffers", 100, nil, Unlimited},
+		{"all fit", 100, []int64{40, 60}, Unlimited},
+		{"the largest gives", 100, []int64{10, 20, 200}, 70},
+		{"two large ones give alike", 100, []int64{300, 10, 200}, 45},
+		{"twelve greedy pushes beside a modest one", 512 * MiB, append(slices.Repeat([]int64{62 * MiB}, 12), 6*MiB), (512 - 6) * MiB / 12},
+		{"nothing is left beside what is fixed", -5, []int64{1, 2}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := Share(c.limit, c.sizes); got != c.want {
+				t.Errorf("got %d, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+// The shares fill the limit as far as they can and never exceed it.
+func TestShareProperties(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		sizes := rapid.SliceOf(rapid.Int64Range(0, 1<<30)).Draw(t, "sizes")
+		limit := rapid.Int64Range(0, 1<<34).Draw(t, "limit")
+		fits := func(share int64) bool {
+			sum := int64(0)
+			for _, s := range sizes {
+				sum += min(s, share)
+			}
+			return sum <= limit
+		}
+		share := Share(limit, sizes)
+		if !fits(share) {
+			t.Fatalf("a share of %d exceeds the limit", share)
+		}
+		if share != Unlimited && fits(share+1) {
+			t.Fatalf("a share of %d is less than there is room for", share)
+		}
+	})
+}
+
+// buffer is a buffer that keeps to its share.
+type buffer struct {
+	account *Account
+	size    int
+}
+
+func newBuffer(b *Budget, size int) *buffer {
+	out := &buffer{}
+	out.account = b.Open(Packets, out.shrink)
+	out.grow(size)
+	return out
+}
+
+func (u *buffer) grow(n int) { u.size += n; u.account.Set(u.size) }
+func (u *buffer) shrink() {
+	u.size = int(min(int64(u.size), u.account.Share()))
+	u.account.Set(u.size)
+}
+
+func TestGreedyBuffersShrinkAndModestOnesDoNot(t *testing.T) {
+	near := 0
+	b := New(100<<20, func() { near++ })
+	modest := newBuffer(b, 6<<20)
+	var greedy []*buffer
+	for range 12 {
+		greedy = append(greedy, newBuffer(b, 0))
+	}
+	for range 62 * 16 {
+		for _, g := range greedy {
+			g.grow(1 << 16)
+			if near > 0 {
+				near = 0
+				b.Balance()
+			}
+			if used := b.Used(); used > b.Limit() {
+				t.Fatalf("used %d of %d", used, b.Limit())
+			}
+		}
+	}
+	if modest.size != 6<<20 {
+		t.Errorf("the modest buffer shrank to %d", modest.size)
+	}
+	if b.Full() {
+		t.Error("full, though the greedy ones can give")
+	}
+	for _, g := range greedy {
+		g.account.Close()
+	}
+	if b.Balance(); b.Share() != Unlimited {
+		t.Errorf("a share of %d when memory was given back, want none", b.Share())
+	}
+	if got := b.used.Load(); got != 6<<20 {
+		t.Errorf("%d bytes in use by sum, want those of the modest one", got)
+	}
+}
+
+func TestFull(t *testing.T) {
+	b := New(1<<30, nil)
+	for i := 0; !b.Full(); i++ {
+		if i > 1000 {
+			t.Fatal("never full")
+		}
+		newBuffer(b, 10<<20)
+		b.Balance()
+	}
+	if n := len(b.accounts); n < 1<<30/(least*5/4) {
+		t.Errorf("full with %d buffers", n)
+	}
+}
+
+func TestFixedMemoryCounts(t *testing.T) {
+	b := New(100<<20, nil)
+	fixed, u := b.OpenFixed(Reassembly), newBuffer(b, 60<<20)
+	fixed.Add(50 << 20)
+	b.Balance()
+	if want := 40 << 20; u.size != want {
+		t.Errorf("the buffer holds %d beside what is fixed, want %d", u.size, want)
+	}
+	fixed.Add(50 << 20)
+	if !b.Full() {
+		t.Error("not full, though what is fixed takes everything")
+	}
+}
+
+func TestNil(t *testing.T) {
+	var b *Budget
+	a := b.Open(Packets, nil)
+	a.Set(1)
+	a.Add(1)
+	a.Close()
+	if got := fmt.Sprint(a.Share() == Unlimited, b.Full(), a.Extra()); got != "true false 0" {
+		t.Error(got)
+	}
+}
+
+func BenchmarkSet(b *testing.B) {
+	a := New(1<<40, nil).Open(Packets, nil)
+	for i := 0; b.Loop(); i++ {
+		a.Set(i)
+	}
+}

@@ -1,0 +1,86 @@
+package packetbuf
+
+import (
+	"testing"
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf/budget"
+)
+
+// appendGOPs appends n GOPs of a keyframe and nine other pictures, each of size bytes.
+func appendGOPs(r *Ring, n, size int) {
+	head := r.Stats().Head
+	for i := range n * 10 {
+		kind := Delta
+		if i%10 == 0 {
+			kind = Key
+		}
+		r.Append(packet(Video, kind, time.Duration(head)*time.Second+time.Duration(i)*100*time.Millisecond, size))
+	}
+}
+
+func TestChargedRingGivesUpWholeGOPs(t *testing.T) {
+	const size = 10_000
+	b := budget.New(100*(size+Overhead), nil)
+	greedy, modest := NewRing(Limits{}), NewRing(Limits{})
+	for _, r := range []*Ring{greedy, modest} {
+		r.Charge(b)
+	}
+	appendGOPs(modest, 2, size)
+	appendGOPs(greedy, 20, size)
+	b.Balance() // nothing is appended any more
+	if got := modest.Stats().GOPs; got != 2 {
+		t.Errorf("the modest ring holds %d GOPs, want its 2", got)
+	}
+	if got := greedy.Stats(); got.GOPs != 7 || got.Packets != 70 { // 90 % of the budget less the modest one's 20
+		t.Errorf("the greedy ring holds %d GOPs, %d packets, want 7 whole ones", got.GOPs, got.Packets)
+	}
+	appendGOPs(greedy, 3, size)
+	if got := greedy.Stats(); got.GOPs != 7 || got.Packets > 70 {
+		t.Errorf("the greedy ring holds %d GOPs, %d packets when more came, want 7", got.GOPs, got.Packets)
+	}
+	greedy.Discharge()
+	if got, want := b.Used(), int64(20*(size+Overhead)); got != want {
+		t.Errorf("%d bytes in use without the greedy one, want %d", got, want)
+	}
+}
+
+func TestWireFormsAreCharged(t *testing.T) {
+	b := budget.New(1<<30, nil)
+	r := NewRing(Limits{Bytes: 3 * (100 + Overhead)})
+	r.Charge(b)
+	build := func(*Packet) []byte { return make([]byte, 1000) }
+	var sent []*Packet
+	for i := range 5 {
+		p := packet(Video, Key, time.Duration(i)*time.Second, 100)
+		r.Append(p)
+		p.Serialized(FLVTag, build)
+		p.Serialized(FLVTag, build)
+		p.Serialized(RTMPMessage, build)
+		sent = append(sent, p)
+	}
+	if got := b.Use()["wires"]; got != 3*2000 {
+		t.Errorf("wire forms of %d bytes, want those of the 3 packets that the ring has", got)
+	}
+	if got := len(sent[0].Serialized(FLVTag, build)); got != 1000 {
+		t.Errorf("a reader that still has a packet got %d bytes", got)
+	}
+	if got := b.Use()["wires"]; got != 3*2000 {
+		t.Errorf("%d bytes, of a packet that has left among them", got)
+	}
+}
+
+func BenchmarkChargedRingAppend(b *testing.B) {
+	r := NewRing(Limits{Duration: 20 * time.Second, Bytes: 64 << 20})
+	r.Charge(budget.New(1<<30, func() {}))
+	b.ReportAllocs()
+	packets := make([]Packet, 4096)
+	for i := 0; b.Loop(); i++ {
+		p := &packets[i%len(packets)]
+		*p = Packet{DTS: time.Duration(i) * 13 * time.Millisecond, Kind: Delta, Payload: p.Payload}
+		if i%150 == 0 {
+			p.Kind = Key
+		}
+		r.Append(p)
+	}
+}
