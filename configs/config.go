@@ -95,6 +95,7 @@ type Limits struct {
 	Joins            int           `key:"joins" help:"viewers who may join in a second; more wait, and then are sent away; 0: no limit"`
 	Streams          int           `key:"streams" help:"streams at a time"`
 	Transcodes       int           `key:"transcodes" help:"renditions made at a time, by ffmpeg child processes"`
+	ChildMemory      Size          `key:"child_memory" help:"address space of one ffmpeg child process, on Linux; 0: no limit"`
 	Bridges          int           `key:"bridges" help:"streams at a time whose sound ffmpeg child processes put into another codec"`
 }
 
@@ -236,7 +237,7 @@ func Default() Config {
 		Admin:   Admin{Listen: "127.0.0.1:8081"},
 		WebRTC:  WebRTC{UDPListen: ":8189"},
 		Log:     Log{Level: "info", Format: "text"},
-		Limits:  Limits{Connections: 20000, Memory: AutoBytes, HandshakeTimeout: 5 * time.Second, Joins: 500, Streams: 2000, Transcodes: 4, Bridges: 100},
+		Limits:  Limits{Connections: 20000, Memory: AutoBytes, HandshakeTimeout: 5 * time.Second, Joins: 500, Streams: 2000, Transcodes: 4, ChildMemory: 2 << 30, Bridges: 100},
 		Metrics: Metrics{Streams: 1000},
 		Breaker: Breaker{Fall: 5, Rise: 2, Dials: 4, Every: 5 * time.Second},
 		Drain:   Drain{Timeout: 10 * time.Second},

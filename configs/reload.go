@@ -9,7 +9,7 @@ import (
 // fixed are the keys, or beginnings of keys, that only a restart changes.
 var fixed = []string{
 	"rtmp.", "rtmps.", "http.listen", "http.cert", "http.key", "admin.listen", "webrtc.",
-	"limits.connections", "limits.per_address", "limits.handshake_timeout", "limits.bridges", "log.format", "state.", "resume.",
+	"limits.connections", "limits.per_address", "limits.handshake_timeout", "limits.bridges", "limits.child_memory", "log.format", "state.", "resume.",
 }
 
 func isFixed(key string) bool {

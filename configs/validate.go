@@ -96,6 +96,9 @@ func (cfg *Config) validate() Faults {
 	c.number("limits.joins", cfg.Limits.Joins, 0, 1_000_000)
 	c.number("limits.streams", cfg.Limits.Streams, 1, 1_000_000)
 	c.number("limits.transcodes", cfg.Limits.Transcodes, 0, 10_000)
+	if m := cfg.Limits.ChildMemory; m != 0 && m < 512<<20 {
+		c.fault("limits.child_memory", m.String()+" is too little for ffmpeg", "write 0 for no limit, or 512MiB or more; 1080p takes half of 1GiB, 4K most of it")
+	}
 	c.number("limits.bridges", cfg.Limits.Bridges, 1, 10_000)
 	c.number("metrics.streams", cfg.Metrics.Streams, 0, 100_000)
 	c.number("breaker.fall", cfg.Breaker.Fall, 1, 1000)

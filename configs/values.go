@@ -102,7 +102,9 @@ func (d *AutoDuration) parse(text string) bool {
 		return true
 	}
 	n, ok := parseDuration(text)
-	*d = AutoDuration(n)
+	if ok {
+		*d = AutoDuration(n)
+	}
 	return ok
 }
 
@@ -113,7 +115,9 @@ func (s *AutoSize) parse(text string) bool {
 		return true
 	}
 	n, ok := parseSize(text)
-	*s = AutoSize(n)
+	if ok {
+		*s = AutoSize(n)
+	}
 	return ok
 }
 

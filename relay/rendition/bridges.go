@@ -32,7 +32,9 @@ type BridgeOptions struct {
 	Max int
 	// Program is what puts sound into another codec. Empty: ffmpeg, from the PATH.
 	Program string
-	Log     *slog.Logger // nil: nothing is logged
+	// Memory bounds the address space of a child in bytes, on Linux; 0: no bound.
+	Memory int64
+	Log    *slog.Logger // nil: nothing is logged
 }
 
 // bridging is how patient Bridges are.
@@ -72,6 +74,7 @@ func NewBridges(o BridgeOptions) *Bridges {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	launch := func(program string, args []string) (*running, error) { return launch(program, args, o.Memory) }
 	r := &Bridges{o: o, timing: bridging, launch: launch, all: map[bridgeKey]*bridge{}}
 	_, err := exec.LookPath(o.Program)
 	r.able.Store(err == nil)

@@ -56,7 +56,7 @@ func newChild(m *making, tap Tap) *child {
 func (c *child) run() error {
 	defer c.cancel()
 	var err error
-	if c.process, err = start(c.m.program, arguments(c.rendition)); err != nil {
+	if c.process, err = start(c.m.program, arguments(c.rendition), c.m.of.o.Memory); err != nil {
 		return err
 	}
 	c.process.giveWay()

@@ -3,7 +3,16 @@ package rendition
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
+)
+
+const (
+	// maxPixels is the largest picture that is decoded: 4096x4096 holds 4K of any shape, and 16 of
+	// its frames take 400 MB. A kilobyte can claim 10000x10000.
+	maxPixels = 4096 * 4096
+	// maxThreads bounds the decoder's and the encoder's threads: each takes memory of its own.
+	maxThreads = 8
 )
 
 // arguments are what ffmpeg is called with. It needs version 5.1 or later, of 2022.
@@ -15,14 +24,15 @@ import (
 // the decoder, no lookahead in the encoder, and where one track pauses the other does not wait
 // for long.
 func arguments(r Rendition) []string {
-	bits := strconv.Itoa(r.Bits)
+	bits, threads := strconv.Itoa(r.Bits), strconv.Itoa(min(runtime.NumCPU(), maxThreads))
 	return []string{
 		"-hide_banner", "-loglevel", "warning", "-nostats", "-nostdin",
 		"-probesize", "500000", "-analyzeduration", "500000", "-fpsprobesize", "0",
+		"-max_pixels", strconv.Itoa(maxPixels), "-threads", threads,
 		"-copyts", "-thread_type", "slice", "-f", "flv", "-i", "pipe:0",
 		"-map", "0:v:0", "-map", "0:a:0?", "-map_metadata", "-1",
 		"-vf", fmt.Sprintf("scale=w=-2:h='trunc(min(%d,ih)/2)*2',format=yuv420p", r.Height),
-		"-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-bf", "0",
+		"-c:v", "libx264", "-threads", threads, "-preset", "veryfast", "-tune", "zerolatency", "-bf", "0",
 		"-b:v", bits, "-maxrate", bits, "-bufsize", bits,
 		// Keyframes are where the stream has them; one more only where it has none for long.
 		"-force_key_frames", "source", "-forced-idr", "1", "-sc_threshold", "0", "-g", "600",
@@ -41,5 +51,6 @@ func environment() []string {
 			out = append(out, key+"="+v)
 		}
 	}
-	return out
+	// Each of glibc's arenas takes 64 MiB of address space, and there are eight to a core.
+	return append(out, "MALLOC_ARENA_MAX=2")
 }

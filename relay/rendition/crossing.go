@@ -36,8 +36,8 @@ type running struct {
 
 // launch runs the program that the operator has. It gives way to nobody: it takes little, and
 // viewers hear what it does.
-func launch(program string, args []string) (*running, error) {
-	p, err := start(program, args)
+func launch(program string, args []string, memory int64) (*running, error) {
+	p, err := start(program, args, memory)
 	if err != nil {
 		return nil, err
 	}

@@ -8,11 +8,39 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 )
 
 // errNoPictures: there is nothing to make smaller.
 var errNoPictures = errors.New("the stream has no pictures")
+
+// errTooLarge: the pictures would take too much memory to decode.
+var errTooLarge = errors.New("the pictures are too large to transcode")
+
+// checkSize returns an error where a configuration of video says that its pictures are larger than
+// a child decodes. What it does not say the child's decoder checks.
+func checkSize(p *packetbuf.Packet) error {
+	if p == nil || p.Track != packetbuf.Video {
+		return nil
+	}
+	info, err := codec.Describe(p)
+	if err != nil {
+		return nil //nolint:nilerr // the child says what is wrong with it
+	}
+	width, height := info.Width, info.Height
+	if c, err := codec.ParseAVCConfig(p.Payload); p.Codec == packetbuf.H264 && err == nil {
+		for _, nal := range c.SPS { // decoders make room for what is cropped, too
+			if s, err := codec.ParseSPS(nal); err == nil {
+				width, height = max(width, 16*s.WidthMBs), max(height, 16*s.HeightMBs())
+			}
+		}
+	}
+	if int64(width)*int64(height) > maxPixels {
+		return fmt.Errorf("%w: %dx%d, at most 4096x4096 or as many pixels", errTooLarge, width, height)
+	}
+	return nil
+}
 
 // feed writes a stream to a child. Configuration and metadata come first; what is neither
 // sound nor picture stays out.
@@ -84,6 +112,9 @@ func (f *feed) add(p *packetbuf.Packet) error {
 	case p.Kind == packetbuf.Config:
 		if p.Track != packetbuf.Data && f.begun && !same(f.configs[p.Track], p) {
 			return fmt.Errorf("%w: another %s configuration", errChanged, p.Track)
+		}
+		if err := checkSize(p); err != nil {
+			return err
 		}
 		f.configs[p.Track] = p
 		return nil

@@ -308,7 +308,7 @@ func TestAKilledProgramIsReplaced(t *testing.T) {
 	s := newStage(t, "")
 	var first *running
 	s.launch = func(program string, args []string) (*running, error) {
-		r, err := launch(program, args)
+		r, err := launch(program, args, 0)
 		if first == nil {
 			first = r
 		}

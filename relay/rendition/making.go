@@ -97,7 +97,7 @@ func (m *making) supervise(tap Tap) error {
 			if time.Since(began) >= m.of.timing.steady {
 				failures = 0
 			}
-			if failures++; failures >= m.of.timing.after || errors.Is(err, errNoPictures) {
+			if failures++; failures >= m.of.timing.after || errors.Is(err, errNoPictures) || errors.Is(err, errTooLarge) {
 				m.log.Error("rendition is given up", "err", err, "failures", failures, "said", c.process.said(), "pause", m.of.timing.pause)
 				return errGivenUp
 			}

@@ -48,7 +48,9 @@ type Options struct {
 	Max int
 	// Program is what the children run. Empty: ffmpeg, from the PATH.
 	Program string
-	Log     *slog.Logger // nil: nothing is logged
+	// Memory bounds the address space of a child in bytes, on Linux; 0: no bound.
+	Memory int64
+	Log    *slog.Logger // nil: nothing is logged
 }
 
 func (o *Options) normalize() {

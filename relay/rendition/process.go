@@ -22,8 +22,8 @@ type process struct {
 	ended bool       // its id may be another's from now on
 }
 
-// start runs a program. end must be called.
-func start(program string, args []string) (*process, error) {
+// start runs a program, in so many bytes of address space; 0: any number. end must be called.
+func start(program string, args []string, memory int64) (*process, error) {
 	//nolint:gosec,noctx // the operator names the program; end kills it with its group
 	cmd := exec.Command(program, args...)
 	cmd.Env, cmd.SysProcAttr, cmd.WaitDelay = environment(), attributes(), time.Second
@@ -41,6 +41,9 @@ func start(program string, args []string) (*process, error) {
 	if err := <-started; err != nil {
 		<-p.reaped
 		return nil, fmt.Errorf("start %s: %w", program, err)
+	}
+	if memory > 0 {
+		limitMemory(cmd.Process.Pid, memory) // before it is given anything to read
 	}
 	return p, nil
 }

@@ -7,3 +7,6 @@ import "syscall"
 // attributes give a child a process group of its own. It ends with this process because its
 // standard input does.
 func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+// limitMemory has nothing to do: only Linux bounds another process. maxPixels holds everywhere.
+func limitMemory(int, int64) {}

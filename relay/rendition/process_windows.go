@@ -19,3 +19,6 @@ func lower(int) {}
 
 // killGroup ends the child alone: ffmpeg starts no others.
 func killGroup(p *os.Process) { _ = p.Kill() }
+
+// limitMemory has nothing to do: maxPixels bounds what a child decodes.
+func limitMemory(int, int64) {}

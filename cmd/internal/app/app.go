@@ -133,7 +133,7 @@ func New(o Options) (*App, error) {
 		Bridge:     func(name string, to packetbuf.Codec) { a.relay.bridges.Want(name, to) },
 		Bridgeable: func() bool { return a.relay.bridges.Able() },
 	})
-	a.relay.bridges = rendition.NewBridges(rendition.BridgeOptions{Open: a.relay.open, Max: o.Config.Limits.Bridges, Log: component(o.Log, "bridge")})
+	a.relay.bridges = rendition.NewBridges(rendition.BridgeOptions{Open: a.relay.open, Max: o.Config.Limits.Bridges, Memory: int64(o.Config.Limits.ChildMemory), Log: component(o.Log, "bridge")})
 	if err := a.wireRoutes(wanted); err != nil {
 		a.hooks.Close(context.Background())
 		return nil, err

@@ -202,7 +202,7 @@ func (a *App) wireRoutes(wanted *demand) error {
 	cfg := a.settings.get()
 	access := publishing{next: a.relay.hub, metrics: a.metrics} // what the relay brings itself needs no key
 	a.rendered = rendition.New(rendition.Options{
-		Access: access, Max: cfg.Limits.Transcodes, Log: component(a.log, "rendition"),
+		Access: access, Max: cfg.Limits.Transcodes, Memory: int64(cfg.Limits.ChildMemory), Log: component(a.log, "rendition"),
 		Tap: func(name string) (rendition.Tap, error) {
 			s := a.relay.hub.Find(name)
 			if s == nil {
