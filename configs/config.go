@@ -237,7 +237,7 @@ func Default() Config {
 		Admin:   Admin{Listen: "127.0.0.1:8081"},
 		WebRTC:  WebRTC{UDPListen: ":8189"},
 		Log:     Log{Level: "info", Format: "text"},
-		Limits:  Limits{Connections: 20000, Memory: AutoBytes, HandshakeTimeout: 5 * time.Second, Joins: 500, Streams: 2000, Transcodes: 4, ChildMemory: 2 << 30, Bridges: 100},
+		Limits:  Limits{Connections: 20000, PerAddress: 2000, Memory: AutoBytes, HandshakeTimeout: 5 * time.Second, Joins: 500, Streams: 2000, Transcodes: 4, ChildMemory: 2 << 30, Bridges: 100},
 		Metrics: Metrics{Streams: 1000},
 		Breaker: Breaker{Fall: 5, Rise: 2, Dials: 4, Every: 5 * time.Second},
 		Drain:   Drain{Timeout: 10 * time.Second},

@@ -88,24 +88,12 @@ func (cfg *Config) validate() Faults {
 	}
 	c.oneOf("log.level", cfg.Log.Level, "debug", "info", "warn", "error")
 	c.oneOf("log.format", cfg.Log.Format, "text", "json")
-	c.number("limits.connections", cfg.Limits.Connections, 1, 10_000_000)
-	c.number("limits.per_address", cfg.Limits.PerAddress, 0, 10_000_000)
-	if m := cfg.Limits.Memory; m != AutoBytes && m < 16<<20 {
-		c.fault("limits.memory", m.String()+" does not hold a stream", "write auto, or 16MiB or more")
-	}
-	c.number("limits.joins", cfg.Limits.Joins, 0, 1_000_000)
-	c.number("limits.streams", cfg.Limits.Streams, 1, 1_000_000)
-	c.number("limits.transcodes", cfg.Limits.Transcodes, 0, 10_000)
-	if m := cfg.Limits.ChildMemory; m != 0 && m < 512<<20 {
-		c.fault("limits.child_memory", m.String()+" is too little for ffmpeg", "write 0 for no limit, or 512MiB or more; 1080p takes half of 1GiB, 4K most of it")
-	}
-	c.number("limits.bridges", cfg.Limits.Bridges, 1, 10_000)
+	cfg.Limits.validate(c)
 	c.number("metrics.streams", cfg.Metrics.Streams, 0, 100_000)
 	c.number("breaker.fall", cfg.Breaker.Fall, 1, 1000)
 	c.number("breaker.rise", cfg.Breaker.Rise, 1, 1000)
 	c.number("breaker.dials", cfg.Breaker.Dials, 1, 1000)
 	c.within("breaker.every", cfg.Breaker.Every, 10*time.Millisecond, time.Hour)
-	c.within("limits.handshake_timeout", cfg.Limits.HandshakeTimeout, 100*time.Millisecond, 5*time.Minute)
 	c.within("drain.timeout", cfg.Drain.Timeout, 0, time.Hour)
 	c.within("state.grace", cfg.State.Grace, 0, 10*time.Minute)
 	if cfg.Resume.Key != "" {
@@ -269,4 +257,20 @@ func (s ICEServer) validate(c *checker, at string) {
 	if strings.ContainsFunc(s.Username+s.Credential, func(r rune) bool { return r < ' ' || r > '~' }) {
 		c.fault(at+"credential", "it holds characters that a header cannot", "use printable ASCII")
 	}
+}
+
+func (l Limits) validate(c *checker) {
+	c.number("limits.connections", l.Connections, 1, 10_000_000)
+	c.number("limits.per_address", l.PerAddress, 0, 10_000_000)
+	if m := l.Memory; m != AutoBytes && m < 16<<20 {
+		c.fault("limits.memory", m.String()+" does not hold a stream", "write auto, or 16MiB or more")
+	}
+	c.number("limits.joins", l.Joins, 0, 1_000_000)
+	c.number("limits.streams", l.Streams, 1, 1_000_000)
+	c.number("limits.transcodes", l.Transcodes, 0, 10_000)
+	if m := l.ChildMemory; m != 0 && m < 512<<20 {
+		c.fault("limits.child_memory", m.String()+" is too little for ffmpeg", "write 0 for no limit, or 512MiB or more; 1080p takes half of 1GiB, 4K most of it")
+	}
+	c.number("limits.bridges", l.Bridges, 1, 10_000)
+	c.within("limits.handshake_timeout", l.HandshakeTimeout, 100*time.Millisecond, 5*time.Minute)
 }

@@ -95,30 +95,30 @@ func parseDuration(s string) (time.Duration, bool) {
 	return d, err == nil && d >= 0
 }
 
-// parse reads auto or a duration. It reports false for anything else.
-func (d *AutoDuration) parse(text string) bool {
-	if text == "auto" {
-		*d = Auto
-		return true
+// parse reads auto or a duration. For anything else it returns what is expected, with an example.
+func (d *AutoDuration) parse(text string) (kind, example string) {
+	n, ok := time.Duration(Auto), text == "auto"
+	if !ok {
+		n, ok = parseDuration(text)
 	}
-	n, ok := parseDuration(text)
-	if ok {
-		*d = AutoDuration(n)
+	if !ok {
+		return "auto or a duration", "auto, or a duration like 2s or 500ms"
 	}
-	return ok
+	*d = AutoDuration(n)
+	return "", ""
 }
 
-// parse reads auto or a size. It reports false for anything else.
-func (s *AutoSize) parse(text string) bool {
-	if text == "auto" {
-		*s = AutoBytes
-		return true
+// parse reads auto or a size. For anything else it returns what is expected, with an example.
+func (s *AutoSize) parse(text string) (kind, example string) {
+	n, ok := Size(AutoBytes), text == "auto"
+	if !ok {
+		n, ok = parseSize(text)
 	}
-	n, ok := parseSize(text)
-	if ok {
-		*s = AutoSize(n)
+	if !ok {
+		return "auto or a size", "auto, or a size like 2GiB"
 	}
-	return ok
+	*s = AutoSize(n)
+	return "", ""
 }
 
 // set puts a value as file, flag or environment have it, which is text or a list, into a
@@ -163,9 +163,9 @@ func set(v reflect.Value, data any) (problem, right string) {
 			return fails("a duration", "a duration like 10s, 500ms or 1m")
 		}
 		*p = d
-	case *AutoDuration:
-		if !p.parse(text) {
-			return fails("auto or a duration", "auto, or a duration like 2s or 500ms")
+	case interface{ parse(string) (kind, example string) }:
+		if kind, example := p.parse(text); kind != "" {
+			return fails(kind, example)
 		}
 	case *Size:
 		n, ok := parseSize(text)
@@ -173,10 +173,6 @@ func set(v reflect.Value, data any) (problem, right string) {
 			return fails("a size", "one like 64MiB")
 		}
 		*p = n
-	case *AutoSize:
-		if !p.parse(text) {
-			return fails("auto or a size", "auto, or a size like 2GiB")
-		}
 	default:
 		panic(fmt.Sprintf("configs: a key of type %s", v.Type())) // a mistake in Config, which a test finds
 	}

@@ -22,7 +22,7 @@ func (l *slotListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		sl, ok := l.slots.Take(c.RemoteAddr())
+		sl, ok := l.slots.TakeConn(c.RemoteAddr(), func() { _ = c.Close() })
 		if ok {
 			return newSlotConn(c, sl), nil
 		}
@@ -45,6 +45,9 @@ func (c *slotConn) Close() error {
 // Refusal says which bound the connection has met; empty: none.
 func (c *slotConn) Refusal() string { return c.slot.Refusal }
 
+// Slot is what the connection got.
+func (c *slotConn) Slot() Slot { return c.slot }
+
 // newSlotConn keeps a TCP connection recognisable as one: its writev and its socket options
 // are worth more than a wrapper.
 func newSlotConn(c net.Conn, sl Slot) net.Conn {
@@ -62,6 +65,9 @@ type slotTCP struct {
 
 // Refusal is the slot's.
 func (c *slotTCP) Refusal() string { return c.slot.Refusal() }
+
+// Slot is what the connection got.
+func (c *slotTCP) Slot() Slot { return c.slot.Slot() }
 
 // NetConn is the connection itself, for who writes much.
 func (c *slotTCP) NetConn() net.Conn { return c.TCPConn }

@@ -128,6 +128,10 @@ func (c *conn) startPlay(stream uint32, cmd wire.Command) error {
 		why := "nothing is played here"
 		return c.refuse(status(id, "error", "NetStream.Play.Failed", why), why)
 	}
+	if why := c.slot.View(); why != "" {
+		c.srv.o.Refused(ingest.RefusedLimit)
+		return c.refuse(status(id, "error", "NetStream.Play.Failed", why+"; try again later"), why)
+	}
 	t := parseTarget(c.peer.app, c.peer.tcURL, cmd.StringArg(1))
 	ctx, cancel := context.WithCancel(c.ctx)
 	c.play = &play{

@@ -91,6 +91,7 @@ func (c *conn) publish(stream uint32, cmd wire.Command) ([]byte, error) {
 		c.w.setTimeout(c.srv.o.WriteTimeout) // the answer may have taken all of a stranger's time
 		return nil, c.refusePublish(id, t, err)
 	}
+	c.slot.Publish(true)
 	c.pub = &publication{stream: id, request: request, sink: sink, session: s}
 	c.r.demux.SetLimits(c.srv.o.Limits)
 	c.r.resize(publisherBuffer)
@@ -153,6 +154,7 @@ func publishCode(cause ingest.Cause) string {
 func (c *conn) unpublish(cause ingest.Cause, detail string) {
 	p := c.pub
 	c.pub = nil
+	c.slot.Publish(false)
 	c.setCurrent(nil)
 	c.r.slow = nil
 	c.widen()

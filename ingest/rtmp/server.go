@@ -93,7 +93,7 @@ func (s *Server) isClosed() bool {
 
 // accept gives a connection a goroutine of its own.
 func (s *Server) accept(nc net.Conn) {
-	sl, ok := s.o.Slots.Take(nc.RemoteAddr())
+	sl, ok := s.o.Slots.TakeConn(nc.RemoteAddr(), func() { go func() { _ = nc.Close() }() }) // TLS may wait for its last word
 	if !ok {
 		s.o.Refused(ingest.RefusedLimit)
 		_ = nc.Close()

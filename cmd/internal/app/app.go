@@ -95,11 +95,10 @@ func New(o Options) (*App, error) {
 	a := &App{
 		log: o.Log, secrets: hidden, level: o.Level, settings: &settings{slates: slates{log: o.Log}}, events: api.NewEvents(), past: api.NewHistories(viewerProtocols()), rtmp: map[string]*rtmp.Server{},
 		certs: map[string]*certificate{}, addrs: map[string]net.Addr{}, failed: make(chan error, 4), drain: make(chan struct{}, 1),
-		slots: ingest.NewSlots(o.Config.Limits.Connections, o.Config.Limits.PerAddress),
 		names: newLiveNames(), board: status.NewBoard(), graced: func() {},
 	}
 	a.settings.cfg.Store(o.Config)
-	a.slots.Share(a.settings.trusts)
+	a.slots = newSlots(o.Config, a.settings)
 	var err error
 	if a.state, err = loadState(o.Config.State.File, o.Log); err != nil {
 		return nil, err
@@ -224,7 +223,7 @@ const streamsPerConnection = 32
 func (a *App) server(name string, h http.Handler) *http.Server {
 	patience := a.settings.get().Limits.HandshakeTimeout
 	return &http.Server{
-		Handler: impatient(h, patience), ConnContext: connContext, ReadHeaderTimeout: patience, IdleTimeout: time.Minute,
+		Handler: impatient(h, patience), ConnContext: connContext, ConnState: connState, ReadHeaderTimeout: patience, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 16 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streamsPerConnection},
 		ErrorLog: slog.NewLogLogger(component(a.log, name).Handler(), slog.LevelDebug),
 	}

@@ -67,6 +67,13 @@ func wire(t *testing.T, log io.Writer, change func(*configs.Config)) *App {
 func run(t *testing.T, log io.Writer, change func(*configs.Config)) *App {
 	t.Helper()
 	a := wire(t, log, change)
+	begin(t, a)
+	return a
+}
+
+// begin starts a relay, which runs until the test is over.
+func begin(t *testing.T, a *App) {
+	t.Helper()
 	if err := a.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +84,6 @@ func run(t *testing.T, log io.Writer, change func(*configs.Config)) *App {
 			t.Error(err)
 		}
 	})
-	return a
 }
 
 // once is a client that keeps no connection.
@@ -254,12 +260,14 @@ func TestPerAddress(t *testing.T) {
 			dir := t.TempDir()
 			cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 			certify(t, cert, key, "relay")
-			a := run(t, io.Discard, func(c *configs.Config) {
+			a := wire(t, io.Discard, func(c *configs.Config) {
 				c.Limits.PerAddress = 2
 				if secured {
 					c.HTTP.Cert, c.HTTP.Key = cert, key
 				}
 			})
+			a.slots.Share(a.settings.trusts) // loopback is bounded here
+			begin(t, a)
 			type answer struct {
 				conn   net.Conn
 				status int

@@ -14,12 +14,14 @@ func (a *App) sample() (end func()) {
 	go func() {
 		defer close(gone)
 		step := time.NewTicker(api.HistoryStep)
+		watched := newProxyWatch()
 		defer step.Stop()
 		for {
 			select {
 			case <-stop:
 				return
 			case now := <-step.C:
+				watched.look(a)
 				a.past.Sample(now, a.relay.Streams(), (&routesView{routes: a.routes}).Lines())
 			}
 		}

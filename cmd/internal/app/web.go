@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/relay/api"
+	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/egress/httpflv"
 	"github.com/holdfast-live/holdfast/relay/egress/page"
 	"github.com/holdfast-live/holdfast/relay/hub"
@@ -23,7 +24,8 @@ import (
 func (a *App) viewersHandler(flv http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cors(w.Header())
-		if refused(r.Context()) != nil {
+		publishes := a.publishes(r)
+		if !publishes && refused(r.Context()) != nil || refusedPublisher(r.Context()) != nil {
 			w.Header().Set("Connection", "close")
 		}
 		if get := r.Method == http.MethodGet || r.Method == http.MethodHead; get && page.ServeFile(w, r) {
@@ -45,6 +47,12 @@ func (a *App) viewersHandler(flv http.Handler) http.Handler {
 			flv.ServeHTTP(w, r)
 		}
 	})
+}
+
+// publishes reports whether a request is one of WHIP.
+func (a *App) publishes(r *http.Request) bool {
+	parts := strings.Split(r.URL.Path, "/")
+	return len(parts) >= 4 && parts[3] == "whip"
 }
 
 // reads tells whether a request only reads. What does not is answered, with the hint where it is
@@ -72,24 +80,47 @@ func pageOf(path string) bool {
 	return err == nil
 }
 
-// tooMany is the context's key of why a connection is one too many.
-type tooMany struct{}
+// slotKey is the context's key of a connection's slot.
+type slotKey struct{}
 
-// connContext notes whether a connection is there only to be told that it is one too many.
+// connContext notes what slot a connection has got.
 func connContext(ctx context.Context, c net.Conn) context.Context {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}
-	if r, ok := c.(interface{ Refusal() string }); ok && r.Refusal() != "" {
-		return context.WithValue(ctx, tooMany{}, r.Refusal())
+	if s, ok := c.(interface{ Slot() ingest.Slot }); ok {
+		return context.WithValue(ctx, slotKey{}, s.Slot())
 	}
 	return ctx
 }
 
-// refused is why nothing is served on the connection of ctx, or nil.
+// connState has connections that wait for another request be closed first when slots are short.
+func connState(c net.Conn, state http.ConnState) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	if s, ok := c.(interface{ Slot() ingest.Slot }); ok && (state == http.StateIdle || state == http.StateActive) {
+		s.Slot().Idle(state == http.StateIdle)
+	}
+}
+
+// refused is why a viewer is not served on the connection of ctx, or nil.
 func refused(ctx context.Context) error {
-	why, ok := ctx.Value(tooMany{}).(string)
+	slot, ok := ctx.Value(slotKey{}).(ingest.Slot)
 	if !ok {
+		return nil
+	}
+	return refusal(slot.View())
+}
+
+// refusedPublisher is why a publisher is not served on the connection of ctx, or nil.
+func refusedPublisher(ctx context.Context) error {
+	slot, _ := ctx.Value(slotKey{}).(ingest.Slot)
+	return refusal(slot.Refusal)
+}
+
+func refusal(why string) error {
+	if why == "" {
 		return nil
 	}
 	return &ingest.Refusal{
@@ -101,11 +132,54 @@ func refused(ctx context.Context) error {
 // net/http waits for it before it answers.
 func impatient(next http.Handler, patience time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
 		if r.Body != http.NoBody {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(patience))
+			_ = control.SetReadDeadline(time.Now().Add(patience))
 		}
-		next.ServeHTTP(w, r)
+		_ = control.SetWriteDeadline(time.Now().Add(answerTimeout)) // also of an answer without a body
+		next.ServeHTTP(&timedAnswer{ResponseWriter: w, deadline: egress.Deadline{Conn: control, Timeout: answerTimeout}}, r)
 	})
+}
+
+// answerTimeout is how long a write of an answer may stand still where its handler has no time of
+// its own for it: who does not read must not keep the slot.
+const answerTimeout = 30 * time.Second
+
+// timedAnswer gives each write its time. Handlers that write for long set deadlines of their own.
+type timedAnswer struct {
+	http.ResponseWriter
+	deadline egress.Deadline
+	owned    bool // the handler sets deadlines of its own
+}
+
+// SetWriteDeadline is for http.ResponseController: a handler's own deadline is not extended. Without
+// one, at the zero time, the answer's counts again.
+func (w *timedAnswer) SetWriteDeadline(t time.Time) error {
+	if w.owned = !t.IsZero(); !w.owned {
+		t = time.Now().Add(answerTimeout)
+	}
+	return w.deadline.Conn.SetWriteDeadline(t)
+}
+
+func (w *timedAnswer) extend() {
+	if !w.owned {
+		_ = w.deadline.Extend() // a connection that is closed fails at the write
+	}
+}
+
+// Unwrap is for http.ResponseController.
+func (w *timedAnswer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *timedAnswer) WriteHeader(status int) {
+	w.extend()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *timedAnswer) Write(b []byte) (int, error) {
+	w.extend()
+	return w.ResponseWriter.Write(b)
 }
 
 // cors lets pages from anywhere play: who may is decided by token, not by origin.
@@ -158,6 +232,17 @@ func (s *settings) remote(r *http.Request) string {
 		}
 	}
 	return addr
+}
+
+// sharedAddress reports whether an address stands for many peers: a trusted proxy's, or this
+// machine's own.
+func (s *settings) sharedAddress(ip netip.Addr) bool { return ip.IsLoopback() || s.trusts(ip) }
+
+// newSlots returns the slots of all connections.
+func newSlots(cfg *configs.Config, s *settings) *ingest.Slots {
+	slots := ingest.NewSlots(cfg.Limits.Connections, cfg.Limits.PerAddress)
+	slots.Share(s.sharedAddress)
+	return slots
 }
 
 // trusts tells whether an address is a trusted proxy's.

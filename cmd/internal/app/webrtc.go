@@ -90,7 +90,7 @@ func (a *App) servePeers(sockets *rtcsock.Sockets) {
 	a.peers.Store(&peers{
 		sockets: sockets,
 		whip: whip.New(whip.Options{
-			Access: a.access, Sockets: sockets, Take: a.takeSlot, Problem: api.Problem, Remote: a.settings.remote, Links: a.iceServers, Log: log,
+			Access: a.access, Sockets: sockets, Take: a.takePublisherSlot, Problem: api.Problem, Remote: a.settings.remote, Links: a.iceServers, Log: log,
 			Refused:    func(o ingest.Outcome) { a.metrics.Session(ingest.WHIP, string(o)) },
 			Counters:   &a.relay.received,
 			FirstMedia: func(app, name string) time.Duration { return a.settings.get().Stream(app + "/" + name).FirstMedia },
@@ -99,7 +99,7 @@ func (a *App) servePeers(sockets *rtcsock.Sockets) {
 			},
 		}),
 		whep: whep.New(whep.Options{
-			Play: a.viewing.place, Sockets: sockets, Take: a.takeSlot, Problem: api.Problem, Remote: a.settings.remote, Links: a.iceServers, Log: log,
+			Play: a.viewing.place, Sockets: sockets, Take: a.takeViewerSlot, Problem: api.Problem, Remote: a.settings.remote, Links: a.iceServers, Log: log,
 			Bytes: a.relay.sent[whep.Protocol], Joined: func(took time.Duration) { a.metrics.Started(whep.Protocol, took) },
 			Repeats: &a.relay.repeats, Asked: func(err error) { a.metrics.Joined(whep.Protocol, outcome(err)) },
 		}),
@@ -115,13 +115,27 @@ func (p *playing) place(ctx context.Context, r egress.Request) (whep.Place, erro
 	return place, nil
 }
 
-// takeSlot counts a peer as a connection.
-func (a *App) takeSlot(remote string) (release func(), refusal *ingest.Refusal) {
+// takePublisherSlot counts a peer that publishes as a connection, and takeViewerSlot one that plays.
+func (a *App) takePublisherSlot(remote string) (release func(), refusal *ingest.Refusal) {
+	return a.takeSlot(remote, true)
+}
+
+func (a *App) takeViewerSlot(remote string) (release func(), refusal *ingest.Refusal) {
+	return a.takeSlot(remote, false)
+}
+
+func (a *App) takeSlot(remote string, publishes bool) (release func(), refusal *ingest.Refusal) {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		at = netip.AddrPort{}
 	}
 	slot, ok := a.slots.TakeAddr(at)
+	if ok && publishes {
+		slot.Publish(true)
+	} else if why := slot.View(); ok && slot.Refusal == "" && why != "" {
+		slot.Release()
+		return nil, busy(why)
+	}
 	switch {
 	case !ok:
 		return nil, busy("the relay has as many connections as it may")
@@ -157,7 +171,11 @@ func (a *App) servePeer(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	w.Header().Set("Access-Control-Allow-Methods", "POST, PATCH, DELETE, OPTIONS")
-	if err := refused(r.Context()); err != nil && r.Method != http.MethodOptions {
+	check := refused
+	if parts[3] == "whip" {
+		check = refusedPublisher
+	}
+	if err := check(r.Context()); err != nil && r.Method != http.MethodOptions {
 		refuse(w, r, err)
 		return true
 	}
