@@ -163,7 +163,9 @@ func set(v reflect.Value, data any) (problem, right string) {
 			return fails("a duration", "a duration like 10s, 500ms or 1m")
 		}
 		*p = d
-	case interface{ parse(string) (kind, example string) }:
+	case interface {
+		parse(string) (kind, example string)
+	}:
 		if kind, example := p.parse(text); kind != "" {
 			return fails(kind, example)
 		}

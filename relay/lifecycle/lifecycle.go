@@ -91,6 +91,7 @@ type Machine struct {
 	dumb    time.Time // since when the spare counts as broken; zero: it does not
 	relapse relapse   // of the primary
 
+	flaps flaps
 	duels [2]duel // for the stream, and for being its spare
 }
 

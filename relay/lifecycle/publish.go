@@ -16,6 +16,8 @@ type Admission struct {
 	Wait time.Duration
 	// Reason is why it was refused.
 	Reason string
+	// Flaps says that the stream breaks and returns too often.
+	Flaps bool
 }
 
 // Publish asks whether session id may have the stream. If so it waits for its first
@@ -38,15 +40,21 @@ func (m *Machine) Publish(now time.Time, id ID, backup bool) (Admission, []Effec
 	if m.next != 0 {
 		holder = m.next
 	}
+	healthy := holder != 0 && !m.gone(now, holder)
+	if healthy {
+		if refusal := m.refusal(now, &m.duels[0]); refusal != nil {
+			return *refusal, nil
+		}
+	}
+	if refusal := m.flapping(now); refusal != nil {
+		return *refusal, nil
+	}
 	if holder == 0 {
 		m.next, m.asked = id, now
 		return Admission{OK: true}, nil
 	}
-	if m.gone(now, holder) {
+	if !healthy {
 		return Admission{OK: true, Outcome: "silent"}, m.replace(now, id)
-	}
-	if refusal := m.refusal(now, &m.duels[0]); refusal != nil {
-		return *refusal, nil
 	}
 	m.duels[0].fight(now)
 	var out []Effect

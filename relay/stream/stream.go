@@ -92,7 +92,10 @@ type Stream struct {
 	// lastBreak and lastDetail are of the push that broke or ended last.
 	lastBreak  ingest.Cause
 	lastDetail string
-	had        warm // what viewers have had, while there is a spare
+	// flapped counts pushes refused since flapsTold because they return too often.
+	flapped   int
+	flapsTold time.Time
+	had       warm // what viewers have had, while there is a spare
 
 	// described is when viewers were last told more of a track's configuration that they have, and
 	// untold that there is more, which waits for a keyframe.
@@ -180,11 +183,11 @@ func (s *Stream) Publish(_ context.Context, r ingest.Request) (ingest.Sink, erro
 	id := s.lastID + 1
 	a, effects := s.life.Publish(now, id, r.Backup)
 	if !a.OK {
-		ended := s.life.Current() == 0 && a.Outcome == ""
-		if !ended {
+		ended := s.life.Current() == 0 && a.Outcome == "" && !a.Flaps
+		if !ended && (!a.Flaps || s.warnFlapping(now)) {
 			s.tell(Event{
 				Time: now, Type: Refused, Session: r.Session.ID(), Protocol: r.Protocol, Remote: r.Remote,
-				Outcome: string(ingest.RefusedTakeover), Takeover: a.Outcome, Detail: a.Reason,
+				Outcome: string(refusal(a).Outcome), Takeover: a.Outcome, Detail: a.Reason,
 			})
 		}
 		s.mu.Unlock()
@@ -205,9 +208,31 @@ func (s *Stream) Publish(_ context.Context, r ingest.Request) (ingest.Sink, erro
 	return f, nil
 }
 
+// flapsToldEvery is how often the operator is told that pushes of a stream break and return too often.
+const flapsToldEvery = time.Minute
+
+// warnFlapping reports whether it is time to tell of pushes that return too often, and logs it. s.mu is
+// held.
+func (s *Stream) warnFlapping(now time.Time) bool {
+	s.flapped++
+	if now.Sub(s.flapsTold) < flapsToldEvery {
+		return false
+	}
+	refused := s.flapped
+	s.flapsTold, s.flapped = now, 0
+	s.out.queue = append(s.out.queue, func() {
+		s.opts.Log.Warn("pushes break and return too often; some are refused", "refused", refused, "hint", "check the encoder and its line")
+	})
+	return true
+}
+
 func refusal(a lifecycle.Admission) *ingest.Refusal {
 	r := &ingest.Refusal{Outcome: ingest.RefusedTakeover, Reason: a.Reason, RetryAfter: a.Wait}
 	r.Hint = "stop the other push first"
+	if a.Flaps {
+		r.Outcome, r.Hint = ingest.RefusedLimit, "have the encoder wait longer before it dials again"
+		return r
+	}
 	if a.Wait > 0 {
 		r.Hint = "stop the other push, or try again in " + a.Wait.Round(time.Second).String()
 	}

@@ -79,7 +79,8 @@ type Handler struct {
 	mu       sync.Mutex // guards what follows
 	channels map[string]*channel
 	floors   map[string]floor
-	base     uint64 // where discontinuity sequences begin at the least
+	// peaks has the discontinuity sequences of floors that were forgotten and stand above base.
+	peaks map[string]uint64
 }
 
 // floor is where the sequences of a stream's next playlist begin at the least.
@@ -93,7 +94,7 @@ const forgotten = time.Hour
 
 // New returns a handler. Close ends it.
 func New(o Options) *Handler {
-	h := &Handler{opts: o, running: egress.NewRegister(), channels: map[string]*channel{}, floors: map[string]floor{}, run: newRun(time.Now()), base: 1}
+	h := &Handler{opts: o, running: egress.NewRegister(), channels: map[string]*channel{}, floors: map[string]floor{}, peaks: map[string]uint64{}, run: newRun(time.Now())}
 	h.viewers.init(o.Streams, o.Names)
 	return h
 }
@@ -150,7 +151,7 @@ func (h *Handler) channel(stream string) *channel {
 		return c
 	}
 	begins := h.floors[stream]
-	begins.breaks = max(begins.breaks, h.base)
+	begins.breaks = max(begins.breaks, h.peaks[stream], h.base(time.Now()))
 	next := newChannel(h, stream, h.opts.Settings(stream), begins)
 	next.list.like = h.targetOf(stream)
 	if !h.running.Go(next.run) {
@@ -221,6 +222,20 @@ func (h *Handler) sweep() {
 	}
 }
 
+// mostPeaks is how many streams are remembered that are away and had many discontinuities.
+const mostPeaks = 4096
+
+// base is where the discontinuity sequences of every stream begin at the least: it rises with the
+// clock alone, so that no stream raises another's.
+func (h *Handler) base(now time.Time) uint64 { return 1 + steps(now.Sub(h.run.exact), nameless) }
+
+// remember keeps a discontinuity sequence until base has come as far. h.mu is held.
+func (h *Handler) remember(stream string, breaks uint64) {
+	if len(h.peaks) < mostPeaks {
+		h.peaks[stream] = breaks
+	}
+}
+
 // clear gives up what nobody asks for, and returns the streams that somebody does ask for.
 func (h *Handler) clear(now time.Time) (wanted []string) {
 	h.mu.Lock()
@@ -237,8 +252,14 @@ func (h *Handler) clear(now time.Time) (wanted []string) {
 	}
 	for name, f := range h.floors {
 		if now.Sub(f.since) > forgotten {
-			h.base = max(h.base, f.breaks)
+			h.remember(name, max(f.breaks, h.peaks[name]))
 			delete(h.floors, name)
+		}
+	}
+	base := h.base(now)
+	for name, breaks := range h.peaks {
+		if breaks <= base {
+			delete(h.peaks, name)
 		}
 	}
 	return wanted
