@@ -204,7 +204,9 @@ type Group struct {
 	Redial   Redial   `key:"redial"`
 	Failover Failover `key:"failover"`
 	Replay   string   `key:"replay"`
-	Ladder   []string `key:"ladder"`
+	// Redirects is where an answer over HTTP may lead a pull: to its own host, or to any.
+	Redirects string   `key:"redirects"`
+	Ladder    []string `key:"ladder"`
 }
 
 // Route is one place where a stream goes to or comes from.
@@ -255,10 +257,11 @@ func Default() Config {
 // defaultGroup is what a route group leaves out.
 func defaultGroup() Group {
 	return Group{
-		Redial:   Redial{Base: 500 * time.Millisecond, Factor: 2, Max: 30 * time.Second, Jitter: 0.5},
-		Failover: Failover{After: 2 * time.Second, Rise: 30 * time.Second, Probe: 5 * time.Second},
-		Replay:   "edge",
-		Ladder:   []string{"full", "rendition", "drop-disposable", "trim", "keyframes", "audio"},
+		Redial:    Redial{Base: 500 * time.Millisecond, Factor: 2, Max: 30 * time.Second, Jitter: 0.5},
+		Failover:  Failover{After: 2 * time.Second, Rise: 30 * time.Second, Probe: 5 * time.Second},
+		Replay:    "edge",
+		Redirects: "host",
+		Ladder:    []string{"full", "rendition", "drop-disposable", "trim", "keyframes", "audio"},
 	}
 }
 

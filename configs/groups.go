@@ -63,6 +63,7 @@ func (g *Group) validate(c *checker, at string) {
 	c.within(at+"failover.after", g.Failover.After, 0, autoMost)
 	c.within(at+"failover.rise", g.Failover.Rise, 0, autoMost)
 	c.within(at+"failover.probe", g.Failover.Probe, 100*time.Millisecond, autoMost)
+	c.oneOf(at+"redirects", g.Redirects, "host", "any")
 	c.oneOf(at+"replay", g.Replay, "edge", "missed")
 	for i, r := range g.Ladder {
 		rung, rendition, named := strings.Cut(r, ":")

@@ -36,6 +36,8 @@ type Group struct {
 	Probe    time.Duration
 	Missed   bool // a push goes on, after a redial, from what was not acknowledged
 	Ladder   []policy.Place
+	// Redirects lets a pull over HTTP be redirected to another host.
+	Redirects bool
 }
 
 // equal tells whether two groups say the same.

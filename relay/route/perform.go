@@ -114,7 +114,7 @@ func (r *runner) dial(i int) {
 	w := &r.ways[i]
 	ctx, cancel := context.WithCancel(r.ctx)
 	w.dialing, w.unlike, w.waiting = cancel, false, w.host != ""
-	o := r.all.link(w, r.log)
+	o := r.all.link(&r.group, w, r.log)
 	w.tries++
 	host := w.host
 	r.work.Go(func() {
@@ -186,6 +186,7 @@ func (r *runner) dialed(now time.Time, i int, d dialed) {
 	r.tell(Event{Time: now, Type: Dialed, Route: w.Name, Outcome: attempt.Outcome, Detail: attempt.Detail, Took: attempt.Total()})
 	if d.err != nil {
 		w.failed, w.last = true, attempt.Detail
+		w.absent = attempt.Outcome == qos.DialRejected || attempt.Outcome == qos.DialDenied
 		w.misses++
 	} else {
 		w.push, w.pull, w.began = d.push, d.pull, now
@@ -271,7 +272,7 @@ func (r *runner) probe(i int) {
 	w := &r.ways[i]
 	ctx, cancel := context.WithCancel(r.ctx)
 	w.probing = cancel
-	o := r.all.link(w, r.log)
+	o := r.all.link(&r.group, w, r.log)
 	key, host, target := w.key, w.host, w.target
 	r.work.Go(func() {
 		defer cancel()
@@ -298,8 +299,33 @@ func (r *runner) watched(now time.Time) {
 	if r.watch.IsZero() || r.all.opts.Audience(r.stream) > 0 {
 		r.watch = now
 	}
+	if r.ending() {
+		return
+	}
+	if r.settled && !r.reached.Load() && now.Sub(r.watch) > 0 { // and whoever asks again begins anew
+		r.retireHopeless(now)
+		return
+	}
 	if now.Sub(r.watch) >= lingering {
 		r.tell(Event{Time: now, Type: Decided, Cause: "unwatched", Detail: "nobody watches any more"})
 		r.all.retire(r)
 	}
+}
+
+// retireHopeless ends a pull on demand of which every route has failed, and that nobody waits for.
+// r.mu is held.
+func (r *runner) retireHopeless(now time.Time) {
+	absent := true
+	for i := range r.ways {
+		absent = absent && r.ways[i].absent
+	}
+	r.tell(Event{Time: now, Type: Decided, Cause: "hopeless", Detail: "no route has the stream, and nobody waits for it"})
+	if absent {
+		r.work.Go(func() { // the lock of all comes before the runner's
+			r.all.mu.Lock()
+			r.all.setAbsent(r.stream, now)
+			r.all.mu.Unlock()
+		})
+	}
+	r.all.retire(r)
 }

@@ -25,6 +25,7 @@ type Routes struct {
 	histories *histories
 	tallies   tallies
 	sessions  atomic.Uint64
+	started   atomic.Uint64   // runners so far
 	ctx       context.Context //nolint:containedctx // of all that runs
 	cancel    context.CancelFunc
 	late      context.Context //nolint:containedctx // ends when there is no time for goodbyes
@@ -35,7 +36,8 @@ type Routes struct {
 	mu       sync.Mutex // guards all below
 	groups   []Group
 	runners  map[place]*runner
-	again    map[place]bool // a runner that is ending is to be followed by another
+	absent   map[string]time.Time // streams that no origin had, and until when nobody is asked again
+	again    map[place]bool       // a runner that is ending is to be followed by another
 	ceilings map[string]*policy.Ceiling
 	closed   bool
 }
@@ -54,7 +56,7 @@ func New(o Options) (*Routes, error) {
 	r := &Routes{
 		opts: o, hosts: h, loops: newLoops(), probes: newProbes(h), histories: newHistories(o.History),
 		ctx: ctx, cancel: cancel, late: late, hurry: hurry,
-		runners: map[place]*runner{}, again: map[place]bool{}, ceilings: map[string]*policy.Ceiling{},
+		runners: map[place]*runner{}, absent: map[string]time.Time{}, again: map[place]bool{}, ceilings: map[string]*policy.Ceiling{},
 	}
 	if len(o.Groups) > 0 {
 		r.Reload(o.Groups, o.Breaker)
@@ -135,7 +137,14 @@ func (r *Routes) Want(stream string) (hopeless <-chan struct{}, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.groups {
-		if g := &r.groups[i]; g.Pull && g.OnDemand && g.matches(stream) && !r.crowded(place{stream, g.Name}) {
+		if g := &r.groups[i]; g.Pull && g.OnDemand && g.matches(stream) && !r.isAbsent(stream) {
+			instead, ok := r.room(place{stream, g.Name}, time.Now())
+			if !ok {
+				continue
+			}
+			if instead != nil {
+				r.retire(instead)
+			}
 			if run := r.start(g, stream); run != nil {
 				return run.hopeless, true
 			}
@@ -149,29 +158,12 @@ func (r *Routes) Brings(stream string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.groups {
-		if g := &r.groups[i]; g.Pull && g.OnDemand && g.matches(stream) && !r.closed && !r.crowded(place{stream, g.Name}) {
-			return true
+		if g := &r.groups[i]; g.Pull && g.OnDemand && g.matches(stream) && !r.closed && !r.isAbsent(stream) {
+			_, ok := r.room(place{stream, g.Name}, time.Now())
+			return ok
 		}
 	}
 	return false
-}
-
-// maxInVain bounds the pulls on demand that have not reached an origin: anybody may ask for any
-// name.
-const maxInVain = 100
-
-// crowded tells whether a runner that is not there yet would be one too many. r.mu is held.
-func (r *Routes) crowded(at place) bool {
-	if r.runners[at] != nil || len(r.runners) < maxInVain {
-		return false
-	}
-	n := 0
-	for _, run := range r.runners {
-		if run.group.OnDemand && !run.reached.Load() {
-			n++
-		}
-	}
-	return n >= maxInVain
 }
 
 // matches tells whether a group is for a stream. Renditions are only meant by a pattern that
@@ -194,6 +186,7 @@ func (r *Routes) start(g *Group, stream string) *runner {
 		return nil
 	}
 	run := newRunner(r, *g, stream)
+	run.started = time.Now()
 	r.runners[at] = run
 	r.work.Go(run.run)
 	return run
@@ -249,9 +242,9 @@ func (r *Routes) Close(ctx context.Context) {
 func (r *Routes) Histories() ([]byte, error) { return r.histories.encode() }
 
 // link is how a route is dialled.
-func (r *Routes) link(w *way, log *slog.Logger) link.Options {
+func (r *Routes) link(g *Group, w *way, log *slog.Logger) link.Options {
 	return link.Options{
-		URL: w.URL, First: w.tries, Dialer: r.opts.Dialer, Resolve: r.opts.Resolve, Log: log.With("route", w.Name),
+		Redirects: g.Redirects, URL: w.URL, First: w.tries, Dialer: r.opts.Dialer, Resolve: r.opts.Resolve, Log: log.With("route", w.Name),
 	}
 }
 

@@ -1,8 +1,10 @@
 package route
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -207,6 +209,37 @@ func TestManyNamesThatNoOriginHas(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		v.check(t)
+	}, pulls(nil, "a:1935"))
+}
+
+// A stream that an origin has is brought in though made-up names have all places, and one that no
+// origin had is not asked for again at once.
+func TestARealStreamAmongManyNamesThatNoOriginHas(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.origin("a:1935")
+		w.publish(a, "cam/one", gen.Options{Source: 1})
+		ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // of the bubble
+		var waiting sync.WaitGroup
+		for i := range 3 * maxInVain {
+			waiting.Go(func() {
+				if _, err := w.hub.Attach(ctx, "cam", fmt.Sprintf("none%d", i), "httpflv"); err == nil {
+					t.Error("a stream that is not there is played")
+				}
+			})
+		}
+		time.Sleep(answersWithin)
+		v, _, err := w.watch("cam", "one")
+		if err != nil {
+			t.Fatal("a real stream is not brought in: ", err)
+		}
+		time.Sleep(2 * time.Second)
+		v.check(t)
+		cancel()
+		waiting.Wait()
+		time.Sleep(1500 * time.Millisecond)
+		if n := len(w.routes.Status(time.Now(), false)); n > 2 {
+			t.Errorf("%d pulls are left when nobody waits, want that of the real stream", n)
+		}
 	}, pulls(nil, "a:1935"))
 }
 

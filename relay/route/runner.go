@@ -17,15 +17,16 @@ import (
 // runner carries one stream over one group of routes. What the core decides is performed
 // without waiting; what takes time has goroutines, which end waits for.
 type runner struct {
-	all    *Routes
-	group  Group
-	stream string
-	log    *slog.Logger
-	ctx    context.Context //nolint:containedctx // of all that it starts
-	cancel context.CancelFunc
-	poked  chan struct{} // of one: a deadline may have come nearer
-	work   sync.WaitGroup
-	once   sync.Once
+	all     *Routes
+	group   Group
+	stream  string
+	started time.Time
+	log     *slog.Logger
+	ctx     context.Context //nolint:containedctx // of all that it starts
+	cancel  context.CancelFunc
+	poked   chan struct{} // of one: a deadline may have come nearer
+	work    sync.WaitGroup
+	once    sync.Once
 	// retiring is set when end is going to be called, followed when another comes in its place,
 	// reached when a far side was.
 	retiring, followed, reached atomic.Bool
@@ -66,6 +67,7 @@ type way struct {
 	unlike  bool               // the dial under way is not wanted any more
 	waiting bool               // for its turn with the host
 	failed  bool               // since the runner began
+	absent  bool               // the far side said that it has no such stream, at the last dial
 	misses  int                // dials that failed and connections that broke, without sustained media between
 	last    string             // how the last dial or connection ended
 

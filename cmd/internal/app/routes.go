@@ -179,7 +179,7 @@ func group(g *configs.Group, pull bool) route.Group {
 	out := route.Group{
 		Name: g.Name, Pull: pull, OnDemand: g.OnDemand, Match: g.Match, GiveUp: g.Redial.GiveUp,
 		Redial: policy.Backoff{Base: g.Redial.Base, Factor: g.Redial.Factor, Max: g.Redial.Max, Jitter: g.Redial.Jitter},
-		After:  g.Failover.After, Rise: g.Failover.Rise, Probe: g.Failover.Probe, Missed: g.Replay == "missed",
+		After:  g.Failover.After, Rise: g.Failover.Rise, Probe: g.Failover.Probe, Missed: g.Replay == "missed", Redirects: g.Redirects == "any",
 	}
 	for _, r := range g.Routes {
 		out.Routes = append(out.Routes, route.Route{Name: r.Name, URL: r.URL})

@@ -35,6 +35,9 @@ type dialing struct {
 	target Target // as the URL had it
 	timing Timing
 	tried  int
+	// redirected says that an answer has led elsewhere, local that the target itself is of this machine
+	// or its link.
+	redirected, local bool
 
 	socket *socket // nil before PhaseTCP has come to its end
 	conn   net.Conn
@@ -98,9 +101,18 @@ func (d *dialing) addresses(t Target) ([]string, error) {
 // try connects to one address; patience is TCP's.
 func (d *dialing) try(t Target, address string, patience time.Duration, converse func() error) error {
 	err := d.run(qos.PhaseTCP, patience, func(ctx context.Context) error {
+		if err := d.mayDial(address); err != nil {
+			return err
+		}
 		conn, err := d.opts.Dialer(ctx, "tcp", address)
 		if err != nil {
 			return err
+		}
+		if far := conn.RemoteAddr(); far != nil { // where the dialer resolved a name
+			if err := d.mayDial(far.String()); err != nil {
+				_ = conn.Close()
+				return err
+			}
 		}
 		d.socket = newSocket(conn, 2*d.opts.Timeouts.Write)
 		d.conn = d.socket

@@ -8,7 +8,9 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"strings"
 
 	"github.com/holdfast-live/holdfast/qos"
 )
@@ -50,8 +52,10 @@ func (d *dialing) follow(then func(*http.Response) error) error {
 				if err != nil {
 					return err
 				}
-				next, err = d.judge(t, answer)
-				return err
+				if next, err = d.judge(t, answer); next == nil {
+					return err
+				}
+				return d.mayGo(*next)
 			})
 			if err != nil || next != nil {
 				return err
@@ -65,6 +69,37 @@ func (d *dialing) follow(then func(*http.Response) error) error {
 		t = *next
 	}
 	return d.failure(qos.PhaseConnect, fmt.Errorf("%w: more than %d redirects", ErrProtocol, maxRedirects))
+}
+
+// mayGo returns an error where a redirect leads to another host, unless that is allowed: an origin
+// must not have the relay ask machines that only the relay can reach.
+func (d *dialing) mayGo(next Target) error {
+	d.redirected = true
+	if !strings.EqualFold(next.host, d.target.host) && !d.opts.Redirects {
+		return fmt.Errorf("%w: redirected to another host, %s; set redirects: any for the group if it may", ErrProtocol, next.Host())
+	}
+	return nil
+}
+
+// mayDial returns an error where a redirect leads to this machine or its own link, and the target
+// was not there.
+func (d *dialing) mayDial(address string) error {
+	at, err := netip.ParseAddrPort(address)
+	switch {
+	case err != nil: // a name, which the dialer resolves
+		return nil
+	case !d.redirected:
+		d.local = d.local || nearby(at.Addr())
+	case !d.local && nearby(at.Addr()):
+		return fmt.Errorf("%w: redirected to %s, which is this machine or its own link", ErrProtocol, at.Addr())
+	}
+	return nil
+}
+
+// nearby reports whether an address is of this machine or its link.
+func nearby(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.IsMulticast()
 }
 
 // ask sends the request and reads the header of the answer. The body is what d.in and the

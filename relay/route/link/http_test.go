@@ -1,14 +1,17 @@
 package link
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -120,6 +123,63 @@ func TestPullHTTPRefused(t *testing.T) {
 		if s := fmt.Sprint(err); strings.Contains(s, "hush") || strings.Contains(s, "push") || len(s) > 4*maxShown {
 			t.Error(s)
 		}
+	}
+}
+
+// A redirect may lead to another path of its host. To another host it leads only where that is
+// allowed, and from abroad never to this machine.
+func TestRedirects(t *testing.T) {
+	s := httptest.NewServer(flvServer(t))
+	defer s.Close()
+	var to string
+	from := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) }))
+	defer from.Close()
+	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
+	abroad := func(context.Context, string) ([]netip.Addr, error) {
+		return []netip.Addr{netip.MustParseAddr("192.0.2.1")}, nil
+	}
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if strings.HasPrefix(addr, "192.0.2.1:") {
+			near, far := net.Pipe() // whose address is no IP
+			c, err := new(net.Dialer).DialContext(ctx, network, from.Listener.Addr().String())
+			if err != nil {
+				return nil, err
+			}
+			go func() {
+				_, _ = io.Copy(c, far)
+				_ = c.Close()
+			}()
+			go func() { _, _ = io.Copy(far, c) }()
+			return near, nil
+		}
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}
+	for _, tt := range []struct {
+		name, url, to string
+		any           bool
+		says          string // empty: it is followed
+	}{
+		{"to another port of its host", from.URL, s.URL, false, ""},
+		{"to another host", from.URL, "http://localhost:" + port, false, "redirected to another host"},
+		{"to another host, allowed", from.URL, "http://localhost:" + port, true, ""},
+		{"from abroad to this machine", "http://origin.example:80", "http://127.0.0.1:" + port, true, "this machine"},
+		{"from abroad to its link", "http://origin.example:80", "http://169.254.169.254", true, "this machine or its own link"},
+		{"from abroad to this machine in other words", "http://origin.example:80", "http://[::ffff:127.0.0.1]:" + port, true, "this machine"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			to = tt.to + "/live/cam.flv?token=hush"
+			o := Options{URL: tt.url + "/x", Redirects: tt.any, Dialer: dial}
+			if strings.Contains(tt.url, "example") {
+				o.Resolve = abroad
+			}
+			f, err := Pull(t.Context(), o)
+			if err == nil {
+				_ = f.Close()
+			}
+			if got := fmt.Sprint(err); tt.says == "" && err != nil || !strings.Contains(got, tt.says) || strings.Contains(got, "hush") {
+				t.Errorf("got %v, want %q", err, tt.says)
+			}
+		})
 	}
 }
 

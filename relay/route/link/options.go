@@ -51,10 +51,13 @@ type Options struct {
 	// waited for.
 	Answered func()
 	// Repairs, if not nil, is told what was repaired in a pull's media, from within Read.
-	Repairs  func([]packetbuf.Repair)
-	TLS      *tls.Config // of rtmps and https; nil: the system's roots, the URL's host
-	Timeouts Timeouts    // what is 0 has its default
-	Log      *slog.Logger
+	Repairs func([]packetbuf.Repair)
+	// Redirects lets an answer over HTTP lead a pull to another host. Without, only to another path or
+	// port of its own.
+	Redirects bool
+	TLS       *tls.Config // of rtmps and https; nil: the system's roots, the URL's host
+	Timeouts  Timeouts    // what is 0 has its default
+	Log       *slog.Logger
 }
 
 func (o Options) withDefaults() Options {
