@@ -170,7 +170,7 @@ func (p *players) Play(ctx context.Context, r rtmp.PlayRequest, c *rtmp.PlayConn
 		return err
 	}
 	err = egressrtmp.Serve(ctx, pictures(r, place), c, egress.Meter{Bytes: p.bytes[r.Protocol], Started: started})
-	p.log.Debug("viewer left", "protocol", r.Protocol, "stream", r.App+"/"+r.Name, "session", r.SessionID, "reason", err)
+	egress.Left(context.WithoutCancel(ctx), p.log.With("protocol", r.Protocol, "stream", r.App+"/"+r.Name, "session", r.SessionID), err)
 	var end *stream.EndError
 	var codec *egressrtmp.CodecError
 	switch {

@@ -92,6 +92,7 @@ type App struct {
 func New(o Options) (*App, error) {
 	var hidden *secrets
 	hidden, o.Log = newHidden(o.Config, o.Log)
+	o.Log = limitLines(o.Log)
 	a := &App{
 		log: o.Log, secrets: hidden, level: o.Level, settings: &settings{slates: slates{log: o.Log}}, events: api.NewEvents(), past: api.NewHistories(viewerProtocols()), rtmp: map[string]*rtmp.Server{},
 		certs: map[string]*certificate{}, addrs: map[string]net.Addr{}, failed: make(chan error, 4), drain: make(chan struct{}, 1),

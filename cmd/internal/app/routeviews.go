@@ -20,6 +20,7 @@ type routeObserver struct {
 	log     *slog.Logger
 	hooks   *hook.Hooks
 	feeding *feeding
+	failing failingRoutes
 }
 
 // Observe implements route.Observer.
@@ -43,13 +44,27 @@ func (o *routeObserver) Observe(e route.Event) {
 		attrs = append(attrs, f)
 		shown[f.Key] = f.Value.Any()
 	}
-	o.log.LogAttrs(context.Background(), routeLevel(e), routeMessages[e.Type], attrs...)
+	message := routeMessages[e.Type]
+	if e.Type == route.Dialed {
+		var failures int
+		var lasted time.Duration
+		if message, failures, lasted = o.failing.dialed(e); failures > 0 {
+			attrs = append(attrs, slog.Int("failures", failures), slog.String("for", lasted.Round(time.Second).String()))
+		}
+	}
+	level := routeLevel(e)
+	if message == dialsAgain {
+		level = slog.LevelInfo
+	}
+	if message != "" {
+		o.log.LogAttrs(context.Background(), level, message, attrs...)
+	}
 	tellHooksOfRoutes(o.hooks, e, session)
 	o.events.Publish(api.Event{Time: e.Time, Type: string(e.Type), Stream: e.Stream, Session: session, Fields: shown})
 }
 
 var routeMessages = map[route.EventType]string{
-	route.Dialed: "route dialed", route.Carries: "route carries the stream", route.Broke: "route broke",
+	route.Carries: "route carries the stream", route.Broke: "route broke",
 	route.Decided: "route decision", route.Switched: "route switch", route.Level: "route level",
 	route.Ceiling: "publisher to stay below a bitrate",
 }

@@ -183,11 +183,12 @@ func beneath(conn net.Conn) net.Conn {
 func (h *Handler) serve(out *rawWriter, start net.Buffers, v viewer) {
 	defer context.AfterFunc(h.viewers.Context(), out.deadline.End)()
 	if err := out.Write(&start); err != nil {
+		egress.Left(h.viewers.Context(), h.log(v), err)
 		return
 	}
 	err := egress.Run(h.viewers.Context(), v.place, out, v.meter)
 	panics.Report(h.log(v), "a viewer", err)
-	h.log(v).Debug("viewer left", "reason", err)
+	egress.Left(h.viewers.Context(), h.log(v), err)
 }
 
 // responseHead is the head of a response whose end is the connection's.
@@ -207,9 +208,10 @@ func (h *Handler) plain(ctx context.Context, w http.ResponseWriter, v viewer) {
 	out := &responseWriter{w: w, control: control, deadline: egress.Deadline{Conn: control, Timeout: v.timeout}}
 	defer context.AfterFunc(h.viewers.Context(), out.deadline.End)()
 	if err := out.Write(&net.Buffers{v.start}); err != nil {
+		egress.Left(h.viewers.Context(), h.log(v), err)
 		return
 	}
 	err := egress.Run(ctx, v.place, out, v.meter)
 	panics.Report(h.log(v), "a viewer", err)
-	h.log(v).Debug("viewer left", "reason", err)
+	egress.Left(h.viewers.Context(), h.log(v), err)
 }

@@ -95,7 +95,7 @@ func (v *viewer) serve(ctx context.Context) {
 	stop()
 	end(err)
 	beside.Wait()
-	v.log().Debug("viewer left", "reason", err)
+	egress.Left(context.WithoutCancel(ctx), v.log(), err)
 }
 
 // verdict is what the client is told of the end; false where there is nobody to tell.

@@ -1,0 +1,35 @@
+package egress
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestLeft(t *testing.T) {
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, c := range []struct {
+		name string
+		ctx  context.Context
+		err  error
+		want string
+	}{
+		{"closed", t.Context(), io.EOF, ""},
+		{"it took nothing", t.Context(), fmt.Errorf("write: %w", os.ErrDeadlineExceeded), "viewer dropped"},
+		{"at the end of all", over, os.ErrDeadlineExceeded, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var b bytes.Buffer
+			Left(c.ctx, slog.New(slog.NewTextHandler(&b, nil)), c.err)
+			if got := b.String(); got != "" != (c.want != "") || !strings.Contains(got, c.want) {
+				t.Errorf("logged %q, want %q", got, c.want)
+			}
+		})
+	}
+}
