@@ -25,7 +25,6 @@ type Routes struct {
 	histories *histories
 	tallies   tallies
 	sessions  atomic.Uint64
-	started   atomic.Uint64   // runners so far
 	ctx       context.Context //nolint:containedctx // of all that runs
 	cancel    context.CancelFunc
 	late      context.Context //nolint:containedctx // ends when there is no time for goodbyes

@@ -68,6 +68,7 @@ type playing struct {
 	metrics *prom.Metrics
 	sealer  *resume.Sealer
 	turns   turns
+	unknown unknownNames
 	hooks   *hook.Hooks // nil: nobody is asked
 	// returning has the streams that are expected back after a restart.
 	returning *hub.Returning

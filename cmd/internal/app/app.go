@@ -174,6 +174,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	}
 	streams := &playing{hub: a.relay.hub, rules: a.settings, tokens: auth.NewPlayers(a.settings), metrics: metrics, sealer: sealer, hooks: a.hooks, returning: &a.settings.returning}
 	streams.turns.setRate(cfg.Limits.Joins)
+	streams.unknown.shared = a.settings.sharedAddress
 	streams.turns.waits = metrics.Admitted
 	access := publishing{next: auth.NewPublishers(a.settings, hub.Name, asking{a.hooks, a.relay.hub}), metrics: metrics, pushes: a.routes.Pushes, refused: refusedBefore(a.events, a.secrets), secrets: a.secrets, log: a.log}
 	a.viewing, a.access = streams, access

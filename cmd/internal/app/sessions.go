@@ -156,6 +156,13 @@ func (p *playing) admit(ctx context.Context, r egress.Request) (place *stream.Re
 	if err := p.mayPlay(ctx, r, name, t); err != nil { // a viewer that resumes is asked about again
 		return nil, t, false, err
 	}
+	if !there {
+		leave, err := p.unknown.enter(r.Remote, name)
+		if err != nil {
+			return nil, t, false, err
+		}
+		defer leave()
+	}
 	place, exact, err = p.hub.Resume(ctx, r.App, r.Name, r.Protocol, t.position(r), r.Sound...)
 	if err != nil {
 		return nil, t, false, p.expected(name, err)

@@ -1,0 +1,36 @@
+package app
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+)
+
+func TestUnknownNamesOfOneAddress(t *testing.T) {
+	u := unknownNames{shared: func(a netip.Addr) bool { return a.IsLoopback() }}
+	var leave func()
+	for i := range mostUnknown {
+		var err error
+		if leave, err = u.enter("192.0.2.1:80", fmt.Sprintf("cam/%d", i)); err != nil {
+			t.Fatalf("play %d: %v", i, err)
+		}
+	}
+	if _, err := u.enter("192.0.2.1:80", "cam/0"); err != nil {
+		t.Errorf("another play of the same stream: %v", err)
+	}
+	if _, err := u.enter("[::ffff:192.0.2.1]:81", "cam/one"); err == nil {
+		t.Error("one too many was let in")
+	}
+	if _, err := u.enter("192.0.2.2:80", "cam/one"); err != nil {
+		t.Errorf("another address: %v", err)
+	}
+	for i := range 2 * mostUnknown {
+		if _, err := u.enter("127.0.0.1:80", fmt.Sprintf("cam/%d", i)); err != nil {
+			t.Errorf("an address that stands for many: %v", err)
+		}
+	}
+	leave()
+	if _, err := u.enter("192.0.2.1:80", "cam/one"); err != nil {
+		t.Errorf("when one has left: %v", err)
+	}
+}
