@@ -11,8 +11,8 @@ import (
 
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
-	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 

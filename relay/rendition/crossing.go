@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
-	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 	"github.com/holdfast-live/holdfast/packetbuf/ogg"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 )
 
 // aacPriming is how many samples ffmpeg's encoder makes before those that it was given.

@@ -67,12 +67,12 @@ func wire(t *testing.T, log io.Writer, change func(*configs.Config)) *App {
 func run(t *testing.T, log io.Writer, change func(*configs.Config)) *App {
 	t.Helper()
 	a := wire(t, log, change)
-	begin(t, a)
+	startApp(t, a)
 	return a
 }
 
-// begin starts a relay, which runs until the test is over.
-func begin(t *testing.T, a *App) {
+// startApp starts a relay, which runs until the test is over.
+func startApp(t *testing.T, a *App) {
 	t.Helper()
 	if err := a.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -267,7 +267,7 @@ func TestPerAddress(t *testing.T) {
 				}
 			})
 			a.slots.Share(a.settings.trusts) // loopback is bounded here
-			begin(t, a)
+			startApp(t, a)
 			type answer struct {
 				conn   net.Conn
 				status int
