@@ -8,10 +8,10 @@ import (
 
 const (
 	// factor is how much longer the long input is than the short one.
-	factor = 16
+	factor = 32
 	// tolerance is how much more time a byte of the long input may take. Quadratic work takes
 	// factor times as much.
-	tolerance = 5
+	tolerance = 8
 	// tries is the number of measurements of which the shortest counts.
 	tries = 7
 	// shortest is how long the work for the short input has to take to be compared.
@@ -20,7 +20,7 @@ const (
 	longest = 1 << 22
 )
 
-// Linear fails the test unless work on an input sixteen times as long takes at most 80 times as
+// Linear fails the test unless work on an input 32 times as long takes at most 256 times as
 // long. prepare makes an input of about size bytes and returns the work; it is called for each
 // measurement, and its own time does not count. The short input has size bytes, or more where the
 // work for that is too short to be measured.

@@ -39,7 +39,7 @@ func TestLinear(t *testing.T) {
 		fails   bool
 	}{"linear": {linear, false}, "quadratic": {quadratic, true}} {
 		r := &recorder{TB: t}
-		Linear(r, 1000, tt.prepare)
+		Linear(r, 300, tt.prepare)
 		if (r.failed != "") != tt.fails {
 			t.Errorf("%s: %q, want a failure: %v", name, r.failed, tt.fails)
 		}
