@@ -84,7 +84,7 @@ func (t *Track) Frame() (frame []byte, samples int64) { return t.frame, t.sample
 // Begin expects audio from at on, unless it reaches further already. A session that begins and a
 // splice call it.
 func (t *Track) Begin(at time.Duration) {
-	if !t.begun || at-t.end > short { // else silence goes on from where the audio ends
+	if !t.begun || at-t.end > pause { // else silence goes on from where the audio ends
 		t.end = max(t.end, at)
 	}
 	t.begun, t.real = true, at-ahead

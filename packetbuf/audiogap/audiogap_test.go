@@ -296,3 +296,35 @@ func BenchmarkTrack(b *testing.B) {
 		t.Video(p.DTS)
 	}
 }
+
+// Where sessions meet, less than a frame of audio is missing, whether the first one's audio ended
+// at the splice or some frames before it.
+func TestNoHoleWhereSessionsMeet(t *testing.T) {
+	for _, behind := range []time.Duration{0, 10, 30, 70, 150, 700, 1400} {
+		for _, late := range []time.Duration{0, 15, 40, 90} {
+			behind, late := behind*time.Millisecond, late*time.Millisecond
+			tr := &Track{}
+			tr.Configure(aacConfig(t))
+			const splice = 10 * time.Second
+			frame := frameTime(1)
+			last := splice - behind - frame
+			tr.Audio(audioFrame(last))
+			tr.Begin(splice)
+			tr.Video(splice)
+			end, made := last+frame, 0
+			for _, p := range tr.Audio(audioFrame(splice + late)) {
+				if hole := p.DTS - end; hole.Abs() > rounding {
+					t.Fatalf("%v behind, %v late: silence %v behind the audio", behind, late, hole)
+				}
+				end, made = p.DTS+frame, made+1
+			}
+			if hole := splice + late - end; hole >= frame+rounding {
+				t.Errorf("%v behind, %v late: a hole of %v after %d silent frames, want less than %v", behind, late, hole, made, frame)
+			}
+		}
+	}
+}
+
+func audioFrame(dts time.Duration) *packetbuf.Packet {
+	return &packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.AAC, Kind: packetbuf.Delta, DTS: dts, Payload: []byte{0}}
+}

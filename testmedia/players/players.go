@@ -74,7 +74,7 @@ func gstreamer(url address) func(*relay, string, string) []string {
 func chromium(below int, page func(r *relay, stream, dir string) string) func(*relay, string, string) []string {
 	return func(r *relay, stream, dir string) []string {
 		return []string{
-			"chromium", "--no-sandbox", "--kiosk", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage", "--hide-scrollbars",
+			"chromium", "--no-sandbox", "--kiosk", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage", "--hide-scrollbars", "--enable-logging=stderr",
 			"--window-position=0,0", fmt.Sprintf("--window-size=%d,%d", screenWidth, screenHeight+below),
 			"--autoplay-policy=no-user-gesture-required", "--disable-web-security", "--allow-file-access-from-files",
 			"--user-data-dir=" + filepath.Join(dir, "profile"), page(r, stream, dir),
@@ -87,7 +87,7 @@ func page(url address, library, script string) func(*relay, string, string) stri
 	return func(r *relay, stream, dir string) string {
 		html := "<!doctype html><style>body{margin:0;background:#000}video{position:fixed;inset:0;width:100vw;height:100vh;object-fit:fill}</style>" +
 			"<video id=v autoplay playsinline></video>"
-		html += fmt.Sprintf("<script src=%q></script><script>const v=document.getElementById('v'),url=%q;%s</script>", "file://"+library, url(r, stream), script)
+		html += fmt.Sprintf("<script src=%q></script><script>const v=document.getElementById('v'),url=%q;v.onerror=()=>console.log('video',v.error.message);v.onwaiting=v.onstalled=e=>console.log(e.type,v.currentTime,[...Array(v.buffered.length).keys()].map(i=>v.buffered.start(i)+'-'+v.buffered.end(i)).join());%s</script>", "file://"+library, url(r, stream), script)
 		return write(dir, html)
 	}
 }
@@ -119,8 +119,8 @@ type libraries struct{ hls, mpegts, flv string }
 func players(l libraries) []player {
 	const (
 		hlsScript    = "const h=new Hls();h.loadSource(url);h.attachMedia(v);h.on(Hls.Events.ERROR,(e,d)=>console.log(d.details,d.fatal))"
-		mpegtsScript = "const p=mpegts.createPlayer({type:'flv',isLive:true,url});p.attachMediaElement(v);p.load();p.play()"
-		flvScript    = "const p=flvjs.createPlayer({type:'flv',isLive:true,url});p.attachMediaElement(v);p.load();p.play()"
+		mpegtsScript = "const p=mpegts.createPlayer({type:'flv',isLive:true,url});p.attachMediaElement(v);p.on('error',(...e)=>console.log('error',...e));p.load();p.play()"
+		flvScript    = "const p=flvjs.createPlayer({type:'flv',isLive:true,url});p.attachMediaElement(v);p.on('error',(...e)=>console.log('error',...e));p.load();p.play()"
 	)
 	out := []player{
 		{"VLC, HTTP-FLV", true, true, 0, vlc(flvURL)},

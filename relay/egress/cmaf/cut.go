@@ -199,6 +199,7 @@ func (c *cutter) picture(p *packetbuf.Packet) {
 	if p.Flags&packetbuf.Splice != 0 { // audio begins again about here
 		if !c.reaches(p.DTS - nearly) {
 			c.reach(p.DTS)
+			c.gap.Reach(p.DTS)
 		}
 		c.gap.Begin(p.DTS)
 	}
