@@ -74,11 +74,10 @@ func (a *aggregator) appendHeader(b []byte) []byte {
 		const aggregation = 48
 		return binary.BigEndian.AppendUint16(b, aggregation<<9|lowest<<3|uint16(temporal))
 	}
-	// The highest importance, and the error bit if one has it.
 	const stapA = 24
-	header := byte(0)
+	importance := byte(0) // nal_ref_idc, the highest
 	for _, nal := range a.pending {
-		header = max(header&0x60, nal[0]&0x60) | (header|nal[0])&0x80
+		importance = max(importance, nal[0]&0x60)
 	}
-	return append(b, header|stapA)
+	return append(b, importance|stapA)
 }

@@ -107,8 +107,11 @@ func withLongLengths(au []byte, size int) []byte {
 }
 
 // sent tells whether a NAL unit is of use to a browser, and has a type that is no packet's of
-// RTP: no delimiters, no filler.
+// RTP: no delimiters, no filler, and none whose forbidden_zero_bit says that it is damaged.
 func sent(c packetbuf.Codec, nal []byte) bool {
+	if len(nal) > 0 && nal[0]&0x80 != 0 {
+		return false
+	}
 	if c == packetbuf.HEVC {
 		const delimiter, filler, aggregation = 35, 38, 48
 		if len(nal) <= 2 {
