@@ -287,7 +287,7 @@ func (c *cutter) cut(end time.Duration) {
 	}
 	c.endPicture()
 	c.emit(&Chunk{
-		Seq: c.seq, Data: c.force.fragment(c.seq, &f.samples), Info: c.info, Start: f.start, Duration: max(end-f.start, 0),
+		Seq: c.seq, Data: c.force.fragment(2*c.seq, &f.samples), Info: c.info, Start: f.start, Duration: max(end-f.start, 0),
 		Independent: f.independent, Segment: f.segment, StandIn: f.standIn, Discontinuity: f.broken, Wall: f.wall, Arrived: f.arrived, VideoFrames: len(f.samples[video]),
 		pieces: piecesOf(&f.samples),
 	})

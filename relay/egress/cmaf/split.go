@@ -27,7 +27,8 @@ func piecesOf(samples *[2][]sample) (out [2][]piece) {
 }
 
 // Split makes two chunks of one, of which the first is as long as it can be from least to most;
-// nil where there is no place to split it. Both have its sequence.
+// nil where there is no place to split it. Both have its sequence; those in their headers, which
+// have to rise (ISO/IEC 14496-12, 8.8.5), count in halves of chunks.
 func (c *Chunk) Split(least, most time.Duration) (head, tail *Chunk) {
 	at, ok := c.place(packetbuf.Video, least, most)
 	if !ok {
@@ -55,7 +56,7 @@ func (c *Chunk) Split(least, most time.Duration) (head, tail *Chunk) {
 	second.Segment, second.StandIn = false, false
 	second.Independent, second.Discontinuity = c.Independent && c.Info.tracks[packetbuf.Video] == nil, false
 	for i, half := range []*Chunk{&first, &second} {
-		half.Data, half.VideoFrames = c.Info.tracks.fragment(c.Seq, &samples[i]), len(samples[i][packetbuf.Video])
+		half.Data, half.VideoFrames = c.Info.tracks.fragment(2*c.Seq+uint64(i), &samples[i]), len(samples[i][packetbuf.Video])
 		half.pieces = piecesOf(&samples[i])
 	}
 	return &first, &second

@@ -1,6 +1,7 @@
 package cmaf
 
 import (
+	"encoding/binary"
 	"testing"
 	"time"
 
@@ -28,6 +29,9 @@ func TestSplit(t *testing.T) {
 						continue
 					}
 					splits++
+					if first, second, third := fragmentSequence(head), fragmentSequence(tail), fragmentSequence(c)+2; first >= second || second >= third {
+						t.Fatalf("fragments %d and %d before %d, want them to rise", first, second, third)
+					}
 					if head.Duration > most || head.Duration <= 0 || head.Duration+tail.Duration != c.Duration || !tail.Wall.Equal(epoch.Add(tail.Start)) ||
 						head.VideoFrames+tail.VideoFrames != c.VideoFrames || head.Independent != c.Independent || tail.Discontinuity {
 						t.Fatalf("%v of %v: %v and %v", most, c.Duration, head.Duration, tail.Duration)
@@ -45,3 +49,6 @@ func TestSplit(t *testing.T) {
 		})
 	}
 }
+
+// fragmentSequence returns the sequence in the header of a chunk: mfhd is the first box in moof.
+func fragmentSequence(c *Chunk) uint32 { return binary.BigEndian.Uint32(c.Data[8+12:]) }
