@@ -89,12 +89,33 @@ func (g glob) next(at uint64, c byte) (to uint64) {
 
 func (g glob) accepts(at uint64) bool { return at&(1<<len(g)) != 0 }
 
-// coversPart is covers for an app or a name. It follows all that the other one matches through both.
+// overlaps reports whether there may be a stream that two patterns match.
+func overlaps(a, b string) bool {
+	appA, nameA, _ := strings.Cut(a, "/")
+	appB, nameB, _ := strings.Cut(b, "/")
+	return overlapsPart(appA, appB) && overlapsPart(nameA, nameB)
+}
+
+// coversPart is covers for an app or a name.
 func coversPart(pattern, other string) bool {
+	missed, known := meet(pattern, other, func(a, b bool) bool { return b && !a })
+	return known && !missed
+}
+
+// overlapsPart is overlaps for an app or a name.
+func overlapsPart(pattern, other string) bool {
+	met, known := meet(pattern, other, func(a, b bool) bool { return a && b })
+	return met || !known
+}
+
+// meet reports whether there is a text of which found says so, told which of the two patterns match it.
+// Of texts that the other one does not match, found has to return false. It follows all that the other
+// one matches through both; known is false where that is too much work, or a pattern is none.
+func meet(pattern, other string, found func(pattern, other bool) bool) (met, known bool) {
 	a, ok := parseGlob(pattern)
 	b, okToo := parseGlob(other)
 	if !ok || !okToo {
-		return false
+		return false, false
 	}
 	type state struct{ a, b uint64 }
 	first := state{a.closed(1), b.closed(1)}
@@ -104,8 +125,11 @@ func coversPart(pattern, other string) bool {
 		todo = todo[:len(todo)-1]
 		for _, c := range []byte(alphabet) {
 			to := state{a.next(at.a, c), b.next(at.b, c)}
-			if b.accepts(to.b) && !a.accepts(to.a) || steps > mostSteps/len(alphabet) {
-				return false
+			if steps > mostSteps/len(alphabet) {
+				return false, false
+			}
+			if found(a.accepts(to.a), b.accepts(to.b)) {
+				return true, true
 			}
 			if to.b == 0 || seen[to] {
 				continue
@@ -114,5 +138,5 @@ func coversPart(pattern, other string) bool {
 			todo = append(todo, to)
 		}
 	}
-	return true
+	return false, true
 }

@@ -5,8 +5,10 @@ package ingest
 
 import (
 	"context"
-	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
@@ -73,6 +75,9 @@ type Refusal struct {
 	// Reason says what was wrong, Hint what would be right. Both go to the peer; neither
 	// holds a secret.
 	Reason, Hint string
+	// Detail is the technical reason where Reason and Hint are words for viewers; for logs and
+	// programs. It holds no secret.
+	Detail string
 	// NotLive marks a play of a stream that is not there (yet).
 	NotLive bool
 	// Expected marks a play of a stream that was live before a restart and is expected back.
@@ -83,10 +88,32 @@ type Refusal struct {
 }
 
 func (r *Refusal) Error() string {
-	if r.Hint == "" {
-		return r.Reason
+	s := r.Reason
+	if r.Hint != "" {
+		s += "; " + r.Hint
 	}
-	return fmt.Sprintf("%s; %s", r.Reason, r.Hint)
+	if r.Detail != "" {
+		s += " (" + r.Detail + ")"
+	}
+	return s
+}
+
+// Words returns the refusal as sentences for people, without Detail.
+func (r *Refusal) Words() string {
+	var b strings.Builder
+	for _, part := range []string{r.Reason, r.Hint} {
+		first, size := utf8.DecodeRuneInString(part)
+		if size == 0 {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(unicode.ToUpper(first))
+		b.WriteString(strings.TrimSuffix(part[size:], "."))
+		b.WriteByte('.')
+	}
+	return b.String()
 }
 
 // Request is a peer's wish to publish.

@@ -60,7 +60,7 @@ func root() *cobra.Command {
 	healthFlags(health)
 	demo := &cobra.Command{Use: "demo", Short: "Serve, push a stream to itself and break that push every 20 s", Args: cobra.NoArgs, RunE: runDemo}
 	demoFlags(demo)
-	cmd.AddCommand(serve, demo, check, health, slateCommand(),
+	cmd.AddCommand(serve, demo, check, health, tokenCommand(), slateCommand(),
 		&cobra.Command{Use: "version", Short: "Print version, commit and Go version", Args: cobra.NoArgs, Run: func(c *cobra.Command, _ []string) {
 			fmt.Fprintln(c.OutOrStdout(), versionLine())
 		}})

@@ -1,6 +1,7 @@
 package rtmp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -201,7 +202,7 @@ func (c *conn) played(ctx context.Context, p *PlayConn, r PlayRequest, err error
 		if refusal.NotLive {
 			code = "NetStream.Play.StreamNotFound"
 		}
-		c.log().Info("play refused", "stream", describe(r.App, r.Name), "reason", refusal.Reason, "hint", refusal.Hint)
+		c.log().Info("play refused", "stream", describe(r.App, r.Name), "reason", cmp.Or(refusal.Detail, refusal.Reason), "hint", refusal.Hint)
 		_ = c.refuse(status(p.stream, "error", code, refusal.Error()), refusal.Error())
 	default:
 		c.log().Debug("play failed", "stream", describe(r.App, r.Name), "err", err)

@@ -128,6 +128,9 @@ type Options struct {
 	// Preview makes a stream's newest keyframe a picture. An error that is an *ingest.Refusal says
 	// why there is none; nil: it cannot.
 	Preview func(ctx context.Context, stream string) (Picture, error)
+	// Pass makes a play token for a stream, and returns when it expires; no token where everyone may
+	// play it. nil: it cannot.
+	Pass    func(stream string) (token string, until time.Time, err error)
 	Drain   func() // has the relay end as SIGTERM does; it does not wait. nil: it cannot
 	Metrics http.Handler
 	Token   func() string // Bearer, for all but the probes; empty: none asked
@@ -152,6 +155,7 @@ func New(o Options) http.Handler {
 	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}/log", o.Events.shelf.log)
 	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}/history", history(o.Relay, o.Histories, &o.Events.shelf))
 	guarded.Handle("GET /api/v1/streams/{app}/{name}/preview", working(preview(o.Preview)))
+	guarded.HandleFunc("POST /api/v1/streams/{app}/{name}/watch", pass(o.Pass))
 	guarded.HandleFunc("DELETE /api/v1/streams/{app}/{name}/publisher", kick(o.Relay))
 	guarded.HandleFunc("PUT /api/v1/streams/{app}/{name}/ceiling", ceiling(o.Relay))
 	guarded.HandleFunc("DELETE /api/v1/streams/{app}/{name}/ceiling", ceiling(o.Relay))
@@ -231,6 +235,7 @@ GET    /api/v1/streams/{app}/{name}              one stream
 GET    /api/v1/streams/{app}/{name}/log          what happened to it; ?since=&until=&limit=
 GET    /api/v1/streams/{app}/{name}/history      how it was in the last 15 minutes
 GET    /api/v1/streams/{app}/{name}/preview      its newest keyframe, as a fragmented MP4
+POST   /api/v1/streams/{app}/{name}/watch        a play token to watch it with, for an hour
 DELETE /api/v1/streams/{app}/{name}/publisher    kick its publisher
 PUT    /api/v1/streams/{app}/{name}/ceiling      ask its publisher for less: {"bitrate": 800000}; DELETE lifts it
 GET    /api/v1/routes                            routes, their history, decisions and breakers; ?stream=
@@ -328,7 +333,17 @@ func bearer(r *http.Request) string {
 
 // Problem answers with what was wrong and what would be right.
 func Problem(w http.ResponseWriter, status int, reason, hint string) {
-	reply(w, status, map[string]string{"error": reason, "hint": hint})
+	DetailedProblem(w, status, reason, hint, "")
+}
+
+// DetailedProblem is Problem with the technical reason, where the others are words for viewers; empty:
+// none.
+func DetailedProblem(w http.ResponseWriter, status int, reason, hint, detail string) {
+	body := map[string]string{"error": reason, "hint": hint}
+	if detail != "" {
+		body["detail"] = detail
+	}
+	reply(w, status, body)
 }
 
 func reply(w http.ResponseWriter, status int, body any) {

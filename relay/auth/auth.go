@@ -110,7 +110,7 @@ func play(rules Rules, name, token string) (until time.Time, wrong bool, err err
 		return time.Time{}, false, nil
 	}
 	if token == "" {
-		return time.Time{}, false, denied("this stream needs a play token", "append ?token=… or send it as Bearer")
+		return time.Time{}, false, unwatchable("this stream is watched by a link that lets you in", "ask for one", "it needs a play token: append ?token=… or send it as Bearer")
 	}
 	claims := struct {
 		Stream string `json:"stm"`
@@ -120,12 +120,13 @@ func play(rules Rules, name, token string) (until time.Time, wrong bool, err err
 		jwt.WithValidMethods([]string{"HS256"}), jwt.WithExpirationRequired())
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return time.Time{}, false, denied("the play token has expired", "get a new one")
+		return time.Time{}, false, unwatchable("this link has expired", "ask for a new one", "the exp of the play token has passed")
 	case err != nil:
-		return time.Time{}, true, denied("the play token is not valid", "it has to be a JWT, HS256, with exp and stm")
+		return time.Time{}, true, unwatchable("this link is not valid", "check that all of it was copied, or ask for a new one",
+			"the play token is not valid: it has to be a JWT, HS256 with the stream's play_secret, with exp and stm")
 	}
 	if !opens(claims.Stream, name) {
-		return time.Time{}, false, denied("the play token is for another stream", "its stm has to match "+name)
+		return time.Time{}, false, unwatchable("this link is for another stream", "ask for one for this stream", "the stm of the play token does not match "+name)
 	}
 	return claims.ExpiresAt.Time, false, nil
 }
@@ -140,6 +141,21 @@ func opens(pattern, name string) bool {
 		}
 	}
 	return false
+}
+
+// unwatchable refuses a viewer in words that do not speak of tokens; detail does.
+func unwatchable(reason, hint, detail string) error {
+	return &ingest.Refusal{Outcome: ingest.RefusedKey, Reason: reason, Hint: hint, Detail: detail}
+}
+
+// Sign returns a play token for a stream {app}/{name}, or for all that a pattern matches. It expires at
+// until, in whole seconds.
+func Sign(secret, stream string, until time.Time) (string, error) {
+	claims := struct {
+		Stream string `json:"stm"`
+		jwt.RegisteredClaims
+	}{stream, jwt.RegisteredClaims{ExpiresAt: jwt.NewNumericDate(until)}}
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
 }
 
 func denied(reason, hint string) error {

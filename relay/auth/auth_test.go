@@ -70,7 +70,7 @@ func TestPublish(t *testing.T) {
 				return
 			}
 			var refusal *ingest.Refusal
-			if !errors.As(err, &refusal) || refusal.Outcome != tt.outcome || !strings.Contains(refusal.Reason, tt.says) || next.admitted != 0 {
+			if !errors.As(err, &refusal) || refusal.Outcome != tt.outcome || !strings.Contains(refusal.Reason+refusal.Detail, tt.says) || next.admitted != 0 {
 				t.Fatalf("%v, %d admitted", err, next.admitted)
 			}
 			for _, secret := range append(tt.keys, tt.request.Key) {
@@ -216,11 +216,14 @@ func TestPlay(t *testing.T) {
 				return
 			}
 			var refusal *ingest.Refusal
-			if !errors.As(err, &refusal) || refusal.Outcome != ingest.RefusedKey || !strings.Contains(refusal.Reason, tt.says) || refusal.Hint == "" {
+			if !errors.As(err, &refusal) || refusal.Outcome != ingest.RefusedKey || !strings.Contains(refusal.Reason+refusal.Detail, tt.says) || refusal.Hint == "" {
 				t.Fatalf("%v", err)
 			}
 			if strings.Contains(err.Error(), secret) || tt.token != "" && strings.Contains(err.Error(), tt.token) {
 				t.Errorf("%q tells a secret", err)
+			}
+			if words := refusal.Words(); strings.ContainsAny(words, "=_") || strings.Contains(words, "JWT") || strings.Contains(words, "token") || refusal.Detail == "" {
+				t.Errorf("a viewer reads %q, for programs there is %q", words, refusal.Detail)
 			}
 		})
 	}
@@ -244,5 +247,33 @@ func TestRenditionOpensWithItsStreamsToken(t *testing.T) {
 		if got := opens(tt.pattern, tt.name); got != tt.want {
 			t.Errorf("stm %s for %s: %v", tt.pattern, tt.name, got)
 		}
+	}
+}
+
+// A token that was signed here admits here, until its time, to what it is for.
+func TestSign(t *testing.T) {
+	until := time.Now().Add(time.Hour).Truncate(time.Second)
+	for _, tt := range []struct {
+		signedFor, name string
+		ok              bool
+	}{
+		{"live/cam", "live/cam", true}, {"live/*", "live/cam", true}, {"live/cam", "live/cam~360p", true}, {"live/cam", "live/other", false},
+	} {
+		signed, err := Sign(secret, tt.signedFor, until)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := PlayUntil(rules{secret: secret}, tt.name, signed)
+		if (err == nil) != tt.ok || tt.ok && !got.Equal(until) {
+			t.Errorf("a token for %s at %s: until %v, %v; want %v", tt.signedFor, tt.name, got, err, until)
+		}
+	}
+	expired, err := Sign(secret, "live/cam", time.Now().Add(-time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refusal *ingest.Refusal
+	if err := Play(rules{secret: secret}, "live/cam", expired); !errors.As(err, &refusal) || refusal.Words() != "This link has expired. Ask for a new one." {
+		t.Errorf("expired: %v", err)
 	}
 }

@@ -68,7 +68,7 @@ func (r *Reader) expired() error {
 	if r.until.IsZero() || time.Now().Before(r.until) {
 		return nil
 	}
-	return &EndError{Reason: "the play token has expired"}
+	return &EndError{Reason: "this link has expired; ask for a new one"}
 }
 
 // rejoin puts the reader behind the packet that its viewer received last, with the state that

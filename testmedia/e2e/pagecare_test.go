@@ -61,7 +61,7 @@ func TestPageTokenExpires(t *testing.T) {
 	f.before(again)
 	for _, p := range pages {
 		p.says("refused")
-		p.waitFor(within(t), "document.getElementById('state').dataset.is === 'off' && document.getElementById('detail').textContent.includes('token') && !document.getElementById('again').hidden")
+		p.waitFor(within(t), "document.getElementById('state').dataset.is === 'off' && document.getElementById('detail').textContent.includes('link has expired') && !document.getElementById('again').hidden")
 	}
 	wait(t, time.Second) // for what was under way
 	asked := f.asked.Load()

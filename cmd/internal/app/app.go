@@ -210,7 +210,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	a.wireMSE(board)
 	a.http = a.server("http", a.viewersHandler(a.flv))
 	a.admin = a.server("admin", api.New(api.Options{
-		Relay: a.relay, Memory: a.relay.memory.view, Routes: &routesView{routes: a.routes}, Events: a.events, Histories: a.past, Watch: a.watch, Preview: a.preview, Drain: a.askDrain, Version: version, Token: func() string { return a.settings.get().Admin.Token },
+		Relay: a.relay, Memory: a.relay.memory.view, Routes: &routesView{routes: a.routes}, Events: a.events, Histories: a.past, Watch: a.watch, Preview: a.preview, Pass: a.pass, Drain: a.askDrain, Version: version, Token: func() string { return a.settings.get().Admin.Token },
 		Guessed: newGuesses(component(a.log, "admin")).wrong,
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelError)}),
 	}))

@@ -74,11 +74,11 @@ func closing(err error) mse.Refusal {
 	case r.NotLive:
 		return mse.Refusal{Code: mse.NotLive, Reason: wait}
 	case r.Outcome == ingest.NoKeyframe: // it may take for ever: say so
-		return mse.Refusal{Code: mse.Refused, Reason: r.Error()}
+		return mse.Refusal{Code: mse.Refused, Reason: r.Words()}
 	case r.RetryAfter > 0 || r.Outcome == ingest.RefusedLimit:
 		return mse.Refusal{Code: mse.Busy, Reason: wait}
 	}
-	return mse.Refusal{Code: mse.Refused, Reason: r.Error()}
+	return mse.Refusal{Code: mse.Refused, Reason: r.Words()}
 }
 
 // serveMSE serves a stream's socket; false where the path is none's.

@@ -1,6 +1,9 @@
 package app
 
 import (
+	"fmt"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -63,22 +66,39 @@ func (s *settings) PublishKeys(name string) []string { return s.get().Stream(nam
 // PlaySecret implements auth.Rules.
 func (s *settings) PlaySecret(name string) string { return s.get().Stream(name).PlaySecret }
 
-// open tells what is open to everyone: publishing, playing, both or nothing.
+// open returns a warning of what is open to everyone, and for which streams; empty where nothing is.
 func open(c *configs.Config) string {
-	publish, play := len(c.Defaults.PublishKeys) == 0, c.Defaults.PlaySecret == ""
-	for i := range c.Streams {
-		publish = publish || len(c.Streams[i].PublishKeys) == 0
-		play = play || c.Streams[i].PlaySecret == ""
-	}
-	switch {
-	case publish && play:
+	publish, play := c.Open()
+	if publish.All && play.All {
 		return "publishing and playing are open to everyone; set defaults.publish_keys and defaults.play_secret to close them"
-	case publish:
-		return "publishing is open to everyone; set defaults.publish_keys to close it"
-	case play:
-		return "playing is open to everyone; set defaults.play_secret to close it"
 	}
-	return ""
+	var out []string
+	for _, s := range []string{opened("publishing", "publish_keys", publish), opened("playing", "play_secret", play)} {
+		if s != "" {
+			out = append(out, s)
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+// opened is the part of open for one of the two, which key closes.
+func opened(what, key string, o configs.IsOpen) string {
+	var to []string
+	for _, pattern := range o.Which {
+		to = append(to, strconv.Quote(pattern))
+	}
+	where := "there"
+	switch {
+	case o.All:
+		return fmt.Sprintf("%s is open to everyone; set defaults.%s to close it", what, key)
+	case o.Others && len(to) == 0:
+		to, where = []string{"all streams that no pattern of streams matches"}, "in defaults"
+	case o.Others:
+		to, where = append(to, "all streams that no pattern of streams matches"), "there and in defaults"
+	case len(to) == 0:
+		return ""
+	}
+	return fmt.Sprintf("%s is open to everyone for %s; set %s %s to close it", what, strings.Join(to, ", "), key, where)
 }
 
 // heartbeat is the time between pings to who publishes or plays a stream, where it is fixed.

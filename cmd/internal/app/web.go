@@ -209,7 +209,7 @@ func refuse(w http.ResponseWriter, _ *http.Request, err error) {
 		status = http.StatusUnauthorized
 		w.Header().Set("WWW-Authenticate", `Bearer realm="holdfast"`)
 	}
-	api.Problem(w, status, r.Reason, r.Hint)
+	api.DetailedProblem(w, status, r.Reason, r.Hint, r.Detail)
 }
 
 // remote is the viewer's address: the peer's or, behind a proxy that is trusted, the last one

@@ -99,7 +99,7 @@ func (a *App) servePeers(sockets *rtcsock.Sockets) {
 			},
 		}),
 		whep: whep.New(whep.Options{
-			Play: a.viewing.place, Sockets: sockets, Take: a.takeViewerSlot, Problem: api.Problem, Remote: a.settings.remote, Links: a.iceServers, Log: log,
+			Play: a.viewing.place, Sockets: sockets, Take: a.takeViewerSlot, Problem: api.Problem, Detailed: api.DetailedProblem, Remote: a.settings.remote, Links: a.iceServers, Log: log,
 			Bytes: a.relay.sent[whep.Protocol], Joined: func(took time.Duration) { a.metrics.Started(whep.Protocol, took) },
 			Repeats: &a.relay.repeats, Asked: func(err error) { a.metrics.Joined(whep.Protocol, outcome(err)) },
 		}),

@@ -4,6 +4,7 @@
 package signal
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -59,6 +60,8 @@ type Options struct {
 	Open func(context.Context, Request) (s Session, answer string, err error)
 	// Problem writes an error in the relay's form.
 	Problem func(w http.ResponseWriter, status int, reason, hint string)
+	// Detailed is Problem with the technical reason of a refusal that is in words for viewers. It may be nil.
+	Detailed func(w http.ResponseWriter, status int, reason, hint, detail string)
 	// Remote is the peer's address, from behind proxies that are trusted.
 	Remote func(*http.Request) string
 	// Links are the values of Link that name ICE servers. They may hold credentials, and are told with
@@ -222,12 +225,16 @@ func (h *Handler) refuse(w http.ResponseWriter, stream, remote string, err error
 		h.o.Log.Error("session not opened", "kind", h.o.Kind, "stream", stream, "err", err)
 		r = &ingest.Refusal{Reason: "the relay cannot serve this now", Hint: "try again in a moment", RetryAfter: time.Second}
 	}
-	h.o.Log.Info(h.o.Kind+" refused", "stream", stream, "remote", remote, "status", status, "reason", r.Reason)
+	h.o.Log.Info(h.o.Kind+" refused", "stream", stream, "remote", remote, "status", status, "reason", cmp.Or(r.Detail, r.Reason))
 	RetryAfter(w.Header(), r.RetryAfter)
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="holdfast"`)
 	}
 	w.Header().Set("Cache-Control", "no-store")
+	if r.Detail != "" && h.o.Detailed != nil {
+		h.o.Detailed(w, status, r.Reason, r.Hint, r.Detail)
+		return
+	}
 	h.o.Problem(w, status, r.Reason, r.Hint)
 }
 

@@ -108,7 +108,9 @@ func (v *viewer) verdict(err error) (r Refusal, tell bool) {
 		return Refusal{Ended, "the stream has ended"}, true
 	case errors.Is(err, cmaf.ErrClosed), v.h.viewers.Context().Err() != nil:
 		return Refusal{Restarting, "the relay is restarting"}, true
-	case errors.As(err, &codec), errors.Is(err, errExpired):
+	case errors.Is(err, errExpired):
+		return Refusal{Refused, "This link has expired. Ask for a new one."}, true
+	case errors.As(err, &codec):
 		return Refusal{Refused, err.Error()}, true
 	case errors.As(err, new(*turnedAway)):
 		return v.h.opts.Refuse(errors.Unwrap(err)), true

@@ -1,4 +1,5 @@
 import { Redial } from "./backoff.js";
+import { sentences } from "./words.js";
 
 const patience = 20_000; // milliseconds for which the browser may refuse what is there: a young stream has too little
 const stuck = 8; // seconds without progress, after which to begin anew
@@ -39,7 +40,7 @@ export class Hls {
       status = answer.status;
       const why = answer.ok ? {} : await answer.json();
       if (this.#listening.signal.aborted) return;
-      if (status === 401 || status === 403) return this.host.refused(`${why.error}. ${why.hint}`);
+      if (status === 401 || status === 403) return this.host.refused(sentences(why));
       if (status === 406) return this.host.unsupported(`${why.error}: ${why.hint}`);
     } catch { /* the line is away, or these are not the relay's own words */ }
     if (this.#listening.signal.aborted) return;

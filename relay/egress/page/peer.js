@@ -1,4 +1,5 @@
 import { Redial } from "./backoff.js";
+import { sentences } from "./words.js";
 
 // Peer is a session of WHEP or WHIP, which are the same in two directions: an offer by POST, a
 // restart of ICE by PATCH where the network changes, a new offer where that does not help, and
@@ -69,7 +70,7 @@ export class Peer {
     try { why = JSON.parse(text); } catch { /* not the relay's own words */ }
     if (answer.status === 422) return this.host.unsupported(why.error);
     if (why.error === "WebRTC is off") return this.host.otherwise(why.error);
-    if ([400, 401, 403, 404, 415].includes(answer.status)) return this.host.refused(`${why.error}. ${why.hint ?? ""}`);
+    if ([400, 401, 403, 404, 415].includes(answer.status)) return this.host.refused(sentences(why));
     this.#again(answer.status === 409 && this.kind === "whep" ? "absent" : "down", why.error, 1000 * (Number(answer.headers.get("Retry-After")) || 0));
   }
 

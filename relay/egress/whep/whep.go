@@ -49,6 +49,8 @@ type Options struct {
 	Repeats *atomic.Uint64           // packets sent again
 	Joined  func(took time.Duration) // told at the first media of each viewer
 	Problem func(w http.ResponseWriter, status int, reason, hint string)
+	// Detailed is Problem with the technical reason of a refusal that is in words for viewers. It may be nil.
+	Detailed func(w http.ResponseWriter, status int, reason, hint, detail string)
 	Remote  func(*http.Request) string
 	Links   func() []string
 	Log     *slog.Logger
@@ -96,7 +98,7 @@ type Server struct {
 func New(o Options) *Server {
 	o.normalize()
 	s := &Server{o: o, warned: map[string]time.Time{}}
-	s.Handler = signal.New(signal.Options{Kind: Protocol, Open: s.open, Problem: o.Problem, Remote: o.Remote, Links: o.Links, Log: o.Log})
+	s.Handler = signal.New(signal.Options{Kind: Protocol, Open: s.open, Problem: o.Problem, Detailed: o.Detailed, Remote: o.Remote, Links: o.Links, Log: o.Log})
 	return s
 }
 

@@ -6,6 +6,7 @@ import { detail } from './detail.js'
 import { show } from './dom.js'
 import { lastPage, list, query } from './list.js'
 import { renew, toggle } from './preview.js'
+import { pass } from './watch.js'
 
 const every = 3000, soon = 200, again = 1000
 const few = 5 // rows that are renewed one by one
@@ -35,11 +36,11 @@ async function look(changed) {
     return
   }
   document.title = name + ' · Holdfast'
-  const [stream, history, log, { groups: routes }] = await Promise.all([
+  const [stream, history, log, { groups: routes }, token] = await Promise.all([
     call('streams/' + name).catch(missing(null)), call(`streams/${name}/history`).catch(missing(null)),
-    call(`streams/${name}/log?limit=100`).catch(missing({ events: [] })), call('routes?stream=' + name),
+    call(`streams/${name}/log?limit=100`).catch(missing({ events: [] })), call('routes?stream=' + name), pass(name),
   ])
-  const all = { stream, history, routes: routes ?? [], log: log.events, about: view.about }
+  const all = { stream, history, routes: routes ?? [], log: log.events, about: view.about, token }
   view.again = () => { if (open() === name) show($('main'), detail(name, all)) }
   view.again()
 }

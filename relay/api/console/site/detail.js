@@ -17,7 +17,7 @@ export function detail(name, v) {
       h('h2', { id: 'name' }, s.name + ' ', h('span', { id: 'state', 'aria-live': 'polite', class: 'state ' + s.state }, s.state), h('span', { class: 'dim' }, ' for ' + ago(s.since))),
       h('p', {}, [s.state !== 'live' && s.cause && 'Cause: ' + s.cause, doing(s)].filter(Boolean).join('; ')),
       v.history && timeline(v.history.spans, 15),
-      acts(s, v.about)),
+      acts(s, v.about, v.token)),
     v.history && charts(v.history),
     h('section', {}, h('h2', {}, 'Publisher'), publisher(s)),
     h('section', {}, h('h2', {}, 'Viewers'), facts(Object.entries(s.viewers).map(([k, n]) => [k, n]), 'Nobody watches.'),
@@ -29,10 +29,10 @@ export function detail(name, v) {
 
 const routes = (name, groups) => groups.flatMap((g) => g.streams.filter((r) => r.stream === name).map((r) => routed(g, r)))
 
-function acts(s, about) {
+function acts(s, about, token) {
   const button = (act, text, on = true) => on && h('button', { type: 'button', class: act === 'kick' && 'danger', 'data-act': act, 'data-stream': s.name }, text)
   return h('div', { class: 'acts', 'data-key': 'acts' },
-    about.watch.port > 0 && h('a', { href: `${about.watch.scheme}://${location.hostname}:${about.watch.port}/${s.name}/`, target: '_blank', rel: 'noopener noreferrer' }, 'Watch it'),
+    about.watch.port > 0 && h('a', { href: `${about.watch.scheme}://${location.hostname}:${about.watch.port}/${s.name}/${token ? '?token=' + token : ''}`, target: '_blank', rel: 'noopener noreferrer' }, 'Watch it'),
     button('kick', 'Kick the publisher', s.publisher || s.waiting),
     button('ceiling', 'Ask for less…'), button('lift', 'Lift the ceiling of ' + bits(s.cap ?? 0), s.cap > 0), frame(s.name))
 }

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/holdfast-live/holdfast/cmd/internal/app"
+	"github.com/holdfast-live/holdfast/configs"
+)
+
+// longestToken is the longest time that a play token is made for.
+const longestToken = 10 * 365 * 24 * time.Hour
+
+func tokenCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "token STREAM",
+		Short: "Make a play token for a stream, and print its URLs",
+		Long: "token signs a play token for a stream {app}/{name}, or for all streams of a pattern such as \"live/*\",\n" +
+			"with the play_secret that the configuration gives them. It prints the token and the URLs to play the\n" +
+			"stream with it. The running relay is not asked.",
+		Example: "  holdfast token live/cam --for 2h\n" +
+			"  holdfast token \"live/*\" --for 168h --base https://relay.example",
+		Args: oneStream,
+		RunE: runToken,
+	}
+	serveFlags(cmd)
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { f.Hidden = f.Name != "config" })
+	length := duration(2 * time.Hour)
+	cmd.Flags().Var(&length, "for", "how long it lets play: 90s, 30m, 2h; a week is 168h")
+	cmd.Flags().String("base", "", "`URL` at which viewers reach http.listen, such as https://relay.example")
+	cmd.Flags().BoolP("quiet", "q", false, "print the token alone")
+	return cmd
+}
+
+// duration is the value of --for.
+type duration time.Duration
+
+// String implements pflag.Value.
+func (d *duration) String() string {
+	s := time.Duration(*d).String()
+	return strings.TrimSuffix(strings.TrimSuffix(s, "0s"), "0m")
+}
+
+// Type implements pflag.Value.
+func (*duration) Type() string { return "duration" }
+
+// Set implements pflag.Value.
+func (d *duration) Set(text string) error {
+	got, err := time.ParseDuration(text)
+	if err != nil || got < time.Second || got > longestToken {
+		return errors.New("write a duration like 90s, 30m or 2h; a week is 168h; the most is 87600h")
+	}
+	*d = duration(got)
+	return nil
+}
+
+// oneStream takes one argument.
+func oneStream(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("name one stream: holdfast %s live/cam", cmd.Name())
+	}
+	return nil
+}
+
+func runToken(cmd *cobra.Command, args []string) error {
+	length := time.Duration(*cmd.Flags().Lookup("for").Value.(*duration)) //nolint:forcetypeassert // tokenCommand has made it
+	base, _ := cmd.Flags().GetString("base")                              // it is always there
+	quiet, _ := cmd.Flags().GetBool("quiet")
+	cfg, _, err := sourceOf(cmd).load()
+	if err != nil {
+		return err
+	}
+	at, guessed, err := addressesOf(cfg, base)
+	if err != nil {
+		return err
+	}
+	until := time.Now().Add(length).Truncate(time.Second)
+	token, note, err := app.PlayToken(cfg, args[0], until)
+	if errors.Is(err, app.ErrOpen) {
+		return fmt.Errorf("%w\n%s", err, strings.TrimRight(at.urls(args[0], ""), "\n"))
+	}
+	if err != nil {
+		return err
+	}
+	if quiet {
+		fmt.Fprintln(cmd.OutOrStdout(), token)
+		return nil
+	}
+	printToken(cmd.OutOrStdout(), args[0], token, until, at)
+	if note != "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), "note:", note)
+	}
+	if guessed {
+		fmt.Fprintln(cmd.ErrOrStderr(), "note: the relay's public address is not known here; give it with --base https://relay.example")
+	}
+	return nil
+}
+
+func printToken(out io.Writer, stream, token string, until time.Time, at addresses) {
+	fmt.Fprintf(out, "%-9s %s\n", "token", token)
+	fmt.Fprintf(out, "%-9s %s, until %s\n\n", "plays", stream, until.Format("2006-01-02 15:04:05 MST"))
+	fmt.Fprint(out, at.urls(stream, token))
+}
+
+// addresses are where viewers reach a relay.
+type addresses struct {
+	http *url.URL // nil: nowhere
+	rtmp *url.URL // nil: nowhere
+	whep bool
+}
+
+// addressesOf returns the addresses of a configuration, at the base that the operator gives. guessed
+// reports that they may be none that viewers elsewhere can reach.
+func addressesOf(cfg *configs.Config, base string) (out addresses, guessed bool, err error) {
+	listen := cmp.Or(cfg.HTTP.Listen, cfg.RTMP.Listen, cfg.RTMPS.Listen)
+	host, port, _ := net.SplitHostPort(listen) // validated before
+	public, guessed := publicHost(cfg, host)
+	switch {
+	case base != "":
+		out.http, err = parseBase(base)
+		if err != nil {
+			return out, false, err
+		}
+		public, guessed = out.http.Hostname(), false
+	default:
+		out.http = &url.URL{Scheme: strings.TrimSuffix(scheme(cfg.HTTP.Cert), "://"), Host: joined(public, port, map[bool]string{true: "443", false: "80"}[cfg.HTTP.Cert != ""])}
+	}
+	if cfg.HTTP.Listen == "" {
+		out.http = nil
+	}
+	out.whep = out.http != nil && (cfg.WebRTC.UDPListen != "" || cfg.WebRTC.TCPListen != "")
+	if _, port, err := net.SplitHostPort(cfg.RTMP.Listen); err == nil {
+		out.rtmp = &url.URL{Scheme: "rtmp", Host: joined(public, port, "1935")}
+	} else if _, port, err := net.SplitHostPort(cfg.RTMPS.Listen); err == nil {
+		out.rtmp = &url.URL{Scheme: "rtmps", Host: joined(public, port, "443")}
+	}
+	return out, guessed, nil
+}
+
+// publicHost is the host under which viewers most likely reach a relay that listens on one.
+func publicHost(cfg *configs.Config, listen string) (host string, guessed bool) {
+	switch ip := net.ParseIP(listen); {
+	case listen != "" && (ip == nil || !ip.IsUnspecified()):
+		return listen, false
+	case len(cfg.WebRTC.PublicIPs) > 0:
+		return cfg.WebRTC.PublicIPs[0], false
+	}
+	return "localhost", true
+}
+
+// joined is host:port, without the port that a scheme has anyway.
+func joined(host, port, usual string) string {
+	if port == usual {
+		return strings.TrimSuffix(net.JoinHostPort(host, ""), ":")
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func parseBase(base string) (*url.URL, error) {
+	text := base
+	if !strings.Contains(text, "://") {
+		text = "https://" + text
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return nil, fmt.Errorf("--base %q is not the URL of a relay; write https://relay.example or http://192.0.2.1:8080", base)
+	}
+	return u, nil
+}
+
+// urls are the lines that say how a stream is played. Of a pattern they have {app} and {name} where it
+// leaves them open.
+func (a addresses) urls(stream, token string) string {
+	app, name, _ := strings.Cut(stream, "/")
+	if strings.ContainsAny(app, `*?[\`) {
+		app = "{app}"
+	}
+	if strings.ContainsAny(name, `*?[\`) {
+		name = "{name}"
+	}
+	query := ""
+	if token != "" {
+		query = "?token=" + token
+	}
+	var b strings.Builder
+	line := func(what string, at *url.URL, rest string) {
+		fmt.Fprintf(&b, "%-9s %s://%s%s/%s/%s%s%s\n", what, at.Scheme, at.Host, strings.TrimRight(at.EscapedPath(), "/"), app, name, rest, query)
+	}
+	if a.http != nil {
+		line("page", a.http, "/")
+		line("HLS", a.http, "/index.m3u8")
+		line("HTTP-FLV", a.http, ".flv")
+	}
+	if a.rtmp != nil {
+		line("RTMP", a.rtmp, "")
+	}
+	if a.whep {
+		line("WHEP", a.http, "/whep")
+	}
+	return b.String()
+}

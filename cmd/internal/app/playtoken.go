@@ -1,0 +1,81 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/holdfast-live/holdfast/configs"
+	"github.com/holdfast-live/holdfast/relay/auth"
+	"github.com/holdfast-live/holdfast/relay/hub"
+)
+
+// ErrOpen is PlayToken's error where playing needs no token.
+var ErrOpen = errors.New("no token is needed")
+
+// PlayToken returns a play token for a stream {app}/{name}, or for all streams that a pattern matches,
+// signed with the play_secret that the configuration gives them. Its error wraps ErrOpen where they have
+// none. Where some of a pattern's streams have one and others are open, note says so.
+func PlayToken(cfg *configs.Config, stream string, until time.Time) (token, note string, err error) {
+	if err := checkStream(stream); err != nil {
+		return "", "", err
+	}
+	closed, open := map[string][]string{}, []string(nil) // entries of the configuration, by their secret
+	for _, r := range cfg.Reaches(hub.Parent(stream)) {
+		if secret := r.Settings.PlaySecret; secret != "" {
+			closed[secret] = append(closed[secret], r.String())
+		} else {
+			open = append(open, r.String())
+		}
+	}
+	switch len(closed) {
+	case 0:
+		return "", "", fmt.Errorf("playing %s is open to everyone, as %s has no play_secret: %w", stream, strings.Join(open, ", "), ErrOpen)
+	case 1:
+	default:
+		var all []string
+		for _, r := range cfg.Reaches(hub.Parent(stream)) {
+			if r.Settings.PlaySecret != "" {
+				all = append(all, r.String())
+			}
+		}
+		return "", "", fmt.Errorf("the streams of %q have different secrets, of %s; name one stream, or a narrower pattern", stream, strings.Join(all, ", "))
+	}
+	if len(open) > 0 {
+		note = fmt.Sprintf("streams of %s are open to everyone and need no token", strings.Join(open, ", "))
+	}
+	for secret := range closed {
+		token, err = auth.Sign(secret, stream, until)
+	}
+	return token, note, err
+}
+
+// checkStream says why a text is neither the name of a stream nor a pattern.
+func checkStream(text string) error {
+	app, name, _ := strings.Cut(text, "/")
+	if strings.ContainsAny(text, `*?[\`) {
+		if !configs.IsPattern(text) {
+			return fmt.Errorf("%q is not a pattern of streams; write one like \"live/*\"; all streams: \"*/*\"", text)
+		}
+		return nil
+	}
+	if app == "" || name == "" || strings.Contains(name, "/") {
+		return fmt.Errorf("%q is not the name of a stream; write app/name, such as live/cam, or a pattern such as \"live/*\"", text)
+	}
+	_, err := hub.Name(app, name)
+	return err
+}
+
+// operatorWatch is for how long the operator watches with one click.
+const operatorWatch = time.Hour
+
+// pass returns what lets the operator's browser watch a stream; nothing where everyone may.
+func (a *App) pass(stream string) (token string, until time.Time, err error) {
+	until = time.Now().Add(operatorWatch)
+	token, _, err = PlayToken(a.settings.get(), stream, until)
+	if errors.Is(err, ErrOpen) {
+		return "", time.Time{}, nil
+	}
+	return token, until, err
+}
