@@ -32,34 +32,34 @@ type Config struct {
 
 // Listener is a listen address; empty: off.
 type Listener struct {
-	Listen string `key:"listen" help:"address of RTMP publish and play"`
+	Listen string `key:"listen" kind:"address" help:"address of RTMP publish and play"`
 }
 
 // TLSListener is a listen address with its certificate.
 type TLSListener struct {
-	Listen string `key:"listen" help:"address of RTMPS; empty: off"`
-	Cert   string `key:"cert" help:"certificate file, PEM"`
-	Key    string `key:"key" help:"key file, PEM"`
+	Listen string `key:"listen" kind:"address" help:"address of RTMPS; empty: off"`
+	Cert   string `key:"cert" kind:"file" help:"certificate file, PEM"`
+	Key    string `key:"key" kind:"file" help:"key file, PEM"`
 }
 
 // HTTP is the viewers' address.
 type HTTP struct {
-	Listen         string   `key:"listen" help:"address of viewers over HTTP"`
-	Cert           string   `key:"cert" help:"certificate file, PEM; with it HTTPS is served"`
-	Key            string   `key:"key" help:"key file, PEM"`
+	Listen         string   `key:"listen" kind:"address" help:"address of viewers over HTTP"`
+	Cert           string   `key:"cert" kind:"file" help:"certificate file, PEM; with it HTTPS is served"`
+	Key            string   `key:"key" kind:"file" help:"key file, PEM"`
 	TrustedProxies []string `key:"trusted_proxies" help:"addresses or networks whose X-Forwarded-For and -Proto are believed"`
 }
 
 // Admin is the operators' address.
 type Admin struct {
-	Listen string `key:"listen" help:"address of API, metrics, health and pprof"`
+	Listen string `key:"listen" kind:"address" help:"address of API, metrics, health and pprof"`
 	Token  string `key:"token" help:"Bearer token of the admin address; required off loopback" secret:"true"`
 }
 
 // WebRTC is where WebRTC media comes and goes.
 type WebRTC struct {
-	UDPListen string   `key:"udp_listen" help:"UDP address of all WebRTC media"`
-	TCPListen string   `key:"tcp_listen" help:"TCP address of ICE-TCP; empty: off"`
+	UDPListen string   `key:"udp_listen" kind:"address" help:"UDP address of all WebRTC media"`
+	TCPListen string   `key:"tcp_listen" kind:"address" help:"TCP address of ICE-TCP; empty: off"`
 	PublicIPs []string `key:"public_ips" help:"addresses to announce behind NAT"`
 	ICELite   bool     `key:"ice_lite" help:"answer connectivity checks and make none; for a relay with a public address"`
 	// ICEServers are told to publishers and viewers; the relay itself uses none.
@@ -120,7 +120,7 @@ type Drain struct {
 
 // State is what survives a restart.
 type State struct {
-	File string `key:"file" help:"file for what survives a restart; empty: nothing does"`
+	File string `key:"file" kind:"file" help:"file for what survives a restart; empty: nothing does"`
 	// Grace is how long streams that were live before a restart are expected back.
 	Grace time.Duration `key:"grace" help:"how long viewers of streams that were live before a restart are kept waiting for them; 0: not at all"`
 }

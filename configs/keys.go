@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 )
 
 // key is one scalar key, or a list of plain strings, outside the lists of the file: what a
@@ -11,6 +12,7 @@ import (
 type key struct {
 	name  string // rtmp.listen
 	help  string
+	kind  string        // what its value is, in a word
 	value reflect.Value // in the configuration that the keys were asked for
 }
 
@@ -41,9 +43,33 @@ func collect(v reflect.Value, prefix string, out *[]key) {
 		case f.Type.Kind() == reflect.Struct:
 			collect(v.Field(i), name+".", out)
 		case !isList(f.Type):
-			*out = append(*out, key{name: name, help: f.Tag.Get("help"), value: v.Field(i)})
+			*out = append(*out, key{name: name, help: f.Tag.Get("help"), kind: kindOfValue(f), value: v.Field(i)})
 		}
 	}
+}
+
+// kindOfValue is a word for what a key's value is.
+func kindOfValue(f reflect.StructField) string {
+	if kind := f.Tag.Get("kind"); kind != "" {
+		return kind
+	}
+	switch f.Type {
+	case reflect.TypeFor[time.Duration]():
+		return "duration"
+	case reflect.TypeFor[AutoDuration]():
+		return "auto|duration"
+	case reflect.TypeFor[Size]():
+		return "size"
+	case reflect.TypeFor[[]string]():
+		return "list"
+	}
+	switch f.Type.Kind() { //nolint:exhaustive // the others are text
+	case reflect.Int, reflect.Float64:
+		return "number"
+	case reflect.Bool:
+		return "bool"
+	}
+	return "string"
 }
 
 // text is how the value is written.
@@ -71,15 +97,21 @@ func fileKeys(t reflect.Type, prefix string) (out []string) {
 // longest is the longest word for which a near one is looked for.
 const longest = 80
 
-// nearest is the candidate that takes the fewest edits to reach from got, if it is near at
-// all.
+// mostEdits bounds the edits to a word that is near.
+const mostEdits = 3
+
+// nearest returns the candidate that takes the fewest edits to reach from got, upper or lower case; empty
+// where none is near. It is never got itself.
 func nearest(got string, candidates []string) string {
 	if len(got) > longest {
 		return ""
 	}
-	best, least := "", len(got)/2+1
+	best, least := "", min((len(got)+2)/3, mostEdits)+1
 	for _, c := range candidates {
-		if d := distance(got, c); d < least {
+		if c == got || c == "" {
+			continue
+		}
+		if d := distance(strings.ToLower(got), strings.ToLower(c)); d < least {
 			best, least = c, d
 		}
 	}
@@ -106,11 +138,5 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// Suggest names the flag that an unknown one may have meant; empty if none is near.
-func Suggest(flag string) string {
-	var names []string
-	for _, k := range keys() {
-		names = append(names, k.name)
-	}
-	return nearest(flag, names)
-}
+// Suggest returns which of the names an unknown one may have meant; empty if none is near.
+func Suggest(unknown string, names []string) string { return nearest(unknown, names) }

@@ -10,15 +10,35 @@ import (
 	"github.com/spf13/viper"
 )
 
-// RegisterFlags adds a flag for every scalar key.
-func RegisterFlags(fs *pflag.FlagSet) {
+// RegisterFlags adds a flag for every scalar key or, where groups such as "admin." are named, for every
+// one in them.
+func RegisterFlags(fs *pflag.FlagSet, groups ...string) {
 	for _, k := range keys() {
+		if len(groups) > 0 && !slices.ContainsFunc(groups, func(g string) bool { return strings.HasPrefix(k.name, g) }) {
+			continue
+		}
 		if k.value.Kind() == reflect.Bool {
 			fs.Bool(k.name, k.value.Bool(), k.help)
 			continue
 		}
-		fs.String(k.name, k.text(), k.help)
+		fs.Var(&flagText{k.text(), k.kind}, k.name, k.help)
 	}
+}
+
+// flagText is a flag's value as it was written. Load says what is wrong with it, together with all else
+// that is.
+type flagText struct{ text, kind string }
+
+// String implements pflag.Value.
+func (f *flagText) String() string { return f.text }
+
+// Type implements pflag.Value: help shows it.
+func (f *flagText) Type() string { return f.kind }
+
+// Set implements pflag.Value.
+func (f *flagText) Set(text string) error {
+	f.text = text
+	return nil
 }
 
 // Load reads the configuration from flags (nil: none), the environment and a file (empty:

@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -80,9 +82,11 @@ func TestCheckWithoutFile(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	stdout, _, code := run(t, nil, "version")
-	if code != 0 || !regexp.MustCompile(`^holdfast \S+, commit \S+, go1\S* \w+/\w+\n$`).MatchString(stdout) {
-		t.Errorf("exit %d: %q", code, stdout)
+	for _, how := range []string{"version", "--version", "-v"} {
+		stdout, _, code := run(t, nil, how)
+		if code != 0 || !regexp.MustCompile(`^holdfast \S+, commit \S+, go1\S* \w+/\w+\n$`).MatchString(stdout) {
+			t.Errorf("%s: exit %d: %q", how, code, stdout)
+		}
 	}
 }
 
@@ -95,12 +99,72 @@ func TestUnknownFlag(t *testing.T) {
 	}
 }
 
+// A name that is near is suggested, and no other.
+func TestUnknown(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"serv"}, `unknown command "serv"; did you mean serve?`},
+		{[]string{"Check"}, `unknown command "Check"; did you mean check?`},
+		{[]string{"frobnicate"}, `unknown command "frobnicate"; holdfast --help lists those there are`},
+		{[]string{"check", "x.yaml"}, `holdfast check takes no argument, but was given "x.yaml"`},
+		{[]string{"health", "--admin.tokn", "x"}, "unknown flag: --admin.tokn; did you mean --admin.token?"},
+		{[]string{"health", "--rtmp.listen", "x"}, "unknown flag: --rtmp.listen; holdfast health --help lists those there are"},
+		{[]string{"--nonsense.key", "x"}, "unknown flag: --nonsense.key; holdfast --help lists those there are"},
+		{[]string{"--defaults.holdd", "1s"}, "unknown flag: --defaults.holdd; did you mean --defaults.hold?"},
+	} {
+		if _, stderr, code := run(t, nil, tt.args...); code != 1 || stderr != "holdfast: "+tt.want+"\n" {
+			t.Errorf("%q: exit %d: %q, want %q", tt.args, code, stderr, tt.want)
+		}
+	}
+}
+
+// Help says what a flag's value is, and shows no secret of the environment.
+func TestHelp(t *testing.T) {
+	stdout, _, _ := run(t, []string{"HOLDFAST_ADMIN_TOKEN=hush"}, "serve", "--help")
+	for _, want := range []string{
+		"--rtmp.listen address ", "--defaults.hold duration ", "--defaults.silence auto|duration ", "--limits.streams number ",
+		"--defaults.buffer.bytes size ", "--http.trusted_proxies list ", "--http.cert file ", "--config file ",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("%q is missing in:\n%s", want, stdout)
+		}
+	}
+	for _, command := range []string{"serve", "health", "slate", "token"} {
+		if stdout, _, code := run(t, []string{"HOLDFAST_ADMIN_TOKEN=hush", "HOLDFAST_DEFAULTS_PLAY_SECRET=hush"}, command, "--help"); code != 0 || strings.Contains(stdout, "hush") {
+			t.Errorf("%s: exit %d:\n%s", command, code, stdout)
+		}
+	}
+}
+
+func TestCompletionAndManual(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		if stdout, _, code := run(t, nil, "completion", shell); code != 0 || !strings.Contains(stdout, "__complete") {
+			t.Errorf("%s: exit %d", shell, code)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "man1")
+	if _, stderr, code := run(t, nil, "man", dir); code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	for _, page := range []string{"holdfast.1", "holdfast-serve.1", "holdfast-check.1", "holdfast-token.1"} {
+		if b, err := os.ReadFile(filepath.Join(dir, page)); err != nil || !strings.HasPrefix(string(b), ".nh\n.TH \"HOLDFAST\" \"1\"") {
+			t.Errorf("%s: %v\n%.200s", page, err, b)
+		}
+	}
+}
+
 func TestHealth(t *testing.T) {
 	var ready atomic.Bool
+	var shown atomic.Value // the last request's token
 	ready.Store(true)
 	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/readyz" {
 			t.Error(r.URL.Path)
+		}
+		if r.URL.Path == "/readyz" {
+			shown.Store(r.Header.Get("Authorization"))
 		}
 		if !ready.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -116,6 +180,28 @@ func TestHealth(t *testing.T) {
 	}
 	if stdout, _, code := run(t, []string{"HOLDFAST_ADMIN_LISTEN=" + addr}, "health"); code != 0 || stdout != "ready\n" {
 		t.Errorf("by the environment: exit %d", code)
+	}
+	config := file(t, "admin: {listen: '"+addr+"', token: from-the-file}\n")
+	for _, tt := range []struct {
+		args []string
+		env  string
+		want string
+	}{
+		{[]string{"--config", config}, "", "Bearer from-the-file"},
+		{[]string{"--config", config, "--admin.token", "from-the-flag"}, "HOLDFAST_ADMIN_TOKEN=from-the-environment", "Bearer from-the-flag"},
+		{[]string{"--config", config}, "HOLDFAST_ADMIN_TOKEN=from-the-environment", "Bearer from-the-environment"},
+		{[]string{"--config", config, "--admin", admin.URL}, "", ""}, // which may be another relay
+		{[]string{"--admin", admin.URL, "--admin.token=x"}, "", "Bearer x"},
+		{[]string{"--admin.listen", addr}, "", ""},
+		{[]string{"--config", file(t, "admin: {listen: nonsense}\n"), "--admin.listen", addr}, "", ""},
+	} {
+		stdout, stderr, code := run(t, []string{tt.env}, append([]string{"health"}, tt.args...)...)
+		if code != 0 || stdout != "ready\n" || shown.Load() != tt.want {
+			t.Errorf("%q %s: exit %d: %s; the token was %q, want %q", tt.args, tt.env, code, stderr, shown.Load(), tt.want)
+		}
+	}
+	if _, stderr, code := run(t, nil, "health", "--config", "/nowhere/holdfast.yaml"); code != 1 || !strings.Contains(stderr, "/nowhere/holdfast.yaml") {
+		t.Errorf("without its file: exit %d: %s", code, stderr)
 	}
 	ready.Store(false)
 	if _, stderr, code := run(t, nil, "health", "--admin", admin.URL); code != 1 || !strings.Contains(stderr, "not ready: 503 Service Unavailable the relay is starting or shutting down") {

@@ -12,17 +12,57 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/holdfast-live/holdfast/configs"
 )
 
 // healthTimeout bounds the question: a probe that hangs is an answer too.
 const healthTimeout = 3 * time.Second
 
-func healthFlags(cmd *cobra.Command) {
-	cmd.Flags().String("admin", defaultAdmin(os.Getenv("HOLDFAST_ADMIN_LISTEN")), "URL of the admin address")
+// adminFlags are those of commands that ask a running relay.
+func adminFlags(cmd *cobra.Command) {
+	cmd.Flags().String("admin", "", "`URL` of the relay's admin address (default: admin.listen of the configuration)")
+	configFlag(cmd)
+	configs.RegisterFlags(cmd.Flags(), "admin.")
 }
 
-// defaultAdmin is where the relay of the same environment answers.
-func defaultAdmin(listen string) string {
+// adminOf returns where the relay answers that a command is to ask, and its token. A configuration that
+// is not right does not matter: the relay may run on the one before.
+func adminOf(cmd *cobra.Command) (at *url.URL, token string, err error) {
+	src := sourceOf(cmd)
+	listen := os.Getenv("HOLDFAST_ADMIN_LISTEN")
+	token = os.Getenv("HOLDFAST_ADMIN_TOKEN")
+	if cfg, _, err := src.load(); err == nil {
+		listen, token = cfg.Admin.Listen, cfg.Admin.Token
+	} else if cmd.Flags().Changed("config") {
+		if _, err := os.Stat(src.file); err != nil {
+			return nil, "", fmt.Errorf("--config: %w", err)
+		}
+	}
+	for name, to := range map[string]*string{"admin.listen": &listen, "admin.token": &token} {
+		if f := cmd.Flags().Lookup(name); f.Changed {
+			*to = f.Value.String()
+		}
+	}
+	base, _ := cmd.Flags().GetString("admin") // it is always there
+	switch {
+	case base == "":
+		base = dialable(listen)
+	case !cmd.Flags().Changed("admin.token"): // the configuration's is for its own relay
+		token = os.Getenv("HOLDFAST_ADMIN_TOKEN")
+	}
+	if !strings.Contains(base, "://") {
+		base = "http://" + base
+	}
+	at, err = url.Parse(base)
+	if err != nil || at.Host == "" {
+		return nil, "", fmt.Errorf("--admin %q is not a URL; write http://127.0.0.1:8081", base)
+	}
+	return at, token, nil
+}
+
+// dialable is the URL at which what listens at an address answers on this machine.
+func dialable(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
 		return "http://127.0.0.1:8081"
@@ -34,13 +74,9 @@ func defaultAdmin(listen string) string {
 }
 
 func runHealth(cmd *cobra.Command, _ []string) error {
-	base, _ := cmd.Flags().GetString("admin") // it is always there
-	if !strings.Contains(base, "://") {
-		base = "http://" + base
-	}
-	u, err := url.Parse(base)
-	if err != nil || u.Host == "" {
-		return fmt.Errorf("--admin %q is not a URL; write http://127.0.0.1:8081", base)
+	u, token, err := adminOf(cmd)
+	if err != nil {
+		return err
 	}
 	parent := cmd.Context()
 	if parent == nil {
@@ -51,6 +87,9 @@ func runHealth(cmd *cobra.Command, _ []string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("/readyz").String(), nil)
 	if err != nil {
 		return err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

@@ -44,24 +44,25 @@ func root() *cobra.Command {
 		Short: "A live-stream origin relay that does not let go",
 		Long: "Holdfast takes live streams from publishers and gives them to viewers, who stay while\n" +
 			"publishers break and come back. Without a command it serves.",
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          runServe,
+		Version:       version(),
 	}
+	cmd.SetVersionTemplate(versionLine() + "\n")
 	serveFlags(cmd)
 	cmd.SetFlagErrorFunc(flagError)
-	cmd.CompletionOptions.HiddenDefaultCmd = true
-	serve := &cobra.Command{Use: "serve", Short: "Run the relay", Args: cobra.NoArgs, RunE: runServe}
+	serve := &cobra.Command{Use: "serve", Short: "Run the relay", Args: noArgs, RunE: runServe}
 	serveFlags(serve)
-	check := &cobra.Command{Use: "check", Short: "Validate a configuration", Args: cobra.NoArgs, RunE: runCheck}
+	check := &cobra.Command{Use: "check", Short: "Validate a configuration", Args: noArgs, RunE: runCheck}
 	serveFlags(check)
-	health := &cobra.Command{Use: "health", Short: "Ask the running relay whether it is ready", Args: cobra.NoArgs, RunE: runHealth}
-	healthFlags(health)
-	demo := &cobra.Command{Use: "demo", Short: "Serve, push a stream to itself and break that push every 20 s", Args: cobra.NoArgs, RunE: runDemo}
+	health := &cobra.Command{Use: "health", Short: "Ask the running relay whether it is ready", Args: noArgs, RunE: runHealth}
+	adminFlags(health)
+	demo := &cobra.Command{Use: "demo", Short: "Serve, push a stream to itself and break that push every 20 s", Args: noArgs, RunE: runDemo}
 	demoFlags(demo)
-	cmd.AddCommand(serve, demo, check, health, tokenCommand(), slateCommand(),
-		&cobra.Command{Use: "version", Short: "Print version, commit and Go version", Args: cobra.NoArgs, Run: func(c *cobra.Command, _ []string) {
+	cmd.AddCommand(serve, demo, check, health, tokenCommand(), slateCommand(), manCommand(),
+		&cobra.Command{Use: "version", Short: "Print version, commit and Go version", Args: noArgs, Run: func(c *cobra.Command, _ []string) {
 			fmt.Fprintln(c.OutOrStdout(), versionLine())
 		}})
 	return cmd
@@ -69,17 +70,44 @@ func root() *cobra.Command {
 
 // serveFlags are --config and a flag for every key.
 func serveFlags(cmd *cobra.Command) {
-	cmd.Flags().String("config", os.Getenv("HOLDFAST_CONFIG"), "configuration file, YAML")
+	configFlag(cmd)
 	configs.RegisterFlags(cmd.Flags())
 }
 
+func configFlag(cmd *cobra.Command) {
+	cmd.Flags().String("config", os.Getenv("HOLDFAST_CONFIG"), "configuration `file`, YAML")
+}
+
 // flagError names the flag that an unknown one may have meant.
-func flagError(_ *cobra.Command, err error) error {
+func flagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
-		if s := configs.Suggest(unknown.GetSpecifiedName()); s != "" {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if s := configs.Suggest(unknown.GetSpecifiedName(), names); s != "" {
 			return fmt.Errorf("%w; did you mean --%s?", err, s)
 		}
+		return fmt.Errorf("%w; %s --help lists those there are", err, cmd.CommandPath())
 	}
 	return err
+}
+
+// noArgs takes no argument. The first one of the command itself is most likely a command's name.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if cmd.HasParent() {
+		return fmt.Errorf("%s takes no argument, but was given %q", cmd.CommandPath(), args[0])
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	if s := configs.Suggest(args[0], names); s != "" {
+		return fmt.Errorf("unknown command %q; did you mean %s?", args[0], s)
+	}
+	return fmt.Errorf("unknown command %q; holdfast --help lists those there are", args[0])
 }

@@ -1,13 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -32,11 +32,11 @@ func slateCommand() *cobra.Command {
 		Short: "Make a clip to be played while a stream is held, with ffmpeg",
 		Long: "slate asks the running relay for the parameters of a live stream {app}/{name}, and has ffmpeg make\n" +
 			"a clip like it that shows a text. Its file is for the stream's filler.",
-		Args: cobra.ExactArgs(1),
+		Args: oneStream,
 		RunE: runSlate,
 	}
-	healthFlags(cmd)
-	cmd.Flags().String("token", os.Getenv("HOLDFAST_ADMIN_TOKEN"), "the relay's admin.token")
+	adminFlags(cmd)
+	cmd.Flags().String("token", "", "the same as --admin.token")
 	cmd.Flags().String("text", "We will be right back", "what it shows")
 	cmd.Flags().String("out", "slate.flv", "the file to write, FLV")
 	return cmd
@@ -54,7 +54,11 @@ func runSlate(cmd *cobra.Command, args []string) error {
 	if !strings.HasSuffix(out, ".flv") {
 		return fmt.Errorf("--out %q does not end in .flv", out)
 	}
-	tracks, err := askTracks(ctx, flag("admin"), flag("token"), args[0])
+	admin, token, err := adminOf(cmd)
+	if err != nil {
+		return err
+	}
+	tracks, err := askTracks(ctx, admin, cmp.Or(flag("token"), token), args[0])
 	if err != nil {
 		return err
 	}
@@ -85,15 +89,8 @@ type streamTrack struct {
 }
 
 // askTracks asks a relay for the tracks of a stream.
-func askTracks(ctx context.Context, admin, token, name string) ([]streamTrack, error) {
-	if !strings.Contains(admin, "://") {
-		admin = "http://" + admin
-	}
-	u, err := url.Parse(admin)
-	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("--admin %q is not a URL; write http://127.0.0.1:8081", admin)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("/api/v1/streams", name).String(), nil)
+func askTracks(ctx context.Context, admin *url.URL, token, name string) ([]streamTrack, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, admin.JoinPath("/api/v1/streams", name).String(), nil)
 	if err != nil {
 		return nil, err
 	}
