@@ -54,6 +54,8 @@ type HTTP struct {
 type Admin struct {
 	Listen string `key:"listen" kind:"address" help:"address of API, metrics, health and pprof"`
 	Token  string `key:"token" help:"Bearer token of the admin address; required off loopback" secret:"true"`
+	// TokenFile holds Token, which is read from there.
+	TokenFile string `key:"token_file" kind:"file" help:"file that holds admin.token"`
 }
 
 // WebRTC is where WebRTC media comes and goes.
@@ -146,7 +148,9 @@ type Stream struct {
 	Buffer           Buffer        `key:"buffer"`
 	Viewer           Viewer        `key:"viewer"`
 	PublishKeys      []string      `key:"publish_keys" help:"any of these lets publish; empty: open to everyone" secret:"true"`
+	PublishKeysFile  string        `key:"publish_keys_file" kind:"file" help:"file that holds publish_keys, one a line"`
 	PlaySecret       string        `key:"play_secret" help:"HMAC secret of play tokens; empty: open to everyone" secret:"true"`
+	PlaySecretFile   string        `key:"play_secret_file" kind:"file" help:"file that holds play_secret"`
 	PlayWait         time.Duration `key:"play_wait" help:"how long a play of a stream that is not live is kept waiting"`
 	HLS              HLS           `key:"hls"`
 	Transcode        []Rendition   `key:"transcode"`

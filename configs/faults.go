@@ -1,14 +1,21 @@
 package configs
 
-import "strings"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Fault is one thing that is wrong with a configuration.
 type Fault struct {
 	Key     string // such as streams[0].hold
 	Problem string // what is wrong
 	Right   string // what would be right
+	File    string // where it stands; empty: in no file
+	Line    int
 }
 
+// String is the fault without its place.
 func (f Fault) String() string {
 	s := f.Problem
 	if f.Key != "" {
@@ -20,13 +27,103 @@ func (f Fault) String() string {
 	return s
 }
 
+// Place returns file:line, or nothing where the fault stands in no file.
+func (f Fault) Place() string {
+	if f.File == "" || f.Line == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d", f.File, f.Line)
+}
+
+// Placed is the fault behind its place.
+func (f Fault) Placed() string {
+	if place := f.Place(); place != "" {
+		return place + ": " + f.String()
+	}
+	return f.String()
+}
+
 // Faults is the error of a configuration that is not right: everything that is wrong with it.
 type Faults []Fault
 
-func (f Faults) Error() string {
+func (f Faults) Error() string { return f.join(Fault.String) }
+
+// Placed is Error with each fault behind its place.
+func (f Faults) Placed() string { return f.join(Fault.Placed) }
+
+// Places are the places of the faults that have one, each once.
+func (f Faults) Places() (out []string) {
+	for _, fault := range f {
+		if place := fault.Place(); place != "" && !slices.Contains(out, place) {
+			out = append(out, place)
+		}
+	}
+	return out
+}
+
+func (f Faults) join(text func(Fault) string) string {
 	lines := make([]string, len(f))
 	for i, fault := range f {
-		lines[i] = fault.String()
+		lines[i] = text(fault)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// places are where the keys of a file stand.
+type places struct {
+	file  string
+	lines map[string]int // by key, such as streams[2].hls.part
+}
+
+// line returns the line of a key or, where it stands nowhere, of what it would stand in; 0: of nothing.
+func (p places) line(key string) int {
+	for key != "" {
+		if line, ok := p.lines[key]; ok {
+			return line
+		}
+		key = key[:max(strings.LastIndexAny(key, ".["), 0)]
+	}
+	return 0
+}
+
+// own reports whether a key stands in the file.
+func (p places) own(key string) bool { return p.lines[key] > 0 }
+
+// put gives faults their places. Those of keys that flags or environment have set are not in the file;
+// from says by which.
+func (p places) put(faults Faults, from map[string]string) {
+	for i := range faults {
+		f := &faults[i]
+		if origin := from[f.Key]; origin != "" {
+			if !strings.Contains(f.Problem, " (from ") {
+				f.Problem += " (from " + origin + ")"
+			}
+			continue
+		}
+		if f.Line == 0 {
+			f.Line = p.line(f.Key)
+		}
+		if f.Line > 0 {
+			f.File = p.file
+		}
+	}
+	slices.SortStableFunc(faults, func(a, b Fault) int { return a.Line - b.Line })
+}
+
+// inherited leaves out what is wrong with a stream only because it is wrong with the defaults.
+func (p places) inherited(faults Faults) Faults {
+	type wrong struct{ key, problem string }
+	defaults := map[wrong]bool{}
+	for _, f := range faults {
+		if key, ok := strings.CutPrefix(f.Key, "defaults."); ok {
+			defaults[wrong{key, f.Problem}] = true
+		}
+	}
+	return slices.DeleteFunc(faults, func(f Fault) bool {
+		if !strings.HasPrefix(f.Key, "streams[") {
+			return false
+		}
+		_, key, _ := strings.Cut(f.Key, "].")
+		return defaults[wrong{key, f.Problem}] && !p.own(f.Key)
+	})
 }

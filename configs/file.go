@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -22,18 +23,64 @@ const (
 // readFile reads a YAML file into groups (map[string]any), lists ([]any), nil for null and
 // text for every scalar: as it was written, so that a key of digits stays what it is.
 func readFile(file string) (map[string]any, Faults) {
+	tree, _, faults := readPlaced(file)
+	return tree, faults
+}
+
+// readPlaced is readFile that also returns where the keys stand.
+func readPlaced(file string) (map[string]any, places, Faults) {
+	at := places{file: file}
 	b, err := readBounded(file)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, Faults{{Problem: "there is no file " + file, Right: "name one that exists with --config"}}
+		return nil, at, Faults{{Problem: "there is no file " + file, Right: "name one that exists with --config"}}
 	case err != nil:
-		return nil, Faults{{Problem: "the file cannot be read: " + err.Error(), Right: "name one that can be read with --config"}}
+		return nil, at, Faults{{Problem: "the file cannot be read: " + err.Error(), Right: "name one that can be read with --config"}}
 	}
-	tree, err := parseYAML(b)
+	tree, lines, err := parsePlaced(b)
 	if err != nil {
-		return nil, Faults{{Problem: file + ": " + strings.TrimPrefix(err.Error(), "yaml: "), Right: "it has to be YAML, groups of keys as in configs/holdfast.yaml"}}
+		faults := syntaxFaults(b, err)
+		at.put(faults, nil)
+		return nil, at, faults
 	}
-	return tree, nil
+	at.lines = lines
+	return tree, at, nil
+}
+
+// mostTabs bounds the tabs that are told of one by one.
+const mostTabs = 10
+
+var lineOf = regexp.MustCompile(`\bline (\d+):`)
+
+// syntaxFaults says why a file is no YAML, of which err tells.
+func syntaxFaults(b []byte, err error) Faults {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	line := 1
+	if m := lineOf.FindStringSubmatch(text); m != nil {
+		line, _ = strconv.Atoi(m[1]) // digits; too many are no line
+	}
+	if strings.Contains(text, "cannot start any token") || strings.Contains(text, "tab") {
+		if faults := tabs(b); len(faults) > 0 {
+			return faults
+		}
+	}
+	return Faults{{Problem: text, Right: "it has to be YAML, groups of keys as in configs/holdfast.yaml", Line: line}}
+}
+
+// tabs are the lines that are indented with tabs. Those of comments are allowed.
+func tabs(b []byte) (faults Faults) {
+	n := 0
+	for line := range bytes.Lines(b) {
+		n++
+		text := bytes.TrimLeft(line, " \t")
+		if !bytes.ContainsRune(line[:len(line)-len(text)], '\t') || len(bytes.TrimSpace(text)) == 0 || text[0] == '#' {
+			continue
+		}
+		if faults = append(faults, Fault{Problem: fmt.Sprintf("line %d: a tab", n), Right: "YAML indents with spaces", Line: n}); len(faults) == mostTabs {
+			break
+		}
+	}
+	return faults
 }
 
 func readBounded(file string) ([]byte, error) {
@@ -51,49 +98,84 @@ func readBounded(file string) ([]byte, error) {
 
 // parseYAML reads one document whose top is a group of keys, or nothing.
 func parseYAML(b []byte) (map[string]any, error) {
+	tree, _, err := parsePlaced(b)
+	return tree, err
+}
+
+// parsePlaced is parseYAML that also returns where the keys stand.
+func parsePlaced(b []byte) (tree map[string]any, lines map[string]int, err error) {
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	var doc yaml.Node
 	if err := d.Decode(&doc); errors.Is(err, io.EOF) {
-		return nil, nil
+		return nil, nil, nil
 	} else if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, errors.New("there is more than one document, or something behind the first")
+		return nil, nil, errors.New("there is more than one document, or something behind the first")
 	}
 	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
-		return nil, errors.New("it holds nothing that can be read")
+		return nil, nil, errors.New("it holds nothing that can be read")
 	}
-	p := &parser{left: maxNodes}
-	top, err := p.value(doc.Content[0], 0)
+	p := &parser{left: maxNodes, lines: map[string]int{}}
+	top, err := p.value(doc.Content[0], 0, "")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	switch top := top.(type) {
 	case nil:
-		return nil, nil
+		return nil, nil, nil
 	case map[string]any:
-		return top, nil
+		return top, p.lines, nil
 	}
-	return nil, errors.New("it does not begin with a group of keys")
+	return nil, nil, errors.New("it does not begin with a group of keys")
 }
 
 // parser turns nodes into values.
-type parser struct{ left int } // nodes that may still come
+type parser struct {
+	left  int            // nodes that may still come
+	lines map[string]int // where keys and entries of lists stand
+}
 
-func (p *parser) value(n *yaml.Node, depth int) (any, error) {
+const (
+	longestKey = 200    // bytes of a key whose line is kept: all that may stand in a file are shorter
+	noKey      = "\x00" // stands for longer ones, and for all in them
+)
+
+// in is the key of what stands in another.
+func in(at, part string) string {
+	if at == noKey || len(at)+len(part) > longestKey {
+		return noKey
+	}
+	if at == "" || part[0] == '[' {
+		return at + part
+	}
+	return at + "." + part
+}
+
+// stands notes where a key stands, unless it is known already.
+func (p *parser) stands(key string, n *yaml.Node) {
+	if _, known := p.lines[key]; !known && key != noKey {
+		p.lines[key] = n.Line
+	}
+}
+
+// value reads what a node holds; at is its key.
+func (p *parser) value(n *yaml.Node, depth int, at string) (any, error) {
 	if p.left--; p.left < 0 || depth > maxDepth {
 		return nil, errors.New("it is too large or too deep")
 	}
 	switch n.Kind {
 	case yaml.AliasNode:
-		return p.value(n.Alias, depth+1)
+		return p.value(n.Alias, depth+1, at)
 	case yaml.MappingNode:
-		return p.group(n, depth)
+		return p.group(n, depth, at)
 	case yaml.SequenceNode:
 		list := make([]any, 0, len(n.Content))
-		for _, item := range n.Content {
-			v, err := p.value(item, depth+1)
+		for i, item := range n.Content {
+			key := in(at, fmt.Sprintf("[%d]", i))
+			p.stands(key, item)
+			v, err := p.value(item, depth+1, key)
 			if err != nil {
 				return nil, err
 			}
@@ -106,45 +188,50 @@ func (p *parser) value(n *yaml.Node, depth int) (any, error) {
 		}
 		return n.Value, nil
 	}
-	return nil, at(n, "it cannot be read")
+	return nil, wrong(n, "it cannot be read")
 }
 
-func at(n *yaml.Node, format string, args ...any) error {
+func wrong(n *yaml.Node, format string, args ...any) error {
 	return fmt.Errorf("line %d: %s", n.Line, fmt.Sprintf(format, args...))
 }
 
 // group reads keys and values; what is merged in by << gives way to what stands here.
-func (p *parser) group(n *yaml.Node, depth int) (any, error) {
+func (p *parser) group(n *yaml.Node, depth int, at string) (any, error) {
 	out := map[string]any{}
 	var merged []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Kind != yaml.ScalarNode {
-			return nil, at(key, "a key has to be a word")
+			return nil, wrong(key, "a key has to be a word")
 		}
 		if key.ShortTag() == "!!merge" {
 			merged = append(merged, value)
 			continue
 		}
 		if _, twice := out[key.Value]; twice {
-			return nil, at(key, "%s stands there twice", strconv.Quote(key.Value))
+			return nil, wrong(key, "%s stands there twice", strconv.Quote(key.Value))
 		}
-		v, err := p.value(value, depth+1)
+		inner := noKey
+		if key.Value != "" {
+			inner = in(at, key.Value)
+		}
+		p.stands(inner, key)
+		v, err := p.value(value, depth+1, inner)
 		if err != nil {
 			return nil, err
 		}
 		out[key.Value] = v
 	}
 	for _, m := range merged {
-		if err := p.merge(out, m, depth); err != nil {
+		if err := p.merge(out, m, depth, at); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func (p *parser) merge(into map[string]any, n *yaml.Node, depth int) error {
-	v, err := p.value(n, depth+1)
+func (p *parser) merge(into map[string]any, n *yaml.Node, depth int, at string) error {
+	v, err := p.value(n, depth+1, at)
 	if err != nil {
 		return err
 	}
@@ -155,7 +242,7 @@ func (p *parser) merge(into map[string]any, n *yaml.Node, depth int) error {
 	for _, g := range groups {
 		group, ok := g.(map[string]any)
 		if !ok {
-			return at(n, "only groups of keys can be merged with <<")
+			return wrong(n, "only groups of keys can be merged with <<")
 		}
 		for k, v := range group {
 			if _, own := into[k]; !own {

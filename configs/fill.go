@@ -44,6 +44,7 @@ func (f *filler) group(v reflect.Value, data any, at string) {
 			f.unknown(v.Type(), name, at)
 		}
 	}
+	f.pairs(v, group, at)
 }
 
 func (f *filler) value(v reflect.Value, data any, key string) {

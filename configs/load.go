@@ -41,17 +41,51 @@ func (f *flagText) Set(text string) error {
 	return nil
 }
 
+// Loaded is a configuration with what is to be said of it.
+type Loaded struct {
+	*Config
+
+	Notices []string // what is set without effect
+	at      places
+}
+
+// Warning is something in a configuration that is allowed, and most likely not meant.
+type Warning struct {
+	Text  string
+	Place string // file:line; empty: in no file
+}
+
+// Warnings returns Config.Warnings with their places.
+func (l *Loaded) Warnings() (out []Warning) {
+	for _, text := range l.Config.Warnings() {
+		key, _, _ := strings.Cut(text, ": ")
+		f := Fault{File: l.at.file, Line: l.at.line(key)}
+		out = append(out, Warning{text, f.Place()})
+	}
+	return out
+}
+
 // Load reads the configuration from flags (nil: none), the environment and a file (empty:
 // none), in this order of precedence. Its notices are for the log: what is set without effect.
 // Its error is Faults, all of them.
 func Load(file string, flags *pflag.FlagSet) (*Config, []string, error) {
+	l, err := Read(file, flags)
+	if err != nil {
+		return nil, nil, err
+	}
+	return l.Config, l.Notices, nil
+}
+
+// Read is Load that keeps where in the file the keys stand.
+func Read(file string, flags *pflag.FlagSet) (*Loaded, error) {
 	cfg := Default()
 	ownDefaults(&cfg, flags)
 	var tree map[string]any
+	var at places
 	if file != "" {
 		var faults Faults
-		if tree, faults = readFile(file); faults != nil {
-			return nil, nil, faults
+		if tree, at, faults = readPlaced(file); faults != nil {
+			return nil, faults
 		}
 	}
 	// The lists come last: what their entries leave out is the defaults', which environment
@@ -68,12 +102,16 @@ func Load(file string, flags *pflag.FlagSet) (*Config, []string, error) {
 	if tree != nil {
 		f.group(top, tree, "")
 	}
-	f.faults = append(f.faults, override(&cfg, flags)...)
+	faults, from := override(&cfg, flags)
+	f.faults = append(f.faults, faults...)
 	f.group(top, lists, "")
-	if faults := append(f.faults, f.known(cfg.validate())...); len(faults) > 0 {
-		return nil, nil, faults
+	f.faults = append(f.faults, cfg.readSecrets()...)
+	f.faults = append(f.faults, at.inherited(f.known(cfg.validate()))...)
+	if faults := f.faults; len(faults) > 0 {
+		at.put(faults, from)
+		return nil, faults
 	}
-	return &cfg, unknownEnv(), nil
+	return &Loaded{Config: &cfg, Notices: unknownEnv(), at: at}, nil
 }
 
 // ownDefaults puts in force the defaults that a command's flags have of their own.
@@ -88,9 +126,10 @@ func ownDefaults(cfg *Config, flags *pflag.FlagSet) {
 	}
 }
 
-// override sets what flags and environment set over what the file says.
-func override(cfg *Config, flags *pflag.FlagSet) (faults Faults) {
+// override sets what flags and environment set over what the file says. from names by key what has set it.
+func override(cfg *Config, flags *pflag.FlagSet) (faults Faults, from map[string]string) {
 	v := viper.New()
+	from = map[string]string{}
 	for _, k := range keysOf(cfg) {
 		_ = v.BindEnv(k.name, k.env()) // fails only without a name
 		origin := k.env()
@@ -105,11 +144,12 @@ func override(cfg *Config, flags *pflag.FlagSet) (faults Faults) {
 		if !v.IsSet(k.name) {
 			continue
 		}
+		from[k.name] = origin
 		if problem, right := set(k.value, v.GetString(k.name)); problem != "" {
 			faults = append(faults, Fault{Key: k.name, Problem: problem + " (from " + origin + ")", Right: right})
 		}
 	}
-	return faults
+	return append(faults, overridePairs(cfg, from)...), from
 }
 
 // fresh is what an entry of a list starts from.

@@ -61,6 +61,13 @@ func TestReloadKeepsTheDoorShut(t *testing.T) {
 // changes tells how often a watcher of file called, until the test ends.
 func changes(t *testing.T, file string) <-chan struct{} {
 	t.Helper()
+	_, calls := watching(t, file)
+	return calls
+}
+
+// watching is a watcher of file that runs until the test ends, and its calls.
+func watching(t *testing.T, file string) (*Watcher, <-chan struct{}) {
+	t.Helper()
 	w, err := NewWatcher(file)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +82,7 @@ func changes(t *testing.T, file string) <-chan struct{} {
 		cancel()
 		<-ended
 	})
-	return calls
+	return w, calls
 }
 
 func called(t *testing.T, calls <-chan struct{}, when string) {

@@ -10,6 +10,7 @@ import (
 func (c *Config) Warnings() []string {
 	w := &warner{known: map[string]bool{}}
 	w.secret("admin.token", c.Admin.Token, 16)
+	w.permissions("admin.token_file", c.Admin.TokenFile)
 	w.stream("defaults.", &c.Defaults)
 	for i := range c.Streams {
 		w.stream(fmt.Sprintf("streams[%d].", i), &c.Streams[i].Stream)
@@ -33,6 +34,8 @@ func (w *warner) stream(at string, s *Stream) {
 	for i, k := range s.PublishKeys {
 		w.secret(fmt.Sprintf("%spublish_keys[%d]", at, i), k, 12)
 	}
+	w.permissions(at+"publish_keys_file", s.PublishKeysFile)
+	w.permissions(at+"play_secret_file", s.PlaySecretFile)
 	w.secret(at+"play_secret", s.PlaySecret, 32) // RFC 7518, 3.2; whoever has a token can try secrets on it
 }
 

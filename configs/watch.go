@@ -3,6 +3,7 @@ package configs
 import (
 	"context"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -11,12 +12,14 @@ import (
 // settleTime lets an editor or a volume's update finish before the file is read.
 const settleTime = 200 * time.Millisecond
 
-// Watcher notices when the configuration file changes. It watches the folder: an editor
-// replaces the file, and a mounted volume the link to it.
+// Watcher notices when the configuration file changes, or a file that it names. It watches their
+// folders: an editor replaces a file, and a mounted volume the link to it.
 type Watcher struct {
-	file string
-	real string // what file led to when the watcher was made
+	file string // of the configuration; empty: none
 	fs   *fsnotify.Watcher
+
+	mu   sync.Mutex        // guards real
+	real map[string]string // what the files lead to, as last seen
 }
 
 // NewWatcher watches from now on: made before the file is loaded, no change is missed. The
@@ -26,11 +29,41 @@ func NewWatcher(file string) (*Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
+	w := &Watcher{file: file, fs: fs, real: map[string]string{}}
+	if file == "" {
+		return w, nil
+	}
 	if err := fs.Add(filepath.Dir(file)); err != nil {
 		_ = fs.Close()
 		return nil, err
 	}
-	return &Watcher{file: file, real: target(file), fs: fs}, nil
+	w.real[file] = target(file)
+	return w, nil
+}
+
+// Watch has the watcher watch these files beside that of the configuration, and none from before. added
+// reports whether one is new: it may have changed since it was read. The error says that a folder cannot
+// be watched; the others are.
+func (w *Watcher) Watch(files []string) (added bool, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	real := map[string]string{}
+	if w.file != "" {
+		real[w.file] = w.real[w.file]
+	}
+	for _, file := range files {
+		was, known := w.real[file]
+		if !known {
+			added = true
+			if e := w.fs.Add(filepath.Dir(file)); e != nil {
+				err = e
+			}
+			was = target(file)
+		}
+		real[file] = was
+	}
+	w.real = real
+	return added, err
 }
 
 // target is what a file leads to; empty while there is none.
@@ -45,7 +78,7 @@ func target(file string) string {
 // Close ends a watcher that is not run.
 func (w *Watcher) Close() error { return w.fs.Close() }
 
-// Run calls changed after each change of the file, until ctx ends; then it closes.
+// Run calls changed after each change of a file, until ctx ends; then it closes.
 func (w *Watcher) Run(ctx context.Context, changed func()) {
 	defer w.fs.Close()
 	settled := time.NewTimer(settleTime)
@@ -67,11 +100,16 @@ func (w *Watcher) Run(ctx context.Context, changed func()) {
 	}
 }
 
-// concerns tells whether an event in the folder changes what the file says.
+// concerns reports whether an event in a folder changes what one of the files says.
 func (w *Watcher) concerns(e fsnotify.Event) bool {
-	now := target(w.file)
-	moved := now != w.real
-	w.real = now
-	same := filepath.Clean(e.Name) == filepath.Clean(w.file) && e.Op&(fsnotify.Write|fsnotify.Create) != 0
-	return now != "" && (same || moved)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	changed := false
+	for file, was := range w.real {
+		now := target(file)
+		w.real[file] = now
+		same := filepath.Clean(e.Name) == filepath.Clean(file) && e.Op&(fsnotify.Write|fsnotify.Create) != 0
+		changed = changed || now != "" && (same || now != was)
+	}
+	return changed
 }

@@ -1,0 +1,190 @@
+package configs
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// secretFiles are the keys of secrets that may stand in a file of their own, and the keys of that file.
+// In each group of keys the one excludes the other.
+var secretFiles = []struct{ value, file string }{
+	{"token", "token_file"}, {"play_secret", "play_secret_file"}, {"publish_keys", "publish_keys_file"},
+}
+
+// pairs has one of each pair of secretFiles count in a group that was filled with data: what stands there
+// replaces what was inherited of the other.
+func (f *filler) pairs(v reflect.Value, data map[string]any, at string) {
+	for _, pair := range secretFiles {
+		value, ok := field(v, pair.value)
+		file, okToo := field(v, pair.file)
+		_, hasValue := data[pair.value]
+		_, hasFile := data[pair.file]
+		if !ok || !okToo || !hasValue && !hasFile {
+			continue
+		}
+		if hasValue && hasFile && !isEmpty(value) && !isEmpty(file) {
+			f.fault(in(at, pair.file), fmt.Sprintf("%s and %s exclude each other", pair.value, pair.file), "remove one of them")
+		}
+		switch {
+		case !hasFile || isEmpty(file):
+			file.SetZero()
+		case !hasValue:
+			value.SetZero()
+		}
+	}
+}
+
+func isEmpty(v reflect.Value) bool { return v.Len() == 0 }
+
+// overridePairs has one of each pair count where flags or environment have set one, by from: a flag before
+// the environment, and both before the file.
+func overridePairs(cfg *Config, from map[string]string) (faults Faults) {
+	rank := func(key string) int {
+		switch origin := from[key]; {
+		case origin == "":
+			return 0
+		case strings.HasPrefix(origin, "--"):
+			return 2
+		}
+		return 1
+	}
+	byName := map[string]reflect.Value{}
+	for _, k := range keysOf(cfg) {
+		byName[k.name] = k.value
+	}
+	for _, group := range []string{"admin.", "defaults."} {
+		for _, pair := range secretFiles {
+			value, ok := byName[group+pair.value]
+			file := byName[group+pair.file]
+			if !ok || !file.IsValid() {
+				continue
+			}
+			byValue, byFile := rank(group+pair.value), rank(group+pair.file)
+			switch {
+			case byValue > byFile:
+				file.SetZero()
+			case byFile > byValue && !isEmpty(file):
+				value.SetZero()
+			case byFile > 0 && byFile == byValue && !isEmpty(value) && !isEmpty(file):
+				faults = append(faults, Fault{Key: group + pair.file, Problem: fmt.Sprintf("%s and %s exclude each other", pair.value, pair.file), Right: "remove one of them"})
+			}
+		}
+	}
+	return faults
+}
+
+// readSecrets reads the secrets that stand in files.
+func (cfg *Config) readSecrets() Faults {
+	r := &secretReader{}
+	r.one("admin.token_file", cfg.Admin.TokenFile, &cfg.Admin.Token)
+	r.stream("defaults.", &cfg.Defaults, nil)
+	for i := range cfg.Streams {
+		r.stream(fmt.Sprintf("streams[%d].", i), &cfg.Streams[i].Stream, &cfg.Defaults)
+	}
+	return r.faults
+}
+
+type secretReader struct{ faults Faults }
+
+// stream reads the files of a stream; those that it has of the defaults were read for them.
+func (r *secretReader) stream(at string, s, defaults *Stream) {
+	if defaults != nil && s.PlaySecretFile == defaults.PlaySecretFile && s.PlaySecretFile != "" {
+		s.PlaySecret = defaults.PlaySecret
+	} else {
+		r.one(at+"play_secret_file", s.PlaySecretFile, &s.PlaySecret)
+	}
+	if defaults != nil && s.PublishKeysFile == defaults.PublishKeysFile && s.PublishKeysFile != "" {
+		s.PublishKeys = slices.Clone(defaults.PublishKeys)
+	} else {
+		r.list(at+"publish_keys_file", s.PublishKeysFile, &s.PublishKeys)
+	}
+}
+
+// one reads a file of one secret.
+func (r *secretReader) one(key, file string, to *string) {
+	b, ok := r.read(key, file)
+	if !ok {
+		return
+	}
+	text := strings.TrimRight(string(b), "\r\n")
+	switch {
+	case text == "":
+		r.fault(key, file+" is empty", "write the secret into it; make one with: openssl rand -base64 33")
+	case strings.ContainsAny(text, "\r\n"):
+		r.fault(key, file+" has more than one line", "write the secret alone into it")
+	default:
+		*to = text
+	}
+}
+
+// list reads a file of secrets, one a line, with comments from # on at the begin of a line.
+func (r *secretReader) list(key, file string, to *[]string) {
+	b, ok := r.read(key, file)
+	if !ok {
+		return
+	}
+	var out []string
+	for line := range bytes.Lines(b) {
+		if text := strings.TrimSpace(string(line)); text != "" && text[0] != '#' {
+			out = append(out, text)
+		}
+	}
+	if len(out) == 0 {
+		r.fault(key, file+" holds no key", "write one on each line; without any, publishing would be open to everyone")
+		return
+	}
+	*to = out
+}
+
+func (r *secretReader) read(key, file string) (content []byte, ok bool) {
+	if file == "" {
+		return nil, false
+	}
+	b, err := readBounded(file)
+	if err != nil {
+		r.fault(key, err.Error(), "name a file that can be read")
+		return nil, false
+	}
+	return b, true
+}
+
+func (r *secretReader) fault(key, problem, right string) {
+	r.faults = append(r.faults, Fault{Key: key, Problem: problem, Right: right})
+}
+
+// SecretFiles are the files that secrets were read from, each once.
+func (cfg *Config) SecretFiles() (out []string) {
+	add := func(file string) {
+		if file != "" && !slices.Contains(out, file) {
+			out = append(out, file)
+		}
+	}
+	add(cfg.Admin.TokenFile)
+	add(cfg.Defaults.PlaySecretFile)
+	add(cfg.Defaults.PublishKeysFile)
+	for i := range cfg.Streams {
+		add(cfg.Streams[i].PlaySecretFile)
+		add(cfg.Streams[i].PublishKeysFile)
+	}
+	return out
+}
+
+// permissions warns of a file of secrets that every user may read, or that others may change.
+func (w *warner) permissions(key, file string) {
+	if file == "" || w.known["file "+file] || runtime.GOOS == "windows" {
+		return
+	}
+	w.known["file "+file] = true
+	info, err := os.Stat(file)
+	if err != nil {
+		return // told when it was read
+	}
+	if mode := info.Mode().Perm(); mode&0o027 != 0 {
+		w.out = append(w.out, fmt.Sprintf("%s: the permissions of %s are too open (%04o); make it readable for the relay alone: chmod 600 %s", key, file, mode, file))
+	}
+}
