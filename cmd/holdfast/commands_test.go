@@ -75,6 +75,53 @@ streams:
 	}
 }
 
+// Each fault stands behind the line that it is in, and all of them come in one pass.
+func TestCheckPlaces(t *testing.T) {
+	path := file(t, "defaults:\n  hold: 48h\nstreams:\n  - match: 'a/*'\n  - match: 'b/*'\n  - match: 'c/*'\n    hls:\n      part: 1h\n")
+	_, stderr, code := run(t, nil, "check", "--config", path)
+	want := "holdfast: the configuration is not right:\n" +
+		"  " + path + ":2: defaults.hold: 48h0m0s is out of range; write 0s to 24h0m0s\n" +
+		"  " + path + ":8: streams[2].hls.part: 1h0m0s is out of range; write 50ms to 2s\n"
+	if code != 1 || stderr != want {
+		t.Errorf("exit %d, got\n%swant\n%s", code, stderr, want)
+	}
+	path = file(t, "rtmp:\n\tlisten: ':1'\n")
+	if _, stderr, code := run(t, nil, "check", "--config", path); code != 1 || !strings.Contains(stderr, path+":2: line 2: a tab; YAML indents with spaces\n") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	path = file(t, "defaults:\n  play_secret: hush\n")
+	if stdout, _, code := run(t, nil, "check", "--config", path); code != 0 || !strings.Contains(stdout, "read "+path+"\n") || !strings.Contains(stdout, path+":2: warning: defaults.play_secret: ") {
+		t.Errorf("exit %d: %s", code, stdout)
+	}
+}
+
+// A configuration in the working directory is found; one that is named comes before it.
+func TestFindsConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	named := file(t, "drain: {timeout: 7s}\n")
+	here := func(args ...string) (stdout, stderr string, code int) {
+		t.Helper()
+		return runIn(t, dir, nil, args...)
+	}
+	if stdout, _, code := here("check"); code != 0 || !strings.Contains(stdout, "no configuration file (./holdfast.yaml, /etc/holdfast/holdfast.yaml)") {
+		t.Errorf("without a file: exit %d: %s", code, stdout)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "holdfast.yaml"), []byte("drain: {timeout: never}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := here("check"); code != 1 || !strings.Contains(stderr, `./holdfast.yaml:1: drain.timeout: "never" is not a duration`) {
+		t.Errorf("with a file here: exit %d: %s", code, stderr)
+	}
+	for _, how := range [][]string{{"check", "--config", named}, {"check", "--config="}} {
+		if stdout, stderr, code := here(how...); code != 0 {
+			t.Errorf("%q: exit %d: %s%s", how, code, stdout, stderr)
+		}
+	}
+	if stdout, stderr, code := runIn(t, dir, []string{"HOLDFAST_CONFIG=" + named}, "check"); code != 0 || !strings.Contains(stdout, "read "+named) {
+		t.Errorf("by the environment: exit %d: %s%s", code, stdout, stderr)
+	}
+}
+
 func TestCheckWithoutFile(t *testing.T) {
 	if _, stderr, code := run(t, nil, "check", "--config", "/nowhere/holdfast.yaml"); code != 1 || !strings.Contains(stderr, "there is no file /nowhere/holdfast.yaml") {
 		t.Errorf("exit %d: %s", code, stderr)

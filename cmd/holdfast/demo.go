@@ -36,17 +36,18 @@ func demoFlags(cmd *cobra.Command) {
 }
 
 func runDemo(cmd *cobra.Command, _ []string) error {
-	return serveDemo(cmd.Context(), sourceOf(cmd), cmd.OutOrStdout(), cmd.ErrOrStderr(), cadence{every: 20 * time.Second, gap: 3 * time.Second})
+	return serveDemo(cmd.Context(), namedSource(cmd), cmd.OutOrStdout(), cmd.ErrOrStderr(), cadence{every: 20 * time.Second, gap: 3 * time.Second})
 }
 
 // portsHint says how to find room beside another relay.
 const portsHint = "or let the demo take free ports: holdfast demo --rtmp.listen 127.0.0.1:0 --http.listen 127.0.0.1:0 --admin.listen 127.0.0.1:0 --webrtc.udp_listen 127.0.0.1:0"
 
 func serveDemo(ctx context.Context, src source, out, log io.Writer, c cadence) error {
-	cfg, _, err := src.load()
+	loaded, err := src.load()
 	if err != nil {
 		return err
 	}
+	cfg := loaded.Config
 	if cfg.RTMP.Listen == "" {
 		return errors.New("the demo pushes over RTMP, and rtmp.listen is off; set --rtmp.listen :1935")
 	}

@@ -32,7 +32,7 @@ func adminOf(cmd *cobra.Command) (at *url.URL, token string, err error) {
 	src := sourceOf(cmd)
 	listen := os.Getenv("HOLDFAST_ADMIN_LISTEN")
 	token = os.Getenv("HOLDFAST_ADMIN_TOKEN")
-	if cfg, _, err := src.load(); err == nil {
+	if cfg, err := src.load(); err == nil {
 		listen, token = cfg.Admin.Listen, cfg.Admin.Token
 	} else if cmd.Flags().Changed("config") {
 		if _, err := os.Stat(src.file); err != nil {

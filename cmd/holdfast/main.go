@@ -33,7 +33,7 @@ func main() {
 func message(err error) string {
 	var faults configs.Faults
 	if errors.As(err, &faults) {
-		return "the configuration is not right:\n  " + strings.ReplaceAll(faults.Error(), "\n", "\n  ")
+		return "the configuration is not right:\n  " + strings.ReplaceAll(faults.Placed(), "\n", "\n  ")
 	}
 	return err.Error()
 }
@@ -75,7 +75,7 @@ func serveFlags(cmd *cobra.Command) {
 }
 
 func configFlag(cmd *cobra.Command) {
-	cmd.Flags().String("config", os.Getenv("HOLDFAST_CONFIG"), "configuration `file`, YAML")
+	cmd.Flags().String("config", os.Getenv("HOLDFAST_CONFIG"), "configuration `file`, YAML (default: "+strings.Join(configs.Files(), ", else ")+")")
 }
 
 // flagError names the flag that an unknown one may have meant.

@@ -62,8 +62,14 @@ func environment(more ...string) []string {
 // run runs the command to its end and returns what it printed and its exit code.
 func run(t *testing.T, env []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
+	return runIn(t, "", env, args...)
+}
+
+// runIn is run in a working directory.
+func runIn(t *testing.T, dir string, env []string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, args...)
-	cmd.Env = environment(env...)
+	cmd.Env, cmd.Dir = environment(env...), dir
 	var out, err bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &err
 	var exit *exec.ExitError

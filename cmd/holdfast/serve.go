@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -26,20 +27,29 @@ type source struct {
 	flags *pflag.FlagSet
 }
 
-func (s source) load() (*configs.Config, []string, error) { return configs.Load(s.file, s.flags) }
+func (s source) load() (*configs.Loaded, error) { return configs.Read(s.file, s.flags) }
 
-// watch notices changes of the file; nil without one, or with the error where the system
-// cannot.
-func (s source) watch() (*configs.Watcher, error) {
-	if s.file == "" {
-		return nil, nil
+// sourceOf is the file that is named, or else the one that is found, with the flags.
+func sourceOf(cmd *cobra.Command) source {
+	s := namedSource(cmd)
+	if s.file == "" && !cmd.Flags().Changed("config") {
+		s.file = configs.Find(configs.Files())
 	}
-	return configs.NewWatcher(s.file)
+	return s
 }
 
-func sourceOf(cmd *cobra.Command) source {
+// namedSource is the file that is named with the flags.
+func namedSource(cmd *cobra.Command) source {
 	file, _ := cmd.Flags().GetString("config") // it is always there
 	return source{file: file, flags: cmd.Flags()}
+}
+
+// String says where the configuration comes from.
+func (s source) String() string {
+	if s.file == "" {
+		return "no configuration file (" + strings.Join(configs.Files(), ", ") + "): the defaults, environment and flags"
+	}
+	return s.file
 }
 
 func runServe(cmd *cobra.Command, _ []string) error {
@@ -48,32 +58,27 @@ func runServe(cmd *cobra.Command, _ []string) error {
 
 func runCheck(cmd *cobra.Command, _ []string) error {
 	src := sourceOf(cmd)
-	cfg, notices, err := src.load()
+	cfg, err := src.load()
 	if err != nil {
 		return err
 	}
-	if err := app.CheckSlates(cfg); err != nil {
+	if err := app.CheckSlates(cfg.Config); err != nil {
 		return err
 	}
-	for _, n := range notices {
-		fmt.Fprintln(cmd.OutOrStdout(), "note:", n)
+	out := cmd.OutOrStdout()
+	fmt.Fprintln(out, "read", src)
+	for _, n := range cfg.Notices {
+		fmt.Fprintln(out, "note:", n)
 	}
 	for _, warning := range cfg.Warnings() {
-		fmt.Fprintln(cmd.OutOrStdout(), "warning:", warning)
+		place := warning.Place
+		if place != "" {
+			place += ": "
+		}
+		fmt.Fprintf(out, "%swarning: %s\n", place, warning.Text)
 	}
-	fmt.Fprintln(cmd.OutOrStdout(), "the configuration is right")
+	fmt.Fprintln(out, "the configuration is right")
 	return nil
-}
-
-// logger writes to w as the configuration says.
-func logger(cfg *configs.Config, w io.Writer) (*slog.Logger, *slog.LevelVar) {
-	level := new(slog.LevelVar)
-	level.Set(app.Level(cfg.Log.Level))
-	options := &slog.HandlerOptions{Level: level}
-	if cfg.Log.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options)), level
-	}
-	return slog.New(slog.NewTextHandler(w, options)), level
 }
 
 // companion runs beside a relay that serves.
@@ -84,22 +89,29 @@ func serve(ctx context.Context, src source, w io.Writer, beside companion) error
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	watcher, unwatched := src.watch()
+	watcher, unwatched := configs.NewWatcher(src.file)
 	if watcher != nil {
 		defer watcher.Close()
 	}
-	cfg, notices, err := src.load()
+	cfg, err := src.load()
 	if err != nil {
 		return err
 	}
-	log, level := logger(cfg, w)
-	for _, n := range append(notices, cfg.Warnings()...) {
-		log.Warn(n)
+	if watcher != nil {
+		var added bool
+		if added, unwatched = watcher.Watch(cfg.SecretFiles()); added {
+			if cfg, err = src.load(); err != nil {
+				return err
+			}
+		}
 	}
+	log, level := logger(cfg.Config, w)
+	log.Info("configuration read", "file", src.String())
+	warn(log, cfg)
 	if unwatched != nil {
-		log.Warn("the configuration file is not watched; reload with SIGHUP", "err", unwatched)
+		log.Warn("the configuration's files are not watched; reload with SIGHUP", "err", unwatched)
 	}
-	a, err := app.New(app.Options{Config: cfg, Log: log, Level: level, Version: version(), Commit: commit()})
+	a, err := app.New(app.Options{Config: cfg.Config, Log: log, Level: level, Version: version(), Commit: commit()})
 	if err != nil {
 		return err
 	}
@@ -108,9 +120,9 @@ func serve(ctx context.Context, src source, w io.Writer, beside companion) error
 	if err := a.Start(ctx); err != nil {
 		return err
 	}
-	log.Info("holdfast serves", "version", version())
-	s := &serving{app: a, src: src, log: log, cfg: cfg}
-	cause := s.wait(ctx, watcher, beside)
+	log.Info("holdfast started", "version", version())
+	s := &serving{app: a, src: src, log: log, cfg: cfg.Config, watcher: watcher}
+	cause := s.wait(ctx, beside)
 	stop() // a second signal ends the process at once
 	return errors.Join(cause, s.drain(context.WithoutCancel(ctx)))
 }
@@ -121,6 +133,22 @@ type serving struct {
 	src source
 	log *slog.Logger
 	cfg *configs.Config // in force
+
+	watcher *configs.Watcher // nil: the system cannot watch
+}
+
+// warn logs what is to be said of a configuration.
+func warn(log *slog.Logger, cfg *configs.Loaded) {
+	for _, n := range cfg.Notices {
+		log.Warn(n)
+	}
+	for _, warning := range cfg.Warnings() {
+		if warning.Place != "" {
+			log.Warn(warning.Text, "at", warning.Place)
+		} else {
+			log.Warn(warning.Text)
+		}
+	}
 }
 
 // drain ends the relay within the time that the configuration gives.
@@ -170,7 +198,7 @@ func goroutines() string {
 
 // wait reloads at SIGHUP and when the file changes, until ctx ends, the operator asks for the end
 // or something fails.
-func (s *serving) wait(ctx context.Context, watcher *configs.Watcher, beside companion) error {
+func (s *serving) wait(ctx context.Context, beside companion) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -181,9 +209,9 @@ func (s *serving) wait(ctx context.Context, watcher *configs.Watcher, beside com
 		defer signal.Stop(hup)
 	}
 	changed := make(chan struct{}, 1)
-	if watcher != nil {
+	if s.watcher != nil {
 		running.Go(func() {
-			watcher.Run(ctx, func() {
+			s.watcher.Run(ctx, func() {
 				select {
 				case changed <- struct{}{}:
 				default:
@@ -214,16 +242,27 @@ func (s *serving) wait(ctx context.Context, watcher *configs.Watcher, beside com
 }
 
 func (s *serving) reload(why string) {
-	cfg, notices, err := s.src.load()
+	cfg, err := s.src.load()
+	if err == nil && s.watcher != nil {
+		var added bool
+		if added, _ = s.watcher.Watch(cfg.SecretFiles()); added { // which may have changed since
+			cfg, err = s.src.load()
+		}
+	}
 	if err != nil {
-		s.log.Error("configuration not reloaded; the one before stays in force", "why", why, "err", err)
+		attrs := []any{"why", why, "err", err}
+		var faults configs.Faults
+		if errors.As(err, &faults) && len(faults.Places()) > 0 {
+			attrs = append(attrs, "at", strings.Join(faults.Places(), " "))
+		}
+		s.log.Error("configuration not reloaded; the one before stays in force", attrs...)
 		return
 	}
-	for _, n := range notices {
+	for _, n := range cfg.Notices {
 		s.log.Warn(n)
 	}
-	live, restart := s.app.Reload(cfg)
-	s.cfg = cfg
+	live, restart := s.app.Reload(cfg.Config)
+	s.cfg = cfg.Config
 	s.log.Info("configuration reloaded", "why", why, "changed", live)
 	if len(restart) > 0 {
 		s.log.Warn("changed, and in force only after a restart", "keys", restart)

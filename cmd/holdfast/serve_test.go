@@ -19,7 +19,7 @@ func TestServe(t *testing.T) {
 	p.listening("http")
 	admin := p.listening("admin")
 	p.line(`level=WARN msg="publishing and playing are open to everyone`)
-	p.line(`msg="holdfast serves"`)
+	p.line(`msg="holdfast started"`)
 	if body, status := get(t, "http://"+admin+"/readyz"); status != http.StatusOK {
 		t.Error(status, body)
 	}
@@ -35,7 +35,7 @@ func TestServe(t *testing.T) {
 
 func TestInterrupt(t *testing.T) {
 	p := start(t, anyPorts...)
-	p.line(`msg="holdfast serves"`)
+	p.line(`msg="holdfast started"`)
 	if code := p.stop(os.Interrupt); code != 0 {
 		t.Error("exit", code)
 	}
@@ -64,7 +64,7 @@ func TestTakenPort(t *testing.T) {
 func TestReload(t *testing.T) {
 	path := file(t, "defaults: {hold: 30s}\n")
 	p := start(t, append([]string{"--config", path}, anyPorts...)...)
-	p.line(`msg="holdfast serves"`)
+	p.line(`msg="holdfast started"`)
 
 	rewrite(t, path, "defaults: {hold: 40s}\nlimits: {connections: 100}\n")
 	p.line(`msg="configuration reloaded" why="file changed" changed=\[defaults.hold\]`)
@@ -79,6 +79,53 @@ func TestReload(t *testing.T) {
 	p.line(`level=ERROR msg="configuration not reloaded; the one before stays in force" why="file changed" err="defaults.hold: `)
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Error("exit", code)
+	}
+}
+
+// A secret in a file of its own is taken up when that file changes, and its value is in no line.
+func TestReloadSecretFile(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(secret, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("Zt2wyuTBfPFmNQ8gP7ZCHWCZLxUgkHnPXkC9Rzt5U2Wv\n")
+	path := file(t, "defaults: {play_secret_file: "+secret+"}\n")
+	p := start(t, append([]string{"--config", path}, anyPorts...)...)
+	p.line(`msg="configuration read" file=` + path)
+	base := "http://" + p.listening("http")
+	p.line(`msg="holdfast started"`)
+	token := func() string {
+		t.Helper()
+		stdout, stderr, code := run(t, nil, "token", "live/cam", "-q", "--config", path)
+		if code != 0 {
+			t.Fatal(stderr)
+		}
+		return strings.TrimSpace(stdout)
+	}
+	before := token()
+	if _, status := get(t, base+"/live/cam.flv?token="+before); status != http.StatusNotFound {
+		t.Errorf("with the first secret: %d", status)
+	}
+	write("8b2PKQn7ZfVhzQ3Kp5sX1mDdRc9WtYgUaEo4JiLx6TNS\n")
+	p.line(`msg="configuration reloaded" why="file changed" changed=\[defaults.play_secret\]`)
+	if _, status := get(t, base+"/live/cam.flv?token="+before); status != http.StatusUnauthorized {
+		t.Errorf("with the token of the first secret after the change: %d", status)
+	}
+	if _, status := get(t, base+"/live/cam.flv?token="+token()); status != http.StatusNotFound {
+		t.Errorf("with a token of the second secret: %d", status)
+	}
+	write("\n")
+	p.line(`level=ERROR msg="configuration not reloaded; the one before stays in force" why="file changed" err="defaults.play_secret_file: .* is empty.*" at=` + path + `:1`)
+	if code := p.stop(syscall.SIGTERM); code != 0 {
+		t.Error("exit", code)
+	}
+	for _, line := range p.lines {
+		if strings.Contains(line, "Zt2wyu") || strings.Contains(line, "8b2PKQ") {
+			t.Errorf("a secret is in the log: %s", line)
+		}
 	}
 }
 

@@ -75,10 +75,11 @@ func runToken(cmd *cobra.Command, args []string) error {
 	length := time.Duration(*cmd.Flags().Lookup("for").Value.(*duration)) //nolint:forcetypeassert // tokenCommand has made it
 	base, _ := cmd.Flags().GetString("base")                              // it is always there
 	quiet, _ := cmd.Flags().GetBool("quiet")
-	cfg, _, err := sourceOf(cmd).load()
+	loaded, err := sourceOf(cmd).load()
 	if err != nil {
 		return err
 	}
+	cfg := loaded.Config
 	at, guessed, err := addressesOf(cfg, base)
 	if err != nil {
 		return err

@@ -65,7 +65,7 @@ func start(t testing.TB, flags ...string) *relay {
 		_ = in.Close()
 	})
 	t.Cleanup(r.stop)
-	if _, _, err := r.lines.next(within(t), 0, func(l line) bool { return l.is("holdfast serves") }); err != nil {
+	if _, _, err := r.lines.next(within(t), 0, func(l line) bool { return l.is("holdfast started") }); err != nil {
 		t.Fatalf("the relay did not start: %v\n%s", err, r.output())
 	}
 	for _, l := range r.lines.all() {
