@@ -179,25 +179,25 @@ func (c *conn) runPlay(ctx context.Context, r PlayRequest) {
 		_ = setNotSentLowWater(tcp, notSent)
 	}
 	_ = c.startPings(policy.Heartbeat{Fixed: c.srv.o.Heartbeat(r.App, r.Name), Most: playerMost}) // an error ends the connection, and with it ctx
-	p := c.play
+	p, host := c.play, hostOf(c.peer.tcURL)
 	go func() {
 		defer close(p.done)
 		defer p.cancel()
 		var err error
-		defer func() { c.played(ctx, p.conn, r, err) }()
+		defer func() { c.played(ctx, p.conn, r, host, err) }()
 		defer c.guard("play", &err)
 		err = c.srv.o.Plays.Play(ctx, r, p.conn)
 	}()
 }
 
-// played tells the player what its Play came to.
-func (c *conn) played(ctx context.Context, p *PlayConn, r PlayRequest, err error) {
+// played tells the player what its Play came to; host is where it has connected to.
+func (c *conn) played(ctx context.Context, p *PlayConn, r PlayRequest, host string, err error) {
 	var refusal *ingest.Refusal
 	switch {
 	case ctx.Err() != nil || p.ended.Load():
 	case err == nil:
 		p.End("the stream has ended")
-	case errors.As(err, &refusal):
+	case errors.As(advise(err, target{app: r.App, name: r.Name}, host), &refusal):
 		code := "NetStream.Play.Failed"
 		if refusal.NotLive {
 			code = "NetStream.Play.StreamNotFound"

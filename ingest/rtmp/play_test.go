@@ -158,6 +158,10 @@ func TestPlayRefused(t *testing.T) {
 		{&ingest.Refusal{NotLive: true, Reason: "not live"}, "NetStream.Play.StreamNotFound", "not live"},
 		{&ingest.Refusal{Reason: "no token", Hint: "get one"}, "NetStream.Play.Failed", "no token; get one"},
 		{errors.New("secret of the house"), "NetStream.Play.Failed", "the stream could not be played"},
+		{
+			&ingest.Refusal{Reason: "this link has expired", Hint: "ask for a new one", Detail: "the exp of the play token has passed"},
+			"NetStream.Play.Failed", "this link has expired; ask for a new one (the exp of the play token has passed)",
+		},
 		{nil, "NetStream.Play.UnpublishNotify", "the stream has ended"},
 	} {
 		t.Run(tt.code, func(t *testing.T) {
@@ -172,6 +176,16 @@ func TestPlayRefused(t *testing.T) {
 			wait(t, "close", p.done)
 		})
 	}
+	t.Run("parts in the wrong fields", func(t *testing.T) {
+		ps := newPlays()
+		ps.result <- &ingest.Refusal{Outcome: ingest.RefusedName, Reason: "r", Hint: "h"}
+		_, l := serve(t, Options{Access: newAccess(), Plays: ps})
+		p := shake(t, l.dial())
+		p.startPlay("live", "")
+		if code, why := p.status(); code != "NetStream.Play.Failed" || !strings.Contains(why, "is empty; write rtmp://") {
+			t.Error(code, why)
+		}
+	})
 	t.Run("nothing is played", func(t *testing.T) {
 		_, l := serve(t, Options{Access: newAccess()})
 		p := shake(t, l.dial())

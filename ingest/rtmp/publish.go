@@ -89,7 +89,7 @@ func (c *conn) publish(stream uint32, cmd wire.Command) ([]byte, error) {
 	if err != nil {
 		c.setCurrent(nil)
 		c.w.setTimeout(c.srv.o.WriteTimeout) // the answer may have taken all of a stranger's time
-		return nil, c.refusePublish(id, t, err)
+		return nil, c.refusePublish(id, t, advise(err, t, hostOf(c.peer.tcURL)))
 	}
 	c.slot.Publish(true)
 	c.pub = &publication{stream: id, request: request, sink: sink, session: s}

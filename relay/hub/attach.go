@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +71,7 @@ func (h *Hub) Expects(name, protocol string) error {
 	case there || h.opts.Settings.PlayWait(name, protocol) > 0 || h.opts.Demand != nil && h.opts.Demand.Brings(name):
 		return nil
 	}
-	return notLive(name)
+	return h.notLive(name)
 }
 
 // wish is what a stream is told of a viewer.
@@ -115,7 +116,7 @@ func (h *Hub) attach(asked context.Context, name string, w wish, patience time.D
 			}
 		}
 		if over {
-			return nil, false, notLive(name)
+			return nil, false, h.notLive(name)
 		}
 		select {
 		case <-news: // maybe of what the wanted one is made of
@@ -128,15 +129,20 @@ func (h *Hub) attach(asked context.Context, name string, w wish, patience time.D
 			if err := asked.Err(); err != nil { // the viewer has gone, or what serves it closes
 				return nil, false, fmt.Errorf("wait for the stream %s: %w", name, err)
 			}
-			return nil, false, notLive(name)
+			return nil, false, h.notLive(name)
 		}
 	}
 }
 
-func notLive(name string) error {
+// notLive is the refusal of a play of a stream that is not live.
+func (h *Hub) notLive(name string) error {
+	hint := ""
+	if h.opts.Absent != nil {
+		hint = h.opts.Absent(name)
+	}
 	return &ingest.Refusal{
 		NotLive: true, Reason: fmt.Sprintf("the stream %s is not live", name),
-		Hint: "publish to it first, or try again later", RetryAfter: 2 * time.Second,
+		Hint: cmp.Or(hint, "publish to it first, or try again later"), RetryAfter: 2 * time.Second,
 	}
 }
 

@@ -131,7 +131,7 @@ func New(o Options) (*App, error) {
 		Settings: a.settings, Demand: wanted, Memory: a.relay.memory.Budget, MaxStreams: o.Config.Limits.Streams, Counters: counters, Repairs: &a.relay.repairs,
 		Log: component(o.Log, "stream"), Observer: watching,
 		Bridge:     func(name string, to packetbuf.Codec) { a.relay.bridges.Want(name, to) },
-		Bridgeable: func() bool { return a.relay.bridges.Able() },
+		Bridgeable: func() bool { return a.relay.bridges.Able() }, Absent: a.absent,
 	})
 	a.relay.bridges = rendition.NewBridges(rendition.BridgeOptions{Open: a.relay.open, Max: o.Config.Limits.Bridges, Memory: int64(o.Config.Limits.ChildMemory), Log: component(o.Log, "bridge")})
 	if err := a.wireRoutes(wanted); err != nil {

@@ -35,11 +35,13 @@ func (a *App) viewersHandler(flv http.Handler) http.Handler {
 			return
 		}
 		_, _, isFLV := httpflv.Match(r.URL.Path)
+		if !isFLV && !strings.HasSuffix(r.URL.Path, "/") && a.elsewhere(w, r) {
+			return
+		}
 		isPage := !isFLV && pageOf(r.URL.Path)
 		switch {
 		case !isFLV && !isPage:
-			api.Problem(w, http.StatusNotFound, "there is nothing at this address",
-				"watch a stream at /{app}/{name}/, or play /{app}/{name}.flv or /{app}/{name}/index.m3u8")
+			nothing(w, r)
 		case !reads(w, r, "use GET; publish over RTMP, or POST to /{app}/{name}/whip"):
 		case isPage:
 			page.ServeHTTP(w, r)

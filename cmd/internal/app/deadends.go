@@ -1,0 +1,65 @@
+package app
+
+import (
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/holdfast-live/holdfast/relay/api"
+	"github.com/holdfast-live/holdfast/relay/egress/page"
+	"github.com/holdfast-live/holdfast/relay/hub"
+)
+
+// formats are the endings of media that other servers have behind a stream's name, and how they are called.
+var formats = map[string]string{
+	".m3u8": "HLS", ".mpd": "DASH", ".ts": "MPEG-TS", ".mp4": "MP4", ".webm": "WebM", ".mkv": "Matroska", ".m4s": "fragments of MP4",
+}
+
+// elsewhere serves {app}/{name}.m3u8 and the like, which have no address of that form here: it leads to
+// the playlist, or says where it is. Where there is a stream of just that name, the path is its own; false
+// then, and of any other path.
+func (a *App) elsewhere(w http.ResponseWriter, r *http.Request) bool {
+	ending := path.Ext(r.URL.Path)
+	format := formats[ending]
+	app, name, ok := page.Match(r.URL.Path)
+	if format == "" || !ok || a.relay.hub.Find(app+"/"+name) != nil {
+		return false
+	}
+	name = strings.TrimSuffix(name, ending)
+	if _, err := hub.Name(app, name); err != nil {
+		return false
+	}
+	if !reads(w, r, "use GET; publish over RTMP, or POST to /{app}/{name}/whip") {
+		return true
+	}
+	if ending == ".m3u8" {
+		to := "./" + name + "/index.m3u8" // relative to the app, so that it is right behind any proxy
+		if r.URL.RawQuery != "" {
+			to += "?" + r.URL.RawQuery
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Location", to)
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		return true
+	}
+	at := "/" + app + "/" + name
+	api.Problem(w, http.StatusNotFound, "streams are not served as "+format, "play HLS at "+at+"/index.m3u8 or HTTP-FLV at "+at+".flv, or watch at "+at+"/")
+	return true
+}
+
+// nothing answers for an address that is no stream's: a browser with a page, at the root as the front
+// page, and programs with a problem.
+func nothing(w http.ResponseWriter, r *http.Request) {
+	w.Header().Add("Vary", "Accept")
+	get := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if get && strings.Contains(r.Header.Get("Accept"), "text/html") {
+		status := http.StatusNotFound
+		if r.URL.Path == "/" {
+			status = http.StatusOK
+		}
+		page.Landing(w, status)
+		return
+	}
+	api.Problem(w, http.StatusNotFound, "there is nothing at this address",
+		"watch a stream at /{app}/{name}/, or play /{app}/{name}.flv or /{app}/{name}/index.m3u8")
+}
