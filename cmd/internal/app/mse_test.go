@@ -84,7 +84,7 @@ func TestMSE(t *testing.T) {
 	for _, r := range []*App{a, other} {
 		publish(t, r, gen.Options{}).pushFor(t, 7*time.Second)
 	}
-	if end := openSocket(ctx, t, a, base+"none").end(); end.Code != 4002 || !strings.Contains(end.Reason, "token") {
+	if end := openSocket(ctx, t, a, base+"none").end(); end.Code != 4002 || !strings.Contains(end.Reason, "This link is not valid.") {
 		t.Errorf("refused: %v", end)
 	}
 	s := openSocket(ctx, t, a, base+token)
