@@ -29,7 +29,7 @@ func (a *App) absent(name string) string {
 		}
 	}
 	if onDemand {
-		return "it is pulled from another server when somebody watches, and that server did not send it; try again later"
+		return "it is pulled from another server while it is watched, and that server did not send it; try again later"
 	}
 	return "it is pulled from another server, and that pull does not run now; try again later"
 }
