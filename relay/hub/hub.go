@@ -40,8 +40,8 @@ type Options struct {
 	// Bridge asks for a stream's sound in another codec; see stream.Options. nil: there is none.
 	Bridge     func(name string, to packetbuf.Codec)
 	Bridgeable func() bool
-	// Absent says what there is to do about a stream that is not live, where it is not that somebody
-	// publishes it; empty: that. It may be nil.
+	// Absent returns the hint for a viewer of a stream that is not live; empty: to publish to it first. It
+	// may be nil.
 	Absent func(name string) (hint string)
 }
 
