@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/watchdog"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/budget"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 )
 
@@ -291,7 +292,7 @@ func (s *Stream) tellChange(now time.Time, f *feed, was, is *packetbuf.Packet) {
 		return
 	}
 	s.changes = now
-	s.tellOf(f, Event{Time: now, Type: Changed, Track: is.Track.String(), Detail: was.Codec.String() + " to " + is.Codec.String()})
+	s.tellOf(f, Event{Time: now, Type: Changed, Track: is.Track.String(), Detail: codec.DescribeChange(was, is)})
 }
 
 func (s *Stream) appendConfig(now time.Time, p *packetbuf.Packet) {
