@@ -37,13 +37,14 @@ const (
 	ICE        Cause = "ice"         // ICE failed
 	Takeover   Cause = "takeover"    // another push took the stream
 	Unpublish  Cause = "unpublish"   // a clean end
-	Kick       Cause = "kick"        // by the operator, or by drain
+	Kick       Cause = "kick"        // the operator, or a fault of the relay, closed it
+	Shutdown   Cause = "shutdown"    // the relay itself ends
 	Protocol   Cause = "protocol"    // the peer broke the protocol's rules
 )
 
 // Causes lists every cause, for metrics that start at 0.
 func Causes() []Cause {
-	return []Cause{Reset, EOF, Silence, FirstMedia, Timeout, ICE, Takeover, Unpublish, Kick, Protocol}
+	return []Cause{Reset, EOF, Silence, FirstMedia, Timeout, ICE, Takeover, Unpublish, Kick, Shutdown, Protocol}
 }
 
 // Outcome is what became of a request to publish. The values are the label values of

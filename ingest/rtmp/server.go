@@ -158,7 +158,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		_ = l.Close()
 	}
 	s.mu.Unlock()
-	s.each(func(c *conn) { c.stop(ending{cause: ingest.Kick, reason: "the relay is shutting down"}) })
+	s.each(func(c *conn) { c.stop(ending{cause: ingest.Shutdown, reason: "the relay is shutting down"}) })
 
 	done := make(chan struct{})
 	go func() {

@@ -102,7 +102,7 @@ func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, st
 		return nil, "", refusal
 	}
 	ses := newSession(s, r, offer, release)
-	left, ok := s.register.Add(func() { ses.Close(ingest.Kick, "the relay is shutting down") })
+	left, ok := s.register.Add(func() { ses.Close(ingest.Shutdown, "the relay is shutting down") })
 	if !ok {
 		release()
 		return nil, "", signal.Closing()

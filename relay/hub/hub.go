@@ -186,7 +186,7 @@ func (h *Hub) Reload(maxStreams int) {
 	}
 }
 
-// Close ends every stream and waits for them.
+// Close ends every stream, as the relay shuts down, and waits for them.
 func (h *Hub) Close(reason string) {
 	h.mu.Lock()
 	h.closed = true
@@ -194,6 +194,6 @@ func (h *Hub) Close(reason string) {
 	h.news = make(chan struct{})
 	h.mu.Unlock()
 	for _, s := range h.List() {
-		s.Close(ingest.Kick, reason)
+		s.Close(ingest.Shutdown, reason)
 	}
 }

@@ -101,6 +101,9 @@ func (c *child) ending() (ingest.Cause, error) {
 	why, cause := c.why, c.cause
 	c.mu.Unlock()
 	if over := context.Cause(c.m.ctx); over != nil {
+		if errors.Is(over, errClosing) {
+			return ingest.Shutdown, over
+		}
 		return ingest.Unpublish, over
 	}
 	switch {

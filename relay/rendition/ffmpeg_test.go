@@ -113,7 +113,7 @@ func TestRenditionIsSmaller(t *testing.T) {
 				t.Errorf("height %d: %dx%d, %v", height, info.Width, info.Height, err)
 			}
 		}
-		if len(ends) != 1 || ends[0] != ingest.Unpublish {
+		if len(ends) != 1 || ends[0] != ingest.Shutdown {
 			t.Errorf("ended by %v", ends)
 		}
 		t.Logf("height %d: %d bit/s", height, bytes*8/3)

@@ -2,10 +2,12 @@ package route
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/qos/policy"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
@@ -215,6 +217,25 @@ func TestCloseDoesNotWaitForWhoHangs(t *testing.T) {
 		}
 		w.routes.Close(context.Background())
 	}, pushes(nil, "a:1935"), pulls(func(g *Group) { g.OnDemand, g.Match = false, "cam/one" }, "b:1935"))
+}
+
+// A pull that ends with the relay is no unpublish of its stream.
+func TestPullsEndAsAShutdown(t *testing.T) {
+	inWorld(t, func(w *world) {
+		origin := w.origin("b:1935")
+		w.publish(origin, "cam/one", gen.Options{Source: 1})
+		live := func() bool {
+			s := w.hub.Find("cam/one")
+			return s != nil && s.State() == lifecycle.Live
+		}
+		w.wait("the pull is live", 5*time.Second, live)
+		s := w.hub.Find("cam/one")
+		w.routes.Close(context.Background())
+		got := s.Snapshot(time.Now()).Breaks
+		if want := map[ingest.Cause]int{ingest.Shutdown: 1}; !maps.Equal(got, want) {
+			t.Errorf("got the breaks %v, want %v", got, want)
+		}
+	}, pulls(func(g *Group) { g.OnDemand, g.Match = false, "cam/one" }, "b:1935"))
 }
 
 // A viewer is told soon that the relay does not take the stream that was brought in for it.

@@ -226,6 +226,7 @@ func (r *Routes) Close(ctx context.Context) {
 	clear(r.again)
 	r.mu.Unlock()
 	for _, run := range runners {
+		run.shutdown.Store(true)
 		r.retire(run)
 	}
 	for _, run := range runners {

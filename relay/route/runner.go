@@ -30,6 +30,7 @@ type runner struct {
 	// retiring is set when end is going to be called, followed when another comes in its place,
 	// reached when a far side was.
 	retiring, followed, reached atomic.Bool
+	shutdown                    atomic.Bool // end is called because the relay ends
 
 	mu       sync.Mutex // guards all below
 	core     *policy.Group
@@ -326,6 +327,8 @@ func (r *runner) end() {
 				switch {
 				case pull != nil && r.followed.Load(): // a break, not the stream's end
 					pull.kill(ingest.Reset)
+				case pull != nil && r.shutdown.Load():
+					pull.kill(ingest.Shutdown)
 				case pull != nil:
 					pull.end()
 				}

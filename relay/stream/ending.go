@@ -17,6 +17,7 @@ var happened = map[ingest.Cause]string{
 	ingest.Takeover:   "another push took over the stream",
 	ingest.Unpublish:  "the publisher ended the stream",
 	ingest.Kick:       "the relay closed the push",
+	ingest.Shutdown:   "the relay is shutting down",
 	ingest.Protocol:   "the publisher broke the protocol",
 }
 

@@ -38,8 +38,8 @@ func TestEventsSayHowAPushEnded(t *testing.T) {
 			b.Kick("the operator ended this push")
 		}, ingest.Kick, "the operator ended this push", "the publisher did not come back", time.Minute},
 		"the relay's end": {3 * time.Second, func(b *bench, _ *push) {
-			b.Close(ingest.Kick, "the relay is shutting down")
-		}, ingest.Kick, "the relay is shutting down", "the relay is shutting down", 0},
+			b.Close(ingest.Shutdown, "the relay is shutting down")
+		}, ingest.Shutdown, "the relay is shutting down", "the relay is shutting down", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			story(t, nil, func(b *bench) {

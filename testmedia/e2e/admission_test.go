@@ -166,6 +166,9 @@ func TestDrain(t *testing.T) {
 	if why := p.closed(); !strings.Contains(why, "shutting down") {
 		t.Errorf("the push was told %q", why)
 	}
+	if l := r.broke(0); !l.is("push closed") || l.str("cause") != "shutdown" {
+		t.Errorf("the push was closed by %q", l.str("cause"))
+	}
 	if c, err := net.Dial("tcp", r.addrs["admin"]); err == nil {
 		_ = c.Close()
 		t.Error("the relay still answers")

@@ -109,7 +109,7 @@ func message(e stream.Event) string {
 		switch e.Cause {
 		case ingest.Unpublish:
 			return "push ended"
-		case ingest.Kick:
+		case ingest.Kick, ingest.Shutdown:
 			return "push closed"
 		}
 	}

@@ -14,7 +14,7 @@ func TestMessagesOfBreaks(t *testing.T) {
 		switch cause {
 		case ingest.Unpublish:
 			want = "push ended"
-		case ingest.Kick:
+		case ingest.Kick, ingest.Shutdown:
 			want = "push closed"
 		}
 		if got := message(stream.Event{Type: stream.Broke, Cause: cause}); got != want {
