@@ -49,9 +49,10 @@ type Track struct {
 	config  *packetbuf.Packet
 
 	begun  bool
+	heard  bool          // viewers have had audio
 	end    time.Duration // where the audio ends, real or made
 	made   bool          // the newest frame was made
-	fresh  bool          // no audio has come since Begin
+	fresh  bool          // audio of an earlier session came before, and none since Begin
 	real   time.Duration // DTS of the newest real frame, late ones among them
 	from   time.Duration // start of the newest run of silence
 	count  int64         // frames in that run
@@ -87,15 +88,16 @@ func (t *Track) Begin(at time.Duration) {
 	if !t.begun || at-t.end > pause { // else silence goes on from where the audio ends
 		t.end = max(t.end, at)
 	}
+	t.fresh = t.heard
 	t.begun, t.real = true, at-ahead
 	t.restart()
-	t.seen, t.fresh = false, true
+	t.seen = false
 }
 
 // Reach notes that audio reaches to end: frames that were placed without Audio, such as filler.
 func (t *Track) Reach(end time.Duration) {
 	if end > t.end {
-		t.begun, t.end = true, end
+		t.begun, t.heard, t.end = true, true, end
 		t.restart()
 	}
 }
@@ -186,7 +188,7 @@ func (t *Track) Audio(p *packetbuf.Packet) []*packetbuf.Packet {
 	} else {
 		t.end = p.DTS + own
 	}
-	t.begun, t.made, t.fresh, t.real = true, false, false, p.DTS
+	t.begun, t.heard, t.made, t.fresh, t.real = true, true, false, false, p.DTS
 	t.restart()
 	return out
 }

@@ -179,6 +179,24 @@ func TestLateAudio(t *testing.T) {
 	}
 }
 
+// A hole of less than a frame is closed where sessions meet. Before a stream's first audio there
+// is none: a push whose audio begins a little behind its video reaches viewers as it is.
+func TestHoleWhereSessionsMeet(t *testing.T) {
+	l := newLine(t)
+	l.addVideo(0)
+	l.t.Begin(0) // a splice
+	l.addAudio(packetbuf.AAC, 20*ms)
+	l.addAudio(packetbuf.AAC, 41*ms)
+	if l.made != 0 {
+		t.Errorf("%d silent frames before the first audio, want none", l.made)
+	}
+	l.t.Begin(70 * ms)
+	l.addAudio(packetbuf.AAC, 84*ms)
+	if l.made != 1 {
+		t.Errorf("%d silent frames between two sessions, want 1", l.made)
+	}
+}
+
 func TestPauseOfBothIsNoHole(t *testing.T) {
 	for _, first := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 		l := newLine(t)
