@@ -31,6 +31,7 @@ type bridge struct {
 	until    time.Time  // of the lease
 	crossing *crossing  // nil between two
 	words    []string   // the last of the program that ran last
+	exit     string     // how that exited by itself; empty: it did not
 	status   BridgeStatus
 }
 
@@ -102,8 +103,9 @@ func (b *bridge) supervise() error {
 			}
 			delay = backoff.Delay(failures, rand.Float64()) //nolint:gosec // chance, no secret
 			failures++
-			b.failed(err)
-			b.log.Warn("bridge failed", "err", err, "said", b.lastWords(), "again_in", delay)
+			failure := b.failure(err)
+			b.failed(failure)
+			b.log.Warn("bridge failed", append(failure.attrs(), "again_in", delay)...)
 		}
 		if !b.wait(delay) {
 			return context.Cause(b.ctx)
@@ -149,20 +151,31 @@ func (b *bridge) set(c *crossing) {
 func (b *bridge) begins(source packetbuf.Codec) {
 	b.mu.Lock()
 	b.status.From, b.status.Runs, b.words = source, true, nil
+	b.exit = ""
 	b.mu.Unlock()
 	b.log.Info("bridge begins", "from", source.String())
 }
 
-func (b *bridge) said(words []string) {
+// ended keeps what the program said and how it exited.
+func (b *bridge) ended(run *running) {
+	words, exit := run.said(), ""
+	if run.exit != nil {
+		exit = run.exit()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.words = words
+	b.words, b.exit = words, exit
 }
 
-func (b *bridge) lastWords() []string {
+// failure returns how the program failed that ran last.
+func (b *bridge) failure(err error) *failure {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.words
+	f := &failure{err: err, said: b.words, memory: b.of.o.Memory}
+	if errors.Is(err, errExit) {
+		f.exit = b.exit
+	}
+	return f
 }
 
 func (b *bridge) count(kept bool) {

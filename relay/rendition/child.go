@@ -71,6 +71,9 @@ func (c *child) run() error {
 	pub := &publication{c: c}
 	err = panics.Run(func() error { return c.take(pub) })
 	panics.Report(c.m.log, "what a transcode writes", err)
+	if errors.Is(err, errExit) {
+		c.process.awaitExit(exitWait)
+	}
 	c.stop(err)
 	c.process.end()
 	feeding.Wait()
@@ -191,6 +194,15 @@ func (c *child) look(now time.Time) {
 	case over:
 		c.stop(errExit) // there is a reason already
 	}
+}
+
+// failure returns how the child failed. It is called after run, with what that returned.
+func (c *child) failure(err error) *failure {
+	f := &failure{err: err, said: c.process.said(), memory: c.m.of.o.Memory}
+	if errors.Is(err, errExit) {
+		f.exit = c.process.exit()
+	}
+	return f
 }
 
 // ID implements ingest.Session.

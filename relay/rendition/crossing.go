@@ -32,6 +32,9 @@ type running struct {
 	kill func()          // does not wait, and may be called at any time
 	end  func()          // kills, and waits until nothing is left
 	said func() []string // its last words
+	exit func() string   // how it exited by itself, after end; nil: that is not known
+
+	awaitExit func(time.Duration) // gives it time to exit by itself; nil: it is killed at once
 }
 
 // launch runs the program that the operator has. It gives way to nobody: it takes little, and
@@ -41,7 +44,7 @@ func launch(program string, args []string, memory int64) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &running{in: p.stdin, out: p.stdout, kill: p.kill, end: p.end, said: p.said}, nil
+	return &running{in: p.stdin, out: p.stdout, kill: p.kill, end: p.end, said: p.said, exit: p.exit, awaitExit: p.awaitExit}, nil
 }
 
 // crossing is one run of a bridge's program.
@@ -69,7 +72,7 @@ func (c *crossing) feed() error {
 			c.cancel(errClosing)
 			c.run.end()
 			taking.Wait()
-			c.b.said(c.run.said())
+			c.b.ended(c.run)
 		}
 	}()
 	for {
@@ -94,15 +97,24 @@ func (c *crossing) feed() error {
 			taking.Go(func() {
 				err := panics.Run(c.take)
 				panics.Report(c.b.log, "bridged audio", err)
-				c.cancel(err)
+				c.stop(err)
 			})
 		}
 		c.ask()
 		if _, err := c.run.in.Write(c.buf); err != nil {
-			c.cancel(fmt.Errorf("%w: %w", errExit, err))
+			c.stop(fmt.Errorf("%w: %w", errExit, err))
 			return context.Cause(c.ctx)
 		}
 	}
+}
+
+// stop ends the crossing. A program that has ended by itself is given time to exit before it is
+// killed.
+func (c *crossing) stop(why error) {
+	if errors.Is(why, errExit) && c.run.awaitExit != nil {
+		c.run.awaitExit(exitWait)
+	}
+	c.cancel(why)
 }
 
 // add makes what is written next of the sound among packets.

@@ -98,11 +98,11 @@ func (m *making) supervise(tap Tap) error {
 				failures = 0
 			}
 			if failures++; failures >= m.of.timing.after || errors.Is(err, errNoPictures) || errors.Is(err, errTooLarge) {
-				m.log.Error("rendition is given up", "err", err, "failures", failures, "said", c.process.said(), "pause", m.of.timing.pause)
+				m.log.Error("rendition is given up", append(c.failure(err).attrs(), "failures", failures, "again_in", m.of.timing.pause)...)
 				return errGivenUp
 			}
 			delay = backoff.Delay(failures-1, rand.Float64()) //nolint:gosec // chance, no secret
-			m.log.Warn("transcode failed", "err", err, "said", c.process.said(), "again_in", delay)
+			m.log.Warn("transcode failed", append(c.failure(err).attrs(), "again_in", delay)...)
 		}
 		if !m.wait(delay) {
 			return context.Cause(m.ctx)

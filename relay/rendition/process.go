@@ -18,8 +18,13 @@ type process struct {
 	reap   chan struct{} // closed: the child is to be waited for
 	reaped chan struct{} // closed: nothing of it is left
 
-	mu    sync.Mutex // guards what follows
-	ended bool       // its id may be another's from now on
+	once  sync.Once
+	exits sync.WaitGroup // of the goroutine that awaits its exit
+
+	mu     sync.Mutex // guards what follows
+	ended  bool       // its id may be another's from now on
+	killed bool       // kill was called before it had exited by itself
+	exited bool       // it had exited by itself
 }
 
 // start runs a program, in so many bytes of address space; 0: any number. end must be called.
@@ -71,8 +76,52 @@ func (p *process) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.ended {
+		p.killed = p.killed || !p.exited
 		killGroup(p.cmd.Process)
 	}
+}
+
+// awaitExit gives a child that has closed its output so long to exit by itself. It is called
+// before end; the first call counts, and others wait for it.
+func (p *process) awaitExit(d time.Duration) { p.once.Do(func() { p.letExit(d) }) }
+
+func (p *process) letExit(d time.Duration) {
+	exited := make(chan struct{})
+	p.mu.Lock()
+	if p.ended {
+		p.mu.Unlock()
+		return
+	}
+	p.exits.Go(func() {
+		defer close(exited)
+		if !awaitExit(p.cmd.Process.Pid) {
+			return
+		}
+		p.mu.Lock()
+		p.exited = !p.killed
+		p.mu.Unlock()
+	})
+	p.mu.Unlock()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-exited:
+	case <-t.C:
+	}
+}
+
+// exit returns how a child that has exited by itself did so, after end: "exit status 1" or
+// "signal: killed". It is empty where the relay ended the child, or that is not known. p may be nil.
+func (p *process) exit() string {
+	if p == nil {
+		return ""
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.exited || p.cmd.ProcessState == nil {
+		return ""
+	}
+	return p.cmd.ProcessState.String()
 }
 
 // end kills the child and waits until nothing of it is left.
@@ -86,6 +135,7 @@ func (p *process) end() {
 		close(p.reap)
 	}
 	<-p.reaped
+	p.exits.Wait()
 }
 
 // said is the last that a child had to say. p may be nil.

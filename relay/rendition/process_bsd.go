@@ -10,3 +10,6 @@ func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: tr
 
 // limitMemory has nothing to do: only Linux bounds another process. maxPixels holds everywhere.
 func limitMemory(int, int64) {}
+
+// awaitExit returns false: that a child has exited is seen on Linux alone without reaping it.
+func awaitExit(int) bool { return false }

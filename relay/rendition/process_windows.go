@@ -22,3 +22,6 @@ func killGroup(p *os.Process) { _ = p.Kill() }
 
 // limitMemory has nothing to do: maxPixels bounds what a child decodes.
 func limitMemory(int, int64) {}
+
+// awaitExit returns false: that a child has exited is seen on Linux alone without reaping it.
+func awaitExit(int) bool { return false }
