@@ -94,6 +94,8 @@ type Meter struct {
 	Bytes *atomic.Uint64
 	// Started is told once per viewer, when the first media has been written.
 	Started func()
+	// Skipped logs that the viewer falls behind.
+	Skipped SkipLog
 }
 
 // most is how many packets one write takes at the most; see stream.Reader.
@@ -108,6 +110,7 @@ func Run(ctx context.Context, r Reader, w Writer, m Meter) (err error) {
 	var store [most][]byte
 	var bufs net.Buffers // one for all writes: it escapes through the interface
 	last := time.Now()
+	skips, counted := Skips(r)
 	for {
 		if w.Paused() {
 			if err := pause(ctx, r, w); err != nil {
@@ -118,6 +121,9 @@ func Run(ctx context.Context, r Reader, w Writer, m Meter) (err error) {
 		packets, err := r.Read(ctx)
 		if err != nil {
 			return err
+		}
+		if counted && skips() != m.Skipped.seen {
+			m.Skipped.Total(time.Now(), skips())
 		}
 		bufs = store[:0]
 		media := false

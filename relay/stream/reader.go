@@ -28,6 +28,7 @@ type Reader struct {
 	hearing  hearing
 	pending  []*packetbuf.Packet
 	waitKey  bool   // nothing but configuration until the next random-access point
+	skips    uint64 // because it fell behind
 	pictures uint32 // the epoch of whose pictures it has had a keyframe; 0: of none
 	again    bool   // it takes what is sent again: it began there
 	ways     bool   // it takes all that is sent again
@@ -240,8 +241,13 @@ func (r *Reader) requeue(configs packetbuf.Configs, packets []*packetbuf.Packet)
 	if r.route {
 		return
 	}
+	r.skips++
 	r.s.opts.Counters.skips[index(egresses[:], r.protocol)].Add(1)
 }
+
+// Skips returns how often the viewer has skipped because it fell behind. It is called by the
+// goroutine that reads.
+func (r *Reader) Skips() uint64 { return r.skips }
 
 // Skip goes on at the newest random-access point, if that is ahead.
 func (r *Reader) Skip() {

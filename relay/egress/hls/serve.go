@@ -1,11 +1,13 @@
 package hls
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -241,7 +243,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, chunks []*cmaf.C
 	if r.Header.Get("Range") != "" {
 		out := h.counted(w, r)
 		http.ServeContent(out, r, "", time.Time{}, io.NewSectionReader(pieces(chunks), 0, int64(size)))
-		out.end()
+		h.finish(out, r)
 		return
 	}
 	header.Set("Accept-Ranges", "bytes")
@@ -255,7 +257,18 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, chunks []*cmaf.C
 			break
 		}
 	}
+	h.finish(out, r)
+}
+
+// finish ends an answer, and logs where the viewer has taken nothing of it for its whole write
+// timeout. One that has gone has no line: a player leaves after any answer.
+func (h *Handler) finish(out *output, r *http.Request) {
 	out.end()
+	if out.err == nil {
+		return
+	}
+	stream := strings.TrimPrefix(path.Dir(r.URL.Path), "/")
+	egress.Left(h.running.Context(), h.opts.Log.With("protocol", Protocol, "stream", stream[:min(len(stream), 160)], "remote", h.opts.Remote(r)), out.err)
 }
 
 // pieces reads chunks as one.
@@ -284,6 +297,7 @@ type output struct {
 	bytes    *atomic.Uint64
 	control  *http.ResponseController
 	deadline egress.Deadline
+	err      error // of the first write that failed
 }
 
 func (h *Handler) counted(w http.ResponseWriter, r *http.Request) *output {
@@ -298,6 +312,7 @@ func (o *output) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := o.ResponseWriter.Write(b)
+	o.err = cmp.Or(o.err, err)
 	o.bytes.Add(uint64(n)) //nolint:gosec // not negative
 	return n, err
 }
@@ -305,7 +320,10 @@ func (o *output) Write(b []byte) (int, error) {
 // end sends what is left, and leaves no deadline to the next answer on the connection. It fails
 // on a connection that is closed.
 func (o *output) end() {
-	_ = o.control.Flush()
+	err := o.control.Flush()
+	if !errors.Is(err, http.ErrNotSupported) {
+		o.err = cmp.Or(o.err, err)
+	}
 	_ = o.control.SetWriteDeadline(time.Time{})
 }
 

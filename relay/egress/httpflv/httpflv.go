@@ -70,7 +70,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.opts.Refuse(w, r, http.ErrServerClosed)
 		return
 	}
-	v.meter = egress.Meter{Bytes: h.opts.Bytes, Started: func() { h.opts.Joined(time.Since(begun)) }}
+	v.meter = egress.Meter{Bytes: h.opts.Bytes, Started: func() { h.opts.Joined(time.Since(begun)) }, Skipped: egress.NewSkipLog(func() *slog.Logger { return h.log(v) })}
 	header(w.Header(), v.session)
 	if r.ProtoMajor == 1 && r.Method != http.MethodHead {
 		h.hijack(w, v)

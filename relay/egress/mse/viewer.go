@@ -38,6 +38,7 @@ type viewer struct {
 	told   bool      // the client knows that the next media does not follow
 	joined bool      // media was sent on this socket
 	dated  time.Time // when the client was told the time of day last
+	skips  egress.SkipLog
 	head   [8]byte
 }
 
@@ -48,6 +49,7 @@ func newViewer(h *Handler, r *http.Request) *viewer {
 	app, name, _ := Match(r.URL.Path)
 	q := r.URL.Query()
 	v := &viewer{h: h, begun: time.Now(), greeted: make(chan struct{}), pongs: make(chan struct{}, 1), window: window{freed: make(chan struct{}, 1)}, set: h.opts.Settings(app + "/" + name)}
+	v.skips = egress.NewSkipLog(v.log)
 	if v.set.Lag <= 0 {
 		v.set.Lag = defaultLag
 	}
@@ -226,6 +228,7 @@ func (v *viewer) sit(up context.Context, feed *cmaf.Feed, pass Pass) (at *seat, 
 func (v *viewer) send(ctx context.Context, chunks []*cmaf.Chunk, skipped bool) error {
 	if skipped {
 		v.h.opts.Skipped.Add(1)
+		v.skips.Add(time.Now(), 1)
 	}
 	for i, c := range chunks {
 		seq := c.Seq

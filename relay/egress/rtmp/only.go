@@ -24,6 +24,14 @@ type only struct {
 	takes func(packetbuf.Codec) bool
 }
 
+// Skips returns how often the reader beneath has skipped; 0 where that does not count.
+func (o *only) Skips() uint64 {
+	if skips, ok := egress.Skips(o.Reader); ok {
+		return skips()
+	}
+	return 0
+}
+
 func (o *only) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	packets, err := o.Reader.Read(ctx)
 	for _, p := range packets {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/panics"
+	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
 const (
@@ -29,7 +30,12 @@ var (
 func (v *viewer) run() {
 	err := panics.Run(v.serve)
 	panics.Report(v.log, "a viewer", err)
-	v.log.Debug("viewer left", "reason", err)
+	switch {
+	case v.failed.Load():
+		v.log.Info("viewer dropped", "cause", "ice", "reason", "nothing came from it for too long")
+	default:
+		v.log.Debug("viewer left", "reason", err)
+	}
 	v.end()
 }
 
@@ -45,12 +51,16 @@ func (v *viewer) serve() error {
 		return v.ctx.Err()
 	}
 	v.place.Skip()
+	skips, counted := egress.Skips(v.place)
 	for {
 		packets, err := v.place.Read(v.ctx)
 		if err != nil {
 			return err
 		}
 		now := time.Now()
+		if counted && skips() > 0 {
+			v.skips.Total(now, skips())
+		}
 		for _, p := range packets {
 			if wait := v.pace.wait(now, p); wait > 0 {
 				if !v.sleep(wait) {

@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtcsock/signal"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/panics"
+	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
 // viewer is one viewer's peer, from its offer to its end. It implements signal.Session.
@@ -39,9 +40,11 @@ type viewer struct {
 	connected chan struct{}
 	once      sync.Once
 	lost      atomic.Bool // the viewer asks for a keyframe
+	failed    atomic.Bool // ICE gave the viewer up
 	reading   sync.WaitGroup
 
 	// One goroutine sends, and has these.
+	skips   egress.SkipLog
 	pace    pace
 	epoch   time.Time // the wall time at the stream's 0, as the viewer is told
 	told    time.Time // when it was last told
@@ -56,6 +59,7 @@ func newViewer(s *Server, r signal.Request, place Place, begun time.Time, releas
 		srv: s, place: place, begun: begun, release: release, connect: r.Connected, ended: r.Ended, enter: r.Enter, connected: make(chan struct{}),
 	}
 	v.log = s.o.Log.With("protocol", Protocol, "stream", r.App+"/"+r.Name, "remote", r.Remote, "session", fmt.Sprintf("whep-%d", s.count.Add(1)))
+	v.skips = egress.NewSkipLog(func() *slog.Logger { return v.log })
 	v.ctx, v.cancel = context.WithCancel(context.Background())
 	return v
 }
@@ -172,7 +176,10 @@ func (v *viewer) onState(state webrtc.PeerConnectionState) {
 			v.connect()
 			close(v.connected)
 		})
-	case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
+	case webrtc.PeerConnectionStateFailed:
+		v.failed.Store(true)
+		v.cancel()
+	case webrtc.PeerConnectionStateClosed:
 		v.cancel()
 	default:
 	}
