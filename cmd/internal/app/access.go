@@ -32,6 +32,7 @@ type publishing struct {
 
 // Publish implements ingest.Access.
 func (p publishing) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
+	r.Agent = p.secrets.hide(r.Agent) // the API, hooks and events show it
 	sink, err := p.publish(ctx, r)
 	var refusal *ingest.Refusal
 	switch {
@@ -70,6 +71,7 @@ type playing struct {
 	turns   turns
 	unknown unknownNames
 	hooks   *hook.Hooks // nil: nobody is asked
+	secrets *secrets    // nil: none is known
 	// returning has the streams that are expected back after a restart.
 	returning *hub.Returning
 }
@@ -170,8 +172,11 @@ func (p *players) Play(ctx context.Context, r rtmp.PlayRequest, c *rtmp.PlayConn
 	if err := c.Start(); err != nil {
 		return err
 	}
-	err = egressrtmp.Serve(ctx, pictures(r, place), c, egress.Meter{Bytes: p.bytes[r.Protocol], Started: started})
-	egress.Left(context.WithoutCancel(ctx), p.log.With("protocol", r.Protocol, "stream", r.App+"/"+r.Name, "session", r.SessionID), err)
+	log := func() *slog.Logger {
+		return p.log.With("protocol", r.Protocol, "stream", r.App+"/"+r.Name, "session", r.SessionID)
+	}
+	err = egressrtmp.Serve(ctx, pictures(r, place), c, egress.Meter{Bytes: p.bytes[r.Protocol], Started: started, Skipped: egress.NewSkipLog(log)})
+	egress.Left(context.WithoutCancel(ctx), log(), err)
 	var end *stream.EndError
 	var codec *egressrtmp.CodecError
 	switch {

@@ -123,7 +123,7 @@ func New(o Options) (*App, error) {
 	}
 	wanted := &demand{}
 	watching := &observer{
-		metrics: metrics, events: a.events, log: component(o.Log, "stream"), states: a.board, live: a.live, hooks: a.hooks, feeding: &a.feeding,
+		metrics: metrics, events: a.events, log: component(o.Log, "stream"), states: a.board, live: a.live, hooks: a.hooks, secrets: a.secrets, feeding: &a.feeding,
 		names: a.names, returning: &a.settings.returning,
 		ended: func(name string) { a.routes.Ended(name) },
 	}
@@ -172,7 +172,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	if err != nil {
 		return err
 	}
-	streams := &playing{hub: a.relay.hub, rules: a.settings, tokens: auth.NewPlayers(a.settings), metrics: metrics, sealer: sealer, hooks: a.hooks, returning: &a.settings.returning}
+	streams := &playing{hub: a.relay.hub, rules: a.settings, tokens: auth.NewPlayers(a.settings), metrics: metrics, sealer: sealer, hooks: a.hooks, secrets: a.secrets, returning: &a.settings.returning}
 	streams.turns.setRate(cfg.Limits.Joins)
 	streams.unknown.shared = a.settings.sharedAddress
 	streams.turns.waits = metrics.Admitted
@@ -210,7 +210,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	a.wireMSE(board)
 	a.http = a.server("http", a.viewersHandler(a.flv))
 	a.admin = a.server("admin", api.New(api.Options{
-		Relay: a.relay, Memory: a.relay.memory.view, Routes: &routesView{routes: a.routes}, Events: a.events, Histories: a.past, Watch: a.watch, Preview: a.preview, Pass: a.pass, Drain: a.askDrain, Version: version, Token: func() string { return a.settings.get().Admin.Token },
+		Relay: a.relay, Memory: a.relay.memory.view, Routes: &routesView{routes: a.routes, secrets: a.secrets}, Events: a.events, Histories: a.past, Watch: a.watch, Preview: a.preview, Pass: a.pass, Drain: a.askDrain, Version: version, Token: func() string { return a.settings.get().Admin.Token },
 		Guessed: newGuesses(component(a.log, "admin")).wrong,
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelError)}),
 	}))

@@ -64,7 +64,11 @@ func (s *secrets) is(part string) bool {
 	return false
 }
 
+// list returns the configured secrets; none where s is nil.
 func (s *secrets) list() []string {
+	if s == nil {
+		return nil
+	}
 	if now := s.now.Load(); now != nil {
 		return *now
 	}

@@ -99,7 +99,7 @@ func (p *playing) mayPlay(ctx context.Context, r egress.Request, name string, t 
 		return nil
 	}
 	return p.hooks.Ask(ctx, hook.Event{
-		Type: hook.Play, Stream: name, Protocol: r.Protocol, Remote: r.Remote, Agent: r.Agent,
+		Type: hook.Play, Stream: name, Protocol: r.Protocol, Remote: r.Remote, Agent: p.secrets.hide(r.Agent),
 	}, t.shown(r))
 }
 

@@ -23,6 +23,7 @@ type observer struct {
 	live    func(name string) // told when a stream has gone live
 	ended   func(name string) // and when it is over
 	hooks   *hook.Hooks
+	secrets *secrets // nil: none is known
 	feeding *feeding
 	// names has what the state file is to know; returning is told what is back.
 	names     *liveNames
@@ -34,6 +35,7 @@ func (o *observer) Observe(e stream.Event) {
 	o.count(e)
 	o.names.observe(e)
 	e = o.feeding.note(e)
+	e.Detail = o.secrets.hide(e.Detail) // a peer may have written it
 	fields := fieldsOf(e)
 	attrs := []slog.Attr{slog.String("stream", e.Stream)}
 	if e.Session != "" {
@@ -140,10 +142,10 @@ func fieldsOf(e stream.Event) []slog.Attr {
 	text("outcome", e.Outcome)
 	text("takeover", e.Takeover)
 	if e.Outage > 0 {
-		out = append(out, slog.Float64("outage_seconds", e.Outage.Seconds()))
+		out = append(out, slog.Float64("outage_seconds", milliseconds(e.Outage)))
 	}
 	if e.Detect > 0 {
-		out = append(out, slog.Float64("detect_seconds", e.Detect.Seconds()))
+		out = append(out, slog.Float64("detect_seconds", milliseconds(e.Detect)))
 	}
 	text("protocol", e.Protocol)
 	text("remote", e.Remote)

@@ -226,7 +226,7 @@ func (a *App) wireRoutes(wanted *demand) error {
 			}
 			return 0
 		},
-		Observer: &routeObserver{metrics: a.metrics, events: a.events, log: component(a.log, "route"), hooks: a.hooks, feeding: &a.feeding},
+		Observer: &routeObserver{metrics: a.metrics, events: a.events, log: component(a.log, "route"), hooks: a.hooks, secrets: a.secrets, feeding: &a.feeding},
 		Breaker:  breaker(cfg), History: a.histories(), Log: component(a.log, "route"), Repairs: &a.relay.repairs,
 	})
 	if err != nil {

@@ -10,7 +10,10 @@ import (
 )
 
 // routesView are the routes as the API shows them.
-type routesView struct{ routes *route.Routes }
+type routesView struct {
+	routes  *route.Routes
+	secrets *secrets // nil: none is known
+}
 
 // Routes implements api.Routes.
 func (v *routesView) Routes(stream string) ([]api.RouteGroup, []api.Breaker) {
@@ -38,7 +41,7 @@ func (v *routesView) Routes(stream string) ([]api.RouteGroup, []api.Breaker) {
 	}
 	for _, s := range all() {
 		if i, ok := at[s.Group]; ok {
-			groups[i].Streams = append(groups[i].Streams, routeStream(s, ladders[s.Group]))
+			groups[i].Streams = append(groups[i].Streams, v.routeStream(s, ladders[s.Group]))
 		}
 	}
 	breakers := []api.Breaker{}
@@ -67,7 +70,7 @@ func (v *routesView) Lines() []api.Line {
 	return out
 }
 
-func routeStream(s route.Status, rungs []string) api.RouteStream {
+func (v *routesView) routeStream(s route.Status, rungs []string) api.RouteStream {
 	out := api.RouteStream{
 		Stream: s.Stream, Active: s.Active, Forced: s.GroupStatus.Forced, Switches: s.Switches,
 		Routes: []api.Route{}, Decisions: []api.Decision{},
@@ -83,7 +86,7 @@ func routeStream(s route.Status, rungs []string) api.RouteStream {
 		}
 	}
 	for i, r := range s.Routes {
-		out.Routes = append(out.Routes, oneRoute(r, s.Ways[i]))
+		out.Routes = append(out.Routes, v.oneRoute(r, s.Ways[i]))
 	}
 	for _, d := range s.Decisions {
 		out.Decisions = append(out.Decisions, api.Decision{At: d.At, Route: d.Route, From: d.From, Cause: d.Reason.Cause, Text: d.Reason.Text})
@@ -91,11 +94,11 @@ func routeStream(s route.Status, rungs []string) api.RouteStream {
 	return out
 }
 
-func oneRoute(r policy.RouteStatus, w route.Way) api.Route {
+func (v *routesView) oneRoute(r policy.RouteStatus, w route.Way) api.Route {
 	out := api.Route{
 		Name: r.Name, Target: w.Target, Host: w.Host, State: r.State.String(), Since: moment(r.Since), Fails: r.Fails,
 		Backoff: r.Backoff, Waiting: w.Waiting, Denied: r.Denied, GaveUp: r.GaveUp, Healthy: moment(r.HealthySince),
-		Rise: r.Rise, RTT: w.RTT.Seconds(), LastFailure: w.Last, LastFailed: moment(r.LastFailed),
+		Rise: r.Rise, RTT: w.RTT.Seconds(), LastFailure: v.secrets.hide(w.Last), LastFailed: moment(r.LastFailed),
 		Score: api.Score{Value: w.Score.Value, Parts: []api.Part{}}, History: w.History,
 	}
 	for _, p := range w.Score.Parts {

@@ -19,6 +19,7 @@ type routeObserver struct {
 	events  *api.Events
 	log     *slog.Logger
 	hooks   *hook.Hooks
+	secrets *secrets // nil: none is known
 	feeding *feeding
 	failing failingRoutes
 }
@@ -34,6 +35,7 @@ func (o *routeObserver) Observe(e route.Event) {
 		o.metrics.Level(e.Group, e.Cause)
 	case route.Carries, route.Broke, route.Decided, route.Ceiling:
 	}
+	e.Detail = o.secrets.hide(e.Detail) // a far side may have written it
 	fields, session := routeFields(e), o.feeding.of(e.Stream)
 	attrs := []slog.Attr{slog.String("stream", e.Stream)}
 	if session != "" {
@@ -107,10 +109,15 @@ func routeFields(e route.Event) []slog.Attr {
 	case route.Dialed, route.Carries, route.Broke, route.Decided, route.Switched:
 	}
 	if e.Took > 0 {
-		out = append(out, slog.Float64("seconds", e.Took.Seconds()))
+		out = append(out, slog.Float64("seconds", milliseconds(e.Took)))
 	}
 	text("detail", e.Detail)
 	return out
+}
+
+// milliseconds returns d in seconds, rounded up to a millisecond: people read it.
+func milliseconds(d time.Duration) float64 {
+	return float64((d+time.Millisecond-1)/time.Millisecond) / 1000
 }
 
 // routeGauges are the gauges of a stream's routes in a group.

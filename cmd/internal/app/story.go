@@ -56,7 +56,7 @@ func refusedBefore(events *api.Events, secrets *secrets) func(ingest.Request, *i
 		events.Note(api.Event{
 			Time: time.Now(), Type: string(stream.Refused), Stream: secrets.hide(name), Session: r.Session.ID(),
 			Fields: map[string]any{
-				"outcome": string(why.Outcome), "detail": why.Error(), "protocol": r.Protocol, "remote": r.Remote,
+				"outcome": string(why.Outcome), "detail": secrets.hide(why.Error()), "protocol": r.Protocol, "remote": r.Remote,
 			},
 		})
 	}
