@@ -4,98 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/panics"
-	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
-
-// source is a stream whose places get what it is given from then on.
-type source struct {
-	refuse error
-	done   chan struct{}
-
-	mu     sync.Mutex // guards what follows
-	opens  int
-	closes int
-	places []*place
-	before []*packetbuf.Packet // what a place begins with
-}
-
-func newSource() *source { return &source{done: make(chan struct{})} }
-
-func (s *source) open(context.Context, string, bool) (egress.Place, error) {
-	if s.refuse != nil {
-		return nil, s.refuse
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.opens++
-	p := &place{s: s, packets: make(chan []*packetbuf.Packet, 4096)}
-	if s.before != nil {
-		p.packets <- s.before
-	}
-	s.places = append(s.places, p)
-	return p, nil
-}
-
-func (s *source) give(packets ...*packetbuf.Packet) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.places {
-		p.packets <- packets
-	}
-}
-
-// finish ends the newest place with an error.
-func (s *source) finish(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.places[len(s.places)-1]
-	p.err = err
-	close(p.packets)
-	s.places = nil
-}
-
-type place struct {
-	s       *source
-	packets chan []*packetbuf.Packet
-	err     error
-}
-
-func (p *place) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
-	select {
-	case got, ok := <-p.packets:
-		if !ok {
-			return nil, p.err
-		}
-		return got, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (p *place) Has(packetbuf.Track) bool { return true }
-func (p *place) Skip()                    {}
-func (p *place) Done() <-chan struct{}    { return p.s.done }
-func (p *place) Close() {
-	p.s.mu.Lock()
-	p.s.closes++
-	p.s.mu.Unlock()
-}
-
-// closed is how many places were closed.
-func (s *source) closed() int {
-	synctest.Wait()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closes
-}
 
 var (
 	errOver  = errors.New("the publisher ended the stream")
