@@ -64,7 +64,7 @@ func av1Element(b []byte, last bool) (element, rest []byte, err error) {
 		return b, nil, nil
 	}
 	size, n := binary.Uvarint(b)
-	if n <= 0 || n > 8 || size > uint64(len(b)-n) {
+	if n <= 0 || n > 8 || size > uint64(len(b)-n) { //nolint:gosec // the number takes n of the bytes
 		return nil, nil, errAV1
 	}
 	end := n + int(size) //nolint:gosec // within b
