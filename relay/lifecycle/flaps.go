@@ -3,7 +3,7 @@ package lifecycle
 import "time"
 
 const (
-	// flapBurst is how many pushes one after another may join a stream that has begun.
+	// flapBurst is how often in a row pushes may join or rejoin a stream that has begun.
 	flapBurst = 20
 	// flapEvery is how often one more may. Each gives viewers a discontinuity, and playlists count on
 	// no more than one in two seconds on the average.
@@ -27,7 +27,8 @@ func (f *flaps) take(now time.Time) (wait time.Duration) {
 	return 0
 }
 
-// flapping is the answer to a push that returns too soon; nil where it does not. Before the stream has
+// flapping is the answer to a push that returns too soon, over a new connection or by media on the one
+// that was silent; nil where it does not. Before the stream has
 // begun there is nothing to break, and takeover: always admits every push.
 func (m *Machine) flapping(now time.Time) *Admission {
 	if m.state == Idle || m.cfg.Takeover == Always {

@@ -32,6 +32,33 @@ func TestFlapsAreBounded(t *testing.T) {
 	}
 }
 
+// A session that falls silent and comes back on its connection over and over: it
+// joins again as often as pushes that dial anew may, and does not stay away for good.
+func TestReturnsOnOneConnectionAreBounded(t *testing.T) {
+	for _, every := range []time.Duration{50 * time.Millisecond, 300 * time.Millisecond, time.Second} {
+		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		m := newDesk(reference).m
+		m.Publish(now, 1, false)
+		m.Media(now, 1, true)
+		joined, away, longest := 0, 0, 0
+		for range int(5 * time.Minute / every) {
+			now = now.Add(every)
+			m.Silent(now, 1, ingest.Silence)
+			away++
+			if action, _ := m.Media(now, 1, true); action == Splice {
+				joined, away = joined+1, 0
+			}
+			longest = max(longest, away)
+		}
+		if most := flapBurst + 1 + int(5*time.Minute/flapEvery); joined > most || joined < most-3 {
+			t.Errorf("every %v: rejoined %d times, want %d", every, joined, most)
+		}
+		if most := int(flapEvery/every) + 1; longest > most {
+			t.Errorf("every %v: %d keyframes in a row did not resume the stream, want at most %d", every, longest, most)
+		}
+	}
+}
+
 // One that comes back every few seconds is not refused, however long.
 func TestASlowFlapIsNotRefused(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -164,7 +164,7 @@ func (m *Machine) Media(now time.Time, id ID, key bool) (Action, []Effect) {
 		return Pass, m.change(Live, "")
 	case m.state == Live:
 		return Pass, nil
-	case !key:
+	case !key, m.flapping(now) != nil: // or it has come back on its connection too often
 		return m.late(now)
 	}
 	return Splice, m.resume(now)

@@ -109,9 +109,14 @@ func (s *Stream) giveUp() {
 // join has the returning session feed the stream again, from what was kept of it on.
 func (s *Stream) join(now time.Time, f *feed) {
 	r := &s.rejoin
-	kept := r.kept
-	_, effects := s.life.Media(now, f.id, true)
+	action, effects := s.life.Media(now, f.id, true)
 	s.perform(now, effects)
+	if action != lifecycle.Splice { // it falls silent and returns too often
+		s.giveUp()
+		s.warnReturns(now, f)
+		return
+	}
+	kept := r.kept
 	shift := time.Duration(0)
 	if r.backlog.Drained() {
 		shift = r.backlog.Shift()
@@ -134,6 +139,19 @@ func (s *Stream) join(now time.Time, f *feed) {
 		s.rejoin = rejoin{}
 	}
 	r.kept = nil
+}
+
+// warnReturns logs, once a minute, that a push falls silent and returns too often. s.mu is held.
+func (s *Stream) warnReturns(now time.Time, f *feed) {
+	if now.Sub(s.flapsTold) < flapsToldEvery {
+		return
+	}
+	s.flapsTold = now
+	session := f.session.ID()
+	s.out.queue = append(s.out.queue, func() {
+		s.opts.Log.Warn("a push falls silent and returns too often; it goes on at a later keyframe", "session", session,
+			"hint", "check the encoder and its line, or set silence to a longer time than its pauses")
+	})
 }
 
 // squeeze gives viewers packets of one group of pictures a millisecond apart, so that the last
