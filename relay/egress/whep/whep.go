@@ -51,9 +51,9 @@ type Options struct {
 	Problem func(w http.ResponseWriter, status int, reason, hint string)
 	// Detailed is Problem with the technical reason of a refusal that is in words for viewers. It may be nil.
 	Detailed func(w http.ResponseWriter, status int, reason, hint, detail string)
-	Remote  func(*http.Request) string
-	Links   func() []string
-	Log     *slog.Logger
+	Remote   func(*http.Request) string
+	Links    func() []string
+	Log      *slog.Logger
 }
 
 func (o *Options) normalize() {
