@@ -55,11 +55,12 @@ func (d *Demuxer) drop(cs *chunkStream) {
 const firstBuffer = 2 << 10
 
 // keep appends p to the message under way; waiting is how many bytes are in hand in all.
-// The buffer grows with what has come, never with what a header claims.
+// The buffer grows with what has come of the message, never with what a header claims or with what is in
+// hand of others: a message may be given up for the next after its first byte.
 func (d *Demuxer) keep(p []byte, waiting int) error {
 	cs := d.cur
 	if need := len(cs.payload) + len(p); need > cap(cs.payload) {
-		size := min(cs.length, max(firstBuffer, 4*len(cs.payload), len(cs.payload)+waiting))
+		size := min(cs.length, max(firstBuffer, 4*len(cs.payload), len(cs.payload)+min(waiting, 8*need)))
 		if more := size - cap(cs.payload); d.buffered+more > d.limits.Buffered {
 			return fmt.Errorf("%w: more than %d", ErrBuffered, d.limits.Buffered)
 		}
