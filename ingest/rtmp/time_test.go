@@ -203,8 +203,8 @@ func TestShutdown(t *testing.T) {
 		if err := w.srv.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if e := <-sink.ended; e.cause != ingest.Kick {
-			t.Error(e)
+		if e := <-sink.ended; e.cause != ingest.Shutdown {
+			t.Errorf("got %+v, want %s", e, ingest.Shutdown)
 		}
 		<-s.left
 		if code, why := pub.status(); code != "NetStream.Publish.Failed" || why == "" {
