@@ -263,7 +263,8 @@ func (sl Slot) Idle(idle bool) {
 	}
 }
 
-// addressOf is the peer's IP address; the zero Addr where there is none.
+// addressOf returns what one peer has for itself: its IPv4 address, or the /64 of its IPv6 address,
+// of which one host has as many as it likes. It is the zero Addr where there is none.
 func addressOf(a net.Addr) netip.Addr {
 	if a == nil {
 		return netip.Addr{}
@@ -272,7 +273,16 @@ func addressOf(a net.Addr) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	return ap.Addr().Unmap().WithZone("")
+	return Network(ap.Addr())
+}
+
+// Network returns what one peer has for itself: an IPv4 address, or the first address of the /64 of
+// an IPv6 one.
+func Network(addr netip.Addr) netip.Addr {
+	if addr = addr.Unmap().WithZone(""); addr.Is6() && !addr.IsLoopback() {
+		return netip.PrefixFrom(addr, 64).Masked().Addr()
+	}
+	return addr
 }
 
 // TakeAddr is Take for a peer that has no connection of its own, such as one whose media

@@ -3,22 +3,26 @@ package rtcsock
 import (
 	"net/netip"
 	"strings"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/sdp/v3"
 )
 
 // reached reports whether connectivity checks may be sent to the address of a candidate, which a
-// stranger chose. Those of this machine and of its link are none that a peer elsewhere can have:
-// services that trust such addresses listen there. local says that the relay itself is reached at
-// this machine's addresses alone.
+// stranger chose. Loopback and link-local addresses are none that a peer elsewhere can have: services
+// that trust such addresses listen there. local says that the relay itself is reached at loopback
+// addresses alone. The candidate is read as ICE reads it; one that cannot be read is not reached.
 func reached(candidate string, local bool) bool {
-	fields := strings.Fields(candidate)
-	if len(fields) < 6 {
-		return true // it cannot be read, which is an error of its own
-	}
-	addr, err := netip.ParseAddr(fields[4])
+	c, err := ice.UnmarshalCandidate(strings.TrimPrefix(candidate, "candidate:"))
 	if err != nil {
-		return true
+		return false
 	}
-	addr = addr.Unmap().WithZone("")
+	address, _, _ := strings.Cut(c.Address(), "%") // without its zone
+	addr, err := netip.ParseAddr(address)
+	if err != nil {
+		return false // a name
+	}
+	addr = addr.Unmap()
 	switch {
 	case addr.IsLoopback():
 		return local
@@ -30,19 +34,29 @@ func reached(candidate string, local bool) bool {
 
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// withoutUnreachable returns a description without the candidates that are not reached.
-func withoutUnreachable(description string, local bool) string {
-	if !strings.Contains(description, "a=candidate:") {
-		return description
+// withoutUnreachable returns a description without the candidates that are not reached. It is parsed
+// and written anew: what is judged is what ICE is given.
+func withoutUnreachable(description string, local bool) (string, error) {
+	d := &sdp.SessionDescription{}
+	if err := d.UnmarshalString(description); err != nil {
+		return "", err
 	}
-	var out strings.Builder
-	for line := range strings.Lines(description) {
-		if c, ok := strings.CutPrefix(line, "a="); ok && strings.HasPrefix(c, "candidate:") && !reached(c, local) {
-			continue
+	d.Attributes = onlyReached(d.Attributes, local)
+	for _, m := range d.MediaDescriptions {
+		m.Attributes = onlyReached(m.Attributes, local)
+	}
+	out, err := d.Marshal()
+	return string(out), err
+}
+
+func onlyReached(attributes []sdp.Attribute, local bool) []sdp.Attribute {
+	kept := attributes[:0]
+	for _, a := range attributes {
+		if strings.TrimSpace(a.Key) != "candidate" || reached(a.Value, local) {
+			kept = append(kept, a)
 		}
-		out.WriteString(line)
 	}
-	return out.String()
+	return kept
 }
 
 // local reports whether all addresses of the relay's sockets are of loopback.

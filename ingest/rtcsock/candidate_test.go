@@ -1,6 +1,7 @@
 package rtcsock
 
 import (
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -11,15 +12,19 @@ import (
 
 func TestReached(t *testing.T) {
 	for address, want := range map[string]bool{
-		"192.0.2.7": true, "10.1.2.3": true, "2001:db8::1": true, "host.example": true,
+		"192.0.2.7": true, "10.1.2.3": true, "2001:db8::1": true, "host.example": false,
 		"127.0.0.1": false, "127.8.9.10": false, "::1": false, "::ffff:127.0.0.1": false,
-		"169.254.169.254": false, "fe80::1": false, "::ffff:169.254.1.1": false, "0.0.0.0": false, "::": false,
+		"169.254.169.254": false, "127.0.0.1%x": false, "fe80::1%eth0": false, "2001:db8::1%eth0": true, "fe80::1": false, "::ffff:169.254.1.1": false, "0.0.0.0": false, "::": false,
 		"224.0.0.1": false, "ff02::1": false, "255.255.255.255": false,
 	} {
 		c := "candidate:1 1 udp 2130706431 " + address + " 5000 typ host"
 		if got := reached(c, false); got != want {
 			t.Errorf("%s: got %v, want %v", address, got, want)
 		}
+	}
+	// ICE takes what stands between two spaces for a priority of 0.
+	if reached("candidate:1 1 udp  127.0.0.1 6379 typ host", false) || reached("candidate:", false) {
+		t.Error("got a candidate reached that is written oddly")
 	}
 	if !reached("candidate:1 1 udp 5 127.0.0.1 5000 typ host", true) || reached("candidate:1 1 udp 5 169.254.169.254 80 typ host", true) {
 		t.Error("a relay on loopback: loopback alone is reached beside other addresses")
@@ -45,17 +50,26 @@ func TestNoChecksToTheRelaysOwnMachine(t *testing.T) {
 	t.Cleanup(func() { _ = s.Close() })
 	p, _ := answering(t, s)
 	them := calling(t, webrtc.NetworkTypeUDP4)
-	candidate := "candidate:1 1 udp 2130706431 " + strings.Replace(victim.LocalAddr().String(), ":", " ", 1) + " typ host"
+	_, port, _ := net.SplitHostPort(victim.LocalAddr().String())
 	offer := them.offer(t, nil)
-	offer = strings.Replace(offer, "a=setup:", "a="+candidate+"\r\na=setup:", 1)
+	candidates := []string{
+		"candidate:1 1 udp 2130706431 127.0.0.1 " + port + " typ host",
+		"candidate:2 1 udp  127.0.0.1 " + port + " typ host",
+		"candidate:3 1 udp 2130706430 127.0.0.1%x " + port + " typ host",
+	}
+	for _, c := range candidates {
+		offer = strings.Replace(offer, "a=setup:", "a="+c+"\r\n\ra="+c+"\r\na=setup:", 1)
+	}
 	if err := p.Offer(offer); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.Answer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Trickle(Fragment{Candidates: []string{candidate}, MIDs: []string{"0"}}); err != nil {
-		t.Errorf("got %v, want the candidate passed over", err)
+	for _, c := range candidates {
+		if err := p.Trickle(Fragment{Candidates: []string{c}, MIDs: []string{"0"}}); err != nil && !errors.Is(err, ErrCandidate) {
+			t.Errorf("%q: got %v, want it passed over or refused", c, err)
+		}
 	}
 	// The first checks follow within a fifth of a second.
 	_ = victim.SetReadDeadline(time.Now().Add(700 * time.Millisecond))

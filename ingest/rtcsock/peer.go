@@ -68,8 +68,11 @@ const gathering = 2 * time.Second
 // Offer takes the other side's offer. Candidates of addresses that no peer elsewhere can have are
 // passed over.
 func (p *Peer) Offer(offer string) error {
-	offer = withoutUnreachable(offer, p.local)
-	err := p.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer})
+	offer, err := withoutUnreachable(offer, p.local)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOffer, err)
+	}
+	err = p.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOffer, err)
 	}

@@ -25,7 +25,7 @@ func verdictOf(body []byte, err error) answer {
 	if !ok {
 		return answer{outcome: Delivered}
 	}
-	a := answer{outcome: Refused, err: errText("it answered with code " + code)}
+	a := answer{outcome: Refused, err: errText("it answered with code " + code + ", which refuses; 0 allows")}
 	a.reason, a.hint = words(text)
 	return a
 }

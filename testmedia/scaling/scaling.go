@@ -9,29 +9,31 @@ import (
 
 const (
 	// factor is how much longer the long input is than the short one.
-	factor = 32
+	factor = 16
 	// tolerance is how much more time a byte of the long input may take. Quadratic work takes
 	// factor times as much.
 	tolerance = 8
 	// tries is the number of measurements of which the shortest counts.
-	tries = 7
+	tries = 5
 	// shortest is how long the work for the short input has to take to be compared.
-	shortest = 300 * time.Microsecond
+	shortest = 100 * time.Microsecond
 	// longest bounds the size of the short input.
-	longest = 1 << 22
+	longest = 1 << 17
 )
 
-// Linear fails the test unless work on an input 32 times as long takes at most 256 times as
+// Linear fails the test unless work on an input 16 times as long takes at most 128 times as
 // long. prepare makes an input of about size bytes and returns the work; it is called for each
 // measurement, and its own time does not count. The short input has size bytes, or more where the
 // work for that is too short to be measured.
 func Linear(t testing.TB, size int, prepare func(size int) (work func())) {
 	t.Helper()
-	short := measure(size, prepare)
+	short := measure(size, prepare, 0)
 	for ; short < shortest && size < longest; size *= 2 {
-		short = measure(2*size, prepare)
+		short = measure(2*size, prepare, 0)
 	}
-	if long := measure(factor*size, prepare); long > factor*tolerance*short {
+	// The first measurement that is short enough decides: the long input is not measured for nothing.
+	most := factor * tolerance * short
+	if long := measure(factor*size, prepare, most); long > most {
 		t.Errorf("%d bytes take %v and %d bytes %v: %.0f times as long, want about %d times", size, short, factor*size, long, float64(long)/float64(short), factor)
 	}
 }
@@ -39,8 +41,8 @@ func Linear(t testing.TB, size int, prepare func(size int) (work func())) {
 // start is what time is measured from where there is no processor time.
 var start = time.Now()
 
-// measure returns the shortest time of the work, on one thread.
-func measure(size int, prepare func(size int) func()) time.Duration {
+// measure returns the shortest time of the work, on one thread, or the first one up to enough.
+func measure(size int, prepare func(size int) func(), enough time.Duration) time.Duration {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	best := time.Duration(0)
@@ -50,6 +52,9 @@ func measure(size int, prepare func(size int) func()) time.Duration {
 		work()
 		if took := elapsed() - began; best == 0 || took < best {
 			best = took
+		}
+		if best <= enough {
+			break
 		}
 	}
 	return max(best, 1)

@@ -27,6 +27,7 @@ type publishing struct {
 	pushes  func(remote string) string            // the stream that the relay itself pushes from there; may be nil
 	refused func(ingest.Request, *ingest.Refusal) // told of each refusal; may be nil
 	secrets *secrets                              // nil: none is known
+	rules   auth.Rules                            // where there are secrets: which streams need a key
 	log     *slog.Logger                          // where there are secrets
 }
 

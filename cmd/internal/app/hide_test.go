@@ -78,3 +78,18 @@ func TestHidingLog(t *testing.T) {
 		}
 	}
 }
+
+// On a relay that is open to everyone a guess of another secret, sent as a stream's name, is answered
+// as any other name is.
+func TestNamesTellNothingOfSecrets(t *testing.T) {
+	var log logs
+	a := run(t, &log, func(c *configs.Config) { c.Admin.Token = "an-admin-token-of-a-test" })
+	for _, name := range []string{"live/an-admin-token-of-a-test", "live/an-admin-token-of-a-guess"} {
+		p, err := dialPush(t, a, name)
+		if err != nil {
+			t.Errorf("%s: got %v, want it accepted", name, err)
+			continue
+		}
+		_ = p.Close()
+	}
+}

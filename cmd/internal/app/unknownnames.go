@@ -24,6 +24,7 @@ type unknownNames struct {
 func (u *unknownNames) enter(remote, stream string) (leave func(), err error) {
 	at, err := netip.ParseAddrPort(remote)
 	if addr := at.Addr().Unmap(); err == nil && (u.shared == nil || !u.shared(addr)) {
+		addr = ingest.Network(addr)
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		names := u.waiting[addr]

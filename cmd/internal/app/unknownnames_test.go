@@ -29,6 +29,14 @@ func TestUnknownNamesOfOneAddress(t *testing.T) {
 			t.Errorf("an address that stands for many: %v", err)
 		}
 	}
+	for i := range mostUnknown {
+		if _, err := u.enter(fmt.Sprintf("[2001:db8::%x]:80", i+1), fmt.Sprintf("cam/%d", i)); err != nil {
+			t.Fatalf("play %d of a /64: %v", i, err)
+		}
+	}
+	if _, err := u.enter("[2001:db8::ffff]:80", "cam/one"); err == nil {
+		t.Error("one too many of a /64 was let in")
+	}
 	leave()
 	if _, err := u.enter("192.0.2.1:80", "cam/one"); err != nil {
 		t.Errorf("when one has left: %v", err)
