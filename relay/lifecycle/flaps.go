@@ -3,8 +3,9 @@ package lifecycle
 import "time"
 
 const (
-	// flapBurst is how often in a row pushes may join or rejoin a stream that has begun.
-	flapBurst = 20
+	// flapBurst is how often in a row pushes may join or rejoin a stream that has begun: a bad line or an
+	// impatient encoder for minutes.
+	flapBurst = 300
 	// flapEvery is how often one more may. Each gives viewers a discontinuity, and playlists count on
 	// no more than one in two seconds on the average.
 	flapEvery = 2 * time.Second
