@@ -96,7 +96,7 @@ type Limits struct {
 	HandshakeTimeout time.Duration `key:"handshake_timeout" help:"time for everything before publish or play"`
 	Joins            int           `key:"joins" help:"viewers who may join in a second; more wait, and then are sent away; 0: no limit"`
 	Streams          int           `key:"streams" help:"streams at a time"`
-	Transcodes       int           `key:"transcodes" help:"renditions made at a time, by ffmpeg child processes"`
+	Transcodes       int           `key:"transcodes" help:"renditions made at a time, by ffmpeg child processes; 0: none"`
 	ChildMemory      Size          `key:"child_memory" help:"address space of one ffmpeg child process, on Linux; 0: no limit"`
 	Bridges          int           `key:"bridges" help:"streams at a time whose sound ffmpeg child processes put into another codec"`
 }
@@ -110,7 +110,7 @@ type Metrics struct {
 // once when it is back.
 type Breaker struct {
 	Fall  int           `key:"fall" help:"failed dials to a host, one after another, after which its routes take turns"`
-	Rise  int           `key:"rise" help:"successful ones after which they do not any more"`
+	Rise  int           `key:"rise" help:"successful dials to a host after which its routes dial freely again"`
 	Dials int           `key:"dials" help:"dials to one host at a time"`
 	Every time.Duration `key:"every" help:"time between two dials to a host that fails, over all routes"`
 }

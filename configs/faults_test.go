@@ -142,10 +142,10 @@ func TestBadFiles(t *testing.T) {
 		bomb += string(c) + ": &" + string(c) + " [" + strings.TrimSuffix(strings.Repeat("*"+p+", ", 10), ", ") + "]\n"
 	}
 	for name, tt := range map[string][2]string{
-		"no YAML":        {"rtmp: [", "line 1"},
+		"no YAML":        {"rtmp: [", ":1: did not find"},
 		"a list":         {"- a\n", "does not begin with a group of keys"},
 		"a word":         {"rtmp", "does not begin with a group of keys"},
-		"twice":          {"rtmp: {}\nrtmp: {}\n", `line 2: "rtmp" stands there twice`},
+		"twice":          {"rtmp: {}\nrtmp: {}\n", `:2: "rtmp" stands there twice`},
 		"two documents":  {"rtmp: {}\n---\nhttp: {}\n", "more than one document"},
 		"a key of lists": {"? [a]\n: b\n", "a key has to be a word"},
 		"a bomb":         {bomb, "too large or too deep"},
@@ -156,7 +156,7 @@ func TestBadFiles(t *testing.T) {
 	} {
 		_, _, err := Load(write(t, tt[0]), nil)
 		var faults Faults
-		if !errors.As(err, &faults) || len(faults) != 1 || !strings.Contains(err.Error(), tt[1]) {
+		if !errors.As(err, &faults) || len(faults) != 1 || !strings.Contains(faults.Placed(), tt[1]) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -20,6 +20,9 @@ const (
 	maxDepth = 32
 )
 
+// asRelay says what to do about a file that this user may not read.
+const asRelay = "run it with sudo, or as the user of the relay"
+
 // readFile reads a YAML file into groups (map[string]any), lists ([]any), nil for null and
 // text for every scalar: as it was written, so that a key of digits stays what it is.
 func readFile(file string) (map[string]any, Faults) {
@@ -34,6 +37,8 @@ func readPlaced(file string) (map[string]any, places, Faults) {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return nil, at, Faults{{Problem: "there is no file " + file, Right: "name one that exists with --config"}}
+	case errors.Is(err, os.ErrPermission):
+		return nil, at, Faults{{Problem: "the file cannot be read: " + err.Error(), Right: asRelay}}
 	case err != nil:
 		return nil, at, Faults{{Problem: "the file cannot be read: " + err.Error(), Right: "name one that can be read with --config"}}
 	}
@@ -57,7 +62,8 @@ func syntaxFaults(b []byte, err error) Faults {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	line := 1
 	if m := lineOf.FindStringSubmatch(text); m != nil {
-		line, _ = strconv.Atoi(m[1]) // digits; too many are no line
+		line, _ = strconv.Atoi(m[1])              // digits; too many are no line
+		text = strings.TrimPrefix(text, m[0]+" ") // the fault's place has it
 	}
 	if strings.Contains(text, "cannot start any token") || strings.Contains(text, "tab") {
 		if faults := tabs(b); len(faults) > 0 {
@@ -76,11 +82,19 @@ func tabs(b []byte) (faults Faults) {
 		if !bytes.ContainsRune(line[:len(line)-len(text)], '\t') || len(bytes.TrimSpace(text)) == 0 || text[0] == '#' {
 			continue
 		}
-		if faults = append(faults, Fault{Problem: fmt.Sprintf("line %d: a tab", n), Right: "YAML indents with spaces", Line: n}); len(faults) == mostTabs {
+		if faults = append(faults, Fault{Problem: "indented with a tab", Right: "YAML indents with spaces", Line: n}); len(faults) == mostTabs {
 			break
 		}
 	}
 	return faults
+}
+
+// readable says what would be right for a file that a key names and that failed to be read with err.
+func readable(err error) string {
+	if errors.Is(err, os.ErrPermission) {
+		return "make it readable for the user of the relay; for a check alone, " + asRelay
+	}
+	return "name a file that can be read"
 }
 
 func readBounded(file string) ([]byte, error) {

@@ -147,7 +147,7 @@ func (r *secretReader) read(key, file string) (content []byte, ok bool) {
 	}
 	b, err := readBounded(file)
 	if err != nil {
-		r.fault(key, err.Error(), "name a file that can be read")
+		r.fault(key, err.Error(), readable(err))
 		return nil, false
 	}
 	return b, true
@@ -174,7 +174,8 @@ func (cfg *Config) SecretFiles() (out []string) {
 	return out
 }
 
-// permissions warns of a file of secrets that every user may read, or that others may change.
+// permissions warns of a file of secrets that every user may read, or that others than its owner may
+// change. Its group may read it: the relay runs as another user than the file's owner.
 func (w *warner) permissions(key, file string) {
 	if file == "" || w.known["file "+file] || runtime.GOOS == "windows" {
 		return
@@ -185,6 +186,6 @@ func (w *warner) permissions(key, file string) {
 		return // told when it was read
 	}
 	if mode := info.Mode().Perm(); mode&0o027 != 0 {
-		w.out = append(w.out, fmt.Sprintf("%s: the permissions of %s are too open (%04o); make it readable for the relay alone: chmod 600 %s", key, file, mode, file))
+		w.out = append(w.out, fmt.Sprintf("%[1]s: other users can read or change %[2]s (%04[3]o); run chmod 640 %[2]s, and chgrp holdfast %[2]s if the relay runs as holdfast", key, file, mode))
 	}
 }

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -115,9 +116,20 @@ func TestSecretFilePermissions(t *testing.T) {
 		}
 		cfg, _ := load(t, "defaults: {play_secret_file: "+file+"}\nstreams: [{match: 'a/*'}]\n")
 		got := cfg.Warnings()
-		if (len(got) == 1) != want || len(got) > 1 || want && !strings.HasPrefix(got[0], "defaults.play_secret_file: the permissions of ") {
+		if (len(got) == 1) != want || len(got) > 1 || want && !strings.HasPrefix(got[0], fmt.Sprintf("defaults.play_secret_file: other users can read or change %s (%04o); run chmod 640 %[1]s, and chgrp holdfast ", file, mode)) {
 			t.Errorf("%04o: %q, want a warning: %v", mode, got, want)
 		}
+	}
+}
+
+// What is advised about a file that cannot be read goes by why it cannot.
+func TestAdviceOnUnreadableFiles(t *testing.T) {
+	denied := &os.PathError{Op: "open", Path: "x", Err: os.ErrPermission}
+	if got := readable(denied); !strings.Contains(got, "run it with sudo, or as the user of the relay") {
+		t.Errorf("without the permission: %q", got)
+	}
+	if got := readable(os.ErrNotExist); got != "name a file that can be read" {
+		t.Errorf("without the file: %q", got)
 	}
 }
 

@@ -57,7 +57,7 @@ func (c *checker) file(key, got string) {
 		return
 	}
 	if f, err := os.Open(got); err != nil { //nolint:gosec // the operator's own file
-		c.fault(key, err.Error(), "name a file that can be read")
+		c.fault(key, err.Error(), readable(err))
 	} else {
 		_ = f.Close()
 	}
@@ -269,7 +269,7 @@ func (l Limits) validate(c *checker) {
 	c.number("limits.streams", l.Streams, 1, 1_000_000)
 	c.number("limits.transcodes", l.Transcodes, 0, 10_000)
 	if m := l.ChildMemory; m != 0 && m < 512<<20 {
-		c.fault("limits.child_memory", m.String()+" is too little for ffmpeg", "write 0 for no limit, or 512MiB or more; 1080p takes half of 1GiB, 4K most of it")
+		c.fault("limits.child_memory", m.String()+" is too little for ffmpeg", "write 512MiB or more, or 0 for no limit; 1080p needs 450MiB, 4K 700MiB")
 	}
 	c.number("limits.bridges", l.Bridges, 1, 10_000)
 	c.within("limits.handshake_timeout", l.HandshakeTimeout, 100*time.Millisecond, 5*time.Minute)

@@ -9,7 +9,7 @@ import (
 // secret.
 func (c *Config) Warnings() []string {
 	w := &warner{known: map[string]bool{}}
-	w.secret("admin.token", c.Admin.Token, 16)
+	w.secretOr("admin.token", "admin.token_file", c.Admin.TokenFile, c.Admin.Token, 16)
 	w.permissions("admin.token_file", c.Admin.TokenFile)
 	w.stream("defaults.", &c.Defaults)
 	for i := range c.Streams {
@@ -32,27 +32,44 @@ type warner struct {
 
 func (w *warner) stream(at string, s *Stream) {
 	for i, k := range s.PublishKeys {
-		w.secret(fmt.Sprintf("%spublish_keys[%d]", at, i), k, 12)
+		if s.PublishKeysFile != "" {
+			w.secret(fmt.Sprintf("%spublish_keys_file: %s, key %d", at, s.PublishKeysFile, i+1), k, 12)
+		} else {
+			w.secret(fmt.Sprintf("%spublish_keys[%d]", at, i), k, 12)
+		}
 	}
 	w.permissions(at+"publish_keys_file", s.PublishKeysFile)
 	w.permissions(at+"play_secret_file", s.PlaySecretFile)
-	w.secret(at+"play_secret", s.PlaySecret, 32) // RFC 7518, 3.2; whoever has a token can try secrets on it
+	w.secretOr(at+"play_secret", at+"play_secret_file", s.PlaySecretFile, s.PlaySecret, 32) // RFC 7518, 3.2; whoever has a token can try secrets on it
 }
 
 // makeOne says how to make a secret that cannot be guessed.
 const makeOne = "; make one with: openssl rand -base64 33"
 
-// secret warns of a secret that can be guessed. least is how long it should be, in bytes.
-func (w *warner) secret(key, secret string, least int) {
+// secretOr is secret for one that stands at key or, where file is not empty, in the file that fileKey names.
+func (w *warner) secretOr(key, fileKey, file, secret string, least int) {
+	if file != "" {
+		key = fileKey + ": " + file
+	}
+	w.secret(key, secret, least)
+}
+
+// secret warns of a secret that can be guessed. where begins with its key; least is how long it should
+// be, in bytes.
+func (w *warner) secret(where, secret string, least int) {
 	if secret == "" || w.known[secret] {
 		return
 	}
 	w.known[secret] = true
 	switch {
 	case len(secret) < least:
-		w.out = append(w.out, fmt.Sprintf("%s: with %d characters it can be guessed; it should have %d or more%s", key, len(secret), least, makeOne))
+		plural := "characters are"
+		if len(secret) == 1 {
+			plural = "character is"
+		}
+		w.out = append(w.out, fmt.Sprintf("%s: %d %s too few; use %d or more%s", where, len(secret), plural, least, makeOne))
 	case guessable(secret):
-		w.out = append(w.out, key+": it is made of well-known words, or of few different characters, and can be guessed"+makeOne)
+		w.out = append(w.out, where+": it is made of well-known words, or of few different characters, and can be guessed"+makeOne)
 	}
 }
 

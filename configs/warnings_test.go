@@ -48,6 +48,19 @@ func TestWeakSecrets(t *testing.T) {
 	}
 }
 
+// A warning about a secret from a file names the key of that file, and the file.
+func TestWeakSecretsInFiles(t *testing.T) {
+	token, play, keys := secretFile(t, "abc\n"), secretFile(t, "z\n"), secretFile(t, "# ours\nq7Zt0vXc2LrB9yKd4mWnE6sH\nxyzw\n")
+	cfg, _ := load(t, "admin: {token_file: "+token+"}\ndefaults: {play_secret_file: "+play+", publish_keys_file: "+keys+"}\nstreams: [{match: 'a/*'}]\n")
+	got := strings.Join(cfg.Warnings(), "\n")
+	want := "admin.token_file: " + token + ": 3 characters are too few; use 16 or more; make one with: openssl rand -base64 33\n" +
+		"defaults.publish_keys_file: " + keys + ", key 2: 4 characters are too few; use 12 or more; make one with: openssl rand -base64 33\n" +
+		"defaults.play_secret_file: " + play + ": 1 character is too few; use 32 or more; make one with: openssl rand -base64 33"
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 // Secrets that were made at random are not warned of.
 func TestRandomSecrets(t *testing.T) {
 	for range 2000 {

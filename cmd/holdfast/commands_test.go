@@ -47,7 +47,7 @@ func TestCheckRight(t *testing.T) {
 	}
 	for _, want := range []string{
 		"note: the environment variable HOLDFAST_RTMP_LISTN is unknown and ignored; did you mean HOLDFAST_RTMP_LISTEN?",
-		"the configuration is right",
+		"configuration valid",
 	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("%q is missing in:\n%s", want, stdout)
@@ -66,8 +66,8 @@ streams:
 		t.Errorf("exit %d, stderr %q, stdout %q", code, stderr, stdout)
 	}
 	for _, want := range []string{
-		"warning: defaults.play_secret: with 4 characters it can be guessed", "make one with: openssl rand -base64 33",
-		`warning: streams[1].match: "live/cam" never counts, because streams[0] ("live/*") matches all of it before`, "the configuration is right",
+		"warning: defaults.play_secret: 4 characters are too few; use 32 or more", "make one with: openssl rand -base64 33",
+		`warning: streams[1].match: "live/cam" never counts, because streams[0] ("live/*") matches all of it before`, "configuration valid",
 	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("%q is missing in:\n%s", want, stdout)
@@ -79,14 +79,14 @@ streams:
 func TestCheckPlaces(t *testing.T) {
 	path := file(t, "defaults:\n  hold: 48h\nstreams:\n  - match: 'a/*'\n  - match: 'b/*'\n  - match: 'c/*'\n    hls:\n      part: 1h\n")
 	_, stderr, code := run(t, nil, "check", "--config", path)
-	want := "holdfast: the configuration is not right:\n" +
+	want := "holdfast: configuration invalid:\n" +
 		"  " + path + ":2: defaults.hold: 48h0m0s is out of range; write 0s to 24h0m0s\n" +
 		"  " + path + ":8: streams[2].hls.part: 1h0m0s is out of range; write 50ms to 2s\n"
 	if code != 1 || stderr != want {
 		t.Errorf("exit %d, got\n%swant\n%s", code, stderr, want)
 	}
 	path = file(t, "rtmp:\n\tlisten: ':1'\n")
-	if _, stderr, code := run(t, nil, "check", "--config", path); code != 1 || !strings.Contains(stderr, path+":2: line 2: a tab; YAML indents with spaces\n") {
+	if _, stderr, code := run(t, nil, "check", "--config", path); code != 1 || !strings.Contains(stderr, path+":2: indented with a tab; YAML indents with spaces\n") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
 	path = file(t, "defaults:\n  play_secret: hush\n")

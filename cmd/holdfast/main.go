@@ -33,7 +33,7 @@ func main() {
 func message(err error) string {
 	var faults configs.Faults
 	if errors.As(err, &faults) {
-		return "the configuration is not right:\n  " + strings.ReplaceAll(faults.Placed(), "\n", "\n  ")
+		return "configuration invalid:\n  " + strings.ReplaceAll(faults.Placed(), "\n", "\n  ")
 	}
 	return err.Error()
 }

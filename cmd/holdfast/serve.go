@@ -77,7 +77,7 @@ func runCheck(cmd *cobra.Command, _ []string) error {
 		}
 		fmt.Fprintf(out, "%swarning: %s\n", place, warning.Text)
 	}
-	fmt.Fprintln(out, "the configuration is right")
+	fmt.Fprintln(out, "configuration valid")
 	return nil
 }
 
