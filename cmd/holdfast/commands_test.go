@@ -247,6 +247,32 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%q %s: exit %d: %s; the token was %q, want %q", tt.args, tt.env, code, stderr, shown.Load(), tt.want)
 		}
 	}
+	secret := file(t, "from-its-own-file\n")
+	for _, tt := range []struct {
+		args []string
+		env  string
+	}{
+		{[]string{"--admin.token_file", secret}, ""},
+		{nil, "HOLDFAST_ADMIN_TOKEN_FILE=" + secret},
+		{[]string{"--admin.token_file", secret}, "HOLDFAST_ADMIN_TOKEN=from-the-environment"},
+	} {
+		_, stderr, code := run(t, []string{tt.env}, append([]string{"health", "--admin", admin.URL}, tt.args...)...)
+		if code != 0 || shown.Load() != "Bearer from-its-own-file" {
+			t.Errorf("%q %s: exit %d: %s; the token was %q", tt.args, tt.env, code, stderr, shown.Load())
+		}
+	}
+	if _, stderr, code := run(t, nil, "health", "--admin", admin.URL, "--admin.token_file", "/nowhere/token"); code != 1 || !strings.Contains(stderr, "admin.token_file: open /nowhere/token: ") {
+		t.Errorf("with a token file that is not there: exit %d: %s", code, stderr)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "holdfast.yaml"), []byte("drain: {timeout: never}\nhttp: {listen: x}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr, code := runIn(t, dir, []string{"HOLDFAST_ADMIN_LISTEN=" + addr}, "health")
+	if code != 0 || !strings.Contains(stderr, `note: ./holdfast.yaml is not used: ./holdfast.yaml:1: drain.timeout: "never" is not a duration`) ||
+		!strings.Contains(stderr, "and 1 more: holdfast check lists them") || !strings.Contains(stderr, "asking http://"+addr+"; give another address with --admin") {
+		t.Errorf("with faults in the file that was found: exit %d: %s", code, stderr)
+	}
 	if _, stderr, code := run(t, nil, "health", "--config", "/nowhere/holdfast.yaml"); code != 1 || !strings.Contains(stderr, "/nowhere/holdfast.yaml") {
 		t.Errorf("without its file: exit %d: %s", code, stderr)
 	}
@@ -254,7 +280,7 @@ func TestHealth(t *testing.T) {
 	if _, stderr, code := run(t, nil, "health", "--admin", admin.URL); code != 1 || !strings.Contains(stderr, "not ready: 503 Service Unavailable the relay is starting or shutting down") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
-	if _, stderr, code := run(t, nil, "health", "--admin", "http://"+unused(t)); code != 1 || !strings.Contains(stderr, "no relay answers") {
+	if _, stderr, code := run(t, nil, "health", "--admin", "http://"+unused(t)); code != 1 || !strings.Contains(stderr, "no relay answers at http://127.0.0.1:") || !strings.Contains(stderr, "--admin") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -27,29 +29,29 @@ func adminFlags(cmd *cobra.Command) {
 }
 
 // adminOf returns where the relay answers that a command is to ask, and its token. A configuration that
-// is not right does not matter: the relay may run on the one before.
+// is not valid does not matter: the relay may run on the one before. Where it would have said which address
+// to ask, a note says that it is not used.
 func adminOf(cmd *cobra.Command) (at *url.URL, token string, err error) {
 	src := sourceOf(cmd)
-	listen := os.Getenv("HOLDFAST_ADMIN_LISTEN")
-	token = os.Getenv("HOLDFAST_ADMIN_TOKEN")
-	if cfg, err := src.load(); err == nil {
-		listen, token = cfg.Admin.Listen, cfg.Admin.Token
-	} else if cmd.Flags().Changed("config") {
+	if cmd.Flags().Changed("config") && src.file != "" {
 		if _, err := os.Stat(src.file); err != nil {
 			return nil, "", fmt.Errorf("--config: %w", err)
 		}
 	}
-	for name, to := range map[string]*string{"admin.listen": &listen, "admin.token": &token} {
-		if f := cmd.Flags().Lookup(name); f.Changed {
-			*to = f.Value.String()
-		}
+	admin, err := configs.AdminOf(cmd.Flags())
+	if err != nil {
+		return nil, "", err
 	}
 	base, _ := cmd.Flags().GetString("admin") // it is always there
-	switch {
-	case base == "":
-		base = dialable(listen)
-	case !cmd.Flags().Changed("admin.token"): // the configuration's is for its own relay
-		token = os.Getenv("HOLDFAST_ADMIN_TOKEN")
+	if base == "" {                           // else the configuration's token is for its own relay
+		cfg, err := src.load()
+		if err == nil {
+			admin = cfg.Admin
+		}
+		base = dialable(admin.Listen)
+		if err != nil {
+			noteUnused(cmd.ErrOrStderr(), src, base, err)
+		}
 	}
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
@@ -58,7 +60,20 @@ func adminOf(cmd *cobra.Command) (at *url.URL, token string, err error) {
 	if err != nil || at.Host == "" {
 		return nil, "", fmt.Errorf("--admin %q is not a URL; write http://127.0.0.1:8081", base)
 	}
-	return at, token, nil
+	return at, admin.Token, nil
+}
+
+// noteUnused says that the configuration is not used because of err, and which address is asked.
+func noteUnused(w io.Writer, src source, asked string, err error) {
+	var faults configs.Faults
+	if errors.As(err, &faults) && len(faults) > 0 {
+		err = errors.New(faults[0].Placed())
+		if more := len(faults) - 1; more > 0 {
+			err = fmt.Errorf("%w (and %d more: holdfast check lists them)", err, more)
+		}
+	}
+	fmt.Fprintf(w, "note: %s is not used: %v\n", src, err)
+	fmt.Fprintf(w, "note: asking %s; give another address with --admin\n", asked)
 }
 
 // dialable is the URL at which what listens at an address answers on this machine.
@@ -71,6 +86,11 @@ func dialable(listen string) string {
 		host = "127.0.0.1"
 	}
 	return "http://" + net.JoinHostPort(host, port)
+}
+
+// noAnswer says that no relay answers at an address, and how to ask another.
+func noAnswer(asked *url.URL, err error) error {
+	return fmt.Errorf("no relay answers at %s; give another address with --admin: %w", asked, err)
 }
 
 func runHealth(cmd *cobra.Command, _ []string) error {
@@ -93,7 +113,7 @@ func runHealth(cmd *cobra.Command, _ []string) error {
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("no relay answers: %w", err)
+		return noAnswer(u, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

@@ -99,7 +99,7 @@ func askTracks(ctx context.Context, admin *url.URL, token, name string) ([]strea
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("no relay answers: %w", err)
+		return nil, noAnswer(admin, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
