@@ -80,14 +80,18 @@ func runToken(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	cfg := loaded.Config
-	at, guessed, err := addressesOf(cfg, base)
+	at, doubt, err := addressesOf(cfg, base)
 	if err != nil {
 		return err
 	}
 	until := time.Now().Add(length).Truncate(time.Second)
 	token, note, err := app.PlayToken(cfg, args[0], until)
 	if errors.Is(err, app.ErrOpen) {
-		return fmt.Errorf("%w\n%s", err, strings.TrimRight(at.urls(args[0], ""), "\n"))
+		lines := at.urls(args[0], "")
+		if doubt != "" {
+			lines += "note: " + doubt
+		}
+		return fmt.Errorf("%w\n%s", err, strings.TrimRight(lines, "\n"))
 	}
 	if err != nil {
 		return err
@@ -100,8 +104,8 @@ func runToken(cmd *cobra.Command, args []string) error {
 	if note != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), "note:", note)
 	}
-	if guessed {
-		fmt.Fprintln(cmd.ErrOrStderr(), "note: the relay's public address is not known here; give it with --base https://relay.example")
+	if doubt != "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), "note:", doubt)
 	}
 	return nil
 }
@@ -119,19 +123,19 @@ type addresses struct {
 	whep bool
 }
 
-// addressesOf returns the addresses of a configuration, at the base that the operator gives. guessed
-// reports that they may be none that viewers elsewhere can reach.
-func addressesOf(cfg *configs.Config, base string) (out addresses, guessed bool, err error) {
+// addressesOf returns the addresses of a configuration, at the base that the operator gives. doubt says why
+// viewers elsewhere may not reach them; it is empty where they can.
+func addressesOf(cfg *configs.Config, base string) (out addresses, doubt string, err error) {
 	listen := cmp.Or(cfg.HTTP.Listen, cfg.RTMP.Listen, cfg.RTMPS.Listen)
 	host, port, _ := net.SplitHostPort(listen) // validated before
-	public, guessed := publicHost(cfg, host)
+	public, doubt := publicHost(cfg, host)
 	switch {
 	case base != "":
 		out.http, err = parseBase(base)
 		if err != nil {
-			return out, false, err
+			return out, "", err
 		}
-		public, guessed = out.http.Hostname(), false
+		public, doubt = out.http.Hostname(), ""
 	default:
 		out.http = &url.URL{Scheme: strings.TrimSuffix(scheme(cfg.HTTP.Cert), "://"), Host: joined(public, port, map[bool]string{true: "443", false: "80"}[cfg.HTTP.Cert != ""])}
 	}
@@ -144,18 +148,21 @@ func addressesOf(cfg *configs.Config, base string) (out addresses, guessed bool,
 	} else if _, port, err := net.SplitHostPort(cfg.RTMPS.Listen); err == nil {
 		out.rtmp = &url.URL{Scheme: "rtmps", Host: joined(public, port, "443")}
 	}
-	return out, guessed, nil
+	return out, doubt, nil
 }
 
-// publicHost is the host under which viewers most likely reach a relay that listens on one.
-func publicHost(cfg *configs.Config, listen string) (host string, guessed bool) {
+// publicHost is the host under which viewers most likely reach a relay that listens on one. doubt says why
+// they may not; it is empty where they can.
+func publicHost(cfg *configs.Config, listen string) (host, doubt string) {
 	switch ip := net.ParseIP(listen); {
+	case listen == "localhost", ip != nil && ip.IsLoopback():
+		return listen, "these URLs work on this machine only; give the public address with --base https://relay.example"
 	case listen != "" && (ip == nil || !ip.IsUnspecified()):
-		return listen, false
+		return listen, ""
 	case len(cfg.WebRTC.PublicIPs) > 0:
-		return cfg.WebRTC.PublicIPs[0], false
+		return cfg.WebRTC.PublicIPs[0], ""
 	}
-	return "localhost", true
+	return "localhost", "the relay's public address is not known here; give it with --base https://relay.example"
 }
 
 // joined is host:port, without the port that a scheme has anyway.

@@ -58,3 +58,26 @@ func TestTokenRefuses(t *testing.T) {
 		}
 	}
 }
+
+// URLs that work on one machine alone are printed with a note that says so.
+func TestTokenOfALoopbackRelay(t *testing.T) {
+	const secret = "defaults: {play_secret: 3q2-7_north-by-northwest-and-on-we-go}\n"
+	const loopback = "these URLs work on this machine only; give the public address with --base https://relay.example"
+	for _, tt := range []struct {
+		config string
+		args   []string
+		want   string // in stderr; empty: nothing there
+	}{
+		{"http: {listen: '127.0.0.1:8080'}\n", nil, loopback},
+		{"http: {listen: '[::1]:8080'}\n", nil, loopback},
+		{"http: {listen: 'localhost:8080'}\n", nil, loopback},
+		{"http: {listen: '127.0.0.1:8080'}\n", []string{"--base", "https://relay.example"}, ""},
+		{"http: {listen: '192.0.2.1:8080'}\n", nil, ""},
+		{"", nil, "the relay's public address is not known here"},
+	} {
+		stdout, stderr, code := run(t, nil, append([]string{"token", "live/cam", "--config", file(t, secret+tt.config)}, tt.args...)...)
+		if code != 0 || stdout == "" || !strings.Contains(stderr, tt.want) || tt.want == "" && stderr != "" {
+			t.Errorf("%q %q: exit %d, %q, want %q", tt.config, tt.args, code, stderr, tt.want)
+		}
+	}
+}
