@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -60,15 +61,28 @@ func (s *Slots) Busiest() (addr netip.Addr, slots int) {
 	return addr, slots
 }
 
-// toldAtOnce is how many refused connections may be told so at the same time. What
-// comes beyond is closed without a word: saying no must not be the way to exhaust us.
+// toldAtOnce is how many refused connections may be told so at the same time. Further ones are
+// closed without an answer: it bounds the cost of rejections.
 const toldAtOnce = 64
 
-const (
-	allTaken     = "the relay has as many connections as it may"
-	viewersTaken = "the relay has as many viewers as it may; the rest of limits.connections is for publishers"
-	addressTaken = "this address has as many connections as it may"
-)
+// allTaken, viewersTaken and addressTaken are the reasons of refusals, for peers and logs.
+func (s *Slots) allTaken() string { return fmt.Sprintf("connection limit (%d) reached", s.total) }
+
+func (s *Slots) viewersTaken() string {
+	return fmt.Sprintf("viewer limit (%d of %d connections) reached", s.total-s.reserve, s.total)
+}
+
+func (s *Slots) addressTaken() string {
+	return fmt.Sprintf("limit of connections from one address (%d) reached", s.perAddress)
+}
+
+// Hint returns what the operator can do about a refusal of the slot, for the log.
+func (sl Slot) Hint() string {
+	if sl.byAddress {
+		return "limits.per_address; if it is a proxy, http.trusted_proxies"
+	}
+	return "limits.connections"
+}
 
 // role is what a slot's connection is.
 type role uint8
@@ -96,6 +110,8 @@ type Slot struct {
 	held *held
 	// Refusal says which bound was met; the connection may stay to be told.
 	Refusal string
+
+	byAddress bool // Refusal is of the bound per address
 }
 
 // Take gives a connection a slot. It returns false when it must be closed at once.
@@ -111,9 +127,9 @@ func (s *Slots) TakeConn(remote net.Addr, evict func()) (Slot, bool) {
 	out := s.makeRoom()
 	switch {
 	case s.total > 0 && s.used >= s.total:
-		sl.Refusal = allTaken
+		sl.Refusal = s.allTaken()
 	case bounded && s.from[h.addr] >= s.perAddress:
-		sl.Refusal = addressTaken
+		sl.Refusal, sl.byAddress = s.addressTaken(), true
 	}
 	ok := true
 	switch {
@@ -207,11 +223,11 @@ func (sl Slot) View() (refusal string) {
 	defer s.mu.Unlock()
 	switch {
 	case h.released:
-		return viewersTaken
+		return s.viewersTaken()
 	case h.role != onTrial:
 		return ""
 	case !s.roomy():
-		return viewersTaken
+		return s.viewersTaken()
 	}
 	h.dequeue()
 	h.role = commoner

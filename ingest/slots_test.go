@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"testing"
@@ -68,3 +69,34 @@ func TestSlots(t *testing.T) {
 }
 
 func tcpAddr(s string) net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }
+
+// A refusal names its limit, and its hint the key of that limit.
+func TestSlotRefusalNamesTheLimit(t *testing.T) {
+	s := NewSlots(10, 2)
+	take := func(addr string) Slot {
+		sl, ok := s.Take(tcpAddr(addr))
+		if !ok {
+			t.Fatalf("%s was closed without an answer", addr)
+		}
+		return sl
+	}
+	take("192.0.2.1:1")
+	take("192.0.2.1:2")
+	third := take("192.0.2.1:3")
+	if want := "limit of connections from one address (2) reached"; third.Refusal != want || third.Hint() != "limits.per_address; if it is a proxy, http.trusted_proxies" {
+		t.Errorf("got %q, hint %q, want %q", third.Refusal, third.Hint(), want)
+	}
+	for i := range 7 {
+		take(fmt.Sprintf("192.0.2.%d:1", i+2))
+	}
+	publisher := take("192.0.2.20:1")
+	viewer := publisher.View()
+	if want := "viewer limit (9 of 10 connections) reached"; viewer != want || publisher.Hint() != "limits.connections" {
+		t.Errorf("got %q, hint %q, want %q", viewer, publisher.Hint(), want)
+	}
+	publisher.Publish(true)
+	last := take("192.0.2.21:1")
+	if want := "connection limit (10) reached"; last.Refusal != want || last.Hint() != "limits.connections" {
+		t.Errorf("got %q, hint %q, want %q", last.Refusal, last.Hint(), want)
+	}
+}

@@ -30,7 +30,7 @@ func TestSlotsAreKeptForPublishers(t *testing.T) {
 		}
 	}
 	late := visit(t, s, "192.0.2.2:1")
-	if why := late.View(); late.Refusal != "" || why != viewersTaken {
+	if why := late.View(); late.Refusal != "" || why != "viewer limit (90 of 100 connections) reached" {
 		t.Errorf("a viewer too many got %q, %q", late.Refusal, why)
 	}
 	late.Release()
@@ -95,7 +95,7 @@ func TestAPublisherBecomesAStrangerAgain(t *testing.T) {
 		visit(t, s, fmt.Sprintf("192.0.2.2:%d", i+1)).View()
 	}
 	p.Publish(false)
-	if why := p.View(); why != viewersTaken {
+	if why := p.View(); why != "viewer limit (9 of 10 connections) reached" {
 		t.Errorf("it plays in a publisher's slot: %q", why)
 	}
 	p.Release()

@@ -135,7 +135,7 @@ func TestClientsShowTheRefusal(t *testing.T) {
 			out, err := exec.CommandContext(ctx, program(t, "ffmpeg"), append(testSource, "-f", "flv", "rtmp://"+addr+"/live/cam")...).CombinedOutput()
 			want := why + "; ask"
 			if outcome == ingest.RefusedLimit {
-				want = "as many connections as it may"
+				want = "limit of connections from one address (1) reached"
 			}
 			if err == nil || !contains(out, want) {
 				t.Errorf("%v\n%s", err, out)

@@ -131,7 +131,7 @@ func (c *conn) connect(cmd wire.Command) ([]byte, error) {
 	c.connected = true
 	if why := c.slot.Refusal; why != "" {
 		c.srv.o.Refused(ingest.RefusedLimit)
-		c.log().Warn("connection refused", "outcome", string(ingest.RefusedLimit), "reason", why)
+		c.log().Warn("connection refused", "outcome", string(ingest.RefusedLimit), "reason", why, "hint", c.slot.Hint())
 		return nil, c.refuse(c.peer.reject(why+"; try again later"), why)
 	}
 	return forGoRTMP(0, wire.Command{

@@ -131,6 +131,7 @@ func (c *conn) startPlay(stream uint32, cmd wire.Command) error {
 	}
 	if why := c.slot.View(); why != "" {
 		c.srv.o.Refused(ingest.RefusedLimit)
+		c.log().Warn("play refused", "outcome", string(ingest.RefusedLimit), "reason", why, "hint", c.slot.Hint())
 		return c.refuse(status(id, "error", "NetStream.Play.Failed", why+"; try again later"), why)
 	}
 	t := parseTarget(c.peer.app, c.peer.tcURL, cmd.StringArg(1))
@@ -162,7 +163,7 @@ func (c *conn) servePlayer() {
 }
 
 func (c *conn) readPlayer() (err error) {
-	defer c.guard("read", &err)
+	defer c.guard("messages of an RTMP viewer", &err)
 	for {
 		m, err := c.next()
 		if err != nil {
@@ -185,7 +186,7 @@ func (c *conn) runPlay(ctx context.Context, r PlayRequest) {
 		defer p.cancel()
 		var err error
 		defer func() { c.played(ctx, p.conn, r, host, err) }()
-		defer c.guard("play", &err)
+		defer c.guard("viewer session", &err)
 		err = c.srv.o.Plays.Play(ctx, r, p.conn)
 	}()
 }

@@ -260,7 +260,8 @@ func TestPerAddress(t *testing.T) {
 			dir := t.TempDir()
 			cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 			certify(t, cert, key, "relay")
-			a := wire(t, io.Discard, func(c *configs.Config) {
+			var log logs
+			a := wire(t, &log, func(c *configs.Config) {
 				c.Limits.PerAddress = 2
 				if secured {
 					c.HTTP.Cert, c.HTTP.Key = cert, key
@@ -304,6 +305,9 @@ func TestPerAddress(t *testing.T) {
 				if _, err := more.conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Fatal(err)
 				}
+			}
+			if got := log.String(); !strings.Contains(got, "limit of connections from one address (2) reached") || !strings.Contains(got, "limits.per_address; if it is a proxy, http.trusted_proxies") {
+				t.Errorf("the log does not say which limit refuses:\n%s", got)
 			}
 			_ = one.conn.Close()
 			for tries := 0; ; tries++ { // the relay has to notice

@@ -24,8 +24,8 @@ import (
 func (a *App) viewersHandler(flv http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cors(w.Header())
-		publishes := a.publishes(r)
-		if !publishes && refused(r.Context()) != nil || refusedPublisher(r.Context()) != nil {
+		if why, hint := noSlot(r.Context(), a.publishes(r)); why != "" {
+			component(a.log, "http").Warn("request refused", "outcome", string(ingest.RefusedLimit), "reason", why, "hint", hint, "remote", a.settings.remote(r))
 			w.Header().Set("Connection", "close")
 		}
 		if get := r.Method == http.MethodGet || r.Method == http.MethodHead; get && page.ServeFile(w, r) {
@@ -115,6 +115,22 @@ func refused(ctx context.Context) error {
 	return refusal(slot.View())
 }
 
+// noSlot returns why the limits of connections refuse a viewer or publisher on the connection of ctx, and
+// a hint for the log; both are empty where they do not.
+func noSlot(ctx context.Context, publishes bool) (why, hint string) {
+	slot, ok := ctx.Value(slotKey{}).(ingest.Slot)
+	if !ok {
+		return "", ""
+	}
+	if why = slot.Refusal; why == "" && !publishes {
+		why = slot.View()
+	}
+	if why == "" {
+		return "", ""
+	}
+	return why, slot.Hint()
+}
+
 // refusedPublisher is why a publisher is not served on the connection of ctx, or nil.
 func refusedPublisher(ctx context.Context) error {
 	slot, _ := ctx.Value(slotKey{}).(ingest.Slot)
@@ -144,7 +160,7 @@ func impatient(next http.Handler, patience time.Duration) http.Handler {
 }
 
 // answerTimeout is how long a write of an answer may stand still where its handler has no time of
-// its own for it: who does not read must not keep the slot.
+// its own for it. A client that does not read must not keep its slot.
 const answerTimeout = 30 * time.Second
 
 // timedAnswer gives each write its time. Handlers that write for long set deadlines of their own.

@@ -130,20 +130,22 @@ func (a *App) takeSlot(remote string, publishes bool) (release func(), refusal *
 		at = netip.AddrPort{}
 	}
 	slot, ok := a.slots.TakeAddr(at)
-	if ok && publishes {
-		slot.Publish(true)
-	} else if why := slot.View(); ok && slot.Refusal == "" && why != "" {
-		slot.Release()
-		return nil, busy(why)
-	}
+	why := slot.Refusal
 	switch {
-	case !ok:
-		return nil, busy("the relay has as many connections as it may")
-	case slot.Refusal != "":
-		slot.Release()
-		return nil, busy(slot.Refusal)
+	case why != "":
+	case publishes:
+		slot.Publish(true)
+	default:
+		why = slot.View()
 	}
-	return slot.Release, nil
+	if why == "" {
+		return slot.Release, nil
+	}
+	if ok {
+		slot.Release()
+	}
+	component(a.log, "webrtc").Warn("peer refused", "outcome", string(ingest.RefusedLimit), "reason", why, "hint", slot.Hint())
+	return nil, busy(why)
 }
 
 func busy(why string) *ingest.Refusal {
