@@ -110,7 +110,7 @@ func play(rules Rules, name, token string) (until time.Time, wrong bool, err err
 		return time.Time{}, false, nil
 	}
 	if token == "" {
-		return time.Time{}, false, unwatchable("this stream is watched by a link that lets you in", "ask for one", "it needs a play token: append ?token=… or send it as Bearer")
+		return time.Time{}, false, unwatchable("this stream is private", "ask the person who shared it for a link", "it needs a play token: append ?token=… or send it as Bearer")
 	}
 	claims := struct {
 		Stream string `json:"stm"`

@@ -273,6 +273,9 @@ func TestSign(t *testing.T) {
 		t.Fatal(err)
 	}
 	var refusal *ingest.Refusal
+	if err := Play(rules{secret: secret}, "live/cam", ""); !errors.As(err, &refusal) || refusal.Words() != "This stream is private. Ask the person who shared it for a link." {
+		t.Errorf("without a token: %v", err)
+	}
 	if err := Play(rules{secret: secret}, "live/cam", expired); !errors.As(err, &refusal) || refusal.Words() != "This link has expired. Ask for a new one." {
 		t.Errorf("expired: %v", err)
 	}

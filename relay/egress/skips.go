@@ -42,6 +42,6 @@ func (s *SkipLog) Add(now time.Time, n uint64) {
 	if s.untold += n; s.log == nil || s.untold == 0 || now.Before(s.next) {
 		return
 	}
-	s.log().Info("viewer skipped", "cause", "lag", "skips", s.untold, "hint", "it takes less than the stream has; a lower rendition would do")
+	s.log().Info("viewer skipped", "cause", "lag", "skips", s.untold, "hint", "the viewer's connection is slower than the stream's bitrate; offer a lower rendition")
 	s.untold, s.next = 0, now.Add(skipsEvery)
 }

@@ -19,7 +19,7 @@ import (
 // Why a child ends, beside what its process or its stream has to say.
 var (
 	errExit    = errors.New("ffmpeg ended")
-	errSilent  = errors.New("ffmpeg takes stream and makes nothing")
+	errSilent  = errors.New("ffmpeg produced no output")
 	errBehind  = errors.New("ffmpeg is too slow")
 	errChanged = errors.New("what is to be made, or is made of, has changed")
 	errTap     = errors.New("the stream has ended or changed its codec")
@@ -64,13 +64,13 @@ func (c *child) run() error {
 	var feeding sync.WaitGroup
 	feeding.Go(func() {
 		err := panics.Run(func() error { c.feed(); return nil })
-		if panics.Report(c.m.log, "what a transcode is fed", err) {
+		if panics.Report(c.m.log, "transcode input", err) {
 			c.stop(err)
 		}
 	})
 	pub := &publication{c: c}
 	err = panics.Run(func() error { return c.take(pub) })
-	panics.Report(c.m.log, "what a transcode writes", err)
+	panics.Report(c.m.log, "transcode output", err)
 	if errors.Is(err, errExit) {
 		c.process.awaitExit(exitWait)
 	}

@@ -66,7 +66,7 @@ func (f *failure) hint() string {
 	said := strings.ToLower(strings.Join(f.said, "\n"))
 	for _, w := range memoryWords {
 		if f.memory > 0 && strings.Contains(said, w) {
-			return fmt.Sprintf("it reached limits.child_memory (%d MiB): raise that, or publish a smaller picture", f.memory>>20)
+			return fmt.Sprintf("it reached limits.child_memory (%d MiB): raise it and restart, or publish a smaller picture", f.memory>>20)
 		}
 	}
 	for _, h := range hints {
@@ -80,7 +80,7 @@ func (f *failure) hint() string {
 	case errors.Is(f.err, errBehind):
 		return "the machine is too slow for it: lower limits.transcodes, or height or bitrate of the rendition"
 	case errors.Is(f.err, errSilent):
-		return "the stream may have no picture that ffmpeg decodes, or the machine no time for it"
+		return "check that the stream has video that this ffmpeg can decode, and that the CPU is not saturated"
 	case f.exit == "signal: killed":
 		return "it was killed from outside, as the kernel does where memory runs out: see the kernel's log; lower limits.transcodes, or height of the rendition"
 	case strings.HasPrefix(f.exit, "signal: "):

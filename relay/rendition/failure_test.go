@@ -25,7 +25,7 @@ func TestFailuresSayWhy(t *testing.T) {
 		"no program": {failure{err: fmt.Errorf("start: %w", &exec.Error{Name: "ffmpeg", Err: exec.ErrNotFound})}, []string{"install ffmpeg"}},
 		"no encoder": {failure{err: errExit, said: []string{"Unknown encoder 'libx264'"}}, []string{"libx264 and libopus"}},
 		"too slow":   {failure{err: errBehind}, []string{"limits.transcodes"}},
-		"hangs":      {failure{err: errSilent}, []string{"machine"}},
+		"hangs":      {failure{err: errSilent}, []string{"CPU"}},
 		"other":      {failure{err: errors.New("malformed")}, []string{"malformed"}},
 	} {
 		got := fmt.Sprint(c.f.attrs()...)
