@@ -16,7 +16,7 @@ const (
 const answersWithin = 500 * time.Millisecond
 
 // room reports whether a pull on demand may begin. Where it would be one too many, instead is the
-// pull that has to end for it: the oldest of those that nobody waits for, else the oldest of all, if it
+// pull that has to end for it: the oldest of those without a waiting viewer, else the oldest of all, if it
 // has had time to reach its origin. r.mu is held.
 func (r *Routes) room(at place, now time.Time) (instead *runner, ok bool) {
 	if r.runners[at] != nil || len(r.runners) < maxInVain {

@@ -121,7 +121,7 @@ func (r *runner) dial(i int) {
 		defer cancel()
 		var d dialed
 		if err := panics.Run(func() error { d = r.reach(ctx, i, host, o); return nil }); err != nil {
-			panics.Report(r.log, "a dial", err)
+			panics.Report(r.log, "dial of a route", err)
 			d = dialed{err: err}
 		}
 		r.input(func(now time.Time) { r.dialed(now, i, d) })
@@ -281,7 +281,7 @@ func (r *runner) probe(i int) {
 			ok = r.all.probes.probe(ctx, host, target, o, r.group.Probe/2, func(a qos.Attempt) { r.all.histories.attempt(key, a) })
 			return nil
 		})
-		panics.Report(r.log, "a probe", err)
+		panics.Report(r.log, "probe of a route", err)
 		r.input(func(now time.Time) {
 			r.ways[i].probing = nil
 			if !r.stopped {
@@ -291,10 +291,10 @@ func (r *runner) probe(i int) {
 	})
 }
 
-// lingering is how long a pull on demand goes on without anybody who watches.
+// lingering is how long a pull on demand goes on without viewers.
 const lingering = 10 * time.Second
 
-// watched ends a pull on demand that nobody wants any more. r.mu is held.
+// watched ends a pull on demand without viewers. r.mu is held.
 func (r *runner) watched(now time.Time) {
 	if r.watch.IsZero() || r.all.opts.Audience(r.stream) > 0 {
 		r.watch = now
@@ -307,19 +307,19 @@ func (r *runner) watched(now time.Time) {
 		return
 	}
 	if now.Sub(r.watch) >= lingering {
-		r.tell(Event{Time: now, Type: Decided, Cause: "unwatched", Detail: "nobody watches any more"})
+		r.tell(Event{Time: now, Type: Decided, Cause: "unwatched", Detail: "the last viewer has left"})
 		r.all.retire(r)
 	}
 }
 
-// retireHopeless ends a pull on demand of which every route has failed, and that nobody waits for.
+// retireHopeless ends a pull on demand of which every route has failed, and for which no viewer waits.
 // r.mu is held.
 func (r *runner) retireHopeless(now time.Time) {
 	absent := true
 	for i := range r.ways {
 		absent = absent && r.ways[i].absent
 	}
-	r.tell(Event{Time: now, Type: Decided, Cause: "hopeless", Detail: "no route has the stream, and nobody waits for it"})
+	r.tell(Event{Time: now, Type: Decided, Cause: "hopeless", Detail: "no route has the stream, and no viewer is waiting"})
 	if absent {
 		r.work.Go(func() { // the lock of all comes before the runner's
 			r.all.mu.Lock()

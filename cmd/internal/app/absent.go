@@ -31,7 +31,7 @@ func (a *App) absent(name string) string {
 	if onDemand {
 		return "it is pulled from another server while it is watched, and that server did not send it; try again later"
 	}
-	return "it is pulled from another server, and that pull does not run now; try again later"
+	return "it is pulled from another server, and the relay is not pulling it now; try again later"
 }
 
 // pulling says how the routes of a pull are whose stream is not live.

@@ -33,8 +33,8 @@ func (l *oneConn) Accept() (net.Conn, error) {
 func (l *oneConn) Close() error   { close(l.done); return nil }
 func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
 
-// Who asks and does not read is given up; a handler's own deadline holds, and what follows has the
-// answer's again.
+// A client that does not read its answer is disconnected. A handler's own deadline holds; answers after
+// it have the usual one again.
 func TestAnswersThatAreNotReadEnd(t *testing.T) {
 	for _, c := range []struct {
 		name  string

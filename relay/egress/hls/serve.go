@@ -290,8 +290,8 @@ func (p pieces) ReadAt(b []byte, off int64) (n int, err error) {
 	return n, io.EOF
 }
 
-// output counts what is written, and gives each write its time: who does not read must not keep
-// what it was given.
+// output counts what is written, and gives each write its time: a client that does not read must not
+// keep what it was given.
 type output struct {
 	http.ResponseWriter
 	bytes    *atomic.Uint64

@@ -82,8 +82,8 @@ func (w *timed) SetWriteDeadline(at time.Time) error {
 	return nil
 }
 
-// Who does not read what it asked for is given up; the next answer on its connection has no
-// deadline of this one.
+// A client that does not read its answer is disconnected. The next answer on a connection has a deadline
+// of its own.
 func TestWriteTimeout(t *testing.T) {
 	story(t, func(b *bench) { b.set.WriteTimeout = 10 * time.Second }, func(b *bench) {
 		p := b.publish(gen.Options{})
