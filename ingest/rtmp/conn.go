@@ -4,14 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
@@ -77,7 +76,7 @@ func (c *conn) log() *slog.Logger {
 
 // serve runs a connection from accept to its end.
 func (c *conn) serve() {
-	defer c.guard("serve", nil)
+	defer c.guard("RTMP connection", nil)
 	defer c.r.count(0)
 	defer c.close()
 	if err := c.secure(); err != nil {
@@ -272,12 +271,12 @@ var errPanic = errors.New("internal error")
 // guard, deferred, keeps a panic within this connection. It makes it the error err
 // points to. go-rtmp would catch what happens in its message loop and its writer, without
 // a word and without a stack, but not what happens in the handshake or at the end.
-func (c *conn) guard(doing string, err *error) {
+func (c *conn) guard(in string, err *error) {
 	v := recover()
 	if v == nil {
 		return
 	}
-	c.log().Error("panic", "doing", doing, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	panics.ReportRecovered(c.log(), in, v)
 	c.stop(ending{cause: ingest.Protocol, reason: errPanic.Error()})
 	if err != nil {
 		*err = errPanic

@@ -61,7 +61,7 @@ func (g *gate) Read(p []byte) (n int, err error) {
 			g.c.end(err)
 		}
 	}()
-	defer g.c.guard("read", &err)
+	defer g.c.guard("messages of an RTMP peer", &err)
 	if g.expect > 0 {
 		return g.handshake(p)
 	}
@@ -119,7 +119,7 @@ func (g *gate) greet() error {
 // Write takes go-rtmp's bytes. It never fails towards go-rtmp, which would then block
 // for ever; a failure ends the connection from our side.
 func (g *gate) Write(p []byte) (n int, err error) {
-	defer g.c.guard("write", nil)
+	defer g.c.guard("answers to an RTMP peer", nil)
 	n = len(p)
 	if g.greeted < handshakeSize {
 		g.greeting = append(g.greeting, p...)

@@ -62,7 +62,7 @@ func (c *conn) ping() {
 		return
 	}
 	defer c.tasks.Done()
-	defer c.guard("ping", nil)
+	defer c.guard("RTMP pings", nil)
 	// While somebody else writes, bytes flow and there is no need.
 	sent, err := c.w.tryWrite(wire.AppendUserControl(nil, wire.EventPingRequest, c.pings.ask(time.Now())))
 	if c.written(err) != nil {

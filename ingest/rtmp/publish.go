@@ -160,7 +160,7 @@ func (c *conn) unpublish(cause ingest.Cause, detail string) {
 	c.widen()
 	c.pings.stop()
 	c.r.demux.SetLimits(strangerLimits())
-	defer c.guard("end", nil)
+	defer c.guard("end of a publisher session", nil)
 	c.passHeld(p, time.Time{})
 	p.renditions.end(cause, detail)
 	p.sink.End(cause, detail)

@@ -159,7 +159,7 @@ func (s *session) onState(state webrtc.PeerConnectionState) {
 // run looks after the session until it ends: what is missing is asked for, what is late given
 // up, and the publisher told what it may send.
 func (s *session) run() {
-	if err := panics.Run(s.attend); panics.Report(s.log, "the session", err) {
+	if err := panics.Run(s.attend); panics.Report(s.log, "publisher session", err) {
 		s.stop(ingest.Protocol, err.Error())
 	}
 	s.finish()

@@ -66,7 +66,7 @@ func (t *track) read() {
 	err := panics.Run(t.receive)
 	switch {
 	case err == nil:
-	case panics.Report(t.s.log, "packets of "+t.kind.String(), err):
+	case panics.Report(t.s.log, "RTP packets ("+t.kind.String()+") of a publisher session", err):
 		t.s.stop(ingest.Protocol, err.Error())
 	default:
 		t.s.stop(ingest.Kick, err.Error()) // the stream has given its reason before, as a rule
@@ -209,7 +209,7 @@ func (t *track) requestKey(now time.Time, every time.Duration) {
 
 // readReports reads the track's sender reports until the peer is closed.
 func (t *track) readReports() {
-	if err := panics.Run(t.receiveReports); panics.Report(t.s.log, "reports", err) {
+	if err := panics.Run(t.receiveReports); panics.Report(t.s.log, "RTCP reports of a publisher session", err) {
 		t.s.stop(ingest.Protocol, err.Error())
 	}
 }

@@ -34,12 +34,19 @@ func Run(f func() error) (err error) {
 // Logger is the part of a logger that Report needs; *slog.Logger implements it.
 type Logger interface{ Error(msg string, args ...any) }
 
-// Report writes a panic to the log, with what was being done, and reports whether err is one.
-func Report(log Logger, doing string, err error) bool {
+// Report writes a panic to the log, with what it was in, such as "viewer session", and reports whether
+// err is one.
+func Report(log Logger, in string, err error) bool {
 	var p *Error
 	if !errors.As(err, &p) {
 		return false
 	}
-	log.Error("panic", "doing", doing, "panic", fmt.Sprint(p.Value), "stack", p.Stack)
+	log.Error("internal error; session ended, relay goes on", "in", in, "panic", fmt.Sprint(p.Value),
+		"hint", "report this with the stack", "stack", p.Stack)
 	return true
+}
+
+// ReportRecovered is Report for v, which the caller has recovered in the goroutine that panicked.
+func ReportRecovered(log Logger, in string, v any) {
+	Report(log, in, &Error{Value: v, Stack: string(debug.Stack())})
 }

@@ -26,7 +26,8 @@ func TestPanicBecomesAnError(t *testing.T) {
 		t.Errorf("the message %q tells peers the cause", err)
 	}
 	var l logger
-	if !panics.Report(&l, "a test", fmt.Errorf("wrapped: %w", err)) || len(l.lines) != 1 || !strings.Contains(l.lines[0], "index out of reach") {
+	if !panics.Report(&l, "a test", fmt.Errorf("wrapped: %w", err)) || len(l.lines) != 1 || !strings.Contains(l.lines[0], "index out of reach") ||
+		!strings.HasPrefix(l.lines[0], "internal error; session ended, relay goes on ina test") || !strings.Contains(l.lines[0], "report this with the stack") {
 		t.Errorf("got %q", l.lines)
 	}
 }

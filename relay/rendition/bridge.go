@@ -81,7 +81,7 @@ func (b *bridge) supervise() error {
 	for failures := 0; ; {
 		began := time.Now()
 		err := panics.Run(b.once)
-		panics.Report(b.log, "bridged audio", err)
+		panics.Report(b.log, "audio bridge input", err)
 		if b.ctx.Err() != nil {
 			return context.Cause(b.ctx)
 		}

@@ -96,7 +96,7 @@ func (c *crossing) feed() error {
 			defer context.AfterFunc(c.ctx, c.run.kill)()
 			taking.Go(func() {
 				err := panics.Run(c.take)
-				panics.Report(c.b.log, "bridged audio", err)
+				panics.Report(c.b.log, "audio bridge output", err)
 				c.stop(err)
 			})
 		}

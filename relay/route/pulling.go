@@ -103,7 +103,7 @@ func (p *pulling) run() error {
 	p.first = nil
 	if err == nil {
 		err = panics.Run(func() error { return p.pass(sink) })
-		panics.Report(p.via.log, "a pull", err)
+		panics.Report(p.via.log, "pull session", err)
 	}
 	_ = p.feed.Close()
 	sink.End(p.ending(err), err.Error())

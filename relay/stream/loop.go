@@ -1,13 +1,12 @@
 package stream
 
 import (
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/ingest/watchdog"
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 )
 
@@ -72,7 +71,7 @@ func (s *Stream) guard() {
 	if v == nil {
 		return
 	}
-	s.opts.Log.Error("panic", "doing", "deadlines", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	panics.ReportRecovered(s.opts.Log, "stream deadlines", v)
 	s.stop(ingest.Kick, "internal error")
 }
 

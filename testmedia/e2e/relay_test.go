@@ -114,7 +114,7 @@ func (r *relay) stop() {
 			r.t.Errorf("the relay ended with %v", r.err)
 		}
 		out := r.output()
-		for _, bad := range []string{"panic", "DATA RACE", "fatal error", "goroutine "} {
+		for _, bad := range []string{"panic", "internal error", "DATA RACE", "fatal error", "goroutine "} {
 			if strings.Contains(out, bad) {
 				r.t.Errorf("%q in the relay's output", bad)
 			}

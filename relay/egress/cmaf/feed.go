@@ -175,7 +175,7 @@ func (f *Feeds) make(stream string) *Feed {
 	f.running.Go(func() {
 		defer feed.cancel()
 		err := panics.Run(func() error { return feed.run(ctx, first) })
-		panics.Report(f.opts.Log.With("stream", stream), "fMP4", err)
+		panics.Report(f.opts.Log.With("stream", stream), "fMP4 output", err)
 		feed.forget()
 		feed.open(err)
 		feed.ring.close(err)

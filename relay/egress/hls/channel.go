@@ -104,7 +104,7 @@ func (c *channel) wanted(now time.Time) bool { return now.Sub(time.Unix(0, c.ask
 func (c *channel) run() {
 	defer c.cancel()
 	err := panics.Run(c.cut)
-	panics.Report(c.h.opts.Log.With("stream", c.stream), "the playlist", err)
+	panics.Report(c.h.opts.Log.With("stream", c.stream), "HLS output", err)
 	if !errors.Is(err, cmaf.ErrEnded) || c.shown.Load() == nil {
 		c.h.drop(c)
 	}

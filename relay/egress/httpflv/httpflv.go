@@ -187,7 +187,7 @@ func (h *Handler) serve(out *rawWriter, start net.Buffers, v viewer) {
 		return
 	}
 	err := egress.Run(h.viewers.Context(), v.place, out, v.meter)
-	panics.Report(h.log(v), "a viewer", err)
+	panics.Report(h.log(v), "viewer session", err)
 	egress.Left(h.viewers.Context(), h.log(v), err)
 }
 
@@ -212,6 +212,6 @@ func (h *Handler) plain(ctx context.Context, w http.ResponseWriter, v viewer) {
 		return
 	}
 	err := egress.Run(ctx, v.place, out, v.meter)
-	panics.Report(h.log(v), "a viewer", err)
+	panics.Report(h.log(v), "viewer session", err)
 	egress.Left(h.viewers.Context(), h.log(v), err)
 }

@@ -78,13 +78,13 @@ func (v *viewer) serve(ctx context.Context) {
 	for _, one := range []func(context.Context) error{v.listen, v.attend} {
 		beside.Go(func() {
 			err := panics.Run(func() error { return one(life) })
-			panics.Report(v.log(), "a viewer", err)
+			panics.Report(v.log(), "viewer session", err)
 			v.wire.hurry() // a write that stands must not outlast it
 			end(err)
 		})
 	}
 	err := panics.Run(func() error { return v.play(up, life) })
-	panics.Report(v.log(), "a viewer", err)
+	panics.Report(v.log(), "viewer session", err)
 	if cause := context.Cause(life); cause != nil {
 		err = cause
 	}

@@ -29,7 +29,7 @@ var (
 // run sends the stream until the viewer or the stream has gone.
 func (v *viewer) run() {
 	err := panics.Run(v.serve)
-	panics.Report(v.log, "a viewer", err)
+	panics.Report(v.log, "viewer session", err)
 	switch {
 	case v.failed.Load():
 		v.log.Info("viewer dropped", "cause", "ice", "reason", "nothing came from it for too long")

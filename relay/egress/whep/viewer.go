@@ -135,7 +135,7 @@ func (v *viewer) send(t *track) error {
 			v.readFeedback(t, sender)
 			return nil
 		})
-		if panics.Report(v.log, "a viewer's reports", err) {
+		if panics.Report(v.log, "RTCP reports of a viewer session", err) {
 			v.cancel()
 		}
 	})
