@@ -152,14 +152,16 @@ func (r *Routes) Want(stream string) (hopeless <-chan struct{}, ok bool) {
 	return nil, false
 }
 
-// Brings tells whether Want would have a stream on its way.
+// Brings reports whether Want would start a pull of the stream, or has one running. Like Want it tries
+// the next group where one has no room.
 func (r *Routes) Brings(stream string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.groups {
 		if g := &r.groups[i]; g.Pull && g.OnDemand && g.matches(stream) && !r.closed && !r.isAbsent(stream) {
-			_, ok := r.room(place{stream, g.Name}, time.Now())
-			return ok
+			if _, ok := r.room(place{stream, g.Name}, time.Now()); ok {
+				return true
+			}
 		}
 	}
 	return false

@@ -1,0 +1,36 @@
+package route
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// Brings and Want agree where the first group of two that match has no room and the second carries the
+// stream already.
+func TestBringsTriesEachGroupAsWantDoes(t *testing.T) {
+	first, second := pulls(nil, "a:1935"), pulls(nil, "b:1935")
+	second.Name = "second"
+	waiting := func(g Group) *runner { return &runner{group: g, started: time.Now(), hopeless: make(chan struct{})} }
+	for _, c := range []struct {
+		name string
+		at   place
+		want bool
+	}{
+		{"the second group carries it", place{"cam/one", "second"}, true},
+		{"no group carries it", place{"cam/other", "second"}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := &Routes{groups: []Group{first, second}, runners: map[place]*runner{c.at: waiting(second)}}
+			for i := range maxInVain - 1 {
+				r.runners[place{fmt.Sprintf("cam/none%d", i), "origin"}] = waiting(first)
+			}
+			if _, ok := r.Want("cam/one"); ok != c.want {
+				t.Fatalf("Want: %v, want %v", ok, c.want)
+			}
+			if got := r.Brings("cam/one"); got != c.want {
+				t.Errorf("Brings: %v, want %v as Want", got, c.want)
+			}
+		})
+	}
+}
