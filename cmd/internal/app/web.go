@@ -14,7 +14,6 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/relay/api"
-	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/egress/httpflv"
 	"github.com/holdfast-live/holdfast/relay/egress/page"
 	"github.com/holdfast-live/holdfast/relay/hub"
@@ -144,60 +143,6 @@ func refusal(why string) error {
 	return &ingest.Refusal{
 		Outcome: ingest.RefusedLimit, Reason: why, Hint: "close another connection, or try again later", RetryAfter: 10 * time.Second,
 	}
-}
-
-// impatient gives a request's body as much time as its header has: nothing here wants one, but
-// net/http waits for it before it answers.
-func impatient(next http.Handler, patience time.Duration) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		control := http.NewResponseController(w)
-		if r.Body != http.NoBody {
-			_ = control.SetReadDeadline(time.Now().Add(patience))
-		}
-		_ = control.SetWriteDeadline(time.Now().Add(answerTimeout)) // also of an answer without a body
-		next.ServeHTTP(&timedAnswer{ResponseWriter: w, deadline: egress.Deadline{Conn: control, Timeout: answerTimeout}}, r)
-	})
-}
-
-// answerTimeout is how long a write of an answer may stand still where its handler has no time of
-// its own for it. A client that does not read must not keep its slot.
-const answerTimeout = 30 * time.Second
-
-// timedAnswer gives each write its time. Handlers that write for long set deadlines of their own.
-type timedAnswer struct {
-	http.ResponseWriter
-	deadline egress.Deadline
-	owned    bool // the handler sets deadlines of its own
-}
-
-// SetWriteDeadline is for http.ResponseController: a handler's own deadline is not extended. Without
-// one, at the zero time, the answer's counts again.
-func (w *timedAnswer) SetWriteDeadline(t time.Time) error {
-	if w.owned = !t.IsZero(); !w.owned {
-		t = time.Now().Add(answerTimeout)
-	}
-	return w.deadline.Conn.SetWriteDeadline(t)
-}
-
-func (w *timedAnswer) extend() {
-	if !w.owned {
-		_ = w.deadline.Extend() // a connection that is closed fails at the write
-	}
-}
-
-// Unwrap is for http.ResponseController.
-func (w *timedAnswer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// WriteHeader implements http.ResponseWriter.
-func (w *timedAnswer) WriteHeader(status int) {
-	w.extend()
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// Write implements http.ResponseWriter.
-func (w *timedAnswer) Write(b []byte) (int, error) {
-	w.extend()
-	return w.ResponseWriter.Write(b)
 }
 
 // cors lets pages from anywhere play: who may is decided by token, not by origin.

@@ -1,0 +1,129 @@
+package app
+
+import (
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// impatient gives a request's body as much time as its header has: nothing here wants one, but
+// net/http waits for it before it answers.
+func impatient(next http.Handler, patience time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		if r.Body != http.NoBody {
+			_ = control.SetReadDeadline(time.Now().Add(patience))
+		}
+		answer := &timedAnswer{ResponseWriter: w, control: control, multiplexed: r.ProtoMajor >= 2}
+		if !answer.multiplexed {
+			_ = control.SetWriteDeadline(time.Now().Add(answerTimeout)) // also of an answer without a body
+		}
+		next.ServeHTTP(answer, r)
+		answer.finish()
+	})
+}
+
+// answerTimeout is how long a write of an answer may stand still where its handler has no time of
+// its own for it: who does not read must not keep the slot.
+const answerTimeout = 30 * time.Second
+
+// timedAnswer gives each write its time. Handlers that write for long set deadlines of their own.
+//
+// In HTTP/2 net/http resets a stream at its write deadline though nothing is being written. There a
+// deadline is in force during writes alone, a handler's own as well.
+type timedAnswer struct {
+	http.ResponseWriter
+	control     *http.ResponseController
+	multiplexed bool // HTTP/2
+	set         time.Time
+	own         atomic.Int64 // the handler's own deadline in nanoseconds of the Unix epoch; 0: none
+	writing     atomic.Bool
+}
+
+// SetWriteDeadline is for http.ResponseController: a handler's own deadline is not extended. Without
+// one, at the zero time, the answer's counts again. Any goroutine may call it.
+func (w *timedAnswer) SetWriteDeadline(t time.Time) error {
+	own := int64(0)
+	if !t.IsZero() {
+		own = t.UnixNano()
+	}
+	w.own.Store(own)
+	if w.multiplexed && !w.writing.Load() {
+		return nil // begin puts it in force
+	}
+	if own == 0 {
+		t = time.Now().Add(answerTimeout)
+	}
+	return w.control.SetWriteDeadline(t)
+}
+
+// begin puts the deadline of a write in force. A connection that is closed fails at the write.
+func (w *timedAnswer) begin() {
+	w.writing.Store(true)
+	for i := 0; ; i++ {
+		own := w.own.Load()
+		now := time.Now()
+		until := time.Unix(0, own)
+		switch {
+		case w.multiplexed:
+			if own == 0 {
+				until = now.Add(answerTimeout)
+			}
+		case own != 0 && i == 0:
+			return // SetWriteDeadline has put it in force
+		case own == 0:
+			if now.Sub(w.set) < answerTimeout/4 {
+				return
+			}
+			w.set, until = now, now.Add(answerTimeout)
+		}
+		_ = w.control.SetWriteDeadline(until)
+		if w.own.Load() == own {
+			return // else the handler's was set meanwhile, and has to stand
+		}
+	}
+}
+
+// finish gives net/http time to write what it has buffered in HTTP/2. A handler's own deadline may have
+// passed since its last write.
+func (w *timedAnswer) finish() {
+	if !w.multiplexed {
+		return
+	}
+	until := time.Now().Add(answerTimeout)
+	if own := w.own.Load(); own != 0 {
+		until = time.Unix(0, max(own, time.Now().Add(time.Second).UnixNano()))
+	}
+	_ = w.control.SetWriteDeadline(until)
+}
+
+func (w *timedAnswer) end() {
+	w.writing.Store(false)
+	if w.multiplexed {
+		_ = w.control.SetWriteDeadline(time.Time{})
+	}
+}
+
+// Unwrap is for http.ResponseController.
+func (w *timedAnswer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *timedAnswer) WriteHeader(status int) {
+	w.begin()
+	defer w.end()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *timedAnswer) Write(b []byte) (int, error) {
+	w.begin()
+	defer w.end()
+	return w.ResponseWriter.Write(b)
+}
+
+// FlushError is for http.ResponseController.
+func (w *timedAnswer) FlushError() error {
+	w.begin()
+	defer w.end()
+	return w.control.Flush()
+}
