@@ -33,6 +33,10 @@ func (c proxyWatch) look(a *App) {
 		return
 	}
 	c.told[addr] = now
-	a.log.Warn("one address carries most connections", "addr", addr.String(), "connections", n, "of", used,
-		"hint", "if it is a proxy, list it in http.trusted_proxies; limits.per_address bounds it otherwise")
+	hint := "if it is a proxy, list it in http.trusted_proxies; limits.per_address bounds it otherwise"
+	if addr.IsLoopback() { // limits.per_address does not bound it
+		hint = "if a proxy on this machine forwards to the relay, list it in http.trusted_proxies; without that all its viewers are logged as " +
+			addr.String() + " and share one address's limit of joins"
+	}
+	a.log.Warn("one address carries most connections", "addr", addr.String(), "connections", n, "of", used, "hint", hint)
 }
