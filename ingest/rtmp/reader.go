@@ -1,6 +1,7 @@
 package rtmp
 
 import (
+	"fmt"
 	"net"
 	"sync/atomic"
 	"time"
@@ -44,10 +45,14 @@ type reader struct {
 }
 
 func newReader(nc net.Conn, reassembly *budget.Account) *reader {
-	return &reader{
+	r := &reader{
 		nc: nc, buf: make([]byte, strangerBuffer),
 		demux: wire.NewDemuxer(strangerLimits()), reassembly: reassembly, window: defaultWindow,
 	}
+	if reassembly != nil {
+		r.demux.SetReserve(r.reserve)
+	}
+	return r
 }
 
 // resize gives the reader another buffer as soon as nothing stands in the old one.
@@ -103,7 +108,7 @@ func (r *reader) take(p []byte) int {
 // message returns the next message that is whole, or nil when bytes are needed.
 func (r *reader) message() (m *wire.Message, err error) {
 	r.in, m, err = r.demux.Push(r.in)
-	if held := r.demux.Buffered(); held-r.counted >= countedStep || r.counted-held >= countedStep {
+	if held := r.demux.Buffered(); r.counted-held >= countedStep {
 		r.count(held)
 	}
 	return m, err
@@ -112,6 +117,19 @@ func (r *reader) message() (m *wire.Message, err error) {
 // countedStep is how far what is held may be from what is counted: most frames of most publishers
 // are smaller.
 const countedStep = 64 << 10
+
+// reserve counts what demux is about to hold. It returns an error where that is more than one connection
+// may hold while the unfinished messages of all take more than their part of the memory.
+func (r *reader) reserve(held int) error {
+	if held-r.counted < countedStep {
+		return nil
+	}
+	if !r.reassembly.Reserve(held-r.counted, held) {
+		return fmt.Errorf("%w: %d on this connection, while those of all connections exceed their part of limits.memory", wire.ErrBuffered, held)
+	}
+	r.counted = held
+	return nil
+}
 
 // count says how many bytes are held for messages that have not come whole.
 func (r *reader) count(held int) {

@@ -17,6 +17,12 @@ const (
 	step = 64 << 10
 	// least is the share below which no buffer is of use: it holds a GOP of two seconds at 8 Mb/s.
 	least = 2 << 20
+
+	// cappedPart is the part of the limit that a capped account may take before its holders are bounded.
+	cappedPart = 8
+	// modest is what each holder of a capped account may have past its cap, and scant past twice its cap.
+	modest = 1 << 20
+	scant  = step
 )
 
 // Budget is the memory that all buffers of a relay may hold together. A nil Budget has no limit.
@@ -56,6 +62,9 @@ func (b *Budget) Share() int64 {
 // mark is the use from which near is called, and goal the one that Balance shrinks to.
 func (b *Budget) mark() int64 { return b.limit.Load() / 20 * 19 }
 func (b *Budget) goal() int64 { return b.limit.Load() / 10 * 9 }
+
+// floor is the share that each buffer keeps, whatever else takes memory.
+func (b *Budget) floor() int64 { return min(least, b.limit.Load()/32) }
 
 // Kind is what memory is used for.
 type Kind uint8
@@ -120,6 +129,25 @@ func (a *Account) Add(bytes int) {
 		a.extra.Add(int64(bytes))
 		a.tell()
 	}
+}
+
+// Reserve counts more bytes, as Add does, for a holder that has held bytes with them, and reports whether
+// it may have them. If not, nothing is counted. Any holder may have any number while the account is
+// within an eighth of the limit. Past it a holder may have 1 MiB, and past a quarter 64 KiB. It may be
+// called from any goroutine.
+func (a *Account) Reserve(more, held int) bool {
+	if a == nil {
+		return true
+	}
+	a.extra.Add(int64(more))
+	if most := a.of.limit.Load() / cappedPart; held > scant && a.total() > most {
+		if held > modest || a.total() > 2*most {
+			a.extra.Add(int64(-more))
+			return false
+		}
+	}
+	a.tell()
+	return true
 }
 
 // Extra returns the sum of what Add has counted.
@@ -214,7 +242,7 @@ func (b *Budget) sizes(extra ...int64) (sizes []int64, fixed int64) {
 func (b *Budget) Balance() {
 	b.mu.Lock()
 	sizes, fixed := b.sizes()
-	share := Share(b.goal()-fixed, sizes)
+	share := max(b.floor(), Share(b.goal()-fixed, sizes))
 	b.share.Store(share)
 	var large []*Account
 	used := int64(0)
@@ -237,7 +265,7 @@ func (b *Budget) Full() bool {
 	if b == nil {
 		return false
 	}
-	need := min(least, b.Limit()/32)
+	need := b.floor()
 	b.mu.Lock()
 	sizes, fixed := b.sizes(need)
 	b.mu.Unlock()

@@ -137,6 +137,47 @@ func TestFixedMemoryCounts(t *testing.T) {
 	}
 }
 
+// Holders of a capped account past its cap are bounded, and modest ones are not refused.
+func TestReserve(t *testing.T) {
+	const MiB = 1 << 20
+	for _, c := range []struct {
+		name             string
+		used, more, held int
+		want             bool
+	}{
+		{"below the cap", 4 * MiB, 4 * MiB, 8 * MiB, true},
+		{"a large one past the cap", 7 * MiB, 2 * MiB, 8 * MiB, false},
+		{"a modest one past the cap", 9 * MiB, MiB / 2, MiB, true},
+		{"a modest one past twice the cap", 16 * MiB, MiB / 2, MiB, false},
+		{"a scant one past twice the cap", 20 * MiB, 64 << 10, 64 << 10, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := New(64*MiB, nil).OpenFixed(Reassembly)
+			a.Add(c.used)
+			want := c.used
+			if c.want {
+				want += c.more
+			}
+			if got := a.Reserve(c.more, c.held); got != c.want || a.Extra() != want {
+				t.Errorf("got %v with %d bytes counted, want %v with %d", got, a.Extra(), c.want, want)
+			}
+		})
+	}
+}
+
+// What is fixed takes the whole limit: each buffer still has its floor.
+func TestShareHasAFloor(t *testing.T) {
+	for _, limit := range []int64{32 << 20, 1 << 30} {
+		b := New(limit, nil)
+		u := newBuffer(b, 30<<20)
+		b.OpenFixed(Reassembly).Add(int(2 * limit))
+		b.Balance()
+		if want := min(2<<20, limit/32); b.Share() != want || int64(u.size) != want {
+			t.Errorf("of %d: a share of %d and %d bytes kept, want %d", limit, b.Share(), u.size, want)
+		}
+	}
+}
+
 func TestNil(t *testing.T) {
 	var b *Budget
 	a := b.Open(Packets, nil)

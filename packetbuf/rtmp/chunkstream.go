@@ -64,6 +64,11 @@ func (d *Demuxer) keep(p []byte, waiting int) error {
 		if more := size - cap(cs.payload); d.buffered+more > d.limits.Buffered {
 			return fmt.Errorf("%w: more than %d", ErrBuffered, d.limits.Buffered)
 		}
+		if d.reserve != nil {
+			if err := d.reserve(d.buffered + size - cap(cs.payload)); err != nil {
+				return err
+			}
+		}
 		b := make([]byte, len(cs.payload), size)
 		copy(b, cs.payload)
 		d.buffered += size - cap(cs.payload)

@@ -39,6 +39,7 @@ type Demuxer struct {
 	streams   []*chunkStream
 	seen      []uint32 // message streams
 	buffered  int      // capacity of all unfinished payloads
+	reserve   func(buffered int) error
 	repeats   repeat
 
 	hdr  [maxHeader]byte // the header being read
@@ -56,6 +57,10 @@ func NewDemuxer(l Limits) *Demuxer {
 
 // SetLimits changes the limits for what comes from now on.
 func (d *Demuxer) SetLimits(l Limits) { d.limits = l }
+
+// SetReserve has reserve called before more memory is taken for unfinished messages, with what Buffered
+// will return. Its error is that of Push.
+func (d *Demuxer) SetReserve(reserve func(buffered int) error) { d.reserve = reserve }
 
 // Buffered is the number of bytes held for messages that have not come whole.
 func (d *Demuxer) Buffered() int { return d.buffered }

@@ -34,6 +34,9 @@ func newMemory(cfg *configs.Config) *memory {
 // balanceEvery is how often the memory is divided anew where nothing asks for it.
 const balanceEvery = time.Second
 
+// balanceGap is the least time between two divisions: each looks at all buffers.
+const balanceGap = 50 * time.Millisecond
+
 // start divides the memory until the function that it returns is called.
 func (m *memory) start() (stop func()) {
 	done := make(chan struct{})
@@ -49,6 +52,11 @@ func (m *memory) start() (stop func()) {
 			case <-tick.C:
 			}
 			m.Balance()
+			select {
+			case <-done:
+				return
+			case <-time.After(balanceGap):
+			}
 		}
 	})
 	return sync.OnceFunc(func() {

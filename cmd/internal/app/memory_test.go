@@ -8,11 +8,13 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/budget"
 )
 
 // pushSession is a publisher of which only what it writes matters.
@@ -90,6 +92,29 @@ func TestMemoryLimit(t *testing.T) {
 	if !strings.Contains(about, `"limit_bytes":134217728`) {
 		t.Errorf("about the relay: %s", about)
 	}
+}
+
+// Hundreds of calls a second for a division have the buffers looked at a few times.
+func TestMemoryIsDividedSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := configs.Default()
+		cfg.Limits.Memory = 16 << 20
+		m := newMemory(&cfg)
+		divided := 0
+		m.Open(budget.Packets, func() { divided++ }).Set(32 << 20)
+		stop := m.start()
+		for range 1000 {
+			select {
+			case m.near <- struct{}{}:
+			default:
+			}
+			time.Sleep(time.Millisecond)
+		}
+		stop()
+		if divided < 10 || divided > 25 {
+			t.Errorf("divided %d times in a second, want about 20", divided)
+		}
+	})
 }
 
 // New streams are refused once none that is there can give any more.
