@@ -24,7 +24,7 @@ func impatient(next http.Handler, patience time.Duration) http.Handler {
 }
 
 // answerTimeout is how long a write of an answer may stand still where its handler has no time of
-// its own for it: who does not read must not keep the slot.
+// its own for it: a client that does not read must not keep its slot.
 const answerTimeout = 30 * time.Second
 
 // timedAnswer gives each write its time. Handlers that write for long set deadlines of their own.

@@ -47,6 +47,12 @@ func (l *logs) String() string {
 	return l.b.String()
 }
 
+func (l *logs) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
+
 // wire makes a relay on free ports of loopback that has not started; change may have it
 // otherwise.
 func wire(t *testing.T, log io.Writer, change func(*configs.Config)) *App {
