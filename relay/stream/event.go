@@ -64,10 +64,7 @@ func newOutbox() outbox { return outbox{sender: make(chan struct{}, 1)} }
 // its events to it: the sender looks once more after it has let go.
 func (s *Stream) flush() {
 	for {
-		s.mu.Lock()
-		waiting := len(s.out.queue)
-		s.mu.Unlock()
-		if waiting == 0 {
+		if s.queued() == 0 {
 			return
 		}
 		select {
@@ -82,13 +79,22 @@ func (s *Stream) flush() {
 // send sends what is queued, and lets go of the sender that flush took.
 func (s *Stream) send() {
 	defer func() { <-s.out.sender }()
-	s.mu.Lock()
-	queue := s.out.queue
-	s.out.queue = nil
-	s.mu.Unlock()
-	for _, send := range queue {
+	for _, send := range s.takeQueue() {
 		send()
 	}
+}
+
+func (s *Stream) queued() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.out.queue)
+}
+
+func (s *Stream) takeQueue() (queue []func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	queue, s.out.queue = s.out.queue, nil
+	return queue
 }
 
 // tell queues an event. s.mu is held.

@@ -38,13 +38,12 @@ func (s *Stream) needKey(now time.Time) {
 // RequestKey asks the publisher for a keyframe, and returns whether it is one that can be
 // asked. It may be called often.
 func (r *Reader) RequestKey() bool {
-	s := r.s
-	s.mu.Lock()
-	ok := false
-	if state, _ := s.life.State(); state == lifecycle.Live || state == lifecycle.Suspect {
-		ok = s.requestKey(s.feeds[s.life.Current()])
-	}
-	s.mu.Unlock()
+	s, ok := r.s, false
+	s.locked(func() {
+		if state, _ := s.life.State(); state == lifecycle.Live || state == lifecycle.Suspect {
+			ok = s.requestKey(s.feeds[s.life.Current()])
+		}
+	})
 	s.flush()
 	return ok
 }

@@ -38,8 +38,8 @@ func (l *lateness) recent(now time.Time) time.Duration {
 
 func (s *Stream) noteLateness(now time.Time, late time.Duration) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.lateness.note(now, late)
-	s.mu.Unlock()
 }
 
 const (

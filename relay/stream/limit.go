@@ -29,7 +29,9 @@ func (s *Stream) Cap(bits float64) bool {
 }
 
 func (s *Stream) bound(change func(*ceilings)) (asked bool) {
+	defer s.flush()
 	s.mu.Lock()
+	defer s.mu.Unlock() // before the flush
 	before := s.ceilings.least()
 	change(&s.ceilings)
 	f := s.feeds[s.life.Current()]
@@ -40,8 +42,6 @@ func (s *Stream) bound(change func(*ceilings)) (asked bool) {
 		l, ok := f.session.(ingest.Limiter)
 		asked = ok && l.Limits()
 	}
-	s.mu.Unlock()
-	s.flush()
 	return asked
 }
 

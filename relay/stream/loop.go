@@ -64,6 +64,14 @@ func (s *Stream) tick(now time.Time) (next time.Time) {
 	return next
 }
 
+// locked calls f with s.mu held. The lock is released where f panics: what recovers goes on to end the
+// stream, which takes the lock again.
+func (s *Stream) locked(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
 // guard, deferred, keeps a panic of the loop within the stream, which it ends: what the loop
 // works on comes from publishers.
 func (s *Stream) guard() {

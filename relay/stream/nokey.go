@@ -95,9 +95,7 @@ func (r *Reader) rejoinOverrun() (configs packetbuf.Configs, err error) {
 	if r.route {
 		return configs, nil
 	}
-	r.s.mu.Lock()
-	err = r.s.noKeyframe(time.Now())
-	r.s.mu.Unlock()
+	r.s.locked(func() { err = r.s.noKeyframe(time.Now()) })
 	r.s.flush()
 	if err != nil {
 		return configs, &EndError{Reason: err.Error(), Again: true}

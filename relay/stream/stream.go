@@ -4,7 +4,6 @@ package stream
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"log/slog"
 	"sync"
@@ -131,12 +130,12 @@ func (s *Stream) Wake() { s.wake.all() }
 func (s *Stream) Configure(c Config) {
 	s.cfg.Store(&c)
 	s.ring.SetLimits(c.Buffer)
-	s.mu.Lock()
-	s.life.SetConfig(c.lifecycle())
-	for _, f := range s.feeds {
-		f.dog.SetConfig(c.watchdog())
-	}
-	s.mu.Unlock()
+	s.locked(func() {
+		s.life.SetConfig(c.lifecycle())
+		for _, f := range s.feeds {
+			f.dog.SetConfig(c.watchdog())
+		}
+	})
 	s.poke()
 }
 
@@ -147,20 +146,27 @@ func (s *Stream) Close(cause ingest.Cause, reason string) {
 }
 
 func (s *Stream) stop(cause ingest.Cause, reason string) {
-	s.mu.Lock()
-	if s.reason == "" {
-		s.reason = reason
-	}
-	s.perform(time.Now(), s.life.Stop(cause))
-	s.mu.Unlock()
+	s.locked(func() {
+		if s.reason == "" {
+			s.reason = reason
+		}
+		s.perform(time.Now(), s.life.Stop(cause))
+	})
 	s.flush()
 }
 
 // Kick breaks the push that feeds the stream, and the one that waits to. Viewers are held.
 // It returns false if there is none.
 func (s *Stream) Kick(reason string) bool {
+	kicked := s.kick(reason)
+	s.poke()
+	s.flush()
+	return kicked
+}
+
+func (s *Stream) kick(reason string) (kicked bool) {
 	s.mu.Lock()
-	kicked := false
+	defer s.mu.Unlock()
 	for _, id := range []lifecycle.ID{s.life.Current(), s.life.Waiting()} {
 		if f := s.feeds[id]; f != nil {
 			kicked, f.detail = true, reason
@@ -169,74 +175,7 @@ func (s *Stream) Kick(reason string) bool {
 		}
 	}
 	s.endIfIdle(time.Now())
-	s.mu.Unlock()
-	s.poke()
-	s.flush()
 	return kicked
-}
-
-// Publish lets a session push, or answers with a *ingest.Refusal. ErrEnded means that the
-// stream is over and another has to be made.
-func (s *Stream) Publish(_ context.Context, r ingest.Request) (ingest.Sink, error) {
-	now := time.Now()
-	s.mu.Lock()
-	id := s.lastID + 1
-	a, effects := s.life.Publish(now, id, r.Backup)
-	if !a.OK {
-		ended := s.life.Current() == 0 && a.Outcome == "" && !a.Flaps
-		if !ended && (!a.Flaps || s.warnFlapping(now)) {
-			s.tell(Event{
-				Time: now, Type: Refused, Session: r.Session.ID(), Protocol: r.Protocol, Remote: r.Remote,
-				Outcome: string(refusal(a).Outcome), Takeover: a.Outcome, Detail: a.Reason,
-			})
-		}
-		s.mu.Unlock()
-		s.flush()
-		if ended {
-			return nil, ErrEnded
-		}
-		return nil, refusal(a)
-	}
-	s.lastID = id
-	f := newFeed(s, id, r, now)
-	s.feeds[id] = f
-	s.perform(now, effects)
-	s.tellOf(f, Event{Time: now, Type: Published, Outcome: string(ingest.Accepted), Takeover: a.Outcome, Detail: r.Agent})
-	s.mu.Unlock()
-	s.poke()
-	s.flush()
-	return f, nil
-}
-
-// flapsToldEvery is how often the operator is told that pushes of a stream break and return too often.
-const flapsToldEvery = time.Minute
-
-// warnFlapping reports whether it is time to tell of pushes that return too often, and logs it. s.mu is
-// held.
-func (s *Stream) warnFlapping(now time.Time) bool {
-	s.flapped++
-	if now.Sub(s.flapsTold) < flapsToldEvery {
-		return false
-	}
-	refused := s.flapped
-	s.flapsTold, s.flapped = now, 0
-	s.out.queue = append(s.out.queue, func() {
-		s.opts.Log.Warn("pushes break and return too often; some are refused", "refused", refused, "hint", "check the encoder and its line")
-	})
-	return true
-}
-
-func refusal(a lifecycle.Admission) *ingest.Refusal {
-	r := &ingest.Refusal{Outcome: ingest.RefusedTakeover, Reason: a.Reason, RetryAfter: a.Wait}
-	r.Hint = "stop the other push first"
-	if a.Flaps {
-		r.Outcome, r.Hint = ingest.RefusedLimit, "have the encoder wait longer before it dials again"
-		return r
-	}
-	if a.Wait > 0 {
-		r.Hint = "stop the other push, or try again in " + a.Wait.Round(time.Second).String()
-	}
-	return r
 }
 
 // quiet answers the life's question about its sessions. s.mu is held by who drives the life.

@@ -136,20 +136,10 @@ type Feed struct {
 // Use returns the stream's feed, which is made where there is none. It waits for the stream;
 // the error is ctx's, ErrClosed, or that of Options.Open.
 func (f *Feeds) Use(ctx context.Context, stream string) (*Feed, error) {
-	f.mu.Lock()
-	if f.closed {
-		f.mu.Unlock()
-		return nil, ErrClosed
+	feed, err := f.join(stream)
+	if err != nil {
+		return nil, err
 	}
-	feed := f.feeds[stream]
-	if feed == nil {
-		feed = f.make(stream)
-	}
-	feed.users++
-	if feed.linger != nil {
-		feed.linger.Stop()
-	}
-	f.mu.Unlock()
 	select {
 	case <-feed.opened:
 	case <-ctx.Done():
@@ -159,6 +149,24 @@ func (f *Feeds) Use(ctx context.Context, stream string) (*Feed, error) {
 	if feed.err != nil {
 		feed.Release()
 		return nil, feed.err
+	}
+	return feed, nil
+}
+
+// join counts a user of the stream's feed, which is made where there is none.
+func (f *Feeds) join(stream string) (*Feed, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return nil, ErrClosed
+	}
+	feed := f.feeds[stream]
+	if feed == nil {
+		feed = f.make(stream)
+	}
+	feed.users++
+	if feed.linger != nil {
+		feed.linger.Stop()
 	}
 	return feed, nil
 }

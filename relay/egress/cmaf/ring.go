@@ -53,7 +53,13 @@ func (r *ring) oldest() uint64 {
 func (r *ring) at(seq uint64) **Chunk { return &r.slots[seq&uint64(len(r.slots)-1)] } //nolint:gosec // a power of two
 
 func (r *ring) append(c *Chunk) {
+	r.put(c)
+	r.tell()
+}
+
+func (r *ring) put(c *Chunk) {
 	r.mu.Lock()
+	defer r.mu.Unlock() // a panic is recovered, and close follows
 	if r.head-r.tail == uint64(len(r.slots)) {
 		r.grow()
 	}
@@ -68,8 +74,6 @@ func (r *ring) append(c *Chunk) {
 	}
 	r.trim(c)
 	r.account.Set(r.bytes)
-	r.mu.Unlock()
-	r.tell()
 }
 
 func (r *ring) grow() {

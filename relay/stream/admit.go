@@ -1,0 +1,81 @@
+package stream
+
+import (
+	"context"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+)
+
+// Publish lets a session push, or answers with a *ingest.Refusal. ErrEnded means that the
+// stream is over and another has to be made.
+func (s *Stream) Publish(_ context.Context, r ingest.Request) (ingest.Sink, error) {
+	f, err := s.admit(r, time.Now())
+	if f != nil {
+		s.poke()
+	}
+	s.flush()
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// admit lets a session push, or returns Publish's error.
+func (s *Stream) admit(r ingest.Request, now time.Time) (*feed, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := s.lastID + 1
+	a, effects := s.life.Publish(now, id, r.Backup)
+	if !a.OK {
+		ended := s.life.Current() == 0 && a.Outcome == "" && !a.Flaps
+		if !ended && (!a.Flaps || s.warnFlapping(now)) {
+			s.tell(Event{
+				Time: now, Type: Refused, Session: r.Session.ID(), Protocol: r.Protocol, Remote: r.Remote,
+				Outcome: string(refusal(a).Outcome), Takeover: a.Outcome, Detail: a.Reason,
+			})
+		}
+		if ended {
+			return nil, ErrEnded
+		}
+		return nil, refusal(a)
+	}
+	s.lastID = id
+	f := newFeed(s, id, r, now)
+	s.feeds[id] = f
+	s.perform(now, effects)
+	s.tellOf(f, Event{Time: now, Type: Published, Outcome: string(ingest.Accepted), Takeover: a.Outcome, Detail: r.Agent})
+	return f, nil
+}
+
+// flapsToldEvery is how often the operator is told that pushes of a stream break and return too often.
+const flapsToldEvery = time.Minute
+
+// warnFlapping reports whether it is time to tell of pushes that return too often, and logs it. s.mu is
+// held.
+func (s *Stream) warnFlapping(now time.Time) bool {
+	s.flapped++
+	if now.Sub(s.flapsTold) < flapsToldEvery {
+		return false
+	}
+	refused := s.flapped
+	s.flapsTold, s.flapped = now, 0
+	s.out.queue = append(s.out.queue, func() {
+		s.opts.Log.Warn("pushes break and return too often; some are refused", "refused", refused, "hint", "check the encoder and its line")
+	})
+	return true
+}
+
+func refusal(a lifecycle.Admission) *ingest.Refusal {
+	r := &ingest.Refusal{Outcome: ingest.RefusedTakeover, Reason: a.Reason, RetryAfter: a.Wait}
+	r.Hint = "stop the other push first"
+	if a.Flaps {
+		r.Outcome, r.Hint = ingest.RefusedLimit, "have the encoder wait longer before it dials again"
+		return r
+	}
+	if a.Wait > 0 {
+		r.Hint = "stop the other push, or try again in " + a.Wait.Round(time.Second).String()
+	}
+	return r
+}
