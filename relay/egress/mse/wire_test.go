@@ -44,6 +44,8 @@ func (w *writes) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+func (w *writes) SetWriteDeadline(time.Time) error { return nil }
+
 // A chunk is one frame, whatever its size.
 func TestOneFrame(t *testing.T) {
 	for _, size := range []int{0, 100, 117, 118, 60_000, 65_527, 65_528, 300_000} {
