@@ -177,7 +177,7 @@ func TestPageWithKeys(t *testing.T) {
 	b := browse(t)
 	watching := b.page(r.url("http", "/live/cam/"))
 	watching.says("refused")
-	watching.waitFor(within(t), "document.getElementById('state').dataset.is === 'off' && document.getElementById('detail').textContent.includes('link that lets you in') && !document.getElementById('again').hidden")
+	watching.waitFor(within(t), "document.getElementById('state').dataset.is === 'off' && document.getElementById('detail').textContent.includes('Ask the person who shared it') && !document.getElementById('again').hidden")
 	p := b.page(r.url("http", "/live/cam/?publish"))
 	p.eval(nil, "document.getElementById('publish').click()")
 	p.waitFor(within(t), "document.getElementById('detail').textContent.includes('needs a publish key')")
