@@ -86,7 +86,7 @@ func TestLipSyncAfterAHold(t *testing.T) {
 }
 
 // Numbers of an encoder that do not come again for hours make the way to the last picture no
-// longer: who joins after an hour of hold is sent it in time.
+// longer: a viewer that joins after an hour of hold is sent it in time.
 func TestWayStaysShort(t *testing.T) {
 	sps := codec.SPS{
 		Profile: 66, Level: 30, ChromaFormat: 1, BitDepthLuma: 8, BitDepthChroma: 8, Log2MaxFrameNum: 15, POCType: 2,

@@ -66,7 +66,7 @@ func bodies(next func() (*rawmessage.Message, error)) watching {
 	}
 }
 
-// understood tells whether another implementation reads a message.
+// understood reports whether another implementation reads a message.
 func understood(m *rawmessage.Message) error {
 	var b bytes.Buffer
 	if err := rawmessage.NewWriter(&b, bytecounter.NewWriter(&b), false).Write(m); err != nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/m3u8"
 )
 
-// The end is told for a while; who comes after it finds what comes next, above all that was.
+// The end of a playlist is shown for a while. A player that comes later finds the next playlist, whose
+// sequences are above all that came before.
 func TestEndAndAgain(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publish(gen.Options{})
@@ -82,7 +83,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// One that nobody asks for is given up, and comes back above where it was.
+// A playlist without requests is given up. When it is asked for again its sequences are above the old ones.
 func TestGivenUpAndBack(t *testing.T) {
 	story(t, func(b *bench) { b.set.Segment = 500 * time.Millisecond }, func(b *bench) {
 		p := b.publish(gen.Options{GOP: 15})
