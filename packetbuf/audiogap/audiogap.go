@@ -177,10 +177,11 @@ func (t *Track) Audio(p *packetbuf.Packet) []*packetbuf.Packet {
 	switch hole := p.DTS - t.end; {
 	case !t.begun:
 	case t.seen && p.DTS-t.video > max(pause, 3*t.step): // video has paused too
+	case t.frame == nil:
 	case hole > short, (t.made || t.fresh) && hole > 0:
-		// Of a hole where sessions meet, what is left is less than a frame: players that play on
-		// over a hole are earlier by it for good.
-		out = t.Fill(p.DTS + rounding)
+		// Players that play on over a hole, or over frames that overlap, keep their audio as much
+		// too early or too late: where sessions meet, that is half a frame at the most.
+		out = t.Fill(p.DTS + max(t.length(1)/2, rounding))
 	}
 	own := t.duration(p)
 	if batch := t.begun && p.DTS+own/2 < t.end; batch {

@@ -25,6 +25,7 @@ type filler struct {
 	audio   packetbuf.Codec
 	overdue time.Duration // audio before it is made after its time has passed
 	sparse  time.Duration // the newest audio of that time that all viewers get
+	thins   bool          // audio of that time is being made
 }
 
 // apart is how far behind the other a track may end and still be filled from there on. One
@@ -38,7 +39,11 @@ const (
 	// overdueAfter is how old audio may be when it is made and still be given to all viewers.
 	overdueAfter = 200 * time.Millisecond
 	// overdueSpacing bounds the distance between two frames of older audio that all viewers get.
-	overdueSpacing = 100 * time.Millisecond
+	overdueSpacing = 99 * time.Millisecond
+	// overdueDelay is how much later such a frame stands than by counting. Players that close a
+	// hole of three frames (mpegts.js, flv.js) would else take it for a shorter one by rounding,
+	// play on over it, and keep their audio early.
+	overdueDelay = time.Millisecond
 )
 
 // beginFiller starts to fill behind what the stream has. s.mu is held.
@@ -69,6 +74,7 @@ func (s *Stream) beginFiller(now time.Time) {
 	f.silence, f.audio = frame, cfg.Codec
 	f.samples, f.rate = int64(samples), int64(rate)
 	f.base = max(sound, oldest) + f.at(1)
+	f.thins = f.base < f.overdue
 }
 
 func (f *filler) stop() { *f = filler{} }
@@ -140,8 +146,8 @@ func (s *Stream) fillWith(now time.Time, p *packetbuf.Packet) {
 		return
 	}
 	p.Flags, p.Epoch, p.Arrived = p.Flags|packetbuf.Filler, s.epoch, now
-	if p.Track == packetbuf.Audio && p.DTS < s.filler.overdue {
-		p.Flags |= s.filler.thin(p.DTS, s.audioFrame())
+	if p.Track == packetbuf.Audio && s.filler.thins {
+		s.filler.thin(p, s.audioFrame())
 	}
 	s.clock.Fill(p.Track, p.DTS)
 	if p.Flags&packetbuf.Again == 0 {
@@ -151,11 +157,13 @@ func (s *Stream) fillWith(now time.Time, p *packetbuf.Packet) {
 	s.append(now, p)
 }
 
-// thin returns Overdue for audio at dts that players without a reserve can do without.
-func (f *filler) thin(dts, frame time.Duration) packetbuf.Flags {
-	if dts+frame-f.sparse <= overdueSpacing {
-		return packetbuf.Overdue
+// thin marks audio that players without a reserve can do without, and delays the rest. It ends
+// with a frame that all viewers get, so that the last hole is as long as the others.
+func (f *filler) thin(p *packetbuf.Packet, frame time.Duration) {
+	if p.DTS+frame-f.sparse <= overdueSpacing {
+		p.Flags |= packetbuf.Overdue
+		return
 	}
-	f.sparse = dts
-	return 0
+	f.sparse, f.thins = p.DTS, p.DTS < f.overdue
+	p.DTS += overdueDelay
 }
