@@ -42,7 +42,7 @@ func (h *Hub) Resume(ctx context.Context, app, name, protocol string, at stream.
 }
 
 func (h *Hub) place(ctx context.Context, app, name string, w wish) (r *stream.Reader, exact bool, err error) {
-	full, err := Name(app, name)
+	full, err := ingest.StreamName(app, name)
 	if err != nil {
 		return nil, false, err
 	}
@@ -174,7 +174,7 @@ func (h *Hub) Audience(name string) int {
 		streams = append(streams, s)
 	}
 	for full, waiting := range h.waiting {
-		if full == name || Parent(full) == name {
+		if full == name || ingest.ParentStream(full) == name {
 			n += waiting
 		}
 	}

@@ -73,7 +73,7 @@ var errClosed = &ingest.Refusal{Outcome: ingest.RefusedLimit, Reason: "the relay
 // Publish admits a session to its stream, which is made if need be. It implements
 // ingest.Access.
 func (h *Hub) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
-	name, err := Name(r.App, r.Name)
+	name, err := ingest.StreamName(r.App, r.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (h *Hub) open(name string) (*stream.Stream, error) {
 		Log: h.opts.Log.With("stream", name), OnEnd: h.forget, Bridge: h.opts.Bridge, Bridgeable: h.opts.Bridgeable, Memory: h.opts.Memory,
 	})
 	h.streams[name] = s
-	if parent := Parent(name); parent != name {
+	if parent := ingest.ParentStream(name); parent != name {
 		if h.renditions[parent] == nil {
 			h.renditions[parent] = map[string]*stream.Stream{}
 		}
@@ -134,7 +134,7 @@ func (h *Hub) forget(s *stream.Stream) {
 		return
 	}
 	delete(h.streams, s.Name())
-	parent := Parent(s.Name())
+	parent := ingest.ParentStream(s.Name())
 	delete(h.renditions[parent], s.Name())
 	if len(h.renditions[parent]) == 0 {
 		delete(h.renditions, parent)

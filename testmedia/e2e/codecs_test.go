@@ -63,7 +63,7 @@ func TestCodecNotOffered(t *testing.T) {
 		{"/live/none/whep", strangersOffer, http.StatusConflict, "is not live"},
 		{"/live/cam/whip", strings.ReplaceAll(strangersOffer, "H264", "H263"), http.StatusUnprocessableEntity, "none of the video codecs"},
 		{"/live/cam/whip", "v=0\r\nnonsense", http.StatusBadRequest, "cannot be answered"},
-		{"/live/a%20b/whip", strangersOffer, http.StatusNotFound, "not one that a stream can have"},
+		{"/live/a%20b/whip", strangersOffer, http.StatusNotFound, "is not valid"},
 	} {
 		res, err := http.Post(r.url("http", c.path), "application/sdp", strings.NewReader(c.offer))
 		if err != nil {

@@ -4,15 +4,15 @@ import (
 	"path"
 	"time"
 
+	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/qos/policy"
-	"github.com/holdfast-live/holdfast/relay/hub"
 )
 
 // absent says why a stream is not there that a pull is to bring in; empty where none is. Viewers read it:
 // it names no server.
 func (a *App) absent(name string) string {
-	name = hub.Parent(name)
+	name = ingest.ParentStream(name)
 	pulled, onDemand := false, false
 	for _, g := range a.routes.Groups() {
 		if ok, err := path.Match(g.Match, name); g.Pull && ok && err == nil {

@@ -50,7 +50,7 @@ func (p publishing) Publish(ctx context.Context, r ingest.Request) (ingest.Sink,
 
 // publish refuses a push of the relay to itself: it would take over the stream that it is.
 func (p publishing) publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
-	if name, err := hub.Name(r.App, r.Name); err == nil && p.pushes != nil && p.pushes(r.Remote) == name {
+	if name, err := ingest.StreamName(r.App, r.Name); err == nil && p.pushes != nil && p.pushes(r.Remote) == name {
 		return nil, &ingest.Refusal{
 			Outcome: ingest.RefusedKey, Reason: "this is the relay that pushes " + name + ": it would push it to itself",
 			Hint: "change the URL of the push group's route",
@@ -167,7 +167,7 @@ func (p *players) Play(ctx context.Context, r rtmp.PlayRequest, c *rtmp.PlayConn
 		return err
 	}
 	defer place.Close()
-	if name, err := hub.Name(r.App, r.Name); err == nil {
+	if name, err := ingest.StreamName(r.App, r.Name); err == nil {
 		c.SetWriteTimeout(p.settings.get().Stream(name).Viewer.WriteTimeout)
 	}
 	if err := c.Start(); err != nil {

@@ -176,7 +176,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	streams.turns.setRate(cfg.Limits.Joins)
 	streams.unknown.shared = a.settings.sharedAddress
 	streams.turns.waits = metrics.Admitted
-	access := publishing{next: auth.NewPublishers(a.settings, hub.Name, asking{a.hooks, a.relay.hub}), metrics: metrics, pushes: a.routes.Pushes, refused: refusedBefore(a.events, a.secrets), secrets: a.secrets, rules: a.settings, log: a.log}
+	access := publishing{next: auth.NewPublishers(a.settings, ingest.StreamName, asking{a.hooks, a.relay.hub}), metrics: metrics, pushes: a.routes.Pushes, refused: refusedBefore(a.events, a.secrets), secrets: a.secrets, rules: a.settings, log: a.log}
 	a.viewing, a.access = streams, access
 	for _, protocol := range []string{ingest.RTMP, ingest.RTMPS} {
 		server, err := rtmp.New(rtmp.Options{

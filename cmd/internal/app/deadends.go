@@ -5,9 +5,9 @@ import (
 	"path"
 	"strings"
 
+	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/egress/page"
-	"github.com/holdfast-live/holdfast/relay/hub"
 )
 
 // formats are the endings of media that other servers have behind a stream's name, and how they are called.
@@ -26,7 +26,7 @@ func (a *App) elsewhere(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	name = strings.TrimSuffix(name, ending)
-	if _, err := hub.Name(app, name); err != nil {
+	if _, err := ingest.StreamName(app, name); err != nil {
 		return false
 	}
 	if !reads(w, r, "use GET; publish over RTMP, or POST to /{app}/{name}/whip") {

@@ -15,7 +15,6 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/mse"
 	"github.com/holdfast-live/holdfast/relay/egress/status"
 	"github.com/holdfast-live/holdfast/relay/egress/whep"
-	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
@@ -151,7 +150,7 @@ func (a *App) formerStreams(now time.Time) map[string]time.Time {
 	}
 	for name, until := range out {
 		app, leaf, _ := strings.Cut(name, "/")
-		if full, err := hub.Name(app, leaf); err != nil || full != name || until.After(now.Add(grace)) {
+		if full, err := ingest.StreamName(app, leaf); err != nil || full != name || until.After(now.Add(grace)) {
 			delete(out, name)
 		}
 	}

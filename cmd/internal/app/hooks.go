@@ -12,7 +12,6 @@ import (
 	"github.com/holdfast-live/holdfast/qos/prom"
 	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/hook"
-	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/route"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
@@ -62,7 +61,7 @@ type asking struct {
 
 // Publish implements ingest.Access.
 func (a asking) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
-	if name, err := hub.Name(r.App, r.Name); err == nil && !isLayer(r) {
+	if name, err := ingest.StreamName(r.App, r.Name); err == nil && !isLayer(r) {
 		e := hook.Event{
 			Type: hook.Publish, Stream: name, Session: r.Session.ID(), Role: role(r.Backup), Protocol: r.Protocol, Remote: r.Remote, Agent: r.Agent,
 		}

@@ -13,7 +13,6 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/egress/mse"
 	"github.com/holdfast-live/holdfast/relay/egress/status"
-	"github.com/holdfast-live/holdfast/relay/hub"
 )
 
 // wireMSE makes what serves chunks over WebSocket.
@@ -47,7 +46,7 @@ func (s sockets) Enter(ctx context.Context, r egress.Request) (egress.Place, mse
 }
 
 func (s sockets) enter(ctx context.Context, r egress.Request) (egress.Place, mse.Pass, error) {
-	name, err := hub.Name(r.App, r.Name)
+	name, err := ingest.StreamName(r.App, r.Name)
 	if err != nil {
 		return nil, mse.Pass{}, err
 	}

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/configs"
+	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/relay/auth"
-	"github.com/holdfast-live/holdfast/relay/hub"
 )
 
 // ErrOpen is PlayToken's error where playing needs no token.
@@ -22,7 +22,7 @@ func PlayToken(cfg *configs.Config, stream string, until time.Time) (token, note
 		return "", "", err
 	}
 	closed, open := map[string][]string{}, []string(nil) // entries of the configuration, by their secret
-	for _, r := range cfg.Reaches(hub.Parent(stream)) {
+	for _, r := range cfg.Reaches(ingest.ParentStream(stream)) {
 		if secret := r.Settings.PlaySecret; secret != "" {
 			closed[secret] = append(closed[secret], r.String())
 		} else {
@@ -35,7 +35,7 @@ func PlayToken(cfg *configs.Config, stream string, until time.Time) (token, note
 	case 1:
 	default:
 		var all []string
-		for _, r := range cfg.Reaches(hub.Parent(stream)) {
+		for _, r := range cfg.Reaches(ingest.ParentStream(stream)) {
 			if r.Settings.PlaySecret != "" {
 				all = append(all, r.String())
 			}
@@ -63,7 +63,7 @@ func checkStream(text string) error {
 	if app == "" || name == "" || strings.Contains(name, "/") {
 		return fmt.Errorf("%q is not the name of a stream; write app/name, such as live/cam, or a pattern such as \"live/*\"", text)
 	}
-	_, err := hub.Name(app, name)
+	_, err := ingest.StreamName(app, name)
 	return err
 }
 

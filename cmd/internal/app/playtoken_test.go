@@ -45,7 +45,7 @@ func TestPlayToken(t *testing.T) {
 		{"live/a/b", "", "", "write app/name"},
 		{"live/[", "", "", "is not a pattern"},
 		{"*", "", "", "is not a pattern"},
-		{"live/a b", "", "", "is not one that a stream can have"},
+		{"live/a b", "", "", "is not valid"},
 	} {
 		token, note, err := PlayToken(cfg, tt.stream, until)
 		switch {

@@ -17,7 +17,6 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/hls"
 	"github.com/holdfast-live/holdfast/relay/egress/httpflv"
 	"github.com/holdfast-live/holdfast/relay/egress/mse"
-	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
@@ -97,7 +96,7 @@ func (p *playing) Enter(ctx context.Context, r egress.Request) (egress.Place, eg
 // enter gives a viewer its place, where it was cut off if it can be, and a token to come back
 // to it.
 func (p *playing) enter(ctx context.Context, r egress.Request) (*stream.Reader, egress.Session, error) {
-	name, err := hub.Name(r.App, r.Name)
+	name, err := ingest.StreamName(r.App, r.Name)
 	if err != nil {
 		return nil, egress.Session{}, err
 	}
@@ -137,7 +136,7 @@ func (p *playing) admit(ctx context.Context, r egress.Request) (place *stream.Re
 	if err := refused(ctx); err != nil {
 		return nil, ticket{}, false, err
 	}
-	name, err := hub.Name(r.App, r.Name)
+	name, err := ingest.StreamName(r.App, r.Name)
 	if err != nil {
 		return nil, ticket{}, false, err
 	}

@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/egress/status"
-	"github.com/holdfast-live/holdfast/relay/hub"
 )
 
 // states is the name under which hooks are asked about viewers that read a stream's state.
@@ -32,7 +32,7 @@ func (p *playing) mayRead(ctx context.Context, r egress.Request, there func(stre
 	if err := refused(ctx); err != nil {
 		return "", time.Time{}, err
 	}
-	if name, err = hub.Name(r.App, r.Name); err != nil {
+	if name, err = ingest.StreamName(r.App, r.Name); err != nil {
 		return "", time.Time{}, err
 	}
 	t, err := p.ticket(ctx, name, r)

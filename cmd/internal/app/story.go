@@ -6,7 +6,6 @@ import (
 
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/relay/api"
-	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
@@ -49,7 +48,7 @@ func (f *feeding) of(name string) string {
 // tells of its own refusals itself.
 func refusedBefore(events *api.Events, secrets *secrets) func(ingest.Request, *ingest.Refusal) {
 	return func(r ingest.Request, why *ingest.Refusal) {
-		name, err := hub.Name(r.App, r.Name)
+		name, err := ingest.StreamName(r.App, r.Name)
 		if err != nil || why.Outcome == ingest.RefusedTakeover {
 			return
 		}

@@ -5,10 +5,10 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf/resume"
 	"github.com/holdfast-live/holdfast/relay/auth"
 	"github.com/holdfast-live/holdfast/relay/egress"
-	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
@@ -39,7 +39,7 @@ func (p *playing) ticket(ctx context.Context, name string, r egress.Request) (ti
 		t.claims, t.verdict = p.sealer.Open(now, r.Resume.Token, name, secret)
 	}
 	if r.Session != "" {
-		t.named, t.session = p.sealer.OpenName(now, r.Session, hub.Parent(name), secret)
+		t.named, t.session = p.sealer.OpenName(now, r.Session, ingest.ParentStream(name), secret)
 	}
 	if t.verdict == resume.Good && p.life(name) != t.claims.Life {
 		t.verdict = resume.Invalid
@@ -97,7 +97,7 @@ func (p *playing) life(name string) uint64 {
 // familyLife is the life of the stream that a session is of: a session goes on with all renditions
 // of a stream. A rendition without a stream has its own.
 func (p *playing) familyLife(name string) uint64 {
-	if life := p.life(hub.Parent(name)); life != 0 {
+	if life := p.life(ingest.ParentStream(name)); life != 0 {
 		return life
 	}
 	return p.life(name)
@@ -130,12 +130,12 @@ type sessionNames struct{ p *playing }
 
 // Name implements hls.Names.
 func (n sessionNames) Name(stream string, until time.Time) string {
-	name := resume.Name{Stream: hub.Parent(stream), ID: number(), Life: n.p.familyLife(stream), Until: until}
+	name := resume.Name{Stream: ingest.ParentStream(stream), ID: number(), Life: n.p.familyLife(stream), Until: until}
 	return n.p.sealer.SealName(name, n.p.rules.PlaySecret(stream))
 }
 
 // Issued implements hls.Names.
 func (n sessionNames) Issued(stream, name string) bool {
-	got, verdict := n.p.sealer.OpenName(time.Now(), name, hub.Parent(stream), n.p.rules.PlaySecret(stream))
+	got, verdict := n.p.sealer.OpenName(time.Now(), name, ingest.ParentStream(stream), n.p.rules.PlaySecret(stream))
 	return verdict == resume.Elsewhere || verdict == resume.Good && n.p.familyLife(stream) == got.Life
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/egress/httpflv"
 	"github.com/holdfast-live/holdfast/relay/egress/page"
-	"github.com/holdfast-live/holdfast/relay/hub"
 )
 
 // viewersHandler is what the viewers' address serves.
@@ -77,7 +76,7 @@ func pageOf(path string) bool {
 	if !ok {
 		return false
 	}
-	_, err := hub.Name(app, name)
+	_, err := ingest.StreamName(app, name)
 	return err == nil
 }
 

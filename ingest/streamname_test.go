@@ -1,11 +1,9 @@
-package hub
+package ingest
 
 import (
 	"errors"
 	"strings"
 	"testing"
-
-	"github.com/holdfast-live/holdfast/ingest"
 )
 
 var long = strings.Repeat("x", 64)
@@ -53,7 +51,7 @@ var names = []struct {
 func TestName(t *testing.T) {
 	for _, tt := range names {
 		checkName(t, tt.app, tt.name)
-		if _, err := Name(tt.app, tt.name); (err == nil) != tt.ok {
+		if _, err := StreamName(tt.app, tt.name); (err == nil) != tt.ok {
 			t.Errorf("%q, %q: %v", tt.app, tt.name, err)
 		}
 	}
@@ -77,19 +75,19 @@ func allowed(app, name string) bool {
 }
 
 func checkName(t *testing.T, app, name string) {
-	full, err := Name(app, name)
+	full, err := StreamName(app, name)
 	if (err == nil) != allowed(app, name) {
 		t.Fatalf("%q, %q: %v", app, name, err)
 	}
 	if err == nil {
 		base, _, _ := strings.Cut(name, "~")
-		if full != app+"/"+name || Parent(full) != app+"/"+base {
-			t.Fatalf("%q, %q is %q of %q", app, name, full, Parent(full))
+		if full != app+"/"+name || ParentStream(full) != app+"/"+base {
+			t.Fatalf("%q, %q is %q of %q", app, name, full, ParentStream(full))
 		}
 		return
 	}
-	var r *ingest.Refusal
-	if !errors.As(err, &r) || r.Outcome != ingest.RefusedName || r.Reason == "" || r.Hint == "" || full != "" {
+	var r *Refusal
+	if !errors.As(err, &r) || r.Outcome != RefusedName || r.Reason == "" || r.Hint == "" || full != "" {
 		t.Fatalf("%q, %+v", full, err)
 	}
 	if len(r.Reason) > 500 || strings.ContainsAny(r.Reason, "\n\r\x00") {
