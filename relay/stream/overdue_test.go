@@ -51,7 +51,7 @@ func TestOverdueSilenceIsThinned(t *testing.T) {
 				frame := b.audioFrame()
 				late, widest, full := time.Duration(0), time.Duration(0), true
 				player := last.DTS + frame // where the audio of mpegts.js ends: it closes holes of three frames
-				var begun time.Time // of the filler: when its first packets were made
+				var begun time.Time        // of the filler: when its first packets were made
 				for _, p := range packets {
 					if p.Track != packetbuf.Audio || !p.Media() {
 						continue
