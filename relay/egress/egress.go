@@ -1,6 +1,6 @@
-// Package egress is what all protocols that send a stream to viewers have in common: one
-// viewer is a place on the stream, a loop, and one gathered write per wake-up. The bytes are
-// serialised once for all viewers of a protocol.
+// Package egress has what all protocols that send a stream to viewers share: a viewer is a
+// subscription, a loop, and one gathered write per wake-up. The bytes are serialised once for all
+// viewers of a protocol.
 package egress
 
 import (
@@ -12,56 +12,6 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/panics"
 )
-
-// Request is a viewer's wish to play.
-type Request struct {
-	App, Name string
-	Token     string // a secret
-	Protocol  string // as the metrics name it
-	Remote    string
-	Agent     string
-	Sound     []packetbuf.Codec // what the viewer takes; none: whatever there is
-	Resume    *Resume           // nil: it begins
-	Standing  Standing          // of who has nothing to show for it
-	// Session is the name of an HLS session in the URL. Where a relay has given it out, and it has not
-	// ended, it stands for the play token that it was given out for.
-	Session string
-}
-
-// Standing is how far a viewer has come already, as far as can be told without a token. It says
-// who is let in first when many come at once, and nothing else.
-type Standing int
-
-const (
-	// Begins: it comes for the first time.
-	Begins Standing = iota
-	// Returns: it was let in before.
-	Returns
-	// Stays: it is watching, and goes on with another rendition. It waits for no turn.
-	Stays
-)
-
-// Streams gives viewers their place. A refusal is an *ingest.Refusal, wherever it comes from.
-type Streams interface {
-	Play(ctx context.Context, r Request) (Place, error)
-}
-
-// Place is a viewer's place on a stream, for as long as it wants it.
-type Place interface {
-	Reader
-	// Has tells whether the stream had a track when the viewer joined.
-	Has(packetbuf.Track) bool
-	Close()
-}
-
-// Until returns when the play token expires that a viewer was given its place for, at which its Read
-// ends; the zero Time is never.
-func Until(p Place) time.Time {
-	if e, ok := p.(interface{ Until() time.Time }); ok {
-		return e.Until()
-	}
-	return time.Time{}
-}
 
 // Reader yields a stream.
 type Reader interface {

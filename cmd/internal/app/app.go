@@ -20,11 +20,13 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/ingest/rtmp"
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/resume"
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/qos/policy"
 	"github.com/holdfast-live/holdfast/qos/prom"
+	"github.com/holdfast-live/holdfast/relay/admission"
 	"github.com/holdfast-live/holdfast/relay/api"
-	"github.com/holdfast-live/holdfast/relay/auth"
+	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 	"github.com/holdfast-live/holdfast/relay/egress/hls"
 	"github.com/holdfast-live/holdfast/relay/egress/httpflv"
@@ -49,43 +51,43 @@ type Options struct {
 
 // App is one relay. New, Start, then Reload any number of times, then Stop.
 type App struct {
-	log      *slog.Logger // which shows no secrets
-	secrets  *secrets
-	level    *slog.LevelVar
-	settings *settings
-	relay    *relay
-	events   *api.Events
-	past     *api.Histories
-	sampled  func() // ends what samples for it; nil before Start
-	balanced func() // ends what divides the memory; nil before Start
-	flv      *httpflv.Handler
-	feeds    *cmaf.Feeds // of all protocols that play chunks
-	previews *cmaf.Feeds // for the API
-	hls      *hls.Handler
-	mse      *mse.Handler
-	states   *status.Handler
-	slots    *ingest.Slots
-	routes   *route.Routes
-	rendered *rendition.Renditions
-	hooks    *hook.Hooks
-	feeding  feeding
-	access   ingest.Access // of publishers from outside
-	viewing  *playing
-	peers    atomic.Pointer[peers] // nil: no WebRTC
-	metrics  *prom.Metrics
-	state    *state
-	saving   func()                  // ends what saves the state
-	names    *liveNames              // of the streams that the state file is to know
-	board    *status.Board           // what viewers are told of streams
-	graced   func()                  // ends the grace after a restart
-	rtmp     map[string]*rtmp.Server // by protocol
-	http     *http.Server
-	admin    *http.Server
-	certs    map[string]*certificate // by the key of its listener
-	addrs    map[string]net.Addr     // by component
-	serving  sync.WaitGroup
-	drain    chan struct{} // of one: the operator has asked for the end
-	failed   chan error
+	log       *slog.Logger // which shows no secrets
+	secrets   *secrets
+	level     *slog.LevelVar
+	settings  *settings
+	relay     *relay
+	events    *api.Events
+	past      *api.Histories
+	sampled   func() // ends what samples for it; nil before Start
+	balanced  func() // ends what divides the memory; nil before Start
+	flv       *httpflv.Handler
+	feeds     *cmaf.Feeds // of all protocols that play chunks
+	previews  *cmaf.Feeds // for the API
+	hls       *hls.Handler
+	mse       *mse.Handler
+	states    *status.Handler
+	slots     *ingest.Slots
+	routes    *route.Routes
+	rendered  *rendition.Renditions
+	hooks     *hook.Hooks
+	feeding   feeding
+	admission *admission.Admission
+	sealer    *resume.Sealer        // of resume tokens
+	peers     atomic.Pointer[peers] // nil: no WebRTC
+	metrics   *prom.Metrics
+	state     *state
+	saving    func()                  // ends what saves the state
+	names     *liveNames              // of the streams that the state file is to know
+	board     *status.Board           // what viewers are told of streams
+	graced    func()                  // ends the grace after a restart
+	rtmp      map[string]*rtmp.Server // by protocol
+	http      *http.Server
+	admin     *http.Server
+	certs     map[string]*certificate // by the key of its listener
+	addrs     map[string]net.Addr     // by component
+	serving   sync.WaitGroup
+	drain     chan struct{} // of one: the operator has asked for the end
+	failed    chan error
 }
 
 // New wires a relay from a configuration that was validated.
@@ -107,7 +109,7 @@ func New(o Options) (*App, error) {
 	registry := prometheus.NewRegistry()
 	a.metrics, err = prom.New(registry, prom.Labels{
 		Publishers: []string{ingest.RTMP, ingest.RTMPS, ingest.WHIP, ingest.Pull, ingest.Transcode}, Viewers: viewerProtocols(),
-		Outcomes: texts(ingest.Outcomes()), Causes: texts(ingest.Causes()), Joins: joinOutcomes(), Resumes: resumeOutcomes(),
+		Outcomes: texts(ingest.Outcomes()), Causes: texts(ingest.Causes()), Joins: admission.JoinOutcomes(), Resumes: texts([]egress.Resumed{egress.Exact, egress.Keyframe, egress.Expired}),
 		Dials: texts(qos.Outcomes()), Switches: policy.SwitchCauses(), Levels: policy.LevelCauses(),
 	})
 	if err != nil {
@@ -168,26 +170,25 @@ func texts[T ~string](values []T) []string {
 
 func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, board *status.Board, version string) error {
 	cfg := a.settings.get()
-	sealer, err := newSealer(cfg.Resume.Key, a.state, a.log)
-	if err != nil {
+	var err error
+	if a.sealer, err = newSealer(cfg.Resume.Key, a.state, a.log); err != nil {
 		return err
 	}
-	streams := &playing{hub: a.relay.hub, rules: a.settings, tokens: auth.NewPlayers(a.settings), metrics: metrics, sealer: sealer, hooks: a.hooks, secrets: a.secrets, returning: &a.settings.returning}
-	streams.turns.setRate(cfg.Limits.Joins)
-	streams.unknown.shared = a.settings.sharedAddress
-	streams.turns.waits = metrics.Admitted
-	access := publishing{next: auth.NewPublishers(a.settings, ingest.StreamName, asking{a.hooks, a.relay.hub}), metrics: metrics, pushes: a.routes.Pushes, refused: refusedBefore(a.events, a.secrets), secrets: a.secrets, rules: a.settings, log: a.log}
-	a.viewing, a.access = streams, access
+	a.admission = admission.New(admission.Options{
+		Rules: a.settings, Streams: streams{a.relay.hub, &a.settings.returning}, Publisher: a.relay.hub, Hooks: hookAccess{a.hooks}, Sealer: a.sealer,
+		Metrics: metrics, Redact: a.secrets.hide, IsSecret: a.secrets.is, SharedAddress: a.settings.sharedAddress, ConnectionLimit: refused,
+		PushedFrom: a.routes.Pushes, Refused: refusedBefore(a.events, a.secrets), JoinRate: cfg.Limits.Joins, Log: a.log,
+	})
 	for _, protocol := range []string{ingest.RTMP, ingest.RTMPS} {
 		server, err := rtmp.New(rtmp.Options{
-			Access: access, Protocol: protocol, Slots: a.slots, Log: a.log, // the listener adds its component
+			Access: a.admission, Protocol: protocol, Slots: a.slots, Log: a.log, // the listener adds its component
 			HandshakeTimeout: cfg.Limits.HandshakeTimeout,
 			Refused:          func(o ingest.Outcome) { metrics.Session(protocol, string(o)) },
 			Repairs:          &a.relay.repairs,
 			Reassembly:       a.relay.memory.reassembly,
 			Heartbeat:        a.settings.heartbeat,
 			SlowPublisher:    func(app, name string) bool { return a.settings.get().Stream(app + "/" + name).SlowPublisher },
-			Plays: &players{streams: streams, settings: a.settings, bytes: a.relay.sent, log: component(a.log, protocol), started: func(p string) func() {
+			Plays: &players{streams: a.admission, settings: a.settings, bytes: a.relay.sent, log: component(a.log, protocol), started: func(p string) func() {
 				begun := time.Now()
 				return func() { metrics.Started(p, time.Since(begun)) }
 			}},
@@ -198,8 +199,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 		a.rtmp[protocol] = server
 	}
 	a.flv = httpflv.New(httpflv.Options{
-		Streams: streams, Refuse: refuse, Remote: a.settings.remote, Bytes: a.relay.sent[httpflv.Protocol], Log: component(a.log, "http"),
-		Joined: func(took time.Duration) { metrics.Started(httpflv.Protocol, took) },
+		Admission: a.admission, HTTP: webAnswers{a.settings}, Metrics: a.viewers(), Log: component(a.log, "http"),
 		WriteTimeout: func(app, name string) time.Duration {
 			return a.settings.get().Stream(app + "/" + name).Viewer.WriteTimeout
 		},
@@ -303,7 +303,7 @@ func (a *App) Reload(cfg *configs.Config) (live, restart []string) {
 	a.level.Set(Level(cfg.Log.Level))
 	a.relay.hub.Reload(cfg.Limits.Streams)
 	a.relay.memory.reload(cfg)
-	a.viewing.turns.setRate(cfg.Limits.Joins)
+	a.admission.SetJoinRate(cfg.Limits.Joins)
 	a.reloadRoutes(cfg)
 	a.hooks.Reload(hooks(cfg))
 	for key, c := range a.certs {

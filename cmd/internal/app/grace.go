@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -37,19 +36,6 @@ func graceWait(protocol string, left time.Duration) time.Duration {
 		return min(left, hlsWait)
 	}
 	return left
-}
-
-// expected marks the refusal of a stream that is expected back.
-func (p *playing) expected(name string, err error) error {
-	var refusal *ingest.Refusal
-	if !errors.As(err, &refusal) || !refusal.NotLive || p.returning.Left(time.Now(), name) == 0 {
-		return err
-	}
-	marked := *refusal
-	marked.Expected, marked.RetryAfter = true, time.Second
-	marked.Reason = "the stream " + name + " was live before the relay was restarted, and is expected back"
-	marked.Hint = "try again in a moment"
-	return &marked
 }
 
 // liveNames has the names of the streams that are live or held, for the state file.

@@ -23,15 +23,15 @@ import (
 )
 
 // graced returns viewers of a relay that expects live/cam back for 30 s.
-func graced(t *testing.T, change func(*configs.Config)) *playing {
+func graced(t *testing.T, change func(*configs.Config)) *fakeRelay {
 	t.Helper()
-	p := viewing(t, 0)
+	p := newFakeRelay(t, 0)
 	cfg := configs.Default()
 	if change != nil {
 		change(&cfg)
 	}
-	p.rules.(*settings).cfg.Store(&cfg) //nolint:forcetypeassert // it is
-	p.returning.Expect(map[string]time.Time{"live/cam": time.Now().Add(30 * time.Second)})
+	p.settings.cfg.Store(&cfg)
+	p.settings.returning.Expect(map[string]time.Time{"live/cam": time.Now().Add(30 * time.Second)})
 	return p
 }
 
@@ -48,7 +48,7 @@ func TestGraceByProtocol(t *testing.T) {
 				refused := func(name string) (*ingest.Refusal, time.Duration) {
 					t.Helper()
 					began := time.Now()
-					_, err := p.Play(t.Context(), egress.Request{App: "live", Name: name, Protocol: protocol})
+					_, _, err := p.Join(t.Context(), egress.Request{App: "live", Name: name, Protocol: protocol})
 					var r *ingest.Refusal
 					if !errors.As(err, &r) || !r.NotLive || r.RetryAfter <= 0 {
 						t.Fatalf("got %v, want a refusal of a stream that is not live", err)
@@ -83,14 +83,14 @@ func TestGraceEndsWithTheStream(t *testing.T) {
 		var working sync.WaitGroup
 		began := time.Now()
 		for _, protocol := range []string{"rtmp", "httpflv", "hls"} {
-			_, err := p.Play(ctx, egress.Request{App: "live", Name: "cam", Protocol: protocol})
+			_, _, err := p.Join(ctx, egress.Request{App: "live", Name: "cam", Protocol: protocol})
 			var r *ingest.Refusal
 			if !errors.As(err, &r) || r.Outcome != ingest.RefusedKey || time.Since(began) > 0 {
 				t.Errorf("%s without a token, after %v: %v", protocol, time.Since(began), err)
 			}
 			working.Go(func() {
 				token := jwtFor(t, secret, "live/*", began.Add(time.Hour))
-				place, err := p.Play(ctx, egress.Request{App: "live", Name: "cam", Token: token, Protocol: protocol})
+				place, _, err := p.Join(ctx, egress.Request{App: "live", Name: "cam", Token: token, Protocol: protocol})
 				if err != nil {
 					t.Errorf("%s: %v", protocol, err)
 					return

@@ -6,12 +6,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/holdfast-live/holdfast/relay/auth"
+	"github.com/holdfast-live/holdfast/relay/admission"
 )
 
 // guesses slows down and logs requests to the admin address with a wrong token.
 type guesses struct {
-	tries *auth.Tries
+	tries *admission.Guesses
 	log   *slog.Logger
 
 	mu     sync.Mutex // guards what follows
@@ -19,7 +19,7 @@ type guesses struct {
 	more   int // since then
 }
 
-func newGuesses(log *slog.Logger) *guesses { return &guesses{tries: auth.NewTries(), log: log} }
+func newGuesses(log *slog.Logger) *guesses { return &guesses{tries: admission.NewGuesses(), log: log} }
 
 // guessLogEvery is how often wrong tokens are logged at the most.
 const guessLogEvery = 10 * time.Second

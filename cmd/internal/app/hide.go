@@ -158,21 +158,3 @@ func (h hiding) attr(a slog.Attr) slog.Attr {
 	}
 	return slog.Attr{Key: a.Key, Value: v}
 }
-
-// keyAsName refuses a push whose app or name is a configured secret, and that shows no key, where the
-// stream needs one: it was most likely pasted in the wrong place. The answer is as to any such push
-// without a key. Where publishing is open to everyone the push goes on, since a refusal would tell
-// strangers whether a name is a secret.
-func (p publishing) keyAsName(r ingest.Request) error {
-	if p.secrets == nil || r.Key != "" || !p.secrets.is(r.App) && !p.secrets.is(r.Name) {
-		return nil
-	}
-	p.log.Warn("publish key sent as the name of a stream", "protocol", r.Protocol, "remote", r.Remote,
-		"hint", "the name comes first, then the key: name?key=…; if others could see the name, make another key")
-	if p.rules == nil || len(p.rules.PublishKeys(r.App+"/"+r.Name)) == 0 {
-		return nil
-	}
-	return &ingest.Refusal{
-		Outcome: ingest.RefusedKey, Reason: "this stream needs a publish key", Hint: "append ?key=… to the stream name, or send it as Bearer",
-	}
-}

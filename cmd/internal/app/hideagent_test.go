@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/qos/policy"
 	"github.com/holdfast-live/holdfast/qos/prom"
+	"github.com/holdfast-live/holdfast/relay/admission"
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/route"
 	"github.com/holdfast-live/holdfast/relay/stream"
@@ -39,8 +40,8 @@ func TestSecretsInWordsOfPeers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := publishing{next: next, metrics: metrics, secrets: hidden, log: slog.New(slog.DiscardHandler)}
-	_, _ = p.Publish(t.Context(), ingest.Request{App: "live", Name: "cam", Agent: words})
+	p := admission.New(admission.Options{Publisher: next, Metrics: metrics, Redact: hidden.hide, IsSecret: hidden.is})
+	_, _ = p.Publish(t.Context(), ingest.Request{App: "live", Name: "cam", Agent: words, Session: nobody{}})
 
 	// The observers' log hides nothing here: it has what events have.
 	var told bytes.Buffer

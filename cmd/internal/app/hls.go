@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
-	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 	"github.com/holdfast-live/holdfast/relay/egress/hls"
@@ -20,9 +19,8 @@ import (
 func (a *App) wireHLS() {
 	a.feeds = cmaf.New(cmaf.Options{Open: a.relay.feed, Again: again, Limits: a.settings.chunks, SilentTrack: true, Memory: a.relay.memory.Budget, Log: component(a.log, "cmaf")})
 	a.hls = hls.New(hls.Options{
-		Streams: a.viewing, Names: sessionNames{a.viewing}, Feeds: a.feeds, Settings: a.settings.hls, Refuse: refuse, Problem: api.Problem, Remote: a.settings.remote, Renditions: a.renditions,
-		Bytes: a.relay.sent[hls.Protocol], Memory: a.relay.memory.Budget, Log: component(a.log, "hls"),
-		Joined: func(took time.Duration) { a.metrics.Started(hls.Protocol, took) },
+		Admission: a.admission, Sessions: a.admission, HTTP: webAnswers{a.settings}, Metrics: a.viewers(), Feeds: a.feeds,
+		Settings: a.settings.hls, Renditions: a.renditions, Memory: a.relay.memory.Budget, Log: component(a.log, "hls"),
 		Restarted: func(ctx context.Context, stream string) bool {
 			a.settings.returning.Wait(ctx, stream)
 			return a.settings.returning.Restarted(time.Now(), stream)
@@ -54,7 +52,7 @@ func (a *App) live(name string) {
 }
 
 // feed is a feed's place on a stream: nobody's who is counted as a viewer.
-func (r *relay) feed(_ context.Context, name string, newest bool) (egress.Place, error) {
+func (r *relay) feed(_ context.Context, name string, newest bool) (egress.Subscription, error) {
 	s := r.hub.Find(name)
 	if s == nil {
 		return nil, notThere(name)

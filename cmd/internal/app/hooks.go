@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,23 +52,26 @@ func (a *App) stopHooks(ctx context.Context) {
 	a.hooks.Close(ctx)
 }
 
-// asking asks the hooks whether a push may go on to next.
-type asking struct {
+// hookAccess asks the hooks about publishers and viewers. It implements admission.Hooks.
+type hookAccess struct {
 	hooks *hook.Hooks
-	next  ingest.Access
 }
 
-// Publish implements ingest.Access.
-func (a asking) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
-	if name, err := ingest.StreamName(r.App, r.Name); err == nil && !isLayer(r) {
-		e := hook.Event{
-			Type: hook.Publish, Stream: name, Session: r.Session.ID(), Role: role(r.Backup), Protocol: r.Protocol, Remote: r.Remote, Agent: r.Agent,
-		}
-		if err := a.hooks.Ask(ctx, e, r.Key); err != nil {
-			return nil, err
-		}
-	}
-	return a.next.Publish(ctx, r)
+// AsksPlay implements admission.Hooks.
+func (h hookAccess) AsksPlay(stream string) bool {
+	return h.hooks.Asks(hook.Event{Type: hook.Play, Stream: stream})
+}
+
+// Play implements admission.Hooks.
+func (h hookAccess) Play(ctx context.Context, stream string, r egress.Request, identity string) error {
+	return h.hooks.Ask(ctx, hook.Event{Type: hook.Play, Stream: stream, Protocol: r.Protocol, Remote: r.Remote, Agent: r.Agent}, identity)
+}
+
+// Publish implements admission.Hooks.
+func (h hookAccess) Publish(ctx context.Context, stream string, r ingest.Request) error {
+	return h.hooks.Ask(ctx, hook.Event{
+		Type: hook.Publish, Stream: stream, Session: r.Session.ID(), Role: role(r.Backup), Protocol: r.Protocol, Remote: r.Remote, Agent: r.Agent,
+	}, r.Key)
 }
 
 // role is a publisher's part in a stream, in the words of API and hooks.
@@ -78,28 +80,6 @@ func role(backup bool) string {
 		return "backup"
 	}
 	return "primary"
-}
-
-// isLayer tells whether a rendition is a layer of a session that was asked about already. What
-// brings its media waits for the answer.
-func isLayer(r ingest.Request) bool {
-	_, leaf, ok := strings.Cut(r.Name, "~")
-	return ok && strings.HasSuffix(r.Session.ID(), "~"+leaf)
-}
-
-// asks tells whether the hooks are asked about viewers of a stream.
-func (p *playing) asks(name string) bool {
-	return p.hooks != nil && p.hooks.Asks(hook.Event{Type: hook.Play, Stream: name})
-}
-
-// mayPlay asks the hooks whether a viewer may watch a stream.
-func (p *playing) mayPlay(ctx context.Context, r egress.Request, name string, t ticket) error {
-	if p.hooks == nil {
-		return nil
-	}
-	return p.hooks.Ask(ctx, hook.Event{
-		Type: hook.Play, Stream: name, Protocol: r.Protocol, Remote: r.Remote, Agent: p.secrets.hide(r.Agent),
-	}, t.shown(r))
 }
 
 // tellHooks tells the hooks what happens to streams.

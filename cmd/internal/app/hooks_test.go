@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/configs"
-	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/hook"
 	"github.com/holdfast-live/holdfast/relay/hub"
@@ -32,13 +31,6 @@ func TestHookEvents(t *testing.T) {
 		t.Errorf("%q may be configured, there are %q", known, there)
 	}
 }
-
-// named is a session that has a name and nothing else.
-type named string
-
-func (n named) ID() string                      { return string(n) }
-func (named) Close(ingest.Cause, string)        {}
-func (named) RTT() (srtt, rttvar time.Duration) { return 0, 0 }
 
 // counted is a receiver of hooks that allows everything, and counts what it is asked by stream.
 type counted struct {
@@ -75,12 +67,12 @@ func (b brought) Brings(name string) bool                  { return name == stri
 func TestHooksAreAskedAboutWhatThereMayBe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const rate = 50
-		p := viewing(t, rate)
+		p := newFakeRelay(t, rate)
 		cfg := configs.Default()
 		waits := configs.Match{Match: "wait/*", Stream: cfg.Defaults}
 		waits.PlayWait = time.Second
 		cfg.Streams = append(cfg.Streams, waits)
-		rules := p.rules.(*settings) //nolint:forcetypeassert,errcheck // it is
+		rules := p.settings
 		rules.cfg.Store(&cfg)
 		log := slog.New(slog.DiscardHandler)
 		p.hub = hub.New(hub.Options{Settings: rules, Demand: brought("live/pulled"), Observer: unobserved{}, Counters: &stream.Counters{}, Log: log})
@@ -99,7 +91,7 @@ func TestHooksAreAskedAboutWhatThereMayBe(t *testing.T) {
 		working.Go(func() { p.feed(ctx, t, "cam") })
 		time.Sleep(3 * time.Second)
 		play := func(app, name string) {
-			if place, err := p.Play(ctx, egress.Request{App: app, Name: name, Protocol: "httpflv"}); err == nil {
+			if place, _, err := p.Join(ctx, egress.Request{App: app, Name: name, Protocol: "httpflv"}); err == nil {
 				place.Close()
 			}
 		}
@@ -127,24 +119,6 @@ func TestHooksAreAskedAboutWhatThereMayBe(t *testing.T) {
 		_ = server.Close()
 		p.hub.Close("the test is over")
 	})
-}
-
-// Nobody gets round being asked about by the name of a rendition.
-func TestLayers(t *testing.T) {
-	for _, tt := range []struct {
-		name, session string
-		want          bool
-	}{
-		{"cam", "s1", false},
-		{"cam~low", "s1", false},
-		{"cam~low", "s1~low", true},
-		{"cam~low", "s1~high", false},
-		{"cam", "s1~low", false},
-	} {
-		if got := isLayer(ingest.Request{Name: tt.name, Session: named(tt.session)}); got != tt.want {
-			t.Errorf("%+v: %v", tt, got)
-		}
-	}
 }
 
 // What names no session is told of the one that feeds the stream, to the stream's end.

@@ -121,7 +121,7 @@ func TestMemoryIsDividedSeldom(t *testing.T) {
 func TestMemoryFull(t *testing.T) {
 	a := run(t, new(logs), func(c *configs.Config) { c.Limits.Memory = 16 << 20 })
 	a.relay.memory.reassembly.Add(16 << 20)
-	_, err := a.access.Publish(t.Context(), ingest.Request{App: "live", Name: "new", Protocol: ingest.RTMP, Session: pushSession{}})
+	_, err := a.admission.Publish(t.Context(), ingest.Request{App: "live", Name: "new", Protocol: ingest.RTMP, Session: pushSession{}})
 	var refusal *ingest.Refusal
 	if !errors.As(err, &refusal) || refusal.Outcome != ingest.RefusedLimit || !strings.Contains(refusal.Hint, "limits.memory") {
 		t.Fatalf("a new stream got %v, want a refusal that names limits.memory", err)

@@ -1,16 +1,12 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
-	"github.com/holdfast-live/holdfast/packetbuf/resume"
-	"github.com/holdfast-live/holdfast/relay/api"
-	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/egress/mse"
 	"github.com/holdfast-live/holdfast/relay/egress/status"
 )
@@ -18,48 +14,19 @@ import (
 // wireMSE makes what serves chunks over WebSocket.
 func (a *App) wireMSE(board *status.Board) {
 	a.mse = mse.New(mse.Options{
-		Streams: sockets{a.viewing}, Feeds: a.feeds, Refuse: closing, Problem: api.Problem, Remote: a.settings.remote,
-		Bytes: a.relay.sent[mse.Protocol], Skipped: &a.relay.skipped, Log: component(a.log, "http"),
-		Joined: func(took time.Duration) { a.metrics.Started(mse.Protocol, took) },
+		Admission: a.admission, HTTP: webAnswers{a.settings}, Metrics: a.viewers(), Feeds: a.feeds, Refuse: closing,
+		Skipped: &a.relay.skipped, Log: component(a.log, "http"),
 		State: func(stream string) (any, <-chan struct{}) {
 			if w := board.Watch(stream); w != nil {
 				return w.Status(time.Now())
 			}
 			return nil, nil
 		},
-		Resumed: func(outcome string) { a.metrics.ViewerResumed(mse.Protocol, outcome) },
 		Settings: func(stream string) mse.Settings {
 			c := a.settings.get().Stream(stream)
 			return mse.Settings{WriteTimeout: c.Viewer.WriteTimeout, Lag: c.Viewer.Lag, Heartbeat: fixed(c.Heartbeat)}
 		},
 	})
-}
-
-// sockets lets in those who play chunks and may come back to them.
-type sockets struct{ *playing }
-
-// Enter implements mse.Streams.
-func (s sockets) Enter(ctx context.Context, r egress.Request) (egress.Place, mse.Pass, error) {
-	place, pass, err := s.enter(ctx, r)
-	s.metrics.Joined(r.Protocol, outcome(err))
-	return place, pass, err
-}
-
-func (s sockets) enter(ctx context.Context, r egress.Request) (egress.Place, mse.Pass, error) {
-	name, err := ingest.StreamName(r.App, r.Name)
-	if err != nil {
-		return nil, mse.Pass{}, err
-	}
-	place, t, _, err := s.admit(ctx, r)
-	if err != nil {
-		return nil, mse.Pass{}, err
-	}
-	pass := mse.Pass{Good: t.verdict == resume.Good && t.claims.Life == place.Origin().Life, Expired: t.verdict == resume.Expired}
-	if pass.Token, err = s.seal(name, t, place.Origin()); err != nil {
-		place.Close()
-		return nil, mse.Pass{}, err
-	}
-	return place, pass, nil
 }
 
 // closing says a refusal as a WebSocket's close.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/ingest"
-	"github.com/holdfast-live/holdfast/relay/auth"
+	"github.com/holdfast-live/holdfast/relay/admission"
 )
 
 // ErrOpen is PlayToken's error where playing needs no token.
@@ -46,7 +46,7 @@ func PlayToken(cfg *configs.Config, stream string, until time.Time) (token, note
 		note = fmt.Sprintf("streams of %s are open to everyone and need no token", strings.Join(open, ", "))
 	}
 	for secret := range closed {
-		token, err = auth.Sign(secret, stream, until)
+		token, err = admission.SignPlayToken(secret, stream, until)
 	}
 	return token, note, err
 }

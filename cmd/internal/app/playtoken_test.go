@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/configs"
-	"github.com/holdfast-live/holdfast/relay/auth"
+	"github.com/holdfast-live/holdfast/relay/admission"
 )
 
 // secretsOf is a configuration with the secrets of patterns, in their order.
@@ -56,7 +56,7 @@ func TestPlayToken(t *testing.T) {
 		case err != nil:
 			t.Errorf("%s: %v", tt.stream, err)
 		default:
-			if got, err := auth.PlayUntil(rules, tt.plays, token); err != nil || !got.Equal(until) {
+			if got, err := admission.CheckPlayToken(rules, tt.plays, token); err != nil || !got.Equal(until) {
 				t.Errorf("%s: the token opens %s until %v, %v; want %v", tt.stream, tt.plays, got, err, until)
 			}
 			if !strings.Contains(note, tt.note) || (note == "") != (tt.note == "") {

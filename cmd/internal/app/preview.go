@@ -16,12 +16,12 @@ import (
 // wirePreviews makes what cuts pictures for the API. Its feeds begin at the newest keyframe, not
 // at the oldest that the buffer has, and end with the one who asked.
 func (a *App) wirePreviews() {
-	newest := func(ctx context.Context, name string, _ bool) (egress.Place, error) {
+	newest := func(ctx context.Context, name string, _ bool) (egress.Subscription, error) {
 		place, err := a.relay.feed(ctx, name, true)
 		if err != nil {
 			return nil, err
 		}
-		return &glance{Place: place}, nil
+		return &glance{Subscription: place}, nil
 	}
 	a.previews = cmaf.New(cmaf.Options{Open: newest, Limits: a.settings.chunks, Linger: 1, Memory: a.relay.memory.Budget, Log: component(a.log, "cmaf")})
 }
@@ -57,7 +57,7 @@ var errGlanced = errors.New("it was glanced at")
 // edge before it is given up, and what it cuts is copied: of a long GOP all that the buffer has.
 // It ends also where nothing more comes: a chunk is whole when the next begins, or at the end.
 type glance struct {
-	egress.Place
+	egress.Subscription
 	begun, over bool
 	until       time.Duration // DTS
 	came        time.Time     // when media came last
@@ -71,7 +71,7 @@ func (g *glance) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	if g.over {
 		return nil, errGlanced
 	}
-	packets, err := g.Place.Read(ctx)
+	packets, err := g.Subscription.Read(ctx)
 	now := time.Now()
 	for _, p := range packets {
 		if p.Kind == packetbuf.Config || p.Track == packetbuf.Data {

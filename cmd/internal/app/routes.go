@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/relay/admission"
 	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/relay/rendition"
@@ -200,7 +201,7 @@ func breaker(cfg *configs.Config) policy.BreakerConfig {
 // wireRoutes makes the routes and renditions, and has wanted know of them.
 func (a *App) wireRoutes(wanted *demand) error {
 	cfg := a.settings.get()
-	access := publishing{next: a.relay.hub, metrics: a.metrics} // what the relay brings itself needs no key
+	access := admission.New(admission.Options{Publisher: a.relay.hub, Metrics: a.metrics}) // what the relay brings itself needs no key
 	a.rendered = rendition.New(rendition.Options{
 		Access: access, Max: cfg.Limits.Transcodes, Memory: int64(cfg.Limits.ChildMemory), Log: component(a.log, "rendition"),
 		Tap: func(name string) (rendition.Tap, error) {

@@ -60,10 +60,10 @@ func (s *settings) renditions(name string) []rendition.Rendition {
 	return out
 }
 
-// PublishKeys implements auth.Rules.
+// PublishKeys implements admission.Rules.
 func (s *settings) PublishKeys(name string) []string { return s.get().Stream(name).PublishKeys }
 
-// PlaySecret implements auth.Rules.
+// PlaySecret implements admission.Rules.
 func (s *settings) PlaySecret(name string) string { return s.get().Stream(name).PlaySecret }
 
 // open returns a warning of what is open to everyone, and for which streams; empty where nothing is.

@@ -18,7 +18,6 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf/resume"
-	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 	"github.com/holdfast-live/holdfast/relay/egress/hls"
@@ -26,27 +25,28 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 	"github.com/holdfast-live/holdfast/testmedia/faultnet"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
+	"github.com/holdfast-live/holdfast/testmedia/streamtest"
 )
 
 const showSecret = "s3cret-of-the-plays-0123456789ab"
 
 // protected are viewers of a relay, in a bubble, whose streams need a play token. All such relays have
 // one key.
-func protected(t *testing.T) *playing {
+func protected(t *testing.T) *fakeRelay {
 	t.Helper()
-	p := viewing(t, 500)
+	p := newFakeRelay(t, 500)
 	var err error
 	if p.sealer, err = newSealer(base64.StdEncoding.EncodeToString(make([]byte, resume.KeySize)), &state{}, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	cfg := configs.Default()
 	cfg.Defaults.PlaySecret, cfg.Defaults.HoldUnpublish, cfg.Defaults.Hold = showSecret, 0, 30*time.Second
-	p.rules.(*settings).cfg.Store(&cfg) //nolint:forcetypeassert // it is
+	p.settings.cfg.Store(&cfg)
 	return p
 }
 
 // show publishes live/cam until its end is called, with that cause.
-func (p *playing) show(t *testing.T, source uint32) (end func(ingest.Cause)) {
+func (p *fakeRelay) show(t *testing.T, source uint32) (end func(ingest.Cause)) {
 	t.Helper()
 	sink, err := p.hub.Publish(t.Context(), ingest.Request{App: "live", Name: "cam", Protocol: ingest.RTMP, Session: nobody{}})
 	if err != nil {
@@ -75,15 +75,14 @@ func (p *playing) show(t *testing.T, source uint32) (end func(ingest.Cause)) {
 }
 
 // playlists serves the streams of p as HLS.
-func (p *playing) playlists(t *testing.T) *hls.Handler {
+func (p *fakeRelay) playlists(t *testing.T) *hls.Handler {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	r := &relay{hub: p.hub}
-	s := p.rules.(*settings) //nolint:forcetypeassert,errcheck // it is
+	s := p.settings
 	feeds := cmaf.New(cmaf.Options{Open: r.feed, Again: again, Limits: s.chunks, Log: log})
 	h := hls.New(hls.Options{
-		Streams: p, Names: sessionNames{p}, Feeds: feeds, Settings: s.hls, Refuse: refuse, Problem: api.Problem,
-		Remote: func(r *http.Request) string { return r.RemoteAddr }, Bytes: &atomic.Uint64{}, Joined: func(time.Duration) {}, Log: log,
+		Admission: p, Sessions: p.admits(), HTTP: webAnswers{s}, Metrics: &streamtest.Metrics{}, Feeds: feeds, Settings: s.hls, Log: log,
 	})
 	t.Cleanup(func() {
 		h.Close()
@@ -206,7 +205,7 @@ func TestHLSSessionGoesOn(t *testing.T) {
 		wantStatus(t, "after a pause", 200, status, list)
 		for name, url := range map[string]string{
 			"made up": "media.m3u8?s=guess", "changed": bare[:len(bare)-1] + "A", "none": "media.m3u8",
-			"of another stream": "media.m3u8?s=" + sessionNames{p}.Name("live/other", time.Time{}),
+			"of another stream": "media.m3u8?s=" + p.admits().SessionName("live/other", time.Time{}),
 		} {
 			if url == bare {
 				continue
@@ -215,7 +214,7 @@ func TestHLSSessionGoesOn(t *testing.T) {
 			wantStatus(t, "a name that is "+name, 401, status, list)
 		}
 		// Another relay with the same key serves the session as well, and no longer.
-		name := sessionNames{p}.Name("live/cam", time.Now().Add(time.Minute))
+		name := p.admits().SessionName("live/cam", time.Now().Add(time.Minute))
 		other := protected(t)
 		there := other.playlists(t)
 		stop := other.show(t, 3)
@@ -237,13 +236,13 @@ func TestPlaysEndWithTheirTokens(t *testing.T) {
 		defer p.hub.Close("the test is over")
 		time.Sleep(3 * time.Second)
 		until := time.Now().Add(time.Minute).Truncate(time.Second)
-		r := egress.Request{App: "live", Name: "cam", Protocol: "httpflv", Token: jwtFor(t, showSecret, "live/*", until)}
+		r := egress.Request{App: "live", Name: "cam", Protocol: "httpflv", Token: jwtFor(t, showSecret, "live/*", until), Resumable: true}
 		last := ""
 		for n := 0; ; n++ { // a chain of resumes, each long before the token is too old
 			if n > 0 {
 				r.Token, r.Resume = "", &egress.Resume{Token: last, DTS: -1}
 			}
-			place, session, err := p.Enter(t.Context(), r)
+			place, session, err := p.Join(t.Context(), r)
 			if good := time.Now().Before(until); good != (err == nil) {
 				t.Fatalf("resume %d, %v before the end: %v", n, time.Until(until), err)
 			}
@@ -264,7 +263,7 @@ func TestPlaysEndWithTheirTokens(t *testing.T) {
 		}
 		// With a token that is good until after the show.
 		r.Token, r.Resume = jwtFor(t, showSecret, "live/*", time.Now().Add(time.Hour)), nil
-		place, session, err := p.Enter(t.Context(), r)
+		place, session, err := p.Join(t.Context(), r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -272,7 +271,7 @@ func TestPlaysEndWithTheirTokens(t *testing.T) {
 		r.Token, r.Resume = "", &egress.Resume{Token: session.Token, DTS: -1}
 		end(ingest.Reset)
 		end = p.show(t, 2)
-		if place, _, err = p.Enter(t.Context(), r); err != nil {
+		if place, _, err = p.Join(t.Context(), r); err != nil {
 			t.Fatalf("a held stream that is back: %v", err)
 		}
 		place.Close()
@@ -281,7 +280,7 @@ func TestPlaysEndWithTheirTokens(t *testing.T) {
 		<-over
 		end = p.show(t, 3)
 		time.Sleep(3 * time.Second)
-		if _, _, err = p.Enter(t.Context(), r); err == nil {
+		if _, _, err = p.Join(t.Context(), r); err == nil {
 			t.Error("the next show is played by a resume token of the one before")
 		}
 		end(ingest.Unpublish)
@@ -305,7 +304,7 @@ func (b *ban) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // hooked has the plays of p asked about.
-func (b *ban) hooked(t *testing.T, p *playing) {
+func (b *ban) hooked(t *testing.T, p *fakeRelay) {
 	t.Helper()
 	network := faultnet.NewNetwork(nil)
 	l, err := network.Listen("hook.example:80")
@@ -332,25 +331,25 @@ func TestHooksAreAskedAboutResumes(t *testing.T) {
 		defer end(ingest.Unpublish)
 		time.Sleep(3 * time.Second)
 		token := jwtFor(t, showSecret, "live/*", time.Now().Add(time.Hour))
-		place, session, err := p.Enter(t.Context(), egress.Request{App: "live", Name: "cam", Protocol: "httpflv", Token: token})
+		place, session, err := p.Join(t.Context(), egress.Request{App: "live", Name: "cam", Protocol: "httpflv", Token: token, Resumable: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		place.Close()
-		name := sessionNames{p}.Name("live/cam", time.Now().Add(time.Hour))
+		name := p.admits().SessionName("live/cam", time.Now().Add(time.Hour))
 		for _, r := range []egress.Request{
 			{App: "live", Name: "cam", Protocol: "httpflv", Resume: &egress.Resume{Token: session.Token, DTS: -1}},
 			{App: "live", Name: "cam", Protocol: "hls", Session: name},
 		} {
 			b.set.Store(false)
-			place, _, err := p.Enter(t.Context(), r)
+			place, _, err := p.Join(t.Context(), r)
 			if err != nil {
 				t.Errorf("%s, allowed: %v", r.Protocol, err)
 				continue
 			}
 			place.Close()
 			b.set.Store(true)
-			if place, _, err = p.Enter(t.Context(), r); err == nil {
+			if place, _, err = p.Join(t.Context(), r); err == nil {
 				place.Close()
 				t.Errorf("%s: a viewer that the hook refuses is let in", r.Protocol)
 			}
@@ -371,7 +370,7 @@ func TestStateIsForViewers(t *testing.T) {
 		until := time.Now().Add(time.Hour).Truncate(time.Second)
 		there := func(name string) bool { return name == "live/cam" }
 		read := func(name, token string) (string, time.Time, error) {
-			return p.mayRead(t.Context(), egress.Request{App: "live", Name: name, Token: token, Protocol: states, Remote: "192.0.2.1:1"}, there)
+			return p.admits().Read(t.Context(), egress.Request{App: "live", Name: name, Token: token, Protocol: states, Remote: "192.0.2.1:1"}, there)
 		}
 		token := jwtFor(t, showSecret, "live/*", until)
 		if name, got, err := read("cam", token); err != nil || name != "live/cam" || !got.Equal(until) {

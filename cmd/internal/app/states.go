@@ -1,11 +1,9 @@
 package app
 
 import (
-	"context"
 	"net/http"
 	"time"
 
-	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/egress/status"
 )
@@ -18,34 +16,11 @@ func (a *App) wireStates(board *status.Board) {
 	a.states = status.New(status.Options{
 		Board: board, Refuse: refuse, Absent: notThere,
 		Admit: func(r *http.Request, app, name string) (string, time.Time, error) {
-			return a.viewing.mayRead(r.Context(), egress.Request{
+			return a.admission.Read(r.Context(), egress.Request{
 				App: app, Name: name, Token: egress.Token(r), Protocol: states, Remote: a.settings.remote(r), Agent: r.UserAgent(),
 			}, func(stream string) bool { return board.Watch(stream) != nil })
 		},
 	})
-}
-
-// mayRead lets a viewer read the state of a stream that it may play: by its play token, and by the
-// hooks that are asked about plays. It returns when the token expires. Hooks are asked about streams
-// that are there, and no oftener than viewers may join.
-func (p *playing) mayRead(ctx context.Context, r egress.Request, there func(stream string) bool) (name string, until time.Time, err error) {
-	if err := refused(ctx); err != nil {
-		return "", time.Time{}, err
-	}
-	if name, err = ingest.StreamName(r.App, r.Name); err != nil {
-		return "", time.Time{}, err
-	}
-	t, err := p.ticket(ctx, name, r)
-	if err != nil {
-		return "", time.Time{}, err
-	}
-	if !there(name) || !p.asks(name) {
-		return name, t.until, nil
-	}
-	if err := p.turn(ctx, r, false); err != nil {
-		return "", time.Time{}, err
-	}
-	return name, t.until, p.mayPlay(ctx, r, name, t)
 }
 
 // serveState tells how a stream is; false where the path is none's.

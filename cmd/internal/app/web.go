@@ -153,7 +153,21 @@ func cors(h http.Header) {
 	h.Set("Access-Control-Max-Age", "86400")
 }
 
-// refuse says a refusal in HTTP.
+// webAnswers answers viewers' requests. It implements egress.HTTP.
+type webAnswers struct{ settings *settings }
+
+// Remote implements egress.HTTP.
+func (a webAnswers) Remote(r *http.Request) string { return a.settings.remote(r) }
+
+// Refuse implements egress.HTTP.
+func (webAnswers) Refuse(w http.ResponseWriter, r *http.Request, err error) { refuse(w, r, err) }
+
+// Problem implements egress.HTTP.
+func (webAnswers) Problem(w http.ResponseWriter, status int, reason, hint, detail string) {
+	api.DetailedProblem(w, status, reason, hint, detail)
+}
+
+// refuse answers with a refusal.
 func refuse(w http.ResponseWriter, _ *http.Request, err error) {
 	var r *ingest.Refusal
 	if !errors.As(err, &r) { // what it says is not for strangers

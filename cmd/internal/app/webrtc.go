@@ -15,7 +15,6 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtcsock"
 	"github.com/holdfast-live/holdfast/ingest/whip"
 	"github.com/holdfast-live/holdfast/relay/api"
-	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/egress/whep"
 )
 
@@ -90,7 +89,7 @@ func (a *App) servePeers(sockets *rtcsock.Sockets) {
 	a.peers.Store(&peers{
 		sockets: sockets,
 		whip: whip.New(whip.Options{
-			Access: a.access, Sockets: sockets, Take: a.takePublisherSlot, Problem: api.Problem, Remote: a.settings.remote, Links: a.iceServers, Log: log,
+			Access: a.admission, Sockets: sockets, Take: a.takePublisherSlot, Problem: api.Problem, Remote: a.settings.remote, Links: a.iceServers, Log: log,
 			Refused:    func(o ingest.Outcome) { a.metrics.Session(ingest.WHIP, string(o)) },
 			Counters:   &a.relay.received,
 			FirstMedia: func(app, name string) time.Duration { return a.settings.get().Stream(app + "/" + name).FirstMedia },
@@ -99,20 +98,10 @@ func (a *App) servePeers(sockets *rtcsock.Sockets) {
 			},
 		}),
 		whep: whep.New(whep.Options{
-			Play: a.viewing.place, Sockets: sockets, Take: a.takeViewerSlot, Problem: api.Problem, Detailed: api.DetailedProblem, Remote: a.settings.remote, Links: a.iceServers, Log: log,
-			Bytes: a.relay.sent[whep.Protocol], Joined: func(took time.Duration) { a.metrics.Started(whep.Protocol, took) },
-			Repeats: &a.relay.repeats, Asked: func(err error) { a.metrics.Joined(whep.Protocol, outcome(err)) },
+			Admission: a.admission, HTTP: webAnswers{a.settings}, Metrics: a.viewers(), Sockets: sockets, Take: a.takeViewerSlot,
+			Links: a.iceServers, Repeats: &a.relay.repeats, Log: log,
 		}),
 	})
-}
-
-// place implements whep.Options.Play.
-func (p *playing) place(ctx context.Context, r egress.Request) (whep.Place, error) {
-	place, err := p.play(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	return place, nil
 }
 
 // takePublisherSlot counts a peer that publishes as a connection, and takeViewerSlot one that plays.

@@ -15,7 +15,7 @@ type waiter interface {
 type keyRequester interface{ RequestKey() bool }
 
 // expect notes which tracks the stream has.
-func (c *cutter) expect(place egress.Place) {
+func (c *cutter) expect(place egress.Subscription) {
 	c.awaits, c.needKey = nil, nil
 	if k, ok := place.(keyRequester); ok {
 		c.needKey = k.RequestKey

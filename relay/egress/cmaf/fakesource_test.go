@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing/synctest"
+	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/relay/egress"
@@ -23,7 +24,7 @@ type source struct {
 
 func newSource() *source { return &source{done: make(chan struct{})} }
 
-func (s *source) open(context.Context, string, bool) (egress.Place, error) {
+func (s *source) open(context.Context, string, bool) (egress.Subscription, error) {
 	if s.refuse != nil {
 		return nil, s.refuse
 	}
@@ -75,6 +76,7 @@ func (p *place) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 }
 
 func (p *place) Has(packetbuf.Track) bool { return true }
+func (p *place) Until() time.Time         { return time.Time{} }
 func (p *place) Skip()                    {}
 func (p *place) Done() <-chan struct{}    { return p.s.done }
 func (p *place) Close() {

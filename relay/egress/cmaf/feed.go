@@ -66,7 +66,7 @@ type Limits struct {
 type Options struct {
 	// Open gives a feed its place on the stream {app}/{name}, which it may wait for: at the
 	// oldest that there is or, with again, at the newest random-access point.
-	Open func(ctx context.Context, stream string, again bool) (egress.Place, error)
+	Open func(ctx context.Context, stream string, again bool) (egress.Subscription, error)
 	// Again tells whether the error of a Read ends the place, and not the stream: a new place
 	// goes on, as after a change of codec. nil: never.
 	Again func(error) bool
@@ -312,7 +312,7 @@ func (f *Feed) open(err error) {
 
 // again is the place that follows one that ended with err; nil where none does. idle tells that
 // it gave nothing new: what follows is not there yet.
-func (f *Feed) again(ctx context.Context, err error, idle bool) egress.Place {
+func (f *Feed) again(ctx context.Context, err error, idle bool) egress.Subscription {
 	if !f.all.opts.Again(err) {
 		return nil
 	}
@@ -337,7 +337,7 @@ func (f *Feed) again(ctx context.Context, err error, idle bool) egress.Place {
 }
 
 // cut reads one place until its error.
-func (f *Feed) cut(ctx context.Context, place egress.Place, c *cutter) error {
+func (f *Feed) cut(ctx context.Context, place egress.Subscription, c *cutter) error {
 	defer place.Close()
 	for {
 		packets, err := place.Read(ctx)

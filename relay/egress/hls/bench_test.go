@@ -2,14 +2,12 @@ package hls
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +20,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 	"github.com/holdfast-live/holdfast/relay/stream"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
+	"github.com/holdfast-live/holdfast/testmedia/streamtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -36,8 +35,7 @@ type bench struct {
 
 	renditions map[string][]string // of a stream; they are all the one stream
 
-	bytes atomic.Uint64
-	joins atomic.Int64
+	metrics streamtest.Metrics
 
 	counters stream.Counters
 	load     stream.Load
@@ -79,17 +77,9 @@ func (b *bench) start() {
 		},
 	})
 	b.Handler = New(Options{
-		Streams: b, Feeds: b.feeds, Settings: func(string) Settings { return b.set }, Bytes: &b.bytes, Joined: func(time.Duration) { b.joins.Add(1) },
+		Admission: b, HTTP: streamtest.HTTP{RefusalStatus: http.StatusNotFound, RetryAfter: "2"}, Metrics: &b.metrics,
+		Feeds: b.feeds, Settings: func(string) Settings { return b.set }, Log: slog.New(slog.DiscardHandler),
 		Renditions: func(name string) []string { return b.renditions[name] },
-		Remote:     func(r *http.Request) string { return r.RemoteAddr }, Log: slog.New(slog.DiscardHandler),
-		Refuse: func(w http.ResponseWriter, _ *http.Request, err error) {
-			w.Header().Set("Retry-After", "2")
-			http.Error(w, err.Error(), http.StatusNotFound)
-		},
-		Problem: func(w http.ResponseWriter, status int, reason, hint string) {
-			w.WriteHeader(status)
-			_ = json.NewEncoder(w).Encode(map[string]string{"error": reason, "hint": hint})
-		},
 	})
 }
 
@@ -123,8 +113,8 @@ func (b *bench) stream() *stream.Stream {
 	return b.now
 }
 
-// Play implements egress.Streams.
-func (b *bench) Play(ctx context.Context, r egress.Request) (egress.Place, error) {
+// Join implements egress.Admission.
+func (b *bench) Join(ctx context.Context, r egress.Request) (egress.Subscription, egress.Grant, error) {
 	b.mu.Lock()
 	b.plays = append(b.plays, r)
 	turn := b.turn
@@ -133,20 +123,21 @@ func (b *bench) Play(ctx context.Context, r egress.Request) (egress.Place, error
 		select {
 		case <-turn:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, egress.Grant{}, ctx.Err()
 		}
 	}
 	if b.secret != "" && r.Token != b.secret {
-		return nil, errors.New("no token")
+		return nil, egress.Grant{}, errors.New("no token")
 	}
 	s := b.stream()
 	if s == nil || r.App != "live" || r.Name != "cam" && r.Name != "cam~360p" {
-		return nil, errNotLive
+		return nil, egress.Grant{}, errNotLive
 	}
-	return s.Attach(r.Protocol)
+	sub, err := s.Attach(r.Protocol)
+	return sub, egress.Grant{}, err
 }
 
-func (b *bench) open(_ context.Context, name string, again bool) (egress.Place, error) {
+func (b *bench) open(_ context.Context, name string, again bool) (egress.Subscription, error) {
 	s := b.stream()
 	if s == nil || !strings.HasPrefix(name, "live/cam") {
 		return nil, errNotLive

@@ -8,10 +8,8 @@ package hls
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf/budget"
@@ -33,11 +31,14 @@ type Settings struct {
 
 // Options are what the handler needs.
 type Options struct {
-	// Streams gives each viewer a place, of which nothing is read: it is admitted and counted.
-	Streams  egress.Streams
-	Names    Names // nil: sessions end with this handler
-	Feeds    *cmaf.Feeds
-	Settings func(stream string) Settings
+	// Admission subscribes each viewer, so that it is admitted and counted. Its subscription is not
+	// read.
+	Admission egress.Admission
+	HTTP      egress.HTTP
+	Metrics   egress.Metrics
+	Sessions  Sessions // nil: sessions end with this handler
+	Feeds     *cmaf.Feeds
+	Settings  func(stream string) Settings
 	// Renditions are the streams that are there beside a stream as renditions of it. It is asked
 	// again and again while the stream is wanted. nil: there are none.
 	Renditions func(stream string) []string
@@ -45,27 +46,20 @@ type Options struct {
 	// of the relay. It reports whether players may hold names of files from before the restart.
 	// nil: there are none.
 	Restarted func(ctx context.Context, stream string) bool
-	// Refuse answers a refusal of Streams or Feeds in HTTP, Problem another.
-	Refuse  func(http.ResponseWriter, *http.Request, error)
-	Problem func(w http.ResponseWriter, status int, reason, hint string)
-	// Remote is the viewer's address, from behind proxies that are trusted.
-	Remote func(*http.Request) string
-	Bytes  *atomic.Uint64
 	// Memory bounds what all segments hold together with other buffers. nil: only Settings do.
 	Memory *budget.Budget
-	Joined func(took time.Duration) // told at the first media playlist of each viewer
 	Log    *slog.Logger
 }
 
-// Names gives the sessions of viewers that play with a token the names that stand in their URLs. A
-// name stands for the token.
-type Names interface {
-	// Name returns a new name for a viewer of a stream and its renditions, which counts until the
-	// token expires; the zero Time is never.
-	Name(stream string, until time.Time) string
-	// Issued reports whether a name was given out for a stream, or the one that it is a rendition of,
-	// and counts still.
-	Issued(stream, name string) bool
+// Sessions names the sessions of viewers that play with a token. The name stands in their URLs, and for
+// the token.
+type Sessions interface {
+	// SessionName returns a new name for the session of a viewer of a stream and its renditions, which is
+	// valid until the token expires; the zero Time is never.
+	SessionName(stream string, until time.Time) string
+	// IssuedSession reports whether a name was issued for a stream, or for the one that it is a rendition
+	// of, and is still valid.
+	IssuedSession(stream, name string) bool
 }
 
 // Handler serves the playlists and media of /{app}/{name}/.
@@ -95,7 +89,7 @@ const forgotten = time.Hour
 // New returns a handler. Close ends it.
 func New(o Options) *Handler {
 	h := &Handler{opts: o, running: egress.NewRegister(), channels: map[string]*channel{}, floors: map[string]floor{}, peaks: map[string]uint64{}, run: newRun(time.Now())}
-	h.viewers.init(o.Streams, o.Names)
+	h.viewers.init(o.Admission, o.Sessions)
 	return h
 }
 

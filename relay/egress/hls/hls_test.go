@@ -64,8 +64,8 @@ func TestSteady(t *testing.T) {
 				if limit := 1000 * time.Millisecond; worst > limit {
 					t.Errorf("latency %v", worst)
 				}
-				if b.joins.Load() != 1 {
-					t.Errorf("%d joins", b.joins.Load())
+				if b.metrics.First.Load() != 1 {
+					t.Errorf("%d joins", b.metrics.First.Load())
 				}
 				time.Sleep(20 * time.Second)
 				if n := b.stream().Audience(); n != 0 {

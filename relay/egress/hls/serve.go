@@ -41,7 +41,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		q, err := parseQuery(r.URL.RawQuery)
 		if err != nil {
 			header.Set("Cache-Control", "no-store")
-			h.opts.Problem(w, http.StatusBadRequest, err.Error(), "ask for the playlist as the one before said")
+			h.opts.HTTP.Problem(w, http.StatusBadRequest, err.Error(), "ask for the playlist as the one before said", "")
 			return
 		}
 		h.playlist(ctx, w, r, wish{query: q, app: app, name: name, file: file})
@@ -92,7 +92,7 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 		return
 	}
 	if took, first := h.viewers.answered(at, v.target); first {
-		h.opts.Joined(took)
+		h.opts.Metrics.FirstMedia(Protocol, took)
 	}
 	form := lowLatency
 	switch {
@@ -113,7 +113,7 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 // admit returns the viewer of a request and the channel that it is served from; nil after Close.
 func (h *Handler) admit(ctx context.Context, r *http.Request, q wish, token string) (*viewer, *channel, error) {
 	at, over, err := h.viewers.admit(ctx, request{
-		app: q.app, name: q.name, session: q.session, token: token, remote: h.opts.Remote(r), agent: r.UserAgent(), begins: q.file == indexFile,
+		app: q.app, name: q.name, session: q.session, token: token, remote: h.opts.HTTP.Remote(r), agent: r.UserAgent(), begins: q.file == indexFile,
 	})
 	if err == nil {
 		c := h.channel(q.app + "/" + q.name)
@@ -224,8 +224,8 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, stream string, 
 		h.fail(w, r, http.ErrServerClosed)
 		return
 	}
-	h.opts.Log.Info("play refused", "protocol", Protocol, "stream", stream[:min(len(stream), 160)], "remote", h.opts.Remote(r), "reason", err)
-	h.opts.Refuse(w, r, err)
+	h.opts.Log.Info("play refused", "protocol", Protocol, "stream", stream[:min(len(stream), 160)], "remote", h.opts.HTTP.Remote(r), "reason", err)
+	h.opts.HTTP.Refuse(w, r, err)
 }
 
 // closed reports whether Close has been called.
@@ -268,7 +268,7 @@ func (h *Handler) finish(out *output, r *http.Request) {
 		return
 	}
 	stream := strings.TrimPrefix(path.Dir(r.URL.Path), "/")
-	egress.Left(h.running.Context(), h.opts.Log.With("protocol", Protocol, "stream", stream[:min(len(stream), 160)], "remote", h.opts.Remote(r)), out.err)
+	egress.Left(h.running.Context(), h.opts.Log.With("protocol", Protocol, "stream", stream[:min(len(stream), 160)], "remote", h.opts.HTTP.Remote(r)), out.err)
 }
 
 // pieces reads chunks as one.
@@ -304,7 +304,7 @@ func (h *Handler) counted(w http.ResponseWriter, r *http.Request) *output {
 	app, name, _, _ := Match(r.URL.Path)
 	control := http.NewResponseController(w)
 	timeout := h.opts.Settings(app + "/" + name).WriteTimeout
-	return &output{ResponseWriter: w, bytes: h.opts.Bytes, control: control, deadline: egress.Deadline{Conn: control, Timeout: timeout}}
+	return &output{ResponseWriter: w, bytes: h.opts.Metrics.SentBytes(Protocol), control: control, deadline: egress.Deadline{Conn: control, Timeout: timeout}}
 }
 
 func (o *output) Write(b []byte) (int, error) {
@@ -334,19 +334,19 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var codec *cmaf.CodecError
 	switch {
 	case errors.Is(err, errBeyond):
-		h.opts.Problem(w, http.StatusBadRequest, err.Error(), "ask for what the newest playlist has next")
+		h.opts.HTTP.Problem(w, http.StatusBadRequest, err.Error(), "ask for what the newest playlist has next", "")
 	case errors.Is(err, errGone):
-		h.opts.Problem(w, http.StatusNotFound, err.Error(), "take the names from the newest playlist")
+		h.opts.HTTP.Problem(w, http.StatusNotFound, err.Error(), "take the names from the newest playlist", "")
 	case errors.As(err, &codec):
-		h.opts.Problem(w, http.StatusNotAcceptable, err.Error(), "publish H.264, HEVC, AV1 or VP9; or play it by WebRTC")
+		h.opts.HTTP.Problem(w, http.StatusNotAcceptable, err.Error(), "publish H.264, HEVC, AV1 or VP9; or play it by WebRTC", "")
 	case errors.Is(err, errRestarted):
 		header.Set("Retry-After", "1")
-		h.opts.Problem(w, http.StatusServiceUnavailable, err.Error(), "take the names from the newest playlist")
+		h.opts.HTTP.Problem(w, http.StatusServiceUnavailable, err.Error(), "take the names from the newest playlist", "")
 	case errors.Is(err, errWait), errors.Is(err, cmaf.ErrEnded), errors.Is(err, cmaf.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, http.ErrServerClosed):
 		header.Set("Retry-After", "1")
-		h.opts.Problem(w, http.StatusServiceUnavailable, "nothing has come to be played", "try again in a moment")
+		h.opts.HTTP.Problem(w, http.StatusServiceUnavailable, "nothing has come to be played", "try again in a moment", "")
 	default:
-		h.opts.Refuse(w, r, err)
+		h.opts.HTTP.Refuse(w, r, err)
 	}
 }
 

@@ -19,9 +19,9 @@ import (
 // media playlists. Else all have the same URLs, so that what is cached on the way serves many,
 // and a viewer is an address and the name of a player.
 type viewers struct {
-	streams egress.Streams
-	names   Names
-	seed    maphash.Seed
+	admission egress.Admission
+	sessions  Sessions
+	seed      maphash.Seed
 
 	mu       sync.Mutex // guards what follows, and the viewers' fields
 	all      map[seat]*viewer
@@ -42,7 +42,7 @@ func (s seat) family() seat {
 // viewer is one who watches.
 type viewer struct {
 	seat
-	place   egress.Place // of which nothing is read
+	sub     egress.Subscription // which is not read
 	came    time.Time
 	seen    time.Time
 	keep    time.Duration // how long it is kept without a request
@@ -70,8 +70,8 @@ type entering struct {
 // atLeast is how long a viewer is kept at the least.
 const atLeast = 10 * time.Second
 
-func (v *viewers) init(s egress.Streams, n Names) {
-	v.streams, v.names, v.seed = s, n, maphash.MakeSeed()
+func (v *viewers) init(a egress.Admission, s Sessions) {
+	v.admission, v.sessions, v.seed = a, s, maphash.MakeSeed()
 	v.all, v.families, v.coming = map[seat]*viewer{}, map[seat]int{}, map[entry]*entering{}
 }
 
@@ -97,7 +97,7 @@ func (v *viewers) checked(r request) request {
 	v.mu.Lock()
 	known := v.families[s.family()] > 0
 	v.mu.Unlock()
-	if known || v.names != nil && v.names.Issued(s.stream, s.session) {
+	if known || v.sessions != nil && v.sessions.IssuedSession(s.stream, s.session) {
 		return r
 	}
 	if r.madeUp = true; r.token != "" {
@@ -170,7 +170,7 @@ func (v *viewers) meet(who entry) (known *viewer, there *entering, first bool) {
 	defer v.mu.Unlock()
 	if known = v.all[who.seat]; known != nil {
 		known.seen = time.Now()
-		if !ended(known.place) {
+		if !ended(known.sub) {
 			return known, nil, false
 		}
 	}
@@ -181,55 +181,58 @@ func (v *viewers) meet(who entry) (known *viewer, there *entering, first bool) {
 	return known, there, first
 }
 
-// enter gives somebody a place.
+// enter admits a viewer.
 func (v *viewers) enter(ctx context.Context, r request, s seat) (*viewer, error) {
 	q := egress.Request{
-		App: r.app, Name: r.name, Token: r.token, Protocol: Protocol, Remote: r.remote, Agent: r.agent, Standing: v.standing(r, s),
+		App: r.app, Name: r.name, Token: r.token, Protocol: Protocol, Remote: r.remote, Agent: r.agent, Priority: v.priority(r, s),
+	}
+	if q.Priority != egress.NewViewer { // it has media of its own
+		q.Begin = egress.Anywhere
 	}
 	if !r.madeUp {
 		q.Session = r.session
 	}
-	place, err := v.streams.Play(ctx, q)
+	sub, _, err := v.admission.Join(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	named := r.session != "" || r.begins && r.token != ""
-	if r.session == "" && named && v.names != nil {
-		s.session = v.names.Name(s.stream, egress.Until(place))
+	if r.session == "" && named && v.sessions != nil {
+		s.session = v.sessions.SessionName(s.stream, sub.Until())
 	}
 	now := time.Now()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed {
-		place.Close()
+		sub.Close()
 		return nil, http.ErrServerClosed
 	}
 	if other := v.all[s]; other != nil { // come meanwhile with another token, or over
 		v.drop(other)
 	}
-	at := &viewer{seat: s, place: place, came: now, seen: now, keep: atLeast, named: named}
+	at := &viewer{seat: s, sub: sub, came: now, seen: now, keep: atLeast, named: named}
 	v.all[s] = at
 	v.families[s.family()]++
 	return at, nil
 }
 
-// standing is how far somebody who comes has come already. Media playlists are named by the
-// multivariant one, for which there was a turn to wait for.
-func (v *viewers) standing(r request, s seat) egress.Standing {
+// priority returns the priority of a viewer that joins. Media playlists are named by the multivariant
+// one, for which a turn was waited for.
+func (v *viewers) priority(r request, s seat) egress.JoinPriority {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	switch {
 	case v.families[s.family()] > 0:
-		return egress.Stays
+		return egress.ActiveViewer
 	case r.begins, r.madeUp:
-		return egress.Begins
+		return egress.NewViewer
 	}
-	return egress.Returns
+	return egress.ReturningViewer
 }
 
 // drop gives up a viewer's place. v.mu is held.
 func (v *viewers) drop(at *viewer) {
-	at.place.Close()
+	at.sub.Close()
 	delete(v.all, at.seat)
 	if f := at.family(); v.families[f] > 1 {
 		v.families[f]--
@@ -238,9 +241,9 @@ func (v *viewers) drop(at *viewer) {
 	}
 }
 
-// ended reports whether a place's stream has ended, or the play token that it was given for has expired.
-func ended(p egress.Place) bool {
-	if until := egress.Until(p); !until.IsZero() && !time.Now().Before(until) {
+// ended reports whether a subscription's stream has ended, or its play token has expired.
+func ended(p egress.Subscription) bool {
+	if until := p.Until(); !until.IsZero() && !time.Now().Before(until) {
 		return true
 	}
 	select {

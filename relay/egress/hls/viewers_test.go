@@ -24,11 +24,11 @@ func (b *bench) from(addr, path string) *httptest.ResponseRecorder {
 }
 
 // standings are how those stood who were to be let in.
-func (b *bench) standings() (out []egress.Standing) {
+func (b *bench) priorities() (out []egress.JoinPriority) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, r := range b.plays {
-		out = append(out, r.Standing)
+		out = append(out, r.Priority)
 	}
 	b.plays = nil
 	return out
@@ -69,26 +69,26 @@ func TestSharedURLs(t *testing.T) {
 
 // Who begins waits for everybody, who comes back for others who do, and who is there for nobody:
 // neither for its next playlist nor for that of a rendition.
-func TestStandings(t *testing.T) {
+func TestJoinPriorities(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publish(gen.Options{})
 		p.run(t, 9*time.Second)
 		for _, tt := range []struct {
 			path string
-			want []egress.Standing
+			want []egress.JoinPriority
 		}{
-			{"/live/cam/index.m3u8", []egress.Standing{egress.Begins}},
+			{"/live/cam/index.m3u8", []egress.JoinPriority{egress.NewViewer}},
 			{"/live/cam/media.m3u8", nil},
-			{"/live/cam~360p/media.m3u8", []egress.Standing{egress.Stays}},
+			{"/live/cam~360p/media.m3u8", []egress.JoinPriority{egress.ActiveViewer}},
 			{"/live/cam~360p/media.m3u8", nil},
-			{"/live/cam/media.m3u8?s=made-up", []egress.Standing{egress.Begins}},
+			{"/live/cam/media.m3u8?s=made-up", []egress.JoinPriority{egress.NewViewer}},
 			{"/live/cam/media.m3u8?s=made-up", nil},
-			{"/live/cam~360p/media.m3u8?s=another", []egress.Standing{egress.Begins}},
+			{"/live/cam~360p/media.m3u8?s=another", []egress.JoinPriority{egress.NewViewer}},
 		} {
 			if w := b.get(tt.path); w.Code != 200 {
 				t.Fatalf("%s: %d", tt.path, w.Code)
 			}
-			if got := b.standings(); len(got) != len(tt.want) || len(got) > 0 && got[0] != tt.want[0] {
+			if got := b.priorities(); len(got) != len(tt.want) || len(got) > 0 && got[0] != tt.want[0] {
 				t.Errorf("%s: %v instead of %v", tt.path, got, tt.want)
 			}
 		}
@@ -96,7 +96,7 @@ func TestStandings(t *testing.T) {
 		if w := b.get("/live/cam~360p/media.m3u8"); w.Code != 200 {
 			t.Fatal(w.Code)
 		}
-		if got := b.standings(); len(got) != 1 || got[0] != egress.Returns {
+		if got := b.priorities(); len(got) != 1 || got[0] != egress.ReturningViewer {
 			t.Errorf("who was away: %v", got)
 		}
 	})
@@ -125,7 +125,7 @@ func TestOneTurn(t *testing.T) {
 		synctest.Wait()
 		close(b.turn)
 		asking.Wait()
-		if got := b.standings(); len(got) != 2 {
+		if got := b.priorities(); len(got) != 2 {
 			t.Errorf("%d turns were asked for", len(got))
 		}
 		if n := b.stream().Audience(); n != 1 {

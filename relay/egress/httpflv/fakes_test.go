@@ -20,6 +20,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/testmedia/faultnet"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
+	"github.com/holdfast-live/holdfast/testmedia/streamtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -33,21 +34,21 @@ type source struct {
 	readers []*reader
 }
 
-// Enter implements egress.Sessions.
-func (s *source) Enter(_ context.Context, r egress.Request) (egress.Place, egress.Session, error) {
+// Join implements egress.Admission.
+func (s *source) Join(_ context.Context, r egress.Request) (egress.Subscription, egress.Grant, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked = append(s.asked, r)
 	if s.refuse != nil {
-		return nil, egress.Session{}, s.refuse
+		return nil, egress.Grant{}, s.refuse
 	}
-	session := egress.Session{Token: "t0ken", Resumed: egress.None}
+	grant := egress.Grant{Token: "t0ken", Resumed: egress.None}
 	if r.Resume != nil {
-		session.Resumed = egress.Exact
+		grant.Resumed = egress.Exact
 	}
 	rd := &reader{packets: make(chan []*packetbuf.Packet, 4096)}
 	s.readers = append(s.readers, rd)
-	return rd, session, nil
+	return rd, grant, nil
 }
 
 // give has all viewers read the packets.
@@ -108,15 +109,15 @@ func (r *reader) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 func (r *reader) Has(packetbuf.Track) bool { return true }
 func (r *reader) Skip()                    {}
 func (r *reader) Done() <-chan struct{}    { return nil }
+func (r *reader) Until() time.Time         { return time.Time{} }
 func (r *reader) Close()                   { r.closed.Store(true) }
 
 // served is a handler behind net/http.
 type served struct {
 	*Handler
-	source *source
-	bytes  atomic.Uint64
-	joined atomic.Int64
-	log    bytes.Buffer
+	source  *source
+	metrics streamtest.Metrics
+	log     bytes.Buffer
 }
 
 const writeTimeout = 10 * time.Second
@@ -124,9 +125,7 @@ const writeTimeout = 10 * time.Second
 func newServed() *served {
 	s := &served{source: &source{}}
 	s.Handler = New(Options{
-		Streams: s.source, Bytes: &s.bytes, Joined: func(time.Duration) { s.joined.Add(1) },
-		Refuse:       func(w http.ResponseWriter, _ *http.Request, err error) { http.Error(w, err.Error(), http.StatusTeapot) },
-		Remote:       func(r *http.Request) string { return r.RemoteAddr },
+		Admission: s.source, HTTP: streamtest.HTTP{}, Metrics: &s.metrics,
 		WriteTimeout: func(string, string) time.Duration { return writeTimeout },
 		Log:          slog.New(slog.NewTextHandler(&s.log, nil)),
 	})

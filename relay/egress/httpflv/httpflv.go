@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -22,14 +21,11 @@ const Protocol = "httpflv"
 
 // Options are what the handler needs.
 type Options struct {
-	Streams egress.Sessions
-	// Refuse answers a refusal in HTTP.
-	Refuse func(http.ResponseWriter, *http.Request, error)
-	// Remote is the viewer's address, from behind proxies that are trusted.
-	Remote       func(*http.Request) string
+	Admission egress.Admission
+	HTTP      egress.HTTP
+	Metrics   egress.Metrics
+	// WriteTimeout returns how long a write to a viewer of a stream may make no progress; 0: no limit.
 	WriteTimeout func(app, name string) time.Duration
-	Bytes        *atomic.Uint64
-	Joined       func(took time.Duration) // told at the first media byte of each viewer
 	Log          *slog.Logger
 }
 
@@ -62,22 +58,22 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v, err := h.admit(ctx, r)
 	if err != nil {
 		h.log(v).Info("play refused", "reason", err)
-		h.opts.Refuse(w, r, err)
+		h.opts.HTTP.Refuse(w, r, err)
 		return
 	}
 	if !h.viewers.Enter() {
-		v.place.Close()
-		h.opts.Refuse(w, r, http.ErrServerClosed)
+		v.sub.Close()
+		h.opts.HTTP.Refuse(w, r, http.ErrServerClosed)
 		return
 	}
-	v.meter = egress.Meter{Bytes: h.opts.Bytes, Started: func() { h.opts.Joined(time.Since(begun)) }, Skipped: egress.NewSkipLog(func() *slog.Logger { return h.log(v) })}
-	header(w.Header(), v.session)
+	v.meter = egress.Meter{Bytes: h.opts.Metrics.SentBytes(Protocol), Started: func() { h.opts.Metrics.FirstMedia(Protocol, time.Since(begun)) }, Skipped: egress.NewSkipLog(func() *slog.Logger { return h.log(v) })}
+	setHeader(w.Header(), v.grant)
 	if r.ProtoMajor == 1 && r.Method != http.MethodHead {
 		h.hijack(w, v)
 		return
 	}
 	defer h.viewers.Leave()
-	defer v.place.Close()
+	defer v.sub.Close()
 	if r.Method != http.MethodHead {
 		h.plain(ctx, w, v)
 	}
@@ -86,8 +82,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // viewer is one viewer of a stream.
 type viewer struct {
 	stream, remote string // for the log
-	place          egress.Place
-	session        egress.Session
+	sub            egress.Subscription
+	grant          egress.Grant
 	start          []byte // of the FLV stream
 	timeout        time.Duration
 	meter          egress.Meter
@@ -98,25 +94,37 @@ func (h *Handler) log(v viewer) *slog.Logger {
 	return h.opts.Log.With("protocol", Protocol, "stream", v.stream, "remote", v.remote)
 }
 
-// admit gives a request its place on the stream. What the log needs is set in any case.
+// admit subscribes a viewer to its stream. What the log needs is set beside an error too.
 func (h *Handler) admit(ctx context.Context, r *http.Request) (viewer, error) {
 	app, name, _ := Match(r.URL.Path)
-	v := viewer{stream: shorten(app + "/" + name), remote: h.opts.Remote(r)}
+	v := viewer{stream: shorten(app + "/" + name), remote: h.opts.HTTP.Remote(r)}
 	var err error
-	v.place, v.session, err = h.opts.Streams.Enter(ctx, egress.Request{
+	v.sub, v.grant, err = h.opts.Admission.Join(ctx, egress.Request{
 		App: app, Name: name, Token: egress.Token(r), Protocol: Protocol, Remote: v.remote, Agent: r.UserAgent(),
-		Sound: sounds(r), Resume: resume(r),
+		Audio: audioCodecs(r), Resume: resume(r), Resumable: true, Begin: begin(r),
 	})
+	if v.grant.Expired || err == nil && v.grant.Resumed != egress.None {
+		h.opts.Metrics.Resumed(Protocol, v.grant.Outcome())
+	}
 	if err != nil {
 		return v, err
 	}
-	v.start = flv.Header(v.place.Has(packetbuf.Video), v.place.Has(packetbuf.Audio))
+	v.start = flv.Header(v.sub.Has(packetbuf.Video), v.sub.Has(packetbuf.Audio))
 	v.timeout = h.opts.WriteTimeout(app, name)
 	return v, nil
 }
 
-// sounds is what a viewer takes: with ?opus=1 Opus too, in Enhanced RTMP's layout.
-func sounds(r *http.Request) []packetbuf.Codec {
+// begin returns where a viewer can begin. Decoders of programs begin at recovery points, browsers, which
+// play HTTP-FLV through Media Source, at keyframes alone.
+func begin(r *http.Request) egress.Begin {
+	if strings.HasPrefix(r.UserAgent(), "Mozilla/") {
+		return egress.AtKeyframe
+	}
+	return egress.AtRecovery
+}
+
+// audioCodecs returns what a viewer takes: with ?opus=1 Opus too, in Enhanced RTMP's layout.
+func audioCodecs(r *http.Request) []packetbuf.Codec {
 	takes := flv.Sounds()
 	if r.URL.Query().Get("opus") == "1" {
 		takes = append(takes, packetbuf.Opus)
@@ -127,12 +135,12 @@ func sounds(r *http.Request) []packetbuf.Codec {
 // shorten bounds what a stranger can have us log.
 func shorten(s string) string { return s[:min(len(s), 160)] }
 
-// header says how a stream without end is to be treated by browsers and proxies, and how to
-// come back to it.
-func header(h http.Header, s egress.Session) {
-	h.Set("Holdfast-Session", s.Token)
-	if s.Resumed != egress.None {
-		h.Set("Holdfast-Resume", string(s.Resumed))
+// setHeader sets how browsers and proxies have to treat a stream without an end, and how the viewer
+// resumes.
+func setHeader(h http.Header, g egress.Grant) {
+	h.Set("Holdfast-Session", g.Token)
+	if g.Resumed != egress.None {
+		h.Set("Holdfast-Resume", string(g.Resumed))
 	}
 	h.Set("Content-Type", "video/x-flv")
 	h.Set("Cache-Control", "no-cache, no-store, no-transform")
@@ -146,7 +154,7 @@ func (h *Handler) hijack(w http.ResponseWriter, v viewer) {
 	head := responseHead(w.Header())
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		v.place.Close()
+		v.sub.Close()
 		h.viewers.Leave()
 		h.log(v).Error("the connection cannot be taken over", "err", err)
 		return
@@ -161,7 +169,7 @@ func (h *Handler) hijack(w http.ResponseWriter, v viewer) {
 	go func() {
 		defer h.viewers.Leave()
 		defer conn.Close() //nolint:errcheck // the viewer has gone, one way or the other
-		defer v.place.Close()
+		defer v.sub.Close()
 		h.serve(out, net.Buffers{head, v.start}, v)
 	}()
 }
@@ -186,7 +194,7 @@ func (h *Handler) serve(out *rawWriter, start net.Buffers, v viewer) {
 		egress.Left(h.viewers.Context(), h.log(v), err)
 		return
 	}
-	err := egress.Run(h.viewers.Context(), v.place, out, v.meter)
+	err := egress.Run(h.viewers.Context(), v.sub, out, v.meter)
 	panics.Report(h.log(v), "viewer session", err)
 	egress.Left(h.viewers.Context(), h.log(v), err)
 }
@@ -211,7 +219,7 @@ func (h *Handler) plain(ctx context.Context, w http.ResponseWriter, v viewer) {
 		egress.Left(h.viewers.Context(), h.log(v), err)
 		return
 	}
-	err := egress.Run(ctx, v.place, out, v.meter)
+	err := egress.Run(ctx, v.sub, out, v.meter)
 	panics.Report(h.log(v), "viewer session", err)
 	egress.Left(h.viewers.Context(), h.log(v), err)
 }

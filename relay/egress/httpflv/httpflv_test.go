@@ -131,8 +131,8 @@ func TestStream(t *testing.T) {
 		for _, p := range want {
 			sum += uint64(len(flv.Tag(p)))
 		}
-		if got := s.bytes.Load(); got != sum || s.joined.Load() != 1 {
-			t.Errorf("counted %d bytes of %d, %d joins", got, sum, s.joined.Load())
+		if got := s.metrics.Bytes.Load(); got != sum || s.metrics.First.Load() != 1 {
+			t.Errorf("counted %d bytes of %d, %d joins", got, sum, s.metrics.First.Load())
 		}
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
+	"github.com/holdfast-live/holdfast/testmedia/streamtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -50,9 +51,8 @@ type bench struct {
 	pipes   *pipes
 	limits  cmaf.Limits
 	timeout time.Duration
-	bytes   atomic.Uint64
+	metrics streamtest.Metrics
 	skipped atomic.Uint64
-	joins   atomic.Int64
 	playing atomic.Int64 // places that are held
 	serving sync.WaitGroup
 
@@ -63,7 +63,6 @@ type bench struct {
 	refusal  error
 	until    time.Time // when the play tokens of viewers expire; zero: never
 	life     int       // of the stream, and in its tokens
-	resumes  []string
 	finished chan struct{}
 }
 
@@ -87,16 +86,8 @@ func story(t *testing.T, change func(*bench), f func(b *bench)) {
 		quiet := slog.New(slog.DiscardHandler)
 		b.feeds = cmaf.New(cmaf.Options{Open: b.open, Limits: func(string) cmaf.Limits { return b.limits }, Log: quiet})
 		b.Handler = New(Options{
-			Streams: b, Feeds: b.feeds, Refuse: refusal, Bytes: &b.bytes, Skipped: &b.skipped, Log: quiet,
+			Admission: b, HTTP: streamtest.HTTP{}, Metrics: &b.metrics, Feeds: b.feeds, Refuse: refusal, Skipped: &b.skipped, Log: quiet,
 			Settings: func(string) Settings { return Settings{WriteTimeout: b.timeout, Lag: b.limits.Lag} },
-			Remote:   func(r *http.Request) string { return r.RemoteAddr },
-			Joined:   func(time.Duration) { b.joins.Add(1) },
-			Resumed: func(outcome string) {
-				b.mu.Lock()
-				defer b.mu.Unlock()
-				b.resumes = append(b.resumes, outcome)
-			},
-			Problem: func(w http.ResponseWriter, status int, reason, hint string) { http.Error(w, reason+"; "+hint, status) },
 		})
 		b.server = &http.Server{Handler: b.Handler, ReadHeaderTimeout: time.Second, ErrorLog: slog.NewLogLogger(quiet.Handler(), slog.LevelError)}
 		b.serving.Go(func() { _ = b.server.Serve(b.pipes) })
@@ -123,26 +114,26 @@ func refusal(err error) Refusal {
 	return Refusal{Refused, err.Error()}
 }
 
-// Enter implements Streams.
-func (b *bench) Enter(_ context.Context, r egress.Request) (egress.Place, Pass, error) {
+// Join implements egress.Admission.
+func (b *bench) Join(_ context.Context, r egress.Request) (egress.Subscription, egress.Grant, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	token := fmt.Sprintf("token-%d", b.life)
 	switch {
 	case b.refusal != nil:
-		return nil, Pass{}, b.refusal
+		return nil, egress.Grant{}, b.refusal
 	case !b.live:
-		return nil, Pass{}, errNotLive
+		return nil, egress.Grant{}, errNotLive
 	}
-	pass := Pass{Token: token}
+	grant := egress.Grant{Token: token}
 	if r.Resume != nil {
-		pass.Good, pass.Expired = r.Resume.Token == token, r.Resume.Token == "old"
+		grant.Known, grant.Expired = r.Resume.Token == token, r.Resume.Token == "old"
 	}
 	b.playing.Add(1)
-	return &place{b: b, viewer: true, until: b.until}, pass, nil
+	return &place{b: b, viewer: true, until: b.until}, grant, nil
 }
 
-func (b *bench) open(context.Context, string, bool) (egress.Place, error) {
+func (b *bench) open(context.Context, string, bool) (egress.Subscription, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := &place{b: b, packets: make(chan *packetbuf.Packet, 1<<14)}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"sync"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
+	"github.com/holdfast-live/holdfast/testmedia/streamtest"
 )
 
 // BenchmarkViewers gives three hundred viewers a second of 1 Mbit/s at a time, over loopback,
@@ -24,9 +24,8 @@ func BenchmarkViewers(b *testing.B) {
 	feeds := cmaf.New(cmaf.Options{Open: relay.open, Log: quiet, Limits: func(string) cmaf.Limits { return cmaf.Limits{Duration: 20 * time.Second} }})
 	defer feeds.Close()
 	h := New(Options{
-		Streams: relay, Feeds: feeds, Refuse: refusal, Bytes: &relay.bytes, Skipped: &relay.skipped, Log: quiet,
+		Admission: relay, HTTP: streamtest.HTTP{}, Metrics: &relay.metrics, Feeds: feeds, Refuse: refusal, Skipped: &relay.skipped, Log: quiet,
 		Settings: func(string) Settings { return Settings{WriteTimeout: 10 * time.Second} },
-		Remote:   func(*http.Request) string { return "" }, Joined: func(time.Duration) { relay.joins.Add(1) },
 	})
 	server := httptest.NewServer(h)
 	defer server.Close()
@@ -61,10 +60,10 @@ func BenchmarkViewers(b *testing.B) {
 		reading.Go(func() { acknowledge(c) })
 	}
 	settled := func() uint64 { // when nothing is written any more
-		for n := relay.bytes.Load(); ; {
+		for n := relay.metrics.Bytes.Load(); ; {
 			wait := time.NewTimer(20 * time.Millisecond)
 			<-wait.C
-			now := relay.bytes.Load()
+			now := relay.metrics.Bytes.Load()
 			if now == n {
 				return n
 			}
@@ -72,12 +71,12 @@ func BenchmarkViewers(b *testing.B) {
 		}
 	}
 	push()
-	for relay.joins.Load() < viewers {
+	for relay.metrics.First.Load() < viewers {
 		runtime.Gosched()
 	}
 	settled()
 	held := heap() - before - viewers*clientBuffer
-	sent, cpu := relay.bytes.Load(), spent()
+	sent, cpu := relay.metrics.Bytes.Load(), spent()
 	b.ResetTimer()
 	for range b.N {
 		push()
@@ -86,7 +85,7 @@ func BenchmarkViewers(b *testing.B) {
 	b.StopTimer()
 	b.ReportMetric(float64(held)/viewers, "B/viewer")
 	b.ReportMetric(float64((spent()-cpu).Microseconds())/float64(b.N)/viewers, "µs/viewer-second")
-	b.ReportMetric(float64(relay.bytes.Load()-sent)/float64(b.N)/viewers*8/1e6, "Mbit/viewer-second")
+	b.ReportMetric(float64(relay.metrics.Bytes.Load()-sent)/float64(b.N)/viewers*8/1e6, "Mbit/viewer-second")
 	if relay.skipped.Load() > 0 {
 		b.Errorf("%d skips", relay.skipped.Load())
 	}

@@ -44,8 +44,8 @@ func TestPlay(t *testing.T) {
 		if got := late.binaries(); !got[0].init() || !bytes.Equal(got[0].data, all[0].data) || len(got) < 2 || got[1].seq <= all[1].seq || got[0].seq != got[1].seq-1 {
 			t.Errorf("a late viewer begins with %d chunks", len(got))
 		}
-		if b.joins.Load() != 2 || b.playing.Load() != 2 || b.skipped.Load() != 0 || b.bytes.Load() == 0 {
-			t.Errorf("%d joins, %d viewers, %d skips, %d bytes", b.joins.Load(), b.playing.Load(), b.skipped.Load(), b.bytes.Load())
+		if b.metrics.First.Load() != 2 || b.playing.Load() != 2 || b.skipped.Load() != 0 || b.metrics.Bytes.Load() == 0 {
+			t.Errorf("%d joins, %d viewers, %d skips, %d bytes", b.metrics.First.Load(), b.playing.Load(), b.skipped.Load(), b.metrics.Bytes.Load())
 		}
 	})
 }
@@ -148,8 +148,8 @@ func TestResumeExact(t *testing.T) {
 			}
 		}
 		parse(t, got)
-		if len(b.resumes) != 19 || b.resumes[0] != "exact" {
-			t.Errorf("counted %v", b.resumes)
+		if len(b.metrics.Resumes()) != 19 || b.metrics.Resumes()[0] != "exact" {
+			t.Errorf("counted %v", b.metrics.Resumes())
 		}
 	})
 }
@@ -201,7 +201,7 @@ func TestResumeAfresh(t *testing.T) {
 			t.Errorf("greeted with %+v", h)
 		}
 		again.leave()
-		if got := strings.Join(b.resumes, " "); got != "keyframe keyframe keyframe keyframe expired keyframe" {
+		if got := strings.Join(b.metrics.Resumes(), " "); got != "keyframe keyframe keyframe keyframe expired keyframe" {
 			t.Errorf("counted %s", got)
 		}
 	})

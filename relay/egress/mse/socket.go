@@ -222,7 +222,7 @@ func (v *viewer) push(seq uint64, data []byte) error {
 	if err := v.wire.binary(v.head[:], data); err != nil {
 		return err
 	}
-	v.h.opts.Bytes.Add(uint64(len(v.head) + len(data)))
+	v.h.sent.Add(uint64(len(v.head) + len(data)))
 	return nil
 }
 

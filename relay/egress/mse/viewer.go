@@ -54,10 +54,10 @@ func newViewer(h *Handler, r *http.Request) *viewer {
 		v.set.Lag = defaultLag
 	}
 	v.request = egress.Request{
-		App: app, Name: name, Token: egress.Token(r), Protocol: Protocol, Remote: h.opts.Remote(r), Agent: r.UserAgent(),
+		App: app, Name: name, Token: egress.Token(r), Protocol: Protocol, Remote: h.opts.HTTP.Remote(r), Agent: r.UserAgent(), Resumable: true,
 	}
 	if t := q.Get("resume"); t != "" {
-		v.request.Resume = &egress.Resume{Token: t, Track: packetbuf.Video, DTS: -1}
+		v.request.Resume = &egress.Resume{Token: t, Track: packetbuf.Video, DTS: -1, Chunks: true}
 		v.after, _ = strconv.ParseUint(q.Get("after"), 10, 64) // what is none is nothing
 	}
 	return v
@@ -138,17 +138,17 @@ var errExpired = errors.New("the play token has expired")
 // play lets the viewer in and sends the stream, until its play token expires at the latest. up bounds
 // what it waits for, life what it writes.
 func (v *viewer) play(up, life context.Context) error {
-	place, pass, err := v.h.opts.Streams.Enter(up, v.request)
+	sub, grant, err := v.h.opts.Admission.Join(up, v.request)
 	if err != nil {
 		return v.refused(up, err)
 	}
-	defer place.Close()
-	if until := egress.Until(place); !until.IsZero() {
+	defer sub.Close()
+	if until := sub.Until(); !until.IsZero() {
 		var cancel context.CancelFunc
 		up, cancel = context.WithDeadlineCause(up, until, errExpired)
 		defer cancel()
 	}
-	err = v.sendStream(up, life, pass)
+	err = v.sendStream(up, life, grant)
 	if errors.Is(context.Cause(up), errExpired) {
 		return errExpired
 	}
@@ -156,20 +156,20 @@ func (v *viewer) play(up, life context.Context) error {
 }
 
 // sendStream sends the stream to a viewer that was let in.
-func (v *viewer) sendStream(up, life context.Context, pass Pass) error {
+func (v *viewer) sendStream(up, life context.Context, grant egress.Grant) error {
 	feed, err := v.h.opts.Feeds.Use(up, v.request.App+"/"+v.request.Name)
 	if err != nil {
 		return v.refused(up, err)
 	}
 	defer feed.Release()
-	at, resumed, err := v.sit(up, feed, pass)
+	at, resumed, err := v.sit(up, feed, grant)
 	if err != nil {
 		return err
 	}
 	if v.codecs, err = at.codecs(up); err != nil {
 		return err
 	}
-	hello := map[string]any{"session": pass.Token, "codecs": v.codecs, "resume": resumed}
+	hello := map[string]any{"session": grant.Token, "codecs": v.codecs, "resume": resumed}
 	if err := v.tell(life, hello); err != nil {
 		return err
 	}
@@ -202,12 +202,12 @@ func (v *viewer) refused(up context.Context, err error) error {
 }
 
 // sit gives the viewer its seat, where it was cut off if it can be.
-func (v *viewer) sit(up context.Context, feed *cmaf.Feed, pass Pass) (at *seat, resumed egress.Resumed, err error) {
+func (v *viewer) sit(up context.Context, feed *cmaf.Feed, grant egress.Grant) (at *seat, resumed egress.Resumed, err error) {
 	if v.request.Resume == nil {
 		at, err = join(up, feed)
 		return at, egress.None, err
 	}
-	if pass.Good && v.after > 0 {
+	if grant.Known && v.after > 0 {
 		at = follow(feed, v.after)
 	}
 	if v.moving, resumed = at != nil, egress.Exact; at == nil {
@@ -216,11 +216,8 @@ func (v *viewer) sit(up context.Context, feed *cmaf.Feed, pass Pass) (at *seat, 
 			return nil, resumed, err
 		}
 	}
-	outcome := string(resumed)
-	if pass.Expired {
-		outcome = Expired
-	}
-	v.h.opts.Resumed(outcome)
+	grant.Resumed = resumed
+	v.h.opts.Metrics.Resumed(Protocol, grant.Outcome())
 	return at, resumed, nil
 }
 
@@ -253,7 +250,7 @@ func (v *viewer) send(ctx context.Context, chunks []*cmaf.Chunk, skipped bool) e
 		}
 		if v.moving, v.told = true, false; !v.joined {
 			v.joined = true
-			v.h.opts.Joined(time.Since(v.begun))
+			v.h.opts.Metrics.FirstMedia(Protocol, time.Since(v.begun))
 		}
 	}
 	return nil

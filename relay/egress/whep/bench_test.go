@@ -10,6 +10,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
+	"github.com/holdfast-live/holdfast/testmedia/streamtest"
 )
 
 // void is a line at whose end is nobody.
@@ -28,7 +29,7 @@ func (v *void) WriteStream() webrtc.TrackLocalWriter { return v }
 // sending is a viewer to whom a second of 2.5 Mb/s, and of sound, is ready to be sent.
 func sending(tb testing.TB) (v *viewer, second []*packetbuf.Packet, out [2]*void) {
 	tb.Helper()
-	v = &viewer{srv: New(Options{}), video: newTrack(webrtc.RTPCodecTypeVideo, h264Params), audio: newTrack(webrtc.RTPCodecTypeAudio, opusParams)}
+	v = &viewer{srv: New(Options{HTTP: streamtest.HTTP{}, Metrics: &streamtest.Metrics{}}), video: newTrack(webrtc.RTPCodecTypeVideo, h264Params), audio: newTrack(webrtc.RTPCodecTypeAudio, opusParams)}
 	for i, t := range []*track{v.video, v.audio} {
 		out[i] = &void{line: line{of: t.codec}}
 		if _, err := t.Bind(out[i]); err != nil {

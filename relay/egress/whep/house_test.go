@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,6 +17,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtcsock/signal"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/relay/egress"
+	"github.com/holdfast-live/holdfast/testmedia/streamtest"
 )
 
 // house is a Server on loopback, with one stream that everybody may play.
@@ -32,7 +32,7 @@ type house struct {
 	refusal  error // of every play
 	full     *signal.Refusal
 	taken    int
-	joined   int
+	metrics  streamtest.Metrics
 }
 
 func newHouse(t testing.TB, change func(*Options)) *house {
@@ -48,13 +48,7 @@ func newHouse(t testing.TB, change func(*Options)) *house {
 	h := &house{}
 	h.changed = sync.NewCond(&h.mu)
 	o := Options{
-		Play: h.play, Sockets: sockets, Log: slog.New(slog.DiscardHandler), Take: h.take,
-		Remote: func(r *http.Request) string { return r.RemoteAddr },
-		Problem: func(w http.ResponseWriter, status int, reason, hint string) {
-			w.WriteHeader(status)
-			_, _ = io.WriteString(w, reason+"; "+hint)
-		},
-		Joined: func(time.Duration) { h.note(&h.joined, 1) },
+		Admission: h, HTTP: streamtest.HTTP{}, Metrics: &h.metrics, Sockets: sockets, Log: slog.New(slog.DiscardHandler), Take: h.take,
 	}
 	if change != nil {
 		change(&o)
@@ -86,7 +80,7 @@ func (h *house) note(count *int, by int) {
 	h.changed.Broadcast()
 }
 
-func (h *house) play(_ context.Context, r egress.Request) (Place, error) {
+func (h *house) play(_ context.Context, r egress.Request) (Subscription, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.requests = append(h.requests, r)
@@ -97,6 +91,12 @@ func (h *house) play(_ context.Context, r egress.Request) (Place, error) {
 	p.h, p.news, p.done = h, make(chan struct{}), make(chan struct{})
 	h.places = append(h.places, &p)
 	return &p, nil
+}
+
+// Join implements egress.Admission.
+func (h *house) Join(ctx context.Context, r egress.Request) (egress.Subscription, egress.Grant, error) {
+	p, err := h.play(ctx, r)
+	return p, egress.Grant{}, err
 }
 
 // until waits for something to be so; h.mu is held while so is asked.
@@ -191,6 +191,7 @@ func (p *place) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 }
 
 func (p *place) Skip()                    {}
+func (p *place) Until() time.Time         { return time.Time{} }
 func (p *place) Done() <-chan struct{}    { return p.done }
 func (p *place) Has(packetbuf.Track) bool { return true }
 func (p *place) Picture() packetbuf.Codec {

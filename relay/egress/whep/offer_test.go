@@ -231,7 +231,7 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%s: %v", name, w.header)
 		}
 		r := h.requests[0]
-		if r.App != "live" || r.Name != "a" || r.Token != "secret" || r.Protocol != Protocol || r.Agent != "test" || len(r.Sound) != 1 || r.Sound[0] != packetbuf.Opus {
+		if r.App != "live" || r.Name != "a" || r.Token != "secret" || r.Protocol != Protocol || r.Agent != "test" || len(r.Audio) != 1 || r.Audio[0] != packetbuf.Opus {
 			t.Errorf("%+v", r)
 		}
 		if got := h.do(t, http.MethodDelete, w.header.Get("Location"), "").status; got != http.StatusOK {

@@ -116,13 +116,13 @@ func (v *viewer) put(now time.Time, p *packetbuf.Packet) {
 		v.epoch = now.Add(-p.PTS())
 	}
 	n := t.send(p)
-	v.srv.o.Bytes.Add(uint64(n)) //nolint:gosec // a count
+	v.srv.sent.Add(uint64(n)) //nolint:gosec // a count
 	if n > 0 && p.Track == packetbuf.Video && p.Kind == packetbuf.Key {
 		v.waiting = false
 	}
 	if n > 0 && !v.started {
 		v.started = true
-		v.srv.o.Joined(now.Sub(v.begun))
+		v.srv.o.Metrics.FirstMedia(Protocol, now.Sub(v.begun))
 	}
 }
 

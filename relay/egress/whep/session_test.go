@@ -14,6 +14,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/testmedia/streamtest"
 )
 
 // film30 makes a stream: pictures every 33 ms, sound every 20.
@@ -95,8 +96,8 @@ func TestSession(t *testing.T) {
 		}
 	}
 	h.mu.Lock()
-	if h.joined != 1 || h.taken != 1 {
-		t.Errorf("%d have joined, %d slots are taken", h.joined, h.taken)
+	if h.metrics.First.Load() != 1 || h.taken != 1 {
+		t.Errorf("%d have joined, %d slots are taken", h.metrics.First.Load(), h.taken)
 	}
 	h.mu.Unlock()
 	if got := h.do(t, http.MethodDelete, w.location, "").status; got != http.StatusOK {
@@ -330,7 +331,7 @@ func TestViewersShare(t *testing.T) {
 // A log for whoever runs the relay: of B pictures once in a while, not once a viewer.
 func TestWarning(t *testing.T) {
 	var log strings.Builder
-	s := New(Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s := New(Options{HTTP: streamtest.HTTP{}, Metrics: &streamtest.Metrics{}, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	for range 5 {
 		s.warn("live/a")
 	}

@@ -24,7 +24,7 @@ import (
 type viewer struct {
 	srv     *Server
 	log     *slog.Logger
-	place   Place
+	place   Subscription
 	peer    *rtcsock.Peer
 	video   *track // nil: the viewer does not take any
 	audio   *track
@@ -54,7 +54,7 @@ type viewer struct {
 	strange bool // a codec has come that the viewer does not take
 }
 
-func newViewer(s *Server, r signal.Request, place Place, begun time.Time, release func()) *viewer {
+func newViewer(s *Server, r signal.Request, place Subscription, begun time.Time, release func()) *viewer {
 	v := &viewer{
 		srv: s, place: place, begun: begun, release: release, connect: r.Connected, ended: r.Ended, enter: r.Enter, connected: make(chan struct{}),
 	}

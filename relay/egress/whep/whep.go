@@ -4,6 +4,7 @@ package whep
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -20,9 +21,9 @@ import (
 // Protocol is its name in metrics.
 const Protocol = "whep"
 
-// Place is a viewer's place on a stream.
-type Place interface {
-	egress.Place
+// Subscription is a viewer's subscription to a stream. What Admission returns has to implement it.
+type Subscription interface {
+	egress.Subscription
 	// Config is the configuration of a track that is in force; nil where there is none.
 	Config(packetbuf.Track) *packetbuf.Packet
 	// Picture is the codec of the pictures; NoCodec where there are none yet.
@@ -37,23 +38,18 @@ type Place interface {
 
 // Options are what a Server needs.
 type Options struct {
-	// Play gives a viewer its place. A refusal is a *signal.Refusal, wherever it comes from.
-	Play    func(context.Context, egress.Request) (Place, error)
-	Sockets *rtcsock.Sockets
+	Admission egress.Admission
+	HTTP      egress.HTTP
+	Metrics   egress.Metrics
+	Sockets   *rtcsock.Sockets
 	// Connect is how long a viewer may take from its answer to its connection [10s].
 	Connect time.Duration
 	// Take counts a session against the bounds of the relay; release is called once.
 	Take    func(remote string) (release func(), refusal *signal.Refusal)
-	Asked   func(err error)          // told what came of each offer
-	Bytes   *atomic.Uint64           // of RTP payload, sent
-	Repeats *atomic.Uint64           // packets sent again
-	Joined  func(took time.Duration) // told at the first media of each viewer
-	Problem func(w http.ResponseWriter, status int, reason, hint string)
-	// Detailed is Problem with the technical reason of a refusal that is in words for viewers. It may be nil.
-	Detailed func(w http.ResponseWriter, status int, reason, hint, detail string)
-	Remote   func(*http.Request) string
-	Links    func() []string
-	Log      *slog.Logger
+	Repeats *atomic.Uint64 // packets sent again
+	// Links returns the values of Link headers that name ICE servers. It may be nil.
+	Links func() []string
+	Log   *slog.Logger
 }
 
 func (o *Options) normalize() {
@@ -63,17 +59,8 @@ func (o *Options) normalize() {
 	if o.Take == nil {
 		o.Take = func(string) (func(), *signal.Refusal) { return func() {}, nil }
 	}
-	if o.Asked == nil {
-		o.Asked = func(error) {}
-	}
-	if o.Bytes == nil {
-		o.Bytes = &atomic.Uint64{}
-	}
 	if o.Repeats == nil {
 		o.Repeats = &atomic.Uint64{}
-	}
-	if o.Joined == nil {
-		o.Joined = func(time.Duration) {}
 	}
 	if o.Links == nil {
 		o.Links = func() []string { return nil }
@@ -88,6 +75,7 @@ type Server struct {
 	*signal.Handler
 	o        Options
 	count    atomic.Uint64
+	sent     *atomic.Uint64 // bytes of RTP payload
 	register signal.Register
 
 	mu     sync.Mutex           // guards what follows
@@ -97,15 +85,18 @@ type Server struct {
 // New returns a server without viewers.
 func New(o Options) *Server {
 	o.normalize()
-	s := &Server{o: o, warned: map[string]time.Time{}}
-	s.Handler = signal.New(signal.Options{Kind: Protocol, Open: s.open, Problem: o.Problem, Detailed: o.Detailed, Remote: o.Remote, Links: o.Links, Log: o.Log})
+	s := &Server{o: o, sent: o.Metrics.SentBytes(Protocol), warned: map[string]time.Time{}}
+	problem := func(w http.ResponseWriter, status int, reason, hint string) {
+		o.HTTP.Problem(w, status, reason, hint, "")
+	}
+	s.Handler = signal.New(signal.Options{Kind: Protocol, Open: s.open, Problem: problem, Detailed: o.HTTP.Problem, Remote: o.HTTP.Remote, Links: o.Links, Log: o.Log})
 	return s
 }
 
-// open answers an offer, and tells what came of it.
+// open answers an offer and counts the outcome.
 func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, string, error) {
 	v, answer, err := s.answer(ctx, r)
-	s.o.Asked(err)
+	s.o.Metrics.Joined(Protocol, err)
 	if err != nil {
 		return nil, "", err
 	}
@@ -123,10 +114,7 @@ func (s *Server) answer(ctx context.Context, r signal.Request) (*viewer, string,
 	if refusal != nil {
 		return nil, "", refusal
 	}
-	place, err := s.o.Play(ctx, egress.Request{
-		App: r.App, Name: r.Name, Token: r.Secret, Protocol: Protocol, Remote: r.Remote, Agent: r.Agent,
-		Sound: []packetbuf.Codec{packetbuf.Opus},
-	})
+	place, err := s.join(ctx, r)
 	if err != nil {
 		release()
 		return nil, "", err
@@ -150,6 +138,23 @@ func (s *Server) answer(ctx context.Context, r signal.Request) (*viewer, string,
 	}
 	go v.run()
 	return v, answer, nil
+}
+
+// join subscribes a viewer.
+func (s *Server) join(ctx context.Context, r signal.Request) (Subscription, error) {
+	joined, _, err := s.o.Admission.Join(ctx, egress.Request{
+		App: r.App, Name: r.Name, Token: r.Secret, Protocol: Protocol, Remote: r.Remote, Agent: r.Agent,
+		Audio: []packetbuf.Codec{packetbuf.Opus}, ReportsOutcome: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	sub, ok := joined.(Subscription)
+	if !ok {
+		joined.Close()
+		return nil, fmt.Errorf("a subscription of type %T has no keyframe requests", joined)
+	}
+	return sub, nil
 }
 
 // Close ends all viewers and waits for them, or until ctx is done.

@@ -1,4 +1,4 @@
-package auth
+package admission
 
 import (
 	"container/list"
@@ -19,8 +19,7 @@ const (
 )
 
 const (
-	// addresses bounds the memory that strangers can take. When it is full the oldest window
-	// is given up.
+	// addresses bounds the memory that strangers can take. Beyond it the oldest window is dropped.
 	addresses = 4096
 	// mostLate and mostLateFrom bound the answers that are kept back at a time, of all addresses and
 	// of one. Further wrong keys are answered at once.
@@ -28,9 +27,10 @@ const (
 	mostLateFrom = 32
 )
 
-// Tries slows down guesses. It counts wrong keys per address, and per /64 of IPv6, of which one host
-// has plenty. What is right is checked first and never waits, whoever else guesses from its address.
-type Tries struct {
+// Guesses slows down the guessing of keys. It counts wrong keys per address, and per /64 of IPv6, of
+// which one host has plenty. Callers check a right key first: it never waits, whatever else comes from
+// its address.
+type Guesses struct {
 	mu    sync.Mutex // guards all below, and what the tallies hold
 	from  map[string]*list.Element
 	order *list.List // of *tally, the oldest window first
@@ -44,13 +44,12 @@ type tally struct {
 	late    int // answers that are kept back
 }
 
-// NewTries returns an empty count.
-func NewTries() *Tries { return &Tries{from: map[string]*list.Element{}, order: list.New()} }
+// NewGuesses returns an empty count.
+func NewGuesses() *Guesses { return &Guesses{from: map[string]*list.Element{}, order: list.New()} }
 
-// Wrong counts a wrong key of an address, and returns when it is time to answer it. Its error is
-// ctx's: the peer has gone.
-func (t *Tries) Wrong(ctx context.Context, remote string) error {
-	delay, answered := t.count(time.Now(), Network(remote))
+// Wrong counts a wrong key of an address and returns when it is time to answer it. Its error is ctx's.
+func (g *Guesses) Wrong(ctx context.Context, remote string) error {
+	delay, answered := g.count(time.Now(), Network(remote))
 	if answered == nil {
 		return nil
 	}
@@ -67,32 +66,32 @@ func (t *Tries) Wrong(ctx context.Context, remote string) error {
 
 // count counts a wrong key. Where its answer is to be kept back, answered is to be called after that;
 // else it is nil.
-func (t *Tries) count(now time.Time, network string) (delay time.Duration, answered func()) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for e := t.order.Front(); e != nil && now.Sub(e.Value.(*tally).since) >= window; e = t.order.Front() {
-		t.forget(e)
+func (g *Guesses) count(now time.Time, network string) (delay time.Duration, answered func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for e := g.order.Front(); e != nil && now.Sub(e.Value.(*tally).since) >= window; e = g.order.Front() {
+		g.forget(e)
 	}
-	e := t.from[network]
+	e := g.from[network]
 	if e == nil {
-		if t.order.Len() >= addresses {
-			t.forget(t.order.Front())
+		if g.order.Len() >= addresses {
+			g.forget(g.order.Front())
 		}
-		e = t.order.PushBack(&tally{network: network, since: now})
-		t.from[network] = e
+		e = g.order.PushBack(&tally{network: network, since: now})
+		g.from[network] = e
 	}
 	one := e.Value.(*tally) //nolint:forcetypeassert // nothing else is in the list
 	one.count++
 	delay = delayOf(one.count)
-	if delay == 0 || t.late >= mostLate || one.late >= mostLateFrom {
+	if delay == 0 || g.late >= mostLate || one.late >= mostLateFrom {
 		return 0, nil
 	}
-	t.late++
+	g.late++
 	one.late++
 	return delay, func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.late--
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.late--
 		one.late--
 	}
 }
@@ -105,13 +104,14 @@ func delayOf(n int) time.Duration {
 	return min(longest, shortest<<min(n-free-1, 8))
 }
 
-// forget is called with the lock held.
-func (t *Tries) forget(e *list.Element) {
-	delete(t.from, e.Value.(*tally).network)
-	t.order.Remove(e)
+// forget drops a tally. g.mu is held.
+func (g *Guesses) forget(e *list.Element) {
+	delete(g.from, e.Value.(*tally).network)
+	g.order.Remove(e)
 }
 
-// Network returns what one peer may have for itself: an IPv4 address, or the /64 of an IPv6 one.
+// Network returns the network that one peer may have for itself: an IPv4 address, or the /64 of an IPv6
+// one. remote is host:port, or a host.
 func Network(remote string) string {
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {

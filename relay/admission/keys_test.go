@@ -1,4 +1,4 @@
-package auth
+package admission
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
 // rules are the same for all streams.
@@ -33,11 +34,15 @@ func (o *open) Publish(context.Context, ingest.Request) (ingest.Sink, error) {
 	return nil, nil
 }
 
-func names(app, name string) (string, error) {
-	if name == "" {
-		return "", &ingest.Refusal{Outcome: ingest.RefusedName, Reason: "no name"}
-	}
-	return app + "/" + name, nil
+// uncounted counts nothing.
+type uncounted struct{}
+
+func (uncounted) Session(_, _ string)    {}
+func (uncounted) Joined(_, _ string)     {}
+func (uncounted) Admitted(time.Duration) {}
+
+func guarded(r rules, next ingest.Access) *Admission {
+	return New(Options{Rules: r, Publisher: next, Metrics: uncounted{}})
 }
 
 func TestPublish(t *testing.T) {
@@ -58,11 +63,12 @@ func TestPublish(t *testing.T) {
 		{"wrong key", two, ingest.Request{App: "live", Name: "cam", Key: "third-key"}, ingest.RefusedKey, "wrong"},
 		{"beginning of a key", two, ingest.Request{App: "live", Name: "cam", Key: "first"}, ingest.RefusedKey, "wrong"},
 		{"other case", two, ingest.Request{App: "live", Name: "cam", Key: "First-Key"}, ingest.RefusedKey, "wrong"},
-		{"name before key", two, ingest.Request{App: "live", Key: "third-key"}, ingest.RefusedName, "no name"},
+		{"name before key", two, ingest.Request{App: "live", Key: "third-key"}, ingest.RefusedName, "is not valid"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			next := &open{}
-			_, err := NewPublishers(rules{keys: tt.keys}, names, next).Publish(t.Context(), tt.request)
+			tt.request.Session = named("s")
+			_, err := guarded(rules{keys: tt.keys}, next).Publish(t.Context(), tt.request)
 			if tt.outcome == ingest.Accepted {
 				if err != nil || next.admitted != 1 {
 					t.Fatalf("%v, %d admitted", err, next.admitted)
@@ -87,9 +93,9 @@ func TestPublish(t *testing.T) {
 func TestGuessing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		next := &open{}
-		p := NewPublishers(rules{keys: []string{"right"}}, names, next)
+		p := guarded(rules{keys: []string{"right"}}, next)
 		try := func(ctx context.Context, key string) error {
-			_, err := p.Publish(ctx, ingest.Request{App: "live", Name: "cam", Key: key, Remote: "[2001:db8::1]:1"})
+			_, err := p.Publish(ctx, ingest.Request{App: "live", Name: "cam", Key: key, Remote: "[2001:db8::1]:1", Session: named("s")})
 			return err
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -122,14 +128,14 @@ func TestGuessing(t *testing.T) {
 // Play tokens that are not valid are answered late, expired ones and those for other streams are not.
 func TestGuessedTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := NewPlayers(rules{secret: secret})
+		a := guarded(rules{secret: secret}, nil)
 		exp := time.Now().Add(time.Hour)
 		signed := func(key, stm string, exp time.Time) string {
 			return token(t, jwt.SigningMethodHS256, []byte(key), jwt.MapClaims{"exp": exp.Unix(), "stm": stm})
 		}
 		check := func(token string) (time.Time, time.Duration, error) {
 			begun := time.Now()
-			until, err := p.Check(t.Context(), "live/cam", token, "192.0.2.1:1")
+			until, err := a.playToken(t.Context(), "live/cam", egress.Request{Token: token, Remote: "192.0.2.1:1"}, false)
 			return until, time.Since(begun), err
 		}
 		guess := signed("another secret of thirty-two byte", "live/cam", exp)
@@ -208,7 +214,7 @@ func TestPlay(t *testing.T) {
 		{"dots", strings.Repeat(".", 10_000), "not valid"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			err := Play(rules{secret: secret}, "live/cam", tt.token)
+			_, err := CheckPlayToken(rules{secret: secret}, "live/cam", tt.token)
 			if tt.says == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -227,12 +233,12 @@ func TestPlay(t *testing.T) {
 			}
 		})
 	}
-	if err := Play(rules{}, "live/cam", "whatever"); err != nil {
+	if _, err := CheckPlayToken(rules{}, "live/cam", "whatever"); err != nil {
 		t.Errorf("open: %v", err)
 	}
 }
 
-func TestRenditionOpensWithItsStreamsToken(t *testing.T) {
+func TestTokenCoversRenditions(t *testing.T) {
 	for _, tt := range []struct {
 		pattern, name string
 		want          bool
@@ -244,7 +250,7 @@ func TestRenditionOpensWithItsStreamsToken(t *testing.T) {
 		{"live/cam~480p", "live/cam~360p", false},
 		{"[", "live/cam", false},
 	} {
-		if got := opens(tt.pattern, tt.name); got != tt.want {
+		if got := covers(tt.pattern, tt.name); got != tt.want {
 			t.Errorf("stm %s for %s: %v", tt.pattern, tt.name, got)
 		}
 	}
@@ -259,24 +265,24 @@ func TestSign(t *testing.T) {
 	}{
 		{"live/cam", "live/cam", true}, {"live/*", "live/cam", true}, {"live/cam", "live/cam~360p", true}, {"live/cam", "live/other", false},
 	} {
-		signed, err := Sign(secret, tt.signedFor, until)
+		signed, err := SignPlayToken(secret, tt.signedFor, until)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := PlayUntil(rules{secret: secret}, tt.name, signed)
+		got, err := CheckPlayToken(rules{secret: secret}, tt.name, signed)
 		if (err == nil) != tt.ok || tt.ok && !got.Equal(until) {
 			t.Errorf("a token for %s at %s: until %v, %v; want %v", tt.signedFor, tt.name, got, err, until)
 		}
 	}
-	expired, err := Sign(secret, "live/cam", time.Now().Add(-time.Minute))
+	expired, err := SignPlayToken(secret, "live/cam", time.Now().Add(-time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var refusal *ingest.Refusal
-	if err := Play(rules{secret: secret}, "live/cam", ""); !errors.As(err, &refusal) || refusal.Words() != "This stream is private. Ask the person who shared it for a link." {
+	if _, err := CheckPlayToken(rules{secret: secret}, "live/cam", ""); !errors.As(err, &refusal) || refusal.Words() != "This stream is private. Ask the person who shared it for a link." {
 		t.Errorf("without a token: %v", err)
 	}
-	if err := Play(rules{secret: secret}, "live/cam", expired); !errors.As(err, &refusal) || refusal.Words() != "This link has expired. Ask for a new one." {
+	if _, err := CheckPlayToken(rules{secret: secret}, "live/cam", expired); !errors.As(err, &refusal) || refusal.Words() != "This link has expired. Ask for a new one." {
 		t.Errorf("expired: %v", err)
 	}
 }

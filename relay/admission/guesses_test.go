@@ -1,4 +1,4 @@
-package auth
+package admission
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 
 // The first wrong keys of an address are answered at once, further ones later and later; another
 // address and another minute begin anew.
-func TestTries(t *testing.T) {
+func TestGuesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tries := NewTries()
+		tries := NewGuesses()
 		wait := func(remote string) time.Duration {
 			begun := time.Now()
 			if err := tries.Wrong(t.Context(), remote); err != nil {
@@ -44,7 +44,7 @@ func TestTries(t *testing.T) {
 // are not.
 func TestFewAnswersAreKeptBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tries := NewTries()
+		tries := NewGuesses()
 		ctx, cancel := context.WithCancel(t.Context())
 		var waiting sync.WaitGroup
 		for i := range 100 {
@@ -84,8 +84,8 @@ func TestNetwork(t *testing.T) {
 
 // However many addresses try, the memory is bounded, and one that tries most recently is not
 // forgotten for one that came first.
-func TestTriesAreBounded(t *testing.T) {
-	tries, now := NewTries(), time.Unix(1_000_000, 0)
+func TestGuessesAreBounded(t *testing.T) {
+	tries, now := NewGuesses(), time.Unix(1_000_000, 0)
 	for i := range 3 * addresses {
 		now = now.Add(time.Millisecond)
 		tries.count(now, fmt.Sprintf("2001:db8:%x:%x::/64", i>>16, i&0xffff))

@@ -49,7 +49,7 @@ func TestResumeTokens(t *testing.T) {
 	}
 	foreign := play(t, stranger, "/live/bench.flv?token="+valid).Header.Get("Holdfast-Session") //nolint:bodyclose // ends with the test
 	sealed := func(age time.Duration, stream, under string) string {
-		token, err := a.viewing.sealer.Seal(time.Now().Add(-age), resume.Claims{Stream: stream, Life: 1, Since: 1}, under, [resume.NonceSize]byte{1})
+		token, err := a.sealer.Seal(time.Now().Add(-age), resume.Claims{Stream: stream, Life: 1, Since: 1}, under, [resume.NonceSize]byte{1})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package app
+package admission
 
 import (
 	"fmt"
@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-func TestUnknownNamesOfOneAddress(t *testing.T) {
-	u := unknownNames{shared: func(a netip.Addr) bool { return a.IsLoopback() }}
+func TestAbsentStreamsOfOneAddress(t *testing.T) {
+	u := absentStreams{shared: func(a netip.Addr) bool { return a.IsLoopback() }}
 	var leave func()
-	for i := range mostUnknown {
+	for i := range maxAbsent {
 		var err error
 		if leave, err = u.enter("192.0.2.1:80", fmt.Sprintf("cam/%d", i)); err != nil {
 			t.Fatalf("play %d: %v", i, err)
@@ -24,12 +24,12 @@ func TestUnknownNamesOfOneAddress(t *testing.T) {
 	if _, err := u.enter("192.0.2.2:80", "cam/one"); err != nil {
 		t.Errorf("another address: %v", err)
 	}
-	for i := range 2 * mostUnknown {
+	for i := range 2 * maxAbsent {
 		if _, err := u.enter("127.0.0.1:80", fmt.Sprintf("cam/%d", i)); err != nil {
 			t.Errorf("an address that stands for many: %v", err)
 		}
 	}
-	for i := range mostUnknown {
+	for i := range maxAbsent {
 		if _, err := u.enter(fmt.Sprintf("[2001:db8::%x]:80", i+1), fmt.Sprintf("cam/%d", i)); err != nil {
 			t.Fatalf("play %d of a /64: %v", i, err)
 		}

@@ -15,9 +15,11 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/resume"
 	"github.com/holdfast-live/holdfast/qos/prom"
-	"github.com/holdfast-live/holdfast/relay/auth"
+	"github.com/holdfast-live/holdfast/relay/admission"
 	"github.com/holdfast-live/holdfast/relay/egress"
+	"github.com/holdfast-live/holdfast/relay/hook"
 	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/stream"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
@@ -28,30 +30,58 @@ type unobserved struct{}
 
 func (unobserved) Observe(stream.Event) {}
 
-// viewing are viewers of a relay without sockets, for a bubble.
-func viewing(t *testing.T, rate int) *playing {
+// fakeRelay is a relay without sockets, for a bubble. Its fields may be changed before the first viewer.
+type fakeRelay struct {
+	settings *settings
+	hub      *hub.Hub
+	hooks    *hook.Hooks // nil: none are asked
+	sealer   *resume.Sealer
+	joinRate int
+
+	once      sync.Once // of admission
+	admission *admission.Admission
+}
+
+func newFakeRelay(t *testing.T, joinRate int) *fakeRelay {
 	t.Helper()
 	cfg := configs.Default()
 	s := &settings{}
 	s.cfg.Store(&cfg)
-	metrics, err := prom.New(prometheus.NewRegistry(), prom.Labels{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	log := slog.New(slog.DiscardHandler)
 	sealer, err := newSealer("", &state{}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &playing{rules: s, tokens: auth.NewPlayers(s), metrics: metrics, sealer: sealer, returning: &s.returning, hub: hub.New(hub.Options{
+	return &fakeRelay{settings: s, sealer: sealer, joinRate: joinRate, hub: hub.New(hub.Options{
 		Settings: s, Observer: unobserved{}, Counters: &stream.Counters{}, Log: log,
 	})}
-	p.turns.setRate(rate)
-	return p
+}
+
+// admits returns the relay's admission.
+func (p *fakeRelay) admits() *admission.Admission {
+	p.once.Do(func() {
+		metrics, err := prom.New(prometheus.NewRegistry(), prom.Labels{})
+		if err != nil {
+			panic(err)
+		}
+		o := admission.Options{
+			Rules: p.settings, Streams: streams{p.hub, &p.settings.returning}, Publisher: p.hub, Sealer: p.sealer, Metrics: metrics, JoinRate: p.joinRate,
+		}
+		if p.hooks != nil {
+			o.Hooks = hookAccess{p.hooks}
+		}
+		p.admission = admission.New(o)
+	})
+	return p.admission
+}
+
+// Join implements egress.Admission.
+func (p *fakeRelay) Join(ctx context.Context, r egress.Request) (egress.Subscription, egress.Grant, error) {
+	return p.admits().Join(ctx, r)
 }
 
 // feed pushes a made stream at the pace of its times until ctx ends.
-func (p *playing) feed(ctx context.Context, t *testing.T, name string) {
+func (p *fakeRelay) feed(ctx context.Context, t *testing.T, name string) {
 	t.Helper()
 	sink, err := p.hub.Publish(ctx, ingest.Request{App: "live", Name: name, Protocol: ingest.RTMP, Session: nobody{}})
 	if err != nil {
@@ -87,14 +117,14 @@ type back struct {
 func TestStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const crowd, rate = 1000, 500
-		p := viewing(t, rate)
+		p := newFakeRelay(t, rate)
 		ctx, cancel := context.WithCancel(context.Background())
 		var feeding, coming sync.WaitGroup
 		feeding.Go(func() { p.feed(ctx, t, "cam") })
 		feeding.Go(func() { p.feed(ctx, t, "calm") })
 		time.Sleep(3 * time.Second)
 		calm := p.watch(t, egress.Request{App: "live", Name: "calm", Protocol: "httpflv"})
-		place, session, err := p.Enter(ctx, egress.Request{App: "live", Name: "cam", Protocol: "httpflv"})
+		place, session, err := p.Join(ctx, egress.Request{App: "live", Name: "cam", Protocol: "httpflv", Resumable: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +139,7 @@ func TestStorm(t *testing.T) {
 				r.Resume = &egress.Resume{Token: session.Token, Track: last.Track, DTS: last.DTS}
 			}
 			coming.Go(func() {
-				place, s, err := p.Enter(ctx, r)
+				place, s, err := p.Join(ctx, r)
 				b := back{after: time.Since(begun), exact: s.Resumed == egress.Exact, err: err, resumed: r.Resume != nil}
 				var refusal *ingest.Refusal
 				if errors.As(err, &refusal) {
@@ -168,7 +198,7 @@ func told(t *testing.T, all []back) {
 }
 
 // lastOf is the newest packet of media that a viewer can have.
-func lastOf(t *testing.T, place egress.Place) *packetbuf.Packet {
+func lastOf(t *testing.T, place egress.Subscription) *packetbuf.Packet {
 	t.Helper()
 	packets, err := place.Read(t.Context())
 	if err != nil {
@@ -184,9 +214,9 @@ func lastOf(t *testing.T, place egress.Place) *packetbuf.Packet {
 }
 
 // watch watches a stream to its end, and tells the longest time without a picture.
-func (p *playing) watch(t *testing.T, r egress.Request) <-chan time.Duration {
+func (p *fakeRelay) watch(t *testing.T, r egress.Request) <-chan time.Duration {
 	t.Helper()
-	place, err := p.Play(context.Background(), r)
+	place, _, err := p.Join(context.Background(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,10 +243,10 @@ func (p *playing) watch(t *testing.T, r egress.Request) <-chan time.Duration {
 // Who waited for a stream with thousands of others comes in turns, too, when it is there.
 func TestTurnsWhenAStreamBegins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := viewing(t, 50)
+		p := newFakeRelay(t, 50)
 		cfg := configs.Default()
 		cfg.Defaults.PlayWait = 30 * time.Second
-		p.rules.(*settings).cfg.Store(&cfg) //nolint:forcetypeassert // it is
+		p.settings.cfg.Store(&cfg)
 		ctx, cancel := context.WithCancel(context.Background())
 		var working sync.WaitGroup
 		var mu sync.Mutex
@@ -224,7 +254,7 @@ func TestTurnsWhenAStreamBegins(t *testing.T) {
 		begun := time.Now()
 		for range 300 {
 			working.Go(func() {
-				place, err := p.Play(ctx, egress.Request{App: "live", Name: "cam", Protocol: "httpflv"})
+				place, _, err := p.Join(ctx, egress.Request{App: "live", Name: "cam", Protocol: "httpflv"})
 				mu.Lock()
 				defer mu.Unlock()
 				if err != nil {
@@ -249,38 +279,38 @@ func TestTurnsWhenAStreamBegins(t *testing.T) {
 
 // While those who begin are sent away, one who was there before is let in, and one who is watching
 // at once.
-func TestTurnsByStanding(t *testing.T) {
+func TestTurnsByPriority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := viewing(t, 50)
+		p := newFakeRelay(t, 50)
 		ctx, cancel := context.WithCancel(context.Background())
 		var working sync.WaitGroup
 		working.Go(func() { p.feed(ctx, t, "cam") })
 		time.Sleep(3 * time.Second)
-		play := func(s egress.Standing) (time.Duration, error) {
+		play := func(s egress.JoinPriority) (time.Duration, error) {
 			begun := time.Now()
-			place, err := p.Play(ctx, egress.Request{App: "live", Name: "cam", Protocol: "hls", Standing: s})
+			place, _, err := p.Join(ctx, egress.Request{App: "live", Name: "cam", Protocol: "hls", Priority: s})
 			if err == nil {
 				place.Close()
 			}
 			return time.Since(begun), err
 		}
 		for range 200 {
-			working.Go(func() { _, _ = play(egress.Begins) })
+			working.Go(func() { _, _ = play(egress.NewViewer) })
 		}
 		synctest.Wait()
-		if _, err := play(egress.Begins); err == nil {
+		if _, err := play(egress.NewViewer); err == nil {
 			t.Error("there is a turn for one who begins")
 		}
-		for _, s := range []egress.Standing{egress.Returns, egress.Stays} {
+		for _, s := range []egress.JoinPriority{egress.ReturningViewer, egress.ActiveViewer} {
 			if took, err := play(s); err != nil || took > 100*time.Millisecond {
-				t.Errorf("standing %d: %v after %v", s, err, took)
+				t.Errorf("priority %d: %v after %v", s, err, took)
 			}
 		}
 		for range 200 {
-			working.Go(func() { _, _ = play(egress.Returns) })
+			working.Go(func() { _, _ = play(egress.ReturningViewer) })
 		}
 		synctest.Wait()
-		if took, err := play(egress.Stays); err != nil || took > 0 {
+		if took, err := play(egress.ActiveViewer); err != nil || took > 0 {
 			t.Errorf("one who is watching: %v after %v", err, took)
 		}
 		cancel()

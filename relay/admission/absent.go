@@ -1,0 +1,58 @@
+package admission
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+)
+
+// maxAbsent is how many streams that do not exist the viewers of one address may wait for at a time: for
+// each an origin may be asked.
+const maxAbsent = 16
+
+// absentStreams bounds the streams that do not exist and that viewers wait for, by their address.
+type absentStreams struct {
+	shared func(netip.Addr) bool // reports whether an address stands for many viewers; may be nil
+
+	mu      sync.Mutex                    // guards waiting
+	waiting map[netip.Addr]map[string]int // viewers, by stream
+}
+
+// enter counts a viewer that waits for a stream until leave is called, or refuses it. remote is the
+// viewer's host:port.
+func (a *absentStreams) enter(remote, stream string) (leave func(), err error) {
+	at, err := netip.ParseAddrPort(remote)
+	if addr := at.Addr().Unmap(); err == nil && (a.shared == nil || !a.shared(addr)) {
+		addr = ingest.Network(addr)
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		names := a.waiting[addr]
+		if names[stream] == 0 && len(names) >= maxAbsent {
+			return nil, &ingest.Refusal{
+				NotLive: true, Reason: "this address waits for as many streams that are not live as it may",
+				Hint: "try again when they have come, or in a moment", RetryAfter: 2 * time.Second,
+			}
+		}
+		if a.waiting == nil {
+			a.waiting = map[netip.Addr]map[string]int{}
+		}
+		if names == nil {
+			names = map[string]int{}
+			a.waiting[addr] = names
+		}
+		names[stream]++
+		return func() {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			if names[stream]--; names[stream] == 0 {
+				delete(names, stream)
+			}
+			if len(names) == 0 {
+				delete(a.waiting, addr)
+			}
+		}, nil
+	}
+	return func() {}, nil
+}

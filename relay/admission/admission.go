@@ -1,0 +1,163 @@
+// Package admission decides who may publish and who may play, and when: publish keys, play tokens,
+// resume tokens and HLS sessions, hooks, limits, and the pace at which viewers join.
+package admission
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/resume"
+	"github.com/holdfast-live/holdfast/relay/egress"
+)
+
+// Rules returns what the configuration says about a stream, by its name {app}/{name}.
+type Rules interface {
+	PublishKeys(stream string) []string // empty: open to everyone
+	PlaySecret(stream string) string    // empty: open to everyone
+}
+
+// Streams are the relay's streams.
+type Streams interface {
+	// Expects returns nil if a viewer by a protocol may get the stream: it exists, is on its way, or is
+	// waited for. Otherwise it returns the refusal.
+	Expects(stream, protocol string) error
+	// ExpectedBack reports whether the stream was live before the relay was restarted and its publisher
+	// is expected back.
+	ExpectedBack(stream string) bool
+	// Life returns the number of the stream that has a name now, which no other stream of this process
+	// has; 0: none has the name.
+	Life(stream string) uint64
+	// Subscribe subscribes a viewer to a stream, for which it may wait. exact reports that the viewer
+	// goes on with the very next packet after the one that it received last.
+	Subscribe(ctx context.Context, app, name, protocol string, at Position, audio ...packetbuf.Codec) (sub Subscription, exact bool, err error)
+}
+
+// Subscription is a subscription as the streams give it.
+type Subscription interface {
+	egress.Subscription
+	// Origin returns where the subscription began.
+	Origin() Origin
+	// Expire has Read end at a time; the zero Time is never.
+	Expire(at time.Time)
+}
+
+// Origin is where a viewer's first subscription began. A resume token carries it.
+type Origin struct {
+	Life uint64 // of the stream; see Streams
+	Seq  uint64 // of the first packet that the viewer was to get
+}
+
+// Position is where a viewer was cut off, and where it may begin if it cannot go on there.
+type Position struct {
+	Origin Origin
+	Track  packetbuf.Track // of the last media packet received whole
+	DTS    time.Duration   // of that packet; its low 32 bits in milliseconds count
+	Seq    uint64          // of that packet; 0: Track and DTS decide
+	Begin  egress.Begin
+}
+
+// Hooks asks the operator's receivers. A refusal is an *ingest.Refusal.
+type Hooks interface {
+	// AsksPlay reports whether they are asked about viewers of a stream.
+	AsksPlay(stream string) bool
+	// Play asks whether a viewer may play. identity tells viewers apart; a secret.
+	Play(ctx context.Context, stream string, r egress.Request, identity string) error
+	// Publish asks whether a publisher may publish.
+	Publish(ctx context.Context, stream string, r ingest.Request) error
+}
+
+// Metrics counts outcomes.
+type Metrics interface {
+	Session(protocol, outcome string) // requests to publish
+	Joined(protocol, outcome string)  // requests to play
+	Admitted(waited time.Duration)    // turns of viewers
+}
+
+// Options are what an Admission is made from. Only Metrics must be set; what is missing of the rest
+// decides nothing.
+type Options struct {
+	Rules     Rules
+	Streams   Streams
+	Publisher ingest.Access // takes publishers that are admitted
+	Hooks     Hooks
+	Sealer    *resume.Sealer
+	Metrics   Metrics
+	// Redact removes secrets from what a peer says of itself, and IsSecret reports whether a part of a
+	// name is a configured secret.
+	Redact   func(string) string
+	IsSecret func(part string) bool
+	// SharedAddress reports whether an address stands for many viewers.
+	SharedAddress func(netip.Addr) bool
+	// ConnectionLimit returns why the limits of connections refuse a viewer on the connection of a
+	// context; nil: they do not.
+	ConnectionLimit func(context.Context) error
+	// PushedFrom returns the stream that the relay itself pushes from a local address, host:port; empty:
+	// none.
+	PushedFrom func(remote string) string
+	// Refused is called with each publisher that is refused.
+	Refused func(ingest.Request, *ingest.Refusal)
+	// JoinRate is how many viewers may join in a second; 0: no limit.
+	JoinRate int
+	Log      *slog.Logger
+}
+
+// Admission admits publishers and viewers. It implements ingest.Access and egress.Admission.
+type Admission struct {
+	o      Options
+	keys   *Guesses // of publish keys
+	tokens *Guesses // of play tokens
+	joins  joinLimiter
+	absent absentStreams
+}
+
+// New returns an Admission.
+func New(o Options) *Admission {
+	if o.Redact == nil {
+		o.Redact = func(s string) string { return s }
+	}
+	if o.IsSecret == nil {
+		o.IsSecret = func(string) bool { return false }
+	}
+	if o.ConnectionLimit == nil {
+		o.ConnectionLimit = func(context.Context) error { return nil }
+	}
+	if o.PushedFrom == nil {
+		o.PushedFrom = func(string) string { return "" }
+	}
+	if o.Refused == nil {
+		o.Refused = func(ingest.Request, *ingest.Refusal) {}
+	}
+	if o.Rules == nil {
+		o.Rules = openRules{}
+	}
+	if o.Hooks == nil {
+		o.Hooks = noHooks{}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &Admission{o: o, keys: NewGuesses(), tokens: NewGuesses(), absent: absentStreams{shared: o.SharedAddress}}
+	a.joins.waited = o.Metrics.Admitted
+	a.joins.setRate(o.JoinRate)
+	return a
+}
+
+// SetJoinRate sets how many viewers may join in a second; 0: no limit.
+func (a *Admission) SetJoinRate(rate int) { a.joins.setRate(rate) }
+
+// openRules lets everyone publish and play.
+type openRules struct{}
+
+func (openRules) PublishKeys(string) []string { return nil }
+func (openRules) PlaySecret(string) string    { return "" }
+
+// noHooks asks no receiver.
+type noHooks struct{}
+
+func (noHooks) AsksPlay(string) bool                                       { return false }
+func (noHooks) Play(context.Context, string, egress.Request, string) error { return nil }
+func (noHooks) Publish(context.Context, string, ingest.Request) error      { return nil }

@@ -1,0 +1,63 @@
+package admission
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/qos/policy"
+)
+
+// joinLimiter paces the viewers that join: each waits for its turn, or is refused.
+type joinLimiter struct {
+	waited func(time.Duration) // called with the wait of each turn; may be nil
+	mu     sync.Mutex          // guards what follows
+	joins  policy.Joins
+	shares policy.Shares
+}
+
+// setRate sets how many may join in a second; 0: no limit.
+func (l *joinLimiter) setRate(rate int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.joins.SetRate(rate)
+	l.shares.SetRate(rate)
+}
+
+// turn returns the turn of a viewer from an address.
+func (l *joinLimiter) turn(now time.Time, remote string, resumes bool, chance float64) policy.Join {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.shares.Beyond(now, Network(remote)) {
+		return l.joins.AskBeyond(now, resumes, chance)
+	}
+	return l.joins.Ask(now, resumes, chance)
+}
+
+// wait waits for the turn of a viewer. Its error is ctx's, or a refusal with a time to retry after.
+func (l *joinLimiter) wait(ctx context.Context, remote string, resumes bool) error {
+	chance := rand.Float64() //nolint:gosec // it spreads, and keeps nothing secret
+	turn := l.turn(time.Now(), remote, resumes, chance)
+	if !turn.OK {
+		return &ingest.Refusal{
+			Outcome: ingest.RefusedLimit, Reason: "too many viewers join at once", Hint: "wait as long as Retry-After says, and ask again",
+			RetryAfter: turn.Wait,
+		}
+	}
+	if l.waited != nil {
+		l.waited(turn.Wait)
+	}
+	if turn.Wait <= 0 {
+		return nil
+	}
+	due := time.NewTimer(turn.Wait)
+	defer due.Stop()
+	select {
+	case <-due.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

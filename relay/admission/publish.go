@@ -1,0 +1,99 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/holdfast-live/holdfast/ingest"
+)
+
+// Publish implements ingest.Access: it admits a publisher, hands it on, and counts the outcome. Its
+// error is an *ingest.Refusal, or ctx's.
+func (a *Admission) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
+	r.Agent = a.o.Redact(r.Agent) // the API, hooks and events show it
+	sink, err := a.publish(ctx, r)
+	var refusal *ingest.Refusal
+	switch {
+	case err == nil:
+		a.o.Metrics.Session(r.Protocol, string(ingest.Accepted))
+	case errors.As(err, &refusal):
+		a.o.Metrics.Session(r.Protocol, string(refusal.Outcome))
+		a.o.Refused(r, refusal)
+	}
+	return sink, err
+}
+
+func (a *Admission) publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
+	name, err := ingest.StreamName(r.App, r.Name)
+	if err == nil && a.o.PushedFrom(r.Remote) == name {
+		return nil, errSelfPush(name)
+	}
+	if err := a.refuseSecretAsName(r); err != nil {
+		return nil, err
+	}
+	if err != nil { // before the key, so that a wrong name is refused for that
+		return nil, err
+	}
+	if err := a.checkKey(ctx, name, r); err != nil {
+		return nil, err
+	}
+	if !isLayer(r) {
+		if err := a.o.Hooks.Publish(ctx, name, r); err != nil {
+			return nil, err
+		}
+	}
+	return a.o.Publisher.Publish(ctx, r)
+}
+
+// errSelfPush refuses a push of the relay to itself, which would take over its own stream.
+func errSelfPush(name string) error {
+	return &ingest.Refusal{
+		Outcome: ingest.RefusedKey, Reason: "this is the relay that pushes " + name + ": it would push it to itself",
+		Hint: "change the URL of the push group's route",
+	}
+}
+
+// checkKey checks a publisher's key, where the stream needs one.
+func (a *Admission) checkKey(ctx context.Context, name string, r ingest.Request) error {
+	keys := a.o.Rules.PublishKeys(name)
+	switch {
+	case len(keys) == 0, Equal(r.Key, keys...):
+		return nil
+	case r.Key == "":
+		return errNoKey()
+	}
+	if err := a.keys.Wrong(ctx, r.Remote); err != nil {
+		return err
+	}
+	return &ingest.Refusal{Outcome: ingest.RefusedKey, Reason: "the publish key is wrong", Hint: "check the key in ?key=…"}
+}
+
+func errNoKey() error {
+	return &ingest.Refusal{
+		Outcome: ingest.RefusedKey, Reason: "this stream needs a publish key", Hint: "append ?key=… to the stream name, or send it as Bearer",
+	}
+}
+
+// refuseSecretAsName refuses a push whose app or name is a configured secret, and that has no key, where
+// the stream needs one: the key was most likely pasted in the wrong place. The answer is that to any
+// push without a key. Where publishing is open to everyone the push goes on, since a refusal would tell
+// strangers whether a name is a secret.
+func (a *Admission) refuseSecretAsName(r ingest.Request) error {
+	if r.Key != "" || !a.o.IsSecret(r.App) && !a.o.IsSecret(r.Name) {
+		return nil
+	}
+	a.o.Log.Warn("publish key sent as the name of a stream", "protocol", r.Protocol, "remote", r.Remote,
+		"hint", "the name comes first, then the key: name?key=…; if others could see the name, make another key")
+	if len(a.o.Rules.PublishKeys(r.App+"/"+r.Name)) == 0 {
+		return nil
+	}
+	return errNoKey()
+}
+
+// isLayer reports whether a rendition is a simulcast layer of a session about which the hooks were asked
+// already. What carries its media waits for the answer.
+func isLayer(r ingest.Request) bool {
+	_, leaf, ok := strings.Cut(r.Name, "~")
+	return ok && strings.HasSuffix(r.Session.ID(), "~"+leaf)
+}

@@ -1,0 +1,138 @@
+package admission
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf/resume"
+	"github.com/holdfast-live/holdfast/relay/egress"
+)
+
+// ticket is what a viewer is admitted by: its play token, its resume token, or the name of its HLS
+// session. The latter two stand for the play token that they were issued for. They last no longer than
+// it does, and no longer than the stream: one that has ended and is published again is another show.
+type ticket struct {
+	// verdict is that of the resume token, and claims are its claims. The claims of a token of a show
+	// that has ended do not count: its verdict is Invalid.
+	verdict resume.Verdict
+	claims  resume.Claims
+	session resume.Verdict // of the session's name
+	named   resume.Name
+	returns bool      // the viewer was admitted before
+	viewer  uint64    // the same in all resumes of a viewer
+	first   time.Time // when the viewer was admitted by its play token; the zero Time is now
+	until   time.Time // when the play token expires; the zero Time is never
+	// withoutTicket is why the viewer would be refused without its resume token or session; nil: it
+	// would not be.
+	withoutTicket error
+}
+
+// checkTicket checks what a viewer presents. Its error is an *ingest.Refusal, or ctx's.
+func (a *Admission) checkTicket(ctx context.Context, name string, r egress.Request) (ticket, error) {
+	now, secret := time.Now(), a.o.Rules.PlaySecret(name)
+	t := ticket{viewer: randomID()}
+	if r.Resume != nil {
+		t.claims, t.verdict = a.o.Sealer.Open(now, r.Resume.Token, name, secret)
+	}
+	if r.Session != "" {
+		t.named, t.session = a.o.Sealer.OpenName(now, r.Session, ingest.ParentStream(name), secret)
+	}
+	if t.verdict == resume.Good && a.o.Streams.Life(name) != t.claims.Life {
+		t.verdict = resume.Invalid
+	}
+	if t.session == resume.Good && a.familyLife(name) != t.named.Life {
+		t.session = resume.Invalid
+	}
+	t.returns = t.verdict.Admits() || t.session.Admits()
+	if t.verdict.Admits() {
+		t.viewer = t.claims.Viewer
+	}
+	until, err := a.playToken(ctx, name, r, t.returns)
+	switch {
+	case err != nil && !t.returns:
+		return t, err
+	case err != nil:
+		t.withoutTicket = err
+		t.first, t.until = t.claims.First, t.claims.Until
+		if !t.verdict.Admits() {
+			t.first, t.until = time.Time{}, t.named.Until
+		}
+	case secret != "":
+		t.until = until
+	case t.verdict.Admits(): // only the resume token says when the viewer came
+		t.first = t.claims.First
+	}
+	return t, nil
+}
+
+// playToken checks a viewer's play token and returns when it expires. The answer to an invalid token is
+// delayed where the address has sent several, unless the viewer can do without.
+func (a *Admission) playToken(ctx context.Context, name string, r egress.Request, returns bool) (until time.Time, err error) {
+	until, wrong, err := checkPlayToken(a.o.Rules, name, r.Token)
+	if wrong && !returns {
+		if err := a.tokens.Wrong(ctx, r.Remote); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return until, err
+}
+
+// sameShow reports whether the show is still that of the resume token or session by which alone a
+// viewer was admitted.
+func (a *Admission) sameShow(name string, t ticket) bool {
+	if t.verdict.Admits() {
+		return t.verdict == resume.Elsewhere || a.o.Streams.Life(name) == t.claims.Life
+	}
+	return t.session == resume.Elsewhere || a.familyLife(name) == t.named.Life
+}
+
+// familyLife returns the life that sessions of a stream belong to: a session goes on with all
+// renditions of a stream. A rendition without a stream has its own.
+func (a *Admission) familyLife(name string) uint64 {
+	if life := a.o.Streams.Life(ingest.ParentStream(name)); life != 0 {
+		return life
+	}
+	return a.o.Streams.Life(name)
+}
+
+// position returns where a viewer was cut off, or where it begins.
+func (t ticket) position(r egress.Request) (at Position) {
+	if t.verdict == resume.Good && (r.Resume.DTS >= 0 || r.Resume.Seq > 0) {
+		at = Position{
+			Origin: Origin{Life: t.claims.Life, Seq: t.claims.Since}, Track: r.Resume.Track, DTS: r.Resume.DTS, Seq: r.Resume.Seq,
+		}
+	}
+	at.Begin = r.Begin
+	if t.verdict == resume.Good && r.Resume.Chunks {
+		at.Begin = egress.Anywhere
+	}
+	return at
+}
+
+// identity returns what tells viewers apart for the hooks: the play token, or what stands for it. It is
+// a secret.
+func (t ticket) identity(r egress.Request) string {
+	switch {
+	case r.Token != "" || !t.returns:
+		return r.Token
+	case t.verdict.Admits():
+		return "viewer " + strconv.FormatUint(t.viewer, 16)
+	}
+	return "session " + strconv.FormatUint(t.named.ID, 16)
+}
+
+// SessionName returns a new name for the HLS session of a viewer of a stream and its renditions. It is
+// valid until its play token expires; the zero Time is never. The name stands for the token: a secret.
+func (a *Admission) SessionName(stream string, until time.Time) string {
+	name := resume.Name{Stream: ingest.ParentStream(stream), ID: randomID(), Life: a.familyLife(stream), Until: until}
+	return a.o.Sealer.SealName(name, a.o.Rules.PlaySecret(stream))
+}
+
+// IssuedSession reports whether a name was issued for a stream, or for the one that it is a rendition
+// of, and is still valid.
+func (a *Admission) IssuedSession(stream, name string) bool {
+	got, verdict := a.o.Sealer.OpenName(time.Now(), name, ingest.ParentStream(stream), a.o.Rules.PlaySecret(stream))
+	return verdict == resume.Elsewhere || verdict == resume.Good && a.familyLife(stream) == got.Life
+}
