@@ -118,7 +118,7 @@ func serve(ctx context.Context, src source, w io.Writer, beside companion) error
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := a.Start(ctx); err != nil {
-		return err
+		return errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
 	}
 	log.Info("holdfast started", "version", version())
 	s := &serving{app: a, src: src, log: log, cfg: cfg.Config, watcher: watcher}

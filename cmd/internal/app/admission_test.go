@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/holdfast-live/holdfast/cmd/internal/statefile"
 	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -48,7 +49,7 @@ func newFakeRelay(t *testing.T, joinRate int) *fakeRelay {
 	s := &settings{}
 	s.cfg.Store(&cfg)
 	log := slog.New(slog.DiscardHandler)
-	sealer, err := newSealer("", &state{}, log)
+	sealer, err := newSealer("", &statefile.File{}, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -16,6 +15,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/holdfast-live/holdfast/cmd/internal/httpguard"
+	"github.com/holdfast-live/holdfast/cmd/internal/loglimit"
+	"github.com/holdfast-live/holdfast/cmd/internal/redact"
+	"github.com/holdfast-live/holdfast/cmd/internal/statefile"
 	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/ingest/rtmp"
@@ -52,14 +55,12 @@ type Options struct {
 // App is one relay. New, Start, then Reload any number of times, then Stop.
 type App struct {
 	log       *slog.Logger // which shows no secrets
-	secrets   *secrets
+	secrets   *redact.Secrets
 	level     *slog.LevelVar
 	settings  *settings
 	relay     *relay
 	events    *api.Events
 	past      *api.Histories
-	sampled   func() // ends what samples for it; nil before Start
-	balanced  func() // ends what divides the memory; nil before Start
 	flv       *httpflv.Handler
 	feeds     *cmaf.Feeds // of all protocols that play chunks
 	previews  *cmaf.Feeds // for the API
@@ -75,37 +76,55 @@ type App struct {
 	sealer    *resume.Sealer        // of resume tokens
 	peers     atomic.Pointer[peers] // nil: no WebRTC
 	metrics   *prom.Metrics
-	state     *state
+	state     *statefile.File
 	saving    func()                  // ends what saves the state
 	names     *liveNames              // of the streams that the state file is to know
 	board     *status.Board           // what viewers are told of streams
-	graced    func()                  // ends the grace after a restart
 	rtmp      map[string]*rtmp.Server // by protocol
 	http      *http.Server
 	admin     *http.Server
 	certs     map[string]*certificate // by the key of its listener
 	addrs     map[string]net.Addr     // by component
 	serving   sync.WaitGroup
+	started   stack         // what Stop stops
 	drain     chan struct{} // of one: the operator has asked for the end
 	failed    chan error
 }
 
-// New wires a relay from a configuration that was validated.
+// New wires a relay from a configuration that was validated. Stop frees what it holds.
 func New(o Options) (*App, error) {
-	var hidden *secrets
-	hidden, o.Log = newHidden(o.Config, o.Log)
-	o.Log = limitLines(o.Log)
+	a := newApp(o)
+	if err := a.wire(o); err != nil {
+		_ = a.started.stop(context.Background())
+		return nil, err
+	}
+	return a, nil
+}
+
+func newApp(o Options) *App {
+	secrets := &redact.Secrets{}
+	secrets.Set(configuredSecrets(o.Config)...)
+	o.Log = loglimit.New(secrets.Logger(o.Log))
 	a := &App{
-		log: o.Log, secrets: hidden, level: o.Level, settings: &settings{slates: slates{log: o.Log}}, events: api.NewEvents(), past: api.NewHistories(viewerProtocols()), rtmp: map[string]*rtmp.Server{},
+		log: o.Log, secrets: secrets, level: o.Level, settings: &settings{slates: slates{log: o.Log}}, events: api.NewEvents(), past: api.NewHistories(viewerProtocols()), rtmp: map[string]*rtmp.Server{},
 		certs: map[string]*certificate{}, addrs: map[string]net.Addr{}, failed: make(chan error, 4), drain: make(chan struct{}, 1),
-		names: newLiveNames(), board: status.NewBoard(), graced: func() {},
+		names: newLiveNames(), board: status.NewBoard(),
 	}
 	a.settings.cfg.Store(o.Config)
 	a.slots = newSlots(o.Config, a.settings)
+	return a
+}
+
+// wire makes the rooms of the relay, and pushes what has to be stopped in the order in which it may be:
+// the streams end while their viewers are still connected, and are told why.
+func (a *App) wire(o Options) error {
+	o.Log = a.log
 	var err error
-	if a.state, err = loadState(o.Config.State.File, o.Log); err != nil {
-		return nil, err
+	if a.state, err = statefile.Load(o.Config.State.File, o.Log); err != nil {
+		return err
 	}
+	a.started.push("admin", a.stopAdmin)
+	a.started.pushFunc("events", a.events.Close)
 	registry := prometheus.NewRegistry()
 	a.metrics, err = prom.New(registry, prom.Labels{
 		Publishers: []string{ingest.RTMP, ingest.RTMPS, ingest.WHIP, ingest.Pull, ingest.Transcode}, Viewers: viewerProtocols(),
@@ -113,7 +132,7 @@ func New(o Options) (*App, error) {
 		Dials: texts(qos.Outcomes()), Switches: policy.SwitchCauses(), Levels: policy.LevelCauses(),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("register metrics: %w", err)
+		return fmt.Errorf("register metrics: %w", err)
 	}
 	metrics, counters := a.metrics, &stream.Counters{}
 	a.relay = &relay{counters: counters, sent: map[string]*atomic.Uint64{}, settings: a.settings, slots: a.slots, memory: newMemory(o.Config)}
@@ -121,8 +140,10 @@ func New(o Options) (*App, error) {
 		a.relay.sent[p] = &atomic.Uint64{}
 	}
 	if err := a.wireHooks(registry); err != nil {
-		return nil, fmt.Errorf("register metrics: %w", err)
+		return fmt.Errorf("register metrics: %w", err)
 	}
+	a.started.push("hooks", a.stopHooks)
+	a.started.push("viewers", a.stopServers)
 	wanted := &demand{}
 	watching := &observer{
 		metrics: metrics, events: a.events, log: component(o.Log, "stream"), states: a.board, live: a.live, hooks: a.hooks, secrets: a.secrets, feeding: &a.feeding,
@@ -135,23 +156,24 @@ func New(o Options) (*App, error) {
 		Bridge:     func(name string, to packetbuf.Codec) { a.relay.bridges.Want(name, to) },
 		Bridgeable: func() bool { return a.relay.bridges.Able() }, Absent: a.absent,
 	})
+	a.started.pushFunc("streams", func() { a.relay.hub.Close("the relay is shutting down") })
 	a.relay.bridges = rendition.NewBridges(rendition.BridgeOptions{Open: a.relay.open, Max: o.Config.Limits.Bridges, Memory: int64(o.Config.Limits.ChildMemory), Log: component(o.Log, "bridge")})
+	a.started.pushFunc("bridges", a.relay.bridges.Close)
 	if err := a.wireRoutes(wanted); err != nil {
-		a.hooks.Close(context.Background())
-		return nil, err
+		return err
 	}
+	a.started.push("routes", a.stopRoutes)
 	registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prom.BuildInfo(o.Version, o.Commit),
 		prom.NewCollector(a.relay.snapshot, func() int { return a.settings.get().Metrics.Streams }),
 	)
 	if err := a.wireServers(metrics, registry, a.board, o.Version); err != nil {
-		a.stopRoutes(context.Background())
-		a.relay.bridges.Close()
-		a.hooks.Close(context.Background())
-		return nil, err
+		return err
 	}
-	return a, nil
+	// Viewers that play by playlist are to come back, not to see the end of their stream.
+	a.started.pushFunc("playlists", a.stopPlaylists)
+	return nil
 }
 
 func viewerProtocols() []string {
@@ -176,7 +198,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	}
 	a.admission = admission.New(admission.Options{
 		Rules: a.settings, Streams: streams{a.relay.hub, &a.settings.returning}, Publisher: a.relay.hub, Hooks: hookAccess{a.hooks}, Sealer: a.sealer,
-		Metrics: metrics, Redact: a.secrets.hide, IsSecret: a.secrets.is, SharedAddress: a.settings.sharedAddress, ConnectionLimit: refused,
+		Metrics: metrics, Redact: a.secrets.Text, IsSecret: a.secrets.Is, SharedAddress: a.settings.sharedAddress, ConnectionLimit: refused,
 		PushedFrom: a.routes.Pushes, Refused: refusedBefore(a.events, a.secrets), JoinRate: cfg.Limits.Joins, Log: a.log,
 	})
 	for _, protocol := range []string{ingest.RTMP, ingest.RTMPS} {
@@ -225,61 +247,10 @@ const streamsPerConnection = 32
 func (a *App) server(name string, h http.Handler) *http.Server {
 	patience := a.settings.get().Limits.HandshakeTimeout
 	return &http.Server{
-		Handler: impatient(h, patience), ConnContext: connContext, ConnState: connState, ReadHeaderTimeout: patience, IdleTimeout: time.Minute,
+		Handler: httpguard.Handler(h, patience), ConnContext: connContext, ConnState: connState, ReadHeaderTimeout: patience, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 16 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streamsPerConnection},
 		ErrorLog: slog.NewLogLogger(component(a.log, name).Handler(), slog.LevelDebug),
 	}
-}
-
-// Start listens on all addresses, and serves when it has them all. Its error names the key
-// whose address cannot be had.
-func (a *App) Start(ctx context.Context) error {
-	cfg := a.settings.get()
-	type bound struct {
-		listener
-		on net.Listener
-	}
-	var taken []bound
-	for _, l := range a.listeners(cfg) {
-		if l.addr == "" {
-			continue
-		}
-		on, err := a.listen(ctx, l)
-		if err != nil {
-			for _, t := range taken {
-				_ = t.on.Close()
-			}
-			return err
-		}
-		taken = append(taken, bound{l, on})
-		a.addrs[l.component] = on.Addr()
-	}
-	if err := a.startPeers(ctx, cfg); err != nil {
-		for _, t := range taken {
-			_ = t.on.Close()
-		}
-		return err
-	}
-	for _, t := range taken {
-		a.log.Info("listening", "component", t.component, "addr", t.on.Addr().String())
-	}
-	if warning := open(cfg); warning != "" {
-		a.log.Warn(warning)
-	}
-	a.graced = a.expectStreams()
-	for _, t := range taken {
-		a.serving.Go(func() {
-			if err := t.serve(t.on); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, rtmp.ErrServerClosed) {
-				a.failed <- fmt.Errorf("%s: %w", t.component, err)
-			}
-		})
-	}
-	a.startRoutes()
-	a.sampled = a.sample()
-	boundHeap(cfg, a.relay.memory.machine)
-	a.balanced = a.relay.memory.start()
-	a.relay.ready.Store(true)
-	return nil
 }
 
 // Addr is where a component listens: rtmp, rtmps, http or admin; nil if it does not.
@@ -299,7 +270,7 @@ func (a *App) Failed() <-chan error { return a.failed }
 func (a *App) Reload(cfg *configs.Config) (live, restart []string) {
 	cfg, live, restart = configs.Reload(a.settings.get(), cfg)
 	a.settings.cfg.Store(cfg)
-	a.secrets.set(cfg)
+	a.secrets.Set(configuredSecrets(cfg)...)
 	a.level.Set(Level(cfg.Log.Level))
 	a.relay.hub.Reload(cfg.Limits.Streams)
 	a.relay.memory.reload(cfg)
@@ -321,46 +292,4 @@ func Level(name string) slog.Level {
 		return slog.LevelInfo // validated before
 	}
 	return l
-}
-
-// Stop ends the relay: it takes nobody any more, tells everybody why, and waits until all
-// have gone or ctx is done; then it closes what is left. Its error says that ctx was done.
-func (a *App) Stop(ctx context.Context) error {
-	a.relay.ready.Store(false)
-	a.names.freeze()
-	a.graced()
-	if a.sampled != nil {
-		a.sampled()
-		a.balanced()
-	}
-	a.stopRoutes(ctx)
-	a.relay.bridges.Close()
-	// Before the streams end: those who play by playlist are to come back, not to see an end.
-	a.hls.Close()
-	a.mse.Close()
-	a.states.Close()
-	a.feeds.Close()
-	a.previews.Close()
-	a.relay.hub.Close("the relay is shutting down")
-	var errs []error
-	for _, s := range a.rtmp {
-		errs = append(errs, s.Shutdown(ctx))
-	}
-	a.flv.Close()
-	errs = append(errs, a.stopPeers(ctx))
-	a.stopHooks(ctx)
-	errs = append(errs, a.http.Shutdown(ctx))
-	a.events.Close()
-	errs = append(errs, a.admin.Shutdown(ctx))
-	a.closeAll()
-	a.serving.Wait()
-	return errors.Join(errs...)
-}
-
-func (a *App) closeAll() {
-	for _, s := range a.rtmp {
-		_ = s.Close()
-	}
-	_ = a.http.Close()
-	_ = a.admin.Close()
 }

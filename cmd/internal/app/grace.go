@@ -116,7 +116,7 @@ func (a *App) streamsNow() (json.RawMessage, error) {
 // formerStreams returns the streams that the state file names, each with the time until which it is
 // expected back after a start at now.
 func (a *App) formerStreams(now time.Time) map[string]time.Time {
-	data, grace := a.state.section(streamsSection), a.settings.get().State.Grace
+	data, grace := a.state.Section(streamsSection), a.settings.get().State.Grace
 	if data == nil || grace == 0 {
 		return nil
 	}

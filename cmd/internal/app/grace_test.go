@@ -164,10 +164,12 @@ func TestFormerStreams(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var log logs
-			a := wire(t, &log, func(c *configs.Config) { c.State.Grace = tt.grace })
+			a := wire(t, &log, func(c *configs.Config) {
+				c.State.Grace, c.State.File = tt.grace, filepath.Join(t.TempDir(), "state.json")
+			})
 			defer a.Stop(t.Context()) //nolint:errcheck // it never started
 			if tt.section != "" {
-				a.state.sections[streamsSection] = json.RawMessage(tt.section)
+				a.state.Set(streamsSection, json.RawMessage(tt.section))
 			}
 			got := a.formerStreams(now)
 			if len(got) != len(tt.want) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/holdfast-live/holdfast/cmd/internal/redact"
 	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/qos/policy"
@@ -31,8 +32,8 @@ func (k *keptAgent) Publish(_ context.Context, r ingest.Request) (ingest.Sink, e
 func TestSecretsInWordsOfPeers(t *testing.T) {
 	cfg := configs.Default()
 	cfg.Defaults.PublishKeys = []string{pastedKey}
-	hidden := &secrets{}
-	hidden.set(&cfg)
+	hidden := &redact.Secrets{}
+	hidden.Set(configuredSecrets(&cfg)...)
 	words := "encoder/1 " + pastedKey + " ?key=unknown-S3cr3t"
 
 	next := &keptAgent{}
@@ -40,7 +41,7 @@ func TestSecretsInWordsOfPeers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := admission.New(admission.Options{Publisher: next, Metrics: metrics, Redact: hidden.hide, IsSecret: hidden.is})
+	p := admission.New(admission.Options{Publisher: next, Metrics: metrics, Redact: hidden.Text, IsSecret: hidden.Is})
 	_, _ = p.Publish(t.Context(), ingest.Request{App: "live", Name: "cam", Agent: words, Session: nobody{}})
 
 	// The observers' log hides nothing here: it has what events have.

@@ -42,14 +42,15 @@ func hooks(cfg *configs.Config) []hook.Hook {
 	return out
 }
 
-// stopHooks sends what waits. It leaves those who are waited for after it some of the time.
-func (a *App) stopHooks(ctx context.Context) {
+// stopHooks sends what waits. It leaves half of the time to what is stopped after it.
+func (a *App) stopHooks(ctx context.Context) error {
 	if until, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(until)/2)
 		defer cancel()
 	}
 	a.hooks.Close(ctx)
+	return nil
 }
 
 // hookAccess asks the hooks about publishers and viewers. It implements admission.Hooks.

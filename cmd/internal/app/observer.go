@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/holdfast-live/holdfast/cmd/internal/redact"
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/qos/prom"
 	"github.com/holdfast-live/holdfast/relay/api"
@@ -23,7 +24,7 @@ type observer struct {
 	live    func(name string) // told when a stream has gone live
 	ended   func(name string) // and when it is over
 	hooks   *hook.Hooks
-	secrets *secrets // nil: none is known
+	secrets *redact.Secrets // nil: none is known
 	feeding *feeding
 	// names has what the state file is to know; returning is told what is back.
 	names     *liveNames
@@ -35,7 +36,7 @@ func (o *observer) Observe(e stream.Event) {
 	o.count(e)
 	o.names.observe(e)
 	e = o.feeding.note(e)
-	e.Detail = o.secrets.hide(e.Detail) // a peer may have written it
+	e.Detail = o.secrets.Text(e.Detail) // a peer may have written it
 	fields := fieldsOf(e)
 	attrs := []slog.Attr{slog.String("stream", e.Stream)}
 	if e.Session != "" {

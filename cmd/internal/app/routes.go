@@ -247,12 +247,19 @@ func (a *App) startRoutes() {
 	a.saving = a.save()
 }
 
+const (
+	// saveEvery is how often the state file is written while the relay runs.
+	saveEvery = time.Minute
+	// saveSoon is how soon it is written when a stream has gone live or ended, for a crash.
+	saveSoon = 500 * time.Millisecond
+)
+
 // routesSection is where the state file has the routes' history.
 const routesSection = "routes"
 
 // histories are those of former runs; nil if there are none.
 func (a *App) histories() *qos.Histories {
-	data := a.state.section(routesSection)
+	data := a.state.Section(routesSection)
 	if data == nil {
 		return nil
 	}
@@ -270,15 +277,15 @@ func (a *App) save() (stop func()) {
 	write := func(routes bool) {
 		data, err := a.streamsNow()
 		if err == nil {
-			a.state.set(streamsSection, data)
+			a.state.Set(streamsSection, data)
 		}
 		if routes {
 			data, err = a.routes.Histories()
 			if err == nil {
-				a.state.set(routesSection, data)
+				a.state.Set(routesSection, data)
 			}
 		}
-		if err = errors.Join(err, a.state.write()); err != nil {
+		if err = errors.Join(err, a.state.Write()); err != nil {
 			a.log.Error("state not saved", "err", err)
 		}
 	}
@@ -330,8 +337,9 @@ func (a *App) countGroups(cfg *configs.Config) {
 }
 
 // stopRoutes ends the routes while their streams are still there to be ended in order.
-func (a *App) stopRoutes(ctx context.Context) {
+func (a *App) stopRoutes(ctx context.Context) error {
 	a.routes.Close(ctx)
 	a.saving()
 	a.rendered.Close()
+	return nil
 }

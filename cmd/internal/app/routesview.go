@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/holdfast-live/holdfast/cmd/internal/redact"
 	"github.com/holdfast-live/holdfast/qos/policy"
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/route"
@@ -12,7 +13,7 @@ import (
 // routesView are the routes as the API shows them.
 type routesView struct {
 	routes  *route.Routes
-	secrets *secrets // nil: none is known
+	secrets *redact.Secrets // nil: none is known
 }
 
 // Routes implements api.Routes.
@@ -98,7 +99,7 @@ func (v *routesView) oneRoute(r policy.RouteStatus, w route.Way) api.Route {
 	out := api.Route{
 		Name: r.Name, Target: w.Target, Host: w.Host, State: r.State.String(), Since: moment(r.Since), Fails: r.Fails,
 		Backoff: r.Backoff, Waiting: w.Waiting, Denied: r.Denied, GaveUp: r.GaveUp, Healthy: moment(r.HealthySince),
-		Rise: r.Rise, RTT: w.RTT.Seconds(), LastFailure: v.secrets.hide(w.Last), LastFailed: moment(r.LastFailed),
+		Rise: r.Rise, RTT: w.RTT.Seconds(), LastFailure: v.secrets.Text(w.Last), LastFailed: moment(r.LastFailed),
 		Score: api.Score{Value: w.Score.Value, Parts: []api.Part{}}, History: w.History,
 	}
 	for _, p := range w.Score.Parts {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/holdfast-live/holdfast/cmd/internal/redact"
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/qos/policy"
 	"github.com/holdfast-live/holdfast/qos/prom"
@@ -19,7 +20,7 @@ type routeObserver struct {
 	events  *api.Events
 	log     *slog.Logger
 	hooks   *hook.Hooks
-	secrets *secrets // nil: none is known
+	secrets *redact.Secrets // nil: none is known
 	feeding *feeding
 	failing failingRoutes
 }
@@ -35,7 +36,7 @@ func (o *routeObserver) Observe(e route.Event) {
 		o.metrics.Level(e.Group, e.Cause)
 	case route.Carries, route.Broke, route.Decided, route.Ceiling:
 	}
-	e.Detail = o.secrets.hide(e.Detail) // a far side may have written it
+	e.Detail = o.secrets.Text(e.Detail) // a far side may have written it
 	fields, session := routeFields(e), o.feeding.of(e.Stream)
 	attrs := []slog.Attr{slog.String("stream", e.Stream)}
 	if session != "" {

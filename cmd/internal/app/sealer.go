@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/holdfast-live/holdfast/cmd/internal/statefile"
 	"github.com/holdfast-live/holdfast/packetbuf/resume"
 )
 
@@ -23,7 +24,7 @@ type resumeState struct {
 // newSealer makes what seals resume tokens: with the configured key, else with the one that
 // is kept in the state file, else with one that ends with the process. Each process is an
 // instance of its own: what a viewer has had is known to none but it.
-func newSealer(configured string, kept *state, log *slog.Logger) (*resume.Sealer, error) {
+func newSealer(configured string, kept *statefile.File, log *slog.Logger) (*resume.Sealer, error) {
 	key, err := base64.StdEncoding.DecodeString(configured)
 	if err != nil {
 		return nil, fmt.Errorf("resume.key: %w", err) // validated before
@@ -39,9 +40,9 @@ func newSealer(configured string, kept *state, log *slog.Logger) (*resume.Sealer
 }
 
 // keptKey is the key in the state file; a new one is kept there from now on.
-func keptKey(kept *state, log *slog.Logger) []byte {
+func keptKey(kept *statefile.File, log *slog.Logger) []byte {
 	var in resumeState
-	if data := kept.section(resumeSection); data != nil {
+	if data := kept.Section(resumeSection); data != nil {
 		err := json.Unmarshal(data, &in)
 		if err == nil && in.Version == 1 && len(in.Key) == resume.KeySize {
 			return in.Key
@@ -52,7 +53,7 @@ func keptKey(kept *state, log *slog.Logger) []byte {
 	_, _ = rand.Read(in.Key) // it never fails
 	data, err := json.Marshal(in)
 	if err == nil {
-		err = kept.save(resumeSection, data)
+		err = kept.Save(resumeSection, data)
 	}
 	if err != nil {
 		log.Error("the key of resume tokens is not kept; it ends with this process", "err", err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/holdfast-live/holdfast/cmd/internal/statefile"
 	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/packetbuf/resume"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
@@ -127,7 +128,7 @@ func TestKeyOfTokens(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(&told, nil))
 	sealer := func(key, file string) *resume.Sealer {
 		t.Helper()
-		kept, err := loadState(file, log)
+		kept, err := statefile.Load(file, log)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +179,7 @@ func TestKeyOfTokens(t *testing.T) {
 	if sealer("", file); told.Len() > 0 {
 		t.Errorf("after another took its place: %q", told.String())
 	}
-	if _, err := newSealer("c2hvcnQ=", &state{}, log); err == nil {
+	if _, err := newSealer("c2hvcnQ=", &statefile.File{}, log); err == nil {
 		t.Error("a short key")
 	}
 }

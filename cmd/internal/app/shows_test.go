@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-live/holdfast/cmd/internal/statefile"
 	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf/resume"
@@ -36,7 +37,7 @@ func protected(t *testing.T) *fakeRelay {
 	t.Helper()
 	p := newFakeRelay(t, 500)
 	var err error
-	if p.sealer, err = newSealer(base64.StdEncoding.EncodeToString(make([]byte, resume.KeySize)), &state{}, slog.New(slog.DiscardHandler)); err != nil {
+	if p.sealer, err = newSealer(base64.StdEncoding.EncodeToString(make([]byte, resume.KeySize)), &statefile.File{}, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	cfg := configs.Default()

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/holdfast-live/holdfast/cmd/internal/redact"
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/stream"
@@ -46,16 +47,16 @@ func (f *feeding) of(name string) string {
 
 // refusedBefore puts into a stream's story who was refused before the stream was asked, which
 // tells of its own refusals itself.
-func refusedBefore(events *api.Events, secrets *secrets) func(ingest.Request, *ingest.Refusal) {
+func refusedBefore(events *api.Events, secrets *redact.Secrets) func(ingest.Request, *ingest.Refusal) {
 	return func(r ingest.Request, why *ingest.Refusal) {
 		name, err := ingest.StreamName(r.App, r.Name)
 		if err != nil || why.Outcome == ingest.RefusedTakeover {
 			return
 		}
 		events.Note(api.Event{
-			Time: time.Now(), Type: string(stream.Refused), Stream: secrets.hide(name), Session: r.Session.ID(),
+			Time: time.Now(), Type: string(stream.Refused), Stream: secrets.Text(name), Session: r.Session.ID(),
 			Fields: map[string]any{
-				"outcome": string(why.Outcome), "detail": secrets.hide(why.Error()), "protocol": r.Protocol, "remote": r.Remote,
+				"outcome": string(why.Outcome), "detail": secrets.Text(why.Error()), "protocol": r.Protocol, "remote": r.Remote,
 			},
 		})
 	}

@@ -1,4 +1,6 @@
-package app
+// Package httpguard bounds how long a client can keep a connection of an HTTP server without reading or
+// sending.
+package httpguard
 
 import (
 	"net/http"
@@ -6,13 +8,13 @@ import (
 	"time"
 )
 
-// impatient gives a request's body as much time as its header has: nothing here wants one, but
-// net/http waits for it before it answers.
-func impatient(next http.Handler, patience time.Duration) http.Handler {
+// Handler returns next with bounds on a request's body and on each write of its answer. The body gets as much
+// time as the header: no handler reads one, but net/http waits for it before it answers.
+func Handler(next http.Handler, bodyTimeout time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
 		if r.Body != http.NoBody {
-			_ = control.SetReadDeadline(time.Now().Add(patience))
+			_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
 		}
 		answer := &timedAnswer{ResponseWriter: w, control: control, multiplexed: r.ProtoMajor >= 2}
 		if !answer.multiplexed {
@@ -23,11 +25,11 @@ func impatient(next http.Handler, patience time.Duration) http.Handler {
 	})
 }
 
-// answerTimeout is how long a write of an answer may stand still where its handler has no time of
-// its own for it: a client that does not read must not keep its slot.
+// answerTimeout is how long a write of an answer may make no progress where its handler sets no deadline: a
+// client that does not read must not keep its slot.
 const answerTimeout = 30 * time.Second
 
-// timedAnswer gives each write its time. Handlers that write for long set deadlines of their own.
+// timedAnswer sets a deadline for each write. Handlers that write for long set deadlines of their own.
 //
 // In HTTP/2 net/http resets a stream at its write deadline though nothing is being written. There a
 // deadline is in force during writes alone, a handler's own as well.

@@ -1,4 +1,5 @@
-package app
+// Package redact removes secrets from what the relay logs and shows.
+package redact
 
 import (
 	"context"
@@ -7,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
@@ -19,22 +19,11 @@ const (
 	shortestText = 8
 )
 
-// secrets are the configured ones. They are read from any goroutine.
-type secrets struct{ now atomic.Pointer[[]string] }
+// Secrets are the configured secrets. They may be used from any goroutine; a nil Secrets knows none.
+type Secrets struct{ now atomic.Pointer[[]string] }
 
-// set takes the secrets of a configuration.
-func (s *secrets) set(cfg *configs.Config) {
-	all := []string{cfg.Admin.Token, cfg.Defaults.PlaySecret, cfg.Resume.Key}
-	all = append(all, cfg.Defaults.PublishKeys...)
-	for i := range cfg.Streams {
-		all = append(append(all, cfg.Streams[i].PlaySecret), cfg.Streams[i].PublishKeys...)
-	}
-	for i := range cfg.Hooks {
-		all = append(all, cfg.Hooks[i].Secret)
-	}
-	for _, i := range cfg.WebRTC.ICEServers {
-		all = append(all, i.Secret, i.Credential)
-	}
+// Set replaces the secrets. Short ones are ignored.
+func (s *Secrets) Set(all ...string) {
 	var out []string
 	known := map[string]bool{}
 	for _, one := range all {
@@ -46,15 +35,13 @@ func (s *secrets) set(cfg *configs.Config) {
 	s.now.Store(&out)
 }
 
-// newHidden returns the secrets of a configuration, and a log that does not show them.
-func newHidden(cfg *configs.Config, log *slog.Logger) (*secrets, *slog.Logger) {
-	s := &secrets{}
-	s.set(cfg)
-	return s, slog.New(hiding{log.Handler(), s})
+// Logger returns log without secrets in its messages, texts and errors.
+func (s *Secrets) Logger(log *slog.Logger) *slog.Logger {
+	return slog.New(handler{log.Handler(), s})
 }
 
-// is reports whether a part of a stream's name is a secret.
-func (s *secrets) is(part string) bool {
+// Is reports whether a part of a stream's name is a secret, or is one with a rendition.
+func (s *Secrets) Is(part string) bool {
 	parent, rendition, _ := strings.Cut(part, "~")
 	for _, one := range s.list() {
 		if part == one || parent == one || rendition == one {
@@ -64,8 +51,8 @@ func (s *secrets) is(part string) bool {
 	return false
 }
 
-// list returns the configured secrets; none where s is nil.
-func (s *secrets) list() []string {
+// list returns the configured secrets.
+func (s *Secrets) list() []string {
 	if s == nil {
 		return nil
 	}
@@ -75,8 +62,8 @@ func (s *secrets) list() []string {
 	return nil
 }
 
-// hide returns a text without secrets: what looks like one, and those that are configured.
-func (s *secrets) hide(text string) string {
+// Text returns a text without secrets: those that are configured, and what looks like one.
+func (s *Secrets) Text(text string) string {
 	if text == "" {
 		return text
 	}
@@ -86,11 +73,11 @@ func (s *secrets) hide(text string) string {
 			text = strings.ReplaceAll(text, one, ingest.Hidden)
 		}
 	}
-	if app, name, ok := strings.Cut(text, "/"); ok && (s.is(app) || s.is(name)) {
-		if s.is(app) {
+	if app, name, ok := strings.Cut(text, "/"); ok && (s.Is(app) || s.Is(name)) {
+		if s.Is(app) {
 			app = ingest.Hidden
 		}
-		if s.is(name) {
+		if s.Is(name) {
 			name = ingest.Hidden
 		}
 		return app + "/" + name
@@ -98,15 +85,15 @@ func (s *secrets) hide(text string) string {
 	return text
 }
 
-// hiding is a log that shows no secrets.
-type hiding struct {
+// handler is a slog.Handler that writes no secrets.
+type handler struct {
 	slog.Handler
-	secrets *secrets
+	secrets *Secrets
 }
 
 // Handle implements slog.Handler.
-func (h hiding) Handle(ctx context.Context, r slog.Record) error {
-	out := slog.NewRecord(r.Time, r.Level, h.secrets.hide(r.Message), r.PC)
+func (h handler) Handle(ctx context.Context, r slog.Record) error {
+	out := slog.NewRecord(r.Time, r.Level, h.secrets.Text(r.Message), r.PC)
 	r.Attrs(func(a slog.Attr) bool {
 		out.AddAttrs(h.attr(a))
 		return true
@@ -115,21 +102,21 @@ func (h hiding) Handle(ctx context.Context, r slog.Record) error {
 }
 
 // WithAttrs implements slog.Handler.
-func (h hiding) WithAttrs(attrs []slog.Attr) slog.Handler {
+func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	hidden := make([]slog.Attr, len(attrs))
 	for i, a := range attrs {
 		hidden[i] = h.attr(a)
 	}
-	return hiding{h.Handler.WithAttrs(hidden), h.secrets}
+	return handler{h.Handler.WithAttrs(hidden), h.secrets}
 }
 
 // WithGroup implements slog.Handler.
-func (h hiding) WithGroup(name string) slog.Handler {
-	return hiding{h.Handler.WithGroup(name), h.secrets}
+func (h handler) WithGroup(name string) slog.Handler {
+	return handler{h.Handler.WithGroup(name), h.secrets}
 }
 
-// attr hides secrets in texts and errors.
-func (h hiding) attr(a slog.Attr) slog.Attr {
+// attr returns an attribute without the secrets in its texts and errors.
+func (h handler) attr(a slog.Attr) slog.Attr {
 	v := a.Value.Resolve()
 	var text string
 	switch v.Kind() { //nolint:exhaustive // the others hold no text
@@ -153,7 +140,7 @@ func (h hiding) attr(a slog.Attr) slog.Attr {
 	default:
 		return slog.Attr{Key: a.Key, Value: v}
 	}
-	if hidden := h.secrets.hide(text); hidden != text {
+	if hidden := h.secrets.Text(text); hidden != text {
 		return slog.String(a.Key, hidden)
 	}
 	return slog.Attr{Key: a.Key, Value: v}

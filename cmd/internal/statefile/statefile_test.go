@@ -1,4 +1,4 @@
-package app
+package statefile
 
 import (
 	"bytes"
@@ -13,17 +13,17 @@ import (
 func TestStateSurvives(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state.json")
 	log := slog.New(slog.DiscardHandler)
-	s, err := loadState(file, log)
+	s, err := Load(file, log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"one", "two"} {
-		if err := s.save(name, json.RawMessage(`{"is":"`+name+`"}`)); err != nil {
+		if err := s.Save(name, json.RawMessage(`{"is":"`+name+`"}`)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	again, err := loadState(file, log)
-	if err != nil || string(again.section("one")) != `{"is":"one"}` || string(again.section("two")) != `{"is":"two"}` {
+	again, err := Load(file, log)
+	if err != nil || string(again.Section("one")) != `{"is":"one"}` || string(again.Section("two")) != `{"is":"two"}` {
 		t.Errorf("%v: %s", err, again.sections)
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
@@ -43,8 +43,8 @@ func TestCorruptStateIsSetAside(t *testing.T) {
 			t.Fatal(err)
 		}
 		var told bytes.Buffer
-		s, err := loadState(file, slog.New(slog.NewTextHandler(&told, nil)))
-		if err != nil || s.section("routes") != nil {
+		s, err := Load(file, slog.New(slog.NewTextHandler(&told, nil)))
+		if err != nil || s.Section("routes") != nil {
 			t.Errorf("%q: %v", data, err)
 		}
 		aside, _ := filepath.Glob(file + ".corrupt-*")
@@ -55,7 +55,7 @@ func TestCorruptStateIsSetAside(t *testing.T) {
 		if kept, _ := os.ReadFile(aside[0]); string(kept) != data {
 			t.Errorf("%q was not kept: %q", data, kept)
 		}
-		if err := s.save("routes", json.RawMessage("{}")); err != nil {
+		if err := s.Save("routes", json.RawMessage("{}")); err != nil {
 			t.Errorf("%q: %v", data, err)
 		}
 	}
@@ -63,12 +63,12 @@ func TestCorruptStateIsSetAside(t *testing.T) {
 
 // A place where nothing can be written is told of at the start.
 func TestStateThatCannotBeKept(t *testing.T) {
-	_, err := loadState(filepath.Join(t.TempDir(), "none", "state.json"), slog.New(slog.DiscardHandler))
+	_, err := Load(filepath.Join(t.TempDir(), "none", "state.json"), slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "state.file") {
 		t.Errorf("%v", err)
 	}
-	s, err := loadState("", slog.New(slog.DiscardHandler))
-	if err != nil || s.save("routes", nil) != nil {
+	s, err := Load("", slog.New(slog.DiscardHandler))
+	if err != nil || s.Save("routes", nil) != nil {
 		t.Errorf("%v: without a file nothing is kept, and nothing fails", err)
 	}
 }

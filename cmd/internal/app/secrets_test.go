@@ -1,10 +1,6 @@
 package app
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -55,26 +51,6 @@ func TestPastedKeys(t *testing.T) {
 	for _, want := range []string{"publish key sent as the name of a stream", "name?key=…", "a question mark begins the query"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log lacks %q:\n%s", want, log.String())
-		}
-	}
-}
-
-func TestHidingLog(t *testing.T) {
-	var out bytes.Buffer
-	s := &secrets{}
-	cfg := configs.Default()
-	cfg.Admin.Token, cfg.Defaults.PublishKeys = "admin-S3cr3t", []string{"short6", "k"}
-	s.set(&cfg)
-	log := slog.New(hiding{slog.NewTextHandler(&out, nil), s}).With("stream", "live/short6").WithGroup("g")
-	log.Info("with admin-S3cr3t", "err", fmt.Errorf("dial: %w", errors.New("rtmp://h/x?key=hush")), "n", 7, slog.Group("in", "url", "a?token=hush"), "k", "k short6")
-	for _, secret := range []string{"S3cr3t", "hush", "live/short6"} {
-		if strings.Contains(out.String(), secret) {
-			t.Errorf("%s shows in %s", secret, out.String())
-		}
-	}
-	for _, want := range []string{"stream=live/***", "g.n=7", `msg="with ***"`, `g.k="k short6"`} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("%s is missing in %s", want, out.String())
 		}
 	}
 }

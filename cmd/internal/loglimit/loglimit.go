@@ -1,4 +1,6 @@
-package app
+// Package loglimit bounds how many log lines of one cause are written: most of them a stranger can cause
+// at will.
+package loglimit
 
 import (
 	"context"
@@ -9,53 +11,53 @@ import (
 )
 
 const (
-	// What one cause may log: so many lines at once, and then one each linesEvery.
+	// One cause may log linesBurst lines at once, and then one each linesEvery.
 	linesBurst = 50
 	linesEvery = 500 * time.Millisecond
-	// mostCauses bounds how many causes are told apart; those beyond share one.
-	mostCauses = 1000
+	// maxCauses bounds how many causes are distinguished. Those beyond share one.
+	maxCauses = 1000
 
-	// What one cause may log of one stream before the cause's bound counts.
+	// One cause may log streamLines lines of one stream in streamWindow before its own bound counts.
 	streamLines  = 3
 	streamWindow = 10 * time.Second
-	// mostStreams bounds how many causes of streams are told apart within streamWindow; those beyond have
-	// the cause's bound alone. Refusals may be half of them: a stranger chooses the names in those.
-	mostStreams = 200
+	// maxStreams bounds how many streams are distinguished within streamWindow. Those beyond have only the
+	// bound of the cause. At most half are refusals, whose stream names strangers choose.
+	maxStreams = 200
 
-	// flushAfter is how long after the last suppressed line of a cause the number of them is logged.
+	// flushAfter is how long after the last suppressed line of a cause their number is logged.
 	flushAfter = 10 * time.Second
 )
 
-// lineLimit bounds how many lines of one cause are logged: most of them a stranger can cause at will.
-// A cause is a message of a component, with its outcome or cause. A few lines of each stream do not count:
-// else a stranger who floods one stream's would suppress those of another. How many lines were suppressed
-// stands in the next one of the cause, or in a line of its own where none follows.
-type lineLimit struct {
-	report func(c lineCause, suppressed int) // logs a line of its own; l.mu is not held
+// limiter bounds how many lines of one cause are logged. A cause is a message of a component, with its
+// outcome or cause. The first few lines of each stream are exempt: otherwise a flood of one stream's lines
+// would suppress those of another. The number of suppressed lines is an attribute of the cause's next line,
+// or has a line of its own where none follows.
+type limiter struct {
+	report func(c cause, suppressed int) // logs a line of its own; called without l.mu
 
 	mu       sync.Mutex // guards all below
-	causes   map[lineCause]*lineBucket
+	causes   map[cause]*causeBucket
 	streams  map[streamCause]*streamBucket
 	refusals int         // of streams
 	timer    *time.Timer // calls flush; nil: nothing is suppressed
 }
 
-type lineCause struct {
-	level                         slog.Level
-	component, message, what, why string
+type cause struct {
+	level                            slog.Level
+	component, message, outcome, why string
 }
 
 // refusal reports whether the line is about a request that was refused.
-func (c *lineCause) refusal() bool { return strings.HasPrefix(c.what, "refused") }
+func (c *cause) refusal() bool { return strings.HasPrefix(c.outcome, "refused") }
 
-type lineBucket struct {
+type causeBucket struct {
 	used       time.Duration // of linesBurst times linesEvery
 	at         time.Time
 	suppressed int
 }
 
 type streamCause struct {
-	lineCause
+	cause
 	stream string
 }
 
@@ -64,23 +66,23 @@ type streamBucket struct {
 	lines int
 }
 
-// unreported is what a cause has suppressed and no line has told.
+// unreported is the number of a cause's lines that were suppressed and that no line has reported.
 type unreported struct {
-	lineCause
+	cause
 	suppressed int
 }
 
 // take reports whether a line may be logged, and how many of its cause were suppressed before it. stream may
 // be empty.
-func (l *lineLimit) take(now time.Time, c lineCause, stream string) (suppressed int, ok bool) {
+func (l *limiter) take(now time.Time, c cause, stream string) (suppressed int, ok bool) {
 	suppressed, ok, evicted := l.count(now, c, stream)
 	for _, u := range evicted {
-		l.report(u.lineCause, u.suppressed)
+		l.report(u.cause, u.suppressed)
 	}
 	return suppressed, ok
 }
 
-func (l *lineLimit) count(now time.Time, c lineCause, stream string) (suppressed int, ok bool, evicted []unreported) {
+func (l *limiter) count(now time.Time, c cause, stream string) (suppressed int, ok bool, evicted []unreported) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if stream != "" && l.takeOfStream(now, streamCause{c, stream}) {
@@ -91,16 +93,16 @@ func (l *lineLimit) count(now time.Time, c lineCause, stream string) (suppressed
 	}
 	b := l.causes[c]
 	if b == nil {
-		if len(l.causes) >= mostCauses {
+		if len(l.causes) >= maxCauses {
 			evicted = l.forget(now)
 		}
-		if len(l.causes) >= mostCauses {
-			c = lineCause{level: c.level}
+		if len(l.causes) >= maxCauses {
+			c = cause{level: c.level}
 			b = l.causes[c]
 		}
 	}
 	if b == nil {
-		b = &lineBucket{}
+		b = &causeBucket{}
 		l.causes[c] = b
 	}
 	b.used, b.at = max(0, b.used-max(0, now.Sub(b.at))), now
@@ -117,7 +119,7 @@ func (l *lineLimit) count(now time.Time, c lineCause, stream string) (suppressed
 }
 
 // takeOfStream reports whether a line is among the few of its stream. l.mu is held.
-func (l *lineLimit) takeOfStream(now time.Time, c streamCause) bool {
+func (l *limiter) takeOfStream(now time.Time, c streamCause) bool {
 	b := l.streams[c]
 	if b == nil {
 		if !l.roomForStream(c) {
@@ -139,12 +141,12 @@ func (l *lineLimit) takeOfStream(now time.Time, c streamCause) bool {
 	return b.lines <= streamLines
 }
 
-func (l *lineLimit) roomForStream(c streamCause) bool {
-	return len(l.streams) < mostStreams && (!c.refusal() || l.refusals < mostStreams/2)
+func (l *limiter) roomForStream(c streamCause) bool {
+	return len(l.streams) < maxStreams && (!c.refusal() || l.refusals < maxStreams/2)
 }
 
 // forgetStreams drops streams whose window is over. l.mu is held.
-func (l *lineLimit) forgetStreams(now time.Time) {
+func (l *limiter) forgetStreams(now time.Time) {
 	for c, b := range l.streams {
 		if now.Sub(b.since) >= streamWindow {
 			delete(l.streams, c)
@@ -155,9 +157,9 @@ func (l *lineLimit) forgetStreams(now time.Time) {
 	}
 }
 
-// forget drops causes that have not been heard of for as long as their whole burst takes, and returns what
-// they have suppressed. l.mu is held.
-func (l *lineLimit) forget(now time.Time) (evicted []unreported) {
+// forget drops causes that have logged nothing for as long as their whole burst lasts, and returns what they
+// have suppressed. l.mu is held.
+func (l *limiter) forget(now time.Time) (evicted []unreported) {
 	for c, b := range l.causes {
 		if now.Sub(b.at) >= linesBurst*linesEvery {
 			if b.suppressed > 0 {
@@ -169,14 +171,15 @@ func (l *lineLimit) forget(now time.Time) (evicted []unreported) {
 	return evicted
 }
 
-// flush reports what was suppressed of causes that are silent since, and comes again for the others.
-func (l *lineLimit) flush() {
+// flush reports what was suppressed of causes that have logged nothing since, and is scheduled again for the
+// others.
+func (l *limiter) flush() {
 	for _, u := range l.due(time.Now()) {
-		l.report(u.lineCause, u.suppressed)
+		l.report(u.cause, u.suppressed)
 	}
 }
 
-func (l *lineLimit) due(now time.Time) (due []unreported) {
+func (l *limiter) due(now time.Time) (due []unreported) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	next := time.Duration(0)
@@ -199,28 +202,28 @@ func (l *lineLimit) due(now time.Time) (due []unreported) {
 	return due
 }
 
-// limitedHandler is a slog.Handler that keeps to a lineLimit.
-type limitedHandler struct {
+// handler is a slog.Handler that writes what a limiter allows.
+type handler struct {
 	next      slog.Handler
-	limit     *lineLimit
+	limit     *limiter
 	component string
 	stream    string
 }
 
-// limitLines returns log with the lines of each cause bounded.
-func limitLines(log *slog.Logger) *slog.Logger {
-	limit := &lineLimit{
-		report: func(c lineCause, suppressed int) { reportSuppressed(log, c, suppressed) },
-		causes: map[lineCause]*lineBucket{}, streams: map[streamCause]*streamBucket{},
+// New returns log with the lines of each cause bounded. Lines below Info are not.
+func New(log *slog.Logger) *slog.Logger {
+	limit := &limiter{
+		report: func(c cause, suppressed int) { reportSuppressed(log, c, suppressed) },
+		causes: map[cause]*causeBucket{}, streams: map[streamCause]*streamBucket{},
 	}
-	return slog.New(&limitedHandler{next: log.Handler(), limit: limit})
+	return slog.New(&handler{next: log.Handler(), limit: limit})
 }
 
 // reportSuppressed logs how many lines of a cause were suppressed.
-func reportSuppressed(log *slog.Logger, c lineCause, suppressed int) {
+func reportSuppressed(log *slog.Logger, c cause, suppressed int) {
 	var attrs []slog.Attr
 	for _, a := range []slog.Attr{
-		slog.String("component", c.component), slog.String("message", c.message), slog.String("outcome", c.what), slog.String("cause", c.why),
+		slog.String("component", c.component), slog.String("message", c.message), slog.String("outcome", c.outcome), slog.String("cause", c.why),
 	} {
 		if a.Value.String() != "" {
 			attrs = append(attrs, a)
@@ -230,23 +233,23 @@ func reportSuppressed(log *slog.Logger, c lineCause, suppressed int) {
 }
 
 // Enabled implements slog.Handler.
-func (h *limitedHandler) Enabled(ctx context.Context, level slog.Level) bool {
+func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
 	return h.next.Enabled(ctx, level)
 }
 
 // Handle implements slog.Handler.
-func (h *limitedHandler) Handle(ctx context.Context, r slog.Record) error {
+func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level < slog.LevelInfo {
-		return h.next.Handle(ctx, r) // who asks for debugging wants all
+		return h.next.Handle(ctx, r) // debugging wants all lines
 	}
-	c := lineCause{level: r.Level, component: h.component, message: r.Message}
+	c := cause{level: r.Level, component: h.component, message: r.Message}
 	stream := h.stream
 	r.Attrs(func(a slog.Attr) bool {
 		switch a.Key {
 		case "stream":
 			stream = a.Value.String()
 		case "outcome", "kind":
-			c.what = a.Value.String()
+			c.outcome = a.Value.String()
 		case "cause":
 			c.why = a.Value.String()
 		}
@@ -264,7 +267,7 @@ func (h *limitedHandler) Handle(ctx context.Context, r slog.Record) error {
 }
 
 // WithAttrs implements slog.Handler.
-func (h *limitedHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	out := *h
 	out.next = h.next.WithAttrs(attrs)
 	for _, a := range attrs {
@@ -279,7 +282,7 @@ func (h *limitedHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 }
 
 // WithGroup implements slog.Handler.
-func (h *limitedHandler) WithGroup(name string) slog.Handler {
+func (h *handler) WithGroup(name string) slog.Handler {
 	out := *h
 	out.next = h.next.WithGroup(name)
 	return &out

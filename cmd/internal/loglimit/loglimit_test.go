@@ -1,27 +1,50 @@
-package app
+package loglimit
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/holdfast-live/holdfast/qos"
-	"github.com/holdfast-live/holdfast/relay/route"
 )
+
+// logBuffer keeps what is logged, by any goroutine.
+type logBuffer struct {
+	mu sync.Mutex // guards b
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *logBuffer) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
 
 func TestLinesOfOneCauseAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b logs
-		log := limitLines(slog.New(slog.NewTextHandler(&b, nil))).With("component", "rtmp")
+		var b logBuffer
+		log := New(slog.New(slog.NewTextHandler(&b, nil))).With("component", "rtmp")
 		for i := range 10_000 {
 			log.Warn("publish refused", "outcome", "refused_key", "stream", fmt.Sprintf("live/%d", i))
 		}
 		log.Warn("publish refused", "outcome", "refused_name")
 		log.Info("publish accepted")
-		const most = linesBurst + mostStreams/2
+		const most = linesBurst + maxStreams/2
 		if n := strings.Count(b.String(), "\n"); n != most+2 {
 			t.Errorf("%d lines, want %d of the flood and the two of other causes", n, most)
 		}
@@ -43,8 +66,8 @@ func TestFloodOfOneStreamLeavesTheLinesOfOthers(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var b logs
-				log := limitLines(slog.New(slog.NewTextHandler(&b, nil))).With("component", "rtmp")
+				var b logBuffer
+				log := New(slog.New(slog.NewTextHandler(&b, nil))).With("component", "rtmp")
 				for minute := range 3 {
 					for i := range 1000 {
 						stream := strings.ReplaceAll(c.flood, "%d", fmt.Sprint(minute*1000+i))
@@ -67,8 +90,8 @@ func TestFloodOfOneStreamLeavesTheLinesOfOthers(t *testing.T) {
 // The number of suppressed lines is logged where no line of their cause follows, once, and nothing runs on.
 func TestSuppressedLinesAreReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b logs
-		log := limitLines(slog.New(slog.NewTextHandler(&b, nil))).With("component", "rtmp")
+		var b logBuffer
+		log := New(slog.New(slog.NewTextHandler(&b, nil))).With("component", "rtmp")
 		for range linesBurst + 7 {
 			log.Warn("publish refused", "outcome", "refused_key")
 		}
@@ -88,7 +111,7 @@ func TestSuppressedLinesAreReported(t *testing.T) {
 		if got := b.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, fmt.Sprintf(`message="connection ended" cause=reset suppressed=%d`, linesBurst)) {
 			t.Errorf("after the second flood: %q, want its %d lines reported once", got, linesBurst)
 		}
-		if l := log.Handler().(*limitedHandler).limit; l.timer != nil {
+		if l := log.Handler().(*handler).limit; l.timer != nil {
 			t.Error("a timer is left")
 		}
 	})
@@ -97,50 +120,24 @@ func TestSuppressedLinesAreReported(t *testing.T) {
 // Of a cause that is forgotten to make room the suppressed lines are reported, and the memory is bounded.
 func TestForgottenCausesAreReported(t *testing.T) {
 	reported := 0
-	l := &lineLimit{
-		report: func(_ lineCause, n int) { reported += n },
-		causes: map[lineCause]*lineBucket{}, streams: map[streamCause]*streamBucket{},
+	l := &limiter{
+		report: func(_ cause, n int) { reported += n },
+		causes: map[cause]*causeBucket{}, streams: map[streamCause]*streamBucket{},
 	}
 	now := time.Now()
 	for range linesBurst + 3 {
-		l.take(now, lineCause{message: "first"}, "")
+		l.take(now, cause{message: "first"}, "")
 	}
 	now = now.Add(linesBurst * linesEvery)
-	for i := range 3 * mostCauses {
-		l.take(now, lineCause{message: fmt.Sprint(i)}, fmt.Sprint(i))
-		l.take(now, lineCause{message: fmt.Sprint(i)}, "")
+	for i := range 3 * maxCauses {
+		l.take(now, cause{message: fmt.Sprint(i)}, fmt.Sprint(i))
+		l.take(now, cause{message: fmt.Sprint(i)}, "")
 	}
 	l.timer.Stop()
 	if reported < 3 {
 		t.Errorf("%d lines reported, want the 3 of the first cause", reported)
 	}
-	if len(l.causes) > mostCauses+1 || len(l.streams) > mostStreams {
+	if len(l.causes) > maxCauses+1 || len(l.streams) > maxStreams {
 		t.Errorf("%d causes and %d streams are kept", len(l.causes), len(l.streams))
-	}
-}
-
-// Of a route that fails for ten minutes there is a line at the begin, one a minute and one at the end.
-func TestFailingRouteIsToldOnceAMinute(t *testing.T) {
-	var f failingRoutes
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	dial := func(o qos.Outcome) (string, int) {
-		message, failures, _ := f.dialed(route.Event{Time: now, Type: route.Dialed, Stream: "live/cam", Group: "cdn", Route: "a", Outcome: o})
-		return message, failures
-	}
-	lines := 0
-	for range 600 {
-		if message, _ := dial(qos.DialFailed); message != "" {
-			lines++
-		}
-		now = now.Add(time.Second)
-	}
-	if lines != 10 {
-		t.Errorf("%d lines in ten minutes, want one a minute", lines)
-	}
-	if message, failures := dial(qos.DialOK); message != dialsAgain || failures != 600 {
-		t.Errorf("at the end %q with %d failures, want all 600", message, failures)
-	}
-	if _, failures := dial(qos.DialOK); failures != 0 {
-		t.Errorf("%d failures of a route that is well", failures)
 	}
 }

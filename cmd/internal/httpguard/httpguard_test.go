@@ -1,4 +1,4 @@
-package app
+package httpguard
 
 import (
 	"context"
@@ -72,7 +72,7 @@ func TestAnswersThatAreNotReadEnd(t *testing.T) {
 				var ended atomic.Int64
 				began := time.Now()
 				server := &http.Server{
-					Handler: impatient(c.serve, time.Second), ReadHeaderTimeout: time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+					Handler: Handler(c.serve, time.Second), ReadHeaderTimeout: time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 					ConnState: func(_ net.Conn, s http.ConnState) {
 						if s == http.StateClosed {
 							ended.Store(int64(time.Since(began)))
@@ -100,7 +100,7 @@ func inHTTP2(t *testing.T, serve http.HandlerFunc, check func(*http.Response)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		client, conn := net.Pipe()
-		server := httptest.NewUnstartedServer(impatient(serve, time.Second))
+		server := httptest.NewUnstartedServer(Handler(serve, time.Second))
 		_ = server.Listener.Close()
 		server.Listener, server.EnableHTTP2 = listenTo(conn), true
 		server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)

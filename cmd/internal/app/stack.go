@@ -1,0 +1,42 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// stack stops what was started, the newest first.
+type stack struct{ steps []step }
+
+type step struct {
+	name string
+	stop func(context.Context) error
+}
+
+// push adds what was started last. name begins the error of stop.
+func (s *stack) push(name string, stop func(context.Context) error) {
+	s.steps = append(s.steps, step{name, stop})
+}
+
+// pushFunc is push for what neither waits nor fails.
+func (s *stack) pushFunc(name string, stop func()) {
+	s.push(name, func(context.Context) error {
+		stop()
+		return nil
+	})
+}
+
+// stop stops everything, whatever fails, and empties the stack. Each step gets ctx, which bounds what it
+// waits for.
+func (s *stack) stop(ctx context.Context) error {
+	var errs []error
+	for _, one := range slices.Backward(s.steps) {
+		if err := one.stop(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", one.name, err))
+		}
+	}
+	s.steps = nil
+	return errors.Join(errs...)
+}
