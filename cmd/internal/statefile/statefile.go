@@ -69,7 +69,7 @@ func (f *File) rename(why string) {
 		f.log.Warn("state file corrupt, and it cannot be renamed; starting empty", "file", f.file, "reason", why, "err", err)
 		return
 	}
-	f.log.Warn("state file corrupt; renamed, starting empty", "file", f.file, "renamed", aside, "reason", why)
+	f.log.Warn("state file corrupt; renamed, starting empty", "file", f.file, "aside", aside, "reason", why)
 }
 
 // Section returns a section by its name; nil: there is none.
