@@ -78,7 +78,7 @@ type App struct {
 	metrics   *prom.Metrics
 	state     *statefile.File
 	saving    func()                  // ends what saves the state
-	names     *liveNames              // of the streams that the state file is to know
+	names     *hub.LiveNames          // of the streams that the state file is to know
 	board     *status.Board           // what viewers are told of streams
 	rtmp      map[string]*rtmp.Server // by protocol
 	http      *http.Server
@@ -108,7 +108,7 @@ func newApp(o Options) *App {
 	a := &App{
 		log: o.Log, secrets: secrets, level: o.Level, settings: &settings{slates: slates{log: o.Log}}, events: api.NewEvents(), past: api.NewHistories(viewerProtocols()), rtmp: map[string]*rtmp.Server{},
 		certs: map[string]*certificate{}, addrs: map[string]net.Addr{}, failed: make(chan error, 4), drain: make(chan struct{}, 1),
-		names: newLiveNames(), board: status.NewBoard(),
+		names: hub.NewLiveNames(), board: status.NewBoard(),
 	}
 	a.settings.cfg.Store(o.Config)
 	a.slots = newSlots(o.Config, a.settings)

@@ -3,8 +3,6 @@ package app
 import (
 	"context"
 	"encoding/json"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,8 +12,6 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/mse"
 	"github.com/holdfast-live/holdfast/relay/egress/status"
 	"github.com/holdfast-live/holdfast/relay/egress/whep"
-	"github.com/holdfast-live/holdfast/relay/lifecycle"
-	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
 const (
@@ -38,64 +34,6 @@ func graceWait(protocol string, left time.Duration) time.Duration {
 	return left
 }
 
-// liveNames has the names of the streams that are live or held, for the state file.
-type liveNames struct {
-	mu      sync.Mutex // guards names and frozen
-	names   map[string]bool
-	frozen  bool
-	changed chan struct{} // of one
-}
-
-func newLiveNames() *liveNames {
-	return &liveNames{names: map[string]bool{}, changed: make(chan struct{}, 1)}
-}
-
-// observe follows a stream's state. One whose publisher has left cleanly is not expected back.
-func (l *liveNames) observe(e stream.Event) {
-	live := false
-	switch {
-	case e.Type == stream.Ended:
-	case e.Type != stream.State:
-		return
-	case e.To == lifecycle.Live || e.To == lifecycle.Suspect:
-		live = true
-	case e.To == lifecycle.Held:
-		live = e.Cause != ingest.Unpublish
-	}
-	l.mu.Lock()
-	changed := !l.frozen && l.names[e.Stream] != live
-	if changed && live {
-		l.names[e.Stream] = true
-	} else if changed {
-		delete(l.names, e.Stream)
-	}
-	l.mu.Unlock()
-	if changed {
-		l.change()
-	}
-}
-
-// change has the names saved.
-func (l *liveNames) change() {
-	select {
-	case l.changed <- struct{}{}:
-	default:
-	}
-}
-
-// freeze keeps the names as they are: what ends from now on ends with the relay.
-func (l *liveNames) freeze() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.frozen = true
-}
-
-func (l *liveNames) list() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Sorted(maps.Keys(l.names))
-}
-
 // streamsSection is where the state file has the names of live streams.
 const streamsSection = "streams"
 
@@ -110,7 +48,7 @@ type streamsState struct {
 
 // streamsNow returns the section as it is now.
 func (a *App) streamsNow() (json.RawMessage, error) {
-	return json.Marshal(streamsState{Version: 1, Live: a.names.list(), Expected: a.settings.returning.Deadlines()})
+	return json.Marshal(streamsState{Version: 1, Live: a.names.List(), Expected: a.settings.returning.Deadlines()})
 }
 
 // formerStreams returns the streams that the state file names, each with the time until which it is
@@ -155,7 +93,7 @@ func (a *App) expectStreams() (stop func()) {
 		a.board.Set(now, name, status.Held, restarted)
 	}
 	a.settings.returning.Expect(former)
-	a.names.change()
+	a.names.Touch()
 	a.log.Info("streams expected back after the restart", "streams", len(former), "grace", a.settings.get().State.Grace.String())
 	ctx, cancel := context.WithCancel(context.Background())
 	var waiting sync.WaitGroup
@@ -167,7 +105,7 @@ func (a *App) expectStreams() (stop func()) {
 				a.log.Warn("stream not back after the restart", "stream", name)
 			}
 			if len(lost) > 0 {
-				a.names.change()
+				a.names.Touch()
 			}
 			if next.IsZero() {
 				return

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,8 +16,6 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/relay/egress"
-	"github.com/holdfast-live/holdfast/relay/lifecycle"
-	"github.com/holdfast-live/holdfast/relay/stream"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
@@ -108,36 +105,6 @@ func TestGraceEndsWithTheStream(t *testing.T) {
 		working.Wait()
 		p.hub.Close("the test is over")
 	})
-}
-
-// The state file names the streams that are live or held, but for those that ended cleanly, and as
-// they were when the relay began to stop.
-func TestLiveNames(t *testing.T) {
-	l := newLiveNames()
-	to := func(name string, state lifecycle.State, cause ingest.Cause) {
-		l.observe(stream.Event{Type: stream.State, Stream: name, To: state, Cause: cause})
-	}
-	to("live/a", lifecycle.Live, "")
-	to("live/b", lifecycle.Live, "")
-	to("live/b", lifecycle.Suspect, ingest.Silence)
-	to("live/b", lifecycle.Held, ingest.Silence)
-	to("live/c", lifecycle.Live, "")
-	to("live/c", lifecycle.Held, ingest.Unpublish)
-	to("live/d", lifecycle.Live, "")
-	l.observe(stream.Event{Type: stream.Published, Stream: "live/e"})
-	l.observe(stream.Event{Type: stream.Ended, Stream: "live/d"})
-	want := []string{"live/a", "live/b"}
-	if got := l.list(); !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-	if len(l.changed) != 1 {
-		t.Error("nothing is to be saved")
-	}
-	l.freeze()
-	l.observe(stream.Event{Type: stream.Ended, Stream: "live/a"})
-	if got := l.list(); !slices.Equal(got, want) {
-		t.Errorf("frozen: got %v, want %v", got, want)
-	}
 }
 
 // What the state file says of streams is read as far as it makes sense.

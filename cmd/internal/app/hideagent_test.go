@@ -16,6 +16,7 @@ import (
 	"github.com/holdfast-live/holdfast/qos/prom"
 	"github.com/holdfast-live/holdfast/relay/admission"
 	"github.com/holdfast-live/holdfast/relay/api"
+	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/route"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
@@ -48,7 +49,7 @@ func TestSecretsInWordsOfPeers(t *testing.T) {
 	var told bytes.Buffer
 	log, events := slog.New(slog.NewTextHandler(&told, nil)), api.NewEvents()
 	defer events.Close()
-	o := &observer{metrics: metrics, events: events, log: log, secrets: hidden, feeding: &feeding{}, names: newLiveNames()}
+	o := &observer{metrics: metrics, events: events, log: log, secrets: hidden, feeding: &feeding{}, names: hub.NewLiveNames()}
 	o.Observe(stream.Event{Stream: "live/cam", Type: stream.TrackSilent, Track: "video", Detail: words})
 	r := &routeObserver{metrics: metrics, events: events, log: log, secrets: hidden, feeding: &feeding{}}
 	r.Observe(route.Event{Stream: "live/cam", Type: route.Broke, Detail: words})

@@ -65,7 +65,7 @@ func (a *App) Start(ctx context.Context) error {
 // have left or ctx is done; then it closes what is left. Its error says that ctx was done.
 func (a *App) Stop(ctx context.Context) error {
 	a.relay.ready.Store(false)
-	a.names.freeze()
+	a.names.Freeze()
 	return a.started.stop(ctx)
 }
 

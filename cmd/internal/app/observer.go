@@ -27,14 +27,14 @@ type observer struct {
 	secrets *redact.Secrets // nil: none is known
 	feeding *feeding
 	// names has what the state file is to know; returning is told what is back.
-	names     *liveNames
+	names     *hub.LiveNames
 	returning *hub.Returning
 }
 
 // Observe implements stream.Observer.
 func (o *observer) Observe(e stream.Event) {
 	o.count(e)
-	o.names.observe(e)
+	o.names.Observe(e)
 	e = o.feeding.note(e)
 	e.Detail = o.secrets.Text(e.Detail) // a peer may have written it
 	fields := fieldsOf(e)

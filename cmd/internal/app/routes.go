@@ -302,7 +302,7 @@ func (a *App) save() (stop func()) {
 				return
 			case <-tick.C:
 				write(true)
-			case <-a.names.changed:
+			case <-a.names.Changed():
 				if soon == nil {
 					soon = time.After(saveSoon)
 				}

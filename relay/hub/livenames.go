@@ -1,0 +1,75 @@
+package hub
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/relay/stream"
+)
+
+// LiveNames keeps the names of the streams that are live or held, for the state file. Streams whose publisher
+// has left cleanly are not among them: they are not expected back after a restart.
+type LiveNames struct {
+	mu      sync.Mutex // guards names and frozen
+	names   map[string]bool
+	frozen  bool
+	changed chan struct{} // holds one
+}
+
+// NewLiveNames returns LiveNames without a stream.
+func NewLiveNames() *LiveNames {
+	return &LiveNames{names: map[string]bool{}, changed: make(chan struct{}, 1)}
+}
+
+// Observe follows the states of streams.
+func (l *LiveNames) Observe(e stream.Event) {
+	live := false
+	switch {
+	case e.Type == stream.Ended:
+	case e.Type != stream.State:
+		return
+	case e.To == lifecycle.Live || e.To == lifecycle.Suspect:
+		live = true
+	case e.To == lifecycle.Held:
+		live = e.Cause != ingest.Unpublish
+	}
+	l.mu.Lock()
+	changed := !l.frozen && l.names[e.Stream] != live
+	if changed && live {
+		l.names[e.Stream] = true
+	} else if changed {
+		delete(l.names, e.Stream)
+	}
+	l.mu.Unlock()
+	if changed {
+		l.Touch()
+	}
+}
+
+// Changed yields a value when the names have changed since the last one.
+func (l *LiveNames) Changed() <-chan struct{} { return l.changed }
+
+// Touch has Changed yield a value.
+func (l *LiveNames) Touch() {
+	select {
+	case l.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Freeze keeps the names as they are: what ends from now on ends with the relay.
+func (l *LiveNames) Freeze() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.frozen = true
+}
+
+// List returns the names, sorted.
+func (l *LiveNames) List() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Sorted(maps.Keys(l.names))
+}
