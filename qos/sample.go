@@ -1,3 +1,4 @@
+// Package qos keeps the history of the quality of routes: samples, windows and their summaries.
 package qos
 
 import "time"

@@ -3,7 +3,7 @@ package prom
 import (
 	"sync"
 
-	"github.com/holdfast-live/holdfast/qos"
+	"github.com/holdfast-live/holdfast/qos/snapshot"
 )
 
 // other stands for all streams without series of their own. No stream is called so: a name has
@@ -19,7 +19,7 @@ type chosen struct {
 
 // choose returns the names of the streams that have series of their own, at most so many
 // unless there were more already. A route is there before the stream that it brings in.
-func (c *chosen) choose(r *qos.Relay, most int) map[string]bool {
+func (c *chosen) choose(r *snapshot.Relay, most int) map[string]bool {
 	names := make([]string, 0, len(r.Streams)+len(r.Routes))
 	for i := range r.Streams {
 		names = append(names, r.Streams[i].Name)
@@ -52,7 +52,7 @@ type rest struct {
 	viewers              map[string]int
 }
 
-func (r *rest) add(s *qos.Stream) {
+func (r *rest) add(s *snapshot.Stream) {
 	r.streams++
 	r.bitrate += s.Bitrate
 	r.bufferBytes += s.BufferBytes

@@ -12,12 +12,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/holdfast-live/holdfast/qos"
+	"github.com/holdfast-live/holdfast/qos/snapshot"
 )
 
-func streamsCalled(names ...string) (out []qos.Stream) {
+func streamsCalled(names ...string) (out []snapshot.Stream) {
 	for _, n := range names {
-		out = append(out, qos.Stream{Name: n, State: 1, Bitrate: 1000, BufferBytes: 10, Viewers: map[string]int{"rtmp": 1, "hls": 2}})
+		out = append(out, snapshot.Stream{Name: n, State: 1, Bitrate: 1000, BufferBytes: 10, Viewers: map[string]int{"rtmp": 1, "hls": 2}})
 	}
 	return out
 }
@@ -27,7 +27,7 @@ func streamsCalled(names ...string) (out []qos.Stream) {
 func TestChosen(t *testing.T) {
 	r, most := idle(), 2
 	reg := prometheus.NewPedanticRegistry()
-	reg.MustRegister(NewCollector(func() qos.Relay { return r }, func() int { return most }))
+	reg.MustRegister(NewCollector(func() snapshot.Relay { return r }, func() int { return most }))
 	for i, step := range []struct {
 		streams   []string
 		most      int
@@ -44,7 +44,7 @@ func TestChosen(t *testing.T) {
 		r.Streams, most = streamsCalled(step.streams...), step.most
 		r.Routes = nil
 		for _, s := range step.streams {
-			r.Routes = append(r.Routes, qos.Route{Stream: s, Group: "cdn", Route: "a"})
+			r.Routes = append(r.Routes, snapshot.Route{Stream: s, Group: "cdn", Route: "a"})
 		}
 		var want strings.Builder
 		want.WriteString("# HELP holdfast_viewers Viewers.\n# TYPE holdfast_viewers gauge\n")
@@ -74,7 +74,7 @@ func TestChosen(t *testing.T) {
 func TestRouteBeforeItsStream(t *testing.T) {
 	r := idle()
 	reg, _ := register(t, &r)
-	r.Routes = []qos.Route{{Stream: "cam/one", Group: "origin", Route: "a", State: 3}}
+	r.Routes = []snapshot.Route{{Stream: "cam/one", Group: "origin", Route: "a", State: 3}}
 	if n, err := testutil.GatherAndCount(reg, "holdfast_route_state"); err != nil || n != 1 {
 		t.Errorf("%d series, %v", n, err)
 	}
@@ -87,17 +87,17 @@ func BenchmarkScrape(b *testing.B) {
 			r := idle()
 			for i := range size.streams {
 				name := fmt.Sprintf("live/camera-%04d", i)
-				r.Streams = append(r.Streams, qos.Stream{
+				r.Streams = append(r.Streams, snapshot.Stream{
 					Name: name, State: 1, Bitrate: 2.5e6, FrameRate: 29.97, RTT: 20 * time.Millisecond, BufferBytes: 6e6, BufferLimit: 64 << 20,
 					Viewers: map[string]int{"rtmp": 1, "rtmps": 0, "httpflv": 3, "hls": 10, "whep": 2, "mse": 1},
 				})
 				for _, way := range []string{"a", "b"} {
-					r.Routes = append(r.Routes, qos.Route{Stream: name, Group: "cdn", Route: way, State: 2, Score: 0.97})
+					r.Routes = append(r.Routes, snapshot.Route{Stream: name, Group: "cdn", Route: way, State: 2, Score: 0.97})
 				}
 			}
-			r.Ways = []qos.Way{{Group: "cdn", Route: "a"}, {Group: "cdn", Route: "b"}}
+			r.Totals = []snapshot.RouteTotals{{Group: "cdn", Route: "a"}, {Group: "cdn", Route: "b"}}
 			reg := prometheus.NewRegistry()
-			reg.MustRegister(NewCollector(func() qos.Relay { return r }, func() int { return size.most }))
+			reg.MustRegister(NewCollector(func() snapshot.Relay { return r }, func() int { return size.most }))
 			handler := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 			bytes := 0
 			for b.Loop() {

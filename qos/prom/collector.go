@@ -5,24 +5,24 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/holdfast-live/holdfast/qos"
+	"github.com/holdfast-live/holdfast/qos/snapshot"
 )
 
 // Collector shows snapshots of the relay. The series of a stream are there as long as the
 // stream is.
 type Collector struct {
-	snapshot func() qos.Relay
-	streams  func() int
-	chosen   chosen
-	descs    map[string]*prometheus.Desc
+	take    func() snapshot.Relay
+	streams func() int
+	chosen  chosen
+	descs   map[string]*prometheus.Desc
 }
 
 var routeLabels = []string{"stream", "group", "route"}
 
 // NewCollector returns a collector that asks for a snapshot at each scrape. At most as many
 // streams as streams returns get series of their own; the others are summed.
-func NewCollector(snapshot func() qos.Relay, streams func() int) *Collector {
-	c := &Collector{snapshot: snapshot, streams: streams, descs: map[string]*prometheus.Desc{}}
+func NewCollector(take func() snapshot.Relay, streams func() int) *Collector {
+	c := &Collector{take: take, streams: streams, descs: map[string]*prometheus.Desc{}}
 	for _, d := range []struct {
 		name, help string
 		labels     []string
@@ -98,7 +98,7 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
-	r := c.snapshot()
+	r := c.take()
 	gauge := func(name string, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(c.descs[name], prometheus.GaugeValue, v, labels...)
 	}
@@ -119,12 +119,12 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 			collectRoute(&r.Routes[i], gauge)
 		}
 	}
-	collectWays(&r, gauge, count)
+	collectTotals(&r, gauge, count)
 	collectRelay(&r, gauge, count)
 }
 
 // collectRelay shows what belongs to no stream and to no route.
-func collectRelay(r *qos.Relay, gauge func(string, float64, ...string), count func(string, uint64, ...string)) {
+func collectRelay(r *snapshot.Relay, gauge func(string, float64, ...string), count func(string, uint64, ...string)) {
 	for name, byLabel := range map[string]map[string]uint64{
 		"track_silences_total": r.TrackSilences, "filler_frames_total": r.FillerFrames,
 		"ingest_bytes_total": r.IngestBytes, "ingest_frames_total": r.IngestFrames,
@@ -169,8 +169,8 @@ var (
 	routeStates  = []string{"idle", "dialing", "up", "backing_off", "standby", "broken"}
 )
 
-// collectWays shows the configured routes, all streams together.
-func collectWays(r *qos.Relay, gauge func(string, float64, ...string), count func(string, uint64, ...string)) {
+// collectTotals shows the configured routes, all streams together.
+func collectTotals(r *snapshot.Relay, gauge func(string, float64, ...string), count func(string, uint64, ...string)) {
 	type way struct {
 		group, route string
 		state        int
@@ -179,7 +179,7 @@ func collectWays(r *qos.Relay, gauge func(string, float64, ...string), count fun
 	for i := range r.Routes {
 		in[way{r.Routes[i].Group, r.Routes[i].Route, r.Routes[i].State}]++
 	}
-	for _, w := range r.Ways {
+	for _, w := range r.Totals {
 		count("route_segments_total", w.Segments, w.Group, w.Route)
 		count("route_resent_segments_total", w.Resent, w.Group, w.Route)
 		for state, name := range routeStates {
@@ -188,7 +188,7 @@ func collectWays(r *qos.Relay, gauge func(string, float64, ...string), count fun
 	}
 }
 
-func collectStream(s *qos.Stream, gauge func(string, float64, ...string)) {
+func collectStream(s *snapshot.Stream, gauge func(string, float64, ...string)) {
 	gauge("stream_state", float64(s.State), s.Name)
 	gauge("stream_state_seconds", s.InState.Seconds(), s.Name)
 	gauge("stream_backup", float64(s.Backup), s.Name)
@@ -214,7 +214,7 @@ func collectStream(s *qos.Stream, gauge func(string, float64, ...string)) {
 	}
 }
 
-func collectRoute(r *qos.Route, gauge func(string, float64, ...string)) {
+func collectRoute(r *snapshot.Route, gauge func(string, float64, ...string)) {
 	gauge("route_state", float64(r.State), r.Stream, r.Group, r.Route)
 	gauge("route_backoff_seconds", r.Backoff.Seconds(), r.Stream, r.Group, r.Route)
 	gauge("route_score", r.Score, r.Stream, r.Group, r.Route)

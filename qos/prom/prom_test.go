@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 
-	"github.com/holdfast-live/holdfast/qos"
+	"github.com/holdfast-live/holdfast/qos/snapshot"
 )
 
 var labels = Labels{
@@ -30,23 +30,23 @@ func byLabel(names ...string) map[string]uint64 {
 }
 
 // idle is a relay to which nothing has happened.
-func idle() qos.Relay {
-	return qos.Relay{
+func idle() snapshot.Relay {
+	return snapshot.Relay{
 		IngestBytes: byLabel("rtmp", "rtmps"), EgressBytes: byLabel("rtmp", "httpflv"), ViewerSkips: byLabel("rtmp", "httpflv"),
 		IngestFrames: byLabel("video", "audio"), TrackSilences: byLabel("video", "audio"), FillerFrames: byLabel("picture", "silence"),
-		Repairs: []qos.Repair{{Track: "video", Reason: "split_frame"}, {Track: "audio", Reason: "adts"}},
+		Repairs: []snapshot.Repair{{Track: "video", Reason: "split_frame"}, {Track: "audio", Reason: "adts"}},
 	}
 }
 
 // register makes everything, over a snapshot that the test may change.
-func register(t *testing.T, r *qos.Relay) (*prometheus.Registry, *Metrics) {
+func register(t *testing.T, r *snapshot.Relay) (*prometheus.Registry, *Metrics) {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
 	m, err := New(reg, labels)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := reg.Register(NewCollector(func() qos.Relay { return *r }, func() int { return 1000 })); err != nil {
+	if err := reg.Register(NewCollector(func() snapshot.Relay { return *r }, func() int { return 1000 })); err != nil {
 		t.Fatal(err)
 	}
 	return reg, m
@@ -142,7 +142,7 @@ func TestFromTheStart(t *testing.T) {
 func TestStreams(t *testing.T) {
 	r := idle()
 	reg, _ := register(t, &r)
-	r.Streams = []qos.Stream{{
+	r.Streams = []snapshot.Stream{{
 		Name: "live/cam", State: 3, Bitrate: 2.5e6, FrameRate: 29.97, RTT: 20 * time.Millisecond, Gap: 40 * time.Millisecond,
 		InState: 4 * time.Second, Backup: 2, SpareReady: true, Epoch: 7, HoldLeft: 26 * time.Second, Jitter: 3 * time.Millisecond, Keyframes: 2 * time.Second,
 		Heartbeat: 5 * time.Second, BufferBytes: 6_000_000, BufferLimit: 64 << 20, Buffered: 20 * time.Second, Viewers: map[string]int{"rtmp": 2, "httpflv": 0},
@@ -277,7 +277,7 @@ holdfast_publish_breaks_total{cause="silence",protocol="rtmps"} 1
 // Everything is named and explained as Prometheus wants it.
 func TestLint(t *testing.T) {
 	r := idle()
-	r.Streams = []qos.Stream{{Name: "live/cam", Viewers: map[string]int{"rtmp": 1}}}
+	r.Streams = []snapshot.Stream{{Name: "live/cam", Viewers: map[string]int{"rtmp": 1}}}
 	reg, _ := register(t, &r)
 	families, err := reg.Gather()
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/holdfast-live/holdfast/qos"
+	"github.com/holdfast-live/holdfast/qos/snapshot"
 )
 
 // A group's counters are there, at 0, from when the group is configured.
@@ -46,11 +46,11 @@ holdfast_route_switches_total{cause="score",group="cdn"} 0
 func TestRoutes(t *testing.T) {
 	r := idle()
 	reg, _ := register(t, &r)
-	r.Routes = []qos.Route{{
+	r.Routes = []snapshot.Route{{
 		Stream: "live/cam", Group: "cdn", Route: "a", State: 2, Backoff: 1500 * time.Millisecond, Score: 0.75, Level: 3,
 		Lag: 250 * time.Millisecond, RTT: 20 * time.Millisecond, Rate: 2e6,
 	}}
-	r.Ways = []qos.Way{{Group: "cdn", Route: "a", Segments: 100, Resent: 7}, {Group: "cdn", Route: "b"}}
+	r.Totals = []snapshot.RouteTotals{{Group: "cdn", Route: "a", Segments: 100, Resent: 7}, {Group: "cdn", Route: "b"}}
 	const want = `
 # HELP holdfast_route_backoff_seconds Time to the route's next dial.
 # TYPE holdfast_route_backoff_seconds gauge

@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/qos/policy"
 	"github.com/holdfast-live/holdfast/qos/prom"
+	"github.com/holdfast-live/holdfast/qos/snapshot"
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/hook"
 	"github.com/holdfast-live/holdfast/relay/route"
@@ -122,10 +123,10 @@ func milliseconds(d time.Duration) float64 {
 }
 
 // routeGauges are the gauges of a stream's routes in a group.
-func routeGauges(s route.Status) []qos.Route {
-	var out []qos.Route
+func routeGauges(s route.Status) []snapshot.Route {
+	var out []snapshot.Route
 	for i, r := range s.Routes {
-		g := qos.Route{
+		g := snapshot.Route{
 			Stream: s.Stream, Group: s.Group, Route: r.Name, State: int(r.State),
 			Backoff: time.Duration(r.Backoff * float64(time.Second)), Score: s.Ways[i].Score.Value, RTT: s.Ways[i].RTT,
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtcsock"
 	"github.com/holdfast-live/holdfast/ingest/whip"
 	"github.com/holdfast-live/holdfast/packetbuf"
-	"github.com/holdfast-live/holdfast/qos"
+	"github.com/holdfast-live/holdfast/qos/snapshot"
 	"github.com/holdfast-live/holdfast/relay/api"
 	"github.com/holdfast-live/holdfast/relay/egress/mse"
 	"github.com/holdfast-live/holdfast/relay/hub"
@@ -166,9 +166,9 @@ func publisher(p *stream.Publisher) *api.Publisher {
 }
 
 // snapshot is what the collector shows.
-func (r *relay) snapshot() qos.Relay {
+func (r *relay) snapshot() snapshot.Relay {
 	c := r.counters
-	out := qos.Relay{
+	out := snapshot.Relay{
 		IngestBytes: c.IngestBytes(), ViewerSkips: c.Skips(), EgressBytes: map[string]uint64{},
 		IngestFrames:  map[string]uint64{},
 		TrackSilences: map[string]uint64{},
@@ -178,11 +178,11 @@ func (r *relay) snapshot() qos.Relay {
 		LatePackets: c.Late.Load(),
 	}
 	for _, one := range r.repairs.Counts() {
-		out.Repairs = append(out.Repairs, qos.Repair{Track: one.Track.String(), Reason: one.Reason.String(), Count: one.Count})
+		out.Repairs = append(out.Repairs, snapshot.Repair{Track: one.Track.String(), Reason: one.Reason.String(), Count: one.Count})
 	}
 	out.ViewerSkips[mse.Protocol] += r.skipped.Load()
 	bridges := r.bridges.Counts()
-	out.Bridges = qos.Bridges{Running: bridges.Running, Restarts: bridges.Restarts, Failures: bridges.Failures}
+	out.Bridges = snapshot.Bridges{Running: bridges.Running, Restarts: bridges.Restarts, Failures: bridges.Failures}
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 		out.IngestFrames[tr.String()] = c.IngestFrames[tr].Load()
 		out.TrackSilences[tr.String()] = c.TrackSilences[tr].Load()
@@ -190,19 +190,19 @@ func (r *relay) snapshot() qos.Relay {
 	for protocol, n := range r.sent {
 		out.EgressBytes[protocol] = n.Load()
 	}
-	out.WebRTC = qos.WebRTC{Asked: r.received.Asked.Load(), Lost: r.received.Lost.Load(), Repeated: r.repeats.Load()}
+	out.WebRTC = snapshot.WebRTC{Asked: r.received.Asked.Load(), Lost: r.received.Lost.Load(), Repeated: r.repeats.Load()}
 	if s := r.sockets.Load(); s != nil {
 		out.WebRTC.Refused = s.Refused()
 	}
 	limits := r.settings.get().Limits
-	out.Connections, out.MaxStreams = qos.Use{Used: r.slots.Used(), Limit: limits.Connections}, limits.Streams
+	out.Connections, out.MaxStreams = snapshot.Use{Used: r.slots.Used(), Limit: limits.Connections}, limits.Streams
 	out.Memory, out.MaxMemory = r.memory.Use(), r.memory.Limit()
 	now := time.Now()
 	for _, s := range r.hub.List() {
 		out.Streams = append(out.Streams, r.gauges(now, s.Snapshot(now)))
 	}
 	for _, n := range r.routes.Tallies() {
-		out.Ways = append(out.Ways, qos.Way(n))
+		out.Totals = append(out.Totals, snapshot.RouteTotals(n))
 	}
 	for _, s := range r.routes.Status(now, false) {
 		out.Routes = append(out.Routes, routeGauges(s)...)
@@ -210,8 +210,8 @@ func (r *relay) snapshot() qos.Relay {
 	return out
 }
 
-func (r *relay) gauges(now time.Time, s stream.Snapshot) qos.Stream {
-	g := qos.Stream{
+func (r *relay) gauges(now time.Time, s stream.Snapshot) snapshot.Stream {
+	g := snapshot.Stream{
 		Name: s.Name, State: int(s.State), InState: now.Sub(s.Since), Backup: backup(s), Epoch: int(s.Epoch),
 		BufferBytes: s.Buffer.Bytes, BufferLimit: s.Limits.Bytes, Buffered: s.Buffer.Newest - s.Buffer.Oldest,
 		Viewers: map[string]int{},

@@ -1,6 +1,5 @@
-// Package qos holds what is measured of the relay's quality, as values without a home in any
-// metrics system.
-package qos
+// Package snapshot has what is measured of the relay at one moment, as values that no metrics system knows.
+package snapshot
 
 import "time"
 
@@ -11,20 +10,20 @@ type Relay struct {
 	IngestBytes, EgressBytes, ViewerSkips map[string]uint64
 	// By track.
 	IngestFrames, TrackSilences map[string]uint64
-	// By kind: picture, silence.
+	// FillerFrames are by kind: picture, silence.
 	FillerFrames map[string]uint64
-	// Repairs are of publishers' media; those that have not happened are among them, at 0.
+	// Repairs are of publishers' media. Kinds that have not occurred are included, with 0.
 	Repairs     []Repair
 	LatePackets uint64
 	Bridges     Bridges
 	WebRTC      WebRTC
 	Routes      []Route
-	Ways        []Way
+	Totals      []RouteTotals
 	Connections Use
-	// Memory is the bytes of media held, by what for, and MaxMemory how many there may be.
+	// Memory is the bytes of media held, by purpose, and MaxMemory the limit.
 	Memory    map[string]int64
 	MaxMemory int64
-	// MaxStreams is how many streams there may be.
+	// MaxStreams is the limit of streams.
 	MaxStreams int
 }
 
@@ -34,24 +33,24 @@ type Repair struct {
 	Count         uint64
 }
 
-// Use is how much of something that is bounded is in use; Limit 0: it is not bounded.
+// Use is how much of a limit is used. Limit 0 is no limit.
 type Use struct{ Used, Limit int }
 
-// Way is a configured route of a group, all streams together.
-type Way struct {
+// RouteTotals are the totals of a configured route, over all streams.
+type RouteTotals struct {
 	Group, Route     string
-	Segments, Resent uint64 // of TCP; 0 where the system does not tell
+	Segments, Resent uint64 // of TCP; 0 where the system does not count them
 }
 
 // WebRTC counts RTP packets.
 type WebRTC struct {
-	Asked    uint64 // of publishers, asked for again
-	Lost     uint64 // of publishers, that never came
-	Repeated uint64 // sent to viewers again
-	Refused  uint64 // that the system did not take
+	Asked    uint64 // requested again from publishers
+	Lost     uint64 // from publishers, never received
+	Repeated uint64 // retransmitted to viewers
+	Refused  uint64 // rejected by the operating system
 }
 
-// Bridges are what puts sound into another codec: how many run, and what became of them so far.
+// Bridges counts the audio bridges: those that run, and the restarts and failures so far.
 type Bridges struct {
 	Running            int
 	Restarts, Failures uint64
@@ -63,9 +62,9 @@ type Route struct {
 	State                int           // 0 idle, 1 dialing, 2 up, 3 backing off, 4 standby, 5 broken
 	Backoff              time.Duration // to the next dial
 	Score                float64       // 0 to 1, the best
-	Level                int           // down the ladder, 0 the top; of a route that carries
+	Level                int           // of the ladder, 0 at the top; of an active route
 	Lag, RTT             time.Duration // 0 while unknown
-	Rate                 float64       // bit/s that arrive at the far side; of a route that carries
+	Rate                 float64       // bit/s delivered to the destination; of an active route
 }
 
 // Stream is one stream at one moment.
@@ -73,17 +72,17 @@ type Stream struct {
 	Name        string
 	State       int           // 0 idle, 1 live, 2 suspect, 3 held
 	InState     time.Duration // since it entered the state
-	Backup      int           // 0 none, 1 held warm, 2 feeds
-	SpareReady  bool          // whom is held warm could take over at once
-	Epoch       int           // times that media was spliced onto it
-	HoldLeft    time.Duration // until it ends if nobody comes back; 0 unless held
+	Backup      int           // 0 none, 1 on standby, 2 active
+	SpareReady  bool          // the standby could take over at once
+	Epoch       int           // publisher sessions spliced onto it so far
+	HoldLeft    time.Duration // until it ends without a publisher; 0 unless held
 	Bitrate     float64       // bit/s, of the publisher's media
-	FrameRate   float64       // pictures per second
+	FrameRate   float64       // frames per second
 	RTT         time.Duration // to the publisher; 0 while unknown
 	Gap         time.Duration // the longest between two arrivals in the recent past
 	Jitter      time.Duration // of arrivals against timestamps
-	Keyframes   time.Duration // between the newest two; 0 while unknown
-	Heartbeat   time.Duration // between two pings to the publisher
+	Keyframes   time.Duration // interval of the newest two; 0 while unknown
+	Heartbeat   time.Duration // interval of pings to the publisher
 	BufferBytes int
 	BufferLimit int            // bytes
 	Buffered    time.Duration  // media time in the buffer
