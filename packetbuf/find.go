@@ -17,7 +17,7 @@ const wrap = 1 << 32 * time.Millisecond
 func (r *Ring) Find(tr Track, bridged bool, dts time.Duration) (seq uint64, ok bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	dts = nearest(dts, r.newest)
+	dts = Nearest(dts, r.newest)
 	for low, high := r.tail, r.head; low < high; {
 		middle := low + (high-low)/2
 		p := (*Packet)(nil)
@@ -38,9 +38,9 @@ func (r *Ring) Find(tr Track, bridged bool, dts time.Duration) (seq uint64, ok b
 	return 0, false
 }
 
-// nearest is the time of which dts has the low 32 bits of the milliseconds, where that is
-// nearest to ref.
-func nearest(dts, ref time.Duration) time.Duration {
+// Nearest returns the time nearest to ref whose low 32 bits in milliseconds are those of dts: timestamps of
+// RTMP and FLV have no more.
+func Nearest(dts, ref time.Duration) time.Duration {
 	d := (dts - ref) % wrap
 	switch {
 	case d > wrap/2:

@@ -9,7 +9,7 @@ import (
 // Lag returns how far p, a media packet of the session in force, is behind the stream's clock;
 // negative if it is ahead.
 func (t *Timeline) Lag(p *packetbuf.Packet) time.Duration {
-	return t.clock(p.Track, p.Arrived) - unwrap(p.DTS, t.raw) - t.tracks[p.Track].offset
+	return t.clock(p.Track, p.Arrived) - packetbuf.Nearest(p.DTS, t.raw) - t.tracks[p.Track].offset
 }
 
 // Resume goes on with the session in force after Break, its clock moved by shift; 0 where it
@@ -24,7 +24,7 @@ func (t *Timeline) Resume(shift time.Duration) {
 // track is taken to be right behind it. The clock takes nothing from it.
 func (t *Timeline) Put(p *packetbuf.Packet, dts, pts time.Duration) {
 	tr := &t.tracks[p.Track]
-	raw := unwrap(p.DTS, t.raw)
+	raw := packetbuf.Nearest(p.DTS, t.raw)
 	if p.Track == packetbuf.Video {
 		raw, _ = t.reorder.decodeTime(raw, p.CTO)
 	}

@@ -117,14 +117,14 @@ func (t *Timeline) Where(p *packetbuf.Packet) time.Duration {
 	if p.Track != packetbuf.Data {
 		offset = t.tracks[p.Track].offset
 	}
-	return (unwrap(p.DTS, t.raw) + offset).Round(time.Millisecond)
+	return (packetbuf.Nearest(p.DTS, t.raw) + offset).Round(time.Millisecond)
 }
 
 // Same reports whether raw, a timestamp of another session, is that of the session in force for
 // what stands at dts.
 func (t *Timeline) Same(dts, raw time.Duration) bool {
 	own := dts - t.offset
-	d := unwrap(raw, own) - own
+	d := packetbuf.Nearest(raw, own) - own
 	return d >= -time.Millisecond && d <= time.Millisecond
 }
 
@@ -171,7 +171,7 @@ func (t *Timeline) Place(p *packetbuf.Packet) bool {
 		p.DTS, p.CTO = max(t.tracks[packetbuf.Video].last, t.tracks[packetbuf.Audio].last), 0
 		return t.begun
 	}
-	raw, cto := unwrap(p.DTS, t.raw), p.CTO
+	raw, cto := packetbuf.Nearest(p.DTS, t.raw), p.CTO
 	if p.Track == packetbuf.Video {
 		raw, cto = t.reorder.decodeTime(raw, cto)
 	}
@@ -224,19 +224,6 @@ func (t *Timeline) Break() {
 func (t *Timeline) Fill(tr packetbuf.Track, dts time.Duration) {
 	t.tracks[tr].begun = true
 	t.tracks[tr].last = max(t.tracks[tr].last, dts)
-}
-
-// unwrap takes a timestamp of which only the low 32 bits of milliseconds may be known to
-// where it is nearest to ref.
-func unwrap(raw, ref time.Duration) time.Duration {
-	d := (raw - ref) % wrap
-	switch {
-	case d > wrap/2:
-		d -= wrap
-	case d < -wrap/2:
-		d += wrap
-	}
-	return ref + d
 }
 
 func ceilMillis(d time.Duration) time.Duration {

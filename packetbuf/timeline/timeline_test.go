@@ -186,8 +186,8 @@ func TestUnwrapIsNearest(t *testing.T) {
 		step := time.Duration(rapid.Int64Range(-1<<31+1, 1<<31-1).Draw(t, "step")) * ms
 		full := ref + step
 		low := ((full % wrap) + wrap) % wrap
-		if got := unwrap(low, ref); got != full {
-			t.Fatalf("unwrap(%v, %v) = %v, want %v", low, ref, got, full)
+		if got := packetbuf.Nearest(low, ref); got != full {
+			t.Fatalf("packetbuf.Nearest(%v, %v) = %v, want %v", low, ref, got, full)
 		}
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/holdfast-live/holdfast/relay/delay"
 )
 
 // The answers to wrong keys come late: the first few of an address within window at once, each
@@ -49,19 +51,12 @@ func NewGuesses() *Guesses { return &Guesses{from: map[string]*list.Element{}, o
 
 // Wrong counts a wrong key of an address and returns when it is time to answer it. Its error is ctx's.
 func (g *Guesses) Wrong(ctx context.Context, remote string) error {
-	delay, answered := g.count(time.Now(), Network(remote))
+	wait, answered := g.count(time.Now(), Network(remote))
 	if answered == nil {
 		return nil
 	}
 	defer answered()
-	due := time.NewTimer(delay)
-	defer due.Stop()
-	select {
-	case <-due.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return delay.Sleep(ctx, wait)
 }
 
 // count counts a wrong key. Where its answer is to be kept back, answered is to be called after that;

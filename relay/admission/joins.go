@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/relay/delay"
 )
 
 // joinLimiter paces the viewers that join: each waits for its turn, or is refused.
@@ -52,12 +53,5 @@ func (l *joinLimiter) wait(ctx context.Context, remote string, resumes bool) err
 	if turn.Wait <= 0 {
 		return nil
 	}
-	due := time.NewTimer(turn.Wait)
-	defer due.Stop()
-	select {
-	case <-due.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return delay.Sleep(ctx, turn.Wait)
 }

@@ -3,11 +3,12 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/holdfast-live/holdfast/relay/sse"
 )
 
 const (
@@ -16,8 +17,6 @@ const (
 	// pending is how many events a slow subscriber may have waiting before it is cut off; it
 	// comes back with Last-Event-ID and gets what is kept.
 	pending = 64
-	// comment is how often an idle subscription says something.
-	comment = 15 * time.Second
 )
 
 // Event is what happened, as the API shows it.
@@ -99,15 +98,42 @@ func (b *Events) subscribe(after uint64) (missed []Event, follow chan Event, lea
 func (b *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	missed, follow, leave := b.subscribe(b.after(r.Header.Get("Last-Event-ID")))
 	defer leave()
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no")
-	out := sender{w: w, control: http.NewResponseController(w)}
-	out.say(": holdfast events\n\n")
+	out := sse.NewWriter(w)
+	out.Comment("holdfast events")
 	for _, e := range missed {
-		out.event(e)
+		writeEvent(out, e)
 	}
-	out.flush()
-	out.follow(r.Context(), follow)
+	if out.Flush() == nil {
+		followEvents(r.Context(), out, follow)
+	}
+}
+
+// followEvents writes events until there are no more, the client has left, or ctx is done.
+func followEvents(ctx context.Context, out *sse.Writer, events <-chan Event) {
+	idle := time.NewTicker(sse.Idle)
+	defer idle.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-idle.C:
+			out.Comment("still here")
+		case e, ok := <-events:
+			if !ok {
+				return
+			}
+			writeEvent(out, e)
+		}
+		if out.Flush() != nil {
+			return
+		}
+	}
+}
+
+func writeEvent(out *sse.Writer, e Event) {
+	if data, err := json.Marshal(e); err == nil {
+		out.Event(strconv.FormatUint(e.ID, 10), e.Type, string(data))
+	}
 }
 
 // after is the number of the last event that a subscriber has. One that has more than there
@@ -123,51 +149,4 @@ func (b *Events) after(last string) uint64 {
 		return 0
 	}
 	return id
-}
-
-// sender writes server-sent events; after an error it writes no more.
-type sender struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	err     error
-}
-
-func (s *sender) say(text string) {
-	if s.err == nil {
-		_ = s.control.SetWriteDeadline(time.Now().Add(2 * comment))
-		_, s.err = s.w.Write([]byte(text))
-	}
-}
-
-func (s *sender) event(e Event) {
-	data, err := json.Marshal(e)
-	if err != nil {
-		return
-	}
-	s.say(fmt.Sprintf("id: %d\nevent: %s\ndata: %s\n\n", e.ID, e.Type, data))
-}
-
-func (s *sender) flush() {
-	if s.err == nil {
-		s.err = s.control.Flush()
-	}
-}
-
-func (s *sender) follow(ctx context.Context, events <-chan Event) {
-	idle := time.NewTicker(comment)
-	defer idle.Stop()
-	for s.err == nil {
-		select {
-		case <-ctx.Done():
-			return
-		case <-idle.C:
-			s.say(": still here\n\n")
-		case e, ok := <-events:
-			if !ok {
-				return
-			}
-			s.event(e)
-		}
-		s.flush()
-	}
 }

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-live/holdfast/relay/sse"
 	"github.com/holdfast-live/holdfast/testmedia/faultnet"
 )
 
@@ -118,7 +119,7 @@ func TestEvents(t *testing.T) {
 			}
 		}
 		began := time.Now()
-		if got := s.block(); got != ": still here\n" || time.Since(began) != comment {
+		if got := s.block(); got != ": still here\n" || time.Since(began) != sse.Idle {
 			t.Errorf("%q after %v", got, time.Since(began))
 		}
 		e.Close()
@@ -221,7 +222,7 @@ func TestDeadSubscriber(t *testing.T) {
 		for range 20 {
 			e.Publish(Event{Type: "publish", Fields: map[string]any{"detail": strings.Repeat("x", 32<<10)}})
 		}
-		time.Sleep(2*comment + time.Second)
+		time.Sleep(2*sse.Idle + time.Second)
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		if len(e.subs) != 0 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/relay/delay"
 )
 
 // tries is how often a question is asked of a hook that fails, within its timeout; one that
@@ -91,21 +92,9 @@ func (t *target) question(ctx context.Context, m message, limit time.Duration) a
 	t.mu.Unlock()
 	for n := 0; ; n++ {
 		a := t.post(ctx, m)
-		if left--; a.outcome != Failed || !a.again || left == 0 || !sleep(ctx, soon.Delay(n, chance())) {
+		if left--; a.outcome != Failed || !a.again || left == 0 || delay.Sleep(ctx, soon.Delay(n, chance())) != nil {
 			return a
 		}
-	}
-}
-
-// sleep waits; false if ctx is done before.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/relay/delay"
 )
 
 // errObsolete: what the bridge makes is not made of the stream's sound any more.
@@ -85,44 +86,32 @@ func (b *bridge) supervise() error {
 		if b.ctx.Err() != nil {
 			return context.Cause(b.ctx)
 		}
-		delay := b.of.timing.tick - time.Since(began)
+		pause := b.of.timing.tick - time.Since(began)
 		switch {
 		case errors.Is(err, errOver), errors.Is(err, errObsolete):
 			return err
 		case errors.Is(err, errChanged), errors.Is(err, errTap), errors.Is(err, errRefused):
 		case errors.Is(err, errNoBridge):
 			b.failed(err)
-			delay = b.of.timing.pause // told already
+			pause = b.of.timing.pause // told already
 		case errors.Is(err, errUnbridged):
 			b.failed(err)
-			delay = b.of.timing.pause
-			b.log.Error("sound is not bridged", "err", err, "again_in", delay)
+			pause = b.of.timing.pause
+			b.log.Error("sound is not bridged", "err", err, "again_in", pause)
 		default:
 			if time.Since(began) >= b.of.timing.steady {
 				failures = 0
 			}
-			delay = backoff.Delay(failures, rand.Float64()) //nolint:gosec // chance, no secret
+			pause = backoff.Delay(failures, rand.Float64()) //nolint:gosec // chance, no secret
 			failures++
 			failure := b.failure(err)
 			b.failed(failure)
-			b.log.Warn("bridge failed", append(failure.attrs(), "again_in", delay)...)
+			b.log.Warn("bridge failed", append(failure.attrs(), "again_in", pause)...)
 		}
-		if !b.wait(delay) {
+		if delay.Sleep(b.ctx, pause) != nil {
 			return context.Cause(b.ctx)
 		}
 		b.restarts()
-	}
-}
-
-// wait waits so long, or returns false where the bridge is over before.
-func (b *bridge) wait(d time.Duration) bool {
-	t := time.NewTimer(max(d, 0))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-b.ctx.Done():
-		return false
 	}
 }
 

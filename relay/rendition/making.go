@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/relay/delay"
 )
 
 // making is one rendition while it is wanted: one child after the other.
@@ -92,7 +93,7 @@ func (m *making) supervise(tap Tap) error {
 		if errors.Is(err, errYield) {
 			return err
 		}
-		delay := m.of.timing.tick - time.Since(began) // at a change, which comes with a keyframe
+		pause := m.of.timing.tick - time.Since(began) // at a change, which comes with a keyframe
 		if !errors.Is(err, errChanged) && !errors.Is(err, errTap) {
 			if time.Since(began) >= m.of.timing.steady {
 				failures = 0
@@ -101,10 +102,10 @@ func (m *making) supervise(tap Tap) error {
 				m.log.Error("rendition is given up", append(c.failure(err).attrs(), "failures", failures, "again_in", m.of.timing.pause)...)
 				return errGivenUp
 			}
-			delay = backoff.Delay(failures-1, rand.Float64()) //nolint:gosec // chance, no secret
-			m.log.Warn("transcode failed", append(c.failure(err).attrs(), "again_in", delay)...)
+			pause = backoff.Delay(failures-1, rand.Float64()) //nolint:gosec // chance, no secret
+			m.log.Warn("transcode failed", append(c.failure(err).attrs(), "again_in", pause)...)
 		}
-		if !m.wait(delay) {
+		if delay.Sleep(m.ctx, pause) != nil {
 			return context.Cause(m.ctx)
 		}
 		if tap, err = m.of.o.Tap(m.parent); err != nil {
@@ -125,18 +126,6 @@ func (m *making) parentLives() bool {
 	}
 	tap.Close()
 	return true
-}
-
-// wait waits so long, or returns false where the rendition is over before.
-func (m *making) wait(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-m.ctx.Done():
-		return false
-	}
 }
 
 // once runs one child from tap, which it closes, and returns it and why it ended.

@@ -224,7 +224,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, stream string, 
 		h.fail(w, r, http.ErrServerClosed)
 		return
 	}
-	h.opts.Log.Info("play refused", "protocol", Protocol, "stream", stream[:min(len(stream), 160)], "remote", h.opts.HTTP.Remote(r), "reason", err)
+	h.opts.Log.Info("play refused", "protocol", Protocol, "stream", egress.LogName(stream), "remote", h.opts.HTTP.Remote(r), "reason", err)
 	h.opts.HTTP.Refuse(w, r, err)
 }
 
@@ -268,7 +268,7 @@ func (h *Handler) finish(out *output, r *http.Request) {
 		return
 	}
 	stream := strings.TrimPrefix(path.Dir(r.URL.Path), "/")
-	egress.Left(h.running.Context(), h.opts.Log.With("protocol", Protocol, "stream", stream[:min(len(stream), 160)], "remote", h.opts.HTTP.Remote(r)), out.err)
+	egress.Left(h.running.Context(), h.opts.Log.With("protocol", Protocol, "stream", egress.LogName(stream), "remote", h.opts.HTTP.Remote(r)), out.err)
 }
 
 // pieces reads chunks as one.

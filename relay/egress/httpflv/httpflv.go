@@ -97,7 +97,7 @@ func (h *Handler) log(v viewer) *slog.Logger {
 // admit subscribes a viewer to its stream. What the log needs is set beside an error too.
 func (h *Handler) admit(ctx context.Context, r *http.Request) (viewer, error) {
 	app, name, _ := Match(r.URL.Path)
-	v := viewer{stream: shorten(app + "/" + name), remote: h.opts.HTTP.Remote(r)}
+	v := viewer{stream: egress.LogName(app + "/" + name), remote: h.opts.HTTP.Remote(r)}
 	var err error
 	v.sub, v.grant, err = h.opts.Admission.Join(ctx, egress.Request{
 		App: app, Name: name, Token: egress.Token(r), Protocol: Protocol, Remote: v.remote, Agent: r.UserAgent(),
@@ -132,9 +132,6 @@ func audioCodecs(r *http.Request) []packetbuf.Codec {
 	return takes
 }
 
-// shorten bounds what a stranger can have us log.
-func shorten(s string) string { return s[:min(len(s), 160)] }
-
 // setHeader sets how browsers and proxies have to treat a stream without an end, and how the viewer
 // resumes.
 func setHeader(h http.Header, g egress.Grant) {
@@ -160,7 +157,7 @@ func (h *Handler) hijack(w http.ResponseWriter, v viewer) {
 		return
 	}
 	_ = conn.SetReadDeadline(time.Time{})
-	raw := beneath(conn)
+	raw := egress.RawConn(conn)
 	egress.LimitUnsent(raw)
 	out := &rawWriter{conn: conn, deadline: egress.Deadline{Conn: conn, Timeout: v.timeout}}
 	if _, secured := conn.(*tls.Conn); !secured {
@@ -172,17 +169,6 @@ func (h *Handler) hijack(w http.ResponseWriter, v viewer) {
 		defer v.sub.Close()
 		h.serve(out, net.Buffers{head, v.start}, v)
 	}()
-}
-
-// beneath is the connection under those that only wrap it: TLS, and what counts connections.
-func beneath(conn net.Conn) net.Conn {
-	for {
-		outer, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
-			return conn
-		}
-		conn = outer.NetConn()
-	}
 }
 
 // serve sends the stream over a connection of its own. What the client still sends is not

@@ -100,17 +100,6 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request) (*viewer, error
 	return v, nil
 }
 
-// beneath is the connection under those that only wrap it: TLS, and what counts connections.
-func beneath(conn net.Conn) net.Conn {
-	for {
-		outer, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
-			return conn
-		}
-		conn = outer.NetConn()
-	}
-}
-
 // heard is what a client says.
 type heard struct {
 	Ack  *uint64          `json:"ack"`

@@ -65,7 +65,7 @@ func newViewer(h *Handler, r *http.Request) *viewer {
 
 func (v *viewer) log() *slog.Logger {
 	stream := v.request.App + "/" + v.request.Name
-	return v.h.opts.Log.With("protocol", Protocol, "stream", stream[:min(len(stream), 160)], "remote", v.request.Remote)
+	return v.h.opts.Log.With("protocol", Protocol, "stream", egress.LogName(stream), "remote", v.request.Remote)
 }
 
 // serve plays to the viewer until the socket, the stream or the handler ends.

@@ -36,7 +36,7 @@ const (
 
 func newWire(conn net.Conn, timeout time.Duration) *wire {
 	w := &wire{Conn: conn, gather: conn, turn: make(chan struct{}, 1), deadline: egress.Deadline{Conn: conn, Timeout: timeout}}
-	raw := beneath(conn)
+	raw := egress.RawConn(conn)
 	egress.LimitUnsent(raw)
 	if _, secured := conn.(*tls.Conn); !secured {
 		w.gather = raw

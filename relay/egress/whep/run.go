@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/panics"
+	"github.com/holdfast-live/holdfast/relay/delay"
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
@@ -63,7 +64,7 @@ func (v *viewer) serve() error {
 		}
 		for _, p := range packets {
 			if wait := v.pace.wait(now, p); wait > 0 {
-				if !v.sleep(wait) {
+				if delay.Sleep(v.ctx, wait) != nil {
 					return v.ctx.Err()
 				}
 				now = time.Now()
@@ -78,17 +79,6 @@ func (v *viewer) serve() error {
 		}
 		v.report(now)
 		v.recover(now)
-	}
-}
-
-func (v *viewer) sleep(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-v.ctx.Done():
-		return false
 	}
 }
 
