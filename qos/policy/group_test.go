@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -10,24 +11,30 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/holdfast-live/holdfast/qos"
-	"github.com/holdfast-live/holdfast/testmedia/scenario"
+	"github.com/holdfast-live/holdfast/testmedia/story"
 )
 
 func half() float64 { return 0.5 }
 
 func TestStories(t *testing.T) {
-	scenario.Each(t, "testdata/*.txt", func(t *testing.T, path string) {
-		s := &story{t: t}
-		scenario.Run(t, path, s.do)
-	})
+	stories, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(stories) == 0 {
+		t.Fatalf("got %d stories, %v", len(stories), err)
+	}
+	for _, path := range stories {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
+			s := &groupStory{t: t}
+			story.Run(t, path, s.do)
+		})
+	}
 }
 
-type story struct {
+type groupStory struct {
 	t *testing.T
 	w *world
 }
 
-func (s *story) do(c scenario.Command) string {
+func (s *groupStory) do(c story.Command) string {
 	if c.Name == "group" {
 		s.w = newWorld(GroupConfig{
 			Routes: strings.Split(c.String("routes", "a,b"), ","),
@@ -99,7 +106,7 @@ var outcomes = map[string]qos.Outcome{
 	"up": qos.DialOK, "down": qos.DialFailed, "denied": qos.DialDenied, "rejects": qos.DialRejected, "hangs": qos.DialTimeout,
 }
 
-func (s *story) route(c scenario.Command) int {
+func (s *groupStory) route(c story.Command) int {
 	i := slices.Index(s.w.names, c.Arg(0))
 	if i < 0 {
 		c.Fatalf("no route %s", c.Arg(0))

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/holdfast-live/holdfast/ingest"
-	"github.com/holdfast-live/holdfast/testmedia/scenario"
+	"github.com/holdfast-live/holdfast/testmedia/story"
 )
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -35,14 +35,11 @@ func (d *desk) Ready(id ID, now time.Time) bool { return d.keys[id] && d.Quiet(i
 var reference = Config{Hold: 30 * time.Second, HoldUnpublish: 5 * time.Second, BackupReturn: 10 * time.Second}
 
 func TestStories(t *testing.T) {
-	scenario.Each(t, "testdata/*.txt", func(t *testing.T, path string) {
-		d := newDesk(reference)
-		scenario.Run(t, path, d.do)
-	})
+	story.Each(t, "testdata", func(*testing.T) func(story.Command) string { return newDesk(reference).do })
 }
 
 // do carries out one line of a story.
-func (d *desk) do(c scenario.Command) string {
+func (d *desk) do(c story.Command) string {
 	id := func() ID { return ID(c.Int("id", 1)) } //nolint:gosec // a story's small number
 	switch c.Name {
 	case "config":
