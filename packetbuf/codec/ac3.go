@@ -4,7 +4,8 @@ package codec
 type AC3 struct {
 	Enhanced   bool // E-AC-3
 	SampleRate int  // Hz
-	Channels   int  // the low-frequency one included
+	Channels   int  // with the low-frequency one
+	LFE        bool // there is a low-frequency channel
 	Samples    int  // in the frame, per channel
 }
 
@@ -40,13 +41,14 @@ func parseAC3(frame []byte) (AC3, error) {
 	if mode == 2 {
 		at += 2
 	}
-	return AC3{SampleRate: ac3Rates[rate], Channels: ac3Channels(mode, frame[6]<<at>>7), Samples: 1536}, nil
+	lfe := frame[6] << at >> 7
+	return AC3{SampleRate: ac3Rates[rate], Channels: ac3Channels(mode, lfe), LFE: lfe != 0, Samples: 1536}, nil
 }
 
 func parseEAC3(frame []byte) (AC3, error) {
 	rate, blocks := frame[4]>>6, frame[4]>>4&3
 	mode, lfe := frame[4]>>1&7, frame[4]&1
-	a := AC3{Enhanced: true, Channels: ac3Channels(mode, lfe), Samples: 256 * [4]int{1, 2, 3, 6}[blocks]}
+	a := AC3{Enhanced: true, Channels: ac3Channels(mode, lfe), LFE: lfe != 0, Samples: 256 * [4]int{1, 2, 3, 6}[blocks]}
 	switch {
 	case rate < 3:
 		a.SampleRate = ac3Rates[rate]

@@ -179,26 +179,21 @@ func (d *description) mp3(frame []byte) {
 
 // ac3 reads the head of a frame (ETSI TS 102 366, 4.3 and 4.4) and makes a dac3 (F.4).
 func (d *description) ac3(frame []byte) error {
-	if len(frame) < 8 || frame[0] != 0x0b || frame[1] != 0x77 || frame[4]>>6 == 3 || frame[5]>>3 > 8 {
-		return fmt.Errorf("AC-3 frame: no header: %w", codec.ErrMalformed)
+	a, err := codec.ParseAC3(frame)
+	if err != nil {
+		return err
+	}
+	if a.Enhanced {
+		return fmt.Errorf("an E-AC-3 frame in AC-3: %w", codec.ErrMalformed)
 	}
 	rate, size := frame[4]>>6, frame[4]&0x3f
 	bsid, bsmod, mode := frame[5]>>3, frame[5]&7, frame[6]>>5
-	at := 3 // where lfeon stands, behind the mix levels that there are
-	if mode&1 != 0 && mode != 1 {
-		at += 2
+	bits := uint32(rate)<<22 | uint32(bsid)<<17 | uint32(bsmod)<<14 | uint32(mode)<<11 | uint32(size>>1)<<5
+	if a.LFE {
+		bits |= 1 << 10
 	}
-	if mode&4 != 0 {
-		at += 2
-	}
-	if mode == 2 {
-		at += 2
-	}
-	lfe := frame[6] << at >> 7
-	bits := uint32(rate)<<22 | uint32(bsid)<<17 | uint32(bsmod)<<14 | uint32(mode)<<11 | uint32(lfe)<<10 | uint32(size>>1)<<5
 	d.record = []byte{byte(bits >> 16), byte(bits >> 8), byte(bits)}
-	d.scale = [3]int64{48000, 44100, 32000}[rate]
-	d.channels = [8]int{2, 1, 2, 3, 3, 4, 4, 5}[mode] + int(lfe)
+	d.scale, d.channels = int64(a.SampleRate), a.Channels
 	d.name, d.box, d.config = "ac-3", "ac-3", whole("dac3", d.record)
 	return nil
 }
