@@ -14,12 +14,12 @@ var (
 		head string
 		want AC3
 	}{
-		{"0b77b50b1e40ebf8403e", AC3{SampleRate: 48000, Channels: 6, Samples: 1536}},
+		{"0b77b50b1e40ebf8403e", AC3{SampleRate: 48000, Channels: 6, LFE: true, Samples: 1536}},
 		{"0b77952f8c402f842bf1", AC3{SampleRate: 32000, Channels: 1, Samples: 1536}},
-		{"0b77037f3f87c00020f8", AC3{Enhanced: true, SampleRate: 48000, Channels: 6, Samples: 1536}},
+		{"0b77037f3f87c00020f8", AC3{Enhanced: true, SampleRate: 48000, Channels: 6, LFE: true, Samples: 1536}},
 		{"0b7701a07487c0002084", AC3{Enhanced: true, SampleRate: 44100, Channels: 2, Samples: 1536}},
 		{"0b7700ffc480000000ff", AC3{Enhanced: true, SampleRate: 24000, Channels: 2, Samples: 1536}}, // by hand: half a rate
-		{"0b7700ff1580000000ff", AC3{Enhanced: true, SampleRate: 48000, Channels: 3, Samples: 512}},  // by hand: two blocks
+		{"0b7700ff1580000000ff", AC3{Enhanced: true, SampleRate: 48000, Channels: 3, LFE: true, Samples: 512}},  // by hand: two blocks
 	}
 )
 
