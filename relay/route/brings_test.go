@@ -11,19 +11,19 @@ import (
 func TestBringsTriesEachGroupAsWantDoes(t *testing.T) {
 	first, second := pulls(nil, "a:1935"), pulls(nil, "b:1935")
 	second.Name = "second"
-	waiting := func(g Group) *runner { return &runner{group: g, started: time.Now(), hopeless: make(chan struct{})} }
+	waiting := func(g Group) *runner { return &runner{group: g, started: time.Now(), allFailed: make(chan struct{})} }
 	for _, c := range []struct {
 		name string
-		at   place
+		at   runnerKey
 		want bool
 	}{
-		{"the second group carries it", place{"cam/one", "second"}, true},
-		{"no group carries it", place{"cam/other", "second"}, false},
+		{"the second group carries it", runnerKey{"cam/one", "second"}, true},
+		{"no group carries it", runnerKey{"cam/other", "second"}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := &Routes{groups: []Group{first, second}, runners: map[place]*runner{c.at: waiting(second)}}
-			for i := range maxInVain - 1 {
-				r.runners[place{fmt.Sprintf("cam/none%d", i), "origin"}] = waiting(first)
+			r := &Routes{groups: []Group{first, second}, runners: map[runnerKey]*runner{c.at: waiting(second)}}
+			for i := range maxUnreached - 1 {
+				r.runners[runnerKey{fmt.Sprintf("cam/none%d", i), "origin"}] = waiting(first)
 			}
 			if _, ok := r.Want("cam/one"); ok != c.want {
 				t.Fatalf("Want: %v, want %v", ok, c.want)

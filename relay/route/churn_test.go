@@ -34,7 +34,7 @@ func TestWhateverHappens(t *testing.T) {
 				if n := len(w.routes.Status(time.Now(), true)); n != 0 {
 					t.Errorf("%d runners are left", n)
 				}
-				if n := len(w.routes.loops.nears); n != 0 {
+				if n := w.routes.selfPush.Len(); n != 0 {
 					t.Errorf("%d near ends are remembered", n)
 				}
 			}, pushes(nil, "a:1935", "b:1935"))

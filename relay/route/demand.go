@@ -3,23 +3,22 @@ package route
 import "time"
 
 const (
-	// maxInVain bounds the pulls on demand that have not reached an origin: anybody may ask for any
-	// name.
-	maxInVain = 100
-	// absentFor is how long no origin is asked again for a stream that none had.
+	// maxUnreached bounds the pulls on demand that have not reached an origin: any viewer may ask for any name.
+	maxUnreached = 100
+	// absentFor is how long origins are not asked again for a stream that none of them had.
 	absentFor = 3 * time.Second
-	// maxAbsent bounds how many such streams are remembered.
+	// maxAbsent bounds how many such streams are kept.
 	maxAbsent = 4096
 )
 
-// answersWithin is how long a pull may take to reach its origin before another may have its place.
-const answersWithin = 500 * time.Millisecond
+// reachTimeout is how long a pull may take to reach its origin before another may replace it.
+const reachTimeout = 500 * time.Millisecond
 
-// room reports whether a pull on demand may begin. Where it would be one too many, instead is the
-// pull that has to end for it: the oldest of those without a waiting viewer, else the oldest of all, if it
-// has had time to reach its origin. r.mu is held.
-func (r *Routes) room(at place, now time.Time) (instead *runner, ok bool) {
-	if r.runners[at] != nil || len(r.runners) < maxInVain {
+// makeRoom reports whether a pull on demand may begin. Where there are too many, instead is the pull that has
+// to end for it: the oldest without a waiting viewer, else the oldest, if it has had time to reach its
+// origin. r.mu is held.
+func (r *Routes) makeRoom(at runnerKey, now time.Time) (instead *runner, ok bool) {
+	if r.runners[at] != nil || len(r.runners) < maxUnreached {
 		return nil, true
 	}
 	n := 0
@@ -29,7 +28,7 @@ func (r *Routes) room(at place, now time.Time) (instead *runner, ok bool) {
 			continue
 		}
 		n++
-		if now.Sub(run.started) < answersWithin {
+		if now.Sub(run.started) < reachTimeout {
 			continue
 		}
 		if oldest == nil || run.started.Before(oldest.started) {
@@ -39,7 +38,7 @@ func (r *Routes) room(at place, now time.Time) (instead *runner, ok bool) {
 			unwanted = run
 		}
 	}
-	if n < maxInVain {
+	if n < maxUnreached {
 		return nil, true
 	}
 	if unwanted == nil {
@@ -48,7 +47,7 @@ func (r *Routes) room(at place, now time.Time) (instead *runner, ok bool) {
 	return unwanted, unwanted != nil
 }
 
-// setAbsent notes that no origin has a stream. r.mu is held.
+// setAbsent records that no origin has a stream. r.mu is held.
 func (r *Routes) setAbsent(stream string, now time.Time) {
 	if len(r.absent) >= maxAbsent {
 		for name, until := range r.absent {

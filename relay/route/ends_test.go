@@ -114,8 +114,8 @@ func TestLadderThatBeginsBelowTheWholeStream(t *testing.T) {
 		if n := w.switches(); n > 0 {
 			t.Errorf("%d switches: %q", n, w.happened(Switched))
 		}
-		if s := w.routes.Status(time.Now(), true)[0]; s.Ways[0].Score.Value < 0.8 {
-			t.Errorf("%+v", s.Ways[0].Score)
+		if s := w.routes.Status(time.Now(), true)[0]; s.Connections[0].Score.Value < 0.8 {
+			t.Errorf("%+v", s.Connections[0].Score)
 		}
 	}, pushes(func(g *Group) { g.Ladder = []policy.Place{{Rung: policy.Audio}} }, "a:1935", "b:1935"))
 }
@@ -135,10 +135,10 @@ func TestScoreIsShownWithTheRung(t *testing.T) {
 			run.mu.Unlock()
 		}
 		shown, without := w.routes.Status(time.Now(), true)[0], w.routes.Status(time.Now(), false)[0]
-		if shown.Ways[0].Score.Value != without.Ways[0].Score.Value {
-			t.Errorf("%+v with history, %+v without", shown.Ways[0].Score, without.Ways[0].Score)
+		if shown.Connections[0].Score.Value != without.Connections[0].Score.Value {
+			t.Errorf("%+v with history, %+v without", shown.Connections[0].Score, without.Connections[0].Score)
 		}
-		if of, none := w.routes.StatusOf(time.Now(), "live/cam"), w.routes.StatusOf(time.Now(), "live/ca"); len(none) != 0 || len(of) != 1 || of[0].Ways[0].Score.Value != shown.Ways[0].Score.Value {
+		if of, none := w.routes.StatusOf(time.Now(), "live/cam"), w.routes.StatusOf(time.Now(), "live/ca"); len(none) != 0 || len(of) != 1 || of[0].Connections[0].Score.Value != shown.Connections[0].Score.Value {
 			t.Errorf("of the stream %+v, of another %+v", of, none)
 		}
 	}, pushes(nil, "a:1935"))

@@ -7,17 +7,17 @@ import (
 	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
-// EventType tells events apart; the values are those of the event API.
+// EventType is the type of an event. The values are those of the event API.
 type EventType string
 
 // The events of routes.
 const (
-	Dialed   EventType = "route_dialed"  // a dial came to its end, well or not
-	Carries  EventType = "route_up"      // a route carries the stream from now on
-	Broke    EventType = "route_broke"   // one that carried it does not any more
-	Decided  EventType = "route_decided" // the group decided something
-	Switched EventType = "route_switch"  // of that, to go from one route to another
-	Level    EventType = "route_level"   // more or less of the stream is sent
+	Dialed   EventType = "route_dialed"  // a dial succeeded or failed
+	Carries  EventType = "route_up"      // a route begins to carry the stream
+	Broke    EventType = "route_broke"   // the route that carried the stream has broken
+	Decided  EventType = "route_decided" // the policy has decided something
+	Switched EventType = "route_switch"  // the stream goes over another route
+	Level    EventType = "route_level"   // the ladder moved
 	Ceiling  EventType = "publish_ceiling"
 )
 
@@ -36,5 +36,5 @@ type Event struct {
 	Bits                 float64       // of a ceiling, per second; 0: none
 }
 
-// Observer is told what happens to routes. It must not wait.
+// Observer receives the events of routes. Observe must not wait.
 type Observer interface{ Observe(Event) }

@@ -8,24 +8,24 @@ import (
 	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
-// maxHistories bounds the routes that are remembered.
+// maxHistories bounds the routes whose history is kept.
 const maxHistories = 1000
 
-// histories are the histories of all routes, by group/route: all streams add to them.
+// histories are the histories of all routes, by group/route, over all streams.
 type histories struct {
 	mu     sync.Mutex // guards all
 	all    *qos.Histories
 	scores map[string]scored
 }
 
-// scored is a score that the streams which share a route do not have to make each for itself.
+// scored is a score that is shared by the streams of a route.
 type scored struct {
 	at    time.Time
 	score policy.Score
 }
 
-// scoreHolds is how long a score is used again.
-const scoreHolds = scoreEvery / 2
+// scoreLifetime is how long a score is used again.
+const scoreLifetime = scoreEvery / 2
 
 func newHistories(all *qos.Histories) *histories {
 	if all == nil {
@@ -34,11 +34,11 @@ func newHistories(all *qos.Histories) *histories {
 	return &histories{all: all, scores: map[string]scored{}}
 }
 
-// score is what a route scores by its history.
+// score returns the score of a route by its history.
 func (h *histories) score(now time.Time, key string) policy.Score {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if s, ok := h.scores[key]; ok && now.Sub(s.at) < scoreHolds {
+	if s, ok := h.scores[key]; ok && now.Sub(s.at) < scoreLifetime {
 		return s.score
 	}
 	if len(h.scores) >= maxHistories {

@@ -1,8 +1,8 @@
-// Package route runs the relay's own connections: pushes of streams to other servers and
-// pulls of streams from them, which redial, fail over and come back as policy decides.
+// Package route runs the connections that the relay itself dials: pushes of streams to other servers and pulls
+// from them, which redial, fail over and return as policy decides.
 //
-// One runner has one stream and one group of routes. It is a loop around policy.Group, whose
-// effects it performs; a connection is a link.Push or a link.Feed with a goroutine of its own.
+// A runner carries one stream over one group of routes. It is a loop around policy.Group, whose effects it
+// performs. A connection is a push.Push or a pull.Pull.
 package route
 
 import (
@@ -16,17 +16,17 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
-	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/qos/policy"
 	"github.com/holdfast-live/holdfast/relay/route/link"
+	"github.com/holdfast-live/holdfast/relay/route/push"
 )
 
-// Group is a group of routes as it is configured: of those one is in use for each stream.
+// Group is a configured group of routes. One of them at a time carries a stream.
 type Group struct {
 	Name     string
 	Pull     bool
-	OnDemand bool   // of a pull: only while somebody watches
+	OnDemand bool   // of a pull: only while there are viewers
 	Match    string // path.Match on {app}/{name}
 	Routes   []Route
 	Redial   policy.Backoff
@@ -34,77 +34,54 @@ type Group struct {
 	After    time.Duration
 	Rise     time.Duration
 	Probe    time.Duration
-	Missed   bool // a push goes on, after a redial, from what was not acknowledged
+	Missed   bool // after a redial a push goes on with the first packet that was not acknowledged
 	Ladder   []policy.Place
 	// Redirects lets a pull over HTTP be redirected to another host.
 	Redirects bool
 }
 
-// equal tells whether two groups say the same.
+// equal reports whether two groups have the same configuration.
 func (g *Group) equal(o *Group) bool { return reflect.DeepEqual(g, o) }
 
-// Route is one place where streams go to or come from. The URL may hold secrets.
+// Route is one destination or origin. Its URL may hold secrets.
 type Route struct {
 	Name, URL string
 }
 
-// Streams are the relay's own streams, as routes need them.
+// Streams are the relay's own streams.
 type Streams interface {
-	// Tap gives a push its place on a stream; see stream.Tap. The error of a stream that is
-	// not there, or over, ends the push.
-	Tap(name string, from uint64) (Tap, error)
-	// Offers are what a push of the stream can carry: the stream itself first, then its
-	// renditions.
-	Offers(name string) []Offer
-	// Want asks for a rendition of a stream that is not made yet, or has it kept.
+	push.Streams
+	// Want asks for a rendition of a stream to be made, or to be kept.
 	Want(name, rendition string)
-	// Limit asks the publisher of a stream to send at most so many bits per second; 0: as
-	// many as it likes.
+	// Limit asks the publisher of a stream to send at most so many bits per second; 0: no limit.
 	Limit(name string, bits float64)
 }
 
-// Audience tells how many watch a stream or wait for it.
+// Audience returns how many viewers watch a stream or wait for it.
 type Audience func(name string) int
-
-// Tap is a push's place on a stream.
-type Tap interface {
-	// Read waits for packets and returns them, valid until the next Read; at times none.
-	Read(ctx context.Context) ([]*packetbuf.Packet, error)
-	// NewestKey is the sequence of the newest random-access point; 0: there is none.
-	NewestKey() uint64
-	Close()
-}
-
-// Offer is a stream that a push can carry.
-type Offer struct {
-	policy.Offer
-	Stream string // its name
-	// Offset is what its clock is behind that of the stream that it is a rendition of.
-	Offset time.Duration
-}
 
 // Options are what Routes need.
 type Options struct {
 	Streams  Streams
 	Access   ingest.Access // where pulls publish
 	Audience Audience
-	// Silence is how long without media is a break of a pull of that stream; 0, or where it is
-	// nil, goes by the origin's rhythm.
+	// Silence returns after how long without media a pull of a stream counts as broken; 0, or a nil Silence:
+	// by the origin's rhythm.
 	Silence func(stream string) time.Duration
-	// Live lists the streams that are live, for groups that a reload brings.
+	// Live lists the streams that are live.
 	Live     func() []string
 	Observer Observer
 	Groups   []Group
 	Breaker  policy.BreakerConfig
-	History  *qos.Histories // of former runs; nil: none
+	History  *qos.Histories // of earlier runs; nil: none
 	Log      *slog.Logger   // with component set
-	// Repairs counts what is repaired in the media of pulls. It may be nil.
+	// Repairs counts the repairs of the media of pulls. It may be nil.
 	Repairs *ingest.Repairs
 
-	// Where they are nil the network's own are used; see link.Options.
+	// Dialer and Resolve are those of the network where they are nil; see link.Options.
 	Dialer  link.DialFunc
 	Resolve link.ResolveFunc
-	// Chance is asked for numbers in [0, 1), from any goroutine.
+	// Chance returns random numbers in [0, 1). It is called from any goroutine; nil: math/rand.
 	Chance func() float64
 }
 

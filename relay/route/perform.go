@@ -11,26 +11,19 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/qos/policy"
 	"github.com/holdfast-live/holdfast/relay/route/link"
+	"github.com/holdfast-live/holdfast/relay/route/pull"
+	"github.com/holdfast-live/holdfast/relay/route/push"
 )
 
-// Errors of a Tap.
-var (
-	// ErrEnded says that the stream is over.
-	ErrEnded = errors.New("the stream has ended")
-	// ErrChanged says that the stream goes on in a way that no connection survives: a codec
-	// has changed.
-	ErrChanged = errors.New("the stream has changed its codecs")
-)
-
-func newWay(group string, route Route) way {
-	w := way{Route: route, key: group + "/" + route.Name}
+func newRouteState(group string, route Route) routeState {
+	w := routeState{Route: route, key: group + "/" + route.Name}
 	if target, err := link.ParseTarget(route.URL); err == nil {
 		w.host, w.target = target.Host(), target.String()
 	}
 	return w
 }
 
-// perform does what the core decided. r.mu is held.
+// perform performs what the policy has decided. r.mu is held.
 func (r *runner) perform(now time.Time, effects []policy.Effect) {
 	if r.stopped {
 		return
@@ -42,32 +35,32 @@ func (r *runner) perform(now time.Time, effects []policy.Effect) {
 		case policy.Probe:
 			r.probe(e.Route)
 		case policy.Cancel:
-			r.call(&r.ways[e.Route])
+			r.cancelDials(&r.routes[e.Route])
 		case policy.Drop:
-			r.drop(&r.ways[e.Route])
+			r.dropUnused(&r.routes[e.Route])
 		case policy.Use:
-			r.use(now, e.Route, e.From)
+			r.activate(now, e.Route, e.From)
 		case policy.Decided:
-			r.decided(now, e)
+			r.recordDecision(now, e)
 		}
 	}
 }
 
-func (r *runner) decided(now time.Time, e policy.Effect) {
+func (r *runner) recordDecision(now time.Time, e policy.Effect) {
 	event := Event{Time: now, Type: Decided, Cause: e.Reason.Cause, Detail: e.Reason.Text}
-	if e.Route >= 0 { // else it is about all of them
-		event.Route = r.ways[e.Route].Name
+	if e.Route >= 0 { // else it concerns all of them
+		event.Route = r.routes[e.Route].Name
 	}
 	if e.Switched() {
-		event.Type, event.From = Switched, r.ways[e.From].Name
+		event.Type, event.From = Switched, r.routes[e.From].Name
 	}
-	r.tell(event)
+	r.record(event)
 }
 
-// call calls a dial or a probe back.
-func (r *runner) call(w *way) {
+// cancelDials cancels the dial and the probe of a route.
+func (r *runner) cancelDials(w *routeState) {
 	if w.dialing != nil {
-		w.unlike = true
+		w.dialAbandoned = true
 		w.dialing()
 	}
 	if w.probing != nil {
@@ -75,24 +68,24 @@ func (r *runner) call(w *way) {
 	}
 }
 
-// drop ends a connection that is not needed, politely.
-func (r *runner) drop(w *way) {
+// dropUnused closes a connection that is not needed.
+func (r *runner) dropUnused(w *routeState) {
 	d := dialed{push: w.push, pull: w.pull}
 	w.push, w.pull = nil, nil
-	r.work.Go(d.end)
+	r.work.Go(d.close)
 }
 
-// dialed is what a dial has come to.
+// dialed is the result of a dial: a push, a pull or an error.
 type dialed struct {
-	push *pushing
-	pull *pulling
+	push *push.Push
+	pull *pull.Pull
 	err  error
 	took link.Timing
 }
 
-// ofHost is what a dial tells of the far host: one that has not got the stream, or sends nothing
-// that can be used, lives.
-func (d *dialed) ofHost() qos.Outcome {
+// hostOutcome returns what a dial says about its host: one that does not have the stream, or sends nothing
+// usable, is up.
+func (d *dialed) hostOutcome() qos.Outcome {
 	var failed *link.PhaseError
 	if errors.As(d.err, &failed) && (failed.Phase == qos.PhaseMedia || failed.Phase == qos.PhaseRunning) {
 		return qos.DialRejected
@@ -100,90 +93,88 @@ func (d *dialed) ofHost() qos.Outcome {
 	return link.Classify(d.err)
 }
 
-func (d *dialed) end() {
+func (d *dialed) close() {
 	switch {
 	case d.push != nil:
-		d.push.end()
+		d.push.End()
 	case d.pull != nil:
-		d.pull.end()
+		d.pull.End()
 	}
 }
 
-// dial starts a dial, which waits for its turn with the host.
+// dial starts to dial a route, in its turn with the host.
 func (r *runner) dial(i int) {
-	w := &r.ways[i]
+	w := &r.routes[i]
 	ctx, cancel := context.WithCancel(r.ctx)
-	w.dialing, w.unlike, w.waiting = cancel, false, w.host != ""
-	o := r.all.link(&r.group, w, r.log)
+	w.dialing, w.dialAbandoned, w.waiting = cancel, false, w.host != ""
+	o := r.all.linkOptions(&r.group, w, r.log)
 	w.tries++
 	host := w.host
 	r.work.Go(func() {
 		defer cancel()
 		var d dialed
-		if err := panics.Run(func() error { d = r.reach(ctx, i, host, o); return nil }); err != nil {
+		if err := panics.Run(func() error { d = r.connect(ctx, i, host, o); return nil }); err != nil {
 			panics.Report(r.log, "dial of a route", err)
 			d = dialed{err: err}
 		}
-		r.input(func(now time.Time) { r.dialed(now, i, d) })
+		r.input(func(now time.Time) { r.finishDial(now, i, d) })
 	})
 }
 
-func (r *runner) reach(ctx context.Context, i int, host string, o link.Options) (d dialed) {
+func (r *runner) connect(ctx context.Context, i int, host string, o link.Options) (d dialed) {
 	if host != "" {
-		if d.err = r.all.hosts.enter(ctx, host); d.err != nil {
+		if d.err = r.all.hosts.Enter(ctx, host); d.err != nil {
 			return d
 		}
-		r.locked(func(time.Time) { r.ways[i].waiting = false })
+		r.locked(func(time.Time) { r.routes[i].waiting = false })
 		var left sync.Once
-		leave := func(o qos.Outcome) { left.Do(func() { r.all.hosts.leave(host, o) }) }
-		o.Answered = func() { leave(qos.DialOK) } // others need not wait for what it sends
+		leave := func(o qos.Outcome) { left.Do(func() { r.all.hosts.Leave(host, o) }) }
+		o.Answered = func() { leave(qos.DialOK) } // other dials need not wait for its media
 		defer func() {
-			o := d.ofHost()
+			o := d.hostOutcome()
 			if ctx.Err() != nil {
-				o = "" // it was called back
+				o = "" // it was canceled
 			}
 			leave(o)
 		}()
 	}
 	if !r.group.Pull {
-		dialer, forget := r.all.loops.through(o.Dialer, r.stream)
+		dialer, forget := r.all.selfPush.Through(o.Dialer, r.stream)
 		defer forget()
 		o.Dialer = dialer
-		push, err := link.Dial(ctx, o)
+		conn, err := link.Dial(ctx, o)
 		if err != nil {
 			return dialed{err: err}
 		}
-		s := newSender(push, r.all.opts.Streams, r.stream, o.Log)
-		return dialed{push: newPushing(r.all.late, push, s), took: push.Timing()}
+		return dialed{push: push.New(r.all.late, conn, r.all.opts.Streams, r.stream, o.Log), took: conn.Timing()}
 	}
-	session := r.all.session()
+	session := r.all.nextSession()
 	repairs := ingest.NewRepairLog(r.all.opts.Repairs, o.Log.With("session", session))
 	o.Repairs = repairs.Note
 	feed, err := link.Pull(ctx, o)
 	if err != nil {
 		return dialed{err: err}
 	}
-	pull := newPulling(session, feed, r.all.puller(r.stream, r.ways[i].target))
-	pull.repairs = repairs
-	if err := pull.prepare(ctx); err != nil {
+	p := pull.New(session, feed, r.all.pullOptions(r.stream, r.routes[i].target, repairs))
+	if err := p.Prepare(ctx); err != nil {
 		_ = feed.Close()
 		return dialed{err: err, took: feed.Timing()}
 	}
-	return dialed{pull: pull, took: feed.Timing()}
+	return dialed{pull: p, took: feed.Timing()}
 }
 
-// dialed takes what a dial has come to. r.mu is held.
-func (r *runner) dialed(now time.Time, i int, d dialed) {
-	w := &r.ways[i]
+// finishDial handles the result of a dial. r.mu is held.
+func (r *runner) finishDial(now time.Time, i int, d dialed) {
+	w := &r.routes[i]
 	w.dialing, w.waiting = nil, false
-	if r.stopped || w.unlike || r.ctx.Err() != nil {
-		r.work.Go(d.end)
-		r.perform(now, r.core.Dialed(now, i, qos.DialFailed)) // an answer that nobody heeds
+	if r.stopped || w.dialAbandoned || r.ctx.Err() != nil {
+		r.work.Go(d.close)
+		r.perform(now, r.core.Dialed(now, i, qos.DialFailed)) // whose answer the policy discards
 		return
 	}
 	attempt := link.Attempt(now, false, d.took, d.err)
 	r.all.histories.attempt(w.key, attempt)
-	r.tell(Event{Time: now, Type: Dialed, Route: w.Name, Outcome: attempt.Outcome, Detail: attempt.Detail, Took: attempt.Total()})
+	r.record(Event{Time: now, Type: Dialed, Route: w.Name, Outcome: attempt.Outcome, Detail: attempt.Detail, Took: attempt.Total()})
 	if d.err != nil {
 		w.failed, w.last = true, attempt.Detail
 		w.absent = attempt.Outcome == qos.DialRejected || attempt.Outcome == qos.DialDenied
@@ -193,72 +184,71 @@ func (r *runner) dialed(now time.Time, i int, d dialed) {
 		r.reached.Store(true)
 	}
 	r.perform(now, r.core.Dialed(now, i, attempt.Outcome))
-	for i := range r.ways {
-		if !r.ways[i].failed {
+	for i := range r.routes {
+		if !r.routes[i].failed {
 			return
 		}
 	}
-	r.settle()
+	r.settleFailed()
 }
 
-// use puts a connection to use that has just come up. r.mu is held.
-func (r *runner) use(now time.Time, i, from int) {
-	w := &r.ways[i]
+// activate has a route carry the stream. from is the one that did so far; -1: none. r.mu is held.
+func (r *runner) activate(now time.Time, i, from int) {
+	w := &r.routes[i]
 	r.active = i
-	var push *pushing
-	var pull *pulling
+	var before dialed
 	if from >= 0 {
-		push, pull = r.ways[from].push, r.ways[from].pull
-		r.ways[from].push, r.ways[from].pull = nil, nil
+		before = dialed{push: r.routes[from].push, pull: r.routes[from].pull}
+		r.routes[from].push, r.routes[from].pull = nil, nil
 	}
 	if w.push != nil {
-		r.send(now, w, push)
+		r.activatePush(now, w, before.push)
 	} else {
 		p := w.pull
-		p.begin(pull, func(err error) { r.ended(i, p.closedBy(), err, func() bool { return r.ways[i].pull == p }) })
+		p.Begin(before.pull, func(err error) { r.connectionEnded(i, p.ClosedBy(), err, func() bool { return r.routes[i].pull == p }) })
 	}
-	r.tell(Event{Time: now, Type: Carries, Route: w.Name})
+	r.record(Event{Time: now, Type: Carries, Route: w.Name})
 }
 
-// send has a push carry the stream. from is the one that carries it so far, if that lives: it
-// goes on until this one has sent.
-func (r *runner) send(now time.Time, w *way, from *pushing) {
+// activatePush has a push carry the stream. from, if not nil, is the push that carries it so far: it goes on
+// until this one has sent media.
+func (r *runner) activatePush(now time.Time, w *routeState, from *push.Push) {
 	p, i := w.push, r.active
 	start := uint64(0)
 	if r.group.Missed {
 		start = r.missing
 		if from != nil {
-			start = from.missing(now)
+			start = from.Missing(now)
 		}
 	}
 	r.missing = 0
-	r.ladderBegins(now, w)
-	p.begin(start, func(err error) { r.ended(i, "", err, func() bool { return r.ways[i].push == p }) })
+	r.beginLadder(now, w)
+	p.Begin(start, func(err error) { r.connectionEnded(i, "", err, func() bool { return r.routes[i].push == p }) })
 	if from == nil {
 		return
 	}
 	r.work.Go(func() {
 		select {
-		case <-p.sender.started:
-		case <-p.push.Done():
+		case <-p.Started():
+		case <-p.Done():
 		}
-		from.end()
+		from.End()
 	})
 }
 
-// ended takes the end of a connection, unless it is in use no more.
-func (r *runner) ended(i int, by ingest.Cause, err error, current func() bool) {
+// connectionEnded handles the end of a connection, unless it is no longer in use.
+func (r *runner) connectionEnded(i int, by ingest.Cause, err error, current func() bool) {
 	var refused *ingest.Refusal
 	r.input(func(now time.Time) {
 		switch {
 		case r.stopped || !current():
-		case errors.Is(err, ErrEnded):
+		case errors.Is(err, push.ErrEnded):
 			r.all.retire(r)
-		case errors.Is(err, ErrChanged):
+		case errors.Is(err, push.ErrChanged):
 			r.broke(now, i, "codec", err)
 		case errors.As(err, &refused):
 			r.broke(now, i, "refused", err)
-			r.settle() // another route would be refused too
+			r.settleFailed() // another route would be refused too
 		case by != "":
 			r.broke(now, i, string(by), err)
 		default:
@@ -267,23 +257,23 @@ func (r *runner) ended(i int, by ingest.Cause, err error, current func() bool) {
 	})
 }
 
-// probe starts a probe.
+// probe starts to probe a route.
 func (r *runner) probe(i int) {
-	w := &r.ways[i]
+	w := &r.routes[i]
 	ctx, cancel := context.WithCancel(r.ctx)
 	w.probing = cancel
-	o := r.all.link(&r.group, w, r.log)
+	o := r.all.linkOptions(&r.group, w, r.log)
 	key, host, target := w.key, w.host, w.target
 	r.work.Go(func() {
 		defer cancel()
 		ok := false
 		err := panics.Run(func() error {
-			ok = r.all.probes.probe(ctx, host, target, o, r.group.Probe/2, func(a qos.Attempt) { r.all.histories.attempt(key, a) })
+			ok = r.all.probes.Probe(ctx, host, target, o, r.group.Probe/2, func(a qos.Attempt) { r.all.histories.attempt(key, a) })
 			return nil
 		})
 		panics.Report(r.log, "probe of a route", err)
 		r.input(func(now time.Time) {
-			r.ways[i].probing = nil
+			r.routes[i].probing = nil
 			if !r.stopped {
 				r.perform(now, r.core.Probed(now, i, ok))
 			}
@@ -291,37 +281,37 @@ func (r *runner) probe(i int) {
 	})
 }
 
-// lingering is how long a pull on demand goes on without viewers.
-const lingering = 10 * time.Second
+// linger is how long a pull on demand goes on without viewers.
+const linger = 10 * time.Second
 
-// watched ends a pull on demand without viewers. r.mu is held.
-func (r *runner) watched(now time.Time) {
-	if r.watch.IsZero() || r.all.opts.Audience(r.stream) > 0 {
-		r.watch = now
+// checkAudience retires a pull on demand without viewers. r.mu is held.
+func (r *runner) checkAudience(now time.Time) {
+	if r.lastWatched.IsZero() || r.all.opts.Audience(r.stream) > 0 {
+		r.lastWatched = now
 	}
 	if r.ending() {
 		return
 	}
-	if r.settled && !r.reached.Load() && now.Sub(r.watch) > 0 { // and whoever asks again begins anew
-		r.retireHopeless(now)
+	if r.settled && !r.reached.Load() && now.Sub(r.lastWatched) > 0 { // the next viewer starts another
+		r.retireFailed(now)
 		return
 	}
-	if now.Sub(r.watch) >= lingering {
-		r.tell(Event{Time: now, Type: Decided, Cause: "unwatched", Detail: "the last viewer has left"})
+	if now.Sub(r.lastWatched) >= linger {
+		r.record(Event{Time: now, Type: Decided, Cause: "unwatched", Detail: "the last viewer has left"})
 		r.all.retire(r)
 	}
 }
 
-// retireHopeless ends a pull on demand of which every route has failed, and for which no viewer waits.
-// r.mu is held.
-func (r *runner) retireHopeless(now time.Time) {
+// retireFailed retires a pull on demand whose routes have all failed, and for which no viewer waits. r.mu is
+// held.
+func (r *runner) retireFailed(now time.Time) {
 	absent := true
-	for i := range r.ways {
-		absent = absent && r.ways[i].absent
+	for i := range r.routes {
+		absent = absent && r.routes[i].absent
 	}
-	r.tell(Event{Time: now, Type: Decided, Cause: "hopeless", Detail: "no route has the stream, and no viewer is waiting"})
+	r.record(Event{Time: now, Type: Decided, Cause: "hopeless", Detail: "no route has the stream, and no viewer is waiting"})
 	if absent {
-		r.work.Go(func() { // the lock of all comes before the runner's
+		r.work.Go(func() { // r.all.mu is locked before r.mu
 			r.all.mu.Lock()
 			r.all.setAbsent(r.stream, now)
 			r.all.mu.Unlock()

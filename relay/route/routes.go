@@ -13,49 +13,51 @@ import (
 
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/relay/route/dial"
 	"github.com/holdfast-live/holdfast/relay/route/link"
+	"github.com/holdfast-live/holdfast/relay/route/pull"
 )
 
-// Routes are all routes of a relay: for each stream and each group that it matches a runner.
+// Routes are all routes of a relay. For each stream, and each group that matches it, there is a runner.
 type Routes struct {
 	opts      Options
-	hosts     *hosts
-	loops     *loops
-	probes    *probes
+	hosts     *dial.Hosts
+	selfPush  *dial.SelfPush
+	probes    *dial.Probes
 	histories *histories
 	tallies   tallies
 	sessions  atomic.Uint64
-	ctx       context.Context //nolint:containedctx // of all that runs
+	ctx       context.Context //nolint:containedctx // done when everything ends
 	cancel    context.CancelFunc
-	late      context.Context //nolint:containedctx // ends when there is no time for goodbyes
+	late      context.Context //nolint:containedctx // done when there is no time for unpublishes
 	hurry     context.CancelFunc
 	work      sync.WaitGroup
 	began     sync.Once
 
 	mu       sync.Mutex // guards all below
 	groups   []Group
-	runners  map[place]*runner
-	absent   map[string]time.Time // streams that no origin had, and until when nobody is asked again
-	again    map[place]bool       // a runner that is ending is to be followed by another
+	runners  map[runnerKey]*runner
+	absent   map[string]time.Time // streams that no origin had, and until when none is asked again
+	again    map[runnerKey]bool   // runners that are ending and are to be followed by another
 	ceilings map[string]*policy.Ceiling
 	closed   bool
 }
 
-// place is what a runner is there for.
-type place struct{ stream, group string }
+// runnerKey identifies a runner.
+type runnerKey struct{ stream, group string }
 
-// New returns Routes of which those that need no stream run already. Close ends them.
+// New returns Routes. Routes that need no stream run at once. Close ends them.
 func New(o Options) (*Routes, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	late, hurry := context.WithCancel(context.Background())
-	h := newHosts(o.Breaker)
+	h := dial.NewHosts(o.Breaker)
 	r := &Routes{
-		opts: o, hosts: h, loops: newLoops(), probes: newProbes(h), histories: newHistories(o.History),
+		opts: o, hosts: h, selfPush: dial.NewSelfPush(), probes: dial.NewProbes(h), histories: newHistories(o.History),
 		ctx: ctx, cancel: cancel, late: late, hurry: hurry,
-		runners: map[place]*runner{}, absent: map[string]time.Time{}, again: map[place]bool{}, ceilings: map[string]*policy.Ceiling{},
+		runners: map[runnerKey]*runner{}, absent: map[string]time.Time{}, again: map[runnerKey]bool{}, ceilings: map[string]*policy.Ceiling{},
 	}
 	if len(o.Groups) > 0 {
 		r.Reload(o.Groups, o.Breaker)
@@ -63,10 +65,10 @@ func New(o Options) (*Routes, error) {
 	return r, nil
 }
 
-// Reload puts other groups in force. What a group that did not change carries goes on; what one
-// that changed or went carries ends, and of one that changed begins anew.
+// Reload replaces the groups. Runners of groups that did not change go on; those of groups that changed or
+// were removed end, and those of changed groups begin anew.
 func (r *Routes) Reload(groups []Group, breaker policy.BreakerConfig) {
-	r.hosts.configure(breaker)
+	r.hosts.Configure(breaker)
 	r.began.Do(func() { r.work.Go(r.watchCeilings) })
 	r.mu.Lock()
 	r.groups = groups
@@ -74,7 +76,7 @@ func (r *Routes) Reload(groups []Group, breaker policy.BreakerConfig) {
 	for at, run := range r.runners {
 		if g := find(groups, at.group); g == nil || !g.equal(&run.group) {
 			ending = append(ending, run)
-			r.again[at] = g != nil && g.Pull // a push begins anew if its stream is live, see retire
+			r.again[at] = g != nil && g.Pull // a push begins anew if its stream is live; see retire
 			run.followed.Store(r.again[at] && g.matches(at.stream))
 		}
 	}
@@ -101,7 +103,7 @@ func find(groups []Group, name string) *Group {
 	return nil
 }
 
-// Live is told when a stream has gone live.
+// Live starts the pushes of a stream that has gone live.
 func (r *Routes) Live(stream string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -112,11 +114,10 @@ func (r *Routes) Live(stream string) {
 	}
 }
 
-// Ended is told when a stream is over. What still carries it ends with the last of its packets,
-// all others at once.
+// Ended ends the pushes of a stream that has ended: active ones after its last packet, the others at once.
 func (r *Routes) Ended(stream string) {
 	r.mu.Lock()
-	delete(r.ceilings, stream) // nobody has asked the publisher of one that comes after it
+	delete(r.ceilings, stream) // the next publisher has not been asked to send less
 	var pushes []*runner
 	for at, run := range r.runners {
 		if at.stream == stream && !run.group.Pull {
@@ -130,14 +131,14 @@ func (r *Routes) Ended(stream string) {
 	}
 }
 
-// Want is asked when somebody wants a stream that is not there. With ok a pull on demand is on
-// its way to it; hopeless is closed when every route has failed.
-func (r *Routes) Want(stream string) (hopeless <-chan struct{}, ok bool) {
+// Want starts a pull on demand of a stream that does not exist. ok reports that one is running; failed is
+// closed when each of its routes has failed.
+func (r *Routes) Want(stream string) (failed <-chan struct{}, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.groups {
 		if g := &r.groups[i]; g.Pull && g.OnDemand && g.matches(stream) && !r.isAbsent(stream) {
-			instead, ok := r.room(place{stream, g.Name}, time.Now())
+			instead, ok := r.makeRoom(runnerKey{stream, g.Name}, time.Now())
 			if !ok {
 				continue
 			}
@@ -145,21 +146,21 @@ func (r *Routes) Want(stream string) (hopeless <-chan struct{}, ok bool) {
 				r.retire(instead)
 			}
 			if run := r.start(g, stream); run != nil {
-				return run.hopeless, true
+				return run.allFailed, true
 			}
 		}
 	}
 	return nil, false
 }
 
-// Brings reports whether Want would start a pull of the stream, or has one running. Like Want it tries
-// the next group where one has no room.
+// Brings reports whether Want would start a pull of the stream, or one is running. Like Want it tries the next
+// group where one has no room.
 func (r *Routes) Brings(stream string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.groups {
 		if g := &r.groups[i]; g.Pull && g.OnDemand && g.matches(stream) && !r.closed && !r.isAbsent(stream) {
-			if _, ok := r.room(place{stream, g.Name}, time.Now()); ok {
+			if _, ok := r.makeRoom(runnerKey{stream, g.Name}, time.Now()); ok {
 				return true
 			}
 		}
@@ -167,16 +168,16 @@ func (r *Routes) Brings(stream string) bool {
 	return false
 }
 
-// matches tells whether a group is for a stream. Renditions are only meant by a pattern that
-// says so.
+// matches reports whether a group is for a stream. Renditions match only patterns with a ~.
 func (g *Group) matches(stream string) bool {
 	ok, err := path.Match(g.Match, stream)
 	return err == nil && ok && (!strings.Contains(stream, "~") || strings.Contains(g.Match, "~"))
 }
 
-// start starts the runner of a stream in a group, unless there is one. r.mu is held.
+// start returns the runner of a stream in a group, and starts it if there is none; nil: r is closed. r.mu is
+// held.
 func (r *Routes) start(g *Group, stream string) *runner {
-	at := place{stream, g.Name}
+	at := runnerKey{stream, g.Name}
 	if run := r.runners[at]; run != nil {
 		if run.ending() {
 			r.again[at] = true
@@ -193,13 +194,13 @@ func (r *Routes) start(g *Group, stream string) *runner {
 	return run
 }
 
-// retire ends a runner, without waiting. Another follows where one is asked for; of a push also
-// where its stream has come again meanwhile.
+// retire ends a runner without waiting. Another follows if one was asked for, and for a push also if its stream
+// is live again.
 func (r *Routes) retire(run *runner) {
 	run.retiring.Store(true)
 	r.work.Go(func() {
 		run.end()
-		at := place{run.stream, run.group.Name}
+		at := runnerKey{run.stream, run.group.Name}
 		live := slices.Contains(r.opts.Live(), at.stream)
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -215,8 +216,7 @@ func (r *Routes) retire(run *runner) {
 	})
 }
 
-// Close ends all routes, pushes in the protocol's words as long as ctx leaves time for them, and
-// waits for them.
+// Close ends all routes and waits for them. Pushes are unpublished until ctx is done.
 func (r *Routes) Close(ctx context.Context) {
 	defer context.AfterFunc(ctx, r.hurry)()
 	r.mu.Lock()
@@ -237,49 +237,57 @@ func (r *Routes) Close(ctx context.Context) {
 	r.cancel()
 	r.work.Wait()
 	r.hurry()
-	r.hosts.close()
+	r.hosts.Close()
 }
 
-// Histories is what is known of all routes, to be kept over a restart; see DecodeHistories.
+// Histories returns the histories of all routes, to be kept over a restart; see DecodeHistories.
 func (r *Routes) Histories() ([]byte, error) { return r.histories.encode() }
 
-// link is how a route is dialled.
-func (r *Routes) link(g *Group, w *way, log *slog.Logger) link.Options {
+// linkOptions returns how a route is dialed.
+func (r *Routes) linkOptions(g *Group, w *routeState, log *slog.Logger) link.Options {
 	return link.Options{
 		Redirects: g.Redirects, URL: w.URL, First: w.tries, Dialer: r.opts.Dialer, Resolve: r.opts.Resolve, Log: log.With("route", w.Name),
 	}
 }
 
-// session is a name for a pull's session.
-func (r *Routes) session() string { return fmt.Sprintf("pull-%d", r.sessions.Add(1)) }
+// nextSession returns a new name for a pull's session.
+func (r *Routes) nextSession() string { return fmt.Sprintf("pull-%d", r.sessions.Add(1)) }
 
-func (r *Routes) puller(stream, target string) puller {
+// Pushes returns the stream that this relay itself is dialing to push from a local address, host:port;
+// empty: the address is not one of its own.
+func (r *Routes) Pushes(local string) string { return r.selfPush.Stream(local) }
+
+// pullOptions returns the options of a pull of a stream from a target.
+func (r *Routes) pullOptions(stream, target string, repairs *ingest.RepairLog) pull.Options {
 	app, name, _ := strings.Cut(stream, "/")
-	p := puller{access: r.opts.Access, log: r.opts.Log, request: ingest.Request{App: app, Name: name, Protocol: ingest.Pull, Remote: target}}
-	if r.opts.Silence != nil {
-		p.silence = r.opts.Silence(stream)
+	o := pull.Options{
+		Access: r.opts.Access, Log: r.opts.Log, Repairs: repairs,
+		Request: ingest.Request{App: app, Name: name, Protocol: ingest.Pull, Remote: target},
 	}
-	return p
+	if r.opts.Silence != nil {
+		o.Silence = r.opts.Silence(stream)
+	}
+	return o
 }
 
-// ceilingEvery is how often it is asked whether all outward routes of a stream are short.
-const ceilingEvery = time.Second
+// ceilingInterval is how often the capacity of all pushes of a stream is compared with its rate.
+const ceilingInterval = time.Second
 
 func (r *Routes) watchCeilings() {
-	tick := time.NewTicker(ceilingEvery)
+	tick := time.NewTicker(ceilingInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-r.ctx.Done():
 			return
 		case now := <-tick.C:
-			r.askPublishers(now)
+			r.applyCeilings(now)
 		}
 	}
 }
 
-// askPublishers has the publishers asked for less, or for more again.
-func (r *Routes) askPublishers(now time.Time) {
+// applyCeilings asks publishers to send less where all pushes are short of capacity, or more again.
+func (r *Routes) applyCeilings(now time.Time) {
 	r.mu.Lock()
 	carried := map[string][]policy.Carried{}
 	sent := map[string]float64{}

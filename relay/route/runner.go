@@ -12,10 +12,12 @@ import (
 
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/relay/route/pull"
+	"github.com/holdfast-live/holdfast/relay/route/push"
 )
 
-// runner carries one stream over one group of routes. What the core decides is performed
-// without waiting; what takes time has goroutines, which end waits for.
+// runner carries one stream over one group of routes. It performs what policy.Group decides without
+// waiting; what takes time has goroutines of its own, which end waits for.
 type runner struct {
 	all     *Routes
 	group   Group
@@ -24,68 +26,68 @@ type runner struct {
 	log     *slog.Logger
 	ctx     context.Context //nolint:containedctx // of all that it starts
 	cancel  context.CancelFunc
-	poked   chan struct{} // of one: a deadline may have come nearer
+	woken   chan struct{} // holds one: a deadline may have come nearer
 	work    sync.WaitGroup
 	once    sync.Once
-	// retiring is set when end is going to be called, followed when another comes in its place,
-	// reached when a far side was.
+	// retiring is set before end is called, followed when another runner takes its place, reached once a
+	// connection was established.
 	retiring, followed, reached atomic.Bool
-	shutdown                    atomic.Bool // end is called because the relay ends
+	shutdown                    atomic.Bool // end is called because the relay shuts down
 
-	mu       sync.Mutex // guards all below
-	core     *policy.Group
-	ways     []way
-	active   int // -1: none carries
-	missing  uint64
-	ladder   *policy.Ladder
-	climbed  string // the key of the route whose line the ladder knows
-	offers   []policy.Offer
-	offered  time.Time // when offers were looked up
-	choice   policy.Choice
-	reason   policy.Reason // of the choice
-	skips    int
-	line     policy.Line
-	looked   time.Time // when the connection that carries was last looked at
-	scored   time.Time
-	hopeless chan struct{} // closed when every route has failed once, and at the end
-	settled  bool          // it is closed
-	watch    time.Time     // when somebody last watched
-	stopped  bool
-	over     bool // its stream is
-	events   []Event
+	mu          sync.Mutex // guards all below
+	core        *policy.Group
+	routes      []routeState
+	active      int // index of the route that carries the stream; -1: none does
+	missing     uint64
+	ladder      *policy.Ladder
+	ladderKey   string // key of the route whose line the ladder has measured
+	offers      []policy.Offer
+	offered     time.Time // when offers were refreshed
+	choice      policy.Choice
+	reason      policy.Reason // of the choice
+	skips       int
+	line        policy.Line
+	checked     time.Time // when the active connection was last checked
+	scored      time.Time
+	allFailed   chan struct{} // closed when every route has failed once, and by end
+	settled     bool          // allFailed is closed
+	lastWatched time.Time     // when there was a viewer last
+	stopped     bool
+	over        bool // its stream has ended
+	events      []Event
 }
 
-// way is one route of a runner.
-type way struct {
+// routeState is the state of one route in a runner.
+type routeState struct {
 	Route
 	key    string // of its history
 	host   string // of its breaker; empty: the URL is wrong
-	target string // to be shown
-	tries  int    // dials so far: each begins at another address
+	target string // URL without secrets
+	tries  int    // dials so far; each begins at another address of the host
 
-	dialing context.CancelFunc // nil: no dial is under way
-	probing context.CancelFunc // the same of probes
-	unlike  bool               // the dial under way is not wanted any more
-	waiting bool               // for its turn with the host
-	failed  bool               // since the runner began
-	absent  bool               // the far side said that it has no such stream, at the last dial
-	misses  int                // dials that failed and connections that broke, without sustained media between
-	last    string             // how the last dial or connection ended
+	dialing       context.CancelFunc // nil: none is being dialed
+	probing       context.CancelFunc // nil: none is being probed
+	dialAbandoned bool               // the result of the dial under way is to be discarded
+	waiting       bool               // for its turn to dial the host
+	failed        bool               // a dial has failed since the runner began
+	absent        bool               // at the last dial the origin did not have the stream
+	misses        int                // failed dials and broken connections in a row, without sustained media between
+	last          string             // how the last dial or connection ended
 
-	push  *pushing // at most one of them
-	pull  *pulling
+	push  *push.Push // at most one of the two is set
+	pull  *pull.Pull
 	began time.Time // of the connection
 	rtt   time.Duration
 	score policy.Score
 }
 
-func (w *way) up() bool { return w.push != nil || w.pull != nil }
+func (w *routeState) up() bool { return w.push != nil || w.pull != nil }
 
 func newRunner(all *Routes, g Group, stream string) *runner {
 	ctx, cancel := context.WithCancel(all.ctx)
 	r := &runner{
-		all: all, group: g, stream: stream, ctx: ctx, cancel: cancel, poked: make(chan struct{}, 1),
-		log: all.opts.Log.With("stream", stream, "group", g.Name), active: -1, hopeless: make(chan struct{}),
+		all: all, group: g, stream: stream, ctx: ctx, cancel: cancel, woken: make(chan struct{}, 1),
+		log: all.opts.Log.With("stream", stream, "group", g.Name), active: -1, allFailed: make(chan struct{}),
 		ladder: policy.NewLadder(g.Ladder),
 	}
 	names := make([]string, len(g.Routes))
@@ -93,7 +95,7 @@ func newRunner(all *Routes, g Group, stream string) *runner {
 	fill := strings.NewReplacer("{app}", app, "{name}", name)
 	for i, route := range g.Routes {
 		names[i] = route.Name
-		r.ways = append(r.ways, newWay(g.Name, Route{Name: route.Name, URL: fill.Replace(route.URL)}))
+		r.routes = append(r.routes, newRouteState(g.Name, Route{Name: route.Name, URL: fill.Replace(route.URL)}))
 	}
 	r.core = policy.NewGroup(policy.GroupConfig{
 		Routes: names, Backoff: g.Redial, GiveUp: g.GiveUp, After: g.After, Rise: g.Rise, Probe: g.Probe,
@@ -101,7 +103,7 @@ func newRunner(all *Routes, g Group, stream string) *runner {
 	return r
 }
 
-// run goes on until end. It owns the runner's timer.
+// run runs until end is called. It owns the runner's timer.
 func (r *runner) run() {
 	r.locked(func(now time.Time) { r.perform(now, r.core.Start(now)) })
 	timer := time.NewTimer(0)
@@ -110,7 +112,7 @@ func (r *runner) run() {
 		select {
 		case <-r.ctx.Done():
 			return
-		case <-r.poked:
+		case <-r.woken:
 		case <-timer.C:
 		}
 		var next time.Time
@@ -119,7 +121,7 @@ func (r *runner) run() {
 	}
 }
 
-// locked does f under the lock, and tells afterwards what happened.
+// locked calls f with r.mu held and afterwards passes the recorded events to the observer.
 func (r *runner) locked(f func(now time.Time)) {
 	r.mu.Lock()
 	f(time.Now())
@@ -131,33 +133,33 @@ func (r *runner) locked(f func(now time.Time)) {
 	}
 }
 
-// input is locked, after which the deadlines are looked at again.
+// input is locked for inputs that may change deadlines.
 func (r *runner) input(f func(now time.Time)) {
 	r.locked(f)
-	r.poke()
+	r.wake()
 }
 
-// poke has the deadlines looked at again.
-func (r *runner) poke() {
+// wake has run compute its deadlines anew.
+func (r *runner) wake() {
 	select {
-	case r.poked <- struct{}{}:
+	case r.woken <- struct{}{}:
 	default:
 	}
 }
 
-// tell notes an event. r.mu is held.
-func (r *runner) tell(e Event) {
+// record records an event. r.mu is held.
+func (r *runner) record(e Event) {
 	e.Stream, e.Group = r.stream, r.group.Name
 	r.events = append(r.events, e)
 }
 
-// sustained is how long media has to have gone well before what was before is forgotten.
+// sustained is how long media has to flow before earlier failures no longer count.
 const sustained = 10 * time.Second
 
 // scoreEvery is how often routes are scored.
 const scoreEvery = time.Second
 
-// tick does what is due and returns when to come again. r.mu is held.
+// tick does what is due and returns when it is to be called again. r.mu is held.
 func (r *runner) tick(now time.Time) time.Time {
 	if r.stopped {
 		return now.Add(time.Hour)
@@ -165,14 +167,14 @@ func (r *runner) tick(now time.Time) time.Time {
 	next := now.Add(time.Minute)
 	if r.group.OnDemand {
 		next = now.Add(time.Second)
-		r.watched(now)
+		r.checkAudience(now)
 	}
 	if r.active >= 0 {
-		if now.Sub(r.looked) >= lookEvery { // a tick may come for another reason
-			r.looked = now
-			r.look(now)
+		if now.Sub(r.checked) >= push.CheckInterval { // a tick may come for another reason
+			r.checked = now
+			r.check(now)
 		}
-		next = r.looked.Add(lookEvery)
+		next = r.checked.Add(push.CheckInterval)
 	}
 	if now.Sub(r.scored) >= scoreEvery {
 		r.scored = now
@@ -186,11 +188,11 @@ func (r *runner) tick(now time.Time) time.Time {
 }
 
 func (r *runner) scores(now time.Time) []policy.Score {
-	out := make([]policy.Score, len(r.ways))
-	for i := range r.ways {
-		w := &r.ways[i]
+	out := make([]policy.Score, len(r.routes))
+	for i := range r.routes {
+		w := &r.routes[i]
 		w.score = r.all.histories.score(now, w.key)
-		if left, why := r.left(); i == r.active && left < 1 {
+		if left, why := r.remainder(); i == r.active && left < 1 {
 			w.score = w.score.With(policy.Part{Name: "level", Value: left, Why: why})
 		}
 		out[i] = w.score
@@ -198,18 +200,18 @@ func (r *runner) scores(now time.Time) []policy.Score {
 	return out
 }
 
-// whole tells whether as much is sent as the operator wants: what stands at the top of the
-// ladder, or what is forced. r.mu is held.
-func (r *runner) whole() bool {
+// sendsAll reports whether as much is sent as the operator wants: the top of the ladder, or a forced rung.
+// r.mu is held.
+func (r *runner) sendsAll() bool {
 	at := r.choice.Step
 	return r.ladder.Forced() != nil || at.Rung == policy.Full ||
 		at.Level == 0 && len(r.group.Ladder) > 0 && at.Rung == r.group.Ladder[0].Rung
 }
 
-// left is what share of the stream's bits the line leaves it, and why; 1 where less is not the
-// line's fault. r.mu is held.
-func (r *runner) left() (share float64, why string) {
-	if len(r.offers) == 0 || r.whole() {
+// remainder returns the share of the stream's bits that the line allows to be sent, 0 to 1, and the reason; 1
+// where less is not due to the line. r.mu is held.
+func (r *runner) remainder() (share float64, why string) {
+	if len(r.offers) == 0 || r.sendsAll() {
 		return 1, ""
 	}
 	whole := r.offers[0].Rates.Total()
@@ -224,58 +226,58 @@ func (r *runner) left() (share float64, why string) {
 	return share, fmt.Sprintf("the rung %s sends %.0f %% of the stream", r.choice.Step.Rung, 100*share)
 }
 
-// look looks at the connection that carries. r.mu is held.
-func (r *runner) look(now time.Time) {
-	w := &r.ways[r.active]
-	var v view
+// check checks the active connection. r.mu is held.
+func (r *runner) check(now time.Time) {
+	w := &r.routes[r.active]
+	var reading policy.Reading
 	if w.push != nil {
-		v = w.push.look(now)
+		reading = w.push.Check(now)
 	} else {
-		v = w.pull.look(now)
+		reading = w.pull.Check(now)
 	}
-	r.line, w.rtt = v.line, v.rtt
-	if v.sample != nil {
-		r.all.histories.sample(w.key, *v.sample)
-		r.all.tallies.add(r.group.Name, w.Name, v.sample)
+	r.line, w.rtt = reading.Line, reading.RTT
+	if reading.Sample != nil {
+		r.all.histories.sample(w.key, *reading.Sample)
+		r.all.tallies.add(r.group.Name, w.Name, reading.Sample)
 	}
-	if v.trouble != "" {
-		r.broke(now, r.active, v.trouble, nil)
+	if reading.Failure != "" {
+		r.broke(now, r.active, reading.Failure, nil)
 		return
 	}
-	if v.moved {
+	if reading.Advanced {
 		if now.Sub(w.began) >= sustained {
 			w.misses = 0
 		}
 		r.perform(now, r.core.Delivered(now, r.active))
 	}
-	if w.push != nil && r.active >= 0 && !v.blind {
-		r.climb(now, w.push)
+	if w.push != nil && r.active >= 0 && !reading.Blind {
+		r.stepLadder(now, w.push)
 	}
 }
 
-// broke takes the connection that carries out of use. err is how it ended; nil: it is given up
-// here. r.mu is held.
+// broke closes the active connection. err is the error that ended it; nil: the runner gives it up. r.mu is
+// held.
 func (r *runner) broke(now time.Time, i int, cause string, err error) {
-	w := &r.ways[i]
+	w := &r.routes[i]
 	lasted := now.Sub(w.began)
 	detail := cause
 	if err != nil {
 		detail = err.Error()
 	}
-	changed := errors.Is(err, ErrChanged)
-	r.missing = 0 // nothing of before a change of codecs is of use after it
+	changed := errors.Is(err, push.ErrChanged)
+	r.missing = 0 // packets from before a change of codecs are useless after it
 	if w.push != nil && !changed {
-		r.missing = w.push.missing(now)
+		r.missing = w.push.Missing(now)
 	}
 	w.misses++
-	r.bury(w, cause, changed)
+	r.closeAsync(w, cause, changed)
 	w.last = detail
 	if i == r.active {
 		r.active = -1
 		r.line = policy.Line{}
 	}
 	r.all.histories.broke(now, w.key, cause, lasted)
-	r.tell(Event{Time: now, Type: Broke, Route: w.Name, Cause: cause, Detail: detail, Took: lasted})
+	r.record(Event{Time: now, Type: Broke, Route: w.Name, Cause: cause, Detail: detail, Took: lasted})
 	if r.over {
 		r.all.retire(r)
 		return
@@ -283,7 +285,7 @@ func (r *runner) broke(now time.Time, i int, cause string, err error) {
 	r.perform(now, r.core.Broke(now, i, cause))
 }
 
-// streamEnded ends the runner, unless the last of the stream is still being sent.
+// streamEnded retires the runner, unless the last packets of the stream are still being sent.
 func (r *runner) streamEnded() {
 	r.locked(func(time.Time) {
 		r.over = true
@@ -293,62 +295,58 @@ func (r *runner) streamEnded() {
 	})
 }
 
-// bury has what is left of a connection cleared away; politely is in the protocol's words.
-// r.mu is held.
-func (r *runner) bury(w *way, cause string, politely bool) {
-	push, pull := w.push, w.pull
+// closeAsync closes a route's connection without waiting; politely closes a push with an unpublish. r.mu is
+// held.
+func (r *runner) closeAsync(w *routeState, cause string, politely bool) {
+	d := dialed{push: w.push, pull: w.pull}
 	w.push, w.pull, w.rtt = nil, nil, 0
 	r.work.Go(func() {
 		switch {
-		case push != nil && politely:
-			push.end()
-		case push != nil:
-			push.kill()
-		case pull != nil:
-			pull.kill(ingest.Cause(cause))
+		case d.push != nil && politely:
+			d.push.End()
+		case d.push != nil:
+			d.push.Abort()
+		case d.pull != nil:
+			d.pull.Abort(ingest.Cause(cause))
 		}
 	})
 }
 
-// end stops all that the runner has started and waits for it. A push is ended in the
-// protocol's words.
+// end stops everything that the runner has started and waits for it. A push is unpublished.
 func (r *runner) end() {
 	r.once.Do(func() {
 		r.mu.Lock()
 		r.stopped = true
-		for i := range r.ways {
-			w := &r.ways[i]
-			push, pull := w.push, w.pull
+		for i := range r.routes {
+			w := &r.routes[i]
+			d := dialed{push: w.push, pull: w.pull}
 			w.push, w.pull = nil, nil
 			r.work.Go(func() {
-				if push != nil {
-					push.end()
-				}
 				switch {
-				case pull != nil && r.followed.Load(): // a break, not the stream's end
-					pull.kill(ingest.Reset)
-				case pull != nil && r.shutdown.Load():
-					pull.kill(ingest.Shutdown)
-				case pull != nil:
-					pull.end()
+				case d.pull != nil && r.followed.Load(): // a break, not the stream's end
+					d.pull.Abort(ingest.Reset)
+				case d.pull != nil && r.shutdown.Load():
+					d.pull.Abort(ingest.Shutdown)
+				default:
+					d.close()
 				}
 			})
 		}
 		r.active = -1
-		r.settle()
+		r.settleFailed()
 		r.mu.Unlock()
 		r.cancel()
 	})
 	r.work.Wait()
 }
 
-// ending tells whether the runner is about to end, or has.
+// ending reports whether the runner is about to end or has ended.
 func (r *runner) ending() bool { return r.retiring.Load() }
 
-// settle lets those go who wait for a route to carry. r.mu is held.
-func (r *runner) settle() {
+// settleFailed releases the viewers that wait for a route to carry the stream. r.mu is held.
+func (r *runner) settleFailed() {
 	if !r.settled {
 		r.settled = true
-		close(r.hopeless)
+		close(r.allFailed)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/relay/route/dial"
 )
 
 // Status is one stream in one group, as operators see it.
@@ -18,42 +19,42 @@ type Status struct {
 	policy.GroupStatus
 
 	// Of a push: the rung in force, and why the ladder last moved.
-	Rung     policy.Rung
-	Level    int
-	Share    float64 // of each GOP, at the rung trim
-	Offer    string  // the rendition that is sent; empty: the stream itself
-	Forced   string  // the rung that the operator chose; empty: none
-	Reason   policy.Reason
-	Rates    policy.Rates // of the stream itself
-	Line     policy.Line
-	Capacity float64 // bits per second that the line was measured to carry; 0 while unknown
-	Ways     []Way   // one for each route, in the same order
+	Rung        policy.Rung
+	Level       int
+	Share       float64 // of each GOP, at the rung trim
+	Offer       string  // the rendition that is sent; empty: the stream itself
+	Forced      string  // the rung that the operator chose; empty: none
+	Reason      policy.Reason
+	Rates       policy.Rates // of the stream itself
+	Line        policy.Line
+	Capacity    float64      // bits per second that the line was measured to carry; 0 while unknown
+	Connections []Connection // one for each route, in the same order
 }
 
-// Way is a route's connection and history.
-type Way struct {
+// Connection is the connection and history of a route.
+type Connection struct {
 	Target  string // without secrets
 	Host    string
-	Waiting bool          // for its turn with the host
-	Up      time.Time     // since when; zero: it is not
+	Waiting bool          // for its turn to dial the host
+	Up      time.Time     // when it was established; the zero Time: it is not
 	RTT     time.Duration // 0 while unknown
 	Score   policy.Score
 	Last    string // how the last dial or connection ended
 	History qos.Summary
 }
 
-// Status is all that runs, by stream and group. With history it is told what is known of each
-// route too.
+// Status returns the status of all runners, sorted by group and stream, with the history of each route if
+// history is set.
 func (r *Routes) Status(now time.Time, history bool) []Status {
 	return r.status(now, history, func(string) bool { return true })
 }
 
-// StatusOf is Status of one stream, with history.
+// StatusOf returns the status of one stream, with the history of its routes.
 func (r *Routes) StatusOf(now time.Time, stream string) []Status {
 	return r.status(now, true, func(name string) bool { return name == stream })
 }
 
-// status is that of the streams whose names are wanted.
+// status returns the status of the streams whose names are wanted.
 func (r *Routes) status(now time.Time, history bool, wanted func(name string) bool) []Status {
 	r.mu.Lock()
 	runners := make([]*runner, 0, len(r.runners))
@@ -73,15 +74,15 @@ func (r *Routes) status(now time.Time, history bool, wanted func(name string) bo
 	return out
 }
 
-// Groups are the groups in force.
+// Groups returns the groups in force.
 func (r *Routes) Groups() []Group {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.groups)
 }
 
-// Breakers are the breakers of all hosts that were dialled, by host.
-func (r *Routes) Breakers(now time.Time) []BreakerStatus { return r.hosts.status(now) }
+// Breakers returns the breakers of all hosts that were dialed, sorted by host.
+func (r *Routes) Breakers(now time.Time) []dial.BreakerStatus { return r.hosts.Status(now) }
 
 func (r *runner) status(now time.Time, history bool) Status {
 	r.mu.Lock()
@@ -98,31 +99,31 @@ func (r *runner) status(now time.Time, history bool) Status {
 	if len(r.offers) > 0 {
 		s.Rates = r.offers[0].Rates
 	}
-	for i := range r.ways {
-		w := &r.ways[i]
-		way := Way{Target: w.target, Host: w.host, Waiting: w.waiting, RTT: w.rtt, Score: w.score, Last: w.last}
+	for i := range r.routes {
+		w := &r.routes[i]
+		conn := Connection{Target: w.target, Host: w.host, Waiting: w.waiting, RTT: w.rtt, Score: w.score, Last: w.last}
 		if w.up() {
-			way.Up = w.began
+			conn.Up = w.began
 		}
 		if history {
-			way.History = r.all.histories.summary(now, w.key)
+			conn.History = r.all.histories.summary(now, w.key)
 		}
 		if w.waiting && s.Routes[i].State == policy.Dialing {
 			s.Routes[i].State = policy.BackingOff
 		}
-		s.Ways = append(s.Ways, way)
+		s.Connections = append(s.Connections, conn)
 	}
 	return s
 }
 
-// carried is what the push carries of its stream, and how many bits per second that has.
+// carried returns what the push carries of its stream, and the stream's rate in bits per second.
 func (r *runner) carried(now time.Time) (policy.Carried, float64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.active < 0 {
-		return policy.Carried{}, 0 // a route that is down says nothing of the publisher
+		return policy.Carried{}, 0 // no limit for the publisher follows from a route that is down
 	}
-	c := policy.Carried{Full: r.whole()}
+	c := policy.Carried{Full: r.sendsAll()}
 	if bits, at := r.ladder.Capacity(); now.Sub(at) < time.Minute {
 		c.Capacity = bits
 	}
@@ -144,8 +145,8 @@ var (
 	ErrNoHost = errors.New("no route has dialled that host")
 )
 
-// Force has a stream go over one of its group's routes, whatever the history says, until it is
-// forced to "", which lets policy decide again.
+// Force has a stream go over one of its group's routes, whatever the history says. An empty route lets the
+// policy decide again.
 func (r *Routes) Force(group, stream, route string) error {
 	return r.act(group, stream, func(run *runner, now time.Time) error {
 		i := -1
@@ -159,7 +160,7 @@ func (r *Routes) Force(group, stream, route string) error {
 	})
 }
 
-// Reset forgets a route's failures, and dials it if it is wanted.
+// Reset forgets the failures of a route, and dials it if it is needed.
 func (r *Routes) Reset(group, stream, route string) error {
 	return r.act(group, stream, func(run *runner, now time.Time) error {
 		i := run.index(route)
@@ -171,7 +172,7 @@ func (r *Routes) Reset(group, stream, route string) error {
 	})
 }
 
-// ForceRung keeps a push at a rung of its group's ladder, until it is forced to "".
+// ForceRung keeps a push at a rung of its group's ladder. An empty rung lets the policy decide again.
 func (r *Routes) ForceRung(group, stream, rung string) error {
 	return r.act(group, stream, func(run *runner, _ time.Time) error {
 		if rung == "" {
@@ -189,9 +190,9 @@ func (r *Routes) ForceRung(group, stream, rung string) error {
 	})
 }
 
-// ResetBreaker has a host dialled as if it had never failed.
+// ResetBreaker has a host dialed as if it had never failed.
 func (r *Routes) ResetBreaker(host string) error {
-	if !r.hosts.reset(host) {
+	if !r.hosts.Reset(host) {
 		return ErrNoHost
 	}
 	return nil
@@ -199,7 +200,7 @@ func (r *Routes) ResetBreaker(host string) error {
 
 func (r *Routes) act(group, stream string, f func(run *runner, now time.Time) error) error {
 	r.mu.Lock()
-	run := r.runners[place{stream, group}]
+	run := r.runners[runnerKey{stream, group}]
 	r.mu.Unlock()
 	if run == nil {
 		return ErrNoRunner
@@ -210,5 +211,5 @@ func (r *Routes) act(group, stream string, f func(run *runner, now time.Time) er
 }
 
 func (r *runner) index(route string) int {
-	return slices.IndexFunc(r.ways, func(w way) bool { return w.Name == route })
+	return slices.IndexFunc(r.routes, func(w routeState) bool { return w.Name == route })
 }

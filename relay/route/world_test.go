@@ -18,6 +18,7 @@ import (
 	"github.com/holdfast-live/holdfast/qos/policy"
 	"github.com/holdfast-live/holdfast/relay/hub"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/relay/route/push"
 	"github.com/holdfast-live/holdfast/relay/stream"
 	"github.com/holdfast-live/holdfast/testmedia/faultnet"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
@@ -152,14 +153,14 @@ func (settings) Stream(string) stream.Config {
 func (settings) PlayWait(_, _ string) time.Duration { return 0 }
 
 // Tap implements Streams.
-func (w *world) Tap(name string, from uint64) (Tap, error) {
+func (w *world) Tap(name string, from uint64) (push.Tap, error) {
 	s := w.hub.Find(name)
 	if s == nil {
-		return nil, ErrEnded
+		return nil, push.ErrEnded
 	}
 	r, err := s.Tap(from)
 	if err != nil {
-		return nil, ErrEnded
+		return nil, push.ErrEnded
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -188,28 +189,28 @@ func (t tapped) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	}
 	switch {
 	case errors.As(err, &end) && end.Again:
-		err = ErrChanged
+		err = push.ErrChanged
 	case errors.As(err, &end):
-		err = ErrEnded
+		err = push.ErrEnded
 	}
 	return packets, err
 }
 
 // Offers implements Streams.
-func (w *world) Offers(name string) []Offer {
-	offer := func(full, rendition string) Offer {
+func (w *world) Offers(name string) []push.Offer {
+	offer := func(full, rendition string) push.Offer {
 		s := w.hub.Find(full)
 		if s == nil {
-			return Offer{}
+			return push.Offer{}
 		}
 		weights := s.Weigh(10 * time.Second)
 		per := 8 / max(weights.Span.Seconds(), 1)
-		return Offer{Stream: full, Offset: -s.Origin(), Offer: policy.Offer{Name: rendition, Ready: weights.GOPs > 0, Rates: policy.Rates{
+		return push.Offer{Stream: full, Offset: -s.Origin(), Offer: policy.Offer{Name: rendition, Ready: weights.GOPs > 0, Rates: policy.Rates{
 			Key: per * float64(weights.Key), Delta: per * float64(weights.Delta), Disposable: per * float64(weights.Disposable),
 			Audio: per * float64(weights.Audio),
 		}}}
 	}
-	out := []Offer{offer(name, "")}
+	out := []push.Offer{offer(name, "")}
 	out[0].Offset = 0
 	for _, s := range w.hub.Renditions(name) {
 		out = append(out, offer(s.Name(), s.Name()[len(name)+1:]))

@@ -55,7 +55,7 @@ func TestSecretsInWordsOfPeers(t *testing.T) {
 	r.Observe(route.Event{Stream: "live/cam", Type: route.Broke, Detail: words})
 	v := &routesView{secrets: hidden}
 	for what, text := range map[string]string{
-		"agent": next.agent, "events": told.String(), "last failure": v.oneRoute(policy.RouteStatus{}, route.Way{Last: words}).LastFailure,
+		"agent": next.agent, "events": told.String(), "last failure": v.oneRoute(policy.RouteStatus{}, route.Connection{Last: words}).LastFailure,
 	} {
 		if strings.Contains(text, pastedKey) || strings.Contains(text, "S3cr3t") || !strings.Contains(text, "encoder/1") {
 			t.Errorf("%s: got %q", what, text)

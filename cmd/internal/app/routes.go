@@ -18,6 +18,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/relay/rendition"
 	"github.com/holdfast-live/holdfast/relay/route"
+	"github.com/holdfast-live/holdfast/relay/route/push"
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
@@ -31,14 +32,14 @@ type carried struct {
 }
 
 // Tap implements route.Streams.
-func (c *carried) Tap(name string, from uint64) (route.Tap, error) {
+func (c *carried) Tap(name string, from uint64) (push.Tap, error) {
 	s := c.hub.Find(name)
 	if s == nil {
-		return nil, route.ErrEnded
+		return nil, push.ErrEnded
 	}
 	r, err := s.Tap(from, flv.Sounds()...) // where RTMP goes to, Opus is not taken as a rule
 	if err != nil {
-		return nil, route.ErrEnded
+		return nil, push.ErrEnded
 	}
 	return tap{r}, nil
 }
@@ -51,24 +52,24 @@ func (t tap) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	var end *stream.EndError
 	if errors.As(err, &end) {
 		if end.Again {
-			return packets, route.ErrChanged
+			return packets, push.ErrChanged
 		}
-		return packets, route.ErrEnded
+		return packets, push.ErrEnded
 	}
 	return packets, err
 }
 
 // Offers implements route.Streams.
-func (c *carried) Offers(name string) []route.Offer {
+func (c *carried) Offers(name string) []push.Offer {
 	now := time.Now()
 	parent := c.hub.Find(name)
 	if parent == nil {
 		return nil
 	}
-	out := []route.Offer{{Offer: policy.Offer{Rates: rates(parent), Ready: true}, Stream: name}}
+	out := []push.Offer{{Offer: policy.Offer{Rates: rates(parent), Ready: true}, Stream: name}}
 	live := map[string]bool{}
 	for _, s := range c.hub.Renditions(name) {
-		o := route.Offer{Offer: policy.Offer{Name: s.Name()[len(name)+1:], Rates: rates(s)}, Stream: s.Name()}
+		o := push.Offer{Offer: policy.Offer{Name: s.Name()[len(name)+1:], Rates: rates(s)}, Stream: s.Name()}
 		state := s.State()
 		o.Ready = (state == lifecycle.Live || state == lifecycle.Suspect) && o.Rates.Total() > 0
 		if c.renditions.Makes(s.Name()) {
@@ -81,7 +82,7 @@ func (c *carried) Offers(name string) []route.Offer {
 	}
 	for _, r := range c.renditions.Of(name) {
 		if !live[r.Name] {
-			out = append(out, route.Offer{
+			out = append(out, push.Offer{
 				Offer: policy.Offer{Name: r.Name, Rates: ordered(r, out[0].Rates)}, Stream: name + "~" + r.Name,
 			})
 		}

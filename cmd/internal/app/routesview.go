@@ -87,7 +87,7 @@ func (v *routesView) routeStream(s route.Status, rungs []string) api.RouteStream
 		}
 	}
 	for i, r := range s.Routes {
-		out.Routes = append(out.Routes, v.oneRoute(r, s.Ways[i]))
+		out.Routes = append(out.Routes, v.oneRoute(r, s.Connections[i]))
 	}
 	for _, d := range s.Decisions {
 		out.Decisions = append(out.Decisions, api.Decision{At: d.At, Route: d.Route, From: d.From, Cause: d.Reason.Cause, Text: d.Reason.Text})
@@ -95,7 +95,7 @@ func (v *routesView) routeStream(s route.Status, rungs []string) api.RouteStream
 	return out
 }
 
-func (v *routesView) oneRoute(r policy.RouteStatus, w route.Way) api.Route {
+func (v *routesView) oneRoute(r policy.RouteStatus, w route.Connection) api.Route {
 	out := api.Route{
 		Name: r.Name, Target: w.Target, Host: w.Host, State: r.State.String(), Since: moment(r.Since), Fails: r.Fails,
 		Backoff: r.Backoff, Waiting: w.Waiting, Denied: r.Denied, GaveUp: r.GaveUp, Healthy: moment(r.HealthySince),

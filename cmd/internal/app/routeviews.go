@@ -128,7 +128,7 @@ func routeGauges(s route.Status) []snapshot.Route {
 	for i, r := range s.Routes {
 		g := snapshot.Route{
 			Stream: s.Stream, Group: s.Group, Route: r.Name, State: int(r.State),
-			Backoff: time.Duration(r.Backoff * float64(time.Second)), Score: s.Ways[i].Score.Value, RTT: s.Ways[i].RTT,
+			Backoff: time.Duration(r.Backoff * float64(time.Second)), Score: s.Connections[i].Score.Value, RTT: s.Connections[i].RTT,
 		}
 		if r.State == policy.Up {
 			g.Level, g.Lag, g.Rate = s.Level, s.Line.Lag, s.Line.Rate

@@ -1,4 +1,4 @@
-package route
+package dial
 
 import (
 	"context"
@@ -11,27 +11,28 @@ import (
 	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
-// hosts has a breaker for each far host, which the routes of all streams share. Who has to
-// wait is let through in the order of asking.
-type hosts struct {
+// Hosts has a breaker for each host that is dialed, which the routes of all streams share. Dials that
+// have to wait are admitted in the order in which they asked.
+type Hosts struct {
 	mu     sync.Mutex // guards all below
 	cfg    policy.BreakerConfig
 	byName map[string]*host
 }
 
-// host is one far host, by host:port.
+// host is one host, by host:port.
 type host struct {
 	breaker *policy.Breaker
 	waiting []chan struct{} // each closed when its turn has come
-	timer   *time.Timer     // nil while nobody waits for a time to pass
+	timer   *time.Timer     // of the next turn; nil: no dial waits for one
 }
 
-func newHosts(cfg policy.BreakerConfig) *hosts {
-	return &hosts{cfg: cfg, byName: map[string]*host{}}
+// NewHosts returns Hosts whose breakers have a configuration.
+func NewHosts(cfg policy.BreakerConfig) *Hosts {
+	return &Hosts{cfg: cfg, byName: map[string]*host{}}
 }
 
-// enter waits for the right to dial a host. Without an error, leave has to be called.
-func (h *hosts) enter(ctx context.Context, name string) error {
+// Enter waits for the right to dial a host. Its error is ctx's; without one, Leave is to be called.
+func (h *Hosts) Enter(ctx context.Context, name string) error {
 	h.mu.Lock()
 	at := h.byName[name]
 	if at == nil {
@@ -52,18 +53,18 @@ func (h *hosts) enter(ctx context.Context, name string) error {
 	defer h.mu.Unlock()
 	if i := slices.Index(at.waiting, turn); i >= 0 {
 		at.waiting = slices.Delete(at.waiting, i, i+1)
-	} else { // it came at the same moment
+	} else { // its turn has come at the same moment
 		at.breaker.Done(time.Now(), "")
 	}
 	h.admit(at)
 	return ctx.Err()
 }
 
-// maxHosts bounds the hosts that are remembered: a URL may have the stream's name in its host.
+// maxHosts bounds the hosts that are kept: a URL may have the stream's name in its host.
 const maxHosts = 1000
 
-// forget makes room among hosts that nobody dials. h.mu is held.
-func (h *hosts) forget() {
+// forget drops the hosts that are not being dialed, where there are too many. h.mu is held.
+func (h *Hosts) forget() {
 	if len(h.byName) < maxHosts {
 		return
 	}
@@ -75,9 +76,8 @@ func (h *hosts) forget() {
 	}
 }
 
-// leave gives a place back and says what became of the dial; an empty outcome tells nothing
-// of the host.
-func (h *hosts) leave(name string, o qos.Outcome) {
+// Leave gives the right back, with the outcome of the dial; an empty one says nothing about the host.
+func (h *Hosts) Leave(name string, o qos.Outcome) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	at := h.byName[name]
@@ -85,8 +85,8 @@ func (h *hosts) leave(name string, o qos.Outcome) {
 	h.admit(at)
 }
 
-// admit lets those through whom the breaker lets. h.mu is held.
-func (h *hosts) admit(at *host) {
+// admit admits the dials that the breaker allows. h.mu is held.
+func (h *Hosts) admit(at *host) {
 	if at.timer != nil {
 		at.timer.Stop()
 		at.timer = nil
@@ -108,8 +108,8 @@ func (h *hosts) admit(at *host) {
 	}
 }
 
-// reset closes a host's breaker; false if there is none of that name.
-func (h *hosts) reset(name string) bool {
+// Reset closes the breaker of a host. It returns false if there is none.
+func (h *Hosts) Reset(name string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	at := h.byName[name]
@@ -121,9 +121,8 @@ func (h *hosts) reset(name string) bool {
 	return true
 }
 
-// configure changes what breakers go by. Those that are there begin anew, but for the places
-// that are taken.
-func (h *hosts) configure(cfg policy.BreakerConfig) {
+// Configure changes the configuration of all breakers. They begin anew, but for dials under way.
+func (h *Hosts) Configure(cfg policy.BreakerConfig) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if cfg == h.cfg {
@@ -136,8 +135,8 @@ func (h *hosts) configure(cfg policy.BreakerConfig) {
 	}
 }
 
-// close ends the timers. Nobody may be waiting.
-func (h *hosts) close() {
+// Close stops the timers. No dial may be waiting.
+func (h *Hosts) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, at := range h.byName {
@@ -147,14 +146,15 @@ func (h *hosts) close() {
 	}
 }
 
-// BreakerStatus is the breaker of one far host.
+// BreakerStatus is the breaker of one host.
 type BreakerStatus struct {
 	Host    string `json:"host"`
-	Waiting int    `json:"waiting"` // dials and probes that wait for their turn
+	Waiting int    `json:"waiting"` // dials and probes that wait
 	policy.BreakerStatus
 }
 
-func (h *hosts) status(now time.Time) []BreakerStatus {
+// Status returns the breakers, sorted by host.
+func (h *Hosts) Status(now time.Time) []BreakerStatus {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	out := make([]BreakerStatus, 0, len(h.byName))

@@ -1,4 +1,4 @@
-package route
+package push
 
 import (
 	"fmt"
@@ -156,7 +156,7 @@ func (s *lineSim) line(lag time.Duration) policy.Line {
 	}
 	limited := len(s.lags) > 4
 	for _, l := range s.lags[max(0, len(s.lags)-5):] {
-		limited = limited && l > busy
+		limited = limited && l > minLag
 	}
 	return policy.Line{Lag: lag, Rate: 8 * sum / (float64(len(last)) * simTick.Seconds()), Limited: limited}
 }

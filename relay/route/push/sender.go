@@ -1,4 +1,4 @@
-package route
+package push
 
 import (
 	"context"
@@ -20,14 +20,6 @@ const gathered = 32 << 10
 // switchRetry is how often a sender looks whether another offer can be switched to.
 const switchRetry = 100 * time.Millisecond
 
-// order is what a sender is to do.
-type order struct {
-	rung  policy.Rung
-	share float64
-	offer string
-	skips int // counted up each time that the pictures which wait are to be left out
-}
-
 // writer is where a sender writes to: a link.Push.
 type writer interface {
 	Write(packets ...*packetbuf.Packet) error
@@ -43,7 +35,7 @@ type sender struct {
 	stream  string
 	log     *slog.Logger
 
-	order   atomic.Pointer[order]
+	order   atomic.Pointer[Order]
 	writing atomic.Int64  // when the packet in hand came to the relay, ns since 1970; 0: none
 	started chan struct{} // closed when media has been written
 	first   atomic.Uint64 // the sequence of the first media packet written; 0: none
@@ -54,7 +46,7 @@ type sender struct {
 	at      source
 	next    *source // to be switched to
 	tried   time.Time
-	wait    wait
+	hold    holdback
 	read    time.Duration // DTS of the last picture that was sent or left out
 	shown   time.Duration // the latest PTS of those that were sent
 	arrived time.Time     // and when one of the last reading came
@@ -68,7 +60,7 @@ type sender struct {
 
 func newSender(to writer, streams Streams, stream string, log *slog.Logger) *sender {
 	s := &sender{to: to, streams: streams, stream: stream, log: log, started: make(chan struct{})}
-	s.order.Store(&order{share: 1})
+	s.order.Store(&Order{Share: 1})
 	return s
 }
 
@@ -119,7 +111,7 @@ func (s *sender) take(ctx context.Context) ([]*packetbuf.Packet, error) {
 		return nil, err
 	}
 	ended := s.at.tap
-	s.wait.end()
+	s.hold.end()
 	if err := s.send(nil); err != nil { // what was held back
 		return nil, err
 	}
@@ -136,19 +128,19 @@ func (s *sender) take(ctx context.Context) ([]*packetbuf.Packet, error) {
 func (s *sender) obey(ctx context.Context) {
 	s.within()
 	o := s.order.Load()
-	if s.next != nil && s.next.offer != o.offer && !s.next.begun() {
+	if s.next != nil && s.next.offer != o.Offer && !s.next.begun() {
 		s.forgetNext()
 	}
-	if o.offer == s.at.offer || s.next != nil {
-		s.wait.withdraw()
+	if o.Offer == s.at.offer || s.next != nil {
+		s.hold.withdraw()
 		return
 	}
 	if now := time.Now(); now.Sub(s.tried) >= switchRetry {
 		s.tried = now
-		if s.prepare(ctx, o.offer) {
-			s.wait.begin(now, o.offer)
+		if s.prepare(ctx, o.Offer) {
+			s.hold.begin(now, o.Offer)
 		} else {
-			s.wait.end()
+			s.hold.end()
 		}
 	}
 }
@@ -156,15 +148,15 @@ func (s *sender) obey(ctx context.Context) {
 // within takes over of the order what may change between two writes of one reading.
 func (s *sender) within() {
 	o := s.order.Load()
-	s.thin.rung, s.thin.share = o.rung, o.share
-	if o.rung == policy.Rendition {
+	s.thin.rung, s.thin.share = o.Rung, o.Share
+	if o.Rung == policy.Rendition {
 		s.thin.rung = policy.Full
 	}
-	if o.offer != s.at.offer && s.at.offer == "" {
+	if o.Offer != s.at.offer && s.at.offer == "" {
 		s.thin.rung = max(s.thin.rung, policy.DropDisposable) // until the lower one can go on
 	}
-	if o.skips != s.skips {
-		s.skips = o.skips
+	if o.Skips != s.skips {
+		s.skips = o.Skips
 		s.thin.skipTo = s.at.tap.NewestKey()
 	}
 }
@@ -221,7 +213,7 @@ func (s *sender) home() error {
 func (s *sender) change(to source) {
 	s.at.tap.Close()
 	s.at, s.next = to, nil
-	s.wait = wait{}
+	s.hold = holdback{}
 	s.first.Store(0)
 	s.written.Store(0)
 	s.thin = thinner{dropping: true}
@@ -230,7 +222,7 @@ func (s *sender) change(to source) {
 
 // send writes what the order leaves of packets, in writes of gathered bytes.
 func (s *sender) send(packets []*packetbuf.Packet) error {
-	packets = s.wait.pass(time.Now(), packets)
+	packets = s.hold.pass(time.Now(), packets)
 	s.stamp(packets)
 	s.out = s.out[:0]
 	size := 0

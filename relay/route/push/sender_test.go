@@ -1,4 +1,4 @@
-package route
+package push
 
 import (
 	"context"
@@ -51,7 +51,7 @@ func inCinema(t *testing.T, full film, others map[string]film, offers []Offer, f
 	})
 }
 
-func (c *cinema) do(o order) { c.order.Store(&o) }
+func (c *cinema) do(o Order) { c.order.Store(&o) }
 
 func (c *cinema) line(bytes float64) {
 	c.to.mu.Lock()
@@ -75,7 +75,7 @@ func lower(offset time.Duration) []Offer {
 	return []Offer{{Offer: policy.Offer{Name: "low", Ready: true}, Stream: "b", Offset: offset}}
 }
 
-var low = order{rung: policy.Rendition, offer: "low", share: 1}
+var low = Order{Rung: policy.Rendition, Offer: "low", Share: 1}
 
 func TestSenderSwitchesDownAndUp(t *testing.T) {
 	for _, tt := range []struct {
@@ -112,7 +112,7 @@ func TestSenderSwitchesDownAndUp(t *testing.T) {
 						t.Errorf("at %d of the stream while a rendition is sent", w)
 					}
 					c.line(0)
-					c.do(order{share: 1})
+					c.do(Order{Share: 1})
 					c.until('a', 5*time.Second)
 					time.Sleep(4 * time.Second)
 					if first, w := c.first.Load(), c.written.Load(); first == 0 || w < first || w > 900*10 {
@@ -192,7 +192,7 @@ func TestSenderLeavesARenditionThatHangs(t *testing.T) {
 		c.do(low)
 		c.until('b', 4*time.Second)
 		time.Sleep(6 * time.Second)
-		c.do(order{share: 1})
+		c.do(Order{Share: 1})
 		c.until('a', 5*time.Second)
 		time.Sleep(5 * time.Second)
 	})
@@ -237,11 +237,11 @@ func TestSenderForgetsAnOfferThatIsWithdrawn(t *testing.T) {
 		for range 10 {
 			c.do(low)
 			time.Sleep(70 * time.Millisecond)
-			c.do(order{share: 1})
+			c.do(Order{Share: 1})
 			time.Sleep(110 * time.Millisecond)
 		}
 		c.until('a', 6*time.Second)
-		c.do(order{rung: policy.Rendition, offer: "another", share: 1})
+		c.do(Order{Rung: policy.Rendition, Offer: "another", Share: 1})
 		time.Sleep(3 * time.Second)
 	})
 }
@@ -265,7 +265,7 @@ func TestSenderWritesLittleAtATime(t *testing.T) {
 		}
 		c.to.mu.Unlock()
 		// One write of 40,000 bytes at the most is under way.
-		c.do(order{rung: policy.Audio, share: 1})
+		c.do(Order{Rung: policy.Audio, Share: 1})
 		time.Sleep(2 * time.Second)
 		c.to.mu.Lock()
 		defer c.to.mu.Unlock()
@@ -287,7 +287,7 @@ func TestSenderSkips(t *testing.T) {
 		c.line(20e3)
 		time.Sleep(6 * time.Second)
 		c.line(400e3)
-		c.do(order{share: 1, skips: 1})
+		c.do(Order{Share: 1, Skips: 1})
 		asked := time.Now()
 		time.Sleep(3 * time.Second)
 		old := c.to.count(func(p shown) bool {

@@ -1,4 +1,4 @@
-package route
+package push
 
 import (
 	"fmt"
@@ -28,20 +28,20 @@ func TestSenderWhateverIsOrdered(t *testing.T) {
 					c.byName["b"].cut(never, end, nil)
 				}
 				for range 40 {
-					o := order{rung: policy.Rung(rng.IntN(int(policy.Audio) + 1)), share: rng.Float64()} //nolint:gosec // a handful
+					o := Order{Rung: policy.Rung(rng.IntN(int(policy.Audio) + 1)), Share: rng.Float64()} //nolint:gosec // a handful
 					if rng.IntN(2) == 0 {
-						o.offer = "low"
+						o.Offer = "low"
 					}
 					if rng.IntN(4) == 0 {
 						skips++
 					}
-					o.skips = skips
+					o.Skips = skips
 					c.do(o)
 					c.line([]float64{0, 0, 60e3, 150e3, 250e3}[rng.IntN(5)])
 					time.Sleep(ms(3000))
 				}
 				c.line(0)
-				c.do(order{share: 1, skips: skips})
+				c.do(Order{Share: 1, Skips: skips})
 				c.until('a', 10*time.Second)
 				time.Sleep(3 * time.Second)
 				if n := c.to.count(func(p shown) bool { return p.Kind == packetbuf.Disposable && time.Since(p.at) < time.Second }); n == 0 {

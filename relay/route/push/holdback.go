@@ -1,4 +1,4 @@
-package route
+package push
 
 import (
 	"time"
@@ -16,11 +16,11 @@ const (
 	waitAgain = time.Minute
 )
 
-// wait holds pictures back while another source is to be switched to whose keyframes do not
+// holdback holds pictures back while another source is to be switched to whose keyframes do not
 // come before the pictures of the source so far that they are to replace. Without it two
 // sources that are equally quick would never change over. The sound does not wait. The zero
 // value does not hold.
-type wait struct {
+type holdback struct {
 	offer   string
 	since   time.Time
 	waiting bool
@@ -28,7 +28,7 @@ type wait struct {
 }
 
 // begin has pictures wait for an offer; it may be called again for the same one.
-func (w *wait) begin(now time.Time, offer string) {
+func (w *holdback) begin(now time.Time, offer string) {
 	if w.since.IsZero() || w.offer != offer {
 		w.offer, w.since = offer, now
 	}
@@ -36,13 +36,13 @@ func (w *wait) begin(now time.Time, offer string) {
 }
 
 // end lets the pictures go.
-func (w *wait) end() { w.waiting = false }
+func (w *holdback) end() { w.waiting = false }
 
 // withdraw lets them go, and begins anew with whatever is waited for next.
-func (w *wait) withdraw() { w.waiting, w.since = false, time.Time{} }
+func (w *holdback) withdraw() { w.waiting, w.since = false, time.Time{} }
 
 // pass takes the packets of a reading and returns those that go on now, in order.
-func (w *wait) pass(now time.Time, packets []*packetbuf.Packet) []*packetbuf.Packet {
+func (w *holdback) pass(now time.Time, packets []*packetbuf.Packet) []*packetbuf.Packet {
 	if !w.waiting && len(w.held) == 0 {
 		return packets
 	}

@@ -1,4 +1,4 @@
-package route
+package push
 
 import (
 	"context"

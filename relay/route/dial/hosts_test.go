@@ -1,0 +1,87 @@
+package dial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-live/holdfast/qos"
+	"github.com/holdfast-live/holdfast/qos/policy"
+)
+
+func TestHostsAreForgotten(t *testing.T) {
+	h := NewHosts(policy.DefaultBreaker())
+	for i := range 3 * maxHosts {
+		name := fmt.Sprintf("host%d:1935", i)
+		if err := h.Enter(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		h.Leave(name, "")
+	}
+	if n := len(h.Status(time.Now())); n > maxHosts {
+		t.Errorf("got %d hosts, want at most %d", n, maxHosts)
+	}
+	h.Close()
+}
+
+// Dials of a host whose breaker is open wait, in the order in which they asked, and one that is canceled
+// leaves its turn to the next.
+func TestDialsWaitInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := policy.DefaultBreaker()
+		h := NewHosts(cfg)
+		defer h.Close()
+		for range cfg.Fall { // the breaker opens
+			if err := h.Enter(t.Context(), "a:1"); err != nil {
+				t.Fatal(err)
+			}
+			h.Leave("a:1", qos.DialFailed)
+		}
+		order := make(chan int, 3)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { order <- -1; _ = h.Enter(ctx, "a:1") }()
+		synctest.Wait()
+		<-order
+		for i := range 2 {
+			go func() {
+				if err := h.Enter(t.Context(), "a:1"); err == nil {
+					order <- i
+					h.Leave("a:1", qos.DialOK)
+				}
+			}()
+			synctest.Wait()
+		}
+		if n := h.Status(time.Now())[0].Waiting; n != 3 {
+			t.Errorf("got %d waiting, want 3", n)
+		}
+		cancel()
+		if first, second := <-order, <-order; first != 0 || second != 1 {
+			t.Errorf("got %d before %d, want the order of asking", first, second)
+		}
+		if err := h.Enter(ctx, "a:1"); !errors.Is(err, context.Canceled) && err != nil {
+			t.Errorf("got %v, want ctx's error or a turn", err)
+		}
+	})
+}
+
+// The local address of a push is known while it is dialed.
+func TestSelfPush(t *testing.T) {
+	s := NewSelfPush()
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	through, forget := s.Through(func(context.Context, string, string) (net.Conn, error) { return near, nil }, "live/cam")
+	if _, err := through(t.Context(), "tcp", "b:1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Stream(near.LocalAddr().String()); got != "live/cam" {
+		t.Errorf("got %q while dialing, want live/cam", got)
+	}
+	if forget(); s.Stream(near.LocalAddr().String()) != "" || s.Len() != 0 {
+		t.Error("the address is still known after the dial")
+	}
+}
