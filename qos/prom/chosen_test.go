@@ -47,7 +47,7 @@ func TestChosen(t *testing.T) {
 			r.Routes = append(r.Routes, snapshot.Route{Stream: s, Group: "cdn", Route: "a"})
 		}
 		var want strings.Builder
-		want.WriteString("# HELP holdfast_viewers Viewers.\n# TYPE holdfast_viewers gauge\n")
+		want.WriteString("# HELP holdfast_viewers Viewers connected to the stream.\n# TYPE holdfast_viewers gauge\n")
 		for _, s := range step.has {
 			fmt.Fprintf(&want, "holdfast_viewers{protocol=\"rtmp\",stream=%q} 1\nholdfast_viewers{protocol=\"hls\",stream=%q} 2\n", s, s)
 		}

@@ -5,7 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // NewHooks registers the counter of what became of events at hooks, and returns what counts
 // one.
 func NewHooks(reg prometheus.Registerer, events, outcomes []string) (count func(event, outcome string), err error) {
-	c := counter("hook_events_total", "Events for hooks, at each hook.", "event", "outcome")
+	c := counter("hook_events_total", "Events for hooks, counted once for each configured hook.", "event", "outcome")
 	if err := reg.Register(c); err != nil {
 		return nil, err
 	}

@@ -148,15 +148,15 @@ func TestStreams(t *testing.T) {
 		Heartbeat: 5 * time.Second, BufferBytes: 6_000_000, BufferLimit: 64 << 20, Buffered: 20 * time.Second, Viewers: map[string]int{"rtmp": 2, "httpflv": 0},
 	}, {Name: "live/other"}}
 	const want = `
-# HELP holdfast_buffer_bytes Bytes of media in the buffer.
+# HELP holdfast_buffer_bytes Bytes of media in the stream's buffer.
 # TYPE holdfast_buffer_bytes gauge
 holdfast_buffer_bytes{stream="live/cam"} 6e+06
 holdfast_buffer_bytes{stream="live/other"} 0
-# HELP holdfast_buffer_limit_bytes Bytes of media that the buffer may hold.
+# HELP holdfast_buffer_limit_bytes Bytes of media that the stream's buffer may hold.
 # TYPE holdfast_buffer_limit_bytes gauge
 holdfast_buffer_limit_bytes{stream="live/cam"} 6.7108864e+07
 holdfast_buffer_limit_bytes{stream="live/other"} 0
-# HELP holdfast_buffer_seconds Media time in the buffer.
+# HELP holdfast_buffer_seconds Media time in the stream's buffer.
 # TYPE holdfast_buffer_seconds gauge
 holdfast_buffer_seconds{stream="live/cam"} 20
 holdfast_buffer_seconds{stream="live/other"} 0
@@ -164,47 +164,47 @@ holdfast_buffer_seconds{stream="live/other"} 0
 # TYPE holdfast_heartbeat_interval_seconds gauge
 holdfast_heartbeat_interval_seconds{stream="live/cam"} 5
 holdfast_heartbeat_interval_seconds{stream="live/other"} 0
-# HELP holdfast_ingest_bitrate Bits per second of the publisher's media.
+# HELP holdfast_ingest_bitrate Bits per second received from the publisher.
 # TYPE holdfast_ingest_bitrate gauge
 holdfast_ingest_bitrate{stream="live/cam"} 2.5e+06
 holdfast_ingest_bitrate{stream="live/other"} 0
-# HELP holdfast_ingest_fps Pictures per second of the publisher.
+# HELP holdfast_ingest_fps Video frames per second received from the publisher.
 # TYPE holdfast_ingest_fps gauge
 holdfast_ingest_fps{stream="live/cam"} 29.97
 holdfast_ingest_fps{stream="live/other"} 0
-# HELP holdfast_ingest_gap_seconds Longest gap between two arrivals in the recent past.
+# HELP holdfast_ingest_gap_seconds Longest recent gap between two packets from the publisher.
 # TYPE holdfast_ingest_gap_seconds gauge
 holdfast_ingest_gap_seconds{stream="live/cam"} 0.04
 holdfast_ingest_gap_seconds{stream="live/other"} 0
-# HELP holdfast_ingest_jitter_seconds Mean difference of two packets' spacing on arrival and in their timestamps.
+# HELP holdfast_ingest_jitter_seconds Mean difference between the spacing of packets on arrival and in their timestamps.
 # TYPE holdfast_ingest_jitter_seconds gauge
 holdfast_ingest_jitter_seconds{stream="live/cam"} 0.003
 holdfast_ingest_jitter_seconds{stream="live/other"} 0
-# HELP holdfast_ingest_keyframe_interval_seconds Media time between the publisher's newest two keyframes; 0 while unknown.
+# HELP holdfast_ingest_keyframe_interval_seconds Media time between the publisher's two newest keyframes; 0 while unknown.
 # TYPE holdfast_ingest_keyframe_interval_seconds gauge
 holdfast_ingest_keyframe_interval_seconds{stream="live/cam"} 2
 holdfast_ingest_keyframe_interval_seconds{stream="live/other"} 0
-# HELP holdfast_ingest_rtt_seconds Round-trip time to the publisher.
+# HELP holdfast_ingest_rtt_seconds Round-trip time to the publisher; 0 while unknown.
 # TYPE holdfast_ingest_rtt_seconds gauge
 holdfast_ingest_rtt_seconds{stream="live/cam"} 0.02
 holdfast_ingest_rtt_seconds{stream="live/other"} 0
-# HELP holdfast_stream_backup 0 no backup, 1 one is held warm, 2 it feeds the stream.
+# HELP holdfast_stream_backup Backup publisher of the stream: 0 none, 1 on standby, 2 active.
 # TYPE holdfast_stream_backup gauge
 holdfast_stream_backup{stream="live/cam"} 2
 holdfast_stream_backup{stream="live/other"} 0
-# HELP holdfast_stream_epoch Times that a publisher's media was spliced onto the stream, its begin included.
+# HELP holdfast_stream_epoch Publisher sessions joined to the stream so far, the first one included.
 # TYPE holdfast_stream_epoch gauge
 holdfast_stream_epoch{stream="live/cam"} 7
 holdfast_stream_epoch{stream="live/other"} 0
-# HELP holdfast_stream_hold_remaining_seconds Time until a held stream ends if nobody comes back; 0 unless held.
+# HELP holdfast_stream_hold_remaining_seconds Time until a held stream ends unless a publisher returns; 0 unless held.
 # TYPE holdfast_stream_hold_remaining_seconds gauge
 holdfast_stream_hold_remaining_seconds{stream="live/cam"} 26
 holdfast_stream_hold_remaining_seconds{stream="live/other"} 0
-# HELP holdfast_stream_spare_ready 1 if the push that is held warm could take over at once, 0 if it could not or there is none.
+# HELP holdfast_stream_spare_ready 1 if the standby publisher could take over now; 0 if it could not, or if there is none.
 # TYPE holdfast_stream_spare_ready gauge
 holdfast_stream_spare_ready{stream="live/cam"} 1
 holdfast_stream_spare_ready{stream="live/other"} 0
-# HELP holdfast_stream_state 0 idle, 1 live, 2 suspect, 3 held.
+# HELP holdfast_stream_state State of the stream: 0 idle, 1 live, 2 suspect, 3 held.
 # TYPE holdfast_stream_state gauge
 holdfast_stream_state{stream="live/cam"} 3
 holdfast_stream_state{stream="live/other"} 0
@@ -212,13 +212,13 @@ holdfast_stream_state{stream="live/other"} 0
 # TYPE holdfast_stream_state_seconds gauge
 holdfast_stream_state_seconds{stream="live/cam"} 4
 holdfast_stream_state_seconds{stream="live/other"} 0
-# HELP holdfast_streams Streams by state.
+# HELP holdfast_streams Streams in the given state.
 # TYPE holdfast_streams gauge
 holdfast_streams{state="held"} 1
 holdfast_streams{state="idle"} 1
 holdfast_streams{state="live"} 0
 holdfast_streams{state="suspect"} 0
-# HELP holdfast_viewers Viewers.
+# HELP holdfast_viewers Viewers connected to the stream.
 # TYPE holdfast_viewers gauge
 holdfast_viewers{protocol="httpflv",stream="live/cam"} 0
 holdfast_viewers{protocol="rtmp",stream="live/cam"} 2
@@ -254,7 +254,7 @@ func TestEvents(t *testing.T) {
 	m.Admitted(100 * time.Millisecond)
 	m.Broke("rtmp", "reset", time.Second) // whose detection takes no time worth counting
 	const want = `
-# HELP holdfast_publish_breaks_total Pushes that broke or ended.
+# HELP holdfast_publish_breaks_total Publisher sessions that broke or ended.
 # TYPE holdfast_publish_breaks_total counter
 holdfast_publish_breaks_total{cause="eof",protocol="rtmp"} 1
 holdfast_publish_breaks_total{cause="eof",protocol="rtmps"} 0
