@@ -15,17 +15,17 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// snippet is a block of the README's, by its language.
-func snippet(t testing.TB, language string) string {
+// snippet returns the first block of a language in a document of the tree.
+func snippet(t testing.TB, document, language string) string {
 	t.Helper()
-	readme, err := os.ReadFile("../../README.md")
+	text, err := os.ReadFile(filepath.Join("../..", document))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, after, found := strings.Cut(string(readme), "\n```"+language+"\n")
+	_, after, found := strings.Cut(string(text), "\n```"+language+"\n")
 	block, _, ended := strings.Cut(after, "\n```\n")
 	if !found || !ended {
-		t.Fatalf("the README has no block of %s", language)
+		t.Fatalf("%s has no block of %s", document, language)
 	}
 	return block
 }
@@ -39,8 +39,8 @@ func replaced(t testing.TB, text, old, fresh string) string {
 	return strings.Replace(text, old, fresh, 1)
 }
 
-// nginxBefore runs Debian's nginx with the README's snippet before a relay, and returns the
-// relay as one sees it through that.
+// nginxBefore runs Debian's nginx in front of a relay, with the configuration in
+// configs/README.md. It returns the relay as viewers behind nginx see it.
 func nginxBefore(t testing.TB, r *relay) *relay {
 	t.Helper()
 	program, err := exec.LookPath("nginx")
@@ -50,7 +50,7 @@ func nginxBefore(t testing.TB, r *relay) *relay {
 		}
 	}
 	dir, addr := t.TempDir(), freeAddr(t)
-	conf := snippet(t, "nginx")
+	conf := snippet(t, "configs/README.md", "nginx")
 	conf = replaced(t, conf, "listen 80;", "listen "+addr+";")
 	conf = replaced(t, conf, "server 127.0.0.1:8080;", "server "+r.addrs["http"]+";")
 	conf = replaced(t, conf, "/var/log/nginx/holdfast.log", filepath.Join(dir, "access.log"))
@@ -81,8 +81,8 @@ func nginxBefore(t testing.TB, r *relay) *relay {
 	return via
 }
 
-// Every protocol of viewers plays through the README's nginx, over a break of the push and of
-// the viewers' own lines.
+// Viewers of every protocol play through the documented nginx, over a break of the publisher and
+// of their own connections.
 func TestBehindNginx(t *testing.T) {
 	t.Parallel()
 	r := start(t, "--http.trusted_proxies", "127.0.0.1")

@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// mpegtsJS serves a page that plays a stream by mpegts.js with the README's script, and returns its
-// address; empty if mpegts.js cannot be fetched. E2E_MPEGTSJS names a file to take instead.
+// mpegtsJS serves a page that plays a stream by mpegts.js with the script in relay/README.md, and
+// returns its address; empty if mpegts.js cannot be fetched. E2E_MPEGTSJS names a file to take instead.
 func mpegtsJS(t testing.TB, url string) string {
 	t.Helper()
 	path := fetchPlayer(t, "E2E_MPEGTSJS", "mpegts.js", "1.8.2", "mpegts.js")
 	if path == "" {
 		return ""
 	}
-	script := replaced(t, snippet(t, "js"), "http://HOST:8080/live/cam.flv", url)
+	script := replaced(t, snippet(t, "relay/README.md", "js"), "http://HOST:8080/live/cam.flv", url)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/mpegts.js" {
 			http.ServeFile(w, r, path)

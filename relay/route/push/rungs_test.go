@@ -47,7 +47,7 @@ var measured = []struct {
 }
 
 // TestWhatEachRungSaves puts streams with OBS's settings through each rung, has ffmpeg decode
-// what comes out, and prints the table that the README has.
+// what comes out, and prints the table of README.md.
 func TestWhatEachRungSaves(t *testing.T) {
 	encoder := program(t, "ffmpeg")
 	columns := make([][]string, len(obs))
