@@ -216,5 +216,14 @@ func (p *Packet) SameConfig(o *Packet) bool {
 // size is what the packet holds in bytes, but for Overhead.
 func (p *Packet) size() int { return len(p.Payload) + len(p.Beside) }
 
+// WithPayload returns a new packet that differs from p in its payload alone, and of which no wire
+// form has been made. p stays as it is.
+func (p *Packet) WithPayload(payload []byte) *Packet {
+	return &Packet{
+		Track: p.Track, Codec: p.Codec, Kind: p.Kind, Flags: p.Flags, Epoch: p.Epoch, Padding: p.Padding, Seq: p.Seq,
+		DTS: p.DTS, CTO: p.CTO, Recovery: p.Recovery, Arrived: p.Arrived, Payload: payload, Beside: p.Beside,
+	}
+}
+
 // Media tells whether the packet is coded media, not configuration or data.
 func (p *Packet) Media() bool { return p.Track != Data && p.Kind != Config }

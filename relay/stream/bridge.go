@@ -138,7 +138,7 @@ func (s *Stream) Bridge(p *packetbuf.Packet) (kept bool, err error) {
 	if b.config == nil {
 		return false, ErrNotWanted
 	}
-	p.DTS, p.Kind = p.DTS.Round(time.Millisecond), s.soundKind()
+	p.DTS, p.Kind = p.DTS.Round(time.Millisecond), s.madeAudioKind()
 	if p.DTS < s.ring.Stats().Oldest || p.DTS > s.newest()+ahead || p.DTS < 0 || b.begun && p.DTS <= b.last {
 		return false, nil
 	}

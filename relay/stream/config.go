@@ -7,6 +7,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/watchdog"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/relay/stream/filler"
 )
 
 // Config is what an operator may set for a stream. It is not changed once it is in use.
@@ -18,7 +19,7 @@ type Config struct {
 	Takeover      lifecycle.Takeover
 	BackupReturn  time.Duration // how long the primary must be healthy before it gets the stream back
 	Freeze        bool          // while held, the last picture and silence go on
-	Slate         *Slate        // with Freeze: what goes on instead, where it fits; nil: none
+	Slate         *filler.Slate // with Freeze: what goes on instead, where it fits; nil: none
 	Buffer        packetbuf.Limits
 	Segment       time.Duration // of fMP4: segments begin at keyframes that far apart
 	// Gather is how long packets are collected before viewers are woken; GatherAuto decides

@@ -28,7 +28,7 @@ func (s *Stream) closeGap(now time.Time, f *feed, p *packetbuf.Packet) {
 
 func (s *Stream) appendSilence(now time.Time, frames []*packetbuf.Packet) {
 	for _, p := range frames {
-		p.Kind, p.Epoch, p.Arrived = s.soundKind(), s.epoch, now
+		p.Kind, p.Epoch, p.Arrived = s.madeAudioKind(), s.epoch, now
 		s.clock.Fill(packetbuf.Audio, p.DTS)
 		s.opts.Counters.Filler[packetbuf.Audio].Add(1)
 		s.append(now, p)

@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/relay/stream/filler"
 )
 
 // heartbeat is how long a stream may be without news before its viewers are woken all the
@@ -103,7 +104,10 @@ func (s *Stream) due(now time.Time) time.Time {
 	s.perform(now, s.life.Tick(now))
 	s.endIfIdle(now)
 	if state, _ := s.life.State(); state == lifecycle.Held {
-		consider(s.fill(now))
+		s.fillTo(now, s.clock.Clock(packetbuf.Video, now), s.clock.Clock(packetbuf.Audio, now))
+		if s.filler != nil {
+			consider(now.Add(filler.Every))
+		}
 		if due := s.rejoinDue(now); !due.IsZero() {
 			consider(due)
 		}

@@ -9,8 +9,14 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// Filler and its padding begin near the rate of the session before them and fall to paddedRate, or
-// stay at paddedMore times the session's rate where that is less. The pace is even.
+// The rates in bytes per second at which padded filler starts and to which it falls.
+const (
+	paddedFirst = 128 << 10
+	paddedRate  = 96 << 10
+)
+
+// Filler and its padding start near the rate of the session before them and fall to paddedRate, or
+// stay at 1.5 times the session's rate where that is less. The pace is even.
 func TestPaddedRate(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -45,7 +51,7 @@ func TestPaddedRate(t *testing.T) {
 						if p.Padding == 0 {
 							continue
 						}
-						if gap := p.DTS - padded; padded > 0 && tt.want == paddedRate && gap > 2*stillEvery {
+						if gap := p.DTS - padded; padded > 0 && tt.want == paddedRate && gap > 400*time.Millisecond {
 							t.Errorf("%v without padding", gap)
 						}
 						padded = p.DTS
@@ -85,17 +91,4 @@ func TestNoPaddingWhileLive(t *testing.T) {
 			}
 		}
 	})
-}
-
-// Padding neither piles up over a gap nor stops for long after a large frame.
-func TestPaddingIsBounded(t *testing.T) {
-	p := newPadding(10<<20, 10*time.Second)
-	if got := p.before(time.Hour, 100); got > packetbuf.MaxPadding {
-		t.Errorf("%d units after an hour", got)
-	}
-	p = newPadding(10<<20, 10*time.Second)
-	p.before(time.Second, 10<<20)
-	if got := p.before(3*time.Second, 0); got == 0 {
-		t.Error("no padding two seconds after a large frame")
-	}
 }

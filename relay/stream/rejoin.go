@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/relay/stream/backlog"
+	"github.com/holdfast-live/holdfast/relay/stream/filler"
 )
 
 // holdMost is how long a returning session's newest group of pictures is kept back while more
@@ -130,8 +131,8 @@ func (s *Stream) join(now time.Time, f *feed) {
 	if r.catching {
 		end = s.clock.Clock(newest.Track, now)
 	}
-	s.beginSession(now, f, kept[0], func() {
-		s.fillTo(now, end-fillEvery, end)
+	kept[0] = s.beginSession(now, f, kept[0], func() {
+		s.fillTo(now, end-filler.Every, end)
 		s.beginGap(end)
 	})
 	s.squeeze(now, f, kept, end)

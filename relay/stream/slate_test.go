@@ -2,7 +2,6 @@ package stream
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,20 +10,21 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
+	"github.com/holdfast-live/holdfast/relay/stream/filler"
 	"github.com/holdfast-live/holdfast/testmedia"
 )
 
-// clipSlate is the clip as a slate; change may change its packets.
-func clipSlate(t *testing.T, change func(*packetbuf.Packet)) *Slate {
+// clipSlate returns the clip as a slate. change may change its packets, and leaves out those for
+// which it returns false.
+func clipSlate(t *testing.T, change func(*packetbuf.Packet) bool) *filler.Slate {
 	t.Helper()
 	file := flv.Header(true, true)
 	for _, p := range testmedia.Clip() {
-		if change != nil {
-			change(p)
+		if change == nil || change(p) {
+			file = append(file, flv.Tag(p)...)
 		}
-		file = append(file, flv.Tag(p)...)
 	}
-	s, err := ReadSlate("clip.flv", bytes.NewReader(file))
+	s, err := filler.ReadSlate("clip.flv", bytes.NewReader(file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,11 +33,8 @@ func clipSlate(t *testing.T, change func(*packetbuf.Packet)) *Slate {
 
 func TestSlateIsPlayedInALoop(t *testing.T) {
 	for _, mute := range []bool{false, true} {
-		slate := clipSlate(t, nil)
-		if mute { // the stream's sound goes on in silence
-			slate.configs[packetbuf.Audio] = nil
-			slate.packets = slices.DeleteFunc(slate.packets, func(p *packetbuf.Packet) bool { return p.Track == packetbuf.Audio })
-		}
+		// Without audio in the slate, the stream's audio goes on in silence.
+		slate := clipSlate(t, func(p *packetbuf.Packet) bool { return !mute || p.Track != packetbuf.Audio })
 		story(t, func(c *Config) { c.Slate, c.Lag, c.Buffer.Duration = slate, 0, time.Minute }, func(b *bench) {
 			p := b.publishClip()
 			p.until(t, 3500*time.Millisecond)
@@ -82,35 +79,9 @@ func TestSlateIsPlayedInALoop(t *testing.T) {
 	}
 }
 
-// A clip may tell its configuration more than once, and more of its channels, and not another one.
-func TestSlateTellsItsConfigurationAgain(t *testing.T) {
-	channels := []byte("\x94mp4a\x01\x02\x00\x00\x00\x03") // Enhanced RTMP: two, left and right
-	for name, config := range map[string]func(*packetbuf.Packet) []byte{
-		"once more": flv.Tag,
-		"with its channels": func(p *packetbuf.Packet) []byte {
-			tag, _ := flv.AppendTag(nil, flv.TypeAudio, p.Millis(), channels)
-			return tag
-		},
-		"another": func(p *packetbuf.Packet) []byte {
-			return flv.Tag(&packetbuf.Packet{Track: p.Track, Codec: p.Codec, Kind: p.Kind, Payload: []byte{0x11, 0x88}})
-		},
-	} {
-		file := flv.Header(true, true)
-		for _, p := range testmedia.Clip() {
-			file = append(file, flv.Tag(p)...)
-			if p.Track == packetbuf.Audio && p.Kind == packetbuf.Config {
-				file = append(file, config(p)...)
-			}
-		}
-		if _, err := ReadSlate("clip.flv", bytes.NewReader(file)); (err != nil) != (name == "another") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 // A slate of another size is not played: the last picture goes on, and it is said what would fit.
 func TestSlateThatDoesNotFit(t *testing.T) {
-	s := clipSlate(t, func(p *packetbuf.Packet) {
+	s := clipSlate(t, func(p *packetbuf.Packet) bool {
 		if p.Kind == packetbuf.Config && p.Track == packetbuf.Video {
 			sps := codec.SPS{
 				Profile: 100, Level: 31, ChromaFormat: 1, BitDepthLuma: 8, BitDepthChroma: 8, Log2MaxFrameNum: 4, POCType: 2, MaxRefFrames: 1,
@@ -123,6 +94,7 @@ func TestSlateThatDoesNotFit(t *testing.T) {
 			c.SPS = [][]byte{sps.NAL()}
 			p.Payload = c.Append(nil)
 		}
+		return true
 	})
 	story(t, func(c *Config) { c.Slate = s }, func(b *bench) {
 		p := b.publishClip()
@@ -139,16 +111,4 @@ func TestSlateThatDoesNotFit(t *testing.T) {
 			t.Errorf("%d pictures", n)
 		}
 	})
-}
-
-func TestSlateFileIsBad(t *testing.T) {
-	good := testmedia.ClipFLV()
-	for name, file := range map[string][]byte{
-		"empty": nil, "no FLV": []byte("a text that is longer than a header"), "cut": good[:len(good)/2+3], "header alone": good[:13],
-		"too long": append(slices.Clone(good), make([]byte, slateMost)...),
-	} {
-		if _, err := ReadSlate("bad.flv", bytes.NewReader(file)); err == nil || !strings.Contains(err.Error(), "bad.flv") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
 }

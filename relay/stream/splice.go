@@ -5,6 +5,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
+	"github.com/holdfast-live/holdfast/relay/stream/filler"
 )
 
 // settle is how long a session that feeds the stream may take to show its second track
@@ -17,16 +18,16 @@ func (s *Stream) splice(now time.Time, f *feed, p *packetbuf.Packet) {
 	s.clock.SetReorder(reorderOf(f.configs[packetbuf.Video]))
 	s.clock.Splice(p)
 	s.rejoin = rejoin{}
-	s.beginSession(now, f, p, func() {
-		s.fillUp(now)
+	p = s.beginSession(now, f, p, func() {
+		s.fillTo(now, s.clock.At()-filler.Every, s.clock.At())
 		s.beginGap(s.clock.At())
 	})
 	s.pass(now, f, p)
 }
 
 // beginSession has viewers expect session f from p on, which has no place on the stream's clock
-// yet; fill closes the gap between filler and p.
-func (s *Stream) beginSession(now time.Time, f *feed, p *packetbuf.Packet, fill func()) {
+// yet; fill closes the gap between filler and p. It returns the packet to send in the place of p.
+func (s *Stream) beginSession(now time.Time, f *feed, p *packetbuf.Packet, fill func()) *packetbuf.Packet {
 	f.joined, f.settled, s.fed = now, false, f.session.ID()
 	if s.ceilings.least() > 0 {
 		s.limit(f)
@@ -39,12 +40,13 @@ func (s *Stream) beginSession(now time.Time, f *feed, p *packetbuf.Packet, fill 
 		s.drop(packetbuf.Video)
 	}
 	if picture := s.announce(now, f); picture {
-		repeatParameterSets(p, s.sent[packetbuf.Video])
+		p = codec.WithParameterSets(p, s.sent[packetbuf.Video])
 	}
 	if !first {
 		p.Flags |= packetbuf.Splice
 	}
-	s.filler.stop()
+	s.filler = nil
+	return p
 }
 
 // pass puts a packet on the stream's clock and gives it to the viewers.
@@ -158,24 +160,4 @@ func (s *Stream) append(now time.Time, p *packetbuf.Packet) {
 		s.keyWoken, gather = now, 0
 	}
 	s.wake.soon(gather)
-}
-
-// repeatParameterSets puts SPS and PPS in front of a keyframe whose configuration is new:
-// some decoders hold on to the old ones until they see others in band.
-func repeatParameterSets(key, cfg *packetbuf.Packet) {
-	if key.Codec != packetbuf.H264 || cfg == nil {
-		return
-	}
-	c, err := codec.ParseAVCConfig(cfg.Payload)
-	if err != nil || c.LengthSize != 4 || codec.AVCHas(key.Payload, c.LengthSize, codec.NALSPS) {
-		return
-	}
-	var au []byte
-	for _, nal := range c.SPS {
-		au = codec.AppendNAL(au, nal)
-	}
-	for _, nal := range c.PPS {
-		au = codec.AppendNAL(au, nal)
-	}
-	key.Payload = append(au, key.Payload...)
 }

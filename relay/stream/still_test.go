@@ -52,6 +52,12 @@ func pictures(packets []*packetbuf.Packet) []*packetbuf.Packet {
 
 func isFiller(p *packetbuf.Packet) bool { return p.Flags&packetbuf.Filler != 0 }
 
+// How often the last frame is repeated, and how many repeats come at the publisher's own interval.
+const (
+	frameEvery = 200 * time.Millisecond
+	prompt     = 3
+)
+
 func TestStillPictures(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publishClip()
@@ -62,13 +68,13 @@ func TestStillPictures(t *testing.T) {
 		packets, _ := drain(t, r)
 		all := pictures(packets)
 		made := slices.DeleteFunc(slices.Clone(all), func(p *packetbuf.Packet) bool { return !isFiller(p) })
-		if most := int(3*time.Second/stillEvery) + promptly; len(made) < most-promptly || len(made) > most {
+		if most := int(3*time.Second/frameEvery) + prompt; len(made) < most-prompt || len(made) > most {
 			t.Fatalf("%d pictures in 3s", len(made))
 		}
 		for i, p := range all[1:] {
 			step := p.PTS() - all[i].PTS()
 			switch n := slices.Index(made, p); {
-			case n >= 0 && n < promptly && step != 40*time.Millisecond, n >= promptly && step != stillEvery, step <= 0:
+			case n >= 0 && n < prompt && step != 40*time.Millisecond, n >= prompt && step != frameEvery, step <= 0:
 				t.Errorf("picture %d at %v, %v after the one before", i, p.PTS(), step)
 			case n >= 0 && (p.Kind != packetbuf.Delta || len(p.Payload) > 100):
 				t.Errorf("made: %v of %d bytes", p.Kind, len(p.Payload))

@@ -119,7 +119,7 @@ func TestWayStaysShort(t *testing.T) {
 			packets, _ := drain(t, r)
 			way := pictures(packets)
 			keys := count(way, func(p *packetbuf.Packet) bool { return p.Kind == packetbuf.Key })
-			if keys != 1 || way[0].Kind != packetbuf.Key || len(way) > againMost {
+			if keys != 1 || way[0].Kind != packetbuf.Key || len(way) > 900 {
 				t.Errorf("after %v: %d keyframes among %d pictures", after, keys, len(way))
 			}
 		}

@@ -14,9 +14,9 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/audiogap"
 	"github.com/holdfast-live/holdfast/packetbuf/budget"
-	"github.com/holdfast-live/holdfast/packetbuf/codec"
 	"github.com/holdfast-live/holdfast/packetbuf/timeline"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/relay/stream/filler"
 )
 
 // ErrEnded: the stream is over.
@@ -71,7 +71,7 @@ type Stream struct {
 	sent     packetbuf.Configs // the configuration that viewers have
 	present  [packetbuf.NumTracks]bool
 	lastKey  *packetbuf.Packet
-	filler   filler
+	filler   *filler.Filler // of a stream that is held; nil: nothing is filled in
 	lateness lateness
 	rejoin   rejoin
 	// timeRepairs are what has been reported of the clock's corrections.
@@ -241,12 +241,6 @@ func (s *Stream) changed(now time.Time, f *feed, e lifecycle.Effect) {
 		s.rejoin = rejoin{}
 		s.had.clear()
 		s.beginFiller(now)
-		if s.filler.on && s.filler.silence == nil && s.present[packetbuf.Audio] {
-			reason := codec.NoSilenceReason(s.sent[packetbuf.Audio])
-			s.out.queue = append(s.out.queue, func() {
-				s.opts.Log.Info("holding without audio: no silent frame for it", "reason", reason, "hint", "use AAC-LC, or Opus with one or two channels")
-			})
-		}
 	case lifecycle.Ended:
 		s.end(now, e.Cause)
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/configs"
-	"github.com/holdfast-live/holdfast/relay/stream"
+	"github.com/holdfast-live/holdfast/relay/stream/filler"
 )
 
 // slates are the clips that are played while streams are held, as they were read last. The zero
@@ -24,27 +24,27 @@ type slates struct {
 type slateFile struct {
 	changed time.Time
 	size    int64
-	slate   *stream.Slate
+	slate   *filler.Slate
 }
 
 // slate is the clip that a filler names; nil where it names none, or the file is not good, which
 // is said once for each change of it. Its file is looked at, and read anew where it has changed.
-func (s *settings) slate(filler string) *stream.Slate {
-	if !configs.IsSlate(filler) {
+func (s *settings) slate(name string) *filler.Slate {
+	if !configs.IsSlate(name) {
 		return nil
 	}
 	s.slates.mu.Lock()
 	defer s.slates.mu.Unlock()
-	info, err := os.Stat(filler)
+	info, err := os.Stat(name)
 	var now slateFile
 	if err == nil {
 		now = slateFile{changed: info.ModTime(), size: info.Size()}
 	}
-	if was, ok := s.slates.read[filler]; ok && was.changed.Equal(now.changed) && was.size == now.size {
+	if was, ok := s.slates.read[name]; ok && was.changed.Equal(now.changed) && was.size == now.size {
 		return was.slate
 	}
 	if err == nil {
-		now.slate, err = readSlate(filler)
+		now.slate, err = readSlate(name)
 	}
 	if err != nil && s.slates.log != nil {
 		s.slates.log.Warn("the slate cannot be played; streams are held with the last picture", "reason", err)
@@ -52,17 +52,17 @@ func (s *settings) slate(filler string) *stream.Slate {
 	if s.slates.read == nil {
 		s.slates.read = map[string]slateFile{}
 	}
-	s.slates.read[filler] = now
+	s.slates.read[name] = now
 	return now.slate
 }
 
-func readSlate(name string) (*stream.Slate, error) {
+func readSlate(name string) (*filler.Slate, error) {
 	f, err := os.Open(name) //nolint:gosec // the operator names it
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return stream.ReadSlate(name, f)
+	return filler.ReadSlate(name, f)
 }
 
 // CheckSlate reads a file and tells why it cannot be a slate.

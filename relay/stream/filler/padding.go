@@ -1,6 +1,7 @@
-package stream
+package filler
 
 import (
+	"iter"
 	"math"
 	"time"
 
@@ -65,12 +66,11 @@ func (p *padding) before(held time.Duration, size int) uint8 {
 	return uint8(units) //nolint:gosec // at most MaxPadding
 }
 
-// sessionRate returns the number of bytes of media that the ring has of the session that feeds the
-// stream, and the span of decode time that they cover.
-func (s *Stream) sessionRate() (bytes int, span time.Duration) {
+// sessionRate returns the number of bytes of media, and the span of decode time that they cover.
+func sessionRate(media iter.Seq[*packetbuf.Packet]) (bytes int, span time.Duration) {
 	var first, last time.Duration
 	begun := false
-	for p := range s.sessionMedia() {
+	for p := range media {
 		if !begun {
 			begun, first, last = true, p.DTS, p.DTS
 		}

@@ -1,0 +1,27 @@
+package codec
+
+import (
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+// WithParameterSets returns a keyframe like key whose payload begins with the SPS and PPS of the
+// configuration cfg, which some decoders need in band before they give up the old ones. It returns
+// key itself where the keyframe is not of H.264 with 4-byte lengths, has an SPS already, or cfg is
+// nil or malformed.
+func WithParameterSets(key, cfg *packetbuf.Packet) *packetbuf.Packet {
+	if key.Codec != packetbuf.H264 || cfg == nil {
+		return key
+	}
+	c, err := ParseAVCConfig(cfg.Payload)
+	if err != nil || c.LengthSize != 4 || AVCHas(key.Payload, c.LengthSize, NALSPS) {
+		return key
+	}
+	var au []byte
+	for _, nal := range c.SPS {
+		au = AppendNAL(au, nal)
+	}
+	for _, nal := range c.PPS {
+		au = AppendNAL(au, nal)
+	}
+	return key.WithPayload(append(au, key.Payload...))
+}

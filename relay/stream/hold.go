@@ -1,0 +1,94 @@
+package stream
+
+import (
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/packetbuf/codec"
+	"github.com/holdfast-live/holdfast/relay/stream/filler"
+)
+
+// beginFiller starts to fill behind what the stream has. s.mu is held.
+func (s *Stream) beginFiller(now time.Time) {
+	cfg := s.cfg.Load()
+	if s.filler = nil; !cfg.Freeze {
+		return
+	}
+	_, cause := s.life.State()
+	held := filler.Held{
+		Slate: cfg.Slate, Configs: s.sent, Keyframe: s.lastKey, Media: s.sessionMedia,
+		VideoStep: s.clock.Step(packetbuf.Video), AudioClock: s.clock.Clock(packetbuf.Audio, now), Stalled: cause == ingest.Silence,
+	}
+	held.LastVideo, _ = s.clock.Last(packetbuf.Video)
+	held.LastAudio, held.HasAudio = s.clock.Last(packetbuf.Audio)
+	s.filler = filler.New(held)
+	if err := s.filler.SlateFault(); err != nil {
+		s.out.queue = append(s.out.queue, func() {
+			s.opts.Log.Warn("slate not played; holding with the last frame", "error", err)
+		})
+	}
+	if s.present[packetbuf.Audio] && !s.filler.Silent() {
+		reason := codec.NoSilenceReason(s.sent[packetbuf.Audio])
+		s.out.queue = append(s.out.queue, func() {
+			s.opts.Log.Info("holding without audio: no silent frame can be made", "reason", reason, "hint", "use AAC-LC, or Opus with one or two channels")
+		})
+	}
+}
+
+// fillTo appends the filler that is due: video shown before video and silence that ends before
+// audio, both on the stream's clock. s.mu is held.
+func (s *Stream) fillTo(now time.Time, video, audio time.Duration) {
+	if s.filler == nil {
+		return
+	}
+	for _, p := range s.filler.Due(now.Sub(s.since), video, audio) {
+		if p.StartsSlate {
+			s.epoch++
+			s.slates++
+			s.frozen = false
+		}
+		if p.Kind == packetbuf.Config {
+			s.appendConfig(now, p.Packet)
+			continue
+		}
+		if p.Track == packetbuf.Video && s.filler.Freezes() {
+			s.frozen = true
+		}
+		p.Epoch, p.Arrived = s.epoch, now
+		s.clock.Fill(p.Track, p.DTS)
+		if p.Flags&packetbuf.Again == 0 {
+			s.opts.Counters.Filler[p.Track].Add(1)
+		}
+		s.append(now, p.Packet)
+	}
+}
+
+// sessionMedia yields the media of the session that feeds the stream, as far as the ring has it.
+// Bridged audio is not among it. s.mu is held.
+func (s *Stream) sessionMedia(yield func(*packetbuf.Packet) bool) {
+	stats := s.ring.Stats()
+	cursor, _ := s.ring.Live()
+	cursor.From(stats.Head - uint64(stats.Packets)) //nolint:gosec // not negative
+	var buf [batch]*packetbuf.Packet
+	for {
+		n, err := cursor.Read(buf[:])
+		if n == 0 || err != nil {
+			return
+		}
+		for _, p := range buf[:n] {
+			if p.Media() && !p.Bridged() && p.Epoch == s.epoch && !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// madeAudioKind returns the kind of an audio packet that the relay makes: without video, a decoder can
+// start at each.
+func (s *Stream) madeAudioKind() packetbuf.Kind {
+	if s.lastKey == nil {
+		return packetbuf.Key
+	}
+	return packetbuf.Delta
+}
