@@ -11,19 +11,19 @@ import (
 // Publish lets a session push, or answers with a *ingest.Refusal. ErrEnded means that the
 // stream is over and another has to be made.
 func (s *Stream) Publish(_ context.Context, r ingest.Request) (ingest.Sink, error) {
-	f, err := s.admit(r, time.Now())
-	if f != nil {
+	pub, err := s.admit(r, time.Now())
+	if pub != nil {
 		s.poke()
 	}
 	s.flush()
 	if err != nil {
 		return nil, err
 	}
-	return f, nil
+	return pub, nil
 }
 
 // admit lets a session push, or returns Publish's error.
-func (s *Stream) admit(r ingest.Request, now time.Time) (*feed, error) {
+func (s *Stream) admit(r ingest.Request, now time.Time) (*publisherSession, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := s.lastID + 1
@@ -42,11 +42,11 @@ func (s *Stream) admit(r ingest.Request, now time.Time) (*feed, error) {
 		return nil, refusal(a)
 	}
 	s.lastID = id
-	f := newFeed(s, id, r, now)
-	s.feeds[id] = f
+	pub := newPublisherSession(s, id, r, now)
+	s.publishers[id] = pub
 	s.perform(now, effects)
-	s.tellOf(f, Event{Time: now, Type: Published, Outcome: string(ingest.Accepted), Takeover: a.Outcome, Detail: r.Agent})
-	return f, nil
+	s.tellOf(pub, Event{Time: now, Type: Published, Outcome: string(ingest.Accepted), Takeover: a.Outcome, Detail: r.Agent})
+	return pub, nil
 }
 
 // flapsToldEvery is how often the operator is told that pushes of a stream break and return too often.

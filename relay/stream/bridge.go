@@ -103,8 +103,12 @@ func (s *Stream) audible(takes sounds) bool {
 	source := s.bridge.source
 	able := s.opts.Bridge != nil && (s.opts.Bridgeable == nil || s.opts.Bridgeable())
 	if !s.present[packetbuf.Audio] {
-		due := s.dueAudio()
-		return due != packetbuf.NoCodec && (takes == 0 || takes.has(due))
+		pub := s.publishers[s.life.Current()]
+		if pub == nil {
+			return false
+		}
+		expected := pub.ExpectedAudio()
+		return expected != packetbuf.NoCodec && (takes == 0 || takes.has(expected))
 	}
 	return takes == 0 || takes.has(source) || able && takes.bridges(source)
 }
@@ -145,11 +149,4 @@ func (s *Stream) Bridge(p *packetbuf.Packet) (kept bool, err error) {
 	b.begun, b.last = true, p.DTS
 	s.append(now, p)
 	return true, nil
-}
-
-// newest is the DTS of the newest media of the stream's own. s.mu is held.
-func (s *Stream) newest() time.Duration {
-	picture, _ := s.clock.Last(packetbuf.Video)
-	sound, _ := s.clock.Last(packetbuf.Audio)
-	return max(picture, sound)
 }

@@ -22,10 +22,10 @@ var happened = map[ingest.Cause]string{
 }
 
 // breakDetail returns what the log says of a push that broke or ended.
-func (s *Stream) breakDetail(f *feed, cause ingest.Cause) string {
+func (s *Stream) breakDetail(pub *publisherSession, cause ingest.Cause) string {
 	detail := ""
-	if f != nil {
-		detail = f.detail
+	if pub != nil {
+		detail = pub.detail
 	}
 	return cmp.Or(detail, s.reason, happened[cause])
 }

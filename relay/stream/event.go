@@ -104,9 +104,9 @@ func (s *Stream) tell(e Event) {
 }
 
 // tellOf queues an event about a session. s.mu is held.
-func (s *Stream) tellOf(f *feed, e Event) {
-	if f != nil {
-		e.Session, e.Backup, e.Protocol, e.Remote = f.session.ID(), f.req.Backup, f.req.Protocol, f.req.Remote
+func (s *Stream) tellOf(pub *publisherSession, e Event) {
+	if pub != nil {
+		e.Session, e.Backup, e.Protocol, e.Remote = pub.session.ID(), pub.req.Backup, pub.req.Protocol, pub.req.Remote
 	}
 	s.tell(e)
 }

@@ -13,12 +13,12 @@ func (s *Stream) covered(p *packetbuf.Packet) bool {
 	return p.Track == packetbuf.Audio && s.gap.Late(s.clock.Where(p))
 }
 
-// closeGap gives viewers the silence that belongs before p, a packet of session f with its
+// closeGap gives viewers the silence that belongs before p, a packet of session pub with its
 // place on the stream's clock. s.mu is held.
-func (s *Stream) closeGap(now time.Time, f *feed, p *packetbuf.Packet) {
+func (s *Stream) closeGap(now time.Time, pub *publisherSession, p *packetbuf.Packet) {
 	switch p.Track {
 	case packetbuf.Video:
-		s.announceAudio(now, f)
+		s.announceGuess(now, pub)
 		s.appendSilence(now, s.gap.Video(p.DTS))
 	case packetbuf.Audio:
 		s.appendSilence(now, s.gap.Audio(p))

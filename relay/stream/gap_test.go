@@ -142,7 +142,7 @@ func TestRememberedAudio(t *testing.T) {
 				second := b.publish(gen.Options{Source: 1, NoMetadata: true})
 				second.skip = isTrack(packetbuf.Audio)
 				if late == 0 {
-					second.run(remembered + 2*time.Second)
+					second.run(30*time.Second + 2*time.Second)
 					_, _ = drain(t, r)
 					if r := b.attach(); r.Has(packetbuf.Audio) {
 						t.Error("the audio of the session before is never forgotten")

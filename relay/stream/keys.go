@@ -14,11 +14,11 @@ const oldKey = 2 * time.Second
 
 // requestKey asks a session for a keyframe and returns whether it can be asked. s.mu is held;
 // whoever holds it flushes afterwards.
-func (s *Stream) requestKey(f *feed) bool {
-	if f == nil {
+func (s *Stream) requestKey(pub *publisherSession) bool {
+	if pub == nil {
 		return false
 	}
-	k, ok := f.session.(ingest.KeyRequester)
+	k, ok := pub.session.(ingest.KeyRequester)
 	if ok {
 		s.out.queue = append(s.out.queue, k.RequestKey)
 	}
@@ -31,7 +31,7 @@ func (s *Stream) needKey(now time.Time) {
 		return
 	}
 	if s.present[packetbuf.Video] && (s.lastKey == nil || now.Sub(s.lastKey.Arrived) >= oldKey) {
-		s.requestKey(s.feeds[s.life.Current()])
+		s.requestKey(s.publishers[s.life.Current()])
 	}
 }
 
@@ -41,7 +41,7 @@ func (r *Reader) RequestKey() bool {
 	s, ok := r.s, false
 	s.locked(func() {
 		if state, _ := s.life.State(); state == lifecycle.Live || state == lifecycle.Suspect {
-			ok = s.requestKey(s.feeds[s.life.Current()])
+			ok = s.requestKey(s.publishers[s.life.Current()])
 		}
 	})
 	s.flush()
@@ -64,8 +64,8 @@ func (r *Reader) Rewind() bool {
 func (r *Reader) Reorders() bool {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	f := r.s.feeds[r.s.life.Current()]
-	return f != nil && f.reorders
+	pub := r.s.publishers[r.s.life.Current()]
+	return pub != nil && pub.Reorders()
 }
 
 // Config is the publisher's configuration of a track that is in force; nil where there is none.

@@ -34,23 +34,23 @@ func (s *Stream) bound(change func(*ceilings)) (asked bool) {
 	defer s.mu.Unlock() // before the flush
 	before := s.ceilings.least()
 	change(&s.ceilings)
-	f := s.feeds[s.life.Current()]
+	pub := s.publishers[s.life.Current()]
 	if s.ceilings.least() != before {
-		s.limit(f)
+		s.limit(pub)
 	}
-	if f != nil {
-		l, ok := f.session.(ingest.Limiter)
+	if pub != nil {
+		l, ok := pub.session.(ingest.Limiter)
 		asked = ok && l.Limits()
 	}
 	return asked
 }
 
 // limit tells a session of the ceiling. s.mu is held; whoever holds it flushes afterwards.
-func (s *Stream) limit(f *feed) {
-	if f == nil {
+func (s *Stream) limit(pub *publisherSession) {
+	if pub == nil {
 		return
 	}
-	if l, ok := f.session.(ingest.Limiter); ok {
+	if l, ok := pub.session.(ingest.Limiter); ok {
 		bits := s.ceilings.least()
 		s.out.queue = append(s.out.queue, func() { l.Limit(bits) })
 	}

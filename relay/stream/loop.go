@@ -9,11 +9,15 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/panics"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/relay/stream/filler"
+	"github.com/holdfast-live/holdfast/relay/stream/publisher"
 )
 
 // heartbeat is how long a stream may be without news before its viewers are woken all the
 // same: whoever is idle has to say something to the boxes between it and its viewer.
 const heartbeat = time.Second
+
+// recheck is how soon a verdict that was postponed is asked for again.
+const recheck = 20 * time.Millisecond
 
 // A loop that is late by overslept stood still together with the whole process: a virtual
 // machine that was moved, a laptop's lid. What came meanwhile waits in the sockets, and is
@@ -36,7 +40,7 @@ func (s *Stream) run() {
 		}
 		now := time.Now()
 		late := now.Sub(due)
-		s.noteLateness(now, late)
+		s.locked(func() { s.lateness.Note(now, late) })
 		if late < overslept {
 			due = s.tick(now)
 		} else {
@@ -94,12 +98,12 @@ func (s *Stream) due(now time.Time) time.Time {
 			next = at
 		}
 	}
-	for _, f := range s.feeds {
-		f.dog.RoundTrip(f.session.RTT())
-		if s.judge(now, f) {
+	for _, pub := range s.publishers {
+		pub.RoundTrip(pub.session.RTT())
+		if s.judge(now, pub) {
 			consider(now.Add(recheck))
 		}
-		consider(f.nextCheck(now))
+		consider(pub.NextVerdict(now))
 	}
 	s.perform(now, s.life.Tick(now))
 	s.endIfIdle(now)
@@ -121,35 +125,37 @@ func (s *Stream) due(now time.Time) time.Time {
 	return next
 }
 
-// judge acts on what a session's watchdog says, and reports whether a verdict was put off.
+// judge acts on what a session's watchdog says, and reports whether a verdict was postponed.
 // s.mu is held.
-func (s *Stream) judge(now time.Time, f *feed) (putOff bool) {
-	verdict := s.check(now, f)
+func (s *Stream) judge(now time.Time, pub *publisherSession) (postponed bool) {
+	line := publisher.Line{Lateness: s.lateness.Recent(now)}
+	if b, ok := pub.session.(ingest.Backlogger); ok && pub.SilenceNear(now) {
+		line.Known, line.Unread = true, b.Unread()
+	}
+	verdict, postponed := pub.Verdict(now, line)
 	switch verdict {
 	case watchdog.Never:
-		s.perform(now, s.life.Silent(now, f.id, ingest.FirstMedia))
+		s.perform(now, s.life.Silent(now, pub.id, ingest.FirstMedia))
 	case watchdog.Silent:
-		s.perform(now, s.life.Silent(now, f.id, ingest.Silence))
+		s.perform(now, s.life.Silent(now, pub.id, ingest.Silence))
 	case watchdog.Late:
-		s.perform(now, s.life.Late(f.id))
+		s.perform(now, s.life.Late(pub.id))
 	case watchdog.Waiting, watchdog.Fine:
 	}
-	putOff = verdict == watchdog.Late && f.dog.Check(now) == watchdog.Silent
-	if f.id != s.life.Current() && f.id != s.life.Spare() {
-		return putOff
+	if pub.id != s.life.Current() && pub.id != s.life.Spare() {
+		return postponed
 	}
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
-		if !f.mute[tr] && f.dog.TrackSilent(now, tr) {
-			f.mute[tr] = true
+		if pub.FallsSilent(now, tr) {
 			if tr == packetbuf.Video {
-				f.kept.clear() // a take-over from before the hole would lead through it
+				pub.kept.clear() // a take-over from before the hole would lead through it
 			}
 			s.opts.Counters.TrackSilences[tr].Add(1)
-			s.tellOf(f, Event{Time: now, Type: TrackSilent, Track: tr.String(), Outcome: "silent"})
+			s.tellOf(pub, Event{Time: now, Type: TrackSilent, Track: tr.String(), Outcome: "silent"})
 		}
 	}
-	if f.mute[packetbuf.Video] {
-		s.life.Ailed(now, f.id)
+	if pub.Silent(packetbuf.Video) {
+		s.life.Ailed(now, pub.id)
 	}
-	return putOff
+	return postponed
 }

@@ -34,32 +34,29 @@ func (e *NoKeyframeError) Error() string {
 // Hint says what the publisher should do.
 func (e *NoKeyframeError) Hint() string { return "set the encoder's keyframe interval" }
 
-// lateKeys is how many of its keyframe intervals a publisher may be late with the next one.
-const lateKeys = 2
-
 // noKeyframe returns an error where a viewer that joins now would wait in vain: the buffer has lost
 // the newest keyframe, the publisher cannot be asked for another, and by its interval none is due.
 // The first such viewer of a session is logged. s.mu is held.
 func (s *Stream) noKeyframe(now time.Time) error {
-	f := s.feeds[s.life.Current()]
-	if f == nil || s.lastKey == nil || !s.present[packetbuf.Video] {
+	pub := s.publishers[s.life.Current()]
+	if pub == nil || s.lastKey == nil || !s.present[packetbuf.Video] {
 		return nil
 	}
 	if state, _ := s.life.State(); state == lifecycle.Held {
 		return nil // the next one who publishes begins with one
 	}
-	if _, ok := f.session.(ingest.KeyRequester); ok {
+	if _, ok := pub.session.(ingest.KeyRequester); ok {
 		return nil
 	}
 	since := now.Sub(s.lastKey.Arrived)
-	if every := f.pace.every; every > 0 && since < lateKeys*every+time.Second {
+	if !pub.KeyframeOverdue(since) {
 		return nil
 	}
 	err := &NoKeyframeError{Since: since}
-	if !f.keyless {
-		f.keyless = true
+	if !pub.keyless {
+		pub.keyless = true
 		s.out.queue = append(s.out.queue, func() {
-			s.opts.Log.Warn("viewers refused: no keyframe", "session", f.session.ID(), "since", since.Round(time.Second).String(), "hint", err.Hint())
+			s.opts.Log.Warn("viewers refused: no keyframe", "session", pub.session.ID(), "since", since.Round(time.Second).String(), "hint", err.Hint())
 		})
 	}
 	return err

@@ -32,28 +32,28 @@ type rejoin struct {
 	catching bool
 }
 
-// returns reports whether f is the session that fell silent and may come back. s.mu is held.
-func (s *Stream) returns(f *feed) bool {
+// returns reports whether pub is the session that fell silent and may come back. s.mu is held.
+func (s *Stream) returns(pub *publisherSession) bool {
 	state, _ := s.life.State()
-	return f.id == s.life.Current() && (state == lifecycle.Held || s.rejoin.catching)
+	return pub.id == s.life.Current() && (state == lifecycle.Held || s.rejoin.catching)
 }
 
-// receive takes a packet of a session that comes back after a silence. key says that a decoder
+// takeReturning takes a packet of a session that comes back after a silence. key says that a decoder
 // can start at it. s.mu is held.
-func (s *Stream) receive(now time.Time, f *feed, p *packetbuf.Packet, key bool) error {
+func (s *Stream) takeReturning(now time.Time, pub *publisherSession, p *packetbuf.Packet, key bool) error {
 	r := &s.rejoin
 	if !r.begun {
-		srtt, _ := f.session.RTT()
-		*r = rejoin{begun: true, backlog: backlog.New(srtt, f.pace.jitter())}
+		srtt, _ := pub.session.RTT()
+		*r = rejoin{begun: true, backlog: backlog.New(srtt, pub.Jitter())}
 	}
 	r.backlog.Note(now, s.clock.Lag(p))
 	if r.catching {
-		action, effects := s.life.Media(now, f.id, key)
+		action, effects := s.life.Media(now, pub.id, key)
 		s.perform(now, effects)
 		if action != lifecycle.Pass {
-			return s.use(now, f, p, action)
+			return s.use(now, pub, p, action)
 		}
-		s.catchUp(now, f, p)
+		s.catchUp(now, pub, p)
 		return nil
 	}
 	if limit := s.cfg.Load().Buffer.Bytes; limit > 0 && r.bytes+len(p.Payload) > limit {
@@ -69,12 +69,12 @@ func (s *Stream) receive(now time.Time, f *feed, p *packetbuf.Packet, key bool) 
 	case len(r.kept) > 0 && p.Track == packetbuf.Video:
 		r.keep(p)
 	default:
-		action, effects := s.life.Media(now, f.id, false)
+		action, effects := s.life.Media(now, pub.id, false)
 		s.perform(now, effects)
-		return s.use(now, f, p, action)
+		return s.use(now, pub, p, action)
 	}
 	if r.backlog.Drained() || now.Sub(r.since) >= holdMost {
-		s.join(now, f)
+		s.join(now, pub)
 	}
 	return nil
 }
@@ -86,11 +86,11 @@ func (s *Stream) rejoinDue(now time.Time) time.Time {
 	if len(r.kept) == 0 || r.catching {
 		return time.Time{}
 	}
-	f := s.feeds[s.life.Current()]
-	if due := r.since.Add(holdMost); f == nil || now.Before(due) {
+	pub := s.publishers[s.life.Current()]
+	if due := r.since.Add(holdMost); pub == nil || now.Before(due) {
 		return due
 	}
-	s.join(now, f)
+	s.join(now, pub)
 	return time.Time{}
 }
 
@@ -108,13 +108,13 @@ func (s *Stream) giveUp() {
 }
 
 // join has the returning session feed the stream again, from what was kept of it on.
-func (s *Stream) join(now time.Time, f *feed) {
+func (s *Stream) join(now time.Time, pub *publisherSession) {
 	r := &s.rejoin
-	action, effects := s.life.Media(now, f.id, true)
+	action, effects := s.life.Media(now, pub.id, true)
 	s.perform(now, effects)
 	if action != lifecycle.Splice { // it falls silent and returns too often
 		s.giveUp()
-		s.warnReturns(now, f)
+		s.warnReturns(now, pub)
 		return
 	}
 	kept := r.kept
@@ -131,11 +131,11 @@ func (s *Stream) join(now time.Time, f *feed) {
 	if r.catching {
 		end = s.clock.Clock(newest.Track, now)
 	}
-	kept[0] = s.beginSession(now, f, kept[0], func() {
+	kept[0] = s.beginSession(now, pub, kept[0], func() {
 		s.fillTo(now, end-filler.Every, end)
 		s.beginGap(end)
 	})
-	s.squeeze(now, f, kept, end)
+	s.squeeze(now, pub, kept, end)
 	if !r.catching {
 		s.rejoin = rejoin{}
 	}
@@ -143,12 +143,12 @@ func (s *Stream) join(now time.Time, f *feed) {
 }
 
 // warnReturns logs, once a minute, that a push falls silent and returns too often. s.mu is held.
-func (s *Stream) warnReturns(now time.Time, f *feed) {
+func (s *Stream) warnReturns(now time.Time, pub *publisherSession) {
 	if now.Sub(s.flapsTold) < flapsToldEvery {
 		return
 	}
 	s.flapsTold = now
-	session := f.session.ID()
+	session := pub.session.ID()
 	s.out.queue = append(s.out.queue, func() {
 		s.opts.Log.Warn("a push falls silent and returns too often; it goes on at a later keyframe", "session", session,
 			"hint", "check the encoder and its line, or set silence to a longer time than its pauses")
@@ -158,7 +158,7 @@ func (s *Stream) warnReturns(now time.Time, f *feed) {
 // squeeze gives viewers packets of one group of pictures a millisecond apart, so that the last
 // stands at end or, where there is no room, as soon after it as there is. Pictures keep their
 // output order.
-func (s *Stream) squeeze(now time.Time, f *feed, packets []*packetbuf.Packet, end time.Duration) {
+func (s *Stream) squeeze(now time.Time, pub *publisherSession, packets []*packetbuf.Packet, end time.Duration) {
 	track := packets[0].Track
 	last, _ := s.clock.Last(track)
 	n := len(packets)
@@ -174,28 +174,28 @@ func (s *Stream) squeeze(now time.Time, f *feed, packets []*packetbuf.Packet, en
 		at[p] = first + behind(i) + delay
 	}
 	for i, p := range packets {
-		s.save(f, p)
+		s.save(pub, p)
 		s.clock.Put(p, first+behind(i), at[p])
-		s.deliver(now, f, p)
+		s.deliver(now, pub, p)
 	}
 }
 
 // catchUp takes a packet of a backlog that drains slowly, after viewers are fed again: video
 // stands where it arrives, audio is left out, until the backlog has drained.
-func (s *Stream) catchUp(now time.Time, f *feed, p *packetbuf.Packet) {
+func (s *Stream) catchUp(now time.Time, pub *publisherSession, p *packetbuf.Packet) {
 	r := &s.rejoin
 	if r.backlog.Drained() {
 		s.clock.Resume(r.backlog.Shift())
 		s.rejoin = rejoin{}
-		s.pass(now, f, p)
+		s.pass(now, pub, p)
 		return
 	}
-	if p.Track == packetbuf.Audio && f.hasVideo {
+	if p.Track == packetbuf.Audio && pub.HasVideo() {
 		s.opts.Counters.Late.Add(1)
 		return
 	}
-	s.save(f, p)
+	s.save(pub, p)
 	at := s.clock.Clock(p.Track, now)
 	s.clock.Put(p, at, at+p.CTO)
-	s.deliver(now, f, p)
+	s.deliver(now, pub, p)
 }

@@ -77,13 +77,13 @@ func (s *Stream) Snapshot(now time.Time) Snapshot {
 }
 
 func (s *Stream) publisher(now time.Time, id lifecycle.ID) *Publisher {
-	f := s.feeds[id]
-	if f == nil {
+	pub := s.publishers[id]
+	if pub == nil {
 		return nil
 	}
 	p := &Publisher{
-		Session: f.session.ID(), Protocol: f.req.Protocol, Remote: f.req.Remote, Agent: f.req.Agent,
-		Since: f.accepted, Gap: f.dog.Gap(), Quiet: f.dog.Quiet(now), Reorders: f.reorders,
+		Session: pub.session.ID(), Protocol: pub.req.Protocol, Remote: pub.req.Remote, Agent: pub.req.Agent,
+		Since: pub.accepted, Gap: pub.Gap(), Quiet: pub.SinceMedia(now), Reorders: pub.Reorders(),
 	}
 	if id == s.life.Spare() {
 		p.Ready = quiet{s}.Ready(id, now)
@@ -91,17 +91,17 @@ func (s *Stream) publisher(now time.Time, id lifecycle.ID) *Publisher {
 			p.ReturnsIn = &left
 		}
 	}
-	p.Bitrate, p.Sound, p.FrameRate = f.meter.rates(now)
-	p.RTT, _ = f.session.RTT()
-	if b, ok := f.session.(ingest.Beater); ok {
+	p.Bitrate, p.Sound, p.FrameRate = pub.Rates(now)
+	p.RTT, _ = pub.session.RTT()
+	if b, ok := pub.session.(ingest.Beater); ok {
 		p.Heartbeat = b.Heartbeat()
 	}
-	if r, ok := f.session.(ingest.RepairReporter); ok {
+	if r, ok := pub.session.(ingest.RepairReporter); ok {
 		p.Repairs = r.Repairs()
 	}
-	if f.repairs != nil {
-		p.Repairs = append(p.Repairs, f.repairs.Repairs()...)
+	if pub.repairs != nil {
+		p.Repairs = append(p.Repairs, pub.repairs.Repairs()...)
 	}
-	p.Jitter, p.Keyframes = f.pace.jitter(), f.pace.every
+	p.Jitter, p.Keyframes = pub.Jitter(), pub.KeyframeInterval()
 	return p
 }

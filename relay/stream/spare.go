@@ -104,94 +104,95 @@ func (w *warm) age(now time.Time) time.Duration {
 func (w *warm) clear() { *w = warm{} }
 
 // retain keeps p, as it came.
-func (f *feed) retain(p *packetbuf.Packet) {
+func (pub *publisherSession) retain(p *packetbuf.Packet) {
 	key := p.Kind == packetbuf.Key
-	limits := f.s.cfg.Load().Buffer
-	limits.Bytes = int(min(int64(limits.Bytes), f.memory.Share()))
-	f.kept.add(p, key, limits)
-	f.memory.Set(f.kept.bytes)
-	if key && (p.Track != packetbuf.Video || f.begins(p)) {
-		f.kept.fresh = len(f.kept.packets)
+	limits := pub.stream.cfg.Load().Buffer
+	limits.Bytes = int(min(int64(limits.Bytes), pub.memory.Share()))
+	pub.kept.add(p, key, limits)
+	pub.memory.Set(pub.kept.bytes)
+	if key && (p.Track != packetbuf.Video || pub.ResetsDecoder(p)) {
+		pub.kept.fresh = len(pub.kept.packets)
 	}
 }
 
 // Ready tells the life whether a spare can take over at once. s.mu is held.
 func (q quiet) Ready(id lifecycle.ID, now time.Time) bool {
-	f := q.s.feeds[id]
-	return f != nil && f.media > 0 && !f.mute[packetbuf.Video] && f.dog.Quiet(now) < spareQuiet && f.kept.newest(q.s.frozen) >= 0
+	pub := q.s.publishers[id]
+	return pub != nil && pub.HasMedia() && !pub.Silent(packetbuf.Video) && pub.SinceMedia(now) < spareQuiet && pub.kept.newest(q.s.frozen) >= 0
 }
 
 // keep holds a packet of the spare. It returns false where a backup cannot follow what is live.
-func (s *Stream) keep(now time.Time, f *feed, p *packetbuf.Packet) bool {
-	if was := s.lastKey; f.req.Backup && s.feeding() && p.Track == packetbuf.Video && was != nil && was.Codec != p.Codec {
-		f.detail = fmt.Sprintf("the backup's picture is %v and the stream's %v: set both encoders to one codec", p.Codec, was.Codec)
-		s.perform(now, s.life.End(now, f.id, ingest.Protocol))
-		s.dismiss(f, ingest.Protocol, f.detail)
+func (s *Stream) keep(now time.Time, pub *publisherSession, p *packetbuf.Packet) bool {
+	if was := s.lastKey; pub.req.Backup && s.feeding() && p.Track == packetbuf.Video && was != nil && was.Codec != p.Codec {
+		pub.detail = fmt.Sprintf("the backup's picture is %v and the stream's %v: set both encoders to one codec", p.Codec, was.Codec)
+		s.perform(now, s.life.End(now, pub.id, ingest.Protocol))
+		s.dismiss(pub, ingest.Protocol, pub.detail)
 		return false
 	}
-	if f.stopped {
-		f.stopped = false
-		f.kept.goesOn(p)
+	if pub.stopped {
+		pub.stopped = false
+		pub.kept.goesOn(p)
 	}
-	f.retain(p)
+	pub.retain(p)
 	return true
 }
 
 // save keeps p of the session that feeds, as it came, while there is a spare: the two may change
 // places.
-func (s *Stream) save(f *feed, p *packetbuf.Packet) {
+func (s *Stream) save(pub *publisherSession, p *packetbuf.Packet) {
 	if s.life.Spare() == 0 {
-		f.kept.clear()
-		f.memory.Set(0)
+		pub.kept.clear()
+		pub.memory.Set(0)
 		return
 	}
 	kind := p.Kind
-	if p.Track == packetbuf.Audio && f.hasVideo {
+	if p.Track == packetbuf.Audio && pub.HasVideo() {
 		kind = packetbuf.Delta // where its picture is silent, viewers may begin with sound
 	}
-	f.retain(&packetbuf.Packet{
+	pub.retain(&packetbuf.Packet{
 		Track: p.Track, Codec: p.Codec, Kind: kind, DTS: p.DTS, CTO: p.CTO, Arrived: p.Arrived, Payload: p.Payload,
 	})
 }
 
-// turn has session f, the spare so far, feed the stream: with the very next frame where it is
+// turn has session pub, the spare so far, feed the stream: with the very next frame where it is
 // the same encoder's as viewers have had, else from its newest keyframe.
-func (s *Stream) turn(now time.Time, f *feed, cause ingest.Cause) {
-	if old := s.feeds[s.life.Spare()]; old != nil && cause != "" {
+func (s *Stream) turn(now time.Time, pub *publisherSession, cause ingest.Cause) {
+	if old := s.publishers[s.life.Spare()]; old != nil && cause != "" {
 		old.kept.clear() // it has broken, and begins anew where it comes back
 	}
 	e := Event{Time: now, Type: BackupOff, Cause: cause, After: s.fed}
 	s.rejoin = rejoin{}
-	kept := f.kept
+	kept := pub.kept
 	packets := kept.packets
-	f.kept.clear()
-	if p, at := s.align(f, packets); p != nil {
+	pub.kept.clear()
+	if p, at := s.align(pub, packets); p != nil {
 		s.clock.Follow(p, at)
-		f.joined, f.settled, s.fed = now, false, f.session.ID()
+		s.fed = pub.session.ID()
+		pub.Join(now)
 		if s.ceilings.least() > 0 {
-			s.limit(f)
+			s.limit(pub)
 		}
 		for _, p := range packets {
 			if last, begun := s.clock.Last(p.Track); !begun || s.clock.Where(p) > last {
-				s.pass(now, f, p)
+				s.pass(now, pub, p)
 			} else {
-				s.save(f, p)
+				s.save(pub, p)
 			}
 		}
 	} else {
 		at := max(0, kept.newest(s.frozen))
-		s.splice(now, f, packets[at])
+		s.splice(now, pub, packets[at])
 		for _, p := range packets[at+1:] {
-			s.pass(now, f, p)
+			s.pass(now, pub, p)
 		}
 	}
-	if f.req.Backup {
+	if pub.req.Backup {
 		e.Type = BackupOn
 		if wait := s.life.ReturnAfter(); wait > s.cfg.Load().BackupReturn {
 			e.Detail = fmt.Sprintf("the primary broke soon after its return: it has the stream again when it has been healthy for %v", wait)
 		}
 	}
-	s.tellOf(f, e)
+	s.tellOf(pub, e)
 }
 
 // recall notes a packet that viewers have had, while there is a spare that might have it too.
@@ -206,11 +207,9 @@ func (s *Stream) recall(p *packetbuf.Packet) {
 // align finds a packet among those kept of f that viewers have had already, and where it stands
 // on the stream's clock; nil if there is none. A spare that is behind delivers once more what
 // viewers have had, which is passed over.
-func (s *Stream) align(f *feed, packets []*packetbuf.Packet) (p *packetbuf.Packet, at time.Duration) {
-	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
-		if a, b := f.configs[tr], s.sent[tr]; (a == nil) != (b == nil) || a != nil && (a.Codec != b.Codec || !bytes.Equal(a.Payload, b.Payload)) {
-			return nil, 0
-		}
+func (s *Stream) align(pub *publisherSession, packets []*packetbuf.Packet) (p *packetbuf.Packet, at time.Duration) {
+	if !pub.SameConfigs(s.sent) {
+		return nil, 0
 	}
 	track := packetbuf.Video
 	if !s.present[packetbuf.Video] {

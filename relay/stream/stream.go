@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/timeline"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/relay/stream/filler"
+	"github.com/holdfast-live/holdfast/relay/stream/publisher"
 )
 
 // ErrEnded: the stream is over.
@@ -59,35 +60,31 @@ type Stream struct {
 	done  chan struct{} // closed when the stream has ended
 	loop  sync.WaitGroup
 
-	mu       sync.Mutex // guards all below
-	life     *lifecycle.Machine
-	clock    timeline.Timeline
-	gap      audiogap.Track // holes in the audio
-	segments segments
-	feeds    map[lifecycle.ID]*feed
-	lastID   lifecycle.ID
-	epoch    uint32
-	slates   uint32            // how many of the epochs were a slate's
-	sent     packetbuf.Configs // the configuration that viewers have
-	present  [packetbuf.NumTracks]bool
-	lastKey  *packetbuf.Packet
+	mu         sync.Mutex // guards all below
+	life       *lifecycle.Machine
+	clock      timeline.Timeline
+	gap        audiogap.Track // holes in the audio
+	segments   segments
+	publishers map[lifecycle.ID]*publisherSession
+	lastID     lifecycle.ID
+	epoch      uint32
+	slates     uint32 // how many of the epochs were a slate's
+	tracks
 	filler   *filler.Filler // of a stream that is held; nil: nothing is filled in
-	lateness lateness
+	lateness publisher.Lateness
 	rejoin   rejoin
-	// timeRepairs are what has been reported of the clock's corrections.
-	timeRepairs timeRepairs
-	frozen      bool      // a made picture came last: only an IDR picture may follow
-	appended    time.Time // when the ring last got something
-	keyWoken    time.Time // when a keyframe last woke the viewers
-	changes     time.Time // when a change of configuration was last told
-	since       time.Time // of the state
-	viewers     map[string]int
-	bridge      bridge
-	breaks      map[ingest.Cause]int
-	received    uint64 // media bytes from publishers
-	ceilings    ceilings
-	fed         string // the session that feeds the stream, or did last
-	reason      string // why it ended, for viewers
+	repairs  publisher.ClockRepairs
+	frozen   bool      // a made picture came last: only an IDR picture may follow
+	appended time.Time // when the ring last got something
+	keyWoken time.Time // when a keyframe last woke the viewers
+	since    time.Time // of the state
+	viewers  map[string]int
+	bridge   bridge
+	breaks   map[ingest.Cause]int
+	received uint64 // media bytes from publishers
+	ceilings ceilings
+	fed      string // the session that feeds the stream, or did last
+	reason   string // why it ended, for viewers
 	// lastBreak and lastDetail are of the push that broke or ended last.
 	lastBreak  ingest.Cause
 	lastDetail string
@@ -95,11 +92,6 @@ type Stream struct {
 	flapped   int
 	flapsTold time.Time
 	had       warm // what viewers have had, while there is a spare
-
-	// described is when viewers were last told more of a track's configuration that they have, and
-	// untold that there is more, which waits for a keyframe.
-	described [packetbuf.NumTracks]time.Time
-	untold    bool
 }
 
 // New returns a stream that nobody publishes to yet.
@@ -107,7 +99,7 @@ func New(name string, o Options) *Stream {
 	s := &Stream{
 		name: name, serial: o.Load.streams.Add(1), opts: o, ring: packetbuf.NewRing(o.Config.Buffer), wake: newWake(), out: newOutbox(),
 		poked: make(chan struct{}, 1), done: make(chan struct{}),
-		feeds: map[lifecycle.ID]*feed{}, viewers: map[string]int{}, bridge: bridge{listeners: map[sounds]int{}}, breaks: map[ingest.Cause]int{},
+		publishers: map[lifecycle.ID]*publisherSession{}, viewers: map[string]int{}, bridge: bridge{listeners: map[sounds]int{}}, breaks: map[ingest.Cause]int{},
 		since: time.Now(),
 	}
 	s.cfg.Store(&o.Config)
@@ -132,8 +124,8 @@ func (s *Stream) Configure(c Config) {
 	s.ring.SetLimits(c.Buffer)
 	s.locked(func() {
 		s.life.SetConfig(c.lifecycle())
-		for _, f := range s.feeds {
-			f.dog.SetConfig(c.watchdog())
+		for _, pub := range s.publishers {
+			pub.SetWatchdog(c.watchdog())
 		}
 	})
 	s.poke()
@@ -168,10 +160,10 @@ func (s *Stream) kick(reason string) (kicked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, id := range []lifecycle.ID{s.life.Current(), s.life.Waiting()} {
-		if f := s.feeds[id]; f != nil {
-			kicked, f.detail = true, reason
+		if pub := s.publishers[id]; pub != nil {
+			kicked, pub.detail = true, reason
 			s.perform(time.Now(), s.life.End(time.Now(), id, ingest.Kick))
-			s.dismiss(f, ingest.Kick, reason)
+			s.dismiss(pub, ingest.Kick, reason)
 		}
 	}
 	s.endIfIdle(time.Now())
@@ -182,31 +174,28 @@ func (s *Stream) kick(reason string) (kicked bool) {
 type quiet struct{ s *Stream }
 
 func (q quiet) Quiet(id lifecycle.ID, now time.Time) time.Duration {
-	f := q.s.feeds[id]
-	if f == nil {
+	pub := q.s.publishers[id]
+	if pub == nil {
 		return time.Hour
 	}
-	if f.media == 0 {
-		return now.Sub(f.accepted)
-	}
-	return f.dog.Quiet(now)
+	return pub.Quiet(now)
 }
 
 // perform does what the life decided. s.mu is held; whoever holds it flushes afterwards.
 func (s *Stream) perform(now time.Time, effects []lifecycle.Effect) {
 	for _, e := range effects {
-		f := s.feeds[e.ID]
+		pub := s.publishers[e.ID]
 		switch e.Kind {
 		case lifecycle.Broke:
-			s.broke(now, f, e)
+			s.broke(now, pub, e)
 		case lifecycle.Resumed:
-			s.tellOf(f, Event{Time: now, Type: Resumed, Cause: e.Cause, Outage: e.Outage})
+			s.tellOf(pub, Event{Time: now, Type: Resumed, Cause: e.Cause, Outage: e.Outage})
 		case lifecycle.Close:
-			s.dismiss(f, e.Cause, cmp.Or(closing[e.Cause], s.reason))
+			s.dismiss(pub, e.Cause, cmp.Or(closing[e.Cause], s.reason))
 		case lifecycle.Changed:
-			s.changed(now, f, e)
+			s.changed(now, pub, e)
 		case lifecycle.Turned:
-			s.turn(now, f, e.Cause)
+			s.turn(now, pub, e.Cause)
 		}
 	}
 }
@@ -218,22 +207,22 @@ var closing = map[ingest.Cause]string{
 	ingest.Silence:    "no media, or no keyframe, came for too long",
 }
 
-func (s *Stream) broke(now time.Time, f *feed, why lifecycle.Effect) {
+func (s *Stream) broke(now time.Time, pub *publisherSession, why lifecycle.Effect) {
 	s.breaks[why.Cause]++
-	e := Event{Time: now, Type: Broke, Cause: why.Cause, Standby: why.Spare, Detail: s.breakDetail(f, why.Cause)}
+	e := Event{Time: now, Type: Broke, Cause: why.Cause, Standby: why.Spare, Detail: s.breakDetail(pub, why.Cause)}
 	s.lastBreak, s.lastDetail = e.Cause, e.Detail
-	if f != nil {
+	if pub != nil {
 		if e.Cause == ingest.Silence || e.Cause == ingest.Timeout || e.Cause == ingest.ICE {
-			e.Detect = f.dog.Quiet(now)
+			e.Detect = pub.SinceMedia(now)
 		}
-		f.stopped = why.Spare
+		pub.stopped = why.Spare
 	}
-	s.tellOf(f, e)
+	s.tellOf(pub, e)
 }
 
-func (s *Stream) changed(now time.Time, f *feed, e lifecycle.Effect) {
+func (s *Stream) changed(now time.Time, pub *publisherSession, e lifecycle.Effect) {
 	s.since = now
-	s.tellOf(f, Event{Time: now, Type: State, From: e.From, To: e.To, Cause: e.Cause})
+	s.tellOf(pub, Event{Time: now, Type: State, From: e.From, To: e.To, Cause: e.Cause})
 	s.poke()
 	switch e.To {
 	case lifecycle.Held:
@@ -247,19 +236,19 @@ func (s *Stream) changed(now time.Time, f *feed, e lifecycle.Effect) {
 }
 
 // dismiss closes a session and forgets it.
-func (s *Stream) dismiss(f *feed, cause ingest.Cause, reason string) {
-	if f == nil {
+func (s *Stream) dismiss(pub *publisherSession, cause ingest.Cause, reason string) {
+	if pub == nil {
 		return
 	}
-	s.remove(f)
-	f.gone, f.close = true, func() { f.session.Close(cause, cmp.Or(reason, "the stream was closed")) }
-	s.out.queue = append(s.out.queue, f.close)
+	s.remove(pub)
+	pub.gone, pub.close = true, func() { pub.session.Close(cause, cmp.Or(reason, "the stream was closed")) }
+	s.out.queue = append(s.out.queue, pub.close)
 }
 
 // remove takes a session out of the stream.
-func (s *Stream) remove(f *feed) {
-	delete(s.feeds, f.id)
-	f.memory.Close()
+func (s *Stream) remove(pub *publisherSession) {
+	delete(s.publishers, pub.id)
+	pub.memory.Close()
 }
 
 // endIfIdle ends a stream that never began and has nobody left who could begin it.

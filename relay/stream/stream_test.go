@@ -49,7 +49,9 @@ func TestMetadataSaysWhatIsThere(t *testing.T) {
 					t.Fatalf("no metadata first: %v", err)
 				}
 				fields := rtmp.Properties(values[1])
-				has := func(key string) bool { return find(fields, key) >= 0 }
+				has := func(key string) bool {
+					return slices.ContainsFunc(fields, func(f rtmp.Property) bool { return f.Key == key })
+				}
 				if has("videocodecid") == o.NoVideo || has("width") == o.NoVideo || has("audiocodecid") != (!o.NoAudio && o.AudioCodec != packetbuf.Opus) ||
 					has("audiosamplerate") != (!o.NoAudio && o.AudioCodec != packetbuf.MP3) {
 					t.Errorf("metadata %v", fields)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
-	"github.com/holdfast-live/holdfast/packetbuf/rtmp"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
@@ -243,22 +242,4 @@ func TestVerdictsAreOnTime(t *testing.T) {
 			p.run(50 * time.Millisecond)
 		}
 	})
-}
-
-// Pictures without a configuration are named as pictures.
-func TestMetadataOfBareTracks(t *testing.T) {
-	var m metadata
-	m.codecs[packetbuf.Video], m.codecs[packetbuf.Audio] = packetbuf.VP8, packetbuf.AC3
-	p := m.build(packetbuf.Configs{}, [packetbuf.NumTracks]bool{packetbuf.Video: true, packetbuf.Audio: true})
-	said := parseMetadata(p.Payload).fields
-	for key, want := range map[string]string{"videocodecid": "vp08", "audiocodecid": "ac-3"} {
-		i := find(said, key)
-		if i < 0 {
-			t.Fatalf("no %s", key)
-		}
-		n, _ := said[i].Value.(rtmp.Number)
-		if got := string(binary.BigEndian.AppendUint32(nil, uint32(n))); got != want {
-			t.Errorf("%s is %q", key, got)
-		}
-	}
 }

@@ -83,7 +83,7 @@ func TestKeyframesOfAFrozenStream(t *testing.T) {
 		<-done
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		f := b.feeds[b.life.Spare()]
+		f := b.publishers[b.life.Spare()]
 		now := time.Now()
 		add := func(nal byte, n int) {
 			for range n {

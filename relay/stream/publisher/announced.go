@@ -1,19 +1,18 @@
-package stream
+package publisher
 
 import (
 	"time"
 
-	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 	"github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
 const (
-	// configPatience is how long the configuration of announced audio is waited for before
-	// viewers are given one made from the announcement.
+	// configPatience is how long the configuration of announced audio may take before viewers are
+	// given one made from the announcement.
 	configPatience = 300 * time.Millisecond
-	// remembered is how long the audio track of an earlier session stands, silent, in one that
+	// remembered is how long the audio track of an earlier session stays, silent, in one that
 	// neither announces nor sends audio.
 	remembered = 30 * time.Second
 	// fourCCs of Enhanced RTMP, as onMetaData carries them in numbers.
@@ -22,7 +21,7 @@ const (
 )
 
 // announces reports whether the metadata names a track.
-func (m *metadata) announces(tr packetbuf.Track) bool {
+func (m *Metadata) announces(tr packetbuf.Track) bool {
 	keys := aboutVideo
 	if tr == packetbuf.Audio {
 		keys = []string{"audiocodecid", "audiosamplerate", "audiodatarate"}
@@ -41,7 +40,7 @@ func (m *metadata) announces(tr packetbuf.Track) bool {
 
 // audioConfig returns the audio configuration that the metadata amounts to; nil if it names no
 // audio for which silence can be made.
-func (m *metadata) audioConfig() *packetbuf.Packet {
+func (m *Metadata) audioConfig() *packetbuf.Packet {
 	if !m.announces(packetbuf.Audio) {
 		return nil
 	}
@@ -64,7 +63,7 @@ func (m *metadata) audioConfig() *packetbuf.Packet {
 
 // audioCodec returns the codec that the metadata names, which is AAC where it describes audio
 // without naming one.
-func (m *metadata) audioCodec() packetbuf.Codec {
+func (m *Metadata) audioCodec() packetbuf.Codec {
 	i := find(m.fields, "audiocodecid")
 	if i < 0 {
 		return packetbuf.AAC
@@ -88,7 +87,7 @@ func (m *metadata) audioCodec() packetbuf.Codec {
 	return packetbuf.NoCodec
 }
 
-func (m *metadata) audioChannels() int {
+func (m *Metadata) audioChannels() int {
 	channels := 2
 	if i := find(m.fields, "stereo"); i >= 0 {
 		if stereo, ok := m.fields[i].Value.(rtmp.Bool); ok && !bool(stereo) {
@@ -99,7 +98,7 @@ func (m *metadata) audioChannels() int {
 }
 
 // number returns a field in whole numbers; missing if it is none above 0.
-func (m *metadata) number(key string, missing int) int {
+func (m *Metadata) number(key string, missing int) int {
 	if i := find(m.fields, key); i >= 0 {
 		if n, ok := m.fields[i].Value.(rtmp.Number); ok && n >= 1 && n < 1<<20 {
 			return int(n)
@@ -108,46 +107,43 @@ func (m *metadata) number(key string, missing int) int {
 	return missing
 }
 
-// announceAudio gives viewers the configuration of audio that the metadata names and that has
-// not come. Until it comes the track is silent. s.mu is held.
-func (s *Stream) announceAudio(now time.Time, f *feed) {
-	if now.Sub(f.joined) < configPatience || f.guessed || s.present[packetbuf.Audio] || f.configs[packetbuf.Audio] != nil || !f.audio.IsZero() {
-		return
+// GuessAudio returns, once, a configuration made from the metadata for audio that was announced and
+// has not come in time; nil if there is no such audio.
+func (s *Session) GuessAudio(now time.Time) *packetbuf.Packet {
+	if now.Sub(s.joined) < configPatience || s.guessed || s.HasAudio() {
+		return nil
 	}
-	f.guessed = true
-	if c := f.meta.audioConfig(); c != nil {
-		s.appendConfig(now, c)
-		s.announce(now, f)
-	}
+	s.guessed = true
+	return s.metadata.audioConfig()
 }
 
-// dueAudio returns the codec of the audio that announceAudio is going to announce; NoCodec if
-// it is not. s.mu is held.
-func (s *Stream) dueAudio() packetbuf.Codec {
-	f := s.feeds[s.life.Current()]
-	if f == nil || f.guessed || f.configs[packetbuf.Audio] != nil || !f.audio.IsZero() {
+// Guessed reports whether viewers have an audio configuration that was made from the metadata,
+// until GuessReplaced is called.
+func (s *Session) Guessed() bool { return s.guessed }
+
+// GuessReplaced notes that viewers have the session's own audio configuration.
+func (s *Session) GuessReplaced() { s.guessed = false }
+
+// ExpectedAudio returns the codec of the audio for which GuessAudio is going to return a
+// configuration; NoCodec if there is none.
+func (s *Session) ExpectedAudio() packetbuf.Codec {
+	if s.guessed || s.HasAudio() {
 		return packetbuf.NoCodec
 	}
-	if c := f.meta.audioConfig(); c != nil {
+	if c := s.metadata.audioConfig(); c != nil {
 		return c.Codec
 	}
 	return packetbuf.NoCodec
 }
 
-// keepsAudio reports whether the audio track stays though session f has sent none of it: it is
-// silent, and it was announced, or an earlier session had it until a moment ago.
-func (s *Stream) keepsAudio(now time.Time, f *feed) bool {
-	return s.gap.Able() && (f.meta.announces(packetbuf.Audio) || now.Sub(f.joined) < remembered)
+// KeepsAudio reports whether the stream's audio track stays, silent, although the session has sent
+// no audio: it was announced, or an earlier session had it until a moment ago.
+func (s *Session) KeepsAudio(now time.Time) bool {
+	return s.metadata.announces(packetbuf.Audio) || now.Sub(s.joined) < remembered
 }
 
-// Awaits reports whether a track that the stream does not have may still come: the publisher
-// has announced it, or has not said what it sends.
-func (r *Reader) Awaits(tr packetbuf.Track) bool {
-	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
-	f := r.s.feeds[r.s.life.Current()]
-	if f == nil || r.s.present[tr] || f.req.Protocol == ingest.WHIP { // WHIP agrees on its tracks
-		return false
-	}
-	return !f.meta.said || f.meta.announces(tr)
+// MayBring reports whether the session may still send a track: it has announced it, or has not said
+// what it sends.
+func (s *Session) MayBring(tr packetbuf.Track) bool {
+	return len(s.metadata.fields) == 0 || s.metadata.announces(tr)
 }

@@ -1,13 +1,13 @@
-package stream
+package publisher
 
 import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// reorderOf returns how many frames may be out of order according to a video configuration,
-// and whether the configuration tells.
-func reorderOf(cfg *packetbuf.Packet) (frames int, known bool) {
+// ReorderFrames returns the number of frames that may be out of order according to a video
+// configuration, and whether the configuration tells. cfg may be nil.
+func ReorderFrames(cfg *packetbuf.Packet) (frames int, known bool) {
 	if cfg == nil || cfg.Codec != packetbuf.H264 {
 		return 0, false
 	}

@@ -1,4 +1,4 @@
-package stream
+package publisher
 
 import (
 	"github.com/holdfast-live/holdfast/packetbuf"
@@ -6,27 +6,21 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
-// metadata is what a publisher's onMetaData says.
-type metadata struct {
-	said   bool
-	fields rtmp.Object
-	codecs [packetbuf.NumTracks]packetbuf.Codec // of tracks without a configuration
-}
+// Metadata is what a publisher's onMetaData says. The zero value says nothing.
+type Metadata struct{ fields rtmp.Object }
 
-func parseMetadata(payload []byte) metadata {
+// ParseMetadata returns the metadata in the AMF0 of an onMetaData message. Where that is malformed
+// it says nothing.
+func ParseMetadata(payload []byte) Metadata {
 	values, err := rtmp.DecodeAMF(payload)
 	if err != nil || len(values) < 2 {
-		return metadata{}
+		return Metadata{}
 	}
-	fields := rtmp.Properties(values[1])
-	return metadata{said: len(fields) > 0, fields: fields}
+	return Metadata{fields: rtmp.Properties(values[1])}
 }
 
-// saysNoVideo tells whether the metadata describes a push, and no picture in it.
-func (m *metadata) saysNoVideo() bool {
-	if !m.said {
-		return false
-	}
+// saysNoVideo reports whether the metadata describes audio and no video.
+func (m *Metadata) saysNoVideo() bool {
 	audio := false
 	for _, f := range m.fields {
 		switch f.Key {
@@ -53,14 +47,14 @@ var (
 	aboutFile  = []string{"duration", "filesize", "fileSize", "keyframes", "lasttimestamp", "lastkeyframetimestamp", "hasKeyframes", "canSeekToEnd"}
 )
 
-// build makes the onMetaData of the stream: what the configurations say for certain, and
-// beside it what the publisher said, as far as it concerns tracks that are there. It returns
-// nil while there is no track.
-func (m *metadata) build(sent packetbuf.Configs, present [packetbuf.NumTracks]bool) *packetbuf.Packet {
+// StreamMetadata returns the onMetaData of a stream that the session feeds: what the
+// configurations that viewers have say for certain, and beside it what the publisher said of the
+// tracks that are present. It returns nil while there is no track.
+func (s *Session) StreamMetadata(sent packetbuf.Configs, present [packetbuf.NumTracks]bool) *packetbuf.Packet {
 	if !present[packetbuf.Video] && !present[packetbuf.Audio] {
 		return nil
 	}
-	o := append(rtmp.Object(nil), m.fields...)
+	o := append(rtmp.Object(nil), s.metadata.fields...)
 	o = without(o, aboutFile)
 	if !present[packetbuf.Video] {
 		o = without(o, aboutVideo)
@@ -71,12 +65,12 @@ func (m *metadata) build(sent packetbuf.Configs, present [packetbuf.NumTracks]bo
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 		if cfg := sent[tr]; present[tr] && cfg != nil {
 			o = describe(o, cfg)
-		} else if present[tr] && m.codecs[tr] != packetbuf.NoCodec && m.codecs[tr] != packetbuf.Opus {
+		} else if bare := s.bare[tr]; present[tr] && bare != packetbuf.NoCodec && bare != packetbuf.Opus {
 			key := "audiocodecid"
 			if tr == packetbuf.Video {
 				key = "videocodecid"
 			}
-			o = set(o, key, rtmp.Number(flvCodecIDs[m.codecs[tr]]))
+			o = set(o, key, rtmp.Number(flvCodecIDs[bare]))
 		}
 	}
 	payload := rtmp.AppendAMF(nil, rtmp.String("onMetaData"), rtmp.ECMAArray(o))
@@ -89,7 +83,7 @@ func describe(o rtmp.Object, cfg *packetbuf.Packet) rtmp.Object {
 	if cfg.Track == packetbuf.Video && known {
 		o = set(o, "videocodecid", rtmp.Number(id))
 	} else if cfg.Codec == packetbuf.Opus {
-		// Some of those who read this get AAC in its place.
+		// Some readers of this get AAC in its place.
 		o = without(o, []string{"audiocodecid"})
 	} else if known {
 		o = set(o, "audiocodecid", rtmp.Number(id))

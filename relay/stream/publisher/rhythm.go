@@ -1,4 +1,4 @@
-package stream
+package publisher
 
 import (
 	"time"
@@ -6,26 +6,26 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// pace is how evenly a publisher's packets come, and how far apart its keyframes are.
-type pace struct {
+// rhythm is how evenly a publisher's packets come, and how far apart its keyframes are.
+type rhythm struct {
 	tracks [packetbuf.NumTracks]struct {
 		arrived time.Time
 		dts     time.Duration
 		jitter  time.Duration
 	}
-	keyed time.Duration // DTS of the newest keyframe
-	keys  int           // keyframes since the last hole
-	every time.Duration // between the newest two
+	keyframe  time.Duration // DTS of the newest
+	keyframes int           // since the last hole
+	interval  time.Duration // between the newest two keyframes
 }
 
-// hole is a distance between a track's timestamps that is no rhythm: what was between them is
-// missing, or they began anew.
+// hole is the longest step between a track's timestamps that belongs to its rhythm. Over a longer
+// one packets are missing, or the timestamps started anew.
 const hole = 2 * time.Second
 
 // note takes a media packet. Jitter is smoothed as RFC 3550, section 6.4.1, does it: the
 // difference between two packets' spacing on arrival and in their timestamps, a sixteenth of
 // each new one.
-func (m *pace) note(now time.Time, p *packetbuf.Packet) {
+func (m *rhythm) note(now time.Time, p *packetbuf.Packet) {
 	t := &m.tracks[p.Track]
 	spacing := p.DTS - t.dts
 	whole := !t.arrived.IsZero() && spacing >= 0 && spacing <= hole
@@ -37,20 +37,20 @@ func (m *pace) note(now time.Time, p *packetbuf.Packet) {
 		return
 	}
 	if !whole {
-		m.keys = 0
+		m.keyframes = 0
 	}
 	if p.Kind != packetbuf.Key {
 		return
 	}
-	if m.keys > 0 {
-		m.every = p.DTS - m.keyed
+	if m.keyframes > 0 {
+		m.interval = p.DTS - m.keyframe
 	}
-	m.keyed = p.DTS
-	m.keys++
+	m.keyframe = p.DTS
+	m.keyframes++
 }
 
-// jitter is that of pictures, or of sound where there are none.
-func (m *pace) jitter() time.Duration {
+// jitter returns the jitter of video, or of audio where there is no video.
+func (m *rhythm) jitter() time.Duration {
 	if v := &m.tracks[packetbuf.Video]; !v.arrived.IsZero() {
 		return v.jitter
 	}

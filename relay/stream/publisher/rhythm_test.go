@@ -1,4 +1,4 @@
-package stream
+package publisher
 
 import (
 	"math"
@@ -10,8 +10,8 @@ import (
 )
 
 // paced is pictures at 25 a second, a keyframe each gop of them, delayed as said.
-func paced(n, gop int, delay func(i int) time.Duration) *pace {
-	m, begin := &pace{}, time.Unix(1000, 0)
+func paced(n, gop int, delay func(i int) time.Duration) *rhythm {
+	m, begin := &rhythm{}, time.Unix(1000, 0)
 	for i := range n {
 		dts := time.Duration(i) * 40 * time.Millisecond
 		p := &packetbuf.Packet{Track: packetbuf.Video, Kind: packetbuf.Delta, DTS: dts}
@@ -23,10 +23,10 @@ func paced(n, gop int, delay func(i int) time.Duration) *pace {
 	return m
 }
 
-func TestPace(t *testing.T) {
+func TestRhythm(t *testing.T) {
 	even := paced(500, 50, func(int) time.Duration { return 0 })
-	if even.jitter() != 0 || even.every != 2*time.Second {
-		t.Errorf("an even push: jitter %v, a keyframe every %v", even.jitter(), even.every)
+	if even.jitter() != 0 || even.interval != 2*time.Second {
+		t.Errorf("an even push: jitter %v, a keyframe every %v", even.jitter(), even.interval)
 	}
 	// Two delays, each uniform up to 30 ms, differ by 10 ms in the mean.
 	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test that repeats
@@ -43,19 +43,19 @@ func TestPace(t *testing.T) {
 
 // One keyframe tells nothing of the next, nor do timestamps that begin anew; sound alone has
 // its own jitter.
-func TestPaceOfLittle(t *testing.T) {
-	if m := paced(100, 1000, func(int) time.Duration { return 0 }); m.every != 0 {
-		t.Errorf("one keyframe, and the next after %v", m.every)
+func TestRhythmOfLittle(t *testing.T) {
+	if m := paced(100, 1000, func(int) time.Duration { return 0 }); m.interval != 0 {
+		t.Errorf("one keyframe, and the next after %v", m.interval)
 	}
-	m, now := &pace{}, time.Unix(1000, 0)
+	m, now := &rhythm{}, time.Unix(1000, 0)
 	for _, dts := range []time.Duration{time.Hour, time.Hour + time.Second, 0, 1500 * time.Millisecond, time.Minute} {
 		m.note(now, &packetbuf.Packet{Track: packetbuf.Video, Kind: packetbuf.Key, DTS: dts})
 		now = now.Add(time.Second)
 	}
-	if m.every != 1500*time.Millisecond || m.jitter() > time.Second {
-		t.Errorf("a keyframe every %v, jitter %v", m.every, m.jitter())
+	if m.interval != 1500*time.Millisecond || m.jitter() > time.Second {
+		t.Errorf("a keyframe every %v, jitter %v", m.interval, m.jitter())
 	}
-	m = &pace{}
+	m = &rhythm{}
 	for i := range 100 {
 		now = now.Add(time.Duration(20+10*(i%2)) * time.Millisecond)
 		m.note(now, &packetbuf.Packet{Track: packetbuf.Audio, DTS: time.Duration(i) * 25 * time.Millisecond})
