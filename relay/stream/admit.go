@@ -27,9 +27,9 @@ func (s *Stream) admit(r ingest.Request, now time.Time) (*publisherSession, erro
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := s.lastID + 1
-	a, effects := s.life.Publish(now, id, r.Backup)
+	a, effects := s.machine.Publish(now, id, r.Backup)
 	if !a.OK {
-		ended := s.life.Current() == 0 && a.Outcome == "" && !a.Flaps
+		ended := s.machine.Current() == 0 && a.Outcome == "" && !a.Flaps
 		if !ended && (!a.Flaps || s.warnFlapping(now)) {
 			s.tell(Event{
 				Time: now, Type: Refused, Session: r.Session.ID(), Protocol: r.Protocol, Remote: r.Remote,
@@ -49,18 +49,13 @@ func (s *Stream) admit(r ingest.Request, now time.Time) (*publisherSession, erro
 	return pub, nil
 }
 
-// flapsToldEvery is how often the operator is told that pushes of a stream break and return too often.
-const flapsToldEvery = time.Minute
-
 // warnFlapping reports whether it is time to tell of pushes that return too often, and logs it. s.mu is
 // held.
 func (s *Stream) warnFlapping(now time.Time) bool {
-	s.flapped++
-	if now.Sub(s.flapsTold) < flapsToldEvery {
+	refused, tell := s.flaps.Refused(now)
+	if !tell {
 		return false
 	}
-	refused := s.flapped
-	s.flapsTold, s.flapped = now, 0
 	s.out.queue = append(s.out.queue, func() {
 		s.opts.Log.Warn("pushes break and return too often; some are refused", "refused", refused, "hint", "check the encoder and its line")
 	})

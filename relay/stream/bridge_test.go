@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
+	"github.com/holdfast-live/holdfast/relay/stream/audio"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
@@ -83,7 +84,7 @@ func heard(t *testing.T, r *Reader, packets []*packetbuf.Packet) (own, bridged i
 			continue
 		case p.DTS <= last:
 			t.Errorf("sound at %v after %v", p.DTS, last)
-		case !r.hearing.takes.has(p.Codec):
+		case !r.audioSelector.Codecs().Has(p.Codec):
 			t.Errorf("%v for who does not take it", p.Codec)
 		case in != packetbuf.NoCodec && in != p.Codec:
 			t.Errorf("%v under a configuration of %v", p.Codec, in)
@@ -128,8 +129,13 @@ func TestABridgeIsAskedFor(t *testing.T) {
 		}
 		r.Close()
 		r.Close()
-		if n := len(b.bridge.listeners); n != 2 {
-			t.Errorf("%d kinds of listeners are left", n)
+		for _, want := range []struct {
+			accepts []packetbuf.Codec
+			n       int
+		}{{flvSound, 1}, {[]packetbuf.Codec{packetbuf.FLAC}, 1}, {[]packetbuf.Codec{packetbuf.Opus}, 0}} {
+			if n := b.bridge.Viewers(audio.CodecsOf(want.accepts)); n != want.n {
+				t.Errorf("got %d viewers that accept %v, want %d", n, want.accepts, want.n)
+			}
 		}
 	})
 }
@@ -204,7 +210,7 @@ func TestEachHearsWhatItTakes(t *testing.T) {
 		}
 		choosy.Close()
 		tap.Close()
-		if n := b.bridge.listeners[soundsOf([]packetbuf.Codec{packetbuf.Opus})]; n != 2 {
+		if n := b.bridge.Viewers(audio.CodecsOf([]packetbuf.Codec{packetbuf.Opus})); n != 2 {
 			t.Errorf("%d listen to what is made", n)
 		}
 		if w := b.Weigh(10 * time.Second); w.GOPs < 3 || w.Audio < 4*(w.Key+w.Delta)/100 {

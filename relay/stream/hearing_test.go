@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/relay/stream/audio"
 )
 
 // A viewer that takes AAC, or Opus, or both, comes past any order of the publisher's sound and
@@ -18,7 +19,7 @@ func TestHearingAgainstItsRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		takes := rapid.SampledFrom([][]packetbuf.Codec{{packetbuf.AAC}, {packetbuf.Opus}, {packetbuf.AAC, packetbuf.MP3}, {packetbuf.FLAC}}).Draw(t, "takes")
 		script := drawSound(t)
-		r := &Reader{hearing: hearing{takes: soundsOf(takes)}}
+		r := &Reader{audioSelector: audio.NewSelector(audio.CodecsOf(takes), packetbuf.NoCodec)}
 		var got []*packetbuf.Packet
 		for rest := script; len(rest) > 0 || len(r.pending) > 0; {
 			n := copy(r.buf[:], r.pending)
@@ -68,7 +69,7 @@ func drawSound(t *rapid.T) (out []*packetbuf.Packet) {
 			source, made = rapid.SampledFrom([]packetbuf.Codec{packetbuf.AAC, packetbuf.Opus}).Draw(t, "source"), packetbuf.NoCodec
 			p.Codec, p.Kind, p.Payload = source, packetbuf.Config, []byte{byte('0' + rapid.IntRange(0, 2).Draw(t, "config"))}
 		case what == 1 || what > 6 && made == packetbuf.NoCodec:
-			made = target(source)
+			made = audio.BridgeTarget(source)
 			p.Codec, p.Kind, p.Flags, p.Payload = made, packetbuf.Config, packetbuf.Bridged, []byte{byte('0' + rapid.IntRange(0, 2).Draw(t, "config"))}
 		case what <= 6:
 			dts[0] = max(dts[0], dts[1]-40*time.Millisecond) + 20*time.Millisecond

@@ -15,7 +15,7 @@ func (s *Stream) beginFiller(now time.Time) {
 	if s.filler = nil; !cfg.Freeze {
 		return
 	}
-	_, cause := s.life.State()
+	_, cause := s.machine.State()
 	held := filler.Held{
 		Slate: cfg.Slate, Configs: s.sent, Keyframe: s.lastKey, Media: s.sessionMedia,
 		VideoStep: s.clock.Step(packetbuf.Video), AudioClock: s.clock.Clock(packetbuf.Audio, now), Stalled: cause == ingest.Silence,

@@ -27,11 +27,11 @@ func (s *Stream) requestKey(pub *publisherSession) bool {
 
 // needKey asks for a keyframe where who joins now would have long to catch up. s.mu is held.
 func (s *Stream) needKey(now time.Time) {
-	if state, _ := s.life.State(); state == lifecycle.Held {
+	if state, _ := s.machine.State(); state == lifecycle.Held {
 		return
 	}
 	if s.present[packetbuf.Video] && (s.lastKey == nil || now.Sub(s.lastKey.Arrived) >= oldKey) {
-		s.requestKey(s.publishers[s.life.Current()])
+		s.requestKey(s.publishers[s.machine.Current()])
 	}
 }
 
@@ -40,8 +40,8 @@ func (s *Stream) needKey(now time.Time) {
 func (r *Reader) RequestKey() bool {
 	s, ok := r.s, false
 	s.locked(func() {
-		if state, _ := s.life.State(); state == lifecycle.Live || state == lifecycle.Suspect {
-			ok = s.requestKey(s.publishers[s.life.Current()])
+		if state, _ := s.machine.State(); state == lifecycle.Live || state == lifecycle.Suspect {
+			ok = s.requestKey(s.publishers[s.machine.Current()])
 		}
 	})
 	s.flush()
@@ -64,7 +64,7 @@ func (r *Reader) Rewind() bool {
 func (r *Reader) Reorders() bool {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	pub := r.s.publishers[r.s.life.Current()]
+	pub := r.s.publishers[r.s.machine.Current()]
 	return pub != nil && pub.Reorders()
 }
 

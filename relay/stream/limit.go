@@ -34,7 +34,7 @@ func (s *Stream) bound(change func(*ceilings)) (asked bool) {
 	defer s.mu.Unlock() // before the flush
 	before := s.ceilings.least()
 	change(&s.ceilings)
-	pub := s.publishers[s.life.Current()]
+	pub := s.publishers[s.machine.Current()]
 	if s.ceilings.least() != before {
 		s.limit(pub)
 	}

@@ -105,9 +105,9 @@ func (s *Stream) due(now time.Time) time.Time {
 		}
 		consider(pub.NextVerdict(now))
 	}
-	s.perform(now, s.life.Tick(now))
+	s.perform(now, s.machine.Tick(now))
 	s.endIfIdle(now)
-	if state, _ := s.life.State(); state == lifecycle.Held {
+	if state, _ := s.machine.State(); state == lifecycle.Held {
 		s.fillTo(now, s.clock.Clock(packetbuf.Video, now), s.clock.Clock(packetbuf.Audio, now))
 		if s.filler != nil {
 			consider(now.Add(filler.Every))
@@ -116,8 +116,10 @@ func (s *Stream) due(now time.Time) time.Time {
 			consider(due)
 		}
 	}
-	consider(s.life.Next())
-	s.renewBridge(now)
+	consider(s.machine.Next())
+	if s.bridge.RenewDue(now) {
+		s.askBridge(now)
+	}
 	if now.Sub(s.appended) >= heartbeat {
 		s.appended = now
 		s.wake.all()
@@ -135,27 +137,27 @@ func (s *Stream) judge(now time.Time, pub *publisherSession) (postponed bool) {
 	verdict, postponed := pub.Verdict(now, line)
 	switch verdict {
 	case watchdog.Never:
-		s.perform(now, s.life.Silent(now, pub.id, ingest.FirstMedia))
+		s.perform(now, s.machine.Silent(now, pub.id, ingest.FirstMedia))
 	case watchdog.Silent:
-		s.perform(now, s.life.Silent(now, pub.id, ingest.Silence))
+		s.perform(now, s.machine.Silent(now, pub.id, ingest.Silence))
 	case watchdog.Late:
-		s.perform(now, s.life.Late(pub.id))
+		s.perform(now, s.machine.Late(pub.id))
 	case watchdog.Waiting, watchdog.Fine:
 	}
-	if pub.id != s.life.Current() && pub.id != s.life.Spare() {
+	if pub.id != s.machine.Current() && pub.id != s.machine.Spare() {
 		return postponed
 	}
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 		if pub.FallsSilent(now, tr) {
 			if tr == packetbuf.Video {
-				pub.kept.clear() // a take-over from before the hole would lead through it
+				pub.gopWindow.Clear() // a take-over from before the hole would lead through it
 			}
 			s.opts.Counters.TrackSilences[tr].Add(1)
 			s.tellOf(pub, Event{Time: now, Type: TrackSilent, Track: tr.String(), Outcome: "silent"})
 		}
 	}
 	if pub.Silent(packetbuf.Video) {
-		s.life.Ailed(now, pub.id)
+		s.machine.Ailed(now, pub.id)
 	}
 	return postponed
 }

@@ -38,11 +38,11 @@ func (e *NoKeyframeError) Hint() string { return "set the encoder's keyframe int
 // the newest keyframe, the publisher cannot be asked for another, and by its interval none is due.
 // The first such viewer of a session is logged. s.mu is held.
 func (s *Stream) noKeyframe(now time.Time) error {
-	pub := s.publishers[s.life.Current()]
+	pub := s.publishers[s.machine.Current()]
 	if pub == nil || s.lastKey == nil || !s.present[packetbuf.Video] {
 		return nil
 	}
-	if state, _ := s.life.State(); state == lifecycle.Held {
+	if state, _ := s.machine.State(); state == lifecycle.Held {
 		return nil // the next one who publishes begins with one
 	}
 	if _, ok := pub.session.(ingest.KeyRequester); ok {

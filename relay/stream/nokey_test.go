@@ -52,7 +52,7 @@ func TestJoinWithoutAKeyframe(t *testing.T) {
 		if n := b.Audience(); n != 1 {
 			t.Errorf("got %d viewers, want the first alone", n)
 		}
-		if pub := b.publishers[b.life.Current()]; !pub.keyless {
+		if pub := b.publishers[b.machine.Current()]; !pub.keyless {
 			t.Error("it was not logged")
 		}
 		if _, _, err := b.Resume("hls", Position{Begin: Anywhere}); err != nil {

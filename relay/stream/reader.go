@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/relay/stream/audio"
 )
 
 // ErrNotLive: there is nothing to play (yet).
@@ -19,24 +20,24 @@ const batch = 64
 
 // Reader is one viewer's place in the stream. One goroutine uses it.
 type Reader struct {
-	s        *Stream
-	protocol string
-	cursor   packetbuf.Cursor
-	has      [packetbuf.NumTracks]bool
-	codecs   [packetbuf.NumTracks]packetbuf.Codec
-	sent     packetbuf.Configs // the configuration that this viewer has
-	hearing  hearing
-	pending  []*packetbuf.Packet
-	waitKey  bool   // nothing but configuration until the next random-access point
-	skips    uint64 // because it fell behind
-	pictures uint32 // the epoch of whose pictures it has had a keyframe; 0: of none
-	again    bool   // it takes what is sent again: it began there
-	ways     bool   // it takes all that is sent again
-	starves  bool   // its player may lose its decoder's state when nothing comes, or be later for good
-	recovers bool   // its decoder can begin at a recovery point
-	buf      [batch]*packetbuf.Packet
-	woken    <-chan struct{} // nil: look into the ring without waiting
-	since    uint64          // sequence of the first packet that it was to get
+	s             *Stream
+	protocol      string
+	cursor        packetbuf.Cursor
+	has           [packetbuf.NumTracks]bool
+	codecs        [packetbuf.NumTracks]packetbuf.Codec
+	sent          packetbuf.Configs // the configuration that this viewer has
+	audioSelector audio.Selector
+	pending       []*packetbuf.Packet
+	waitKey       bool   // nothing but configuration until the next random-access point
+	skips         uint64 // because it fell behind
+	pictures      uint32 // the epoch of whose pictures it has had a keyframe; 0: of none
+	again         bool   // it takes what is sent again: it began there
+	ways          bool   // it takes all that is sent again
+	starves       bool   // its player may lose its decoder's state when nothing comes, or be later for good
+	recovers      bool   // its decoder can begin at a recovery point
+	buf           [batch]*packetbuf.Packet
+	woken         <-chan struct{} // nil: look into the ring without waiting
+	since         uint64          // sequence of the first packet that it was to get
 	// behind is how far a viewer that resumed was behind then, which is no fault of its own, until
 	// it has caught up.
 	behind time.Duration
@@ -59,14 +60,14 @@ func (s *Stream) Attach(protocol string, sound ...packetbuf.Codec) (*Reader, err
 }
 
 // enter counts a viewer, whose place on the stream is not found yet.
-func (s *Stream) enter(protocol string, takes sounds) (*Reader, error) {
+func (s *Stream) enter(protocol string, accepts audio.Codecs) (*Reader, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.playable(); err != nil {
 		return nil, err
 	}
 	r := &Reader{s: s, protocol: protocol, has: s.present, starves: protocol == "httpflv" || protocol == "rtmp"}
-	s.hear(r, takes)
+	s.selectAudio(r, accepts)
 	s.viewers[protocol]++
 	s.opts.Load.viewers.Add(1)
 	return r, nil
@@ -74,7 +75,7 @@ func (s *Stream) enter(protocol string, takes sounds) (*Reader, error) {
 
 // playable tells whether the stream has something to be read. s.mu is held.
 func (s *Stream) playable() error {
-	switch state, _ := s.life.State(); state {
+	switch state, _ := s.machine.State(); state {
 	case lifecycle.Idle:
 		return ErrNotLive
 	case lifecycle.Ended:
@@ -108,7 +109,7 @@ func (r *Reader) queue(configs packetbuf.Configs) {
 			r.pending = append(r.pending, c)
 		}
 	}
-	r.hearing.join(configs)
+	r.audioSelector.Join(configs)
 }
 
 // Has tells whether the stream had the track, in a codec that the viewer can have, when it
@@ -127,7 +128,7 @@ func (r *Reader) Close() {
 	r.s.taken.Add(r.taken)
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	r.s.listens(r.hearing.takes, -1)
+	r.s.bridge.AddViewers(r.audioSelector.Codecs(), -1)
 	if r.route {
 		return
 	}
@@ -263,8 +264,8 @@ func (r *Reader) check(packets []*packetbuf.Packet) ([]*packetbuf.Packet, error)
 	kept := packets[:0]
 	for i, p := range packets {
 		if p.Track == packetbuf.Audio {
-			r.hearing.note(p)
-			if !r.hearing.wants(p) {
+			r.audioSelector.Pass(p)
+			if !r.audioSelector.Wants(p) {
 				r.pass(p)
 				continue
 			}
@@ -291,23 +292,15 @@ func (r *Reader) check(packets []*packetbuf.Packet) ([]*packetbuf.Packet, error)
 			continue
 		}
 		if p.Track == packetbuf.Audio {
-			if c := r.lacking(p); c != nil {
+			if c := r.audioSelector.MissingConfig(p); c != nil {
 				r.pending = slices.Concat([]*packetbuf.Packet{c}, packets[i:], r.pending)
 				return kept, nil
 			}
-			r.hearing.got(p)
+			r.audioSelector.Sent(p)
 		}
 		kept = append(kept, p)
 	}
 	return kept, nil
-}
-
-// lacking is the configuration that has to come before p; nil if none has to.
-func (r *Reader) lacking(p *packetbuf.Packet) *packetbuf.Packet {
-	if p.Kind == packetbuf.Config {
-		return nil
-	}
-	return r.hearing.lacks(p)
 }
 
 // pass goes past a packet of sound that the viewer does not take. That one could begin there is

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/relay/stream/audio"
 )
 
 // Origin is where a viewer began: what a resume token has to keep of it.
@@ -30,7 +31,7 @@ type Position struct {
 // what it has been sent of configuration, as if it had never left. Else it begins at the newest
 // random-access point.
 func (s *Stream) Resume(protocol string, at Position, sound ...packetbuf.Codec) (r *Reader, exact bool, err error) {
-	r, err = s.enter(protocol, soundsOf(sound))
+	r, err = s.enter(protocol, audio.CodecsOf(sound))
 	if err == nil {
 		if exact = r.rejoin(at); !exact {
 			if err = r.begin(at.Begin); err != nil {
@@ -114,8 +115,8 @@ func (r *Reader) replay(last, since uint64) (had bool) {
 	r.cursor, r.pictures = trail.Cursor, trail.Epoch
 	r.queue(trail.Configs)
 	for _, p := range trail.Sound {
-		if p != nil && p.Seq >= since && r.hearing.takes.has(p.Codec) && (r.hearing.last == nil || p.DTS > r.hearing.last.DTS) {
-			r.hearing.last = p
+		if p != nil && p.Seq >= since {
+			r.audioSelector.Resume(p)
 		}
 	}
 	for r.cursor.Next() <= last || len(r.pending) > 0 {

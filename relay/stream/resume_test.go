@@ -12,6 +12,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
+	"github.com/holdfast-live/holdfast/relay/stream/audio"
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
@@ -142,7 +143,7 @@ func TestResumeIsAsIfOneHadNeverLeft(t *testing.T) {
 				p := b.publish(o)
 				for range 1 + 3*(n%2) {
 					p.run(500 * time.Millisecond)
-					made = b.crossOn(made, target(o.AudioCodec), 0)
+					made = b.crossOn(made, audio.BridgeTarget(o.AudioCodec), 0)
 				}
 				for len(viewers) < 3 && n > 0 {
 					takes := [][]packetbuf.Codec{nil, flvSound, {packetbuf.Opus}}[len(viewers)]
@@ -153,7 +154,7 @@ func TestResumeIsAsIfOneHadNeverLeft(t *testing.T) {
 					p.skip = func(p *packetbuf.Packet) bool { return dull && p.Track == packetbuf.Video && p.Media() }
 					p.run(time.Duration(rng.IntN(900)) * time.Millisecond)
 					dull = dull && rng.IntN(3) > 0
-					made = b.crossOn(made, target(o.AudioCodec), time.Duration(rng.IntN(60))*time.Millisecond)
+					made = b.crossOn(made, audio.BridgeTarget(o.AudioCodec), time.Duration(rng.IntN(60))*time.Millisecond)
 					for _, v := range viewers {
 						v.read()
 						for range 2 {

@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/budget"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 	"github.com/holdfast-live/holdfast/relay/stream/publisher"
+	"github.com/holdfast-live/holdfast/relay/stream/standby"
 )
 
 var errSuperseded = errors.New("the session has no part in the stream any more")
@@ -30,9 +31,9 @@ type publisherSession struct {
 	repairs *ingest.RepairLog // of its timestamps; nil: none had to be repaired
 	keyless bool              // it has been logged that viewers are refused for want of a keyframe
 
-	kept    warm            // while it is the spare
-	memory  *budget.Account // of kept
-	stopped bool            // it has counted as silent meanwhile, and has sent nothing since
+	gopWindow standby.Window  // what a switchover needs: of the standby, and of the active session while there is one
+	memory    *budget.Account // of gopWindow
+	stopped   bool            // it has counted as silent while it was the standby, and has sent nothing since
 }
 
 func newPublisherSession(s *Stream, id lifecycle.ID, r ingest.Request, now time.Time) *publisherSession {
@@ -72,7 +73,7 @@ func (pub *publisherSession) End(cause ingest.Cause, detail string) {
 		}
 		pub.gone, pub.detail = true, detail
 		now := time.Now()
-		s.perform(now, s.life.End(now, pub.id, cause))
+		s.perform(now, s.machine.End(now, pub.id, cause))
 		s.remove(pub)
 		s.endIfIdle(now)
 	})
@@ -95,7 +96,7 @@ func (s *Stream) receive(pub *publisherSession, p *packetbuf.Packet) error {
 		s.configure(pub, p)
 		return nil
 	case p.Track == packetbuf.Data:
-		if pub.id == s.life.Current() && s.feeding() && s.clock.Place(p) {
+		if pub.id == s.machine.Current() && s.feeding() && s.clock.Place(p) {
 			s.append(now, p)
 		}
 		return nil
@@ -103,7 +104,7 @@ func (s *Stream) receive(pub *publisherSession, p *packetbuf.Packet) error {
 	s.received += uint64(len(p.Payload))
 	pub.Note(now, p)
 	s.opts.Counters.IngestFrames[p.Track].Add(1)
-	spare := pub.id == s.life.Spare()
+	spare := pub.id == s.machine.Spare()
 	key := pub.Classify(now, p, spare)
 	if s.frozen && !spare && p.Track == packetbuf.Video && !pub.ResetsDecoder(p) {
 		if key = false; s.feeding() { // with audio alone so far
@@ -119,7 +120,7 @@ func (s *Stream) receive(pub *publisherSession, p *packetbuf.Packet) error {
 	if s.returns(pub) {
 		return s.takeReturning(now, pub, p, key)
 	}
-	action, effects := s.life.Media(now, pub.id, key)
+	action, effects := s.machine.Media(now, pub.id, key)
 	s.perform(now, effects)
 	return s.use(now, pub, p, action)
 }
@@ -135,7 +136,7 @@ func (s *Stream) use(now time.Time, pub *publisherSession, p *packetbuf.Packet, 
 			s.requestKey(pub)
 		}
 	case lifecycle.Keep: // viewers go back to its newest keyframe
-		if p.Track == packetbuf.Video && pub.kept.age(now) >= oldKey {
+		if p.Track == packetbuf.Video && pub.gopWindow.KeyframeAge(now) >= oldKey {
 			s.requestKey(pub)
 		}
 	case lifecycle.Ask, lifecycle.Drop: // until it starts with a keyframe
@@ -152,7 +153,7 @@ func (s *Stream) use(now time.Time, pub *publisherSession, p *packetbuf.Packet, 
 
 // feeding reports whether viewers get what a publisher sends. s.mu is held.
 func (s *Stream) feeding() bool {
-	state, _ := s.life.State()
+	state, _ := s.machine.State()
 	return state == lifecycle.Live || state == lifecycle.Suspect
 }
 
@@ -164,7 +165,7 @@ func (s *Stream) noteReturn(pub *publisherSession, p *packetbuf.Packet) {
 		return
 	}
 	if p.Track == packetbuf.Video {
-		s.life.Ailed(p.Arrived, pub.id)
+		s.machine.Ailed(p.Arrived, pub.id)
 	}
 	s.tellOf(pub, Event{Time: p.Arrived, Type: TrackSilent, Track: p.Track.String(), Outcome: "back"})
 }

@@ -56,13 +56,13 @@ type Publisher struct {
 func (s *Stream) Snapshot(now time.Time) Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	state, cause := s.life.State()
+	state, cause := s.machine.State()
 	clock := max(s.clock.Clock(packetbuf.Video, now), s.clock.Clock(packetbuf.Audio, now))
 	out := Snapshot{
-		Name: s.name, State: state, Since: s.since, HeldUntil: s.life.HeldUntil(), Cause: cause, Clock: clock,
+		Name: s.name, State: state, Since: s.since, HeldUntil: s.machine.HeldUntil(), Cause: cause, Clock: clock,
 		Limits:    s.cfg.Load().Buffer,
-		Publisher: s.publisher(now, s.life.Current()), Waiting: s.publisher(now, s.life.Waiting()),
-		Spare: s.publisher(now, s.life.Spare()), OnBackup: s.life.OnBackup(),
+		Publisher: s.publisher(now, s.machine.Current()), Waiting: s.publisher(now, s.machine.Waiting()),
+		Spare: s.publisher(now, s.machine.Spare()), OnBackup: s.machine.OnBackup(),
 		Viewers: maps.Clone(s.viewers), Breaks: maps.Clone(s.breaks), Buffer: s.ring.Stats(), Epoch: s.epoch - s.slates, Ceiling: s.ceilings.least(), Cap: s.ceilings.operator,
 		Received: s.received, Sent: s.taken.Load(),
 	}
@@ -85,9 +85,9 @@ func (s *Stream) publisher(now time.Time, id lifecycle.ID) *Publisher {
 		Session: pub.session.ID(), Protocol: pub.req.Protocol, Remote: pub.req.Remote, Agent: pub.req.Agent,
 		Since: pub.accepted, Gap: pub.Gap(), Quiet: pub.SinceMedia(now), Reorders: pub.Reorders(),
 	}
-	if id == s.life.Spare() {
-		p.Ready = quiet{s}.Ready(id, now)
-		if left, ok := s.life.ReturnsIn(now); ok {
+	if id == s.machine.Spare() {
+		p.Ready = sessionProbe{s}.Ready(id, now)
+		if left, ok := s.machine.ReturnsIn(now); ok {
 			p.ReturnsIn = &left
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 	"github.com/holdfast-live/holdfast/relay/stream/filler"
 	"github.com/holdfast-live/holdfast/relay/stream/publisher"
+	"github.com/holdfast-live/holdfast/relay/stream/standby"
 )
 
 // splice joins session pub to the stream at p, its first random-access point.
@@ -14,7 +15,7 @@ func (s *Stream) splice(now time.Time, pub *publisherSession, p *packetbuf.Packe
 	s.clock.Break()
 	s.clock.SetReorder(publisher.ReorderFrames(pub.Config(packetbuf.Video)))
 	s.clock.Splice(p)
-	s.rejoin = rejoin{}
+	s.returning = standby.Returning{}
 	p = s.beginSession(now, pub, p, func() {
 		s.fillTo(now, s.clock.At()-filler.Every, s.clock.At())
 		s.beginGap(s.clock.At())
@@ -25,12 +26,8 @@ func (s *Stream) splice(now time.Time, pub *publisherSession, p *packetbuf.Packe
 // beginSession has viewers expect session pub from p on, which has no place on the stream's clock
 // yet; fill closes the gap between filler and p. It returns the packet to send in the place of p.
 func (s *Stream) beginSession(now time.Time, pub *publisherSession, p *packetbuf.Packet, fill func()) *packetbuf.Packet {
-	s.fed = pub.session.ID()
-	pub.Join(now)
-	if s.ceilings.least() > 0 {
-		s.limit(pub)
-	}
-	s.had.clear() // what follows depends on nothing before it
+	s.activate(now, pub)
+	s.sentWindow.Clear() // what follows depends on nothing before it
 	fill()
 	first := s.epoch == 0
 	s.epoch++ // only now: a picture made is no reference for those of the session
@@ -52,7 +49,7 @@ func (s *Stream) pass(now time.Time, pub *publisherSession, p *packetbuf.Packet)
 	if pub.Settles(now) {
 		s.forget(now, pub)
 	}
-	s.save(pub, p)
+	s.retainActive(pub, p)
 	placed := !s.covered(p) && s.clock.Place(p)
 	s.noteRepairs(pub, p.Track)
 	if !placed {
@@ -78,7 +75,7 @@ func (s *Stream) deliver(now time.Time, pub *publisherSession, p *packetbuf.Pack
 		s.lastKey = p
 	}
 	s.closeGap(now, pub, p)
-	s.recall(p)
+	s.retainSent(p)
 	s.append(now, p)
 }
 

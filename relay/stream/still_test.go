@@ -133,7 +133,7 @@ func TestOnlyAnIDREndsTheStill(t *testing.T) {
 					}
 				}
 				if again {
-					time.Sleep(holdMost) // more of a backlog might have come
+					time.Sleep(time.Second) // more of a backlog might have come
 				}
 				if !slices.ContainsFunc(b.told()[told:], func(e Event) bool { return e.Type == Resumed }) {
 					t.Error("an IDR picture did not end it")

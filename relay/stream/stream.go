@@ -16,8 +16,10 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/budget"
 	"github.com/holdfast-live/holdfast/packetbuf/timeline"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/relay/stream/audio"
 	"github.com/holdfast-live/holdfast/relay/stream/filler"
 	"github.com/holdfast-live/holdfast/relay/stream/publisher"
+	"github.com/holdfast-live/holdfast/relay/stream/standby"
 )
 
 // ErrEnded: the stream is over.
@@ -61,7 +63,7 @@ type Stream struct {
 	loop  sync.WaitGroup
 
 	mu         sync.Mutex // guards all below
-	life       *lifecycle.Machine
+	machine    *lifecycle.Machine
 	clock      timeline.Timeline
 	gap        audiogap.Track // holes in the audio
 	segments   segments
@@ -70,28 +72,26 @@ type Stream struct {
 	epoch      uint32
 	slates     uint32 // how many of the epochs were a slate's
 	tracks
-	filler   *filler.Filler // of a stream that is held; nil: nothing is filled in
-	lateness publisher.Lateness
-	rejoin   rejoin
-	repairs  publisher.ClockRepairs
-	frozen   bool      // a made picture came last: only an IDR picture may follow
-	appended time.Time // when the ring last got something
-	keyWoken time.Time // when a keyframe last woke the viewers
-	since    time.Time // of the state
-	viewers  map[string]int
-	bridge   bridge
-	breaks   map[ingest.Cause]int
-	received uint64 // media bytes from publishers
-	ceilings ceilings
-	fed      string // the session that feeds the stream, or did last
-	reason   string // why it ended, for viewers
+	filler        *filler.Filler // of a stream that is held; nil: nothing is filled in
+	lateness      publisher.Lateness
+	returning     standby.Returning // the return of the session that fell silent
+	repairs       publisher.ClockRepairs
+	frozen        bool      // a made picture came last: only an IDR picture may follow
+	appended      time.Time // when the ring last got something
+	keyWoken      time.Time // when a keyframe last woke the viewers
+	since         time.Time // of the state
+	viewers       map[string]int
+	bridge        audio.Bridge
+	breaks        map[ingest.Cause]int
+	received      uint64 // media bytes from publishers
+	ceilings      ceilings
+	activeSession string // the session that feeds the stream, or did last
+	reason        string // why it ended, for viewers
 	// lastBreak and lastDetail are of the push that broke or ended last.
 	lastBreak  ingest.Cause
 	lastDetail string
-	// flapped counts pushes refused since flapsTold because they return too often.
-	flapped   int
-	flapsTold time.Time
-	had       warm // what viewers have had, while there is a spare
+	flaps      standby.Flaps
+	sentWindow standby.Window // what viewers have had, while there is a standby
 }
 
 // New returns a stream that nobody publishes to yet.
@@ -99,12 +99,12 @@ func New(name string, o Options) *Stream {
 	s := &Stream{
 		name: name, serial: o.Load.streams.Add(1), opts: o, ring: packetbuf.NewRing(o.Config.Buffer), wake: newWake(), out: newOutbox(),
 		poked: make(chan struct{}, 1), done: make(chan struct{}),
-		publishers: map[lifecycle.ID]*publisherSession{}, viewers: map[string]int{}, bridge: bridge{listeners: map[sounds]int{}}, breaks: map[ingest.Cause]int{},
+		publishers: map[lifecycle.ID]*publisherSession{}, viewers: map[string]int{}, bridge: audio.NewBridge(), breaks: map[ingest.Cause]int{},
 		since: time.Now(),
 	}
 	s.cfg.Store(&o.Config)
 	s.ring.Charge(o.Memory)
-	s.life = lifecycle.New(o.Config.lifecycle(), quiet{s})
+	s.machine = lifecycle.New(o.Config.lifecycle(), sessionProbe{s})
 	s.loop.Go(s.run)
 	return s
 }
@@ -123,7 +123,7 @@ func (s *Stream) Configure(c Config) {
 	s.cfg.Store(&c)
 	s.ring.SetLimits(c.Buffer)
 	s.locked(func() {
-		s.life.SetConfig(c.lifecycle())
+		s.machine.SetConfig(c.lifecycle())
 		for _, pub := range s.publishers {
 			pub.SetWatchdog(c.watchdog())
 		}
@@ -142,7 +142,7 @@ func (s *Stream) stop(cause ingest.Cause, reason string) {
 		if s.reason == "" {
 			s.reason = reason
 		}
-		s.perform(time.Now(), s.life.Stop(cause))
+		s.perform(time.Now(), s.machine.Stop(cause))
 	})
 	s.flush()
 }
@@ -159,10 +159,10 @@ func (s *Stream) Kick(reason string) bool {
 func (s *Stream) kick(reason string) (kicked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, id := range []lifecycle.ID{s.life.Current(), s.life.Waiting()} {
+	for _, id := range []lifecycle.ID{s.machine.Current(), s.machine.Waiting()} {
 		if pub := s.publishers[id]; pub != nil {
 			kicked, pub.detail = true, reason
-			s.perform(time.Now(), s.life.End(time.Now(), id, ingest.Kick))
+			s.perform(time.Now(), s.machine.End(time.Now(), id, ingest.Kick))
 			s.dismiss(pub, ingest.Kick, reason)
 		}
 	}
@@ -170,11 +170,13 @@ func (s *Stream) kick(reason string) (kicked bool) {
 	return kicked
 }
 
-// quiet answers the life's question about its sessions. s.mu is held by who drives the life.
-type quiet struct{ s *Stream }
+// sessionProbe answers the lifecycle's questions about its sessions. s.mu is held by the caller that
+// drives the lifecycle.
+type sessionProbe struct{ s *Stream }
 
-func (q quiet) Quiet(id lifecycle.ID, now time.Time) time.Duration {
-	pub := q.s.publishers[id]
+// Quiet returns how long a session has been quiet; an hour for one that is gone. s.mu is held.
+func (p sessionProbe) Quiet(id lifecycle.ID, now time.Time) time.Duration {
+	pub := p.s.publishers[id]
 	if pub == nil {
 		return time.Hour
 	}
@@ -195,7 +197,7 @@ func (s *Stream) perform(now time.Time, effects []lifecycle.Effect) {
 		case lifecycle.Changed:
 			s.changed(now, pub, e)
 		case lifecycle.Turned:
-			s.turn(now, pub, e.Cause)
+			s.switchOver(now, pub, e.Cause)
 		}
 	}
 }
@@ -227,8 +229,8 @@ func (s *Stream) changed(now time.Time, pub *publisherSession, e lifecycle.Effec
 	switch e.To {
 	case lifecycle.Held:
 		s.clock.Break()
-		s.rejoin = rejoin{}
-		s.had.clear()
+		s.returning = standby.Returning{}
+		s.sentWindow.Clear()
 		s.beginFiller(now)
 	case lifecycle.Ended:
 		s.end(now, e.Cause)
@@ -253,8 +255,8 @@ func (s *Stream) remove(pub *publisherSession) {
 
 // endIfIdle ends a stream that never began and has nobody left who could begin it.
 func (s *Stream) endIfIdle(now time.Time) {
-	if state, _ := s.life.State(); state == lifecycle.Idle && s.life.Current() == 0 && s.life.Waiting() == 0 && s.life.Spare() == 0 {
-		s.perform(now, s.life.Stop(cmp.Or(s.lastBreak, ingest.Unpublish)))
+	if state, _ := s.machine.State(); state == lifecycle.Idle && s.machine.Current() == 0 && s.machine.Waiting() == 0 && s.machine.Spare() == 0 {
+		s.perform(now, s.machine.Stop(cmp.Or(s.lastBreak, ingest.Unpublish)))
 	}
 }
 

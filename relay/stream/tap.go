@@ -5,6 +5,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
+	"github.com/holdfast-live/holdfast/relay/stream/audio"
 )
 
 // Tap gives a route its place: at the GOP that holds the packet of sequence from, or at the
@@ -12,19 +13,19 @@ import (
 // random-access point, or where the buffer holds none at a recovery point. A route is not a viewer: it is not counted, and may fall behind as far
 // as the buffer goes. sound is as for Attach: without any, no bridged sound comes this way.
 func (s *Stream) Tap(from uint64, sound ...packetbuf.Codec) (*Reader, error) {
-	r, err := s.tap(from, soundsOf(sound))
+	r, err := s.tap(from, audio.CodecsOf(sound))
 	s.flush()
 	return r, err
 }
 
-func (s *Stream) tap(from uint64, takes sounds) (*Reader, error) {
+func (s *Stream) tap(from uint64, accepts audio.Codecs) (*Reader, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.playable(); err != nil {
 		return nil, err
 	}
 	r := &Reader{s: s, has: s.present, route: true}
-	s.hear(r, takes)
+	s.selectAudio(r, accepts)
 	if from == 0 {
 		r.recovers = true // what comes of it is for the far side to judge
 		r.join()
@@ -71,7 +72,7 @@ func (s *Stream) Clock(now time.Time) time.Duration {
 func (s *Stream) State() lifecycle.State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	state, _ := s.life.State()
+	state, _ := s.machine.State()
 	return state
 }
 

@@ -36,9 +36,9 @@ type tracks struct {
 // held.
 func (s *Stream) configure(pub *publisherSession, p *packetbuf.Packet) {
 	if pub.Configure(p) {
-		pub.kept.clear() // it was made for another
+		pub.gopWindow.Clear() // it was made for another
 	}
-	if pub.id != s.life.Current() || !s.feeding() {
+	if pub.id != s.machine.Current() || !s.feeding() {
 		return
 	}
 	if p.Track == packetbuf.Video {
@@ -93,7 +93,7 @@ func (s *Stream) appendConfig(now time.Time, p *packetbuf.Packet) {
 	s.sent[p.Track], s.present[p.Track] = c, true
 	if p.Track == packetbuf.Audio {
 		s.gap.Configure(c)
-		s.soundIs(now, p.Codec)
+		s.setSource(now, p.Codec)
 	}
 	s.append(now, c)
 }
@@ -106,7 +106,7 @@ func (s *Stream) announceBare(now time.Time, pub *publisherSession, p *packetbuf
 	}
 	s.present[p.Track] = true
 	if p.Track == packetbuf.Audio {
-		s.soundIs(now, p.Codec)
+		s.setSource(now, p.Codec)
 	}
 	s.announce(now, pub)
 }
@@ -148,7 +148,7 @@ func (s *Stream) drop(tr packetbuf.Track) {
 		s.lastKey = nil
 	case packetbuf.Audio:
 		s.gap.Configure(nil)
-		s.soundIs(time.Time{}, packetbuf.NoCodec)
+		s.setSource(time.Time{}, packetbuf.NoCodec)
 	case packetbuf.Data:
 	}
 }
@@ -165,7 +165,7 @@ func (s *Stream) newest() time.Duration {
 func (r *Reader) Awaits(tr packetbuf.Track) bool {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	pub := r.s.publishers[r.s.life.Current()]
+	pub := r.s.publishers[r.s.machine.Current()]
 	if pub == nil || r.s.present[tr] || pub.req.Protocol == ingest.WHIP { // WHIP agrees on its tracks
 		return false
 	}
