@@ -15,7 +15,7 @@ func appendGOPs(r *Ring, n, size int) {
 		if i%10 == 0 {
 			kind = Key
 		}
-		r.Append(packet(Video, kind, time.Duration(head)*time.Second+time.Duration(i)*100*time.Millisecond, size))
+		r.Add(packet(Video, kind, time.Duration(head)*time.Second+time.Duration(i)*100*time.Millisecond, size))
 	}
 }
 
@@ -53,7 +53,7 @@ func TestWireFormsAreCharged(t *testing.T) {
 	var sent []*Packet
 	for i := range 5 {
 		p := packet(Video, Key, time.Duration(i)*time.Second, 100)
-		r.Append(p)
+		r.Add(p)
 		p.Serialized(FLVTag, build)
 		p.Serialized(FLVTag, build)
 		p.Serialized(RTMPMessage, build)
@@ -81,6 +81,6 @@ func BenchmarkChargedRingAppend(b *testing.B) {
 		if i%150 == 0 {
 			p.Kind = Key
 		}
-		r.Append(p)
+		r.Add(p)
 	}
 }

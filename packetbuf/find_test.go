@@ -33,7 +33,7 @@ func drawTracks(t *rapid.T, r *Ring) (all []*Packet) {
 		if rapid.IntRange(0, 40).Draw(t, "session") == 0 {
 			p.Epoch++
 		}
-		r.Append(p)
+		r.Add(p)
 		all = append(all, p)
 	}
 	return all
@@ -117,19 +117,19 @@ func TestTrail(t *testing.T) {
 func TestForgottenIsNoBase(t *testing.T) {
 	r := NewRing(Limits{Duration: time.Second})
 	config := packet(Audio, Config, 0, 2)
-	r.Append(config)
-	r.Append(packet(Video, Delta, 0, 1))
+	r.Add(config)
+	r.Add(packet(Video, Delta, 0, 1))
 	r.Forget(int(Audio))
 	for i := range 4 {
-		r.Append(packet(Video, Delta, time.Duration(i+1)*600*time.Millisecond, 1))
+		r.Add(packet(Video, Delta, time.Duration(i+1)*600*time.Millisecond, 1))
 	}
 	if trail, ok := r.Trail(r.Stats().Head-1, 1, 0); !ok || trail.Configs != (Configs{}) {
 		t.Errorf("%v, %v", trail.Configs, ok)
 	}
 	again := packet(Audio, Config, 2400*time.Millisecond, 2)
-	r.Append(again)
+	r.Add(again)
 	for i := range 4 {
-		r.Append(packet(Video, Delta, time.Duration(i+5)*600*time.Millisecond, 1))
+		r.Add(packet(Video, Delta, time.Duration(i+5)*600*time.Millisecond, 1))
 	}
 	if trail, _ := r.Trail(r.Stats().Head-1, 1, 0); trail.Configs[Audio] != again {
 		t.Errorf("%v", trail.Configs)
@@ -141,7 +141,7 @@ func TestBehind(t *testing.T) {
 	for i := range 3 {
 		p := packet(Video, Key, time.Duration(i)*time.Millisecond, 1)
 		p.Arrived = now.Add(time.Duration(i) * time.Second)
-		r.Append(p)
+		r.Add(p)
 	}
 	c, _, _ := r.Join()
 	for seq, want := range map[uint64]time.Duration{0: 0, 1: 2 * time.Second, 3: 0, 4: 0} {
@@ -154,8 +154,8 @@ func TestBehind(t *testing.T) {
 func BenchmarkFind(b *testing.B) {
 	r := NewRing(Limits{Duration: 20 * time.Second})
 	for i := range 600 {
-		r.Append(packet(Video, Delta, time.Duration(i)*33*time.Millisecond, 1))
-		r.Append(packet(Audio, Delta, time.Duration(i)*33*time.Millisecond, 1))
+		r.Add(packet(Video, Delta, time.Duration(i)*33*time.Millisecond, 1))
+		r.Add(packet(Audio, Delta, time.Duration(i)*33*time.Millisecond, 1))
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

@@ -112,10 +112,10 @@ const (
 	// Bridged marks sound that the relay has put into another codec, for viewers who cannot
 	// take the publisher's own. It stands in the ring beside that, on the same clock.
 	Bridged
-	// Again marks pictures that have been sent before, with new times: the way from a keyframe to
-	// a picture that stands still while the publisher is away. It is for who begins there.
-	Again
-	// Restart marks an Again that also serves viewers who have had it, because their players may
+	// Repeat marks video frames that are sent again with new times while the publisher is away: those
+	// from a keyframe to the frame that is frozen. They are for viewers that start there.
+	Repeat
+	// Restart marks a Repeat that also serves viewers who have had it, because their players may
 	// have lost their decoder's state.
 	Restart
 	// Segment marks a random-access point at which an fMP4 segment begins. The stream sets it, so

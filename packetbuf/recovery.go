@@ -20,7 +20,7 @@ func (q *recoveryPoints) append(p *Packet, config Configs) {
 	switch {
 	case p.Track != Video || p.Kind == Config:
 		return
-	case p.Kind == Key || p.Flags&(Filler|Splice|Again) != 0:
+	case p.Kind == Key || p.Flags&(Filler|Splice|Repeat) != 0:
 		q.all = q.all[:0]
 		return
 	case p.Kind == Delta:

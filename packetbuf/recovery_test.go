@@ -12,7 +12,7 @@ func TestJoinRecovery(t *testing.T) {
 	add := func(kind Kind, recovery uint32, flags Flags) uint64 {
 		p := &Packet{Track: Video, Codec: H264, Kind: kind, Recovery: recovery, Flags: flags, DTS: time.Duration(n) * 100 * time.Millisecond}
 		n++
-		r.Append(p)
+		r.Add(p)
 		return p.Seq
 	}
 	join := func(want uint64) {
@@ -56,7 +56,7 @@ func TestJoinRecovery(t *testing.T) {
 func TestRecoveryPointsAreBounded(t *testing.T) {
 	r := NewRing(Limits{})
 	for range 3 * maxRecoveryPoints {
-		r.Append(&Packet{Track: Video, Kind: Delta, Recovery: 1})
+		r.Add(&Packet{Track: Video, Kind: Delta, Recovery: 1})
 	}
 	if n := len(r.points.all); n != maxRecoveryPoints {
 		t.Errorf("got %d, want %d", n, maxRecoveryPoints)

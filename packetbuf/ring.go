@@ -94,9 +94,9 @@ func (r *Ring) SetLimits(l Limits) {
 	r.mu.Unlock()
 }
 
-// Append adds p at the live edge, gives it its sequence number and gives up what the
+// Add adds p at the live edge, gives it its sequence number and gives up what the
 // bounds no longer allow. p must not be changed afterwards.
-func (r *Ring) Append(p *Packet) {
+func (r *Ring) Add(p *Packet) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.head-r.tail == uint64(len(r.slots)) {

@@ -92,7 +92,7 @@ func TestRingAgainstSlice(t *testing.T) {
 				ring.Forget(slot)
 				w.config[slot] = nil
 			}
-			ring.Append(p)
+			ring.Add(p)
 			w.append(p, seq+1)
 			same(t, ring, w)
 		}
@@ -128,9 +128,9 @@ func same(t *rapid.T, ring *Ring, w *twin) {
 
 func TestEndlessGOPLosesItsHead(t *testing.T) {
 	r := NewRing(Limits{Duration: time.Second})
-	r.Append(packet(Video, Key, 0, 10))
+	r.Add(packet(Video, Key, 0, 10))
 	for i := range 40 {
-		r.Append(packet(Video, Delta, time.Duration(i+1)*50*time.Millisecond, 10))
+		r.Add(packet(Video, Delta, time.Duration(i+1)*50*time.Millisecond, 10))
 	}
 	if _, _, err := r.Join(); !errors.Is(err, ErrNoKeyframe) {
 		t.Fatalf("join into a GOP without its head: %v", err)
@@ -139,7 +139,7 @@ func TestEndlessGOPLosesItsHead(t *testing.T) {
 	if got := s.Newest - s.Oldest; got > time.Second {
 		t.Errorf("holds %v, bound 1s", got)
 	}
-	r.Append(packet(Video, Key, 2*time.Second+50*time.Millisecond, 10))
+	r.Add(packet(Video, Key, 2*time.Second+50*time.Millisecond, 10))
 	c, _, err := r.Join()
 	if err != nil {
 		t.Fatalf("join at the next key: %v", err)
@@ -153,7 +153,7 @@ func TestEndlessGOPLosesItsHead(t *testing.T) {
 func TestTinyPacketsAreBounded(t *testing.T) {
 	r := NewRing(Limits{Duration: 20 * time.Second, Bytes: 1 << 20})
 	for range 100_000 {
-		r.Append(packet(Data, Delta, 0, 1))
+		r.Add(packet(Data, Delta, 0, 1))
 	}
 	if n := r.Stats().Packets; n > 1<<20/Overhead {
 		t.Errorf("a ring of a mebibyte holds %d packets", n)
@@ -186,8 +186,8 @@ func TestQueueOfStartsIsSeldomMoved(t *testing.T) {
 func TestCursorSkipsToTheNewestKey(t *testing.T) {
 	r := NewRing(Limits{})
 	old, fresh := packet(Video, Config, 0, 3), packet(Video, Config, 0, 4)
-	r.Append(old)
-	r.Append(packet(Video, Key, 0, 1))
+	r.Add(old)
+	r.Add(packet(Video, Key, 0, 1))
 	c, configs, err := r.Join()
 	if err != nil || configs[Video] != old {
 		t.Fatalf("join: %v %v", configs, err)
@@ -195,9 +195,9 @@ func TestCursorSkipsToTheNewestKey(t *testing.T) {
 	if _, ok := c.Skip(); ok {
 		t.Error("skipped to where it stands")
 	}
-	r.Append(packet(Video, Delta, 40*time.Millisecond, 1))
-	r.Append(fresh)
-	r.Append(packet(Video, Key, 80*time.Millisecond, 1))
+	r.Add(packet(Video, Delta, 40*time.Millisecond, 1))
+	r.Add(fresh)
+	r.Add(packet(Video, Key, 80*time.Millisecond, 1))
 	if got := c.Lag(); got != 80*time.Millisecond {
 		t.Errorf("lag %v", got)
 	}
@@ -241,14 +241,14 @@ func BenchmarkRingAppend(b *testing.B) {
 		if i%150 == 0 {
 			p.Kind = Key
 		}
-		r.Append(p)
+		r.Add(p)
 	}
 }
 
 func BenchmarkCursorRead(b *testing.B) {
 	r := NewRing(Limits{})
 	for i := range 1024 {
-		r.Append(packet(Video, Key, time.Duration(i)*time.Millisecond, 0))
+		r.Add(packet(Video, Key, time.Duration(i)*time.Millisecond, 0))
 	}
 	for _, batch := range []int{1, 4, 64} {
 		b.Run(fmt.Sprintf("wake=%d", batch), func(b *testing.B) {

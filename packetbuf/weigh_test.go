@@ -10,7 +10,7 @@ import (
 func gops(r *Ring, n int) {
 	at := r.Stats().Newest
 	put := func(tr Track, k Kind, size int) {
-		r.Append(&Packet{Track: tr, Kind: k, DTS: at, Payload: make([]byte, size)})
+		r.Add(&Packet{Track: tr, Kind: k, DTS: at, Payload: make([]byte, size)})
 	}
 	for range n {
 		for i := range 20 {
@@ -49,14 +49,14 @@ func TestWeighOfLittle(t *testing.T) {
 	if got := r.Weigh(time.Second); got.GOPs != 1 || got.Key != 1000 || got.Span != 950*time.Millisecond {
 		t.Errorf("one GOP weighs %+v", got)
 	}
-	r.Append(&Packet{Track: Video, Kind: Key, Flags: Filler, DTS: 2 * time.Second, Payload: make([]byte, 500)})
-	r.Append(&Packet{Track: Video, Kind: Key, DTS: 3 * time.Second, Payload: make([]byte, 500)})
+	r.Add(&Packet{Track: Video, Kind: Key, Flags: Filler, DTS: 2 * time.Second, Payload: make([]byte, 500)})
+	r.Add(&Packet{Track: Video, Kind: Key, DTS: 3 * time.Second, Payload: make([]byte, 500)})
 	if got := r.Weigh(10 * time.Second); got.Key != 1000 || got.GOPs != 2 {
 		t.Errorf("with filler it weighs %+v", got)
 	}
 	before := r.Weigh(10 * time.Second)
-	r.Append(&Packet{Track: Audio, Kind: Delta, Flags: Bridged, DTS: 3 * time.Second, Payload: make([]byte, 500)})
-	r.Append(&Packet{Track: Video, Kind: Key, DTS: 4 * time.Second, Payload: make([]byte, 500)})
+	r.Add(&Packet{Track: Audio, Kind: Delta, Flags: Bridged, DTS: 3 * time.Second, Payload: make([]byte, 500)})
+	r.Add(&Packet{Track: Video, Kind: Key, DTS: 4 * time.Second, Payload: make([]byte, 500)})
 	after := r.Weigh(10 * time.Second)
 	if before.GOPs, before.Key, before.Span = 3, 1500, 3950*time.Millisecond; after != before {
 		t.Errorf("with bridged sound it weighs %+v, want %+v", after, before)

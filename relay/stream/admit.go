@@ -8,21 +8,21 @@ import (
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 )
 
-// Publish lets a session push, or answers with a *ingest.Refusal. ErrEnded means that the
-// stream is over and another has to be made.
+// Publish accepts a session, or returns an *ingest.Refusal. ErrEnded means that the stream is over
+// and another has to be made.
 func (s *Stream) Publish(_ context.Context, r ingest.Request) (ingest.Sink, error) {
 	pub, err := s.admit(r, time.Now())
 	if pub != nil {
 		s.poke()
 	}
-	s.flush()
+	s.out.flush()
 	if err != nil {
 		return nil, err
 	}
 	return pub, nil
 }
 
-// admit lets a session push, or returns Publish's error.
+// admit accepts a session, or returns the error of Publish.
 func (s *Stream) admit(r ingest.Request, now time.Time) (*publisherSession, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,24 +49,25 @@ func (s *Stream) admit(r ingest.Request, now time.Time) (*publisherSession, erro
 	return pub, nil
 }
 
-// warnFlapping reports whether it is time to tell of pushes that return too often, and logs it. s.mu is
-// held.
+// warnFlapping counts a push that is refused because pushes return too often. Once a minute it logs
+// that and returns true. s.mu is held.
 func (s *Stream) warnFlapping(now time.Time) bool {
-	refused, tell := s.flaps.Refused(now)
+	refused, tell := s.standby.flaps.Refused(now)
 	if !tell {
 		return false
 	}
-	s.out.queue = append(s.out.queue, func() {
-		s.opts.Log.Warn("pushes break and return too often; some are refused", "refused", refused, "hint", "check the encoder and its line")
+	s.out.add(func() {
+		s.opts.Log.Warn("publishers break off and return too often; some pushes refused", "refused", refused, "hint", "check the encoder and its line")
 	})
 	return true
 }
 
+// refusal returns the refusal of a push that was not admitted.
 func refusal(a lifecycle.Admission) *ingest.Refusal {
 	r := &ingest.Refusal{Outcome: ingest.RefusedTakeover, Reason: a.Reason, RetryAfter: a.Wait}
 	r.Hint = "stop the other push first"
 	if a.Flaps {
-		r.Outcome, r.Hint = ingest.RefusedLimit, "have the encoder wait longer before it dials again"
+		r.Outcome, r.Hint = ingest.RefusedLimit, "make the encoder wait longer before it reconnects"
 		return r
 	}
 	if a.Wait > 0 {

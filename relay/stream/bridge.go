@@ -34,7 +34,7 @@ func (s *Stream) askBridge(now time.Time) {
 	}
 	s.bridge.Asked(now)
 	name, to := s.name, s.bridge.Target()
-	s.out.queue = append(s.out.queue, func() { s.opts.Bridge(name, to) })
+	s.out.add(func() { s.opts.Bridge(name, to) })
 }
 
 // selectAudio prepares a reader for the audio that it accepts, and asks for what has to be made for
@@ -77,7 +77,7 @@ func (s *Stream) Bridge(p *packetbuf.Packet) (kept bool, err error) {
 	if state, _ := s.machine.State(); state == lifecycle.Ended {
 		return false, ErrEnded
 	}
-	switch s.bridge.Take(p, audio.Place{Oldest: s.ring.Stats().Oldest, Newest: s.newest(), Kind: s.madeAudioKind()}) {
+	switch s.bridge.Take(p, audio.Place{Oldest: s.ring.Stats().Oldest, Newest: s.newest(), Kind: s.audioKind()}) {
 	case audio.Refuse:
 		return false, ErrNotWanted
 	case audio.Known:
@@ -87,6 +87,6 @@ func (s *Stream) Bridge(p *packetbuf.Packet) (kept bool, err error) {
 	case audio.Append:
 	}
 	p.Flags, p.Epoch, p.Arrived, p.CTO = packetbuf.Bridged, s.epoch, now, 0
-	s.append(now, p)
+	s.appendToRing(now, p)
 	return true, nil
 }

@@ -10,18 +10,18 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/filler"
 )
 
-// Config is what an operator may set for a stream. It is not changed once it is in use.
+// Config is what an operator may set for a stream. It is immutable once it is in use.
 type Config struct {
-	Silence       time.Duration // no media for this long is a break; 0: by the publisher's rhythm
-	FirstMedia    time.Duration // how long a publisher may take before its first packet
-	Hold          time.Duration // how long viewers and buffer are kept after a break
+	Silence       time.Duration // without media that makes a break; 0: by the publisher's rhythm
+	FirstMedia    time.Duration // that a publisher may take before its first packet
+	Hold          time.Duration // that viewers and buffer are kept after a break
 	HoldUnpublish time.Duration // the same after a clean unpublish
 	Takeover      lifecycle.Takeover
-	BackupReturn  time.Duration // how long the primary must be healthy before it gets the stream back
-	Freeze        bool          // while held, the last picture and silence go on
-	Slate         *filler.Slate // with Freeze: what goes on instead, where it fits; nil: none
+	BackupReturn  time.Duration // that the primary must be healthy before it gets the stream back
+	Freeze        bool          // while held, viewers get the last frame and silence
+	Slate         *filler.Slate // with Freeze: played instead where it fits; nil: none
 	Buffer        packetbuf.Limits
-	Segment       time.Duration // of fMP4: segments begin at keyframes that far apart
+	Segment       time.Duration // of fMP4: segments start at keyframes that far apart
 	// Gather is how long packets are collected before viewers are woken; GatherAuto decides
 	// by the number of viewers.
 	Gather time.Duration
@@ -29,7 +29,7 @@ type Config struct {
 	Lag time.Duration
 }
 
-// GatherAuto lets Load decide.
+// GatherAuto as Config.Gather makes the gathering time follow from Load.
 const GatherAuto = -1
 
 func (c *Config) watchdog() watchdog.Config {
@@ -40,8 +40,8 @@ func (c *Config) lifecycle() lifecycle.Config {
 	return lifecycle.Config{Hold: c.Hold, HoldUnpublish: c.HoldUnpublish, Takeover: c.Takeover, BackupReturn: c.BackupReturn}
 }
 
-// Load counts the viewers of the whole relay, who share its cores, whatever they watch; and the
-// streams that there were, to tell them apart.
+// Load counts the viewers of the whole relay, which share its cores whatever they watch, and the
+// streams that there were, to number them.
 type Load struct {
 	viewers atomic.Int64
 	streams atomic.Uint64
@@ -55,9 +55,10 @@ const (
 	gatherMost = 40 * time.Millisecond
 )
 
-// Viewers is how many viewers there are.
+// Viewers returns the number of viewers.
 func (l *Load) Viewers() int { return int(l.viewers.Load()) }
 
+// gather returns the gathering time.
 func (l *Load) gather() time.Duration {
 	n := min(max(l.viewers.Load()-few, 0), many-few)
 	return gatherMost * time.Duration(n) / (many - few)

@@ -6,22 +6,23 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Counters count what happens too often for events. All streams share them.
+// Counters count what happens too often for events. All streams share one.
 type Counters struct {
 	IngestFrames  [packetbuf.NumTracks]atomic.Uint64
-	Late          atomic.Uint64 // packets that came after the splice had passed them
+	Late          atomic.Uint64 // packets that belong before what viewers have
 	Filler        [packetbuf.NumTracks]atomic.Uint64
 	TrackSilences [packetbuf.NumTracks]atomic.Uint64
 	ingestBytes   [len(protocols)]atomic.Uint64
 	skips         [len(egresses)]atomic.Uint64
 }
 
-// The protocols that are counted apart.
+// The protocols with counts of their own.
 var (
 	protocols = [...]string{"rtmp", "rtmps", "whip", "pull", "transcode"}
 	egresses  = [...]string{"rtmp", "rtmps", "httpflv", "hls", "whep", "mse"}
 )
 
+// index returns the index of a name; 0 for a name that is not there.
 func index(names []string, name string) int {
 	for i, n := range names {
 		if n == name {

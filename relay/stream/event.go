@@ -7,7 +7,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 )
 
-// EventType tells events apart; the values are those of the event API.
+// EventType is the type of an event; the values are those of the event API.
 type EventType string
 
 // The events of a stream.
@@ -21,8 +21,8 @@ const (
 	Ended       EventType = "end"     // the stream is over
 	Changed     EventType = "codec"   // the configuration of a track changed
 
-	BackupOn  EventType = "backup_on"  // a backup that was held warm feeds the stream
-	BackupOff EventType = "backup_off" // the primary, held warm meanwhile, feeds it again
+	BackupOn  EventType = "backup_on"  // the backup, the standby until then, feeds the stream
+	BackupOff EventType = "backup_off" // the primary, the standby meanwhile, feeds it again
 )
 
 // Event is something that happened to a stream.
@@ -32,7 +32,7 @@ type Event struct {
 	Stream   string
 	Session  string // of the publisher concerned
 	Backup   bool   // that is a backup
-	Standby  bool   // of Broke: it was held warm, and fed nothing
+	Standby  bool   // of Broke: it was the standby, and fed nothing
 	After    string // of BackupOn and BackupOff: the session that fed before; empty: none
 	Protocol string
 	Remote   string
@@ -46,61 +46,16 @@ type Event struct {
 	Detail   string
 }
 
-// Observer is told what happens, in order, one event at a time. It must not block for long
-// and must not call the stream.
+// Observer gets a stream's events in order, one at a time. It must not block for long and must not
+// call the stream.
 type Observer interface {
 	Observe(Event)
-}
-
-// outbox keeps events in order on their way out of the stream's lock.
-type outbox struct {
-	queue  []func()
-	sender chan struct{} // of one: held while sending
-}
-
-func newOutbox() outbox { return outbox{sender: make(chan struct{}, 1)} }
-
-// flush sends what is queued. s.mu must not be held. Whoever finds another sending leaves
-// its events to it: the sender looks once more after it has let go.
-func (s *Stream) flush() {
-	for {
-		if s.queued() == 0 {
-			return
-		}
-		select {
-		case s.out.sender <- struct{}{}:
-		default:
-			return
-		}
-		s.send()
-	}
-}
-
-// send sends what is queued, and lets go of the sender that flush took.
-func (s *Stream) send() {
-	defer func() { <-s.out.sender }()
-	for _, send := range s.takeQueue() {
-		send()
-	}
-}
-
-func (s *Stream) queued() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.out.queue)
-}
-
-func (s *Stream) takeQueue() (queue []func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	queue, s.out.queue = s.out.queue, nil
-	return queue
 }
 
 // tell queues an event. s.mu is held.
 func (s *Stream) tell(e Event) {
 	e.Stream = s.name
-	s.out.queue = append(s.out.queue, func() { s.opts.Observer.Observe(e) })
+	s.out.add(func() { s.opts.Observer.Observe(e) })
 }
 
 // tellOf queues an event about a session. s.mu is held.

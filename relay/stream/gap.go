@@ -7,14 +7,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// covered reports whether p is audio for a time that has been filled with silence. It has no
-// place on the stream's clock yet. s.mu is held.
-func (s *Stream) covered(p *packetbuf.Packet) bool {
-	return p.Track == packetbuf.Audio && s.gap.Late(s.clock.Where(p))
-}
-
-// closeGap gives viewers the silence that belongs before p, a packet of session pub with its
-// place on the stream's clock. s.mu is held.
+// closeGap gives viewers the silence that belongs before p, a packet of a session that has its place
+// on the stream's clock. s.mu is held.
 func (s *Stream) closeGap(now time.Time, pub *publisherSession, p *packetbuf.Packet) {
 	switch p.Track {
 	case packetbuf.Video:
@@ -26,25 +20,26 @@ func (s *Stream) closeGap(now time.Time, pub *publisherSession, p *packetbuf.Pac
 	}
 }
 
+// appendSilence gives viewers silent frames. s.mu is held.
 func (s *Stream) appendSilence(now time.Time, frames []*packetbuf.Packet) {
 	for _, p := range frames {
-		p.Kind, p.Epoch, p.Arrived = s.madeAudioKind(), s.epoch, now
+		p.Kind, p.Epoch, p.Arrived = s.audioKind(), s.epoch, now
 		s.clock.Fill(packetbuf.Audio, p.DTS)
 		s.opts.Counters.Filler[packetbuf.Audio].Add(1)
-		s.append(now, p)
+		s.appendToRing(now, p)
 	}
 }
 
-// beginGap expects the audio of a session from at on. s.mu is held.
-func (s *Stream) beginGap(at time.Duration) {
+// startGap makes the audio of a session expected from at on. s.mu is held.
+func (s *Stream) startGap(at time.Duration) {
 	if last, begun := s.clock.Last(packetbuf.Audio); begun {
 		s.gap.Reach(last + s.audioFrame())
 	}
 	s.gap.Begin(at)
 }
 
-// audioFrame returns how long a frame of the audio that viewers have lasts; a millisecond where
-// that is not known. s.mu is held.
+// audioFrame returns the duration of a frame of the audio that viewers have; a millisecond where it is
+// not known. s.mu is held.
 func (s *Stream) audioFrame() time.Duration {
 	samples, rate := codec.AudioFrameDuration(s.sent[packetbuf.Audio])
 	if samples <= 0 || rate <= 0 {

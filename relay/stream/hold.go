@@ -9,8 +9,8 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/filler"
 )
 
-// beginFiller starts to fill behind what the stream has. s.mu is held.
-func (s *Stream) beginFiller(now time.Time) {
+// startFiller starts to fill behind what the stream has. s.mu is held.
+func (s *Stream) startFiller(now time.Time) {
 	cfg := s.cfg.Load()
 	if s.filler = nil; !cfg.Freeze {
 		return
@@ -24,13 +24,13 @@ func (s *Stream) beginFiller(now time.Time) {
 	held.LastAudio, held.HasAudio = s.clock.Last(packetbuf.Audio)
 	s.filler = filler.New(held)
 	if err := s.filler.SlateFault(); err != nil {
-		s.out.queue = append(s.out.queue, func() {
+		s.out.add(func() {
 			s.opts.Log.Warn("slate not played; holding with the last frame", "error", err)
 		})
 	}
 	if s.present[packetbuf.Audio] && !s.filler.Silent() {
 		reason := codec.NoSilenceReason(s.sent[packetbuf.Audio])
-		s.out.queue = append(s.out.queue, func() {
+		s.out.add(func() {
 			s.opts.Log.Info("holding without audio: no silent frame can be made", "reason", reason, "hint", "use AAC-LC, or Opus with one or two channels")
 		})
 	}
@@ -57,10 +57,10 @@ func (s *Stream) fillTo(now time.Time, video, audio time.Duration) {
 		}
 		p.Epoch, p.Arrived = s.epoch, now
 		s.clock.Fill(p.Track, p.DTS)
-		if p.Flags&packetbuf.Again == 0 {
+		if p.Flags&packetbuf.Repeat == 0 {
 			s.opts.Counters.Filler[p.Track].Add(1)
 		}
-		s.append(now, p.Packet)
+		s.appendToRing(now, p.Packet)
 	}
 }
 
@@ -82,13 +82,4 @@ func (s *Stream) sessionMedia(yield func(*packetbuf.Packet) bool) {
 			}
 		}
 	}
-}
-
-// madeAudioKind returns the kind of an audio packet that the relay makes: without video, a decoder can
-// start at each.
-func (s *Stream) madeAudioKind() packetbuf.Kind {
-	if s.lastKey == nil {
-		return packetbuf.Key
-	}
-	return packetbuf.Delta
 }

@@ -4,11 +4,10 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
-// ceilings are what a publisher is asked to stay below, in bits per second, by each who may ask;
-// 0 is no bound.
+// ceilings are the bitrates in bits per second that a publisher is asked to stay below; 0 is none.
 type ceilings struct{ routes, operator float64 }
 
-// least is the one that counts.
+// least returns the lower one; 0 if there is none.
 func (c ceilings) least() float64 {
 	if c.routes == 0 || c.operator > 0 && c.operator < c.routes {
 		return c.operator
@@ -16,42 +15,33 @@ func (c ceilings) least() float64 {
 	return c.routes
 }
 
-// Limit asks whoever publishes, now and later, for at most so many bits per second, on behalf
-// of the routes; 0 is no bound. Sessions that are no ingest.Limiter are not asked.
+// Limit asks the publisher, and those that follow, for at most so many bits per second on behalf of
+// the routes; 0 is no bound. Sessions that are no ingest.Limiter are not asked.
 func (s *Stream) Limit(bits float64) {
-	s.bound(func(c *ceilings) { c.routes = bits })
+	s.setCeiling(func(c *ceilings) { c.routes = bits })
 }
 
-// Cap is Limit on behalf of the operator: the lower of both counts. It returns whether there is
-// somebody now who can be asked.
+// Cap is Limit on behalf of the operator; the lower of both counts. It reports whether there is a
+// publisher now that can be asked.
 func (s *Stream) Cap(bits float64) bool {
-	return s.bound(func(c *ceilings) { c.operator = bits })
+	return s.setCeiling(func(c *ceilings) { c.operator = bits })
 }
 
-func (s *Stream) bound(change func(*ceilings)) (asked bool) {
-	defer s.flush()
+// setCeiling changes the ceilings, and tells the publisher if the lower one has changed. It reports
+// whether there is a publisher that can be asked.
+func (s *Stream) setCeiling(change func(*ceilings)) (asked bool) {
+	defer s.out.flush()
 	s.mu.Lock()
 	defer s.mu.Unlock() // before the flush
 	before := s.ceilings.least()
 	change(&s.ceilings)
 	pub := s.publishers[s.machine.Current()]
 	if s.ceilings.least() != before {
-		s.limit(pub)
+		pub.limit(s.ceilings.least())
 	}
 	if pub != nil {
 		l, ok := pub.session.(ingest.Limiter)
 		asked = ok && l.Limits()
 	}
 	return asked
-}
-
-// limit tells a session of the ceiling. s.mu is held; whoever holds it flushes afterwards.
-func (s *Stream) limit(pub *publisherSession) {
-	if pub == nil {
-		return
-	}
-	if l, ok := pub.session.(ingest.Limiter); ok {
-		bits := s.ceilings.least()
-		s.out.queue = append(s.out.queue, func() { l.Limit(bits) })
-	}
 }

@@ -31,7 +31,7 @@ func TestPanicLeavesTheLockFree(t *testing.T) {
 		{"publish", func(s *Stream) {
 			_, _ = s.Publish(t.Context(), ingest.Request{App: "live", Name: "cam", Protocol: ingest.RTMP, Session: &panickingSession{}})
 		}},
-		{"limit", func(s *Stream) { s.bound(func(*ceilings) { panic("limit") }) }},
+		{"limit", func(s *Stream) { s.setCeiling(func(*ceilings) { panic("limit") }) }},
 		{"another section", func(s *Stream) { s.locked(func() { panic("section") }) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

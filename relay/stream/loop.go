@@ -12,16 +12,16 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/publisher"
 )
 
-// heartbeat is how long a stream may be without news before its viewers are woken all the
-// same: whoever is idle has to say something to the boxes between it and its viewer.
+// heartbeat is how long a stream may be without packets before its viewers are woken all the same:
+// an idle egress has to send something through the boxes between it and its viewer.
 const heartbeat = time.Second
 
 // recheck is how soon a verdict that was postponed is asked for again.
 const recheck = 20 * time.Millisecond
 
-// A loop that is late by overslept stood still together with the whole process: a virtual
-// machine that was moved, a laptop's lid. What came meanwhile waits in the sockets, and is
-// given respite to be read before anybody is judged.
+// A loop that is late by overslept stood still together with the whole process: a virtual machine
+// that was moved, a laptop's lid. What came meanwhile waits in the sockets; it gets respite to be
+// read before any session is judged.
 const (
 	overslept = 500 * time.Millisecond
 	respite   = 500 * time.Millisecond
@@ -50,35 +50,18 @@ func (s *Stream) run() {
 	}
 }
 
-// poke has the deadlines looked at again.
-func (s *Stream) poke() {
-	select {
-	case s.poked <- struct{}{}:
-	default:
-	}
-}
-
-// tick does what is due and returns when to come again. While a session feeds the stream its
-// media only moves deadlines away, so writers need not tell: a timer that fires early finds
-// nothing due and is set anew. Where a deadline may come nearer, at a change of state, the
-// loop is poked.
+// tick does what is due and returns the next deadline. While a session feeds the stream its media
+// only moves deadlines away, so that writers need not tell: a timer that fires early finds nothing
+// due and is set anew. Where a deadline may come nearer, at a change of state, the loop is poked.
 func (s *Stream) tick(now time.Time) (next time.Time) {
 	defer s.guard()
-	next = s.due(now)
-	s.flush()
+	s.locked(func() { next = s.doDue(now) })
+	s.out.flush()
 	return next
 }
 
-// locked calls f with s.mu held. The lock is released where f panics: what recovers goes on to end the
-// stream, which takes the lock again.
-func (s *Stream) locked(f func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f()
-}
-
-// guard, deferred, keeps a panic of the loop within the stream, which it ends: what the loop
-// works on comes from publishers.
+// guard, deferred, keeps a panic of the loop within the stream, which it ends: the loop works on data
+// from publishers.
 func (s *Stream) guard() {
 	v := recover()
 	if v == nil {
@@ -88,10 +71,8 @@ func (s *Stream) guard() {
 	s.stop(ingest.Kick, "internal error")
 }
 
-// due is tick under the lock.
-func (s *Stream) due(now time.Time) time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// doDue does what is due and returns the next deadline. s.mu is held.
+func (s *Stream) doDue(now time.Time) time.Time {
 	next := now.Add(heartbeat)
 	consider := func(at time.Time) {
 		if at.After(now) && at.Before(next) {
@@ -150,7 +131,7 @@ func (s *Stream) judge(now time.Time, pub *publisherSession) (postponed bool) {
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 		if pub.FallsSilent(now, tr) {
 			if tr == packetbuf.Video {
-				pub.gopWindow.Clear() // a take-over from before the hole would lead through it
+				pub.gopWindow.Clear() // a takeover from before the hole would lead through it
 			}
 			s.opts.Counters.TrackSilences[tr].Add(1)
 			s.tellOf(pub, Event{Time: now, Type: TrackSilent, Track: tr.String(), Outcome: "silent"})

@@ -5,51 +5,40 @@ import (
 
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
-	"github.com/holdfast-live/holdfast/relay/stream/filler"
 	"github.com/holdfast-live/holdfast/relay/stream/standby"
 )
 
 // returns reports whether pub is the session that fell silent and may come back. s.mu is held.
 func (s *Stream) returns(pub *publisherSession) bool {
 	state, _ := s.machine.State()
-	return pub.id == s.machine.Current() && (state == lifecycle.Held || s.returning.Catching())
+	return pub.id == s.machine.Current() && (state == lifecycle.Held || s.standby.returning.Catching())
 }
 
-// takeReturning takes a packet of a session that comes back after a silence. key says that a decoder
-// can start at it. s.mu is held.
-func (s *Stream) takeReturning(now time.Time, pub *publisherSession, p *packetbuf.Packet, key bool) error {
-	r := &s.returning
+// keepReturning keeps a packet back of a session that comes back after a silence, and lets it join
+// once its backlog has drained. key says that a decoder can start at p. It returns false for a packet
+// that is not kept back. s.mu is held.
+func (s *Stream) keepReturning(now time.Time, pub *publisherSession, p *packetbuf.Packet, key bool) bool {
+	r := &s.standby.returning
 	if !r.Begun() {
 		rtt, _ := pub.session.RTT()
 		r.Begin(rtt, pub.Jitter())
 	}
 	r.Note(now, s.clock.Lag(p))
 	if r.Catching() {
-		action, effects := s.machine.Media(now, pub.id, key)
-		s.perform(now, effects)
-		if action != lifecycle.Pass {
-			return s.use(now, pub, p, action)
-		}
-		s.catchUp(now, pub, p)
-		return nil
+		return false
 	}
 	kept, dropped := r.Keep(now, p, key, s.cfg.Load().Buffer.Bytes)
 	s.opts.Counters.Late.Add(uint64(dropped)) //nolint:gosec // a number of packets
-	if !kept {
-		action, effects := s.machine.Media(now, pub.id, false)
-		s.perform(now, effects)
-		return s.use(now, pub, p, action)
-	}
-	if r.Joins(now) {
+	if kept && r.Joins(now) {
 		s.rejoin(now, pub)
 	}
-	return nil
+	return kept
 }
 
 // rejoinDue lets a returning session join that has sent nothing more behind its keyframe, and
 // returns when to come again; zero if it need not. s.mu is held.
 func (s *Stream) rejoinDue(now time.Time) time.Time {
-	due := s.returning.JoinDue()
+	due := s.standby.returning.JoinDue()
 	pub := s.publishers[s.machine.Current()]
 	if due.IsZero() || pub == nil || now.Before(due) {
 		return due
@@ -64,40 +53,37 @@ func (s *Stream) rejoin(now time.Time, pub *publisherSession) {
 	action, effects := s.machine.Media(now, pub.id, true)
 	s.perform(now, effects)
 	if action != lifecycle.Splice { // it falls silent and returns too often
-		s.opts.Counters.Late.Add(uint64(s.returning.Drop())) //nolint:gosec // a number of packets
+		s.opts.Counters.Late.Add(uint64(s.standby.returning.Drop())) //nolint:gosec // a number of packets
 		s.warnReturns(now, pub)
 		return
 	}
-	kept, shift := s.returning.Join()
+	kept, shift := s.standby.returning.Join()
 	s.clock.Break()
 	s.clock.Resume(shift)
 	newest := kept[len(kept)-1]
 	end := s.clock.Where(newest)
-	if s.returning.Catching() {
+	if s.standby.returning.Catching() {
 		end = s.clock.Clock(newest.Track, now)
 	}
-	kept[0] = s.beginSession(now, pub, kept[0], func() {
-		s.fillTo(now, end-filler.Every, end)
-		s.beginGap(end)
-	})
+	kept[0] = s.startSession(now, pub, kept[0], end)
 	last, _ := s.clock.Last(kept[0].Track)
 	for _, p := range standby.Squeeze(kept, s.clock.Where, last, end) {
 		s.retainActive(pub, p.Packet)
 		s.clock.Put(p.Packet, p.DTS, p.PTS)
 		s.deliver(now, pub, p.Packet)
 	}
-	if !s.returning.Catching() {
-		s.returning = standby.Returning{}
+	if !s.standby.returning.Catching() {
+		s.standby.returning = standby.Returning{}
 	}
 }
 
 // catchUp takes a packet of a backlog that drains slowly, after viewers are fed again: video stands
 // where it arrives, audio is left out, until the backlog has drained. s.mu is held.
 func (s *Stream) catchUp(now time.Time, pub *publisherSession, p *packetbuf.Packet) {
-	if s.returning.Drained() {
-		s.clock.Resume(s.returning.Shift())
-		s.returning = standby.Returning{}
-		s.pass(now, pub, p)
+	if s.standby.returning.Drained() {
+		s.clock.Resume(s.standby.returning.Shift())
+		s.standby.returning = standby.Returning{}
+		s.place(now, pub, p)
 		return
 	}
 	if p.Track == packetbuf.Audio && pub.HasVideo() {
@@ -112,11 +98,11 @@ func (s *Stream) catchUp(now time.Time, pub *publisherSession, p *packetbuf.Pack
 
 // warnReturns logs that a push falls silent and returns too often. s.mu is held.
 func (s *Stream) warnReturns(now time.Time, pub *publisherSession) {
-	if !s.flaps.Returned(now) {
+	if !s.standby.flaps.Returned(now) {
 		return
 	}
 	session := pub.session.ID()
-	s.out.queue = append(s.out.queue, func() {
+	s.out.add(func() {
 		s.opts.Log.Warn("publisher falls silent and returns too often; it resumes at a later keyframe", "session", session,
 			"hint", "check the encoder and its line, or set silence to a longer time than its pauses")
 	})

@@ -28,7 +28,7 @@ func TestSegmentsAreMarked(t *testing.T) {
 				p := b.publish(tt.o)
 				p.run(time.Second)
 				r := b.attach()
-				r.TakeWays()
+				r.WantRepeats()
 				var live []*packetbuf.Packet
 				for range 20 {
 					p.run(time.Second)

@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"errors"
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
@@ -11,8 +10,6 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/publisher"
 	"github.com/holdfast-live/holdfast/relay/stream/standby"
 )
-
-var errSuperseded = errors.New("the session has no part in the stream any more")
 
 // publisherSession is one accepted publisher session: an ingest.Sink. Its fields are guarded by the
 // stream's lock.
@@ -44,142 +41,46 @@ func newPublisherSession(s *Stream, id lifecycle.ID, r ingest.Request, now time.
 	}
 }
 
-// Write takes one packet from the publisher. See ingest.Sink.
-func (pub *publisherSession) Write(p *packetbuf.Packet) error {
-	var (
-		err  error
-		news bool
-		end  func()
-	)
-	pub.stream.locked(func() {
-		err = pub.stream.receive(pub, p)
-		news, end = len(pub.stream.out.queue) > 0, pub.close
-	})
-	if err != nil && end != nil {
-		end() // before the error ends the session for no reason of its own
-	}
-	if news {
-		pub.stream.flush()
-	}
-	return err
+// retain keeps p, as it came, for a switchover.
+func (pub *publisherSession) retain(p *packetbuf.Packet) {
+	limits := pub.stream.cfg.Load().Buffer
+	limits.Bytes = int(min(int64(limits.Bytes), pub.memory.Share()))
+	key := p.Kind == packetbuf.Key
+	pub.gopWindow.Add(p, key, key && (p.Track != packetbuf.Video || pub.ResetsDecoder(p)), limits)
+	pub.memory.Set(pub.gopWindow.Bytes())
 }
 
-// End ends the session. See ingest.Sink.
-func (pub *publisherSession) End(cause ingest.Cause, detail string) {
-	s := pub.stream
-	s.locked(func() {
-		if pub.gone {
-			return
-		}
-		pub.gone, pub.detail = true, detail
-		now := time.Now()
-		s.perform(now, s.machine.End(now, pub.id, cause))
-		s.remove(pub)
-		s.endIfIdle(now)
-	})
-	s.poke()
-	s.flush()
+// requestKey asks the session for a keyframe, and reports whether it can be asked. The stream's lock
+// is held; its holder flushes afterwards. pub may be nil.
+func (pub *publisherSession) requestKey() bool {
+	if pub == nil {
+		return false
+	}
+	k, ok := pub.session.(ingest.KeyRequester)
+	if ok {
+		pub.stream.out.add(k.RequestKey)
+	}
+	return ok
 }
 
-// receive takes a packet from a publisher session. s.mu is held.
-func (s *Stream) receive(pub *publisherSession, p *packetbuf.Packet) error {
-	if pub.gone {
-		return errSuperseded
-	}
-	if p.Arrived.IsZero() {
-		p.Arrived = time.Now()
-	}
-	now := p.Arrived
-	s.opts.Counters.ingestBytes[pub.counter].Add(uint64(len(p.Payload)))
-	switch {
-	case p.Kind == packetbuf.Config:
-		s.configure(pub, p)
-		return nil
-	case p.Track == packetbuf.Data:
-		if pub.id == s.machine.Current() && s.feeding() && s.clock.Place(p) {
-			s.append(now, p)
-		}
-		return nil
-	}
-	s.received += uint64(len(p.Payload))
-	pub.Note(now, p)
-	s.opts.Counters.IngestFrames[p.Track].Add(1)
-	spare := pub.id == s.machine.Spare()
-	key := pub.Classify(now, p, spare)
-	if s.frozen && !spare && p.Track == packetbuf.Video && !pub.ResetsDecoder(p) {
-		if key = false; s.feeding() { // with audio alone so far
-			s.opts.Counters.Late.Add(1)
-			s.requestKey(pub)
-			return nil
-		}
-	}
-	s.noteReturn(pub, p)
-	if spare && !s.keep(now, pub, p) {
-		return errSuperseded
-	}
-	if s.returns(pub) {
-		return s.takeReturning(now, pub, p, key)
-	}
-	action, effects := s.machine.Media(now, pub.id, key)
-	s.perform(now, effects)
-	return s.use(now, pub, p, action)
-}
-
-// use does with a media packet what the lifecycle decided. s.mu is held.
-func (s *Stream) use(now time.Time, pub *publisherSession, p *packetbuf.Packet, action lifecycle.Action) error {
-	switch action {
-	case lifecycle.Refuse:
-		return errSuperseded
-	case lifecycle.Late:
-		s.opts.Counters.Late.Add(1)
-		if p.Track == packetbuf.Video {
-			s.requestKey(pub)
-		}
-	case lifecycle.Keep: // viewers go back to its newest keyframe
-		if p.Track == packetbuf.Video && pub.gopWindow.KeyframeAge(now) >= oldKey {
-			s.requestKey(pub)
-		}
-	case lifecycle.Ask, lifecycle.Drop: // until it starts with a keyframe
-		if p.Track == packetbuf.Video {
-			s.requestKey(pub)
-		}
-	case lifecycle.Splice:
-		s.splice(now, pub, p)
-	case lifecycle.Pass:
-		s.pass(now, pub, p)
-	}
-	return nil
-}
-
-// feeding reports whether viewers get what a publisher sends. s.mu is held.
-func (s *Stream) feeding() bool {
-	state, _ := s.machine.State()
-	return state == lifecycle.Live || state == lifecycle.Suspect
-}
-
-// noteReturn reports that a track which had fallen silent goes on. Nothing of it was lost: viewers
-// who have its last frame can decode the next, and those who joined since wait for a keyframe; see
-// Reader.decodable. s.mu is held.
-func (s *Stream) noteReturn(pub *publisherSession, p *packetbuf.Packet) {
-	if !pub.ComesBack(p.Track) {
+// limit asks the session for at most so many bits per second. The stream's lock is held; its holder
+// flushes afterwards. pub may be nil.
+func (pub *publisherSession) limit(bits float64) {
+	if pub == nil {
 		return
 	}
-	if p.Track == packetbuf.Video {
-		s.machine.Ailed(p.Arrived, pub.id)
+	if l, ok := pub.session.(ingest.Limiter); ok {
+		pub.stream.out.add(func() { l.Limit(bits) })
 	}
-	s.tellOf(pub, Event{Time: p.Arrived, Type: TrackSilent, Track: p.Track.String(), Outcome: "back"})
 }
 
-// noteRepairs reports what the clock has corrected in a track since the last call: counted, and
-// logged once a session. s.mu is held.
-func (s *Stream) noteRepairs(pub *publisherSession, tr packetbuf.Track) {
-	news := s.repairs.News(tr, s.clock.Corrections(tr), s.clock.Derived())
-	if news == nil {
-		return
-	}
+// reportRepairs counts repairs of the session's timestamps, and logs them once a session. The
+// stream's lock is held; its holder flushes afterwards.
+func (pub *publisherSession) reportRepairs(news []packetbuf.Repair) {
+	opts := &pub.stream.opts
 	if pub.repairs == nil {
-		pub.repairs = ingest.NewRepairLog(s.opts.Repairs, s.opts.Log.With("session", pub.session.ID()))
+		pub.repairs = ingest.NewRepairLog(opts.Repairs, opts.Log.With("session", pub.session.ID()))
 	}
 	repairs := pub.repairs
-	s.out.queue = append(s.out.queue, func() { repairs.Note(news) })
+	pub.stream.out.add(func() { repairs.Note(news) })
 }

@@ -20,39 +20,39 @@ type Snapshot struct {
 	Clock     time.Duration
 	Tracks    []codec.Info
 	Publisher *Publisher // nil if there is none
-	Waiting   *Publisher // accepted, and without a keyframe so far
-	Spare     *Publisher // held warm: a backup, or while one feeds the primary; nil if there is none
+	Waiting   *Publisher // accepted, without a keyframe so far
+	Spare     *Publisher // the standby: a backup, or while one feeds the stream the primary; nil if there is none
 	OnBackup  bool       // Publisher and Waiting are backups
 	Viewers   map[string]int
 	Breaks    map[ingest.Cause]int
 	Buffer    packetbuf.Stats
 	Limits    packetbuf.Limits // of the buffer
-	Ceiling   float64          // bits per second that the publisher is asked to stay below; 0: none
-	Cap       float64          // the same as far as the operator has asked
+	Ceiling   float64          // in bits per second, that the publisher is asked to stay below; 0: none
+	Cap       float64          // the part of it that the operator has set
 	Epoch     uint32           // publisher sessions that fed the stream so far
 	Received  uint64           // media bytes from publishers
-	Sent      uint64           // media bytes that viewers took who read the stream itself
+	Sent      uint64           // media bytes that viewers of the stream itself have read
 }
 
 // Publisher is a session at one moment.
 type Publisher struct {
 	Session, Protocol, Remote, Agent string
 	Since                            time.Time
-	Bitrate, FrameRate               float64 // bits and pictures per second, over the last seconds
-	Sound                            float64 // of the bits, those of sound
+	Bitrate, FrameRate               float64 // bits and video frames per second, over the last seconds
+	AudioBitrate                     float64 // part of Bitrate
 	RTT, Gap, Quiet                  time.Duration
 	Jitter                           time.Duration
-	Heartbeat                        time.Duration // between two signs of life that it is asked for; 0: it is not
-	Keyframes                        time.Duration // between the newest two; 0 while unknown
-	Ready                            bool          // held warm with enough to take over at once
-	// ReturnsIn is how long a primary that is held warm has to be healthy yet before it gets the
-	// stream back; nil of all others.
+	Heartbeat                        time.Duration // interval of the signs of life that it is asked for; 0: of none
+	Keyframes                        time.Duration // interval of the newest two; 0 while unknown
+	Ready                            bool          // of the standby: it can take over at once
+	// ReturnsIn is how much longer a primary on standby must be healthy before it gets the stream
+	// back; nil for all others.
 	ReturnsIn *time.Duration
-	Repairs   []packetbuf.Repair // what had to be repaired in its media
-	Reorders  bool               // it sends B pictures, which browsers cannot show over WebRTC
+	Repairs   []packetbuf.Repair // of its media
+	Reorders  bool               // it sends B-frames, which browsers cannot show over WebRTC
 }
 
-// Snapshot describes the stream at now.
+// Snapshot returns the stream as it is at now.
 func (s *Stream) Snapshot(now time.Time) Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,7 +63,7 @@ func (s *Stream) Snapshot(now time.Time) Snapshot {
 		Limits:    s.cfg.Load().Buffer,
 		Publisher: s.publisher(now, s.machine.Current()), Waiting: s.publisher(now, s.machine.Waiting()),
 		Spare: s.publisher(now, s.machine.Spare()), OnBackup: s.machine.OnBackup(),
-		Viewers: maps.Clone(s.viewers), Breaks: maps.Clone(s.breaks), Buffer: s.ring.Stats(), Epoch: s.epoch - s.slates, Ceiling: s.ceilings.least(), Cap: s.ceilings.operator,
+		Viewers: maps.Clone(s.viewers), Breaks: maps.Clone(s.ending.breaks), Buffer: s.ring.Stats(), Epoch: s.epoch - s.slates, Ceiling: s.ceilings.least(), Cap: s.ceilings.operator,
 		Received: s.received, Sent: s.taken.Load(),
 	}
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
@@ -76,6 +76,7 @@ func (s *Stream) Snapshot(now time.Time) Snapshot {
 	return out
 }
 
+// publisher returns a session at now; nil if there is none of that ID. s.mu is held.
 func (s *Stream) publisher(now time.Time, id lifecycle.ID) *Publisher {
 	pub := s.publishers[id]
 	if pub == nil {
@@ -91,7 +92,7 @@ func (s *Stream) publisher(now time.Time, id lifecycle.ID) *Publisher {
 			p.ReturnsIn = &left
 		}
 	}
-	p.Bitrate, p.Sound, p.FrameRate = pub.Rates(now)
+	p.Bitrate, p.AudioBitrate, p.FrameRate = pub.Rates(now)
 	p.RTT, _ = pub.session.RTT()
 	if b, ok := pub.session.(ingest.Beater); ok {
 		p.Heartbeat = b.Heartbeat()

@@ -257,7 +257,7 @@ func TestBacklogIsBounded(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		p.run(50 * time.Millisecond)
 		b.mu.Lock()
-		kept := b.returning.Bytes()
+		kept := b.standby.returning.Bytes()
 		b.mu.Unlock()
 		if kept > 256<<10 {
 			t.Errorf("%d bytes of the backlog are kept, want at most the buffer's %d", kept, 256<<10)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"time"
 
-	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 	"github.com/holdfast-live/holdfast/relay/stream/publisher"
@@ -95,14 +94,14 @@ func (s *Stream) appendConfig(now time.Time, p *packetbuf.Packet) {
 		s.gap.Configure(c)
 		s.setSource(now, p.Codec)
 	}
-	s.append(now, c)
+	s.appendToRing(now, c)
 }
 
 // announceBare announces a track that has no configuration, such as MP3: the configuration of what
 // was there before is no longer in force. s.mu is held.
 func (s *Stream) announceBare(now time.Time, pub *publisherSession, p *packetbuf.Packet) {
 	if was := s.sent[p.Track]; was != nil && was.Codec != p.Codec {
-		s.drop(p.Track)
+		s.dropTrack(p.Track)
 	}
 	s.present[p.Track] = true
 	if p.Track == packetbuf.Audio {
@@ -123,24 +122,24 @@ func (s *Stream) announceGuess(now time.Time, pub *publisherSession) {
 	}
 }
 
-// forget drops the tracks that the session before had and this one does not have, unless one of
+// forgetTracks drops the tracks that the session before had and this one does not have, unless one of
 // them may still come. s.mu is held.
-func (s *Stream) forget(now time.Time, pub *publisherSession) {
+func (s *Stream) forgetTracks(now time.Time, pub *publisherSession) {
 	if !pub.HasVideo() {
-		s.drop(packetbuf.Video)
+		s.dropTrack(packetbuf.Video)
 	}
 	if !pub.HasAudio() {
 		if s.gap.Able() && pub.KeepsAudio(now) {
 			return
 		}
-		s.drop(packetbuf.Audio)
+		s.dropTrack(packetbuf.Audio)
 	}
 	s.announce(now, pub)
 	pub.Settle()
 }
 
-// drop forgets a track that the stream does not have any more. s.mu is held.
-func (s *Stream) drop(tr packetbuf.Track) {
+// dropTrack forgets a track that the stream does not have any more. s.mu is held.
+func (s *Stream) dropTrack(tr packetbuf.Track) {
 	s.present[tr], s.sent[tr] = false, nil
 	s.ring.Forget(int(tr))
 	switch tr {
@@ -151,23 +150,4 @@ func (s *Stream) drop(tr packetbuf.Track) {
 		s.setSource(time.Time{}, packetbuf.NoCodec)
 	case packetbuf.Data:
 	}
-}
-
-// newest returns the DTS of the newest media of the stream's own. s.mu is held.
-func (s *Stream) newest() time.Duration {
-	video, _ := s.clock.Last(packetbuf.Video)
-	audio, _ := s.clock.Last(packetbuf.Audio)
-	return max(video, audio)
-}
-
-// Awaits reports whether a track that the stream does not have may still come: the publisher has
-// announced it, or has not said what it sends.
-func (r *Reader) Awaits(tr packetbuf.Track) bool {
-	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
-	pub := r.s.publishers[r.s.machine.Current()]
-	if pub == nil || r.s.present[tr] || pub.req.Protocol == ingest.WHIP { // WHIP agrees on its tracks
-		return false
-	}
-	return pub.MayBring(tr)
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// wake tells viewers that there is something to read. What comes within the gathering time
-// is told at once, so that many viewers are woken together and seldom.
+// wake wakes viewers when there are packets to read. Packets within one gathering time lead to one
+// wake-up, so that many viewers are woken together and seldom.
 type wake struct {
 	ch atomic.Pointer[chan struct{}] // closed at the next wake-up
 
@@ -24,18 +24,18 @@ func newWake() *wake {
 	return w
 }
 
-// wait returns a channel that is closed at the next wake-up. Who takes it before looking
+// wait returns a channel that is closed at the next wake-up. A caller that takes it before it looks
 // into the ring misses nothing.
 func (w *wake) wait() <-chan struct{} { return *w.ch.Load() }
 
-// renew puts a new channel in place and returns the one before.
+// renew puts a new channel in place and returns the old one.
 func (w *wake) renew() *chan struct{} {
 	ch := make(chan struct{})
 	return w.ch.Swap(&ch)
 }
 
-// soon wakes when the gathering time has passed since the first packet that nobody was told
-// of: no packet waits longer.
+// soon wakes when the gathering time has passed since the first packet after the last wake-up: no
+// packet waits longer.
 func (w *wake) soon(gather time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -48,6 +48,7 @@ func (w *wake) soon(gather time.Duration) {
 	}
 }
 
+// fire wakes the viewers when the gathering time has passed.
 func (w *wake) fire() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -56,7 +57,7 @@ func (w *wake) fire() {
 	}
 }
 
-// now wakes everybody. w.mu is held.
+// now wakes all viewers. w.mu is held.
 func (w *wake) now() {
 	if w.armed {
 		w.armed = false
@@ -65,7 +66,7 @@ func (w *wake) now() {
 	close(*w.renew())
 }
 
-// all wakes everybody at once.
+// all wakes all viewers at once.
 func (w *wake) all() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

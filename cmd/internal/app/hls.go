@@ -65,7 +65,7 @@ func (r *relay) feed(_ context.Context, name string, newest bool) (egress.Subscr
 	if err != nil {
 		return nil, notThere(name)
 	}
-	place.TakeWays()
+	place.WantRepeats()
 	return place, nil
 }
 

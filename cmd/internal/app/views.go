@@ -153,7 +153,7 @@ func publisher(p *stream.Publisher) *api.Publisher {
 	}
 	out := &api.Publisher{
 		Session: p.Session, Protocol: p.Protocol, Remote: p.Remote, Agent: p.Agent, Since: p.Since,
-		Bitrate: p.Bitrate, Sound: p.Sound, FrameRate: p.FrameRate,
+		Bitrate: p.Bitrate, Sound: p.AudioBitrate, FrameRate: p.FrameRate,
 		BFrames: p.Reorders, RTT: p.RTT.Seconds(), Gap: p.Gap.Seconds(), Quiet: p.Quiet.Seconds(),
 	}
 	for _, one := range p.Repairs {

@@ -32,7 +32,7 @@ func TestSentAgain(t *testing.T) {
 	for i, p := range gop {
 		dts := at - 200*time.Millisecond + time.Duration(i+1)*time.Millisecond
 		pts := at - 200*time.Millisecond + time.Duration(slices.Index(shown, p)+1)*time.Millisecond + 66*time.Millisecond
-		flags := packetbuf.Filler | packetbuf.Again
+		flags := packetbuf.Filler | packetbuf.Repeat
 		if p.Kind == packetbuf.Key {
 			flags |= packetbuf.Segment
 		}

@@ -118,7 +118,7 @@ func (c *cutter) write(p *packetbuf.Packet) error {
 	case p.Seq != 0 && p.Seq <= c.read:
 		return nil // a second place on the stream begins before where the first one ended
 	}
-	if p.Flags&packetbuf.Again != 0 && !c.takes(p) {
+	if p.Flags&packetbuf.Repeat != 0 && !c.takes(p) {
 		c.read = max(c.read, p.Seq)
 		return nil
 	}
@@ -203,7 +203,7 @@ func (c *cutter) picture(p *packetbuf.Packet) {
 		}
 		c.gap.Begin(p.DTS)
 	}
-	if p.Flags&packetbuf.Filler != 0 && p.Flags&packetbuf.Again == 0 && p.Kind == packetbuf.Key {
+	if p.Flags&packetbuf.Filler != 0 && p.Flags&packetbuf.Repeat == 0 && p.Kind == packetbuf.Key {
 		s.dur = t.is.ticks(stands)
 		t.next = s.at + s.dur
 	} else if p.Flags&packetbuf.Splice == 0 && t.any {
@@ -229,7 +229,7 @@ func (c *cutter) picture(p *packetbuf.Packet) {
 // here a tick: all of them pass before a screen is drawn once, or who watches would see them.
 func (c *cutter) placed(p *packetbuf.Packet) sample {
 	is := c.in[video].is
-	if p.Flags&packetbuf.Again == 0 {
+	if p.Flags&packetbuf.Repeat == 0 {
 		return sample{p: p, at: is.ticks(p.DTS), cto: is.offset(p.CTO)}
 	}
 	if p.Kind == packetbuf.Key {

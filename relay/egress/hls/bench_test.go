@@ -150,7 +150,7 @@ func (b *bench) open(_ context.Context, name string, again bool) (egress.Subscri
 	if err != nil {
 		return nil, err
 	}
-	place.TakeWays()
+	place.WantRepeats()
 	return place, nil
 }
 

@@ -194,7 +194,7 @@ func (p *place) Skip()                    {}
 func (p *place) Until() time.Time         { return time.Time{} }
 func (p *place) Done() <-chan struct{}    { return p.done }
 func (p *place) Has(packetbuf.Track) bool { return true }
-func (p *place) Picture() packetbuf.Codec {
+func (p *place) VideoCodec() packetbuf.Codec {
 	if c := p.configs[packetbuf.Video]; c != nil {
 		return c.Codec
 	}

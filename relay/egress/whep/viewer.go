@@ -102,7 +102,7 @@ func (v *viewer) answer(ctx context.Context, offer string, w wish) (string, erro
 
 // agree chooses the payload types for what the stream has.
 func (v *viewer) agree(w wish) (video, audio *webrtc.RTPCodecParameters, err error) {
-	c := v.place.Picture()
+	c := v.place.VideoCodec()
 	known := c != packetbuf.NoCodec
 	if !known {
 		c = packetbuf.H264

@@ -26,8 +26,8 @@ type Subscription interface {
 	egress.Subscription
 	// Config is the configuration of a track that is in force; nil where there is none.
 	Config(packetbuf.Track) *packetbuf.Packet
-	// Picture is the codec of the pictures; NoCodec where there are none yet.
-	Picture() packetbuf.Codec
+	// VideoCodec returns the codec of the video; NoCodec where there is none yet.
+	VideoCodec() packetbuf.Codec
 	// RequestKey asks the publisher for a keyframe; false where it cannot be asked.
 	RequestKey() bool
 	// Reorders tells whether the publisher sends B pictures.

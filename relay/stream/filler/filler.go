@@ -137,7 +137,7 @@ func (f *Filler) add(p *packetbuf.Packet) {
 		f.silence.thin(p)
 	}
 	f.last[p.Track] = p.DTS
-	if p.Flags&packetbuf.Again == 0 {
+	if p.Flags&packetbuf.Repeat == 0 {
 		p.Padding = f.padding.before(f.held, len(p.Payload))
 	}
 	f.out = append(f.out, Packet{Packet: p})

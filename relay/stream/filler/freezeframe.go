@@ -159,7 +159,7 @@ func (f *Filler) addRepeat(last time.Duration) {
 	for i, p := range shown {
 		place[p] = last + time.Duration(i+1)*time.Millisecond + v.cto
 	}
-	flags := packetbuf.Again
+	flags := packetbuf.Repeat
 	if v.restart {
 		flags |= packetbuf.Restart
 		v.restart = false

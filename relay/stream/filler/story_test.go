@@ -151,7 +151,7 @@ func marks(p Packet) (out string) {
 	for _, f := range []struct {
 		flag packetbuf.Flags
 		name string
-	}{{packetbuf.Splice, "splice"}, {packetbuf.Again, "repeat"}, {packetbuf.Restart, "restart"}, {packetbuf.Overdue, "overdue"}} {
+	}{{packetbuf.Splice, "splice"}, {packetbuf.Repeat, "repeat"}, {packetbuf.Restart, "restart"}, {packetbuf.Overdue, "overdue"}} {
 		if p.Flags&f.flag != 0 {
 			out += " " + f.name
 		}
