@@ -161,9 +161,9 @@ func drain(t *testing.T, r *Reader) (packets []*packetbuf.Packet, err error) {
 	}
 }
 
-func (b *bench) attach(sound ...packetbuf.Codec) *Reader {
+func (b *bench) attach(audio ...packetbuf.Codec) *Reader {
 	b.t.Helper()
-	r, err := b.Attach("httpflv", sound...)
+	r, err := b.Attach("httpflv", audio...)
 	if err != nil {
 		b.t.Fatal(err)
 	}

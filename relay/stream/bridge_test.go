@@ -13,9 +13,9 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-var flvSound = []packetbuf.Codec{packetbuf.AAC, packetbuf.MP3}
+var flvAudio = []packetbuf.Codec{packetbuf.AAC, packetbuf.MP3}
 
-// across is a bridge as far as the stream sees one: what it made of the sound that a tap has.
+// across is a bridge as far as the stream sees one: what it made of the audio that a tap has.
 type across struct {
 	b       *bench
 	tap     *Reader
@@ -47,7 +47,7 @@ func (a *across) run(behind time.Duration) error {
 	packets, err := drain(a.b.t, a.tap)
 	for _, p := range packets {
 		if p.Bridged() {
-			a.b.t.Error("a bridge is given bridged sound")
+			a.b.t.Error("a bridge is given bridged audio")
 		}
 		if p.Track != packetbuf.Audio || !p.Media() {
 			continue
@@ -69,7 +69,7 @@ func (a *across) run(behind time.Duration) error {
 	return err
 }
 
-// heard checks the sound that a viewer got, and tells how many frames of it were bridged and how
+// heard checks the audio that a viewer got, and tells how many frames of it were bridged and how
 // many not, and the codecs of its configurations.
 func heard(t *testing.T, r *Reader, packets []*packetbuf.Packet) (own, bridged int, configs []packetbuf.Codec) {
 	t.Helper()
@@ -83,7 +83,7 @@ func heard(t *testing.T, r *Reader, packets []*packetbuf.Packet) (own, bridged i
 			configs = append(configs, p.Codec)
 			continue
 		case p.DTS <= last:
-			t.Errorf("sound at %v after %v", p.DTS, last)
+			t.Errorf("audio at %v after %v", p.DTS, last)
 		case !r.audioSelector.Codecs().Has(p.Codec):
 			t.Errorf("%v for who does not take it", p.Codec)
 		case in != packetbuf.NoCodec && in != p.Codec:
@@ -104,7 +104,7 @@ func TestABridgeIsAskedFor(t *testing.T) {
 		p := b.publish(gen.Options{})
 		p.run(3 * time.Second)
 		b.attach()
-		b.attach(flvSound...)
+		b.attach(flvAudio...)
 		b.attach(packetbuf.FLAC) // what nobody makes
 		p.run(3 * time.Second)
 		if asks := b.asksSoFar(); len(asks) > 0 {
@@ -125,14 +125,14 @@ func TestABridgeIsAskedFor(t *testing.T) {
 		}
 		b.publish(gen.Options{AudioCodec: packetbuf.Opus}).run(100 * time.Millisecond)
 		if asks := b.asksSoFar(); len(asks) == 0 || asks[len(asks)-1] != packetbuf.AAC {
-			t.Errorf("when the sound changed: asked for %v", asks)
+			t.Errorf("when the audio changed: asked for %v", asks)
 		}
 		r.Close()
 		r.Close()
 		for _, want := range []struct {
 			accepts []packetbuf.Codec
 			n       int
-		}{{flvSound, 1}, {[]packetbuf.Codec{packetbuf.FLAC}, 1}, {[]packetbuf.Codec{packetbuf.Opus}, 0}} {
+		}{{flvAudio, 1}, {[]packetbuf.Codec{packetbuf.FLAC}, 1}, {[]packetbuf.Codec{packetbuf.Opus}, 0}} {
 			if n := b.bridge.Viewers(audio.CodecsOf(want.accepts)); n != want.n {
 				t.Errorf("got %d viewers that accept %v, want %d", n, want.accepts, want.n)
 			}
@@ -140,17 +140,17 @@ func TestABridgeIsAskedFor(t *testing.T) {
 	})
 }
 
-func TestWhoHasSound(t *testing.T) {
+func TestAudible(t *testing.T) {
 	for _, c := range []struct {
 		source packetbuf.Codec
 		takes  []packetbuf.Codec
 		has    bool
 	}{
 		{packetbuf.AAC, nil, true},
-		{packetbuf.AAC, flvSound, true},
+		{packetbuf.AAC, flvAudio, true},
 		{packetbuf.AAC, []packetbuf.Codec{packetbuf.Opus}, true},
 		{packetbuf.Opus, nil, true},
-		{packetbuf.Opus, flvSound, true},
+		{packetbuf.Opus, flvAudio, true},
 		{packetbuf.Opus, []packetbuf.Codec{packetbuf.MP3}, false},
 		{packetbuf.MP3, []packetbuf.Codec{packetbuf.Opus}, true},
 		{packetbuf.MP3, []packetbuf.Codec{packetbuf.AAC}, false},
@@ -174,7 +174,7 @@ func TestEachHearsWhatItTakes(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publish(gen.Options{GOP: 30})
 		p.run(3 * time.Second)
-		opus, flv, anything := b.attach(packetbuf.Opus), b.attach(flvSound...), b.attach()
+		opus, flv, anything := b.attach(packetbuf.Opus), b.attach(flvAudio...), b.attach()
 		both := b.attach(packetbuf.Opus, packetbuf.AAC)
 		tap, _ := b.Tap(0)
 		choosy, _ := b.Tap(0, packetbuf.Opus)
@@ -194,7 +194,7 @@ func TestEachHearsWhatItTakes(t *testing.T) {
 				t.Errorf("%s: %d bridged packets, %v", name, n, err)
 			}
 			if n := count(packets, isTrack(packetbuf.Audio)); n < 100 {
-				t.Errorf("%s: %d of sound", name, n)
+				t.Errorf("%s: %d of audio", name, n)
 			}
 		}
 		late := b.attach(packetbuf.Opus)
@@ -205,7 +205,7 @@ func TestEachHearsWhatItTakes(t *testing.T) {
 				t.Errorf("%s: %d own, %d bridged, configurations %v, %v", name, own, bridged, configs, err)
 			}
 			if n := count(packets, isTrack(packetbuf.Video)); n < 10 {
-				t.Errorf("%s: %d pictures", name, n)
+				t.Errorf("%s: %d frames", name, n)
 			}
 		}
 		choosy.Close()
@@ -219,20 +219,20 @@ func TestEachHearsWhatItTakes(t *testing.T) {
 	})
 }
 
-// A stream of sound alone can be joined at any of it, and so can what is made of it.
+// A stream of audio alone can be joined at any of it, and so can what is made of it.
 func TestBridgedSoundAlone(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publish(gen.Options{NoVideo: true, AudioCodec: packetbuf.Opus})
 		p.run(3 * time.Second)
 		bridge := b.bridgeTo(packetbuf.AAC)
-		early := b.attach(flvSound...)
+		early := b.attach(flvAudio...)
 		for range 10 {
 			p.run(100 * time.Millisecond)
 			if err := bridge.run(0); err != nil {
 				t.Fatal(err)
 			}
 		}
-		late := b.attach(flvSound...)
+		late := b.attach(flvAudio...)
 		p.run(100 * time.Millisecond)
 		_ = bridge.run(0)
 		for r, want := range map[*Reader]int{early: 50, late: 5} {
@@ -243,7 +243,7 @@ func TestBridgedSoundAlone(t *testing.T) {
 			}
 			for _, p := range packets {
 				if p.Bridged() && p.Media() && p.Kind != packetbuf.Key {
-					t.Error("a frame of sound alone is no random-access point")
+					t.Error("a frame of audio alone is no random-access point")
 				}
 			}
 		}
@@ -257,7 +257,7 @@ func TestOverABreakToTheSameCodecAndBack(t *testing.T) {
 		browser := gen.Options{AudioCodec: packetbuf.Opus, NoMetadata: true}
 		p := b.publish(browser)
 		p.run(3 * time.Second)
-		r := b.attach(flvSound...)
+		r := b.attach(flvAudio...)
 		var packets []*packetbuf.Packet
 		play := func(p *push, bridge *across, d time.Duration) error {
 			for range int(d / (100 * time.Millisecond)) {
@@ -314,7 +314,7 @@ func TestOverABreakToTheSameCodecAndBack(t *testing.T) {
 	})
 }
 
-// What was made of sound that is gone is not in force any more.
+// What was made of audio that is gone is not in force any more.
 func TestObsoleteConfiguration(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publish(gen.Options{})
@@ -360,7 +360,7 @@ func TestWhatTheBridgeMayNot(t *testing.T) {
 		check("a frame", frame(packetbuf.Opus, 9*time.Second+400*time.Microsecond), true, nil)
 		check("the same time", frame(packetbuf.Opus, 9*time.Second), false, nil)
 		check("another codec", frame(packetbuf.AAC, 9100*time.Millisecond), false, ErrNotWanted)
-		check("a picture", &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.Opus}, false, ErrNotWanted)
+		check("a frame", &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.Opus}, false, ErrNotWanted)
 		check("a frame", frame(packetbuf.Opus, 9020*time.Millisecond), true, nil)
 		b.Close(ingest.Kick, "enough")
 		check("after the end", frame(packetbuf.Opus, 9040*time.Millisecond), false, ErrEnded)

@@ -47,12 +47,12 @@ type Load struct {
 	streams atomic.Uint64
 }
 
-// Few viewers are woken for every frame; from many on they are woken together after
-// gatherMost. In between it rises in proportion.
+// Up to fewViewers are woken for every frame; from manyViewers on they are woken together after
+// gatherMost. In between the gathering time rises in proportion.
 const (
-	few        = 30
-	many       = 200
-	gatherMost = 40 * time.Millisecond
+	fewViewers  = 30
+	manyViewers = 200
+	gatherMost  = 40 * time.Millisecond
 )
 
 // Viewers returns the number of viewers.
@@ -60,6 +60,6 @@ func (l *Load) Viewers() int { return int(l.viewers.Load()) }
 
 // gather returns the gathering time.
 func (l *Load) gather() time.Duration {
-	n := min(max(l.viewers.Load()-few, 0), many-few)
-	return gatherMost * time.Duration(n) / (many - few)
+	n := min(max(l.viewers.Load()-fewViewers, 0), manyViewers-fewViewers)
+	return gatherMost * time.Duration(n) / (manyViewers - fewViewers)
 }

@@ -25,7 +25,7 @@ func (s *Stream) startFiller(now time.Time) {
 	s.filler = filler.New(held)
 	if err := s.filler.SlateFault(); err != nil {
 		s.out.add(func() {
-			s.opts.Log.Warn("slate not played; holding with the last frame", "error", err)
+			s.opts.Log.Warn("slate not played; holding with the last frame", "reason", err)
 		})
 	}
 	if s.present[packetbuf.Audio] && !s.filler.Silent() {

@@ -55,19 +55,19 @@ func (l *laggard) media(p *packetbuf.Packet) {
 		l.epoch = p.Epoch
 		l.keys++
 	} else if l.epoch != p.Epoch {
-		l.t.Fatalf("a picture of session %d at %v, and the last keyframe was of %d", p.Epoch, p.DTS, l.epoch)
+		l.t.Fatalf("a frame of session %d at %v, and the last keyframe was of %d", p.Epoch, p.DTS, l.epoch)
 	}
 	if p.Flags&packetbuf.Filler != 0 {
 		return
 	}
 	if want := l.sizes[p.Epoch]; l.width != want {
-		l.t.Fatalf("a picture %d wide at %v, the viewer was told %d", want, p.DTS, l.width)
+		l.t.Fatalf("a frame %d wide at %v, the viewer was told %d", want, p.DTS, l.width)
 	}
 }
 
 // TestLaggardsAreToldWhatTheyDecode breaks pushes and changes their resolution in a buffer of
 // three seconds, while viewers read at any pace. Whatever a viewer misses, the configuration
-// that it has had is that of each picture, and each picture has its keyframe.
+// that it has had is that of each frame, and each frame has its keyframe.
 func TestLaggardsAreToldWhatTheyDecode(t *testing.T) {
 	for seed := range uint64(8) {
 		story(t, func(c *Config) { c.Buffer.Duration, c.Lag = 3*time.Second, time.Duration(seed%3)*time.Second }, func(b *bench) {

@@ -59,7 +59,7 @@ func (v *steady) read() {
 	}
 }
 
-// compare tells where what came after a resume is not what the steady viewer got. Sound that went
+// compare tells where what came after a resume is not what the steady viewer got. Audio that went
 // away and came back as it was is announced again to who cannot be known to have heard it.
 func (v *steady) compare(again *resumed) {
 	v.t.Helper()
@@ -124,7 +124,7 @@ func (v *steady) cut(b *bench, i int) {
 
 // TestResumeIsAsIfOneHadNeverLeft breaks pushes that change what they push, while viewers of all
 // tastes are cut off at any packet. Who resumes gets, packet by packet, what the one who was
-// never cut off gets, be it filler, another session's or bridged sound; as long as the packet
+// never cut off gets, be it filler, another session's or bridged audio; as long as the packet
 // is in the buffer, and only then.
 func TestResumeIsAsIfOneHadNeverLeft(t *testing.T) {
 	exact, keyframe, repeated := 0, 0, 0
@@ -146,7 +146,7 @@ func TestResumeIsAsIfOneHadNeverLeft(t *testing.T) {
 					made = b.crossOn(made, audio.BridgeTarget(o.AudioCodec), 0)
 				}
 				for len(viewers) < 3 && n > 0 {
-					takes := [][]packetbuf.Codec{nil, flvSound, {packetbuf.Opus}}[len(viewers)]
+					takes := [][]packetbuf.Codec{nil, flvAudio, {packetbuf.Opus}}[len(viewers)]
 					viewers = append(viewers, &steady{t: b.t, r: b.attach(takes...), takes: takes})
 				}
 				dull := rng.IntN(4) == 0
@@ -198,7 +198,7 @@ func (b *bench) crossOn(a *across, to packetbuf.Codec, behind time.Duration) *ac
 func TestResumeAtAnyPacket(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		b.publish(gen.Options{BFrames: 2}).run(10 * time.Second)
-		r := b.attach(flvSound...)
+		r := b.attach(flvAudio...)
 		back, _, err := b.ring.Back(1)
 		if err != nil {
 			t.Fatal(err)
@@ -209,7 +209,7 @@ func TestResumeAtAnyPacket(t *testing.T) {
 			if !p.Media() {
 				continue
 			}
-			again, exact, err := b.Resume("httpflv", positionOf(r, p), flvSound...)
+			again, exact, err := b.Resume("httpflv", positionOf(r, p), flvAudio...)
 			if err != nil || !exact {
 				t.Fatalf("%v at %v: %v, %v", p.Track, p.DTS, exact, err)
 			}
@@ -218,7 +218,7 @@ func TestResumeAtAnyPacket(t *testing.T) {
 			if !slices.Equal(rest, got[i+1:]) {
 				t.Fatalf("%v at %v: %d packets follow instead of %d", p.Track, p.DTS, len(rest), len(got)-i-1)
 			}
-			bySeq, exact, _ := b.Resume("mse", Position{Origin: r.Origin(), Seq: p.Seq}, flvSound...)
+			bySeq, exact, _ := b.Resume("mse", Position{Origin: r.Origin(), Seq: p.Seq}, flvAudio...)
 			if first, _ := bySeq.Read(t.Context()); !exact || i+1 < len(got) && first[0] != got[i+1] {
 				t.Fatalf("by sequence %d: %v, %v", p.Seq, exact, first[0])
 			}
@@ -246,7 +246,7 @@ func TestResumeFarBehindCatchesUp(t *testing.T) {
 		p.run(3 * time.Second) // still more than it was, and no less than it may
 		more, _ := drain(t, again)
 		if n := count(more, func(p *packetbuf.Packet) bool { return p.Track == packetbuf.Video && p.Media() }); n != 18*30 {
-			t.Errorf("%d pictures of %d", n, 18*30)
+			t.Errorf("%d frames of %d", n, 18*30)
 		}
 		p.run(8 * time.Second)
 		if _, _ = drain(t, again); b.counters.Skips()["httpflv"] != 1 {
@@ -293,7 +293,7 @@ func TestResumeElsewhereBeginsAtAKeyframe(t *testing.T) {
 	})
 }
 
-// BenchmarkResume resumes at the oldest picture of a buffer of 20 seconds.
+// BenchmarkResume resumes at the oldest frame of a buffer of 20 seconds.
 func BenchmarkResume(b *testing.B) {
 	o := &bench{}
 	o.Stream = New("live/cam", Options{
@@ -316,7 +316,7 @@ func BenchmarkResume(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				r, exact, err := o.Resume("httpflv", at, flvSound...)
+				r, exact, err := o.Resume("httpflv", at, flvAudio...)
 				if err != nil || !exact {
 					b.Fatal(exact, err)
 				}

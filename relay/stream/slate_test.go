@@ -70,7 +70,7 @@ func TestSlateIsPlayedInALoop(t *testing.T) {
 				}
 			}
 			if splices != 2 || filled[packetbuf.Video] < 480 || filled[packetbuf.Audio] < 900 {
-				t.Errorf("%d splices, %d pictures and %d frames of sound of a slate", splices, filled[packetbuf.Video], filled[packetbuf.Audio])
+				t.Errorf("%d splices, %d frames and %d frames of audio of a slate", splices, filled[packetbuf.Video], filled[packetbuf.Audio])
 			}
 			if s := b.Snapshot(time.Now()); s.Epoch != 2 {
 				t.Errorf("%d sessions", s.Epoch)
@@ -79,7 +79,7 @@ func TestSlateIsPlayedInALoop(t *testing.T) {
 	}
 }
 
-// A slate of another size is not played: the last picture goes on, and it is said what would fit.
+// A slate of another size is not played: the last frame goes on, and it is said what would fit.
 func TestSlateThatDoesNotFit(t *testing.T) {
 	s := clipSlate(t, func(p *packetbuf.Packet) bool {
 		if p.Kind == packetbuf.Config && p.Track == packetbuf.Video {
@@ -108,7 +108,7 @@ func TestSlateThatDoesNotFit(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		packets, _ := drain(t, r)
 		if n := count(packets, func(p *packetbuf.Packet) bool { return isFiller(p) && p.Track == packetbuf.Video }); n < 10 || n > 20 {
-			t.Errorf("%d pictures", n)
+			t.Errorf("%d frames", n)
 		}
 	})
 }

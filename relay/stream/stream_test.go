@@ -37,7 +37,7 @@ func TestJoinBeginsWithConfigurationAndKeyframe(t *testing.T) {
 
 func TestMetadataSaysWhatIsThere(t *testing.T) {
 	for name, o := range map[string]gen.Options{
-		"both": {}, "both, silent publisher": {NoMetadata: true}, "sound alone": {NoVideo: true}, "picture alone": {NoAudio: true},
+		"both": {}, "both, silent publisher": {NoMetadata: true}, "audio alone": {NoVideo: true}, "video alone": {NoAudio: true},
 		"MP3": {AudioCodec: packetbuf.MP3, NoVideo: true, NoMetadata: true}, "Opus": {AudioCodec: packetbuf.Opus},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -61,12 +61,12 @@ func TestMetadataSaysWhatIsThere(t *testing.T) {
 	}
 }
 
-func TestSoundAlonePlaysAndJoinsAnywhere(t *testing.T) {
+func TestAudioAlonePlaysAndJoinsAnywhere(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publish(gen.Options{NoVideo: true, NoMetadata: true})
 		p.run(time.Second)
 		if b.state() != lifecycle.Idle {
-			t.Errorf("%v before it is known that there is no picture", b.state())
+			t.Errorf("%v before it is known that there is no frame", b.state())
 		}
 		p.run(time.Second)
 		r := b.attach()
@@ -97,10 +97,10 @@ func TestFillerKeepsItsPace(t *testing.T) {
 			if was := last[p.Track]; p.Media() && was != nil {
 				step := p.DTS - was.DTS
 				if p.Track == packetbuf.Audio && (step < 21*time.Millisecond || step > 22*time.Millisecond) {
-					t.Fatalf("sound steps by %v at %v", step, p.DTS)
+					t.Fatalf("audio steps by %v at %v", step, p.DTS)
 				}
 				if p.Flags&was.Flags&packetbuf.Filler != 0 && p.Track == packetbuf.Video && step != time.Second {
-					t.Fatalf("pictures are %v apart", step)
+					t.Fatalf("frames are %v apart", step)
 				}
 			}
 			if p.Media() {
@@ -108,10 +108,10 @@ func TestFillerKeepsItsPace(t *testing.T) {
 			}
 		}
 		if end := last[packetbuf.Audio].DTS; end < 24900*time.Millisecond || end > 25*time.Second {
-			t.Errorf("after 25s the sound is at %v", end)
+			t.Errorf("after 25s the audio is at %v", end)
 		}
 		if n := b.counters.Filler[packetbuf.Video].Load(); n < 18 || n > 20 {
-			t.Errorf("%d pictures in 20s", n)
+			t.Errorf("%d frames in 20s", n)
 		}
 	})
 }
@@ -375,7 +375,7 @@ func TestGatherRisesWithTheCrowd(t *testing.T) {
 	for _, c := range []struct {
 		viewers int64
 		want    time.Duration
-	}{{0, 0}, {few, 0}, {(few + many) / 2, gatherMost / 2}, {many, gatherMost}, {5000, gatherMost}} {
+	}{{0, 0}, {fewViewers, 0}, {(fewViewers + manyViewers) / 2, gatherMost / 2}, {manyViewers, gatherMost}, {5000, gatherMost}} {
 		l.viewers.Store(c.viewers)
 		if got := l.gather(); got != c.want {
 			t.Errorf("%d viewers: %v, want %v", c.viewers, got, c.want)

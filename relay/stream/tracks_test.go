@@ -107,8 +107,8 @@ func TestDescriptionsAreFew(t *testing.T) {
 	})
 }
 
-// Everything stops while video was silent already, and comes back sound first: a viewer that
-// joins then still learns how to decode the picture.
+// Everything stops while video was silent already, and comes back audio first: a viewer that
+// joins then still learns how to decode the frame.
 func TestThawWithTheSoundFirst(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publish(gen.Options{})
@@ -119,10 +119,10 @@ func TestThawWithTheSoundFirst(t *testing.T) {
 		if b.state() != lifecycle.Held {
 			t.Fatal(b.state())
 		}
-		sound := false
+		audio := false
 		p.skip = func(p *packetbuf.Packet) bool {
-			sound = sound || p.Track == packetbuf.Audio
-			return !sound
+			audio = audio || p.Track == packetbuf.Audio
+			return !audio
 		}
 		p.run(10 * time.Millisecond)
 		packets, _ := drain(t, b.attach())
@@ -131,17 +131,17 @@ func TestThawWithTheSoundFirst(t *testing.T) {
 			configured = configured || p.Track == packetbuf.Video && p.Kind == packetbuf.Config
 			if p.Track == packetbuf.Video && p.Media() {
 				if !configured || p.Kind != packetbuf.Key {
-					t.Fatalf("the picture begins with %v, configured: %v", p.Kind, configured)
+					t.Fatalf("the frame begins with %v, configured: %v", p.Kind, configured)
 				}
 				return
 			}
 		}
-		t.Error("no picture")
+		t.Error("no frame")
 	})
 }
 
-// Once a picture was made, the pictures of the session that thaws refer to another: only its
-// next keyframe may follow, also where the sound has taken the stream back to live.
+// Once a frame was made, the frames of the session that thaws refer to another: only its
+// next keyframe may follow, also where the audio has taken the stream back to live.
 func TestNoPictureRefersToOneThatWasMade(t *testing.T) {
 	story(t, func(c *Config) { c.Lag = 0 }, func(b *bench) {
 		p := b.publish(gen.Options{GOP: 900})
@@ -163,16 +163,16 @@ func TestNoPictureRefersToOneThatWasMade(t *testing.T) {
 			case p.Kind == packetbuf.Key:
 				keys++
 			case keys == 0 && made > 0:
-				t.Fatalf("%v at %v follows a picture that was made", p.Kind, p.DTS)
+				t.Fatalf("%v at %v follows a frame that was made", p.Kind, p.DTS)
 			}
 		}
 		if made == 0 || keys != 1 {
-			t.Errorf("%d pictures made, %d keyframes", made, keys)
+			t.Errorf("%d frames made, %d keyframes", made, keys)
 		}
 	})
 }
 
-// A picture that joins a stream of sound in the middle of a GOP begins with its keyframe.
+// A frame that joins a stream of audio in the middle of a GOP begins with its keyframe.
 func TestPictureJoinsTheSoundAtAKeyframe(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publish(gen.Options{NoMetadata: true})
@@ -188,7 +188,7 @@ func TestPictureJoinsTheSoundAtAKeyframe(t *testing.T) {
 			for _, p := range packets {
 				if p.Track == packetbuf.Video && p.Media() {
 					if p.Kind != packetbuf.Key {
-						t.Error("the picture begins without a keyframe")
+						t.Error("the frame begins without a keyframe")
 					}
 					break
 				}
@@ -197,7 +197,7 @@ func TestPictureJoinsTheSoundAtAKeyframe(t *testing.T) {
 	})
 }
 
-// A still picture that nobody sent for a while has lost nothing: who saw it before sees it
+// A still frame that nobody sent for a while has lost nothing: who saw it before sees it
 // move on at once, also where a keyframe is far away.
 func TestStillPictureMovesOn(t *testing.T) {
 	story(t, nil, func(b *bench) {
@@ -216,11 +216,11 @@ func TestStillPictureMovesOn(t *testing.T) {
 		p.run(2 * time.Second)
 		packets, _ := drain(t, r)
 		if n := count(packets, isTrack(packetbuf.Video)); n < 55 {
-			t.Errorf("%d pictures in 2s for who saw the one before", n)
+			t.Errorf("%d frames in 2s for who saw the one before", n)
 		}
 		packets, _ = drain(t, late)
 		if n := count(packets, isTrack(packetbuf.Video)); n != 0 {
-			t.Errorf("%d pictures that the late viewer cannot decode", n)
+			t.Errorf("%d frames that the late viewer cannot decode", n)
 		}
 	})
 }

@@ -120,28 +120,28 @@ func (b *bench) silences() (out []string) {
 	return out
 }
 
-// TestSpareWithoutPictureIsNotReady: nobody is given a picture that stopped long ago, and where
-// it is back the spare takes over.
+// TestSpareWithoutPictureIsNotReady: nobody is given a frame that stopped long ago, and where
+// it is back the standby takes over.
 func TestSpareWithoutPictureIsNotReady(t *testing.T) {
 	story(t, quick, func(b *bench) {
-		primary, spare := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{Source: 1})
+		primary, standby := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{Source: 1})
 		primary.side(18*time.Second, 0)
-		spare.run(8 * time.Second)
+		standby.run(8 * time.Second)
 		if s := b.Snapshot(time.Now()); !s.Spare.Ready {
-			t.Fatal("not ready with a picture")
+			t.Fatal("not ready with a frame")
 		}
 		r := b.attach()
-		spare.skip = func(p *packetbuf.Packet) bool { return p.Track == packetbuf.Video }
-		spare.run(5 * time.Second)
+		standby.skip = func(p *packetbuf.Packet) bool { return p.Track == packetbuf.Video }
+		standby.run(5 * time.Second)
 		if s := b.Snapshot(time.Now()); s.Spare.Ready || !slices.Equal(b.silences(), []string{"video silent"}) {
 			t.Errorf("ready: %v, %q", s.Spare.Ready, b.silences())
 		}
-		spare.run(8 * time.Second) // the primary stops meanwhile
+		standby.run(8 * time.Second) // the primary stops meanwhile
 		if s := b.Snapshot(time.Now()); s.State != lifecycle.Held || s.OnBackup {
 			t.Errorf("%v, on backup: %v", s.State, s.OnBackup)
 		}
-		spare.skip = nil
-		spare.run(3 * time.Second)
+		standby.skip = nil
+		standby.run(3 * time.Second)
 		if s := b.Snapshot(time.Now()); s.State != lifecycle.Live || !s.OnBackup || !slices.Equal(b.silences(), []string{"video silent", "video back"}) {
 			t.Errorf("%v, on backup: %v, %q", s.State, s.OnBackup, b.silences())
 		}
@@ -149,8 +149,8 @@ func TestSpareWithoutPictureIsNotReady(t *testing.T) {
 	})
 }
 
-// TestPrimaryWithoutPictureIsNotWell: its sound alone brings it nothing, and it is healthy from
-// when the picture is back.
+// TestPrimaryWithoutPictureIsNotWell: its audio alone brings it nothing, and it is healthy from
+// when the frame is back.
 func TestPrimaryWithoutPictureIsNotWell(t *testing.T) {
 	story(t, quick, func(b *bench) {
 		b.pushAs(true, gen.Options{Source: 1}).side(time.Minute, 0)
@@ -160,12 +160,12 @@ func TestPrimaryWithoutPictureIsNotWell(t *testing.T) {
 		primary.skip = func(p *packetbuf.Packet) bool { return p.Track == packetbuf.Video }
 		primary.run(15 * time.Second)
 		if s := b.Snapshot(time.Now()); s.Spare == nil || s.Spare.ReturnsIn == nil || *s.Spare.ReturnsIn < 8*time.Second {
-			t.Errorf("it returns although its picture is away: %+v", s.Spare)
+			t.Errorf("it returns although its frame is away: %+v", s.Spare)
 		}
 		primary.skip = nil
 		primary.run(9 * time.Second)
 		if s := b.Snapshot(time.Now()); !s.OnBackup || !s.Spare.Ready {
-			t.Errorf("it has the stream although its picture was away: %v", b.told())
+			t.Errorf("it has the stream although its frame was away: %v", b.told())
 		}
 		primary.run(4 * time.Second)
 		if s := b.Snapshot(time.Now()); s.OnBackup {
@@ -175,31 +175,31 @@ func TestPrimaryWithoutPictureIsNotWell(t *testing.T) {
 	})
 }
 
-// TestSpareWithAHoleIsNotReady: what a spare sent before it was silent leads nowhere, unless it goes
+// TestSpareWithAHoleIsNotReady: what a standby sent before it was silent leads nowhere, unless it goes
 // on where it had stopped.
 func TestSpareWithAHoleIsNotReady(t *testing.T) {
 	for name, waits := range map[string]bool{"it sends nothing": false, "what it sends waits": true} {
 		t.Run(name, func(t *testing.T) {
 			story(t, quick, func(b *bench) {
-				primary, spare := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{Source: 1, GOP: 300})
+				primary, standby := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{Source: 1, GOP: 300})
 				primary.side(5*time.Second, 0)
-				spare.run(4400 * time.Millisecond)
+				standby.run(4400 * time.Millisecond)
 				r := b.attach()
 				if waits {
 					time.Sleep(4 * time.Second)
 				} else {
-					spare.skip = func(*packetbuf.Packet) bool { return true }
-					spare.run(4 * time.Second)
-					spare.skip = nil
+					standby.skip = func(*packetbuf.Packet) bool { return true }
+					standby.run(4 * time.Second)
+					standby.skip = nil
 				}
 				if s := b.Snapshot(time.Now()); s.State != lifecycle.Held || s.Spare.Ready {
 					t.Errorf("%v, ready: %v", s.State, s.Spare.Ready)
 				}
-				spare.run(100 * time.Millisecond)
+				standby.run(100 * time.Millisecond)
 				if live := b.state() == lifecycle.Live; live != waits {
 					t.Errorf("live before its keyframe: %v", live)
 				}
-				spare.run(3 * time.Second)
+				standby.run(3 * time.Second)
 				if s := b.Snapshot(time.Now()); s.State != lifecycle.Live || !s.OnBackup {
 					t.Errorf("%v, on backup: %v", s.State, s.OnBackup)
 				}

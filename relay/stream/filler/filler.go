@@ -72,7 +72,7 @@ type Filler struct {
 	padding padding
 	silence silence
 	last    [packetbuf.NumTracks]time.Duration // the newest DTS of each track
-	held    time.Duration                      // since the stream is held, as of the current call of Due
+	held    time.Duration                      // since the stream is held, in the current call of Due
 	out     []Packet
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// paced is pictures at 25 a second, a keyframe each gop of them, delayed as said.
+// paced is frames at 25 a second, a keyframe each gop of them, delayed as said.
 func paced(n, gop int, delay func(i int) time.Duration) *rhythm {
 	m, begin := &rhythm{}, time.Unix(1000, 0)
 	for i := range n {
@@ -41,7 +41,7 @@ func TestRhythm(t *testing.T) {
 	}
 }
 
-// One keyframe tells nothing of the next, nor do timestamps that begin anew; sound alone has
+// One keyframe tells nothing of the next, nor do timestamps that begin anew; audio alone has
 // its own jitter.
 func TestRhythmOfLittle(t *testing.T) {
 	if m := paced(100, 1000, func(int) time.Duration { return 0 }); m.interval != 0 {
@@ -61,6 +61,6 @@ func TestRhythmOfLittle(t *testing.T) {
 		m.note(now, &packetbuf.Packet{Track: packetbuf.Audio, DTS: time.Duration(i) * 25 * time.Millisecond})
 	}
 	if j := m.jitter(); j < 4*time.Millisecond || j > 6*time.Millisecond {
-		t.Errorf("sound whose spacing is 5 ms off has jitter %v", j)
+		t.Errorf("audio whose spacing is 5 ms off has jitter %v", j)
 	}
 }

@@ -30,8 +30,8 @@ const (
 type Session struct {
 	watchdog *watchdog.Watchdog
 	accepted time.Time
-	// unread is since when the socket has had nothing to read, as asked for a verdict; zero: it had.
-	unread time.Time
+	// emptySince is since when the socket has had nothing to read, as asked for a verdict; zero: it had.
+	emptySince time.Time
 
 	configs    packetbuf.Configs // the newest that it has sent
 	metadata   Metadata

@@ -42,14 +42,14 @@ func (s *Session) Verdict(now time.Time, line Line) (verdict watchdog.Verdict, p
 		late = 0 // whether there is something to read need not be guessed
 	}
 	if line.Known && line.Unread {
-		s.unread = time.Time{}
-	} else if s.unread.IsZero() || s.unread.Before(s.watchdog.Last()) {
-		s.unread = now
+		s.emptySince = time.Time{}
+	} else if s.emptySince.IsZero() || s.emptySince.Before(s.watchdog.Last()) {
+		s.emptySince = now
 	}
 	if verdict != watchdog.Silent {
 		return verdict, false
 	}
-	if s.unread.IsZero() || now.Sub(s.unread) < confirm || s.watchdog.Check(now.Add(-late)) != watchdog.Silent {
+	if s.emptySince.IsZero() || now.Sub(s.emptySince) < confirm || s.watchdog.Check(now.Add(-late)) != watchdog.Silent {
 		return watchdog.Late, true
 	}
 	return watchdog.Silent, false

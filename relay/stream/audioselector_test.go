@@ -12,13 +12,13 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/audio"
 )
 
-// A viewer that takes AAC, or Opus, or both, comes past any order of the publisher's sound and
+// A viewer that takes AAC, or Opus, or both, comes past any order of the publisher's audio and
 // the bridge's. What it gets is what it takes, rises, follows its configuration, and leaves out
 // nothing that it could have had.
-func TestHearingAgainstItsRules(t *testing.T) {
+func TestAudioSelectorAgainstItsRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		takes := rapid.SampledFrom([][]packetbuf.Codec{{packetbuf.AAC}, {packetbuf.Opus}, {packetbuf.AAC, packetbuf.MP3}, {packetbuf.FLAC}}).Draw(t, "takes")
-		script := drawSound(t)
+		script := drawAudio(t)
 		r := &Reader{audioSelector: audio.NewSelector(audio.CodecsOf(takes), packetbuf.NoCodec)}
 		var got []*packetbuf.Packet
 		for rest := script; len(rest) > 0 || len(r.pending) > 0; {
@@ -57,9 +57,9 @@ func show(packets []*packetbuf.Packet) (out string) {
 	return out
 }
 
-// drawSound draws sound as it may stand in a ring: each frame behind its configuration, and each
+// drawAudio draws audio as it may stand in a ring: each frame behind its configuration, and each
 // kind's in the order of its times.
-func drawSound(t *rapid.T) (out []*packetbuf.Packet) {
+func drawAudio(t *rapid.T) (out []*packetbuf.Packet) {
 	source, made := packetbuf.NoCodec, packetbuf.NoCodec
 	var dts [2]time.Duration
 	for range rapid.IntRange(1, 120).Draw(t, "n") {

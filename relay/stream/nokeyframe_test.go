@@ -13,7 +13,7 @@ import (
 const endless = 1 << 20
 
 // refreshed publishes one keyframe and, from then on, a recovery point every two seconds, after
-// which pictures are right a second later.
+// which frames are right a second later.
 func refreshed(b *bench) *push {
 	p := b.publish(gen.Options{GOP: endless, FPS: 25})
 	n := 0
@@ -71,7 +71,7 @@ func TestJoinWithoutAKeyframe(t *testing.T) {
 	})
 }
 
-// One whose decoder can begin at a recovery point does so, at the newest from which pictures are
+// One whose decoder can begin at a recovery point does so, at the newest from which frames are
 // right at once.
 func TestJoinAtARecoveryPoint(t *testing.T) {
 	short := func(c *Config) { c.Buffer.Duration = 5 * time.Second }
@@ -84,16 +84,16 @@ func TestJoinAtARecoveryPoint(t *testing.T) {
 		}
 		defer r.Close()
 		packets, _ := drain(t, r)
-		pictures := video(packets)
-		if len(pictures) == 0 || pictures[0].Recovery == 0 || packets[0].Kind != packetbuf.Config && packets[0].Track != packetbuf.Data {
+		frames := video(packets)
+		if len(frames) == 0 || frames[0].Recovery == 0 || packets[0].Kind != packetbuf.Config && packets[0].Track != packetbuf.Data {
 			t.Fatalf("begins with %v", packets[0])
 		}
-		// The points stand at 8 and 10 s; from the one at 10 s pictures are right at 11 s.
-		if at := pictures[0].DTS; at != 8*time.Second {
+		// The points stand at 8 and 10 s; from the one at 10 s frames are right at 11 s.
+		if at := frames[0].DTS; at != 8*time.Second {
 			t.Errorf("begins at %v, want 8s", at)
 		}
-		for i, p := range pictures[1:] {
-			if step := p.DTS - pictures[i].DTS; step != 40*time.Millisecond {
+		for i, p := range frames[1:] {
+			if step := p.DTS - frames[i].DTS; step != 40*time.Millisecond {
 				t.Fatalf("a step of %v at %v", step, p.DTS)
 			}
 		}
@@ -120,8 +120,8 @@ func TestTapAtARecoveryPoint(t *testing.T) {
 		}
 		defer r.Close()
 		packets, _ := drain(t, r)
-		if pictures := video(packets); len(pictures) == 0 || pictures[0].DTS != 8*time.Second {
-			t.Errorf("begins with %v, want the recovery point at 8s", pictures)
+		if frames := video(packets); len(frames) == 0 || frames[0].DTS != 8*time.Second {
+			t.Errorf("begins with %v, want the recovery point at 8s", frames)
 		}
 	})
 }
@@ -134,8 +134,8 @@ func TestJoinBetweenKeyframesThatAreFarApart(t *testing.T) {
 		r := b.attach()
 		p.run(3 * time.Second)
 		packets, err := drain(t, r)
-		if pictures := video(packets); err != nil || len(pictures) == 0 || pictures[0].Kind != packetbuf.Key || pictures[0].DTS != 16*time.Second {
-			t.Errorf("got %v, %v, want the keyframe at 16s", pictures, err)
+		if frames := video(packets); err != nil || len(frames) == 0 || frames[0].Kind != packetbuf.Key || frames[0].DTS != 16*time.Second {
+			t.Errorf("got %v, %v, want the keyframe at 16s", frames, err)
 		}
 	})
 }

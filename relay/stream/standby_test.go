@@ -37,8 +37,8 @@ func (p *push) side(d, lag time.Duration) (done chan struct{}) {
 // seen is what a viewer had of a stream.
 type seen struct {
 	*gen.Tally
-	pictures, splices int
-	longest           time.Duration // between two pictures
+	frames, splices int
+	longest         time.Duration // between two frames
 }
 
 // watched reads what r has, and fails where a frame came twice or times went back.
@@ -62,7 +62,7 @@ func watched(t *testing.T, r *Reader) seen {
 				v.longest = max(v.longest, p.DTS-last)
 			}
 			last = p.DTS
-			v.pictures++
+			v.frames++
 		}
 	}
 	return v
@@ -78,7 +78,7 @@ func (v seen) whole(t *testing.T) {
 	}
 }
 
-// changesAtKeys reads what r has, and fails where pictures change from one encoder to the other
+// changesAtKeys reads what r has, and fails where frames change from one encoder to the other
 // but at a keyframe, or not so many times, or pause.
 func changesAtKeys(t *testing.T, r *Reader, times int) {
 	t.Helper()
@@ -94,7 +94,7 @@ func changesAtKeys(t *testing.T, r *Reader, times int) {
 			continue
 		}
 		if last != nil && (p.DTS <= last.DTS || p.DTS-last.DTS > 2*time.Second) {
-			t.Errorf("a picture at %v after one at %v", p.DTS, last.DTS)
+			t.Errorf("a frame at %v after one at %v", p.DTS, last.DTS)
 		}
 		if p.Flags&packetbuf.Filler != 0 {
 			last = p
@@ -117,7 +117,7 @@ func changesAtKeys(t *testing.T, r *Reader, times int) {
 	}
 }
 
-// fate of the primary at the n-th of many moments, and how late the spare is.
+// fate of the primary at the n-th of many moments, and how late the standby is.
 type fate struct {
 	at, lag time.Duration
 	cause   ingest.Cause
@@ -135,7 +135,7 @@ func fates() (out []fate) {
 }
 
 func (f fate) String() string {
-	return fmt.Sprintf("%s at %v, the spare %v behind", f.cause, f.at, f.lag)
+	return fmt.Sprintf("%s at %v, the standby %v behind", f.cause, f.at, f.lag)
 }
 
 // befall breaks the primary.
@@ -157,9 +157,9 @@ func TestSpareOfTheSameEncoderLosesNothing(t *testing.T) {
 	for _, f := range fates() {
 		t.Run(f.String(), func(t *testing.T) {
 			story(t, quick, func(b *bench) {
-				primary, spare := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{})
+				primary, standby := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{})
 				lead := max(0, -f.lag)
-				done := spare.side(f.at+5*time.Second, f.lag+lead)
+				done := standby.side(f.at+5*time.Second, f.lag+lead)
 				primary.began = primary.began.Add(lead)
 				primary.run(lead + time.Second)
 				r := b.attach()
@@ -171,8 +171,8 @@ func TestSpareOfTheSameEncoderLosesNothing(t *testing.T) {
 				}
 				v := watched(t, r)
 				v.whole(t)
-				if least := int((f.at + 2*time.Second).Seconds() * 30); v.pictures < least || v.splices != 0 {
-					t.Errorf("%d pictures of %d, %d splices", v.pictures, least, v.splices)
+				if least := int((f.at + 2*time.Second).Seconds() * 30); v.frames < least || v.splices != 0 {
+					t.Errorf("%d frames of %d, %d splices", v.frames, least, v.splices)
 				}
 				for _, e := range b.told() {
 					if e.To == lifecycle.Held && e.Type == State {
@@ -188,9 +188,9 @@ func TestSpareOfAnotherEncoderBeginsWithItsKeyframe(t *testing.T) {
 	for _, f := range fates() {
 		t.Run(f.String(), func(t *testing.T) {
 			story(t, quick, func(b *bench) {
-				primary, spare := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{Source: 1, Start: time.Hour})
+				primary, standby := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{Source: 1, Start: time.Hour})
 				lead := max(0, -f.lag)
-				done := spare.side(f.at+5*time.Second, f.lag+lead)
+				done := standby.side(f.at+5*time.Second, f.lag+lead)
 				primary.began = primary.began.Add(lead)
 				primary.run(lead + time.Second)
 				r := b.attach()
@@ -199,7 +199,7 @@ func TestSpareOfAnotherEncoderBeginsWithItsKeyframe(t *testing.T) {
 				<-done
 				v := watched(t, r)
 				if v.splices != 1 || v.longest > 2*time.Second || b.state() != lifecycle.Live {
-					t.Errorf("%d splices, %v without a picture, %v", v.splices, v.longest, b.state())
+					t.Errorf("%d splices, %v without a frame, %v", v.splices, v.longest, b.state())
 				}
 			})
 		})
@@ -211,8 +211,8 @@ func TestPrimaryGetsTheStreamBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			story(t, quick, func(b *bench) {
 				began := time.Now()
-				primary, spare := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{Source: source})
-				done := spare.side(30*time.Second, 150*time.Millisecond)
+				primary, standby := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{Source: source})
+				done := standby.side(30*time.Second, 150*time.Millisecond)
 				primary.run(5 * time.Second)
 				r := b.attach()
 				primary.sink.End(ingest.Reset, "")
@@ -234,7 +234,7 @@ func TestPrimaryGetsTheStreamBack(t *testing.T) {
 					v.whole(t)
 				}
 				if v.longest > 2*time.Second || (v.splices != 0) != (source != 0) {
-					t.Errorf("%v without a picture, %d splices", v.longest, v.splices)
+					t.Errorf("%v without a frame, %d splices", v.longest, v.splices)
 				}
 				again.sink.End(ingest.EOF, "")
 				<-done
@@ -253,8 +253,8 @@ func TestBackupIsReadyAsSoonAsThePrimaryIsBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			story(t, quick, func(b *bench) {
 				began := time.Now()
-				primary, spare := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{Source: source})
-				done := spare.side(30*time.Second, 150*time.Millisecond)
+				primary, standby := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{Source: source})
+				done := standby.side(30*time.Second, 150*time.Millisecond)
 				primary.run(5 * time.Second)
 				r := b.attach()
 				primary.sink.End(ingest.Reset, "")
@@ -291,8 +291,8 @@ func TestBackupIsReadyAsSoonAsThePrimaryIsBack(t *testing.T) {
 // TestPrimaryThaws: a primary that was silent goes on with the same session.
 func TestPrimaryThaws(t *testing.T) {
 	story(t, quick, func(b *bench) {
-		primary, spare := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{})
-		done := spare.side(32*time.Second, 0)
+		primary, standby := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{})
+		done := standby.side(32*time.Second, 0)
 		primary.run(6 * time.Second)
 		r := b.attach()
 		time.Sleep(3 * time.Second)
@@ -319,8 +319,8 @@ func TestBackupAloneFeedsAtOnce(t *testing.T) {
 
 func TestSpareThatBreaksChangesNothing(t *testing.T) {
 	story(t, quick, func(b *bench) {
-		primary, spare := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{})
-		done := spare.side(4*time.Second, 0)
+		primary, standby := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{})
+		done := standby.side(4*time.Second, 0)
 		primary.run(2 * time.Second)
 		r := b.attach()
 		primary.run(time.Minute)
@@ -331,8 +331,8 @@ func TestSpareThatBreaksChangesNothing(t *testing.T) {
 				breaks++
 			}
 		}
-		if breaks != 1 || spare.sess.closed != ingest.Silence || b.state() != lifecycle.Live {
-			t.Errorf("%d breaks, closed: %q, %v", breaks, spare.sess.closed, b.state())
+		if breaks != 1 || standby.sess.closed != ingest.Silence || b.state() != lifecycle.Live {
+			t.Errorf("%d breaks, closed: %q, %v", breaks, standby.sess.closed, b.state())
 		}
 		if v := watched(t, r); v.splices != 0 {
 			t.Errorf("%d splices", v.splices)
@@ -342,11 +342,11 @@ func TestSpareThatBreaksChangesNothing(t *testing.T) {
 
 func TestBackupOfAnotherCodecIsRefused(t *testing.T) {
 	story(t, quick, func(b *bench) {
-		primary, spare := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{})
+		primary, standby := b.pushAs(false, gen.Options{}), b.pushAs(true, gen.Options{})
 		primary.run(time.Second)
-		err := spare.sink.Write(&packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.VP8, Kind: packetbuf.Key, Payload: []byte{0}})
-		if err == nil || spare.sess.closed != ingest.Protocol || b.Snapshot(time.Now()).Spare != nil {
-			t.Errorf("%v, closed: %q", err, spare.sess.closed)
+		err := standby.sink.Write(&packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.VP8, Kind: packetbuf.Key, Payload: []byte{0}})
+		if err == nil || standby.sess.closed != ingest.Protocol || b.Snapshot(time.Now()).Spare != nil {
+			t.Errorf("%v, closed: %q", err, standby.sess.closed)
 		}
 	})
 }
@@ -368,8 +368,8 @@ func TestSpareIsAskedForKeyframes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		spare := &push{b: b, sess: &k.session, sink: sink, gen: gen.New(gen.Options{Source: 1, GOP: 1 << 20}), began: time.Now()}
-		done := spare.side(5*time.Second, 0)
+		standby := &push{b: b, sess: &k.session, sink: sink, gen: gen.New(gen.Options{Source: 1, GOP: 1 << 20}), began: time.Now()}
+		done := standby.side(5*time.Second, 0)
 		primary.run(1900 * time.Millisecond)
 		early := k.asked.Load()
 		primary.run(2 * time.Second)

@@ -46,7 +46,7 @@ func (p *clipPush) until(t *testing.T, end time.Duration) {
 	}
 }
 
-func pictures(packets []*packetbuf.Packet) []*packetbuf.Packet {
+func videoFrames(packets []*packetbuf.Packet) []*packetbuf.Packet {
 	return slices.DeleteFunc(slices.Clone(packets), func(p *packetbuf.Packet) bool { return p.Track != packetbuf.Video || !p.Media() })
 }
 
@@ -58,7 +58,7 @@ const (
 	prompt     = 3
 )
 
-func TestStillPictures(t *testing.T) {
+func TestFreezeFrames(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publishClip()
 		p.until(t, 3500*time.Millisecond)
@@ -66,16 +66,16 @@ func TestStillPictures(t *testing.T) {
 		p.sink.End(ingest.Reset, "")
 		time.Sleep(3 * time.Second)
 		packets, _ := drain(t, r)
-		all := pictures(packets)
+		all := videoFrames(packets)
 		made := slices.DeleteFunc(slices.Clone(all), func(p *packetbuf.Packet) bool { return !isFiller(p) })
 		if most := int(3*time.Second/frameEvery) + prompt; len(made) < most-prompt || len(made) > most {
-			t.Fatalf("%d pictures in 3s", len(made))
+			t.Fatalf("%d frames in 3s", len(made))
 		}
 		for i, p := range all[1:] {
 			step := p.PTS() - all[i].PTS()
 			switch n := slices.Index(made, p); {
 			case n >= 0 && n < prompt && step != 40*time.Millisecond, n >= prompt && step != frameEvery, step <= 0:
-				t.Errorf("picture %d at %v, %v after the one before", i, p.PTS(), step)
+				t.Errorf("frame %d at %v, %v after the one before", i, p.PTS(), step)
 			case n >= 0 && (p.Kind != packetbuf.Delta || len(p.Payload) > 100):
 				t.Errorf("made: %v of %d bytes", p.Kind, len(p.Payload))
 			}
@@ -83,7 +83,7 @@ func TestStillPictures(t *testing.T) {
 		next := b.publishClip()
 		next.until(t, time.Second)
 		packets, _ = drain(t, r)
-		after := pictures(packets)
+		after := videoFrames(packets)
 		i := slices.IndexFunc(after, func(p *packetbuf.Packet) bool { return !isFiller(p) })
 		if i < 0 || after[i].Flags&packetbuf.Splice == 0 || after[i].DTS <= made[len(made)-1].PTS() {
 			t.Error("the new session does not begin behind what was made")
@@ -91,9 +91,9 @@ func TestStillPictures(t *testing.T) {
 	})
 }
 
-// After a made picture a keyframe is not enough: leading pictures of an open GOP would refer to
+// After a made frame a keyframe is not enough: leading frames of an open GOP would refer to
 // what is not there any more.
-func TestOnlyAnIDREndsTheStill(t *testing.T) {
+func TestOnlyAnIDREndsTheFreeze(t *testing.T) {
 	open := &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.H264, Kind: packetbuf.Key, Payload: codec.AppendNAL(nil, []byte{0x41, 0x9a})}
 	for name, again := range map[string]bool{"another session": false, "the same session": true} {
 		t.Run(name, func(t *testing.T) {
@@ -106,7 +106,7 @@ func TestOnlyAnIDREndsTheStill(t *testing.T) {
 					next = b.publishClip()
 					next.until(t, 1) // configurations and the first keyframe
 					if b.state() != lifecycle.Live {
-						t.Fatal("an IDR picture did not end it")
+						t.Fatal("an IDR frame did not end it")
 					}
 					next.until(t, 3*time.Second)
 					next.sink.End(ingest.Reset, "")
@@ -119,7 +119,7 @@ func TestOnlyAnIDREndsTheStill(t *testing.T) {
 					t.Fatal(err)
 				}
 				if b.state() != lifecycle.Held || again && b.counters.Late.Load() == late {
-					t.Errorf("%v after a keyframe that is no IDR picture", b.state())
+					t.Errorf("%v after a keyframe that is no IDR frame", b.state())
 				}
 				told := len(b.told())
 				for b.state() != lifecycle.Live && len(next.packets) > 0 {
@@ -136,14 +136,14 @@ func TestOnlyAnIDREndsTheStill(t *testing.T) {
 					time.Sleep(time.Second) // more of a backlog might have come
 				}
 				if !slices.ContainsFunc(b.told()[told:], func(e Event) bool { return e.Type == Resumed }) {
-					t.Error("an IDR picture did not end it")
+					t.Error("an IDR frame did not end it")
 				}
 			})
 		})
 	}
 }
 
-// An hour of hold costs little and grows nothing, and who joins at its end sees the picture that
+// An hour of hold costs little and grows nothing, and who joins at its end sees the frame that
 // all others see.
 func TestHeldForAnHour(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
@@ -170,7 +170,7 @@ func TestHeldForAnHour(t *testing.T) {
 					sent += len(p.Payload) + 16 // about what a container adds
 				}
 				if count(packets, func(p *packetbuf.Packet) bool { return p.Kind == packetbuf.Key && p.Track == packetbuf.Video }) > 0 {
-					t.Fatal("a viewer who has the picture was sent a keyframe")
+					t.Fatal("a viewer who has the frame was sent a keyframe")
 				}
 			}
 			now := b.ring.Stats()
@@ -189,7 +189,7 @@ func TestHeldForAnHour(t *testing.T) {
 		seen, _ = drain(t, late)
 		time.Sleep(7 * time.Second) // past another time that all is sent again
 		more, _ := drain(t, late)
-		all := pictures(slices.Concat(seen, more))
+		all := videoFrames(slices.Concat(seen, more))
 		for i := range all[1:] {
 			if all[i+1].DTS <= all[i].DTS || all[i+1].PTS() <= all[i].PTS() {
 				t.Fatalf("%v after %v", all[i+1].DTS, all[i].DTS)
@@ -199,7 +199,7 @@ func TestHeldForAnHour(t *testing.T) {
 	})
 	want, got := decode(t, shown), decode(t, joined)
 	if len(got) < 10 || got[len(got)-1] != want[len(want)-1] || got[len(got)-8] != want[len(want)-1] {
-		t.Errorf("of %d pictures the last is another than the last of %d", len(got), len(want))
+		t.Errorf("of %d frames the last is another than the last of %d", len(got), len(want))
 	}
 }
 
@@ -217,13 +217,13 @@ func byteStream(b *bench, packets []*packetbuf.Packet) (out []byte) {
 		}
 	}
 	add(c.AppendParameterSets(nil))
-	for _, p := range pictures(packets) {
+	for _, p := range videoFrames(packets) {
 		add(p.Payload)
 	}
 	return out
 }
 
-// decode is the sums of the pictures.
+// decode is the sums of the frames.
 func decode(t *testing.T, stream []byte) (sums []string) {
 	t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "ffmpeg", "-v", "warning", "-f", "h264", "-i", "-", "-fps_mode", "passthrough", "-f", "framemd5", "-")

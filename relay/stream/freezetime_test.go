@@ -47,7 +47,7 @@ func TestRepeatedKeyframesKeepTheRate(t *testing.T) {
 	})
 }
 
-// After a minute of hold sound and picture belong together as before.
+// After a minute of hold audio and frame belong together as before.
 func TestLipSyncAfterAHold(t *testing.T) {
 	story(t, func(c *Config) { c.Hold, c.Buffer.Duration, c.Lag = 2*time.Minute, 2*time.Minute, 0 }, func(b *bench) {
 		p := b.publishClip()
@@ -59,7 +59,7 @@ func TestLipSyncAfterAHold(t *testing.T) {
 		next := b.publishClip()
 		next.until(t, 4*time.Second)
 		packets, _ := drain(t, r)
-		var sound *packetbuf.Packet
+		var audio *packetbuf.Packet
 		first := map[packetbuf.Track]*packetbuf.Packet{}
 		for _, p := range packets {
 			if !p.Media() {
@@ -70,10 +70,10 @@ func TestLipSyncAfterAHold(t *testing.T) {
 			}
 			if p.Track == packetbuf.Audio {
 				// Where the sessions meet, half a frame of 21.3 ms may overlap.
-				if sound != nil && (p.DTS-sound.DTS < 10*time.Millisecond || p.DTS-sound.DTS > 33*time.Millisecond) {
-					t.Errorf("%v between two audio frames at %v, want 10ms to 33ms", p.DTS-sound.DTS, p.DTS)
+				if audio != nil && (p.DTS-audio.DTS < 10*time.Millisecond || p.DTS-audio.DTS > 33*time.Millisecond) {
+					t.Errorf("%v between two audio frames at %v, want 10ms to 33ms", p.DTS-audio.DTS, p.DTS)
 				}
-				sound = p
+				audio = p
 			}
 		}
 		v, a := first[packetbuf.Video], first[packetbuf.Audio]
@@ -81,12 +81,12 @@ func TestLipSyncAfterAHold(t *testing.T) {
 			t.Fatal("the second session is not there")
 		}
 		if d := a.DTS - v.DTS; d < 0 || d > 45*time.Millisecond {
-			t.Errorf("sound begins %v after the picture", d)
+			t.Errorf("audio begins %v after the frame", d)
 		}
 	})
 }
 
-// Numbers of an encoder that do not come again for hours make the way to the last picture no
+// Numbers of an encoder that do not come again for hours make the way to the last frame no
 // longer: a viewer that joins after an hour of hold is sent it in time.
 func TestWayStaysShort(t *testing.T) {
 	sps := codec.SPS{
@@ -117,10 +117,10 @@ func TestWayStaysShort(t *testing.T) {
 			_, _ = drain(t, r)
 			time.Sleep(7 * time.Second)
 			packets, _ := drain(t, r)
-			way := pictures(packets)
+			way := videoFrames(packets)
 			keys := count(way, func(p *packetbuf.Packet) bool { return p.Kind == packetbuf.Key })
 			if keys != 1 || way[0].Kind != packetbuf.Key || len(way) > 900 {
-				t.Errorf("after %v: %d keyframes among %d pictures", after, keys, len(way))
+				t.Errorf("after %v: %d keyframes among %d frames", after, keys, len(way))
 			}
 		}
 	})
@@ -157,7 +157,7 @@ func TestRestartAfterSilence(t *testing.T) {
 					t.Fatalf("the stream is %v, want held", b.state())
 				}
 				packets, _ := drain(t, r)
-				all := pictures(packets)
+				all := videoFrames(packets)
 				keys, last := 0, time.Duration(-1)
 				for _, p := range all {
 					if p.Kind == packetbuf.Key {
