@@ -69,15 +69,15 @@ func (s *Stream) receive(pub *publisherSession, p *packetbuf.Packet) error {
 	s.received += uint64(len(p.Payload))
 	pub.Note(now, p)
 	s.opts.Counters.IngestFrames[p.Track].Add(1)
-	spare := pub.id == s.machine.Spare()
-	key := pub.Classify(now, p, spare)
-	if s.frozen && !spare && p.Track == packetbuf.Video && !pub.ResetsDecoder(p) {
+	onStandby := pub.id == s.machine.Spare()
+	key := pub.Classify(now, p, onStandby)
+	if s.frozen && !onStandby && p.Track == packetbuf.Video && !pub.ResetsDecoder(p) {
 		if key = false; s.feeding() { // with audio alone so far
 			return s.carryOut(now, pub, p, lifecycle.Late)
 		}
 	}
 	s.noteReturn(pub, p)
-	if spare && !s.keep(now, pub, p) {
+	if onStandby && !s.keep(now, pub, p) {
 		return errSuperseded
 	}
 	catching := false
