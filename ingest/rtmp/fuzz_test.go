@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/rtmpconn"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
+	"github.com/holdfast-live/holdfast/testmedia/rtmptest"
 )
 
 // discard is an Access and a Sink that take everything.
@@ -21,7 +23,7 @@ func (discard) Write(*packetbuf.Packet) error                                { r
 func (discard) End(ingest.Cause, string)                                     {}
 
 func say(stream uint32, name string, tx float64, args ...wire.Value) []byte {
-	return commandMessage(stream, wire.AppendCommand(nil, wire.Command{Name: name, Transaction: tx, Args: args}))
+	return rtmptest.CommandMessage(stream, wire.AppendCommand(nil, wire.Command{Name: name, Transaction: tx, Args: args}))
 }
 
 // FuzzSession feeds bytes to a whole session, as they come behind a handshake, a connect,
@@ -45,17 +47,17 @@ func FuzzSession(f *testing.F) {
 	f.Add(byte(4), slices.Concat(say(1, "pause", 4, wire.Null{}, wire.Bool(true)), say(0, "createStream", 5), say(1, "closeStream", 0), play, publish))
 	f.Add(byte(1), slices.Concat(wire.AppendSetChunkSize(nil, 3), wire.AppendAbort(nil, 3), wire.AppendUserControl(nil, 6, 1), wire.AppendWindowAckSize(nil, 1)))
 
-	srv, l := serve(f, Options{Access: discard{}, Plays: playFunc(func(ctx context.Context, _ PlayRequest, c *PlayConn) error {
-		if err := c.Start(); err != nil {
+	srv, l := serve(f, Options{Access: discard{}, OnPlay: func(ctx context.Context, _ rtmpconn.PlayRequest, p *rtmpconn.Player) error {
+		if err := p.Start(); err != nil {
 			return err
 		}
 		<-ctx.Done()
 		return ctx.Err()
-	}), Linger: 10 * time.Millisecond})
+	}, Linger: 10 * time.Millisecond})
 	f.Fuzz(func(t *testing.T, state byte, wire []byte) {
-		nc := l.dial()
+		nc := l.Dial()
 		_, _ = nc.Write(append([]byte{3}, make([]byte, 1536)...))
-		if _, err := io.ReadFull(nc, make([]byte, handshakeSize)); err != nil {
+		if _, err := io.ReadFull(nc, make([]byte, rtmptest.HandshakeSize)); err != nil {
 			t.Fatal(err)
 		}
 		drained := make(chan struct{})
@@ -68,21 +70,6 @@ func FuzzSession(f *testing.F) {
 		_, _ = nc.Write(wire)
 		_ = nc.Close()
 		<-drained
-		gone(t, srv)
-	})
-}
-
-// FuzzHandshake feeds bytes from the first on.
-func FuzzHandshake(f *testing.F) {
-	f.Add([]byte{3})
-	f.Add(append([]byte{3}, make([]byte, 3072+20)...))
-	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
-	srv, l := serve(f, Options{Access: discard{}})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		nc := l.dial()
-		go func() { _, _ = io.Copy(io.Discard, nc) }()
-		_, _ = nc.Write(b)
-		_ = nc.Close()
 		gone(t, srv)
 	})
 }

@@ -7,43 +7,20 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
-	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
+	"github.com/holdfast-live/holdfast/testmedia/rtmptest"
 )
-
-// answering has a peer answer pings, each after what delay says, and counts them. Once the test
-// is over it answers no more, and leaves time for the last one.
-func answering(p *peer, delay func() time.Duration) (pings *atomic.Int64, over func()) {
-	pings = &atomic.Int64{}
-	var done atomic.Bool
-	go func() {
-		for m := range p.got {
-			if done.Load() {
-				continue
-			}
-			if event, v, _ := wire.ParseUserControl(m.Payload); m.Type == wire.TypeUserControl && event == wire.EventPingRequest {
-				pings.Add(1)
-				time.Sleep(delay())
-				p.send(wire.AppendUserControl(nil, wire.EventPingResponse, v))
-			}
-		}
-	}()
-	return pings, func() {
-		done.Store(true)
-		time.Sleep(2 * time.Second)
-	}
-}
 
 // TestHeartbeatFollowsTheLine: seldom on a good one, often on one that delays, and back.
 func TestHeartbeatFollowsTheLine(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, w *world) {
-		p := shake(t, w.l.dial())
-		p.publish("live", "cam")
+		p := rtmptest.Handshake(t, w.l.Dial())
+		p.Publish("live", "cam")
 		s, ok := (<-w.access.sinks).request.Session.(ingest.Beater)
 		if !ok {
 			t.Fatal("the session tells nothing of its heartbeats")
 		}
 		var bad atomic.Bool
-		pings, end := answering(p, func() time.Duration {
+		pings, end := p.AnswerPings(func() time.Duration {
 			if bad.Load() && time.Now().Nanosecond()/1e6%3 == 0 { // at what looks like chance
 				return 900 * time.Millisecond
 			}
@@ -81,33 +58,15 @@ func TestFixedHeartbeat(t *testing.T) {
 		return 0
 	}}
 	bubble(t, o, func(t *testing.T, w *world) {
-		p := shake(t, w.l.dial())
-		p.publish("live", "cam")
+		p := rtmptest.Handshake(t, w.l.Dial())
+		p.Publish("live", "cam")
 		<-w.access.sinks
-		pings, end := answering(p, func() time.Duration { return 300 * time.Millisecond })
+		pings, end := p.AnswerPings(func() time.Duration { return 300 * time.Millisecond })
 		defer end()
 		time.Sleep(4 * time.Minute)
 		synctest.Wait()
 		if n := pings.Load(); n < 59 || n > 61 {
 			t.Errorf("%d pings in four minutes", n)
-		}
-	})
-}
-
-// A player is asked every 15 s on the best of lines: it may have nothing else to get.
-func TestPlayersHeartbeat(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, w *world) {
-		p := shake(t, w.l.dial())
-		p.startPlay("live", "cam")
-		<-w.plays.began
-		pings, end := answering(p, func() time.Duration { return 20 * time.Millisecond })
-		defer end()
-		time.Sleep(10 * time.Minute)
-		before := pings.Load()
-		time.Sleep(10 * time.Minute)
-		synctest.Wait()
-		if n := pings.Load() - before; n < 39 || n > 41 {
-			t.Errorf("%d pings in ten minutes", n)
 		}
 	})
 }

@@ -11,10 +11,11 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
+	"github.com/holdfast-live/holdfast/testmedia/rtmptest"
 )
 
 // published is a server with a peer that publishes live/cam.
-func published(t *testing.T, o Options) (*peer, *fakeSink, *pipes) {
+func published(t *testing.T, o Options) (*rtmptest.Client, *fakeSink, *rtmptest.Listener) {
 	t.Helper()
 	access, ok := o.Access.(*fakeAccess)
 	if !ok {
@@ -22,26 +23,26 @@ func published(t *testing.T, o Options) (*peer, *fakeSink, *pipes) {
 		o.Access = access
 	}
 	_, l := serve(t, o)
-	p := shake(t, l.dial())
-	p.publish("live", "cam")
+	p := rtmptest.Handshake(t, l.Dial())
+	p.Publish("live", "cam")
 	return p, wait(t, "sink", access.sinks), l
 }
 
 func TestMediaReachesTheSink(t *testing.T) {
 	p, sink, _ := published(t, Options{})
-	p.media(wire.TypeVideo, 0, avcKey...)   // before its configuration: nobody could decode it
-	p.media(wire.TypeAudio, 0, aacFrame...) // likewise
-	p.media(wire.TypeVideo, 10, avcConfig...)
-	p.media(wire.TypeAudio, 10, aacConfig...)
-	p.media(wire.TypeVideo, 0xfffffff0, avcKey...)
-	p.media(wire.TypeAudio, 0xfffffff1, aacFrame...)
-	p.media(wire.TypeAudio, 0xfffffff2) // empty
-	p.media(wire.TypeVideo, 5, avcDelta...)
-	p.media(wire.TypeDataAMF0, 6, wire.AppendAMF(nil, wire.String("@setDataFrame"), wire.String("onMetaData"),
+	p.Media(wire.TypeVideo, 0, avcKey...)   // before its configuration: nobody could decode it
+	p.Media(wire.TypeAudio, 0, aacFrame...) // likewise
+	p.Media(wire.TypeVideo, 10, avcConfig...)
+	p.Media(wire.TypeAudio, 10, aacConfig...)
+	p.Media(wire.TypeVideo, 0xfffffff0, avcKey...)
+	p.Media(wire.TypeAudio, 0xfffffff1, aacFrame...)
+	p.Media(wire.TypeAudio, 0xfffffff2) // empty
+	p.Media(wire.TypeVideo, 5, avcDelta...)
+	p.Media(wire.TypeDataAMF0, 6, wire.AppendAMF(nil, wire.String("@setDataFrame"), wire.String("onMetaData"),
 		wire.ECMAArray{{Key: "width", Value: wire.Number(320)}})...)
-	p.media(wire.TypeDataAMF0, 7, 3, 0, 1, 'a') // broken
-	p.media(wire.TypeDataAMF3, 8, append([]byte{0}, wire.AppendAMF(nil, wire.String("onCuePoint"))...)...)
-	p.media(wire.TypeAudio, 9, 0x2f, 0xff, 0xfb) // MP3
+	p.Media(wire.TypeDataAMF0, 7, 3, 0, 1, 'a') // broken
+	p.Media(wire.TypeDataAMF3, 8, append([]byte{0}, wire.AppendAMF(nil, wire.String("onCuePoint"))...)...)
+	p.Media(wire.TypeAudio, 9, 0x2f, 0xff, 0xfb) // MP3
 
 	type seen struct {
 		track packetbuf.Track
@@ -74,7 +75,7 @@ func TestAggregate(t *testing.T) {
 	for i, m := range [][]byte{avcConfig, avcKey, avcDelta} {
 		body = wire.AppendAggregated(body, wire.Message{Header: wire.Header{Type: wire.TypeVideo, Timestamp: uint32(i) * 40}, Payload: m})
 	}
-	p.media(wire.TypeAggregate, 1000, body...)
+	p.Media(wire.TypeAggregate, 1000, body...)
 	for _, want := range []time.Duration{1000, 1040, 1080} {
 		if q := wait(t, "packet", sink.packets); q.DTS != want*time.Millisecond {
 			t.Errorf("at %v, want %v ms", q.DTS, want)
@@ -85,20 +86,20 @@ func TestAggregate(t *testing.T) {
 func TestHowAPushEnds(t *testing.T) {
 	tests := []struct {
 		name string
-		end  func(p *peer)
+		end  func(p *rtmptest.Client)
 		want ingest.Cause
 	}{
-		{"FCUnpublish", func(p *peer) { p.call(0, "FCUnpublish", wire.Null{}, wire.String("cam")) }, ingest.Unpublish},
-		{"deleteStream", func(p *peer) { p.call(0, "deleteStream", wire.Null{}, wire.Number(1)) }, ingest.Unpublish},
-		{"closeStream", func(p *peer) { p.call(1, "closeStream", wire.Null{}) }, ingest.Unpublish},
-		{"close without a word", func(p *peer) { _ = p.nc.Close() }, ingest.EOF},
-		{"half a message, then a close", func(p *peer) {
-			p.send([]byte{6, 0, 0, 0, 0, 0, 90, 9, 1, 0, 0, 0, 1})
-			_ = p.nc.Close()
+		{"FCUnpublish", func(p *rtmptest.Client) { p.Call(0, "FCUnpublish", wire.Null{}, wire.String("cam")) }, ingest.Unpublish},
+		{"deleteStream", func(p *rtmptest.Client) { p.Call(0, "deleteStream", wire.Null{}, wire.Number(1)) }, ingest.Unpublish},
+		{"closeStream", func(p *rtmptest.Client) { p.Call(1, "closeStream", wire.Null{}) }, ingest.Unpublish},
+		{"close without a word", func(p *rtmptest.Client) { _ = p.Conn.Close() }, ingest.EOF},
+		{"half a message, then a close", func(p *rtmptest.Client) {
+			p.Send([]byte{6, 0, 0, 0, 0, 0, 90, 9, 1, 0, 0, 0, 1})
+			_ = p.Conn.Close()
 		}, ingest.EOF},
-		{"a broken chunk", func(p *peer) { p.send([]byte{3<<6 | 9}) }, ingest.Protocol},
-		{"a second connect", func(p *peer) { p.call(0, "connect", wire.Object{}) }, ingest.Protocol},
-		{"a broken aggregate", func(p *peer) { p.media(wire.TypeAggregate, 0, 1, 2, 3) }, ingest.Protocol},
+		{"a broken chunk", func(p *rtmptest.Client) { p.Send([]byte{3<<6 | 9}) }, ingest.Protocol},
+		{"a second connect", func(p *rtmptest.Client) { p.Call(0, "connect", wire.Object{}) }, ingest.Protocol},
+		{"a broken aggregate", func(p *rtmptest.Client) { p.Media(wire.TypeAggregate, 0, 1, 2, 3) }, ingest.Protocol},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -107,7 +108,7 @@ func TestHowAPushEnds(t *testing.T) {
 			if e := wait(t, "end", sink.ended); e.cause != tt.want {
 				t.Errorf("%s: %s, want %s", e.cause, e.reason, tt.want)
 			}
-			_ = p.nc.Close()
+			_ = p.Conn.Close()
 			select {
 			case e := <-sink.ended:
 				t.Errorf("ended again: %+v", e)
@@ -124,8 +125,8 @@ func TestResetIsAReset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := shake(t, nc)
-	p.publish("live", "cam")
+	p := rtmptest.Handshake(t, nc)
+	p.Publish("live", "cam")
 	sink := wait(t, "sink", access.sinks)
 	_ = nc.(*net.TCPConn).SetLinger(0)
 	_ = nc.Close()
@@ -143,29 +144,29 @@ func TestPublishAgain(t *testing.T) {
 			for range 3 {
 				switch how {
 				case "FCUnpublish":
-					p.call(0, how, wire.Null{}, wire.String("cam"))
+					p.Call(0, how, wire.Null{}, wire.String("cam"))
 				case "closeStream":
-					p.call(1, how, wire.Null{})
+					p.Call(1, how, wire.Null{})
 				case "deleteStream":
-					p.call(0, how, wire.Null{}, wire.Number(1))
-					p.call(0, "createStream", wire.Null{})
-					if id := p.command("_result").NumberArg(1); id != 1 {
+					p.Call(0, how, wire.Null{}, wire.Number(1))
+					p.Call(0, "createStream", wire.Null{})
+					if id := p.Command("_result").NumberArg(1); id != 1 {
 						t.Fatalf("stream %v", id)
 					}
 				}
 				if e := wait(t, "end", first.ended); e.cause != ingest.Unpublish {
 					t.Fatal(e)
 				}
-				p.call(1, "publish", wire.Null{}, wire.String("cam"), wire.String("live"))
+				p.Call(1, "publish", wire.Null{}, wire.String("cam"), wire.String("live"))
 				for code := ""; code != "NetStream.Publish.Start"; {
-					code, _ = p.status()
+					code, _ = p.Status()
 				}
 				next := wait(t, "sink", access.sinks)
 				if next.request.Session.ID() == first.request.Session.ID() {
 					t.Error("two sessions with one ID")
 				}
 				first.request.Session.Close(ingest.Kick, "too late")
-				p.media(wire.TypeVideo, 0, avcConfig...)
+				p.Media(wire.TypeVideo, 0, avcConfig...)
 				wait(t, "packet", next.packets)
 				first = next
 			}
@@ -195,16 +196,16 @@ func TestRefusals(t *testing.T) {
 			}
 			lines := &logs{}
 			_, l := serve(t, Options{Access: access, Log: lines.logger()})
-			p := shake(t, l.dial())
-			p.connect("live")
-			p.call(0, "createStream", wire.Null{})
-			p.command("_result")
-			p.call(1, "publish", wire.Null{}, wire.String("cam?key=s3cret"), wire.String("live"))
-			code, why := p.status()
+			p := rtmptest.Handshake(t, l.Dial())
+			p.Connect("live")
+			p.Call(0, "createStream", wire.Null{})
+			p.Command("_result")
+			p.Call(1, "publish", wire.Null{}, wire.String("cam?key=s3cret"), wire.String("live"))
+			code, why := p.Status()
 			if code != tt.code || tt.outcome != "" && why != "no; do so" || strings.Contains(why, "database") {
 				t.Errorf("%s: %s", code, why)
 			}
-			wait(t, "close", p.done)
+			wait(t, "close", p.Done)
 			if out := lines.String(); strings.Contains(out, "s3cret") || strings.Count(out, "live/cam") != 1 {
 				t.Errorf("log:\n%s", out)
 			}
@@ -228,8 +229,8 @@ func TestCodecsThatAreNotCarried(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			refused := make(chan ingest.Outcome, 1)
 			p, sink, _ := published(t, Options{Refused: func(o ingest.Outcome) { refused <- o }})
-			p.media(tt.typ, 0, tt.body...)
-			code, why := p.status()
+			p.Media(tt.typ, 0, tt.body...)
+			code, why := p.Status()
 			if code != "NetStream.Publish.BadName" || !strings.Contains(why, tt.name) {
 				t.Errorf("%s: %s", code, why)
 			}
@@ -254,14 +255,14 @@ func TestSessionClose(t *testing.T) {
 			for range 3 {
 				sink.request.Session.Close(cause, "so it is")
 			}
-			code, why := p.status()
+			code, why := p.Status()
 			if code != want || why != "so it is" {
 				t.Errorf("%s: %s", code, why)
 			}
 			if e := wait(t, "end", sink.ended); e.cause != cause || e.reason != "so it is" {
 				t.Error(e)
 			}
-			wait(t, "close", p.done)
+			wait(t, "close", p.Done)
 		})
 	}
 	t.Run("from within Write", func(t *testing.T) {
@@ -271,11 +272,11 @@ func TestSessionClose(t *testing.T) {
 			return errors.New("stale")
 		}
 		p, sink, _ := published(t, Options{Access: access})
-		p.media(wire.TypeVideo, 0, avcConfig...)
+		p.Media(wire.TypeVideo, 0, avcConfig...)
 		if e := wait(t, "end", sink.ended); e.cause != ingest.Takeover {
 			t.Error(e)
 		}
-		if code, why := p.status(); code != "NetStream.Publish.BadName" || why != "another came" {
+		if code, why := p.Status(); code != "NetStream.Publish.BadName" || why != "another came" {
 			t.Errorf("%s: %s", code, why)
 		}
 	})
@@ -286,11 +287,11 @@ func TestSessionClose(t *testing.T) {
 			return nil
 		}
 		_, l := serve(t, Options{Access: access})
-		p := shake(t, l.dial())
-		p.connect("live")
-		p.call(0, "createStream", wire.Null{})
-		p.command("_result")
-		p.call(1, "publish", wire.Null{}, wire.String("cam"))
+		p := rtmptest.Handshake(t, l.Dial())
+		p.Connect("live")
+		p.Call(0, "createStream", wire.Null{})
+		p.Command("_result")
+		p.Call(1, "publish", wire.Null{}, wire.String("cam"))
 		if e := wait(t, "end", wait(t, "sink", access.sinks).ended); e.cause != ingest.Kick {
 			t.Error(e)
 		}
@@ -299,32 +300,32 @@ func TestSessionClose(t *testing.T) {
 
 func TestAnswersThatEncodersWaitFor(t *testing.T) {
 	_, l := serve(t, Options{Access: newAccess()})
-	p := shake(t, l.dial())
-	p.call(0, "connect", wire.Object{
+	p := rtmptest.Handshake(t, l.Dial())
+	p.Call(0, "connect", wire.Object{
 		{Key: "app", Value: wire.String("live")},
 		{Key: "capsEx", Value: wire.Number(15)},
 		{Key: "fourCcList", Value: wire.StrictArray{wire.String("*")}},
 		{Key: "videoFourCcInfoMap", Value: wire.Object{{Key: "*", Value: wire.Number(7)}}},
 	})
-	reply := p.command("_result")
+	reply := p.Command("_result")
 	information := wire.Properties(reply.Arg(1))
 	if reply.Transaction != 1 || information.Find("objectEncoding") != wire.Number(0) ||
-		information.Find("capsEx") != wire.Number(capMultitrack|capModEx) || information.Find("fourCcList") == nil ||
+		information.Find("capsEx") != wire.Number(2|4) || information.Find("fourCcList") == nil ||
 		information.Find("videoFourCcInfoMap") == nil || information.Find("audioFourCcInfoMap") != nil {
 		t.Errorf("connect: %+v", reply)
 	}
 	for _, name := range []string{"releaseStream", "FCPublish", "_checkbw", "getStreamLength", "FCSubscribe", "FCUnpublish"} {
-		tx := p.call(0, name, wire.Null{}, wire.String("cam"))
-		if r := p.command("_result"); r.Transaction != tx {
+		tx := p.Call(0, name, wire.Null{}, wire.String("cam"))
+		if r := p.Command("_result"); r.Transaction != tx {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
-	tx := p.call(0, "createStream", wire.Null{})
-	if r := p.command("_result"); r.Transaction != tx || r.NumberArg(1) != 1 {
+	tx := p.Call(0, "createStream", wire.Null{})
+	if r := p.Command("_result"); r.Transaction != tx || r.NumberArg(1) != 1 {
 		t.Errorf("createStream: %+v", r)
 	}
-	p.send(wire.AppendUserControl(nil, wire.EventPingRequest, 77))
-	for m := range p.got {
+	p.Send(wire.AppendUserControl(nil, wire.EventPingRequest, 77))
+	for m := range p.Got {
 		if event, v, _ := wire.ParseUserControl(m.Payload); m.Type == wire.TypeUserControl && event == wire.EventPingResponse {
 			if v != 77 {
 				t.Errorf("ping of 77 answered by %d", v)
@@ -337,20 +338,20 @@ func TestAnswersThatEncodersWaitFor(t *testing.T) {
 // Commands in AMF3 messages hold AMF0 behind a byte; they are taken.
 func TestCommandsInAMF3Messages(t *testing.T) {
 	_, l := serve(t, Options{Access: newAccess()})
-	p := shake(t, l.dial())
+	p := rtmptest.Handshake(t, l.Dial())
 	body := wire.AppendCommand([]byte{0}, wire.Command{Name: "connect", Transaction: 1, Args: []wire.Value{wire.Object{}}})
-	p.send(wire.AppendMessage(nil, wire.Header{ChunkStream: 3, Type: wire.TypeCommandAMF3}, wire.DefaultChunkSize, body))
-	p.command("_result")
+	p.Send(wire.AppendMessage(nil, wire.Header{ChunkStream: 3, Type: wire.TypeCommandAMF3}, wire.DefaultChunkSize, body))
+	p.Command("_result")
 }
 
 func TestAcknowledgements(t *testing.T) {
 	p, _, _ := published(t, Options{})
-	p.send(wire.AppendWindowAckSize(nil, 4096))
-	p.media(wire.TypeVideo, 0, slices.Concat(avcDelta, make([]byte, 10000))...)
-	p.media(wire.TypeVideo, 0, slices.Concat(avcDelta, make([]byte, 10000))...)
+	p.Send(wire.AppendWindowAckSize(nil, 4096))
+	p.Media(wire.TypeVideo, 0, slices.Concat(avcDelta, make([]byte, 10000))...)
+	p.Media(wire.TypeVideo, 0, slices.Concat(avcDelta, make([]byte, 10000))...)
 	last := uint32(0)
 	for last < 20000 {
-		m, ok := <-p.got
+		m, ok := <-p.Got
 		if !ok {
 			t.Fatal("closed")
 		}

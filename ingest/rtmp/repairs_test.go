@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
+	"github.com/holdfast-live/holdfast/testmedia/rtmptest"
 )
 
 // The slices of a keyframe, of macroblock 0 and of another.
@@ -22,14 +23,14 @@ var (
 // behind it.
 func TestFirstKeyframeGoesOnByItself(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, w *world) {
-		p := shake(t, w.l.dial())
-		p.publish("live", "cam")
+		p := rtmptest.Handshake(t, w.l.Dial())
+		p.Publish("live", "cam")
 		sink := <-w.access.sinks
 		began := time.Now()
-		p.media(wire.TypeVideo, 0, avcConfig...)
-		p.media(wire.TypeAudio, 0, aacConfig...)
-		p.media(wire.TypeVideo, 0, firstSlice...)
-		p.media(wire.TypeAudio, 10, aacFrame...)
+		p.Media(wire.TypeVideo, 0, avcConfig...)
+		p.Media(wire.TypeAudio, 0, aacConfig...)
+		p.Media(wire.TypeVideo, 0, firstSlice...)
+		p.Media(wire.TypeAudio, 10, aacFrame...)
 		for i, want := range []packetbuf.Kind{packetbuf.Config, packetbuf.Config, packetbuf.Key, packetbuf.Delta} {
 			if got := <-sink.packets; got.Kind != want {
 				t.Fatalf("packet %d: got %v, want a %s", i, got, want)
@@ -40,12 +41,12 @@ func TestFirstKeyframeGoesOnByItself(t *testing.T) {
 		}
 		// What follows waits for nothing, nor does the connection end.
 		time.Sleep(time.Hour)
-		p.media(wire.TypeVideo, 40, avcDelta...)
+		p.Media(wire.TypeVideo, 40, avcDelta...)
 		synctest.Wait()
 		if len(sink.packets) != 1 {
 			t.Errorf("got %d packets of the next picture at once, want 1", len(sink.packets))
 		}
-		_ = p.nc.Close()
+		_ = p.Conn.Close()
 		<-sink.ended
 	})
 }
@@ -56,13 +57,13 @@ func TestPicturesInParts(t *testing.T) {
 	var lines logs
 	var total ingest.Repairs
 	bubble(t, Options{Log: lines.logger(), Repairs: &total}, func(t *testing.T, w *world) {
-		p := shake(t, w.l.dial())
-		p.publish("live", "cam")
+		p := rtmptest.Handshake(t, w.l.Dial())
+		p.Publish("live", "cam")
 		sink := <-w.access.sinks
-		p.media(wire.TypeVideo, 0, avcConfig...)
+		p.Media(wire.TypeVideo, 0, avcConfig...)
 		for i := range uint32(3) {
-			p.media(wire.TypeVideo, 40*i, firstSlice...)
-			p.media(wire.TypeVideo, 40*i, otherSlice...)
+			p.Media(wire.TypeVideo, 40*i, firstSlice...)
+			p.Media(wire.TypeVideo, 40*i, otherSlice...)
 		}
 		<-sink.packets
 		want := append(bytes.Clone(firstSlice[5:]), otherSlice[5:]...)
@@ -79,13 +80,13 @@ func TestPicturesInParts(t *testing.T) {
 			t.Errorf("got repairs %v", got)
 		}
 		// The last picture, cut off by the end of the push, is not lost.
-		p.media(wire.TypeVideo, 120, firstSlice...)
-		p.call(0, "deleteStream", wire.Null{}, wire.Number(1))
+		p.Media(wire.TypeVideo, 120, firstSlice...)
+		p.Call(0, "deleteStream", wire.Null{}, wire.Number(1))
 		<-sink.ended
 		if len(sink.packets) != 1 {
 			t.Errorf("got %d packets at the end, want 1", len(sink.packets))
 		}
-		_ = p.nc.Close()
+		_ = p.Conn.Close()
 	})
 	if n := strings.Count(lines.String(), "publisher's media repaired"); n != 1 {
 		t.Errorf("got %d warnings, want 1:\n%s", n, &lines)

@@ -10,9 +10,8 @@ import (
 	"sync"
 	"time"
 
-	gortmp "github.com/yutopp/go-rtmp"
-
 	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/rtmpconn"
 )
 
 // ErrServerClosed is what Serve returns after Shutdown or Close.
@@ -20,30 +19,28 @@ var ErrServerClosed = errors.New("rtmp: server closed")
 
 // Server accepts RTMP connections.
 type Server struct {
-	o      Options
-	gates  *gates
-	gortmp *gortmp.Server
-	start  sync.Once
+	opts Options
+	conn rtmpconn.Options
 
 	mu        sync.Mutex // guards what follows
 	listeners map[net.Listener]struct{}
-	conns     map[*conn]struct{}
+	conns     map[*rtmpconn.Conn]struct{}
 	closed    bool
 	closing   chan struct{}
 	tasks     sync.WaitGroup // listeners and connections
-	inner     sync.WaitGroup // go-rtmp's accepting goroutine
 }
 
-// New returns a Server.
+// New returns a Server. The error says which option is wrong.
 func New(o Options) (*Server, error) {
 	if err := o.normalize(); err != nil {
 		return nil, err
 	}
-	return &Server{
-		o: o, gates: newGates(), gortmp: newGoRTMP(),
-		listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},
+	s := &Server{
+		opts: o, listeners: map[net.Listener]struct{}{}, conns: map[*rtmpconn.Conn]struct{}{},
 		closing: make(chan struct{}),
-	}, nil
+	}
+	s.conn = s.connections()
+	return s, nil
 }
 
 // Serve accepts connections of l until Shutdown or Close; then it returns
@@ -59,9 +56,6 @@ func (s *Server) Serve(l net.Listener) error {
 	s.tasks.Add(1)
 	s.mu.Unlock()
 	defer s.tasks.Done()
-	s.start.Do(func() {
-		s.inner.Go(func() { _ = s.gortmp.Serve(s.gates) })
-	})
 	for backoff := time.Duration(0); ; {
 		nc, err := l.Accept()
 		if err == nil {
@@ -75,9 +69,9 @@ func (s *Server) Serve(l net.Listener) error {
 		if errors.Is(err, net.ErrClosed) {
 			return fmt.Errorf("rtmp: accept: %w", err)
 		}
-		// Out of descriptors, most likely: trying at once would only burn.
+		// Most likely the process is out of file descriptors.
 		backoff = min(max(2*backoff, 5*time.Millisecond), time.Second)
-		s.o.Log.Warn("accept failed", "err", err, "retry_in", backoff)
+		s.opts.Log.Warn("accept failed", "err", err, "retry_in", backoff)
 		select {
 		case <-time.After(backoff):
 		case <-s.closing:
@@ -91,63 +85,61 @@ func (s *Server) isClosed() bool {
 	return s.closed
 }
 
-// accept gives a connection a goroutine of its own.
+// accept serves a connection in a goroutine of its own.
 func (s *Server) accept(nc net.Conn) {
-	sl, ok := s.o.Slots.TakeConn(nc.RemoteAddr(), func() { go func() { _ = nc.Close() }() }) // TLS may wait for its last word
+	slot, ok := s.opts.Slots.TakeConn(nc.RemoteAddr(), func() { go func() { _ = nc.Close() }() }) // TLS may block to send its last record
 	if !ok {
-		s.o.Refused(ingest.RefusedLimit)
+		s.conn.Refused(ingest.RefusedLimit)
 		_ = nc.Close()
 		return
 	}
-	tune(tcpOf(nc), s.o.UserTimeout)
-	ctx, cancel := context.WithCancel(context.Background())
-	c := &conn{
-		srv: s, id: newID(), nc: nc, remote: nc.RemoteAddr().String(), slot: sl,
-		w: newWriter(nc, s.o.WriteTimeout), r: newReader(nc, s.o.Reassembly),
-		ctx: ctx, cancel: cancel,
-		commands: bucket{rate: 50, burst: 200},
-		creates:  bucket{rate: 2, burst: 20},
-		pongs:    bucket{rate: 5, burst: 20},
-	}
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		cancel()
-		sl.Release()
+	c := rtmpconn.New(nc, newID(), slot, &s.conn)
+	if !s.add(c) {
+		slot.Release()
 		_ = nc.Close()
 		return
 	}
-	s.conns[c] = struct{}{}
-	s.tasks.Add(1)
-	s.mu.Unlock()
 	go func() {
-		defer s.tasks.Done()
-		c.serve()
+		defer s.remove(c)
+		c.Serve()
 	}()
 }
 
-func (s *Server) forget(c *conn) {
+// add returns false if the server is closed.
+func (s *Server) add(c *rtmpconn.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.conns, c)
+	if s.closed {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	s.tasks.Add(1)
+	return true
 }
 
-// newID is unique in the process's life: 48 random bits among far fewer sessions.
+func (s *Server) remove(c *rtmpconn.Conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.tasks.Done()
+}
+
+// newID returns 48 random bits, which are unique among the sessions of a process.
 func newID() string {
 	var b [6]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
 }
 
-// Connections is the number of connections that are open.
+// Connections returns the number of open connections.
 func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.conns)
 }
 
-// Shutdown stops accepting, tells every peer why it ends, and waits for all of them.
-// When ctx is done first, the rest is closed without a word; its error is returned.
+// Shutdown stops accepting, tells every peer why its connection ends, and waits for all of
+// them. If ctx is done first, it closes the rest without a message and returns ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if !s.closed {
@@ -158,30 +150,27 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		_ = l.Close()
 	}
 	s.mu.Unlock()
-	s.each(func(c *conn) { c.stop(ending{cause: ingest.Shutdown, reason: "the relay is shutting down"}) })
+	s.each(func(c *rtmpconn.Conn) { c.Stop(ingest.Shutdown, "the relay is shutting down") })
 
 	done := make(chan struct{})
 	go func() {
 		s.tasks.Wait()
 		close(done)
 	}()
-	var err error
 	select {
 	case <-done:
+		return nil
 	case <-ctx.Done():
-		err = ctx.Err()
-		s.each(func(c *conn) { _ = c.nc.Close() })
+		s.each((*rtmpconn.Conn).Abort)
 		<-done
+		return ctx.Err()
 	}
-	_ = s.gortmp.Close()
-	s.inner.Wait()
-	return err
 }
 
 // each calls f for every connection, without the lock.
-func (s *Server) each(f func(*conn)) {
+func (s *Server) each(f func(*rtmpconn.Conn)) {
 	s.mu.Lock()
-	conns := make([]*conn, 0, len(s.conns))
+	conns := make([]*rtmpconn.Conn, 0, len(s.conns))
 	for c := range s.conns {
 		conns = append(conns, c)
 	}
@@ -191,7 +180,7 @@ func (s *Server) each(f func(*conn)) {
 	}
 }
 
-// Close ends everything at once, without a word to the peers, and waits.
+// Close closes all connections without a message to the peers, and waits for them.
 func (s *Server) Close() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -3,57 +3,47 @@ package rtmp
 import (
 	"net"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
+	"github.com/holdfast-live/holdfast/testmedia/rtmptest"
 )
 
-// A player's socket carries the options that the kernel is to act by.
-func TestSocketOptions(t *testing.T) {
-	ps := newPlays()
-	_, addr := serveTCP(t, Options{Access: newAccess(), Plays: ps, UserTimeout: 7 * time.Second})
-	nc, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
+// acceptLog is a listener that passes on the connections that it accepts.
+type acceptLog struct {
+	net.Listener
+	conns chan net.Conn
+}
+
+func (l *acceptLog) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err == nil {
+		l.conns <- nc
 	}
-	p := shake(t, nc)
-	p.startPlay("live", "cam")
-	s := wait(t, "play", ps.began)
-	p.call(0, "getStreamLength", wire.Null{}, wire.String("cam"))
-	p.command("_result")
-	raw, err := tcpOf(s.c.c.nc).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[int]int{unix.TCP_USER_TIMEOUT: 7000, unix.TCP_NOTSENT_LOWAT: notSent, unix.TCP_KEEPIDLE: 15, unix.TCP_KEEPINTVL: 5}
-	err = raw.Control(func(fd uintptr) {
-		for option, value := range want {
-			if got, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, option); err != nil || got != value {
-				t.Errorf("option %d: %d, %v, want %d", option, got, err, value)
-			}
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	return nc, err
 }
 
 // The window towards a publisher is small while it is slowed, and wide again afterwards.
 func TestSlowedPublishersWindow(t *testing.T) {
 	a := newAccess()
-	_, addr := serveTCP(t, Options{Access: a, SlowPublisher: func(string, string) bool { return true }})
-	nc, err := net.Dial("tcp", addr)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := shake(t, nc)
-	p.publish("live", "cam")
+	accepted := &acceptLog{l, make(chan net.Conn, 1)}
+	serveOn(t, Options{Access: a, SlowPublisher: func(string, string) bool { return true }}, accepted)
+	nc, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := rtmptest.Handshake(t, nc)
+	p.Publish("live", "cam")
 	sink := wait(t, "sink", a.sinks)
 	s := sink.request.Session.(*session)
+	server := (<-accepted.conns).(*net.TCPConn)
 	clamp := func() (value int) {
-		raw, err := tcpOf(s.c.nc).SyscallConn()
+		raw, err := server.SyscallConn()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,11 +54,11 @@ func TestSlowedPublishersWindow(t *testing.T) {
 		}
 		return value
 	}
-	p.media(wire.TypeVideo, 0, avcConfig...)
+	p.Media(wire.TypeVideo, 0, avcConfig...)
 	wait(t, "configuration", sink.packets)
 	send := func(from, n int) {
 		for i := range n { // 4 kB each, on a clock that is slow enough for the ceiling
-			p.media(wire.TypeVideo, uint32(from+i)*400, append(append([]byte{}, avcKey...), make([]byte, 4000)...)...)
+			p.Media(wire.TypeVideo, uint32(from+i)*400, append(append([]byte{}, avcKey...), make([]byte, 4000)...)...)
 			wait(t, "picture", sink.packets)
 		}
 	}

@@ -9,15 +9,17 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/rtmpconn"
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
+	"github.com/holdfast-live/holdfast/testmedia/rtmptest"
 )
 
 // world is a server in a bubble, and what stands around it.
 type world struct {
-	srv    *Server
-	l      *pipes
-	access *fakeAccess
-	plays  *plays
+	srv     *Server
+	l       *rtmptest.Listener
+	access  *fakeAccess
+	players *players
 }
 
 // bubble runs f with a server on in-memory connections, in fake time. The server is gone
@@ -25,44 +27,14 @@ type world struct {
 func bubble(t *testing.T, o Options, f func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{access: newAccess(), plays: newPlays()}
+		w := &world{access: newAccess(), players: newPlayers()}
 		o.Access = w.access
-		if o.Plays == nil {
-			o.Plays = w.plays
+		if o.OnPlay == nil {
+			o.OnPlay = w.players.play
 		}
 		w.srv, w.l = serve(t, o)
 		f(t, w)
 	})
-}
-
-// The time for everything up to publish or play is one, however far a peer has come.
-func TestHandshakeDeadline(t *testing.T) {
-	steps := map[string]func(p net.Conn, t *testing.T){
-		"nothing":      func(net.Conn, *testing.T) {},
-		"half of C1":   func(nc net.Conn, _ *testing.T) { _, _ = nc.Write(append([]byte{3}, make([]byte, 700)...)) },
-		"no connect":   func(nc net.Conn, t *testing.T) { shake(t, nc) },
-		"no publish":   func(nc net.Conn, t *testing.T) { shake(t, nc).connect("live") },
-		"half command": func(nc net.Conn, t *testing.T) { shake(t, nc).send([]byte{3, 0, 0, 0, 0, 0, 90, 20, 0}) },
-	}
-	for name, step := range steps {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, Options{}, func(t *testing.T, w *world) {
-				nc := w.l.dial()
-				defer nc.Close() //nolint:errcheck // a test
-				step(nc, t)
-				time.Sleep(4900 * time.Millisecond)
-				synctest.Wait()
-				if n := w.srv.Connections(); n != 1 {
-					t.Fatalf("%d connections after 4.9 s", n)
-				}
-				time.Sleep(200 * time.Millisecond)
-				synctest.Wait()
-				if n := w.srv.Connections(); n != 0 {
-					t.Fatalf("%d connections after 5.1 s", n)
-				}
-			})
-		})
-	}
 }
 
 // Who decides about a push may take longer than a stranger has: the peer is told all the same.
@@ -72,28 +44,28 @@ func TestLateRefusalIsSaid(t *testing.T) {
 			time.Sleep(9 * time.Second)
 			return &ingest.Refusal{Outcome: ingest.RefusedKey, Reason: "no"}
 		}
-		p := shake(t, w.l.dial())
-		p.connect("live")
-		p.call(0, "createStream", wire.Null{})
-		p.command("_result")
-		p.call(1, "publish", wire.Null{}, wire.String("cam"), wire.String("live"))
-		if code, why := p.status(); code != "NetStream.Publish.Denied" || why == "" {
+		p := rtmptest.Handshake(t, w.l.Dial())
+		p.Connect("live")
+		p.Call(0, "createStream", wire.Null{})
+		p.Command("_result")
+		p.Call(1, "publish", wire.Null{}, wire.String("cam"), wire.String("live"))
+		if code, why := p.Status(); code != "NetStream.Publish.Denied" || why == "" {
 			t.Errorf("%s: %s", code, why)
 		}
-		_ = p.nc.Close()
+		_ = p.Conn.Close()
 	})
 }
 
 func TestQuietPublisherStays(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, w *world) {
-		p := shake(t, w.l.dial())
-		p.publish("live", "cam")
+		p := rtmptest.Handshake(t, w.l.Dial())
+		p.Publish("live", "cam")
 		sink := <-w.access.sinks
 		time.Sleep(time.Hour)
-		p.media(wire.TypeVideo, 0, avcConfig...)
+		p.Media(wire.TypeVideo, 0, avcConfig...)
 		<-sink.packets
 		// Back to a stranger's time once it has unpublished.
-		p.call(0, "FCUnpublish", wire.Null{}, wire.String("cam"))
+		p.Call(0, "FCUnpublish", wire.Null{}, wire.String("cam"))
 		<-sink.ended
 		time.Sleep(6 * time.Second)
 		synctest.Wait()
@@ -105,16 +77,16 @@ func TestQuietPublisherStays(t *testing.T) {
 
 func TestPingsMeasureTheRoundTrip(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, w *world) {
-		p := shake(t, w.l.dial())
-		p.publish("live", "cam")
+		p := rtmptest.Handshake(t, w.l.Dial())
+		p.Publish("live", "cam")
 		s := (<-w.access.sinks).request.Session
 		answer := func(after time.Duration) {
-			for m := range p.got {
+			for m := range p.Got {
 				if event, v, _ := wire.ParseUserControl(m.Payload); m.Type == wire.TypeUserControl && event == wire.EventPingRequest {
 					time.Sleep(after)
-					p.send(wire.AppendUserControl(nil, wire.EventPingResponse, v))
-					p.send(wire.AppendUserControl(nil, wire.EventPingResponse, v)) // twice counts once
-					p.send(wire.AppendUserControl(nil, wire.EventPingResponse, v+9))
+					p.Send(wire.AppendUserControl(nil, wire.EventPingResponse, v))
+					p.Send(wire.AppendUserControl(nil, wire.EventPingResponse, v)) // twice counts once
+					p.Send(wire.AppendUserControl(nil, wire.EventPingResponse, v+9))
 					synctest.Wait()
 					return
 				}
@@ -139,11 +111,11 @@ func TestPingsMeasureTheRoundTrip(t *testing.T) {
 // A peer that never answers is asked rarely after a while, and stays.
 func TestUnansweredPings(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, w *world) {
-		p := shake(t, w.l.dial())
-		p.publish("live", "cam")
+		p := rtmptest.Handshake(t, w.l.Dial())
+		p.Publish("live", "cam")
 		pings := 0
 		go func() {
-			for m := range p.got {
+			for m := range p.Got {
 				if m.Type == wire.TypeUserControl {
 					pings++
 				}
@@ -157,47 +129,15 @@ func TestUnansweredPings(t *testing.T) {
 	})
 }
 
-// A player that stops reading is given up, and nothing waits for it longer than that.
-func TestWriteDeadline(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, w *world) {
-		p := shake(t, w.l.dial())
-		p.startPlay("live", "cam")
-		s := <-w.plays.began
-		s.c.SetWriteTimeout(time.Second)
-		stop := make(chan struct{})
-		go func() { // takes what fits into p.got, then no more
-			<-stop
-			for range p.got {
-			}
-		}()
-		var err error
-		began := time.Now()
-		for err == nil {
-			bufs := net.Buffers{frameMessage(s.c, 0, make([]byte, 3000))}
-			began = time.Now()
-			err = s.c.Write(&bufs)
-		}
-		if d := time.Since(began); d < time.Second || d > 1300*time.Millisecond {
-			t.Errorf("gave up after %v: %v", d, err)
-		}
-		<-s.left
-		synctest.Wait()
-		if n := w.srv.Connections(); n != 0 {
-			t.Errorf("%d connections", n)
-		}
-		close(stop)
-	})
-}
-
 func TestShutdown(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, w *world) {
-		pub := shake(t, w.l.dial())
-		pub.publish("live", "cam")
+		pub := rtmptest.Handshake(t, w.l.Dial())
+		pub.Publish("live", "cam")
 		sink := <-w.access.sinks
-		play := shake(t, w.l.dial())
-		play.startPlay("live", "cam")
-		s := <-w.plays.began
-		silent := w.l.dial()
+		play := rtmptest.Handshake(t, w.l.Dial())
+		play.Play("live", "cam")
+		s := <-w.players.began
+		silent := w.l.Dial()
 		defer silent.Close() //nolint:errcheck // a test
 
 		if err := w.srv.Shutdown(t.Context()); err != nil {
@@ -207,16 +147,16 @@ func TestShutdown(t *testing.T) {
 			t.Errorf("got %+v, want %s", e, ingest.Shutdown)
 		}
 		<-s.left
-		if code, why := pub.status(); code != "NetStream.Publish.Failed" || why == "" {
+		if code, why := pub.Status(); code != "NetStream.Publish.Failed" || why == "" {
 			t.Error(code, why)
 		}
-		if code, _ := play.status(); code != "NetStream.Play.UnpublishNotify" {
+		if code, _ := play.Status(); code != "NetStream.Play.UnpublishNotify" {
 			t.Error(code)
 		}
 		if w.srv.Connections() != 0 {
 			t.Error("connections are left")
 		}
-		if err := w.srv.Serve(newPipes()); !errors.Is(err, ErrServerClosed) {
+		if err := w.srv.Serve(rtmptest.Listen()); !errors.Is(err, ErrServerClosed) {
 			t.Error(err)
 		}
 	})
@@ -224,14 +164,14 @@ func TestShutdown(t *testing.T) {
 
 // A play that does not mind its context holds Shutdown up only until the rest is closed.
 func TestShutdownInHaste(t *testing.T) {
-	o := Options{Plays: playFunc(func(ctx context.Context, _ PlayRequest, c *PlayConn) error {
+	o := Options{OnPlay: func(ctx context.Context, _ rtmpconn.PlayRequest, _ *rtmpconn.Player) error {
 		<-ctx.Done()
 		time.Sleep(time.Minute)
 		return nil
-	})}
+	}}
 	bubble(t, o, func(t *testing.T, w *world) {
-		p := shake(t, w.l.dial())
-		p.startPlay("live", "cam")
+		p := rtmptest.Handshake(t, w.l.Dial())
+		p.Play("live", "cam")
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -243,7 +183,7 @@ func TestShutdownInHaste(t *testing.T) {
 
 // badListener fails to accept until it has been asked often enough.
 type badListener struct {
-	*pipes
+	*rtmptest.Listener
 	failures int
 	asked    chan time.Time
 }
@@ -253,15 +193,15 @@ func (l *badListener) Accept() (net.Conn, error) {
 		l.asked <- time.Now()
 		return nil, errors.New("too many open files")
 	}
-	return l.pipes.Accept()
+	return l.Listener.Accept()
 }
 
 func TestAcceptBacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &badListener{pipes: newPipes(), failures: 12, asked: make(chan time.Time, 12)}
+		l := &badListener{Listener: rtmptest.Listen(), failures: 12, asked: make(chan time.Time, 12)}
 		serveOn(t, Options{Access: newAccess()}, l)
 		began := time.Now()
-		shake(t, l.dial()).connect("live")
+		rtmptest.Handshake(t, l.Dial()).Connect("live")
 		if d := time.Since(began); d < 4*time.Second || d > 10*time.Second {
 			t.Errorf("12 failures took %v", d)
 		}

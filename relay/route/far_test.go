@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/ingest/rtmp"
+	"github.com/holdfast-live/holdfast/ingest/rtmpconn"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/relay/egress"
 	egressrtmp "github.com/holdfast-live/holdfast/relay/egress/rtmp"
@@ -67,7 +68,7 @@ func (f *farSide) up() {
 	if err != nil {
 		f.w.t.Fatal(err)
 	}
-	o := rtmp.Options{Access: f, Plays: f}
+	o := rtmp.Options{Access: f, OnPlay: f.play}
 	if f.silent {
 		o.Heartbeat = func(string, string) time.Duration { return time.Hour }
 	}
@@ -127,8 +128,8 @@ func (s *sink) End(cause ingest.Cause, _ string) {
 	s.g.ended = cause
 }
 
-// Play implements rtmp.Plays.
-func (f *farSide) Play(ctx context.Context, r rtmp.PlayRequest, c *rtmp.PlayConn) error {
+// play serves a player from the hub.
+func (f *farSide) play(ctx context.Context, r rtmpconn.PlayRequest, c *rtmpconn.Player) error {
 	if f.hub == nil {
 		return &ingest.Refusal{NotLive: true, Reason: "nothing is played here", Hint: "elsewhere"}
 	}

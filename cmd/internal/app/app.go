@@ -34,6 +34,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/hls"
 	"github.com/holdfast-live/holdfast/relay/egress/httpflv"
 	"github.com/holdfast-live/holdfast/relay/egress/mse"
+	egressrtmp "github.com/holdfast-live/holdfast/relay/egress/rtmp"
 	"github.com/holdfast-live/holdfast/relay/egress/status"
 	"github.com/holdfast-live/holdfast/relay/egress/whep"
 	"github.com/holdfast-live/holdfast/relay/hook"
@@ -202,6 +203,10 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 		PushedFrom: a.routes.Pushes, Refused: refusedBefore(a.events, a.secrets), JoinRate: cfg.Limits.Joins, Log: a.log,
 	})
 	for _, protocol := range []string{ingest.RTMP, ingest.RTMPS} {
+		players := egressrtmp.New(egressrtmp.Options{
+			Admission: a.admission, Metrics: a.viewers(), Log: component(a.log, protocol),
+			WriteTimeout: a.settings.viewerWriteTimeout, EndReason: endReason,
+		})
 		server, err := rtmp.New(rtmp.Options{
 			Access: a.admission, Protocol: protocol, Slots: a.slots, Log: a.log, // the listener adds its component
 			HandshakeTimeout: cfg.Limits.HandshakeTimeout,
@@ -210,10 +215,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 			Reassembly:       a.relay.memory.reassembly,
 			Heartbeat:        a.settings.heartbeat,
 			SlowPublisher:    func(app, name string) bool { return a.settings.get().Stream(app + "/" + name).SlowPublisher },
-			Plays: &players{streams: a.admission, settings: a.settings, bytes: a.relay.sent, log: component(a.log, protocol), started: func(p string) func() {
-				begun := time.Now()
-				return func() { metrics.Started(p, time.Since(begun)) }
-			}},
+			OnPlay:           players.Play,
 		})
 		if err != nil {
 			return fmt.Errorf("%s: %w", protocol, err)
@@ -222,9 +224,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	}
 	a.flv = httpflv.New(httpflv.Options{
 		Admission: a.admission, HTTP: webAnswers{a.settings}, Metrics: a.viewers(), Log: component(a.log, "http"),
-		WriteTimeout: func(app, name string) time.Duration {
-			return a.settings.get().Stream(app + "/" + name).Viewer.WriteTimeout
-		},
+		WriteTimeout: a.settings.viewerWriteTimeout,
 	})
 	a.wireHLS()
 	a.wirePreviews()

@@ -81,6 +81,15 @@ func again(err error) bool {
 	return errors.As(err, &end) && end.Again
 }
 
+// endReason returns why a stream has ended, if err of its reader says that it has.
+func endReason(err error) (reason string, ended bool) {
+	var end *stream.EndError
+	if !errors.As(err, &end) {
+		return "", false
+	}
+	return end.Reason, true
+}
+
 // chunks is how much a feed holds of a stream.
 func (s *settings) chunks(name string) cmaf.Limits {
 	c := s.get().Stream(name)

@@ -106,6 +106,11 @@ func (s *settings) heartbeat(app, name string) time.Duration {
 	return fixed(s.get().Stream(app + "/" + name).Heartbeat)
 }
 
+// viewerWriteTimeout returns how long a write to a viewer of a stream may block.
+func (s *settings) viewerWriteTimeout(app, name string) time.Duration {
+	return s.get().Stream(app + "/" + name).Viewer.WriteTimeout
+}
+
 // fixed is a setting's duration; 0 where it is auto.
 func fixed(d configs.AutoDuration) time.Duration {
 	if d == configs.Auto {

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/holdfast-live/holdfast/ingest/rtmpconn"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
@@ -43,7 +44,7 @@ func (p *player) Write(bufs *net.Buffers) error {
 func (p *player) messages(t *testing.T) []wire.Message {
 	t.Helper()
 	d := wire.NewDemuxer(wire.DefaultLimits())
-	rest, _, err := d.Push(wire.AppendSetChunkSize(nil, ChunkSize))
+	rest, _, err := d.Push(wire.AppendSetChunkSize(nil, rtmpconn.ChunkSize))
 	if err != nil || len(rest) > 0 {
 		t.Fatal(rest, err)
 	}
@@ -111,7 +112,7 @@ func TestMessages(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				want := wire.Header{ChunkStream: chunks(packets[i].Track), Stream: stream, Type: flv.TagType(packets[i].Track), Timestamp: packets[i].Millis()}
+				want := wire.Header{ChunkStream: chunkStream(packets[i].Track), Stream: stream, Type: flv.TagType(packets[i].Track), Timestamp: packets[i].Millis()}
 				if m.Header != want || !bytes.Equal(m.Payload, body) {
 					t.Errorf("message %d: %+v instead of %+v", i, m.Header, want)
 				}
@@ -275,15 +276,15 @@ func TestEndWhilePaused(t *testing.T) {
 	})
 }
 
-// A player that said what it takes is left when the pictures are of another codec.
-func TestOnly(t *testing.T) {
+// A play ends when the video changes to a codec that the player has not announced.
+func TestVideoThatWasNotAnnounced(t *testing.T) {
 	packet := func(tr packetbuf.Track, c packetbuf.Codec) []*packetbuf.Packet {
 		return []*packetbuf.Packet{{Track: tr, Codec: c, Kind: packetbuf.Key, Payload: []byte{1, 2}}}
 	}
 	p := &player{stream: 1}
-	r := Only(&script{steps: []func() []*packetbuf.Packet{
+	r := &videoFilter{&script{steps: []func() []*packetbuf.Packet{
 		all(packet(packetbuf.Audio, packetbuf.Opus)), all(packet(packetbuf.Video, packetbuf.H264)), all(packet(packetbuf.Video, packetbuf.HEVC)),
-	}}, func(c packetbuf.Codec) bool { return c == packetbuf.H264 })
+	}}, func(c packetbuf.Codec) bool { return c == packetbuf.H264 }}
 	err := Serve(t.Context(), r, p, egress.Meter{})
 	var refused *CodecError
 	if !errors.As(err, &refused) || refused.Codec != packetbuf.HEVC || len(p.messages(t)) != 2 {

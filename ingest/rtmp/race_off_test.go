@@ -1,5 +1,0 @@
-//go:build !race
-
-package rtmp
-
-const raceDetector = false

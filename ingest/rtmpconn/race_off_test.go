@@ -1,0 +1,5 @@
+//go:build !race
+
+package rtmpconn
+
+const raceDetector = false

@@ -1,0 +1,21 @@
+package rtmpconn
+
+import "time"
+
+// rateLimit allows burst events at once and then rate per second.
+type rateLimit struct {
+	rate, burst float64
+	used        float64
+	last        time.Time
+}
+
+// allow reports whether an event at now is within the limit, and counts it if so.
+func (l *rateLimit) allow(now time.Time) bool {
+	l.used = max(0, l.used-now.Sub(l.last).Seconds()*l.rate)
+	l.last = now
+	if l.used+1 > l.burst {
+		return false
+	}
+	l.used++
+	return true
+}
