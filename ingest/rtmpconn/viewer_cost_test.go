@@ -20,6 +20,14 @@ func say(stream uint32, name string, transaction float64, args ...wire.Value) []
 	return rtmptest.CommandMessage(stream, wire.AppendCommand(nil, wire.Command{Name: name, Transaction: transaction, Args: args}))
 }
 
+// playHello is all that a player sends up to play, in one piece.
+func playHello() []byte {
+	hello := append([]byte{3}, make([]byte, 2*1536)...)
+	hello = append(hello, say(0, "connect", 1, wire.Object{{Key: "app", Value: wire.String("live")}})...)
+	hello = append(hello, say(0, "createStream", 2, wire.Null{})...)
+	return append(hello, say(1, "play", 3, wire.Null{}, wire.String("cam"))...)
+}
+
 // resident is the process's resident memory in bytes; 0 where it cannot be told.
 func resident() int64 {
 	f, err := os.Open("/proc/self/status")
@@ -49,11 +57,7 @@ func TestViewerCost(t *testing.T) {
 		<-ctx.Done()
 		return ctx.Err()
 	}})
-	// The players say all that they have to say at once, and hold nothing themselves.
-	hello := append([]byte{3}, make([]byte, 2*1536)...)
-	hello = append(hello, say(0, "connect", 1, wire.Object{{Key: "app", Value: wire.String("live")}})...)
-	hello = append(hello, say(0, "createStream", 2, wire.Null{})...)
-	hello = append(hello, say(1, "play", 3, wire.Null{}, wire.String("cam"))...)
+	hello := playHello()
 	join := func(n int) (conns []*Player) {
 		for range n {
 			nc, err := net.Dial("tcp", addr)
