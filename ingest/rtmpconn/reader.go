@@ -3,7 +3,6 @@ package rtmpconn
 import (
 	"fmt"
 	"net"
-	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf/budget"
@@ -38,9 +37,7 @@ type reader struct {
 	acked    uint32    // received at the last acknowledgement
 	window   uint32    // bytes after which the peer expects one
 	readAt   time.Time // when the last bytes came
-	// handling is when the bytes were read that are being handled, in nanoseconds of the Unix
-	// epoch; 0 while the reader waits for more. Any goroutine may load it.
-	handling atomic.Int64
+	handling Handling
 
 	throttle Throttle // nil: none
 	most     int      // how many bytes to read at once; 0: all that fit
@@ -74,12 +71,12 @@ func (r *reader) fill() error {
 	if r.most > 0 {
 		buf = buf[:min(r.most, len(buf))]
 	}
-	r.handling.Store(0)
+	r.handling.Wait()
 	n, err := r.nc.Read(buf)
 	r.in = r.buf[:n]
 	r.received += uint32(n) //nolint:gosec // wraps by design
 	r.readAt = time.Now()
-	r.handling.Store(r.readAt.UnixNano())
+	r.handling.Begin(r.readAt)
 	if r.throttle != nil {
 		r.throttle.Read(r.readAt, n)
 	}
@@ -89,17 +86,10 @@ func (r *reader) fill() error {
 	return err
 }
 
-// maxHandling is how long bytes that were read may take to handle. After that the reader is
-// taken to wait for something else, such as a peer that does not read its answers.
-const maxHandling = 5 * time.Second
-
 // unread reports whether received bytes wait in the socket or are being handled. It may be
 // called from any goroutine.
 func (r *reader) unread(now time.Time) bool {
-	if at := r.handling.Load(); at != 0 && now.Sub(time.Unix(0, at)) < maxHandling {
-		return true
-	}
-	return UnreadBytes(rawOf(r.nc)) > 0
+	return r.handling.Active(now) || UnreadBytes(rawOf(r.nc)) > 0
 }
 
 // Buffered returns the number of bytes that have been read and not consumed. It implements

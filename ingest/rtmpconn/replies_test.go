@@ -18,15 +18,20 @@ func TestRepliesAreStable(t *testing.T) {
 	accepted = wire.AppendSetPeerBandwidth(accepted, 2_500_000, wire.LimitDynamic)
 	accepted = wire.AppendSetChunkSize(accepted, 4096)
 	accepted = wire.AppendUserControl(accepted, wire.EventStreamBegin, 0)
-	accepted = append(accepted, result(1,
-		wire.Object{
-			{Key: "fmsVer", Value: wire.String("FMS/3,0,1,123")}, {Key: "capabilities", Value: wire.Number(31)},
-			{Key: "mode", Value: wire.Number(1)}, caps,
-		},
-		wire.Object{
-			{Key: "level", Value: wire.String("status")}, {Key: "code", Value: wire.String("NetConnection.Connect.Success")},
-			{Key: "description", Value: wire.String("Connection succeeded.")}, {Key: "objectEncoding", Value: wire.Number(0)}, caps,
-		})...)
+	properties := wire.Object{
+		{Key: "fmsVer", Value: wire.String("FMS/3,0,1,123")},
+		{Key: "capabilities", Value: wire.Number(31)},
+		{Key: "mode", Value: wire.Number(1)},
+		caps,
+	}
+	information := wire.Object{
+		{Key: "level", Value: wire.String("status")},
+		{Key: "code", Value: wire.String("NetConnection.Connect.Success")},
+		{Key: "description", Value: wire.String("Connection succeeded.")},
+		{Key: "objectEncoding", Value: wire.Number(0)},
+		caps,
+	}
+	accepted = append(accepted, result(1, properties, information)...)
 	p := parseConnect(wire.Command{Transaction: 1, Args: []wire.Value{wire.Object{{Key: "capsEx", Value: wire.Number(15)}}}})
 	for name, c := range map[string]struct{ got, want []byte }{
 		"connect":                      {p.accept(), accepted},

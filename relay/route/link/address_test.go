@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/rtmpconn"
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/testmedia/faultnet"
 )
@@ -109,7 +110,7 @@ func TestAddressesAllDead(t *testing.T) {
 }
 
 // TestAddressesInTheDark has a host with many addresses that nothing answers at, of which one
-// lives: it is soon its turn. Where none does, the dial comes to its end all the same.
+// lives: its turn comes soon. Where none does, the dial comes to its end all the same.
 func TestAddressesInTheDark(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := faultnet.NewNetwork(nil)
@@ -131,7 +132,7 @@ func TestAddressesInTheDark(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(begun); took != soon {
+		if took := time.Since(begun); took != shortTimeout {
 			t.Errorf("the second address had its turn after %v", took)
 		}
 		_ = p.Close()
@@ -139,7 +140,7 @@ func TestAddressesInTheDark(t *testing.T) {
 		begun, o.First = time.Now(), 50
 		_, err = Dial(t.Context(), o)
 		var at *PhaseError
-		if took := time.Since(begun); !errors.As(err, &at) || at.Tried != maxTried || took != (maxTried-1)*soon+5*time.Second {
+		if took := time.Since(begun); !errors.As(err, &at) || at.Tried != maxTried || took != (maxTried-1)*shortTimeout+5*time.Second {
 			t.Errorf("%v after %v", err, took)
 		}
 	})
@@ -215,7 +216,7 @@ func TestClassify(t *testing.T) {
 		{wrap(&Rejection{Early: true, Err: io.EOF}), qos.DialRejected, EndedRejected},
 		{wrap(&Rejection{Code: "HTTP 403"}), qos.DialDenied, EndedRejected},
 		{wrap(ErrUnpublished), qos.DialRejected, EndedUnpublish},
-		{wrap(ErrNotRTMP), qos.DialFailed, EndedProtocol},
+		{wrap(rtmpconn.ErrNotRTMP), qos.DialFailed, EndedProtocol},
 		{ErrClosed, qos.DialFailed, EndedClosed},
 		{fmt.Errorf("%w: it has no host", ErrURL), qos.DialDenied, EndedReset},
 	}

@@ -15,34 +15,34 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// readBuffer is what is read at once from the far side, in bytes.
+// readBuffer is how much is read at once from a peer that sends no media, in bytes.
 const readBuffer = 4 << 10
 
 const (
-	// maxTried is how many of a host's addresses have their turn in one dial. The next dial
-	// begins at another.
+	// maxTried is how many addresses of a host are tried in one dial. The next dial begins at
+	// another.
 	maxTried = 8
-	// soon is how long TCP may take where another address is left to try: a line with a long
-	// way may lose a segment meanwhile, and an address that is dead delays little.
-	soon = 2 * time.Second
+	// shortTimeout is how long TCP may take while another address is left to try: enough for a
+	// long line that loses a segment, and little for an address that is dead.
+	shortTimeout = 2 * time.Second
 )
 
-// dialing is a connection on its way.
+// dialing is a connection that is being made.
 type dialing struct {
-	ctx    context.Context //nolint:containedctx // of this one dial
+	ctx    context.Context //nolint:containedctx // of this dial
 	opts   Options
 	op     string
 	target Target // as the URL had it
 	timing Timing
 	tried  int
-	// redirected says that an answer has led elsewhere, local that the target itself is of this machine
-	// or its link.
+	// redirected is set after a redirect; local if the target itself is on this machine or its
+	// link.
 	redirected, local bool
 
-	socket *socket // nil before PhaseTCP has come to its end
+	socket *socket // nil until PhaseTCP has ended
 	conn   net.Conn
 	in     *bufio.Reader
-	talked
+	conversation
 }
 
 func newDialing(ctx context.Context, o Options, op string) (*dialing, error) {
@@ -53,30 +53,30 @@ func newDialing(ctx context.Context, o Options, op string) (*dialing, error) {
 	return &dialing{ctx: ctx, opts: o.withDefaults(), op: op, target: target, timing: Timing{}}, nil
 }
 
-// reach connects to t and has converse lead the connection to where it runs, on one of the
-// host's addresses: each of maxTried has its turn, unless one says no in words.
-func (d *dialing) reach(t Target, converse func() error) error {
+// reach connects to t at one of the addresses of its host, and calls begin to do what comes
+// after TCP and TLS. It tries up to maxTried addresses, until one gives a reason not to.
+func (d *dialing) reach(t Target, begin func() error) error {
 	addresses, err := d.addresses(t)
 	n := len(addresses)
 	last := min(n, maxTried) - 1
 	for i := range last + 1 {
 		d.tried = i + 1
-		address, patience := addresses[((d.opts.First+i)%n+n)%n], d.opts.Timeouts.TCP
+		address, timeout := addresses[((d.opts.First+i)%n+n)%n], d.opts.Timeouts.TCP
 		if i < last {
-			patience = min(patience, soon)
+			timeout = min(timeout, shortTimeout)
 		}
-		if err = d.try(t, address, patience, converse); err == nil {
+		if err = d.try(t, address, timeout, begin); err == nil {
 			return nil
 		}
-		d.hangUp()
-		if inWords(err) || d.ctx.Err() != nil {
+		d.disconnect()
+		if hasCode(err) || d.ctx.Err() != nil {
 			break
 		}
 	}
 	return err
 }
 
-// addresses are what the dialer is to be handed, host:port.
+// addresses returns what to hand to the dialer, as host:port.
 func (d *dialing) addresses(t Target) ([]string, error) {
 	if _, err := netip.ParseAddr(t.host); err == nil || d.opts.Resolve == nil {
 		return []string{t.Host()}, nil
@@ -98,9 +98,9 @@ func (d *dialing) addresses(t Target) ([]string, error) {
 	return out, nil
 }
 
-// try connects to one address; patience is TCP's.
-func (d *dialing) try(t Target, address string, patience time.Duration, converse func() error) error {
-	err := d.run(qos.PhaseTCP, patience, func(ctx context.Context) error {
+// try connects to one address; timeout is that of TCP.
+func (d *dialing) try(t Target, address string, timeout time.Duration, begin func() error) error {
+	err := d.run(qos.PhaseTCP, timeout, func(ctx context.Context) error {
 		if err := d.mayDial(address); err != nil {
 			return err
 		}
@@ -108,8 +108,8 @@ func (d *dialing) try(t Target, address string, patience time.Duration, converse
 		if err != nil {
 			return err
 		}
-		if far := conn.RemoteAddr(); far != nil { // where the dialer resolved a name
-			if err := d.mayDial(far.String()); err != nil {
+		if remote := conn.RemoteAddr(); remote != nil { // the dialer may have resolved a name
+			if err := d.mayDial(remote.String()); err != nil {
 				_ = conn.Close()
 				return err
 			}
@@ -131,21 +131,21 @@ func (d *dialing) try(t Target, address string, patience time.Duration, converse
 			return err
 		}
 	}
-	return converse()
+	return begin()
 }
 
-// hangUp closes what was dialled.
-func (d *dialing) hangUp() {
+// disconnect closes the connection.
+func (d *dialing) disconnect() {
 	if d.socket != nil {
 		_ = d.socket.Close()
 	}
-	d.conn, d.socket, d.in, d.talked = nil, nil, nil, talked{}
+	d.conn, d.socket, d.in, d.conversation = nil, nil, nil, conversation{}
 }
 
-// run does one phase within its time. The end of the time, or of the dial's context, ends
-// whatever waits on the connection.
-func (d *dialing) run(phase qos.Phase, limit time.Duration, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(d.ctx, limit)
+// run does one phase. Its timeout, or the end of the dial's context, ends every wait on the
+// connection.
+func (d *dialing) run(phase qos.Phase, timeout time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(d.ctx, timeout)
 	defer cancel()
 	inTime := func() bool { return ctx.Err() == nil }
 	if conn := d.socket; conn != nil {
@@ -154,7 +154,7 @@ func (d *dialing) run(phase qos.Phase, limit time.Duration, f func(context.Conte
 	began := time.Now()
 	err := f(ctx)
 	d.timing[phase] += time.Since(began)
-	// The order matters: a connection whose deadline is set, or about to be, is of no use.
+	// This comes after f: a connection whose deadline is set, or about to be, is of no use.
 	late := !inTime()
 	var rejection *Rejection
 	switch {
@@ -162,7 +162,7 @@ func (d *dialing) run(phase qos.Phase, limit time.Duration, f func(context.Conte
 	case late && d.ctx.Err() != nil:
 		err = d.ctx.Err()
 	case late:
-		err = fmt.Errorf("no answer within %v: %w", limit, context.DeadlineExceeded)
+		err = fmt.Errorf("no answer within %v: %w", timeout, context.DeadlineExceeded)
 	}
 	if err != nil {
 		return d.failure(phase, err)
@@ -170,14 +170,14 @@ func (d *dialing) run(phase qos.Phase, limit time.Duration, f func(context.Conte
 	return nil
 }
 
-// failure dresses what a phase ended with.
+// failure returns the error of a phase.
 func (d *dialing) failure(phase qos.Phase, err error) error {
 	return &PhaseError{
 		Op: d.op, Phase: phase, Target: d.target.String(), Tried: d.tried, Timing: maps.Clone(d.timing), Err: err,
 	}
 }
 
-// closed tells whether err says that the far side ended the connection.
+// closed reports whether err says that the peer has closed the connection.
 func closed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, errReset) || errors.Is(err, errPipe)

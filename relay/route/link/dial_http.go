@@ -22,7 +22,7 @@ const (
 	maxRedirects = 3
 )
 
-// headReader reads from a connection that may send so many bytes until the header is through.
+// headReader bounds how many bytes of a connection are read for the header of a response.
 type headReader struct {
 	r    io.Reader
 	left int64
@@ -39,7 +39,7 @@ func (h *headReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// follow gets the target, and for what it is redirected to. then is called with an answer that is
+// follow requests the target and what that redirects to. It calls then with an answer that is
 // neither a redirect nor a rejection.
 func (d *dialing) follow(then func(*http.Response) error) error {
 	t := d.target
@@ -65,14 +65,14 @@ func (d *dialing) follow(then func(*http.Response) error) error {
 		if err != nil || next == nil {
 			return err
 		}
-		d.hangUp()
+		d.disconnect()
 		t = *next
 	}
 	return d.failure(qos.PhaseConnect, fmt.Errorf("%w: more than %d redirects", ErrProtocol, maxRedirects))
 }
 
-// mayGo returns an error where a redirect leads to another host, unless that is allowed: an origin
-// must not have the relay ask machines that only the relay can reach.
+// mayGo returns an error if a redirect leads to another host, unless that is allowed: an
+// origin must not make the relay send requests to machines that only the relay can reach.
 func (d *dialing) mayGo(next Target) error {
 	d.redirected = true
 	if !strings.EqualFold(next.host, d.target.host) && !d.opts.Redirects {
@@ -81,8 +81,8 @@ func (d *dialing) mayGo(next Target) error {
 	return nil
 }
 
-// mayDial returns an error where a redirect leads to this machine or its own link, and the target
-// was not there.
+// mayDial returns an error if a redirect leads to this machine or its own link, unless the
+// target is there too.
 func (d *dialing) mayDial(address string) error {
 	at, err := netip.ParseAddrPort(address)
 	switch {
@@ -96,14 +96,14 @@ func (d *dialing) mayDial(address string) error {
 	return nil
 }
 
-// nearby reports whether an address is of this machine or its link.
+// nearby reports whether an address is on this machine or its link.
 func nearby(a netip.Addr) bool {
 	a = a.Unmap()
 	return a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.IsMulticast()
 }
 
-// ask sends the request and reads the header of the answer. The body is what d.in and the
-// connection hold; nobody has to close it.
+// ask sends a request and reads the header of the answer. The body is read from d.in and needs
+// no Close.
 func (d *dialing) ask(ctx context.Context, t Target, method string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, t.scheme+"://"+t.authority+t.request, nil)
 	if err != nil {
@@ -121,7 +121,7 @@ func (d *dialing) ask(ctx context.Context, t Target, method string) (*http.Respo
 		switch {
 		case err != nil && (closed(err) || timedOut(err) || errors.Is(err, ErrProtocol)):
 			return nil, err
-		case err != nil: // it may repeat what the far side said
+		case err != nil: // it may quote the answer
 			return nil, fmt.Errorf("%w: %s", ErrProtocol, d.target.clean(t.clean(err.Error())))
 		case answer.StatusCode >= 200:
 			h.left = math.MaxInt64
@@ -130,7 +130,7 @@ func (d *dialing) ask(ctx context.Context, t Target, method string) (*http.Respo
 	}
 }
 
-// judge reads the status: where it redirects to, or why it is a no.
+// judge returns where an answer redirects to, or why it is a rejection.
 func (d *dialing) judge(t Target, answer *http.Response) (*Target, error) {
 	switch answer.StatusCode {
 	case http.StatusOK:
@@ -147,8 +147,8 @@ func rejected(answer *http.Response) *Rejection {
 	return &Rejection{Code: fmt.Sprintf("HTTP %d", answer.StatusCode), Description: http.StatusText(answer.StatusCode)}
 }
 
-// redirected is the target that a Location means. Another scheme is not followed: what was
-// to be secret stays so.
+// redirected returns the target of a Location. Another scheme is not followed, so that what
+// was to be encrypted stays so.
 func (t Target) redirected(location string) (*Target, error) {
 	base, err := url.Parse(t.scheme + "://" + t.authority + t.request)
 	if err != nil {

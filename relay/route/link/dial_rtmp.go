@@ -4,46 +4,48 @@ import (
 	"bufio"
 	"context"
 
+	"github.com/holdfast-live/holdfast/ingest/rtmpconn"
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// talked is how far the conversation in RTMP has come on a connection.
-type talked struct {
-	far    *far
-	answer []byte // to be sent next
-	said   uint64 // bytes sent since the handshake
-	taken  taken  // of a player
+// conversation is what has been said in RTMP on a connection.
+type conversation struct {
+	peer    *peer
+	answer  []byte // to be sent next
+	sent    uint64 // bytes sent since the handshake
+	packets packetQueue
 }
 
-// converse leads an RTMP connection to the end of the phase that its role ends with.
-func (d *dialing) converse(as role, buffer int) error {
+// connect does the handshake and the commands up to the phase that the role ends with. The
+// buffer is what is read at once, in bytes.
+func (d *dialing) connect(as role, buffer int) error {
 	t := d.opts.Timeouts
 	d.in = bufio.NewReaderSize(d.conn, buffer)
-	err := d.run(qos.PhaseHandshake, t.Handshake, func(context.Context) error { return shake(d.in, d.conn) })
+	err := d.run(qos.PhaseHandshake, t.Handshake, func(context.Context) error { return rtmpconn.ClientHandshake(d.in, d.conn) })
 	if err != nil {
 		return err
 	}
-	d.far = newFar(d.target, as)
+	d.peer = newPeer(d.target, as)
 	if as == player {
-		d.taken.talk = d.far.talk
-		d.far.media = d.taken.message
+		d.packets.state = d.peer.state
+		d.peer.media = d.packets.takeMessage
 	}
-	d.answer = d.far.talk.open()
-	err = d.run(qos.PhaseConnect, t.Connect, func(context.Context) error { return d.until(qos.PhasePublish) })
+	d.answer = d.peer.state.connect()
+	err = d.run(qos.PhaseConnect, t.Connect, func(context.Context) error { return d.advance(qos.PhasePublish) })
 	if err != nil || as == prober {
 		return err
 	}
-	return d.run(qos.PhasePublish, t.Publish, func(context.Context) error { return d.until(qos.PhaseRunning) })
+	return d.run(qos.PhasePublish, t.Publish, func(context.Context) error { return d.advance(qos.PhaseRunning) })
 }
 
-// until talks until the talk has come to a phase. What is to be said in that phase is left
-// in d.answer. A far side that leaves meanwhile has said no.
-func (d *dialing) until(phase qos.Phase) error {
-	// What came in one piece with the answer before may have been the answer to this.
-	for d.far.talk.phase != phase && d.far.talk.phase != qos.PhaseRunning {
-		err := d.say()
+// advance exchanges commands until a phase has begun. What is to be sent in that phase is
+// left in d.answer. A peer that closes meanwhile has rejected the request.
+func (d *dialing) advance(phase qos.Phase) error {
+	// Messages that came together with an earlier answer may have begun a later phase.
+	for d.peer.state.phase != phase && d.peer.state.phase != qos.PhaseRunning {
+		err := d.sendAnswer()
 		if err == nil {
-			err = d.hear()
+			err = d.receive()
 		}
 		if closed(err) {
 			return &Rejection{Early: true, Err: err}
@@ -55,24 +57,24 @@ func (d *dialing) until(phase qos.Phase) error {
 	return nil
 }
 
-// say sends what is due. That the far side has closed is for hear to tell, after its last
-// words.
-func (d *dialing) say() error {
+// sendAnswer sends what is due. It leaves it to receive to report that the peer has closed:
+// the peer's last messages come first.
+func (d *dialing) sendAnswer() error {
 	b := d.answer
 	d.answer = nil
 	if len(b) == 0 {
 		return nil
 	}
-	d.said += uint64(len(b))
+	d.sent += uint64(len(b))
 	if _, err := d.conn.Write(b); !closed(err) {
 		return err
 	}
 	return nil
 }
 
-// hear takes what the far side says next.
-func (d *dialing) hear() error {
-	answer, err := d.far.listen(d.in)
+// receive handles what the peer sends next.
+func (d *dialing) receive() error {
+	answer, err := d.peer.receive(d.in)
 	d.answer = answer
 	return err
 }

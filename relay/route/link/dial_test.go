@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
+	"github.com/holdfast-live/holdfast/ingest/rtmpconn"
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 	"github.com/holdfast-live/holdfast/qos"
 	"github.com/holdfast-live/holdfast/testmedia"
@@ -37,8 +38,8 @@ func TestPublishRefused(t *testing.T) {
 	})
 }
 
-// TestSilentFar meets a far side that stops answering in each of the phases.
-func TestSilentFar(t *testing.T) {
+// TestSilentServer meets a server that stops answering in each of the phases.
+func TestSilentServer(t *testing.T) {
 	tests := []struct {
 		phase  qos.Phase
 		answer [][]byte // after each of which it reads again
@@ -74,7 +75,7 @@ func TestSilentFar(t *testing.T) {
 // to the end.
 func script(t *testing.T, n *faultnet.Network, pieces [][]byte) (ended chan struct{}) {
 	t.Helper()
-	l, err := n.Listen(farAddr)
+	l, err := n.Listen(serverAddr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,20 +187,20 @@ func TestNotRTMP(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := faultnet.NewNetwork(nil)
 		ended := script(t, n, [][]byte{[]byte("HTTP/1.1 400 Bad Request\r\n\r\n")})
-		if _, err := dial(t, n); !errors.Is(err, ErrNotRTMP) {
+		if _, err := dial(t, n); !errors.Is(err, rtmpconn.ErrNotRTMP) {
 			t.Error(err)
 		}
 		<-ended
 	})
 }
 
-// TestSilentTLS meets a far side that takes the connection and says nothing in TLS.
+// TestSilentTLS meets a server that takes the connection and says nothing in TLS.
 func TestSilentTLS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := faultnet.NewNetwork(nil)
 		ended := script(t, n, nil)
 		dialer := func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return n.DialContext(ctx, network, farAddr)
+			return n.DialContext(ctx, network, serverAddr)
 		}
 		_, err := Dial(t.Context(), Options{URL: "rtmps://far/live/cam", Dialer: dialer})
 		var phase *PhaseError

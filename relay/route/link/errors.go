@@ -8,14 +8,14 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// What a PhaseError's Op says.
+// Values of PhaseError.Op.
 const (
 	opPush  = "push to"
 	opPull  = "pull from"
 	opProbe = "probe of"
 )
 
-// PhaseError says in which phase a connection failed. Nothing in it is secret.
+// PhaseError says in which phase a connection failed. It has no secrets.
 type PhaseError struct {
 	Op     string // "push to", "pull from" or "probe of"
 	Phase  qos.Phase
@@ -35,12 +35,13 @@ func (e *PhaseError) Error() string {
 
 func (e *PhaseError) Unwrap() error { return e.Err }
 
-// Rejection is the far side's no: with its code and words, or without a word.
+// Rejection says that the peer has rejected the request, with a code and a description or by
+// closing the connection.
 type Rejection struct {
-	Code        string // such as NetStream.Publish.BadName or HTTP 404; empty if it said nothing
+	Code        string // such as NetStream.Publish.BadName or HTTP 404; empty if it gave none
 	Description string // without secrets, printable, at most 256 bytes
-	// Early marks a connection that was closed at connect or publish, or right after it,
-	// without a word: so nginx-rtmp says no.
+	// Early says that the connection was closed at connect or publish, or right after it,
+	// without a reason: nginx-rtmp rejects that way.
 	Early bool
 	Err   error // how the connection ended, when Early
 }
@@ -48,7 +49,7 @@ type Rejection struct {
 func (r *Rejection) Error() string {
 	switch {
 	case r.Early && r.Code == "":
-		return fmt.Sprintf("rejected: the connection was closed without a word: %v", r.Err)
+		return fmt.Sprintf("rejected: the connection was closed without a reason: %v", r.Err)
 	case r.Description == "":
 		return "rejected: " + r.Code
 	}
@@ -57,7 +58,7 @@ func (r *Rejection) Error() string {
 
 func (r *Rejection) Unwrap() error { return r.Err }
 
-// final are the codes after which the same request will be rejected again.
+// final has the codes after which the same request will be rejected again.
 var final = []string{
 	"NetConnection.Connect.InvalidApp",
 	"NetStream.Publish.Denied",
@@ -65,13 +66,13 @@ var final = []string{
 	"HTTP 403",
 }
 
-// Retry tells whether the same request may be taken at another time. A name that is in use
-// comes free, and a full server empties; a wrong key stays wrong.
+// Retry reports whether the same request may be accepted at another time: a name that is in
+// use becomes free and a full server empties, but a wrong key stays wrong.
 func (r *Rejection) Retry() bool { return !slices.Contains(final, r.Code) }
 
-// inWords tells whether err is a rejection in the protocol's words, which another address
-// of the same host would repeat.
-func inWords(err error) bool {
+// hasCode reports whether err is a rejection with a code, which another address of the same
+// host would repeat.
+func hasCode(err error) bool {
 	var r *Rejection
 	return errors.As(err, &r) && r.Code != ""
 }
@@ -80,13 +81,11 @@ func inWords(err error) bool {
 var (
 	// ErrClosed says that this side ended the connection.
 	ErrClosed = errors.New("connection closed by this side")
-	// ErrUnpublished says that what was pulled has come to a clean end.
-	ErrUnpublished = errors.New("the stream was ended at the far side")
-	// ErrNotRTMP says that something else listens at the far side.
-	ErrNotRTMP = errors.New("the far side does not speak RTMP")
-	// ErrTooLong says that a packet does not fit into a message.
+	// ErrUnpublished says that the stream that was pulled has ended cleanly.
+	ErrUnpublished = errors.New("the stream has ended at the origin")
+	// ErrTooLong says that a packet does not fit into an RTMP message.
 	ErrTooLong = errors.New("packet too long for an RTMP message")
-	// ErrProtocol is wrapped by errors about a far side that breaks the rules, where no
-	// other package's error says it.
+	// ErrProtocol is wrapped by errors about a peer that violates the protocol, if no error of
+	// another package says so.
 	ErrProtocol = errors.New("protocol violation")
 )

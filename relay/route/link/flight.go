@@ -7,23 +7,22 @@ import (
 	"time"
 )
 
-// mark is a packet's place among the bytes of a push.
+// mark is a packet's position in the bytes of a push.
 type mark struct {
-	wire    uint64 // where it ends below TLS; pending while it is being written there
-	said    uint64 // where it ends in the bytes that RTMP counts
+	tcpEnd  uint64 // where it ends in the bytes below TLS; unknownEnd while TLS writes it
+	rtmpEnd uint64 // where it ends in the bytes that RTMP counts
 	seq     uint64
-	arrived time.Time // here
+	arrived time.Time // at this relay
 }
 
-const pending = math.MaxUint64
+const unknownEnd = math.MaxUint64
 
-// flight is the packets under way, oldest first. When there are too many, those of its older
-// half become one out of two: it then says of two packets together what is true of the
-// first until both have arrived. So a far side that never acknowledges costs as little.
+// flight is the list of packets that have not been acknowledged, oldest first. When it is
+// full, each two of its older half become one, which stands for the first of them until both
+// have been acknowledged: a peer that never acknowledges costs no more than another.
 type flight struct{ marks []mark }
 
-// maxFlight is how many marks are kept: a dozen seconds of a stream one by one, more of
-// what is older.
+// maxFlight bounds the list: packet by packet it covers the newest dozen seconds of a stream.
 const maxFlight = 1024
 
 func (f *flight) add(m mark) {
@@ -37,36 +36,35 @@ func (f *flight) thin() {
 	const half = maxFlight / 2
 	for i := range half / 2 {
 		first, second := f.marks[2*i], f.marks[2*i+1]
-		first.wire, first.said = second.wire, second.said
+		first.tcpEnd, first.rtmpEnd = second.tcpEnd, second.rtmpEnd
 		f.marks[i] = first
 	}
 	f.marks = slices.Delete(f.marks, half/2, half)
 }
 
-// written sets the place of the packets that were being written, as far as they end before
-// said.
-func (f *flight) written(wire, said uint64) {
-	for i := len(f.marks) - 1; i >= 0 && f.marks[i].wire == pending; i-- {
-		if f.marks[i].said <= said {
-			f.marks[i].wire = wire
+// written sets the end below TLS of the packets that have been written up to rtmpEnd.
+func (f *flight) written(tcpEnd, rtmpEnd uint64) {
+	for i := len(f.marks) - 1; i >= 0 && f.marks[i].tcpEnd == unknownEnd; i-- {
+		if f.marks[i].rtmpEnd <= rtmpEnd {
+			f.marks[i].tcpEnd = tcpEnd
 		}
 	}
 }
 
-// forget gives up the packets that have arrived at both levels.
-func (f *flight) forget(wire, said uint64) {
-	n := min(f.firstBeyond(func(m *mark) bool { return m.wire > wire }), f.firstBeyond(func(m *mark) bool { return m.said > said }))
+// forget removes the packets that have been acknowledged by both TCP and RTMP.
+func (f *flight) forget(tcp, rtmp uint64) {
+	n := min(f.firstBeyond(func(m *mark) bool { return m.tcpEnd > tcp }), f.firstBeyond(func(m *mark) bool { return m.rtmpEnd > rtmp }))
 	f.marks = append(f.marks[:0], f.marks[n:]...)
 }
 
-// beyondWire is the oldest packet that ends behind a place below TLS.
-func (f *flight) beyondWire(wire uint64) (mark, bool) {
-	return f.at(f.firstBeyond(func(m *mark) bool { return m.wire > wire }))
+// firstBeyondTCP returns the oldest packet that ends after acked bytes below TLS.
+func (f *flight) firstBeyondTCP(acked uint64) (mark, bool) {
+	return f.at(f.firstBeyond(func(m *mark) bool { return m.tcpEnd > acked }))
 }
 
-// beyondSaid is the oldest packet that ends behind a place in the bytes that RTMP counts.
-func (f *flight) beyondSaid(said uint64) (mark, bool) {
-	return f.at(f.firstBeyond(func(m *mark) bool { return m.said > said }))
+// firstBeyondRTMP returns the oldest packet that ends after acked of the bytes that RTMP counts.
+func (f *flight) firstBeyondRTMP(acked uint64) (mark, bool) {
+	return f.at(f.firstBeyond(func(m *mark) bool { return m.rtmpEnd > acked }))
 }
 
 func (f *flight) firstBeyond(is func(*mark) bool) int {

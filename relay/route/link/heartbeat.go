@@ -6,12 +6,13 @@ import (
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
-// heartbeat is how long a push is silent at most: boxes between forget a connection that is for
-// longer, and of a line that died nobody would know before there is something to send.
+// heartbeat is the longest time in which a push sends nothing: NATs drop connections that are
+// silent for longer, and a dead line shows only when something is sent.
 const heartbeat = 15 * time.Second
 
-// beat pulses where nothing else was said for a while, until over is closed.
-func (p *Push) beat(over <-chan struct{}) {
+// sendHeartbeats sends a heartbeat when nothing else has been sent for a while, until over is
+// closed.
+func (p *Push) sendHeartbeats(over <-chan struct{}) {
 	tick := time.NewTicker(heartbeat / 2)
 	defer tick.Stop()
 	for before := uint64(0); ; {
@@ -24,14 +25,14 @@ func (p *Push) beat(over <-chan struct{}) {
 			before = sent
 			continue
 		}
-		if err := p.pulse(); err != nil {
+		if err := p.sendHeartbeat(); err != nil {
 			p.fail(err)
 		}
 	}
 }
 
-// pulse says how many bytes have come, which every far side understands and none answers.
-func (p *Push) pulse() error {
-	p.owe(wire.AppendAck(nil, uint32(p.heard.Load()))) //nolint:gosec // wraps by design
-	return p.answer()
+// sendHeartbeat sends an acknowledgement, which every server understands and none answers.
+func (p *Push) sendHeartbeat() error {
+	p.queueAnswer(wire.AppendAck(nil, uint32(p.received.Load()))) //nolint:gosec // wraps by design
+	return p.flushAnswers()
 }

@@ -188,12 +188,12 @@ func TestHTTPInTheRaw(t *testing.T) {
 	const ok = "HTTP/1.1 200 OK\r\n\r\n"
 	secret := "GET /live/cam.flv?token=hush HTTP/1.1"
 	tests := []struct {
-		name   string
-		says   string
-		hangUp bool
-		phase  qos.Phase
-		ending Ending
-		after  time.Duration
+		name       string
+		says       string
+		disconnect bool
+		phase      qos.Phase
+		ending     Ending
+		after      time.Duration
 	}{
 		{"nothing", "", false, qos.PhaseConnect, EndedTimeout, 5 * time.Second},
 		{"nothing, and leaves", "", true, qos.PhaseConnect, EndedEOF, 0},
@@ -223,7 +223,7 @@ func TestHTTPInTheRaw(t *testing.T) {
 				defer conn.Close()
 				_, _ = conn.Read(make([]byte, 4<<10))
 				_, err = conn.Write([]byte(tt.says))
-				for buf := make([]byte, 4<<10); err == nil && !tt.hangUp; {
+				for buf := make([]byte, 4<<10); err == nil && !tt.disconnect; {
 					_, err = conn.Read(buf)
 				}
 			}()

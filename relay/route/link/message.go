@@ -8,15 +8,15 @@ import (
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
-// setDataFrame before metadata tells a server to keep it for players that come later.
+// setDataFrame in front of metadata makes a server keep it for players that join later.
 var setDataFrame = wire.AppendAMF(nil, wire.String("@setDataFrame"))
 
 var chunkStreams = [packetbuf.NumTracks]uint32{
 	packetbuf.Video: videoChunkStream, packetbuf.Audio: audioChunkStream, packetbuf.Data: dataChunkStream,
 }
 
-// appendPacket appends the message of a packet. The error says that RTMP cannot carry it:
-// a *flv.UnsupportedError, or ErrTooLong.
+// appendPacket appends the message of a packet. The error says why RTMP cannot carry the
+// packet: a *flv.UnsupportedError, or ErrTooLong.
 func appendPacket(dst []byte, stream uint32, p *packetbuf.Packet) ([]byte, error) {
 	var scratch [8]byte // as long as a header gets
 	head, err := flv.AppendBodyHeader(scratch[:0], p)

@@ -109,7 +109,7 @@ func TestNginx(t *testing.T) {
 		}
 		if pkt.Track == packetbuf.Video && pkt.Media() {
 			pictures++
-			if err := p.pulse(); err != nil {
+			if err := p.sendHeartbeat(); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -17,46 +17,46 @@ type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 // ResolveFunc returns the addresses of a host, best first.
 type ResolveFunc func(ctx context.Context, host string) ([]netip.Addr, error)
 
-// Timeouts bound each phase of a dial, and what comes after. The phases from TCP on have
-// their time anew with each address that is tried.
+// Timeouts bound each phase of a dial and what follows. The phases from TCP on begin again
+// with each address that is tried.
 type Timeouts struct {
 	DNS       time.Duration // [5s]
-	TCP       time.Duration // where another address is left to try at most 2s [5s]
+	TCP       time.Duration // at most 2s while another address is left to try [5s]
 	TLS       time.Duration // [5s]
 	Handshake time.Duration // of RTMP [5s]
 	Connect   time.Duration // connect to its answer; of HTTP: the request to its answer [5s]
 	Publish   time.Duration // createStream to NetStream.Publish.Start, or Play.Start [5s]
 	Media     time.Duration // of a pull: until the first media packet [10s]
 
-	Write time.Duration // how long a write may stand still [10s]
-	Early time.Duration // until when after publish a close without a word is a rejection [3s]
-	Leave time.Duration // how long the far side is given to take a clean end [1s]
+	Write time.Duration // how long a write may block [10s]
+	Early time.Duration // how soon after publish a close without a reason is a rejection [3s]
+	Leave time.Duration // how long the peer is given to read a clean end [1s]
 }
 
-// Options say where a connection goes, and how.
+// Options describe a connection.
 type Options struct {
 	// URL is rtmp://host/app/name?query or rtmps://; of a pull and a probe also http:// and
 	// https://. It may hold secrets.
 	URL string
-	// Resolve is asked for the host's addresses, unless it is an address itself. Nil is
-	// net.DefaultResolver, or, where there is a Dialer, to leave the name to that.
+	// Resolve returns the addresses of the host, unless that is an address. Nil stands for
+	// net.DefaultResolver, or, if there is a Dialer, for leaving the name to it.
 	Resolve ResolveFunc
-	// Dialer is handed host:port, the host being an address where it was resolved; nil is a
-	// net.Dialer's.
+	// Dialer connects to host:port, the host being an address if it was resolved. Nil stands for
+	// that of a net.Dialer.
 	Dialer DialFunc
-	// First is the number of the address to try first, modulo how many there are: whoever
-	// dials again counts it up.
+	// First is the index of the address to try first, modulo their number. It is increased with
+	// each retry.
 	First int
-	// Answered, if not nil, is called when the far side of a pull has said yes and only media is
-	// waited for.
+	// Answered, if not nil, is called when the origin of a pull has accepted the request and only
+	// media is awaited.
 	Answered func()
-	// Repairs, if not nil, is told what was repaired in a pull's media, from within Read.
+	// Repairs, if not nil, is called from Read with what was repaired in a pull's media.
 	Repairs func([]packetbuf.Repair)
-	// Redirects lets an answer over HTTP lead a pull to another host. Without, only to another path or
-	// port of its own.
+	// Redirects allows an answer over HTTP to redirect a pull to another host. Without it, only
+	// redirects to another path or port of the same host are followed.
 	Redirects bool
 	TLS       *tls.Config // of rtmps and https; nil: the system's roots, the URL's host
-	Timeouts  Timeouts    // what is 0 has its default
+	Timeouts  Timeouts    // 0: the default
 	Log       *slog.Logger
 }
 

@@ -9,18 +9,18 @@ import (
 	"os"
 	"time"
 
+	"github.com/holdfast-live/holdfast/ingest/rtmpconn"
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
-	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// Timing is how long each phase of a dial took that was begun: with several addresses
-// tried, all of them together.
+// Timing is how long each phase of a dial took that was begun, for all addresses that were
+// tried together.
 type Timing map[qos.Phase]time.Duration
 
 func (t Timing) clone() Timing { return maps.Clone(t) }
 
-// Classify says what became of a dial or a probe that ended with err.
+// Classify returns the outcome of a dial or a probe that ended with err.
 func Classify(err error) qos.Outcome {
 	var r *Rejection
 	var unsupported *flv.UnsupportedError
@@ -37,11 +37,11 @@ func Classify(err error) qos.Outcome {
 	return qos.DialFailed
 }
 
-// Retry tells whether a connection that ended with err may be had at another time.
+// Retry reports whether a connection that ended with err may succeed at another time.
 func Retry(err error) bool { return Classify(err) != qos.DialDenied }
 
-// Attempt makes history of a dial or a probe that ended at the moment at: with its timing
-// if err is nil, else with that of the error.
+// Attempt returns the history entry of a dial or a probe that ended at a moment: with timing if
+// err is nil, else with the timing of the error.
 func Attempt(at time.Time, probe bool, timing Timing, err error) qos.Attempt {
 	a := qos.Attempt{At: at, Probe: probe, Outcome: Classify(err), Phase: qos.PhaseRunning, Took: maps.Clone(timing)}
 	if err == nil {
@@ -56,22 +56,22 @@ func Attempt(at time.Time, probe bool, timing Timing, err error) qos.Attempt {
 	return a
 }
 
-// Ending is how a connection that ran came to its end. The values are those of
-// ingest.Cause where both have them.
+// Ending is how a connection that ran has ended. The values are those of ingest.Cause where
+// both have them.
 type Ending string
 
 // The endings.
 const (
-	EndedUnpublish Ending = "unpublish" // the far side ended the stream in words
-	EndedEOF       Ending = "eof"       // it closed the connection without a word
+	EndedUnpublish Ending = "unpublish" // the peer ended the stream with a command
+	EndedEOF       Ending = "eof"       // it closed the connection without one
 	EndedReset     Ending = "reset"     // the socket failed
-	EndedTimeout   Ending = "timeout"   // the transport gave the far side up, or a phase took too long
-	EndedProtocol  Ending = "protocol"  // the far side broke the rules, or sends what is not carried
-	EndedRejected  Ending = "rejected"  // the far side said no
+	EndedTimeout   Ending = "timeout"   // of the transport, or of a phase
+	EndedProtocol  Ending = "protocol"  // the peer violated the protocol, or sends what is not carried
+	EndedRejected  Ending = "rejected"  // the peer rejected the request
 	EndedClosed    Ending = "closed"    // this side closed
 )
 
-// EndingOf tells how a connection ended whose end is err.
+// EndingOf returns how a connection ended whose error is err.
 func EndingOf(err error) Ending {
 	var r *Rejection
 	var unsupported *flv.UnsupportedError
@@ -82,7 +82,7 @@ func EndingOf(err error) Ending {
 		return EndedUnpublish
 	case errors.As(err, &r):
 		return EndedRejected
-	case errors.As(err, &unsupported), broken(err):
+	case errors.As(err, &unsupported), isViolation(err):
 		return EndedProtocol
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return EndedEOF
@@ -92,17 +92,9 @@ func EndingOf(err error) Ending {
 	return EndedReset
 }
 
-// broken tells whether err says that the far side broke the rules.
-func broken(err error) bool {
-	for _, is := range []error{
-		ErrProtocol, ErrNotRTMP, flv.ErrMalformed, wire.ErrTooLarge, wire.ErrTooMany, wire.ErrBuffered,
-		wire.ErrBadChunk, wire.ErrBadControl, wire.ErrBadAMF, wire.ErrBadAggregate,
-	} {
-		if errors.Is(err, is) {
-			return true
-		}
-	}
-	return false
+// isViolation reports whether err says that the peer has violated a protocol.
+func isViolation(err error) bool {
+	return errors.Is(err, ErrProtocol) || errors.Is(err, flv.ErrMalformed) || rtmpconn.IsViolation(err)
 }
 
 func timedOut(err error) bool {

@@ -18,7 +18,7 @@ import (
 func TestPullFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := faultnet.NewNetwork(nil)
-		l, err := n.Listen(farAddr)
+		l, err := n.Listen(serverAddr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,23 +50,23 @@ func TestPullFlood(t *testing.T) {
 	})
 }
 
-func TestTakenBounds(t *testing.T) {
-	tk := &taken{talk: newTalk(target(t), player)}
-	tk.talk.stream = 1
+func TestPacketQueueIsBounded(t *testing.T) {
+	q := &packetQueue{state: newClientState(target(t), player)}
+	q.state.stream = 1
 	small := wire.Message{Header: wire.Header{Type: wire.TypeAudio}, Payload: []byte{0x2f, 1}}
 	m := wire.Message{Header: wire.Header{Type: wire.TypeAggregate}}
 	for range maxAggregated + 1 {
 		m.Payload = wire.AppendAggregated(m.Payload, small)
 	}
-	if err := tk.message(&m); !errors.Is(err, ErrProtocol) || len(tk.queue) != maxAggregated {
-		t.Errorf("%v, %d packets", err, len(tk.queue))
+	if err := q.takeMessage(&m); !errors.Is(err, ErrProtocol) || len(q.queue) != maxAggregated {
+		t.Errorf("%v, %d packets", err, len(q.queue))
 	}
 	for range maxAggregated {
-		if tk.next() == nil {
+		if q.pop() == nil {
 			t.Fatal("too few")
 		}
 	}
-	if tk.next() != nil || tk.queue != nil {
+	if q.pop() != nil || q.queue != nil {
 		t.Error("the queue keeps its memory")
 	}
 }
@@ -89,12 +89,12 @@ func FuzzPull(f *testing.F) {
 	}
 	f.Add(slices.Concat(begin, chunks(whole)), 11)
 	f.Fuzz(func(t *testing.T, come []byte, cut int) {
-		far := newFar(target(t), player)
-		tk := &taken{talk: far.talk}
-		far.media = tk.message
+		p := newPeer(target(t), player)
+		q := &packetQueue{state: p.state}
+		p.media = q.takeMessage
 		sent := 0
 		for _, part := range split(come, cut) {
-			answer, err := far.feed(part)
+			answer, err := p.feed(part)
 			sent += len(answer)
 			if err != nil {
 				if s := fmt.Sprint(err); len(s) > 4*maxShown || strings.Contains(s, "hush") {
@@ -106,14 +106,14 @@ func FuzzPull(f *testing.F) {
 		if limit := 4096 + 3*len(come); sent > limit {
 			t.Errorf("%d bytes sent for %d that came", sent, len(come))
 		}
-		held := far.demux.Buffered()
-		for p := tk.next(); p != nil; p = tk.next() {
+		held := p.demux.Buffered()
+		for p := q.pop(); p != nil; p = q.pop() {
 			held += len(p.Payload)
 			if !flv.CanCarry(p.Codec) || len(p.Payload) == 0 {
 				t.Errorf("%+v", p)
 			}
 		}
-		if far.talk.stream == 0 && held > farLimits().Buffered || held > 3*len(come)+wire.DefaultLimits().Buffered {
+		if p.state.stream == 0 && held > peerLimits().Buffered || held > 3*len(come)+wire.DefaultLimits().Buffered {
 			t.Errorf("%d bytes held of %d", held, len(come))
 		}
 	})

@@ -11,31 +11,31 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 )
 
-// reachHTTP has the feed read an HTTP response.
+// reachHTTP makes the feed read an HTTP response.
 func (f *Feed) reachHTTP() error {
 	return f.dial.follow(func(answer *http.Response) error {
-		f.taken = &taken{}
+		f.packets = &packetQueue{}
 		f.source = &httpSource{
-			taken: f.taken, tags: flv.NewReader(answer.Body, 0),
-			ends: answer.ContentLength >= 0 || slices.Contains(answer.TransferEncoding, "chunked"),
+			packets: f.packets, tags: flv.NewReader(answer.Body, 0),
+			bounded: answer.ContentLength >= 0 || slices.Contains(answer.TransferEncoding, "chunked"),
 		}
-		return f.first()
+		return f.waitForMedia()
 	})
 }
 
 // httpSource is the body of a response that is an FLV stream.
 type httpSource struct {
-	taken *taken
-	tags  *flv.Reader
-	ends  bool // the body tells where it ends
+	packets *packetQueue
+	tags    *flv.Reader
+	bounded bool // the body has a length, or an end of its own
 }
 
-// fill takes the next tag.
+// fill implements source. It takes the next tag.
 func (s *httpSource) fill(time.Duration) error {
 	tag, err := s.tags.Next()
 	switch {
-	case errors.Is(err, io.EOF) && s.ends:
-		if !s.taken.media {
+	case errors.Is(err, io.EOF) && s.bounded:
+		if !s.packets.media {
 			return fmt.Errorf("%w: no media in it", ErrUnpublished)
 		}
 		return ErrUnpublished
@@ -46,5 +46,5 @@ func (s *httpSource) fill(time.Duration) error {
 	if !ok {
 		return nil
 	}
-	return s.taken.body(track, tag.Timestamp, tag.Body)
+	return s.packets.takeBody(track, tag.Timestamp, tag.Body)
 }

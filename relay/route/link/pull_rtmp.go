@@ -4,43 +4,46 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"github.com/holdfast-live/holdfast/ingest/rtmpconn"
 )
 
-// rtmpSource is a dial on which a stream is played.
+// rtmpSource is a connection on which a stream is played.
 type rtmpSource dialing
 
-// fill says what is due, pongs and acknowledgements, and takes what comes.
-func (s *rtmpSource) fill(write time.Duration) error {
+// fill implements source. It sends pongs and acknowledgements that are due, and takes what
+// comes.
+func (s *rtmpSource) fill(timeout time.Duration) error {
 	d := (*dialing)(s)
-	if len(d.answer) > 0 && write > 0 {
-		if err := d.conn.SetWriteDeadline(time.Now().Add(write)); err != nil {
+	if len(d.answer) > 0 && timeout > 0 {
+		if err := d.conn.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
 			return err
 		}
 	}
-	if err := d.say(); err != nil {
+	if err := d.sendAnswer(); err != nil {
 		return err
 	}
-	if write == 0 || d.in.Buffered() > 0 || d.far.demux.Buffered() > 0 {
-		return d.hear()
+	if timeout == 0 || d.in.Buffered() > 0 || d.peer.demux.Buffered() > 0 {
+		return d.receive()
 	}
-	return d.hearUntil(d.taken.intake.Due())
+	return d.receiveUntil(d.packets.intake.Due())
 }
 
-// hearUntil takes what the far side says next, and no later than at due the pictures that may be
-// whole. The zero time is no bound.
-func (d *dialing) hearUntil(due time.Time) error {
+// receiveUntil handles what the origin sends next. If nothing comes until due, it flushes the
+// frames that are held. The zero time is no bound.
+func (d *dialing) receiveUntil(due time.Time) error {
 	if due.IsZero() {
-		return d.hear()
+		return d.receive()
 	}
 	_ = d.conn.SetReadDeadline(due)
-	err := d.hear()
+	err := d.receive()
 	_ = d.conn.SetReadDeadline(time.Time{})
 	switch {
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		return err
-	case d.socket.raw != nil && unreadBytes(d.socket.raw) > 0: // this side is late, and not the origin
-		return d.hear()
+	case rtmpconn.UnreadBytes(d.socket.raw) > 0: // this side is late, not the origin
+		return d.receive()
 	}
-	d.taken.passHeld(time.Now())
+	d.packets.flush(time.Now())
 	return nil
 }

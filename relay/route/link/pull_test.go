@@ -69,7 +69,7 @@ func clip(t testing.TB, packets int) ([]byte, []*packetbuf.Packet) {
 // their type.
 func origin(t *testing.T, n *faultnet.Network, stay bool, pieces ...[]byte) (heard chan map[uint8]int) {
 	t.Helper()
-	l, err := n.Listen(farAddr)
+	l, err := n.Listen(serverAddr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func TestPullAggregate(t *testing.T) {
 
 // TestPullTalk is what an origin hears.
 func TestPullTalk(t *testing.T) {
-	f := newFar(target(t), player)
+	p := newPeer(target(t), player)
 	steps := []struct {
 		come []byte
 		want []string
@@ -232,9 +232,9 @@ func TestPullTalk(t *testing.T) {
 		{created(3), []string{"play cam?key=hush"}},
 	}
 	for _, s := range steps {
-		b := f.talk.open() // in chunks of the default size
+		b := p.state.connect() // in chunks of the default size
 		if s.come != nil {
-			answer, err := f.feed(s.come)
+			answer, err := p.feed(s.come)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -244,7 +244,7 @@ func TestPullTalk(t *testing.T) {
 			t.Errorf("%q, want %q", got, s.want)
 		}
 	}
-	if got := commands(t, append(wire.AppendSetChunkSize(nil, chunkSize), f.talk.leave()...)); !slices.Equal(got, []string{"deleteStream"}) {
+	if got := commands(t, append(wire.AppendSetChunkSize(nil, chunkSize), p.state.unpublish()...)); !slices.Equal(got, []string{"deleteStream"}) {
 		t.Error(got)
 	}
 }
@@ -253,12 +253,12 @@ func TestPullTalk(t *testing.T) {
 func TestPullRefused(t *testing.T) {
 	media, _ := clip(t, 3) // metadata and configurations
 	tests := []struct {
-		name    string
-		pieces  [][]byte
-		hangUp  bool
-		phase   qos.Phase
-		outcome qos.Outcome
-		after   time.Duration
+		name       string
+		pieces     [][]byte
+		disconnect bool
+		phase      qos.Phase
+		outcome    qos.Outcome
+		after      time.Duration
 	}{
 		{"no such stream", [][]byte{created(1), says("onStatus", 0, wire.Null{}, status("NetStream.Play.StreamNotFound", ""))}, false, qos.PhasePublish, qos.DialRejected, 0},
 		{"failed", [][]byte{created(1), says("onStatus", 0, wire.Null{}, status("NetStream.Play.Failed", ""))}, false, qos.PhasePublish, qos.DialRejected, 0},
@@ -273,7 +273,7 @@ func TestPullRefused(t *testing.T) {
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {
 			n := faultnet.NewNetwork(nil)
-			ended := origin(t, n, !tt.hangUp, tt.pieces...)
+			ended := origin(t, n, !tt.disconnect, tt.pieces...)
 			begun := time.Now()
 			_, err := pull(t, n)
 			var at *PhaseError

@@ -1,8 +1,9 @@
 // Package link is one connection to another server: a push of one stream to it, a pull of
 // one from it, or a probe.
 //
-// The protocol's commands are a state machine of this package (talk), what comes from the
-// far side is bounded before it is looked at (far), and only the handshake is go-rtmp's.
+// The commands of RTMP are a state machine (clientState), which takes what the other server
+// sends after it has been bounded and decoded (peer). The handshake and the options of
+// sockets are those of package rtmpconn.
 package link
 
 import (
@@ -10,56 +11,50 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-live/holdfast/packetbuf"
-	"github.com/holdfast-live/holdfast/packetbuf/panics"
-	"github.com/holdfast-live/holdfast/qos"
 )
 
-// Push is a stream being published at a far side. Its methods may be called from any
-// goroutine; packets go out in the order in which Write was.
+// Push is a stream that is published to another server. Its methods may be called from any
+// goroutine; packets are sent in the order of the calls of Write.
 type Push struct {
-	opts   Options
-	dial   *dialing // for its errors; the reader's own but for that
-	conn   net.Conn
-	socket *socket // below conn
-	stream uint32
-	began  time.Time
-	talked uint64 // what has come in acknowledgements up to here is no media
-	bye    []byte // the commands of a clean end
+	opts     Options
+	dial     *dialing // owned by the reader, but for failure
+	conn     net.Conn
+	socket   *socket // beneath conn
+	stream   uint32
+	began    time.Time
+	overhead uint64 // bytes of handshake and commands, as acknowledgements count them
+	goodbye  []byte // the commands of a clean end
 
-	writer chan struct{} // of one: who has put into it may write to conn and use buf
-	buf    []byte
-	left   bool // bye has been written, or is: nothing goes after it
+	writer  chan struct{} // a mutex, as a channel of one; it guards writing to conn, buf and leaving
+	buf     []byte
+	leaving bool // goodbye has been written, or is being: nothing may follow
 
 	sent, acked atomic.Uint64
-	heard       atomic.Uint64 // bytes that the far side has sent
-	track       *track
+	received    atomic.Uint64 // bytes that the peer has sent
+	delivery    *delivery
 
 	mu      sync.Mutex // guards what follows
-	owed    []byte     // answers that wait for the writer
+	answers []byte     // that wait for the writer
 	closing bool       // this side ends the push
-	broken  error      // what a write ended with
+	broken  error      // the error of a write
 	err     error      // why the push ended, once done is closed
 	done    chan struct{}
 }
 
-// maxOwed bounds the answers that wait; of a flood of pings the rest goes unanswered.
-const maxOwed = 1 << 10
-
 const (
 	// keepBuffer is the largest message whose buffer is kept for the next, in bytes.
 	keepBuffer = 256 << 10
-	// maxWrite is what is written at once, in bytes.
+	// maxWrite is how much is written at once, in bytes.
 	maxWrite = 64 << 10
 )
 
-// Dial connects and publishes. Its error is a *PhaseError, which holds a *Rejection where
-// the far side said no, or wraps ErrURL. The push outlives ctx.
+// Dial connects and publishes. Its error is a *PhaseError, which wraps a *Rejection if the
+// server has rejected the request, or wraps ErrURL. The push outlives ctx.
 func Dial(ctx context.Context, o Options) (*Push, error) {
 	d, err := newDialing(ctx, o, opPush)
 	if err != nil {
@@ -68,119 +63,158 @@ func Dial(ctx context.Context, o Options) (*Push, error) {
 	if d.target.http() {
 		return nil, fmt.Errorf("%w: a push goes to rtmp:// or rtmps://", ErrURL)
 	}
-	if err := d.reach(d.target, func() error { return d.converse(publisher, readBuffer) }); err != nil {
+	if err := d.reach(d.target, func() error { return d.connect(publisher, readBuffer) }); err != nil {
 		return nil, err
 	}
 	return start(d), nil
 }
 
-// start makes a push of a dial that has come to its end, and reads on.
+// start returns the push of a dial that has succeeded, and starts its reader.
 func start(d *dialing) *Push {
 	now := time.Now()
-	d.far.acks, d.far.interval = 0, 0 // acknowledgements of commands say nothing of those of media
+	d.peer.acks, d.peer.interval = 0, 0 // how commands were acknowledged says nothing of media
 	p := &Push{
-		opts: d.opts, dial: d, conn: d.conn, socket: d.socket, stream: d.far.talk.stream, began: now, talked: d.said + uint64(len(d.answer)) + handshakeSize,
-		bye: d.far.talk.leave(), writer: make(chan struct{}, 1), done: make(chan struct{}), owed: d.answer,
-		track: newTrack(now, d.said),
+		opts: d.opts, dial: d, conn: d.conn, socket: d.socket, stream: d.peer.state.stream, began: now, overhead: d.sent + uint64(len(d.answer)) + handshakeSize,
+		goodbye: d.peer.state.unpublish(), writer: make(chan struct{}, 1), done: make(chan struct{}), answers: d.answer,
+		delivery: newDelivery(now, d.sent),
 	}
-	p.Progress(now) // from where on progress counts
+	p.Progress(now) // progress counts from here on
 	p.opts.Log.Debug("push begins", "target", d.target.String())
 	go p.read()
 	return p
 }
 
-// Timing is how long the phases of the dial took.
+// Timing returns how long the phases of the dial took.
 func (p *Push) Timing() Timing { return p.dial.timing.clone() }
 
 // Done is closed when the push has ended, for whatever reason, and its socket is closed.
 func (p *Push) Done() <-chan struct{} { return p.done }
 
-// Err is why the push ended, nil while it runs: a *PhaseError, with a *Rejection where
-// the far side said so or closed right after publish; ErrClosed if this side ended it.
+// Err returns why the push ended, nil while it runs: ErrClosed if this side ended it, else a
+// *PhaseError, which wraps a *Rejection if the server said so or closed right after publish.
 func (p *Push) Err() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.err
 }
 
-// Sent is the number of bytes of media handed to the socket so far, headers included.
+// Sent returns the bytes of media handed to the socket so far, with headers.
 func (p *Push) Sent() uint64 { return p.sent.Load() }
 
-// Acked is how many of the bytes sent on the connection the far side says have arrived,
-// at most Sent. It is right to within a few kilobytes: some far sides count the handshake.
+// Acked returns how many of the bytes sent on the connection the peer has acknowledged, at
+// most Sent. It is right to within a few kilobytes: some peers count the handshake.
 func (p *Push) Acked() uint64 { return min(p.acked.Load(), p.sent.Load()) }
 
-// Write sends packets, each with its DTS for timestamp: configurations, metadata or media.
-// Several go out together, 64 KiB at once. It waits while the socket is full, for
-// Timeouts.Write at most with each of these pieces. An error of a packet that RTMP cannot
-// carry leaves the push as it is, and has the others sent; every other is the push's end, and
-// Err.
+// Write sends packets: configurations, metadata or media, each with its DTS for timestamp.
+// They are written in pieces of up to 64 KiB, each of which may block for Timeouts.Write. An
+// error about a packet that RTMP cannot carry leaves the push as it is, and the other packets
+// are sent; every other error is the push's end, and Err.
 func (p *Push) Write(packets ...*packetbuf.Packet) error {
-	if err := p.take(); err != nil {
+	if err := p.lockWriter(); err != nil {
 		return err
 	}
-	p.track.begins(time.Now())
-	refused, broken := p.send(packets)
-	p.track.ends()
+	p.delivery.beginWrite(time.Now())
+	unsupported, broken := p.writePackets(packets)
+	p.delivery.endWrite()
 	<-p.writer
 	if broken == nil {
-		broken = p.answer()
+		broken = p.flushAnswers()
 	}
 	if broken != nil {
-		return p.broke(broken)
+		return p.endBroken(broken)
 	}
-	return refused
+	return unsupported
 }
 
-// send writes packets after the answers that wait. The caller has the right to write.
-func (p *Push) send(packets []*packetbuf.Packet) (refused, broken error) {
-	b := append(p.buf[:0], p.settle()...)
+// writePackets writes packets, after the answers that wait. The caller holds the writer.
+func (p *Push) writePackets(packets []*packetbuf.Packet) (unsupported, broken error) {
+	b := append(p.buf[:0], p.takeAnswers()...)
 	for _, pkt := range packets {
 		before := len(b)
 		var err error
 		if b, err = appendPacket(b, p.stream, pkt); err != nil {
-			refused = err
+			unsupported = err
 			continue
 		}
 		p.sent.Add(uint64(len(b) - before)) //nolint:gosec // not negative
-		p.track.note(mark{wire: p.ends(len(b)), seq: pkt.Seq, arrived: pkt.Arrived}, len(b))
+		p.delivery.add(mark{tcpEnd: p.tcpEnd(len(b)), seq: pkt.Seq, arrived: pkt.Arrived}, len(b))
 		if len(b) >= maxWrite {
-			if broken = p.put(b); broken != nil {
-				return refused, broken
+			if broken = p.write(b); broken != nil {
+				return unsupported, broken
 			}
-			b = p.keep(b)
+			b = p.emptyBuffer(b)
 		}
 	}
-	broken = p.put(b)
-	p.keep(b)
-	return refused, broken
+	broken = p.write(b)
+	p.emptyBuffer(b)
+	return unsupported, broken
 }
 
-// ends is where below TLS the next n bytes end: with TLS that is not known before.
-func (p *Push) ends(n int) uint64 {
+// tcpEnd returns where the next n bytes end below TLS. With TLS that is not known before.
+func (p *Push) tcpEnd(n int) uint64 {
 	if p.conn != net.Conn(p.socket) {
-		return pending
+		return unknownEnd
 	}
 	return p.socket.sent.Load() + uint64(n) //nolint:gosec // not negative
 }
 
-// keep returns an empty buffer for what comes next.
-func (p *Push) keep(b []byte) []byte {
+// emptyBuffer returns an empty buffer, b unless that is too large.
+func (p *Push) emptyBuffer(b []byte) []byte {
 	if cap(b) <= keepBuffer {
 		p.buf = b[:0]
 	}
 	return p.buf[:0]
 }
 
-// Unpublish ends the push in the protocol's words, gives the far side Timeouts.Leave to
-// take what was written, and closes.
+// write writes b in pieces. The caller holds the writer.
+func (p *Push) write(b []byte) error {
+	for len(b) > 0 {
+		n := min(len(b), maxWrite)
+		now := time.Now()
+		if err := p.conn.SetWriteDeadline(now.Add(p.opts.Timeouts.Write)); err != nil {
+			return err
+		}
+		p.delivery.beginPiece(now, n)
+		_, err := p.conn.Write(b[:n])
+		b = b[n:]
+		p.delivery.endPiece(p.socket.sent.Load(), err)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lockWriter waits for the writer. Its error is the push's end, or ErrClosed while the push is
+// being ended.
+func (p *Push) lockWriter() error {
+	select {
+	case p.writer <- struct{}{}:
+	case <-p.done:
+		return p.Err()
+	}
+	select {
+	case <-p.done:
+		<-p.writer
+		return p.Err()
+	default:
+	}
+	if p.leaving {
+		<-p.writer
+		return ErrClosed
+	}
+	return nil
+}
+
+// Unpublish ends the push with the commands for it, gives the peer Timeouts.Leave to read what
+// was written, and closes.
 func (p *Push) Unpublish() error {
-	if err := p.take(); err != nil {
+	if err := p.lockWriter(); err != nil {
 		<-p.done
 		return ignoreClosed(err)
 	}
-	p.left = true
-	err := p.put(p.bye)
+	p.leaving = true
+	err := p.write(p.goodbye)
 	<-p.writer
 	p.mu.Lock()
 	p.closing = true
@@ -194,13 +228,13 @@ func (p *Push) Unpublish() error {
 	return errors.Join(err, p.Close())
 }
 
-// Close ends the push without a word, as a process does that dies, and waits until
-// nothing of it is left.
+// Close closes the connection without a command, as when a process dies, and waits until
+// nothing of the push is left.
 func (p *Push) Close() error {
 	p.mu.Lock()
 	p.closing = true
 	p.mu.Unlock()
-	err := p.socket.Close() // below TLS, which has a word of its own
+	err := p.socket.Close() // without TLS's close_notify
 	<-p.done
 	return ignoreClosed(err)
 }
@@ -210,162 +244,4 @@ func ignoreClosed(err error) error {
 		return nil
 	}
 	return err
-}
-
-// take waits for the right to write. Its error is the push's end, or that it is being ended.
-func (p *Push) take() error {
-	select {
-	case p.writer <- struct{}{}:
-	case <-p.done:
-		return p.Err()
-	}
-	select {
-	case <-p.done:
-		<-p.writer
-		return p.Err()
-	default:
-	}
-	if p.left {
-		<-p.writer
-		return ErrClosed
-	}
-	return nil
-}
-
-// put writes b, in pieces that have their time each. The caller has the right to.
-func (p *Push) put(b []byte) error {
-	for len(b) > 0 {
-		n := min(len(b), maxWrite)
-		now := time.Now()
-		if err := p.conn.SetWriteDeadline(now.Add(p.opts.Timeouts.Write)); err != nil {
-			return err
-		}
-		p.track.offers(now, n)
-		_, err := p.conn.Write(b[:n])
-		b = b[n:]
-		p.track.offered(p.socket.sent.Load(), err)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// owe notes an answer for whoever writes next.
-func (p *Push) owe(b []byte) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.owed)+len(b) <= maxOwed {
-		p.owed = append(p.owed, b...)
-	}
-}
-
-// settle returns the answers that wait.
-func (p *Push) settle() []byte {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	b := p.owed
-	p.owed = nil
-	return b
-}
-
-// answer writes the answers that wait, unless another is writing: then it leaves them to
-// that one, which looks again after it has let go.
-func (p *Push) answer() error {
-	for {
-		p.mu.Lock()
-		owes := len(p.owed) > 0
-		p.mu.Unlock()
-		if !owes {
-			return nil
-		}
-		select {
-		case p.writer <- struct{}{}:
-		default:
-			return nil
-		}
-		err := p.put(p.settle())
-		<-p.writer
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// finding is how long the reader is given to find the far side's last words after a write
-// has failed.
-const finding = 500 * time.Millisecond
-
-// broke ends the push after a failed write and returns why it ended: the far side's words
-// before the socket's.
-func (p *Push) broke(err error) error {
-	p.fail(err)
-	<-p.done
-	return p.Err()
-}
-
-// fail has the push end after a failed write. It does not wait.
-func (p *Push) fail(err error) {
-	p.mu.Lock()
-	p.broken = err
-	p.mu.Unlock()
-	wait := finding
-	if !closed(err) {
-		wait = 0 // a socket that stands still has no last words
-	}
-	_ = p.conn.SetReadDeadline(time.Now().Add(wait))
-}
-
-// read takes what the far side says until the connection ends. It owns p.dial.
-func (p *Push) read() {
-	var beating sync.WaitGroup
-	over := make(chan struct{})
-	beating.Go(func() { p.beat(over) })
-	err := panics.Run(p.follow)
-	panics.Report(p.opts.Log, "answers of a push's destination", err)
-	p.mu.Lock()
-	p.err = p.reason(err)
-	p.mu.Unlock()
-	_ = p.socket.Close()
-	close(over)
-	beating.Wait()
-	p.opts.Log.Debug("push ends", "target", p.dial.target.String(), "reason", p.err)
-	close(p.done)
-}
-
-func (p *Push) follow() error {
-	for {
-		answer, err := p.dial.far.listen(p.dial.in)
-		p.acked.Store(p.dial.far.acked)
-		p.heard.Store(p.dial.far.received)
-		p.track.acknowledged(p.dial.far)
-		if err != nil {
-			return err
-		}
-		p.owe(answer)
-		if err = p.answer(); err != nil && !closed(err) { // then there may be last words
-			return err
-		}
-	}
-}
-
-// reason makes the push's error of what ended reading. p.mu is held.
-func (p *Push) reason(err error) error {
-	var rejection *Rejection
-	switch {
-	case p.closing:
-		return ErrClosed
-	case errors.As(err, &rejection):
-	case p.early(err):
-		err = &Rejection{Early: true, Err: err}
-	case p.broken != nil && errors.Is(err, os.ErrDeadlineExceeded):
-		err = p.broken
-	}
-	return p.dial.failure(qos.PhaseRunning, err)
-}
-
-// early tells whether the far side's leaving is to be read as its no: soon after publish,
-// and before it had acknowledged any media.
-func (p *Push) early(err error) bool {
-	return (closed(err) || closed(p.broken)) && p.acked.Load() <= p.talked && time.Since(p.began) < p.opts.Timeouts.Early
 }

@@ -43,12 +43,12 @@ func (a *admission) Write(p *packetbuf.Packet) error {
 
 func (a *admission) End(cause ingest.Cause, _ string) { a.ended <- cause }
 
-const farAddr = "far:1935"
+const serverAddr = "far:1935"
 
 // relay runs our own listener at far:1935 of a network in memory, until the test ends.
 func relay(t *testing.T, n *faultnet.Network) *admission {
 	t.Helper()
-	l, err := n.Listen(farAddr)
+	l, err := n.Listen(serverAddr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestPush(t *testing.T) {
 	})
 }
 
-// What stands beside a configuration comes behind it, and is beside it again at the far side.
+// What stands beside a configuration comes behind it, and is beside it again at the server.
 func TestPushDescription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := faultnet.NewNetwork(nil)
@@ -201,8 +201,8 @@ func TestStuckWrite(t *testing.T) {
 	})
 }
 
-// TestLastWords has the far side end a push in words while this side writes.
-func TestLastWords(t *testing.T) {
+// TestLastMessages has the server end a push in words while this side writes.
+func TestLastMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := faultnet.NewNetwork(nil)
 		a := relay(t, n)
@@ -269,12 +269,12 @@ func TestPings(t *testing.T) {
 	})
 }
 
-// TestAcknowledgedSmallTalk has a far side that acknowledges the commands one by one, and of media
+// TestAcknowledgedCommands has a server that acknowledges the commands one by one, and of media
 // as much at a time as it was asked to: a stream of 200 kb/s takes five seconds to that.
-func TestAcknowledgedSmallTalk(t *testing.T) {
+func TestAcknowledgedCommands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := faultnet.NewNetwork(nil)
-		l, err := n.Listen(farAddr)
+		l, err := n.Listen(serverAddr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -326,7 +326,7 @@ func TestAcknowledgedSmallTalk(t *testing.T) {
 	})
 }
 
-// TestWriteAfterTheEnd has another goroutine write while a push is being ended: the far side
+// TestWriteAfterTheEnd has another goroutine write while a push is being ended: the server
 // still has its last words to take, and gets nothing after them.
 func TestWriteAfterTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -339,7 +339,7 @@ func TestWriteAfterTheEnd(t *testing.T) {
 		n.Wire(0).Do(faultnet.Hang, faultnet.Both)
 		var leaving sync.WaitGroup
 		leaving.Go(func() { _ = p.Unpublish() })
-		synctest.Wait() // it waits for the far side to close
+		synctest.Wait() // it waits for the server to close
 		if err := p.Write(numbered(1)...); !errors.Is(err, ErrClosed) {
 			t.Error(err)
 		}
@@ -352,10 +352,10 @@ func TestWriteAfterTheEnd(t *testing.T) {
 	})
 }
 
-// TestIdlePushSaysSomething has a push that nothing is sent on, to a far side that does not ping:
+// TestIdlePushSendsHeartbeats has a push that nothing is sent on, to a server that does not ping:
 // a box between forgets what is silent for 30 s, and a line that died is to be noticed before
 // there is something to send.
-func TestIdlePushSaysSomething(t *testing.T) {
+func TestIdlePushSendsHeartbeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := faultnet.NewNetwork(nil)
 		ended := script(t, n, [][]byte{s0s1s2, connected(), slices.Concat(created(1), published())})

@@ -6,36 +6,43 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/holdfast-live/holdfast/ingest/rtmpconn"
 )
 
-// socket is a connection below TLS. It counts what goes through it, and asks the system
-// what has become of that.
+// maxUnsent is how many bytes that have not been sent yet the system may hold: a fifth of a
+// second at 1.3 Mb/s. A longer backlog shows as a write that blocks.
+const maxUnsent = 32 << 10
+
+// socket is a connection below TLS. It counts what goes through it, and asks the system how
+// much has been acknowledged.
 type socket struct {
 	net.Conn
-	raw  syscall.RawConn // nil where there is none to ask
+	raw  syscall.RawConn // nil if there is none to ask
 	base uint64          // bytes acknowledged before anything was written here
 
-	sent     atomic.Uint64 // bytes written, those of a write in progress included
+	sent     atomic.Uint64 // bytes written, with those of a write in progress
 	received atomic.Uint64
-	handling atomic.Int64 // when the bytes were read that are being handled, Unix nanoseconds; 0 while a read waits
+	handling rtmpconn.Handling
 }
 
 // tcpInfo is what the system knows of a TCP connection.
 type tcpInfo struct {
-	acked            uint64 // bytes that the far side's TCP has acknowledged
+	acked            uint64 // bytes that the peer's TCP has acknowledged
 	rtt, rttvar      time.Duration
 	segments, resent uint64
 }
 
-// newSocket sees to it that a dead far side is noticed within userTimeout, and that what
-// it does not take waits here and not in the system. Where that cannot be had, the write
-// deadline and the acknowledgements have to do.
+// newSocket makes the system notice a dead peer within userTimeout, and hold little of what
+// the peer does not read. On systems without these options the write deadline and RTMP's
+// acknowledgements have to do.
 func newSocket(c net.Conn, userTimeout time.Duration) *socket {
 	s := &socket{Conn: c}
 	if sc, ok := c.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			s.raw = raw
-			tune(raw, userTimeout)
+			_ = rtmpconn.SetUserTimeout(raw, userTimeout)
+			_ = rtmpconn.LimitUnsent(raw, maxUnsent)
 			info, _ := s.info()
 			s.base = info.acked
 		}
@@ -43,6 +50,7 @@ func newSocket(c net.Conn, userTimeout time.Duration) *socket {
 	return s
 }
 
+// Write implements net.Conn.
 func (s *socket) Write(b []byte) (int, error) {
 	s.sent.Add(uint64(len(b)))
 	n, err := s.Conn.Write(b)
@@ -52,24 +60,18 @@ func (s *socket) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// Read implements net.Conn.
 func (s *socket) Read(b []byte) (int, error) {
-	s.handling.Store(0)
+	s.handling.Wait()
 	n, err := s.Conn.Read(b)
 	s.received.Add(uint64(n)) //nolint:gosec // not negative
-	s.handling.Store(time.Now().UnixNano())
+	s.handling.Begin(time.Now())
 	return n, err
 }
 
-// handlingMost is how long bytes that were read may take to handle: beyond it the reader
-// waits for something else.
-const handlingMost = 5 * time.Second
-
-// unread reports whether received bytes wait in the socket, or are being handled.
+// unread reports whether received bytes wait in the socket or are being handled.
 func (s *socket) unread() bool {
-	if at := s.handling.Load(); at != 0 && time.Since(time.Unix(0, at)) < handlingMost {
-		return true
-	}
-	return s.raw != nil && unreadBytes(s.raw) > 0
+	return s.handling.Active(time.Now()) || rtmpconn.UnreadBytes(s.raw) > 0
 }
 
 // CloseWrite ends this side's direction.
@@ -80,7 +82,7 @@ func (s *socket) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// info asks the system; false where it does not tell.
+// info asks the system. It returns false if the system does not know.
 func (s *socket) info() (tcpInfo, bool) {
 	if s.raw == nil {
 		return tcpInfo{}, false

@@ -12,19 +12,19 @@ import (
 // ErrURL is the error of a URL that names no stream. A retry does not help.
 var ErrURL = errors.New("not the URL of a stream")
 
-// ports where a URL has none, of each scheme.
+// ports are the default ports of the schemes.
 var ports = map[string]string{"rtmp": "1935", "rtmps": "443", "http": "80", "https": "443"}
 
-// Target is what a connection goes to, as a URL names it.
+// Target is what a URL names.
 type Target struct {
 	scheme string
 	host   string // without port, for the certificate
 	port   string
-	shown  string // of the URL: what logs may show
+	shown  string // what logs may show of the URL
 
 	// Of RTMP.
-	app   string // all of the path but its last part
-	name  string // the last part and the query: with many services a secret
+	app   string // the path without its last part
+	name  string // the last part and the query: a secret with many services
 	query string // a secret
 	tcURL string // scheme, host and app
 
@@ -33,9 +33,9 @@ type Target struct {
 	request   string // path and query
 }
 
-// ParseTarget reads rtmp://host[:port]/app/name?query, rtmps://, or the http:// or https://
-// of an FLV stream. The application may have several parts. Errors wrap ErrURL and hold
-// nothing of the URL, since it may hold a secret.
+// ParseTarget parses rtmp://host[:port]/app/name?query, rtmps://, or the http:// or https://
+// URL of an FLV stream. The app may have several parts. Errors wrap ErrURL and quote nothing
+// of the URL, since it may have a secret.
 func ParseTarget(raw string) (Target, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -72,19 +72,19 @@ func ParseTarget(raw string) (Target, error) {
 	return t, nil
 }
 
-// Host is the far side's host:port in small letters, which all its streams share.
+// Host returns host:port in lower case, which all streams of a server have in common.
 func (t Target) Host() string { return strings.ToLower(net.JoinHostPort(t.host, t.port)) }
 
-// String is what logs and errors may show: no query, and of RTMP not the name, since many
-// services take it for a key.
+// String returns what logs and errors may show: no query, and of RTMP no name, since many
+// services use it as a key.
 func (t Target) String() string { return t.shown }
 
 func (t Target) tls() bool { return t.scheme == "rtmps" || t.scheme == "https" }
 
 func (t Target) http() bool { return t.scheme == "http" || t.scheme == "https" }
 
-// redact takes out of a far side's words what must not be shown: the secrets as they were
-// sent, longest first, and what stands in them.
+// redact removes the target's secrets from a peer's text: as they were sent, longest first, and
+// their parts.
 func (t Target) redact(s string) string {
 	bare, _, _ := strings.Cut(t.name, "?")
 	plain, _ := url.PathUnescape(bare)
@@ -102,15 +102,15 @@ func (t Target) redact(s string) string {
 	return s
 }
 
-// leastSecret is the length from which on words are looked through for a secret, in bytes:
-// shorter ones stand in any sentence, and keep nobody out.
+// leastSecret is the length of the shortest secret that is removed, in bytes: a shorter one is
+// part of any sentence, and protects nothing.
 const leastSecret = 3
 
-// maxShown is how many bytes of a far side's words are kept.
+// maxShown is how many bytes of a peer's text are kept.
 const maxShown = 256
 
-// clean bounds what a far side says before it gets into a log. It is cut when no secret is in it
-// that would be cut with it.
+// clean returns what of a peer's text may appear in a log. Secrets are removed before it is
+// cut, so that no part of one is left.
 func (t Target) clean(s string) string {
 	s = t.redact(s)
 	s = strings.Map(func(r rune) rune {

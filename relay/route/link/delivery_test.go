@@ -17,22 +17,22 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/faultnet"
 )
 
-// taker is a far side on a real socket that takes one push, and reads when it is let.
-type taker struct {
+// fakeServer accepts one push on a real socket, and reads when the test lets it.
+type fakeServer struct {
 	addr string
 	read chan int // how many bytes to read next; closed: all
 	done chan struct{}
 }
 
-func newTaker(t *testing.T, config *tls.Config) *taker {
+func newFakeServer(t *testing.T, config *tls.Config) *fakeServer {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	tk := &taker{addr: l.Addr().String(), read: make(chan int), done: make(chan struct{})}
+	s := &fakeServer{addr: l.Addr().String(), read: make(chan int), done: make(chan struct{})}
 	go func() {
-		defer close(tk.done)
+		defer close(s.done)
 		defer l.Close()
 		conn, err := l.Accept()
 		if err != nil {
@@ -52,15 +52,15 @@ func newTaker(t *testing.T, config *tls.Config) *taker {
 				return
 			}
 		}
-		for n := range tk.read {
+		for n := range s.read {
 			if _, err := io.CopyN(io.Discard, conn, int64(n)); err != nil {
 				return
 			}
 		}
 		_, _ = io.Copy(io.Discard, conn)
 	}()
-	t.Cleanup(func() { <-tk.done })
-	return tk
+	t.Cleanup(func() { <-s.done })
+	return s
 }
 
 // eventually waits until is says so.
@@ -88,7 +88,7 @@ func numbered(n int) []*packetbuf.Packet {
 	return out
 }
 
-// TestProgressOnASocket pushes to a far side that reads nothing, then all: what waits shows as
+// TestProgressOnASocket pushes to a server that reads nothing, then all: what waits shows as
 // a write that waits, the backlog in the system is short, and the system tells of it.
 func TestProgressOnASocket(t *testing.T) {
 	if runtime.GOOS != "linux" {
@@ -102,10 +102,10 @@ func TestProgressOnASocket(t *testing.T) {
 		"plain": nil, "tls": {Certificates: certified.TLS.Certificates}, //nolint:gosec // the test's own
 	} {
 		t.Run(name, func(t *testing.T) {
-			far := newTaker(t, config)
-			o := Options{URL: "rtmp://" + far.addr + "/live/cam"}
+			server := newFakeServer(t, config)
+			o := Options{URL: "rtmp://" + server.addr + "/live/cam"}
 			if config != nil {
-				o.URL = "rtmps://" + far.addr + "/live/cam"
+				o.URL = "rtmps://" + server.addr + "/live/cam"
 				o.TLS = &tls.Config{RootCAs: pool, ServerName: "example.com"} //nolint:gosec // the test's own
 			}
 			p, err := Dial(t.Context(), o)
@@ -125,11 +125,11 @@ func TestProgressOnASocket(t *testing.T) {
 			if got.Blocked < 300*time.Millisecond || got.Oldest.IsZero() || got.Missing != 1 || got.Unsent == 0 || got.Sent != got.Arrived+got.Unsent {
 				t.Errorf("%+v", got)
 			}
-			t.Logf("the far side's system took %d, %d wait here", got.Arrived, got.Unsent)
+			t.Logf("the server's system took %d, %d wait here", got.Arrived, got.Unsent)
 			if got.Unsent > 256<<10 {
 				t.Errorf("%d bytes wait in the system", got.Unsent)
 			}
-			close(far.read)
+			close(server.read)
 			if err := <-written; err != nil {
 				t.Fatal(err)
 			}
@@ -198,8 +198,8 @@ func BenchmarkProgress(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer conn.Close()
-	p := &Push{socket: newSocket(conn, time.Minute), track: newTrack(time.Now(), 0)}
-	p.track.put(time.Now(), 1, 500)
+	p := &Push{socket: newSocket(conn, time.Minute), delivery: newDelivery(time.Now(), 0)}
+	p.delivery.put(time.Now(), 1, 500)
 	b.ReportAllocs()
 	for b.Loop() {
 		p.Stalled(time.Now(), time.Second)

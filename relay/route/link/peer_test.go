@@ -21,7 +21,7 @@ func target(t testing.TB) Target {
 	return got
 }
 
-// says is a command of the far side in chunks.
+// says is a command of the server in chunks.
 func says(name string, transaction float64, args ...wire.Value) []byte {
 	return command(wire.DefaultChunkSize, 0, name, transaction, args...)
 }
@@ -74,9 +74,9 @@ func commands(t testing.TB, b []byte) []string {
 	return out
 }
 
-func TestTalk(t *testing.T) {
-	f := newFar(target(t), publisher)
-	if got := commands(t, f.talk.open()); !slices.Equal(got, []string{"connect"}) {
+func TestPublishCommands(t *testing.T) {
+	p := newPeer(target(t), publisher)
+	if got := commands(t, p.state.connect()); !slices.Equal(got, []string{"connect"}) {
 		t.Error(got)
 	}
 	steps := []struct {
@@ -96,20 +96,20 @@ func TestTalk(t *testing.T) {
 		{"published", published(), nil, qos.PhaseRunning},
 	}
 	for _, s := range steps {
-		answer, err := f.feed(s.come)
+		answer, err := p.feed(s.come)
 		if err != nil {
 			t.Fatalf("%s: %v", s.name, err)
 		}
 		// What was announced before has to be known to read what follows.
 		b := append(wire.AppendSetChunkSize(nil, chunkSize), answer...)
-		if got := commands(t, b); !slices.Equal(got, s.want) || f.talk.phase != s.phase {
-			t.Errorf("%s: %q in %s", s.name, got, f.talk.phase)
+		if got := commands(t, b); !slices.Equal(got, s.want) || p.state.phase != s.phase {
+			t.Errorf("%s: %q in %s", s.name, got, p.state.phase)
 		}
 	}
-	if f.talk.stream != 7 {
-		t.Error("stream", f.talk.stream)
+	if p.state.stream != 7 {
+		t.Error("stream", p.state.stream)
 	}
-	if got := commands(t, append(wire.AppendSetChunkSize(nil, chunkSize), f.talk.leave()...)); !slices.Equal(got, []string{"FCUnpublish cam?key=hush", "deleteStream"}) {
+	if got := commands(t, append(wire.AppendSetChunkSize(nil, chunkSize), p.state.unpublish()...)); !slices.Equal(got, []string{"FCUnpublish cam?key=hush", "deleteStream"}) {
 		t.Error(got)
 	}
 }
@@ -157,7 +157,7 @@ func TestRejections(t *testing.T) {
 		{"close", says("close", 0, wire.Null{}), "rejected: NetConnection.Connect.Closed", true},
 	}
 	for _, tt := range tests {
-		_, err := newFar(target(t), publisher).feed(tt.come)
+		_, err := newPeer(target(t), publisher).feed(tt.come)
 		var r *Rejection
 		if !errors.As(err, &r) || r.Error() != tt.want || Retry(err) != tt.retry {
 			t.Errorf("%s: %v, retry %v", tt.name, err, Retry(err))
@@ -178,7 +178,7 @@ func TestFarNonsense(t *testing.T) {
 		"a strict array without end":  wire.AppendMessage(nil, wire.Header{ChunkStream: 3, Type: wire.TypeCommandAMF0}, 128, []byte{10, 0x7f, 0xff, 0xff, 0xff}),
 		"chunks that begin with none": {0xc3},
 	} {
-		_, err := newFar(target(t), publisher).feed(come)
+		_, err := newPeer(target(t), publisher).feed(come)
 		var r *Rejection
 		if err == nil || errors.As(err, &r) {
 			t.Errorf("%s: %v", name, err)
@@ -187,26 +187,26 @@ func TestFarNonsense(t *testing.T) {
 }
 
 func TestFarControl(t *testing.T) {
-	f := newFar(target(t), publisher)
-	answer, err := f.feed(wire.AppendUserControl(nil, wire.EventPingRequest, 4711))
+	p := newPeer(target(t), publisher)
+	answer, err := p.feed(wire.AppendUserControl(nil, wire.EventPingRequest, 4711))
 	if err != nil || !bytes.Equal(answer, wire.AppendUserControl(nil, wire.EventPingResponse, 4711)) {
 		t.Errorf("ping: %x, %v", answer, err)
 	}
 	for _, n := range []uint32{1000, 1 << 30, 900, 1<<31 + 5, 0xfffffff0, 16} {
-		if _, err := f.feed(wire.AppendAck(nil, n)); err != nil {
+		if _, err := p.feed(wire.AppendAck(nil, n)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if want := uint64(1<<32 + 16); f.acked != want {
-		t.Errorf("acknowledged %d, want %d", f.acked, want)
+	if want := uint64(1<<32 + 16); p.acked != want {
+		t.Errorf("acknowledged %d, want %d", p.acked, want)
 	}
-	// The far side wants to be acknowledged too.
-	if _, err := f.feed(wire.AppendWindowAckSize(nil, 1)); err != nil {
+	// The server wants to be acknowledged too.
+	if _, err := p.feed(wire.AppendWindowAckSize(nil, 1)); err != nil {
 		t.Fatal(err)
 	}
 	data := wire.AppendMessage(nil, wire.Header{ChunkStream: 4, Type: wire.TypeDataAMF0}, 128, make([]byte, 5000))
-	answer, err = f.feed(data)
-	if err != nil || !bytes.Equal(answer, wire.AppendAck(nil, uint32(f.received))) {
+	answer, err = p.feed(data)
+	if err != nil || !bytes.Equal(answer, wire.AppendAck(nil, uint32(p.received))) {
 		t.Errorf("window: %x, %v", answer, err)
 	}
 }
@@ -219,7 +219,7 @@ func TestShownIsBounded(t *testing.T) {
 	}
 }
 
-// TestShownIsWithoutSecrets has far sides repeat a secret as they understood it, and so often
+// TestShownIsWithoutSecrets has servers repeat a secret as they understood it, and so often
 // that the last time would be cut in two.
 func TestShownIsWithoutSecrets(t *testing.T) {
 	to, err := ParseTarget("rtmp://far/live/hush%2Bhush%3Dhush?key=top%2Fsecret")
@@ -235,18 +235,18 @@ func TestShownIsWithoutSecrets(t *testing.T) {
 	}
 }
 
-// FuzzFar feeds what a far side may send: nothing of it may end the process, make this
+// FuzzPeer feeds what a server may send: nothing of it may end the process, make this
 // side send more than a few bytes for each that came, or publish before it was allowed to.
-func FuzzFar(f *testing.F) {
+func FuzzPeer(f *testing.F) {
 	f.Add(slices.Concat(connected(), created(1), published()), 7)
 	f.Add(says("_error", txConnect, wire.Null{}, status("NetConnection.Connect.Rejected", "no")), 1)
 	f.Add(slices.Concat(wire.AppendWindowAckSize(nil, 10), wire.AppendSetPeerBandwidth(nil, 10, 2), wire.AppendAck(nil, 5),
 		wire.AppendUserControl(nil, wire.EventPingRequest, 1), wire.AppendSetChunkSize(nil, 1), connected()), 3)
 	f.Fuzz(func(t *testing.T, data []byte, cut int) {
-		far := newFar(target(t), publisher)
+		p := newPeer(target(t), publisher)
 		sent := 0
 		for _, part := range split(data, cut) {
-			answer, err := far.feed(part)
+			answer, err := p.feed(part)
 			sent += len(answer)
 			if err != nil {
 				if len(err.Error()) > 4*maxShown {
@@ -258,10 +258,10 @@ func FuzzFar(f *testing.F) {
 		if limit := 4096 + 3*len(data); sent > limit {
 			t.Errorf("%d bytes sent for %d that came", sent, len(data))
 		}
-		if far.demux.Buffered() > farLimits().Buffered {
-			t.Errorf("%d bytes buffered", far.demux.Buffered())
+		if p.demux.Buffered() > peerLimits().Buffered {
+			t.Errorf("%d bytes buffered", p.demux.Buffered())
 		}
-		if far.talk.phase == qos.PhaseRunning && far.talk.stream == 0 {
+		if p.state.phase == qos.PhaseRunning && p.state.stream == 0 {
 			t.Error("running without a stream")
 		}
 	})
