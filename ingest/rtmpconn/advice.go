@@ -13,9 +13,9 @@ var (
 	plainPart = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 )
 
-// advise puts the right form of the URL into the refusal of a name that cannot be right because of where
-// its parts were written; host is as the peer wrote it. Other errors stay as they are. Of what the peer wrote nothing is shown but the
-// host and the app: the rest may be a key.
+// advise returns a refusal with the right form of the URL if err refuses a name whose parts
+// are in the wrong places; host is as the peer wrote it. It returns other errors as they are.
+// Only the host and the app are quoted: the rest may be a key.
 func advise(err error, t target, host string) error {
 	var r *ingest.Refusal
 	if !errors.As(err, &r) || r.Outcome != ingest.RefusedName {
@@ -49,7 +49,7 @@ func advise(err error, t target, host string) error {
 	return &advised
 }
 
-// hostOf is the host of a URL as the peer wrote it, or HOST where it is none that can be shown.
+// hostOf returns the host of a URL as the peer wrote it, or HOST if that cannot be shown.
 func hostOf(u string) string {
 	_, rest, _ := strings.Cut(u, "://")
 	host, _, _ := strings.Cut(rest, "/")

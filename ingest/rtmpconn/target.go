@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// target is the stream that a peer means, and what the query of its URL says.
+// target is the stream that a peer requests, and the parameters of the URL's query.
 type target struct {
 	app, name string
 	key       string // secret
@@ -13,10 +13,9 @@ type target struct {
 	backup    bool
 }
 
-// parseTarget makes a target of what connect and publish or play say. Clients cut their
-// URLs in different ways: the query may be part of the application, of tcUrl or of the
-// name; the name may be empty because all of the path went into the application, or
-// have the application in it because none did.
+// parseTarget returns the target of connect followed by publish or play. Clients split their
+// URLs differently: the query may be part of the app, of tcUrl or of the name; the name may be
+// empty because the whole path is in the app, or contain the app because none of it is.
 func parseTarget(app, tcURL, name string) target {
 	if path, ok := pathOf(name); ok {
 		app, name = "", path
@@ -40,13 +39,13 @@ func parseTarget(app, tcURL, name string) target {
 		}
 	}
 	t := target{app: unescape(app), name: unescape(name)}
-	for _, q := range []string{appQuery, urlQuery, nameQuery} { // the nearest to the name wins
+	for _, q := range []string{appQuery, urlQuery, nameQuery} { // the one nearest to the name wins
 		t.apply(q)
 	}
 	return t
 }
 
-// pathOf is the path of rtmp://host/path.
+// pathOf returns the path of rtmp://host/path.
 func pathOf(u string) (path string, ok bool) {
 	_, rest, ok := strings.Cut(u, "://")
 	if !ok {
@@ -56,7 +55,7 @@ func pathOf(u string) (path string, ok bool) {
 	return path, true
 }
 
-// cleanPath drops empty segments and the default instance, which Flash servers add.
+// cleanPath removes empty segments and the default instance, which Flash servers add.
 func cleanPath(p string) string {
 	var kept []string
 	for s := range strings.SplitSeq(p, "/") {
@@ -75,8 +74,8 @@ func unescape(s string) string {
 }
 
 func (t *target) apply(query string) {
-	// A query may hold a second one: OBS appends the key to a server with a query.
-	q, _ := url.ParseQuery(strings.ReplaceAll(query, "?", "&")) // what parses counts
+	// A query may contain a second one: OBS appends the key to a server URL with a query.
+	q, _ := url.ParseQuery(strings.ReplaceAll(query, "?", "&")) // errors leave what could be parsed
 	if v := q.Get("key"); v != "" {
 		t.key = v
 	}

@@ -78,8 +78,8 @@ func (f *Feed) waitForMedia() error {
 }
 
 // Read waits for the next packet, whose timestamps are the origin's. After the last it returns
-// why the feed ended: ErrClosed if this side ended it, else a *PhaseError; see EndingOf. While
-// nobody reads, little is held: the origin has to wait.
+// why the feed ended: ErrClosed if this side ended it, else a *PhaseError; see EndingOf. Between
+// calls little is held: the origin has to wait.
 func (f *Feed) Read() (*packetbuf.Packet, error) {
 	for {
 		if p := f.packets.pop(); p != nil {

@@ -4,7 +4,7 @@ package link
 
 import "syscall"
 
-// What the system says of a connection that the far side ended.
+// Errors of the system for a connection that the peer has closed.
 const (
 	errReset = syscall.ECONNRESET
 	errPipe  = syscall.EPIPE

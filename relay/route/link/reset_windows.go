@@ -2,7 +2,7 @@ package link
 
 import "syscall"
 
-// What the system says of a connection that the far side ended: WSAECONNABORTED and
+// Errors of the system for a connection that the peer has closed: WSAECONNABORTED and
 // WSAECONNRESET, of which package syscall names the second alone.
 const (
 	errReset = syscall.WSAECONNRESET
