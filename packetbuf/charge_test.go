@@ -7,7 +7,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/budget"
 )
 
-// appendGOPs appends n GOPs of a keyframe and nine other pictures, each of size bytes.
+// appendGOPs appends n GOPs of a keyframe and nine other frames, each of size bytes.
 func appendGOPs(r *Ring, n, size int) {
 	head := r.Stats().Head
 	for i := range n * 10 {
@@ -28,20 +28,20 @@ func TestChargedRingGivesUpWholeGOPs(t *testing.T) {
 	}
 	appendGOPs(modest, 2, size)
 	appendGOPs(greedy, 20, size)
-	b.Balance() // nothing is appended any more
+	b.Balance() // the modest ring appends no more
 	if got := modest.Stats().GOPs; got != 2 {
-		t.Errorf("the modest ring holds %d GOPs, want its 2", got)
+		t.Errorf("modest ring: got %d GOPs, want 2", got)
 	}
-	if got := greedy.Stats(); got.GOPs != 7 || got.Packets != 70 { // 90 % of the budget less the modest one's 20
-		t.Errorf("the greedy ring holds %d GOPs, %d packets, want 7 whole ones", got.GOPs, got.Packets)
+	if got := greedy.Stats(); got.GOPs != 7 || got.Packets != 70 { // 90 % of the budget minus the modest ring's 20 packets
+		t.Errorf("greedy ring: got %d GOPs, %d packets, want 7 whole GOPs of 70", got.GOPs, got.Packets)
 	}
 	appendGOPs(greedy, 3, size)
 	if got := greedy.Stats(); got.GOPs != 7 || got.Packets > 70 {
-		t.Errorf("the greedy ring holds %d GOPs, %d packets when more came, want 7", got.GOPs, got.Packets)
+		t.Errorf("greedy ring after more GOPs: got %d GOPs, %d packets, want 7 and at most 70", got.GOPs, got.Packets)
 	}
 	greedy.Discharge()
 	if got, want := b.Used(), int64(20*(size+Overhead)); got != want {
-		t.Errorf("%d bytes in use without the greedy one, want %d", got, want)
+		t.Errorf("used without the greedy ring: got %d bytes, want %d", got, want)
 	}
 }
 
@@ -60,13 +60,13 @@ func TestWireFormsAreCharged(t *testing.T) {
 		sent = append(sent, p)
 	}
 	if got := b.Use()["wires"]; got != 3*2000 {
-		t.Errorf("wire forms of %d bytes, want those of the 3 packets that the ring has", got)
+		t.Errorf("wire forms: got %d bytes, want %d, of the 3 packets in the ring", got, 3*2000)
 	}
 	if got := len(sent[0].Serialized(FLVTag, build)); got != 1000 {
-		t.Errorf("a reader that still has a packet got %d bytes", got)
+		t.Errorf("wire form of an evicted packet: got %d bytes, want 1000", got)
 	}
 	if got := b.Use()["wires"]; got != 3*2000 {
-		t.Errorf("%d bytes, of a packet that has left among them", got)
+		t.Errorf("wire forms after one of an evicted packet: got %d bytes, want %d", got, 3*2000)
 	}
 }
 

@@ -2,17 +2,17 @@ package packetbuf
 
 import "time"
 
-// Cursor is a viewer's position in a ring: a number, not a lock. The ring goes on
-// without regard to it. It is used by one goroutine; a zero Cursor is not usable.
+// Cursor is a viewer's position in a ring. It holds no lock, and the ring does not wait for it.
+// A Cursor must be used by one goroutine only; the zero Cursor is not usable.
 type Cursor struct {
 	ring *Ring
 	next uint64 // sequence of the packet to read next
 }
 
-// Next is the sequence of the packet that Read returns first.
+// Next returns the sequence number of the packet that Read returns first.
 func (c *Cursor) Next() uint64 { return c.next }
 
-// Read copies the packets that follow into dst and moves behind them. It returns 0, nil
+// Read copies the next packets into dst and advances the cursor past them. It returns 0, nil
 // at the live edge and 0, ErrOverrun when the next packet has left the ring.
 func (c *Cursor) Read(dst []*Packet) (int, error) {
 	r := c.ring
@@ -29,7 +29,7 @@ func (c *Cursor) Read(dst []*Packet) (int, error) {
 	return n, nil
 }
 
-// Lag is how far the cursor is behind the live edge, in media time: 0 at the edge, the
+// Lag returns how far the cursor is behind the live edge in media time: 0 at the edge, the
 // length of the whole buffer when overrun.
 func (c *Cursor) Lag() time.Duration {
 	r := c.ring
@@ -41,9 +41,8 @@ func (c *Cursor) Lag() time.Duration {
 	return max(0, r.newest-r.slots[r.slot(max(c.next, r.tail))].DTS)
 }
 
-// Skip moves to the newest random-access point if that is ahead, and returns the
-// configuration in force there. It returns false, and does not move, where there is none
-// ahead.
+// Skip moves the cursor to the newest random-access point and returns the configuration in force
+// there. If no random-access point is ahead, it returns false and does not move.
 func (c *Cursor) Skip() (Configs, bool) {
 	r := c.ring
 	r.mu.RLock()
@@ -56,15 +55,16 @@ func (c *Cursor) Skip() (Configs, bool) {
 	return g.config, true
 }
 
-// Follow is Read for a viewer that must not fall behind by more than lag (0: by anything that
-// the ring still has): it first moves to the newest random-access point if that is ahead and
-// the cursor is overrun or further behind than lag, and returns the configuration in force
-// there with skipped. ErrOverrun tells that the cursor is overrun and no such point is ahead.
+// Follow is Read for a viewer that must not fall behind by more than lag; a lag of 0 means no
+// limit but the ring's own. If the cursor is overrun or further behind than lag, and the newest
+// random-access point is ahead, Follow first moves there, sets skipped and returns the
+// configuration in force there. It returns ErrOverrun if the cursor is overrun and no such point
+// is ahead.
 //
-// How far a viewer is behind is counted in arrivals, not in media time: a publisher that
-// delivers ten seconds at once, after a stall, makes nobody slow.
+// The distance to the live edge is counted in arrival times, not in media time: a publisher that
+// delivers ten seconds at once, after a stall, makes no viewer slow.
 //
-// It is one call because thousands of viewers make it at each wake-up.
+// Follow is one call because thousands of viewers make it at each wake-up.
 func (c *Cursor) Follow(dst []*Packet, lag time.Duration) (n int, configs Configs, skipped bool, err error) {
 	r := c.ring
 	r.mu.RLock()

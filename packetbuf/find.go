@@ -8,12 +8,13 @@ import (
 // wrap is the range of FLV's and RTMP's timestamps.
 const wrap = 1 << 32 * time.Millisecond
 
-// Find returns the sequence of the media packet of a track, of bridged sound or of what stands
-// beside it, whose DTS is dts; ok is false where there is none. Of dts the low 32 bits of the
-// milliseconds are enough: it is taken for the nearest to the live edge.
+// Find returns the sequence number of the media packet of track tr whose DTS is dts. With bridged
+// set it searches the bridged audio, else the publisher's own media. ok is false if there is no
+// such packet. Only the low 32 bits of dts in milliseconds count: Find takes the time nearest to
+// the live edge that has them.
 //
-// DTS rises strictly within a track, so that the search halves what is left. It takes longer
-// only where packets of the track are far between.
+// Find is a binary search, because DTS rises strictly within a track. It takes longer only where
+// packets of the track are far apart.
 func (r *Ring) Find(tr Track, bridged bool, dts time.Duration) (seq uint64, ok bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -38,8 +39,8 @@ func (r *Ring) Find(tr Track, bridged bool, dts time.Duration) (seq uint64, ok b
 	return 0, false
 }
 
-// Nearest returns the time nearest to ref whose low 32 bits in milliseconds are those of dts: timestamps of
-// RTMP and FLV have no more.
+// Nearest returns the time nearest to ref whose low 32 bits in milliseconds are those of dts.
+// Timestamps of RTMP and FLV have only these 32 bits.
 func Nearest(dts, ref time.Duration) time.Duration {
 	d := (dts - ref) % wrap
 	switch {
@@ -51,28 +52,30 @@ func Nearest(dts, ref time.Duration) time.Duration {
 	return ref + d
 }
 
-// Trail is where to begin so as to come past a packet as a viewer did that read on from there.
+// Trail is the start of a replay that reaches a packet in the state of a viewer that read up to it.
 type Trail struct {
 	Cursor  Cursor
-	Configs Configs // in force there
-	// Epoch is that of the newest keyframe of video that the viewer had before; 0: it had none.
+	Configs Configs // in force at Cursor
+	// Epoch is the epoch of the newest video keyframe before Cursor that the viewer has had; 0 if
+	// the viewer has had none.
 	Epoch uint32
-	// Sound is the newest sound, the stream's own and bridged, that the ring does not have any
-	// more; nil where there was none.
+	// Sound holds the newest audio packets that have left the ring: the publisher's own and
+	// bridged audio; nil for none.
 	Sound [2]*Packet
 }
 
-// Trail returns the way to the packet of sequence seq of a viewer who came at sequence since;
-// ok is false where the packet has left the ring. It begins at the newest random-access point
-// that stands back or more before the packet, or the oldest that the viewer has come past;
-// where the ring has lost the head of the only GOP, at its oldest packet.
+// Trail returns the start of a replay that reaches the packet with sequence number seq, for a
+// viewer that joined at sequence number since. ok is false if the packet has left the ring.
+// The replay starts at the newest random-access point at least back before the packet, but not
+// before the oldest one that the viewer has had. If the ring has lost the start of its only GOP,
+// the replay starts at the oldest packet.
 func (r *Ring) Trail(seq, since uint64, back time.Duration) (t Trail, ok bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if seq < r.tail || seq >= r.head {
 		return Trail{}, false
 	}
-	t.Cursor, t.Configs, t.Sound = Cursor{ring: r, next: r.tail}, r.base, r.lostSound
+	t.Cursor, t.Configs, t.Sound = Cursor{ring: r, next: r.tail}, r.base, r.lostAudio
 	starts := r.gops.items[r.gops.first:]
 	i := sort.Search(len(starts), func(i int) bool { return starts[i].start > seq }) - 1
 	dts := r.slots[r.slot(seq)].DTS - back
@@ -94,8 +97,8 @@ func (r *Ring) Trail(seq, since uint64, back time.Duration) (t Trail, ok bool) {
 	return t, true
 }
 
-// Behind is how long before the newest packet the one arrived that Read returns next; 0 at the
-// live edge, and when overrun.
+// Behind returns the cursor's arrival lag: how long before the newest packet the next packet
+// arrived. It is 0 at the live edge and when overrun.
 func (c *Cursor) Behind() time.Duration {
 	r := c.ring
 	r.mu.RLock()
@@ -106,5 +109,5 @@ func (c *Cursor) Behind() time.Duration {
 	return max(0, r.latest.Sub(r.slots[r.slot(c.next)].Arrived))
 }
 
-// From moves the cursor: Read returns the packet of sequence seq next.
+// From moves the cursor to the packet with sequence number seq, which Read returns next.
 func (c *Cursor) From(seq uint64) { c.next = seq }

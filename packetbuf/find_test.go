@@ -7,8 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// drawTracks appends packets as a stream does: DTS rises strictly within a track, and within
-// bridged sound, and not from one to the other.
+// drawTracks appends packets as a stream does: DTS rises strictly within a track and within
+// bridged audio, but not from one to another.
 func drawTracks(t *rapid.T, r *Ring) (all []*Packet) {
 	var dts [NumTracks + 1]time.Duration
 	start := time.Duration(rapid.SampledFrom([]int64{0, 1<<32 - 900, 1 << 33}).Draw(t, "start")) * time.Millisecond
@@ -47,23 +47,23 @@ func TestFindAgainstLinearSearch(t *testing.T) {
 		for _, p := range all {
 			seq, ok := r.Find(p.Track, p.Bridged(), p.DTS)
 			if want := p.Media() && p.Seq >= tail; ok != want || ok && seq != p.Seq {
-				t.Fatalf("%v %v at %v: %d, %v; it is %d of %d and on", p.Track, p.Kind, p.DTS, seq, ok, p.Seq, tail)
+				t.Fatalf("find %v %v at %v: got %d, %v, want %d, %v (tail %d)", p.Track, p.Kind, p.DTS, seq, ok, p.Seq, want, tail)
 			}
 			low := p.DTS % wrap
 			if again, found := r.Find(p.Track, p.Bridged(), low); found != ok || again != seq {
-				t.Fatalf("by its low 32 bits: %d, %v", again, found)
+				t.Fatalf("find by the low 32 bits: got %d, %v, want %d, %v", again, found, seq, ok)
 			}
 			if !p.Media() {
 				continue
 			}
 			if _, ok := r.Find(p.Track, p.Bridged(), p.DTS+wrap/2); ok {
-				t.Fatalf("found 25 days off")
+				t.Fatalf("found %v at a time 25 days off", p.DTS)
 			}
 		}
 	})
 }
 
-// A trail begins far enough back, and knows of which pictures the viewer had a keyframe.
+// A replay starts far enough back, and knows the epoch of the viewer's last keyframe before it.
 func TestTrail(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := NewRing(Limits{Duration: time.Duration(rapid.IntRange(1, 4000).Draw(t, "ms")) * time.Millisecond})
@@ -74,7 +74,7 @@ func TestTrail(t *testing.T) {
 		back := time.Duration(rapid.IntRange(0, 3000).Draw(t, "back")) * time.Millisecond
 		trail, ok := r.Trail(seq, since, back)
 		if want := seq >= tail && seq <= uint64(len(all)); ok != want {
-			t.Fatalf("%d of %d to %d: %v", seq, tail, len(all), ok)
+			t.Fatalf("trail to %d of %d to %d: got %v, want %v", seq, tail, len(all), ok, want)
 		}
 		if !ok {
 			return
@@ -95,7 +95,7 @@ func TestTrail(t *testing.T) {
 			}
 		}
 		if trail.Epoch != epoch || first.Seq != start && first.DTS > all[seq-1].DTS-back {
-			t.Fatalf("begins at %d with epoch %d, want %d and %d", first.Seq, trail.Epoch, start, epoch)
+			t.Fatalf("got start %d, epoch %d, want %d, %d", first.Seq, trail.Epoch, start, epoch)
 		}
 		var config Configs
 		for _, p := range all[:first.Seq] {
@@ -104,17 +104,17 @@ func TestTrail(t *testing.T) {
 			}
 		}
 		if first.Kind == Config && first.Seq == tail {
-			config[first.slot()] = trail.Configs[first.slot()] // it comes itself
+			config[first.slot()] = trail.Configs[first.slot()] // the replay sends it itself
 		}
 		if trail.Configs != config {
-			t.Fatalf("configurations %v, want %v", trail.Configs, config)
+			t.Fatalf("got configurations %v, want %v", trail.Configs, config)
 		}
 	})
 }
 
-// What has been forgotten is not in force at the tail either, whether it has left the ring or
-// is going to.
-func TestForgottenIsNoBase(t *testing.T) {
+// A forgotten configuration is not in force at the tail, whether or not its packet has left the
+// ring.
+func TestForgottenConfigIsNotInForceAtTail(t *testing.T) {
 	r := NewRing(Limits{Duration: time.Second})
 	config := packet(Audio, Config, 0, 2)
 	r.Add(config)
@@ -124,7 +124,7 @@ func TestForgottenIsNoBase(t *testing.T) {
 		r.Add(packet(Video, Delta, time.Duration(i+1)*600*time.Millisecond, 1))
 	}
 	if trail, ok := r.Trail(r.Stats().Head-1, 1, 0); !ok || trail.Configs != (Configs{}) {
-		t.Errorf("%v, %v", trail.Configs, ok)
+		t.Errorf("after Forget: got %v, %v, want no configurations", trail.Configs, ok)
 	}
 	again := packet(Audio, Config, 2400*time.Millisecond, 2)
 	r.Add(again)
@@ -132,7 +132,7 @@ func TestForgottenIsNoBase(t *testing.T) {
 		r.Add(packet(Video, Delta, time.Duration(i+5)*600*time.Millisecond, 1))
 	}
 	if trail, _ := r.Trail(r.Stats().Head-1, 1, 0); trail.Configs[Audio] != again {
-		t.Errorf("%v", trail.Configs)
+		t.Errorf("after a new configuration: got %v, want %v", trail.Configs, again)
 	}
 }
 
@@ -146,7 +146,7 @@ func TestBehind(t *testing.T) {
 	c, _, _ := r.Join()
 	for seq, want := range map[uint64]time.Duration{0: 0, 1: 2 * time.Second, 3: 0, 4: 0} {
 		if c.From(seq); c.Behind() != want {
-			t.Errorf("at %d: %v", seq, c.Behind())
+			t.Errorf("behind at %d: got %v, want %v", seq, c.Behind(), want)
 		}
 	}
 }

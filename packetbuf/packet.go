@@ -1,5 +1,5 @@
-// Package packetbuf holds what a stream is made of: packets of coded media, and
-// the GOP-aligned ring from which every viewer reads.
+// Package packetbuf defines the packets of a stream and the GOP-aligned ring from which all
+// viewers read them.
 //
 // The package is pure: no goroutine, no clock, no I/O.
 package packetbuf
@@ -12,11 +12,11 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/budget"
 )
 
-// Track tells the elementary stream that a packet belongs to.
+// Track identifies the elementary stream that a packet belongs to.
 type Track uint8
 
-// The tracks of a stream. Data carries onMetaData and its like; it has no
-// decode order of its own and is never what a viewer resumes at.
+// The tracks of a stream. Data carries onMetaData and similar messages; it has no decode order,
+// and viewers never resume at it.
 const (
 	Video Track = iota
 	Audio
@@ -39,11 +39,11 @@ func (t Track) String() string {
 	return "unknown"
 }
 
-// Codec names the coding of a packet's payload.
+// Codec identifies the coding of a packet's payload.
 type Codec uint8
 
-// The codecs that the types can carry. Which of them are accepted is the
-// ingest's business, which of them can be sent is each egress's.
+// The codecs that packets can carry. Each ingest decides which it accepts, and each egress which
+// it can send.
 const (
 	NoCodec Codec = iota
 	H264
@@ -57,7 +57,7 @@ const (
 	FLAC
 	AC3
 	EAC3
-	AMF0 // script data: the AMF0 values of a data message, its name first
+	AMF0 // script data: the AMF0 values of a data message, beginning with its name
 )
 
 var codecNames = [...]string{
@@ -72,7 +72,7 @@ func (c Codec) String() string {
 	return "unknown"
 }
 
-// Kind tells what a packet is to a decoder.
+// Kind says how a decoder uses a packet.
 type Kind uint8
 
 const (
@@ -80,9 +80,9 @@ const (
 	Config Kind = iota
 	// Key is a random-access point. In a stream without video every audio frame is one.
 	Key
-	// Delta needs other packets and is needed by others. Audio frames beside video are Delta.
+	// Delta needs other packets and is needed by others. Audio frames of a stream with video are Delta.
 	Delta
-	// Disposable needs other packets and no packet needs it.
+	// Disposable needs other packets, and no other packet needs it.
 	Disposable
 )
 
@@ -100,39 +100,39 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Flags mark what does not follow from the payload.
+// Flags mark properties that do not follow from the payload.
 type Flags uint8
 
 const (
-	// Filler marks a packet that the relay has made: while the publisher was away, or silence in
-	// a hole in its audio.
+	// Filler marks a packet that the relay generated: video and audio while the publisher was
+	// away, or silence in a gap in its audio.
 	Filler Flags = 1 << iota
 	// Splice marks the first packet after a break.
 	Splice
-	// Bridged marks sound that the relay has put into another codec, for viewers who cannot
-	// take the publisher's own. It stands in the ring beside that, on the same clock.
+	// Bridged marks audio that the relay has transcoded to another codec, for viewers that cannot
+	// play the publisher's own. The ring holds both, on the same clock.
 	Bridged
 	// Repeat marks video frames that are sent again with new times while the publisher is away: those
 	// from a keyframe to the frame that is frozen. They are for viewers that start there.
 	Repeat
-	// Restart marks a Repeat that also serves viewers who have had it, because their players may
+	// Restart marks a Repeat that also serves viewers that have had it, because their players may
 	// have lost their decoder's state.
 	Restart
 	// Segment marks a random-access point at which an fMP4 segment begins. The stream sets it, so
-	// that all that cut the stream cut it at the same places.
+	// that all segmenters cut the stream at the same places.
 	Segment
-	// Overdue marks audio of filler that was made after its time had passed. The audio is complete
-	// only with these packets, but a player that never catches up is later by each that it plays.
+	// Overdue marks filler audio that was generated after its time had passed. The audio is complete
+	// only with these packets, but a player that never catches up falls behind by each that it plays.
 	Overdue
 )
 
-// BridgedAudio is the place of bridged sound's configuration in Configs, beside those of the
+// BridgedAudio is the index of the bridged audio's configuration in Configs, after those of the
 // tracks.
 const BridgedAudio = NumTracks
 
 // Packet is one access unit, one audio frame, one decoder configuration or one
-// data message. It is immutable once it has been appended to a ring, its payload
-// from the moment it was made; any number of viewers share it.
+// data message. It is immutable after Ring.Append, and its payload from its creation on;
+// any number of viewers share it.
 type Packet struct {
 	Track Track
 	Codec Codec
@@ -141,51 +141,50 @@ type Packet struct {
 
 	// Epoch counts the publisher sessions of a stream, from 1.
 	Epoch uint32
-	// Padding is the number of units of PaddingUnit bytes to send in front of the packet where the
-	// protocol has padding that players ignore. Only filler has any.
+	// Padding is the number of units of PaddingUnit bytes to send before the packet, over protocols
+	// with padding that players ignore. Only filler has any.
 	Padding uint8
-	// Seq is the packet's place in its ring, rising by one; the ring sets it.
+	// Seq is the packet's sequence number in its ring, rising by one; the ring sets it.
 	Seq uint64
-	// DTS is the decode time: on the publisher's clock as it comes from an ingest,
-	// on the stream's clock, which starts at 0, from the stream on. On the stream's
-	// clock it is whole milliseconds and rises strictly within a track.
+	// DTS is the decode time. It is on the publisher's clock when an ingest hands the packet over,
+	// and on the stream's clock, which starts at 0, after that. On the stream's clock it is in
+	// whole milliseconds and rises strictly within a track.
 	DTS time.Duration
-	// CTO is the composition offset: presentation time less decode time.
+	// CTO is the composition time offset: presentation time minus decode time.
 	CTO time.Duration
-	// Recovery marks a recovery point, which is no Key: it is one more than the number of
-	// reference pictures after which a decoder that began here shows the right pictures. 0: it is
-	// none.
+	// Recovery is not 0 for a recovery point that is no Key. It is then one more than the number
+	// of reference frames after which a decoder that started here shows correct video.
 	Recovery uint32
-	// Arrived is when the ingest had received the packet whole.
+	// Arrived is when the ingest had received the whole packet.
 	Arrived time.Time
 
 	// Payload is the coded data without any container's header: for H.264 and HEVC
-	// length-prefixed NAL units (4-byte lengths as a rule; the configuration says),
+	// length-prefixed NAL units (usually with 4-byte lengths; the configuration says),
 	// for AAC a raw frame, for a Config what the container calls the decoder
 	// configuration record.
 	Payload []byte
 
-	// Beside is what Enhanced RTMP says of a track beside a Config: of video the AMF0 of its
-	// colours, of audio the order of its channels. Nil: nothing. RTMP carries it on.
+	// Beside is what Enhanced RTMP says about a track in addition to a Config: for video the AMF0
+	// of its colorInfo, for audio the order of its channels. Nil means nothing. RTMP passes it on.
 	Beside []byte
 
 	wire    [numWires]atomic.Pointer[[]byte]
-	account *budget.Account // of the ring, which counts wire forms; nil: they are not counted
+	account *budget.Account // the ring's, which counts wire forms; nil if they are not counted
 }
 
-// PaddingUnit is the size of a unit of padding in bytes, and MaxPadding the largest number of them
-// in front of a packet.
+// PaddingUnit is the size of a unit of padding in bytes, and MaxPadding the largest number of
+// units before a packet.
 const (
 	PaddingUnit = 2 << 10
 	MaxPadding  = 200
 )
 
-// PTS is the presentation time.
+// PTS returns the presentation time.
 func (p *Packet) PTS() time.Duration { return p.DTS + p.CTO }
 
-// Millis is the DTS in milliseconds as FLV and RTMP carry it: 32 bits that wrap
-// after 49.7 days. onMetaData always stands at 0, as at the start of a file: later on,
-// ffmpeg takes it for a subtitle.
+// Millis returns the DTS in milliseconds as FLV and RTMP carry it: 32 bits that wrap
+// after 49.7 days. It returns 0 for onMetaData, as at the start of a file: ffmpeg takes
+// onMetaData at a later time for a subtitle.
 func (p *Packet) Millis() uint32 {
 	if p.Track == Data && p.Kind == Config {
 		return 0
@@ -193,10 +192,10 @@ func (p *Packet) Millis() uint32 {
 	return uint32(p.DTS / time.Millisecond) //nolint:gosec // wraps by design
 }
 
-// Bridged tells whether the packet is bridged sound, or its configuration.
+// Bridged reports whether the packet is bridged audio or its configuration.
 func (p *Packet) Bridged() bool { return p.Flags&Bridged != 0 }
 
-// slot is where the configuration that p is stands in Configs.
+// slot returns the index of p's track, or of bridged audio, in Configs.
 func (p *Packet) slot() int {
 	if p.Bridged() {
 		return BridgedAudio
@@ -204,8 +203,7 @@ func (p *Packet) slot() int {
 	return int(p.Track)
 }
 
-// SameConfig tells whether a decoder that has the Config p learns nothing new from o. Either may
-// be nil.
+// SameConfig reports whether the Configs p and o configure a decoder alike. Either may be nil.
 func (p *Packet) SameConfig(o *Packet) bool {
 	if p == nil || o == nil {
 		return p == o
@@ -213,11 +211,11 @@ func (p *Packet) SameConfig(o *Packet) bool {
 	return p.Codec == o.Codec && bytes.Equal(p.Payload, o.Payload) && bytes.Equal(p.Beside, o.Beside)
 }
 
-// size is what the packet holds in bytes, but for Overhead.
+// size returns the packet's bytes, without Overhead.
 func (p *Packet) size() int { return len(p.Payload) + len(p.Beside) }
 
-// WithPayload returns a new packet that differs from p in its payload alone, and of which no wire
-// form has been made. p stays as it is.
+// WithPayload returns a new packet that differs from p only in its payload and has no wire forms.
+// p does not change.
 func (p *Packet) WithPayload(payload []byte) *Packet {
 	return &Packet{
 		Track: p.Track, Codec: p.Codec, Kind: p.Kind, Flags: p.Flags, Epoch: p.Epoch, Padding: p.Padding, Seq: p.Seq,
@@ -225,5 +223,5 @@ func (p *Packet) WithPayload(payload []byte) *Packet {
 	}
 }
 
-// Media tells whether the packet is coded media, not configuration or data.
+// Media reports whether the packet is coded media, not configuration or data.
 func (p *Packet) Media() bool { return p.Track != Data && p.Kind != Config }

@@ -1,22 +1,22 @@
 package packetbuf
 
-// maxRecoveryPoints bounds the recovery points that a ring remembers. With intra refresh there is
-// one in each refresh, which takes seconds.
+// maxRecoveryPoints bounds the recovery points that a ring remembers. Intra refresh has one per
+// refresh, which takes seconds.
 const maxRecoveryPoints = 64
 
-// recoveryPoints are the recovery points in a ring since its newest keyframe, the oldest first.
+// recoveryPoints are the recovery points in a ring since its newest keyframe, oldest first.
 type recoveryPoints struct{ all []recoveryPoint }
 
-// recoveryPoint is a place where a decoder can start that finds itself right after a while.
+// recoveryPoint is a packet at which a decoder can start and shows correct video after a while.
 type recoveryPoint struct {
-	start  uint64 // sequence of its packet
-	left   uint32 // reference pictures to come until a decoder that begins there is right
-	config Configs
+	start      uint64 // sequence number of the packet
+	framesLeft uint32 // reference frames to come until a decoder that started here is correct
+	config     Configs
 }
 
-// append follows the packets of the ring. A keyframe makes the points before it useless, and so do
-// pictures that another publisher, or the relay itself, made.
-func (q *recoveryPoints) append(p *Packet, config Configs) {
+// append adds the newest packet of the ring. A keyframe makes earlier points useless, and so do
+// frames of another publisher or of the relay itself.
+func (q *recoveryPoints) add(p *Packet, config Configs) {
 	switch {
 	case p.Track != Video || p.Kind == Config:
 		return
@@ -25,8 +25,8 @@ func (q *recoveryPoints) append(p *Packet, config Configs) {
 		return
 	case p.Kind == Delta:
 		for i := range q.all {
-			if q.all[i].left > 0 {
-				q.all[i].left--
+			if q.all[i].framesLeft > 0 {
+				q.all[i].framesLeft--
 			}
 		}
 	}
@@ -34,11 +34,11 @@ func (q *recoveryPoints) append(p *Packet, config Configs) {
 		if len(q.all) == maxRecoveryPoints {
 			q.all = append(q.all[:0], q.all[1:]...)
 		}
-		q.all = append(q.all, recoveryPoint{start: p.Seq, left: p.Recovery - 1, config: config})
+		q.all = append(q.all, recoveryPoint{start: p.Seq, framesLeft: p.Recovery - 1, config: config})
 	}
 }
 
-// dropTo forgets the points before seq.
+// dropTo removes the points before seq.
 func (q *recoveryPoints) dropTo(seq uint64) {
 	n := 0
 	for n < len(q.all) && q.all[n].start < seq {
@@ -49,11 +49,11 @@ func (q *recoveryPoints) dropTo(seq uint64) {
 	}
 }
 
-// best returns the point from which a decoder shows pictures soonest: the newest at which it is
-// right already at the live edge, else the oldest; nil where there is none.
+// best returns the point from which a decoder shows correct video soonest: the newest from which
+// video is correct at the live edge already, else the oldest; nil if there is no point.
 func (q *recoveryPoints) best() *recoveryPoint {
 	for i := len(q.all) - 1; i >= 0; i-- {
-		if q.all[i].left == 0 {
+		if q.all[i].framesLeft == 0 {
 			return &q.all[i]
 		}
 	}
@@ -63,8 +63,8 @@ func (q *recoveryPoints) best() *recoveryPoint {
 	return nil
 }
 
-// JoinRecovery is Join for a decoder that can also begin at a recovery point: where the ring holds
-// no random-access point, it returns a cursor at the recovery point from which pictures are right
+// JoinRecovery is Join for a decoder that can also start at a recovery point. If the ring holds no
+// random-access point, it returns a cursor at the recovery point from which video is correct
 // soonest.
 func (r *Ring) JoinRecovery() (Cursor, Configs, error) {
 	r.mu.RLock()

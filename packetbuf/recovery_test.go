@@ -20,7 +20,7 @@ func TestJoinRecovery(t *testing.T) {
 		c, _, err := r.JoinRecovery()
 		if want == 0 {
 			if !errors.Is(err, ErrNoKeyframe) {
-				t.Fatalf("got %d, %v, want no place", c.next, err)
+				t.Fatalf("got %d, %v, want ErrNoKeyframe", c.next, err)
 			}
 			return
 		}
@@ -31,23 +31,23 @@ func TestJoinRecovery(t *testing.T) {
 	join(0)
 	key := add(Key, 0, 0)
 	first := add(Delta, 3, 0)
-	join(key) // a keyframe is better
+	join(key) // a keyframe is preferred
 	for range 11 {
 		add(Delta, 0, 0)
 	}
 	join(0) // both have left the ring
 	second := add(Delta, 3, 0)
-	join(second) // the only one, though not right yet
+	join(second) // the only one, though not correct yet
 	add(Delta, 0, 0)
 	third := add(Delta, 3, 0)
-	join(second) // right now
+	join(second) // correct now
 	add(Disposable, 0, 0)
 	add(Delta, 0, 0)
 	join(second)
 	add(Delta, 0, 0)
 	join(third)
 	add(Delta, 0, Filler)
-	join(0) // a made picture is none of the publisher's
+	join(0) // a freeze frame ends the publisher's recovery points
 	if first == 0 {
 		t.Error("no sequence")
 	}

@@ -1,35 +1,35 @@
 package packetbuf
 
-// RepairReason is what was wrong with a publisher's media. The names are the values of the label
+// RepairReason identifies a fault in a publisher's media. Its names are the values of the label
 // reason of holdfast_media_repairs_total.
 type RepairReason uint8
 
-// The reasons.
+// The reasons for repairs.
 const (
-	SplitFrame      RepairReason = iota // a frame came in several messages
-	LatePart                            // a part of a frame came after the frame had been passed on
-	NoBeginning                         // a frame came without its first slice
-	NoFrame                             // a message held no frame and no parameter set
-	NoConfig                            // no sequence header came; it was made from the media
+	SplitFrame      RepairReason = iota // a frame arrived in several messages
+	LatePart                            // part of a frame arrived after the frame had been passed on
+	NoBeginning                         // a frame arrived without its first slice
+	NoFrame                             // a message held neither a frame nor a parameter set
+	NoConfig                            // no sequence header arrived; it was derived from the media
 	BadConfig                           // the sequence header is empty or cannot be read
 	OtherConfig                         // parameter sets in the media differ from the sequence header
-	NoParameterSets                     // neither a sequence header nor the media says how to decode it
-	AnnexB                              // start codes instead of lengths
-	StartCode                           // several NAL units under one length
+	NoParameterSets                     // neither a sequence header nor the media holds parameter sets
+	AnnexB                              // start codes instead of length prefixes
+	StartCode                           // several NAL units under one length prefix
 	EmptyUnit                           // a NAL unit of no bytes
 	CutUnit                             // a NAL unit longer than its message
 	ADTS                                // audio frames with ADTS headers
-	Unreadable                          // the message is no media
-	OtherTrack                          // a track beside those that a stream can have
-	Timestamp                           // a timestamp stepped ahead or back by itself
-	DecodeOrder                         // presentation times in the place of decode times
+	Unreadable                          // the message is not valid media
+	OtherTrack                          // a track in addition to those that a stream can have
+	Timestamp                           // a single timestamp stepped ahead or back
+	DecodeOrder                         // presentation times instead of decode times
 	numReasons
 )
 
 // NumRepairReasons is the number of reasons, for arrays indexed by RepairReason.
 const NumRepairReasons = int(numReasons)
 
-// repairTexts say what was wrong, what the relay does about it, and what the encoder should do.
+// repairTexts say what is wrong, what the relay does about it, and what the encoder should do.
 var repairTexts = [numReasons]struct{ name, problem, hint string }{
 	SplitFrame: {
 		"split_frame", "frames arrive in several messages and are reassembled",

@@ -10,76 +10,76 @@ import (
 
 // Errors of a ring and its cursors.
 var (
-	// ErrNoKeyframe: there is no random-access point to start from (yet).
+	// ErrNoKeyframe reports that the ring holds no random-access point to start from.
 	ErrNoKeyframe = errors.New("no random-access point in the buffer")
-	// ErrOverrun: what the cursor stood before has left the ring.
+	// ErrOverrun reports that the cursor's next packet has left the ring.
 	ErrOverrun = errors.New("cursor overrun: the packet has left the buffer")
 )
 
-// Limits bound a ring. Both apply; zero means no bound.
+// Limits bound a ring. Both limits apply; zero means no bound.
 type Limits struct {
 	Duration time.Duration // of DTS, from the oldest packet to the newest
-	// Bytes is of payload and what is said beside it, and of Overhead for each packet; shared
-	// wire forms come on top, once per protocol.
+	// Bytes bounds payloads and Beside, plus Overhead for each packet. Shared wire forms come on
+	// top, once per protocol.
 	Bytes int
 }
 
-// Overhead is about what a packet takes beside its payload. Data messages of a few bytes do
-// not move the clock on: without it they would be bounded by nothing.
+// Overhead is approximately what a packet takes in addition to its payload, in bytes. Without it
+// nothing would bound data messages of a few bytes, which do not advance the clock.
 const Overhead = 256
 
 // Configs is the decoder configuration in force, per track, and at BridgedAudio that of bridged
-// sound; nil where there is none.
+// audio; nil means none.
 type Configs [NumTracks + 1]*Packet
 
-// Ring keeps the newest GOPs of one stream. One goroutine appends; any number read
+// Ring holds the newest GOPs of one stream. One goroutine appends; any number read
 // through cursors, at any time.
 //
-// It gives up whole GOPs, oldest first. The newest GOP stays unless it breaks the
-// bounds alone (intra refresh, endless GOPs): then it loses its head packet by packet,
+// It evicts whole GOPs, oldest first. The newest GOP stays unless it alone exceeds the
+// limits (intra refresh, endless GOPs): then it loses its oldest packets one by one,
 // and joins have to wait for the next random-access point.
 type Ring struct {
-	mu     sync.RWMutex // guards all below
+	mu     sync.RWMutex // guards all fields below
 	limits Limits
-	slots  []*Packet // a power of two long; the packet of sequence s is at s & (len-1)
-	head   uint64    // sequence of the next packet
-	tail   uint64    // sequence of the oldest packet kept
-	bytes  int       // of payload and what is said beside it
+	slots  []*Packet // a power of two long; the packet with sequence number s is at s & (len-1)
+	head   uint64    // sequence number of the next packet
+	tail   uint64    // sequence number of the oldest packet held
+	bytes  int       // of payloads and Beside
 	gops   gopQueue
 	points recoveryPoints
 	config Configs // in force at head
-	base   Configs // in force at tail, but for what Forget has taken out since
-	// lostKey is the sequence of the newest keyframe of video that has left, lostEpoch its epoch.
+	base   Configs // in force at tail, without those that Forget has removed since
+	// lostKey is the sequence number of the newest evicted video keyframe, lostEpoch its epoch.
 	lostKey   uint64
 	lostEpoch uint32
-	// lostSound is the newest sound that has left, the stream's own and bridged.
-	lostSound [2]*Packet
-	// forgotten is the head at the last Forget of each slot.
+	// lostSound is the newest evicted audio: the publisher's own and bridged.
+	lostAudio [2]*Packet
+	// forgotten is the head at the last Forget of each index of Configs.
 	forgotten [len(Configs{})]uint64
 	newest    time.Duration
 	latest    time.Time       // arrival of the newest packet
-	account   *budget.Account // of all that the ring holds, wire forms included; nil: it is not counted
+	account   *budget.Account // of all that the ring holds, including wire forms; nil if it is not counted
 }
 
-// gop is a place where a viewer can start.
+// gop is a random-access point, at which a viewer can start.
 type gop struct {
-	start  uint64 // sequence of its key packet
+	start  uint64 // sequence number of its key packet
 	config Configs
 }
 
-// NewRing returns an empty ring. Sequences start at 1, so that 0 is before every packet.
+// NewRing returns an empty ring. Sequence numbers start at 1, so that 0 is before every packet.
 func NewRing(l Limits) *Ring {
 	return &Ring{limits: l, slots: make([]*Packet, 256), head: 1, tail: 1}
 }
 
-// Charge counts what the ring holds in an account of b, and keeps it to the account's share. It must
-// be called before the first Append, and Discharge at the end.
+// Charge counts what the ring holds in an account of b, and limits the ring to the account's
+// share. It must be called before the first Add. Discharge must be called at the end.
 func (r *Ring) Charge(b *budget.Budget) { r.account = b.Open(budget.Packets, r.shrink) }
 
-// Discharge ends what Charge began.
+// Discharge closes the account that Charge opened.
 func (r *Ring) Discharge() { r.account.Close() }
 
-// shrink has the ring keep to its share now, though nothing is appended.
+// shrink evicts what exceeds the share of the budget now, without an Add.
 func (r *Ring) shrink() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -87,15 +87,15 @@ func (r *Ring) shrink() {
 	r.account.Set(r.held())
 }
 
-// SetLimits changes the bounds; they take effect at the next Append.
+// SetLimits changes the limits; they take effect at the next Add.
 func (r *Ring) SetLimits(l Limits) {
 	r.mu.Lock()
 	r.limits = l
 	r.mu.Unlock()
 }
 
-// Add adds p at the live edge, gives it its sequence number and gives up what the
-// bounds no longer allow. p must not be changed afterwards.
+// Add adds p at the live edge, sets its sequence number and evicts what exceeds the limits.
+// p must not be changed afterwards.
 func (r *Ring) Add(p *Packet) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -109,10 +109,10 @@ func (r *Ring) Add(p *Packet) {
 	switch {
 	case p.Kind == Config:
 		r.config[p.slot()] = p
-	case p.Kind == Key && !p.Bridged(): // beside bridged sound stands the stream's own
+	case p.Kind == Key && !p.Bridged(): // a stream with bridged audio has the publisher's own too
 		r.gops.push(gop{start: p.Seq, config: r.config})
 	}
-	r.points.append(p, r.config)
+	r.points.add(p, r.config)
 	if p.Media() {
 		r.newest = max(r.newest, p.DTS)
 	}
@@ -121,7 +121,7 @@ func (r *Ring) Add(p *Packet) {
 	r.account.Set(r.held())
 }
 
-// held is what the ring holds in bytes, without wire forms.
+// held returns the bytes that the ring holds, without wire forms.
 func (r *Ring) held() int { return r.bytes + Overhead*int(r.head-r.tail) } //nolint:gosec // bounded by the slots
 
 func (r *Ring) slot(seq uint64) uint64 { return seq & uint64(len(r.slots)-1) } //nolint:gosec // a power of two
@@ -134,25 +134,25 @@ func (r *Ring) grow() {
 	r.slots = bigger
 }
 
-// trim gives up GOPs, and of the last one packets, until the bounds hold.
+// trim evicts GOPs, and from the last GOP single packets, until the limits hold.
 func (r *Ring) trim() {
-	for r.over() {
+	for r.overLimits() {
 		if r.gops.len() > 1 {
 			r.gops.pop()
-			r.dropTo(r.gops.front().start)
+			r.evictTo(r.gops.front().start)
 			continue
 		}
 		if r.head-r.tail <= 1 {
 			return // the newest packet stays, whatever its size
 		}
 		if r.gops.len() == 1 && r.gops.front().start <= r.tail {
-			r.gops.pop() // a GOP without its head is no place to start
+			r.gops.pop() // a viewer cannot start at a GOP that has lost its key packet
 		}
-		r.dropTo(r.tail + 1)
+		r.evictTo(r.tail + 1)
 	}
 }
 
-func (r *Ring) over() bool {
+func (r *Ring) overLimits() bool {
 	if r.tail == r.head {
 		return false
 	}
@@ -163,10 +163,10 @@ func (r *Ring) over() bool {
 	return r.limits.Duration > 0 && r.newest-r.slots[r.slot(r.tail)].DTS > r.limits.Duration
 }
 
-func (r *Ring) dropTo(seq uint64) {
+func (r *Ring) evictTo(seq uint64) {
 	for ; r.tail < seq; r.tail++ {
 		i := r.slot(r.tail)
-		r.lose(r.slots[i])
+		r.recordEvicted(r.slots[i])
 		r.slots[i].dropWires()
 		r.bytes -= r.slots[i].size()
 		r.slots[i] = nil
@@ -174,8 +174,8 @@ func (r *Ring) dropTo(seq uint64) {
 	r.points.dropTo(seq)
 }
 
-// lose notes what has to be known of a packet that leaves.
-func (r *Ring) lose(p *Packet) {
+// lose records what later calls need to know of an evicted packet.
+func (r *Ring) recordEvicted(p *Packet) {
 	switch {
 	case p.Kind == Config:
 		if p.Seq >= r.forgotten[p.slot()] {
@@ -190,12 +190,12 @@ func (r *Ring) lose(p *Packet) {
 		if p.Bridged() {
 			bridged = 1
 		}
-		r.lostSound[bridged] = p
+		r.lostAudio[bridged] = p
 	}
 }
 
 // Join returns a cursor at the newest random-access point and the configuration in
-// force there, or ErrNoKeyframe.
+// force there. It returns ErrNoKeyframe if the ring holds no random-access point.
 func (r *Ring) Join() (Cursor, Configs, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -206,9 +206,9 @@ func (r *Ring) Join() (Cursor, Configs, error) {
 	return Cursor{ring: r, next: g.start}, g.config, nil
 }
 
-// Back returns a cursor at the random-access point from which the packet of sequence seq can
-// be decoded, and the configuration in force there; at the oldest one where that has left the
-// ring. It returns ErrNoKeyframe where there is none.
+// Back returns a cursor at the random-access point from which the packet with sequence number seq
+// can be decoded, and the configuration in force there. If that point has left the ring, it
+// returns the oldest one. It returns ErrNoKeyframe if the ring holds no random-access point.
 func (r *Ring) Back(seq uint64) (Cursor, Configs, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -222,29 +222,29 @@ func (r *Ring) Back(seq uint64) (Cursor, Configs, error) {
 	return Cursor{ring: r, next: g.start}, g.config, nil
 }
 
-// Live returns a cursor behind the newest packet, and the configuration in force.
+// Live returns a cursor after the newest packet, and the configuration in force.
 func (r *Ring) Live() (Cursor, Configs) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return Cursor{ring: r, next: r.head}, r.config
 }
 
-// Forget takes a track, or BridgedAudio, out of the configuration in force, so that who joins is
-// not told of it any more.
+// Forget removes the configuration of a track, or of BridgedAudio, from those in force, so that
+// viewers that join later do not get it.
 func (r *Ring) Forget(slot int) {
 	r.mu.Lock()
 	r.config[slot], r.base[slot], r.forgotten[slot] = nil, nil, r.head
 	r.mu.Unlock()
 }
 
-// Stats describes what a ring holds.
+// Stats are counts of a ring's content.
 type Stats struct {
 	Packets, GOPs, Bytes int           // Bytes as Limits count them, without Overhead
-	Oldest, Newest       time.Duration // DTS of the oldest packet and the newest media
-	Head                 uint64        // sequence of the next packet
+	Oldest, Newest       time.Duration // DTS of the oldest packet and of the newest media
+	Head                 uint64        // sequence number of the next packet
 }
 
-// Stats returns what the ring holds now.
+// Stats returns the current counts.
 func (r *Ring) Stats() Stats {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -258,7 +258,7 @@ func (r *Ring) Stats() Stats {
 	return s
 }
 
-// gopQueue is a first-in first-out queue that reuses its memory.
+// gopQueue is a FIFO queue that reuses its memory.
 type gopQueue struct {
 	items []gop
 	first int
@@ -268,8 +268,8 @@ func (q *gopQueue) len() int    { return len(q.items) - q.first }
 func (q *gopQueue) front() *gop { return &q.items[q.first] }
 func (q *gopQueue) back() *gop  { return &q.items[len(q.items)-1] }
 
-// push moves the items to the front of their memory only when at least half of it has been
-// left behind; else a queue that is nearly full would be moved at each push.
+// push moves the items to the start of their memory only when at least half of it is free;
+// otherwise a queue that is nearly full would be moved at each push.
 func (q *gopQueue) push(g gop) {
 	if len(q.items) == cap(q.items) && q.first > 0 && q.first >= cap(q.items)/2 {
 		n := copy(q.items, q.items[q.first:])

@@ -15,12 +15,12 @@ func packet(track Track, kind Kind, dts time.Duration, size int) *Packet {
 	return &Packet{Track: track, Kind: kind, DTS: dts, Payload: make([]byte, size)}
 }
 
-// twin is the ring as one would write it without a thought for cost.
+// twin is a naive ring of the same behaviour.
 type twin struct {
 	limits  Limits
 	packets []*Packet
 	config  Configs
-	configs map[uint64]Configs // by the sequence of a key packet
+	configs map[uint64]Configs // by the sequence number of a key packet
 }
 
 func (w *twin) append(p *Packet, seq uint64) {
@@ -94,35 +94,35 @@ func TestRingAgainstSlice(t *testing.T) {
 			}
 			ring.Add(p)
 			w.append(p, seq+1)
-			same(t, ring, w)
+			checkAgainstTwin(t, ring, w)
 		}
 	})
 }
 
-func same(t *rapid.T, ring *Ring, w *twin) {
+func checkAgainstTwin(t *rapid.T, ring *Ring, w *twin) {
 	c := Cursor{ring: ring, next: w.packets[0].Seq}
 	got := make([]*Packet, len(w.packets)+1)
 	n, err := c.Read(got)
 	if err != nil || !slices.Equal(got[:n], w.packets) {
-		t.Fatalf("ring holds %d packets (%v), twin %d", n, err, len(w.packets))
+		t.Fatalf("ring: got %d packets (%v), want %d as the twin", n, err, len(w.packets))
 	}
 	if w.packets[0].Seq > 1 {
 		c.next = w.packets[0].Seq - 1
 		if _, err := c.Read(got); !errors.Is(err, ErrOverrun) {
-			t.Fatalf("read before the tail: %v", err)
+			t.Fatalf("read before the tail: got %v, want %v", err, ErrOverrun)
 		}
 	}
 	keys := w.keys()
 	join, configs, err := ring.Join()
 	if len(keys) == 0 {
 		if !errors.Is(err, ErrNoKeyframe) {
-			t.Fatalf("join without a key: %v", err)
+			t.Fatalf("join without a key: got %v, want %v", err, ErrNoKeyframe)
 		}
 		return
 	}
 	last := keys[len(keys)-1]
 	if err != nil || join.Next() != last || configs != w.configs[last] {
-		t.Fatalf("join at %d (%v), twin %d", join.Next(), err, last)
+		t.Fatalf("join: got %d (%v), want %d as the twin", join.Next(), err, last)
 	}
 }
 
@@ -133,36 +133,36 @@ func TestEndlessGOPLosesItsHead(t *testing.T) {
 		r.Add(packet(Video, Delta, time.Duration(i+1)*50*time.Millisecond, 10))
 	}
 	if _, _, err := r.Join(); !errors.Is(err, ErrNoKeyframe) {
-		t.Fatalf("join into a GOP without its head: %v", err)
+		t.Fatalf("join into a GOP without its key: got %v, want %v", err, ErrNoKeyframe)
 	}
 	s := r.Stats()
 	if got := s.Newest - s.Oldest; got > time.Second {
-		t.Errorf("holds %v, bound 1s", got)
+		t.Errorf("held duration: got %v, want at most 1s", got)
 	}
 	r.Add(packet(Video, Key, 2*time.Second+50*time.Millisecond, 10))
 	c, _, err := r.Join()
 	if err != nil {
-		t.Fatalf("join at the next key: %v", err)
+		t.Fatalf("join at the next key: got %v, want no error", err)
 	}
 	if want := r.Stats().Head - 1; c.Next() != want {
-		t.Errorf("join at %d, want %d", c.Next(), want)
+		t.Errorf("join: got %d, want %d", c.Next(), want)
 	}
 }
 
-// Messages of a byte that do not move the clock on are bounded by what they cost.
+// Messages of one byte that do not advance the clock are bounded by Overhead.
 func TestTinyPacketsAreBounded(t *testing.T) {
 	r := NewRing(Limits{Duration: 20 * time.Second, Bytes: 1 << 20})
 	for range 100_000 {
 		r.Add(packet(Data, Delta, 0, 1))
 	}
 	if n := r.Stats().Packets; n > 1<<20/Overhead {
-		t.Errorf("a ring of a mebibyte holds %d packets", n)
+		t.Errorf("packets in a ring of 1 MiB: got %d, want at most %d", n, 1<<20/Overhead)
 	}
 }
 
-// Where every packet is a random-access point, their queue costs no more than the packets,
+// If every packet is a random-access point, their queue costs no more than the packets,
 // however full its memory is.
-func TestQueueOfStartsIsSeldomMoved(t *testing.T) {
+func TestGOPQueueIsSeldomMoved(t *testing.T) {
 	for _, n := range []int{1, 2, 255, 256, 511, 512, 513} {
 		var q gopQueue
 		moves, at := 0, -1
@@ -178,7 +178,7 @@ func TestQueueOfStartsIsSeldomMoved(t *testing.T) {
 			at = max(at, cap(q.items))
 		}
 		if moves > 60 || at > 8*n+8 {
-			t.Errorf("%d of them were moved %d times in %d pushes, and took %d places", n, moves, 20*n, at)
+			t.Errorf("queue of %d: got %d moves in %d pushes and capacity %d, want at most 60 and %d", n, moves, 20*n, at, 8*n+8)
 		}
 	}
 }
@@ -190,28 +190,28 @@ func TestCursorSkipsToTheNewestKey(t *testing.T) {
 	r.Add(packet(Video, Key, 0, 1))
 	c, configs, err := r.Join()
 	if err != nil || configs[Video] != old {
-		t.Fatalf("join: %v %v", configs, err)
+		t.Fatalf("join: got %v, %v, want the first configuration", configs, err)
 	}
 	if _, ok := c.Skip(); ok {
-		t.Error("skipped to where it stands")
+		t.Error("skip without a key ahead: got true, want false")
 	}
 	r.Add(packet(Video, Delta, 40*time.Millisecond, 1))
 	r.Add(fresh)
 	r.Add(packet(Video, Key, 80*time.Millisecond, 1))
 	if got := c.Lag(); got != 80*time.Millisecond {
-		t.Errorf("lag %v", got)
+		t.Errorf("lag: got %v, want 80ms", got)
 	}
 	configs, ok := c.Skip()
 	if !ok || configs[Video] != fresh {
-		t.Errorf("skip: %v %v", configs, ok)
+		t.Errorf("skip: got %v, %v, want the second configuration", configs, ok)
 	}
 	var dst [8]*Packet
 	n, err := c.Read(dst[:])
 	if n != 1 || err != nil || dst[0].DTS != 80*time.Millisecond {
-		t.Errorf("after the skip: %d packets, %v", n, err)
+		t.Errorf("read after the skip: got %d packets, %v, want the one at 80ms", n, err)
 	}
 	if got := c.Lag(); got != 0 {
-		t.Errorf("lag at the edge %v", got)
+		t.Errorf("lag at the edge: got %v, want 0", got)
 	}
 }
 
@@ -221,16 +221,16 @@ func TestSerializedOnce(t *testing.T) {
 	first := p.Serialized(FLVTag, build)
 	second := p.Serialized(FLVTag, build)
 	if diff := cmp.Diff(first, second); diff != "" || made != 1 || &first[0] != &second[0] {
-		t.Errorf("made %d times: %s", made, diff)
+		t.Errorf("built %d times, want once: %s", made, diff)
 	}
 	if got := string(p.Serialized(RTMPMessage, func(*Packet) []byte { return []byte("chunk") })); got != "chunk" {
-		t.Errorf("another form gave %q", got)
+		t.Errorf("another form: got %q, want chunk", got)
 	}
 }
 
 func BenchmarkRingAppend(b *testing.B) {
 	r := NewRing(Limits{Duration: 20 * time.Second, Bytes: 64 << 20})
-	packets := make([]*Packet, 4096) // more than the ring holds, so that none is in it twice
+	packets := make([]*Packet, 4096) // more than the ring holds, so that it holds none twice
 	for i := range packets {
 		packets[i] = packet(Video, Delta, 0, 4096)
 	}

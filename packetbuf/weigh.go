@@ -2,17 +2,17 @@ package packetbuf
 
 import "time"
 
-// Weights is what a stretch of a stream consists of, in bytes of payload, by what a route
-// could leave out.
+// Weights are the payload bytes of a part of a stream, by the kinds of packets that a route can
+// leave out.
 type Weights struct {
 	Key, Delta, Disposable, Audio int
 	GOPs                          int
 	Span                          time.Duration // of DTS
 }
 
-// Weigh looks at the newest whole GOPs, as many as begin within window of the live edge and at
-// least one; where there is only one, at what there is of it. What was made while the publisher
-// was away does not count, nor does bridged sound, which no route carries.
+// Weigh returns the weights of the newest complete GOPs: those that begin within window of the
+// live edge, and at least one. If the ring holds only one GOP, Weigh counts it as far as it has
+// arrived. Filler does not count, nor does bridged audio, which no route carries.
 func (r *Ring) Weigh(window time.Duration) Weights {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -33,12 +33,12 @@ func (r *Ring) Weigh(window time.Duration) Weights {
 		w.Span = r.slots[r.slot(end)].DTS - r.slots[r.slot(start)].DTS
 	}
 	for seq := start; seq < end; seq++ {
-		w.add(r.slots[r.slot(seq)])
+		w.addPacket(r.slots[r.slot(seq)])
 	}
 	return w
 }
 
-func (w *Weights) add(p *Packet) {
+func (w *Weights) addPacket(p *Packet) {
 	switch {
 	case !p.Media() || p.Flags&(Filler|Bridged) != 0:
 	case p.Track == Audio:

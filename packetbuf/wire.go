@@ -1,29 +1,29 @@
 package packetbuf
 
-// Wire is a serialised form that all viewers of a protocol share.
+// Wire identifies a serialised form that all viewers of a protocol share.
 type Wire uint8
 
 // The shared wire forms.
 const (
 	FLVTag      Wire = iota // an FLV tag with its PreviousTagSize
 	RTMPMessage             // an RTMP message in chunks
-	RTPPayloads             // the payloads of RTP packets, each behind its length in two bytes
+	RTPPayloads             // the payloads of RTP packets, each after its length in two bytes
 	numWires
 )
 
-// left stands for the wire forms of a packet that has left its ring: none is kept any more.
-var left []byte
+// left marks the wire forms of a packet that has left its ring, which are no longer kept.
+var evicted []byte
 
-// Serialized returns the packet's wire form w, made by build on first need. Two
-// viewers that need it at the same moment may both build it; one result stays, as long as the
-// packet is in its ring. The bytes must not be changed.
+// Serialized returns the packet's wire form w, which build makes on first use. If two viewers
+// need it at the same moment, both may build it, and one result is kept while the packet is in
+// its ring. The bytes must not be changed.
 func (p *Packet) Serialized(w Wire, build func(*Packet) []byte) []byte {
 	kept := p.wire[w].Load()
-	if kept != nil && kept != &left {
+	if kept != nil && kept != &evicted {
 		return *kept
 	}
 	b := build(p)
-	if kept == &left {
+	if kept == &evicted {
 		return b
 	}
 	if p.wire[w].CompareAndSwap(nil, &b) {
@@ -32,21 +32,21 @@ func (p *Packet) Serialized(w Wire, build func(*Packet) []byte) []byte {
 		}
 		return b
 	}
-	if kept = p.wire[w].Load(); kept != &left {
+	if kept = p.wire[w].Load(); kept != &evicted {
 		return *kept
 	}
 	return b
 }
 
-// dropWires takes the wire forms of a packet that leaves its ring out of the account. A reader that
-// still has the packet makes those that it needs for itself. A Config keeps its own: it may be in
+// dropWires removes the wire forms of an evicted packet from the account. A reader that still has
+// the packet builds the forms that it needs for itself. A Config keeps its wire forms: it may be in
 // force for long, and is not counted.
 func (p *Packet) dropWires() {
 	if p.account == nil || p.Kind == Config {
 		return
 	}
 	for w := range p.wire {
-		if b := p.wire[w].Swap(&left); b != nil && b != &left {
+		if b := p.wire[w].Swap(&evicted); b != nil && b != &evicted {
 			p.account.Add(-len(*b))
 		}
 	}
