@@ -1,9 +1,9 @@
-// Package audiogap closes holes in an audio track with silence, so that players of one muxed
-// file or connection always find both tracks.
+// Package audiogap fills gaps in an audio track with silence, so that players of a muxed file or
+// connection always get both tracks.
 //
-// A hole is closed when video has passed it by more than the two tracks usually lie apart, or
-// when the audio frame behind it arrives. Real audio that arrives for a time that silence has
-// covered already is late and has no place any more.
+// A gap is filled when video has passed it by more than the usual distance between the tracks, or
+// when the audio frame after the gap arrives. Real audio for a time that silence has already
+// covered is late and is dropped.
 //
 // The package is pure: it returns the packets that are due, and its time is the stream's clock.
 package audiogap
@@ -16,55 +16,55 @@ import (
 )
 
 const (
-	// Margin is how far beyond the learned interleave video passes a hole before the hole is
-	// closed.
+	// Margin is how far, beyond the learned interleave, video must pass a gap before the gap is
+	// filled.
 	Margin = 200 * time.Millisecond
-	// short is the longest hole that is left for players to conceal. With the frame before it,
-	// the gap between two decode times stays below 100 ms.
-	short = 60 * time.Millisecond
+	// short is the longest gap that is left for players to conceal. Including the frame before it,
+	// two decode times are then less than 100 ms apart.
+	maxConcealable = 60 * time.Millisecond
 	// pause is the shortest step of video that counts as a pause of the whole publisher, which
-	// is not an audio hole. At a low frame rate three frames are needed.
-	pause = 1500 * time.Millisecond
-	// longest bounds the silence made at once.
-	longest = 10 * time.Second
+	// is not an audio gap. At a low frame rate it takes three frames.
+	minPause = 1500 * time.Millisecond
+	// longest bounds the silence returned by one call.
+	maxSilence = 10 * time.Second
 	// credit bounds how far the audio counted by its frames may run ahead of its timestamps.
-	// Encoders that stamp a batch of frames alike need it.
-	credit = time.Second
-	// rounding is how much timestamps in milliseconds may be off.
+	// Encoders that give a batch of frames the same timestamp need it.
+	maxFrameLead = time.Second
+	// rounding is the largest rounding error of timestamps in milliseconds.
 	rounding = 2 * time.Millisecond
-	// ahead is how far before its video the first audio of a session may stand.
-	ahead = 10 * time.Second
+	// ahead is how far before its video the first audio of a session may be.
+	maxAudioLead = 10 * time.Second
 )
 
-// Track follows one audio track beside its video. The zero value knows no audio and makes none.
+// Track follows one audio track and its video. The zero value knows no audio and returns no silence.
 type Track struct {
-	// Slack is added to Margin: the reader of a stream in which holes are closed already waits
-	// for that silence.
+	// Slack is added to Margin. It is for readers of a stream whose gaps are already filled, which
+	// have to wait for that silence.
 	Slack time.Duration
 
 	codec   packetbuf.Codec
-	frame   []byte // one silent frame; nil: none can be made
+	frame   []byte // one silent frame; nil if none is known for the codec
 	samples int64  // in a silent frame
 	rate    int64  // samples per second
 	config  *packetbuf.Packet
 
-	begun  bool
-	heard  bool          // viewers have had audio
-	end    time.Duration // where the audio ends, real or made
-	made   bool          // the newest frame was made
-	fresh  bool          // audio of an earlier session came before, and none since Begin
-	real   time.Duration // DTS of the newest real frame, late ones among them
-	from   time.Duration // start of the newest run of silence
-	count  int64         // frames in that run
-	video  time.Duration // DTS of the newest video packet
-	step   time.Duration // between the newest two
-	seen   bool          // a video packet has come
-	spread interleave
-	out    []*packetbuf.Packet
+	started         bool
+	hadAudio        bool          // viewers have had audio
+	end             time.Duration // end of the audio, real or silence
+	lastIsSilence   bool          // the newest frame is silence
+	sessionStarting bool          // an earlier session had audio, and none has arrived since Begin
+	lastReal        time.Duration // DTS of the newest real frame, including late ones
+	runStart        time.Duration // start of the newest run of silence
+	runFrames       int64         // frames in that run
+	videoDTS        time.Duration // DTS of the newest video packet
+	videoStep       time.Duration // between the newest two video packets
+	hasVideo        bool          // a video packet has arrived
+	lag             interleave
+	out             []*packetbuf.Packet
 }
 
-// Configure sets the decoder configuration in force; nil if there is none. It does not move the
-// end of the audio.
+// Configure sets the decoder configuration in force, nil for none. It does not move the end of
+// the audio.
 func (t *Track) Configure(config *packetbuf.Packet) {
 	t.config, t.frame, t.codec = config, nil, packetbuf.NoCodec
 	if frame, ok := codec.Silence(config); ok {
@@ -73,135 +73,135 @@ func (t *Track) Configure(config *packetbuf.Packet) {
 			t.frame, t.codec, t.samples, t.rate = frame, config.Codec, int64(samples), int64(rate)
 		}
 	}
-	t.restart()
+	t.startRun()
 }
 
-// Able reports whether silence can be made under the configuration in force.
+// Able reports whether a silent frame is known for the configuration in force.
 func (t *Track) Able() bool { return t.frame != nil }
 
-// Frame returns a silent frame and how many samples it has; nil if none can be made.
+// Frame returns a silent frame and its number of samples; nil if none is known.
 func (t *Track) Frame() (frame []byte, samples int64) { return t.frame, t.samples }
 
-// Begin expects audio from at on, unless it reaches further already. A session that begins and a
-// splice call it.
+// Begin expects audio from at on, unless the audio already extends further. It is called when a
+// session begins and at a splice.
 func (t *Track) Begin(at time.Duration) {
-	if !t.begun || at-t.end > pause { // else silence goes on from where the audio ends
+	if !t.started || at-t.end > minPause { // otherwise silence continues from the end of the audio
 		t.end = max(t.end, at)
 	}
-	t.fresh = t.heard
-	t.begun, t.real = true, at-ahead
-	t.restart()
-	t.seen = false
+	t.sessionStarting = t.hadAudio
+	t.started, t.lastReal = true, at-maxAudioLead
+	t.startRun()
+	t.hasVideo = false
 }
 
-// Reach notes that audio reaches to end: frames that were placed without Audio, such as filler.
+// Reach records that audio extends to end because of frames not passed to Audio, such as filler.
 func (t *Track) Reach(end time.Duration) {
 	if end > t.end {
-		t.begun, t.heard, t.end = true, true, end
-		t.restart()
+		t.started, t.hadAudio, t.end = true, true, end
+		t.startRun()
 	}
 }
 
-// End returns where the audio ends, and whether it has begun.
-func (t *Track) End() (time.Duration, bool) { return t.end, t.begun }
+// End returns the end of the audio, and whether there has been any.
+func (t *Track) End() (time.Duration, bool) { return t.end, t.started }
 
-// restart has the next silent frame begin a run of its own.
-func (t *Track) restart() { t.from, t.count = t.end, 0 }
+// restart starts a new run of silence at the end of the audio.
+func (t *Track) startRun() { t.runStart, t.runFrames = t.end, 0 }
 
-// Video notes a video packet at dts and returns the silence that it makes due, which belongs
-// before it. The result is valid until the next call.
+// Video records a video packet at dts and returns the silence that is then due. The silence
+// belongs before the packet. The result is valid until the next call.
 func (t *Track) Video(dts time.Duration) []*packetbuf.Packet {
-	was, step, seen := t.video, t.step, t.seen
-	if !seen || dts > t.video {
-		t.video, t.seen = dts, true
+	was, step, seen := t.videoDTS, t.videoStep, t.hasVideo
+	if !seen || dts > t.videoDTS {
+		t.videoDTS, t.hasVideo = dts, true
 	}
 	if !seen {
 		return nil
 	}
-	if t.step = dts - was; t.step > max(pause, 3*step) {
-		if resumed := min(t.end+t.step-step, dts-t.spread.learned()); t.begun && resumed > t.end {
-			t.end = resumed // a hole in both tracks is none of the audio alone
-			t.restart()
+	if t.videoStep = dts - was; t.videoStep > max(minPause, 3*step) {
+		if resumed := min(t.end+t.videoStep-step, dts-t.lag.learned()); t.started && resumed > t.end {
+			t.end = resumed // both tracks have this gap, so it is not an audio gap
+			t.startRun()
 		}
 		return nil
 	}
-	t.step = max(t.step, 0)
-	return t.Fill(dts - t.spread.learned() - Margin - t.Slack)
+	t.videoStep = max(t.videoStep, 0)
+	return t.Fill(dts - t.lag.learned() - Margin - t.Slack)
 }
 
-// Fill returns the silence that ends at to or before.
+// Fill returns silence up to time to. The result is valid until the next call.
 func (t *Track) Fill(to time.Duration) []*packetbuf.Packet {
 	t.out = t.out[:0]
-	if t.frame == nil || !t.begun {
+	if t.frame == nil || !t.started {
 		return nil
 	}
-	if to-t.end > longest {
-		t.end = to - longest
-		t.restart()
+	if to-t.end > maxSilence {
+		t.end = to - maxSilence
+		t.startRun()
 	}
-	for t.from+t.length(t.count+1) <= to {
+	for t.runStart+t.silenceDuration(t.runFrames+1) <= to {
 		t.out = append(t.out, &packetbuf.Packet{
 			Track: packetbuf.Audio, Codec: t.codec, Kind: packetbuf.Delta, Flags: packetbuf.Filler,
-			DTS: (t.from + t.length(t.count)).Truncate(time.Millisecond), Payload: t.frame,
+			DTS: (t.runStart + t.silenceDuration(t.runFrames)).Truncate(time.Millisecond), Payload: t.frame,
 		})
-		t.count++
-		t.end, t.made = t.from+t.length(t.count), true
+		t.runFrames++
+		t.end, t.lastIsSilence = t.runStart+t.silenceDuration(t.runFrames), true
 	}
 	return t.out
 }
 
-// length returns how long n silent frames last. Counting from the start of a run keeps rounding
-// from adding up.
-func (t *Track) length(n int64) time.Duration {
+// length returns the duration of n silent frames. Counting from the start of a run keeps rounding
+// errors from adding up.
+func (t *Track) silenceDuration(n int64) time.Duration {
 	return time.Duration(n * t.samples * int64(time.Second) / t.rate)
 }
 
-// Late reports whether audio that belongs at dts lies within silence that was made. Its lateness
-// is learned, so that a publisher whose audio is always as late loses no more of it. What stands
-// before real audio that has come is not late: its clock has started anew.
+// Late reports whether audio at dts lies within silence that was returned. It learns the lateness,
+// so that a publisher whose audio is always that late loses no more of it. Audio before the newest
+// real audio is not late: its clock has restarted.
 func (t *Track) Late(dts time.Duration) bool {
-	if !t.made || dts >= t.end-rounding || dts <= t.real {
+	if !t.lastIsSilence || dts >= t.end-rounding || dts <= t.lastReal {
 		return false
 	}
-	t.real = dts
+	t.lastReal = dts
 	t.learn(dts)
 	return true
 }
 
-// Audio notes a real audio frame and returns the silence that belongs before it: the hole that
-// the frame proves. The frame has its DTS on the stream's clock and is not late. The result is
-// valid until the next call.
+// Audio records a real audio frame and returns the silence that belongs before it. The frame must
+// have its DTS on the stream's clock and must not be late. The result is valid until the next
+// call.
 func (t *Track) Audio(p *packetbuf.Packet) []*packetbuf.Packet {
 	t.learn(p.DTS)
 	var out []*packetbuf.Packet
-	switch hole := p.DTS - t.end; {
-	case !t.begun:
-	case t.seen && p.DTS-t.video > max(pause, 3*t.step): // video has paused too
+	switch gap := p.DTS - t.end; {
+	case !t.started:
+	case t.hasVideo && p.DTS-t.videoDTS > max(minPause, 3*t.videoStep): // video has paused as well
 	case t.frame == nil:
-	case hole > short, (t.made || t.fresh) && hole > 0:
-		// Players that play on over a hole, or over frames that overlap, keep their audio as much
-		// too early or too late: where sessions meet, that is half a frame at the most.
-		out = t.Fill(p.DTS + max(t.length(1)/2, rounding))
+	case gap > maxConcealable, (t.lastIsSilence || t.sessionStarting) && gap > 0:
+		// A player that skips a gap, or plays overlapping frames in full, has its audio early or late
+		// by as much from then on: where sessions meet, by half a frame at most.
+		out = t.Fill(p.DTS + max(t.silenceDuration(1)/2, rounding))
 	}
-	own := t.duration(p)
-	if batch := t.begun && p.DTS+own/2 < t.end; batch {
-		t.end = min(t.end, p.DTS+credit) + own
+	own := t.frameDuration(p)
+	if batch := t.started && p.DTS+own/2 < t.end; batch {
+		t.end = min(t.end, p.DTS+maxFrameLead) + own
 	} else {
 		t.end = p.DTS + own
 	}
-	t.begun, t.heard, t.made, t.fresh, t.real = true, true, false, false, p.DTS
-	t.restart()
+	t.started, t.hadAudio, t.lastIsSilence, t.sessionStarting, t.lastReal = true, true, false, false, p.DTS
+	t.startRun()
 	return out
 }
 
 func (t *Track) learn(dts time.Duration) {
-	if t.seen {
-		t.spread.add(t.video, t.video-dts)
+	if t.hasVideo {
+		t.lag.add(t.videoDTS, t.videoDTS-dts)
 	}
 }
 
-// duration returns how long a real frame lasts.
-func (t *Track) duration(p *packetbuf.Packet) time.Duration {
+// duration returns the duration of a real frame.
+func (t *Track) frameDuration(p *packetbuf.Packet) time.Duration {
 	of := p
 	if p.Codec == packetbuf.AAC {
 		of = t.config

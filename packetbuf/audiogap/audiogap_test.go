@@ -26,44 +26,44 @@ func opusConfig() *packetbuf.Packet {
 	return &packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.Opus, Kind: packetbuf.Config, Payload: head}
 }
 
-// line is a muxed stream as a viewer has it: what the track under test was given and what it
-// made, in the order of the ring.
-type line struct {
-	t      Track
+// line is a muxed stream as a viewer receives it: the real packets passed to the track under test
+// and the silence it returned, in the order of the ring.
+type viewerLine struct {
+	track  Track
 	video  []time.Duration
 	audio  []time.Duration
-	made   int
+	silent int
 	lost   int
-	behind time.Duration // the furthest that audio ended behind a video packet
+	behind time.Duration // the greatest distance from the end of the audio to a video packet
 }
 
-func (l *line) addVideo(dts time.Duration) {
-	l.silence(l.t.Video(dts))
+func (l *viewerLine) addVideo(dts time.Duration) {
+	l.appendSilence(l.track.Video(dts))
 	l.video = append(l.video, dts)
-	if end, begun := l.t.End(); begun {
+	if end, begun := l.track.End(); begun {
 		l.behind = max(l.behind, dts-end)
 	}
 }
 
-func (l *line) addAudio(codec packetbuf.Codec, dts time.Duration) {
-	if l.t.Late(dts) {
+func (l *viewerLine) addAudio(codec packetbuf.Codec, dts time.Duration) {
+	if l.track.Late(dts) {
 		l.lost++
 		return
 	}
 	p := &packetbuf.Packet{Track: packetbuf.Audio, Codec: codec, Kind: packetbuf.Delta, DTS: dts, Payload: []byte{0xfc, 0xff, 0xfe}}
-	l.silence(l.t.Audio(p))
+	l.appendSilence(l.track.Audio(p))
 	l.audio = append(l.audio, dts)
 }
 
-func (l *line) silence(frames []*packetbuf.Packet) {
-	l.made += len(frames)
+func (l *viewerLine) appendSilence(frames []*packetbuf.Packet) {
+	l.silent += len(frames)
 	for _, p := range frames {
 		l.audio = append(l.audio, p.DTS)
 	}
 }
 
 // gap returns the longest step between two audio packets, and whether all steps go forward.
-func (l *line) gap() (longest time.Duration, rising bool) {
+func (l *viewerLine) gap() (longest time.Duration, rising bool) {
 	rising = true
 	for i, at := range l.audio[1:] {
 		longest = max(longest, at-l.audio[i])
@@ -72,7 +72,7 @@ func (l *line) gap() (longest time.Duration, rising bool) {
 	return longest, rising
 }
 
-func (l *line) check(t interface{ Errorf(string, ...any) }, behind time.Duration) {
+func (l *viewerLine) check(t interface{ Errorf(string, ...any) }, behind time.Duration) {
 	longest, rising := l.gap()
 	if longest > 100*ms || !rising {
 		t.Errorf("longest audio gap %v, rising %v; want at most 100ms", longest, rising)
@@ -88,7 +88,7 @@ func frameTime(n int) time.Duration {
 
 // play gives frames of 30 fps video and of AAC audio in the order of their arrival: audio at
 // lag(n) behind its video, or not at all where that is negative. No frame overtakes another.
-func (l *line) play(seconds int, lag func(n int) time.Duration) {
+func (l *viewerLine) play(seconds int, lag func(n int) time.Duration) {
 	type arrival struct{ dts, due time.Duration }
 	var queue []arrival
 	n, newest := 0, time.Duration(0)
@@ -108,64 +108,64 @@ func (l *line) play(seconds int, lag func(n int) time.Duration) {
 	}
 }
 
-func newLine(t testing.TB) *line {
-	l := &line{}
-	l.t.Configure(aacConfig(t))
-	l.t.Begin(0)
+func newViewerLine(t testing.TB) *viewerLine {
+	l := &viewerLine{}
+	l.track.Configure(aacConfig(t))
+	l.track.Begin(0)
 	return l
 }
 
 func TestSteadyAudioIsLeftAlone(t *testing.T) {
 	for name, lag := range map[string]func(n int) time.Duration{
-		"beside the video": func(int) time.Duration { return 0 },
-		"a little late":    func(int) time.Duration { return 150 * ms },
-		"late by 400 ms":   func(int) time.Duration { return 400 * ms },
-		"in batches":       func(n int) time.Duration { return time.Duration(23-n%24) * 21 * ms },
+		"with the video": func(int) time.Duration { return 0 },
+		"a little late":  func(int) time.Duration { return 150 * ms },
+		"late by 400 ms": func(int) time.Duration { return 400 * ms },
+		"in batches":     func(n int) time.Duration { return time.Duration(23-n%24) * 21 * ms },
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newLine(t)
+			l := newViewerLine(t)
 			l.play(20, lag)
 			l.check(t, time.Second)
-			if l.made != 0 || l.lost != 0 {
-				t.Errorf("%d silent frames, %d frames lost; want none", l.made, l.lost)
+			if l.silent != 0 || l.lost != 0 {
+				t.Errorf("got %d silent frames, %d frames lost, want none", l.silent, l.lost)
 			}
 		})
 	}
 }
 
-func TestAudioAwayIsSilent(t *testing.T) {
+func TestMissingAudioIsFilled(t *testing.T) {
 	for _, away := range []time.Duration{time.Second, 3 * time.Second, 30 * time.Second} {
-		l := newLine(t)
+		l := newViewerLine(t)
 		l.play(50, func(n int) time.Duration {
 			if at := frameTime(n); at >= 10*time.Second && at < 10*time.Second+away {
 				return -1
 			}
 			return 20 * ms
 		})
-		l.check(t, unknown+Margin+100*ms)
+		l.check(t, initialLag+Margin+100*ms)
 		want := int(away * 48000 / 1024 / time.Second)
-		if l.lost != 0 || l.made < want-1 || l.made > want+2 {
-			t.Errorf("%v away: %d silent frames, %d lost; want %d, 0", away, l.made, l.lost, want)
+		if l.lost != 0 || l.silent < want-1 || l.silent > want+2 {
+			t.Errorf("%v without audio: got %d silent frames, %d lost, want %d, 0", away, l.silent, l.lost, want)
 		}
 	}
 }
 
-// Audio that comes late for once loses what silence has covered. Audio that is always late
-// does so once, and is waited for from then on.
+// Audio that is late once loses the part that silence has covered. Audio that is always late
+// loses a part once, and is waited for from then on.
 func TestLateAudio(t *testing.T) {
-	l := newLine(t)
+	l := newViewerLine(t)
 	l.play(30, func(n int) time.Duration {
 		if at := frameTime(n); at >= 10*time.Second && at < 12*time.Second {
 			return 12*time.Second - at
 		}
 		return 0
 	})
-	l.check(t, unknown+Margin+100*ms)
+	l.check(t, initialLag+Margin+100*ms)
 	if lost := time.Duration(l.lost) * 21 * ms; lost < time.Second || lost > 2*time.Second {
-		t.Errorf("a backlog of 2s lost %v", lost)
+		t.Errorf("a backlog of 2s: got %v lost, want 1s to 2s", lost)
 	}
 
-	l = newLine(t)
+	l = newViewerLine(t)
 	l.play(40, func(n int) time.Duration {
 		if frameTime(n) >= 10*time.Second {
 			return time.Second
@@ -173,33 +173,33 @@ func TestLateAudio(t *testing.T) {
 		return 0
 	})
 	l.check(t, 2*time.Second)
-	made, lost := l.made, l.lost
+	made, lost := l.silent, l.lost
 	if made == 0 || lost == 0 || lost > 200 {
-		t.Errorf("%d silent frames, %d lost", made, lost)
+		t.Errorf("audio 1s late: got %d silent frames, %d lost, want some and at most 200", made, lost)
 	}
 }
 
-// A hole of less than a frame is closed where sessions meet. Before a stream's first audio there
-// is none: a push whose audio begins a little behind its video reaches viewers as it is.
-func TestHoleWhereSessionsMeet(t *testing.T) {
-	l := newLine(t)
+// A gap of less than a frame is filled where sessions meet. Before a stream's first audio there is
+// no gap: viewers get a push whose audio begins a little after its video as it is.
+func TestGapWhereSessionsMeet(t *testing.T) {
+	l := newViewerLine(t)
 	l.addVideo(0)
-	l.t.Begin(0) // a splice
+	l.track.Begin(0) // a splice
 	l.addAudio(packetbuf.AAC, 20*ms)
 	l.addAudio(packetbuf.AAC, 41*ms)
-	if l.made != 0 {
-		t.Errorf("%d silent frames before the first audio, want none", l.made)
+	if l.silent != 0 {
+		t.Errorf("before the first audio: got %d silent frames, want none", l.silent)
 	}
-	l.t.Begin(70 * ms)
+	l.track.Begin(70 * ms)
 	l.addAudio(packetbuf.AAC, 84*ms)
-	if l.made != 1 {
-		t.Errorf("%d silent frames between two sessions, want 1", l.made)
+	if l.silent != 1 {
+		t.Errorf("between two sessions: got %d silent frames, want 1", l.silent)
 	}
 }
 
-func TestPauseOfBothIsNoHole(t *testing.T) {
+func TestPauseOfBothTracksIsNoGap(t *testing.T) {
 	for _, first := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
-		l := newLine(t)
+		l := newViewerLine(t)
 		l.play(10, func(int) time.Duration { return 0 })
 		at := 15 * time.Second
 		if first == packetbuf.Audio {
@@ -209,17 +209,17 @@ func TestPauseOfBothIsNoHole(t *testing.T) {
 			l.addVideo(at)
 			l.addAudio(packetbuf.AAC, at)
 		}
-		if l.made > 15 {
-			t.Errorf("%v first: %d silent frames for a pause of both tracks", first, l.made)
+		if l.silent > 15 {
+			t.Errorf("%v first: got %d silent frames for a pause of both tracks, want at most 15", first, l.silent)
 		}
 	}
 }
 
 // Discontinuous transmission of Opus: one packet in 400 ms.
 func TestOpusDTX(t *testing.T) {
-	l := &line{}
-	l.t.Configure(opusConfig())
-	l.t.Begin(0)
+	l := &viewerLine{}
+	l.track.Configure(opusConfig())
+	l.track.Begin(0)
 	for v := range 300 {
 		now := time.Duration(v) * time.Second / 30
 		if at := now.Truncate(400 * ms); v%12 == 0 {
@@ -229,12 +229,12 @@ func TestOpusDTX(t *testing.T) {
 	}
 	longest, rising := l.gap()
 	if longest > 21*ms || !rising || l.lost != 0 {
-		t.Errorf("longest gap %v, rising %v, %d lost; want 20ms, true, 0", longest, rising, l.lost)
+		t.Errorf("got longest gap %v, rising %v, %d lost, want 20ms, true, 0", longest, rising, l.lost)
 	}
 }
 
 func TestFramesStampedAlike(t *testing.T) {
-	l := newLine(t)
+	l := newViewerLine(t)
 	for v := range 300 {
 		now := time.Duration(v) * time.Second / 30
 		if v%30 == 0 { // a second of audio, one millisecond apart
@@ -244,29 +244,29 @@ func TestFramesStampedAlike(t *testing.T) {
 		}
 		l.addVideo(now.Round(ms))
 	}
-	if l.made != 0 || l.lost != 0 {
-		t.Errorf("%d silent frames, %d lost; want none", l.made, l.lost)
+	if l.silent != 0 || l.lost != 0 {
+		t.Errorf("got %d silent frames, %d lost, want none", l.silent, l.lost)
 	}
 }
 
-func TestWithoutSilenceNothingIsMade(t *testing.T) {
-	l := &line{}
-	l.t.Configure(nil)
-	l.t.Begin(0)
+func TestNoSilenceWithoutConfiguration(t *testing.T) {
+	l := &viewerLine{}
+	l.track.Configure(nil)
+	l.track.Begin(0)
 	l.addAudio(packetbuf.MP3, 0)
 	for v := range 300 {
 		l.addVideo(time.Duration(v) * time.Second / 30)
 	}
-	if l.made != 0 {
-		t.Errorf("%d silent frames of nothing", l.made)
+	if l.silent != 0 {
+		t.Errorf("got %d silent frames without a configuration, want none", l.silent)
 	}
 }
 
-// Whatever holes there are and however late frames come: no gap above 100 ms, times rise, and
-// audio ends at a bounded distance behind video.
-func TestAnyHoles(t *testing.T) {
+// Whatever gaps there are and however late frames arrive: no gap exceeds 100 ms, times rise, and
+// the audio ends at a bounded distance behind video.
+func TestAnyGaps(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		l := newLine(t)
+		l := newViewerLine(t)
 		period := rapid.IntRange(1, 60).Draw(rt, "batch")
 		type change struct{ at, kind, by int }
 		var changes []change
@@ -281,7 +281,7 @@ func TestAnyHoles(t *testing.T) {
 				}
 				switch c.kind {
 				case 0:
-					return -1 // a hole
+					return -1 // a gap
 				case 1:
 					lag += frameTime(c.at+c.by) - frameTime(n) // a backlog
 				case 2:
@@ -292,10 +292,10 @@ func TestAnyHoles(t *testing.T) {
 		})
 		longest, rising := l.gap()
 		if longest > 100*ms || !rising {
-			rt.Fatalf("longest audio gap %v, rising %v", longest, rising)
+			rt.Fatalf("got longest audio gap %v, rising %v, want at most 100ms, true", longest, rising)
 		}
-		if most := widest + Margin + 100*ms; l.behind > most {
-			rt.Fatalf("audio ends %v behind video; want at most %v", l.behind, most)
+		if most := maxLag + Margin + 100*ms; l.behind > most {
+			rt.Fatalf("got audio %v behind video, want at most %v", l.behind, most)
 		}
 	})
 }
@@ -315,9 +315,9 @@ func BenchmarkTrack(b *testing.B) {
 	}
 }
 
-// Where sessions meet, less than a frame of audio is missing, whether the first one's audio ended
-// at the splice or some frames before it.
-func TestNoHoleWhereSessionsMeet(t *testing.T) {
+// Where sessions meet, less than a frame of audio is missing, whether the first session's audio
+// ended at the splice or some frames before it.
+func TestNoGapWhereSessionsMeet(t *testing.T) {
 	for _, behind := range []time.Duration{0, 10, 30, 70, 150, 700, 1400} {
 		for _, late := range []time.Duration{0, 15, 40, 90} {
 			behind, late := behind*time.Millisecond, late*time.Millisecond
@@ -331,13 +331,13 @@ func TestNoHoleWhereSessionsMeet(t *testing.T) {
 			tr.Video(splice)
 			end, made := last+frame, 0
 			for _, p := range tr.Audio(audioFrame(splice + late)) {
-				if hole := p.DTS - end; hole.Abs() > rounding {
-					t.Fatalf("%v behind, %v late: silence %v behind the audio", behind, late, hole)
+				if gap := p.DTS - end; gap.Abs() > rounding {
+					t.Fatalf("audio ending %v before, starting %v after: got silence %v after the audio, want at most %v", behind, late, gap, rounding)
 				}
 				end, made = p.DTS+frame, made+1
 			}
-			if hole := splice + late - end; hole >= frame+rounding {
-				t.Errorf("%v behind, %v late: a hole of %v after %d silent frames, want less than %v", behind, late, hole, made, frame)
+			if gap := splice + late - end; gap >= frame+rounding {
+				t.Errorf("audio ending %v before, starting %v after: got a gap of %v after %d silent frames, want less than %v", behind, late, gap, made, frame)
 			}
 		}
 	}

@@ -2,7 +2,7 @@
 //
 // A buffer counts what it holds in an Account. While everything fits, each buffer holds what its
 // own limits allow. Near the limit the largest buffers shrink to an equal share, and smaller ones
-// keep all they have.
+// keep everything.
 //
 // The package is pure: no goroutine, no clock, no I/O.
 package budget
@@ -13,45 +13,46 @@ import (
 )
 
 const (
-	// step is how much an account changes by before the total is told.
-	step = 64 << 10
-	// least is the share below which no buffer is of use: it holds a GOP of two seconds at 8 Mb/s.
-	least = 2 << 20
+	// step is the change of an account after which the total is updated.
+	reportStep = 64 << 10
+	// least is the smallest useful share: it holds a GOP of two seconds at 8 Mb/s.
+	minShare = 2 << 20
 
-	// cappedPart is the part of the limit that a capped account may take before its holders are bounded.
-	cappedPart = 8
-	// modest is what each holder of a capped account may have past its cap, and scant past twice its cap.
-	modest = 1 << 20
-	scant  = step
+	// cappedPart is the divisor of the limit up to which the holders of a capped account are unbounded.
+	capDivisor = 8
+	// modest is what each holder of a capped account may have above its cap, and scant above twice its cap.
+	modestHolder = 1 << 20
+	scantHolder  = reportStep
 )
 
 // Budget is the memory that all buffers of a relay may hold together. A nil Budget has no limit.
 type Budget struct {
-	near  func()
-	limit atomic.Int64
-	share atomic.Int64 // the most that one buffer may hold
-	used  atomic.Int64 // the sum of what accounts have told, which lags by up to a step for each
+	onNear func()
+	limit  atomic.Int64
+	share  atomic.Int64 // the most that one buffer may hold
+	used   atomic.Int64 // sum of what the accounts have reported; lags by up to step per account
 
 	mu       sync.Mutex // guards accounts
 	accounts map[*Account]struct{}
 }
 
-// New returns a budget of limit bytes. near is called when the limit is near, with locks held by
-// who grows: it must not block, and have Balance called soon. nil: only Balance sees to the limit.
+// New returns a budget of limit bytes. near is called when the use comes near the limit. The
+// caller of Set, Add or Reserve may hold locks then, so near must not block; it should arrange for
+// a call of Balance soon. If near is nil, only Balance enforces the limit.
 func New(limit int64, near func()) *Budget {
-	b := &Budget{near: near, accounts: map[*Account]struct{}{}}
+	b := &Budget{onNear: near, accounts: map[*Account]struct{}{}}
 	b.limit.Store(limit)
 	b.share.Store(Unlimited)
 	return b
 }
 
-// SetLimit changes the limit. Balance puts it in force.
+// SetLimit changes the limit in bytes. It takes effect at the next Balance.
 func (b *Budget) SetLimit(limit int64) { b.limit.Store(limit) }
 
 // Limit returns the limit in bytes.
 func (b *Budget) Limit() int64 { return b.limit.Load() }
 
-// Share returns the most bytes that one buffer may hold now; Unlimited where all fit.
+// Share returns the most bytes that one buffer may hold now; Unlimited if all fit.
 func (b *Budget) Share() int64 {
 	if b == nil {
 		return Unlimited
@@ -59,12 +60,12 @@ func (b *Budget) Share() int64 {
 	return b.share.Load()
 }
 
-// mark is the use from which near is called, and goal the one that Balance shrinks to.
-func (b *Budget) mark() int64 { return b.limit.Load() / 20 * 19 }
-func (b *Budget) goal() int64 { return b.limit.Load() / 10 * 9 }
+// mark returns the use above which near is called, and goal the use that Balance shrinks to.
+func (b *Budget) highMark() int64 { return b.limit.Load() / 20 * 19 }
+func (b *Budget) goal() int64     { return b.limit.Load() / 10 * 9 }
 
-// floor is the share that each buffer keeps, whatever else takes memory.
-func (b *Budget) floor() int64 { return min(least, b.limit.Load()/32) }
+// floor returns the share that each buffer keeps, whatever else uses memory.
+func (b *Budget) floor() int64 { return min(minShare, b.limit.Load()/32) }
 
 // Kind is what memory is used for.
 type Kind uint8
@@ -72,9 +73,9 @@ type Kind uint8
 // The kinds of memory.
 const (
 	Packets    Kind = iota // in the buffers of streams; what Add counts of them is Wires
-	Wires                  // their forms as protocols send them, which viewers share
+	Wires                  // serialised forms of packets, which viewers share
 	Chunks                 // of fragmented MP4, for HLS and Media Source
-	Reassembly             // messages of publishers that have not come whole
+	Reassembly             // messages of publishers that have not arrived completely
 	kinds
 )
 
@@ -82,75 +83,75 @@ func (k Kind) String() string {
 	return [kinds]string{"packets", "wires", "chunks", "reassembly"}[k]
 }
 
-// Account is what one buffer holds. Methods of a nil Account do nothing.
+// Account counts what one buffer holds. Methods of a nil Account do nothing.
 type Account struct {
-	of     *Budget
-	kind   Kind
-	shrink func()
-	fixed  bool
-	closed atomic.Bool
-	size   atomic.Int64 // as Set has told
-	extra  atomic.Int64 // the sum of what Add has told
-	told   atomic.Int64 // what of both is in used
+	budget   *Budget
+	kind     Kind
+	shrink   func()
+	fixed    bool
+	closed   atomic.Bool
+	size     atomic.Int64 // set by Set
+	extra    atomic.Int64 // the sum passed to Add
+	reported atomic.Int64 // the part of both that is counted in used
 }
 
-// Open returns the account of a buffer that keeps to its Share. shrink, if not nil, has the buffer
-// do so at once: it is called by Balance when the buffer holds more.
+// Open returns the account of a buffer that keeps to its Share. Balance calls shrink, if not nil,
+// when the buffer holds more than its share; shrink must make it evict the rest at once.
 func (b *Budget) Open(kind Kind, shrink func()) *Account {
 	return b.open(&Account{kind: kind, shrink: shrink})
 }
 
-// OpenFixed returns the account of memory that cannot shrink: buffers have to fit beside it.
+// OpenFixed returns the account of memory that cannot shrink; buffers share what it leaves.
 func (b *Budget) OpenFixed(kind Kind) *Account { return b.open(&Account{kind: kind, fixed: true}) }
 
 func (b *Budget) open(a *Account) *Account {
 	if b == nil {
 		return nil
 	}
-	a.of = b
+	a.budget = b
 	b.mu.Lock()
 	b.accounts[a] = struct{}{}
 	b.mu.Unlock()
 	return a
 }
 
-// Set says how many bytes the buffer holds, without what Add counts. Calls must not overlap.
+// Set sets the bytes that the buffer holds, without those that Add counts. Calls must not overlap.
 func (a *Account) Set(bytes int) {
 	if a != nil {
 		a.size.Store(int64(bytes))
-		a.tell()
+		a.report()
 	}
 }
 
-// Add counts bytes that belong to the buffer beside those of Set, or that do not any more where it
-// is negative. It may be called from any goroutine.
+// Add adds bytes to what the buffer holds in addition to Set; a negative number removes them.
+// It may be called from any goroutine.
 func (a *Account) Add(bytes int) {
 	if a != nil {
 		a.extra.Add(int64(bytes))
-		a.tell()
+		a.report()
 	}
 }
 
-// Reserve counts more bytes, as Add does, for a holder that has held bytes with them, and reports whether
-// it may have them. If not, nothing is counted. Any holder may have any number while the account is
-// within an eighth of the limit. Past it a holder may have 1 MiB, and past a quarter 64 KiB. It may be
-// called from any goroutine.
+// Reserve adds more bytes, as Add does, for a holder that then has held bytes in total. It reports
+// whether the holder may have them; if not, it adds nothing. While the account is within an eighth
+// of the limit, a holder may have any number. Above an eighth it may have 1 MiB, and above a
+// quarter 64 KiB. Reserve may be called from any goroutine.
 func (a *Account) Reserve(more, held int) bool {
 	if a == nil {
 		return true
 	}
 	a.extra.Add(int64(more))
-	if most := a.of.limit.Load() / cappedPart; held > scant && a.total() > most {
-		if held > modest || a.total() > 2*most {
+	if most := a.budget.limit.Load() / capDivisor; held > scantHolder && a.total() > most {
+		if held > modestHolder || a.total() > 2*most {
 			a.extra.Add(int64(-more))
 			return false
 		}
 	}
-	a.tell()
+	a.report()
 	return true
 }
 
-// Extra returns the sum of what Add has counted.
+// Extra returns the sum of what Add has added, in bytes.
 func (a *Account) Extra() int {
 	if a == nil {
 		return 0
@@ -163,36 +164,36 @@ func (a *Account) Share() int64 {
 	if a == nil {
 		return Unlimited
 	}
-	return a.of.share.Load()
+	return a.budget.share.Load()
 }
 
 func (a *Account) total() int64 { return max(0, a.size.Load()+a.extra.Load()) }
 
-// tell brings the budget's sum up to date once a step has come together.
-func (a *Account) tell() {
-	told, now := a.told.Load(), a.total()
-	if d := now - told; d < step && d > -step || a.closed.Load() {
+// tell updates the budget's sum once the account has changed by step.
+func (a *Account) report() {
+	reported, now := a.reported.Load(), a.total()
+	if d := now - reported; d < reportStep && d > -reportStep || a.closed.Load() {
 		return
 	}
-	if !a.told.CompareAndSwap(told, now) {
-		return // another goroutine tells
+	if !a.reported.CompareAndSwap(reported, now) {
+		return // another goroutine updates it
 	}
-	b := a.of
-	if b.used.Add(now-told) > b.mark() && now > told && b.near != nil {
-		b.near()
+	b := a.budget
+	if b.used.Add(now-reported) > b.highMark() && now > reported && b.onNear != nil {
+		b.onNear()
 	}
 }
 
-// Close takes the account out of the budget. What is said of it afterwards does not count.
+// Close removes the account from the budget. Later changes of it do not count.
 func (a *Account) Close() {
 	if a == nil || a.closed.Swap(true) {
 		return
 	}
-	b := a.of
+	b := a.budget
 	b.mu.Lock()
 	delete(b.accounts, a)
 	b.mu.Unlock()
-	b.used.Add(-a.told.Swap(0))
+	b.used.Add(-a.reported.Swap(0))
 }
 
 // Used returns the bytes that all accounts hold.
@@ -205,7 +206,7 @@ func (b *Budget) Used() (bytes int64) {
 	return bytes
 }
 
-// Use returns the bytes that all accounts hold, by what for.
+// Use returns the bytes that all accounts hold, by the name of their Kind.
 func (b *Budget) Use() map[string]int64 {
 	use := map[string]int64{}
 	for k := range kinds {
@@ -224,7 +225,8 @@ func (b *Budget) Use() map[string]int64 {
 	return use
 }
 
-// sizes returns what can shrink, with extra, and how many bytes what cannot takes. b.mu is held.
+// sizes returns the sizes of accounts that can shrink, with extra appended, and the sum of those
+// that cannot. b.mu must be held.
 func (b *Budget) sizes(extra ...int64) (sizes []int64, fixed int64) {
 	sizes = append(make([]int64, 0, len(b.accounts)+len(extra)), extra...)
 	for a := range b.accounts {
@@ -237,8 +239,8 @@ func (b *Budget) sizes(extra ...int64) (sizes []int64, fixed int64) {
 	return sizes, fixed
 }
 
-// Balance divides the budget anew, and has buffers shrink that hold more than their share. It is
-// to be called when near was, and now and then: buffers grow again where memory was given back.
+// Balance divides the budget again, and makes buffers shrink that hold more than their share. It
+// must be called after near was, and periodically: buffers may grow again when memory is freed.
 func (b *Budget) Balance() {
 	b.mu.Lock()
 	sizes, fixed := b.sizes()
@@ -247,7 +249,7 @@ func (b *Budget) Balance() {
 	var large []*Account
 	used := int64(0)
 	for a := range b.accounts {
-		used += a.told.Load()
+		used += a.reported.Load()
 		if !a.fixed && a.shrink != nil && a.total() > share {
 			large = append(large, a)
 		}
@@ -259,8 +261,8 @@ func (b *Budget) Balance() {
 	}
 }
 
-// Full reports whether there is no room for the buffer of another stream: it would get less than it
-// needs, though all that hold more shrank to as much.
+// Full reports whether there is no room for the buffer of another stream: it would get less than
+// the floor even if all larger buffers shrank to its size.
 func (b *Budget) Full() bool {
 	if b == nil {
 		return false

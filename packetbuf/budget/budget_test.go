@@ -18,10 +18,10 @@ func TestShare(t *testing.T) {
 	}{
 		{"no buffers", 100, nil, Unlimited},
 		{"all fit", 100, []int64{40, 60}, Unlimited},
-		{"the largest gives", 100, []int64{10, 20, 200}, 70},
-		{"two large ones give alike", 100, []int64{300, 10, 200}, 45},
+		{"the largest shrinks", 100, []int64{10, 20, 200}, 70},
+		{"two large ones shrink equally", 100, []int64{300, 10, 200}, 45},
 		{"twelve greedy pushes beside a modest one", 512 * MiB, append(slices.Repeat([]int64{62 * MiB}, 12), 6*MiB), (512 - 6) * MiB / 12},
-		{"nothing is left beside what is fixed", -5, []int64{1, 2}, 0},
+		{"fixed memory exceeds the limit", -5, []int64{1, 2}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := Share(c.limit, c.sizes); got != c.want {
@@ -31,7 +31,7 @@ func TestShare(t *testing.T) {
 	}
 }
 
-// The shares fill the limit as far as they can and never exceed it.
+// The shares use as much of the limit as they can and never exceed it.
 func TestShareProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		sizes := rapid.SliceOf(rapid.Int64Range(0, 1<<30)).Draw(t, "sizes")
@@ -45,38 +45,38 @@ func TestShareProperties(t *testing.T) {
 		}
 		share := Share(limit, sizes)
 		if !fits(share) {
-			t.Fatalf("a share of %d exceeds the limit", share)
+			t.Fatalf("got share %d, want one within the limit of %d", share, limit)
 		}
 		if share != Unlimited && fits(share+1) {
-			t.Fatalf("a share of %d is less than there is room for", share)
+			t.Fatalf("got share %d, want the largest that fits", share)
 		}
 	})
 }
 
 // buffer is a buffer that keeps to its share.
-type buffer struct {
+type fakeBuffer struct {
 	account *Account
 	size    int
 }
 
-func newBuffer(b *Budget, size int) *buffer {
-	out := &buffer{}
+func newBuffer(b *Budget, size int) *fakeBuffer {
+	out := &fakeBuffer{}
 	out.account = b.Open(Packets, out.shrink)
 	out.grow(size)
 	return out
 }
 
-func (u *buffer) grow(n int) { u.size += n; u.account.Set(u.size) }
-func (u *buffer) shrink() {
+func (u *fakeBuffer) grow(n int) { u.size += n; u.account.Set(u.size) }
+func (u *fakeBuffer) shrink() {
 	u.size = int(min(int64(u.size), u.account.Share()))
 	u.account.Set(u.size)
 }
 
-func TestGreedyBuffersShrinkAndModestOnesDoNot(t *testing.T) {
+func TestOnlyGreedyBuffersShrink(t *testing.T) {
 	near := 0
 	b := New(100<<20, func() { near++ })
 	modest := newBuffer(b, 6<<20)
-	var greedy []*buffer
+	var greedy []*fakeBuffer
 	for range 12 {
 		greedy = append(greedy, newBuffer(b, 0))
 	}
@@ -88,24 +88,24 @@ func TestGreedyBuffersShrinkAndModestOnesDoNot(t *testing.T) {
 				b.Balance()
 			}
 			if used := b.Used(); used > b.Limit() {
-				t.Fatalf("used %d of %d", used, b.Limit())
+				t.Fatalf("used: got %d, want at most %d", used, b.Limit())
 			}
 		}
 	}
 	if modest.size != 6<<20 {
-		t.Errorf("the modest buffer shrank to %d", modest.size)
+		t.Errorf("modest buffer: got %d bytes, want %d", modest.size, 6<<20)
 	}
 	if b.Full() {
-		t.Error("full, though the greedy ones can give")
+		t.Error("got full, want room, as the greedy buffers can shrink")
 	}
 	for _, g := range greedy {
 		g.account.Close()
 	}
 	if b.Balance(); b.Share() != Unlimited {
-		t.Errorf("a share of %d when memory was given back, want none", b.Share())
+		t.Errorf("share after memory was freed: got %d, want Unlimited", b.Share())
 	}
 	if got := b.used.Load(); got != 6<<20 {
-		t.Errorf("%d bytes in use by sum, want those of the modest one", got)
+		t.Errorf("used: got %d, want the modest buffer's %d", got, 6<<20)
 	}
 }
 
@@ -118,8 +118,8 @@ func TestFull(t *testing.T) {
 		newBuffer(b, 10<<20)
 		b.Balance()
 	}
-	if n := len(b.accounts); n < 1<<30/(least*5/4) {
-		t.Errorf("full with %d buffers", n)
+	if n := len(b.accounts); n < 1<<30/(minShare*5/4) {
+		t.Errorf("got full with %d buffers, want at least %d", n, 1<<30/(minShare*5/4))
 	}
 }
 
@@ -129,15 +129,15 @@ func TestFixedMemoryCounts(t *testing.T) {
 	fixed.Add(50 << 20)
 	b.Balance()
 	if want := 40 << 20; u.size != want {
-		t.Errorf("the buffer holds %d beside what is fixed, want %d", u.size, want)
+		t.Errorf("buffer next to fixed memory: got %d bytes, want %d", u.size, want)
 	}
 	fixed.Add(50 << 20)
 	if !b.Full() {
-		t.Error("not full, though what is fixed takes everything")
+		t.Error("got room, want full, as fixed memory uses everything")
 	}
 }
 
-// Holders of a capped account past its cap are bounded, and modest ones are not refused.
+// Holders of a capped account above its cap are bounded, and modest ones are not refused.
 func TestReserve(t *testing.T) {
 	const MiB = 1 << 20
 	for _, c := range []struct {
@@ -165,7 +165,7 @@ func TestReserve(t *testing.T) {
 	}
 }
 
-// What is fixed takes the whole limit: each buffer still has its floor.
+// If fixed memory uses the whole limit, each buffer still has its floor.
 func TestShareHasAFloor(t *testing.T) {
 	for _, limit := range []int64{32 << 20, 1 << 30} {
 		b := New(limit, nil)
@@ -173,7 +173,7 @@ func TestShareHasAFloor(t *testing.T) {
 		b.OpenFixed(Reassembly).Add(int(2 * limit))
 		b.Balance()
 		if want := min(2<<20, limit/32); b.Share() != want || int64(u.size) != want {
-			t.Errorf("of %d: a share of %d and %d bytes kept, want %d", limit, b.Share(), u.size, want)
+			t.Errorf("limit %d: got share %d and %d bytes kept, want %d", limit, b.Share(), u.size, want)
 		}
 	}
 }
@@ -185,7 +185,7 @@ func TestNil(t *testing.T) {
 	a.Add(1)
 	a.Close()
 	if got := fmt.Sprint(a.Share() == Unlimited, b.Full(), a.Extra()); got != "true false 0" {
-		t.Error(got)
+		t.Errorf("nil budget: got %q, want %q", got, "true false 0")
 	}
 }
 
