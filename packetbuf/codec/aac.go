@@ -2,17 +2,17 @@ package codec
 
 // AAC is an AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1).
 type AAC struct {
-	// ObjectType is that of the core: 2 for AAC-LC, also under SBR and PS.
+	// ObjectType is the core's audio object type: 2 for AAC-LC, also with SBR and PS.
 	ObjectType int
 	SampleRate int // of the core, Hz
-	Channels   int // 0 where nothing says it but the frames
-	// Program reports that a program config element says which channels there are, in another
-	// way than any channelConfiguration.
-	Program bool
-	// SBR and PS tell that spectral band replication and parametric stereo are signalled,
-	// explicitly or in the backward compatible way. Without a signal they may be there.
+	Channels   int // 0 if only the frames say
+	// ProgramConfig reports that a program config element describes the channels, instead of a
+	// channelConfiguration.
+	ProgramConfig bool
+	// SBR and PS report that spectral band replication and parametric stereo are signalled,
+	// explicitly or in the backward compatible way. They may be present without a signal.
 	SBR, PS bool
-	// ExtensionRate is the rate at the output, Hz; 0 without SBR.
+	// ExtensionRate is the output rate in Hz; 0 without SBR.
 	ExtensionRate int
 	// FrameSamples is 1024 or 960, per channel at the core's rate.
 	FrameSamples int
@@ -35,15 +35,15 @@ var aacRates = [...]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 
 // aacChannels is indexed by channelConfiguration.
 var aacChannels = [...]int{0, 1, 2, 3, 4, 5, 6, 8}
 
-// ParseAAC reads an AudioSpecificConfig. Object types outside the general audio coder are
-// read as far as rate and channels; FrameSamples is then 1024.
+// ParseAAC reads an AudioSpecificConfig. For object types other than the general audio coder it
+// reads no further than the channels, and FrameSamples is 1024.
 func ParseAAC(b []byte) (AAC, error) {
 	c, _, err := parseAAC(b)
 	return c, err
 }
 
 // programElements returns the elements that a program config element in an AudioSpecificConfig
-// lists; nil where there is none, or it couples channels.
+// lists; nil if there is no such element or it couples channels.
 func programElements(b []byte) []aacElement {
 	_, elements, _ := parseAAC(b)
 	return elements
@@ -95,22 +95,22 @@ func parseAAC(b []byte) (_ AAC, program []aacElement, _ error) {
 	return c, program, nil
 }
 
-// readProgram reads the program config element that stands in place of a channelConfiguration; one
-// that is cut short leaves the channels unknown.
+// readProgram reads a program config element. If the element is cut short, the channels stay
+// unknown.
 func (c *AAC) readProgram(r *bitReader) []aacElement {
 	r.u(4) // element_instance_tag
 	elements, channels, plain := readProgram(r)
 	if r.short {
 		return nil
 	}
-	if c.Channels, c.Program = channels, true; !plain {
+	if c.Channels, c.ProgramConfig = channels, true; !plain {
 		return nil
 	}
 	return elements
 }
 
-// aacConfiguration is the channelConfiguration of an AudioSpecificConfig that ParseAAC reads; 0
-// stands for a program config element.
+// aacConfiguration returns the channelConfiguration of an AudioSpecificConfig that ParseAAC
+// accepts; 0 means a program config element.
 func aacConfiguration(b []byte) uint32 {
 	r := &bitReader{data: b}
 	readObjectType(r)
@@ -118,7 +118,7 @@ func aacConfiguration(b []byte) uint32 {
 	return r.u(4)
 }
 
-// readSyncExtension reads the backward compatible signal of SBR and PS, which may follow.
+// readSyncExtension reads the backward compatible signal of SBR and PS, if there is one.
 func (c *AAC) readSyncExtension(r *bitReader) {
 	const sbrSync, psSync = 0x2b7, 0x548
 	if r.u(11) != sbrSync || readObjectType(r) != aacSBR || !r.flag() {
@@ -153,7 +153,7 @@ func readRate(r *bitReader) int {
 	return 0
 }
 
-// OutputRate is the sample rate after decoding, Hz.
+// OutputRate returns the sample rate after decoding in Hz.
 func (c AAC) OutputRate() int {
 	if c.SBR {
 		return c.ExtensionRate
@@ -161,8 +161,8 @@ func (c AAC) OutputRate() int {
 	return c.SampleRate
 }
 
-// OutputChannels is the number of channels after decoding: parametric stereo makes two of
-// one.
+// OutputChannels returns the number of channels after decoding. Parametric stereo decodes one
+// channel to two.
 func (c AAC) OutputChannels() int {
 	if c.PS && c.Channels == 1 {
 		return 2
@@ -170,8 +170,8 @@ func (c AAC) OutputChannels() int {
 	return c.Channels
 }
 
-// SamplesPerFrame is how many samples a frame gives per channel at OutputRate: 1024 or 960,
-// twice as many where SBR doubles the rate.
+// SamplesPerFrame returns the samples of a frame per channel at OutputRate: 1024 or 960, or
+// twice as many if SBR doubles the rate.
 func (c AAC) SamplesPerFrame() int {
 	if c.SBR && c.ExtensionRate == 2*c.SampleRate {
 		return 2 * c.FrameSamples
@@ -179,9 +179,9 @@ func (c AAC) SamplesPerFrame() int {
 	return c.FrameSamples
 }
 
-// Append appends the AudioSpecificConfig, SBR and PS signalled explicitly. It is for the
-// general audio coder without a program config element: object types 1 to 4, Channels as
-// ParseAAC gives them.
+// Append appends the AudioSpecificConfig to dst, with SBR and PS signalled explicitly. The
+// configuration must be of the general audio coder (object types 1 to 4), without a program config
+// element, and with Channels as ParseAAC returns them.
 func (c AAC) Append(dst []byte) []byte {
 	w := &bitWriter{}
 	switch {

@@ -9,9 +9,9 @@ const (
 	aacFIL = 6 // fill
 )
 
-// AACFrameChannels returns the number of channels that a raw frame of AAC begins with: 1 or 2. A
-// frame of more begins like one of 1, and cannot be told from it without decoding. ok is false
-// where the frame begins with neither.
+// AACFrameChannels returns the number of channels of the first element of a raw AAC frame: 1 or 2.
+// A frame of more channels usually begins with one of 1, and only decoding tells the difference.
+// ok is false if the frame has no such element.
 func AACFrameChannels(frame []byte) (channels int, ok bool) {
 	r := &bitReader{data: frame}
 	for !r.short {
@@ -35,7 +35,7 @@ func AACFrameChannels(frame []byte) (channels int, ok bool) {
 	return 0, false
 }
 
-// skipDataElement steps over a data_stream_element.
+// skipDataElement skips a data_stream_element.
 func skipDataElement(r *bitReader) {
 	r.u(4) // element_instance_tag
 	align := r.flag()
@@ -49,7 +49,7 @@ func skipDataElement(r *bitReader) {
 	r.skip(8 * n)
 }
 
-// NearestAACRate returns the sample rate nearest to one that was measured, in Hz.
+// NearestAACRate returns the sample rate of AAC nearest to measured, in Hz.
 func NearestAACRate(measured float64) int {
 	best := aacRates[0]
 	for _, rate := range aacRates {
@@ -60,12 +60,12 @@ func NearestAACRate(measured float64) int {
 	return best
 }
 
-// aacElement is a syntactic element of a frame that has channels, with its tag.
-type aacElement struct{ kind, tag uint32 }
+// aacElement is a syntactic element of a frame that carries channels, with its tag.
+type aacElement struct{ id, tag uint32 }
 
-// readProgram reads a program_config_element (ISO/IEC 14496-3, 4.5.1.1) behind its tag: the
-// elements of a frame in their order, and how many channels they have. Elements that couple
-// channels are beyond silence: plain is false.
+// readProgram reads a program_config_element (ISO/IEC 14496-3, 4.5.1.1) after its tag. It returns
+// the elements of a frame in order and their number of channels. plain is false if elements couple
+// channels, for which no silence can be written.
 func readProgram(r *bitReader) (elements []aacElement, channels int, plain bool) {
 	r.u(2) // object_type
 	r.u(4) // sampling_frequency_index
@@ -77,10 +77,10 @@ func readProgram(r *bitReader) (elements []aacElement, channels int, plain bool)
 		}
 	}
 	for range front + side + back {
-		e := aacElement{kind: aacSCE}
+		e := aacElement{id: aacSCE}
 		channels++
 		if r.flag() {
-			e.kind = aacCPE
+			e.id = aacCPE
 			channels++
 		}
 		e.tag = r.u(4)

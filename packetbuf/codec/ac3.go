@@ -1,22 +1,22 @@
 package codec
 
-// AC3 is what the head of an AC-3 or E-AC-3 frame says (ETSI TS 102 366, 4.3, 4.4 and E.1.2).
+// AC3 is the header of an AC-3 or E-AC-3 frame (ETSI TS 102 366, 4.3, 4.4 and E.1.2).
 type AC3 struct {
 	Enhanced   bool // E-AC-3
 	SampleRate int  // Hz
-	Channels   int  // with the low-frequency one
-	LFE        bool // there is a low-frequency channel
+	Channels   int  // including the low-frequency channel
+	LFE        bool // reports a low-frequency channel
 	Samples    int  // in the frame, per channel
 }
 
 var ac3Rates = [3]int{48000, 44100, 32000}
 
-// ParseAC3 reads the head of a frame.
+// ParseAC3 reads the header of a frame.
 func ParseAC3(frame []byte) (AC3, error) {
 	if len(frame) < 8 || frame[0] != 0x0b || frame[1] != 0x77 {
 		return AC3{}, malformed("AC-3 frame: no sync word")
 	}
-	// bsid stands at the same place in both.
+	// bsid is at the same position in both.
 	switch id := frame[5] >> 3; {
 	case id <= 8:
 		return parseAC3(frame)
@@ -31,7 +31,7 @@ func parseAC3(frame []byte) (AC3, error) {
 	if rate == 3 {
 		return AC3{}, malformed("AC-3 frame: reserved sample rate")
 	}
-	at := 3 // where lfeon stands, behind the mix levels that there are
+	at := 3 // position of lfeon, after the mix levels that are present
 	if mode&1 != 0 && mode != 1 {
 		at += 2
 	}
@@ -52,7 +52,7 @@ func parseEAC3(frame []byte) (AC3, error) {
 	switch {
 	case rate < 3:
 		a.SampleRate = ac3Rates[rate]
-	case blocks < 3: // half a rate; always six blocks
+	case blocks < 3: // half a rate, always with six blocks
 		a.SampleRate, a.Samples = ac3Rates[blocks]/2, 1536
 	default:
 		return AC3{}, malformed("E-AC-3 frame: reserved sample rate")

@@ -7,14 +7,14 @@ import (
 )
 
 const (
-	adtsHeader = 7
-	adtsCRC    = 2
-	adtsMost   = 1<<13 - 1 // bytes, header included
+	adtsHeaderSize = 7
+	adtsCRCSize    = 2
+	adtsMaxSize    = 1<<13 - 1 // bytes, header included
 )
 
 // AppendADTS appends the header of an ADTS frame with a payload of n bytes (ISO/IEC 14496-3,
-// 1.A.2.2), which is to follow. Its error says that ADTS has no words for the configuration or
-// for so long a frame.
+// 1.A.2.2). The caller appends the payload. It returns an error if ADTS cannot express the
+// configuration or so long a frame.
 func (c AAC) AppendADTS(dst []byte, n int) ([]byte, error) {
 	rate := -1
 	for i, known := range aacRates {
@@ -25,15 +25,15 @@ func (c AAC) AppendADTS(dst []byte, n int) ([]byte, error) {
 	channels := channelConfiguration(c.Channels)
 	switch {
 	case c.ObjectType < AACMain || c.ObjectType > aacLTP:
-		return dst, fmt.Errorf("ADTS: AAC object type %d", c.ObjectType)
+		return dst, fmt.Errorf("append ADTS header: unsupported object type %d", c.ObjectType)
 	case rate < 0:
-		return dst, fmt.Errorf("ADTS: %d Hz", c.SampleRate)
-	case channels == 0 || channels > 7 || c.Program:
-		return dst, fmt.Errorf("ADTS: %d channels", c.Channels)
+		return dst, fmt.Errorf("append ADTS header: unsupported rate %d Hz", c.SampleRate)
+	case channels == 0 || channels > 7 || c.ProgramConfig:
+		return dst, fmt.Errorf("append ADTS header: unsupported channel configuration (%d channels)", c.Channels)
 	case c.FrameSamples != 1024:
-		return dst, fmt.Errorf("ADTS: frames of %d samples", c.FrameSamples)
-	case n < 1 || adtsHeader+n > adtsMost:
-		return dst, fmt.Errorf("ADTS: a frame of %d bytes", n)
+		return dst, fmt.Errorf("append ADTS header: unsupported frame size %d", c.FrameSamples)
+	case n < 1 || adtsHeaderSize+n > adtsMaxSize:
+		return dst, fmt.Errorf("append ADTS header: frame of %d bytes out of range", n)
 	}
 	w := &bitWriter{out: dst}
 	w.u(12, 0xfff)
@@ -42,30 +42,30 @@ func (c AAC) AppendADTS(dst []byte, n int) ([]byte, error) {
 	w.u(4, uint32(rate))           //nolint:gosec // 0 to 12
 	w.u(1, 0)                      // private
 	w.u(3, channels)
-	w.u(4, 0)                     // original, home, copyright
-	w.u(13, uint32(adtsHeader+n)) //nolint:gosec // 13 bits
-	w.u(11, 0x7ff)                // a variable rate
-	w.u(2, 0)                     // one raw data block
+	w.u(4, 0)                         // original_copy, home, copyright
+	w.u(13, uint32(adtsHeaderSize+n)) //nolint:gosec // 13 bits
+	w.u(11, 0x7ff)                    // variable rate
+	w.u(2, 0)                         // one raw data block
 	return w.out, nil
 }
 
-// ADTSFrame is one frame with what its header says.
+// ADTSFrame is one frame and the configuration in its header.
 type ADTSFrame struct {
 	Config  AAC
-	Payload []byte // a raw frame, the receiver's own
+	Payload []byte // a raw frame
 }
 
-// ADTSReader reads ADTS frame by frame. It reads no further than it has to; hand it a
-// buffered reader.
+// ADTSReader reads ADTS frames. It reads no further than the end of a frame, so r should be
+// buffered.
 type ADTSReader struct{ r io.Reader }
 
-// NewADTSReader reads from r.
+// NewADTSReader returns a reader of frames from r.
 func NewADTSReader(r io.Reader) *ADTSReader { return &ADTSReader{r: r} }
 
-// Next returns the next frame. Its error is io.EOF at the end, io.ErrUnexpectedEOF within a
-// frame, or wraps ErrMalformed: then there is no way on.
+// Next returns the next frame. Its payload is the caller's. The error is io.EOF at the end and
+// io.ErrUnexpectedEOF within a frame. After an error that wraps ErrMalformed no frame can be read.
 func (a *ADTSReader) Next() (ADTSFrame, error) {
-	var head [adtsHeader]byte
+	var head [adtsHeaderSize]byte
 	if _, err := io.ReadFull(a.r, head[:]); err != nil {
 		return ADTSFrame{}, err
 	}
@@ -83,15 +83,15 @@ func (a *ADTSReader) Next() (ADTSFrame, error) {
 	return ADTSFrame{Config: c, Payload: body[crc:]}, nil
 }
 
-// parseADTS reads a header: the configuration, how many bytes follow, and how many of them are
-// the CRC's.
-func parseADTS(head [adtsHeader]byte) (c AAC, size, crc int, err error) {
+// parseADTS reads a header. It returns the configuration, the number of bytes that follow, and
+// how many of them are the CRC.
+func parseADTS(head [adtsHeaderSize]byte) (c AAC, size, crc int, err error) {
 	r := &bitReader{data: head[:]}
 	sync := r.u(12)
 	r.u(1)
 	layer := r.u(2)
 	if !r.flag() {
-		crc = adtsCRC
+		crc = adtsCRCSize
 	}
 	if sync != 0xfff || layer != 0 {
 		return AAC{}, 0, 0, malformed("ADTS: no sync word")
@@ -101,7 +101,7 @@ func parseADTS(head [adtsHeader]byte) (c AAC, size, crc int, err error) {
 	r.u(1)
 	c.Channels = aacChannels[r.u(3)]
 	r.u(4)
-	size = int(r.u(13)) - adtsHeader
+	size = int(r.u(13)) - adtsHeaderSize
 	r.u(11)
 	blocks := r.u(2) + 1
 	switch {
@@ -119,7 +119,7 @@ func parseADTS(head [adtsHeader]byte) (c AAC, size, crc int, err error) {
 // ADTSConfig returns the configuration in an ADTS header; ok is false where b does not begin with
 // one. No AudioSpecificConfig begins with the same bits.
 func ADTSConfig(b []byte) (c AAC, ok bool) {
-	if len(b) < adtsHeader {
+	if len(b) < adtsHeaderSize {
 		return AAC{}, false
 	}
 	r := &bitReader{data: b}
@@ -142,15 +142,15 @@ func ADTSConfig(b []byte) (c AAC, ok bool) {
 // would begin with the element that ends it.
 func SplitADTS(b []byte) (frames []ADTSFrame, ok bool) {
 	for len(b) > 0 {
-		if len(b) < adtsHeader {
+		if len(b) < adtsHeaderSize {
 			return nil, false
 		}
-		c, size, crc, err := parseADTS([adtsHeader]byte(b))
-		if err != nil || adtsHeader+size > len(b) {
+		c, size, crc, err := parseADTS([adtsHeaderSize]byte(b))
+		if err != nil || adtsHeaderSize+size > len(b) {
 			return nil, false
 		}
-		end := adtsHeader + size
-		frames = append(frames, ADTSFrame{Config: c, Payload: b[adtsHeader+crc : end : end]})
+		end := adtsHeaderSize + size
+		frames = append(frames, ADTSFrame{Config: c, Payload: b[adtsHeaderSize+crc : end : end]})
 		b = b[end:]
 	}
 	return frames, len(frames) > 0

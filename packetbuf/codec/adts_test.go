@@ -21,15 +21,15 @@ func TestOpusHeadRoundTrip(t *testing.T) {
 	} {
 		h, err := ParseOpusHead(unhex(t, in))
 		if err != nil || h != want {
-			t.Errorf("%s: %+v, %v", in, h, err)
+			t.Errorf("%s: got %+v, %v, want %+v", in, h, err, want)
 		}
 		if !bytes.Equal(h.Append(nil), unhex(t, in)) {
-			t.Errorf("%s: back as %x", in, h.Append(nil))
+			t.Errorf("%s: got %x when written back", in, h.Append(nil))
 		}
 	}
 	for _, bad := range []string{"", opusHeadMono[:36], opusHead51[:40], "4f707573486561640100380180bb0000000000", "4f707573486561640103380180bb0000000000", "4f707573486561641101380180bb0000000000"} {
 		if h, err := ParseOpusHead(unhex(t, bad)); !errors.Is(err, ErrMalformed) {
-			t.Errorf("%s: %+v, %v", bad, h, err)
+			t.Errorf("%s: got %+v, %v, want ErrMalformed", bad, h, err)
 		}
 	}
 }
@@ -44,7 +44,7 @@ func FuzzOpusHead(f *testing.F) {
 			return
 		}
 		if again, err := ParseOpusHead(h.Append(nil)); err != nil || again != h {
-			t.Fatalf("%+v became %+v, %v", h, again, err)
+			t.Fatalf("got %+v, %v, want %+v", again, err, h)
 		}
 	})
 }
@@ -58,7 +58,7 @@ var adtsConfigs = []AAC{
 
 func TestADTSRoundTrip(t *testing.T) {
 	var file []byte
-	lengths := []int{1, 6, 250, adtsMost - adtsHeader}
+	lengths := []int{1, 6, 250, adtsMaxSize - adtsHeaderSize}
 	for i, c := range adtsConfigs {
 		var err error
 		if file, err = c.AppendADTS(file, lengths[i]); err != nil {
@@ -70,15 +70,15 @@ func TestADTSRoundTrip(t *testing.T) {
 	for i, want := range adtsConfigs {
 		got, err := r.Next()
 		if err != nil || got.Config != want || !bytes.Equal(got.Payload, bytes.Repeat([]byte{byte(i)}, lengths[i])) {
-			t.Errorf("frame %d: %+v, %v", i, got.Config, err)
+			t.Errorf("frame %d: got %+v, %v, want %+v", i, got.Config, err, want)
 		}
 	}
 	if _, err := r.Next(); !errors.Is(err, io.EOF) {
-		t.Error(err)
+		t.Errorf("at the end: got %v, want io.EOF", err)
 	}
 }
 
-func TestWhatADTSCannotSay(t *testing.T) {
+func TestAppendADTSErrors(t *testing.T) {
 	lc := adtsConfigs[0]
 	for name, c := range map[string]AAC{
 		"short frames":  {ObjectType: AACLC, SampleRate: 48000, Channels: 2, FrameSamples: 960},
@@ -88,12 +88,12 @@ func TestWhatADTSCannotSay(t *testing.T) {
 		"no channels":   {ObjectType: AACLC, SampleRate: 48000, FrameSamples: 1024},
 	} {
 		if out, err := c.AppendADTS(nil, 9); err == nil || len(out) > 0 {
-			t.Errorf("%s: %x", name, out)
+			t.Errorf("%s: got %x, want an error", name, out)
 		}
 	}
-	for _, n := range []int{0, adtsMost} {
+	for _, n := range []int{0, adtsMaxSize} {
 		if _, err := lc.AppendADTS(nil, n); err == nil {
-			t.Errorf("a frame of %d bytes", n)
+			t.Errorf("frame of %d bytes: got no error", n)
 		}
 	}
 	good, _ := lc.AppendADTS(nil, 2)
@@ -112,13 +112,13 @@ func TestWhatADTSCannotSay(t *testing.T) {
 		"two blocks":           {unhex(t, "fff14c80013ffd0000"), ErrMalformed},
 	} {
 		if _, err := NewADTSReader(bytes.NewReader(c.in)).Next(); !errors.Is(err, c.want) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
 	}
-	// With a CRC, which is not part of the frame.
+	// A CRC is not part of the frame.
 	f, err := NewADTSReader(bytes.NewReader(unhex(t, "fff04c80015ffc"+"abcd"+"07"))).Next()
 	if err != nil || !bytes.Equal(f.Payload, []byte{7}) {
-		t.Errorf("%x, %v", f.Payload, err)
+		t.Errorf("frame with a CRC: got %x, %v, want 07", f.Payload, err)
 	}
 }
 
@@ -140,7 +140,7 @@ func FuzzADTS(f *testing.F) {
 			}
 			again, err := NewADTSReader(bytes.NewReader(append(out, frame.Payload...))).Next()
 			if err != nil || again.Config != frame.Config || !bytes.Equal(again.Payload, frame.Payload) {
-				t.Fatalf("%+v became %+v, %v", frame.Config, again.Config, err)
+				t.Fatalf("got %+v, %v, want %+v", again.Config, err, frame.Config)
 			}
 		}
 	})

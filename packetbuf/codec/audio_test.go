@@ -17,7 +17,7 @@ var aacSamples = []struct {
 	want         AAC
 	rate, ch, n  int
 	profile, rfc string
-	once         bool // is written back in another way
+	once         bool // Append writes it differently
 }{
 	{"LC 44.1 stereo", "1210", AAC{ObjectType: 2, SampleRate: 44100, Channels: 2, FrameSamples: 1024}, 44100, 2, 1024, "LC", "mp4a.40.2", false},
 	{"LC 48 stereo", "1190", AAC{ObjectType: 2, SampleRate: 48000, Channels: 2, FrameSamples: 1024}, 48000, 2, 1024, "LC", "mp4a.40.2", false},
@@ -45,27 +45,27 @@ func TestAAC(t *testing.T) {
 				t.Fatalf("got  %+v\nwant %+v", got, c.want)
 			}
 			if got.OutputRate() != c.rate || got.OutputChannels() != c.ch || got.SamplesPerFrame() != c.n {
-				t.Errorf("%d Hz, %d channels, %d samples", got.OutputRate(), got.OutputChannels(), got.SamplesPerFrame())
+				t.Errorf("got %d Hz, %d channels, %d samples, want %d, %d, %d", got.OutputRate(), got.OutputChannels(), got.SamplesPerFrame(), c.rate, c.ch, c.n)
 			}
 			back := got.Append(nil)
 			if !c.once && !bytes.Equal(back, b) {
-				t.Errorf("written back %x", back)
+				t.Errorf("written back: got %x, want %x", back, b)
 			}
 			if again, err := ParseAAC(back); err != nil || again != got {
-				t.Errorf("read again %+v, %v", again, err)
+				t.Errorf("read again: got %+v, %v, want %+v", again, err, got)
 			}
 			p := &packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.AAC, Payload: b}
 			if i, err := Describe(p); err != nil || i.Profile != c.profile || i.RFC6381 != c.rfc || i.SampleRate != c.rate || i.Channels != c.ch {
-				t.Errorf("%+v, %v", i, err)
+				t.Errorf("describe: got %+v, %v, want %s, %s, %d Hz, %d channels", i, err, c.profile, c.rfc, c.rate, c.ch)
 			}
 			if n, rate := AudioFrameDuration(p); n != c.n || rate != c.rate {
-				t.Errorf("frame of %d/%d s", n, rate)
+				t.Errorf("frame duration: got %d/%d s, want %d/%d s", n, rate, c.n, c.rate)
 			}
 		})
 	}
 	for _, bad := range []string{"", "12", "1780", "1278", "2b11", "0000", "16d0"} {
 		if c, err := ParseAAC(unhex(t, bad)); !errors.Is(err, ErrMalformed) {
-			t.Errorf("%s: %+v, %v", bad, c, err)
+			t.Errorf("%s: got %+v, %v, want ErrMalformed", bad, c, err)
 		}
 	}
 }
@@ -80,13 +80,13 @@ func FuzzAAC(f *testing.F) {
 			return
 		}
 		if c.OutputRate() <= 0 || c.SamplesPerFrame() <= 0 {
-			t.Fatalf("%+v", c)
+			t.Fatalf("got %+v, want a positive rate and frame size", c)
 		}
 		if c.ObjectType > 4 || c.Channels == 0 {
 			return
 		}
 		if again, err := ParseAAC(c.Append(nil)); err != nil || again != c {
-			t.Fatalf("%+v\nread again %+v, %v", c, again, err)
+			t.Fatalf("got %+v, %v\nwant %+v", again, err, c)
 		}
 	})
 }
@@ -109,16 +109,16 @@ func TestMP3(t *testing.T) {
 	for _, c := range mp3Samples {
 		b := unhex(t, c.header)
 		if got, err := ParseMP3(b); err != nil || got != c.want {
-			t.Errorf("%s: %+v, %v", c.header, got, err)
+			t.Errorf("%s: got %+v, %v, want %+v", c.header, got, err, c.want)
 		}
 		p := &packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.MP3, Kind: packetbuf.Delta, Payload: b}
 		if n, rate := AudioFrameDuration(p); n != c.want.Samples || rate != c.want.SampleRate {
-			t.Errorf("%s: frame of %d/%d s", c.header, n, rate)
+			t.Errorf("%s: got a frame of %d/%d s, want %d/%d s", c.header, n, rate, c.want.Samples, c.want.SampleRate)
 		}
 	}
 	for _, bad := range []string{"", "fffb94", "fefb9464", "ffeb9464", "fff99464", "fffbf464", "fffb9c64"} {
 		if m, err := ParseMP3(unhex(t, bad)); !errors.Is(err, ErrMalformed) {
-			t.Errorf("%s: %+v, %v", bad, m, err)
+			t.Errorf("%s: got %+v, %v, want ErrMalformed", bad, m, err)
 		}
 	}
 }
@@ -130,7 +130,7 @@ func FuzzMP3(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := ParseMP3(b)
 		if err == nil && (m.SampleRate <= 0 || m.Samples <= 0 || m.Length < 0 || m.Length > 1<<13) {
-			t.Fatalf("%+v", m)
+			t.Fatalf("got %+v, want values in range", m)
 		}
 	})
 }
@@ -141,16 +141,16 @@ func TestOpus(t *testing.T) {
 		"80": 120, "81": 240, "8302": 240, "fb06": 5760,
 	} {
 		if got, err := OpusSamples(unhex(t, in)); err != nil || got != want {
-			t.Errorf("%s: %d, %v, want %d", in, got, err, want)
+			t.Errorf("%s: got %d, %v, want %d", in, got, err, want)
 		}
 	}
 	for _, bad := range []string{"", "fb", "fb00", "fb07", "1b03"} {
 		if n, err := OpusSamples(unhex(t, bad)); !errors.Is(err, ErrMalformed) {
-			t.Errorf("%s: %d, %v", bad, n, err)
+			t.Errorf("%s: got %d, %v, want ErrMalformed", bad, n, err)
 		}
 	}
 	if OpusChannels(unhex(t, "fcfffe")) != 2 || OpusChannels(unhex(t, "f8fffe")) != 1 {
-		t.Error("channels")
+		t.Error("got wrong channels, want 2 and 1")
 	}
 }
 
@@ -158,7 +158,7 @@ func FuzzOpus(f *testing.F) {
 	f.Add([]byte{0xfb, 6})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if n, err := OpusSamples(b); err == nil && (n < 120 || n > 5760) {
-			t.Fatal(n)
+			t.Fatalf("got %d samples, want 120 to 5760", n)
 		}
 	})
 }
@@ -194,7 +194,7 @@ func TestDescribe(t *testing.T) {
 	for _, c := range []packetbuf.Codec{packetbuf.H264, packetbuf.HEVC, packetbuf.AV1, packetbuf.AAC, packetbuf.Opus, packetbuf.FLAC} {
 		for _, k := range []packetbuf.Kind{packetbuf.Config, packetbuf.Key} {
 			if i, err := Describe(&packetbuf.Packet{Codec: c, Kind: k, Payload: []byte{1}}); !errors.Is(err, ErrMalformed) {
-				t.Errorf("%s %s: %+v, %v", c, k, i, err)
+				t.Errorf("%s %s: got %+v, %v, want ErrMalformed", c, k, i, err)
 			}
 		}
 	}
@@ -214,7 +214,7 @@ func FuzzDescribe(f *testing.F) {
 	})
 }
 
-func TestSilenceOnlyWhereItIsKnown(t *testing.T) {
+func TestSilenceSupport(t *testing.T) {
 	for config, ok := range map[string]bool{
 		"1210": true, "1190": true, "1188": true, "1208": true, "11b0": true, "1290": true,
 		"11b8": true, "11d8": true, "11e0": true, // 7.1, 6.1, 7.1 with rear channels
@@ -222,7 +222,7 @@ func TestSilenceOnlyWhereItIsKnown(t *testing.T) {
 	} {
 		p := &packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.AAC, Payload: unhex(t, config)}
 		if _, got := Silence(p); got != ok {
-			t.Errorf("%s: %v", config, got)
+			t.Errorf("%s: got %v, want %v", config, got, ok)
 		}
 	}
 	for head, samples := range map[string]int{
@@ -232,18 +232,18 @@ func TestSilenceOnlyWhereItIsKnown(t *testing.T) {
 		frame, ok := Silence(p)
 		n, rate := AudioFrameDuration(p)
 		if ok != (samples > 0) || n != samples || ok && rate != OpusRate {
-			t.Errorf("%s: %v, %d at %d", head, ok, n, rate)
+			t.Errorf("%s: got %v, %d samples at %d Hz, want %d samples", head, ok, n, rate, samples)
 		}
 		if got, _ := OpusSamples(frame); got != samples || ok && OpusChannels(frame) != int(unhex(t, head)[9]) {
-			t.Errorf("%s: silence of %d samples", head, got)
+			t.Errorf("%s: got silence of %d samples, want %d", head, got, samples)
 		}
 	}
 	if _, ok := Silence(nil); ok {
-		t.Error("without a configuration")
+		t.Error("got silence without a configuration, want none")
 	}
 }
 
-// TestSilenceDecodesToZeros hands ffmpeg a tone and then silence, and looks at the samples.
+// TestSilenceDecodesToZeros decodes a tone followed by silence with ffmpeg and checks the samples.
 func TestSilenceDecodesToZeros(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		t.Skip("needs ffmpeg")
@@ -266,7 +266,7 @@ func TestSilenceDecodesToZeros(t *testing.T) {
 				"-ac", fmt.Sprint(c.Channels), "-c:a", "aac", "-f", "adts", "-")
 			frame, ok := Silence(&packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.AAC, Payload: c.Append(nil)})
 			if !ok {
-				t.Fatal("no silence")
+				t.Fatal("got no silent frame")
 			}
 			const frames = 20
 			stream := tone
@@ -280,14 +280,14 @@ func TestSilenceDecodesToZeros(t *testing.T) {
 			pcm := ffmpeg(t, stream, "-f", "aac", "-i", "-", "-f", "s16le", "-")
 			silent := (frames - 1) * 1024 * c.Channels * 2
 			if len(pcm) < silent {
-				t.Fatalf("%d bytes of samples", len(pcm))
+				t.Fatalf("got %d bytes of samples, want at least %d", len(pcm), silent)
 			}
 			head, tail := pcm[:len(pcm)-silent], pcm[len(pcm)-silent:]
 			if len(bytes.Trim(tail, "\x00")) != 0 {
-				t.Error("samples other than 0 from the second silent frame on")
+				t.Error("got samples other than 0 from the second silent frame on")
 			}
 			if len(bytes.Trim(head, "\x00")) == 0 {
-				t.Error("the tone is not there either")
+				t.Error("got only zeros, want the tone before the silence")
 			}
 		})
 	}

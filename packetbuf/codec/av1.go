@@ -2,8 +2,8 @@ package codec
 
 import "fmt"
 
-// AV1Config is the fixed part of an AV1CodecConfigurationRecord, "av1C"; the sequence
-// header behind it is not read.
+// AV1Config is the fixed part of an AV1CodecConfigurationRecord, "av1C". It does not include the
+// sequence header that follows.
 type AV1Config struct {
 	Profile  int
 	Level    int // seq_level_idx_0
@@ -28,7 +28,7 @@ func ParseAV1Config(b []byte) (AV1Config, error) {
 	return c, nil
 }
 
-// RFC6381 is the codec string of AV1's ISO media format binding, such as av01.0.04M.08.
+// RFC6381 returns the codec string of AV1's ISO media format binding, such as av01.0.04M.08.
 func (c AV1Config) RFC6381() string {
 	tier := 'M'
 	if c.HighTier {
@@ -45,9 +45,9 @@ const (
 	obuFrame             = 6
 )
 
-// AV1SequenceHeader finds the sequence header in a temporal unit, whose OBUs each say their
-// size, and returns it whole, nil if there is none; rest is the unit without temporal
-// delimiters, as files and FLV have it.
+// AV1SequenceHeader returns the sequence header OBU of a temporal unit whose OBUs have size
+// fields; nil if there is none. rest is the unit without temporal delimiters, as files and FLV
+// carry it.
 func AV1SequenceHeader(unit []byte) (header, rest []byte, err error) {
 	for len(unit) > 0 {
 		one, next, err := nextOBU(unit)
@@ -65,14 +65,14 @@ func AV1SequenceHeader(unit []byte) (header, rest []byte, err error) {
 	return header, rest, nil
 }
 
-// AV1HasKey tells whether a temporal unit, whose OBUs each say their size, holds a key frame: a
-// sequence header may also stand before other frames.
+// AV1HasKey reports whether a temporal unit whose OBUs have size fields contains a key frame. A
+// sequence header alone does not say so, because it may also precede other frames.
 func AV1HasKey(unit []byte) bool {
 	key, _ := av1Key(unit)
 	return key
 }
 
-// av1Key is AV1HasKey; whole is false where the unit cannot be read up to its key frame, or to
+// av1Key is AV1HasKey. whole is false if the unit cannot be read up to its key frame, or to
 // its end.
 func av1Key(unit []byte) (key, whole bool) {
 	for len(unit) > 0 {
@@ -80,7 +80,7 @@ func av1Key(unit []byte) (key, whole bool) {
 		if err != nil {
 			return false, false
 		}
-		// show_existing_frame and the two bits of frame_type stand first; a key frame has 0 in all.
+		// The header begins with show_existing_frame and frame_type; a key frame has 0 in all 3 bits.
 		frame := one.kind == obuFrameHeader || one.kind == obuFrame
 		if frame && len(one.payload) > 0 && one.payload[0]&0xe0 == 0 {
 			return true, true
@@ -96,7 +96,7 @@ type obu struct {
 	whole, payload []byte
 }
 
-// nextOBU takes the first OBU off a temporal unit.
+// nextOBU returns the first OBU of a temporal unit and the rest of the unit.
 func nextOBU(unit []byte) (one obu, rest []byte, err error) {
 	at := 1
 	if unit[0]&4 != 0 { // extension
@@ -113,7 +113,7 @@ func nextOBU(unit []byte) (one obu, rest []byte, err error) {
 	return obu{unit[0] >> 3 & 0xf, unit[:end:end], unit[at:end:end]}, unit[end:], nil
 }
 
-// leb128 reads a number of at most 8 bytes and how many it has; 0 bytes where there is none.
+// leb128 returns a number of at most 8 bytes and its length in bytes; a length of 0 if b has none.
 func leb128(b []byte) (v uint64, n int) {
 	for i := 0; i < len(b) && i < 8; i++ {
 		v |= uint64(b[i]&0x7f) << (7 * i)
@@ -124,7 +124,7 @@ func leb128(b []byte) (v uint64, n int) {
 	return 0, 0
 }
 
-// NewAV1Config makes an av1C of a sequence header OBU, which it holds behind the fixed part.
+// NewAV1Config returns an av1C with a sequence header OBU, which follows the fixed part.
 func NewAV1Config(obu []byte) ([]byte, error) {
 	s, err := parseAV1Sequence(obu)
 	if err != nil {
@@ -136,19 +136,19 @@ func NewAV1Config(obu []byte) ([]byte, error) {
 		}
 		return 0
 	}
-	third := flag(s.tier, 7) | flag(s.highDepth, 6) | flag(s.twelve, 5) | flag(s.mono, 4) |
-		flag(s.subX, 3) | flag(s.subY, 2) | byte(s.position)
+	third := flag(s.highTier, 7) | flag(s.highBitDepth, 6) | flag(s.twelveBit, 5) | flag(s.monochrome, 4) |
+		flag(s.subsamplingX, 3) | flag(s.subsamplingY, 2) | byte(s.chromaPosition)
 	return append([]byte{0x81, byte(s.profile)<<5 | byte(s.level), third, 0}, obu...), nil //nolint:gosec // 3 and 5 bits
 }
 
-// parseAV1Sequence reads the OBU of a sequence header, which says its size.
+// parseAV1Sequence reads a sequence header OBU with a size field.
 func parseAV1Sequence(obu []byte) (av1Sequence, error) {
 	at := 1
 	if len(obu) > 1 && obu[0]&4 != 0 {
 		at++
 	}
 	if len(obu) <= at || obu[0]>>3&0xf != obuSequenceHeader || obu[0]&2 == 0 {
-		return av1Sequence{}, malformed("sequence header: cut short, or none")
+		return av1Sequence{}, malformed("sequence header: cut short or of another type")
 	}
 	_, n := leb128(obu[at:])
 	r := &bitReader{data: obu[min(len(obu), at+n):]}
@@ -159,8 +159,8 @@ func parseAV1Sequence(obu []byte) (av1Sequence, error) {
 	return s, nil
 }
 
-// av1Size is the largest size of the pictures that an av1C is of, in pixels; zeros where it
-// does not say.
+// av1Size returns the largest frame size in pixels that the sequence header in an av1C allows;
+// zeros if there is none.
 func av1Size(record []byte) (width, height int) {
 	const fixed = 4
 	if len(record) <= fixed {
@@ -173,14 +173,14 @@ func av1Size(record []byte) (width, height int) {
 	return s.width, s.height
 }
 
-// av1Sequence is what is wanted of a sequence header.
+// av1Sequence holds the fields of a sequence header that the relay uses.
 type av1Sequence struct {
-	width, height                             int
-	profile, level, position                  uint32
-	tier, highDepth, twelve, mono, subX, subY bool
+	width, height                                                             int
+	profile, level, chromaPosition                                            uint32
+	highTier, highBitDepth, twelveBit, monochrome, subsamplingX, subsamplingY bool
 }
 
-// readAV1Sequence reads a sequence header (AV1 Bitstream, 5.5.1) as far as its colours.
+// readAV1Sequence reads a sequence header (AV1 Bitstream, 5.5.1) up to its color_config.
 func readAV1Sequence(r *bitReader) (s av1Sequence) {
 	s.profile = r.u(3)
 	r.u(1) // still_picture
@@ -189,7 +189,7 @@ func readAV1Sequence(r *bitReader) (s av1Sequence) {
 		s.readSize(r)
 		r.u(3) // use_128x128_superblock, enable_filter_intra, enable_intra_edge_filter
 	} else {
-		readAV1Points(r, &s)
+		readAV1OperatingPoints(r, &s)
 		s.readSize(r)
 		readAV1Tools(r)
 	}
@@ -198,8 +198,8 @@ func readAV1Sequence(r *bitReader) (s av1Sequence) {
 	return s
 }
 
-// readAV1Points reads timing and operating points, of which the first counts.
-func readAV1Points(r *bitReader, s *av1Sequence) {
+// readAV1OperatingPoints reads timing and operating points, and keeps level and tier of the first.
+func readAV1OperatingPoints(r *bitReader, s *av1Sequence) {
 	decoderModel, delayLength := false, 0
 	if r.flag() { // timing_info_present_flag
 		r.skip(64)
@@ -219,7 +219,7 @@ func readAV1Points(r *bitReader, s *av1Sequence) {
 			tier = r.flag()
 		}
 		if i == 0 {
-			s.level, s.tier = level, tier
+			s.level, s.highTier = level, tier
 		}
 		if decoderModel && r.flag() {
 			r.skip(2*delayLength + 1)
@@ -238,7 +238,7 @@ func (s *av1Sequence) readSize(r *bitReader) {
 	s.width, s.height = int(r.u(width))+1, int(r.u(height))+1
 }
 
-// readAV1Tools reads frame ids and coding tools of a sequence header that is not reduced.
+// readAV1Tools skips frame ids and coding tools of a sequence header that is not reduced.
 func readAV1Tools(r *bitReader) {
 	if r.flag() { // frame_id_numbers_present_flag
 		r.u(7)
@@ -264,21 +264,21 @@ func readAV1Tools(r *bitReader) {
 
 // readColour reads color_config (AV1 Bitstream, 5.5.2).
 func (s *av1Sequence) readColour(r *bitReader) {
-	s.highDepth = r.flag()
-	if s.profile == 2 && s.highDepth {
-		s.twelve = r.flag()
+	s.highBitDepth = r.flag()
+	if s.profile == 2 && s.highBitDepth {
+		s.twelveBit = r.flag()
 	}
 	if s.profile != 1 {
-		s.mono = r.flag()
+		s.monochrome = r.flag()
 	}
 	primaries, transfer, matrix := uint32(2), uint32(2), uint32(2)
 	if r.flag() {
 		primaries, transfer, matrix = r.u(8), r.u(8), r.u(8)
 	}
 	switch {
-	case s.mono:
+	case s.monochrome:
 		r.u(1)
-		s.subX, s.subY = true, true
+		s.subsamplingX, s.subsamplingY = true, true
 		return
 	case primaries == 1 && transfer == 13 && matrix == 0: // sRGB
 		return
@@ -286,16 +286,16 @@ func (s *av1Sequence) readColour(r *bitReader) {
 	r.u(1) // color_range
 	switch {
 	case s.profile == 0:
-		s.subX, s.subY = true, true
+		s.subsamplingX, s.subsamplingY = true, true
 	case s.profile == 1:
-	case s.twelve:
-		if s.subX = r.flag(); s.subX {
-			s.subY = r.flag()
+	case s.twelveBit:
+		if s.subsamplingX = r.flag(); s.subsamplingX {
+			s.subsamplingY = r.flag()
 		}
 	default:
-		s.subX = true
+		s.subsamplingX = true
 	}
-	if s.subX && s.subY {
-		s.position = r.u(2)
+	if s.subsamplingX && s.subsamplingY {
+		s.chromaPosition = r.u(2)
 	}
 }

@@ -75,7 +75,7 @@ func TestAVCConfig(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := made.Append(nil); !bytes.Equal(got, record) && cfg.Profile >= 100 {
-				t.Errorf("made anew\ngot  %x\nwant %x", got, record)
+				t.Errorf("from the parameter sets\ngot  %x\nwant %x", got, record)
 			}
 			s, err := ParseSPS(cfg.SPS[0])
 			if err != nil {
@@ -85,20 +85,20 @@ func TestAVCConfig(t *testing.T) {
 				t.Errorf("written and read\ngot  %+v, %v\nwant %+v", again, err, s)
 			}
 			if s.Width != c.width || s.Height != c.height || math.Abs(s.FrameRate()-c.fps) > 1e-9 {
-				t.Errorf("%dx%d at %v, want %dx%d at %v", s.Width, s.Height, s.FrameRate(), c.width, c.height, c.fps)
+				t.Errorf("got %dx%d at %v, want %dx%d at %v", s.Width, s.Height, s.FrameRate(), c.width, c.height, c.fps)
 			}
 			if s.MaxRefFrames != c.refs || s.NumReorder != c.reorder || s.POCType != c.poc || s.FrameMBsOnly != c.frameMBsOnly || s.MBAFF != c.mbaff {
-				t.Errorf("%+v", s)
+				t.Errorf("got %+v, want %+v", s, c)
 			}
 			if s.ChromaFormat != c.chroma || s.BitDepthLuma != c.depth || s.BitDepthChroma != c.depth {
-				t.Errorf("%+v", s)
+				t.Errorf("got %+v, want chroma format %d, depth %d", s, c.chroma, c.depth)
 			}
 			i, err := Describe(&packetbuf.Packet{Codec: packetbuf.H264, Payload: record})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if i.Profile != c.profile || i.Level != c.level || i.RFC6381 != c.rfc || i.Width != c.width || i.FrameRate != s.FrameRate() {
-				t.Errorf("%+v", i)
+				t.Errorf("describe: got %+v, want %+v", i, c)
 			}
 		})
 	}
@@ -117,10 +117,10 @@ func TestSPSCutShort(t *testing.T) {
 		for n := range len(cfg.SPS[0]) {
 			s, err := ParseSPS(cfg.SPS[0][:n])
 			if err != nil && !errors.Is(err, ErrMalformed) {
-				t.Errorf("%s, %d bytes: %v", c.name, n, err)
+				t.Errorf("%s, %d bytes: got %v, want ErrMalformed", c.name, n, err)
 			}
 			if err == nil && (s.Width != whole.Width || s.Height != whole.Height) {
-				t.Errorf("%s, %d bytes: %dx%d", c.name, n, s.Width, s.Height)
+				t.Errorf("%s, %d bytes: got %dx%d, want %dx%d", c.name, n, s.Width, s.Height, whole.Width, whole.Height)
 			}
 		}
 	}
@@ -133,7 +133,7 @@ func TestAVCConfigMalformed(t *testing.T) {
 		"0164001effe100026764", "0164001effe100026764010002",
 	} {
 		if c, err := ParseAVCConfig(unhex(t, s)); !errors.Is(err, ErrMalformed) {
-			t.Errorf("%s: %+v, %v", s, c, err)
+			t.Errorf("%s: got %+v, %v, want ErrMalformed", s, c, err)
 		}
 	}
 }
@@ -149,12 +149,12 @@ func TestNextNAL(t *testing.T) {
 			got, rest = append(got, hex.EncodeToString(nal)), next
 		}
 		if len(got) != 3 || got[0] != "aabb" || got[1] != "" || got[2] != "cc" {
-			t.Errorf("length of %d bytes: %q", size, got)
+			t.Errorf("length of %d bytes: got %q, want aabb, an empty unit and cc", size, got)
 		}
 	}
 	for size, in := range map[int]string{1: "02aa", 2: "00", 3: "000001aa", 4: "ffffffffaa", 0: "aa"} {
 		if _, _, err := NextNAL(unhex(t, in), size); !errors.Is(err, ErrMalformed) {
-			t.Errorf("length of %d bytes, %s: %v", size, in, err)
+			t.Errorf("length of %d bytes, %s: got %v, want ErrMalformed", size, in, err)
 		}
 	}
 }
@@ -177,21 +177,21 @@ func TestAppendAnnexB(t *testing.T) {
 
 func TestAVCKindMalformed(t *testing.T) {
 	if _, err := AVCKind([]byte{0, 0, 0, 9, 0x65}, 4, true); !errors.Is(err, ErrMalformed) {
-		t.Error(err)
+		t.Errorf("unit cut short: got %v, want ErrMalformed", err)
 	}
-	// An empty NAL unit, and an SEI and a slice with nothing in them.
+	// An empty NAL unit, and an SEI and a slice without content.
 	k, err := AVCKind([]byte{0, 0, 0, 0, 0, 0, 0, 1, 6, 0, 0, 0, 1, 0x41}, 4, true)
 	if err != nil || k != packetbuf.Delta {
-		t.Error(k, err)
+		t.Errorf("empty units: got %v, %v, want %v", k, err, packetbuf.Delta)
 	}
-	// A recovery point behind another, longer message, its size holding an escape.
+	// A recovery point after another, longer message, whose size contains an escape.
 	sei := []byte{6, 5, 4, 0, 0, 3, 1, 1, 6, 1, 0x84, 0x80}
 	au := AppendNAL(AppendNAL(nil, sei), []byte{0x61, 0x88, 0x80})
 	if k, err := AVCKind(au, 4, true); err != nil || k != packetbuf.Key {
-		t.Error(k, err)
+		t.Errorf("recovery point: got %v, %v, want %v", k, err, packetbuf.Key)
 	}
 	if !AVCHas(au, 4, NALSEI) || AVCHas(au, 4, NALIDR) {
-		t.Error("AVCHas")
+		t.Error("AVCHas: want true for SEI, false for IDR")
 	}
 }
 
@@ -208,7 +208,7 @@ func TestExpGolomb(t *testing.T) {
 		}
 	}
 	if r.short {
-		t.Error("short")
+		t.Error("got a short read of whole codes")
 	}
 	signed := &bitReader{data: []byte{0b1_010_011_0, 0b0100_0010, 0b1_0000000}}
 	for _, want := range []int32{0, 1, -1, 2, -2} {
@@ -232,13 +232,13 @@ func FuzzSPS(f *testing.F) {
 			return
 		}
 		if s.Width <= 0 || s.Height <= 0 || s.Width > 16*maxMBs || s.Height > 32*maxMBs {
-			t.Fatalf("%dx%d", s.Width, s.Height)
+			t.Fatalf("got %dx%d, want a positive size within the bounds", s.Width, s.Height)
 		}
 		if again, err := ParseSPS(s.NAL()); err != nil || again != s {
 			t.Fatalf("written and read\ngot  %+v, %v\nwant %+v", again, err, s)
 		}
 		if s.MaxRefFrames > 16 || s.NumReorder > 16 || math.IsNaN(s.FrameRate()) || math.IsInf(s.FrameRate(), 0) {
-			t.Fatalf("%+v", s)
+			t.Fatalf("got %+v, want values in range", s)
 		}
 	})
 }
@@ -254,7 +254,7 @@ func FuzzAVCConfig(f *testing.F) {
 		}
 		again, err := ParseAVCConfig(c.Append(nil))
 		if err != nil || !again.Equal(c) {
-			t.Fatalf("%+v\nread again %+v, %v", c, again, err)
+			t.Fatalf("read again: got %+v, %v\nwant %+v", again, err, c)
 		}
 		_, _ = Describe(&packetbuf.Packet{Codec: packetbuf.H264, Payload: record})
 	})
@@ -268,10 +268,10 @@ func FuzzAccessUnit(f *testing.F) {
 		_, _ = AVCKind(b, lengthSize, marked)
 		au := AppendAnnexB(nil, b)
 		if _, err := AVCKind(au, 4, marked); err != nil {
-			t.Fatalf("made of a byte stream: %v", err)
+			t.Fatalf("access unit from a byte stream: %v", err)
 		}
 		if len(au) > 2*len(b) {
-			t.Fatalf("%d bytes made of %d", len(au), len(b))
+			t.Fatalf("got %d bytes from %d, want at most twice as many", len(au), len(b))
 		}
 	})
 }

@@ -10,11 +10,11 @@ type AVCConfig struct {
 	Profile       byte // profile_idc
 	Compatibility byte // the constraint flags
 	Level         byte // level_idc
-	LengthSize    int  // bytes of length before each NAL unit: 1, 2 or 4
+	LengthSize    int  // size of the length before each NAL unit, in bytes: 1, 2 or 4
 	SPS           [][]byte
 	PPS           [][]byte
-	// Extension is what follows the parameter sets: chroma format, bit depths and
-	// SPS extensions for the high profiles. It may be missing even there.
+	// Extension holds the fields after the parameter sets: chroma format, bit depths and
+	// SPS extensions of the high profiles. It may be missing even for these.
 	Extension []byte
 }
 
@@ -29,13 +29,13 @@ func ParseAVCConfig(b []byte) (AVCConfig, error) {
 	}
 	var err error
 	rest := b[6:]
-	if c.SPS, rest, err = takeSets(rest, int(b[5]&0x1f), NALSPS); err != nil {
+	if c.SPS, rest, err = readParameterSets(rest, int(b[5]&0x1f), NALSPS); err != nil {
 		return AVCConfig{}, err
 	}
 	if len(rest) < 1 {
 		return AVCConfig{}, malformed("avcC: no picture parameter sets")
 	}
-	if c.PPS, rest, err = takeSets(rest[1:], int(rest[0]), NALPPS); err != nil {
+	if c.PPS, rest, err = readParameterSets(rest[1:], int(rest[0]), NALPPS); err != nil {
 		return AVCConfig{}, err
 	}
 	if len(rest) > 0 {
@@ -44,7 +44,7 @@ func ParseAVCConfig(b []byte) (AVCConfig, error) {
 	return c, nil
 }
 
-func takeSets(b []byte, count, nalType int) (sets [][]byte, rest []byte, err error) {
+func readParameterSets(b []byte, count, nalType int) (sets [][]byte, rest []byte, err error) {
 	for range count {
 		var nal []byte
 		if nal, b, err = NextNAL(b, 2); err != nil {
@@ -58,8 +58,8 @@ func takeSets(b []byte, count, nalType int) (sets [][]byte, rest []byte, err err
 	return sets, b, nil
 }
 
-// NewAVCConfig describes pictures coded with these parameter sets, in access units with
-// 4-byte lengths. Profile and level are those of the first SPS.
+// NewAVCConfig returns the configuration for access units with 4-byte lengths that are coded with
+// these parameter sets. Profile and level are those of the first SPS.
 func NewAVCConfig(sps, pps [][]byte) (AVCConfig, error) {
 	if len(sps) == 0 || len(sps) > 31 || len(pps) > 255 || len(sps[0]) < 4 {
 		return AVCConfig{}, malformedf("avcC of %d SPS and %d PPS", len(sps), len(pps))
@@ -80,17 +80,17 @@ func NewAVCConfig(sps, pps [][]byte) (AVCConfig, error) {
 	return c, nil
 }
 
-// Append appends the record. Sets longer than 65,535 bytes or more of them than the record
-// can count do not come out of ParseAVCConfig or NewAVCConfig.
+// Append appends the record to dst. The sets must fit into a record, as those from ParseAVCConfig
+// and NewAVCConfig do: at most 65,535 bytes each, 31 SPS and 255 PPS.
 func (c AVCConfig) Append(dst []byte) []byte {
 	dst = append(dst, 1, c.Profile, c.Compatibility, c.Level, 0xfc|byte(c.LengthSize-1), 0xe0|byte(len(c.SPS))) //nolint:gosec // at most 31, see NewAVCConfig
-	dst = appendSets(dst, c.SPS)
+	dst = appendParameterSets(dst, c.SPS)
 	dst = append(dst, byte(len(c.PPS))) //nolint:gosec // at most 255, see NewAVCConfig
-	dst = appendSets(dst, c.PPS)
+	dst = appendParameterSets(dst, c.PPS)
 	return append(dst, c.Extension...)
 }
 
-func appendSets(dst []byte, sets [][]byte) []byte {
+func appendParameterSets(dst []byte, sets [][]byte) []byte {
 	for _, s := range sets {
 		dst = binary.BigEndian.AppendUint16(dst, uint16(len(s))) //nolint:gosec // see Append
 		dst = append(dst, s...)
@@ -98,8 +98,8 @@ func appendSets(dst []byte, sets [][]byte) []byte {
 	return dst
 }
 
-// AppendParameterSets appends SPS and PPS as NAL units with 4-byte lengths, as they stand
-// in band before an IDR picture.
+// AppendParameterSets appends SPS and PPS to au as NAL units with 4-byte lengths, as they precede
+// an IDR picture in band.
 func (c AVCConfig) AppendParameterSets(au []byte) []byte {
 	for _, s := range c.SPS {
 		au = AppendNAL(au, s)
@@ -110,7 +110,7 @@ func (c AVCConfig) AppendParameterSets(au []byte) []byte {
 	return au
 }
 
-// Equal tells whether two records configure a decoder alike.
+// Equal reports whether two records configure a decoder alike.
 func (c AVCConfig) Equal(o AVCConfig) bool {
 	return bytes.Equal(c.Append(nil), o.Append(nil))
 }

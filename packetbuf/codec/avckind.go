@@ -4,16 +4,16 @@ import "github.com/holdfast-live/holdfast/packetbuf"
 
 const seiRecoveryPoint = 6
 
-// AVCKind tells what an H.264 access unit is to a decoder, from its NAL units:
+// AVCKind returns the Kind of an H.264 access unit from its NAL units:
 //
-//   - with an IDR slice it is Key;
-//   - with marked (the container's keyframe mark) it is Key also if all its slices are
-//     intra and a recovery point SEI stands before them, as in an open GOP;
-//   - with nal_ref_idc 0 in all slices it is Disposable;
+//   - Key if it has an IDR slice;
+//   - Key also if the container marks it as a keyframe (marked), all its slices are intra and a
+//     recovery point SEI precedes them, as in an open GOP;
+//   - Disposable if nal_ref_idc is 0 in all slices;
 //   - else Delta, also if it has no slice at all.
 //
-// A container's mark alone is not believed: intra-refresh encoders set it on pictures
-// from which no decoder can start.
+// A container's mark alone does not suffice: intra-refresh encoders set it on pictures
+// at which no decoder can start.
 func AVCKind(au []byte, lengthSize int, marked bool) (packetbuf.Kind, error) {
 	var slices, referenced, idr, recovery bool
 	intra := true
@@ -29,7 +29,7 @@ func AVCKind(au []byte, lengthSize int, marked bool) (packetbuf.Kind, error) {
 		case NALSlice, NALPartA, NALPartB, NALPartC:
 			slices = true
 			referenced = referenced || NALRefIDC(nal) != 0
-			// Partitions B and C have other headers; A has said it for them.
+			// Partitions B and C have other headers; partition A has the slice type for them.
 			if marked && t <= NALPartA {
 				intra = intra && intraSlice(nal)
 			}
@@ -46,7 +46,7 @@ func AVCKind(au []byte, lengthSize int, marked bool) (packetbuf.Kind, error) {
 	return packetbuf.Delta, nil
 }
 
-// intraSlice tells whether a slice is of type I or SI (ITU-T H.264, 7.4.3).
+// intraSlice reports whether a slice is of type I or SI (ITU-T H.264, 7.4.3).
 func intraSlice(nal []byte) bool {
 	r := bitReader{data: nal[1:], nal: true}
 	r.ue() // first_mb_in_slice
@@ -54,12 +54,12 @@ func intraSlice(nal []byte) bool {
 	return !r.short && (t == 2 || t == 4)
 }
 
-// hasSEI reports whether an SEI NAL unit holds a message of the given payload type.
+// hasSEI reports whether an SEI NAL unit contains a message of the given payload type.
 func hasSEI(nal []byte, want int) bool { return findSEI(nal, want) != nil }
 
 // AVCRecovery returns recovery_frame_cnt of a recovery point SEI (ITU-T H.264, D.2.8) before the
-// first slice of an access unit with 4-byte lengths: after so many increments of frame_num what a
-// decoder shows that began there is right. ok is false where there is none.
+// first slice of an access unit with 4-byte lengths: the number of increments of frame_num after
+// which a decoder that started there shows correct video. ok is false if there is no such SEI.
 func AVCRecovery(au []byte) (frames int, ok bool) {
 	for rest := au; len(rest) > 0; {
 		nal, next, err := NextNAL(rest, 4)
@@ -80,7 +80,7 @@ func AVCRecovery(au []byte) (frames int, ok bool) {
 	return 0, false
 }
 
-// findSEI returns a reader of the message of the given payload type in an SEI NAL unit; nil where
+// findSEI returns a reader at the message of the given payload type in an SEI NAL unit; nil if
 // there is none.
 func findSEI(nal []byte, want int) *bitReader {
 	r := &bitReader{data: nal[1:], nal: true}
@@ -94,7 +94,7 @@ func findSEI(nal []byte, want int) *bitReader {
 			}
 		}
 	}
-	// What is left must hold a message's two bytes and the trailing bits.
+	// The rest must have room for the two bytes of a message and the trailing bits.
 	for len(r.data)-r.pos > 2 {
 		payloadType, size := number(), number()
 		if r.short || size > len(r.data)-r.pos {
@@ -108,7 +108,7 @@ func findSEI(nal []byte, want int) *bitReader {
 	return nil
 }
 
-// AVCHas tells whether an access unit holds a NAL unit of type t.
+// AVCHas reports whether an access unit contains a NAL unit of type t.
 func AVCHas(au []byte, lengthSize, t int) bool {
 	for rest := au; len(rest) > 0; {
 		nal, next, err := NextNAL(rest, lengthSize)
@@ -123,7 +123,7 @@ func AVCHas(au []byte, lengthSize, t int) bool {
 	return false
 }
 
-// AVCHasSlice tells whether an access unit with 4-byte lengths holds coded pictures at all.
+// AVCHasSlice reports whether an access unit with 4-byte lengths contains a coded slice.
 func AVCHasSlice(au []byte) bool {
 	for rest := au; len(rest) > 0; {
 		nal, next, err := NextNAL(rest, 4)
@@ -138,7 +138,7 @@ func AVCHasSlice(au []byte) bool {
 	return false
 }
 
-// AVCHasB tells whether an access unit with 4-byte lengths holds a B slice: a picture that may
+// AVCHasB reports whether an access unit with 4-byte lengths contains a B slice. Such a picture may
 // be shown before one that was decoded earlier.
 func AVCHasB(au []byte) bool {
 	for rest := au; len(rest) > 0; {

@@ -2,17 +2,17 @@ package codec
 
 import "math/bits"
 
-// bitReader reads the bits of a NAL unit's payload from the highest down. It steps
-// over emulation prevention bytes (ITU-T H.264, 7.4.1.1) by itself if nal is set, so
-// that no unescaped copy is needed. Reading past the end yields zeros and sets short.
+// bitReader reads the bits of a NAL unit's payload, most significant first. If nal is set, it
+// skips emulation prevention bytes (ITU-T H.264, 7.4.1.1), so that no unescaped copy is needed.
+// Reading past the end returns zeros and sets short.
 type bitReader struct {
 	data  []byte
 	nal   bool
 	short bool
 
 	pos   int    // index of the next byte of data
-	zeros int    // zero bytes in a row just before pos
-	acc   uint64 // bits fetched and not yet taken, in the low n
+	zeros int    // consecutive zero bytes just before pos
+	acc   uint64 // bits fetched and not yet read, in the low n
 	n     int
 }
 
@@ -56,7 +56,7 @@ func (r *bitReader) skip(n int) {
 	r.u(n)
 }
 
-// align moves to the next byte.
+// align skips to the next byte.
 func (r *bitReader) align() { r.u(r.n % 8) }
 
 // ue reads an unsigned Exp-Golomb code of at most 32 bits (ITU-T H.264, 9.1).
@@ -81,7 +81,7 @@ func (r *bitReader) se() int32 {
 	return int32(-k / 2) //nolint:gosec // k < 2^32
 }
 
-// bitWriter collects bits from the highest down.
+// bitWriter appends bits, most significant first.
 type bitWriter struct {
 	out  []byte
 	free int // unused low bits of the last byte
@@ -104,12 +104,12 @@ func (w *bitWriter) u(n int, v uint32) {
 
 // ue appends an unsigned Exp-Golomb code.
 func (w *bitWriter) ue(v uint32) {
-	length := bits.Len32(v + 1) // v < 2^32-1: the code of that would need 33 bits
+	length := bits.Len32(v + 1) // v < 2^32-1, whose code would need 33 bits
 	w.u(length-1, 0)
 	w.u(length, v+1)
 }
 
-// int appends a number that is known not to be negative as an Exp-Golomb code.
+// int appends a number that is not negative as an Exp-Golomb code.
 func (w *bitWriter) int(v int) { w.ue(uint32(max(v, 0))) } //nolint:gosec // see above
 
 // se appends a signed Exp-Golomb code.

@@ -9,9 +9,9 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// DescribeChange returns what differs between two Config packets of a track, for people: such as
-// "size 1280x720 to 1920x1080, level 3.1 to 4". Where the packets differ in nothing that Describe
-// reads, it says so and names what stays.
+// DescribeChange returns the differences between two Config packets of a track as text for users,
+// such as "size 1280x720 to 1920x1080, level 3.1 to 4". If none of the values that Describe reads
+// differ, it says so and names the unchanged format.
 func DescribeChange(was, is *packetbuf.Packet) string {
 	before, errBefore := Describe(was)
 	after, errAfter := Describe(is)
@@ -33,9 +33,9 @@ func DescribeChange(was, is *packetbuf.Packet) string {
 		differ("profile", before.Profile, after.Profile)
 		differ("level", before.Level, after.Level)
 	}
-	differ("frame rate", rate(before.FrameRate), rate(after.FrameRate))
-	differ("sample rate", hertz(before.SampleRate), hertz(after.SampleRate))
-	differ("channels", count(before.Channels), count(after.Channels))
+	differ("frame rate", formatFrameRate(before.FrameRate), formatFrameRate(after.FrameRate))
+	differ("sample rate", formatHertz(before.SampleRate), formatHertz(after.SampleRate))
+	differ("channels", formatCount(before.Channels), formatCount(after.Channels))
 	if len(parts) > 0 {
 		return strings.Join(parts, ", ")
 	}
@@ -45,8 +45,8 @@ func DescribeChange(was, is *packetbuf.Packet) string {
 	return "new parameters, same " + after.String()
 }
 
-// String returns the codec, and what is known of profile, level, size and rates: "H.264 High 3.1,
-// 1280x720, 30 fps".
+// String returns the codec and the known parts of profile, level, size and rates, such as
+// "H.264 High 3.1, 1280x720, 30 fps".
 func (i Info) String() string {
 	out := i.Codec.String()
 	for _, s := range []string{i.Profile, i.Level} {
@@ -55,9 +55,9 @@ func (i Info) String() string {
 		}
 	}
 	if i.Channels > 0 {
-		out += ", " + count(i.Channels) + " channels"
+		out += ", " + formatCount(i.Channels) + " channels"
 	}
-	for _, s := range []string{i.size(), rate(i.FrameRate), hertz(i.SampleRate)} {
+	for _, s := range []string{i.size(), formatFrameRate(i.FrameRate), formatHertz(i.SampleRate)} {
 		if s != "" {
 			out += ", " + s
 		}
@@ -72,21 +72,21 @@ func (i Info) size() string {
 	return fmt.Sprintf("%dx%d", i.Width, i.Height)
 }
 
-func rate(fps float64) string {
+func formatFrameRate(fps float64) string {
 	if fps == 0 {
 		return ""
 	}
 	return strconv.FormatFloat(float64(int(fps*100+0.5))/100, 'f', -1, 64) + " fps"
 }
 
-func hertz(n int) string {
+func formatHertz(n int) string {
 	if n == 0 {
 		return ""
 	}
 	return strconv.Itoa(n) + " Hz"
 }
 
-func count(n int) string {
+func formatCount(n int) string {
 	if n == 0 {
 		return ""
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// withSize returns the record with another size and level, and the rest as it is.
+// withSize returns the record with another size and level, and otherwise unchanged.
 func withSize(t *testing.T, record []byte, width, height int, level byte) []byte {
 	t.Helper()
 	c, err := ParseAVCConfig(record)
@@ -48,10 +48,10 @@ func TestDescribeChange(t *testing.T) {
 		"parameters that are not read": {
 			packetbuf.H264, packetbuf.H264, small, otherPPS.Append(nil), "new parameters, same " + info.String(),
 		},
-		"sample rate":     {packetbuf.AAC, packetbuf.AAC, unhex(t, "1210"), unhex(t, "1190"), "sample rate 44100 Hz to 48000 Hz"},
-		"channels":        {packetbuf.AAC, packetbuf.AAC, unhex(t, "1210"), unhex(t, "1208"), "channels 2 to 1"},
-		"codec":           {packetbuf.AAC, packetbuf.Opus, unhex(t, "1210"), opus, "AAC to Opus, sample rate 44100 Hz to 48000 Hz"},
-		"one cannot read": {packetbuf.AAC, packetbuf.AAC, []byte{1}, unhex(t, "1210"), "profile unknown to LC, sample rate unknown to 44100 Hz, channels unknown to 2"},
+		"sample rate":       {packetbuf.AAC, packetbuf.AAC, unhex(t, "1210"), unhex(t, "1190"), "sample rate 44100 Hz to 48000 Hz"},
+		"channels":          {packetbuf.AAC, packetbuf.AAC, unhex(t, "1210"), unhex(t, "1208"), "channels 2 to 1"},
+		"codec":             {packetbuf.AAC, packetbuf.Opus, unhex(t, "1210"), opus, "AAC to Opus, sample rate 44100 Hz to 48000 Hz"},
+		"unreadable before": {packetbuf.AAC, packetbuf.AAC, []byte{1}, unhex(t, "1210"), "profile unknown to LC, sample rate unknown to 44100 Hz, channels unknown to 2"},
 	} {
 		was := &packetbuf.Packet{Codec: c.was, Kind: packetbuf.Config, Payload: c.a}
 		is := &packetbuf.Packet{Codec: c.is, Kind: packetbuf.Config, Payload: c.b}

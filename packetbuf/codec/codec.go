@@ -1,9 +1,9 @@
-// Package codec reads and writes what the relay has to know of coded media:
-// decoder configurations, parameter sets, access units and audio frames.
+// Package codec reads and writes coded media as far as the relay needs to: decoder configurations,
+// parameter sets, access units and audio frames.
 //
-// The package is pure: no goroutine, no clock, no I/O. Every parser is bounded by
-// the bytes it is given, copies nothing unless it says so, and answers with an
-// error that wraps ErrMalformed for bytes that cannot be what they claim.
+// The package is pure: no goroutine, no clock, no I/O. Every parser is bounded by the bytes it is
+// given, copies nothing unless its documentation says so, and returns an error that wraps
+// ErrMalformed for bytes that break their format.
 package codec
 
 import (

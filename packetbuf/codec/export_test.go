@@ -1,4 +1,4 @@
 package codec
 
-// SetRound has the numbers of made pictures begin anew after n.
-func (f *Freezer) SetRound(n int) { f.round = n }
+// SetRound makes the numbering of freeze frames restart after n of them.
+func (f *Freezer) SetRound(n int) { f.roundLength = n }

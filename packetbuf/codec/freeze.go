@@ -2,45 +2,43 @@ package codec
 
 import "errors"
 
-// ErrNoFreeze is wrapped by the errors that say why a stream's last picture cannot be repeated
-// by a made one.
-var ErrNoFreeze = errors.New("no picture can be made")
+// ErrNoFreeze is wrapped by the errors that say why no freeze frame can be made for a stream.
+var ErrNoFreeze = errors.New("no freeze frame can be made")
 
-func noFreeze(why string) error { return errors.Join(ErrNoFreeze, errors.New(why)) }
+func noFreezeError(why string) error { return errors.Join(ErrNoFreeze, errors.New(why)) }
 
-// Freezer makes pictures for an H.264 stream that repeat the one shown last: P pictures in one
-// slice whose macroblocks are all skipped, a few dozen bytes each. It is first to follow the
-// stream, picture by picture in decoding order, from a keyframe on or, where there is none, from
-// so far back that all references have been seen.
+// Freezer makes freeze frames for an H.264 stream: P pictures of one slice whose macroblocks are
+// all skipped, a few dozen bytes each, which repeat the picture shown last. It must first follow
+// the stream, picture by picture in decoding order, from a keyframe on or, without a keyframe,
+// until it has seen all references.
 //
-// A made picture is itself a reference, so that it may be repeated without end; after it nothing
-// may come but an IDR picture. It is right whatever references and order of pictures the encoder
-// uses, but for fields, flexible macroblock order, data partitions, separate colour planes,
-// long-term references, POC type 1, pictures that are missing, and a last picture that is no
-// reference.
+// A freeze frame is itself a reference, so that it can be repeated without end; only an IDR picture
+// may follow the last one. Freezer supports all references and picture orders except fields,
+// flexible macroblock order, data partitions, separate colour planes, long-term references, POC
+// type 1, missing pictures, and a last picture that is not a reference.
 type Freezer struct {
-	sets     parameterSets
-	length   int
-	refs     references
-	pps      *PPS // of the last slice
-	sps      *SPS
-	bottom   int
-	pictures int
-	err      error
+	sets       parameterSets
+	lengthSize int
+	references references
+	pps        *PPS // of the last slice
+	sps        *SPS
+	bottom     int
+	pictures   int
+	err        error
 
-	made   int
-	round  int       // after how many pictures their numbers begin anew; 0: see roundMost
-	data   []byte    // of a made slice that is coded arithmetically; nil: not made yet
-	target reference // what the first made picture shows
-	newest bool      // which is the first in a decoder's list without further words
+	made           int
+	roundLength    int       // number of freeze frames before numbering restarts; 0: see maxRound
+	skipData       []byte    // slice data with CABAC; nil if not yet made
+	firstTarget    reference // the picture that the first freeze frame shows
+	targetIsNewest bool      // target is the first in a decoder's default list
 }
 
-// NewFreezer begins with the configuration in force.
+// NewFreezer returns a Freezer for a stream with the configuration c.
 func NewFreezer(c AVCConfig) *Freezer {
-	f := &Freezer{length: c.LengthSize}
+	f := &Freezer{lengthSize: c.LengthSize}
 	for _, sets := range [][][]byte{c.SPS, c.PPS} {
 		for _, nal := range sets {
-			if err := f.sets.put(nal); err != nil {
+			if err := f.sets.add(nal); err != nil {
 				f.err = err
 			}
 		}
@@ -48,13 +46,13 @@ func NewFreezer(c AVCConfig) *Freezer {
 	return f
 }
 
-// Follow takes the stream's next access unit. It keeps nothing of it. What it cannot follow
-// makes Ready tell why, up to the next IDR picture.
+// Follow reads the stream's next access unit and keeps no part of it. If it cannot follow the
+// stream, Ready returns the reason until the next IDR picture.
 func (f *Freezer) Follow(au []byte) {
-	f.made, f.data = 0, nil
+	f.made, f.skipData = 0, nil
 	first := true
 	for rest := au; len(rest) > 0; {
-		nal, next, err := NextNAL(rest, f.length)
+		nal, next, err := NextNAL(rest, f.lengthSize)
 		if err != nil {
 			f.err = err
 			return
@@ -62,48 +60,48 @@ func (f *Freezer) Follow(au []byte) {
 		rest = next
 		switch NALType(nal) {
 		case NALSPS, NALPPS:
-			if err := f.sets.put(nal); err != nil {
+			if err := f.sets.add(nal); err != nil {
 				f.err = err
 			}
 		case NALPartA, NALPartB, NALPartC:
-			f.err = noFreeze("data partitions")
+			f.err = noFreezeError("data partitions")
 		case NALSlice, NALIDR:
 			if first {
-				f.picture(nal)
+				f.followPicture(nal)
 				first = false
 			} else if f.err == nil {
-				f.err = f.further(nal)
+				f.err = f.followSlice(nal)
 			}
 		}
 	}
 }
 
-// further takes another slice of a picture, which may have a PPS of its own, but no other SPS.
-func (f *Freezer) further(nal []byte) error {
+// followSlice reads another slice of a picture. It may have a PPS of its own, but no other SPS.
+func (f *Freezer) followSlice(nal []byte) error {
 	_, pps, sps, err := f.sets.slicePPS(&bitReader{data: nal[1:], nal: true})
 	switch {
 	case err != nil:
 		return err
 	case sps != f.sps:
-		return noFreeze("two sequence parameter sets in one picture")
+		return noFreezeError("two sequence parameter sets in one picture")
 	case pps.SliceGroups > 1:
-		return noFreeze("flexible macroblock order")
+		return noFreezeError("flexible macroblock order")
 	}
 	f.pps = pps
 	return nil
 }
 
-// picture takes the first slice of a picture.
-func (f *Freezer) picture(nal []byte) {
-	h, err := f.sets.parse(nal)
+// followPicture reads the first slice of a picture.
+func (f *Freezer) followPicture(nal []byte) {
+	h, err := f.sets.parseSlice(nal)
 	if h.idr {
 		f.err, f.pictures = nil, 0
 	}
 	if err == nil {
-		err = unfit(&h)
+		err = checkSupported(&h)
 	}
 	if err == nil && f.err == nil {
-		err = f.refs.add(&h)
+		err = f.references.add(&h)
 	}
 	if err != nil {
 		f.err = err
@@ -113,8 +111,8 @@ func (f *Freezer) picture(nal []byte) {
 	f.pictures++
 }
 
-// unfit tells what of a picture no made one can go with.
-func unfit(h *sliceHeader) error {
+// checkSupported returns an error if no freeze frame can follow a picture with header h.
+func checkSupported(h *sliceHeader) error {
 	const (
 		constrainedIntra = 44
 		mostMBs          = 139264 // of the highest level
@@ -122,67 +120,69 @@ func unfit(h *sliceHeader) error {
 	s := h.sps
 	switch {
 	case h.field:
-		return noFreeze("fields")
+		return noFreezeError("fields")
 	case h.pps.SliceGroups > 1:
-		return noFreeze("flexible macroblock order")
+		return noFreezeError("flexible macroblock order")
 	case s.SeparatePlanes:
-		return noFreeze("separate colour planes")
+		return noFreezeError("separate colour planes")
 	case s.POCType == 1:
-		return noFreeze("picture order count type 1")
+		return noFreezeError("picture order count type 1")
 	case h.longTerm:
-		return noFreeze("long-term references")
+		return noFreezeError("long-term references")
 	case s.WidthMBs*s.HeightMBs() > mostMBs:
-		return noFreeze("a picture larger than any level allows")
+		return noFreezeError("a picture larger than any level allows")
 	case s.MaxRefFrames == 0, s.Profile == constrainedIntra, s.Profile >= 110 && s.Constraints&constraintSet3 != 0:
-		return noFreeze("no references at all")
+		return noFreezeError("no references allowed")
 	}
 	return nil
 }
 
-// Ready tells whether a picture can be made after the one that was followed last; nil if so.
+// Ready returns nil if a freeze frame can follow the access unit passed to Follow last, else the
+// reason why not.
 func (f *Freezer) Ready() error {
 	if f.err != nil {
 		return f.err
 	}
-	last, _ := f.refs.last()
+	last, _ := f.references.last()
 	switch {
-	case f.pictures == 0 || f.refs.n == 0:
-		return noFreeze("no picture has come")
-	case last.poc < f.refs.highest:
-		return noFreeze("the last picture is no reference")
-	case f.length != 4:
-		return noFreeze("NAL unit lengths of other than 4 bytes")
+	case f.pictures == 0 || f.references.count == 0:
+		return noFreezeError("no picture received")
+	case last.poc < f.references.highestPOC:
+		return noFreezeError("the last picture is not a reference")
+	case f.lengthSize != 4:
+		return noFreezeError("NAL unit lengths of other than 4 bytes")
 	}
 	return nil
 }
 
-// Next makes the next picture, an access unit with 4-byte lengths; nil where Ready has an error.
+// Next returns the next freeze frame, an access unit with 4-byte lengths; nil if Ready returns an
+// error.
 func (f *Freezer) Next() []byte {
 	if f.Ready() != nil {
 		return nil
 	}
 	if f.made == 0 {
-		f.target, f.newest = f.refs.last()
+		f.firstTarget, f.targetIsNewest = f.references.last()
 	}
 	f.made++
-	return f.make(f.at(f.made))
+	return f.makeFrame(f.positionOf(f.made))
 }
 
-// Count is how many pictures Next has made since the last that was followed.
+// Count returns the number of freeze frames made since the last Follow.
 func (f *Freezer) Count() int { return f.made }
 
-// make makes a picture.
-func (f *Freezer) make(at number) []byte {
+// makeFrame returns the freeze frame at a position.
+func (f *Freezer) makeFrame(at position) []byte {
 	w := &bitWriter{}
 	f.writeHeader(w, at)
 	if mbs := f.sps.WidthMBs * f.sps.HeightMBs(); f.pps.CABAC {
 		for w.free > 0 {
 			w.u(1, 1) // cabac_alignment_one_bit
 		}
-		if f.data == nil {
-			f.data = skips(mbs, f.sps.MBAFF)
+		if f.skipData == nil {
+			f.skipData = skippedSliceData(mbs, f.sps.MBAFF)
 		}
-		w.out = append(w.out, f.data...)
+		w.out = append(w.out, f.skipData...)
 	} else {
 		w.int(mbs) // mb_skip_run
 		w.u(1, 1)  // rbsp_stop_one_bit
@@ -192,12 +192,12 @@ func (f *Freezer) make(at number) []byte {
 }
 
 // writeHeader writes a slice header (ITU-T H.264, 7.3.3).
-func (f *Freezer) writeHeader(w *bitWriter, at number) {
+func (f *Freezer) writeHeader(w *bitWriter, at position) {
 	const allP = 5
 	s, p := f.sps, f.pps
 	most := 1 << s.Log2MaxFrameNum
-	before, order := f.refs.frameNum, f.refs.highest
-	if at.after { // see references.reset
+	before, order := f.references.frameNum, f.references.highestPOC
+	if at.afterRound { // see references.reset
 		before, order = 0, max(0, -f.bottom)
 	}
 	frameNum := (before + at.n) % most
@@ -220,17 +220,17 @@ func (f *Freezer) writeHeader(w *bitWriter, at number) {
 	}
 	w.flag(true) // num_ref_idx_active_override_flag
 	w.int(0)
-	moved := at.n == 1 && !at.after && !f.newest
+	moved := at.n == 1 && !at.afterRound && !f.targetIsNewest
 	w.flag(moved)
 	if moved {
 		w.int(0)
-		w.int((frameNum-f.target.frameNum+most)%most - 1)
+		w.int((frameNum-f.firstTarget.frameNum+most)%most - 1)
 		w.int(3)
 	}
-	f.writeRest(w, at.last)
+	f.writeWeightsAndMarking(w, at.lastOfRound)
 }
 
-func (f *Freezer) writeRest(w *bitWriter, last bool) {
+func (f *Freezer) writeWeightsAndMarking(w *bitWriter, last bool) {
 	const quantiser, noDeblocking = 51, 1
 	p := f.pps
 	if p.WeightedPred {

@@ -17,8 +17,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 )
 
-// encodings are ways in which H.264 is sent. HOLDFAST_SWEEP=1 has them tested at full size, and
-// cut at each picture of more than two GOPs.
+// encodings are variants of H.264. HOLDFAST_SWEEP=1 tests them at full size and cut after each
+// picture of more than two GOPs.
 var encodings = []struct {
 	name, size string
 	args       string
@@ -43,9 +43,9 @@ var encodings = []struct {
 	{"cropped", "1918x1078", "-c:v libx264 -preset veryfast"},
 }
 
-// TestFreezeRepeatsTheLastPicture cuts streams anywhere, goes on with made pictures, then with what
-// who joins is sent, and then with a session from the start: ffmpeg decodes it all without a word,
-// and each picture is what it should be.
+// TestFreezeRepeatsTheLastPicture cuts streams anywhere and continues with freeze frames, then with
+// the frames that a viewer that joins is sent, and then with a session from its start. ffmpeg must
+// decode everything without a warning, and each picture must be as expected.
 func TestFreezeRepeatsTheLastPicture(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		t.Skip("needs ffmpeg")
@@ -68,8 +68,8 @@ func TestFreezeRepeatsTheLastPicture(t *testing.T) {
 	}
 }
 
-// freezeAll cuts the file behind each picture, and returns how often that was and how large a made
-// picture is on average.
+// freezeAll cuts the file after each picture. It returns the number of cuts and the average size of
+// a freeze frame.
 func freezeAll(t *testing.T, file []byte) (cuts int, size float64) {
 	t.Helper()
 	config, pictures := readClip(t, file)
@@ -81,7 +81,7 @@ func freezeAll(t *testing.T, file []byte) (cuts int, size float64) {
 	}
 	shown := framemd5(t, stream)
 	if len(shown) != len(pictures) {
-		t.Fatalf("%d pictures decode to %d", len(pictures), len(shown))
+		t.Fatalf("got %d decoded pictures, want %d", len(shown), len(pictures))
 	}
 	sums := map[*packetbuf.Packet]string{}
 	for i, p := range inOrder(pictures) {
@@ -105,7 +105,7 @@ func freezeAll(t *testing.T, file []byte) (cuts int, size float64) {
 			f.Follow(p.Payload)
 		}
 		if err := f.Ready(); err != nil {
-			t.Fatalf("after %d pictures: %v", n, err)
+			t.Fatalf("ready after %d pictures: %v", n, err)
 		}
 		repeat := func(au []byte) {
 			stream = append(stream, annexB(au)...)
@@ -117,7 +117,7 @@ func freezeAll(t *testing.T, file []byte) (cuts int, size float64) {
 			bytesMade += len(au)
 			repeat(au)
 		}
-		play(pictures[:n]) // to who joins
+		play(pictures[:n]) // to the viewer that joins
 		for _, au := range f.Way() {
 			repeat(au)
 		}
@@ -128,11 +128,11 @@ func freezeAll(t *testing.T, file []byte) (cuts int, size float64) {
 	}
 	got := framemd5(t, stream)
 	if len(got) != len(want) {
-		t.Fatalf("%d pictures instead of %d", len(got), len(want))
+		t.Fatalf("got %d pictures, want %d", len(got), len(want))
 	}
 	for i := range got {
 		if got[i] != want[i] {
-			t.Fatalf("picture %d of %d is another", i, len(got))
+			t.Fatalf("picture %d of %d differs", i, len(got))
 		}
 	}
 	return cuts, float64(bytesMade) / float64(cuts*made)
@@ -176,7 +176,7 @@ func annexB(au []byte) (out []byte) {
 	return out
 }
 
-// framemd5 are the sums of the decoded pictures, in the order in which they are shown.
+// framemd5 returns the checksums of the decoded pictures in display order.
 func framemd5(t *testing.T, stream []byte) (sums []string) {
 	t.Helper()
 	for line := range strings.Lines(string(run(t, stream, "-threads", "1", "-f", "h264", "-i", "-", "-fps_mode", "passthrough", "-f", "framemd5", "-"))) {
@@ -187,7 +187,7 @@ func framemd5(t *testing.T, stream []byte) (sums []string) {
 	return sums
 }
 
-// run returns what ffmpeg writes. A warning is a failure.
+// run returns the output of ffmpeg. A warning is a failure.
 func run(t *testing.T, in []byte, args ...string) []byte {
 	t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "ffmpeg", append([]string{"-nostdin", "-v", "warning"}, args...)...)

@@ -7,7 +7,7 @@ import (
 )
 
 // HEVCConfig is the fixed part of an HEVCDecoderConfigurationRecord (ISO/IEC 14496-15,
-// 8.3.3.1), "hvcC"; the parameter sets behind it are not read.
+// 8.3.3.1), "hvcC". It does not include the parameter sets that follow.
 type HEVCConfig struct {
 	ProfileSpace  int // 0 to 3
 	HighTier      bool
@@ -20,7 +20,7 @@ type HEVCConfig struct {
 
 // ParseHEVCConfig reads an hvcC.
 func ParseHEVCConfig(b []byte) (HEVCConfig, error) {
-	// Version 0 was written before the standard was final, with the same layout.
+	// Version 0 was written before the standard was final; it has the same layout.
 	if len(b) < 23 || b[0] > 1 {
 		return HEVCConfig{}, malformed("hvcC: header")
 	}
@@ -35,7 +35,7 @@ func ParseHEVCConfig(b []byte) (HEVCConfig, error) {
 	return c, nil
 }
 
-// RFC6381 is the codec string (ISO/IEC 14496-15, annex E), such as hvc1.1.6.L93.B0.
+// RFC6381 returns the codec string (ISO/IEC 14496-15, annex E), such as hvc1.1.6.L93.B0.
 func (c HEVCConfig) RFC6381() string {
 	tier := "L"
 	if c.HighTier {

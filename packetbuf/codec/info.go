@@ -7,13 +7,13 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Info describes a track for people and for onMetaData. What the configuration does not
-// say is zero.
+// Info describes a track for users and for onMetaData. Values that the configuration does not
+// contain are zero.
 type Info struct {
 	Codec   packetbuf.Codec
 	Profile string // such as "High" or "LC"
 	Level   string // such as "3.1"
-	RFC6381 string // such as "avc1.64001f"; empty where unknown
+	RFC6381 string // such as "avc1.64001f"; empty if unknown
 
 	Width, Height int     // pixels, cropped
 	FrameRate     float64 // frames per second
@@ -22,7 +22,7 @@ type Info struct {
 	Channels   int // at the output
 }
 
-// Describe reads a Config packet. For MP3, AC-3 and E-AC-3, which have none, it reads a frame.
+// Describe reads a Config packet. MP3, AC-3 and E-AC-3 have none; of these it reads a frame.
 func Describe(p *packetbuf.Packet) (Info, error) {
 	switch {
 	case p.Codec == packetbuf.MP3 && p.Kind != packetbuf.Config:
@@ -64,17 +64,17 @@ func Describe(p *packetbuf.Packet) (Info, error) {
 		if err != nil {
 			return Info{}, err
 		}
-		return Info{Codec: p.Codec, RFC6381: plainNames[p.Codec], SampleRate: f.SampleRate, Channels: f.Channels}, nil
+		return Info{Codec: p.Codec, RFC6381: fixedCodecStrings[p.Codec], SampleRate: f.SampleRate, Channels: f.Channels}, nil
 	case packetbuf.VP8, packetbuf.VP9:
 		if _, err := ParseVPConfig(p.Payload); err != nil {
 			return Info{}, err
 		}
 	}
-	return Info{Codec: p.Codec, RFC6381: plainNames[p.Codec]}, nil
+	return Info{Codec: p.Codec, RFC6381: fixedCodecStrings[p.Codec]}, nil
 }
 
-// plainNames are the codec strings that need no configuration.
-var plainNames = map[packetbuf.Codec]string{
+// fixedCodecStrings are the codec strings that do not depend on the configuration.
+var fixedCodecStrings = map[packetbuf.Codec]string{
 	packetbuf.VP8: "vp8", packetbuf.VP9: "vp9", packetbuf.FLAC: "fLaC",
 	packetbuf.AC3: "ac-3", packetbuf.EAC3: "ec-3",
 }
@@ -101,7 +101,7 @@ func describeAVC(record []byte) (Info, error) {
 	return i, nil
 }
 
-// RFC6381 is the codec string, such as avc1.64001f.
+// RFC6381 returns the codec string, such as avc1.64001f.
 func (c AVCConfig) RFC6381() string {
 	return fmt.Sprintf("avc1.%02x%02x%02x", c.Profile, c.Compatibility, c.Level)
 }
@@ -140,7 +140,7 @@ func avcProfile(profile, constraints byte) string {
 	return strconv.Itoa(int(profile))
 }
 
-// avcLevel names a level; 1b is 9, or 11 with a constraint flag in the older profiles.
+// avcLevel returns the name of a level; 1b is 9, or 11 with a constraint flag in the older profiles.
 func avcLevel(profile, constraints, level byte) string {
 	old := profile == 66 || profile == 77 || profile == 88
 	if level == 9 || level == 11 && old && constraints&constraintSet3 != 0 {
@@ -183,7 +183,7 @@ func (c AAC) profile() string {
 	return strconv.Itoa(c.ObjectType)
 }
 
-// RFC6381 is the codec string, such as mp4a.40.2.
+// RFC6381 returns the codec string, such as mp4a.40.2.
 func (c AAC) RFC6381() string {
 	t := c.ObjectType
 	switch {
@@ -213,9 +213,9 @@ func describeAC3(p *packetbuf.Packet) (Info, error) {
 	case err != nil:
 		return Info{}, err
 	case a.Enhanced != (p.Codec == packetbuf.EAC3):
-		return Info{}, malformedf("%s frame: it is of the other kind", p.Codec)
+		return Info{}, malformedf("%s frame: of the other format", p.Codec)
 	}
-	return Info{Codec: p.Codec, RFC6381: plainNames[p.Codec], SampleRate: a.SampleRate, Channels: a.Channels}, nil
+	return Info{Codec: p.Codec, RFC6381: fixedCodecStrings[p.Codec], SampleRate: a.SampleRate, Channels: a.Channels}, nil
 }
 
 func describeOpus(b []byte) (Info, error) {

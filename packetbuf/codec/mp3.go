@@ -1,14 +1,14 @@
 package codec
 
-// MP3 is what the header of an MPEG audio frame says (ISO/IEC 11172-3, 2.4.1.3, and
-// 13818-3 for the lower rates).
+// MP3 is the header of an MPEG audio frame (ISO/IEC 11172-3, 2.4.1.3, and 13818-3 for the lower
+// rates).
 type MP3 struct {
 	SampleRate int // Hz
 	Samples    int // in the frame, per channel
 	Channels   int
 	Bitrate    int // bit/s; 0 for free format
 	Length     int // of the frame in bytes, header included; 0 for free format
-	Layer      int // 1 to 3; 3 is MP3 proper
+	Layer      int // 1 to 3; only 3 is MP3
 }
 
 var (

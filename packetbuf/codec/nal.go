@@ -18,7 +18,7 @@ const (
 	NALFiller    = 12
 )
 
-// NALType is the type of an H.264 NAL unit; 0, which is unspecified, for an empty one.
+// NALType returns the type of an H.264 NAL unit; 0, which is unspecified, for an empty unit.
 func NALType(nal []byte) int {
 	if len(nal) == 0 {
 		return 0
@@ -26,8 +26,8 @@ func NALType(nal []byte) int {
 	return int(nal[0] & 0x1f)
 }
 
-// NALRefIDC is the nal_ref_idc of an H.264 NAL unit: 0 says that no picture refers to
-// the one that the unit belongs to.
+// NALRefIDC returns the nal_ref_idc of an H.264 NAL unit. 0 means that no picture refers to
+// the unit's picture.
 func NALRefIDC(nal []byte) int {
 	if len(nal) == 0 {
 		return 0
@@ -35,9 +35,9 @@ func NALRefIDC(nal []byte) int {
 	return int(nal[0] >> 5 & 3)
 }
 
-// NextNAL takes the first NAL unit off an access unit whose NAL units each have their
-// length in front, in lengthSize (1, 2 or 4) bytes. A unit may be empty. The caller goes
-// on with rest until that is empty. Both alias au.
+// NextNAL returns the first NAL unit of an access unit whose NAL units are prefixed by their
+// length, in lengthSize (1, 2 or 4) bytes, and the rest of the access unit. A NAL unit may be
+// empty. The caller continues with rest until it is empty. Both alias au.
 func NextNAL(au []byte, lengthSize int) (nal, rest []byte, err error) {
 	if len(au) < lengthSize {
 		return nil, nil, malformed("NAL unit: length cut short")
@@ -60,14 +60,14 @@ func NextNAL(au []byte, lengthSize int) (nal, rest []byte, err error) {
 	return body[:n:n], body[n:], nil
 }
 
-// AppendNAL appends nal to an access unit with a 4-byte length in front.
+// AppendNAL appends nal to an access unit, prefixed by its length in 4 bytes.
 func AppendNAL(au, nal []byte) []byte {
 	au = binary.BigEndian.AppendUint32(au, uint32(len(nal))) //nolint:gosec // a message is far below 4 GiB
 	return append(au, nal...)
 }
 
-// AppendAnnexB turns a byte stream of start codes and NAL units (ITU-T H.264, annex B)
-// into length-prefixed ones and appends them to au. Empty units are left out.
+// AppendAnnexB appends the NAL units of a byte stream with start codes (ITU-T H.264, annex B) to
+// au, with length prefixes. It omits empty units.
 func AppendAnnexB(au, stream []byte) []byte {
 	start := -1
 	for i := 0; i+2 < len(stream); {

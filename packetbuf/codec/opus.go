@@ -1,9 +1,9 @@
 package codec
 
-// OpusRate is the clock of Opus, whatever the rate at its input was, Hz.
+// OpusRate is the clock rate of Opus in Hz, whatever the input rate was.
 const OpusRate = 48000
 
-// OpusSamples is how many samples at OpusRate a packet holds (RFC 6716, 3.1 and 3.2):
+// OpusSamples returns the number of samples of a packet at OpusRate (RFC 6716, 3.1 and 3.2):
 // 120 to 5,760.
 func OpusSamples(packet []byte) (int, error) {
 	if len(packet) == 0 {
@@ -36,7 +36,7 @@ func OpusSamples(packet []byte) (int, error) {
 	return frames * frame, nil
 }
 
-// OpusChannels is 1 or 2, as the packet itself says.
+// OpusChannels returns the channels of a packet, 1 or 2, from its header.
 func OpusChannels(packet []byte) int {
 	if len(packet) > 0 && packet[0]&4 != 0 {
 		return 2

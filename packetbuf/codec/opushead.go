@@ -2,30 +2,30 @@ package codec
 
 import "encoding/binary"
 
-// OpusHead is the identification header of Opus (RFC 7845, 5.1), which is its configuration
-// wherever it needs one.
+// OpusHead is the identification header of Opus (RFC 7845, 5.1), which containers use as its
+// configuration.
 type OpusHead struct {
 	Channels int // 1 to 255
-	// PreSkip is how many samples at OpusRate stand before the first that was meant to be
-	// heard.
+	// PreSkip is the number of samples at OpusRate to discard from the start of the decoder's
+	// output.
 	PreSkip int
-	Rate    int   // of what was encoded, Hz; 0: not known
-	Gain    int16 // of the output, in 1/256 dB
-	// Family is how channels map to streams: 0 for mono and stereo in one stream. Mapping is
-	// the table that follows for all others, the numbers of streams first.
+	Rate    int   // of the encoder's input, Hz; 0 if unknown
+	Gain    int16 // output gain in 1/256 dB
+	// Family says how channels map to streams: 0 for mono and stereo in one stream. For all others
+	// Mapping is the table that follows, beginning with the numbers of streams.
 	Family  byte
 	Mapping string
 }
 
 const (
-	opusMagic = "OpusHead"
-	opusHead  = 19 // bytes without a table
+	opusMagic    = "OpusHead"
+	opusHeadSize = 19 // bytes without the mapping table
 )
 
-// ParseOpusHead reads an identification header. What follows it is not looked at.
+// ParseOpusHead reads an identification header. It ignores bytes that follow.
 func ParseOpusHead(b []byte) (OpusHead, error) {
-	if len(b) < opusHead || string(b[:8]) != opusMagic {
-		return OpusHead{}, malformed("OpusHead: cut short or something else")
+	if len(b) < opusHeadSize || string(b[:8]) != opusMagic {
+		return OpusHead{}, malformed("OpusHead: cut short or no signature")
 	}
 	h := OpusHead{
 		Channels: int(b[9]), PreSkip: int(binary.LittleEndian.Uint16(b[10:])),
@@ -39,15 +39,15 @@ func ParseOpusHead(b []byte) (OpusHead, error) {
 	}
 	if h.Family != 0 {
 		table := 2 + h.Channels
-		if len(b) < opusHead+table {
+		if len(b) < opusHeadSize+table {
 			return OpusHead{}, malformed("OpusHead: no table of channels")
 		}
-		h.Mapping = string(b[opusHead : opusHead+table])
+		h.Mapping = string(b[opusHeadSize : opusHeadSize+table])
 	}
 	return h, nil
 }
 
-// Append appends the header.
+// Append appends the header to dst.
 func (h OpusHead) Append(dst []byte) []byte {
 	dst = append(dst, opusMagic...)
 	dst = append(dst, 1, byte(h.Channels))                         //nolint:gosec // 1 to 255

@@ -1,27 +1,27 @@
 package codec
 
-// PPS is what the relay needs of an H.264 picture parameter set (ITU-T H.264, 7.3.2.2).
+// PPS holds the fields of an H.264 picture parameter set that the relay uses (ITU-T H.264, 7.3.2.2).
 type PPS struct {
 	ID, SPS             int
 	CABAC               bool
 	BottomPOC           bool // bottom_field_pic_order_in_frame_present_flag
-	SliceGroups         int  // more than one: flexible macroblock order
-	RefsL0, RefsL1      int  // references in a slice that does not say
+	SliceGroups         int  // more than one is flexible macroblock order
+	RefsL0, RefsL1      int  // default number of references of a slice
 	WeightedPred        bool
 	WeightedBipred      int // 0 default, 1 explicit, 2 implicit
 	InitQP              int
-	DeblockingControl   bool // slices tell about the deblocking filter
+	DeblockingControl   bool // slice headers contain deblocking parameters
 	RedundantPicPresent bool
 }
 
-// maxRefs is how many references a list can have, in fields.
+// maxRefs is the most references that a list can have, in fields.
 const maxRefs = 32
 
-// ParsePPS reads a PPS NAL unit, its header byte included. One with several slice groups is read
-// as far as their number.
+// ParsePPS reads a PPS NAL unit, including its header byte. If it has several slice groups,
+// ParsePPS reads no further than their number.
 func ParsePPS(nal []byte) (PPS, error) {
 	if NALType(nal) != NALPPS {
-		return PPS{}, malformed("PPS: not one")
+		return PPS{}, malformed("PPS: not a PPS NAL unit")
 	}
 	r := &bitReader{data: nal[1:], nal: true}
 	id, sps := r.ue(), r.ue()

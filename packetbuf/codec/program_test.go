@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 )
 
-// Configurations with a program config element, as ffmpeg's encoder writes them for layouts that
-// have no channelConfiguration: the channels are counted, and there is a silent frame.
+// Configurations with a program config element, as ffmpeg's encoder writes them for layouts without
+// a channelConfiguration, have a channel count and a silent frame.
 func TestProgramConfigElement(t *testing.T) {
 	for layout, c := range map[string]struct {
 		config   string
@@ -40,7 +40,7 @@ func TestProgramConfigElement(t *testing.T) {
 			}
 			silent, ok := codec.Silence(config)
 			if !ok {
-				t.Fatal("no silence")
+				t.Fatal("got no silent frame")
 			}
 			decodesToSilence(t, config, silent, c.channels)
 		})
@@ -53,7 +53,7 @@ func TestProgramConfigElementCutShort(t *testing.T) {
 		record := []byte{0x11, 0x80, 0x04, 0xc8, 0x44, 0x00, 0x20, 0x00}[:n]
 		p := &packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.AAC, Kind: packetbuf.Config, Payload: record}
 		if _, ok := codec.Silence(p); ok {
-			t.Errorf("silence for %x", record)
+			t.Errorf("%x: got a silent frame, want none", record)
 		}
 	}
 }
@@ -61,7 +61,7 @@ func TestProgramConfigElementCutShort(t *testing.T) {
 func decodesToSilence(t *testing.T, config *packetbuf.Packet, silent []byte, channels int) {
 	t.Helper()
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
-		if os.Getenv("CI") == "true" { // where nothing is skipped
+		if os.Getenv("CI") == "true" { // nothing may be skipped there
 			t.Fatal("needs ffmpeg")
 		}
 		t.Skip("needs ffmpeg")
@@ -73,9 +73,9 @@ func decodesToSilence(t *testing.T, config *packetbuf.Packet, silent []byte, cha
 			Track: packetbuf.Audio, Codec: packetbuf.AAC, Kind: packetbuf.Key, DTS: time.Duration(i) * 1024 * time.Second / 48000, Payload: silent,
 		})...)
 	}
-	pcm := run(t, stream, "-v", "error", "-f", "flv", "-i", "-", "-f", "s16le", "-") // else it warns that it guesses layouts
+	pcm := run(t, stream, "-v", "error", "-f", "flv", "-i", "-", "-f", "s16le", "-") // without -v it warns about guessed layouts
 	if len(pcm) != frames*1024*channels*2 || len(bytes.Trim(pcm, "\x00")) != 0 {
-		t.Errorf("got %d bytes of samples, %d of them not 0; want %d", len(pcm), len(bytes.Trim(pcm, "\x00")), frames*1024*channels*2)
+		t.Errorf("got %d bytes of samples, %d of them not 0, want %d zeros", len(pcm), len(bytes.Trim(pcm, "\x00")), frames*1024*channels*2)
 	}
 }
 
@@ -87,7 +87,7 @@ func TestNoSilenceReason(t *testing.T) {
 	} {
 		p := &packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.AAC, Kind: packetbuf.Config, Payload: record}
 		if got := codec.NoSilenceReason(p); got != want {
-			t.Errorf("got %q for %x, want %q", got, record, want)
+			t.Errorf("%x: got %q, want %q", record, got, want)
 		}
 	}
 }

@@ -1,59 +1,59 @@
 package codec
 
-// reference is a frame that later ones may be decoded from.
+// reference is a frame from which later frames can be decoded.
 type reference struct{ frameNum, poc int }
 
-// references follows which frames a decoder keeps as references, and in which order pictures
-// are shown (ITU-T H.264, 8.2.1 and 8.2.5). Only short-term references of whole frames are known.
+// references tracks which frames a decoder keeps as references, and the output order of pictures
+// (ITU-T H.264, 8.2.1 and 8.2.5). It knows only short-term references of whole frames.
 type references struct {
-	kept [17]reference // in decoding order
-	n    int
+	frames [17]reference // in decoding order
+	count  int
 
-	begun    bool
-	frameNum int // of the last reference
-	lastNum  int // of the last picture
-	msb, lsb int // POC of the last reference
-	offset   int // FrameNumOffset of the last picture
-	highest  int // POC sent since the last IDR
+	started        bool
+	frameNum       int // of the last reference
+	lastFrameNum   int // of the last picture
+	msb, lsb       int // POC of the last reference
+	frameNumOffset int // FrameNumOffset of the last picture
+	highestPOC     int // highest POC since the last IDR
 }
 
-// add takes the next picture in decoding order.
+// add records the next picture in decoding order.
 func (d *references) add(h *sliceHeader) error {
 	most := 1 << h.sps.Log2MaxFrameNum
 	if h.idr {
 		*d = references{}
 	}
-	if d.begun && h.frameNum != d.frameNum && h.frameNum != (d.frameNum+1)%most {
+	if d.started && h.frameNum != d.frameNum && h.frameNum != (d.frameNum+1)%most {
 		return malformed("pictures are missing")
 	}
-	poc := d.order(h, most)
-	if !d.begun || poc > d.highest {
-		d.highest = poc
+	poc := d.pictureOrder(h, most)
+	if !d.started || poc > d.highestPOC {
+		d.highestPOC = poc
 	}
-	d.begun = true
+	d.started = true
 	if h.refIDC == 0 {
-		d.lastNum = h.frameNum
+		d.lastFrameNum = h.frameNum
 		return nil
 	}
-	d.mark(h, most)
+	d.applyMarks(h, most)
 	if h.resetsOrder {
 		d.reset(h)
 		return nil
 	}
-	d.kept[d.n] = reference{h.frameNum, poc}
-	d.n++
-	d.frameNum, d.lastNum = h.frameNum, h.frameNum
+	d.frames[d.count] = reference{h.frameNum, poc}
+	d.count++
+	d.frameNum, d.lastFrameNum = h.frameNum, h.frameNum
 	return nil
 }
 
-// order finds a picture's POC, that of its top field. Where the beginning is not known, it is
-// right but for a constant.
-func (d *references) order(h *sliceHeader, most int) int {
+// pictureOrder returns a picture's POC, that of its top field. If the start of the sequence is not known,
+// the result is off by a constant.
+func (d *references) pictureOrder(h *sliceHeader, most int) int {
 	if h.sps.POCType == 2 {
-		if d.begun && d.lastNum > h.frameNum {
-			d.offset += most
+		if d.started && d.lastFrameNum > h.frameNum {
+			d.frameNumOffset += most
 		}
-		poc := 2 * (d.offset + h.frameNum)
+		poc := 2 * (d.frameNumOffset + h.frameNum)
 		if h.refIDC == 0 {
 			poc--
 		}
@@ -62,7 +62,7 @@ func (d *references) order(h *sliceHeader, most int) int {
 	half := 1 << (h.sps.Log2MaxPOCLSB - 1)
 	msb := d.msb
 	switch {
-	case !d.begun:
+	case !d.started:
 	case h.pocLSB < d.lsb && d.lsb-h.pocLSB >= half:
 		msb += 2 * half
 	case h.pocLSB > d.lsb && h.pocLSB-d.lsb > half:
@@ -74,41 +74,42 @@ func (d *references) order(h *sliceHeader, most int) int {
 	return msb + h.pocLSB
 }
 
-// mark takes away what the picture says, or the oldest where the window is full.
-func (d *references) mark(h *sliceHeader, most int) {
+// applyMarks removes the references that the picture marks as unused, or the oldest if the window is full.
+func (d *references) applyMarks(h *sliceHeader, most int) {
 	for _, m := range h.marks[:max(h.numMarks, 0)] {
-		d.drop((h.frameNum - m.difference%most + most) % most)
+		d.removeFrame((h.frameNum - m.difference%most + most) % most)
 	}
-	for d.n >= min(max(h.sps.MaxRefFrames, 1), len(d.kept)-1) {
-		d.n = copy(d.kept[:], d.kept[1:d.n])
+	for d.count >= min(max(h.sps.MaxRefFrames, 1), len(d.frames)-1) {
+		d.count = copy(d.frames[:], d.frames[1:d.count])
 	}
 }
 
-func (d *references) drop(frameNum int) {
-	for i := range d.kept[:d.n] {
-		if d.kept[i].frameNum == frameNum {
-			d.n = i + copy(d.kept[i:], d.kept[i+1:d.n])
+func (d *references) removeFrame(frameNum int) {
+	for i := range d.frames[:d.count] {
+		if d.frames[i].frameNum == frameNum {
+			d.count = i + copy(d.frames[i:], d.frames[i+1:d.count])
 			return
 		}
 	}
 }
 
-// reset is what follows a picture with memory_management_control_operation 5: it counts as one
-// of frame number 0, and all others are gone.
+// reset applies memory_management_control_operation 5: the picture counts as one of frame number 0,
+// and all other references are removed.
 func (d *references) reset(h *sliceHeader) {
 	top := max(0, -h.bottom) // TopFieldOrderCnt - Min(TopFieldOrderCnt, BottomFieldOrderCnt)
 	if h.sps.POCType == 2 {
 		top = 0
 	}
-	*d = references{begun: true, n: 1, highest: top, lsb: top}
-	d.kept[0] = reference{0, top}
+	*d = references{started: true, count: 1, highestPOC: top, lsb: top}
+	d.frames[0] = reference{0, top}
 }
 
-// last is the reference that is shown last, and whether that is the newest in decoding order.
+// last returns the reference that is last in output order, and whether it is the newest in decoding
+// order.
 func (d *references) last() (r reference, newest bool) {
-	for i, k := range d.kept[:d.n] {
+	for i, k := range d.frames[:d.count] {
 		if i == 0 || k.poc > r.poc {
-			r, newest = k, i == d.n-1
+			r, newest = k, i == d.count-1
 		}
 	}
 	return r, newest

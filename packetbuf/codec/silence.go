@@ -10,15 +10,15 @@ var (
 	opusSilenceStereo = []byte{0xfc, 0xff, 0xfe}
 )
 
-// Silence is an audio frame that decodes to silence under the configuration cfg, to be
-// repeated at the spacing of AudioFrameDuration. The first one still carries the tail of
+// Silence returns an audio frame that decodes to silence under the configuration cfg, to be
+// repeated at intervals of AudioFrameDuration. The first such frame still carries the tail of
 // the real frame before it; from the second on all samples are 0. The frame is shared and
 // must not be changed.
 //
-// It is there for AAC-LC with one to eight channels in frames of 1024 samples, and for Opus with
-// one or two channels. With SBR or PS signalled, channels that a program config element couples or
-// another codec ok is false: a decoder that has had SBR goes on with its last envelope where a
-// frame brings none.
+// Silence supports AAC-LC with one to eight channels in frames of 1024 samples, and Opus with
+// one or two channels. For other codecs, for signalled SBR or PS, and for channels that a program
+// config element couples, ok is false. A decoder that has had SBR continues with its last envelope
+// if a frame brings none.
 func Silence(cfg *packetbuf.Packet) (frame []byte, ok bool) {
 	switch {
 	case cfg == nil || cfg.Kind != packetbuf.Config:
@@ -32,17 +32,17 @@ func Silence(cfg *packetbuf.Packet) (frame []byte, ok bool) {
 	if err != nil || c.ObjectType != AACLC || c.SBR || c.PS || c.FrameSamples != 1024 {
 		return nil, false
 	}
-	switch elements := aacElementsOf(cfg.Payload, c); {
+	switch elements := frameElements(cfg.Payload, c); {
 	case elements == nil:
 		return nil, false
-	case c.Program:
-		return silenceAAC(elements), true
+	case c.ProgramConfig:
+		return writeSilentAAC(elements), true
 	case c.Channels == 1:
 		return silenceMono, true
 	case c.Channels == 2:
 		return silenceStereo, true
 	default:
-		return silenceAAC(elements), true
+		return writeSilentAAC(elements), true
 	}
 }
 
@@ -54,8 +54,8 @@ const (
 	aacEND = 7
 )
 
-// aacElements are what a frame consists of, by channelConfiguration (ISO/IEC 14496-3, table 1.19).
-var aacElements = [16][]uint32{
+// aacElementsByConfiguration are the elements of a frame by channelConfiguration (ISO/IEC 14496-3, table 1.19).
+var aacElementsByConfiguration = [16][]uint32{
 	1:  {aacSCE},
 	2:  {aacCPE},
 	3:  {aacSCE, aacCPE},
@@ -67,27 +67,27 @@ var aacElements = [16][]uint32{
 	12: {aacSCE, aacCPE, aacCPE, aacCPE, aacLFE},
 }
 
-// aacElementsOf returns the elements of a frame under a configuration; nil where they are not
+// frameElements returns the elements of a frame under a configuration; nil if they are not
 // known.
-func aacElementsOf(record []byte, c AAC) (elements []aacElement) {
-	if c.Program {
+func frameElements(record []byte, c AAC) (elements []aacElement) {
+	if c.ProgramConfig {
 		return programElements(record)
 	}
 	var tags [aacEND]uint32
-	for _, kind := range aacElements[aacConfiguration(record)] {
+	for _, kind := range aacElementsByConfiguration[aacConfiguration(record)] {
 		elements = append(elements, aacElement{kind, tags[kind]})
 		tags[kind]++
 	}
 	return elements
 }
 
-// silenceAAC is a raw_data_block of these elements in which no channel has a coefficient.
-func silenceAAC(elements []aacElement) []byte {
+// writeSilentAAC returns a raw_data_block of these elements in which no channel has a coefficient.
+func writeSilentAAC(elements []aacElement) []byte {
 	w := &bitWriter{}
 	for _, e := range elements {
-		w.u(3, e.kind)
+		w.u(3, e.id)
 		w.u(4, e.tag)
-		if e.kind == aacCPE {
+		if e.id == aacCPE {
 			w.u(1, 1) // common_window
 			writeLongWindow(w)
 			w.u(2, 0) // ms_mask_present
@@ -125,14 +125,14 @@ func opusSilence(cfg *packetbuf.Packet) (frame []byte, ok bool) {
 	return opusSilenceStereo, true
 }
 
-// opusSilent is the length of the frames that opusSilence gives, in samples.
-const opusSilent = 960
+// opusSilenceSamples is the duration of the frames that opusSilence returns, in samples.
+const opusSilenceSamples = 960
 
-// AudioFrameDuration is the length of one audio frame as samples at a rate in Hz, so that
+// AudioFrameDuration returns the duration of one audio frame in samples at a rate in Hz, so that
 // frame n of a run can be placed at base + n·samples/rate without drift. For AAC p is the
-// configuration; for MP3 and Opus, whose frames describe themselves, a frame. For the
-// configuration of Opus, whose frames need not be alike, it is the length of what Silence
-// gives. Without an answer it is 0, 0.
+// configuration; for MP3 and Opus, whose frames describe themselves, p is a frame. For the
+// configuration of Opus, whose frames may differ, it returns the duration of what Silence
+// returns. If the duration is unknown, it returns 0, 0.
 func AudioFrameDuration(p *packetbuf.Packet) (samples, rate int) {
 	if p == nil {
 		return 0, 0
@@ -148,7 +148,7 @@ func AudioFrameDuration(p *packetbuf.Packet) (samples, rate int) {
 		}
 	case p.Codec == packetbuf.Opus && p.Kind == packetbuf.Config:
 		if _, ok := opusSilence(p); ok {
-			return opusSilent, OpusRate
+			return opusSilenceSamples, OpusRate
 		}
 	case p.Codec == packetbuf.Opus:
 		if n, err := OpusSamples(p.Payload); err == nil {
@@ -158,7 +158,7 @@ func AudioFrameDuration(p *packetbuf.Packet) (samples, rate int) {
 	return 0, 0
 }
 
-// NoSilenceReason says why Silence has no frame for a configuration; empty where it has one.
+// NoSilenceReason returns the reason why Silence has no frame for a configuration; empty if it has one.
 func NoSilenceReason(cfg *packetbuf.Packet) string {
 	if _, ok := Silence(cfg); ok {
 		return ""
@@ -181,7 +181,7 @@ func NoSilenceReason(cfg *packetbuf.Packet) string {
 		return "AAC of object type " + c.profile()
 	case c.FrameSamples != 1024:
 		return "AAC with frames of 960 samples"
-	case c.Program:
+	case c.ProgramConfig:
 		return "AAC with a program config element that couples channels"
 	}
 	return "AAC without its channels in the configuration"

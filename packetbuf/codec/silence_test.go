@@ -14,8 +14,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/ogg"
 )
 
-// Each arrangement of channels that a configuration can name has its own order of elements: one
-// that is wrong gives a decoder's warning, or fewer channels.
+// Each arrangement of channels in a configuration has its own order of elements. With a wrong order
+// a decoder warns, or outputs fewer channels.
 func TestSilenceOfEachArrangement(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		t.Skip("needs ffmpeg")
@@ -28,14 +28,14 @@ func TestSilenceOfEachArrangement(t *testing.T) {
 			}
 			silent, ok := codec.Silence(p)
 			if !ok {
-				t.Fatal("no silence")
+				t.Fatal("got no silent frame")
 			}
 			decodesToSilence(t, p, silent, channels)
 		})
 	}
 }
 
-// Silence after a tone of Opus is silent but for the tone's tail, without a click.
+// Silence after an Opus tone is silent except for the tone's tail, without a click.
 func TestOpusSilenceDecodesToSilence(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		t.Skip("needs ffmpeg")
@@ -67,7 +67,7 @@ func TestOpusSilenceDecodesToSilence(t *testing.T) {
 			head := codec.OpusHead{Channels: channels}
 			silent, ok := codec.Silence(&packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.Opus, Kind: packetbuf.Config, Payload: head.Append(nil)})
 			if !ok {
-				t.Fatal("no silence")
+				t.Fatal("got no silent frame")
 			}
 			const frames = 20
 			for range frames {
@@ -77,7 +77,7 @@ func TestOpusSilenceDecodesToSilence(t *testing.T) {
 			const click = 104 // -50 dB of full scale
 			for i := len(pcm) - 2*channels*960*(frames-2); i < len(pcm); i += 2 {
 				if v := int16(binary.LittleEndian.Uint16(pcm[i:])); v > click || v < -click { //nolint:gosec // two's complement
-					t.Fatalf("a sample of %d", v)
+					t.Fatalf("got a sample of %d, want at most %d", v, click)
 				}
 			}
 		})

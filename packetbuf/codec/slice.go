@@ -9,8 +9,8 @@ const (
 	sliceSI = 4
 )
 
-// sliceHeader is what the order of pictures and the state of the references follow from
-// (ITU-T H.264, 7.3.3).
+// sliceHeader holds the fields of a slice header that determine the order of pictures and the state
+// of the references (ITU-T H.264, 7.3.3).
 type sliceHeader struct {
 	kind        int // slice type modulo 5
 	refIDC      int
@@ -25,25 +25,25 @@ type sliceHeader struct {
 	pocLSB      int    // of POC type 0
 	bottom      int    // delta_pic_order_cnt_bottom
 	longTerm    bool
-	marks       [maxMarks]mark
+	marks       [maxMarks]unusedMark
 	numMarks    int
 	resetsOrder bool // memory_management_control_operation 5
 }
 
-// mark is one memory_management_control_operation that takes a reference away.
-type mark struct{ difference int }
+// unusedMark is a memory_management_control_operation that removes a reference.
+type unusedMark struct{ difference int }
 
-// maxMarks is more than a picture can have references to take away.
+// maxMarks is more than the references that a picture can remove.
 const maxMarks = 64
 
-// parameterSets are the sets in force, by id.
+// parameterSets are the parameter sets in force, by id.
 type parameterSets struct {
 	sps [32]*SPS
 	pps [256]*PPS
 }
 
-// put takes a set from a NAL unit that is one.
-func (s *parameterSets) put(nal []byte) error {
+// add stores a parameter set and ignores other NAL units.
+func (s *parameterSets) add(nal []byte) error {
 	switch NALType(nal) {
 	case NALSPS:
 		sps, err := ParseSPS(nal)
@@ -61,7 +61,7 @@ func (s *parameterSets) put(nal []byte) error {
 	return nil
 }
 
-// slicePPS reads as far as the picture parameter set of a slice.
+// slicePPS reads a slice header up to the id of its picture parameter set, and returns the sets.
 func (s *parameterSets) slicePPS(r *bitReader) (kind int, pps *PPS, sps *SPS, err error) {
 	r.ue() // first_mb_in_slice
 	kind = int(r.ue() % 5)
@@ -72,9 +72,9 @@ func (s *parameterSets) slicePPS(r *bitReader) (kind int, pps *PPS, sps *SPS, er
 	return kind, s.pps[id], s.sps[s.pps[id].SPS], nil
 }
 
-// parse reads the header of a slice NAL unit, for a picture that is a frame up to the marking of
-// references, for a field as far as that it is one.
-func (s *parameterSets) parse(nal []byte) (h sliceHeader, err error) {
+// parseSlice reads the header of a slice NAL unit: for a frame up to the marking of references, for a
+// field up to its picture order count and redundant_pic_cnt.
+func (s *parameterSets) parseSlice(nal []byte) (h sliceHeader, err error) {
 	r := &bitReader{data: nal[1:], nal: true}
 	h.refIDC, h.idr = NALRefIDC(nal), NALType(nal) == NALIDR
 	if h.kind, h.pps, h.sps, err = s.slicePPS(r); err != nil {
@@ -97,7 +97,7 @@ func (s *parameterSets) parse(nal []byte) (h sliceHeader, err error) {
 		h.redundant = r.ue()
 	}
 	if h.field || h.pps.SliceGroups > 1 {
-		return h, nil // the rest is not of use
+		return h, nil // the rest is not used
 	}
 	if h.refIDC != 0 {
 		h.readLists(r)
@@ -126,7 +126,7 @@ func (h *sliceHeader) readOrder(r *bitReader) {
 	}
 }
 
-// readLists steps over the lists of references and their weights.
+// readLists skips the reference lists and their weights.
 func (h *sliceHeader) readLists(r *bitReader) {
 	if h.kind == sliceB {
 		r.u(1) // direct_spatial_mv_pred_flag
@@ -159,7 +159,7 @@ func (h *sliceHeader) readLists(r *bitReader) {
 	}
 }
 
-// skipModification steps over ref_pic_list_modification.
+// skipModification skips ref_pic_list_modification.
 func skipModification(r *bitReader) {
 	for range 2*maxRefs + 1 {
 		op := r.ue()
@@ -171,7 +171,7 @@ func skipModification(r *bitReader) {
 	r.short = true
 }
 
-// skipWeights steps over pred_weight_table.
+// skipWeights skips pred_weight_table.
 func (h *sliceHeader) skipWeights(r *bitReader, refs []int) {
 	chroma := h.sps.ChromaFormat != 0 && !h.sps.SeparatePlanes
 	r.ue()
@@ -201,7 +201,7 @@ func (h *sliceHeader) readMarking(r *bitReader) {
 		return
 	}
 	if !r.flag() {
-		h.numMarks = -1 // the sliding window
+		h.numMarks = -1 // sliding window
 		return
 	}
 	for !r.short {
@@ -213,7 +213,7 @@ func (h *sliceHeader) readMarking(r *bitReader) {
 				r.short = true
 				return
 			}
-			h.marks[h.numMarks] = mark{int(r.ue()) + 1}
+			h.marks[h.numMarks] = unusedMark{int(r.ue()) + 1}
 			h.numMarks++
 		case 4:
 			h.longTerm = h.longTerm || r.ue() != 0

@@ -1,6 +1,7 @@
 package codec
 
-// SPS is what the relay needs of an H.264 sequence parameter set (ITU-T H.264, 7.3.2.1.1).
+// SPS holds the fields of an H.264 sequence parameter set that the relay uses (ITU-T H.264,
+// 7.3.2.1.1).
 type SPS struct {
 	Profile, Constraints, Level byte
 
@@ -21,18 +22,18 @@ type SPS struct {
 	MBAFF               bool
 	Direct8x8           bool
 	Width, Height       int // in pixels, cropped
-	SARWidth, SARHeight int // sample aspect ratio; 0, 0 where unspecified
+	SARWidth, SARHeight int // sample aspect ratio; 0, 0 if unspecified
 
-	// TimeScale / (2·UnitsInTick) is the frame rate; 0 where the set does not say.
+	// TimeScale / (2·UnitsInTick) is the frame rate; 0 if unspecified.
 	UnitsInTick, TimeScale uint32
 	FixedFrameRate         bool
 
-	// NumReorder is how many pictures may precede another in decoding order and follow it
-	// in output order; -1 where the set does not say.
+	// NumReorder is the number of frames that may precede another in decoding order and follow it
+	// in output order; -1 if unspecified.
 	NumReorder int
 }
 
-// FrameRate is frames per second; 0 where the set does not say.
+// FrameRate returns the frames per second; 0 if the set does not say.
 func (s SPS) FrameRate() float64 {
 	if s.UnitsInTick == 0 || s.TimeScale == 0 {
 		return 0
@@ -40,7 +41,7 @@ func (s SPS) FrameRate() float64 {
 	return float64(s.TimeScale) / (2 * float64(s.UnitsInTick))
 }
 
-// HeightMBs is the height of a frame in macroblocks.
+// HeightMBs returns the height of a frame in macroblocks.
 func (s SPS) HeightMBs() int {
 	if s.FrameMBsOnly {
 		return s.HeightMapUnits
@@ -48,8 +49,8 @@ func (s SPS) HeightMBs() int {
 	return 2 * s.HeightMapUnits
 }
 
-// maxMBs bounds width and height: no level allows more than 139,264 macroblocks or a side
-// longer than the root of eight times as many.
+// maxMBs bounds width and height in macroblocks: no level allows more than 139,264 macroblocks or a
+// side longer than the root of eight times as many.
 const maxMBs = 1055
 
 func hasChromaFormat(profile byte) bool {
@@ -60,10 +61,10 @@ func hasChromaFormat(profile byte) bool {
 	return false
 }
 
-// ParseSPS reads an SPS NAL unit, its header byte included.
+// ParseSPS reads an SPS NAL unit, including its header byte.
 func ParseSPS(nal []byte) (SPS, error) {
 	if NALType(nal) != NALSPS || len(nal) < 5 {
-		return SPS{}, malformed("SPS: not one")
+		return SPS{}, malformed("SPS: not an SPS NAL unit")
 	}
 	r := &bitReader{data: nal[1:], nal: true}
 	s := SPS{
@@ -89,7 +90,7 @@ func ParseSPS(nal []byte) (SPS, error) {
 	if r.short {
 		return SPS{}, malformed("SPS: cut short")
 	}
-	// A VUI that is cut off costs what it says, not the picture.
+	// A VUI that is cut short loses its own values only.
 	if r.flag() && !r.short {
 		s.readVUI(r)
 	}
@@ -125,7 +126,7 @@ func (s *SPS) readFormat(r *bitReader) error {
 	return nil
 }
 
-// skipScalingList steps over a scaling list (ITU-T H.264, 7.3.2.1.1.1): 16 entries for the
+// skipScalingList skips a scaling list (ITU-T H.264, 7.3.2.1.1.1): 16 entries for the
 // first six, 64 for the others.
 func skipScalingList(r *bitReader, i int) {
 	size := 16
@@ -143,7 +144,7 @@ func skipScalingList(r *bitReader, i int) {
 	}
 }
 
-// readOrder reads how pictures are numbered and put in output order.
+// readOrder reads how pictures are numbered and ordered for output.
 func (s *SPS) readOrder(r *bitReader) error {
 	frameNum, poc := r.ue(), r.ue()
 	if frameNum > 12 || poc > 2 {

@@ -1,8 +1,8 @@
 package codec
 
-// NAL is the set as a NAL unit. It says what SPS has fields for: no scaling lists, no
-// buffering model, POC type 1 without a cycle. Width and Height are cropped out of the
-// macroblocks at the right and at the bottom.
+// NAL returns the set as a NAL unit. It writes only what SPS has fields for: no scaling lists, no
+// buffering model, POC type 1 without a cycle. It crops to Width and Height at the right and at
+// the bottom.
 func (s SPS) NAL() []byte {
 	w := &bitWriter{}
 	w.u(8, uint32(s.Profile))
@@ -78,9 +78,9 @@ func (s SPS) writeVUI(w *bitWriter) {
 	w.u(3, 0) // no buffering models, no pic_struct
 	w.flag(s.NumReorder >= 0)
 	if s.NumReorder >= 0 {
-		w.flag(true) // motion vectors may leave the picture
-		w.int(0)     // no bound on bytes
-		w.int(0)     // nor on bits
+		w.flag(true) // motion_vectors_over_pic_boundaries_flag
+		w.int(0)     // max_bytes_per_pic_denom: no bound
+		w.int(0)     // max_bits_per_mb_denom: no bound
 		w.int(16)
 		w.int(16)
 		w.int(s.NumReorder)
@@ -88,7 +88,7 @@ func (s SPS) writeVUI(w *bitWriter) {
 	}
 }
 
-// cropUnits are the steps of cropping in pixels (ITU-T H.264, 7.4.2.1.1).
+// cropUnits returns the units of cropping in pixels (ITU-T H.264, 7.4.2.1.1).
 func (s SPS) cropUnits() (x, y int) {
 	x, y = 1, 1
 	if !s.SeparatePlanes && (s.ChromaFormat == 1 || s.ChromaFormat == 2) {
@@ -103,7 +103,7 @@ func (s SPS) cropUnits() (x, y int) {
 	return x, y
 }
 
-// appendEscaped appends a raw byte sequence with emulation prevention (ITU-T H.264, 7.4.1).
+// appendEscaped appends raw with emulation prevention bytes (ITU-T H.264, 7.4.1).
 func appendEscaped(dst, raw []byte) []byte {
 	zeros := 0
 	for _, b := range raw {

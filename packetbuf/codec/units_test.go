@@ -9,7 +9,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// unitCases are access units in all ways that they are framed.
+// unitCases returns access units in all variants of framing.
 func unitCases() map[string]struct {
 	au     []byte
 	want   [][]byte
@@ -50,8 +50,8 @@ func TestReadUnits(t *testing.T) {
 	}
 }
 
-// FuzzReadUnits: the units lie within the access unit, and those of one without a fault are all
-// of it.
+// FuzzReadUnits checks that the units lie within the access unit, and that the units of an access
+// unit without a fault are all of it.
 func FuzzReadUnits(f *testing.F) {
 	for _, c := range unitCases() {
 		f.Add(c.au, uint8(4), true)
@@ -69,24 +69,24 @@ func FuzzReadUnits(f *testing.F) {
 		total := 0
 		for _, nal := range units {
 			if total += len(nal); len(nal) == 0 {
-				t.Fatal("an empty unit")
+				t.Fatal("got an empty unit")
 			}
 		}
 		if total > len(au) {
-			t.Fatalf("%d bytes of %d", total, len(au))
+			t.Fatalf("got %d bytes from %d", total, len(au))
 		}
 		if faults == 0 && length == 4 && !bytes.Equal(codec.JoinUnits(units), au) {
-			t.Fatalf("got %x of %x without a fault", codec.JoinUnits(units), au)
+			t.Fatalf("got %x from %x without a fault, want the same bytes", codec.JoinUnits(units), au)
 		}
 	})
 }
 
-// The size of a unit behind a start code may be what the code and the unit's first byte say when
-// they are read as a length.
+// A start code and the first byte of the unit after it, read as a length, may match the size of
+// the rest.
 func TestReadUnitsBehindACodeThatIsItsLength(t *testing.T) {
 	first := append([]byte{0x65, 0x88}, bytes.Repeat([]byte{0x11}, 500)...)
 	for _, second := range []byte{0x02, 0x9a, 0x40, 0xe0} {
-		// 0x141 bytes follow the first, 0x41.
+		// The first unit is followed by 0x141 bytes, which begin with 0x41.
 		other := append([]byte{0x41, second}, bytes.Repeat([]byte{0x11}, 0x140)...)
 		for _, last := range [][]byte{nil, {0x41, 0x03, 0x11, 0x11}} {
 			au := append(append(codec.AppendNAL(nil, first), 0, 0, 1), other...)
@@ -96,7 +96,7 @@ func TestReadUnitsBehindACodeThatIsItsLength(t *testing.T) {
 			}
 			got, faults := codec.ReadUnits(nil, packetbuf.H264, au, 4)
 			if !slices.EqualFunc(got, want, bytes.Equal) || faults&codec.UnitsAnnexB == 0 {
-				t.Errorf("second byte %#x, %d units: got %d units of %v, want %v bytes", second, len(want), len(got), lengthsOf(got), lengthsOf(want))
+				t.Errorf("second byte %#x, %d units: got %d units of %v bytes, want %v", second, len(want), len(got), lengthsOf(got), lengthsOf(want))
 			}
 		}
 	}

@@ -1,16 +1,16 @@
 package codec
 
 // VPConfig is a VPCodecConfigurationRecord (VP Codec ISO Media File Format Binding, 1.0),
-// which VP8 and VP9 share. Colours are not described: 2, unspecified, three times.
+// which VP8 and VP9 share. Its three colour fields are 2, unspecified.
 type VPConfig struct {
-	Profile, Level int // level 0: undefined
+	Profile, Level int // level 0 is undefined
 	BitDepth       int // 8, 10 or 12
 	// Subsampling is 0 or 1 for 4:2:0, 2 for 4:2:2 and 3 for 4:4:4.
 	Subsampling int
 	FullRange   bool
 }
 
-// Append appends the record.
+// Append appends the record to dst.
 func (c VPConfig) Append(dst []byte) []byte {
 	fullRange := byte(0)
 	if c.FullRange {
@@ -20,7 +20,7 @@ func (c VPConfig) Append(dst []byte) []byte {
 	return append(dst, byte(c.Profile), byte(c.Level), format, 2, 2, 2, 0, 0)
 }
 
-// ParseVPConfig reads a record, with or without the version and flags that stand before it in a
+// ParseVPConfig reads a record, with or without the version and flags that precede it in a
 // file's box.
 func ParseVPConfig(b []byte) (VPConfig, error) {
 	if len(b) >= 12 && b[0] == 1 && b[1] == 0 && b[2] == 0 && b[3] == 0 {
@@ -34,15 +34,15 @@ func ParseVPConfig(b []byte) (VPConfig, error) {
 	}, nil
 }
 
-// ParseVP9Frame reads what a VP9 key frame says of itself (VP9 Bitstream, 6.2); key is false
-// for any other frame, and for what cannot be read.
+// ParseVP9Frame reads the header of a VP9 key frame (VP9 Bitstream, 6.2). key is false for any
+// other frame and for one that cannot be read.
 func ParseVP9Frame(frame []byte) (c VPConfig, key bool) {
 	r := &bitReader{data: frame}
 	c, key = readVP9(r)
 	return c, key && !r.short
 }
 
-// VP9Size is the size of a VP9 key frame, in pixels; zeros for any other.
+// VP9Size returns the size of a VP9 key frame in pixels; zeros for any other frame.
 func VP9Size(frame []byte) (width, height int) {
 	r := &bitReader{data: frame}
 	if _, key := readVP9(r); !key {
@@ -55,7 +55,7 @@ func VP9Size(frame []byte) (width, height int) {
 	return width, height
 }
 
-// VP8Size is the size of a VP8 key frame, in pixels (RFC 6386, 9.1); zeros for any other.
+// VP8Size returns the size of a VP8 key frame in pixels (RFC 6386, 9.1); zeros for any other frame.
 func VP8Size(frame []byte) (width, height int) {
 	if len(frame) < 10 || frame[0]&1 != 0 || frame[3] != 0x9d || frame[4] != 0x01 || frame[5] != 0x2a {
 		return 0, 0
@@ -63,7 +63,7 @@ func VP8Size(frame []byte) (width, height int) {
 	return int(frame[6]) | int(frame[7]&0x3f)<<8, int(frame[8]) | int(frame[9]&0x3f)<<8
 }
 
-// readVP9 reads the header of a key frame up to its size.
+// readVP9 reads the header of a key frame up to its frame size.
 func readVP9(r *bitReader) (c VPConfig, key bool) {
 	if r.u(2) != 2 { // frame_marker
 		return c, false

@@ -1,7 +1,7 @@
 package codec
 
-// sampleAspect has the ratios that aspect_ratio_idc stands for (ITU-T H.264, table E-1).
-var sampleAspect = [...][2]int{
+// sampleAspectRatios lists the aspect ratios by aspect_ratio_idc (ITU-T H.264, table E-1).
+var sampleAspectRatios = [...][2]int{
 	{0, 0},
 	{1, 1},
 	{12, 11},
@@ -22,7 +22,7 @@ var sampleAspect = [...][2]int{
 }
 
 // readVUI reads the aspect ratio, the timing and the reordering (ITU-T H.264, annex E).
-// Each is kept only if the set holds it whole.
+// It keeps each of them only if the set contains it completely.
 func (s *SPS) readVUI(r *bitReader) {
 	if r.flag() {
 		s.readAspect(r)
@@ -78,8 +78,8 @@ func (s *SPS) readAspect(r *bitReader) {
 	switch {
 	case idc == extended:
 		w, h = int(r.u(16)), int(r.u(16))
-	case int(idc) < len(sampleAspect):
-		w, h = sampleAspect[idc][0], sampleAspect[idc][1]
+	case int(idc) < len(sampleAspectRatios):
+		w, h = sampleAspectRatios[idc][0], sampleAspectRatios[idc][1]
 	}
 	if !r.short && w > 0 && h > 0 {
 		s.SARWidth, s.SARHeight = w, h

@@ -12,13 +12,13 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Parameter sets of x265, 640x360, 8 and 10 bits.
+// Parameter sets written by x265, 640x360, 8 and 10 bits.
 const (
 	hevcVPSHex = "40010c01ffff01600000030090000003000003003fba0240"
 	hevcPPSHex = "4401c172b46240"
 )
 
-// encoded runs ffmpeg for a short clip; where it is missing the test is skipped, but fails in CI.
+// encoded returns a short clip made by ffmpeg. Without ffmpeg it skips the test, but fails it in CI.
 func encoded(t *testing.T, args string) []byte {
 	t.Helper()
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
@@ -31,15 +31,15 @@ func encoded(t *testing.T, args string) []byte {
 	return ffmpeg(t, nil, append(all, "-")...)
 }
 
-// TestAVCHasB holds it against what ffprobe says of each picture.
+// TestAVCHasB compares AVCHasB with the picture types that ffprobe reports.
 func TestAVCHasB(t *testing.T) {
 	raw := encoded(t, "-pix_fmt yuv420p -c:v libx264 -preset medium -bf 3 -g 15 -x264-params aud=1 -f h264")
 	file := filepath.Join(t.TempDir(), "clip.h264")
 	if err := os.WriteFile(file, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// Frames come in the order in which they are shown, packets as they are coded; their places
-	// in the file tell which is which.
+	// ffprobe lists frames in display order and packets in coding order; their positions in the
+	// file match them.
 	list, err := exec.Command("ffprobe", "-v", "error", "-show_entries", "frame=pkt_pos,pict_type", "-of", "csv=p=0", file).Output()
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func TestAVCHasB(t *testing.T) {
 		case AVCHasB(au):
 			got["B"]++
 			if kind == packetbuf.Key {
-				t.Error("a B picture is a keyframe")
+				t.Error("got a keyframe with a B slice")
 			}
 		case kind == packetbuf.Key:
 			got["I"]++
@@ -71,7 +71,7 @@ func TestAVCHasB(t *testing.T) {
 		}
 	}
 	if want["B"] == 0 || got["B"] != want["B"] || got["I"]+got["P"] != want["I"]+want["P"] {
-		t.Errorf("pictures %v, ffprobe has %v", got, want)
+		t.Errorf("got pictures %v, want %v as ffprobe reports", got, want)
 	}
 }
 
@@ -95,15 +95,15 @@ func TestAVCSlices(t *testing.T) {
 			au = AppendNAL(au, unhex(t, n))
 		}
 		if s, b := AVCHasSlice(au), AVCHasB(au); s != c.slice || b != c.b {
-			t.Errorf("%s: slice %v, B %v", c.name, s, b)
+			t.Errorf("%s: got slice %v, B %v, want %v, %v", c.name, s, b, c.slice, c.b)
 		}
 		if cut := append(au, 0, 0, 0, 9); AVCHasB(cut) != c.b {
-			t.Errorf("%s, then cut short: B %v", c.name, !c.b)
+			t.Errorf("%s, then cut short: got B %v, want %v", c.name, !c.b, c.b)
 		}
 	}
 }
 
-// TestHEVCOfEncoders reads what x265 writes, in sizes that are cropped and in many formats.
+// TestHEVCOfEncoders reads the output of x265 in cropped sizes and in many formats.
 func TestHEVCOfEncoders(t *testing.T) {
 	for format, fields := range map[string][3]byte{ // chroma, luma, chroma depths
 		"yuv420p": {1, 0, 0}, "yuv422p": {2, 0, 0}, "yuv444p": {3, 0, 0}, "gray": {0, 0, 0}, "yuv420p10le": {1, 2, 2}, "yuv444p12le": {3, 4, 4},
@@ -119,11 +119,11 @@ func TestHEVCOfEncoders(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := [3]byte{record[16] & 3, record[17] & 7, record[18] & 7}; got != fields {
-				t.Errorf("format %v, want %v", got, fields)
+				t.Errorf("format: got %v, want %v", got, fields)
 			}
 			i, err := Describe(&packetbuf.Packet{Codec: packetbuf.HEVC, Payload: record})
 			if err != nil || i.Width != 322 || i.Height != 182 {
-				t.Errorf("%+v, %v", i, err)
+				t.Errorf("got %+v, %v, want 322x182", i, err)
 			}
 		})
 	}
@@ -152,13 +152,13 @@ func TestHEVCKind(t *testing.T) {
 		}
 		kind, sets, err := HEVCKind(au)
 		if err != nil || kind != c.want || [3]int{len(sets[0]), len(sets[1]), len(sets[2])} != c.count {
-			t.Errorf("%s: %s, %d %d %d sets, %v", c.name, kind, len(sets[0]), len(sets[1]), len(sets[2]), err)
+			t.Errorf("%s: got %s, %d %d %d sets, %v, want %s, %v sets", c.name, kind, len(sets[0]), len(sets[1]), len(sets[2]), err, c.want, c.count)
 		}
 		if got := HEVCHasSlice(au); got != (c.want != packetbuf.Delta || strings.Contains(c.name, "picture") || c.name == "one of each") {
-			t.Errorf("%s: has a slice: %v", c.name, got)
+			t.Errorf("%s: got has slice %v, want %v", c.name, got, !got)
 		}
 		if _, _, err := HEVCKind(append(au, 0, 0, 0, 1)); err == nil {
-			t.Errorf("%s, then cut short, was read", c.name)
+			t.Errorf("%s, then cut short: got no error", c.name)
 		}
 	}
 }
@@ -174,7 +174,7 @@ func TestVPFrames(t *testing.T) {
 		{"82498342000000", VPConfig{BitDepth: 8, Subsampling: 1}, true, 0, 0}, // cut off before its size
 		{"824983420014000b40", VPConfig{BitDepth: 8, Subsampling: 1}, true, 0x140 + 1, 0xb4 + 1},
 		{"86", VPConfig{}, false, 0, 0},             // not a keyframe
-		{"8a", VPConfig{}, false, 0, 0},             // an existing one is shown
+		{"8a", VPConfig{}, false, 0, 0},             // show_existing_frame
 		{"82498343000000", VPConfig{}, false, 0, 0}, // no sync code
 		{"42498342000000", VPConfig{}, false, 0, 0}, // no frame marker
 	} {
@@ -182,7 +182,7 @@ func TestVPFrames(t *testing.T) {
 		config, key := ParseVP9Frame(frame)
 		w, h := VP9Size(frame)
 		if key != c.key || key && config != c.config || w != c.width || h != c.height {
-			t.Errorf("%s: %+v, %v, %dx%d", c.frame, config, key, w, h)
+			t.Errorf("%s: got %+v, %v, %dx%d, want %+v, %v, %dx%d", c.frame, config, key, w, h, c.config, c.key, c.width, c.height)
 		}
 	}
 	for frame, want := range map[string][2]int{
@@ -194,7 +194,7 @@ func TestVPFrames(t *testing.T) {
 		"":                                    {},
 	} {
 		if w, h := VP8Size(unhex(t, frame)); [2]int{w, h} != want {
-			t.Errorf("%s: %dx%d, want %v", frame, w, h, want)
+			t.Errorf("%s: got %dx%d, want %v", frame, w, h, want)
 		}
 	}
 }
@@ -219,20 +219,20 @@ func TestAV1Units(t *testing.T) {
 		unit := unhex(t, c.unit)
 		h, rest, err := AV1SequenceHeader(unit)
 		if hex.EncodeToString(h) != c.header || hex.EncodeToString(rest) != c.rest || (err != nil) != c.bad {
-			t.Errorf("%s: %x, %x, %v", c.name, h, rest, err)
+			t.Errorf("%s: got %x, %x, %v, want %s, %s", c.name, h, rest, err, c.header, c.rest)
 		}
 		if got := AV1HasKey(unit); got != c.key {
-			t.Errorf("%s: key %v", c.name, got)
+			t.Errorf("%s: got key %v, want %v", c.name, got, c.key)
 		}
 	}
 	for _, bad := range []string{"", "0a", "0a0b", "0a0b0000", "080000000cc4ff6736be4010", "320b0000000cc4ff6736be4010"} {
 		if _, err := NewAV1Config(unhex(t, bad)); err == nil {
-			t.Errorf("%s became an av1C", bad)
+			t.Errorf("%s: got an av1C, want an error", bad)
 		}
 	}
 }
 
-// FuzzAccessUnits reads anything as what publishers over WebRTC send; what is made of it can be
+// FuzzAccessUnits reads any bytes as media of WebRTC publishers. What is written from them can be
 // read again.
 func FuzzAccessUnits(f *testing.F) {
 	for _, s := range []string{
@@ -261,22 +261,22 @@ func FuzzAccessUnits(f *testing.F) {
 		if header, rest, err := AV1SequenceHeader(b); err == nil {
 			again, same, err := AV1SequenceHeader(rest)
 			if err != nil || !bytes.Equal(again, header) || !bytes.Equal(same, rest) {
-				t.Fatalf("%x, %x, then %x, %x, %v", header, rest, again, same, err)
+				t.Fatalf("read again: got %x, %x, %v, want %x, %x", again, same, err, header, rest)
 			}
 			_ = AV1HasKey(b)
 		}
 		if record, err := NewAV1Config(b); err == nil {
 			if _, err := ParseAV1Config(record); err != nil || !bytes.Equal(record[4:], b) {
-				t.Fatalf("av1C %x of %x: %v", record, b, err)
+				t.Fatalf("av1C %x from %x: %v", record, b, err)
 			}
 			_, _ = av1Size(record)
 		}
 		if c, key := ParseVP9Frame(b); key && len(c.Append(nil)) != 8 {
-			t.Fatalf("%+v", c)
+			t.Fatalf("got %x, want a record of 8 bytes", c.Append(nil))
 		}
 		w, h := VP9Size(b)
 		if x, y := VP8Size(b); max(w, x) > 1<<16 || max(h, y) > 1<<16 {
-			t.Fatalf("%dx%d, %dx%d", w, h, x, y)
+			t.Fatalf("got %dx%d, %dx%d, want at most 65536", w, h, x, y)
 		}
 	})
 }
@@ -293,6 +293,6 @@ func wantHEVC(t *testing.T, record []byte, sets HEVCSets) {
 		}
 	}
 	if got, err := HEVCParameterSets(record); err != nil || !bytes.Equal(got, want) {
-		t.Fatalf("sets %x, %v, want %x", got, err, want)
+		t.Fatalf("got sets %x, %v, want %x", got, err, want)
 	}
 }

@@ -195,7 +195,7 @@ func (v *Video) configure(dst []*packetbuf.Packet, p *packetbuf.Packet) []*packe
 	c.sets, c.length, c.bad, c.found, c.bytes = sets, length, false, nil, 0
 	for _, list := range sets {
 		for _, nal := range list {
-			v.pictures.Put(v.codec, nal)
+			v.pictures.AddParameterSet(v.codec, nal)
 		}
 	}
 	p.Payload = record

@@ -36,7 +36,7 @@ type Video struct {
 	counts *packetbuf.RepairCounts
 	codec  packetbuf.Codec
 
-	pictures codec.Pictures
+	pictures codec.SliceReader
 	config   videoConfig
 	units    [][]byte // of the message being read
 	prefix   [][]byte // units that came before their picture
@@ -151,7 +151,7 @@ func (v *Video) message(dst []*packetbuf.Packet, now time.Time, p *packetbuf.Pac
 		return v.withoutPicture(dst, now)
 	}
 	h := v.held
-	if h != nil && h.packet.DTS != p.DTS && !slice.First && slice.Unknown() {
+	if h != nil && h.packet.DTS != p.DTS && !slice.First && slice.Unreadable() {
 		return v.begin(dst, now, p, said, slice, edited) // nothing says that it goes on
 	}
 	if v.continues(slice, p.DTS) {
@@ -190,10 +190,10 @@ func (v *Video) read() (first codec.Slice, at int) {
 		switch codec.RoleOf(v.codec, nal) {
 		case codec.SliceUnit:
 			if at < 0 {
-				first, at = v.pictures.Slice(v.codec, nal), i
+				first, at = v.pictures.Read(v.codec, nal), i
 			}
 		case codec.PrefixUnit:
-			v.pictures.Put(v.codec, nal)
+			v.pictures.AddParameterSet(v.codec, nal)
 		case codec.SuffixUnit:
 		}
 	}
@@ -207,7 +207,7 @@ func (v *Video) continues(s codec.Slice, dts time.Duration) bool {
 	switch {
 	case h == nil:
 		return v.begun && !s.First && dts == v.last
-	case h.field && s.OtherField(h.slice) && dts == h.packet.DTS:
+	case h.field && s.SecondFieldOf(h.slice) && dts == h.packet.DTS:
 		h.field, h.first = false, h.first && s.First
 		return true
 	case s.Differs(h.slice):
@@ -296,7 +296,7 @@ func (v *Video) passIfKnown(dst []*packetbuf.Packet, now time.Time) []*packetbuf
 // frame's other field too.
 func (v *Video) bothFields(s codec.Slice) bool {
 	for _, nal := range v.units {
-		if codec.RoleOf(v.codec, nal) == codec.SliceUnit && v.pictures.Slice(v.codec, nal).OtherField(s) {
+		if codec.RoleOf(v.codec, nal) == codec.SliceUnit && v.pictures.Read(v.codec, nal).SecondFieldOf(s) {
 			return true
 		}
 	}

@@ -7,7 +7,7 @@ func TestAACConfig(t *testing.T) {
 		for channels := 1; channels <= 8; channels++ {
 			config, ok := AACConfig(rate, channels)
 			if ok != (channels != 7) {
-				t.Errorf("%d channels: ok = %v", channels, ok)
+				t.Errorf("%d channels: got ok %v, want %v", channels, ok, !ok)
 			}
 			if !ok {
 				continue
@@ -20,6 +20,6 @@ func TestAACConfig(t *testing.T) {
 		}
 	}
 	if _, ok := AACConfig(12345, 2); ok {
-		t.Error("AACConfig(12345, 2): a rate that has no index")
+		t.Error("AACConfig(12345, 2): got a configuration, want none for a rate without an index")
 	}
 }

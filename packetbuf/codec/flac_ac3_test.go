@@ -7,7 +7,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Heads of what libavcodec's encoders write.
+// Frame headers written by libavcodec's encoders.
 var (
 	flacHead = "664c6143000000221200120000046d0005080ac442f0000033ae36567c6137e8d578c431ed191fd85ff50400"
 	ac3Heads = []struct {
@@ -18,26 +18,26 @@ var (
 		{"0b77952f8c402f842bf1", AC3{SampleRate: 32000, Channels: 1, Samples: 1536}},
 		{"0b77037f3f87c00020f8", AC3{Enhanced: true, SampleRate: 48000, Channels: 6, LFE: true, Samples: 1536}},
 		{"0b7701a07487c0002084", AC3{Enhanced: true, SampleRate: 44100, Channels: 2, Samples: 1536}},
-		{"0b7700ffc480000000ff", AC3{Enhanced: true, SampleRate: 24000, Channels: 2, Samples: 1536}}, // by hand: half a rate
-		{"0b7700ff1580000000ff", AC3{Enhanced: true, SampleRate: 48000, Channels: 3, LFE: true, Samples: 512}},  // by hand: two blocks
+		{"0b7700ffc480000000ff", AC3{Enhanced: true, SampleRate: 24000, Channels: 2, Samples: 1536}},           // edited: half a rate
+		{"0b7700ff1580000000ff", AC3{Enhanced: true, SampleRate: 48000, Channels: 3, LFE: true, Samples: 512}}, // edited: two blocks
 	}
 )
 
 func TestFLAC(t *testing.T) {
 	head := unhex(t, flacHead)
 	if f, err := ParseFLAC(head); err != nil || f != (FLAC{SampleRate: 44100, Channels: 2, Depth: 16, Block: 4608}) {
-		t.Errorf("%+v, %v", f, err)
+		t.Errorf("got %+v, %v, want 44100 Hz, 2 channels, 16 bits, blocks of 4608", f, err)
 	}
 	for n := range len(head) - 2 {
 		if f, err := ParseFLAC(head[:n]); !errors.Is(err, ErrMalformed) {
-			t.Errorf("%d bytes: %+v, %v", n, f, err)
+			t.Errorf("%d bytes: got %+v, %v, want ErrMalformed", n, f, err)
 		}
 	}
 	for _, at := range []int{0, 4, 5, 7} {
 		bad := unhex(t, flacHead)
 		bad[at] ^= 0x41
 		if f, err := ParseFLAC(bad); !errors.Is(err, ErrMalformed) {
-			t.Errorf("byte %d changed: %+v, %v", at, f, err)
+			t.Errorf("byte %d changed: got %+v, %v, want ErrMalformed", at, f, err)
 		}
 	}
 }
@@ -46,7 +46,7 @@ func FuzzFLAC(f *testing.F) {
 	f.Add(unhex(f, flacHead))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if i, err := ParseFLAC(b); err == nil && (i.SampleRate < 1 || i.Channels < 1 || i.Channels > 8 || i.Depth > 32 || i.Block < 0) {
-			t.Fatalf("%+v", i)
+			t.Fatalf("got %+v, want values in range", i)
 		}
 	})
 }
@@ -54,7 +54,7 @@ func FuzzFLAC(f *testing.F) {
 func TestAC3(t *testing.T) {
 	for _, c := range ac3Heads {
 		if a, err := ParseAC3(unhex(t, c.head)); err != nil || a != c.want {
-			t.Errorf("%s: %+v, %v", c.head, a, err)
+			t.Errorf("%s: got %+v, %v, want %+v", c.head, a, err, c.want)
 		}
 		of, other := packetbuf.AC3, packetbuf.EAC3
 		if c.want.Enhanced {
@@ -62,16 +62,16 @@ func TestAC3(t *testing.T) {
 		}
 		frame := &packetbuf.Packet{Codec: of, Kind: packetbuf.Delta, Payload: unhex(t, c.head)}
 		if i, err := Describe(frame); err != nil || i.SampleRate != c.want.SampleRate || i.Channels != c.want.Channels {
-			t.Errorf("%s: %+v, %v", c.head, i, err)
+			t.Errorf("%s: got %+v, %v, want %+v", c.head, i, err, c.want)
 		}
 		frame.Codec = other
 		if i, err := Describe(frame); !errors.Is(err, ErrMalformed) {
-			t.Errorf("%s as the other kind: %+v, %v", c.head, i, err)
+			t.Errorf("%s as the other format: got %+v, %v, want ErrMalformed", c.head, i, err)
 		}
 	}
 	for _, bad := range []string{"", "0b77b50b1e40eb", "0b76b50b1e40ebf8", "0b77b50bde40ebf8", "0b77b50b1e48ebf8", "0b77b50b1e90ebf8", "0b77037fff87c000"} {
 		if a, err := ParseAC3(unhex(t, bad)); !errors.Is(err, ErrMalformed) {
-			t.Errorf("%s: %+v, %v", bad, a, err)
+			t.Errorf("%s: got %+v, %v, want ErrMalformed", bad, a, err)
 		}
 	}
 }
@@ -82,7 +82,7 @@ func FuzzAC3(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if a, err := ParseAC3(b); err == nil && (a.SampleRate < 16000 || a.Channels < 1 || a.Channels > 6 || a.Samples < 256) {
-			t.Fatalf("%+v", a)
+			t.Fatalf("got %+v, want values in range", a)
 		}
 	})
 }
@@ -92,11 +92,11 @@ func TestVPConfig(t *testing.T) {
 	record := want.Append(nil)
 	for _, b := range [][]byte{record, append([]byte{1, 0, 0, 0}, record...)} {
 		if c, err := ParseVPConfig(b); err != nil || c != want {
-			t.Errorf("%x: %+v, %v", b, c, err)
+			t.Errorf("%x: got %+v, %v, want %+v", b, c, err, want)
 		}
 	}
 	if c, err := ParseVPConfig(record[:7]); !errors.Is(err, ErrMalformed) {
-		t.Errorf("%+v, %v", c, err)
+		t.Errorf("record cut short: got %+v, %v, want ErrMalformed", c, err)
 	}
 }
 
@@ -110,11 +110,11 @@ func FuzzVideoKind(f *testing.F) {
 		said = 1 + said%3
 		kind := VideoKind(packetbuf.Codec(c), b, packetbuf.Kind(said))
 		if kind < packetbuf.Key || kind > packetbuf.Disposable {
-			t.Fatal(kind)
+			t.Fatalf("got %v, want a kind of coded media", kind)
 		}
-		if packetbuf.Codec(c) != packetbuf.H264 { // which a mark makes a difference to
+		if packetbuf.Codec(c) != packetbuf.H264 { // for H.264 the container's mark matters
 			if again := VideoKind(packetbuf.Codec(c), b, kind); again != kind {
-				t.Fatalf("%s, then %s", kind, again)
+				t.Fatalf("got %s with its own result as the mark, want %s", again, kind)
 			}
 		}
 	})

@@ -2,7 +2,7 @@ package codec
 
 import "github.com/holdfast-live/holdfast/packetbuf"
 
-// Types of HEVC NAL units beside parameter sets and slices (ITU-T H.265, table 7-1).
+// Types of HEVC NAL units other than parameter sets and slices (ITU-T H.265, table 7-1).
 const (
 	hevcEndOfSequence = 36
 	hevcEndOfStream   = 37
@@ -18,14 +18,14 @@ func hevcType(nal []byte) int {
 	return int(nal[0] >> 1 & 0x3f)
 }
 
-// UnitRole is the part that a NAL unit has in an access unit.
+// UnitRole is the role of a NAL unit in an access unit.
 type UnitRole uint8
 
 // The roles of NAL units.
 const (
-	PrefixUnit UnitRole = iota // stands before the slices: a delimiter, a parameter set, SEI
-	SliceUnit                  // a slice of the picture, or a partition of one
-	SuffixUnit                 // stands behind slices: filler, an end of sequence, suffix SEI
+	PrefixUnit UnitRole = iota // precedes the slices: a delimiter, a parameter set, SEI
+	SliceUnit                  // a slice or a partition of a slice
+	SuffixUnit                 // follows the slices: filler, an end of sequence, suffix SEI
 )
 
 // RoleOf returns the role of a NAL unit of H.264 or HEVC.
@@ -48,80 +48,80 @@ func RoleOf(c packetbuf.Codec, nal []byte) UnitRole {
 	return PrefixUnit
 }
 
-// Slice is what a slice's header says of the picture that it belongs to.
+// Slice is the part of a slice header that identifies its picture.
 type Slice struct {
-	// First reports that the slice is the first of its picture in the order in which slices
-	// are coded: first_mb_in_slice is 0, or first_slice_segment_in_pic_flag is set.
+	// First reports that the slice is the first of its picture in coding order:
+	// first_mb_in_slice is 0, or first_slice_segment_in_pic_flag is set.
 	First bool
-	// Address is the first macroblock of an H.264 slice.
+	// Address is first_mb_in_slice of an H.264 slice.
 	Address uint32
-	// Field and Bottom are of H.264: the picture is a field, and the bottom one.
+	// Field reports that an H.264 picture is a field, and Bottom that it is the bottom field.
 	Field, Bottom bool
 
-	known bool // head is
-	exact bool // First says all that there is to know
-	head  sliceHeader
+	headerValid  bool // head is valid
+	firstCertain bool // First is certain
+	header       sliceHeader
 }
 
-// Pictures reads slice headers of one video track. Its zero value is ready.
-type Pictures struct{ sets parameterSets }
+// SliceReader reads the slice headers of one video track. Its zero value is ready to use.
+type SliceReader struct{ sets parameterSets }
 
-// Put takes a parameter set; NAL units of another kind, and HEVC's, have no effect.
-func (p *Pictures) Put(c packetbuf.Codec, nal []byte) {
+// AddParameterSet stores a parameter set of H.264. It ignores other NAL units and other codecs.
+func (p *SliceReader) AddParameterSet(c packetbuf.Codec, nal []byte) {
 	if c == packetbuf.H264 {
-		_ = p.sets.put(nal) // one that cannot be read leaves what was there
+		_ = p.sets.add(nal) // an unreadable set leaves the earlier one in force
 	}
 }
 
-// Slice reads the header of a NAL unit with SliceUnit as its role.
-func (p *Pictures) Slice(c packetbuf.Codec, nal []byte) Slice {
+// Read reads the header of a NAL unit whose role is SliceUnit.
+func (p *SliceReader) Read(c packetbuf.Codec, nal []byte) Slice {
 	if c == packetbuf.HEVC {
 		if len(nal) < 3 {
-			return Slice{First: true} // nothing can be told: a picture of its own
+			return Slice{First: true} // unreadable: assume a picture of its own
 		}
-		return Slice{First: nal[2]&0x80 != 0 && nal[0]&1 == 0 && nal[1]&0xf8 == 0, exact: true}
+		return Slice{First: nal[2]&0x80 != 0 && nal[0]&1 == 0 && nal[1]&0xf8 == 0, firstCertain: true}
 	}
 	if len(nal) < 2 {
 		return Slice{First: true}
 	}
 	if t := NALType(nal); t == NALPartB || t == NALPartC {
-		return Slice{} // belongs to the partition A before it
+		return Slice{} // belongs to the preceding partition A
 	}
 	r := &bitReader{data: nal[1:], nal: true}
 	s := Slice{Address: r.ue()}
 	if s.First = s.Address == 0 || r.short; r.short {
-		return s // nothing can be told: a picture of its own
+		return s // unreadable: assume a picture of its own
 	}
-	head, err := p.sets.parse(nal)
+	head, err := p.sets.parseSlice(nal)
 	if err != nil {
 		return s
 	}
-	s.known, s.head = true, head
+	s.headerValid, s.header = true, head
 	s.Field, s.Bottom = head.field, head.bottomField
-	// A redundant slice repeats a part of the picture.
+	// A redundant slice repeats part of the picture.
 	s.First = s.First && head.redundant == 0
 	return s
 }
 
-// Differs reports whether two slices are known to be of different pictures (ITU-T H.264,
+// Differs reports whether two slices are known to belong to different pictures (ITU-T H.264,
 // 7.4.1.2.4).
 func (s Slice) Differs(o Slice) bool {
-	if !s.known || !o.known {
+	if !s.headerValid || !o.headerValid {
 		return false
 	}
-	a, b := &s.head, &o.head
+	a, b := &s.header, &o.header
 	return a.frameNum != b.frameNum || a.pps.ID != b.pps.ID || a.field != b.field || a.bottomField != b.bottomField ||
 		(a.refIDC == 0) != (b.refIDC == 0) || a.idr != b.idr || a.idr && a.idrPicID != b.idrPicID ||
 		a.pocLSB != b.pocLSB || a.bottom != b.bottom
 }
 
-// OtherField reports whether s is the second field of the frame whose first field o is.
-func (s Slice) OtherField(o Slice) bool {
-	return s.known && o.known && s.Field && o.Field && s.Bottom != o.Bottom && s.head.frameNum == o.head.frameNum
+// SecondFieldOf reports whether s is the second field of the frame whose first field is o.
+func (s Slice) SecondFieldOf(o Slice) bool {
+	return s.headerValid && o.headerValid && s.Field && o.Field && s.Bottom != o.Bottom && s.header.frameNum == o.header.frameNum
 }
 
-// ParameterSet returns what kind of parameter set a NAL unit of H.264 or HEVC is, as its place in
-// HEVCSets, and its id; ok is false for another NAL unit and for a set that cannot be read.
+// ParameterSet returns the kind of an H.264 or HEVC parameter set, as an index of HEVCSets, and
+// its id. ok is false for another NAL unit and for a set that cannot be read.
 func ParameterSet(c packetbuf.Codec, nal []byte) (kind, id int, ok bool) {
 	if c == packetbuf.HEVC {
 		return hevcParameterSet(nal)
@@ -145,7 +145,7 @@ func hevcParameterSet(nal []byte) (kind, id int, ok bool) {
 	case 0:
 		return kind, int(nal[2] >> 4), true
 	case 1:
-		f, err := readHEVCFormat(nal)
+		f, err := parseHEVCSPS(nal)
 		return kind, int(f.id), err == nil
 	case 2:
 		r := &bitReader{data: nal[2:], nal: true}
@@ -155,5 +155,5 @@ func hevcParameterSet(nal []byte) (kind, id int, ok bool) {
 	return 0, 0, false
 }
 
-// Unknown reports whether the header could not be read beyond its place in the picture.
-func (s Slice) Unknown() bool { return !s.known && !s.exact }
+// Unreadable reports whether only the slice's position in its picture could be read.
+func (s Slice) Unreadable() bool { return !s.headerValid && !s.firstCertain }

@@ -2,10 +2,9 @@ package codec
 
 import "github.com/holdfast-live/holdfast/packetbuf"
 
-// VideoKind tells what a coded picture is to a decoder: by its own bytes, and where these cannot
-// be read, by what the container says of it, which is Key, Delta or Disposable. NAL units have
-// lengths of four bytes. A container is believed about pictures that no other refers to, where
-// the codec itself does not say.
+// VideoKind returns the Kind of a coded frame from its bytes. If these cannot be read, it returns
+// said, the container's mark: Key, Delta or Disposable. It also takes the container's mark for
+// disposable frames if the codec itself does not say. NAL units must have 4-byte lengths.
 func VideoKind(c packetbuf.Codec, payload []byte, said packetbuf.Kind) packetbuf.Kind {
 	key, known := false, false
 	switch c {

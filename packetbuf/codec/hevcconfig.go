@@ -8,19 +8,18 @@ import (
 
 // HEVC NAL unit types (ITU-T H.265, table 7-1).
 const (
-	hevcBLA = 16 // the first of the random-access pictures
-	hevcCRA = 21 // the last of them
-	hevcVPS = 32
-	hevcSPS = 33
-	hevcPPS = 34
+	hevcFirstRandomAccess = 16 // first type of random-access pictures
+	hevcLastRandomAccess  = 21 // last type of random-access pictures
+	hevcVPS               = 32
+	hevcSPS               = 33
+	hevcPPS               = 34
 )
 
 // HEVCSets are the parameter sets of an access unit: VPS, SPS and PPS.
 type HEVCSets [3][][]byte
 
-// HEVCKind tells what an HEVC access unit with 4-byte lengths is to a decoder, and returns the
-// parameter sets that it holds, each once. A picture of the highest sub-layer that no other
-// refers to is Disposable.
+// HEVCKind returns the Kind of an HEVC access unit with 4-byte lengths, and the parameter sets that
+// it contains. A picture of the highest sub-layer to which no other refers is Disposable.
 func HEVCKind(au []byte) (packetbuf.Kind, HEVCSets, error) {
 	var sets HEVCSets
 	slices, key, referenced := false, false, false
@@ -35,8 +34,8 @@ func HEVCKind(au []byte) (packetbuf.Kind, HEVCSets, error) {
 		switch t := int(nal[0] >> 1 & 0x3f); {
 		case t < hevcVPS:
 			slices = true
-			key = key || t >= hevcBLA && t <= hevcCRA
-			referenced = referenced || t >= hevcBLA || t%2 == 1
+			key = key || t >= hevcFirstRandomAccess && t <= hevcLastRandomAccess
+			referenced = referenced || t >= hevcFirstRandomAccess || t%2 == 1
 		case t <= hevcPPS:
 			sets[t-hevcVPS] = append(sets[t-hevcVPS], nal)
 		}
@@ -50,7 +49,7 @@ func HEVCKind(au []byte) (packetbuf.Kind, HEVCSets, error) {
 	return packetbuf.Delta, sets, nil
 }
 
-// HEVCHasSlice tells whether an access unit with 4-byte lengths holds coded pictures at all.
+// HEVCHasSlice reports whether an access unit with 4-byte lengths contains a coded slice.
 func HEVCHasSlice(au []byte) bool {
 	for rest := au; len(rest) > 0; {
 		nal, next, err := NextNAL(rest, 4)
@@ -64,22 +63,22 @@ func HEVCHasSlice(au []byte) bool {
 	return false
 }
 
-// NewHEVCConfig makes an hvcC (ISO/IEC 14496-15, 8.3.3.1) of parameter sets, in access units
-// with 4-byte lengths. It wants one of each at least, and not more than 64.
+// NewHEVCConfig returns an hvcC (ISO/IEC 14496-15, 8.3.3.1) with these parameter sets, for access
+// units with 4-byte lengths. There must be 1 to 64 sets of each kind.
 func NewHEVCConfig(sets HEVCSets) ([]byte, error) {
 	for _, s := range sets {
 		if len(s) == 0 || len(s) > 64 {
 			return nil, malformedf("hvcC of %d sets of a kind", len(s))
 		}
 	}
-	f, err := readHEVCFormat(sets[1][0])
+	f, err := parseHEVCSPS(sets[1][0])
 	if err != nil {
 		return nil, err
 	}
 	c := append([]byte{1}, f.profile[:]...)
-	c = append(c, 0xf0, 0, 0xfc, 0xfc|byte(f.chroma), 0xf8|byte(f.luma), 0xf8|byte(f.chromaDepth), 0, 0) //nolint:gosec // a few bits each
+	c = append(c, 0xf0, 0, 0xfc, 0xfc|byte(f.chroma), 0xf8|byte(f.lumaDepth), 0xf8|byte(f.chromaDepth), 0, 0) //nolint:gosec // a few bits each
 	nested := byte(0)
-	if f.nested {
+	if f.temporalNesting {
 		nested = 1
 	}
 	c = append(c, byte(f.subLayers)<<3|nested<<2|3, byte(len(sets))) //nolint:gosec // 3 bits
@@ -96,26 +95,26 @@ func NewHEVCConfig(sets HEVCSets) ([]byte, error) {
 	return c, nil
 }
 
-// hevcFormat is what an hvcC takes from an SPS.
-type hevcFormat struct {
-	profile                   [12]byte // general profile, tier and level
-	id                        uint32
-	subLayers                 uint32
-	nested                    bool
-	chroma, luma, chromaDepth uint32 // depths less 8
-	width, height             int    // pixels, cropped
+// hevcSPSFields holds the fields of an SPS that an hvcC needs.
+type hevcSPSFields struct {
+	profile                        [12]byte // general profile, tier and level
+	id                             uint32
+	subLayers                      uint32
+	temporalNesting                bool
+	chroma, lumaDepth, chromaDepth uint32 // chroma_format_idc, and both bit depths minus 8
+	width, height                  int    // pixels, cropped
 }
 
-// readHEVCFormat reads an SPS (ITU-T H.265, 7.3.2.2) as far as the bit depths.
-func readHEVCFormat(sps []byte) (hevcFormat, error) {
+// parseHEVCSPS reads an SPS (ITU-T H.265, 7.3.2.2) up to the bit depths.
+func parseHEVCSPS(sps []byte) (hevcSPSFields, error) {
 	if len(sps) < 2 {
-		return hevcFormat{}, malformed("HEVC SPS: cut short")
+		return hevcSPSFields{}, malformed("HEVC SPS: cut short")
 	}
 	r := &bitReader{data: sps[2:], nal: true}
-	var f hevcFormat
+	var f hevcSPSFields
 	r.u(4)
 	more := int(r.u(3))
-	f.subLayers, f.nested = uint32(more)+1, r.flag() //nolint:gosec // 3 bits
+	f.subLayers, f.temporalNesting = uint32(more)+1, r.flag() //nolint:gosec // 3 bits
 	for i := range f.profile {
 		f.profile[i] = byte(r.u(8)) //nolint:gosec // 8 bits
 	}
@@ -137,37 +136,37 @@ func readHEVCFormat(sps []byte) (hevcFormat, error) {
 		width -= unitX * (int64(r.ue()) + int64(r.ue()))
 		height -= unitY * (int64(r.ue()) + int64(r.ue()))
 	}
-	f.width, f.height = side(width), side(height)
-	f.luma, f.chromaDepth = r.ue(), r.ue()
-	if r.short || f.chroma > 3 || f.luma > 8 || f.chromaDepth > 8 || f.id > 15 {
-		return hevcFormat{}, malformed("HEVC SPS: cut short or out of range")
+	f.width, f.height = checkedSide(width), checkedSide(height)
+	f.lumaDepth, f.chromaDepth = r.ue(), r.ue()
+	if r.short || f.chroma > 3 || f.lumaDepth > 8 || f.chromaDepth > 8 || f.id > 15 {
+		return hevcSPSFields{}, malformed("HEVC SPS: cut short or out of range")
 	}
 	return f, nil
 }
 
-// side is the width or height of a picture; 0 for what no picture has.
-func side(v int64) int {
+// checkedSide returns the width or height v of a picture; 0 if it is out of range.
+func checkedSide(v int64) int {
 	if v < 0 || v > 1<<16 {
 		return 0
 	}
 	return int(v)
 }
 
-// hevcSize is the size of the pictures that an hvcC is of, in pixels; zeros where it does not
-// say.
+// hevcSize returns the picture size in pixels from the SPS in an hvcC; zeros if it has none that
+// can be read.
 func hevcSize(record []byte) (width, height int) {
 	au, err := HEVCParameterSets(record)
 	for err == nil && len(au) > 0 {
 		var nal []byte
 		if nal, au, err = NextNAL(au, 4); err == nil && len(nal) > 0 && nal[0]>>1&0x3f == hevcSPS {
-			f, _ := readHEVCFormat(nal)
+			f, _ := parseHEVCSPS(nal)
 			return f.width, f.height
 		}
 	}
 	return 0, 0
 }
 
-// skipHEVCSubLayers steps over profile and level of sub-layers (ITU-T H.265, 7.3.3).
+// skipHEVCSubLayers skips profile and level of n sub-layers (ITU-T H.265, 7.3.3).
 func skipHEVCSubLayers(r *bitReader, n int) {
 	if n == 0 {
 		return
@@ -186,8 +185,8 @@ func skipHEVCSubLayers(r *bitReader, n int) {
 	}
 }
 
-// HEVCParameterSets are the parameter sets of an hvcC, with 4-byte lengths, as they stand in
-// band before a keyframe.
+// HEVCParameterSets returns the parameter sets of an hvcC with 4-byte lengths, as they precede a
+// keyframe in band.
 func HEVCParameterSets(record []byte) ([]byte, error) {
 	const fixed = 23
 	if len(record) < fixed {

@@ -3,7 +3,7 @@ package codec
 import "slices"
 
 // AACConfig returns the AudioSpecificConfig of AAC-LC with one to eight channels at a sample
-// rate in Hz. ok is false where there is none.
+// rate in Hz. ok is false if AAC has no such configuration.
 func AACConfig(rate, channels int) (config []byte, ok bool) {
 	i := slices.Index(aacRates[:], rate)
 	arrangement := slices.Index(aacChannels[:], channels)

@@ -10,8 +10,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// plain is a stream of a profile's tools without an encoder: what its headers say is all that a
-// Freezer sees.
+// plain returns a configuration without an encoder's output: a Freezer reads only headers.
 func plain(change func(*codec.SPS), pps []byte) codec.AVCConfig {
 	s := codec.SPS{
 		Profile: 100, Level: 30, ChromaFormat: 1, BitDepthLuma: 8, BitDepthChroma: 8, Log2MaxFrameNum: 4, POCType: 2,
@@ -23,7 +22,7 @@ func plain(change func(*codec.SPS), pps []byte) codec.AVCConfig {
 	return codec.AVCConfig{Profile: 100, Level: 30, LengthSize: 4, SPS: [][]byte{s.NAL()}, PPS: [][]byte{pps}}
 }
 
-// twoSets is plain with a larger SPS of id 1, and another PPS.
+// twoSets returns plain's configuration with a larger SPS of id 1 and a second PPS.
 func twoSets(pps []byte) codec.AVCConfig {
 	c := plain(nil, onePPS)
 	far := plain(func(s *codec.SPS) {
@@ -33,11 +32,11 @@ func twoSets(pps []byte) codec.AVCConfig {
 	return c
 }
 
-// The sets and slices below are of one PPS with CAVLC, one reference and deblocking control, field
-// by field.
+// The sets and slices below have one PPS with CAVLC, one reference and deblocking control, written
+// field by field.
 var (
 	onePPS = bits(0x68, "1 1 0 0 1 1 1 0 00 1 1 1 1 0 0 1")
-	// The same for the second PPS of twoSets: of the first SPS, of the second, with two groups.
+	// The same for the second PPS of twoSets: with the first SPS, with the second, with two slice groups.
 	otherPPS = bits(0x68, "010 1 0 0 1 1 1 0 00 1 1 1 1 0 0 1")
 	farPPS   = bits(0x68, "010 010 0 0 1 1 1 0 00 1 1 1 1 0 0 1")
 	otherFMO = bits(0x68, "010 1 0 0 010 1 1 1 1")
@@ -52,7 +51,7 @@ var (
 	partA   = bits(0x42, "1 00110 1 0001 1 0 0 0 1 1 1")
 )
 
-// bits is a NAL unit of a header byte and bits.
+// bits returns a NAL unit of a header byte and a string of bits.
 func bits(header byte, fields string) []byte {
 	fields = strings.ReplaceAll(fields, " ", "")
 	out := make([]byte, 1+(len(fields)+7)/8)
@@ -72,7 +71,7 @@ func unit(nals ...[]byte) (au []byte) {
 	return au
 }
 
-func TestFreezeRefuses(t *testing.T) {
+func TestFreezerReady(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		config codec.AVCConfig
@@ -81,19 +80,19 @@ func TestFreezeRefuses(t *testing.T) {
 	}{
 		{"one picture", plain(nil, onePPS), [][]byte{unit(idrRef)}, true},
 		{"two pictures", plain(nil, onePPS), [][]byte{unit(idrRef), unit(refP)}, true},
-		{"nothing", plain(nil, onePPS), nil, false},
+		{"no picture", plain(nil, onePPS), nil, false},
 		{"missing pictures", plain(nil, onePPS), [][]byte{unit(idrRef), unit(otherP)}, false},
 		{"missing pictures before an IDR", plain(nil, onePPS), [][]byte{unit(idrRef), unit(otherP), unit(idrRef)}, true},
-		{"a last picture that is no reference", plain(nil, onePPS), [][]byte{unit(idrRef), unit(nonRefP)}, false},
+		{"a last picture that is not a reference", plain(nil, onePPS), [][]byte{unit(idrRef), unit(nonRefP)}, false},
 		{"flexible macroblock order", plain(nil, fmoPPS), [][]byte{unit(idrRef)}, false},
 		{"data partitions", plain(nil, onePPS), [][]byte{unit(idrRef), unit(partA)}, false},
 		{"a long-term reference", plain(nil, onePPS), [][]byte{unit(longIDR)}, false},
 		{"order of type 1", plain(func(s *codec.SPS) { s.POCType = 1 }, onePPS), [][]byte{unit(idrRef)}, false},
 		{"separate planes", plain(func(s *codec.SPS) { s.Profile, s.ChromaFormat, s.SeparatePlanes = 244, 3, true }, onePPS), [][]byte{unit(idrRef)}, false},
 		{"a picture beyond all levels", plain(func(s *codec.SPS) { s.WidthMBs, s.HeightMapUnits, s.Width, s.Height = 1000, 1000, 16000, 16000 }, onePPS), [][]byte{unit(idrRef)}, false},
-		{"a further slice of a PPS of its own", twoSets(otherPPS), [][]byte{unit(idrRef, idrOther)}, true},
-		{"a further slice of another SPS", twoSets(farPPS), [][]byte{unit(idrRef, idrOther)}, false},
-		{"a further slice in flexible macroblock order", twoSets(otherFMO), [][]byte{unit(idrRef, idrOther)}, false},
+		{"a further slice with another PPS", twoSets(otherPPS), [][]byte{unit(idrRef, idrOther)}, true},
+		{"a further slice with another SPS", twoSets(farPPS), [][]byte{unit(idrRef, idrOther)}, false},
+		{"a further slice with flexible macroblock order", twoSets(otherFMO), [][]byte{unit(idrRef, idrOther)}, false},
 		{"no references", plain(func(s *codec.SPS) { s.MaxRefFrames = 0 }, onePPS), [][]byte{unit(idrRef)}, false},
 		{"a cut unit", plain(nil, onePPS), [][]byte{unit(idrRef), {0, 0, 0, 9, 1}}, false},
 	} {
@@ -104,30 +103,30 @@ func TestFreezeRefuses(t *testing.T) {
 			}
 			err := f.Ready()
 			if (err == nil) != tt.ready || (f.Next() != nil) != tt.ready {
-				t.Errorf("ready: %v", err)
+				t.Errorf("ready: got %v", err)
 			}
 			if err != nil && !errors.Is(err, codec.ErrNoFreeze) && !errors.Is(err, codec.ErrMalformed) {
-				t.Errorf("an error of no kind: %v", err)
+				t.Errorf("got %v, which wraps neither error", err)
 			}
 		})
 	}
 }
 
-// large is a stream as OpenH264 numbers it: its numbers come again after 32,768 pictures.
+// large changes an SPS to numbers as OpenH264 uses them, which repeat after 32,768 pictures.
 func large(s *codec.SPS) { s.POCType, s.Log2MaxFrameNum, s.Log2MaxPOCLSB = 0, 15, 16 }
 
 var largeIDR = bits(0x65, "1 0001000 1 000000000000000 1 0000000000000000 0 0 1 1 1")
 
-// Made pictures are followed like the stream's own: the pictures that come next are the same as
-// those of who made them, and also those of who has seen but the way.
+// Freeze frames can be followed like the stream's own pictures: a Freezer that has seen all of them
+// makes the same next one, and so does one that has seen only those from Way.
 func TestFreezeFollowsItself(t *testing.T) {
 	for name, tt := range map[string]struct {
 		config codec.AVCConfig
 		units  [][]byte
-		most   int // pictures of a way
+		most   int // the most pictures that Way returns
 	}{
-		"numbers that come again": {plain(nil, onePPS), [][]byte{unit(idrRef), unit(refP)}, 16},
-		"numbers that do not":     {plain(large, onePPS), [][]byte{unit(largeIDR)}, 257},
+		"numbers that repeat early": {plain(nil, onePPS), [][]byte{unit(idrRef), unit(refP)}, 16},
+		"numbers that repeat late":  {plain(large, onePPS), [][]byte{unit(largeIDR)}, 257},
 	} {
 		t.Run(name, func(t *testing.T) {
 			follow := func() *codec.Freezer {
@@ -142,7 +141,7 @@ func TestFreezeFollowsItself(t *testing.T) {
 			for n := range 3000 {
 				way := f.Way()
 				next := f.Next()
-				if n%37 != 0 && n%256 > 1 || n%256 == 255 { // but for the last of a round, which says that it is
+				if n%37 != 0 && n%256 > 1 || n%256 == 255 { // except the last of a round, which is marked as such
 					saw.Follow(next)
 					continue
 				}
@@ -151,19 +150,19 @@ func TestFreezeFollowsItself(t *testing.T) {
 					joined.Follow(au)
 				}
 				if a, b := saw.Next(), joined.Next(); !slices.Equal(next, a) || !slices.Equal(next, b) {
-					t.Fatalf("picture %d is % x, of who saw all % x, of who joined % x", n, next, a, b)
+					t.Fatalf("picture %d: got % x after all, % x after Way, want % x", n, a, b, next)
 				}
 				saw.Follow(next)
 				longest = max(longest, len(way))
 			}
 			if longest > tt.most || longest < tt.most/2 {
-				t.Errorf("a way of %d pictures, want at most %d", longest, tt.most)
+				t.Errorf("got %d pictures from Way, want at most %d", longest, tt.most)
 			}
 		})
 	}
 }
 
-// No bytes bring a Freezer down, and what it makes can be read.
+// A Freezer survives any bytes, and its output can be parsed.
 func FuzzFreezer(f *testing.F) {
 	f.Add(plain(nil, onePPS).Append(nil), unit(idrRef), unit(refP))
 	f.Add(plain(nil, fmoPPS).Append(nil), unit(longIDR), unit(nonRefP))
@@ -179,10 +178,10 @@ func FuzzFreezer(f *testing.F) {
 		err = f.Ready()
 		au := f.Next()
 		if (au == nil) != (err != nil) {
-			t.Fatalf("%v and %d bytes", err, len(au))
+			t.Fatalf("ready: got %v, with an access unit of %d bytes", err, len(au))
 		}
 		if au != nil && (int(binary.BigEndian.Uint32(au)) != len(au)-4 || !codec.AVCHasSlice(au)) {
-			t.Fatalf("% x", au)
+			t.Fatalf("got % x, want an access unit that can be read", au)
 		}
 	})
 }
