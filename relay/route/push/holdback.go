@@ -7,19 +7,19 @@ import (
 )
 
 const (
-	// holdBack is how old pictures get that wait for a keyframe of another source: it may be
-	// behind by as much, less switchRetry. Players have a second in their buffers.
-	holdBack = time.Second
-	// Of each waitAgain pictures wait for waitFor: a keyframe comes within that, or there is
+	// maxHold is how long video is held back. Another source may be behind by as much, less
+	// switchInterval. Players have a second in their buffers.
+	maxHold = time.Second
+
+	// Of each holdPeriod, video is held for holdDuration. If no keyframe arrives within that, there is
 	// little hope for one.
-	waitFor   = 12 * time.Second
-	waitAgain = time.Minute
+	holdDuration = 12 * time.Second
+	holdPeriod   = time.Minute
 )
 
-// holdback holds pictures back while another source is to be switched to whose keyframes do not
-// come before the pictures of the source so far that they are to replace. Without it two
-// sources that are equally quick would never change over. The sound does not wait. The zero
-// value does not hold.
+// holdback holds video back before a switch to another source whose keyframes arrive later than the frames
+// of the current source that they replace. Without it, a sender could never switch between two sources of
+// equal delay. Audio is not held. The zero value holds nothing.
 type holdback struct {
 	offer   string
 	since   time.Time
@@ -27,35 +27,35 @@ type holdback struct {
 	held    []*packetbuf.Packet
 }
 
-// begin has pictures wait for an offer; it may be called again for the same one.
-func (w *holdback) begin(now time.Time, offer string) {
+// hold holds video until the sender can switch to offer. It may be called again for the same offer.
+func (w *holdback) hold(now time.Time, offer string) {
 	if w.since.IsZero() || w.offer != offer {
 		w.offer, w.since = offer, now
 	}
-	w.waiting = now.Sub(w.since)%waitAgain < waitFor
+	w.waiting = now.Sub(w.since)%holdPeriod < holdDuration
 }
 
-// end lets the pictures go.
-func (w *holdback) end() { w.waiting = false }
+// release stops holding video.
+func (w *holdback) release() { w.waiting = false }
 
-// withdraw lets them go, and begins anew with whatever is waited for next.
-func (w *holdback) withdraw() { w.waiting, w.since = false, time.Time{} }
+// reset stops holding video and restarts holdPeriod.
+func (w *holdback) reset() { w.waiting, w.since = false, time.Time{} }
 
-// pass takes the packets of a reading and returns those that go on now, in order.
-func (w *holdback) pass(now time.Time, packets []*packetbuf.Packet) []*packetbuf.Packet {
+// filter takes the packets of one read and returns those to send now, in order.
+func (w *holdback) filter(now time.Time, packets []*packetbuf.Packet) []*packetbuf.Packet {
 	if !w.waiting && len(w.held) == 0 {
 		return packets
 	}
 	var out []*packetbuf.Packet
 	due := 0
-	for due < len(w.held) && (!w.waiting || now.Sub(w.held[due].Arrived) >= holdBack) {
-		// It is no fault of the line that it waited.
-		out = append(out, moved(w.held[due], w.held[due].DTS, now))
+	for due < len(w.held) && (!w.waiting || now.Sub(w.held[due].Arrived) >= maxHold) {
+		// Reset the arrival time: the line did not cause this delay.
+		out = append(out, retimed(w.held[due], w.held[due].DTS, now))
 		due++
 	}
 	w.held = append(w.held[:0:0], w.held[due:]...)
 	for _, p := range packets {
-		if w.waiting && p.Track == packetbuf.Video && (len(w.held) > 0 || now.Sub(p.Arrived) < holdBack) {
+		if w.waiting && p.Track == packetbuf.Video && (len(w.held) > 0 || now.Sub(p.Arrived) < maxHold) {
 			w.held = append(w.held, p)
 			continue
 		}

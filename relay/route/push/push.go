@@ -11,156 +11,157 @@ import (
 	"github.com/holdfast-live/holdfast/relay/route/link"
 )
 
-// CheckInterval is how often Check is to be called.
+// CheckInterval is the interval at which Check is to be called.
 const CheckInterval = 250 * time.Millisecond
 
 const (
-	// stallTimeout is how long a push with something to send may make no progress. A line that lost a
-	// segment and its first retransmissions needs less.
+	// stallTimeout is how long a push with data to send may make no progress. A line that lost a segment
+	// and its first retransmissions recovers sooner.
 	stallTimeout = 2500 * time.Millisecond
-	// unacknowledged is after how many bytes a destination that has acknowledged none, on a system that
-	// does not report TCP's acknowledgements either, is taken for one that never acknowledges.
-	unacknowledged = 512 << 10
-	// window is how many samples show whether the line is the limit, and what it carries: a second's.
-	window = int(time.Second / CheckInterval)
-	// minLag is the least lag that shows that something waits: a line in good health takes less to
-	// carry a frame.
+	// ackThreshold is the number of bytes after which a destination that has acknowledged none of them is
+	// assumed never to acknowledge. It applies where the system does not report TCP acknowledgements.
+	ackThreshold = 512 << 10
+	// sampleWindow is the number of samples in one second. They show what the line carries and whether it
+	// is the limit.
+	sampleWindow = int(time.Second / CheckInterval)
+	// minLag is the least lag that shows queued data. A healthy line carries a frame sooner.
 	minLag = 150 * time.Millisecond
 )
 
-// Push is a connection over which a stream is pushed. Begin begins to send; End, Abort and Check may be
-// called from any goroutine that calls no other of them at the time.
+// Push sends a stream over one connection. Begin starts sending. End, Abort and Check may be called from
+// any goroutine, but not concurrently.
 type Push struct {
-	push   *link.Push
-	sender *sender
-	late   context.Context //nolint:containedctx // done when there is no time for an unpublish
-	stop   context.CancelFunc
-	work   sync.WaitGroup
+	conn     *link.Push
+	sender   *sender
+	shutdown context.Context //nolint:containedctx // done when there is no time for an unpublish
+	cancel   context.CancelFunc
+	work     sync.WaitGroup
 
-	from uint64 // see Begin
+	from uint64 // the argument of Begin
 
-	samples [window + 1]sample // the newest last
-	n       int                // samples so far
-	last    sample             // of the last qos.Sample
+	samples     [sampleWindow + 1]sample // newest last
+	sampleCount int                      // samples taken so far
+	reported    sample                   // the sample of the last qos.Sample
 }
 
-// sample is what one check has found.
+// sample is the result of one check.
 type sample struct {
-	at               time.Time
-	sent, arrived    uint64
+	time             time.Time
+	sent, delivered  uint64
 	segments, resent uint64
 	lag              time.Duration
 }
 
-// New returns a push of a stream over a connection. When late is done, End waits for nothing.
+// New returns a push of a stream over a connection. When shutdown is done, End does not wait for the
+// unpublish.
 func New(late context.Context, conn *link.Push, streams Streams, stream string, log *slog.Logger) *Push {
-	return &Push{late: late, push: conn, sender: newSender(conn, streams, stream, log)}
+	return &Push{shutdown: late, conn: conn, sender: newSender(conn, streams, stream, log)}
 }
 
-// Order sets what of the stream is sent from now on.
+// Order sets which part of the stream is sent from now on.
 func (p *Push) Order(o Order) { p.sender.order.Store(&o) }
 
-// Started returns a channel that is closed when media has been written.
+// Started returns a channel that is closed once media has been written.
 func (p *Push) Started() <-chan struct{} { return p.sender.started }
 
 // Done returns a channel that is closed when the connection has ended.
-func (p *Push) Done() <-chan struct{} { return p.push.Done() }
+func (p *Push) Done() <-chan struct{} { return p.conn.Done() }
 
-// Begin sends the stream from the packet with the sequence number from on; 0: from the newest keyframe.
-// ended is called once, with the reason why the push has ended.
+// Begin sends the stream, starting at the packet with the sequence number from; 0 starts at the newest
+// keyframe. It calls ended once, with the reason why the push ended.
 func (p *Push) Begin(from uint64, ended func(error)) {
 	ctx, cancel := context.WithCancel(context.Background())
-	p.stop, p.from = cancel, from
+	p.cancel, p.from = cancel, from
 	p.work.Go(func() {
 		sent := make(chan error, 1)
 		p.work.Go(func() { sent <- p.sender.run(ctx, from) })
 		select {
 		case err := <-sent:
 			ended(err)
-		case <-p.push.Done(): // while nothing is sent, too
-			ended(p.push.Err())
+		case <-p.conn.Done(): // also while nothing is being sent
+			ended(p.conn.Err())
 			cancel()
 			<-sent //nolint:errcheck // ended has the connection's own error
 		}
 	})
 }
 
-// unpublishTimeout bounds an unpublish: over a line that is down it never ends.
+// unpublishTimeout bounds an unpublish. Over a line that is down it would never return.
 const unpublishTimeout = 3 * time.Second
 
-// End unpublishes and waits for what the push has started.
+// End unpublishes, closes the connection and waits for the goroutines of the push.
 func (p *Push) End() {
-	if p.stop != nil {
-		p.stop()
+	if p.cancel != nil {
+		p.cancel()
 	}
-	late, cancel := context.WithTimeout(p.late, unpublishTimeout)
+	late, cancel := context.WithTimeout(p.shutdown, unpublishTimeout)
 	defer cancel()
-	over := context.AfterFunc(late, func() { _ = p.push.Close() })
-	_ = p.push.Unpublish()
-	over()
+	stopTimer := context.AfterFunc(late, func() { _ = p.conn.Close() })
+	_ = p.conn.Unpublish()
+	stopTimer()
 	p.work.Wait()
 }
 
-// Abort closes the connection without an unpublish and waits for what the push has started.
+// Abort closes the connection without an unpublish and waits for the goroutines of the push.
 func (p *Push) Abort() {
-	if p.stop != nil {
-		p.stop()
+	if p.cancel != nil {
+		p.cancel()
 	}
-	_ = p.push.Close()
+	_ = p.conn.Close()
 	p.work.Wait()
 }
 
-// Missing returns the sequence number of the first packet that the destination has not acknowledged or that
-// was not sent; with a destination that acknowledges nothing, the first that was not sent. 0: unknown, as
-// while a rendition is sent.
+// Missing returns the sequence number of the first packet that the destination has not acknowledged or
+// that was not sent. If the destination acknowledges nothing, it is the first that was not sent. Missing
+// returns 0 if the number is unknown, as while a rendition is sent.
 func (p *Push) Missing(now time.Time) uint64 {
 	select {
 	case <-p.sender.started:
 	default:
 		return p.from
 	}
-	written := p.sender.written.Load()
+	written := p.sender.lastWritten.Load()
 	if written == 0 {
 		return 0
 	}
-	if first := p.push.Progress(now).Missing; first != 0 {
-		return max(first, p.sender.first.Load()) // configuration may be older than all media
+	if first := p.conn.Progress(now).Missing; first != 0 {
+		return max(first, p.sender.firstWritten.Load()) // configuration may be older than all media
 	}
 	return written + 1
 }
 
-// Check checks the connection.
+// Check takes a sample of the connection and returns a reading of it.
 func (p *Push) Check(now time.Time) policy.Reading {
-	progress := p.push.Progress(now)
+	progress := p.conn.Progress(now)
 	current := sample{
-		at: now, sent: progress.Sent, arrived: progress.Arrived, segments: progress.Segments, resent: progress.Resent,
+		time: now, sent: progress.Sent, delivered: progress.Arrived, segments: progress.Segments, resent: progress.Resent,
 		lag: p.lag(now, progress),
 	}
-	// Acknowledgements of RTMP are rare: where those of TCP are not known and none is due, what the
-	// socket has taken counts as delivered.
-	unheard := !progress.Known && progress.Oldest.IsZero()
+	// RTMP acknowledgements are rare. If TCP's are unknown and none of RTMP is due, count what the socket
+	// has accepted as delivered.
+	noAcks := !progress.Known && progress.Oldest.IsZero()
 	copy(p.samples[:], p.samples[1:])
-	p.samples[window] = current
-	p.n++
-	before := p.samples[window-1]
+	p.samples[sampleWindow] = current
+	p.sampleCount++
+	before := p.samples[sampleWindow-1]
 	r := policy.Reading{
 		Line: policy.Line{Lag: current.lag, Rate: p.rate(), Limited: p.limited()}, RTT: progress.RTT,
-		Advanced: p.n > 1 && (current.arrived > before.arrived || unheard && current.sent > before.sent),
-		Blind:    !p.hasStarted() || !progress.Known && progress.Acked == 0 && progress.Sent < unacknowledged,
+		Advanced: p.sampleCount > 1 && (current.delivered > before.delivered || noAcks && current.sent > before.sent),
+		Blind:    !p.hasStarted() || !progress.Known && progress.Acked == 0 && progress.Sent < ackThreshold,
 	}
-	if p.push.Stalled(now, stallTimeout) {
+	if p.conn.Stalled(now, stallTimeout) {
 		r.Failure = "stall"
 	}
-	if p.last.at.IsZero() {
-		p.last = current
-	} else if now.Sub(p.last.at) >= time.Second {
+	if p.reported.time.IsZero() {
+		p.reported = current
+	} else if now.Sub(p.reported.time) >= time.Second {
 		r.Sample = p.qosSample(now, progress, r.Line)
-		p.last = current
+		p.reported = current
 	}
 	return r
 }
 
-// hasStarted reports whether media has been written. Before that the connection's lag is not known.
+// hasStarted reports whether media has been written. Before that the lag of the connection is unknown.
 func (p *Push) hasStarted() bool {
 	select {
 	case <-p.sender.started:
@@ -170,10 +171,10 @@ func (p *Push) hasStarted() bool {
 	}
 }
 
-// lag returns how far the destination is behind the live edge, less the round trip.
+// lag returns how far the destination is behind the live edge, less the round-trip time.
 func (p *Push) lag(now time.Time, progress link.Progress) time.Duration {
 	oldest := progress.Oldest
-	if ns := p.sender.writing.Load(); ns != 0 {
+	if ns := p.sender.writingSince.Load(); ns != 0 {
 		if at := time.Unix(0, ns); oldest.IsZero() || at.Before(oldest) {
 			oldest = at
 		}
@@ -184,41 +185,41 @@ func (p *Push) lag(now time.Time, progress link.Progress) time.Duration {
 	return max(now.Sub(oldest)-progress.RTT, 0)
 }
 
-// rate returns what arrived over the last second, in bits per second.
+// rate returns the rate of delivery over the last second, in bits per second.
 func (p *Push) rate() float64 {
-	first, last := p.samples[max(0, window+1-p.n)], p.samples[window]
-	span := last.at.Sub(first.at).Seconds()
+	first, last := p.samples[max(0, sampleWindow+1-p.sampleCount)], p.samples[sampleWindow]
+	span := last.time.Sub(first.time).Seconds()
 	if span <= 0 {
 		return 0
 	}
-	return float64(last.arrived-first.arrived) * 8 / span
+	return float64(last.delivered-first.delivered) * 8 / span
 }
 
-// limited reports whether the line was the limit over the last second: in each sample something was
-// waiting, and something had arrived since the one before. One sample without an arrival is allowed: it is
-// chance. A line that carries nothing at all is down rather than slow, and its last second does not show
-// its capacity.
+// limited reports whether the line was the limit over the last second: data was queued at each sample, and
+// data was delivered between each sample and the one before. One sample without a delivery is allowed,
+// since it may be chance. A line that carries nothing is down rather than slow, and its last second does
+// not show its capacity.
 func (p *Push) limited() bool {
-	if p.n <= window {
+	if p.sampleCount <= sampleWindow {
 		return false
 	}
-	still := 0
-	for i, g := range p.samples {
-		if g.lag <= minLag {
+	idle := 0
+	for i, s := range p.samples {
+		if s.lag <= minLag {
 			return false
 		}
-		if i > 0 && g.arrived == p.samples[i-1].arrived {
-			still++
+		if i > 0 && s.delivered == p.samples[i-1].delivered {
+			idle++
 		}
 	}
-	return still <= 1
+	return idle <= 1
 }
 
 func (p *Push) qosSample(now time.Time, progress link.Progress, line policy.Line) *qos.Sample {
 	s := &qos.Sample{
-		At: now, Span: now.Sub(p.last.at), RTT: progress.RTT, RTTVar: progress.RTTVar,
-		Sent: progress.Sent - p.last.sent, Delivered: progress.Arrived - p.last.arrived,
-		Segments: progress.Segments - p.last.segments, Resent: progress.Resent - p.last.resent,
+		At: now, Span: now.Sub(p.reported.time), RTT: progress.RTT, RTTVar: progress.RTTVar,
+		Sent: progress.Sent - p.reported.sent, Delivered: progress.Arrived - p.reported.delivered,
+		Segments: progress.Segments - p.reported.segments, Resent: progress.Resent - p.reported.resent,
 		Unsent: int(progress.Unsent), Lag: line.Lag, Limited: line.Limited, //nolint:gosec // what a socket holds
 	}
 	s.Stalled = s.Delivered == 0 && !progress.Oldest.IsZero()

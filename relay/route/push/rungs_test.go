@@ -18,12 +18,12 @@ import (
 	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
-// filmed is how long the streams are that the rungs are measured on.
-const filmed = 6 * time.Second
+// clipLength is the length of the streams that are measured.
+const clipLength = 6 * time.Second
 
-// obs are streams as OBS makes them with x264: veryfast, 2500 kb/s constant with the buffer of
-// a second and filler data, a keyframe every 2 s, AAC at 160 kb/s.
-var obs = []struct {
+// obsStreams are streams as OBS produces them with x264: veryfast, constant 2500 kb/s with a buffer of one
+// second and filler data, a keyframe every 2 s, AAC at 160 kb/s.
+var obsStreams = []struct {
 	name    string
 	fps     int
 	bframes int
@@ -34,8 +34,8 @@ var obs = []struct {
 	{"60 fps, no B-frames", 60, 0},
 }
 
-// measured are the rungs that leave something out of a stream, and full to compare.
-var measured = []struct {
+// rungs are the rungs that drop parts of a stream, and full for comparison.
+var rungs = []struct {
 	name string
 	thin thinner
 }{
@@ -46,16 +46,16 @@ var measured = []struct {
 	{"audio", thinner{rung: policy.Audio}},
 }
 
-// TestWhatEachRungSaves puts streams with OBS's settings through each rung, has ffmpeg decode
-// what comes out, and prints the table of README.md.
-func TestWhatEachRungSaves(t *testing.T) {
-	encoder := program(t, "ffmpeg")
-	columns := make([][]string, len(obs))
+// TestRungBitrates thins streams with OBS's settings to each rung, decodes the result with ffmpeg and
+// prints the table of README.md.
+func TestRungBitrates(t *testing.T) {
+	encoder := requireProgram(t, "ffmpeg")
+	columns := make([][]string, len(obsStreams))
 	t.Run("streams", func(t *testing.T) {
-		for i, o := range obs {
+		for i, o := range obsStreams {
 			t.Run(o.name, func(t *testing.T) {
 				t.Parallel()
-				columns[i] = saved(t, encoder, encoded(t, encoder, o.fps, o.bframes), o.bframes > 0)
+				columns[i] = measureRungs(t, encoder, encode(t, encoder, o.fps, o.bframes), o.bframes > 0)
 			})
 		}
 	})
@@ -63,11 +63,11 @@ func TestWhatEachRungSaves(t *testing.T) {
 		return
 	}
 	table := "| kb/s |"
-	for _, o := range obs {
+	for _, o := range obsStreams {
 		table += " " + o.name + " |"
 	}
-	table += "\n| --- |" + strings.Repeat(" ---: |", len(obs)) + "\n"
-	for i, m := range measured {
+	table += "\n| --- |" + strings.Repeat(" ---: |", len(obsStreams)) + "\n"
+	for i, m := range rungs {
 		table += "| " + m.name + " |"
 		for _, c := range columns {
 			table += " " + c[i] + " |"
@@ -77,51 +77,51 @@ func TestWhatEachRungSaves(t *testing.T) {
 	t.Log("\n" + table)
 }
 
-// saved is what each rung takes of a stream. Each takes less than the one above it, but for
-// disposable frames of a stream that has none.
-func saved(t *testing.T, decoder string, packets []*packetbuf.Packet, disposable bool) []string {
+// measureRungs returns the bit rate of a stream on each rung. Each must be lower than on the rung above,
+// except for disposable frames of a stream that has none.
+func measureRungs(t *testing.T, decoder string, packets []*packetbuf.Packet, disposable bool) []string {
 	var out []string
 	above, full := 0.0, 0.0
-	for i, m := range measured {
-		left, rate := thinned(packets, m.thin)
+	for i, m := range rungs {
+		left, rate := applyThinner(packets, m.thin)
 		full = max(full, rate)
 		if m.thin.rung == policy.DropDisposable && !disposable {
 			if rate != above {
-				t.Errorf("%.0f of %.0f b/s are disposable", above-rate, above)
+				t.Errorf("got %.0f of %.0f b/s disposable, want 0", above-rate, above)
 			}
 		} else if i > 0 && rate >= above {
-			t.Errorf("%s takes %.0f b/s, the rung above %.0f", m.name, rate, above)
+			t.Errorf("%s: got %.0f b/s, want less than the %.0f of the rung above", m.name, rate, above)
 		}
 		above = rate
-		decodes(t, decoder, left, m.thin.rung != policy.Audio)
+		checkDecodes(t, decoder, left, m.thin.rung != policy.Audio)
 		out = append(out, fmt.Sprintf("%.0f (%.0f %%)", rate/1e3, 100*rate/full))
 	}
 	return out
 }
 
-// program returns the path of a program that a test needs. Under CI it must be there.
-func program(t *testing.T, name string) string {
+// requireProgram returns the path of a program. Without it the test is skipped, or fails in CI.
+func requireProgram(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
 		}
-		t.Skipf("this needs %s: %v", name, err)
+		t.Skipf("%s is required: %v", name, err)
 	}
 	return path
 }
 
-// encoded has a stream encoded and reads it as a publisher's is read. What is shown is a zoom
-// into the Mandelbrot set with a test picture drifting over it, and noise on both: most of each
-// picture moves, and no block is quite like the one before.
-func encoded(t *testing.T, encoder string, fps, bframes int) []*packetbuf.Packet {
+// encode encodes a stream and reads it as an ingest would. The video zooms into the Mandelbrot set with a
+// test pattern moving over it and noise on both. Most of each frame changes, and no block equals the one
+// before.
+func encode(t *testing.T, encoder string, fps, bframes int) []*packetbuf.Packet {
 	t.Helper()
 	scene := fmt.Sprintf("mandelbrot=size=640x360:rate=%d:maxiter=300,scale=1280:720,format=yuv420p[back];testsrc2=size=480x270:rate=%d,format=yuv420p[over];"+
 		"[back][over]overlay=x='mod(120*t,800)':y='225+180*sin(2*t)',noise=alls=12:allf=t", fps, fps)
 	cmd := exec.CommandContext(t.Context(), encoder, "-hide_banner", "-nostdin", "-v", "error",
 		"-f", "lavfi", "-i", scene, "-f", "lavfi", "-i", "anoisesrc=amplitude=0.3:color=pink:sample_rate=48000",
-		"-t", fmt.Sprint(filmed.Seconds()),
+		"-t", fmt.Sprint(clipLength.Seconds()),
 		"-c:v", "libx264", "-preset", "veryfast", "-b:v", "2500k", "-minrate", "2500k", "-maxrate", "2500k", "-bufsize", "2500k", "-nal-hrd", "cbr",
 		"-g", fmt.Sprint(2*fps), "-bf", fmt.Sprint(bframes), "-c:a", "aac", "-b:a", "160k", "-ac", "2", "-f", "flv", "-") //nolint:gosec // a test's own words
 	var out, complaints bytes.Buffer
@@ -129,11 +129,11 @@ func encoded(t *testing.T, encoder string, fps, bframes int) []*packetbuf.Packet
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("encode: %v\n%s", err, &complaints)
 	}
-	return ingested(t, &out)
+	return ingest(t, &out)
 }
 
-// ingested reads a file as an ingest does a publisher.
-func ingested(t *testing.T, file io.Reader) []*packetbuf.Packet {
+// ingest reads an FLV file as an ingest reads a publisher.
+func ingest(t *testing.T, file io.Reader) []*packetbuf.Packet {
 	t.Helper()
 	var packets []*packetbuf.Packet
 	var in flv.Intake
@@ -160,9 +160,9 @@ func ingested(t *testing.T, file io.Reader) []*packetbuf.Packet {
 	}
 }
 
-// thinned is what a thinner leaves of a stream, and what that takes in bits per second of
-// payload from the second keyframe on: the first GOP goes out whole at trim.
-func thinned(packets []*packetbuf.Packet, thin thinner) (out []*packetbuf.Packet, rate float64) {
+// applyThinner returns what a thinner keeps of a stream and its payload rate in bits per second. The rate
+// is measured from the second keyframe, since trim sends the first GOP whole.
+func applyThinner(packets []*packetbuf.Packet, thin thinner) (out []*packetbuf.Packet, rate float64) {
 	keys, bytes := 0, 0
 	var from time.Duration
 	for _, p := range packets {
@@ -179,19 +179,19 @@ func thinned(packets []*packetbuf.Packet, thin thinner) (out []*packetbuf.Packet
 			bytes += len(p.Payload)
 		}
 	}
-	return out, float64(8*bytes) / (filmed - from).Seconds()
+	return out, float64(8*bytes) / (clipLength - from).Seconds()
 }
 
-// decodes has a stream decoded: without one word of complaint, and to as many pictures and
-// sounds as went in.
-func decodes(t *testing.T, decoder string, packets []*packetbuf.Packet, pictures bool) {
+// checkDecodes decodes a stream. The decoder must print no message and return as many frames of video and
+// audio as went in.
+func checkDecodes(t *testing.T, decoder string, packets []*packetbuf.Packet, video bool) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "out.flv")
-	file := flv.Header(pictures, true)
+	file := flv.Header(video, true)
 	var went, came [packetbuf.NumTracks]int
 	for _, p := range packets {
-		if p.Track == packetbuf.Data || p.Track == packetbuf.Video && !pictures {
-			continue // configuration alone, and of what there is no more
+		if p.Track == packetbuf.Data || p.Track == packetbuf.Video && !video {
+			continue // only configuration is left
 		}
 		file = append(file, flv.Tag(p)...)
 		if p.Media() {
@@ -202,7 +202,7 @@ func decodes(t *testing.T, decoder string, packets []*packetbuf.Packet, pictures
 		t.Fatal(err)
 	}
 	args := []string{"-hide_banner", "-nostdin", "-v", "error", "-xerror", "-err_detect", "explode", "-i", path}
-	if pictures {
+	if video {
 		args = append(args, "-map", "0:v")
 	}
 	// One line of framecrc is one frame.
@@ -215,13 +215,13 @@ func decodes(t *testing.T, decoder string, packets []*packetbuf.Packet, pictures
 	}
 	for line := range strings.Lines(out.String()) {
 		switch {
-		case pictures && strings.HasPrefix(line, "0,"):
+		case video && strings.HasPrefix(line, "0,"):
 			came[packetbuf.Video]++
 		case strings.HasPrefix(line, "0,"), strings.HasPrefix(line, "1,"):
 			came[packetbuf.Audio]++
 		}
 	}
 	if came != went || went[packetbuf.Audio] == 0 {
-		t.Errorf("%d pictures and sounds were decoded of %d", came, went)
+		t.Errorf("got %d frames decoded by track, want %d", came, went)
 	}
 }

@@ -13,174 +13,174 @@ import (
 	"github.com/holdfast-live/holdfast/relay/route/link"
 )
 
-// gathered is how many bytes a write takes at the most, but for a bigger packet: what has been
-// handed to the socket cannot be left out any more.
-const gathered = 32 << 10
+// maxWrite is the size in bytes at which a write is flushed. A single larger packet exceeds it. Data
+// handed to the socket can no longer be dropped.
+const maxWrite = 32 << 10
 
-// switchRetry is how often a sender looks whether another offer can be switched to.
-const switchRetry = 100 * time.Millisecond
+// switchInterval is how often a sender checks whether it can switch to another offer.
+const switchInterval = 100 * time.Millisecond
 
-// writer is where a sender writes to: a link.Push.
+// writer is the destination of a sender: a link.Push.
 type writer interface {
 	Write(packets ...*packetbuf.Packet) error
 	Done() <-chan struct{}
 	Err() error
 }
 
-// sender writes a stream to one push: as much of it as it was ordered to, from the source it
-// was ordered to. It has one goroutine; order and writing may be used from others.
+// sender writes a stream to one push, from the source and at the rung of its order. It has one goroutine;
+// the atomic fields may be used from others.
 type sender struct {
-	to      writer
+	dst     writer
 	streams Streams
 	stream  string
 	log     *slog.Logger
 
-	order   atomic.Pointer[Order]
-	writing atomic.Int64  // when the packet in hand came to the relay, ns since 1970; 0: none
-	started chan struct{} // closed when media has been written
-	first   atomic.Uint64 // the sequence of the first media packet written; 0: none
-	written atomic.Uint64 // and of the last; 0 while it is one of a rendition
+	order        atomic.Pointer[Order]
+	writingSince atomic.Int64  // arrival of the packet being written, ns since 1970; 0: none
+	started      chan struct{} // closed when media has been written
+	firstWritten atomic.Uint64 // sequence number of the first media packet written; 0: none
+	lastWritten  atomic.Uint64 // and of the last; 0 while a rendition is sent
 
-	thin    thinner
-	skips   int // of order, done
-	at      source
-	next    *source // to be switched to
-	tried   time.Time
-	hold    holdback
-	read    time.Duration // DTS of the last picture that was sent or left out
-	shown   time.Duration // the latest PTS of those that were sent
-	arrived time.Time     // and when one of the last reading came
-	last    [packetbuf.NumTracks]time.Duration
-	sent    [packetbuf.NumTracks]bool
-	configs packetbuf.Configs // sent last
-	restate bool              // the next keyframe is the first of another configuration
-	refused bool              // a packet that the protocol cannot carry was told of
-	out     []*packetbuf.Packet
+	thinner           thinner
+	skipsDone         int // Order.Skips that have been carried out
+	current           source
+	next              *source // the source to switch to
+	lastTry           time.Time
+	holdback          holdback
+	readDTS           time.Duration // DTS of the last frame sent or dropped
+	sentPTS           time.Duration // latest PTS of the frames sent
+	mediaArrived      time.Time     // arrival of the first media packet of the last read
+	lastDTS           [packetbuf.NumTracks]time.Duration
+	hasSent           [packetbuf.NumTracks]bool
+	sentConfigs       packetbuf.Configs // the configuration sent last
+	configChanged     bool              // the next keyframe is the first of another configuration
+	unsupportedLogged bool              // a packet that RTMP cannot carry has been logged
+	batch             []*packetbuf.Packet
 }
 
 func newSender(to writer, streams Streams, stream string, log *slog.Logger) *sender {
-	s := &sender{to: to, streams: streams, stream: stream, log: log, started: make(chan struct{})}
+	s := &sender{dst: to, streams: streams, stream: stream, log: log, started: make(chan struct{})}
 	s.order.Store(&Order{Share: 1})
 	return s
 }
 
-// run sends until ctx ends, the stream ends or the push does; from is where to begin, see
-// Streams.Tap.
+// run sends until ctx is done, the stream ends or the push ends. It starts at from, as Streams.Tap defines
+// it.
 func (s *sender) run(ctx context.Context, from uint64) error {
 	tap, err := s.streams.Tap(s.stream, from)
 	if err != nil {
 		return err
 	}
-	s.at.tap = tap
+	s.current.tap = tap
 	defer func() {
-		s.at.tap.Close()
-		s.forgetNext()
+		s.current.tap.Close()
+		s.closeNext()
 	}()
 	for {
-		packets, err := s.take(ctx)
+		packets, err := s.nextPackets(ctx)
 		if err != nil {
 			return err
 		}
-		s.obey(ctx)
-		if len(packets) == 0 && s.next != nil && time.Since(s.next.opened) >= overdue {
-			s.change(*s.next)
+		s.followOrder(ctx)
+		if len(packets) == 0 && s.next != nil && time.Since(s.next.opened) >= sourceTimeout {
+			s.switchTo(*s.next)
 			continue
 		}
 		if err := s.send(packets); err != nil {
 			return err
 		}
 		select {
-		case <-s.to.Done():
-			return s.to.Err()
+		case <-s.dst.Done():
+			return s.dst.Err()
 		default:
 		}
 	}
 }
 
-// take returns what comes next. A rendition that has ended is followed by the stream itself.
-func (s *sender) take(ctx context.Context) ([]*packetbuf.Packet, error) {
-	if packets := s.at.ready; packets != nil {
-		s.at.ready = nil
+// nextPackets returns the next packets to send. When a rendition ends, it returns to the stream itself.
+func (s *sender) nextPackets(ctx context.Context) ([]*packetbuf.Packet, error) {
+	if packets := s.current.ready; packets != nil {
+		s.current.ready = nil
 		return packets, nil
 	}
-	packets, err := s.at.tap.Read(ctx)
+	packets, err := s.current.tap.Read(ctx)
 	if err == nil {
 		return packets, nil
 	}
 	if ctx.Err() != nil {
 		return nil, err
 	}
-	ended := s.at.tap
-	s.hold.end()
-	if err := s.send(nil); err != nil { // what was held back
+	endedTap := s.current.tap
+	s.holdback.release()
+	if err := s.send(nil); err != nil { // packets held back
 		return nil, err
 	}
 	switch {
-	case s.at.tap != ended:
+	case s.current.tap != endedTap:
 		return nil, nil
-	case s.at.offer != "":
-		return nil, s.home()
+	case s.current.offer != "":
+		return nil, s.returnToStream()
 	}
 	return nil, err
 }
 
-// obey takes the order in force.
-func (s *sender) obey(ctx context.Context) {
-	s.within()
+// followOrder applies the current order.
+func (s *sender) followOrder(ctx context.Context) {
+	s.updateThinner()
 	o := s.order.Load()
-	if s.next != nil && s.next.offer != o.Offer && !s.next.begun() {
-		s.forgetNext()
+	if s.next != nil && s.next.offer != o.Offer && !s.next.started() {
+		s.closeNext()
 	}
-	if o.Offer == s.at.offer || s.next != nil {
-		s.hold.withdraw()
+	if o.Offer == s.current.offer || s.next != nil {
+		s.holdback.reset()
 		return
 	}
-	if now := time.Now(); now.Sub(s.tried) >= switchRetry {
-		s.tried = now
-		if s.prepare(ctx, o.Offer) {
-			s.hold.begin(now, o.Offer)
+	if now := time.Now(); now.Sub(s.lastTry) >= switchInterval {
+		s.lastTry = now
+		if s.openNext(ctx, o.Offer) {
+			s.holdback.hold(now, o.Offer)
 		} else {
-			s.hold.end()
+			s.holdback.release()
 		}
 	}
 }
 
-// within takes over of the order what may change between two writes of one reading.
-func (s *sender) within() {
+// updateThinner applies the part of the order that may change between two writes of one read.
+func (s *sender) updateThinner() {
 	o := s.order.Load()
-	s.thin.rung, s.thin.share = o.Rung, o.Share
+	s.thinner.rung, s.thinner.share = o.Rung, o.Share
 	if o.Rung == policy.Rendition {
-		s.thin.rung = policy.Full
+		s.thinner.rung = policy.Full
 	}
-	if o.Offer != s.at.offer && s.at.offer == "" {
-		s.thin.rung = max(s.thin.rung, policy.DropDisposable) // until the lower one can go on
+	if o.Offer != s.current.offer && s.current.offer == "" {
+		s.thinner.rung = max(s.thinner.rung, policy.DropDisposable) // until the sender can switch to the lower source
 	}
-	if o.Skips != s.skips {
-		s.skips = o.Skips
-		s.thin.skipTo = s.at.tap.NewestKey()
+	if o.Skips != s.skipsDone {
+		s.skipsDone = o.Skips
+		s.thinner.skipTo = s.current.tap.NewestKey()
 	}
 }
 
-func (s *sender) forgetNext() {
+func (s *sender) closeNext() {
 	if s.next != nil {
 		s.next.tap.Close()
 		s.next = nil
 	}
 }
 
-// prepare opens the source to be switched to, if its newest keyframe is ahead of the pictures
-// that have been sent. It tells whether that is to be waited for.
-func (s *sender) prepare(ctx context.Context, name string) (wait bool) {
+// openNext opens the source to switch to, if its newest keyframe is ahead of the video that has been sent.
+// It reports whether to hold video until such a keyframe arrives.
+func (s *sender) openNext(ctx context.Context, name string) (wait bool) {
 	for _, o := range s.streams.Offers(s.stream) {
 		if o.Name != name || !o.Ready {
 			continue
 		}
-		next := open(ctx, s.streams, o)
+		next := openSource(ctx, s.streams, o)
 		if next == nil {
 			return false
 		}
-		past := next.start <= s.last[packetbuf.Video] || next.shown <= s.shown
-		if s.sent[packetbuf.Video] && past || next.start < s.read-behind {
+		past := next.videoDTS <= s.lastDTS[packetbuf.Video] || next.videoPTS <= s.sentPTS
+		if s.hasSent[packetbuf.Video] && past || next.videoDTS < s.readDTS-maxBehind {
 			next.tap.Close()
 			return true
 		}
@@ -190,10 +190,10 @@ func (s *sender) prepare(ctx context.Context, name string) (wait bool) {
 	return false
 }
 
-// home goes back to the stream itself when a rendition has ended: to one GOP before its newest
-// keyframe, since a rendition is behind it and what was sent already is left out.
-func (s *sender) home() error {
-	s.forgetNext()
+// returnToStream returns to the stream itself when a rendition has ended. It starts one GOP before the
+// newest keyframe, since a rendition lags behind the stream; what has already been sent is dropped.
+func (s *sender) returnToStream() error {
+	s.closeNext()
 	tap, err := s.streams.Tap(s.stream, 0)
 	if err != nil {
 		return err
@@ -204,154 +204,155 @@ func (s *sender) home() error {
 			tap = before
 		}
 	}
-	s.change(source{tap: tap})
+	s.switchTo(source{tap: tap})
 	return nil
 }
 
-// change reads from another source from now on. Its first picture is a keyframe. All that was
-// gathered has been written.
-func (s *sender) change(to source) {
-	s.at.tap.Close()
-	s.at, s.next = to, nil
-	s.hold = holdback{}
-	s.first.Store(0)
-	s.written.Store(0)
-	s.thin = thinner{dropping: true}
-	s.within()
+// switchTo reads from another source from now on. The first video frame of that source must be a keyframe,
+// and the batch must be empty.
+func (s *sender) switchTo(to source) {
+	s.current.tap.Close()
+	s.current, s.next = to, nil
+	s.holdback = holdback{}
+	s.firstWritten.Store(0)
+	s.lastWritten.Store(0)
+	s.thinner = thinner{dropping: true}
+	s.updateThinner()
 }
 
-// send writes what the order leaves of packets, in writes of gathered bytes.
+// send writes those of packets that the order selects, in batches of maxWrite bytes.
 func (s *sender) send(packets []*packetbuf.Packet) error {
-	packets = s.hold.pass(time.Now(), packets)
-	s.stamp(packets)
-	s.out = s.out[:0]
+	packets = s.holdback.filter(time.Now(), packets)
+	s.recordArrival(packets)
+	s.batch = s.batch[:0]
 	size := 0
 	for _, p := range packets {
-		placed := s.at.place(p)
-		if placed == nil {
-			s.thin.miss(p)
+		out := s.current.rebase(p)
+		if out == nil {
+			s.thinner.recordLoss(p)
 			continue
 		}
-		if s.next != nil && s.next.takesOver(placed) {
-			if !s.next.over() {
+		if s.next != nil && s.next.takesOver(out) {
+			if !s.next.complete() {
 				continue
 			}
-			err := s.write()
-			s.change(*s.next) // which has the rest of packets
+			err := s.flush()
+			s.switchTo(*s.next) // next holds the rest of packets
 			return err
 		}
-		if placed = s.admit(placed); placed == nil {
+		if out = s.filter(out); out == nil {
 			continue
 		}
-		s.out = append(s.out, placed)
-		if size += len(placed.Payload); size >= gathered {
-			if err := s.write(); err != nil {
+		s.batch = append(s.batch, out)
+		if size += len(out.Payload); size >= maxWrite {
+			if err := s.flush(); err != nil {
 				return err
 			}
-			s.within()
+			s.updateThinner()
 			size = 0
 		}
 	}
-	return s.write()
+	return s.flush()
 }
 
-// stamp notes when the first of the media came that is to be sent. Configuration is as old as
-// the publisher's session; where it goes out late nothing has waited as long.
-func (s *sender) stamp(packets []*packetbuf.Packet) {
+// recordArrival records the arrival time of the first media packet of a read. Configuration is as old as
+// the publisher's session, so its own arrival time would show a false lag.
+func (s *sender) recordArrival(packets []*packetbuf.Packet) {
 	for _, p := range packets {
 		if p.Media() {
-			s.arrived = p.Arrived
+			s.mediaArrived = p.Arrived
 			return
 		}
 	}
 }
 
-// admit returns what goes out of p, or nil. It is to be asked once for each packet, in order.
-func (s *sender) admit(p *packetbuf.Packet) *packetbuf.Packet {
+// filter returns the packet to send for p, or nil. It must be called once for each packet, in order.
+func (s *sender) filter(p *packetbuf.Packet) *packetbuf.Packet {
 	switch {
 	case p.Kind == packetbuf.Config:
-		return s.configure(p)
+		return s.filterConfig(p)
 	case !p.Media():
-		return s.ours(p)
+		return s.hideSequence(p)
 	}
 	if p.Track == packetbuf.Video {
-		s.read = max(s.read, p.DTS)
+		s.readDTS = max(s.readDTS, p.DTS)
 	}
-	if s.sent[p.Track] && p.DTS <= s.last[p.Track] { // two sources overlap
-		s.thin.miss(p)
+	if s.hasSent[p.Track] && p.DTS <= s.lastDTS[p.Track] { // two sources overlap
+		s.thinner.recordLoss(p)
 		return nil
 	}
-	if !s.thin.keep(p) {
+	if !s.thinner.keep(p) {
 		return nil
 	}
-	s.sent[p.Track], s.last[p.Track] = true, p.DTS
+	s.hasSent[p.Track], s.lastDTS[p.Track] = true, p.DTS
 	if p.Track == packetbuf.Video {
-		s.shown = max(s.shown, p.PTS())
+		s.sentPTS = max(s.sentPTS, p.PTS())
 	}
-	if s.restate && p.Track == packetbuf.Video && p.Kind == packetbuf.Key {
-		s.restate = false
-		p = withParameterSets(p, s.configs[packetbuf.Video])
+	if s.configChanged && p.Track == packetbuf.Video && p.Kind == packetbuf.Key {
+		s.configChanged = false
+		p = withParameterSets(p, s.sentConfigs[packetbuf.Video])
 	}
-	return s.ours(p)
+	return s.hideSequence(p)
 }
 
-// configure returns configuration that the far side does not have, at a time that is not past.
-func (s *sender) configure(p *packetbuf.Packet) *packetbuf.Packet {
-	had := s.configs[p.Track]
-	if had.SameConfig(p) {
+// filterConfig returns configuration that the destination does not have, or nil. The DTS of the returned
+// packet is not before the last one sent.
+func (s *sender) filterConfig(p *packetbuf.Packet) *packetbuf.Packet {
+	previous := s.sentConfigs[p.Track]
+	if previous.SameConfig(p) {
 		return nil
 	}
-	s.configs[p.Track] = p
+	s.sentConfigs[p.Track] = p
 	if p.Track == packetbuf.Video {
-		s.restate = had != nil
+		s.configChanged = previous != nil
 	}
 	arrived := p.Arrived
-	if arrived.Before(s.arrived) {
-		arrived = s.arrived
+	if arrived.Before(s.mediaArrived) {
+		arrived = s.mediaArrived
 	}
-	return s.ours(moved(p, max(p.DTS, s.last[p.Track]), arrived))
+	return s.hideSequence(retimed(p, max(p.DTS, s.lastDTS[p.Track]), arrived))
 }
 
-// ours gives what is taken from a rendition, which is a copy, the lowest of sequences: its own
-// means nothing to the stream.
-func (s *sender) ours(p *packetbuf.Packet) *packetbuf.Packet {
-	if s.at.offer != "" {
+// hideSequence sets the sequence number of a rendition's packet to 1. The rendition's own number means
+// nothing to the stream. The packet is a copy.
+func (s *sender) hideSequence(p *packetbuf.Packet) *packetbuf.Packet {
+	if s.current.offer != "" {
 		p.Seq = 1
 	}
 	return p
 }
 
-// note notes how far the stream itself has been written.
-func (s *sender) note(p *packetbuf.Packet) {
-	if s.at.offer != "" {
+// recordWritten records the sequence numbers of the stream that have been written.
+func (s *sender) recordWritten(p *packetbuf.Packet) {
+	if s.current.offer != "" {
 		return
 	}
-	s.written.Store(p.Seq)
-	s.first.CompareAndSwap(0, p.Seq)
+	s.lastWritten.Store(p.Seq)
+	s.firstWritten.CompareAndSwap(0, p.Seq)
 }
 
-// write writes what was gathered. Its error is the push's end.
-func (s *sender) write() error {
-	if len(s.out) == 0 {
+// flush writes the batch. An error ends the push.
+func (s *sender) flush() error {
+	if len(s.batch) == 0 {
 		return nil
 	}
-	s.writing.Store(s.out[0].Arrived.UnixNano())
-	err := s.to.Write(s.out...)
-	s.writing.Store(0)
+	s.writingSince.Store(s.batch[0].Arrived.UnixNano())
+	err := s.dst.Write(s.batch...)
+	s.writingSince.Store(0)
 	media := false
-	for _, p := range s.out {
+	for _, p := range s.batch {
 		if p.Media() {
 			media = true
-			s.note(p)
+			s.recordWritten(p)
 		}
 	}
-	s.out = s.out[:0]
+	s.batch = s.batch[:0]
 	var unsupported *flv.UnsupportedError
 	switch {
 	case errors.As(err, &unsupported), errors.Is(err, link.ErrTooLong):
-		if !s.refused {
-			s.refused = true
-			s.log.Warn("what RTMP cannot carry is left out", "err", err)
+		if !s.unsupportedLogged {
+			s.unsupportedLogged = true
+			s.log.Warn("dropped packets that RTMP cannot carry", "err", err)
 		}
 	case err != nil:
 		return err

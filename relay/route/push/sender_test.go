@@ -13,28 +13,28 @@ import (
 	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
-// cinema is a sender, what it reads and what it writes to.
-type cinema struct {
-	*reels
+// senderTest is a sender with its fake streams and destination.
+type senderTest struct {
+	*fakeStreams
 	*sender
-	to     *screen
+	dst    *fakeDestination
 	cancel context.CancelFunc
 	ended  chan error
-	told   counting
+	log    countingHandler
 }
 
-var stage = film{mark: 'a', picture: 8000, gop: 50, length: 140 * time.Second}
+var fullSpec = streamSpec{mark: 'a', frameSize: 8000, gop: 50, length: 140 * time.Second}
 
-// inCinema has a sender send the stream "a" until f returns.
-func inCinema(t *testing.T, full film, others map[string]film, offers []Offer, f func(c *cinema)) {
+// runSender runs a sender of the stream "a" until f returns.
+func runSender(t *testing.T, full streamSpec, others map[string]streamSpec, offers []Offer, f func(c *senderTest)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := &reels{byName: map[string]*reel{"a": full.shoot(time.Now())}, offers: offers}
+		r := &fakeStreams{byName: map[string]*fakeStream{"a": full.generate(time.Now())}, offers: offers}
 		for name, o := range others {
-			r.byName[name] = o.shoot(time.Now())
+			r.byName[name] = o.generate(time.Now())
 		}
-		c := &cinema{reels: r, to: &screen{t: t, done: make(chan struct{})}, ended: make(chan error, 1)}
-		c.sender = newSender(c.to, r, "a", slog.New(&c.told))
+		c := &senderTest{fakeStreams: r, dst: &fakeDestination{t: t, done: make(chan struct{})}, ended: make(chan error, 1)}
+		c.sender = newSender(c.dst, r, "a", slog.New(&c.log))
 		ctx, cancel := context.WithCancel(t.Context())
 		c.cancel = cancel
 		time.Sleep(time.Second)
@@ -43,309 +43,309 @@ func inCinema(t *testing.T, full film, others map[string]film, offers []Offer, f
 		cancel()
 		<-c.ended
 		if r.open != 0 {
-			t.Errorf("%d taps are open", r.open)
+			t.Errorf("got %d open taps at the end, want 0", r.open)
 		}
-		if r.most > 3 {
-			t.Errorf("%d taps were open at once", r.most)
+		if r.maxOpen > 3 {
+			t.Errorf("got %d taps open at once, want at most 3", r.maxOpen)
 		}
 	})
 }
 
-func (c *cinema) do(o Order) { c.order.Store(&o) }
+func (c *senderTest) setOrder(o Order) { c.order.Store(&o) }
 
-func (c *cinema) line(bytes float64) {
-	c.to.mu.Lock()
-	defer c.to.mu.Unlock()
-	c.to.rate = bytes
+func (c *senderTest) setRate(bytes float64) {
+	c.dst.mu.Lock()
+	defer c.dst.mu.Unlock()
+	c.dst.rate = bytes
 }
 
-// until waits until pictures of a source are shown, for most at the most.
-func (c *cinema) until(mark byte, most time.Duration) {
+// waitForSource waits until video of a source is written. It fails the test after most.
+func (c *senderTest) waitForSource(mark byte, most time.Duration) {
 	began := time.Now()
-	for c.to.showing() != mark {
+	for c.dst.source() != mark {
 		if time.Since(began) > most {
-			c.to.t.Errorf("pictures of %c did not come in %v", mark, most)
+			c.dst.t.Errorf("no video of %c within %v", mark, most)
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
-func lower(offset time.Duration) []Offer {
+func lowOffer(offset time.Duration) []Offer {
 	return []Offer{{Offer: policy.Offer{Name: "low", Ready: true}, Stream: "b", Offset: offset}}
 }
 
-var low = Order{Rung: policy.Rendition, Offer: "low", Share: 1}
+var lowOrder = Order{Rung: policy.Rendition, Offer: "low", Share: 1}
 
 func TestSenderSwitchesDownAndUp(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		low    film
+		low    streamSpec
 		offset time.Duration
-		gap    time.Duration // the longest step in the sound
+		gap    time.Duration // longest step in the audio
 	}{
-		{"on the same clock", film{}, 0, 20 * time.Millisecond},
-		{"on a clock of its own", film{clock: 7 * time.Second}, -7 * time.Second, 20 * time.Millisecond},
-		{"keyframes elsewhere", film{gop: 35}, 0, 20 * time.Millisecond},
-		{"made a little later", film{delay: 300 * time.Millisecond}, 0, 20 * time.Millisecond},
-		{"its pictures behind its sound", film{delay: 100 * time.Millisecond, late: 250 * time.Millisecond}, 0, 20 * time.Millisecond},
-		{"a clock that is told late", film{}, 45*time.Millisecond + 300*time.Microsecond, 85 * time.Millisecond},
-		{"a clock that is told early", film{}, -45 * time.Millisecond, 85 * time.Millisecond},
-		{"sounds cut elsewhere", film{shift: 7 * time.Millisecond}, 0, 27 * time.Millisecond},
-		{"without sound", film{quiet: true}, 0, time.Hour},
+		{"on the same clock", streamSpec{}, 0, 20 * time.Millisecond},
+		{"on another clock", streamSpec{clock: 7 * time.Second}, -7 * time.Second, 20 * time.Millisecond},
+		{"keyframes at other times", streamSpec{gop: 35}, 0, 20 * time.Millisecond},
+		{"delayed", streamSpec{delay: 300 * time.Millisecond}, 0, 20 * time.Millisecond},
+		{"video behind audio", streamSpec{delay: 100 * time.Millisecond, videoDelay: 250 * time.Millisecond}, 0, 20 * time.Millisecond},
+		{"offset too high", streamSpec{}, 45*time.Millisecond + 300*time.Microsecond, 85 * time.Millisecond},
+		{"offset too low", streamSpec{}, -45 * time.Millisecond, 85 * time.Millisecond},
+		{"audio framed differently", streamSpec{audioShift: 7 * time.Millisecond}, 0, 27 * time.Millisecond},
+		{"without audio", streamSpec{noAudio: true}, 0, time.Hour},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := tt.low
-			b.mark, b.picture, b.length = 'b', 2000, 90*time.Second
+			b.mark, b.frameSize, b.length = 'b', 2000, 90*time.Second
 			if b.gop == 0 {
 				b.gop = 50
 			}
-			inCinema(t, stage, map[string]film{"b": b}, lower(tt.offset), func(c *cinema) {
+			runSender(t, fullSpec, map[string]streamSpec{"b": b}, lowOffer(tt.offset), func(c *senderTest) {
 				time.Sleep(5 * time.Second)
 				for range 3 {
-					c.line(140e3) // of 205
+					c.setRate(140e3) // the stream needs 205e3
 					time.Sleep(2 * time.Second)
-					c.do(low)
-					c.until('b', 6*time.Second)
+					c.setOrder(lowOrder)
+					c.waitForSource('b', 6*time.Second)
 					time.Sleep(8 * time.Second)
-					if w := c.written.Load(); w != 0 {
-						t.Errorf("at %d of the stream while a rendition is sent", w)
+					if w := c.lastWritten.Load(); w != 0 {
+						t.Errorf("got last written %d while a rendition is sent, want 0", w)
 					}
-					c.line(0)
-					c.do(Order{Share: 1})
-					c.until('a', 5*time.Second)
+					c.setRate(0)
+					c.setOrder(Order{Share: 1})
+					c.waitForSource('a', 5*time.Second)
 					time.Sleep(4 * time.Second)
-					if first, w := c.first.Load(), c.written.Load(); first == 0 || w < first || w > 900*10 {
-						t.Errorf("%d to %d of the stream were written", first, w)
+					if first, w := c.firstWritten.Load(), c.lastWritten.Load(); first == 0 || w < first || w > 900*10 {
+						t.Errorf("got packets %d to %d of the stream written", first, w)
 					}
 				}
-				if c.to.gap() > tt.gap {
-					t.Errorf("a step of %v in the sound", c.to.gap())
+				if c.dst.maxAudioGap() > tt.gap {
+					t.Errorf("got a step of %v in the audio, want at most %v", c.dst.maxAudioGap(), tt.gap)
 				}
-				if n := c.to.count(func(p shown) bool { return p.Kind == packetbuf.Config }); n != 2+6 {
-					t.Errorf("configured %d times", n)
+				if n := c.dst.count(func(p written) bool { return p.Kind == packetbuf.Config }); n != 2+6 {
+					t.Errorf("got %d configurations, want 8", n)
 				}
-				if n := c.to.count(func(p shown) bool { return p.Payload[0] == 'b' && p.Kind != packetbuf.Config && p.Seq != 1 }); n > 0 {
-					t.Errorf("%d packets of a rendition count as the stream's own", n)
+				if n := c.dst.count(func(p written) bool { return p.Payload[0] == 'b' && p.Kind != packetbuf.Config && p.Seq != 1 }); n > 0 {
+					t.Errorf("got %d packets of a rendition with a sequence number, want 0", n)
 				}
 			})
 		})
 	}
 }
 
-// TestSenderLosesNoPicture switches between two streams that are interleaved badly.
-func TestSenderLosesNoPicture(t *testing.T) {
-	a := stage
-	a.late = 300 * time.Millisecond
-	b := film{mark: 'b', picture: 2000, gop: 50, length: 140 * time.Second}
-	inCinema(t, a, map[string]film{"b": b}, lower(0), func(c *cinema) {
+// TestSenderSwitchLosesNoFrame switches between two streams with badly interleaved tracks.
+func TestSenderSwitchLosesNoFrame(t *testing.T) {
+	a := fullSpec
+	a.videoDelay = 300 * time.Millisecond
+	b := streamSpec{mark: 'b', frameSize: 2000, gop: 50, length: 140 * time.Second}
+	runSender(t, a, map[string]streamSpec{"b": b}, lowOffer(0), func(c *senderTest) {
 		time.Sleep(5 * time.Second)
-		c.do(low)
-		c.until('b', 5*time.Second)
+		c.setOrder(lowOrder)
+		c.waitForSource('b', 5*time.Second)
 		time.Sleep(5 * time.Second)
 		last := time.Duration(-1)
-		c.to.mu.Lock()
-		defer c.to.mu.Unlock()
-		for _, p := range c.to.wrote {
+		c.dst.mu.Lock()
+		defer c.dst.mu.Unlock()
+		for _, p := range c.dst.packets {
 			if p.Track != packetbuf.Video || p.Kind == packetbuf.Config {
 				continue
 			}
 			step := 40 * time.Millisecond
 			if p.Payload[0] == 'a' {
-				step = 80 * time.Millisecond // disposable ones are left out until the lower one can go on
+				step = 80 * time.Millisecond // disposable frames are dropped until the sender can switch
 			}
 			if last >= 0 && p.DTS-last > step {
-				t.Errorf("%v of %c after %v", p.DTS, p.Payload[0], last)
+				t.Errorf("got DTS %v of %c after %v, want no gap", p.DTS, p.Payload[0], last)
 			}
 			last = p.DTS
 		}
-		if c.to.silence > 20*time.Millisecond {
-			t.Errorf("a step of %v in the sound", c.to.silence)
+		if c.dst.audioGap > 20*time.Millisecond {
+			t.Errorf("got a step of %v in the audio, want at most 20ms", c.dst.audioGap)
 		}
 	})
 }
 
-func TestSenderComesHome(t *testing.T) {
-	b := film{mark: 'b', picture: 2000, gop: 50, length: 140 * time.Second}
+func TestSenderReturnsToStreamWhenRenditionEnds(t *testing.T) {
+	b := streamSpec{mark: 'b', frameSize: 2000, gop: 50, length: 140 * time.Second}
 	for name, err := range map[string]error{"ended": ErrEnded, "changed": ErrChanged} {
 		t.Run(name, func(t *testing.T) {
-			inCinema(t, stage, map[string]film{"b": b}, lower(0), func(c *cinema) {
-				c.byName["b"].cut(time.Now().Add(9300*time.Millisecond), time.Time{}, err)
+			runSender(t, fullSpec, map[string]streamSpec{"b": b}, lowOffer(0), func(c *senderTest) {
+				c.byName["b"].stopAt(time.Now().Add(9300*time.Millisecond), time.Time{}, err)
 				time.Sleep(4 * time.Second)
-				c.do(low)
-				c.until('b', 4*time.Second)
-				c.until('a', 9*time.Second)
+				c.setOrder(lowOrder)
+				c.waitForSource('b', 4*time.Second)
+				c.waitForSource('a', 9*time.Second)
 				time.Sleep(5 * time.Second)
-				if c.to.gap() > 40*time.Millisecond {
-					t.Errorf("a step of %v in the sound", c.to.gap())
+				if c.dst.maxAudioGap() > 40*time.Millisecond {
+					t.Errorf("got a step of %v in the audio, want at most 40ms", c.dst.maxAudioGap())
 				}
 			})
 		})
 	}
 }
 
-func TestSenderLeavesARenditionThatHangs(t *testing.T) {
-	b := film{mark: 'b', picture: 2000, gop: 50, length: 140 * time.Second}
-	inCinema(t, stage, map[string]film{"b": b}, lower(0), func(c *cinema) {
-		c.byName["b"].cut(time.Time{}, time.Now().Add(9300*time.Millisecond), nil)
+func TestSenderLeavesHangingRendition(t *testing.T) {
+	b := streamSpec{mark: 'b', frameSize: 2000, gop: 50, length: 140 * time.Second}
+	runSender(t, fullSpec, map[string]streamSpec{"b": b}, lowOffer(0), func(c *senderTest) {
+		c.byName["b"].stopAt(time.Time{}, time.Now().Add(9300*time.Millisecond), nil)
 		time.Sleep(4 * time.Second)
-		c.do(low)
-		c.until('b', 4*time.Second)
+		c.setOrder(lowOrder)
+		c.waitForSource('b', 4*time.Second)
 		time.Sleep(6 * time.Second)
-		c.do(Order{Share: 1})
-		c.until('a', 5*time.Second)
+		c.setOrder(Order{Share: 1})
+		c.waitForSource('a', 5*time.Second)
 		time.Sleep(5 * time.Second)
 	})
 }
 
-// TestSenderWaitsForAKeyframeAhead has an offer whose keyframes are all behind what was sent.
-func TestSenderWaitsForAKeyframeAhead(t *testing.T) {
-	b := film{mark: 'b', picture: 2000, gop: 50, length: 90 * time.Second, delay: 3 * time.Second}
-	inCinema(t, stage, map[string]film{"b": b}, lower(0), func(c *cinema) {
+// TestSenderWaitsForKeyframeAhead offers a rendition whose keyframes are all behind what has been sent.
+func TestSenderWaitsForKeyframeAhead(t *testing.T) {
+	b := streamSpec{mark: 'b', frameSize: 2000, gop: 50, length: 90 * time.Second, delay: 3 * time.Second}
+	runSender(t, fullSpec, map[string]streamSpec{"b": b}, lowOffer(0), func(c *senderTest) {
 		began := c.byName["a"].packets[0].Arrived
 		time.Sleep(4 * time.Second)
-		c.do(low)
+		c.setOrder(lowOrder)
 		time.Sleep(10 * time.Second)
-		if c.to.showing() != 'a' || c.to.gap() > 20*time.Millisecond {
-			t.Errorf("pictures of %c, a step of %v in the sound", c.to.showing(), c.to.gap())
+		if c.dst.source() != 'a' || c.dst.maxAudioGap() > 20*time.Millisecond {
+			t.Errorf("got video of %c and a step of %v in the audio, want a and at most 20ms", c.dst.source(), c.dst.maxAudioGap())
 		}
 		c.mu.Lock()
 		taps := c.taps
 		c.mu.Unlock()
 		if taps > 120 {
-			t.Errorf("looked %d times in 10 s", taps)
+			t.Errorf("got %d taps opened in 10 s, want at most 120", taps)
 		}
 		late := func() int {
-			return c.to.count(func(p shown) bool {
+			return c.dst.count(func(p written) bool {
 				return p.Track == packetbuf.Video && time.Since(p.at) < time.Second && p.at.Sub(began)-p.DTS > 100*time.Millisecond
 			})
 		}
 		if late() == 0 {
-			t.Error("no picture waited")
+			t.Error("got no video held back, want some")
 		}
 		time.Sleep(10 * time.Second)
 		if n := late(); n > 0 {
-			t.Errorf("%d pictures still wait", n)
+			t.Errorf("got %d frames still held back, want 0", n)
 		}
 	})
 }
 
-func TestSenderForgetsAnOfferThatIsWithdrawn(t *testing.T) {
-	b := film{mark: 'b', picture: 2000, gop: 50, length: 140 * time.Second}
-	inCinema(t, stage, map[string]film{"b": b}, lower(0), func(c *cinema) {
+func TestSenderForgetsWithdrawnOffer(t *testing.T) {
+	b := streamSpec{mark: 'b', frameSize: 2000, gop: 50, length: 140 * time.Second}
+	runSender(t, fullSpec, map[string]streamSpec{"b": b}, lowOffer(0), func(c *senderTest) {
 		time.Sleep(4 * time.Second)
 		for range 10 {
-			c.do(low)
+			c.setOrder(lowOrder)
 			time.Sleep(70 * time.Millisecond)
-			c.do(Order{Share: 1})
+			c.setOrder(Order{Share: 1})
 			time.Sleep(110 * time.Millisecond)
 		}
-		c.until('a', 6*time.Second)
-		c.do(Order{Rung: policy.Rendition, Offer: "another", Share: 1})
+		c.waitForSource('a', 6*time.Second)
+		c.setOrder(Order{Rung: policy.Rendition, Offer: "another", Share: 1})
 		time.Sleep(3 * time.Second)
 	})
 }
 
-func TestSenderWritesLittleAtATime(t *testing.T) {
-	full := stage
-	full.picture = 20000
-	inCinema(t, full, nil, nil, func(c *cinema) {
-		c.line(100e3) // of 505
+func TestSenderLimitsWriteSize(t *testing.T) {
+	full := fullSpec
+	full.frameSize = 20000
+	runSender(t, full, nil, nil, func(c *senderTest) {
+		c.setRate(100e3) // the stream needs 505e3
 		time.Sleep(10 * time.Second)
-		c.to.mu.Lock()
-		n := len(c.to.wrote)
-		for _, w := range c.to.writes {
+		c.dst.mu.Lock()
+		n := len(c.dst.packets)
+		for _, w := range c.dst.writes {
 			size := 0
 			for _, p := range w[:len(w)-1] {
 				size += len(p.Payload)
 			}
-			if size >= gathered {
-				t.Errorf("%d bytes at once, and one more packet", size)
+			if size >= maxWrite {
+				t.Errorf("got a write of %d bytes and one more packet", size)
 			}
 		}
-		c.to.mu.Unlock()
-		// One write of 40,000 bytes at the most is under way.
-		c.do(Order{Rung: policy.Audio, Share: 1})
+		c.dst.mu.Unlock()
+		// At most one write of 40,000 bytes is in progress.
+		c.setOrder(Order{Rung: policy.Audio, Share: 1})
 		time.Sleep(2 * time.Second)
-		c.to.mu.Lock()
-		defer c.to.mu.Unlock()
-		pictures := 0
-		for _, p := range c.to.wrote[n:] {
+		c.dst.mu.Lock()
+		defer c.dst.mu.Unlock()
+		frames := 0
+		for _, p := range c.dst.packets[n:] {
 			if p.Track == packetbuf.Video {
-				pictures++
+				frames++
 			}
 		}
-		if pictures > 2 || c.to.silence > 20*time.Millisecond {
-			t.Errorf("%d pictures after the order, a step of %v in the sound", pictures, c.to.silence)
+		if frames > 2 || c.dst.audioGap > 20*time.Millisecond {
+			t.Errorf("got %d frames after the order and a step of %v in the audio, want at most 2 and 20ms", frames, c.dst.audioGap)
 		}
 	})
 }
 
 func TestSenderSkips(t *testing.T) {
-	inCinema(t, stage, nil, nil, func(c *cinema) {
+	runSender(t, fullSpec, nil, nil, func(c *senderTest) {
 		time.Sleep(5 * time.Second)
-		c.line(20e3)
+		c.setRate(20e3)
 		time.Sleep(6 * time.Second)
-		c.line(400e3)
-		c.do(Order{Share: 1, Skips: 1})
+		c.setRate(400e3)
+		c.setOrder(Order{Share: 1, Skips: 1})
 		asked := time.Now()
 		time.Sleep(3 * time.Second)
-		old := c.to.count(func(p shown) bool {
+		old := c.dst.count(func(p written) bool {
 			return p.Track == packetbuf.Video && p.at.After(asked.Add(2*time.Second)) && p.at.Sub(p.Arrived) > 2500*time.Millisecond
 		})
-		if old > 0 || c.to.gap() > 20*time.Millisecond {
-			t.Errorf("%d old pictures after the skip, a step of %v in the sound", old, c.to.gap())
+		if old > 0 || c.dst.maxAudioGap() > 20*time.Millisecond {
+			t.Errorf("got %d old frames after the skip and a step of %v in the audio, want 0 and at most 20ms", old, c.dst.maxAudioGap())
 		}
 	})
 }
 
-func TestSenderLeavesOutWhatCannotBeCarried(t *testing.T) {
-	inCinema(t, stage, nil, nil, func(c *cinema) {
-		c.to.mu.Lock()
-		c.to.refuse = func(p *packetbuf.Packet) error {
+func TestSenderDropsUnsupportedPackets(t *testing.T) {
+	runSender(t, fullSpec, nil, nil, func(c *senderTest) {
+		c.dst.mu.Lock()
+		c.dst.reject = func(p *packetbuf.Packet) error {
 			if p.Track == packetbuf.Audio {
 				return &flv.UnsupportedError{Track: p.Track, Codec: "FLAC"}
 			}
 			return nil
 		}
-		c.to.mu.Unlock()
+		c.dst.mu.Unlock()
 		time.Sleep(10 * time.Second)
 		c.cancel()
 		c.ended <- <-c.ended
-		if c.told.n != 1 {
-			t.Errorf("told %d times", c.told.n)
+		if c.log.n != 1 {
+			t.Errorf("got %d log records, want 1", c.log.n)
 		}
-		if n := c.to.count(func(p shown) bool { return p.Track == packetbuf.Video }); n < 250 {
-			t.Errorf("%d pictures", n)
+		if n := c.dst.count(func(p written) bool { return p.Track == packetbuf.Video }); n < 250 {
+			t.Errorf("got %d video packets, want at least 250", n)
 		}
 	})
 }
 
 func TestSenderEnds(t *testing.T) {
-	gone := errors.New("gone")
+	gone := errors.New("connection closed")
 	for _, tt := range []struct {
 		name string
-		end  func(c *cinema)
+		end  func(c *senderTest)
 		want error
 	}{
-		{"with the stream", func(c *cinema) { c.byName["a"].cut(time.Now(), time.Time{}, ErrEnded) }, ErrEnded},
-		{"with its context", func(c *cinema) { c.cancel() }, context.Canceled},
-		{"with the push", func(c *cinema) {
-			c.to.mu.Lock()
-			c.to.err = gone
-			c.to.mu.Unlock()
-			close(c.to.done)
+		{"with the stream", func(c *senderTest) { c.byName["a"].stopAt(time.Now(), time.Time{}, ErrEnded) }, ErrEnded},
+		{"with its context", func(c *senderTest) { c.cancel() }, context.Canceled},
+		{"with the push", func(c *senderTest) {
+			c.dst.mu.Lock()
+			c.dst.err = gone
+			c.dst.mu.Unlock()
+			close(c.dst.done)
 		}, gone},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			full := stage
+			full := fullSpec
 			full.length = 10 * time.Second
-			inCinema(t, full, nil, nil, func(c *cinema) {
+			runSender(t, full, nil, nil, func(c *senderTest) {
 				time.Sleep(5 * time.Second)
 				select {
 				case <-c.started:
 				default:
-					t.Error("it has not begun")
+					t.Error("the sender has not started")
 				}
 				tt.end(c)
 				time.Sleep(6 * time.Second)
@@ -356,30 +356,30 @@ func TestSenderEnds(t *testing.T) {
 					}
 					c.ended <- err
 				default:
-					t.Error("it goes on")
+					t.Error("the sender has not ended")
 				}
 			})
 		})
 	}
-	s := newSender(&screen{}, &reels{}, "a", slog.New(slog.DiscardHandler))
+	s := newSender(&fakeDestination{}, &fakeStreams{}, "a", slog.New(slog.DiscardHandler))
 	if err := s.run(t.Context(), 0); !errors.Is(err, ErrEnded) {
-		t.Errorf("of a stream that is not there: %v", err)
+		t.Errorf("missing stream: got %v, want ErrEnded", err)
 	}
 }
 
-func TestSenderBeginsWhereItIsTold(t *testing.T) {
-	inCinema(t, stage, nil, nil, func(c *cinema) {
+func TestSenderStartsAtSequence(t *testing.T) {
+	runSender(t, fullSpec, nil, nil, func(c *senderTest) {
 		time.Sleep(8 * time.Second)
-		again := &screen{t: c.to.t, done: make(chan struct{})}
-		s := newSender(again, c.reels, "a", slog.New(slog.DiscardHandler))
-		ctx, cancel := context.WithCancel(c.to.t.Context())
+		again := &fakeDestination{t: c.dst.t, done: make(chan struct{})}
+		s := newSender(again, c.fakeStreams, "a", slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(c.dst.t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- s.run(ctx, 10) }()
 		time.Sleep(time.Second)
 		cancel()
 		<-ended
-		if first := s.first.Load(); first != 10 {
-			t.Errorf("it began at %d", first)
+		if first := s.firstWritten.Load(); first != 10 {
+			t.Errorf("got a start at %d, want 10", first)
 		}
 	})
 }

@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// overlap is how far behind the first picture of another source the one so far is read at
-	// the most, for the tracks whose turn to change has not come: publishers interleave less.
+	// overlap is how far past the first video frame of the next source the current one is read, for tracks
+	// that have not switched yet. Publishers interleave more tightly.
 	overlap = time.Second
-	// behind is how far another source may begin behind what was read last, where the pictures
-	// from there on were left out: those become lag.
-	behind = 500 * time.Millisecond
-	// overdue is how long a source that brings nothing is waited for where another is ready.
-	overdue = 2 * time.Second
+	// maxBehind is how far the next source may start behind the frame read last, if the frames in between
+	// were dropped. The difference becomes lag.
+	maxBehind = 500 * time.Millisecond
+	// sourceTimeout is how long a source may deliver nothing while another is ready.
+	sourceTimeout = 2 * time.Second
 )
 
 // source is the stream that a sender reads, or one of its renditions.
@@ -24,27 +24,27 @@ type source struct {
 	tap    Tap
 	offer  string
 	offset time.Duration
-	ready  []*packetbuf.Packet // read already
+	ready  []*packetbuf.Packet // packets already read
 
-	// Of a source to be switched to:
-	opened   time.Time
-	start    time.Duration // DTS of its first picture on the stream's clock
-	shown    time.Duration // and its PTS
-	sound    time.Duration // and of its first sound, if it was heard
-	heard    bool
-	pictures bool // those of the source so far have come up to start
-	sounds   bool // and its sound up to sound
+	// For a source to switch to:
+	opened        time.Time
+	videoDTS      time.Duration // DTS of its first video frame, on the stream's clock
+	videoPTS      time.Duration // PTS of that frame
+	audioDTS      time.Duration // DTS of its first audio frame, if hasAudio
+	hasAudio      bool
+	videoSwitched bool // video of the current source has reached videoDTS
+	audioSwitched bool // audio of the current source has reached audioDTS
 }
 
-// open reads where an offer is to be switched to. It returns nil where that is nowhere yet.
-func open(ctx context.Context, streams Streams, o Offer) *source {
+// openSource opens an offer at its newest keyframe. It returns nil if the offer has none yet.
+func openSource(ctx context.Context, streams Streams, o Offer) *source {
 	tap, err := streams.Tap(o.Stream, 0)
 	if err != nil {
 		return nil
 	}
 	n := &source{tap: tap, offer: o.Name, opened: time.Now()}
 	if o.Name != "" {
-		n.offset = o.Offset.Round(time.Millisecond) // as all timestamps are
+		n.offset = o.Offset.Round(time.Millisecond) // timestamps are in milliseconds
 	}
 	packets, err := tap.Read(ctx)
 	n.ready = append(n.ready, packets...)
@@ -53,21 +53,21 @@ func open(ctx context.Context, streams Streams, o Offer) *source {
 		switch {
 		case !p.Media():
 		case p.Track == packetbuf.Video && p.Kind == packetbuf.Key && !found:
-			n.start, n.shown, found = p.DTS+n.offset, p.PTS()+n.offset, true
-		case p.Track == packetbuf.Audio && !n.heard:
-			n.sound, n.heard = p.DTS+n.offset, true
+			n.videoDTS, n.videoPTS, found = p.DTS+n.offset, p.PTS()+n.offset, true
+		case p.Track == packetbuf.Audio && !n.hasAudio:
+			n.audioDTS, n.hasAudio = p.DTS+n.offset, true
 		}
 	}
-	if err != nil || !found || n.start < 0 {
+	if err != nil || !found || n.videoDTS < 0 {
 		tap.Close()
 		return nil
 	}
 	return n
 }
 
-// place puts a packet on the stream's clock; nil: it stands before its beginning. A packet of a
-// rendition comes out as a copy.
-func (s *source) place(p *packetbuf.Packet) *packetbuf.Packet {
+// rebase moves a packet to the stream's clock. It returns a copy for a packet of a rendition, and nil for
+// a packet before the start of the clock.
+func (s *source) rebase(p *packetbuf.Packet) *packetbuf.Packet {
 	if s.offer == "" {
 		return p
 	}
@@ -75,20 +75,19 @@ func (s *source) place(p *packetbuf.Packet) *packetbuf.Packet {
 	if dts < 0 && p.Media() {
 		return nil
 	}
-	return moved(p, max(dts, 0), p.Arrived)
+	return retimed(p, max(dts, 0), p.Arrived)
 }
 
-// moved is a packet with other times.
-func moved(p *packetbuf.Packet, dts time.Duration, arrived time.Time) *packetbuf.Packet {
+// retimed returns a copy of p with another DTS and arrival time.
+func retimed(p *packetbuf.Packet, dts time.Duration, arrived time.Time) *packetbuf.Packet {
 	return &packetbuf.Packet{
 		Track: p.Track, Codec: p.Codec, Kind: p.Kind, Flags: p.Flags, Epoch: p.Epoch, Seq: p.Seq,
 		DTS: dts, CTO: p.CTO, Arrived: arrived, Payload: p.Payload, Beside: p.Beside,
 	}
 }
 
-// withParameterSets is a keyframe with the SPS and PPS of its configuration in front: some
-// decoders, and what cuts a stream into frames for them, hold on to the old ones until they see
-// others in band.
+// withParameterSets returns a keyframe with the SPS and PPS of its configuration in front. Some decoders
+// and segmenters use the old parameter sets until others arrive in band.
 func withParameterSets(key, cfg *packetbuf.Packet) *packetbuf.Packet {
 	if key.Codec != packetbuf.H264 || cfg == nil {
 		return key
@@ -97,35 +96,36 @@ func withParameterSets(key, cfg *packetbuf.Packet) *packetbuf.Packet {
 	if err != nil || c.LengthSize != 4 || codec.AVCHas(key.Payload, c.LengthSize, codec.NALSPS) {
 		return key
 	}
-	out := moved(key, key.DTS, key.Arrived)
+	out := retimed(key, key.DTS, key.Arrived)
 	out.Payload = append(c.AppendParameterSets(nil), key.Payload...)
 	return out
 }
 
-// takesOver tells whether p, of the source so far, gives way to this one. Each track changes
-// for itself: two sources are hardly interleaved alike. A picture gives way that would be shown
-// as late as the first of this one, and with it all that come after it: they may refer to it.
+// takesOver reports whether this source replaces p, a packet of the current source. Each track switches on
+// its own, since two sources are rarely interleaved alike. Video switches at the first frame whose PTS is
+// not before that of this source's first frame: all later frames may refer to it.
 func (s *source) takesOver(p *packetbuf.Packet) bool {
 	switch {
 	case p.Track == packetbuf.Video && !p.Media():
-		return s.pictures
+		return s.videoSwitched
 	case !p.Media():
 		return false
-	case p.DTS >= s.start+overlap:
-		s.pictures, s.sounds = true, true
+	case p.DTS >= s.videoDTS+overlap:
+		s.videoSwitched, s.audioSwitched = true, true
 		return true
-	case p.Track == packetbuf.Video && (s.pictures || p.DTS >= s.start || p.PTS() >= s.shown):
-		s.pictures = true
+	case p.Track == packetbuf.Video && (s.videoSwitched || p.DTS >= s.videoDTS || p.PTS() >= s.videoPTS):
+		s.videoSwitched = true
 		return true
-	case p.Track == packetbuf.Audio && s.heard && p.DTS >= s.sound:
-		s.sounds = true
+	case p.Track == packetbuf.Audio && s.hasAudio && p.DTS >= s.audioDTS:
+		s.audioSwitched = true
 		return true
 	}
 	return false
 }
 
-// begun tells whether a track has changed over: there is no way back then without a gap.
-func (s *source) begun() bool { return s.pictures || s.sounds }
+// started reports whether a track has switched. From then on, returning to the current source would leave
+// a gap.
+func (s *source) started() bool { return s.videoSwitched || s.audioSwitched }
 
-// over tells whether the source so far has nothing more to give.
-func (s *source) over() bool { return s.pictures && (s.sounds || !s.heard) }
+// complete reports whether all tracks have switched.
+func (s *source) complete() bool { return s.videoSwitched && (s.audioSwitched || !s.hasAudio) }

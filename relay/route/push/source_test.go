@@ -10,24 +10,25 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// TestSourceTakesOver has pictures with B-frames before another source's keyframe: none that
-// would be shown as late goes out, nor one that may refer to such a one.
+// TestSourceTakesOver checks frames with B-frames before the keyframe of another source. No frame that
+// would be shown later may be sent, nor any that may refer to such a frame.
 func TestSourceTakesOver(t *testing.T) {
-	s := &source{start: 1080 * time.Millisecond, shown: 1080 * time.Millisecond}
+	s := &source{videoDTS: 1080 * time.Millisecond, videoPTS: 1080 * time.Millisecond}
 	for _, p := range []struct {
-		dts, pts time.Duration // ms
+		dts, pts time.Duration // in ms
 		over     bool
 	}{{920, 1040, false}, {960, 960, false}, {1000, 1160, true}, {1040, 1000, true}, {1080, 1080, true}} {
-		picture := &packetbuf.Packet{
+		frame := &packetbuf.Packet{
 			Track: packetbuf.Video, Kind: packetbuf.Delta, DTS: p.dts * time.Millisecond, CTO: (p.pts - p.dts) * time.Millisecond,
 		}
-		if over := s.takesOver(picture); over != p.over {
-			t.Errorf("DTS %d, PTS %d: %v", p.dts, p.pts, over)
+		if over := s.takesOver(frame); over != p.over {
+			t.Errorf("DTS %d, PTS %d: got %v, want %v", p.dts, p.pts, over, p.over)
 		}
 	}
 }
 
-// TestWithParameterSets puts them in front once, and changes nothing that others have too.
+// TestWithParameterSets checks that parameter sets are prepended once and that the original packet is not
+// changed.
 func TestWithParameterSets(t *testing.T) {
 	var cfg, key *packetbuf.Packet
 	for g := gen.New(gen.Options{NoAudio: true, NoMetadata: true}); key == nil; {
@@ -42,15 +43,15 @@ func TestWithParameterSets(t *testing.T) {
 	before := bytes.Clone(key.Payload)
 	out := withParameterSets(key, cfg)
 	if !codec.AVCHas(out.Payload, 4, codec.NALSPS) || !bytes.HasSuffix(out.Payload, before) || out.DTS != key.DTS || out.CTO != key.CTO {
-		t.Errorf("%d bytes became %d", len(before), len(out.Payload))
+		t.Errorf("got %d bytes before and %d with parameter sets", len(before), len(out.Payload))
 	}
 	if !bytes.Equal(key.Payload, before) {
-		t.Error("the stream's own packet was changed")
+		t.Error("the original packet was changed")
 	}
 	if again := withParameterSets(out, cfg); again != out {
-		t.Error("they came twice")
+		t.Error("parameter sets were prepended twice")
 	}
 	if bare := withParameterSets(key, nil); bare != key {
-		t.Error("without configuration something was put in front")
+		t.Error("without configuration the packet was changed")
 	}
 }

@@ -1,5 +1,5 @@
-// Package push sends a stream over one connection: all of it, or as much as the ladder leaves, and from it
-// or from one of its renditions.
+// Package push sends a stream over one connection: the stream or one of its renditions, whole or thinned
+// to a rung of the ladder.
 package push
 
 import (
@@ -11,28 +11,28 @@ import (
 	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
-// Errors of a Tap.
+// Errors that a Tap returns.
 var (
-	// ErrEnded says that the stream has ended.
+	// ErrEnded reports that the stream has ended.
 	ErrEnded = errors.New("the stream has ended")
-	// ErrChanged says that the stream goes on with another codec, for which a new connection is needed.
+	// ErrChanged reports that the stream continues with another codec, which requires a new connection.
 	ErrChanged = errors.New("the stream has changed its codecs")
 )
 
-// Streams are the relay's own streams.
+// Streams provides the streams of the relay.
 type Streams interface {
-	// Tap subscribes to a stream; see stream.Tap. The error of a stream that does not exist, or has
-	// ended, ends the push.
+	// Tap subscribes to a stream; see stream.Tap. It returns an error if the stream does not exist or has
+	// ended, which ends the push.
 	Tap(name string, from uint64) (Tap, error)
-	// Offers returns what a push of the stream can carry: the stream itself first, then its renditions.
+	// Offers returns what a push of the stream can carry: first the stream itself, then its renditions.
 	Offers(name string) []Offer
 }
 
 // Tap is a push's subscription to a stream.
 type Tap interface {
-	// Read waits for packets and returns them, valid until the next Read; at times none.
+	// Read waits for packets and returns them. They are valid until the next Read. It may return none.
 	Read(ctx context.Context) ([]*packetbuf.Packet, error)
-	// NewestKey returns the sequence number of the newest random-access point; 0: there is none.
+	// NewestKey returns the sequence number of the newest random-access point, or 0 if there is none.
 	NewestKey() uint64
 	Close()
 }
@@ -40,15 +40,15 @@ type Tap interface {
 // Offer is a stream that a push can carry.
 type Offer struct {
 	policy.Offer
-	Stream string // its name
-	// Offset is how far its clock is behind that of the stream that it is a rendition of.
+	Stream string // name of the stream
+	// Offset is how far the clock of a rendition is behind that of its source stream.
 	Offset time.Duration
 }
 
-// Order is what a push is to send.
+// Order describes what a push sends.
 type Order struct {
 	Rung  policy.Rung
-	Share float64 // of a GOP, with the rung Trim
-	Offer string  // the rendition; empty: the stream itself
-	Skips int     // is incremented to have the video that waits left out
+	Share float64 // part of a GOP to send on the rung Trim, 0 to 1
+	Offer string  // the rendition to send; empty: the stream itself
+	Skips int     // incremented to drop the video that is queued
 }

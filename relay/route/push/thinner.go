@@ -8,94 +8,93 @@ import (
 )
 
 const (
-	// healing is how long pictures stay away once one was left out that others need, where no
-	// keyframe is going to come. A stream that refreshes its picture bit by bit has none: its
-	// decoders recover by themselves.
-	healing = 10 * time.Second
-	// endless is how long a GOP lasts that is taken for one without an end: x264 ends one after
-	// 250 pictures unless it is told otherwise.
-	endless = 30 * time.Second
+	// recoveryTime is how long video is dropped after a frame that others refer to was dropped, in a stream
+	// without further keyframes. Such a stream uses intra refresh, so its decoders recover by themselves.
+	recoveryTime = 10 * time.Second
+	// endlessGOP is the length from which a GOP is assumed to have no end. By default x264 ends a GOP after
+	// 250 frames.
+	endlessGOP = 30 * time.Second
 )
 
-// thinner leaves out of a stream what a rung says, so that the rest decodes. It is used by one
-// goroutine.
+// thinner drops the packets that a rung leaves out, so that the rest can be decoded. Only one goroutine
+// may use it.
 type thinner struct {
 	rung   policy.Rung
-	share  float64 // of Trim
-	skipTo uint64  // pictures before this sequence are left out
+	share  float64 // used on the rung Trim
+	skipTo uint64  // frames before this sequence number are dropped
 
-	dropping bool          // a picture that others need was left out
-	since    time.Duration // DTS of that
-	began    bool          // a keyframe has gone out
-	start    time.Duration // DTS of the first picture of this GOP
-	started  bool          // there was one
-	gop      int           // bytes of deltas in this GOP so far
-	whole    int           // and in the one before, 0 while unknown
-	kept     int           // of gop, bytes that went out
+	dropping      bool          // a frame that others refer to was dropped
+	droppingSince time.Duration // DTS of that frame
+	keySent       bool          // a keyframe was sent
+	gopStart      time.Duration // DTS of the first frame of this GOP
+	gopStarted    bool          // gopStart is set
+	gopSize       int           // bytes of delta frames in this GOP so far
+	previousSize  int           // and in the previous GOP; 0: unknown
+	keptSize      int           // bytes of gopSize that were kept
 }
 
-// keep tells whether p goes out. It is to be asked once for each packet, in order.
+// keep reports whether to send p. It must be called once for each packet, in order.
 func (t *thinner) keep(p *packetbuf.Packet) bool {
 	if p.Track != packetbuf.Video || p.Kind == packetbuf.Config {
 		return true
 	}
 	switch p.Kind {
 	case packetbuf.Key:
-		return t.key(p)
+		return t.keepKey(p)
 	case packetbuf.Disposable:
 		return !t.dropping && t.rung < policy.DropDisposable && p.Seq >= t.skipTo
 	}
-	t.gop += len(p.Payload)
-	if !t.started {
-		t.start, t.started = p.DTS, true
+	t.gopSize += len(p.Payload)
+	if !t.gopStarted {
+		t.gopStart, t.gopStarted = p.DTS, true
 	}
-	if t.dropping && t.heals(p) {
+	if t.dropping && t.recovers(p) {
 		t.dropping = false
 	}
 	if t.dropping {
 		return false
 	}
-	if t.leavesOut(p) {
-		t.dropping, t.since = true, p.DTS
+	if t.drops(p) {
+		t.dropping, t.droppingSince = true, p.DTS
 		return false
 	}
-	t.kept += len(p.Payload)
+	t.keptSize += len(p.Payload)
 	return true
 }
 
-func (t *thinner) key(p *packetbuf.Packet) bool {
-	if t.gop > 0 {
-		t.whole = t.gop
+func (t *thinner) keepKey(p *packetbuf.Packet) bool {
+	if t.gopSize > 0 {
+		t.previousSize = t.gopSize
 	}
-	t.gop, t.kept, t.start, t.started = 0, 0, p.DTS, true
+	t.gopSize, t.keptSize, t.gopStart, t.gopStarted = 0, 0, p.DTS, true
 	t.dropping = t.rung == policy.Audio || p.Seq < t.skipTo
-	t.since = p.DTS
-	t.began = t.began || !t.dropping
+	t.droppingSince = p.DTS
+	t.keySent = t.keySent || !t.dropping
 	return !t.dropping
 }
 
-// heals tells whether a picture goes out although one before it did not: a decoder that had a
-// keyframe once has recovered since.
-func (t *thinner) heals(p *packetbuf.Packet) bool {
-	return t.began && t.rung < policy.Keyframes && p.Seq >= t.skipTo &&
-		p.DTS-t.since > healing && p.DTS-t.start > endless
+// recovers reports whether to send a frame although an earlier one was dropped: a decoder that has had a
+// keyframe has recovered by then.
+func (t *thinner) recovers(p *packetbuf.Packet) bool {
+	return t.keySent && t.rung < policy.Keyframes && p.Seq >= t.skipTo &&
+		p.DTS-t.droppingSince > recoveryTime && p.DTS-t.gopStart > endlessGOP
 }
 
-// miss is told of a packet that does not go out for another reason, instead of keep.
-func (t *thinner) miss(p *packetbuf.Packet) {
+// recordLoss records a packet that was dropped for another reason. Call it instead of keep.
+func (t *thinner) recordLoss(p *packetbuf.Packet) {
 	if p.Track == packetbuf.Video && (p.Kind == packetbuf.Key || p.Kind == packetbuf.Delta) {
-		t.dropping, t.since = true, p.DTS
+		t.dropping, t.droppingSince = true, p.DTS
 	}
 }
 
-// leavesOut tells whether a picture that others need, and that could be decoded, is left out.
-func (t *thinner) leavesOut(p *packetbuf.Packet) bool {
+// drops reports whether to drop a frame that others refer to and that could be decoded.
+func (t *thinner) drops(p *packetbuf.Packet) bool {
 	switch {
 	case p.Seq < t.skipTo, t.rung >= policy.Keyframes:
 		return true
 	case t.rung == policy.Trim:
-		// Of the first GOP nobody knows how long it gets: it goes out whole.
-		return t.whole > 0 && float64(t.kept+len(p.Payload)) > t.share*float64(t.whole)
+		// The size of the first GOP is unknown, so it is sent whole.
+		return t.previousSize > 0 && float64(t.keptSize+len(p.Payload)) > t.share*float64(t.previousSize)
 	}
 	return false
 }

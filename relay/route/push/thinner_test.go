@@ -10,35 +10,35 @@ import (
 	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
-// decoder is a naive one: a picture that others need is decoded if all such before it in its
-// GOP were, a disposable one if the latest of them was.
+// decoder is a naive decoder. It can decode a frame if it received all frames before it in its GOP that
+// others refer to.
 type decoder struct{ intact bool }
 
-// decodes tells whether it can decode a picture that has come.
-func (d *decoder) decodes(p *packetbuf.Packet) bool {
+// received records a frame and reports whether it can be decoded.
+func (d *decoder) received(p *packetbuf.Packet) bool {
 	d.intact = d.intact || p.Kind == packetbuf.Key
 	return d.intact
 }
 
-// misses is told of a picture that has not come.
-func (d *decoder) misses(p *packetbuf.Packet) {
+// lost records a frame that was not received.
+func (d *decoder) lost(p *packetbuf.Packet) {
 	if p.Kind != packetbuf.Disposable {
 		d.intact = false
 	}
 }
 
-// made draws a stream packet by packet: pictures at ten a second with the sound between them.
-type made struct {
-	t     *rapid.T
-	seq   uint64
-	shown int
-	left  int // pictures of this GOP still to come
-	keys  []uint64
+// generator draws a stream packet by packet: ten video frames a second with audio between them.
+type generator struct {
+	t          *rapid.T
+	seq        uint64
+	frames     int
+	framesLeft int // frames left in this GOP
+	keys       []uint64
 }
 
-func (m *made) next() *packetbuf.Packet {
+func (m *generator) next() *packetbuf.Packet {
 	m.seq++
-	p := &packetbuf.Packet{Seq: m.seq, DTS: time.Duration(m.shown) * 100 * time.Millisecond}
+	p := &packetbuf.Packet{Seq: m.seq, DTS: time.Duration(m.frames) * 100 * time.Millisecond}
 	switch what := rapid.IntRange(0, 9).Draw(m.t, "what"); {
 	case m.seq > 1 && what == 0:
 		p.Track, p.Kind = packetbuf.Track(rapid.IntRange(0, 2).Draw(m.t, "track")), packetbuf.Config //nolint:gosec // small
@@ -47,12 +47,12 @@ func (m *made) next() *packetbuf.Packet {
 		p.Track, p.Kind, p.Payload = packetbuf.Audio, packetbuf.Delta, make([]byte, 40)
 		return p
 	}
-	m.shown++
-	m.left--
+	m.frames++
+	m.framesLeft--
 	p.Kind = packetbuf.Delta
 	switch {
-	case m.left < 0:
-		p.Kind, m.left = packetbuf.Key, rapid.IntRange(0, 250).Draw(m.t, "pictures to the next keyframe")
+	case m.framesLeft < 0:
+		p.Kind, m.framesLeft = packetbuf.Key, rapid.IntRange(0, 250).Draw(m.t, "frames to the next keyframe")
 		m.keys = append(m.keys, p.Seq)
 	case rapid.Bool().Draw(m.t, "disposable"):
 		p.Kind = packetbuf.Disposable
@@ -61,11 +61,11 @@ func (m *made) next() *packetbuf.Packet {
 	return p
 }
 
-func TestThinnerLeavesNothingOutThatIsNeeded(t *testing.T) {
+func TestThinnerKeepsStreamDecodable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var thin thinner
 		var far decoder
-		m := made{t: t}
+		m := generator{t: t}
 		calm := rapid.SampledFrom([]int{10, 50, 400}).Draw(t, "packets to an order")
 		for range rapid.IntRange(1, 800).Draw(t, "packets") {
 			switch rapid.IntRange(0, calm).Draw(t, "order") {
@@ -79,9 +79,9 @@ func TestThinnerLeavesNothingOutThatIsNeeded(t *testing.T) {
 				}
 			case 3:
 				p := m.next()
-				thin.miss(p)
+				thin.recordLoss(p)
 				if p.Track == packetbuf.Video && p.Media() {
-					far.misses(p)
+					far.lost(p)
 				}
 			}
 			p := m.next()
@@ -89,15 +89,15 @@ func TestThinnerLeavesNothingOutThatIsNeeded(t *testing.T) {
 			switch {
 			case p.Track != packetbuf.Video || !p.Media():
 				if !kept {
-					t.Fatalf("%v %v was left out", p.Track, p.Kind)
+					t.Fatalf("got %v %v dropped, want it kept", p.Track, p.Kind)
 				}
 			case !kept:
-				far.misses(p)
-			case !far.decodes(p):
-				t.Fatalf("%v %d went out, which cannot be decoded", p.Kind, p.Seq)
+				far.lost(p)
+			case !far.received(p):
+				t.Fatalf("got %v %d kept, which cannot be decoded", p.Kind, p.Seq)
 			case thin.rung >= policy.DropDisposable && p.Kind == packetbuf.Disposable,
 				thin.rung >= policy.Keyframes && p.Kind == packetbuf.Delta, thin.rung == policy.Audio, p.Seq < thin.skipTo:
-				t.Fatalf("%v %d went out at %v", p.Kind, p.Seq, thin.rung)
+				t.Fatalf("got %v %d kept at %v, want it dropped", p.Kind, p.Seq, thin.rung)
 			}
 		}
 		thin.rung, thin.skipTo = policy.Full, 0
@@ -106,17 +106,17 @@ func TestThinnerLeavesNothingOutThatIsNeeded(t *testing.T) {
 			p := m.next()
 			whole = whole || p.Kind == packetbuf.Key
 			if kept := thin.keep(p); whole && !kept {
-				t.Fatalf("%v %d was left out after a keyframe at full", p.Kind, p.Seq)
+				t.Fatalf("got %v %d dropped at full after a keyframe, want it kept", p.Kind, p.Seq)
 			}
 		}
 	})
 }
 
-func TestThinnerTrimsToItsShare(t *testing.T) {
+func TestThinnerTrimsToShare(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		thin := thinner{rung: policy.Trim, share: rapid.Float64Range(0, 1).Draw(t, "share")}
-		m := made{t: t}
-		before, gop, out := 0, 0, 0 // bytes
+		m := generator{t: t}
+		before, gop, out := 0, 0, 0 // in bytes
 		for range 2000 {
 			p := m.next()
 			kept := thin.keep(p)
@@ -136,24 +136,24 @@ func TestThinnerTrimsToItsShare(t *testing.T) {
 				}
 			}
 			if before > 0 && float64(out) > thin.share*float64(before) {
-				t.Fatalf("%d bytes went out of a GOP, %.2f of %d ones were to", out, thin.share, before)
+				t.Fatalf("got %d bytes kept of a GOP, want at most %.2f of %d", out, thin.share, before)
 			}
 		}
 	})
 }
 
-// TestThinnerWithoutKeyframes has pictures of a stream left out that begins with a keyframe
-// and refreshes them bit by bit from there on.
+// TestThinnerWithoutKeyframes drops frames of a stream that begins with a keyframe and uses intra refresh
+// afterwards.
 func TestThinnerWithoutKeyframes(t *testing.T) {
 	at := func(n int) time.Duration { return time.Duration(n) * 40 * time.Millisecond }
 	for _, tt := range []struct {
 		name     string
-		from, to int // pictures between which only keyframes were to go out
+		from, to int // first and last frame of the span at the rung Keyframes
 		back     time.Duration
 	}{
-		{"late in the stream", 2500, 2501, at(2500) + healing},
+		{"late in the stream", 2500, 2501, at(2500) + recoveryTime},
 		{"for longer than it takes to heal", 2500, 3000, at(3000)},
-		{"while a keyframe might come yet", 100, 101, endless},
+		{"while a keyframe might come yet", 100, 101, endlessGOP},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var thin thinner
@@ -170,11 +170,11 @@ func TestThinnerWithoutKeyframes(t *testing.T) {
 				if kept := thin.keep(p); kept && n >= tt.from && back == 0 {
 					back = at(n)
 				} else if kept != (n < tt.from || back != 0) {
-					t.Fatalf("picture %d: %v", n, kept)
+					t.Fatalf("frame %d: got kept %v", n, kept)
 				}
 			}
 			if back < tt.back || back > tt.back+at(1) {
-				t.Errorf("back at %v, want %v", back, tt.back)
+				t.Errorf("got frames again at %v, want %v", back, tt.back)
 			}
 		})
 	}

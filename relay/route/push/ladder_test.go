@@ -9,31 +9,31 @@ import (
 	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
-// lineSim is a stream behind a line of a given rate, in virtual time: packets wait in a ring,
-// a small socket takes them, the line drains it. What the ladder says is done by a thinner.
+// lineSim simulates a stream over a line of a given rate, in virtual time. Packets wait in a ring, a small
+// socket buffers them and the line drains it. A thinner follows the ladder.
 type lineSim struct {
-	fps, gop             int
-	key, delta, disposal int // bytes of a picture; every second one is disposable
-	sound                int // bytes of an audio frame, 40 a second
-	rate                 func(at time.Duration) float64
+	fps, gop               int
+	key, delta, disposable int // bytes of a frame; every second one is disposable
+	audio                  int // bytes of an audio frame, 40 a second
+	rate                   func(at time.Duration) float64
 
-	ladder *policy.Ladder
-	thin   thinner
-	ring   []*packetbuf.Packet
-	next   int
-	socket []*packetbuf.Packet
-	left   float64 // bytes of the socket's first packet
-	inside int
+	ladder      *policy.Ladder
+	thin        thinner
+	ring        []*packetbuf.Packet
+	next        int
+	socket      []*packetbuf.Packet
+	firstLeft   float64 // bytes left of the socket's first packet
+	socketBytes int
 
-	worst    time.Duration
-	levels   []string
-	silent   time.Duration // longest gap in the sound that went out, on the stream's clock
-	lastTone time.Duration
-	moves    int
-	drained  []float64 // bytes by tick of 10 ms
-	lags     []time.Duration
-	broken   int // pictures that went out without what they need
-	intact   bool
+	maxLag      time.Duration
+	levels      []string
+	maxAudioGap time.Duration // longest gap in the audio sent, on the stream's clock
+	lastAudio   time.Duration
+	moves       int
+	drained     []float64 // bytes per tick of 10 ms
+	lags        []time.Duration
+	undecodable int // frames sent without the frames they refer to
+	decodable   bool
 }
 
 const simTick = 10 * time.Millisecond
@@ -43,18 +43,18 @@ func (s *lineSim) run(t *testing.T, length time.Duration, each func(at time.Dura
 	start := time.Unix(0, 0)
 	s.ladder = policy.NewLadder([]policy.Place{{Rung: policy.Full}, {Rung: policy.DropDisposable}, {Rung: policy.Trim}, {Rung: policy.Keyframes}, {Rung: policy.Audio}})
 	s.ladder.Begin(start, s.offers(), 0)
-	frames, tones := 0, 0
+	frames, audioFrames := 0, 0
 	for at := time.Duration(0); at < length; at += simTick {
 		for ; time.Duration(frames)*time.Second/time.Duration(s.fps) <= at; frames++ {
-			s.ring = append(s.ring, s.picture(frames, time.Duration(frames)*time.Second/time.Duration(s.fps), start))
+			s.ring = append(s.ring, s.frame(frames, time.Duration(frames)*time.Second/time.Duration(s.fps), start))
 		}
-		for ; time.Duration(tones)*25*time.Millisecond <= at; tones++ {
-			d := time.Duration(tones) * 25 * time.Millisecond
-			s.ring = append(s.ring, &packetbuf.Packet{Track: packetbuf.Audio, Kind: packetbuf.Delta, DTS: d, Arrived: start.Add(d), Seq: uint64(len(s.ring) + 1), Payload: make([]byte, s.sound)})
+		for ; time.Duration(audioFrames)*25*time.Millisecond <= at; audioFrames++ {
+			d := time.Duration(audioFrames) * 25 * time.Millisecond
+			s.ring = append(s.ring, &packetbuf.Packet{Track: packetbuf.Audio, Kind: packetbuf.Delta, DTS: d, Arrived: start.Add(d), Seq: uint64(len(s.ring) + 1), Payload: make([]byte, s.audio)})
 		}
 		s.drain(s.rate(at) / 8 * simTick.Seconds())
 		lag := s.lag(start.Add(at))
-		s.worst = max(s.worst, lag)
+		s.maxLag = max(s.maxLag, lag)
 		if at%(250*time.Millisecond) != 0 {
 			continue
 		}
@@ -74,14 +74,14 @@ func (s *lineSim) run(t *testing.T, length time.Duration, each func(at time.Dura
 	}
 }
 
-func (s *lineSim) picture(n int, at time.Duration, start time.Time) *packetbuf.Packet {
+func (s *lineSim) frame(n int, at time.Duration, start time.Time) *packetbuf.Packet {
 	p := &packetbuf.Packet{Track: packetbuf.Video, Kind: packetbuf.Delta, DTS: at, Arrived: start.Add(at), Seq: uint64(len(s.ring) + 1)}
 	size := s.delta
 	switch {
 	case n%s.gop == 0:
 		p.Kind, size = packetbuf.Key, s.key
 	case n%2 == 0:
-		p.Kind, size = packetbuf.Disposable, s.disposal
+		p.Kind, size = packetbuf.Disposable, s.disposable
 	}
 	p.Payload = make([]byte, size)
 	return p
@@ -91,50 +91,50 @@ func (s *lineSim) offers() []policy.Offer {
 	f := float64(s.fps) / float64(s.gop)
 	half := float64(s.fps)/2 - f
 	return []policy.Offer{{Ready: true, Rates: policy.Rates{
-		Key: 8 * f * float64(s.key), Delta: 8 * float64(s.fps) / 2 * float64(s.delta), Disposable: 8 * half * float64(s.disposal), Audio: 8 * 40 * float64(s.sound), Keyframe: 8 * float64(s.key),
+		Key: 8 * f * float64(s.key), Delta: 8 * float64(s.fps) / 2 * float64(s.delta), Disposable: 8 * half * float64(s.disposable), Audio: 8 * 40 * float64(s.audio), Keyframe: 8 * float64(s.key),
 	}}}
 }
 
-// drain moves bytes through the line, and packets into the socket as it empties.
+// drain moves bytes over the line, and packets into the socket as it empties.
 func (s *lineSim) drain(bytes float64) {
 	moved := 0.0
 	for {
-		for s.inside < 64<<10 && s.next < len(s.ring) {
+		for s.socketBytes < 64<<10 && s.next < len(s.ring) {
 			p := s.ring[s.next]
 			s.next++
 			if s.thin.keep(p) {
-				s.out(p)
+				s.check(p)
 				s.socket = append(s.socket, p)
-				s.inside += len(p.Payload)
+				s.socketBytes += len(p.Payload)
 			}
 		}
 		if len(s.socket) == 0 || bytes <= 0 {
 			break
 		}
-		if s.left == 0 {
-			s.left = float64(len(s.socket[0].Payload))
+		if s.firstLeft == 0 {
+			s.firstLeft = float64(len(s.socket[0].Payload))
 		}
-		n := min(bytes, s.left)
-		bytes, s.left, moved = bytes-n, s.left-n, moved+n
-		if s.left == 0 {
-			s.inside -= len(s.socket[0].Payload)
+		n := min(bytes, s.firstLeft)
+		bytes, s.firstLeft, moved = bytes-n, s.firstLeft-n, moved+n
+		if s.firstLeft == 0 {
+			s.socketBytes -= len(s.socket[0].Payload)
 			s.socket = s.socket[1:]
 		}
 	}
 	s.drained = append(s.drained, moved)
 }
 
-// out checks what goes out: the sound whole, no picture without its references.
-func (s *lineSim) out(p *packetbuf.Packet) {
+// check checks what is sent: audio without a gap, no frame without its references.
+func (s *lineSim) check(p *packetbuf.Packet) {
 	if p.Track == packetbuf.Audio {
-		s.silent = max(s.silent, p.DTS-s.lastTone)
-		s.lastTone = p.DTS
+		s.maxAudioGap = max(s.maxAudioGap, p.DTS-s.lastAudio)
+		s.lastAudio = p.DTS
 		return
 	}
 	if p.Kind == packetbuf.Key {
-		s.intact = true
-	} else if !s.intact {
-		s.broken++
+		s.decodable = true
+	} else if !s.decodable {
+		s.undecodable++
 	}
 }
 
@@ -170,15 +170,15 @@ func (s *lineSim) newestKey() uint64 {
 	return 0
 }
 
-// sims are typical streams: with and without frames that nothing refers to, keyframes small
-// and big, GOPs short and long.
+// sims returns typical streams: with and without disposable frames, small and big keyframes, short and
+// long GOPs.
 func sims() map[string]lineSim {
 	return map[string]lineSim{
-		"B-frames":      {fps: 30, gop: 60, key: 60000, delta: 13000, disposal: 4000, sound: 400},
-		"no B-frames":   {fps: 30, gop: 60, key: 60000, delta: 9000, disposal: 9000, sound: 400},
-		"big keyframes": {fps: 30, gop: 60, key: 200000, delta: 6000, disposal: 3000, sound: 400},
-		"long GOPs":     {fps: 60, gop: 240, key: 90000, delta: 6000, disposal: 2500, sound: 400},
-		"short GOPs":    {fps: 25, gop: 25, key: 40000, delta: 9000, disposal: 4000, sound: 200},
+		"B-frames":      {fps: 30, gop: 60, key: 60000, delta: 13000, disposable: 4000, audio: 400},
+		"no B-frames":   {fps: 30, gop: 60, key: 60000, delta: 9000, disposable: 9000, audio: 400},
+		"big keyframes": {fps: 30, gop: 60, key: 200000, delta: 6000, disposable: 3000, audio: 400},
+		"long GOPs":     {fps: 60, gop: 240, key: 90000, delta: 6000, disposable: 2500, audio: 400},
+		"short GOPs":    {fps: 25, gop: 25, key: 40000, delta: 9000, disposable: 4000, audio: 200},
 	}
 }
 
@@ -203,24 +203,24 @@ func TestLadderHoldsAtABottleneckAndClimbsBack(t *testing.T) {
 						back = at
 					}
 				})
-				t.Logf("worst lag %.1f s, %d moves, back after %.1f s", s.worst.Seconds(), s.moves, (back - heals).Seconds())
+				t.Logf("max lag %.1f s, %d rung changes, full again after %.1f s", s.maxLag.Seconds(), s.moves, (back - heals).Seconds())
 				for _, l := range s.levels {
 					t.Log(l)
 				}
-				// Nothing can be left out of a keyframe: one that takes more than a second of the
-				// line comes on top.
+				// Nothing can be dropped from a keyframe. One that takes more than a second of the line adds
+				// to the lag.
 				alone := time.Duration(8 * float64(s.key) / (share * full) * float64(time.Second))
-				if most := 3*time.Second + max(0, alone-time.Second); s.worst > most {
-					t.Errorf("the lag came to %v, more than %v", s.worst, most)
+				if most := 3*time.Second + max(0, alone-time.Second); s.maxLag > most {
+					t.Errorf("got a lag of %v, want at most %v", s.maxLag, most)
 				}
-				if s.silent > 30*time.Millisecond {
-					t.Errorf("the sound had a gap of %v", s.silent)
+				if s.maxAudioGap > 30*time.Millisecond {
+					t.Errorf("got a gap of %v in the audio, want at most 30ms", s.maxAudioGap)
 				}
 				if back > heals+30*time.Second {
-					t.Errorf("full again only %v after the line was good", back-heals)
+					t.Errorf("got full %v after the line recovered, want at most 30s", back-heals)
 				}
-				if s.broken > 0 {
-					t.Errorf("%d pictures before a keyframe", s.broken)
+				if s.undecodable > 0 {
+					t.Errorf("got %d frames before a keyframe, want 0", s.undecodable)
 				}
 			})
 		}
