@@ -11,117 +11,120 @@ import (
 	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
-// Hosts has a breaker for each host that is dialed, which the routes of all streams share. Dials that
-// have to wait are admitted in the order in which they asked.
+// Hosts limits dials with one circuit breaker for each entry. The routes of all streams share it. Dials
+// that must wait are admitted in order of arrival.
 type Hosts struct {
-	mu     sync.Mutex // guards all below
+	mu     sync.Mutex // guards the fields below
 	cfg    policy.BreakerConfig
 	byName map[string]*host
 }
 
-// host is one host, by host:port.
+// host is the state of one host:port.
 type host struct {
 	breaker *policy.Breaker
-	waiting []chan struct{} // each closed when its turn has come
-	timer   *time.Timer     // of the next turn; nil: no dial waits for one
+	waiting []chan struct{} // one for each waiting dial, closed when it is admitted
+	timer   *time.Timer     // fires when the breaker may admit the next dial; nil: no dial waits for it
 }
 
-// NewHosts returns Hosts whose breakers have a configuration.
+// NewHosts returns Hosts whose breakers use cfg.
 func NewHosts(cfg policy.BreakerConfig) *Hosts {
 	return &Hosts{cfg: cfg, byName: map[string]*host{}}
 }
 
-// Enter waits for the right to dial a host. Its error is ctx's; without one, Leave is to be called.
+// Enter waits until the breaker of a host admits a dial. It returns the error of ctx if ctx is done first.
+// If it returns nil, Leave must be called.
 func (h *Hosts) Enter(ctx context.Context, name string) error {
 	h.mu.Lock()
-	at := h.byName[name]
-	if at == nil {
-		h.forget()
-		at = &host{breaker: policy.NewBreaker(h.cfg)}
-		h.byName[name] = at
+	entry := h.byName[name]
+	if entry == nil {
+		h.evict()
+		entry = &host{breaker: policy.NewBreaker(h.cfg)}
+		h.byName[name] = entry
 	}
-	turn := make(chan struct{})
-	at.waiting = append(at.waiting, turn)
-	h.admit(at)
+	admitted := make(chan struct{})
+	entry.waiting = append(entry.waiting, admitted)
+	h.admit(entry)
 	h.mu.Unlock()
 	select {
-	case <-turn:
+	case <-admitted:
 		return nil
 	case <-ctx.Done():
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if i := slices.Index(at.waiting, turn); i >= 0 {
-		at.waiting = slices.Delete(at.waiting, i, i+1)
-	} else { // its turn has come at the same moment
-		at.breaker.Done(time.Now(), "")
+	if i := slices.Index(entry.waiting, admitted); i >= 0 {
+		entry.waiting = slices.Delete(entry.waiting, i, i+1)
+	} else { // admitted at the same moment
+		entry.breaker.Done(time.Now(), "")
 	}
-	h.admit(at)
+	h.admit(entry)
 	return ctx.Err()
 }
 
-// maxHosts bounds the hosts that are kept: a URL may have the stream's name in its host.
+// maxHosts bounds the number of hosts that are kept, since a URL may contain the stream's name in its
+// entry.
 const maxHosts = 1000
 
-// forget drops the hosts that are not being dialed, where there are too many. h.mu is held.
-func (h *Hosts) forget() {
+// evict removes the hosts that are not being dialed, if there are too many. h.mu must be held.
+func (h *Hosts) evict() {
 	if len(h.byName) < maxHosts {
 		return
 	}
 	now := time.Now()
-	for name, at := range h.byName {
-		if len(at.waiting) == 0 && at.breaker.Status(now).InFlight == 0 {
+	for name, entry := range h.byName {
+		if len(entry.waiting) == 0 && entry.breaker.Status(now).InFlight == 0 {
 			delete(h.byName, name)
 		}
 	}
 }
 
-// Leave gives the right back, with the outcome of the dial; an empty one says nothing about the host.
+// Leave reports the outcome of an admitted dial to the breaker. An empty outcome says nothing about the
+// entry.
 func (h *Hosts) Leave(name string, o qos.Outcome) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	at := h.byName[name]
-	at.breaker.Done(time.Now(), o)
-	h.admit(at)
+	entry := h.byName[name]
+	entry.breaker.Done(time.Now(), o)
+	h.admit(entry)
 }
 
-// admit admits the dials that the breaker allows. h.mu is held.
-func (h *Hosts) admit(at *host) {
-	if at.timer != nil {
-		at.timer.Stop()
-		at.timer = nil
+// admit admits the waiting dials that the breaker allows. h.mu must be held.
+func (h *Hosts) admit(entry *host) {
+	if entry.timer != nil {
+		entry.timer.Stop()
+		entry.timer = nil
 	}
-	for len(at.waiting) > 0 {
-		ok, wait := at.breaker.Ask(time.Now())
+	for len(entry.waiting) > 0 {
+		ok, wait := entry.breaker.Ask(time.Now())
 		if !ok {
 			if wait > 0 {
-				at.timer = time.AfterFunc(wait, func() {
+				entry.timer = time.AfterFunc(wait, func() {
 					h.mu.Lock()
 					defer h.mu.Unlock()
-					h.admit(at)
+					h.admit(entry)
 				})
 			}
 			return
 		}
-		close(at.waiting[0])
-		at.waiting = slices.Delete(at.waiting, 0, 1)
+		close(entry.waiting[0])
+		entry.waiting = slices.Delete(entry.waiting, 0, 1)
 	}
 }
 
-// Reset closes the breaker of a host. It returns false if there is none.
+// Reset closes the breaker of a host. It returns false if the host has none.
 func (h *Hosts) Reset(name string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	at := h.byName[name]
-	if at == nil {
+	entry := h.byName[name]
+	if entry == nil {
 		return false
 	}
-	at.breaker.Reset(time.Now())
-	h.admit(at)
+	entry.breaker.Reset(time.Now())
+	h.admit(entry)
 	return true
 }
 
-// Configure changes the configuration of all breakers. They begin anew, but for dials under way.
+// Configure changes the configuration of all breakers and resets them. Dials in progress still count.
 func (h *Hosts) Configure(cfg policy.BreakerConfig) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -129,9 +132,9 @@ func (h *Hosts) Configure(cfg policy.BreakerConfig) {
 		return
 	}
 	h.cfg = cfg
-	for _, at := range h.byName {
-		at.breaker.Configure(cfg)
-		h.admit(at)
+	for _, entry := range h.byName {
+		entry.breaker.Configure(cfg)
+		h.admit(entry)
 	}
 }
 
@@ -139,27 +142,27 @@ func (h *Hosts) Configure(cfg policy.BreakerConfig) {
 func (h *Hosts) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, at := range h.byName {
-		if at.timer != nil {
-			at.timer.Stop()
+	for _, entry := range h.byName {
+		if entry.timer != nil {
+			entry.timer.Stop()
 		}
 	}
 }
 
-// BreakerStatus is the breaker of one host.
+// BreakerStatus is the status of the breaker of one entry.
 type BreakerStatus struct {
 	Host    string `json:"host"`
-	Waiting int    `json:"waiting"` // dials and probes that wait
+	Waiting int    `json:"waiting"` // waiting dials and probes
 	policy.BreakerStatus
 }
 
-// Status returns the breakers, sorted by host.
+// Status returns the breakers, sorted by entry.
 func (h *Hosts) Status(now time.Time) []BreakerStatus {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	out := make([]BreakerStatus, 0, len(h.byName))
-	for name, at := range h.byName {
-		out = append(out, BreakerStatus{Host: name, Waiting: len(at.waiting), BreakerStatus: at.breaker.Status(now)})
+	for name, entry := range h.byName {
+		out = append(out, BreakerStatus{Host: name, Waiting: len(entry.waiting), BreakerStatus: entry.breaker.Status(now)})
 	}
 	slices.SortFunc(out, func(a, b BreakerStatus) int { return strings.Compare(a.Host, b.Host) })
 	return out

@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
-func TestHostsAreForgotten(t *testing.T) {
+func TestHostsAreEvicted(t *testing.T) {
 	h := NewHosts(policy.DefaultBreaker())
 	for i := range 3 * maxHosts {
 		name := fmt.Sprintf("host%d:1935", i)
@@ -28,8 +28,8 @@ func TestHostsAreForgotten(t *testing.T) {
 	h.Close()
 }
 
-// Dials of a host whose breaker is open wait, in the order in which they asked, and one that is canceled
-// leaves its turn to the next.
+// Dials of a host whose breaker is open wait in order of arrival. A canceled dial passes its turn to the
+// next.
 func TestDialsWaitInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := policy.DefaultBreaker()
@@ -56,19 +56,19 @@ func TestDialsWaitInOrder(t *testing.T) {
 			synctest.Wait()
 		}
 		if n := h.Status(time.Now())[0].Waiting; n != 3 {
-			t.Errorf("got %d waiting, want 3", n)
+			t.Errorf("got %d waiting dials, want 3", n)
 		}
 		cancel()
 		if first, second := <-order, <-order; first != 0 || second != 1 {
-			t.Errorf("got %d before %d, want the order of asking", first, second)
+			t.Errorf("got dial %d before %d, want order of arrival", first, second)
 		}
 		if err := h.Enter(ctx, "a:1"); !errors.Is(err, context.Canceled) && err != nil {
-			t.Errorf("got %v, want ctx's error or a turn", err)
+			t.Errorf("got %v, want the error of ctx or nil", err)
 		}
 	})
 }
 
-// The local address of a push is known while it is dialed.
+// TestSelfPush checks that the local address of a push is known while it is being dialed, and only then.
 func TestSelfPush(t *testing.T) {
 	s := NewSelfPush()
 	near, far := net.Pipe()
@@ -82,6 +82,6 @@ func TestSelfPush(t *testing.T) {
 		t.Errorf("got %q while dialing, want live/cam", got)
 	}
 	if forget(); s.Stream(near.LocalAddr().String()) != "" || s.Len() != 0 {
-		t.Error("the address is still known after the dial")
+		t.Error("got the address still known after the dial, want it forgotten")
 	}
 }

@@ -1,5 +1,5 @@
-// Package dial has what all dials of a relay share: breakers by host, probes by target, and the addresses
-// from which the relay might push to itself.
+// Package dial holds the state that all dials of a relay share: circuit breakers by host, probes by
+// target, and the local addresses that reveal a push from the relay to itself.
 package dial
 
 import (
@@ -11,45 +11,46 @@ import (
 	"github.com/holdfast-live/holdfast/relay/route/link"
 )
 
-// Probes are shared: of many streams on standby for one target, one probes it and the others use the result.
+// Probes shares probes between streams. If many streams have a standby route to the same target, one of
+// them probes it and the others use its result.
 type Probes struct {
 	hosts *Hosts
 
-	mu      sync.Mutex        // guards what follows
-	targets map[string]*probe // by target without secrets
+	mu      sync.Mutex        // guards the fields below
+	targets map[string]*probe // keyed by target without secrets
 }
 
-// probe is the newest probe of one target.
+// probe is the latest probe of one target.
 type probe struct {
-	done chan struct{} // closed at its end
-	at   time.Time
-	ok   bool
-	void bool // it was canceled, and says nothing
+	done     chan struct{} // closed when the probe has ended
+	at       time.Time
+	ok       bool
+	canceled bool // the result is unknown
 }
 
-// NewProbes returns Probes that dial in turn with h.
+// NewProbes returns Probes whose dials are limited by h.
 func NewProbes(h *Hosts) *Probes { return &Probes{hosts: h, targets: map[string]*probe{}} }
 
-// Probe reports whether a target answers: by a probe no older than fresh, or by one of its own, for which
-// note is called.
-func (p *Probes) Probe(ctx context.Context, host, target string, o link.Options, fresh time.Duration, note func(qos.Attempt)) bool {
+// Probe reports whether a target accepts connections. It uses the result of a probe no older than fresh,
+// or runs one and calls record with it. It returns false if host is empty or ctx is done.
+func (p *Probes) Probe(ctx context.Context, host, target string, o link.Options, fresh time.Duration, record func(qos.Attempt)) bool {
 	if host == "" {
 		return false
 	}
 	for ctx.Err() == nil {
 		p.mu.Lock()
 		known := p.targets[target]
-		if known == nil || finished(known) && (known.void || time.Since(known.at) > fresh) {
+		if known == nil || finished(known) && (known.canceled || time.Since(known.at) > fresh) {
 			known = &probe{done: make(chan struct{})}
 			p.targets[target] = known
-			p.forget()
+			p.evict()
 			p.mu.Unlock()
-			return p.run(ctx, known, host, o, note)
+			return p.dial(ctx, known, host, o, record)
 		}
 		p.mu.Unlock()
 		select {
 		case <-known.done:
-			if !known.void {
+			if !known.canceled {
 				return known.ok
 			}
 		case <-ctx.Done():
@@ -67,9 +68,9 @@ func finished(p *probe) bool {
 	}
 }
 
-func (p *Probes) run(ctx context.Context, known *probe, host string, o link.Options, note func(qos.Attempt)) bool {
+func (p *Probes) dial(ctx context.Context, known *probe, host string, o link.Options, record func(qos.Attempt)) bool {
 	defer close(known.done)
-	known.void = true
+	known.canceled = true
 	if p.hosts.Enter(ctx, host) != nil {
 		return false
 	}
@@ -79,16 +80,16 @@ func (p *Probes) run(ctx context.Context, known *probe, host string, o link.Opti
 		return false
 	}
 	p.hosts.Leave(host, link.Classify(err))
-	known.at, known.ok, known.void = time.Now(), err == nil, false
-	note(link.Attempt(known.at, true, timing, err))
+	known.at, known.ok, known.canceled = time.Now(), err == nil, false
+	record(link.Attempt(known.at, true, timing, err))
 	return err == nil
 }
 
-// maxProbes bounds the targets whose probes are kept.
+// maxProbes bounds the number of targets whose probes are kept.
 const maxProbes = 10_000
 
-// forget drops probes that have ended, where there are too many. p.mu is held.
-func (p *Probes) forget() {
+// evict removes probes that have ended, if there are too many. p.mu must be held.
+func (p *Probes) evict() {
 	if len(p.targets) <= maxProbes {
 		return
 	}

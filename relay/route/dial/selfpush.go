@@ -8,24 +8,24 @@ import (
 	"github.com/holdfast-live/holdfast/relay/route/link"
 )
 
-// SelfPush knows the local addresses from which this relay is dialing to push, so that a push that leads
-// back to the relay itself can be told from a publisher. Such a push is answered by the relay before its
-// dial returns; after that the address is forgotten, since a publisher may have it next.
+// SelfPush records the local addresses from which this relay is dialing to push. With them, an ingest can
+// tell a push from the relay to itself from a publisher. The relay answers such a push before its dial
+// returns. After that the address is forgotten, since a publisher may use it next.
 type SelfPush struct {
 	mu    sync.Mutex // guards local
-	local map[string]*dialing
+	local map[string]*pushDial
 }
 
-// dialing is one push that is being dialed.
-type dialing struct{ stream string }
+// pushDial is a push that is being dialed.
+type pushDial struct{ stream string }
 
 // NewSelfPush returns a SelfPush without addresses.
-func NewSelfPush() *SelfPush { return &SelfPush{local: map[string]*dialing{}} }
+func NewSelfPush() *SelfPush { return &SelfPush{local: map[string]*pushDial{}} }
 
-// Through returns dial such that the addresses of its connections are kept, for a stream, until forget is
-// called.
+// Through returns a dial function that records the local addresses of its connections for a stream, until
+// forget is called.
 func (s *SelfPush) Through(dial link.DialFunc, stream string) (through link.DialFunc, forget func()) {
-	d := &dialing{stream}
+	d := &pushDial{stream}
 	through = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
 		if err == nil {
@@ -38,7 +38,7 @@ func (s *SelfPush) Through(dial link.DialFunc, stream string) (through link.Dial
 	return through, func() { s.forget(d) }
 }
 
-func (s *SelfPush) forget(d *dialing) {
+func (s *SelfPush) forget(d *pushDial) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for local, known := range s.local {
@@ -48,7 +48,7 @@ func (s *SelfPush) forget(d *dialing) {
 	}
 }
 
-// Stream returns the stream that is being pushed from a local address, host:port; empty: none.
+// Stream returns the stream that is being pushed from a local address (host:port), or "" if there is none.
 func (s *SelfPush) Stream(local string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,7 +58,7 @@ func (s *SelfPush) Stream(local string) string {
 	return ""
 }
 
-// Len returns how many addresses are kept.
+// Len returns the number of recorded addresses.
 func (s *SelfPush) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

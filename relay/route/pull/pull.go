@@ -1,4 +1,4 @@
-// Package pull publishes what one connection to another server brings.
+// Package pull reads a stream from another server over one connection and publishes it.
 package pull
 
 import (
@@ -18,45 +18,46 @@ import (
 )
 
 const (
-	// keyTimeout is how long a pull may take to its first keyframe.
-	keyTimeout = 10 * time.Second
-	// audioAlone is how long there is only audio before a pull counts as one without video, and
-	// audioPackets after how many packets at the latest.
-	audioAlone   = 1500 * time.Millisecond
-	audioPackets = 256
+	// keyframeTimeout bounds the time from connecting to the first keyframe.
+	keyframeTimeout = 10 * time.Second
+	// A stream is taken for one without video after audioOnlyTime, or after audioOnlyPackets packets, of
+	// audio alone.
+	audioOnlyTime    = 1500 * time.Millisecond
+	audioOnlyPackets = 256
 )
 
-// Options are what a pull publishes with.
+// Options configures a Pull.
 type Options struct {
 	Access  ingest.Access
-	Request ingest.Request    // without its session
-	Silence time.Duration     // without media for this long the pull counts as broken; 0: by the origin's rhythm
-	Repairs *ingest.RepairLog // of the origin's media; nil: they are not counted
+	Request ingest.Request    // Session is set by the Pull
+	Silence time.Duration     // time without media after which the pull has failed; 0: derived from the origin's packet interval
+	Repairs *ingest.RepairLog // repairs of the origin's media; nil: not counted
 	Log     *slog.Logger
 }
 
-// Pull is a connection whose media is published. It implements ingest.Session.
+// Pull is a connection whose media is published to a stream. It implements ingest.Session.
 type Pull struct {
 	id    string
 	feed  *link.Feed
 	o     Options
-	first []*packetbuf.Packet // with which the stream begins
+	first []*packetbuf.Packet // the packets read by Prepare
 	work  sync.WaitGroup
 
-	mu       sync.Mutex // guards all below
-	watchdog *watchdog.Watchdog
-	cause    ingest.Cause // for which the relay closed it; empty: it did not
-	received uint64       // at the last check
-	sampled  time.Time    // the last sample
-	sampleAt uint64       // received then
+	mu           sync.Mutex // guards the fields below
+	watchdog     *watchdog.Watchdog
+	cause        ingest.Cause // why the relay closed the session; empty: it did not
+	received     uint64       // bytes received at the last check
+	lastSample   time.Time    // time of the last qos.Sample
+	lastReceived uint64       // bytes received at lastSample
 }
 
-// New returns a pull over a connection. id names its session.
+// New returns a pull over a connection. id is the ID of its session.
 func New(id string, feed *link.Feed, o Options) *Pull { return &Pull{id: id, feed: feed, o: o} }
 
-// Prepare reads up to the first keyframe, so that the stream goes on at once when the pull begins.
+// Prepare reads to the first keyframe, so that the stream continues without a gap when Begin is called. It
+// returns a link.PhaseError if there is no keyframe within 10 s or before ctx is done.
 func (p *Pull) Prepare(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
+	ctx, cancel := context.WithTimeout(ctx, keyframeTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = p.feed.Close() })()
 	first, err := p.readToKeyframe()
@@ -70,17 +71,17 @@ func (p *Pull) Prepare(ctx context.Context) error {
 	return err
 }
 
-// Begin publishes. from is the pull that has published so far; it is ended. It may be nil. ended is called
-// once, with the reason why the pull has ended.
+// Begin starts publishing. It ends from, the pull that has published so far, which may be nil. It calls
+// ended once, with the reason why the pull ended.
 func (p *Pull) Begin(from *Pull, ended func(error)) {
 	now := time.Now()
 	p.mu.Lock()
-	p.watchdog = watchdog.New(watchdog.Config{Silence: p.o.Silence, FirstMedia: keyTimeout}, now)
-	p.sampled = now
+	p.watchdog = watchdog.New(watchdog.Config{Silence: p.o.Silence, FirstMedia: keyframeTimeout}, now)
+	p.lastSample = now
 	p.mu.Unlock()
 	p.work.Go(func() {
 		if from != nil {
-			from.yield()
+			from.takeOver()
 		}
 		ended(p.run())
 	})
@@ -107,14 +108,14 @@ func (p *Pull) run() error {
 	return err
 }
 
-// copyTo writes what is pulled to the stream, until either fails.
+// copyTo writes the media of the connection to the stream until either fails.
 func (p *Pull) copyTo(sink ingest.Sink) error {
 	for {
 		packet, err := p.feed.Read()
 		if err != nil {
 			return err
 		}
-		p.noteMedia(packet)
+		p.recordMedia(packet)
 		if err := sink.Write(packet); err != nil {
 			return err
 		}
@@ -126,15 +127,16 @@ func (p *Pull) publish() (ingest.Sink, error) {
 	request.Session = p
 	sink, err := p.o.Access.Publish(context.Background(), request)
 	if err != nil {
-		return nil, fmt.Errorf("the stream does not take the pull: %w", err)
+		return nil, fmt.Errorf("publish pull: %w", err)
 	}
 	return sink, nil
 }
 
-// readToKeyframe reads on to the first keyframe and returns it with the configuration before it.
+// readToKeyframe reads to the first keyframe, or the first audio packet of a stream without video. It
+// returns that packet and the configuration before it.
 func (p *Pull) readToKeyframe() ([]*packetbuf.Packet, error) {
 	var configs packetbuf.Configs
-	var audio time.Time
+	var firstAudio time.Time
 	for n := 0; ; n++ {
 		packet, err := p.feed.Read()
 		if err != nil {
@@ -144,11 +146,11 @@ func (p *Pull) readToKeyframe() ([]*packetbuf.Packet, error) {
 		case packet.Kind == packetbuf.Config:
 			configs[packet.Track] = packet
 			continue
-		case packet.Track == packetbuf.Audio && audio.IsZero():
-			audio = time.Now()
+		case packet.Track == packetbuf.Audio && firstAudio.IsZero():
+			firstAudio = time.Now()
 		}
-		alone := configs[packetbuf.Video] == nil && !audio.IsZero() && (time.Since(audio) >= audioAlone || n > audioPackets)
-		if packet.Track == packetbuf.Video && packet.Kind == packetbuf.Key || alone {
+		audioOnly := configs[packetbuf.Video] == nil && !firstAudio.IsZero() && (time.Since(firstAudio) >= audioOnlyTime || n > audioOnlyPackets)
+		if packet.Track == packetbuf.Video && packet.Kind == packetbuf.Key || audioOnly {
 			var out []*packetbuf.Packet
 			for _, tr := range []packetbuf.Track{packetbuf.Data, packetbuf.Video, packetbuf.Audio} {
 				if configs[tr] != nil {
@@ -160,7 +162,7 @@ func (p *Pull) readToKeyframe() ([]*packetbuf.Packet, error) {
 	}
 }
 
-func (p *Pull) noteMedia(packet *packetbuf.Packet) {
+func (p *Pull) recordMedia(packet *packetbuf.Packet) {
 	if !packet.Media() {
 		return
 	}
@@ -169,7 +171,7 @@ func (p *Pull) noteMedia(packet *packetbuf.Packet) {
 	p.watchdog.Media(packet.Arrived, packet.Track)
 }
 
-// endCause returns the cause of the end, for the stream.
+// endCause returns the cause to report to the stream.
 func (p *Pull) endCause(err error) ingest.Cause {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -190,13 +192,13 @@ func (p *Pull) endCause(err error) ingest.Cause {
 	return ingest.Reset
 }
 
-// yield ends a pull because another goes on in its place.
-func (p *Pull) yield() { p.Abort(ingest.Takeover) }
+// takeOver ends the pull because another replaces it.
+func (p *Pull) takeOver() { p.Abort(ingest.Takeover) }
 
-// End ends the pull as an unpublish would, and waits for what it has started.
+// End ends the pull as an unpublish would, and waits for its goroutines.
 func (p *Pull) End() { p.Abort(ingest.Unpublish) }
 
-// Abort ends the pull for a cause and waits for what it has started.
+// Abort ends the pull with a cause and waits for its goroutines.
 func (p *Pull) Abort(cause ingest.Cause) {
 	p.Close(cause, "")
 	p.work.Wait()
@@ -232,14 +234,14 @@ func (p *Pull) Repairs() []packetbuf.Repair {
 	return p.o.Repairs.Repairs()
 }
 
-// ClosedBy returns the cause for which the relay closed the session; empty: it did not.
+// ClosedBy returns the cause with which the relay closed the session, or an empty cause.
 func (p *Pull) ClosedBy() ingest.Cause {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.cause
 }
 
-// Check checks the connection.
+// Check takes a sample of the connection and returns a reading of it.
 func (p *Pull) Check(now time.Time) policy.Reading {
 	progress := p.feed.Progress()
 	p.mu.Lock()
@@ -256,12 +258,12 @@ func (p *Pull) Check(now time.Time) policy.Reading {
 		r.Failure = string(ingest.FirstMedia)
 	case watchdog.Waiting, watchdog.Fine, watchdog.Late:
 	}
-	if span := now.Sub(p.sampled); span >= time.Second {
+	if span := now.Sub(p.lastSample); span >= time.Second {
 		r.Sample = &qos.Sample{
 			At: now, Span: span, RTT: progress.RTT, RTTVar: progress.RTTVar,
-			Delivered: progress.Received - p.sampleAt, Stalled: progress.Received == p.sampleAt,
+			Delivered: progress.Received - p.lastReceived, Stalled: progress.Received == p.lastReceived,
 		}
-		p.sampled, p.sampleAt = now, progress.Received
+		p.lastSample, p.lastReceived = now, progress.Received
 	}
 	return r
 }
