@@ -75,8 +75,8 @@ var tracks = map[uint8]packetbuf.Track{
 	wire.TypeDataAMF0: packetbuf.Data, wire.TypeDataAMF3: packetbuf.Data,
 }
 
-// Take implements rtmpconn.Publisher.
-func (p *publisher) Take(m *wire.Message, arrived time.Time) error {
+// ReceiveMedia implements rtmpconn.Publisher.
+func (p *publisher) ReceiveMedia(m *wire.Message, arrived time.Time) error {
 	track, ok := tracks[m.Type]
 	if !ok {
 		return nil

@@ -129,7 +129,7 @@ func (s *server) publish(_ context.Context, r ingest.Request, session *Session) 
 	return p, nil
 }
 
-func (p *publisher) Take(m *wire.Message, _ time.Time) error {
+func (p *publisher) ReceiveMedia(m *wire.Message, _ time.Time) error {
 	p.messages <- *m
 	return nil
 }

@@ -13,9 +13,9 @@ import (
 // Publisher takes what a peer publishes. Its methods are called from the goroutine that
 // reads the connection. After an error the connection ends, and End is called.
 type Publisher interface {
-	// Take takes an audio, video or data message whose last byte came at arrived. The payload
+	// ReceiveMedia takes an audio, video or data message whose last byte came at arrived. The payload
 	// is the Publisher's.
-	Take(m *wire.Message, arrived time.Time) error
+	ReceiveMedia(m *wire.Message, arrived time.Time) error
 	// Due returns when Flush is to be called if nothing comes until then; the zero time is
 	// never.
 	Due() time.Time
@@ -67,7 +67,7 @@ func (s *Session) Heartbeat() time.Duration { return s.c.pings.interval() }
 func (s *Session) SetThrottle(t Throttle) { s.throttle = t }
 
 // Reject tells the peer why its media is not taken and ends the connection. It returns the
-// error for the Publisher to return, and may be called from Take and Flush only.
+// error for the Publisher to return, and may be called from ReceiveMedia and Flush only.
 func (s *Session) Reject(code, reason string) error {
 	return s.c.refuse(ingest.Protocol, status(s.stream, "error", code, reason), reason)
 }
@@ -166,5 +166,5 @@ func (c *Conn) media(m *wire.Message) error {
 	if p == nil || p.stream != m.Stream {
 		return nil
 	}
-	return p.publisher.Take(m, c.r.readAt)
+	return p.publisher.ReceiveMedia(m, c.r.readAt)
 }

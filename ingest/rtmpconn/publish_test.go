@@ -64,7 +64,7 @@ func TestPublishIsHandedOn(t *testing.T) {
 // rejecting rejects the first message.
 type rejecting struct{ *publisher }
 
-func (p rejecting) Take(*wire.Message, time.Time) error {
+func (p rejecting) ReceiveMedia(*wire.Message, time.Time) error {
 	return p.session.Reject("NetStream.Publish.BadName", "VVC is not supported")
 }
 
@@ -94,9 +94,9 @@ type holding struct {
 	flushed []time.Time
 }
 
-func (p *holding) Take(m *wire.Message, arrived time.Time) error {
+func (p *holding) ReceiveMedia(m *wire.Message, arrived time.Time) error {
 	p.due = arrived.Add(time.Second)
-	return p.publisher.Take(m, arrived)
+	return p.publisher.ReceiveMedia(m, arrived)
 }
 
 func (p *holding) Due() time.Time { return p.due }
