@@ -11,21 +11,20 @@ const (
 	onMetaData   = "onMetaData"
 )
 
-// AMF0 markers of the two kinds of string, and of null.
+// AMF0 markers of both kinds of string, and of null.
 const (
 	amfString     = 2
 	amfNull       = 5
 	amfLongString = 12
 )
 
-// decodeData makes a packet of AMF0 values, the first of which is the message's name.
-// "@setDataFrame" in front of it is a publisher's order to the server, no part of the
-// data.
+// decodeData returns a packet of AMF0 values, the first of which is the message's name. A leading
+// "@setDataFrame" is a publisher's instruction to the server and not part of the data.
 func decodeData(body []byte) (*packetbuf.Packet, error) {
 	if isPadding(body) {
 		return nil, nil
 	}
-	name, rest, err := amfName(body)
+	name, rest, err := readAMFName(body)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +33,7 @@ func decodeData(body []byte) (*packetbuf.Packet, error) {
 		if len(body) == 0 {
 			return nil, nil
 		}
-		if name, _, err = amfName(body); err != nil {
+		if name, _, err = readAMFName(body); err != nil {
 			return nil, err
 		}
 	}
@@ -47,8 +46,8 @@ func decodeData(body []byte) (*packetbuf.Packet, error) {
 	return p, nil
 }
 
-// amfName reads the AMF0 string at the start of b.
-func amfName(b []byte) (name string, rest []byte, err error) {
+// readAMFName reads the AMF0 string at the start of b.
+func readAMFName(b []byte) (name string, rest []byte, err error) {
 	var n, at uint64
 	switch {
 	case len(b) >= 3 && b[0] == amfString:

@@ -2,8 +2,8 @@ package flv
 
 import "github.com/holdfast-live/holdfast/packetbuf"
 
-// maxDescription bounds what is kept of a description, in bytes; the largest that there is, of
-// colours, has some hundred.
+// maxDescription bounds a description in bytes. The largest that is defined, colorInfo, has a few
+// hundred.
 const maxDescription = 4096
 
 // Orders of channels (Enhanced RTMP v2, AudioChannelOrder).
@@ -13,14 +13,14 @@ const (
 	orderCustom      = 2 // a byte for each channel follows
 )
 
-// description is what a body says of track 0 beside its configuration: the colours of video
-// (Enhanced RTMP v2, VideoPacketType.Metadata) or the order of audio's channels
-// (AudioPacketType.MultichannelConfig). It is nil where the body is none.
-func description(track packetbuf.Track, body []byte) (packetbuf.Codec, []byte, error) {
-	if !enhanced(track, body) {
+// parseDescription returns the codec and the additional description of track 0 in a body: the colorInfo
+// of video (Enhanced RTMP v2, VideoPacketType.Metadata) or the channel order of audio
+// (AudioPacketType.MultichannelConfig). It returns nil if the body contains none.
+func parseDescription(track packetbuf.Track, body []byte) (packetbuf.Codec, []byte, error) {
+	if !isEnhanced(track, body) {
 		return packetbuf.NoCodec, nil, nil
 	}
-	for b, err := range exShares(track, body) {
+	for b, err := range exParts(track, body) {
 		if err != nil {
 			return packetbuf.NoCodec, nil, err
 		}
@@ -34,14 +34,14 @@ func description(track packetbuf.Track, body []byte) (packetbuf.Codec, []byte, e
 		if track == packetbuf.Audio {
 			return codec, b.rest, checkChannels(b.rest)
 		}
-		_, _, err := amfName(b.rest)
+		_, _, err := readAMFName(b.rest)
 		return codec, b.rest, err
 	}
 	return packetbuf.NoCodec, nil, nil
 }
 
-// enhanced tells whether a body is in the Enhanced layout.
-func enhanced(track packetbuf.Track, body []byte) bool {
+// isEnhanced reports whether a body has the Enhanced layout.
+func isEnhanced(track packetbuf.Track, body []byte) bool {
 	switch {
 	case len(body) == 0:
 		return false
@@ -51,7 +51,7 @@ func enhanced(track packetbuf.Track, body []byte) bool {
 	return track == packetbuf.Audio && body[0]>>4 == soundEnhanced
 }
 
-// checkChannels tells what is wrong with a description of channels.
+// checkChannels returns an error if a description of channels is invalid.
 func checkChannels(b []byte) error {
 	if len(b) < 2 {
 		return malformed("order of channels cut short")

@@ -14,13 +14,13 @@ var (
 	channels  = join(orderNative, 6, 0, 0, 0, 0x3f)
 )
 
-// What is said of colours or channels stands beside the configuration, whichever comes first,
-// and is news once.
+// A description of colours or channels is attached to the configuration, whichever arrives first,
+// and a configuration is repeated once for it.
 func TestDescription(t *testing.T) {
 	config, other, colour := join(0x90, "hvc1", hvcC), join(0x90, "hvc1", otherHvcC), join(0xd4, "hvc1", colours)
 	type step struct {
 		body   []byte
-		config []byte // of the packet that comes of it; nil: none does
+		config []byte // payload of the packet returned; nil for none
 		beside []byte
 	}
 	for name, steps := range map[string][]step{
@@ -39,11 +39,11 @@ func TestDescription(t *testing.T) {
 				t.Fatal(name, i, err)
 			case p == nil && s.config == nil:
 			case p == nil || p.Kind != packetbuf.Config || p.DTS != 40*ms || !bytes.Equal(p.Payload, s.config) || !bytes.Equal(p.Beside, s.beside):
-				t.Errorf("%s, step %d: %+v", name, i, p)
+				t.Errorf("%s, step %d: got %+v, want configuration %x with description %x", name, i, p, s.config, s.beside)
 			}
 		}
 		if dropped(&in) != 0 {
-			t.Errorf("%s: %d dropped", name, dropped(&in))
+			t.Errorf("%s: got %d dropped, want none", name, dropped(&in))
 		}
 	}
 }
@@ -64,12 +64,12 @@ func TestBadDescriptions(t *testing.T) {
 		{packetbuf.Audio, join(0x94, "fLaC", 9, 2)},
 	} {
 		if p, err := takeOne(&in, c.track, 0, c.body); p != nil || err != nil || dropped(&in) != i+1 {
-			t.Errorf("%x: %+v, %v, %d dropped", c.body, p, err, dropped(&in))
+			t.Errorf("%x: got %+v, %v, %d dropped, want no packet and %d dropped", c.body, p, err, dropped(&in), i+1)
 		}
 	}
 }
 
-// What is sent behind a configuration is read as standing beside it again. A tag is without.
+// A description that is sent after a configuration is attached to it when read. A tag omits it.
 func TestBeside(t *testing.T) {
 	streamInfo := join("fLaC", 0x80, 0, 0, 34, 0x10, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0x0a, 0xc4, 0x42, 0xf0, make([]byte, 20))
 	for _, p := range []*packetbuf.Packet{
@@ -78,7 +78,7 @@ func TestBeside(t *testing.T) {
 	} {
 		plain := &packetbuf.Packet{Track: p.Track, Codec: p.Codec, Payload: p.Payload}
 		if !bytes.Equal(Tag(p), Tag(plain)) || Beside(plain) != nil {
-			t.Errorf("%s: a tag of %d bytes, without %d", p.Codec, len(Tag(p)), len(Tag(plain)))
+			t.Errorf("%s: got a tag of %d bytes, want %d, as without a description", p.Codec, len(Tag(p)), len(Tag(plain)))
 		}
 		body, err := AppendBody(nil, p)
 		if err != nil {
@@ -87,26 +87,26 @@ func TestBeside(t *testing.T) {
 		var in Intake
 		first, err := takeOne(&in, p.Track, 0, body)
 		if err != nil || first == nil || first.Beside != nil {
-			t.Fatalf("%s: %+v, %v", p.Codec, first, err)
+			t.Fatalf("%s: got %+v, %v, want a configuration without a description", p.Codec, first, err)
 		}
 		if got, err := takeOne(&in, p.Track, 0, Beside(p)); err != nil || got == nil || !got.SameConfig(p) {
-			t.Errorf("%s: %+v, %v", p.Codec, got, err)
+			t.Errorf("%s: got %+v, %v, want %+v", p.Codec, got, err, p)
 		}
 	}
 }
 
-// The legacy layout has no place for it, and no configuration is told once more in vain.
-func TestNoPlaceBeside(t *testing.T) {
+// The legacy layout cannot carry a description, so no configuration is repeated for one.
+func TestLegacyLayoutHasNoDescription(t *testing.T) {
 	avcC := []byte{1, 0x64, 0, 0x1f}
 	var in Intake
 	if p, err := takeOne(&in, packetbuf.Video, 0, join(0x90, "avc1", avcC)); p == nil || err != nil {
 		t.Fatal(p, err)
 	}
 	if p, err := takeOne(&in, packetbuf.Video, 0, join(0xd4, "avc1", colours)); p != nil || err != nil || dropped(&in) != 0 {
-		t.Errorf("%+v, %v, %d dropped", p, err, dropped(&in))
+		t.Errorf("got %+v, %v, %d dropped, want no packet and none dropped", p, err, dropped(&in))
 	}
 	if b := Beside(&packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.H264, Payload: avcC, Beside: colours}); b != nil {
-		t.Errorf("%x", b)
+		t.Errorf("got a description message %x, want none", b)
 	}
 }
 
@@ -118,9 +118,9 @@ func FuzzDescription(f *testing.F) {
 		if track >= uint8(packetbuf.NumTracks) {
 			return
 		}
-		_, said, err := description(packetbuf.Track(track), body)
+		_, said, err := parseDescription(packetbuf.Track(track), body)
 		if err == nil && len(said) > min(len(body), maxDescription) {
-			t.Fatalf("%d bytes of %d", len(said), len(body))
+			t.Fatalf("got a description of %d bytes from %d", len(said), len(body))
 		}
 	})
 }

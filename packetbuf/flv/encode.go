@@ -12,18 +12,18 @@ import (
 const (
 	// maxBodyHeader is the longest header that AppendBodyHeader writes.
 	maxBodyHeader = 8
-	tagHeader     = 11
+	tagHeaderSize = 11
 	prevTagSize   = 4
 )
 
-// exFourCC has the FourCC of what goes out in the Enhanced layout.
+// exFourCC has the FourCCs of the codecs that are sent in the Enhanced layout.
 var exFourCC = [...]string{
 	packetbuf.HEVC: "hvc1", packetbuf.AV1: "av01", packetbuf.VP8: "vp08", packetbuf.VP9: "vp09",
 	packetbuf.Opus: "Opus", packetbuf.FLAC: "fLaC", packetbuf.AC3: "ac-3", packetbuf.EAC3: "ec-3",
 }
 
-// FourCCs are those of the codecs of a track that are taken in and sent, in the order of their
-// age.
+// FourCCs returns the FourCCs of a track's codecs that the relay accepts and sends, oldest codec
+// first.
 func FourCCs(t packetbuf.Track) []string {
 	if t == packetbuf.Audio {
 		return []string{"mp4a", ".mp3", "ac-3", "ec-3", "fLaC", "Opus"}
@@ -31,7 +31,7 @@ func FourCCs(t packetbuf.Track) []string {
 	return []string{"avc1", "hvc1", "vp08", "vp09", "av01"}
 }
 
-// CodecOf is the codec that a FourCC stands for; NoCodec for one that is not known.
+// CodecOf returns the codec of a FourCC; NoCodec if it is unknown.
 func CodecOf(name string) packetbuf.Codec {
 	if len(name) != len(fourCC{}) {
 		return packetbuf.NoCodec
@@ -44,8 +44,8 @@ func CodecOf(name string) packetbuf.Codec {
 	return packetbuf.NoCodec
 }
 
-// CanCarry tells whether FLV has a place for a codec. H.264, AAC and MP3 go out in the
-// legacy layout that every player reads, all others in the Enhanced one.
+// CanCarry reports whether FLV can carry a codec. H.264, AAC and MP3 are sent in the
+// legacy layout that every player reads, all others in the Enhanced layout.
 func CanCarry(c packetbuf.Codec) bool {
 	switch c {
 	case packetbuf.H264, packetbuf.AAC, packetbuf.MP3, packetbuf.AMF0:
@@ -54,14 +54,14 @@ func CanCarry(c packetbuf.Codec) bool {
 	return int(c) < len(exFourCC) && exFourCC[c] != ""
 }
 
-// Sounds are the codecs of sound that a player of FLV gets where nothing is negotiated: all that
-// FLV carries but Opus, which hardly a player of it knows.
-func Sounds() []packetbuf.Codec {
+// AudioCodecs returns the audio codecs that FLV players get without negotiation: all that FLV carries
+// except Opus, which hardly any FLV player supports.
+func AudioCodecs() []packetbuf.Codec {
 	return []packetbuf.Codec{packetbuf.AAC, packetbuf.MP3, packetbuf.FLAC, packetbuf.AC3, packetbuf.EAC3}
 }
 
-// AppendBodyHeader appends what stands before the payload in the packet's body, at most 8
-// bytes. The error says that FLV cannot carry the codec on that track.
+// AppendBodyHeader appends the bytes before the payload in the packet's body, at most 8. It
+// returns an *UnsupportedError if FLV cannot carry the codec on that track.
 func AppendBodyHeader(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 	switch {
 	case p.Track == packetbuf.Data && p.Codec == packetbuf.AMF0:
@@ -71,7 +71,7 @@ func AppendBodyHeader(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 	case p.Track == packetbuf.Video && isVideo(p.Codec):
 		return appendExVideoHeader(dst, p), nil
 	case p.Track == packetbuf.Audio && p.Codec == packetbuf.AAC:
-		// 44 kHz, 16 bits, stereo, whatever the configuration says: so it is defined.
+		// The format defines 44 kHz, 16 bits, stereo, whatever the configuration says.
 		packetType := byte(aacRaw)
 		if p.Kind == packetbuf.Config {
 			packetType = aacConfig
@@ -127,7 +127,7 @@ func appendExVideoHeader(dst []byte, p *packetbuf.Packet) []byte {
 	return dst
 }
 
-// millis24 is a composition offset as 24 bits of two's complement, held within their range.
+// millis24 returns a composition offset in milliseconds as 24 bits of two's complement, clamped.
 func millis24(d time.Duration) uint32 {
 	ms := min(max(d.Milliseconds(), -1<<23), 1<<23-1)
 	return uint32(ms) & 0xffffff //nolint:gosec // two's complement by design
@@ -137,8 +137,8 @@ func appendUint24(dst []byte, v uint32) []byte {
 	return append(dst, byte(v>>16), byte(v>>8), byte(v)) //nolint:gosec // byte by byte
 }
 
-// mp3Header tells a player the frame's rate as nearly as two bits can; those who care read
-// the frame itself.
+// mp3Header returns the header byte with the sample rate nearest to the frame's that two bits can
+// express. Players read the exact rate from the frame itself.
 func mp3Header(frame []byte) byte {
 	const sixteenBits, stereo = 1 << 1, 1
 	h := byte(soundMP3<<4 | 3<<2 | sixteenBits | stereo)
@@ -169,29 +169,29 @@ func AppendBody(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 	return append(dst, p.Payload...), nil
 }
 
-// describable tells whether there is a place for what is said beside a configuration: in the
-// legacy layout there is none.
-func describable(c packetbuf.Codec) bool { return int(c) < len(exFourCC) && exFourCC[c] != "" }
+// canDescribe reports whether a codec can have an additional description; the legacy layout cannot
+// carry one.
+func canDescribe(c packetbuf.Codec) bool { return int(c) < len(exFourCC) && exFourCC[c] != "" }
 
-// Beside is the body of the message that is to be sent behind a configuration, of what its
-// publisher has said beside it; nil where there is nothing.
+// Beside returns the body of the message with the additional description of a configuration, to be
+// sent after it; nil if there is none.
 func Beside(p *packetbuf.Packet) []byte {
-	if len(p.Beside) == 0 || p.Kind != packetbuf.Config || !describable(p.Codec) {
+	if len(p.Beside) == 0 || p.Kind != packetbuf.Config || !canDescribe(p.Codec) {
 		return nil
 	}
 	first := byte(soundEnhanced<<4 | exMetadata)
 	if p.Track == packetbuf.Video {
-		first = 0x80 | frameCommand<<4 | exMetadata // for who does not know it a command, and no picture
+		first = 0x80 | frameCommand<<4 | exMetadata // a receiver that does not support it sees a command
 	}
 	body := make([]byte, 0, 1+len(fourCC{})+len(p.Beside))
 	body = append(append(body, first), exFourCC[p.Codec]...)
 	return append(body, p.Beside...)
 }
 
-// Tag is the packet's whole tag with its PreviousTagSize after it; nil if FLV cannot carry it,
-// which CanCarry and a bound on message sizes have excluded before. It leaves out what stands
-// beside the packet: players of HTTP-FLV in browsers (mpegts.js) end at a packet type that they do
-// not know.
+// Tag returns the packet's complete tag followed by its PreviousTagSize. It returns nil if FLV
+// cannot carry the packet; callers rule that out with CanCarry and a bound on message sizes. It
+// omits Beside: browser players of HTTP-FLV (mpegts.js) stop at a packet type that they do not
+// know.
 func Tag(p *packetbuf.Packet) []byte {
 	var scratch [maxBodyHeader]byte
 	header, err := AppendBodyHeader(scratch[:0], p)
@@ -199,25 +199,25 @@ func Tag(p *packetbuf.Packet) []byte {
 		return nil
 	}
 	size := len(header) + len(p.Payload)
-	tag := make([]byte, 0, tagHeader+size+prevTagSize)
+	tag := make([]byte, 0, tagHeaderSize+size+prevTagSize)
 	tag = appendTagHeader(tag, TagType(p.Track), p.Millis(), size)
 	tag = append(tag, header...)
 	tag = append(tag, p.Payload...)
-	return binary.BigEndian.AppendUint32(tag, uint32(tagHeader+size)) //nolint:gosec // 25 bits
+	return binary.BigEndian.AppendUint32(tag, uint32(tagHeaderSize+size)) //nolint:gosec // 25 bits
 }
 
-// AppendTag appends a whole tag with its PreviousTagSize; ts is in milliseconds. A body
-// longer than MaxBody is an error.
+// AppendTag appends a complete tag followed by its PreviousTagSize; ts is in milliseconds. It
+// returns an error if the body is longer than MaxBody.
 func AppendTag(dst []byte, tagType byte, ts uint32, body []byte) ([]byte, error) {
 	if len(body) > MaxBody {
-		return dst, fmt.Errorf("FLV tag: body of %d bytes", len(body))
+		return dst, fmt.Errorf("append FLV tag: body of %d bytes exceeds %d", len(body), MaxBody)
 	}
 	dst = appendTagHeader(dst, tagType, ts, len(body))
 	dst = append(dst, body...)
-	return binary.BigEndian.AppendUint32(dst, uint32(tagHeader+len(body))), nil //nolint:gosec // 25 bits
+	return binary.BigEndian.AppendUint32(dst, uint32(tagHeaderSize+len(body))), nil //nolint:gosec // 25 bits
 }
 
-// appendTagHeader writes type, size, timestamp with its extension byte, and stream id 0.
+// appendTagHeader appends type, size, timestamp with its extension byte, and stream id 0.
 func appendTagHeader(dst []byte, tagType byte, ts uint32, size int) []byte {
 	dst = append(dst, tagType)
 	dst = appendUint24(dst, uint32(size)) //nolint:gosec // at most MaxBody
@@ -225,7 +225,7 @@ func appendTagHeader(dst []byte, tagType byte, ts uint32, size int) []byte {
 	return append(dst, byte(ts>>24), 0, 0, 0)
 }
 
-// Header is the start of a file or stream: the header that says which tracks to expect,
+// Header returns the start of a file or stream: the header, which says which tracks to expect,
 // and PreviousTagSize0.
 func Header(hasVideo, hasAudio bool) []byte {
 	var flags byte
@@ -235,5 +235,5 @@ func Header(hasVideo, hasAudio bool) []byte {
 	if hasAudio {
 		flags |= flagAudio
 	}
-	return []byte{'F', 'L', 'V', 1, flags, 0, 0, 0, fileHeader, 0, 0, 0, 0}
+	return []byte{'F', 'L', 'V', 1, flags, 0, 0, 0, fileHeaderSize, 0, 0, 0, 0}
 }

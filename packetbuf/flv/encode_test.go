@@ -24,7 +24,7 @@ func TestTagRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		if raw.Timestamp != p.Millis() || raw.StreamID != 0 {
-			t.Errorf("timestamp %d, stream %d, want %d, 0", raw.Timestamp, raw.StreamID, p.Millis())
+			t.Errorf("got timestamp %d, stream %d, want %d, 0", raw.Timestamp, raw.StreamID, p.Millis())
 		}
 		got, err := raw.Packet()
 		if err != nil {
@@ -35,7 +35,7 @@ func TestTagRoundTrip(t *testing.T) {
 			t.Errorf("got %+v, want %+v", got, p)
 		}
 		if _, err := r.Next(); !errors.Is(err, io.EOF) {
-			t.Errorf("at the end: %v", err)
+			t.Errorf("at the end: got %v, want io.EOF", err)
 		}
 	}
 }
@@ -48,13 +48,13 @@ func TestTagBytes(t *testing.T) {
 		t.Errorf("got %x, want %x", got, want)
 	}
 	if got, err := AppendTag(nil, TypeAudio, p.Millis(), want[11:15]); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("AppendTag: %x, %v", got, err)
+		t.Errorf("AppendTag: got %x, %v, want %x", got, err, want)
 	}
 	if _, err := AppendTag(nil, TypeAudio, 0, make([]byte, MaxBody+1)); err == nil {
-		t.Error("AppendTag takes more than 24 bits of body")
+		t.Error("AppendTag: got no error for a body of more than 24 bits of size")
 	}
 	if Tag(audio(packetbuf.MP3, packetbuf.Delta, make([]byte, MaxBody))) != nil {
-		t.Error("Tag takes more than 24 bits of body")
+		t.Error("Tag: got a tag for a body of more than 24 bits of size, want nil")
 	}
 }
 
@@ -68,11 +68,11 @@ func TestCanCarry(t *testing.T) {
 				tracks++
 			}
 			if (Tag(p) == nil) != (err != nil) {
-				t.Errorf("%s on %s: Tag and AppendBody disagree", c, track)
+				t.Errorf("%s on %s: got Tag %v, AppendBody error %v, want both or none", c, track, Tag(p) != nil, err)
 			}
 		}
 		if want := CanCarry(c); (tracks == 1) != want || tracks > 1 {
-			t.Errorf("%s: carried on %d tracks, CanCarry %v", c, tracks, want)
+			t.Errorf("%s: got carried on %d tracks, CanCarry %v", c, tracks, want)
 		}
 	}
 }
@@ -87,7 +87,7 @@ func TestCompositionTimeStaysInRange(t *testing.T) {
 			t.Fatal(err)
 		}
 		if p, err := Decode(packetbuf.Video, body); err != nil || p.CTO != want {
-			t.Errorf("%v came back as %+v, %v", cto, p, err)
+			t.Errorf("composition time %v: got %+v, %v, want %v", cto, p, err, want)
 		}
 	}
 }
@@ -101,11 +101,11 @@ func TestReaderHeader(t *testing.T) {
 	}
 	long := []byte{'F', 'L', 'V', 1, 5, 0, 0, 0, 12, 1, 2, 3, 0, 0, 0, 0}
 	if v, a, err := NewReader(iotest.OneByteReader(bytes.NewReader(long)), 0).Header(); err != nil || !v || !a {
-		t.Errorf("longer header: %v %v %v", v, a, err)
+		t.Errorf("longer header: got %v, %v, %v, want both tracks", v, a, err)
 	}
 	for _, bad := range []string{"FLX\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00", "FLV\x01\x05\x00\x00\x00\x08\x00\x00\x00\x00", "FLV\x01\x05\xff\xff\xff\xff"} {
 		if _, err := NewReader(bytes.NewReader([]byte(bad)), 0).Next(); !errors.Is(err, ErrMalformed) {
-			t.Errorf("%q: %v", bad, err)
+			t.Errorf("%q: got %v, want ErrMalformed", bad, err)
 		}
 	}
 }
@@ -124,22 +124,22 @@ func TestReaderEnds(t *testing.T) {
 			want = io.ErrUnexpectedEOF
 		}
 		if !errors.Is(err, want) {
-			t.Errorf("cut at %d: %v, want %v", n, err, want)
+			t.Errorf("cut at %d: got %v, want %v", n, err, want)
 		}
 	}
 	if _, err := NewReader(bytes.NewReader(file), 5).Next(); !errors.Is(err, ErrMalformed) {
-		t.Errorf("body over the limit: %v", err)
+		t.Errorf("body over the limit: got %v, want ErrMalformed", err)
 	}
 	if _, err := NewReader(bytes.NewReader(file), 6).Next(); err != nil {
-		t.Errorf("body at the limit: %v", err)
+		t.Errorf("body at the limit: got %v, want no error", err)
 	}
 	file[13] |= tagFilter
 	if _, err := NewReader(bytes.NewReader(file), 0).Next(); !errors.Is(err, ErrMalformed) {
-		t.Errorf("encrypted: %v", err)
+		t.Errorf("encrypted: got %v, want ErrMalformed", err)
 	}
 	failing := errors.New("broken")
 	if _, err := NewReader(iotest.ErrReader(failing), 0).Next(); !errors.Is(err, failing) {
-		t.Errorf("failing reader: %v", err)
+		t.Errorf("failing reader: got %v, want %v", err, failing)
 	}
 }
 
@@ -153,12 +153,12 @@ func FuzzReader(f *testing.F) {
 			if err != nil {
 				return
 			}
-			if total += len(raw.Body) + tagHeader; total > len(file) {
-				t.Fatalf("%d bytes of tags in a file of %d", total, len(file))
+			if total += len(raw.Body) + tagHeaderSize; total > len(file) {
+				t.Fatalf("got %d bytes of tags from a file of %d", total, len(file))
 			}
 			p, _ := raw.Packet()
 			if p != nil && p.Millis() != raw.Timestamp {
-				t.Fatalf("DTS %v of timestamp %d", p.DTS, raw.Timestamp)
+				t.Fatalf("got DTS %v, want %d ms", p.DTS, raw.Timestamp)
 			}
 		}
 	})
@@ -183,7 +183,7 @@ func BenchmarkTag(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if Tag(p) == nil {
-			b.Fatal("no tag")
+			b.Fatal("got no tag")
 		}
 	}
 }
@@ -200,8 +200,8 @@ func BenchmarkAppendBody(b *testing.B) {
 	}
 }
 
-// What a browser pushes, and what is made for those who cannot take that.
-func TestBridgedSound(t *testing.T) {
+// A browser's codecs, and the codecs that bridges make from them.
+func TestBridgedAudio(t *testing.T) {
 	head := codec.OpusHead{Channels: 2, PreSkip: 312, Rate: 48000}.Append(nil)
 	for want, p := range map[string]*packetbuf.Packet{
 		"\x90Opus" + string(head):      {Codec: packetbuf.Opus, Kind: packetbuf.Config, Payload: head},
@@ -211,12 +211,12 @@ func TestBridgedSound(t *testing.T) {
 	} {
 		p.Track, p.Flags = packetbuf.Audio, packetbuf.Bridged
 		if body, err := AppendBody(nil, p); err != nil || string(body) != want {
-			t.Errorf("%s %s: %x, %v", p.Codec, p.Kind, body, err)
+			t.Errorf("%s %s: got %x, %v, want %x", p.Codec, p.Kind, body, err, want)
 		}
 	}
-	for _, c := range Sounds() {
+	for _, c := range AudioCodecs() {
 		if c == packetbuf.Opus || !CanCarry(c) {
-			t.Errorf("%s for everybody", c)
+			t.Errorf("got %s among the codecs of all players", c)
 		}
 	}
 }

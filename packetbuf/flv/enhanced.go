@@ -8,14 +8,14 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Enhanced packet types. Where audio and video differ, the name says which.
+// Enhanced packet types. Where audio and video differ, the name says which is meant.
 const (
 	exSequenceStart   = 0
 	exCodedFrames     = 1
 	exSequenceEnd     = 2
 	exVideoFramesX    = 3 // coded frames whose composition time is 0
-	exMetadata        = 4 // video: AMF0 description of colours; audio: the channels' order
-	exVideoTSStart    = 5 // a configuration as MPEG-TS has it
+	exMetadata        = 4 // video: AMF0 colorInfo; audio: channel order
+	exVideoTSStart    = 5 // a configuration in MPEG-TS format
 	exAudioMultitrack = 5
 	exVideoMultitrack = 6
 	exModEx           = 7
@@ -28,8 +28,8 @@ const (
 	manyTracksManyCodecs = 2
 )
 
-// maxTracks is how many shares a body can have: a track's number is a byte, and each has one. More
-// would be tiny and cost many times their size.
+// maxTracks bounds the parts of a multitrack body. A track's number is a byte, and each track has one
+// part; more parts would be tiny and cost many times their size.
 const maxTracks = 256
 
 type fourCC [4]byte
@@ -47,22 +47,22 @@ var exCodecs = map[packetbuf.Track]map[fourCC]packetbuf.Codec{
 	},
 }
 
-// exBody is one track's share of an Enhanced body.
+// exBody is one track's part of an Enhanced body.
 type exBody struct {
-	id         byte // of the track; 0 is the one that there always is
+	id         byte // track number; 0 is the main track
 	packetType byte
 	codec      fourCC
 	rest       []byte
 }
 
-// Numbered is a packet of one track of a multitrack body.
+// Numbered is a packet of one track of a multitrack body, with the track's number.
 type Numbered struct {
 	ID     uint8
 	Packet *packetbuf.Packet
 }
 
-// Multitrack tells whether a body may hold shares of several tracks. A modifier before them hides
-// them until it has been stepped over.
+// Multitrack reports whether a body may contain several tracks. A modifier in front hides them
+// until it has been skipped.
 func Multitrack(track packetbuf.Track, body []byte) bool {
 	if len(body) == 0 {
 		return false
@@ -77,15 +77,15 @@ func Multitrack(track packetbuf.Track, body []byte) bool {
 	return false
 }
 
-// Others makes packets of the tracks of a multitrack body that Decode leaves out: all whose
-// number is not 0. It stops at the first that cannot be read; left says how many tracks have come
-// to nothing, but for what Decode fails at too.
+// Others returns the packets of the tracks that Decode omits: those of a multitrack body whose
+// number is not 0. It stops at the first part that cannot be read. left is the number of parts that
+// gave no packet, without errors that Decode returns too.
 func Others(track packetbuf.Track, body []byte) (others []Numbered, left int) {
 	if !Multitrack(track, body) {
 		return nil, 0
 	}
 	first := false // Decode reads up to track 0
-	for b, err := range exShares(track, body) {
+	for b, err := range exParts(track, body) {
 		switch {
 		case err != nil && first:
 			return others, left + 1
@@ -106,7 +106,7 @@ func Others(track packetbuf.Track, body []byte) (others []Numbered, left int) {
 }
 
 func decodeEx(track packetbuf.Track, body []byte) (*packetbuf.Packet, error) {
-	for b, err := range exShares(track, body) {
+	for b, err := range exParts(track, body) {
 		if err != nil {
 			return nil, err
 		}
@@ -119,13 +119,13 @@ func decodeEx(track packetbuf.Track, body []byte) (*packetbuf.Packet, error) {
 
 func (b exBody) decode(track packetbuf.Track, first byte) (*packetbuf.Packet, error) {
 	if track == packetbuf.Audio {
-		return b.sound()
+		return b.decodeAudio()
 	}
-	return b.picture(first >> 4 & 7)
+	return b.decodeVideo(first >> 4 & 7)
 }
 
-func (b exBody) picture(frame byte) (*packetbuf.Packet, error) {
-	p, err := b.packet(packetbuf.Video)
+func (b exBody) decodeVideo(frame byte) (*packetbuf.Packet, error) {
+	p, err := b.newPacket(packetbuf.Video)
 	if err != nil {
 		return nil, err
 	}
@@ -150,8 +150,8 @@ func (b exBody) picture(frame byte) (*packetbuf.Packet, error) {
 	return unlessEmpty(p), nil
 }
 
-func (b exBody) sound() (*packetbuf.Packet, error) {
-	p, err := b.packet(packetbuf.Audio)
+func (b exBody) decodeAudio() (*packetbuf.Packet, error) {
+	p, err := b.newPacket(packetbuf.Audio)
 	if err != nil {
 		return nil, err
 	}
@@ -168,8 +168,8 @@ func (b exBody) sound() (*packetbuf.Packet, error) {
 	return unlessEmpty(p), nil
 }
 
-// skipModEx steps over modifiers; the one that exists, a timestamp's nanoseconds, is
-// finer than our clock.
+// skipModEx skips modifiers. The only one defined, a timestamp's nanoseconds, is finer than the
+// stream's clock.
 func skipModEx(packetType byte, b []byte) (byte, []byte, error) {
 	for packetType == exModEx {
 		if len(b) < 1 {
@@ -190,9 +190,9 @@ func skipModEx(packetType byte, b []byte) (byte, []byte, error) {
 	return packetType, b, nil
 }
 
-// exShares are the shares of the tracks in a body, one of track 0 where it is not multitrack. An
-// error is the last. A command frame has none.
-func exShares(track packetbuf.Track, body []byte) iter.Seq2[exBody, error] {
+// exParts yields the parts of a body, one per track; without multitrack it yields one of track 0.
+// An error ends it. A command frame has no parts.
+func exParts(track packetbuf.Track, body []byte) iter.Seq2[exBody, error] {
 	return func(yield func(exBody, error) bool) {
 		packetType, b, err := skipModEx(body[0]&0x0f, body[1:])
 		if err != nil {
@@ -207,7 +207,7 @@ func exShares(track packetbuf.Track, body []byte) iter.Seq2[exBody, error] {
 			}
 		}
 		if packetType != multitrack {
-			codec, rest, err := takeFourCC(b)
+			codec, rest, err := splitFourCC(b)
 			yield(exBody{packetType: packetType, codec: codec, rest: rest}, err)
 			return
 		}
@@ -215,7 +215,7 @@ func exShares(track packetbuf.Track, body []byte) iter.Seq2[exBody, error] {
 	}
 }
 
-// eachTrack yields the shares of a multitrack body.
+// eachTrack yields the parts of a multitrack body.
 func eachTrack(multitrack byte, b []byte, yield func(exBody, error) bool) {
 	if len(b) < 1 {
 		yield(exBody{}, malformed("multitrack body cut short"))
@@ -229,7 +229,7 @@ func eachTrack(multitrack byte, b []byte, yield func(exBody, error) bool) {
 	b = b[1:]
 	var err error
 	if kind != manyTracksManyCodecs {
-		if ex.codec, b, err = takeFourCC(b); err != nil {
+		if ex.codec, b, err = splitFourCC(b); err != nil {
 			yield(exBody{}, err)
 			return
 		}
@@ -240,10 +240,10 @@ func eachTrack(multitrack byte, b []byte, yield func(exBody, error) bool) {
 			return
 		}
 		if kind == manyTracksManyCodecs {
-			ex.codec, b, err = takeFourCC(b)
+			ex.codec, b, err = splitFourCC(b)
 		}
 		if err == nil {
-			ex.id, ex.rest, b, err = takeTrack(kind, b)
+			ex.id, ex.rest, b, err = splitTrack(kind, b)
 		}
 		if !yield(ex, err) || err != nil {
 			return
@@ -251,8 +251,8 @@ func eachTrack(multitrack byte, b []byte, yield func(exBody, error) bool) {
 	}
 }
 
-// takeTrack takes one track's number and share off a multitrack body.
-func takeTrack(kind byte, b []byte) (id byte, share, rest []byte, err error) {
+// splitTrack returns the first track's number and part of a multitrack body, and the rest.
+func splitTrack(kind byte, b []byte) (id byte, share, rest []byte, err error) {
 	if len(b) < 1 {
 		return 0, nil, nil, malformed("multitrack body cut short")
 	}
@@ -269,14 +269,14 @@ func takeTrack(kind byte, b []byte) (id byte, share, rest []byte, err error) {
 	return b[0], b[4 : 4+size : 4+size], b[4+size:], nil
 }
 
-func takeFourCC(b []byte) (fourCC, []byte, error) {
+func splitFourCC(b []byte) (fourCC, []byte, error) {
 	if len(b) < 4 {
 		return fourCC{}, nil, malformed("codec cut short")
 	}
 	return fourCC(b[:4]), b[4:], nil
 }
 
-func (b exBody) packet(track packetbuf.Track) (*packetbuf.Packet, error) {
+func (b exBody) newPacket(track packetbuf.Track) (*packetbuf.Packet, error) {
 	c, ok := exCodecs[track][b.codec]
 	if !ok {
 		return nil, &UnsupportedError{Track: track, Codec: strconv.Quote(string(b.codec[:]))}

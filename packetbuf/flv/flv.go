@@ -1,9 +1,9 @@
-// Package flv turns packets into FLV and back: the bodies of tags, which are also the
-// bodies of RTMP audio, video and data messages; whole tags; and files. It knows the
-// legacy layout (Adobe Flash Video File Format Specification 10.1, annex E) and
-// Enhanced RTMP v2's (veovera/enhanced-rtmp).
+// Package flv encodes packets as FLV and decodes them: the bodies of tags, which are also the
+// bodies of RTMP audio, video and data messages; complete tags; and files. It supports the
+// legacy layout (Adobe Flash Video File Format Specification 10.1, annex E) and that of
+// Enhanced RTMP v2 (veovera/enhanced-rtmp).
 //
-// The package is pure: no goroutine, no clock, no I/O but through a reader handed in.
+// The package is pure: no goroutine, no clock, no I/O except through the caller's reader.
 package flv
 
 import (
@@ -20,17 +20,17 @@ const (
 	TypeData  byte = 18
 )
 
-// MaxBody is the most that the 24-bit size of a tag can say.
+// MaxBody is the largest body size that a tag's 24-bit size can express.
 const MaxBody = 1<<24 - 1
 
 // ErrMalformed is wrapped by every error about bytes that break the format.
 var ErrMalformed = errors.New("malformed FLV")
 
-// UnsupportedError says that a well-formed body holds a codec that the relay does not
+// UnsupportedError reports that a well-formed body contains a codec that the relay does not
 // carry.
 type UnsupportedError struct {
 	Track packetbuf.Track
-	Codec string // its common name, or its number or FourCC where it has none
+	Codec string // its common name, else its number or FourCC
 }
 
 func (e *UnsupportedError) Error() string {
@@ -41,7 +41,7 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrMalformed)
 }
 
-// TagType is the tag type of a track.
+// TagType returns the tag type of a track.
 func TagType(t packetbuf.Track) byte {
 	switch t {
 	case packetbuf.Video:
@@ -52,7 +52,7 @@ func TagType(t packetbuf.Track) byte {
 	return TypeData
 }
 
-// TrackOf is the track of a tag type; ok is false for a type that FLV does not have.
+// TrackOf returns the track of a tag type; ok is false for a type that FLV does not define.
 func TrackOf(tagType byte) (t packetbuf.Track, ok bool) {
 	switch tagType {
 	case TypeVideo:
@@ -65,15 +65,14 @@ func TrackOf(tagType byte) (t packetbuf.Track, ok bool) {
 	return 0, false
 }
 
-// Decode makes a packet of the body of a tag or message. The payload aliases body; DTS
-// is left 0 for the caller, who has the timestamp. It returns nil without an error for
-// what carries nothing that the relay passes on: an empty body, the end of a sequence, a
-// seek or command frame, an Enhanced description of colours or channels, which Intake reads,
-// and tracks other than the first of a multitrack body.
+// Decode returns the packet in the body of a tag or message. The payload aliases body. The DTS is
+// 0; the caller sets it from the timestamp. Decode returns nil without an error for a body without
+// anything to pass on: an empty body, the end of a sequence, a seek or command frame, an Enhanced
+// description of colours or channels, which Intake reads, and tracks other than track 0 of a
+// multitrack body.
 //
-// The Kind of an audio frame is Delta: whether it is a random-access point depends on
-// what else the stream has. The errors are *UnsupportedError, and those that wrap
-// ErrMalformed.
+// The Kind of an audio frame is Delta: whether it is a random-access point depends on the other
+// tracks of the stream. The error is an *UnsupportedError or wraps ErrMalformed.
 func Decode(track packetbuf.Track, body []byte) (*packetbuf.Packet, error) {
 	if len(body) == 0 {
 		return nil, nil

@@ -25,7 +25,7 @@ var (
 	idr         = []byte{0x65, 0x88, 0x84, 0x00, 0x10}
 	nonIDR      = []byte{0x41, 0x9a, 0x24, 0x6c} // P slice, referenced
 	unused      = []byte{0x01, 0x9e, 0x41, 0x78} // B slice, nal_ref_idc 0
-	intra       = []byte{0x61, 0x88, 0x84, 0x10} // I slice, no IDR
+	intra       = []byte{0x61, 0x88, 0x84, 0x10} // I slice, not IDR
 	recovery    = []byte{0x06, 0x06, 0x01, 0x84, 0x80}
 	parameterP  = []byte{0x68, 0xee, 0x3c, 0x80}
 	delimiter   = []byte{0x09, 0xf0}
@@ -52,8 +52,8 @@ type decodeCase struct {
 	name  string
 	track packetbuf.Track
 	body  []byte
-	want  *packetbuf.Packet // nil: carries nothing
-	once  bool              // is not encoded back to the same bytes
+	want  *packetbuf.Packet // nil: nothing to pass on
+	once  bool              // encodes to different bytes
 }
 
 func video(c packetbuf.Codec, k packetbuf.Kind, cto time.Duration, payload []byte) *packetbuf.Packet {
@@ -68,7 +68,7 @@ func data(k packetbuf.Kind, payload []byte) *packetbuf.Packet {
 	return &packetbuf.Packet{Track: packetbuf.Data, Codec: packetbuf.AMF0, Kind: k, Payload: payload}
 }
 
-// Pictures as far as their kind is to be seen.
+// Frames, as far as VideoKind reads them.
 var (
 	vp8Key     = []byte{0x10, 0, 0, 0x9d, 1}
 	hevcIDR    = []byte{0, 0, 0, 3, 19 << 1, 1, 0x80}
@@ -198,7 +198,7 @@ func TestDecode(t *testing.T) {
 				t.Fatalf("encoded back\ngot  %x\nwant %x", back, c.body)
 			}
 			if again, err := Decode(c.track, back); err != nil || !same(again, got) {
-				t.Fatalf("decoded again: %+v, %v", again, err)
+				t.Fatalf("decoded again: got %+v, %v, want %+v", again, err, got)
 			}
 		})
 	}
@@ -233,7 +233,7 @@ func TestDecodeUnsupported(t *testing.T) {
 		_, err := Decode(c.track, c.body)
 		var u *UnsupportedError
 		if !errors.As(err, &u) || u.Track != c.track || u.Codec != c.codec {
-			t.Errorf("%x: %v, want codec %s", c.body, err, c.codec)
+			t.Errorf("%x: got %v, want an UnsupportedError of codec %s", c.body, err, c.codec)
 		}
 	}
 }
@@ -268,7 +268,7 @@ func TestDecodeMalformed(t *testing.T) {
 		{packetbuf.Track(9), []byte{1}},
 	} {
 		if p, err := Decode(c.track, c.body); !errors.Is(err, ErrMalformed) {
-			t.Errorf("%s %x: %+v, %v", c.track, c.body, p, err)
+			t.Errorf("%s %x: got %+v, %v, want ErrMalformed", c.track, c.body, p, err)
 		}
 	}
 }
@@ -283,10 +283,10 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		if err != nil {
-			t.Fatalf("a packet and an error: %v", err)
+			t.Fatalf("got both a packet and an error: %v", err)
 		}
 		if len(p.Payload) == 0 || len(p.Payload) > len(body) {
-			t.Fatalf("payload of %d bytes from %d", len(p.Payload), len(body))
+			t.Fatalf("got a payload of %d bytes from %d", len(p.Payload), len(body))
 		}
 		back, err := AppendBody(nil, p)
 		if err != nil {
@@ -294,7 +294,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		again, err := Decode(p.Track, back)
 		if err != nil || !same(again, p) {
-			t.Fatalf("%+v\nencoded and decoded: %+v, %v", p, again, err)
+			t.Fatalf("encoded and decoded: got %+v, %v, want %+v", again, err, p)
 		}
 	})
 }

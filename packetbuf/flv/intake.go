@@ -11,37 +11,37 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/repair"
 )
 
-// Intake makes packets of the bodies that one publisher or origin sends, in their order. It repairs
-// what they get wrong; see package repair. Its zero value is ready.
+// Intake decodes the bodies that one publisher or origin sends, in order, and repairs their faults;
+// see package repair. Its zero value is ready to use.
 type Intake struct {
-	// Repairs counts what was repaired and what was left out.
+	// Repairs counts what was repaired and what was dropped.
 	Repairs packetbuf.RepairCounts
 
-	video       *repair.Video
-	audio       *repair.Audio
-	configured  [packetbuf.NumTracks]*packetbuf.Packet // the newest configuration
-	beside      [packetbuf.NumTracks]beside
-	others      map[place]*repair.Video   // of video
-	configs     map[place]packetbuf.Codec // what configured is for track 0, of those not repaired
-	out         []*packetbuf.Packet       // what Take returned last
-	behind      []*packetbuf.Packet       // what waits behind a picture in assembly
-	behindBytes int                       // of its payloads
+	video        *repair.Video
+	audio        *repair.Audio
+	configured   [packetbuf.NumTracks]*packetbuf.Packet // the newest configuration
+	descriptions [packetbuf.NumTracks]trackDescription
+	otherVideo   map[trackKey]*repair.Video   // of video tracks other than track 0
+	otherConfigs map[trackKey]packetbuf.Codec // as configured, for other tracks that are not repaired
+	result       []*packetbuf.Packet          // returned by the last Take
+	waiting      []*packetbuf.Packet          // waiting for a frame in assembly that precedes them
+	waitingBytes int                          // of their payloads
 }
 
-// place is a track of a multitrack body.
-type place struct {
+// trackKey identifies a track of a multitrack body.
+type trackKey struct {
 	track packetbuf.Track
 	id    uint8
 }
 
-// beside is what was said of track 0 beside its configuration.
-type beside struct {
+// trackDescription is the additional description of track 0.
+type trackDescription struct {
 	codec packetbuf.Codec
-	said  []byte
+	body  []byte
 }
 
-// needsConfig reports whether frames of a codec need a configuration first. Those of VP8 and VP9
-// say themselves what the decoder has to know.
+// needsConfig reports whether frames of a codec need a configuration first. Frames of VP8 and VP9
+// contain what the decoder needs to know.
 func needsConfig(c packetbuf.Codec) bool {
 	switch c {
 	case packetbuf.H264, packetbuf.HEVC, packetbuf.AV1, packetbuf.AAC, packetbuf.Opus, packetbuf.FLAC:
@@ -50,10 +50,9 @@ func needsConfig(c packetbuf.Codec) bool {
 	return false
 }
 
-// readable reports whether a packet is one to pass on, as far as its configuration can be
-// understood. Those of H.264 and AAC, and parameter sets of HEVC with start codes, are left to
-// package repair.
-func readable(p *packetbuf.Packet) bool {
+// isReadable reports whether a packet may be passed on: it is not a configuration, or one that can be
+// parsed. Package repair checks those of H.264 and AAC, and HEVC parameter sets with start codes.
+func isReadable(p *packetbuf.Packet) bool {
 	switch {
 	case p.Kind != packetbuf.Config:
 		return true
@@ -65,28 +64,28 @@ func readable(p *packetbuf.Packet) bool {
 	return err == nil
 }
 
-// Take takes a body that arrived at now, with its timestamp in milliseconds for DTS, and returns
-// the packets that are whole now, in order: none for what carries nothing, for a body that is no
-// media, which it counts, for media that no decoder can read, and for a part of a picture. They
-// are valid until the next call. The error is an *UnsupportedError.
+// Take decodes a body that arrived at now, with its timestamp in milliseconds as the DTS. It returns
+// the packets that are then complete, in order. There are none for a body without media, for part of
+// a frame, for media that no decoder can read, and for an unreadable body, which it counts. The
+// packets are valid until the next call. The error is an *UnsupportedError.
 func (in *Intake) Take(now time.Time, track packetbuf.Track, timestamp uint32, body []byte) ([]*packetbuf.Packet, error) {
 	p, err := Decode(track, body)
-	in.out = in.out[:0]
+	in.result = in.result[:0]
 	var unsupported *UnsupportedError
 	switch {
 	case errors.As(err, &unsupported):
 		return nil, err
-	case err != nil || p != nil && !readable(p):
+	case err != nil || p != nil && !isReadable(p):
 		in.Unreadable(track)
 		return nil, nil
 	case p == nil:
-		if p = in.describe(track, body); p != nil {
+		if p = in.takeDescription(track, body); p != nil {
 			p.DTS, p.Arrived = millis(timestamp), now
-			in.out = append(in.out, p)
+			in.result = append(in.result, p)
 		}
-		return in.out, nil
+		return in.result, nil
 	}
-	p.Payload = own(p.Payload, body)
+	p.Payload = detach(p.Payload, body)
 	p.DTS, p.Arrived = millis(timestamp), now
 	switch track {
 	case packetbuf.Video:
@@ -94,73 +93,73 @@ func (in *Intake) Take(now time.Time, track packetbuf.Track, timestamp uint32, b
 			in.video = repair.NewVideo(&in.Repairs)
 		}
 		held := in.video.Held()
-		in.out = in.video.Take(in.out, now, p, saidKind(body[0]))
-		in.release(held)
+		in.result = in.video.Take(in.result, now, p, headerKind(body[0]))
+		in.releaseWaiting(held)
 	case packetbuf.Audio:
 		if in.audio == nil {
 			in.audio = repair.NewAudio(&in.Repairs)
 		}
-		in.out = in.audio.Take(in.out, p)
-		in.keepBack()
+		in.result = in.audio.Take(in.result, p)
+		in.holdBack()
 	case packetbuf.Data:
-		in.out = append(in.out, p)
-		in.keepBack()
+		in.result = append(in.result, p)
+		in.holdBack()
 	}
-	in.configureAll()
-	return in.out, nil
+	in.recordConfigs()
+	return in.result, nil
 }
 
-// maxBehind and maxBehindBytes bound the packets that wait behind a picture in assembly, and their
+// maxWaiting and maxWaitingBytes bound the packets that wait for a frame in assembly, and their
 // payloads.
 const (
-	maxBehind      = 256
-	maxBehindBytes = 1 << 20
+	maxWaiting      = 256
+	maxWaitingBytes = 1 << 20
 )
 
-// keepBack has the packets wait that come behind a picture in assembly: a stream begins with its
+// holdBack holds packets back while a frame in assembly precedes them: a stream begins with its
 // first keyframe, and audio that overtook it would be lost.
-func (in *Intake) keepBack() {
+func (in *Intake) holdBack() {
 	if in.video == nil || in.video.Held() == nil {
 		return
 	}
-	for _, p := range in.out {
-		in.behindBytes += len(p.Payload)
+	for _, p := range in.result {
+		in.waitingBytes += len(p.Payload)
 	}
-	in.behind = append(in.behind, in.out...)
-	in.out = in.out[:0]
-	if len(in.behind) > maxBehind || in.behindBytes > maxBehindBytes {
+	in.waiting = append(in.waiting, in.result...)
+	in.result = in.result[:0]
+	if len(in.waiting) > maxWaiting || in.waitingBytes > maxWaitingBytes {
 		held := in.video.Held()
-		in.out = in.video.Flush(in.out)
-		in.release(held)
+		in.result = in.video.Flush(in.result)
+		in.releaseWaiting(held)
 	}
 }
 
-// release puts what waited behind a picture at its place in what Take returns, once that is among
-// it or has been left out.
-func (in *Intake) release(held *packetbuf.Packet) {
-	if len(in.behind) == 0 || in.video.Held() == held {
+// releaseWaiting inserts the packets that waited for the frame held after it in the result of Take, once
+// the frame is part of it or has been dropped.
+func (in *Intake) releaseWaiting(held *packetbuf.Packet) {
+	if len(in.waiting) == 0 || in.video.Held() == held {
 		return
 	}
-	in.out = slices.Insert(in.out, 1+slices.Index(in.out, held), in.behind...)
-	clear(in.behind)
-	in.behind, in.behindBytes = in.behind[:0], 0
+	in.result = slices.Insert(in.result, 1+slices.Index(in.result, held), in.waiting...)
+	clear(in.waiting)
+	in.waiting, in.waitingBytes = in.waiting[:0], 0
 }
 
-// configureAll notes the configurations among the packets that Take returns.
-func (in *Intake) configureAll() {
-	for _, p := range in.out {
+// recordConfigs records the configurations in the result of Take.
+func (in *Intake) recordConfigs() {
+	for _, p := range in.result {
 		if p.Kind == packetbuf.Config {
-			in.configure(p)
+			in.recordConfig(p)
 		}
 	}
 }
 
 func millis(timestamp uint32) time.Duration { return time.Duration(timestamp) * time.Millisecond }
 
-// Unreadable counts a body of a track that is no media.
+// Unreadable counts a body of a track that could not be decoded.
 func (in *Intake) Unreadable(track packetbuf.Track) { in.Repairs.Note(track, packetbuf.Unreadable) }
 
-// Due returns when Flush has something to pass on, unless more comes before; zero if it has not.
+// Due returns when Flush must be called unless more media arrives first; zero if nothing is held.
 func (in *Intake) Due() (due time.Time) {
 	consider := func(v *repair.Video) {
 		if v == nil {
@@ -171,32 +170,32 @@ func (in *Intake) Due() (due time.Time) {
 		}
 	}
 	consider(in.video)
-	for _, v := range in.others {
+	for _, v := range in.otherVideo {
 		consider(v)
 	}
 	return due
 }
 
-// Flush returns the packets that are not waited for any longer at now, those of Take and those of
-// TakeOthers; with a zero time all that there are, at the end of a session.
+// Flush returns the packets whose wait is over at now, for Take in own and for TakeOthers in others.
+// With a zero time, at the end of a session, it returns all packets.
 func (in *Intake) Flush(now time.Time) (own []*packetbuf.Packet, others []Numbered) {
 	over := func(v *repair.Video) bool {
 		due := v.Due()
 		return !due.IsZero() && (now.IsZero() || !now.Before(due))
 	}
-	in.out = in.out[:0]
+	in.result = in.result[:0]
 	if in.video != nil && over(in.video) {
 		held := in.video.Held()
-		in.out = in.video.Flush(in.out)
-		in.release(held)
-		in.configureAll()
+		in.result = in.video.Flush(in.result)
+		in.releaseWaiting(held)
+		in.recordConfigs()
 	}
-	for at, v := range in.others {
+	for at, v := range in.otherVideo {
 		if over(v) {
 			others = appendNumbered(others, at.id, v.Flush(nil))
 		}
 	}
-	return in.out, others
+	return in.result, others
 }
 
 func appendNumbered(dst []Numbered, id uint8, packets []*packetbuf.Packet) []Numbered {
@@ -206,39 +205,39 @@ func appendNumbered(dst []Numbered, id uint8, packets []*packetbuf.Packet) []Num
 	return dst
 }
 
-// own is part of a body that keeps about itself from being freed, and no more: a copy, where it is
-// the lesser part.
-func own(part, body []byte) []byte {
+// detach returns part, which aliases body, without keeping a much larger body in memory: if part is less
+// than half of body, it returns a copy.
+func detach(part, body []byte) []byte {
 	if len(part) >= len(body)/2 {
 		return part
 	}
 	return bytes.Clone(part)
 }
 
-// configure notes a configuration, and puts beside it what was said before of the same one, or
-// before there was any.
-func (in *Intake) configure(p *packetbuf.Packet) {
-	was, b := in.configured[p.Track], &in.beside[p.Track]
+// recordConfig records a configuration. It sets Beside to the description that arrived before, if that
+// was for the same configuration or the first.
+func (in *Intake) recordConfig(p *packetbuf.Packet) {
+	was, b := in.configured[p.Track], &in.descriptions[p.Track]
 	if was != nil && !(was.Codec == p.Codec && bytes.Equal(was.Payload, p.Payload)) || b.codec != p.Codec {
-		*b = beside{}
+		*b = trackDescription{}
 	}
-	p.Beside = b.said
+	p.Beside = b.body
 	in.configured[p.Track] = p
 }
 
-// describe takes what is said of a track beside its configuration. It returns the configuration
-// once more if that is news, and nil else.
-func (in *Intake) describe(track packetbuf.Track, body []byte) *packetbuf.Packet {
-	codec, said, err := description(track, body)
+// takeDescription reads an additional description. If it is new, describe returns the configuration again
+// with it, else nil.
+func (in *Intake) takeDescription(track packetbuf.Track, body []byte) *packetbuf.Packet {
+	codec, said, err := parseDescription(track, body)
 	if err != nil {
 		in.Unreadable(track)
 		return nil
 	}
-	if said == nil || !describable(codec) {
+	if said == nil || !canDescribe(codec) {
 		return nil
 	}
-	said = own(said, body)
-	in.beside[track] = beside{codec, said}
+	said = detach(said, body)
+	in.descriptions[track] = trackDescription{codec, said}
 	was := in.configured[track]
 	if was == nil || was.Codec != codec || bytes.Equal(was.Beside, said) {
 		return nil
@@ -248,8 +247,8 @@ func (in *Intake) describe(track packetbuf.Track, body []byte) *packetbuf.Packet
 	return p
 }
 
-// TakeOthers takes the tracks of a body that Take leaves out, as Take does. A track in a codec that
-// is not carried is counted with those that are no media.
+// TakeOthers decodes the tracks of a body that Take omits, as Take does. A track with an unsupported
+// codec counts as unreadable.
 func (in *Intake) TakeOthers(now time.Time, track packetbuf.Track, timestamp uint32, body []byte) []Numbered {
 	all, left := Others(track, body)
 	for range left {
@@ -257,15 +256,15 @@ func (in *Intake) TakeOthers(now time.Time, track packetbuf.Track, timestamp uin
 	}
 	var taken []Numbered
 	for _, one := range all {
-		p, at := one.Packet, place{track, one.ID}
-		if !readable(p) {
+		p, at := one.Packet, trackKey{track, one.ID}
+		if !isReadable(p) {
 			in.Unreadable(track)
 			continue
 		}
-		p.Payload = own(p.Payload, body)
+		p.Payload = detach(p.Payload, body)
 		p.DTS, p.Arrived = millis(timestamp), now
-		if v := in.other(at); v != nil {
-			taken = appendNumbered(taken, one.ID, v.Take(nil, now, p, saidKind(body[0])))
+		if v := in.otherRepairer(at); v != nil {
+			taken = appendNumbered(taken, one.ID, v.Take(nil, now, p, headerKind(body[0])))
 		} else if in.otherConfigured(at, p) {
 			taken = append(taken, one)
 		}
@@ -273,30 +272,30 @@ func (in *Intake) TakeOthers(now time.Time, track packetbuf.Track, timestamp uin
 	return taken
 }
 
-// maxRepaired bounds the further tracks of video that are repaired: each may hold a picture. More
-// pass as they are.
+// maxRepaired bounds the additional video tracks that are repaired, because each may hold a frame.
+// Further tracks pass unrepaired.
 const maxRepaired = 8
 
-// other returns what repairs a further track; nil for one that passes as it is.
-func (in *Intake) other(at place) *repair.Video {
-	v := in.others[at]
-	if v == nil && at.track == packetbuf.Video && len(in.others) < maxRepaired {
-		if in.others == nil {
-			in.others = map[place]*repair.Video{}
+// otherRepairer returns the repairer of an additional track; nil for a track that passes unrepaired.
+func (in *Intake) otherRepairer(at trackKey) *repair.Video {
+	v := in.otherVideo[at]
+	if v == nil && at.track == packetbuf.Video && len(in.otherVideo) < maxRepaired {
+		if in.otherVideo == nil {
+			in.otherVideo = map[trackKey]*repair.Video{}
 		}
 		v = repair.NewVideo(&in.Repairs)
-		in.others[at] = v
+		in.otherVideo[at] = v
 	}
 	return v
 }
 
-// otherConfigured reports whether p, of a further track that is not repaired, can be decoded.
-func (in *Intake) otherConfigured(at place, p *packetbuf.Packet) bool {
+// otherConfigured reports whether p, of an additional track that is not repaired, can be decoded.
+func (in *Intake) otherConfigured(at trackKey, p *packetbuf.Packet) bool {
 	if p.Kind == packetbuf.Config {
-		if in.configs == nil {
-			in.configs = map[place]packetbuf.Codec{}
+		if in.otherConfigs == nil {
+			in.otherConfigs = map[trackKey]packetbuf.Codec{}
 		}
-		in.configs[at] = p.Codec
+		in.otherConfigs[at] = p.Codec
 	}
-	return !needsConfig(p.Codec) || in.configs[at] == p.Codec
+	return !needsConfig(p.Codec) || in.otherConfigs[at] == p.Codec
 }

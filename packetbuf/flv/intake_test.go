@@ -9,8 +9,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// takeOne has an intake take a body that makes one packet or none, without waiting for more of a
-// picture.
+// takeOne passes a body to an intake, which returns at most one packet, without waiting for more
+// parts of a frame.
 func takeOne(in *Intake, track packetbuf.Track, timestamp uint32, body []byte) (*packetbuf.Packet, error) {
 	packets, err := in.Take(time.Time{}, track, timestamp, body)
 	if len(packets) == 0 {
@@ -22,7 +22,7 @@ func takeOne(in *Intake, track packetbuf.Track, timestamp uint32, body []byte) (
 	return packets[len(packets)-1], err
 }
 
-// dropped returns how many bodies an intake has taken for no media.
+// dropped returns how many bodies an intake has counted as unreadable.
 func dropped(in *Intake) int { return int(in.Repairs.Count(packetbuf.Unreadable)) } //nolint:gosec // a few
 
 func TestIntake(t *testing.T) {
@@ -49,21 +49,21 @@ func TestIntake(t *testing.T) {
 	for _, s := range steps {
 		p, err := takeOne(&in, s.track, 4711, s.body)
 		if err != nil || (p != nil) != s.want || dropped(&in) != s.dropped {
-			t.Fatalf("%s: %+v, %v, %d dropped", s.name, p, err, dropped(&in))
+			t.Fatalf("%s: got %+v, %v, %d dropped, want a packet: %v, %d dropped", s.name, p, err, dropped(&in), s.want, s.dropped)
 		}
 		if p != nil && (p.Kind != s.kind || p.DTS != 4711*time.Millisecond) {
-			t.Errorf("%s: %+v", s.name, p)
+			t.Errorf("%s: got %+v, want kind %v at 4711 ms", s.name, p, s.kind)
 		}
 	}
 	for name, body := range map[string][]byte{"Sorenson": {0x12, 1, 2}, "VVC": join(0x91, "vvc1", 1, 2)} {
 		var unsupported *UnsupportedError
 		if p, err := takeOne(&in, packetbuf.Video, 0, body); p != nil || !errors.As(err, &unsupported) || unsupported.Track != packetbuf.Video {
-			t.Errorf("%s: %+v, %v", name, p, err)
+			t.Errorf("%s: got %+v, %v, want an UnsupportedError", name, p, err)
 		}
 	}
 }
 
-// opusHead is stereo.
+// opusHead is the configuration of stereo Opus.
 var opusHead = join("OpusHead", 1, 2, 0x38, 1, 0x80, 0xbb, 0, 0, 0, 0, 0)
 
 func TestIntakeOfEnhancedCodecs(t *testing.T) {
@@ -81,32 +81,32 @@ func TestIntakeOfEnhancedCodecs(t *testing.T) {
 	} {
 		var in Intake
 		tooEarly := [][]byte{c.frame, c.bad, c.frame}
-		if c.codec == packetbuf.Opus { // its frames say enough to make a configuration
+		if c.codec == packetbuf.Opus { // its configuration can be derived from a frame
 			tooEarly = [][]byte{c.bad}
 		}
 		for _, early := range tooEarly {
 			if p, err := takeOne(&in, c.track, 0, early); p != nil || err != nil {
-				t.Errorf("%s: %+v, %v before its configuration", name, p, err)
+				t.Errorf("%s before its configuration: got %+v, %v, want nothing", name, p, err)
 			}
 		}
 		if dropped(&in) != 1 {
-			t.Errorf("%s: %d dropped", name, dropped(&in))
+			t.Errorf("%s: got %d dropped, want 1", name, dropped(&in))
 		}
 		for _, body := range [][]byte{c.config, c.frame} {
 			if p, err := takeOne(&in, c.track, 0, body); err != nil || p == nil || p.Codec != c.codec {
-				t.Errorf("%s: %+v, %v", name, p, err)
+				t.Errorf("%s: got %+v, %v, want a packet of %s", name, p, err, c.codec)
 			}
 		}
 	}
 	var in Intake
 	for _, body := range [][]byte{join(0x91, "vp08", vp8Key), join(0x91, "vp09", 0x82, 0x49, 0x83, 0x42, 0, 0)} {
 		if p, err := takeOne(&in, packetbuf.Video, 0, body); err != nil || p == nil || p.Kind != packetbuf.Key {
-			t.Errorf("%+v, %v", p, err)
+			t.Errorf("got %+v, %v, want a keyframe", p, err)
 		}
 	}
 	for _, codec := range []string{"ac-3", "ec-3"} {
 		if p, err := takeOne(&in, packetbuf.Audio, 0, join(0x91, codec, 0x0b, 0x77)); err != nil || p == nil {
-			t.Errorf("%s: %+v, %v", codec, p, err)
+			t.Errorf("%s: got %+v, %v, want a packet", codec, p, err)
 		}
 	}
 }
@@ -116,40 +116,40 @@ func TestIntakeOfOtherTracks(t *testing.T) {
 	config := join(0x95, 0x00, "Opus", 3, opusHead)
 	frames := join(0x95, 0x11, "Opus", 0, 0, 0, 2, 0xfc, 0, 3, 0, 0, 2, 0xfc, 1, 4, 0, 0, 2, 0xfc, 2)
 	if got := in.TakeOthers(time.Time{}, packetbuf.Audio, 7, frames); len(got) != 0 {
-		t.Errorf("before a configuration: %+v", got)
+		t.Errorf("frames before a configuration: got %+v, want none", got)
 	}
 	if got := in.TakeOthers(time.Time{}, packetbuf.Audio, 7, config); len(got) != 1 || got[0].ID != 3 || got[0].Packet.Kind != packetbuf.Config {
-		t.Errorf("configuration: %+v", got)
+		t.Errorf("configuration: got %+v, want one of track 3", got)
 	}
 	got := in.TakeOthers(time.Time{}, packetbuf.Audio, 7, frames)
 	if len(got) != 1 || got[0].ID != 3 || !bytes.Equal(got[0].Packet.Payload, []byte{0xfc, 1}) || got[0].Packet.DTS != 7*time.Millisecond {
-		t.Errorf("frames: %+v", got)
+		t.Errorf("frames: got %+v, want one of track 3 at 7 ms", got)
 	}
 	if p, err := takeOne(&in, packetbuf.Audio, 7, frames); p == nil || err != nil || !bytes.Equal(p.Payload, []byte{0xfc, 0}) {
-		t.Errorf("track 0: %+v, %v", p, err)
+		t.Errorf("track 0: got %+v, %v, want its frame", p, err)
 	}
 	if dropped(&in) != 0 {
-		t.Errorf("%d dropped", dropped(&in))
+		t.Errorf("got %d dropped, want none", dropped(&in))
 	}
-	// One that is not known, one that is, and one cut short.
+	// An unknown codec, a known one, and a part cut short.
 	mixed := join(0x95, 0x21, "zzzz", 1, 0, 0, 1, 9, "ac-3", 2, 0, 0, 2, 0x0b, 0x77, "ac-3", 3, 0, 0, 9, 1)
 	if got := in.TakeOthers(time.Time{}, packetbuf.Audio, 0, mixed); len(got) != 1 || got[0].ID != 2 || dropped(&in) != 1 {
-		t.Errorf("%+v, %d dropped", got, dropped(&in))
+		t.Errorf("mixed: got %+v, %d dropped, want track 2 and 1 dropped", got, dropped(&in))
 	}
-	// What Take stumbles over is counted once; what lies behind its own track is not its.
+	// Take counts a body that it cannot read once, but not faults after its own track.
 	if p, err := takeOne(&in, packetbuf.Audio, 0, mixed); p != nil || err != nil || dropped(&in) != 2 {
-		t.Errorf("%+v, %v, %d dropped", p, err, dropped(&in))
+		t.Errorf("Take of mixed: got %+v, %v, %d dropped, want nothing and 2 dropped", p, err, dropped(&in))
 	}
 	behind := join(0x95, 0x11, "ac-3", 0, 0, 0, 2, 0x0b, 0x77, 3, 0, 0, 9, 1)
 	if p, err := takeOne(&in, packetbuf.Audio, 0, behind); p == nil || err != nil || dropped(&in) != 2 {
-		t.Errorf("%+v, %v, %d dropped", p, err, dropped(&in))
+		t.Errorf("Take with a fault after its track: got %+v, %v, %d dropped, want a packet and 2 dropped", p, err, dropped(&in))
 	}
 	if got := in.TakeOthers(time.Time{}, packetbuf.Audio, 0, behind); len(got) != 0 || dropped(&in) != 3 {
-		t.Errorf("%+v, %d dropped", got, dropped(&in))
+		t.Errorf("TakeOthers with a fault: got %+v, %d dropped, want none and 3 dropped", got, dropped(&in))
 	}
 }
 
-// What little is taken of a large body does not keep all of it.
+// A small payload of a large body does not keep the whole body in memory.
 func TestIntakeKeepsNoMoreThanItTakes(t *testing.T) {
 	large := bytes.Repeat([]byte{7}, 1<<16)
 	shares := func(first []byte) []byte {
@@ -176,42 +176,42 @@ func TestIntakeKeepsNoMoreThanItTakes(t *testing.T) {
 		p, err := takeOne(&in, packetbuf.Audio, 0, c.body)
 		clear(c.body)
 		if err != nil || !bytes.Equal(held(p), c.want) {
-			t.Errorf("%s: %x, %v", name, held(p), err)
+			t.Errorf("%s: got %x, %v, want %x", name, held(p), err, c.want)
 		}
 	}
 	body := join(0x95, 0x11, "ac-3", shares([]byte{0x0b, 0x77}))
 	others := in.TakeOthers(time.Time{}, packetbuf.Audio, 0, body)
 	clear(body)
 	if len(others) != 2 || !bytes.Equal(others[1].Packet.Payload, []byte{0x0b, 0x77}) {
-		t.Errorf("%+v", others)
+		t.Errorf("other tracks: got %+v, want 2", others)
 	}
 }
 
-// A body of very many tiny shares, each of which would cost twenty times its size, is not read
-// further than there are numbers of tracks.
+// A body of very many tiny parts, each of which would cost twenty times its size, is read only up
+// to the number of possible tracks.
 func TestTracksAreBounded(t *testing.T) {
 	for name, of := range map[string]struct {
 		id   int
 		left int
-	}{"of track 0 alone": {0, 1}, "of another": {1, 0}} {
+	}{"parts of track 0 only": {0, 1}, "parts of another track": {1, 0}} {
 		body := join(0x96, 0x11, "vp08")
 		for range 100_000 {
 			body = append(body, byte(of.id), 0, 0, 1, 1)
 		}
 		all, left := Others(packetbuf.Video, body)
 		if len(all) > maxTracks || left != of.left {
-			t.Errorf("%s: %d others, %d left", name, len(all), left)
+			t.Errorf("%s: got %d others, %d left, want at most %d and %d", name, len(all), left, maxTracks, of.left)
 		}
 	}
 	var in Intake
 	body := join(0x96, 0x11, "vp08", bytes.Repeat([]byte{1, 0, 0, 1, 1}, maxTracks+1))
 	if p, err := takeOne(&in, packetbuf.Video, 0, body); p != nil || err != nil || dropped(&in) != 1 {
-		t.Errorf("%+v, %v, %d dropped", p, err, dropped(&in))
+		t.Errorf("got %+v, %v, %d dropped, want nothing and 1 dropped", p, err, dropped(&in))
 	}
 }
 
-// FuzzOthers: whatever several tracks are made of, each share lies within the body, and Decode
-// and Others never both return it.
+// FuzzOthers checks that each part of a multitrack body lies within the body, and that Decode and
+// Others never both return it.
 func FuzzOthers(f *testing.F) {
 	for _, c := range decodeCases() {
 		f.Add(uint8(c.track), c.body)
@@ -220,14 +220,14 @@ func FuzzOthers(f *testing.F) {
 	f.Fuzz(func(t *testing.T, track uint8, body []byte) {
 		others, left := Others(packetbuf.Track(track), body)
 		if (len(others) > 0 || left > 0) && !Multitrack(packetbuf.Track(track), body) {
-			t.Fatal("several tracks in a body of one")
+			t.Fatal("got several tracks from a body of one")
 		}
 		if len(others)+left > 1+len(body)/4 && len(others)+left > 1 {
-			t.Fatalf("%d tracks, %d left, in %d bytes", len(others), left, len(body))
+			t.Fatalf("got %d tracks, %d left, from %d bytes", len(others), left, len(body))
 		}
 		for _, one := range others {
 			if one.ID == 0 || one.Packet == nil || len(one.Packet.Payload) == 0 || len(one.Packet.Payload) > len(body) {
-				t.Fatalf("%+v", one)
+				t.Fatalf("got %+v, want a numbered track with a payload of the body", one)
 			}
 		}
 	})

@@ -7,10 +7,9 @@ import (
 )
 
 const (
-	// maxPaddingUnits is the number of units in the longer of the two messages of padding. The
-	// shorter is one unit.
+	// maxPaddingUnits is the size of the longer of the two padding messages. The shorter is one unit.
 	maxPaddingUnits = 16
-	// paddingValues is the length in bytes of the message's name and value.
+	// paddingValues is the size of the message's name and value in bytes.
 	paddingValues = 14
 )
 
@@ -19,16 +18,16 @@ const (
 // onCuePoint at timestamp 0, which it drops silently.
 var paddingBody = append(
 	[]byte{amfString, 0, 10, 'o', 'n', 'C', 'u', 'e', 'P', 'o', 'i', 'n', 't', amfNull},
-	make([]byte, maxPaddingUnits*packetbuf.PaddingUnit-tagHeader-prevTagSize-paddingValues)...)
+	make([]byte, maxPaddingUnits*packetbuf.PaddingUnit-tagHeaderSize-prevTagSize-paddingValues)...)
 
-// PaddingBody returns the body of a data message that players ignore, and the number of units of
-// padding that it makes up: the largest there is up to the number given, and at least one. It is to
-// be sent at timestamp 0. The caller must not change it. Decode drops it.
+// PaddingBody returns the body of a data message that players ignore, and its size in units of
+// padding: the largest available up to units, and at least one. The message must be sent at
+// timestamp 0. The caller must not change the body. Decode drops it.
 func PaddingBody(units int) (body []byte, made int) {
 	if made = 1; units >= maxPaddingUnits {
 		made = maxPaddingUnits
 	}
-	return paddingBody[:made*packetbuf.PaddingUnit-tagHeader-prevTagSize], made
+	return paddingBody[:made*packetbuf.PaddingUnit-tagHeaderSize-prevTagSize], made
 }
 
 // isPadding reports whether a data message is padding.
@@ -37,20 +36,20 @@ func isPadding(body []byte) bool {
 	return len(body) == len(one) && bytes.Equal(body, one) || bytes.Equal(body, paddingBody)
 }
 
-// paddingTags are the tags of one unit and of as many as one may have.
+// paddingTags are the tags of one unit and of maxPaddingUnits.
 var paddingTags = [...][]byte{paddingTag(1), paddingTag(maxPaddingUnits)}
 
 func paddingTag(units int) []byte {
 	body, _ := PaddingBody(units)
 	tag, err := AppendTag(nil, TypeData, 0, body)
 	if err != nil {
-		panic(err) // it is far below MaxBody
+		panic(err) // cannot happen: it is far below MaxBody
 	}
 	return tag
 }
 
-// AppendPadding appends tags that players ignore, in all units of packetbuf.PaddingUnit bytes.
-// They are shared.
+// AppendPadding appends tags that players ignore, of units times packetbuf.PaddingUnit bytes in
+// total. The tags are shared and must not be changed.
 func AppendPadding(bufs [][]byte, units int) [][]byte {
 	for ; units >= maxPaddingUnits; units -= maxPaddingUnits {
 		bufs = append(bufs, paddingTags[1])

@@ -11,29 +11,29 @@ import (
 )
 
 const (
-	fileHeader = 9
-	flagVideo  = 1
-	flagAudio  = 4
+	fileHeaderSize = 9
+	flagVideo      = 1
+	flagAudio      = 4
 
-	// maxFileHeader bounds the header's length, which the file itself states.
+	// maxFileHeader bounds the header size, which the file itself declares.
 	maxFileHeader = 1 << 10
 	// tagFilter marks a tag whose body is encrypted.
 	tagFilter = 0x20
 )
 
-// DefaultMaxBody is the longest body that a Reader takes unless it is told otherwise.
+// DefaultMaxBody is the longest body that a Reader accepts by default, in bytes.
 const DefaultMaxBody = 8 << 20
 
-// RawTag is a tag as it stands in a file.
+// RawTag is a tag as in a file.
 type RawTag struct {
 	Type      byte
 	Timestamp uint32 // ms
-	StreamID  uint32 // 0 in every file seen in the wild
-	Body      []byte // the receiver's own
+	StreamID  uint32 // 0 in practice
+	Body      []byte // the caller's
 }
 
-// Packet decodes the tag's body and sets the DTS to its timestamp. Like Decode it returns
-// nil for what carries nothing, and for a tag that is neither audio, video nor data.
+// Packet decodes the tag's body and sets the DTS to its timestamp. Like Decode it returns nil for
+// a body without anything to pass on, and also for a tag other than audio, video and data.
 func (t RawTag) Packet() (*packetbuf.Packet, error) {
 	track, ok := TrackOf(t.Type)
 	if !ok {
@@ -46,17 +46,17 @@ func (t RawTag) Packet() (*packetbuf.Packet, error) {
 	return p, err
 }
 
-// Reader reads a file or stream tag by tag. It holds one tag at most and reads no further
-// than it has to; hand it a buffered reader.
+// Reader reads a file or stream tag by tag. It holds one tag at most and reads no further than the
+// end of a tag, so its source should be buffered.
 type Reader struct {
-	r       io.Reader
-	maxBody int
-	started bool
-	video   bool
-	audio   bool
+	r        io.Reader
+	maxBody  int
+	started  bool
+	hasVideo bool
+	hasAudio bool
 }
 
-// NewReader reads from r and refuses bodies longer than maxBody bytes; 0 is DefaultMaxBody.
+// NewReader returns a Reader that rejects bodies longer than maxBody bytes; 0 means DefaultMaxBody.
 func NewReader(r io.Reader, maxBody int) *Reader {
 	if maxBody <= 0 {
 		maxBody = DefaultMaxBody
@@ -64,22 +64,21 @@ func NewReader(r io.Reader, maxBody int) *Reader {
 	return &Reader{r: r, maxBody: maxBody}
 }
 
-// Header tells which tracks the header announces; many writers announce both, always.
+// Header returns which tracks the header announces. Many writers always announce both.
 func (r *Reader) Header() (hasVideo, hasAudio bool, err error) {
-	if err := r.start(); err != nil {
+	if err := r.readHeader(); err != nil {
 		return false, false, err
 	}
-	return r.video, r.audio, nil
+	return r.hasVideo, r.hasAudio, nil
 }
 
-// Next reads the next tag. It returns io.EOF only between tags, io.ErrUnexpectedEOF within
-// one, an error that wraps ErrMalformed for bytes that are no FLV, and the reader's own
-// errors wrapped.
+// Next returns the next tag. It returns io.EOF between tags, io.ErrUnexpectedEOF within a tag, an
+// error that wraps ErrMalformed for bytes that are not FLV, and the reader's own errors wrapped.
 func (r *Reader) Next() (RawTag, error) {
-	if err := r.start(); err != nil {
+	if err := r.readHeader(); err != nil {
 		return RawTag{}, err
 	}
-	var h [tagHeader]byte
+	var h [tagHeaderSize]byte
 	if _, err := io.ReadFull(r.r, h[:]); err != nil {
 		if errors.Is(err, io.EOF) {
 			return RawTag{}, io.EOF
@@ -99,11 +98,11 @@ func (r *Reader) Next() (RawTag, error) {
 		StreamID:  uint32(h[8])<<16 | uint32(h[9])<<8 | uint32(h[10]),
 		Body:      make([]byte, size),
 	}
-	if err := r.full(t.Body); err != nil {
+	if err := r.readFull(t.Body); err != nil {
 		return RawTag{}, fmt.Errorf("read FLV tag: %w", err)
 	}
-	// The size that follows is for reading backwards. Writers get it wrong, so it is not
-	// checked; and the last one of a file that was cut off may be missing.
+	// PreviousTagSize is for reading backwards. Writers get it wrong, so it is not checked, and the
+	// last one of a truncated file may be missing.
 	var previous [prevTagSize]byte
 	if _, err := io.ReadFull(r.r, previous[:]); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return RawTag{}, fmt.Errorf("read FLV tag: %w", err)
@@ -111,28 +110,28 @@ func (r *Reader) Next() (RawTag, error) {
 	return t, nil
 }
 
-func (r *Reader) start() error {
+func (r *Reader) readHeader() error {
 	if r.started {
 		return nil
 	}
-	var h [fileHeader]byte
-	if err := r.full(h[:]); err != nil {
+	var h [fileHeaderSize]byte
+	if err := r.readFull(h[:]); err != nil {
 		return fmt.Errorf("read FLV header: %w", err)
 	}
 	length := binary.BigEndian.Uint32(h[5:])
-	if string(h[:3]) != "FLV" || length < fileHeader || length > maxFileHeader {
+	if string(h[:3]) != "FLV" || length < fileHeaderSize || length > maxFileHeader {
 		return malformed("read FLV header")
 	}
-	more := make([]byte, length-fileHeader+prevTagSize)
-	if err := r.full(more); err != nil {
+	more := make([]byte, length-fileHeaderSize+prevTagSize)
+	if err := r.readFull(more); err != nil {
 		return fmt.Errorf("read FLV header: %w", err)
 	}
-	r.video, r.audio, r.started = h[4]&flagVideo != 0, h[4]&flagAudio != 0, true
+	r.hasVideo, r.hasAudio, r.started = h[4]&flagVideo != 0, h[4]&flagAudio != 0, true
 	return nil
 }
 
-// full is io.ReadFull for where the end must not be.
-func (r *Reader) full(b []byte) error {
+// readFull is io.ReadFull that returns io.ErrUnexpectedEOF at the end.
+func (r *Reader) readFull(b []byte) error {
 	_, err := io.ReadFull(r.r, b)
 	if errors.Is(err, io.EOF) && len(b) > 0 {
 		return io.ErrUnexpectedEOF

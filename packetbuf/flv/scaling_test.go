@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/scaling"
 )
 
-// filled returns head, and then units until there are about size bytes.
+// filled returns a function that appends units to head up to about size bytes.
 func filled(head []byte, unit ...byte) func(size int) []byte {
 	return func(size int) []byte {
 		out := bytes.Clone(head)
@@ -21,7 +21,7 @@ func filled(head []byte, unit ...byte) func(size int) []byte {
 	}
 }
 
-// One body that says as much as it can in few bytes: tracks, modifiers, parameter sets.
+// Bodies with as many tracks, modifiers or parameter sets as fit.
 func TestBodyWorkIsLinear(t *testing.T) {
 	const video, audio = packetbuf.Video, packetbuf.Audio
 	for name, c := range map[string]struct {
@@ -36,7 +36,7 @@ func TestBodyWorkIsLinear(t *testing.T) {
 		"modifiers of audio":             {audio, filled([]byte{0x97}, 0, 0, 0x07)},
 		"an avcC of many sets":           {video, filled([]byte{0x17, 0, 0, 0, 0, 1, 66, 0, 30, 0xff, 0xff}, 0, 1, 0x67)},
 		"small NAL units":                {video, filled([]byte{0x17, 1, 0, 0, 0}, 0, 0, 0, 1, 0x65)},
-		"NAL units of nothing":           {video, filled([]byte{0x17, 1, 0, 0, 0}, 0, 0, 0, 0)},
+		"empty NAL units":                {video, filled([]byte{0x17, 1, 0, 0, 0}, 0, 0, 0, 0)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			scaling.Linear(t, 1<<12, func(size int) func() {

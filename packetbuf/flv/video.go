@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// Frame types, the high nibble of a video body (three bits of it if Enhanced).
+// Frame types, the high nibble of a video body; three bits of it in the Enhanced layout.
 const (
 	frameKey          = 1
 	frameInter        = 2
@@ -17,8 +17,8 @@ const (
 	frameCommand      = 5
 )
 
-// Codec ids, the low nibble of a legacy video body. 12 was never Adobe's, but is what
-// encoders sent for HEVC before there was Enhanced RTMP.
+// Codec ids, the low nibble of a legacy video body. Adobe never defined 12, but encoders sent it
+// for HEVC before Enhanced RTMP.
 const (
 	codecAVC  = 7
 	codecHEVC = 12
@@ -54,7 +54,7 @@ func decodeVideo(body []byte) (*packetbuf.Packet, error) {
 		return nil, unsupportedVideo(id)
 	}
 	if len(body) < 5 {
-		// Some encoders leave the composition time out of the end of a sequence.
+		// Some encoders omit the composition time from the end of a sequence.
 		if len(body) >= 2 && body[1] == avcEnd {
 			return nil, nil
 		}
@@ -83,7 +83,7 @@ func unsupportedVideo(id byte) error {
 	return &UnsupportedError{Track: packetbuf.Video, Codec: name}
 }
 
-// unlessEmpty drops a packet without payload: it would carry nothing.
+// unlessEmpty returns p, or nil if p has no payload.
 func unlessEmpty(p *packetbuf.Packet) *packetbuf.Packet {
 	if len(p.Payload) == 0 {
 		return nil
@@ -97,13 +97,13 @@ func compositionTime(b []byte) time.Duration {
 	return time.Duration(v>>8) * time.Millisecond
 }
 
-// videoKind tells what a coded picture is to a decoder: by its own bytes, and where these do not
-// say, by the frame type in the header.
+// videoKind returns the Kind of a coded frame from its bytes, or if these do not say, from the frame
+// type in the header.
 func videoKind(c packetbuf.Codec, frame byte, payload []byte) packetbuf.Kind {
 	return codec.VideoKind(c, payload, frameKind(frame))
 }
 
-// frameKind returns the kind that a frame type says.
+// frameKind returns the Kind for a frame type.
 func frameKind(frame byte) packetbuf.Kind {
 	switch frame {
 	case frameKey, frameGeneratedKey:
@@ -114,8 +114,8 @@ func frameKind(frame byte) packetbuf.Kind {
 	return packetbuf.Delta
 }
 
-// saidKind returns the kind that the first byte of a video body says.
-func saidKind(first byte) packetbuf.Kind {
+// headerKind returns the Kind for the first byte of a video body.
+func headerKind(first byte) packetbuf.Kind {
 	if first&0x80 != 0 {
 		return frameKind(first >> 4 & 7)
 	}

@@ -1,5 +1,5 @@
-// Package ogg reads and writes Ogg (RFC 3533) as far as one stream of Opus in it needs
-// (RFC 7845): pages of one logical stream, with whole packets.
+// Package ogg reads and writes Ogg (RFC 3533) as far as a stream of Opus needs it
+// (RFC 7845): pages of one logical stream, with complete packets.
 //
 // The package is pure: no goroutine, no clock, no I/O.
 package ogg
@@ -10,7 +10,7 @@ import (
 	"fmt"
 )
 
-// ErrMalformed: bytes that are no Ogg, or no Opus in it.
+// ErrMalformed is wrapped by every error about bytes that are not Ogg with Opus.
 var ErrMalformed = errors.New("malformed Ogg")
 
 func malformed(format string, a ...any) error {
@@ -18,16 +18,16 @@ func malformed(format string, a ...any) error {
 }
 
 const (
-	capture    = "OggS"
-	pageHeader = 27 // bytes before the segment table
-	segment    = 255
-	mostLaces  = 255
+	capture        = "OggS"
+	pageHeaderSize = 27 // bytes before the segment table
+	segmentSize    = 255
+	maxLaces       = 255
 
 	continued = 1 << 0 // the page begins within a packet
-	first     = 1 << 1
+	firstPage = 1 << 1
 )
 
-// checksums is the table of Ogg's CRC: polynomial 04c11db7, the highest bit first, no
+// checksums is the table of Ogg's CRC: polynomial 04c11db7, most significant bit first, no
 // inversion.
 var checksums = func() (t [256]uint32) {
 	for i := range t {
@@ -54,12 +54,12 @@ func checksum(c uint32, b []byte) uint32 {
 // page is the header of a page.
 type page struct {
 	flags    byte
-	granule  uint64 // where the last packet that ends on the page ends, in samples
+	granule  uint64 // end of the last packet that ends on the page, in samples
 	serial   uint32
 	sequence uint32
 }
 
-// append appends a page that holds one whole packet, of less than 255 segments.
+// append appends a page with one complete packet of less than 255 segments.
 func (p page) append(dst, packet []byte) []byte {
 	start := len(dst)
 	dst = append(dst, capture...)
@@ -67,11 +67,11 @@ func (p page) append(dst, packet []byte) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, p.granule)
 	dst = binary.LittleEndian.AppendUint32(dst, p.serial)
 	dst = binary.LittleEndian.AppendUint32(dst, p.sequence)
-	dst = append(dst, 0, 0, 0, 0, byte(len(packet)/segment+1))
-	for range len(packet) / segment {
-		dst = append(dst, segment)
+	dst = append(dst, 0, 0, 0, 0, byte(len(packet)/segmentSize+1))
+	for range len(packet) / segmentSize {
+		dst = append(dst, segmentSize)
 	}
-	dst = append(dst, byte(len(packet)%segment))
+	dst = append(dst, byte(len(packet)%segmentSize))
 	dst = append(dst, packet...)
 	binary.LittleEndian.PutUint32(dst[start+22:], checksum(0, dst[start:]))
 	return dst

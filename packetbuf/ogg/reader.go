@@ -8,50 +8,50 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// most bounds a packet. Those of Opus are shorter; its comments need not be.
-const most = 1 << 20
+// maxPacket bounds a packet, in bytes. Opus packets are shorter, but their comment header may not be.
+const maxPacket = 1 << 20
 
-// Reader reads the packets of an Opus stream. It reads no further than a page; hand it a
-// buffered reader.
+// Reader reads the packets of an Opus stream. It reads no further than the end of a page, so its
+// source should be buffered.
 type Reader struct {
-	r       io.Reader
-	serial  uint32
-	begun   bool
-	next    uint32   // sequence of the page to come
-	queue   [][]byte // whole packets of the page read last
-	partial []byte   // a packet that goes on on the next page
-	within  bool     // there is one
-	headers int      // packets that were headers
-	head    codec.OpusHead
+	r        io.Reader
+	serial   uint32
+	started  bool
+	next     uint32   // sequence number of the next page
+	queue    [][]byte // complete packets of the last page
+	partial  []byte   // a packet that continues on the next page
+	inPacket bool     // partial is in use
+	headers  int      // header packets read
+	head     codec.OpusHead
 }
 
-// NewReader reads from r.
+// NewReader returns a Reader of r.
 func NewReader(r io.Reader) *Reader { return &Reader{r: r} }
 
-// Head is what the stream's identification header says; before the first packet it is empty.
+// Head returns the stream's identification header. It is zero before the first packet.
 func (r *Reader) Head() codec.OpusHead { return r.head }
 
-// Next returns the next packet of Opus, the receiver's own. Its error is io.EOF at the end,
-// io.ErrUnexpectedEOF within a page, or wraps ErrMalformed: then there is no way on.
+// Next returns the next Opus packet, which is the caller's. The error is io.EOF at the end and
+// io.ErrUnexpectedEOF within a page. After an error that wraps ErrMalformed no packet can be read.
 func (r *Reader) Next() ([]byte, error) {
 	for {
 		for len(r.queue) > 0 {
 			packet := r.queue[0]
 			r.queue = r.queue[1:]
-			media, err := r.sort(packet)
+			media, err := r.acceptHeader(packet)
 			if media || err != nil {
 				return packet, err
 			}
 		}
-		if err := r.page(); err != nil {
+		if err := r.readPage(); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// sort tells headers from media: the first packet says what the stream is, the second is
-// comments.
-func (r *Reader) sort(packet []byte) (media bool, err error) {
+// acceptHeader distinguishes headers from media: the first packet is the identification header, the second
+// the comment header.
+func (r *Reader) acceptHeader(packet []byte) (media bool, err error) {
 	switch r.headers {
 	case 0:
 		if r.head, err = codec.ParseOpusHead(packet); err != nil {
@@ -69,17 +69,17 @@ func (r *Reader) sort(packet []byte) (media bool, err error) {
 	return len(packet) > 0, nil
 }
 
-// page reads a page and queues what ends on it. Pages of other streams are passed over.
-func (r *Reader) page() error {
-	var fixed [pageHeader]byte
+// readPage reads a page and queues the packets that end on it. It skips pages of other streams.
+func (r *Reader) readPage() error {
+	var fixed [pageHeaderSize]byte
 	if _, err := io.ReadFull(r.r, fixed[:]); err != nil {
 		return err
 	}
 	if string(fixed[:4]) != capture || fixed[4] != 0 {
-		return malformed("no page where one should begin")
+		return malformed("page does not begin with %q", capture)
 	}
 	laces := make([]byte, fixed[26])
-	if err := r.fill(laces); err != nil {
+	if err := r.readFull(laces); err != nil {
 		return err
 	}
 	size := 0
@@ -87,7 +87,7 @@ func (r *Reader) page() error {
 		size += int(n)
 	}
 	body := make([]byte, size)
-	if err := r.fill(body); err != nil {
+	if err := r.readFull(body); err != nil {
 		return err
 	}
 	want := binary.LittleEndian.Uint32(fixed[22:])
@@ -96,16 +96,16 @@ func (r *Reader) page() error {
 		return malformed("checksum %08x, want %08x", got, want)
 	}
 	p := page{flags: fixed[5], serial: binary.LittleEndian.Uint32(fixed[14:]), sequence: binary.LittleEndian.Uint32(fixed[18:])}
-	if !r.begun {
-		r.begun, r.serial, r.next = true, p.serial, p.sequence
+	if !r.started {
+		r.started, r.serial, r.next = true, p.serial, p.sequence
 	}
 	if p.serial != r.serial {
 		return nil
 	}
-	return r.split(p, laces, body)
+	return r.splitPage(p, laces, body)
 }
 
-func (r *Reader) fill(b []byte) error {
+func (r *Reader) readFull(b []byte) error {
 	_, err := io.ReadFull(r.r, b)
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -113,19 +113,19 @@ func (r *Reader) fill(b []byte) error {
 	return err
 }
 
-// split cuts a page into packets.
-func (r *Reader) split(p page, laces, body []byte) error {
-	goesOn := p.flags&continued != 0
-	if goesOn != r.within || p.sequence != r.next {
-		return malformed("page %d where %d should be, continued: %v", p.sequence, r.next, goesOn)
+// splitPage splits a page into packets.
+func (r *Reader) splitPage(p page, laces, body []byte) error {
+	continues := p.flags&continued != 0
+	if continues != r.inPacket || p.sequence != r.next {
+		return malformed("page %d instead of %d, continued: %v", p.sequence, r.next, continues)
 	}
 	r.next++
 	for _, n := range laces {
 		r.partial = append(r.partial, body[:n]...)
 		body = body[n:]
-		if r.within = n == segment; r.within {
-			if len(r.partial) > most {
-				return malformed("a packet of more than %d bytes", most)
+		if r.inPacket = n == segmentSize; r.inPacket {
+			if len(r.partial) > maxPacket {
+				return malformed("packet of more than %d bytes", maxPacket)
 			}
 			continue
 		}

@@ -9,8 +9,8 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/scaling"
 )
 
-// raw appends a page with these laces and as many bytes as they say.
-func raw(dst []byte, flags byte, serial, sequence uint32, laces []byte) []byte {
+// appendRawPage appends a page with these lacing values and as many bytes of body as they declare.
+func appendRawPage(dst []byte, flags byte, serial, sequence uint32, laces []byte) []byte {
 	start := len(dst)
 	dst = append(dst, capture...)
 	dst = append(dst, 0, flags)
@@ -27,13 +27,13 @@ func raw(dst []byte, flags byte, serial, sequence uint32, laces []byte) []byte {
 }
 
 func TestReaderWorkIsLinear(t *testing.T) {
-	empty := make([]byte, mostLaces)
+	empty := make([]byte, maxLaces)
 	for name, page := range map[string]func(dst []byte, n uint32) []byte{
-		"pages of one byte":       func(dst []byte, n uint32) []byte { return raw(dst, 0, 0, n, []byte{1}) },
-		"pages without packets":   func(dst []byte, n uint32) []byte { return raw(dst, 0, 0, n, nil) },
-		"empty packets":           func(dst []byte, n uint32) []byte { return raw(dst, 0, 0, n, empty) },
-		"pages of others":         func(dst []byte, n uint32) []byte { return raw(dst, 0, 7, n, []byte{1}) },
-		"a packet over all pages": func(dst []byte, n uint32) []byte { return raw(dst, continued, 0, n, []byte{segment}) },
+		"pages of one byte":       func(dst []byte, n uint32) []byte { return appendRawPage(dst, 0, 0, n, []byte{1}) },
+		"pages without packets":   func(dst []byte, n uint32) []byte { return appendRawPage(dst, 0, 0, n, nil) },
+		"empty packets":           func(dst []byte, n uint32) []byte { return appendRawPage(dst, 0, 0, n, empty) },
+		"pages of others":         func(dst []byte, n uint32) []byte { return appendRawPage(dst, 0, 7, n, []byte{1}) },
+		"a packet over all pages": func(dst []byte, n uint32) []byte { return appendRawPage(dst, continued, 0, n, []byte{segmentSize}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			scaling.Linear(t, 1<<12, func(size int) func() {
@@ -45,7 +45,7 @@ func TestReaderWorkIsLinear(t *testing.T) {
 				first := uint32(bytes.Count(head, []byte(capture))) //nolint:gosec // small
 				for n := first; len(in) < size; n++ {
 					if name == "a packet over all pages" && n == first {
-						in = raw(in, 0, 0, n, []byte{segment})
+						in = appendRawPage(in, 0, 0, n, []byte{segmentSize})
 						continue
 					}
 					in = page(in, n)

@@ -37,7 +37,7 @@ func (c *carried) Tap(name string, from uint64) (push.Tap, error) {
 	if s == nil {
 		return nil, push.ErrEnded
 	}
-	r, err := s.Tap(from, flv.Sounds()...) // where RTMP goes to, Opus is not taken as a rule
+	r, err := s.Tap(from, flv.AudioCodecs()...) // where RTMP goes to, Opus is not taken as a rule
 	if err != nil {
 		return nil, push.ErrEnded
 	}
@@ -210,7 +210,7 @@ func (a *App) wireRoutes(wanted *demand) error {
 			if s == nil {
 				return nil, stream.ErrNotLive
 			}
-			return s.Tap(0, flv.Sounds()...) // ffmpeg before 7 reads no other sound in FLV
+			return s.Tap(0, flv.AudioCodecs()...) // ffmpeg before 7 reads no other sound in FLV
 		},
 		Of: a.settings.renditions, Audience: a.relay.hub.Audience,
 		Taken: func(full string) bool {

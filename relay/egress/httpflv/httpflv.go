@@ -125,7 +125,7 @@ func begin(r *http.Request) egress.Begin {
 
 // audioCodecs returns what a viewer takes: with ?opus=1 Opus too, in Enhanced RTMP's layout.
 func audioCodecs(r *http.Request) []packetbuf.Codec {
-	takes := flv.Sounds()
+	takes := flv.AudioCodecs()
 	if r.URL.Query().Get("opus") == "1" {
 		takes = append(takes, packetbuf.Opus)
 	}

@@ -30,9 +30,9 @@ func (e *CodecError) playError() error {
 // all that FLV carries but Opus.
 func audioCodecs(r rtmpconn.PlayRequest) (codecs []packetbuf.Codec) {
 	if r.Codecs == nil {
-		return flv.Sounds()
+		return flv.AudioCodecs()
 	}
-	for _, c := range append(flv.Sounds(), packetbuf.Opus) {
+	for _, c := range append(flv.AudioCodecs(), packetbuf.Opus) {
 		if r.Codecs.Has(packetbuf.Audio, c) {
 			codecs = append(codecs, c)
 		}
