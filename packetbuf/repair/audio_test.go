@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 )
 
-// aac encodes a tone: its configuration and its frames, with timestamps in milliseconds.
-func aac(t *testing.T, rate, channels int) []*packetbuf.Packet {
+// encodeAAC encodes a tone. It returns the configuration and the frames, with timestamps in milliseconds.
+func encodeAAC(t *testing.T, rate, channels int) []*packetbuf.Packet {
 	t.Helper()
 	file := ffmpeg(t, "-f", "lavfi", "-i", fmt.Sprintf("sine=r=%d", rate), "-ac", fmt.Sprint(channels), "-t", "2", "-c:a", "aac", "-f", "adts", "-")
 	config := &packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.AAC, Kind: packetbuf.Config}
@@ -49,22 +49,22 @@ func withADTS(t *testing.T, config, p *packetbuf.Packet) []byte {
 	return append(b, p.Payload...)
 }
 
-// AAC that has no sequence header, or ADTS headers, comes out raw behind a configuration.
+// AAC without a sequence header, or with ADTS headers, is passed on raw after a configuration.
 func TestAudio(t *testing.T) {
 	for _, rate := range []int{48000, 44100, 32000, 22050, 8000} {
 		for _, channels := range []int{1, 2} {
-			clip := aac(t, rate, channels)
+			clip := encodeAAC(t, rate, channels)
 			config, frames := clip[0], clip[1:]
 			for name, c := range map[string]struct {
 				send   func(i int, p *packetbuf.Packet) []message
-				lost   int // frames that may be
+				lost   int // most frames that may be missing
 				reason string
 			}{
 				"ADTS alone": {func(_ int, p *packetbuf.Packet) []message {
-					return []message{{packet: with(p, withADTS(t, config, p))}}
+					return []message{{packet: withPayload(p, withADTS(t, config, p))}}
 				}, 0, "adts"},
 				"ADTS behind a sequence header": {func(i int, p *packetbuf.Packet) []message {
-					out := []message{{packet: with(p, withADTS(t, config, p))}}
+					out := []message{{packet: withPayload(p, withADTS(t, config, p))}}
 					if i == 0 {
 						out = append([]message{{packet: config}}, out...)
 					}
@@ -73,7 +73,7 @@ func TestAudio(t *testing.T) {
 				"an ADTS header as the sequence header": {func(i int, p *packetbuf.Packet) []message {
 					out := []message{{packet: p}}
 					if i == 0 {
-						out = append([]message{{packet: with(config, withADTS(t, config, p)[:7])}}, out...)
+						out = append([]message{{packet: withPayload(config, withADTS(t, config, p)[:7])}}, out...)
 					}
 					return out
 				}, 0, "adts"},
@@ -81,7 +81,7 @@ func TestAudio(t *testing.T) {
 					if i%2 == 1 || i+1 == len(frames) {
 						return nil
 					}
-					return []message{{packet: with(p, append(withADTS(t, config, p), withADTS(t, config, frames[i+1])...))}}
+					return []message{{packet: withPayload(p, append(withADTS(t, config, p), withADTS(t, config, frames[i+1])...))}}
 				}, 1, "adts"},
 				"raw without a sequence header": {func(_ int, p *packetbuf.Packet) []message {
 					return []message{{packet: p}}
@@ -96,23 +96,23 @@ func TestAudio(t *testing.T) {
 					if repairs[c.reason] == 0 {
 						t.Errorf("got repairs %v, want %q", repairs, c.reason)
 					}
-					sameFrames(t, got, config, frames, c.lost)
+					checkAudioFrames(t, got, config, frames, c.lost)
 				})
 			}
 		}
 	}
 }
 
-func sameFrames(t *testing.T, got []*packetbuf.Packet, config *packetbuf.Packet, want []*packetbuf.Packet, lost int) {
+func checkAudioFrames(t *testing.T, got []*packetbuf.Packet, config *packetbuf.Packet, want []*packetbuf.Packet, lost int) {
 	t.Helper()
 	if len(got) == 0 || got[0].Kind != packetbuf.Config || !bytes.Equal(got[0].Payload, config.Payload) {
 		t.Fatalf("got %v first, want the configuration %x", got, config.Payload)
 	}
 	got = got[1:]
 	if missing := len(want) - len(got); missing < 0 || missing > lost {
-		t.Fatalf("got %d frames of %d", len(got), len(want))
+		t.Fatalf("got %d frames, want %d, at most %d missing", len(got), len(want), lost)
 	}
-	if lost > 1 { // those at the beginning
+	if lost > 1 { // the missing frames are at the beginning
 		want = want[len(want)-len(got):]
 	}
 	for i, p := range got {
@@ -122,20 +122,20 @@ func sameFrames(t *testing.T, got []*packetbuf.Packet, config *packetbuf.Packet,
 	}
 }
 
-// Opus says in each packet what a decoder has to know.
+// A packet of Opus contains what a decoder needs to know.
 func TestOpusWithoutConfiguration(t *testing.T) {
 	p := &packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.Opus, Kind: packetbuf.Delta, Payload: []byte{0xfc, 0xff, 0xfe}}
 	got, repairs := send(t, []message{{packet: p}})
 	if len(got) != 2 || repairs["no_config"] != 1 {
-		t.Fatalf("got %v, repairs %v", got, repairs)
+		t.Fatalf("got %v, repairs %v, want a configuration and the frame", got, repairs)
 	}
 	if info, err := codec.Describe(got[0]); err != nil || info.Channels != 2 {
-		t.Errorf("got %d channels, %v", info.Channels, err)
+		t.Errorf("got %d channels, %v, want 2", info.Channels, err)
 	}
 }
 
-// FuzzIntake: whatever messages come, what comes out is made of what came, and what is held is
-// bounded by it.
+// FuzzIntake checks for any messages that the size of the output and of what is held is bounded by
+// the size of the input.
 func FuzzIntake(f *testing.F) {
 	f.Add([]byte{9, 0x17, 1, 0, 0, 0, 0, 0, 0, 2, 0x65, 0x88}, uint8(3))
 	f.Add([]byte("\x09\x17\x00\x00\x00\x00\x01\x64\x00\x1f\xff\xe0\x00\x09\x27\x01\x00\x00\x00\x00\x00\x00\x01\x67\x64"), uint8(13))
@@ -160,9 +160,9 @@ func FuzzIntake(f *testing.F) {
 			}
 		}
 		in.Flush(time.Time{})
-		const configuration = 64 // at most, of each message that makes one
+		const configuration = 64 // most bytes of a configuration derived from a message
 		if most := 8*came + configuration*came; out > most {
-			t.Fatalf("%d bytes came out of %d", out, came)
+			t.Fatalf("got %d bytes out of %d, want at most %d", out, came, most)
 		}
 	})
 }

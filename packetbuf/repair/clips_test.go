@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 )
 
-// ffmpeg returns what ffmpeg writes.
+// ffmpeg returns the output of ffmpeg.
 func ffmpeg(t *testing.T, args ...string) []byte {
 	t.Helper()
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
@@ -23,7 +23,7 @@ func ffmpeg(t *testing.T, args ...string) []byte {
 		}
 		t.Skip("needs ffmpeg")
 	}
-	cmd := exec.CommandContext(t.Context(), "ffmpeg", append([]string{"-v", "error", "-nostdin"}, args...)...) //nolint:gosec // a test's own words
+	cmd := exec.CommandContext(t.Context(), "ffmpeg", append([]string{"-v", "error", "-nostdin"}, args...)...) //nolint:gosec // the test's own arguments
 	var out, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	if err := cmd.Run(); err != nil {
@@ -32,9 +32,9 @@ func ffmpeg(t *testing.T, args ...string) []byte {
 	return out.Bytes()
 }
 
-// h264 encodes a moving picture with x264: its configuration and its pictures, as a publisher that
-// packs them well sends them.
-func h264(t *testing.T, size string, frames, x264 string) []*packetbuf.Packet {
+// encodeH264 encodes a moving test pattern with x264. It returns the configuration and the frames, as a
+// correct publisher sends them.
+func encodeH264(t *testing.T, size string, frames, x264 string) []*packetbuf.Packet {
 	t.Helper()
 	file := ffmpeg(t, "-f", "lavfi", "-i", "testsrc2=r=25:s="+size, "-frames:v", frames,
 		"-c:v", "libx264", "-preset", "veryfast", "-g", "20", "-x264-params", x264, "-f", "flv", "-")
@@ -57,8 +57,8 @@ func h264(t *testing.T, size string, frames, x264 string) []*packetbuf.Packet {
 	}
 }
 
-// hevc is h264 with x265.
-func hevc(t *testing.T, x265 string) []*packetbuf.Packet {
+// encodeHEVC does the same as h264 with x265.
+func encodeHEVC(t *testing.T, x265 string) []*packetbuf.Packet {
 	t.Helper()
 	stream := codec.AppendAnnexB(nil, ffmpeg(t, "-f", "lavfi", "-i", "testsrc2=r=25:s=320x256", "-frames:v", "40",
 		"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=0:keyint=20:aud=1:"+x265, "-f", "hevc", "-"))
@@ -108,12 +108,12 @@ func units(t *testing.T, p *packetbuf.Packet) (all [][]byte) {
 	return all
 }
 
-// with returns a copy of p that has another payload.
-func with(p *packetbuf.Packet, payload []byte) *packetbuf.Packet {
+// withPayload returns a copy of p with another payload.
+func withPayload(p *packetbuf.Packet, payload []byte) *packetbuf.Packet {
 	return &packetbuf.Packet{Track: p.Track, Codec: p.Codec, Kind: p.Kind, DTS: p.DTS, CTO: p.CTO, Payload: payload}
 }
 
-// parameterSets returns those of a configuration as NAL units with their lengths in front.
+// parameterSets returns the parameter sets of a configuration as NAL units with length prefixes.
 func parameterSets(t *testing.T, config *packetbuf.Packet) []byte {
 	t.Helper()
 	if config.Codec == packetbuf.HEVC {
@@ -133,10 +133,10 @@ func parameterSets(t *testing.T, config *packetbuf.Packet) []byte {
 // message is one message of a publisher.
 type message struct {
 	packet *packetbuf.Packet
-	raw    []byte // instead of the packet: a body
+	raw    []byte // a body to send instead of packet
 }
 
-// send has an intake take messages, 10 ms apart, and returns the packets and what was repaired.
+// send passes messages, 10 ms apart, to an intake and returns the packets and the repairs by reason.
 func send(t *testing.T, messages []message) ([]*packetbuf.Packet, map[string]uint64) {
 	t.Helper()
 	var in flv.Intake

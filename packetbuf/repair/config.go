@@ -8,44 +8,44 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// The places of parameter sets in codec.HEVCSets, which H.264's use too.
+// Indices of H.264 and HEVC parameter sets in codec.HEVCSets.
 const (
 	setVPS = iota
 	setSPS
 	setPPS
 )
 
-// Bounds of the parameter sets that are kept from the media between two keyframes.
+// Bounds of the parameter sets collected from the media between two keyframes.
 const (
 	maxSets     = 64
 	maxSetBytes = 64 << 10
 )
 
-// videoConfig is the decoder configuration of a track of video.
+// videoConfig is the decoder configuration of a video track.
 type videoConfig struct {
-	announced []byte            // the newest sequence header, as it came
-	inForce   *packetbuf.Packet // what decoders were given; nil: nothing so far
-	sets      codec.HEVCSets    // the parameter sets in it
-	length    int               // bytes of length before each NAL unit in the media; 0: 4
-	found     []foundSet        // in the media, since the newest keyframe
-	bytes     int               // of found
-	bad       bool              // inForce says nothing that could be read
+	announced     []byte            // the newest sequence header, as received
+	inForce       *packetbuf.Packet // as passed on to decoders; nil for none
+	sets          codec.HEVCSets    // the parameter sets in inForce
+	nalLengthSize int               // size of NAL unit lengths in the media, in bytes; 0 means 4
+	found         []foundSet        // in the media since the newest keyframe
+	foundBytes    int               // of found
+	unreadable    bool              // inForce could not be parsed
 }
 
-// foundSet is a parameter set that came in the media.
+// foundSet is a parameter set found in the media.
 type foundSet struct {
 	kind, id int
 	nal      []byte
 }
 
 func (c *videoConfig) lengthSize() int {
-	if c.length == 0 {
+	if c.nalLengthSize == 0 {
 		return 4
 	}
-	return c.length
+	return c.nalLengthSize
 }
 
-// collect notes the parameter sets among units of the media.
+// collect records the parameter sets among NAL units of the media.
 func (c *videoConfig) collect(cc packetbuf.Codec, units [][]byte) {
 	for _, nal := range units {
 		kind, id, ok := codec.ParameterSet(cc, nal)
@@ -57,20 +57,20 @@ func (c *videoConfig) collect(cc packetbuf.Codec, units [][]byte) {
 		case i >= 0 && bytes.Equal(c.found[i].nal, nal):
 			continue
 		case i >= 0:
-			c.bytes -= len(c.found[i].nal)
+			c.foundBytes -= len(c.found[i].nal)
 			c.found = slices.Delete(c.found, i, i+1)
 		}
-		if len(c.found) == maxSets || c.bytes+len(nal) > maxSetBytes {
+		if len(c.found) == maxSets || c.foundBytes+len(nal) > maxSetBytes {
 			continue
 		}
-		c.bytes += len(nal)
+		c.foundBytes += len(nal)
 		c.found = append(c.found, foundSet{kind, id, bytes.Clone(nal)})
 	}
 }
 
-// merged returns the parameter sets in force with those that were found in the media in their
-// places. Where SPS were found, those alone stay: the picture refers to one of them.
-func (c *videoConfig) merged(cc packetbuf.Codec) (sets codec.HEVCSets) {
+// mergedSets returns the parameter sets in force, replaced by those found in the media. If SPS were found,
+// no other SPS remain, because the frame refers to one of them.
+func (c *videoConfig) mergedSets(cc packetbuf.Codec) (sets codec.HEVCSets) {
 	var has [3]bool
 	for _, f := range c.found {
 		has[f.kind] = true
@@ -92,18 +92,18 @@ func (c *videoConfig) merged(cc packetbuf.Codec) (sets codec.HEVCSets) {
 	return sets
 }
 
-// renewed returns the record that the parameter sets in the media make with those in force, and
-// forgets the former; nil where it would be the same as before, or cannot be made.
-func (c *videoConfig) renewed(cc packetbuf.Codec) []byte {
+// takeChangedRecord returns the record of the parameter sets found in the media merged with those in force,
+// and clears the former. It returns nil if the record has not changed or cannot be built.
+func (c *videoConfig) takeChangedRecord(cc packetbuf.Codec) []byte {
 	found := c.found
-	defer func() { c.found, c.bytes = nil, 0 }()
+	defer func() { c.found, c.foundBytes = nil, 0 }()
 	fresh := slices.ContainsFunc(found, func(f foundSet) bool {
 		return !slices.ContainsFunc(c.sets[f.kind], func(nal []byte) bool { return bytes.Equal(nal, f.nal) })
 	})
 	if !fresh {
 		return nil
 	}
-	sets := c.merged(cc)
+	sets := c.mergedSets(cc)
 	record, err := buildRecord(cc, sets)
 	if err != nil {
 		return nil
@@ -112,7 +112,7 @@ func (c *videoConfig) renewed(cc packetbuf.Codec) []byte {
 	return record
 }
 
-// buildRecord makes an avcC or hvcC.
+// buildRecord returns an avcC or hvcC of parameter sets.
 func buildRecord(cc packetbuf.Codec, sets codec.HEVCSets) ([]byte, error) {
 	if cc == packetbuf.HEVC {
 		return codec.NewHEVCConfig(sets)
@@ -127,29 +127,29 @@ func buildRecord(cc packetbuf.Codec, sets codec.HEVCSets) ([]byte, error) {
 	return config.Append(nil), nil
 }
 
-// configured passes on a packet of the media, and in front of it the configuration that it
-// brings. It leaves out what no decoder can read.
-func (v *Video) configured(dst []*packetbuf.Packet, p *packetbuf.Packet) []*packetbuf.Packet {
+// appendConfigured appends a packet of the media to dst, preceded by a configuration if the media contains
+// a new one. It drops packets that no decoder can read.
+func (v *Video) appendConfigured(dst []*packetbuf.Packet, p *packetbuf.Packet) []*packetbuf.Packet {
 	var record []byte
 	switch {
 	case v.codec == packetbuf.VP8 || v.codec == packetbuf.VP9:
 		return append(dst, p)
 	case p.Kind != packetbuf.Key:
 	case v.codec == packetbuf.AV1:
-		record = v.config.renewedAV1(p.Payload)
+		record = v.config.changedAV1Record(p.Payload)
 	default:
-		record = v.config.renewed(v.codec)
+		record = v.config.takeChangedRecord(v.codec)
 	}
 	if record != nil {
 		switch {
 		case v.config.announced == nil:
 			v.note(packetbuf.NoConfig)
-		case !v.config.bad: // that has been counted
+		case !v.config.unreadable: // BadConfig has been counted already
 			v.note(packetbuf.OtherConfig)
 		}
 		v.config.inForce = &packetbuf.Packet{Track: packetbuf.Video, Codec: v.codec, Kind: packetbuf.Config, Payload: record}
-		v.config.bad = false
-		dst = append(dst, v.config.again(p))
+		v.config.unreadable = false
+		dst = append(dst, v.config.configAt(p))
 	}
 	if v.codec == packetbuf.H264 && p.Kind == packetbuf.Delta {
 		if frames, ok := codec.AVCRecovery(p.Payload); ok {
@@ -165,37 +165,37 @@ func (v *Video) configured(dst []*packetbuf.Packet, p *packetbuf.Packet) []*pack
 	return append(dst, p)
 }
 
-// again returns the configuration in force as a packet at the time of p.
-func (c *videoConfig) again(p *packetbuf.Packet) *packetbuf.Packet {
+// configAt returns the configuration in force as a packet at the time of p.
+func (c *videoConfig) configAt(p *packetbuf.Packet) *packetbuf.Packet {
 	return &packetbuf.Packet{
 		Track: packetbuf.Video, Codec: c.inForce.Codec, Kind: packetbuf.Config,
 		DTS: p.DTS, Arrived: p.Arrived, Payload: c.inForce.Payload,
 	}
 }
 
-// configure takes a sequence header. One that is repeated stands for the configuration in force,
-// which the media may have brought meanwhile.
-func (v *Video) configure(dst []*packetbuf.Packet, p *packetbuf.Packet) []*packetbuf.Packet {
+// takeConfig handles a sequence header. A repeated sequence header stands for the configuration in
+// force, which the media may have changed since.
+func (v *Video) takeConfig(dst []*packetbuf.Packet, p *packetbuf.Packet) []*packetbuf.Packet {
 	c := &v.config
 	if c.inForce != nil && bytes.Equal(c.announced, p.Payload) {
-		return append(dst, c.again(p))
+		return append(dst, c.configAt(p))
 	}
 	c.announced = p.Payload
 	sets, length, record, err := readRecord(v.codec, p.Payload)
 	switch {
 	case err != nil:
-		if sets, record = v.annexB(p.Payload); record == nil {
-			return v.unusable(dst, p)
+		if sets, record = v.readAnnexBConfig(p.Payload); record == nil {
+			return v.takeUnreadableConfig(dst, p)
 		}
 		v.note(packetbuf.AnnexB)
 	case v.codec != packetbuf.AV1 && v.codec != packetbuf.VP8 && v.codec != packetbuf.VP9 && (len(sets[setSPS]) == 0 || len(sets[setPPS]) == 0):
-		c.length = length
-		return v.unusable(dst, p)
+		c.nalLengthSize = length
+		return v.takeUnreadableConfig(dst, p)
 	}
-	c.sets, c.length, c.bad, c.found, c.bytes = sets, length, false, nil, 0
+	c.sets, c.nalLengthSize, c.unreadable, c.found, c.foundBytes = sets, length, false, nil, 0
 	for _, list := range sets {
 		for _, nal := range list {
-			v.pictures.AddParameterSet(v.codec, nal)
+			v.sliceReader.AddParameterSet(v.codec, nal)
 		}
 	}
 	p.Payload = record
@@ -203,20 +203,20 @@ func (v *Video) configure(dst []*packetbuf.Packet, p *packetbuf.Packet) []*packe
 	return append(dst, p)
 }
 
-// unusable passes on a sequence header that says nothing, unless another is in force: a decoder
-// may know more of it, and the media may bring a better one.
-func (v *Video) unusable(dst []*packetbuf.Packet, p *packetbuf.Packet) []*packetbuf.Packet {
+// takeUnreadableConfig passes on a sequence header that cannot be parsed, unless another is in force. A decoder
+// may be able to parse it, and the media may contain a better one.
+func (v *Video) takeUnreadableConfig(dst []*packetbuf.Packet, p *packetbuf.Packet) []*packetbuf.Packet {
 	v.note(packetbuf.BadConfig)
-	if v.config.inForce != nil && !v.config.bad {
+	if v.config.inForce != nil && !v.config.unreadable {
 		return dst
 	}
-	v.config.inForce, v.config.bad = p, true
+	v.config.inForce, v.config.unreadable = p, true
 	return append(dst, p)
 }
 
-// annexB reads a sequence header that is parameter sets with start codes or lengths in front; the
-// record is nil where it is not.
-func (v *Video) annexB(b []byte) (codec.HEVCSets, []byte) {
+// readAnnexBConfig reads a sequence header of parameter sets with start codes or lengths; the record is nil if
+// it is not one.
+func (v *Video) readAnnexBConfig(b []byte) (codec.HEVCSets, []byte) {
 	if v.codec != packetbuf.H264 && v.codec != packetbuf.HEVC {
 		return codec.HEVCSets{}, nil
 	}
@@ -226,7 +226,7 @@ func (v *Video) annexB(b []byte) (codec.HEVCSets, []byte) {
 		return codec.HEVCSets{}, nil
 	}
 	c.collect(v.codec, units)
-	sets := c.merged(v.codec)
+	sets := c.mergedSets(v.codec)
 	record, err := buildRecord(v.codec, sets)
 	if err != nil {
 		return codec.HEVCSets{}, nil
@@ -234,8 +234,8 @@ func (v *Video) annexB(b []byte) (codec.HEVCSets, []byte) {
 	return sets, record
 }
 
-// readRecord reads a decoder configuration record: its parameter sets, the length of lengths in
-// the media, and the record as it is for lengths of four bytes.
+// readRecord reads a decoder configuration record. It returns its parameter sets, the size of NAL
+// unit lengths in the media, and the record changed to lengths of four bytes.
 func readRecord(cc packetbuf.Codec, b []byte) (sets codec.HEVCSets, length int, record []byte, err error) {
 	switch cc {
 	case packetbuf.H264:
@@ -271,9 +271,9 @@ func readRecord(cc packetbuf.Codec, b []byte) (sets codec.HEVCSets, length int, 
 	return sets, length, record, nil
 }
 
-// renewedAV1 returns the av1C of a keyframe's sequence header where that is another than the one
-// in force; nil where it is not, or there is none.
-func (c *videoConfig) renewedAV1(unit []byte) []byte {
+// changedAV1Record returns the av1C of a keyframe's sequence header; nil if it equals the one in force or
+// the keyframe has none.
+func (c *videoConfig) changedAV1Record(unit []byte) []byte {
 	header, _, err := codec.AV1SequenceHeader(unit)
 	if err != nil || header == nil {
 		return nil
@@ -286,7 +286,7 @@ func (c *videoConfig) renewedAV1(unit []byte) []byte {
 	if c.inForce != nil {
 		had := c.inForce.Payload
 		switch {
-		case len(had) == fixed && bytes.Equal(had[:fixed-1], record[:fixed-1]): // it holds no header, and says the same
+		case len(had) == fixed && bytes.Equal(had[:fixed-1], record[:fixed-1]): // the same, without a sequence header
 			return nil
 		case len(had) > fixed && bytes.Contains(had[fixed:], header):
 			return nil

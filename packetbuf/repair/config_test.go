@@ -10,10 +10,10 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// Parameter sets that come in band alone, at a keyframe of another size, make a configuration in
-// front of it, once; a sequence header that is repeated does not undo it.
+// Parameter sets that are only in band, at a keyframe of another size, give a configuration before
+// it, once. A repeated sequence header does not undo that.
 func TestOtherSetsInBand(t *testing.T) {
-	small, large := h264(t, "160x128", "20", "bframes=0"), h264(t, "320x256", "20", "bframes=0")
+	small, large := encodeH264(t, "160x128", "20", "bframes=0"), encodeH264(t, "320x256", "20", "bframes=0")
 	messages := []message{}
 	for _, p := range small {
 		messages = append(messages, message{packet: p})
@@ -37,7 +37,7 @@ func TestOtherSetsInBand(t *testing.T) {
 		}
 		widths = append(widths, info.Width)
 		if i == 21 && packets[i+1].Kind != packetbuf.Key {
-			t.Errorf("a %s follows the configuration, want a keyframe", packets[i+1].Kind)
+			t.Errorf("after the configuration: got a %s, want a keyframe", packets[i+1].Kind)
 		}
 	}
 	if want := []int{160, 320, 320, 320}; !slices.Equal(widths, want) || repairs["other_config"] != 1 {
@@ -47,7 +47,7 @@ func TestOtherSetsInBand(t *testing.T) {
 
 // The same for HEVC, with another PPS.
 func TestOtherSetsOfOtherCodecs(t *testing.T) {
-	one, other := hevc(t, ""), hevc(t, "cbqpoffs=3")
+	one, other := encodeHEVC(t, ""), encodeHEVC(t, "cbqpoffs=3")
 	var messages []message
 	for _, p := range one {
 		messages = append(messages, message{packet: p})
@@ -64,25 +64,25 @@ func TestOtherSetsOfOtherCodecs(t *testing.T) {
 		}
 	}
 	if len(configs) != 2 || repairs["other_config"] != 1 || !bytes.Equal(parameterSets(t, configs[1]), parameterSets(t, other[0])) {
-		t.Errorf("got %d configurations, repairs %v", len(configs), repairs)
+		t.Errorf("got %d configurations, repairs %v, want 2 and 1 other_config", len(configs), repairs)
 	}
 }
 
-// Of a stream that nothing says how to decode nothing is passed on, and that is counted.
+// Of a stream without any parameter sets nothing is passed on, and that is counted.
 func TestNothingToDecodeWith(t *testing.T) {
-	clip := h264(t, "160x128", "41", "bframes=0")
+	clip := encodeH264(t, "160x128", "41", "bframes=0")
 	var messages []message
 	for _, p := range clip[1:] {
 		messages = append(messages, message{packet: p})
 	}
 	packets, repairs := send(t, messages)
 	if len(packets) != 0 || repairs["no_parameter_sets"] != 3 {
-		t.Errorf("got %d packets, repairs %v", len(packets), repairs)
+		t.Errorf("got %d packets, repairs %v, want none and 3 no_parameter_sets", len(packets), repairs)
 	}
 }
 
-// av1 encodes a few frames: temporal units as FLV has them, the first of which is a keyframe.
-func av1(t *testing.T, size string) (packets []*packetbuf.Packet) {
+// encodeAV1 encodes a few frames as temporal units in FLV's format, beginning with a keyframe.
+func encodeAV1(t *testing.T, size string) (packets []*packetbuf.Packet) {
 	t.Helper()
 	file := ffmpeg(t, "-f", "lavfi", "-i", "testsrc2=r=25:s="+size, "-frames:v", "3",
 		"-c:v", "libaom-av1", "-usage", "realtime", "-cpu-used", "8", "-f", "ivf", "-")
@@ -101,9 +101,9 @@ func av1(t *testing.T, size string) (packets []*packetbuf.Packet) {
 	return packets
 }
 
-// AV1's configuration is made from a keyframe's sequence header where none came, or another.
+// AV1's configuration is taken from a keyframe's sequence header if none was sent, or a different one.
 func TestAV1SequenceHeaderInBand(t *testing.T) {
-	small, large := av1(t, "160x128"), av1(t, "320x256")
+	small, large := encodeAV1(t, "160x128"), encodeAV1(t, "320x256")
 	var messages []message
 	for _, p := range slices.Concat(small, small, large) {
 		messages = append(messages, message{packet: p})

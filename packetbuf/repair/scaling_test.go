@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/scaling"
 )
 
-// One access unit of many small NAL units, and many messages of one.
+// An access unit of many small NAL units, and many messages of one NAL unit.
 func TestVideoWorkIsLinear(t *testing.T) {
 	unit := map[string]func(i int) []byte{
 		"slices":                  func(int) []byte { return []byte{0x65, 0x40, 1} },
@@ -45,8 +45,8 @@ func TestVideoWorkIsLinear(t *testing.T) {
 	}
 }
 
-// messagesOf returns messages of about size bytes in all: a picture, and behind it units in one
-// message or one in each.
+// messagesOf returns messages of about size bytes in total: a frame, followed by units in one message
+// or in a message each.
 func messagesOf(unit func(i int) []byte, size int, apart bool) []*packetbuf.Packet {
 	message := func(payload []byte) *packetbuf.Packet {
 		return &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.H264, Kind: packetbuf.Key, Payload: payload}

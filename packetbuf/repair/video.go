@@ -1,6 +1,6 @@
-// Package repair makes whole, decodable packets of the media that encoders really send: pictures
-// in several messages, parameter sets in band alone, start codes instead of lengths, audio with
-// ADTS headers or without a configuration.
+// Package repair turns media as real encoders send it into complete, decodable packets. It handles
+// frames split over several messages, parameter sets only in band, start codes instead of lengths,
+// and audio with ADTS headers or without a configuration.
 //
 // The package is pure: no goroutine, no clock, no I/O. Time is an argument.
 package repair
@@ -13,65 +13,65 @@ import (
 )
 
 const (
-	// undecided is how long the first keyframe of a session is kept back, to see whether the
-	// publisher sends it in parts. The next picture ends the wait earlier.
-	undecided = 100 * time.Millisecond
-	// unfinished is how long a picture in parts is waited for after its newest part. The next
-	// picture ends the wait earlier; it only runs out where the publisher stalls.
-	unfinished = 250 * time.Millisecond
-	// steady is after how many pictures of one number of parts the last part counts as known,
-	// so that a picture is passed on with it.
-	steady = 30
-	// maxPrefix bounds what is kept of units that came before their picture, in bytes.
+	// firstFrameWait is how long the first keyframe of a session is held, to see whether the
+	// publisher sends frames in parts. The next frame ends the wait early.
+	firstFrameWait = 100 * time.Millisecond
+	// partialFrameWait is how long a frame in parts is held after its newest part. The next frame ends
+	// the wait early, so that it runs out only if the publisher stalls.
+	partialFrameWait = 250 * time.Millisecond
+	// steadyFrames is the number of frames with equally many parts after which the last part is
+	// recognised, so that a frame is passed on with it.
+	steadyFrames = 30
+	// maxPrefix bounds the NAL units held for the frame that follows them, in bytes.
 	maxPrefix = 256 << 10
-	// maxPicture bounds a picture that is put together, in bytes.
-	maxPicture = 8 << 20
-	// keptUnits bounds the room that is kept for the units of a message.
-	keptUnits = 1024
+	// maxFrame bounds a reassembled frame, in bytes.
+	maxFrame = 8 << 20
+	// maxKeptUnits bounds the capacity that is kept for the NAL units of a message.
+	maxKeptUnits = 1024
 )
 
-// Video repairs one track of video. Its zero value is ready. Codecs without NAL units pass
-// through, but that AV1's configuration is made from its keyframes where they differ.
+// Video repairs one video track. Its zero value is not usable; see NewVideo. Codecs without NAL units
+// pass unchanged, except that AV1's configuration is taken from its keyframes if it differs.
 type Video struct {
 	counts *packetbuf.RepairCounts
 	codec  packetbuf.Codec
 
-	pictures codec.SliceReader
-	config   videoConfig
-	units    [][]byte // of the message being read
-	prefix   [][]byte // units that came before their picture
-	prefixed int      // their bytes
+	sliceReader codec.SliceReader
+	config      videoConfig
+	units       [][]byte // of the message being read
+	prefix      [][]byte // units held for the frame that follows them
+	prefixBytes int      // their bytes
 
-	held  *picture
-	last  time.Duration // timestamp of the newest picture passed on
-	begun bool          // one has been
+	assembling *assembly
+	lastDTS    time.Duration // timestamp of the newest frame passed on
+	started    bool          // last is set
 
-	splits  bool // the publisher sends pictures in parts
-	settled bool // a keyframe has shown whether it does
-	uneven  bool // pictures differ in their number of parts
-	parts   int  // of the newest picture
-	alike   int  // pictures in a row of that many parts
+	splits      bool // the publisher sends frames in parts
+	splitsKnown bool // a keyframe has shown whether the publisher does
+	partsVary   bool // frames differ in their number of parts
+	parts       int  // of the newest frame
+	sameParts   int  // consecutive frames of that many parts
 }
 
-// picture is a picture in assembly.
-type picture struct {
-	packet *packetbuf.Packet
-	said   packetbuf.Kind // by the container
-	slice  codec.Slice    // its newest
-	first  bool           // its first slice has come
-	field  bool           // it is a field, and the second one of the frame has not come
-	parts  int
-	due    time.Time
-	edited bool // its payload is not that of one message
+// assembly is a frame in assembly, or a single field.
+type assembly struct {
+	packet        *packetbuf.Packet
+	containerKind packetbuf.Kind // by the container
+	slice         codec.Slice    // the newest slice
+	hasFirstSlice bool           // the first slice has arrived
+	awaitsField   bool           // the second field has not arrived
+	parts         int
+	due           time.Time
+	edited        bool // the payload is not that of one message
 }
 
-// NewVideo returns a Video that counts into c.
+// NewVideo returns a Video that counts repairs in c.
 func NewVideo(c *packetbuf.RepairCounts) *Video { return &Video{counts: c} }
 
 func (v *Video) note(r packetbuf.RepairReason) { v.counts.Note(packetbuf.Video, r) }
 
-// Take takes the next packet of the track, as the container had it; said is the kind that the
-// container gives a picture. It appends to dst the packets that are whole now, in order.
+// Take repairs the next packet of the track, as decoded from the container; said is the Kind that the
+// container gives the frame. It appends the packets that are then complete to dst, in order.
 func (v *Video) Take(dst []*packetbuf.Packet, now time.Time, p *packetbuf.Packet, said packetbuf.Kind) []*packetbuf.Packet {
 	if p.Codec != v.codec {
 		dst = v.Flush(dst)
@@ -79,91 +79,91 @@ func (v *Video) Take(dst []*packetbuf.Packet, now time.Time, p *packetbuf.Packet
 	}
 	switch {
 	case p.Kind == packetbuf.Config:
-		return v.configure(v.Flush(dst), p)
+		return v.takeConfig(v.Flush(dst), p)
 	case p.Codec == packetbuf.H264 || p.Codec == packetbuf.HEVC:
-		return v.message(dst, now, p, said)
+		return v.takeMessage(dst, now, p, said)
 	}
-	return v.configured(dst, p)
+	return v.appendConfigured(dst, p)
 }
 
-// Held returns the picture in assembly; nil if there is none.
+// Held returns the frame in assembly; nil if there is none.
 func (v *Video) Held() *packetbuf.Packet {
-	if v.held == nil {
+	if v.assembling == nil {
 		return nil
 	}
-	return v.held.packet
+	return v.assembling.packet
 }
 
-// Due returns when the picture in assembly is to be passed on by Flush; zero if there is none.
+// Due returns when Flush must be called to pass on the frame in assembly; zero if there is none.
 func (v *Video) Due() time.Time {
-	if v.held == nil {
+	if v.assembling == nil {
 		return time.Time{}
 	}
-	return v.held.due
+	return v.assembling.due
 }
 
-// Flush appends the picture in assembly to dst, as whole as it is.
+// Flush appends the frame in assembly to dst, complete or not.
 func (v *Video) Flush(dst []*packetbuf.Packet) []*packetbuf.Packet {
-	h := v.held
+	h := v.assembling
 	if h == nil {
 		return dst
 	}
-	v.held = nil
-	v.last, v.begun = h.packet.DTS, true
-	v.learn(h)
+	v.assembling = nil
+	v.lastDTS, v.started = h.packet.DTS, true
+	v.learnParts(h)
 	if h.edited {
-		h.packet.Kind = codec.VideoKind(v.codec, h.packet.Payload, h.said)
+		h.packet.Kind = codec.VideoKind(v.codec, h.packet.Payload, h.containerKind)
 	}
-	if !h.first {
+	if !h.hasFirstSlice {
 		v.note(packetbuf.NoBeginning)
 	}
-	return v.configured(dst, h.packet)
+	return v.appendConfigured(dst, h.packet)
 }
 
-// learn notes in how many parts a picture has come.
-func (v *Video) learn(h *picture) {
-	if h.said == packetbuf.Key || h.packet.Kind == packetbuf.Key {
-		v.settled = true
+// learnParts records in how many parts a frame arrived.
+func (v *Video) learnParts(h *assembly) {
+	if h.containerKind == packetbuf.Key || h.packet.Kind == packetbuf.Key {
+		v.splitsKnown = true
 	}
 	switch {
 	case h.parts == v.parts:
-		v.alike++
-	case v.alike >= steady:
-		v.uneven = true // a picture may have been passed on too early: never again
+		v.sameParts++
+	case v.sameParts >= steadyFrames:
+		v.partsVary = true // a frame may have been passed on too early: wait for all from now on
 		fallthrough
 	default:
-		v.parts, v.alike = h.parts, 1
+		v.parts, v.sameParts = h.parts, 1
 	}
 }
 
-// message takes a message of NAL units.
-func (v *Video) message(dst []*packetbuf.Packet, now time.Time, p *packetbuf.Packet, said packetbuf.Kind) []*packetbuf.Packet {
+// takeMessage handles a message of NAL units.
+func (v *Video) takeMessage(dst []*packetbuf.Packet, now time.Time, p *packetbuf.Packet, said packetbuf.Kind) []*packetbuf.Packet {
 	length := v.config.lengthSize()
 	var faults codec.UnitFaults
-	if cap(v.units) > keptUnits { // a message of a great many units is no reason to keep room for more
+	if cap(v.units) > maxKeptUnits { // do not keep memory for an unusually large message
 		v.units = nil
 	}
 	v.units, faults = codec.ReadUnits(v.units[:0], v.codec, p.Payload, length)
 	v.noteFaults(faults)
 	edited := faults != 0 || length != 4
-	slice, at := v.read()
+	slice, at := v.readUnits()
 	if at < 0 {
-		return v.withoutPicture(dst, now)
+		return v.takeUnitsWithoutSlice(dst, now)
 	}
-	h := v.held
+	h := v.assembling
 	if h != nil && h.packet.DTS != p.DTS && !slice.First && slice.Unreadable() {
-		return v.begin(dst, now, p, said, slice, edited) // nothing says that it goes on
+		return v.beginFrame(dst, now, p, said, slice, edited) // nothing shows that it continues
 	}
 	if v.continues(slice, p.DTS) {
 		if h == nil {
-			v.splits, v.uneven = true, true
+			v.splits, v.partsVary = true, true
 			v.note(packetbuf.LatePart)
 			return dst
 		}
-		v.join(p, said, slice)
-		return v.passIfKnown(dst, now)
+		v.appendPart(p, said, slice)
+		return v.flushIfComplete(dst, now)
 	}
-	return v.begin(dst, now, p, said, slice, edited)
+	return v.beginFrame(dst, now, p, said, slice, edited)
 }
 
 func (v *Video) noteFaults(faults codec.UnitFaults) {
@@ -182,33 +182,33 @@ func (v *Video) noteFaults(faults codec.UnitFaults) {
 	}
 }
 
-// read notes the parameter sets of a message, and returns its first slice and where it stands
-// among the units; -1 where it has none.
-func (v *Video) read() (first codec.Slice, at int) {
+// readUnits records the parameter sets of a message. It returns the first slice and its index among the
+// units; -1 if there is none.
+func (v *Video) readUnits() (first codec.Slice, at int) {
 	at = -1
 	for i, nal := range v.units {
 		switch codec.RoleOf(v.codec, nal) {
 		case codec.SliceUnit:
 			if at < 0 {
-				first, at = v.pictures.Read(v.codec, nal), i
+				first, at = v.sliceReader.Read(v.codec, nal), i
 			}
 		case codec.PrefixUnit:
-			v.pictures.AddParameterSet(v.codec, nal)
+			v.sliceReader.AddParameterSet(v.codec, nal)
 		case codec.SuffixUnit:
 		}
 	}
 	return first, at
 }
 
-// continues reports whether a slice belongs to the picture before it. Where that has been passed
-// on, only its timestamp can tell.
+// continues reports whether a slice belongs to the preceding frame. If that has been passed on, only
+// its timestamp can tell.
 func (v *Video) continues(s codec.Slice, dts time.Duration) bool {
-	h := v.held
+	h := v.assembling
 	switch {
 	case h == nil:
-		return v.begun && !s.First && dts == v.last
-	case h.field && s.SecondFieldOf(h.slice) && dts == h.packet.DTS:
-		h.field, h.first = false, h.first && s.First
+		return v.started && !s.First && dts == v.lastDTS
+	case h.awaitsField && s.SecondFieldOf(h.slice) && dts == h.packet.DTS:
+		h.awaitsField, h.hasFirstSlice = false, h.hasFirstSlice && s.First
 		return true
 	case s.Differs(h.slice):
 		return false
@@ -216,30 +216,30 @@ func (v *Video) continues(s codec.Slice, dts time.Duration) bool {
 		return true
 	}
 	// Slices may come in any order in the Baseline profile.
-	return !h.first && dts == h.packet.DTS && v.codec == packetbuf.H264
+	return !h.hasFirstSlice && dts == h.packet.DTS && v.codec == packetbuf.H264
 }
 
-// begin begins a picture with a message.
-func (v *Video) begin(dst []*packetbuf.Packet, now time.Time, p *packetbuf.Packet, said packetbuf.Kind, s codec.Slice, edited bool) []*packetbuf.Packet {
+// beginFrame starts a frame with a message.
+func (v *Video) beginFrame(dst []*packetbuf.Packet, now time.Time, p *packetbuf.Packet, said packetbuf.Kind, s codec.Slice, edited bool) []*packetbuf.Packet {
 	dst = v.Flush(dst)
 	v.config.collect(v.codec, v.prefix)
 	v.config.collect(v.codec, v.units)
 	if len(v.prefix) > 0 {
 		edited = true
 		v.units = append(v.prefix, v.units...)
-		v.prefix, v.prefixed = nil, 0
+		v.prefix, v.prefixBytes = nil, 0
 	}
 	if edited {
 		p.Payload = codec.JoinUnits(v.units)
 		p.Kind = codec.VideoKind(v.codec, p.Payload, said)
 	}
-	v.held = &picture{packet: p, said: said, slice: s, first: s.First, field: s.Field && !v.bothFields(s), parts: 1}
-	return v.passIfKnown(dst, now)
+	v.assembling = &assembly{packet: p, containerKind: said, slice: s, hasFirstSlice: s.First, awaitsField: s.Field && !v.hasBothFields(s), parts: 1}
+	return v.flushIfComplete(dst, now)
 }
 
-// join adds a message to the picture in assembly.
-func (v *Video) join(p *packetbuf.Packet, said packetbuf.Kind, s codec.Slice) {
-	h := v.held
+// appendPart adds a message to the frame in assembly.
+func (v *Video) appendPart(p *packetbuf.Packet, said packetbuf.Kind, s codec.Slice) {
+	h := v.assembling
 	if !h.fits(v.units) {
 		v.note(packetbuf.LatePart)
 		return
@@ -247,28 +247,28 @@ func (v *Video) join(p *packetbuf.Packet, said packetbuf.Kind, s codec.Slice) {
 	v.splits = true
 	v.note(packetbuf.SplitFrame)
 	v.config.collect(v.codec, v.units)
-	h.append(v.units)
+	h.appendUnits(v.units)
 	h.parts++
-	h.slice, h.first = s, h.first || s.First
+	h.slice, h.hasFirstSlice = s, h.hasFirstSlice || s.First
 	h.packet.Arrived = p.Arrived
-	if said == packetbuf.Key || h.said == packetbuf.Disposable {
-		h.said = said
+	if said == packetbuf.Key || h.containerKind == packetbuf.Disposable {
+		h.containerKind = said
 	}
 }
 
-// fits reports whether the picture with these units stays below maxPicture.
-func (h *picture) fits(units [][]byte) bool {
+// fits reports whether the frame stays within maxFrame with these units.
+func (h *assembly) fits(units [][]byte) bool {
 	size := len(h.packet.Payload)
 	for _, nal := range units {
 		size += 4 + len(nal)
 	}
-	return size <= maxPicture
+	return size <= maxFrame
 }
 
-func (h *picture) append(units [][]byte) {
+func (h *assembly) appendUnits(units [][]byte) {
 	payload := h.packet.Payload
 	if !h.edited {
-		payload = append(make([]byte, 0, min(4*len(payload), len(payload)+maxPicture/8)), payload...)
+		payload = append(make([]byte, 0, min(4*len(payload), len(payload)+maxFrame/8)), payload...)
 	}
 	for _, nal := range units {
 		payload = codec.AppendNAL(payload, nal)
@@ -276,35 +276,35 @@ func (h *picture) append(units [][]byte) {
 	h.packet.Payload, h.edited = payload, true
 }
 
-// passIfKnown passes the picture in assembly on unless more of it may come.
-func (v *Video) passIfKnown(dst []*packetbuf.Packet, now time.Time) []*packetbuf.Packet {
-	h := v.held
+// flushIfComplete passes on the frame in assembly unless more of it may follow.
+func (v *Video) flushIfComplete(dst []*packetbuf.Packet, now time.Time) []*packetbuf.Packet {
+	h := v.assembling
 	switch {
-	case v.splits && !v.uneven && v.alike >= steady && h.parts == v.parts && !h.field:
+	case v.splits && !v.partsVary && v.sameParts >= steadyFrames && h.parts == v.parts && !h.awaitsField:
 		return v.Flush(dst)
-	case v.splits, h.field:
-		h.due = now.Add(unfinished)
+	case v.splits, h.awaitsField:
+		h.due = now.Add(partialFrameWait)
 		return dst
-	case v.settled || v.slices() > 1:
+	case v.splitsKnown || v.countSlices() > 1:
 		return v.Flush(dst)
 	}
-	h.due = now.Add(undecided)
+	h.due = now.Add(firstFrameWait)
 	return dst
 }
 
-// bothFields reports whether the newest message, which begins with slice s of a field, has the
+// hasBothFields reports whether the newest message, which begins with slice s of a field, contains the
 // frame's other field too.
-func (v *Video) bothFields(s codec.Slice) bool {
+func (v *Video) hasBothFields(s codec.Slice) bool {
 	for _, nal := range v.units {
-		if codec.RoleOf(v.codec, nal) == codec.SliceUnit && v.pictures.Read(v.codec, nal).SecondFieldOf(s) {
+		if codec.RoleOf(v.codec, nal) == codec.SliceUnit && v.sliceReader.Read(v.codec, nal).SecondFieldOf(s) {
 			return true
 		}
 	}
 	return false
 }
 
-// slices returns how many slices the newest message has.
-func (v *Video) slices() (n int) {
+// countSlices returns the number of slices in the newest message.
+func (v *Video) countSlices() (n int) {
 	for _, nal := range v.units {
 		if codec.RoleOf(v.codec, nal) == codec.SliceUnit {
 			n++
@@ -313,29 +313,29 @@ func (v *Video) slices() (n int) {
 	return n
 }
 
-// withoutPicture takes a message that has no slice: units of the picture to come, or of the one
-// in assembly.
-func (v *Video) withoutPicture(dst []*packetbuf.Packet, now time.Time) []*packetbuf.Packet {
+// takeUnitsWithoutSlice handles a message without a slice: its units belong to the next frame, or to the
+// frame in assembly.
+func (v *Video) takeUnitsWithoutSlice(dst []*packetbuf.Packet, now time.Time) []*packetbuf.Packet {
 	prefix := false
 	for _, nal := range v.units {
 		prefix = prefix || codec.RoleOf(v.codec, nal) == codec.PrefixUnit
 	}
 	switch {
-	case len(v.units) > 0 && !prefix && v.held != nil && v.held.fits(v.units):
-		v.held.append(v.units)
-		return v.passIfKnown(dst, now)
+	case len(v.units) > 0 && !prefix && v.assembling != nil && v.assembling.fits(v.units):
+		v.assembling.appendUnits(v.units)
+		return v.flushIfComplete(dst, now)
 	case !prefix:
 		v.note(packetbuf.NoFrame)
 		return dst
 	}
-	if v.held != nil {
-		v.splits = v.splits || v.held.parts > 1
+	if v.assembling != nil {
+		v.splits = v.splits || v.assembling.parts > 1
 		dst = v.Flush(dst)
 	}
 	for _, nal := range v.units {
-		if v.prefixed += len(nal) + 4; v.prefixed > maxPrefix {
+		if v.prefixBytes += len(nal) + 4; v.prefixBytes > maxPrefix {
 			v.note(packetbuf.NoFrame)
-			v.prefix, v.prefixed = nil, 0
+			v.prefix, v.prefixBytes = nil, 0
 			return dst
 		}
 		v.prefix = append(v.prefix, nal)

@@ -1,5 +1,5 @@
-// Package resume seals what a viewer needs to come back to its place into a token that only
-// the relay, or another with the same key, can make and read.
+// Package resume seals what the relay needs to resume a viewer's session into a token, which only
+// the relay, or another with the same key, can create and read.
 //
 // The package is pure: no clock, no randomness, no I/O.
 package resume
@@ -18,70 +18,72 @@ import (
 )
 
 const (
-	// KeySize is the length of a key.
+	// KeySize is the size of a key in bytes.
 	KeySize = 32
-	// NonceSize is the length of what must never be given twice within a Period: random bytes.
+	// NonceSize is the size of a nonce in bytes. A nonce is random and must not be used twice within
+	// a Period.
 	NonceSize = 12
-	// Period is how long one derived key seals. It opens for one more, so that the Lifetime of a
-	// token, which is no longer, does not depend on when it was sealed.
+	// Period is how long one derived key seals tokens. It opens tokens for another Period, so that
+	// the Lifetime of a token, which is no longer, does not depend on when it was sealed.
 	Period = 24 * time.Hour
-	// Lifetime is how long a viewer may resume without showing its play token again, counted from its
-	// first token. It is also the most for which one token is good.
+	// Lifetime is how long a viewer may resume without presenting its play token again, counted from
+	// its first token. No token is valid for longer.
 	Lifetime = Period
-	// MaxToken bounds the text of a token.
+	// MaxToken bounds the text of a token in bytes.
 	MaxToken = 512
 
 	maxStream = 256
-	// version is that of the tokens that Seal makes; older tokens have no First and no Until.
-	version = 2
-	older   = 1
+	// version is the version of the tokens that Seal returns; older tokens have no First and no Until.
+	version   = 2
+	versionV1 = 1
 )
 
-// Claims are what a token says. None of it is a secret of the viewer's play token.
+// Claims are the content of a token. It does not include the viewer's play token.
 type Claims struct {
 	Stream string // {app}/{name}
-	Viewer uint64 // the same over all resumes of one viewer
-	// Life and Since are the stream's own: which of the streams of that name it was, and from
-	// where on the viewer was there.
+	Viewer uint64 // constant over all resumes of one viewer
+	// Life and Since are set by the stream: which stream of that name the viewer watched, and the
+	// sequence number from which it did.
 	Life, Since uint64
-	// First is when the viewer was admitted by more than a resume token; Seal takes the zero Time for
-	// now. Until is when its play token expires; the zero Time is never. Both are whole seconds, and
-	// handed on from token to token.
+	// First is when the viewer was last admitted by more than a resume token; Seal takes the zero
+	// Time for now. Until is when its play token expires; the zero Time means never. Both are whole
+	// seconds, and passed on from token to token.
 	First, Until time.Time
 	// Instance, Issued and Expires are set by Seal; the times are whole seconds. A token expires
-	// Lifetime after First and at Until.
+	// Lifetime after First or at Until, whichever is earlier.
 	Instance        uint64
 	Issued, Expires time.Time
 }
 
-// Verdict is what a token proves.
+// Verdict is the result of checking a token.
 type Verdict uint8
 
 const (
-	// Invalid proves nothing: no token, of another key or for another stream.
+	// Invalid means that there is no token, or one of another key or for another stream.
 	Invalid Verdict = iota
-	// Expired was good once.
+	// Expired means that the token was valid once.
 	Expired
-	// Elsewhere proves admission. Its place is one of another relay instance: of one before a
-	// restart, or of another node.
+	// Elsewhere means that the token admits its viewer, but its position belongs to another relay
+	// instance: one before a restart, or another node.
 	Elsewhere
-	// Good proves admission, and its place is this instance's.
+	// Good means that the token admits its viewer and its position belongs to this instance.
 	Good
 )
 
-// Admits reports whether the token stands for a play token.
+// Admits reports whether the token replaces a play token.
 func (v Verdict) Admits() bool { return v == Elsewhere || v == Good }
 
-// Sealer makes and reads tokens. It may be used from any goroutine.
+// Sealer creates and reads tokens. It is safe for concurrent use.
 type Sealer struct {
 	key      [KeySize]byte
 	instance uint64
 }
 
-// New returns a sealer for one relay instance, which is a random number.
+// New returns a Sealer for one relay instance, which is a random number. It returns an error unless
+// the key has KeySize bytes.
 func New(key []byte, instance uint64) (*Sealer, error) {
 	if len(key) != KeySize {
-		return nil, fmt.Errorf("resume: the key has %d bytes, not %d", len(key), KeySize)
+		return nil, fmt.Errorf("create resume sealer: key of %d bytes, want %d", len(key), KeySize)
 	}
 	s := &Sealer{instance: instance}
 	copy(s.key[:], key)
@@ -92,28 +94,28 @@ func New(key []byte, instance uint64) (*Sealer, error) {
 //
 //	version, 1 byte · period, 4 · nonce, 12 · sealed: eight numbers of 8 bytes, stream · tag, 16
 //
-// Numbers are big-endian. Version and period are authenticated with the rest. Version 1 has six
-// numbers: it lacks First and Until.
+// Numbers are big-endian. Version and period are authenticated too. Version 1 has six numbers: it
+// lacks First and Until.
 const (
-	head        = 1 + 4
-	fields      = 8 * 8
-	olderFields = 6 * 8
+	headSize     = 1 + 4
+	fieldsSize   = 8 * 8
+	fieldsSizeV1 = 6 * 8
 )
 
 var encoding = base64.RawURLEncoding.Strict() // one text for one token
 
-// errStream: no stream has such a name.
-var errStream = errors.New("resume: the stream's name is empty or too long")
+// errStreamName is returned by Seal for a name that no stream can have.
+var errStreamName = errors.New("seal resume token: stream name empty or too long")
 
-// Seal makes a token that is good from now on. under is what admitted the viewer, such as the
-// secret of the stream's play tokens: with another a token does not open. It cannot be found
-// out from the token.
+// Seal returns a token that is valid from now on. under is the secret that admitted the viewer, such
+// as the secret of the stream's play tokens: the token does not open with another one. It cannot be
+// derived from the token.
 func (s *Sealer) Seal(now time.Time, c Claims, under string, nonce [NonceSize]byte) (string, error) {
 	if c.Stream == "" || len(c.Stream) > maxStream {
-		return "", errStream
+		return "", errStreamName
 	}
 	period := periodOf(now)
-	aead, err := s.derive(period, under)
+	aead, err := s.periodCipher(period, under)
 	if err != nil {
 		return "", err
 	}
@@ -125,39 +127,39 @@ func (s *Sealer) Seal(now time.Time, c Claims, under string, nonce [NonceSize]by
 	if !c.Until.IsZero() && c.Until.Before(expires) {
 		expires = c.Until
 	}
-	plain := make([]byte, 0, fields+maxStream)
-	for _, n := range [...]uint64{s.instance, c.Viewer, c.Life, c.Since, seconds(now), seconds(expires), seconds(first), deadline(c.Until)} {
+	plain := make([]byte, 0, fieldsSize+maxStream)
+	for _, n := range [...]uint64{s.instance, c.Viewer, c.Life, c.Since, unixSeconds(now), unixSeconds(expires), unixSeconds(first), unixOrZero(c.Until)} {
 		plain = binary.BigEndian.AppendUint64(plain, n)
 	}
 	plain = append(plain, c.Stream...)
-	token := make([]byte, 0, head+NonceSize+len(plain)+aead.Overhead())
+	token := make([]byte, 0, headSize+NonceSize+len(plain)+aead.Overhead())
 	token = append(token, version)
 	token = binary.BigEndian.AppendUint32(token, period)
 	token = append(token, nonce[:]...)
-	token = aead.Seal(token, nonce[:], plain, token[:head])
+	token = aead.Seal(token, nonce[:], plain, token[:headSize])
 	return encoding.EncodeToString(token), nil
 }
 
-// Open reads a token for a stream, with the under that it was sealed with. The claims are
-// empty where the verdict is Invalid. A token of version 1 does not say when the play token expires
-// that its viewer was admitted by: where there is such a secret it counts as expired.
+// Open reads a token for a stream, with the secret that it was sealed under. The claims are empty if
+// the verdict is Invalid. A token of version 1 does not say when its viewer's play token expires: it
+// counts as expired if there is a secret.
 func (s *Sealer) Open(now time.Time, token, stream, under string) (Claims, Verdict) {
-	if len(token) > MaxToken || strings.ContainsAny(token, "\r\n") { // which base64 passes over
+	if len(token) > MaxToken || strings.ContainsAny(token, "\r\n") { // base64 ignores line ends
 		return Claims{}, Invalid
 	}
 	raw, err := encoding.DecodeString(token)
-	if err != nil || len(raw) < head+NonceSize+olderFields || raw[0] != version && raw[0] != older {
+	if err != nil || len(raw) < headSize+NonceSize+fieldsSizeV1 || raw[0] != version && raw[0] != versionV1 {
 		return Claims{}, Invalid
 	}
 	period := binary.BigEndian.Uint32(raw[1:])
-	if int64(period) > int64(periodOf(now))+1 { // another node's clock may be ahead, not by a day
+	if int64(period) > int64(periodOf(now))+1 { // another node's clock may be ahead, but not by a day
 		return Claims{}, Invalid
 	}
-	aead, err := s.derive(period, under)
+	aead, err := s.periodCipher(period, under)
 	if err != nil {
 		return Claims{}, Invalid
 	}
-	plain, err := aead.Open(nil, raw[head:head+NonceSize], raw[head+NonceSize:], raw[:head])
+	plain, err := aead.Open(nil, raw[headSize:headSize+NonceSize], raw[headSize+NonceSize:], raw[:headSize])
 	if err != nil {
 		return Claims{}, Invalid
 	}
@@ -165,7 +167,7 @@ func (s *Sealer) Open(now time.Time, token, stream, under string) (Claims, Verdi
 	switch {
 	case !ok || c.Stream != stream:
 		return Claims{}, Invalid
-	case !now.Before(c.Expires), raw[0] == older && under != "":
+	case !now.Before(c.Expires), raw[0] == versionV1 && under != "":
 		return c, Expired
 	case c.Instance != s.instance:
 		return c, Elsewhere
@@ -173,11 +175,11 @@ func (s *Sealer) Open(now time.Time, token, stream, under string) (Claims, Verdi
 	return c, Good
 }
 
-// decode reads the claims of a token of a version.
+// decode reads the claims of a token of version v.
 func decode(v byte, plain []byte) (c Claims, ok bool) {
-	size := fields
-	if v == older {
-		size = olderFields
+	size := fieldsSize
+	if v == versionV1 {
+		size = fieldsSizeV1
 	}
 	if len(plain) < size {
 		return Claims{}, false
@@ -185,20 +187,20 @@ func decode(v byte, plain []byte) (c Claims, ok bool) {
 	number := func(i int) uint64 { return binary.BigEndian.Uint64(plain[8*i:]) }
 	c = Claims{
 		Stream: string(plain[size:]), Instance: number(0), Viewer: number(1), Life: number(2), Since: number(3),
-		Issued: moment(number(4)), Expires: moment(number(5)),
+		Issued: fromUnix(number(4)), Expires: fromUnix(number(5)),
 	}
-	if c.First = c.Issued; v == older {
+	if c.First = c.Issued; v == versionV1 {
 		return c, true
 	}
-	c.First = moment(number(6))
+	c.First = fromUnix(number(6))
 	if until := number(7); until != 0 {
-		c.Until = moment(until)
+		c.Until = fromUnix(until)
 	}
 	return c, true
 }
 
-// derive gives the key of one period.
-func (s *Sealer) derive(period uint32, under string) (cipher.AEAD, error) {
+// periodCipher returns the cipher with the key of one period.
+func (s *Sealer) periodCipher(period uint32, under string) (cipher.AEAD, error) {
 	mac := hmac.New(sha256.New, s.key[:])
 	mac.Write([]byte("holdfast resume token\x00"))
 	mac.Write(binary.BigEndian.AppendUint32(nil, period))
@@ -214,19 +216,19 @@ func (s *Sealer) derive(period uint32, under string) (cipher.AEAD, error) {
 	return aead, nil
 }
 
-// periodOf is the period that now lies in; 0 before 1970.
+// periodOf returns the number of the period that contains now; 0 before 1970.
 func periodOf(now time.Time) uint32 {
 	return uint32(max(0, min(now.Unix()/int64(Period/time.Second), 1<<32-1))) //nolint:gosec // bounded here
 }
 
-func seconds(t time.Time) uint64 { return uint64(max(0, t.Unix())) } //nolint:gosec // not below 0
+func unixSeconds(t time.Time) uint64 { return uint64(max(0, t.Unix())) } //nolint:gosec // not below 0
 
-func moment(n uint64) time.Time { return time.Unix(int64(n), 0) } //nolint:gosec // what Seal has written
+func fromUnix(n uint64) time.Time { return time.Unix(int64(n), 0) } //nolint:gosec // written by Seal
 
-// deadline is seconds for a time that may be the zero Time, which is 0.
-func deadline(t time.Time) uint64 {
+// unixOrZero is seconds for a time that may be the zero Time, for which it returns 0.
+func unixOrZero(t time.Time) uint64 {
 	if t.IsZero() {
 		return 0
 	}
-	return max(1, seconds(t))
+	return max(1, unixSeconds(t))
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// drifting pushes pictures, and sound if wanted, for d by the publisher's clock, which runs at
-// rate times the wall's. It returns the wall time of the last.
+// drifting pushes video, and audio if wanted, for d by the publisher's clock, which runs at rate
+// times the wall's. It returns the wall time of the last packet.
 func drifting(tl *Timeline, from, d time.Duration, rate float64, sound bool) time.Duration {
 	at := time.Duration(0)
 	for raw := 40 * ms; raw <= d; raw += 40 * ms {
@@ -22,8 +22,8 @@ func drifting(tl *Timeline, from, d time.Duration, rate float64, sound bool) tim
 	return at
 }
 
-// The clock follows a publisher whose own runs fast or slow, for an hour: a break puts the next
-// session where the last one ended, not where the wall clock would have it.
+// The clock follows a publisher whose own clock is fast or slow, for an hour: after a break the next
+// session continues where the last one ended, not at the wall clock's time.
 func TestClockFollowsADriftingPublisher(t *testing.T) {
 	for _, rate := range []float64{0.9, 0.9999, 1, 1.0001, 1.1} {
 		t.Run(fmt.Sprint(rate), func(t *testing.T) {
@@ -33,45 +33,45 @@ func TestClockFollowsADriftingPublisher(t *testing.T) {
 			for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 				last, _ := tl.Last(tr)
 				if ahead := tl.Clock(tr, epoch.Add(end)) - last; ahead > 500*ms {
-					t.Errorf("%v: the clock is %v ahead of the newest packet", tr, ahead)
+					t.Errorf("%v: got the clock %v ahead of the newest packet, want at most 500ms", tr, ahead)
 				}
 			}
 			last, _ := tl.Last(packetbuf.Video)
 			if at := begin(t, &tl, video(77*ms, end+time.Second)) - last; at < 900*ms || at > 1500*ms {
-				t.Errorf("a second later the next session is %v on", at)
+				t.Errorf("next session a second later: got %v on, want about 1s", at)
 			}
 		})
 	}
 }
 
-// A track that was away for an hour has seen nothing of the drift: what it knows of the clock is
-// no longer true.
+// A track that was away for an hour has not seen the drift, so its estimate of the clock is
+// discarded.
 func TestTrackThatComesBackFollowsTheOther(t *testing.T) {
 	for _, rate := range []float64{0.9, 1, 1.1} {
 		t.Run(fmt.Sprint(rate), func(t *testing.T) {
 			var tl Timeline
 			begin(t, &tl, video(0, 0))
 			end := drifting(&tl, 0, 10*time.Second, 1, true)
-			begin(t, &tl, video(0, end+time.Second)) // a session of pictures alone
+			begin(t, &tl, video(0, end+time.Second)) // a session with video only
 			end = drifting(&tl, end+time.Second, time.Hour, rate, false)
 			last, _ := tl.Last(packetbuf.Video)
 			if off := tl.Clock(packetbuf.Audio, epoch.Add(end)) - last; off < 0 || off > 500*ms {
-				t.Errorf("the clock of the sound is %v off", off)
+				t.Errorf("audio clock: got %v off, want 0 to 500ms", off)
 			}
-			// The sound begins in the same session, in time with the picture.
+			// Audio begins in the same session, in sync with video.
 			v, a := video(time.Hour+40*ms, end+40*ms), audio(time.Hour+50*ms, end+40*ms)
 			if !tl.Place(v) || !tl.Place(a) || a.DTS-v.DTS != 10*ms {
-				t.Errorf("the sound is %v behind its picture, sent 10ms", a.DTS-v.DTS)
+				t.Errorf("got audio %v behind video, want 10ms", a.DTS-v.DTS)
 			}
-			// And a session of sound alone goes on there.
+			// And a session with audio only continues there.
 			if at := begin(t, &tl, audio(0, end+time.Second)) - a.DTS; at < 900*ms || at > 1500*ms {
-				t.Errorf("a second later sound alone is %v on", at)
+				t.Errorf("audio only a second later: got %v on, want about 1s", at)
 			}
 		})
 	}
 }
 
-// What a burst did to the clock holds for a track that begins after it.
+// A track that begins after a burst is placed by the clock that the burst moved.
 func TestTrackBeginsAfterABurst(t *testing.T) {
 	var tl Timeline
 	begin(t, &tl, video(0, 0))
@@ -82,11 +82,11 @@ func TestTrackBeginsAfterABurst(t *testing.T) {
 	}
 	v, a := video(4040*ms, 11040*ms), audio(4050*ms, 11040*ms)
 	if !tl.Place(v) || !tl.Place(a) || a.DTS-v.DTS != 10*ms {
-		t.Errorf("the sound is %v behind its picture, sent 10ms", a.DTS-v.DTS)
+		t.Errorf("got audio %v behind video, want 10ms", a.DTS-v.DTS)
 	}
 }
 
-// A stream and a session outlive what 32 bits can count, several times over.
+// A stream and a session last several times longer than 32 bits can count.
 func TestSessionOfMonths(t *testing.T) {
 	var tl Timeline
 	begin(t, &tl, video(wrap-time.Hour, 0))
@@ -95,12 +95,12 @@ func TestSessionOfMonths(t *testing.T) {
 	for at := step; at < 120*24*time.Hour; at += step {
 		v := video(wrap-time.Hour+at, at)
 		if !tl.Place(v) || v.DTS != at {
-			t.Fatalf("after %v the picture is at %v", at, v.DTS)
+			t.Fatalf("video after %v: got %v, want %v", at, v.DTS, at)
 		}
 		last = at
 	}
 	a := audio(wrap-time.Hour+last+5*ms, last)
 	if !tl.Place(a) || a.DTS != last+5*ms {
-		t.Errorf("sound that begins after %v is at %v", last, a.DTS)
+		t.Errorf("audio that begins after %v: got %v, want %v", last, a.DTS, last+5*ms)
 	}
 }

@@ -8,54 +8,54 @@ import (
 )
 
 const (
-	// early is how far ahead of its arrival a packet may be that steps further than usual.
-	early = 50 * time.Millisecond
-	// backstep is how far a track's time may step back. What steps back by less stands right
-	// behind the packet before it.
-	backstep = 250 * time.Millisecond
-	// follow is how far ahead of its arrival a step is taken as it is once it is believed; the
-	// session's clock is moved for a longer one.
-	follow = 500 * time.Millisecond
-	// together is how far apart the same step of two tracks may be.
-	together = 200 * time.Millisecond
+	// maxEarly is how far a packet that steps further than usual may be ahead of its arrival.
+	maxEarly = 50 * time.Millisecond
+	// maxStepBack is how far a track's time may step back. A packet that steps back by less is placed
+	// right after the packet before it.
+	maxStepBack = 250 * time.Millisecond
+	// maxFollowedStep is how far ahead of its arrival a believed step is accepted without moving the session's
+	// clock.
+	maxFollowedStep = 500 * time.Millisecond
+	// maxTrackDifference is the largest difference between the same step of two tracks.
+	maxTrackDifference = 200 * time.Millisecond
 )
 
-// fitting is what a packet's time is worth.
-type fitting uint8
+// verdict is the judgement on a packet's time.
+type verdict uint8
 
 const (
-	fits    fitting = iota
-	doubted         // it stepped, and gets a place by its arrival
-	late            // it belongs before what the track has
+	accepted verdict = iota
+	doubted          // it stepped, and is placed by its arrival
+	late             // it belongs before packets that the track already has
 )
 
-// doubt is a packet that stepped and was not believed.
-type doubt struct {
+// suspect is a packet whose step was not believed.
+type suspect struct {
 	set    bool
 	raw    time.Duration // its time on the session's clock, unwrapped
-	step   time.Duration // from what was believed before it
-	placed time.Duration // where it stands on the stream's clock instead
+	step   time.Duration // from the last believed packet before it
+	placed time.Duration // its time on the stream's clock
 }
 
-// usual knows how far apart a track's packets are, by the last few that were believed.
-type usual struct {
+// stepHistory learns the usual distance of a track's packets from the last few that were believed.
+type stepHistory struct {
 	steps [9]time.Duration
-	n     int // how many steps were noted
+	n     int // number of steps recorded
 }
 
-// unknown is the longest usual step of a track that has not shown enough of them.
-const unknown = 250 * time.Millisecond
+// initialMaxStep is the longest usual step of a track with too few steps to judge by.
+const initialMaxStep = 250 * time.Millisecond
 
-func (u *usual) note(step time.Duration) {
-	if step <= 0 || step > skew {
+func (u *stepHistory) record(step time.Duration) {
+	if step <= 0 || step > maxSkew {
 		return
 	}
 	u.steps[u.n%len(u.steps)] = step
 	u.n++
 }
 
-// step returns the median of the last steps.
-func (u *usual) step() time.Duration {
+// median returns the median of the last steps.
+func (u *stepHistory) median() time.Duration {
 	known := min(u.n, len(u.steps))
 	if known == 0 {
 		return 0
@@ -65,99 +65,99 @@ func (u *usual) step() time.Duration {
 	return sorted[known/2]
 }
 
-// covers reports whether a step is one of the track's.
-func (u *usual) covers(step time.Duration) bool {
-	most := u.step()*3/2 + 5*time.Millisecond
+// covers reports whether step is within the track's usual steps.
+func (u *stepHistory) covers(step time.Duration) bool {
+	most := u.median()*3/2 + 5*time.Millisecond
 	if u.n < len(u.steps) {
-		most = max(most, unknown)
+		most = max(most, initialMaxStep)
 	}
 	return step > 0 && step <= most
 }
 
-// fit finds p's place: by the offset in force; by the other track's or the one before, where a
-// step of the publisher's clock has reached one track and not yet the other; or by a new one,
-// where a step goes on.
-func (t *Timeline) fit(p *packetbuf.Packet, raw time.Duration) (time.Duration, fitting) {
+// verdict returns p's time on the stream's clock, by one of these offsets: the one in force; the other
+// track's or the one before, if a step of the publisher's clock has reached only one track so far;
+// or a new one, if a step persists.
+func (t *Timeline) verdict(p *packetbuf.Packet, raw time.Duration) (time.Duration, verdict) {
 	tr := &t.tracks[p.Track]
-	if !tr.begun || tr.arrived.IsZero() {
-		// The track's first packet in this session, whose other track tells what the time is.
-		// What another session, or filler, has already covered is late.
+	if !tr.started || tr.arrived.IsZero() {
+		// The track's first packet in this session: the session's newest time shows what is
+		// plausible. It is late if another session, or filler, has already covered its time.
 		dts := raw + tr.offset
-		if ahead := raw - t.raw; ahead < max(0, p.Arrived.Sub(t.seen))+leap && ahead > -skew {
-			if tr.begun && dts <= tr.last {
+		if ahead := raw - t.lastRaw; ahead < max(0, p.Arrived.Sub(t.lastArrived))+maxLead && ahead > -maxSkew {
+			if tr.started && dts <= tr.last {
 				return dts, late
 			}
-			return dts, fits
+			return dts, accepted
 		}
-		t.step(tr, t.nextFree(p)-raw)
-		return raw + tr.offset, fits
+		t.setTrackOffset(tr, t.nextFreeTime(p)-raw)
+		return raw + tr.offset, accepted
 	}
 	if t.plausible(p, raw, tr.offset) {
-		return raw + tr.offset, fits
+		return raw + tr.offset, accepted
 	}
-	for _, other := range []time.Duration{t.offset, t.tracks[beside(p.Track)].offset, t.former} {
-		if other != tr.offset && (other != t.former || t.moved) && t.plausible(p, raw, other) {
+	for _, other := range []time.Duration{t.offset, t.tracks[otherTrack(p.Track)].offset, t.formerOffset} {
+		if other != tr.offset && (other != t.formerOffset || t.offsetMoved) && t.plausible(p, raw, other) {
 			tr.offset = other
-			return raw + other, fits
+			return raw + other, accepted
 		}
 	}
-	return t.stepped(p, raw)
+	return t.judgeStep(p, raw)
 }
 
-// plausible reports whether p continues its track where offset puts it: with a usual step, or
-// not far back and not ahead of its arrival, or of the other track where media is sent faster
-// than real time.
+// plausible reports whether offset puts p where it continues its track: after a usual step, or not
+// far back and not ahead of its arrival. If media is sent faster than real time, it may be as far
+// ahead as the other track.
 func (t *Timeline) plausible(p *packetbuf.Packet, raw, offset time.Duration) bool {
 	tr := &t.tracks[p.Track]
 	dts := raw + offset
-	back := dts < tr.natural-backstep || dts < tr.last-max(backstep, tr.last-tr.natural)
-	if other := &t.tracks[beside(p.Track)]; !back && !other.arrived.IsZero() && dts <= other.natural+early {
+	back := dts < tr.naturalDTS-maxStepBack || dts < tr.last-max(maxStepBack, tr.last-tr.naturalDTS)
+	if other := &t.tracks[otherTrack(p.Track)]; !back && !other.arrived.IsZero() && dts <= other.naturalDTS+maxEarly {
 		return true
 	}
-	if !back && dts <= t.clock(p.Track, p.Arrived)+early {
+	if !back && dts <= t.clock(p.Track, p.Arrived)+maxEarly {
 		return true
 	}
-	return offset == tr.offset && tr.usual.covers(raw-tr.raw)
+	return offset == tr.offset && tr.steps.covers(raw-tr.raw)
 }
 
-// stepped decides on a packet whose time stepped. It is believed if it goes on from one that
+// judgeStep judges a packet whose time stepped. The step is believed if the packet continues one that
 // was doubted before, or if the other track has stepped as far.
-func (t *Timeline) stepped(p *packetbuf.Packet, raw time.Duration) (time.Duration, fitting) {
-	tr, other := &t.tracks[p.Track], &t.tracks[beside(p.Track)]
+func (t *Timeline) judgeStep(p *packetbuf.Packet, raw time.Duration) (time.Duration, verdict) {
+	tr, other := &t.tracks[p.Track], &t.tracks[otherTrack(p.Track)]
 	passed := max(0, p.Arrived.Sub(tr.arrived))
 	step := raw - tr.raw
-	on := raw - tr.doubt.raw
+	on := raw - tr.suspect.raw
 	switch {
-	case tr.doubt.set && (tr.usual.covers(on) || on > 0 && on <= passed+early):
-		t.believe(p, raw, tr.doubt.placed+on)
-		return raw + tr.offset, fits
-	case other.doubt.set && (step-other.doubt.step).Abs() <= together:
-		t.believe(p, raw, tr.next(passed))
-		return raw + tr.offset, fits
+	case tr.suspect.set && (tr.steps.covers(on) || on > 0 && on <= passed+maxEarly):
+		t.acceptStep(p, raw, tr.suspect.placed+on)
+		return raw + tr.offset, accepted
+	case other.suspect.set && (step-other.suspect.step).Abs() <= maxTrackDifference:
+		t.acceptStep(p, raw, tr.nextTime(passed))
+		return raw + tr.offset, accepted
 	}
-	placed := tr.next(passed)
-	tr.doubt = doubt{set: true, raw: raw, step: step, placed: placed}
+	placed := tr.nextTime(passed)
+	tr.suspect = suspect{set: true, raw: raw, step: step, placed: placed}
 	return placed, doubted
 }
 
-// next returns the place behind the newest packet for one that arrived passed after it: by its
-// arrival, and no further on than usual.
-func (tr *track) next(passed time.Duration) time.Duration {
-	return tr.last + max(time.Millisecond, min(passed, tr.usual.step()))
+// nextTime returns the time after the newest packet for one that arrived passed later: as much later,
+// but no more than a usual step.
+func (tr *track) nextTime(passed time.Duration) time.Duration {
+	return tr.last + max(time.Millisecond, min(passed, tr.steps.median()))
 }
 
-// believe moves the session's clock so that a step which goes on puts p at dts. A small step
-// ahead is taken as it is.
-func (t *Timeline) believe(p *packetbuf.Packet, raw, dts time.Duration) {
+// acceptStep moves the session's clock so that a step that persists puts p at dts. It accepts a small
+// step ahead without moving the clock.
+func (t *Timeline) acceptStep(p *packetbuf.Packet, raw, dts time.Duration) {
 	tr := &t.tracks[p.Track]
-	if ahead := raw + tr.offset - dts; ahead > 0 && ahead <= follow {
+	if ahead := raw + tr.offset - dts; ahead > 0 && ahead <= maxFollowedStep {
 		return
 	}
-	t.step(tr, dts-raw)
+	t.setTrackOffset(tr, dts-raw)
 }
 
-// step gives one track another offset, which the other takes when it steps likewise.
-func (t *Timeline) step(tr *track, offset time.Duration) {
-	t.former, t.moved = t.offset, true
+// setTrackOffset sets a new offset for one track. The other track takes it over when it steps as well.
+func (t *Timeline) setTrackOffset(tr *track, offset time.Duration) {
+	t.formerOffset, t.offsetMoved = t.offset, true
 	t.offset, tr.offset = offset, offset
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// TestLeapsOfTracks has each track's clock leap anywhere, on its own or with the other's,
-// while the packets keep arriving steadily. Whatever the publisher says, no decode time goes
-// back, and none is far from when it arrived.
+// TestLeapsOfTracks makes each track's clock leap anywhere, alone or with the other's, while packets
+// keep arriving steadily. Whatever the publisher's times, no decode time goes back, and none is far
+// from its arrival.
 func TestLeapsOfTracks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var tl Timeline
@@ -44,17 +44,17 @@ func TestLeapsOfTracks(t *testing.T) {
 				if i == 0 && tr == 0 {
 					begin(t, &tl, p)
 				} else if !tl.Place(p) {
-					t.Fatalf("frame %d of %v was late", i, p.Track)
+					t.Fatalf("frame %d of %v: got late, want placed", i, p.Track)
 				}
 				if p.DTS <= last[tr] {
-					t.Fatalf("%v went from %v to %v", p.Track, last[tr], p.DTS)
+					t.Fatalf("%v: got %v after %v, want rising times", p.Track, p.DTS, last[tr])
 				}
 				last[tr] = p.DTS
 			}
-			// A leap that may be true is believed; there are at most six of them, and the start.
+			// A plausible leap is believed; there are at most six of them, and the start.
 			for tr := range last {
-				if off := last[tr] - at; off < -7*backstep || off > 7*(leap+backstep) {
-					t.Fatalf("frame %d of track %d is %v off the wall", i, tr, off)
+				if off := last[tr] - at; off < -7*maxStepBack || off > 7*(maxLead+maxStepBack) {
+					t.Fatalf("frame %d of track %d: got %v off the wall clock", i, tr, off)
 				}
 			}
 		}

@@ -2,60 +2,60 @@ package timeline
 
 import "time"
 
-// stale is how long a track may be away before what it knew of the clock is forgotten: by
-// then that may have drifted. Not much sooner, since what comes after a stall comes late.
-const stale = time.Minute
+// maxEstimateAge is how long a track may be away before its estimate is discarded, since the clock may have
+// drifted. It is not shorter, because what follows a stall is late.
+const maxEstimateAge = time.Minute
 
-// origin estimates the wall time at which the stream's clock read 0, from the packets of one
-// track that travelled quickest: packets may be late, they are never early. One that seems to
-// be early by itself has a wrong time, and moves the estimate by no more than early; two in a
-// row count in full. Two buckets in turn forget what is older than twice the window, so that a
-// publisher whose clock or delay drifts is followed.
+// origin estimates the wall time at which the stream's clock read 0, from the packets of one track
+// with the least delay: packets may be late, but never early. A single packet that seems early has a
+// wrong time, and moves the estimate by no more than maxEarly; two in a row count in full. Two
+// alternating buckets discard what is older than twice estimateWindow, so that the estimate follows a
+// publisher whose clock or delay drifts.
 type origin struct {
-	since     time.Time // when the newer bucket was begun
-	seen      time.Time // when the last packet arrived
-	before    time.Time // the origin by the packet before
-	new, old  bucket
-	haveOlder bool
+	since        time.Time // start of the newer bucket
+	seen         time.Time // arrival of the last packet
+	previous     time.Time // the origin by the last packet
+	newer, older bucket
+	hasOlder     bool
 }
 
-// bucket has the earliest origin seen, by single packets and by two in a row.
-type bucket struct{ one, two time.Time }
+// bucket holds the earliest origins seen, by single packets and by two in a row.
+type bucket struct{ single, pair time.Time }
 
-func (o *origin) begun() bool { return !o.since.IsZero() }
+func (o *origin) started() bool { return !o.since.IsZero() }
 
-func (o *origin) at() time.Time {
-	b := o.new
-	if o.haveOlder {
-		b.one, b.two = earlier(b.one, o.old.one), earlier(b.two, o.old.two)
+func (o *origin) estimate() time.Time {
+	b := o.newer
+	if o.hasOlder {
+		b.single, b.pair = earlier(b.single, o.older.single), earlier(b.pair, o.older.pair)
 	}
-	if least := b.two.Add(-early); b.one.Before(least) {
+	if least := b.pair.Add(-maxEarly); b.single.Before(least) {
 		return least
 	}
-	return b.one
+	return b.single
 }
 
-// observe notes a packet that arrived then and stands at dts by the session's clock.
+// observe records a packet that arrived at arrived and has dts on the session's clock.
 func (o *origin) observe(arrived time.Time, dts time.Duration) {
 	at := arrived.Add(-dts)
-	if !o.begun() {
-		o.new, o.since = bucket{at, at}, arrived
+	if !o.started() {
+		o.newer, o.since = bucket{at, at}, arrived
 	}
-	if o.seen.IsZero() || arrived.Sub(o.seen) >= window {
-		o.before = at // what was before tells nothing of now
+	if o.seen.IsZero() || arrived.Sub(o.seen) >= estimateWindow {
+		o.previous = at // the packet before is too old to confirm this one
 	}
 	o.seen = arrived
-	seen := bucket{one: at, two: at}
-	if o.before.After(at) {
-		seen.two = o.before
+	seen := bucket{single: at, pair: at}
+	if o.previous.After(at) {
+		seen.pair = o.previous
 	}
-	o.before = at
-	if age := arrived.Sub(o.since); age >= window {
-		o.old, o.haveOlder = o.new, age < stale
-		o.new, o.since = seen, arrived
+	o.previous = at
+	if age := arrived.Sub(o.since); age >= estimateWindow {
+		o.older, o.hasOlder = o.newer, age < maxEstimateAge
+		o.newer, o.since = seen, arrived
 		return
 	}
-	o.new.one, o.new.two = earlier(o.new.one, seen.one), earlier(o.new.two, seen.two)
+	o.newer.single, o.newer.pair = earlier(o.newer.single, seen.single), earlier(o.newer.pair, seen.pair)
 }
 
 func earlier(a, b time.Time) time.Time {

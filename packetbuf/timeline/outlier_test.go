@@ -12,16 +12,16 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// sent is one packet of a test's publisher.
-type sent struct {
+// sentPacket is one packet of a test's publisher.
+type sentPacket struct {
 	track  packetbuf.Track
 	actual time.Duration // its real time on the publisher's clock
-	said   time.Duration // what the publisher says, as decode time
+	said   time.Duration // the decode time that the publisher sends
 	wall   time.Duration // when it arrives
 }
 
-// send places packets in turn and returns where they stand, as decode and presentation times.
-func send(t interface{ Fatalf(string, ...any) }, tl *Timeline, packets []sent) (dts, pts []time.Duration) {
+// placeAll places packets in order and returns their decode and presentation times.
+func placeAll(t interface{ Fatalf(string, ...any) }, tl *Timeline, packets []sentPacket) (dts, pts []time.Duration) {
 	last := map[packetbuf.Track]time.Duration{}
 	for i, s := range packets {
 		p := video(s.said, s.wall)
@@ -29,10 +29,10 @@ func send(t interface{ Fatalf(string, ...any) }, tl *Timeline, packets []sent) (
 		if i == 0 {
 			begin(t, tl, p)
 		} else if !tl.Place(p) {
-			t.Fatalf("packet %d of %v was late", i, s.track)
+			t.Fatalf("packet %d of %v: got late, want placed", i, s.track)
 		}
 		if before, ok := last[s.track]; ok && p.DTS <= before {
-			t.Fatalf("packet %d: %v went from %v to %v", i, s.track, before, p.DTS)
+			t.Fatalf("packet %d: got %v at %v after %v, want rising times", i, s.track, p.DTS, before)
 		}
 		last[s.track] = p.DTS
 		dts, pts = append(dts, p.DTS), append(pts, p.PTS())
@@ -40,13 +40,13 @@ func send(t interface{ Fatalf(string, ...any) }, tl *Timeline, packets []sent) (
 	return dts, pts
 }
 
-// A lone frame ahead or back is stamped anew: the clock keeps to the arrivals, and audio to its
-// video.
+// A single frame with a time ahead or back gets another time: the clock keeps following the arrivals,
+// and audio stays in sync with video.
 func TestLoneFrameDoesNotMoveTheClock(t *testing.T) {
 	for _, by := range []time.Duration{300 * ms, 2500 * ms, 10 * time.Second, time.Hour, -300 * ms, -2500 * ms, -time.Hour} {
 		for _, withAudio := range []bool{false, true} {
 			t.Run(fmt.Sprint(by, withAudio), func(t *testing.T) {
-				var packets []sent
+				var packets []sentPacket
 				lone := 0
 				for i := range 2000 {
 					at := time.Duration(i) * 33 * ms
@@ -55,21 +55,21 @@ func TestLoneFrameDoesNotMoveTheClock(t *testing.T) {
 						said += by
 						lone++
 					}
-					packets = append(packets, sent{packetbuf.Video, at, said, at})
+					packets = append(packets, sentPacket{packetbuf.Video, at, said, at})
 					if withAudio {
-						packets = append(packets, sent{packetbuf.Audio, at, 2*time.Hour + at, at})
+						packets = append(packets, sentPacket{packetbuf.Audio, at, 2*time.Hour + at, at})
 					}
 				}
 				var tl Timeline
-				dts, _ := send(t, &tl, packets)
+				dts, _ := placeAll(t, &tl, packets)
 				for i, p := range packets {
 					if off := dts[i] - p.actual; off.Abs() > 50*ms {
-						t.Fatalf("packet %d, %v, stands at %v, want %v", i, p.track, dts[i], p.actual)
+						t.Fatalf("packet %d, %v: got %v, want %v", i, p.track, dts[i], p.actual)
 					}
 				}
 				end := packets[len(packets)-1].wall
 				if got := tl.Clock(packetbuf.Video, epoch.Add(end)); (got - end).Abs() > 50*ms {
-					t.Errorf("after %v the clock says %v", end, got)
+					t.Errorf("clock after %v: got %v", end, got)
 				}
 				if got := tl.Corrections(packetbuf.Video); got != uint64(lone) {
 					t.Errorf("got %d corrections, want %d", got, lone)
@@ -79,8 +79,8 @@ func TestLoneFrameDoesNotMoveTheClock(t *testing.T) {
 	}
 }
 
-// Presentation times where decode times belong, with B-frames: decode times are made, pictures
-// keep their times, audio stays with them.
+// Presentation times instead of decode times, with B-frames: decode times are derived, presentation
+// times are kept, and audio stays in sync.
 func TestPresentationTimesAsDecodeTimes(t *testing.T) {
 	orders := map[string][]int{ // decode order of a group, by output position
 		"two B-frames":      {3, 1, 2},
@@ -97,32 +97,32 @@ func TestPresentationTimesAsDecodeTimes(t *testing.T) {
 					if declared {
 						tl.SetReorder(len(group)/2, true)
 					}
-					packets := []sent{{packetbuf.Video, 0, 0, 0}}
+					packets := []sentPacket{{packetbuf.Video, 0, 0, 0}}
 					for g := range 200 {
 						for i, at := range group {
 							wall := time.Duration(1+g*len(group)+i) * step
 							shown := time.Duration(g*len(group)+at) * step
-							packets = append(packets, sent{packetbuf.Video, shown, shown, wall}, sent{packetbuf.Audio, wall, wall, wall})
+							packets = append(packets, sentPacket{packetbuf.Video, shown, shown, wall}, sentPacket{packetbuf.Audio, wall, wall, wall})
 						}
 					}
-					dts, pts := send(t, &tl, packets)
+					dts, pts := placeAll(t, &tl, packets)
 					for i, p := range packets {
 						if !declared && i < len(packets)/4 {
-							continue // it has to be seen before it is known
+							continue // it takes some frames to detect
 						}
 						if p.track == packetbuf.Video && pts[i] != p.actual {
-							t.Fatalf("packet %d is shown at %v, want %v", i, pts[i], p.actual)
+							t.Fatalf("packet %d: got PTS %v, want %v", i, pts[i], p.actual)
 						}
 						if p.track == packetbuf.Video && dts[i] > pts[i] {
-							t.Fatalf("packet %d is decoded at %v and shown at %v", i, dts[i], pts[i])
+							t.Fatalf("packet %d: got DTS %v after PTS %v", i, dts[i], pts[i])
 						}
 						if p.track == packetbuf.Audio && dts[i] != p.actual {
-							t.Fatalf("audio %d stands at %v, want %v", i, dts[i], p.actual)
+							t.Fatalf("audio %d: got %v, want %v", i, dts[i], p.actual)
 						}
 					}
 					end := packets[len(packets)-1].wall
 					if got := tl.Clock(packetbuf.Audio, epoch.Add(end)); (got - end).Abs() > 50*ms {
-						t.Errorf("after %v the clock says %v", end, got)
+						t.Errorf("clock after %v: got %v", end, got)
 					}
 				})
 			}
@@ -130,7 +130,7 @@ func TestPresentationTimesAsDecodeTimes(t *testing.T) {
 	}
 }
 
-// Real decode times with composition offsets are left alone, whatever the configuration says.
+// Real decode times with composition offsets are kept, whatever the configuration declares.
 func TestRealDecodeTimesAreKept(t *testing.T) {
 	var tl Timeline
 	tl.SetReorder(2, true)
@@ -144,21 +144,21 @@ func TestRealDecodeTimesAreKept(t *testing.T) {
 			tl.Place(p)
 		}
 		if p.DTS != at || p.CTO != []time.Duration{80, 160, 40, 0}[i%4]*ms {
-			t.Fatalf("frame %d stands at %v and is shown %v later", i, p.DTS, p.CTO)
+			t.Fatalf("frame %d: got DTS %v, composition offset %v, want them unchanged", i, p.DTS, p.CTO)
 		}
 	}
 }
 
-// A step that goes on is believed, on one track or on both: nothing goes back, the clock keeps
-// to the arrivals, and tracks that stepped together stay in sync.
+// A step that persists is believed, on one track or on both: nothing goes back, the clock keeps
+// following the arrivals, and tracks that stepped together stay in sync.
 func TestStepThatGoesOn(t *testing.T) {
 	for _, by := range []time.Duration{700 * ms, 2500 * ms, 20 * time.Second, -700 * ms, -2500 * ms, -time.Hour} {
 		for _, lag := range []int{0, 1, 5} {
 			t.Run(fmt.Sprint(by, lag), func(t *testing.T) {
-				var packets []sent
+				var packets []sentPacket
 				for i := range 600 {
 					at := time.Duration(i) * 33 * ms
-					v, a := sent{packetbuf.Video, at, 2*time.Hour + at, at}, sent{packetbuf.Audio, at + 10*ms, 2*time.Hour + at + 10*ms, at + 10*ms}
+					v, a := sentPacket{packetbuf.Video, at, 2*time.Hour + at, at}, sentPacket{packetbuf.Audio, at + 10*ms, 2*time.Hour + at + 10*ms, at + 10*ms}
 					if i >= 300 {
 						v.said += by
 					}
@@ -168,24 +168,24 @@ func TestStepThatGoesOn(t *testing.T) {
 					packets = append(packets, v, a)
 				}
 				var tl Timeline
-				dts, _ := send(t, &tl, packets)
+				dts, _ := placeAll(t, &tl, packets)
 				for i, p := range packets {
 					if off := dts[i] - p.actual; off.Abs() > 100*ms {
-						t.Fatalf("packet %d, %v, stands at %v, want about %v", i, p.track, dts[i], p.actual)
+						t.Fatalf("packet %d, %v: got %v, want about %v", i, p.track, dts[i], p.actual)
 					}
 				}
 				n := len(packets)
 				if got := dts[n-1] - dts[n-2]; got != 10*ms {
-					t.Errorf("audio stands %v behind its video, want 10ms", got)
+					t.Errorf("got audio %v behind video, want 10ms", got)
 				}
 			})
 		}
 	}
 }
 
-// Whatever outliers, swaps of neighbours and rates of its clock a publisher has, and however
-// its packets are delayed, what it sends right stands where its own clock says, and the
-// stream's clock stays with the earliest arrivals.
+// Whatever outliers, swapped neighbours and clock rate a publisher has, and however its packets are
+// delayed, packets with correct times are placed by the publisher's clock, and the stream's clock
+// follows the earliest arrivals.
 func TestOutliersSwapsAndRates(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		step := time.Duration(rapid.SampledFrom([]int{200, 100, 40, 33, 17}).Draw(t, "step")) * ms
@@ -199,14 +199,14 @@ func TestOutliersSwapsAndRates(t *testing.T) {
 				wrong[i] = true
 			}
 		}
-		var packets []sent
+		var packets []sentPacket
 		wall := time.Duration(0)
 		chance := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
 		for i := range n {
 			at := time.Duration(i) * step
 			wall = max(wall, at+time.Duration(chance.IntN(delay+1))*ms)
 			real := time.Duration(float64(at) * rate).Round(ms)
-			p := sent{packetbuf.Video, real, time.Hour + real, wall}
+			p := sentPacket{packetbuf.Video, real, time.Hour + real, wall}
 			if wrong[i] {
 				by := time.Duration(rapid.IntRange(-20_000, 20_000).Draw(t, "by")) * ms
 				p.said += by
@@ -223,45 +223,45 @@ func TestOutliersSwapsAndRates(t *testing.T) {
 		}
 		var tl Timeline
 		tl.SetReorder(0, true)
-		dts, _ := send(t, &tl, packets)
+		dts, _ := placeAll(t, &tl, packets)
 		for i, p := range packets {
 			if !wrong[i] && (dts[i]-p.actual).Abs() > 50*ms+step+time.Duration(delay)*ms {
-				t.Fatalf("packet %d stands at %v, want %v", i, dts[i], p.actual)
+				t.Fatalf("packet %d: got %v, want %v", i, dts[i], p.actual)
 			}
 		}
 		end := packets[n-1]
 		got, want := tl.clock(packetbuf.Video, epoch.Add(time.Duration(n-1)*step)), time.Duration(float64(time.Duration(n-1)*step)*rate)
 		if (got - want).Abs() > 60*ms+time.Duration(delay)*ms {
-			t.Errorf("the clock says %v, want %v (last packet at %v)", got, want, end.wall)
+			t.Errorf("clock: got %v, want %v (last packet at %v)", got, want, end.wall)
 		}
 	})
 }
 
-// Slides with audio that are sent faster than real time keep their times: what steps far ahead
-// of its arrival is where the other track is.
+// Slides with audio that are sent faster than real time keep their times: a packet that steps far
+// ahead of its arrival is in step with the other track.
 func TestSlidesFasterThanRealTime(t *testing.T) {
-	var packets []sent
+	var packets []sentPacket
 	for i := range 3000 {
 		at := time.Duration(i) * 20 * ms
 		if i%150 == 0 {
-			packets = append(packets, sent{packetbuf.Video, at, at, at / 20})
+			packets = append(packets, sentPacket{packetbuf.Video, at, at, at / 20})
 		}
-		packets = append(packets, sent{packetbuf.Audio, at, at, at / 20})
+		packets = append(packets, sentPacket{packetbuf.Audio, at, at, at / 20})
 	}
 	var tl Timeline
-	dts, _ := send(t, &tl, packets)
+	dts, _ := placeAll(t, &tl, packets)
 	for i, p := range packets {
 		if dts[i] != p.actual {
-			t.Fatalf("packet %d, %v, stands at %v, want %v", i, p.track, dts[i], p.actual)
+			t.Fatalf("packet %d, %v: got %v, want %v", i, p.track, dts[i], p.actual)
 		}
 	}
 }
 
-// The same outliers on one track leave the other where it was.
+// Outliers on one track do not affect the other.
 func TestOutliersKeepLipSync(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var packets []sent
-		var outliers []int // none beside another: two that go on from each other are a step
+		var packets []sentPacket
+		var outliers []int // no two adjacent: two that continue each other are a step
 		for _, i := range rapid.SliceOfN(rapid.IntRange(10, 700), 0, 60).Draw(t, "outliers") {
 			if !slices.Contains(outliers, i-1) && !slices.Contains(outliers, i+1) {
 				outliers = append(outliers, i)
@@ -269,23 +269,23 @@ func TestOutliersKeepLipSync(t *testing.T) {
 		}
 		for i := range 700 {
 			at := time.Duration(i) * 33 * ms
-			v := sent{packetbuf.Video, at, at, at}
+			v := sentPacket{packetbuf.Video, at, at, at}
 			if slices.Contains(outliers, i) {
 				v.said += time.Duration(rapid.IntRange(-5_000, 5_000).Draw(t, "by")) * ms
 				v.said = max(0, v.said)
 				v.actual = -1
 			}
-			packets = append(packets, v, sent{packetbuf.Audio, at + 5*ms, at + 5*ms, at + 5*ms})
+			packets = append(packets, v, sentPacket{packetbuf.Audio, at + 5*ms, at + 5*ms, at + 5*ms})
 		}
 		var tl Timeline
 		tl.SetReorder(0, true)
-		dts, _ := send(t, &tl, packets)
+		dts, _ := placeAll(t, &tl, packets)
 		for i, p := range packets {
 			if p.track == packetbuf.Audio && dts[i] != p.actual {
-				t.Fatalf("audio %d stands at %v, want %v", i, dts[i], p.actual)
+				t.Fatalf("audio %d: got %v, want %v", i, dts[i], p.actual)
 			}
 			if p.actual >= 0 && (dts[i]-p.actual).Abs() > 100*ms {
-				t.Fatalf("packet %d stands at %v, want %v", i, dts[i], p.actual)
+				t.Fatalf("packet %d: got %v, want %v", i, dts[i], p.actual)
 			}
 		}
 	})

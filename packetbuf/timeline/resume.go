@@ -6,34 +6,34 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Lag returns how far p, a media packet of the session in force, is behind the stream's clock;
+// Lag returns how far p, a media packet of the current session, is behind the stream's clock;
 // negative if it is ahead.
 func (t *Timeline) Lag(p *packetbuf.Packet) time.Duration {
-	return t.clock(p.Track, p.Arrived) - packetbuf.Nearest(p.DTS, t.raw) - t.tracks[p.Track].offset
+	return t.clock(p.Track, p.Arrived) - packetbuf.Nearest(p.DTS, t.lastRaw) - t.tracks[p.Track].offset
 }
 
-// Resume goes on with the session in force after Break, its clock moved by shift; 0 where it
-// ran on.
+// Resume continues the current session after Break, with its clock moved by shift; 0 if the clock
+// kept running.
 func (t *Timeline) Resume(shift time.Duration) {
-	t.moved = false
+	t.offsetMoved = false
 	t.setOffset(t.offset + shift)
 }
 
-// Put has p, a media packet of the session in force, stand at dts and be shown at pts, both on
-// the stream's clock, whatever its own time is. A dts that is not behind the newest of its
-// track is taken to be right behind it. The clock takes nothing from it.
+// Put places p, a media packet of the current session, at dts, to be shown at pts, both on the
+// stream's clock and independent of p's own time. If dts is not after the newest packet of the track,
+// p is placed right after that. The packet does not affect the clock.
 func (t *Timeline) Put(p *packetbuf.Packet, dts, pts time.Duration) {
 	tr := &t.tracks[p.Track]
-	raw := packetbuf.Nearest(p.DTS, t.raw)
+	raw := packetbuf.Nearest(p.DTS, t.lastRaw)
 	if p.Track == packetbuf.Video {
 		raw, _ = t.reorder.decodeTime(raw, p.CTO)
 	}
 	dts = dts.Round(time.Millisecond)
-	if tr.begun {
+	if tr.started {
 		dts = max(dts, tr.last+time.Millisecond)
 	}
 	p.DTS, p.CTO = dts, max(0, pts.Round(time.Millisecond)-dts)
-	t.raw, t.seen = raw, p.Arrived
-	tr.raw, tr.natural, tr.doubt = raw, raw+tr.offset, doubt{}
-	tr.begun, tr.last, tr.arrived = true, dts, p.Arrived
+	t.lastRaw, t.lastArrived = raw, p.Arrived
+	tr.raw, tr.naturalDTS, tr.suspect = raw, raw+tr.offset, suspect{}
+	tr.started, tr.last, tr.arrived = true, dts, p.Arrived
 }

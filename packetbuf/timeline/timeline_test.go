@@ -28,13 +28,13 @@ func begin(t interface{ Fatalf(string, ...any) }, tl *Timeline, p *packetbuf.Pac
 	tl.Break()
 	tl.Splice(p)
 	if !tl.Place(p) {
-		t.Fatalf("the first packet of a session was late")
+		t.Fatalf("first packet of a session: got late, want placed")
 	}
 	return p.DTS
 }
 
-// TestSessionsAgainstArithmetic pushes sessions that start anywhere in 32 bits and break for
-// any time. What each packet must get is arithmetic: the wall clock since the first.
+// TestSessionsAgainstArithmetic pushes sessions that start anywhere in 32 bits and breaks of any
+// length. Each packet's time is given by arithmetic: the wall clock since the first.
 func TestSessionsAgainstArithmetic(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var tl Timeline
@@ -52,18 +52,18 @@ func TestSessionsAgainstArithmetic(t *testing.T) {
 					if i == 0 && tr == 0 {
 						begin(t, &tl, p)
 					} else if !tl.Place(p) {
-						t.Fatalf("frame %d of track %d was late", i, tr)
+						t.Fatalf("frame %d of track %d: got late, want placed", i, tr)
 					}
 					if p.DTS <= last[tr] {
-						t.Fatalf("track %d went from %v to %v", tr, last[tr], p.DTS)
+						t.Fatalf("track %d: got %v after %v, want rising times", tr, p.DTS, last[tr])
 					}
 					last[tr] = p.DTS
 				}
 				if d := packets[1].DTS - packets[0].DTS; d != 5*ms {
-					t.Fatalf("lip-sync: audio is %v behind, sent 5ms", d)
+					t.Fatalf("lip-sync: got audio %v behind, want 5ms", d)
 				}
 				if off := packets[0].DTS - (first + at); off < -31*ms || off > 31*ms {
-					t.Fatalf("clock is %v off the wall", off)
+					t.Fatalf("clock: got %v off the wall clock, want at most 31ms", off)
 				}
 			}
 			wall += time.Duration(frames)*33*ms + time.Duration(rapid.IntRange(50, 60000).Draw(t, "outage"))*ms
@@ -78,7 +78,7 @@ func TestLateArrivalsDoNotMoveTheClock(t *testing.T) {
 		tl.Place(video(time.Duration(i)*40*ms, time.Duration(i)*40*ms+time.Duration(i*37%300)*ms))
 	}
 	if got := tl.Clock(packetbuf.Video, epoch.Add(10*time.Second)); got < 9990*ms || got > 10*time.Second {
-		t.Errorf("after 10s the clock says %v", got)
+		t.Errorf("clock after 10s: got %v", got)
 	}
 }
 
@@ -87,11 +87,11 @@ func TestBurstIsFollowed(t *testing.T) {
 	begin(t, &tl, video(0, 0))
 	for i := 1; i <= 100; i++ { // four seconds of media at once
 		if p := video(time.Duration(i)*40*ms, 10*ms); !tl.Place(p) || p.DTS != time.Duration(i)*40*ms {
-			t.Fatalf("frame %d at %v", i, p.DTS)
+			t.Fatalf("frame %d: got %v, want %v", i, p.DTS, time.Duration(i)*40*ms)
 		}
 	}
 	if got := begin(t, &tl, video(77*ms, 1010*ms)); got != 5*time.Second {
-		t.Errorf("a second after the burst the splice is at %v, want 5s", got)
+		t.Errorf("splice a second after the burst: got %v, want 5s", got)
 	}
 }
 
@@ -99,24 +99,24 @@ func TestFirstPacketsBeforeTheKeyframe(t *testing.T) {
 	var tl Timeline
 	begin(t, &tl, video(100*ms, 0))
 	if p := audio(90*ms, 0); tl.Place(p) {
-		t.Errorf("audio from before the stream's start was placed at %v", p.DTS)
+		t.Errorf("audio from before the stream's start: got %v, want late", p.DTS)
 	}
 	if p := audio(110*ms, ms); !tl.Place(p) || p.DTS != 10*ms {
-		t.Errorf("audio placed at %v", p.DTS)
+		t.Errorf("audio after the start: got %v, want 10ms", p.DTS)
 	}
 	tl.Fill(packetbuf.Audio, 950*ms)
 	if got := begin(t, &tl, video(5*time.Second, time.Second)); got != time.Second {
-		t.Errorf("splice at %v", got)
+		t.Errorf("splice: got %v, want 1s", got)
 	}
 	if p := audio(4940*ms, time.Second); tl.Place(p) {
-		t.Errorf("audio that filler has covered was placed at %v", p.DTS)
+		t.Errorf("audio that filler has covered: got %v, want late", p.DTS)
 	}
 	if p := audio(4960*ms, time.Second); !tl.Place(p) || p.DTS != 960*ms {
-		t.Errorf("audio behind the filler placed at %v", p.DTS)
+		t.Errorf("audio after the filler: got %v, want 960ms", p.DTS)
 	}
 }
 
-func TestClockStartsAnewWithinASession(t *testing.T) {
+func TestClockRestartsWithinASession(t *testing.T) {
 	for name, jump := range map[string]time.Duration{"back to zero": -time.Hour, "an hour ahead": time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			var tl Timeline
@@ -134,10 +134,10 @@ func TestClockStartsAnewWithinASession(t *testing.T) {
 					a.DTS += jump
 				}
 				if !tl.Place(v) || !tl.Place(a) {
-					t.Fatalf("frame %d was called late", i)
+					t.Fatalf("frame %d: got late, want placed", i)
 				}
 				if dv, da := v.DTS-lastVideo, a.DTS-lastAudio; dv < 39*ms || dv > 41*ms || da < 39*ms || da > 41*ms {
-					t.Fatalf("frame %d: steps of %v and %v", i, dv, da)
+					t.Fatalf("frame %d: got steps of %v and %v, want 40ms", i, dv, da)
 				}
 				lastVideo, lastAudio = v.DTS, a.DTS
 			}
@@ -145,13 +145,13 @@ func TestClockStartsAnewWithinASession(t *testing.T) {
 	}
 }
 
-func TestSmallStepsBackKeepThePicturesTime(t *testing.T) {
+func TestSmallStepsBackKeepPresentationTime(t *testing.T) {
 	var tl Timeline
 	begin(t, &tl, video(0, 0))
 	for i, raw := range []time.Duration{120 * ms, 40 * ms, 80 * ms, 240 * ms} {
 		p := video(raw, time.Duration(i)*40*ms)
 		if !tl.Place(p) || p.PTS() != raw {
-			t.Errorf("%v placed at %v, shown at %v", raw, p.DTS, p.PTS())
+			t.Errorf("frame at %v: got DTS %v, PTS %v, want its own PTS", raw, p.DTS, p.PTS())
 		}
 	}
 }
@@ -162,21 +162,21 @@ func TestWrap(t *testing.T) {
 	for i := 1; i < 5; i++ {
 		at := time.Duration(i) * 40 * ms
 		if p := video(wrap-40*ms+at, at); !tl.Place(p) || p.DTS != at {
-			t.Errorf("frame %d placed at %v", i, p.DTS)
+			t.Errorf("frame %d: got %v, want %v", i, p.DTS, at)
 		}
 	}
 }
 
-func TestDataStandsWithTheNewestMedia(t *testing.T) {
+func TestDataIsPlacedWithTheNewestMedia(t *testing.T) {
 	var tl Timeline
 	p := &packetbuf.Packet{Track: packetbuf.Data, DTS: 77 * ms, Arrived: epoch}
 	if tl.Place(p) {
-		t.Error("data was placed before the stream began")
+		t.Error("data before the stream began: got placed, want not")
 	}
 	begin(t, &tl, video(time.Hour, 0))
 	tl.Place(video(time.Hour+80*ms, 80*ms))
 	if !tl.Place(p) || p.DTS != 80*ms {
-		t.Errorf("data at %v", p.DTS)
+		t.Errorf("data: got %v, want 80ms", p.DTS)
 	}
 }
 
@@ -187,7 +187,7 @@ func TestUnwrapIsNearest(t *testing.T) {
 		full := ref + step
 		low := ((full % wrap) + wrap) % wrap
 		if got := packetbuf.Nearest(low, ref); got != full {
-			t.Fatalf("packetbuf.Nearest(%v, %v) = %v, want %v", low, ref, got, full)
+			t.Fatalf("packetbuf.Nearest(%v, %v): got %v, want %v", low, ref, got, full)
 		}
 	})
 }

@@ -9,40 +9,40 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// packing turns a picture, or the configuration, into the messages of an encoder.
+// packing turns a frame, or the configuration, into the messages of an encoder.
 type packing func(t *testing.T, p *packetbuf.Packet) []message
 
-// unitPerMessage sends each NAL unit alone.
+// unitPerMessage sends each NAL unit in a message.
 func unitPerMessage(t *testing.T, p *packetbuf.Packet) (out []message) {
 	if p.Kind == packetbuf.Config {
 		return []message{{packet: p}}
 	}
 	for _, nal := range units(t, p) {
-		out = append(out, message{packet: with(p, codec.AppendNAL(nil, nal))})
+		out = append(out, message{packet: withPayload(p, codec.AppendNAL(nil, nal))})
 	}
 	return out
 }
 
-// setsInBand sends no sequence header but the parameter sets in front of each keyframe.
+// setsInBand sends no sequence header but the parameter sets before each keyframe.
 func setsInBand(sets []byte) packing {
 	return func(_ *testing.T, p *packetbuf.Packet) []message {
 		switch p.Kind {
 		case packetbuf.Config:
 			return nil
 		case packetbuf.Key:
-			return []message{{packet: with(p, append(bytes.Clone(sets), p.Payload...))}}
+			return []message{{packet: withPayload(p, append(bytes.Clone(sets), p.Payload...))}}
 		}
 		return []message{{packet: p}}
 	}
 }
 
-// lengths sends lengths of n bytes.
+// lengths sends NAL unit lengths of n bytes.
 func lengths(n int) packing {
 	return func(t *testing.T, p *packetbuf.Packet) []message {
 		if p.Kind == packetbuf.Config {
 			record := bytes.Clone(p.Payload)
 			record[4] = 0xfc | byte(n-1)
-			return []message{{packet: with(p, record)}}
+			return []message{{packet: withPayload(p, record)}}
 		}
 		var au []byte
 		for _, nal := range units(t, p) {
@@ -50,29 +50,29 @@ func lengths(n int) packing {
 			binary.BigEndian.PutUint32(size[:], uint32(len(nal)))
 			au = append(append(au, size[4-n:]...), nal...)
 		}
-		return []message{{packet: with(p, au)}}
+		return []message{{packet: withPayload(p, au)}}
 	}
 }
 
-// startCodes sends Annex B, in the sequence header too.
+// startCodes sends Annex B, also as the sequence header.
 func startCodes(t *testing.T, p *packetbuf.Packet) []message {
 	from := p
 	if p.Kind == packetbuf.Config {
-		from = with(p, parameterSets(t, p))
+		from = withPayload(p, parameterSets(t, p))
 	}
 	var stream []byte
 	for _, nal := range units(t, from) {
 		stream = append(append(stream, 0, 0, 0, 1), nal...)
 	}
-	return []message{{packet: with(p, stream)}}
+	return []message{{packet: withPayload(p, stream)}}
 }
 
-// underOneLength puts the NAL units of a picture under one length, with start codes between.
+// underOneLength puts the NAL units of a frame under one length, with start codes between them.
 func underOneLength(t *testing.T, p *packetbuf.Packet) []message {
 	if p.Kind == packetbuf.Config {
 		return []message{{packet: p}}
 	}
-	return []message{{packet: with(p, codec.AppendNAL(nil, bytes.Join(units(t, p), []byte{0, 0, 0, 1})))}}
+	return []message{{packet: withPayload(p, codec.AppendNAL(nil, bytes.Join(units(t, p), []byte{0, 0, 0, 1})))}}
 }
 
 // lengthThenCodes gives the first NAL unit a length and the others start codes.
@@ -85,10 +85,10 @@ func lengthThenCodes(t *testing.T, p *packetbuf.Packet) []message {
 	for _, nal := range all[1:] {
 		au = append(append(au, 0, 0, 1), nal...)
 	}
-	return []message{{packet: with(p, au)}}
+	return []message{{packet: withPayload(p, au)}}
 }
 
-// emptyUnits puts NAL units of no bytes around each.
+// emptyUnits puts empty NAL units around each.
 func emptyUnits(t *testing.T, p *packetbuf.Packet) []message {
 	if p.Kind == packetbuf.Config {
 		return []message{{packet: p}}
@@ -97,41 +97,41 @@ func emptyUnits(t *testing.T, p *packetbuf.Packet) []message {
 	for _, nal := range units(t, p) {
 		au = codec.AppendNAL(codec.AppendNAL(au, nal), nil)
 	}
-	return []message{{packet: with(p, au)}}
+	return []message{{packet: withPayload(p, au)}}
 }
 
-// emptyRecord sends a sequence header without parameter sets, which come in front of keyframes.
+// emptyRecord sends a sequence header without parameter sets, and parameter sets before keyframes.
 func emptyRecord(sets []byte) packing {
 	inBand := setsInBand(sets)
 	return func(t *testing.T, p *packetbuf.Packet) []message {
 		if p.Kind == packetbuf.Config {
-			return []message{{packet: with(p, []byte{1, p.Payload[1], p.Payload[2], p.Payload[3], 0xff, 0xe0, 0})}}
+			return []message{{packet: withPayload(p, []byte{1, p.Payload[1], p.Payload[2], p.Payload[3], 0xff, 0xe0, 0})}}
 		}
 		return inBand(t, p)
 	}
 }
 
-// filler sends a delimiter alone before each picture, and filler alone behind it.
+// filler sends a delimiter before each frame and filler after it, in messages of their own.
 func filler(t *testing.T, p *packetbuf.Packet) []message {
 	if p.Kind == packetbuf.Config {
 		return []message{{packet: p}}
 	}
-	before := with(p, codec.AppendNAL(nil, []byte{codec.NALDelimiter, 0xf0}))
-	behind := with(p, codec.AppendNAL(nil, []byte{codec.NALFiller, 0xff, 0xff, 0x80}))
+	before := withPayload(p, codec.AppendNAL(nil, []byte{codec.NALDelimiter, 0xf0}))
+	behind := withPayload(p, codec.AppendNAL(nil, []byte{codec.NALFiller, 0xff, 0xff, 0x80}))
 	return append(append([]message{{packet: before}}, unitPerMessage(t, p)...), message{packet: behind})
 }
 
-// Whatever way an encoder packs its pictures, what comes out is what a good one sends: each
-// picture once, whole, with its own timestamps, behind a configuration to decode it with.
+// However an encoder packs its frames, the result is what a correct encoder sends: each frame once,
+// complete, with its own timestamps, after a configuration that decodes it.
 func TestPackings(t *testing.T) {
-	one := h264(t, "320x256", "60", "bframes=2:slices=1")
-	four := h264(t, "320x256", "60", "bframes=2:slices=4")
-	small := h264(t, "320x256", "60", "bframes=0:slice-max-size=700")
-	wide := hevc(t, "slices=4")
+	one := encodeH264(t, "320x256", "60", "bframes=2:slices=1")
+	four := encodeH264(t, "320x256", "60", "bframes=2:slices=4")
+	small := encodeH264(t, "320x256", "60", "bframes=0:slice-max-size=700")
+	wide := encodeHEVC(t, "slices=4")
 	for name, c := range map[string]struct {
 		source []*packetbuf.Packet
 		pack   packing
-		reason string // one that is counted; empty: none is
+		reason string // the repair that is counted; empty for none
 	}{
 		"H.264, as it should be":          {one, nil, ""},
 		"H.264, four slices, as it ought": {four, nil, ""},
@@ -166,12 +166,12 @@ func TestPackings(t *testing.T) {
 			if c.reason == "" && len(repairs) > 0 || c.reason != "" && repairs[c.reason] == 0 {
 				t.Errorf("got repairs %v, want %q", repairs, c.reason)
 			}
-			samePictures(t, got, c.source)
+			checkFrames(t, got, c.source)
 		})
 	}
 }
 
-// withConfig sends the sequence header as well.
+// withConfig makes a packing send the sequence header as well.
 func withConfig(pack packing) packing {
 	return func(t *testing.T, p *packetbuf.Packet) []message {
 		if p.Kind == packetbuf.Config {
@@ -181,8 +181,8 @@ func withConfig(pack packing) packing {
 	}
 }
 
-// samePictures compares pictures, but for units that are no slices, and what decoders are given.
-func samePictures(t *testing.T, got, want []*packetbuf.Packet) {
+// checkFrames compares frames, except for NAL units other than slices, and their configurations.
+func checkFrames(t *testing.T, got, want []*packetbuf.Packet) {
 	t.Helper()
 	var config *packetbuf.Packet
 	n := 0
@@ -193,22 +193,22 @@ func samePictures(t *testing.T, got, want []*packetbuf.Packet) {
 			continue
 		}
 		if n == len(want) {
-			t.Fatalf("got more than %d pictures", n)
+			t.Fatalf("got more than %d frames", n)
 		}
 		w := want[n]
 		if p.DTS != w.DTS || p.CTO != w.CTO || p.Kind != w.Kind {
-			t.Fatalf("picture %d: got %s at %v + %v, want %s at %v + %v", n, p.Kind, p.DTS, p.CTO, w.Kind, w.DTS, w.CTO)
+			t.Fatalf("frame %d: got %s at %v + %v, want %s at %v + %v", n, p.Kind, p.DTS, p.CTO, w.Kind, w.DTS, w.CTO)
 		}
 		if !bytes.Equal(slicesOf(t, p), slicesOf(t, w)) {
-			t.Fatalf("picture %d: got %d bytes, want %d", n, len(p.Payload), len(w.Payload))
+			t.Fatalf("frame %d: got %d bytes, want %d", n, len(p.Payload), len(w.Payload))
 		}
 		if config == nil || !bytes.Equal(parameterSets(t, config), parameterSets(t, record)) {
-			t.Fatalf("picture %d: got the configuration %v, want %v", n, config, record)
+			t.Fatalf("frame %d: got the configuration %v, want %v", n, config, record)
 		}
 		n++
 	}
 	if n != len(want) {
-		t.Errorf("got %d pictures, want %d", n, len(want))
+		t.Errorf("got %d frames, want %d", n, len(want))
 	}
 }
 
