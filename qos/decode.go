@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// version is that of the form in which histories are kept. One that reads a newer form takes
-// what it knows of it.
+// version is the version of the format of stored histories. A newer format is read as far as it is
+// known.
 const version = 1
 
-// MarshalJSON writes the history as DecodeHistory reads it.
+// MarshalJSON returns the history in the format that DecodeHistory reads.
 func (h *History) MarshalJSON() ([]byte, error) {
 	r := h.record
 	r.Version = version
@@ -23,19 +23,20 @@ func (h *History) MarshalJSON() ([]byte, error) {
 	return b, nil
 }
 
-// DecodeHistory reads a history. It forgives: what is missing, of the wrong kind, in the
-// future, or beyond what could have been measured is left out, and counts as not known.
+// DecodeHistory reads a history. It drops values that are missing, of the wrong type, in the future,
+// or beyond what can be measured; they count as unknown. It returns an error for data that is not
+// JSON.
 func DecodeHistory(data []byte, now time.Time) (*History, error) {
 	h := &History{}
-	var wrong *json.UnmarshalTypeError // has the rest decoded all the same
+	var wrong *json.UnmarshalTypeError // the rest is decoded all the same
 	if err := json.Unmarshal(data, &h.record); err != nil && !errors.As(err, &wrong) {
 		return nil, fmt.Errorf("decode history: %w", err)
 	}
-	h.record.sane(now)
+	h.record.dropInvalid(now)
 	return h, nil
 }
 
-func (r *record) sane(now time.Time) {
+func (r *record) dropInvalid(now time.Time) {
 	ms := now.UnixMilli()
 	past := func(at int64) bool { return at > 0 && at <= ms }
 	r.Version = version
@@ -43,23 +44,23 @@ func (r *record) sane(now time.Time) {
 		return !past(a.At) || !slices.Contains(Outcomes(), a.Outcome) || a.Phase != "" && !slices.Contains(Phases(), a.Phase)
 	}), maxAttempts)
 	for i := range r.Attempts {
-		r.Attempts[i].Detail = cut(r.Attempts[i].Detail, maxDetail)
+		r.Attempts[i].Detail = truncate(r.Attempts[i].Detail, maxDetail)
 	}
-	r.Breaks = tail(slices.DeleteFunc(r.Breaks, func(b broke) bool { return !past(b.At) || b.LastedMS < 0 || b.LastedMS > ms }), maxBreaks)
+	r.Breaks = tail(slices.DeleteFunc(r.Breaks, func(b breakEvent) bool { return !past(b.At) || b.LastedMS < 0 || b.LastedMS > ms }), maxBreaks)
 	for i := range r.Breaks {
-		r.Breaks[i].Cause = cut(r.Breaks[i].Cause, maxCause)
+		r.Breaks[i].Cause = truncate(r.Breaks[i].Cause, maxCause)
 	}
-	r.Minutes.sane(now)
+	r.Minutes.dropInvalid(now)
 	for _, m := range []*mean{
 		&r.Success, &r.Dial, &r.RTT, &r.Jitter, &r.Segments, &r.Rate, &r.Stalls, &r.Lag, &r.Trouble, &r.Capacity, &r.BreakCount,
 	} {
-		m.sane(now)
+		m.clearInvalid(now)
 	}
 	for _, m := range []*mean{&r.Success, &r.Segments, &r.Stalls, &r.Trouble} { // shares
 		m.Sum = min(m.Sum, m.Weight)
 	}
 	for p, m := range r.Phases {
-		m.sane(now)
+		m.clearInvalid(now)
 		if r.Phases[p] = m; m == (mean{}) || !slices.Contains(Phases(), p) {
 			delete(r.Phases, p)
 		}
@@ -73,7 +74,7 @@ func (r *record) sane(now time.Time) {
 	}
 }
 
-// tail is the last limit of all, without holding on to the others.
+// tail returns a copy of the last limit elements of all.
 func tail[T any](all []T, limit int) []T {
 	return slices.Clone(all[max(0, len(all)-limit):])
 }

@@ -12,8 +12,8 @@ import (
 // maxKey bounds a route's key, in bytes.
 const maxKey = 512
 
-// Histories are the histories of many routes, by "group/route", bounded in number. They are
-// not safe for concurrent use.
+// Histories holds the histories of many routes by "group/route", bounded in number. It is not safe
+// for concurrent use.
 type Histories struct {
 	limit  int
 	routes map[string]*entry
@@ -29,12 +29,12 @@ func NewHistories(limit int) *Histories {
 	return &Histories{limit: max(1, limit), routes: map[string]*entry{}}
 }
 
-// Len is how many there are.
+// Len returns the number of histories.
 func (h *Histories) Len() int { return len(h.routes) }
 
-// Get is the history of a route, a new one if there was none. It counts as used at now; the
-// one that was not used for longest goes if there are too many. Whoever goes on using a
-// history must Get it now and then, or it is forgotten.
+// Get returns the history of a route and marks it as used at now. If there is none, it creates one
+// and discards the least recently used history if there are too many. A caller that keeps using a
+// history must call Get from time to time, so that the history is not discarded.
 func (h *Histories) Get(now time.Time, key string) *History {
 	e := h.routes[key]
 	if e == nil {
@@ -58,21 +58,21 @@ func (h *Histories) put(key string, e *entry) {
 	h.routes[key] = e
 }
 
-// kept is a collection in the form in which it is kept over a restart.
-type kept struct {
+// storedHistories is the stored form of a collection.
+type storedHistories struct {
 	Version int                        `json:"version"`
 	Routes  map[string]json.RawMessage `json:"routes"`
 }
 
-// keptRoute is what is decoded on its own, so that one bad history does not cost the others.
-type keptRoute struct {
+// storedRoute is decoded separately, so that one bad history does not affect the others.
+type storedRoute struct {
 	Used    int64           `json:"used"` // ms since 1970
 	History json.RawMessage `json:"history"`
 }
 
-// Encode is the collection as JSON, to be kept over a restart.
+// Encode returns the collection as JSON, to be stored over a restart.
 func (h *Histories) Encode() ([]byte, error) {
-	out := kept{Version: version, Routes: map[string]json.RawMessage{}}
+	out := storedHistories{Version: version, Routes: map[string]json.RawMessage{}}
 	for key, e := range h.routes {
 		if len(key) > maxKey {
 			continue
@@ -81,7 +81,7 @@ func (h *Histories) Encode() ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode histories: %w", err)
 		}
-		if out.Routes[key], err = json.Marshal(keptRoute{Used: e.used.UnixMilli(), History: history}); err != nil {
+		if out.Routes[key], err = json.Marshal(storedRoute{Used: e.used.UnixMilli(), History: history}); err != nil {
 			return nil, fmt.Errorf("encode histories: %w", err)
 		}
 	}
@@ -92,13 +92,13 @@ func (h *Histories) Encode() ([]byte, error) {
 	return b, nil
 }
 
-// errNoHistories is what data without any is answered with: it is something else's.
+// errNoHistories is returned for data without a version, which is of another kind.
 var errNoHistories = errors.New("decode histories: no version")
 
-// DecodeHistories reads what Encode wrote, and forgives as DecodeHistory does. The newest limit
-// are taken.
+// DecodeHistories reads the output of Encode, dropping bad values as DecodeHistory does. It keeps the
+// limit most recently used histories.
 func DecodeHistories(data []byte, now time.Time, limit int) (*Histories, error) {
-	var in kept
+	var in storedHistories
 	var wrong *json.UnmarshalTypeError
 	if err := json.Unmarshal(data, &in); err != nil && !errors.As(err, &wrong) {
 		return nil, fmt.Errorf("decode histories: %w", err)
@@ -109,11 +109,11 @@ func DecodeHistories(data []byte, now time.Time, limit int) (*Histories, error) 
 	h := NewHistories(limit)
 	type keyed struct {
 		key string
-		keptRoute
+		storedRoute
 	}
 	var all []keyed
 	for key, raw := range in.Routes {
-		var r keptRoute
+		var r storedRoute
 		if err := json.Unmarshal(raw, &r); err != nil || len(key) > maxKey || r.Used <= 0 || r.Used > now.UnixMilli() {
 			continue
 		}

@@ -11,7 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func used(now time.Time) *History {
+// usedHistory returns a history of a route with a failed and a successful dial, a sample and a break.
+func usedHistory(now time.Time) *History {
 	h := &History{}
 	h.Attempt(Attempt{At: now.Add(-2 * time.Minute), Outcome: DialDenied, Phase: PhasePublish, Detail: "no"})
 	h.Attempt(Attempt{At: now.Add(-time.Minute), Outcome: DialOK, Phase: PhaseRunning, Took: map[Phase]time.Duration{PhaseTCP: time.Second}})
@@ -24,12 +25,12 @@ func TestHistories(t *testing.T) {
 	h := NewHistories(3)
 	for i := range 5 {
 		h.Get(epoch.Add(time.Duration(i)*time.Second), fmt.Sprintf("cdn/%d", i)).Attempt(Attempt{At: epoch, Outcome: DialOK})
-		h.Get(epoch.Add(time.Duration(i)*time.Second), "cdn/0") // in use all the time
+		h.Get(epoch.Add(time.Duration(i)*time.Second), "cdn/0") // used all the time
 	}
 	if h.Len() != 3 {
-		t.Fatalf("%d histories", h.Len())
+		t.Fatalf("got %d histories, want 3", h.Len())
 	}
-	*h.Get(epoch.Add(5*time.Second), "cdn/0") = *used(epoch)
+	*h.Get(epoch.Add(5*time.Second), "cdn/0") = *usedHistory(epoch)
 	data, err := h.Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -40,18 +41,18 @@ func TestHistories(t *testing.T) {
 		t.Fatal(err)
 	}
 	if again.Len() != 2 {
-		t.Errorf("%d histories of the newest 2", again.Len())
+		t.Errorf("got %d histories, want the newest 2", again.Len())
 	}
-	if diff := cmp.Diff(used(epoch).Summary(now), again.Get(now, "cdn/0").Summary(now)); diff != "" {
+	if diff := cmp.Diff(usedHistory(epoch).Summary(now), again.Get(now, "cdn/0").Summary(now)); diff != "" {
 		t.Error(diff)
 	}
 	if again.Get(now, "cdn/4").Summary(now).Streak != 1 || again.Get(now, "cdn/3").Summary(now).Streak != 0 {
-		t.Error("not the newest were kept")
+		t.Error("got other histories than the most recently used")
 	}
 }
 
-// TestForgiving: one bad number, one bad history, costs no other.
-func TestForgiving(t *testing.T) {
+// TestDecodeDropsBadValues checks that a bad number or a bad history does not affect the others.
+func TestDecodeDropsBadValues(t *testing.T) {
 	now := epoch
 	ms := now.UnixMilli()
 	good := fmt.Sprintf(`{"used":%d,"history":{"version":1,"streak":7}}`, ms)
@@ -60,7 +61,7 @@ func TestForgiving(t *testing.T) {
 		want int // histories
 	}{
 		"another":        {`{"used":5,"history":{}}`, 2},
-		"a bad history":  {`{"used":5,"history":[]}`, 2}, // as good as an empty one
+		"a bad history":  {`{"used":5,"history":[]}`, 2}, // counts as empty
 		"no history":     {`{"used":5}`, 1},
 		"of the future":  {fmt.Sprintf(`{"used":%d,"history":{}}`, ms+1), 1},
 		"of no time":     {`{"history":{}}`, 1},
@@ -74,25 +75,25 @@ func TestForgiving(t *testing.T) {
 			continue
 		}
 		if h.Len() != c.want || h.Get(now, "a/b").Summary(now).Streak != 7 {
-			t.Errorf("%s: %d histories", name, h.Len())
+			t.Errorf("%s: got %d histories, want %d", name, h.Len(), c.want)
 		}
 	}
 	long := strings.Repeat("x", maxKey+1)
 	if h, err := DecodeHistories([]byte(`{"version":2,"new":true,"routes":{"`+long+`":`+good+`}}`), now, 10); err != nil || h.Len() != 0 {
-		t.Errorf("a long key: %v", err)
+		t.Errorf("a long key: got %v and %d histories, want none", err, h.Len())
 	}
 	for _, bad := range []string{"", "{", "[]", "5", `{"routes":{}}`} {
 		if _, err := DecodeHistories([]byte(bad), now, 10); err == nil {
-			t.Errorf("%q was taken", bad)
+			t.Errorf("%q: got no error", bad)
 		}
 	}
 	if _, err := DecodeHistories([]byte("{}"), now, 10); !errors.Is(err, errNoHistories) {
-		t.Error(err)
+		t.Errorf("no version: got %v, want %v", err, errNoHistories)
 	}
 }
 
-// TestSane: what cannot have been measured counts as not known.
-func TestSane(t *testing.T) {
+// TestDecodeDropsImplausibleValues checks that values that cannot have been measured count as unknown.
+func TestDecodeDropsImplausibleValues(t *testing.T) {
 	ms := epoch.UnixMilli()
 	for _, data := range []string{
 		fmt.Sprintf(`{"rate":{"sum":-5,"weight":5,"at":%d}}`, ms),
@@ -123,7 +124,7 @@ func TestSane(t *testing.T) {
 
 func FuzzDecodeHistories(f *testing.F) {
 	h := NewHistories(4)
-	*h.Get(epoch, "cdn/a") = *used(epoch)
+	*h.Get(epoch, "cdn/a") = *usedHistory(epoch)
 	h.Get(epoch, "cdn/b")
 	data, err := h.Encode()
 	if err != nil {
@@ -137,12 +138,12 @@ func FuzzDecodeHistories(f *testing.F) {
 			return
 		}
 		if h.Len() > 4 {
-			t.Fatalf("%d histories", h.Len())
+			t.Fatalf("got %d histories, want at most 4", h.Len())
 		}
 		for _, e := range h.routes {
-			finite(t, e.history.Summary(epoch))
-			finite(t, e.history.Summary(epoch.Add(time.Hour)))
-			finite(t, e.history.Summary(time.Time{}))
+			checkFinite(t, e.history.Summary(epoch))
+			checkFinite(t, e.history.Summary(epoch.Add(time.Hour)))
+			checkFinite(t, e.history.Summary(time.Time{}))
 		}
 		once, err := h.Encode()
 		if err != nil {
@@ -157,13 +158,13 @@ func FuzzDecodeHistories(f *testing.F) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(once, twice) {
-			t.Fatalf("%s\nbecame\n%s", once, twice)
+			t.Fatalf("encoded again: got %s\nwant %s", twice, once)
 		}
-		for _, e := range again.routes { // it goes on
+		for _, e := range again.routes { // the decoded histories are usable
 			e.history.Attempt(Attempt{At: epoch, Outcome: DialFailed})
 			e.history.Sample(Sample{At: epoch, Span: time.Second, RTT: time.Second, Delivered: 5, Segments: 5, Limited: true})
 			e.history.Broke(epoch, "reset", 0)
-			finite(t, e.history.Summary(epoch))
+			checkFinite(t, e.history.Summary(epoch))
 		}
 	})
 }

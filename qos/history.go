@@ -5,46 +5,46 @@ import (
 	"time"
 )
 
-// Half-lives: how fast what was measured loses its weight.
+// Half-lives of measurements.
 const (
 	halfSuccess  = time.Minute
 	halfDial     = 10 * time.Minute
 	halfRunning  = 15 * time.Second
-	halfLag      = 5 * time.Second  // a level, not a rate: what it was a while ago does not matter
-	halfCapacity = 10 * time.Minute // of the trust; the measure itself follows within halfLimit
+	halfLag      = 5 * time.Second  // a level, not a rate: past values hardly matter
+	halfCapacity = 10 * time.Minute // of the trust; the value itself follows within halfLimit
 	halfLimit    = 30 * time.Second
 	halfRecord   = 10 * time.Minute
 	halfBreaks   = 20 * time.Minute
 )
 
-// Bounds of what is remembered one by one.
+// Bounds of what is kept item by item.
 const (
 	maxAttempts = 32
 	maxBreaks   = 32
-	maxShown    = 8   // of each in a Summary
+	maxShown    = 8   // items of each list in a Summary
 	maxDetail   = 200 // bytes
 	maxCause    = 40
 )
 
-// A sample in which the far side is this far behind is one of trouble.
+// troubleLag is the lag of the destination from which a sample counts as trouble.
 const troubleLag = 2 * time.Second
 
-// attemptWorth is how long a route must run for that to weigh as much as one attempt: the
-// usual distance of probes, so that running and being probed count alike.
+// attemptWorth is how long a route must run to weigh as much as one attempt: the usual interval of
+// probes, so that running and probing count alike.
 const attemptWorth = 5.0 // seconds
 
-// History is what is remembered of one route, over all its connections. It is bounded: rings
-// of what happened, the minutes of the last hour, fading means. The zero value is an empty one.
+// History is the history of one route over all its connections. It is bounded: rings of events, the
+// minutes of the last hour, and decaying means. The zero value is an empty history.
 type History struct {
 	record record
 }
 
-// record is a history in the form in which it is kept over a restart.
+// record is the stored form of a history.
 type record struct {
-	Version  int       `json:"version"`
-	Attempts []attempt `json:"attempts,omitempty"` // the oldest first
-	Breaks   []broke   `json:"breaks,omitempty"`   // the oldest first
-	Minutes  minutes   `json:"minutes,omitempty"`
+	Version  int          `json:"version"`
+	Attempts []attempt    `json:"attempts,omitempty"` // oldest first
+	Breaks   []breakEvent `json:"breaks,omitempty"`   // oldest first
+	Minutes  minutes      `json:"minutes,omitempty"`
 
 	Success     mean           `json:"success"`
 	Streak      int            `json:"streak"`
@@ -63,7 +63,7 @@ type record struct {
 	Capacity  mean  `json:"capacity"`
 	LimitedAt int64 `json:"limited_at"` // ms since 1970
 
-	BreakCount mean `json:"break_count"` // its sum
+	BreakCount mean `json:"break_count"` // only its weight is used
 }
 
 type attempt struct {
@@ -74,23 +74,23 @@ type attempt struct {
 	Detail  string  `json:"detail,omitempty"`
 }
 
-type broke struct {
+type breakEvent struct {
 	At       int64  `json:"at"` // ms since 1970
 	Cause    string `json:"cause"`
 	LastedMS int64  `json:"lasted_ms"`
 }
 
-// Attempt takes a dial or a probe in.
+// Attempt adds a dial or a probe.
 func (h *History) Attempt(a Attempt) {
 	r := &h.record
-	r.Attempts = keep(r.Attempts, attempt{
-		At: a.At.UnixMilli(), Probe: a.Probe, Outcome: a.Outcome, Phase: a.Phase, Detail: cut(a.Detail, maxDetail),
+	r.Attempts = appendBounded(r.Attempts, attempt{
+		At: a.At.UnixMilli(), Probe: a.Probe, Outcome: a.Outcome, Phase: a.Phase, Detail: truncate(a.Detail, maxDetail),
 	}, maxAttempts)
-	m := r.Minutes.at(a.At)
+	m := r.Minutes.minuteFor(a.At)
 	m.Attempts++
 	if a.Outcome != DialOK {
 		m.Failed++
-		r.failed(a.At)
+		r.addFailure(a.At)
 		return
 	}
 	r.Success.add(a.At, halfSuccess, 1, 1)
@@ -111,12 +111,12 @@ func (h *History) Attempt(a Attempt) {
 	}
 }
 
-func (r *record) failed(now time.Time) {
+func (r *record) addFailure(now time.Time) {
 	r.Success.add(now, halfSuccess, 0, 1)
 	r.Streak = min(r.Streak, 0) - 1
 }
 
-// Sample takes a span of running in.
+// Sample adds a span of running.
 func (h *History) Sample(s Sample) {
 	if s.Span <= 0 {
 		return
@@ -128,18 +128,18 @@ func (h *History) Sample(s Sample) {
 		r.RTT.add(now, halfRunning, s.RTT.Seconds(), w)
 		r.Jitter.add(now, halfRunning, max(s.RTTVar, 0).Seconds(), w)
 	}
-	// A mean over segments, not over time: two lost of three do not outweigh a busy second.
-	r.Segments.add(now, halfRunning, share(s.Resent, s.Segments), float64(s.Segments))
+	// A mean over segments, not over time: two lost of three must not outweigh a busy second.
+	r.Segments.add(now, halfRunning, ratio(s.Resent, s.Segments), float64(s.Segments))
 	r.Rate.add(now, halfRunning, s.Rate(), w)
 	r.Lag.add(now, halfLag, lag.Seconds(), w)
-	r.Stalls.add(now, halfRunning, truth(s.Stalled), w)
-	r.Trouble.add(now, halfRecord, truth(s.Stalled || lag > troubleLag), w)
-	r.Success.add(now, halfSuccess, truth(!s.Stalled), w/attemptWorth)
+	r.Stalls.add(now, halfRunning, boolToFloat(s.Stalled), w)
+	r.Trouble.add(now, halfRecord, boolToFloat(s.Stalled || lag > troubleLag), w)
+	r.Success.add(now, halfSuccess, boolToFloat(!s.Stalled), w/attemptWorth)
 	if s.Limited && s.Delivered > 0 {
 		r.Capacity.add(now, halfLimit, s.Rate(), w)
 		r.LimitedAt = now.UnixMilli()
 	}
-	m := r.Minutes.at(now)
+	m := r.Minutes.minuteFor(now)
 	m.RanMS += span.Milliseconds()
 	if s.Stalled {
 		m.StalledMS += span.Milliseconds()
@@ -151,17 +151,17 @@ func (h *History) Sample(s Sample) {
 	m.Resent += s.Resent
 }
 
-// Broke takes in that a running route broke, and how long its connection had lasted.
+// Broke adds a break of a running route, and how long its connection had lasted.
 func (h *History) Broke(now time.Time, cause string, lasted time.Duration) {
 	r := &h.record
-	r.Breaks = keep(r.Breaks, broke{At: now.UnixMilli(), Cause: cut(cause, maxCause), LastedMS: max(lasted, 0).Milliseconds()}, maxBreaks)
+	r.Breaks = appendBounded(r.Breaks, breakEvent{At: now.UnixMilli(), Cause: truncate(cause, maxCause), LastedMS: max(lasted, 0).Milliseconds()}, maxBreaks)
 	r.BreakCount.add(now, halfBreaks, 1, 1)
-	r.failed(now)
-	r.Minutes.at(now).Breaks++
+	r.addFailure(now)
+	r.Minutes.minuteFor(now).Breaks++
 }
 
-// keep appends to a ring of at most limit.
-func keep[T any](ring []T, v T, limit int) []T {
+// appendBounded appends to a ring of at most limit elements.
+func appendBounded[T any](ring []T, v T, limit int) []T {
 	if len(ring) >= limit {
 		copy(ring, ring[len(ring)-limit+1:])
 		ring = ring[:limit-1]
@@ -169,19 +169,19 @@ func keep[T any](ring []T, v T, limit int) []T {
 	return append(ring, v)
 }
 
-// cut shortens a text to at most limit bytes of valid UTF-8.
-func cut(s string, limit int) string {
+// truncate returns at most limit bytes of a text, as valid UTF-8.
+func truncate(s string, limit int) string {
 	return strings.ToValidUTF8(s[:min(len(s), limit)], "")
 }
 
-func share(part, whole uint64) float64 {
+func ratio(part, whole uint64) float64 {
 	if whole == 0 {
 		return 0
 	}
 	return min(1, float64(part)/float64(whole))
 }
 
-func truth(b bool) float64 {
+func boolToFloat(b bool) float64 {
 	if b {
 		return 1
 	}

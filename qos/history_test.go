@@ -13,10 +13,10 @@ import (
 
 var epoch = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
-func near(t *testing.T, what string, got, want, by float64) {
+func checkNear(t *testing.T, what string, got, want, by float64) {
 	t.Helper()
 	if math.Abs(got-want) > by {
-		t.Errorf("%s is %v, want %v", what, got, want)
+		t.Errorf("%s: got %v, want %v", what, got, want)
 	}
 }
 
@@ -38,26 +38,26 @@ func TestAttempts(t *testing.T) {
 	now := epoch.Add(40 * time.Second)
 	s := h.Summary(now)
 	if s.Attempts != 40 || s.Failed != 20 || s.Streak != -1 || len(s.LastErrors) != maxShown || len(h.record.Attempts) != maxAttempts {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v", s)
 	}
-	near(t, "success", s.Success, 0.5, 0.02)
-	near(t, "dial", s.Dial, 0.1, 1e-9)
-	near(t, "TLS", s.Phases[PhaseTLS], 0.07, 1e-9)
+	checkNear(t, "success", s.Success, 0.5, 0.02)
+	checkNear(t, "dial", s.Dial, 0.1, 1e-9)
+	checkNear(t, "TLS", s.Phases[PhaseTLS], 0.07, 1e-9)
 	want := Failure{At: epoch.Add(39 * time.Second), Probe: true, Outcome: DialTimeout, Phase: PhaseTCP, Detail: "took too long"}
 	if diff := cmp.Diff(want, s.LastErrors[0]); diff != "" {
 		t.Error(diff)
 	}
 	if !s.LastSuccess.Equal(epoch.Add(38 * time.Second)) {
-		t.Errorf("last success %v", s.LastSuccess)
+		t.Errorf("last success: got %v, want 38s after the start", s.LastSuccess)
 	}
-	// An hour on the counts are empty; what happened last is still told.
+	// After an hour the counts are 0; the last errors are still reported.
 	s = h.Summary(now.Add(time.Hour))
 	if s.Attempts != 0 || len(s.Minutes) != 0 || len(s.LastErrors) != maxShown {
-		t.Errorf("%+v", s)
+		t.Errorf("after an hour: got %+v", s)
 	}
 }
 
-// TestWeights: how often a route is sampled makes no difference, only for how long.
+// TestWeights checks that only the duration of samples counts, not their number.
 func TestWeights(t *testing.T) {
 	often, seldom := &History{}, &History{}
 	sample := func(h *History, at, span time.Duration, lag time.Duration) {
@@ -77,8 +77,8 @@ func TestWeights(t *testing.T) {
 	if diff := cmp.Diff(a, b, cmpopts.EquateApprox(0.05, 0.05), cmpopts.IgnoreFields(Summary{}, "Evidence")); diff != "" {
 		t.Error(diff)
 	}
-	near(t, "rate", a.Rate, 800e3, 1)
-	near(t, "ran", a.Ran, 30, 1e-9)
+	checkNear(t, "rate", a.Rate, 800e3, 1)
+	checkNear(t, "ran", a.Ran, 30, 1e-9)
 }
 
 func TestRunning(t *testing.T) {
@@ -93,31 +93,31 @@ func TestRunning(t *testing.T) {
 	}
 	run(600, Sample{RTT: 40 * time.Millisecond, RTTVar: 5 * time.Millisecond, Delivered: 250000, Segments: 200, Resent: 2})
 	s := h.Summary(now)
-	near(t, "RTT", s.RTT, 0.04, 1e-9)
-	near(t, "jitter", s.Jitter, 0.005, 1e-9)
-	near(t, "resent", s.Resent, 0.01, 1e-9)
-	near(t, "rate", s.Rate, 2e6, 1)
-	near(t, "trouble", s.Trouble, 0, 0)
-	near(t, "measured", s.Measured, 15/math.Ln2, 1)
+	checkNear(t, "RTT", s.RTT, 0.04, 1e-9)
+	checkNear(t, "jitter", s.Jitter, 0.005, 1e-9)
+	checkNear(t, "resent", s.Resent, 0.01, 1e-9)
+	checkNear(t, "rate", s.Rate, 2e6, 1)
+	checkNear(t, "trouble", s.Trouble, 0, 0)
+	checkNear(t, "measured", s.Measured, 15/math.Ln2, 1)
 	if s.Capacity != 0 || s.CapacityTrust != 0 {
-		t.Errorf("capacity %v of a line that never limited", s.Capacity)
+		t.Errorf("got capacity %v, want 0 for a connection that was never the limit", s.Capacity)
 	}
 	run(15, Sample{RTT: 40 * time.Millisecond, Lag: 3 * time.Second, Stalled: true})
 	s = h.Summary(now)
-	near(t, "stalls", s.Stalls, 0.5, 0.03)
-	near(t, "lag", s.Lag, 3*0.875, 0.05)
-	near(t, "trouble", s.Trouble, 15.0/500, 0.02)
-	// What was measured of running says less and less.
+	checkNear(t, "stalls", s.Stalls, 0.5, 0.03)
+	checkNear(t, "lag", s.Lag, 3*0.875, 0.05)
+	checkNear(t, "trouble", s.Trouble, 15.0/500, 0.02)
+	// The weight of measurements decays.
 	s = h.Summary(now.Add(time.Minute))
-	near(t, "measured a minute later", s.Measured, 15/math.Ln2/16, 0.2)
+	checkNear(t, "measured a minute later", s.Measured, 15/math.Ln2/16, 0.2)
 	if s = h.Summary(now.Add(time.Hour)); s.Measured != 0 || s.RTT != 0 || s.Watched == 0 {
-		t.Errorf("an hour later: %+v", s)
+		t.Errorf("an hour later: got %+v", s)
 	}
-	// Times that go back, and spans of nothing, do no harm.
+	// Times that go back and empty spans do no harm.
 	h.Sample(Sample{At: epoch, Span: time.Second, Delivered: 1})
 	h.Sample(Sample{At: now, Span: -1})
 	h.Broke(epoch.Add(-time.Hour), "reset", -1)
-	finite(t, h.Summary(now))
+	checkFinite(t, h.Summary(now))
 }
 
 func TestCapacity(t *testing.T) {
@@ -130,21 +130,21 @@ func TestCapacity(t *testing.T) {
 	}
 	now := epoch.Add(58 * time.Second)
 	s := h.Summary(now)
-	near(t, "capacity", s.Capacity, 800e3, 1)
-	near(t, "trust", s.CapacityTrust, 1, 1e-9)
+	checkNear(t, "capacity", s.Capacity, 800e3, 1)
+	checkNear(t, "trust", s.CapacityTrust, 1, 1e-9)
 	s = h.Summary(now.Add(10 * time.Minute))
-	near(t, "capacity later", s.Capacity, 800e3, 1)
-	near(t, "trust later", s.CapacityTrust, 0.5, 1e-3)
-	near(t, "age", s.CapacityAge, 600, 1e-9)
-	// It carries more than that now: the old measure does not hold.
+	checkNear(t, "capacity later", s.Capacity, 800e3, 1)
+	checkNear(t, "trust later", s.CapacityTrust, 0.5, 1e-3)
+	checkNear(t, "age", s.CapacityAge, 600, 1e-9)
+	// The route delivers more now, so the old capacity does not hold.
 	for i := range 60 {
 		limited(time.Minute+time.Duration(i)*time.Second, 200_000, false)
 	}
 	s = h.Summary(epoch.Add(2 * time.Minute))
-	near(t, "capacity refuted", s.Capacity, 1.55e6, 0.1e6)
-	// A line that stalls tells nothing of what it carries when it does not.
+	checkNear(t, "capacity refuted", s.Capacity, 1.55e6, 0.1e6)
+	// A stalled connection says nothing about its capacity.
 	limited(2*time.Minute, 0, true)
-	near(t, "age", h.Summary(epoch.Add(2*time.Minute)).CapacityAge, 62, 1e-9)
+	checkNear(t, "age", h.Summary(epoch.Add(2*time.Minute)).CapacityAge, 62, 1e-9)
 }
 
 func TestBreaks(t *testing.T) {
@@ -156,15 +156,15 @@ func TestBreaks(t *testing.T) {
 	}
 	h.Broke(now, "silence", 0)
 	s := h.Summary(now)
-	near(t, "breaks per hour", s.BreaksPerHour, 60*0.9, 4)
+	checkNear(t, "breaks per hour", s.BreaksPerHour, 60*0.9, 4)
 	if s.Breaks["silence"] != 1 || s.Breaks["reset"] != maxBreaks-1 || s.LastBreaks[0].Cause != "silence" || s.LastBreaks[1].Lasted != 50 {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v", s)
 	}
-	near(t, "breaks per hour, 20 minutes later", h.Summary(now.Add(20*time.Minute)).BreaksPerHour, s.BreaksPerHour/2, 0.01)
+	checkNear(t, "breaks per hour, 20 minutes later", h.Summary(now.Add(20*time.Minute)).BreaksPerHour, s.BreaksPerHour/2, 0.01)
 }
 
-// finite fails if a number of the summary is none, or below 0 where that makes no sense.
-func finite(t interface {
+// checkFinite checks that the numbers of a summary are finite, and not negative.
+func checkFinite(t interface {
 	Errorf(format string, args ...any)
 	Error(args ...any)
 }, s Summary,
@@ -175,12 +175,12 @@ func finite(t interface {
 		"trust": s.CapacityTrust, "watched": s.Watched, "trouble": s.Trouble, "ran": s.Ran, "breaks": s.BreaksPerHour,
 	} {
 		if !(v >= 0) || math.IsInf(v, 0) {
-			t.Errorf("%s is %v", name, v)
+			t.Errorf("%s: got %v, want a finite number", name, v)
 		}
 	}
 	for name, v := range map[string]float64{"success": s.Success, "resent": s.Resent, "stalls": s.Stalls, "trouble": s.Trouble, "trust": s.CapacityTrust} {
 		if v > 1.000001 {
-			t.Errorf("%s is a share of %v", name, v)
+			t.Errorf("%s: got %v, want a share", name, v)
 		}
 	}
 	if _, err := json.Marshal(s); err != nil {
@@ -188,8 +188,8 @@ func finite(t interface {
 	}
 }
 
-// TestHistoryInvariants: whatever is taken in, a summary has numbers, memory is bounded, and a
-// restart changes nothing.
+// TestHistoryInvariants checks for any input that a summary is finite, that memory is bounded, and
+// that encoding and decoding changes nothing.
 func TestHistoryInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := &History{}
@@ -214,7 +214,7 @@ func TestHistoryInvariants(t *testing.T) {
 			}
 		}
 		s := h.Summary(now)
-		finite(t, s)
+		checkFinite(t, s)
 		if len(h.record.Attempts) > maxAttempts || len(h.record.Breaks) > maxBreaks || len(h.record.Minutes) > hour || len(h.record.Phases) > len(Phases()) {
 			t.Fatalf("%+v", h.record)
 		}

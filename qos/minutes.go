@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// minutes are the minutes of the last hour that held anything, the oldest first.
+// minutes are the minutes of the last hour with any events, oldest first.
 type minutes []minute
 
 type minute struct {
@@ -26,8 +26,8 @@ const hour = 60 // minutes
 
 func minuteOf(t time.Time) int64 { return t.Unix() / 60 }
 
-// at is the minute of now, to be added to. A clock that went back adds to the newest.
-func (m *minutes) at(now time.Time) *minute {
+// minuteFor returns the minute of now, to be added to. If the clock went back, it returns the newest minute.
+func (m *minutes) minuteFor(now time.Time) *minute {
 	n := minuteOf(now)
 	if l := len(*m); l > 0 && (*m)[l-1].N >= n {
 		return &(*m)[l-1]
@@ -36,8 +36,8 @@ func (m *minutes) at(now time.Time) *minute {
 	return &(*m)[len(*m)-1]
 }
 
-// last are those of the hour before now.
-func (m minutes) last(now time.Time) []Minute {
+// lastHour returns the minutes of the hour before now.
+func (m minutes) lastHour(now time.Time) []Minute {
 	var out []Minute
 	for _, o := range m {
 		if o.N <= minuteOf(now)-hour {
@@ -52,7 +52,7 @@ func (m minutes) last(now time.Time) []Minute {
 	return out
 }
 
-func (m *minutes) sane(now time.Time) {
+func (m *minutes) dropInvalid(now time.Time) {
 	newest := minuteOf(now)
 	*m = slices.DeleteFunc(*m, func(o minute) bool {
 		return o.N > newest || o.N <= newest-hour ||

@@ -1,42 +1,42 @@
-// Package qos keeps the history of the quality of routes: samples, windows and their summaries.
+// Package qos keeps the history of the quality of routes: samples, time windows and summaries.
 package qos
 
 import "time"
 
-// Phase is a step on the way to a running route. The values are those of the API.
+// Phase is a step in setting up a route. The values are those of the API.
 type Phase string
 
-// The phases, in order. Running is what comes after them.
+// The phases, in order. PhaseRunning follows the others.
 const (
 	PhaseDNS       Phase = "dns"
 	PhaseTCP       Phase = "tcp"
 	PhaseTLS       Phase = "tls"
 	PhaseHandshake Phase = "handshake"
-	PhaseConnect   Phase = "connect" // of HTTP: the request to its answer
-	PhasePublish   Phase = "publish" // of a pull: play
-	PhaseMedia     Phase = "media"   // the first media packet
+	PhaseConnect   Phase = "connect" // for HTTP: from the request to its response
+	PhasePublish   Phase = "publish" // for a pull: play
+	PhaseMedia     Phase = "media"   // until the first media packet
 	PhaseRunning   Phase = "running"
 )
 
-// Phases lists the phases, in order.
+// Phases returns the phases in order.
 func Phases() []Phase {
 	return []Phase{PhaseDNS, PhaseTCP, PhaseTLS, PhaseHandshake, PhaseConnect, PhasePublish, PhaseMedia, PhaseRunning}
 }
 
-// Outcome is what became of a dial or a probe. The values are the label values of
+// Outcome is the result of a dial or a probe. The values are the label values of
 // holdfast_route_dials_total.
 type Outcome string
 
 // The outcomes of a dial.
 const (
 	DialOK       Outcome = "ok"
-	DialFailed   Outcome = "failed"   // no such name, refused, reset, broken protocol
+	DialFailed   Outcome = "failed"   // unknown host, refused, reset, protocol error
 	DialTimeout  Outcome = "timeout"  // a phase took too long
-	DialRejected Outcome = "rejected" // the far side said no, and may say yes another time
-	DialDenied   Outcome = "denied"   // the far side said no in a way that no retry heals
+	DialRejected Outcome = "rejected" // the destination rejected the dial, and may accept a later one
+	DialDenied   Outcome = "denied"   // the destination rejected the dial, and a retry does not help
 )
 
-// Outcomes lists the outcomes of a dial, for metrics that start at 0.
+// Outcomes returns the outcomes of a dial, for metrics that start at 0.
 func Outcomes() []Outcome {
 	return []Outcome{DialOK, DialFailed, DialTimeout, DialRejected, DialDenied}
 }
@@ -46,12 +46,12 @@ type Attempt struct {
 	At      time.Time // when it ended
 	Probe   bool      // a probe ends after connect
 	Outcome Outcome
-	Phase   Phase                   // the one that failed; PhaseRunning of one that did not
-	Took    map[Phase]time.Duration // of each phase that was begun
-	Detail  string                  // the error, without secrets; empty where there was none
+	Phase   Phase                   // the phase that failed; PhaseRunning if none did
+	Took    map[Phase]time.Duration // of each phase that was started
+	Detail  string                  // the error, without secrets; empty if there was none
 }
 
-// Total is how long the attempt took.
+// Total returns how long the attempt took.
 func (a *Attempt) Total() time.Duration {
 	var sum time.Duration
 	for _, d := range a.Took {
@@ -60,27 +60,27 @@ func (a *Attempt) Total() time.Duration {
 	return sum
 }
 
-// Sample is what was measured of a running route over a short span, a second or less.
+// Sample is a measurement of a running route over a short span, a second or less.
 type Sample struct {
 	At   time.Time
-	Span time.Duration // that ended At
+	Span time.Duration // the time before At that was measured
 
-	RTT, RTTVar time.Duration // smoothed; 0 while unknown
+	RTT, RTTVar time.Duration // smoothed; 0 if unknown
 
 	Sent      uint64 // bytes handed to the socket in the span
-	Delivered uint64 // bytes that the far side's TCP acknowledged in the span; of a pull: received
-	Segments  uint64 // TCP segments sent in the span; 0 where the system does not tell
-	Resent    uint64 // of them, retransmitted
+	Delivered uint64 // bytes that the destination's TCP acknowledged in the span; for a pull: received
+	Segments  uint64 // TCP segments sent in the span; 0 if the system does not report it
+	Resent    uint64 // segments retransmitted
 
-	Unsent int           // bytes that the far side's TCP has not acknowledged yet, at At
-	Lag    time.Duration // how far behind the ring's live edge the far side is, at At
-	// Limited tells that the connection, not the stream, decided how much was delivered: it
-	// had more to send all the time. Only then is Delivered what the line can carry.
+	Unsent int           // bytes that the destination's TCP has not acknowledged at At
+	Lag    time.Duration // how far the destination is behind the ring's live edge at At
+	// Limited reports that the connection, not the stream, limited what was delivered: it always
+	// had more to send. Only then does Delivered show the capacity of the connection.
 	Limited bool
-	Stalled bool // nothing was delivered in the span though something waited
+	Stalled bool // nothing was delivered in the span although data was waiting
 }
 
-// Rate is what was delivered, in bits per second.
+// Rate returns the delivered rate in bits per second.
 func (s *Sample) Rate() float64 {
 	if s.Span <= 0 {
 		return 0

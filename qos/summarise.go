@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Summary is what the history comes to at now.
+// Summary returns the summary of the history at now.
 func (h *History) Summary(now time.Time) Summary {
 	r := &h.record
-	s := Summary{Streak: r.Streak, Minutes: r.Minutes.last(now)}
+	s := Summary{Streak: r.Streak, Minutes: r.Minutes.lastHour(now)}
 	for _, m := range s.Minutes {
 		s.Attempts += m.Attempts
 		s.Failed += m.Failed
@@ -31,20 +31,21 @@ func (h *History) Summary(now time.Time) Summary {
 	s.Stalls, _ = r.Stalls.at(now, halfRunning)
 	s.Lag, _ = r.Lag.at(now, halfLag)
 	s.Trouble, s.Watched = r.Trouble.at(now, halfRecord)
-	r.capacity(now, &s)
-	r.breaks(now, &s)
-	r.errors(&s)
+	r.summariseCapacity(now, &s)
+	r.summariseBreaks(now, &s)
+	r.summariseErrors(&s)
 	if r.LastSuccess > 0 {
 		s.LastSuccess = time.UnixMilli(r.LastSuccess).UTC()
 	}
 	return s
 }
 
-// settled is how much recent running makes its rate one to rely on.
-const settled = 5.0 // seconds
+// minMeasured is how much recent running makes its rate reliable.
+const minMeasured = 5.0 // seconds
 
-// capacity is what the line carried when last it limited; less than it carries now it cannot be.
-func (r *record) capacity(now time.Time, s *Summary) {
+// summariseCapacity sets the capacity of the connection when it last was the limit, or its present rate if
+// higher.
+func (r *record) summariseCapacity(now time.Time, s *Summary) {
 	limited := time.UnixMilli(r.LimitedAt)
 	v, w := r.Capacity.at(limited, halfLimit)
 	if w <= 0 {
@@ -53,12 +54,12 @@ func (r *record) capacity(now time.Time, s *Summary) {
 	age := max(0, now.Sub(limited))
 	s.Capacity, s.CapacityAge = v, age.Seconds()
 	s.CapacityTrust = math.Exp2(-age.Seconds() / halfCapacity.Seconds())
-	if s.Measured >= settled {
+	if s.Measured >= minMeasured {
 		s.Capacity = max(v, s.Rate)
 	}
 }
 
-func (r *record) breaks(now time.Time, s *Summary) {
+func (r *record) summariseBreaks(now time.Time, s *Summary) {
 	_, count := r.BreakCount.at(now, halfBreaks)
 	s.BreaksPerHour = count * math.Ln2 / halfBreaks.Hours()
 	for i := len(r.Breaks) - 1; i >= 0; i-- {
@@ -76,7 +77,7 @@ func (r *record) breaks(now time.Time, s *Summary) {
 	}
 }
 
-func (r *record) errors(s *Summary) {
+func (r *record) summariseErrors(s *Summary) {
 	for i := len(r.Attempts) - 1; i >= 0 && len(s.LastErrors) < maxShown; i-- {
 		if a := r.Attempts[i]; a.Outcome != DialOK {
 			s.LastErrors = append(s.LastErrors, Failure{

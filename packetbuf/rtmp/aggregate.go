@@ -7,16 +7,16 @@ import (
 	"slices"
 )
 
-// ErrBadAggregate is the error of an aggregate message that is not made of whole messages.
+// ErrBadAggregate is wrapped by errors about an aggregate message that is not made of complete messages.
 var ErrBadAggregate = errors.New("rtmp: bad aggregate message")
 
-// aggregateHeader is an FLV tag's: type 1, size 3, timestamp 3 and its high byte, stream 3.
+// aggregateHeader is the size of an FLV tag's header: type 1, size 3, timestamp 3 and its high byte, stream 3.
 const aggregateHeader = 11
 
-// SplitAggregate calls each for the messages of an aggregate message (7.1.6), which are
-// FLV tags. Their timestamps are moved so that the first has that of the aggregate. Each
-// payload has memory of its own: a small one that is kept must not keep the whole. An error
-// of each ends it and is returned.
+// SplitAggregate calls each for the messages of an aggregate message (7.1.6), which are FLV tags. It
+// shifts their timestamps so that the first has the aggregate's timestamp. Payloads are copies, so
+// that keeping one does not keep the whole aggregate in memory. If each returns an error,
+// SplitAggregate stops and returns it.
 func SplitAggregate(m *Message, each func(*Message) error) error {
 	p := m.Payload
 	var offset uint32
@@ -28,7 +28,7 @@ func SplitAggregate(m *Message, each func(*Message) error) error {
 		timestamp := uint24(p[4:]) | uint32(p[7])<<24
 		end := aggregateHeader + size
 		if end > len(p) {
-			return fmt.Errorf("%w: %d bytes of %d", ErrBadAggregate, len(p)-aggregateHeader, size)
+			return fmt.Errorf("%w: %d bytes, want %d", ErrBadAggregate, len(p)-aggregateHeader, size)
 		}
 		if first {
 			offset = m.Timestamp - timestamp // wraps by design
@@ -37,18 +37,18 @@ func SplitAggregate(m *Message, each func(*Message) error) error {
 		sub.Type = p[0]
 		sub.Timestamp = timestamp + offset
 		if sub.Type == TypeAggregate {
-			return fmt.Errorf("%w: one within another", ErrBadAggregate)
+			return fmt.Errorf("%w: nested", ErrBadAggregate)
 		}
 		if err := each(&sub); err != nil {
 			return err
 		}
-		// The back pointer behind the last message is left out by some senders.
+		// Some senders omit the back pointer after the last message.
 		p = p[min(end+4, len(p)):]
 	}
 	return nil
 }
 
-// AppendAggregated appends a message as it stands within an aggregate.
+// AppendAggregated appends a message in the format of messages within an aggregate.
 func AppendAggregated(dst []byte, m Message) []byte {
 	n, t := len(m.Payload), m.Timestamp
 	dst = append(dst, m.Type, byte(n>>16), byte(n>>8), byte(n), byte(t>>16), byte(t>>8), byte(t), byte(t>>24), 0, 0, 0)

@@ -29,7 +29,7 @@ func TestSplitAggregate(t *testing.T) {
 	t.Run("timestamps move to the aggregate's", func(t *testing.T) {
 		got, err := split(aggregate(10, sub(8, 0xfffffff0, 1), sub(9, 0x4, 2, 3), sub(8, 0x10)))
 		want := []Message{sub(8, 10, 1), sub(9, 30, 2, 3), sub(8, 42)}
-		if err != nil || !slices.EqualFunc(got, want, same) {
+		if err != nil || !slices.EqualFunc(got, want, sameMessage) {
 			t.Fatal(got, err)
 		}
 	})
@@ -54,7 +54,7 @@ func TestSplitAggregate(t *testing.T) {
 		"aggregate within": aggregate(0, sub(TypeAggregate, 0)).Payload,
 	} {
 		if _, err := split(&Message{Payload: p}); !errors.Is(err, ErrBadAggregate) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want ErrBadAggregate", name, err)
 		}
 	}
 	t.Run("the error of the callee", func(t *testing.T) {
@@ -74,7 +74,7 @@ func FuzzSplitAggregate(f *testing.F) {
 			return nil
 		})
 		if n > len(p) {
-			t.Fatalf("%d bytes out of %d", n, len(p))
+			t.Fatalf("got %d bytes from %d", n, len(p))
 		}
 	})
 }

@@ -7,20 +7,20 @@ type Value interface {
 }
 
 // The values of AMF0. References, movie clips, record sets, XML, typed objects and the
-// switch to AMF3 are refused: no encoder or player in use sends them, and each of them
-// is one more thing that a stranger could lean on.
+// switch to AMF3 are rejected: no encoder or player in use sends them, and each would add
+// to what an attacker can reach.
 type (
 	Number    float64
 	Bool      bool
-	String    string // a long string where it has more than 65,535 bytes
+	String    string // encoded as a long string if it has more than 65,535 bytes
 	Null      struct{}
 	Undefined struct{}
-	// Object keeps its properties in the order of the wire.
+	// Object keeps its properties in the order of transmission.
 	Object []Property
-	// ECMAArray is an object with a count, which nobody relies on.
+	// ECMAArray is an object with a count, which receivers ignore.
 	ECMAArray   []Property
 	StrictArray []Value
-	// Date is milliseconds since 1970 in UTC and a time zone that is always 0.
+	// Date is milliseconds since 1970 in UTC and a time zone, which is always 0.
 	Date struct {
 		Millis float64
 		Zone   int16
@@ -34,12 +34,12 @@ type Property struct {
 }
 
 // Find returns the value of the last property with that key, or nil.
-func (o Object) Find(key string) Value { return find(o, key) }
+func (o Object) Find(key string) Value { return findProperty(o, key) }
 
 // Find returns the value of the last property with that key, or nil.
-func (a ECMAArray) Find(key string) Value { return find(a, key) }
+func (a ECMAArray) Find(key string) Value { return findProperty(a, key) }
 
-func find(ps []Property, key string) Value {
+func findProperty(ps []Property, key string) Value {
 	for i := len(ps) - 1; i >= 0; i-- {
 		if ps[i].Key == key {
 			return ps[i].Value
@@ -48,8 +48,8 @@ func find(ps []Property, key string) Value {
 	return nil
 }
 
-// Properties returns what v contains when it is an Object or an ECMAArray: peers use
-// the one for the other.
+// Properties returns the content of v if it is an Object or an ECMAArray; peers use them
+// interchangeably.
 func Properties(v Value) Object {
 	switch v := v.(type) {
 	case Object:
@@ -77,7 +77,7 @@ const (
 )
 
 const (
-	// maxDepth is how many objects and arrays may stand within each other.
+	// maxDepth bounds the nesting of objects and arrays.
 	maxDepth  = 16
 	maxString = 0xffff
 )

@@ -46,14 +46,14 @@ func TestAMF(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := DecodeAMF(tt.wire)
 			if err != nil || !reflect.DeepEqual(got, []Value{tt.value}) {
-				t.Fatalf("decoded %#v, %v", got, err)
+				t.Fatalf("decoded: got %#v, %v, want %#v", got, err, tt.value)
 			}
 			if back := AppendAMF(nil, got...); !bytes.Equal(back, tt.wire) {
-				t.Fatalf("encoded % x", back)
+				t.Fatalf("encoded: got % x, want % x", back, tt.wire)
 			}
 			for n := 1; n < len(tt.wire) && n < 50; n++ {
 				if _, err := DecodeAMF(tt.wire[:n]); !errors.Is(err, ErrBadAMF) {
-					t.Fatalf("%d bytes of it: %v", n, err)
+					t.Fatalf("first %d bytes: got %v, want ErrBadAMF", n, err)
 				}
 			}
 		})
@@ -62,7 +62,7 @@ func TestAMF(t *testing.T) {
 
 func nested(mark []byte, depth int) []byte { return bytes.Repeat(mark, depth) }
 
-func TestAMFRefuses(t *testing.T) {
+func TestAMFRejects(t *testing.T) {
 	tests := map[string][]byte{
 		"strict array of 2^31-1":       {10, 0x7f, 0xff, 0xff, 0xff},
 		"strict array of 2^32-1":       {10, 0xff, 0xff, 0xff, 0xff, 5, 5},
@@ -83,14 +83,14 @@ func TestAMFRefuses(t *testing.T) {
 	}
 	for name, p := range tests {
 		if _, err := DecodeAMF(p); !errors.Is(err, ErrBadAMF) {
-			t.Errorf("%s: decoded: %v", name, err)
+			t.Errorf("%s: decoding: got %v, want ErrBadAMF", name, err)
 		}
 		if err := ValidateAMF(p); !errors.Is(err, ErrBadAMF) {
-			t.Errorf("%s: validated: %v", name, err)
+			t.Errorf("%s: validating: got %v, want ErrBadAMF", name, err)
 		}
 	}
 	if err := ValidateAMF(append(nested([]byte{10, 0, 0, 0, 1}, maxDepth), 5)); err != nil {
-		t.Errorf("as deep as allowed: %v", err)
+		t.Errorf("nested as deep as allowed: got %v, want no error", err)
 	}
 }
 
@@ -137,7 +137,7 @@ func TestAMFRoundTrip(t *testing.T) {
 		wire := AppendAMF(nil, v)
 		got, err := DecodeAMF(wire)
 		if err != nil || !bytes.Equal(AppendAMF(nil, got...), wire) || len(got) != 1 {
-			t.Fatalf("%#v became %#v, %v", v, got, err)
+			t.Fatalf("got %#v, %v, want %#v", got, err, v)
 		}
 		if err := ValidateAMF(wire); err != nil {
 			t.Fatal(err)
@@ -148,16 +148,16 @@ func TestAMFRoundTrip(t *testing.T) {
 func TestProperties(t *testing.T) {
 	o := Object{{"a", Number(1)}, {"a", Number(2)}, {"", Null{}}}
 	if o.Find("a") != Number(2) || o.Find("b") != nil || ECMAArray(o).Find("a") != Number(2) {
-		t.Error("Find")
+		t.Error("Find: want the last property with the key")
 	}
 	if Properties(ECMAArray(o)).Find("a") != Number(2) || Properties(Null{}) != nil || Properties(o) == nil {
-		t.Error("Properties")
+		t.Error("Properties: want the content of objects and arrays only")
 	}
 	if got := AppendAMF(nil, o[2:]); !bytes.Equal(got, []byte{3, 0, 0, 9}) {
-		t.Errorf("a property with no name was written: % x", got)
+		t.Errorf("property with no name: got % x, want an empty object", got)
 	}
 	if got := AppendAMF(nil, nil); !bytes.Equal(got, []byte{markNull}) {
-		t.Errorf("nil was written as % x", got)
+		t.Errorf("nil: got % x, want null", got)
 	}
 }
 
@@ -169,20 +169,20 @@ func TestCommand(t *testing.T) {
 	}
 	if got.StringArg(1) != "cam" || got.NumberArg(2) != -2 || !got.BoolArg(3) || got.Arg(9) != (Undefined{}) ||
 		got.Arg(-1) != (Undefined{}) || got.StringArg(0) != "" || got.NumberArg(1) != 0 || got.BoolArg(1) {
-		t.Error("arguments")
+		t.Error("arguments: got other values or types than sent")
 	}
 	for name, p := range map[string][]byte{"empty": nil, "no name": AppendAMF(nil, Number(1)), "broken": {2, 0}} {
 		if _, err := ParseCommand(p); !errors.Is(err, ErrBadAMF) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want ErrBadAMF", name, err)
 		}
 	}
 	if c, err := ParseCommand(AppendAMF(nil, String("FCUnpublish"), Null{}, String("cam"))); err != nil || c.StringArg(1) != "cam" {
-		t.Errorf("without a transaction: %v, %v", c, err)
+		t.Errorf("without a transaction: got %v, %v, want argument cam", c, err)
 	}
 }
 
-// FuzzAMF holds that validating and decoding agree, and that what decodes encodes to
-// bytes that decode to the same.
+// FuzzAMF checks that validating and decoding agree, and that decoded values encode to bytes that
+// decode to the same.
 func FuzzAMF(f *testing.F) {
 	for _, tt := range amfTable {
 		f.Add(tt.wire[:min(len(tt.wire), 200)])
@@ -191,7 +191,7 @@ func FuzzAMF(f *testing.F) {
 	f.Fuzz(func(t *testing.T, p []byte) {
 		values, err := DecodeAMF(p)
 		if (ValidateAMF(p) == nil) != (err == nil) {
-			t.Fatalf("decoded: %v, validated: %v", err, ValidateAMF(p))
+			t.Fatalf("got %v when decoding, %v when validating", err, ValidateAMF(p))
 		}
 		if err != nil {
 			return

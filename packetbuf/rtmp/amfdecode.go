@@ -7,16 +7,16 @@ import (
 	"math"
 )
 
-// ErrBadAMF is the error of bytes that are not AMF0, or not of the kind that is accepted.
+// ErrBadAMF is wrapped by errors about bytes that are not AMF0, or of a type that is not accepted.
 var ErrBadAMF = errors.New("rtmp: bad AMF0")
 
-// DecodeAMF decodes all values in p. It holds at most about 40 bytes for each byte of p:
-// bound p.
+// DecodeAMF decodes all values in p. It allocates up to about 40 bytes for each byte of p, so the
+// caller should bound p.
 func DecodeAMF(p []byte) ([]Value, error) {
 	r := amfReader{p: p, build: true}
 	var values []Value
 	for len(r.p) > 0 {
-		v, err := r.value(0)
+		v, err := r.readValue(0)
 		if err != nil {
 			return nil, err
 		}
@@ -25,38 +25,38 @@ func DecodeAMF(p []byte) ([]Value, error) {
 	return values, nil
 }
 
-// ValidateAMF tells whether DecodeAMF would decode p, and holds nothing.
+// ValidateAMF returns the error that DecodeAMF would return, without allocating.
 func ValidateAMF(p []byte) error {
 	r := amfReader{p: p}
 	for len(r.p) > 0 {
-		if _, err := r.value(0); err != nil {
+		if _, err := r.readValue(0); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// amfReader reads values from the front of p. Unless it builds, values are checked and
-// not kept.
+// amfReader reads values from the front of p. Unless build is set, it checks values without keeping
+// them.
 type amfReader struct {
 	p     []byte
 	build bool
 }
 
-func (r *amfReader) take(n int) ([]byte, error) {
+func (r *amfReader) next(n int) ([]byte, error) {
 	if n > len(r.p) {
-		return nil, fmt.Errorf("%w: %d bytes where %d are due", ErrBadAMF, len(r.p), n)
+		return nil, fmt.Errorf("%w: %d bytes, want %d", ErrBadAMF, len(r.p), n)
 	}
 	b := r.p[:n]
 	r.p = r.p[n:]
 	return b, nil
 }
 
-func (r *amfReader) value(depth int) (Value, error) {
+func (r *amfReader) readValue(depth int) (Value, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("%w: nested more than %d deep", ErrBadAMF, maxDepth)
 	}
-	mark, err := r.take(1)
+	mark, err := r.next(1)
 	if err != nil {
 		return nil, err
 	}
@@ -66,56 +66,56 @@ func (r *amfReader) value(depth int) (Value, error) {
 	case markUndefined, markUnsupported:
 		return Undefined{}, nil
 	case markObject:
-		ps, err := r.properties(depth)
+		ps, err := r.readProperties(depth)
 		return Object(ps), err
 	case markECMAArray:
-		// The count is a hint that encoders get wrong; the end marker counts.
-		if _, err := r.take(4); err != nil {
+		// The count is a hint that encoders get wrong; only the end marker counts.
+		if _, err := r.next(4); err != nil {
 			return nil, err
 		}
-		ps, err := r.properties(depth)
+		ps, err := r.readProperties(depth)
 		return ECMAArray(ps), err
 	case markStrictArray:
-		return r.strictArray(depth)
+		return r.readStrictArray(depth)
 	}
-	return r.scalar(mark[0])
+	return r.readScalar(mark[0])
 }
 
-func (r *amfReader) scalar(mark byte) (Value, error) {
+func (r *amfReader) readScalar(mark byte) (Value, error) {
 	switch mark {
 	case markNumber:
-		b, err := r.take(8)
+		b, err := r.next(8)
 		if err != nil || !r.build {
 			return nil, err
 		}
 		return Number(math.Float64frombits(binary.BigEndian.Uint64(b))), nil
 	case markBool:
-		b, err := r.take(1)
+		b, err := r.next(1)
 		if err != nil {
 			return nil, err
 		}
 		return Bool(b[0] != 0), nil
 	case markString:
-		s, err := r.key()
+		s, err := r.readKey()
 		if err != nil || !r.build {
 			return nil, err
 		}
 		return String(s), nil
 	case markLongString:
-		b, err := r.take(4)
+		b, err := r.next(4)
 		if err != nil {
 			return nil, err
 		}
 		n := binary.BigEndian.Uint32(b)
 		if uint64(n) > uint64(len(r.p)) {
-			return nil, fmt.Errorf("%w: string of %d bytes in %d", ErrBadAMF, n, len(r.p))
+			return nil, fmt.Errorf("%w: string of %d bytes, %d left", ErrBadAMF, n, len(r.p))
 		}
-		if b, err = r.take(int(n)); err != nil || !r.build {
+		if b, err = r.next(int(n)); err != nil || !r.build {
 			return nil, err
 		}
 		return String(b), nil
 	case markDate:
-		b, err := r.take(10)
+		b, err := r.next(10)
 		if err != nil || !r.build {
 			return nil, err
 		}
@@ -127,23 +127,23 @@ func (r *amfReader) scalar(mark byte) (Value, error) {
 	return nil, fmt.Errorf("%w: marker %#02x", ErrBadAMF, mark)
 }
 
-func (r *amfReader) key() ([]byte, error) {
-	b, err := r.take(2)
+func (r *amfReader) readKey() ([]byte, error) {
+	b, err := r.next(2)
 	if err != nil {
 		return nil, err
 	}
-	return r.take(int(binary.BigEndian.Uint16(b)))
+	return r.next(int(binary.BigEndian.Uint16(b)))
 }
 
-func (r *amfReader) properties(depth int) ([]Property, error) {
+func (r *amfReader) readProperties(depth int) ([]Property, error) {
 	var ps []Property
 	for {
-		key, err := r.key()
+		key, err := r.readKey()
 		if err != nil {
 			return nil, err
 		}
 		if len(key) == 0 {
-			end, err := r.take(1)
+			end, err := r.next(1)
 			if err != nil {
 				return nil, err
 			}
@@ -152,7 +152,7 @@ func (r *amfReader) properties(depth int) ([]Property, error) {
 			}
 			return ps, nil
 		}
-		v, err := r.value(depth + 1)
+		v, err := r.readValue(depth + 1)
 		if err != nil {
 			return nil, err
 		}
@@ -162,18 +162,18 @@ func (r *amfReader) properties(depth int) ([]Property, error) {
 	}
 }
 
-func (r *amfReader) strictArray(depth int) (Value, error) {
-	b, err := r.take(4)
+func (r *amfReader) readStrictArray(depth int) (Value, error) {
+	b, err := r.next(4)
 	if err != nil {
 		return nil, err
 	}
 	n := binary.BigEndian.Uint32(b)
-	if uint64(n) > uint64(len(r.p)) { // a value takes a byte at least
-		return nil, fmt.Errorf("%w: array of %d values in %d bytes", ErrBadAMF, n, len(r.p))
+	if uint64(n) > uint64(len(r.p)) { // a value takes at least a byte
+		return nil, fmt.Errorf("%w: array of %d values, %d bytes left", ErrBadAMF, n, len(r.p))
 	}
 	var a StrictArray
 	for range n {
-		v, err := r.value(depth + 1)
+		v, err := r.readValue(depth + 1)
 		if err != nil {
 			return nil, err
 		}

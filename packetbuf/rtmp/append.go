@@ -2,11 +2,11 @@ package rtmp
 
 import "encoding/binary"
 
-// AppendMessage appends a message in chunks of chunkSize: a type 0 header, type 3 for
-// what does not fit, the extended timestamp in each of them where there is one. Since it
-// refers to no chunk before it, the same bytes do for every connection that agrees in
-// chunk size and message stream. The payload is the parts one after the other, at most
-// MaxPayload bytes; of a longer one nothing is appended.
+// AppendMessage appends a message in chunks of chunkSize: a type 0 header, then type 3
+// headers, each with the extended timestamp if there is one. It refers to no earlier
+// chunk, so the same bytes are valid on every connection with that chunk size and message
+// stream. The payload is the concatenation of parts, at most MaxPayload bytes; of a longer
+// one nothing is appended.
 func AppendMessage(dst []byte, h Header, chunkSize int, parts ...[]byte) []byte {
 	n := 0
 	for _, p := range parts {
@@ -42,7 +42,7 @@ func AppendMessage(dst []byte, h Header, chunkSize int, parts ...[]byte) []byte 
 	return dst
 }
 
-// MessageSize is the length of what AppendMessage appends for a payload of n bytes.
+// MessageSize returns the number of bytes that AppendMessage appends for a payload of n bytes.
 func MessageSize(h Header, chunkSize, n int) int {
 	ext := 0
 	if h.Timestamp >= extended {

@@ -18,14 +18,14 @@ func TestAppendMessageAgainstDemuxer(t *testing.T) {
 			before := len(wire)
 			wire = AppendMessage(wire, m.Header, chunk, m.Payload[:cut], m.Payload[cut:])
 			if got, want := len(wire)-before, MessageSize(m.Header, chunk, len(m.Payload)); got != want {
-				t.Fatalf("%d bytes, MessageSize says %d", got, want)
+				t.Fatalf("got %d bytes, want MessageSize %d", got, want)
 			}
 		}
 		d := NewDemuxer(DefaultLimits())
 		d.chunkSize = chunk
-		got, err := all(d, wire, rapid.IntRange(1, 500).Draw(t, "piece"))
-		if err != nil || !slices.EqualFunc(got, messages, same) {
-			t.Fatalf("%v\n%v\n%v", err, headers(got), headers(messages))
+		got, err := demuxAll(d, wire, rapid.IntRange(1, 500).Draw(t, "piece"))
+		if err != nil || !slices.EqualFunc(got, messages, sameMessage) {
+			t.Fatalf("got %v, %v, want %v", headers(got), err, headers(messages))
 		}
 	})
 }
@@ -54,7 +54,7 @@ func TestAppendMessageBytes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		if !bytes.Equal(tt.got, tt.want) {
-			t.Errorf("%s: % x, want % x", tt.name, tt.got, tt.want)
+			t.Errorf("%s: got % x, want % x", tt.name, tt.got, tt.want)
 		}
 	}
 }
@@ -67,12 +67,12 @@ func TestControlParsers(t *testing.T) {
 		t.Error(e, err)
 	}
 	if _, _, err := ParseUserControl([]byte{0}); err == nil {
-		t.Error("one byte of user control accepted")
+		t.Error("user control of one byte: got no error")
 	}
 	if v, err := ParseUint32([]byte{0, 0, 1, 0, 2}); v != 256 || err != nil {
 		t.Error(v, err)
 	}
 	if _, err := ParseUint32(nil); err == nil {
-		t.Error("nothing accepted as a number")
+		t.Error("no bytes as a number: got no error")
 	}
 }

@@ -3,13 +3,13 @@ package rtmp
 import "testing"
 
 // A 720p30 stream of 2.5 Mb/s has frames of about 10 KB.
-const frame = 10 << 10
+const frameSize = 10 << 10
 
 func BenchmarkAppendMessage(b *testing.B) {
 	h := Header{ChunkStream: 20, Stream: 1, Type: TypeVideo, Timestamp: 1000}
-	head, payload := make([]byte, 5), make([]byte, frame)
+	head, payload := make([]byte, 5), make([]byte, frameSize)
 	dst := make([]byte, 0, MessageSize(h, 4096, len(head)+len(payload)))
-	b.SetBytes(frame)
+	b.SetBytes(frameSize)
 	b.ReportAllocs()
 	for b.Loop() {
 		AppendMessage(dst[:0], h, 4096, head, payload)
@@ -23,10 +23,10 @@ func BenchmarkDemux(b *testing.B) {
 	}{{"chunk128", 128}, {"chunk4096", 4096}, {"chunk60000", 60000}} {
 		b.Run(bb.name, func(b *testing.B) {
 			h := Header{ChunkStream: 6, Stream: 1, Type: TypeVideo, Timestamp: 1000}
-			wire := AppendMessage(nil, h, bb.chunk, make([]byte, frame))
+			wire := AppendMessage(nil, h, bb.chunk, make([]byte, frameSize))
 			d := NewDemuxer(DefaultLimits())
 			d.chunkSize = bb.chunk
-			b.SetBytes(frame)
+			b.SetBytes(frameSize)
 			b.ReportAllocs()
 			for b.Loop() {
 				rest, m, err := d.Push(wire)

@@ -2,22 +2,22 @@ package rtmp
 
 import "fmt"
 
-// chunkStream is what the headers of one chunk stream inherit from each other, and the
-// message that is under way on it.
+// chunkStream holds the values that the headers of one chunk stream inherit from each other, and the
+// unfinished message on it.
 type chunkStream struct {
-	id        uint32
-	msid      uint32
-	typ       uint8
-	started   bool   // a message is under way
-	extended  bool   // the last header had an extended timestamp
-	field     uint32 // the timestamp or delta of the last header, as it stood there
-	delta     uint32
-	timestamp uint32
-	length    int
-	payload   []byte
+	id           uint32
+	msid         uint32
+	typ          uint8
+	started      bool   // there is an unfinished message
+	extended     bool   // the last header had an extended timestamp
+	rawTimestamp uint32 // the timestamp or delta of the last header, as transmitted
+	delta        uint32
+	timestamp    uint32
+	length       int
+	payload      []byte
 }
 
-func (d *Demuxer) find(id uint32) *chunkStream {
+func (d *Demuxer) findStream(id uint32) *chunkStream {
 	for _, cs := range d.streams {
 		if cs.id == id {
 			return cs
@@ -26,13 +26,13 @@ func (d *Demuxer) find(id uint32) *chunkStream {
 	return nil
 }
 
-// stream returns the chunk stream of a header, a new one if need be.
-func (d *Demuxer) stream(id uint32, format uint8) (*chunkStream, error) {
-	if cs := d.find(id); cs != nil {
+// streamFor returns the chunk stream of a header. If there is none, it creates one.
+func (d *Demuxer) streamFor(id uint32, format uint8) (*chunkStream, error) {
+	if cs := d.findStream(id); cs != nil {
 		return cs, nil
 	}
-	// librtmp begins chunk stream 2 with a type 1 header; types 2 and 3 say nothing
-	// without a header before them.
+	// librtmp begins chunk stream 2 with a type 1 header. Types 2 and 3 are meaningless
+	// without an earlier header.
 	if format > 1 {
 		return nil, fmt.Errorf("%w: chunk stream %d begins with type %d", ErrBadChunk, id, format)
 	}
@@ -44,20 +44,20 @@ func (d *Demuxer) stream(id uint32, format uint8) (*chunkStream, error) {
 	return cs, nil
 }
 
-// drop forgets the message that is under way on cs.
-func (d *Demuxer) drop(cs *chunkStream) {
+// discard discards the unfinished message of cs.
+func (d *Demuxer) discard(cs *chunkStream) {
 	d.buffered -= cap(cs.payload)
 	cs.payload = nil
 	cs.started = false
 }
 
-// firstBuffer is what a message is given before it has earned more by arriving.
+// firstBuffer is the initial buffer size of a message; the buffer grows as the message arrives.
 const firstBuffer = 2 << 10
 
-// keep appends p to the message under way; waiting is how many bytes are in hand in all.
-// The buffer grows with what has come of the message, never with what a header claims or with what is in
-// hand of others: a message may be given up for the next after its first byte.
-func (d *Demuxer) keep(p []byte, waiting int) error {
+// buffer appends p to the unfinished message; waiting is the total number of bytes received but not
+// yet used. The buffer grows with what has arrived of the message, never with the size in a header
+// or with bytes of other messages: the next message may replace this one after its first byte.
+func (d *Demuxer) buffer(p []byte, waiting int) error {
 	cs := d.cur
 	if need := len(cs.payload) + len(p); need > cap(cs.payload) {
 		size := min(cs.length, max(firstBuffer, 4*len(cs.payload), len(cs.payload)+min(waiting, 8*need)))

@@ -2,31 +2,31 @@ package rtmp
 
 import "fmt"
 
-// Command is a command message: a call, or the answer to one.
+// Command is a command message: a call, or the response to one.
 type Command struct {
 	Name        string
 	Transaction float64
-	Args        []Value // the command object first, as a rule Null
+	Args        []Value // the first is the command object, usually Null
 }
 
-// ParseCommand decodes the payload of a command message of type 20, or of type 17 whose
-// leading byte has been taken off.
+// ParseCommand decodes the payload of a command message of type 20, or of type 17 without its
+// leading byte.
 func ParseCommand(p []byte) (Command, error) {
 	values, err := DecodeAMF(p)
 	if err != nil {
-		return Command{}, fmt.Errorf("rtmp: command: %w", err)
+		return Command{}, fmt.Errorf("rtmp: parse command: %w", err)
 	}
 	var c Command
 	if len(values) == 0 {
-		return Command{}, fmt.Errorf("rtmp: command: %w: empty", ErrBadAMF)
+		return Command{}, fmt.Errorf("rtmp: parse command: %w: empty", ErrBadAMF)
 	}
 	name, ok := values[0].(String)
 	if !ok {
-		return Command{}, fmt.Errorf("rtmp: command: %w: its name is a %T", ErrBadAMF, values[0])
+		return Command{}, fmt.Errorf("rtmp: parse command: %w: name is a %T", ErrBadAMF, values[0])
 	}
 	c.Name = string(name)
 	c.Args = values[1:]
-	// Some encoders leave the transaction out where no answer is due.
+	// Some encoders omit the transaction if they expect no response.
 	if len(values) > 1 {
 		if n, ok := values[1].(Number); ok {
 			c.Transaction = float64(n)
@@ -42,7 +42,7 @@ func AppendCommand(dst []byte, c Command) []byte {
 	return AppendAMF(dst, c.Args...)
 }
 
-// Arg returns argument i, or Undefined when there are not that many.
+// Arg returns argument i, or Undefined if there is none.
 func (c Command) Arg(i int) Value {
 	if i < 0 || i >= len(c.Args) {
 		return Undefined{}
@@ -50,19 +50,19 @@ func (c Command) Arg(i int) Value {
 	return c.Args[i]
 }
 
-// StringArg returns argument i when it is a string, else "".
+// StringArg returns argument i if it is a string, else "".
 func (c Command) StringArg(i int) string {
 	s, _ := c.Arg(i).(String)
 	return string(s)
 }
 
-// NumberArg returns argument i when it is a number, else 0.
+// NumberArg returns argument i if it is a number, else 0.
 func (c Command) NumberArg(i int) float64 {
 	n, _ := c.Arg(i).(Number)
 	return float64(n)
 }
 
-// BoolArg returns argument i when it is a boolean, else false.
+// BoolArg returns argument i if it is a boolean, else false.
 func (c Command) BoolArg(i int) bool {
 	b, _ := c.Arg(i).(Bool)
 	return bool(b)

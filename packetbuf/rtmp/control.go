@@ -16,7 +16,7 @@ const (
 	EventPingResponse    = 7
 )
 
-// Limit types of set peer bandwidth.
+// Limit types of a set peer bandwidth message.
 const (
 	LimitHard    = 0
 	LimitSoft    = 1
@@ -24,7 +24,7 @@ const (
 )
 
 func appendControl(dst []byte, typ uint8, payload ...byte) []byte {
-	// Shorter than the smallest chunk size that any peer uses while these are sent.
+	// The message fits into one chunk at any chunk size in use when it is sent.
 	return AppendMessage(dst, Header{ChunkStream: ControlChunkStream, Type: typ}, DefaultChunkSize, payload)
 }
 
@@ -37,43 +37,44 @@ func appendControl32(dst []byte, typ uint8, v uint32, more ...byte) []byte {
 	return appendControl(dst, typ, append([]byte{a, b, c, d}, more...)...)
 }
 
-// AppendSetChunkSize says that the chunks that follow are of size bytes.
+// AppendSetChunkSize appends a set chunk size message: later chunks have up to size bytes.
 func AppendSetChunkSize(dst []byte, size uint32) []byte {
 	return appendControl32(dst, TypeSetChunkSize, size)
 }
 
-// AppendAbort gives up the message that is under way on a chunk stream.
+// AppendAbort appends an abort message, which discards the unfinished message of a chunk stream.
 func AppendAbort(dst []byte, chunkStream uint32) []byte {
 	return appendControl32(dst, TypeAbort, chunkStream)
 }
 
-// AppendAck says how many bytes have come so far; the number wraps.
+// AppendAck appends an acknowledgement of the number of bytes received so far, which wraps.
 func AppendAck(dst []byte, received uint32) []byte {
 	return appendControl32(dst, TypeAck, received)
 }
 
-// AppendWindowAckSize says after how many bytes the peer is to acknowledge.
+// AppendWindowAckSize appends a message that asks the peer for an acknowledgement every size bytes.
 func AppendWindowAckSize(dst []byte, size uint32) []byte {
 	return appendControl32(dst, TypeWindowAckSize, size)
 }
 
-// AppendSetPeerBandwidth limits what the peer may send without an acknowledgement.
+// AppendSetPeerBandwidth appends a message that limits what the peer may send without an
+// acknowledgement, in bytes.
 func AppendSetPeerBandwidth(dst []byte, size uint32, limit uint8) []byte {
 	return appendControl32(dst, TypeSetPeerBandwidth, size, limit)
 }
 
-// AppendUserControl appends an event with its 32-bit value: a message stream, or the
-// timestamp of a ping.
+// AppendUserControl appends a user control message with an event and its 32-bit value: a message
+// stream, or the timestamp of a ping.
 func AppendUserControl(dst []byte, event uint16, value uint32) []byte {
 	a, b, c, d := bigEndian(value)
 	return appendControl(dst, TypeUserControl, byte(event>>8), byte(event), a, b, c, d) //nolint:gosec // by design
 }
 
-// ParseUserControl returns the event of a user control message and its first value; 0
-// where an event has none.
+// ParseUserControl returns the event of a user control message and its first value; 0 if the event
+// has none.
 func ParseUserControl(p []byte) (event uint16, value uint32, err error) {
 	if len(p) < 2 {
-		return 0, 0, fmt.Errorf("%w: user control with %d bytes", ErrBadControl, len(p))
+		return 0, 0, fmt.Errorf("%w: user control of %d bytes", ErrBadControl, len(p))
 	}
 	if len(p) >= 6 {
 		value = binary.BigEndian.Uint32(p[2:])
@@ -81,11 +82,11 @@ func ParseUserControl(p []byte) (event uint16, value uint32, err error) {
 	return binary.BigEndian.Uint16(p), value, nil
 }
 
-// ParseUint32 returns the number of an acknowledgement, a window acknowledgement size or
-// a set peer bandwidth message.
+// ParseUint32 returns the number in an acknowledgement, a window acknowledgement size or a set peer
+// bandwidth message.
 func ParseUint32(p []byte) (uint32, error) {
 	if len(p) < 4 {
-		return 0, fmt.Errorf("%w: %d bytes where 4 are due", ErrBadControl, len(p))
+		return 0, fmt.Errorf("%w: %d bytes, want 4", ErrBadControl, len(p))
 	}
 	return binary.BigEndian.Uint32(p), nil
 }

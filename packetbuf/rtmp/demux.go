@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Errors of a Demuxer. After one of them the bytes have no meaning any more.
+// Errors of a Demuxer. After one of them the following bytes cannot be interpreted.
 var (
 	ErrTooLarge   = errors.New("rtmp: message too large")
 	ErrTooMany    = errors.New("rtmp: too many streams")
@@ -16,36 +16,36 @@ var (
 	ErrBadControl = errors.New("rtmp: bad control message")
 )
 
-// maxHeader is the longest chunk header: basic 3, message 11, extended timestamp 4.
+// maxHeader is the size of the longest chunk header: basic 3, message 11, extended timestamp 4.
 const maxHeader = 18
 
-// repeat says whether the peer repeats the extended timestamp in type 3 chunks. The
-// specification wants it (5.3.1.3), several senders leave it out, and nothing on the
-// wire tells which; a sender is one or the other for all its life.
-type repeat uint8
+// extendedRepeat says whether the peer repeats the extended timestamp in type 3 chunks. The
+// specification demands it (5.3.1.3), some senders omit it, and nothing in the protocol
+// signals which; a sender never changes.
+type extendedRepeat uint8
 
 const (
-	repeatUnknown repeat = iota
+	repeatUnknown extendedRepeat = iota
 	repeatYes
 	repeatNo
 )
 
-// Demuxer puts the chunks of one direction of a connection together to messages. It
-// follows set chunk size and abort by itself and does not return them. The zero value
+// Demuxer reassembles the chunks of one direction of a connection into messages. It
+// handles set chunk size and abort messages and does not return them. The zero value
 // is not usable; see NewDemuxer.
 type Demuxer struct {
-	limits    Limits
-	chunkSize int
-	streams   []*chunkStream
-	seen      []uint32 // message streams
-	buffered  int      // capacity of all unfinished payloads
-	reserve   func(buffered int) error
-	repeats   repeat
+	limits         Limits
+	chunkSize      int
+	streams        []*chunkStream
+	messageStreams []uint32 // message stream ids seen
+	buffered       int      // capacity of all unfinished payloads
+	reserve        func(buffered int) error
+	repeats        extendedRepeat
 
-	hdr  [maxHeader]byte // the header being read
-	have int             // bytes of it
-	cur  *chunkStream    // whose payload is being read; nil within a header
-	left int             // payload bytes left in the current chunk
+	hdr       [maxHeader]byte // the header being read
+	hdrLen    int             // its bytes read so far
+	cur       *chunkStream    // the stream whose payload is being read; nil within a header
+	chunkLeft int             // payload bytes left in the current chunk
 
 	out Message
 }
@@ -55,36 +55,36 @@ func NewDemuxer(l Limits) *Demuxer {
 	return &Demuxer{limits: l, chunkSize: DefaultChunkSize}
 }
 
-// SetLimits changes the limits for what comes from now on.
+// SetLimits changes the limits for later input.
 func (d *Demuxer) SetLimits(l Limits) { d.limits = l }
 
-// SetReserve has reserve called before more memory is taken for unfinished messages, with what Buffered
-// will return. Its error is that of Push.
+// SetReserve sets a function that Push calls before it allocates memory for unfinished messages, with
+// the value that Buffered would return. If reserve returns an error, Push returns it.
 func (d *Demuxer) SetReserve(reserve func(buffered int) error) { d.reserve = reserve }
 
-// Buffered is the number of bytes held for messages that have not come whole.
+// Buffered returns the number of bytes held for incomplete messages.
 func (d *Demuxer) Buffered() int { return d.buffered }
 
-// Push takes bytes in the order of the wire and stops behind the first message that is
-// whole. It returns what it has not consumed, and the message: nil when p was used up.
-// The message is valid until the next Push; its payload belongs to the caller for good.
+// Push consumes bytes in the order received, up to the end of the first complete message. It
+// returns the bytes not consumed and the message, which is nil if p was used up. The message
+// is valid until the next Push; its payload belongs to the caller.
 func (d *Demuxer) Push(p []byte) (rest []byte, m *Message, err error) {
-	// An empty message is whole with its header, though no byte may be left.
-	for len(p) > 0 || d.cur != nil && d.left == 0 {
+	// An empty message is complete with its header, even if no bytes are left.
+	for len(p) > 0 || d.cur != nil && d.chunkLeft == 0 {
 		if d.cur == nil {
-			if p, err = d.header(p); err != nil {
+			if p, err = d.readHeader(p); err != nil {
 				return nil, nil, err
 			}
 			if d.cur == nil {
 				continue
 			}
 		}
-		n := min(d.left, len(p))
-		if err := d.keep(p[:n], len(p)); err != nil {
+		n := min(d.chunkLeft, len(p))
+		if err := d.buffer(p[:n], len(p)); err != nil {
 			return nil, nil, err
 		}
 		p = p[n:]
-		if d.left -= n; d.left > 0 {
+		if d.chunkLeft -= n; d.chunkLeft > 0 {
 			continue
 		}
 		cs := d.cur
@@ -92,40 +92,40 @@ func (d *Demuxer) Push(p []byte) (rest []byte, m *Message, err error) {
 		if len(cs.payload) < cs.length {
 			continue
 		}
-		if d.take(cs) {
+		if d.deliver(cs) {
 			return p, &d.out, nil
 		}
-		if err := d.control(); err != nil {
+		if err := d.handleControl(); err != nil {
 			return nil, nil, err
 		}
 	}
 	return nil, nil, nil
 }
 
-// header moves bytes of p into the header and, when it is whole, opens its chunk.
-func (d *Demuxer) header(p []byte) ([]byte, error) {
+// readHeader copies bytes of p into the header and, when the header is complete, opens its chunk.
+func (d *Demuxer) readHeader(p []byte) ([]byte, error) {
 	for {
 		need := d.headerSize()
-		if d.have >= need {
+		if d.hdrLen >= need {
 			break
 		}
 		if len(p) == 0 {
 			return p, nil
 		}
-		n := min(need-d.have, len(p))
+		n := min(need-d.hdrLen, len(p))
 		if d.probing() {
-			n = 1 // decide at the first byte that differs: more may never come
+			n = 1 // decide at the first byte that differs: more may never arrive
 		}
-		copy(d.hdr[d.have:], p[:n])
-		d.have += n
+		copy(d.hdr[d.hdrLen:], p[:n])
+		d.hdrLen += n
 		p = p[n:]
 	}
-	return d.open(p)
+	return d.openChunk(p)
 }
 
-// basic returns the length of the basic header, the format and the chunk stream.
-// It is right once that many bytes are there.
-func (d *Demuxer) basic() (size int, format uint8, id uint32) {
+// basicHeader returns the size of the basic header, the format and the chunk stream. The values are
+// valid if that many bytes have been read.
+func (d *Demuxer) basicHeader() (size int, format uint8, id uint32) {
 	b := d.hdr[0]
 	format = b >> 6
 	switch b & 0x3f {
@@ -139,14 +139,14 @@ func (d *Demuxer) basic() (size int, format uint8, id uint32) {
 
 var messageHeaderSize = [4]int{11, 7, 3, 0}
 
-// headerSize is the length of the header as far as the bytes that are there tell.
+// headerSize returns the size of the header as far as the bytes read so far tell.
 func (d *Demuxer) headerSize() int {
-	if d.have == 0 {
+	if d.hdrLen == 0 {
 		return 1
 	}
-	basic, format, id := d.basic()
+	basic, format, id := d.basicHeader()
 	size := basic + messageHeaderSize[format]
-	if d.have < size {
+	if d.hdrLen < size {
 		return size
 	}
 	if format < 3 {
@@ -155,23 +155,23 @@ func (d *Demuxer) headerSize() int {
 		}
 		return size
 	}
-	cs := d.find(id)
+	cs := d.findStream(id)
 	if cs == nil || !cs.extended || d.repeats == repeatNo {
 		return size
 	}
-	if d.repeats == repeatUnknown && !matches(d.hdr[basic:d.have], cs.field) {
-		return d.have // not a timestamp, so it is payload: open sees to it
+	if d.repeats == repeatUnknown && !matches(d.hdr[basic:d.hdrLen], cs.rawTimestamp) {
+		return d.hdrLen // not a timestamp, hence payload: open handles it
 	}
 	return size + 4
 }
 
-// probing tells whether the bytes to come may be a repeated timestamp or payload.
+// probing reports whether the next bytes may be either a repeated timestamp or payload.
 func (d *Demuxer) probing() bool {
-	if d.repeats != repeatUnknown || d.have == 0 {
+	if d.repeats != repeatUnknown || d.hdrLen == 0 {
 		return false
 	}
-	basic, format, _ := d.basic()
-	return format == 3 && d.have >= basic
+	basic, format, _ := d.basicHeader()
+	return format == 3 && d.hdrLen >= basic
 }
 
 func matches(got []byte, field uint32) bool {
@@ -180,45 +180,45 @@ func matches(got []byte, field uint32) bool {
 	return slices.Equal(got, want[:len(got)])
 }
 
-// open begins the chunk whose header is whole. The bytes that turned out to be payload
-// go to the chunk at once.
-func (d *Demuxer) open(p []byte) ([]byte, error) {
-	basic, format, id := d.basic()
-	cs, err := d.stream(id, format)
+// openChunk begins the chunk whose header is complete. Bytes of the header that turned out to be payload
+// are added to the chunk.
+func (d *Demuxer) openChunk(p []byte) ([]byte, error) {
+	basic, format, id := d.basicHeader()
+	cs, err := d.streamFor(id, format)
 	if err != nil {
 		return nil, err
 	}
 	var early []byte
 	if format == 3 {
-		if early, err = d.continued(cs, d.hdr[basic:d.have]); err != nil {
+		if early, err = d.continueMessage(cs, d.hdr[basic:d.hdrLen]); err != nil {
 			return nil, err
 		}
 	} else {
-		d.drop(cs) // a new header in the middle of a message gives the old one up
-		if err := d.begin(cs, format, d.hdr[basic:d.have]); err != nil {
+		d.discard(cs) // a new header within a message discards that message
+		if err := d.beginMessage(cs, format, d.hdr[basic:d.hdrLen]); err != nil {
 			return nil, err
 		}
 	}
-	d.have = 0
-	d.cur, d.left = cs, min(d.chunkSize, cs.length-len(cs.payload))
-	if n := min(len(early), d.left); n > 0 {
-		if err := d.keep(early[:n], n); err != nil {
+	d.hdrLen = 0
+	d.cur, d.chunkLeft = cs, min(d.chunkSize, cs.length-len(cs.payload))
+	if n := min(len(early), d.chunkLeft); n > 0 {
+		if err := d.buffer(early[:n], n); err != nil {
 			return nil, err
 		}
-		d.left -= n
+		d.chunkLeft -= n
 		early = early[n:]
 	}
 	if len(early) > 0 {
-		// Bytes that looked like a timestamp go over the end of the chunk.
+		// The bytes that looked like a timestamp exceed the chunk.
 		p = append(slices.Clone(early), p...)
 	}
 	return p, nil
 }
 
-// continued handles a type 3 chunk; tail is what was read behind its basic header.
-func (d *Demuxer) continued(cs *chunkStream, tail []byte) (early []byte, err error) {
+// continueMessage handles a type 3 chunk; tail is what was read after its basic header.
+func (d *Demuxer) continueMessage(cs *chunkStream, tail []byte) (early []byte, err error) {
 	if cs.extended && d.repeats == repeatUnknown {
-		if len(tail) == 4 && matches(tail, cs.field) {
+		if len(tail) == 4 && matches(tail, cs.rawTimestamp) {
 			d.repeats = repeatYes
 		} else {
 			d.repeats = repeatNo
@@ -228,15 +228,15 @@ func (d *Demuxer) continued(cs *chunkStream, tail []byte) (early []byte, err err
 	if cs.started {
 		return early, nil
 	}
-	return early, d.start(cs, cs.delta)
+	return early, d.startMessage(cs, cs.delta)
 }
 
 func uint24(b []byte) uint32 { return uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2]) }
 
-func (d *Demuxer) begin(cs *chunkStream, format uint8, h []byte) error {
-	cs.field = uint24(h)
-	if cs.extended = cs.field == extended; cs.extended {
-		cs.field = binary.BigEndian.Uint32(h[messageHeaderSize[format]:])
+func (d *Demuxer) beginMessage(cs *chunkStream, format uint8, h []byte) error {
+	cs.rawTimestamp = uint24(h)
+	if cs.extended = cs.rawTimestamp == extended; cs.extended {
+		cs.rawTimestamp = binary.BigEndian.Uint32(h[messageHeaderSize[format]:])
 	}
 	if format <= 1 {
 		cs.length = int(uint24(h[3:]))
@@ -246,48 +246,48 @@ func (d *Demuxer) begin(cs *chunkStream, format uint8, h []byte) error {
 		cs.msid = binary.LittleEndian.Uint32(h[7:])
 		cs.timestamp = 0
 	}
-	// A type 3 chunk that begins a message repeats the delta, and behind a type 0 it
-	// repeats the timestamp as delta (5.3.1.2.4).
-	cs.delta = cs.field
-	return d.start(cs, cs.delta)
+	// A type 3 chunk that begins a message repeats the delta; after a type 0 chunk it
+	// repeats the timestamp as the delta (5.3.1.2.4).
+	cs.delta = cs.rawTimestamp
+	return d.startMessage(cs, cs.delta)
 }
 
-// start begins a message on cs, delta after the one before.
-func (d *Demuxer) start(cs *chunkStream, delta uint32) error {
-	if limit := d.limits.message(cs.typ); cs.length > limit {
-		return fmt.Errorf("%w: type %d, %d bytes, at most %d", ErrTooLarge, cs.typ, cs.length, limit)
+// startMessage begins a message on cs, with a timestamp delta after the previous one.
+func (d *Demuxer) startMessage(cs *chunkStream, delta uint32) error {
+	if limit := d.limits.maxMessage(cs.typ); cs.length > limit {
+		return fmt.Errorf("%w: type %d, %d bytes, limit %d", ErrTooLarge, cs.typ, cs.length, limit)
 	}
-	if !slices.Contains(d.seen, cs.msid) {
-		if len(d.seen) >= d.limits.MessageStreams {
+	if !slices.Contains(d.messageStreams, cs.msid) {
+		if len(d.messageStreams) >= d.limits.MessageStreams {
 			return fmt.Errorf("%w: more than %d message streams", ErrTooMany, d.limits.MessageStreams)
 		}
-		d.seen = append(d.seen, cs.msid)
+		d.messageStreams = append(d.messageStreams, cs.msid)
 	}
 	cs.timestamp += delta // wraps by design
 	cs.started = true
 	return nil
 }
 
-// take makes the finished message of cs the Demuxer's output. It returns false when the
-// message is the Demuxer's own business.
-func (d *Demuxer) take(cs *chunkStream) bool {
+// deliver makes the finished message of cs the Demuxer's output. It returns false if the
+// message is for the Demuxer itself.
+func (d *Demuxer) deliver(cs *chunkStream) bool {
 	d.out = Message{
 		Header:  Header{ChunkStream: cs.id, Stream: cs.msid, Type: cs.typ, Timestamp: cs.timestamp},
 		Payload: cs.payload,
 	}
-	d.drop(cs)
+	d.discard(cs)
 	return cs.typ != TypeSetChunkSize && cs.typ != TypeAbort
 }
 
-// control follows a set chunk size or an abort message.
-func (d *Demuxer) control() error {
+// handleControl handles a set chunk size or an abort message.
+func (d *Demuxer) handleControl() error {
 	if len(d.out.Payload) < 4 {
 		return fmt.Errorf("%w: type %d with %d bytes", ErrBadControl, d.out.Type, len(d.out.Payload))
 	}
 	v := binary.BigEndian.Uint32(d.out.Payload)
 	if d.out.Type == TypeAbort {
-		if cs := d.find(v); cs != nil {
-			d.drop(cs)
+		if cs := d.findStream(v); cs != nil {
+			d.discard(cs)
 		}
 		return nil
 	}

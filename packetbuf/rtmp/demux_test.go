@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// all pushes wire in pieces of at most size and returns copies of the messages.
-func all(d *Demuxer, wire []byte, size int) (got []Message, err error) {
+// demuxAll pushes wire in pieces of at most size and returns copies of the messages.
+func demuxAll(d *Demuxer, wire []byte, size int) (got []Message, err error) {
 	for piece := range slices.Chunk(wire, size) {
 		for len(piece) > 0 {
 			var m *Message
@@ -25,7 +25,7 @@ func all(d *Demuxer, wire []byte, size int) (got []Message, err error) {
 	return got, nil
 }
 
-func same(a, b Message) bool {
+func sameMessage(a, b Message) bool {
 	return a.Header == b.Header && bytes.Equal(a.Payload, b.Payload)
 }
 
@@ -46,8 +46,8 @@ func drawMessages(t *rapid.T) []Message {
 		if h.Type == TypeAck {
 			n = min(n, 4)
 		}
-		// 0xee begins no extended timestamp that is drawn here: the two kinds of sender
-		// can be told apart.
+		// No extended timestamp drawn here begins with 0xee, so that the payload
+		// distinguishes the two kinds of sender.
 		messages = append(messages, Message{Header: h, Payload: bytes.Repeat([]byte{0xee}, n)})
 	}
 	for i := range messages {
@@ -63,20 +63,20 @@ func TestDemuxerAgainstAMuxer(t *testing.T) {
 		m := &muxer{
 			chunkSize: rapid.SampledFrom([]int{1, 7, 128, 4096}).Draw(t, "chunk"),
 			repeat:    rapid.Bool().Draw(t, "repeat"),
-			last:      map[uint32]*sent{},
+			last:      map[uint32]*sentHeader{},
 		}
 		wire, want := m.interleave(t, drawMessages(t))
 		d := NewDemuxer(DefaultLimits())
 		d.chunkSize = m.chunkSize
-		got, err := all(d, wire, rapid.IntRange(1, 300).Draw(t, "piece"))
+		got, err := demuxAll(d, wire, rapid.IntRange(1, 300).Draw(t, "piece"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.EqualFunc(got, want, same) {
+		if !slices.EqualFunc(got, want, sameMessage) {
 			t.Fatalf("got %d messages, want %d\n%v\n%v", len(got), len(want), headers(got), headers(want))
 		}
 		if d.Buffered() != 0 {
-			t.Fatalf("%d bytes stay behind", d.Buffered())
+			t.Fatalf("got %d bytes buffered at the end, want none", d.Buffered())
 		}
 	})
 }
@@ -88,7 +88,7 @@ func headers(ms []Message) (hs []Header) {
 	return hs
 }
 
-// message is a type 0 chunk in the eyes of a demuxer with the default chunk size.
+// message returns a type 0 chunk for a demuxer with the default chunk size.
 func message(h Header, payload ...byte) []byte {
 	return AppendMessage(nil, h, DefaultChunkSize, payload)
 }
@@ -106,13 +106,13 @@ func TestDemuxerRules(t *testing.T) {
 		{
 			"type 3 behind type 0 repeats its timestamp as delta",
 			append(message(video, 1), 3<<6|6, 2),
-			[]Header{video, at(video, 200)},
+			[]Header{video, withTimestamp(video, 200)},
 			nil,
 		},
 		{
 			"type 3 behind type 2 repeats its delta",
 			append(message(video, 1), 2<<6|6, 0, 0, 40, 2, 3<<6|6, 3),
-			[]Header{video, at(video, 140), at(video, 180)},
+			[]Header{video, withTimestamp(video, 140), withTimestamp(video, 180)},
 			nil,
 		},
 		{
@@ -132,15 +132,15 @@ func TestDemuxerRules(t *testing.T) {
 		{"set chunk size without a size", message(Header{ChunkStream: 2, Type: TypeSetChunkSize}, 1), nil, ErrBadControl},
 		{
 			"abort gives the message up",
-			slices.Concat(message(video, long...)[:12+128], AppendAbort(nil, 6), message(at(video, 140), 7)),
-			[]Header{at(video, 140)},
+			slices.Concat(message(video, long...)[:12+128], AppendAbort(nil, 6), message(withTimestamp(video, 140), 7)),
+			[]Header{withTimestamp(video, 140)},
 			nil,
 		},
 		{"abort of nothing", append(AppendAbort(nil, 77), message(video, 1)...), []Header{video}, nil},
 		{
 			"a header within a message gives it up",
-			append(message(video, long...)[:12+128], message(at(video, 140), 7)...),
-			[]Header{at(video, 140)},
+			append(message(video, long...)[:12+128], message(withTimestamp(video, 140), 7)...),
+			[]Header{withTimestamp(video, 140)},
 			nil,
 		},
 		{
@@ -157,9 +157,9 @@ func TestDemuxerRules(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, size := range []int{1, 2, 5, len(tt.wire)} {
-				got, err := all(NewDemuxer(DefaultLimits()), tt.wire, size)
+				got, err := demuxAll(NewDemuxer(DefaultLimits()), tt.wire, size)
 				if !errors.Is(err, tt.err) {
-					t.Fatalf("error %v, want %v", err, tt.err)
+					t.Fatalf("got error %v, want %v", err, tt.err)
 				}
 				if !slices.Equal(headers(got), tt.want) {
 					t.Fatalf("in pieces of %d: got %v, want %v", size, headers(got), tt.want)
@@ -169,25 +169,25 @@ func TestDemuxerRules(t *testing.T) {
 	}
 }
 
-func at(h Header, timestamp uint32) Header {
+func withTimestamp(h Header, timestamp uint32) Header {
 	h.Timestamp = timestamp
 	return h
 }
 
-// A sender that leaves the extended timestamp out may begin a payload with the very
-// bytes of a timestamp's front; the first byte that differs decides.
+// A sender that omits the extended timestamp may begin a payload with the first bytes of that
+// timestamp; the first byte that differs decides.
 func TestDemuxerTellsExtendedTimestampsApart(t *testing.T) {
 	h := Header{ChunkStream: 6, Stream: 1, Type: TypeVideo, Timestamp: 0x01020304}
 	for _, tail := range [][]byte{{1}, {1, 2}, {1, 2, 3}, {1, 2, 3, 5}, {9, 9, 9, 9}} {
 		payload := append(bytes.Repeat([]byte{0xaa}, DefaultChunkSize), tail...)
 		wire := message(h, payload[:DefaultChunkSize]...)
-		wire[6] = byte(len(payload)) // 24 bits of length end here
+		wire[6] = byte(len(payload)) // the last of the 24 bits of length
 		wire = append(append(wire, 3<<6|6), tail...)
-		wire = append(wire, message(at(h, 0x02000000), 1, 2, 3)...)
+		wire = append(wire, message(withTimestamp(h, 0x02000000), 1, 2, 3)...)
 		for _, size := range []int{1, 3, len(wire)} {
-			got, err := all(NewDemuxer(DefaultLimits()), wire, size)
+			got, err := demuxAll(NewDemuxer(DefaultLimits()), wire, size)
 			if err != nil || len(got) != 2 || !bytes.Equal(got[0].Payload, payload) || len(got[1].Payload) != 3 {
-				t.Fatalf("tail %v in pieces of %d: %v, %v", tail, size, headers(got), err)
+				t.Fatalf("tail %v in pieces of %d: got %v, %v", tail, size, headers(got), err)
 			}
 		}
 	}
@@ -200,45 +200,45 @@ func TestDemuxerBounds(t *testing.T) {
 		d := NewDemuxer(l)
 		for id := range uint32(20) {
 			wire := []byte{byte(3 + id), 0, 0, 0, 0x70, 0, 0, TypeVideo, 1, 0, 0, 0, 0xaa}
-			if _, err := all(d, wire, len(wire)); err != nil {
+			if _, err := demuxAll(d, wire, len(wire)); err != nil {
 				t.Fatal(err)
 			}
-			// End the chunk so that the next header may come.
-			if _, err := all(d, bytes.Repeat([]byte{0xaa}, DefaultChunkSize-1), 4096); err != nil {
+			// Finish the chunk so that the next header may follow.
+			if _, err := demuxAll(d, bytes.Repeat([]byte{0xaa}, DefaultChunkSize-1), 4096); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if d.Buffered() > 20*firstBuffer {
-			t.Fatalf("%d bytes held", d.Buffered())
+			t.Fatalf("got %d bytes buffered, want at most %d", d.Buffered(), 20*firstBuffer)
 		}
 	})
 	t.Run("bytes of all chunk streams", func(t *testing.T) {
 		l := DefaultLimits()
 		l.Buffered = 64 << 10
 		d := NewDemuxer(l)
-		if _, err := all(d, AppendSetChunkSize(nil, 60000), 4096); err != nil {
+		if _, err := demuxAll(d, AppendSetChunkSize(nil, 60000), 4096); err != nil {
 			t.Fatal(err)
 		}
 		var err error
 		for id := byte(3); id < 12 && err == nil; id++ {
 			wire := append([]byte{id, 0, 0, 0, 1, 0, 0, TypeVideo, 1, 0, 0, 0}, make([]byte, 60000)...)
-			_, err = all(d, wire, 4096)
+			_, err = demuxAll(d, wire, 4096)
 			if d.Buffered() > l.Buffered {
-				t.Fatalf("%d bytes held", d.Buffered())
+				t.Fatalf("got %d bytes buffered, want at most %d", d.Buffered(), l.Buffered)
 			}
 		}
 		if !errors.Is(err, ErrBuffered) {
-			t.Fatal(err)
+			t.Fatalf("got %v, want ErrBuffered", err)
 		}
 	})
 	t.Run("chunk streams", func(t *testing.T) {
 		d := NewDemuxer(DefaultLimits())
 		var err error
 		for id := uint32(3); id < 100 && err == nil; id++ {
-			_, err = all(d, message(Header{ChunkStream: id, Type: TypeAudio}, 1), 64)
+			_, err = demuxAll(d, message(Header{ChunkStream: id, Type: TypeAudio}, 1), 64)
 		}
 		if !errors.Is(err, ErrTooMany) || len(d.streams) != 32 {
-			t.Fatalf("%v with %d", err, len(d.streams))
+			t.Fatalf("got %v with %d chunk streams, want ErrTooMany with 32", err, len(d.streams))
 		}
 	})
 	t.Run("message streams", func(t *testing.T) {
@@ -246,10 +246,10 @@ func TestDemuxerBounds(t *testing.T) {
 		var err error
 		n := uint32(0)
 		for ; n < 100 && err == nil; n++ {
-			_, err = all(d, message(Header{ChunkStream: 3, Stream: n, Type: TypeAudio}, 1), 64)
+			_, err = demuxAll(d, message(Header{ChunkStream: 3, Stream: n, Type: TypeAudio}, 1), 64)
 		}
 		if !errors.Is(err, ErrTooMany) || n != 9 {
-			t.Fatalf("%v after %d", err, n)
+			t.Fatalf("got %v after %d message streams, want ErrTooMany after 9", err, n)
 		}
 	})
 }
@@ -258,18 +258,18 @@ func TestPayloadsAreFresh(t *testing.T) {
 	d := NewDemuxer(DefaultLimits())
 	h := Header{ChunkStream: 6, Stream: 1, Type: TypeVideo}
 	wire := append(message(h, 1, 1, 1), message(h, 2, 2, 2)...)
-	got, err := all(d, wire, len(wire))
+	got, err := demuxAll(d, wire, len(wire))
 	if err != nil || len(got) != 2 {
 		t.Fatal(got, err)
 	}
 	clear(wire)
 	if !bytes.Equal(got[0].Payload, []byte{1, 1, 1}) || !bytes.Equal(got[1].Payload, []byte{2, 2, 2}) {
-		t.Fatal("payloads share memory with the wire or each other")
+		t.Fatal("got payloads that share memory with the input or each other")
 	}
 }
 
-// FuzzDemuxer holds that the cut of the input into reads changes nothing, and that the
-// bound on bytes holds whatever comes.
+// FuzzDemuxer checks that the division of the input into reads changes nothing, and that the
+// bound on bytes holds for any input.
 func FuzzDemuxer(f *testing.F) {
 	h := Header{ChunkStream: 6, Stream: 1, Type: TypeVideo, Timestamp: 0xfffffff0}
 	f.Add(message(h, bytes.Repeat([]byte{0xaa}, 300)...), 3)
@@ -280,21 +280,21 @@ func FuzzDemuxer(f *testing.F) {
 		l := DefaultLimits()
 		l.Buffered, l.Media = 8<<10, 4<<10
 		a, b := NewDemuxer(l), NewDemuxer(l)
-		got, err := all(a, wire, min(max(size, 1), 1<<16))
-		want, wantErr := all(b, wire, max(len(wire), 1))
-		if !slices.EqualFunc(got, want, same) {
-			t.Fatalf("%v\n%v", headers(got), headers(want))
+		got, err := demuxAll(a, wire, min(max(size, 1), 1<<16))
+		want, wantErr := demuxAll(b, wire, max(len(wire), 1))
+		if !slices.EqualFunc(got, want, sameMessage) {
+			t.Fatalf("got %v, want %v", headers(got), headers(want))
 		}
-		// Where the bound on bytes is met depends on the cut, that it is met does not
-		// where the cut is the same.
+		// Where the bound on bytes is exceeded depends on the division; whether it is
+		// exceeded does not for the same division.
 		if errors.Is(err, ErrBuffered) || errors.Is(wantErr, ErrBuffered) {
 			return
 		}
 		if (err == nil) != (wantErr == nil) {
-			t.Fatalf("%v, whole: %v", err, wantErr)
+			t.Fatalf("got %v, undivided %v", err, wantErr)
 		}
 		if a.Buffered() > l.Buffered {
-			t.Fatalf("%d bytes held", a.Buffered())
+			t.Fatalf("got %d bytes buffered, want at most %d", a.Buffered(), l.Buffered)
 		}
 	})
 }

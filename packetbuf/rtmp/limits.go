@@ -1,17 +1,17 @@
 package rtmp
 
-// Limits bound what a Demuxer accepts. A message that breaks one is refused at its
+// Limits bound what a Demuxer accepts. A message that exceeds one is rejected at its
 // header, before any byte of it is kept.
 type Limits struct {
 	ChunkStreams   int // distinct chunk streams of a connection
-	MessageStreams int // distinct message streams, the connection's own (0) included
+	MessageStreams int // distinct message streams, including stream 0 for the connection
 	Media          int // bytes of an audio, video or aggregate message
 	Data           int // bytes of a data or shared object message, or of an unknown type
 	Command        int // bytes of a command message
-	Buffered       int // bytes held for all messages that have not come whole
+	Buffered       int // bytes held for all incomplete messages
 }
 
-// DefaultLimits suit a publisher that has been admitted.
+// DefaultLimits returns limits for a publisher that has been admitted.
 func DefaultLimits() Limits {
 	return Limits{
 		ChunkStreams:   32,
@@ -23,11 +23,11 @@ func DefaultLimits() Limits {
 	}
 }
 
-// maxControl is more than any protocol control message has: the longest user control
-// event is ten bytes.
+// maxControl exceeds the size of any protocol control message: the longest user control
+// event has ten bytes.
 const maxControl = 64
 
-func (l *Limits) message(typ uint8) int {
+func (l *Limits) maxMessage(typ uint8) int {
 	switch typ {
 	case TypeSetChunkSize, TypeAbort, TypeAck, TypeUserControl, TypeWindowAckSize, TypeSetPeerBandwidth:
 		return maxControl

@@ -1,8 +1,8 @@
-// Package rtmp reads and writes what RTMP consists of: chunks, messages and AMF0.
-// Everything that it reads is bounded, since it comes from strangers.
+// Package rtmp reads and writes the elements of RTMP: chunks, messages and AMF0.
+// Everything that it reads is bounded, because it comes from untrusted peers.
 //
-// The package is pure: no goroutine, no clock, no I/O. The numbers of sections are
-// those of Adobe's RTMP specification 1.0.
+// The package is pure: no goroutine, no clock, no I/O. Section numbers refer to
+// Adobe's RTMP specification 1.0.
 package rtmp
 
 // Message types, section 5.4 and 7.1.
@@ -25,20 +25,20 @@ const (
 )
 
 const (
-	// DefaultChunkSize is in force in both directions until a peer sets another.
+	// DefaultChunkSize is in force in both directions until a peer changes it.
 	DefaultChunkSize = 128
-	// MaxChunkSize and MaxPayload are what 24 bits of message length allow.
+	// MaxChunkSize and MaxPayload are the most that 24 bits of message length allow.
 	MaxChunkSize = 0xffffff
 	MaxPayload   = 0xffffff
 
 	// ControlChunkStream is the chunk stream that protocol control messages must use.
 	ControlChunkStream = 2
 
-	// extended in the 24 bits of a timestamp says that 32 bits follow the header.
+	// extended as the 24 bits of a timestamp means that 32 bits follow the header.
 	extended = 0xffffff
 )
 
-// Header is what a message carries beside its payload.
+// Header is the header of a message.
 type Header struct {
 	ChunkStream uint32 // 2 to 65599
 	Stream      uint32 // the message stream; 0 is the connection itself
@@ -52,9 +52,8 @@ type Message struct {
 	Payload []byte
 }
 
-// AMF0 is the payload of a data or command message in AMF0: messages of the AMF3 types carry
-// it behind a byte that is 0. ok is false where they carry AMF3. Of other messages it is the
-// payload.
+// AMF0 returns the AMF0 payload of a data or command message. Messages of the AMF3 types carry it
+// after a byte that is 0; ok is false if they carry AMF3. For other messages AMF0 returns the payload.
 func (m *Message) AMF0() (payload []byte, ok bool) {
 	if m.Type != TypeCommandAMF3 && m.Type != TypeDataAMF3 {
 		return m.Payload, true

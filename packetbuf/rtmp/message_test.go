@@ -22,7 +22,7 @@ func TestMessageAMF0(t *testing.T) {
 	for _, tt := range tests {
 		m := Message{Header: Header{Type: tt.typ}, Payload: tt.payload}
 		if got, ok := m.AMF0(); ok != tt.ok || !bytes.Equal(got, tt.want) {
-			t.Errorf("type %d, %x: %x, %v", tt.typ, tt.payload, got, ok)
+			t.Errorf("type %d, %x: got %x, %v, want %x, %v", tt.typ, tt.payload, got, ok, tt.want, tt.ok)
 		}
 	}
 }

@@ -6,23 +6,23 @@ import (
 	"pgregory.net/rapid"
 )
 
-// muxer writes messages as the cleverest sender would: headers compressed as far as the
-// rules allow, chunks of several chunk streams interleaved. It is the twin of Demuxer.
+// muxer writes messages with headers compressed as far as the rules allow and chunks of several
+// chunk streams interleaved. It is the counterpart of Demuxer.
 type muxer struct {
 	chunkSize int
 	repeat    bool // repeats extended timestamps in type 3 chunks
-	last      map[uint32]*sent
+	last      map[uint32]*sentHeader
 }
 
-type sent struct {
+type sentHeader struct {
 	Header
 	length int
 	delta  uint32
 	field  uint32
 }
 
-// header appends the header of a message of n bytes in format, or in the next lower one
-// that is possible.
+// header appends the header of a message of n bytes in format, or in the next lower possible
+// format.
 func (m *muxer) header(dst []byte, format uint8, h Header, n int) []byte {
 	prev, known := m.last[h.ChunkStream]
 	if !known || prev.Stream != h.Stream {
@@ -35,7 +35,7 @@ func (m *muxer) header(dst []byte, format uint8, h Header, n int) []byte {
 			format = 2
 		}
 	}
-	now := &sent{Header: h, length: n}
+	now := &sentHeader{Header: h, length: n}
 	switch format {
 	case 0:
 		now.delta = h.Timestamp
@@ -70,25 +70,25 @@ func appendUint24(dst []byte, v uint32) []byte {
 	return append(dst, byte(v>>16), byte(v>>8), byte(v))
 }
 
-// open is a message of which some chunks are written.
-type open struct {
+// partialMessage is a partly written message.
+type partialMessage struct {
 	m    Message
 	left []byte
 }
 
-// interleave writes messages in chunks, in an order that t draws, and returns them in
-// the order in which they become whole.
+// interleave writes messages in chunks, in an order drawn from t, and returns them in
+// the order in which they become complete.
 func (m *muxer) interleave(t *rapid.T, messages []Message) (wire []byte, whole []Message) {
-	var under []*open
+	var under []*partialMessage
 	for len(messages) > 0 || len(under) > 0 {
-		if len(messages) > 0 && (len(under) == 0 || rapid.Bool().Draw(t, "begin")) && !busy(under, messages[0].ChunkStream) {
+		if len(messages) > 0 && (len(under) == 0 || rapid.Bool().Draw(t, "begin")) && !inProgress(under, messages[0].ChunkStream) {
 			next := messages[0]
 			messages = messages[1:]
 			format := uint8(rapid.IntRange(0, 3).Draw(t, "format"))
 			wire = m.header(wire, format, next.Header, len(next.Payload))
 			k := min(m.chunkSize, len(next.Payload))
 			wire = append(wire, next.Payload[:k]...)
-			under = append(under, &open{m: next, left: next.Payload[k:]})
+			under = append(under, &partialMessage{m: next, left: next.Payload[k:]})
 		} else {
 			o := under[rapid.IntRange(0, len(under)-1).Draw(t, "which")]
 			wire = appendBasic(wire, 3, o.m.ChunkStream)
@@ -110,7 +110,7 @@ func (m *muxer) interleave(t *rapid.T, messages []Message) (wire []byte, whole [
 	return wire, whole
 }
 
-func busy(under []*open, id uint32) bool {
+func inProgress(under []*partialMessage, id uint32) bool {
 	for _, o := range under {
 		if o.m.ChunkStream == id {
 			return true

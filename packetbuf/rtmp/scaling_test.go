@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/scaling"
 )
 
-// chunked returns messages of about size bytes in all, each of so many bytes and in chunks of so many.
+// chunked returns about size bytes of messages, with the given message and chunk sizes in bytes.
 func chunked(size, message, chunk int) []byte {
 	out := rtmp.AppendSetChunkSize(nil, uint32(chunk)) //nolint:gosec // small
 	body := make([]byte, message)
@@ -19,7 +19,7 @@ func chunked(size, message, chunk int) []byte {
 	return out
 }
 
-// interleaved returns chunks of one byte of large messages, from one chunk stream after the other.
+// interleaved returns chunks of one byte of large messages, in turn from each chunk stream.
 func interleaved(size int) []byte {
 	const streams = 30
 	out := rtmp.AppendSetChunkSize(nil, 1)
@@ -36,7 +36,7 @@ func interleaved(size int) []byte {
 	return out
 }
 
-// begunAnew returns headers of messages that are given up for the next at once.
+// begunAnew returns headers of messages that are each replaced by the next at once.
 func begunAnew(size int) (out []byte) {
 	for len(out) < size {
 		out = append(out, 6, 0, 0, 0, 0x07, 0xff, 0xff, rtmp.TypeVideo, 1, 0, 0, 0)
@@ -87,7 +87,7 @@ func TestAMFWorkIsLinear(t *testing.T) {
 			return out
 		}
 	}
-	// object wraps what is repeated in an object, whose end it lacks where open is set.
+	// object wraps repeated properties in an object, without its end if open is set.
 	object := func(open bool, unit ...byte) func(size int) []byte {
 		return func(size int) []byte {
 			out := append([]byte{0x03}, repeat(unit...)(size)...)
@@ -111,7 +111,7 @@ func TestAMFWorkIsLinear(t *testing.T) {
 		"an array of all": func(size int) []byte {
 			return append(binary.BigEndian.AppendUint32([]byte{0x0a}, uint32(size)), repeat(0x05)(size)...)
 		}, //nolint:gosec // small
-		"long strings, none of it there": repeat(0x0c, 0, 0, 0xff, 0xff),
+		"long strings without content": repeat(0x0c, 0, 0, 0xff, 0xff),
 	} {
 		t.Run(name, func(t *testing.T) {
 			scaling.Linear(t, 1<<12, func(size int) func() {

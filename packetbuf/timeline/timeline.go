@@ -18,7 +18,7 @@ const (
 	wrap = 1 << 32 * time.Millisecond
 	// maxLead is how far the first packet of a track may be ahead of its arrival.
 	maxLead = 3 * time.Second
-	// maxSkew is how far a track may be behind the other when it begins; it may be ahead by leap.
+	// maxSkew is how far a track may be behind the other when it begins; it may be ahead by maxLead.
 	maxSkew = 10 * time.Second
 	// estimateWindow is half the time over which the least delayed packets define the clock.
 	estimateWindow = 2 * time.Second
