@@ -131,7 +131,7 @@ const (
 const BridgedAudio = NumTracks
 
 // Packet is one access unit, one audio frame, one decoder configuration or one
-// data message. It is immutable after Ring.Append, and its payload from its creation on;
+// data message. It is immutable after Ring.Add, and its payload from its creation on;
 // any number of viewers share it.
 type Packet struct {
 	Track Track
