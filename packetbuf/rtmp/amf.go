@@ -6,19 +6,25 @@ type Value interface {
 	appendTo(dst []byte) []byte
 }
 
-// The values of AMF0. References, movie clips, record sets, XML, typed objects and the
+// Types that implement Value. References, movie clips, record sets, XML, typed objects and the
 // switch to AMF3 are rejected: no encoder or player in use sends them, and each would add
 // to what an attacker can reach.
 type (
-	Number    float64
-	Bool      bool
-	String    string // encoded as a long string if it has more than 65,535 bytes
-	Null      struct{}
+	// Number is a number.
+	Number float64
+	// Bool is a boolean.
+	Bool bool
+	// String is a string, encoded as a long string if it has more than 65,535 bytes.
+	String string
+	// Null is the null value.
+	Null struct{}
+	// Undefined is the undefined value.
 	Undefined struct{}
 	// Object keeps its properties in the order of transmission.
 	Object []Property
 	// ECMAArray is an object with a count, which receivers ignore.
-	ECMAArray   []Property
+	ECMAArray []Property
+	// StrictArray is an array of values.
 	StrictArray []Value
 	// Date is milliseconds since 1970 in UTC and a time zone, which is always 0.
 	Date struct {

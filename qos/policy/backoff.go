@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// Backoff spaces redials: exponentially, and apart from those of others.
+// Backoff spaces redials: exponentially, with jitter that separates redials of different routes.
 type Backoff struct {
-	Base   time.Duration // before the first redial, at most
+	Base   time.Duration // longest delay before the first redial
 	Factor float64       // from one redial to the next, at least 1
-	Max    time.Duration // never longer
-	Jitter float64       // 0..1: the part of a delay that is left to chance
+	Max    time.Duration // longest delay
+	Jitter float64       // 0..1: the part of a delay that is random
 }
 
-// DefaultBackoff is what the reference configuration has.
+// DefaultBackoff returns the values of the reference configuration.
 func DefaultBackoff() Backoff {
 	return Backoff{Base: 500 * time.Millisecond, Factor: 2, Max: 30 * time.Second, Jitter: 0.5}
 }
 
-// Validate tells what is wrong with a configuration.
+// Validate returns an error if the configuration is invalid.
 func (b Backoff) Validate() error {
 	switch {
 	case b.Base <= 0:
@@ -34,17 +34,17 @@ func (b Backoff) Validate() error {
 	return nil
 }
 
-// Delay is how long to wait before redial n, counted from 0. chance is from 0 to 1; it spreads
-// a delay d over [d*(1-Jitter), d], so that redials stay apart at the maximum too.
+// Delay returns how long to wait before redial n, counted from 0. chance, from 0 to 1, spreads
+// a delay d over [d*(1-Jitter), d], so that redials do not coincide at the maximum either.
 func (b Backoff) Delay(n int, chance float64) time.Duration {
 	d := float64(b.Base) * math.Pow(b.Factor, float64(max(n, 0)))
-	if !(d < float64(b.Max)) { // also where it overflowed
+	if !(d < float64(b.Max)) { // also if it overflowed
 		d = float64(b.Max)
 	}
 	return time.Duration(d * (1 - b.Jitter*(1-clamp(chance))))
 }
 
-// clamp brings v into [0, 1]; what is no number becomes 0.
+// clamp limits v to [0, 1]; NaN becomes 0.
 func clamp(v float64) float64 {
 	if !(v > 0) {
 		return 0

@@ -27,7 +27,7 @@ func TestBackoff(t *testing.T) {
 		{0, math.NaN(), 250 * time.Millisecond},
 	} {
 		if got := b.Delay(c.n, c.chance); got != c.want {
-			t.Errorf("Delay(%d, %v) = %v, want %v", c.n, c.chance, got, c.want)
+			t.Errorf("Delay(%d, %v): got %v, want %v", c.n, c.chance, got, c.want)
 		}
 	}
 }
@@ -44,7 +44,7 @@ func TestBackoffBounds(t *testing.T) {
 			t.Fatal(err)
 		}
 		if d := b.Delay(rapid.Int().Draw(t, "n"), rapid.Float64().Draw(t, "chance")); d < 0 || float64(d) > float64(b.Max)*1.000001 {
-			t.Fatalf("%v, at most %v", d, b.Max)
+			t.Fatalf("got %v, want at most %v", d, b.Max)
 		}
 	})
 }
@@ -64,7 +64,7 @@ func TestBackoffValidate(t *testing.T) {
 			t.Fatal(err)
 		}
 		if change(&b); b.Validate() == nil {
-			t.Errorf("%s: %+v passed", name, b)
+			t.Errorf("%s: got no error for %+v", name, b)
 		}
 	}
 }

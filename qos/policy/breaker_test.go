@@ -15,26 +15,26 @@ func TestBreaker(t *testing.T) {
 	ask := func(want bool, wait time.Duration) {
 		t.Helper()
 		if ok, w := b.Ask(now); ok != want || w != wait {
-			t.Fatalf("asked at %v: %v, %v; want %v, %v", now.Sub(epoch), ok, w, want, wait)
+			t.Fatalf("ask at %v: got %v, %v, want %v, %v", now.Sub(epoch), ok, w, want, wait)
 		}
 	}
 	is := func(want BreakerState, inFlight int) {
 		t.Helper()
 		if s := b.Status(now); s.State != want || s.InFlight != inFlight {
-			t.Fatalf("%+v, want %v with %d in flight", s, want, inFlight)
+			t.Fatalf("got %+v, want %v with %d in flight", s, want, inFlight)
 		}
 	}
-	// Never more dials at once than the budget.
+	// There are never more concurrent dials than configured.
 	for range 4 {
 		ask(true, 0)
 	}
 	ask(false, 0)
-	b.Done(now, qos.DialRejected) // a no is a sign of life
+	b.Done(now, qos.DialRejected) // a host that rejects is up
 	for range 3 {
 		b.Done(now, qos.DialFailed)
 	}
 	is(Closed, 0)
-	// Two more failures open it. One that is still under way has to come back first.
+	// Two more failures open it. The dial in flight has to end first.
 	for range 3 {
 		ask(true, 0)
 	}
@@ -44,7 +44,7 @@ func TestBreaker(t *testing.T) {
 	ask(false, 0)
 	b.Done(now, qos.DialFailed)
 	ask(false, 5*time.Second)
-	// One trial in five seconds, one at a time.
+	// It allows one trial in five seconds, one at a time.
 	now = now.Add(5 * time.Second)
 	ask(true, 0)
 	ask(false, 0)
@@ -53,13 +53,13 @@ func TestBreaker(t *testing.T) {
 	ask(false, 3*time.Second)
 	now = now.Add(3 * time.Second)
 	ask(true, 0)
-	b.Done(now, "") // cancelled: nothing learnt
+	b.Done(now, "") // cancelled: the host's state is unknown
 	is(Open, 0)
 	now = now.Add(5 * time.Second)
 	ask(true, 0)
 	b.Done(now, qos.DialOK)
 	is(HalfOpen, 0)
-	// Half open it lets the budget through, and one failure opens it again.
+	// Half open it allows all dials, and one failure opens it again.
 	for range 4 {
 		ask(true, 0)
 	}
@@ -80,7 +80,8 @@ func TestBreaker(t *testing.T) {
 	ask(true, 0)
 }
 
-// TestBreakerInvariants: places are never lost, and a dead host is tried as seldom as said.
+// TestBreakerInvariants checks that no dial is leaked, and that a dead host is tried no more often
+// than configured.
 func TestBreakerInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := NewBreaker(DefaultBreaker())
@@ -97,19 +98,19 @@ func TestBreakerInvariants(t *testing.T) {
 						trials = append(trials, now)
 					}
 				} else if wait == 0 && inFlight == 0 {
-					t.Fatal("waits for a place that nobody has")
+					t.Fatal("Ask waits for a Done, but no dial is in flight")
 				}
 			} else if inFlight > 0 {
 				inFlight--
 				b.Done(now, rapid.SampledFrom(append(qos.Outcomes(), "", qos.DialFailed, qos.DialFailed)).Draw(t, "outcome"))
 			}
 			if got := b.Status(now).InFlight; got != inFlight || got > 4 {
-				t.Fatalf("%d in flight, want %d", got, inFlight)
+				t.Fatalf("got %d in flight, want %d", got, inFlight)
 			}
 		}
 		for i := 1; i < len(trials); i++ {
 			if trials[i].Sub(trials[i-1]) < 5*time.Second {
-				t.Fatalf("trials %v apart", trials[i].Sub(trials[i-1]))
+				t.Fatalf("got trials %v apart", trials[i].Sub(trials[i-1]))
 			}
 		}
 	})
@@ -118,7 +119,7 @@ func TestBreakerInvariants(t *testing.T) {
 func TestBreakerValidate(t *testing.T) {
 	for _, c := range []BreakerConfig{{}, {Fall: 1}, {Fall: 1, Rise: 1}, {Fall: 1, Rise: 1, Dials: 1}} {
 		if c.Validate() == nil {
-			t.Errorf("%+v passed", c)
+			t.Errorf("%+v: got no error", c)
 		}
 	}
 	if err := DefaultBreaker().Validate(); err != nil {

@@ -5,35 +5,36 @@ import (
 	"time"
 )
 
-// Carried is what one outward route of a stream carries of it.
+// Carried is how much of a stream one push route carries.
 type Carried struct {
-	Full     bool    // all of it
-	Capacity float64 // bits per second that its line was measured to carry; 0 while unknown
+	Full     bool    // the whole stream
+	Capacity float64 // measured capacity of its connection in bits per second; 0 if unknown
 }
 
 const (
-	shortFor   = 3 * time.Second // all routes short for as long is no passing trouble
-	raiseEvery = 4 * time.Second
-	raiseBy    = 1.1
-	// leastCeiling is the least that a publisher is asked to send, in bits per second.
-	leastCeiling = 150_000
-	// enough is how far a ceiling has to be above what the publisher sends to be of no use.
-	enough = 1.5
+	ceilingDropAfter = 3 * time.Second // how long all routes must be short before the ceiling drops
+	raiseEvery       = 4 * time.Second
+	raiseBy          = 1.1
+	// minCeiling is the lowest ceiling in bits per second.
+	minCeiling = 150_000
+	// maxCeilingRatio is the ratio of ceiling to sent rate above which a ceiling is dropped.
+	maxCeilingRatio = 1.5
 )
 
-// Ceiling is what a publisher is asked to stay below because none of its outward routes
-// carries the whole stream. The zero value asks for nothing.
+// Ceiling is the bitrate that a publisher is asked not to exceed because no push route carries the
+// whole stream. The zero value sets no ceiling.
 type Ceiling struct {
-	bits   float64 // per second; 0: none
-	short  time.Time
-	raised time.Time
+	bits       float64 // per second; 0 for none
+	shortSince time.Time
+	raised     time.Time
 }
 
-// Bits is the ceiling in force, in bits per second; 0: none.
+// Bits returns the ceiling in force in bits per second; 0 for none.
 func (c *Ceiling) Bits() float64 { return c.bits }
 
-// Step looks at the routes, once a second or so; sent is what the publisher sends now, in bits
-// per second. It returns why the ceiling changed; an empty reason means that it did not.
+// Step updates the ceiling from the routes and from sent, the publisher's present rate in bits per
+// second. It should be called about once a second. It returns why the ceiling changed; an empty
+// reason means that it did not.
 func (c *Ceiling) Step(now time.Time, sent float64, routes []Carried) Reason {
 	best, short := 0.0, len(routes) > 0
 	for _, r := range routes {
@@ -41,30 +42,30 @@ func (c *Ceiling) Step(now time.Time, sent float64, routes []Carried) Reason {
 		best = max(best, r.Capacity)
 	}
 	if !short || best == 0 {
-		c.short = time.Time{}
+		c.shortSince = time.Time{}
 		return c.raise(now, sent)
 	}
-	if c.short.IsZero() {
-		c.short = now
+	if c.shortSince.IsZero() {
+		c.shortSince = now
 	}
-	want := max(fits*best, leastCeiling)
-	if now.Sub(c.short) < shortFor || c.bits > 0 && want > c.bits*0.95 {
+	want := max(usableCapacity*best, minCeiling)
+	if now.Sub(c.shortSince) < ceilingDropAfter || c.bits > 0 && want > c.bits*0.95 {
 		return Reason{}
 	}
-	c.bits, c.raised, c.short = want, now, now
-	return Reason{CauseLag, fmt.Sprintf("no outward route carries the stream; the best one carries %s", bits(best))}
+	c.bits, c.raised, c.shortSince = want, now, now
+	return Reason{CauseLag, fmt.Sprintf("no push route carries the stream; the best one carries %s", formatRate(best))}
 }
 
-// raise lets the publisher send more, little by little, while a route carries all of it.
+// raise raises the ceiling step by step while a route carries the whole stream.
 func (c *Ceiling) raise(now time.Time, sent float64) Reason {
 	if c.bits == 0 || now.Sub(c.raised) < raiseEvery {
 		return Reason{}
 	}
 	c.raised = now
 	c.bits *= raiseBy
-	if c.bits > enough*sent {
+	if c.bits > maxCeilingRatio*sent {
 		c.bits = 0
-		return Reason{CauseClimb, "an outward route carries the stream with room to spare"}
+		return Reason{CauseClimb, "a push route carries the stream with room to spare; no ceiling"}
 	}
-	return Reason{CauseClimb, "an outward route carries the stream; the ceiling rises to " + bits(c.bits)}
+	return Reason{CauseClimb, "a push route carries the stream; the ceiling rises to " + formatRate(c.bits)}
 }

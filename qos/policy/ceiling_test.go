@@ -11,27 +11,27 @@ func TestCeilingFollowsTheBestRoute(t *testing.T) {
 	short := []Carried{{Capacity: 1e6}, {Capacity: 2e6}}
 	for range 3 {
 		if r := c.Step(now, 4e6, short); r.Cause != "" {
-			t.Fatalf("asked at once: %v", r)
+			t.Fatalf("within shortFor: got %v, want no change", r)
 		}
 		now = now.Add(time.Second)
 	}
-	if r := c.Step(now, 4e6, short); r.Cause != CauseLag || c.Bits() != fits*2e6 {
-		t.Fatalf("got %v, %v; want what the better route carries", r, c.Bits())
+	if r := c.Step(now, 4e6, short); r.Cause != CauseLag || c.Bits() != usableCapacity*2e6 {
+		t.Fatalf("got %v, %v, want the capacity of the better route", r, c.Bits())
 	}
-	// One route that carries everything is enough; the ceiling goes up until it is of no use.
+	// One route that carries the whole stream suffices; the ceiling rises until it is dropped.
 	steps := 0
 	for ; c.Bits() > 0 && steps < 100; steps++ {
 		now = now.Add(raiseEvery)
 		if r := c.Step(now, 1.8e6, []Carried{{Full: true}, {Capacity: 1e6}}); r.Cause != CauseClimb {
-			t.Fatalf("did not rise: %v", r)
+			t.Fatalf("got %v, want a rise", r)
 		}
 	}
 	if steps < 3 || steps > 20 {
-		t.Errorf("the ceiling was gone after %d steps", steps)
+		t.Errorf("got no ceiling after %d steps", steps)
 	}
 }
 
-func TestCeilingAsksForNothingWithoutRoutesOrKnowledge(t *testing.T) {
+func TestNoCeilingWithoutRoutesOrCapacity(t *testing.T) {
 	var c Ceiling
 	now := time.Unix(0, 0)
 	for range 20 {
@@ -40,7 +40,7 @@ func TestCeilingAsksForNothingWithoutRoutesOrKnowledge(t *testing.T) {
 		now = now.Add(time.Second)
 	}
 	if c.Bits() != 0 {
-		t.Errorf("it asks for %v", c.Bits())
+		t.Errorf("got ceiling %v, want none", c.Bits())
 	}
 }
 
@@ -51,7 +51,7 @@ func TestCeilingHasAFloor(t *testing.T) {
 		c.Step(now, 4e6, []Carried{{Capacity: 1000}})
 		now = now.Add(time.Second)
 	}
-	if c.Bits() != leastCeiling {
-		t.Errorf("it asks for %v", c.Bits())
+	if c.Bits() != minCeiling {
+		t.Errorf("got ceiling %v, want the lowest", c.Bits())
 	}
 }

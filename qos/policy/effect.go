@@ -2,60 +2,60 @@ package policy
 
 import "time"
 
-// EffectKind tells effects apart.
+// EffectKind is the kind of an effect.
 type EffectKind uint8
 
 const (
-	Dial    EffectKind = iota // start a dial; Dialed must answer it once, also after a Cancel
-	Probe                     // start a probe; Probed must answer it once, also after a Cancel
-	Use                       // Route carries the stream from now on; From, unless -1, still lives and is to be ended once Route has sent
-	Drop                      // close the connection that Dialed told of: it is not wanted any more
-	Cancel                    // the dial or probe under way of this route is not wanted any more; its answer is ignored
-	Decided                   // a decision was made, see Reason; Route is what it is about, or -1
+	Dial    EffectKind = iota // start a dial; Dialed must report its result once, also after a Cancel
+	Probe                     // start a probe; Probed must report its result once, also after a Cancel
+	Use                       // Route carries the stream from now on; end From, unless -1, once Route has sent
+	Drop                      // close the connection that Dialed reported: it is no longer wanted
+	Cancel                    // the route's dial or probe in progress is no longer wanted; its result is ignored
+	Decided                   // a decision was made, see Reason; Route is its subject, or -1
 )
 
 func (k EffectKind) String() string {
 	return [...]string{"dial", "probe", "use", "drop", "cancel", "decided"}[k]
 }
 
-// Effect is something for the shell to do or to tell, in order.
+// Effect is something for the caller to do or to report, in order.
 type Effect struct {
 	Kind  EffectKind
 	Route int
-	// From is, of Use, the route that carried until now and still lives; of the decision to
-	// switch, the route that carried last, alive or not. Else -1.
+	// From is, for Use, the route that carried the stream until now and is still connected. For the
+	// decision to switch, it is the route that carried last, connected or not. Otherwise it is -1.
 	From   int
 	Reason Reason // of Use and Decided
 }
 
-// Switched tells whether the effect is the decision to go from one route to another: what
+// Switched reports whether the effect is a decision to switch routes, which
 // holdfast_route_switches_total counts.
 func (e Effect) Switched() bool { return e.Kind == Decided && e.From >= 0 }
 
 // The causes of decisions. The first four are those of a switch from one route to another.
 const (
-	SwitchBroken = "broken" // the one that carried broke, and another came up first
-	SwitchScore  = "score"  // it did worse than another
-	SwitchReturn = "return" // a better one has been healthy for long enough
-	SwitchForced = "forced" // the operator said so
+	SwitchBroken = "broken" // the active route broke, and another came up first
+	SwitchScore  = "score"  // the active route scored worse than another
+	SwitchReturn = "return" // a preferred route has been healthy for long enough
+	SwitchForced = "forced" // the operator forced a route
 
-	RouteStarted = "start"   // the first to carry
-	RouteRedial  = "redial"  // the one that carried before is up again; of Use only
-	RouteHelped  = "help"    // another is dialled beside those that do not come up
-	RouteDenied  = "denied"  // the far side will not have us
-	RouteGaveUp  = "gave_up" // too many failures in a row
+	RouteStarted = "start"   // the first route came up
+	RouteRedial  = "redial"  // the route that carried last is up again; for Use only
+	RouteHelped  = "help"    // another route is dialled in addition to those that do not come up
+	RouteDenied  = "denied"  // the destination denied the route
+	RouteGaveUp  = "gave_up" // too many consecutive failures
 	AllGaveUp    = "all_gave_up"
-	RouteForced  = "force" // the operator forces a route, or none any more
-	RouteReset   = "reset" // the operator has a route's failures forgotten
+	RouteForced  = "force" // the operator forced a route, or stopped forcing it
+	RouteReset   = "reset" // the operator reset a route's failures
 )
 
-// SwitchCauses lists the causes of a switch: the label values of
-// holdfast_route_switches_total, which start at 0.
+// SwitchCauses returns the causes of a switch, the label values of
+// holdfast_route_switches_total, for metrics that start at 0.
 func SwitchCauses() []string {
 	return []string{SwitchBroken, SwitchScore, SwitchReturn, SwitchForced}
 }
 
-// Decision is one that was made.
+// Decision is a decision of a group, with its time.
 type Decision struct {
 	At     time.Time `json:"at"`
 	Route  string    `json:"route,omitempty"`
@@ -63,11 +63,11 @@ type Decision struct {
 	Reason Reason    `json:"reason"`
 }
 
-// maxDecisions are remembered.
+// maxDecisions is the number of decisions kept.
 const maxDecisions = 16
 
 func (g *Group) emit(kind EffectKind, route, from int, why Reason) {
-	g.out = append(g.out, Effect{Kind: kind, Route: route, From: from, Reason: why})
+	g.effects = append(g.effects, Effect{Kind: kind, Route: route, From: from, Reason: why})
 }
 
 func (g *Group) decide(now time.Time, route, from int, why Reason) {

@@ -7,16 +7,16 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// GroupConfig is what an operator may set for a group of routes, of which one carries.
+// GroupConfig configures a group of routes, one of which carries the stream.
 type GroupConfig struct {
 	Routes  []string      // names, in order of preference
-	Backoff Backoff       // the zero value: DefaultBackoff
-	GiveUp  int           // failures in a row, without sustained media between, that end redialling; 0: never
-	After   time.Duration // a route broken for as long is helped by the next one
-	Rise    time.Duration // a better one gets the stream back after as long in health
-	Probe   time.Duration // between two probes of a route that stands by; 0: 5 s
-	Margin  float64       // by which a score must be worse to count; 0: 0.25
-	// NoProbe has no route probed. A better one is then tried after Rise, by a dial.
+	Backoff Backoff       // the zero value means DefaultBackoff
+	GiveUp  int           // consecutive failures without sustained media that end redialling; 0: never
+	After   time.Duration // how long a route may be broken before another is dialled too
+	Rise    time.Duration // how long a preferred route must be healthy to get the stream back
+	Probe   time.Duration // interval of probes of a standby route; 0 means 5 s
+	Margin  float64       // least difference of scores that counts; 0 means 0.25
+	// NoProbe disables probes. A preferred route is then dialled after Rise.
 	NoProbe bool
 }
 
@@ -34,35 +34,35 @@ func (c GroupConfig) defaults() GroupConfig {
 	return c
 }
 
-// Group is the life of one stream's routes in one group: which is dialled, which carries. At
-// most one carries; while none does, the best is dialled over and over, and helped by others
-// once it has been broken for a while; a better one gets the stream back once it has been
-// healthy for a while, before the other is let go.
+// Group decides which of one stream's routes in a group is dialled and which carries the stream. At
+// most one is active. While none is, the best is dialled repeatedly, and others in addition once it
+// has been broken for a while. A preferred route gets the stream back once it has been healthy for a
+// while; it is up before the other is closed.
 type Group struct {
 	cfg    GroupConfig
 	chance func() float64
 	routes []route
 
-	started bool
-	active  int       // carries; -1: none
-	last    int       // carries or carried last; -1: none yet
-	forced  int       // the only one that may; -1: any
-	down    time.Time // since when none does
-	broke   string    // what ended the one that did
-	joined  time.Time // when the last was engaged, while none carries
+	started    bool
+	active     int       // the route that carries the stream; -1 for none
+	last       int       // the route that carries or carried last; -1 for none yet
+	forced     int       // the only route allowed; -1 for any
+	downSince  time.Time // since when no route is active
+	brokeCause string    // cause of the last active route's end
+	engagedAt  time.Time // when the last route was engaged, while none is active
 
-	trial      int // dialled to take the stream over from the active one; -1: none
-	trialCause string
-	worse      time.Time // since when the active one scores worse than another
-	switched   time.Time
-	switches   int
-	over       bool // it was said that all gave up
+	trial         int // route dialled to take over from the active one; -1 for none
+	trialCause    string
+	worseSince    time.Time // since when the active route scores worse than another
+	switchedAt    time.Time
+	switches      int
+	gaveUpDecided bool // AllGaveUp was decided
 
 	decisions []Decision
-	out       []Effect // of the input at work
+	effects   []Effect // of the current input
 }
 
-// NewGroup returns a group that has not started. chance is asked for numbers in [0, 1).
+// NewGroup returns a group that has not started. chance must return numbers in [0, 1).
 func NewGroup(cfg GroupConfig, chance func() float64) *Group {
 	g := &Group{cfg: cfg.defaults(), chance: chance, active: -1, last: -1, forced: -1, trial: -1}
 	for _, name := range cfg.Routes {
@@ -71,29 +71,29 @@ func NewGroup(cfg GroupConfig, chance func() float64) *Group {
 	return g
 }
 
-// Start dials the first route, or a later one if the scores say that it is much better.
+// Start dials the first route, or a later one that scores better by more than the margin.
 func (g *Group) Start(now time.Time) []Effect {
 	if g.started || len(g.routes) == 0 {
 		return nil
 	}
-	g.started, g.down = true, now
+	g.started, g.downSince = true, now
 	lead := g.forced
 	if lead < 0 {
-		lead = g.pick(func(*route) bool { return true })
+		lead = g.bestAllowed(func(*route) bool { return true })
 	}
 	for i := range g.routes {
-		g.routes[i].probe = now.Add(time.Duration(clamp(g.chance()) * float64(g.cfg.Probe)))
+		g.routes[i].nextProbe = now.Add(time.Duration(clamp(g.chance()) * float64(g.cfg.Probe)))
 		if i != lead {
 			g.standBy(now, i)
 		}
 	}
 	g.engage(now, lead)
-	return g.finish(now)
+	return g.settle(now)
 }
 
-// Dialed answers the Dial of a route.
+// Dialed reports the result of the Dial of a route.
 func (g *Group) Dialed(now time.Time, i int, o qos.Outcome) []Effect {
-	if !g.has(i) || !g.routes[i].dialing {
+	if !g.valid(i) || !g.routes[i].dialing {
 		return nil
 	}
 	r := &g.routes[i]
@@ -104,150 +104,150 @@ func (g *Group) Dialed(now time.Time, i int, o qos.Outcome) []Effect {
 		g.emit(Drop, i, -1, Reason{})
 	case unwanted:
 	case o == qos.DialOK:
-		g.use(now, i)
+		g.activate(now, i)
 	default:
 		g.dialFailed(now, i, o)
 	}
-	return g.finish(now)
+	return g.settle(now)
 }
 
-// Broke tells that the connection of the route that carries is gone. Of another it says
-// nothing: that one has been let go.
+// Broke reports that the active route's connection has ended. It ignores other routes, whose
+// connections have been closed.
 func (g *Group) Broke(now time.Time, i int, cause string) []Effect {
-	if !g.has(i) || i != g.active {
+	if !g.valid(i) || i != g.active {
 		return nil
 	}
 	r := &g.routes[i]
-	r.fail(now, cause, g.window(), r.weight())
+	r.fail(now, cause, g.flapWindow(), r.flapWeight())
 	g.backOff(now, r)
-	if !r.proved {
+	if !r.mediaSustained {
 		g.countFailure(now, i)
 	}
-	g.active, g.down, g.broke = -1, now, cause
+	g.active, g.downSince, g.brokeCause = -1, now, cause
 	g.engage(now, i)
-	if g.trial >= 0 { // its dial goes on, now as help
+	if g.trial >= 0 { // its dial continues, in addition to the broken route's
 		g.routes[g.trial].engaged = true
 		g.trial = -1
 	}
-	return g.finish(now)
+	return g.settle(now)
 }
 
-// Probed answers the Probe of a route.
+// Probed reports the result of the Probe of a route.
 func (g *Group) Probed(now time.Time, i int, ok bool) []Effect {
-	if !g.has(i) || !g.routes[i].probing {
+	if !g.valid(i) || !g.routes[i].probing {
 		return nil
 	}
 	r := &g.routes[i]
 	unwanted := r.probeUnwanted
 	r.probing, r.probeUnwanted = false, false
-	r.probe = g.nextProbe(now)
+	r.nextProbe = g.nextProbe(now)
 	switch {
-	case unwanted || !g.probed(i):
+	case unwanted || !g.needsProbes(i):
 	case ok:
-		r.bad, r.due = false, time.Time{}
+		r.failing, r.nextDial = false, time.Time{}
 		if r.healthySince.IsZero() {
 			r.healthySince = now
 		}
 	default:
-		r.fail(now, "probe", g.window(), 1)
+		r.fail(now, "probe", g.flapWindow(), 1)
 	}
-	return g.finish(now)
+	return g.settle(now)
 }
 
-// Delivered tells that the far side of the route that carries has acknowledged media lately.
-// Told at least every few seconds for long enough, it starts the backoff anew.
+// Delivered reports that the active route's destination has acknowledged media recently. If it is
+// called at least every few seconds for long enough, the backoff restarts.
 func (g *Group) Delivered(now time.Time, i int) []Effect {
-	if !g.has(i) || i != g.active {
+	if !g.valid(i) || i != g.active {
 		return nil
 	}
 	r := &g.routes[i]
-	if r.media.IsZero() || now.Sub(r.lastMedia) > quiet {
-		r.media = now
+	if r.mediaSince.IsZero() || now.Sub(r.lastMedia) > maxMediaPause {
+		r.mediaSince = now
 	}
 	r.lastMedia = now
-	if !r.proved && now.Sub(r.media) >= sustained {
-		r.proved, r.tries, r.fails = true, 0, 0
+	if !r.mediaSustained && now.Sub(r.mediaSince) >= sustained {
+		r.mediaSustained, r.tries, r.consecutiveFails = true, 0, 0
 	}
-	return g.finish(now)
+	return g.settle(now)
 }
 
-// Scores tells what the routes score, in their order. Until it is told, all score alike.
+// Scores sets the scores of the routes, in their order. Initially all routes score the same.
 func (g *Group) Scores(now time.Time, scores []Score) []Effect {
 	for i := range min(len(scores), len(g.routes)) {
 		g.routes[i].score = clamp(scores[i].Value)
 	}
-	return g.finish(now)
+	return g.settle(now)
 }
 
-// Force has route i, and no other, carry the stream, whatever it scores; -1: the best again.
+// Force makes route i the only one allowed, whatever it scores; -1 allows all again.
 func (g *Group) Force(now time.Time, i int) []Effect {
-	if i == g.forced || i != -1 && !g.has(i) {
+	if i == g.forced || i != -1 && !g.valid(i) {
 		return nil
 	}
 	was := g.forced
 	g.forced, g.trial = i, -1
 	if i < 0 {
-		g.decide(now, i, -1, Reason{RouteForced, g.name(was) + " is not forced any more"})
+		g.decide(now, i, -1, Reason{RouteForced, g.name(was) + " is no longer forced"})
 		if g.active >= 0 {
 			g.cancel(was)
 		} else {
 			g.routes[was].engaged = true
 		}
-		return g.finish(now)
+		return g.settle(now)
 	}
-	g.routes[i].forgive()
-	g.over = false
+	g.routes[i].clearFailures()
+	g.gaveUpDecided = false
 	g.decide(now, i, -1, Reason{RouteForced, g.name(i) + " is forced"})
 	for j := range g.routes {
 		if j != i {
 			g.cancel(j)
 		}
 	}
-	return g.finish(now)
+	return g.settle(now)
 }
 
-// Reset forgets a route's failures: the operator knows that it is well. If none carries it is
-// dialled at once; if a worse one does, it is dialled to take over; else it is probed.
+// Reset clears a route's failures, when the operator says that it is well. If no route is active, it
+// is dialled at once; if a less preferred one is, it is dialled to take over; otherwise it is probed.
 func (g *Group) Reset(now time.Time, i int) []Effect {
-	if !g.has(i) {
+	if !g.valid(i) {
 		return nil
 	}
 	r := &g.routes[i]
-	r.forgive()
-	g.over = false
-	g.decide(now, i, -1, Reason{RouteReset, g.name(i) + " starts afresh"})
+	r.clearFailures()
+	g.gaveUpDecided = false
+	g.decide(now, i, -1, Reason{RouteReset, g.name(i) + " was reset"})
 	switch {
 	case i == g.active || !g.started:
 	case g.active < 0:
 		r.engaged = true
 	case g.forced < 0 && g.trial < 0 && i < g.active && !r.dialing:
-		g.try(i, SwitchReturn)
+		g.startTrial(i, SwitchReturn)
 	default:
-		r.probe = now
+		r.nextProbe = now
 	}
-	return g.finish(now)
+	return g.settle(now)
 }
 
-// Tick does what is due.
-func (g *Group) Tick(now time.Time) []Effect { return g.finish(now) }
+// Tick performs what is due at now.
+func (g *Group) Tick(now time.Time) []Effect { return g.settle(now) }
 
-func (g *Group) has(i int) bool { return i >= 0 && i < len(g.routes) }
+func (g *Group) valid(i int) bool { return i >= 0 && i < len(g.routes) }
 
-// use makes a route that came up the one that carries.
-func (g *Group) use(now time.Time, i int) {
+// activate makes a route that came up the active one.
+func (g *Group) activate(now time.Time, i int) {
 	why := g.causeOf(now, i)
 	from := g.active
 	if why.Cause == SwitchScore {
 		left := &g.routes[from]
-		left.flaps = min(left.flaps+left.weight(), maxFlaps)
+		left.flaps = min(left.flaps+left.flapWeight(), maxFlaps)
 		left.healthySince = time.Time{}
 	}
 	r := &g.routes[i]
-	r.won = from >= 0
-	r.bad, r.denied, r.proved = false, false, false
-	r.healthySince, r.media, r.lastMedia = now, time.Time{}, time.Time{}
+	r.tookOver = from >= 0
+	r.failing, r.denied, r.mediaSustained = false, false, false
+	r.healthySince, r.mediaSince, r.lastMedia = now, time.Time{}, time.Time{}
 	last := g.last
-	g.active, g.last, g.trial, g.worse = i, i, -1, time.Time{}
+	g.active, g.last, g.trial, g.worseSince = i, i, -1, time.Time{}
 	for j := range g.routes {
 		g.routes[j].engaged = false
 		if j != i {
@@ -256,14 +256,14 @@ func (g *Group) use(now time.Time, i int) {
 		}
 	}
 	if from >= 0 {
-		g.routes[from].probe = g.nextProbe(now)
+		g.routes[from].nextProbe = g.nextProbe(now)
 	}
 	g.emit(Use, i, from, why)
 	switch {
 	case last < 0:
 		g.decide(now, i, -1, why)
 	case last != i:
-		g.switches, g.switched = g.switches+1, now
+		g.switches, g.switchedAt = g.switches+1, now
 		g.decide(now, i, last, why)
 	}
 }
@@ -278,27 +278,27 @@ func (g *Group) causeOf(now time.Time, i int) Reason {
 	case g.forced == i:
 		return Reason{SwitchForced, name + " is forced"}
 	case g.active < 0:
-		return Reason{SwitchBroken, fmt.Sprintf("%s broke %v ago (%s); %s came up first", g.name(g.last), about(now.Sub(g.down)), g.broke, name)}
+		return Reason{SwitchBroken, fmt.Sprintf("%s broke %v ago (%s); %s came up first", g.name(g.last), roundForDisplay(now.Sub(g.downSince)), g.brokeCause, name)}
 	case g.trialCause == SwitchScore:
 		return Reason{SwitchScore, fmt.Sprintf("%s scored %.2f, %s %.2f", g.name(g.active), g.routes[g.active].score, name, g.routes[i].score)}
 	case g.routes[i].healthySince.IsZero():
-		return Reason{SwitchReturn, name + " is to be had again"}
+		return Reason{SwitchReturn, name + " is available again"}
 	}
-	return Reason{SwitchReturn, fmt.Sprintf("%s has been healthy for %v", name, about(now.Sub(g.routes[i].healthySince)))}
+	return Reason{SwitchReturn, fmt.Sprintf("%s has been healthy for %v", name, roundForDisplay(now.Sub(g.routes[i].healthySince)))}
 }
 
-// about is a duration as people read it.
-func about(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }
+// roundForDisplay rounds a duration for display.
+func roundForDisplay(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }
 
 func (g *Group) dialFailed(now time.Time, i int, o qos.Outcome) {
 	r := &g.routes[i]
 	if g.trial == i {
-		g.trial, g.worse = -1, time.Time{}
+		g.trial, g.worseSince = -1, time.Time{}
 	}
-	r.fail(now, string(o), g.window(), 1)
+	r.fail(now, string(o), g.flapWindow(), 1)
 	if o == qos.DialDenied && !r.denied {
 		r.denied = true
-		g.decide(now, i, -1, Reason{RouteDenied, g.name(i) + " will not have us; it is tried seldom"})
+		g.decide(now, i, -1, Reason{RouteDenied, g.name(i) + " was denied; redials are rare"})
 	}
 	g.backOff(now, r)
 	g.countFailure(now, i)
@@ -309,32 +309,32 @@ func (g *Group) dialFailed(now time.Time, i int, o qos.Outcome) {
 
 func (g *Group) countFailure(now time.Time, i int) {
 	r := &g.routes[i]
-	r.fails++
-	if g.cfg.GiveUp > 0 && r.fails >= g.cfg.GiveUp && !r.gaveUp {
+	r.consecutiveFails++
+	if g.cfg.GiveUp > 0 && r.consecutiveFails >= g.cfg.GiveUp && !r.gaveUp {
 		r.gaveUp = true
-		g.decide(now, i, -1, Reason{RouteGaveUp, fmt.Sprintf("%s failed %d times in a row", g.name(i), r.fails)})
+		g.decide(now, i, -1, Reason{RouteGaveUp, fmt.Sprintf("%s failed %d times in a row", g.name(i), r.consecutiveFails)})
 	}
 }
 
-// standBy has a route that neither carries nor is dialled looked after by probes. Where there
-// are none, its health counts from now.
+// standBy schedules probes of a route that is neither active nor dialled. Without probes, its health
+// counts from now.
 func (g *Group) standBy(now time.Time, i int) {
 	r := &g.routes[i]
 	if g.cfg.NoProbe && r.healthySince.IsZero() {
 		r.healthySince = now
 	}
-	if r.probe.IsZero() || r.probe.Before(now) {
-		r.probe = g.nextProbe(now)
+	if r.nextProbe.IsZero() || r.nextProbe.Before(now) {
+		r.nextProbe = g.nextProbe(now)
 	}
 }
 
-// engage has a route dialled until one is up.
+// engage makes a route be dialled until one is up.
 func (g *Group) engage(now time.Time, i int) {
 	g.routes[i].engaged = true
-	g.joined = now
+	g.engagedAt = now
 }
 
-// cancel ends a dial under way, and with it a probe.
+// cancel cancels a route's dial in progress, and a probe with it.
 func (g *Group) cancel(i int) {
 	r := &g.routes[i]
 	if !r.dialing || r.dialUnwanted {

@@ -49,47 +49,47 @@ func (s *groupStory) do(c story.Command) string {
 	w.probes = c.Has("probes")
 	switch c.Name {
 	case "start":
-		w.do(w.g.Start(w.now))
+		w.apply(w.g.Start(w.now))
 	case "host":
-		w.host(s.route(c), outcomes[c.Arg(1)])
+		w.setHost(s.route(c), outcomes[c.Arg(1)])
 	case "dials":
 		w.takes = c.ArgDuration(0)
 	case "mute":
-		w.mute = c.Arg(0) == "on"
+		w.silentHosts = c.Arg(0) == "on"
 	case "deaf":
-		w.deaf = c.Arg(0) == "on"
+		w.ignoreCancel = c.Arg(0) == "on"
 	case "score":
 		scores := make([]Score, len(w.names))
 		for i, n := range w.names {
 			scores[i].Value = c.Float(n, 1)
 		}
-		w.do(w.g.Scores(w.now, scores))
+		w.apply(w.g.Scores(w.now, scores))
 	case "force":
 		if c.Arg(0) == "none" {
-			w.do(w.g.Force(w.now, -1))
+			w.apply(w.g.Force(w.now, -1))
 			break
 		}
-		w.do(w.g.Force(w.now, s.route(c)))
+		w.apply(w.g.Force(w.now, s.route(c)))
 	case "reset":
-		w.do(w.g.Reset(w.now, s.route(c)))
+		w.apply(w.g.Reset(w.now, s.route(c)))
 	case "break":
 		i := s.route(c)
-		w.live[i], w.used = false, -1
-		w.do(w.g.Broke(w.now, i, c.Arg(1)))
+		w.connected[i], w.active = false, -1
+		w.apply(w.g.Broke(w.now, i, c.Arg(1)))
 	case "wait":
-		w.pass(c.ArgDuration(0))
+		w.advanceBy(c.ArgDuration(0))
 	case "flap":
 		for range c.Int("times", 10) {
-			w.host(s.route(c), qos.DialFailed)
-			w.pass(c.Duration("down", 5*time.Second))
-			w.host(s.route(c), qos.DialOK)
-			w.pass(c.Duration("up", 5*time.Second))
+			w.setHost(s.route(c), qos.DialFailed)
+			w.advanceBy(c.Duration("down", 5*time.Second))
+			w.setHost(s.route(c), qos.DialOK)
+			w.advanceBy(c.Duration("up", 5*time.Second))
 		}
 		if c.Has("count") {
 			return fmt.Sprintf("%d switches\n", w.switches)
 		}
 	case "status":
-		return status(w.g.Status(w.now), w.now)
+		return formatStatus(w.g.Status(w.now), w.now)
 	case "decisions":
 		var out strings.Builder
 		for _, d := range w.g.Status(w.now).Decisions {
@@ -109,15 +109,15 @@ var outcomes = map[string]qos.Outcome{
 func (s *groupStory) route(c story.Command) int {
 	i := slices.Index(s.w.names, c.Arg(0))
 	if i < 0 {
-		c.Fatalf("no route %s", c.Arg(0))
+		c.Fatalf("unknown route %s", c.Arg(0))
 	}
 	return i
 }
 
-func status(s GroupStatus, now time.Time) string {
+func formatStatus(s GroupStatus, now time.Time) string {
 	var out strings.Builder
 	for _, r := range s.Routes {
-		fmt.Fprintf(&out, "%s %v for %v", r.Name, r.State, about(now.Sub(r.Since)))
+		fmt.Fprintf(&out, "%s %v for %v", r.Name, r.State, roundForDisplay(now.Sub(r.Since)))
 		if r.Fails > 0 {
 			fmt.Fprintf(&out, ", %d failures", r.Fails)
 		}
@@ -125,7 +125,7 @@ func status(s GroupStatus, now time.Time) string {
 			fmt.Fprintf(&out, ", redial in %.1fs", r.Backoff)
 		}
 		if !r.HealthySince.IsZero() {
-			fmt.Fprintf(&out, ", healthy for %v", about(now.Sub(r.HealthySince)))
+			fmt.Fprintf(&out, ", healthy for %v", roundForDisplay(now.Sub(r.HealthySince)))
 		}
 		if r.LastFailure != "" {
 			fmt.Fprintf(&out, ", last %s", r.LastFailure)
@@ -136,31 +136,31 @@ func status(s GroupStatus, now time.Time) string {
 	return out.String()
 }
 
-// TestFlapping: ten times up and down for five seconds each make at most three switches,
-// whatever chance and the moment do.
+// TestFlapping checks that a route that is up and down for five seconds each, ten times, causes at
+// most three switches, for any random numbers and phase.
 func TestFlapping(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		chance := func() float64 { return rapid.Float64Range(0, 0.999).Draw(t, "chance") }
 		after := time.Duration(rapid.IntRange(0, 4000).Draw(t, "after")) * time.Millisecond
 		rise := time.Duration(rapid.IntRange(2000, 30000).Draw(t, "rise")) * time.Millisecond
 		w := newWorld(GroupConfig{Routes: []string{"a", "b"}, After: after, Rise: rise, Probe: time.Second}, chance, t.Fatalf)
-		w.do(w.g.Start(w.now))
-		w.pass(time.Duration(rapid.IntRange(1000, 60000).Draw(t, "first")) * time.Millisecond)
+		w.apply(w.g.Start(w.now))
+		w.advanceBy(time.Duration(rapid.IntRange(1000, 60000).Draw(t, "first")) * time.Millisecond)
 		for range 10 {
-			w.host(0, qos.DialFailed)
-			w.pass(5 * time.Second)
-			w.host(0, qos.DialOK)
-			w.pass(5 * time.Second)
+			w.setHost(0, qos.DialFailed)
+			w.advanceBy(5 * time.Second)
+			w.setHost(0, qos.DialOK)
+			w.advanceBy(5 * time.Second)
 		}
 		if w.switches > 3 {
-			t.Fatalf("%d switches\n%s", w.switches, w.show.String())
+			t.Fatalf("got %d switches, want at most 3\n%s", w.switches, w.show.String())
 		}
 	})
 }
 
-// TestInvariants drives groups at random: the world sees to it that at most one route carries,
-// that none is dialled twice at once, that only what is up is used, and that time goes on. In
-// the end, with all hosts up for long enough, the stream is carried.
+// TestInvariants drives groups at random. The world checks that at most one route is active, that no
+// route is dialled twice at once, that only connected routes are used, and that time advances. In
+// the end, after all hosts have been up for long enough, a route must be active.
 func TestInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		chance := func() float64 { return rapid.Float64Range(0, 0.999).Draw(t, "chance") }
@@ -174,91 +174,91 @@ func TestInvariants(t *testing.T) {
 		}, chance, t.Fatalf)
 		w.takes = seconds("dial", 6)
 		if rapid.Bool().Draw(t, "start") {
-			w.do(w.g.Start(w.now))
+			w.apply(w.g.Start(w.now))
 		}
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			i := rapid.IntRange(0, n-1).Draw(t, "route")
 			switch rapid.IntRange(0, 9).Draw(t, "do") {
 			case 0:
-				w.do(w.g.Force(w.now, rapid.IntRange(-1, n).Draw(t, "force")))
+				w.apply(w.g.Force(w.now, rapid.IntRange(-1, n).Draw(t, "force")))
 			case 1:
-				w.do(w.g.Reset(w.now, i))
+				w.apply(w.g.Reset(w.now, i))
 			case 2:
 				scores := make([]Score, n)
 				for j := range scores {
 					scores[j].Value = rapid.Float64Range(-1, 2).Draw(t, "score")
 				}
-				w.do(w.g.Scores(w.now, scores))
+				w.apply(w.g.Scores(w.now, scores))
 			case 3:
-				w.do(w.g.Start(w.now))
+				w.apply(w.g.Start(w.now))
 			case 4:
-				w.mute, w.deaf = !w.mute, rapid.Bool().Draw(t, "deaf")
+				w.silentHosts, w.ignoreCancel = !w.silentHosts, rapid.Bool().Draw(t, "deaf")
 			case 5, 6:
-				w.host(i, rapid.SampledFrom(qos.Outcomes()).Draw(t, "outcome"))
+				w.setHost(i, rapid.SampledFrom(qos.Outcomes()).Draw(t, "outcome"))
 			default:
-				w.pass(seconds("wait", 120))
+				w.advanceBy(seconds("wait", 120))
 			}
-			check(t, w)
+			checkWorld(t, w)
 		}
-		settle(t, w)
+		checkSettles(t, w)
 	})
 }
 
-func check(t *rapid.T, w *world) {
+func checkWorld(t *rapid.T, w *world) {
 	s := w.g.Status(w.now)
 	up := 0
 	for i, r := range s.Routes {
 		if r.State == Up {
 			up++
-			if w.used != i {
-				t.Fatalf("%s is up, and %d carries", r.Name, w.used)
+			if w.active != i {
+				t.Fatalf("got %s up, want only %d", r.Name, w.active)
 			}
 		}
 		if r.Backoff < 0 || r.Fails < 0 {
-			t.Fatalf("%+v", r)
+			t.Fatalf("got %+v", r)
 		}
 	}
-	if up > 1 || up == 0 && w.used >= 0 {
-		t.Fatalf("%d are up, %d carries", up, w.used)
+	if up > 1 || up == 0 && w.active >= 0 {
+		t.Fatalf("got %d routes up with %d active", up, w.active)
 	}
 	if len(s.Decisions) > maxDecisions {
-		t.Fatalf("%d decisions", len(s.Decisions))
+		t.Fatalf("got %d decisions, want at most %d", len(s.Decisions), maxDecisions)
 	}
 }
 
-// settle lets all be well, and looks whether the group finds that out.
-func settle(t *rapid.T, w *world) {
-	w.do(w.g.Start(w.now))
-	w.do(w.g.Force(w.now, -1))
+// checkSettles brings all hosts up and checks that the group notices.
+func checkSettles(t *rapid.T, w *world) {
+	w.apply(w.g.Start(w.now))
+	w.apply(w.g.Force(w.now, -1))
 	for i := range w.names {
-		w.host(i, qos.DialOK)
-		w.do(w.g.Reset(w.now, i))
+		w.setHost(i, qos.DialOK)
+		w.apply(w.g.Reset(w.now, i))
 	}
-	w.mute = false
-	w.do(w.g.Scores(w.now, make([]Score, len(w.names))))
-	w.pass(time.Minute)
-	if w.used < 0 {
-		t.Fatalf("all is well, and nothing carries: %+v", w.g.Status(w.now))
+	w.silentHosts = false
+	w.apply(w.g.Scores(w.now, make([]Score, len(w.names))))
+	w.advanceBy(time.Minute)
+	if w.active < 0 {
+		t.Fatalf("all hosts up: got no active route: %+v", w.g.Status(w.now))
 	}
-	w.pass(time.Hour)
-	if w.used != 0 {
-		t.Fatalf("all has been well for an hour, and %d carries: %+v", w.used, w.g.Status(w.now))
+	w.advanceBy(time.Hour)
+	if w.active != 0 {
+		t.Fatalf("all hosts up for an hour: got %d active: %+v", w.active, w.g.Status(w.now))
 	}
 	switches, dials := w.switches, w.dials
-	w.pass(time.Hour)
+	w.advanceBy(time.Hour)
 	if w.switches != switches || w.dials != dials {
-		t.Fatalf("%d switches and %d dials while all was well", w.switches-switches, w.dials-dials)
+		t.Fatalf("all hosts up: got %d switches and %d dials, want none", w.switches-switches, w.dials-dials)
 	}
 }
 
-// TestDeadHosts: what is dead is dialled seldom, for ever.
+// TestDeadHosts checks that dead hosts are dialled rarely, for ever.
 func TestDeadHosts(t *testing.T) {
 	w := newWorld(GroupConfig{Routes: []string{"a", "b"}, After: 2 * time.Second, Rise: 30 * time.Second}, half, t.Fatalf)
 	w.hosts = []qos.Outcome{qos.DialFailed, qos.DialTimeout}
-	w.do(w.g.Start(w.now))
-	w.pass(time.Hour)
-	// At the maximum of 30 s, spread over the second half of it.
+	w.apply(w.g.Start(w.now))
+	w.advanceBy(time.Hour)
+	// At the longest delay of 30 s, with jitter over its second half.
 	if got := w.dials; got < 2*120 || got > 2*250 {
-		t.Errorf("%d dials in an hour", got)
+		t.Errorf("got %d dials in an hour", got)
 	}
 }

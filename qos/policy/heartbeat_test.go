@@ -16,56 +16,56 @@ var writeHeartbeats = flag.Bool("write-heartbeats", false, "write testdata/heart
 func TestHeartbeat(t *testing.T) {
 	var h Heartbeat
 	if h.Every() != 5*time.Second || h.Wait() != HeartbeatLeast {
-		t.Fatalf("begins with %v, waits %v", h.Every(), h.Wait())
+		t.Fatalf("initially: got interval %v, wait %v", h.Every(), h.Wait())
 	}
 	last := h.Every()
-	for range 40 { // a good line
+	for range 40 { // a good connection
 		h.Answered(40 * time.Millisecond)
 		if h.Every() < last || h.Every() > HeartbeatMost {
-			t.Fatalf("%v after %v", h.Every(), last)
+			t.Fatalf("got interval %v after %v", h.Every(), last)
 		}
 		last = h.Every()
 	}
 	if last != HeartbeatMost {
-		t.Errorf("a line that has long been good: %v", last)
+		t.Errorf("connection that has long been good: got interval %v", last)
 	}
 	if srtt, rttvar := h.RTT(); srtt != 40*time.Millisecond || rttvar > time.Millisecond {
-		t.Errorf("%v, %v", srtt, rttvar)
+		t.Errorf("got round trip %v, deviation %v", srtt, rttvar)
 	}
 	waits := h.Wait()
 	for range 8 { // it breaks
 		h.Missed()
 		if h.Every() != HeartbeatLeast || h.Wait() < waits || h.Wait() > HeartbeatMost {
-			t.Fatalf("missed: %v, waits %v after %v", h.Every(), h.Wait(), waits)
+			t.Fatalf("missed: got interval %v, wait %v after %v", h.Every(), h.Wait(), waits)
 		}
 		waits = h.Wait()
 	}
 	h.Answered(40 * time.Millisecond)
 	if h.Every() > 5*time.Second || h.Wait() != HeartbeatLeast {
-		t.Errorf("back: %v, waits %v", h.Every(), h.Wait())
+		t.Errorf("back: got interval %v, wait %v", h.Every(), h.Wait())
 	}
 	far := Heartbeat{}
 	far.Answered(800 * time.Millisecond)
 	far.Missed()
 	if far.Every() != 3200*time.Millisecond || far.Wait() != 3400*time.Millisecond {
-		t.Errorf("a long round trip: %v, waits %v", far.Every(), far.Wait())
+		t.Errorf("long round trip: got interval %v, wait %v", far.Every(), far.Wait())
 	}
 	fixed := Heartbeat{Fixed: 7 * time.Second}
 	fixed.Answered(time.Millisecond)
 	fixed.Missed()
 	if fixed.Every() != 7*time.Second || fixed.Wait() != 7*time.Second {
-		t.Errorf("fixed: %v, waits %v", fixed.Every(), fixed.Wait())
+		t.Errorf("fixed: got interval %v, wait %v", fixed.Every(), fixed.Wait())
 	}
 	player := Heartbeat{Most: 15 * time.Second}
 	for range 40 {
 		player.Answered(time.Millisecond)
 	}
 	if player.Every() != 15*time.Second {
-		t.Errorf("bounded: %v", player.Every())
+		t.Errorf("bounded: got interval %v", player.Every())
 	}
 }
 
-// FuzzHeartbeat: whatever a line does, the bounds hold.
+// FuzzHeartbeat checks that the bounds hold for any answers.
 func FuzzHeartbeat(f *testing.F) {
 	f.Add([]byte{1, 2, 0, 0, 255, 3}, uint8(15))
 	f.Fuzz(func(t *testing.T, line []byte, most uint8) {
@@ -77,14 +77,14 @@ func FuzzHeartbeat(f *testing.F) {
 				h.Answered(time.Duration(b) * time.Duration(b) * 100 * time.Microsecond)
 			}
 			if h.Every() < HeartbeatLeast || h.Every() > h.Most || h.Wait() < HeartbeatLeast || h.Wait() > h.Most {
-				t.Fatalf("%v, waits %v, %v at most", h.Every(), h.Wait(), h.Most)
+				t.Fatalf("got interval %v, wait %v, want at most %v", h.Every(), h.Wait(), h.Most)
 			}
 		}
 	})
 }
 
-// wireline is a TCP connection on which a share of segments is lost in each direction. One lost
-// is sent again after a timeout that doubles (RFC 6298, with Linux's least of 0.2 s).
+// wireline is a TCP connection that loses a share of segments in each direction. A lost segment is
+// sent again after a timeout that doubles (RFC 6298, with Linux's minimum of 0.2 s).
 type wireline struct {
 	r      *rand.Rand
 	loss   float64
@@ -92,7 +92,7 @@ type wireline struct {
 	jitter time.Duration
 }
 
-// answer is how long a heartbeat takes there and back.
+// answer returns the time from a heartbeat to its answer.
 func (w *wireline) answer() time.Duration {
 	d := w.rtt + time.Duration(w.r.ExpFloat64()*float64(w.jitter))
 	for range 2 {
@@ -103,12 +103,12 @@ func (w *wireline) answer() time.Duration {
 	return d
 }
 
-// patience is how many heartbeats in a row go unanswered before the peer counts as gone.
+// patience is the number of consecutive missed answers after which the peer counts as gone.
 const patience = 3
 
-// watch sends heartbeats from at on until the peer counts as gone, at end at the latest. The line
-// is cut at cut: nothing comes through that is then under way.
-func watch(h *Heartbeat, w *wireline, at, cut, end time.Duration, each func(at, every time.Duration)) (gone time.Duration, beats int) {
+// runHeartbeats sends heartbeats from at until the peer counts as gone, or until end. The connection is cut at
+// cut: nothing in flight then arrives.
+func runHeartbeats(h *Heartbeat, w *wireline, at, cut, end time.Duration, each func(at, every time.Duration)) (gone time.Duration, beats int) {
 	for missed := 0; at < end; {
 		beats++
 		took, wait := w.answer(), h.Wait()
@@ -129,8 +129,8 @@ func watch(h *Heartbeat, w *wireline, at, cut, end time.Duration, each func(at, 
 	return end, beats
 }
 
-// TestHeartbeatOnLines tells of lines with loss how often heartbeats are sent, how soon a cut is
-// found and how often a line is called cut that is not, beside heartbeats every ten seconds.
+// TestHeartbeatOnLines measures, on connections with loss, how often heartbeats are sent, how soon a
+// cut is detected and how often one is detected falsely, in comparison with heartbeats every ten seconds.
 func TestHeartbeatOnLines(t *testing.T) {
 	const hours, cuts, never = 20, 400, 1000 * time.Hour
 	var out strings.Builder
@@ -146,7 +146,7 @@ func TestHeartbeatOnLines(t *testing.T) {
 				beats := 0
 				for at := time.Duration(0); at < hours*time.Hour; {
 					h := Heartbeat{Fixed: fixed}
-					gone, n := watch(&h, w, at, never, hours*time.Hour, nil)
+					gone, n := runHeartbeats(&h, w, at, never, hours*time.Hour, nil)
 					if beats += n; gone < hours*time.Hour {
 						wrong[i]++
 					}
@@ -157,8 +157,8 @@ func TestHeartbeatOnLines(t *testing.T) {
 					h := Heartbeat{Fixed: fixed}
 					cut := 10*time.Minute + time.Duration(n)*97*time.Millisecond
 					gone := time.Duration(0)
-					for gone < cut { // what is false is counted above
-						gone, _ = watch(&h, w, gone, cut, never, nil)
+					for gone < cut { // false detections are counted above
+						gone, _ = runHeartbeats(&h, w, gone, cut, never, nil)
 					}
 					found[i] += (gone - cut) / cuts
 				}
@@ -166,15 +166,15 @@ func TestHeartbeatOnLines(t *testing.T) {
 			fmt.Fprintf(&out, "%-6s %-8v | %8s %10s %10.2f | %10s %10.2f\n", fmt.Sprintf("%.0f %%", 100*loss), rtt,
 				seconds(interval[0]), seconds(found[0]), float64(wrong[0])/hours, seconds(found[1]), float64(wrong[1])/hours)
 			if found[0] >= found[1] || wrong[0] > wrong[1]+hours/4 {
-				t.Errorf("loss %v, %v: found after %v and %v, %d and %d false", loss, rtt, found[0], found[1], wrong[0], wrong[1])
+				t.Errorf("loss %v, %v: got detection after %v and %v, %d and %d false", loss, rtt, found[0], found[1], wrong[0], wrong[1])
 			}
 			if loss == 0 && interval[0] < 25*time.Second || loss == 0.15 && interval[0] > 10*time.Second {
-				t.Errorf("loss %v, %v: every %v", loss, rtt, interval[0])
+				t.Errorf("loss %v, %v: got an interval of %v", loss, rtt, interval[0])
 			}
 		}
 	}
 	fmt.Fprintf(&out, "\nA line of 80 ms that is good for ten minutes, loses 15 %% for five, and is good again:\n")
-	over(&out)
+	plotIntervals(&out)
 	file := filepath.Join("testdata", "heartbeat", "lines.txt")
 	if *writeHeartbeats {
 		if err := os.WriteFile(file, []byte(out.String()), 0o600); err != nil {
@@ -183,16 +183,16 @@ func TestHeartbeatOnLines(t *testing.T) {
 	}
 	want, err := os.ReadFile(file)
 	if err != nil || string(want) != out.String() {
-		t.Errorf("%v; %s differs from:\n%s", err, file, out.String())
+		t.Errorf("%v: got other than %s:\n%s", err, file, out.String())
 	}
 }
 
-// over draws the interval over time.
-func over(out *strings.Builder) {
+// plotIntervals draws the interval over time.
+func plotIntervals(out *strings.Builder) {
 	w := &wireline{rand.New(rand.NewPCG(1, 2)), 0, 80 * time.Millisecond, 4 * time.Millisecond}
 	h := Heartbeat{}
 	shown := -time.Minute
-	_, _ = watch(&h, w, 0, 1000*time.Hour, 25*time.Minute, func(at, every time.Duration) {
+	_, _ = runHeartbeats(&h, w, 0, 1000*time.Hour, 25*time.Minute, func(at, every time.Duration) {
 		w.loss = 0
 		if at > 10*time.Minute && at < 15*time.Minute {
 			w.loss = 0.15

@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// most is how many of the times lie within a second, at the worst.
-func most(times []time.Time) (n int) {
+// maxPerSecond returns the largest number of times within any one second.
+func maxPerSecond(times []time.Time) (n int) {
 	slices.SortFunc(times, time.Time.Compare)
 	for i, j := 0, 0; i < len(times); i++ {
 		for times[i].Sub(times[j]) >= time.Second {
@@ -21,8 +21,8 @@ func most(times []time.Time) (n int) {
 	return n
 }
 
-// However viewers come, no second has more of a kind than it may, nobody waits for longer than
-// a bound, and who comes when nobody else does need not wait.
+// However viewers arrive, no second has more joins of a kind than allowed, no viewer waits longer than
+// the bound, and a lone viewer does not wait.
 func TestJoinsArePaced(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var j Joins
@@ -37,9 +37,9 @@ func TestJoinsArePaced(t *testing.T) {
 				turn := j.Ask(now, resumes, rapid.Float64Range(0, 0.999).Draw(t, "chance"))
 				switch {
 				case turn.OK && (turn.Wait < 0 || turn.Wait > joinPatience):
-					t.Fatalf("waits for %v", turn.Wait)
-				case !turn.OK && (turn.Wait <= joinPatience || turn.Wait > joinFurthest*3/2):
-					t.Fatalf("sent away for %v", turn.Wait)
+					t.Fatalf("got a wait of %v", turn.Wait)
+				case !turn.OK && (turn.Wait <= joinPatience || turn.Wait > joinMaxAway*3/2):
+					t.Fatalf("got sent away for %v", turn.Wait)
 				case turn.OK && resumes:
 					resumed = append(resumed, now.Add(turn.Wait))
 				case turn.OK:
@@ -48,19 +48,19 @@ func TestJoinsArePaced(t *testing.T) {
 			}
 		}
 		bound := rate + rate/10 + 2
-		if n := most(resumed); n > bound {
-			t.Fatalf("%d who resume in a second, at a rate of %d", n, rate)
+		if n := maxPerSecond(resumed); n > bound {
+			t.Fatalf("got %d resuming joins in a second, want at most a rate of %d", n, rate)
 		}
-		if n := most(began); n > bound {
-			t.Fatalf("%d who begin in a second, at a rate of %d", n, rate)
+		if n := maxPerSecond(began); n > bound {
+			t.Fatalf("got %d new joins in a second, want at most a rate of %d", n, rate)
 		}
 		if turn := j.Ask(now.Add(joinPatience+2*joinBurst+time.Second/time.Duration(rate)), false, 0); !turn.OK || turn.Wait > 0 {
-			t.Fatalf("after a quiet time: %+v", turn)
+			t.Fatalf("after a quiet time: got %+v, want no wait", turn)
 		}
 	})
 }
 
-// A thousand who resume in one instant are let in within two seconds, before those who begin.
+// A thousand viewers that resume at once are admitted within two seconds, before new viewers.
 func TestResumedJoinFirst(t *testing.T) {
 	var j Joins
 	j.SetRate(500)
@@ -69,28 +69,28 @@ func TestResumedJoinFirst(t *testing.T) {
 	for i := range 1000 {
 		turn := j.Ask(now, true, 0)
 		if !turn.OK {
-			t.Fatalf("number %d is sent away", i)
+			t.Fatalf("join %d: got sent away, want a turn", i)
 		}
 		last = turn.Wait
 	}
 	if last < 1800*time.Millisecond || last > 2*time.Second {
-		t.Errorf("the last one waits for %v", last)
+		t.Errorf("last resuming join: got a wait of %v", last)
 	}
 	if turn := j.Ask(now, false, 0); turn.Wait < last {
-		t.Errorf("one who begins waits for %v behind a thousand who resume", turn.Wait)
+		t.Errorf("new join behind a thousand resuming ones: got a wait of %v", turn.Wait)
 	}
 	for range 50 {
 		j.Ask(now, true, 0)
 	}
 	if turn := j.Ask(now, false, 0); turn.OK {
-		t.Errorf("one who begins waits for %v", turn.Wait)
+		t.Errorf("new join: got a wait of %v", turn.Wait)
 	}
 	if turn := j.Ask(now.Add(500*time.Millisecond), false, 0); !turn.OK {
-		t.Error("one who begins half a second later is sent away")
+		t.Error("new join half a second later: got sent away, want a turn")
 	}
 }
 
-// Ten thousand who begin in one instant, and do as they are told, come back a bit at a time.
+// Ten thousand new viewers at once that wait as told come back spread over time.
 func TestThoseSentAwaySpread(t *testing.T) {
 	var j Joins
 	j.SetRate(500)
@@ -118,12 +118,12 @@ func TestThoseSentAwaySpread(t *testing.T) {
 			worst = max(worst, a.tries)
 			continue
 		}
-		wait := (turn.Wait + time.Second - 1).Truncate(time.Second) // as Retry-After says it
+		wait := (turn.Wait + time.Second - 1).Truncate(time.Second) // as Retry-After expresses it
 		waiting = append(waiting, asker{a.at.Add(wait), a.tries + 1})
 	}
-	t.Logf("all are in after %v; they asked %d times, one of them %d times; at most %d in a second", end, asked, worst+1, most(all[10_000:]))
+	t.Logf("all admitted after %v; %d asks, at most %d of one viewer; at most %d in a second", end, asked, worst+1, maxPerSecond(all[10_000:]))
 	if end > time.Minute || asked > 30_000 || worst > 6 {
-		t.Error("that is too long")
+		t.Errorf("got all admitted after %v and %d asks, %d of one, want at most 1m, 30000 and 6", end, asked, worst)
 	}
 }
 
@@ -131,7 +131,7 @@ func TestNoLimitOfJoins(t *testing.T) {
 	var j Joins
 	for range 100_000 {
 		if turn := j.Ask(time.Unix(1000, 0), false, 0); !turn.OK || turn.Wait > 0 {
-			t.Fatalf("%+v", turn)
+			t.Fatalf("got %+v, want a turn at once", turn)
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestLadderNeverPanics looks at arbitrary lines, with arbitrary offers, on arbitrary ladders.
+// TestLadderNeverPanics steps arbitrary ladders with arbitrary samples and offers.
 func TestLadderNeverPanics(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		place := rapid.Custom(func(t *rapid.T) Place {
@@ -48,40 +48,39 @@ func TestLadderNeverPanics(t *testing.T) {
 			}
 			all := steps(l.places, have)
 			checkSteps(t, all)
-			found := len(all) == 1 && all[0].Rate <= 0 // of nothing known it stays where it stood
+			found := len(all) == 1 && all[0].Rate <= 0 // with unknown rates the step stays the same
 			for _, s := range all {
 				found = found || s == c.Step
 			}
 			if !found {
-				t.Fatalf("%+v is none of %+v", c.Step, all)
+				t.Fatalf("got step %+v, want one of %+v", c.Step, all)
 			}
-			if c.Share < leastShare || c.Share > mostShare {
-				t.Fatalf("a share of %v", c.Share)
+			if c.Share < minShare || c.Share > maxShare {
+				t.Fatalf("got share %v", c.Share)
 			}
 			if c.Changed && c.Reason.Cause == "" {
-				t.Fatal("a change without a reason")
+				t.Fatal("got a change without a reason")
 			}
 		}
 	})
 }
 
-// checkSteps checks that levels rise, and that of the steps that can be taken each takes less
-// than the one above.
+// checkSteps checks that levels rise, and that each usable step has a lower rate than the one above.
 func checkSteps(t *rapid.T, all []Step) {
 	for i := range all {
 		if i > 0 && all[i].Level < all[i-1].Level {
-			t.Fatalf("level %d below %d", all[i].Level, all[i-1].Level)
+			t.Fatalf("got level %d after %d", all[i].Level, all[i-1].Level)
 		}
 		for j := range i {
 			if all[i].usable() && all[j].usable() && all[i].Rate >= all[j].Rate && all[i].Rate > 0 {
-				t.Fatalf("%+v takes as much as %+v", all[i], all[j])
+				t.Fatalf("got step %+v below %+v with no lower rate", all[i], all[j])
 			}
 		}
 	}
 }
 
-// TestLadderIsPatient has a line come and go at will: a step up comes no sooner after any
-// other step than patience says, and patience grows with steps up that fail.
+// TestLadderIsPatient varies a connection at random: a step up comes no sooner after another step
+// than patience allows, and patience grows with failed steps up.
 func TestLadderIsPatient(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := NewLadder([]Place{{Rung: Full}, {Rung: DropDisposable}, {Rung: Trim}, {Rung: Keyframes}, {Rung: Audio}})
@@ -91,15 +90,15 @@ func TestLadderIsPatient(t *testing.T) {
 			now = now.Add(250 * time.Millisecond)
 			lag = min(max(lag+rapid.IntRange(-600, 500).Draw(t, "more lag"), 0), 5000)
 			c := l.Step(now, Line{Lag: time.Duration(lag) * time.Millisecond, Rate: 1e6, Limited: lag > 500}, []Offer{whole})
-			patience := l.patience() // after a step up that has proved itself, the least
-			if patience < climbAfter || patience > climbMost {
-				t.Fatalf("a patience of %v", patience)
+			patience := l.patience() // the shortest after a step up that succeeded
+			if patience < climbAfter || patience > maxClimbAfter {
+				t.Fatalf("got patience %v", patience)
 			}
 			if c.Step.Level < level && now.Sub(changed) < patience {
-				t.Fatalf("up from %d to %d %v after the last step", level, c.Step.Level, now.Sub(changed))
+				t.Fatalf("got a step up from %d to %d, %v after the last step", level, c.Step.Level, now.Sub(changed))
 			}
 			if c.Changed != (c.Step.Level != level) {
-				t.Fatalf("changed: %v from %d to %d", c.Changed, level, c.Step.Level)
+				t.Fatalf("got changed %v from %d to %d", c.Changed, level, c.Step.Level)
 			}
 			if c.Changed {
 				level, changed = c.Step.Level, now
@@ -108,13 +107,13 @@ func TestLadderIsPatient(t *testing.T) {
 	})
 }
 
-// TestLadderLosesPatience has a line that carries no step up: they come ever later.
+// TestLadderLosesPatience has a connection that carries no step up: steps up become rarer.
 func TestLadderLosesPatience(t *testing.T) {
 	c := newClimber(t, "full keyframes", whole)
 	var ups []time.Time
 	for range 600 {
 		line := Line{}
-		if c.at.Rung == Full {
+		if c.step.Rung == Full {
 			line.Lag = 1500 * time.Millisecond
 		}
 		c.now = c.now.Add(250 * time.Millisecond)
@@ -123,11 +122,11 @@ func TestLadderLosesPatience(t *testing.T) {
 		}
 	}
 	for i := 2; i < len(ups); i++ {
-		if a, b := ups[i-1].Sub(ups[i-2]), ups[i].Sub(ups[i-1]); b < a || b > climbMost+time.Second {
-			t.Errorf("tried again after %v, and then after %v", a, b)
+		if a, b := ups[i-1].Sub(ups[i-2]), ups[i].Sub(ups[i-1]); b < a || b > maxClimbAfter+time.Second {
+			t.Errorf("got a step up after %v, then one after %v, want longer intervals", a, b)
 		}
 	}
 	if n := len(ups); n < 8 || n > 14 {
-		t.Errorf("tried %d times in 150 s", n)
+		t.Errorf("got %d steps up in 150 s", n)
 	}
 }

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// whole is a usual stream of 2.5 Mb/s, offered as it is.
+// whole is a typical stream of 2.5 Mb/s.
 var whole = Offer{Ready: true, Rates: Rates{Key: 400e3, Delta: 1700e3, Disposable: 250e3, Audio: 150e3, Keyframe: 800e3}}
 
 func lowerOffer(name string, rate float64, ready bool) Offer {
 	return Offer{Name: name, Ready: ready, Rates: Rates{Key: 0.2 * rate, Delta: 0.6 * rate, Disposable: 0.1 * rate, Audio: 0.1 * rate}}
 }
 
-func places(t testing.TB, written string) []Place {
+func parsePlaces(t testing.TB, written string) []Place {
 	t.Helper()
 	var out []Place
 	for s := range strings.FieldsSeq(written) {
@@ -24,7 +24,7 @@ func places(t testing.TB, written string) []Place {
 			t.Fatal(err)
 		}
 		if p.String() != s {
-			t.Errorf("%q is written %q", s, p)
+			t.Errorf("%q: got %q when written", s, p)
 		}
 		out = append(out, p)
 	}
@@ -33,7 +33,7 @@ func places(t testing.TB, written string) []Place {
 
 const allRungs = "full rendition drop-disposable trim keyframes audio"
 
-func show(all []Step) string {
+func formatSteps(all []Step) string {
 	var out []string
 	for _, s := range all {
 		name := s.Rung.String()
@@ -86,8 +86,8 @@ func TestSteps(t *testing.T) {
 		{"a rendition below", "full drop-disposable rendition audio", []Offer{whole, lowerOffer("low", 800e3, true)}, "full drop-disposable rendition(low) audio(low)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := show(steps(places(t, tt.places), tt.offers)); got != tt.want {
-				t.Errorf("%s\nwant %s", got, tt.want)
+			if got := formatSteps(steps(parsePlaces(t, tt.places), tt.offers)); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
 	}
@@ -96,7 +96,7 @@ func TestSteps(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	for _, s := range []string{"", "half", "rendition:", "full:x", "Full", "unknown"} {
 		if p, err := ParsePlace(s); err == nil {
-			t.Errorf("%q is %v", s, p)
+			t.Errorf("%q: got %v, want an error", s, p)
 		}
 	}
 }
@@ -106,25 +106,25 @@ func TestLadderBegins(t *testing.T) {
 		capacity float64
 		rung     Rung
 	}{{0, Full}, {4e6, Full}, {2.7e6, DropDisposable}, {1.5e6, Trim}, {750e3, Keyframes}, {100e3, Audio}} {
-		l := NewLadder(places(t, allRungs))
+		l := NewLadder(parsePlaces(t, allRungs))
 		c := l.Begin(epoch, []Offer{whole}, tt.capacity)
 		if c.Step.Rung != tt.rung || c.Changed != (tt.rung != Full) || c.Changed && c.Reason.Cause != CauseHistory {
-			t.Errorf("with %.0f b/s: %v, %+v", tt.capacity, c.Step.Rung, c.Reason)
+			t.Errorf("with %.0f b/s: got %v, %+v", tt.capacity, c.Step.Rung, c.Reason)
 		}
 		if tt.rung == Trim && c.Step.rates.At(Trim, c.Share) > tt.capacity {
-			t.Errorf("a share of %.2f does not fit", c.Share)
+			t.Errorf("got share %.2f, which does not fit", c.Share)
 		}
-		// The next connection begins there too, and is not sent up by a capacity.
+		// The next connection begins there too; a capacity does not move it up.
 		if c := l.Begin(epoch.Add(time.Second), []Offer{whole}, 0); c.Step.Rung != tt.rung || c.Changed {
-			t.Errorf("again: %v", c.Step.Rung)
+			t.Errorf("again: got %v", c.Step.Rung)
 		}
 		if at, when := l.Capacity(); at != tt.capacity || when.Equal(epoch) != (tt.capacity > 0) {
-			t.Errorf("capacity %v of %v", at, when)
+			t.Errorf("got capacity %v, measured %v", at, when)
 		}
 	}
 }
 
-// climber is a ladder whose line is looked at four times a second.
+// climber is a ladder that samples its connection four times a second.
 type climber struct {
 	*Ladder
 	now    time.Time
@@ -132,13 +132,13 @@ type climber struct {
 }
 
 func newClimber(t testing.TB, written string, offers ...Offer) *climber {
-	c := &climber{NewLadder(places(t, written)), epoch, offers}
+	c := &climber{NewLadder(parsePlaces(t, written)), epoch, offers}
 	c.Begin(c.now, offers, 0)
-	c.look(Line{}, time.Second) // what the connection began with
+	c.look(Line{}, time.Second) // the lag at the start of the connection
 	return c
 }
 
-// look has the line show the same for a time and returns the last choice, and what changed.
+// look repeats a sample for a time and returns the last choice and the changes.
 func (c *climber) look(line Line, d time.Duration) (last Choice, changes []string) {
 	for end := c.now.Add(d); c.now.Before(end); {
 		c.now = c.now.Add(250 * time.Millisecond)
@@ -157,23 +157,23 @@ func TestLadderOffers(t *testing.T) {
 	t.Run("made on demand", func(t *testing.T) {
 		c := newClimber(t, allRungs, whole, making)
 		if got, _ := c.look(bad, 250*time.Millisecond); got.Step.Rung != DropDisposable || got.Want != "low" {
-			t.Errorf("%v, wants %q", got.Step.Rung, got.Want)
+			t.Errorf("got %v, wants %q", got.Step.Rung, got.Want)
 		}
 		c.offers[1] = low
 		got, changes := c.look(Line{}, 500*time.Millisecond)
 		if got.Step.Rung != Rendition || got.Want != "low" || !slices.Equal(changes, []string{"rendition(low) offer"}) {
-			t.Errorf("%v, wants %q: %q", got.Step.Rung, got.Want, changes)
+			t.Errorf("got %v, wants %q: %q", got.Step.Rung, got.Want, changes)
 		}
 	})
 	t.Run("gone", func(t *testing.T) {
 		c := newClimber(t, allRungs, whole, low)
 		if got, _ := c.look(bad, 250*time.Millisecond); got.Step.Rung != Rendition {
-			t.Fatal(got.Step.Rung)
+			t.Fatalf("got %v", got.Step.Rung)
 		}
 		c.offers = c.offers[:1]
 		got, changes := c.look(Line{}, 500*time.Millisecond)
-		if got.Step.Offer != "" || got.Step.Rate > 800e3/saves || len(changes) != 1 || got.Step.Rung != Trim {
-			t.Errorf("%v(%s): %q", got.Step.Rung, got.Step.Offer, changes)
+		if got.Step.Offer != "" || got.Step.Rate > 800e3/maxStepRatio || len(changes) != 1 || got.Step.Rung != Trim {
+			t.Errorf("got %v(%s): %q", got.Step.Rung, got.Step.Offer, changes)
 		}
 	})
 	t.Run("another takes its place", func(t *testing.T) {
@@ -181,7 +181,7 @@ func TestLadderOffers(t *testing.T) {
 		c.look(bad, 250*time.Millisecond)
 		c.offers = []Offer{whole, c.offers[2]}
 		if got, _ := c.look(Line{}, 250*time.Millisecond); got.Step.Offer != "least" || !got.Changed || got.Reason.Cause != CauseOffer {
-			t.Errorf("%v(%s): %+v", got.Step.Rung, got.Step.Offer, got.Reason)
+			t.Errorf("got %v(%s): %+v", got.Step.Rung, got.Step.Offer, got.Reason)
 		}
 	})
 	t.Run("nothing known for a time", func(t *testing.T) {
@@ -190,7 +190,7 @@ func TestLadderOffers(t *testing.T) {
 		c.offers = []Offer{{Ready: true}}
 		got, changes := c.look(Line{}, 2*time.Second)
 		if got.Step.Rung != Trim || len(changes) > 0 {
-			t.Errorf("%v: %q", got.Step.Rung, changes)
+			t.Errorf("got %v: %q", got.Step.Rung, changes)
 		}
 	})
 	t.Run("nothing disposable any more", func(t *testing.T) {
@@ -200,7 +200,7 @@ func TestLadderOffers(t *testing.T) {
 		plain.Rates.Disposable = 50e3
 		c.offers = []Offer{plain}
 		if got, changes := c.look(Line{}, 250*time.Millisecond); got.Step.Rung != Full || len(changes) != 1 {
-			t.Errorf("%v: %q", got.Step.Rung, changes)
+			t.Errorf("got %v: %q", got.Step.Rung, changes)
 		}
 	})
 }
@@ -209,61 +209,61 @@ func TestLadderForced(t *testing.T) {
 	low := lowerOffer("low", 800e3, false)
 	c := newClimber(t, allRungs, whole, low)
 	force := func(written string) (Choice, []string) {
-		c.Force(&places(t, written)[0])
+		c.Force(&parsePlaces(t, written)[0])
 		return c.look(Line{Lag: 5 * time.Second, Rate: 1e5, Limited: true}, 5*time.Second)
 	}
 	for _, r := range []string{"keyframes", "full", "audio", "drop-disposable", "trim"} {
 		if got, changes := force(r); got.Step.Rung.String() != r || !slices.Equal(changes, []string{r + "() forced"}) || got.Skip {
-			t.Errorf("%s: %v %q", r, got.Step.Rung, changes)
+			t.Errorf("%s: got %v, %q", r, got.Step.Rung, changes)
 		}
 	}
 	if got, changes := force("rendition"); got.Step.Rung != Trim || got.Want != "low" || len(changes) > 0 {
-		t.Errorf("%v, wants %q, %q", got.Step.Rung, got.Want, changes)
+		t.Errorf("got %v, wants %q, %q", got.Step.Rung, got.Want, changes)
 	}
 	c.offers[1].Ready = true
 	if got, _ := c.look(Line{}, time.Second); got.Step.Rung != Rendition {
-		t.Error(got.Step.Rung)
+		t.Errorf("got %v", got.Step.Rung)
 	}
 	if got, _ := force("rendition:another"); got.Step.Offer != "low" {
-		t.Error(got.Step)
+		t.Errorf("got %v", got.Step)
 	}
 	c.offers = []Offer{whole}
 	c.offers[0].Rates.Disposable = 0
 	if got, _ := force("drop-disposable"); got.Step.Rung != Full {
-		t.Errorf("%v in place of what saves nothing", got.Step.Rung)
+		t.Errorf("forced to a rung that saves nothing: got %v", got.Step.Rung)
 	}
 	force("audio")
 	c.Force(nil)
 	if got, changes := c.look(Line{}, time.Minute); got.Step.Rung != Full || c.Forced() != nil {
-		t.Errorf("let go: %v, %q", got.Step.Rung, changes)
+		t.Errorf("no longer forced: got %v, %q", got.Step.Rung, changes)
 	}
 }
 
 func TestLadderForgivesAReplay(t *testing.T) {
 	for _, late := range []time.Duration{0, 2 * time.Second, 8 * time.Second, 30 * time.Hour} {
-		l := NewLadder(places(t, allRungs))
+		l := NewLadder(parsePlaces(t, allRungs))
 		l.Begin(epoch, []Offer{whole}, 0)
 		now := epoch
 		for lag := late; lag > 0; lag -= max(lag/10, 100*time.Millisecond) {
 			now = now.Add(250 * time.Millisecond)
 			if lag > time.Hour {
-				lag = 8 * time.Second // the configuration, which was as old as that, is there
+				lag = 8 * time.Second // the configuration, which was that old, has arrived
 			} else if c := l.Step(now, Line{Lag: lag}, []Offer{whole}); c.Changed || c.Skip {
-				t.Fatalf("%v behind at the beginning: %v at %v, %+v", late, c.Step.Rung, lag, c.Reason)
+				t.Fatalf("%v behind at the start: got %v at %v, %+v", late, c.Step.Rung, lag, c.Reason)
 			}
 		}
 		l.Step(now, Line{}, []Offer{whole})
-		// What comes after that is trouble.
+		// Lag after that counts.
 		if c := l.Step(now.Add(time.Second), Line{Lag: 1500 * time.Millisecond}, []Offer{whole}); !c.Changed {
-			t.Errorf("%v behind at the beginning: blind afterwards", late)
+			t.Errorf("%v behind at the start: got no step down for later lag", late)
 		}
 	}
 	c := newClimber(t, allRungs, whole)
 	c.Begin(c.now, c.offers, 0)
-	if got, changes := c.look(Line{Lag: 8 * time.Second}, idle-500*time.Millisecond); len(changes) > 0 {
-		t.Errorf("%v: %q", got.Step.Rung, changes)
+	if got, changes := c.look(Line{Lag: 8 * time.Second}, debtStalled-500*time.Millisecond); len(changes) > 0 {
+		t.Errorf("got %v: %q", got.Step.Rung, changes)
 	}
 	if _, changes := c.look(Line{Lag: 8 * time.Second}, 2*time.Second); len(changes) == 0 {
-		t.Error("no help for a replay that makes no way")
+		t.Error("got no step down for a replay that does not catch up")
 	}
 }

@@ -1,6 +1,6 @@
-// Package policy decides for routes: which of a group carries a stream, when it is dialled
-// again, how much of the stream it is sent. History and time go in, decisions come out with
-// their reasons.
+// Package policy decides for routes: which of a group carries a stream, when it is dialled again, and
+// how much of the stream it is sent. Its input is history and time, its output decisions with their
+// reasons.
 //
-// It is pure: inputs carry the time, chance is an argument, effects come back as values.
+// The package is pure: time and random numbers are arguments, and effects are returned as values.
 package policy

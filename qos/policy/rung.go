@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// Rung is what a route leaves out of a stream so that the rest arrives in time.
+// Rung is how much of a stream a route leaves out so that the rest arrives in time.
 type Rung uint8
 
-// The rungs, from above. Each leaves out what those above it do: but a rendition is a stream
-// of its own, and what stands below it is taken from the rendition.
+// The rungs, from the top. Each leaves out what the ones above it do, except that a rendition is a
+// stream of its own, and the rungs below it are taken from the rendition.
 const (
 	Full           Rung = iota
 	Rendition           // a lower rendition of the stream
-	DropDisposable      // without frames that no other frame needs
+	DropDisposable      // without disposable frames
 	Trim                // without the tail of each GOP
-	Keyframes           // of pictures keyframes alone
-	Audio               // no pictures
+	Keyframes           // keyframes as the only video
+	Audio               // no video
 	numRungs
 )
 
@@ -30,13 +30,13 @@ func (r Rung) String() string {
 	return "unknown"
 }
 
-// Place is one rung of a group's ladder as it is configured.
+// Place is one rung of a group's ladder as configured.
 type Place struct {
 	Rung Rung
-	Name string // of the rendition; empty: whatever lower ones there are
+	Name string // of the rendition; empty means any lower one
 }
 
-// ParsePlace reads a rung as it is written in a configuration: its name, or rendition:NAME.
+// ParsePlace parses a rung as in a configuration: its name, or rendition:NAME.
 func ParsePlace(s string) (Place, error) {
 	name, rendition, named := strings.Cut(s, ":")
 	for r, n := range rungNames {
@@ -44,7 +44,7 @@ func ParsePlace(s string) (Place, error) {
 			return Place{Rung: Rung(r), Name: rendition}, nil //nolint:gosec // a handful
 		}
 	}
-	return Place{}, fmt.Errorf("%q is no rung; write one of %s, or rendition:NAME", s, strings.Join(rungNames[:], ", "))
+	return Place{}, fmt.Errorf("parse rung: %q is not one of %s, or rendition:NAME", s, strings.Join(rungNames[:], ", "))
 }
 
 func (p Place) String() string {
@@ -54,18 +54,18 @@ func (p Place) String() string {
 	return p.Rung.String()
 }
 
-// Rates is what a stream takes, in bits per second of payload, by what its packets are.
+// Rates are the rates of a stream in bits per second of payload, by kind of packet.
 type Rates struct {
 	Key, Delta, Disposable, Audio float64
-	// Keyframe is the size of one, in bits: what a line has to swallow at once.
+	// Keyframe is the size of a keyframe in bits, which a connection has to carry at once.
 	Keyframe float64
 }
 
-// Total is the whole stream.
+// Total returns the rate of the whole stream.
 func (r Rates) Total() float64 { return r.Key + r.Delta + r.Disposable + r.Audio }
 
-// At is what is left of the stream at a rung; share is the part of a GOP's frames, by bytes
-// and after its keyframe, that Trim keeps.
+// At returns the rate of the stream at a rung; share is the part of a GOP's bytes after its keyframe
+// that Trim keeps.
 func (r Rates) At(rung Rung, share float64) float64 {
 	switch rung {
 	case DropDisposable:
@@ -84,30 +84,30 @@ func (r Rates) At(rung Rung, share float64) float64 {
 type Offer struct {
 	Name  string
 	Rates Rates
-	// Ready tells that it can be read now. One that is not is made when it is wanted; until
-	// its rates are measured they are what was ordered.
+	// Ready reports that it can be read now. If not, it is started when it is wanted; until its rates
+	// are measured, they are the configured ones.
 	Ready bool
 }
 
 // Step is one step of a ladder: a rung of an offer.
 type Step struct {
-	Level int    // place in the configured ladder, from 0
+	Level int    // index in the configured ladder, from 0
 	Rung  Rung   // what is left out
-	Offer string // of this offer; "" is the stream itself
+	Offer string // name of the offer; "" is the stream itself
 	Rate  float64
 	rates Rates // of the offer
 	ready bool
 }
 
-// usable tells whether a stream can be sent so now.
+// usable reports whether the step can be sent now.
 func (s *Step) usable() bool { return s.ready || s.Rung != Rendition && s.Offer == "" }
 
-// saves is how much less than the step above it a step has to take, or it is left out.
-const saves = 0.97
+// maxStepRatio is the highest ratio of a step's rate to that of the step above it; a step with more is left out.
+const maxStepRatio = 0.97
 
-// steps is the ladder that the offers allow, from above. What saves nothing is left out: so
-// are disposable frames of a stream without any, and sound of one without sound. A rendition
-// that is not ready hides nothing of what stands below it.
+// steps returns the ladder that the offers allow, from the top. Steps that save nothing are left out:
+// disposable frames of a stream without any, or audio of a stream without video. A rendition that is
+// not ready does not affect the steps below it.
 func steps(places []Place, offers []Offer) []Step {
 	var source Offer
 	for _, o := range offers {
@@ -116,11 +116,11 @@ func steps(places []Place, offers []Offer) []Step {
 		}
 	}
 	var out []Step
-	least := -1.0 // of the steps so far that can be taken, -1: none
+	least := -1.0 // lowest rate of the usable steps so far; -1 for none
 	add := func(level int, rung Rung, o Offer) bool {
-		rate := o.Rates.At(rung, leastShare)
+		rate := o.Rates.At(rung, minShare)
 		unknown := rate <= 0 && (len(out) > 0 || rung == Rendition)
-		if unknown || least >= 0 && rate > saves*least {
+		if unknown || least >= 0 && rate > maxStepRatio*least {
 			return false
 		}
 		out = append(out, Step{Level: level, Rung: rung, Offer: o.Name, Rate: rate, rates: o.Rates, ready: o.Ready})
@@ -146,7 +146,7 @@ func steps(places []Place, offers []Offer) []Step {
 	return out
 }
 
-// renditions are the offers that a place allows, from above.
+// renditions returns the offers that a place allows, highest rate first.
 func renditions(p Place, offers []Offer) []Offer {
 	var out []Offer
 	for _, o := range offers {

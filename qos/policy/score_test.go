@@ -9,8 +9,8 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// ran is a route that has run for so long, each second as good as sample says.
-func ran(h *qos.History, from time.Time, d time.Duration, sample qos.Sample) time.Time {
+// addRunning adds d of running to a route's history, each second as in sample.
+func addRunning(h *qos.History, from time.Time, d time.Duration, sample qos.Sample) time.Time {
 	for t := time.Second; t <= d; t += time.Second {
 		sample.At, sample.Span = from.Add(t), time.Second
 		h.Sample(sample)
@@ -18,8 +18,8 @@ func ran(h *qos.History, from time.Time, d time.Duration, sample qos.Sample) tim
 	return from.Add(d)
 }
 
-// probed is a route that was probed every five seconds for so long.
-func probed(h *qos.History, from time.Time, d time.Duration, o qos.Outcome) time.Time {
+// addProbes adds probes every five seconds for d to a route's history.
+func addProbes(h *qos.History, from time.Time, d time.Duration, o qos.Outcome) time.Time {
 	for t := 5 * time.Second; t <= d; t += 5 * time.Second {
 		h.Attempt(qos.Attempt{At: from.Add(t), Probe: true, Outcome: o, Took: map[qos.Phase]time.Duration{qos.PhaseTCP: 40 * time.Millisecond}})
 	}
@@ -43,47 +43,47 @@ func TestScore(t *testing.T) {
 		{"nothing is known", 0.7, 0.85, func(*qos.History) time.Time { return epoch }},
 		{"runs without fault", 0.99, 1, func(h *qos.History) time.Time {
 			h.Attempt(dial)
-			return ran(h, epoch, time.Hour, fine)
+			return addRunning(h, epoch, time.Hour, fine)
 		}},
-		{"only probed, without fault", 0.85, 0.95, func(h *qos.History) time.Time { return probed(h, epoch, time.Hour, qos.DialOK) }},
+		{"only probed, without fault", 0.85, 0.95, func(h *qos.History) time.Time { return addProbes(h, epoch, time.Hour, qos.DialOK) }},
 		{"lags for ten seconds after an hour", 0.2, 0.65, func(h *qos.History) time.Time {
-			return ran(h, ran(h, epoch, time.Hour, fine), 10*time.Second, lagging)
+			return addRunning(h, addRunning(h, epoch, time.Hour, fine), 10*time.Second, lagging)
 		}},
 		{"stalls for three seconds", 0.4, 0.9, func(h *qos.History) time.Time {
-			return ran(h, ran(h, epoch, time.Hour, fine), 3*time.Second, stalled)
+			return addRunning(h, addRunning(h, epoch, time.Hour, fine), 3*time.Second, stalled)
 		}},
 		{"stalls for a minute", 0, 0.1, func(h *qos.History) time.Time {
-			return ran(h, ran(h, epoch, time.Hour, fine), time.Minute, stalled)
+			return addRunning(h, addRunning(h, epoch, time.Hour, fine), time.Minute, stalled)
 		}},
-		{"loses a tenth", 0.6, 0.8, func(h *qos.History) time.Time { return ran(h, epoch, time.Minute, lossy) }},
-		{"down", 0, 0.05, func(h *qos.History) time.Time { return probed(h, epoch, time.Minute, qos.DialFailed) }},
+		{"loses a tenth", 0.6, 0.8, func(h *qos.History) time.Time { return addRunning(h, epoch, time.Minute, lossy) }},
+		{"down", 0, 0.05, func(h *qos.History) time.Time { return addProbes(h, epoch, time.Minute, qos.DialFailed) }},
 		{"was down for a minute, and answered three probes since", 0.75, 0.95, func(h *qos.History) time.Time {
-			return probed(h, probed(h, epoch, time.Minute, qos.DialFailed), 15*time.Second, qos.DialOK)
+			return addProbes(h, addProbes(h, epoch, time.Minute, qos.DialFailed), 15*time.Second, qos.DialOK)
 		}},
 		{"broke once, is up again for a minute", 0.85, 0.99, func(h *qos.History) time.Time {
-			now := ran(h, epoch, time.Hour, fine)
+			now := addRunning(h, epoch, time.Hour, fine)
 			h.Broke(now, "reset", time.Hour)
 			h.Attempt(qos.Attempt{At: now, Outcome: qos.DialOK})
-			return ran(h, now, time.Minute, fine)
+			return addRunning(h, now, time.Minute, fine)
 		}},
 		{"breaks every minute", 0, 0.5, func(h *qos.History) time.Time {
 			now := epoch
 			for range 60 {
-				now = ran(h, now, time.Minute, fine)
+				now = addRunning(h, now, time.Minute, fine)
 				h.Broke(now, "reset", time.Minute)
 				h.Attempt(qos.Attempt{At: now, Outcome: qos.DialOK})
 			}
-			return ran(h, now, 5*time.Second, fine)
+			return addRunning(h, now, 5*time.Second, fine)
 		}},
 		{"was congested for ten minutes, five minutes ago", 0.3, 0.65, func(h *qos.History) time.Time {
-			return probed(h, ran(h, epoch, 10*time.Minute, lagging), 5*time.Minute, qos.DialOK)
+			return addProbes(h, addRunning(h, epoch, 10*time.Minute, lagging), 5*time.Minute, qos.DialOK)
 		}},
 	} {
 		h := &qos.History{}
 		now := c.scenario(h)
 		s := ScoreRoute(h.Summary(now))
 		if s.Value < c.lo || s.Value > c.hi {
-			t.Errorf("%s: %.2f, want %v to %v: %+v", c.name, s.Value, c.lo, c.hi, s.Parts)
+			t.Errorf("%s: got %.2f, want %v to %v: %+v", c.name, s.Value, c.lo, c.hi, s.Parts)
 		}
 	}
 }
@@ -91,12 +91,12 @@ func TestScore(t *testing.T) {
 func TestScoreWith(t *testing.T) {
 	s := Score{Value: 0.5, Parts: []Part{{Name: "availability", Value: 0.5}}}
 	if got := s.With(Part{Name: "level", Value: 0.5}); got.Value != 0.25 || len(got.Parts) != 2 || len(s.Parts) != 1 {
-		t.Errorf("%+v of %+v", got, s)
+		t.Errorf("got %+v from %+v", got, s)
 	}
 }
 
-// TestUnusedNeverBetter: whatever its probes say, a route that was never used does not score
-// better than one that runs without fault.
+// TestUnusedNeverBetter checks that a route that was never used, whatever its probes' results, does
+// not score better than one that runs without fault.
 func TestUnusedNeverBetter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		unused := &qos.History{}
@@ -111,10 +111,10 @@ func TestUnusedNeverBetter(t *testing.T) {
 		used := &qos.History{}
 		d := time.Duration(rapid.IntRange(1, 600).Draw(t, "ran")) * time.Second
 		used.Attempt(qos.Attempt{At: now.Add(-d), Outcome: qos.DialOK})
-		ran(used, now.Add(-d), d, fine)
+		addRunning(used, now.Add(-d), d, fine)
 		a, b := ScoreRoute(used.Summary(now)), ScoreRoute(unused.Summary(now))
 		if a.Value < b.Value {
-			t.Fatalf("runs without fault: %+v\nnever used: %+v", a, b)
+			t.Fatalf("running without fault: %+v\nnever used, but better: %+v", a, b)
 		}
 	})
 }

@@ -5,71 +5,71 @@ import (
 	"time"
 )
 
-// finish does what an input and the time made due, and hands the effects out.
-func (g *Group) finish(now time.Time) []Effect {
+// settle does what is due after an input, and returns the effects.
+func (g *Group) settle(now time.Time) []Effect {
 	if g.started {
 		if g.active < 0 {
-			g.help(now)
+			g.engageHelp(now)
 		} else {
 			g.improve(now)
 		}
 		g.dialDue(now)
 		g.probeDue(now)
-		g.checkOver(now)
+		g.decideGaveUp(now)
 	}
 	for i := range g.routes {
 		if r := &g.routes[i]; r.state != g.stateOf(i) || r.since.IsZero() && g.started {
 			r.state, r.since = g.stateOf(i), now
 		}
 	}
-	out := g.out
-	g.out = nil
+	out := g.effects
+	g.effects = nil
 	return out
 }
 
-// help engages the next route when those that are dialled have not come up in time.
-func (g *Group) help(now time.Time) {
+// engageHelp engages the next route if the dialled ones have not come up in time.
+func (g *Group) engageHelp(now time.Time) {
 	for {
 		at := g.helpAt()
 		if at.IsZero() || now.Before(at) {
 			return
 		}
 		next := g.candidate()
-		text := fmt.Sprintf("nothing has been up for %v; %s is dialled too", about(now.Sub(g.down)), g.name(next))
-		if !now.After(g.joined) {
-			text = fmt.Sprintf("what is dialled cannot come up soon; %s is dialled too", g.name(next))
+		text := fmt.Sprintf("no route up for %v; dialling %s too", roundForDisplay(now.Sub(g.downSince)), g.name(next))
+		if !now.After(g.engagedAt) {
+			text = fmt.Sprintf("the routes being dialled cannot come up soon; dialling %s too", g.name(next))
 		}
 		g.engage(now, next)
 		g.decide(now, next, -1, Reason{RouteHelped, text})
 	}
 }
 
-// helpAt is when the next route is to be engaged; zero if there is none, or no need.
+// helpAt returns when the next route is to be engaged; zero if there is none, or no need.
 func (g *Group) helpAt() time.Time {
 	if g.active >= 0 || g.forced >= 0 || g.candidate() < 0 {
 		return time.Time{}
 	}
 	for i := range g.routes {
-		if r := &g.routes[i]; r.engaged && r.hopeful() {
-			return g.joined.Add(g.cfg.After)
+		if r := &g.routes[i]; r.engaged && r.mayConnect() {
+			return g.engagedAt.Add(g.cfg.After)
 		}
 	}
-	return g.joined
+	return g.engagedAt
 }
 
-// candidate is the route to engage next: the best by score, one that is known to be down last;
-// -1 if there is none.
+// candidate returns the route to engage next: the best by score, preferring routes that are not known
+// to be down; -1 if there is none.
 func (g *Group) candidate() int {
-	free := func(r *route) bool { return !r.engaged && r.hopeful() }
-	if i := g.pick(func(r *route) bool { return free(r) && !r.bad }); i >= 0 {
+	free := func(r *route) bool { return !r.engaged && r.mayConnect() }
+	if i := g.bestAllowed(func(r *route) bool { return free(r) && !r.failing }); i >= 0 {
 		return i
 	}
-	return g.pick(free)
+	return g.bestAllowed(free)
 }
 
-// pick is, of the routes that may be taken, the first that does not score worse by the margin
-// than the best; -1 if there is none.
-func (g *Group) pick(may func(*route) bool) int {
+// bestAllowed returns the first of the allowed routes that does not score worse than the best of them by more
+// than the margin; -1 if there is none.
+func (g *Group) bestAllowed(may func(*route) bool) int {
 	best := -1.0
 	for i := range g.routes {
 		if r := &g.routes[i]; may(r) {
@@ -84,28 +84,27 @@ func (g *Group) pick(may func(*route) bool) int {
 	return -1
 }
 
-// improve dials a route that should carry instead of the one that does.
+// improve dials a route that should replace the active one.
 func (g *Group) improve(now time.Time) {
-	i, _ := g.better()
+	i, _ := g.betterRoute()
 	switch {
 	case i < 0:
-		g.worse = time.Time{}
-	case g.worse.IsZero():
-		g.worse = now
+		g.worseSince = time.Time{}
+	case g.worseSince.IsZero():
+		g.worseSince = now
 	}
 	if i, cause, at := g.nextTrial(); i >= 0 && !now.Before(at) {
-		g.try(i, cause)
+		g.startTrial(i, cause)
 	}
 }
 
-// try dials a route while another carries.
-func (g *Group) try(i int, cause string) {
+// startTrial dials a route while another is active.
+func (g *Group) startTrial(i int, cause string) {
 	g.trial, g.trialCause = i, cause
 	g.dial(i)
 }
 
-// nextTrial is the next dial of a route beside the one that carries, and when; -1 if there is
-// none to come.
+// nextTrial returns the next route to dial while another is active, and when; -1 if there is none.
 func (g *Group) nextTrial() (route int, cause string, at time.Time) {
 	route = -1
 	if g.active < 0 || g.forced >= 0 || g.trial >= 0 {
@@ -116,8 +115,8 @@ func (g *Group) nextTrial() (route int, cause string, at time.Time) {
 			route, cause, at = i, SwitchReturn, t
 		}
 	}
-	if i, t := g.better(); i >= 0 && !g.worse.IsZero() {
-		for _, also := range []time.Time{g.worse.Add(worseFor), g.switched.Add(max(g.cfg.Rise, calmAfter))} {
+	if i, t := g.betterRoute(); i >= 0 && !g.worseSince.IsZero() {
+		for _, also := range []time.Time{g.worseSince.Add(scoreSwitchAfter), g.switchedAt.Add(max(g.cfg.Rise, scoreSwitchInterval))} {
 			t = later(t, also)
 		}
 		if route < 0 || t.Before(at) {
@@ -127,35 +126,35 @@ func (g *Group) nextTrial() (route int, cause string, at time.Time) {
 	return route, cause, at
 }
 
-// returnAt is when a route that is preferred to the active one is to get the stream back;
-// zero while that is not in sight. One that was denied is tried when it is due.
+// returnAt returns when a route that is preferred to the active one is to be dialled to get the
+// stream back; zero if that cannot be said. A denied route is tried when its redial is due.
 func (g *Group) returnAt(i int) time.Time {
 	r := &g.routes[i]
 	switch {
 	case r.gaveUp || r.dialing:
 		return time.Time{}
 	case r.denied:
-		return r.due
+		return r.nextDial
 	case r.healthySince.IsZero() || r.score < g.routes[g.active].score-g.cfg.Margin:
 		return time.Time{}
 	}
-	return later(r.risen(g.cfg.Rise, g.window()), r.due)
+	return later(r.riseComplete(g.cfg.Rise, g.flapWindow()), r.nextDial)
 }
 
-// better is a healthy route that scores better by more than the margin than the active one,
-// and since when it may be taken; -1 if there is none. One that flapped must have risen first.
-func (g *Group) better() (int, time.Time) {
-	i := g.pick(func(r *route) bool {
-		return r.hopeful() && !r.dialing && !r.healthySince.IsZero() && r.score > g.routes[g.active].score+g.cfg.Margin
+// betterRoute returns a healthy route that scores better than the active one by more than the margin, and
+// since when it may be used; -1 if there is none. A route that flapped must have risen first.
+func (g *Group) betterRoute() (int, time.Time) {
+	i := g.bestAllowed(func(r *route) bool {
+		return r.mayConnect() && !r.dialing && !r.healthySince.IsZero() && r.score > g.routes[g.active].score+g.cfg.Margin
 	})
 	if i < 0 {
 		return -1, time.Time{}
 	}
 	r := &g.routes[i]
 	if r.flaps == 0 {
-		return i, later(r.healthySince, r.due)
+		return i, later(r.healthySince, r.nextDial)
 	}
-	return i, later(r.risen(g.cfg.Rise, g.window()), r.due)
+	return i, later(r.riseComplete(g.cfg.Rise, g.flapWindow()), r.nextDial)
 }
 
 func later(a, b time.Time) time.Time {
@@ -165,8 +164,8 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// wanted tells whether a route is to be dialled until it is up.
-func (g *Group) wanted(i int) bool {
+// needsDial reports whether a route is to be dialled until it is up.
+func (g *Group) needsDial(i int) bool {
 	r := &g.routes[i]
 	switch {
 	case r.gaveUp || i == g.active:
@@ -179,7 +178,7 @@ func (g *Group) wanted(i int) bool {
 
 func (g *Group) dialDue(now time.Time) {
 	for i := range g.routes {
-		if r := &g.routes[i]; g.wanted(i) && !r.dialing && !now.Before(r.due) {
+		if r := &g.routes[i]; g.needsDial(i) && !r.dialing && !now.Before(r.nextDial) {
 			g.dial(i)
 		}
 	}
@@ -190,24 +189,24 @@ func (g *Group) dial(i int) {
 	g.emit(Dial, i, -1, Reason{})
 }
 
-// probed tells whether probes are what tells of a route.
-func (g *Group) probed(i int) bool {
+// needsProbes reports whether a route is to be probed.
+func (g *Group) needsProbes(i int) bool {
 	r := &g.routes[i]
-	return !g.cfg.NoProbe && len(g.routes) > 1 && i != g.active && i != g.trial && r.hopeful() && !r.dialing && !g.wanted(i)
+	return !g.cfg.NoProbe && len(g.routes) > 1 && i != g.active && i != g.trial && r.mayConnect() && !r.dialing && !g.needsDial(i)
 }
 
 func (g *Group) probeDue(now time.Time) {
 	for i := range g.routes {
-		if r := &g.routes[i]; g.probed(i) && !r.probing && !now.Before(r.probe) {
+		if r := &g.routes[i]; g.needsProbes(i) && !r.probing && !now.Before(r.nextProbe) {
 			r.probing = true
 			g.emit(Probe, i, -1, Reason{})
 		}
 	}
 }
 
-// checkOver says once that nothing is dialled any more.
-func (g *Group) checkOver(now time.Time) {
-	if g.over || g.active >= 0 {
+// decideGaveUp decides AllGaveUp once when no route is dialled any more.
+func (g *Group) decideGaveUp(now time.Time) {
+	if g.gaveUpDecided || g.active >= 0 {
 		return
 	}
 	for i := range g.routes {
@@ -215,11 +214,11 @@ func (g *Group) checkOver(now time.Time) {
 			return
 		}
 	}
-	g.over = true
-	g.decide(now, -1, -1, Reason{AllGaveUp, "no route is dialled any more"})
+	g.gaveUpDecided = true
+	g.decide(now, -1, -1, Reason{AllGaveUp, "all routes gave up"})
 }
 
-// Next is when Tick is due; zero: not before something else happens.
+// Next returns when Tick is due; zero if not before another input.
 func (g *Group) Next() time.Time {
 	var next time.Time
 	soon := func(t time.Time) {
@@ -235,11 +234,11 @@ func (g *Group) Next() time.Time {
 	soon(trial)
 	for i := range g.routes {
 		r := &g.routes[i]
-		if g.wanted(i) && !r.dialing {
-			soon(r.due)
+		if g.needsDial(i) && !r.dialing {
+			soon(r.nextDial)
 		}
-		if g.probed(i) && !r.probing {
-			soon(r.probe)
+		if g.needsProbes(i) && !r.probing {
+			soon(r.nextProbe)
 		}
 	}
 	return next

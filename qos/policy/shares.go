@@ -6,37 +6,37 @@ import (
 )
 
 const (
-	// joinShare is the part of the rate of joins that one address has before others have to wait for
-	// it: one in so many.
+	// joinShare is the divisor of the rate of joins that gives one address's share. Beyond it, an
+	// address waits for the others.
 	joinShare = 16
-	// mostShares bounds the addresses that are remembered; of more the one that asked least recently
-	// is forgotten.
-	mostShares = 4096
+	// maxShares bounds the addresses that are remembered; beyond it the address that asked least
+	// recently is forgotten.
+	maxShares = 4096
 )
 
-// Shares tells the addresses that ask for more joins than their share from the others, so that none
-// can use up all turns. An address beyond its share still joins at the full rate while no other
-// address wants to. The zero value is ready.
+// Shares detects addresses that ask for more joins than their share, so that no address can use up
+// all joins. An address beyond its share still joins at the full rate while no other address wants
+// to. The zero value is ready to use.
 type Shares struct {
 	rate  int // joins per second, of all
 	known map[string]*list.Element
-	order *list.List // of *share, the one that asked least recently first
+	order *list.List // of *share, least recent first
 }
 
-type share struct {
-	of  string
-	due time.Time // when its next join is within its share
+type addressShare struct {
+	address string
+	due     time.Time // when its next join is within its share
 }
 
 // SetRate sets the joins per second of which each address has a share.
 func (s *Shares) SetRate(rate int) { s.rate = rate }
 
-// Beyond counts a join of an address, and reports whether it is more than the share of that.
+// Beyond counts a join of an address, and reports whether it exceeds the address's share.
 func (s *Shares) Beyond(now time.Time, address string) bool {
 	if s.rate <= 0 || address == "" {
 		return false
 	}
-	one := s.share(address)
+	one := s.shareOf(address)
 	step := time.Second / time.Duration(max(1, s.rate/joinShare))
 	one.due = later(one.due, now.Add(-time.Second+step))
 	if one.due.After(now) {
@@ -46,21 +46,21 @@ func (s *Shares) Beyond(now time.Time, address string) bool {
 	return false
 }
 
-// share returns the share of an address, which is a new one where it is not known.
-func (s *Shares) share(address string) *share {
+// shareOf returns the share of an address. If it is unknown, share adds it.
+func (s *Shares) shareOf(address string) *addressShare {
 	if s.known == nil {
 		s.known, s.order = map[string]*list.Element{}, list.New()
 	}
 	if e := s.known[address]; e != nil {
 		s.order.MoveToBack(e)
-		return e.Value.(*share) //nolint:forcetypeassert // nothing else is in the list
+		return e.Value.(*addressShare) //nolint:forcetypeassert // nothing else is in the list
 	}
-	if s.order.Len() >= mostShares {
+	if s.order.Len() >= maxShares {
 		oldest := s.order.Front()
-		delete(s.known, oldest.Value.(*share).of) //nolint:forcetypeassert // as above
+		delete(s.known, oldest.Value.(*addressShare).address) //nolint:forcetypeassert // see above
 		s.order.Remove(oldest)
 	}
-	one := &share{of: address}
+	one := &addressShare{address: address}
 	s.known[address] = s.order.PushBack(one)
 	return one
 }

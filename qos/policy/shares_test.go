@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// One address that asks without end, whatever it says of itself, leaves turns for all others; alone
-// it joins at the full rate.
+// An address that asks endlessly, whatever it claims, leaves joins for all others; alone it joins at
+// the full rate.
 func TestShares(t *testing.T) {
 	for _, resumes := range []bool{false, true} {
 		const rate = 160
@@ -29,20 +29,20 @@ func TestShares(t *testing.T) {
 					flooded++
 				}
 			}
-			if ms%20 == 0 { // 50 others in a second, each once
+			if ms%20 == 0 { // 50 other addresses in a second, each once
 				if turn := ask(now, fmt.Sprintf("198.51.100.%d", ms), false); !turn.OK || turn.Wait > 200*time.Millisecond {
 					refused++
 				}
 			}
 		}
 		if refused > 0 {
-			t.Errorf("flood that resumes %v: %d of 500 others had no turn at once", resumes, refused)
+			t.Errorf("resuming flood %v: got %d of 500 others without a turn at once", resumes, refused)
 		}
 		if alone := float64(flooded) / 10; alone < 0.6*rate || alone > 1.3*rate {
-			t.Errorf("flood that resumes %v: %.0f joins a second of %d", resumes, alone, rate)
+			t.Errorf("resuming flood %v: got %.0f joins per second, want %d", resumes, alone, rate)
 		}
-		if n := len(s.known); n > mostShares {
-			t.Errorf("%d addresses are remembered", n)
+		if n := len(s.known); n > maxShares {
+			t.Errorf("got %d addresses remembered", n)
 		}
 	}
 }
@@ -51,13 +51,13 @@ func TestSharesAreBounded(t *testing.T) {
 	var s Shares
 	s.SetRate(500)
 	now := time.Unix(1000, 0)
-	for i := range 3 * mostShares {
+	for i := range 3 * maxShares {
 		s.Beyond(now, fmt.Sprint(i))
 	}
-	if n, m := len(s.known), s.order.Len(); n != mostShares || m != n {
-		t.Errorf("%d addresses, %d in order, want %d", n, m, mostShares)
+	if n, m := len(s.known), s.order.Len(); n != maxShares || m != n {
+		t.Errorf("got %d addresses, %d in order, want %d", n, m, maxShares)
 	}
 	if s.Beyond(now, "") {
-		t.Error("no address has a share")
+		t.Error("empty address: got beyond its share, want within")
 	}
 }

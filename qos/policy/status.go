@@ -5,51 +5,51 @@ import (
 	"time"
 )
 
-// State is what a route of a group is at. The values are those of holdfast_route_state.
+// State is the state of a route of a group. The values are those of holdfast_route_state.
 type State uint8
 
 const (
 	Idle       State = iota // not started
-	Dialing                 // a dial is under way
-	Up                      // it carries the stream
+	Dialing                 // a dial is in progress
+	Up                      // carries the stream
 	BackingOff              // waits for its next dial
-	Standby                 // another carries, or is dialled first
-	Broken                  // known not to work: it failed last, was denied or given up
+	Standby                 // another route is active, or dialled first
+	Broken                  // known not to work: it failed last, was denied or gave up
 )
 
 func (s State) String() string {
 	return [...]string{"idle", "dialing", "up", "backing_off", "standby", "broken"}[s]
 }
 
-// MarshalText has JSON show the name.
+// MarshalText returns the state's name, for JSON.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// GroupStatus is a group at one moment.
+// GroupStatus is the status of a group at one moment.
 type GroupStatus struct {
 	Routes    []RouteStatus `json:"routes"`
-	Active    string        `json:"active"` // the one that carries; empty: none
+	Active    string        `json:"active"` // the route that carries the stream; empty for none
 	Forced    string        `json:"forced,omitempty"`
 	Switches  int           `json:"switches"`
-	Decisions []Decision    `json:"decisions"` // the newest first
+	Decisions []Decision    `json:"decisions"` // newest first
 }
 
-// RouteStatus is a route of a group at one moment.
+// RouteStatus is the status of a route of a group at one moment.
 type RouteStatus struct {
 	Name         string    `json:"name"`
 	State        State     `json:"state"`
 	Since        time.Time `json:"since,omitzero"` // of the state
-	Fails        int       `json:"fails"`          // in a row, without sustained media between
+	Fails        int       `json:"fails"`          // consecutive, without sustained media
 	Backoff      float64   `json:"backoff_seconds"`
 	HealthySince time.Time `json:"healthy_since,omitzero"`
-	Rise         float64   `json:"rise_seconds"` // the health it needs to get the stream back; more after it flapped
+	Rise         float64   `json:"rise_seconds"` // health needed to get the stream back; more after it flapped
 	Denied       bool      `json:"denied,omitempty"`
 	GaveUp       bool      `json:"gave_up,omitempty"`
-	LastFailure  string    `json:"last_failure,omitempty"` // outcome of the dial, cause of the break, or probe
+	LastFailure  string    `json:"last_failure,omitempty"` // outcome of a dial, cause of a break, or "probe"
 	LastFailed   time.Time `json:"last_failed,omitzero"`
 	Score        float64   `json:"score"`
 }
 
-// Status is the group at now.
+// Status returns the group's status at now.
 func (g *Group) Status(now time.Time) GroupStatus {
 	s := GroupStatus{
 		Active: g.name(g.active), Forced: g.name(g.forced), Switches: g.switches,
@@ -59,14 +59,14 @@ func (g *Group) Status(now time.Time) GroupStatus {
 	for i := range g.routes {
 		r := &g.routes[i]
 		route := RouteStatus{
-			Name: r.name, State: r.state, Since: r.since, Fails: r.fails, HealthySince: r.healthySince,
-			Rise: need(g.cfg.Rise, r.flaps).Seconds(), Denied: r.denied, GaveUp: r.gaveUp,
-			LastFailure: r.failure, LastFailed: r.failed, Score: r.score,
+			Name: r.name, State: r.state, Since: r.since, Fails: r.consecutiveFails, HealthySince: r.healthySince,
+			Rise: requiredHealth(g.cfg.Rise, r.flaps).Seconds(), Denied: r.denied, GaveUp: r.gaveUp,
+			LastFailure: r.failure, LastFailed: r.failedAt, Score: r.score,
 		}
-		if (g.wanted(i) || r.denied) && !r.dialing {
-			route.Backoff = max(0, r.due.Sub(now).Seconds())
+		if (g.needsDial(i) || r.denied) && !r.dialing {
+			route.Backoff = max(0, r.nextDial.Sub(now).Seconds())
 		}
-		if r.bad { // where there are no probes, it counts from the failure
+		if r.failing { // without probes, health counts from the failure
 			route.HealthySince = time.Time{}
 		}
 		s.Routes = append(s.Routes, route)
@@ -85,9 +85,9 @@ func (g *Group) stateOf(i int) State {
 		return Dialing
 	case r.denied || r.gaveUp:
 		return Broken
-	case g.wanted(i):
+	case g.needsDial(i):
 		return BackingOff
-	case r.bad:
+	case r.failing:
 		return Broken
 	}
 	return Standby

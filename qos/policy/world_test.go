@@ -11,30 +11,30 @@ import (
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// world is a group, and the hosts that its routes go to, in virtual time. It answers what the
-// group asks for and checks that it asks for nothing absurd.
+// world simulates a group and the hosts of its routes in virtual time. It answers the group's dials
+// and probes and checks that its effects make sense.
 type world struct {
-	g      *Group
-	names  []string
-	now    time.Time
-	hosts  []qos.Outcome // what a dial of each route comes to
-	takes  time.Duration // a dial or a probe
-	mute   bool          // hosts are up and acknowledge nothing
-	asked  []answer
-	live   []bool // connections
-	used   int    // -1: none
-	beat   time.Time
-	probes bool // shown
-	deaf   bool // a dial that is cancelled comes up all the same
-	show   strings.Builder
-	base   time.Time // of what is shown
+	g            *Group
+	names        []string
+	now          time.Time
+	hosts        []qos.Outcome // the result of a dial of each route
+	takes        time.Duration // duration of a dial or a probe
+	silentHosts  bool          // hosts are up but acknowledge nothing
+	pending      []answer
+	connected    []bool // routes that are connected
+	active       int    // the active route; -1 for none
+	nextMedia    time.Time
+	probes       bool // include probes in show
+	ignoreCancel bool // a cancelled dial succeeds nevertheless
+	show         strings.Builder
+	base         time.Time // start of the times in show
 
 	dials, switches int
-	lost            time.Duration // without a route
+	inactiveTime    time.Duration // total time without an active route
 	fault           func(format string, args ...any)
 }
 
-// answer is what a dial or a probe is going to come to.
+// answer is the pending result of a dial or a probe.
 type answer struct {
 	at        time.Time
 	route     int
@@ -43,68 +43,68 @@ type answer struct {
 }
 
 func newWorld(cfg GroupConfig, chance func() float64, fault func(string, ...any)) *world {
-	w := &world{g: NewGroup(cfg, chance), names: cfg.Routes, now: epoch, base: epoch, takes: 50 * time.Millisecond, used: -1, fault: fault}
+	w := &world{g: NewGroup(cfg, chance), names: cfg.Routes, now: epoch, base: epoch, takes: 50 * time.Millisecond, active: -1, fault: fault}
 	for range cfg.Routes {
 		w.hosts = append(w.hosts, qos.DialOK)
-		w.live = append(w.live, false)
+		w.connected = append(w.connected, false)
 	}
 	return w
 }
 
-// host changes what a host is; one that goes down takes its connection with it.
-func (w *world) host(i int, o qos.Outcome) {
+// setHost changes the state of a host; when it goes down, its connection breaks.
+func (w *world) setHost(i int, o qos.Outcome) {
 	w.hosts[i] = o
-	if o == qos.DialOK || !w.live[i] {
+	if o == qos.DialOK || !w.connected[i] {
 		return
 	}
-	w.live[i] = false
-	if w.used == i {
-		w.used = -1
+	w.connected[i] = false
+	if w.active == i {
+		w.active = -1
 	}
-	w.do(w.g.Broke(w.now, i, "reset"))
+	w.apply(w.g.Broke(w.now, i, "reset"))
 }
 
-// do carries effects out.
-func (w *world) do(effects []Effect) {
+// apply carries out effects.
+func (w *world) apply(effects []Effect) {
 	for _, e := range effects {
 		w.carryOut(e)
-		w.tell(e)
+		w.showEffect(e)
 	}
 }
 
 func (w *world) carryOut(e Effect) {
 	switch e.Kind {
 	case Dial, Probe:
-		if slices.ContainsFunc(w.asked, func(a answer) bool { return a.route == e.Route && a.probe == (e.Kind == Probe) }) {
-			w.fault("%v of %d while one is under way", e.Kind, e.Route)
+		if slices.ContainsFunc(w.pending, func(a answer) bool { return a.route == e.Route && a.probe == (e.Kind == Probe) }) {
+			w.fault("%v of %d while one is in progress", e.Kind, e.Route)
 		}
-		w.asked = append(w.asked, answer{at: w.now.Add(w.takes), route: e.Route, probe: e.Kind == Probe})
+		w.pending = append(w.pending, answer{at: w.now.Add(w.takes), route: e.Route, probe: e.Kind == Probe})
 		if e.Kind == Dial {
 			w.dials++
 		}
 	case Use:
-		if !w.live[e.Route] {
-			w.fault("use of %d, which is not up", e.Route)
+		if !w.connected[e.Route] {
+			w.fault("use of %d, which is not connected", e.Route)
 		}
-		if e.From >= 0 && (!w.live[e.From] || e.From == e.Route || w.used != e.From) {
-			w.fault("use of %d from %d, which does not carry", e.Route, e.From)
+		if e.From >= 0 && (!w.connected[e.From] || e.From == e.Route || w.active != e.From) {
+			w.fault("use of %d from %d, which is not active", e.Route, e.From)
 		}
-		if e.From < 0 && w.used >= 0 {
-			w.fault("use of %d while %d carries", e.Route, w.used)
+		if e.From < 0 && w.active >= 0 {
+			w.fault("use of %d while %d is active", e.Route, w.active)
 		}
 		if e.From >= 0 {
-			w.live[e.From] = false
+			w.connected[e.From] = false
 		}
-		w.used = e.Route
+		w.active = e.Route
 	case Drop:
-		if e.Route == w.used || !w.live[e.Route] {
+		if e.Route == w.active || !w.connected[e.Route] {
 			w.fault("drop of %d", e.Route)
 		}
-		w.live[e.Route] = false
+		w.connected[e.Route] = false
 	case Cancel:
-		for i := range w.asked {
-			if w.asked[i].route == e.Route {
-				w.asked[i].cancelled = true
+		for i := range w.pending {
+			if w.pending[i].route == e.Route {
+				w.pending[i].cancelled = true
 			}
 		}
 	case Decided:
@@ -121,7 +121,7 @@ func (w *world) name(i int) string {
 	return w.names[i]
 }
 
-func (w *world) tell(e Effect) {
+func (w *world) showEffect(e Effect) {
 	if e.Kind == Probe && !w.probes {
 		return
 	}
@@ -135,32 +135,32 @@ func (w *world) tell(e Effect) {
 	w.show.WriteByte('\n')
 }
 
-// answered lets a dial or a probe come to its end.
+// answered delivers the result of a dial or a probe.
 func (w *world) answered(a answer) {
 	switch {
-	case a.probe: // does not publish, and so is not refused
+	case a.probe: // a probe does not publish, so it is not denied
 		host := w.hosts[a.route]
-		w.do(w.g.Probed(w.now, a.route, host != qos.DialFailed && host != qos.DialTimeout))
-	case a.cancelled && !w.deaf:
-		w.do(w.g.Dialed(w.now, a.route, qos.DialFailed))
+		w.apply(w.g.Probed(w.now, a.route, host != qos.DialFailed && host != qos.DialTimeout))
+	case a.cancelled && !w.ignoreCancel:
+		w.apply(w.g.Dialed(w.now, a.route, qos.DialFailed))
 	default:
-		w.live[a.route] = w.hosts[a.route] == qos.DialOK
-		w.do(w.g.Dialed(w.now, a.route, w.hosts[a.route]))
+		w.connected[a.route] = w.hosts[a.route] == qos.DialOK
+		w.apply(w.g.Dialed(w.now, a.route, w.hosts[a.route]))
 	}
 }
 
-// pass lets time pass, answering and ticking as it becomes due.
-func (w *world) pass(d time.Duration) {
+// advanceBy advances time, answering and ticking as due.
+func (w *world) advanceBy(d time.Duration) {
 	end := w.now.Add(d)
-	if w.beat.IsZero() {
-		w.beat = w.now
+	if w.nextMedia.IsZero() {
+		w.nextMedia = w.now
 	}
 	for same := 0; ; {
-		next := w.beat
+		next := w.nextMedia
 		if t := w.g.Next(); !t.IsZero() && t.Before(next) {
 			next = t
 		}
-		for _, a := range w.asked {
+		for _, a := range w.pending {
 			if a.at.Before(next) {
 				next = a.at
 			}
@@ -169,7 +169,7 @@ func (w *world) pass(d time.Duration) {
 			break
 		}
 		if next.Before(w.now) {
-			w.fault("next is %v ago", w.now.Sub(next))
+			w.fault("Next returned %v ago", w.now.Sub(next))
 			return
 		}
 		if same++; next.After(w.now) {
@@ -186,29 +186,29 @@ func (w *world) pass(d time.Duration) {
 }
 
 func (w *world) advance(to time.Time) {
-	if w.used < 0 {
-		w.lost += to.Sub(w.now)
+	if w.active < 0 {
+		w.inactiveTime += to.Sub(w.now)
 	}
 	w.now = to
 }
 
 func (w *world) step() {
-	for i := 0; i < len(w.asked); i++ {
-		if a := w.asked[i]; !a.at.After(w.now) {
-			w.asked = slices.Delete(w.asked, i, i+1)
+	for i := 0; i < len(w.pending); i++ {
+		if a := w.pending[i]; !a.at.After(w.now) {
+			w.pending = slices.Delete(w.pending, i, i+1)
 			w.answered(a)
 			return
 		}
 	}
-	if !w.beat.After(w.now) {
-		w.beat = w.now.Add(time.Second)
-		if w.used >= 0 && !w.mute {
-			w.do(w.g.Delivered(w.now, w.used))
+	if !w.nextMedia.After(w.now) {
+		w.nextMedia = w.now.Add(time.Second)
+		if w.active >= 0 && !w.silentHosts {
+			w.apply(w.g.Delivered(w.now, w.active))
 		}
 		return
 	}
-	w.do(w.g.Tick(w.now))
+	w.apply(w.g.Tick(w.now))
 	if t := w.g.Next(); !t.IsZero() && !t.After(w.now) {
-		w.fault("after a tick the next is due at once")
+		w.fault("Next is due at once after a Tick")
 	}
 }
