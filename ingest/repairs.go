@@ -7,8 +7,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Repairs counts what was repaired in, or left out of, publishers' media. It may be used from any
-// goroutine. Its zero value is ready.
+// Repairs counts repairs of publishers' media, including what was dropped. It is safe for concurrent
+// use. Its zero value is ready to use.
 type Repairs struct {
 	n [packetbuf.NumTracks][packetbuf.NumRepairReasons]atomic.Uint64
 }
@@ -37,18 +37,18 @@ func (r *Repairs) Counts() []packetbuf.Repair {
 	return all
 }
 
-// RepairReporter is a Session that says what had to be repaired in its media.
+// RepairReporter is a Session that reports repairs of its media.
 type RepairReporter interface {
-	// Repairs returns what was repaired so far, by track and reason. It may be called from any
+	// Repairs returns the repairs so far, by track and reason. It may be called from any
 	// goroutine.
 	Repairs() []packetbuf.Repair
 }
 
 // RepairLog counts the repairs of one session, and logs the first of each track and reason.
 type RepairLog struct {
-	own   Repairs
-	total *Repairs
-	log   *slog.Logger
+	session Repairs
+	total   *Repairs
+	log     *slog.Logger
 }
 
 // NewRepairLog returns a RepairLog that also counts into total, which may be nil.
@@ -65,7 +65,7 @@ func (l *RepairLog) Note(all []packetbuf.Repair) {
 		return
 	}
 	l.total.add(all)
-	for _, one := range l.own.add(all) {
+	for _, one := range l.session.add(all) {
 		l.log.Warn("publisher's media repaired", "track", one.Track.String(), "reason", one.Reason.String(),
 			"problem", one.Reason.Problem(), "hint", one.Reason.Hint())
 	}
@@ -74,7 +74,7 @@ func (l *RepairLog) Note(all []packetbuf.Repair) {
 // Repairs implements RepairReporter.
 func (l *RepairLog) Repairs() []packetbuf.Repair {
 	var all []packetbuf.Repair
-	for _, one := range l.own.Counts() {
+	for _, one := range l.session.Counts() {
 		if one.Count > 0 {
 			all = append(all, one)
 		}

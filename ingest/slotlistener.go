@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// Listener counts the connections of l, which speak another protocol, against the same
-// bounds. One that gets no slot has a method Refusal, which says why if it is not empty: such a
-// connection is there to be told so and for nothing else, and past 64 at a time there are none.
+// Listener returns a listener that counts the connections of l, whatever their protocol, against the
+// same limits. A connection has a method Refusal, which returns a reason if it got no slot; it is then
+// open only to be told the reason. While 64 such connections are open, further ones are closed at once.
 func (s *Slots) Listener(l net.Listener) net.Listener { return &slotListener{l, s} }
 
 type slotListener struct {
@@ -30,7 +30,7 @@ func (l *slotListener) Accept() (net.Conn, error) {
 	}
 }
 
-// slotConn gives its slot back when it is closed.
+// slotConn releases its slot when it is closed.
 type slotConn struct {
 	net.Conn
 	once sync.Once
@@ -42,14 +42,14 @@ func (c *slotConn) Close() error {
 	return c.Conn.Close()
 }
 
-// Refusal says which bound the connection has met; empty: none.
+// Refusal returns which limit the connection has reached; empty for none.
 func (c *slotConn) Refusal() string { return c.slot.Refusal }
 
-// Slot is what the connection got.
+// Slot returns the connection's slot.
 func (c *slotConn) Slot() Slot { return c.slot }
 
-// newSlotConn keeps a TCP connection recognisable as one: its writev and its socket options
-// are worth more than a wrapper.
+// newSlotConn returns a connection of which a TCP connection remains accessible, for writev and
+// socket options.
 func newSlotConn(c net.Conn, sl Slot) net.Conn {
 	sc := slotConn{Conn: c, slot: sl}
 	if tcp, ok := c.(*net.TCPConn); ok {
@@ -63,13 +63,13 @@ type slotTCP struct {
 	slot *slotConn
 }
 
-// Refusal is the slot's.
+// Refusal returns the slot's refusal.
 func (c *slotTCP) Refusal() string { return c.slot.Refusal() }
 
-// Slot is what the connection got.
+// Slot returns the connection's slot.
 func (c *slotTCP) Slot() Slot { return c.slot.Slot() }
 
-// NetConn is the connection itself, for who writes much.
+// NetConn returns the TCP connection, for callers that write much.
 func (c *slotTCP) NetConn() net.Conn { return c.TCPConn }
 
 // Close implements net.Conn.

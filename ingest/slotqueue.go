@@ -2,11 +2,11 @@ package ingest
 
 import "net/netip"
 
-// queue is slots in the order in which they came to it. Slots.mu guards it.
-type queue struct{ first, last *held }
+// slotQueue is a list of slots, oldest first. Slots.mu guards it.
+type slotQueue struct{ first, last *heldSlot }
 
-func (q *queue) push(h *held) {
-	h.in, h.prev = q, q.last
+func (q *slotQueue) push(h *heldSlot) {
+	h.queue, h.prev = q, q.last
 	if q.last != nil {
 		q.last.next = h
 	} else {
@@ -15,9 +15,9 @@ func (q *queue) push(h *held) {
 	q.last = h
 }
 
-// dequeue takes h out of its queue, if it is in one.
-func (h *held) dequeue() {
-	q := h.in
+// dequeue removes h from its queue, if it is in one.
+func (h *heldSlot) dequeue() {
+	q := h.queue
 	if q == nil {
 		return
 	}
@@ -31,13 +31,13 @@ func (h *held) dequeue() {
 	} else {
 		q.last = h.prev
 	}
-	h.in, h.prev, h.next = nil, nil, nil
+	h.queue, h.prev, h.next = nil, nil, nil
 }
 
-// ofMost is the oldest of the address that has the most in the queue; nil where it is empty.
-func (q *queue) ofMost() *held {
+// oldestOfBusiest returns the oldest slot of the address with the most slots in the queue; nil if it is empty.
+func (q *slotQueue) oldestOfBusiest() *heldSlot {
 	type share struct {
-		oldest *held
+		oldest *heldSlot
 		n      int
 	}
 	by := map[netip.Addr]*share{}

@@ -7,42 +7,41 @@ import (
 	"sync"
 )
 
-// Slots counts connections against a bound in all and one per address. Servers may
-// share it.
+// Slots limits connections in total and per address. Several servers may share it.
 //
 // A tenth of the slots is kept for publishers. When the others are taken, a connection still gets
-// one of them on approval, for as long as it takes to say what it wants: a publisher keeps it, a
-// viewer is refused, and one that waits makes room for the next.
+// one of them on approval, until it is known what it wants: a publisher keeps it, a viewer is
+// refused, and a connection that is still waiting makes room for the next.
 type Slots struct {
-	total, perAddress int // 0: no bound
-	reserve           int // of total, for publishers
+	total, perAddress int // 0 means no limit
+	reserve           int // part of total for publishers
 	shared            func(netip.Addr) bool
 
-	mu      sync.Mutex // guards what follows
-	used    int
-	common  int // of used: neither publishers' nor on approval
-	refused int // connections past the bound that are being told so
-	from    map[netip.Addr]int
-	// The oldest first: idle are connections between two requests, waiting those on approval.
-	idle, waiting queue
+	mu           sync.Mutex // guards all fields below
+	used         int
+	viewers      int // part of used: neither publishers nor on approval
+	beingRefused int // open connections without a slot that are being told so
+	perAddr      map[netip.Addr]int
+	// Oldest first: idle are connections between two requests, waiting those on approval.
+	idle, waiting slotQueue
 }
 
-// NewSlots returns Slots for total connections, perAddress of them from one address; 0
-// is no bound.
+// NewSlots returns Slots for total connections, perAddress of them from one address; 0 means no
+// limit.
 func NewSlots(total, perAddress int) *Slots {
-	return &Slots{total: total, reserve: total / 10, perAddress: perAddress, from: map[netip.Addr]int{}}
+	return &Slots{total: total, reserve: total / 10, perAddress: perAddress, perAddr: map[netip.Addr]int{}}
 }
 
-// Share says which addresses stand for many peers, such as those of trusted proxies: the
-// bound per address is not for them. It must be called before the first connection.
+// Share sets which addresses stand for many peers, such as those of trusted proxies: the limit per
+// address does not apply to them. It must be called before the first connection.
 func (s *Slots) Share(shared func(netip.Addr) bool) { s.shared = shared }
 
-// bounded tells whether the bound per address is for an address.
-func (s *Slots) bounded(a netip.Addr) bool {
+// limitedPerAddress reports whether the limit per address applies to an address.
+func (s *Slots) limitedPerAddress(a netip.Addr) bool {
 	return s.perAddress > 0 && (s.shared == nil || !s.shared(a))
 }
 
-// Used is the number of connections that hold a slot.
+// Used returns the number of connections that hold a slot.
 func (s *Slots) Used() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,7 +52,7 @@ func (s *Slots) Used() int {
 func (s *Slots) Busiest() (addr netip.Addr, slots int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for a, n := range s.from {
+	for a, n := range s.perAddr {
 		if n > slots || n == slots && a.Less(addr) {
 			addr, slots = a, n
 		}
@@ -61,22 +60,22 @@ func (s *Slots) Busiest() (addr netip.Addr, slots int) {
 	return addr, slots
 }
 
-// toldAtOnce is how many refused connections may be told so at the same time. Further ones are
-// closed without an answer: it bounds the cost of rejections.
-const toldAtOnce = 64
+// maxBeingRefused is how many refused connections may be told so at the same time. Further ones are
+// closed without an answer, which bounds the cost of refusals.
+const maxBeingRefused = 64
 
-// allTaken, viewersTaken and addressTaken are the reasons of refusals, for peers and logs.
-func (s *Slots) allTaken() string { return fmt.Sprintf("connection limit (%d) reached", s.total) }
+// totalRefusal, viewerRefusal and addressRefusal return the reasons of refusals, for peers and logs.
+func (s *Slots) totalRefusal() string { return fmt.Sprintf("connection limit (%d) reached", s.total) }
 
-func (s *Slots) viewersTaken() string {
+func (s *Slots) viewerRefusal() string {
 	return fmt.Sprintf("viewer limit (%d of %d connections) reached", s.total-s.reserve, s.total)
 }
 
-func (s *Slots) addressTaken() string {
+func (s *Slots) addressRefusal() string {
 	return fmt.Sprintf("limit of connections from one address (%d) reached", s.perAddress)
 }
 
-// Hint returns what the operator can do about a refusal of the slot, for the log.
+// Hint returns the configuration keys of the limit that refused the slot, for the log.
 func (sl Slot) Hint() string {
 	if sl.byAddress {
 		return "limits.per_address; if it is a proxy, http.trusted_proxies"
@@ -84,61 +83,61 @@ func (sl Slot) Hint() string {
 	return "limits.connections"
 }
 
-// role is what a slot's connection is.
-type role uint8
+// slotRole is the role of a slot's connection.
+type slotRole uint8
 
 const (
-	commoner  role = iota // a viewer, or not known yet
-	onTrial               // on approval
-	publisher             // it publishes
+	viewerOrUnknown slotRole = iota // a viewer, or not yet known
+	onApproval                      // on approval
+	publishing
 )
 
-// held is a slot in use.
-type held struct {
+// heldSlot is a slot in use.
+type heldSlot struct {
 	addr netip.Addr
-	role role // guarded by Slots.mu, as is what follows
-	// evict closes the connection; nil: it must not be closed to make room.
+	role slotRole // guarded by Slots.mu, as are the fields below
+	// evict closes the connection; nil if it must not be closed to make room.
 	evict      func()
-	in         *queue // nil: in none
-	prev, next *held
+	queue      *slotQueue // nil for none
+	prev, next *heldSlot
 	released   bool
 }
 
-// Slot is what a connection got. It is given back by Release.
+// Slot is the slot of a connection, or its refusal. It must be released by Release.
 type Slot struct {
-	of   *Slots
-	held *held
-	// Refusal says which bound was met; the connection may stay to be told.
+	slots *Slots
+	held  *heldSlot
+	// Refusal says which limit was reached; the connection may stay open to be told so.
 	Refusal string
 
-	byAddress bool // Refusal is of the bound per address
+	byAddress bool // Refusal is about the limit per address
 }
 
-// Take gives a connection a slot. It returns false when it must be closed at once.
+// Take returns a slot for a connection. If it returns false, the connection must be closed at once.
 func (s *Slots) Take(remote net.Addr) (Slot, bool) { return s.TakeConn(remote, nil) }
 
-// TakeConn is Take for a connection that evict closes, without waiting, to make room for others: while
-// it is on approval, or idle.
+// TakeConn is Take for a connection that may be closed to make room for others while it is on approval
+// or idle. evict must close it without waiting.
 func (s *Slots) TakeConn(remote net.Addr, evict func()) (Slot, bool) {
-	h := &held{addr: addressOf(remote), evict: evict}
-	sl := Slot{of: s, held: h}
-	bounded := s.bounded(h.addr)
+	h := &heldSlot{addr: peerAddress(remote), evict: evict}
+	sl := Slot{slots: s, held: h}
+	bounded := s.limitedPerAddress(h.addr)
 	s.mu.Lock()
 	out := s.makeRoom()
 	switch {
 	case s.total > 0 && s.used >= s.total:
-		sl.Refusal = s.allTaken()
-	case bounded && s.from[h.addr] >= s.perAddress:
-		sl.Refusal, sl.byAddress = s.addressTaken(), true
+		sl.Refusal = s.totalRefusal()
+	case bounded && s.perAddr[h.addr] >= s.perAddress:
+		sl.Refusal, sl.byAddress = s.addressRefusal(), true
 	}
 	ok := true
 	switch {
 	case sl.Refusal == "":
-		s.enter(h)
-	case s.refused >= toldAtOnce:
+		s.add(h)
+	case s.beingRefused >= maxBeingRefused:
 		ok = false
 	default:
-		s.refused++
+		s.beingRefused++
 	}
 	s.mu.Unlock()
 	if out != nil {
@@ -147,75 +146,75 @@ func (s *Slots) TakeConn(remote net.Addr, evict func()) (Slot, bool) {
 	return sl, ok
 }
 
-// makeRoom gives up a slot for a connection that comes, where they are short, and returns what
-// closes the one that had it: an idle one, or where none is left for strangers one on approval, the
-// oldest of the address that has most of them. s.mu is held.
+// makeRoom frees a slot for a new connection if slots are short, and returns the evict function of the
+// connection that loses it: the oldest idle one, or if there is none and all slots are taken, the oldest
+// on approval of the address with the most of these. s.mu must be held.
 func (s *Slots) makeRoom() (evict func()) {
-	var h *held
+	var h *heldSlot
 	switch {
-	case s.total == 0 || s.common < s.total-s.reserve && s.used < s.total:
+	case s.total == 0 || s.viewers < s.total-s.reserve && s.used < s.total:
 		return nil
 	case s.idle.first != nil:
 		h = s.idle.first
 	case s.used >= s.total:
-		h = s.waiting.ofMost()
+		h = s.waiting.oldestOfBusiest()
 	}
 	if h == nil {
 		return nil
 	}
-	s.leave(h)
+	s.remove(h)
 	return h.evict
 }
 
-// enter counts a new connection. s.mu is held.
-func (s *Slots) enter(h *held) {
+// add counts a new connection. s.mu must be held.
+func (s *Slots) add(h *heldSlot) {
 	s.used++
-	s.from[h.addr]++
-	if h.role = commoner; s.roomy() {
-		s.common++
+	s.perAddr[h.addr]++
+	if h.role = viewerOrUnknown; s.hasRoom() {
+		s.viewers++
 		return
 	}
-	h.role = onTrial
+	h.role = onApproval
 	if h.evict != nil {
 		s.waiting.push(h)
 	}
 }
 
-// roomy reports whether there is a slot that is not kept for publishers. s.mu is held.
-func (s *Slots) roomy() bool { return s.total == 0 || s.common < s.total-s.reserve }
+// hasRoom reports whether a slot is free that is not kept for publishers. s.mu must be held.
+func (s *Slots) hasRoom() bool { return s.total == 0 || s.viewers < s.total-s.reserve }
 
-// leave takes a connection out, once. s.mu is held.
-func (s *Slots) leave(h *held) {
+// remove removes a connection, once. s.mu must be held.
+func (s *Slots) remove(h *heldSlot) {
 	if h.released {
 		return
 	}
 	h.released = true
 	h.dequeue()
 	s.used--
-	if h.role == commoner {
-		s.common--
+	if h.role == viewerOrUnknown {
+		s.viewers--
 	}
-	if s.from[h.addr]--; s.from[h.addr] <= 0 {
-		delete(s.from, h.addr)
+	if s.perAddr[h.addr]--; s.perAddr[h.addr] <= 0 {
+		delete(s.perAddr, h.addr)
 	}
 }
 
-// Release gives the slot back, once.
+// Release releases the slot, once.
 func (sl Slot) Release() {
-	s := sl.of
+	s := sl.slots
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sl.Refusal != "" {
-		s.refused--
+		s.beingRefused--
 		return
 	}
-	s.leave(sl.held)
+	s.remove(sl.held)
 }
 
-// View says that the connection is a viewer's. It returns why there is no slot for one; empty: there
-// is.
+// View declares that the connection is a viewer's. It returns why there is no slot for it, or empty if
+// there is one.
 func (sl Slot) View() (refusal string) {
-	s, h := sl.of, sl.held
+	s, h := sl.slots, sl.held
 	if sl.Refusal != "" {
 		return sl.Refusal
 	}
@@ -223,65 +222,65 @@ func (sl Slot) View() (refusal string) {
 	defer s.mu.Unlock()
 	switch {
 	case h.released:
-		return s.viewersTaken()
-	case h.role != onTrial:
+		return s.viewerRefusal()
+	case h.role != onApproval:
 		return ""
-	case !s.roomy():
-		return s.viewersTaken()
+	case !s.hasRoom():
+		return s.viewerRefusal()
 	}
 	h.dequeue()
-	h.role = commoner
-	s.common++
+	h.role = viewerOrUnknown
+	s.viewers++
 	return ""
 }
 
-// Publish says that the connection publishes, or with false that it does not any more.
+// Publish declares that the connection publishes, or with false that it no longer does.
 func (sl Slot) Publish(publishes bool) {
-	s, h := sl.of, sl.held
+	s, h := sl.slots, sl.held
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sl.Refusal != "" || h.released || publishes == (h.role == publisher) {
+	if sl.Refusal != "" || h.released || publishes == (h.role == publishing) {
 		return
 	}
 	h.dequeue()
-	if h.role == commoner {
-		s.common--
+	if h.role == viewerOrUnknown {
+		s.viewers--
 	}
 	switch {
 	case publishes:
-		h.role = publisher
-	case s.roomy():
-		h.role = commoner
-		s.common++
+		h.role = publishing
+	case s.hasRoom():
+		h.role = viewerOrUnknown
+		s.viewers++
 	default:
-		h.role = onTrial
+		h.role = onApproval
 		if h.evict != nil {
 			s.waiting.push(h)
 		}
 	}
 }
 
-// Idle says that the connection waits for another request, or with false that it has one. An idle
-// one is closed first when slots are short.
+// Idle declares that the connection waits for another request, or with false that it has one. Idle
+// connections are the first to be closed when slots are short.
 func (sl Slot) Idle(idle bool) {
-	s, h := sl.of, sl.held
+	s, h := sl.slots, sl.held
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sl.Refusal != "" || h.released || h.evict == nil || h.role == publisher {
+	if sl.Refusal != "" || h.released || h.evict == nil || h.role == publishing {
 		return
 	}
 	h.dequeue()
 	switch {
 	case idle:
 		s.idle.push(h)
-	case h.role == onTrial:
+	case h.role == onApproval:
 		s.waiting.push(h)
 	}
 }
 
-// addressOf returns what one peer has for itself: its IPv4 address, or the /64 of its IPv6 address,
-// of which one host has as many as it likes. It is the zero Addr where there is none.
-func addressOf(a net.Addr) netip.Addr {
+// peerAddress returns the address that identifies a peer, as Network does. It is the zero Addr if a has
+// none.
+func peerAddress(a net.Addr) netip.Addr {
 	if a == nil {
 		return netip.Addr{}
 	}
@@ -292,8 +291,8 @@ func addressOf(a net.Addr) netip.Addr {
 	return Network(ap.Addr())
 }
 
-// Network returns what one peer has for itself: an IPv4 address, or the first address of the /64 of
-// an IPv6 one.
+// Network returns the address that identifies a peer: an IPv4 address, or the first address of the /64
+// of an IPv6 address, because one host has as many addresses in it as it likes.
 func Network(addr netip.Addr) netip.Addr {
 	if addr = addr.Unmap().WithZone(""); addr.Is6() && !addr.IsLoopback() {
 		return netip.PrefixFrom(addr, 64).Masked().Addr()
@@ -301,8 +300,8 @@ func Network(addr netip.Addr) netip.Addr {
 	return addr
 }
 
-// TakeAddr is Take for a peer that has no connection of its own, such as one whose media
-// comes over a socket that all share.
+// TakeAddr is Take for a peer without a connection of its own, such as one whose media arrives on a
+// shared socket.
 func (s *Slots) TakeAddr(remote netip.AddrPort) (Slot, bool) {
 	return s.Take(net.TCPAddrFromAddrPort(remote))
 }

@@ -20,35 +20,35 @@ func TestSlotsPerAddress(t *testing.T) {
 		t.Fatal(first.Refusal)
 	}
 	if second := from("192.0.2.1"); second.Refusal == "" {
-		t.Error("a second connection from one address got a slot")
+		t.Error("second connection from one address: got a slot, want a refusal")
 	} else {
 		second.Release()
 	}
 	for range 3 {
 		if sl := from("192.0.2.9"); sl.Refusal != "" {
-			t.Errorf("from a proxy, which stands for many: %s", sl.Refusal)
+			t.Errorf("connection from a proxy: got %q, want a slot", sl.Refusal)
 		}
 	}
 	first.Release()
 	again := from("192.0.2.1")
 	if again.Refusal != "" {
-		t.Errorf("after the first has gone: %s", again.Refusal)
+		t.Errorf("after the first was released: got %q, want a slot", again.Refusal)
 	}
 	if got := s.Used(); got != 4 {
-		t.Errorf("%d in use", got)
+		t.Errorf("got %d slots in use", got)
 	}
 	if five, six := from("192.0.2.2"), from("192.0.2.3"); five.Refusal != "" || six.Refusal == "" {
-		t.Errorf("the bound of all: %q, %q", five.Refusal, six.Refusal)
+		t.Errorf("total limit: got %q, %q, want a slot and a refusal", five.Refusal, six.Refusal)
 	}
 }
 
 func TestSlots(t *testing.T) {
 	s := NewSlots(2, 0)
 	var taken []Slot
-	for i := range toldAtOnce + 3 {
+	for i := range maxBeingRefused + 3 {
 		sl, ok := s.Take(tcpAddr("192.0.2.1:1"))
-		if want := i < toldAtOnce+2; ok != want || (sl.Refusal == "") != (i < 2) {
-			t.Fatalf("%d: %v, %q", i, ok, sl.Refusal)
+		if want := i < maxBeingRefused+2; ok != want || (sl.Refusal == "") != (i < 2) {
+			t.Fatalf("connection %d: got %v, %q, want a slot", i, ok, sl.Refusal)
 		}
 		if ok {
 			taken = append(taken, sl)
@@ -57,26 +57,26 @@ func TestSlots(t *testing.T) {
 	for _, sl := range taken {
 		sl.Release()
 	}
-	if s.Used() != 0 || s.refused != 0 || len(s.from) != 0 {
-		t.Errorf("%+v", s)
+	if s.Used() != 0 || s.beingRefused != 0 || len(s.perAddr) != 0 {
+		t.Errorf("got %+v", s)
 	}
-	if addressOf(nil).IsValid() || addressOf(&net.UnixAddr{Name: "x"}).IsValid() {
-		t.Error("an address where there is none")
+	if peerAddress(nil).IsValid() || peerAddress(&net.UnixAddr{Name: "x"}).IsValid() {
+		t.Error("a nil address: got an address, want none")
 	}
-	if addressOf(tcpAddr("[::ffff:192.0.2.1]:5")) != addressOf(tcpAddr("192.0.2.1:6")) {
-		t.Error("two forms of an address are two")
+	if peerAddress(tcpAddr("[::ffff:192.0.2.1]:5")) != peerAddress(tcpAddr("192.0.2.1:6")) {
+		t.Error("two forms of an address: got two addresses, want one")
 	}
 }
 
 func tcpAddr(s string) net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }
 
-// A refusal names its limit, and its hint the key of that limit.
+// A refusal names its limit, and its hint the configuration key of that limit.
 func TestSlotRefusalNamesTheLimit(t *testing.T) {
 	s := NewSlots(10, 2)
 	take := func(addr string) Slot {
 		sl, ok := s.Take(tcpAddr(addr))
 		if !ok {
-			t.Fatalf("%s was closed without an answer", addr)
+			t.Fatalf("%s: got closed without an answer", addr)
 		}
 		return sl
 	}

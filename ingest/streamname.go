@@ -13,8 +13,8 @@ var (
 	leafPattern = regexp.MustCompile(`^` + namePart + `(~` + namePart + `)?$`)
 )
 
-// StreamName joins an app and a name to the name of a stream, {app}/{name} or
-// {app}/{name}~{rendition}. Its error is a *Refusal with the outcome RefusedName.
+// StreamName returns the name of a stream, {app}/{name} or {app}/{name}~{rendition}, from an app and a
+// name. The error is a *Refusal with the outcome RefusedName.
 func StreamName(app, name string) (string, error) {
 	if !appPattern.MatchString(app) || isDots(app) {
 		return "", refuseName("app", app)
@@ -29,7 +29,7 @@ func StreamName(app, name string) (string, error) {
 	return app + "/" + name, nil
 }
 
-// refuseName returns the refusal of a part of a name, without the secrets that it may contain.
+// refuseName returns the refusal of an app or a name, with secrets in it hidden.
 func refuseName(part, value string) error {
 	if shown := HideSecrets(value); shown != value {
 		return &Refusal{
@@ -45,7 +45,7 @@ func refuseName(part, value string) error {
 	}
 }
 
-// ParentStream returns the stream that a rendition belongs to, and any other stream's own name.
+// ParentStream returns the stream that a rendition belongs to, and name itself for any other stream.
 func ParentStream(name string) string {
 	parent, _, _ := strings.Cut(name, "~")
 	return parent
@@ -53,7 +53,7 @@ func ParentStream(name string) string {
 
 func isDots(s string) bool { return s == "." || s == ".." }
 
-// truncateName bounds what a refusal repeats of a name, in bytes.
+// truncateName bounds the part of a name that a refusal repeats, in bytes.
 func truncateName(s string) string {
 	const limit = 80
 	if len(s) > limit {

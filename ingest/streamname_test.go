@@ -52,13 +52,13 @@ func TestName(t *testing.T) {
 	for _, tt := range names {
 		checkName(t, tt.app, tt.name)
 		if _, err := StreamName(tt.app, tt.name); (err == nil) != tt.ok {
-			t.Errorf("%q, %q: %v", tt.app, tt.name, err)
+			t.Errorf("%q, %q: got %v", tt.app, tt.name, err)
 		}
 	}
 }
 
-// allowed is the rule in words: {app}/{name}, each part 1 to 64 of A-Z a-z 0-9 . _ -, never .
-// or ..; {name}~{rendition} likewise.
+// allowed is an independent form of the rule: {app}/{name}, each part 1 to 64 of A-Z a-z 0-9 . _ -,
+// but not . or ..; {name}~{rendition} likewise.
 func allowed(app, name string) bool {
 	parts := append([]string{app}, strings.Split(name, "~")...)
 	for _, p := range parts {
@@ -77,21 +77,21 @@ func allowed(app, name string) bool {
 func checkName(t *testing.T, app, name string) {
 	full, err := StreamName(app, name)
 	if (err == nil) != allowed(app, name) {
-		t.Fatalf("%q, %q: %v", app, name, err)
+		t.Fatalf("%q, %q: got %v", app, name, err)
 	}
 	if err == nil {
 		base, _, _ := strings.Cut(name, "~")
 		if full != app+"/"+name || ParentStream(full) != app+"/"+base {
-			t.Fatalf("%q, %q is %q of %q", app, name, full, ParentStream(full))
+			t.Fatalf("%q, %q: got %q with parent %q", app, name, full, ParentStream(full))
 		}
 		return
 	}
 	var r *Refusal
 	if !errors.As(err, &r) || r.Outcome != RefusedName || r.Reason == "" || r.Hint == "" || full != "" {
-		t.Fatalf("%q, %+v", full, err)
+		t.Fatalf("got %q, %+v", full, err)
 	}
 	if len(r.Reason) > 500 || strings.ContainsAny(r.Reason, "\n\r\x00") {
-		t.Fatalf("the reason is %q", r.Reason)
+		t.Fatalf("got reason %q", r.Reason)
 	}
 }
 

@@ -7,37 +7,37 @@ import (
 )
 
 const (
-	// burst is the gap below which arrivals count as one burst: frames of one picture, or of
-	// one TCP segment train.
-	burst = 50 * time.Millisecond
-	// memory is how long a gap is remembered.
-	memory = 40 * time.Second
+	// burstGap is the gap below which arrivals count as one burst, such as slices of one frame, or
+	// segments of one TCP train.
+	burstGap = 50 * time.Millisecond
+	// gapMemory is how long a gap is remembered.
+	gapMemory = 40 * time.Second
 
-	// A gap is part of the rhythm if such gaps are nearly all there is, as with a publisher that
-	// sends in bursts or one frame a second; or if they come regularly, every few seconds.
-	// Stalls that come at random are not, however many there are.
-	fillCount = 3
-	fillShare = 0.85
+	// A gap belongs to the rhythm if such gaps fill nearly all of the time, as for a publisher that
+	// sends in bursts or one frame a second, or if they occur regularly, every few seconds.
+	// Stalls at random times do not, however many there are.
+	minFillCount = 3
+	minFillShare = 0.85
 
-	regularCount = 5   // in memory: every eight seconds
-	regularShare = 0.2 // of the time
-	// A shorter gap than regularLeast is far from any verdict.
-	regularLeast = 250 * time.Millisecond
-	regularApart = 1.5 // how much longer than the shortest the longest time between them may be
-	similarSize  = 0.7 // a gap is similar to a longer one if it is at least this part of it
+	minRegularCount = 5   // within memory: every eight seconds
+	minRegularShare = 0.2 // of the time
+	// A gap shorter than minRegularGap cannot cause a verdict.
+	minRegularGap    = 250 * time.Millisecond
+	maxIntervalRatio = 1.5 // longest ratio of the longest to the shortest interval between regular gaps
+	minSimilarRatio  = 0.7 // shortest ratio of a gap to a longer one for the two to be similar
 )
 
-// rhythm learns which gaps between arrivals belong to a publisher's way of sending: those
-// that repeat. A lone stall, however long, is not part of it, and a gap that no longer
-// comes is forgotten.
+// rhythm learns which gaps between arrivals belong to a publisher's normal sending: those
+// that repeat. A single stall, however long, does not, and gaps that no longer
+// occur are forgotten.
 type rhythm struct {
 	first, last time.Time
 	gaps        []gap // of at least burst, oldest first, within memory
 
-	// What follows was computed from gaps when the last arrival was at computed.
+	// The fields below were computed from gaps when the last arrival was at computed.
 	computed time.Time
 	longest  time.Duration
-	period   time.Duration
+	rhythmic time.Duration
 	scratch  []gap
 }
 
@@ -46,8 +46,8 @@ type gap struct {
 	length time.Duration
 }
 
-// arrive notes an arrival.
-func (r *rhythm) arrive(now time.Time) {
+// recordArrival records an arrival.
+func (r *rhythm) recordArrival(now time.Time) {
 	if r.last.IsZero() {
 		r.first, r.last = now, now
 		return
@@ -57,17 +57,17 @@ func (r *rhythm) arrive(now time.Time) {
 		return
 	}
 	r.last = now
-	if length >= burst {
+	if length >= burstGap {
 		r.gaps = append(r.gaps, gap{now, length})
 		r.computed = time.Time{}
 	}
-	r.expire(now)
+	r.dropOld(now)
 }
 
-// expire forgets gaps that ended longer ago than memory.
-func (r *rhythm) expire(now time.Time) {
+// dropOld removes gaps that ended longer than memory ago.
+func (r *rhythm) dropOld(now time.Time) {
 	n := 0
-	for n < len(r.gaps) && now.Sub(r.gaps[n].end) > memory {
+	for n < len(r.gaps) && now.Sub(r.gaps[n].end) > gapMemory {
 		n++
 	}
 	if n > 0 {
@@ -76,77 +76,77 @@ func (r *rhythm) expire(now time.Time) {
 	}
 }
 
-// peak returns the longest gap of the last 40 seconds.
-func (r *rhythm) peak() time.Duration {
-	r.update()
+// longestGap returns the longest gap of the last 40 seconds.
+func (r *rhythm) longestGap() time.Duration {
+	r.recompute()
 	return r.longest
 }
 
-// regular returns the longest gap that belongs to the publisher's rhythm; 0 if arrivals are
-// never further apart than a burst's.
-func (r *rhythm) regular() time.Duration {
-	r.update()
-	return r.period
+// rhythmGap returns the longest gap that belongs to the publisher's rhythm; 0 if arrivals are
+// never further apart than burst.
+func (r *rhythm) rhythmGap() time.Duration {
+	r.recompute()
+	return r.rhythmic
 }
 
-// renewal is how often the result is computed anew although no gap came or went: the share
-// of time that the gaps fill shrinks while a young session goes on without them.
-const renewal = time.Second
+// recomputeInterval is how often the result is recomputed without new or expired gaps: the share of time
+// that the gaps fill shrinks while a young session continues without them.
+const recomputeInterval = time.Second
 
-func (r *rhythm) update() {
-	if r.last.Sub(r.computed) < renewal {
+func (r *rhythm) recompute() {
+	if r.last.Sub(r.computed) < recomputeInterval {
 		return
 	}
 	r.computed = r.last
-	r.longest, r.period = 0, 0
+	r.longest, r.rhythmic = 0, 0
 	if len(r.gaps) == 0 {
 		return
 	}
 	r.scratch = append(r.scratch[:0], r.gaps...)
 	slices.SortFunc(r.scratch, func(a, b gap) int { return cmp.Compare(b.length, a.length) })
 	r.longest = r.scratch[0].length
-	observed := min(r.last.Sub(r.first), memory)
-	r.period = max(filling(r.scratch, r.last.Add(-observed), observed), r.recurring(r.scratch, observed))
+	observed := min(r.last.Sub(r.first), gapMemory)
+	r.rhythmic = max(longestFilling(r.scratch, r.last.Add(-observed), observed), r.longestRecurring(r.scratch, observed))
 }
 
-// filling returns the longest of gaps, which are sorted from the longest down, that fills the
-// observed time since then together with those that are similar or longer; 0 if none does.
-func filling(gaps []gap, since time.Time, observed time.Duration) time.Duration {
+// longestFilling returns the longest of gaps, sorted longest first, that together with similar or longer gaps
+// fills the observed time since then; 0 if none does.
+func longestFilling(gaps []gap, since time.Time, observed time.Duration) time.Duration {
 	var total time.Duration
 	similar := 0
 	for _, candidate := range gaps {
-		least := time.Duration(similarSize * float64(candidate.length))
+		least := time.Duration(minSimilarRatio * float64(candidate.length))
 		for similar < len(gaps) && gaps[similar].length >= least {
 			total += min(gaps[similar].length, gaps[similar].end.Sub(since))
 			similar++
 		}
-		if similar >= fillCount && float64(total) >= fillShare*float64(observed) {
+		if similar >= minFillCount && float64(total) >= minFillShare*float64(observed) {
 			return candidate.length
 		}
 	}
 	return 0
 }
 
-// recurring returns the longest of gaps, which are sorted from the longest down, that comes
-// regularly together with those that are similar; 0 if none does.
-func (r *rhythm) recurring(gaps []gap, observed time.Duration) time.Duration {
+// longestRecurring returns the longest of gaps, sorted longest first, that together with similar gaps occurs
+// regularly; 0 if none does.
+func (r *rhythm) longestRecurring(gaps []gap, observed time.Duration) time.Duration {
 	below := observed
-	for i := 0; i+regularCount <= len(gaps) && gaps[i].length >= regularLeast; i++ {
+	for i := 0; i+minRegularCount <= len(gaps) && gaps[i].length >= minRegularGap; i++ {
 		longest := gaps[i].length
-		least := time.Duration(similarSize * float64(longest))
-		if longest > below || gaps[i+regularCount-1].length < least {
+		least := time.Duration(minSimilarRatio * float64(longest))
+		if longest > below || gaps[i+minRegularCount-1].length < least {
 			continue
 		}
-		below = longest * 9 / 10 // so that there are few candidates, however many gaps
-		if r.comeRegularly(least, longest, observed) {
+		below = longest * 9 / 10 // keeps candidates few, however many gaps there are
+		if r.occurRegularly(least, longest, observed) {
 			return longest
 		}
 	}
 	return 0
 }
 
-// comeRegularly reports whether gaps of such lengths end at regular times, up to now.
-func (r *rhythm) comeRegularly(least, longest, observed time.Duration) bool {
+// occurRegularly reports whether gaps of these lengths end at regular intervals up to the last arrival.
+func (r *rhythm) occurRegularly(least, longest, observed time.Duration) bool {
 	var total, shortest, most time.Duration
 	var before time.Time
 	count := 0
@@ -165,6 +165,6 @@ func (r *rhythm) comeRegularly(least, longest, observed time.Duration) bool {
 		total += g.length
 		count++
 	}
-	limit := time.Duration(regularApart * float64(shortest))
-	return count >= regularCount && most <= limit && r.last.Sub(before) <= limit && float64(total) >= regularShare*float64(observed)
+	limit := time.Duration(maxIntervalRatio * float64(shortest))
+	return count >= minRegularCount && most <= limit && r.last.Sub(before) <= limit && float64(total) >= minRegularShare*float64(observed)
 }

@@ -1,8 +1,8 @@
-// Package watchdog judges from arrivals alone whether a publisher is still there: never any
-// media, media later than its own rhythm explains, or none for so long that the push
-// counts as broken although its socket is open.
+// Package watchdog judges from arrivals alone whether a publisher is still sending. It detects that
+// media has never arrived, that it is later than the publisher's rhythm explains, and that none has
+// arrived for so long that the push counts as broken although its socket is open.
 //
-// It is pure: time is an argument, and Next says when to ask again.
+// The package is pure: time is an argument, and Next returns when to check again.
 package watchdog
 
 import (
@@ -11,145 +11,145 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Verdict is what the arrivals say about a publisher.
+// Verdict is the judgement on a publisher from its arrivals.
 type Verdict uint8
 
 const (
-	Waiting Verdict = iota // no media yet, within its time
+	Waiting Verdict = iota // no media yet, within FirstMedia
 	Fine
-	Late   // later than the rhythm explains; nothing is decided
+	Late   // later than the rhythm explains, but not yet a break
 	Silent // broken
-	Never  // no media within the time for it
+	Never  // no media within FirstMedia
 )
 
 func (v Verdict) String() string {
 	return [...]string{"waiting", "fine", "late", "silent", "never"}[v]
 }
 
-// Config is what an operator may set.
+// Config holds the configurable limits.
 type Config struct {
-	// Silence is how long without media is a break; 0 judges by the publisher's rhythm.
+	// Silence is how long without media is a break; 0 means judged by the publisher's rhythm.
 	Silence time.Duration
-	// FirstMedia is how long a publisher may take before its first media packet.
+	// FirstMedia is how long a publisher may take to its first media packet; 0 means no limit.
 	FirstMedia time.Duration
 }
 
-// What silence: auto goes by. A steady push gets its verdict after a second.
+// Constants of silence: auto. A steady push gets its verdict after a second.
 const (
-	// floor is how much longer than its rhythm explains any publisher may be silent.
-	floor = time.Second
-	// mostExtra bounds what the transport's round trip adds to that.
-	mostExtra = 400 * time.Millisecond
-	// A session of which only a few packets have come shows no rhythm yet.
-	fewPackets = 10
-	apart      = 5 * time.Millisecond // packets that arrive closer together came in one burst
-	fewFloor   = 3 * time.Second
-	// One track may be silent for longer: a muted microphone, a still picture.
-	trackFloor = 3 * time.Second
+	// minSilence is how long any publisher may be silent beyond its rhythm.
+	minSilence = time.Second
+	// maxRTTAllowance bounds the allowance for the transport's round trip.
+	maxRTTAllowance = 400 * time.Millisecond
+	// A session with fewer than fewPackets packets shows no rhythm yet.
+	fewPackets           = 10
+	burstSpacing         = 5 * time.Millisecond // packets that arrive closer together belong to one burst
+	minSilenceFewPackets = 3 * time.Second
+	// A single track may be silent for longer: a muted microphone, a still image.
+	minTrackSilence = 3 * time.Second
 )
 
-// Watchdog watches one publisher session.
+// Watchdog watches one publisher session. It is not safe for concurrent use.
 type Watchdog struct {
-	cfg     Config
-	begun   time.Time
-	first   time.Time // arrival of the first media; zero before
-	packets int       // of media, counted up to fewPackets; a burst counts once
-	counted time.Time // when the last of them arrived
-	any     rhythm
-	tracks  [packetbuf.NumTracks]rhythm
-	extra   time.Duration // for the transport's round trip
-	resumed time.Time     // when media last came after none of any track had come for pause
+	cfg          Config
+	accepted     time.Time
+	first        time.Time // arrival of the first media; zero before
+	packets      int       // media packets, counted up to fewPackets; a burst counts once
+	counted      time.Time // arrival of the last packet counted
+	allTracks    rhythm
+	tracks       [packetbuf.NumTracks]rhythm
+	rttAllowance time.Duration // allowance for the transport's round trip
+	resumed      time.Time     // arrival of the last media after a pause of all tracks
 }
 
-// pause is how long all tracks must be silent together for none to count as silent by itself.
-const pause = 500 * time.Millisecond
+// sessionPause is how long all tracks must be silent together for the silence not to count for one track.
+const sessionPause = 500 * time.Millisecond
 
-// New watches a session that was accepted at now.
+// New returns a Watchdog for a session that was accepted at now.
 func New(cfg Config, now time.Time) *Watchdog {
-	return &Watchdog{cfg: cfg, begun: now}
+	return &Watchdog{cfg: cfg, accepted: now}
 }
 
-// SetConfig changes the limits from now on.
+// SetConfig changes the limits.
 func (w *Watchdog) SetConfig(cfg Config) { w.cfg = cfg }
 
-// RoundTrip sets the transport's smoothed round-trip time and its mean deviation: with
-// silence: auto media may be later by them, within bounds.
+// RoundTrip sets the transport's smoothed round-trip time and its mean deviation. With silence: auto
+// they extend the allowed silence, within bounds.
 func (w *Watchdog) RoundTrip(srtt, rttvar time.Duration) {
-	w.extra = min(srtt+4*rttvar, mostExtra)
+	w.rttAllowance = min(srtt+4*rttvar, maxRTTAllowance)
 }
 
-// Media notes that a media packet of a track arrived.
+// Media records the arrival of a media packet of a track.
 func (w *Watchdog) Media(now time.Time, tr packetbuf.Track) {
 	if w.first.IsZero() {
 		w.first = now
 	}
-	if w.packets > 0 && now.Sub(w.any.last) >= pause {
+	if w.packets > 0 && now.Sub(w.allTracks.last) >= sessionPause {
 		w.resumed = now
 	}
-	if w.packets < fewPackets && now.Sub(w.counted) >= apart {
+	if w.packets < fewPackets && now.Sub(w.counted) >= burstSpacing {
 		w.packets++
 		w.counted = now
 	}
-	w.any.arrive(now)
-	w.tracks[tr].arrive(now)
+	w.allTracks.recordArrival(now)
+	w.tracks[tr].recordArrival(now)
 }
 
-// silence returns how long after the last arrival the verdict falls.
-func (w *Watchdog) silence() time.Duration {
+// silentAfter returns how long after the last arrival the session counts as silent.
+func (w *Watchdog) silentAfter() time.Duration {
 	if w.cfg.Silence > 0 {
 		return w.cfg.Silence
 	}
 	if w.packets < fewPackets {
-		return max(fewFloor, floor+w.any.regular()+w.extra)
+		return max(minSilenceFewPackets, minSilence+w.allTracks.rhythmGap()+w.rttAllowance)
 	}
-	return floor + w.any.regular() + w.extra
+	return minSilence + w.allTracks.rhythmGap() + w.rttAllowance
 }
 
-// lateness returns how long after the last arrival the publisher is suspect.
-func (w *Watchdog) lateness() time.Duration {
-	return min(w.silence()/2, floor/4+2*w.any.peak()+w.extra)
+// lateAfter returns how long after the last arrival the session counts as late.
+func (w *Watchdog) lateAfter() time.Duration {
+	return min(w.silentAfter()/2, minSilence/4+2*w.allTracks.longestGap()+w.rttAllowance)
 }
 
-// trackSilence is silence for one track of several.
-func (w *Watchdog) trackSilence(tr packetbuf.Track) time.Duration {
-	return max(w.cfg.Silence, trackFloor+w.tracks[tr].regular()+w.extra)
+// trackSilentAfter returns how long after its last arrival one track of several counts as silent.
+func (w *Watchdog) trackSilentAfter(tr packetbuf.Track) time.Duration {
+	return max(w.cfg.Silence, minTrackSilence+w.tracks[tr].rhythmGap()+w.rttAllowance)
 }
 
-// Check says how the publisher does at now.
+// Check returns the verdict at now.
 func (w *Watchdog) Check(now time.Time) Verdict {
 	if w.first.IsZero() {
-		if w.cfg.FirstMedia > 0 && now.Sub(w.begun) >= w.cfg.FirstMedia {
+		if w.cfg.FirstMedia > 0 && now.Sub(w.accepted) >= w.cfg.FirstMedia {
 			return Never
 		}
 		return Waiting
 	}
-	quiet := now.Sub(w.any.last)
+	quiet := now.Sub(w.allTracks.last)
 	switch {
-	case quiet >= w.silence():
+	case quiet >= w.silentAfter():
 		return Silent
-	case quiet >= w.lateness():
+	case quiet >= w.lateAfter():
 		return Late
 	}
 	return Fine
 }
 
-// TrackSilent reports whether a track that has begun is silent while another goes on.
+// TrackSilent reports whether a track that has begun is silent while another continues.
 func (w *Watchdog) TrackSilent(now time.Time, tr packetbuf.Track) bool {
 	return !w.tracks[tr].last.IsZero() && w.Check(now) == Fine && !now.Before(w.trackDeadline(tr))
 }
 
-// trackDeadline returns when a track counts as silent if nothing of it arrives while another
-// goes on. A silence of the whole session is not its own.
+// trackDeadline returns when a track counts as silent if it stays away while another continues. A
+// silence of the whole session does not count.
 func (w *Watchdog) trackDeadline(tr packetbuf.Track) time.Time {
 	from := w.tracks[tr].last
 	if w.resumed.After(from) {
 		from = w.resumed
 	}
-	return from.Add(w.trackSilence(tr))
+	return from.Add(w.trackSilentAfter(tr))
 }
 
-// Next is the next moment after now at which Check or TrackSilent may say something else
-// although nothing arrived; zero if there is none.
+// Next returns the next time after now at which Check or TrackSilent may change without an arrival;
+// zero if there is none.
 func (w *Watchdog) Next(now time.Time) time.Time {
 	var next time.Time
 	consider := func(at time.Time) {
@@ -159,12 +159,12 @@ func (w *Watchdog) Next(now time.Time) time.Time {
 	}
 	if w.first.IsZero() {
 		if w.cfg.FirstMedia > 0 {
-			consider(w.begun.Add(w.cfg.FirstMedia))
+			consider(w.accepted.Add(w.cfg.FirstMedia))
 		}
 		return next
 	}
-	consider(w.any.last.Add(w.lateness()))
-	consider(w.any.last.Add(w.silence()))
+	consider(w.allTracks.last.Add(w.lateAfter()))
+	consider(w.allTracks.last.Add(w.silentAfter()))
 	for tr := range w.tracks {
 		if r := &w.tracks[tr]; !r.last.IsZero() {
 			consider(w.trackDeadline(packetbuf.Track(tr))) //nolint:gosec // a small index
@@ -174,15 +174,15 @@ func (w *Watchdog) Next(now time.Time) time.Time {
 }
 
 // Last returns when media last arrived; zero before the first.
-func (w *Watchdog) Last() time.Time { return w.any.last }
+func (w *Watchdog) Last() time.Time { return w.allTracks.last }
 
 // Quiet returns the time since the last media; 0 before the first.
 func (w *Watchdog) Quiet(now time.Time) time.Duration {
 	if w.first.IsZero() {
 		return 0
 	}
-	return now.Sub(w.any.last)
+	return now.Sub(w.allTracks.last)
 }
 
 // Gap returns the longest gap between arrivals in the last 40 seconds.
-func (w *Watchdog) Gap() time.Duration { return w.any.peak() }
+func (w *Watchdog) Gap() time.Duration { return w.allTracks.longestGap() }

@@ -16,7 +16,7 @@ const ms = time.Millisecond
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // verdictAfter returns when the verdict falls if nothing more arrives, and how often the
-// publisher became suspect before.
+// publisher is late before that.
 func verdictAfter(w *Watchdog, now time.Time) (at time.Time, late int) {
 	was := Fine
 	for next := w.Next(now); !next.IsZero(); next = w.Next(now) {
@@ -33,19 +33,19 @@ func verdictAfter(w *Watchdog, now time.Time) (at time.Time, late int) {
 	return time.Time{}, late
 }
 
-// play feeds a trace until end and returns the verdicts.
-func play(w *Watchdog, tr arrivals.Trace, end time.Duration) (silent []time.Duration, late int) {
+// playTrace feeds a trace until end and returns the times of Silent verdicts and the number of Late ones.
+func playTrace(w *Watchdog, tr arrivals.Trace, end time.Duration) (silent []time.Duration, late int) {
 	var last time.Duration
 	for f := range tr.Frames {
 		if f.Read > end {
 			break
 		}
-		if quiet := f.Received - last; quiet >= 250*ms && w.packets > 0 { // sooner than any verdict or suspicion
-			if quiet > w.lateness() {
+		if quiet := f.Received - last; quiet >= 250*ms && w.packets > 0 { // shorter than for any verdict
+			if quiet > w.lateAfter() {
 				late++
 			}
-			if quiet > w.silence() {
-				silent = append(silent, last+w.silence())
+			if quiet > w.silentAfter() {
+				silent = append(silent, last+w.silentAfter())
 			}
 		}
 		w.Media(epoch.Add(f.Read), packetbuf.Video)
@@ -54,40 +54,40 @@ func play(w *Watchdog, tr arrivals.Trace, end time.Duration) (silent []time.Dura
 	return silent, late
 }
 
-// steadyPush sends 30 frames a second for d from at on and returns when it ended.
-func steadyPush(w *Watchdog, at time.Time, d time.Duration) time.Time {
+// pushSteadily sends 30 frames a second for d from at and returns when it ended.
+func pushSteadily(w *Watchdog, at time.Time, d time.Duration) time.Time {
 	for end := at.Add(d); at.Before(end); at = at.Add(time.Second / 30) {
 		w.Media(at, packetbuf.Video)
 	}
-	return w.any.last
+	return w.allTracks.last
 }
 
 func TestNoFalseVerdictInAnHour(t *testing.T) {
-	// Until bursts have repeated, they are silences.
-	allowed := map[string]int{"bursts of 6 s": 3, "satellite": 3, "latency steps": 5} // which stall for up to 1.1 s
+	// Until bursts have repeated, they cause verdicts.
+	allowed := map[string]int{"bursts of 6 s": 3, "satellite": 3, "latency steps": 5} // the last two stall for up to 1.1 s
 	for seed := range uint64(3) {
 		for _, tr := range arrivals.Regular(seed) {
 			w := New(Config{FirstMedia: 10 * time.Second}, epoch)
-			silent, late := play(w, tr, time.Hour)
+			silent, late := playTrace(w, tr, time.Hour)
 			if len(silent) > allowed[tr.Name] {
 				t.Errorf("%s, seed %d: got false verdicts at %v, want at most %d", tr.Name, seed, silent, allowed[tr.Name])
 			}
 			if tr.Name == "steady" && late > 0 {
-				t.Errorf("a steady push was suspect %d times", late)
+				t.Errorf("steady push: got %d late verdicts, want none", late)
 			}
 		}
 	}
 }
 
-// On lines that stall, a verdict may be false; how many are is a matter of cost, which the
-// silence simulation weighs. Here they only must not get out of hand.
+// On connections that stall, verdicts may be false. The silence simulation weighs their cost; this
+// test only bounds their number.
 func TestFalseVerdictsOnBadLines(t *testing.T) {
 	most := map[string]int{
 		"single stalls": 40, "growing stalls": 60, "roaming": 100, "loaded relay": 0, "dynamic bitrate": 0,
 		"slides that stall": 40, "5 % loss": 10, "10 % loss": 50, "15 % loss": 120,
 	}
 	for _, tr := range arrivals.Irregular(1) {
-		silent, _ := play(New(Config{}, epoch), tr, time.Hour)
+		silent, _ := playTrace(New(Config{}, epoch), tr, time.Hour)
 		if want, ok := most[tr.Name]; !ok || len(silent) > want {
 			t.Errorf("%s: got %d false verdicts in an hour, want at most %d", tr.Name, len(silent), want)
 		}
@@ -113,13 +113,13 @@ func TestHangIsNoticedAfterAnyHistory(t *testing.T) {
 		"just under a verdict": {950 * ms, 950 * ms, 950 * ms},
 	} {
 		w := New(Config{}, epoch)
-		last := steadyPush(w, epoch, 20*s)
+		last := pushSteadily(w, epoch, 20*s)
 		for _, stall := range stalls {
-			last = steadyPush(w, last.Add(stall), 7*s)
+			last = pushSteadily(w, last.Add(stall), 7*s)
 		}
 		at, _ := verdictAfter(w, last)
 		if got := at.Sub(last); got > 1500*ms {
-			t.Errorf("%s: the verdict falls after %v, want at most 1.5s", name, got)
+			t.Errorf("%s: got a verdict after %v, want at most 1.5s", name, got)
 		}
 	}
 }
@@ -128,39 +128,39 @@ func TestHangIsNoticedAfterAnyHistory(t *testing.T) {
 func TestRhythmIsForgotten(t *testing.T) {
 	for _, tr := range arrivals.Regular(1) {
 		w := New(Config{}, epoch)
-		play(w, tr, 10*time.Minute)
-		last := steadyPush(w, w.any.last.Add(tr.Rhythm), time.Minute)
+		playTrace(w, tr, 10*time.Minute)
+		last := pushSteadily(w, w.allTracks.last.Add(tr.Rhythm), time.Minute)
 		at, _ := verdictAfter(w, last)
 		if got := at.Sub(last); got > 1500*ms {
-			t.Errorf("%s, then a steady minute: the verdict falls after %v, want at most 1.5s", tr.Name, got)
+			t.Errorf("%s, then a steady minute: got a verdict after %v, want at most 1.5s", tr.Name, got)
 		}
 	}
 }
 
-// Stalls that come at random, seconds apart, are no rhythm, however many there are.
+// Stalls at random times, seconds apart, are not a rhythm, however many there are.
 func TestRandomStallsAreNoRhythm(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := New(Config{}, epoch)
 		between := time.Duration(rapid.IntRange(6000, 9000).Draw(t, "between")) * ms
-		last := steadyPush(w, epoch, between)
+		last := pushSteadily(w, epoch, between)
 		chance := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
 		for range 20 {
 			last = last.Add(300*ms + time.Duration(chance.IntN(11_700))*ms)
-			last = steadyPush(w, last, between)
+			last = pushSteadily(w, last, between)
 			at, _ := verdictAfter(w, last)
 			if got := at.Sub(last); got > 1500*ms {
-				t.Fatalf("the verdict falls after %v, want at most 1.5s", got)
+				t.Fatalf("got a verdict after %v, want at most 1.5s", got)
 			}
 		}
 	})
 }
 
-// With random stalls the wait is never longer than 1.5 s beyond a gap that came at least three
+// With random stalls the verdict falls at most 1.5 s beyond a gap that occurred at least three
 // times in the last 40 seconds, give or take a third.
 func TestWaitIsBoundedByWhatRepeats(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := New(Config{}, epoch)
-		last := steadyPush(w, epoch, time.Second)
+		last := pushSteadily(w, epoch, time.Second)
 		type ended struct {
 			at  time.Time
 			gap time.Duration
@@ -170,23 +170,23 @@ func TestWaitIsBoundedByWhatRepeats(t *testing.T) {
 			stall := time.Duration(rapid.IntRange(50, 15_000).Draw(t, "ms")) * ms
 			last = last.Add(stall)
 			stalls = append(stalls, ended{last, stall})
-			last = steadyPush(w, last, time.Duration(rapid.IntRange(0, 20_000).Draw(t, "steady"))*ms)
+			last = pushSteadily(w, last, time.Duration(rapid.IntRange(0, 20_000).Draw(t, "steady"))*ms)
 		}
 		repeated := time.Duration(0)
 		for _, s := range stalls {
 			similar := 0
 			for _, other := range stalls {
-				if last.Sub(other.at) <= memory && float64(other.gap) >= similarSize*float64(s.gap) {
+				if last.Sub(other.at) <= gapMemory && float64(other.gap) >= minSimilarRatio*float64(s.gap) {
 					similar++
 				}
 			}
-			if last.Sub(s.at) <= memory && similar >= fillCount {
+			if last.Sub(s.at) <= gapMemory && similar >= minFillCount {
 				repeated = max(repeated, s.gap)
 			}
 		}
 		at, _ := verdictAfter(w, last)
 		if got := at.Sub(last); got > repeated+1500*ms {
-			t.Errorf("the verdict falls after %v, want at most 1.5s more than %v", got, repeated)
+			t.Errorf("got a verdict after %v, want at most 1.5s more than %v", got, repeated)
 		}
 	})
 }
@@ -210,7 +210,7 @@ func TestHangIsNoticed(t *testing.T) {
 		}
 		at, late := verdictAfter(w, last)
 		if got := at.Sub(last); got > c.within || got < time.Second || late != 1 {
-			t.Errorf("%s: got a verdict after %v and %d suspicions, want one within %v", name, got, late, c.within)
+			t.Errorf("%s: got a verdict after %v and %d late ones, want one within %v", name, got, late, c.within)
 		}
 	}
 }
@@ -219,58 +219,57 @@ func TestFixedSilence(t *testing.T) {
 	w := New(Config{Silence: 4 * time.Second}, epoch)
 	w.Media(epoch, packetbuf.Video)
 	if got := w.Check(epoch.Add(4*time.Second - 1)); got != Late {
-		t.Errorf("just before: %v", got)
+		t.Errorf("just before 4s: got %v", got)
 	}
 	if got := w.Check(epoch.Add(4 * time.Second)); got != Silent {
-		t.Errorf("at 4s: %v", got)
+		t.Errorf("at 4s: got %v", got)
 	}
 }
 
 func TestFirstMedia(t *testing.T) {
 	w := New(Config{FirstMedia: 10 * time.Second}, epoch)
 	if got := w.Next(epoch); !got.Equal(epoch.Add(10 * time.Second)) {
-		t.Errorf("asks at %v", got)
+		t.Errorf("got next check at %v", got)
 	}
 	if got := w.Check(epoch.Add(9 * time.Second)); got != Waiting {
-		t.Errorf("at 9s: %v", got)
+		t.Errorf("at 9s: got %v", got)
 	}
 	if got := w.Check(epoch.Add(10 * time.Second)); got != Never {
-		t.Errorf("at 10s: %v", got)
+		t.Errorf("at 10s: got %v", got)
 	}
 	w.Media(epoch.Add(9*time.Second), packetbuf.Audio)
 	if got := w.Check(epoch.Add(9*time.Second + 100*ms)); got != Fine {
-		t.Errorf("after media: %v", got)
+		t.Errorf("after media: got %v", got)
 	}
 }
 
 func TestOneTrackSilent(t *testing.T) {
 	w := New(Config{}, epoch)
 	now := epoch
-	for i := range 1000 { // 20 s; video stops after 10
+	for i := range 1000 { // 20 s; video stops after 10 s
 		now = epoch.Add(time.Duration(i) * 20 * ms)
 		w.Media(now, packetbuf.Audio)
 		if i < 500 {
 			w.Media(now, packetbuf.Video)
 		}
 		quiet := now.Sub(epoch) - 499*20*ms
-		if w.TrackSilent(now, packetbuf.Video) != (quiet >= w.trackSilence(packetbuf.Video)) {
-			t.Fatalf("video, quiet for %v: silent %v", quiet, w.TrackSilent(now, packetbuf.Video))
+		if w.TrackSilent(now, packetbuf.Video) != (quiet >= w.trackSilentAfter(packetbuf.Video)) {
+			t.Fatalf("video, quiet for %v: got silent %v", quiet, w.TrackSilent(now, packetbuf.Video))
 		}
 		if w.TrackSilent(now, packetbuf.Audio) || w.Check(now) != Fine {
-			t.Fatal("audio goes on, and the session with it")
+			t.Fatal("audio continues: got a silent session or track, want none")
 		}
 	}
-	if got := w.trackSilence(packetbuf.Video); got < 3*time.Second || got > 3100*ms {
-		t.Errorf("got %v for a steady track, want about 3s", got)
+	if got := w.trackSilentAfter(packetbuf.Video); got < 3*time.Second || got > 3100*ms {
+		t.Errorf("steady track: got silent after %v, want about 3s", got)
 	}
 	if w.TrackSilent(now.Add(time.Minute), packetbuf.Video) {
-		t.Error("when all is silent no track is silent by itself")
+		t.Error("whole session silent: got a single silent track, want none")
 	}
 }
 
-// While the whole session was silent, no track was silent by itself, whichever comes first
-// afterwards.
-func TestSilenceOfAllIsNoTracks(t *testing.T) {
+// While the whole session is silent, no single track counts as silent, whichever returns first.
+func TestSilenceOfSessionIsNotOfATrack(t *testing.T) {
 	w := New(Config{}, epoch)
 	now := epoch
 	both := func(d time.Duration) {
@@ -283,26 +282,26 @@ func TestSilenceOfAllIsNoTracks(t *testing.T) {
 	now = now.Add(10 * time.Second)
 	w.Media(now, packetbuf.Audio)
 	if w.TrackSilent(now, packetbuf.Video) {
-		t.Error("video is silent by itself, want it to have 3s from when audio came back")
+		t.Error("video: got silent at once, want 3s from the return of audio")
 	}
 	for end := now.Add(3100 * ms); now.Before(end); now = now.Add(20 * ms) {
 		w.Media(now, packetbuf.Audio)
 	}
 	if !w.TrackSilent(now, packetbuf.Video) {
-		t.Error("video is not silent 3s after audio came back without it")
+		t.Error("video: got not silent 3s after audio returned without it")
 	}
 }
 
 func TestRoundTripGivesTime(t *testing.T) {
 	w := New(Config{}, epoch)
-	steadyPush(w, epoch, 10*time.Second)
-	before := w.silence()
+	pushSteadily(w, epoch, 10*time.Second)
+	before := w.silentAfter()
 	w.RoundTrip(100*ms, 50*ms)
-	if got := w.silence() - before; got != 300*ms {
-		t.Errorf("the verdict moved by %v, want 300ms", got)
+	if got := w.silentAfter() - before; got != 300*ms {
+		t.Errorf("got the verdict later by %v, want 300ms", got)
 	}
 	w.RoundTrip(5*time.Second, time.Second)
-	if got := w.silence() - before; got != mostExtra {
-		t.Errorf("the verdict moved by %v, want at most %v", got, mostExtra)
+	if got := w.silentAfter() - before; got != maxRTTAllowance {
+		t.Errorf("got the verdict later by %v, want at most %v", got, maxRTTAllowance)
 	}
 }

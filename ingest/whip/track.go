@@ -176,7 +176,7 @@ func (t *track) due(now time.Time) (nacks []uint16, starves, waiting bool, err e
 	if t.kind == packetbuf.Video {
 		t.nacks = t.buffer.Nacks(now, rtt, t.nacks[:0])
 		nacks = append(nacks, t.nacks...)
-		since := t.buffer.Starves()
+		since := t.buffer.StarvedSince()
 		starves = !since.IsZero() && now.Sub(since) >= t.patience()
 	}
 	counters := t.s.srv.o.Counters

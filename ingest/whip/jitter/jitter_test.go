@@ -12,8 +12,8 @@ var zero = time.Unix(1000, 0)
 
 func ms(n int) time.Time { return zero.Add(time.Duration(n) * time.Millisecond) }
 
-// push pushes a packet that is an access unit of its own.
-func push(b *Buffer[int], now time.Time, seq uint16, start bool, p int) {
+// pushUnit pushes a packet that is a complete access unit.
+func pushUnit(b *Buffer[int], now time.Time, seq uint16, start bool, p int) {
 	kind := Never
 	if start {
 		kind = Always
@@ -21,8 +21,8 @@ func push(b *Buffer[int], now time.Time, seq uint16, start bool, p int) {
 	b.Push(now, seq, uint32(seq), kind, p)
 }
 
-// drain pops all there is.
-func drain(b *Buffer[int], now time.Time, patience time.Duration) (out []int, gaps int) {
+// popAll pops all available packets.
+func popAll(b *Buffer[int], now time.Time, patience time.Duration) (out []int, gaps int) {
 	for {
 		p, gap, ok := b.Pop(now, patience)
 		if !ok {
@@ -38,66 +38,66 @@ func drain(b *Buffer[int], now time.Time, patience time.Duration) (out []int, ga
 func TestInOrder(t *testing.T) {
 	b := NewAudio[int]()
 	for i, seq := range []uint16{65534, 0, 65535, 1, 1} {
-		push(b, ms(i), seq, false, int(seq))
+		pushUnit(b, ms(i), seq, false, int(seq))
 	}
-	out, gaps := drain(b, ms(5), time.Second)
+	out, gaps := popAll(b, ms(5), time.Second)
 	if !slices.Equal(out, []int{65534, 65535, 0, 1}) || gaps != 0 || b.Late != 1 {
-		t.Errorf("%v, %d gaps, %d late", out, gaps, b.Late)
+		t.Errorf("got %v, %d gaps, %d late", out, gaps, b.Late)
 	}
-	push(b, ms(6), 65535, false, 9)
-	if out, _ = drain(b, ms(6), time.Second); len(out) != 0 || b.Late != 2 {
-		t.Errorf("late packet handed out: %v", out)
+	pushUnit(b, ms(6), 65535, false, 9)
+	if out, _ = popAll(b, ms(6), time.Second); len(out) != 0 || b.Late != 2 {
+		t.Errorf("late packet: got %v, want it dropped", out)
 	}
 }
 
-// Sound that does not come is stepped over when patience has run out.
-func TestSoundGoesOn(t *testing.T) {
+// Audio skips missing packets when patience has run out.
+func TestAudioSkipsMissing(t *testing.T) {
 	b := NewAudio[int]()
-	push(b, ms(0), 1, false, 1)
-	push(b, ms(20), 3, false, 3)
-	if out, _ := drain(b, ms(60), 100*time.Millisecond); !slices.Equal(out, []int{1}) {
-		t.Fatalf("%v", out)
+	pushUnit(b, ms(0), 1, false, 1)
+	pushUnit(b, ms(20), 3, false, 3)
+	if out, _ := popAll(b, ms(60), 100*time.Millisecond); !slices.Equal(out, []int{1}) {
+		t.Fatalf("got %v", out)
 	}
-	out, gaps := drain(b, ms(120), 100*time.Millisecond)
+	out, gaps := popAll(b, ms(120), 100*time.Millisecond)
 	if !slices.Equal(out, []int{3}) || gaps != 1 || b.Lost != 1 {
-		t.Errorf("%v, %d gaps, %d lost", out, gaps, b.Lost)
+		t.Errorf("got %v, %d gaps, %d lost", out, gaps, b.Lost)
 	}
 }
 
-// A picture that was damaged is waited for until it comes or a decoder can start anew.
-func TestPicturesStayWhole(t *testing.T) {
+// Video waits for a missing packet until it arrives or a decoder can start at a later one.
+func TestVideoWaitsForStart(t *testing.T) {
 	b := NewVideo[int]()
-	push(b, ms(0), 9, false, 9) // of no use: nothing starts there
-	push(b, ms(0), 10, true, 10)
-	push(b, ms(0), 12, false, 12)
-	if out, gaps := drain(b, ms(1), 50*time.Millisecond); !slices.Equal(out, []int{10}) || gaps != 1 {
-		t.Fatalf("%v, %d gaps", out, gaps)
+	pushUnit(b, ms(0), 9, false, 9) // useless: a decoder cannot start there
+	pushUnit(b, ms(0), 10, true, 10)
+	pushUnit(b, ms(0), 12, false, 12)
+	if out, gaps := popAll(b, ms(1), 50*time.Millisecond); !slices.Equal(out, []int{10}) || gaps != 1 {
+		t.Fatalf("got %v, %d gaps", out, gaps)
 	}
-	if out, _ := drain(b, ms(500), 50*time.Millisecond); len(out) != 0 {
-		t.Fatalf("handed out behind a gap: %v", out)
+	if out, _ := popAll(b, ms(500), 50*time.Millisecond); len(out) != 0 {
+		t.Fatalf("after a gap: got %v, want nothing", out)
 	}
-	if since := b.Starves(); !since.Equal(ms(0)) {
-		t.Errorf("starves since %v", since)
+	if since := b.StarvedSince(); !since.Equal(ms(0)) {
+		t.Errorf("got starving since %v", since)
 	}
-	push(b, ms(510), 11, false, 11)
-	if out, gaps := drain(b, ms(510), 50*time.Millisecond); !slices.Equal(out, []int{11, 12}) || gaps != 0 {
-		t.Fatalf("repaired: %v, %d gaps", out, gaps)
+	pushUnit(b, ms(510), 11, false, 11)
+	if out, gaps := popAll(b, ms(510), 50*time.Millisecond); !slices.Equal(out, []int{11, 12}) || gaps != 0 {
+		t.Fatalf("repaired: got %v, %d gaps", out, gaps)
 	}
-	push(b, ms(600), 14, false, 14)
-	push(b, ms(610), 15, true, 15)
-	if out, _ := drain(b, ms(620), 50*time.Millisecond); len(out) != 0 {
-		t.Fatalf("given up too soon: %v", out)
+	pushUnit(b, ms(600), 14, false, 14)
+	pushUnit(b, ms(610), 15, true, 15)
+	if out, _ := popAll(b, ms(620), 50*time.Millisecond); len(out) != 0 {
+		t.Fatalf("before patience runs out: got %v, want nothing", out)
 	}
-	if out, gaps := drain(b, ms(660), 50*time.Millisecond); !slices.Equal(out, []int{15}) || gaps != 1 {
-		t.Errorf("a new start: %v, %d gaps", out, gaps)
+	if out, gaps := popAll(b, ms(660), 50*time.Millisecond); !slices.Equal(out, []int{15}) || gaps != 1 {
+		t.Errorf("new start: got %v, %d gaps", out, gaps)
 	}
-	if !b.Starves().IsZero() {
-		t.Error("starves after a new start")
+	if !b.StarvedSince().IsZero() {
+		t.Error("after a new start: got starving")
 	}
 }
 
-// A picture that may have lost its parameter sets is no beginning; one whose access unit is known
-// from its first packet is.
+// A decoder cannot start at a frame that may have lost its parameter sets, but can if its access unit
+// has arrived from the first packet on.
 func TestStartsIfWhole(t *testing.T) {
 	const aud, picture = Never, IfWhole
 	type packet struct {
@@ -122,7 +122,7 @@ func TestStartsIfWhole(t *testing.T) {
 			b := NewVideo[int]()
 			var out []int
 			take := func(now time.Time) {
-				more, _ := drain(b, now, 50*time.Millisecond)
+				more, _ := popAll(b, now, 50*time.Millisecond)
 				out = append(out, more...)
 			}
 			for i, p := range c.packets {
@@ -134,10 +134,10 @@ func TestStartsIfWhole(t *testing.T) {
 			take(ms(len(c.packets)))
 			take(ms(1000))
 			if !slices.Equal(out, c.out) {
-				t.Errorf("%s, %s: %v", name, at, out)
+				t.Errorf("%s, %s: got %v", name, at, out)
 			}
-			if starved := !b.Starves().IsZero(); starved != (len(c.out) == 1) {
-				t.Errorf("%s, %s: starves: %v", name, at, starved)
+			if starved := !b.StarvedSince().IsZero(); starved != (len(c.out) == 1) {
+				t.Errorf("%s, %s: got starving: %v", name, at, starved)
 			}
 		}
 	}
@@ -145,56 +145,56 @@ func TestStartsIfWhole(t *testing.T) {
 
 func TestNacks(t *testing.T) {
 	b := NewVideo[int]()
-	push(b, ms(0), 1, true, 1)
-	push(b, ms(0), 4, false, 4)
+	pushUnit(b, ms(0), 1, true, 1)
+	pushUnit(b, ms(0), 4, false, 4)
 	if got := b.Nacks(ms(5), 0, nil); len(got) != 0 {
-		t.Errorf("asked for what may only be late: %v", got)
+		t.Errorf("packet that may only be late: got requests %v, want none", got)
 	}
 	if got := b.Nacks(ms(10), 40*time.Millisecond, nil); !slices.Equal(got, []uint16{2, 3}) {
-		t.Errorf("%v", got)
+		t.Errorf("got requests %v", got)
 	}
-	push(b, ms(40), 2, false, 2)
+	pushUnit(b, ms(40), 2, false, 2)
 	if got := b.Nacks(ms(45), 40*time.Millisecond, nil); len(got) != 0 {
-		t.Errorf("asked again before an answer could come: %v", got)
+		t.Errorf("before an answer could arrive: got requests %v, want none", got)
 	}
 	if got := b.Nacks(ms(70), 40*time.Millisecond, nil); !slices.Equal(got, []uint16{3}) {
-		t.Errorf("%v", got)
+		t.Errorf("got requests %v", got)
 	}
 	n := 0
 	for at := 100; at < 10000; at += 50 {
 		n += len(b.Nacks(ms(at), 40*time.Millisecond, nil))
 	}
-	if n != tries-2 {
-		t.Errorf("asked %d times more", n)
+	if n != maxRequests-2 {
+		t.Errorf("got %d further requests", n)
 	}
 }
 
-// A sender that begins anew is followed; one that floods does not grow the buffer.
+// The buffer follows a sender that restarts, and does not grow for one that floods.
 func TestBounds(t *testing.T) {
 	b := NewVideo[int]()
-	push(b, ms(0), 1, true, 1)
-	drain(b, ms(0), time.Second)
+	pushUnit(b, ms(0), 1, true, 1)
+	popAll(b, ms(0), time.Second)
 	for i := 3; i < 3*videoSize; i++ {
-		push(b, ms(1), uint16(i), i == 2*videoSize+5, i)
+		pushUnit(b, ms(1), uint16(i), i == 2*videoSize+5, i)
 	}
-	out, _ := drain(b, ms(1), time.Second)
+	out, _ := popAll(b, ms(1), time.Second)
 	if len(out) != videoSize-5 || out[0] != 2*videoSize+5 {
-		t.Errorf("%d packets from %v", len(out), out[:1])
+		t.Errorf("got %d packets from %v", len(out), out[:1])
 	}
 	late := b.Late
-	push(b, ms(2), 20000, true, 1) // one astray
-	if out, _ := drain(b, ms(2), time.Second); len(out) != 0 || b.Late != late+1 {
-		t.Errorf("one astray: %v, %d late", out, b.Late)
+	pushUnit(b, ms(2), 20000, true, 1) // a single packet far off
+	if out, _ := popAll(b, ms(2), time.Second); len(out) != 0 || b.Late != late+1 {
+		t.Errorf("single packet far off: got %v, %d late", out, b.Late)
 	}
-	push(b, ms(2), 40000, true, 1)
-	push(b, ms(2), 40001, true, 2)
-	if out, gaps := drain(b, ms(2), time.Second); len(out) != 1 || gaps != 1 {
-		t.Errorf("a new beginning: %v, %d gaps", out, gaps)
+	pushUnit(b, ms(2), 40000, true, 1)
+	pushUnit(b, ms(2), 40001, true, 2)
+	if out, gaps := popAll(b, ms(2), time.Second); len(out) != 1 || gaps != 1 {
+		t.Errorf("restart: got %v, %d gaps", out, gaps)
 	}
 }
 
-// Whatever comes in whatever order, what goes out rises, nothing twice, and of a video stream
-// what follows a gap begins with a start. Where nothing is lost all of it comes out.
+// Whatever the order of arrival, packets are returned in rising order, none twice, and video continues
+// after a gap at a packet where a decoder can start. Without loss all packets are returned.
 func TestAgainstOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		video := rapid.Bool().Draw(t, "video")
@@ -213,7 +213,7 @@ func TestAgainstOrder(t *testing.T) {
 				order = append(order, i)
 			}
 		}
-		for i := 1; i < len(order); i++ { // each at most a few places from its own, and behind the first
+		for i := 1; i < len(order); i++ { // each is displaced by a few places, but not before the first
 			j := min(len(order)-1, i+rapid.IntRange(0, 3).Draw(t, "shift"))
 			order[i], order[j] = order[j], order[i]
 		}
@@ -225,24 +225,24 @@ func TestAgainstOrder(t *testing.T) {
 					return
 				}
 				if p <= last {
-					t.Fatalf("%d after %d", p, last)
+					t.Fatalf("got %d after %d", p, last)
 				}
 				if !gap && p != last+1 {
-					t.Fatalf("%d after %d without a gap", p, last)
+					t.Fatalf("got %d after %d without a gap", p, last)
 				}
 				if video && p != last+1 && !starts[p] {
-					t.Fatalf("%d after %d, with which nothing can start", p, last)
+					t.Fatalf("got %d after %d, where a decoder cannot start", p, last)
 				}
 				last = p
 			}
 		}
 		for _, i := range order {
 			now = now.Add(5 * time.Millisecond)
-			push(b, now, uint16(first+i), starts[i], i)
+			pushUnit(b, now, uint16(first+i), starts[i], i)
 			check(60 * time.Millisecond)
 		}
 		if lossless && last != n-1 {
-			t.Fatalf("%d of %d came out", last+1, n)
+			t.Fatalf("got %d packets, want %d", last+1, n)
 		}
 	})
 }

@@ -5,22 +5,23 @@ import (
 	"strings"
 )
 
-// Hidden stands for a secret in what is logged and shown.
+// Hidden replaces a secret in logs and messages.
 const Hidden = "***"
 
 var (
-	// secretValue is the value of a parameter that holds a secret, also in what is no query because it
-	// was begun with & instead of ?, or was escaped. Values in our own hints are "…".
+	// secretValue matches the value of a parameter that holds a secret. It also matches outside of a
+	// query, where a parameter begins with & instead of ?, or is escaped. Values in the relay's own
+	// hints are "…".
 	secretValue = regexp.MustCompile(`(?i)((?:^|[^a-z0-9]|%26|%3f)(?:key|streamkey|stream_key|token|resume|secret|password|passwd|pass|credential|auth|jwt)(?:=|%3d))[^\s&;"'<>,…\x60]+`)
-	// bearer is a secret in a header, and signed a JSON Web Token.
+	// bearer matches a secret in a header, and signed a JSON Web Token.
 	bearer = regexp.MustCompile(`(?i)(\bbearer\s+)[A-Za-z0-9._~+/=-]{4,}`)
 	signed = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){1,2}`)
-	// userInfo is the password in a URL.
+	// userInfo matches the password in a URL.
 	userInfo = regexp.MustCompile(`(://[^\s/@:]*:)[^\s/@]+@`)
 )
 
-// HideSecrets returns a text without what looks like a secret in it: values of parameters such as
-// key and token, tokens, and passwords in URLs.
+// HideSecrets returns text with everything that looks like a secret replaced: values of parameters
+// such as key and token, tokens, and passwords in URLs.
 func HideSecrets(text string) string {
 	if strings.ContainsRune(text, '=') || strings.Contains(text, "%3") {
 		text = secretValue.ReplaceAllString(text, "${1}"+Hidden)
