@@ -11,26 +11,26 @@ import (
 )
 
 const (
-	maxSegments = 64     // that any kernel cuts one send into
-	maxBatch    = 65_507 // bytes that fit one send
-	// maxSegment is the largest packet that any line of Ethernet carries whole. The kernel
-	// cuts a send into no packets that it had to cut again.
+	maxSegments = 64     // packets of one send on any kernel
+	maxBatch    = 65_507 // bytes of one send
+	// maxSegment is the largest packet that Ethernet carries unfragmented. The kernel does not
+	// split a send into packets that would be fragmented.
 	maxSegment = 1_472
 )
 
-// batch is what waits for one peer: packets of equal size, of which only the last may be
+// batch holds the packets that wait for one peer. They have equal size, except that the last may be
 // shorter.
 type batch struct {
 	g        *gatherer
 	transmit func(fd uintptr) // the method, bound once
 
-	// mu guards what follows. It is held while the batch is sent, so that a peer's packets
-	// stay in order. That may wait, when nobody else could send either.
+	// mu guards the fields below. It is held while the batch is sent, so that a peer's packets
+	// stay in order. That may block, but then all writes to the socket would.
 	mu      sync.Mutex
-	to      netip.AddrPort // none while it is not in the table, and only then
+	to      netip.AddrPort // zero if and only if the batch is not in the table
 	four    unix.SockaddrInet4
 	six     unix.SockaddrInet6
-	addr    unix.Sockaddr // one of the two
+	addr    unix.Sockaddr // &four or &six
 	data    []byte
 	size    int // of each packet but the last
 	count   int
@@ -41,13 +41,13 @@ type batch struct {
 func newBatch(g *gatherer) *batch {
 	b := &batch{g: g, control: make([]byte, unix.CmsgSpace(2))}
 	b.transmit = b.transmitOn
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&b.control[0])) //nolint:gosec // what the kernel's interface is made of
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&b.control[0])) //nolint:gosec // required by the kernel's interface
 	h.Level, h.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
 	h.SetLen(unix.CmsgLen(2))
 	return b
 }
 
-// address gives an empty batch to a peer.
+// address assigns an empty batch to a peer.
 func (b *batch) address(to netip.AddrPort, sixes bool) {
 	b.to = to
 	if sixes { // IPv4 is mapped
@@ -57,8 +57,8 @@ func (b *batch) address(to netip.AddrPort, sixes bool) {
 	b.four.Addr, b.four.Port, b.addr = to.Addr().As4(), int(to.Port()), &b.four
 }
 
-// add takes a packet in, and sends what must not wait: what was there, if the packet does
-// not fit to it, and the batch that it ends.
+// add adds a packet. It sends what must not wait: the packets before it, if it does not fit to them,
+// and the batch, if it completes it.
 func (b *batch) add(p []byte) error {
 	var err error
 	if b.count > 0 && (len(p) == 0 || len(p) > b.size || len(b.data)+len(p) > maxBatch) {
@@ -76,7 +76,7 @@ func (b *batch) add(p []byte) error {
 	return err
 }
 
-// send empties the batch.
+// send sends and empties the batch.
 func (b *batch) send() error {
 	if b.count == 0 {
 		return nil
@@ -111,8 +111,8 @@ func (b *batch) transmitOn(fd uintptr) {
 	}
 }
 
-// one sends, and waits where the socket is full, as the net package does: the line drains it,
-// and a keyframe that goes to a thousand viewers at once would be lost to most of them.
+// one sends once. Like the net package it waits while the socket buffer is full, until the network
+// drains it; otherwise a keyframe to a thousand viewers would be lost to most of them.
 func (b *batch) one(fd uintptr, data, control []byte) error {
 	b.g.counts.sends.Add(1)
 	err := b.g.sendmsg(int(fd), data, control, b.addr) //nolint:gosec // a descriptor fits
@@ -122,7 +122,7 @@ func (b *batch) one(fd uintptr, data, control []byte) error {
 	return b.waited(data, control)
 }
 
-// waited sends when there is room. It stands alone because what its closure needs is garbage.
+// waited sends once the socket has room. It is a function of its own because its closure allocates.
 func (b *batch) waited(data, control []byte) error {
 	b.g.counts.waited.Add(1)
 	var err error
@@ -136,8 +136,7 @@ func (b *batch) waited(data, control []byte) error {
 	return err
 }
 
-// refuse counts packets that are lost. That a device has no room is no error: it is how
-// lines are.
+// refuse counts lost packets. A full device queue is not an error: networks lose packets.
 func (b *batch) refuse(packets int, err error) {
 	b.g.counts.refused.Add(uint64(packets)) //nolint:gosec // it counts
 	if !errors.Is(err, unix.ENOBUFS) {
@@ -145,8 +144,8 @@ func (b *batch) refuse(packets int, err error) {
 	}
 }
 
-// refusesCut tells that the same packets may well go one by one. EIO is that of a device
-// which does no checksums; EINVAL and EMSGSIZE are also those of a peer's narrow line.
+// refusesCut reports whether the packets may be sent one by one after err. EIO comes from a device
+// without checksum offload; EINVAL and EMSGSIZE may also be due to a peer's small path MTU.
 func refusesCut(err error) bool {
 	for _, lack := range []error{unix.EIO, unix.EINVAL, unix.EMSGSIZE, unix.ENOPROTOOPT, unix.EOPNOTSUPP} {
 		if errors.Is(err, lack) {

@@ -10,28 +10,27 @@ import (
 	"github.com/pion/transport/v4/packetio"
 )
 
-// Bounds of what one peer may take beside its media.
+// Limits of one peer in addition to its media.
 const (
-	maxStreams   = 64 // of RTP and RTCP, by their SSRC
-	maxAddresses = 64 // from which its checks come
-	// What waits to be read of one stream, in bytes.
+	maxStreams   = 64 // RTP and RTCP streams, by SSRC
+	maxAddresses = 64 // addresses from which its checks arrive
+	// Unread bytes of one stream.
 	rtpWaiting  = 1 << 20
 	rtcpWaiting = 100 << 10
 )
 
-// bounds count what a peer has the relay keep: a stream for each SSRC that its packets name,
-// declared or not, and an address for each place from which it checks. One that goes beyond is
-// ended.
+// bounds count what a peer makes the relay keep: a stream for each SSRC in its packets, declared or
+// not, and each address from which its checks arrive. A peer that exceeds a limit is closed.
 type bounds struct {
-	end func() // ends the peer; it does not wait
+	end func() // closes the peer; it does not wait
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	streams   int
 	addresses map[string]struct{}
 	ended     bool
 }
 
-// buffer makes the buffer of one stream.
+// buffer returns the buffer of a new stream.
 func (b *bounds) buffer(kind packetio.BufferPacketType, _ uint32) io.ReadWriteCloser {
 	b.mu.Lock()
 	b.streams++
@@ -50,7 +49,7 @@ func (b *bounds) buffer(kind packetio.BufferPacketType, _ uint32) io.ReadWriteCl
 	return out
 }
 
-// check sees each connectivity check. It leaves to ICE what comes of it.
+// check counts the address of a connectivity check. It leaves the decision to ICE.
 func (b *bounds) check(_ *stun.Message, _, remote ice.Candidate, _ *ice.CandidatePair) bool {
 	at := remote.Address() + ":" + strconv.Itoa(remote.Port())
 	b.mu.Lock()
@@ -66,13 +65,13 @@ func (b *bounds) check(_ *stun.Message, _, remote ice.Candidate, _ *ice.Candidat
 	return false
 }
 
-// exceed ends the peer, once.
+// exceed closes the peer, once.
 func (b *bounds) exceed() {
 	b.mu.Lock()
 	first := !b.ended
 	b.ended = true
 	b.mu.Unlock()
 	if first {
-		go b.end() // the peer is in the middle of something
+		go b.end() // Close must not run within the peer's callback
 	}
 }

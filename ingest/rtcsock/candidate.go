@@ -8,10 +8,10 @@ import (
 	"github.com/pion/sdp/v3"
 )
 
-// reached reports whether connectivity checks may be sent to the address of a candidate, which a
-// stranger chose. Loopback and link-local addresses are none that a peer elsewhere can have: services
-// that trust such addresses listen there. local says that the relay itself is reached at loopback
-// addresses alone. The candidate is read as ICE reads it; one that cannot be read is not reached.
+// reached reports whether connectivity checks may be sent to the address of a candidate, which an
+// untrusted peer chooses. A remote peer cannot have loopback and link-local addresses, and services
+// that trust these addresses may listen there. local says that the relay itself has loopback addresses
+// only. The candidate is parsed as ICE parses it; reached returns false if that fails.
 func reached(candidate string, local bool) bool {
 	c, err := ice.UnmarshalCandidate(strings.TrimPrefix(candidate, "candidate:"))
 	if err != nil {
@@ -20,7 +20,7 @@ func reached(candidate string, local bool) bool {
 	address, _, _ := strings.Cut(c.Address(), "%") // without its zone
 	addr, err := netip.ParseAddr(address)
 	if err != nil {
-		return false // a name
+		return false // a host name
 	}
 	addr = addr.Unmap()
 	switch {
@@ -34,8 +34,8 @@ func reached(candidate string, local bool) bool {
 
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// withoutUnreachable returns a description without the candidates that are not reached. It is parsed
-// and written anew: what is judged is what ICE is given.
+// withoutUnreachable returns a session description without the candidates that reached rejects. It
+// parses and rewrites the description, so that ICE gets exactly what was checked.
 func withoutUnreachable(description string, local bool) (string, error) {
 	d := &sdp.SessionDescription{}
 	if err := d.UnmarshalString(description); err != nil {
@@ -59,7 +59,7 @@ func onlyReached(attributes []sdp.Attribute, local bool) []sdp.Attribute {
 	return kept
 }
 
-// local reports whether all addresses of the relay's sockets are of loopback.
+// local reports whether all addresses of the relay's sockets are loopback addresses.
 func (s *Sockets) local() bool {
 	if s.tcp != nil && !loopback(s.o.TCP.Addr()) {
 		return false

@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// Fragment is a part of a session description about ICE alone: application/trickle-ice-sdpfrag
+// Fragment is the part of a session description about ICE: application/trickle-ice-sdpfrag
 // (RFC 8840, 9).
 type Fragment struct {
 	Ufrag, Pwd string
-	// Candidates are the lines a=candidate, without "a=", in their order.
+	// Candidates are the a=candidate lines, without "a=", in order.
 	Candidates []string
-	// MIDs are the media that the candidates are of, one for each; empty where none was said.
+	// MIDs has the MID of each candidate's medium; empty if unknown.
 	MIDs []string
-	End  bool // no more candidates will come
-	// lines of media and their MIDs as they came, for an answer in kind.
+	End  bool // no more candidates will follow
+	// media has the m= lines and their MIDs, for an answer of the same form.
 	media [][2]string
 }
 
-// Bounds of what a stranger may send.
+// Limits of what a peer may send.
 const (
 	maxCandidates = 64
 	maxMedia      = 16
@@ -29,10 +29,10 @@ const (
 // ErrFragment is wrapped by every error about a fragment that cannot be read.
 var ErrFragment = errors.New("malformed SDP fragment")
 
-// ParseFragment reads a fragment. Lines that it does not know are passed over.
+// ParseFragment parses a fragment. It ignores unknown lines.
 func ParseFragment(text string) (Fragment, error) { return parseFragment(text, maxCandidates) }
 
-// parseFragment is ParseFragment for so many candidates.
+// parseFragment is ParseFragment with a limit on candidates.
 func parseFragment(text string, most int) (Fragment, error) {
 	var f Fragment
 	mid := ""
@@ -66,7 +66,7 @@ func parseFragment(text string, most int) (Fragment, error) {
 	return f, nil
 }
 
-// attribute takes one line a=, and returns the MID in force after it.
+// attribute parses one a= line, and returns the MID in force after it.
 func (f *Fragment) attribute(value, mid string, most int) (string, error) {
 	name, arg, _ := strings.Cut(value, ":")
 	switch name {
@@ -96,7 +96,7 @@ func (f *Fragment) attribute(value, mid string, most int) (string, error) {
 	return mid, nil
 }
 
-// credential tells whether a text can be an ICE user name fragment or password (RFC 8839, 5.4).
+// credential reports whether s can be an ICE user name fragment or password (RFC 8839, 5.4).
 func credential(s string, least int) bool {
 	if len(s) < least || len(s) > 256 {
 		return false
@@ -106,7 +106,7 @@ func credential(s string, least int) bool {
 	}) < 0
 }
 
-// String writes the fragment: the credentials for all media, then the candidates of the first.
+// String returns the fragment's text: the credentials for all media, then the candidates of the first.
 func (f Fragment) String() string {
 	var b strings.Builder
 	if f.Ufrag != "" {
@@ -132,7 +132,7 @@ func (f Fragment) String() string {
 	return b.String()
 }
 
-// fragmentOf takes out of a session description what it says about ICE.
+// fragmentOf returns the part of a session description about ICE.
 func fragmentOf(description string) (Fragment, error) {
 	var kept []string
 	seen := map[string]bool{}

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Gathered is a UDP socket that sends what is written to one peer in a row together, where
-// the system can cut one send into packets: a send costs several times what a packet in it
-// does. Packets to one peer keep their order. What was written waits for more of it for
-// half a millisecond at the most, or for Flush; on an idle system a timer is up to half a
+// Gathered is a UDP socket that sends consecutive packets to one peer together, if the system can
+// split one send into packets: a send costs several times as much as a packet in it.
+// Packets to one peer keep their order. A packet waits for others for at most
+// half a millisecond, or until Flush; on an idle system a timer is up to half a
 // millisecond late.
 //
-// It knows peers only while something waits for them.
+// It keeps state of a peer only while packets for it wait.
 type Gathered struct {
 	conn *net.UDPConn
 	gatherer
@@ -20,20 +20,20 @@ type Gathered struct {
 
 var _ net.PacketConn = (*Gathered)(nil)
 
-// Sent counts what was written.
+// Sent counts packets and sends.
 type Sent struct {
-	Packets uint64 // that were written
-	Sends   uint64 // calls of the system that it took
-	Waited  uint64 // of those, for the line to drain what the system holds
-	// Refused packets the system did not take, as when there is no way there. They are lost,
-	// as on the way.
+	Packets uint64 // packets written
+	Sends   uint64 // system calls
+	Waited  uint64 // system calls that waited for room in the socket buffer
+	// Refused counts packets that the system did not accept, for example without a route to the
+	// peer. They are lost.
 	Refused uint64
 }
 
-// ReadFrom is that of the socket.
+// ReadFrom reads from the socket.
 func (g *Gathered) ReadFrom(b []byte) (int, net.Addr, error) { return g.conn.ReadFrom(b) }
 
-// ReadFromAddrPort is ReadFrom without an allocation.
+// ReadFromAddrPort is ReadFrom without allocation.
 func (g *Gathered) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 	return g.conn.ReadFromUDPAddrPort(b)
 }
@@ -47,20 +47,20 @@ func (g *Gathered) WriteTo(b []byte, to net.Addr) (int, error) {
 	return g.WriteToAddrPort(b, u.AddrPort())
 }
 
-// LocalAddr is that of the socket.
+// LocalAddr returns the socket's local address.
 func (g *Gathered) LocalAddr() net.Addr { return g.conn.LocalAddr() }
 
-// SetDeadline is SetReadDeadline and SetWriteDeadline.
+// SetDeadline sets the read and write deadlines.
 func (g *Gathered) SetDeadline(t time.Time) error { return g.conn.SetDeadline(t) }
 
-// SetReadDeadline is that of the socket.
+// SetReadDeadline sets the socket's read deadline.
 func (g *Gathered) SetReadDeadline(t time.Time) error { return g.conn.SetReadDeadline(t) }
 
-// SetWriteDeadline ends writes that wait for a full socket.
+// SetWriteDeadline sets the deadline of writes that wait for a full socket buffer.
 func (g *Gathered) SetWriteDeadline(t time.Time) error { return g.conn.SetWriteDeadline(t) }
 
-// SetReadBuffer sets how many bytes the system holds unread.
+// SetReadBuffer sets the size of the system's receive buffer.
 func (g *Gathered) SetReadBuffer(bytes int) error { return g.conn.SetReadBuffer(bytes) }
 
-// SetWriteBuffer sets how many bytes the system holds unsent; writes wait for room in it.
+// SetWriteBuffer sets the size of the system's send buffer; writes wait for room in it.
 func (g *Gathered) SetWriteBuffer(bytes int) error { return g.conn.SetWriteBuffer(bytes) }

@@ -13,39 +13,38 @@ import (
 )
 
 const (
-	// gatherTime is how long a peer's first packet waits for more.
+	// gatherTime is how long the first packet to a peer waits for others.
 	gatherTime = 500 * time.Microsecond
-	// closeTime is how long Close waits for a full socket.
+	// closeTime is how long Close waits for a full socket buffer.
 	closeTime = time.Second
-	// maxWaiting bounds the peers for which something waits; packets to others are then
-	// sent as they come.
+	// maxWaiting bounds the peers with waiting packets; packets to others are sent at once.
 	maxWaiting = 4096
-	// triesToBelieve is after how many refusals, if it never worked, the system is taken
-	// for one that cannot cut packets. A single refusal may be that of one peer's line.
+	// triesToBelieve is the number of failures, without any success, after which the system counts
+	// as unable to split sends. A single failure may be due to one peer's path.
 	triesToBelieve = 16
 )
 
-// gatherer is what Gathered has on Linux.
+// gatherer is the implementation of Gathered on Linux.
 type gatherer struct {
-	raw      syscall.RawConn // nil if nothing is gathered
-	sixes    bool            // the socket is one of IPv6, with or without IPv4
+	raw      syscall.RawConn // nil if packets are sent one by one
+	sixes    bool            // the socket is an IPv6 socket, with or without IPv4
 	sendmsg  func(fd int, data, control []byte, to unix.Sockaddr) error
-	batches  sync.Pool // of *batch; one that waits for nobody may be in it
+	batches  sync.Pool // of *batch, none of which has waiting packets
 	wake     chan struct{}
 	stop     chan struct{}
 	ended    chan struct{}
-	plain    atomic.Bool  // cutting was given up
-	worked   atomic.Bool  // cutting has worked once
-	failures atomic.Int64 // of cutting
+	plain    atomic.Bool  // splitting was given up
+	worked   atomic.Bool  // splitting has succeeded once
+	failures atomic.Int64 // of splitting
 	counts   struct{ packets, sends, waited, refused atomic.Uint64 }
 
-	// mu guards what follows. A batch's lock is taken before it, not after.
+	// mu guards the fields below. It is locked after a batch's lock, not before.
 	mu      sync.RWMutex
 	waiting map[netip.AddrPort]*batch
 	closed  bool
 }
 
-// gather takes the socket over. Close ends what it starts.
+// gather takes over the socket. Close ends the goroutine that it starts.
 func gather(c *net.UDPConn) *Gathered { return gatherWith(c, sendmsg) }
 
 func gatherWith(c *net.UDPConn, send func(int, []byte, []byte, unix.Sockaddr) error) *Gathered {
@@ -63,8 +62,8 @@ func gatherWith(c *net.UDPConn, send func(int, []byte, []byte, unix.Sockaddr) er
 	return g
 }
 
-// examine tells whether the socket can cut packets. A kernel that does not know of it sends
-// all of a batch as one packet and reports nothing, so it is asked first.
+// examine reports whether the system can split sends. It asks first, because a kernel without support
+// sends a whole batch as one packet without an error.
 func (g *gatherer) examine(raw syscall.RawConn) (able bool) {
 	_ = raw.Control(func(fd uintptr) {
 		family, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DOMAIN) //nolint:gosec // a descriptor fits
@@ -77,7 +76,7 @@ func (g *gatherer) examine(raw syscall.RawConn) (able bool) {
 	return able
 }
 
-// sendmsg does not wait.
+// sendmsg sends without waiting.
 func sendmsg(fd int, data, control []byte, to unix.Sockaddr) error {
 	for {
 		_, err := unix.SendmsgN(fd, data, control, to, unix.MSG_DONTWAIT)
@@ -87,9 +86,8 @@ func sendmsg(fd int, data, control []byte, to unix.Sockaddr) error {
 	}
 }
 
-// WriteToAddrPort sends a packet, soon; b may be changed when it returns. The error may be
-// that of packets which were written before this one, and of most there is none: Sent counts
-// them.
+// WriteToAddrPort sends a packet within gatherTime; b may be changed when it returns. The error may be
+// about earlier packets. Most lost packets cause no error; Sent counts them.
 func (g *Gathered) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	g.counts.packets.Add(1)
 	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
@@ -103,7 +101,7 @@ func (g *Gathered) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 			return g.writeAlone(b, to)
 		}
 		w.mu.Lock()
-		if w.to != to { // it was sent meanwhile
+		if w.to != to { // the batch was sent in the meantime
 			w.mu.Unlock()
 			continue
 		}
@@ -116,7 +114,7 @@ func (g *Gathered) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	}
 }
 
-// writeAlone sends a packet of a peer for whom nothing waits.
+// writeAlone sends a packet without batching.
 func (g *Gathered) writeAlone(b []byte, to netip.AddrPort) (int, error) {
 	g.counts.sends.Add(1)
 	n, err := g.conn.WriteToUDPAddrPort(b, to)
@@ -126,7 +124,7 @@ func (g *Gathered) writeAlone(b []byte, to netip.AddrPort) (int, error) {
 	return n, err
 }
 
-// batch is the peer's; nil if its packets are to be sent as they come.
+// batch returns the peer's batch; nil if its packets are to be sent at once.
 func (g *gatherer) batch(to netip.AddrPort) (*batch, error) {
 	g.mu.RLock()
 	b, closed := g.waiting[to], g.closed
@@ -140,8 +138,8 @@ func (g *gatherer) batch(to netip.AddrPort) (*batch, error) {
 	return g.newPeer(to)
 }
 
-// reaches tells whether an address is made of what a batch knows: not a zone, and not IPv6
-// on a socket of IPv4, to which the net package has an answer.
+// reaches reports whether a batch can hold the address: it has no zone, and is not IPv6 on an IPv4
+// socket, for which the net package returns the error.
 func (g *gatherer) reaches(a netip.Addr) bool {
 	return a.IsValid() && a.Zone() == "" && (a.Is4() || g.sixes)
 }
@@ -157,8 +155,8 @@ func (g *gatherer) newPeer(to netip.AddrPort) (*batch, error) {
 	return b, err
 }
 
-// enter has the table know the peer. Whoever still holds the batch from an earlier life sees
-// the new peer in it only once it is in the table.
+// enter adds the peer to the table. A goroutine that still holds the batch from an earlier use sees the
+// new peer in it only after that.
 func (g *gatherer) enter(fresh *batch, to netip.AddrPort) (b *batch, first bool, err error) {
 	fresh.mu.Lock()
 	defer fresh.mu.Unlock()
@@ -177,7 +175,7 @@ func (g *gatherer) enter(fresh *batch, to netip.AddrPort) (b *batch, first bool,
 	return fresh, len(g.waiting) == 1, nil
 }
 
-// run sends what has waited long enough. It sleeps while nothing waits.
+// run sends packets that have waited for gatherTime. It sleeps while none wait.
 func (g *Gathered) run() {
 	defer close(g.ended)
 	timer := time.NewTimer(gatherTime)
@@ -200,15 +198,15 @@ func (g *Gathered) run() {
 	}
 }
 
-// waits tells whether something came while Flush ran: of that there was no wake.
+// waits reports whether packets arrived during Flush, for which there was no wake.
 func (g *gatherer) waits() bool {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	return len(g.waiting) > 0
 }
 
-// Flush sends what waits, and what waits no more is forgotten. Whoever has written all there
-// is saves the wait by it.
+// Flush sends all waiting packets. A caller that has written all its packets saves the wait by calling
+// it.
 func (g *Gathered) Flush() {
 	g.mu.RLock()
 	all := make([]*batch, 0, len(g.waiting))
@@ -221,15 +219,15 @@ func (g *Gathered) Flush() {
 	}
 }
 
-// finish sends a batch and forgets its peer. One that another Flush has finished may wait for
-// another peer by now: it is sent early.
+// finish sends a batch and removes its peer from the table. If another Flush has done so, the batch may
+// hold another peer's packets, which are then sent early.
 func (g *gatherer) finish(b *batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.to.IsValid() {
 		return
 	}
-	_ = b.send() // is counted
+	_ = b.send() // the errors are counted
 	g.mu.Lock()
 	delete(g.waiting, b.to)
 	g.mu.Unlock()
@@ -237,7 +235,7 @@ func (g *gatherer) finish(b *batch) {
 	g.batches.Put(b)
 }
 
-// cannotCut takes note of a refusal.
+// cannotCut records that a split send failed.
 func (g *gatherer) cannotCut(err error) {
 	n := g.failures.Add(1)
 	if errors.Is(err, unix.EIO) || n >= triesToBelieve && !g.worked.Load() {
@@ -245,12 +243,12 @@ func (g *gatherer) cannotCut(err error) {
 	}
 }
 
-// Sent tells what was written so far.
+// Sent returns the counts so far.
 func (g *Gathered) Sent() Sent {
 	return Sent{Packets: g.counts.packets.Load(), Sends: g.counts.sends.Load(), Waited: g.counts.waited.Load(), Refused: g.counts.refused.Load()}
 }
 
-// Close sends what waits, closes the socket and waits until nothing runs.
+// Close sends waiting packets, closes the socket and waits for the goroutine.
 func (g *Gathered) Close() error {
 	g.mu.Lock()
 	again := g.closed

@@ -8,12 +8,12 @@ import (
 	"sync/atomic"
 )
 
-// gatherer gathers nothing here: each packet is sent at once.
+// gatherer sends each packet at once on this system.
 type gatherer struct {
 	packets, refused atomic.Uint64
 }
 
-// gather takes the socket over.
+// gather takes over the socket.
 func gather(c *net.UDPConn) *Gathered { return &Gathered{conn: c} }
 
 // WriteToAddrPort sends a packet.
@@ -26,10 +26,10 @@ func (g *Gathered) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	return n, err
 }
 
-// Flush does nothing here.
+// Flush does nothing on this system.
 func (g *Gathered) Flush() {}
 
-// Sent tells what was written so far.
+// Sent returns the counts so far.
 func (g *Gathered) Sent() Sent {
 	n := g.packets.Load()
 	return Sent{Packets: n, Sends: n, Refused: g.refused.Load()}

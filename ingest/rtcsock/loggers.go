@@ -8,8 +8,8 @@ import (
 	"github.com/pion/logging"
 )
 
-// loggers has pion log to the relay's log, all of it as debug: what it warns of is a peer's
-// doing, and what matters of that is told where it is understood.
+// loggers makes pion log to the relay's log at level debug. Its warnings are about a peer's behaviour;
+// the relay logs what matters itself.
 type loggers struct{ log *slog.Logger }
 
 // NewLogger implements logging.LoggerFactory.

@@ -10,14 +10,14 @@ import (
 	"github.com/pion/transport/v4"
 )
 
-// mux is one UDP socket for all peers. It tells by itself which addresses it can be reached
-// at, since those change: a laptop's network, an address that is added.
+// mux is one UDP socket for all peers. It determines its own addresses repeatedly, since they change,
+// for example when a laptop changes networks.
 type mux struct {
 	*ice.UDPMuxDefault
 	bound *net.UDPAddr
 	out   *Gathered
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	addrs  []net.Addr
 	looked time.Time
 }
@@ -33,13 +33,13 @@ func newMux(c *net.UDPConn, n transport.Net, log logging.LeveledLogger) *mux {
 	}
 }
 
-// refused is how many packets the system did not take.
+// refused returns the number of packets that the system did not accept.
 func (m *mux) refused() uint64 { return m.out.Sent().Refused }
 
-// socketBuffer is what the kernel is asked to hold for everybody, in bytes; it may give less.
+// socketBuffer is the requested size of the kernel's buffers in bytes; the kernel may grant less.
 const socketBuffer = 4 << 20
 
-// fresh is how long the machine's addresses are taken for unchanged.
+// fresh is how long the machine's addresses are cached.
 const fresh = 5 * time.Second
 
 // GetListenAddresses implements ice.UDPMux.
@@ -60,8 +60,8 @@ func (m *mux) GetListenAddresses() []net.Addr {
 	return m.addrs
 }
 
-// reachable are the addresses at which others may reach a socket that is bound to all. Those
-// of loopback count only where there are no others.
+// reachable returns the addresses of a socket that is bound to all addresses. Loopback addresses count
+// only if there are no others.
 func reachable(all []net.Addr, bound *net.UDPAddr) []net.Addr {
 	var out, own []net.Addr
 	for _, a := range all {

@@ -9,7 +9,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// Bounds of what an offer may hold. What is made of one takes time that rises with their
+// Limits of an offer. The time to process one is proportional to their
 // product.
 const (
 	maxTracks     = 4
@@ -17,27 +17,27 @@ const (
 	maxAttributes = 1000
 )
 
-// ReadOffer reads an offer, or refuses it with an error that wraps ErrOffer.
+// ReadOffer parses an offer. The error wraps ErrOffer.
 func ReadOffer(text string) (*sdp.SessionDescription, error) {
 	d := &sdp.SessionDescription{}
 	if err := d.UnmarshalString(text); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOffer, err)
 	}
 	if len(d.MediaDescriptions) == 0 || len(d.MediaDescriptions) > maxTracks {
-		return nil, fmt.Errorf("%w: it has %d media", ErrOffer, len(d.MediaDescriptions))
+		return nil, fmt.Errorf("%w: %d media", ErrOffer, len(d.MediaDescriptions))
 	}
 	attributes, candidates := len(d.Attributes), 0
 	for _, m := range d.MediaDescriptions {
 		if kind := m.MediaName.Media; kind != "audio" && kind != "video" {
-			return nil, fmt.Errorf("%w: there is no use for %.20q here", ErrOffer, kind)
+			return nil, fmt.Errorf("%w: medium %.20q is not supported", ErrOffer, kind)
 		}
 		if len(m.MediaName.Formats) > maxFormats {
-			return nil, fmt.Errorf("%w: a medium has %d formats", ErrOffer, len(m.MediaName.Formats))
+			return nil, fmt.Errorf("%w: medium with %d formats", ErrOffer, len(m.MediaName.Formats))
 		}
 		seen := map[string]bool{}
 		for _, f := range m.MediaName.Formats {
 			if seen[f] {
-				return nil, fmt.Errorf("%w: format %.20q stands twice in a medium", ErrOffer, f)
+				return nil, fmt.Errorf("%w: duplicate format %.20q in a medium", ErrOffer, f)
 			}
 			seen[f] = true
 		}
@@ -49,12 +49,12 @@ func ReadOffer(text string) (*sdp.SessionDescription, error) {
 		}
 	}
 	if attributes > maxAttributes || candidates > maxCandidates {
-		return nil, fmt.Errorf("%w: it has %d attributes, and %d candidates among them", ErrOffer, attributes, candidates)
+		return nil, fmt.Errorf("%w: %d attributes, %d of them candidates", ErrOffer, attributes, candidates)
 	}
 	return d, nil
 }
 
-// Direction is the direction of a medium: sendrecv, sendonly, recvonly or inactive (RFC 8866,
+// Direction returns the direction of a medium: sendrecv, sendonly, recvonly or inactive (RFC 8866,
 // 6.7).
 func Direction(d *sdp.SessionDescription, m *sdp.MediaDescription) string {
 	for _, attributes := range [][]sdp.Attribute{m.Attributes, d.Attributes} {
@@ -68,9 +68,8 @@ func Direction(d *sdp.SessionDescription, m *sdp.MediaDescription) string {
 	return "sendrecv"
 }
 
-// PayloadTypes are the payload types of a medium in the order of the offer, just as they were
-// offered, so that whatever profile and mode an offer has can be answered. Those without a name
-// are left out.
+// PayloadTypes returns the payload types of a medium in the order of the offer, exactly as offered, so
+// that an answer can accept any profile and mode. It omits those without a name.
 func PayloadTypes(m *sdp.MediaDescription) []webrtc.RTPCodecParameters {
 	out := make([]webrtc.RTPCodecParameters, 0, len(m.MediaName.Formats))
 	for _, format := range m.MediaName.Formats {
@@ -99,7 +98,7 @@ func PayloadTypes(m *sdp.MediaDescription) []webrtc.RTPCodecParameters {
 	return out
 }
 
-// number is a small number; 0 for what is none.
+// number returns a small number; 0 if s is not one.
 func number(s string) int {
 	n, err := strconv.ParseUint(s, 10, 17)
 	if err != nil {

@@ -14,43 +14,43 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// Peer is one WebRTC peer that answers.
+// Peer is a WebRTC peer connection that answers an offer.
 type Peer struct {
 	*webrtc.PeerConnection
 
 	closed sync.Once
-	local  bool // the relay is reached at addresses of loopback alone
+	local  bool // the relay has loopback addresses only
 
-	mu         sync.Mutex // one negotiation at a time; guards what follows
-	candidates int        // of the other side, so far
-	restarts   int        // in a row
-	restarted  time.Time  // when the last one was
+	mu         sync.Mutex // serialises negotiations; guards the fields below
+	candidates int        // received so far
+	restarts   int        // recent ICE restarts
+	restarted  time.Time  // time of the last restart
 }
 
-// Bounds of a peer's life: each candidate is a place that the relay sends checks to.
+// Limits of a peer. Each candidate is an address to which the relay sends checks.
 const (
 	maxAllCandidates = 256
-	maxRestarts      = 4 // in a row; one more with each restartEvery
+	maxRestarts      = 4 // at once; another one for each restartEvery
 	restartEvery     = time.Second
 )
 
-// Errors of a peer that the other side has caused.
+// Errors that the remote peer causes.
 var (
-	// ErrOffer: the offer cannot be read or answered.
+	// ErrOffer means that the offer cannot be parsed or answered.
 	ErrOffer = errors.New("the offer cannot be answered")
-	// ErrCandidate: a candidate cannot be read.
+	// ErrCandidate means that a candidate cannot be parsed.
 	ErrCandidate = errors.New("malformed candidate")
-	// ErrTooMany: there were too many candidates or restarts.
+	// ErrTooMany means that there were too many candidates or restarts.
 	ErrTooMany = errors.New("too many candidates or restarts")
 )
 
-// NewPeer makes a peer with these codecs and interceptors. It must be closed.
+// NewPeer returns a peer with these codecs and interceptors. It must be closed.
 func (s *Sockets) NewPeer(media *webrtc.MediaEngine, chain *interceptor.Registry) (*Peer, error) {
 	p := &Peer{local: s.local()}
 	made := make(chan struct{})
 	b := &bounds{end: func() {
 		<-made
-		s.o.Log.Warn("peer ended: it takes more streams or addresses than a peer may")
+		s.o.Log.Warn("peer closed: too many streams or addresses")
 		_ = p.Close()
 	}}
 	pc, err := s.connection(media, chain, b)
@@ -62,11 +62,11 @@ func (s *Sockets) NewPeer(media *webrtc.MediaEngine, chain *interceptor.Registry
 	return p, nil
 }
 
-// gathering is how long the addresses of this machine may take to be collected.
+// gathering is how long collecting the machine's addresses may take.
 const gathering = 2 * time.Second
 
-// Offer takes the other side's offer. Candidates of addresses that no peer elsewhere can have are
-// passed over.
+// Offer sets the remote peer's offer. It ignores candidates with addresses that a remote peer cannot
+// have.
 func (p *Peer) Offer(offer string) error {
 	offer, err := withoutUnreachable(offer, p.local)
 	if err != nil {
@@ -79,7 +79,7 @@ func (p *Peer) Offer(offer string) error {
 	return nil
 }
 
-// Answer answers the offer that was taken, with all candidates.
+// Answer returns the answer to the offer, with all candidates.
 func (p *Peer) Answer(ctx context.Context) (string, error) {
 	answer, err := p.CreateAnswer(nil)
 	if err != nil {
@@ -98,16 +98,16 @@ func (p *Peer) Answer(ctx context.Context) (string, error) {
 	return p.LocalDescription().SDP, nil
 }
 
-// Trickle takes candidates of the other side, as they come. Those that are names, as browsers
-// make them up for local addresses, are passed over: checks come from there all the same. So are
-// those of addresses that no peer elsewhere can have.
+// Trickle adds candidates of the remote peer. It ignores mDNS names, which browsers use for local
+// addresses; checks arrive from these addresses nevertheless. It also ignores addresses that a remote
+// peer cannot have.
 func (p *Peer) Trickle(f Fragment) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.trickle(f)
 }
 
-// trickle is Trickle with p.mu held.
+// trickle is Trickle; p.mu must be held.
 func (p *Peer) trickle(f Fragment) error {
 	if err := readable(f); err != nil {
 		return err
@@ -133,7 +133,7 @@ func (p *Peer) trickle(f Fragment) error {
 	return nil
 }
 
-// readable tells whether all candidates can be read.
+// readable returns an error if a candidate cannot be parsed.
 func readable(f Fragment) error {
 	for _, c := range f.Candidates {
 		if named(c) {
@@ -146,13 +146,13 @@ func readable(f Fragment) error {
 	return nil
 }
 
-// named tells whether a candidate has a name of mDNS for its address (RFC 8839, 5.1).
+// named reports whether a candidate's address is an mDNS name (RFC 8839, 5.1).
 func named(candidate string) bool {
 	fields := strings.Fields(candidate)
 	return len(fields) > 4 && strings.HasSuffix(fields[4], ".local")
 }
 
-// RemoteUfrag is the user name fragment of the other side's present ICE session.
+// RemoteUfrag returns the user name fragment of the remote peer's present ICE session.
 func (p *Peer) RemoteUfrag() string {
 	d := p.RemoteDescription()
 	if d == nil {
@@ -165,17 +165,17 @@ func (p *Peer) RemoteUfrag() string {
 	return f.Ufrag
 }
 
-// Restart restarts ICE with the other side's new credentials, and returns our new ones with
-// our candidates. Media, keys and codecs stay as they are. After an error the session goes on
-// as it was.
+// Restart restarts ICE with the remote peer's new credentials, and returns the relay's new credentials
+// and candidates. Media, keys and codecs do not change. After an error the session continues
+// unchanged.
 func (p *Peer) Restart(ctx context.Context, f Fragment) (Fragment, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	remote := p.RemoteDescription()
 	if remote == nil {
-		return Fragment{}, fmt.Errorf("%w: there is no session to restart", ErrOffer)
+		return Fragment{}, fmt.Errorf("%w: no session to restart", ErrOffer)
 	}
-	if err := readable(f); err != nil { // before anything has changed
+	if err := readable(f); err != nil { // before anything changes
 		return Fragment{}, err
 	}
 	p.restarts = max(0, p.restarts-int(time.Since(p.restarted)/restartEvery))
@@ -199,17 +199,17 @@ func (p *Peer) Restart(ctx context.Context, f Fragment) (Fragment, error) {
 	}
 	out, err := fragmentOf(answer)
 	if err != nil {
-		return Fragment{}, fmt.Errorf("own answer: %w", err)
+		return Fragment{}, fmt.Errorf("parse own answer: %w", err)
 	}
 	out.End = true
 	return out, nil
 }
 
-// withCredentials is a description with other ICE credentials and without candidates.
+// withCredentials returns a description with other ICE credentials and without candidates.
 func withCredentials(description string, f Fragment) (string, error) {
 	var d sdp.SessionDescription
 	if err := d.UnmarshalString(description); err != nil {
-		return "", fmt.Errorf("own copy of the offer: %w", err)
+		return "", fmt.Errorf("parse copy of the offer: %w", err)
 	}
 	d.Attributes = renewed(d.Attributes, f)
 	for _, m := range d.MediaDescriptions {
@@ -217,7 +217,7 @@ func withCredentials(description string, f Fragment) (string, error) {
 	}
 	text, err := d.Marshal()
 	if err != nil {
-		return "", fmt.Errorf("own copy of the offer: %w", err)
+		return "", fmt.Errorf("write copy of the offer: %w", err)
 	}
 	return string(text), nil
 }
@@ -238,17 +238,17 @@ func renewed(attributes []sdp.Attribute, f Fragment) []sdp.Attribute {
 	return out
 }
 
-// Close ends the peer. It waits for what the peer has started, but not for the callbacks.
+// Close closes the peer. It waits for the peer's goroutines, but not for callbacks.
 func (p *Peer) Close() error {
 	var err error
 	p.closed.Do(func() { err = p.PeerConnection.Close() })
 	return err
 }
 
-// RoundTrip is the last round-trip time that a connectivity check has measured; 0 while there
-// is none, and always with ICE-lite, which makes no checks.
+// RoundTrip returns the round-trip time measured by the last connectivity check; 0 if there is none, and
+// always with ICE-lite, which makes no checks.
 func (p *Peer) RoundTrip() time.Duration {
-	// Everything has one transport, and this way to it is there whatever is sent.
+	// All media share one transport, which is accessible through SCTP whether or not it is used.
 	stats, ok := p.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
 	if !ok {
 		return 0

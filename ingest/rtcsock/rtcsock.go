@@ -1,6 +1,6 @@
-// Package rtcsock is what WHIP and WHEP share beneath their media: the sockets, one UDP port
-// and by choice one TCP port for everybody; how ICE and DTLS are set up; and a peer that
-// answers an offer, takes candidates and restarts ICE.
+// Package rtcsock is the transport that WHIP and WHEP share: the sockets, one UDP port and
+// optionally one TCP port for all peers; the setup of ICE and DTLS; and a peer that
+// answers an offer, accepts candidates and restarts ICE.
 package rtcsock
 
 import (
@@ -21,15 +21,15 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// Options are what Sockets are made of. Both sockets are theirs from then on.
+// Options configure Sockets, which take over both sockets.
 type Options struct {
-	UDP *net.UDPConn // all media over UDP; nil: none
-	TCP net.Listener // ICE over TCP; nil: none
-	// PublicIPs are announced beside the addresses of this machine.
+	UDP *net.UDPConn // for media over UDP; nil for none
+	TCP net.Listener // for ICE over TCP; nil for none
+	// PublicIPs are announced in addition to the machine's addresses.
 	PublicIPs []string
-	// Lite has the relay answer connectivity checks and make none of its own (RFC 8445, 2.5).
+	// Lite makes the relay answer connectivity checks without making any itself (RFC 8445, 2.5).
 	Lite bool
-	Log  *slog.Logger // nil: nothing is logged
+	Log  *slog.Logger // nil disables logging
 }
 
 // Sockets are the sockets of all WebRTC peers of one relay.
@@ -40,34 +40,34 @@ type Sockets struct {
 	net    *stdnet.Net
 	logger loggers
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	cert *webrtc.Certificate
-	made time.Time // when the certificate was
+	made time.Time // when cert was made
 }
 
-// How long ICE waits. A publisher whose packets stop is noticed by the watchdog long before;
-// what counts here is how long a peer that changes networks may take to restart ICE.
+// Timeouts of ICE. The watchdog detects a publisher whose packets stop long before; these bound
+// how long a peer that changes networks may take to restart ICE.
 const (
 	disconnected = 3 * time.Second
 	failed       = 12 * time.Second // after disconnected
 	keepalive    = 2 * time.Second
 )
 
-// stunPatience is how long a TCP connection may take to its first check.
+// stunPatience is how long a TCP connection may take to send its first check.
 const stunPatience = 5 * time.Second
 
-// New takes the sockets into service.
+// New returns Sockets with these options.
 func New(o Options) (*Sockets, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.UDP == nil && o.TCP == nil {
-		return nil, errors.New("WebRTC needs a UDP or a TCP address")
+		return nil, errors.New("open WebRTC sockets: no UDP or TCP address")
 	}
 	s := &Sockets{o: o, logger: loggers{o.Log}}
 	var err error
 	if s.net, err = stdnet.NewNet(); err != nil {
-		return nil, fmt.Errorf("WebRTC: %w", err)
+		return nil, fmt.Errorf("open WebRTC sockets: %w", err)
 	}
 	if o.UDP != nil {
 		s.udp = newMux(o.UDP, s.net, s.logger.NewLogger("ice"))
@@ -81,7 +81,7 @@ func New(o Options) (*Sockets, error) {
 	return s, nil
 }
 
-// Close closes the sockets. Peers are to be closed before.
+// Close closes the sockets. Peers must be closed before.
 func (s *Sockets) Close() error {
 	var errs []error
 	if s.udp != nil {
@@ -93,7 +93,7 @@ func (s *Sockets) Close() error {
 	return errors.Join(errs...)
 }
 
-// Refused is how many packets the system did not take for sending.
+// Refused returns the number of packets that the system did not accept for sending.
 func (s *Sockets) Refused() uint64 {
 	if s.udp == nil {
 		return 0
@@ -101,14 +101,14 @@ func (s *Sockets) Refused() uint64 {
 	return s.udp.refused()
 }
 
-// Heartbeat is the time between two checks of ICE that the peer is still there.
+// Heartbeat is the interval of ICE checks that the peer is still there.
 const Heartbeat = keepalive
 
-// lasts is how long one certificate is used: far below the month for which it is made out.
+// lasts is how long one certificate is used, which is far less than its validity of a month.
 const lasts = 24 * time.Hour
 
-// certificate is shared by all peers: browsers look at its fingerprint alone, which the answer
-// carries, and making one for each costs more than all else.
+// certificate returns the certificate that all peers share: browsers check only its fingerprint, which
+// the answer contains, and generating one per peer would cost more than everything else.
 func (s *Sockets) certificate() (webrtc.Certificate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,17 +117,17 @@ func (s *Sockets) certificate() (webrtc.Certificate, error) {
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return webrtc.Certificate{}, fmt.Errorf("DTLS certificate: %w", err)
+		return webrtc.Certificate{}, fmt.Errorf("generate DTLS certificate: %w", err)
 	}
 	cert, err := webrtc.GenerateCertificate(key)
 	if err != nil {
-		return webrtc.Certificate{}, fmt.Errorf("DTLS certificate: %w", err)
+		return webrtc.Certificate{}, fmt.Errorf("generate DTLS certificate: %w", err)
 	}
 	s.cert, s.made = cert, time.Now()
 	return *cert, nil
 }
 
-// connection makes a connection for one peer's codecs and interceptors.
+// connection returns a peer connection with these codecs and interceptors.
 func (s *Sockets) connection(media *webrtc.MediaEngine, chain *interceptor.Registry, b *bounds) (*webrtc.PeerConnection, error) {
 	cert, err := s.certificate()
 	if err != nil {
@@ -142,16 +142,16 @@ func (s *Sockets) connection(media *webrtc.MediaEngine, chain *interceptor.Regis
 		Certificates: []webrtc.Certificate{cert}, BundlePolicy: webrtc.BundlePolicyMaxBundle,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("WebRTC peer: %w", err)
+		return nil, fmt.Errorf("create WebRTC peer: %w", err)
 	}
 	return pc, nil
 }
 
-// replays is how many packets a repeated one may be late, which has the sequence number that it
-// had at first: as many as a publisher's pictures are waited for.
+// replays is how many packets late a retransmitted packet, with its original sequence number, may be:
+// as many as the jitter buffer of video holds.
 const replays = 2048
 
-// mtu is the longest packet that is received; what peers send is below 1,500 bytes.
+// mtu is the size of the largest packet received in bytes; what peers send is below 1,500.
 const mtu = 2048
 
 func (s *Sockets) engine(b *bounds) (webrtc.SettingEngine, error) {
@@ -162,7 +162,7 @@ func (s *Sockets) engine(b *bounds) (webrtc.SettingEngine, error) {
 	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	e.SetReceiveMTU(mtu)
 	e.SetDTLSRetransmissionInterval(200 * time.Millisecond)
-	e.SetDTLSInsecureSkipHelloVerify(true) // ICE has shown that the peer's address is its own
+	e.SetDTLSInsecureSkipHelloVerify(true) // ICE has verified the peer's address
 	e.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
 	e.SetSRTPReplayProtectionWindow(replays)
 	e.BufferFactory = b.buffer
@@ -191,7 +191,7 @@ func (s *Sockets) engine(b *bounds) (webrtc.SettingEngine, error) {
 	return e, nil
 }
 
-// loopback tells whether an address is for this machine alone.
+// loopback reports whether an address is a loopback address.
 func loopback(a net.Addr) bool {
 	switch a := a.(type) {
 	case *net.TCPAddr:

@@ -12,34 +12,33 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// maxSets is the most that is kept of parameter sets that come with no picture, in bytes.
+// maxSets bounds the parameter sets kept for the frame that follows them, in bytes.
 const maxSets = 64 << 10
 
-// maxUnit is the most that one access unit may have, in bytes, each of its packets counted with
-// packetOverhead: what keeping a packet takes beside its payload.
+// maxUnit bounds one access unit, in bytes. Each of its packets counts packetOverhead in addition to
+// its payload, as memory does.
 const (
 	maxUnit        = 8 << 20
 	packetOverhead = 128
 )
 
-// depacketizer takes the payload of one RTP packet after another and returns what is whole.
+// depacketizer extracts the media from the payloads of consecutive RTP packets.
 type depacketizer interface {
 	Unmarshal(payload []byte) ([]byte, error)
 }
 
-// format is how one codec comes in RTP packets.
+// format describes how a codec is carried in RTP packets.
 type format struct {
 	codec packetbuf.Codec
-	// fresh makes a depacketizer that has seen nothing.
+	// fresh returns a new depacketizer.
 	fresh func() depacketizer
-	// starts tells whether a decoder can start with the payload.
+	// starts returns whether a decoder can start at the payload.
 	starts func(payload []byte) jitter.Start
-	// hasSlice reports whether an access unit holds a coded picture; nil for a codec whose units all
-	// do. Some senders mark parameter sets as if they were access units of their own.
+	// hasSlice reports whether an access unit contains a coded frame; nil for a codec whose access
+	// units all do. Some senders mark parameter sets like access units of their own.
 	hasSlice func(unit []byte) bool
-	// finish makes the access unit that goes on: in the form that packets have, with its kind
-	// and, of one that a decoder can start with, the configuration that it holds. An empty one
-	// is no access unit.
+	// finish converts an access unit to the format of packets. It returns the Kind and, if a decoder
+	// can start at it, the configuration that it contains. An empty result is not an access unit.
 	finish func(unit []byte) (out []byte, kind packetbuf.Kind, config []byte)
 }
 
@@ -51,37 +50,37 @@ var formats = map[packetbuf.Codec]format{
 	packetbuf.AV1:  {packetbuf.AV1, func() depacketizer { return &av1Depacketizer{} }, startsAV1, nil, finishAV1},
 }
 
-// assembler makes access units of packets in their order.
+// assembler reassembles access units from packets in order.
 type assembler struct {
 	format format
 	d      depacketizer
 	unit   []byte
-	ts     uint32 // of the newest packet
-	open   bool   // packets of unit have come
-	sets   []byte // parameter sets that came with no picture; they belong to the next
-	broken bool   // nothing is of use before a packet at which a decoder can start
-	fed    int    // bytes, since the last one was whole
+	ts     uint32 // timestamp of the newest packet
+	open   bool   // unit has packets
+	sets   []byte // parameter sets without a frame; they belong to the next access unit
+	broken bool   // packets are useless before one at which a decoder can start
+	fed    int    // bytes since the last complete access unit
 }
 
 func newAssembler(f format) *assembler { return &assembler{format: f, d: f.fresh()} }
 
-// accessUnit is what an assembler has put together.
+// accessUnit is a reassembled access unit.
 type accessUnit struct {
 	timestamp uint32
 	payload   []byte
 	kind      packetbuf.Kind
-	config    []byte // nil unless the access unit brings one
+	config    []byte // nil if the access unit contains none
 }
 
-var errTooLong = errors.New("an access unit of more than 8 MiB")
+var errTooLong = errors.New("reassemble access unit: more than 8 MiB")
 
-// push takes a packet; after a gap what was begun is thrown away, and after a packet that cannot
-// be read all that refers to it. It returns the access units that are whole now: one as a rule,
-// where the last packet of each is marked.
+// push adds a packet and returns the access units that are then complete: usually one, if senders mark
+// the last packet of each. After a gap it discards the unfinished access unit, and after a packet that
+// cannot be read also everything up to the next packet at which a decoder can start.
 func (a *assembler) push(p *rtp.Packet, gap bool) (units []accessUnit, err error) {
 	if gap {
 		a.reset()
-		a.sets, a.broken = nil, false // the buffer sees to it that it goes on with a start
+		a.sets, a.broken = nil, false // the jitter buffer continues at such a packet
 	}
 	if len(p.Payload) == 0 { // padding
 		return nil, nil
@@ -115,8 +114,8 @@ func (a *assembler) push(p *rtp.Packet, gap bool) (units []accessUnit, err error
 	return units, nil
 }
 
-// reset forgets the access unit that was begun, and the fragment of it that the depacketizer
-// holds: it would grow for ever where no end of it comes.
+// reset discards the unfinished access unit and the depacketizer with its fragment, which would
+// otherwise grow without end if its last part never arrives.
 func (a *assembler) reset() {
 	a.d, a.unit, a.open, a.fed = a.format.fresh(), nil, false, 0
 }
@@ -146,9 +145,9 @@ func (a *assembler) finish(units []accessUnit) []accessUnit {
 	return append(units, accessUnit{a.ts, payload, kind, config})
 }
 
-// startsH264: a decoder can start with an SPS, and with an IDR picture (RFC 6184, 5.6 to 5.8) if
-// what may have come before it is known. A picture may have many slices: it begins with the one
-// of macroblock 0.
+// startsH264 returns whether a decoder can start at a payload (RFC 6184, 5.6 to 5.8): always with an
+// SPS, and with an IDR picture if it is known what precedes it. A picture may have many slices; it
+// begins with the slice of macroblock 0.
 func startsH264(b []byte) jitter.Start {
 	starts := func(nalType int, slice []byte) jitter.Start {
 		switch {
@@ -180,7 +179,7 @@ func startsH264(b []byte) jitter.Start {
 	}
 }
 
-// first tells whether a slice is the first of its picture: first_mb_in_slice is 0, or
+// first reports whether a slice is the first of its picture: first_mb_in_slice is 0, or
 // first_slice_segment_in_pic_flag is set.
 func first(slice []byte) bool { return len(slice) > 0 && slice[0]&0x80 != 0 }
 
@@ -197,17 +196,17 @@ func finishH264(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 		return nil, 0, nil
 	}
 	c, err := codec.NewAVCConfig(sps, pps)
-	if err != nil { // the configuration in force goes on
+	if err != nil { // the configuration in force remains
 		return unit, kind, nil
 	}
 	return unit, kind, c.Append(nil)
 }
 
-// setsMost is how many parameter sets of one access unit are looked at: twice as many as can be in
-// force, so that the work rises with the bytes alone.
+// setsMost bounds the parameter sets read from one access unit: twice as many as can be in force. It
+// makes the work proportional to the bytes.
 const setsMost = 512
 
-// setsH264 returns the SPS and PPS of an access unit, each once.
+// setsH264 returns the distinct SPS and PPS of an access unit.
 func setsH264(unit []byte) (sps, pps [][]byte, err error) {
 	seen := 0
 	for rest := unit; len(rest) > 0 && seen < setsMost; {
@@ -236,7 +235,7 @@ func appendNew(sets [][]byte, nal []byte) [][]byte {
 	return append(sets, nal)
 }
 
-// startsHEVC is startsH264 for HEVC (RFC 7798, 4.4), whose first parameter set is the VPS.
+// startsHEVC is startsH264 for HEVC (RFC 7798, 4.4), where the VPS is the first parameter set.
 func startsHEVC(b []byte) jitter.Start {
 	starts := func(nalType byte, slice []byte) jitter.Start {
 		switch {
@@ -269,7 +268,7 @@ func startsHEVC(b []byte) jitter.Start {
 	}
 }
 
-// hasSliceHEVC is codec.HEVCHasSlice for what the depacketizer makes: a byte stream.
+// hasSliceHEVC is codec.HEVCHasSlice for the depacketizer's output, a byte stream.
 func hasSliceHEVC(stream []byte) bool {
 	const firstSet = 32
 	for {
@@ -296,7 +295,7 @@ func finishHEVC(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 	return au, kind, config
 }
 
-// always is of a codec whose keyframes are told by their first packets, which bring all they need.
+// always returns the Start for a codec whose keyframes contain everything that a decoder needs.
 func always(key bool) jitter.Start {
 	if key {
 		return jitter.Always
@@ -304,7 +303,7 @@ func always(key bool) jitter.Start {
 	return jitter.Never
 }
 
-// startsVP8 tells whether a packet begins a key frame (RFC 7741, 4.2 and 4.3).
+// startsVP8 returns whether a packet begins a key frame (RFC 7741, 4.2 and 4.3).
 func startsVP8(b []byte) jitter.Start {
 	var p codecs.VP8Packet
 	frame, err := p.Unmarshal(b)
@@ -318,8 +317,8 @@ func finishVP8(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 	return unit, packetbuf.Key, codec.VPConfig{BitDepth: 8, Subsampling: 1}.Append(nil)
 }
 
-// startsVP9 tells whether a packet begins a key frame (RFC 9628, 4.2). The descriptor alone is
-// not believed: some senders never set its P.
+// startsVP9 returns whether a packet begins a key frame (RFC 9628, 4.2). The descriptor alone does
+// not suffice: some senders never set its P.
 func startsVP9(b []byte) jitter.Start {
 	var p codecs.VP9Packet
 	frame, err := p.Unmarshal(b)
@@ -338,14 +337,14 @@ func finishVP9(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 	return unit, packetbuf.Key, c.Append(nil)
 }
 
-// startsAV1 tells whether a packet begins a coded video sequence: by the bit N of the aggregation
-// header, or as its first OBU is a sequence header.
+// startsAV1 returns whether a packet begins a coded video sequence: by the bit N of the aggregation
+// header, or because its first OBU is a sequence header.
 func startsAV1(b []byte) jitter.Start {
-	if len(b) < 2 || b[0]&0x80 != 0 { // the rest of an OBU
+	if len(b) < 2 || b[0]&0x80 != 0 { // continues an OBU
 		return jitter.Never
 	}
 	first := b[1:]
-	if b[0]>>4&3 != 1 { // it says its length
+	if b[0]>>4&3 != 1 { // the OBU is preceded by its length
 		for len(first) > 0 && first[0]&0x80 != 0 {
 			first = first[1:]
 		}

@@ -5,16 +5,16 @@ import (
 	"errors"
 )
 
-var errAV1 = errors.New("malformed AV1 payload")
+var errAV1 = errors.New("read AV1 payload: malformed")
 
-// av1Depacketizer reads the payloads of RTP packets of AV1 (RTP Payload Format For AV1, 1.0). An
-// OBU in many fragments costs as much as its bytes: each is copied once.
+// av1Depacketizer reads the payloads of RTP packets of AV1 (RTP Payload Format For AV1, 1.0). It copies
+// each byte once, also of an OBU in many fragments.
 type av1Depacketizer struct {
-	part []byte // of the OBU that was begun
+	part []byte // of an unfinished OBU
 }
 
-// Unmarshal returns the OBUs that a payload completes, each with its size. Temporal delimiters and
-// tile lists are left out (section 5 of the format).
+// Unmarshal returns the OBUs that a payload completes, with size fields. It omits temporal delimiters
+// and tile lists (section 5 of the format).
 func (d *av1Depacketizer) Unmarshal(payload []byte) ([]byte, error) {
 	if len(payload) < 2 {
 		return nil, errAV1
@@ -57,8 +57,8 @@ func (d *av1Depacketizer) Unmarshal(payload []byte) ([]byte, error) {
 	return out, nil
 }
 
-// av1Element takes the next OBU element off b; the last of those that the header counts has no
-// length.
+// av1Element returns the first OBU element of b and the rest. The last element that the header counts
+// has no length.
 func av1Element(b []byte, last bool) (element, rest []byte, err error) {
 	if last {
 		return b, nil, nil
@@ -77,7 +77,7 @@ const (
 	obuTileList          = 8
 )
 
-// appendOBU appends an OBU with its size to a temporal unit.
+// appendOBU appends an OBU with a size field to a temporal unit.
 func appendOBU(unit, obu []byte) ([]byte, error) {
 	if len(obu) == 0 {
 		return unit, nil
@@ -93,7 +93,7 @@ func appendOBU(unit, obu []byte) ([]byte, error) {
 		return unit, nil
 	}
 	body := obu[size:]
-	if obu[0]&0x02 != 0 { // it has its size, which is known better from the packets
+	if obu[0]&0x02 != 0 { // it has a size field; the packets are more reliable
 		said, n := binary.Uvarint(body)
 		if n <= 0 || n > 8 {
 			return nil, errAV1

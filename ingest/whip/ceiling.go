@@ -6,8 +6,8 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// Bounds of a ceiling, in bits per second: what browsers still make a picture of, and what
-// stands for none.
+// Bounds of a ceiling in bits per second: the least at which browsers still send usable video, and the
+// value that means none.
 const (
 	leastCeiling = 64_000
 	noCeiling    = 100_000_000
@@ -25,9 +25,9 @@ func (s *session) Limit(bits float64) {
 	s.ceiling.Store(v)
 }
 
-// teller says when a publisher is to be told its ceiling: at once when it changes, once a second
-// while there is one, and some times that there is none any more, since one that heard nothing
-// would keep the last for ten seconds.
+// teller decides when to send a publisher its ceiling: at once when it changes, every second while
+// there is one, and several times that there is none any more, because a publisher that misses that
+// would keep the last ceiling for ten seconds.
 type teller struct {
 	told  int64
 	said  time.Time
@@ -53,7 +53,7 @@ func (t *teller) due(now time.Time, bits int64) (say int64, ok bool) {
 	return bits, true
 }
 
-// tellCeiling tells the publisher its ceiling where that is due.
+// tellCeiling sends the publisher its ceiling when due.
 func (s *session) tellCeiling(now time.Time, t *teller) {
 	bits := s.ceiling.Load()
 	if bits == 0 && t.told == 0 && t.lifts == 0 {

@@ -3,21 +3,21 @@ package whip
 import "time"
 
 const (
-	// slew is how much a track is moved against the others with each packet, so that what sender
-	// reports teach about lip-sync makes no jump.
+	// slew is the largest correction of a track per packet, so that corrections from sender reports
+	// cause no jump.
 	slew = time.Millisecond
-	// tooFar is what is not made good in small steps.
+	// tooFar is the difference from which a correction is made at once.
 	tooFar = 500 * time.Millisecond
-	// absurd is farther than tracks of one publisher can be from how they arrive: some senders'
-	// reports are of two clocks, and those are not believed.
+	// absurd is the difference from which sender reports are not believed, because arrivals of one
+	// publisher's tracks cannot differ that much: some senders' reports are from two clocks.
 	absurd = 10 * time.Second
 )
 
-// clocks put the tracks of one publisher on one clock, which starts at its first packet. Until
-// sender reports tell how the tracks' timestamps belong together, they do as they arrived.
+// clocks map the tracks of one publisher to one clock, which starts at its first packet. Until sender
+// reports relate the tracks' timestamps, their arrivals do.
 type clocks struct {
 	epoch     time.Time
-	reference *trackClock // the first that a report came for; the others are moved to it
+	reference *trackClock // the first track with a report; the others are aligned to it
 }
 
 // trackClock is the clock of one track.
@@ -25,22 +25,22 @@ type trackClock struct {
 	of     *clocks
 	rate   int64 // timestamps per second
 	begun  bool
-	last   int64         // the newest timestamp, without wrapping
-	base   int64         // the first
-	offset time.Duration // where base stands
-	// skew is the publisher's wall clock less ours, as the last report has it.
+	last   int64         // newest timestamp, unwrapped
+	base   int64         // first timestamp
+	offset time.Duration // time of base on the publisher's clock
+	// skew is the publisher's wall clock minus the relay's, by the last report.
 	skew   time.Duration
 	skewed bool
 }
 
 func (c *clocks) track(rate int) *trackClock { return &trackClock{of: c, rate: int64(rate)} }
 
-// unwrap is where a timestamp of 32 bits stands, next to the newest.
+// unwrap returns the unwrapped timestamp nearest to the newest.
 func (t *trackClock) unwrap(ts uint32) int64 {
 	return t.last + int64(int32(ts-uint32(t.last))) //nolint:gosec // the nearest, modulo 2^32
 }
 
-// at is where a timestamp stands on the publisher's clock.
+// at returns the time of a timestamp on the publisher's clock.
 func (t *trackClock) at(now time.Time, ts uint32) time.Duration {
 	if !t.begun {
 		if t.of.epoch.IsZero() {
@@ -60,17 +60,17 @@ func (t *trackClock) place(at int64) time.Duration {
 	return time.Duration(whole)*time.Second + time.Duration(part*int64(time.Second)/t.rate) + t.offset
 }
 
-// move brings the track nearer to where the reports say that it belongs.
+// move aligns the track with the reference according to the sender reports, in small steps.
 func (t *trackClock) move() {
 	ref := t.of.reference
 	if ref == nil || ref == t || !t.skewed || !ref.skewed {
 		return
 	}
-	off := t.skew - ref.skew // by this much the track stands too early
+	off := t.skew - ref.skew // the track is too early by this
 	switch {
 	case off > absurd || off < -absurd:
 		return
-	case off < -tooFar: // the others are moved on instead: no track's time leaps back
+	case off < -tooFar: // move the reference instead, so that no track's time jumps back
 		ref.offset -= off
 		ref.skew += off
 		return
@@ -84,8 +84,8 @@ func (t *trackClock) move() {
 	t.skew -= off
 }
 
-// report takes a sender report: ntp, the publisher's wall clock (RFC 3550, 6.4.1), when its
-// timestamp was ts.
+// report records a sender report: the publisher's wall clock was ntp (RFC 3550, 6.4.1) at the
+// timestamp ts.
 func (t *trackClock) report(ntp uint64, ts uint32) {
 	if !t.begun || ntp == 0 {
 		return

@@ -10,30 +10,30 @@ import (
 )
 
 const (
-	// quiet is how long a layer may bring nothing before another feeds the stream.
+	// quiet is how long a layer may be silent before another replaces it.
 	quiet = 500 * time.Millisecond
-	// proven is how long a better layer has to come before it feeds the stream.
+	// proven is how long a better layer must arrive before it is used.
 	proven = time.Second
 )
 
-// layers are the pictures of one publisher: one track, or several of simulcast. The best that
-// comes whole feeds the stream. The session's lock guards them.
+// layers are the video layers of one publisher: one track, or several of simulcast. The best layer that
+// arrives is the stream's current one. The session's lock guards layers.
 type layers struct {
 	all     []*layer
 	current *layer
 }
 
-// layer is one of them.
+// layer is one video layer.
 type layer struct {
 	track  *track
 	rid    string
-	config []byte // the newest; nil: none so far
+	config []byte // the newest configuration; nil for none
 	pixels int
-	since  time.Time   // when what comes now began to come
-	seen   time.Time   // when the last access unit came
-	key    time.Time   // when the last keyframe came
-	wanted atomic.Bool // somebody wants a keyframe of it
-	bare   int         // keyframes that came without parameter sets, while there were none
+	since  time.Time   // start of the present run of access units
+	seen   time.Time   // arrival of the last access unit
+	key    time.Time   // arrival of the last keyframe
+	wanted atomic.Bool // a keyframe of it has been requested
+	bare   int         // keyframes without parameter sets while config is nil
 	rendition
 }
 
@@ -43,7 +43,7 @@ func (l *layers) add(t *track, rid string, config []byte) *layer {
 	return one
 }
 
-// note notes an access unit.
+// note records an access unit.
 func (l *layer) note(now time.Time, u *accessUnit) {
 	if now.Sub(l.seen) >= quiet {
 		l.since = now
@@ -61,7 +61,7 @@ func (l *layer) note(now time.Time, u *accessUnit) {
 	}
 }
 
-// pixels is how many a keyframe has; 0 where it does not say.
+// pixels returns the number of pixels of a keyframe; 0 if it does not say.
 func pixels(of packetbuf.Codec, u *accessUnit) int {
 	switch of {
 	case packetbuf.VP8:
@@ -83,7 +83,7 @@ func pixels(of packetbuf.Codec, u *accessUnit) int {
 
 func (l *layer) alive(now time.Time) bool { return now.Sub(l.seen) < quiet }
 
-// better tells whether l is to feed the stream instead of what feeds it.
+// better reports whether a layer should replace the current one.
 func (l *layers) better(now time.Time, one *layer) bool {
 	if l.current == nil || one == l.current {
 		return true
@@ -94,7 +94,7 @@ func (l *layers) better(now time.Time, one *layer) bool {
 	return one.pixels > l.current.pixels && now.Sub(one.since) >= proven
 }
 
-// want has a keyframe asked for of the layer that feeds the stream; of all, where none does yet.
+// want requests a keyframe of the current layer, or of all if there is none yet.
 func (l *layers) want() {
 	for _, one := range l.all {
 		if l.current == nil || one == l.current {
@@ -103,13 +103,13 @@ func (l *layers) want() {
 	}
 }
 
-// keysDue are the layers that are to be asked for a keyframe: those of which somebody wants one,
-// those whose last is older than every, and those that are to feed the stream next.
+// keysDue returns the layers to ask for a keyframe: those with a request, those whose last keyframe is
+// older than every, and the one that should become current.
 func (l *layers) keysDue(now time.Time, every time.Duration) (out []*layer) {
 	for _, one := range l.all {
 		alive := one.alive(now)
 		switch {
-		case one.wanted.Load(), // however seldom it brings a picture
+		case one.wanted.Load(), // also of a layer that rarely sends a frame
 			alive && every > 0 && now.Sub(one.key) >= every,
 			alive && one != l.current && l.better(now, one) && l.best(now, one):
 			out = append(out, one)
@@ -118,7 +118,7 @@ func (l *layers) keysDue(now time.Time, every time.Duration) (out []*layer) {
 	return out
 }
 
-// best tells whether no layer that comes has more pixels.
+// best reports whether no arriving layer has more pixels.
 func (l *layers) best(now time.Time, one *layer) bool {
 	for _, other := range l.all {
 		if other.alive(now) && other.pixels > one.pixels {

@@ -18,20 +18,20 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// maxLayers is how many layers of simulcast are taken.
+// maxLayers bounds the simulcast layers that are accepted.
 const maxLayers = 6
 
-// offered is what an offer has to send.
+// offered is the media that an offer sends.
 type offered struct {
-	video, audio packetbuf.Codec // NoCodec: none
+	video, audio packetbuf.Codec // NoCodec for none
 	videos       []webrtc.RTPCodecParameters
 	audios       []webrtc.RTPCodecParameters
-	layers       int    // of simulcast; 0: none
-	config       []byte // of H.264, from parameter sets that stand in the offer; nil: none do
+	layers       int    // of simulcast; 0 for none
+	config       []byte // of H.264, from parameter sets in the offer; nil for none
 }
 
-// preferred are the codecs of pictures that are taken, the one first that viewers of every
-// protocol can see.
+// preferred lists the supported video codecs. The first is the one that viewers over every protocol can
+// play.
 var preferred = []struct {
 	name  string
 	codec packetbuf.Codec
@@ -39,7 +39,7 @@ var preferred = []struct {
 	{"H264", packetbuf.H264}, {"VP8", packetbuf.VP8}, {"VP9", packetbuf.VP9}, {"AV1", packetbuf.AV1}, {"H265", packetbuf.HEVC},
 }
 
-// readOffer reads what an offer has to send, or refuses it.
+// readOffer returns the media that an offer sends, or a *ingest.Refusal.
 func readOffer(text string) (*offered, error) {
 	d, err := rtcsock.ReadOffer(text)
 	if err != nil {
@@ -77,7 +77,7 @@ func unsupported(reason, hint string) error {
 	return &ingest.Refusal{Outcome: ingest.RefusedCodec, Reason: reason, Hint: hint}
 }
 
-// sends tells whether media is offered to be sent.
+// sends reports whether the peer offers to send a medium.
 func sends(d *sdp.SessionDescription, m *sdp.MediaDescription) bool {
 	switch rtcsock.Direction(d, m) {
 	case "sendonly", "sendrecv":
@@ -96,7 +96,7 @@ func (o *offered) takeVideo(m *sdp.MediaDescription) {
 		}
 	}
 	if o.video == packetbuf.H264 {
-		// Mode 1 has pictures in as many packets as they need; mode 0 keeps its place behind.
+		// Mode 1 allows several packets per frame; mode 0 remains as a fallback.
 		slices.SortStableFunc(o.videos, func(a, b webrtc.RTPCodecParameters) int { return mode(b) - mode(a) })
 		o.config = parameterSets(o.videos[0].SDPFmtpLine)
 	}
@@ -113,8 +113,8 @@ func (o *offered) takeVideo(m *sdp.MediaDescription) {
 	}
 }
 
-// parameterSets makes a configuration of sprop-parameter-sets (RFC 6184, 8.1), which some senders
-// do not repeat in band; nil where there are none, or none that can be read.
+// parameterSets returns a configuration of sprop-parameter-sets (RFC 6184, 8.1), which some senders
+// do not repeat in band; nil if there are none, or none that can be read.
 func parameterSets(fmtp string) []byte {
 	_, list, _ := strings.Cut(fmtp, "sprop-parameter-sets=")
 	list, _, _ = strings.Cut(list, ";")
@@ -155,7 +155,7 @@ func (o *offered) takeAudio(m *sdp.MediaDescription) {
 	}
 }
 
-// of are the payload types of a codec among those of a medium; not nil.
+// of returns the payload types of a codec; never nil.
 func of(all []webrtc.RTPCodecParameters, name string, rate uint32) []webrtc.RTPCodecParameters {
 	out := []webrtc.RTPCodecParameters{}
 	for _, c := range all {
@@ -166,15 +166,14 @@ func of(all []webrtc.RTPCodecParameters, name string, rate uint32) []webrtc.RTPC
 	return out
 }
 
-// The header extensions that are taken.
+// extensions are the header extensions that are accepted.
 var extensions = map[webrtc.RTPCodecType][]string{
 	webrtc.RTPCodecTypeVideo: {sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, sdp.SDESRepairRTPStreamIDURI, sdp.TransportCCURI, sdp.ABSSendTimeURI},
 	webrtc.RTPCodecTypeAudio: {sdp.SDESMidURI, sdp.TransportCCURI},
 }
 
-// media is what a peer needs to receive what is offered: reports, and feedback of arrival times
-// from which a browser learns what its line carries. What is asked for again and when, the
-// jitter buffer decides.
+// media returns what a peer needs to receive the offered media: receiver reports, and feedback of arrival
+// times, by which a browser measures its connection. The jitter buffer decides about retransmissions.
 func (o *offered) media() (*webrtc.MediaEngine, *interceptor.Registry, error) {
 	m, chain := &webrtc.MediaEngine{}, &interceptor.Registry{}
 	kinds := map[webrtc.RTPCodecType][]webrtc.RTPCodecParameters{webrtc.RTPCodecTypeVideo: o.videos, webrtc.RTPCodecTypeAudio: o.audios}

@@ -13,16 +13,16 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// publication is a stream that a session feeds: its own, or a rendition of it. The session's
-// lock guards it.
+// publication is a stream that a session publishes: its own, or a rendition. The session's lock guards
+// it.
 type publication struct {
 	session *session
 	sink    ingest.Sink
-	configs [packetbuf.NumTracks][]byte // as the sink has them
+	configs [packetbuf.NumTracks][]byte // as written to the sink
 	gone    bool
 }
 
-// media is what becomes a packet, for each stream one of its own.
+// media is the content of a packet. Each stream gets a packet of its own.
 type media struct {
 	track   packetbuf.Track
 	codec   packetbuf.Codec
@@ -35,7 +35,7 @@ func (m media) packet(now time.Time, kind packetbuf.Kind, payload []byte) *packe
 	return &packetbuf.Packet{Track: m.track, Codec: m.codec, Kind: kind, DTS: m.dts, Arrived: now, Payload: payload}
 }
 
-// write gives the stream a packet, with the configuration before it where that is new.
+// write writes a packet to the stream, preceded by the configuration if that is new.
 func (p *publication) write(now time.Time, m media, config []byte) error {
 	if config != nil && !bytes.Equal(config, p.configs[m.track]) {
 		p.configs[m.track] = config
@@ -53,11 +53,11 @@ func (p *publication) end(cause ingest.Cause, detail string) {
 	}
 }
 
-// opusConfig is what decoders of containers want to know of Opus: what WebRTC sends may be
-// decoded to two channels always (RFC 7587, 4.1).
+// opusConfig is the configuration for containers. Opus over WebRTC can always be decoded to two channels
+// (RFC 7587, 4.1).
 var opusConfig = codec.OpusHead{Channels: 2, PreSkip: 312, Rate: codec.OpusRate}.Append(nil)
 
-// sound gives the stream a packet of sound, and the renditions too.
+// sound writes a packet of audio to the stream and to the renditions.
 func (s *session) sound(now time.Time, t *track, p *rtp.Packet) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,7 +71,7 @@ func (s *session) sound(now time.Time, t *track, p *rtp.Packet) error {
 	return s.main.write(now, m, opusConfig)
 }
 
-// picture gives the stream an access unit, if it is of the layer that feeds it, and the layer's
+// picture writes an access unit to the stream, if it is of the current layer, and to the layer's
 // rendition.
 func (s *session) picture(now time.Time, t *track, u accessUnit) error {
 	s.mu.Lock()
@@ -79,12 +79,12 @@ func (s *session) picture(now time.Time, t *track, u accessUnit) error {
 	l := t.layer
 	l.note(now, &u)
 	m := media{packetbuf.Video, s.offer.video, u.kind, t.clock.at(now, u.timestamp), u.payload}
-	if l.config == nil { // nobody could decode it
+	if l.config == nil { // no decoder could decode it
 		if u.kind != packetbuf.Key {
 			return nil
 		}
 		l.wanted.Store(true)
-		if l.bare++; l.bare == 2 { // of the first the packet that had them may be lost
+		if l.bare++; l.bare == 2 { // the first may have lost the packet with its parameter sets
 			s.log.Warn("pictures without parameter sets", "codec", s.offer.video.String(),
 				"hint", "have the encoder send them with each keyframe, or in the offer (GStreamer: rtph264pay config-interval=-1)")
 		}
@@ -106,17 +106,17 @@ func (s *session) picture(now time.Time, t *track, u accessUnit) error {
 	return s.main.write(now, m, l.config)
 }
 
-// rendition is a layer as a stream of its own, beside the one that the session feeds.
+// rendition publishes a layer as a stream of its own, in addition to the session's stream.
 type rendition struct {
 	pub    *publication
-	closed *atomic.Pointer[ending] // why the stream wants no more of it; nil: it does
+	closed *atomic.Pointer[ending] // why the stream closed it; nil if it did not
 	tried  time.Time
 }
 
-// refusedFor is how long a rendition is left alone that was refused.
+// refusedFor is how long to wait before publishing a rendition again that was refused.
 const refusedFor = 10 * time.Second
 
-// publish has a layer's rendition published, where it is not.
+// publish publishes a layer's rendition if it is not published.
 func (s *session) publish(now time.Time, l *layer) {
 	l.leave()
 	if l.pub != nil || now.Sub(l.tried) < refusedFor {
@@ -139,7 +139,7 @@ func (s *session) publish(now time.Time, l *layer) {
 	l.pub = &publication{session: s, sink: sink}
 }
 
-// put gives a rendition a packet. One that its stream does not take any more is left.
+// put writes a packet to the rendition. If the stream does not accept it, the rendition ends.
 func (r *rendition) put(now time.Time, m media, config []byte) {
 	if r.pub == nil || r.closed.Load() != nil {
 		return
@@ -177,7 +177,7 @@ func (l *layers) end(cause ingest.Cause, detail string) {
 	}
 }
 
-// layerSession is a layer as its stream sees it.
+// layerSession is the Session of a rendition.
 type layerSession struct {
 	s      *session
 	layer  *layer
@@ -187,7 +187,7 @@ type layerSession struct {
 // ID implements ingest.Session.
 func (l *layerSession) ID() string { return l.s.id + "~" + l.layer.rid }
 
-// Close implements ingest.Session: the other layers go on.
+// Close implements ingest.Session. The other layers continue.
 func (l *layerSession) Close(cause ingest.Cause, reason string) {
 	l.closed.CompareAndSwap(nil, &ending{cause, reason})
 }
@@ -195,5 +195,5 @@ func (l *layerSession) Close(cause ingest.Cause, reason string) {
 // RTT implements ingest.Session.
 func (l *layerSession) RTT() (srtt, rttvar time.Duration) { return l.s.RTT() }
 
-// RequestKey implements ingest.KeyRequester: the next look asks the layer.
+// RequestKey implements ingest.KeyRequester. The session's loop sends the request.
 func (l *layerSession) RequestKey() { l.layer.wanted.Store(true) }

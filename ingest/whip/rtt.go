@@ -7,16 +7,16 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtcsock"
 )
 
-// roundTrip is the round-trip time of the pair of addresses in use, as ICE's own checks measure
-// it, smoothed as in RFC 6298.
+// roundTrip is the round-trip time of the candidate pair in use, measured by ICE's own checks and
+// smoothed as in RFC 6298.
 type roundTrip struct {
-	looked time.Time // by the session's loop alone
+	looked time.Time // used by the session's loop only
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	srtt, dev time.Duration
 }
 
-// look takes a measurement once a second.
+// look measures once a second.
 func (r *roundTrip) look(now time.Time, p *rtcsock.Peer) {
 	if now.Sub(r.looked) < time.Second {
 		return
@@ -38,11 +38,11 @@ func (r *roundTrip) sample(d time.Duration) {
 	r.srtt += (d - r.srtt) / 8
 }
 
-// unknown is what a round trip is taken for that nobody has measured, as with ICE-lite: a packet
-// that is asked for more often than it can come comes many times.
+// unknown is the round trip assumed if none was measured, as with ICE-lite. If it were too short, packets
+// would be requested, and received, repeatedly.
 const unknown = 100 * time.Millisecond
 
-// estimate is what to reckon with.
+// estimate returns the round trip and its deviation, assumed if not measured.
 func (r *roundTrip) estimate() (srtt, dev time.Duration) {
 	if srtt, dev = r.get(); srtt == 0 {
 		return unknown, 0

@@ -17,37 +17,37 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/panics"
 )
 
-// session is one publisher's peer, from its offer to its end.
+// session is one publisher's peer connection, from its offer to its end.
 type session struct {
 	srv     *Server
-	id      string // for logs and the API; not the one of its URL
+	id      string // for logs and the API; not the id in its URL
 	request ingest.Request
 	offer   *offered
 	peer    *rtcsock.Peer
 	log     *slog.Logger
 	release func()
-	connect func()        // tells that the peer has connected
-	ended   func()        // tells that the session is over
-	left    func()        // tells that nothing of it is left
-	limit   time.Duration // for a connection
+	connect func()        // called when the peer has connected
+	ended   func()        // called when the session is over
+	left    func()        // called when all resources are released
+	limit   time.Duration // until the peer must be connected
 
-	ctx     context.Context //nolint:containedctx // ends what the session has started
+	ctx     context.Context //nolint:containedctx // ends the session's goroutines
 	cancel  context.CancelFunc
 	tasks   sync.WaitGroup
 	over    sync.Once
-	up      atomic.Bool   // has been connected
-	ceiling atomic.Int64  // bits per second; 0: none
-	wanted  atomic.Bool   // somebody wants a keyframe
-	missing chan struct{} // of one: a packet is missing
+	up      atomic.Bool   // the peer has connected
+	ceiling atomic.Int64  // bits per second; 0 for none
+	wanted  atomic.Bool   // a keyframe has been requested
+	missing chan struct{} // of capacity one: a packet is missing
 	rtt     roundTrip
 
-	mu     sync.Mutex // guards what follows, and writing to sinks; taken after a track's
+	mu     sync.Mutex // guards the fields below and writes to sinks; locked after a track's mu
 	clocks clocks
 	tracks []*track
 	main   *publication
 	layers layers
 
-	endMu sync.Mutex // guards what follows
+	endMu sync.Mutex // guards the field below
 	why   ending
 }
 
@@ -59,7 +59,7 @@ type ending struct {
 
 var sessionCount atomic.Uint64
 
-// sessionID is for logs and the API: it has nothing of the session's URL.
+// sessionID returns an id for logs and the API, which is independent of the session's URL.
 func sessionID() string {
 	return fmt.Sprintf("whip-%d-%06x", sessionCount.Add(1), rand.Uint32()&0xffffff) //nolint:gosec // no secret
 }
@@ -69,7 +69,7 @@ func newSession(s *Server, r signal.Request, offer *offered, release func()) *se
 		srv: s, id: sessionID(), offer: offer, release: release, missing: make(chan struct{}, 1),
 		connect: r.Connected, ended: r.Ended, limit: s.o.Connect,
 	}
-	// Sooner than silence is taken for the publisher's: what is wrong is the way to it.
+	// Before the watchdog reports missing media: without a connection the network path is the cause.
 	if first := s.o.FirstMedia(r.App, r.Name); first > 0 {
 		ses.limit = min(ses.limit, first*4/5)
 	}
@@ -82,7 +82,7 @@ func newSession(s *Server, r signal.Request, offer *offered, release func()) *se
 	return ses
 }
 
-// begin is admitted to the stream and answers the offer.
+// begin publishes the stream and answers the offer.
 func (s *session) begin(ctx context.Context, r signal.Request) (string, error) {
 	sink, err := s.srv.o.Access.Publish(ctx, s.request)
 	if err != nil {
@@ -122,7 +122,7 @@ func (s *session) begin(ctx context.Context, r signal.Request) (string, error) {
 	return answer, nil
 }
 
-// choose has the answer name the one codec of each kind that is wanted.
+// choose restricts the answer to the preferred codec of each kind.
 func (s *session) choose() error {
 	for _, t := range s.peer.GetTransceivers() {
 		list := s.offer.videos
@@ -139,7 +139,7 @@ func (s *session) choose() error {
 	return nil
 }
 
-// onState follows the peer's connection.
+// onState handles a change of the peer connection's state.
 func (s *session) onState(state webrtc.PeerConnectionState) {
 	s.log.Debug("peer", "state", state.String())
 	switch state {
@@ -150,14 +150,14 @@ func (s *session) onState(state webrtc.PeerConnectionState) {
 	case webrtc.PeerConnectionStateFailed:
 		s.stop(ingest.ICE, "ICE failed: nothing came from the publisher for too long")
 	case webrtc.PeerConnectionStateClosed:
-		// At once: a closed push must not stand in the way of the next.
+		// At once: a closed push must not block the next one.
 		s.stop(ingest.EOF, "the publisher closed the connection")
 	default:
 	}
 }
 
-// run looks after the session until it ends: what is missing is asked for, what is late given
-// up, and the publisher told what it may send.
+// run serves the session until it ends: it requests missing packets, gives up late ones, and sends the
+// publisher its ceiling.
 func (s *session) run() {
 	if err := panics.Run(s.attend); panics.Report(s.log, "publisher session", err) {
 		s.stop(ingest.Protocol, err.Error())
@@ -165,7 +165,7 @@ func (s *session) run() {
 	s.finish()
 }
 
-// attend is run up to the session's end.
+// attend is the loop of run.
 func (s *session) attend() error {
 	const soon, seldom = 10 * time.Millisecond, 100 * time.Millisecond
 	tick := time.NewTimer(seldom)
@@ -194,9 +194,9 @@ func (s *session) attend() error {
 	}
 }
 
-// look does what has become due on each track, and tells whether there is more to be done soon.
+// look does what is due on each track, and reports whether more is due soon.
 func (s *session) look(now time.Time) (more bool) {
-	if s.up.Load() { // before, pion is still setting up what is asked
+	if s.up.Load() { // earlier, pion is still setting up the transport
 		s.rtt.look(now, s.peer)
 	}
 	s.mu.Lock()
@@ -206,12 +206,12 @@ func (s *session) look(now time.Time) (more bool) {
 		more = t.look(now) || more
 	}
 	for _, one := range s.keysDue(now) {
-		one.track.requestKey(now, wishEvery) // and again, until one comes
+		one.track.requestKey(now, wishEvery) // repeated until one arrives
 	}
 	return more
 }
 
-// keysDue returns the layers that are to be asked for a keyframe.
+// keysDue returns the layers to ask for a keyframe.
 func (s *session) keysDue(now time.Time) []*layer {
 	every := s.srv.o.KeyframeInterval(s.request.App, s.request.Name)
 	s.mu.Lock()
@@ -223,7 +223,7 @@ func (s *session) keysDue(now time.Time) []*layer {
 	return s.layers.keysDue(now, every)
 }
 
-// stop begins the session's end.
+// stop makes the session end, for the given cause if it is the first.
 func (s *session) stop(cause ingest.Cause, detail string) {
 	s.endMu.Lock()
 	if s.why.cause == "" {
@@ -233,7 +233,7 @@ func (s *session) stop(cause ingest.Cause, detail string) {
 	s.cancel()
 }
 
-// end is stop for a session that has not begun to run.
+// end is stop and finish for a session whose loop does not run.
 func (s *session) end(cause ingest.Cause, detail string) {
 	s.stop(cause, detail)
 	s.finish()
@@ -251,7 +251,7 @@ func (s *session) finish() {
 		if peer != nil {
 			_ = peer.Close()
 		}
-		go func() { // the session's loop may be who waits here
+		go func() { // finish may run on one of the goroutines waited for
 			s.tasks.Wait()
 			s.mu.Lock()
 			s.layers.end(why.cause, why.detail)
@@ -290,5 +290,5 @@ func (s *session) Restart(ctx context.Context, f rtcsock.Fragment) (rtcsock.Frag
 // RemoteUfrag implements signal.Session.
 func (s *session) RemoteUfrag() string { return s.peer.RemoteUfrag() }
 
-// Delete implements signal.Session: a clean end.
+// Delete implements signal.Session. It ends the session cleanly.
 func (s *session) Delete() { s.stop(ingest.Unpublish, "the publisher deleted its session") }

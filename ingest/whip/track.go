@@ -17,26 +17,26 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/panics"
 )
 
-// track is one RTP stream of a publisher: its sound, its pictures, or a layer of them.
+// track is one RTP stream of a publisher: audio, video, or a simulcast layer.
 type track struct {
 	s        *session
 	remote   *webrtc.TrackRemote
 	receiver *webrtc.RTPReceiver
 	kind     packetbuf.Track
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below, except those of the session's lock
 	buffer *jitter.Buffer[*rtp.Packet]
-	units  *assembler // of pictures
-	asked  time.Time  // when a keyframe was last asked for
+	units  *assembler // for video
+	asked  time.Time  // when a keyframe was last requested
 	nacks  []uint16
-	lost   uint64 // packets, as they were counted last
+	lost   uint64 // lost packets already counted
 
-	// The session's lock guards these.
+	// The session's lock guards the fields below.
 	clock *trackClock
-	layer *layer // of pictures
+	layer *layer // for video
 }
 
-// onTrack begins to read a track.
+// onTrack starts reading a track.
 func (s *session) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
 	t := &track{s: s, remote: remote, receiver: receiver}
 	rate := int(remote.Codec().ClockRate)
@@ -61,7 +61,7 @@ func (s *session) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiv
 	s.tasks.Go(t.readReports)
 }
 
-// read takes packets until the peer is closed.
+// read receives packets until the peer is closed.
 func (t *track) read() {
 	err := panics.Run(t.receive)
 	switch {
@@ -69,11 +69,11 @@ func (t *track) read() {
 	case panics.Report(t.s.log, "RTP packets ("+t.kind.String()+") of a publisher session", err):
 		t.s.stop(ingest.Protocol, err.Error())
 	default:
-		t.s.stop(ingest.Kick, err.Error()) // the stream has given its reason before, as a rule
+		t.s.stop(ingest.Kick, err.Error()) // the stream has usually given its reason already
 	}
 }
 
-// receive takes packets until the peer is closed or the stream takes no more.
+// receive receives packets until the peer is closed or the stream accepts no more.
 func (t *track) receive() error {
 	buf := make([]byte, 2048)
 	for {
@@ -91,7 +91,7 @@ func (t *track) receive() error {
 	}
 }
 
-// take takes one packet.
+// take handles one packet.
 func (t *track) take(now time.Time, p *rtp.Packet) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -110,9 +110,8 @@ func (t *track) take(now time.Time, p *rtp.Packet) error {
 	return err
 }
 
-// patience is how long a packet is waited for before what is behind it goes on: of sound until
-// nobody would want to hear it any more, of pictures until an answer to a second request could
-// have come.
+// patience returns how long to wait for a missing packet: for audio until it would be too late to play,
+// for video until an answer to a second request could have arrived.
 func (t *track) patience() time.Duration {
 	rtt, dev := t.s.rtt.estimate()
 	if t.kind == packetbuf.Audio {
@@ -121,7 +120,7 @@ func (t *track) patience() time.Duration {
 	return min(max(60*time.Millisecond, 2*rtt+4*dev+40*time.Millisecond), 400*time.Millisecond)
 }
 
-// handOut gives the stream what is whole. t.mu is held.
+// handOut writes complete media to the stream. t.mu must be held.
 func (t *track) handOut(now time.Time) error {
 	for patience := t.patience(); ; {
 		p, gap, ok := t.buffer.Pop(now, patience)
@@ -148,8 +147,8 @@ func (t *track) handOut(now time.Time) error {
 	}
 }
 
-// look does what has become due: gives up what is late, asks for what is missing, and for a
-// keyframe where nothing else helps. It tells whether something is still missing.
+// look gives up late packets, requests missing ones, and requests a keyframe if nothing else helps. It
+// reports whether packets are still missing.
 func (t *track) look(now time.Time) (waiting bool) {
 	nacks, starves, waiting, err := t.due(now)
 	if err != nil {
@@ -167,7 +166,7 @@ func (t *track) look(now time.Time) (waiting bool) {
 	return waiting
 }
 
-// due hands out what is late and returns what is to be asked for, and whether a keyframe is.
+// due writes what is complete, and returns the packets to request and whether to request a keyframe.
 func (t *track) due(now time.Time) (nacks []uint16, starves, waiting bool, err error) {
 	rtt, _ := t.s.rtt.estimate()
 	t.mu.Lock()
@@ -186,15 +185,14 @@ func (t *track) due(now time.Time) (nacks []uint16, starves, waiting bool, err e
 	return nacks, starves, t.buffer.Waiting(), err
 }
 
-// How often a track is asked for a keyframe at the most: where nothing can be handed out without
-// one, and where somebody would like one.
+// Shortest intervals of keyframe requests for a track: when no media can be written without one, and
+// when a viewer has requested one.
 const (
 	needEvery = 500 * time.Millisecond
 	wishEvery = time.Second
 )
 
-// requestKey asks the publisher for a keyframe of this track alone, unless it was asked within
-// every.
+// requestKey requests a keyframe of this track unless one was requested within every.
 func (t *track) requestKey(now time.Time, every time.Duration) {
 	t.mu.Lock()
 	due := now.Sub(t.asked) >= every
@@ -207,7 +205,7 @@ func (t *track) requestKey(now time.Time, every time.Duration) {
 	}
 }
 
-// readReports reads the track's sender reports until the peer is closed.
+// readReports handles the track's sender reports until the peer is closed.
 func (t *track) readReports() {
 	if err := panics.Run(t.receiveReports); panics.Report(t.s.log, "RTCP reports of a publisher session", err) {
 		t.s.stop(ingest.Protocol, err.Error())
@@ -227,7 +225,7 @@ func (t *track) receiveReports() error {
 			if t.s.ctx.Err() != nil || closed(err) {
 				return nil
 			}
-			continue // one that cannot be read
+			continue // a packet that cannot be read
 		}
 		for _, p := range packets {
 			if r, ok := p.(*rtcp.SenderReport); ok && r.SSRC == uint32(t.remote.SSRC()) {
@@ -243,7 +241,7 @@ func (t *track) report(r *rtcp.SenderReport) {
 	t.clock.report(r.NTPTime, r.RTPTime)
 }
 
-// closed tells whether an error of reading is the end of it.
+// closed reports whether a read error means the end of the connection.
 func closed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, net.ErrClosed)
 }

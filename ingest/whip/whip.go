@@ -1,5 +1,5 @@
-// Package whip receives publishers over WebRTC: WHIP, RFC 9725. What browsers and encoders send
-// as RTP becomes access units on one clock, whole and in order.
+// Package whip receives publishers over WebRTC with WHIP (RFC 9725). It reassembles RTP from browsers and
+// encoders into complete access units, in order and on one clock.
 package whip
 
 import (
@@ -15,23 +15,23 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtcsock/signal"
 )
 
-// Options are what a Server needs.
+// Options configure a Server.
 type Options struct {
 	Access  ingest.Access
 	Sockets *rtcsock.Sockets
-	// Connect is how long a peer may take from its answer to its connection [10s].
+	// Connect is how long a peer may take to connect after the answer [10s].
 	Connect time.Duration
-	// FirstMedia is how long a publisher of a stream may take to its first media; a connection
-	// has to be there before. 0: as long as Connect.
+	// FirstMedia returns how long a publisher of a stream may take to its first media; it must
+	// connect before that. 0 means Connect.
 	FirstMedia func(app, name string) time.Duration
-	// KeyframeInterval is how often a publisher is asked for a keyframe of a stream, which
-	// browsers make only when asked; 0: when somebody needs one.
+	// KeyframeInterval returns how often to request a keyframe from a stream's publisher, because
+	// browsers send one only on request; 0 means only when a viewer needs one.
 	KeyframeInterval func(app, name string) time.Duration
-	// Take counts a session against the bounds of the relay; release is called once.
+	// Take counts a session against the relay's limits; release is called once.
 	Take func(remote string) (release func(), refusal *ingest.Refusal)
-	// Counters count what happens too often for a log; nil: nowhere.
+	// Counters count frequent events; nil disables them.
 	Counters *Counters
-	// Refused is told of a refusal that Access does not know of.
+	// Refused is called for refusals that do not come from Access.
 	Refused func(ingest.Outcome)
 	Problem func(w http.ResponseWriter, status int, reason, hint string)
 	Remote  func(*http.Request) string
@@ -39,10 +39,10 @@ type Options struct {
 	Log     *slog.Logger
 }
 
-// Counters count the RTP packets of all publishers.
+// Counters count RTP packets of all publishers.
 type Counters struct {
-	Asked atomic.Uint64 // for again
-	Lost  atomic.Uint64 // that never came
+	Asked atomic.Uint64 // requested again
+	Lost  atomic.Uint64 // never received
 }
 
 func (o *Options) normalize() {
@@ -72,7 +72,7 @@ func (o *Options) normalize() {
 	}
 }
 
-// Server serves /{app}/{name}/whip and the sessions beneath it.
+// Server serves /{app}/{name}/whip and the sessions below it.
 type Server struct {
 	*signal.Handler
 	o        Options
@@ -87,7 +87,7 @@ func New(o Options) *Server {
 	return s
 }
 
-// open answers an offer: what it may send, then who may send it, then how.
+// open answers an offer: it reads the offer, takes a slot and begins a session.
 func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, string, error) {
 	offer, err := readOffer(r.Offer)
 	if err != nil {
@@ -116,5 +116,5 @@ func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, st
 	return ses, answer, nil
 }
 
-// Close ends all sessions and waits for them, or until ctx is done.
+// Close ends all sessions and waits for them, at most until ctx is done.
 func (s *Server) Close(ctx context.Context) error { return s.register.Close(ctx) }

@@ -8,8 +8,8 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
-// Bounds of sessions that have an answer and no connection yet. An offer costs a stranger one
-// packet, and us memory and an answer; many viewers may stand behind one address.
+// Limits of sessions that have an answer but no connection yet. An offer costs a client one packet, and
+// the relay memory and an answer; many viewers may share one address.
 const (
 	maxPending     = 1024
 	maxPendingFrom = 256
@@ -17,7 +17,7 @@ const (
 
 // pending counts sessions that are being set up.
 type pending struct {
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	all   int
 	from  map[netip.Addr]int
 	most  int
@@ -28,8 +28,8 @@ func newPending() *pending {
 	return &pending{from: map[netip.Addr]int{}, most: maxPending, share: maxPendingFrom}
 }
 
-// enter counts one more from an address, unless there are too many. leave may be called any
-// number of times.
+// enter counts one more session from an address, unless there are too many. leave may be called
+// repeatedly.
 func (p *pending) enter(remote string) (leave func(), ok bool) {
 	at := addressOf(remote)
 	p.mu.Lock()
@@ -49,17 +49,17 @@ func (p *pending) enter(remote string) (leave func(), ok bool) {
 	}), true
 }
 
-// setup is one session's share of pending.
+// setup is one session's entry in pending.
 type setup struct {
 	of     *pending
 	remote string
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	done func()
 	left bool
 }
 
-// enter counts the session, unless it has left already.
+// enter counts the session, unless leave was called before.
 func (s *setup) enter() error {
 	done, ok := s.of.enter(s.remote)
 	if !ok {
@@ -75,7 +75,7 @@ func (s *setup) enter() error {
 	return nil
 }
 
-// leave may be called any number of times, from anywhere.
+// leave removes the session. It may be called repeatedly, from any goroutine.
 func (s *setup) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,7 +84,7 @@ func (s *setup) leave() {
 	}
 }
 
-// addressOf is the network of a peer that one stranger has: an IPv4 address, or a /64 of IPv6.
+// addressOf returns the address that identifies a client: an IPv4 address, or a /64 of IPv6.
 func addressOf(remote string) netip.Addr {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {

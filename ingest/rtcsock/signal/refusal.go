@@ -6,16 +6,16 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
-// Refusal is why an offer is not taken: the relay's own, under a name that who serves viewers
-// may know.
+// Refusal is the reason why an offer is refused. It is ingest.Refusal under a name for packages that
+// serve viewers.
 type Refusal = ingest.Refusal
 
-// Unsupported refuses an offer for its codecs.
+// Unsupported returns the refusal of an offer because of its codecs.
 func Unsupported(reason, hint string) *Refusal {
 	return &Refusal{Outcome: ingest.RefusedCodec, Reason: reason, Hint: hint}
 }
 
-// Closing refuses an offer because the relay ends.
+// Closing returns the refusal of an offer because the relay shuts down.
 func Closing() *Refusal {
 	return &Refusal{Outcome: ingest.RefusedLimit, Reason: "the relay is shutting down", Hint: "try again in a moment", RetryAfter: time.Second}
 }

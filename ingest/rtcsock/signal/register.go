@@ -6,17 +6,17 @@ import (
 	"sync"
 )
 
-// Register knows who is there, to end them all and to wait for them. Its zero value is ready.
+// Register tracks running sessions, to end them all and to wait for them. Its zero value is ready to use.
 type Register struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	all     map[int]func()
 	next    int
 	closed  bool
 	running sync.WaitGroup
 }
 
-// Add takes somebody in. end begins their end; it does not wait, and may be called at any time
-// until left was, which says that nothing of them is left. ok is false after Close.
+// Add registers a session. end makes it end without waiting; it may be called at any time until left is
+// called, which reports that the session has released everything. ok is false after Close.
 func (r *Register) Add(end func()) (left func(), ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -38,7 +38,7 @@ func (r *Register) Add(end func()) (left func(), ok bool) {
 	}), true
 }
 
-// Close ends everybody and waits for them, or until ctx is done.
+// Close ends all sessions and waits for them, at most until ctx is done.
 func (r *Register) Close(ctx context.Context) error {
 	r.mu.Lock()
 	r.closed = true
@@ -59,6 +59,6 @@ func (r *Register) Close(ctx context.Context) error {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("sessions: %w", ctx.Err())
+		return fmt.Errorf("close sessions: %w", ctx.Err())
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtcsock"
 )
 
-// serveSession serves a session's own address.
+// serveSession serves the resource of a session.
 func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request, id string) {
 	if r.Method == http.MethodOptions {
 		w.Header().Set("Accept-Patch", fragType)
@@ -30,7 +30,7 @@ func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request, id string
 		res.mu.Lock()
 		s := res.session
 		res.mu.Unlock()
-		if s == nil { // its offer is not answered yet: nobody can know of it
+		if s == nil { // not answered yet, so the client cannot know the session
 			h.o.Problem(w, http.StatusNotFound, "there is no such session", "wait for the answer to the offer")
 			return
 		}
@@ -43,8 +43,8 @@ func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request, id string
 	}
 }
 
-// patch takes candidates or restarts ICE (RFC 9725, 4.3). If-Match tells which: the entity tag
-// of the ICE session that the candidates are of, or * for a restart.
+// patch adds candidates or restarts ICE (RFC 9725, 4.3), depending on If-Match: the entity tag of the
+// candidates' ICE session, or * for a restart.
 func (h *Handler) patch(w http.ResponseWriter, r *http.Request, res *resource) {
 	text, ok := h.body(w, r, fragType)
 	if !ok {
@@ -66,7 +66,7 @@ func (h *Handler) patch(w http.ResponseWriter, r *http.Request, res *resource) {
 	switch {
 	case res.session == nil:
 		h.o.Problem(w, http.StatusNotFound, "there is no such session", "wait for the answer to the offer")
-	case strings.Trim(match, ` "`) == "*": // drafts have it in quotes
+	case strings.Trim(match, ` "`) == "*": // drafts of the RFC quote it
 		h.restart(w, r, res, f)
 	case !matches(match, res.tag):
 		w.Header().Set("ETag", res.tag)
@@ -121,7 +121,7 @@ func (h *Handler) tooMany(w http.ResponseWriter) {
 	h.o.Problem(w, http.StatusTooManyRequests, "too many candidates or restarts", "the session goes on as it was; POST a new offer")
 }
 
-// matches tells whether a list of entity tags has this one. Weak ones do not count (RFC 9110,
+// matches reports whether a list of entity tags contains tag. Weak tags do not match (RFC 9110,
 // 13.1.1).
 func matches(list, tag string) bool {
 	for one := range strings.SplitSeq(list, ",") {
@@ -132,7 +132,7 @@ func matches(list, tag string) bool {
 	return false
 }
 
-// RetryAfter says when to come again, in whole seconds; nothing for 0.
+// RetryAfter sets the header Retry-After to d, rounded up to whole seconds; it sets nothing for 0.
 func RetryAfter(h http.Header, d time.Duration) {
 	if d > 0 {
 		h.Set("Retry-After", strconv.Itoa(int((d+time.Second-1)/time.Second)))

@@ -1,5 +1,5 @@
 // Package signal is the HTTP side of WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep): an
-// endpoint that takes offers, and a resource for each session that it opens, which takes
+// endpoint for offers, and a resource for each session, which accepts
 // candidates, restarts ICE and ends the session.
 package signal
 
@@ -21,51 +21,51 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtcsock"
 )
 
-// Session is what stands behind a resource.
+// Session is the session behind a resource.
 type Session interface {
-	// Trickle takes candidates of the peer.
+	// Trickle adds candidates of the peer.
 	Trickle(rtcsock.Fragment) error
-	// Restart restarts ICE with the peer's new credentials and returns ours.
+	// Restart restarts ICE with the peer's new credentials and returns the relay's.
 	Restart(context.Context, rtcsock.Fragment) (rtcsock.Fragment, error)
-	// RemoteUfrag is the user name fragment of the peer's present ICE session.
+	// RemoteUfrag returns the user name fragment of the peer's present ICE session.
 	RemoteUfrag() string
-	// Delete ends the session as the peer wishes.
+	// Delete ends the session on the peer's request.
 	Delete()
 }
 
 // Request is an offer.
 type Request struct {
-	App, Name string // as the path had them, unescaped
+	App, Name string // as in the path, unescaped
 	Offer     string
 	Secret    string // Bearer, or the query's key or token
 	Query     func(key string) string
 	Remote    string // host:port of the peer, or of the client behind a trusted proxy
 	Agent     string // at most 256 bytes
-	ID        string // of the session: it cannot be guessed, so it is a secret too
-	// Notice has the answer carry a notice to whoever watches, in ASCII.
+	ID        string // of the session; it is a secret, because it cannot be guessed
+	// Notice adds a notice for viewers to the answer, in ASCII.
 	Notice func(text string)
-	// Enter is to be called once, when it was admitted and before a peer is made: it counts what
-	// is being set up, or refuses.
+	// Enter must be called once, after admission and before a peer is created. It counts the
+	// session as being set up, or refuses it.
 	Enter func() error
-	// Connected is to be called when the peer has connected, Ended when the session is over;
-	// both any number of times, from any goroutine.
+	// Connected must be called when the peer has connected, Ended when the session is over;
+	// both may be called repeatedly, from any goroutine.
 	Connected, Ended func()
 }
 
-// Options are what a Handler needs.
+// Options configure a Handler.
 type Options struct {
 	// Kind is the last part of the endpoint's path: whip or whep.
 	Kind string
-	// Open answers an offer. Its errors are *ingest.Refusal, rtcsock.ErrOffer, or unexpected.
+	// Open answers an offer. Its error is a *ingest.Refusal, rtcsock.ErrOffer, or unexpected.
 	Open func(context.Context, Request) (s Session, answer string, err error)
-	// Problem writes an error in the relay's form.
+	// Problem writes an error response in the relay's form.
 	Problem func(w http.ResponseWriter, status int, reason, hint string)
-	// Detailed is Problem with the technical reason of a refusal that is in words for viewers. It may be nil.
+	// Detailed is Problem with the technical reason of a refusal written for viewers. It may be nil.
 	Detailed func(w http.ResponseWriter, status int, reason, hint, detail string)
-	// Remote is the peer's address, from behind proxies that are trusted.
+	// Remote returns the peer's address, also from behind trusted proxies.
 	Remote func(*http.Request) string
-	// Links are the values of Link that name ICE servers. They may hold credentials, and are told with
-	// the answer to an offer alone.
+	// Links returns values of the header Link for ICE servers. They may contain credentials, so they are
+	// sent only with the answer to an offer.
 	Links func() []string
 	Log   *slog.Logger
 }
@@ -75,15 +75,15 @@ type Handler struct {
 	o       Options
 	pending *pending
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the field below
 	sessions map[string]*resource
 }
 
-// resource is a session's. Its tag names the ICE session in force.
+// resource is the resource of a session. Its tag identifies the present ICE session.
 type resource struct {
-	session Session // nil until it was opened
+	session Session // nil until it is opened
 
-	mu  sync.Mutex // one PATCH at a time; guards tag
+	mu  sync.Mutex // serialises PATCH requests; guards tag
 	tag string
 }
 
@@ -92,11 +92,11 @@ func New(o Options) *Handler {
 	return &Handler{o: o, pending: newPending(), sessions: map[string]*resource{}}
 }
 
-// Match tells whether a path is an endpoint's or a session's, and which: {app}/{name}/{kind} or
-// {app}/{name}/{kind}/{id}.
+// Match reports whether a path is that of an endpoint, {app}/{name}/{kind}, or of a session,
+// {app}/{name}/{kind}/{id}, and returns its parts.
 func (h *Handler) Match(path string) (app, name, id string, ok bool) {
 	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	// An empty part would have the addresses that are made of it lead to another host.
+	// With an empty part, addresses built from the path could lead to another host.
 	if len(parts) < 3 || len(parts) > 4 || parts[0] == "" || parts[1] == "" || parts[2] != h.o.Kind {
 		return "", "", "", false
 	}
@@ -112,10 +112,10 @@ const (
 	fragType = "application/trickle-ice-sdpfrag"
 )
 
-// maxBody is the longest description that is read; Chromium's with simulcast has 12 KiB.
+// maxBody is the size of the longest body in bytes; Chromium's offer with simulcast has 12 KiB.
 const maxBody = 128 << 10
 
-// ServeHTTP implements http.Handler for the paths that Match.
+// ServeHTTP implements http.Handler for the paths that Match accepts.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	app, name, id, ok := h.Match(r.URL.Path)
 	switch {
@@ -123,7 +123,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.o.Problem(w, http.StatusNotFound, "there is nothing at this address", "POST an offer to /{app}/{name}/"+h.o.Kind)
 	case id != "":
 		h.serveSession(w, r, id)
-	case strings.HasSuffix(r.URL.Path, "/"): // the endpoint, a slash too far
+	case strings.HasSuffix(r.URL.Path, "/"): // the endpoint with a trailing slash
 		to := *r.URL
 		to.Path = strings.TrimSuffix(to.Path, "/")
 		w.Header().Set("Location", to.RequestURI())
@@ -136,7 +136,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) serveEndpoint(w http.ResponseWriter, r *http.Request, app, name string) {
 	switch r.Method {
 	case http.MethodOptions:
-		w.Header().Set("Accept-Post", sdpType) // and no ICE servers: their credentials are for those who were let in
+		w.Header().Set("Accept-Post", sdpType) // no ICE servers: their credentials are for admitted peers
 		w.WriteHeader(http.StatusNoContent)
 	case http.MethodPost:
 		h.open(w, r, app, name)
@@ -192,7 +192,7 @@ func (h *Handler) links(w http.ResponseWriter) {
 	}
 }
 
-// body reads a body of the type that it must have, or answers why not.
+// body reads a request body of the required type. If it cannot, it writes an error response.
 func (h *Handler) body(w http.ResponseWriter, r *http.Request, want string) (string, bool) {
 	if got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || got != want {
 		h.o.Problem(w, http.StatusUnsupportedMediaType, "the content type is not "+want, "send Content-Type: "+want)
@@ -211,7 +211,7 @@ func (h *Handler) body(w http.ResponseWriter, r *http.Request, want string) (str
 	return string(b), true
 }
 
-// refuse says why an offer is not taken.
+// refuse writes the response to an offer that failed with err.
 func (h *Handler) refuse(w http.ResponseWriter, stream, remote string, err error) {
 	var r *ingest.Refusal
 	status := http.StatusServiceUnavailable
@@ -221,7 +221,7 @@ func (h *Handler) refuse(w http.ResponseWriter, stream, remote string, err error
 	case errors.Is(err, rtcsock.ErrOffer):
 		status = http.StatusBadRequest
 		r = &ingest.Refusal{Reason: shorten(err.Error(), 200), Hint: "send an SDP offer of a WebRTC peer, with BUNDLE and DTLS"}
-	default: // what it says is not for strangers
+	default: // the error text is not for clients
 		h.o.Log.Error("session not opened", "kind", h.o.Kind, "stream", stream, "err", err)
 		r = &ingest.Refusal{Reason: "the relay cannot serve this now", Hint: "try again in a moment", RetryAfter: time.Second}
 	}
@@ -238,7 +238,7 @@ func (h *Handler) refuse(w http.ResponseWriter, stream, remote string, err error
 	h.o.Problem(w, status, r.Reason, r.Hint)
 }
 
-// statusOf is a refusal's status. For a stream that is not live WHEP has 409.
+// statusOf returns the status of a refusal. WHEP demands 409 for a stream that is not live.
 func statusOf(r *ingest.Refusal) int {
 	switch r.Outcome {
 	case ingest.RefusedName:
@@ -269,21 +269,21 @@ func (h *Handler) find(id string) *resource {
 	return h.sessions[id]
 }
 
-// Sessions is how many sessions there are.
+// Sessions returns the number of sessions.
 func (h *Handler) Sessions() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.sessions)
 }
 
-// random is 128 bits that cannot be guessed, as text for a URL.
+// random returns 128 random bits as text for a URL.
 func random() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // it does not fail
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// secret is what a request shows to be let in.
+// secret returns the credential in a request.
 func secret(r *http.Request) string {
 	const scheme = "bearer "
 	if a := r.Header.Get("Authorization"); len(a) > len(scheme) && strings.EqualFold(a[:len(scheme)], scheme) {
