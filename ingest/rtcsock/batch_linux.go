@@ -21,8 +21,8 @@ const (
 // batch holds the packets that wait for one peer. They have equal size, except that the last may be
 // shorter.
 type batch struct {
-	g        *gatherer
-	transmit func(fd uintptr) // the method, bound once
+	gatherer     *gatherer
+	transmitFunc func(fd uintptr) // the method, bound once
 
 	// mu guards the fields below. It is held while the batch is sent, so that a peer's packets
 	// stay in order. That may block, but then all writes to the socket would.
@@ -39,16 +39,16 @@ type batch struct {
 }
 
 func newBatch(g *gatherer) *batch {
-	b := &batch{g: g, control: make([]byte, unix.CmsgSpace(2))}
-	b.transmit = b.transmitOn
+	b := &batch{gatherer: g, control: make([]byte, unix.CmsgSpace(2))}
+	b.transmitFunc = b.transmit
 	h := (*unix.Cmsghdr)(unsafe.Pointer(&b.control[0])) //nolint:gosec // required by the kernel's interface
 	h.Level, h.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
 	h.SetLen(unix.CmsgLen(2))
 	return b
 }
 
-// address assigns an empty batch to a peer.
-func (b *batch) address(to netip.AddrPort, sixes bool) {
+// assign assigns an empty batch to a peer.
+func (b *batch) assign(to netip.AddrPort, sixes bool) {
 	b.to = to
 	if sixes { // IPv4 is mapped
 		b.six.Addr, b.six.Port, b.addr = to.Addr().As16(), int(to.Port()), &b.six
@@ -70,7 +70,7 @@ func (b *batch) add(p []byte) error {
 	b.data = append(b.data, p...)
 	b.count++
 	ends := len(p) < b.size || len(p) == 0 || len(p) > maxSegment || b.count == maxSegments
-	if ends || b.g.plain.Load() {
+	if ends || b.gatherer.splitDisabled.Load() {
 		err = errors.Join(err, b.send())
 	}
 	return err
@@ -82,52 +82,52 @@ func (b *batch) send() error {
 		return nil
 	}
 	b.err = nil
-	if err := b.g.raw.Control(b.transmit); err != nil {
-		b.refuse(b.count, err)
+	if err := b.gatherer.raw.Control(b.transmitFunc); err != nil {
+		b.countRefused(b.count, err)
 	}
 	b.data, b.count = b.data[:0], 0
 	return b.err
 }
 
-func (b *batch) transmitOn(fd uintptr) {
-	if b.count > 1 && !b.g.plain.Load() {
+func (b *batch) transmit(fd uintptr) {
+	if b.count > 1 && !b.gatherer.splitDisabled.Load() {
 		binary.NativeEndian.PutUint16(b.control[unix.CmsgLen(0):], uint16(b.size)) //nolint:gosec // no more than maxSegment
-		err := b.one(fd, b.data, b.control)
+		err := b.sendOnce(fd, b.data, b.control)
 		if err == nil {
-			b.g.worked.Store(true)
+			b.gatherer.splitWorked.Store(true)
 			return
 		}
-		if !refusesCut(err) {
-			b.refuse(b.count, err)
+		if !maySendSeparately(err) {
+			b.countRefused(b.count, err)
 			return
 		}
-		b.g.cannotCut(err)
+		b.gatherer.recordSplitFailure(err)
 	}
 	for i := range b.count {
 		p := b.data[i*b.size : min((i+1)*b.size, len(b.data))]
-		if err := b.one(fd, p, nil); err != nil {
-			b.refuse(1, err)
+		if err := b.sendOnce(fd, p, nil); err != nil {
+			b.countRefused(1, err)
 		}
 	}
 }
 
-// one sends once. Like the net package it waits while the socket buffer is full, until the network
+// sendOnce sends once. Like the net package it waits while the socket buffer is full, until the network
 // drains it; otherwise a keyframe to a thousand viewers would be lost to most of them.
-func (b *batch) one(fd uintptr, data, control []byte) error {
-	b.g.counts.sends.Add(1)
-	err := b.g.sendmsg(int(fd), data, control, b.addr) //nolint:gosec // a descriptor fits
+func (b *batch) sendOnce(fd uintptr, data, control []byte) error {
+	b.gatherer.counts.sends.Add(1)
+	err := b.gatherer.sendmsg(int(fd), data, control, b.addr) //nolint:gosec // a descriptor fits
 	if !errors.Is(err, unix.EAGAIN) {
 		return err
 	}
-	return b.waited(data, control)
+	return b.sendWhenWritable(data, control)
 }
 
-// waited sends once the socket has room. It is a function of its own because its closure allocates.
-func (b *batch) waited(data, control []byte) error {
-	b.g.counts.waited.Add(1)
+// sendWhenWritable sends once the socket has room. It is a function of its own because its closure allocates.
+func (b *batch) sendWhenWritable(data, control []byte) error {
+	b.gatherer.counts.waited.Add(1)
 	var err error
-	ended := b.g.raw.Write(func(fd uintptr) bool {
-		err = b.g.sendmsg(int(fd), data, control, b.addr) //nolint:gosec // a descriptor fits
+	ended := b.gatherer.raw.Write(func(fd uintptr) bool {
+		err = b.gatherer.sendmsg(int(fd), data, control, b.addr) //nolint:gosec // a descriptor fits
 		return !errors.Is(err, unix.EAGAIN)
 	})
 	if ended != nil { // a deadline
@@ -136,17 +136,17 @@ func (b *batch) waited(data, control []byte) error {
 	return err
 }
 
-// refuse counts lost packets. A full device queue is not an error: networks lose packets.
-func (b *batch) refuse(packets int, err error) {
-	b.g.counts.refused.Add(uint64(packets)) //nolint:gosec // it counts
+// countRefused counts lost packets. A full device queue is not an error: networks lose packets.
+func (b *batch) countRefused(packets int, err error) {
+	b.gatherer.counts.refused.Add(uint64(packets)) //nolint:gosec // it counts
 	if !errors.Is(err, unix.ENOBUFS) {
 		b.err = err
 	}
 }
 
-// refusesCut reports whether the packets may be sent one by one after err. EIO comes from a device
+// maySendSeparately reports whether the packets may be sent one by one after err. EIO comes from a device
 // without checksum offload; EINVAL and EMSGSIZE may also be due to a peer's small path MTU.
-func refusesCut(err error) bool {
+func maySendSeparately(err error) bool {
 	for _, lack := range []error{unix.EIO, unix.EINVAL, unix.EMSGSIZE, unix.ENOPROTOOPT, unix.EOPNOTSUPP} {
 		if errors.Is(err, lack) {
 			return true

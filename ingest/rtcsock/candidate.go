@@ -8,11 +8,11 @@ import (
 	"github.com/pion/sdp/v3"
 )
 
-// reached reports whether connectivity checks may be sent to the address of a candidate, which an
+// isAllowedTarget reports whether connectivity checks may be sent to the address of a candidate, which an
 // untrusted peer chooses. A remote peer cannot have loopback and link-local addresses, and services
 // that trust these addresses may listen there. local says that the relay itself has loopback addresses
 // only. The candidate is parsed as ICE parses it; reached returns false if that fails.
-func reached(candidate string, local bool) bool {
+func isAllowedTarget(candidate string, local bool) bool {
 	c, err := ice.UnmarshalCandidate(strings.TrimPrefix(candidate, "candidate:"))
 	if err != nil {
 		return false
@@ -34,34 +34,34 @@ func reached(candidate string, local bool) bool {
 
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// withoutUnreachable returns a session description without the candidates that reached rejects. It
+// withoutDisallowedCandidates returns a session description without the candidates that reached rejects. It
 // parses and rewrites the description, so that ICE gets exactly what was checked.
-func withoutUnreachable(description string, local bool) (string, error) {
+func withoutDisallowedCandidates(description string, local bool) (string, error) {
 	d := &sdp.SessionDescription{}
 	if err := d.UnmarshalString(description); err != nil {
 		return "", err
 	}
-	d.Attributes = onlyReached(d.Attributes, local)
+	d.Attributes = allowedCandidates(d.Attributes, local)
 	for _, m := range d.MediaDescriptions {
-		m.Attributes = onlyReached(m.Attributes, local)
+		m.Attributes = allowedCandidates(m.Attributes, local)
 	}
 	out, err := d.Marshal()
 	return string(out), err
 }
 
-func onlyReached(attributes []sdp.Attribute, local bool) []sdp.Attribute {
+func allowedCandidates(attributes []sdp.Attribute, local bool) []sdp.Attribute {
 	kept := attributes[:0]
 	for _, a := range attributes {
-		if strings.TrimSpace(a.Key) != "candidate" || reached(a.Value, local) {
+		if strings.TrimSpace(a.Key) != "candidate" || isAllowedTarget(a.Value, local) {
 			kept = append(kept, a)
 		}
 	}
 	return kept
 }
 
-// local reports whether all addresses of the relay's sockets are loopback addresses.
-func (s *Sockets) local() bool {
-	if s.tcp != nil && !loopback(s.o.TCP.Addr()) {
+// loopbackOnly reports whether all addresses of the relay's sockets are loopback addresses.
+func (s *Sockets) loopbackOnly() bool {
+	if s.tcp != nil && !loopback(s.options.TCP.Addr()) {
 		return false
 	}
 	if s.udp == nil {
@@ -72,5 +72,5 @@ func (s *Sockets) local() bool {
 			return false
 		}
 	}
-	return len(s.o.PublicIPs) == 0
+	return len(s.options.PublicIPs) == 0
 }

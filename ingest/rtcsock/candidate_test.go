@@ -18,21 +18,20 @@ func TestReached(t *testing.T) {
 		"224.0.0.1": false, "ff02::1": false, "255.255.255.255": false,
 	} {
 		c := "candidate:1 1 udp 2130706431 " + address + " 5000 typ host"
-		if got := reached(c, false); got != want {
+		if got := isAllowedTarget(c, false); got != want {
 			t.Errorf("%s: got %v, want %v", address, got, want)
 		}
 	}
-	// ICE takes what stands between two spaces for a priority of 0.
-	if reached("candidate:1 1 udp  127.0.0.1 6379 typ host", false) || reached("candidate:", false) {
-		t.Error("got a candidate reached that is written oddly")
+	// ICE reads the empty text between two spaces as a priority of 0.
+	if isAllowedTarget("candidate:1 1 udp  127.0.0.1 6379 typ host", false) || isAllowedTarget("candidate:", false) {
+		t.Error("got an oddly written candidate allowed")
 	}
-	if !reached("candidate:1 1 udp 5 127.0.0.1 5000 typ host", true) || reached("candidate:1 1 udp 5 169.254.169.254 80 typ host", true) {
-		t.Error("a relay on loopback: loopback alone is reached beside other addresses")
+	if !isAllowedTarget("candidate:1 1 udp 5 127.0.0.1 5000 typ host", true) || isAllowedTarget("candidate:1 1 udp 5 169.254.169.254 80 typ host", true) {
+		t.Error("relay on loopback: want loopback and other addresses allowed")
 	}
 }
 
-// No check reaches a service of this machine, whether its address stands in the offer or comes
-// later.
+// No check reaches a service of this machine, whether its address is in the offer or trickled.
 func TestNoChecksToTheRelaysOwnMachine(t *testing.T) {
 	victim, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -48,8 +47,8 @@ func TestNoChecksToTheRelaysOwnMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	p, _ := answering(t, s)
-	them := calling(t, webrtc.NetworkTypeUDP4)
+	p, _ := newAnsweringPeer(t, s)
+	them := newCaller(t, webrtc.NetworkTypeUDP4)
 	_, port, _ := net.SplitHostPort(victim.LocalAddr().String())
 	offer := them.offer(t, nil)
 	candidates := []string{
@@ -68,13 +67,13 @@ func TestNoChecksToTheRelaysOwnMachine(t *testing.T) {
 	}
 	for _, c := range candidates {
 		if err := p.Trickle(Fragment{Candidates: []string{c}, MIDs: []string{"0"}}); err != nil && !errors.Is(err, ErrCandidate) {
-			t.Errorf("%q: got %v, want it passed over or refused", c, err)
+			t.Errorf("%q: got %v, want it ignored or refused", c, err)
 		}
 	}
-	// The first checks follow within a fifth of a second.
+	// The first checks would follow within 200 ms.
 	_ = victim.SetReadDeadline(time.Now().Add(700 * time.Millisecond))
 	buf := make([]byte, 1500)
 	if n, from, err := victim.ReadFrom(buf); err == nil {
-		t.Errorf("%d bytes from %v, want none", n, from)
+		t.Errorf("got %d bytes from %v, want none", n, from)
 	}
 }

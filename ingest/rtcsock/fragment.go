@@ -56,7 +56,7 @@ func parseFragment(text string, most int) (Fragment, error) {
 			continue
 		}
 		var err error
-		if mid, err = f.attribute(value, mid, most); err != nil {
+		if mid, err = f.parseAttribute(value, mid, most); err != nil {
 			return Fragment{}, err
 		}
 	}
@@ -66,17 +66,17 @@ func parseFragment(text string, most int) (Fragment, error) {
 	return f, nil
 }
 
-// attribute parses one a= line, and returns the MID in force after it.
-func (f *Fragment) attribute(value, mid string, most int) (string, error) {
+// parseAttribute parses one a= line, and returns the MID in force after it.
+func (f *Fragment) parseAttribute(value, mid string, most int) (string, error) {
 	name, arg, _ := strings.Cut(value, ":")
 	switch name {
 	case "ice-ufrag":
-		if !credential(arg, 4) || f.Ufrag != "" && f.Ufrag != arg {
+		if !isCredential(arg, 4) || f.Ufrag != "" && f.Ufrag != arg {
 			return mid, fmt.Errorf("ice-ufrag %.20q: %w", arg, ErrFragment)
 		}
 		f.Ufrag = arg
 	case "ice-pwd":
-		if !credential(arg, 22) || f.Pwd != "" && f.Pwd != arg {
+		if !isCredential(arg, 22) || f.Pwd != "" && f.Pwd != arg {
 			return mid, fmt.Errorf("ice-pwd: %w", ErrFragment)
 		}
 		f.Pwd = arg
@@ -96,8 +96,8 @@ func (f *Fragment) attribute(value, mid string, most int) (string, error) {
 	return mid, nil
 }
 
-// credential reports whether s can be an ICE user name fragment or password (RFC 8839, 5.4).
-func credential(s string, least int) bool {
+// isCredential reports whether s can be an ICE user name fragment or password (RFC 8839, 5.4).
+func isCredential(s string, least int) bool {
 	if len(s) < least || len(s) > 256 {
 		return false
 	}

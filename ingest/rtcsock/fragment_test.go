@@ -17,7 +17,7 @@ const (
 	pwd    = "0123456789abcdefghijkl"
 )
 
-// fragments are what is read, with what comes of it; they seed the fuzzer too.
+// fragments are inputs with the expected results; they also seed the fuzzer.
 var fragments = []struct {
 	name, text string
 	want       Fragment // without media
@@ -29,7 +29,7 @@ var fragments = []struct {
 		want: Fragment{Ufrag: "EsAw", Pwd: pwd, Candidates: []string{host, dotted}, MIDs: []string{"0", "0"}, End: true},
 	},
 	{
-		name: "line feeds alone, and lines that nobody knows", text: "a=group:BUNDLE 0 1\na=ice-options:trickle\nc=IN IP4 0.0.0.0\na=ice-ufrag:EsAw\na=ice-pwd:" + pwd + "\n\na=" + host,
+		name: "line feeds alone, and unknown lines", text: "a=group:BUNDLE 0 1\na=ice-options:trickle\nc=IN IP4 0.0.0.0\na=ice-ufrag:EsAw\na=ice-pwd:" + pwd + "\n\na=" + host,
 		want: Fragment{Ufrag: "EsAw", Pwd: pwd, Candidates: []string{host}, MIDs: []string{""}},
 	},
 	{
@@ -57,17 +57,17 @@ func TestParseFragment(t *testing.T) {
 		f, err := ParseFragment(c.text)
 		if c.bad {
 			if !errors.Is(err, ErrFragment) {
-				t.Errorf("%s: %+v, %v", c.name, f, err)
+				t.Errorf("%s: got %+v, %v, want ErrFragment", c.name, f, err)
 			}
 			continue
 		}
 		if f.media = nil; err != nil || !reflect.DeepEqual(f, c.want) {
-			t.Errorf("%s: %+v, %v, want %+v", c.name, f, err, c.want)
+			t.Errorf("%s: got %+v, %v, want %+v", c.name, f, err, c.want)
 		}
 	}
 }
 
-// FuzzParseFragment: what is read and written says the same when it is read again.
+// FuzzParseFragment checks that a fragment that is written and read again does not change.
 func FuzzParseFragment(f *testing.F) {
 	for _, c := range fragments {
 		f.Add(c.text)
@@ -79,16 +79,16 @@ func FuzzParseFragment(f *testing.F) {
 		}
 		two, err := ParseFragment(one.String())
 		if err != nil {
-			t.Fatalf("%q was written as %q: %v", text, one.String(), err)
+			t.Fatalf("%q: got %q when written: %v", text, one.String(), err)
 		}
 		if one.Ufrag != two.Ufrag || one.Pwd != two.Pwd || one.End != two.End || !reflect.DeepEqual(one.Candidates, two.Candidates) {
-			t.Fatalf("%+v, then %+v", one, two)
+			t.Fatalf("got %+v, then %+v", one, two)
 		}
 		if one.String() != two.String() {
-			t.Fatalf("%q, then %q", one.String(), two.String())
+			t.Fatalf("got %q, then %q", one.String(), two.String())
 		}
 		if len(one.Candidates) != len(one.MIDs) || len(one.Candidates) > maxCandidates {
-			t.Fatalf("%d candidates of %d media", len(one.Candidates), len(one.MIDs))
+			t.Fatalf("got %d candidates with %d MIDs", len(one.Candidates), len(one.MIDs))
 		}
 	})
 }
@@ -104,7 +104,7 @@ func TestFragmentOf(t *testing.T) {
 	}
 	const want = "a=ice-ufrag:EsAw\r\na=ice-pwd:" + pwd + "\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=" + host + "\r\na=end-of-candidates\r\n"
 	if f.String() != want {
-		t.Errorf("%q, want %q", f.String(), want)
+		t.Errorf("got %q, want %q", f.String(), want)
 	}
 }
 
@@ -119,10 +119,10 @@ func TestWithCredentials(t *testing.T) {
 		want = strings.ReplaceAll(want, change[0], change[1])
 	}
 	if got != want {
-		t.Errorf("%q\nwant %q", got, want)
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	if _, err := withCredentials("nonsense", Fragment{}); err == nil {
-		t.Error("nonsense was changed")
+		t.Error("unparsable description: got no error")
 	}
 }
 
@@ -145,7 +145,7 @@ func TestDirection(t *testing.T) {
 	} {
 		d := parsed(t, media)
 		if got := Direction(d, d.MediaDescriptions[0]); got != want {
-			t.Errorf("%q: %s, want %s", media, got, want)
+			t.Errorf("%q: got %s, want %s", media, got, want)
 		}
 	}
 }
@@ -159,12 +159,12 @@ func TestPayloadTypes(t *testing.T) {
 		{PayloadType: 63, RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: "audio/red", ClockRate: 48000, Channels: 2, SDPFmtpLine: "111/111"}},
 	}
 	if got := PayloadTypes(d.MediaDescriptions[0]); !reflect.DeepEqual(got, want) {
-		t.Errorf("%+v, want %+v", got, want)
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 	for line, rate := range map[string]uint32{"opus/48000": 48000, "opus/131071": 131071, "opus/131072": 0, "opus/-1": 0, "opus/": 0, "opus": 0, "opus/1e3": 0} {
 		d := parsed(t, "m=audio 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 "+line+"\r\n")
 		if got := PayloadTypes(d.MediaDescriptions[0]); len(got) != 1 || got[0].ClockRate != rate {
-			t.Errorf("%s: %+v, want a rate of %d", line, got, rate)
+			t.Errorf("%s: got %+v, want a rate of %d", line, got, rate)
 		}
 	}
 }
@@ -196,7 +196,7 @@ func TestReachable(t *testing.T) {
 			got = append(got, a.String())
 		}
 		if !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
 		}
 	}
 }

@@ -14,7 +14,7 @@ func BenchmarkWrite(b *testing.B) {
 		var far []netip.AddrPort
 		for range peers {
 			c := socket(b, "udp4", "127.0.0.1:0")
-			_ = c.SetReadBuffer(1) // nobody reads: what is over is dropped, as early as can be
+			_ = c.SetReadBuffer(1) // nothing is read, so that packets are dropped as early as possible
 			far = append(far, c.LocalAddr().(*net.UDPAddr).AddrPort())
 		}
 		frames := func(b *testing.B, write func([]byte, netip.AddrPort) (int, error)) {

@@ -13,30 +13,30 @@ import (
 )
 
 const (
-	// gatherTime is how long the first packet to a peer waits for others.
-	gatherTime = 500 * time.Microsecond
-	// closeTime is how long Close waits for a full socket buffer.
-	closeTime = time.Second
-	// maxWaiting bounds the peers with waiting packets; packets to others are sent at once.
-	maxWaiting = 4096
-	// triesToBelieve is the number of failures, without any success, after which the system counts
+	// maxGatherTime is how long the first packet to a peer waits for others.
+	maxGatherTime = 500 * time.Microsecond
+	// closeTimeout is how long Close waits for a full socket buffer.
+	closeTimeout = time.Second
+	// maxWaitingPeers bounds the peers with waiting packets; packets to others are sent at once.
+	maxWaitingPeers = 4096
+	// maxSplitFailures is the number of failures, without any success, after which the system counts
 	// as unable to split sends. A single failure may be due to one peer's path.
-	triesToBelieve = 16
+	maxSplitFailures = 16
 )
 
 // gatherer is the implementation of Gathered on Linux.
 type gatherer struct {
-	raw      syscall.RawConn // nil if packets are sent one by one
-	sixes    bool            // the socket is an IPv6 socket, with or without IPv4
-	sendmsg  func(fd int, data, control []byte, to unix.Sockaddr) error
-	batches  sync.Pool // of *batch, none of which has waiting packets
-	wake     chan struct{}
-	stop     chan struct{}
-	ended    chan struct{}
-	plain    atomic.Bool  // splitting was given up
-	worked   atomic.Bool  // splitting has succeeded once
-	failures atomic.Int64 // of splitting
-	counts   struct{ packets, sends, waited, refused atomic.Uint64 }
+	raw           syscall.RawConn // nil if packets are sent one by one
+	ipv6          bool            // the socket is an IPv6 socket, with or without IPv4
+	sendmsg       func(fd int, data, control []byte, to unix.Sockaddr) error
+	batches       sync.Pool // of *batch, none of which has waiting packets
+	wake          chan struct{}
+	stop          chan struct{}
+	done          chan struct{}
+	splitDisabled atomic.Bool  // splitting was given up
+	splitWorked   atomic.Bool  // splitting has succeeded once
+	splitFailures atomic.Int64 // of splitting
+	counts        struct{ packets, sends, waited, refused atomic.Uint64 }
 
 	// mu guards the fields below. It is locked after a batch's lock, not before.
 	mu      sync.RWMutex
@@ -51,27 +51,27 @@ func gatherWith(c *net.UDPConn, send func(int, []byte, []byte, unix.Sockaddr) er
 	g := &Gathered{conn: c}
 	g.sendmsg = send
 	g.waiting = map[netip.AddrPort]*batch{}
-	g.wake, g.stop, g.ended = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	g.wake, g.stop, g.done = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	g.batches.New = func() any { return newBatch(&g.gatherer) }
-	if raw, err := c.SyscallConn(); err == nil && g.examine(raw) {
+	if raw, err := c.SyscallConn(); err == nil && g.canSplit(raw) {
 		g.raw = raw
 	} else {
-		g.plain.Store(true)
+		g.splitDisabled.Store(true)
 	}
 	go g.run()
 	return g
 }
 
-// examine reports whether the system can split sends. It asks first, because a kernel without support
+// canSplit reports whether the system can split sends. It asks first, because a kernel without support
 // sends a whole batch as one packet without an error.
-func (g *gatherer) examine(raw syscall.RawConn) (able bool) {
+func (g *gatherer) canSplit(raw syscall.RawConn) (able bool) {
 	_ = raw.Control(func(fd uintptr) {
 		family, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DOMAIN) //nolint:gosec // a descriptor fits
 		if err != nil {
 			return
 		}
 		_, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT) //nolint:gosec // a descriptor fits
-		able, g.sixes = err == nil, family == unix.AF_INET6
+		able, g.ipv6 = err == nil, family == unix.AF_INET6
 	})
 	return able
 }
@@ -86,13 +86,13 @@ func sendmsg(fd int, data, control []byte, to unix.Sockaddr) error {
 	}
 }
 
-// WriteToAddrPort sends a packet within gatherTime; b may be changed when it returns. The error may be
+// WriteToAddrPort sends a packet within maxGatherTime; b may be changed when it returns. The error may be
 // about earlier packets. Most lost packets cause no error; Sent counts them.
 func (g *Gathered) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	g.counts.packets.Add(1)
 	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
 	for {
-		w, err := g.batch(to)
+		w, err := g.batchFor(to)
 		if err != nil {
 			g.counts.refused.Add(1)
 			return 0, &net.OpError{Op: "write", Net: "udp", Source: g.LocalAddr(), Addr: net.UDPAddrFromAddrPort(to), Err: err}
@@ -124,28 +124,28 @@ func (g *Gathered) writeAlone(b []byte, to netip.AddrPort) (int, error) {
 	return n, err
 }
 
-// batch returns the peer's batch; nil if its packets are to be sent at once.
-func (g *gatherer) batch(to netip.AddrPort) (*batch, error) {
+// batchFor returns the peer's batch; nil if its packets are to be sent at once.
+func (g *gatherer) batchFor(to netip.AddrPort) (*batch, error) {
 	g.mu.RLock()
 	b, closed := g.waiting[to], g.closed
 	g.mu.RUnlock()
 	if closed {
 		return nil, net.ErrClosed
 	}
-	if b != nil || g.plain.Load() || !g.reaches(to.Addr()) {
+	if b != nil || g.splitDisabled.Load() || !g.canBatch(to.Addr()) {
 		return b, nil
 	}
 	return g.newPeer(to)
 }
 
-// reaches reports whether a batch can hold the address: it has no zone, and is not IPv6 on an IPv4
+// canBatch reports whether a batch can hold the address: it has no zone, and is not IPv6 on an IPv4
 // socket, for which the net package returns the error.
-func (g *gatherer) reaches(a netip.Addr) bool {
-	return a.IsValid() && a.Zone() == "" && (a.Is4() || g.sixes)
+func (g *gatherer) canBatch(a netip.Addr) bool {
+	return a.IsValid() && a.Zone() == "" && (a.Is4() || g.ipv6)
 }
 
 func (g *gatherer) newPeer(to netip.AddrPort) (*batch, error) {
-	b, first, err := g.enter(g.batches.Get().(*batch), to)
+	b, first, err := g.addPeer(g.batches.Get().(*batch), to)
 	if first {
 		select {
 		case g.wake <- struct{}{}:
@@ -155,30 +155,30 @@ func (g *gatherer) newPeer(to netip.AddrPort) (*batch, error) {
 	return b, err
 }
 
-// enter adds the peer to the table. A goroutine that still holds the batch from an earlier use sees the
+// addPeer adds the peer to the table. A goroutine that still holds the batch from an earlier use sees the
 // new peer in it only after that.
-func (g *gatherer) enter(fresh *batch, to netip.AddrPort) (b *batch, first bool, err error) {
+func (g *gatherer) addPeer(fresh *batch, to netip.AddrPort) (b *batch, first bool, err error) {
 	fresh.mu.Lock()
 	defer fresh.mu.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	b = g.waiting[to]
-	if b != nil || g.closed || len(g.waiting) >= maxWaiting {
+	if b != nil || g.closed || len(g.waiting) >= maxWaitingPeers {
 		g.batches.Put(fresh)
 		if g.closed {
 			err = net.ErrClosed
 		}
 		return b, false, err
 	}
-	fresh.address(to, g.sixes)
+	fresh.assign(to, g.ipv6)
 	g.waiting[to] = fresh
 	return fresh, len(g.waiting) == 1, nil
 }
 
-// run sends packets that have waited for gatherTime. It sleeps while none wait.
+// run sends packets that have waited for maxGatherTime. It sleeps while none wait.
 func (g *Gathered) run() {
-	defer close(g.ended)
-	timer := time.NewTimer(gatherTime)
+	defer close(g.done)
+	timer := time.NewTimer(maxGatherTime)
 	defer timer.Stop()
 	for {
 		select {
@@ -186,8 +186,8 @@ func (g *Gathered) run() {
 		case <-g.stop:
 			return
 		}
-		for more := true; more; more = g.waits() {
-			timer.Reset(gatherTime)
+		for more := true; more; more = g.hasWaiting() {
+			timer.Reset(maxGatherTime)
 			select {
 			case <-timer.C:
 			case <-g.stop:
@@ -198,8 +198,8 @@ func (g *Gathered) run() {
 	}
 }
 
-// waits reports whether packets arrived during Flush, for which there was no wake.
-func (g *gatherer) waits() bool {
+// hasWaiting reports whether packets arrived during Flush, for which there was no wake.
+func (g *gatherer) hasWaiting() bool {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	return len(g.waiting) > 0
@@ -215,13 +215,13 @@ func (g *Gathered) Flush() {
 	}
 	g.mu.RUnlock()
 	for _, b := range all {
-		g.finish(b)
+		g.sendAndRemove(b)
 	}
 }
 
-// finish sends a batch and removes its peer from the table. If another Flush has done so, the batch may
+// sendAndRemove sends a batch and removes its peer from the table. If another Flush has done so, the batch may
 // hold another peer's packets, which are then sent early.
-func (g *gatherer) finish(b *batch) {
+func (g *gatherer) sendAndRemove(b *batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.to.IsValid() {
@@ -235,11 +235,11 @@ func (g *gatherer) finish(b *batch) {
 	g.batches.Put(b)
 }
 
-// cannotCut records that a split send failed.
-func (g *gatherer) cannotCut(err error) {
-	n := g.failures.Add(1)
-	if errors.Is(err, unix.EIO) || n >= triesToBelieve && !g.worked.Load() {
-		g.plain.Store(true)
+// recordSplitFailure records that a split send failed.
+func (g *gatherer) recordSplitFailure(err error) {
+	n := g.splitFailures.Add(1)
+	if errors.Is(err, unix.EIO) || n >= maxSplitFailures && !g.splitWorked.Load() {
+		g.splitDisabled.Store(true)
 	}
 }
 
@@ -257,9 +257,9 @@ func (g *Gathered) Close() error {
 	if again {
 		return &net.OpError{Op: "close", Net: "udp", Source: g.LocalAddr(), Err: net.ErrClosed}
 	}
-	_ = g.conn.SetWriteDeadline(time.Now().Add(closeTime))
+	_ = g.conn.SetWriteDeadline(time.Now().Add(closeTimeout))
 	close(g.stop)
-	<-g.ended
+	<-g.done
 	g.Flush()
 	return g.conn.Close()
 }

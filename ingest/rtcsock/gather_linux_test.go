@@ -17,22 +17,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernel stands for the system: it notes what is sent, and refuses what it is told to.
-type kernel struct {
-	mu     sync.Mutex // guards what follows
-	sends  []sent
+// fakeKernel replaces the system: it records what is sent, and fails as configured.
+type fakeKernel struct {
+	mu     sync.Mutex // guards the fields below
+	sends  []splitSend
 	refuse func(packets int) error
 }
 
-// sent is one send, cut into packets.
-type sent struct {
+// splitSend is one send, split into packets.
+type splitSend struct {
 	to      int // port
 	packets [][]byte
 	at      time.Time
 }
 
-func (k *kernel) sendmsg(_ int, data, control []byte, to unix.Sockaddr) error {
-	s := sent{at: time.Now()}
+func (k *fakeKernel) sendmsg(_ int, data, control []byte, to unix.Sockaddr) error {
+	s := splitSend{at: time.Now()}
 	switch a := to.(type) {
 	case *unix.SockaddrInet4:
 		s.to = a.Port
@@ -56,14 +56,14 @@ func (k *kernel) sendmsg(_ int, data, control []byte, to unix.Sockaddr) error {
 	return nil
 }
 
-func (k *kernel) all() []sent {
+func (k *fakeKernel) all() []splitSend {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.Clone(k.sends)
 }
 
-// sizes are those of the packets of each send.
-func (k *kernel) sizes() (all [][]int) {
+// sizes returns the packet sizes of each send.
+func (k *fakeKernel) sizes() (all [][]int) {
 	for _, s := range k.all() {
 		var of []int
 		for _, p := range s.packets {
@@ -78,8 +78,8 @@ func peer(port int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port))
 }
 
-// write sends packets of these sizes to the peer 1, each full of its number.
-func write(t testing.TB, g *Gathered, sizes ...int) {
+// writeSizes sends packets of these sizes to peer 1, each filled with its number.
+func writeSizes(t testing.TB, g *Gathered, sizes ...int) {
 	t.Helper()
 	p := make([]byte, 1<<16)
 	for i, n := range sizes {
@@ -92,61 +92,61 @@ func write(t testing.TB, g *Gathered, sizes ...int) {
 	}
 }
 
-func many(n, size int) []int { return slices.Repeat([]int{size}, n) }
+func repeatSize(n, size int) []int { return slices.Repeat([]int{size}, n) }
 
-func TestWhatGoesTogether(t *testing.T) {
+func TestBatches(t *testing.T) {
 	for name, c := range map[string]struct {
 		written []int
 		at      [][]int // sent at once
 		later   [][]int // after the wait
 	}{
-		"one":               {[]int{100}, nil, [][]int{{100}}},
-		"equal ones":        {[]int{100, 100, 100}, nil, [][]int{{100, 100, 100}}},
-		"a short one ends":  {[]int{100, 100, 30}, [][]int{{100, 100, 30}}, nil},
-		"and others follow": {[]int{100, 30, 30, 30}, [][]int{{100, 30}}, [][]int{{30, 30}}},
-		"a long one begins": {[]int{100, 100, 300, 300}, [][]int{{100, 100}}, [][]int{{300, 300}}},
-		"an empty one":      {[]int{100, 0, 0, 100}, [][]int{{100}, {0}, {0}}, [][]int{{100}}},
-		"no line carries":   {[]int{100, 1473, 1473}, [][]int{{100}, {1473}, {1473}}, nil},
-		"many":              {many(65, 100), [][]int{many(64, 100)}, [][]int{{100}}},
-		"much":              {many(64, 1200), [][]int{many(54, 1200)}, [][]int{many(10, 1200)}},
+		"one":                       {[]int{100}, nil, [][]int{{100}}},
+		"equal ones":                {[]int{100, 100, 100}, nil, [][]int{{100, 100, 100}}},
+		"a short one ends":          {[]int{100, 100, 30}, [][]int{{100, 100, 30}}, nil},
+		"others follow a short one": {[]int{100, 30, 30, 30}, [][]int{{100, 30}}, [][]int{{30, 30}}},
+		"a long one begins":         {[]int{100, 100, 300, 300}, [][]int{{100, 100}}, [][]int{{300, 300}}},
+		"an empty one":              {[]int{100, 0, 0, 100}, [][]int{{100}, {0}, {0}}, [][]int{{100}}},
+		"above any MTU":             {[]int{100, 1473, 1473}, [][]int{{100}, {1473}, {1473}}, nil},
+		"many":                      {repeatSize(65, 100), [][]int{repeatSize(64, 100)}, [][]int{{100}}},
+		"many large ones":           {repeatSize(64, 1200), [][]int{repeatSize(54, 1200)}, [][]int{repeatSize(10, 1200)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				k := &kernel{}
+				k := &fakeKernel{}
 				g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
 				defer g.Close()
-				write(t, g, c.written...)
+				writeSizes(t, g, c.written...)
 				if got := k.sizes(); fmt.Sprint(got) != fmt.Sprint(c.at) {
-					t.Errorf("at once: %v", got)
+					t.Errorf("at once: got %v", got)
 				}
-				time.Sleep(gatherTime)
+				time.Sleep(maxGatherTime)
 				synctest.Wait()
 				if got := k.sizes()[len(c.at):]; fmt.Sprint(got) != fmt.Sprint(c.later) {
-					t.Errorf("later: %v", got)
+					t.Errorf("later: got %v", got)
 				}
 				n := 0
 				for _, s := range k.all() {
 					for _, p := range s.packets {
 						if len(p) > 0 && (p[0] != byte(n) || p[len(p)-1] != byte(n)) {
-							t.Errorf("packet %d is number %d", n, p[0])
+							t.Errorf("packet %d: got number %d", n, p[0])
 						}
 						n++
 					}
 				}
 				if got, want := g.Sent(), (Sent{Packets: uint64(len(c.written)), Sends: uint64(len(k.all()))}); got != want {
-					t.Errorf("%+v instead of %+v", got, want)
+					t.Errorf("got %+v, want %+v", got, want)
 				}
-				if g.waits() {
-					t.Error("peers are known still")
+				if g.hasWaiting() {
+					t.Error("got peers in the table after Flush, want none")
 				}
 			})
 		})
 	}
 }
 
-func TestNothingWaitsLong(t *testing.T) {
+func TestWaitIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := &kernel{}
+		k := &fakeKernel{}
 		g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
 		defer g.Close()
 		var written []time.Time
@@ -162,8 +162,8 @@ func TestNothingWaitsLong(t *testing.T) {
 		for _, s := range k.all() {
 			for range s.packets {
 				i := next[s.to]*7 + s.to - 1
-				if wait := s.at.Sub(written[i]); wait < 0 || wait > gatherTime {
-					t.Errorf("packet %d waited %v", i, wait)
+				if wait := s.at.Sub(written[i]); wait < 0 || wait > maxGatherTime {
+					t.Errorf("packet %d: got a wait of %v", i, wait)
 				}
 				next[s.to]++
 			}
@@ -173,19 +173,19 @@ func TestNothingWaitsLong(t *testing.T) {
 
 func TestFlushSavesTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := &kernel{}
+		k := &fakeKernel{}
 		g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
 		defer g.Close()
-		write(t, g, 100, 100)
+		writeSizes(t, g, 100, 100)
 		g.Flush()
 		g.Flush()
-		if got := k.sizes(); fmt.Sprint(got) != "[[100 100]]" || g.waits() {
+		if got := k.sizes(); fmt.Sprint(got) != "[[100 100]]" || g.hasWaiting() {
 			t.Errorf("%v", got)
 		}
 	})
 }
 
-func TestWhereTheSystemRefuses(t *testing.T) {
+func TestSendErrors(t *testing.T) {
 	cut := func(err error) func(int) error {
 		return func(packets int) error {
 			if packets > 1 {
@@ -201,20 +201,20 @@ func TestWhereTheSystemRefuses(t *testing.T) {
 		gaveUp  bool
 		failing error
 	}{
-		"a device without checksums": {cut(unix.EIO), 3, Sent{Packets: 9, Sends: 1 + 9}, true, nil},
-		"a narrow line":              {cut(unix.EINVAL), 3, Sent{Packets: 9, Sends: 3 + 9}, false, nil},
-		"every line":                 {cut(unix.EINVAL), 20, Sent{Packets: 60, Sends: 16 + 60}, true, nil},
-		"no room":                    {func(int) error { return unix.EAGAIN }, 1, Sent{Packets: 3, Sends: 1, Waited: 1, Refused: 3}, false, os.ErrDeadlineExceeded},
-		"none in the device":         {func(int) error { return unix.ENOBUFS }, 1, Sent{Packets: 3, Sends: 1, Refused: 3}, false, nil},
-		"no way there":               {func(int) error { return unix.ENETUNREACH }, 1, Sent{Packets: 3, Sends: 1, Refused: 3}, false, unix.ENETUNREACH},
+		"a device without checksums":   {cut(unix.EIO), 3, Sent{Packets: 9, Sends: 1 + 9}, true, nil},
+		"a small path MTU of one peer": {cut(unix.EINVAL), 3, Sent{Packets: 9, Sends: 3 + 9}, false, nil},
+		"a failure for every peer":     {cut(unix.EINVAL), 20, Sent{Packets: 60, Sends: 16 + 60}, true, nil},
+		"full socket buffer":           {func(int) error { return unix.EAGAIN }, 1, Sent{Packets: 3, Sends: 1, Waited: 1, Refused: 3}, false, os.ErrDeadlineExceeded},
+		"full device queue":            {func(int) error { return unix.ENOBUFS }, 1, Sent{Packets: 3, Sends: 1, Refused: 3}, false, nil},
+		"no route":                     {func(int) error { return unix.ENETUNREACH }, 1, Sent{Packets: 3, Sends: 1, Refused: 3}, false, unix.ENETUNREACH},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				k := &kernel{refuse: c.refuse}
+				k := &fakeKernel{refuse: c.refuse}
 				conn := socket(t, "udp4", "127.0.0.1:0")
 				g := gatherWith(conn, k.sendmsg)
 				defer g.Close()
-				_ = g.SetWriteDeadline(time.Now().Add(-1)) // nothing is to drain
+				_ = g.SetWriteDeadline(time.Now().Add(-1)) // the buffer is not going to drain
 				var failed error
 				to := conn.LocalAddr().(*net.UDPAddr).AddrPort()
 				for range c.rounds {
@@ -224,8 +224,8 @@ func TestWhereTheSystemRefuses(t *testing.T) {
 						}
 					}
 				}
-				if got := g.Sent(); got != c.want || g.plain.Load() != c.gaveUp || !errors.Is(failed, c.failing) {
-					t.Errorf("%+v, gave up: %v, %v", got, g.plain.Load(), failed)
+				if got := g.Sent(); got != c.want || g.splitDisabled.Load() != c.gaveUp || !errors.Is(failed, c.failing) {
+					t.Errorf("got %+v, split disabled: %v, %v", got, g.splitDisabled.Load(), failed)
 				}
 			})
 		})
@@ -234,36 +234,36 @@ func TestWhereTheSystemRefuses(t *testing.T) {
 
 func TestPeersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := &kernel{}
+		k := &fakeKernel{}
 		g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
 		defer g.Close()
-		for i := range maxWaiting + 10 {
+		for i := range maxWaitingPeers + 10 {
 			if _, err := g.WriteToAddrPort([]byte{1}, peer(1+i)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if n := g.Sent().Sends; n != 10 {
-			t.Errorf("%d packets did not wait", n)
+			t.Errorf("got %d packets sent at once", n)
 		}
 	})
 }
 
-func TestCloseSendsWhatWaits(t *testing.T) {
+func TestCloseFlushes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := &kernel{}
+		k := &fakeKernel{}
 		g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
-		write(t, g, 100, 100)
+		writeSizes(t, g, 100, 100)
 		if err := g.Close(); err != nil || fmt.Sprint(k.sizes()) != "[[100 100]]" {
 			t.Errorf("%v, %v", err, k.sizes())
 		}
 		if err := g.Close(); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("again: %v", err)
+			t.Errorf("second Close: got %v", err)
 		}
 		if _, err := g.WriteTo([]byte{1}, net.UDPAddrFromAddrPort(peer(1))); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("write: %v", err)
+			t.Errorf("write after Close: got %v", err)
 		}
 		if _, err := g.WriteTo([]byte{1}, &net.TCPAddr{}); err == nil {
-			t.Error("an address of TCP")
+			t.Error("TCP address: got no error")
 		}
 	})
 }

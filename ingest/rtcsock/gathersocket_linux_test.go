@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Packets of all sizes, from several writers at a time, arrive whole and in order, over each
+// Packets of all sizes, from several concurrent writers, arrive complete and in order over each
 // kind of socket.
 func TestGatheredArrives(t *testing.T) {
 	for name, c := range map[string]struct{ network, from, to string }{
@@ -52,7 +52,7 @@ func TestGatheredArrives(t *testing.T) {
 					for i := range packets {
 						n, _, err := far.ReadFromUDPAddrPort(p)
 						if want := size(r); err != nil || n != want || int(binary.BigEndian.Uint32(p)) != i {
-							t.Errorf("packet %d: number %d, %d bytes instead of %d, %v", i, binary.BigEndian.Uint32(p), n, want, err)
+							t.Errorf("packet %d: got number %d, %d bytes, want %d, %v", i, binary.BigEndian.Uint32(p), n, want, err)
 							return
 						}
 					}
@@ -61,16 +61,16 @@ func TestGatheredArrives(t *testing.T) {
 			wg.Wait()
 			s := g.Sent()
 			t.Logf("%+v", s)
-			if s.Refused > 0 || !g.worked.Load() || s.Sends >= s.Packets {
+			if s.Refused > 0 || !g.splitWorked.Load() || s.Sends >= s.Packets {
 				t.Errorf("%+v", s)
 			}
 		})
 	}
 }
 
-// What one writer writes stays in order whatever others flush.
+// The packets of one writer stay in order while others call Flush.
 func TestOrderUnderFlush(t *testing.T) {
-	k := &kernel{}
+	k := &fakeKernel{}
 	g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
 	var writers, flushers sync.WaitGroup
 	over := make(chan struct{})
@@ -106,14 +106,14 @@ func TestOrderUnderFlush(t *testing.T) {
 	for _, s := range k.all() {
 		for _, p := range s.packets {
 			if got := binary.BigEndian.Uint32(p); got != next[s.to] {
-				t.Fatalf("peer %d: %d instead of %d", s.to, got, next[s.to])
+				t.Fatalf("peer %d: got %d, want %d", s.to, got, next[s.to])
 			}
 			next[s.to]++
 		}
 	}
 	for n := range 8 {
 		if next[1+n] != each {
-			t.Errorf("peer %d got %d", n, next[1+n])
+			t.Errorf("peer %d: got %d packets", n, next[1+n])
 		}
 	}
 }
@@ -129,10 +129,10 @@ func TestReadsPassThrough(t *testing.T) {
 	}
 	b := make([]byte, 100)
 	if n, from, err := g.ReadFrom(b); !bytes.Equal(b[:n], []byte("hello")) || from.String() != to.String() || err != nil {
-		t.Errorf("%q from %v, %v", b[:n], from, err)
+		t.Errorf("got %q from %v, %v", b[:n], from, err)
 	}
 	if n, from, err := g.ReadFromAddrPort(b); !bytes.Equal(b[:n], []byte("hello")) || from != to || err != nil {
-		t.Errorf("%q from %v, %v", b[:n], from, err)
+		t.Errorf("got %q from %v, %v", b[:n], from, err)
 	}
 }
 
@@ -143,6 +143,6 @@ func TestWriteDoesNotAllocate(t *testing.T) {
 	p := make([]byte, 1200)
 	n := testing.AllocsPerRun(2000, func() { _, _ = g.WriteToAddrPort(p, peer(1)) })
 	if n >= 1 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("got %v allocations, want none", n)
 	}
 }

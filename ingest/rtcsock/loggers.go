@@ -19,9 +19,9 @@ func (l loggers) NewLogger(scope string) logging.LeveledLogger {
 
 type logger struct{ log *slog.Logger }
 
-func (l logger) say(text string) { l.log.Debug(text) }
+func (l logger) debug(text string) { l.log.Debug(text) }
 
-func (l logger) sayf(format string, args []any) {
+func (l logger) debugf(format string, args []any) {
 	if l.log.Enabled(context.Background(), slog.LevelDebug) {
 		l.log.Debug(fmt.Sprintf(format, args...))
 	}
@@ -31,9 +31,9 @@ func (l logger) Trace(string)                      {}
 func (l logger) Tracef(string, ...any)             {}
 func (l logger) Debug(string)                      {}
 func (l logger) Debugf(string, ...any)             {}
-func (l logger) Info(msg string)                   { l.say(msg) }
-func (l logger) Infof(format string, args ...any)  { l.sayf(format, args) }
-func (l logger) Warn(msg string)                   { l.say(msg) }
-func (l logger) Warnf(format string, args ...any)  { l.sayf(format, args) }
-func (l logger) Error(msg string)                  { l.say(msg) }
-func (l logger) Errorf(format string, args ...any) { l.sayf(format, args) }
+func (l logger) Info(msg string)                   { l.debug(msg) }
+func (l logger) Infof(format string, args ...any)  { l.debugf(format, args) }
+func (l logger) Warn(msg string)                   { l.debug(msg) }
+func (l logger) Warnf(format string, args ...any)  { l.debugf(format, args) }
+func (l logger) Error(msg string)                  { l.debug(msg) }
+func (l logger) Errorf(format string, args ...any) { l.debugf(format, args) }

@@ -9,7 +9,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// socket listens on a free port; the system's buffers of it are large.
+// socket returns a socket on a free port with large system buffers.
 func socket(t testing.TB, network, addr string) *net.UDPConn {
 	t.Helper()
 	c, err := new(net.ListenConfig).ListenPacket(t.Context(), network, addr)

@@ -15,11 +15,11 @@ import (
 type mux struct {
 	*ice.UDPMuxDefault
 	bound *net.UDPAddr
-	out   *Gathered
+	conn  *Gathered
 
-	mu     sync.Mutex // guards the fields below
-	addrs  []net.Addr
-	looked time.Time
+	mu      sync.Mutex // guards the fields below
+	addrs   []net.Addr
+	addrsAt time.Time
 }
 
 func newMux(c *net.UDPConn, n transport.Net, log logging.LeveledLogger) *mux {
@@ -29,18 +29,18 @@ func newMux(c *net.UDPConn, n transport.Net, log logging.LeveledLogger) *mux {
 	out := gather(c)
 	return &mux{
 		UDPMuxDefault: ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: log, UDPConn: out, Net: n}),
-		bound:         bound, out: out,
+		bound:         bound, conn: out,
 	}
 }
 
 // refused returns the number of packets that the system did not accept.
-func (m *mux) refused() uint64 { return m.out.Sent().Refused }
+func (m *mux) refused() uint64 { return m.conn.Sent().Refused }
 
 // socketBuffer is the requested size of the kernel's buffers in bytes; the kernel may grant less.
 const socketBuffer = 4 << 20
 
-// fresh is how long the machine's addresses are cached.
-const fresh = 5 * time.Second
+// addressCacheTime is how long the machine's addresses are cached.
+const addressCacheTime = 5 * time.Second
 
 // GetListenAddresses implements ice.UDPMux.
 func (m *mux) GetListenAddresses() []net.Addr {
@@ -49,14 +49,14 @@ func (m *mux) GetListenAddresses() []net.Addr {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if time.Since(m.looked) < fresh {
+	if time.Since(m.addrsAt) < addressCacheTime {
 		return m.addrs
 	}
 	all, err := net.InterfaceAddrs()
 	if err != nil {
 		return m.addrs
 	}
-	m.addrs, m.looked = reachable(all, m.bound), time.Now()
+	m.addrs, m.addrsAt = reachable(all, m.bound), time.Now()
 	return m.addrs
 }
 

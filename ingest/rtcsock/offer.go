@@ -86,7 +86,7 @@ func PayloadTypes(m *sdp.MediaDescription) []webrtc.RTPCodecParameters {
 				name, numbers, _ := strings.Cut(value, "/")
 				rate, channels, _ := strings.Cut(numbers, "/")
 				c.MimeType = m.MediaName.Media + "/" + name
-				c.ClockRate, c.Channels = uint32(number(rate)), uint16(number(channels)) //nolint:gosec // 17 bits, and a few
+				c.ClockRate, c.Channels = uint32(parseNumber(rate)), uint16(parseNumber(channels)) //nolint:gosec // 17 bits, and a few
 			case a.Key == "fmtp":
 				c.SDPFmtpLine = value
 			}
@@ -98,8 +98,8 @@ func PayloadTypes(m *sdp.MediaDescription) []webrtc.RTPCodecParameters {
 	return out
 }
 
-// number returns a small number; 0 if s is not one.
-func number(s string) int {
+// parseNumber returns a small number; 0 if s is not one.
+func parseNumber(s string) int {
 	n, err := strconv.ParseUint(s, 10, 17)
 	if err != nil {
 		return 0

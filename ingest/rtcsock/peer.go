@@ -18,13 +18,13 @@ import (
 type Peer struct {
 	*webrtc.PeerConnection
 
-	closed sync.Once
-	local  bool // the relay has loopback addresses only
+	closed       sync.Once
+	loopbackOnly bool // the relay has loopback addresses only
 
-	mu         sync.Mutex // serialises negotiations; guards the fields below
-	candidates int        // received so far
-	restarts   int        // recent ICE restarts
-	restarted  time.Time  // time of the last restart
+	mu             sync.Mutex // serialises negotiations; guards the fields below
+	candidateCount int        // received so far
+	restarts       int        // recent ICE restarts
+	lastRestart    time.Time  // time of the last restart
 }
 
 // Limits of a peer. Each candidate is an address to which the relay sends checks.
@@ -46,14 +46,14 @@ var (
 
 // NewPeer returns a peer with these codecs and interceptors. It must be closed.
 func (s *Sockets) NewPeer(media *webrtc.MediaEngine, chain *interceptor.Registry) (*Peer, error) {
-	p := &Peer{local: s.local()}
+	p := &Peer{loopbackOnly: s.loopbackOnly()}
 	made := make(chan struct{})
-	b := &bounds{end: func() {
+	b := &bounds{closePeer: func() {
 		<-made
-		s.o.Log.Warn("peer closed: too many streams or addresses")
+		s.options.Log.Warn("peer closed: too many streams or addresses")
 		_ = p.Close()
 	}}
-	pc, err := s.connection(media, chain, b)
+	pc, err := s.newConnection(media, chain, b)
 	if err != nil {
 		return nil, err
 	}
@@ -62,13 +62,13 @@ func (s *Sockets) NewPeer(media *webrtc.MediaEngine, chain *interceptor.Registry
 	return p, nil
 }
 
-// gathering is how long collecting the machine's addresses may take.
-const gathering = 2 * time.Second
+// gatherTimeout is how long collecting the machine's addresses may take.
+const gatherTimeout = 2 * time.Second
 
 // Offer sets the remote peer's offer. It ignores candidates with addresses that a remote peer cannot
 // have.
 func (p *Peer) Offer(offer string) error {
-	offer, err := withoutUnreachable(offer, p.local)
+	offer, err := withoutDisallowedCandidates(offer, p.loopbackOnly)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOffer, err)
 	}
@@ -85,7 +85,7 @@ func (p *Peer) Answer(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrOffer, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, gathering)
+	ctx, cancel := context.WithTimeout(ctx, gatherTimeout)
 	defer cancel()
 	gathered := webrtc.GatheringCompletePromise(p.PeerConnection)
 	if err := p.SetLocalDescription(answer); err != nil {
@@ -109,14 +109,14 @@ func (p *Peer) Trickle(f Fragment) error {
 
 // trickle is Trickle; p.mu must be held.
 func (p *Peer) trickle(f Fragment) error {
-	if err := readable(f); err != nil {
+	if err := checkCandidates(f); err != nil {
 		return err
 	}
-	if p.candidates += len(f.Candidates); p.candidates > maxAllCandidates {
+	if p.candidateCount += len(f.Candidates); p.candidateCount > maxAllCandidates {
 		return ErrTooMany
 	}
 	for i, c := range f.Candidates {
-		if named(c) || !reached(c, p.local) {
+		if isMDNS(c) || !isAllowedTarget(c, p.loopbackOnly) {
 			continue
 		}
 		init := webrtc.ICECandidateInit{Candidate: c}
@@ -133,10 +133,10 @@ func (p *Peer) trickle(f Fragment) error {
 	return nil
 }
 
-// readable returns an error if a candidate cannot be parsed.
-func readable(f Fragment) error {
+// checkCandidates returns an error if a candidate cannot be parsed.
+func checkCandidates(f Fragment) error {
 	for _, c := range f.Candidates {
-		if named(c) {
+		if isMDNS(c) {
 			continue
 		}
 		if _, err := ice.UnmarshalCandidate(strings.TrimPrefix(c, "candidate:")); err != nil {
@@ -146,8 +146,8 @@ func readable(f Fragment) error {
 	return nil
 }
 
-// named reports whether a candidate's address is an mDNS name (RFC 8839, 5.1).
-func named(candidate string) bool {
+// isMDNS reports whether a candidate's address is an mDNS name (RFC 8839, 5.1).
+func isMDNS(candidate string) bool {
 	fields := strings.Fields(candidate)
 	return len(fields) > 4 && strings.HasSuffix(fields[4], ".local")
 }
@@ -175,14 +175,14 @@ func (p *Peer) Restart(ctx context.Context, f Fragment) (Fragment, error) {
 	if remote == nil {
 		return Fragment{}, fmt.Errorf("%w: no session to restart", ErrOffer)
 	}
-	if err := readable(f); err != nil { // before anything changes
+	if err := checkCandidates(f); err != nil { // before anything changes
 		return Fragment{}, err
 	}
-	p.restarts = max(0, p.restarts-int(time.Since(p.restarted)/restartEvery))
-	if p.restarts == maxRestarts || p.candidates+len(f.Candidates) > maxAllCandidates {
+	p.restarts = max(0, p.restarts-int(time.Since(p.lastRestart)/restartEvery))
+	if p.restarts == maxRestarts || p.candidateCount+len(f.Candidates) > maxAllCandidates {
 		return Fragment{}, ErrTooMany
 	}
-	p.restarts, p.restarted = p.restarts+1, time.Now()
+	p.restarts, p.lastRestart = p.restarts+1, time.Now()
 	offer, err := withCredentials(remote.SDP, f)
 	if err != nil {
 		return Fragment{}, err
@@ -211,9 +211,9 @@ func withCredentials(description string, f Fragment) (string, error) {
 	if err := d.UnmarshalString(description); err != nil {
 		return "", fmt.Errorf("parse copy of the offer: %w", err)
 	}
-	d.Attributes = renewed(d.Attributes, f)
+	d.Attributes = replaceCredentials(d.Attributes, f)
 	for _, m := range d.MediaDescriptions {
-		m.Attributes = renewed(m.Attributes, f)
+		m.Attributes = replaceCredentials(m.Attributes, f)
 	}
 	text, err := d.Marshal()
 	if err != nil {
@@ -222,7 +222,7 @@ func withCredentials(description string, f Fragment) (string, error) {
 	return string(text), nil
 }
 
-func renewed(attributes []sdp.Attribute, f Fragment) []sdp.Attribute {
+func replaceCredentials(attributes []sdp.Attribute, f Fragment) []sdp.Attribute {
 	var out []sdp.Attribute
 	for _, a := range attributes {
 		switch a.Key {

@@ -18,8 +18,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// relay is a Sockets on loopback.
-func relay(t *testing.T, udp, tcp bool, change func(*Options)) *Sockets {
+// newSockets returns Sockets on loopback.
+func newSockets(t *testing.T, udp, tcp bool, change func(*Options)) *Sockets {
 	t.Helper()
 	var o Options
 	if udp {
@@ -43,8 +43,8 @@ func relay(t *testing.T, udp, tcp bool, change func(*Options)) *Sockets {
 	return s
 }
 
-// answering is a peer of the relay that takes VP8 and tells of its packets.
-func answering(t *testing.T, s *Sockets) (p *Peer, packets chan *rtp.Packet) {
+// newAnsweringPeer returns a peer of the relay that receives VP8, and its packets.
+func newAnsweringPeer(t *testing.T, s *Sockets) (p *Peer, packets chan *rtp.Packet) {
 	t.Helper()
 	media := &webrtc.MediaEngine{}
 	vp8 := webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, PayloadType: 96}
@@ -80,16 +80,16 @@ type caller struct {
 	seq       uint16
 }
 
-func calling(t *testing.T, networks ...webrtc.NetworkType) *caller {
+func newCaller(t *testing.T, networks ...webrtc.NetworkType) *caller {
 	t.Helper()
 	engine := webrtc.SettingEngine{}
 	engine.SetIncludeLoopbackCandidate(true)
 	engine.SetNetworkTypes(networks)
 	engine.SetInterfaceFilter(func(name string) bool { return strings.HasPrefix(name, "lo") })
-	return callingWith(t, engine)
+	return newCallerWith(t, engine)
 }
 
-func callingWith(t *testing.T, engine webrtc.SettingEngine) *caller {
+func newCallerWith(t *testing.T, engine webrtc.SettingEngine) *caller {
 	t.Helper()
 	media := &webrtc.MediaEngine{}
 	if err := media.RegisterDefaultCodecs(); err != nil {
@@ -116,7 +116,7 @@ func callingWith(t *testing.T, engine webrtc.SettingEngine) *caller {
 	return c
 }
 
-// offer is an offer, with the candidates in it.
+// offer returns an offer with candidates.
 func (c *caller) offer(t *testing.T, o *webrtc.OfferOptions) string {
 	t.Helper()
 	offer, err := c.CreateOffer(o)
@@ -131,15 +131,15 @@ func (c *caller) offer(t *testing.T, o *webrtc.OfferOptions) string {
 	return c.LocalDescription().SDP
 }
 
-func (c *caller) answered(t *testing.T, answer string) {
+func (c *caller) acceptAnswer(t *testing.T, answer string) {
 	t.Helper()
 	if err := c.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}); err != nil {
 		t.Fatalf("%v\n%s", err, answer)
 	}
 }
 
-// call connects the two and returns the answer.
-func call(t *testing.T, c *caller, p *Peer) string {
+// connectPeers connects the two and returns the answer.
+func connectPeers(t *testing.T, c *caller, p *Peer) string {
 	t.Helper()
 	if err := p.Offer(c.offer(t, nil)); err != nil {
 		t.Fatal(err)
@@ -148,13 +148,13 @@ func call(t *testing.T, c *caller, p *Peer) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.answered(t, answer)
+	c.acceptAnswer(t, answer)
 	<-c.connected
 	return answer
 }
 
-// flows sends packets until one has come.
-func (c *caller) flows(t *testing.T, packets <-chan *rtp.Packet) {
+// waitForPacket sends packets until one has arrived.
+func (c *caller) waitForPacket(t *testing.T, packets <-chan *rtp.Packet) {
 	t.Helper()
 	var stop atomic.Bool
 	ended := make(chan struct{})
@@ -196,38 +196,38 @@ func TestConnects(t *testing.T) {
 		{"with a public address", true, true, func(o *Options) { o.PublicIPs = []string{"203.0.113.9"} }, webrtc.NetworkTypeUDP4, []string{" 203.0.113.9 ", " 127.0.0.1 "}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := relay(t, c.udp, c.tcp, c.change)
-			p, packets := answering(t, s)
-			them := calling(t, c.network)
-			answer := call(t, them, p)
-			them.flows(t, packets)
+			s := newSockets(t, c.udp, c.tcp, c.change)
+			p, packets := newAnsweringPeer(t, s)
+			them := newCaller(t, c.network)
+			answer := connectPeers(t, them, p)
+			them.waitForPacket(t, packets)
 			all := strings.Join(candidates(answer), "\n")
 			for _, want := range c.want {
 				if !strings.Contains(all, want) {
-					t.Errorf("no %q in the answer:\n%s", want, all)
+					t.Errorf("got no %q in the answer:\n%s", want, all)
 				}
 			}
-			if strings.Contains(answer, "a=ice-lite") != s.o.Lite {
-				t.Errorf("lite: %v\n%s", s.o.Lite, answer)
+			if strings.Contains(answer, "a=ice-lite") != s.options.Lite {
+				t.Errorf("lite %v: got\n%s", s.options.Lite, answer)
 			}
 			if p.RemoteUfrag() == "" || !strings.Contains(them.LocalDescription().SDP, p.RemoteUfrag()) {
-				t.Errorf("the other side is %q", p.RemoteUfrag())
+				t.Errorf("got remote ufrag %q", p.RemoteUfrag())
 			}
-			if rtt := p.RoundTrip(); rtt < 0 || s.o.Lite && rtt != 0 {
-				t.Errorf("round trip %v", rtt)
+			if rtt := p.RoundTrip(); rtt < 0 || s.options.Lite && rtt != 0 {
+				t.Errorf("got round trip %v", rtt)
 			}
 		})
 	}
 }
 
-// TestRestart restarts ICE: packets come before and after, with the same keys.
+// TestRestart restarts ICE: packets arrive before and after, with the same keys.
 func TestRestart(t *testing.T) {
 	for _, lite := range []bool{false, true} {
 		t.Run("lite="+strconv.FormatBool(lite), func(t *testing.T) {
-			p, packets := answering(t, relay(t, true, false, func(o *Options) { o.Lite = lite }))
-			them := calling(t, webrtc.NetworkTypeUDP4)
-			answer := call(t, them, p)
-			them.flows(t, packets)
+			p, packets := newAnsweringPeer(t, newSockets(t, true, false, func(o *Options) { o.Lite = lite }))
+			them := newCaller(t, webrtc.NetworkTypeUDP4)
+			answer := connectPeers(t, them, p)
+			them.waitForPacket(t, packets)
 			for range 2 {
 				before, err := fragmentOf(answer)
 				if err != nil {
@@ -237,21 +237,21 @@ func TestRestart(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				// What cannot be read changes nothing.
+				// Malformed input changes nothing.
 				bad := f
 				bad.Candidates, bad.MIDs = []string{"candidate:nonsense"}, []string{""}
 				if _, err := p.Restart(t.Context(), bad); !errors.Is(err, ErrCandidate) {
-					t.Fatalf("a malformed candidate: %v", err)
+					t.Fatalf("malformed candidate: got %v", err)
 				}
 				if p.RemoteUfrag() == f.Ufrag || p.LocalDescription().SDP != answer {
-					t.Fatal("a failed restart has changed the session")
+					t.Fatal("failed restart: got a changed session")
 				}
 				ours, err := p.Restart(t.Context(), f)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if ours.Ufrag == before.Ufrag || ours.Pwd == before.Pwd || len(ours.Candidates) == 0 || !ours.End || p.RemoteUfrag() != f.Ufrag {
-					t.Errorf("restarted to %+v from %+v", ours, before)
+					t.Errorf("restart: got %+v, before %+v", ours, before)
 				}
 				if answer, err = withCredentials(answer, ours); err != nil {
 					t.Fatal(err)
@@ -259,19 +259,19 @@ func TestRestart(t *testing.T) {
 				for _, c := range ours.Candidates {
 					answer += "a=" + c + "\r\n"
 				}
-				them.answered(t, answer)
+				them.acceptAnswer(t, answer)
 				answer = p.LocalDescription().SDP
 				<-them.connected
-				them.flows(t, packets)
+				them.waitForPacket(t, packets)
 			}
 		})
 	}
 }
 
-// TestTrickle takes candidates after the answer.
+// TestTrickle adds candidates after the answer.
 func TestTrickle(t *testing.T) {
-	p, packets := answering(t, relay(t, true, false, nil))
-	them := calling(t, webrtc.NetworkTypeUDP4)
+	p, packets := newAnsweringPeer(t, newSockets(t, true, false, nil))
+	them := newCaller(t, webrtc.NetworkTypeUDP4)
 	full := them.offer(t, nil)
 	f, err := fragmentOf(full)
 	if err != nil || len(f.Candidates) == 0 {
@@ -287,7 +287,7 @@ func TestTrickle(t *testing.T) {
 	}
 	named := Fragment{Candidates: []string{dotted}, MIDs: []string{"0"}}
 	if err := p.Trickle(named); err != nil {
-		t.Errorf("a name: %v", err)
+		t.Errorf("mDNS name: got %v", err)
 	}
 	for _, bad := range []string{"candidate:", "candidate:1 1 udp", "candidate:1 1 udp 5 not-an-address 5 typ host", "candidate:1 1 udp 5 192.0.2.1 99999 typ host"} {
 		if err := p.Trickle(Fragment{Candidates: []string{bad}, MIDs: []string{"0"}}); !errors.Is(err, ErrCandidate) {
@@ -297,26 +297,26 @@ func TestTrickle(t *testing.T) {
 	if err := p.Trickle(f); err != nil {
 		t.Errorf("%+v: %v", f, err)
 	}
-	them.answered(t, answer)
+	them.acceptAnswer(t, answer)
 	<-them.connected
-	them.flows(t, packets)
+	them.waitForPacket(t, packets)
 }
 
-// TestGarbage throws at the sockets what is no part of anybody's session.
+// TestGarbage sends the sockets packets that belong to no session.
 func TestGarbage(t *testing.T) {
-	s := relay(t, true, true, nil)
-	p, packets := answering(t, s)
-	them := calling(t, webrtc.NetworkTypeUDP4)
-	call(t, them, p)
-	them.flows(t, packets)
+	s := newSockets(t, true, true, nil)
+	p, packets := newAnsweringPeer(t, s)
+	them := newCaller(t, webrtc.NetworkTypeUDP4)
+	connectPeers(t, them, p)
+	them.waitForPacket(t, packets)
 	stranger := socket(t, "udp4", "127.0.0.1:0")
-	udp := s.o.UDP.LocalAddr().(*net.UDPAddr).AddrPort()
+	udp := s.options.UDP.LocalAddr().(*net.UDPAddr).AddrPort()
 	heads := [][]byte{
 		nil,
 		{0},
 		{0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42},
 		{0, 1, 0xff, 0xff, 0x21, 0x12, 0xa4, 0x42, 0, 6, 0xff, 0xff},
-		{0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 6, 0, 4, 'a', ':', 'b', 'c'}, // a check for nobody
+		{0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 6, 0, 4, 'a', ':', 'b', 'c'}, // a check for an unknown peer
 		{22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff},
 		{23, 0xfe, 0xfd},
 		{0x80, 96},
@@ -331,32 +331,32 @@ func TestGarbage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	conn, err := net.Dial("tcp4", s.o.TCP.Addr().String())
+	conn, err := net.Dial("tcp4", s.options.TCP.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := conn.Write([]byte("POST / HTTP/1.1\r\n\r\n")); err != nil {
 		t.Fatal(err)
 	}
-	_, _ = io.Copy(io.Discard, conn) // until the relay has hung up
+	_, _ = io.Copy(io.Discard, conn) // until the relay has closed the connection
 	_ = conn.Close()
-	them.flows(t, packets)
+	them.waitForPacket(t, packets)
 }
 
-// TestGarbageOfThePeer comes from the address of a connected peer.
+// TestGarbageOfThePeer sends garbage from the address of a connected peer.
 func TestGarbageOfThePeer(t *testing.T) {
-	s := relay(t, true, false, nil)
-	p, packets := answering(t, s)
+	s := newSockets(t, true, false, nil)
+	p, packets := newAnsweringPeer(t, s)
 	mine := socket(t, "udp4", "127.0.0.1:0")
 	engine := webrtc.SettingEngine{}
 	shared := webrtc.NewICEUDPMux(nil, mine)
 	engine.SetICEUDPMux(shared)
 	engine.SetIncludeLoopbackCandidate(true)
 	t.Cleanup(func() { _ = shared.Close() })
-	them := callingWith(t, engine)
-	call(t, them, p)
-	them.flows(t, packets)
-	udp := s.o.UDP.LocalAddr().(*net.UDPAddr).AddrPort()
+	them := newCallerWith(t, engine)
+	connectPeers(t, them, p)
+	them.waitForPacket(t, packets)
+	udp := s.options.UDP.LocalAddr().(*net.UDPAddr).AddrPort()
 	for i := range 300 {
 		junk := make([]byte, 1+i%200)
 		_, _ = rand.Read(junk)
@@ -365,13 +365,13 @@ func TestGarbageOfThePeer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	them.flows(t, packets)
+	them.waitForPacket(t, packets)
 }
 
 func TestOfferRefused(t *testing.T) {
-	s := relay(t, true, false, nil)
+	s := newSockets(t, true, false, nil)
 	for _, text := range []string{"", "nonsense", "v=0\r\n", description[:200]} {
-		p, _ := answering(t, s)
+		p, _ := newAnsweringPeer(t, s)
 		err := p.Offer(text)
 		if err == nil {
 			_, err = p.Answer(t.Context())
@@ -387,6 +387,6 @@ func TestOfferRefused(t *testing.T) {
 		}
 	}
 	if _, err := New(Options{}); err == nil {
-		t.Error("sockets without an address")
+		t.Error("no addresses: got no error")
 	}
 }

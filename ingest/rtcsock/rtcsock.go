@@ -34,27 +34,27 @@ type Options struct {
 
 // Sockets are the sockets of all WebRTC peers of one relay.
 type Sockets struct {
-	o      Options
-	udp    *mux
-	tcp    ice.TCPMux
-	net    *stdnet.Net
-	logger loggers
+	options Options
+	udp     *mux
+	tcp     ice.TCPMux
+	net     *stdnet.Net
+	logger  loggers
 
-	mu   sync.Mutex // guards the fields below
-	cert *webrtc.Certificate
-	made time.Time // when cert was made
+	mu       sync.Mutex // guards the fields below
+	cert     *webrtc.Certificate
+	certMade time.Time // when cert was made
 }
 
 // Timeouts of ICE. The watchdog detects a publisher whose packets stop long before; these bound
 // how long a peer that changes networks may take to restart ICE.
 const (
-	disconnected = 3 * time.Second
-	failed       = 12 * time.Second // after disconnected
-	keepalive    = 2 * time.Second
+	iceDisconnectedTimeout = 3 * time.Second
+	iceFailedTimeout       = 12 * time.Second // after disconnected
+	iceKeepalive           = 2 * time.Second
 )
 
-// stunPatience is how long a TCP connection may take to send its first check.
-const stunPatience = 5 * time.Second
+// stunTimeout is how long a TCP connection may take to send its first check.
+const stunTimeout = 5 * time.Second
 
 // New returns Sockets with these options.
 func New(o Options) (*Sockets, error) {
@@ -64,7 +64,7 @@ func New(o Options) (*Sockets, error) {
 	if o.UDP == nil && o.TCP == nil {
 		return nil, errors.New("open WebRTC sockets: no UDP or TCP address")
 	}
-	s := &Sockets{o: o, logger: loggers{o.Log}}
+	s := &Sockets{options: o, logger: loggers{o.Log}}
 	var err error
 	if s.net, err = stdnet.NewNet(); err != nil {
 		return nil, fmt.Errorf("open WebRTC sockets: %w", err)
@@ -75,7 +75,7 @@ func New(o Options) (*Sockets, error) {
 	if o.TCP != nil {
 		s.tcp = ice.NewTCPMuxDefault(ice.TCPMuxParams{
 			Listener: o.TCP, Logger: s.logger.NewLogger("ice-tcp"), ReadBufferSize: 64, WriteBufferSize: 4 << 20,
-			FirstStunBindTimeout: stunPatience, AliveDurationForConnFromStun: stunPatience,
+			FirstStunBindTimeout: stunTimeout, AliveDurationForConnFromStun: stunTimeout,
 		})
 	}
 	return s, nil
@@ -102,17 +102,17 @@ func (s *Sockets) Refused() uint64 {
 }
 
 // Heartbeat is the interval of ICE checks that the peer is still there.
-const Heartbeat = keepalive
+const Heartbeat = iceKeepalive
 
-// lasts is how long one certificate is used, which is far less than its validity of a month.
-const lasts = 24 * time.Hour
+// certificateUse is how long one certificate is used, which is far less than its validity of a month.
+const certificateUse = 24 * time.Hour
 
 // certificate returns the certificate that all peers share: browsers check only its fingerprint, which
 // the answer contains, and generating one per peer would cost more than everything else.
 func (s *Sockets) certificate() (webrtc.Certificate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cert != nil && time.Since(s.made) < lasts {
+	if s.cert != nil && time.Since(s.certMade) < certificateUse {
 		return *s.cert, nil
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -123,17 +123,17 @@ func (s *Sockets) certificate() (webrtc.Certificate, error) {
 	if err != nil {
 		return webrtc.Certificate{}, fmt.Errorf("generate DTLS certificate: %w", err)
 	}
-	s.cert, s.made = cert, time.Now()
+	s.cert, s.certMade = cert, time.Now()
 	return *cert, nil
 }
 
-// connection returns a peer connection with these codecs and interceptors.
-func (s *Sockets) connection(media *webrtc.MediaEngine, chain *interceptor.Registry, b *bounds) (*webrtc.PeerConnection, error) {
+// newConnection returns a peer connection with these codecs and interceptors.
+func (s *Sockets) newConnection(media *webrtc.MediaEngine, chain *interceptor.Registry, b *bounds) (*webrtc.PeerConnection, error) {
 	cert, err := s.certificate()
 	if err != nil {
 		return nil, err
 	}
-	engine, err := s.engine(b)
+	engine, err := s.settingEngine(b)
 	if err != nil {
 		return nil, err
 	}
@@ -147,26 +147,26 @@ func (s *Sockets) connection(media *webrtc.MediaEngine, chain *interceptor.Regis
 	return pc, nil
 }
 
-// replays is how many packets late a retransmitted packet, with its original sequence number, may be:
+// replayWindow is how many packets late a retransmitted packet, with its original sequence number, may be:
 // as many as the jitter buffer of video holds.
-const replays = 2048
+const replayWindow = 2048
 
 // mtu is the size of the largest packet received in bytes; what peers send is below 1,500.
 const mtu = 2048
 
-func (s *Sockets) engine(b *bounds) (webrtc.SettingEngine, error) {
+func (s *Sockets) settingEngine(b *bounds) (webrtc.SettingEngine, error) {
 	e := webrtc.SettingEngine{LoggerFactory: s.logger}
 	e.SetNet(s.net)
-	e.SetLite(s.o.Lite)
-	e.SetICETimeouts(disconnected, failed, keepalive)
+	e.SetLite(s.options.Lite)
+	e.SetICETimeouts(iceDisconnectedTimeout, iceFailedTimeout, iceKeepalive)
 	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	e.SetReceiveMTU(mtu)
 	e.SetDTLSRetransmissionInterval(200 * time.Millisecond)
 	e.SetDTLSInsecureSkipHelloVerify(true) // ICE has verified the peer's address
 	e.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
-	e.SetSRTPReplayProtectionWindow(replays)
-	e.BufferFactory = b.buffer
-	e.SetICEBindingRequestHandler(b.check)
+	e.SetSRTPReplayProtectionWindow(replayWindow)
+	e.BufferFactory = b.newBuffer
+	e.SetICEBindingRequestHandler(b.countAddress)
 	e.DisableActiveTCP(true)
 	var networks []webrtc.NetworkType
 	if s.udp != nil {
@@ -176,14 +176,14 @@ func (s *Sockets) engine(b *bounds) (webrtc.SettingEngine, error) {
 	if s.tcp != nil {
 		e.SetICETCPMux(s.tcp)
 		networks = append(networks, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6)
-		e.SetIncludeLoopbackCandidate(loopback(s.o.TCP.Addr()))
+		e.SetIncludeLoopbackCandidate(loopback(s.options.TCP.Addr()))
 	}
 	e.SetNetworkTypes(networks)
-	if len(s.o.PublicIPs) == 0 {
+	if len(s.options.PublicIPs) == 0 {
 		return e, nil
 	}
 	err := e.SetICEAddressRewriteRules(webrtc.ICEAddressRewriteRule{
-		External: s.o.PublicIPs, AsCandidateType: webrtc.ICECandidateTypeHost, Mode: webrtc.ICEAddressRewriteAppend,
+		External: s.options.PublicIPs, AsCandidateType: webrtc.ICECandidateTypeHost, Mode: webrtc.ICEAddressRewriteAppend,
 	})
 	if err != nil {
 		return e, fmt.Errorf("webrtc.public_ips: %w", err)

@@ -12,13 +12,13 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// maxSets bounds the parameter sets kept for the frame that follows them, in bytes.
-const maxSets = 64 << 10
+// maxPendingSets bounds the parameter sets kept for the frame that follows them, in bytes.
+const maxPendingSets = 64 << 10
 
-// maxUnit bounds one access unit, in bytes. Each of its packets counts packetOverhead in addition to
+// maxAccessUnit bounds one access unit, in bytes. Each of its packets counts packetOverhead in addition to
 // its payload, as memory does.
 const (
-	maxUnit        = 8 << 20
+	maxAccessUnit  = 8 << 20
 	packetOverhead = 128
 )
 
@@ -30,16 +30,16 @@ type depacketizer interface {
 // format describes how a codec is carried in RTP packets.
 type format struct {
 	codec packetbuf.Codec
-	// fresh returns a new depacketizer.
-	fresh func() depacketizer
-	// starts returns whether a decoder can start at the payload.
-	starts func(payload []byte) jitter.Start
+	// newDepacketizer returns a new depacketizer.
+	newDepacketizer func() depacketizer
+	// startAt returns whether a decoder can start at the payload.
+	startAt func(payload []byte) jitter.Start
 	// hasSlice reports whether an access unit contains a coded frame; nil for a codec whose access
 	// units all do. Some senders mark parameter sets like access units of their own.
 	hasSlice func(unit []byte) bool
-	// finish converts an access unit to the format of packets. It returns the Kind and, if a decoder
+	// convert converts an access unit to the format of packets. It returns the Kind and, if a decoder
 	// can start at it, the configuration that it contains. An empty result is not an access unit.
-	finish func(unit []byte) (out []byte, kind packetbuf.Kind, config []byte)
+	convert func(unit []byte) (out []byte, kind packetbuf.Kind, config []byte)
 }
 
 var formats = map[packetbuf.Codec]format{
@@ -52,17 +52,19 @@ var formats = map[packetbuf.Codec]format{
 
 // assembler reassembles access units from packets in order.
 type assembler struct {
-	format format
-	d      depacketizer
-	unit   []byte
-	ts     uint32 // timestamp of the newest packet
-	open   bool   // unit has packets
-	sets   []byte // parameter sets without a frame; they belong to the next access unit
-	broken bool   // packets are useless before one at which a decoder can start
-	fed    int    // bytes since the last complete access unit
+	format       format
+	depacketizer depacketizer
+	unit         []byte
+	timestamp    uint32 // timestamp of the newest packet
+	unfinished   bool   // unit has packets
+	pendingSets  []byte // parameter sets without a frame; they belong to the next access unit
+	needsStart   bool   // packets are useless before one at which a decoder can start
+	unitBytes    int    // bytes since the last complete access unit
 }
 
-func newAssembler(f format) *assembler { return &assembler{format: f, d: f.fresh()} }
+func newAssembler(f format) *assembler {
+	return &assembler{format: f, depacketizer: f.newDepacketizer()}
+}
 
 // accessUnit is a reassembled access unit.
 type accessUnit struct {
@@ -80,36 +82,36 @@ var errTooLong = errors.New("reassemble access unit: more than 8 MiB")
 func (a *assembler) push(p *rtp.Packet, gap bool) (units []accessUnit, err error) {
 	if gap {
 		a.reset()
-		a.sets, a.broken = nil, false // the jitter buffer continues at such a packet
+		a.pendingSets, a.needsStart = nil, false // the jitter buffer continues at such a packet
 	}
 	if len(p.Payload) == 0 { // padding
 		return nil, nil
 	}
-	another := p.Timestamp != a.ts
-	if a.open && another {
-		units = a.finish(units)
+	another := p.Timestamp != a.timestamp
+	if a.unfinished && another {
+		units = a.finishUnit(units)
 	}
-	a.ts = p.Timestamp
-	if a.broken {
-		if start := a.format.starts(p.Payload); start == jitter.Never || start == jitter.IfWhole && !another {
+	a.timestamp = p.Timestamp
+	if a.needsStart {
+		if start := a.format.startAt(p.Payload); start == jitter.Never || start == jitter.IfWhole && !another {
 			return units, nil
 		}
-		a.broken = false
+		a.needsStart = false
 	}
-	if a.fed += len(p.Payload) + packetOverhead; a.fed > maxUnit {
+	if a.unitBytes += len(p.Payload) + packetOverhead; a.unitBytes > maxAccessUnit {
 		a.reset()
-		a.sets, a.broken = nil, true
+		a.pendingSets, a.needsStart = nil, true
 		return units, errTooLong
 	}
-	part, err := a.d.Unmarshal(p.Payload)
+	part, err := a.depacketizer.Unmarshal(p.Payload)
 	if err != nil {
 		a.reset()
-		a.sets, a.broken = nil, true
+		a.pendingSets, a.needsStart = nil, true
 		return units, err
 	}
-	a.unit, a.open = append(a.unit, part...), true
+	a.unit, a.unfinished = append(a.unit, part...), true
 	if p.Marker {
-		units = a.finish(units)
+		units = a.finishUnit(units)
 	}
 	return units, nil
 }
@@ -117,32 +119,32 @@ func (a *assembler) push(p *rtp.Packet, gap bool) (units []accessUnit, err error
 // reset discards the unfinished access unit and the depacketizer with its fragment, which would
 // otherwise grow without end if its last part never arrives.
 func (a *assembler) reset() {
-	a.d, a.unit, a.open, a.fed = a.format.fresh(), nil, false, 0
+	a.depacketizer, a.unit, a.unfinished, a.unitBytes = a.format.newDepacketizer(), nil, false, 0
 }
 
-func (a *assembler) finish(units []accessUnit) []accessUnit {
+func (a *assembler) finishUnit(units []accessUnit) []accessUnit {
 	unit := a.unit
 	a.reset()
 	if len(unit) > 0 && a.format.hasSlice != nil && !a.format.hasSlice(unit) {
-		if len(a.sets)+len(unit) > maxSets {
-			a.sets = nil
+		if len(a.pendingSets)+len(unit) > maxPendingSets {
+			a.pendingSets = nil
 		}
-		if len(unit) <= maxSets {
-			a.sets = append(a.sets, unit...)
+		if len(unit) <= maxPendingSets {
+			a.pendingSets = append(a.pendingSets, unit...)
 		}
 		return units
 	}
-	if len(a.sets) > 0 {
-		unit = append(a.sets, unit...)
+	if len(a.pendingSets) > 0 {
+		unit = append(a.pendingSets, unit...)
 	}
-	if a.sets = nil; len(unit) == 0 {
+	if a.pendingSets = nil; len(unit) == 0 {
 		return units
 	}
-	payload, kind, config := a.format.finish(unit)
+	payload, kind, config := a.format.convert(unit)
 	if len(payload) == 0 {
 		return units
 	}
-	return append(units, accessUnit{a.ts, payload, kind, config})
+	return append(units, accessUnit{a.timestamp, payload, kind, config})
 }
 
 // startsH264 returns whether a decoder can start at a payload (RFC 6184, 5.6 to 5.8): always with an
@@ -153,7 +155,7 @@ func startsH264(b []byte) jitter.Start {
 		switch {
 		case nalType == codec.NALSPS:
 			return jitter.Always
-		case nalType == codec.NALIDR && first(slice):
+		case nalType == codec.NALIDR && isFirstSlice(slice):
 			return jitter.IfWhole
 		}
 		return jitter.Never
@@ -179,9 +181,9 @@ func startsH264(b []byte) jitter.Start {
 	}
 }
 
-// first reports whether a slice is the first of its picture: first_mb_in_slice is 0, or
+// isFirstSlice reports whether a slice is the first of its picture: first_mb_in_slice is 0, or
 // first_slice_segment_in_pic_flag is set.
-func first(slice []byte) bool { return len(slice) > 0 && slice[0]&0x80 != 0 }
+func isFirstSlice(slice []byte) bool { return len(slice) > 0 && slice[0]&0x80 != 0 }
 
 func finishH264(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 	kind, err := codec.AVCKind(unit, 4, false)
@@ -191,7 +193,7 @@ func finishH264(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 	if kind != packetbuf.Key {
 		return unit, kind, nil
 	}
-	sps, pps, err := setsH264(unit)
+	sps, pps, err := parameterSetsH264(unit)
 	if err != nil {
 		return nil, 0, nil
 	}
@@ -202,14 +204,14 @@ func finishH264(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 	return unit, kind, c.Append(nil)
 }
 
-// setsMost bounds the parameter sets read from one access unit: twice as many as can be in force. It
+// maxParameterSets bounds the parameter sets read from one access unit: twice as many as can be in force. It
 // makes the work proportional to the bytes.
-const setsMost = 512
+const maxParameterSets = 512
 
-// setsH264 returns the distinct SPS and PPS of an access unit.
-func setsH264(unit []byte) (sps, pps [][]byte, err error) {
+// parameterSetsH264 returns the distinct SPS and PPS of an access unit.
+func parameterSetsH264(unit []byte) (sps, pps [][]byte, err error) {
 	seen := 0
-	for rest := unit; len(rest) > 0 && seen < setsMost; {
+	for rest := unit; len(rest) > 0 && seen < maxParameterSets; {
 		var nal []byte
 		if nal, rest, err = codec.NextNAL(rest, 4); err != nil {
 			return nil, nil, err
@@ -241,7 +243,7 @@ func startsHEVC(b []byte) jitter.Start {
 		switch {
 		case nalType == 32: // VPS
 			return jitter.Always
-		case nalType == 33, nalType >= 16 && nalType <= 21 && first(slice): // SPS, IRAP
+		case nalType == 33, nalType >= 16 && nalType <= 21 && isFirstSlice(slice): // SPS, IRAP
 			return jitter.IfWhole
 		}
 		return jitter.Never
@@ -295,8 +297,8 @@ func finishHEVC(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 	return au, kind, config
 }
 
-// always returns the Start for a codec whose keyframes contain everything that a decoder needs.
-func always(key bool) jitter.Start {
+// startIfKey returns the Start for a codec whose keyframes contain everything that a decoder needs.
+func startIfKey(key bool) jitter.Start {
 	if key {
 		return jitter.Always
 	}
@@ -307,7 +309,7 @@ func always(key bool) jitter.Start {
 func startsVP8(b []byte) jitter.Start {
 	var p codecs.VP8Packet
 	frame, err := p.Unmarshal(b)
-	return always(err == nil && p.S == 1 && p.PID == 0 && len(frame) > 0 && frame[0]&1 == 0)
+	return startIfKey(err == nil && p.S == 1 && p.PID == 0 && len(frame) > 0 && frame[0]&1 == 0)
 }
 
 func finishVP8(unit []byte) ([]byte, packetbuf.Kind, []byte) {
@@ -326,7 +328,7 @@ func startsVP9(b []byte) jitter.Start {
 		return jitter.Never
 	}
 	_, key := codec.ParseVP9Frame(frame)
-	return always(key)
+	return startIfKey(key)
 }
 
 func finishVP9(unit []byte) ([]byte, packetbuf.Kind, []byte) {
@@ -350,7 +352,7 @@ func startsAV1(b []byte) jitter.Start {
 		}
 		first = first[min(len(first), 1):]
 	}
-	return always(b[0]&0x08 != 0 || len(first) > 0 && first[0]>>3&0xf == 1)
+	return startIfKey(b[0]&0x08 != 0 || len(first) > 0 && first[0]>>3&0xf == 1)
 }
 
 func finishAV1(unit []byte) ([]byte, packetbuf.Kind, []byte) {

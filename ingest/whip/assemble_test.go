@@ -16,12 +16,12 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// eachWay runs a test for every clip in every packetisation.
-func eachWay(t *testing.T, test func(*testing.T, *clip, []*rtp.Packet)) {
+// forEachPacketisation runs a test for every clip in every packetisation.
+func forEachPacketisation(t *testing.T, test func(*testing.T, *clip, []*rtp.Packet)) {
 	for name := range clipArgs {
 		t.Run(name, func(t *testing.T) {
 			c := clipOf(t, name)
-			for way, payloader := range ways(c.codec) {
+			for way, payloader := range payloaders(c.codec) {
 				for _, mtu := range []uint16{1200, 300} {
 					t.Run(fmt.Sprintf("%s/%d", way, mtu), func(t *testing.T) { test(t, c, c.packets(payloader(), mtu)) })
 				}
@@ -30,9 +30,9 @@ func eachWay(t *testing.T, test func(*testing.T, *clip, []*rtp.Packet)) {
 	}
 }
 
-// TestAssemble puts together what real encoders made, bit by bit the same.
+// TestAssemble reassembles the output of real encoders, which must be identical bit by bit.
 func TestAssemble(t *testing.T) {
-	eachWay(t, func(t *testing.T, c *clip, packets []*rtp.Packet) {
+	forEachPacketisation(t, func(t *testing.T, c *clip, packets []*rtp.Packet) {
 		a := newAssembler(formats[c.codec])
 		var got []accessUnit
 		for _, p := range packets {
@@ -43,27 +43,27 @@ func TestAssemble(t *testing.T) {
 			got = append(got, units...)
 		}
 		if len(got) != len(c.units) {
-			t.Fatalf("%d access units, want %d", len(got), len(c.units))
+			t.Fatalf("got %d access units, want %d", len(got), len(c.units))
 		}
 		for i, u := range got {
 			if !bytes.Equal(u.payload, c.units[i]) {
-				t.Fatalf("access unit %d has %d bytes, want %d:\n%.60x\n%.60x", i, len(u.payload), len(c.units[i]), u.payload, c.units[i])
+				t.Fatalf("access unit %d: got %d bytes, want %d:\n%.60x\n%.60x", i, len(u.payload), len(c.units[i]), u.payload, c.units[i])
 			}
 			if u.timestamp != uint32(i)*3000 || (u.kind == packetbuf.Key) != c.keys[i] || (u.config != nil) != c.keys[i] {
-				t.Errorf("access unit %d: %s at %d with %d bytes of configuration, key %v", i, u.kind, u.timestamp, len(u.config), c.keys[i])
+				t.Errorf("access unit %d: got %s at %d with %d bytes of configuration, want key %v", i, u.kind, u.timestamp, len(u.config), c.keys[i])
 			}
 			if c.keys[i] {
-				c.check(t, u)
+				c.checkConfig(t, u)
 			}
 		}
 	})
 }
 
-// check compares the configuration with the one of ffmpeg's muxer.
-func (c *clip) check(t *testing.T, u accessUnit) {
+// checkConfig compares the configuration with that of ffmpeg's muxer.
+func (c *clip) checkConfig(t *testing.T, u accessUnit) {
 	t.Helper()
 	if got := pixels(c.codec, &u); got != 640*360 {
-		t.Errorf("%d pixels", got)
+		t.Errorf("got %d pixels", got)
 	}
 	got, want := u.config, c.record
 	switch c.codec {
@@ -74,7 +74,7 @@ func (c *clip) check(t *testing.T, u accessUnit) {
 		ours, err := codec.HEVCParameterSets(got)
 		theirs, bad := codec.HEVCParameterSets(want)
 		if err != nil || bad != nil || !bytes.HasPrefix(theirs, ours) {
-			t.Fatalf("parameter sets %x, %v, want %x, %v", ours, err, theirs, bad)
+			t.Fatalf("got parameter sets %x, %v, want %x, %v", ours, err, theirs, bad)
 		}
 		fixed := func(b []byte) []byte {
 			return append(append([]byte(nil), b[:13]...), b[16]&3, b[17]&7, b[18]&7, b[21]&0x3f)
@@ -89,14 +89,14 @@ func (c *clip) check(t *testing.T, u accessUnit) {
 		got, want = []byte{got[0], got[2]}, []byte{want[4], want[6]}
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("configuration %x, want %x", got, want)
+		t.Errorf("got configuration %x, want %x", got, want)
 	}
 }
 
-// TestStarts has the first packet of each keyframe, and of none else, be one to start with.
+// TestStarts checks that a decoder can start at the first packet of each keyframe and nowhere else.
 func TestStarts(t *testing.T) {
-	eachWay(t, func(t *testing.T, c *clip, packets []*rtp.Packet) {
-		starts := formats[c.codec].starts
+	forEachPacketisation(t, func(t *testing.T, c *clip, packets []*rtp.Packet) {
+		starts := formats[c.codec].startAt
 		began := map[uint32]int{}
 		for _, p := range packets {
 			if starts(p.Payload) != jitter.Never {
@@ -105,15 +105,15 @@ func TestStarts(t *testing.T) {
 		}
 		for i, key := range c.keys {
 			if n := began[uint32(i)*3000]; (n > 0) != key || n > 3 {
-				t.Errorf("access unit %d, key %v, begins %d times", i, key, n)
+				t.Errorf("access unit %d, key %v: got %d starts", i, key, n)
 			}
 		}
 	})
 }
 
-// TestLoss loses packets: what is handed out is whole, and the first behind a gap a keyframe.
+// TestLoss loses packets: the result must be complete access units, with a keyframe after each gap.
 func TestLoss(t *testing.T) {
-	eachWay(t, func(t *testing.T, c *clip, packets []*rtp.Packet) {
+	forEachPacketisation(t, func(t *testing.T, c *clip, packets []*rtp.Packet) {
 		losses, whole := 0, 0
 		for seed := range uint64(20) {
 			chance := rand.New(rand.NewPCG(seed, 1))
@@ -134,10 +134,10 @@ func TestLoss(t *testing.T) {
 					same := bytes.Equal(u.payload, c.units[i])
 					cut := c.keys[i] && (u.config != nil || i == 0) && bytes.HasSuffix(c.units[i], u.payload)
 					if !same && !cut {
-						t.Fatalf("seed %d: access unit %d is damaged", seed, i)
+						t.Fatalf("seed %d: access unit %d: got a damaged one", seed, i)
 					}
 					if broken && u.kind != packetbuf.Key {
-						t.Fatalf("seed %d: access unit %d goes on after a gap", seed, i)
+						t.Fatalf("seed %d: access unit %d: got no keyframe after a gap", seed, i)
 					}
 					broken = false
 				}
@@ -148,7 +148,7 @@ func TestLoss(t *testing.T) {
 					lost[p.Timestamp] = true
 					continue
 				}
-				b.Push(now, p.SequenceNumber, p.Timestamp, formats[c.codec].starts(p.Payload), p)
+				b.Push(now, p.SequenceNumber, p.Timestamp, formats[c.codec].startAt(p.Payload), p)
 				for p, gap, ok := b.Pop(now, 2*time.Millisecond); ok; p, gap, ok = b.Pop(now, 2*time.Millisecond) {
 					next(p, gap)
 				}
@@ -156,23 +156,23 @@ func TestLoss(t *testing.T) {
 			losses, whole = losses+len(lost), whole+count
 		}
 		if losses == 0 || whole == 0 {
-			t.Errorf("%d lost, %d whole", losses, whole)
+			t.Errorf("got %d lost, %d complete", losses, whole)
 		}
 	})
 }
 
-// TestUnreadable has a packet that cannot be read be like one that is lost.
+// TestUnreadable checks that an unreadable packet has the effect of a lost one.
 func TestUnreadable(t *testing.T) {
 	c := clipOf(t, "h264")
 	a := newAssembler(formats[packetbuf.H264])
 	damaged := false
 	count := 0
-	for _, p := range c.packets(ways(c.codec)["single"](), 1200) {
+	for _, p := range c.packets(payloaders(c.codec)["single"](), 1200) {
 		if p.Timestamp == 15000 && !damaged {
 			damaged = true
 			p = &rtp.Packet{Header: p.Header, Payload: []byte{24, 0xff, 0xff, 1}}
 			if _, err := a.push(p, false); err == nil {
-				t.Fatal("it was read")
+				t.Fatal("unreadable packet: got no error")
 			}
 			continue
 		}
@@ -182,21 +182,21 @@ func TestUnreadable(t *testing.T) {
 		}
 		for _, u := range units {
 			if count++; u.timestamp >= 15000 && u.timestamp < 30000 {
-				t.Errorf("an access unit at %d", u.timestamp)
+				t.Errorf("got an access unit at %d, want none", u.timestamp)
 			}
 		}
 	}
 	if count != len(c.units)-5 {
-		t.Errorf("%d access units of %d", count, len(c.units))
+		t.Errorf("got %d access units, want %d", count, len(c.units))
 	}
 }
 
-// TestUnmarked has access units end where the next begins.
+// TestUnmarked checks that an access unit without a marker ends where the next begins.
 func TestUnmarked(t *testing.T) {
 	c := clipOf(t, "h264")
 	a := newAssembler(formats[packetbuf.H264])
 	count := 0
-	for _, p := range c.packets(ways(c.codec)["aggregated"](), 1200) {
+	for _, p := range c.packets(payloaders(c.codec)["aggregated"](), 1200) {
 		p.Marker = false
 		units, err := a.push(p, false)
 		if err != nil {
@@ -204,7 +204,7 @@ func TestUnmarked(t *testing.T) {
 		}
 		for _, u := range units {
 			if !bytes.Equal(u.payload, c.units[count]) {
-				t.Fatalf("access unit %d is damaged", count)
+				t.Fatalf("access unit %d: got a damaged one", count)
 			}
 			count++
 		}
@@ -213,17 +213,17 @@ func TestUnmarked(t *testing.T) {
 		}
 	}
 	if count != len(c.units)-1 {
-		t.Errorf("%d access units of %d", count, len(c.units))
+		t.Errorf("got %d access units, want %d", count, len(c.units))
 	}
 }
 
-// TestSetsApart has parameter sets marked, or at a time of their own, before their picture.
+// TestSetsApart sends parameter sets before their frame, marked or with a timestamp of their own.
 func TestSetsApart(t *testing.T) {
 	for _, name := range []string{"h264", "hevc"} {
 		c := clipOf(t, name)
 		a := newAssembler(formats[c.codec])
 		count := 0
-		for _, p := range c.packets(ways(c.codec)["single"](), 1200) {
+		for _, p := range c.packets(payloaders(c.codec)["single"](), 1200) {
 			last := p.Marker
 			hevc := c.codec == packetbuf.HEVC && p.Payload[0]>>1&0x3f >= 32 && p.Payload[0]>>1&0x3f <= 40
 			if avc := c.codec == packetbuf.H264 && p.Payload[0]&0x1f >= 6 && p.Payload[0]&0x1f <= 8; avc || hevc {
@@ -232,24 +232,24 @@ func TestSetsApart(t *testing.T) {
 			}
 			units, err := a.push(p, false)
 			if err != nil || len(units) > 1 || (len(units) == 1) != last {
-				t.Fatalf("%s: %d access units, %v", name, len(units), err)
+				t.Fatalf("%s: got %d access units, %v", name, len(units), err)
 			}
 			if len(units) == 0 {
 				continue
 			}
 			u := units[0]
 			if !bytes.Equal(u.payload, c.units[count]) || (u.config != nil) != c.keys[count] || u.timestamp != uint32(count)*3000 {
-				t.Fatalf("%s: access unit %d at %d with %d bytes of configuration", name, count, u.timestamp, len(u.config))
+				t.Fatalf("%s: access unit %d: got one at %d with %d bytes of configuration", name, count, u.timestamp, len(u.config))
 			}
 			count++
 		}
 		if count != len(c.units) {
-			t.Errorf("%s: %d access units of %d", name, count, len(c.units))
+			t.Errorf("%s: got %d access units, want %d", name, count, len(c.units))
 		}
 	}
 }
 
-// TestAssemblerIsBounded sends parts that have no end, marked and not.
+// TestAssemblerIsBounded sends access units and fragments without end, marked and not.
 func TestAssemblerIsBounded(t *testing.T) {
 	parts := map[packetbuf.Codec][2][]byte{ // first, and all after
 		packetbuf.H264: {{28, 0x85}, {28, 0x05}},
@@ -270,17 +270,17 @@ func TestAssemblerIsBounded(t *testing.T) {
 					if errors.Is(err, errTooLong) {
 						tooLong++
 					}
-					if len(a.unit) > maxUnit {
+					if len(a.unit) > maxAccessUnit {
 						t.Fatalf("%d bytes", len(a.unit))
 					}
 				}
 				if tooLong == 0 && !marked {
-					t.Error("never too long")
+					t.Error("got no error for an access unit without end")
 				}
 				var m runtime.MemStats
 				runtime.GC()
 				if runtime.ReadMemStats(&m); m.HeapAlloc > 48<<20 {
-					t.Errorf("%d MiB held", m.HeapAlloc>>20)
+					t.Errorf("got %d MiB held", m.HeapAlloc>>20)
 				}
 				runtime.KeepAlive(a)
 			})
@@ -288,8 +288,8 @@ func TestAssemblerIsBounded(t *testing.T) {
 	}
 }
 
-// FuzzAssembler gives an assembler anything: one byte for the codec, then packets of a byte of
-// flags, one of length, and a payload.
+// FuzzAssembler passes any packets to an assembler. The input is one byte for the codec, then packets of
+// a byte of flags, a byte of length and a payload.
 func FuzzAssembler(f *testing.F) {
 	all := []packetbuf.Codec{packetbuf.H264, packetbuf.HEVC, packetbuf.VP8, packetbuf.VP9, packetbuf.AV1}
 	for i := range all {
@@ -312,7 +312,7 @@ func FuzzAssembler(f *testing.F) {
 			}
 			p := &rtp.Packet{Header: rtp.Header{Marker: flags&1 != 0, Timestamp: ts}, Payload: b[2 : 2+n]}
 			b = b[2+n:]
-			_ = a.format.starts(p.Payload)
+			_ = a.format.startAt(p.Payload)
 			units, _ := a.push(p, flags&2 != 0)
 			for _, u := range units {
 				if len(u.payload) == 0 || u.kind == packetbuf.Config || u.config != nil && u.kind != packetbuf.Key {

@@ -7,8 +7,8 @@ import (
 	"github.com/pion/rtp/codecs"
 )
 
-// beginsSized reports whether a payload ends with a fragment that begins an OBU and says its size.
-// Pion compares that size with the last fragment's alone.
+// beginsSized reports whether a payload ends with a fragment that begins an OBU with a size field. Pion
+// compares that size with the last fragment's alone.
 func beginsSized(payload []byte) bool {
 	rest := payload[1:]
 	for i := 1; ; i++ {
@@ -23,7 +23,7 @@ func beginsSized(payload []byte) bool {
 	}
 }
 
-// FuzzAV1Depacketizer compares the depacketizer with pion's over a run of packets, each a byte of
+// FuzzAV1Depacketizer compares the depacketizer with pion's over consecutive packets, each a byte of
 // length and a payload.
 func FuzzAV1Depacketizer(f *testing.F) {
 	f.Add([]byte{5, 0x10, 0x32, 1, 2, 3})

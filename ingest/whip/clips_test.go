@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// ffmpeg runs it; where it is missing the test is skipped, but fails in CI.
+// ffmpeg runs ffmpeg. Without ffmpeg it skips the test, but fails it in CI.
 func ffmpeg(t testing.TB, in []byte, args ...string) []byte {
 	t.Helper()
 	path, err := exec.LookPath("ffmpeg")
@@ -41,7 +41,7 @@ func ffmpeg(t testing.TB, in []byte, args ...string) []byte {
 	return out
 }
 
-// clip is a short film in one codec: 640x360 unless said otherwise, a keyframe every ten.
+// clip is a short video in one codec: 640x360 unless said otherwise, with every tenth frame a keyframe.
 type clip struct {
 	codec  packetbuf.Codec
 	raw    []byte   // as ffmpeg wrote it
@@ -77,7 +77,7 @@ var clips struct {
 	made map[string]*clip
 }
 
-// clipOf makes a clip, once.
+// clipOf returns a clip, which it makes once.
 func clipOf(t testing.TB, name string) *clip {
 	t.Helper()
 	clips.Lock()
@@ -168,7 +168,7 @@ func (c *clip) splitIVF(t testing.TB) {
 	}
 }
 
-// box is what stands in the first box of a kind.
+// box returns the content of the first box of a kind.
 func box(t testing.TB, mp4 []byte, kind string) []byte {
 	t.Helper()
 	at := bytes.Index(mp4, []byte(kind))
@@ -178,8 +178,8 @@ func box(t testing.TB, mp4 []byte, kind string) []byte {
 	return mp4[at+4 : at-4+int(binary.BigEndian.Uint32(mp4[at-4:]))]
 }
 
-// ways are the payloaders of a codec, by name.
-func ways(of packetbuf.Codec) map[string]func() rtp.Payloader {
+// payloaders returns the payloaders of a codec, by name.
+func payloaders(of packetbuf.Codec) map[string]func() rtp.Payloader {
 	switch of {
 	case packetbuf.H264:
 		return map[string]func() rtp.Payloader{
@@ -205,7 +205,7 @@ func ways(of packetbuf.Codec) map[string]func() rtp.Payloader {
 	return map[string]func() rtp.Payloader{"plain": func() rtp.Payloader { return &codecs.AV1Payloader{} }}
 }
 
-// packets are the clip's, 3000 timestamps a frame.
+// packets returns the clip as RTP packets, 3000 timestamps per frame.
 func (c *clip) packets(p rtp.Payloader, mtu uint16) (out []*rtp.Packet) {
 	seq := uint16(65000) // it wraps
 	for i, unit := range c.coded {

@@ -3,14 +3,14 @@ package whip
 import "time"
 
 const (
-	// slew is the largest correction of a track per packet, so that corrections from sender reports
+	// maxCorrection is the largest correction of a track per packet, so that corrections from sender reports
 	// cause no jump.
-	slew = time.Millisecond
-	// tooFar is the difference from which a correction is made at once.
-	tooFar = 500 * time.Millisecond
-	// absurd is the difference from which sender reports are not believed, because arrivals of one
+	maxCorrection = time.Millisecond
+	// jumpFrom is the difference from which a correction is made at once.
+	jumpFrom = 500 * time.Millisecond
+	// maxPlausibleSkew is the difference from which sender reports are not believed, because arrivals of one
 	// publisher's tracks cannot differ that much: some senders' reports are from two clocks.
-	absurd = 10 * time.Second
+	maxPlausibleSkew = 10 * time.Second
 )
 
 // clocks map the tracks of one publisher to one clock, which starts at its first packet. Until sender
@@ -22,63 +22,63 @@ type clocks struct {
 
 // trackClock is the clock of one track.
 type trackClock struct {
-	of     *clocks
-	rate   int64 // timestamps per second
-	begun  bool
-	last   int64         // newest timestamp, unwrapped
-	base   int64         // first timestamp
-	offset time.Duration // time of base on the publisher's clock
+	clocks  *clocks
+	rate    int64 // timestamps per second
+	started bool
+	last    int64         // newest timestamp, unwrapped
+	base    int64         // first timestamp
+	offset  time.Duration // time of base on the publisher's clock
 	// skew is the publisher's wall clock minus the relay's, by the last report.
-	skew   time.Duration
-	skewed bool
+	skew    time.Duration
+	hasSkew bool
 }
 
-func (c *clocks) track(rate int) *trackClock { return &trackClock{of: c, rate: int64(rate)} }
+func (c *clocks) newTrack(rate int) *trackClock { return &trackClock{clocks: c, rate: int64(rate)} }
 
 // unwrap returns the unwrapped timestamp nearest to the newest.
 func (t *trackClock) unwrap(ts uint32) int64 {
 	return t.last + int64(int32(ts-uint32(t.last))) //nolint:gosec // the nearest, modulo 2^32
 }
 
-// at returns the time of a timestamp on the publisher's clock.
-func (t *trackClock) at(now time.Time, ts uint32) time.Duration {
-	if !t.begun {
-		if t.of.epoch.IsZero() {
-			t.of.epoch = now
+// timeOf returns the time of a timestamp on the publisher's clock.
+func (t *trackClock) timeOf(now time.Time, ts uint32) time.Duration {
+	if !t.started {
+		if t.clocks.epoch.IsZero() {
+			t.clocks.epoch = now
 		}
-		t.begun, t.last, t.base, t.offset = true, int64(ts), int64(ts), now.Sub(t.of.epoch)
+		t.started, t.last, t.base, t.offset = true, int64(ts), int64(ts), now.Sub(t.clocks.epoch)
 	}
 	at := t.unwrap(ts)
 	t.last = max(t.last, at)
-	t.move()
-	return t.place(at)
+	t.correct()
+	return t.timeAt(at)
 }
 
-func (t *trackClock) place(at int64) time.Duration {
+func (t *trackClock) timeAt(at int64) time.Duration {
 	d := at - t.base
 	whole, part := d/t.rate, d%t.rate
 	return time.Duration(whole)*time.Second + time.Duration(part*int64(time.Second)/t.rate) + t.offset
 }
 
-// move aligns the track with the reference according to the sender reports, in small steps.
-func (t *trackClock) move() {
-	ref := t.of.reference
-	if ref == nil || ref == t || !t.skewed || !ref.skewed {
+// correct aligns the track with the reference according to the sender reports, in small steps.
+func (t *trackClock) correct() {
+	ref := t.clocks.reference
+	if ref == nil || ref == t || !t.hasSkew || !ref.hasSkew {
 		return
 	}
 	off := t.skew - ref.skew // the track is too early by this
 	switch {
-	case off > absurd || off < -absurd:
+	case off > maxPlausibleSkew || off < -maxPlausibleSkew:
 		return
-	case off < -tooFar: // move the reference instead, so that no track's time jumps back
+	case off < -jumpFrom: // move the reference instead, so that no track's time jumps back
 		ref.offset -= off
 		ref.skew += off
 		return
-	case off > tooFar:
-	case off > slew:
-		off = slew
-	case off < -slew:
-		off = -slew
+	case off > jumpFrom:
+	case off > maxCorrection:
+		off = maxCorrection
+	case off < -maxCorrection:
+		off = -maxCorrection
 	}
 	t.offset += off
 	t.skew -= off
@@ -87,12 +87,12 @@ func (t *trackClock) move() {
 // report records a sender report: the publisher's wall clock was ntp (RFC 3550, 6.4.1) at the
 // timestamp ts.
 func (t *trackClock) report(ntp uint64, ts uint32) {
-	if !t.begun || ntp == 0 {
+	if !t.started || ntp == 0 {
 		return
 	}
 	wall := time.Duration(ntp>>32)*time.Second + time.Duration((ntp&0xffffffff)*uint64(time.Second)>>32) //nolint:gosec // 32 bits each
-	t.skew, t.skewed = wall-t.place(t.unwrap(ts)), true
-	if t.of.reference == nil {
-		t.of.reference = t
+	t.skew, t.hasSkew = wall-t.timeAt(t.unwrap(ts)), true
+	if t.clocks.reference == nil {
+		t.clocks.reference = t
 	}
 }

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// ntp is a wall clock as sender reports have it.
+// ntp returns a wall clock in the format of sender reports.
 func ntp(d time.Duration) uint64 {
 	return uint64(d/time.Second)<<32 | uint64(d%time.Second)<<32/uint64(time.Second)
 }
 
-// sender is a publisher's track: what is captured at a time has a timestamp and, in reports, a
-// wall clock of its own.
-type sender struct {
+// fakeTrack is a publisher's track. Its timestamps and, in reports, its wall clock follow from the time
+// of capture.
+type fakeTrack struct {
 	clock *trackClock
 	rate  float64
 	first uint32
@@ -23,20 +23,19 @@ type sender struct {
 	begun bool
 }
 
-func (s *sender) ts(at time.Duration) uint32 { return s.first + uint32(int64(at.Seconds()*s.rate)) }
+func (s *fakeTrack) ts(at time.Duration) uint32 { return s.first + uint32(int64(at.Seconds()*s.rate)) }
 
-// send has what was captured at a time arrive, and returns where it stands less when it was
-// captured.
-func (s *sender) send(at time.Duration) time.Duration {
-	place := s.clock.at(time.Unix(1000, 0).Add(at+s.late), s.ts(at))
+// send delivers media captured at a time. It returns the time given to it minus the time of capture.
+func (s *fakeTrack) send(at time.Duration) time.Duration {
+	place := s.clock.timeOf(time.Unix(1000, 0).Add(at+s.late), s.ts(at))
 	s.ahead = s.ahead || s.begun && place < s.last
 	s.last, s.begun = place, true
 	return place - at
 }
 
-func (s *sender) report(at time.Duration) { s.clock.report(ntp(1e6*time.Second+at), s.ts(at)) }
+func (s *fakeTrack) report(at time.Duration) { s.clock.report(ntp(1e6*time.Second+at), s.ts(at)) }
 
-// TestLipSync has sound and pictures come apart by how they arrive, and together by reports.
+// TestLipSync delivers audio and video at different delays: reports must align them.
 func TestLipSync(t *testing.T) {
 	for _, c := range []struct {
 		name         string
@@ -53,8 +52,8 @@ func TestLipSync(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var all clocks
-			sound := &sender{clock: all.track(48000), rate: 48000, first: 1<<32 - 480_000}
-			pictures := &sender{clock: all.track(90000), rate: 90000 * (1 + c.drift), first: c.first, late: c.late}
+			sound := &fakeTrack{clock: all.newTrack(48000), rate: 48000, first: 1<<32 - 480_000}
+			pictures := &fakeTrack{clock: all.newTrack(90000), rate: 90000 * (1 + c.drift), first: c.first, late: c.late}
 			sound.report(0) // before anything has come
 			var apart, before time.Duration
 			for at := time.Duration(0); at < 120*time.Second; at += 20 * time.Millisecond {
@@ -63,13 +62,13 @@ func TestLipSync(t *testing.T) {
 				apart = v - a
 				if at == 0 {
 					if apart != c.late {
-						t.Fatalf("they began %v apart, want %v", apart, c.late)
+						t.Fatalf("at the start: got %v apart, want %v", apart, c.late)
 					}
 				} else if step := (apart - before).Abs(); step > 3*time.Millisecond {
-					t.Fatalf("a step of %v at %v", step, at)
+					t.Fatalf("got a step of %v at %v", step, at)
 				}
 				if before = apart; at > c.within && apart.Abs() > c.most {
-					t.Fatalf("%v apart at %v", apart, at)
+					t.Fatalf("got %v apart at %v", apart, at)
 				}
 				if at%time.Second == 500*time.Millisecond {
 					sound.report(at)
@@ -77,16 +76,16 @@ func TestLipSync(t *testing.T) {
 				}
 			}
 			if sound.ahead || pictures.ahead {
-				t.Error("time went back")
+				t.Error("got times that go back")
 			}
 		})
 	}
 }
 
-// TestClockWraps goes twice round the numbers, with packets out of order.
+// TestClockWraps passes the end of the timestamps twice, with packets out of order.
 func TestClockWraps(t *testing.T) {
 	var all clocks
-	c := all.track(90000)
+	c := all.newTrack(90000)
 	chance := rand.New(rand.NewPCG(1, 2))
 	first, step := uint32(1<<32-5), int64(90000*60)
 	for i := range int64(2 * (1 << 32) / (90000 * 60)) {
@@ -94,15 +93,15 @@ func TestClockWraps(t *testing.T) {
 		if i > 0 && chance.IntN(3) == 0 {
 			at -= chance.Int64N(step)
 		}
-		got := c.at(time.Unix(0, 0), first+uint32(at))
+		got := c.timeOf(time.Unix(0, 0), first+uint32(at))
 		want := time.Duration(at/90000)*time.Second + time.Duration(at%90000)*time.Second/90000
 		if got != want {
-			t.Fatalf("timestamp %d stands at %v, want %v", at, got, want)
+			t.Fatalf("timestamp %d: got %v, want %v", at, got, want)
 		}
 	}
 }
 
-// TestReports has reports that are of no use, or far off.
+// TestReports sends useless and implausible reports.
 func TestReports(t *testing.T) {
 	const at = 10 * time.Second
 	for _, c := range []struct {
@@ -111,25 +110,25 @@ func TestReports(t *testing.T) {
 		want time.Duration // how far they are moved by the next packet; the sound, if negative
 	}{
 		{"right", 0, 0},
-		{"a little off", 300 * time.Millisecond, slew},
+		{"a little off", 300 * time.Millisecond, maxCorrection},
 		{"far off", 3 * time.Second, 3 * time.Second},
 		{"far off the other way", -3 * time.Second, -3 * time.Second},
 		{"of another clock", 70 * 365 * 24 * time.Hour, 0},
 		{"of another clock, the other way", -at - 1e5*time.Second, 0},
 	} {
 		var all clocks
-		sound := &sender{clock: all.track(48000), rate: 48000}
-		pictures := &sender{clock: all.track(90000), rate: 90000}
+		sound := &fakeTrack{clock: all.newTrack(48000), rate: 48000}
+		pictures := &fakeTrack{clock: all.newTrack(90000), rate: 90000}
 		sound.send(0)
 		pictures.send(0)
 		sound.report(at)
 		pictures.clock.report(0, 1) // none
 		pictures.clock.report(ntp(1e6*time.Second+at+c.off), pictures.ts(at))
 		if got := pictures.send(at).Round(time.Microsecond); got != max(c.want, 0) {
-			t.Errorf("%s: moved by %v, want %v", c.name, got, c.want)
+			t.Errorf("%s: got a correction of %v, want %v", c.name, got, c.want)
 		}
 		if got := sound.send(at).Round(time.Microsecond); got != max(-c.want, 0) {
-			t.Errorf("%s: the sound was moved by %v", c.name, got)
+			t.Errorf("%s: got a correction of audio by %v", c.name, got)
 		}
 	}
 }
@@ -159,17 +158,17 @@ func TestTeller(t *testing.T) {
 			{62 * time.Second, 0, noCeiling},
 		},
 	} {
-		var told teller
+		var told rembScheduler
 		for _, s := range steps {
-			if say, ok := told.due(time.Unix(1000, 0).Add(s.at), s.bits); say != s.say || ok != (s.say != 0) {
-				t.Errorf("%s: at %v of %d: says %d, %v, want %d", name, s.at, s.bits, say, ok, s.say)
+			if say, ok := told.next(time.Unix(1000, 0).Add(s.at), s.bits); say != s.say || ok != (s.say != 0) {
+				t.Errorf("%s: at %v with %d: got %d, %v, want %d", name, s.at, s.bits, say, ok, s.say)
 			}
 		}
 	}
 	var s session
-	for bits, want := range map[float64]int64{0: 0, -5: 0, 1: leastCeiling, 1e6: 1e6} {
+	for bits, want := range map[float64]int64{0: 0, -5: 0, 1: minCeiling, 1e6: 1e6} {
 		if s.Limit(bits); s.ceiling.Load() != want {
-			t.Errorf("limit %v: %d, want %d", bits, s.ceiling.Load(), want)
+			t.Errorf("limit %v: got %d, want %d", bits, s.ceiling.Load(), want)
 		}
 	}
 }

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// quiet is how long a layer may be silent before another replaces it.
-	quiet = 500 * time.Millisecond
-	// proven is how long a better layer must arrive before it is used.
-	proven = time.Second
+	// layerTimeout is how long a layer may be silent before another replaces it.
+	layerTimeout = 500 * time.Millisecond
+	// promoteAfter is how long a better layer must arrive before it is used.
+	promoteAfter = time.Second
 )
 
 // layers are the video layers of one publisher: one track, or several of simulcast. The best layer that
@@ -25,15 +25,15 @@ type layers struct {
 
 // layer is one video layer.
 type layer struct {
-	track  *track
-	rid    string
-	config []byte // the newest configuration; nil for none
-	pixels int
-	since  time.Time   // start of the present run of access units
-	seen   time.Time   // arrival of the last access unit
-	key    time.Time   // arrival of the last keyframe
-	wanted atomic.Bool // a keyframe of it has been requested
-	bare   int         // keyframes without parameter sets while config is nil
+	track           *track
+	rid             string
+	config          []byte // the newest configuration; nil for none
+	pixels          int
+	activeSince     time.Time   // start of the present run of access units
+	lastUnit        time.Time   // arrival of the last access unit
+	lastKey         time.Time   // arrival of the last keyframe
+	keyWanted       atomic.Bool // a keyframe of it has been requested
+	keysWithoutSets int         // keyframes without parameter sets while config is nil
 	rendition
 }
 
@@ -43,15 +43,15 @@ func (l *layers) add(t *track, rid string, config []byte) *layer {
 	return one
 }
 
-// note records an access unit.
-func (l *layer) note(now time.Time, u *accessUnit) {
-	if now.Sub(l.seen) >= quiet {
-		l.since = now
+// record records an access unit.
+func (l *layer) record(now time.Time, u *accessUnit) {
+	if now.Sub(l.lastUnit) >= layerTimeout {
+		l.activeSince = now
 	}
-	l.seen = now
+	l.lastUnit = now
 	if u.kind == packetbuf.Key {
-		l.key = now
-		l.wanted.Store(false)
+		l.lastKey = now
+		l.keyWanted.Store(false)
 		if n := pixels(l.track.units.format.codec, u); n > 0 {
 			l.pixels = n
 		}
@@ -81,7 +81,7 @@ func pixels(of packetbuf.Codec, u *accessUnit) int {
 	return info.Width * info.Height
 }
 
-func (l *layer) alive(now time.Time) bool { return now.Sub(l.seen) < quiet }
+func (l *layer) alive(now time.Time) bool { return now.Sub(l.lastUnit) < layerTimeout }
 
 // better reports whether a layer should replace the current one.
 func (l *layers) better(now time.Time, one *layer) bool {
@@ -91,14 +91,14 @@ func (l *layers) better(now time.Time, one *layer) bool {
 	if !l.current.alive(now) {
 		return true
 	}
-	return one.pixels > l.current.pixels && now.Sub(one.since) >= proven
+	return one.pixels > l.current.pixels && now.Sub(one.activeSince) >= promoteAfter
 }
 
-// want requests a keyframe of the current layer, or of all if there is none yet.
-func (l *layers) want() {
+// requestKey requests a keyframe of the current layer, or of all if there is none yet.
+func (l *layers) requestKey() {
 	for _, one := range l.all {
 		if l.current == nil || one == l.current {
-			one.wanted.Store(true)
+			one.keyWanted.Store(true)
 		}
 	}
 }
@@ -109,8 +109,8 @@ func (l *layers) keysDue(now time.Time, every time.Duration) (out []*layer) {
 	for _, one := range l.all {
 		alive := one.alive(now)
 		switch {
-		case one.wanted.Load(), // also of a layer that rarely sends a frame
-			alive && every > 0 && now.Sub(one.key) >= every,
+		case one.keyWanted.Load(), // also of a layer that rarely sends a frame
+			alive && every > 0 && now.Sub(one.lastKey) >= every,
 			alive && one != l.current && l.better(now, one) && l.best(now, one):
 			out = append(out, one)
 		}

@@ -21,8 +21,8 @@ import (
 // maxLayers bounds the simulcast layers that are accepted.
 const maxLayers = 6
 
-// offered is the media that an offer sends.
-type offered struct {
+// offeredMedia is the media that an offer sends.
+type offeredMedia struct {
 	video, audio packetbuf.Codec // NoCodec for none
 	videos       []webrtc.RTPCodecParameters
 	audios       []webrtc.RTPCodecParameters
@@ -30,9 +30,9 @@ type offered struct {
 	config       []byte // of H.264, from parameter sets in the offer; nil for none
 }
 
-// preferred lists the supported video codecs. The first is the one that viewers over every protocol can
+// supportedVideo lists the supported video codecs. The first is the one that viewers over every protocol can
 // play.
-var preferred = []struct {
+var supportedVideo = []struct {
 	name  string
 	codec packetbuf.Codec
 }{
@@ -40,24 +40,24 @@ var preferred = []struct {
 }
 
 // readOffer returns the media that an offer sends, or a *ingest.Refusal.
-func readOffer(text string) (*offered, error) {
+func readOffer(text string) (*offeredMedia, error) {
 	d, err := rtcsock.ReadOffer(text)
 	if err != nil {
 		return nil, err
 	}
-	o := &offered{}
+	o := &offeredMedia{}
 	for _, m := range d.MediaDescriptions {
 		kind := m.MediaName.Media
-		if !sends(d, m) || kind != "video" && kind != "audio" {
+		if !offersToSend(d, m) || kind != "video" && kind != "audio" {
 			continue
 		}
 		if kind == "video" && o.videos != nil || kind == "audio" && o.audios != nil {
 			return nil, unsupported("more than one "+kind+" track is offered", "send one video and one audio track, or simulcast layers of one")
 		}
 		if kind == "video" {
-			o.takeVideo(m)
+			o.readVideo(m)
 		} else {
-			o.takeAudio(m)
+			o.readAudio(m)
 		}
 	}
 	switch {
@@ -77,8 +77,8 @@ func unsupported(reason, hint string) error {
 	return &ingest.Refusal{Outcome: ingest.RefusedCodec, Reason: reason, Hint: hint}
 }
 
-// sends reports whether the peer offers to send a medium.
-func sends(d *sdp.SessionDescription, m *sdp.MediaDescription) bool {
+// offersToSend reports whether the peer offers to send a medium.
+func offersToSend(d *sdp.SessionDescription, m *sdp.MediaDescription) bool {
 	switch rtcsock.Direction(d, m) {
 	case "sendonly", "sendrecv":
 		return true
@@ -86,19 +86,19 @@ func sends(d *sdp.SessionDescription, m *sdp.MediaDescription) bool {
 	return false
 }
 
-func (o *offered) takeVideo(m *sdp.MediaDescription) {
+func (o *offeredMedia) readVideo(m *sdp.MediaDescription) {
 	o.videos = []webrtc.RTPCodecParameters{}
 	all := rtcsock.PayloadTypes(m)
-	for _, p := range preferred {
-		if o.videos = of(all, p.name, 90000); len(o.videos) > 0 {
+	for _, p := range supportedVideo {
+		if o.videos = payloadTypesOf(all, p.name, 90000); len(o.videos) > 0 {
 			o.video = p.codec
 			break
 		}
 	}
 	if o.video == packetbuf.H264 {
 		// Mode 1 allows several packets per frame; mode 0 remains as a fallback.
-		slices.SortStableFunc(o.videos, func(a, b webrtc.RTPCodecParameters) int { return mode(b) - mode(a) })
-		o.config = parameterSets(o.videos[0].SDPFmtpLine)
+		slices.SortStableFunc(o.videos, func(a, b webrtc.RTPCodecParameters) int { return packetizationMode(b) - packetizationMode(a) })
+		o.config = configFromFmtp(o.videos[0].SDPFmtpLine)
 	}
 	for i := range o.videos {
 		o.videos[i].RTCPFeedback = []webrtc.RTCPFeedback{
@@ -113,9 +113,9 @@ func (o *offered) takeVideo(m *sdp.MediaDescription) {
 	}
 }
 
-// parameterSets returns a configuration of sprop-parameter-sets (RFC 6184, 8.1), which some senders
+// configFromFmtp returns a configuration of sprop-parameter-sets (RFC 6184, 8.1), which some senders
 // do not repeat in band; nil if there are none, or none that can be read.
-func parameterSets(fmtp string) []byte {
+func configFromFmtp(fmtp string) []byte {
 	_, list, _ := strings.Cut(fmtp, "sprop-parameter-sets=")
 	list, _, _ = strings.Cut(list, ";")
 	var sps, pps [][]byte
@@ -138,16 +138,16 @@ func parameterSets(fmtp string) []byte {
 	return c.Append(nil)
 }
 
-func mode(c webrtc.RTPCodecParameters) int {
+func packetizationMode(c webrtc.RTPCodecParameters) int {
 	if strings.Contains(c.SDPFmtpLine, "packetization-mode=1") {
 		return 1
 	}
 	return 0
 }
 
-func (o *offered) takeAudio(m *sdp.MediaDescription) {
+func (o *offeredMedia) readAudio(m *sdp.MediaDescription) {
 	o.audios = []webrtc.RTPCodecParameters{}
-	if o.audios = of(rtcsock.PayloadTypes(m), "opus", 48000); len(o.audios) > 0 {
+	if o.audios = payloadTypesOf(rtcsock.PayloadTypes(m), "opus", 48000); len(o.audios) > 0 {
 		o.audio = packetbuf.Opus
 	}
 	for i := range o.audios {
@@ -155,8 +155,8 @@ func (o *offered) takeAudio(m *sdp.MediaDescription) {
 	}
 }
 
-// of returns the payload types of a codec; never nil.
-func of(all []webrtc.RTPCodecParameters, name string, rate uint32) []webrtc.RTPCodecParameters {
+// payloadTypesOf returns the payload types of a codec; never nil.
+func payloadTypesOf(all []webrtc.RTPCodecParameters, name string, rate uint32) []webrtc.RTPCodecParameters {
 	out := []webrtc.RTPCodecParameters{}
 	for _, c := range all {
 		if _, called, _ := strings.Cut(c.MimeType, "/"); strings.EqualFold(called, name) && c.ClockRate == rate {
@@ -172,9 +172,9 @@ var extensions = map[webrtc.RTPCodecType][]string{
 	webrtc.RTPCodecTypeAudio: {sdp.SDESMidURI, sdp.TransportCCURI},
 }
 
-// media returns what a peer needs to receive the offered media: receiver reports, and feedback of arrival
+// engine returns what a peer needs to receive the offered media: receiver reports, and feedback of arrival
 // times, by which a browser measures its connection. The jitter buffer decides about retransmissions.
-func (o *offered) media() (*webrtc.MediaEngine, *interceptor.Registry, error) {
+func (o *offeredMedia) engine() (*webrtc.MediaEngine, *interceptor.Registry, error) {
 	m, chain := &webrtc.MediaEngine{}, &interceptor.Registry{}
 	kinds := map[webrtc.RTPCodecType][]webrtc.RTPCodecParameters{webrtc.RTPCodecTypeVideo: o.videos, webrtc.RTPCodecTypeAudio: o.audios}
 	for kind, list := range kinds {

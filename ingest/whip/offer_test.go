@@ -24,7 +24,7 @@ func offerText(t testing.TB, name string) string {
 	return string(b)
 }
 
-// TestAnswers answers offers as browsers and encoders make them.
+// TestAnswers answers real offers of browsers and encoders.
 func TestAnswers(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -52,8 +52,8 @@ func TestAnswers(t *testing.T) {
 			if err != nil || o.video != c.video || o.audio != c.audio || o.layers != len(c.rids) {
 				t.Fatalf("%+v, %v", o, err)
 			}
-			h := newHouse(t, nil)
-			_, answer, err := h.open(t.Context(), request(text))
+			h := newTestServer(t, nil)
+			_, answer, err := h.open(t.Context(), testRequest(text))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -62,18 +62,18 @@ func TestAnswers(t *testing.T) {
 				t.Fatal(err)
 			}
 			if strings.Contains(answer, ".local") || !strings.Contains(answer, "a=candidate:") || len(d.MediaDescriptions) != len(offer.MediaDescriptions) {
-				t.Errorf("answered\n%s", answer)
+				t.Errorf("got answer\n%s", answer)
 			}
 			for _, m := range d.MediaDescriptions {
 				if got := rtcsock.Direction(&d, m); got != "recvonly" || m.MediaName.Port.Value == 0 {
-					t.Errorf("%s is %s at port %d", m.MediaName.Media, got, m.MediaName.Port.Value)
+					t.Errorf("%s: got %s at port %d", m.MediaName.Media, got, m.MediaName.Port.Value)
 				}
 				names := map[string]bool{}
 				for _, p := range rtcsock.PayloadTypes(m) {
 					names[strings.ToLower(p.MimeType)] = true
 				}
 				if len(names) != 1 {
-					t.Errorf("%s in %v", m.MediaName.Media, names)
+					t.Errorf("got %s in %v", m.MediaName.Media, names)
 				}
 				if m.MediaName.Media == "video" {
 					wantVideo(t, m, c.first, c.rids, text)
@@ -86,7 +86,7 @@ func TestAnswers(t *testing.T) {
 func wantVideo(t *testing.T, m *sdp.MediaDescription, first string, rids []string, offer string) {
 	t.Helper()
 	if got := m.MediaName.Formats[0]; got != first {
-		t.Errorf("payload type %s first, want %s", got, first)
+		t.Errorf("got payload type %s first, want %s", got, first)
 	}
 	var lines, got []string
 	for _, a := range m.Attributes {
@@ -101,16 +101,16 @@ func wantVideo(t *testing.T, m *sdp.MediaDescription, first string, rids []strin
 	for _, f := range []string{"nack", "nack pli", "transport-cc", "goog-remb"} {
 		line := "rtcp-fb:" + first + " " + f
 		if offered := strings.Contains(offer, "a="+line+"\r\n"); slices.Contains(lines, line) != offered {
-			t.Errorf("%s, offered %v, in %q", f, offered, lines)
+			t.Errorf("got %s, offered %v, in %q", f, offered, lines)
 		}
 	}
 	slices.Sort(got)
 	slices.Sort(rids)
 	if !slices.Equal(got, rids) {
-		t.Errorf("rids %v, want %v", got, rids)
+		t.Errorf("got rids %v, want %v", got, rids)
 	}
 	if s, ok := m.Attribute("simulcast"); ok != (len(rids) > 0) || ok && len(strings.Split(strings.TrimPrefix(s, "recv "), ";")) != len(rids) {
-		t.Errorf("simulcast %q", s)
+		t.Errorf("got simulcast %q", s)
 	}
 }
 
@@ -122,26 +122,26 @@ func TestOffersRefused(t *testing.T) {
 		"two-videos":     "more than one video track is offered",
 		"many-layers":    "7 simulcast layers are offered",
 	} {
-		h := newHouse(t, nil)
-		_, _, err := h.open(t.Context(), request(offerText(t, name)))
+		h := newTestServer(t, nil)
+		_, _, err := h.open(t.Context(), testRequest(offerText(t, name)))
 		var r *ingest.Refusal
 		if !errors.As(err, &r) || r.Outcome != ingest.RefusedCodec || r.Reason != reason || r.Hint == "" {
 			t.Errorf("%s: %v, want %q", name, err, reason)
 		}
 		if len(h.refused) != 1 || h.refused[0] != ingest.RefusedCodec || len(h.requests) != 0 {
-			t.Errorf("%s: refused %v, requests %v", name, h.refused, h.requests)
+			t.Errorf("%s: got refused %v, requests %v", name, h.refused, h.requests)
 		}
 	}
 	media := strings.Repeat("m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n", 5)
 	for _, text := range []string{"", "v=0", "nonsense", "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n" + media} {
-		h := newHouse(t, nil)
-		if _, _, err := h.open(t.Context(), request(text)); !errors.Is(err, rtcsock.ErrOffer) {
+		h := newTestServer(t, nil)
+		if _, _, err := h.open(t.Context(), testRequest(text)); !errors.Is(err, rtcsock.ErrOffer) {
 			t.Errorf("%.40q: %v", text, err)
 		}
 	}
 }
 
-// FuzzReadOffer: what is taken names a codec, and payload types of it.
+// FuzzReadOffer checks that an accepted offer has a codec and payload types of it.
 func FuzzReadOffer(f *testing.F) {
 	all, err := filepath.Glob("testdata/offers/*.sdp")
 	if err != nil || len(all) == 0 {
@@ -159,6 +159,6 @@ func FuzzReadOffer(f *testing.F) {
 			len(o.videos)+len(o.audios) == 0 || o.layers > maxLayers {
 			t.Fatalf("%+v", o)
 		}
-		_, _, _ = o.media()
+		_, _, _ = o.engine()
 	})
 }

@@ -19,11 +19,11 @@ type publication struct {
 	session *session
 	sink    ingest.Sink
 	configs [packetbuf.NumTracks][]byte // as written to the sink
-	gone    bool
+	ended   bool
 }
 
-// media is the content of a packet. Each stream gets a packet of its own.
-type media struct {
+// mediaUnit is the content of a packet. Each stream gets a packet of its own.
+type mediaUnit struct {
 	track   packetbuf.Track
 	codec   packetbuf.Codec
 	kind    packetbuf.Kind
@@ -31,12 +31,12 @@ type media struct {
 	payload []byte
 }
 
-func (m media) packet(now time.Time, kind packetbuf.Kind, payload []byte) *packetbuf.Packet {
+func (m mediaUnit) packet(now time.Time, kind packetbuf.Kind, payload []byte) *packetbuf.Packet {
 	return &packetbuf.Packet{Track: m.track, Codec: m.codec, Kind: kind, DTS: m.dts, Arrived: now, Payload: payload}
 }
 
 // write writes a packet to the stream, preceded by the configuration if that is new.
-func (p *publication) write(now time.Time, m media, config []byte) error {
+func (p *publication) write(now time.Time, m mediaUnit, config []byte) error {
 	if config != nil && !bytes.Equal(config, p.configs[m.track]) {
 		p.configs[m.track] = config
 		if err := p.sink.Write(m.packet(now, packetbuf.Config, config)); err != nil {
@@ -47,8 +47,8 @@ func (p *publication) write(now time.Time, m media, config []byte) error {
 }
 
 func (p *publication) end(cause ingest.Cause, detail string) {
-	if !p.gone {
-		p.gone = true
+	if !p.ended {
+		p.ended = true
 		p.sink.End(cause, detail)
 	}
 }
@@ -57,34 +57,34 @@ func (p *publication) end(cause ingest.Cause, detail string) {
 // (RFC 7587, 4.1).
 var opusConfig = codec.OpusHead{Channels: 2, PreSkip: 312, Rate: codec.OpusRate}.Append(nil)
 
-// sound writes a packet of audio to the stream and to the renditions.
-func (s *session) sound(now time.Time, t *track, p *rtp.Packet) error {
+// writeAudio writes a packet of audio to the stream and to the renditions.
+func (s *session) writeAudio(now time.Time, t *track, p *rtp.Packet) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := media{packetbuf.Audio, s.offer.audio, packetbuf.Delta, t.clock.at(now, p.Timestamp), p.Payload}
+	m := mediaUnit{packetbuf.Audio, s.offer.audio, packetbuf.Delta, t.clock.timeOf(now, p.Timestamp), p.Payload}
 	if _, err := codec.OpusSamples(p.Payload); err != nil {
 		return nil
 	}
 	for _, l := range s.layers.all {
-		l.put(now, m, opusConfig)
+		l.write(now, m, opusConfig)
 	}
 	return s.main.write(now, m, opusConfig)
 }
 
-// picture writes an access unit to the stream, if it is of the current layer, and to the layer's
+// writeVideo writes an access unit to the stream, if it is of the current layer, and to the layer's
 // rendition.
-func (s *session) picture(now time.Time, t *track, u accessUnit) error {
+func (s *session) writeVideo(now time.Time, t *track, u accessUnit) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := t.layer
-	l.note(now, &u)
-	m := media{packetbuf.Video, s.offer.video, u.kind, t.clock.at(now, u.timestamp), u.payload}
+	l.record(now, &u)
+	m := mediaUnit{packetbuf.Video, s.offer.video, u.kind, t.clock.timeOf(now, u.timestamp), u.payload}
 	if l.config == nil { // no decoder could decode it
 		if u.kind != packetbuf.Key {
 			return nil
 		}
-		l.wanted.Store(true)
-		if l.bare++; l.bare == 2 { // the first may have lost the packet with its parameter sets
+		l.keyWanted.Store(true)
+		if l.keysWithoutSets++; l.keysWithoutSets == 2 { // the first may have lost the packet with its parameter sets
 			s.log.Warn("pictures without parameter sets", "codec", s.offer.video.String(),
 				"hint", "have the encoder send them with each keyframe, or in the offer (GStreamer: rtph264pay config-interval=-1)")
 		}
@@ -92,9 +92,9 @@ func (s *session) picture(now time.Time, t *track, u accessUnit) error {
 	}
 	if l.rid != "" {
 		if u.kind == packetbuf.Key {
-			s.publish(now, l)
+			s.publishRendition(now, l)
 		}
-		l.put(now, m, l.config)
+		l.write(now, m, l.config)
 	}
 	if u.kind == packetbuf.Key && s.layers.current != l && s.layers.better(now, l) {
 		s.log.Debug("another layer feeds the stream", "rid", l.rid, "pixels", l.pixels)
@@ -108,25 +108,25 @@ func (s *session) picture(now time.Time, t *track, u accessUnit) error {
 
 // rendition publishes a layer as a stream of its own, in addition to the session's stream.
 type rendition struct {
-	pub    *publication
-	closed *atomic.Pointer[ending] // why the stream closed it; nil if it did not
-	tried  time.Time
+	pub     *publication
+	closed  *atomic.Pointer[ending] // why the stream closed it; nil if it did not
+	triedAt time.Time
 }
 
-// refusedFor is how long to wait before publishing a rendition again that was refused.
-const refusedFor = 10 * time.Second
+// republishAfter is how long to wait before publishing a rendition again that was refused.
+const republishAfter = 10 * time.Second
 
-// publish publishes a layer's rendition if it is not published.
-func (s *session) publish(now time.Time, l *layer) {
-	l.leave()
-	if l.pub != nil || now.Sub(l.tried) < refusedFor {
+// publishRendition publishes a layer's rendition if it is not published.
+func (s *session) publishRendition(now time.Time, l *layer) {
+	l.endIfClosed()
+	if l.pub != nil || now.Sub(l.triedAt) < republishAfter {
 		return
 	}
-	l.tried, l.closed = now, &atomic.Pointer[ending]{}
+	l.triedAt, l.closed = now, &atomic.Pointer[ending]{}
 	r := s.request
 	r.Name = r.Name + "~" + l.rid
 	r.Session = &layerSession{s, l, l.closed}
-	sink, err := s.srv.o.Access.Publish(s.ctx, r)
+	sink, err := s.srv.options.Access.Publish(s.ctx, r)
 	if err != nil {
 		var refusal *ingest.Refusal
 		if !errors.As(err, &refusal) {
@@ -139,8 +139,8 @@ func (s *session) publish(now time.Time, l *layer) {
 	l.pub = &publication{session: s, sink: sink}
 }
 
-// put writes a packet to the rendition. If the stream does not accept it, the rendition ends.
-func (r *rendition) put(now time.Time, m media, config []byte) {
+// write writes a packet to the rendition. If the stream does not accept it, the rendition ends.
+func (r *rendition) write(now time.Time, m mediaUnit, config []byte) {
 	if r.pub == nil || r.closed.Load() != nil {
 		return
 	}
@@ -149,8 +149,8 @@ func (r *rendition) put(now time.Time, m media, config []byte) {
 	}
 }
 
-// leave ends a rendition that its stream has closed.
-func (r *rendition) leave() {
+// endIfClosed ends a rendition that its stream has closed.
+func (r *rendition) endIfClosed() {
 	if r.pub == nil {
 		return
 	}
@@ -160,15 +160,15 @@ func (r *rendition) leave() {
 	}
 }
 
-// leave ends the renditions that their streams have closed.
-func (l *layers) leave() {
+// endClosed ends the renditions that their streams have closed.
+func (l *layers) endClosed() {
 	for _, one := range l.all {
-		one.rendition.leave()
+		one.rendition.endIfClosed()
 	}
 }
 
-// end ends all renditions.
-func (l *layers) end(cause ingest.Cause, detail string) {
+// endAll ends all renditions.
+func (l *layers) endAll(cause ingest.Cause, detail string) {
 	for _, one := range l.all {
 		if one.pub != nil {
 			one.pub.end(cause, detail)
@@ -196,4 +196,4 @@ func (l *layerSession) Close(cause ingest.Cause, reason string) {
 func (l *layerSession) RTT() (srtt, rttvar time.Duration) { return l.s.RTT() }
 
 // RequestKey implements ingest.KeyRequester. The session's loop sends the request.
-func (l *layerSession) RequestKey() { l.layer.wanted.Store(true) }
+func (l *layerSession) RequestKey() { l.layer.keyWanted.Store(true) }

@@ -10,24 +10,24 @@ import (
 // roundTrip is the round-trip time of the candidate pair in use, measured by ICE's own checks and
 // smoothed as in RFC 6298.
 type roundTrip struct {
-	looked time.Time // used by the session's loop only
+	measuredAt time.Time // used by the session's loop only
 
 	mu        sync.Mutex // guards the fields below
 	srtt, dev time.Duration
 }
 
-// look measures once a second.
-func (r *roundTrip) look(now time.Time, p *rtcsock.Peer) {
-	if now.Sub(r.looked) < time.Second {
+// measure measures once a second.
+func (r *roundTrip) measure(now time.Time, p *rtcsock.Peer) {
+	if now.Sub(r.measuredAt) < time.Second {
 		return
 	}
-	r.looked = now
+	r.measuredAt = now
 	if d := p.RoundTrip(); d > 0 {
-		r.sample(d)
+		r.add(d)
 	}
 }
 
-func (r *roundTrip) sample(d time.Duration) {
+func (r *roundTrip) add(d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.srtt == 0 {
@@ -38,14 +38,14 @@ func (r *roundTrip) sample(d time.Duration) {
 	r.srtt += (d - r.srtt) / 8
 }
 
-// unknown is the round trip assumed if none was measured, as with ICE-lite. If it were too short, packets
+// assumedRTT is the round trip assumed if none was measured, as with ICE-lite. If it were too short, packets
 // would be requested, and received, repeatedly.
-const unknown = 100 * time.Millisecond
+const assumedRTT = 100 * time.Millisecond
 
 // estimate returns the round trip and its deviation, assumed if not measured.
 func (r *roundTrip) estimate() (srtt, dev time.Duration) {
 	if srtt, dev = r.get(); srtt == 0 {
-		return unknown, 0
+		return assumedRTT, 0
 	}
 	return srtt, dev
 }

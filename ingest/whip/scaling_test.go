@@ -9,8 +9,8 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/scaling"
 )
 
-// Inputs whose parts have no use for each other must not be compared, scanned or copied again for
-// each part that follows.
+// Parts of the input that do not affect each other must not be compared, scanned or copied again for
+// each later part.
 func TestAssemblerWorkIsLinear(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -18,14 +18,14 @@ func TestAssemblerWorkIsLinear(t *testing.T) {
 		payload func(i int) []byte
 		marker  func(i int) bool
 	}{
-		{"distinct SPS in STAP-A", packetbuf.H264, func(i int) []byte { return stapA(i, 0x67) }, never},
-		{"distinct PPS in STAP-A", packetbuf.H264, func(i int) []byte { return stapA(i, 0x68) }, never},
-		{"SPS marked as access units", packetbuf.H264, func(i int) []byte { return []byte{0x67, byte(i >> 8), byte(i)} }, each},
-		{"short fragments of H.264", packetbuf.H264, fragment([]byte{28, 0x85}, []byte{28, 0x05}), never},
-		{"VPS marked as access units", packetbuf.HEVC, func(i int) []byte { return []byte{32 << 1, 1, byte(i >> 8), byte(i)} }, each},
-		{"short fragments of HEVC", packetbuf.HEVC, fragment([]byte{49 << 1, 1, 0x80 | 19}, []byte{49 << 1, 1, 19}), never},
-		{"short fragments of AV1", packetbuf.AV1, fragment([]byte{0x58, 0x30}, []byte{0xd0}), never},
-		{"short fragments of VP8", packetbuf.VP8, fragment([]byte{0x10}, []byte{0}), never},
+		{"distinct SPS in STAP-A", packetbuf.H264, func(i int) []byte { return stapA(i, 0x67) }, alwaysFalse},
+		{"distinct PPS in STAP-A", packetbuf.H264, func(i int) []byte { return stapA(i, 0x68) }, alwaysFalse},
+		{"SPS marked as access units", packetbuf.H264, func(i int) []byte { return []byte{0x67, byte(i >> 8), byte(i)} }, alwaysTrue},
+		{"short fragments of H.264", packetbuf.H264, fragment([]byte{28, 0x85}, []byte{28, 0x05}), alwaysFalse},
+		{"VPS marked as access units", packetbuf.HEVC, func(i int) []byte { return []byte{32 << 1, 1, byte(i >> 8), byte(i)} }, alwaysTrue},
+		{"short fragments of HEVC", packetbuf.HEVC, fragment([]byte{49 << 1, 1, 0x80 | 19}, []byte{49 << 1, 1, 19}), alwaysFalse},
+		{"short fragments of AV1", packetbuf.AV1, fragment([]byte{0x58, 0x30}, []byte{0xd0}), alwaysFalse},
+		{"short fragments of VP8", packetbuf.VP8, fragment([]byte{0x10}, []byte{0}), alwaysFalse},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -40,7 +40,7 @@ func TestAssemblerWorkIsLinear(t *testing.T) {
 				end := &rtp.Packet{Header: rtp.Header{Marker: true, Timestamp: 1}, Payload: []byte{0x65, 0x80, 1, 2}}
 				return func() {
 					for _, p := range append(packets, end) {
-						_ = a.format.starts(p.Payload)
+						_ = a.format.startAt(p.Payload)
 						_, _ = a.push(p, false)
 					}
 				}
@@ -49,8 +49,8 @@ func TestAssemblerWorkIsLinear(t *testing.T) {
 	}
 }
 
-func never(int) bool { return false }
-func each(int) bool  { return true }
+func alwaysFalse(int) bool { return false }
+func alwaysTrue(int) bool  { return true }
 
 // stapA returns a STAP-A of NAL units of four bytes that occur in no other.
 func stapA(i int, header byte) []byte {

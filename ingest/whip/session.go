@@ -19,27 +19,27 @@ import (
 
 // session is one publisher's peer connection, from its offer to its end.
 type session struct {
-	srv     *Server
-	id      string // for logs and the API; not the id in its URL
-	request ingest.Request
-	offer   *offered
-	peer    *rtcsock.Peer
-	log     *slog.Logger
-	release func()
-	connect func()        // called when the peer has connected
-	ended   func()        // called when the session is over
-	left    func()        // called when all resources are released
-	limit   time.Duration // until the peer must be connected
+	srv            *Server
+	id             string // for logs and the API; not the id in its URL
+	request        ingest.Request
+	offer          *offeredMedia
+	peer           *rtcsock.Peer
+	log            *slog.Logger
+	release        func()
+	onConnected    func()        // called when the peer has connected
+	onEnded        func()        // called when the session is over
+	onReleased     func()        // called when all resources are released
+	connectTimeout time.Duration // until the peer must be connected
 
-	ctx     context.Context //nolint:containedctx // ends the session's goroutines
-	cancel  context.CancelFunc
-	tasks   sync.WaitGroup
-	over    sync.Once
-	up      atomic.Bool   // the peer has connected
-	ceiling atomic.Int64  // bits per second; 0 for none
-	wanted  atomic.Bool   // a keyframe has been requested
-	missing chan struct{} // of capacity one: a packet is missing
-	rtt     roundTrip
+	ctx           context.Context //nolint:containedctx // ends the session's goroutines
+	cancel        context.CancelFunc
+	tasks         sync.WaitGroup
+	finishOnce    sync.Once
+	connected     atomic.Bool   // the peer has connected
+	ceiling       atomic.Int64  // bits per second; 0 for none
+	keyWanted     atomic.Bool   // a keyframe has been requested
+	packetMissing chan struct{} // of capacity one: a packet is missing
+	rtt           roundTrip
 
 	mu     sync.Mutex // guards the fields below and writes to sinks; locked after a track's mu
 	clocks clocks
@@ -64,27 +64,27 @@ func sessionID() string {
 	return fmt.Sprintf("whip-%d-%06x", sessionCount.Add(1), rand.Uint32()&0xffffff) //nolint:gosec // no secret
 }
 
-func newSession(s *Server, r signal.Request, offer *offered, release func()) *session {
+func newSession(s *Server, r signal.Request, offer *offeredMedia, release func()) *session {
 	ses := &session{
-		srv: s, id: sessionID(), offer: offer, release: release, missing: make(chan struct{}, 1),
-		connect: r.Connected, ended: r.Ended, limit: s.o.Connect,
+		srv: s, id: sessionID(), offer: offer, release: release, packetMissing: make(chan struct{}, 1),
+		onConnected: r.Connected, onEnded: r.Ended, connectTimeout: s.options.Connect,
 	}
 	// Before the watchdog reports missing media: without a connection the network path is the cause.
-	if first := s.o.FirstMedia(r.App, r.Name); first > 0 {
-		ses.limit = min(ses.limit, first*4/5)
+	if first := s.options.FirstMedia(r.App, r.Name); first > 0 {
+		ses.connectTimeout = min(ses.connectTimeout, first*4/5)
 	}
 	ses.request = ingest.Request{
 		App: r.App, Name: r.Name, Key: r.Secret, Backup: r.Query("backup") == "1",
 		Protocol: ingest.WHIP, Remote: r.Remote, Agent: r.Agent, Session: ses,
 	}
-	ses.log = s.o.Log.With("session", ses.id, "stream", r.App+"/"+r.Name)
+	ses.log = s.options.Log.With("session", ses.id, "stream", r.App+"/"+r.Name)
 	ses.ctx, ses.cancel = context.WithCancel(context.Background())
 	return ses
 }
 
-// begin publishes the stream and answers the offer.
-func (s *session) begin(ctx context.Context, r signal.Request) (string, error) {
-	sink, err := s.srv.o.Access.Publish(ctx, s.request)
+// start publishes the stream and answers the offer.
+func (s *session) start(ctx context.Context, r signal.Request) (string, error) {
+	sink, err := s.srv.options.Access.Publish(ctx, s.request)
 	if err != nil {
 		return "", err
 	}
@@ -94,11 +94,11 @@ func (s *session) begin(ctx context.Context, r signal.Request) (string, error) {
 	if err := r.Enter(); err != nil {
 		return "", err
 	}
-	media, chain, err := s.offer.media()
+	media, chain, err := s.offer.engine()
 	if err != nil {
 		return "", err
 	}
-	peer, err := s.srv.o.Sockets.NewPeer(media, chain)
+	peer, err := s.srv.options.Sockets.NewPeer(media, chain)
 	if err != nil {
 		return "", err
 	}
@@ -110,7 +110,7 @@ func (s *session) begin(ctx context.Context, r signal.Request) (string, error) {
 	if err := peer.Offer(r.Offer); err != nil {
 		return "", err
 	}
-	if err := s.choose(); err != nil {
+	if err := s.preferCodecs(); err != nil {
 		return "", err
 	}
 	answer, err := peer.Answer(ctx)
@@ -122,8 +122,8 @@ func (s *session) begin(ctx context.Context, r signal.Request) (string, error) {
 	return answer, nil
 }
 
-// choose restricts the answer to the preferred codec of each kind.
-func (s *session) choose() error {
+// preferCodecs restricts the answer to the preferred codec of each kind.
+func (s *session) preferCodecs() error {
 	for _, t := range s.peer.GetTransceivers() {
 		list := s.offer.videos
 		if t.Kind() == webrtc.RTPCodecTypeAudio {
@@ -144,8 +144,8 @@ func (s *session) onState(state webrtc.PeerConnectionState) {
 	s.log.Debug("peer", "state", state.String())
 	switch state {
 	case webrtc.PeerConnectionStateConnected:
-		if !s.up.Swap(true) {
-			s.connect()
+		if !s.connected.Swap(true) {
+			s.onConnected()
 		}
 	case webrtc.PeerConnectionStateFailed:
 		s.stop(ingest.ICE, "ICE failed: nothing came from the publisher for too long")
@@ -159,67 +159,67 @@ func (s *session) onState(state webrtc.PeerConnectionState) {
 // run serves the session until it ends: it requests missing packets, gives up late ones, and sends the
 // publisher its ceiling.
 func (s *session) run() {
-	if err := panics.Run(s.attend); panics.Report(s.log, "publisher session", err) {
+	if err := panics.Run(s.loop); panics.Report(s.log, "publisher session", err) {
 		s.stop(ingest.Protocol, err.Error())
 	}
 	s.finish()
 }
 
-// attend is the loop of run.
-func (s *session) attend() error {
+// loop is the loop of run.
+func (s *session) loop() error {
 	const soon, seldom = 10 * time.Millisecond, 100 * time.Millisecond
 	tick := time.NewTimer(seldom)
 	defer tick.Stop()
-	deadline := time.NewTimer(s.limit)
+	deadline := time.NewTimer(s.connectTimeout)
 	defer deadline.Stop()
-	var told teller
+	var told rembScheduler
 	for {
 		select {
 		case <-s.ctx.Done():
 			return nil
 		case <-deadline.C:
-			if !s.up.Load() {
+			if !s.connected.Load() {
 				s.stop(ingest.ICE, "no connection came about; check that UDP reaches webrtc.udp_listen, and webrtc.public_ips")
 			}
-		case <-s.missing:
+		case <-s.packetMissing:
 			tick.Reset(soon)
 		case now := <-tick.C:
 			next := seldom
-			if s.look(now) {
+			if s.checkTracks(now) {
 				next = soon
 			}
-			s.tellCeiling(now, &told)
+			s.sendCeiling(now, &told)
 			tick.Reset(next)
 		}
 	}
 }
 
-// look does what is due on each track, and reports whether more is due soon.
-func (s *session) look(now time.Time) (more bool) {
-	if s.up.Load() { // earlier, pion is still setting up the transport
-		s.rtt.look(now, s.peer)
+// checkTracks does what is due on each track, and reports whether more is due soon.
+func (s *session) checkTracks(now time.Time) (more bool) {
+	if s.connected.Load() { // earlier, pion is still setting up the transport
+		s.rtt.measure(now, s.peer)
 	}
 	s.mu.Lock()
 	tracks := s.tracks
 	s.mu.Unlock()
 	for _, t := range tracks {
-		more = t.look(now) || more
+		more = t.check(now) || more
 	}
 	for _, one := range s.keysDue(now) {
-		one.track.requestKey(now, wishEvery) // repeated until one arrives
+		one.track.requestKey(now, wantedKeyInterval) // repeated until one arrives
 	}
 	return more
 }
 
 // keysDue returns the layers to ask for a keyframe.
 func (s *session) keysDue(now time.Time) []*layer {
-	every := s.srv.o.KeyframeInterval(s.request.App, s.request.Name)
+	every := s.srv.options.KeyframeInterval(s.request.App, s.request.Name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.layers.all) > 0 && s.wanted.Swap(false) {
-		s.layers.want()
+	if len(s.layers.all) > 0 && s.keyWanted.Swap(false) {
+		s.layers.requestKey()
 	}
-	s.layers.leave()
+	s.layers.endClosed()
 	return s.layers.keysDue(now, every)
 }
 
@@ -233,15 +233,15 @@ func (s *session) stop(cause ingest.Cause, detail string) {
 	s.cancel()
 }
 
-// end is stop and finish for a session whose loop does not run.
-func (s *session) end(cause ingest.Cause, detail string) {
+// abort is stop and finish for a session whose loop does not run.
+func (s *session) abort(cause ingest.Cause, detail string) {
 	s.stop(cause, detail)
 	s.finish()
 }
 
 // finish ends the session, once.
 func (s *session) finish() {
-	s.over.Do(func() {
+	s.finishOnce.Do(func() {
 		s.endMu.Lock()
 		why := s.why
 		s.endMu.Unlock()
@@ -254,14 +254,14 @@ func (s *session) finish() {
 		go func() { // finish may run on one of the goroutines waited for
 			s.tasks.Wait()
 			s.mu.Lock()
-			s.layers.end(why.cause, why.detail)
+			s.layers.endAll(why.cause, why.detail)
 			if s.main != nil {
 				s.main.end(why.cause, why.detail)
 			}
 			s.mu.Unlock()
-			s.ended()
+			s.onEnded()
 			s.release()
-			s.left()
+			s.onReleased()
 		}()
 	})
 }
@@ -273,7 +273,7 @@ func (s *session) ID() string { return s.id }
 func (s *session) Close(cause ingest.Cause, reason string) { s.stop(cause, reason) }
 
 // RequestKey implements ingest.KeyRequester.
-func (s *session) RequestKey() { s.wanted.Store(true) }
+func (s *session) RequestKey() { s.keyWanted.Store(true) }
 
 // RTT implements ingest.Session.
 func (s *session) RTT() (srtt, rttvar time.Duration) { return s.rtt.get() }

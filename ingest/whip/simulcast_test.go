@@ -17,10 +17,10 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// TestSimulcast publishes three layers of VP8: the best feeds the stream, each is a rendition,
-// and each is asked for keyframes by itself.
+// TestSimulcast publishes three layers of VP8: the best becomes the stream, each is a rendition,
+// and each is asked for keyframes separately.
 func TestSimulcast(t *testing.T) {
-	h := newHouse(t, nil)
+	h := newTestServer(t, nil)
 	media := &webrtc.MediaEngine{}
 	vp8 := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}
 	if err := media.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: vp8, PayloadType: 96}, webrtc.RTPCodecTypeVideo); err != nil {
@@ -35,7 +35,7 @@ func TestSimulcast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &caller{PeerConnection: pc, connected: make(chan struct{})}
+	c := &testPublisher{PeerConnection: pc, connected: make(chan struct{})}
 	t.Cleanup(func() {
 		_ = pc.Close()
 		c.loops.Wait()
@@ -86,7 +86,7 @@ func TestSimulcast(t *testing.T) {
 	extension := func(uri string) uint8 {
 		i := slices.IndexFunc(parameters.HeaderExtensions, func(e webrtc.RTPHeaderExtensionParameter) bool { return e.URI == uri })
 		if i < 0 {
-			t.Fatalf("%s is not in the answer", uri)
+			t.Fatalf("got no %s in the answer", uri)
 		}
 		return uint8(parameters.HeaderExtensions[i].ID)
 	}
@@ -144,7 +144,7 @@ func TestSimulcast(t *testing.T) {
 			continue
 		}
 		if p.Payload[1] != last && p.Kind != packetbuf.Key {
-			t.Errorf("layer %d follows %d without a keyframe", p.Payload[1], last)
+			t.Errorf("got layer %d after %d without a keyframe", p.Payload[1], last)
 		}
 		last = p.Payload[1]
 	}

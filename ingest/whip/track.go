@@ -19,17 +19,17 @@ import (
 
 // track is one RTP stream of a publisher: audio, video, or a simulcast layer.
 type track struct {
-	s        *session
+	session  *session
 	remote   *webrtc.TrackRemote
 	receiver *webrtc.RTPReceiver
 	kind     packetbuf.Track
 
-	mu     sync.Mutex // guards the fields below, except those of the session's lock
-	buffer *jitter.Buffer[*rtp.Packet]
-	units  *assembler // for video
-	asked  time.Time  // when a keyframe was last requested
-	nacks  []uint16
-	lost   uint64 // lost packets already counted
+	mu           sync.Mutex // guards the fields below, except those of the session's lock
+	buffer       *jitter.Buffer[*rtp.Packet]
+	units        *assembler // for video
+	keyRequested time.Time  // when a keyframe was last requested
+	nacks        []uint16
+	countedLost  uint64 // lost packets already counted
 
 	// The session's lock guards the fields below.
 	clock *trackClock
@@ -38,14 +38,14 @@ type track struct {
 
 // onTrack starts reading a track.
 func (s *session) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
-	t := &track{s: s, remote: remote, receiver: receiver}
+	t := &track{session: s, remote: remote, receiver: receiver}
 	rate := int(remote.Codec().ClockRate)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ctx.Err() != nil || len(s.tracks) == maxLayers+1 || rate == 0 {
 		return
 	}
-	t.clock = s.clocks.track(rate)
+	t.clock = s.clocks.newTrack(rate)
 	if remote.Kind() == webrtc.RTPCodecTypeVideo {
 		f, ok := formats[s.offer.video]
 		if !ok {
@@ -66,10 +66,10 @@ func (t *track) read() {
 	err := panics.Run(t.receive)
 	switch {
 	case err == nil:
-	case panics.Report(t.s.log, "RTP packets ("+t.kind.String()+") of a publisher session", err):
-		t.s.stop(ingest.Protocol, err.Error())
+	case panics.Report(t.session.log, "RTP packets ("+t.kind.String()+") of a publisher session", err):
+		t.session.stop(ingest.Protocol, err.Error())
 	default:
-		t.s.stop(ingest.Kick, err.Error()) // the stream has usually given its reason already
+		t.session.stop(ingest.Kick, err.Error()) // the stream has usually given its reason already
 	}
 }
 
@@ -85,25 +85,25 @@ func (t *track) receive() error {
 		if p.Unmarshal(append([]byte(nil), buf[:n]...)) != nil {
 			continue
 		}
-		if err := t.take(time.Now(), p); err != nil {
+		if err := t.receivePacket(time.Now(), p); err != nil {
 			return err
 		}
 	}
 }
 
-// take handles one packet.
-func (t *track) take(now time.Time, p *rtp.Packet) error {
+// receivePacket handles one packet.
+func (t *track) receivePacket(now time.Time, p *rtp.Packet) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	start := jitter.Never
 	if t.units != nil && len(p.Payload) > 0 {
-		start = t.units.format.starts(p.Payload)
+		start = t.units.format.startAt(p.Payload)
 	}
 	t.buffer.Push(now, p.SequenceNumber, p.Timestamp, start, p)
-	err := t.handOut(now)
+	err := t.deliver(now)
 	if t.buffer.Waiting() {
 		select {
-		case t.s.missing <- struct{}{}:
+		case t.session.packetMissing <- struct{}{}:
 		default:
 		}
 	}
@@ -113,15 +113,15 @@ func (t *track) take(now time.Time, p *rtp.Packet) error {
 // patience returns how long to wait for a missing packet: for audio until it would be too late to play,
 // for video until an answer to a second request could have arrived.
 func (t *track) patience() time.Duration {
-	rtt, dev := t.s.rtt.estimate()
+	rtt, dev := t.session.rtt.estimate()
 	if t.kind == packetbuf.Audio {
 		return min(max(100*time.Millisecond, rtt), 200*time.Millisecond)
 	}
 	return min(max(60*time.Millisecond, 2*rtt+4*dev+40*time.Millisecond), 400*time.Millisecond)
 }
 
-// handOut writes complete media to the stream. t.mu must be held.
-func (t *track) handOut(now time.Time) error {
+// deliver writes complete media to the stream. t.mu must be held.
+func (t *track) deliver(now time.Time) error {
 	for patience := t.patience(); ; {
 		p, gap, ok := t.buffer.Pop(now, patience)
 		if !ok {
@@ -129,7 +129,7 @@ func (t *track) handOut(now time.Time) error {
 		}
 		if t.kind == packetbuf.Audio {
 			if len(p.Payload) > 0 {
-				if err := t.s.sound(now, t, p); err != nil {
+				if err := t.session.writeAudio(now, t, p); err != nil {
 					return err
 				}
 			}
@@ -137,78 +137,78 @@ func (t *track) handOut(now time.Time) error {
 		}
 		units, err := t.units.push(p, gap)
 		if err != nil {
-			t.layer.wanted.Store(true)
+			t.layer.keyWanted.Store(true)
 		}
 		for _, u := range units {
-			if err := t.s.picture(now, t, u); err != nil {
+			if err := t.session.writeVideo(now, t, u); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// look gives up late packets, requests missing ones, and requests a keyframe if nothing else helps. It
+// check gives up late packets, requests missing ones, and requests a keyframe if nothing else helps. It
 // reports whether packets are still missing.
-func (t *track) look(now time.Time) (waiting bool) {
-	nacks, starves, waiting, err := t.due(now)
+func (t *track) check(now time.Time) (waiting bool) {
+	nacks, starves, waiting, err := t.collectDue(now)
 	if err != nil {
-		t.s.stop(ingest.Kick, err.Error())
+		t.session.stop(ingest.Kick, err.Error())
 		return false
 	}
 	if len(nacks) > 0 {
-		_ = t.s.peer.WriteRTCP([]rtcp.Packet{&rtcp.TransportLayerNack{
+		_ = t.session.peer.WriteRTCP([]rtcp.Packet{&rtcp.TransportLayerNack{
 			MediaSSRC: uint32(t.remote.SSRC()), Nacks: rtcp.NackPairsFromSequenceNumbers(nacks),
 		}})
 	}
 	if starves {
-		t.requestKey(now, needEvery)
+		t.requestKey(now, neededKeyInterval)
 	}
 	return waiting
 }
 
-// due writes what is complete, and returns the packets to request and whether to request a keyframe.
-func (t *track) due(now time.Time) (nacks []uint16, starves, waiting bool, err error) {
-	rtt, _ := t.s.rtt.estimate()
+// collectDue writes what is complete, and returns the packets to request and whether to request a keyframe.
+func (t *track) collectDue(now time.Time) (nacks []uint16, starves, waiting bool, err error) {
+	rtt, _ := t.session.rtt.estimate()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	err = t.handOut(now)
+	err = t.deliver(now)
 	if t.kind == packetbuf.Video {
 		t.nacks = t.buffer.Nacks(now, rtt, t.nacks[:0])
 		nacks = append(nacks, t.nacks...)
 		since := t.buffer.StarvedSince()
 		starves = !since.IsZero() && now.Sub(since) >= t.patience()
 	}
-	counters := t.s.srv.o.Counters
+	counters := t.session.srv.options.Counters
 	counters.Asked.Add(uint64(len(nacks)))
-	counters.Lost.Add(t.buffer.Lost - t.lost)
-	t.lost = t.buffer.Lost
+	counters.Lost.Add(t.buffer.Lost - t.countedLost)
+	t.countedLost = t.buffer.Lost
 	return nacks, starves, t.buffer.Waiting(), err
 }
 
 // Shortest intervals of keyframe requests for a track: when no media can be written without one, and
 // when a viewer has requested one.
 const (
-	needEvery = 500 * time.Millisecond
-	wishEvery = time.Second
+	neededKeyInterval = 500 * time.Millisecond
+	wantedKeyInterval = time.Second
 )
 
 // requestKey requests a keyframe of this track unless one was requested within every.
 func (t *track) requestKey(now time.Time, every time.Duration) {
 	t.mu.Lock()
-	due := now.Sub(t.asked) >= every
+	due := now.Sub(t.keyRequested) >= every
 	if due {
-		t.asked = now
+		t.keyRequested = now
 	}
 	t.mu.Unlock()
 	if due {
-		_ = t.s.peer.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(t.remote.SSRC())}})
+		_ = t.session.peer.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(t.remote.SSRC())}})
 	}
 }
 
 // readReports handles the track's sender reports until the peer is closed.
 func (t *track) readReports() {
-	if err := panics.Run(t.receiveReports); panics.Report(t.s.log, "RTCP reports of a publisher session", err) {
-		t.s.stop(ingest.Protocol, err.Error())
+	if err := panics.Run(t.receiveReports); panics.Report(t.session.log, "RTCP reports of a publisher session", err) {
+		t.session.stop(ingest.Protocol, err.Error())
 	}
 }
 
@@ -222,7 +222,7 @@ func (t *track) receiveReports() error {
 			packets, _, err = t.receiver.ReadRTCP()
 		}
 		if err != nil {
-			if t.s.ctx.Err() != nil || closed(err) {
+			if t.session.ctx.Err() != nil || isClosed(err) {
 				return nil
 			}
 			continue // a packet that cannot be read
@@ -236,12 +236,12 @@ func (t *track) receiveReports() error {
 }
 
 func (t *track) report(r *rtcp.SenderReport) {
-	t.s.mu.Lock()
-	defer t.s.mu.Unlock()
+	t.session.mu.Lock()
+	defer t.session.mu.Unlock()
 	t.clock.report(r.NTPTime, r.RTPTime)
 }
 
-// closed reports whether a read error means the end of the connection.
-func closed(err error) bool {
+// isClosed reports whether a read error means the end of the connection.
+func isClosed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, net.ErrClosed)
 }

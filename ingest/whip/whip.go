@@ -75,14 +75,14 @@ func (o *Options) normalize() {
 // Server serves /{app}/{name}/whip and the sessions below it.
 type Server struct {
 	*signal.Handler
-	o        Options
+	options  Options
 	register signal.Register
 }
 
 // New returns a server without sessions.
 func New(o Options) *Server {
 	o.normalize()
-	s := &Server{o: o}
+	s := &Server{options: o}
 	s.Handler = signal.New(signal.Options{Kind: "whip", Open: s.open, Problem: o.Problem, Remote: o.Remote, Links: o.Links, Log: o.Log})
 	return s
 }
@@ -92,13 +92,13 @@ func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, st
 	offer, err := readOffer(r.Offer)
 	if err != nil {
 		if refusal := (*ingest.Refusal)(nil); errors.As(err, &refusal) {
-			s.o.Refused(refusal.Outcome)
+			s.options.Refused(refusal.Outcome)
 		}
 		return nil, "", err
 	}
-	release, refusal := s.o.Take(r.Remote)
+	release, refusal := s.options.Take(r.Remote)
 	if refusal != nil {
-		s.o.Refused(refusal.Outcome)
+		s.options.Refused(refusal.Outcome)
 		return nil, "", refusal
 	}
 	ses := newSession(s, r, offer, release)
@@ -107,10 +107,10 @@ func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, st
 		release()
 		return nil, "", signal.Closing()
 	}
-	ses.left = left
-	answer, err := ses.begin(ctx, r)
+	ses.onReleased = left
+	answer, err := ses.start(ctx, r)
 	if err != nil {
-		ses.end(ingest.Protocol, err.Error())
+		ses.abort(ingest.Protocol, err.Error())
 		return nil, "", err
 	}
 	return ses, answer, nil

@@ -21,7 +21,7 @@ const (
 	lagSoon      = 700 * time.Millisecond // from this on a rising lag will be too much
 	lagDown      = time.Second            // from this on lag is too much
 	lagSkip      = 1800 * time.Millisecond
-	maxBump      = 500 * time.Millisecond // see bump
+	maxBump      = 500 * time.Millisecond // see keyframeLag
 	minRising    = 3                      // consecutive rising samples that make a rising lag
 	skipInterval = time.Second            // interval of skips
 

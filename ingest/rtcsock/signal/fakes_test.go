@@ -15,9 +15,9 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtcsock"
 )
 
-// fakeSession is a Session that does as it is told.
+// fakeSession is a Session with configured results.
 type fakeSession struct {
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	ufrag    string
 	trickled []rtcsock.Fragment
 	restarts int
@@ -67,23 +67,23 @@ func (s *fakeSession) fail(err error) {
 	s.failure = err
 }
 
-// house is a handler over HTTP with fake sessions, the newest last.
-type house struct {
+// fakeEndpoint is a Handler over HTTP with fake sessions, the newest last.
+type fakeEndpoint struct {
 	*Handler
 	url string
 	log *bytes.Buffer
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	sessions []*fakeSession
 	requests []Request
 	failure  error             // of Open
-	during   func(Request)     // is called in Open
+	during   func(Request)     // called in Open
 	remote   string            // of every peer
 	client   http.RoundTripper // follows no redirects
 }
 
-func newHouse(t *testing.T) *house {
-	h := &house{log: &bytes.Buffer{}, remote: "192.0.2.1:1000", client: http.DefaultTransport}
+func newFakeEndpoint(t *testing.T) *fakeEndpoint {
+	h := &fakeEndpoint{log: &bytes.Buffer{}, remote: "192.0.2.1:1000", client: http.DefaultTransport}
 	h.Handler = New(Options{
 		Kind: "whip", Open: h.open,
 		Problem: func(w http.ResponseWriter, status int, reason, hint string) {
@@ -105,7 +105,7 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-func (h *house) open(_ context.Context, r Request) (Session, string, error) {
+func (h *fakeEndpoint) open(_ context.Context, r Request) (Session, string, error) {
 	if err := r.Enter(); err != nil {
 		return nil, "", err
 	}
@@ -123,14 +123,14 @@ func (h *house) open(_ context.Context, r Request) (Session, string, error) {
 	return s, "v=0 answer", nil
 }
 
-// answer is a response, read.
+// answer is a response with its body.
 type answer struct {
 	*http.Response
 	body string
 }
 
-// do makes a request; headers come in pairs.
-func (h *house) do(t *testing.T, method, path, body string, headers ...string) answer {
+// do sends a request; headers are in pairs.
+func (h *fakeEndpoint) do(t *testing.T, method, path, body string, headers ...string) answer {
 	t.Helper()
 	r, err := http.NewRequest(method, h.url+path, strings.NewReader(body))
 	if err != nil {
@@ -151,13 +151,13 @@ func (h *house) do(t *testing.T, method, path, body string, headers ...string) a
 	return answer{res, string(b)}
 }
 
-func (h *house) post(t *testing.T, path string, headers ...string) answer {
+func (h *fakeEndpoint) post(t *testing.T, path string, headers ...string) answer {
 	t.Helper()
 	return h.do(t, http.MethodPost, path, "v=0 offer", append([]string{"Content-Type", sdpType}, headers...)...)
 }
 
-// patch sends a fragment with an If-Match, none if it is empty.
-func (h *house) patch(t *testing.T, path, fragment, match string) answer {
+// patch sends a fragment with If-Match, or without if match is empty.
+func (h *fakeEndpoint) patch(t *testing.T, path, fragment, match string) answer {
 	t.Helper()
 	headers := []string{"Content-Type", fragType}
 	if match != "" {
@@ -166,26 +166,26 @@ func (h *house) patch(t *testing.T, path, fragment, match string) answer {
 	return h.do(t, http.MethodPatch, path, fragment, headers...)
 }
 
-// opened is the path and the entity tag of a new session.
-func (h *house) opened(t *testing.T) (path, tag string, s *fakeSession) {
+// opened returns the path and the entity tag of a new session.
+func (h *fakeEndpoint) opened(t *testing.T) (path, tag string, s *fakeSession) {
 	t.Helper()
 	a := h.post(t, "/live/a/whip")
-	want(t, a, http.StatusCreated)
+	wantStatus(t, a, http.StatusCreated)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return a.Header.Get("Location"), a.Header.Get("ETag"), h.sessions[len(h.sessions)-1]
 }
 
-func want(t *testing.T, a answer, status int) {
+func wantStatus(t *testing.T, a answer, status int) {
 	t.Helper()
 	if a.StatusCode != status {
-		t.Fatalf("%s %s: %d %q, want %d", a.Request.Method, a.Request.URL.Path, a.StatusCode, a.body, status)
+		t.Fatalf("%s %s: got %d %q, want %d", a.Request.Method, a.Request.URL.Path, a.StatusCode, a.body, status)
 	}
 }
 
 func wantHeader(t *testing.T, a answer, key, value string) {
 	t.Helper()
 	if got := a.Header.Get(key); got != value {
-		t.Errorf("%s: %q, want %q", key, got, value)
+		t.Errorf("%s: got %q, want %q", key, got, value)
 	}
 }

@@ -17,42 +17,42 @@ const (
 
 // pending counts sessions that are being set up.
 type pending struct {
-	mu    sync.Mutex // guards the fields below
-	all   int
-	from  map[netip.Addr]int
-	most  int
-	share int
+	mu            sync.Mutex // guards the fields below
+	total         int
+	perAddress    map[netip.Addr]int
+	maxTotal      int
+	maxPerAddress int
 }
 
 func newPending() *pending {
-	return &pending{from: map[netip.Addr]int{}, most: maxPending, share: maxPendingFrom}
+	return &pending{perAddress: map[netip.Addr]int{}, maxTotal: maxPending, maxPerAddress: maxPendingFrom}
 }
 
 // enter counts one more session from an address, unless there are too many. leave may be called
 // repeatedly.
 func (p *pending) enter(remote string) (leave func(), ok bool) {
-	at := addressOf(remote)
+	at := clientNetwork(remote)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.all >= p.most || p.from[at] >= p.share {
+	if p.total >= p.maxTotal || p.perAddress[at] >= p.maxPerAddress {
 		return nil, false
 	}
-	p.all++
-	p.from[at]++
+	p.total++
+	p.perAddress[at]++
 	return sync.OnceFunc(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.all--
-		if p.from[at]--; p.from[at] == 0 {
-			delete(p.from, at)
+		p.total--
+		if p.perAddress[at]--; p.perAddress[at] == 0 {
+			delete(p.perAddress, at)
 		}
 	}), true
 }
 
 // setup is one session's entry in pending.
 type setup struct {
-	of     *pending
-	remote string
+	pending *pending
+	remote  string
 
 	mu   sync.Mutex // guards the fields below
 	done func()
@@ -61,7 +61,7 @@ type setup struct {
 
 // enter counts the session, unless leave was called before.
 func (s *setup) enter() error {
-	done, ok := s.of.enter(s.remote)
+	done, ok := s.pending.enter(s.remote)
 	if !ok {
 		return &Refusal{
 			Outcome: ingest.RefusedLimit, Reason: "too many sessions are being set up", Hint: "try again in a moment", RetryAfter: 2 * time.Second,
@@ -84,8 +84,8 @@ func (s *setup) leave() {
 	}
 }
 
-// addressOf returns the address that identifies a client: an IPv4 address, or a /64 of IPv6.
-func addressOf(remote string) netip.Addr {
+// clientNetwork returns the address that identifies a client: an IPv4 address, or a /64 of IPv6.
+func clientNetwork(remote string) netip.Addr {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return netip.Addr{}

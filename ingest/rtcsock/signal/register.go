@@ -9,7 +9,7 @@ import (
 // Register tracks running sessions, to end them all and to wait for them. Its zero value is ready to use.
 type Register struct {
 	mu      sync.Mutex // guards the fields below
-	all     map[int]func()
+	ends    map[int]func()
 	next    int
 	closed  bool
 	running sync.WaitGroup
@@ -23,16 +23,16 @@ func (r *Register) Add(end func()) (left func(), ok bool) {
 	if r.closed {
 		return nil, false
 	}
-	if r.all == nil {
-		r.all = map[int]func(){}
+	if r.ends == nil {
+		r.ends = map[int]func(){}
 	}
 	id := r.next
 	r.next++
-	r.all[id] = end
+	r.ends[id] = end
 	r.running.Add(1)
 	return sync.OnceFunc(func() {
 		r.mu.Lock()
-		delete(r.all, id)
+		delete(r.ends, id)
 		r.mu.Unlock()
 		r.running.Done()
 	}), true
@@ -42,8 +42,8 @@ func (r *Register) Add(end func()) (left func(), ok bool) {
 func (r *Register) Close(ctx context.Context) error {
 	r.mu.Lock()
 	r.closed = true
-	ends := make([]func(), 0, len(r.all))
-	for _, end := range r.all {
+	ends := make([]func(), 0, len(r.ends))
+	for _, end := range r.ends {
 		ends = append(ends, end)
 	}
 	r.mu.Unlock()

@@ -72,7 +72,7 @@ type Options struct {
 
 // Handler serves an endpoint and its sessions.
 type Handler struct {
-	o       Options
+	options Options
 	pending *pending
 
 	mu       sync.Mutex // guards the field below
@@ -89,7 +89,7 @@ type resource struct {
 
 // New returns a handler without sessions.
 func New(o Options) *Handler {
-	return &Handler{o: o, pending: newPending(), sessions: map[string]*resource{}}
+	return &Handler{options: o, pending: newPending(), sessions: map[string]*resource{}}
 }
 
 // Match reports whether a path is that of an endpoint, {app}/{name}/{kind}, or of a session,
@@ -97,7 +97,7 @@ func New(o Options) *Handler {
 func (h *Handler) Match(path string) (app, name, id string, ok bool) {
 	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	// With an empty part, addresses built from the path could lead to another host.
-	if len(parts) < 3 || len(parts) > 4 || parts[0] == "" || parts[1] == "" || parts[2] != h.o.Kind {
+	if len(parts) < 3 || len(parts) > 4 || parts[0] == "" || parts[1] == "" || parts[2] != h.options.Kind {
 		return "", "", "", false
 	}
 	if len(parts) == 4 {
@@ -120,7 +120,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	app, name, id, ok := h.Match(r.URL.Path)
 	switch {
 	case !ok:
-		h.o.Problem(w, http.StatusNotFound, "there is nothing at this address", "POST an offer to /{app}/{name}/"+h.o.Kind)
+		h.options.Problem(w, http.StatusNotFound, "there is nothing at this address", "POST an offer to /{app}/{name}/"+h.options.Kind)
 	case id != "":
 		h.serveSession(w, r, id)
 	case strings.HasSuffix(r.URL.Path, "/"): // the endpoint with a trailing slash
@@ -139,22 +139,22 @@ func (h *Handler) serveEndpoint(w http.ResponseWriter, r *http.Request, app, nam
 		w.Header().Set("Accept-Post", sdpType) // no ICE servers: their credentials are for admitted peers
 		w.WriteHeader(http.StatusNoContent)
 	case http.MethodPost:
-		h.open(w, r, app, name)
+		h.openSession(w, r, app, name)
 	default:
 		w.Header().Set("Allow", "POST, OPTIONS")
-		h.o.Problem(w, http.StatusMethodNotAllowed, r.Method+" is not for this address", "POST an offer, as "+sdpType)
+		h.options.Problem(w, http.StatusMethodNotAllowed, r.Method+" is not for this address", "POST an offer, as "+sdpType)
 	}
 }
 
-// open answers an offer with a new session.
-func (h *Handler) open(w http.ResponseWriter, r *http.Request, app, name string) {
-	offer, ok := h.body(w, r, sdpType)
+// openSession answers an offer with a new session.
+func (h *Handler) openSession(w http.ResponseWriter, r *http.Request, app, name string) {
+	offer, ok := h.readBody(w, r, sdpType)
 	if !ok {
 		return
 	}
-	remote := h.o.Remote(r)
-	id, setup := random(), &setup{of: h.pending, remote: remote}
-	res := &resource{tag: `"` + random() + `"`}
+	remote := h.options.Remote(r)
+	id, setup := randomID(), &setup{pending: h.pending, remote: remote}
+	res := &resource{tag: `"` + randomID() + `"`}
 	ended := sync.OnceFunc(func() {
 		setup.leave()
 		h.forget(id)
@@ -162,14 +162,14 @@ func (h *Handler) open(w http.ResponseWriter, r *http.Request, app, name string)
 	h.mu.Lock()
 	h.sessions[id] = res
 	h.mu.Unlock()
-	s, answer, err := h.o.Open(r.Context(), Request{
-		App: app, Name: name, Offer: offer, Secret: secret(r), Query: r.URL.Query().Get,
+	s, answer, err := h.options.Open(r.Context(), Request{
+		App: app, Name: name, Offer: offer, Secret: requestSecret(r), Query: r.URL.Query().Get,
 		Notice: func(text string) { w.Header().Set("Holdfast-Notice", text) },
-		Remote: remote, Agent: shorten(r.UserAgent(), 256), ID: id, Enter: setup.enter, Connected: setup.leave, Ended: ended,
+		Remote: remote, Agent: truncate(r.UserAgent(), 256), ID: id, Enter: setup.enter, Connected: setup.leave, Ended: ended,
 	})
 	if err != nil {
 		ended()
-		h.refuse(w, shorten(app+"/"+name, 160), remote, err)
+		h.writeRefusal(w, truncate(app+"/"+name, 160), remote, err)
 		return
 	}
 	res.mu.Lock()
@@ -181,38 +181,38 @@ func (h *Handler) open(w http.ResponseWriter, r *http.Request, app, name string)
 	head.Set("ETag", res.tag)
 	head.Set("Accept-Patch", fragType)
 	head.Set("Cache-Control", "no-store")
-	h.links(w)
+	h.addLinks(w)
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, answer)
 }
 
-func (h *Handler) links(w http.ResponseWriter) {
-	for _, l := range h.o.Links() {
+func (h *Handler) addLinks(w http.ResponseWriter) {
+	for _, l := range h.options.Links() {
 		w.Header().Add("Link", l)
 	}
 }
 
-// body reads a request body of the required type. If it cannot, it writes an error response.
-func (h *Handler) body(w http.ResponseWriter, r *http.Request, want string) (string, bool) {
+// readBody reads a request body of the required type. If it cannot, it writes an error response.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, want string) (string, bool) {
 	if got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || got != want {
-		h.o.Problem(w, http.StatusUnsupportedMediaType, "the content type is not "+want, "send Content-Type: "+want)
+		h.options.Problem(w, http.StatusUnsupportedMediaType, "the content type is not "+want, "send Content-Type: "+want)
 		return "", false
 	}
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var long *http.MaxBytesError
 	switch {
 	case errors.As(err, &long):
-		h.o.Problem(w, http.StatusRequestEntityTooLarge, "the description is too long", "it may have 128 KiB")
+		h.options.Problem(w, http.StatusRequestEntityTooLarge, "the description is too long", "it may have 128 KiB")
 		return "", false
 	case err != nil:
-		h.o.Problem(w, http.StatusBadRequest, "the body could not be read", "send it whole, and at once")
+		h.options.Problem(w, http.StatusBadRequest, "the body could not be read", "send it whole, and at once")
 		return "", false
 	}
 	return string(b), true
 }
 
-// refuse writes the response to an offer that failed with err.
-func (h *Handler) refuse(w http.ResponseWriter, stream, remote string, err error) {
+// writeRefusal writes the response to an offer that failed with err.
+func (h *Handler) writeRefusal(w http.ResponseWriter, stream, remote string, err error) {
 	var r *ingest.Refusal
 	status := http.StatusServiceUnavailable
 	switch {
@@ -220,22 +220,22 @@ func (h *Handler) refuse(w http.ResponseWriter, stream, remote string, err error
 		status = statusOf(r)
 	case errors.Is(err, rtcsock.ErrOffer):
 		status = http.StatusBadRequest
-		r = &ingest.Refusal{Reason: shorten(err.Error(), 200), Hint: "send an SDP offer of a WebRTC peer, with BUNDLE and DTLS"}
+		r = &ingest.Refusal{Reason: truncate(err.Error(), 200), Hint: "send an SDP offer of a WebRTC peer, with BUNDLE and DTLS"}
 	default: // the error text is not for clients
-		h.o.Log.Error("session not opened", "kind", h.o.Kind, "stream", stream, "err", err)
+		h.options.Log.Error("session not opened", "kind", h.options.Kind, "stream", stream, "err", err)
 		r = &ingest.Refusal{Reason: "the relay cannot serve this now", Hint: "try again in a moment", RetryAfter: time.Second}
 	}
-	h.o.Log.Info(h.o.Kind+" refused", "stream", stream, "remote", remote, "status", status, "reason", cmp.Or(r.Detail, r.Reason))
+	h.options.Log.Info(h.options.Kind+" refused", "stream", stream, "remote", remote, "status", status, "reason", cmp.Or(r.Detail, r.Reason))
 	RetryAfter(w.Header(), r.RetryAfter)
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="holdfast"`)
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	if r.Detail != "" && h.o.Detailed != nil {
-		h.o.Detailed(w, status, r.Reason, r.Hint, r.Detail)
+	if r.Detail != "" && h.options.Detailed != nil {
+		h.options.Detailed(w, status, r.Reason, r.Hint, r.Detail)
 		return
 	}
-	h.o.Problem(w, status, r.Reason, r.Hint)
+	h.options.Problem(w, status, r.Reason, r.Hint)
 }
 
 // statusOf returns the status of a refusal. WHEP demands 409 for a stream that is not live.
@@ -262,8 +262,8 @@ func (h *Handler) forget(id string) {
 	h.mu.Unlock()
 }
 
-// find returns a session's resource; nil if there is none.
-func (h *Handler) find(id string) *resource {
+// resource returns a session's resource; nil if there is none.
+func (h *Handler) resource(id string) *resource {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.sessions[id]
@@ -276,15 +276,15 @@ func (h *Handler) Sessions() int {
 	return len(h.sessions)
 }
 
-// random returns 128 random bits as text for a URL.
-func random() string {
+// randomID returns 128 random bits as text for a URL.
+func randomID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // it does not fail
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// secret returns the credential in a request.
-func secret(r *http.Request) string {
+// requestSecret returns the credential in a request.
+func requestSecret(r *http.Request) string {
 	const scheme = "bearer "
 	if a := r.Header.Get("Authorization"); len(a) > len(scheme) && strings.EqualFold(a[:len(scheme)], scheme) {
 		return a[len(scheme):]
@@ -296,4 +296,4 @@ func secret(r *http.Request) string {
 	return q.Get("token")
 }
 
-func shorten(s string, most int) string { return s[:min(len(s), most)] }
+func truncate(s string, most int) string { return s[:min(len(s), most)] }

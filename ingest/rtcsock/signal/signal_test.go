@@ -15,17 +15,17 @@ import (
 )
 
 func TestPost(t *testing.T) {
-	h := newHouse(t)
+	h := newFakeEndpoint(t)
 	a := h.post(t, "/live/caf%C3%A9/whip?backup=1", "Authorization", "bearer s3cret", "User-Agent", strings.Repeat("x", 300))
-	want(t, a, http.StatusCreated)
+	wantStatus(t, a, http.StatusCreated)
 	if a.body != "v=0 answer" {
-		t.Errorf("body %q", a.body)
+		t.Errorf("got body %q", a.body)
 	}
 	if got := a.Header.Get("Location"); !regexp.MustCompile(`^/live/caf%C3%A9/whip/[A-Za-z0-9_-]{22}$`).MatchString(got) {
-		t.Errorf("Location %q", got)
+		t.Errorf("got Location %q", got)
 	}
 	if got := a.Header.Get("ETag"); !regexp.MustCompile(`^"[A-Za-z0-9_-]{22}"$`).MatchString(got) {
-		t.Errorf("ETag %q is not strong", got)
+		t.Errorf("got ETag %q, want a strong one", got)
 	}
 	wantHeader(t, a, "Content-Type", sdpType)
 	wantHeader(t, a, "Accept-Patch", fragType)
@@ -34,7 +34,7 @@ func TestPost(t *testing.T) {
 	r := h.requests[0]
 	if r.App != "live" || r.Name != "café" || r.Offer != "v=0 offer" || r.Secret != "s3cret" || r.Query("backup") != "1" ||
 		r.Remote != h.remote || len(r.Agent) != 256 || "/live/caf%C3%A9/whip/"+r.ID != a.Header.Get("Location") {
-		t.Errorf("request %+v", r)
+		t.Errorf("got request %+v", r)
 	}
 }
 
@@ -48,15 +48,15 @@ func TestSecrets(t *testing.T) {
 		{"", "Bearer ", ""},
 		{"", "", ""},
 	} {
-		h := newHouse(t)
-		want(t, h.post(t, "/live/a/whip"+c.query, "Authorization", c.header), http.StatusCreated)
+		h := newFakeEndpoint(t)
+		wantStatus(t, h.post(t, "/live/a/whip"+c.query, "Authorization", c.header), http.StatusCreated)
 		if got := h.requests[0].Secret; got != c.want {
-			t.Errorf("%q, %q: %q, want %q", c.query, c.header, got, c.want)
+			t.Errorf("%q, %q: got %q, want %q", c.query, c.header, got, c.want)
 		}
 	}
 }
 
-// TestPostRefused has an offer refused in every way.
+// TestPostRefused checks the response to each kind of refusal.
 func TestPostRefused(t *testing.T) {
 	refusal := func(o ingest.Outcome, after time.Duration) error {
 		return fmt.Errorf("wrapped: %w", &ingest.Refusal{Outcome: o, Reason: "no", Hint: "do", RetryAfter: after})
@@ -77,10 +77,10 @@ func TestPostRefused(t *testing.T) {
 		{"unexpected", errors.New("disk on fire"), http.StatusServiceUnavailable, "1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHouse(t)
+			h := newFakeEndpoint(t)
 			h.failure = c.err
 			a := h.post(t, "/live/a/whip?key=s3cret")
-			want(t, a, c.status)
+			wantStatus(t, a, c.status)
 			wantHeader(t, a, "Retry-After", c.retry)
 			wantHeader(t, a, "Location", "")
 			wantHeader(t, a, "ETag", "")
@@ -90,18 +90,18 @@ func TestPostRefused(t *testing.T) {
 			}
 			wantHeader(t, a, "WWW-Authenticate", challenge)
 			if strings.Contains(a.body, "fire") {
-				t.Errorf("a stranger is told %q", a.body)
+				t.Errorf("got internal error %q in the response", a.body)
 			}
-			if h.Sessions() != 0 || h.pending.all != 0 {
-				t.Errorf("%d sessions, %d pending", h.Sessions(), h.pending.all)
+			if h.Sessions() != 0 || h.pending.total != 0 {
+				t.Errorf("got %d sessions, %d pending", h.Sessions(), h.pending.total)
 			}
 		})
 	}
 }
 
-// TestBody tells what is no offer.
+// TestBody checks the responses to bodies that are not offers.
 func TestBody(t *testing.T) {
-	h := newHouse(t)
+	h := newFakeEndpoint(t)
 	for _, c := range []struct {
 		kind, body string
 		status     int
@@ -113,12 +113,12 @@ func TestBody(t *testing.T) {
 		{sdpType, strings.Repeat("x", maxBody), http.StatusCreated},
 		{sdpType, strings.Repeat("x", maxBody+1), http.StatusRequestEntityTooLarge},
 	} {
-		want(t, h.do(t, http.MethodPost, "/live/a/whip", c.body, "Content-Type", c.kind), c.status)
+		wantStatus(t, h.do(t, http.MethodPost, "/live/a/whip", c.body, "Content-Type", c.kind), c.status)
 	}
 }
 
 func TestAddresses(t *testing.T) {
-	h := newHouse(t)
+	h := newFakeEndpoint(t)
 	for _, c := range []struct {
 		method, path string
 		status       int
@@ -145,25 +145,25 @@ func TestAddresses(t *testing.T) {
 	} {
 		a := h.do(t, c.method, c.path, "v=0", "Content-Type", sdpType)
 		if a.StatusCode != c.status || c.key != "" && a.Header.Get(c.key) != c.value {
-			t.Errorf("%s %s: %d with %s %q, want %d with %q", c.method, c.path, a.StatusCode, c.key, a.Header.Get(c.key), c.status, c.value)
+			t.Errorf("%s %s: got %d with %s %q, want %d with %q", c.method, c.path, a.StatusCode, c.key, a.Header.Get(c.key), c.status, c.value)
 		}
 	}
 	if len(h.requests) != 0 {
-		t.Errorf("%d offers taken", len(h.requests))
+		t.Errorf("got %d offers", len(h.requests))
 	}
 }
 
-// TestPending bounds sessions that are being set up, of all and of one network.
+// TestPending checks the limits of sessions being set up, in total and per network.
 func TestPending(t *testing.T) {
-	h := newHouse(t)
-	h.pending.most, h.pending.share = 5, 2
+	h := newFakeEndpoint(t)
+	h.pending.maxTotal, h.pending.maxPerAddress = 5, 2
 	from := func(remote string, status int) {
 		t.Helper()
 		h.mu.Lock()
 		h.remote = remote
 		h.mu.Unlock()
 		a := h.post(t, "/live/a/whip")
-		want(t, a, status)
+		wantStatus(t, a, status)
 		if status == http.StatusServiceUnavailable {
 			wantHeader(t, a, "Retry-After", "2")
 		}
@@ -175,7 +175,7 @@ func TestPending(t *testing.T) {
 	from("[2001:db8:0:1:ffff::1]:1", 201)
 	from("[2001:db8:0:1:2::3]:1", 503) // of the same /64
 	from("[2001:db8:0:2::1]:1", 201)
-	from("192.0.2.9:1", 503) // too many of all
+	from("192.0.2.9:1", 503) // too many in total
 	h.requests[0].Connected()
 	h.requests[0].Connected()
 	h.requests[0].Ended()
@@ -187,25 +187,25 @@ func TestPending(t *testing.T) {
 		r.Ended()
 		r.Connected()
 	}
-	if h.pending.all != 0 || len(h.pending.from) != 0 || h.Sessions() != 0 {
-		t.Errorf("%d pending, %v, %d sessions", h.pending.all, h.pending.from, h.Sessions())
+	if h.pending.total != 0 || len(h.pending.perAddress) != 0 || h.Sessions() != 0 {
+		t.Errorf("got %d pending, %v, %d sessions", h.pending.total, h.pending.perAddress, h.Sessions())
 	}
 }
 
-// TestEndsBeforeItIsOpened has a session end while Open still runs.
+// TestEndsBeforeItIsOpened ends a session while Open still runs.
 func TestEndsBeforeItIsOpened(t *testing.T) {
-	h := newHouse(t)
+	h := newFakeEndpoint(t)
 	h.during = func(r Request) { r.Ended() }
 	path, _, _ := h.opened(t)
-	want(t, h.do(t, http.MethodDelete, path, ""), http.StatusNotFound)
-	if h.pending.all != 0 || h.Sessions() != 0 {
-		t.Errorf("%d pending, %d sessions", h.pending.all, h.Sessions())
+	wantStatus(t, h.do(t, http.MethodDelete, path, ""), http.StatusNotFound)
+	if h.pending.total != 0 || h.Sessions() != 0 {
+		t.Errorf("got %d pending, %d sessions", h.pending.total, h.Sessions())
 	}
 }
 
-// TestNotYetOpened has a session asked for while Open still runs.
+// TestNotYetOpened requests a session while Open still runs.
 func TestNotYetOpened(t *testing.T) {
-	h := newHouse(t)
+	h := newFakeEndpoint(t)
 	var during []answer
 	h.during = func(r Request) {
 		path := "/live/a/whip/" + r.ID
@@ -213,20 +213,20 @@ func TestNotYetOpened(t *testing.T) {
 	}
 	path, _, s := h.opened(t)
 	for _, a := range during {
-		want(t, a, http.StatusNotFound)
+		wantStatus(t, a, http.StatusNotFound)
 	}
-	want(t, h.do(t, http.MethodDelete, path, ""), http.StatusOK)
+	wantStatus(t, h.do(t, http.MethodDelete, path, ""), http.StatusOK)
 	if s.deletes != 1 {
-		t.Errorf("%d deletes", s.deletes)
+		t.Errorf("got %d deletes", s.deletes)
 	}
 }
 
-// TestLogHasNoSecrets reads all that is logged of good and bad requests.
+// TestLogHasNoSecrets checks the log of good and bad requests.
 func TestLogHasNoSecrets(t *testing.T) {
-	h := newHouse(t)
+	h := newFakeEndpoint(t)
 	path, tag, s := h.opened(t)
 	s.fail(errors.New("broken"))
-	h.patch(t, path, restartOf("new1"), "*")
+	h.patch(t, path, restartFragment("new1"), "*")
 	h.patch(t, path, "x", tag)
 	for _, err := range []error{&ingest.Refusal{Outcome: ingest.RefusedKey, Reason: "no"}, errors.New("broken"), rtcsock.ErrOffer} {
 		h.failure = err
@@ -234,18 +234,18 @@ func TestLogHasNoSecrets(t *testing.T) {
 	}
 	text := h.log.String()
 	if !strings.Contains(text, "refused") || !strings.Contains(text, "not restarted") {
-		t.Errorf("nothing of it in the log:\n%s", text)
+		t.Errorf("got a log without the requests:\n%s", text)
 	}
 	for _, secret := range []string{"secret", strings.TrimPrefix(path, "/live/a/whip/"), strings.Trim(tag, `"`), h.requests[1].ID, strings.Repeat("n", 22)} {
 		if strings.Contains(text, secret) {
-			t.Errorf("%q is in the log:\n%s", secret, text)
+			t.Errorf("got %q in the log:\n%s", secret, text)
 		}
 	}
 }
 
-// TestManyAtOnce opens, patches and deletes sessions from many sides.
+// TestManyAtOnce opens, patches and deletes sessions concurrently.
 func TestManyAtOnce(t *testing.T) {
-	h := newHouse(t)
+	h := newFakeEndpoint(t)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
@@ -254,17 +254,17 @@ func TestManyAtOnce(t *testing.T) {
 				path, tag := a.Header.Get("Location"), a.Header.Get("ETag")
 				var some sync.WaitGroup
 				some.Go(func() { h.patch(t, path, "a=end-of-candidates\r\n", tag) })
-				some.Go(func() { h.patch(t, path, restartOf("new2"), "*") })
-				some.Go(func() { h.patch(t, path, restartOf("new3"), "*") })
+				some.Go(func() { h.patch(t, path, restartFragment("new2"), "*") })
+				some.Go(func() { h.patch(t, path, restartFragment("new3"), "*") })
 				some.Wait()
 				if got := h.do(t, http.MethodDelete, path, "").StatusCode; got != http.StatusOK {
-					t.Errorf("DELETE: %d", got)
+					t.Errorf("DELETE: got %d", got)
 				}
 			}
 		})
 	}
 	all.Wait()
-	if h.Sessions() != 0 || h.pending.all != 0 {
-		t.Errorf("%d sessions, %d pending", h.Sessions(), h.pending.all)
+	if h.Sessions() != 0 || h.pending.total != 0 {
+		t.Errorf("got %d sessions, %d pending", h.Sessions(), h.pending.total)
 	}
 }

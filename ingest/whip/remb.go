@@ -9,8 +9,8 @@ import (
 // Bounds of a ceiling in bits per second: the least at which browsers still send usable video, and the
 // value that means none.
 const (
-	leastCeiling = 64_000
-	noCeiling    = 100_000_000
+	minCeiling = 64_000
+	noCeiling  = 100_000_000
 )
 
 // Limits implements ingest.Limiter.
@@ -20,43 +20,43 @@ func (s *session) Limits() bool { return true }
 func (s *session) Limit(bits float64) {
 	v := int64(0)
 	if bits > 0 {
-		v = max(int64(bits), leastCeiling)
+		v = max(int64(bits), minCeiling)
 	}
 	s.ceiling.Store(v)
 }
 
-// teller decides when to send a publisher its ceiling: at once when it changes, every second while
+// rembScheduler decides when to send a publisher its ceiling: at once when it changes, every second while
 // there is one, and several times that there is none any more, because a publisher that misses that
 // would keep the last ceiling for ten seconds.
-type teller struct {
-	told  int64
-	said  time.Time
-	lifts int
+type rembScheduler struct {
+	lastBits     int64
+	lastSent     time.Time
+	releasesLeft int
 }
 
-func (t *teller) due(now time.Time, bits int64) (say int64, ok bool) {
+func (t *rembScheduler) next(now time.Time, bits int64) (say int64, ok bool) {
 	const again, lifts = time.Second, 5
 	switch {
-	case bits != t.told:
-		if t.lifts = 0; bits == 0 {
-			t.lifts = lifts
+	case bits != t.lastBits:
+		if t.releasesLeft = 0; bits == 0 {
+			t.releasesLeft = lifts
 		}
-	case now.Sub(t.said) < again, bits == 0 && t.lifts == 0:
+	case now.Sub(t.lastSent) < again, bits == 0 && t.releasesLeft == 0:
 		return 0, false
 	case bits == 0:
-		t.lifts--
+		t.releasesLeft--
 	}
-	t.told, t.said = bits, now
+	t.lastBits, t.lastSent = bits, now
 	if bits == 0 {
 		return noCeiling, true
 	}
 	return bits, true
 }
 
-// tellCeiling sends the publisher its ceiling when due.
-func (s *session) tellCeiling(now time.Time, t *teller) {
+// sendCeiling sends the publisher its ceiling when due.
+func (s *session) sendCeiling(now time.Time, t *rembScheduler) {
 	bits := s.ceiling.Load()
-	if bits == 0 && t.told == 0 && t.lifts == 0 {
+	if bits == 0 && t.lastBits == 0 && t.releasesLeft == 0 {
 		return
 	}
 	s.mu.Lock()
@@ -68,7 +68,7 @@ func (s *session) tellCeiling(now time.Time, t *teller) {
 	if len(ssrcs) == 0 {
 		return
 	}
-	if bits, ok := t.due(now, bits); ok {
+	if bits, ok := t.next(now, bits); ok {
 		_ = s.peer.WriteRTCP([]rtcp.Packet{&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: float32(bits), SSRCs: ssrcs}})
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// caller is a publisher: H.264 of a real encoder, and sound.
-type caller struct {
+// testPublisher publishes H.264 of a real encoder, and audio.
+type testPublisher struct {
 	*webrtc.PeerConnection
 	video, audio *webrtc.TrackLocalStaticRTP
 	connected    chan struct{}
@@ -31,7 +31,7 @@ type caller struct {
 // opusFrame is 20 ms of silence.
 var opusFrame = []byte{0xfc, 0xff, 0xfe}
 
-func newCaller(t *testing.T) *caller {
+func newTestPublisher(t *testing.T) *testPublisher {
 	t.Helper()
 	engine := webrtc.SettingEngine{}
 	engine.SetIncludeLoopbackCandidate(true)
@@ -44,9 +44,9 @@ func newCaller(t *testing.T) *caller {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &caller{
+	c := &testPublisher{
 		PeerConnection: pc, connected: make(chan struct{}), closed: make(chan struct{}), feedback: make(chan rtcp.Packet, 1000),
-		packets: clipOf(t, "h264 slices").packets(ways(packetbuf.H264)["single"](), 1200),
+		packets: clipOf(t, "h264 slices").packets(payloaders(packetbuf.H264)["single"](), 1200),
 	}
 	t.Cleanup(func() {
 		_ = pc.Close()
@@ -66,7 +66,7 @@ func newCaller(t *testing.T) *caller {
 	return c
 }
 
-func (c *caller) add(t *testing.T, mime string, rate uint32, listen bool) *webrtc.TrackLocalStaticRTP {
+func (c *testPublisher) add(t *testing.T, mime string, rate uint32, listen bool) *webrtc.TrackLocalStaticRTP {
 	t.Helper()
 	track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: mime, ClockRate: rate}, mime, "s")
 	if err != nil {
@@ -95,7 +95,7 @@ func (c *caller) add(t *testing.T, mime string, rate uint32, listen bool) *webrt
 	return track
 }
 
-func (c *caller) offer(t *testing.T) string {
+func (c *testPublisher) offer(t *testing.T) string {
 	t.Helper()
 	offer, err := c.CreateOffer(nil)
 	if err != nil {
@@ -110,9 +110,9 @@ func (c *caller) offer(t *testing.T) string {
 }
 
 // publish opens a session and connects.
-func (c *caller) publish(t *testing.T, h *house) (location string) {
+func (c *testPublisher) publish(t *testing.T, h *testServer) (location string) {
 	t.Helper()
-	location, answer := h.post(t, "/live/a/whip", c.offer(t))
+	location, answer := h.publish(t, "/live/a/whip", c.offer(t))
 	if err := c.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}); err != nil {
 		t.Fatal(err)
 	}
@@ -120,8 +120,8 @@ func (c *caller) publish(t *testing.T, h *house) (location string) {
 	return location
 }
 
-// frame sends the next access unit and the sound beside it. The clip begins again at its end.
-func (c *caller) frame(t *testing.T) {
+// sendFrame sends the next access unit and its audio. The clip repeats.
+func (c *testPublisher) sendFrame(t *testing.T) {
 	t.Helper()
 	frames := int(c.packets[len(c.packets)-1].Timestamp/3000) + 1
 	for _, p := range c.packets {
@@ -143,8 +143,8 @@ func (c *caller) frame(t *testing.T) {
 	c.sent++
 }
 
-// junk sends a payload in the midst of pictures.
-func (c *caller) junk(t *testing.T, payload []byte) {
+// sendJunk sends a payload among the video packets.
+func (c *testPublisher) sendJunk(t *testing.T, payload []byte) {
 	t.Helper()
 	c.shift++
 	c.last++
@@ -154,21 +154,21 @@ func (c *caller) junk(t *testing.T, payload []byte) {
 	}
 }
 
-// stream sends frames at a brisk pace until something is so.
-func (c *caller) stream(t *testing.T, so func() bool) {
+// sendUntil sends frames quickly until a condition holds.
+func (c *testPublisher) sendUntil(t *testing.T, so func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !so() {
-		c.frame(t)
+		c.sendFrame(t)
 		<-tick.C
 	}
 }
 
-// hears streams until there is feedback of a kind.
-func hears[P rtcp.Packet](t *testing.T, c *caller, like func(P) bool) (found P) {
+// sendUntilFeedback sends frames until it receives feedback of a kind.
+func sendUntilFeedback[P rtcp.Packet](t *testing.T, c *testPublisher, like func(P) bool) (found P) {
 	t.Helper()
-	c.stream(t, func() bool {
+	c.sendUntil(t, func() bool {
 		for {
 			select {
 			case p := <-c.feedback:

@@ -18,23 +18,23 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// house is a Server on loopback with streams that take everything.
-type house struct {
+// testServer is a Server on loopback with streams that accept everything.
+type testServer struct {
 	*Server
 
 	mu       sync.Mutex // guards what follows
 	changed  *sync.Cond
 	requests []ingest.Request
-	sinks    map[string]*sink // the newest of each name
+	sinks    map[string]*fakeStream // the newest of each name
 	refused  []ingest.Outcome
 	refusal  *ingest.Refusal // of every publish
 	taken    int
 	ended    int
 }
 
-// sink is a stream.
-type sink struct {
-	h       *house
+// fakeStream is a stream.
+type fakeStream struct {
+	h       *testServer
 	session ingest.Session
 	packets []*packetbuf.Packet
 	cause   ingest.Cause
@@ -43,7 +43,7 @@ type sink struct {
 	panics  bool // whenever it is written to
 }
 
-func newHouse(t *testing.T, change func(*Options)) *house {
+func newTestServer(t *testing.T, change func(*Options)) *testServer {
 	t.Helper()
 	udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -53,7 +53,7 @@ func newHouse(t *testing.T, change func(*Options)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{sinks: map[string]*sink{}}
+	h := &testServer{sinks: map[string]*fakeStream{}}
 	h.changed = sync.NewCond(&h.mu)
 	log := slog.DiscardHandler
 	if testing.Verbose() {
@@ -97,20 +97,20 @@ func newHouse(t *testing.T, change func(*Options)) *house {
 }
 
 // Publish implements ingest.Access.
-func (h *house) Publish(_ context.Context, r ingest.Request) (ingest.Sink, error) {
+func (h *testServer) Publish(_ context.Context, r ingest.Request) (ingest.Sink, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.refusal != nil {
 		return nil, h.refusal
 	}
-	s := &sink{h: h, session: r.Session}
+	s := &fakeStream{h: h, session: r.Session}
 	h.requests = append(h.requests, r)
 	h.sinks[r.Name] = s
 	h.changed.Broadcast()
 	return s, nil
 }
 
-func (s *sink) Write(p *packetbuf.Packet) error {
+func (s *fakeStream) Write(p *packetbuf.Packet) error {
 	s.h.mu.Lock()
 	defer s.h.mu.Unlock()
 	if s.panics {
@@ -121,7 +121,7 @@ func (s *sink) Write(p *packetbuf.Packet) error {
 	return s.failure
 }
 
-func (s *sink) End(cause ingest.Cause, detail string) {
+func (s *fakeStream) End(cause ingest.Cause, detail string) {
 	s.h.mu.Lock()
 	defer s.h.mu.Unlock()
 	if s.cause != "" {
@@ -132,8 +132,8 @@ func (s *sink) End(cause ingest.Cause, detail string) {
 	s.h.changed.Broadcast()
 }
 
-// until waits until something is so.
-func (h *house) until(so func() bool) {
+// waitUntil waits until a condition holds.
+func (h *testServer) waitUntil(so func() bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for !so() {
@@ -141,21 +141,21 @@ func (h *house) until(so func() bool) {
 	}
 }
 
-// stream is the sink of a name, once there is one.
-func (h *house) stream(name string) (s *sink) {
-	h.until(func() bool { s = h.sinks[name]; return s != nil })
+// stream returns the stream of a name, once there is one.
+func (h *testServer) stream(name string) (s *fakeStream) {
+	h.waitUntil(func() bool { s = h.sinks[name]; return s != nil })
 	return s
 }
 
-// over waits for a stream's end and tells its cause.
-func (h *house) over(name string) ingest.Cause {
+// waitForEnd waits for a stream's end and returns its cause.
+func (h *testServer) waitForEnd(name string) ingest.Cause {
 	s := h.stream(name)
-	h.until(func() bool { return s.cause != "" })
+	h.waitUntil(func() bool { return s.cause != "" })
 	return s.cause
 }
 
-// request is an offer as the HTTP side hands it on.
-func request(offer string) signal.Request {
+// testRequest returns an offer in the form of the HTTP side.
+func testRequest(offer string) signal.Request {
 	return signal.Request{
 		App: "live", Name: "a", Offer: offer, Query: func(string) string { return "" }, Remote: "192.0.2.1:1",
 		ID: strings.Repeat("i", 22), Enter: func() error { return nil }, Connected: func() {}, Ended: func() {},
@@ -173,8 +173,8 @@ func (r *recorder) Header() http.Header         { return r.header }
 func (r *recorder) WriteHeader(status int)      { r.status = status }
 func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
 
-// do makes a request of the server; headers come in pairs.
-func (h *house) do(t *testing.T, method, path, body string, headers ...string) *recorder {
+// request sends a request to the server; headers are in pairs.
+func (h *testServer) request(t *testing.T, method, path, body string, headers ...string) *recorder {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
 	if err != nil {
@@ -189,10 +189,10 @@ func (h *house) do(t *testing.T, method, path, body string, headers ...string) *
 	return w
 }
 
-// post opens a session and returns its path and the answer.
-func (h *house) post(t *testing.T, path, offer string) (location, answer string) {
+// publish opens a session and returns its path and the answer.
+func (h *testServer) publish(t *testing.T, path, offer string) (location, answer string) {
 	t.Helper()
-	w := h.do(t, http.MethodPost, path, offer, "Content-Type", "application/sdp")
+	w := h.request(t, http.MethodPost, path, offer, "Content-Type", "application/sdp")
 	if w.status != http.StatusCreated {
 		t.Fatalf("%d %s", w.status, w.body.String())
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtcsock"
 )
 
-// An offer that would take long to read is refused before it is.
+// An offer that would take long to process is refused first.
 func TestGiantOffers(t *testing.T) {
 	head := "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 	video := func(formats string, lines ...string) string {
@@ -42,19 +42,19 @@ func TestGiantOffers(t *testing.T) {
 	}
 }
 
-// A picture's packet that comes again hundreds of packets late is of use still.
+// A retransmitted video packet is used although it arrives hundreds of packets late.
 func TestLateRepeat(t *testing.T) {
-	h := newHouse(t, nil)
-	c := newCaller(t)
+	h := newTestServer(t, nil)
+	c := newTestPublisher(t)
 	c.publish(t, h)
 	const held, later = 5, 300
 	n := min(held+1+later, len(c.packets))
 	for i := range n {
 		if i != held {
-			c.put(t, i)
+			c.sendPacket(t, i)
 		}
 	}
-	c.put(t, held)
+	c.sendPacket(t, held)
 	units := 0
 	for i := range n {
 		if c.packets[i].Marker {
@@ -64,20 +64,20 @@ func TestLateRepeat(t *testing.T) {
 	s := h.stream("a")
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(10 * time.Second); !s.have(units, 0); {
+	for deadline := time.After(10 * time.Second); !s.hasPackets(units, 0); {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatal("not all of it came")
+			t.Fatal("got not all access units")
 		}
 	}
-	if lost := h.o.Counters.Lost.Load(); lost != 0 {
-		t.Errorf("%d packets lost", lost)
+	if lost := h.options.Counters.Lost.Load(); lost != 0 {
+		t.Errorf("got %d packets lost", lost)
 	}
 }
 
-// put sends one packet of the clip.
-func (c *caller) put(t *testing.T, i int) {
+// sendPacket sends one packet of the clip.
+func (c *testPublisher) sendPacket(t *testing.T, i int) {
 	t.Helper()
 	p := *c.packets[i]
 	p.SequenceNumber = uint16(i + 1)
@@ -86,10 +86,10 @@ func (c *caller) put(t *testing.T, i int) {
 	}
 }
 
-// One who names streams without end is sent away.
+// A peer that sends endless SSRCs is disconnected.
 func TestStreamsWithoutEnd(t *testing.T) {
-	h := newHouse(t, nil)
-	c := newCaller(t)
+	h := newTestServer(t, nil)
+	c := newTestPublisher(t)
 	c.publish(t, h)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -101,19 +101,19 @@ func TestStreamsWithoutEnd(t *testing.T) {
 		_ = c.WriteRTCP([]rtcp.Packet{r})
 		select {
 		case <-c.closed:
-			h.over("a")
+			h.waitForEnd("a")
 			return
 		case <-deadline:
-			t.Fatal("still connected")
+			t.Fatal("got still connected, want closed")
 		case <-tick.C:
 		}
 	}
 }
 
-// A panic over what a publisher sent ends its session, and nothing else.
+// A panic caused by a publisher's packet ends its session, and nothing else.
 func TestPanicOverAPacketEndsTheSession(t *testing.T) {
-	h := newHouse(t, nil)
-	c := newCaller(t)
+	h := newTestServer(t, nil)
+	c := newTestPublisher(t)
 	c.publish(t, h)
 	s := h.stream("a")
 	h.mu.Lock()
@@ -122,11 +122,11 @@ func TestPanicOverAPacketEndsTheSession(t *testing.T) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for i := 0; ; i++ {
-		c.put(t, i%len(c.packets))
+		c.sendPacket(t, i%len(c.packets))
 		select {
 		case <-c.closed:
-			if cause := h.over("a"); cause != ingest.Protocol {
-				t.Errorf("the session ended by %q, want %q", cause, ingest.Protocol)
+			if cause := h.waitForEnd("a"); cause != ingest.Protocol {
+				t.Errorf("end of session: got %q, want %q", cause, ingest.Protocol)
 			}
 			return
 		case <-tick.C:

@@ -15,14 +15,14 @@ const (
 	maxStreams   = 64 // RTP and RTCP streams, by SSRC
 	maxAddresses = 64 // addresses from which its checks arrive
 	// Unread bytes of one stream.
-	rtpWaiting  = 1 << 20
-	rtcpWaiting = 100 << 10
+	maxUnreadRTP  = 1 << 20
+	maxUnreadRTCP = 100 << 10
 )
 
 // bounds count what a peer makes the relay keep: a stream for each SSRC in its packets, declared or
 // not, and each address from which its checks arrive. A peer that exceeds a limit is closed.
 type bounds struct {
-	end func() // closes the peer; it does not wait
+	closePeer func() // closes the peer; it does not wait
 
 	mu        sync.Mutex // guards the fields below
 	streams   int
@@ -30,8 +30,8 @@ type bounds struct {
 	ended     bool
 }
 
-// buffer returns the buffer of a new stream.
-func (b *bounds) buffer(kind packetio.BufferPacketType, _ uint32) io.ReadWriteCloser {
+// newBuffer returns the buffer of a new stream.
+func (b *bounds) newBuffer(kind packetio.BufferPacketType, _ uint32) io.ReadWriteCloser {
 	b.mu.Lock()
 	b.streams++
 	over := b.streams > maxStreams
@@ -40,17 +40,17 @@ func (b *bounds) buffer(kind packetio.BufferPacketType, _ uint32) io.ReadWriteCl
 	switch {
 	case over:
 		out.SetLimitSize(1)
-		b.exceed()
+		b.closeOnce()
 	case kind == packetio.RTPBufferPacket:
-		out.SetLimitSize(rtpWaiting)
+		out.SetLimitSize(maxUnreadRTP)
 	default:
-		out.SetLimitSize(rtcpWaiting)
+		out.SetLimitSize(maxUnreadRTCP)
 	}
 	return out
 }
 
-// check counts the address of a connectivity check. It leaves the decision to ICE.
-func (b *bounds) check(_ *stun.Message, _, remote ice.Candidate, _ *ice.CandidatePair) bool {
+// countAddress counts the address of a connectivity check. It leaves the decision to ICE.
+func (b *bounds) countAddress(_ *stun.Message, _, remote ice.Candidate, _ *ice.CandidatePair) bool {
 	at := remote.Address() + ":" + strconv.Itoa(remote.Port())
 	b.mu.Lock()
 	if b.addresses == nil {
@@ -60,18 +60,18 @@ func (b *bounds) check(_ *stun.Message, _, remote ice.Candidate, _ *ice.Candidat
 	over := len(b.addresses) > maxAddresses
 	b.mu.Unlock()
 	if over {
-		b.exceed()
+		b.closeOnce()
 	}
 	return false
 }
 
-// exceed closes the peer, once.
-func (b *bounds) exceed() {
+// closeOnce closes the peer, once.
+func (b *bounds) closeOnce() {
 	b.mu.Lock()
 	first := !b.ended
 	b.ended = true
 	b.mu.Unlock()
 	if first {
-		go b.end() // Close must not run within the peer's callback
+		go b.closePeer() // Close must not run within the peer's callback
 	}
 }
