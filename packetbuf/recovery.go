@@ -14,7 +14,7 @@ type recoveryPoint struct {
 	config     Configs
 }
 
-// append adds the newest packet of the ring. A keyframe makes earlier points useless, and so do
+// add adds the newest packet of the ring. A keyframe makes earlier points useless, and so do
 // frames of another publisher or of the relay itself.
 func (q *recoveryPoints) add(p *Packet, config Configs) {
 	switch {

@@ -52,7 +52,7 @@ type Ring struct {
 	// lostKey is the sequence number of the newest evicted video keyframe, lostEpoch its epoch.
 	lostKey   uint64
 	lostEpoch uint32
-	// lostSound is the newest evicted audio: the publisher's own and bridged.
+	// lostAudio is the newest evicted audio: the publisher's own and bridged.
 	lostAudio [2]*Packet
 	// forgotten is the head at the last Forget of each index of Configs.
 	forgotten [len(Configs{})]uint64
@@ -174,7 +174,7 @@ func (r *Ring) evictTo(seq uint64) {
 	r.points.dropTo(seq)
 }
 
-// lose records what later calls need to know of an evicted packet.
+// recordEvicted records what later calls need to know of an evicted packet.
 func (r *Ring) recordEvicted(p *Packet) {
 	switch {
 	case p.Kind == Config:

@@ -11,7 +11,7 @@ const (
 	numWires
 )
 
-// left marks the wire forms of a packet that has left its ring, which are no longer kept.
+// evicted marks the wire forms of a packet that has left its ring, which are no longer kept.
 var evicted []byte
 
 // Serialized returns the packet's wire form w, which build makes on first use. If two viewers

@@ -19,20 +19,20 @@ const (
 	// Margin is how far, beyond the learned interleave, video must pass a gap before the gap is
 	// filled.
 	Margin = 200 * time.Millisecond
-	// short is the longest gap that is left for players to conceal. Including the frame before it,
+	// maxConcealable is the longest gap that is left for players to conceal. Including the frame before it,
 	// two decode times are then less than 100 ms apart.
 	maxConcealable = 60 * time.Millisecond
-	// pause is the shortest step of video that counts as a pause of the whole publisher, which
+	// minPause is the shortest step of video that counts as a pause of the whole publisher, which
 	// is not an audio gap. At a low frame rate it takes three frames.
 	minPause = 1500 * time.Millisecond
-	// longest bounds the silence returned by one call.
+	// maxSilence bounds the silence returned by one call.
 	maxSilence = 10 * time.Second
-	// credit bounds how far the audio counted by its frames may run ahead of its timestamps.
+	// maxFrameLead bounds how far the audio counted by its frames may run ahead of its timestamps.
 	// Encoders that give a batch of frames the same timestamp need it.
 	maxFrameLead = time.Second
 	// rounding is the largest rounding error of timestamps in milliseconds.
 	rounding = 2 * time.Millisecond
-	// ahead is how far before its video the first audio of a session may be.
+	// maxAudioLead is how far before its video the first audio of a session may be.
 	maxAudioLead = 10 * time.Second
 )
 
@@ -105,7 +105,7 @@ func (t *Track) Reach(end time.Duration) {
 // End returns the end of the audio, and whether there has been any.
 func (t *Track) End() (time.Duration, bool) { return t.end, t.started }
 
-// restart starts a new run of silence at the end of the audio.
+// startRun starts a new run of silence at the end of the audio.
 func (t *Track) startRun() { t.runStart, t.runFrames = t.end, 0 }
 
 // Video records a video packet at dts and returns the silence that is then due. The silence
@@ -150,7 +150,7 @@ func (t *Track) Fill(to time.Duration) []*packetbuf.Packet {
 	return t.out
 }
 
-// length returns the duration of n silent frames. Counting from the start of a run keeps rounding
+// silenceDuration returns the duration of n silent frames. Counting from the start of a run keeps rounding
 // errors from adding up.
 func (t *Track) silenceDuration(n int64) time.Duration {
 	return time.Duration(n * t.samples * int64(time.Second) / t.rate)
@@ -200,7 +200,7 @@ func (t *Track) learn(dts time.Duration) {
 	}
 }
 
-// duration returns the duration of a real frame.
+// frameDuration returns the duration of a real frame.
 func (t *Track) frameDuration(p *packetbuf.Packet) time.Duration {
 	of := p
 	if p.Codec == packetbuf.AAC {

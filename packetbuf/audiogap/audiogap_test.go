@@ -26,7 +26,7 @@ func opusConfig() *packetbuf.Packet {
 	return &packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.Opus, Kind: packetbuf.Config, Payload: head}
 }
 
-// line is a muxed stream as a viewer receives it: the real packets passed to the track under test
+// viewerLine is a muxed stream as a viewer receives it: the real packets passed to the track under test
 // and the silence it returned, in the order of the ring.
 type viewerLine struct {
 	track  Track

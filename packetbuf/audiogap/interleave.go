@@ -6,14 +6,14 @@ import (
 )
 
 const (
-	// unknown is the interleave assumed of a track that has just begun.
+	// initialLag is the interleave assumed of a track that has just begun.
 	initialLag = 300 * time.Millisecond
-	// widest bounds the learned lag: audio that is later is not a matter of interleaving.
+	// maxLag bounds the learned lag: audio that is later is not a matter of interleaving.
 	maxLag = 3 * time.Second
-	// slots and slot are the window over which an interleave is learned.
+	// numSlots and slotDuration are the window over which an interleave is learned.
 	numSlots     = 10
 	slotDuration = time.Second
-	// repeats is the number of slots in which a lag must occur to count as the track's own. A
+	// minOccurrences is the number of slots in which a lag must occur to count as the track's own. A
 	// backlog that arrives once does not count.
 	minOccurrences = 3
 )

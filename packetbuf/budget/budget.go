@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// step is the change of an account after which the total is updated.
+	// reportStep is the change of an account after which the total is updated.
 	reportStep = 64 << 10
-	// least is the smallest useful share: it holds a GOP of two seconds at 8 Mb/s.
+	// minShare is the smallest useful share: it holds a GOP of two seconds at 8 Mb/s.
 	minShare = 2 << 20
 
-	// cappedPart is the divisor of the limit up to which the holders of a capped account are unbounded.
+	// capDivisor is the divisor of the limit up to which the holders of a capped account are unbounded.
 	capDivisor = 8
-	// modest is what each holder of a capped account may have above its cap, and scant above twice its cap.
+	// modestHolder is what each holder of a capped account may have above its cap, and scantHolder above twice its cap.
 	modestHolder = 1 << 20
 	scantHolder  = reportStep
 )
@@ -30,7 +30,7 @@ type Budget struct {
 	onNear func()
 	limit  atomic.Int64
 	share  atomic.Int64 // the most that one buffer may hold
-	used   atomic.Int64 // sum of what the accounts have reported; lags by up to step per account
+	used   atomic.Int64 // sum of what the accounts have reported; lags by up to reportStep per account
 
 	mu       sync.Mutex // guards accounts
 	accounts map[*Account]struct{}
@@ -60,7 +60,7 @@ func (b *Budget) Share() int64 {
 	return b.share.Load()
 }
 
-// mark returns the use above which near is called, and goal the use that Balance shrinks to.
+// highMark returns the use above which onNear is called, and goal the use that Balance shrinks to.
 func (b *Budget) highMark() int64 { return b.limit.Load() / 20 * 19 }
 func (b *Budget) goal() int64     { return b.limit.Load() / 10 * 9 }
 
@@ -169,7 +169,7 @@ func (a *Account) Share() int64 {
 
 func (a *Account) total() int64 { return max(0, a.size.Load()+a.extra.Load()) }
 
-// tell updates the budget's sum once the account has changed by step.
+// report updates the budget's sum once the account has changed by reportStep.
 func (a *Account) report() {
 	reported, now := a.reported.Load(), a.total()
 	if d := now - reported; d < reportStep && d > -reportStep || a.closed.Load() {

@@ -53,7 +53,7 @@ func TestShareProperties(t *testing.T) {
 	})
 }
 
-// buffer is a buffer that keeps to its share.
+// fakeBuffer is a buffer that keeps to its share.
 type fakeBuffer struct {
 	account *Account
 	size    int
