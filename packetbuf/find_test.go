@@ -160,7 +160,7 @@ func BenchmarkFind(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if _, ok := r.Find(Track(i&1), false, time.Duration(i%600)*33*time.Millisecond); !ok { //nolint:gosec // 0 or 1
-			b.Fatal("not found")
+			b.Fatal("got no packet")
 		}
 	}
 }

@@ -49,7 +49,7 @@ func TestJoinRecovery(t *testing.T) {
 	add(Delta, 0, Filler)
 	join(0) // a freeze frame ends the publisher's recovery points
 	if first == 0 {
-		t.Error("no sequence")
+		t.Error("got no sequence number")
 	}
 }
 

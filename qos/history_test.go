@@ -216,7 +216,7 @@ func TestHistoryInvariants(t *testing.T) {
 		s := h.Summary(now)
 		checkFinite(t, s)
 		if len(h.record.Attempts) > maxAttempts || len(h.record.Breaks) > maxBreaks || len(h.record.Minutes) > hour || len(h.record.Phases) > len(Phases()) {
-			t.Fatalf("%+v", h.record)
+			t.Fatalf("got %+v, want bounded lists", h.record)
 		}
 		b, err := json.Marshal(h)
 		if err != nil {

@@ -87,7 +87,7 @@ func writeSizes(t testing.TB, g *Gathered, sizes ...int) {
 			p[j] = byte(i)
 		}
 		if wrote, err := g.WriteToAddrPort(p[:n], peer(1)); wrote != n || err != nil {
-			t.Fatalf("%d, %v", wrote, err)
+			t.Fatalf("write: got %d, %v", wrote, err)
 		}
 	}
 }
@@ -254,7 +254,7 @@ func TestCloseFlushes(t *testing.T) {
 		g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
 		writeSizes(t, g, 100, 100)
 		if err := g.Close(); err != nil || fmt.Sprint(k.sizes()) != "[[100 100]]" {
-			t.Errorf("%v, %v", err, k.sizes())
+			t.Errorf("Close: got %v, sizes %v", err, k.sizes())
 		}
 		if err := g.Close(); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("second Close: got %v", err)

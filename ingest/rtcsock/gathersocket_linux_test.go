@@ -62,7 +62,7 @@ func TestGatheredArrives(t *testing.T) {
 			s := g.Sent()
 			t.Logf("%+v", s)
 			if s.Refused > 0 || !g.splitWorked.Load() || s.Sends >= s.Packets {
-				t.Errorf("%+v", s)
+				t.Errorf("got %+v", s)
 			}
 		})
 	}

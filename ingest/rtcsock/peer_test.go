@@ -134,7 +134,7 @@ func (c *caller) offer(t *testing.T, o *webrtc.OfferOptions) string {
 func (c *caller) acceptAnswer(t *testing.T, answer string) {
 	t.Helper()
 	if err := c.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}); err != nil {
-		t.Fatalf("%v\n%s", err, answer)
+		t.Fatalf("set answer: %v\n%s", err, answer)
 	}
 }
 
@@ -275,7 +275,7 @@ func TestTrickle(t *testing.T) {
 	full := them.offer(t, nil)
 	f, err := fragmentOf(full)
 	if err != nil || len(f.Candidates) == 0 {
-		t.Fatalf("%+v, %v", f, err)
+		t.Fatalf("got %+v, %v", f, err)
 	}
 	bare := regexp.MustCompile(`a=(candidate:.*|end-of-candidates)\r\n`).ReplaceAllString(full, "")
 	if err := p.Offer(bare); err != nil {

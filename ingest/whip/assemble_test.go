@@ -129,8 +129,8 @@ func TestLoss(t *testing.T) {
 				for _, u := range units {
 					i := u.timestamp / 3000
 					count++
-					// A keyframe may have lost what comes before its parameter sets, and never those;
-					// of the first packet that comes nobody can tell.
+					// A keyframe may have lost units before its parameter sets, but not these;
+					// for the first packet to arrive that cannot be known.
 					same := bytes.Equal(u.payload, c.units[i])
 					cut := c.keys[i] && (u.config != nil || i == 0) && bytes.HasSuffix(c.units[i], u.payload)
 					if !same && !cut {
@@ -271,7 +271,7 @@ func TestAssemblerIsBounded(t *testing.T) {
 						tooLong++
 					}
 					if len(a.unit) > maxAccessUnit {
-						t.Fatalf("%d bytes", len(a.unit))
+						t.Fatalf("got %d bytes held", len(a.unit))
 					}
 				}
 				if tooLong == 0 && !marked {
@@ -316,7 +316,7 @@ func FuzzAssembler(f *testing.F) {
 			units, _ := a.push(p, flags&2 != 0)
 			for _, u := range units {
 				if len(u.payload) == 0 || u.kind == packetbuf.Config || u.config != nil && u.kind != packetbuf.Key {
-					t.Fatalf("%+v", u)
+					t.Fatalf("got %+v", u)
 				}
 				_ = pixels(a.format.codec, &u)
 			}

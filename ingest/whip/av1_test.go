@@ -40,7 +40,7 @@ func FuzzAV1Depacketizer(f *testing.F) {
 			g, gerr := got.Unmarshal(payload)
 			w, werr := want.Unmarshal(payload)
 			if gerr != nil || werr != nil {
-				return // what follows a malformed packet is thrown away
+				return // the assembler discards what follows a malformed packet
 			}
 			if payload[0]&0x40 != 0 && beginsSized(payload) {
 				return

@@ -50,7 +50,7 @@ type clip struct {
 	coded  [][]byte // as payloaders take them
 	keys   []bool
 	box    string // the one with the configuration in an MP4
-	record []byte // what is in it
+	record []byte // content of the box
 }
 
 var clipArgs = map[string]struct {
@@ -96,7 +96,7 @@ func clipOf(t testing.TB, name string) *clip {
 		c.splitIVF(t)
 	}
 	if len(c.units) < 30 {
-		t.Fatalf("%s: %d access units", name, len(c.units))
+		t.Fatalf("%s: got %d access units", name, len(c.units))
 	}
 	if a.box != "" {
 		c.record = box(t, ffmpeg(t, c.raw, "-f", a.muxer, "-i", "-", "-c", "copy", "-movflags", "empty_moov+frag_keyframe", "-f", "mp4", "-"), a.box)
@@ -173,7 +173,7 @@ func box(t testing.TB, mp4 []byte, kind string) []byte {
 	t.Helper()
 	at := bytes.Index(mp4, []byte(kind))
 	if at < 4 {
-		t.Fatalf("no %s", kind)
+		t.Fatalf("got no box %s", kind)
 	}
 	return mp4[at+4 : at-4+int(binary.BigEndian.Uint32(mp4[at-4:]))]
 }

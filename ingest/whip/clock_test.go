@@ -54,7 +54,7 @@ func TestLipSync(t *testing.T) {
 			var all clocks
 			sound := &fakeTrack{clock: all.newTrack(48000), rate: 48000, first: 1<<32 - 480_000}
 			pictures := &fakeTrack{clock: all.newTrack(90000), rate: 90000 * (1 + c.drift), first: c.first, late: c.late}
-			sound.report(0) // before anything has come
+			sound.report(0) // before any packet
 			var apart, before time.Duration
 			for at := time.Duration(0); at < 120*time.Second; at += 20 * time.Millisecond {
 				a := sound.send(at)
@@ -106,8 +106,8 @@ func TestReports(t *testing.T) {
 	const at = 10 * time.Second
 	for _, c := range []struct {
 		name string
-		off  time.Duration // of the pictures' wall clock
-		want time.Duration // how far they are moved by the next packet; the sound, if negative
+		off  time.Duration // of video's wall clock
+		want time.Duration // correction of video by the next packet; of audio if negative
 	}{
 		{"right", 0, 0},
 		{"a little off", 300 * time.Millisecond, maxCorrection},

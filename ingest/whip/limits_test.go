@@ -34,7 +34,7 @@ func TestGiantOffers(t *testing.T) {
 	} {
 		began := time.Now()
 		if o, err := readOffer(offer); !errors.Is(err, rtcsock.ErrOffer) {
-			t.Errorf("%s: %+v, %v", name, o, err)
+			t.Errorf("%s: got %+v, %v, want an error", name, o, err)
 		}
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("%s: %v", name, took)

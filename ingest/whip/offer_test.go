@@ -50,7 +50,7 @@ func TestAnswers(t *testing.T) {
 			text := offerText(t, c.name)
 			o, err := readOffer(text)
 			if err != nil || o.video != c.video || o.audio != c.audio || o.layers != len(c.rids) {
-				t.Fatalf("%+v, %v", o, err)
+				t.Fatalf("got %+v, %v", o, err)
 			}
 			h := newTestServer(t, nil)
 			_, answer, err := h.open(t.Context(), testRequest(text))
@@ -94,7 +94,7 @@ func wantVideo(t *testing.T, m *sdp.MediaDescription, first string, rids []strin
 		if a.Key == "rid" {
 			rid, rest, _ := strings.Cut(a.Value, " ")
 			if got = append(got, rid); rest != "recv" {
-				t.Errorf("rid %s", a.Value)
+				t.Errorf("got rid %s", a.Value)
 			}
 		}
 	}
@@ -157,7 +157,7 @@ func FuzzReadOffer(f *testing.F) {
 		}
 		if (o.video == packetbuf.NoCodec) != (len(o.videos) == 0) || (o.audio == packetbuf.NoCodec) != (len(o.audios) == 0) ||
 			len(o.videos)+len(o.audios) == 0 || o.layers > maxLayers {
-			t.Fatalf("%+v", o)
+			t.Fatalf("got %+v", o)
 		}
 		_, _, _ = o.engine()
 	})

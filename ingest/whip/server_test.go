@@ -22,7 +22,7 @@ import (
 type testServer struct {
 	*Server
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	changed  *sync.Cond
 	requests []ingest.Request
 	sinks    map[string]*fakeStream // the newest of each name
@@ -40,7 +40,7 @@ type fakeStream struct {
 	cause   ingest.Cause
 	detail  string
 	failure error
-	panics  bool // whenever it is written to
+	panics  bool // panic at each Write
 }
 
 func newTestServer(t *testing.T, change func(*Options)) *testServer {
@@ -194,7 +194,7 @@ func (h *testServer) publish(t *testing.T, path, offer string) (location, answer
 	t.Helper()
 	w := h.request(t, http.MethodPost, path, offer, "Content-Type", "application/sdp")
 	if w.status != http.StatusCreated {
-		t.Fatalf("%d %s", w.status, w.body.String())
+		t.Fatalf("got %d %s, want 201", w.status, w.body.String())
 	}
 	return w.header.Get("Location"), w.body.String()
 }

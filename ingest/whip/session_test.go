@@ -47,7 +47,7 @@ func TestSession(t *testing.T) {
 
 	r := h.requests[0]
 	if r.App != "live" || r.Name != "a" || r.Protocol != ingest.WHIP || r.Remote != "192.0.2.1:1000" || r.Session == nil {
-		t.Errorf("request %+v", r)
+		t.Errorf("got request %+v", r)
 	}
 	units := clipOf(t, "h264 slices").units
 	var last [packetbuf.NumTracks]*packetbuf.Packet
@@ -159,7 +159,7 @@ func TestRefused(t *testing.T) {
 	h.refusal = &ingest.Refusal{Outcome: ingest.RefusedKey, Reason: "wrong key"}
 	headers := []string{"Content-Type", "application/sdp"}
 	if w := h.request(t, http.MethodPost, "/live/a/whip?key=x", offerText(t, "obs"), headers...); w.status != http.StatusUnauthorized {
-		t.Errorf("%d %s", w.status, w.body.String())
+		t.Errorf("got %d %s", w.status, w.body.String())
 	}
 	h.waitUntil(func() bool { return h.taken == 0 })
 	if err := h.Close(t.Context()); err != nil {
@@ -167,7 +167,7 @@ func TestRefused(t *testing.T) {
 	}
 	h.refusal = nil
 	if w := h.request(t, http.MethodPost, "/live/a/whip", offerText(t, "obs"), headers...); w.status != http.StatusServiceUnavailable || w.header.Get("Retry-After") == "" {
-		t.Errorf("%d %s", w.status, w.body.String())
+		t.Errorf("got %d %s", w.status, w.body.String())
 	}
 	if h.taken != 0 || h.Sessions() != 0 || len(h.sinks) != 0 {
 		t.Errorf("got %d slots taken, %d sessions", h.taken, h.Sessions())
@@ -222,7 +222,7 @@ func TestLimit(t *testing.T) {
 	}
 	limits.Limit(300_000)
 	if p := sendUntilFeedback(t, c, between(290_000, 300_000)); len(p.SSRCs) != 2 {
-		t.Errorf("of %v", p.SSRCs)
+		t.Errorf("got SSRCs %v", p.SSRCs)
 	}
 	limits.Limit(1000)
 	sendUntilFeedback(t, c, between(minCeiling*0.9, minCeiling))
@@ -284,11 +284,11 @@ func TestRestartOverHTTP(t *testing.T) {
 	}
 	credentials := "a=ice-ufrag:newu\r\na=ice-pwd:" + strings.Repeat("n", 24) + "\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
 	if w := patch(credentials + "a=candidate:nonsense\r\n"); w.status != http.StatusBadRequest {
-		t.Errorf("%d %s", w.status, w.body.String())
+		t.Errorf("got %d %s", w.status, w.body.String())
 	}
 	w := patch(credentials + "a=candidate:1 1 udp 2130706431 127.0.0.1 9 typ host\r\n")
 	if w.status != http.StatusOK || !strings.Contains(w.body.String(), "a=ice-ufrag:") || !strings.Contains(w.body.String(), "a=candidate:") || w.header.Get("ETag") == "" {
-		t.Errorf("%d %s", w.status, w.body.String())
+		t.Errorf("got %d %s", w.status, w.body.String())
 	}
 	if w := patch(credentials); w.status != http.StatusBadRequest {
 		t.Errorf("with the same credentials: got %d %s", w.status, w.body.String())

@@ -16,7 +16,7 @@ func aacConfig(t testing.TB) *packetbuf.Packet {
 	t.Helper()
 	config, ok := codec.AACConfig(48000, 2)
 	if !ok {
-		t.Fatal("no AAC configuration")
+		t.Fatal("got no AAC configuration")
 	}
 	return &packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.AAC, Kind: packetbuf.Config, Payload: config}
 }

@@ -113,7 +113,7 @@ func TestFull(t *testing.T) {
 	b := New(1<<30, nil)
 	for i := 0; !b.Full(); i++ {
 		if i > 1000 {
-			t.Fatal("never full")
+			t.Fatal("got never full, want full")
 		}
 		newBuffer(b, 10<<20)
 		b.Balance()

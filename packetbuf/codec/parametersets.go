@@ -5,9 +5,9 @@ import (
 )
 
 // WithParameterSets returns a keyframe like key whose payload begins with the SPS and PPS of the
-// configuration cfg, which some decoders need in band before they give up the old ones. It returns
-// key itself where the keyframe is not of H.264 with 4-byte lengths, has an SPS already, or cfg is
-// nil or malformed.
+// configuration cfg. Some decoders need them in band to replace earlier ones. It returns key itself if
+// the keyframe is not H.264 with 4-byte lengths or already contains an SPS, or if cfg is nil or
+// malformed.
 func WithParameterSets(key, cfg *packetbuf.Packet) *packetbuf.Packet {
 	if key.Codec != packetbuf.H264 || cfg == nil {
 		return key

@@ -10,8 +10,7 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia"
 )
 
-// The keyframe that is given parameter sets is another packet: the first stays as it is, for whoever
-// holds it.
+// WithParameterSets returns a new packet; the original, which others may hold, does not change.
 func TestWithParameterSetsLeavesTheKeyframe(t *testing.T) {
 	var cfg, key *packetbuf.Packet
 	for _, p := range testmedia.Clip() {
@@ -27,7 +26,7 @@ func TestWithParameterSetsLeavesTheKeyframe(t *testing.T) {
 	key.Flags, key.CTO = packetbuf.Splice, 40
 	got := codec.WithParameterSets(key, cfg)
 	if got == key || !bytes.Equal(key.Payload, codec.AppendNAL(nil, []byte{0x65, 0x88})) {
-		t.Fatalf("the keyframe was changed to %x", key.Payload)
+		t.Fatalf("original keyframe: got %x, want it unchanged", key.Payload)
 	}
 	if !codec.AVCHas(got.Payload, 4, codec.NALSPS) || !codec.AVCHas(got.Payload, 4, codec.NALPPS) || !bytes.HasSuffix(got.Payload, idr) {
 		t.Errorf("got %x, want SPS and PPS before the frame", got.Payload)

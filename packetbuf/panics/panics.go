@@ -1,5 +1,5 @@
-// Package panics turns a panic in the handling of one session or stream into the error that ends
-// it. What is handled comes from strangers: a fault that they find must not end the process.
+// Package panics converts a panic in the handling of one session or stream into an error that ends
+// it. The input comes from untrusted peers, so a fault that it triggers must not end the process.
 package panics
 
 import (
@@ -8,17 +8,16 @@ import (
 	"runtime/debug"
 )
 
-// Error is a panic that was recovered from. Its message is for peers; Value and Stack are for the
-// log.
+// Error is a recovered panic. Its message is for peers; Value and Stack are for the log.
 type Error struct {
 	Value any
 	Stack string // of the goroutine that panicked
 }
 
-// Error returns the same for all panics: peers learn nothing of the cause.
+// Error returns the same text for all panics, so that peers do not learn the cause.
 func (e *Error) Error() string { return "internal error" }
 
-// Recover makes a panic the error that err points to. It is to be deferred.
+// Recover sets *err to an *Error if the goroutine panics. It must be deferred.
 func Recover(err *error) {
 	if v := recover(); v != nil {
 		*err = &Error{Value: v, Stack: string(debug.Stack())}
@@ -34,8 +33,8 @@ func Run(f func() error) (err error) {
 // Logger is the part of a logger that Report needs; *slog.Logger implements it.
 type Logger interface{ Error(msg string, args ...any) }
 
-// Report writes a panic to the log, with what it was in, such as "viewer session", and reports whether
-// err is one.
+// Report logs err if it is a panic, with the place in, such as "viewer session". It reports whether err
+// is a panic.
 func Report(log Logger, in string, err error) bool {
 	var p *Error
 	if !errors.As(err, &p) {

@@ -44,7 +44,7 @@ type Video struct {
 
 	assembling *assembly
 	lastDTS    time.Duration // timestamp of the newest frame passed on
-	started    bool          // last is set
+	started    bool          // lastDTS is set
 
 	splits      bool // the publisher sends frames in parts
 	splitsKnown bool // a keyframe has shown whether the publisher does
