@@ -5,15 +5,15 @@ import (
 	"testing"
 )
 
-// visitor is a connection that has or had a slot.
-type visitor struct {
+// testConn is a connection that has or had a slot.
+type testConn struct {
 	Slot
 	evicted bool
 }
 
-func visit(t *testing.T, s *Slots, addr string) *visitor {
+func newTestConn(t *testing.T, s *Slots, addr string) *testConn {
 	t.Helper()
-	v := &visitor{}
+	v := &testConn{}
 	var ok bool
 	if v.Slot, ok = s.TakeConn(tcpAddr(addr), func() { v.evicted = true }); !ok {
 		t.Fatalf("%s: got closed without an answer", addr)
@@ -25,19 +25,19 @@ func visit(t *testing.T, s *Slots, addr string) *visitor {
 func TestSlotsAreKeptForPublishers(t *testing.T) {
 	s := NewSlots(100, 0)
 	for i := range 90 {
-		if v := visit(t, s, fmt.Sprintf("192.0.2.1:%d", i+1)); v.View() != "" {
+		if v := newTestConn(t, s, fmt.Sprintf("192.0.2.1:%d", i+1)); v.View() != "" {
 			t.Fatalf("viewer %d: got a refusal, want a slot", i)
 		}
 	}
-	late := visit(t, s, "192.0.2.2:1")
+	late := newTestConn(t, s, "192.0.2.2:1")
 	if why := late.View(); late.Refusal != "" || why != "viewer limit (90 of 100 connections) reached" {
 		t.Errorf("a viewer too many: got %q, %q, want a refusal", late.Refusal, why)
 	}
 	late.Release()
-	quiet := visit(t, s, "192.0.2.4:1")
-	var silent []*visitor
+	quiet := newTestConn(t, s, "192.0.2.4:1")
+	var silent []*testConn
 	for i := range 50 { // they send no request
-		silent = append(silent, visit(t, s, fmt.Sprintf("192.0.2.3:%d", i+1)))
+		silent = append(silent, newTestConn(t, s, fmt.Sprintf("192.0.2.3:%d", i+1)))
 	}
 	if got := s.Used(); got != 100 {
 		t.Errorf("got %d slots in use, want all", got)
@@ -46,12 +46,12 @@ func TestSlotsAreKeptForPublishers(t *testing.T) {
 		t.Error("got no room, want it from the oldest connection of the address with most on approval")
 	}
 	for i := range 10 {
-		p := visit(t, s, fmt.Sprintf("192.0.2.5:%d", i+1))
+		p := newTestConn(t, s, fmt.Sprintf("192.0.2.5:%d", i+1))
 		if p.Refusal != "" {
 			t.Fatalf("publisher %d: got %q, want a slot", i, p.Refusal)
 		}
 		p.Publish(true)
-		visit(t, s, fmt.Sprintf("192.0.2.3:%d", i+100))
+		newTestConn(t, s, fmt.Sprintf("192.0.2.3:%d", i+100))
 		if p.evicted && i < 9 {
 			t.Fatalf("publisher %d: got closed, want it kept", i)
 		}
@@ -66,9 +66,9 @@ func TestSlotsAreKeptForPublishers(t *testing.T) {
 
 func TestIdleConnectionsMakeRoom(t *testing.T) {
 	s := NewSlots(20, 0)
-	var kept []*visitor
+	var kept []*testConn
 	for i := range 18 {
-		v := visit(t, s, fmt.Sprintf("192.0.2.1:%d", i+1))
+		v := newTestConn(t, s, fmt.Sprintf("192.0.2.1:%d", i+1))
 		if v.View() != "" {
 			t.Fatal("viewer: got no slot")
 		}
@@ -77,7 +77,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	kept[3].Idle(true)
 	kept[1].Idle(true)
 	kept[3].Idle(false) // another request
-	late := visit(t, s, "192.0.2.2:1")
+	late := newTestConn(t, s, "192.0.2.2:1")
 	if why := late.View(); why != "" || !kept[1].evicted || kept[3].evicted {
 		t.Errorf("viewer: got %q, idle connection closed: %v, busy one closed: %v, want \"\", true, false", why, kept[1].evicted, kept[3].evicted)
 	}
@@ -89,10 +89,10 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 
 func TestSlotOfFormerPublisher(t *testing.T) {
 	s := NewSlots(10, 0)
-	p := visit(t, s, "192.0.2.1:1")
+	p := newTestConn(t, s, "192.0.2.1:1")
 	p.Publish(true)
 	for i := range 9 {
-		visit(t, s, fmt.Sprintf("192.0.2.2:%d", i+1)).View()
+		newTestConn(t, s, fmt.Sprintf("192.0.2.2:%d", i+1)).View()
 	}
 	p.Publish(false)
 	if why := p.View(); why != "viewer limit (9 of 10 connections) reached" {

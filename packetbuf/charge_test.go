@@ -15,11 +15,11 @@ func appendGOPs(r *Ring, n, size int) {
 		if i%10 == 0 {
 			kind = Key
 		}
-		r.Add(packet(Video, kind, time.Duration(head)*time.Second+time.Duration(i)*100*time.Millisecond, size))
+		r.Add(newPacket(Video, kind, time.Duration(head)*time.Second+time.Duration(i)*100*time.Millisecond, size))
 	}
 }
 
-func TestChargedRingGivesUpWholeGOPs(t *testing.T) {
+func TestChargedRingEvictsWholeGOPs(t *testing.T) {
 	const size = 10_000
 	b := budget.New(100*(size+Overhead), nil)
 	greedy, modest := NewRing(Limits{}), NewRing(Limits{})
@@ -52,7 +52,7 @@ func TestWireFormsAreCharged(t *testing.T) {
 	build := func(*Packet) []byte { return make([]byte, 1000) }
 	var sent []*Packet
 	for i := range 5 {
-		p := packet(Video, Key, time.Duration(i)*time.Second, 100)
+		p := newPacket(Video, Key, time.Duration(i)*time.Second, 100)
 		r.Add(p)
 		p.Serialized(FLVTag, build)
 		p.Serialized(FLVTag, build)

@@ -20,7 +20,7 @@ func drawTracks(t *rapid.T, r *Ring) (all []*Packet) {
 		}
 		kind := rapid.SampledFrom([]Kind{Config, Key, Delta, Delta, Delta, Delta, Disposable}).Draw(t, "kind")
 		dts[slot] += time.Duration(rapid.IntRange(1, 40).Draw(t, "step")) * time.Millisecond
-		p := packet(Track(min(slot, int(Audio))), kind, start+dts[slot], 10) //nolint:gosec // small
+		p := newPacket(Track(min(slot, int(Audio))), kind, start+dts[slot], 10) //nolint:gosec // small
 		switch slot {
 		case int(Data):
 			p.Track = Data
@@ -116,20 +116,20 @@ func TestTrail(t *testing.T) {
 // ring.
 func TestForgottenConfigIsNotInForceAtTail(t *testing.T) {
 	r := NewRing(Limits{Duration: time.Second})
-	config := packet(Audio, Config, 0, 2)
+	config := newPacket(Audio, Config, 0, 2)
 	r.Add(config)
-	r.Add(packet(Video, Delta, 0, 1))
+	r.Add(newPacket(Video, Delta, 0, 1))
 	r.Forget(int(Audio))
 	for i := range 4 {
-		r.Add(packet(Video, Delta, time.Duration(i+1)*600*time.Millisecond, 1))
+		r.Add(newPacket(Video, Delta, time.Duration(i+1)*600*time.Millisecond, 1))
 	}
 	if trail, ok := r.Trail(r.Stats().Head-1, 1, 0); !ok || trail.Configs != (Configs{}) {
 		t.Errorf("after Forget: got %v, %v, want no configurations", trail.Configs, ok)
 	}
-	again := packet(Audio, Config, 2400*time.Millisecond, 2)
+	again := newPacket(Audio, Config, 2400*time.Millisecond, 2)
 	r.Add(again)
 	for i := range 4 {
-		r.Add(packet(Video, Delta, time.Duration(i+5)*600*time.Millisecond, 1))
+		r.Add(newPacket(Video, Delta, time.Duration(i+5)*600*time.Millisecond, 1))
 	}
 	if trail, _ := r.Trail(r.Stats().Head-1, 1, 0); trail.Configs[Audio] != again {
 		t.Errorf("after a new configuration: got %v, want %v", trail.Configs, again)
@@ -139,7 +139,7 @@ func TestForgottenConfigIsNotInForceAtTail(t *testing.T) {
 func TestBehind(t *testing.T) {
 	r, now := NewRing(Limits{}), time.Unix(1000, 0)
 	for i := range 3 {
-		p := packet(Video, Key, time.Duration(i)*time.Millisecond, 1)
+		p := newPacket(Video, Key, time.Duration(i)*time.Millisecond, 1)
 		p.Arrived = now.Add(time.Duration(i) * time.Second)
 		r.Add(p)
 	}
@@ -154,8 +154,8 @@ func TestBehind(t *testing.T) {
 func BenchmarkFind(b *testing.B) {
 	r := NewRing(Limits{Duration: 20 * time.Second})
 	for i := range 600 {
-		r.Add(packet(Video, Delta, time.Duration(i)*33*time.Millisecond, 1))
-		r.Add(packet(Audio, Delta, time.Duration(i)*33*time.Millisecond, 1))
+		r.Add(newPacket(Video, Delta, time.Duration(i)*33*time.Millisecond, 1))
+		r.Add(newPacket(Audio, Delta, time.Duration(i)*33*time.Millisecond, 1))
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func packet(track Track, kind Kind, dts time.Duration, size int) *Packet {
+func newPacket(track Track, kind Kind, dts time.Duration, size int) *Packet {
 	return &Packet{Track: track, Kind: kind, DTS: dts, Payload: make([]byte, size)}
 }
 
@@ -80,7 +80,7 @@ func TestRingAgainstSlice(t *testing.T) {
 		for seq := range uint64(rapid.IntRange(1, 600).Draw(t, "n")) {
 			dts += time.Duration(rapid.IntRange(0, 40).Draw(t, "step")) * time.Millisecond
 			kind := rapid.SampledFrom([]Kind{Config, Key, Delta, Delta, Delta, Delta, Disposable}).Draw(t, "kind")
-			p := packet(rapid.SampledFrom([]Track{Video, Audio}).Draw(t, "track"), kind, dts, rapid.IntRange(0, 900).Draw(t, "size"))
+			p := newPacket(rapid.SampledFrom([]Track{Video, Audio}).Draw(t, "track"), kind, dts, rapid.IntRange(0, 900).Draw(t, "size"))
 			if kind == Config {
 				p.Beside = make([]byte, rapid.IntRange(0, 900).Draw(t, "beside"))
 			}
@@ -128,9 +128,9 @@ func checkAgainstTwin(t *rapid.T, ring *Ring, w *twin) {
 
 func TestEndlessGOPLosesItsHead(t *testing.T) {
 	r := NewRing(Limits{Duration: time.Second})
-	r.Add(packet(Video, Key, 0, 10))
+	r.Add(newPacket(Video, Key, 0, 10))
 	for i := range 40 {
-		r.Add(packet(Video, Delta, time.Duration(i+1)*50*time.Millisecond, 10))
+		r.Add(newPacket(Video, Delta, time.Duration(i+1)*50*time.Millisecond, 10))
 	}
 	if _, _, err := r.Join(); !errors.Is(err, ErrNoKeyframe) {
 		t.Fatalf("join into a GOP without its key: got %v, want %v", err, ErrNoKeyframe)
@@ -139,7 +139,7 @@ func TestEndlessGOPLosesItsHead(t *testing.T) {
 	if got := s.Newest - s.Oldest; got > time.Second {
 		t.Errorf("held duration: got %v, want at most 1s", got)
 	}
-	r.Add(packet(Video, Key, 2*time.Second+50*time.Millisecond, 10))
+	r.Add(newPacket(Video, Key, 2*time.Second+50*time.Millisecond, 10))
 	c, _, err := r.Join()
 	if err != nil {
 		t.Fatalf("join at the next key: got %v, want no error", err)
@@ -153,7 +153,7 @@ func TestEndlessGOPLosesItsHead(t *testing.T) {
 func TestTinyPacketsAreBounded(t *testing.T) {
 	r := NewRing(Limits{Duration: 20 * time.Second, Bytes: 1 << 20})
 	for range 100_000 {
-		r.Add(packet(Data, Delta, 0, 1))
+		r.Add(newPacket(Data, Delta, 0, 1))
 	}
 	if n := r.Stats().Packets; n > 1<<20/Overhead {
 		t.Errorf("packets in a ring of 1 MiB: got %d, want at most %d", n, 1<<20/Overhead)
@@ -185,9 +185,9 @@ func TestGOPQueueIsSeldomMoved(t *testing.T) {
 
 func TestCursorSkipsToTheNewestKey(t *testing.T) {
 	r := NewRing(Limits{})
-	old, fresh := packet(Video, Config, 0, 3), packet(Video, Config, 0, 4)
+	old, fresh := newPacket(Video, Config, 0, 3), newPacket(Video, Config, 0, 4)
 	r.Add(old)
-	r.Add(packet(Video, Key, 0, 1))
+	r.Add(newPacket(Video, Key, 0, 1))
 	c, configs, err := r.Join()
 	if err != nil || configs[Video] != old {
 		t.Fatalf("join: got %v, %v, want the first configuration", configs, err)
@@ -195,9 +195,9 @@ func TestCursorSkipsToTheNewestKey(t *testing.T) {
 	if _, ok := c.Skip(); ok {
 		t.Error("skip without a key ahead: got true, want false")
 	}
-	r.Add(packet(Video, Delta, 40*time.Millisecond, 1))
+	r.Add(newPacket(Video, Delta, 40*time.Millisecond, 1))
 	r.Add(fresh)
-	r.Add(packet(Video, Key, 80*time.Millisecond, 1))
+	r.Add(newPacket(Video, Key, 80*time.Millisecond, 1))
 	if got := c.Lag(); got != 80*time.Millisecond {
 		t.Errorf("lag: got %v, want 80ms", got)
 	}
@@ -216,7 +216,7 @@ func TestCursorSkipsToTheNewestKey(t *testing.T) {
 }
 
 func TestSerializedOnce(t *testing.T) {
-	p, made := packet(Video, Key, 0, 3), 0
+	p, made := newPacket(Video, Key, 0, 3), 0
 	build := func(*Packet) []byte { made++; return []byte("tag") }
 	first := p.Serialized(FLVTag, build)
 	second := p.Serialized(FLVTag, build)
@@ -232,7 +232,7 @@ func BenchmarkRingAppend(b *testing.B) {
 	r := NewRing(Limits{Duration: 20 * time.Second, Bytes: 64 << 20})
 	packets := make([]*Packet, 4096) // more than the ring holds, so that it holds none twice
 	for i := range packets {
-		packets[i] = packet(Video, Delta, 0, 4096)
+		packets[i] = newPacket(Video, Delta, 0, 4096)
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
@@ -248,7 +248,7 @@ func BenchmarkRingAppend(b *testing.B) {
 func BenchmarkCursorRead(b *testing.B) {
 	r := NewRing(Limits{})
 	for i := range 1024 {
-		r.Add(packet(Video, Key, time.Duration(i)*time.Millisecond, 0))
+		r.Add(newPacket(Video, Key, time.Duration(i)*time.Millisecond, 0))
 	}
 	for _, batch := range []int{1, 4, 64} {
 		b.Run(fmt.Sprintf("wake=%d", batch), func(b *testing.B) {

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// gops appends n GOPs of one second: a key of 1000 bytes, then 9 pairs of a delta of 100 and a
+// appendWeighedGOPs appends n GOPs of one second: a key of 1000 bytes, then 9 pairs of a delta of 100 and a
 // disposable of 50, and audio of 10 bytes with each frame.
-func gops(r *Ring, n int) {
+func appendWeighedGOPs(r *Ring, n int) {
 	at := r.Stats().Newest
 	put := func(tr Track, k Kind, size int) {
 		r.Add(&Packet{Track: tr, Kind: k, DTS: at, Payload: make([]byte, size)})
@@ -31,7 +31,7 @@ func gops(r *Ring, n int) {
 
 func TestWeighTakesWholeGOPs(t *testing.T) {
 	r := NewRing(Limits{})
-	gops(r, 8)
+	appendWeighedGOPs(r, 8)
 	got := r.Weigh(4 * time.Second)
 	// The newest GOP may not be complete, and the fifth begins too long ago.
 	want := Weights{Key: 3000, Delta: 2700, Disposable: 1350, Audio: 600, GOPs: 3, Span: 3 * time.Second}
@@ -40,12 +40,12 @@ func TestWeighTakesWholeGOPs(t *testing.T) {
 	}
 }
 
-func TestWeighOfLittle(t *testing.T) {
+func TestWeighSmallRings(t *testing.T) {
 	r := NewRing(Limits{})
 	if got := r.Weigh(time.Second); got != (Weights{}) {
 		t.Errorf("empty ring: got %+v, want none", got)
 	}
-	gops(r, 1)
+	appendWeighedGOPs(r, 1)
 	if got := r.Weigh(time.Second); got.GOPs != 1 || got.Key != 1000 || got.Span != 950*time.Millisecond {
 		t.Errorf("one GOP: got %+v", got)
 	}
@@ -68,7 +68,7 @@ func TestBackFindsTheGOPOfAPacket(t *testing.T) {
 	if _, _, err := r.Back(1); err != ErrNoKeyframe { //nolint:errorlint // not wrapped
 		t.Fatalf("empty ring: got %v, want %v", err, ErrNoKeyframe)
 	}
-	gops(r, 6)
+	appendWeighedGOPs(r, 6)
 	first := r.gops.front().start
 	for _, g := range r.gops.items[r.gops.first:] {
 		for _, seq := range []uint64{g.start, g.start + 5} {

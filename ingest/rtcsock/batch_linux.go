@@ -48,9 +48,9 @@ func newBatch(g *gatherer) *batch {
 }
 
 // assign assigns an empty batch to a peer.
-func (b *batch) assign(to netip.AddrPort, sixes bool) {
+func (b *batch) assign(to netip.AddrPort, ipv6 bool) {
 	b.to = to
-	if sixes { // IPv4 is mapped
+	if ipv6 { // IPv4 is mapped
 		b.six.Addr, b.six.Port, b.addr = to.Addr().As16(), int(to.Port()), &b.six
 		return
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-func TestReached(t *testing.T) {
+func TestIsAllowedTarget(t *testing.T) {
 	for address, want := range map[string]bool{
 		"192.0.2.7": true, "10.1.2.3": true, "2001:db8::1": true, "host.example": false,
 		"127.0.0.1": false, "127.8.9.10": false, "::1": false, "::ffff:127.0.0.1": false,

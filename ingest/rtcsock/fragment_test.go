@@ -126,7 +126,7 @@ func TestWithCredentials(t *testing.T) {
 	}
 }
 
-func parsed(t *testing.T, media string) *sdp.SessionDescription {
+func parseMedium(t *testing.T, media string) *sdp.SessionDescription {
 	t.Helper()
 	d := &sdp.SessionDescription{}
 	if err := d.UnmarshalString("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n" + media); err != nil {
@@ -143,7 +143,7 @@ func TestDirection(t *testing.T) {
 		"a=recvonly\r\n" + m:                    "recvonly",
 		"a=recvonly\r\n" + m + "a=inactive\r\n": "inactive",
 	} {
-		d := parsed(t, media)
+		d := parseMedium(t, media)
 		if got := Direction(d, d.MediaDescriptions[0]); got != want {
 			t.Errorf("%q: got %s, want %s", media, got, want)
 		}
@@ -151,7 +151,7 @@ func TestDirection(t *testing.T) {
 }
 
 func TestPayloadTypes(t *testing.T) {
-	d := parsed(t, "m=audio 9 UDP/TLS/RTP/SAVPF 111 0 9 x 300 63\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n"+
+	d := parseMedium(t, "m=audio 9 UDP/TLS/RTP/SAVPF 111 0 9 x 300 63\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n"+
 		"a=rtpmap:9 G722/8000\r\na=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\na=rtpmap:5 late/8000\r\na=rtpmap:11\r\n")
 	want := []webrtc.RTPCodecParameters{
 		{PayloadType: 111, RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: "audio/opus", ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1"}},
@@ -162,7 +162,7 @@ func TestPayloadTypes(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	for line, rate := range map[string]uint32{"opus/48000": 48000, "opus/131071": 131071, "opus/131072": 0, "opus/-1": 0, "opus/": 0, "opus": 0, "opus/1e3": 0} {
-		d := parsed(t, "m=audio 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 "+line+"\r\n")
+		d := parseMedium(t, "m=audio 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 "+line+"\r\n")
 		if got := PayloadTypes(d.MediaDescriptions[0]); len(got) != 1 || got[0].ClockRate != rate {
 			t.Errorf("%s: got %+v, want a rate of %d", line, got, rate)
 		}

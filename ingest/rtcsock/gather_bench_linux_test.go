@@ -13,7 +13,7 @@ func BenchmarkWrite(b *testing.B) {
 	for _, peers := range []int{1, 100, 500} {
 		var far []netip.AddrPort
 		for range peers {
-			c := socket(b, "udp4", "127.0.0.1:0")
+			c := newSocket(b, "udp4", "127.0.0.1:0")
 			_ = c.SetReadBuffer(1) // nothing is read, so that packets are dropped as early as possible
 			far = append(far, c.LocalAddr().(*net.UDPAddr).AddrPort())
 		}
@@ -30,10 +30,10 @@ func BenchmarkWrite(b *testing.B) {
 			}
 		}
 		b.Run(fmt.Sprintf("plain/%d", peers), func(b *testing.B) {
-			frames(b, socket(b, "udp4", "127.0.0.1:0").WriteToUDPAddrPort)
+			frames(b, newSocket(b, "udp4", "127.0.0.1:0").WriteToUDPAddrPort)
 		})
 		b.Run(fmt.Sprintf("gathered/%d", peers), func(b *testing.B) {
-			g := gather(socket(b, "udp4", "127.0.0.1:0"))
+			g := gather(newSocket(b, "udp4", "127.0.0.1:0"))
 			defer g.Close()
 			frames(b, g.WriteToAddrPort)
 			s := g.Sent()

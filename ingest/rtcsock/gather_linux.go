@@ -33,9 +33,9 @@ type gatherer struct {
 	wake          chan struct{}
 	stop          chan struct{}
 	done          chan struct{}
-	splitDisabled atomic.Bool  // splitting was given up
-	splitWorked   atomic.Bool  // splitting has succeeded once
-	splitFailures atomic.Int64 // of splitting
+	splitDisabled atomic.Bool // splitting was given up
+	splitWorked   atomic.Bool // splitting has succeeded once
+	splitFailures atomic.Int64
 	counts        struct{ packets, sends, waited, refused atomic.Uint64 }
 
 	// mu guards the fields below. It is locked after a batch's lock, not before.
@@ -86,7 +86,7 @@ func sendmsg(fd int, data, control []byte, to unix.Sockaddr) error {
 	}
 }
 
-// WriteToAddrPort sends a packet within maxGatherTime; b may be changed when it returns. The error may be
+// WriteToAddrPort sends a packet, after about maxGatherTime at most; b may be changed when it returns. The error may be
 // about earlier packets. Most lost packets cause no error; Sent counts them.
 func (g *Gathered) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	g.counts.packets.Add(1)

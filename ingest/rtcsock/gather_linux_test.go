@@ -74,7 +74,7 @@ func (k *fakeKernel) sizes() (all [][]int) {
 	return all
 }
 
-func peer(port int) netip.AddrPort {
+func peerAddr(port int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port))
 }
 
@@ -86,7 +86,7 @@ func writeSizes(t testing.TB, g *Gathered, sizes ...int) {
 		for j := range n {
 			p[j] = byte(i)
 		}
-		if wrote, err := g.WriteToAddrPort(p[:n], peer(1)); wrote != n || err != nil {
+		if wrote, err := g.WriteToAddrPort(p[:n], peerAddr(1)); wrote != n || err != nil {
 			t.Fatalf("write: got %d, %v", wrote, err)
 		}
 	}
@@ -113,7 +113,7 @@ func TestBatches(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k := &fakeKernel{}
-				g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
+				g := gatherWith(newSocket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
 				defer g.Close()
 				writeSizes(t, g, c.written...)
 				if got := k.sizes(); fmt.Sprint(got) != fmt.Sprint(c.at) {
@@ -147,11 +147,11 @@ func TestBatches(t *testing.T) {
 func TestWaitIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &fakeKernel{}
-		g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
+		g := gatherWith(newSocket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
 		defer g.Close()
 		var written []time.Time
 		for i := range 1000 {
-			if _, err := g.WriteToAddrPort([]byte{byte(i)}, peer(1+i%7)); err != nil {
+			if _, err := g.WriteToAddrPort([]byte{byte(i)}, peerAddr(1+i%7)); err != nil {
 				t.Fatal(err)
 			}
 			written = append(written, time.Now())
@@ -174,7 +174,7 @@ func TestWaitIsBounded(t *testing.T) {
 func TestFlushSavesTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &fakeKernel{}
-		g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
+		g := gatherWith(newSocket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
 		defer g.Close()
 		writeSizes(t, g, 100, 100)
 		g.Flush()
@@ -211,7 +211,7 @@ func TestSendErrors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k := &fakeKernel{refuse: c.refuse}
-				conn := socket(t, "udp4", "127.0.0.1:0")
+				conn := newSocket(t, "udp4", "127.0.0.1:0")
 				g := gatherWith(conn, k.sendmsg)
 				defer g.Close()
 				_ = g.SetWriteDeadline(time.Now().Add(-1)) // the buffer is not going to drain
@@ -235,10 +235,10 @@ func TestSendErrors(t *testing.T) {
 func TestPeersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &fakeKernel{}
-		g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
+		g := gatherWith(newSocket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
 		defer g.Close()
 		for i := range maxWaitingPeers + 10 {
-			if _, err := g.WriteToAddrPort([]byte{1}, peer(1+i)); err != nil {
+			if _, err := g.WriteToAddrPort([]byte{1}, peerAddr(1+i)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -251,7 +251,7 @@ func TestPeersAreBounded(t *testing.T) {
 func TestCloseFlushes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &fakeKernel{}
-		g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
+		g := gatherWith(newSocket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
 		writeSizes(t, g, 100, 100)
 		if err := g.Close(); err != nil || fmt.Sprint(k.sizes()) != "[[100 100]]" {
 			t.Errorf("Close: got %v, sizes %v", err, k.sizes())
@@ -259,7 +259,7 @@ func TestCloseFlushes(t *testing.T) {
 		if err := g.Close(); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("second Close: got %v", err)
 		}
-		if _, err := g.WriteTo([]byte{1}, net.UDPAddrFromAddrPort(peer(1))); !errors.Is(err, net.ErrClosed) {
+		if _, err := g.WriteTo([]byte{1}, net.UDPAddrFromAddrPort(peerAddr(1))); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("write after Close: got %v", err)
 		}
 		if _, err := g.WriteTo([]byte{1}, &net.TCPAddr{}); err == nil {

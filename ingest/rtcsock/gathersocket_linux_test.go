@@ -22,11 +22,11 @@ func TestGatheredArrives(t *testing.T) {
 		"and of v6": {"udp", ":0", "[::1]:0"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := gather(socket(t, c.network, c.from))
+			g := gather(newSocket(t, c.network, c.from))
 			defer g.Close()
 			var wg sync.WaitGroup
 			for range 4 {
-				far := socket(t, "udp", c.to)
+				far := newSocket(t, "udp", c.to)
 				to := far.LocalAddr().(*net.UDPAddr).AddrPort()
 				seed := rand.Uint64()
 				const packets = 400
@@ -71,7 +71,7 @@ func TestGatheredArrives(t *testing.T) {
 // The packets of one writer stay in order while others call Flush.
 func TestOrderUnderFlush(t *testing.T) {
 	k := &fakeKernel{}
-	g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
+	g := gatherWith(newSocket(t, "udp4", "127.0.0.1:0"), k.sendmsg)
 	var writers, flushers sync.WaitGroup
 	over := make(chan struct{})
 	for range 2 {
@@ -92,7 +92,7 @@ func TestOrderUnderFlush(t *testing.T) {
 			p := make([]byte, 4)
 			for i := range each {
 				binary.BigEndian.PutUint32(p, uint32(i))
-				if _, err := g.WriteToAddrPort(p, peer(1+n)); err != nil {
+				if _, err := g.WriteToAddrPort(p, peerAddr(1+n)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -119,7 +119,7 @@ func TestOrderUnderFlush(t *testing.T) {
 }
 
 func TestReadsPassThrough(t *testing.T) {
-	g := gather(socket(t, "udp4", "127.0.0.1:0"))
+	g := gather(newSocket(t, "udp4", "127.0.0.1:0"))
 	defer g.Close()
 	to := g.LocalAddr().(*net.UDPAddr).AddrPort()
 	for range 2 {
@@ -138,10 +138,10 @@ func TestReadsPassThrough(t *testing.T) {
 
 func TestWriteDoesNotAllocate(t *testing.T) {
 	k := func(int, []byte, []byte, unix.Sockaddr) error { return nil }
-	g := gatherWith(socket(t, "udp4", "127.0.0.1:0"), k)
+	g := gatherWith(newSocket(t, "udp4", "127.0.0.1:0"), k)
 	defer g.Close()
 	p := make([]byte, 1200)
-	n := testing.AllocsPerRun(2000, func() { _, _ = g.WriteToAddrPort(p, peer(1)) })
+	n := testing.AllocsPerRun(2000, func() { _, _ = g.WriteToAddrPort(p, peerAddr(1)) })
 	if n >= 1 {
 		t.Errorf("got %v allocations, want none", n)
 	}

@@ -9,8 +9,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// socket returns a socket on a free port with large system buffers.
-func socket(t testing.TB, network, addr string) *net.UDPConn {
+// newSocket returns a socket on a free port with large system buffers.
+func newSocket(t testing.TB, network, addr string) *net.UDPConn {
 	t.Helper()
 	c, err := new(net.ListenConfig).ListenPacket(t.Context(), network, addr)
 	if err != nil {

@@ -23,7 +23,7 @@ func newSockets(t *testing.T, udp, tcp bool, change func(*Options)) *Sockets {
 	t.Helper()
 	var o Options
 	if udp {
-		o.UDP = socket(t, "udp4", "127.0.0.1:0")
+		o.UDP = newSocket(t, "udp4", "127.0.0.1:0")
 	}
 	if tcp {
 		l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -309,7 +309,7 @@ func TestGarbage(t *testing.T) {
 	them := newCaller(t, webrtc.NetworkTypeUDP4)
 	connectPeers(t, them, p)
 	them.waitForPacket(t, packets)
-	stranger := socket(t, "udp4", "127.0.0.1:0")
+	stranger := newSocket(t, "udp4", "127.0.0.1:0")
 	udp := s.options.UDP.LocalAddr().(*net.UDPAddr).AddrPort()
 	heads := [][]byte{
 		nil,
@@ -343,11 +343,11 @@ func TestGarbage(t *testing.T) {
 	them.waitForPacket(t, packets)
 }
 
-// TestGarbageOfThePeer sends garbage from the address of a connected peer.
-func TestGarbageOfThePeer(t *testing.T) {
+// TestGarbageFromThePeer sends garbage from the address of a connected peer.
+func TestGarbageFromThePeer(t *testing.T) {
 	s := newSockets(t, true, false, nil)
 	p, packets := newAnsweringPeer(t, s)
-	mine := socket(t, "udp4", "127.0.0.1:0")
+	mine := newSocket(t, "udp4", "127.0.0.1:0")
 	engine := webrtc.SettingEngine{}
 	shared := webrtc.NewICEUDPMux(nil, mine)
 	engine.SetICEUDPMux(shared)

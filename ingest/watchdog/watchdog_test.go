@@ -96,7 +96,7 @@ func TestFalseVerdictsOnBadLines(t *testing.T) {
 
 // Whatever came before, a push that was steady for its last seconds gets its verdict within
 // 1.5 s of its last frame.
-func TestHangIsNoticedAfterAnyHistory(t *testing.T) {
+func TestHangIsDetectedAfterAnyHistory(t *testing.T) {
 	const s = time.Second
 	for name, stalls := range map[string][]time.Duration{
 		"none":                 nil,
@@ -125,7 +125,7 @@ func TestHangIsNoticedAfterAnyHistory(t *testing.T) {
 }
 
 // A rhythm of long gaps is forgotten within a minute of steady media.
-func TestRhythmIsForgotten(t *testing.T) {
+func TestRhythmExpires(t *testing.T) {
 	for _, tr := range arrivals.Regular(1) {
 		w := New(Config{}, epoch)
 		playTrace(w, tr, 10*time.Minute)
@@ -157,7 +157,7 @@ func TestRandomStallsAreNoRhythm(t *testing.T) {
 
 // With random stalls the verdict falls at most 1.5 s beyond a gap that occurred at least three
 // times in the last 40 seconds, give or take a third.
-func TestWaitIsBoundedByWhatRepeats(t *testing.T) {
+func TestVerdictIsBoundedByRepeatedGaps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := New(Config{}, epoch)
 		last := pushSteadily(w, epoch, time.Second)
@@ -191,7 +191,7 @@ func TestWaitIsBoundedByWhatRepeats(t *testing.T) {
 	})
 }
 
-func TestHangIsNoticed(t *testing.T) {
+func TestHangIsDetected(t *testing.T) {
 	for name, c := range map[string]struct {
 		period, after, within time.Duration
 	}{
@@ -292,7 +292,7 @@ func TestSilenceOfSessionIsNotOfATrack(t *testing.T) {
 	}
 }
 
-func TestRoundTripGivesTime(t *testing.T) {
+func TestRoundTripDelaysVerdict(t *testing.T) {
 	w := New(Config{}, epoch)
 	pushSteadily(w, epoch, 10*time.Second)
 	before := w.silentAfter()

@@ -217,8 +217,8 @@ func TestUnmarked(t *testing.T) {
 	}
 }
 
-// TestSetsApart sends parameter sets before their frame, marked or with a timestamp of their own.
-func TestSetsApart(t *testing.T) {
+// TestParameterSetsBeforeFrame sends parameter sets before their frame, marked or with a timestamp of their own.
+func TestParameterSetsBeforeFrame(t *testing.T) {
 	for _, name := range []string{"h264", "hevc"} {
 		c := clipOf(t, name)
 		a := newAssembler(formats[c.codec])

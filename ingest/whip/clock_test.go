@@ -133,7 +133,7 @@ func TestReports(t *testing.T) {
 	}
 }
 
-func TestTeller(t *testing.T) {
+func TestREMBScheduler(t *testing.T) {
 	type step struct {
 		at   time.Duration
 		bits int64

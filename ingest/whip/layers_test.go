@@ -139,9 +139,9 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// TestRenditionsWant checks that a rendition's request for a keyframe reaches its layer, however rarely
+// TestRenditionKeyframeRequest checks that a rendition's request for a keyframe reaches its layer, however rarely
 // the layer sends a frame, and ends with a keyframe.
-func TestRenditionsWant(t *testing.T) {
+func TestRenditionKeyframeRequest(t *testing.T) {
 	l := newLayerTest(t)
 	l.s.layers.requestKey()
 	l.sendFramesN(t, 1, 0, 1)

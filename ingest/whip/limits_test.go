@@ -43,7 +43,7 @@ func TestGiantOffers(t *testing.T) {
 }
 
 // A retransmitted video packet is used although it arrives hundreds of packets late.
-func TestLateRepeat(t *testing.T) {
+func TestLateRetransmission(t *testing.T) {
 	h := newTestServer(t, nil)
 	c := newTestPublisher(t)
 	c.publish(t, h)
@@ -87,7 +87,7 @@ func (c *testPublisher) sendPacket(t *testing.T, i int) {
 }
 
 // A peer that sends endless SSRCs is disconnected.
-func TestStreamsWithoutEnd(t *testing.T) {
+func TestTooManyStreams(t *testing.T) {
 	h := newTestServer(t, nil)
 	c := newTestPublisher(t)
 	c.publish(t, h)

@@ -233,7 +233,7 @@ func TestOpusDTX(t *testing.T) {
 	}
 }
 
-func TestFramesStampedAlike(t *testing.T) {
+func TestFramesWithEqualTimestamps(t *testing.T) {
 	l := newViewerLine(t)
 	for v := range 300 {
 		now := time.Duration(v) * time.Second / 30

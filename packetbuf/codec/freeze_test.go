@@ -62,7 +62,7 @@ func TestFreezeRepeatsTheLastPicture(t *testing.T) {
 				args = append(args, "-pix_fmt", "yuv420p")
 			}
 			args = append(args, strings.Fields(e.args+" -g 25 -threads 1 -f flv -flvflags no_duration_filesize -")...)
-			cuts, frozen := freezeAll(t, run(t, nil, args...))
+			cuts, frozen := freezeAll(t, runFFmpeg(t, nil, args...))
 			t.Logf("%d cuts, %.1f bytes a made picture", cuts, frozen)
 		})
 	}
@@ -179,7 +179,7 @@ func annexB(au []byte) (out []byte) {
 // framemd5 returns the checksums of the decoded pictures in display order.
 func framemd5(t *testing.T, stream []byte) (sums []string) {
 	t.Helper()
-	for line := range strings.Lines(string(run(t, stream, "-threads", "1", "-f", "h264", "-i", "-", "-fps_mode", "passthrough", "-f", "framemd5", "-"))) {
+	for line := range strings.Lines(string(runFFmpeg(t, stream, "-threads", "1", "-f", "h264", "-i", "-", "-fps_mode", "passthrough", "-f", "framemd5", "-"))) {
 		if fields := strings.Split(line, ","); len(fields) == 6 && !strings.HasPrefix(line, "#") {
 			sums = append(sums, fields[5])
 		}
@@ -187,8 +187,8 @@ func framemd5(t *testing.T, stream []byte) (sums []string) {
 	return sums
 }
 
-// run returns the output of ffmpeg. A warning is a failure.
-func run(t *testing.T, in []byte, args ...string) []byte {
+// runFFmpeg returns the output of ffmpeg. A warning is a failure.
+func runFFmpeg(t *testing.T, in []byte, args ...string) []byte {
 	t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "ffmpeg", append([]string{"-nostdin", "-v", "warning"}, args...)...)
 	if in != nil {

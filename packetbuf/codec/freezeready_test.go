@@ -10,8 +10,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// plain returns a configuration without an encoder's output: a Freezer reads only headers.
-func plain(change func(*codec.SPS), pps []byte) codec.AVCConfig {
+// plainConfig returns a configuration without an encoder's output: a Freezer reads only headers.
+func plainConfig(change func(*codec.SPS), pps []byte) codec.AVCConfig {
 	s := codec.SPS{
 		Profile: 100, Level: 30, ChromaFormat: 1, BitDepthLuma: 8, BitDepthChroma: 8, Log2MaxFrameNum: 4, POCType: 2,
 		MaxRefFrames: 2, WidthMBs: 4, HeightMapUnits: 4, FrameMBsOnly: true, Direct8x8: true, Width: 64, Height: 64, NumReorder: -1,
@@ -24,8 +24,8 @@ func plain(change func(*codec.SPS), pps []byte) codec.AVCConfig {
 
 // twoSets returns plain's configuration with a larger SPS of id 1 and a second PPS.
 func twoSets(pps []byte) codec.AVCConfig {
-	c := plain(nil, onePPS)
-	far := plain(func(s *codec.SPS) {
+	c := plainConfig(nil, onePPS)
+	far := plainConfig(func(s *codec.SPS) {
 		s.ID, s.WidthMBs, s.HeightMapUnits, s.Width, s.Height = 1, 1000, 1000, 16000, 16000
 	}, pps)
 	c.SPS, c.PPS = append(c.SPS, far.SPS...), append(c.PPS, pps)
@@ -35,24 +35,24 @@ func twoSets(pps []byte) codec.AVCConfig {
 // The sets and slices below have one PPS with CAVLC, one reference and deblocking control, written
 // field by field.
 var (
-	onePPS = bits(0x68, "1 1 0 0 1 1 1 0 00 1 1 1 1 0 0 1")
+	onePPS = nalFromBits(0x68, "1 1 0 0 1 1 1 0 00 1 1 1 1 0 0 1")
 	// The same for the second PPS of twoSets: with the first SPS, with the second, with two slice groups.
-	otherPPS = bits(0x68, "010 1 0 0 1 1 1 0 00 1 1 1 1 0 0 1")
-	farPPS   = bits(0x68, "010 010 0 0 1 1 1 0 00 1 1 1 1 0 0 1")
-	otherFMO = bits(0x68, "010 1 0 0 010 1 1 1 1")
-	idrOther = bits(0x65, "010 0001000 010 0000 1 0 0 1 1 1")
+	otherPPS = nalFromBits(0x68, "010 1 0 0 1 1 1 0 00 1 1 1 1 0 0 1")
+	farPPS   = nalFromBits(0x68, "010 010 0 0 1 1 1 0 00 1 1 1 1 0 0 1")
+	otherFMO = nalFromBits(0x68, "010 1 0 0 010 1 1 1 1")
+	idrOther = nalFromBits(0x65, "010 0001000 010 0000 1 0 0 1 1 1")
 
-	fmoPPS  = bits(0x68, "1 1 0 0 010 1 1 1 1")
-	idrRef  = bits(0x65, "1 0001000 1 0000 1 0 0 1 1 1")
-	longIDR = bits(0x65, "1 0001000 1 0000 1 0 1 1 1 1")
-	refP    = bits(0x41, "1 00110 1 0001 0 0 0 1 1 1")
-	otherP  = bits(0x41, "1 00110 1 0011 0 0 0 1 1 1")
-	nonRefP = bits(0x01, "1 00110 1 0001 0 0 1 1 1")
-	partA   = bits(0x42, "1 00110 1 0001 1 0 0 0 1 1 1")
+	fmoPPS  = nalFromBits(0x68, "1 1 0 0 010 1 1 1 1")
+	idrRef  = nalFromBits(0x65, "1 0001000 1 0000 1 0 0 1 1 1")
+	longIDR = nalFromBits(0x65, "1 0001000 1 0000 1 0 1 1 1 1")
+	refP    = nalFromBits(0x41, "1 00110 1 0001 0 0 0 1 1 1")
+	otherP  = nalFromBits(0x41, "1 00110 1 0011 0 0 0 1 1 1")
+	nonRefP = nalFromBits(0x01, "1 00110 1 0001 0 0 1 1 1")
+	partA   = nalFromBits(0x42, "1 00110 1 0001 1 0 0 0 1 1 1")
 )
 
-// bits returns a NAL unit of a header byte and a string of bits.
-func bits(header byte, fields string) []byte {
+// nalFromBits returns a NAL unit of a header byte and a string of bits.
+func nalFromBits(header byte, fields string) []byte {
 	fields = strings.ReplaceAll(fields, " ", "")
 	out := make([]byte, 1+(len(fields)+7)/8)
 	out[0] = header
@@ -64,7 +64,7 @@ func bits(header byte, fields string) []byte {
 	return out
 }
 
-func unit(nals ...[]byte) (au []byte) {
+func accessUnit(nals ...[]byte) (au []byte) {
 	for _, n := range nals {
 		au = codec.AppendNAL(au, n)
 	}
@@ -78,23 +78,23 @@ func TestFreezerReady(t *testing.T) {
 		units  [][]byte
 		ready  bool
 	}{
-		{"one picture", plain(nil, onePPS), [][]byte{unit(idrRef)}, true},
-		{"two pictures", plain(nil, onePPS), [][]byte{unit(idrRef), unit(refP)}, true},
-		{"no picture", plain(nil, onePPS), nil, false},
-		{"missing pictures", plain(nil, onePPS), [][]byte{unit(idrRef), unit(otherP)}, false},
-		{"missing pictures before an IDR", plain(nil, onePPS), [][]byte{unit(idrRef), unit(otherP), unit(idrRef)}, true},
-		{"a last picture that is not a reference", plain(nil, onePPS), [][]byte{unit(idrRef), unit(nonRefP)}, false},
-		{"flexible macroblock order", plain(nil, fmoPPS), [][]byte{unit(idrRef)}, false},
-		{"data partitions", plain(nil, onePPS), [][]byte{unit(idrRef), unit(partA)}, false},
-		{"a long-term reference", plain(nil, onePPS), [][]byte{unit(longIDR)}, false},
-		{"order of type 1", plain(func(s *codec.SPS) { s.POCType = 1 }, onePPS), [][]byte{unit(idrRef)}, false},
-		{"separate planes", plain(func(s *codec.SPS) { s.Profile, s.ChromaFormat, s.SeparatePlanes = 244, 3, true }, onePPS), [][]byte{unit(idrRef)}, false},
-		{"a picture beyond all levels", plain(func(s *codec.SPS) { s.WidthMBs, s.HeightMapUnits, s.Width, s.Height = 1000, 1000, 16000, 16000 }, onePPS), [][]byte{unit(idrRef)}, false},
-		{"a further slice with another PPS", twoSets(otherPPS), [][]byte{unit(idrRef, idrOther)}, true},
-		{"a further slice with another SPS", twoSets(farPPS), [][]byte{unit(idrRef, idrOther)}, false},
-		{"a further slice with flexible macroblock order", twoSets(otherFMO), [][]byte{unit(idrRef, idrOther)}, false},
-		{"no references", plain(func(s *codec.SPS) { s.MaxRefFrames = 0 }, onePPS), [][]byte{unit(idrRef)}, false},
-		{"a cut unit", plain(nil, onePPS), [][]byte{unit(idrRef), {0, 0, 0, 9, 1}}, false},
+		{"one picture", plainConfig(nil, onePPS), [][]byte{accessUnit(idrRef)}, true},
+		{"two pictures", plainConfig(nil, onePPS), [][]byte{accessUnit(idrRef), accessUnit(refP)}, true},
+		{"no picture", plainConfig(nil, onePPS), nil, false},
+		{"missing pictures", plainConfig(nil, onePPS), [][]byte{accessUnit(idrRef), accessUnit(otherP)}, false},
+		{"missing pictures before an IDR", plainConfig(nil, onePPS), [][]byte{accessUnit(idrRef), accessUnit(otherP), accessUnit(idrRef)}, true},
+		{"a last picture that is not a reference", plainConfig(nil, onePPS), [][]byte{accessUnit(idrRef), accessUnit(nonRefP)}, false},
+		{"flexible macroblock order", plainConfig(nil, fmoPPS), [][]byte{accessUnit(idrRef)}, false},
+		{"data partitions", plainConfig(nil, onePPS), [][]byte{accessUnit(idrRef), accessUnit(partA)}, false},
+		{"a long-term reference", plainConfig(nil, onePPS), [][]byte{accessUnit(longIDR)}, false},
+		{"order of type 1", plainConfig(func(s *codec.SPS) { s.POCType = 1 }, onePPS), [][]byte{accessUnit(idrRef)}, false},
+		{"separate planes", plainConfig(func(s *codec.SPS) { s.Profile, s.ChromaFormat, s.SeparatePlanes = 244, 3, true }, onePPS), [][]byte{accessUnit(idrRef)}, false},
+		{"a picture beyond all levels", plainConfig(func(s *codec.SPS) { s.WidthMBs, s.HeightMapUnits, s.Width, s.Height = 1000, 1000, 16000, 16000 }, onePPS), [][]byte{accessUnit(idrRef)}, false},
+		{"a further slice with another PPS", twoSets(otherPPS), [][]byte{accessUnit(idrRef, idrOther)}, true},
+		{"a further slice with another SPS", twoSets(farPPS), [][]byte{accessUnit(idrRef, idrOther)}, false},
+		{"a further slice with flexible macroblock order", twoSets(otherFMO), [][]byte{accessUnit(idrRef, idrOther)}, false},
+		{"no references", plainConfig(func(s *codec.SPS) { s.MaxRefFrames = 0 }, onePPS), [][]byte{accessUnit(idrRef)}, false},
+		{"a cut unit", plainConfig(nil, onePPS), [][]byte{accessUnit(idrRef), {0, 0, 0, 9, 1}}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := codec.NewFreezer(tt.config)
@@ -112,21 +112,21 @@ func TestFreezerReady(t *testing.T) {
 	}
 }
 
-// large changes an SPS to numbers as OpenH264 uses them, which repeat after 32,768 pictures.
-func large(s *codec.SPS) { s.POCType, s.Log2MaxFrameNum, s.Log2MaxPOCLSB = 0, 15, 16 }
+// largeNumbers changes an SPS to numbers as OpenH264 uses them, which repeat after 32,768 pictures.
+func largeNumbers(s *codec.SPS) { s.POCType, s.Log2MaxFrameNum, s.Log2MaxPOCLSB = 0, 15, 16 }
 
-var largeIDR = bits(0x65, "1 0001000 1 000000000000000 1 0000000000000000 0 0 1 1 1")
+var largeIDR = nalFromBits(0x65, "1 0001000 1 000000000000000 1 0000000000000000 0 0 1 1 1")
 
 // Freeze frames can be followed like the stream's own pictures: a Freezer that has seen all of them
 // makes the same next one, and so does one that has seen only those from Way.
-func TestFreezeFollowsItself(t *testing.T) {
+func TestFreezeFramesCanBeFollowed(t *testing.T) {
 	for name, tt := range map[string]struct {
 		config codec.AVCConfig
 		units  [][]byte
 		most   int // the most pictures that Way returns
 	}{
-		"numbers that repeat early": {plain(nil, onePPS), [][]byte{unit(idrRef), unit(refP)}, 16},
-		"numbers that repeat late":  {plain(large, onePPS), [][]byte{unit(largeIDR)}, 257},
+		"numbers that repeat early": {plainConfig(nil, onePPS), [][]byte{accessUnit(idrRef), accessUnit(refP)}, 16},
+		"numbers that repeat late":  {plainConfig(largeNumbers, onePPS), [][]byte{accessUnit(largeIDR)}, 257},
 	} {
 		t.Run(name, func(t *testing.T) {
 			follow := func() *codec.Freezer {
@@ -164,9 +164,9 @@ func TestFreezeFollowsItself(t *testing.T) {
 
 // A Freezer survives any bytes, and its output can be parsed.
 func FuzzFreezer(f *testing.F) {
-	f.Add(plain(nil, onePPS).Append(nil), unit(idrRef), unit(refP))
-	f.Add(plain(nil, fmoPPS).Append(nil), unit(longIDR), unit(nonRefP))
-	f.Add(plain(func(s *codec.SPS) { s.POCType, s.Log2MaxPOCLSB = 0, 6 }, onePPS).Append(nil), unit(idrRef, refP), unit(partA))
+	f.Add(plainConfig(nil, onePPS).Append(nil), accessUnit(idrRef), accessUnit(refP))
+	f.Add(plainConfig(nil, fmoPPS).Append(nil), accessUnit(longIDR), accessUnit(nonRefP))
+	f.Add(plainConfig(func(s *codec.SPS) { s.POCType, s.Log2MaxPOCLSB = 0, 6 }, onePPS).Append(nil), accessUnit(idrRef, refP), accessUnit(partA))
 	f.Fuzz(func(t *testing.T, config, a, b []byte) {
 		c, err := codec.ParseAVCConfig(config)
 		if err != nil {
@@ -187,8 +187,8 @@ func FuzzFreezer(f *testing.F) {
 }
 
 func BenchmarkFreezerFollow(b *testing.B) {
-	f := codec.NewFreezer(plain(nil, onePPS))
-	key := unit(idrRef)
+	f := codec.NewFreezer(plainConfig(nil, onePPS))
+	key := accessUnit(idrRef)
 	b.ReportAllocs()
 	for b.Loop() {
 		f.Follow(key)

@@ -73,7 +73,7 @@ func decodesToSilence(t *testing.T, config *packetbuf.Packet, silent []byte, cha
 			Track: packetbuf.Audio, Codec: packetbuf.AAC, Kind: packetbuf.Key, DTS: time.Duration(i) * 1024 * time.Second / 48000, Payload: silent,
 		})...)
 	}
-	pcm := run(t, stream, "-v", "error", "-f", "flv", "-i", "-", "-f", "s16le", "-") // without -v it warns about guessed layouts
+	pcm := runFFmpeg(t, stream, "-v", "error", "-f", "flv", "-i", "-", "-f", "s16le", "-") // without -v it warns about guessed layouts
 	if len(pcm) != frames*1024*channels*2 || len(bytes.Trim(pcm, "\x00")) != 0 {
 		t.Errorf("got %d bytes of samples, %d of them not 0, want %d zeros", len(pcm), len(bytes.Trim(pcm, "\x00")), frames*1024*channels*2)
 	}

@@ -42,7 +42,7 @@ func TestOpusSilenceDecodesToSilence(t *testing.T) {
 	}
 	for _, channels := range []int{1, 2} {
 		t.Run(fmt.Sprint(channels, " channels"), func(t *testing.T) {
-			tone := run(t, nil, "-f", "lavfi", "-i", "sine=r=48000", "-t", "0.3", "-ac", fmt.Sprint(channels), "-c:a", "libopus", "-b:a", "64k", "-f", "ogg", "-")
+			tone := runFFmpeg(t, nil, "-f", "lavfi", "-i", "sine=r=48000", "-t", "0.3", "-ac", fmt.Sprint(channels), "-c:a", "libopus", "-b:a", "64k", "-f", "ogg", "-")
 			var stream []byte
 			var w *ogg.Writer
 			put := func(packet []byte) {
@@ -73,7 +73,7 @@ func TestOpusSilenceDecodesToSilence(t *testing.T) {
 			for range frames {
 				put(silent)
 			}
-			pcm := run(t, stream, "-f", "ogg", "-i", "-", "-f", "s16le", "-")
+			pcm := runFFmpeg(t, stream, "-f", "ogg", "-i", "-", "-f", "s16le", "-")
 			const click = 104 // -50 dB of full scale
 			for i := len(pcm) - 2*channels*960*(frames-2); i < len(pcm); i += 2 {
 				if v := int16(binary.LittleEndian.Uint16(pcm[i:])); v > click || v < -click { //nolint:gosec // two's complement

@@ -7,8 +7,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// nalOf returns a NAL unit with a header and the bits that follow it, in zeros and ones.
-func nalOf(header byte, bits ...string) []byte {
+// nalUnit returns a NAL unit with a header and the bits that follow it, in zeros and ones.
+func nalUnit(header byte, bits ...string) []byte {
 	nal := []byte{header}
 	n := 0
 	for _, s := range bits {
@@ -25,9 +25,9 @@ func nalOf(header byte, bits ...string) []byte {
 	return append(nal, 0x80, 0x55, 0x55)
 }
 
-// interlaced returns a reader of slices that may belong to fields. frame_num and the picture order
+// newInterlacedReader returns a reader of slices that may belong to fields. frame_num and the picture order
 // count have four bits.
-func interlaced() *codec.SliceReader {
+func newInterlacedReader() *codec.SliceReader {
 	sps := codec.SPS{
 		Profile: 77, Level: 31, ChromaFormat: 1, BitDepthLuma: 8, BitDepthChroma: 8, Log2MaxFrameNum: 4, Log2MaxPOCLSB: 4,
 		MaxRefFrames: 1, WidthMBs: 10, HeightMapUnits: 4, Direct8x8: true, Width: 160, Height: 128, NumReorder: -1,
@@ -49,7 +49,7 @@ func TestSliceReader(t *testing.T) {
 		top, bottom       = "10", "11"
 	)
 	slice := func(header byte, bits ...string) codec.Slice {
-		return interlaced().Read(packetbuf.H264, nalOf(header, bits...))
+		return newInterlacedReader().Read(packetbuf.H264, nalUnit(header, bits...))
 	}
 	one := slice(reference, first, p, "0001", frame, "0010", "0", "0", "0")
 	for name, c := range map[string]struct {
@@ -65,8 +65,8 @@ func TestSliceReader(t *testing.T) {
 		"the other field":          {slice: slice(reference, first, p, "0001", bottom, "0011", "0", "0", "0"), first: true, differs: true, field: true, isSecond: true, comparedToFields: true},
 		"the next frame's field":   {slice: slice(reference, first, p, "0010", bottom, "0101", "0", "0", "0"), first: true, differs: true, field: true, comparedToFields: true},
 		"a field's other slice":    {slice: slice(reference, other, p, "0001", top, "0010", "0", "0", "0"), field: true, comparedToFields: true},
-		"one that cannot be read":  {slice: interlaced().Read(packetbuf.H264, []byte{reference}), first: true},
-		"a partition of its slice": {slice: interlaced().Read(packetbuf.H264, nalOf(2<<5|codec.NALPartB, "1"))},
+		"one that cannot be read":  {slice: newInterlacedReader().Read(packetbuf.H264, []byte{reference}), first: true},
+		"a partition of its slice": {slice: newInterlacedReader().Read(packetbuf.H264, nalUnit(2<<5|codec.NALPartB, "1"))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := one

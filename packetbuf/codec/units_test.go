@@ -83,7 +83,7 @@ func FuzzReadUnits(f *testing.F) {
 
 // A start code and the first byte of the unit after it, read as a length, may match the size of
 // the rest.
-func TestReadUnitsBehindACodeThatIsItsLength(t *testing.T) {
+func TestReadUnitsAfterAmbiguousStartCode(t *testing.T) {
 	first := append([]byte{0x65, 0x88}, bytes.Repeat([]byte{0x11}, 500)...)
 	for _, second := range []byte{0x02, 0x9a, 0x40, 0xe0} {
 		// The first unit is followed by 0x141 bytes, which begin with 0x41.

@@ -18,8 +18,8 @@ const (
 	hevcPPSHex = "4401c172b46240"
 )
 
-// encoded returns a short clip made by ffmpeg. Without ffmpeg it skips the test, but fails it in CI.
-func encoded(t *testing.T, args string) []byte {
+// encodeClip returns a short clip made by ffmpeg. Without ffmpeg it skips the test, but fails it in CI.
+func encodeClip(t *testing.T, args string) []byte {
 	t.Helper()
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		if os.Getenv("CI") == "true" {
@@ -33,7 +33,7 @@ func encoded(t *testing.T, args string) []byte {
 
 // TestAVCHasB compares AVCHasB with the picture types that ffprobe reports.
 func TestAVCHasB(t *testing.T) {
-	raw := encoded(t, "-pix_fmt yuv420p -c:v libx264 -preset medium -bf 3 -g 15 -x264-params aud=1 -f h264")
+	raw := encodeClip(t, "-pix_fmt yuv420p -c:v libx264 -preset medium -bf 3 -g 15 -x264-params aud=1 -f h264")
 	file := filepath.Join(t.TempDir(), "clip.h264")
 	if err := os.WriteFile(file, raw, 0o600); err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func TestHEVCOfEncoders(t *testing.T) {
 		"yuv420p": {1, 0, 0}, "yuv422p": {2, 0, 0}, "yuv444p": {3, 0, 0}, "gray": {0, 0, 0}, "yuv420p10le": {1, 2, 2}, "yuv444p12le": {3, 4, 4},
 	} {
 		t.Run(format, func(t *testing.T) {
-			raw := encoded(t, "-pix_fmt "+format+" -c:v libx265 -preset ultrafast -x265-params log-level=none -f hevc")
+			raw := encodeClip(t, "-pix_fmt "+format+" -c:v libx265 -preset ultrafast -x265-params log-level=none -f hevc")
 			_, sets, err := HEVCKind(AppendAnnexB(nil, raw))
 			if err != nil {
 				t.Fatal(err)

@@ -31,7 +31,7 @@ func TestTagRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.DTS = time.Duration(p.Millis()) * ms
-		if !same(got, p) {
+		if !samePacket(got, p) {
 			t.Errorf("got %+v, want %+v", got, p)
 		}
 		if _, err := r.Next(); !errors.Is(err, io.EOF) {
@@ -82,7 +82,7 @@ func TestCompositionTimeStaysInRange(t *testing.T) {
 		-1 * ms: -1 * ms, -8388608 * ms: -8388608 * ms, -time.Hour * 9: -8388608 * ms,
 		time.Hour * 9: 8388607 * ms,
 	} {
-		body, err := AppendBody(nil, video(packetbuf.H264, packetbuf.Delta, cto, au(nonIDR)))
+		body, err := AppendBody(nil, video(packetbuf.H264, packetbuf.Delta, cto, accessUnit(nonIDR)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +165,7 @@ func FuzzReader(f *testing.F) {
 }
 
 func BenchmarkDecodeVideo(b *testing.B) {
-	body, err := AppendBody(nil, video(packetbuf.H264, packetbuf.Delta, 40*ms, au(nonIDR, make([]byte, 10000))))
+	body, err := AppendBody(nil, video(packetbuf.H264, packetbuf.Delta, 40*ms, accessUnit(nonIDR, make([]byte, 10000))))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func BenchmarkDecodeVideo(b *testing.B) {
 }
 
 func BenchmarkTag(b *testing.B) {
-	p := video(packetbuf.H264, packetbuf.Delta, 40*ms, au(nonIDR, make([]byte, 10000)))
+	p := video(packetbuf.H264, packetbuf.Delta, 40*ms, accessUnit(nonIDR, make([]byte, 10000)))
 	b.SetBytes(int64(len(p.Payload)))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -189,7 +189,7 @@ func BenchmarkTag(b *testing.B) {
 }
 
 func BenchmarkAppendBody(b *testing.B) {
-	p := video(packetbuf.H264, packetbuf.Delta, 40*ms, au(nonIDR, make([]byte, 10000)))
+	p := video(packetbuf.H264, packetbuf.Delta, 40*ms, accessUnit(nonIDR, make([]byte, 10000)))
 	dst := make([]byte, 0, 20000)
 	b.SetBytes(int64(len(p.Payload)))
 	b.ReportAllocs()

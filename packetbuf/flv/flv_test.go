@@ -11,8 +11,8 @@ import (
 
 const ms = time.Millisecond
 
-// au joins NAL units with 4-byte lengths.
-func au(nals ...[]byte) []byte {
+// accessUnit joins NAL units with 4-byte lengths.
+func accessUnit(nals ...[]byte) []byte {
 	var out []byte
 	for _, n := range nals {
 		out = append(out, 0, 0, byte(len(n)>>8), byte(len(n)))
@@ -94,20 +94,20 @@ func decodeCases() []decodeCase {
 		{"empty data", d, nil, nil, false},
 
 		{"AVC configuration", v, join(0x17, 0, 0, 0, 0, avcRecord), video(packetbuf.H264, packetbuf.Config, 0, avcRecord), false},
-		{"AVC IDR", v, join(0x17, 1, 0, 0, 80, au(idr)), video(packetbuf.H264, packetbuf.Key, 80*ms, au(idr)), false},
-		{"AVC IDR behind parameter sets", v, join(0x17, 1, 0, 0, 0, au(delimiter, parameterP, idr)), video(packetbuf.H264, packetbuf.Key, 0, au(delimiter, parameterP, idr)), false},
-		{"AVC IDR not marked as key", v, join(0x27, 1, 0, 0, 0, au(idr)), video(packetbuf.H264, packetbuf.Key, 0, au(idr)), true},
-		{"AVC P", v, join(0x27, 1, 0, 0, 0, au(nonIDR)), video(packetbuf.H264, packetbuf.Delta, 0, au(nonIDR)), false},
-		{"AVC P with negative composition time", v, join(0x27, 1, 0xff, 0xff, 0xd8, au(nonIDR)), video(packetbuf.H264, packetbuf.Delta, -40*ms, au(nonIDR)), false},
-		{"AVC P marked as key", v, join(0x17, 1, 0, 0, 0, au(nonIDR)), video(packetbuf.H264, packetbuf.Delta, 0, au(nonIDR)), true},
-		{"AVC P with recovery point, as in intra-refresh", v, join(0x17, 1, 0, 0, 0, au(recovery, nonIDR)), video(packetbuf.H264, packetbuf.Delta, 0, au(recovery, nonIDR)), true},
-		{"AVC I with recovery point", v, join(0x17, 1, 0, 0, 0, au(recovery, intra)), video(packetbuf.H264, packetbuf.Key, 0, au(recovery, intra)), false},
-		{"AVC I without recovery point", v, join(0x17, 1, 0, 0, 0, au(intra)), video(packetbuf.H264, packetbuf.Delta, 0, au(intra)), true},
-		{"AVC I with recovery point, not marked", v, join(0x27, 1, 0, 0, 0, au(recovery, intra)), video(packetbuf.H264, packetbuf.Delta, 0, au(recovery, intra)), false},
-		{"AVC unreferenced", v, join(0x37, 1, 0, 0, 0, au(unused)), video(packetbuf.H264, packetbuf.Disposable, 0, au(unused)), false},
-		{"AVC unreferenced, not marked", v, join(0x27, 1, 0, 0, 0, au(unused, unused)), video(packetbuf.H264, packetbuf.Disposable, 0, au(unused, unused)), true},
-		{"AVC referenced, marked disposable", v, join(0x37, 1, 0, 0, 0, au(nonIDR)), video(packetbuf.H264, packetbuf.Delta, 0, au(nonIDR)), true},
-		{"AVC parameter sets alone", v, join(0x27, 1, 0, 0, 0, au(parameterP)), video(packetbuf.H264, packetbuf.Delta, 0, au(parameterP)), false},
+		{"AVC IDR", v, join(0x17, 1, 0, 0, 80, accessUnit(idr)), video(packetbuf.H264, packetbuf.Key, 80*ms, accessUnit(idr)), false},
+		{"AVC IDR behind parameter sets", v, join(0x17, 1, 0, 0, 0, accessUnit(delimiter, parameterP, idr)), video(packetbuf.H264, packetbuf.Key, 0, accessUnit(delimiter, parameterP, idr)), false},
+		{"AVC IDR not marked as key", v, join(0x27, 1, 0, 0, 0, accessUnit(idr)), video(packetbuf.H264, packetbuf.Key, 0, accessUnit(idr)), true},
+		{"AVC P", v, join(0x27, 1, 0, 0, 0, accessUnit(nonIDR)), video(packetbuf.H264, packetbuf.Delta, 0, accessUnit(nonIDR)), false},
+		{"AVC P with negative composition time", v, join(0x27, 1, 0xff, 0xff, 0xd8, accessUnit(nonIDR)), video(packetbuf.H264, packetbuf.Delta, -40*ms, accessUnit(nonIDR)), false},
+		{"AVC P marked as key", v, join(0x17, 1, 0, 0, 0, accessUnit(nonIDR)), video(packetbuf.H264, packetbuf.Delta, 0, accessUnit(nonIDR)), true},
+		{"AVC P with recovery point, as in intra-refresh", v, join(0x17, 1, 0, 0, 0, accessUnit(recovery, nonIDR)), video(packetbuf.H264, packetbuf.Delta, 0, accessUnit(recovery, nonIDR)), true},
+		{"AVC I with recovery point", v, join(0x17, 1, 0, 0, 0, accessUnit(recovery, intra)), video(packetbuf.H264, packetbuf.Key, 0, accessUnit(recovery, intra)), false},
+		{"AVC I without recovery point", v, join(0x17, 1, 0, 0, 0, accessUnit(intra)), video(packetbuf.H264, packetbuf.Delta, 0, accessUnit(intra)), true},
+		{"AVC I with recovery point, not marked", v, join(0x27, 1, 0, 0, 0, accessUnit(recovery, intra)), video(packetbuf.H264, packetbuf.Delta, 0, accessUnit(recovery, intra)), false},
+		{"AVC unreferenced", v, join(0x37, 1, 0, 0, 0, accessUnit(unused)), video(packetbuf.H264, packetbuf.Disposable, 0, accessUnit(unused)), false},
+		{"AVC unreferenced, not marked", v, join(0x27, 1, 0, 0, 0, accessUnit(unused, unused)), video(packetbuf.H264, packetbuf.Disposable, 0, accessUnit(unused, unused)), true},
+		{"AVC referenced, marked disposable", v, join(0x37, 1, 0, 0, 0, accessUnit(nonIDR)), video(packetbuf.H264, packetbuf.Delta, 0, accessUnit(nonIDR)), true},
+		{"AVC parameter sets alone", v, join(0x27, 1, 0, 0, 0, accessUnit(parameterP)), video(packetbuf.H264, packetbuf.Delta, 0, accessUnit(parameterP)), false},
 		{"AVC that is not length-prefixed", v, join(0x17, 1, 0, 0, 0, b5), video(packetbuf.H264, packetbuf.Key, 0, b5), false},
 		{"AVC end of sequence", v, []byte{0x17, 2, 0, 0, 0}, nil, false},
 		{"AVC end of sequence, short", v, []byte{0x17, 2}, nil, false},
@@ -117,8 +117,8 @@ func decodeCases() []decodeCase {
 		{"legacy HEVC configuration", v, join(0x1c, 0, 0, 0, 0, b5), video(packetbuf.HEVC, packetbuf.Config, 0, b5), true},
 
 		{"avc1 configuration", v, join(0x90, "avc1", avcRecord), video(packetbuf.H264, packetbuf.Config, 0, avcRecord), true},
-		{"avc1 frames", v, join(0x91, "avc1", 0, 0, 33, au(idr)), video(packetbuf.H264, packetbuf.Key, 33*ms, au(idr)), true},
-		{"avc1 framesX", v, join(0xa3, "avc1", au(unused)), video(packetbuf.H264, packetbuf.Disposable, 0, au(unused)), true},
+		{"avc1 frames", v, join(0x91, "avc1", 0, 0, 33, accessUnit(idr)), video(packetbuf.H264, packetbuf.Key, 33*ms, accessUnit(idr)), true},
+		{"avc1 framesX", v, join(0xa3, "avc1", accessUnit(unused)), video(packetbuf.H264, packetbuf.Disposable, 0, accessUnit(unused)), true},
 		{"hvc1 configuration", v, join(0x90, "hvc1", b5), video(packetbuf.HEVC, packetbuf.Config, 0, b5), false},
 		{"hvc1 frames", v, join(0xa1, "hvc1", 0xff, 0xff, 0xff, b5), video(packetbuf.HEVC, packetbuf.Delta, -ms, b5), false},
 		{"hvc1 framesX", v, join(0x93, "hvc1", b5), video(packetbuf.HEVC, packetbuf.Key, 0, b5), false},
@@ -169,7 +169,7 @@ func decodeCases() []decodeCase {
 	}
 }
 
-func same(a, b *packetbuf.Packet) bool {
+func samePacket(a, b *packetbuf.Packet) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
@@ -184,7 +184,7 @@ func TestDecode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !same(got, c.want) {
+			if !samePacket(got, c.want) {
 				t.Fatalf("got  %+v\nwant %+v", got, c.want)
 			}
 			if got == nil {
@@ -197,7 +197,7 @@ func TestDecode(t *testing.T) {
 			if !c.once && !bytes.Equal(back, c.body) {
 				t.Fatalf("encoded back\ngot  %x\nwant %x", back, c.body)
 			}
-			if again, err := Decode(c.track, back); err != nil || !same(again, got) {
+			if again, err := Decode(c.track, back); err != nil || !samePacket(again, got) {
 				t.Fatalf("decoded again: got %+v, %v, want %+v", again, err, got)
 			}
 		})
@@ -293,7 +293,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal(err)
 		}
 		again, err := Decode(p.Track, back)
-		if err != nil || !same(again, p) {
+		if err != nil || !samePacket(again, p) {
 			t.Fatalf("encoded and decoded: got %+v, %v, want %+v", again, err, p)
 		}
 	})

@@ -27,7 +27,7 @@ func dropped(in *Intake) int { return int(in.Repairs.Count(packetbuf.Unreadable)
 
 func TestIntake(t *testing.T) {
 	config := []byte{0x17, 0, 0, 0, 0, 1, 0x64, 0, 0x1f}
-	key := join([]byte{0x17, 1, 0, 0, 0}, au([]byte{0x65, 0x88}))
+	key := join([]byte{0x17, 1, 0, 0, 0}, accessUnit([]byte{0x65, 0x88}))
 	steps := []struct {
 		name    string
 		track   packetbuf.Track

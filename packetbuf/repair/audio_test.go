@@ -92,7 +92,7 @@ func TestAudio(t *testing.T) {
 					for i, p := range frames {
 						messages = append(messages, c.send(i, p)...)
 					}
-					got, repairs := send(t, messages)
+					got, repairs := takeAll(t, messages)
 					if repairs[c.reason] == 0 {
 						t.Errorf("got repairs %v, want %q", repairs, c.reason)
 					}
@@ -125,7 +125,7 @@ func checkAudioFrames(t *testing.T, got []*packetbuf.Packet, config *packetbuf.P
 // A packet of Opus contains what a decoder needs to know.
 func TestOpusWithoutConfiguration(t *testing.T) {
 	p := &packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.Opus, Kind: packetbuf.Delta, Payload: []byte{0xfc, 0xff, 0xfe}}
-	got, repairs := send(t, []message{{packet: p}})
+	got, repairs := takeAll(t, []message{{packet: p}})
 	if len(got) != 2 || repairs["no_config"] != 1 {
 		t.Fatalf("got %v, repairs %v, want a configuration and the frame", got, repairs)
 	}

@@ -95,8 +95,8 @@ func encodeHEVC(t *testing.T, x265 string) []*packetbuf.Packet {
 	return append([]*packetbuf.Packet{config}, packets...)
 }
 
-// units returns the NAL units of an access unit.
-func units(t *testing.T, p *packetbuf.Packet) (all [][]byte) {
+// nalUnits returns the NAL units of an access unit.
+func nalUnits(t *testing.T, p *packetbuf.Packet) (all [][]byte) {
 	t.Helper()
 	for rest := p.Payload; len(rest) > 0; {
 		nal, next, err := codec.NextNAL(rest, 4)
@@ -136,8 +136,8 @@ type message struct {
 	raw    []byte // a body to send instead of packet
 }
 
-// send passes messages, 10 ms apart, to an intake and returns the packets and the repairs by reason.
-func send(t *testing.T, messages []message) ([]*packetbuf.Packet, map[string]uint64) {
+// takeAll passes messages, 10 ms apart, to an intake and returns the packets and the repairs by reason.
+func takeAll(t *testing.T, messages []message) ([]*packetbuf.Packet, map[string]uint64) {
 	t.Helper()
 	var in flv.Intake
 	var out []*packetbuf.Packet

@@ -12,7 +12,7 @@ import (
 
 // Parameter sets that are only in band, at a keyframe of another size, give a configuration before
 // it, once. A repeated sequence header does not undo that.
-func TestOtherSetsInBand(t *testing.T) {
+func TestNewParameterSetsInBand(t *testing.T) {
 	small, large := encodeH264(t, "160x128", "20", "bframes=0"), encodeH264(t, "320x256", "20", "bframes=0")
 	messages := []message{}
 	for _, p := range small {
@@ -25,7 +25,7 @@ func TestOtherSetsInBand(t *testing.T) {
 		}
 		messages = append(messages, message{packet: small[0]})
 	}
-	packets, repairs := send(t, messages)
+	packets, repairs := takeAll(t, messages)
 	var widths []int
 	for i, p := range packets {
 		if p.Kind != packetbuf.Config {
@@ -46,7 +46,7 @@ func TestOtherSetsInBand(t *testing.T) {
 }
 
 // The same for HEVC, with another PPS.
-func TestOtherSetsOfOtherCodecs(t *testing.T) {
+func TestNewHEVCParameterSetsInBand(t *testing.T) {
 	one, other := encodeHEVC(t, ""), encodeHEVC(t, "cbqpoffs=3")
 	var messages []message
 	for _, p := range one {
@@ -56,7 +56,7 @@ func TestOtherSetsOfOtherCodecs(t *testing.T) {
 	for _, p := range other[1:] {
 		messages = append(messages, inBand(t, p)...)
 	}
-	packets, repairs := send(t, messages)
+	packets, repairs := takeAll(t, messages)
 	var configs []*packetbuf.Packet
 	for _, p := range packets {
 		if p.Kind == packetbuf.Config {
@@ -69,13 +69,13 @@ func TestOtherSetsOfOtherCodecs(t *testing.T) {
 }
 
 // Of a stream without any parameter sets nothing is passed on, and that is counted.
-func TestNothingToDecodeWith(t *testing.T) {
+func TestNoParameterSets(t *testing.T) {
 	clip := encodeH264(t, "160x128", "41", "bframes=0")
 	var messages []message
 	for _, p := range clip[1:] {
 		messages = append(messages, message{packet: p})
 	}
-	packets, repairs := send(t, messages)
+	packets, repairs := takeAll(t, messages)
 	if len(packets) != 0 || repairs["no_parameter_sets"] != 3 {
 		t.Errorf("got %d packets, repairs %v, want none and 3 no_parameter_sets", len(packets), repairs)
 	}
@@ -108,7 +108,7 @@ func TestAV1SequenceHeaderInBand(t *testing.T) {
 	for _, p := range slices.Concat(small, small, large) {
 		messages = append(messages, message{packet: p})
 	}
-	packets, repairs := send(t, messages)
+	packets, repairs := takeAll(t, messages)
 	var widths []int
 	for _, p := range packets {
 		if p.Kind == packetbuf.Config {

@@ -17,7 +17,7 @@ func unitPerMessage(t *testing.T, p *packetbuf.Packet) (out []message) {
 	if p.Kind == packetbuf.Config {
 		return []message{{packet: p}}
 	}
-	for _, nal := range units(t, p) {
+	for _, nal := range nalUnits(t, p) {
 		out = append(out, message{packet: withPayload(p, codec.AppendNAL(nil, nal))})
 	}
 	return out
@@ -45,7 +45,7 @@ func lengths(n int) packing {
 			return []message{{packet: withPayload(p, record)}}
 		}
 		var au []byte
-		for _, nal := range units(t, p) {
+		for _, nal := range nalUnits(t, p) {
 			var size [4]byte
 			binary.BigEndian.PutUint32(size[:], uint32(len(nal)))
 			au = append(append(au, size[4-n:]...), nal...)
@@ -61,7 +61,7 @@ func startCodes(t *testing.T, p *packetbuf.Packet) []message {
 		from = withPayload(p, parameterSets(t, p))
 	}
 	var stream []byte
-	for _, nal := range units(t, from) {
+	for _, nal := range nalUnits(t, from) {
 		stream = append(append(stream, 0, 0, 0, 1), nal...)
 	}
 	return []message{{packet: withPayload(p, stream)}}
@@ -72,7 +72,7 @@ func underOneLength(t *testing.T, p *packetbuf.Packet) []message {
 	if p.Kind == packetbuf.Config {
 		return []message{{packet: p}}
 	}
-	return []message{{packet: withPayload(p, codec.AppendNAL(nil, bytes.Join(units(t, p), []byte{0, 0, 0, 1})))}}
+	return []message{{packet: withPayload(p, codec.AppendNAL(nil, bytes.Join(nalUnits(t, p), []byte{0, 0, 0, 1})))}}
 }
 
 // lengthThenCodes gives the first NAL unit a length and the others start codes.
@@ -80,7 +80,7 @@ func lengthThenCodes(t *testing.T, p *packetbuf.Packet) []message {
 	if p.Kind == packetbuf.Config {
 		return []message{{packet: p}}
 	}
-	all := units(t, p)
+	all := nalUnits(t, p)
 	au := codec.AppendNAL(nil, all[0])
 	for _, nal := range all[1:] {
 		au = append(append(au, 0, 0, 1), nal...)
@@ -94,7 +94,7 @@ func emptyUnits(t *testing.T, p *packetbuf.Packet) []message {
 		return []message{{packet: p}}
 	}
 	au := codec.AppendNAL(nil, nil)
-	for _, nal := range units(t, p) {
+	for _, nal := range nalUnits(t, p) {
 		au = codec.AppendNAL(codec.AppendNAL(au, nal), nil)
 	}
 	return []message{{packet: withPayload(p, au)}}
@@ -162,7 +162,7 @@ func TestPackings(t *testing.T) {
 					messages = append(messages, c.pack(t, p)...)
 				}
 			}
-			got, repairs := send(t, messages)
+			got, repairs := takeAll(t, messages)
 			if c.reason == "" && len(repairs) > 0 || c.reason != "" && repairs[c.reason] == 0 {
 				t.Errorf("got repairs %v, want %q", repairs, c.reason)
 			}
@@ -214,7 +214,7 @@ func checkFrames(t *testing.T, got, want []*packetbuf.Packet) {
 
 func slicesOf(t *testing.T, p *packetbuf.Packet) (all []byte) {
 	t.Helper()
-	for _, nal := range units(t, p) {
+	for _, nal := range nalUnits(t, p) {
 		if codec.RoleOf(p.Codec, nal) == codec.SliceUnit {
 			all = codec.AppendNAL(all, nal)
 		}

@@ -53,7 +53,7 @@ type Video struct {
 	sameParts   int  // consecutive frames of that many parts
 }
 
-// assembly is a frame in assembly, or a single field.
+// assembly is a frame that is being reassembled, or a single field.
 type assembly struct {
 	packet        *packetbuf.Packet
 	containerKind packetbuf.Kind // by the container

@@ -9,7 +9,7 @@ import (
 
 // However often a viewer resumes, its tokens expire with the play token that admitted it, and a
 // Lifetime after the first.
-func TestChainsEnd(t *testing.T) {
+func TestResumeChainExpires(t *testing.T) {
 	s := newSealer(t, 1, 9)
 	for name, tt := range map[string]struct{ until, end time.Time }{
 		"with a play token":          {noon.Add(time.Hour), noon.Add(time.Hour)},

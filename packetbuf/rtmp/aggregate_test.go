@@ -14,7 +14,7 @@ func aggregate(timestamp uint32, ms ...Message) *Message {
 	return a
 }
 
-func split(m *Message) (got []Message, err error) {
+func splitAll(m *Message) (got []Message, err error) {
 	err = SplitAggregate(m, func(m *Message) error {
 		got = append(got, *m)
 		return nil
@@ -27,7 +27,7 @@ func TestSplitAggregate(t *testing.T) {
 		return Message{Header: Header{ChunkStream: 4, Stream: 1, Type: typ, Timestamp: timestamp}, Payload: payload}
 	}
 	t.Run("timestamps move to the aggregate's", func(t *testing.T) {
-		got, err := split(aggregate(10, sub(8, 0xfffffff0, 1), sub(9, 0x4, 2, 3), sub(8, 0x10)))
+		got, err := splitAll(aggregate(10, sub(8, 0xfffffff0, 1), sub(9, 0x4, 2, 3), sub(8, 0x10)))
 		want := []Message{sub(8, 10, 1), sub(9, 30, 2, 3), sub(8, 42)}
 		if err != nil || !slices.EqualFunc(got, want, sameMessage) {
 			t.Fatal(got, err)
@@ -36,13 +36,13 @@ func TestSplitAggregate(t *testing.T) {
 	t.Run("last back pointer missing", func(t *testing.T) {
 		a := aggregate(0, sub(8, 0, 1), sub(9, 20, 2))
 		a.Payload = a.Payload[:len(a.Payload)-4]
-		if got, err := split(a); err != nil || len(got) != 2 {
+		if got, err := splitAll(a); err != nil || len(got) != 2 {
 			t.Fatal(got, err)
 		}
 	})
 	t.Run("a part does not keep the whole", func(t *testing.T) {
 		a := aggregate(0, sub(8, 0, 1), sub(9, 20, 2))
-		got, err := split(a)
+		got, err := splitAll(a)
 		clear(a.Payload)
 		if err != nil || got[0].Payload[0] != 1 || got[1].Payload[0] != 2 {
 			t.Fatal(got, err)
@@ -53,7 +53,7 @@ func TestSplitAggregate(t *testing.T) {
 		"size beyond end":  {8, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1},
 		"aggregate within": aggregate(0, sub(TypeAggregate, 0)).Payload,
 	} {
-		if _, err := split(&Message{Payload: p}); !errors.Is(err, ErrBadAggregate) {
+		if _, err := splitAll(&Message{Payload: p}); !errors.Is(err, ErrBadAggregate) {
 			t.Errorf("%s: got %v, want ErrBadAggregate", name, err)
 		}
 	}

@@ -176,7 +176,7 @@ func withTimestamp(h Header, timestamp uint32) Header {
 
 // A sender that omits the extended timestamp may begin a payload with the first bytes of that
 // timestamp; the first byte that differs decides.
-func TestDemuxerTellsExtendedTimestampsApart(t *testing.T) {
+func TestDemuxerDetectsRepeatedTimestamps(t *testing.T) {
 	h := Header{ChunkStream: 6, Stream: 1, Type: TypeVideo, Timestamp: 0x01020304}
 	for _, tail := range [][]byte{{1}, {1, 2}, {1, 2, 3}, {1, 2, 3, 5}, {9, 9, 9, 9}} {
 		payload := append(bytes.Repeat([]byte{0xaa}, DefaultChunkSize), tail...)
@@ -254,7 +254,7 @@ func TestDemuxerBounds(t *testing.T) {
 	})
 }
 
-func TestPayloadsAreFresh(t *testing.T) {
+func TestPayloadsAreCopies(t *testing.T) {
 	d := NewDemuxer(DefaultLimits())
 	h := Header{ChunkStream: 6, Stream: 1, Type: TypeVideo}
 	wire := append(message(h, 1, 1, 1), message(h, 2, 2, 2)...)

@@ -36,8 +36,8 @@ func interleaved(size int) []byte {
 	return out
 }
 
-// begunAnew returns headers of messages that are each replaced by the next at once.
-func begunAnew(size int) (out []byte) {
+// replacedMessages returns headers of messages that are each replaced by the next at once.
+func replacedMessages(size int) (out []byte) {
 	for len(out) < size {
 		out = append(out, 6, 0, 0, 0, 0x07, 0xff, 0xff, rtmp.TypeVideo, 1, 0, 0, 0)
 		out = append(out, make([]byte, 128)...)
@@ -53,7 +53,7 @@ func TestDemuxerWorkIsLinear(t *testing.T) {
 		"one-byte messages":                  func(size int) []byte { return chunked(size, 1, 128) },
 		"empty messages":                     func(size int) []byte { return chunked(size, 0, 128) },
 		"interleaved one-byte chunks":        interleaved,
-		"messages that are begun anew":       begunAnew,
+		"messages that are begun anew":       replacedMessages,
 	} {
 		for _, reads := range []int{1, 1 << 30} {
 			t.Run(name, func(t *testing.T) {

@@ -8,9 +8,9 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// drifting pushes video, and audio if wanted, for d by the publisher's clock, which runs at rate
+// pushDrifting pushes video, and audio if wanted, for d by the publisher's clock, which runs at rate
 // times the wall's. It returns the wall time of the last packet.
-func drifting(tl *Timeline, from, d time.Duration, rate float64, sound bool) time.Duration {
+func pushDrifting(tl *Timeline, from, d time.Duration, rate float64, sound bool) time.Duration {
 	at := time.Duration(0)
 	for raw := 40 * ms; raw <= d; raw += 40 * ms {
 		at = from + time.Duration(float64(raw)/rate)
@@ -28,8 +28,8 @@ func TestClockFollowsADriftingPublisher(t *testing.T) {
 	for _, rate := range []float64{0.9, 0.9999, 1, 1.0001, 1.1} {
 		t.Run(fmt.Sprint(rate), func(t *testing.T) {
 			var tl Timeline
-			begin(t, &tl, video(0, 0))
-			end := drifting(&tl, 0, time.Hour, rate, true)
+			splice(t, &tl, video(0, 0))
+			end := pushDrifting(&tl, 0, time.Hour, rate, true)
 			for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 				last, _ := tl.Last(tr)
 				if ahead := tl.Clock(tr, epoch.Add(end)) - last; ahead > 500*ms {
@@ -37,7 +37,7 @@ func TestClockFollowsADriftingPublisher(t *testing.T) {
 				}
 			}
 			last, _ := tl.Last(packetbuf.Video)
-			if at := begin(t, &tl, video(77*ms, end+time.Second)) - last; at < 900*ms || at > 1500*ms {
+			if at := splice(t, &tl, video(77*ms, end+time.Second)) - last; at < 900*ms || at > 1500*ms {
 				t.Errorf("next session a second later: got %v on, want about 1s", at)
 			}
 		})
@@ -46,14 +46,14 @@ func TestClockFollowsADriftingPublisher(t *testing.T) {
 
 // A track that was away for an hour has not seen the drift, so its estimate of the clock is
 // discarded.
-func TestTrackThatComesBackFollowsTheOther(t *testing.T) {
+func TestReturningTrackFollowsTheOther(t *testing.T) {
 	for _, rate := range []float64{0.9, 1, 1.1} {
 		t.Run(fmt.Sprint(rate), func(t *testing.T) {
 			var tl Timeline
-			begin(t, &tl, video(0, 0))
-			end := drifting(&tl, 0, 10*time.Second, 1, true)
-			begin(t, &tl, video(0, end+time.Second)) // a session with video only
-			end = drifting(&tl, end+time.Second, time.Hour, rate, false)
+			splice(t, &tl, video(0, 0))
+			end := pushDrifting(&tl, 0, 10*time.Second, 1, true)
+			splice(t, &tl, video(0, end+time.Second)) // a session with video only
+			end = pushDrifting(&tl, end+time.Second, time.Hour, rate, false)
 			last, _ := tl.Last(packetbuf.Video)
 			if off := tl.Clock(packetbuf.Audio, epoch.Add(end)) - last; off < 0 || off > 500*ms {
 				t.Errorf("audio clock: got %v off, want 0 to 500ms", off)
@@ -64,7 +64,7 @@ func TestTrackThatComesBackFollowsTheOther(t *testing.T) {
 				t.Errorf("got audio %v behind video, want 10ms", a.DTS-v.DTS)
 			}
 			// And a session with audio only continues there.
-			if at := begin(t, &tl, audio(0, end+time.Second)) - a.DTS; at < 900*ms || at > 1500*ms {
+			if at := splice(t, &tl, audio(0, end+time.Second)) - a.DTS; at < 900*ms || at > 1500*ms {
 				t.Errorf("audio only a second later: got %v on, want about 1s", at)
 			}
 		})
@@ -74,9 +74,9 @@ func TestTrackThatComesBackFollowsTheOther(t *testing.T) {
 // A track that begins after a burst is placed by the clock that the burst moved.
 func TestTrackBeginsAfterABurst(t *testing.T) {
 	var tl Timeline
-	begin(t, &tl, video(0, 0))
-	drifting(&tl, 0, 10*time.Second, 1, true)
-	begin(t, &tl, video(0, 11*time.Second))
+	splice(t, &tl, video(0, 0))
+	pushDrifting(&tl, 0, 10*time.Second, 1, true)
+	splice(t, &tl, video(0, 11*time.Second))
 	for i := range 100 { // four seconds at once
 		tl.Place(video(time.Duration(i+1)*40*ms, 11*time.Second))
 	}
@@ -89,7 +89,7 @@ func TestTrackBeginsAfterABurst(t *testing.T) {
 // A stream and a session last several times longer than 32 bits can count.
 func TestSessionOfMonths(t *testing.T) {
 	var tl Timeline
-	begin(t, &tl, video(wrap-time.Hour, 0))
+	splice(t, &tl, video(wrap-time.Hour, 0))
 	const step = time.Minute
 	last := time.Duration(0)
 	for at := step; at < 120*24*time.Hour; at += step {

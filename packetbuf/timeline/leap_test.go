@@ -42,7 +42,7 @@ func TestLeapsOfTracks(t *testing.T) {
 				p := video(((raw+at)%wrap+wrap)%wrap, at)
 				p.Track = packetbuf.Track(tr) //nolint:gosec // 0 or 1
 				if i == 0 && tr == 0 {
-					begin(t, &tl, p)
+					splice(t, &tl, p)
 				} else if !tl.Place(p) {
 					t.Fatalf("frame %d of %v: got late, want placed", i, p.Track)
 				}

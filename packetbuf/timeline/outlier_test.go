@@ -27,7 +27,7 @@ func placeAll(t interface{ Fatalf(string, ...any) }, tl *Timeline, packets []sen
 		p := video(s.said, s.wall)
 		p.Track = s.track
 		if i == 0 {
-			begin(t, tl, p)
+			splice(t, tl, p)
 		} else if !tl.Place(p) {
 			t.Fatalf("packet %d of %v: got late, want placed", i, s.track)
 		}
@@ -139,7 +139,7 @@ func TestRealDecodeTimesAreKept(t *testing.T) {
 		p := video(at, at)
 		p.CTO = []time.Duration{80, 160, 40, 0}[i%4] * ms
 		if i == 0 {
-			begin(t, &tl, p)
+			splice(t, &tl, p)
 		} else {
 			tl.Place(p)
 		}
@@ -151,7 +151,7 @@ func TestRealDecodeTimesAreKept(t *testing.T) {
 
 // A step that persists is believed, on one track or on both: nothing goes back, the clock keeps
 // following the arrivals, and tracks that stepped together stay in sync.
-func TestStepThatGoesOn(t *testing.T) {
+func TestStepThatPersists(t *testing.T) {
 	for _, by := range []time.Duration{700 * ms, 2500 * ms, 20 * time.Second, -700 * ms, -2500 * ms, -time.Hour} {
 		for _, lag := range []int{0, 1, 5} {
 			t.Run(fmt.Sprint(by, lag), func(t *testing.T) {

@@ -23,8 +23,8 @@ func audio(raw time.Duration, at time.Duration) *packetbuf.Packet {
 	return p
 }
 
-// begin splices p into tl and places it.
-func begin(t interface{ Fatalf(string, ...any) }, tl *Timeline, p *packetbuf.Packet) time.Duration {
+// splice splices p into tl and places it.
+func splice(t interface{ Fatalf(string, ...any) }, tl *Timeline, p *packetbuf.Packet) time.Duration {
 	tl.Break()
 	tl.Splice(p)
 	if !tl.Place(p) {
@@ -50,7 +50,7 @@ func TestSessionsAgainstArithmetic(t *testing.T) {
 				packets := []*packetbuf.Packet{video(start+at, wall+at+delay), audio(start+at+5*ms, wall+at+delay)}
 				for tr, p := range packets {
 					if i == 0 && tr == 0 {
-						begin(t, &tl, p)
+						splice(t, &tl, p)
 					} else if !tl.Place(p) {
 						t.Fatalf("frame %d of track %d: got late, want placed", i, tr)
 					}
@@ -73,7 +73,7 @@ func TestSessionsAgainstArithmetic(t *testing.T) {
 
 func TestLateArrivalsDoNotMoveTheClock(t *testing.T) {
 	var tl Timeline
-	begin(t, &tl, video(0, 0))
+	splice(t, &tl, video(0, 0))
 	for i := 1; i <= 100; i++ { // each is late by up to 300 ms; some are on time
 		tl.Place(video(time.Duration(i)*40*ms, time.Duration(i)*40*ms+time.Duration(i*37%300)*ms))
 	}
@@ -84,20 +84,20 @@ func TestLateArrivalsDoNotMoveTheClock(t *testing.T) {
 
 func TestBurstIsFollowed(t *testing.T) {
 	var tl Timeline
-	begin(t, &tl, video(0, 0))
+	splice(t, &tl, video(0, 0))
 	for i := 1; i <= 100; i++ { // four seconds of media at once
 		if p := video(time.Duration(i)*40*ms, 10*ms); !tl.Place(p) || p.DTS != time.Duration(i)*40*ms {
 			t.Fatalf("frame %d: got %v, want %v", i, p.DTS, time.Duration(i)*40*ms)
 		}
 	}
-	if got := begin(t, &tl, video(77*ms, 1010*ms)); got != 5*time.Second {
+	if got := splice(t, &tl, video(77*ms, 1010*ms)); got != 5*time.Second {
 		t.Errorf("splice a second after the burst: got %v, want 5s", got)
 	}
 }
 
 func TestFirstPacketsBeforeTheKeyframe(t *testing.T) {
 	var tl Timeline
-	begin(t, &tl, video(100*ms, 0))
+	splice(t, &tl, video(100*ms, 0))
 	if p := audio(90*ms, 0); tl.Place(p) {
 		t.Errorf("audio from before the stream's start: got %v, want late", p.DTS)
 	}
@@ -105,7 +105,7 @@ func TestFirstPacketsBeforeTheKeyframe(t *testing.T) {
 		t.Errorf("audio after the start: got %v, want 10ms", p.DTS)
 	}
 	tl.Fill(packetbuf.Audio, 950*ms)
-	if got := begin(t, &tl, video(5*time.Second, time.Second)); got != time.Second {
+	if got := splice(t, &tl, video(5*time.Second, time.Second)); got != time.Second {
 		t.Errorf("splice: got %v, want 1s", got)
 	}
 	if p := audio(4940*ms, time.Second); tl.Place(p) {
@@ -121,7 +121,7 @@ func TestClockRestartsWithinASession(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var tl Timeline
 			start := 2 * time.Hour
-			begin(t, &tl, video(start, 0))
+			splice(t, &tl, video(start, 0))
 			tl.Place(audio(start+10*ms, 0))
 			lastVideo, lastAudio := time.Duration(0), 10*ms
 			for i := 1; i < 60; i++ {
@@ -147,7 +147,7 @@ func TestClockRestartsWithinASession(t *testing.T) {
 
 func TestSmallStepsBackKeepPresentationTime(t *testing.T) {
 	var tl Timeline
-	begin(t, &tl, video(0, 0))
+	splice(t, &tl, video(0, 0))
 	for i, raw := range []time.Duration{120 * ms, 40 * ms, 80 * ms, 240 * ms} {
 		p := video(raw, time.Duration(i)*40*ms)
 		if !tl.Place(p) || p.PTS() != raw {
@@ -158,7 +158,7 @@ func TestSmallStepsBackKeepPresentationTime(t *testing.T) {
 
 func TestWrap(t *testing.T) {
 	var tl Timeline
-	begin(t, &tl, video(wrap-40*ms, 0))
+	splice(t, &tl, video(wrap-40*ms, 0))
 	for i := 1; i < 5; i++ {
 		at := time.Duration(i) * 40 * ms
 		if p := video(wrap-40*ms+at, at); !tl.Place(p) || p.DTS != at {
@@ -173,7 +173,7 @@ func TestDataIsPlacedWithTheNewestMedia(t *testing.T) {
 	if tl.Place(p) {
 		t.Error("data before the stream began: got placed, want not")
 	}
-	begin(t, &tl, video(time.Hour, 0))
+	splice(t, &tl, video(time.Hour, 0))
 	tl.Place(video(time.Hour+80*ms, 80*ms))
 	if !tl.Place(p) || p.DTS != 80*ms {
 		t.Errorf("data: got %v, want 80ms", p.DTS)

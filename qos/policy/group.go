@@ -165,7 +165,7 @@ func (g *Group) Delivered(now time.Time, i int) []Effect {
 		r.mediaSince = now
 	}
 	r.lastMedia = now
-	if !r.mediaSustained && now.Sub(r.mediaSince) >= sustained {
+	if !r.mediaSustained && now.Sub(r.mediaSince) >= sustainedMedia {
 		r.mediaSustained, r.tries, r.consecutiveFails = true, 0, 0
 	}
 	return g.settle(now)

@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/story"
 )
 
-func half() float64 { return 0.5 }
+func halfChance() float64 { return 0.5 }
 
 func TestStories(t *testing.T) {
 	stories, err := filepath.Glob("testdata/*.txt")
@@ -40,7 +40,7 @@ func (s *groupStory) do(c story.Command) string {
 			Routes: strings.Split(c.String("routes", "a,b"), ","),
 			After:  c.Duration("after", 2*time.Second), Rise: c.Duration("rise", 30*time.Second), Probe: c.Duration("probe", 5*time.Second),
 			GiveUp: c.Int("give_up", 0), NoProbe: c.Has("no-probe"),
-		}, half, c.Fatalf)
+		}, halfChance, c.Fatalf)
 		return ""
 	}
 	w := s.w
@@ -253,7 +253,7 @@ func checkSettles(t *rapid.T, w *world) {
 
 // TestDeadHosts checks that dead hosts are dialled rarely, for ever.
 func TestDeadHosts(t *testing.T) {
-	w := newWorld(GroupConfig{Routes: []string{"a", "b"}, After: 2 * time.Second, Rise: 30 * time.Second}, half, t.Fatalf)
+	w := newWorld(GroupConfig{Routes: []string{"a", "b"}, After: 2 * time.Second, Rise: 30 * time.Second}, halfChance, t.Fatalf)
 	w.hosts = []qos.Outcome{qos.DialFailed, qos.DialTimeout}
 	w.apply(w.g.Start(w.now))
 	w.advanceBy(time.Hour)

@@ -4,8 +4,8 @@ import "time"
 
 // Constants of a group that are not configurable.
 const (
-	// sustained is how long media must flow for the backoff to restart.
-	sustained = 10 * time.Second
+	// sustainedMedia is how long media must flow for the backoff to restart.
+	sustainedMedia = 10 * time.Second
 	// maxMediaPause is the longest pause of media within that time.
 	maxMediaPause = 5 * time.Second
 	// scoreSwitchAfter is how long the active route's score must be worse before the stream leaves it.

@@ -69,7 +69,7 @@ func (j *Joins) askLane(now time.Time, lane int, chance float64) Join {
 	if wait := j.next[lane].Sub(now); wait <= joinPatience {
 		j.next[lane] = j.next[lane].Add(step)
 		// A join delays the lanes behind it, but not beyond their longest wait, so that after a flood
-		// in this lane a join in another one can wait its turn at once.
+		// in this lane a join in another one gets a turn at once.
 		for i := lane + 1; i < lanes; i++ {
 			j.next[i] = later(j.next[i], earlier(j.next[i].Add(step), now.Add(joinPatience+joinBurst)))
 		}

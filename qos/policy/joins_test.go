@@ -91,7 +91,7 @@ func TestResumedJoinFirst(t *testing.T) {
 }
 
 // Ten thousand new viewers at once that wait as told come back spread over time.
-func TestThoseSentAwaySpread(t *testing.T) {
+func TestRejectedJoinsSpread(t *testing.T) {
 	var j Joins
 	j.SetRate(500)
 	rng := rand.New(rand.NewPCG(1, 2))

@@ -17,13 +17,13 @@ type Line struct {
 // Constants of a ladder. Lag is what viewers of the destination experience: players buffer a second
 // of it, but not two.
 const (
-	lagFine      = 350 * time.Millisecond // up to this is no lag: a large keyframe takes as long
-	lagSoon      = 700 * time.Millisecond // from this on a rising lag will be too much
-	lagDown      = time.Second            // from this on lag is too much
-	lagSkip      = 1800 * time.Millisecond
-	maxBump      = 500 * time.Millisecond // see keyframeLag
-	minRising    = 3                      // consecutive rising samples that make a rising lag
-	skipInterval = time.Second            // interval of skips
+	lagFine        = 350 * time.Millisecond // up to this is no lag: a large keyframe takes as long
+	lagRisingLimit = 700 * time.Millisecond // from this on a rising lag will be too much
+	lagLimit       = time.Second            // from this on lag is too much
+	lagSkipLimit   = 1800 * time.Millisecond
+	maxKeyframeLag = 500 * time.Millisecond // see keyframeLag
+	minRising      = 3                      // consecutive rising samples that make a rising lag
+	skipInterval   = time.Second            // interval of skips
 
 	// A step down needs time to catch up. It was not enough if lag has grown by worse since, or has
 	// not dropped by better within grace.
@@ -41,10 +41,10 @@ const (
 	minShare = 0.15
 	maxShare = 0.95
 	// capacityMaxAge is how long a measured capacity is used.
-	capacityMaxAge = time.Minute
-	initialDebt    = 24 * time.Hour // until the first sample; more than any buffer
-	// debtStalled is how long catching up may make no progress before the ladder reacts to the lag.
-	debtStalled = 5 * time.Second
+	capacityMaxAge  = time.Minute
+	initialStartLag = 24 * time.Hour // until the first sample; more than any buffer
+	// startLagStalled is how long catching up may make no progress before the ladder reacts to the lag.
+	startLagStalled = 5 * time.Second
 )
 
 // Choice is what a ladder decides to send, and why.
@@ -112,7 +112,7 @@ func NewLadder(places []Place) *Ladder { return &Ladder{places: places, share: m
 // as lag. capacity is the expected capacity in bits per second from history, or 0. With a capacity the
 // ladder begins at the step that fits; otherwise at its last step.
 func (l *Ladder) Begin(now time.Time, offers []Offer, capacity float64) Choice {
-	l.startLag, l.startLagMoved, l.lag, l.rising, l.wasFine = initialDebt, now, 0, 0, true
+	l.startLag, l.startLagMoved, l.lag, l.rising, l.wasFine = initialStartLag, now, 0, 0, true
 	l.climbed, l.fineSince, l.skipped, l.failures = time.Time{}, now, time.Time{}, 0
 	all := steps(l.places, offers)
 	at := l.currentStep(all)
@@ -184,7 +184,7 @@ func keyframeLag(r Rates) time.Duration {
 		return 0
 	}
 	takes := time.Duration(r.Keyframe / r.Total() * float64(time.Second))
-	return min(max(takes-lagFine, 0), maxBump)
+	return min(max(takes-lagFine, 0), maxKeyframeLag)
 }
 
 // recordLine records a sample of the connection.
@@ -210,7 +210,7 @@ func (l *Ladder) recordLine(now time.Time, line Line) {
 
 // tooMuch reports whether a step down is due.
 func (l *Ladder) tooMuch(now time.Time, line Line) bool {
-	if lag := l.lag - l.keyframeLag; lag < lagDown && (lag < lagSoon || l.rising < minRising || !line.Limited) {
+	if lag := l.lag - l.keyframeLag; lag < lagLimit && (lag < lagRisingLimit || l.rising < minRising || !line.Limited) {
 		return false
 	}
 	if l.wasFine {
@@ -223,7 +223,7 @@ func (l *Ladder) tooMuch(now time.Time, line Line) bool {
 func (l *Ladder) lagSinceStart(now time.Time, lag time.Duration) time.Duration {
 	if lag < l.startLag {
 		l.startLag, l.startLagMoved = lag, now
-	} else if l.startLag > 0 && now.Sub(l.startLagMoved) >= debtStalled {
+	} else if l.startLag > 0 && now.Sub(l.startLagMoved) >= startLagStalled {
 		l.startLag, l.startLagMoved = l.startLag/2, now
 	}
 	return lag - l.startLag
@@ -279,7 +279,7 @@ func (l *Ladder) stepDown(now time.Time, all []Step, at int) Choice {
 // skipIf makes the choice skip waiting video frames if the destination is so far behind that a step
 // down would take too long to catch up.
 func (l *Ladder) skipIf(now time.Time, c Choice) Choice {
-	if l.lag >= lagSkip+l.keyframeLag && now.Sub(l.skipped) >= skipInterval {
+	if l.lag >= lagSkipLimit+l.keyframeLag && now.Sub(l.skipped) >= skipInterval {
 		l.skipped, c.Skip = now, true
 	}
 	return c

@@ -260,7 +260,7 @@ func TestLadderForgivesAReplay(t *testing.T) {
 	}
 	c := newClimber(t, allRungs, whole)
 	c.Begin(c.now, c.offers, 0)
-	if got, changes := c.look(Line{Lag: 8 * time.Second}, debtStalled-500*time.Millisecond); len(changes) > 0 {
+	if got, changes := c.look(Line{Lag: 8 * time.Second}, startLagStalled-500*time.Millisecond); len(changes) > 0 {
 		t.Errorf("got %v: %q", got.Step.Rung, changes)
 	}
 	if _, changes := c.look(Line{Lag: 8 * time.Second}, 2*time.Second); len(changes) == 0 {
