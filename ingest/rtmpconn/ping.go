@@ -5,7 +5,7 @@ import (
 	"time"
 
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
-	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/qos/pacing"
 )
 
 // pings measures the round trip with RTMP's pings, and keeps NATs and proxies from dropping a
@@ -13,7 +13,7 @@ import (
 type pings struct {
 	mu         sync.Mutex // guards all
 	timer      *time.Timer
-	heartbeat  policy.Heartbeat
+	heartbeat  pacing.Heartbeat
 	value      uint32 // of the last ping
 	sent       time.Time
 	waiting    bool // for its response
@@ -32,7 +32,7 @@ const (
 
 // startPings sends the first ping before the answer to publish or play: some clients do not
 // read after that.
-func (c *Conn) startPings(h policy.Heartbeat) error {
+func (c *Conn) startPings(h pacing.Heartbeat) error {
 	if err := c.send(wire.AppendUserControl(nil, wire.EventPingRequest, c.pings.request(time.Now()))); err != nil {
 		return err
 	}

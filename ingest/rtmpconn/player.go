@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 	"github.com/holdfast-live/holdfast/packetbuf"
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
-	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/qos/pacing"
 )
 
 // PlayRequest is a player's request for a stream.
@@ -140,7 +140,7 @@ func (c *Conn) startPlay(stream uint32, cmd wire.Command) error {
 	_ = LimitUnsent(rawOf(c.nc), maxUnsent)
 	ctx, cancel := context.WithCancel(c.ctx)
 	c.play = &play{player: &Player{c: c, stream: id}, cancel: cancel, done: make(chan struct{})}
-	_ = c.startPings(policy.Heartbeat{Fixed: c.opts.Heartbeat(r.App, r.Name), Most: maxPlayerPing}) // an error ends the connection, and ctx
+	_ = c.startPings(pacing.Heartbeat{Fixed: c.opts.Heartbeat(r.App, r.Name), Most: maxPlayerPing}) // an error ends the connection, and ctx
 	go c.runPlay(ctx, c.play, r, hostOf(c.peer.tcURL))
 	// A viewer holds as little as possible.
 	c.r.resize(playerBuffer)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/holdfast-live/holdfast/ingest"
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
-	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/qos/pacing"
 )
 
 // Publisher takes what a peer publishes. Its methods are called from the goroutine that
@@ -99,7 +99,7 @@ func (c *Conn) startPublish(stream uint32, cmd wire.Command) error {
 	c.r.resize(publisherBuffer)
 	c.r.throttle = s.throttle
 	c.admitted()
-	if err := c.startPings(policy.Heartbeat{Fixed: c.opts.Heartbeat(t.app, t.name)}); err != nil {
+	if err := c.startPings(pacing.Heartbeat{Fixed: c.opts.Heartbeat(t.app, t.name)}); err != nil {
 		return err
 	}
 	return c.send(status(id, "status", "NetStream.Publish.Start", "Publish succeeded."))

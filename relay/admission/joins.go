@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-live/holdfast/ingest"
-	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/qos/pacing"
 	"github.com/holdfast-live/holdfast/relay/delay"
 )
 
@@ -15,8 +15,8 @@ import (
 type joinLimiter struct {
 	waited func(time.Duration) // called with the wait of each turn; may be nil
 	mu     sync.Mutex          // guards what follows
-	joins  policy.Joins
-	shares policy.Shares
+	joins  pacing.Joins
+	shares pacing.Shares
 }
 
 // setRate sets how many may join in a second; 0: no limit.
@@ -28,7 +28,7 @@ func (l *joinLimiter) setRate(rate int) {
 }
 
 // turn returns the turn of a viewer from an address.
-func (l *joinLimiter) turn(now time.Time, remote string, resumes bool, chance float64) policy.Join {
+func (l *joinLimiter) turn(now time.Time, remote string, resumes bool, chance float64) pacing.Join {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.shares.Beyond(now, Network(remote)) {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/holdfast-live/holdfast/qos/policy"
+	"github.com/holdfast-live/holdfast/qos/pacing"
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
@@ -135,7 +135,7 @@ func (v *viewer) hear() { v.signs.Add(1) }
 // attend asks the client for a sign of life again and again, until it gives none any more, and
 // tells it how the stream is. Its error is never nil.
 func (v *viewer) attend(ctx context.Context) error {
-	beat := policy.Heartbeat{Fixed: v.set.Heartbeat, Most: egress.IdleAfter}
+	beat := pacing.Heartbeat{Fixed: v.set.Heartbeat, Most: egress.IdleAfter}
 	due := time.NewTimer(beat.Every())
 	defer due.Stop()
 	var changed <-chan struct{} = v.greeted

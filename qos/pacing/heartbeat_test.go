@@ -1,4 +1,4 @@
-package policy
+package pacing
 
 import (
 	"flag"

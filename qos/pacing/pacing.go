@@ -1,0 +1,15 @@
+// Package pacing paces what must not come all at once or too often: the heartbeats of a connection, and the
+// viewers that join.
+//
+// The package is pure: time and random numbers are arguments.
+package pacing
+
+import "time"
+
+// later returns the later of two times.
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
