@@ -16,12 +16,8 @@ func (s *Stream) startFiller(now time.Time) {
 		return
 	}
 	_, cause := s.machine.State()
-	held := filler.Held{
-		Slate: cfg.Slate, Configs: s.sent, Keyframe: s.lastKey, Media: s.sessionMedia,
-		VideoStep: s.clock.Step(packetbuf.Video), AudioClock: s.clock.Clock(packetbuf.Audio, now), Stalled: cause == ingest.Silence,
-	}
-	held.LastVideo, _ = s.clock.Last(packetbuf.Video)
-	held.LastAudio, held.HasAudio = s.clock.Last(packetbuf.Audio)
+	held := s.heldState(now)
+	held.Slate, held.Stalled = cfg.Slate, cause == ingest.Silence
 	s.filler = filler.New(held)
 	if err := s.filler.SlateFault(); err != nil {
 		s.out.add(func() {
@@ -33,6 +29,31 @@ func (s *Stream) startFiller(now time.Time) {
 		s.out.add(func() {
 			s.opts.Log.Info("holding without audio: no silent frame can be made", "reason", reason, "hint", "use AAC-LC, or Opus with one or two channels")
 		})
+	}
+}
+
+// heldState describes the stream to the filler. s.mu is held.
+func (s *Stream) heldState(now time.Time) filler.Held {
+	held := filler.Held{
+		Configs: s.sent, Keyframe: s.lastKey, Media: s.sessionMedia,
+		VideoStep: s.clock.Step(packetbuf.Video), AudioClock: s.clock.Clock(packetbuf.Audio, now),
+	}
+	held.LastVideo, _ = s.clock.Last(packetbuf.Video)
+	held.LastAudio, held.HasAudio = s.clock.Last(packetbuf.Audio)
+	return held
+}
+
+// bridgeVideo appends made frames between the last frame of the session before and p, which is going to
+// stand at a position of the stream's clock, where p is shown long after it. s.mu is held.
+func (s *Stream) bridgeVideo(now time.Time, pub *publisherSession, p *packetbuf.Packet, at time.Duration) {
+	if !s.cfg.Load().Freeze || p.Track != packetbuf.Video || !pub.ResetsDecoder(p) {
+		return
+	}
+	for _, made := range filler.Bridge(s.heldState(now), at, at+p.CTO) {
+		made.Epoch, made.Arrived = s.epoch, now
+		s.clock.Fill(made.Track, made.DTS)
+		s.opts.Counters.Filler[made.Track].Add(1)
+		s.appendToRing(now, made)
 	}
 }
 

@@ -26,9 +26,12 @@ func (s *Stream) splice(now time.Time, pub *publisherSession, p *packetbuf.Packe
 func (s *Stream) startSession(now time.Time, pub *publisherSession, p *packetbuf.Packet, at time.Duration) *packetbuf.Packet {
 	s.activate(now, pub)
 	s.standby.sentWindow.Clear() // what follows depends on nothing before it
+	first := s.epoch == 0
+	if s.filler == nil && !first {
+		s.bridgeVideo(now, pub, p, at)
+	}
 	s.fillTo(now, at-filler.Every, at)
 	s.startGap(at)
-	first := s.epoch == 0
 	s.epoch++ // only now: a made frame is no reference for those of the session
 	if p.Track == packetbuf.Audio && pub.Config(packetbuf.Video) == nil {
 		s.dropTrack(packetbuf.Video)
