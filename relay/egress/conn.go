@@ -2,7 +2,7 @@ package egress
 
 import "net"
 
-// RawConn returns the connection under those that wrap it, such as TLS or the counting of connections.
+// RawConn unwraps conn, such as from TLS or from the counting of connections.
 func RawConn(conn net.Conn) net.Conn {
 	for {
 		outer, ok := conn.(interface{ NetConn() net.Conn })
@@ -13,8 +13,9 @@ func RawConn(conn net.Conn) net.Conn {
 	}
 }
 
-// maxLogName bounds what a stranger can have logged as the name of a stream, in bytes.
+// maxLogName is the maximum length in bytes of a stream name in the log: clients choose these
+// names.
 const maxLogName = 160
 
-// LogName returns the name of a stream as it is logged.
+// LogName returns the stream name as it is logged, cut to its maximum length.
 func LogName(stream string) string { return stream[:min(len(stream), maxLogName)] }

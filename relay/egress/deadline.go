@@ -5,25 +5,26 @@ import (
 	"time"
 )
 
-// Deadline keeps a write deadline on a connection without paying for one at each write: it is
-// set anew once a quarter of it has passed, so a write gets between three quarters of the
-// timeout and the whole.
+// Deadline keeps a write deadline on a connection without setting it for each write. It sets the
+// deadline again once a quarter of the timeout has passed, so that a write has between three
+// quarters of the timeout and the whole.
 type Deadline struct {
 	// Conn is a net.Conn or an http.ResponseController.
 	Conn    interface{ SetWriteDeadline(time.Time) error }
-	Timeout time.Duration // 0: none
+	Timeout time.Duration // 0 disables the deadline
 	set     time.Time
-	lifted  bool // no deadline is in force, for a Timeout of 0
+	lifted  bool // the deadline is disabled, for a Timeout of 0
 	ending  atomic.Bool
 }
 
-// lastWords is how long all writes after End may take together.
-const lastWords = time.Second
+// endTimeout is how long all writes after End may take together.
+const endTimeout = time.Second
 
-// noDeadline is so far away that it is none. The zero time has a server's answers keep the server's own.
+// noDeadline is long enough to never expire. The zero time would let an HTTP server's own
+// deadline apply.
 const noDeadline = 50 * 365 * 24 * time.Hour
 
-// Extend makes sure that the next write has its time. One goroutine uses it.
+// Extend extends the deadline for the next write. It is not safe for concurrent use.
 func (d *Deadline) Extend() error {
 	now, timeout := time.Now(), d.Timeout
 	if d.ending.Load() || d.lifted || timeout > 0 && now.Sub(d.set) < timeout/4 {
@@ -36,15 +37,15 @@ func (d *Deadline) Extend() error {
 	if err := d.Conn.SetWriteDeadline(now.Add(timeout)); err != nil && !d.lifted {
 		return err
 	}
-	if d.ending.Load() { // meanwhile: what End has set may be gone
-		return d.Conn.SetWriteDeadline(now.Add(lastWords))
+	if d.ending.Load() { // End was called meanwhile, and its deadline may be overwritten
+		return d.Conn.SetWriteDeadline(now.Add(endTimeout))
 	}
 	return nil
 }
 
-// End leaves a second to the write that stands and to all that follow. Any goroutine may call
-// it.
+// End gives the current write and all that follow one second together. It is safe for concurrent
+// use.
 func (d *Deadline) End() {
 	d.ending.Store(true)
-	_ = d.Conn.SetWriteDeadline(time.Now().Add(lastWords)) // it fails on a connection that is closed
+	_ = d.Conn.SetWriteDeadline(time.Now().Add(endTimeout)) // fails if the connection is closed
 }

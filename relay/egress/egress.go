@@ -1,6 +1,6 @@
-// Package egress has what all protocols that send a stream to viewers share: a viewer is a
-// subscription, a loop, and one gathered write per wake-up. The bytes are serialised once for all
-// viewers of a protocol.
+// Package egress holds what all protocols that send a stream to viewers share. A viewer is a
+// subscription, a loop, and one gathered write per wake-up. The bytes are serialized once for
+// all viewers of a protocol.
 package egress
 
 import (
@@ -13,51 +13,50 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/panics"
 )
 
-// Reader yields a stream.
+// Reader reads a stream.
 type Reader interface {
-	// Read returns the packets that follow, valid until the next Read; at times none, while
-	// nothing comes. See stream.Reader.
+	// Read returns the next packets, which are valid until the next call of Read. It may return
+	// none while none arrive. See stream.Reader.
 	Read(ctx context.Context) ([]*packetbuf.Packet, error)
-	// Skip goes on at the newest keyframe, if that is ahead.
+	// Skip moves on to the newest keyframe, if that is ahead.
 	Skip()
 	// Done is closed when the stream has ended.
 	Done() <-chan struct{}
 }
 
-// Writer is one viewer's connection in the terms of its protocol.
+// Writer writes a stream to one viewer's connection in the viewer's protocol.
 type Writer interface {
-	// Paused tells whether the viewer wants nothing for now.
+	// Paused reports whether the viewer has paused.
 	Paused() bool
-	// Append adds the bytes of p, which all viewers share, or nothing.
+	// Append appends the bytes of p, which all viewers share. It appends nothing for packets
+	// that the protocol does not carry.
 	Append(bufs net.Buffers, p *packetbuf.Packet) net.Buffers
-	// Write sends what was appended, in one system call where it can.
+	// Write sends the appended bytes, in one system call where it can.
 	Write(bufs *net.Buffers) error
-	// Idle says something, so that nothing between here and the viewer forgets the connection.
+	// Idle sends a keepalive, so that no proxy or NAT between the relay and the viewer drops the
+	// connection.
 	Idle() error
 }
 
-// IdleAfter is how long a viewer may go without a byte.
+// IdleAfter is how long nothing is sent to a viewer before Writer.Idle is called.
 const IdleAfter = 15 * time.Second
 
-// Meter counts what the viewers of one protocol get. Its fields may be nil.
+// Meter counts what the viewers of one protocol are sent. Its fields may be nil.
 type Meter struct {
-	Bytes *atomic.Uint64
-	// Started is told once per viewer, when the first media has been written.
-	Started func()
-	// Skipped logs that the viewer falls behind.
+	Bytes   *atomic.Uint64
+	Started func() // called once per viewer, after the first media was written
+	// Skipped logs the skips of the viewer.
 	Skipped SkipLog
 }
 
-// most is how many packets one write takes at the most; see stream.Reader.
-const most = 64
+// maxBatch is the maximum number of packets in one write; see stream.Reader.
+const maxBatch = 64
 
-// Run sends a stream to one viewer until ctx ends, the stream ends or the viewer fails. The
-// error tells which; it is never nil.
-//
-// A panic becomes the viewer's error, a *panics.Error.
+// Run sends a stream to one viewer until ctx is done, the stream ends or the viewer's connection
+// fails. It returns the reason, never nil. A panic is returned as a *panics.Error.
 func Run(ctx context.Context, r Reader, w Writer, m Meter) (err error) {
 	defer panics.Recover(&err)
-	var store [most][]byte
+	var store [maxBatch][]byte
 	var bufs net.Buffers // one for all writes: it escapes through the interface
 	last := time.Now()
 	skips, counted := Skips(r)
@@ -104,11 +103,11 @@ func Run(ctx context.Context, r Reader, w Writer, m Meter) (err error) {
 	}
 }
 
-// pausePoll is how often a paused viewer's mind is asked for.
+// pausePoll is how often a paused viewer is polled.
 const pausePoll = 100 * time.Millisecond
 
-// pause waits until the viewer goes on or there is nothing to wait for any more: one that
-// slept on would keep the buffer of a stream that has ended.
+// pause waits until the viewer resumes, ctx is done or the stream ends: a viewer that stayed
+// paused would keep the buffer of an ended stream in memory.
 func pause(ctx context.Context, r Reader, w Writer) error {
 	poll := time.NewTicker(pausePoll)
 	defer poll.Stop()
@@ -117,7 +116,7 @@ func pause(ctx context.Context, r Reader, w Writer) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-r.Done():
-			return nil // Read tells how it ended
+			return nil // Read returns the reason
 		case <-poll.C:
 		}
 	}

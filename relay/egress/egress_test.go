@@ -16,21 +16,21 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// clock notes the deadlines that it is given.
-type clock struct {
+// fakeConn records the deadlines that are set.
+type fakeConn struct {
 	set  []time.Duration // from the time of the call
 	fail error
 }
 
-func (c *clock) SetWriteDeadline(t time.Time) error {
+func (c *fakeConn) SetWriteDeadline(t time.Time) error {
 	c.set = append(c.set, time.Until(t))
 	return c.fail
 }
 
-// A deadline is set seldom, and no write gets less than three quarters of its time.
+// The deadline is set rarely, and each write gets at least three quarters of the timeout.
 func TestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &clock{}
+		c := &fakeConn{}
 		d := Deadline{Conn: c, Timeout: 8 * time.Second}
 		until := time.Time{}
 		for range 600 {
@@ -42,52 +42,52 @@ func TestDeadline(t *testing.T) {
 				until = time.Now().Add(c.set[n])
 			}
 			if left := time.Until(until); left < 6*time.Second || left > 8*time.Second {
-				t.Fatalf("%v left", left)
+				t.Fatalf("got %v left for a write, want 6s to 8s", left)
 			}
 			time.Sleep(33 * time.Millisecond)
 		}
 		if len(c.set) > 11 {
-			t.Errorf("set %d times in 20 s", len(c.set))
+			t.Errorf("deadline set %d times in 20 s, want at most 11", len(c.set))
 		}
 		n := len(c.set)
 		d.End()
 		time.Sleep(10 * time.Second)
-		if err := d.Extend(); err != nil || len(c.set) != n+1 || c.set[n] != lastWords {
-			t.Errorf("after the end: %v, %v", c.set[n:], err)
+		if err := d.Extend(); err != nil || len(c.set) != n+1 || c.set[n] != endTimeout {
+			t.Errorf("after End: got deadlines %v and error %v, want one of %v", c.set[n:], err, endTimeout)
 		}
 	})
 }
 
-// racing ends the deadline while it is being extended.
-type racing struct {
-	clock
+// endingConn calls End while the deadline is being extended.
+type endingConn struct {
+	fakeConn
 	d *Deadline
 }
 
-func (r *racing) SetWriteDeadline(t time.Time) error {
+func (r *endingConn) SetWriteDeadline(t time.Time) error {
 	if len(r.set) == 0 {
 		r.set = append(r.set, 0)
 		r.d.End()
 	}
-	return r.clock.SetWriteDeadline(t)
+	return r.fakeConn.SetWriteDeadline(t)
 }
 
 func TestDeadlineEndsMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &racing{}
+		r := &endingConn{}
 		r.d = &Deadline{Conn: r, Timeout: 8 * time.Second}
-		if err := r.d.Extend(); err != nil || r.set[len(r.set)-1] != lastWords {
-			t.Errorf("%v, %v", r.set, err)
+		if err := r.d.Extend(); err != nil || r.set[len(r.set)-1] != endTimeout {
+			t.Errorf("got deadlines %v and error %v, want the last to be %v", r.set, err, endTimeout)
 		}
 	})
 }
 
 func TestNoDeadline(t *testing.T) {
-	c := &clock{}
+	c := &fakeConn{}
 	d := Deadline{Conn: c}
 	for range 3 {
 		if err := d.Extend(); err != nil || len(c.set) != 1 || c.set[0] < 365*24*time.Hour {
-			t.Errorf("%v, %v, want one that is far away", c.set, err)
+			t.Errorf("got deadlines %v and error %v, want one deadline years away", c.set, err)
 		}
 	}
 	c.fail = net.ErrClosed
@@ -97,12 +97,12 @@ func TestNoDeadline(t *testing.T) {
 	}
 }
 
-// steps is a stream that hands out one batch after another, a second apart.
-type steps [][]*packetbuf.Packet
+// batches is a stream that returns one batch per Read, a second apart.
+type batches [][]*packetbuf.Packet
 
-var errEnd = errors.New("the stream is over")
+var errEnd = errors.New("the stream has ended")
 
-func (s *steps) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
+func (s *batches) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	if len(*s) == 0 {
 		return nil, errEnd
 	}
@@ -115,26 +115,26 @@ func (s *steps) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	return p, ctx.Err()
 }
 
-func (*steps) Skip()                 {}
-func (*steps) Done() <-chan struct{} { return nil }
+func (*batches) Skip()                 {}
+func (*batches) Done() <-chan struct{} { return nil }
 
-// plain writes payloads.
-type plain struct {
+// payloadWriter records the payloads that are written.
+type payloadWriter struct {
 	wrote []string
 	idle  int
 	fail  error
 }
 
-func (*plain) Paused() bool { return false }
+func (*payloadWriter) Paused() bool { return false }
 
-func (*plain) Append(bufs net.Buffers, p *packetbuf.Packet) net.Buffers {
+func (*payloadWriter) Append(bufs net.Buffers, p *packetbuf.Packet) net.Buffers {
 	if len(p.Payload) == 0 {
 		return bufs
 	}
 	return append(bufs, p.Payload)
 }
 
-func (w *plain) Write(bufs *net.Buffers) error {
+func (w *payloadWriter) Write(bufs *net.Buffers) error {
 	s := ""
 	for _, b := range *bufs {
 		s += string(b)
@@ -143,7 +143,7 @@ func (w *plain) Write(bufs *net.Buffers) error {
 	return w.fail
 }
 
-func (w *plain) Idle() error {
+func (w *payloadWriter) Idle() error {
 	w.idle++
 	return w.fail
 }
@@ -152,22 +152,22 @@ func packet(kind packetbuf.Kind, payload string) *packetbuf.Packet {
 	return &packetbuf.Packet{Kind: kind, Payload: []byte(payload)}
 }
 
-// Each batch is one write; what a protocol has no words for is none, and counts as nothing
-// said. The first media is told once.
+// Each batch is one write. Packets that the protocol does not carry are not written and do not
+// prevent a keepalive. Started is called once, after the first media.
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := steps{{packet(packetbuf.Config, "c")}, nil, {packet(packetbuf.Key, "k"), packet(packetbuf.Delta, "d")}, {packet(packetbuf.Delta, "e")}}
+		s := batches{{packet(packetbuf.Config, "c")}, nil, {packet(packetbuf.Key, "k"), packet(packetbuf.Delta, "d")}, {packet(packetbuf.Delta, "e")}}
 		for range 31 {
 			s = append(s, []*packetbuf.Packet{packet(packetbuf.Delta, "")})
 		}
-		w, started, sum := &plain{}, time.Duration(0), atomic.Uint64{}
-		began := time.Now()
-		err := Run(t.Context(), &s, w, Meter{Bytes: &sum, Started: func() { started += time.Since(began) }})
+		w, started, sum := &payloadWriter{}, time.Duration(0), atomic.Uint64{}
+		start := time.Now()
+		err := Run(t.Context(), &s, w, Meter{Bytes: &sum, Started: func() { started += time.Since(start) }})
 		if !errors.Is(err, errEnd) || len(w.wrote) != 3 || w.wrote[0] != "c" || w.wrote[1] != "kd" || w.wrote[2] != "e" {
-			t.Errorf("%q, %v", w.wrote, err)
+			t.Errorf("got writes %q and error %v, want c, kd, e and %v", w.wrote, err, errEnd)
 		}
 		if started != 3*time.Second || sum.Load() != 4 || w.idle != 2 {
-			t.Errorf("started at %v, %d bytes, idle %d times", started, sum.Load(), w.idle)
+			t.Errorf("got start after %v, %d bytes, %d keepalives, want 3s, 4, 2", started, sum.Load(), w.idle)
 		}
 	})
 }
@@ -175,12 +175,12 @@ func TestRun(t *testing.T) {
 func TestRunFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken pipe")
-		s := steps{{packet(packetbuf.Key, "k")}}
-		if err := Run(t.Context(), &s, &plain{fail: broken}, Meter{}); !errors.Is(err, broken) {
+		s := batches{{packet(packetbuf.Key, "k")}}
+		if err := Run(t.Context(), &s, &payloadWriter{fail: broken}, Meter{}); !errors.Is(err, broken) {
 			t.Error(err)
 		}
-		s = make(steps, 30)
-		if err := Run(t.Context(), &s, &plain{fail: broken}, Meter{}); !errors.Is(err, broken) || len(s) != 15 {
+		s = make(batches, 30)
+		if err := Run(t.Context(), &s, &payloadWriter{fail: broken}, Meter{}); !errors.Is(err, broken) || len(s) != 15 {
 			t.Error(err, len(s))
 		}
 	})

@@ -8,13 +8,13 @@ import (
 	"os"
 )
 
-// Left logs that a viewer has left, and at a level that operators see where it was dropped because it
-// took nothing for its whole write timeout. ctx is that of all viewers: when it is done they are all
-// sent away.
+// Left logs that a viewer has left. A viewer that was dropped because it accepted no bytes for
+// its whole write timeout is logged at level Info. ctx is the context of all viewers of the
+// protocol: once it is done all of them are disconnected, and none counts as dropped.
 func Left(ctx context.Context, log *slog.Logger, err error) {
 	var failed net.Error
-	late := errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &failed) && failed.Timeout()
-	if late && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
+	timedOut := errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &failed) && failed.Timeout()
+	if timedOut && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
 		log.Info("viewer dropped", "cause", "write_timeout", "reason", err)
 		return
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 func TestLeft(t *testing.T) {
-	over, cancel := context.WithCancel(t.Context())
+	closed, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, c := range []struct {
 		name string
@@ -21,8 +21,8 @@ func TestLeft(t *testing.T) {
 		want string
 	}{
 		{"closed", t.Context(), io.EOF, ""},
-		{"it took nothing", t.Context(), fmt.Errorf("write: %w", os.ErrDeadlineExceeded), "viewer dropped"},
-		{"at the end of all", over, os.ErrDeadlineExceeded, ""},
+		{"write timed out", t.Context(), fmt.Errorf("write: %w", os.ErrDeadlineExceeded), "viewer dropped"},
+		{"relay shutting down", closed, os.ErrDeadlineExceeded, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var b bytes.Buffer

@@ -5,12 +5,13 @@ import (
 	"sync"
 )
 
-// Register knows whether viewers of a protocol are there, to end them all and to wait for them.
+// Register keeps track of the running viewers of a protocol, to stop them all and to wait for
+// them.
 type Register struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	mu      sync.Mutex // guards closed, and that nobody enters after it
+	mu      sync.Mutex // guards closed, and orders running.Add before Close
 	closed  bool
 	running sync.WaitGroup
 }
@@ -22,10 +23,10 @@ func NewRegister() *Register {
 	return r
 }
 
-// Context ends when the register closes.
+// Context returns a context that is done when the register is closed.
 func (r *Register) Context() context.Context { return r.ctx }
 
-// Enter takes somebody in, who is to call Leave; false after Close.
+// Enter registers a viewer, which must call Leave. It returns false after Close.
 func (r *Register) Enter() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -36,10 +37,10 @@ func (r *Register) Enter() bool {
 	return true
 }
 
-// Leave says that nothing is left of who has entered.
+// Leave removes a viewer that Enter has registered, once all of its goroutines have ended.
 func (r *Register) Leave() { r.running.Done() }
 
-// Go has f run as somebody who has entered; false after Close.
+// Go runs f in a goroutine as a registered viewer. It returns false after Close.
 func (r *Register) Go(f func()) bool {
 	if !r.Enter() {
 		return false
@@ -51,7 +52,7 @@ func (r *Register) Go(f func()) bool {
 	return true
 }
 
-// Close ends all who are there and waits for them.
+// Close cancels Context and waits for all registered viewers.
 func (r *Register) Close() {
 	r.mu.Lock()
 	r.closed = true

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// Who is there is told of the end and waited for; nobody comes after it.
+// Close cancels the running viewers and waits for them. Nothing can be started after it.
 func TestRegister(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewRegister()
 		left := false
 		if !r.Go(func() { <-r.Context().Done(); time.Sleep(time.Second); left = true }) || !r.Enter() {
-			t.Fatal("nobody may enter")
+			t.Fatal("Go or Enter returned false on an open register")
 		}
 		r.Leave()
 		if r.Close(); !left {
-			t.Error("not waited for")
+			t.Error("Close returned before the viewer had left")
 		}
-		if r.Enter() || r.Go(func() { t.Error("runs after the end") }) {
-			t.Error("somebody enters after the end")
+		if r.Enter() || r.Go(func() { t.Error("function runs after Close") }) {
+			t.Error("Enter or Go returned true after Close")
 		}
 		r.Close()
 	})

@@ -5,23 +5,25 @@ import (
 	"time"
 )
 
-// skipsEvery is how often the skips of one viewer are logged at most.
-const skipsEvery = time.Minute
+// skipLogInterval is the minimum time between two log lines about the skips of one viewer.
+const skipLogInterval = time.Minute
 
-// SkipLog logs that a viewer falls behind and skips to a keyframe: its first skip, and then a line a
-// minute at most, with how many there were since the line before. It is of one goroutine. The zero
-// SkipLog logs nothing.
+// SkipLog logs that a viewer falls behind and skips to a keyframe. It logs the first skip, then
+// at most one line a minute with the number of skips since the line before. It is not safe for
+// concurrent use. The zero SkipLog logs nothing.
 type SkipLog struct {
-	log    func() *slog.Logger
-	seen   uint64
-	untold uint64
-	next   time.Time
+	log     func() *slog.Logger
+	seen    uint64
+	pending uint64 // skips not yet logged
+	next    time.Time
 }
 
-// NewSkipLog returns a SkipLog that logs to what log returns, which it asks for with each line.
+// NewSkipLog returns a SkipLog that writes each line to the logger that log returns at that
+// time.
 func NewSkipLog(log func() *slog.Logger) SkipLog { return SkipLog{log: log} }
 
-// Skips returns how often the reader of r has skipped; false where r does not count that.
+// Skips returns the counter of the skips of reader r. It returns false if r does not count
+// them.
 func Skips(r any) (func() uint64, bool) {
 	counts, ok := r.(interface{ Skips() uint64 })
 	if !ok {
@@ -30,18 +32,18 @@ func Skips(r any) (func() uint64, bool) {
 	return counts.Skips, true
 }
 
-// Total takes how often the viewer has skipped so far.
+// Total sets the number of the viewer's skips so far.
 func (s *SkipLog) Total(now time.Time, total uint64) {
 	n := total - s.seen
 	s.seen = total
 	s.Add(now, n)
 }
 
-// Add takes that the viewer has skipped n times more.
+// Add adds n skips.
 func (s *SkipLog) Add(now time.Time, n uint64) {
-	if s.untold += n; s.log == nil || s.untold == 0 || now.Before(s.next) {
+	if s.pending += n; s.log == nil || s.pending == 0 || now.Before(s.next) {
 		return
 	}
-	s.log().Info("viewer skipped", "cause", "lag", "skips", s.untold, "hint", "the viewer's connection is slower than the stream's bitrate; offer a lower rendition")
-	s.untold, s.next = 0, now.Add(skipsEvery)
+	s.log().Info("viewer skipped", "cause", "lag", "skips", s.pending, "hint", "the viewer's connection is slower than the stream's bitrate; offer a lower rendition")
+	s.pending, s.next = 0, now.Add(skipLogInterval)
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A viewer that skips all the time has one line a minute, and no skip is left out of the counts.
+// A viewer that skips every second is logged once a minute, and every skip is counted.
 func TestSkipsAreLoggedOnceAMinute(t *testing.T) {
 	var b bytes.Buffer
 	l := NewSkipLog(func() *slog.Logger { return slog.New(slog.NewTextHandler(&b, nil)) })

@@ -7,12 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unsentLimit is how much the kernel may hold of what a viewer has not been sent: without it
-// a slow viewer's seconds of backlog stand where no policy sees them.
+// unsentLimit is the maximum number of unsent bytes in the kernel per viewer. Without it the
+// kernel would buffer seconds of a slow viewer's backlog, which the relay could not skip.
 const unsentLimit = 64 << 10
 
-// LimitUnsent bounds what the kernel holds unsent for a viewer. Where the system or the
-// connection has no such thing, nothing happens.
+// LimitUnsent bounds the unsent bytes that the kernel buffers for a viewer. It does nothing if
+// the system or the connection does not support that.
 func LimitUnsent(c net.Conn) {
 	sc, ok := c.(syscall.Conn)
 	if !ok {

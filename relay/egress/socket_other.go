@@ -4,6 +4,6 @@ package egress
 
 import "net"
 
-// LimitUnsent does nothing here: how much the system holds unsent cannot be bounded in a
-// portable way, so a slow viewer is noticed later than on Linux.
+// LimitUnsent does nothing on this system, which has no portable limit on unsent bytes. A slow
+// viewer is detected later than on Linux.
 func LimitUnsent(net.Conn) {}

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Token is the play token of a request, from its header or else its query; a secret.
+// Token returns the play token of a request, from its header or else its query. It is a secret.
 func Token(r *http.Request) string {
 	if token := Bearer(r); token != "" {
 		return token
@@ -13,7 +13,8 @@ func Token(r *http.Request) string {
 	return r.URL.Query().Get("token")
 }
 
-// Bearer is the token in a request's header (RFC 6750, 2.1); a secret.
+// Bearer returns the bearer token in a request's header (RFC 6750, section 2.1). It is a
+// secret.
 func Bearer(r *http.Request) string {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {

@@ -21,7 +21,7 @@ func TestToken(t *testing.T) {
 		}
 		r.Header.Set("Authorization", tt.header)
 		if got := Token(r); got != tt.want {
-			t.Errorf("%q, %q: %q", tt.query, tt.header, got)
+			t.Errorf("query %q, header %q: got %q, want %q", tt.query, tt.header, got, tt.want)
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 // wireHLS makes what cuts streams into chunks, and what serves them as HLS.
 func (a *App) wireHLS() {
-	a.feeds = cmaf.New(cmaf.Options{Open: a.relay.feed, Again: again, Limits: a.settings.chunks, SilentTrack: true, Memory: a.relay.memory.Budget, Log: component(a.log, "cmaf")})
+	a.feeds = cmaf.New(cmaf.Options{Open: a.relay.feed, Reopen: again, Limits: a.settings.chunks, SilentTrack: true, Memory: a.relay.memory.Budget, Log: component(a.log, "cmaf")})
 	a.hls = hls.New(hls.Options{
 		Admission: a.admission, Sessions: a.admission, HTTP: webAnswers{a.settings}, Metrics: a.viewers(), Feeds: a.feeds,
 		Settings: a.settings.hls, Renditions: a.renditions, Memory: a.relay.memory.Budget, Log: component(a.log, "hls"),

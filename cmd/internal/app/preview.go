@@ -28,7 +28,7 @@ func (a *App) wirePreviews() {
 
 // preview is a stream's newest keyframe with what is in its chunk.
 func (a *App) preview(ctx context.Context, name string) (api.Picture, error) {
-	feed, err := a.previews.Use(ctx, name)
+	feed, err := a.previews.Acquire(ctx, name)
 	if err != nil {
 		return api.Picture{}, err
 	}

@@ -5,30 +5,31 @@ import "encoding/binary"
 // boxes appends boxes of the ISO base media file format (ISO/IEC 14496-12).
 type boxes struct{ b []byte }
 
-// begin appends the head of a box; end, given what begin returned, its size.
-func (w *boxes) begin(kind string) (at int) {
+// beginBox appends the header of a box and returns its offset, which endBox needs to set the
+// size.
+func (w *boxes) beginBox(kind string) (at int) {
 	at = len(w.b)
 	w.u32(0)
 	w.b = append(w.b, kind...)
 	return at
 }
 
-// full begins a box with a version and flags.
-func (w *boxes) full(kind string, version byte, flags uint32) (at int) {
-	at = w.begin(kind)
+// beginFullBox appends the header of a box with a version and flags.
+func (w *boxes) beginFullBox(kind string, version byte, flags uint32) (at int) {
+	at = w.beginBox(kind)
 	w.u32(uint32(version)<<24 | flags)
 	return at
 }
 
-func (w *boxes) end(at int) {
+func (w *boxes) endBox(at int) {
 	binary.BigEndian.PutUint32(w.b[at:], uint32(len(w.b)-at)) //nolint:gosec // a box here is far below 4 GiB
 }
 
-// box appends a box with what content appends.
+// box appends a box whose content is appended by content.
 func (w *boxes) box(kind string, content func()) {
-	at := w.begin(kind)
+	at := w.beginBox(kind)
 	content()
-	w.end(at)
+	w.endBox(at)
 }
 
 func (w *boxes) u8(v byte)      { w.b = append(w.b, v) }
@@ -38,7 +39,7 @@ func (w *boxes) u64(v uint64)   { w.b = binary.BigEndian.AppendUint64(w.b, v) }
 func (w *boxes) zeros(n int)    { w.b = append(w.b, make([]byte, n)...) }
 func (w *boxes) bytes(b []byte) { w.b = append(w.b, b...) }
 func (w *boxes) text(s string)  { w.b = append(w.b, s...) }
-func (w *boxes) words(v ...uint32) { // 32 bits each
+func (w *boxes) u32s(v ...uint32) { // 32 bits each
 	for _, x := range v {
 		w.u32(x)
 	}

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// cutAll cuts packets as a ring would yield them.
+// cutAll cuts packets as a ring returns them.
 func cutAll(t testing.TB, packets []*packetbuf.Packet) []*Chunk {
 	t.Helper()
 	var out []*Chunk
@@ -37,21 +37,21 @@ func cutAll(t testing.TB, packets []*packetbuf.Packet) []*Chunk {
 			t.Fatal(err)
 		}
 	}
-	c.finish()
+	c.flush()
 	return out
 }
 
-// frame is a sample as it comes out of a chunk.
+// frame is a sample read from a chunk.
 type frame struct {
 	payload string
 	dts     int64
 	dur     int64
 	cto     int64
 	key     bool
-	after   *Chunk // the init section it stands behind
+	after   *Chunk // init section in force
 }
 
-// reader takes chunks apart again and says what is wrong with them.
+// reader parses chunks and reports errors in them.
 type reader struct {
 	init   *Chunk
 	scales map[int]int64
@@ -60,7 +60,7 @@ type reader struct {
 	end    time.Duration
 	any    bool
 	frames [2][]frame
-	slack  bool // the durations of pictures need not be right
+	slack  bool // durations of video frames need not be exact
 }
 
 func (r *reader) add(c *Chunk) error {
@@ -130,7 +130,7 @@ func readAll(t testing.TB, chunks []*Chunk) *reader {
 	return r
 }
 
-// expect tells whether the media of packets came out, each frame whole and once.
+// expect fails unless the media of packets was read, each frame complete and once.
 func (r *reader) expect(t testing.TB, packets []*packetbuf.Packet) {
 	t.Helper()
 	var at [2]int
@@ -141,18 +141,18 @@ func (r *reader) expect(t testing.TB, packets []*packetbuf.Packet) {
 		i := at[p.Track]
 		at[p.Track]++
 		if i >= len(r.frames[p.Track]) {
-			t.Fatalf("%s: %d frames and no more", p.Track, i)
+			t.Fatalf("%s: got only %d frames", p.Track, i)
 		}
 		f := r.frames[p.Track][i]
 		scale := r.scales[int(trackID(p.Track))]
 		off := f.dts - int64(p.DTS/time.Millisecond)*scale/1000
 		if f.payload != string(p.Payload) || abs(off) > scale/20 || p.Track == packetbuf.Video && (off != 0 || f.key != (p.Kind == packetbuf.Key) || f.cto != int64(p.CTO/time.Millisecond)*90) {
-			t.Fatalf("%s frame %d: at %d with offset %d, key %v; want %v, %v, %s", p.Track, i, f.dts, f.cto, f.key, p.DTS, p.CTO, p.Kind)
+			t.Fatalf("%s frame %d: got DTS %d, offset %d, key %v; want %v, %v, %s", p.Track, i, f.dts, f.cto, f.key, p.DTS, p.CTO, p.Kind)
 		}
 	}
 	for tr, n := range at {
 		if n != len(r.frames[tr]) {
-			t.Errorf("track %d: %d frames out, %d in", tr, len(r.frames[tr]), n)
+			t.Errorf("track %d: got %d frames, want %d", tr, len(r.frames[tr]), n)
 		}
 	}
 }
@@ -181,11 +181,11 @@ func TestCut(t *testing.T) {
 				if c.Init {
 					inits++
 				}
-				if c.Discontinuity || !c.Init && i < len(chunks)-1 && c.Duration > max(Most, 500*time.Millisecond) || !c.Wall.Equal(epoch.Add(c.Start)) {
-					t.Errorf("chunk %d: %v, wall %v, discontinuity %v", i, c.Duration, c.Wall, c.Discontinuity)
+				if c.Discontinuity || !c.Init && i < len(chunks)-1 && c.Duration > max(maxDuration, 500*time.Millisecond) || !c.Wall.Equal(epoch.Add(c.Start)) {
+					t.Errorf("chunk %d: got duration %v, wall %v, discontinuity %v", i, c.Duration, c.Wall, c.Discontinuity)
 				}
-				if !c.Init && o.FPS == 0 && i < len(chunks)-1 && name != "uneven" && c.Duration > Most+rounding {
-					t.Errorf("chunk %d of %v", i, c.Duration)
+				if !c.Init && o.FPS == 0 && i < len(chunks)-1 && name != "uneven" && c.Duration > maxDuration+rounding {
+					t.Errorf("chunk %d: got duration %v", i, c.Duration)
 				}
 			}
 			if inits != 1 {
@@ -195,7 +195,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// A real clip: ffmpeg decodes it without a word, and finds in it what was in the file.
+// ffmpeg decodes a real clip without a message, and its frames equal those of the file.
 func TestDecodes(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		t.Skip("needs ffmpeg")
@@ -216,20 +216,20 @@ func TestDecodes(t *testing.T) {
 	}
 	for _, stream := range []string{"v", "a"} {
 		if a, b := hashes(t, mp4, stream), hashes(t, flv, stream); !slices.Equal(a, b) {
-			t.Errorf("%s: %d frames decoded, %d in the file, or others", stream, len(a), len(b))
+			t.Errorf("%s: got %d decoded frames, want the %d of the file", stream, len(a), len(b))
 		}
 	}
 }
 
-// hashes are those of the decoded frames of a file.
+// hashes returns the hashes of the decoded frames of a file.
 func hashes(t *testing.T, path, stream string) []string {
 	t.Helper()
-	var complaints bytes.Buffer
+	var stderr bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), "ffmpeg", "-v", "warning", "-xerror", "-i", path, "-map", "0:"+stream, "-fps_mode", "passthrough", "-f", "framehash", "-hash", "crc32", "-")
-	cmd.Stderr = &complaints
+	cmd.Stderr = &stderr
 	out, err := cmd.Output()
-	if err != nil || complaints.Len() > 0 {
-		t.Fatalf("ffmpeg: %v\n%s", err, complaints.String())
+	if err != nil || stderr.Len() > 0 {
+		t.Fatalf("ffmpeg: %v\n%s", err, stderr.String())
 	}
 	var sums []string
 	for line := range strings.Lines(string(out)) {
@@ -240,7 +240,7 @@ func hashes(t *testing.T, path, stream string) []string {
 	return sums
 }
 
-// ffprobe finds in an init section what the configuration said, codec by codec.
+// ffprobe reports for each codec what the configuration in the init section says.
 func TestProbes(t *testing.T) {
 	if _, err := exec.LookPath("ffprobe"); err != nil {
 		t.Skip("needs ffprobe")
@@ -263,12 +263,12 @@ func TestProbes(t *testing.T) {
 			"mp3": "codec_name=mp3 sample_rate=44100 channels=2", "h264": "codec_name=h264 width=1280 height=720",
 		}[name]
 		if err != nil || got != want {
-			t.Errorf("%s: %v\n%s\nwant %s", name, err, got, want)
+			t.Errorf("%s: %v\ngot  %s\nwant %s", name, err, got, want)
 		}
 	}
 }
 
-// later moves packets and marks the first as a splice.
+// later shifts packets in time and marks the first as a splice.
 func later(packets []*packetbuf.Packet, by time.Duration) []*packetbuf.Packet {
 	for _, p := range packets {
 		p.DTS += by
@@ -282,7 +282,7 @@ func later(packets []*packetbuf.Packet, by time.Duration) []*packetbuf.Packet {
 	return packets
 }
 
-// filler is what a held stream gives: the keyframe once a second, and silence.
+// filler returns the packets of a held stream: the keyframe once a second, and silence.
 func filler(key *packetbuf.Packet, from, to time.Duration) []*packetbuf.Packet {
 	var out []*packetbuf.Packet
 	picture := from + time.Second
@@ -342,17 +342,17 @@ func TestBreaks(t *testing.T) {
 				}
 			}
 			if inits != tt.inits || breaks != tt.breaks {
-				t.Errorf("%d init sections, %d discontinuities; want %d, %d", inits, breaks, tt.inits, tt.breaks)
+				t.Errorf("got %d init sections and %d discontinuities, want %d and %d", inits, breaks, tt.inits, tt.breaks)
 			}
 			var seen [2]int
 			for _, p := range tt.packets {
 				if p.Media() {
 					n := seen[p.Track]
 					for n < len(r.frames[p.Track]) && r.frames[p.Track][n].payload != string(p.Payload) {
-						n++ // made
+						n++ // synthesized
 					}
 					if n >= len(r.frames[p.Track]) {
-						t.Fatalf("%s frame %d at %v is lost", p.Track, n, p.DTS)
+						t.Fatalf("%s frame %d at %v was lost", p.Track, n, p.DTS)
 					}
 					seen[p.Track] = n + 1
 				}
@@ -361,7 +361,7 @@ func TestBreaks(t *testing.T) {
 	}
 }
 
-// A held stream's pictures are handed out at once, not when the next one comes.
+// Chunks of a held stream are emitted at once, not when the next frame arrives.
 func TestFillerIsPrompt(t *testing.T) {
 	in := media(gen.Options{}, 2*time.Second)
 	in = append(in, filler(firstKey(in), 2*time.Second, 6*time.Second)...)
@@ -372,16 +372,16 @@ func TestFillerIsPrompt(t *testing.T) {
 		if err := c.write(p); err != nil {
 			t.Fatal(err)
 		}
-		if p.Flags&packetbuf.Filler != 0 && p.DTS > 3*time.Second && p.DTS-last.Start > 2*Most+25*time.Millisecond {
-			t.Fatalf("at %v the newest chunk is of %v", p.DTS, last.Start)
+		if p.Flags&packetbuf.Filler != 0 && p.DTS > 3*time.Second && p.DTS-last.Start > 2*maxDuration+25*time.Millisecond {
+			t.Fatalf("at %v the newest chunk starts at %v", p.DTS, last.Start)
 		}
 	}
 }
 
-func TestUncarried(t *testing.T) {
+func TestUnsupportedCodecs(t *testing.T) {
 	c := &cutter{emit: func(*Chunk) {}}
 	if err := c.write(&packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.VP8, Kind: packetbuf.Key}); err == nil || !strings.Contains(err.Error(), "VP8") {
-		t.Errorf("VP8: %v", err)
+		t.Errorf("VP8: got error %v, want one that names VP8", err)
 	}
 	in := media(gen.Options{}, time.Second)
 	for _, p := range in {
@@ -391,6 +391,6 @@ func TestUncarried(t *testing.T) {
 	}
 	r := readAll(t, cutAll(t, in))
 	if len(r.frames[1]) != 0 || len(r.frames[0]) != 30 || r.init.Info.Codecs != "avc1.4d001f" {
-		t.Errorf("%d pictures, %d frames of sound, %s", len(r.frames[0]), len(r.frames[1]), r.init.Info.Codecs)
+		t.Errorf("got %d video frames, %d audio frames, codecs %s", len(r.frames[0]), len(r.frames[1]), r.init.Info.Codecs)
 	}
 }

@@ -9,60 +9,60 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// videoScale is the time scale of pictures: a whole number of ticks to a millisecond.
+// videoScale is the time scale of video tracks, a whole number of ticks per millisecond.
 const videoScale = 90000
 
-// description is what an init section says of a track.
+// description is the description of a track in an init section.
 type description struct {
 	codec  packetbuf.Codec
-	record []byte // its configuration as it came
+	record []byte // configuration as received
 	scale  int64  // time scale: units per second
-	name   string // RFC 6381
+	name   string // codec string of RFC 6381
 
 	width, height int
-	fps           float64 // 0: not known
+	fps           float64 // 0 if unknown
 	channels      int
-	frame         int64 // AAC: samples in a frame
+	frame         int64 // AAC: samples per frame
 	aac           codec.AAC
 
 	box    string // kind of the sample entry
-	config []byte // the box in the sample entry that configures the decoder, whole
+	config []byte // box in the sample entry that configures the decoder, with its header
 }
 
-// same reports whether a decoder that was set up by o needs nothing new for d.
+// same reports whether a decoder that was configured by o can decode d.
 func (d *description) same(o *description) bool {
 	if d == o || d == nil || o == nil {
 		return d == o
 	}
-	if d.codec == packetbuf.AAC && d.aac.Channels > 0 && d.aac == o.aac { // however it was written
+	if d.codec == packetbuf.AAC && d.aac.Channels > 0 && d.aac == o.aac { // in whichever encoding
 		return o.codec == packetbuf.AAC
 	}
 	return d.codec == o.codec && d.box == o.box && bytes.Equal(d.record, o.record)
 }
 
-// CodecError says that a stream is in a codec that fMP4, or its players, cannot have.
+// CodecError is returned for a stream in a codec that fMP4, or its players, do not support.
 type CodecError struct{ Codec packetbuf.Codec }
 
 func (e *CodecError) Error() string { return fmt.Sprintf("%s cannot be carried in fMP4", e.Codec) }
 
-// videos and sounds are what can be carried.
+// Codecs that are supported.
 var (
-	videos = []packetbuf.Codec{packetbuf.H264, packetbuf.HEVC, packetbuf.AV1, packetbuf.VP9}
-	sounds = []packetbuf.Codec{packetbuf.AAC, packetbuf.Opus, packetbuf.MP3, packetbuf.AC3}
+	videoCodecs = []packetbuf.Codec{packetbuf.H264, packetbuf.HEVC, packetbuf.AV1, packetbuf.VP9}
+	audioCodecs = []packetbuf.Codec{packetbuf.AAC, packetbuf.Opus, packetbuf.MP3, packetbuf.AC3}
 )
 
-func carried(p *packetbuf.Packet) bool {
+func supported(p *packetbuf.Packet) bool {
 	if p.Track == packetbuf.Video {
-		return slices.Contains(videos, p.Codec)
+		return slices.Contains(videoCodecs, p.Codec)
 	}
-	return slices.Contains(sounds, p.Codec)
+	return slices.Contains(audioCodecs, p.Codec)
 }
 
-// selfDescribed tells whether each frame of a codec says what the decoder has to know.
+// selfDescribed reports whether each frame of a codec contains the decoder's configuration.
 func selfDescribed(c packetbuf.Codec) bool { return c == packetbuf.MP3 || c == packetbuf.AC3 }
 
-// describe makes the description of a track: of its configuration, or of a frame where frames
-// describe themselves. first is a keyframe, for codecs whose configuration has no size.
+// describe returns the description of a track from its configuration, or from a frame of a
+// self-described codec. first is a keyframe, for codecs whose configuration has no size.
 func describe(p, first *packetbuf.Packet) (*description, error) {
 	d := &description{codec: p.Codec, record: p.Payload, scale: videoScale}
 	if p.Codec == packetbuf.AC3 {
@@ -84,15 +84,15 @@ func describe(p, first *packetbuf.Packet) (*description, error) {
 	}
 	switch p.Codec {
 	case packetbuf.H264:
-		d.box, d.config = "avc1", whole("avcC", p.Payload)
+		d.box, d.config = "avc1", makeBox("avcC", p.Payload)
 	case packetbuf.HEVC:
-		d.box, d.config = "hvc1", whole("hvcC", p.Payload)
+		d.box, d.config = "hvc1", makeBox("hvcC", p.Payload)
 	case packetbuf.AV1:
-		d.box, d.config = "av01", whole("av1C", p.Payload)
+		d.box, d.config = "av01", makeBox("av1C", p.Payload)
 	case packetbuf.VP9:
 		return d, d.vp9(p.Payload, first)
 	case packetbuf.AAC:
-		d.aac, _ = codec.ParseAAC(p.Payload) // as it was described
+		d.aac, _ = codec.ParseAAC(p.Payload) // codec.Describe has parsed it already
 		samples, _ := codec.AudioFrameDuration(p)
 		d.frame, d.box, d.config = int64(samples), "mp4a", esds(mpeg4Audio, p.Payload)
 	case packetbuf.MP3:
@@ -105,17 +105,17 @@ func describe(p, first *packetbuf.Packet) (*description, error) {
 	return d, nil
 }
 
-// whole is a box with this content.
-func whole(kind string, content []byte) []byte {
+// makeBox returns a box with the given content.
+func makeBox(kind string, content []byte) []byte {
 	var w boxes
 	w.box(kind, func() { w.bytes(content) })
 	return w.b
 }
 
-// vp9 reads a VPCodecConfigurationRecord; the size stands in the keyframe.
+// vp9 parses a VPCodecConfigurationRecord. The size of the video comes from the keyframe key.
 func (d *description) vp9(record []byte, key *packetbuf.Packet) error {
 	if len(record) == 12 && record[0] == 1 {
-		record = record[4:] // with the box's version and flags
+		record = record[4:] // skip the box's version and flags
 	}
 	if len(record) < 8 {
 		return fmt.Errorf("vpcC of %d bytes", len(record))
@@ -124,19 +124,19 @@ func (d *description) vp9(record []byte, key *packetbuf.Packet) error {
 		d.width, d.height = codec.VP9Size(key.Payload)
 	}
 	record = bytes.Clone(record)
-	if record[1] == 0 { // players want a level
+	if record[1] == 0 { // players require a level
 		record[1] = vp9Level(d.width * d.height)
 	}
 	var w boxes
-	at := w.full("vpcC", 1, 0)
+	at := w.beginFullBox("vpcC", 1, 0)
 	w.bytes(record)
-	w.end(at)
+	w.endBox(at)
 	d.box, d.config = "vp09", w.b
 	d.name = fmt.Sprintf("vp09.%02d.%02d.%02d", record[0], record[1], record[2]>>4)
 	return nil
 }
 
-// vp9Level is a level that pictures of that many pixels are sure to fit, at up to 60 a second.
+// vp9Level returns a level that is sufficient for frames of that many pixels at up to 60 fps.
 func vp9Level(pixels int) byte {
 	switch {
 	case pixels <= 1280*768:
@@ -147,7 +147,7 @@ func vp9Level(pixels int) byte {
 	return 52
 }
 
-// opus turns an OpusHead into a dOps, which has its numbers the other way round.
+// opus converts an OpusHead into a dOps box, which has the opposite byte order.
 func (d *description) opus(head []byte) error {
 	h, err := codec.ParseOpusHead(head)
 	if err != nil {
@@ -177,7 +177,7 @@ func (d *description) mp3(frame []byte) {
 	d.name, d.box, d.config = name, "mp4a", esds(object, nil)
 }
 
-// ac3 reads the head of a frame (ETSI TS 102 366, 4.3 and 4.4) and makes a dac3 (F.4).
+// ac3 parses the header of a frame (ETSI TS 102 366, 4.3 and 4.4) and builds a dac3 box (F.4).
 func (d *description) ac3(frame []byte) error {
 	a, err := codec.ParseAC3(frame)
 	if err != nil {
@@ -194,12 +194,12 @@ func (d *description) ac3(frame []byte) error {
 	}
 	d.record = []byte{byte(bits >> 16), byte(bits >> 8), byte(bits)}
 	d.scale, d.channels = int64(a.SampleRate), a.Channels
-	d.name, d.box, d.config = "ac-3", "ac-3", whole("dac3", d.record)
+	d.name, d.box, d.config = "ac-3", "ac-3", makeBox("dac3", d.record)
 	return nil
 }
 
-// samples is how many samples per channel a frame has, in units of the description's scale.
-func (d *description) samples(p *packetbuf.Packet) int64 {
+// frameSamples returns the number of samples per channel of frame p, in units of d.scale.
+func (d *description) frameSamples(p *packetbuf.Packet) int64 {
 	switch d.codec {
 	case packetbuf.AC3:
 		return 1536
@@ -217,10 +217,10 @@ const (
 	mpeg1Audio = 0x6b
 )
 
-// esds is the box of MPEG audio's configuration (ISO/IEC 14496-14, 5.6).
+// esds returns the box with the configuration of MPEG audio (ISO/IEC 14496-14, 5.6).
 func esds(object byte, specific []byte) []byte {
 	var w boxes
-	at := w.full("esds", 0, 0)
+	at := w.beginFullBox("esds", 0, 0)
 	config := 13
 	if specific != nil {
 		config += 5 + len(specific)
@@ -231,18 +231,18 @@ func esds(object byte, specific []byte) []byte {
 	w.descriptor(4, config)
 	w.u8(object)
 	w.u8(5<<2 | 1)            // an audio stream
-	w.bytes(make([]byte, 11)) // buffer size and bit rates: not known
+	w.bytes(make([]byte, 11)) // buffer size and bit rates: unknown
 	if specific != nil {
 		w.descriptor(5, len(specific))
 		w.bytes(specific)
 	}
 	w.descriptor(6, 1)
 	w.u8(2)
-	w.end(at)
+	w.endBox(at)
 	return w.b
 }
 
-// descriptor appends the head of a descriptor of ISO/IEC 14496-1.
+// descriptor appends the header of a descriptor (ISO/IEC 14496-1).
 func (w *boxes) descriptor(tag byte, size int) {
 	w.u8(tag)
 	for shift := 21; shift > 0; shift -= 7 {

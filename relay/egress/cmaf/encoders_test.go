@@ -16,15 +16,15 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// What encoders make comes out of chunks as it went in: ffmpeg decodes the same frames of both,
-// and has nothing to say.
+// Output of real encoders survives chunking: ffmpeg decodes the same frames from source and
+// chunks, without a message.
 func TestEncoders(t *testing.T) {
 	const pictures, sound = "testsrc2=size=320x180:rate=25:duration=2", "sine=frequency=440:duration=2"
 	for name, tt := range map[string]struct {
 		codec packetbuf.Codec
-		box   string // that configures the decoder; empty: frames tell
+		box   string // box that configures the decoder; empty if frames do
 		args  []string
-		names string // how the RFC 6381 name begins
+		names string // prefix of the RFC 6381 name
 	}{
 		"HEVC": {packetbuf.HEVC, "hvcC", []string{"-i", pictures, "-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params", "log-level=none:bframes=2:keyint=20"}, "hvc1.1.6.L"},
 		"AV1":  {packetbuf.AV1, "av1C", []string{"-i", pictures, "-c:v", "libaom-av1", "-cpu-used", "8", "-usage", "realtime", "-g", "20"}, "av01.0."},
@@ -53,18 +53,18 @@ func TestEncoders(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := chunks[0].Info.Codecs; !strings.HasPrefix(got, tt.names) {
-				t.Errorf("it is called %s", got)
+				t.Errorf("got codec string %s", got)
 			}
 			kind := tt.args[slices.Index(tt.args, encoder)-1][len("-c:"):]
 			want, got := hashes(t, source, kind), hashes(t, cut, kind)
 			if len(want) < 50 || !slices.Equal(want, got) {
-				t.Errorf("%d frames decoded, %d in the source, or others", len(got), len(want))
+				t.Errorf("got %d decoded frames, want the %d of the source", len(got), len(want))
 			}
 		})
 	}
 }
 
-// demux reads the one track of a fragmented file.
+// demux reads the only track of a fragmented file.
 func demux(t *testing.T, path string, codec packetbuf.Codec, config string) (out []*packetbuf.Packet) {
 	t.Helper()
 	file, err := os.ReadFile(path) //nolint:gosec // the test's own
@@ -104,7 +104,7 @@ func demux(t *testing.T, path string, codec packetbuf.Codec, config string) (out
 	return out
 }
 
-// opusHead is the identification header (RFC 7845, 5.1) with the numbers of a dOps.
+// opusHead returns the identification header (RFC 7845, 5.1) with the values of a dOps.
 func opusHead(dops []byte) []byte {
 	b := append([]byte("OpusHead\x01"), dops[1])
 	b = binary.LittleEndian.AppendUint16(b, binary.BigEndian.Uint16(dops[2:]))

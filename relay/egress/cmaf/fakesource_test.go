@@ -10,16 +10,16 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// source is a stream whose places get what it is given from then on.
+// source is a fake stream. Its subscriptions get the packets that are given from then on.
 type source struct {
 	refuse error
 	done   chan struct{}
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	opens  int
 	closes int
-	places []*place
-	before []*packetbuf.Packet // what a place begins with
+	places []*fakeSubscription
+	before []*packetbuf.Packet // first packets of each subscription
 }
 
 func newSource() *source { return &source{done: make(chan struct{})} }
@@ -31,7 +31,7 @@ func (s *source) open(context.Context, string, bool) (egress.Subscription, error
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opens++
-	p := &place{s: s, packets: make(chan []*packetbuf.Packet, 4096)}
+	p := &fakeSubscription{s: s, packets: make(chan []*packetbuf.Packet, 4096)}
 	if s.before != nil {
 		p.packets <- s.before
 	}
@@ -47,7 +47,7 @@ func (s *source) give(packets ...*packetbuf.Packet) {
 	}
 }
 
-// finish ends the newest place with an error.
+// finish ends the newest subscription with an error.
 func (s *source) finish(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,13 +57,13 @@ func (s *source) finish(err error) {
 	s.places = nil
 }
 
-type place struct {
+type fakeSubscription struct {
 	s       *source
 	packets chan []*packetbuf.Packet
 	err     error
 }
 
-func (p *place) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
+func (p *fakeSubscription) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	select {
 	case got, ok := <-p.packets:
 		if !ok {
@@ -75,17 +75,17 @@ func (p *place) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	}
 }
 
-func (p *place) Has(packetbuf.Track) bool { return true }
-func (p *place) Until() time.Time         { return time.Time{} }
-func (p *place) Skip()                    {}
-func (p *place) Done() <-chan struct{}    { return p.s.done }
-func (p *place) Close() {
+func (p *fakeSubscription) Has(packetbuf.Track) bool { return true }
+func (p *fakeSubscription) Until() time.Time         { return time.Time{} }
+func (p *fakeSubscription) Skip()                    {}
+func (p *fakeSubscription) Done() <-chan struct{}    { return p.s.done }
+func (p *fakeSubscription) Close() {
 	p.s.mu.Lock()
 	p.s.closes++
 	p.s.mu.Unlock()
 }
 
-// closed is how many places were closed.
+// closed returns how many subscriptions were closed.
 func (s *source) closed() int {
 	synctest.Wait()
 	s.mu.Lock()

@@ -1,8 +1,8 @@
-// Package cmaf cuts streams into chunks of fragmented MP4, once for all viewers of all
-// protocols that play it.
+// Package cmaf cuts streams into chunks of fragmented MP4, once for all viewers of all protocols
+// that play it.
 //
-// A feed reads a stream as one viewer would, and holds the newest chunks in a ring from which
-// any number read. It is made when somebody needs it and given up some time after nobody does.
+// A feed reads a stream as one viewer would, and keeps the newest chunks in a ring that any
+// number of readers share. It is created on first use and closed some time after the last.
 package cmaf
 
 import (
@@ -21,94 +21,101 @@ import (
 
 // Errors that end a feed.
 var (
-	// ErrEnded is wrapped by how the stream ended.
+	// ErrEnded wraps the reason why the stream ended.
 	ErrEnded = errors.New("the stream has ended")
-	// ErrClosed: the feed was given up, or the relay is shutting down.
+	// ErrClosed means that the feed was closed because it was unused, or that the relay is
+	// shutting down.
 	ErrClosed = errors.New("the feed is closed")
 )
 
 // Chunk is an init section, or a moof with its mdat. It is immutable and shared.
 type Chunk struct {
-	// Seq rises by one. It begins above that of any feed of the stream before, also of another
-	// run of the relay: it comes from the wall clock.
+	// Seq increases by one per chunk. It begins above that of any earlier feed of the stream,
+	// also across restarts of the relay, because it begins at the wall clock in milliseconds.
 	Seq uint64
-	// Init tells that this is ftyp and moov, for the chunks that follow.
+	// Init reports that the chunk is the init section (ftyp and moov) of the chunks that
+	// follow.
 	Init bool
 	Data []byte
-	Info *Info // of the init section in force
+	Info *Info // describes the init section in force
 
-	Start    time.Duration // on the stream's clock; it does not go back
-	Duration time.Duration // until the next one starts, or the media ends; about Most at the most, but for pictures that stand
-	// Independent tells that it begins with a keyframe or, without pictures, that it is sound.
+	Start    time.Duration // on the stream's clock; never decreases
+	Duration time.Duration // until the next chunk starts or the media ends; at most about 100 ms, except for long video frames
+	// Independent reports that the chunk begins with a keyframe or, without video, that it is
+	// audio.
 	Independent bool
-	// Segment reports that a segment begins here, as the stream has marked.
+	// Segment reports that the stream has marked the start of the chunk as the start of a
+	// segment.
 	Segment bool
-	// StandIn reports that it begins with a keyframe that stands in for video which is away. The
-	// stream knows nothing of it, and marks no segments meanwhile.
+	// StandIn reports that the chunk begins with a repeated keyframe in place of missing video.
+	// The stream does not know of these keyframes, and marks no segments meanwhile.
 	StandIn bool
-	// Discontinuity tells that times, or the init section, do not continue those before.
+	// Discontinuity reports that times, or the init section, do not continue the previous
+	// chunk's.
 	Discontinuity bool
-	Wall          time.Time // the time of day of Start
-	Arrived       time.Time // when its last packet came in
+	Wall          time.Time // time of day of Start
+	Arrived       time.Time // arrival of the last packet
 	VideoFrames   int
-	pieces        [2][]piece // what it consists of
+	pieces        [2][]piece // its samples, per track
 }
 
-// Limits bound what a feed holds; zero means no bound.
+// Limits are the limits of a feed; zero means unlimited.
 type Limits struct {
 	Duration time.Duration
 	Bytes    int
-	// Lag is how far a reader may fall behind.
+	// Lag is how far a reader may fall behind the newest chunk.
 	Lag time.Duration
 }
 
-// Options are what feeds need.
+// Options configure Feeds.
 type Options struct {
-	// Open gives a feed its place on the stream {app}/{name}, which it may wait for: at the
-	// oldest that there is or, with again, at the newest random-access point.
+	// Open subscribes a feed to the stream {app}/{name}, and may wait for that stream. The
+	// subscription begins at the oldest packet or, with again, at the newest random-access
+	// point.
 	Open func(ctx context.Context, stream string, again bool) (egress.Subscription, error)
-	// Again tells whether the error of a Read ends the place, and not the stream: a new place
-	// goes on, as after a change of codec. nil: never.
-	Again func(error) bool
-	// Limits are the stream's.
+	// Reopen reports whether the error of a Read ends only the subscription, and the feed
+	// continues with a new one, as after a change of codec. nil means never.
+	Reopen func(error) bool
+	// Limits returns the limits of a stream's feed.
 	Limits func(stream string) Limits
-	// Linger is how long a feed is kept that nobody uses; 0: 30 s.
+	// Linger is how long an unused feed is kept; 0 means 30 s.
 	Linger time.Duration
-	// SilentTrack puts a silent AAC track beside video that has no audio, or whose audio is away
-	// and in a codec for which no silence can be made: players cannot take another number of
-	// tracks into a buffer.
+	// SilentTrack adds a silent AAC track to video without audio, and to video whose audio is
+	// away and in a codec for which no silence can be made. Players cannot change the number of
+	// tracks of a buffer.
 	SilentTrack bool
-	// Memory bounds what all feeds hold together with other buffers. nil: only Limits do.
+	// Memory bounds the memory of all feeds together with other buffers. If it is nil, only
+	// Limits apply.
 	Memory *budget.Budget
 	Log    *slog.Logger
 }
 
-// Feeds are the feeds of all streams.
+// Feeds holds the feeds of all streams.
 type Feeds struct {
 	opts    Options
 	ctx     context.Context
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
-	mu     sync.Mutex // guards what follows, and the users of all feeds
+	mu     sync.Mutex // guards the fields below, and Feed.users and Feed.linger
 	feeds  map[string]*Feed
 	closed bool
 }
 
-// New returns no feeds yet. Close ends them.
+// New returns an empty set of feeds. Close must be called to end them.
 func New(o Options) *Feeds {
 	if o.Linger == 0 {
 		o.Linger = 30 * time.Second
 	}
-	if o.Again == nil {
-		o.Again = func(error) bool { return false }
+	if o.Reopen == nil {
+		o.Reopen = func(error) bool { return false }
 	}
 	f := &Feeds{opts: o, feeds: map[string]*Feed{}}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f
 }
 
-// Close ends all feeds and waits for them: about a second where a stream is silent.
+// Close ends all feeds and waits for them, which takes about a second if a stream is silent.
 func (f *Feeds) Close() {
 	f.mu.Lock()
 	f.closed = true
@@ -117,10 +124,10 @@ func (f *Feeds) Close() {
 	f.running.Wait()
 }
 
-// Feed is one stream in chunks. It is had by Use and must be given back by Release.
+// Feed is one stream in chunks. Feeds.Acquire returns it; each user must call Release.
 type Feed struct {
 	name    string
-	all     *Feeds
+	feeds   *Feeds
 	ring    *ring
 	cancel  context.CancelFunc
 	opening sync.Once
@@ -133,10 +140,10 @@ type Feed struct {
 	linger *time.Timer
 }
 
-// Use returns the stream's feed, which is made where there is none. It waits for the stream;
-// the error is ctx's, ErrClosed, or that of Options.Open.
-func (f *Feeds) Use(ctx context.Context, stream string) (*Feed, error) {
-	feed, err := f.join(stream)
+// Acquire returns the stream's feed, and creates it if there is none. It waits for the stream.
+// The error is that of ctx, ErrClosed, or that of Options.Open.
+func (f *Feeds) Acquire(ctx context.Context, stream string) (*Feed, error) {
+	feed, err := f.acquire(stream)
 	if err != nil {
 		return nil, err
 	}
@@ -153,8 +160,8 @@ func (f *Feeds) Use(ctx context.Context, stream string) (*Feed, error) {
 	return feed, nil
 }
 
-// join counts a user of the stream's feed, which is made where there is none.
-func (f *Feeds) join(stream string) (*Feed, error) {
+// acquire adds a user to the stream's feed, and creates the feed if there is none.
+func (f *Feeds) acquire(stream string) (*Feed, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
@@ -162,7 +169,7 @@ func (f *Feeds) join(stream string) (*Feed, error) {
 	}
 	feed := f.feeds[stream]
 	if feed == nil {
-		feed = f.make(stream)
+		feed = f.newFeed(stream)
 	}
 	feed.users++
 	if feed.linger != nil {
@@ -171,9 +178,9 @@ func (f *Feeds) join(stream string) (*Feed, error) {
 	return feed, nil
 }
 
-// make begins a feed. f.mu is held.
-func (f *Feeds) make(stream string) *Feed {
-	feed := &Feed{name: stream, all: f, opened: make(chan struct{})}
+// newFeed starts a feed. f.mu is held.
+func (f *Feeds) newFeed(stream string) *Feed {
+	feed := &Feed{name: stream, feeds: f, opened: make(chan struct{})}
 	first := uint64(time.Now().UnixMilli()) //nolint:gosec // after 1970; chunks are far fewer than milliseconds
 	feed.ring = newRing(first, f.opts.Limits(stream))
 	feed.ring.account = f.opts.Memory.Open(budget.Chunks, feed.ring.shrink)
@@ -184,75 +191,76 @@ func (f *Feeds) make(stream string) *Feed {
 		defer feed.cancel()
 		err := panics.Run(func() error { return feed.run(ctx, first) })
 		panics.Report(f.opts.Log.With("stream", stream), "fMP4 output", err)
-		feed.forget()
-		feed.open(err)
+		feed.unregister()
+		feed.setOpened(err)
 		feed.ring.close(err)
 		feed.ring.account.Close()
 	})
 	return feed
 }
 
-// forget has the next one who asks be given a new feed.
-func (f *Feed) forget() {
-	f.all.mu.Lock()
-	defer f.all.mu.Unlock()
-	if f.all.feeds[f.name] == f {
-		delete(f.all.feeds, f.name)
+// unregister removes the feed, so that the next Acquire creates a new one.
+func (f *Feed) unregister() {
+	f.feeds.mu.Lock()
+	defer f.feeds.mu.Unlock()
+	if f.feeds.feeds[f.name] == f {
+		delete(f.feeds.feeds, f.name)
 	}
 	if f.linger != nil {
 		f.linger.Stop()
 	}
 }
 
-// Release gives the feed back. Cursors must not be used any more.
+// Release ends the use of the feed and of the caller's cursors.
 func (f *Feed) Release() {
-	f.all.mu.Lock()
-	defer f.all.mu.Unlock()
-	if f.users--; f.users > 0 || f.all.feeds[f.name] != f {
+	f.feeds.mu.Lock()
+	defer f.feeds.mu.Unlock()
+	if f.users--; f.users > 0 || f.feeds.feeds[f.name] != f {
 		return
 	}
 	if f.linger == nil {
-		f.linger = time.AfterFunc(f.all.opts.Linger, f.unused)
+		f.linger = time.AfterFunc(f.feeds.opts.Linger, f.closeUnused)
 		return
 	}
-	f.linger.Reset(f.all.opts.Linger)
+	f.linger.Reset(f.feeds.opts.Linger)
 }
 
-// unused ends a feed that nobody has used for long.
-func (f *Feed) unused() {
-	f.all.mu.Lock()
-	defer f.all.mu.Unlock()
-	if f.users == 0 && f.all.feeds[f.name] == f {
-		delete(f.all.feeds, f.name)
+// closeUnused ends the feed if it is still unused.
+func (f *Feed) closeUnused() {
+	f.feeds.mu.Lock()
+	defer f.feeds.mu.Unlock()
+	if f.users == 0 && f.feeds.feeds[f.name] == f {
+		delete(f.feeds.feeds, f.name)
 		f.cancel()
 	}
 }
 
-// Join returns a place at the newest independent chunk, behind its init section.
+// Join returns a cursor at the newest independent chunk, after its init section.
 func (f *Feed) Join() *Cursor { return &Cursor{r: f.ring, lag: f.ring.limits.Lag} }
 
-// Oldest returns a place at the oldest independent chunk that the feed holds. It does not skip
-// as long as the feed holds what comes next.
-func (f *Feed) Oldest() *Cursor { return &Cursor{r: f.ring, oldest: true} }
+// Oldest returns a cursor at the oldest independent chunk in the feed. It does not skip while
+// the feed still has the next chunk.
+func (f *Feed) Oldest() *Cursor { return &Cursor{r: f.ring, fromOldest: true} }
 
-// After returns a place behind the chunk of this sequence, whose init section the reader has.
-// It does not skip for lag before it has caught up: the reader may have been away for long.
-// Where the chunk has left the ring, or never was, exact is false and it is that of Join.
+// After returns a cursor after the chunk with sequence number seq, whose init section the reader
+// has. It does not skip for lag until it has caught up, because the reader may have been away
+// for long. If the feed does not have the chunk, After returns a cursor like Join's, and exact
+// is false.
 func (f *Feed) After(seq uint64) (c *Cursor, exact bool) {
 	c = f.Join()
 	f.ring.mu.RLock()
 	defer f.ring.mu.RUnlock()
 	if r := f.ring; seq+1 >= r.tail && seq < r.head {
-		c.next, c.init, c.back = seq+1, r.initOf(seq), true
+		c.next, c.sentInit, c.catchingUp = seq+1, r.initOf(seq), true
 		return c, true
 	}
 	return c, false
 }
 
-// OldestHeld returns the sequence of the oldest chunk that the feed holds.
-func (f *Feed) OldestHeld() uint64 { return f.ring.oldest() }
+// OldestSeq returns the sequence number of the oldest chunk in the feed.
+func (f *Feed) OldestSeq() uint64 { return f.ring.oldest() }
 
-// Info is what the init section in force says; nil where there is none yet.
+// Info describes the init section in force. It returns nil if there is none yet.
 func (f *Feed) Info() *Info {
 	f.ring.mu.RLock()
 	defer f.ring.mu.RUnlock()
@@ -262,7 +270,8 @@ func (f *Feed) Info() *Info {
 	return nil
 }
 
-// Codecs are those of the init section in force, by RFC 6381; empty where there is none yet.
+// Codecs returns the codecs of the init section in force, as in RFC 6381. It is empty if there
+// is none yet.
 func (f *Feed) Codecs() string {
 	if i := f.Info(); i != nil {
 		return i.Codecs
@@ -270,25 +279,26 @@ func (f *Feed) Codecs() string {
 	return ""
 }
 
-// Done is closed when the stream has ended. Chunks may remain to be read.
+// Done returns a channel that is closed when the stream has ended. Chunks may remain to be
+// read.
 func (f *Feed) Done() <-chan struct{} { return f.done }
 
-// run reads the stream until it ends, and returns how.
+// run reads the stream until it ends, and returns the reason.
 func (f *Feed) run(ctx context.Context, first uint64) error {
-	place, err := f.all.opts.Open(ctx, f.name, false)
+	sub, err := f.feeds.opts.Open(ctx, f.name, false)
 	if err != nil {
-		f.forget()
-		f.open(err)
+		f.unregister()
+		f.setOpened(err)
 		return err
 	}
-	f.done = place.Done()
-	f.open(nil)
-	c := &cutter{emit: f.ring.append, seq: first, silentTrack: f.all.opts.SilentTrack, warn: f.warn}
-	for place != nil {
-		c.expect(place)
-		read := c.read
-		err = f.cut(ctx, place, c)
-		place = f.again(ctx, err, c.read == read)
+	f.done = sub.Done()
+	f.setOpened(nil)
+	c := &cutter{emit: f.ring.append, seq: first, silentTrack: f.feeds.opts.SilentTrack, warn: f.warn}
+	for sub != nil {
+		c.expectTracks(sub)
+		read := c.lastSeq
+		err = f.readAll(ctx, sub, c)
+		sub = f.reopen(ctx, err, c.lastSeq == read)
 	}
 	var refused *CodecError
 	switch {
@@ -297,27 +307,28 @@ func (f *Feed) run(ctx context.Context, first uint64) error {
 	case ctx.Err() != nil:
 		return ErrClosed
 	}
-	c.finish()
-	f.all.opts.Log.Debug("feed ended", "stream", f.name, "reason", err)
+	c.flush()
+	f.feeds.opts.Log.Debug("feed ended", "stream", f.name, "reason", err)
 	return fmt.Errorf("%w: %w", ErrEnded, err)
 }
 
-// open tells those who wait that the feed runs, or why it does not. Only its first call counts.
-func (f *Feed) open(err error) {
+// setOpened reports to waiting callers of Acquire that the feed runs, or why it does not. Only
+// the first call has an effect.
+func (f *Feed) setOpened(err error) {
 	f.opening.Do(func() {
 		f.err = err
 		close(f.opened)
 	})
 }
 
-// again is the place that follows one that ended with err; nil where none does. idle tells that
-// it gave nothing new: what follows is not there yet.
-func (f *Feed) again(ctx context.Context, err error, idle bool) egress.Subscription {
-	if !f.all.opts.Again(err) {
+// reopen returns the subscription that follows one that ended with err, or nil if there is none.
+// idle reports that the ended subscription had nothing new; reopen waits a little in that case.
+func (f *Feed) reopen(ctx context.Context, err error, idle bool) egress.Subscription {
+	if !f.feeds.opts.Reopen(err) {
 		return nil
 	}
 	if idle {
-		wait := time.NewTimer(Most / 5)
+		wait := time.NewTimer(maxDuration / 5)
 		defer wait.Stop()
 		select {
 		case <-wait.C:
@@ -325,22 +336,22 @@ func (f *Feed) again(ctx context.Context, err error, idle bool) egress.Subscript
 			return nil
 		}
 	}
-	next, err := f.all.opts.Open(ctx, f.name, true)
+	next, err := f.feeds.opts.Open(ctx, f.name, true)
 	if err != nil {
 		return nil
 	}
-	if next.Done() != f.done { // another stream of the same name has another clock
+	if next.Done() != f.done { // a new stream of the same name, with another clock
 		next.Close()
 		return nil
 	}
 	return next
 }
 
-// cut reads one place until its error.
-func (f *Feed) cut(ctx context.Context, place egress.Subscription, c *cutter) error {
-	defer place.Close()
+// readAll reads a subscription until its error.
+func (f *Feed) readAll(ctx context.Context, sub egress.Subscription, c *cutter) error {
+	defer sub.Close()
 	for {
-		packets, err := place.Read(ctx)
+		packets, err := sub.Read(ctx)
 		if err != nil {
 			return err
 		}
@@ -352,7 +363,7 @@ func (f *Feed) cut(ctx context.Context, place egress.Subscription, c *cutter) er
 	}
 }
 
-// warn tells of audio that had to be taken out.
+// warn logs that audio was removed.
 func (f *Feed) warn(codec packetbuf.Codec) {
-	f.all.opts.Log.Warn("audio taken out of fMP4 until it returns: no silent frame is known for its codec", "stream", f.name, "codec", codec.String())
+	f.feeds.opts.Log.Warn("audio taken out of fMP4 until it returns: no silent frame is known for its codec", "stream", f.name, "codec", codec.String())
 }

@@ -21,22 +21,22 @@ var (
 func newFeeds(t *testing.T, s *source, l Limits) *Feeds {
 	f := New(Options{
 		Open: s.open, Limits: func(string) Limits { return l }, Log: slog.New(slog.DiscardHandler),
-		Again: func(err error) bool { return errors.Is(err, errAgain) },
+		Reopen: func(err error) bool { return errors.Is(err, errAgain) },
 	})
 	t.Cleanup(f.Close)
 	return f
 }
 
-func use(t *testing.T, f *Feeds) *Feed {
+func acquire(t *testing.T, f *Feeds) *Feed {
 	t.Helper()
-	feed, err := f.Use(t.Context(), "live/cam")
+	feed, err := f.Acquire(t.Context(), "live/cam")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return feed
 }
 
-// numbered is a made stream as a ring yields it.
+// numbered returns a generated stream as a ring returns it.
 func numbered(o gen.Options, d time.Duration, from uint64) []*packetbuf.Packet {
 	all := media(o, d)
 	for i, p := range all {
@@ -45,7 +45,7 @@ func numbered(o gen.Options, d time.Duration, from uint64) []*packetbuf.Packet {
 	return all
 }
 
-// drain reads what there is.
+// drain reads all available chunks.
 func drain(t *testing.T, c *Cursor) []*Chunk {
 	t.Helper()
 	var out []*Chunk
@@ -63,41 +63,41 @@ func drain(t *testing.T, c *Cursor) []*Chunk {
 func TestJoinAndResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource()
-		feed := use(t, newFeeds(t, s, Limits{Duration: 4 * time.Second}))
+		feed := acquire(t, newFeeds(t, s, Limits{Duration: 4 * time.Second}))
 		defer feed.Release()
 		early := feed.Join()
 		all := numbered(gen.Options{}, 9*time.Second, 1)
 		s.give(all...)
 		synctest.Wait()
 		if got := feed.Codecs(); got != "avc1.4d001f,mp4a.40.2" {
-			t.Errorf("codecs %q", got)
+			t.Errorf("got codecs %q", got)
 		}
 		if i := feed.Info(); i == nil || i.Width != 1280 || i.FrameRate != 30 {
-			t.Errorf("info %+v", i)
+			t.Errorf("got info %+v", i)
 		}
 		cursor := feed.Join()
 		got := drain(t, cursor)
 		if len(got) < 2 || !got[0].Init || !got[1].Independent || got[1].Start != 8*time.Second || cursor.Skipped() {
-			t.Fatalf("joined with %+v", got)
+			t.Fatalf("joined with chunks %+v", got)
 		}
-		if other := drain(t, early); len(other) != len(got) { // it waited: the newest keyframe is where it begins
-			t.Errorf("one who came before gets %d chunks, %d", len(other), len(got))
+		if other := drain(t, early); len(other) != len(got) { // it waited, and begins at the newest keyframe
+			t.Errorf("early reader got %d chunks, want %d", len(other), len(got))
 		}
-		// From each chunk that is still there, exactly what follows.
+		// After each chunk that the feed still has, exactly the following chunks are returned.
 		last := got[len(got)-1].Seq
 		for seq := last - 40; seq <= last+1; seq++ {
 			again, exact := feed.After(seq)
 			rest := drain(t, again)
 			kept := seq+1 >= feed.ring.tail && seq <= last
 			if exact != kept {
-				t.Fatalf("after %d of %d to %d: exact %v", seq, feed.ring.tail, last, exact)
+				t.Fatalf("after %d of %d to %d: got exact %v, want true", seq, feed.ring.tail, last, exact)
 			}
 			if exact && (uint64(len(rest)) != last-seq || len(rest) > 0 && rest[0].Seq != seq+1) || !exact && !rest[0].Init {
-				t.Fatalf("after %d of %d: %d chunks", seq, last, len(rest))
+				t.Fatalf("after %d of %d: got %d chunks", seq, last, len(rest))
 			}
 		}
 		if _, exact := feed.After(3); exact {
-			t.Error("a sequence of another run is exact")
+			t.Error("got exact for a sequence number of another run")
 		}
 	})
 }
@@ -106,15 +106,15 @@ func TestBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource()
 		f := newFeeds(t, s, Limits{Duration: 20 * time.Second, Bytes: 1_000_000})
-		feed := use(t, f)
+		feed := acquire(t, f)
 		defer feed.Release()
 		s.give(numbered(gen.Options{}, 20*time.Second, 1)...)
 		synctest.Wait()
 		if feed.ring.bytes > 1_000_000 || feed.ring.bytes < 900_000 {
-			t.Errorf("holds %d bytes", feed.ring.bytes)
+			t.Errorf("ring has %d bytes, want it within the limit", feed.ring.bytes)
 		}
 		if len(drain(t, feed.Join())) == 0 {
-			t.Error("nothing to join")
+			t.Error("no independent chunk in the ring")
 		}
 	})
 }
@@ -122,7 +122,7 @@ func TestBounds(t *testing.T) {
 func TestSlowReaderSkips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource()
-		feed := use(t, newFeeds(t, s, Limits{Duration: 20 * time.Second, Lag: 5 * time.Second}))
+		feed := acquire(t, newFeeds(t, s, Limits{Duration: 20 * time.Second, Lag: 5 * time.Second}))
 		defer feed.Release()
 		all := numbered(gen.Options{}, 12*time.Second, 1)
 		s.give(all[:200]...)
@@ -135,7 +135,7 @@ func TestSlowReaderSkips(t *testing.T) {
 			t.Fatalf("%v, skipped %v: %+v", err, c.Skipped(), got[0])
 		}
 		if rest := drain(t, c); c.Skipped() || len(rest) > 0 && rest[0].Seq != got[len(got)-1].Seq+1 || len(first) == 0 {
-			t.Error("skipped again")
+			t.Error("Skipped after the first read, want one skip")
 		}
 	})
 }
@@ -144,7 +144,7 @@ func TestEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource()
 		f := newFeeds(t, s, Limits{})
-		feed := use(t, f)
+		feed := acquire(t, f)
 		c := feed.Join()
 		in := numbered(gen.Options{}, 3*time.Second, 1)
 		s.give(in...)
@@ -154,7 +154,7 @@ func TestEnds(t *testing.T) {
 			chunks, err := c.Next(t.Context())
 			if err != nil {
 				if !errors.Is(err, ErrEnded) || !errors.Is(err, errOver) {
-					t.Errorf("ended with %v", err)
+					t.Errorf("got error %v", err)
 				}
 				break
 			}
@@ -162,29 +162,29 @@ func TestEnds(t *testing.T) {
 		}
 		readAll(t, got)
 		if end := got[len(got)-1]; end.Start+end.Duration < 2990*time.Millisecond {
-			t.Errorf("the last chunk ends at %v", end.Start+end.Duration)
+			t.Errorf("got end of the last chunk at %v", end.Start+end.Duration)
 		}
 		feed.Release()
 		seq := got[len(got)-1].Seq
 		time.Sleep(time.Second)
-		next := use(t, f)
+		next := acquire(t, f)
 		s.give(numbered(gen.Options{}, 3*time.Second, 1)...)
 		if again := drain(t, next.Join()); again[0].Seq <= seq {
-			t.Errorf("the next feed begins at %d, the one before ended at %d", again[0].Seq, seq)
+			t.Errorf("next feed begins at %d, want it after %d", again[0].Seq, seq)
 		}
 		next.Release()
 		if s.opens != 2 {
-			t.Errorf("opened %d times", s.opens)
+			t.Errorf("stream opened %d times", s.opens)
 		}
 	})
 }
 
-// After a change of codec the feed goes on on a second place, which begins before where the
-// first one ended.
-func TestAnotherCodec(t *testing.T) {
+// After a change of codec the feed continues on a second subscription, which begins before the
+// end of the first.
+func TestReopenAfterCodecChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource()
-		feed := use(t, newFeeds(t, s, Limits{}))
+		feed := acquire(t, newFeeds(t, s, Limits{}))
 		defer feed.Release()
 		c := feed.Join()
 		one := numbered(gen.Options{}, 3*time.Second, 1)
@@ -205,7 +205,7 @@ func TestAnotherCodec(t *testing.T) {
 			}
 			got = append(got, chunks...)
 		}
-		// The join was at the newest keyframe, two seconds in.
+		// The reader joined at the newest keyframe, two seconds in.
 		var in []*packetbuf.Packet
 		for _, p := range append(one, two...) {
 			if p.Media() && p.DTS >= 2*time.Second {
@@ -214,47 +214,47 @@ func TestAnotherCodec(t *testing.T) {
 		}
 		r := readAll(t, got)
 		if len(r.frames[0]) != 120 || len(r.frames[1]) < 190 {
-			t.Errorf("%d pictures, %d frames of sound of %d", len(r.frames[0]), len(r.frames[1]), len(in))
+			t.Errorf("got %d video and %d audio frames of %d packets", len(r.frames[0]), len(r.frames[1]), len(in))
 		}
 	})
 }
 
-func TestUse(t *testing.T) {
+func TestAcquireAndRelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource()
 		f := newFeeds(t, s, Limits{})
-		a, b := use(t, f), use(t, f)
+		a, b := acquire(t, f), acquire(t, f)
 		if a != b || s.opens != 1 {
-			t.Fatal("two feeds of one stream")
+			t.Fatal("got two feeds of one stream")
 		}
 		a.Release()
 		time.Sleep(time.Minute)
 		if s.closed() != 0 {
-			t.Error("given up while in use")
+			t.Error("feed closed while in use")
 		}
 		b.Release()
 		time.Sleep(29 * time.Second)
-		c := use(t, f)
+		c := acquire(t, f)
 		time.Sleep(time.Minute)
 		if c != a || s.closed() != 0 {
-			t.Error("given up, though it is used again")
+			t.Error("feed closed, although it is used again")
 		}
 		c.Release()
 		time.Sleep(31 * time.Second)
 		if s.closed() != 1 {
-			t.Error("kept for nobody")
+			t.Error("feed not closed after Linger")
 		}
 		cursor := a.Join()
 		if _, err := cursor.Next(t.Context()); !errors.Is(err, ErrClosed) {
-			t.Errorf("given up: %v", err)
+			t.Errorf("after Linger: got error %v", err)
 		}
 		s.refuse = errOver
-		if _, err := f.Use(t.Context(), "live/cam"); !errors.Is(err, errOver) {
-			t.Errorf("refused: %v", err)
+		if _, err := f.Acquire(t.Context(), "live/cam"); !errors.Is(err, errOver) {
+			t.Errorf("open failed: got error %v", err)
 		}
 		f.Close()
-		if _, err := f.Use(t.Context(), "live/cam"); !errors.Is(err, ErrClosed) {
-			t.Errorf("closed: %v", err)
+		if _, err := f.Acquire(t.Context(), "live/cam"); !errors.Is(err, ErrClosed) {
+			t.Errorf("after Close: got error %v", err)
 		}
 	})
 }
@@ -262,17 +262,17 @@ func TestUse(t *testing.T) {
 func TestRefusedCodec(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource()
-		feed := use(t, newFeeds(t, s, Limits{}))
+		feed := acquire(t, newFeeds(t, s, Limits{}))
 		defer feed.Release()
 		s.give(&packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.VP8, Kind: packetbuf.Key})
 		var refused *CodecError
 		if _, err := feed.Join().Next(t.Context()); !errors.As(err, &refused) || refused.Codec != packetbuf.VP8 {
-			t.Errorf("VP8: %v", err)
+			t.Errorf("VP8: got error %v", err)
 		}
 	})
 }
 
-// A reader costs nothing per chunk.
+// BenchmarkRead measures reading; a reader allocates nothing per chunk.
 func BenchmarkRead(b *testing.B) {
 	r := newRing(1, Limits{})
 	c := &cutter{emit: r.append, expects: [2]bool{true, true}, seq: 1}
@@ -316,36 +316,37 @@ func FuzzDescribe(f *testing.F) {
 			}
 		}
 		_ = c.write(&packetbuf.Packet{Track: p.Track, Codec: p.Codec, Kind: packetbuf.Key, DTS: time.Second, Payload: payload})
-		c.finish()
+		c.flush()
 	})
 }
 
-// Who wants the past gets all that is held, from a keyframe on.
+// Oldest returns everything that the feed holds, from a keyframe on.
 func TestOldest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource()
-		feed := use(t, newFeeds(t, s, Limits{Duration: 5 * time.Second}))
+		feed := acquire(t, newFeeds(t, s, Limits{Duration: 5 * time.Second}))
 		defer feed.Release()
 		c := feed.Oldest()
 		if len(drain(t, c)) != 0 {
-			t.Error("something before anything")
+			t.Error("got chunks before any packet")
 		}
 		s.give(numbered(gen.Options{}, 9*time.Second, 1)...)
 		synctest.Wait()
 		got := drain(t, c)
 		if !got[0].Init || !got[1].Independent || got[1].Start != 4*time.Second {
-			t.Errorf("begins with %+v", got[1])
+			t.Errorf("got first chunk %+v", got[1])
 		}
 		readAll(t, got)
 	})
 }
 
-// A panic over a packet ends the stream's feed; the next one that is asked for works.
+// A panic while a packet is processed ends the stream's feed. The next Acquire returns a
+// working one.
 func TestPanicOverAPacketEndsTheFeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource()
 		feeds := newFeeds(t, s, Limits{})
-		feed := use(t, feeds)
+		feed := acquire(t, feeds)
 		defer feed.Release()
 		s.give(nil)
 		var p *panics.Error
@@ -353,9 +354,9 @@ func TestPanicOverAPacketEndsTheFeed(t *testing.T) {
 			t.Errorf("got %v, want a panic's error", err)
 		}
 		if n := s.closed(); n != 1 {
-			t.Errorf("%d places are closed, want 1", n)
+			t.Errorf("got %d closed subscriptions, want 1", n)
 		}
-		next := use(t, feeds)
+		next := acquire(t, feeds)
 		defer next.Release()
 		if next == feed {
 			t.Error("got the feed that ended")

@@ -6,19 +6,19 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// sample is a packet with its place on its track.
+// sample is a packet with its times in units of the track's scale.
 type sample struct {
 	p   *packetbuf.Packet
-	at  int64 // decode time in units of the track's scale
-	dur int64 // 0: not known before the next one comes
-	cto int64 // composition offset, likewise
+	at  int64 // decode time
+	dur int64 // duration; 0 if unknown until the next sample arrives
+	cto int64 // composition time offset
 }
 
 // Sample flags (ISO/IEC 14496-12, 8.8.3.1).
 const (
-	independent = 0x02000000 // depends on no other
+	independent = 0x02000000 // depends on no other sample
 	delta       = 0x01010000 // depends on others
-	disposable  = 0x01810000 // and no other depends on it
+	disposable  = 0x01810000 // no other sample depends on it
 )
 
 func sampleFlags(k packetbuf.Kind) uint32 {
@@ -45,8 +45,8 @@ const (
 	compositionOff = 0x800
 )
 
-// fragment is moof and mdat with samples of these tracks, which have their durations.
-func (t tracks) fragment(seq uint64, samples *[2][]sample) []byte {
+// fragment returns a moof and mdat with samples, whose durations must be known.
+func (t trackSet) fragment(seq uint64, samples *[2][]sample) []byte {
 	size := 8 + 16 + 8
 	for _, s := range samples {
 		size += 8 + 24 + 20 + 20 + 16*len(s)
@@ -55,18 +55,18 @@ func (t tracks) fragment(seq uint64, samples *[2][]sample) []byte {
 		}
 	}
 	w := boxes{make([]byte, 0, size)}
-	moof := w.begin("moof")
-	at := w.full("mfhd", 0, 0)
+	moof := w.beginBox("moof")
+	at := w.beginFullBox("mfhd", 0, 0)
 	w.u32(uint32(seq)) //nolint:gosec // wraps by design
-	w.end(at)
-	var offsets [2]int // where the offsets of the data stand
+	w.endBox(at)
+	var offsets [2]int // positions of the data offsets in w.b
 	for tr, s := range samples {
 		if len(s) > 0 {
-			offsets[tr] = w.run(packetbuf.Track(tr), s) //nolint:gosec // of two
+			offsets[tr] = w.traf(packetbuf.Track(tr), s) //nolint:gosec // of two
 		}
 	}
-	w.end(moof)
-	mdat := w.begin("mdat")
+	w.endBox(moof)
+	mdat := w.beginBox("mdat")
 	for tr, s := range samples {
 		if len(s) == 0 {
 			continue
@@ -76,7 +76,7 @@ func (t tracks) fragment(seq uint64, samples *[2][]sample) []byte {
 			w.bytes(s[i].p.Payload)
 		}
 	}
-	w.end(mdat)
+	w.endBox(mdat)
 	return w.b
 }
 
@@ -84,36 +84,36 @@ func patch(b []byte, v int) {
 	b[0], b[1], b[2], b[3] = byte(v>>24), byte(v>>16), byte(v>>8), byte(v)
 }
 
-// run appends the traf of one track and returns where the offset of its data is to stand.
-func (w *boxes) run(tr packetbuf.Track, s []sample) (offset int) {
+// traf appends the traf of one track and returns the position of its data offset.
+func (w *boxes) traf(tr packetbuf.Track, s []sample) (offset int) {
 	flags := uint32(offsetThere | sizeThere)
-	even := true
+	uniform := true
 	for i := range s {
-		even = even && s[i].dur == s[0].dur
+		uniform = uniform && s[i].dur == s[0].dur
 		if s[i].cto != 0 {
 			flags |= compositionOff
 		}
 	}
-	if !even {
+	if !uniform {
 		flags |= durationThere
 	}
 	if tr == packetbuf.Video {
 		flags |= flagsThere
 	}
-	traf := w.begin("traf")
-	at := w.full("tfhd", 0, baseIsMoof|defaultDuration|defaultFlags)
-	w.words(trackID(tr), uint32(s[0].dur), independent) //nolint:gosec // a few seconds
-	w.end(at)
-	at = w.full("tfdt", 1, 0)
+	traf := w.beginBox("traf")
+	at := w.beginFullBox("tfhd", 0, baseIsMoof|defaultDuration|defaultFlags)
+	w.u32s(trackID(tr), uint32(s[0].dur), independent) //nolint:gosec // a few seconds
+	w.endBox(at)
+	at = w.beginFullBox("tfdt", 1, 0)
 	w.u64(uint64(s[0].at)) //nolint:gosec // the stream's clock starts at 0
-	w.end(at)
-	at = w.full("trun", 1, flags)
+	w.endBox(at)
+	at = w.beginFullBox("trun", 1, flags)
 	w.u32(uint32(len(s))) //nolint:gosec // few
 	offset = len(w.b)
 	w.u32(0)
 	for i := range s {
 		p := s[i].p
-		if !even {
+		if !uniform {
 			w.u32(uint32(s[i].dur)) //nolint:gosec // a few seconds
 		}
 		w.u32(uint32(len(p.Payload))) //nolint:gosec // far below 4 GiB
@@ -124,12 +124,12 @@ func (w *boxes) run(tr packetbuf.Track, s []sample) (offset int) {
 			w.u32(uint32(int32(s[i].cto))) //nolint:gosec // two's complement
 		}
 	}
-	w.end(at)
-	w.end(traf)
+	w.endBox(at)
+	w.endBox(traf)
 	return offset
 }
 
-// offset is a composition offset in units of the scale, to the nearest.
+// offset converts a composition time offset to units of the scale, rounded to the nearest.
 func (d *description) offset(cto time.Duration) int64 {
 	half := int64(time.Second) / 2
 	if cto < 0 {

@@ -7,24 +7,25 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Info is what an init section says.
+// Info describes an init section.
 type Info struct {
-	// Codecs are those of the tracks by RFC 6381, pictures first, joined by commas.
+	// Codecs lists the codecs of the tracks as in RFC 6381, video first, separated by commas.
 	Codecs        string
-	Video, Audio  packetbuf.Codec // NoCodec: there is no such track
+	Video, Audio  packetbuf.Codec // NoCodec if there is no such track
 	Width, Height int
-	FrameRate     float64 // 0: not said
-	tracks        tracks
+	FrameRate     float64 // frames per second; 0 if unknown
+	tracks        trackSet
 }
 
-// tracks are the descriptions of a set of tracks, by packetbuf.Track; nil where there is none.
-type tracks [2]*description
+// trackSet holds the descriptions of a set of tracks by packetbuf.Track; nil means no such
+// track.
+type trackSet [2]*description
 
-func (t tracks) same(o tracks) bool { return t[0].same(o[0]) && t[1].same(o[1]) }
+func (t trackSet) same(o trackSet) bool { return t[0].same(o[0]) && t[1].same(o[1]) }
 
-func (t tracks) none() bool { return t[0] == nil && t[1] == nil }
+func (t trackSet) empty() bool { return t[0] == nil && t[1] == nil }
 
-func (t tracks) info() *Info {
+func (t trackSet) info() *Info {
 	i := &Info{tracks: t}
 	var names []string
 	if v := t[packetbuf.Video]; v != nil {
@@ -39,11 +40,11 @@ func (t tracks) info() *Info {
 	return i
 }
 
-// trackID is a track's number in the file.
+// trackID returns the track's ID in the file.
 func trackID(tr packetbuf.Track) uint32 { return uint32(tr) + 1 }
 
-// initSection is ftyp and moov for these tracks.
-func (t tracks) initSection() []byte {
+// initSection returns the ftyp and moov of the tracks.
+func (t trackSet) initSection() []byte {
 	var w boxes
 	w.box("ftyp", func() {
 		w.text("iso6")
@@ -51,25 +52,25 @@ func (t tracks) initSection() []byte {
 		w.text("iso6mp41")
 	})
 	w.box("moov", func() {
-		at := w.full("mvhd", 0, 0)
-		w.words(0, 0, 1000, 0, 0x10000)
+		at := w.beginFullBox("mvhd", 0, 0)
+		w.u32s(0, 0, 1000, 0, 0x10000)
 		w.u16(0x100)
 		w.zeros(10)
 		w.matrix()
 		w.zeros(24)
 		w.u32(trackID(packetbuf.Audio) + 1)
-		w.end(at)
+		w.endBox(at)
 		for tr, d := range t {
 			if d != nil {
-				w.track(packetbuf.Track(tr), d) //nolint:gosec // of two
+				w.trak(packetbuf.Track(tr), d) //nolint:gosec // of two
 			}
 		}
 		w.box("mvex", func() {
 			for tr, d := range t {
 				if d != nil {
-					at := w.full("trex", 0, 0)
-					w.words(trackID(packetbuf.Track(tr)), 1, 0, 0, 0) //nolint:gosec // of two
-					w.end(at)
+					at := w.beginFullBox("trex", 0, 0)
+					w.u32s(trackID(packetbuf.Track(tr)), 1, 0, 0, 0) //nolint:gosec // of two
+					w.endBox(at)
 				}
 			}
 		})
@@ -77,14 +78,14 @@ func (t tracks) initSection() []byte {
 	return w.b
 }
 
-// matrix is the one that changes nothing.
-func (w *boxes) matrix() { w.words(0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000) }
+// matrix appends the identity matrix.
+func (w *boxes) matrix() { w.u32s(0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000) }
 
-func (w *boxes) track(tr packetbuf.Track, d *description) {
+func (w *boxes) trak(tr packetbuf.Track, d *description) {
 	video := tr == packetbuf.Video
 	w.box("trak", func() {
-		at := w.full("tkhd", 0, 3)
-		w.words(0, 0, trackID(tr), 0, 0)
+		at := w.beginFullBox("tkhd", 0, 3)
+		w.u32s(0, 0, trackID(tr), 0, 0)
 		w.zeros(8 + 2)
 		if video {
 			w.u16(0)
@@ -95,15 +96,15 @@ func (w *boxes) track(tr packetbuf.Track, d *description) {
 		}
 		w.u16(0)
 		w.matrix()
-		w.words(uint32(d.width)<<16, uint32(d.height)<<16) //nolint:gosec // pixels
-		w.end(at)
+		w.u32s(uint32(d.width)<<16, uint32(d.height)<<16) //nolint:gosec // pixels
+		w.endBox(at)
 		w.box("mdia", func() {
-			at := w.full("mdhd", 0, 0)
-			w.words(0, 0, uint32(d.scale), 0) //nolint:gosec // a sample rate
-			w.u16(0x55c4)                     // "und"
+			at := w.beginFullBox("mdhd", 0, 0)
+			w.u32s(0, 0, uint32(d.scale), 0) //nolint:gosec // a sample rate
+			w.u16(0x55c4)                    // "und"
 			w.u16(0)
-			w.end(at)
-			at = w.full("hdlr", 0, 0)
+			w.endBox(at)
+			at = w.beginFullBox("hdlr", 0, 0)
 			w.u32(0)
 			if video {
 				w.text("vide")
@@ -111,65 +112,65 @@ func (w *boxes) track(tr packetbuf.Track, d *description) {
 				w.text("soun")
 			}
 			w.zeros(12 + 1)
-			w.end(at)
-			w.box("minf", func() { w.media(video, d) })
+			w.endBox(at)
+			w.box("minf", func() { w.mediaInfo(video, d) })
 		})
 	})
 }
 
-func (w *boxes) media(video bool, d *description) {
+func (w *boxes) mediaInfo(video bool, d *description) {
 	if video {
-		at := w.full("vmhd", 0, 1)
+		at := w.beginFullBox("vmhd", 0, 1)
 		w.zeros(8)
-		w.end(at)
+		w.endBox(at)
 	} else {
-		at := w.full("smhd", 0, 0)
+		at := w.beginFullBox("smhd", 0, 0)
 		w.zeros(4)
-		w.end(at)
+		w.endBox(at)
 	}
 	w.box("dinf", func() {
-		at := w.full("dref", 0, 0)
+		at := w.beginFullBox("dref", 0, 0)
 		w.u32(1)
-		w.end(w.full("url ", 0, 1))
-		w.end(at)
+		w.endBox(w.beginFullBox("url ", 0, 1))
+		w.endBox(at)
 	})
 	w.box("stbl", func() {
-		at := w.full("stsd", 0, 0)
+		at := w.beginFullBox("stsd", 0, 0)
 		w.u32(1)
 		w.box(d.box, func() {
 			w.zeros(6)
 			w.u16(1)
 			if video {
-				w.pictures(d)
+				w.videoEntry(d)
 			} else {
-				w.sound(d)
+				w.audioEntry(d)
 			}
 			w.bytes(d.config)
 		})
-		w.end(at)
+		w.endBox(at)
 		for _, table := range []string{"stts", "stsc", "stsz", "stco"} { // all empty
-			at := w.full(table, 0, 0)
+			at := w.beginFullBox(table, 0, 0)
 			if table == "stsz" {
 				w.u32(0)
 			}
 			w.u32(0)
-			w.end(at)
+			w.endBox(at)
 		}
 	})
 }
 
-func (w *boxes) pictures(d *description) {
+func (w *boxes) videoEntry(d *description) {
 	w.zeros(16)
 	w.u16(uint16(d.width))  //nolint:gosec // pixels
 	w.u16(uint16(d.height)) //nolint:gosec // pixels
-	w.words(72<<16, 72<<16, 0)
+	w.u32s(72<<16, 72<<16, 0)
 	w.u16(1)
 	w.zeros(32)
 	w.u16(24)
 	w.u16(0xffff)
 }
 
-func (w *boxes) sound(d *description) {
+func (w *boxes) audioEntry(d *description) {
 	w.zeros(8)
 	w.u16(uint16(d.channels)) //nolint:gosec // a few
 	w.u16(16)
@@ -181,9 +182,10 @@ func (w *boxes) sound(d *description) {
 	w.u32(uint32(rate) << 16) //nolint:gosec // checked
 }
 
-// ticks is a time in units of a track's scale.
+// ticks converts a time to units of d.scale.
 func (d *description) ticks(at time.Duration) int64 {
-	// Whole milliseconds first: nanoseconds times the scale would overflow within a day.
+	// Convert whole milliseconds first: nanoseconds times the scale would overflow within a
+	// day.
 	return int64(at/time.Millisecond)*d.scale/1000 + int64(at%time.Millisecond)*d.scale/int64(time.Second)
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// Whatever order and times packets have, nothing is lost, and no time goes back.
+// With packets in any order and with any times, no frame is lost and times never decrease.
 func TestAnyOrder(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		configs := media(gen.Options{}, 0)

@@ -7,7 +7,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/panics"
 )
 
-// A panic while a chunk is appended leaves the ring to its readers, which are told how it ended.
+// After a panic in append the ring remains usable for its readers, which learn how the feed
+// ended.
 func TestPanicOfAppendLeavesTheRing(t *testing.T) {
 	r := newRing(1, Limits{})
 	r.append(&Chunk{Seq: 1, Independent: true})
@@ -17,13 +18,13 @@ func TestPanicOfAppendLeavesTheRing(t *testing.T) {
 		t.Fatalf("got %v, want a panic", err)
 	}
 	if !r.mu.TryLock() {
-		t.Fatal("the lock is held")
+		t.Fatal("ring is still locked")
 	}
 	r.mu.Unlock()
 	r.close(err)
 	c := Cursor{r: r}
 	if got, err := c.Next(t.Context()); len(got) != 1 || err != nil {
-		t.Errorf("got %d chunks, %v, want the one before", len(got), err)
+		t.Errorf("got %d chunks, error %v, want the chunk before the panic", len(got), err)
 	}
 	if _, err := c.Next(t.Context()); !errors.As(err, &p) {
 		t.Errorf("got %v, want the panic", err)

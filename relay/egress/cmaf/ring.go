@@ -9,20 +9,20 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/budget"
 )
 
-// ring keeps the newest chunks of a stream.
+// ring holds the newest chunks of a stream.
 type ring struct {
-	wake atomic.Pointer[chan struct{}] // closed when there is something new
+	wake atomic.Pointer[chan struct{}] // closed when a chunk or the end arrives
 
-	mu     sync.RWMutex // guards all below
-	slots  []*Chunk     // those of sequences tail to head-1; a power of two long
-	head   uint64
-	tail   uint64
-	bytes  int
-	inits  []*Chunk // the init sections of the chunks kept, the one in force last
-	key    uint64   // the newest independent chunk; 0: none
-	err    error    // why nothing follows
-	limits Limits
-	// account is of the chunks' data.
+	mu        sync.RWMutex // guards the fields below
+	slots     []*Chunk     // chunks tail to head-1; the length is a power of two
+	head      uint64
+	tail      uint64
+	bytes     int
+	inits     []*Chunk // init sections of the chunks in the ring, the one in force last
+	newestKey uint64   // newest independent chunk; 0 if none
+	err       error    // why no more chunks follow
+	limits    Limits
+	// account counts the bytes of the chunks' data.
 	account *budget.Account
 }
 
@@ -33,44 +33,44 @@ func newRing(first uint64, l Limits) *ring {
 	return r
 }
 
-// shrink has the ring keep to its share of the relay's memory now.
+// shrink trims the ring to its share of the relay's memory.
 func (r *ring) shrink() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.head > r.tail {
-		r.trim(*r.at(r.head - 1))
+		r.trim(*r.slot(r.head - 1))
 		r.account.Set(r.bytes)
 	}
 }
 
-// oldest is the sequence of the oldest chunk kept.
+// oldest returns the sequence number of the oldest chunk in the ring.
 func (r *ring) oldest() uint64 {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.tail
 }
 
-func (r *ring) at(seq uint64) **Chunk { return &r.slots[seq&uint64(len(r.slots)-1)] } //nolint:gosec // a power of two
+func (r *ring) slot(seq uint64) **Chunk { return &r.slots[seq&uint64(len(r.slots)-1)] } //nolint:gosec // a power of two
 
 func (r *ring) append(c *Chunk) {
-	r.put(c)
-	r.tell()
+	r.store(c)
+	r.wakeReaders()
 }
 
-func (r *ring) put(c *Chunk) {
+func (r *ring) store(c *Chunk) {
 	r.mu.Lock()
 	defer r.mu.Unlock() // a panic is recovered, and close follows
 	if r.head-r.tail == uint64(len(r.slots)) {
 		r.grow()
 	}
-	*r.at(c.Seq) = c
+	*r.slot(c.Seq) = c
 	r.head = c.Seq + 1
 	r.bytes += len(c.Data)
 	if c.Init {
 		r.inits = append(r.inits, c)
 	}
 	if c.Independent {
-		r.key = c.Seq
+		r.newestKey = c.Seq
 	}
 	r.trim(c)
 	r.account.Set(r.bytes)
@@ -80,46 +80,47 @@ func (r *ring) grow() {
 	old := r.slots
 	r.slots = make([]*Chunk, 2*len(old))
 	for s := r.tail; s < r.head; s++ {
-		*r.at(s) = old[s&uint64(len(old)-1)] //nolint:gosec // a power of two
+		*r.slot(s) = old[s&uint64(len(old)-1)] //nolint:gosec // a power of two
 	}
 }
 
-// trim gives up the oldest chunks. The newest stays, and its init section.
+// trim removes the oldest chunks until the limits are met. It keeps the newest and its init
+// section.
 func (r *ring) trim(newest *Chunk) {
 	over := func() bool {
 		return r.limits.Bytes > 0 && r.bytes > r.limits.Bytes || int64(r.bytes) > r.account.Share() ||
-			r.limits.Duration > 0 && newest.Start-(*r.at(r.tail)).Start > r.limits.Duration
+			r.limits.Duration > 0 && newest.Start-(*r.slot(r.tail)).Start > r.limits.Duration
 	}
 	for r.head-r.tail > 1 && over() {
-		r.bytes -= len((*r.at(r.tail)).Data)
-		*r.at(r.tail) = nil
+		r.bytes -= len((*r.slot(r.tail)).Data)
+		*r.slot(r.tail) = nil
 		r.tail++
 	}
 	for len(r.inits) > 1 && r.inits[1].Seq <= r.tail {
 		r.inits = append(r.inits[:0], r.inits[1:]...)
 	}
-	if r.key < r.tail {
-		r.key = 0
+	if r.newestKey < r.tail {
+		r.newestKey = 0
 	}
 }
 
-// tell wakes all that wait.
-func (r *ring) tell() {
+// wakeReaders wakes all waiting readers.
+func (r *ring) wakeReaders() {
 	ch := make(chan struct{})
 	close(*r.wake.Swap(&ch))
 }
 
-// close ends the ring: what it holds can be read, and then err.
+// close ends the ring. Readers get the remaining chunks, then err.
 func (r *ring) close(err error) {
 	r.mu.Lock()
 	if r.err == nil {
 		r.err = err
 	}
 	r.mu.Unlock()
-	r.tell()
+	r.wakeReaders()
 }
 
-// initOf is the init section in force at seq. r.mu is held.
+// initOf returns the init section in force at seq, or nil. r.mu is held.
 func (r *ring) initOf(seq uint64) *Chunk {
 	var found *Chunk
 	for _, c := range r.inits {
@@ -130,43 +131,43 @@ func (r *ring) initOf(seq uint64) *Chunk {
 	return found
 }
 
-// first is the oldest independent chunk; 0: none. r.mu is held.
-func (r *ring) first() uint64 {
+// oldestIndependent returns the oldest independent chunk, or 0 if there is none. r.mu is held.
+func (r *ring) oldestIndependent() uint64 {
 	for seq := r.tail; seq < r.head; seq++ {
-		if (*r.at(seq)).Independent {
+		if (*r.slot(seq)).Independent {
 			return seq
 		}
 	}
 	return 0
 }
 
-// Cursor is one reader's place among the chunks of a feed. One goroutine uses it.
+// Cursor is a reader's position in a feed. It is not safe for concurrent use.
 type Cursor struct {
-	r       *ring
-	lag     time.Duration
-	next    uint64 // 0: waits for an independent chunk
-	oldest  bool   // which may be old
-	init    *Chunk // that was handed out last
-	back    bool   // it came back, and is not held to the lag before it has caught up
-	lost    bool   // what is handed out next does not follow
-	skipped bool
-	buf     [batch]*Chunk
+	r          *ring
+	lag        time.Duration
+	next       uint64 // 0 until an independent chunk is available
+	fromOldest bool   // begins at the oldest independent chunk, not at the newest
+	sentInit   *Chunk // last init section that was returned
+	catchingUp bool   // resumed and not yet caught up; Lag does not apply
+	missed     bool   // the next chunk does not follow the last one
+	skipped    bool
+	buf        [batch]*Chunk
 }
 
-// batch is how many chunks are handed out at a time.
+// batch is the maximum number of chunks that Next returns.
 const batch = 32
 
-// Next waits for chunks and returns those that follow, valid until the next Next: first the
-// init section wherever it is another than the reader has. Its error is that of ctx, or tells
-// how the feed ended, after all chunks have been handed out: it is ErrEnded, ErrClosed, or a
-// *CodecError.
+// Next waits for chunks and returns them. The slice is valid until the next call of Next. Chunks
+// are preceded by their init section unless the reader has it. After the last chunk, Next
+// returns why the feed ended: ErrEnded, ErrClosed or a *CodecError. It returns the error of ctx
+// if ctx is done first.
 //
-// A reader that has fallen behind by more than the lag allowed, or out of the ring, goes on at
-// the newest independent chunk; Skipped tells.
+// A reader that has fallen behind by more than Limits.Lag, or out of the ring, continues at the
+// newest independent chunk. Skipped reports that.
 func (c *Cursor) Next(ctx context.Context) ([]*Chunk, error) {
 	for {
 		wake := *c.r.wake.Load()
-		got, err := c.take()
+		got, err := c.read()
 		if len(got) > 0 || err != nil {
 			return got, err
 		}
@@ -178,43 +179,43 @@ func (c *Cursor) Next(ctx context.Context) ([]*Chunk, error) {
 	}
 }
 
-// Skipped tells whether the chunks that Next returned last do not follow those before.
+// Skipped reports whether the chunks that Next returned last do not follow the ones before.
 func (c *Cursor) Skipped() bool { return c.skipped }
 
-// take returns what there is now.
-func (c *Cursor) take() ([]*Chunk, error) {
+// read returns the chunks that are available.
+func (c *Cursor) read() ([]*Chunk, error) {
 	r := c.r
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	c.skipped = false
 	switch {
-	case c.next == 0 && c.oldest:
-		c.next = r.first()
+	case c.next == 0 && c.fromOldest:
+		c.next = r.oldestIndependent()
 	case c.next == 0:
-		c.next = r.key
+		c.next = r.newestKey
 	case c.behind():
-		c.lost, c.next = true, r.key
+		c.missed, c.next = true, r.newestKey
 	}
 	if c.next == 0 || c.next == r.head {
-		c.back = false
+		c.catchingUp = false
 		return nil, r.err
 	}
-	c.skipped, c.lost = c.lost, false
+	c.skipped, c.missed = c.missed, false
 	out := c.buf[:0]
-	if init := r.initOf(c.next); init != nil && init != c.init && init.Seq != c.next {
-		out, c.init = append(out, init), init
+	if init := r.initOf(c.next); init != nil && init != c.sentInit && init.Seq != c.next {
+		out, c.sentInit = append(out, init), init
 	}
 	for ; c.next < r.head && len(out) < batch; c.next++ {
-		chunk := *r.at(c.next)
+		chunk := *r.slot(c.next)
 		if chunk.Init {
-			c.init = chunk
+			c.sentInit = chunk
 		}
 		out = append(out, chunk)
 	}
 	return out, nil
 }
 
-// behind tells whether the reader has to skip. r.mu is held.
+// behind reports whether the reader has to skip. r.mu is held.
 func (c *Cursor) behind() bool {
 	r := c.r
 	if c.next < r.tail {
@@ -223,8 +224,9 @@ func (c *Cursor) behind() bool {
 	if c.lag <= 0 || c.next >= r.head {
 		return false
 	}
-	// In arrivals: a publisher that delivers seconds at once makes nobody slow.
-	late := (*r.at(r.head - 1)).Arrived.Sub((*r.at(c.next)).Arrived) > c.lag
-	c.back = c.back && late
-	return late && !c.back && r.key > c.next
+	// Compare arrivals: a publisher that delivers seconds of media at once does not make
+	// readers slow.
+	late := (*r.slot(r.head - 1)).Arrived.Sub((*r.slot(c.next)).Arrived) > c.lag
+	c.catchingUp = c.catchingUp && late
+	return late && !c.catchingUp && r.newestKey > c.next
 }

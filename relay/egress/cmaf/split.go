@@ -6,7 +6,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// piece is a sample of a chunk without its bytes.
+// piece is a sample of a chunk without its payload.
 type piece struct {
 	size         int
 	at, dur, cto int64 // in units of the track's scale
@@ -26,19 +26,19 @@ func piecesOf(samples *[2][]sample) (out [2][]piece) {
 	return out
 }
 
-// Split makes two chunks of one, of which the first is as long as it can be from least to most;
-// nil where there is no place to split it. Both have its sequence; those in their headers, which
-// have to rise (ISO/IEC 14496-12, 8.8.5), count in halves of chunks.
+// Split splits c in two, of which the head is as long as possible between least and most. It
+// returns nil if c cannot be split. Both keep the sequence number of c. The numbers in their
+// mfhd boxes, which must increase (ISO/IEC 14496-12, 8.8.5), count half chunks.
 func (c *Chunk) Split(least, most time.Duration) (head, tail *Chunk) {
-	at, ok := c.place(packetbuf.Video, least, most)
+	at, ok := c.splitPoint(packetbuf.Video, least, most)
 	if !ok {
-		at, ok = c.place(packetbuf.Audio, least, most)
+		at, ok = c.splitPoint(packetbuf.Audio, least, most)
 	}
 	if !ok {
 		return nil, nil
 	}
 	var samples [2][2][]sample // of the head and of the tail
-	data := c.Data[len(c.Data)-c.payload():]
+	data := c.Data[len(c.Data)-c.payloadSize():]
 	for tr, frames := range c.pieces {
 		for _, f := range frames {
 			half := 0
@@ -62,8 +62,8 @@ func (c *Chunk) Split(least, most time.Duration) (head, tail *Chunk) {
 	return &first, &second
 }
 
-// place is where a frame of a track begins that a split may stand before.
-func (c *Chunk) place(tr packetbuf.Track, least, most time.Duration) (at time.Duration, ok bool) {
+// splitPoint returns the time of the last frame of a track before which c can be split.
+func (c *Chunk) splitPoint(tr packetbuf.Track, least, most time.Duration) (at time.Duration, ok bool) {
 	for i, f := range c.pieces[tr] {
 		begins := c.Info.tracks[tr].time(f.at)
 		if d := begins - c.Start; i > 0 && d > 0 && d >= least && d <= most && d < c.Duration {
@@ -73,8 +73,8 @@ func (c *Chunk) place(tr packetbuf.Track, least, most time.Duration) (at time.Du
 	return at, ok
 }
 
-// payload is how many bytes of media there are, which stand at the end.
-func (c *Chunk) payload() (n int) {
+// payloadSize returns the number of payload bytes, which are the last bytes of Data.
+func (c *Chunk) payloadSize() (n int) {
 	for _, frames := range c.pieces {
 		for _, f := range frames {
 			n += f.size

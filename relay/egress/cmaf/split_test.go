@@ -8,8 +8,8 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// Whatever chunks are split, and wherever: what they hold is the same, in the same order, and
-// one half ends where the other begins.
+// Splitting any chunk at any place keeps its content and order, and the second half starts where
+// the first one ends.
 func TestSplit(t *testing.T) {
 	for name, o := range map[string]gen.Options{"both": {BFrames: 2}, "25": {FPS: 25}, "sound": {NoVideo: true}, "pictures": {NoAudio: true}} {
 		t.Run(name, func(t *testing.T) {
@@ -30,25 +30,26 @@ func TestSplit(t *testing.T) {
 					}
 					splits++
 					if first, second, third := fragmentSequence(head), fragmentSequence(tail), fragmentSequence(c)+2; first >= second || second >= third {
-						t.Fatalf("fragments %d and %d before %d, want them to rise", first, second, third)
+						t.Fatalf("fragment numbers %d and %d before %d do not increase", first, second, third)
 					}
 					if head.Duration > most || head.Duration <= 0 || head.Duration+tail.Duration != c.Duration || !tail.Wall.Equal(epoch.Add(tail.Start)) ||
 						head.VideoFrames+tail.VideoFrames != c.VideoFrames || head.Independent != c.Independent || tail.Discontinuity {
-						t.Fatalf("%v of %v: %v and %v", most, c.Duration, head.Duration, tail.Duration)
+						t.Fatalf("at most %v of %v: got halves of %v and %v", most, c.Duration, head.Duration, tail.Duration)
 					}
-					r.seq = before // both have the sequence of one
+					r.seq = before // both halves have the sequence number of the chunk
 					if err := r.add(tail); err != nil {
 						t.Fatal(err)
 					}
 				}
 				r.expect(t, in)
 				if splits == 0 && most > 45*time.Millisecond && most < 80*time.Millisecond {
-					t.Errorf("none is split at %v", most)
+					t.Errorf("no chunk was split at %v", most)
 				}
 			}
 		})
 	}
 }
 
-// fragmentSequence returns the sequence in the header of a chunk: mfhd is the first box in moof.
+// fragmentSequence returns the sequence number in a chunk's mfhd, which is the first box in
+// moof.
 func fragmentSequence(c *Chunk) uint32 { return binary.BigEndian.Uint32(c.Data[8+12:]) }

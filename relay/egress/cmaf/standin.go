@@ -8,78 +8,81 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// slack is how much longer than the stream itself the cutter waits to close a hole in the audio.
-const slack = 200 * time.Millisecond
+// gapSlack is how much longer than the stream itself the cutter waits to close a hole in the
+// audio.
+const gapSlack = 200 * time.Millisecond
 
-// longest bounds what stands in for video at once.
-const longest = 10 * time.Second
+// maxStandIn is the maximum duration of video that is replaced at once.
+const maxStandIn = 10 * time.Second
 
-// early is how much before the place where audio begins a frame of it may stand.
-const early = 10 * time.Millisecond
+// audioEarly is how long before the start of its audio a frame may begin.
+const audioEarly = 10 * time.Millisecond
 
-// silentTrack describes audio that stands where there is none.
-func silentTrack() *description {
+// describeSilence returns the description of a silent audio track.
+func describeSilence() *description {
 	config, _ := codec.AACConfig(48000, 2)
 	d, _ := describe(&packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.AAC, Kind: packetbuf.Config, Payload: config}, nil)
 	return d
 }
 
-// follow begins with the audio that d describes; nil: there is none from at on.
-func (c *cutter) follow(d *description, at time.Duration) {
-	c.gap = audiogap.Track{Slack: slack}
-	c.in[audio].counting = false
+// startAudio starts the audio that d describes at the time at; nil means no audio from there
+// on.
+func (c *cutter) startAudio(d *description, at time.Duration) {
+	c.audioGap = audiogap.Track{Slack: gapSlack}
+	c.tracks[audio].counting = false
 	if c.info != nil {
-		c.since = at - early
+		c.audioSince = at - audioEarly
 	}
 	if d == nil {
 		return
 	}
 	if !selfDescribed(d.codec) {
-		c.gap.Configure(&packetbuf.Packet{Track: packetbuf.Audio, Codec: d.codec, Kind: packetbuf.Config, Payload: d.record})
+		c.audioGap.Configure(&packetbuf.Packet{Track: packetbuf.Audio, Codec: d.codec, Kind: packetbuf.Config, Payload: d.record})
 	}
-	c.gap.Begin(at)
+	c.audioGap.Begin(at)
 }
 
-// close closes holes in the audio before the video packet p. Where it is known that no audio of
-// the kind in force is coming, silence reaches up to p.
-func (c *cutter) close(p *packetbuf.Packet) {
-	if c.force[audio] == nil {
+// fillAudio closes holes in the audio before the video packet p. If it is known that no audio in
+// the format in force follows, it adds silence up to p.
+func (c *cutter) fillAudio(p *packetbuf.Packet) {
+	if c.inForce[audio] == nil {
 		return
 	}
-	c.silence(c.gap.Video(p.DTS))
-	if !c.in[audio].is.same(c.force[audio]) {
-		c.silence(c.gap.Fill(p.DTS))
+	c.addSilence(c.audioGap.Video(p.DTS))
+	if !c.tracks[audio].desc.same(c.inForce[audio]) {
+		c.addSilence(c.audioGap.Fill(p.DTS))
 	}
 }
 
-// heard adds an audio frame behind the silence that belongs before it. It returns false for one
-// that is too late.
-func (c *cutter) heard(p *packetbuf.Packet) bool {
-	if p.DTS < c.since || c.gap.Late(p.DTS) {
+// addAudio adds an audio frame, and silence before it if needed. It returns false if the frame
+// is too late.
+func (c *cutter) addAudio(p *packetbuf.Packet) bool {
+	if p.DTS < c.audioSince || c.audioGap.Late(p.DTS) {
 		return false
 	}
-	c.silence(c.gap.Audio(p))
-	c.sound(p)
+	c.addSilence(c.audioGap.Audio(p))
+	c.queueAudio(p)
 	return true
 }
 
-func (c *cutter) silence(frames []*packetbuf.Packet) {
+func (c *cutter) addSilence(frames []*packetbuf.Packet) {
 	for _, p := range frames {
-		p.Arrived = c.arrived
-		c.sound(p)
+		p.Arrived = c.lastArrived
+		c.queueAudio(p)
 	}
 }
 
-// standIn is the newest keyframe, which stands in for video that is away while audio goes on.
+// standIn is the newest keyframe, repeated in place of video that is away while audio
+// continues.
 type standIn struct {
 	key   *packetbuf.Packet
-	alone bool          // no video has followed it: what follows can refer to the stand-in
-	on    bool          // it stands: decoders have forgotten what followed it
-	at    time.Duration // where it stands
+	alone bool          // no video has followed the keyframe: frames that do can refer to the stand-in
+	on    bool          // a stand-in is shown: decoders have lost the frames after the keyframe
+	at    time.Duration // DTS of the newest stand-in
 }
 
-// admit reports whether decoders can take p. Behind a stand-in for video that did not end with
-// the keyframe itself, a keyframe is the first that they can.
+// admit reports whether decoders can decode p. After a stand-in for video that did not end with
+// the keyframe itself, they need another keyframe.
 func (s *standIn) admit(p *packetbuf.Packet) bool {
 	switch {
 	case p.Track != packetbuf.Video:
@@ -94,19 +97,19 @@ func (s *standIn) admit(p *packetbuf.Packet) bool {
 	return true
 }
 
-// standIn repeats the newest keyframe before the audio packet p, where video has been away.
-func (c *cutter) standIn(p *packetbuf.Packet) {
-	v, s := &c.in[video], &c.still
-	if s.key == nil || !v.any || !v.is.same(c.force[video]) || p.Flags&packetbuf.Filler != 0 && !s.on {
+// repeatKeyframe repeats the newest keyframe before the audio packet p, if video is away.
+func (c *cutter) repeatKeyframe(p *packetbuf.Packet) {
+	v, s := &c.tracks[video], &c.standIn
+	if s.key == nil || !v.started || !v.desc.same(c.inForce[video]) || p.Flags&packetbuf.Filler != 0 && !s.on {
 		return
 	}
-	if !s.on && p.DTS-v.last < max(absence, 3*v.interval) {
+	if !s.on && p.DTS-v.lastDTS < max(absentAfter, 3*v.interval) {
 		return
 	}
 	for {
-		at := c.force[video].time(v.next).Truncate(time.Millisecond)
+		at := c.inForce[video].time(v.nextTime).Truncate(time.Millisecond)
 		if !s.on {
-			at = max(at, v.last+time.Millisecond, p.DTS-longest)
+			at = max(at, v.lastDTS+time.Millisecond, p.DTS-maxStandIn)
 		}
 		if at > p.DTS {
 			return
@@ -116,7 +119,7 @@ func (c *cutter) standIn(p *packetbuf.Packet) {
 			Track: packetbuf.Video, Codec: s.key.Codec, Kind: packetbuf.Key, Flags: packetbuf.Filler,
 			DTS: at, CTO: s.key.CTO, Arrived: p.Arrived, Payload: s.key.Payload,
 		}
-		c.renew(k)
-		c.put(k)
+		c.updateInit(k)
+		c.addSample(k)
 	}
 }

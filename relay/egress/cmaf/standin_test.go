@@ -13,18 +13,18 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// failing is a test, or one example of a property.
+// failing is implemented by *testing.T and *rapid.T.
 type failing interface {
 	Helper()
 	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
 }
 
-// continuity fails where a track has a hole, or where an init section comes in off a keyframe,
-// and returns the number of init sections. Tracks have to reach the end of the stream.
+// continuity fails if a track has a hole, or if an init section does not begin at a keyframe. It
+// returns the number of init sections. Tracks must reach the end of the stream.
 func continuity(t failing, chunks []*Chunk, end time.Duration) (inits int, r *reader) {
 	t.Helper()
-	r = &reader{slack: true} // a stand-in may lie over the frame that follows it
+	r = &reader{slack: true} // a stand-in may overlap the frame after it
 	for _, c := range chunks {
 		if err := r.add(c); err != nil {
 			t.Fatalf("%v", err)
@@ -35,12 +35,12 @@ func continuity(t failing, chunks []*Chunk, end time.Duration) (inits int, r *re
 			continue
 		}
 		if inits++; i+1 < len(chunks) && c.Info.Video != packetbuf.NoCodec && !chunks[i+1].Independent {
-			t.Errorf("the init section at %v comes in off a keyframe", c.Start)
+			t.Errorf("init section at %v is not at a keyframe", c.Start)
 		}
 	}
 	for tr, frames := range r.frames {
 		if len(frames) == 0 {
-			t.Fatalf("track %d: nothing", tr)
+			t.Fatalf("track %d: no frames", tr)
 		}
 		for i, f := range frames[1:] {
 			scale := float64(f.after.Info.tracks[tr].scale)
@@ -48,12 +48,12 @@ func continuity(t failing, chunks []*Chunk, end time.Duration) (inits int, r *re
 			lastScale := float64(last.after.Info.tracks[tr].scale)
 			hole := float64(f.dts)/scale - float64(last.dts+last.dur)/lastScale
 			if hole > 0.05 {
-				t.Fatalf("track %d: hole of %.3fs at %.3fs", tr, hole, float64(f.dts)/scale)
+				t.Fatalf("track %d: got a hole of %.3fs at %.3fs", tr, hole, float64(f.dts)/scale)
 			}
 		}
 		last := frames[len(frames)-1]
 		if at := time.Duration(last.dts) * time.Second / time.Duration(last.after.Info.tracks[tr].scale); end-at > time.Second {
-			t.Errorf("track %d ends at %v of %v", tr, at, end)
+			t.Errorf("track %d: got end at %v, want %v", tr, at, end)
 		}
 	}
 	return inits, r
@@ -63,7 +63,7 @@ func without(packets []*packetbuf.Packet, drop func(*packetbuf.Packet) bool) []*
 	return slices.DeleteFunc(packets, drop)
 }
 
-// within matches packets of one track from one time to another.
+// within returns a function that matches packets of one track in a range of time.
 func within(tr packetbuf.Track, from, to time.Duration) func(*packetbuf.Packet) bool {
 	return func(p *packetbuf.Packet) bool {
 		return p.Track == tr && p.Media() && p.DTS >= from && p.DTS < to
@@ -77,14 +77,14 @@ func TestTracksThatPause(t *testing.T) {
 			t.Run(tr.String()+" for "+away.String(), func(t *testing.T) {
 				in := without(media(gen.Options{}, end), within(tr, 5*time.Second, 5*time.Second+away))
 				if inits, _ := continuity(t, cutAll(t, in), end); inits != 1 {
-					t.Errorf("%d init sections", inits)
+					t.Errorf("got %d init sections", inits)
 				}
 			})
 		}
 	}
 }
 
-// Slides in one long group of pictures, the first of which stands for long.
+// Slides in one long GOP, the first of which lasts long, are all kept.
 func TestSlides(t *testing.T) {
 	const end = 30 * time.Second
 	in := media(gen.Options{GOP: 100000, Interval: func(int) time.Duration { return 5 * time.Second }}, end)
@@ -101,11 +101,11 @@ func TestSlides(t *testing.T) {
 		}
 	}
 	if deltas != 5 {
-		t.Errorf("%d slides behind the first; want 5", deltas)
+		t.Errorf("got %d slides after the first, want 5", deltas)
 	}
 }
 
-// Audio for which no silence can be made is taken out at a keyframe, and returns at one.
+// Audio for which no silence can be made is removed at a keyframe, and returns at one.
 func TestPauseWithoutSilence(t *testing.T) {
 	for name, tt := range map[string]struct {
 		silentTrack bool
@@ -129,28 +129,28 @@ func TestPauseWithoutSilence(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			c.finish()
+			c.flush()
 			readAll(t, chunks)
 			var codecs []string
 			for i, c := range chunks {
 				if c.Init {
 					codecs = append(codecs, c.Info.Codecs)
 					if !chunks[i+1].Independent || i > 0 && !chunks[i+1].Discontinuity {
-						t.Errorf("%s at %v: independent %v, discontinuity %v", c.Info.Codecs, c.Start, chunks[i+1].Independent, chunks[i+1].Discontinuity)
+						t.Errorf("%s at %v: got independent %v, discontinuity %v", c.Info.Codecs, c.Start, chunks[i+1].Independent, chunks[i+1].Discontinuity)
 					}
 				}
 			}
 			if !slices.Equal(codecs, tt.want) {
-				t.Errorf("init sections %v; want %v", codecs, tt.want)
+				t.Errorf("got init sections %v, want %v", codecs, tt.want)
 			}
 			if !slices.Equal(told, []packetbuf.Codec{packetbuf.MP3}) {
-				t.Errorf("warned of %v", told)
+				t.Errorf("got warnings of %v", told)
 			}
 		})
 	}
 }
 
-// A configuration that changes within a GOP comes into force at the next keyframe.
+// A configuration that changes within a GOP applies from the next keyframe.
 func TestConfigurationWithinGOP(t *testing.T) {
 	const change, end = 3 * time.Second, 20 * time.Second // keyframes at 0, 8 and 16 s
 	o := gen.Options{GOP: 240}
@@ -171,15 +171,15 @@ func TestConfigurationWithinGOP(t *testing.T) {
 			slices.SortStableFunc(in, func(a, b *packetbuf.Packet) int { return int(a.DTS - b.DTS) })
 			chunks := cutAll(t, in)
 			if inits, _ := continuity(t, chunks, end); inits != 2 {
-				t.Errorf("%d init sections", inits)
+				t.Errorf("got %d init sections", inits)
 			}
 			for i, c := range chunks {
 				if c.Init && i > 0 && c.Start != 8*time.Second {
-					t.Errorf("the new configuration is in force at %v", c.Start)
+					t.Errorf("new configuration applies at %v", c.Start)
 				}
 			}
 			if n := len(readAll(t, chunks).frames[0]); n != int(end/time.Second)*30 {
-				t.Errorf("%d video frames", n)
+				t.Errorf("got %d video frames", n)
 			}
 		})
 	}
@@ -203,14 +203,14 @@ func TestVideoConfigurationAheadOfItsKeyframe(t *testing.T) {
 	}
 	chunks := cutAll(t, out)
 	if inits, _ := continuity(t, chunks, end); inits != 2 {
-		t.Errorf("%d init sections", inits)
+		t.Errorf("got %d init sections", inits)
 	}
 	if n := len(readAll(t, chunks).frames[0]); n != 360 {
-		t.Errorf("%d video frames; want 360", n)
+		t.Errorf("got %d video frames, want 360", n)
 	}
 }
 
-// Audio that was not announced finds a place in a track that was silent so far.
+// Audio that was not announced uses the silent track.
 func TestSilentTrack(t *testing.T) {
 	const end = 14 * time.Second
 	for name, o := range map[string]gen.Options{
@@ -233,22 +233,22 @@ func TestSilentTrack(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			c.finish()
+			c.flush()
 			inits, _ := continuity(t, chunks, end)
 			if want := map[bool]int{true: 1, false: 2}[name == "the same"]; inits != want {
-				t.Errorf("%d init sections; want %d", inits, want)
+				t.Errorf("got %d init sections, want %d", inits, want)
 			}
 			for _, c := range chunks {
 				if c.Info.Audio == packetbuf.NoCodec || c.Info.Video == packetbuf.NoCodec {
-					t.Fatalf("a track is missing at %v: %s", c.Start, c.Info.Codecs)
+					t.Fatalf("at %v: got codecs %s, want two tracks", c.Start, c.Info.Codecs)
 				}
 			}
 		})
 	}
 }
 
-// Audio in a codec that cannot be carried is not silent audio.
-func TestNoSilentTrackForForeignAudio(t *testing.T) {
+// No silent track is added for audio in an unsupported codec.
+func TestNoSilentTrackForUnsupportedAudio(t *testing.T) {
 	in := without(media(gen.Options{}, 3*time.Second), within(packetbuf.Audio, 0, 200*time.Millisecond))
 	var chunks []*Chunk
 	c := &cutter{emit: func(c *Chunk) { chunks = append(chunks, c) }, seq: 7, expects: [2]bool{true, false}, silentTrack: true}
@@ -264,13 +264,13 @@ func TestNoSilentTrackForForeignAudio(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c.finish()
+	c.flush()
 	if r := readAll(t, chunks); len(r.frames[audio]) != 0 || r.init.Info.Codecs != "avc1.4d001f" {
-		t.Errorf("%d audio frames, %s", len(r.frames[audio]), r.init.Info.Codecs)
+		t.Errorf("got %d audio frames, codecs %s", len(r.frames[audio]), r.init.Info.Codecs)
 	}
 }
 
-// The start waits for video that may still come, and no longer than that.
+// The first chunk waits for video that may still arrive, but not longer than startWaitVideo.
 func TestStartAwaitsVideo(t *testing.T) {
 	for name, tt := range map[string]struct {
 		video   time.Duration
@@ -307,21 +307,21 @@ func TestStartAwaitsVideo(t *testing.T) {
 					began = p.DTS
 				}
 			}
-			c.finish()
+			c.flush()
 			readAll(t, chunks)
 			if got := chunks[0].Info.Codecs; got != tt.codecs {
-				t.Errorf("begins with %s", got)
+				t.Errorf("got first codecs %s", got)
 			}
-			want := map[string]time.Duration{"late": 6 * time.Second, "never": settleVideo, "not expected": 0}[name]
+			want := map[string]time.Duration{"late": 6 * time.Second, "never": startWaitVideo, "not expected": 0}[name]
 			if began < want-100*time.Millisecond || began > want+100*time.Millisecond {
-				t.Errorf("began at %v; want %v", began, want)
+				t.Errorf("got start at %v, want %v", began, want)
 			}
 		})
 	}
 }
 
-// Whatever of the audio is missing, late or configured anew: both tracks are whole, an init section
-// begins at a keyframe, and audio that has come stays within 60 ms of its time.
+// Whatever audio is missing, late or reconfigured, both tracks have no holes, init sections
+// begin at a keyframe, and received audio stays within 60 ms of its time.
 func TestAnyHoles(t *testing.T) {
 	aac := media(gen.Options{NoVideo: true, SampleRate: 44100}, 0)
 	rapid.Check(t, func(rt *rapid.T) {
@@ -351,7 +351,7 @@ func TestAnyHoles(t *testing.T) {
 			}
 		}
 		var newest [packetbuf.NumTracks]time.Duration
-		for _, p := range in { // none overtakes another of its track
+		for _, p := range in { // no packet overtakes another of its track
 			newest[p.Track] = max(newest[p.Track], p.DTS, arrival[p])
 			arrival[p] = newest[p.Track]
 		}
@@ -368,7 +368,7 @@ func TestAnyHoles(t *testing.T) {
 			want, real := times[f.payload]
 			at := f.after.Info.tracks[audio].time(f.dts)
 			if real && (at-want).Abs() > 60*time.Millisecond {
-				rt.Fatalf("audio of %v stands at %v", want, at)
+				rt.Fatalf("audio of %v is at %v", want, at)
 			}
 		}
 	})
@@ -383,12 +383,12 @@ func TestSameAAC(t *testing.T) {
 		}
 		return d
 	}
-	long := append(slices.Clone(short), 0x56, 0xe5, 0x00) // the same, and no SBR
+	long := append(slices.Clone(short), 0x56, 0xe5, 0x00) // the same, with explicit absence of SBR
 	sbr := append(slices.Clone(short), 0x56, 0xe5, 0x98)
 	if !describeAAC(short).same(describeAAC(long)) {
-		t.Error("two ways to write one configuration differ")
+		t.Error("two encodings of one configuration differ")
 	}
 	if describeAAC(short).same(describeAAC(sbr)) {
-		t.Error("SBR makes no difference")
+		t.Error("configurations with and without SBR are the same")
 	}
 }

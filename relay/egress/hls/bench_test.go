@@ -68,7 +68,7 @@ func newBench(t testing.TB, change func(*bench)) *bench {
 func (b *bench) start() {
 	b.feeds = cmaf.New(cmaf.Options{
 		Open: b.open, Log: slog.New(slog.DiscardHandler),
-		Again: func(err error) bool {
+		Reopen: func(err error) bool {
 			var end *stream.EndError
 			return errors.As(err, &end) && end.Again
 		},

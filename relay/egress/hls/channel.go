@@ -115,7 +115,7 @@ func (c *channel) run() {
 }
 
 func (c *channel) cut() error {
-	feed, err := c.h.opts.Feeds.Use(c.ctx, c.stream)
+	feed, err := c.h.opts.Feeds.Acquire(c.ctx, c.stream)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (c *channel) cut() error {
 			return err
 		}
 		fresh := false
-		oldest := feed.OldestHeld()
+		oldest := feed.OldestSeq()
 		for i, chunk := range chunks {
 			fresh = c.list.add(chunk, i == 0 && cursor.Skipped()) || fresh
 		}

@@ -157,7 +157,7 @@ func (v *viewer) play(up, life context.Context) error {
 
 // sendStream sends the stream to a viewer that was let in.
 func (v *viewer) sendStream(up, life context.Context, grant egress.Grant) error {
-	feed, err := v.h.opts.Feeds.Use(up, v.request.App+"/"+v.request.Name)
+	feed, err := v.h.opts.Feeds.Acquire(up, v.request.App+"/"+v.request.Name)
 	if err != nil {
 		return v.refused(up, err)
 	}

@@ -9,9 +9,9 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// Pictures that are sent again, for who joins a stream that has long been held, are all there in
-// their order, and pass within less than a screen takes to be drawn.
-func TestSentAgain(t *testing.T) {
+// Repeated frames, for a viewer that joins a stream that has been held for long, keep their
+// order and pass within less than one screen refresh.
+func TestRepeatedFrames(t *testing.T) {
 	var pictures, gop []*packetbuf.Packet
 	for _, p := range gen.New(gen.Options{NoAudio: true, NoMetadata: true, BFrames: 2}).Until(2 * time.Second) {
 		if pictures = append(pictures, p); p.Media() {
@@ -49,20 +49,20 @@ func TestSentAgain(t *testing.T) {
 	frames := readAll(t, cutAll(t, pictures)).frames[0]
 	from := slices.IndexFunc(frames, func(f frame) bool { return f.dts > 3*videoScale && f.key })
 	if from < 0 || len(frames) < from+len(gop)+1 {
-		t.Fatalf("%d frames, the keyframe that comes again is number %d", len(frames), from)
+		t.Fatalf("got %d frames, the repeated keyframe is number %d", len(frames), from)
 	}
 	once, again := frames[:len(gop)], frames[from:from+len(gop)]
 	for i := range again {
 		if again[i].payload != once[i].payload {
-			t.Fatalf("picture %d is another one", i)
+			t.Fatalf("frame %d has another payload", i)
 		}
 		for j := range again[:i] {
 			if before := once[j].dts+once[j].cto < once[i].dts+once[i].cto; before != (again[j].dts+again[j].cto < again[i].dts+again[i].cto) {
-				t.Fatalf("pictures %d and %d are shown in another order", j, i)
+				t.Fatalf("frames %d and %d are presented in the wrong order", j, i)
 			}
 		}
 	}
 	if took := time.Duration(again[len(again)-1].dts-again[0].dts) * time.Second / videoScale; took > 10*time.Millisecond {
-		t.Errorf("the pictures take %v", took)
+		t.Errorf("repeated frames last %v", took)
 	}
 }

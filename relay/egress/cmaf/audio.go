@@ -1,0 +1,129 @@
+package cmaf
+
+import (
+	"time"
+
+	"github.com/holdfast-live/holdfast/packetbuf"
+)
+
+// queueAudio queues an audio frame. Its time is counted from frame to frame, because times in
+// milliseconds would leave gaps.
+func (c *cutter) queueAudio(p *packetbuf.Packet) {
+	t := &c.tracks[audio]
+	is := c.inForce[audio]
+	s := sample{p: p, at: t.nextTime, dur: max(1, is.frameSamples(p))}
+	switch at := is.ticks(p.DTS); {
+	case !t.counting:
+		s.at = at
+	case abs(at-t.nextTime) > is.scale/20: // 50 ms
+		c.bridge(at)
+		s.at = max(at, c.stretch(at))
+	}
+	t.counting, t.lastTime, t.nextTime = true, s.at, s.at+s.dur
+	c.audioQueue = append(c.audioQueue, s)
+	c.placeQueued(false)
+}
+
+// bridge fills the time from the last audio frame to at with silence, if that frame was emitted
+// and cannot be stretched.
+func (c *cutter) bridge(at int64) {
+	frame, samples := c.audioGap.Frame()
+	if frame == nil || len(c.audioQueue) > 0 || len(c.current.samples[audio]) > 0 {
+		return
+	}
+	is, t := c.inForce[audio], &c.tracks[audio]
+	for at-t.nextTime >= samples {
+		p := &packetbuf.Packet{Track: packetbuf.Audio, Codec: is.codec, Kind: packetbuf.Delta, Flags: packetbuf.Filler, DTS: is.time(t.nextTime), Arrived: c.lastArrived, Payload: frame}
+		c.audioQueue = append(c.audioQueue, sample{p: p, at: t.nextTime, dur: samples})
+		t.lastTime, t.nextTime = t.nextTime, t.nextTime+samples
+	}
+}
+
+// spliceTolerance is how long before a splice audio may end without being extended: the silence
+// that closes the hole follows the video frame. If the last frame were stretched over the hole,
+// players that ignore timestamps within a track would play the audio that follows too early.
+const spliceTolerance = 60 * time.Millisecond
+
+// audioReaches reports whether the audio in force lasts until end.
+func (c *cutter) audioReaches(end time.Duration) bool {
+	t := &c.tracks[audio]
+	return c.inForce[audio] != nil && t.counting && t.nextTime >= c.inForce[audio].ticks(end)
+}
+
+// extendAudio extends the audio in force to end, or players would stall there.
+func (c *cutter) extendAudio(end time.Duration) {
+	t := &c.tracks[audio]
+	if c.inForce[audio] == nil || !t.counting {
+		return
+	}
+	if at := c.inForce[audio].ticks(end); at > t.nextTime {
+		c.bridge(at)
+		t.nextTime = max(t.nextTime, c.stretch(at))
+	}
+}
+
+// stretch extends the last audio frame to at, if it is not yet emitted, and returns the first
+// free time.
+func (c *cutter) stretch(at int64) int64 {
+	last := c.audioQueue
+	if len(last) == 0 {
+		last = c.current.samples[audio]
+	}
+	if len(last) == 0 {
+		return c.tracks[audio].lastTime + 1
+	}
+	s := &last[len(last)-1]
+	s.dur = max(1, at-s.at)
+	return s.at + s.dur
+}
+
+func abs(v int64) int64 { return max(v, -v) }
+
+// placeQueued places the queued audio frames as far as possible; all of them with force.
+func (c *cutter) placeQueued(force bool) {
+	for len(c.audioQueue) > 0 {
+		if force {
+			c.estimateLastDuration()
+		}
+		if !c.placeAudio(c.audioQueue[0]) {
+			return
+		}
+		c.shift()
+	}
+}
+
+// shift removes the first queued audio frame. It copies, so that the queue keeps its memory.
+func (c *cutter) shift() {
+	n := copy(c.audioQueue, c.audioQueue[1:])
+	c.audioQueue[n] = sample{}
+	c.audioQueue = c.audioQueue[:n]
+}
+
+// placeAudio adds an audio frame to the current chunk, or to a new one. It returns false if the
+// current one cannot be closed yet.
+func (c *cutter) placeAudio(s sample) bool {
+	if c.current.open && (c.inForce[video] == nil && s.p.Flags&packetbuf.Segment != 0 || c.exceeds(s)) {
+		if c.lastOpen() {
+			if last := c.current.samples[video]; c.audioQueue[len(c.audioQueue)-1].p.DTS-last[len(last)-1].p.DTS < maxAudioLead {
+				return false
+			}
+			c.setLastDuration(c.audioQueue[len(c.audioQueue)-1].p.DTS)
+		}
+		c.closeChunk(s.p.DTS)
+	}
+	if !c.current.open {
+		c.openChunk(s.p, c.inForce[video] == nil)
+	}
+	c.append(s)
+	return true
+}
+
+// exceeds reports whether an audio frame would make the current chunk too long. If video frames
+// are more frequent than chunks, the chunk ends with one of those instead.
+func (c *cutter) exceeds(s sample) bool {
+	end := s.p.DTS - c.current.start
+	if v := c.current.samples[video]; len(v) == 0 || v[len(v)-1].p.Flags&packetbuf.Filler != 0 || c.tracks[video].interval > maxDuration {
+		return end+c.inForce[audio].time(s.dur) > maxDuration+rounding
+	}
+	return end >= maxDuration
+}
