@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// bench is a relay of one stream, live/cam, and its handler.
+// bench is a relay with one stream, live/cam, and its handler.
 type bench struct {
 	*Handler
 	t      testing.TB
@@ -33,17 +33,17 @@ type bench struct {
 	set    Settings
 	config stream.Config
 
-	renditions map[string][]string // of a stream; they are all the one stream
+	renditions map[string][]string // by stream; they all read the same stream
 
 	metrics streamtest.Metrics
 
 	counters stream.Counters
 	load     stream.Load
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	now      *stream.Stream
-	secret   string // that a token has to be; empty: open
+	secret   string // required token; empty if playing is open
 	plays    []egress.Request
-	turn     chan struct{} // nil: nobody waits for it
+	turn     chan struct{} // Join waits for it, unless nil
 }
 
 var errNotLive = errors.New("not live")
@@ -64,7 +64,7 @@ func newBench(t testing.TB, change func(*bench)) *bench {
 	return b
 }
 
-// start runs a relay.
+// start starts a relay.
 func (b *bench) start() {
 	b.feeds = cmaf.New(cmaf.Options{
 		Open: b.open, Log: slog.New(slog.DiscardHandler),
@@ -83,7 +83,7 @@ func (b *bench) start() {
 	})
 }
 
-// stop ends the relay as a kill would: the stream is gone.
+// stop ends the relay as a kill would; the stream is lost.
 func (b *bench) stop() {
 	b.mu.Lock()
 	s := b.now
@@ -100,7 +100,7 @@ func (b *bench) stop() {
 func story(t *testing.T, change func(*bench), f func(b *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(26 * 365 * 24 * time.Hour) // bubbles begin in 2000, sequences in 2024
+		time.Sleep(26 * 365 * 24 * time.Hour) // bubbles begin in 2000, sequence numbers in 2024
 		b := newBench(t, change)
 		defer b.stop()
 		f(b)
@@ -160,7 +160,7 @@ func (session) ID() string                          { return "s" }
 func (session) RTT() (time.Duration, time.Duration) { return 0, 0 }
 func (session) Close(ingest.Cause, string)          {}
 
-// push is one publisher.
+// push is a publisher.
 type push struct {
 	sink  ingest.Sink
 	next  func() *packetbuf.Packet
@@ -201,7 +201,7 @@ type quiet struct{}
 
 func (quiet) Observe(stream.Event) {}
 
-// run pushes for d, as fast as that passes.
+// run publishes d of media in the bubble's time.
 func (p *push) run(t *testing.T, d time.Duration) {
 	for end := time.Now().Add(d); ; p.ahead = nil {
 		if p.ahead == nil {
@@ -221,7 +221,7 @@ func (p *push) run(t *testing.T, d time.Duration) {
 	}
 }
 
-// get asks the handler.
+// get requests a path from the handler.
 func (b *bench) get(path string, header ...string) *httptest.ResponseRecorder {
 	return b.ask(context.Background(), path, header...)
 }

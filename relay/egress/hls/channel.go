@@ -18,99 +18,101 @@ import (
 )
 
 const (
-	// unasked is how long a stream is cut for nobody.
-	unasked = 30 * time.Second
-	// remains is how long the playlist of a stream that ended is served, with its end.
-	remains = time.Minute
+	// unusedAfter is how long a stream is cut after the last request.
+	unusedAfter = 30 * time.Second
+	// keepEnded is how long the playlist of an ended stream is served, with its end.
+	keepEnded = time.Minute
 )
 
 var (
-	errWait = errors.New("what was asked for has not come in time")
-	errGone = errors.New("there is no such file, or not any more")
-	// errRestarted: it may have been there before the relay was restarted.
-	errRestarted = errors.New("there is no such file since the relay was restarted")
+	errTimeout  = errors.New("segment or part not available in time")
+	errNotFound = errors.New("file not found or expired")
+	// errRestarted is for files that may have existed before a restart.
+	errRestarted = errors.New("file not found since the relay was restarted")
 )
 
-// channel is one stream's segments and playlists.
+// channel holds the segments and playlists of one stream.
 type channel struct {
-	h      *Handler
-	stream string
-	set    Settings
-	list   *list // of the channel's goroutine
-	ctx    context.Context
-	cancel context.CancelFunc
-	// account is of the chunks that the feed does not hold any more.
-	account *budget.Account
-	before  *channel // the one whose place it took: players may still want its files. Guarded by h.mu
+	h         *Handler
+	stream    string
+	settings  Settings
+	segmenter *segmenter // used by the channel's goroutine alone
+	ctx       context.Context
+	cancel    context.CancelFunc
+	// account counts the chunks that the feed no longer holds.
+	account  *budget.Account
+	previous *channel // the channel that it replaced, whose files players may still request; guarded by h.mu
 
-	shown atomic.Pointer[view]          // nil: nothing yet
-	news  atomic.Pointer[chan struct{}] // closed when shown or err changes
-	err   atomic.Pointer[error]         // why nothing follows
-	asked atomic.Int64                  // when somebody last wanted something, Unix nanoseconds
-	ended atomic.Int64
+	view        atomic.Pointer[view]          // nil before the first playlist
+	changed     atomic.Pointer[chan struct{}] // closed when shown or err changes
+	err         atomic.Pointer[error]         // why no more segments follow
+	lastRequest atomic.Int64                  // time of the last request, Unix nanoseconds
+	endedAt     atomic.Int64                  // time of the end, Unix nanoseconds; 0 before
 }
 
 func newChannel(h *Handler, stream string, s Settings, f floor) *channel {
-	c := &channel{h: h, stream: stream, set: s, list: newList(s, f.seq, f.breaks, newID)}
+	c := &channel{h: h, stream: stream, settings: s, segmenter: newSegmenter(s, f.seq, f.discontinuities, newID)}
 	c.ctx, c.cancel = context.WithCancel(h.running.Context())
 	ch := make(chan struct{})
-	c.news.Store(&ch)
+	c.changed.Store(&ch)
 	c.touch()
 	c.account = h.opts.Memory.Open(budget.Chunks, c.shrink)
-	c.list.share = c.account.Share
+	c.segmenter.memoryShare = c.account.Share
 	return c
 }
 
-// newID is what nobody guesses: who has the name of a segment was given it.
+// newID returns an unguessable ID: knowing a segment's name proves that the client was given it.
 func newID() string {
 	var b [9]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-func (c *channel) touch() { c.asked.Store(time.Now().UnixNano()) }
+func (c *channel) touch() { c.lastRequest.Store(time.Now().UnixNano()) }
 
-// shrink gives the channel up where the stream has ended. One that is cut keeps to its share when
-// the next segment ends.
+// shrink releases the channel if the stream has ended. A running channel trims itself to its
+// share of memory when the next segment ends.
 func (c *channel) shrink() {
-	if c.over() {
-		c.ended.Store(1)
+	if c.hasEnded() {
+		c.endedAt.Store(1)
 	}
 }
 
-// discharge takes the channel, and the one before it, out of the relay's memory. h.mu is held.
-func (c *channel) discharge() {
+// releaseMemory closes the accounts of the channel and of the one before it. h.mu is held.
+func (c *channel) releaseMemory() {
 	c.account.Close()
-	if c.before != nil {
-		c.before.discharge()
+	if c.previous != nil {
+		c.previous.releaseMemory()
 	}
 }
 
-// over tells whether nothing follows.
-func (c *channel) over() bool { return c.err.Load() != nil }
+// hasEnded reports whether no more segments follow.
+func (c *channel) hasEnded() bool { return c.err.Load() != nil }
 
-// idle tells whether the channel is to be given up.
-func (c *channel) idle(now time.Time) bool {
-	if at := c.ended.Load(); at != 0 {
-		return now.Sub(time.Unix(0, at)) > remains
+// unused reports whether the channel is to be removed.
+func (c *channel) unused(now time.Time) bool {
+	if at := c.endedAt.Load(); at != 0 {
+		return now.Sub(time.Unix(0, at)) > keepEnded
 	}
-	return !c.set.Always && !c.wanted(now)
+	return !c.settings.Always && !c.requested(now)
 }
 
-// wanted tells whether somebody has asked for something lately.
-func (c *channel) wanted(now time.Time) bool { return now.Sub(time.Unix(0, c.asked.Load())) <= unasked }
+// requested reports whether there was a request recently.
+func (c *channel) requested(now time.Time) bool {
+	return now.Sub(time.Unix(0, c.lastRequest.Load())) <= unusedAfter
+}
 
-// run cuts the stream until it ends or nobody wants it.
+// run cuts the stream until it ends or is no longer requested.
 func (c *channel) run() {
 	defer c.cancel()
 	err := panics.Run(c.cut)
 	panics.Report(c.h.opts.Log.With("stream", c.stream), "HLS output", err)
-	if !errors.Is(err, cmaf.ErrEnded) || c.shown.Load() == nil {
-		c.h.drop(c)
+	if !errors.Is(err, cmaf.ErrEnded) || c.view.Load() == nil {
+		c.h.remove(c)
 	}
-	c.ended.Store(time.Now().UnixNano())
+	c.endedAt.Store(time.Now().UnixNano())
 	c.err.Store(&err)
-	c.tell()
+	c.notify()
 	c.h.opts.Log.Debug("playlist ended", "stream", c.stream, "reason", err)
 }
 
@@ -120,18 +122,18 @@ func (c *channel) cut() error {
 		return err
 	}
 	defer feed.Release()
-	defer func() { c.account.Set(c.list.before(math.MaxUint64)) }()
+	defer func() { c.account.Set(c.segmenter.bytesBefore(math.MaxUint64)) }()
 	cursor := feed.Oldest()
-	for present := false; ; {
-		chunks, err := c.next(cursor, present)
+	for live := false; ; {
+		chunks, err := c.next(cursor, live)
 		switch {
-		case errors.Is(err, errPresent):
-			present = true
-			c.show()
+		case errors.Is(err, errCaughtUp):
+			live = true
+			c.publish()
 			continue
 		case errors.Is(err, cmaf.ErrEnded):
-			c.list.finish()
-			c.show()
+			c.segmenter.end()
+			c.publish()
 			return err
 		case err != nil:
 			return err
@@ -139,58 +141,58 @@ func (c *channel) cut() error {
 		fresh := false
 		oldest := feed.OldestSeq()
 		for i, chunk := range chunks {
-			fresh = c.list.add(chunk, i == 0 && cursor.Skipped()) || fresh
+			fresh = c.segmenter.add(chunk, i == 0 && cursor.Skipped()) || fresh
 		}
-		c.account.Set(c.list.before(oldest))
-		present = present || time.Since(chunks[len(chunks)-1].Arrived) < time.Second
-		if fresh && present {
-			c.show()
+		c.account.Set(c.segmenter.bytesBefore(oldest))
+		live = live || time.Since(chunks[len(chunks)-1].Arrived) < time.Second
+		if fresh && live {
+			c.publish()
 		}
 	}
 }
 
-// caught is how long nothing comes where there is no more of the past.
-const caught = 200 * time.Millisecond
+// catchUpWait is how long no chunk arrives when all buffered media has been read.
+const catchUpWait = 200 * time.Millisecond
 
-var errPresent = errors.New("there is no more of the past")
+var errCaughtUp = errors.New("all buffered media has been read")
 
-// next waits for chunks. Before the present is reached nobody is shown anything: what a player
-// sees grows by a part at a time, or it could not ask for the difference alone.
-func (c *channel) next(cursor *cmaf.Cursor, present bool) ([]*cmaf.Chunk, error) {
-	if present {
+// next waits for chunks. Until the buffered media has been read nothing is published: what
+// players see grows by one part at a time, or they could not request delta updates.
+func (c *channel) next(cursor *cmaf.Cursor, live bool) ([]*cmaf.Chunk, error) {
+	if live {
 		return cursor.Next(c.ctx)
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, caught)
+	ctx, cancel := context.WithTimeout(c.ctx, catchUpWait)
 	defer cancel()
 	chunks, err := cursor.Next(ctx)
 	if errors.Is(err, context.DeadlineExceeded) && c.ctx.Err() == nil {
-		err = errPresent
+		err = errCaughtUp
 	}
 	return chunks, err
 }
 
-// show lets all see what there is now.
-func (c *channel) show() {
-	v := c.list.view()
+// publish makes the current state visible to all requests.
+func (c *channel) publish() {
+	v := c.segmenter.view()
 	if v == nil {
 		return
 	}
-	c.h.raise(c.stream, v.next, c.list.breaks+1)
-	c.shown.Store(v)
-	c.tell()
+	c.h.raiseFloor(c.stream, v.next, c.segmenter.discontinuities+1)
+	c.view.Store(v)
+	c.notify()
 }
 
-func (c *channel) tell() {
+func (c *channel) notify() {
 	ch := make(chan struct{})
-	close(*c.news.Swap(&ch))
+	close(*c.changed.Swap(&ch))
 }
 
-// await waits for a view that is enough; one of a stream that has ended is. The error is that
-// of the stream, of ctx, or errWait.
+// await waits for a view that satisfies enough; a view of an ended stream always does. It
+// returns the stream's error, that of ctx, or errTimeout.
 func (c *channel) await(ctx context.Context, enough func(*view) bool) (*view, error) {
 	for {
-		news := *c.news.Load()
-		v := c.shown.Load()
+		news := *c.changed.Load()
+		v := c.view.Load()
 		if v != nil && (enough(v) || v.ended) {
 			return v, nil
 		}
@@ -201,17 +203,17 @@ func (c *channel) await(ctx context.Context, enough func(*view) bool) (*view, er
 		case <-news:
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return nil, errWait
+				return nil, errTimeout
 			}
 			return nil, ctx.Err()
 		}
 	}
 }
 
-// file is the chunks of a segment, part or init section; nil where there is none, or, with
-// comes, where it is the next part.
+// file returns the chunks of a segment, part or init section. It returns nil if there is none.
+// comes reports whether name is the next part.
 func (c *channel) file(name string) (chunks []*cmaf.Chunk, comes bool) {
-	v := c.shown.Load()
+	v := c.view.Load()
 	if v == nil {
 		return nil, false
 	}
@@ -228,17 +230,17 @@ func (c *channel) file(name string) (chunks []*cmaf.Chunk, comes bool) {
 	return v.segment(base), false
 }
 
-// all are the segments that there is something of.
-func (v *view) all() []*segment {
+// allSegments returns all segments, including the incomplete one.
+func (v *view) allSegments() []*segment {
 	if v.open == nil {
 		return v.stored
 	}
 	return append(v.stored[:len(v.stored):len(v.stored)], v.open)
 }
 
-// initOf finds an init section.
+// initOf returns the init section with an ID, or nil.
 func (v *view) initOf(id string) []*cmaf.Chunk {
-	for _, s := range v.all() {
+	for _, s := range v.allSegments() {
 		if s.init.id == id {
 			return []*cmaf.Chunk{s.init.chunk}
 		}
@@ -246,9 +248,9 @@ func (v *view) initOf(id string) []*cmaf.Chunk {
 	return nil
 }
 
-// part finds a part, most likely a new one.
+// part returns the chunks of a part, or nil. It searches from the newest.
 func (v *view) part(name string) []*cmaf.Chunk {
-	for _, s := range slices.Backward(v.all()) {
+	for _, s := range slices.Backward(v.allSegments()) {
 		for _, p := range slices.Backward(s.parts) {
 			if p.name == name {
 				return p.chunks
@@ -258,7 +260,7 @@ func (v *view) part(name string) []*cmaf.Chunk {
 	return nil
 }
 
-// segment finds a complete segment.
+// segment returns the chunks of a complete segment, or nil.
 func (v *view) segment(name string) (chunks []*cmaf.Chunk) {
 	number, _, _ := strings.Cut(name, "-")
 	seq, err := strconv.ParseUint(number, 10, 63)

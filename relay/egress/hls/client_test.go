@@ -18,16 +18,16 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/m3u8"
 )
 
-// client is a low-latency player: it asks for each part, and checks all that it sees.
+// client is a low-latency player: it requests each part, and checks everything that it receives.
 type client struct {
 	b    *bench
 	v    *m3u8.Validator
-	base string // of the media playlist, with its query
+	base string // URL of the media playlist, with its query
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	faults   []string
 	statuses map[int]int
-	latency  []time.Duration // of parts: from the time of day of their start to their arrival
+	latency  []time.Duration // per part, from the time of day of its start to its arrival
 	texts    []string
 	files    map[string][]byte
 	ends     bool
@@ -45,7 +45,7 @@ func (c *client) fault(format string, args ...any) {
 	}
 }
 
-// index asks for the multivariant playlist until it is there.
+// index requests the multivariant playlist until it is available.
 func (c *client) index(ctx context.Context) bool {
 	for ctx.Err() == nil {
 		w := c.b.get("/live/cam/index.m3u8")
@@ -60,7 +60,7 @@ func (c *client) index(ctx context.Context) bool {
 	return false
 }
 
-// and is a query that goes on where the one of the playlist's URL ends.
+// and returns a query that continues that of the playlist's URL.
 func (c *client) and(query string) string {
 	if strings.Contains(c.base, "?") {
 		return "&" + query
@@ -74,7 +74,7 @@ func (c *client) count(status int) {
 	c.statuses[status]++
 }
 
-// wait does as Retry-After says.
+// wait waits as Retry-After says.
 func (c *client) wait(ctx context.Context, w *httptest.ResponseRecorder) {
 	after, err := strconv.Atoi(w.Header().Get("Retry-After"))
 	if err != nil || w.Header().Get("Cache-Control") != "no-store" && w.Code != http.StatusNotFound {
@@ -87,7 +87,7 @@ func (c *client) wait(ctx context.Context, w *httptest.ResponseRecorder) {
 	}
 }
 
-// play plays until ctx ends or the stream does.
+// play plays until ctx is done or the stream ends.
 func (c *client) play(ctx context.Context) {
 	if !c.index(ctx) {
 		return
@@ -127,7 +127,7 @@ func (c *client) play(ctx context.Context) {
 	}
 }
 
-// fetch takes what is new, and holds it against what is there.
+// fetch requests everything new in p, and compares it with what is known.
 func (c *client) fetch(p m3u8.Playlist) {
 	for _, s := range append(p.Segments, p.Open) {
 		var joined []byte
@@ -179,8 +179,7 @@ func (c *client) file(name string) (body []byte, fresh bool) {
 	return body, true
 }
 
-// playing plays beside what the test does; the returned function ends it and says what was
-// wrong.
+// playing plays while the test goes on. The returned function stops it and reports faults.
 func (c *client) playing() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
@@ -195,7 +194,7 @@ func (c *client) playing() (stop func()) {
 	}
 }
 
-// tally is what came out of the segments, as their frames say it.
+// tally counts the frames in the received segments.
 func (c *client) tally() *gen.Tally {
 	c.b.t.Helper()
 	tally := gen.NewTally()
@@ -222,7 +221,7 @@ func (c *client) tally() *gen.Tally {
 						pkt.Flags = packetbuf.Filler
 					}
 					at += uint64(sample.Duration)
-					_ = tally.Add(pkt) // a keyframe that was shown again comes twice
+					_ = tally.Add(pkt) // a repeated keyframe is counted twice
 				}
 			}
 		}

@@ -14,8 +14,8 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/m3u8"
 )
 
-// Held for longer than the playlist and the buffer last: no discontinuity, no part longer than
-// was said, and who comes then has a keyframe to begin with.
+// A stream that is held for longer than the playlist and the buffer last has no discontinuity
+// and no part above the part target, and a viewer that joins then finds a keyframe.
 func TestHeldLong(t *testing.T) {
 	for name, o := range map[string]gen.Options{"both": {}, "pictures": {NoAudio: true}} {
 		t.Run(name, func(t *testing.T) {
@@ -24,7 +24,7 @@ func TestHeldLong(t *testing.T) {
 				p.run(t, 5*time.Second)
 				c := b.client()
 				if o.NoAudio {
-					c.v.Uneven = 2 // as it breaks, and as it is back
+					c.v.Uneven = 2 // at the break and at the return
 				}
 				stop := c.playing()
 				p.run(t, 5*time.Second)
@@ -40,14 +40,14 @@ func TestHeldLong(t *testing.T) {
 							}
 						}
 					}
-					v := b.channels["live/cam"].shown.Load()
+					v := b.channels["live/cam"].view.Load()
 					for _, s := range v.listed() {
 						if s.independent {
 							keys++
 						}
 					}
 					if keys == 0 {
-						t.Error("nobody can begin")
+						t.Error("no keyframe for a viewer that joins")
 					}
 				}
 				o.Source = 1
@@ -55,14 +55,14 @@ func TestHeldLong(t *testing.T) {
 				p.run(t, 8*time.Second)
 				stop()
 				if c.discontinuities() != 0 || c.inits() != 1 || c.statuses[503] > 0 {
-					t.Errorf("%d discontinuities, %d init sections, answers %v", c.discontinuities(), c.inits(), c.statuses)
+					t.Errorf("got %d discontinuities, %d init sections, statuses %v", c.discontinuities(), c.inits(), c.statuses)
 				}
 			})
 		})
 	}
 }
 
-// mute is the clip without sound, and of its pictures one in every so many.
+// mute returns the clip without audio, and with one in every frames of its video.
 func mute(every int) func() *packetbuf.Packet {
 	loop, n := testmedia.NewLoop(0), 0
 	return func() *packetbuf.Packet {
@@ -84,10 +84,10 @@ func mute(every int) func() *packetbuf.Packet {
 	}
 }
 
-// Pictures without sound, however long they are held: parts are neither longer than was said nor
-// shorter than they may be, but for one where the rate of pictures changes. A publisher who comes
-// back with a few pictures a second has no part be too long either.
-func TestHeldPictures(t *testing.T) {
+// Without audio, held for however long, parts are neither above the part target nor below the
+// minimum, except for one where the frame rate changes. The same holds for a publisher that
+// returns with a few frames per second.
+func TestHeldWithoutAudio(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		const breaks = 25
 		p := b.publishes(mute(1))
@@ -105,19 +105,19 @@ func TestHeldPictures(t *testing.T) {
 		stop()
 		p.sink.End(ingest.Reset, "")
 		slow := b.client()
-		slow.v.Uneven = math.MaxInt // the rate is another for good
+		slow.v.Uneven = math.MaxInt // the frame rate changes for good
 		stop = slow.playing()
 		p = b.publishes(mute(8))
 		p.run(t, 20*time.Second)
 		stop()
 		if c.discontinuities() != 0 || c.inits() != 1 || c.v.PartTarget > "0.5" {
-			t.Errorf("%d discontinuities, %d init sections, parts of %s", c.discontinuities(), c.inits(), c.v.PartTarget)
+			t.Errorf("got %d discontinuities, %d init sections, part target %s", c.discontinuities(), c.inits(), c.v.PartTarget)
 		}
 	})
 }
 
-// Of codecs of which no picture can be made a keyframe is shown again once a second: without
-// sound a part has to be as long.
+// For codecs for which no frame can be synthesized, a keyframe is repeated once a second:
+// without audio parts have to be as long.
 func TestPartTarget(t *testing.T) {
 	for _, tt := range []struct {
 		info cmaf.Info
@@ -128,28 +128,28 @@ func TestPartTarget(t *testing.T) {
 		{cmaf.Info{Video: packetbuf.H264}, false},
 	} {
 		n := 0
-		l := newList(Settings{Segment: 2 * time.Second, Part: 200 * time.Millisecond, Window: 7}, 0, 0, func() string { n++; return strconv.Itoa(n) })
+		l := newSegmenter(Settings{Segment: 2 * time.Second, Part: 200 * time.Millisecond, Window: 7}, 0, 0, func() string { n++; return strconv.Itoa(n) })
 		l.add(&cmaf.Chunk{Init: true, Info: &tt.info}, false)
 		for i := range 50 {
 			l.add(&cmaf.Chunk{Info: &tt.info, Start: time.Duration(i) * 100 * time.Millisecond, Duration: 100 * time.Millisecond, Independent: i%20 == 0, Segment: i%20 == 0, VideoFrames: 3}, false)
 		}
 		if v := l.view(); (v.partTarget >= time.Second) != tt.want || v.partTarget < 200*time.Millisecond {
-			t.Errorf("%s and %s: %v", tt.info.Video, tt.info.Audio, v.partTarget)
+			t.Errorf("%s and %s: got part target %v", tt.info.Video, tt.info.Audio, v.partTarget)
 		}
 	}
 }
 
-// Whatever pictures are like, there is a part target.
-func TestOddPictures(t *testing.T) {
+// There is a part target for any frame durations.
+func TestOddFrameDurations(t *testing.T) {
 	for _, each := range []time.Duration{0, time.Microsecond, 2500 * time.Millisecond, time.Hour} {
 		info := &cmaf.Info{Video: packetbuf.H264}
-		l := newList(Settings{Segment: 2 * time.Second, Part: 200 * time.Millisecond, Window: 7}, 0, 0, newID)
+		l := newSegmenter(Settings{Segment: 2 * time.Second, Part: 200 * time.Millisecond, Window: 7}, 0, 0, newID)
 		l.add(&cmaf.Chunk{Init: true, Info: info}, false)
 		for i := range 4 {
 			l.add(&cmaf.Chunk{Info: info, Duration: each, Independent: true, VideoFrames: 1, Discontinuity: i == 2}, false)
 		}
-		if v := l.view(); v == nil || v.partTarget < 200*time.Millisecond || v.partTarget > max(coarsest, each) {
-			t.Errorf("%v: %+v", each, v)
+		if v := l.view(); v == nil || v.partTarget < 200*time.Millisecond || v.partTarget > max(maxPartTarget, each) {
+			t.Errorf("%v: got view %+v", each, v)
 		}
 	}
 }

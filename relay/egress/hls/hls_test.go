@@ -29,7 +29,7 @@ func (c *client) inits() int {
 	return len(seen)
 }
 
-// A steady stream: every part as soon as it is there, each frame once.
+// A steady stream delivers every part as soon as it is complete, and each frame once.
 func TestSteady(t *testing.T) {
 	for name, o := range map[string]gen.Options{
 		"30": {}, "25, GOP of 1 s": {FPS: 25, GOP: 25}, "30, GOP of 1.1 s": {GOP: 33}, "24, GOP of 0.7 s": {FPS: 24, GOP: 17}, "25": {FPS: 25}, "24": {FPS: 24, AudioCodec: packetbuf.Opus}, "29.97": {FPS: 29.97, SampleRate: 44100, BFrames: 2}, "60": {FPS: 60}, "50, GOP of 4 s": {FPS: 50, GOP: 200},
@@ -43,11 +43,11 @@ func TestSteady(t *testing.T) {
 				stop := c.playing()
 				p.run(t, 40*time.Second)
 				if n := b.stream().Audience(); n != 1 {
-					t.Errorf("%d viewers", n)
+					t.Errorf("got %d viewers", n)
 				}
 				stop()
 				if c.discontinuities() != 0 || c.inits() != 1 {
-					t.Errorf("%d discontinuities, %d init sections", c.discontinuities(), c.inits())
+					t.Errorf("got %d discontinuities, %d init sections", c.discontinuities(), c.inits())
 				}
 				tally := c.tally()
 				for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
@@ -57,26 +57,27 @@ func TestSteady(t *testing.T) {
 				}
 				slices.Sort(c.latency)
 				if len(c.latency) < 60 {
-					t.Fatalf("%d parts\n%s", len(c.latency), c.texts[len(c.texts)-1])
+					t.Fatalf("got %d parts\n%s", len(c.latency), c.texts[len(c.texts)-1])
 				}
 				worst := c.latency[len(c.latency)*95/100]
 				t.Logf("%s: parts of %s, target %s, latency from a part's start: median %v, 95th %v", name, c.v.PartTarget, c.v.Target, c.latency[len(c.latency)/2], worst)
 				if limit := 1000 * time.Millisecond; worst > limit {
-					t.Errorf("latency %v", worst)
+					t.Errorf("got worst latency %v", worst)
 				}
 				if b.metrics.First.Load() != 1 {
-					t.Errorf("%d joins", b.metrics.First.Load())
+					t.Errorf("got %d joins", b.metrics.First.Load())
 				}
 				time.Sleep(20 * time.Second)
 				if n := b.stream().Audience(); n != 0 {
-					t.Errorf("%d viewers after they have gone", n)
+					t.Errorf("got %d viewers after all have left, want 0", n)
 				}
 			})
 		})
 	}
 }
 
-// A break with the last picture going on: no discontinuity, nothing lost, nobody waits.
+// A break that the last frame fills has no discontinuity and loses no frame, and no request
+// waits.
 func TestHeldWithFiller(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publish(gen.Options{})
@@ -90,22 +91,22 @@ func TestHeldWithFiller(t *testing.T) {
 		p.run(t, 12*time.Second)
 		stop()
 		if c.discontinuities() != 0 || c.inits() != 1 || c.statuses[503] > 0 {
-			t.Errorf("%d discontinuities, %d init sections, answers %v", c.discontinuities(), c.inits(), c.statuses)
+			t.Errorf("got %d discontinuities, %d init sections, statuses %v", c.discontinuities(), c.inits(), c.statuses)
 		}
 		tally := c.tally()
 		for src := range uint32(2) {
 			if lost := tally.Lost(packetbuf.Video, src); len(lost) > 0 || !tally.Has(gen.ID{Track: packetbuf.Video, Source: src, Number: 90}) {
-				t.Errorf("of source %d lost %v", src, lost)
+				t.Errorf("source %d: lost frames %v", src, lost)
 			}
 		}
 		if !tally.Has(gen.ID{Track: packetbuf.Video, Source: 1}) || !tally.Has(gen.ID{Track: packetbuf.Video, Source: 0, Number: 299}) {
-			t.Error("what stood at the break is lost")
+			t.Error("frames at the break were lost")
 		}
 	})
 }
 
-// A break with nothing in it: who waits is let go in a bounded time, the playlist stays, and a
-// discontinuity tells of the gap.
+// In a break without filler, blocked requests return within a bounded time, the playlist stays,
+// and the gap is marked by a discontinuity.
 func TestHeldWithoutFiller(t *testing.T) {
 	story(t, func(b *bench) { b.config.Freeze = false }, func(b *bench) {
 		p := b.publish(gen.Options{})
@@ -117,27 +118,27 @@ func TestHeldWithoutFiller(t *testing.T) {
 		time.Sleep(12 * time.Second)
 		w := b.get("/live/cam/media.m3u8")
 		if w.Code != 200 || strings.Contains(w.Body.String(), "ENDLIST") {
-			t.Errorf("held: %d\n%s", w.Code, w.Body.String())
+			t.Errorf("held: got status %d\n%s", w.Code, w.Body.String())
 		}
 		if c.statuses[503] == 0 {
-			t.Errorf("who waits is not let go: %v", c.statuses)
+			t.Errorf("blocked request did not return: got statuses %v", c.statuses)
 		}
 		p = b.publish(gen.Options{Source: 1})
 		p.run(t, 12*time.Second)
 		stop()
 		if c.discontinuities() != 1 || c.inits() != 1 {
-			t.Errorf("%d discontinuities, %d init sections", c.discontinuities(), c.inits())
+			t.Errorf("got %d discontinuities, %d init sections", c.discontinuities(), c.inits())
 		}
 		tally := c.tally()
 		for src := range uint32(2) {
 			if lost := tally.Lost(packetbuf.Video, src); len(lost) > 0 {
-				t.Errorf("of source %d lost %v", src, lost)
+				t.Errorf("source %d: lost frames %v", src, lost)
 			}
 		}
 	})
 }
 
-// Another configuration, and another codec, each with an init section and a discontinuity.
+// Another configuration, or another codec, has a new init section and a discontinuity.
 func TestConfigurationChanges(t *testing.T) {
 	for name, o := range map[string]gen.Options{"size": {Source: 1, Width: 640, Height: 360}, "codec of sound": {Source: 1, AudioCodec: packetbuf.Opus}, "rate": {Source: 1, FPS: 25, GOP: 75}} {
 		t.Run(name, func(t *testing.T) {
@@ -153,35 +154,35 @@ func TestConfigurationChanges(t *testing.T) {
 				p.run(t, 30*time.Second)
 				stop()
 				if c.discontinuities() != 1 || c.inits() != 2 {
-					t.Errorf("%d discontinuities, %d init sections", c.discontinuities(), c.inits())
+					t.Errorf("got %d discontinuities, %d init sections", c.discontinuities(), c.inits())
 				}
 				tally := c.tally()
-				if lost := tally.Lost(packetbuf.Video, 1); len(lost) > 0 || !tally.Has(gen.ID{Track: packetbuf.Video, Source: 1, Number: 1}) { // before the first picture stand parameter sets
-					t.Errorf("lost %v of the second", lost)
+				if lost := tally.Lost(packetbuf.Video, 1); len(lost) > 0 || !tally.Has(gen.ID{Track: packetbuf.Video, Source: 1, Number: 1}) { // parameter sets precede the first frame
+					t.Errorf("lost frames %v of the second source", lost)
 				}
 			})
 		})
 	}
 }
 
-// Always: cut from when it goes live, for nobody.
+// With Always a stream is cut from when it goes live, without viewers.
 func TestAlways(t *testing.T) {
 	story(t, func(b *bench) { b.set.Always = true }, func(b *bench) {
 		p := b.publish(gen.Options{})
 		p.run(t, time.Second)
 		b.Live("live/cam")
 		p.run(t, 3*time.Minute)
-		at, _ := b.find("live/cam")
-		if at == nil || at.shown.Load() == nil || len(at.shown.Load().listed()) != 7 {
-			t.Fatal("not cut")
+		at, _ := b.lookup("live/cam")
+		if at == nil || at.view.Load() == nil || len(at.view.Load().listed()) != 7 {
+			t.Fatal("stream is not cut")
 		}
 		if n := b.stream().Audience(); n != 0 {
-			t.Errorf("%d viewers", n)
+			t.Errorf("got %d viewers", n)
 		}
 	})
 }
 
-// Keyframes that do not come, or come late, do not break the target duration.
+// Missing or late keyframes do not exceed the target duration.
 func TestEndlessGOP(t *testing.T) {
 	for name, o := range map[string]gen.Options{"from the start": {GOP: 1e6}, "ten seconds": {GOP: 300}} {
 		t.Run(name, func(t *testing.T) {
@@ -193,7 +194,7 @@ func TestEndlessGOP(t *testing.T) {
 				p.run(t, 45*time.Second)
 				stop()
 				if len(c.v.Segments) < 3 {
-					t.Errorf("%d segments", len(c.v.Segments))
+					t.Errorf("got %d segments", len(c.v.Segments))
 				}
 			})
 		})
@@ -210,13 +211,13 @@ func TestEndlessGOP(t *testing.T) {
 			p.run(t, 30*time.Second)
 			stop()
 			if c.discontinuities() != 0 {
-				t.Errorf("%d discontinuities", c.discontinuities())
+				t.Errorf("got %d discontinuities", c.discontinuities())
 			}
 		})
 	})
 }
 
-// A long window: delta updates leave out what the player has.
+// With a long window, delta updates omit the segments that the player has.
 func TestDelta(t *testing.T) {
 	story(t, func(b *bench) { b.set.Window = 30; b.config.Buffer.Duration = 100 * time.Second }, func(b *bench) {
 		p := b.publish(gen.Options{})
@@ -240,18 +241,18 @@ func TestDelta(t *testing.T) {
 			p.run(t, 500*time.Millisecond)
 		}
 		if skipped < 15 {
-			t.Errorf("%d of 30 segments skipped", skipped)
+			t.Errorf("got %d of 30 segments skipped", skipped)
 		}
 	})
 }
 
-// Without parts, and zipped.
+// The playlist is also available without parts, and compressed.
 func TestForms(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publish(gen.Options{})
 		p.run(t, 9*time.Second)
 		w := b.get("/live/cam/index.m3u8?ll=0")
-		if !strings.HasSuffix(w.Body.String(), "\nplain.m3u8?run="+b.run.name+"\n") {
+		if !strings.HasSuffix(w.Body.String(), "\nplain.m3u8?run="+b.instance.name+"\n") {
 			t.Errorf("%s", w.Body.String())
 		}
 		v := m3u8.NewValidator()
@@ -273,14 +274,14 @@ func TestForms(t *testing.T) {
 		}
 		zipped := b.get("/live/cam/media.m3u8", "Accept-Encoding", "gzip, br")
 		if zipped.Header().Get("Content-Encoding") != "gzip" || zipped.Body.Len()*2 > b.get("/live/cam/media.m3u8").Body.Len() {
-			t.Errorf("%v, %d bytes", zipped.Header(), zipped.Body.Len())
+			t.Errorf("got header %v, %d bytes", zipped.Header(), zipped.Body.Len())
 		}
-		// A range of a segment, as some players ask.
+		// A range of a segment, as some players request it.
 		pl, _ := m3u8.Parse(b.get("/live/cam/plain.m3u8").Body.String())
 		uri := "/live/cam/" + pl.Segments[0].URI
 		whole, some := b.get(uri).Body.Bytes(), b.get(uri, "Range", "bytes=20000-70000")
 		if some.Code != 206 || some.Body.String() != string(whole[20000:70001]) {
-			t.Errorf("range: %d, %d bytes", some.Code, some.Body.Len())
+			t.Errorf("range: got status %d, %d bytes", some.Code, some.Body.Len())
 		}
 	})
 }

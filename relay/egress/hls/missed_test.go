@@ -15,9 +15,9 @@ import (
 
 const browser = "Mozilla/5.0 (X11; Linux x86_64) Chrome/142.0.0.0"
 
-// A browser's player that comes from before a restart finds the time that it missed in its playlist,
-// as segments that are missing, until the first one of the new run has left it. Other players and
-// those that begin do not.
+// A player in a browser that was playing before a restart finds the time that it missed in its
+// playlist, as gap segments, until the first segment of the new instance has left it. Other
+// players and new ones do not.
 func TestMissedOverARestart(t *testing.T) {
 	for _, away := range []time.Duration{0, time.Second, 5 * time.Second, 25 * time.Second} {
 		t.Run(away.String(), func(t *testing.T) {
@@ -40,10 +40,10 @@ func TestMissedOverARestart(t *testing.T) {
 
 				after := b.playlist(t, c.base, browser)
 				if after.first <= last {
-					t.Errorf("the sequence is %d after %d", after.first, last)
+					t.Errorf("got media sequence %d after %d", after.first, last)
 				}
 				if after.missing == 0 || after.begins.After(stopped) {
-					t.Errorf("%d missing segments from %v on; the relay ended at %v", after.missing, after.begins, stopped)
+					t.Errorf("got %d gap segments from %v on; the relay stopped at %v", after.missing, after.begins, stopped)
 				}
 				begins := b.client()
 				if !begins.index(t.Context()) {
@@ -51,13 +51,13 @@ func TestMissedOverARestart(t *testing.T) {
 				}
 				for url, agent := range map[string]string{c.base: "Lavf/61.1.100", begins.base: browser} {
 					if n := b.playlist(t, url, agent).missing; n > 0 {
-						t.Errorf("%d missing segments for %s at %s", n, agent, url)
+						t.Errorf("got %d gap segments for %s at %s", n, agent, url)
 					}
 				}
 				p.run(t, 20*time.Second)
 				later := b.playlist(t, c.base, browser)
 				if later.missing > 0 || later.first <= after.first+uint64(after.missing) {
-					t.Errorf("later: %d missing segments, sequence %d after %d", later.missing, later.first, after.first)
+					t.Errorf("later: got %d gap segments, media sequence %d after %d", later.missing, later.first, after.first)
 				}
 			})
 		})
@@ -66,12 +66,12 @@ func TestMissedOverARestart(t *testing.T) {
 
 type played struct {
 	m3u8.Playlist
-	first   uint64 // sequence
+	first   uint64 // media sequence
 	missing int
 	begins  time.Time // of its first segment
 }
 
-// playlist gets a playlist as a player of that name.
+// playlist requests a playlist with a user agent.
 func (b *bench) playlist(t *testing.T, url, agent string) played {
 	t.Helper()
 	w := b.get(url, "User-Agent", agent)
@@ -91,15 +91,15 @@ func (b *bench) playlist(t *testing.T, url, agent string) played {
 	return out
 }
 
-// A file that may have been there before a restart is waited for, and then is to be asked for again:
-// at a 404 players end. So is whatever is asked for while the relay ends.
+// A request for a file that may have existed before a restart waits, and is then answered so
+// that players retry: they stop at a 404. The same holds for any request during a shutdown.
 func TestFilesOverARestart(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		const old = "/live/cam/184040877-abcdefghijkl.m4s"
 		is := func(when string, w *httptest.ResponseRecorder, status int) {
 			t.Helper()
 			if w.Code != status || status == http.StatusServiceUnavailable && w.Header().Get("Retry-After") == "" || w.Header().Get("Cache-Control") != "no-store" {
-				t.Errorf("%s: %d %v", when, w.Code, w.Header())
+				t.Errorf("%s: got status %d %v", when, w.Code, w.Header())
 			}
 		}
 		is("of a stream that was not live", b.get(old), http.StatusNotFound)
@@ -119,7 +119,7 @@ func TestFilesOverARestart(t *testing.T) {
 			began := time.Now()
 			is("expected back", b.get(file), http.StatusServiceUnavailable)
 			if took := time.Since(began); took < 5*time.Second || took > 10*time.Second {
-				t.Errorf("%s: answered after %v", file, took)
+				t.Errorf("%s: got response after %v", file, took)
 			}
 		}
 		is("another stream", b.get("/live/other/1-abcdefghijkl.m4s"), http.StatusNotFound)
@@ -128,7 +128,7 @@ func TestFilesOverARestart(t *testing.T) {
 		began := time.Now()
 		is("back", b.get(old), http.StatusServiceUnavailable)
 		if took := time.Since(began); took > 0 {
-			t.Errorf("answered %v after the stream was back", took)
+			t.Errorf("got response %v after the stream was back", took)
 		}
 		known = false
 		is("after the grace", b.get(old), http.StatusNotFound)
@@ -138,7 +138,7 @@ func TestFilesOverARestart(t *testing.T) {
 		if !c.index(t.Context()) {
 			t.Fatal("no playlist")
 		}
-		synctest.Wait() // the past has been cut
+		synctest.Wait() // all buffered media has been cut
 		p := b.playlist(t, c.base, browser)
 		for _, path := range []string{fmt.Sprintf("%s&_HLS_msn=%d&_HLS_part=0", c.base, p.first+uint64(len(p.Segments))+1), "/live/cam/" + p.Hint} {
 			go func() { answers <- b.get(path) }()

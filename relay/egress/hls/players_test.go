@@ -19,13 +19,13 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia"
 )
 
-// server serves the bench over loopback, in real time.
+// server serves the bench on loopback, in real time.
 func (b *bench) server() *httptest.Server {
 	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.ServeHTTP(w, r) }))
 }
 
-// clip pushes the embedded clip in a loop until ctx ends, and breaks the push and starts it anew
-// after each of the times given.
+// clip publishes the embedded clip in a loop until ctx is done. It breaks the connection and
+// publishes again after each of the given times.
 func (b *bench) clip(ctx context.Context, breaks ...time.Duration) (stop func()) {
 	var pushing sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
@@ -63,7 +63,8 @@ func (b *bench) clip(ctx context.Context, breaks ...time.Duration) (stop func())
 	return func() { cancel(); pushing.Wait() }
 }
 
-// ffmpeg goes on over a push that was killed and came back, without a word about what it reads.
+// ffmpeg plays across a publisher that was killed and returned, without a message about its
+// input.
 func TestFFmpegPlays(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		t.Skip("needs ffmpeg")
@@ -82,19 +83,19 @@ func TestFFmpegPlays(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), "ffmpeg", "-v", "warning", "-xerror", "-i", s.URL+"/live/cam/"+path, "-t", "12", "-f", "framehash", "-hash", "crc32", "-")
 			cmd.Stderr = &said
 			out, err := cmd.Output()
-			pictures := strings.Count(string(out), "\n0,")
-			// It reads the init section again with each playlist, and says so.
+			frames := strings.Count(string(out), "\n0,")
+			// ffmpeg reads the init section again with each playlist, and logs that.
 			words := slices.DeleteFunc(strings.Split(strings.TrimSpace(said.String()), "\n"), func(line string) bool {
 				return line == "" || strings.Contains(line, "duplicated MOOV") || strings.Contains(line, "Last message repeated")
 			})
-			if err != nil || len(words) > 0 || pictures < 200 {
-				t.Errorf("%v, %d pictures\n%.2000s", err, pictures, strings.Join(words, "\n"))
+			if err != nil || len(words) > 0 || frames < 200 {
+				t.Errorf("got error %v, %d frames\n%.2000s", err, frames, strings.Join(words, "\n"))
 			}
 		})
 	}
 }
 
-// waitFor asks until there is a playlist.
+// waitFor requests url until there is a playlist.
 func waitFor(t *testing.T, url string) {
 	t.Helper()
 	for {
@@ -119,7 +120,7 @@ func waitFor(t *testing.T, url string) {
 	}
 }
 
-// A low-latency client of another's making shows pictures soon after their time of day.
+// An independent low-latency client presents frames soon after their time of day.
 func TestLowLatencyClient(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
@@ -163,9 +164,9 @@ func TestLowLatencyClient(t *testing.T) {
 	select {
 	case <-enough:
 	case err := <-gone:
-		t.Errorf("the client gave up: %v", err)
+		t.Errorf("client stopped: %v", err)
 	case <-time.After(20 * time.Second):
-		t.Error("no pictures in time")
+		t.Error("got no video frames in time")
 	}
 	c.Close()
 	mu.Lock()
@@ -177,6 +178,6 @@ func TestLowLatencyClient(t *testing.T) {
 	median, worst := late[len(late)/2], late[len(late)*95/100]
 	t.Logf("from the time of day of a picture to the client: median %v, 95th %v of %d", median, worst, len(late))
 	if worst > 2*time.Second {
-		t.Errorf("latency %v", worst)
+		t.Errorf("got worst latency %v", worst)
 	}
 }

@@ -6,47 +6,47 @@ import (
 	"strconv"
 )
 
-// query is what a request for a playlist says.
+// query is the query of a request for a playlist.
 type query struct {
 	session, token string
-	run            string // of the relay, that gave the URL; empty: it does not say
+	instance       string // instance that issued the URL; may be empty
 	plain          bool   // ll=0: without parts
-	blocks         bool   // _HLS_msn: the answer waits for that segment
+	blocking       bool   // _HLS_msn: block until that segment exists
 	msn            uint64
-	part           int  // _HLS_part: and for that part of it; -1: for all of it
-	skip           bool // _HLS_skip: the older segments need not be told again
+	part           int  // _HLS_part: block until that part of it exists; -1 for the whole segment
+	skip           bool // _HLS_skip: the client accepts a delta update
 }
 
 var (
-	errNumber = errors.New("_HLS_msn and _HLS_part are whole numbers")
-	errAlone  = errors.New("_HLS_part stands with _HLS_msn")
+	errNumber    = errors.New("_HLS_msn and _HLS_part must be whole numbers")
+	errPartAlone = errors.New("_HLS_part requires _HLS_msn")
 )
 
-// most is the longest query that is looked at, and mostName the longest session.
+// Maximum lengths of a query and of a session.
 const (
-	most     = 4096
-	mostName = 128
+	maxQuery   = 4096
+	maxSession = 128
 )
 
-// parseQuery reads a query. What it does not know it passes over.
+// parseQuery parses a query. It ignores unknown parameters.
 func parseQuery(raw string) (query, error) {
 	q := query{part: -1}
-	if len(raw) > most {
-		return q, errors.New("the query is too long")
+	if len(raw) > maxQuery {
+		return q, errors.New("query too long")
 	}
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return q, errors.New("the query cannot be read")
+		return q, errors.New("malformed query")
 	}
 	q.token, q.plain = values.Get("token"), values.Get("ll") == "0"
-	q.run = values.Get("run")
+	q.instance = values.Get("run")
 	if s := values.Get("s"); validSession(s) {
 		q.session = s
 	}
 	skip := values.Get("_HLS_skip")
 	q.skip = skip == "YES" || skip == "v2"
 	if values.Has("_HLS_msn") {
-		q.blocks = true
+		q.blocking = true
 		if q.msn, err = strconv.ParseUint(values.Get("_HLS_msn"), 10, 63); err != nil {
 			return q, errNumber
 		}
@@ -56,15 +56,15 @@ func parseQuery(raw string) (query, error) {
 		if err != nil {
 			return q, errNumber
 		}
-		if q.part = int(part); !q.blocks { //nolint:gosec // 16 bits
-			return q, errAlone
+		if q.part = int(part); !q.blocking { //nolint:gosec // 16 bits
+			return q, errPartAlone
 		}
 	}
 	return q, nil
 }
 
 func validSession(s string) bool {
-	if s == "" || len(s) > mostName {
+	if s == "" || len(s) > maxSession {
 		return false
 	}
 	for _, c := range []byte(s) {

@@ -20,10 +20,10 @@ func FuzzQuery(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if q.part >= 0 && !q.blocks || q.part > 1<<16 || q.session != "" && !validSession(q.session) {
-			t.Fatalf("%q: %+v", raw, q)
+		if q.part >= 0 && !q.blocking || q.part > 1<<16 || q.session != "" && !validSession(q.session) {
+			t.Fatalf("%q: got %+v", raw, q)
 		}
-		// What goes into the media playlist's URL comes back from it.
+		// Values in the media playlist's URL are parsed back from it.
 		if q.session == "" && q.token != "" {
 			q.session = newID()
 		}
@@ -31,8 +31,8 @@ func FuzzQuery(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := parseQuery(uri.RawQuery); len(q.token)+len(q.run) < most/8 && (err != nil || back.token != q.token || back.session != q.session || back.run != q.run) {
-			t.Fatalf("%q: %+v, %v", raw, back, err)
+		if back, err := parseQuery(uri.RawQuery); len(q.token)+len(q.instance) < maxQuery/8 && (err != nil || back.token != q.token || back.session != q.session || back.instance != q.instance) {
+			t.Fatalf("%q: got %+v, error %v", raw, back, err)
 		}
 	})
 }
@@ -45,19 +45,19 @@ func FuzzFile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name string) {
 		Match("/live/cam/" + name)
 		c := &channel{}
-		c.shown.Store(v)
+		c.view.Store(v)
 		c.file(name)
 	})
 }
 
-// discard is a response that goes nowhere.
+// discard is a response that discards its body.
 type discard struct{ header http.Header }
 
 func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d *discard) WriteHeader(int)             {}
 
-// What one request of a viewer costs the handler.
+// BenchmarkRequests measures one request of a viewer in the handler.
 func BenchmarkRequests(b *testing.B) {
 	bench := newBench(b, nil)
 	defer bench.stop()

@@ -42,33 +42,33 @@ func TestBlocking(t *testing.T) {
 		} {
 			began := time.Now()
 			if w := b.get("/live/cam/media.m3u8?" + tt.query); w.Code != tt.status || time.Since(began) > 0 {
-				t.Errorf("%s: %d after %v %s", tt.query, w.Code, time.Since(began), w.Body.String())
+				t.Errorf("%s: got status %d after %v %s", tt.query, w.Code, time.Since(began), w.Body.String())
 			}
 		}
-		// The part that was said to come is there as soon as it is.
+		// The announced part is returned as soon as it exists.
 		arrived := make(chan time.Time, 2)
 		began := time.Now()
 		for _, path := range []string{pl.Hint, fmt.Sprintf("media.m3u8?_HLS_msn=%d&_HLS_part=%d", last+1, len(pl.Open.Parts))} {
 			go func() {
 				if w := b.get("/live/cam/" + path); w.Code != 200 || w.Body.Len() == 0 {
-					t.Errorf("%s: %d", path, w.Code)
+					t.Errorf("%s: got status %d", path, w.Code)
 				}
 				arrived <- time.Now()
 			}()
 		}
 		synctest.Wait()
 		if len(arrived) > 0 {
-			t.Error("there before it is made")
+			t.Error("got the part before it exists")
 		}
 		p.run(t, 300*time.Millisecond)
 		synctest.Wait()
 		for range 2 {
 			if at := (<-arrived).Sub(began); at <= 0 || at > 250*time.Millisecond {
-				t.Errorf("after %v", at)
+				t.Errorf("got response after %v", at)
 			}
 		}
 		if w := b.get("/live/cam/1-abc.m4s"); w.Code != 404 || w.Header().Get("Cache-Control") != "no-store" {
-			t.Errorf("gone: %d %v", w.Code, w.Header())
+			t.Errorf("expired file: got status %d %v", w.Code, w.Header())
 		}
 	})
 }
@@ -78,21 +78,21 @@ func TestTokens(t *testing.T) {
 		p := b.publish(gen.Options{})
 		p.run(t, 5*time.Second)
 		if w := b.get("/live/cam/index.m3u8"); w.Code == 200 {
-			t.Error("let in without a token")
+			t.Error("admitted without a token")
 		}
 		w := b.get("/live/cam/index.m3u8?token=t%2Fo%2Bk+en")
 		lines := strings.Split(strings.TrimSpace(w.Body.String()), "\n")
 		media := "/live/cam/" + lines[len(lines)-1]
 		if w.Code != 200 || !strings.HasSuffix(media, "&token=t%2Fo%2Bk+en") {
-			t.Fatalf("%d %s", w.Code, w.Body.String())
+			t.Fatalf("got status %d %s", w.Code, w.Body.String())
 		}
-		b.secret = "another" // it has expired, and cuts nobody who watches
+		b.secret = "another" // the old one has expired; running sessions continue
 		if w := b.get(media); w.Code != 200 {
-			t.Errorf("cut: %d", w.Code)
+			t.Errorf("running session: got status %d", w.Code)
 		}
 		time.Sleep(20 * time.Second)
 		if w := b.get(media); w.Code == 200 {
-			t.Error("let in anew with an old token")
+			t.Error("admitted with an expired token")
 		}
 	})
 }
@@ -110,7 +110,7 @@ func TestRefusedCodec(t *testing.T) {
 		})
 		p.run(t, 3*time.Second)
 		if w := b.get("/live/cam/index.m3u8"); w.Code != 406 || !strings.Contains(w.Body.String(), "VP8") {
-			t.Errorf("VP8: %d %s", w.Code, w.Body.String())
+			t.Errorf("VP8: got status %d %s", w.Code, w.Body.String())
 		}
 	})
 }

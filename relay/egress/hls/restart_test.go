@@ -10,8 +10,8 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/m3u8"
 )
 
-// The end of a playlist is shown for a while. A player that comes later finds the next playlist, whose
-// sequences are above all that came before.
+// The end of a playlist is served for a while. A player that joins later gets the next playlist,
+// whose sequence numbers are above all earlier ones.
 func TestEndAndAgain(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publish(gen.Options{})
@@ -23,13 +23,13 @@ func TestEndAndAgain(t *testing.T) {
 		time.Sleep(8 * time.Second)
 		stop()
 		if !c.ends {
-			t.Error("no end")
+			t.Error("playlist without end")
 		}
 		if w := b.get(c.base); w.Code != 200 || !strings.Contains(w.Body.String(), "ENDLIST") {
-			t.Errorf("who watched gets %d", w.Code)
+			t.Errorf("existing viewer: got status %d", w.Code)
 		}
 		if w := b.get("/live/cam/index.m3u8"); w.Code != 404 || w.Header().Get("Retry-After") == "" {
-			t.Errorf("who comes gets %d", w.Code)
+			t.Errorf("new viewer: got status %d", w.Code)
 		}
 		p = b.publish(gen.Options{Source: 1})
 		p.run(t, 5*time.Second)
@@ -37,16 +37,17 @@ func TestEndAndAgain(t *testing.T) {
 		stop = c.playing()
 		p.run(t, 5*time.Second)
 		stop()
-		for name := range c.files { // also those of before, for those who still read them
+		for name := range c.files { // also those of the ended playlist, for viewers that still read it
 			if w := b.get("/live/cam/" + name); w.Code != 200 {
-				t.Errorf("%s: %d", name, w.Code)
+				t.Errorf("%s: got status %d", name, w.Code)
 				break
 			}
 		}
 	})
 }
 
-// The relay is started anew: who polls goes on at the same address, and no sequence goes back.
+// After a restart a player that polls continues at the same URL, and no sequence number
+// decreases.
 func TestRestart(t *testing.T) {
 	for _, segment := range []time.Duration{500 * time.Millisecond, 2 * time.Second} {
 		story(t, func(b *bench) { b.set.Segment = segment }, func(b *bench) {
@@ -62,7 +63,7 @@ func TestRestart(t *testing.T) {
 					p.run(t, 300*time.Millisecond)
 					w := b.get(c.base)
 					if w.Code != 200 {
-						t.Fatalf("run %d: %d %s", run, w.Code, w.Body.String())
+						t.Fatalf("run %d: got status %d %s", run, w.Code, w.Body.String())
 					}
 					if err := c.v.Add(w.Body.String()); err != nil {
 						t.Fatal(err)
@@ -73,7 +74,7 @@ func TestRestart(t *testing.T) {
 				b.stop()
 				b.start()
 				if w := b.get(c.base); w.Code != 404 || w.Header().Get("Retry-After") == "" {
-					t.Errorf("before the stream is back: %d", w.Code)
+					t.Errorf("before the stream is back: got status %d", w.Code)
 				}
 			}
 			for _, f := range c.faults {
@@ -83,8 +84,9 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// A playlist without requests is given up. When it is asked for again its sequences are above the old ones.
-func TestGivenUpAndBack(t *testing.T) {
+// A playlist without requests is removed. When it is requested again its sequence numbers are
+// higher.
+func TestUnusedAndBack(t *testing.T) {
 	story(t, func(b *bench) { b.set.Segment = 500 * time.Millisecond }, func(b *bench) {
 		p := b.publish(gen.Options{GOP: 15})
 		c := b.client()
@@ -95,14 +97,14 @@ func TestGivenUpAndBack(t *testing.T) {
 			p.run(t, 5*time.Second)
 			stop()
 			p.run(t, 35*time.Second)
-			if at, _ := b.find("live/cam"); at != nil {
-				t.Error("cut for nobody")
+			if at, _ := b.lookup("live/cam"); at != nil {
+				t.Error("stream is cut without viewers")
 			}
 		}
 	})
 }
 
-// One that had many discontinuities, and was forgotten, comes back above them all the same.
+// A stream that had many discontinuities, and was forgotten, continues above them.
 func TestForgottenAndBack(t *testing.T) {
 	story(t, func(b *bench) { b.config.Freeze, b.config.Hold = false, 3*time.Hour }, func(b *bench) {
 		c := b.client()
@@ -117,14 +119,14 @@ func TestForgottenAndBack(t *testing.T) {
 				time.Sleep(2 * time.Second)
 			}
 			if err := c.v.Add(b.get("/live/cam/media.m3u8").Body.String()); err != nil {
-				t.Fatalf("after %d breaks: %v", breaks, err)
+				t.Fatalf("after %d breaks: got %v", breaks, err)
 			}
 			time.Sleep(61 * time.Minute)
 			b.Handler.mu.Lock()
 			kept := len(b.floors)
 			b.Handler.mu.Unlock()
 			if kept > 0 {
-				t.Fatal("not forgotten")
+				t.Fatal("stream not forgotten")
 			}
 		}
 	})

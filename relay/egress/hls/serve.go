@@ -18,13 +18,13 @@ import (
 )
 
 const (
-	// begins is how long a first playlist waits for the first segment.
-	begins = 20 * time.Second
-	// waits is how long a playlist or part that is to come is waited for at the most.
-	waits = 15 * time.Second
+	// firstPlaylistWait is how long the first playlist waits for the first segment.
+	firstPlaylistWait = 20 * time.Second
+	// maxBlock is the maximum time for which a request for a coming playlist or part blocks.
+	maxBlock = 15 * time.Second
 )
 
-// ServeHTTP implements http.Handler for the paths that Match.
+// ServeHTTP implements http.Handler for the paths that Match accepts.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
@@ -32,7 +32,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	app, name, file, _ := Match(r.URL.Path)
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
-	if h.closed() { // a 404 would be the end for players that are to come back
+	if h.closed() { // a 404 would end players that are to return
 		h.fail(w, r, http.ErrServerClosed)
 		return
 	}
@@ -41,22 +41,22 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		q, err := parseQuery(r.URL.RawQuery)
 		if err != nil {
 			header.Set("Cache-Control", "no-store")
-			h.opts.HTTP.Problem(w, http.StatusBadRequest, err.Error(), "ask for the playlist as the one before said", "")
+			h.opts.HTTP.Problem(w, http.StatusBadRequest, err.Error(), "use the parameters of the server's newest playlist", "")
 			return
 		}
-		h.playlist(ctx, w, r, wish{query: q, app: app, name: name, file: file})
+		h.playlist(ctx, w, r, playlistRequest{query: q, app: app, name: name, file: file})
 	default:
-		h.media(ctx, w, r, app+"/"+name, file)
+		h.serveMedia(ctx, w, r, app+"/"+name, file)
 	}
 }
 
-// wish is a request for a playlist.
-type wish struct {
+// playlistRequest is a request for a playlist.
+type playlistRequest struct {
 	query
 	app, name, file string
 }
 
-func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.Request, q wish) {
+func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.Request, q playlistRequest) {
 	stream := q.app + "/" + q.name
 	token := egress.Bearer(r)
 	if token == "" {
@@ -72,9 +72,9 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 		return
 	}
 	c.touch()
-	v, err := c.first(ctx)
-	if err == nil && q.blocks && q.file != indexFile {
-		v, err = c.until(ctx, q.query, v)
+	v, err := c.awaitFirst(ctx)
+	if err == nil && q.blocking && q.file != indexFile {
+		v, err = c.awaitRequested(ctx, q.query, v)
 	}
 	if err != nil {
 		h.fail(w, r, err)
@@ -83,15 +83,15 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 	c.touch()
 	if q.file == indexFile {
 		age := "max-age=1"
-		if q.session = ""; at.named {
+		if q.session = ""; at.sessionInURL {
 			q.session, age = at.session, "no-cache"
 		}
-		q.run = h.run.name
+		q.instance = h.instance.name
 		w.Header().Set("Cache-Control", age)
-		h.text(w, r, multivariant(h.variants(ctx, stream, v, q.query)), false)
+		h.writePlaylist(w, r, multivariant(h.variants(ctx, stream, v, q.query)), false)
 		return
 	}
-	if took, first := h.viewers.answered(at, v.target); first {
+	if took, first := h.viewers.recordResponse(at, v.target); first {
 		h.opts.Metrics.FirstMedia(Protocol, took)
 	}
 	form := lowLatency
@@ -102,42 +102,43 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 		form = delta
 	}
 	age := "max-age=1"
-	if q.blocks && !v.ended {
-		age = "max-age=" + strconv.Itoa(v.target) // it answers this question for good
+	if q.blocking && !v.ended {
+		age = "max-age=" + strconv.Itoa(v.target) // the answer to this request never changes
 	}
 	w.Header().Set("Cache-Control", age)
-	zipped := zips(r.Header.Values("Accept-Encoding"))
-	h.text(w, r, v.text(h.edition(form, q.run, r.UserAgent()), zipped), zipped)
+	zipped := acceptsGzip(r.Header.Values("Accept-Encoding"))
+	h.writePlaylist(w, r, v.body(h.playlistKey(form, q.instance, r.UserAgent()), zipped), zipped)
 }
 
-// admit returns the viewer of a request and the channel that it is served from; nil after Close.
-func (h *Handler) admit(ctx context.Context, r *http.Request, q wish, token string) (*viewer, *channel, error) {
+// admit returns the viewer of a request and the channel that serves it. The channel is nil after
+// Close.
+func (h *Handler) admit(ctx context.Context, r *http.Request, q playlistRequest, token string) (*viewer, *channel, error) {
 	at, over, err := h.viewers.admit(ctx, request{
-		app: q.app, name: q.name, session: q.session, token: token, remote: h.opts.HTTP.Remote(r), agent: r.UserAgent(), begins: q.file == indexFile,
+		app: q.app, name: q.name, session: q.session, token: token, remote: h.opts.HTTP.Remote(r), agent: r.UserAgent(), multivariant: q.file == indexFile,
 	})
 	if err == nil {
-		c := h.channel(q.app + "/" + q.name)
+		c := h.channelFor(q.app + "/" + q.name)
 		if c != nil {
-			h.viewers.serve(at, c)
+			h.viewers.setChannel(at, c)
 		}
 		return at, c, nil
 	}
-	if q.file != indexFile { // a viewer that has watched to the end may see that it is the end
-		if c := h.viewers.last(over); c != nil {
+	if q.file != indexFile { // a viewer may read up to the end of an ended stream
+		if c := h.viewers.lastChannel(over); c != nil {
 			return over, c, nil
 		}
 	}
 	return nil, nil, err
 }
 
-// mediaURI is that of the media playlist in a folder: the same for all while the relay runs, but
-// for a session and, behind one, a token.
+// mediaURI returns the URI of the media playlist in a folder. It is the same for all viewers of
+// an instance, except for a session and its token.
 func mediaURI(folder string, q query) string {
 	uri := folder + mediaFile
 	if q.plain {
 		uri = folder + plainFile
 	}
-	uri += "?run=" + url.QueryEscape(q.run)
+	uri += "?run=" + url.QueryEscape(q.instance)
 	if q.session != "" {
 		uri += "&s=" + q.session
 	}
@@ -147,30 +148,30 @@ func mediaURI(folder string, q query) string {
 	return uri
 }
 
-// first waits for the first playlist.
-func (c *channel) first(ctx context.Context) (*view, error) {
-	ctx, cancel := context.WithTimeout(ctx, begins)
+// awaitFirst waits for the first playlist.
+func (c *channel) awaitFirst(ctx context.Context) (*view, error) {
+	ctx, cancel := context.WithTimeout(ctx, firstPlaylistWait)
 	defer cancel()
 	return c.await(ctx, func(*view) bool { return true })
 }
 
-var errBeyond = errors.New("that is further ahead than two segments, or three seconds of parts")
+var errTooFarAhead = errors.New("requested segment or part is more than two segments, or three seconds of parts, ahead")
 
-// until waits for the segment or part that is asked for.
-func (c *channel) until(ctx context.Context, q query, now *view) (*view, error) {
+// awaitRequested waits for the segment or part that is requested.
+func (c *channel) awaitRequested(ctx context.Context, q query, now *view) (*view, error) {
 	if now.has(q.msn, q.part) || now.ended {
 		return now, nil
 	}
-	if now.beyond(q.msn, q.part) {
-		return nil, errBeyond
+	if now.tooFarAhead(q.msn, q.part) {
+		return nil, errTooFarAhead
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(waits, 3*time.Duration(now.target)*time.Second))
+	ctx, cancel := context.WithTimeout(ctx, min(maxBlock, 3*time.Duration(now.target)*time.Second))
 	defer cancel()
 	return c.await(ctx, func(v *view) bool { return v.has(q.msn, q.part) })
 }
 
-// text writes a playlist.
-func (h *Handler) text(w http.ResponseWriter, r *http.Request, body []byte, zipped bool) {
+// writePlaylist writes a playlist.
+func (h *Handler) writePlaylist(w http.ResponseWriter, r *http.Request, body []byte, zipped bool) {
 	header := w.Header()
 	header.Set("Content-Type", "application/vnd.apple.mpegurl")
 	header.Set("Vary", "Accept-Encoding")
@@ -181,15 +182,15 @@ func (h *Handler) text(w http.ResponseWriter, r *http.Request, body []byte, zipp
 	if r.Method == http.MethodHead {
 		return
 	}
-	out := h.counted(w, r)
+	out := h.countingWriter(w, r)
 	_, _ = out.Write(body)
 	out.end()
 }
 
-// media serves a segment, a part or an init section. Who has its name was given it in a
-// playlist: that is the admission.
-func (h *Handler) media(ctx context.Context, w http.ResponseWriter, r *http.Request, stream, file string) {
-	c, before := h.find(stream)
+// serveMedia serves a segment, a part or an init section. Their names are unguessable: a client
+// that knows one was admitted to the playlist.
+func (h *Handler) serveMedia(ctx context.Context, w http.ResponseWriter, r *http.Request, stream, file string) {
+	c, before := h.lookup(stream)
 	var chunks []*cmaf.Chunk
 	comes := false
 	if c != nil {
@@ -198,8 +199,8 @@ func (h *Handler) media(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	if before != nil && chunks == nil && !comes {
 		chunks, _ = before.file(file)
 	}
-	if comes { // the next part, which players ask for before it is there
-		ctx, cancel := context.WithTimeout(ctx, waits)
+	if comes { // the next part, which players request in advance
+		ctx, cancel := context.WithTimeout(ctx, maxBlock)
 		defer cancel()
 		_, err := c.await(ctx, func(*view) bool {
 			chunks, comes = c.file(file)
@@ -211,11 +212,11 @@ func (h *Handler) media(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		}
 	}
 	if chunks == nil {
-		h.fail(w, r, h.gone(ctx, stream))
+		h.fail(w, r, h.notFound(ctx, stream))
 		return
 	}
 	c.touch()
-	h.serve(w, r, chunks)
+	h.writeChunks(w, r, chunks)
 }
 
 // refuse answers a viewer that is not admitted.
@@ -231,8 +232,8 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, stream string, 
 // closed reports whether Close has been called.
 func (h *Handler) closed() bool { return h.running.Context().Err() != nil }
 
-// serve writes chunks as they are, or the range of them that is asked for.
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, chunks []*cmaf.Chunk) {
+// writeChunks writes chunks, or the requested range of them.
+func (h *Handler) writeChunks(w http.ResponseWriter, r *http.Request, chunks []*cmaf.Chunk) {
 	header := w.Header()
 	header.Set("Content-Type", "video/mp4")
 	header.Set("Cache-Control", "public, max-age=3600, immutable")
@@ -241,8 +242,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, chunks []*cmaf.C
 		size += len(c.Data)
 	}
 	if r.Header.Get("Range") != "" {
-		out := h.counted(w, r)
-		http.ServeContent(out, r, "", time.Time{}, io.NewSectionReader(pieces(chunks), 0, int64(size)))
+		out := h.countingWriter(w, r)
+		http.ServeContent(out, r, "", time.Time{}, io.NewSectionReader(chunkReader(chunks), 0, int64(size)))
 		h.finish(out, r)
 		return
 	}
@@ -251,7 +252,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, chunks []*cmaf.C
 	if r.Method == http.MethodHead {
 		return
 	}
-	out := h.counted(w, r)
+	out := h.countingWriter(w, r)
 	for _, c := range chunks {
 		if _, err := out.Write(c.Data); err != nil {
 			break
@@ -260,9 +261,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, chunks []*cmaf.C
 	h.finish(out, r)
 }
 
-// finish ends an answer, and logs where the viewer has taken nothing of it for its whole write
-// timeout. One that has gone has no line: a player leaves after any answer.
-func (h *Handler) finish(out *output, r *http.Request) {
+// finish ends a response. It logs a viewer that accepted no bytes for its whole write timeout.
+// It does not log a closed connection, because players may close it after any response.
+func (h *Handler) finish(out *countingWriter, r *http.Request) {
 	out.end()
 	if out.err == nil {
 		return
@@ -271,11 +272,11 @@ func (h *Handler) finish(out *output, r *http.Request) {
 	egress.Left(h.running.Context(), h.opts.Log.With("protocol", Protocol, "stream", egress.LogName(stream), "remote", h.opts.HTTP.Remote(r)), out.err)
 }
 
-// pieces reads chunks as one.
-type pieces []*cmaf.Chunk
+// chunkReader reads chunks as one file.
+type chunkReader []*cmaf.Chunk
 
 // ReadAt implements io.ReaderAt.
-func (p pieces) ReadAt(b []byte, off int64) (n int, err error) {
+func (p chunkReader) ReadAt(b []byte, off int64) (n int, err error) {
 	for _, c := range p {
 		if size := int64(len(c.Data)); off >= size {
 			off -= size
@@ -290,24 +291,24 @@ func (p pieces) ReadAt(b []byte, off int64) (n int, err error) {
 	return n, io.EOF
 }
 
-// output counts what is written, and gives each write its time: a client that does not read must not
-// keep what it was given.
-type output struct {
+// countingWriter counts what is written, and sets a deadline for each write: a client that does
+// not read must not hold its response in memory.
+type countingWriter struct {
 	http.ResponseWriter
 	bytes    *atomic.Uint64
 	control  *http.ResponseController
 	deadline egress.Deadline
-	err      error // of the first write that failed
+	err      error // of the first failed write
 }
 
-func (h *Handler) counted(w http.ResponseWriter, r *http.Request) *output {
+func (h *Handler) countingWriter(w http.ResponseWriter, r *http.Request) *countingWriter {
 	app, name, _, _ := Match(r.URL.Path)
 	control := http.NewResponseController(w)
 	timeout := h.opts.Settings(app + "/" + name).WriteTimeout
-	return &output{ResponseWriter: w, bytes: h.opts.Metrics.SentBytes(Protocol), control: control, deadline: egress.Deadline{Conn: control, Timeout: timeout}}
+	return &countingWriter{ResponseWriter: w, bytes: h.opts.Metrics.SentBytes(Protocol), control: control, deadline: egress.Deadline{Conn: control, Timeout: timeout}}
 }
 
-func (o *output) Write(b []byte) (int, error) {
+func (o *countingWriter) Write(b []byte) (int, error) {
 	if err := o.deadline.Extend(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
@@ -317,9 +318,9 @@ func (o *output) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// end sends what is left, and leaves no deadline to the next answer on the connection. It fails
-// on a connection that is closed.
-func (o *output) end() {
+// end flushes the response, and clears the write deadline for the next response on the
+// connection. It fails on a closed connection.
+func (o *countingWriter) end() {
 	err := o.control.Flush()
 	if !errors.Is(err, http.ErrNotSupported) {
 		o.err = cmp.Or(o.err, err)
@@ -327,31 +328,31 @@ func (o *output) end() {
 	_ = o.control.SetWriteDeadline(time.Time{})
 }
 
-// fail answers what cannot be served.
+// fail writes the error response for err.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	var codec *cmaf.CodecError
 	switch {
-	case errors.Is(err, errBeyond):
-		h.opts.HTTP.Problem(w, http.StatusBadRequest, err.Error(), "ask for what the newest playlist has next", "")
-	case errors.Is(err, errGone):
+	case errors.Is(err, errTooFarAhead):
+		h.opts.HTTP.Problem(w, http.StatusBadRequest, err.Error(), "request the segment or part that the newest playlist announces", "")
+	case errors.Is(err, errNotFound):
 		h.opts.HTTP.Problem(w, http.StatusNotFound, err.Error(), "take the names from the newest playlist", "")
 	case errors.As(err, &codec):
 		h.opts.HTTP.Problem(w, http.StatusNotAcceptable, err.Error(), "publish H.264, HEVC, AV1 or VP9; or play it by WebRTC", "")
 	case errors.Is(err, errRestarted):
 		header.Set("Retry-After", "1")
 		h.opts.HTTP.Problem(w, http.StatusServiceUnavailable, err.Error(), "take the names from the newest playlist", "")
-	case errors.Is(err, errWait), errors.Is(err, cmaf.ErrEnded), errors.Is(err, cmaf.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, http.ErrServerClosed):
+	case errors.Is(err, errTimeout), errors.Is(err, cmaf.ErrEnded), errors.Is(err, cmaf.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, http.ErrServerClosed):
 		header.Set("Retry-After", "1")
-		h.opts.HTTP.Problem(w, http.StatusServiceUnavailable, "nothing has come to be played", "try again in a moment", "")
+		h.opts.HTTP.Problem(w, http.StatusServiceUnavailable, "no media available yet", "try again in a moment", "")
 	default:
 		h.opts.HTTP.Refuse(w, r, err)
 	}
 }
 
-// zips tells whether a client takes gzip (RFC 9110, 12.5.3).
-func zips(accepts []string) bool {
+// acceptsGzip reports whether a client accepts gzip (RFC 9110, 12.5.3).
+func acceptsGzip(accepts []string) bool {
 	for _, one := range strings.Split(strings.Join(accepts, ","), ",") {
 		coding, weight, _ := strings.Cut(one, ";")
 		if !strings.EqualFold(strings.TrimSpace(coding), "gzip") {

@@ -8,14 +8,14 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// A publisher that stalls and goes on over the same connection, with its backlog or without,
-// breaks no rule of the playlist: the squeezed group of pictures needs no discontinuity.
+// A publisher that stalls and continues on the same connection, with or without its backlog,
+// violates no rule of the playlist: the squeezed GOP needs no discontinuity.
 func TestStallOnOneConnection(t *testing.T) {
 	for name, o := range map[string]gen.Options{
 		"video and audio": {}, "B-frames": {BFrames: 2, FPS: 60}, "audio alone": {NoVideo: true},
 	} {
 		for _, stands := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, clock stands %v", name, stands), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, clock stops %v", name, stands), func(t *testing.T) {
 				story(t, nil, func(b *bench) {
 					p := b.publish(o)
 					p.run(t, 7*time.Second)
@@ -32,7 +32,7 @@ func TestStallOnOneConnection(t *testing.T) {
 					}
 					stop()
 					if c.discontinuities() != 0 || c.inits() != 1 || c.statuses[503] > 0 {
-						t.Errorf("got %d discontinuities, %d init sections, answers %v; want one init section alone", c.discontinuities(), c.inits(), c.statuses)
+						t.Errorf("got %d discontinuities, %d init sections, statuses %v, want one init section alone", c.discontinuities(), c.inits(), c.statuses)
 					}
 				})
 			})

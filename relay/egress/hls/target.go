@@ -8,29 +8,29 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// fix sets the target durations, once: longer than what there has been, so that a keyframe that
-// comes late does not break them.
-func (l *list) fix() {
-	if l.target > 0 || len(l.done) == 0 {
+// fixTargets sets the target durations, once. The target is longer than the segments so far, so
+// that a late keyframe does not exceed it.
+func (l *segmenter) fixTargets() {
+	if l.target > 0 || len(l.complete) == 0 {
 		return
 	}
 	most := l.set.Segment
-	for _, s := range l.done {
+	for _, s := range l.complete {
 		most = max(most, s.duration)
 	}
 	l.target = int(math.Ceil((most - 250*time.Millisecond).Seconds())) + 1
-	if l.like > 0 && most < time.Duration(l.like)*time.Second+rounds {
-		l.target = l.like
+	if l.parentTarget > 0 && most < time.Duration(l.parentTarget)*time.Second+roundingSlack {
+		l.target = l.parentTarget
 	}
-	l.partTarget = l.fitting()
-	l.rename()
+	l.partTarget = l.fitPartTarget()
+	l.regroupAll()
 }
 
-// fitting is the part target by what the chunks are like.
-func (l *list) fitting() time.Duration {
+// fitPartTarget returns the part target that suits the durations of the chunks.
+func (l *segmenter) fitPartTarget() time.Duration {
 	var chunks []time.Duration
 	frames, length := 0, time.Duration(0)
-	for _, s := range l.done {
+	for _, s := range l.complete {
 		frames += s.frames
 		length += s.duration
 		for _, p := range s.parts {
@@ -45,52 +45,54 @@ func (l *list) fitting() time.Duration {
 	target := max(whole, biggest).Truncate(time.Millisecond) + 3*time.Millisecond
 	if i := l.init.chunk.Info; i.Audio == packetbuf.NoCodec {
 		step := max(length/time.Duration(max(frames, 1)), time.Millisecond)
-		target = even(target, pictures{step, step + 2*time.Millisecond}, stills(i.Video))
+		target = evenPartTarget(target, frameSpacing{step, step + 2*time.Millisecond}, freezeSpacing(i.Video))
 	}
 	return target
 }
 
-// enough is how long a part is at the least that is not the last of its segment, of a target
-// duration (draft-pantos-hls-rfc8216bis).
-func enough(target time.Duration) time.Duration { return target * 85 / 100 }
+// minPart returns the minimum duration of a part that is not the last of its segment, for a part
+// target duration (draft-pantos-hls-rfc8216bis).
+func minPart(target time.Duration) time.Duration { return target * 85 / 100 }
 
-// pictures are how long pictures stand without sound to part them: most of them least, and one
-// now and then up to most.
-type pictures struct{ least, most time.Duration }
+// frameSpacing is the range of frame durations in a stream without audio: most frames last
+// least, and some up to most.
+type frameSpacing struct{ least, most time.Duration }
 
-// fill tells whether a number of them is never longer than a part may be, and always enough.
-func (p pictures) fill(target time.Duration) bool {
+// fits reports whether frames of these durations fill parts to at least the minimum and at most
+// target.
+func (p frameSpacing) fits(target time.Duration) bool {
 	n := (target-p.most)/p.least + 1
-	return target >= p.most && n*p.least >= enough(target) //nolint:durationcheck // a number of pictures
+	return target >= p.most && n*p.least >= minPart(target) //nolint:durationcheck // a number of frames
 }
 
-// stills are how pictures stand while a stream is held. Of H.264 one is made five times a second;
-// it stands a little less where the way to it comes once more, and longer before the publisher is
-// back. Of others the newest keyframe comes again once a second.
-func stills(c packetbuf.Codec) pictures {
+// freezeSpacing returns the frame spacing per codec while a stream is held. For H.264 a frame is
+// synthesized five times a second; it lasts a little less when the frames before it are
+// repeated, and longer just before the publisher returns. For other codecs the newest keyframe
+// is repeated once a second.
+func freezeSpacing(c packetbuf.Codec) frameSpacing {
 	if c == packetbuf.H264 {
-		return pictures{198 * time.Millisecond, 265 * time.Millisecond}
+		return frameSpacing{198 * time.Millisecond, 265 * time.Millisecond}
 	}
-	return pictures{time.Second, 1070 * time.Millisecond}
+	return frameSpacing{time.Second, 1070 * time.Millisecond}
 }
 
-// coarsest is the longest part target that is tried for parts that are filled evenly.
-const coarsest = 3 * time.Second
+// maxPartTarget is the longest part target tried for evenly filled parts.
+const maxPartTarget = 3 * time.Second
 
-// even is the shortest part target from least on that pictures fill, live and held; where there is
-// none, none that is too short for those that are held.
-func even(least time.Duration, live, held pictures) time.Duration {
-	for t := least; t <= coarsest; t += time.Millisecond {
-		if live.fill(t) && held.fill(t) {
+// evenPartTarget returns the shortest part target from least on that frames fill evenly, live
+// and held. If there is none, it returns one that is long enough for held frames.
+func evenPartTarget(least time.Duration, live, held frameSpacing) time.Duration {
+	for t := least; t <= maxPartTarget; t += time.Millisecond {
+		if live.fits(t) && held.fits(t) {
 			return t
 		}
 	}
 	return max(least, held.most)
 }
 
-// rename makes the parts anew, of which nobody was told yet.
-func (l *list) rename() {
-	for _, s := range l.done {
+// regroupAll rebuilds all parts. No playlist has named them yet.
+func (l *segmenter) regroupAll() {
+	for _, s := range l.complete {
 		s.parts = l.regroup(s.parts)
 		for _, p := range s.parts {
 			p.name = l.nextPart
@@ -100,34 +102,34 @@ func (l *list) rename() {
 	if l.open == nil {
 		return
 	}
-	if l.parts != nil {
+	if l.openPart != nil {
 		l.closePart()
 	}
 	parts := l.regroup(l.open.parts)
 	l.open.parts = nil
 	for i, p := range parts {
-		if l.parts = p; i < len(parts)-1 || p.duration >= l.fills() {
+		if l.openPart = p; i < len(parts)-1 || p.duration >= l.fullPart() {
 			l.closePart()
 		}
 	}
 }
 
-// regroup makes parts anew, of which nobody was told yet.
-func (l *list) regroup(parts []*part) (out []*part) {
+// regroup rebuilds parts. No playlist has named them yet.
+func (l *segmenter) regroup(parts []*part) (out []*part) {
 	for _, p := range parts {
 		for _, c := range p.chunks {
 			n := len(out) - 1
 			if n >= 0 && out[n].duration+c.Duration > l.partTarget {
-				if head, tail := l.complete(out[n], c); head != nil {
-					out[n].put(head)
+				if head, tail := l.splitToFill(out[n], c); head != nil {
+					out[n].append(head)
 					c = tail
 				}
 			}
-			if n < 0 || out[n].duration >= l.fills() || out[n].duration+c.Duration > l.partTarget {
+			if n < 0 || out[n].duration >= l.fullPart() || out[n].duration+c.Duration > l.partTarget {
 				out = append(out, &part{independent: c.Independent})
 				n++
 			}
-			out[n].put(c)
+			out[n].append(c)
 		}
 	}
 	return out

@@ -9,21 +9,21 @@ import (
 )
 
 const (
-	// variantWait is how long the multivariant playlist waits for renditions that are there and
-	// have not been cut yet.
+	// variantWait is how long the multivariant playlist waits for renditions that are not yet
+	// cut.
 	variantWait = time.Second
-	// mostVariants is how many renditions it has at the most.
-	mostVariants = 15
+	// maxVariants is the maximum number of renditions in it.
+	maxVariants = 15
 )
 
-// variant is a stream that the multivariant playlist tells of.
+// variant is a stream in the multivariant playlist.
 type variant struct {
 	uri           string
 	view          *view
 	peak, average int // bits per second, measured
 }
 
-// variants are what a stream can be had as: itself, and its renditions, the best first.
+// variants returns the stream itself and its renditions, those with the highest bitrate first.
 func (h *Handler) variants(ctx context.Context, stream string, own *view, q query) []variant {
 	out := []variant{newVariant(mediaURI("", q), own)}
 	if h.opts.Renditions == nil {
@@ -33,8 +33,8 @@ func (h *Handler) variants(ctx context.Context, stream string, own *view, q quer
 	defer cancel()
 	names := h.opts.Renditions(stream)
 	channels := make([]*channel, 0, len(names))
-	for _, name := range names[:min(len(names), mostVariants)] { // all begin, and then each is waited for
-		if c := h.channel(name); c != nil {
+	for _, name := range names[:min(len(names), maxVariants)] { // start all before waiting for each
+		if c := h.channelFor(name); c != nil {
 			c.touch()
 			channels = append(channels, c)
 		}
@@ -51,7 +51,7 @@ func (h *Handler) variants(ctx context.Context, stream string, own *view, q quer
 	return out
 }
 
-// newVariant measures a stream over what its playlist has.
+// newVariant returns a variant with the bitrates measured over the playlist of v.
 func newVariant(uri string, v *view) variant {
 	out := variant{uri: uri, view: v}
 	sum := 0
@@ -66,7 +66,8 @@ func newVariant(uri string, v *view) variant {
 	return out
 }
 
-// frameRate is what the init section says or else what was counted; 0: not known, or no pictures.
+// frameRate returns the frame rate of the init section or else the measured one; 0 if unknown or
+// without video.
 func (v *view) frameRate() float64 {
 	frames := 0
 	for _, s := range v.listed() {
@@ -83,7 +84,7 @@ func (v *view) frameRate() float64 {
 	}
 }
 
-// multivariant is the playlist of variants.
+// multivariant renders the playlist of variants.
 func multivariant(all []variant) []byte {
 	var b strings.Builder
 	b.WriteString("#EXTM3U\n#EXT-X-VERSION:7\n")
@@ -98,7 +99,8 @@ func multivariant(all []variant) []byte {
 
 func (v variant) render(b *strings.Builder) {
 	info := v.view.info()
-	// A name that a player may not know: MPEG-1 audio, as HLS has it.
+	// HLS has a name of its own for MPEG-1 and MPEG-2 audio, which players may not know
+	// otherwise.
 	codecs := strings.Replace(strings.Replace(info.Codecs, "mp4a.6B", "mp4a.40.34", 1), "mp4a.69", "mp4a.40.34", 1)
 	fmt.Fprintf(b, "#EXT-X-STREAM-INF:BANDWIDTH=%d,AVERAGE-BANDWIDTH=%d,CODECS=%q", v.peak, v.average, codecs)
 	if info.Width > 0 {

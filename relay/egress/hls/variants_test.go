@@ -12,15 +12,15 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/m3u8"
 )
 
-// The multivariant playlist tells of renditions, each as it was measured; what has not come in
-// time is left out. One playlist lies beside the other on the time of day.
+// The multivariant playlist lists renditions with their measured bitrates, and omits those that
+// are not cut in time. Playlists of variants are aligned by time of day.
 func TestVariants(t *testing.T) {
 	story(t, func(b *bench) {
 		b.renditions = map[string][]string{"live/cam": {"live/gone~360p", "live/cam~360p"}}
 	}, func(b *bench) {
 		p := b.publish(gen.Options{})
 		p.run(t, 9*time.Second)
-		first := b.get("/live/cam/media.m3u8?s=abc") // it goes on for long
+		first := b.get("/live/cam/media.m3u8?s=abc") // it continues for long
 		p.run(t, 60*time.Second)
 		if first.Code != 200 {
 			t.Fatal(first.Code)
@@ -32,7 +32,7 @@ func TestVariants(t *testing.T) {
 			}
 			file := map[string]string{"": "media.m3u8", "?ll=0": "plain.m3u8"}[query]
 			own, other := lines[4], lines[6]
-			if own != file+"?run="+b.run.name || other != "../cam~360p/"+own {
+			if own != file+"?run="+b.instance.name || other != "../cam~360p/"+own {
 				t.Fatalf("%s and %s", own, other)
 			}
 			info := m3u8.Attributes(lines[5])
@@ -53,7 +53,7 @@ func TestVariants(t *testing.T) {
 			}
 			a, c := dates(t, at[0]), dates(t, at[1])
 			if d := a[len(a)-1].Sub(c[len(c)-1]).Seconds(); math.Abs(d) > 0.05 {
-				t.Errorf("%v apart", d)
+				t.Errorf("variants are %v apart", d)
 			}
 		}
 	})
@@ -71,7 +71,7 @@ func dates(t *testing.T, p m3u8.Playlist) (out []time.Time) {
 	return out
 }
 
-// timed notes the deadlines of a response.
+// timed records the write deadlines of a response.
 type timed struct {
 	*httptest.ResponseRecorder
 	set []time.Time
@@ -82,8 +82,8 @@ func (w *timed) SetWriteDeadline(at time.Time) error {
 	return nil
 }
 
-// A client that does not read its answer is disconnected. The next answer on a connection has a deadline
-// of its own.
+// A client that does not read its response is disconnected. The next response on a connection
+// has a deadline of its own.
 func TestWriteTimeout(t *testing.T) {
 	story(t, func(b *bench) { b.set.WriteTimeout = 10 * time.Second }, func(b *bench) {
 		p := b.publish(gen.Options{})
@@ -96,7 +96,7 @@ func TestWriteTimeout(t *testing.T) {
 				r.Header.Set("Range", ranges)
 				b.ServeHTTP(w, r)
 				if n := len(w.set); n < 2 || time.Until(w.set[0]) != 10*time.Second || !w.set[n-1].IsZero() {
-					t.Errorf("%s: %v", path, w.set)
+					t.Errorf("%s: got deadlines %v", path, w.set)
 				}
 			}
 		}
@@ -107,8 +107,8 @@ func TestZips(t *testing.T) {
 	for accepts, want := range map[string]bool{
 		"": false, "gzip": true, "br, GZIP": true, "gzip;q=0": false, "br;q=1, gzip; q=0.5": true, "x-gzip": false, "gzip;q=0.0": false, "gzip;q=x": false,
 	} {
-		if got := zips([]string{accepts}); got != want {
-			t.Errorf("%q: %v", accepts, got)
+		if got := acceptsGzip([]string{accepts}); got != want {
+			t.Errorf("acceptsGzip(%q) = %v", accepts, got)
 		}
 	}
 }

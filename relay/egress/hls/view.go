@@ -12,95 +12,95 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 )
 
-// view is one state of a stream's playlists, immutable and shared by all who ask.
+// view is one state of a stream's playlists. It is immutable and shared by all requests.
 type view struct {
 	stored     []*segment // oldest first; the last window of them are in the playlist
 	window     int
-	open       *segment // the one that is being filled; nil: none
+	open       *segment // incomplete segment; nil if none
 	target     int      // seconds
 	partTarget time.Duration
-	next       uint64 // sequence of the segment that begins next
-	nextPart   string // name of the part that comes next
+	next       uint64 // sequence number of the next segment
+	nextPart   string // name of the next part
 	ended      bool
-	hold       int    // segments that the playlist is to have
-	first      uint64 // sequence of the first segment that there was
+	windowSize int    // number of segments that the playlist will have
+	first      uint64 // sequence number of the stream's first segment
 
-	mu   sync.Mutex // guards made
-	made map[edition]*playlist
+	mu        sync.Mutex // guards playlists
+	playlists map[playlistKey]*playlist
 }
 
-// edition is what playlists of one state differ in: their form, and how much is added to the
-// discontinuity sequence; see run.
-type edition struct {
-	form  int
-	after uint64
-	began time.Time // of the run, for a player that lists what it missed over the restart; else zero
+// playlistKey identifies one of the playlists of a view. They differ in form and in the offset
+// added to the discontinuity sequence; see instance.
+type playlistKey struct {
+	form                int
+	discontinuityOffset uint64
+	restart             time.Time // start of this instance, for players that get the segments they missed over the restart; else zero
 }
 
-// editions is how many of them are kept for others to share: of a few runs.
-const editions = 4 * forms
+// maxPlaylists is how many playlists of a view are kept to be shared: those for a few instances.
+const maxPlaylists = 4 * forms
 
 // The forms of a media playlist.
 const (
 	lowLatency = iota
-	delta      // with parts, without the older segments
+	delta      // with parts, without the older segments (a delta update)
 	plain      // without parts
 	forms
 )
 
-// playlist is one form, made on first need.
+// playlist is one rendered playlist. Its texts are rendered on first use.
 type playlist struct {
-	text, zip        []byte
-	texting, zipping sync.Once
+	text, gzip         []byte
+	textOnce, gzipOnce sync.Once
 }
 
-// edition is one of the playlists, which all who ask for it share.
-func (v *view) edition(e edition) *playlist {
+// playlist returns one of the playlists, which is shared by all requests for it.
+func (v *view) playlist(e playlistKey) *playlist {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	p := v.made[e]
+	p := v.playlists[e]
 	if p == nil {
 		p = &playlist{}
-		if v.made == nil {
-			v.made = map[edition]*playlist{}
+		if v.playlists == nil {
+			v.playlists = map[playlistKey]*playlist{}
 		}
-		if len(v.made) < editions {
-			v.made[e] = p
+		if len(v.playlists) < maxPlaylists {
+			v.playlists[e] = p
 		}
 	}
 	return p
 }
 
-// text is a media playlist; zipped where that is asked for.
-func (v *view) text(e edition, zipped bool) []byte {
-	p := v.edition(e)
-	p.texting.Do(func() { p.text = v.render(e) })
+// body returns a media playlist, compressed with gzip if zipped is set.
+func (v *view) body(e playlistKey, zipped bool) []byte {
+	p := v.playlist(e)
+	p.textOnce.Do(func() { p.text = v.render(e) })
 	if !zipped {
 		return p.text
 	}
-	p.zipping.Do(func() {
+	p.gzipOnce.Do(func() {
 		var b bytes.Buffer
 		w, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed)
 		_, _ = w.Write(p.text) // to memory
 		_ = w.Close()
-		p.zip = b.Bytes()
+		p.gzip = b.Bytes()
 	})
-	return p.zip
+	return p.gzip
 }
 
-// listed are the segments in the playlist that are complete.
+// listed returns the complete segments in the playlist.
 func (v *view) listed() []*segment { return v.stored[len(v.stored)-v.window:] }
 
-// info is what the newest segment's init section says.
+// info describes the newest segment's init section.
 func (v *view) info() *cmaf.Info { return v.stored[len(v.stored)-1].init.chunk.Info }
 
-// last is the sequence of the newest complete segment.
+// last returns the sequence number of the newest complete segment.
 func (v *view) last() uint64 { return v.stored[len(v.stored)-1].seq }
 
 func (v *view) skipUntil() time.Duration { return time.Duration(6*v.target) * time.Second }
 
-// has tells whether the playlist has segment msn or, where part is not negative, that part of
-// it, or what comes after.
+// has reports whether the playlist has segment msn or, if part is not negative, that part of it,
+// or anything after it.
 func (v *view) has(msn uint64, part int) bool {
 	if msn <= v.last() {
 		if part < 0 || msn < v.last() {
@@ -109,13 +109,13 @@ func (v *view) has(msn uint64, part int) bool {
 		if part < len(v.stored[len(v.stored)-1].parts) {
 			return true
 		}
-		msn, part = msn+1, 0 // no such part: the one that follows
+		msn, part = msn+1, 0 // no such part; the first part of the next segment
 	}
 	return part >= 0 && v.open != nil && (msn < v.open.seq || msn == v.open.seq && part < len(v.open.parts))
 }
 
-// beyond tells whether that is further ahead than one may ask for.
-func (v *view) beyond(msn uint64, part int) bool {
+// tooFarAhead reports whether a request for that segment or part is further ahead than allowed.
+func (v *view) tooFarAhead(msn uint64, part int) bool {
 	if msn > v.last()+2 {
 		return true
 	}
@@ -132,12 +132,12 @@ func (v *view) beyond(msn uint64, part int) bool {
 
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 5, 64) }
 
-func (v *view) render(e edition) []byte {
+func (v *view) render(e playlistKey) []byte {
 	var b strings.Builder
 	form := e.form
 	listed := v.listed()
 	b.WriteString("#EXTM3U\n")
-	missed := v.missed(e.began)
+	missed := v.missed(e.restart)
 	skipped := 0
 	if form == delta && missed == 0 {
 		skipped = v.skippable()
@@ -152,11 +152,11 @@ func (v *view) render(e edition) []byte {
 	fmt.Fprintf(&b, "#EXT-X-VERSION:%d\n#EXT-X-TARGETDURATION:%d\n", version, v.target)
 	v.renderControl(&b, form)
 	first := listed[0]
-	breaks := first.breaks
+	breaks := first.discontinuities
 	if first.discontinuity {
-		breaks-- // its tag still stands here
+		breaks-- // its tag is in the playlist
 	}
-	fmt.Fprintf(&b, "#EXT-X-MEDIA-SEQUENCE:%d\n#EXT-X-DISCONTINUITY-SEQUENCE:%d\n", first.seq-missed, e.after+breaks)
+	fmt.Fprintf(&b, "#EXT-X-MEDIA-SEQUENCE:%d\n#EXT-X-DISCONTINUITY-SEQUENCE:%d\n", first.seq-missed, e.discontinuityOffset+breaks)
 	if v.independent() {
 		b.WriteString("#EXT-X-INDEPENDENT-SEGMENTS\n")
 	}
@@ -173,7 +173,7 @@ func (v *view) render(e edition) []byte {
 	left := v.length()
 	for i, s := range listed {
 		if i >= skipped {
-			init = s.head(&b, init)
+			init = s.renderHeader(&b, init)
 			if form != plain && left <= 3*time.Duration(v.target)*time.Second {
 				s.renderParts(&b)
 			}
@@ -190,7 +190,7 @@ func (v *view) render(e edition) []byte {
 	return []byte(b.String())
 }
 
-// renderControl writes how the playlist is to be loaded.
+// renderControl writes the tags that control reloading.
 func (v *view) renderControl(b *strings.Builder, form int) {
 	if form == plain {
 		fmt.Fprintf(b, "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,HOLD-BACK=%d\n", 3*v.target)
@@ -203,10 +203,10 @@ func (v *view) renderControl(b *strings.Builder, form int) {
 	}
 }
 
-// renderOpen tells of the segment that is being filled, and of the part that comes next.
+// renderOpen writes the parts of the incomplete segment and the hint for the next part.
 func (v *view) renderOpen(b *strings.Builder, init *initSection) {
 	if v.open != nil && len(v.open.parts) > 0 {
-		v.open.head(b, init)
+		v.open.renderHeader(b, init)
 		v.open.renderParts(b)
 	}
 	if !v.ended {
@@ -214,11 +214,11 @@ func (v *view) renderOpen(b *strings.Builder, init *initSection) {
 	}
 }
 
-// partHoldBack is how far from the live edge players stay. Three parts would do; a little more
-// spares them a stall.
+// partHoldBack returns the distance from the live edge. Three parts are required; a little more
+// avoids stalls.
 func (v *view) partHoldBack() time.Duration { return 3*v.partTarget + v.partTarget/2 }
 
-// length is how long what the playlist has of complete segments lasts.
+// length returns the duration of the complete segments in the playlist.
 func (v *view) length() (d time.Duration) {
 	for _, s := range v.listed() {
 		d += s.duration
@@ -226,12 +226,12 @@ func (v *view) length() (d time.Duration) {
 	return d
 }
 
-// canSkip tells whether the playlist is ever long enough for a delta update.
+// canSkip reports whether the playlist will be long enough for delta updates.
 func (v *view) canSkip() bool {
-	return time.Duration(v.hold)*time.Duration(v.target-1)*time.Second > v.skipUntil()
+	return time.Duration(v.windowSize)*time.Duration(v.target-1)*time.Second > v.skipUntil()
 }
 
-// skippable is how many segments a delta update leaves out: those further from the end than
+// skippable returns how many segments a delta update omits: those further from the end than
 // CAN-SKIP-UNTIL.
 func (v *view) skippable() (n int) {
 	if !v.canSkip() || v.ended {
@@ -247,7 +247,7 @@ func (v *view) skippable() (n int) {
 	return n
 }
 
-// independent tells whether all segments begin with a keyframe.
+// independent reports whether all segments begin with a keyframe.
 func (v *view) independent() bool {
 	for _, s := range v.listed() {
 		if !s.independent {
@@ -257,11 +257,12 @@ func (v *view) independent() bool {
 	return v.open == nil || v.open.independent
 }
 
-// name is how the segment's file is named, without its ending.
+// name returns the name of the segment's file without extension.
 func (s *segment) name() string { return strconv.FormatUint(s.seq, 10) + "-" + s.id }
 
-// head is what stands before a segment, or its parts.
-func (s *segment) head(b *strings.Builder, init *initSection) *initSection {
+// renderHeader writes the tags before a segment or its parts, and returns the init section in
+// force.
+func (s *segment) renderHeader(b *strings.Builder, init *initSection) *initSection {
 	if s.discontinuity {
 		b.WriteString("#EXT-X-DISCONTINUITY\n")
 	}

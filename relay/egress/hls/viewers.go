@@ -14,105 +14,104 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// viewers are those that have asked for a playlist lately. HTTP knows no viewer: where plays
-// need a token, the multivariant playlist gives each one a session that stands in the URL of its
-// media playlists. Else all have the same URLs, so that what is cached on the way serves many,
-// and a viewer is an address and the name of a player.
+// viewers holds the viewers that have requested a playlist recently. HTTP has no connection per
+// viewer. If playing requires a token, the multivariant playlist gives each viewer a session,
+// which is part of its media playlist URLs. Otherwise all viewers have the same URLs, so that
+// caches can serve many, and a viewer is identified by address and user agent.
 type viewers struct {
 	admission egress.Admission
 	sessions  Sessions
 	seed      maphash.Seed
 
-	mu       sync.Mutex // guards what follows, and the viewers' fields
-	all      map[seat]*viewer
-	families map[seat]int // of a stream and its renditions, by the stream: how many of them one watches
-	coming   map[entry]*entering
+	mu       sync.Mutex // guards the fields below, and the viewers' fields
+	byKey    map[viewerKey]*viewer
+	families map[viewerKey]int // number of subscriptions of a session to a stream and its renditions, by the stream
+	joining  map[joinKey]*pendingJoin
 	closed   bool
 }
 
-// seat is that of a viewer at a stream.
-type seat struct{ stream, session string }
+// viewerKey identifies a viewer of a stream.
+type viewerKey struct{ stream, session string }
 
-// family is the seat at the stream that this one is a rendition of, or itself.
-func (s seat) family() seat {
+// family returns the key for the stream that this one is a rendition of, or the key itself.
+func (s viewerKey) family() viewerKey {
 	parent, _, _ := strings.Cut(s.stream, "~")
-	return seat{parent, s.session}
+	return viewerKey{parent, s.session}
 }
 
-// viewer is one who watches.
+// viewer is a viewer of a stream.
 type viewer struct {
-	seat
-	sub     egress.Subscription // which is not read
-	came    time.Time
-	seen    time.Time
-	keep    time.Duration // how long it is kept without a request
-	playing bool          // it has had a media playlist
-	named   bool          // its session stands in its URLs
-	// show is the channel that the viewer is served from. When its place has ended it may see the end
-	// of that, and nothing of a channel that came after it.
-	show *channel
+	viewerKey
+	sub          egress.Subscription // not read
+	joined       time.Time
+	lastRequest  time.Time
+	timeout      time.Duration // how long the viewer is kept without a request
+	started      bool          // has received a media playlist
+	sessionInURL bool          // has its session in its URLs
+	// channel is the channel that the viewer is served from. After its subscription has ended the
+	// viewer may see the end of that channel, but nothing of a channel that replaced it.
+	channel *channel
 }
 
-// entry is somebody who comes, and with what token: a secret.
-type entry struct {
-	seat
+// joinKey identifies a viewer that joins with a token, which is a secret.
+type joinKey struct {
+	viewerKey
 	token string
 }
 
-// entering is one of the requests of somebody who comes. Others of the same wait for it: they
-// are one viewer.
-type entering struct {
-	done chan struct{} // closed when what follows is set
-	at   *viewer
-	err  error
+// pendingJoin is a join in progress. Other requests with the same key wait for it, because they
+// are of one viewer.
+type pendingJoin struct {
+	done   chan struct{} // closed when the fields below are set
+	viewer *viewer
+	err    error
 }
 
-// atLeast is how long a viewer is kept at the least.
-const atLeast = 10 * time.Second
+// minTimeout is the minimum time for which a viewer is kept without a request.
+const minTimeout = 10 * time.Second
 
 func (v *viewers) init(a egress.Admission, s Sessions) {
 	v.admission, v.sessions, v.seed = a, s, maphash.MakeSeed()
-	v.all, v.families, v.coming = map[seat]*viewer{}, map[seat]int{}, map[entry]*entering{}
+	v.byKey, v.families, v.joining = map[viewerKey]*viewer{}, map[viewerKey]int{}, map[joinKey]*pendingJoin{}
 }
 
-// request is who asks for what.
+// request is a request for a playlist.
 type request struct {
-	app, name     string
-	session       string // that the URL has; empty: none
-	madeUp        bool   // it was not given out: it proves nothing
-	token         string
-	remote, agent string
-	begins        bool // it asks for the multivariant playlist, as who plays does first and but once
+	app, name      string
+	session        string // session in the URL; may be empty
+	unknownSession bool   // the session was not issued by a relay, and proves nothing
+	token          string
+	remote, agent  string
+	multivariant   bool // for the multivariant playlist, which players request first and only once
 }
 
-// checked notes whether the request's session is one that a relay has not given out for the stream, or
-// that does not count any more. A session that is known here was; its place tells how long it lasts.
-// Where a token is shown such a session is ignored, else it makes a viewer of its own where playing
-// is open.
-func (v *viewers) checked(r request) request {
+// checkSession marks the request's session if it was not issued by a relay for the stream or is
+// no longer valid. A session that has viewers was issued; their subscriptions end it. With a
+// token such a session is ignored; without one it identifies a viewer, if playing is open.
+func (v *viewers) checkSession(r request) request {
 	if r.session == "" {
 		return r
 	}
-	s := seat{r.app + "/" + r.name, r.session}
+	s := viewerKey{r.app + "/" + r.name, r.session}
 	v.mu.Lock()
 	known := v.families[s.family()] > 0
 	v.mu.Unlock()
 	if known || v.sessions != nil && v.sessions.IssuedSession(s.stream, s.session) {
 		return r
 	}
-	if r.madeUp = true; r.token != "" {
+	if r.unknownSession = true; r.token != "" {
 		r.session = ""
 	}
 	return r
 }
 
-// seat is where the request belongs: a session of its own for who begins with a token, else the
-// same for the same player.
-func (v *viewers) seat(r request) seat {
-	s := seat{r.app + "/" + r.name, r.session}
+// key returns the request's viewer key. A viewer that begins with a token gets a new session;
+// other requests of the same player share one.
+func (v *viewers) key(r request) viewerKey {
+	s := viewerKey{r.app + "/" + r.name, r.session}
 	switch {
 	case r.session != "":
-	case r.begins && r.token != "":
+	case r.multivariant && r.token != "":
 		s.session = newID()
 	default:
 		host, _, err := net.SplitHostPort(r.remote)
@@ -124,79 +123,79 @@ func (v *viewers) seat(r request) seat {
 	return s
 }
 
-// admit returns the viewer of a request: one that is known, while its stream goes on, or one
-// that is given a place. over is the known one, where its stream has ended and it has no place
-// on another of that name.
+// admit returns the viewer of a request: a known one while its stream continues, or one that
+// joins. over is the known viewer if its stream has ended and joining another stream of that
+// name failed.
 func (v *viewers) admit(ctx context.Context, r request) (at, over *viewer, err error) {
-	r = v.checked(r)
-	who := entry{v.seat(r), r.token}
+	r = v.checkSession(r)
+	key := joinKey{v.key(r), r.token}
 	for {
-		known, there, first := v.meet(who)
+		known, pending, first := v.lookup(key)
 		switch {
-		case there == nil:
+		case pending == nil:
 			return known, nil, nil
 		case first:
-			there.at, there.err = v.enter(ctx, r, who.seat)
+			pending.viewer, pending.err = v.join(ctx, r, key.viewerKey)
 			v.mu.Lock()
-			delete(v.coming, who)
+			delete(v.joining, key)
 			v.mu.Unlock()
-			close(there.done)
+			close(pending.done)
 		default:
 			select {
-			case <-there.done:
+			case <-pending.done:
 			case <-ctx.Done():
 				return nil, known, ctx.Err()
 			}
-			if left(there.err) { // and we have not
+			if abandoned(pending.err) { // but this request still waits
 				continue
 			}
 		}
-		if there.err != nil {
-			return nil, known, there.err
+		if pending.err != nil {
+			return nil, known, pending.err
 		}
-		return there.at, nil, nil
+		return pending.viewer, nil, nil
 	}
 }
 
-// left tells whether an error is that of one who did not wait.
-func left(err error) bool {
+// abandoned reports whether an error is that of a request that stopped waiting.
+func abandoned(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// meet returns the viewer at a seat, where there is one. Where it has no place, or its stream has
-// ended, somebody comes: first tells whether nobody did before.
-func (v *viewers) meet(who entry) (known *viewer, there *entering, first bool) {
+// lookup returns the known viewer of a key. If it has no subscription, or its stream has ended,
+// lookup returns the pending join; first reports that the caller is to perform it.
+func (v *viewers) lookup(key joinKey) (known *viewer, pending *pendingJoin, first bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if known = v.all[who.seat]; known != nil {
-		known.seen = time.Now()
-		if !ended(known.sub) {
+	if known = v.byKey[key.viewerKey]; known != nil {
+		known.lastRequest = time.Now()
+		if !subscriptionEnded(known.sub) {
 			return known, nil, false
 		}
 	}
-	if there = v.coming[who]; there == nil {
-		there, first = &entering{done: make(chan struct{})}, true
-		v.coming[who] = there
+	if pending = v.joining[key]; pending == nil {
+		pending, first = &pendingJoin{done: make(chan struct{})}, true
+		v.joining[key] = pending
 	}
-	return known, there, first
+	return known, pending, first
 }
 
-// enter admits a viewer.
-func (v *viewers) enter(ctx context.Context, r request, s seat) (*viewer, error) {
+// join admits a viewer.
+func (v *viewers) join(ctx context.Context, r request, s viewerKey) (*viewer, error) {
 	q := egress.Request{
 		App: r.app, Name: r.name, Token: r.token, Protocol: Protocol, Remote: r.remote, Agent: r.agent, Priority: v.priority(r, s),
 	}
-	if q.Priority != egress.NewViewer { // it has media of its own
+	if q.Priority != egress.NewViewer { // it has media to continue from
 		q.Begin = egress.Anywhere
 	}
-	if !r.madeUp {
+	if !r.unknownSession {
 		q.Session = r.session
 	}
 	sub, _, err := v.admission.Join(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	named := r.session != "" || r.begins && r.token != ""
+	named := r.session != "" || r.multivariant && r.token != ""
 	if r.session == "" && named && v.sessions != nil {
 		s.session = v.sessions.SessionName(s.stream, sub.Until())
 	}
@@ -207,33 +206,33 @@ func (v *viewers) enter(ctx context.Context, r request, s seat) (*viewer, error)
 		sub.Close()
 		return nil, http.ErrServerClosed
 	}
-	if other := v.all[s]; other != nil { // come meanwhile with another token, or over
-		v.drop(other)
+	if other := v.byKey[s]; other != nil { // joined meanwhile with another token, or ended
+		v.remove(other)
 	}
-	at := &viewer{seat: s, sub: sub, came: now, seen: now, keep: atLeast, named: named}
-	v.all[s] = at
+	at := &viewer{viewerKey: s, sub: sub, joined: now, lastRequest: now, timeout: minTimeout, sessionInURL: named}
+	v.byKey[s] = at
 	v.families[s.family()]++
 	return at, nil
 }
 
-// priority returns the priority of a viewer that joins. Media playlists are named by the multivariant
-// one, for which a turn was waited for.
-func (v *viewers) priority(r request, s seat) egress.JoinPriority {
+// priority returns the priority of a viewer that joins. URLs of media playlists come from the
+// multivariant one, for which the viewer has already waited.
+func (v *viewers) priority(r request, s viewerKey) egress.JoinPriority {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	switch {
 	case v.families[s.family()] > 0:
 		return egress.ActiveViewer
-	case r.begins, r.madeUp:
+	case r.multivariant, r.unknownSession:
 		return egress.NewViewer
 	}
 	return egress.ReturningViewer
 }
 
-// drop gives up a viewer's place. v.mu is held.
-func (v *viewers) drop(at *viewer) {
+// remove closes a viewer's subscription and removes the viewer. v.mu is held.
+func (v *viewers) remove(at *viewer) {
 	at.sub.Close()
-	delete(v.all, at.seat)
+	delete(v.byKey, at.viewerKey)
 	if f := at.family(); v.families[f] > 1 {
 		v.families[f]--
 	} else {
@@ -241,8 +240,9 @@ func (v *viewers) drop(at *viewer) {
 	}
 }
 
-// ended reports whether a subscription's stream has ended, or its play token has expired.
-func ended(p egress.Subscription) bool {
+// subscriptionEnded reports whether a subscription's stream has ended, or its play token has
+// expired.
+func subscriptionEnded(p egress.Subscription) bool {
 	if until := p.Until(); !until.IsZero() && !time.Now().Before(until) {
 		return true
 	}
@@ -254,45 +254,45 @@ func ended(p egress.Subscription) bool {
 	}
 }
 
-// serve notes the channel that a viewer is served from.
-func (v *viewers) serve(at *viewer, c *channel) {
+// setChannel records the channel that a viewer is served from.
+func (v *viewers) setChannel(at *viewer, c *channel) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	at.show = c
+	at.channel = c
 }
 
-// last returns the channel that a viewer was served from whose place has ended; nil where there is none
-// whose end is there to be seen.
-func (v *viewers) last(over *viewer) *channel {
+// lastChannel returns the channel that a viewer whose subscription has ended was served from, or
+// nil if that channel has not ended.
+func (v *viewers) lastChannel(over *viewer) *channel {
 	if over == nil {
 		return nil
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if c := over.show; c != nil && c.over() {
+	if c := over.channel; c != nil && c.hasEnded() {
 		return c
 	}
 	return nil
 }
 
-// answered notes that a viewer has had a media playlist, and how soon it is to come again. It
-// returns how long its first one took; false after the first.
-func (v *viewers) answered(at *viewer, target int) (took time.Duration, first bool) {
+// recordResponse records that a viewer received a media playlist with the given target duration
+// in seconds. For the first one it returns the time since the viewer joined, and true.
+func (v *viewers) recordResponse(at *viewer, target int) (took time.Duration, first bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	now := time.Now()
-	at.seen, at.keep = now, max(atLeast, 3*time.Duration(target)*time.Second)
-	first, at.playing = !at.playing, true
-	return now.Sub(at.came), first
+	at.lastRequest, at.timeout = now, max(minTimeout, 3*time.Duration(target)*time.Second)
+	first, at.started = !at.started, true
+	return now.Sub(at.joined), first
 }
 
-// expire gives up the places of those who have not asked for long.
+// expire removes viewers without recent requests.
 func (v *viewers) expire(now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for _, at := range v.all {
-		if now.Sub(at.seen) > at.keep {
-			v.drop(at)
+	for _, at := range v.byKey {
+		if now.Sub(at.lastRequest) > at.timeout {
+			v.remove(at)
 		}
 	}
 }
@@ -301,7 +301,7 @@ func (v *viewers) close() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.closed = true
-	for _, at := range v.all {
-		v.drop(at)
+	for _, at := range v.byKey {
+		v.remove(at)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// from asks as a player of an address.
+// from requests a path as a player with an address.
 func (b *bench) from(addr, path string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, path, nil)
 	r.RemoteAddr = addr
@@ -23,7 +23,7 @@ func (b *bench) from(addr, path string) *httptest.ResponseRecorder {
 	return w
 }
 
-// standings are how those stood who were to be let in.
+// priorities returns the priorities of the viewers that joined.
 func (b *bench) priorities() (out []egress.JoinPriority) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -34,41 +34,41 @@ func (b *bench) priorities() (out []egress.JoinPriority) {
 	return out
 }
 
-// Where no token is needed all viewers are given the same, which a cache may share, and are
-// counted by their addresses all the same; who has a name of its own in the URL keeps it.
+// Without tokens all viewers get the same URLs, which a cache may share, and are still counted
+// by their addresses. A viewer with a session in its URL keeps it.
 func TestSharedURLs(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publish(gen.Options{})
 		p.run(t, 9*time.Second)
 		b.from("192.0.2.1:1000", "/live/cam/index.m3u8")
-		synctest.Wait() // what there is has been cut: no more is shown between two that ask
+		synctest.Wait() // all media has been cut: the playlist does not change between requests
 		index := b.from("192.0.2.1:1000", "/live/cam/index.m3u8")
 		media := b.from("192.0.2.1:1001", "/live/cam/media.m3u8")
 		for _, path := range []string{"index.m3u8", "media.m3u8"} {
 			other := b.from("192.0.2.2:1000", "/live/cam/"+path)
 			want := map[string]string{"index.m3u8": index.Body.String(), "media.m3u8": media.Body.String()}[path]
 			if other.Code != 200 || other.Body.String() != want || other.Header().Get("Cache-Control") != "max-age=1" {
-				t.Errorf("%s: %d, %v\n%s\n%s", path, other.Code, other.Header(), other.Body.String(), want)
+				t.Errorf("%s: got status %d, %v\n%s\nwant\n%s", path, other.Code, other.Header(), other.Body.String(), want)
 			}
 		}
-		if !strings.HasSuffix(index.Body.String(), "\nmedia.m3u8?run="+b.run.name+"\n") {
+		if !strings.HasSuffix(index.Body.String(), "\nmedia.m3u8?run="+b.instance.name+"\n") {
 			t.Errorf("%s", index.Body.String())
 		}
 		if n := b.stream().Audience(); n != 2 {
-			t.Errorf("%d viewers", n)
+			t.Errorf("got %d viewers", n)
 		}
 		own := b.from("192.0.2.2:1000", "/live/cam/index.m3u8?s=mine")
-		if !strings.HasSuffix(own.Body.String(), "\nmedia.m3u8?run="+b.run.name+"&s=mine\n") || own.Header().Get("Cache-Control") != "no-cache" {
-			t.Errorf("%v %s", own.Header(), own.Body.String())
+		if !strings.HasSuffix(own.Body.String(), "\nmedia.m3u8?run="+b.instance.name+"&s=mine\n") || own.Header().Get("Cache-Control") != "no-cache" {
+			t.Errorf("got %v %s", own.Header(), own.Body.String())
 		}
 		if n := b.stream().Audience(); n != 3 {
-			t.Errorf("%d viewers", n)
+			t.Errorf("got %d viewers", n)
 		}
 	})
 }
 
-// Who begins waits for everybody, who comes back for others who do, and who is there for nobody:
-// neither for its next playlist nor for that of a rendition.
+// A new viewer waits for all others, a returning one for other returning ones, and an active one
+// does not wait, neither for its next playlist nor for that of a rendition.
 func TestJoinPriorities(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publish(gen.Options{})
@@ -86,25 +86,25 @@ func TestJoinPriorities(t *testing.T) {
 			{"/live/cam~360p/media.m3u8?s=another", []egress.JoinPriority{egress.NewViewer}},
 		} {
 			if w := b.get(tt.path); w.Code != 200 {
-				t.Fatalf("%s: %d", tt.path, w.Code)
+				t.Fatalf("%s: got status %d", tt.path, w.Code)
 			}
 			if got := b.priorities(); len(got) != len(tt.want) || len(got) > 0 && got[0] != tt.want[0] {
-				t.Errorf("%s: %v instead of %v", tt.path, got, tt.want)
+				t.Errorf("%s: got priority %v, want %v", tt.path, got, tt.want)
 			}
 		}
-		p.run(t, 20*time.Second) // all are given up
+		p.run(t, 20*time.Second) // all viewers expire
 		if w := b.get("/live/cam~360p/media.m3u8"); w.Code != 200 {
 			t.Fatal(w.Code)
 		}
 		if got := b.priorities(); len(got) != 1 || got[0] != egress.ReturningViewer {
-			t.Errorf("who was away: %v", got)
+			t.Errorf("returning viewer: got priority %v", got)
 		}
 	})
 }
 
-// A hundred requests of one viewer, as they come by a cache after a restart, take one turn; the
-// first of them may be gone before it comes.
-func TestOneTurn(t *testing.T) {
+// A hundred requests of one viewer, as a cache sends them after a restart, join once. The first
+// of them may be canceled before that.
+func TestOneJoin(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publish(gen.Options{})
 		p.run(t, 9*time.Second)
@@ -116,7 +116,7 @@ func TestOneTurn(t *testing.T) {
 		for range 100 {
 			asking.Go(func() {
 				if w := b.get("/live/cam/media.m3u8"); w.Code != 200 {
-					t.Errorf("%d %s", w.Code, w.Body.String())
+					t.Errorf("got status %d %s", w.Code, w.Body.String())
 				}
 			})
 		}
@@ -126,10 +126,10 @@ func TestOneTurn(t *testing.T) {
 		close(b.turn)
 		asking.Wait()
 		if got := b.priorities(); len(got) != 2 {
-			t.Errorf("%d turns were asked for", len(got))
+			t.Errorf("got %d joins, want 1", len(got))
 		}
 		if n := b.stream().Audience(); n != 1 {
-			t.Errorf("%d viewers", n)
+			t.Errorf("got %d viewers", n)
 		}
 	})
 }
