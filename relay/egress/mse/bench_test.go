@@ -24,13 +24,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// pipes is a listener in memory.
-type pipes struct {
+// memoryListener is a listener of in-memory connections.
+type memoryListener struct {
 	conns chan net.Conn
 	done  chan struct{}
 }
 
-func (p *pipes) Accept() (net.Conn, error) {
+func (p *memoryListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-p.conns:
 		return c, nil
@@ -39,30 +39,30 @@ func (p *pipes) Accept() (net.Conn, error) {
 	}
 }
 
-func (p *pipes) Close() error   { close(p.done); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+func (p *memoryListener) Close() error   { close(p.done); return nil }
+func (p *memoryListener) Addr() net.Addr { return &net.TCPAddr{} }
 
-// bench is a relay of one stream, live/cam, and its handler behind net/http.
+// bench is a relay with one stream, live/cam, and its handler behind net/http.
 type bench struct {
 	*Handler
 	t       *testing.T
 	feeds   *cmaf.Feeds
 	server  *http.Server
-	pipes   *pipes
+	pipes   *memoryListener
 	limits  cmaf.Limits
 	timeout time.Duration
 	metrics streamtest.Metrics
 	skipped atomic.Uint64
-	playing atomic.Int64 // places that are held
+	playing atomic.Int64 // open subscriptions
 	serving sync.WaitGroup
 
-	mu       sync.Mutex // guards what follows
-	places   []*place
-	past     []*packetbuf.Packet // with which a feed begins
+	mu       sync.Mutex // guards the fields below
+	places   []*fakeSubscription
+	past     []*packetbuf.Packet // first packets of a feed
 	live     bool
 	refusal  error
-	until    time.Time // when the play tokens of viewers expire; zero: never
-	life     int       // of the stream, and in its tokens
+	until    time.Time // expiry of the viewers' play tokens; zero means never
+	life     int       // of the stream, and part of its tokens
 	finished chan struct{}
 }
 
@@ -78,7 +78,7 @@ func story(t *testing.T, change func(*bench), f func(b *bench)) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &bench{
 			t: t, limits: cmaf.Limits{Duration: 20 * time.Second, Bytes: 64 << 20, Lag: 5 * time.Second}, timeout: 10 * time.Second,
-			live: true, finished: make(chan struct{}), pipes: &pipes{make(chan net.Conn), make(chan struct{})},
+			live: true, finished: make(chan struct{}), pipes: &memoryListener{make(chan net.Conn), make(chan struct{})},
 		}
 		if change != nil {
 			change(b)
@@ -97,7 +97,7 @@ func story(t *testing.T, change func(*bench), f func(b *bench)) {
 			_ = b.server.Close()
 			b.serving.Wait()
 			if n := b.playing.Load(); n != 0 {
-				t.Errorf("%d places are still held", n)
+				t.Errorf("got %d open subscriptions, want 0", n)
 			}
 		}()
 		f(b)
@@ -130,13 +130,13 @@ func (b *bench) Join(_ context.Context, r egress.Request) (egress.Subscription, 
 		grant.Known, grant.Expired = r.Resume.Token == token, r.Resume.Token == "old"
 	}
 	b.playing.Add(1)
-	return &place{b: b, viewer: true, until: b.until}, grant, nil
+	return &fakeSubscription{b: b, viewer: true, until: b.until}, grant, nil
 }
 
 func (b *bench) open(context.Context, string, bool) (egress.Subscription, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p := &place{b: b, packets: make(chan *packetbuf.Packet, 1<<14)}
+	p := &fakeSubscription{b: b, packets: make(chan *packetbuf.Packet, 1<<14)}
 	for _, packet := range b.past {
 		p.packets <- packet
 	}
@@ -144,21 +144,21 @@ func (b *bench) open(context.Context, string, bool) (egress.Subscription, error)
 	return p, nil
 }
 
-// place is a viewer's, of which nothing is read, or a feed's.
-type place struct {
+// fakeSubscription is the subscription of a viewer, which is not read, or of a feed.
+type fakeSubscription struct {
 	b       *bench
 	viewer  bool
-	until   time.Time // when the play token expires
+	until   time.Time // expiry of the play token
 	packets chan *packetbuf.Packet
 }
 
-var errOver = errors.New("the publisher ended the stream")
+var errUnpublished = errors.New("the publisher ended the stream")
 
-func (p *place) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
+func (p *fakeSubscription) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	select {
 	case got, ok := <-p.packets:
 		if !ok {
-			return nil, errOver
+			return nil, errUnpublished
 		}
 		return []*packetbuf.Packet{got}, nil
 	case <-ctx.Done():
@@ -166,19 +166,19 @@ func (p *place) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	}
 }
 
-func (p *place) Until() time.Time         { return p.until }
-func (p *place) Has(packetbuf.Track) bool { return true }
-func (p *place) Skip()                    {}
-func (p *place) Done() <-chan struct{}    { return p.b.finished }
+func (p *fakeSubscription) Until() time.Time         { return p.until }
+func (p *fakeSubscription) Has(packetbuf.Track) bool { return true }
+func (p *fakeSubscription) Skip()                    {}
+func (p *fakeSubscription) Done() <-chan struct{}    { return p.b.finished }
 
-func (p *place) Close() {
+func (p *fakeSubscription) Close() {
 	if p.viewer {
 		p.b.playing.Add(-1)
 	}
 }
 
-// push is one publisher, whose packets come as time passes.
-type push struct {
+// publisher is a publisher whose packets arrive as time passes.
+type publisher struct {
 	b     *bench
 	next  func() *packetbuf.Packet
 	ahead *packetbuf.Packet
@@ -186,15 +186,15 @@ type push struct {
 	began time.Time
 }
 
-func (b *bench) publish(o gen.Options) *push {
+func (b *bench) publish(o gen.Options) *publisher {
 	if o.VideoBitrate == 0 {
 		o.VideoBitrate = 500_000
 	}
-	return &push{b: b, next: gen.New(o).Next, began: time.Now()}
+	return &publisher{b: b, next: gen.New(o).Next, began: time.Now()}
 }
 
-// run pushes for d.
-func (p *push) run(d time.Duration) {
+// publishFor publishes for d.
+func (p *publisher) publishFor(d time.Duration) {
 	for end := time.Now().Add(d); ; p.ahead = nil {
 		if p.ahead == nil {
 			p.ahead = p.next()

@@ -18,7 +18,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// message is what a client was sent.
+// message is a message that a client received.
 type message struct {
 	text string
 	seq  uint64
@@ -27,16 +27,16 @@ type message struct {
 
 func (m message) init() bool { return m.text == "" && string(m.data[4:8]) == "ftyp" }
 
-// client plays.
+// client is a viewer.
 type client struct {
 	b    *bench
 	raw  net.Conn
 	conn *websocket.Conn
 	acks bool
-	done chan struct{} // closed when the socket has ended
-	err  error         // then: how
+	done chan struct{} // closed when the connection has ended
+	err  error         // why it ended
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	got  []message
 	wait time.Duration // before each read
 }
@@ -87,13 +87,13 @@ func (c *client) read() {
 		c.got = append(c.got, m)
 		c.mu.Unlock()
 		if m.text == "" && c.acks {
-			c.say(fmt.Sprintf(`{"ack": %d}`, m.seq))
+			c.send(fmt.Sprintf(`{"ack": %d}`, m.seq))
 		}
 	}
 }
 
-func (c *client) say(text string) {
-	_ = c.conn.Write(context.Background(), websocket.MessageText, []byte(text)) // it may be over
+func (c *client) send(text string) {
+	_ = c.conn.Write(context.Background(), websocket.MessageText, []byte(text)) // fails if the connection has ended
 }
 
 func (c *client) pace(wait time.Duration) {
@@ -109,14 +109,14 @@ func (c *client) cut() {
 	synctest.Wait()
 }
 
-// leave says goodbye.
+// leave closes the connection with a close frame.
 func (c *client) leave() {
 	_ = c.conn.Close(websocket.StatusNormalClosure, "")
 	<-c.done
 	synctest.Wait()
 }
 
-// closed is how the relay closed the socket.
+// closed waits for the end of the connection, and returns the relay's close code and reason.
 func (c *client) closed() (Code, string) {
 	<-c.done
 	var end websocket.CloseError
@@ -126,15 +126,15 @@ func (c *client) closed() (Code, string) {
 	return Code(end.Code), end.Reason
 }
 
-func (c *client) all() []message {
+func (c *client) received() []message {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]message(nil), c.got...)
 }
 
-// binaries are the chunks.
+// binaries returns the chunks that were received.
 func (c *client) binaries() (out []message) {
-	for _, m := range c.all() {
+	for _, m := range c.received() {
 		if m.text == "" {
 			out = append(out, m)
 		}
@@ -147,13 +147,13 @@ func (c *client) last() uint64 {
 	return all[len(all)-1].seq
 }
 
-// count is how many messages of JSON have a key.
+// count returns how many JSON messages have a key.
 func (c *client) count(key string) (n int) {
-	for _, m := range c.all() {
+	for _, m := range c.received() {
 		if m.text != "" {
 			var said map[string]any
 			if err := json.Unmarshal([]byte(m.text), &said); err != nil {
-				c.b.t.Errorf("not JSON: %s", m.text)
+				c.b.t.Errorf("got a message that is not JSON: %s", m.text)
 			}
 			if _, ok := said[key]; ok {
 				n++
@@ -163,18 +163,18 @@ func (c *client) count(key string) (n int) {
 	return n
 }
 
-// hello is the first message.
+// hello returns the first message.
 func (c *client) hello() (h struct{ Session, Codecs, Resume string }) {
 	c.b.t.Helper()
-	all := c.all()
+	all := c.received()
 	if len(all) == 0 || json.Unmarshal([]byte(all[0].text), &h) != nil {
-		c.b.t.Fatalf("%d messages, the first is no greeting", len(all))
+		c.b.t.Fatalf("got %d messages, want the first to be the greeting", len(all))
 	}
 	return h
 }
 
-// parse takes init sections and fragments apart; it returns the pictures.
-func parse(t *testing.T, all []message) (pictures int) {
+// parse parses init sections and fragments, and returns the number of video frames.
+func parse(t *testing.T, all []message) (frames int) {
 	t.Helper()
 	for _, m := range all {
 		if m.text != "" {
@@ -193,9 +193,9 @@ func parse(t *testing.T, all []message) (pictures int) {
 		}
 		for _, tr := range parts[0].Tracks {
 			if tr.ID == 1 {
-				pictures += len(tr.Samples)
+				frames += len(tr.Samples)
 			}
 		}
 	}
-	return pictures
+	return frames
 }

@@ -1,7 +1,7 @@
 // Package mse sends streams as fragmented MP4 over WebSocket, for players with Media Source.
 //
-// The chunks are those of package cmaf, which all viewers share. A client acknowledges what it
-// has; a new socket goes on behind that.
+// The chunks are those of package cmaf, which all viewers share. A client acknowledges the
+// chunks that it has received; a new connection continues after the last one.
 package mse
 
 import (
@@ -15,26 +15,26 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 )
 
-// Protocol is its name in metrics.
+// Protocol is the name of the protocol in metrics.
 const Protocol = "mse"
 
-// Settings are those of a stream's viewers.
+// Settings are the settings for the viewers of a stream.
 type Settings struct {
-	WriteTimeout time.Duration // of one message; 0: none
-	// Lag is how long a client that acknowledges may have something unacknowledged, and how
-	// long one is waited for; 0: 5 s.
+	WriteTimeout time.Duration // of one message; 0 means none
+	// Lag is how long a chunk may remain unacknowledged by a client that acknowledges, and how
+	// long an acknowledgement is waited for; 0 means 5 s.
 	Lag time.Duration
-	// Heartbeat is the time between two pings, where it is fixed; 0: by the line.
+	// Heartbeat is a fixed interval between pings; 0 adapts it to the connection.
 	Heartbeat time.Duration
 }
 
-// Refusal is how a viewer is turned away by WebSocket.
+// Refusal is a rejection of a viewer, as the close code and reason of the WebSocket.
 type Refusal struct {
 	Code   Code
-	Reason string // of 4001 and 1013 the seconds to wait
+	Reason string // for codes 4001 and 1013 the seconds to wait
 }
 
-// Options are what the handler needs.
+// Options configure a Handler.
 type Options struct {
 	Admission egress.Admission // subscriptions are not read
 	HTTP      egress.HTTP
@@ -43,8 +43,8 @@ type Options struct {
 	Settings  func(stream string) Settings
 	// Refuse returns how a refusal of Admission or Feeds closes the WebSocket.
 	Refuse func(error) Refusal
-	// State tells how a stream is, as it is said in JSON, and has a channel that is closed when
-	// that changes; nil where nothing is known. It may be nil.
+	// State returns the state of a stream, to be encoded as JSON, and a channel that is closed
+	// when the state changes. The message is nil if the state is unknown. State may be nil.
 	State   func(stream string) (message any, changed <-chan struct{})
 	Skipped *atomic.Uint64
 	Log     *slog.Logger
@@ -57,30 +57,30 @@ type Handler struct {
 	sent    *atomic.Uint64 // bytes
 }
 
-// New returns a handler. Close ends its viewers.
+// New returns a handler. Close must be called to end its viewers.
 func New(o Options) *Handler {
 	return &Handler{opts: o, viewers: egress.NewRegister(), sent: o.Metrics.SentBytes(Protocol)}
 }
 
-// Close tells all viewers to come back at once, and waits for them: about a second where one
-// does not read.
+// Close tells all viewers to reconnect at once, and waits for them, which takes about a second
+// for those that do not read.
 func (h *Handler) Close() { h.viewers.Close() }
 
-// Match tells whether a path is a stream's, and which.
+// Match reports whether a path is that of a stream, and returns its components.
 func Match(path string) (app, name string, ok bool) {
 	app, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	name, file, _ := strings.Cut(rest, "/")
 	return app, name, app != "" && name != "" && file == "mse"
 }
 
-// ServeHTTP implements http.Handler for the paths that Match.
+// ServeHTTP implements http.Handler for the paths that Match accepts.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		w.Header().Set("Connection", "Upgrade")
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Cache-Control", "no-store")
-		h.opts.HTTP.Problem(w, http.StatusUpgradeRequired, "this is a WebSocket's address",
-			"open it with the scheme ws or wss over HTTP/1.1; behind a proxy, have it pass Upgrade and Connection on", "")
+		h.opts.HTTP.Problem(w, http.StatusUpgradeRequired, "this URL is a WebSocket endpoint",
+			"open it with the scheme ws or wss over HTTP/1.1; configure a proxy to forward Upgrade and Connection", "")
 		return
 	}
 	if !h.viewers.Enter() {
@@ -91,7 +91,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.viewers.Leave()
 	v, err := h.accept(w, r)
 	if err != nil {
-		h.opts.Log.Debug("not a WebSocket", "protocol", Protocol, "remote", h.opts.HTTP.Remote(r), "err", err)
+		h.opts.Log.Debug("WebSocket handshake failed", "protocol", Protocol, "remote", h.opts.HTTP.Remote(r), "err", err)
 		return
 	}
 	v.serve(r.Context())

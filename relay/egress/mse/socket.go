@@ -17,75 +17,76 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// Code is why a socket was closed, as the client is told.
+// Code is the WebSocket close code that a client receives.
 type Code int
 
 const (
-	// Ended: the stream is over; a retry does not help.
+	// Ended means that the stream has ended; a retry does not help.
 	Ended Code = 4000
-	// NotLive: the stream is not there yet, or not any more; the reason is when to ask again, in seconds.
+	// NotLive means that the stream is not live; the reason is the time until a retry, in
+	// seconds.
 	NotLive Code = 4001
-	// Refused: the reason says why; a retry does not help.
+	// Refused means that the viewer was rejected for the given reason; a retry does not help.
 	Refused Code = 4002
-	// Restarting: the relay is; to be retried at once.
+	// Restarting means that the relay is restarting; the client should retry at once.
 	Restarting Code = 1012
-	// Busy: the reason is when to ask again, in seconds.
+	// Busy means that the relay is busy; the reason is the time until a retry, in seconds.
 	Busy Code = 1013
 
-	notUnderstood Code = 1007
+	malformed Code = 1007
 )
 
 const (
-	// mostRead bounds a message of the client.
-	mostRead = 1 << 10
-	// mostReason is how long the reason of a close may be, in bytes.
-	mostReason = 123
-	// lastWords is how long what is written and awaited last may take.
-	lastWords = time.Second
-	// mostReport is how long a word about the stream may take, whatever its writes may.
-	mostReport = 15 * time.Second
-	// mostMissed pings without a sign of life make a client dead.
-	mostMissed = 3
+	// maxRead is the maximum size of a client's message, in bytes.
+	maxRead = 1 << 10
+	// maxReason is the maximum length of a close reason, in bytes.
+	maxReason = 123
+	// closeTimeout is how long the last writes and reads may take.
+	closeTimeout = time.Second
+	// maxReport is how long writing a state message may take, whatever WriteTimeout is.
+	maxReport = 15 * time.Second
+	// maxMissed is how many consecutive unanswered pings close a connection.
+	maxMissed = 3
 )
 
 var (
-	errDead     = errors.New("the client does not answer pings")
-	errNotKnown = errors.New(`a message has to be JSON: {"ack": N} or {"ping": N}`)
+	errDead      = errors.New("client does not answer pings")
+	errMalformed = errors.New(`message must be JSON: {"ack": N} or {"ping": N}`)
 )
 
-// taker puts a wire beneath what is taken over from net/http.
-type taker struct {
+// hijacker wraps the hijacked connection in a wire.
+type hijacker struct {
 	http.ResponseWriter
 	timeout time.Duration
 	wire    *wire
 }
 
 // Hijack implements http.Hijacker.
-func (t *taker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (t *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffers, err := http.NewResponseController(t.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
-	_ = conn.SetDeadline(time.Time{}) // what net/http has set
+	_ = conn.SetDeadline(time.Time{}) // clear the deadline of net/http
 	t.wire = newWire(conn, t.timeout)
 	return t.wire, bufio.NewReadWriter(buffers.Reader, bufio.NewWriter(t.wire)), nil
 }
 
-// accept makes a viewer of a request, from wherever its page is: who may play is decided by
-// token, not by origin.
+// accept accepts a WebSocket and returns its viewer. It accepts any origin, because tokens and
+// not origins decide about playing.
 func (h *Handler) accept(w http.ResponseWriter, r *http.Request) (*viewer, error) {
 	v := newViewer(h, r)
-	t := &taker{ResponseWriter: w, timeout: v.set.WriteTimeout}
+	t := &hijacker{ResponseWriter: w, timeout: v.settings.WriteTimeout}
 	conn, err := websocket.Accept(t, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true,
 		CompressionMode:    websocket.CompressionDisabled,
-		OnPingReceived: func(_ context.Context, ping []byte) bool { // the library would end who does not take the pong in 5 s
-			v.hear()
-			t.wire.answer(ping)
+		OnPingReceived: func(_ context.Context, ping []byte) bool { // the library would close a connection that cannot take the pong within 5 s
+			v.recordActivity()
+			t.wire.sendPong(ping)
 			return false
 		},
 		OnPongReceived: func(context.Context, []byte) {
-			v.hear()
+			v.recordActivity()
 			select {
 			case v.pongs <- struct{}{}:
 			default:
@@ -96,84 +97,85 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request) (*viewer, error
 		return nil, err
 	}
 	v.conn, v.wire = conn, t.wire
-	conn.SetReadLimit(mostRead)
+	conn.SetReadLimit(maxRead)
 	return v, nil
 }
 
-// heard is what a client says.
-type heard struct {
+// clientMessage is a message from the client.
+type clientMessage struct {
 	Ack  *uint64          `json:"ack"`
 	Ping *json.RawMessage `json:"ping"`
 }
 
-// listen takes what the client says until the socket ends. Its error is never nil.
-func (v *viewer) listen(ctx context.Context) error {
+// readMessages handles the client's messages until the connection ends. It never returns nil.
+func (v *viewer) readMessages(ctx context.Context) error {
 	for {
-		kind, text, err := v.conn.Read(context.Background()) // it ends with the socket
+		kind, text, err := v.conn.Read(context.Background()) // returns when the connection is closed
 		if err != nil {
 			return err
 		}
-		v.hear()
-		var said heard
-		if kind != websocket.MessageText || json.Unmarshal(text, &said) != nil {
-			return errNotKnown
+		v.recordActivity()
+		var message clientMessage
+		if kind != websocket.MessageText || json.Unmarshal(text, &message) != nil {
+			return errMalformed
 		}
-		if said.Ack != nil {
-			v.window.ack(*said.Ack)
+		if message.Ack != nil {
+			v.window.ack(*message.Ack)
 		}
-		if said.Ping != nil { // scripts in browsers cannot send the other kind
-			if err := v.tell(ctx, map[string]any{"pong": said.Ping, "now": time.Now()}); err != nil {
+		if message.Ping != nil { // for scripts in browsers, which cannot send ping frames
+			if err := v.sendJSON(ctx, map[string]any{"pong": message.Ping, "now": time.Now()}); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// hear notes a sign of life.
-func (v *viewer) hear() { v.signs.Add(1) }
+// recordActivity records that the client has sent something.
+func (v *viewer) recordActivity() { v.activity.Add(1) }
 
-// attend asks the client for a sign of life again and again, until it gives none any more, and
-// tells it how the stream is. Its error is never nil.
-func (v *viewer) attend(ctx context.Context) error {
-	beat := pacing.Heartbeat{Fixed: v.set.Heartbeat, Most: egress.IdleAfter}
-	due := time.NewTimer(beat.Every())
+// keepAlive pings the client until it no longer answers, and sends it the state of the stream.
+// It never returns nil.
+func (v *viewer) keepAlive(ctx context.Context) error {
+	heartbeat := pacing.Heartbeat{Fixed: v.settings.Heartbeat, Most: egress.IdleAfter}
+	due := time.NewTimer(heartbeat.Every())
 	defer due.Stop()
 	var changed <-chan struct{} = v.greeted
-	signs, asked, waits := uint64(0), time.Time{}, false
-	for missed := 0; missed < mostMissed; {
+	signs, pinged, waiting := uint64(0), time.Time{}, false
+	for missed := 0; missed < maxMissed; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-changed:
 			var err error
-			if changed, err = v.report(ctx); err != nil {
+			if changed, err = v.reportState(ctx); err != nil {
 				return err
 			}
 			continue
 		case <-v.pongs:
-			if rtt := time.Since(asked); waits {
-				beat.Answered(rtt)
-				due.Reset(beat.Every() - rtt)
-				waits, missed = false, 0
+			if rtt := time.Since(pinged); waiting {
+				heartbeat.Answered(rtt)
+				due.Reset(heartbeat.Every() - rtt)
+				waiting, missed = false, 0
 			}
 			continue
 		case <-due.C:
 		}
-		if waits {
-			beat.Missed()
-			if missed++; v.signs.Load() != signs {
+		if waiting {
+			heartbeat.Missed()
+			if missed++; v.activity.Load() != signs {
 				missed = 0
 			}
 		}
-		signs, asked, waits = v.signs.Load(), time.Now(), true
-		v.wire.askForSign()
-		due.Reset(beat.Wait())
+		signs, pinged, waiting = v.activity.Load(), time.Now(), true
+		v.wire.sendPing()
+		due.Reset(heartbeat.Wait())
 	}
 	return errDead
 }
 
-// report tells how the stream is, and returns what tells of a change.
-func (v *viewer) report(ctx context.Context) (changed <-chan struct{}, err error) {
+// reportState sends the state of the stream, and returns the channel that is closed when it
+// changes.
+func (v *viewer) reportState(ctx context.Context) (changed <-chan struct{}, err error) {
 	if v.h.opts.State == nil {
 		return nil, nil
 	}
@@ -181,44 +183,44 @@ func (v *viewer) report(ctx context.Context) (changed <-chan struct{}, err error
 	if message == nil {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, mostReport)
+	ctx, cancel := context.WithTimeout(ctx, maxReport)
 	defer cancel()
-	return changed, v.tell(ctx, message)
+	return changed, v.sendJSON(ctx, message)
 }
 
-// limited is ctx for one message.
-func (v *viewer) limited(ctx context.Context) (context.Context, context.CancelFunc) {
-	if v.set.WriteTimeout <= 0 {
+// writeContext returns ctx with the timeout of one message.
+func (v *viewer) writeContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	if v.settings.WriteTimeout <= 0 {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeout(ctx, v.set.WriteTimeout)
+	return context.WithTimeout(ctx, v.settings.WriteTimeout)
 }
 
-// tell sends a message of JSON. Any goroutine may call it.
-func (v *viewer) tell(ctx context.Context, message any) error {
+// sendJSON sends a JSON message. It is safe for concurrent use.
+func (v *viewer) sendJSON(ctx context.Context, message any) error {
 	text, err := json.Marshal(message)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := v.limited(ctx)
+	ctx, cancel := v.writeContext(ctx)
 	defer cancel()
 	return v.conn.Write(ctx, websocket.MessageText, text)
 }
 
-// push sends a chunk. What all viewers share is not copied to stand behind its sequence.
-func (v *viewer) push(seq uint64, data []byte) error {
-	binary.BigEndian.PutUint64(v.head[:], seq)
-	if err := v.wire.binary(v.head[:], data); err != nil {
+// sendChunk sends a chunk. The data, which all viewers share, is not copied.
+func (v *viewer) sendChunk(seq uint64, data []byte) error {
+	binary.BigEndian.PutUint64(v.header[:], seq)
+	if err := v.wire.writeBinary(v.header[:], data); err != nil {
 		return err
 	}
-	v.h.sent.Add(uint64(len(v.head) + len(data)))
+	v.h.sent.Add(uint64(len(v.header) + len(data)))
 	return nil
 }
 
-// bound makes a reason as short as a close frame wants it.
-func bound(reason string) string {
-	if len(reason) <= mostReason {
+// truncateReason shortens a reason to the maximum length in a close frame.
+func truncateReason(reason string) string {
+	if len(reason) <= maxReason {
 		return reason
 	}
-	return strings.ToValidUTF8(reason[:mostReason], "")
+	return strings.ToValidUTF8(reason[:maxReason], "")
 }

@@ -18,47 +18,47 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 )
 
-// viewer is one socket.
+// viewer is one connection.
 type viewer struct {
-	h       *Handler
-	request egress.Request
-	after   uint64 // what it had last; 0: nothing
-	set     Settings
-	begun   time.Time
-	conn    *websocket.Conn
-	wire    *wire
-	signs   atomic.Uint64
-	pongs   chan struct{} // of one: an answer to a ping has come
-	window  window
-	greeted chan struct{} // closed when the first message has been sent
+	h        *Handler
+	request  egress.Request
+	after    uint64 // last chunk that it received; 0 if none
+	settings Settings
+	start    time.Time
+	conn     *websocket.Conn
+	wire     *wire
+	activity atomic.Uint64
+	pongs    chan struct{} // capacity 1: a pong has arrived
+	window   window
+	greeted  chan struct{} // closed when the first message was sent
 
-	// Of the goroutine that sends:
-	codecs string    // the client was told
-	moving bool      // media was sent, or goes on where it was cut off
-	told   bool      // the client knows that the next media does not follow
-	joined bool      // media was sent on this socket
-	dated  time.Time // when the client was told the time of day last
-	skips  egress.SkipLog
-	head   [8]byte
+	// Used by the sending goroutine alone:
+	codecs    string    // codecs that the client knows of
+	started   bool      // media was sent, or continues after a resume
+	announced bool      // the client knows that the next media is not continuous
+	joined    bool      // media was sent on this connection
+	clockSent time.Time // when the time of day was last sent
+	skips     egress.SkipLog
+	header    [8]byte
 }
 
-// defaultLag is that of a stream whose viewers may lag without end: acknowledgements may not.
+// defaultLag is used for acknowledgements if the lag of the stream's viewers is unlimited.
 const defaultLag = 5 * time.Second
 
 func newViewer(h *Handler, r *http.Request) *viewer {
 	app, name, _ := Match(r.URL.Path)
 	q := r.URL.Query()
-	v := &viewer{h: h, begun: time.Now(), greeted: make(chan struct{}), pongs: make(chan struct{}, 1), window: window{freed: make(chan struct{}, 1)}, set: h.opts.Settings(app + "/" + name)}
+	v := &viewer{h: h, start: time.Now(), greeted: make(chan struct{}), pongs: make(chan struct{}, 1), window: window{freed: make(chan struct{}, 1)}, settings: h.opts.Settings(app + "/" + name)}
 	v.skips = egress.NewSkipLog(v.log)
-	if v.set.Lag <= 0 {
-		v.set.Lag = defaultLag
+	if v.settings.Lag <= 0 {
+		v.settings.Lag = defaultLag
 	}
 	v.request = egress.Request{
 		App: app, Name: name, Token: egress.Token(r), Protocol: Protocol, Remote: h.opts.HTTP.Remote(r), Agent: r.UserAgent(), Resumable: true,
 	}
 	if t := q.Get("resume"); t != "" {
 		v.request.Resume = &egress.Resume{Token: t, Track: packetbuf.Video, DTS: -1, Chunks: true}
-		v.after, _ = strconv.ParseUint(q.Get("after"), 10, 64) // what is none is nothing
+		v.after, _ = strconv.ParseUint(q.Get("after"), 10, 64) // 0 if malformed
 	}
 	return v
 }
@@ -68,44 +68,45 @@ func (v *viewer) log() *slog.Logger {
 	return v.h.opts.Log.With("protocol", Protocol, "stream", egress.LogName(stream), "remote", v.request.Remote)
 }
 
-// serve plays to the viewer until the socket, the stream or the handler ends.
+// serve serves the viewer until the connection, the stream or the handler ends.
 func (v *viewer) serve(ctx context.Context) {
-	// life is the socket's; up ends before it where the handler ends, which is told yet.
-	life, end := context.WithCancelCause(ctx)
-	up, stop := context.WithCancel(life)
-	defer context.AfterFunc(v.h.viewers.Context(), func() { v.wire.hurry(); stop() })()
-	var beside sync.WaitGroup
-	for _, one := range []func(context.Context) error{v.listen, v.attend} {
-		beside.Go(func() {
-			err := panics.Run(func() error { return one(life) })
+	// life lasts as long as the connection; up ends earlier if the handler closes, so that a
+	// close code can be sent.
+	connCtx, endConn := context.WithCancelCause(ctx)
+	playCtx, stop := context.WithCancel(connCtx)
+	defer context.AfterFunc(v.h.viewers.Context(), func() { v.wire.limitRemaining(); stop() })()
+	var loops sync.WaitGroup
+	for _, one := range []func(context.Context) error{v.readMessages, v.keepAlive} {
+		loops.Go(func() {
+			err := panics.Run(func() error { return one(connCtx) })
 			panics.Report(v.log(), "viewer session", err)
-			v.wire.hurry() // a write that stands must not outlast it
-			end(err)
+			v.wire.limitRemaining() // bound the current write
+			endConn(err)
 		})
 	}
-	err := panics.Run(func() error { return v.play(up, life) })
+	err := panics.Run(func() error { return v.play(playCtx, connCtx) })
 	panics.Report(v.log(), "viewer session", err)
-	if cause := context.Cause(life); cause != nil {
+	if cause := context.Cause(connCtx); cause != nil {
 		err = cause
 	}
-	if r, tell := v.verdict(err); tell {
-		v.wire.hurry()
-		v.lament(life, err)
-		_ = v.conn.Close(websocket.StatusCode(r.Code), bound(r.Reason)) // the client may have gone
+	if r, tell := v.closeCode(err); tell {
+		v.wire.limitRemaining()
+		v.reportUnsupportedCodec(connCtx, err)
+		_ = v.conn.Close(websocket.StatusCode(r.Code), truncateReason(r.Reason)) // fails if the client has gone
 	}
 	_ = v.conn.CloseNow()
 	stop()
-	end(err)
-	beside.Wait()
+	endConn(err)
+	loops.Wait()
 	egress.Left(context.WithoutCancel(ctx), v.log(), err)
 }
 
-// verdict is what the client is told of the end; false where there is nobody to tell.
-func (v *viewer) verdict(err error) (r Refusal, tell bool) {
+// closeCode returns the close code and reason for err; ok is false if the client cannot be told.
+func (v *viewer) closeCode(err error) (r Refusal, ok bool) {
 	var codec *cmaf.CodecError
 	switch {
-	case errors.Is(err, errNotKnown):
-		return Refusal{notUnderstood, err.Error()}, true
+	case errors.Is(err, errMalformed):
+		return Refusal{malformed, err.Error()}, true
 	case errors.Is(err, cmaf.ErrEnded):
 		return Refusal{Ended, "the stream has ended"}, true
 	case errors.Is(err, cmaf.ErrClosed), v.h.viewers.Context().Err() != nil:
@@ -114,105 +115,106 @@ func (v *viewer) verdict(err error) (r Refusal, tell bool) {
 		return Refusal{Refused, "This link has expired. Ask for a new one."}, true
 	case errors.As(err, &codec):
 		return Refusal{Refused, err.Error()}, true
-	case errors.As(err, new(*turnedAway)):
+	case errors.As(err, new(*rejection)):
 		return v.h.opts.Refuse(errors.Unwrap(err)), true
 	}
 	return Refusal{}, false
 }
 
-// lament names the codec that is why there is nothing to play: by another way there may be.
-func (v *viewer) lament(ctx context.Context, err error) {
+// reportUnsupportedCodec sends the codec that prevents playing, because other protocols may
+// support it.
+func (v *viewer) reportUnsupportedCodec(ctx context.Context, err error) {
 	if codec := (*cmaf.CodecError)(nil); errors.As(err, &codec) {
-		_ = v.tell(ctx, map[string]any{"unsupported": codec.Codec.String()}) // the client may have gone
+		_ = v.sendJSON(ctx, map[string]any{"unsupported": codec.Codec.String()}) // fails if the client has gone
 	}
 }
 
-// turnedAway is a refusal of Streams or Feeds.
-type turnedAway struct{ error }
+// rejection is a refusal by Admission or Feeds.
+type rejection struct{ error }
 
-func (t *turnedAway) Unwrap() error { return t.error }
+func (t *rejection) Unwrap() error { return t.error }
 
-// errExpired: a viewer is let in for as long as its play token says.
+// errExpired is the end of a viewer whose play token has expired.
 var errExpired = errors.New("the play token has expired")
 
-// play lets the viewer in and sends the stream, until its play token expires at the latest. up bounds
-// what it waits for, life what it writes.
-func (v *viewer) play(up, life context.Context) error {
-	sub, grant, err := v.h.opts.Admission.Join(up, v.request)
+// play admits the viewer and sends the stream, at most until the play token expires. up bounds
+// waiting, life bounds writing.
+func (v *viewer) play(playCtx, connCtx context.Context) error {
+	sub, grant, err := v.h.opts.Admission.Join(playCtx, v.request)
 	if err != nil {
-		return v.refused(up, err)
+		return v.reject(playCtx, err)
 	}
 	defer sub.Close()
 	if until := sub.Until(); !until.IsZero() {
 		var cancel context.CancelFunc
-		up, cancel = context.WithDeadlineCause(up, until, errExpired)
+		playCtx, cancel = context.WithDeadlineCause(playCtx, until, errExpired)
 		defer cancel()
 	}
-	err = v.sendStream(up, life, grant)
-	if errors.Is(context.Cause(up), errExpired) {
+	err = v.sendStream(playCtx, connCtx, grant)
+	if errors.Is(context.Cause(playCtx), errExpired) {
 		return errExpired
 	}
 	return err
 }
 
-// sendStream sends the stream to a viewer that was let in.
-func (v *viewer) sendStream(up, life context.Context, grant egress.Grant) error {
-	feed, err := v.h.opts.Feeds.Acquire(up, v.request.App+"/"+v.request.Name)
+// sendStream sends the stream to an admitted viewer.
+func (v *viewer) sendStream(playCtx, connCtx context.Context, grant egress.Grant) error {
+	feed, err := v.h.opts.Feeds.Acquire(playCtx, v.request.App+"/"+v.request.Name)
 	if err != nil {
-		return v.refused(up, err)
+		return v.reject(playCtx, err)
 	}
 	defer feed.Release()
-	at, resumed, err := v.sit(up, feed, grant)
+	at, resumed, err := v.choosePosition(playCtx, feed, grant)
 	if err != nil {
 		return err
 	}
-	if v.codecs, err = at.codecs(up); err != nil {
+	if v.codecs, err = at.codecs(playCtx); err != nil {
 		return err
 	}
 	hello := map[string]any{"session": grant.Token, "codecs": v.codecs, "resume": resumed}
-	if err := v.tell(life, hello); err != nil {
+	if err := v.sendJSON(connCtx, hello); err != nil {
 		return err
 	}
 	close(v.greeted)
 	for {
-		if err := v.window.wait(up, v.set.Lag); errors.Is(err, errSilent) {
-			v.window.forget()
+		if err := v.window.wait(playCtx, v.settings.Lag); errors.Is(err, errNotAcknowledged) {
+			v.window.reset()
 			at.skip()
 		} else if err != nil {
 			return err
 		}
-		chunks, skipped, err := at.next(up)
+		chunks, skipped, err := at.next(playCtx)
 		if err != nil {
 			return err
 		}
-		if err := v.send(life, chunks, skipped); err != nil {
+		if err := v.send(connCtx, chunks, skipped); err != nil {
 			return err
 		}
 	}
 }
 
-// refused says that an error is a refusal, and not the end of the wait for an answer or of all.
-func (v *viewer) refused(up context.Context, err error) error {
+// reject returns err as a rejection, unless it is the end of waiting or of the relay.
+func (v *viewer) reject(playCtx context.Context, err error) error {
 	var codec *cmaf.CodecError
-	if up.Err() != nil || errors.Is(err, cmaf.ErrClosed) || errors.As(err, &codec) {
+	if playCtx.Err() != nil || errors.Is(err, cmaf.ErrClosed) || errors.As(err, &codec) {
 		return err
 	}
 	v.log().Info("play refused", "reason", err)
-	return &turnedAway{err}
+	return &rejection{err}
 }
 
-// sit gives the viewer its seat, where it was cut off if it can be.
-func (v *viewer) sit(up context.Context, feed *cmaf.Feed, grant egress.Grant) (at *seat, resumed egress.Resumed, err error) {
+// choosePosition returns the viewer's position, where it was cut off if possible.
+func (v *viewer) choosePosition(playCtx context.Context, feed *cmaf.Feed, grant egress.Grant) (at *position, resumed egress.Resumed, err error) {
 	if v.request.Resume == nil {
-		at, err = join(up, feed)
+		at, err = join(playCtx, feed)
 		return at, egress.None, err
 	}
 	if grant.Known && v.after > 0 {
-		at = follow(feed, v.after)
+		at = resumeAfter(feed, v.after)
 	}
-	if v.moving, resumed = at != nil, egress.Exact; at == nil {
+	if v.started, resumed = at != nil, egress.Exact; at == nil {
 		resumed = egress.Keyframe
-		if at, err = join(up, feed); err != nil {
+		if at, err = join(playCtx, feed); err != nil {
 			return nil, resumed, err
 		}
 	}
@@ -221,7 +223,7 @@ func (v *viewer) sit(up context.Context, feed *cmaf.Feed, grant egress.Grant) (a
 	return at, resumed, nil
 }
 
-// send sends chunks, and what a player has to know before it takes them.
+// send sends chunks, preceded by the messages that the player needs.
 func (v *viewer) send(ctx context.Context, chunks []*cmaf.Chunk, skipped bool) error {
 	if skipped {
 		v.h.opts.Skipped.Add(1)
@@ -230,55 +232,56 @@ func (v *viewer) send(ctx context.Context, chunks []*cmaf.Chunk, skipped bool) e
 	for i, c := range chunks {
 		seq := c.Seq
 		if c.Init && i+1 < len(chunks) {
-			// One that is sent again counts as what the viewer did not get: who is cut off behind
-			// it goes on with what follows it, not with what followed it once.
+			// A repeated init section has the number of the chunk before the next one: a viewer
+			// that is cut off after it resumes at that next chunk, and not at the one that
+			// originally followed the init section.
 			seq = chunks[i+1].Seq - 1
 		}
-		// Behind another init section nothing follows what was before.
-		if err := v.announce(ctx, c, i == 0 && skipped || (c.Discontinuity || c.Init) && v.moving); err != nil {
+		// Media after another init section is not continuous.
+		if err := v.announce(ctx, c, i == 0 && skipped || (c.Discontinuity || c.Init) && v.started); err != nil {
 			return err
 		}
-		if err := v.date(ctx, c); err != nil {
+		if err := v.sendClock(ctx, c); err != nil {
 			return err
 		}
 		v.window.add(seq, len(c.Data), time.Now())
-		if err := v.push(seq, c.Data); err != nil {
+		if err := v.sendChunk(seq, c.Data); err != nil {
 			return err
 		}
 		if c.Init {
 			continue
 		}
-		if v.moving, v.told = true, false; !v.joined {
+		if v.started, v.announced = true, false; !v.joined {
 			v.joined = true
-			v.h.opts.Metrics.FirstMedia(Protocol, time.Since(v.begun))
+			v.h.opts.Metrics.FirstMedia(Protocol, time.Since(v.start))
 		}
 	}
 	return nil
 }
 
-// redate is how often the client is told what time of day the media has: it drifts.
-const redate = 10 * time.Second
+// clockInterval is how often the time of day of the media is sent: clocks drift.
+const clockInterval = 10 * time.Second
 
-// date says which time of day a chunk's first media has, where the client may not know.
-func (v *viewer) date(ctx context.Context, c *cmaf.Chunk) error {
-	if c.Init || !c.Discontinuity && v.joined && c.Arrived.Sub(v.dated) < redate {
+// sendClock sends the time of day of a chunk's first media, if the client may not know it.
+func (v *viewer) sendClock(ctx context.Context, c *cmaf.Chunk) error {
+	if c.Init || !c.Discontinuity && v.joined && c.Arrived.Sub(v.clockSent) < clockInterval {
 		return nil
 	}
-	v.dated = c.Arrived
-	return v.tell(ctx, map[string]any{"clock": map[string]any{"media": c.Start.Seconds(), "wall": c.Wall}})
+	v.clockSent = c.Arrived
+	return v.sendJSON(ctx, map[string]any{"clock": map[string]any{"media": c.Start.Seconds(), "wall": c.Wall}})
 }
 
-// announce says what is new with a chunk, and that it does not follow.
+// announce sends new codecs, and that a chunk is not continuous.
 func (v *viewer) announce(ctx context.Context, c *cmaf.Chunk, breaks bool) error {
 	if c.Init && c.Info.Codecs != v.codecs {
 		v.codecs = c.Info.Codecs
-		if err := v.tell(ctx, map[string]any{"codecs": v.codecs}); err != nil {
+		if err := v.sendJSON(ctx, map[string]any{"codecs": v.codecs}); err != nil {
 			return err
 		}
 	}
-	if !breaks || v.told {
+	if !breaks || v.announced {
 		return nil
 	}
-	v.told = true
-	return v.tell(ctx, map[string]any{"discontinuity": true})
+	v.announced = true
+	return v.sendJSON(ctx, map[string]any{"discontinuity": true})
 }

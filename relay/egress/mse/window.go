@@ -8,24 +8,24 @@ import (
 )
 
 const (
-	// mostBytes and mostChunks bound what is sent and not acknowledged, give or take one batch.
-	mostBytes  = 8 << 20
-	mostChunks = 1024
+	// maxBytes and maxChunks bound the unacknowledged chunks, give or take one batch.
+	maxBytes  = 8 << 20
+	maxChunks = 1024
 )
 
-var errSilent = errors.New("what was sent is not acknowledged")
+var errNotAcknowledged = errors.New("chunks not acknowledged in time")
 
-// window is what a client was sent and has not acknowledged.
+// window holds the chunks that a client was sent and has not acknowledged.
 type window struct {
-	freed chan struct{} // of one: something was acknowledged
+	freed chan struct{} // capacity 1: chunks were acknowledged
 
-	mu    sync.Mutex // guards what follows
-	sent  []sent     // the oldest first
+	mu    sync.Mutex  // guards the fields below
+	sent  []sentChunk // oldest first
 	bytes int
-	acks  bool // the client acknowledges at all
+	acks  bool // the client acknowledges chunks
 }
 
-type sent struct {
+type sentChunk struct {
 	seq   uint64
 	bytes int
 	at    time.Time
@@ -34,11 +34,11 @@ type sent struct {
 func (w *window) add(seq uint64, bytes int, at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.sent = append(w.sent, sent{seq, bytes, at})
+	w.sent = append(w.sent, sentChunk{seq, bytes, at})
 	w.bytes += bytes
 }
 
-// ack takes away what was sent up to a sequence.
+// ack removes the chunks up to a sequence number.
 func (w *window) ack(seq uint64) {
 	w.mu.Lock()
 	n := 0
@@ -55,23 +55,23 @@ func (w *window) ack(seq uint64) {
 	}
 }
 
-// forget gives up waiting for what was sent.
-func (w *window) forget() {
+// reset removes all chunks.
+func (w *window) reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sent, w.bytes = w.sent[:0], 0
 }
 
-// full tells whether to send no more for now: too much is on its way or, of a client that
-// acknowledges, something for too long.
+// full reports whether sending must pause: too many chunks are unacknowledged, or a client that
+// acknowledges has not done so for too long.
 func (w *window) full(now time.Time, lag time.Duration) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	late := w.acks && len(w.sent) > 0 && now.Sub(w.sent[0].at) > lag
-	return late || w.bytes > mostBytes || len(w.sent) > mostChunks
+	return late || w.bytes > maxBytes || len(w.sent) > maxChunks
 }
 
-// wait waits until there is room, for no longer than lag; then it is errSilent.
+// wait waits until there is room. After lag it returns errNotAcknowledged.
 func (w *window) wait(ctx context.Context, lag time.Duration) error {
 	if !w.full(time.Now(), lag) {
 		return nil
@@ -82,7 +82,7 @@ func (w *window) wait(ctx context.Context, lag time.Duration) error {
 		select {
 		case <-w.freed:
 		case <-patience.C:
-			return errSilent
+			return errNotAcknowledged
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -10,28 +10,28 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// wire is the connection beneath a WebSocket. Whole frames are written to it, one at a time: by
-// the library, whose every Write is one, and past it, so that a chunk is one frame and one
-// system call, and a ping waits for its turn without an end.
+// wire is the connection under a WebSocket. Complete frames are written to it, one at a time.
+// The library writes one frame per Write. The viewer bypasses the library, so that a chunk is
+// one frame and one system call, and so that a ping may wait for its turn without a timeout.
 type wire struct {
 	net.Conn
-	gather   net.Conn        // takes many buffers in one system call, where there is such a thing
-	turn     chan struct{}   // of one: who writes
-	deadline egress.Deadline // of who writes
+	gather   net.Conn        // writes several buffers in one system call, where supported
+	turn     chan struct{}   // capacity 1: held while writing
+	deadline egress.Deadline // of the goroutine that holds turn
 
-	mu   sync.Mutex // guards what follows
-	ping bool       // one is due
-	pong []byte     // frame that is due; nil: none
+	mu   sync.Mutex // guards the fields below
+	ping bool       // a ping is due
+	pong []byte     // pong frame that is due; nil if none
 }
 
-// Control frames and the kinds of frames (RFC 6455, 5.2).
+// Opcodes with the FIN bit (RFC 6455, 5.2), and maximum sizes in bytes.
 const (
 	finBinary = 0x82
 	finPing   = 0x89
 	finPong   = 0x8a
 
-	mostControl = 125 // bytes of a control frame
-	mostHead    = 10
+	maxControl = 125 // payload of a control frame
+	maxHeader  = 10
 )
 
 func newWire(conn net.Conn, timeout time.Duration) *wire {
@@ -44,10 +44,10 @@ func newWire(conn net.Conn, timeout time.Duration) *wire {
 	return w
 }
 
-// hurry leaves a second to all that is still written and read.
-func (w *wire) hurry() {
+// limitRemaining gives all remaining writes and reads one second together.
+func (w *wire) limitRemaining() {
 	w.deadline.End()
-	_ = w.SetReadDeadline(time.Now().Add(lastWords)) // it fails on a connection that is closed
+	_ = w.SetReadDeadline(time.Now().Add(closeTimeout)) // fails on a closed connection
 }
 
 // Write implements net.Conn.
@@ -60,9 +60,9 @@ func (w *wire) Write(b []byte) (int, error) {
 	return w.Conn.Write(b)
 }
 
-// binary writes a message of head and data.
-func (w *wire) binary(head, data []byte) error {
-	bufs := net.Buffers{append(frameHead(len(head)+len(data)), head...), data}
+// writeBinary writes one binary message that consists of head and data.
+func (w *wire) writeBinary(head, data []byte) error {
+	bufs := net.Buffers{append(frameHeader(len(head)+len(data)), head...), data}
 	w.turn <- struct{}{}
 	defer w.release()
 	if err := w.deadline.Extend(); err != nil {
@@ -72,11 +72,11 @@ func (w *wire) binary(head, data []byte) error {
 	return err
 }
 
-// frameHead is the head of a binary message of one frame.
-func frameHead(size int) []byte {
-	b := append(make([]byte, 0, mostHead+8), finBinary)
+// frameHeader returns the header of a binary message in one frame.
+func frameHeader(size int) []byte {
+	b := append(make([]byte, 0, maxHeader+8), finBinary)
 	switch {
-	case size <= mostControl:
+	case size <= maxControl:
 		return append(b, byte(size))
 	case size <= 0xffff:
 		return binary.BigEndian.AppendUint16(append(b, 126), uint16(size)) //nolint:gosec // checked
@@ -84,52 +84,55 @@ func frameHead(size int) []byte {
 	return binary.BigEndian.AppendUint64(append(b, 127), uint64(size)) //nolint:gosec // not negative
 }
 
-// askForSign sends a ping, as soon as nothing else is being sent.
-func (w *wire) askForSign() {
+// sendPing sends a ping as soon as no other frame is being sent.
+func (w *wire) sendPing() {
 	w.mu.Lock()
 	w.ping = true
 	w.mu.Unlock()
-	w.settle()
+	w.flushControl()
 }
 
-// answer sends the pong of a ping, as soon as nothing else is being sent; of several the newest.
-func (w *wire) answer(ping []byte) {
-	if len(ping) > mostControl {
+// sendPong answers a ping as soon as no other frame is being sent. Of several pings it answers
+// the newest.
+func (w *wire) sendPong(ping []byte) {
+	if len(ping) > maxControl {
 		return
 	}
 	w.mu.Lock()
 	w.pong = append([]byte{finPong, byte(len(ping))}, ping...)
 	w.mu.Unlock()
-	w.settle()
+	w.flushControl()
 }
 
-// release ends a turn.
+// release releases the turn.
 func (w *wire) release() {
 	<-w.turn
-	w.settle()
+	w.flushControl()
 }
 
-// settle sends what is due, unless somebody writes, who does it then.
-func (w *wire) settle() {
+// flushControl sends due control frames, unless another goroutine is writing, which then sends
+// them.
+func (w *wire) flushControl() {
 	for {
 		select {
 		case w.turn <- struct{}{}:
 		default:
 			return
 		}
-		due := w.due()
+		due := w.takeDue()
 		if len(due) > 0 {
-			w.control(due)
+			w.writeControl(due)
 		}
 		<-w.turn
-		if len(due) == 0 && !w.owes() {
+		if len(due) == 0 && !w.hasDue() {
 			return
 		}
 	}
 }
 
-// control writes control frames. After one that was written in part nothing can follow.
-func (w *wire) control(frames []byte) {
+// writeControl writes control frames. It closes the connection if it fails, because nothing can
+// follow a partial frame.
+func (w *wire) writeControl(frames []byte) {
 	err := w.deadline.Extend()
 	if err == nil {
 		_, err = w.Conn.Write(frames)
@@ -139,8 +142,8 @@ func (w *wire) control(frames []byte) {
 	}
 }
 
-// due takes the control frames that are to be sent.
-func (w *wire) due() []byte {
+// takeDue returns and clears the due control frames.
+func (w *wire) takeDue() []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	b := w.pong
@@ -151,7 +154,7 @@ func (w *wire) due() []byte {
 	return b
 }
 
-func (w *wire) owes() bool {
+func (w *wire) hasDue() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.ping || w.pong != nil

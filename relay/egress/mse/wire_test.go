@@ -12,47 +12,48 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// Who takes nothing for longer than a ping may take, and then goes on, has lost nothing.
-func TestStands(t *testing.T) {
+// A client that reads nothing for longer than a ping may take, and then continues, has lost
+// nothing.
+func TestStalledReader(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publish(gen.Options{})
 		c := b.dial("", nil)
 		defer c.leave()
-		p.run(3 * time.Second)
-		c.pace(7 * time.Second) // before the one message after the next
-		p.run(time.Second)
+		p.publishFor(3 * time.Second)
+		c.pace(7 * time.Second) // before the second next message
+		p.publishFor(time.Second)
 		c.pace(0)
 		if err := c.conn.Ping(context.Background()); err != nil {
 			t.Error(err)
 		}
-		p.run(10 * time.Second)
+		p.publishFor(10 * time.Second)
 		if b.playing.Load() != 1 {
-			t.Fatal("gone: ", c.err)
+			t.Fatal("connection closed: ", c.err)
 		}
-		parse(t, c.all())
+		parse(t, c.received())
 	})
 }
 
-// writes counts what is written to a connection.
-type writes struct {
+// recordingConn records what is written.
+type recordingConn struct {
 	net.Conn
 	all [][]byte
 }
 
-func (w *writes) Write(b []byte) (int, error) {
+func (w *recordingConn) Write(b []byte) (int, error) {
 	w.all = append(w.all, bytes.Clone(b))
 	return len(b), nil
 }
 
-func (w *writes) SetWriteDeadline(time.Time) error { return nil }
+func (w *recordingConn) SetWriteDeadline(time.Time) error { return nil }
 
-// A chunk is one frame, whatever its size.
+// A chunk is written as one frame, whatever its size.
 func TestOneFrame(t *testing.T) {
 	for _, size := range []int{0, 100, 117, 118, 60_000, 65_527, 65_528, 300_000} {
 		near, far := net.Pipe()
 		out := newWire(near, 0)
 		go func() {
-			if err := out.binary([]byte("12345678"), bytes.Repeat([]byte{7}, size)); err != nil {
+			if err := out.writeBinary([]byte("12345678"), bytes.Repeat([]byte{7}, size)); err != nil {
 				t.Error(err)
 			}
 			_ = near.Close()
@@ -70,27 +71,27 @@ func TestOneFrame(t *testing.T) {
 			n, head = int(got[6])<<24|int(got[7])<<16|int(got[8])<<8|int(got[9]), 10
 		}
 		if got[0] != finBinary || n != size+8 || len(got) != head+n || string(got[head:head+8]) != "12345678" {
-			t.Errorf("%d bytes: % x", size, got[:min(len(got), 20)])
+			t.Errorf("%d bytes: got % x", size, got[:min(len(got), 20)])
 		}
 	}
 }
 
-// Pings and pongs wait until what is being written is; of pongs the newest is sent.
+// Pings and pongs wait until the current write is done; of pongs only the newest is sent.
 func TestControlWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		conn := &writes{}
+		conn := &recordingConn{}
 		w := newWire(conn, 0)
 		w.turn <- struct{}{}
-		w.askForSign()
-		w.answer([]byte("a"))
-		w.answer([]byte("bc"))
+		w.sendPing()
+		w.sendPong([]byte("a"))
+		w.sendPong([]byte("bc"))
 		if len(conn.all) != 0 {
-			t.Fatal("written into another frame")
+			t.Fatal("control frame written within another frame")
 		}
 		w.release()
-		w.askForSign()
+		w.sendPing()
 		if len(conn.all) != 2 || string(conn.all[0]) != "\x8a\x02bc\x89\x00" || string(conn.all[1]) != "\x89\x00" {
-			t.Errorf("%q", conn.all)
+			t.Errorf("got %q", conn.all)
 		}
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// The client is told how the stream is, behind the greeting, and whenever that changes.
+// The client receives the state of the stream after the greeting, and whenever it changes.
 func TestState(t *testing.T) {
 	state, changed := "live", make(chan struct{})
 	story(t, nil, func(b *bench) {
@@ -19,17 +19,17 @@ func TestState(t *testing.T) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			if stream != "live/cam" {
-				t.Errorf("asked about %s", stream)
+				t.Errorf("State called for %s", stream)
 			}
 			return map[string]string{"state": state}, changed
 		}
-		changed = make(chan struct{}) // of this bubble
+		changed = make(chan struct{}) // belongs to this bubble
 		p := b.publish(gen.Options{})
 		c := b.dial("", nil)
 		defer c.leave()
-		p.run(time.Second)
+		p.publishFor(time.Second)
 		if c.hello().Session == "" || c.count("state") != 1 {
-			t.Errorf("told %d times", c.count("state"))
+			t.Errorf("got %d state messages", c.count("state"))
 		}
 		b.mu.Lock()
 		state = "held"
@@ -38,22 +38,23 @@ func TestState(t *testing.T) {
 		b.mu.Unlock()
 		close(last)
 		synctest.Wait()
-		all := c.all()
+		all := c.received()
 		if got := all[len(all)-1].text; got != `{"state":"held"}` {
-			t.Errorf("told %q", got)
+			t.Errorf("got %q", got)
 		}
 	})
 }
 
-// The client is told the time of day of what it gets: before its first media, and again and again.
+// The client receives the time of day of the media before the first media, and repeatedly after
+// that.
 func TestClock(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		p := b.publish(gen.Options{})
 		c := b.dial("", nil)
 		defer c.leave()
-		p.run(25 * time.Second)
+		p.publishFor(25 * time.Second)
 		var clocks int
-		for i, m := range c.all() {
+		for i, m := range c.received() {
 			var said struct {
 				Clock *struct {
 					Media float64
@@ -63,20 +64,20 @@ func TestClock(t *testing.T) {
 			if m.text == "" || json.Unmarshal([]byte(m.text), &said) != nil || said.Clock == nil {
 				continue
 			}
-			if clocks++; clocks == 1 && !c.all()[i-1].init() {
-				t.Error("media comes before the time of day")
+			if clocks++; clocks == 1 && !c.received()[i-1].init() {
+				t.Error("got media before the time of day")
 			}
 			if off := said.Clock.Wall.Sub(p.began) - time.Duration(said.Clock.Media*float64(time.Second)); off.Abs() > 100*time.Millisecond {
-				t.Errorf("off by %v", off)
+				t.Errorf("time of day is off by %v", off)
 			}
 		}
 		if clocks != 3 {
-			t.Errorf("told %d times in 25 seconds", clocks)
+			t.Errorf("got %d clock messages in 25 seconds", clocks)
 		}
 	})
 }
 
-// A codec that cannot be carried is named before the close: by another way it may be played.
+// An unsupported codec is named before the close, because other protocols may support it.
 func TestUnsupported(t *testing.T) {
 	story(t, nil, func(b *bench) {
 		c := b.dial("", nil)
@@ -84,10 +85,10 @@ func TestUnsupported(t *testing.T) {
 		b.places[0].packets <- &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.VP8, Kind: packetbuf.Key, Payload: []byte{0}, Seq: 1, Arrived: time.Now()}
 		b.mu.Unlock()
 		if code, reason := c.closed(); code != Refused || !strings.Contains(reason, packetbuf.VP8.String()) {
-			t.Errorf("closed with %d %q", code, reason)
+			t.Errorf("got close code %d %q", code, reason)
 		}
-		if all := c.all(); len(all) != 1 || all[0].text != `{"unsupported":"`+packetbuf.VP8.String()+`"}` {
-			t.Errorf("told %v", all)
+		if all := c.received(); len(all) != 1 || all[0].text != `{"unsupported":"`+packetbuf.VP8.String()+`"}` {
+			t.Errorf("got messages %v", all)
 		}
 	})
 }

@@ -4,5 +4,5 @@ package mse
 
 import "time"
 
-// spent is not known here.
+// cpuTime is unknown on this system.
 func spent() time.Duration { return 0 }

@@ -1,0 +1,118 @@
+package mse
+
+import (
+	"context"
+	"time"
+
+	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
+)
+
+// position is a viewer's position among the chunks of a feed.
+type position struct {
+	feed   *cmaf.Feed
+	cursor *cmaf.Cursor
+
+	ready   []*cmaf.Chunk // chunks already read, which next returns first
+	skipped bool          // the next chunks do not follow the previous ones
+}
+
+const (
+	// maxLiveAge is the maximum age of the newest chunk of a live stream. If frames are less
+	// frequent, catchUpWait decides.
+	maxLiveAge = 300 * time.Millisecond
+	// catchUpWait is how long no chunk arrives when all buffered media has been read.
+	catchUpWait = 100 * time.Millisecond
+)
+
+// join returns a position at the newest independent chunk. A new feed first cuts the media in
+// the stream's buffer, and a viewer that began there would have to skip at once. join waits for
+// the end of that.
+func join(ctx context.Context, feed *cmaf.Feed) (*position, error) {
+	s := &position{feed: feed, cursor: feed.Join()}
+	var err error
+	if s.ready, err = poll(s.cursor); err != nil || live(s.ready) {
+		return s, err
+	}
+	for {
+		within, cancel := context.WithTimeout(ctx, catchUpWait)
+		chunks, err := s.cursor.Next(within)
+		late := within.Err() != nil
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil && !late:
+			return nil, err
+		case err != nil || live(chunks):
+			return &position{feed: feed, cursor: feed.Join()}, nil
+		}
+	}
+}
+
+// live reports whether chunks reach up to now.
+func live(chunks []*cmaf.Chunk) bool {
+	return len(chunks) > 0 && time.Since(chunks[len(chunks)-1].Arrived) < maxLiveAge
+}
+
+// resumeAfter returns the position after a chunk, or nil if the following chunk is no longer
+// available.
+func resumeAfter(feed *cmaf.Feed, after uint64) *position {
+	cursor, exact := feed.After(after)
+	if !exact {
+		return nil
+	}
+	s := &position{feed: feed, cursor: cursor}
+	s.ready, _ = poll(cursor) // Next returns an error again
+	if cursor.Skipped() {     // the chunk has left the ring meanwhile
+		return nil
+	}
+	return s
+}
+
+// canceled is a context that is already canceled.
+var canceled = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// poll returns the available chunks without blocking. It is not an error if there are none.
+func poll(c *cmaf.Cursor) ([]*cmaf.Chunk, error) {
+	chunks, err := c.Next(canceled)
+	if err == canceled.Err() { //nolint:errorlint // identity: how a feed ended may wrap the same error
+		return nil, nil
+	}
+	return chunks, err
+}
+
+// codecs returns the codecs of the next chunks, and waits for a chunk if they are unknown.
+func (s *position) codecs(ctx context.Context) (string, error) {
+	if s.ready == nil {
+		s.ready, _ = poll(s.cursor) // Next returns an error again
+	}
+	if s.ready == nil {
+		if codecs := s.feed.Codecs(); codecs != "" {
+			return codecs, nil
+		}
+		var err error
+		if s.ready, err = s.cursor.Next(ctx); err != nil {
+			return "", err
+		}
+	}
+	return s.ready[0].Info.Codecs, nil
+}
+
+// next waits for chunks, which are valid until the next call. skipped reports that they do not
+// follow the previous ones.
+func (s *position) next(ctx context.Context) (chunks []*cmaf.Chunk, skipped bool, err error) {
+	if chunks = s.ready; chunks != nil {
+		s.ready = nil
+	} else if chunks, err = s.cursor.Next(ctx); err != nil {
+		return nil, false, err
+	}
+	skipped, s.skipped = s.skipped || s.cursor.Skipped(), false
+	return chunks, skipped, nil
+}
+
+// skip moves to the newest independent chunk, after its init section.
+func (s *position) skip() { *s = position{feed: s.feed, cursor: s.feed.Join(), skipped: true} }
