@@ -51,7 +51,7 @@ func Match(path string) (app, name string, ok bool) {
 
 // ServeHTTP implements http.Handler for the paths that Match.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	begun := time.Now()
+	start := time.Now()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(h.viewers.Context(), cancel)()
@@ -66,7 +66,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.opts.HTTP.Refuse(w, r, http.ErrServerClosed)
 		return
 	}
-	v.meter = egress.Meter{Bytes: h.opts.Metrics.SentBytes(Protocol), Started: func() { h.opts.Metrics.FirstMedia(Protocol, time.Since(begun)) }, Skipped: egress.NewSkipLog(func() *slog.Logger { return h.log(v) })}
+	v.meter = egress.Meter{Bytes: h.opts.Metrics.SentBytes(Protocol), Started: func() { h.opts.Metrics.FirstMedia(Protocol, time.Since(start)) }, Skipped: egress.NewSkipLog(func() *slog.Logger { return h.log(v) })}
 	setHeader(w.Header(), v.grant)
 	if r.ProtoMajor == 1 && r.Method != http.MethodHead {
 		h.hijack(w, v)
@@ -75,7 +75,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.viewers.Leave()
 	defer v.sub.Close()
 	if r.Method != http.MethodHead {
-		h.plain(ctx, w, v)
+		h.serveHTTP(ctx, w, v)
 	}
 }
 
@@ -125,11 +125,11 @@ func begin(r *http.Request) egress.Begin {
 
 // audioCodecs returns what a viewer takes: with ?opus=1 Opus too, in Enhanced RTMP's layout.
 func audioCodecs(r *http.Request) []packetbuf.Codec {
-	takes := flv.AudioCodecs()
+	codecs := flv.AudioCodecs()
 	if r.URL.Query().Get("opus") == "1" {
-		takes = append(takes, packetbuf.Opus)
+		codecs = append(codecs, packetbuf.Opus)
 	}
-	return takes
+	return codecs
 }
 
 // setHeader sets how browsers and proxies have to treat a stream without an end, and how the viewer
@@ -196,8 +196,8 @@ func responseHead(header http.Header) []byte {
 	return []byte(b.String())
 }
 
-// plain writes through net/http, as HTTP/2 needs it.
-func (h *Handler) plain(ctx context.Context, w http.ResponseWriter, v viewer) {
+// serveHTTP writes through net/http, as HTTP/2 needs it.
+func (h *Handler) serveHTTP(ctx context.Context, w http.ResponseWriter, v viewer) {
 	control := http.NewResponseController(w)
 	out := &responseWriter{w: w, control: control, deadline: egress.Deadline{Conn: control, Timeout: v.timeout}}
 	defer context.AfterFunc(h.viewers.Context(), out.deadline.End)()

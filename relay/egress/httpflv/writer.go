@@ -49,9 +49,9 @@ type rawWriter struct {
 	joined   []byte // where it does not: what one write sends
 }
 
-// keep is how much of joined is kept from write to write: the burst at the start is not what
+// maxKept is how much of joined is kept from write to write: the burst at the start is not what
 // to keep memory for.
-const keep = 64 << 10
+const maxKept = 64 << 10
 
 // Write implements egress.Writer.
 func (w *rawWriter) Write(bufs *net.Buffers) error {
@@ -67,7 +67,7 @@ func (w *rawWriter) Write(bufs *net.Buffers) error {
 		w.joined = append(w.joined, b...)
 	}
 	_, err := w.conn.Write(w.joined)
-	if cap(w.joined) > keep {
+	if cap(w.joined) > maxKept {
 		w.joined = nil
 	}
 	return err

@@ -70,7 +70,7 @@ func (v *viewer) log() *slog.Logger {
 
 // serve serves the viewer until the connection, the stream or the handler ends.
 func (v *viewer) serve(ctx context.Context) {
-	// life lasts as long as the connection; up ends earlier if the handler closes, so that a
+	// connCtx lasts as long as the connection; playCtx ends earlier if the handler closes, so that a
 	// close code can be sent.
 	connCtx, endConn := context.WithCancelCause(ctx)
 	playCtx, stop := context.WithCancel(connCtx)
@@ -137,8 +137,8 @@ func (t *rejection) Unwrap() error { return t.error }
 // errExpired is the end of a viewer whose play token has expired.
 var errExpired = errors.New("the play token has expired")
 
-// play admits the viewer and sends the stream, at most until the play token expires. up bounds
-// waiting, life bounds writing.
+// play admits the viewer and sends the stream, at most until the play token expires. playCtx bounds
+// waiting, connCtx bounds writing.
 func (v *viewer) play(playCtx, connCtx context.Context) error {
 	sub, grant, err := v.h.opts.Admission.Join(playCtx, v.request)
 	if err != nil {

@@ -16,10 +16,10 @@ const (
 )
 
 const (
-	// memory is how long the past is kept.
-	memory = 5 * time.Minute
-	// mostPast is how many spans of it are kept at the most, the newest.
-	mostPast = 32
+	// maxAge is how long the past is kept.
+	maxAge = 5 * time.Minute
+	// maxPast is how many spans of it are kept at the most, the newest.
+	maxPast = 32
 )
 
 // Span is a time during which a stream was in one state. It lasts until the next one begins.
@@ -76,7 +76,7 @@ func (b *Board) Set(now time.Time, stream, state, cause string) {
 // trim forgets what nobody is told any more.
 func (e *entry) trim(now time.Time) {
 	n := 0
-	for n < len(e.spans)-1 && (len(e.spans)-n > mostPast+1 || now.Sub(e.spans[n+1].Since) > memory) {
+	for n < len(e.spans)-1 && (len(e.spans)-n > maxPast+1 || now.Sub(e.spans[n+1].Since) > maxAge) {
 		n++
 	}
 	e.spans = append(e.spans[:0], e.spans[n:]...)

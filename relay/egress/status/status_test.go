@@ -75,11 +75,11 @@ func TestPast(t *testing.T) {
 		t.Errorf("%+v", s.Past)
 	}
 	at := start.Add(7 * time.Minute)
-	for i := range 4 * mostPast {
+	for i := range 4 * maxPast {
 		at = at.Add(time.Millisecond)
 		set(at, i+1)
 	}
-	if s, _ = b.Watch(cam).Status(at); len(s.Past) != mostPast {
+	if s, _ = b.Watch(cam).Status(at); len(s.Past) != maxPast {
 		t.Errorf("%d spans", len(s.Past))
 	}
 }
