@@ -25,11 +25,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// source is a stream whose viewers get what it is given from then on.
+// source is a fake stream. Its viewers get the packets that are given from then on.
 type source struct {
-	refuse error // of all plays
+	refuse error // returned by all joins
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	asked   []egress.Request
 	readers []*reader
 }
@@ -51,7 +51,7 @@ func (s *source) Join(_ context.Context, r egress.Request) (egress.Subscription,
 	return rd, grant, nil
 }
 
-// give has all viewers read the packets.
+// give sends packets to all viewers.
 func (s *source) give(packets ...*packetbuf.Packet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,7 +69,7 @@ func (s *source) end() {
 	}
 }
 
-// open is how many readers are not closed.
+// open returns the number of open subscriptions.
 func (s *source) open() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,9 +87,9 @@ type reader struct {
 	closed  atomic.Bool
 }
 
-var errEnd = errors.New("the stream is over")
+var errEnd = errors.New("the stream has ended")
 
-// Read implements egress.Reader: like the stream's, it comes back once a second.
+// Read implements egress.Reader. Like the stream's, it returns at least once a second.
 func (r *reader) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	beat := time.NewTimer(time.Second)
 	defer beat.Stop()
@@ -132,7 +132,7 @@ func newServed() *served {
 	return s
 }
 
-// serve runs the handler in memory until the test is over.
+// serve runs the handler in memory until the test ends.
 func (s *served) serve(t *testing.T, options func(int) faultnet.Options) *faultnet.Network {
 	t.Helper()
 	network := faultnet.NewNetwork(options)
@@ -151,7 +151,7 @@ func (s *served) serve(t *testing.T, options func(int) faultnet.Options) *faultn
 	return network
 }
 
-// dial sends a request and leaves the answer to the test.
+// dial sends a request and returns the connection.
 func dial(t *testing.T, network *faultnet.Network, request string) net.Conn {
 	t.Helper()
 	c, err := network.DialContext(t.Context(), "", "relay")
@@ -167,7 +167,7 @@ func dial(t *testing.T, network *faultnet.Network, request string) net.Conn {
 
 const get = "GET /live/cam.flv HTTP/1.1\r\nHost: relay\r\n\r\n"
 
-// packets are the first seconds of a made stream.
+// packets returns the start of a generated stream.
 func packets(d time.Duration) []*packetbuf.Packet {
 	all := gen.New(gen.Options{}).Until(d)
 	for _, p := range all {
@@ -176,7 +176,7 @@ func packets(d time.Duration) []*packetbuf.Packet {
 	return all
 }
 
-// expect reads the packets from a stream, each whole and at its time.
+// expect reads the packets from a stream, each complete and with its time.
 func expect(t *testing.T, r *flv.Reader, want []*packetbuf.Packet) {
 	t.Helper()
 	for i, p := range want {

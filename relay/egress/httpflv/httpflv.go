@@ -1,4 +1,4 @@
-// Package httpflv sends streams as FLV over HTTP, without an end.
+// Package httpflv sends streams as endless FLV files over HTTP.
 package httpflv
 
 import (
@@ -16,15 +16,16 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// Protocol is its name in metrics.
+// Protocol is the name of the protocol in metrics.
 const Protocol = "httpflv"
 
-// Options are what the handler needs.
+// Options configure a Handler.
 type Options struct {
 	Admission egress.Admission
 	HTTP      egress.HTTP
 	Metrics   egress.Metrics
-	// WriteTimeout returns how long a write to a viewer of a stream may make no progress; 0: no limit.
+	// WriteTimeout returns how long a write to a viewer of a stream may make no progress; 0
+	// means no limit.
 	WriteTimeout func(app, name string) time.Duration
 	Log          *slog.Logger
 }
@@ -35,21 +36,21 @@ type Handler struct {
 	viewers *egress.Register
 }
 
-// New returns a handler. Close ends its viewers.
+// New returns a handler. Close must be called to end its viewers.
 func New(o Options) *Handler { return &Handler{opts: o, viewers: egress.NewRegister()} }
 
-// Close ends all viewers, those on hijacked connections too, and waits for them: about a
-// second where one does not read.
+// Close ends all viewers, also those on hijacked connections, and waits for them, which takes
+// about a second for those that do not read.
 func (h *Handler) Close() { h.viewers.Close() }
 
-// Match tells whether a path is a stream's, and which.
+// Match reports whether a path is that of a stream, and returns its components.
 func Match(path string) (app, name string, ok bool) {
 	app, file, ok := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	name, isFLV := strings.CutSuffix(file, ".flv")
 	return app, name, ok && isFLV && !strings.Contains(name, "/")
 }
 
-// ServeHTTP implements http.Handler for the paths that Match.
+// ServeHTTP implements http.Handler for the paths that Match accepts.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	ctx, cancel := context.WithCancel(r.Context())
@@ -84,17 +85,18 @@ type viewer struct {
 	stream, remote string // for the log
 	sub            egress.Subscription
 	grant          egress.Grant
-	start          []byte // of the FLV stream
+	start          []byte // FLV header
 	timeout        time.Duration
 	meter          egress.Meter
 }
 
-// log is made when needed: a logger with attributes would be held by every viewer.
+// log returns a logger for v. It is created on demand, because a stored one would cost memory
+// per viewer.
 func (h *Handler) log(v viewer) *slog.Logger {
 	return h.opts.Log.With("protocol", Protocol, "stream", v.stream, "remote", v.remote)
 }
 
-// admit subscribes a viewer to its stream. What the log needs is set beside an error too.
+// admit subscribes a viewer to its stream. The fields for the log are set even if it fails.
 func (h *Handler) admit(ctx context.Context, r *http.Request) (viewer, error) {
 	app, name, _ := Match(r.URL.Path)
 	v := viewer{stream: egress.LogName(app + "/" + name), remote: h.opts.HTTP.Remote(r)}
@@ -114,8 +116,8 @@ func (h *Handler) admit(ctx context.Context, r *http.Request) (viewer, error) {
 	return v, nil
 }
 
-// begin returns where a viewer can begin. Decoders of programs begin at recovery points, browsers, which
-// play HTTP-FLV through Media Source, at keyframes alone.
+// begin returns where a viewer can begin. Native players can begin at recovery points. Browsers,
+// which play HTTP-FLV through Media Source, can begin only at keyframes.
 func begin(r *http.Request) egress.Begin {
 	if strings.HasPrefix(r.UserAgent(), "Mozilla/") {
 		return egress.AtKeyframe
@@ -123,7 +125,8 @@ func begin(r *http.Request) egress.Begin {
 	return egress.AtRecovery
 }
 
-// audioCodecs returns what a viewer takes: with ?opus=1 Opus too, in Enhanced RTMP's layout.
+// audioCodecs returns the audio codecs that a viewer can play: with ?opus=1 also Opus, in
+// Enhanced RTMP format.
 func audioCodecs(r *http.Request) []packetbuf.Codec {
 	codecs := flv.AudioCodecs()
 	if r.URL.Query().Get("opus") == "1" {
@@ -132,8 +135,8 @@ func audioCodecs(r *http.Request) []packetbuf.Codec {
 	return codecs
 }
 
-// setHeader sets how browsers and proxies have to treat a stream without an end, and how the viewer
-// resumes.
+// setHeader sets the headers for browsers and proxies of an endless response, and those for
+// resuming.
 func setHeader(h http.Header, g egress.Grant) {
 	h.Set("Holdfast-Session", g.Token)
 	if g.Resumed != egress.None {
@@ -145,15 +148,15 @@ func setHeader(h http.Header, g egress.Grant) {
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 
-// hijack takes the connection over from net/http, whose buffers and goroutine cost more than
-// the whole viewer: a goroutine of ours with a small stack goes on with it.
+// hijack takes the connection over from net/http, whose buffers and goroutine need more memory
+// than the rest of a viewer, and serves the stream in a new goroutine with a small stack.
 func (h *Handler) hijack(w http.ResponseWriter, v viewer) {
 	head := responseHead(w.Header())
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		v.sub.Close()
 		h.viewers.Leave()
-		h.log(v).Error("the connection cannot be taken over", "err", err)
+		h.log(v).Error("hijack connection failed", "err", err)
 		return
 	}
 	_ = conn.SetReadDeadline(time.Time{})
@@ -165,15 +168,15 @@ func (h *Handler) hijack(w http.ResponseWriter, v viewer) {
 	}
 	go func() {
 		defer h.viewers.Leave()
-		defer conn.Close() //nolint:errcheck // the viewer has gone, one way or the other
+		defer conn.Close() //nolint:errcheck // the viewer has gone
 		defer v.sub.Close()
 		h.serve(out, net.Buffers{head, v.start}, v)
 	}()
 }
 
-// serve sends the stream over a connection of its own. What the client still sends is not
-// read; that it has gone shows when writing. When all viewers are to go, this one ends with
-// its next wake-up or, where a write stands, a second later.
+// serve sends the stream over a hijacked connection. It does not read from the client; a write
+// fails once the client has gone. When the handler closes, serve returns at the next wake-up, or
+// a second later if a write is blocked.
 func (h *Handler) serve(out *rawWriter, start net.Buffers, v viewer) {
 	defer context.AfterFunc(h.viewers.Context(), out.deadline.End)()
 	if err := out.Write(&start); err != nil {
@@ -185,7 +188,7 @@ func (h *Handler) serve(out *rawWriter, start net.Buffers, v viewer) {
 	egress.Left(h.viewers.Context(), h.log(v), err)
 }
 
-// responseHead is the head of a response whose end is the connection's.
+// responseHead returns the status line and header of a response that ends with the connection.
 func responseHead(header http.Header) []byte {
 	var b strings.Builder
 	b.WriteString("HTTP/1.1 200 OK\r\n")
@@ -196,7 +199,7 @@ func responseHead(header http.Header) []byte {
 	return []byte(b.String())
 }
 
-// serveHTTP writes through net/http, as HTTP/2 needs it.
+// serveHTTP writes the stream through net/http, as HTTP/2 requires.
 func (h *Handler) serveHTTP(ctx context.Context, w http.ResponseWriter, v viewer) {
 	control := http.NewResponseController(w)
 	out := &responseWriter{w: w, control: control, deadline: egress.Deadline{Conn: control, Timeout: v.timeout}}

@@ -29,12 +29,12 @@ func TestMatch(t *testing.T) {
 	} {
 		app, name, ok := Match(path)
 		if got := app + " " + name; ok != (want != "") || ok && got != want {
-			t.Errorf("%q is %q, %v", path, got, ok)
+			t.Errorf("Match(%q) = %q, %v", path, got, ok)
 		}
 	}
 }
 
-// The head of an answer on a connection of our own is what net/http would have sent.
+// The header of a response on a hijacked connection is the one that net/http would have sent.
 func TestHead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServed()
@@ -56,16 +56,16 @@ func TestHead(t *testing.T) {
 		}
 		for key, value := range want {
 			if got.Get(key) != value {
-				t.Errorf("%s: %q instead of %q", key, got.Get(key), value)
+				t.Errorf("%s: got %q, want %q", key, got.Get(key), value)
 			}
 		}
 		if len(got) != len(want) {
-			t.Errorf("there is more: %v", got)
+			t.Errorf("got additional headers %v", got)
 		}
 	})
 }
 
-// What is not a GET over HTTP/1.1 gets no stream, and costs no place on one.
+// A request other than GET over HTTP/1.1 gets no stream, and leaves no subscription.
 func TestAnswers(t *testing.T) {
 	for _, tt := range []struct {
 		name, request string
@@ -90,20 +90,20 @@ func TestAnswers(t *testing.T) {
 				defer resp.Body.Close()
 				body, err := io.ReadAll(resp.Body)
 				if err != nil || resp.StatusCode != tt.status || string(body) != tt.says {
-					t.Errorf("%d %q, %v", resp.StatusCode, body, err)
+					t.Errorf("got status %d, body %q, error %v", resp.StatusCode, body, err)
 				}
 				if n := s.source.open(); n != 0 {
-					t.Errorf("%d viewers", n)
+					t.Errorf("got %d viewers, want 0", n)
 				}
 				if !strings.Contains(s.log.String(), tt.logged) {
-					t.Errorf("logged: %q", s.log.String())
+					t.Errorf("got log %q", s.log.String())
 				}
 			})
 		})
 	}
 }
 
-// Viewers get what the stream has, and its end.
+// Viewers get the packets of the stream, and its end.
 func TestStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServed()
@@ -125,20 +125,20 @@ func TestStream(t *testing.T) {
 		}
 		expect(t, r, want)
 		if _, err := r.Next(); !errors.Is(err, io.EOF) {
-			t.Errorf("after the end: %v", err)
+			t.Errorf("after the end: got error %v", err)
 		}
 		sum := uint64(0)
 		for _, p := range want {
 			sum += uint64(len(flv.Tag(p)))
 		}
 		if got := s.metrics.Bytes.Load(); got != sum || s.metrics.First.Load() != 1 {
-			t.Errorf("counted %d bytes of %d, %d joins", got, sum, s.metrics.First.Load())
+			t.Errorf("got %d bytes of %d, %d joins", got, sum, s.metrics.First.Load())
 		}
 	})
 }
 
-// A viewer of a stream that stands gets a tag that players pass over, so that nothing on the
-// way forgets the connection.
+// A viewer of a stream without packets gets a tag that players ignore, so that no proxy or NAT
+// drops the connection.
 func TestIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServed()
@@ -157,17 +157,17 @@ func TestIdle(t *testing.T) {
 		for i := range 4 {
 			tag, err := r.Next()
 			if err != nil || tag.Type != flv.TypeData || tag.Timestamp != media[len(media)-1].Millis() || !bytes.Equal(tag.Body, onIdle) {
-				t.Fatalf("%+v, %v", tag, err)
+				t.Fatalf("got tag %+v, error %v", tag, err)
 			}
 			if after := time.Since(began); after < 15*time.Second*time.Duration(i+1) || after > 16*time.Second*time.Duration(i+1) {
-				t.Errorf("tag %d after %v", i, after)
+				t.Errorf("tag %d: got it after %v", i, after)
 			}
 		}
 	})
 }
 
-// Players play a stream with such tags in it.
-func TestIdleIsPassedOver(t *testing.T) {
+// Players ignore these tags.
+func TestPlayersIgnoreIdleTags(t *testing.T) {
 	ffmpeg, err := exec.LookPath("ffmpeg")
 	if err != nil {
 		t.Skip("ffmpeg is not here")
@@ -188,18 +188,18 @@ func TestIdleIsPassedOver(t *testing.T) {
 	}
 	out, err := exec.CommandContext(t.Context(), ffmpeg, "-v", "warning", "-xerror", "-i", path, "-f", "null", "-").CombinedOutput()
 	if err != nil || len(out) > 0 {
-		t.Errorf("%v\n%s", err, out)
+		t.Errorf("got error %v\n%s", err, out)
 	}
 }
 
-// Padding comes before filler, as tags that all viewers share and that decode to nothing.
+// Padding precedes filler, as tags that all viewers share and that decode to nothing.
 func TestPadding(t *testing.T) {
 	p := packets(100 * time.Millisecond)[1]
 	p.Flags, p.Padding = packetbuf.Filler, 16+3
 	var w tagWriter
 	bufs := w.Append(make(net.Buffers, 0, 8), p)
 	if len(bufs) != 5 || &bufs[1][0] != &bufs[3][0] || len(bytes.Join(bufs[:4], nil)) != 19*packetbuf.PaddingUnit {
-		t.Fatalf("%d buffers, want one of 16 units, 3 shared ones of %d bytes and the tag", len(bufs), packetbuf.PaddingUnit)
+		t.Fatalf("got %d buffers, want one of 16 units, 3 shared ones of %d bytes and the tag", len(bufs), packetbuf.PaddingUnit)
 	}
 	r := flv.NewReader(io.MultiReader(bytes.NewReader(flv.Header(true, true)), &bufs), 0)
 	for i := range 5 {
@@ -208,21 +208,21 @@ func TestPadding(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, err := tag.Packet(); err != nil || (got != nil) != (i == 4) {
-			t.Errorf("tag %d is %+v, %v", i, got, err)
+			t.Errorf("tag %d: got %+v, error %v", i, got, err)
 		}
 	}
 	bufs = make(net.Buffers, 0, 8)
 	if n := testing.AllocsPerRun(100, func() { bufs = w.Append(bufs[:0], p) }); n != 0 {
-		t.Errorf("%v allocations per viewer", n)
+		t.Errorf("got %v allocations per viewer, want 0", n)
 	}
 }
 
-// ffmpeg plays padded FLV without warnings and finds no additional track in it.
-func TestPaddingIsPassedOver(t *testing.T) {
+// ffmpeg plays padded FLV without warnings and finds no additional track.
+func TestFFmpegIgnoresPadding(t *testing.T) {
 	for _, program := range []string{"ffmpeg", "ffprobe"} {
 		if _, err := exec.LookPath(program); err != nil {
-			if os.Getenv("CI") == "true" { // where nothing is skipped
-				t.Fatal(program + " is not here")
+			if os.Getenv("CI") == "true" { // nothing is skipped there
+				t.Fatal(program + " is not installed")
 			}
 			t.Skip(program + " is not here")
 		}
@@ -241,15 +241,15 @@ func TestPaddingIsPassedOver(t *testing.T) {
 	}
 	out, err := exec.CommandContext(t.Context(), "ffmpeg", "-v", "info", "-nostats", "-hide_banner", "-xerror", "-i", path, "-f", "null", "-").CombinedOutput()
 	if err != nil || bytes.Contains(out, []byte("New ")) {
-		t.Errorf("%v\n%s", err, out)
+		t.Errorf("got error %v\n%s", err, out)
 	}
 	out, err = exec.CommandContext(t.Context(), "ffprobe", "-v", "warning", "-count_packets", "-show_entries", "stream=codec_type", "-of", "csv=p=0", path).CombinedOutput()
 	if got := strings.Fields(string(out)); err != nil || len(got) != 2 {
-		t.Errorf("%v: streams %q, want video and audio", err, got)
+		t.Errorf("got error %v, streams %q, want video and audio", err, got)
 	}
 }
 
-// A viewer that reads nothing is dropped after the write timeout; another does not notice.
+// A viewer that reads nothing is dropped after the write timeout. Others are not affected.
 func TestStalledViewer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServed()
@@ -273,20 +273,19 @@ func TestStalledViewer(t *testing.T) {
 		for s.source.open() == 2 {
 			time.Sleep(100 * time.Millisecond)
 		}
-		// The wire holds most of a second, so the write stands from the first or second on.
+		// The network buffers most of a second, so the write blocks from the first or second on.
 		if took := time.Since(began); took < writeTimeout*3/4 || took > writeTimeout+2*time.Second {
-			t.Errorf("dropped after %v", took)
+			t.Errorf("got drop after %v", took)
 		}
 		<-done
 		if took := time.Since(began); took != 30*time.Second {
-			t.Errorf("the other one's stream ended after %v", took)
+			t.Errorf("other viewer's stream ended after %v", took)
 		}
 		_ = stalled.Close()
 	})
 }
 
-// Close ends viewers on connections of their own: at once, or a second later where a write
-// stands.
+// Close ends viewers on hijacked connections: at once, or a second later if a write is blocked.
 func TestClose(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -310,10 +309,10 @@ func TestClose(t *testing.T) {
 				began := time.Now()
 				s.Close()
 				if took := time.Since(began); took != tt.most {
-					t.Errorf("it took %v", took)
+					t.Errorf("Close took %v", took)
 				}
 				if s.source.open() != 0 {
-					t.Error("a viewer is left")
+					t.Error("got a viewer after Close")
 				}
 				late := dial(t, network, get)
 				resp, err := http.ReadResponse(bufio.NewReader(late), nil)
@@ -322,7 +321,7 @@ func TestClose(t *testing.T) {
 				}
 				defer resp.Body.Close()
 				if resp.StatusCode != http.StatusTeapot {
-					t.Errorf("one that came late: %v", resp)
+					t.Errorf("request after Close: got %v", resp)
 				}
 			})
 		})

@@ -9,9 +9,9 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// resume is where a viewer says that it was cut off, by resume=TOKEN and from=v12040; nil if it
-// says nothing of that. From what cannot be read it begins at a keyframe: that plays, where a
-// refusal would not.
+// resume returns the position at which a viewer was cut off, from a query such as
+// resume=TOKEN&from=v12040, or nil if there is none. A viewer with a malformed position begins
+// at a keyframe, because that plays and a rejection would not.
 func resume(r *http.Request) *egress.Resume {
 	q := r.URL.Query()
 	if !q.Has("resume") {
@@ -21,7 +21,8 @@ func resume(r *http.Request) *egress.Resume {
 	return &egress.Resume{Token: q.Get("resume"), Track: track, DTS: dts}
 }
 
-// position reads v or a and the timestamp of a tag; a negative time is none.
+// position parses v or a followed by the timestamp of a tag. The time is negative if it is
+// malformed.
 func position(from string) (packetbuf.Track, time.Duration) {
 	tracks := map[byte]packetbuf.Track{'v': packetbuf.Video, 'a': packetbuf.Audio}
 	if from == "" {

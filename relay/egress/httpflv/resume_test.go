@@ -18,12 +18,12 @@ func TestPosition(t *testing.T) {
 	} {
 		track, dts := position(from)
 		if wantTrack := packetbuf.Track(0); dts != want || from != "" && from[0] == 'a' && want >= 0 && track != packetbuf.Audio || want < 0 && track != wantTrack {
-			t.Errorf("%q: %v %v", from, track, dts)
+			t.Errorf("position(%q) = %v, %v", from, track, dts)
 		}
 	}
 }
 
-// A viewer that says where it was cut off is told whether it goes on there.
+// A viewer that sends the position at which it was cut off learns whether it continues there.
 func TestResume(t *testing.T) {
 	for query, want := range map[string]*egress.Resume{
 		"":                        nil,
@@ -47,11 +47,11 @@ func TestResume(t *testing.T) {
 				told = "exact"
 			}
 			if resp.Header.Get("Holdfast-Session") != "t0ken" || resp.Header.Get("Holdfast-Resume") != told {
-				t.Errorf("%q: %v", query, resp.Header)
+				t.Errorf("%q: got header %v", query, resp.Header)
 			}
 			got := s.source.asked[0].Resume
 			if (got == nil) != (want == nil) || got != nil && *got != *want {
-				t.Errorf("%q: %+v", query, got)
+				t.Errorf("%q: got request %+v", query, got)
 			}
 		})
 	}

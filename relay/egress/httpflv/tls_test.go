@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 )
 
-// secured serves over TLS on loopback and returns a client of the given protocols.
+// secured serves over TLS on loopback and returns a client for HTTP/1.1 or HTTP/2.
 func (s *served) secured(t *testing.T, http2 bool) (url string, client *http.Client) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(s.Handler)
@@ -40,7 +40,7 @@ func fetch(t *testing.T, client *http.Client, url string) *http.Response {
 	return resp
 }
 
-// The same stream comes over TLS, in one write for each wake-up, and over HTTP/2, through
+// Viewers get the same stream over TLS, in one write per wake-up, and over HTTP/2, through
 // net/http.
 func TestTLS(t *testing.T) {
 	for _, tt := range []struct {
@@ -57,21 +57,21 @@ func TestTLS(t *testing.T) {
 			resp := fetch(t, client, url)
 			defer resp.Body.Close()
 			if resp.Proto != tt.proto || resp.Header.Get("Content-Type") != "video/x-flv" || resp.Header.Get("X-Accel-Buffering") != "no" {
-				t.Errorf("%s %v", resp.Proto, resp.Header)
+				t.Errorf("got %s %v", resp.Proto, resp.Header)
 			}
 			r := flv.NewReader(resp.Body, 0)
 			want := packets(2 * time.Second)
 			s.source.give(want[:40]...)
-			expect(t, r, want[:40]) // all of it is flushed
+			expect(t, r, want[:40]) // everything is flushed
 			s.source.give(want[40:]...)
 			s.source.end()
 			expect(t, r, want[40:])
 			if _, err := r.Next(); !errors.Is(err, io.EOF) {
-				t.Errorf("after the end: %v", err)
+				t.Errorf("after the end: got error %v", err)
 			}
 			s.Close()
 			if s.source.open() != 0 {
-				t.Error("a viewer is left")
+				t.Error("got a viewer after the end")
 			}
 		})
 	}
@@ -88,16 +88,16 @@ func TestCloseTLS(t *testing.T) {
 		if _, _, err := r.Header(); err != nil {
 			t.Fatal(err)
 		}
-		for range 64 { // far more than the sockets hold
+		for range 64 { // far more than the socket buffers hold
 			s.source.give(packets(time.Second)...)
 		}
 		began := time.Now()
 		s.Close()
 		if took := time.Since(began); took > writeTimeout*2/3 {
-			t.Errorf("HTTP/2 %v: it took %v", http2, took)
+			t.Errorf("HTTP/2 %v: Close took %v", http2, took)
 		}
 		if s.source.open() != 0 {
-			t.Errorf("HTTP/2 %v: a viewer is left", http2)
+			t.Errorf("HTTP/2 %v: got a viewer after Close", http2)
 		}
 	}
 }

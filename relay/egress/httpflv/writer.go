@@ -9,7 +9,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// tagWriter turns packets into FLV tags.
+// tagWriter converts packets to FLV tags.
 type tagWriter struct {
 	last uint32 // timestamp of the last tag
 }
@@ -24,11 +24,11 @@ func (w *tagWriter) Append(bufs net.Buffers, p *packetbuf.Packet) net.Buffers {
 		return bufs
 	}
 	w.last = p.Millis()
-	// Padding comes first, so that a viewer that resumes behind a packet of media misses none.
+	// Padding precedes the tag, so that a viewer that resumes after a media packet misses none.
 	return append(flv.AppendPadding(bufs, int(p.Padding)), tag)
 }
 
-// idleTag is a script tag that players do not know and pass over.
+// idleTag returns a script tag that players ignore.
 func (w *tagWriter) idleTag() []byte {
 	tag, err := flv.AppendTag(nil, flv.TypeData, w.last, onIdle)
 	if err != nil {
@@ -37,20 +37,20 @@ func (w *tagWriter) idleTag() []byte {
 	return tag
 }
 
-// onIdle is the AMF0 string "onIdle" and null.
+// onIdle is the AMF0 encoding of the string "onIdle" and null.
 var onIdle = []byte{2, 0, 6, 'o', 'n', 'I', 'd', 'l', 'e', 5}
 
-// rawWriter writes to a connection of its own.
+// rawWriter writes to a hijacked connection.
 type rawWriter struct {
 	tagWriter
 	conn     net.Conn
 	deadline egress.Deadline
-	gathers  bool   // conn writes many buffers in one system call
-	joined   []byte // where it does not: what one write sends
+	gathers  bool   // conn writes several buffers in one system call
+	joined   []byte // buffer of one write, if it does not
 }
 
-// maxKept is how much of joined is kept from write to write: the burst at the start is not what
-// to keep memory for.
+// maxKept is the maximum size of the buffer that is kept between writes, because the burst at
+// the start should not occupy memory for as long as the viewer plays.
 const maxKept = 64 << 10
 
 // Write implements egress.Writer.

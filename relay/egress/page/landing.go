@@ -8,12 +8,12 @@ import (
 	"net/http"
 )
 
-// landing is what a browser sees at an address that is no stream's. It lists no streams.
+// landing is the document for a path that is no stream's. It does not list streams.
 //
 //go:embed landing.html
 var landing []byte
 
-// landingSecurity allows the style that landing has in it, and nothing else.
+// landingSecurity allows the inline style of landing, and nothing else.
 var landingSecurity = func() string {
 	_, style, _ := bytes.Cut(landing, []byte("<style>"))
 	style, _, _ = bytes.Cut(style, []byte("</style>"))
@@ -21,14 +21,15 @@ var landingSecurity = func() string {
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }()
 
-// Landing answers a browser that asks for an address that is no stream's with how streams are reached.
+// Landing answers a browser's request for a path that is no stream's. It explains how to reach
+// streams.
 func Landing(w http.ResponseWriter, status int) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", landingSecurity)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer") // there may be a token in the address
+	h.Set("Referrer-Policy", "no-referrer") // the URL may contain a token
 	h.Set("Cache-Control", "no-cache")
 	w.WriteHeader(status)
-	_, _ = w.Write(landing) // the peer may have gone
+	_, _ = w.Write(landing) // fails if the client has gone
 }

@@ -1,5 +1,5 @@
-// Package page serves the page at a stream's own address, on which it is watched, and from
-// which a browser publishes it, over WebRTC.
+// Package page serves the web page of a stream, which plays the stream and publishes to it over
+// WebRTC.
 package page
 
 import (
@@ -17,14 +17,14 @@ import (
 var files embed.FS
 
 const (
-	// folder is where the page's own files are; no stream's app has a tilde.
+	// folder is the path of the page's own files; the app of a stream cannot contain a tilde.
 	folder = "/~page/"
-	// security lets the page run what it comes with, and nothing else.
+	// security allows the page's own scripts and styles, and nothing else.
 	security = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; " +
 		"media-src 'self' blob: mediastream:; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors "
 )
 
-// version is of all files together: their address changes with what is in any of them.
+// version is a hash of all files, so that their URLs change with their content.
 var version = func() string {
 	sum := sha256.New()
 	for _, name := range names() {
@@ -34,14 +34,15 @@ var version = func() string {
 	return hex.EncodeToString(sum.Sum(nil)[:8])
 }()
 
-// document is the page, which finds its files from any stream's folder, behind any proxy.
+// document is the page. It refers to its files relative to a stream's folder, so that it works
+// behind any proxy.
 var document = bytes.ReplaceAll(read("page.html"), []byte(`"~page/`), []byte(`"../..`+folder+version+`/`))
 
-// names are those of the files.
+// names returns the names of the embedded files.
 func names() []string {
 	found, err := fs.Glob(files, "*")
 	if err != nil {
-		panic(err) // the pattern is good
+		panic(err) // cannot happen: the pattern is valid
 	}
 	return found
 }
@@ -49,23 +50,24 @@ func names() []string {
 func read(name string) []byte {
 	content, err := files.ReadFile(name)
 	if err != nil {
-		panic(err) // it was embedded
+		panic(err) // cannot happen: the file is embedded
 	}
 	return content
 }
 
-// Match tells whether a path is that of a stream's page: {app}/{name}/, or the same without the
-// slash, which is led there; and of which.
+// Match reports whether a path is that of a stream's page, {app}/{name}/ or the same without the
+// slash, which is redirected. It returns the path's components.
 func Match(path string) (app, name string, ok bool) {
 	app, name, ok = strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	name = strings.TrimSuffix(name, "/")
 	return app, name, ok && app != "" && name != "" && !strings.Contains(name, "/")
 }
 
-// ServeHTTP serves the paths that Match.
+// ServeHTTP serves the paths that Match accepts.
 func ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasSuffix(r.URL.Path, "/") {
-		// Relative to the last part of the path, so that it is right behind any proxy.
+		// The redirect is relative to the last element of the path, so that it works behind any
+		// proxy.
 		to := r.URL.EscapedPath()
 		to = "./" + to[strings.LastIndexByte(to, '/')+1:] + "/"
 		if r.URL.RawQuery != "" {
@@ -77,20 +79,20 @@ func ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	if r.URL.Query().Has("embed") { // in anybody's page, where nothing is published
+	if r.URL.Query().Has("embed") { // may be framed by any site, and cannot publish
 		h.Set("Content-Security-Policy", security+"*")
 		h.Set("Permissions-Policy", "camera=(), microphone=(), display-capture=()")
 	} else {
 		h.Set("Content-Security-Policy", security+"'self'")
 		h.Set("Permissions-Policy", "camera=(self), microphone=(self), display-capture=(self), autoplay=(self)")
 	}
-	h.Set("Referrer-Policy", "no-referrer") // there may be a token in the address
+	h.Set("Referrer-Policy", "no-referrer") // the URL may contain a token
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-cache")
 	_, _ = w.Write(document)
 }
 
-// ServeFile serves one of the page's files; false where the path is none's.
+// ServeFile serves one of the page's files. It returns false if the path is not that of a file.
 func ServeFile(w http.ResponseWriter, r *http.Request) bool {
 	name, ok := strings.CutPrefix(r.URL.Path, folder+version+"/")
 	kind, known := map[string]string{".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}[path.Ext(name)]
@@ -105,6 +107,6 @@ func ServeFile(w http.ResponseWriter, r *http.Request) bool {
 	h.Set("Content-Type", kind)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
-	_, _ = w.Write(content) //nolint:gosec // G705: it is the page's own
+	_, _ = w.Write(content) //nolint:gosec // G705: an embedded file
 	return true
 }

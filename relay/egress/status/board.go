@@ -1,6 +1,6 @@
-// Package status tells viewers how the stream that they watch is, whatever they watch it by: live,
-// held while its publisher is away, or over; since when, and how it was in the last minutes.
-// Nothing of it says who publishes, or from where.
+// Package status reports to viewers the state of the stream that they watch, whatever protocol
+// they use: live, held while its publisher is away, or ended; since when, and the states of the
+// last minutes. It reveals nothing about the publisher.
 package status
 
 import (
@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The states of a stream as viewers are told.
+// States of a stream.
 const (
 	Live  = "live"
 	Held  = "held"
@@ -16,41 +16,41 @@ const (
 )
 
 const (
-	// maxAge is how long the past is kept.
+	// maxAge is how long past states are kept.
 	maxAge = 5 * time.Minute
-	// maxPast is how many spans of it are kept at the most, the newest.
+	// maxPast is the maximum number of past states that are kept.
 	maxPast = 32
 )
 
-// Span is a time during which a stream was in one state. It lasts until the next one begins.
+// Span is a period in which a stream was in one state. It lasts until the next span begins.
 type Span struct {
 	State string    `json:"state"`
-	Cause string    `json:"cause,omitempty"` // why it is not live
+	Cause string    `json:"cause,omitempty"` // why the stream is not live
 	Since time.Time `json:"since"`
 }
 
-// Report is how a stream is, and was.
+// Report is the current state of a stream and its recent past.
 type Report struct {
 	Span
 	Now  time.Time `json:"now"`
-	Past []Span    `json:"past"` // the oldest first, as far as it reaches into the last five minutes
+	Past []Span    `json:"past"` // oldest first, covering the last five minutes
 }
 
-// Board has the states of all streams that are there.
+// Board holds the states of all existing streams.
 type Board struct {
-	mu      sync.Mutex // guards all below, and what the entries hold
+	mu      sync.Mutex // guards streams and its entries
 	streams map[string]*entry
 }
 
 type entry struct {
-	spans   []Span // never empty, the one in force last
+	spans   []Span // never empty; the current one is last
 	changed chan struct{}
 }
 
-// NewBoard returns a board that knows no stream.
+// NewBoard returns a board without streams.
 func NewBoard() *Board { return &Board{streams: map[string]*entry{}} }
 
-// Set notes that a stream is in another state since now. One that has ended is forgotten.
+// Set records that a stream is in a state since now. A stream that has ended is removed.
 func (b *Board) Set(now time.Time, stream, state, cause string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -73,7 +73,7 @@ func (b *Board) Set(now time.Time, stream, state, cause string) {
 	}
 }
 
-// trim forgets what nobody is told any more.
+// trim removes spans that reports no longer contain.
 func (e *entry) trim(now time.Time) {
 	n := 0
 	for n < len(e.spans)-1 && (len(e.spans)-n > maxPast+1 || now.Sub(e.spans[n+1].Since) > maxAge) {
@@ -82,13 +82,13 @@ func (e *entry) trim(now time.Time) {
 	e.spans = append(e.spans[:0], e.spans[n:]...)
 }
 
-// Watcher follows one stream until it ends. One goroutine uses it.
+// Watcher follows one stream until it ends. It is not safe for concurrent use.
 type Watcher struct {
 	b *Board
 	e *entry
 }
 
-// Watch returns a watcher of a stream; nil where there is none.
+// Watch returns a watcher of a stream, or nil if the stream does not exist.
 func (b *Board) Watch(stream string) *Watcher {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -99,7 +99,7 @@ func (b *Board) Watch(stream string) *Watcher {
 	return &Watcher{b, e}
 }
 
-// Status is how the stream is, and a channel that is closed when that changes.
+// Status returns the state of the stream, and a channel that is closed when the state changes.
 func (w *Watcher) Status(now time.Time) (Report, <-chan struct{}) {
 	w.b.mu.Lock()
 	defer w.b.mu.Unlock()

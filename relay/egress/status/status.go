@@ -11,37 +11,38 @@ import (
 	"github.com/holdfast-live/holdfast/relay/sse"
 )
 
-// Options are what the handler needs.
+// Options configure a Handler.
 type Options struct {
 	Board *Board
-	// Admit admits a viewer and returns the name of the stream. until is when its play token expires; the
-	// zero Time is never.
+	// Admit admits a viewer and returns the name of the stream and when the viewer's play token
+	// expires. The zero Time means never.
 	Admit  func(r *http.Request, app, name string) (stream string, until time.Time, err error)
 	Refuse func(w http.ResponseWriter, r *http.Request, err error)
-	// Absent returns the refusal of a stream that does not exist.
+	// Absent returns the refusal for a stream that does not exist.
 	Absent func(stream string) error
 }
 
-// Handler serves /{app}/{name}/state: as JSON, or as server-sent events where the client accepts them.
+// Handler serves /{app}/{name}/state, as JSON or, if the client accepts them, as server-sent
+// events.
 type Handler struct {
 	opts    Options
-	clients *egress.Register // of events
+	clients *egress.Register // clients that receive events
 }
 
-// New returns a handler. Close ends its answers.
+// New returns a handler. Close must be called to end its responses.
 func New(o Options) *Handler { return &Handler{opts: o, clients: egress.NewRegister()} }
 
-// Close ends all answers and waits for them.
+// Close ends all responses and waits for them.
 func (h *Handler) Close() { h.clients.Close() }
 
-// Match reports whether a path is that of a stream's state, and of which stream.
+// Match reports whether a path is that of a stream's state, and returns its components.
 func Match(path string) (app, name string, ok bool) {
 	app, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	name, file, _ := strings.Cut(rest, "/")
 	return app, name, app != "" && name != "" && file == "state"
 }
 
-// ServeHTTP implements http.Handler for the paths that Match.
+// ServeHTTP implements http.Handler for the paths that Match accepts.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	app, name, _ := Match(r.URL.Path)
 	stream, until, err := h.opts.Admit(r, app, name)
@@ -67,11 +68,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	status, _ := watcher.Status(time.Now())
-	_ = json.NewEncoder(w).Encode(status) // the viewer has gone
+	_ = json.NewEncoder(w).Encode(status) // fails if the client has gone
 }
 
-// follow writes each change of a stream's state until the stream ends, the viewer leaves, or its play token
-// expires.
+// follow writes each change of the stream's state until the stream ends, the client disconnects,
+// or the play token expires.
 func (h *Handler) follow(w http.ResponseWriter, r *http.Request, watcher *Watcher, until time.Time) {
 	ctx := r.Context()
 	if !until.IsZero() {
@@ -100,6 +101,6 @@ func (h *Handler) follow(w http.ResponseWriter, r *http.Request, watcher *Watche
 }
 
 func writeReport(out *sse.Writer, r Report) {
-	data, _ := json.Marshal(r) // it has only texts and times of this century, and never fails
+	data, _ := json.Marshal(r) // cannot fail for strings and times of this century
 	out.Event("", "", string(data))
 }

@@ -22,45 +22,46 @@ func TestBoard(t *testing.T) {
 	b := NewBoard()
 	now := time.Unix(1000, 0)
 	if b.Watch(cam) != nil {
-		t.Error("a stream that nobody knows is watched")
+		t.Error("got a watcher of an unknown stream")
 	}
 	b.Set(now, cam, Ended, "")
 	if b.Watch(cam) != nil {
-		t.Error("a stream begins with its end")
+		t.Error("a stream was added when it ended")
 	}
 	b.Set(now, cam, Live, "")
 	w := b.Watch(cam)
 	s, changed := w.Status(now)
 	if s.State != Live || !s.Since.Equal(now) || len(s.Past) != 0 {
-		t.Errorf("%+v", s)
+		t.Errorf("got status %+v", s)
 	}
 	b.Set(now.Add(time.Second), cam, Live, "")
 	select {
 	case <-changed:
-		t.Error("the same state is told as another")
+		t.Error("got a change for the same state")
 	default:
 	}
 	b.Set(now.Add(2*time.Second), cam, Held, "silence")
 	select {
 	case <-changed:
 	default:
-		t.Error("nobody is told of a hold")
+		t.Error("got no change for a hold")
 	}
 	s, _ = w.Status(now.Add(3 * time.Second))
 	if s.State != Held || s.Cause != "silence" || len(s.Past) != 1 || s.Past[0] != (Span{Live, "", now}) || !s.Now.Equal(now.Add(3*time.Second)) {
-		t.Errorf("%+v", s)
+		t.Errorf("got status %+v", s)
 	}
-	// What has ended is told to who was there, and to nobody who comes.
+	// The end is reported to existing watchers, and the stream has no new ones.
 	b.Set(now.Add(4*time.Second), cam, Ended, "silence")
 	if s, _ = w.Status(now.Add(4 * time.Second)); s.State != Ended || len(s.Past) != 2 {
-		t.Errorf("%+v", s)
+		t.Errorf("got status %+v", s)
 	}
 	if b.Watch(cam) != nil {
-		t.Error("a stream that has ended is watched")
+		t.Error("got a watcher of an ended stream")
 	}
 }
 
-// The past is bounded in time and in number, and the span that reaches into the last minutes stays.
+// The past is limited in time and number, and the span that reaches into the last minutes is
+// kept.
 func TestPast(t *testing.T) {
 	b := NewBoard()
 	start := time.Unix(1000, 0)
@@ -72,7 +73,7 @@ func TestPast(t *testing.T) {
 	set(start.Add(2*time.Minute), 0)
 	s, _ := b.Watch(cam).Status(start.Add(6*time.Minute + 30*time.Second))
 	if len(s.Past) != 1 || !s.Past[0].Since.Equal(start.Add(time.Minute)) {
-		t.Errorf("%+v", s.Past)
+		t.Errorf("got past %+v", s.Past)
 	}
 	at := start.Add(7 * time.Minute)
 	for i := range 4 * maxPast {
@@ -80,7 +81,7 @@ func TestPast(t *testing.T) {
 		set(at, i+1)
 	}
 	if s, _ = b.Watch(cam).Status(at); len(s.Past) != maxPast {
-		t.Errorf("%d spans", len(s.Past))
+		t.Errorf("got %d spans", len(s.Past))
 	}
 }
 
@@ -133,7 +134,7 @@ func TestRefused(t *testing.T) {
 	_, _, url := serve(t)
 	for _, path := range []string{"/live/cam/state?token=bad", "/live/cam/state"} {
 		if got := get(t, url+path, ""); got.StatusCode != http.StatusTeapot { //nolint:bodyclose // get closes it
-			t.Errorf("%s: %d", path, got.StatusCode)
+			t.Errorf("%s: got status %d", path, got.StatusCode)
 		}
 	}
 }
@@ -144,14 +145,15 @@ func TestOnce(t *testing.T) {
 	got := get(t, url+"/live/cam/state", "*/*") //nolint:bodyclose // get closes it
 	var s Report
 	if err := json.NewDecoder(got.Body).Decode(&s); err != nil || s.State != Held || s.Cause != "reset" || s.Past == nil {
-		t.Errorf("%v, %+v", err, s)
+		t.Errorf("got error %v, status %+v", err, s)
 	}
 	if got.Header.Get("Cache-Control") != "no-store" || got.Header.Get("Content-Type") != "application/json" {
-		t.Errorf("%v", got.Header)
+		t.Errorf("got header %v", got.Header)
 	}
 }
 
-// Every change is told until the end of the stream, which ends the answer, as the relay's does.
+// Every change is sent until the stream ends, which ends the response, as closing the handler
+// does.
 func TestEvents(t *testing.T) {
 	b, h, url := serve(t)
 	b.Set(time.Now(), cam, Live, "")
@@ -170,20 +172,20 @@ func TestEvents(t *testing.T) {
 	for _, state := range []string{Live, Held, Live, Ended} {
 		b.Set(time.Now(), cam, state, "")
 		if s, ok := one(); !ok || s.State != state {
-			t.Errorf("%+v instead of %s", s, state)
+			t.Errorf("got %+v, want %s", s, state)
 		}
 	}
 	if _, ok := one(); ok {
-		t.Error("something follows the end")
+		t.Error("got an event after the end")
 	}
 	b.Set(time.Now(), cam, Live, "")
 	other := follow()
 	if _, ok := other(); !ok {
-		t.Error("a stream of the same name is not told of")
+		t.Error("got no event for a new stream of the same name")
 	}
 	h.Close()
 	if _, ok := other(); ok {
-		t.Error("something is told after Close")
+		t.Error("got an event after Close")
 	}
 }
 
@@ -193,13 +195,13 @@ func TestMatch(t *testing.T) {
 	} {
 		app, name, ok := Match(path)
 		if ok != (want != "") || ok && app+"/"+name != want {
-			t.Errorf("%s: %s %s %v", path, app, name, ok)
+			t.Errorf("Match(%s) = %s, %s, %v", path, app, name, ok)
 		}
 	}
 }
 
-// Whoever is told of changes is told no longer than its token is good.
-func TestFollowingEndsWithTheToken(t *testing.T) {
+// A client receives events only until its token expires.
+func TestEventsEndWithToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		board := NewBoard()
 		board.Set(time.Now(), "live/cam", Live, "")
@@ -212,13 +214,13 @@ func TestFollowingEndsWithTheToken(t *testing.T) {
 		begun := time.Now()
 		h.ServeHTTP(&unlimited{httptest.NewRecorder()}, r)
 		if took := time.Since(begun); took != time.Minute {
-			t.Errorf("it was told for %v, want a minute", took)
+			t.Errorf("got events for %v, want a minute", took)
 		}
 	})
 }
 
-// unlimited is a response whose writes have no deadline.
+// unlimited is a response that accepts write deadlines.
 type unlimited struct{ *httptest.ResponseRecorder }
 
-// SetWriteDeadline is for http.ResponseController.
+// SetWriteDeadline is used by http.ResponseController.
 func (*unlimited) SetWriteDeadline(time.Time) error { return nil }

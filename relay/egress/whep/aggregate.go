@@ -6,17 +6,18 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// aggregator makes payloads of NAL units. Units that fit into one packet share it: a STAP-A of
-// H.264 (RFC 6184, 5.7.1) or an aggregation packet of HEVC (RFC 7798, 4.4.2). So an access unit
-// takes at most about twice as many packets as its bytes need, however small its units are.
+// aggregator packs NAL units into payloads. Units that fit into one packet share it: a STAP-A of
+// H.264 (RFC 6184, 5.7.1) or an aggregation packet of HEVC (RFC 7798, 4.4.2). An access unit
+// therefore needs at most about twice as many packets as its size requires, however small its
+// units are.
 type aggregator struct {
 	codec   packetbuf.Codec
 	out     []byte
-	pending [][]byte // units that may share a packet
+	pending [][]byte // units that share the next packet
 	size    int      // of that packet
 }
 
-// add adds a unit, which is not empty.
+// add adds a unit, which must not be empty.
 func (a *aggregator) add(nal []byte) {
 	const length = 2
 	if a.size+length+len(nal) > maxPayload {
@@ -32,7 +33,7 @@ func (a *aggregator) add(nal []byte) {
 	a.pending, a.size = append(a.pending, nal), a.size+length+len(nal)
 }
 
-// payloads returns all payloads, each behind its length.
+// payloads returns all payloads, each preceded by its length.
 func (a *aggregator) payloads() []byte {
 	a.flush()
 	return a.out
@@ -61,7 +62,7 @@ func (a *aggregator) headerSize() int {
 	return 1
 }
 
-// appendHeader appends the header of the packet that the pending units share.
+// appendHeader appends the header of the packet with the pending units.
 func (a *aggregator) appendHeader(b []byte) []byte {
 	if a.codec == packetbuf.HEVC {
 		// The lowest layer and temporal ID of the units.

@@ -41,7 +41,7 @@ func sending(tb testing.TB) (v *viewer, second []*packetbuf.Packet, out [2]*void
 	now := time.Now()
 	for _, p := range second {
 		p.Arrived = now
-		v.put(now, p) // the bytes are made
+		v.sendPacket(now, p) // the bytes are made
 	}
 	return v, second, out
 }
@@ -58,7 +58,7 @@ func TestSendDoesNotAllocate(t *testing.T) {
 		for _, p := range second {
 			p.DTS, p.Arrived = at, now
 			at += 10 * time.Millisecond
-			v.put(now, p)
+			v.sendPacket(now, p)
 		}
 		to := v.video.writer.Load()
 		if p, ok := v.video.history.repeat(now, v.video.history.next-1); ok {
@@ -80,7 +80,7 @@ func BenchmarkSend(b *testing.B) {
 		for _, p := range media {
 			p.DTS = at
 			at += 10 * time.Millisecond
-			v.put(now, p)
+			v.sendPacket(now, p)
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(out[0].packets+out[1].packets-before), "ns/packet")
@@ -90,7 +90,7 @@ func BenchmarkSend(b *testing.B) {
 func BenchmarkPayloads(b *testing.B) {
 	config, of := h264(b, 4)
 	p := of(packetbuf.Delta, unit(slice, 10_000))
-	pack := packing(config)
+	pack := payloader(config)
 	b.SetBytes(int64(len(p.Payload)))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -107,7 +107,7 @@ func BenchmarkJoin(b *testing.B) {
 	var took []time.Duration
 	for b.Loop() {
 		b.StopTimer()
-		w := newWatcher(b, h)
+		w := newTestViewer(b, h)
 		offer := w.offer(b, nil)
 		b.StartTimer()
 		begun := time.Now()

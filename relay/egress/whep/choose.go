@@ -10,13 +10,13 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// choose finds the payload type for a codec. The best is the one that has the
-// stream's own profile; browsers decode others under any name. ok is false where the offer
-// has none.
+// choose returns the best payload type for a codec. The best one has the profile of the stream,
+// because browsers decode other profiles under any name. ok is false if the offer has no payload
+// type of the codec.
 func choose(list []webrtc.RTPCodecParameters, c packetbuf.Codec, config *packetbuf.Packet) (best webrtc.RTPCodecParameters, ok bool) {
 	score := -1
 	for _, one := range list {
-		if _, name, _ := strings.Cut(one.MimeType, "/"); !strings.EqualFold(name, names[c]) {
+		if _, name, _ := strings.Cut(one.MimeType, "/"); !strings.EqualFold(name, sdpNames[c]) {
 			continue
 		}
 		if s := fit(one, c, config); s > score {
@@ -26,7 +26,7 @@ func choose(list []webrtc.RTPCodecParameters, c packetbuf.Codec, config *packetb
 	return best, ok
 }
 
-// fit is how well a payload type fits the stream.
+// fit returns a score for how well a payload type suits the stream.
 func fit(one webrtc.RTPCodecParameters, c packetbuf.Codec, config *packetbuf.Packet) int {
 	if config != nil && config.Codec != c {
 		config = nil
@@ -44,11 +44,11 @@ func fit(one webrtc.RTPCodecParameters, c packetbuf.Codec, config *packetbuf.Pac
 	return 0
 }
 
-// fitH264 is fit for H.264 (RFC 6184, 8.1).
+// fitH264 returns the score for H.264 (RFC 6184, 8.1).
 func fitH264(fmtp string, config *packetbuf.Packet) int {
 	s := 0
 	if parameter(fmtp, "packetization-mode") == "1" {
-		s += 8 // pictures of more than one packet are sent in fragments
+		s += 8 // frames of more than one packet are sent in fragments
 	}
 	profile, err := strconv.ParseUint(parameter(fmtp, "profile-level-id"), 16, 32)
 	if err != nil || config == nil {
@@ -68,8 +68,9 @@ func fitH264(fmtp string, config *packetbuf.Packet) int {
 	return s
 }
 
-// profileOf is a configuration's profile, by what name an offer has it, and which one it means
-// when it does not say (RFC 7798, 7.1; RFC 9628, 6; RTP Payload Format For AV1, 7.2.1).
+// profileOf returns the profile of a configuration, the name of the parameter that has it in an
+// offer, and the profile that an offer without it means (RFC 7798, 7.1; RFC 9628, 6; RTP Payload
+// Format For AV1, 7.2.1).
 func profileOf(config *packetbuf.Packet) (profile, name, unsaid string) {
 	switch config.Codec {
 	case packetbuf.HEVC:
@@ -81,7 +82,7 @@ func profileOf(config *packetbuf.Packet) (profile, name, unsaid string) {
 			return strconv.Itoa(c.Profile), "profile", "0"
 		}
 	case packetbuf.VP9:
-		const whole = 8 // as in FLV; some put the version and the flags of a box in front
+		const whole = 8 // as in FLV; some encoders prepend the version and flags of a box
 		record := config.Payload[max(0, len(config.Payload)-whole):]
 		if len(record) > 0 {
 			return strconv.Itoa(int(record[0])), "profile-id", "0"
@@ -90,7 +91,7 @@ func profileOf(config *packetbuf.Packet) (profile, name, unsaid string) {
 	return "", "", ""
 }
 
-// parameter is one of a format's parameters; empty where it has none of that name.
+// parameter returns one of a format's parameters, or "" if it has none of that name.
 func parameter(fmtp, name string) string {
 	for one := range strings.SplitSeq(fmtp, ";") {
 		key, value, _ := strings.Cut(strings.TrimSpace(one), "=")

@@ -6,68 +6,67 @@ import (
 )
 
 const (
-	// keptVideo and keptAudio are how many packets a history has, powers of two: about three
-	// seconds of 2.5 Mb/s, and five of sound.
-	keptVideo, keptAudio = 1024, 256
-	// again is how long after it was sent again a packet is not sent once more.
-	again = 10 * time.Millisecond
-	// repeats is how often one packet is sent again.
-	repeats = 8
-	// share is how many packets may be sent again for each that is sent, and saved is for how
-	// many packets that right can be saved up: a viewer whose line loses more than that is not
-	// helped by more.
-	share = 2
-	saved = 1024
+	// videoHistory and audioHistory are the numbers of packets in a history, powers of two:
+	// about three seconds of 2.5 Mb/s, and five seconds of audio.
+	videoHistory, audioHistory = 1024, 256
+	// minRepeatInterval is the minimum interval between two repeats of a packet.
+	minRepeatInterval = 10 * time.Millisecond
+	// maxRepeats is how often one packet is repeated.
+	maxRepeats = 8
+	// creditPerPacket is how many packets may be repeated per sent packet, and maxCredit limits
+	// how many such repeats accumulate: more repeats do not help a viewer whose connection loses
+	// more than that.
+	creditPerPacket = 2
+	maxCredit       = 1024
 )
 
-// history is what was sent of one track to one viewer: where the shared payload of each packet
-// stands.
+// history holds the packets that were sent of one track to one viewer. The payloads are shared.
 type history struct {
-	begun time.Time
+	start time.Time
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	sent   []sentPacket
 	next   uint16 // sequence number of the next packet
-	credit int    // packets that may be sent again
+	credit int    // packets that may be repeated
 }
 
-// sentPacket is one of tens of thousands for each hundred viewers: its size matters.
+// sentPacket exists tens of thousands of times per hundred viewers, so its size matters.
 type sentPacket struct {
 	payload  []byte // shared
-	repeated int32  // when it was last sent again, in ms since the history begun
+	repeated int32  // time of the last repeat, in ms since history.start
 	ts       uint32
 	seq      uint16
-	times    uint8 // that it was sent again
+	times    uint8 // number of repeats
 	marker   bool
 }
 
 func newHistory(now time.Time, kept int, first uint16) history {
-	return history{begun: now, sent: make([]sentPacket, kept), next: first}
+	return history{start: now, sent: make([]sentPacket, kept), next: first}
 }
 
-// at is the place of a sequence number.
-func (h *history) at(seq uint16) *sentPacket { return &h.sent[int(seq)&(len(h.sent)-1)] }
+// slot returns the slot of a sequence number.
+func (h *history) slot(seq uint16) *sentPacket { return &h.sent[int(seq)&(len(h.sent)-1)] }
 
-// add notes a packet and gives it its sequence number.
+// add records a packet and returns its sequence number.
 func (h *history) add(payload []byte, ts uint32, marker bool) uint16 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	seq := h.next
-	*h.at(seq) = sentPacket{payload: payload, ts: ts, seq: seq, marker: marker}
+	*h.slot(seq) = sentPacket{payload: payload, ts: ts, seq: seq, marker: marker}
 	h.next++
-	h.credit = min(h.credit+share, saved)
+	h.credit = min(h.credit+creditPerPacket, maxCredit)
 	return seq
 }
 
-// repeat finds a packet that is to be sent again; ok is false where it has been forgotten, was
-// sent again a moment ago or too often.
+// repeat returns a packet to be repeated. ok is false if the packet is no longer in the history,
+// or was repeated a moment ago or too often.
 func (h *history) repeat(now time.Time, seq uint16) (p sentPacket, ok bool) {
-	ms := int32(now.Sub(h.begun) / time.Millisecond) //nolint:gosec // a session of 24 days; then repeats come late at the worst
+	ms := int32(now.Sub(h.start) / time.Millisecond) //nolint:gosec // lasts for a session of 24 days; after that repeats may be delayed
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := h.at(seq)
-	early := s.times > 0 && ms-s.repeated < int32(again/time.Millisecond)
-	if s.payload == nil || s.seq != seq || early || s.times >= repeats || h.credit == 0 {
+	s := h.slot(seq)
+	early := s.times > 0 && ms-s.repeated < int32(minRepeatInterval/time.Millisecond)
+	if s.payload == nil || s.seq != seq || early || s.times >= maxRepeats || h.credit == 0 {
 		return sentPacket{}, false
 	}
 	s.times++

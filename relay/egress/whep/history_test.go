@@ -12,7 +12,7 @@ import (
 // forgotten.
 func TestHistory(t *testing.T) {
 	now := time.Now()
-	h := newHistory(now, keptVideo, 65000)
+	h := newHistory(now, videoHistory, 65000)
 	type packet struct {
 		payload byte
 		ts      uint32
@@ -27,14 +27,14 @@ func TestHistory(t *testing.T) {
 	if last != uint16((65000+2999)&0xffff) {
 		t.Fatalf("the last is %d", last)
 	}
-	for back := range uint16(keptVideo) {
+	for back := range uint16(videoHistory) {
 		want := sent[last-back]
 		got, ok := h.repeat(now, last-back)
-		if back < saved && (!ok || got.payload[0] != want.payload || got.ts != want.ts || got.marker != want.marker || got.seq != last-back) {
+		if back < maxCredit && (!ok || got.payload[0] != want.payload || got.ts != want.ts || got.marker != want.marker || got.seq != last-back) {
 			t.Fatalf("%d back: %+v %v, not %+v", back, got, ok, want)
 		}
 	}
-	for _, seq := range []uint16{last - keptVideo, last + 1, last + keptVideo} {
+	for _, seq := range []uint16{last - videoHistory, last + 1, last + videoHistory} {
 		if _, ok := h.repeat(now.Add(time.Second), seq); ok {
 			t.Errorf("%d, of which nothing is known, is sent", seq)
 		}
@@ -44,26 +44,26 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-func newTrackHistory() *history { h := newHistory(time.Now(), keptAudio, 0); return &h }
+func newTrackHistory() *history { h := newHistory(time.Now(), audioHistory, 0); return &h }
 
 // The first time a packet goes again at once, then no sooner than again, and no more than a few
 // times.
 func TestHistoryRepeats(t *testing.T) {
 	now := time.Now()
-	h := newHistory(now, keptVideo, 0)
+	h := newHistory(now, videoHistory, 0)
 	for range 100 {
 		h.add([]byte{1}, 0, false)
 	}
 	got := 0
 	for at := now; at.Before(now.Add(time.Second)); at = at.Add(time.Millisecond) {
 		if _, ok := h.repeat(at, 99); ok {
-			if want := now.Add(time.Duration(got) * again); !at.Equal(want) {
+			if want := now.Add(time.Duration(got) * minRepeatInterval); !at.Equal(want) {
 				t.Errorf("time %d after %v", got, at.Sub(now))
 			}
 			got++
 		}
 	}
-	if got != repeats {
+	if got != maxRepeats {
 		t.Errorf("%d times", got)
 	}
 }
@@ -72,7 +72,7 @@ func TestHistoryRepeats(t *testing.T) {
 func TestHostileViewer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := time.Now()
-		h := newHistory(now, rapid.SampledFrom([]int{keptVideo, keptAudio}).Draw(t, "kept"), rapid.Uint16().Draw(t, "first"))
+		h := newHistory(now, rapid.SampledFrom([]int{videoHistory, audioHistory}).Draw(t, "kept"), rapid.Uint16().Draw(t, "first"))
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 		sent, repeated := 0, 0
 		for range 60 {
@@ -86,24 +86,24 @@ func TestHostileViewer(t *testing.T) {
 					repeated++
 				}
 			}
-			if repeated > share*sent {
+			if repeated > creditPerPacket*sent {
 				t.Fatalf("%d were sent, and %d again", sent, repeated)
 			}
 		}
 		// What was not asked for is not saved up without a bound.
-		for range 10 * saved {
+		for range 10 * maxCredit {
 			h.add([]byte{1}, 0, false)
 		}
 		burst := 0
 		for range 10 {
-			now = now.Add(again)
+			now = now.Add(minRepeatInterval)
 			for back := range uint16(len(h.sent)) {
 				if _, ok := h.repeat(now, h.next-1-back); ok {
 					burst++
 				}
 			}
 		}
-		if burst > saved {
+		if burst > maxCredit {
 			t.Fatalf("%d at once", burst)
 		}
 	})

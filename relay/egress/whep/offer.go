@@ -11,18 +11,18 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// wish is what an offer is ready to receive.
-type wish struct {
-	video, audio []webrtc.RTPCodecParameters // payload types, in the order of the offer
+// offeredCodecs holds the payload types that a viewer offers to receive.
+type offeredCodecs struct {
+	video, audio []webrtc.RTPCodecParameters // in the order of the offer
 }
 
-// readOffer reads what a viewer is ready to receive.
-func readOffer(text string) (wish, error) {
+// readOffer parses the payload types that a viewer offers to receive.
+func readOffer(text string) (offeredCodecs, error) {
 	d, err := rtcsock.ReadOffer(text)
 	if err != nil {
-		return wish{}, err
+		return offeredCodecs{}, err
 	}
-	var w wish
+	var w offeredCodecs
 	for _, m := range d.MediaDescriptions {
 		if !receives(d, m) {
 			continue
@@ -37,7 +37,7 @@ func readOffer(text string) (wish, error) {
 	return w, nil
 }
 
-// receives tells whether media is offered to be received.
+// receives reports whether the viewer offers to receive media.
 func receives(d *sdp.SessionDescription, m *sdp.MediaDescription) bool {
 	switch rtcsock.Direction(d, m) {
 	case "recvonly", "sendrecv":
@@ -46,15 +46,15 @@ func receives(d *sdp.SessionDescription, m *sdp.MediaDescription) bool {
 	return false
 }
 
-// names are codecs as SDP has them.
-var names = map[packetbuf.Codec]string{
+// sdpNames are the codecs' names in SDP.
+var sdpNames = map[packetbuf.Codec]string{
 	packetbuf.H264: "H264", packetbuf.HEVC: "H265", packetbuf.VP8: "VP8", packetbuf.VP9: "VP9", packetbuf.AV1: "AV1",
 	packetbuf.Opus: "opus",
 }
 
-// media is what a peer needs to be sent these codecs. There is no interceptor: what they would
-// do for each viewer's each packet is done for all viewers, or once a second.
-func media(video, audio *webrtc.RTPCodecParameters) (*webrtc.MediaEngine, *interceptor.Registry, error) {
+// newEngine returns the engine for a peer that is sent these codecs. There are no interceptors:
+// their work per packet and viewer is done once for all viewers, or once a second.
+func newEngine(video, audio *webrtc.RTPCodecParameters) (*webrtc.MediaEngine, *interceptor.Registry, error) {
 	m := &webrtc.MediaEngine{}
 	if video != nil {
 		video.RTCPFeedback = []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}}

@@ -89,7 +89,7 @@ func TestChooseProfile(t *testing.T) {
 	boxed := config(packetbuf.VP9, append([]byte{1, 0, 0, 0}, vp9(2).Payload...)...)
 	mainHEVC := config(packetbuf.HEVC, append([]byte{1, 1}, make([]byte, 21)...)...)
 	for i, tt := range []struct {
-		w      wish
+		w      offeredCodecs
 		config *packetbuf.Packet
 		want   webrtc.PayloadType
 	}{
@@ -158,7 +158,7 @@ func FuzzReadOffer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for c := range names {
+		for c := range sdpNames {
 			choose(w.video, c, config)
 			choose(w.audio, c, nil)
 		}
@@ -171,26 +171,26 @@ func TestRefusals(t *testing.T) {
 	hevc := &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.HEVC, Kind: packetbuf.Config}
 	tests := []struct {
 		name   string
-		change func(*house)
+		change func(*fakeRelay)
 		offer  string
 		status int
 		says   string
 		after  string
 	}{
-		{"codec not offered", func(h *house) { h.template.configs[packetbuf.Video] = hevc }, chromium, http.StatusUnprocessableEntity, "HEVC", ""},
+		{"codec not offered", func(h *fakeRelay) { h.template.configs[packetbuf.Video] = hevc }, chromium, http.StatusUnprocessableEntity, "HEVC", ""},
 		{"nothing offered", nil, strings.ReplaceAll(chromium, "a=recvonly", "a=sendonly"), http.StatusUnprocessableEntity, "recvonly", ""},
 		{"no codec that there is", nil, strings.NewReplacer("H264", "H263", "opus", "speex").Replace(chromium), http.StatusUnprocessableEntity, "Opus", ""},
 		{"not an offer", nil, "nonsense", http.StatusBadRequest, "offer", ""},
 		{"no DTLS", nil, dropped(chromium, "a=fingerprint"), http.StatusBadRequest, "offer", ""},
 		{
-			"not live", func(h *house) {
+			"not live", func(h *fakeRelay) {
 				h.refusal = &signal.Refusal{Reason: "not live yet", NotLive: true, RetryAfter: 2 * time.Second}
 			},
 			chromium, http.StatusConflict, "not live yet", "2",
 		},
-		{"no slot", func(h *house) { h.full = &signal.Refusal{Reason: "full", RetryAfter: 10 * time.Second} }, chromium, http.StatusServiceUnavailable, "full", "10"},
-		{"an error within", func(h *house) { h.refusal = errors.New("db password is hunter2") }, chromium, http.StatusServiceUnavailable, "cannot serve", "1"},
-		{"closed", func(h *house) { _ = h.Close(t.Context()) }, chromium, http.StatusServiceUnavailable, "shutting down", "1"},
+		{"no slot", func(h *fakeRelay) { h.full = &signal.Refusal{Reason: "full", RetryAfter: 10 * time.Second} }, chromium, http.StatusServiceUnavailable, "full", "10"},
+		{"an error within", func(h *fakeRelay) { h.refusal = errors.New("db password is hunter2") }, chromium, http.StatusServiceUnavailable, "cannot serve", "1"},
+		{"closed", func(h *fakeRelay) { _ = h.Close(t.Context()) }, chromium, http.StatusServiceUnavailable, "shutting down", "1"},
 	}
 	for _, tt := range tests {
 		h := newHouse(t, nil)
@@ -227,7 +227,7 @@ func TestAnswers(t *testing.T) {
 			!strings.Contains(answer, "a=candidate:") {
 			t.Errorf("%s: %d\n%s", name, w.status, answer)
 		}
-		if w.header.Get("Holdfast-Notice") != bNotice || w.header.Get("ETag") == "" {
+		if w.header.Get("Holdfast-Notice") != bFramesNotice || w.header.Get("ETag") == "" {
 			t.Errorf("%s: %v", name, w.header)
 		}
 		r := h.requests[0]

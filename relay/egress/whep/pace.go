@@ -7,35 +7,35 @@ import (
 )
 
 const (
-	// ahead is how much quicker than it was made a backlog is sent.
-	ahead = 4
-	// live is how old a packet is at the most that is sent as it comes.
-	live = 150 * time.Millisecond
-	// gap is how far apart two packets in a row may be; what lies further apart is not waited for.
-	gap = time.Second
+	// catchUpFactor is how much faster than real time a backlog is sent.
+	catchUpFactor = 4
+	// maxLiveAge is the maximum age of a packet that is sent without delay.
+	maxLiveAge = 150 * time.Millisecond
+	// maxGap is the maximum gap in DTS between two packets that is waited through.
+	maxGap = time.Second
 )
 
-// pace spreads what a viewer has to catch up with, which sent in one piece would be more than
-// its line holds.
-type pace struct {
-	begun time.Time     // of the backlog that is being sent; zero: none
-	from  time.Duration // where that begins
+// pacer spreads a backlog over time, because sent at once it could exceed the viewer's
+// connection.
+type pacer struct {
+	start time.Time     // start of the current backlog; zero if there is none
+	from  time.Duration // DTS at which the backlog begins
 	last  time.Duration
 }
 
-// wait is how long to wait before p is sent. A keyframe with which the backlog begins goes at
-// once.
-func (b *pace) wait(now time.Time, p *packetbuf.Packet) time.Duration {
+// wait returns how long to wait before p is sent. The first packet of a backlog, a keyframe, is
+// not delayed.
+func (b *pacer) wait(now time.Time, p *packetbuf.Packet) time.Duration {
 	if !p.Media() {
 		return 0
 	}
-	if now.Sub(p.Arrived) <= live {
-		b.begun = time.Time{}
+	if now.Sub(p.Arrived) <= maxLiveAge {
+		b.start = time.Time{}
 		return 0
 	}
-	if b.begun.IsZero() || (p.DTS-b.last).Abs() > gap { // a new one, or once more from the start
-		b.begun, b.from = now, p.DTS
+	if b.start.IsZero() || (p.DTS-b.last).Abs() > maxGap { // a new backlog, or a repeat from a keyframe
+		b.start, b.from = now, p.DTS
 	}
 	b.last = p.DTS
-	return b.begun.Add((p.DTS - b.from) / ahead).Sub(now)
+	return b.start.Add((p.DTS - b.from) / catchUpFactor).Sub(now)
 }

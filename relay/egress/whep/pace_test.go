@@ -9,7 +9,7 @@ import (
 
 // walk has a pace send packets that lie 40 ms apart, from one time of the stream to another, and
 // returns how long it took. live is the stream's time now: a packet arrived that much before.
-func walk(t *testing.T, b *pace, now *time.Time, from, to time.Duration, live func(time.Time) time.Duration) time.Duration {
+func walk(t *testing.T, b *pacer, now *time.Time, from, to time.Duration, live func(time.Time) time.Duration) time.Duration {
 	t.Helper()
 	begun := *now
 	for dts := from; dts <= to; dts += 40 * time.Millisecond {
@@ -26,7 +26,7 @@ func TestPace(t *testing.T) {
 	start := time.Now()
 	now := start
 	live := func(at time.Time) time.Duration { return 10*time.Second + at.Sub(start) }
-	var b pace
+	var b pacer
 	if took := walk(t, &b, &now, 6*time.Second, 10*time.Second, live); took != time.Second {
 		t.Errorf("4 s took %v", took)
 	}
@@ -54,7 +54,7 @@ func TestPace(t *testing.T) {
 func TestPaceOverGap(t *testing.T) {
 	now := time.Now()
 	live := func(time.Time) time.Duration { return time.Hour }
-	var b pace
+	var b pacer
 	walk(t, &b, &now, 0, time.Second, live)
 	if took := walk(t, &b, &now, 50*time.Second, 51*time.Second, live); took != 250*time.Millisecond {
 		t.Errorf("a second behind a gap took %v", took)
@@ -63,10 +63,10 @@ func TestPaceOverGap(t *testing.T) {
 
 // What is not media does not wait, and is not what a backlog begins with.
 func TestPaceOfConfig(t *testing.T) {
-	var b pace
+	var b pacer
 	now := time.Now()
 	for _, p := range []*packetbuf.Packet{{Kind: packetbuf.Config}, {Track: packetbuf.Data, Kind: packetbuf.Delta}} {
-		if wait := b.wait(now, p); wait != 0 || !b.begun.IsZero() {
+		if wait := b.wait(now, p); wait != 0 || !b.start.IsZero() {
 			t.Errorf("%v waits %v", p, wait)
 		}
 	}

@@ -10,28 +10,29 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// maxPayload is the longest payload of an RTP packet: with RTP, SRTP, UDP and IPv6 it stays
-// below 1,280 bytes, which every path carries.
+// maxPayload is the maximum size of an RTP payload. With RTP, SRTP, UDP and IPv6 a packet stays
+// below 1,280 bytes, which every IPv6 path carries.
 const maxPayload = 1160
 
-// packing returns what makes the payloads of the RTP packets that a packet is sent in, while
-// config is the track's configuration in force: each payload behind its length in two bytes, one
-// after another, and the same bytes for all viewers. None for what is not sent. It is made once
-// a configuration, so that a packet costs nothing but the look for bytes that are there.
-func packing(config *packetbuf.Packet) func(*packetbuf.Packet) []byte {
+// payloader returns a function that packetizes packets while config is the configuration in
+// force. It returns the RTP payloads one after another, each preceded by its length in two
+// bytes, and the same bytes for all viewers; nothing for a packet that is not sent. One function
+// serves all packets of a configuration, so that looking up serialized bytes costs no
+// allocation.
+func payloader(config *packetbuf.Packet) func(*packetbuf.Packet) []byte {
 	return func(p *packetbuf.Packet) []byte {
 		switch p.Codec {
 		case packetbuf.H264, packetbuf.HEVC:
-			return units(p, config)
+			return nalPayloads(p, config)
 		case packetbuf.AV1:
-			return temporalUnit(p, config)
+			return av1Payloads(p, config)
 		}
-		return plain(p)
+		return framePayloads(p)
 	}
 }
 
-// next takes the first payload off.
-func next(all []byte) (payload, rest []byte) {
+// nextPayload splits off the first payload.
+func nextPayload(all []byte) (payload, rest []byte) {
 	n := int(binary.BigEndian.Uint16(all))
 	return all[2 : 2+n], all[2+n:]
 }
@@ -48,7 +49,7 @@ func appendPayload(dst []byte, parts ...[]byte) []byte {
 	return dst
 }
 
-// lengthSize is how many bytes the length of a NAL unit has.
+// lengthSize returns the number of bytes of a NAL unit's length.
 func lengthSize(c packetbuf.Codec, config *packetbuf.Packet) int {
 	if config == nil || config.Codec != c {
 		return 4
@@ -63,10 +64,10 @@ func lengthSize(c packetbuf.Codec, config *packetbuf.Packet) int {
 	return 4
 }
 
-// units sends an access unit of H.264 (RFC 6184) or HEVC (RFC 7798). A browser shows pictures as
-// they come: one that would have to wait for a later one, a B picture, is left out. A decoder
-// that begins needs the parameter sets in band.
-func units(p, config *packetbuf.Packet) []byte {
+// nalPayloads packetizes an access unit of H.264 (RFC 6184) or HEVC (RFC 7798). Browsers present
+// frames in the order of arrival, so it drops H.264 B-frames, which would have to wait for later
+// frames. Keyframes are preceded by the parameter sets, which decoders need in band.
+func nalPayloads(p, config *packetbuf.Packet) []byte {
 	au := p.Payload
 	if size := lengthSize(p.Codec, config); size != 4 {
 		au = withLongLengths(au, size)
@@ -85,7 +86,7 @@ func units(p, config *packetbuf.Packet) []byte {
 			if err != nil {
 				break
 			}
-			if rest = more; sent(p.Codec, nal) {
+			if rest = more; sendable(p.Codec, nal) {
 				out.add(nal)
 			}
 		}
@@ -93,7 +94,7 @@ func units(p, config *packetbuf.Packet) []byte {
 	return out.payloads()
 }
 
-// withLongLengths is an access unit with lengths of 4 bytes, up to where it can be read.
+// withLongLengths returns an access unit with lengths of 4 bytes, up to the first error.
 func withLongLengths(au []byte, size int) []byte {
 	var out []byte
 	for len(au) > 0 {
@@ -106,9 +107,10 @@ func withLongLengths(au []byte, size int) []byte {
 	return out
 }
 
-// sent tells whether a NAL unit is of use to a browser, and has a type that is no packet's of
-// RTP: no delimiters, no filler, and none whose forbidden_zero_bit says that it is damaged.
-func sent(c packetbuf.Codec, nal []byte) bool {
+// sendable reports whether a NAL unit is useful to a browser and has no type that RTP uses for
+// itself. It excludes delimiters, filler, and units that are marked as damaged by
+// forbidden_zero_bit.
+func sendable(c packetbuf.Codec, nal []byte) bool {
 	if len(nal) > 0 && nal[0]&0x80 != 0 {
 		return false
 	}
@@ -125,7 +127,7 @@ func sent(c packetbuf.Codec, nal []byte) bool {
 	return len(nal) > 1 && t > 0 && t < aggregation && t != codec.NALDelimiter && t != codec.NALFiller
 }
 
-// parameterSets are those of the configuration, unless the access unit has its own.
+// parameterSets returns those of the configuration, unless the access unit contains its own.
 func parameterSets(c packetbuf.Codec, au []byte, config *packetbuf.Packet) []byte {
 	if c == packetbuf.HEVC {
 		if _, own, err := codec.HEVCKind(au); err == nil && len(own[1]) > 0 && len(own[2]) > 0 {
@@ -147,8 +149,8 @@ func parameterSets(c packetbuf.Codec, au []byte, config *packetbuf.Packet) []byt
 	return record.AppendParameterSets(nil)
 }
 
-// appendUnit appends the payloads of one NAL unit: itself, or fragments of equal size, so that
-// they can be handed to the kernel in one piece.
+// appendUnit appends the payloads of one NAL unit: the unit itself, or fragments of equal size,
+// so that one system call can send them all.
 func appendUnit(dst []byte, c packetbuf.Codec, nal []byte) []byte {
 	if len(nal) <= maxPayload {
 		return appendPayload(dst, nal)
@@ -158,7 +160,7 @@ func appendUnit(dst []byte, c packetbuf.Codec, nal []byte) []byte {
 		header = 2
 	}
 	body := nal[header:]
-	const most = maxPayload - 3 // less a fragment's header
+	const most = maxPayload - 3 // excluding the header of a fragment
 	n := (len(body) + most - 1) / most
 	size := (len(body) + n - 1) / n
 	for i := 0; len(body) > 0; i++ {
@@ -180,9 +182,10 @@ func appendUnit(dst []byte, c packetbuf.Codec, nal []byte) []byte {
 	return dst
 }
 
-// plain sends frames that have no units: VP8 (RFC 7741), VP9 (RFC 9628) and Opus (RFC 7587).
-// VP8 and VP9 go without picture numbers: the sequence numbers tell a receiver all that it needs.
-func plain(p *packetbuf.Packet) []byte {
+// framePayloads packetizes frames of codecs without units: VP8 (RFC 7741), VP9 (RFC 9628) and
+// Opus (RFC 7587). VP8 and VP9 are sent without picture IDs, because the sequence numbers
+// suffice.
+func framePayloads(p *packetbuf.Packet) []byte {
 	switch p.Codec {
 	case packetbuf.VP8:
 		return fragments(p.Payload, func(first, _ bool) byte {
@@ -215,9 +218,9 @@ func plain(p *packetbuf.Packet) []byte {
 	return nil
 }
 
-// temporalUnit sends AV1 (RTP Payload Format For AV1, 1.0). A decoder that begins needs the
-// sequence header in band; a configuration has it behind four bytes.
-func temporalUnit(p, config *packetbuf.Packet) []byte {
+// av1Payloads packetizes AV1 (RTP Payload Format For AV1, 1.0). A keyframe is preceded by the
+// sequence header, which decoders need in band; in a configuration it follows four bytes.
+func av1Payloads(p, config *packetbuf.Packet) []byte {
 	unit := p.Payload
 	if p.Kind == packetbuf.Key && config != nil && config.Codec == packetbuf.AV1 && len(config.Payload) > 4 {
 		if header, _, err := codec.AV1SequenceHeader(unit); err == nil && header == nil {
@@ -235,12 +238,13 @@ func temporalUnit(p, config *packetbuf.Packet) []byte {
 	return out
 }
 
-// maxSparse is how many packets a temporal unit may take beyond twice as many as its bytes need. The
-// payloader begins a packet with each sequence header and each change of layer: an encoder writes few,
-// and a hostile publisher thousands, for which each viewer would pay.
+// maxSparse is how many packets a temporal unit may need beyond twice the number that its size
+// requires. The payloader begins a packet with each sequence header and each change of layer.
+// Encoders write few of them; a hostile publisher could write thousands, each of which costs a
+// packet per viewer.
 const maxSparse = 64
 
-// fragments cuts a frame into payloads of equal size with a descriptor of one byte each.
+// fragments splits a frame into payloads of equal size, each with a descriptor of one byte.
 func fragments(frame []byte, descriptor func(first, last bool) byte) []byte {
 	const most = maxPayload - 1
 	n := (len(frame) + most - 1) / most

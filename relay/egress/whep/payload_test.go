@@ -75,9 +75,9 @@ func sets(t testing.TB, config *packetbuf.Packet) [][]byte {
 // payloadsOf are a packet's, one by one.
 func payloadsOf(t testing.TB, p, config *packetbuf.Packet) (out [][]byte) {
 	t.Helper()
-	for all := packing(config)(p); len(all) > 0; {
+	for all := payloader(config)(p); len(all) > 0; {
 		var one []byte
-		one, all = next(all)
+		one, all = nextPayload(all)
 		if len(one) == 0 || len(one) > maxPayload {
 			t.Fatalf("a payload of %d bytes", len(one))
 		}
@@ -302,9 +302,9 @@ func tellsItself(t *testing.T, c packetbuf.Codec, kind packetbuf.Kind, all [][]b
 func TestPayloadsAreMadeOnce(t *testing.T) {
 	config, picture := h264(t, 4)
 	p := picture(packetbuf.Key, unit(idr, 5000))
-	first := p.Serialized(packetbuf.RTPPayloads, packing(config))
+	first := p.Serialized(packetbuf.RTPPayloads, payloader(config))
 	for range 3 {
-		if again := p.Serialized(packetbuf.RTPPayloads, packing(config)); &again[0] != &first[0] {
+		if again := p.Serialized(packetbuf.RTPPayloads, payloader(config)); &again[0] != &first[0] {
 			t.Fatal("made once more")
 		}
 	}
@@ -341,7 +341,7 @@ func FuzzPayloads(f *testing.F) {
 			if err != nil {
 				break
 			}
-			if rest = more; sent(packetbuf.H264, nal) {
+			if rest = more; sendable(packetbuf.H264, nal) {
 				want = append(want, nal)
 			}
 		}

@@ -17,22 +17,22 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/streamtest"
 )
 
-// film30 makes a stream: pictures every 33 ms, sound every 20.
-type film30 struct {
+// generator makes a stream: pictures every 33 ms, sound every 20.
+type generator struct {
 	config    *packetbuf.Packet
 	pictures  int
 	sounds    int
 	pictureOf func(packetbuf.Kind, ...[]byte) *packetbuf.Packet
 }
 
-func newFilm(t testing.TB) *film30 {
+func newGenerator(t testing.TB) *generator {
 	t.Helper()
 	config, of := h264(t, 4)
-	return &film30{config: config, pictureOf: of}
+	return &generator{config: config, pictureOf: of}
 }
 
 // next is a picture, and the sound up to it.
-func (f *film30) next(kind packetbuf.Kind, nals ...[]byte) (out []*packetbuf.Packet) {
+func (f *generator) next(kind packetbuf.Kind, nals ...[]byte) (out []*packetbuf.Packet) {
 	p := f.pictureOf(kind, nals...)
 	p.Track, p.DTS = packetbuf.Video, time.Duration(f.pictures)*33*time.Millisecond
 	f.pictures++
@@ -42,13 +42,13 @@ func (f *film30) next(kind packetbuf.Kind, nals ...[]byte) (out []*packetbuf.Pac
 	return append(out, p)
 }
 
-func (f *film30) key() []*packetbuf.Packet   { return f.next(packetbuf.Key, unit(idr, 4000)) }
-func (f *film30) delta() []*packetbuf.Packet { return f.next(packetbuf.Delta, unit(slice, 2500)) }
+func (f *generator) key() []*packetbuf.Packet   { return f.next(packetbuf.Key, unit(idr, 4000)) }
+func (f *generator) delta() []*packetbuf.Packet { return f.next(packetbuf.Delta, unit(slice, 2500)) }
 
 // showing is a house with a stream that has a keyframe, and a viewer that has got it.
-func showing(t testing.TB, change func(*Options)) (*house, *film30, *watcher) {
+func showing(t testing.TB, change func(*Options)) (*fakeRelay, *generator, *testViewer) {
 	t.Helper()
-	h, f := newHouse(t, change), newFilm(t)
+	h, f := newHouse(t, change), newGenerator(t)
 	h.template.configs[packetbuf.Video] = f.config
 	w := h.watch(t)
 	h.push(append([]*packetbuf.Packet{f.config}, f.key()...)...)
@@ -186,17 +186,17 @@ func TestLostPictureOfDeafPublisher(t *testing.T) {
 func TestPleading(t *testing.T) {
 	h := newHouse(t, nil)
 	p := &place{h: h, packets: []*packetbuf.Packet{{Kind: packetbuf.Key}}}
-	v := &viewer{place: p}
+	v := &viewer{sub: p}
 	begun := time.Now()
 	for at := time.Duration(0); at <= 10*time.Second; at += 10 * time.Millisecond {
-		v.lost.Store(true)
-		v.recover(begun.Add(at))
+		v.keyframeWanted.Store(true)
+		v.handleLoss(begun.Add(at))
 	}
 	if p.keys != 11 || p.rewinds != 11 {
 		t.Errorf("%d times, %d back", p.keys, p.rewinds)
 	}
-	v.lost.Store(false)
-	v.recover(begun.Add(time.Minute))
+	v.keyframeWanted.Store(false)
+	v.handleLoss(begun.Add(time.Minute))
 	if p.keys != 11 {
 		t.Error("without being asked")
 	}
@@ -231,7 +231,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-func (w *watcher) trickle(t *testing.T, etag, lines string) int {
+func (w *testViewer) trickle(t *testing.T, etag, lines string) int {
 	t.Helper()
 	return w.h.do(t, http.MethodPatch, w.location, "m=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"+lines, "Content-Type", "application/trickle-ice-sdpfrag", "If-Match", etag).status
 }
@@ -239,11 +239,11 @@ func (w *watcher) trickle(t *testing.T, etag, lines string) int {
 // However a session ends, nothing is left of it.
 func TestEnds(t *testing.T) {
 	hevc := &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.HEVC, Kind: packetbuf.Key, DTS: time.Minute, Payload: avc(4, hevcSPS)}
-	for name, end := range map[string]func(*house, *watcher){
-		"the viewer leaves": func(_ *house, w *watcher) { w.close() },
-		"the stream ends":   func(h *house, _ *watcher) { h.end() },
-		"the relay ends":    func(h *house, _ *watcher) { _ = h.Close(context.WithoutCancel(t.Context())) },
-		"another codec":     func(h *house, _ *watcher) { h.push(hevc) },
+	for name, end := range map[string]func(*fakeRelay, *testViewer){
+		"the viewer leaves": func(_ *fakeRelay, w *testViewer) { w.close() },
+		"the stream ends":   func(h *fakeRelay, _ *testViewer) { h.end() },
+		"the relay ends":    func(h *fakeRelay, _ *testViewer) { _ = h.Close(context.WithoutCancel(t.Context())) },
+		"another codec":     func(h *fakeRelay, _ *testViewer) { h.push(hevc) },
 	} {
 		h, _, w := showing(t, nil)
 		end(h, w)
@@ -286,7 +286,7 @@ func TestCloseIsBounded(t *testing.T) {
 // Sessions come and go; what they start ends with them.
 func TestManySessions(t *testing.T) {
 	h := newHouse(t, nil)
-	h.template.configs[packetbuf.Video] = newFilm(t).config
+	h.template.configs[packetbuf.Video] = newGenerator(t).config
 	offers := []string{offerText(t, "chromium"), offerText(t, "firefox"), offerText(t, "safari"), offerText(t, "gstreamer")}
 	const all = 200
 	for i := range all {
@@ -333,9 +333,9 @@ func TestWarning(t *testing.T) {
 	var log strings.Builder
 	s := New(Options{HTTP: streamtest.HTTP{}, Metrics: &streamtest.Metrics{}, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	for range 5 {
-		s.warn("live/a")
+		s.warnBFrames("live/a")
 	}
-	s.warn("live/b")
+	s.warnBFrames("live/b")
 	if n := strings.Count(log.String(), "B-frames are left out"); n != 2 {
 		t.Errorf("%d times:\n%s", n, log.String())
 	}

@@ -14,59 +14,59 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// track is one track of one viewer: its own numbers over payloads that all viewers share. It
-// implements webrtc.TrackLocal.
+// track is one track of one viewer. It has its own RTP numbers; the payloads are shared by all
+// viewers. It implements webrtc.TrackLocal.
 type track struct {
-	kind   webrtc.RTPCodecType
-	takes  packetbuf.Codec
-	codec  webrtc.RTPCodecParameters
-	rate   int64
-	base   uint32 // timestamp at the stream's 0
-	writer atomic.Pointer[bound]
+	kind    webrtc.RTPCodecType
+	accepts packetbuf.Codec
+	codec   webrtc.RTPCodecParameters
+	rate    int64
+	base    uint32 // timestamp at the stream's 0
+	writer  atomic.Pointer[trackWriter]
 
-	// One goroutine writes; another repeats what is in the history.
-	history history
-	pack    func(*packetbuf.Packet) []byte // see packing
-	begun   bool
-	last    int64 // timestamp of the last packet, in units of the rate from the stream's 0 on
-	at      time.Duration
-	reports struct {
+	// One goroutine sends; another repeats packets of the history.
+	history       history
+	payloader     func(*packetbuf.Packet) []byte // see payloader
+	started       bool
+	lastTimestamp int64 // timestamp of the last frame, in units of the rate since the stream's 0
+	lastTime      time.Duration
+	reports       struct {
 		packets, octets uint32
 	}
 }
 
-// bound is what a track writes to once the peer is there.
-type bound struct {
+// trackWriter writes the packets of a track once the peer is connected.
+type trackWriter struct {
 	out  webrtc.TrackLocalWriter
 	ssrc uint32
 	pt   uint8
-	// What is written goes through an interface, so a header would be garbage for each packet:
-	// there is one for each goroutine that writes.
+	// The headers escape through the interface of out. Each goroutine that writes reuses its
+	// own.
 	sending, repeating rtp.Header
 }
 
 func newTrack(kind webrtc.RTPCodecType, c webrtc.RTPCodecParameters) *track {
-	t := &track{kind: kind, codec: c, rate: int64(c.ClockRate), base: rand.Uint32(), pack: packing(nil)} //nolint:gosec // no secret
-	for one, name := range names {
+	t := &track{kind: kind, codec: c, rate: int64(c.ClockRate), base: rand.Uint32(), payloader: payloader(nil)} //nolint:gosec // no secret
+	for one, name := range sdpNames {
 		if strings.EqualFold(c.MimeType, kind.String()+"/"+name) {
-			t.takes = one
+			t.accepts = one
 		}
 	}
-	kept := keptVideo
+	kept := videoHistory
 	if kind == webrtc.RTPCodecTypeAudio {
-		kept = keptAudio
+		kept = audioHistory
 	}
 	t.history = newHistory(time.Now(), kept, uint16(rand.Uint32())) //nolint:gosec // no secret
 	return t
 }
 
-var errCodec = errors.New("the viewer does not take the codec after all")
+var errCodec = errors.New("codec not accepted by the viewer")
 
 // Bind implements webrtc.TrackLocal.
 func (t *track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
 	for _, one := range c.CodecParameters() {
 		if one.PayloadType == t.codec.PayloadType {
-			t.writer.Store(&bound{out: c.WriteStream(), ssrc: uint32(c.SSRC()), pt: uint8(one.PayloadType)})
+			t.writer.Store(&trackWriter{out: c.WriteStream(), ssrc: uint32(c.SSRC()), pt: uint8(one.PayloadType)})
 			return one, nil
 		}
 	}
@@ -91,46 +91,46 @@ func (t *track) StreamID() string { return "holdfast" }
 // Kind implements webrtc.TrackLocal.
 func (t *track) Kind() webrtc.RTPCodecType { return t.kind }
 
-// units is a time on the stream's clock in units of the rate.
+// units converts a time on the stream's clock to units of the rate.
 func (t *track) units(at time.Duration) int64 { return int64(at/time.Millisecond) * t.rate / 1000 }
 
-// timestamp is how a viewer is told of a time in units of the rate.
+// timestamp returns the RTP timestamp of a time in units of the rate.
 func (t *track) timestamp(units int64) uint32 { return t.base + uint32(units) } //nolint:gosec // modulo 2^32
 
-// step is by how much a timestamp rises at least: pictures that are sent once more, from a
-// keyframe on, follow each other quickly up to where the viewer is.
-const step = 40
+// minStep is the minimum increase of video timestamps. Frames that are repeated from a keyframe
+// on follow each other this closely until the viewer's position is reached.
+const minStep = 40
 
-// configure notes the configuration of what follows.
-func (t *track) configure(config *packetbuf.Packet) { t.pack = packing(config) }
+// configure sets the configuration of the following packets.
+func (t *track) configure(config *packetbuf.Packet) { t.payloader = payloader(config) }
 
-// send sends a packet and returns how many bytes of payload it has. Timestamps rise whatever is
-// sent: pictures may come once more, while sound that was heard is not to be heard again.
+// send sends a packet and returns its payload size in bytes. Timestamps always increase: video
+// may be repeated, but audio is never sent twice.
 func (t *track) send(p *packetbuf.Packet) int {
 	to := t.writer.Load()
 	if to == nil {
 		return 0
 	}
-	all := p.Serialized(packetbuf.RTPPayloads, t.pack)
+	all := p.Serialized(packetbuf.RTPPayloads, t.payloader)
 	if len(all) == 0 {
 		return 0
 	}
 	at := p.PTS()
 	units := t.units(at)
-	if t.begun && units <= t.last {
+	if t.started && units <= t.lastTimestamp {
 		if t.kind == webrtc.RTPCodecTypeAudio {
 			return 0
 		}
-		units = t.last + step
+		units = t.lastTimestamp + minStep
 	} else {
-		t.at = at
+		t.lastTime = at
 	}
-	t.begun, t.last = true, units
+	t.started, t.lastTimestamp = true, units
 	ts := t.timestamp(units)
 	sum := 0
 	for len(all) > 0 {
 		var payload []byte
-		payload, all = next(all)
+		payload, all = nextPayload(all)
 		marker := len(all) == 0 && t.kind == webrtc.RTPCodecTypeVideo
 		seq := t.history.add(payload, ts, marker)
 		to.write(&to.sending, payload, ts, seq, marker)
@@ -141,13 +141,13 @@ func (t *track) send(p *packetbuf.Packet) int {
 	return sum
 }
 
-// write writes one packet. An error is the peer's end, of which its state tells.
-func (b *bound) write(h *rtp.Header, payload []byte, ts uint32, seq uint16, marker bool) {
+// write writes one packet. It ignores errors, because the peer's state reports its end.
+func (b *trackWriter) write(h *rtp.Header, payload []byte, ts uint32, seq uint16, marker bool) {
 	*h = rtp.Header{Version: 2, Marker: marker, PayloadType: b.pt, SequenceNumber: seq, Timestamp: ts, SSRC: b.ssrc}
 	_, _ = b.out.WriteRTP(h, payload)
 }
 
-// repeat sends again what a viewer misses.
+// repeat resends the packets that a viewer reports as missing, and returns how many it has sent.
 func (t *track) repeat(now time.Time, n *rtcp.TransportLayerNack) (packets int) {
 	to := t.writer.Load()
 	if to == nil {
@@ -165,21 +165,21 @@ func (t *track) repeat(now time.Time, n *rtcp.TransportLayerNack) (packets int) 
 	return packets
 }
 
-// report is the sender report of the track (RFC 3550, 6.4.1), which tells a viewer how its
-// tracks belong together: epoch is the wall time at the stream's 0. nil before there is
-// anything to report.
+// report returns the sender report of the track (RFC 3550, 6.4.1), which lets a viewer
+// synchronize its tracks. epoch is the wall time at the stream's 0. It returns nil if nothing
+// was sent yet.
 func (t *track) report(epoch time.Time) rtcp.Packet {
 	to := t.writer.Load()
-	if to == nil || !t.begun {
+	if to == nil || !t.started {
 		return nil
 	}
 	return &rtcp.SenderReport{
-		SSRC: to.ssrc, NTPTime: ntp(epoch.Add(t.at)), RTPTime: t.timestamp(t.units(t.at)),
+		SSRC: to.ssrc, NTPTime: ntp(epoch.Add(t.lastTime)), RTPTime: t.timestamp(t.units(t.lastTime)),
 		PacketCount: t.reports.packets, OctetCount: t.reports.octets,
 	}
 }
 
-// ntp is a time as RTCP has it: seconds since 1900, with a fraction of 32 bits.
+// ntp returns a time in NTP format: seconds since 1900, with a fraction of 32 bits.
 func ntp(t time.Time) uint64 {
 	const since1970 = 2208988800
 	seconds := uint64(t.Unix() + since1970)                        //nolint:gosec // after 1900

@@ -61,7 +61,7 @@ func TestTrackTakes(t *testing.T) {
 	for mime, want := range map[string]packetbuf.Codec{
 		"video/H264": packetbuf.H264, "video/h265": packetbuf.HEVC, "video/av1": packetbuf.AV1, "video/rtx": packetbuf.NoCodec, "video/opus": packetbuf.Opus,
 	} {
-		if got := newTrack(webrtc.RTPCodecTypeVideo, webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: mime}}).takes; got != want {
+		if got := newTrack(webrtc.RTPCodecTypeVideo, webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: mime}}).accepts; got != want {
 			t.Errorf("%s: %v", mime, got)
 		}
 	}

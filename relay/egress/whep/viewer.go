@@ -20,43 +20,43 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// viewer is one viewer's peer, from its offer to its end. It implements signal.Session.
+// viewer is the peer of one viewer, from its offer to its end. It implements signal.Session.
 type viewer struct {
-	srv     *Server
-	log     *slog.Logger
-	place   Subscription
-	peer    *rtcsock.Peer
-	video   *track // nil: the viewer does not take any
-	audio   *track
-	begun   time.Time // when it asked
-	release func()
-	connect func() // tells that the peer has connected
-	ended   func() // tells that the session is over
-	left    func() // tells that nothing of it is left
-	enter   func() error
+	srv         *Server
+	log         *slog.Logger
+	sub         Subscription
+	peer        *rtcsock.Peer
+	video       *track // nil if the viewer does not receive video
+	audio       *track
+	start       time.Time // when the offer arrived
+	release     func()
+	onConnected func() // called when the peer has connected
+	onEnded     func() // called when the session has ended
+	unregister  func() // called when all goroutines have ended
+	enter       func() error
 
-	ctx       context.Context //nolint:containedctx // ends what the viewer has started
-	cancel    context.CancelFunc
-	connected chan struct{}
-	once      sync.Once
-	lost      atomic.Bool // the viewer asks for a keyframe
-	failed    atomic.Bool // ICE gave the viewer up
-	reading   sync.WaitGroup
+	ctx            context.Context //nolint:containedctx // ends the viewer's goroutines
+	cancel         context.CancelFunc
+	connected      chan struct{}
+	once           sync.Once
+	keyframeWanted atomic.Bool // the viewer requests a keyframe
+	iceFailed      atomic.Bool // ICE has failed
+	reading        sync.WaitGroup
 
-	// One goroutine sends, and has these.
-	skips   egress.SkipLog
-	pace    pace
-	epoch   time.Time // the wall time at the stream's 0, as the viewer is told
-	told    time.Time // when it was last told
-	pleaded time.Time // when a keyframe was last asked for
-	started bool
-	waiting bool // a keyframe was asked for, and none was sent since
-	strange bool // a codec has come that the viewer does not take
+	// Used by the sending goroutine alone:
+	skips        egress.SkipLog
+	pacer        pacer
+	epoch        time.Time // wall time at the stream's 0, as in sender reports
+	reported     time.Time // when the last sender reports were sent
+	keyRequested time.Time // when a keyframe was last requested
+	started      bool
+	awaitingKey  bool // a keyframe was requested, and none was sent since
+	unsupported  bool // the stream has video in a codec that the viewer did not accept
 }
 
-func newViewer(s *Server, r signal.Request, place Subscription, begun time.Time, release func()) *viewer {
+func newViewer(s *Server, r signal.Request, sub Subscription, start time.Time, release func()) *viewer {
 	v := &viewer{
-		srv: s, place: place, begun: begun, release: release, connect: r.Connected, ended: r.Ended, enter: r.Enter, connected: make(chan struct{}),
+		srv: s, sub: sub, start: start, release: release, onConnected: r.Connected, onEnded: r.Ended, enter: r.Enter, connected: make(chan struct{}),
 	}
 	v.log = s.o.Log.With("protocol", Protocol, "stream", r.App+"/"+r.Name, "remote", r.Remote, "session", fmt.Sprintf("whep-%d", s.count.Add(1)))
 	v.skips = egress.NewSkipLog(func() *slog.Logger { return v.log })
@@ -64,17 +64,17 @@ func newViewer(s *Server, r signal.Request, place Subscription, begun time.Time,
 	return v
 }
 
-// answer makes the peer and answers the offer. Both tracks are agreed on where the viewer takes
-// them, also one that the stream does not have now: there is no second negotiation.
-func (v *viewer) answer(ctx context.Context, offer string, w wish) (string, error) {
-	video, audio, err := v.agree(w)
+// answer creates the peer and answers the offer. It negotiates both tracks if the viewer accepts
+// them, also a track that the stream does not have yet, because there is no renegotiation.
+func (v *viewer) answer(ctx context.Context, offer string, w offeredCodecs) (string, error) {
+	video, audio, err := v.negotiate(w)
 	if err != nil {
 		return "", err
 	}
 	if err := v.enter(); err != nil {
 		return "", err
 	}
-	engine, chain, err := media(video, audio)
+	engine, chain, err := newEngine(video, audio)
 	if err != nil {
 		return "", err
 	}
@@ -84,13 +84,13 @@ func (v *viewer) answer(ctx context.Context, offer string, w wish) (string, erro
 	v.peer.OnConnectionStateChange(v.onState)
 	if video != nil {
 		v.video = newTrack(webrtc.RTPCodecTypeVideo, *video)
-		if err := v.send(v.video); err != nil {
+		if err := v.addTrack(v.video); err != nil {
 			return "", err
 		}
 	}
 	if audio != nil {
 		v.audio = newTrack(webrtc.RTPCodecTypeAudio, *audio)
-		if err := v.send(v.audio); err != nil {
+		if err := v.addTrack(v.audio); err != nil {
 			return "", err
 		}
 	}
@@ -100,14 +100,14 @@ func (v *viewer) answer(ctx context.Context, offer string, w wish) (string, erro
 	return v.peer.Answer(ctx)
 }
 
-// agree chooses the payload types for what the stream has.
-func (v *viewer) agree(w wish) (video, audio *webrtc.RTPCodecParameters, err error) {
-	c := v.place.VideoCodec()
+// negotiate chooses the payload types for the tracks.
+func (v *viewer) negotiate(w offeredCodecs) (video, audio *webrtc.RTPCodecParameters, err error) {
+	c := v.sub.VideoCodec()
 	known := c != packetbuf.NoCodec
 	if !known {
 		c = packetbuf.H264
 	}
-	one, ok := choose(w.video, c, v.place.Config(packetbuf.Video))
+	one, ok := choose(w.video, c, v.sub.Config(packetbuf.Video))
 	switch {
 	case ok:
 		video = &one
@@ -119,13 +119,13 @@ func (v *viewer) agree(w wish) (video, audio *webrtc.RTPCodecParameters, err err
 		audio = &one
 	}
 	if video == nil && audio == nil {
-		return nil, nil, signal.Unsupported("the offer takes nothing that there is", "offer to receive H.264 video and Opus audio, recvonly")
+		return nil, nil, signal.Unsupported("the offer accepts no codec of the stream", "offer to receive H.264 video and Opus audio, recvonly")
 	}
 	return video, audio, nil
 }
 
-// send has the peer send a track, and reads what comes back for it.
-func (v *viewer) send(t *track) error {
+// addTrack adds a track to the peer, and starts reading its RTCP feedback.
+func (v *viewer) addTrack(t *track) error {
 	sender, err := v.peer.AddTrack(t)
 	if err != nil {
 		return fmt.Errorf("WHEP track: %w", err)
@@ -142,7 +142,7 @@ func (v *viewer) send(t *track) error {
 	return nil
 }
 
-// readFeedback reads what a viewer has to say of a track, until the peer is closed.
+// readFeedback handles the RTCP feedback for a track until the peer is closed.
 func (v *viewer) readFeedback(t *track, sender *webrtc.RTPSender) {
 	buf := make([]byte, 2048)
 	for {
@@ -162,7 +162,7 @@ func (v *viewer) readFeedback(t *track, sender *webrtc.RTPSender) {
 			case *rtcp.TransportLayerNack:
 				v.srv.o.Repeats.Add(uint64(t.repeat(time.Now(), p))) //nolint:gosec // a count
 			case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
-				v.lost.Store(true)
+				v.keyframeWanted.Store(true)
 			}
 		}
 	}
@@ -173,11 +173,11 @@ func (v *viewer) onState(state webrtc.PeerConnectionState) {
 	switch state {
 	case webrtc.PeerConnectionStateConnected:
 		v.once.Do(func() {
-			v.connect()
+			v.onConnected()
 			close(v.connected)
 		})
 	case webrtc.PeerConnectionStateFailed:
-		v.failed.Store(true)
+		v.iceFailed.Store(true)
 		v.cancel()
 	case webrtc.PeerConnectionStateClosed:
 		v.cancel()
@@ -185,17 +185,17 @@ func (v *viewer) onState(state webrtc.PeerConnectionState) {
 	}
 }
 
-// end closes everything. Who has run must have come to its end.
-func (v *viewer) end() {
+// close closes the session. The goroutine of run must have ended or not been started.
+func (v *viewer) close() {
 	v.cancel()
 	if v.peer != nil {
 		_ = v.peer.Close()
 	}
 	v.reading.Wait()
-	v.place.Close()
+	v.sub.Close()
 	v.release()
-	v.ended()
-	v.left()
+	v.onEnded()
+	v.unregister()
 }
 
 // Trickle implements signal.Session.

@@ -1,5 +1,6 @@
-// Package whep sends streams to viewers over WebRTC: WHEP (draft-ietf-wish-whep). A stream's
-// packets become RTP once for all viewers; a viewer has numbers and keys of its own.
+// Package whep sends streams to viewers over WebRTC by WHEP (draft-ietf-wish-whep). A stream's
+// packets are packetized once for all viewers; each viewer has its own RTP numbers and SRTP
+// keys.
 package whep
 
 import (
@@ -18,36 +19,39 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// Protocol is its name in metrics.
+// Protocol is the name of the protocol in metrics.
 const Protocol = "whep"
 
-// Subscription is a viewer's subscription to a stream. What Admission returns has to implement it.
+// Subscription is a viewer's subscription to a stream. Subscriptions that Admission returns must
+// implement it.
 type Subscription interface {
 	egress.Subscription
-	// Config is the configuration of a track that is in force; nil where there is none.
+	// Config returns the configuration of a track that is in force, or nil if there is none.
 	Config(packetbuf.Track) *packetbuf.Packet
-	// VideoCodec returns the codec of the video; NoCodec where there is none yet.
+	// VideoCodec returns the video codec, or NoCodec if it is not yet known.
 	VideoCodec() packetbuf.Codec
-	// RequestKey asks the publisher for a keyframe; false where it cannot be asked.
+	// RequestKey requests a keyframe from the publisher. It returns false if that is not
+	// possible.
 	RequestKey() bool
-	// Reorders tells whether the publisher sends B pictures.
+	// Reorders reports whether the publisher sends B-frames.
 	Reorders() bool
-	// Rewind goes back to the newest keyframe.
+	// Rewind moves back to the newest keyframe. It reports whether there is one.
 	Rewind() bool
 }
 
-// Options are what a Server needs.
+// Options configure a Server.
 type Options struct {
 	Admission egress.Admission
 	HTTP      egress.HTTP
 	Metrics   egress.Metrics
 	Sockets   *rtcsock.Sockets
-	// Connect is how long a viewer may take from its answer to its connection [10s].
+	// Connect is how long a viewer may take from the answer to its connection. The default is 10
+	// s.
 	Connect time.Duration
-	// Take counts a session against the bounds of the relay; release is called once.
+	// Take counts a session against the limits of the relay. release must be called once.
 	Take    func(remote string) (release func(), refusal *signal.Refusal)
-	Repeats *atomic.Uint64 // packets sent again
-	// Links returns the values of Link headers that name ICE servers. It may be nil.
+	Repeats *atomic.Uint64 // packets that were resent
+	// Links returns the values of the Link headers that announce ICE servers. It may be nil.
 	Links func() []string
 	Log   *slog.Logger
 }
@@ -70,7 +74,7 @@ func (o *Options) normalize() {
 	}
 }
 
-// Server serves /{app}/{name}/whep and the sessions beneath it.
+// Server serves /{app}/{name}/whep and the sessions under it.
 type Server struct {
 	*signal.Handler
 	o        Options
@@ -78,8 +82,8 @@ type Server struct {
 	sent     *atomic.Uint64 // bytes of RTP payload
 	register signal.Register
 
-	mu     sync.Mutex           // guards what follows
-	warned map[string]time.Time // of B pictures, by stream
+	mu     sync.Mutex           // guards warned
+	warned map[string]time.Time // when B-frames were last logged, by stream
 }
 
 // New returns a server without viewers.
@@ -103,9 +107,9 @@ func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, st
 	return v, answer, nil
 }
 
-// answer answers an offer: what it can take, then whether it may, then how.
+// answer checks the offer, admits the viewer, and answers.
 func (s *Server) answer(ctx context.Context, r signal.Request) (*viewer, string, error) {
-	begun := time.Now()
+	start := time.Now()
 	w, err := readOffer(r.Offer)
 	if err != nil {
 		return nil, "", err
@@ -114,23 +118,23 @@ func (s *Server) answer(ctx context.Context, r signal.Request) (*viewer, string,
 	if refusal != nil {
 		return nil, "", refusal
 	}
-	place, err := s.join(ctx, r)
+	sub, err := s.join(ctx, r)
 	if err != nil {
 		release()
 		return nil, "", err
 	}
-	v := newViewer(s, r, place, begun, release)
+	v := newViewer(s, r, sub, start, release)
 	left, ok := s.register.Add(v.cancel)
 	if !ok {
 		v.cancel()
-		place.Close()
+		sub.Close()
 		release()
 		return nil, "", signal.Closing()
 	}
-	v.left = left
+	v.unregister = left
 	answer, err := v.answer(ctx, r.Offer, w)
 	if err != nil {
-		v.end()
+		v.close()
 		return nil, "", err
 	}
 	if notices := s.notices(v, r.App+"/"+r.Name); notices != "" {
@@ -140,7 +144,7 @@ func (s *Server) answer(ctx context.Context, r signal.Request) (*viewer, string,
 	return v, answer, nil
 }
 
-// join subscribes a viewer.
+// join subscribes a viewer to the stream.
 func (s *Server) join(ctx context.Context, r signal.Request) (Subscription, error) {
 	joined, _, err := s.o.Admission.Join(ctx, egress.Request{
 		App: r.App, Name: r.Name, Token: r.Secret, Protocol: Protocol, Remote: r.Remote, Agent: r.Agent,
@@ -160,35 +164,35 @@ func (s *Server) join(ctx context.Context, r signal.Request) (Subscription, erro
 // Close ends all viewers and waits for them, or until ctx is done.
 func (s *Server) Close(ctx context.Context) error { return s.register.Close(ctx) }
 
-// notices are what a viewer is told about what it will not see or hear.
+// notices returns the notices for a viewer about missing audio and frames.
 func (s *Server) notices(v *viewer, stream string) string {
 	var out []string
-	if v.video != nil && v.place.Reorders() {
-		out = append(out, bNotice)
-		s.warn(stream)
+	if v.video != nil && v.sub.Reorders() {
+		out = append(out, bFramesNotice)
+		s.warnBFrames(stream)
 	}
-	if v.audio != nil && v.place.Config(packetbuf.Audio) != nil && !v.place.Has(packetbuf.Audio) {
-		out = append(out, noSound)
+	if v.audio != nil && v.sub.Config(packetbuf.Audio) != nil && !v.sub.Has(packetbuf.Audio) {
+		out = append(out, noAudioNotice)
 	}
 	return strings.Join(out, " ")
 }
 
-// noSound is what a viewer is told where sound cannot be put into Opus.
-const noSound = "This stream is without sound here: it would have to be put into Opus, and the relay has no ffmpeg to do it."
+// noAudioNotice is the notice for audio that cannot be transcoded to Opus.
+const noAudioNotice = "This stream has no audio over WebRTC: it would have to be transcoded to Opus, and the relay has no ffmpeg."
 
-// bNotice is what a viewer of a stream with B pictures is told.
-const bNotice = "This stream has B-frames, which browsers cannot show over WebRTC: they are left out, so the picture moves less smoothly. " +
+// bFramesNotice is the notice for a stream with B-frames.
+const bFramesNotice = "This stream has B-frames, which browsers cannot play over WebRTC: they are left out, so motion is less smooth. " +
 	"Publish without them (OBS: Max B-frames 0, x264: bf=0), or watch a transcode."
 
-// warnEvery is how often one stream is warned of.
-const warnEvery = 10 * time.Minute
+// warnInterval is the minimum interval between warnings about one stream.
+const warnInterval = 10 * time.Minute
 
-// warn tells the operator that viewers see less of a stream than there is.
-func (s *Server) warn(stream string) {
-	const most = 1000 // streams that are remembered
+// warnBFrames logs that viewers do not receive all frames of a stream.
+func (s *Server) warnBFrames(stream string) {
+	const most = 1000 // maximum number of streams in warned
 	now := time.Now()
 	s.mu.Lock()
-	due := now.Sub(s.warned[stream]) >= warnEvery
+	due := now.Sub(s.warned[stream]) >= warnInterval
 	if due {
 		if len(s.warned) >= most {
 			clear(s.warned)

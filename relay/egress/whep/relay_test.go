@@ -20,8 +20,8 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/streamtest"
 )
 
-// house is a Server on loopback, with one stream that everybody may play.
-type house struct {
+// fakeRelay is a Server on loopback, with one stream that everybody may play.
+type fakeRelay struct {
 	*Server
 
 	mu       sync.Mutex // guards what follows
@@ -35,7 +35,7 @@ type house struct {
 	metrics  streamtest.Metrics
 }
 
-func newHouse(t testing.TB, change func(*Options)) *house {
+func newHouse(t testing.TB, change func(*Options)) *fakeRelay {
 	t.Helper()
 	udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -45,7 +45,7 @@ func newHouse(t testing.TB, change func(*Options)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{}
+	h := &fakeRelay{}
 	h.changed = sync.NewCond(&h.mu)
 	o := Options{
 		Admission: h, HTTP: streamtest.HTTP{}, Metrics: &h.metrics, Sockets: sockets, Log: slog.New(slog.DiscardHandler), Take: h.take,
@@ -63,7 +63,7 @@ func newHouse(t testing.TB, change func(*Options)) *house {
 	return h
 }
 
-func (h *house) take(string) (func(), *signal.Refusal) {
+func (h *fakeRelay) take(string) (func(), *signal.Refusal) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.full != nil {
@@ -73,14 +73,14 @@ func (h *house) take(string) (func(), *signal.Refusal) {
 	return func() { h.note(&h.taken, -1) }, nil
 }
 
-func (h *house) note(count *int, by int) {
+func (h *fakeRelay) note(count *int, by int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	*count += by
 	h.changed.Broadcast()
 }
 
-func (h *house) play(_ context.Context, r egress.Request) (Subscription, error) {
+func (h *fakeRelay) play(_ context.Context, r egress.Request) (Subscription, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.requests = append(h.requests, r)
@@ -94,13 +94,13 @@ func (h *house) play(_ context.Context, r egress.Request) (Subscription, error) 
 }
 
 // Join implements egress.Admission.
-func (h *house) Join(ctx context.Context, r egress.Request) (egress.Subscription, egress.Grant, error) {
+func (h *fakeRelay) Join(ctx context.Context, r egress.Request) (egress.Subscription, egress.Grant, error) {
 	p, err := h.play(ctx, r)
 	return p, egress.Grant{}, err
 }
 
 // until waits for something to be so; h.mu is held while so is asked.
-func (h *house) until(so func() bool) {
+func (h *fakeRelay) until(so func() bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for !so() {
@@ -109,7 +109,7 @@ func (h *house) until(so func() bool) {
 }
 
 // left waits until nobody has a place or a slot any more.
-func (h *house) left() {
+func (h *fakeRelay) left() {
 	h.until(func() bool {
 		for _, p := range h.places {
 			if p.closed != 1 {
@@ -121,7 +121,7 @@ func (h *house) left() {
 }
 
 // over waits until everybody has left, ends the relay, and looks for what is left.
-func (h *house) over(t testing.TB) {
+func (h *fakeRelay) over(t testing.TB) {
 	t.Helper()
 	h.left()
 	if err := h.Close(context.WithoutCancel(t.Context())); err != nil {
@@ -133,7 +133,7 @@ func (h *house) over(t testing.TB) {
 }
 
 // push has packets come to everybody, now.
-func (h *house) push(packets ...*packetbuf.Packet) {
+func (h *fakeRelay) push(packets ...*packetbuf.Packet) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, p := range packets {
@@ -147,7 +147,7 @@ func (h *house) push(packets ...*packetbuf.Packet) {
 }
 
 // end has the stream end.
-func (h *house) end() {
+func (h *fakeRelay) end() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, p := range h.places {
@@ -157,7 +157,7 @@ func (h *house) end() {
 
 // place is one viewer's. Its house's mu guards it.
 type place struct {
-	h        *house
+	h        *fakeRelay
 	packets  []*packetbuf.Packet
 	configs  packetbuf.Configs
 	picture  packetbuf.Codec // where there is no configuration of it
@@ -235,7 +235,7 @@ func (r *response) WriteHeader(status int)      { r.status = status }
 func (r *response) Write(b []byte) (int, error) { return r.body.Write(b) }
 
 // do makes a request without a network between.
-func (h *house) do(t testing.TB, method, path, body string, headers ...string) *response {
+func (h *fakeRelay) do(t testing.TB, method, path, body string, headers ...string) *response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, "http://relay"+path, strings.NewReader(body))
 	if err != nil {
@@ -251,7 +251,7 @@ func (h *house) do(t testing.TB, method, path, body string, headers ...string) *
 }
 
 // post makes an offer.
-func (h *house) post(t testing.TB, offer string) *response {
+func (h *fakeRelay) post(t testing.TB, offer string) *response {
 	t.Helper()
 	return h.do(t, http.MethodPost, "/live/a/whep", offer, "Content-Type", "application/sdp", "Authorization", "Bearer secret", "User-Agent", "test")
 }

@@ -16,10 +16,10 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// watcher is a viewer, which receives and does nothing by itself.
-type watcher struct {
+// testViewer is a viewer, which receives and does nothing by itself.
+type testViewer struct {
 	*webrtc.PeerConnection
-	h        *house
+	h        *fakeRelay
 	location string
 	etag     string
 	packets  [packetbuf.NumTracks]chan *rtp.Packet
@@ -32,8 +32,8 @@ type watcher struct {
 	left bool
 }
 
-// newWatcher makes a viewer that has not asked yet.
-func newWatcher(t testing.TB, h *house) *watcher {
+// newTestViewer makes a viewer that has not asked yet.
+func newTestViewer(t testing.TB, h *fakeRelay) *testViewer {
 	t.Helper()
 	engine := webrtc.SettingEngine{}
 	engine.SetIncludeLoopbackCandidate(true)
@@ -50,7 +50,7 @@ func newWatcher(t testing.TB, h *house) *watcher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &watcher{PeerConnection: pc, h: h, reports: make(chan *rtcp.SenderReport, 1000), tracks: make(chan *webrtc.TrackRemote, 2), closed: make(chan struct{})}
+	w := &testViewer{PeerConnection: pc, h: h, reports: make(chan *rtcp.SenderReport, 1000), tracks: make(chan *webrtc.TrackRemote, 2), closed: make(chan struct{})}
 	for i := range w.packets {
 		w.packets[i] = make(chan *rtp.Packet, 10000)
 	}
@@ -71,7 +71,7 @@ func newWatcher(t testing.TB, h *house) *watcher {
 }
 
 // read takes what comes of a track, and its reports.
-func (w *watcher) read(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
+func (w *testViewer) read(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
 	w.tracks <- track
 	of := packetbuf.Video
 	if track.Kind() == webrtc.RTPCodecTypeAudio {
@@ -106,7 +106,7 @@ func (w *watcher) read(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) 
 	})
 }
 
-func (w *watcher) close() {
+func (w *testViewer) close() {
 	w.mu.Lock()
 	w.left = true
 	w.mu.Unlock()
@@ -115,7 +115,7 @@ func (w *watcher) close() {
 }
 
 // offer makes an offer with all candidates.
-func (w *watcher) offer(t testing.TB, o *webrtc.OfferOptions) string {
+func (w *testViewer) offer(t testing.TB, o *webrtc.OfferOptions) string {
 	t.Helper()
 	offer, err := w.CreateOffer(o)
 	if err != nil {
@@ -129,7 +129,7 @@ func (w *watcher) offer(t testing.TB, o *webrtc.OfferOptions) string {
 	return w.LocalDescription().SDP
 }
 
-func (w *watcher) answered(t testing.TB, answer string) {
+func (w *testViewer) answered(t testing.TB, answer string) {
 	t.Helper()
 	if err := w.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}); err != nil {
 		t.Fatal(err)
@@ -137,9 +137,9 @@ func (w *watcher) answered(t testing.TB, answer string) {
 }
 
 // watch has a viewer come.
-func (h *house) watch(t testing.TB) *watcher {
+func (h *fakeRelay) watch(t testing.TB) *testViewer {
 	t.Helper()
-	w := newWatcher(t, h)
+	w := newTestViewer(t, h)
 	r := h.post(t, w.offer(t, nil))
 	if r.status != http.StatusCreated {
 		t.Fatalf("%d %s", r.status, r.body.String())
@@ -150,7 +150,7 @@ func (h *house) watch(t testing.TB) *watcher {
 }
 
 // restart restarts ICE.
-func (w *watcher) restart(t *testing.T) {
+func (w *testViewer) restart(t *testing.T) {
 	t.Helper()
 	var body strings.Builder
 	for line := range strings.Lines(w.offer(t, &webrtc.OfferOptions{ICERestart: true})) {
@@ -179,7 +179,7 @@ func (w *watcher) restart(t *testing.T) {
 }
 
 // next is the next packet of a track.
-func (w *watcher) next(t testing.TB, of packetbuf.Track) *rtp.Packet {
+func (w *testViewer) next(t testing.TB, of packetbuf.Track) *rtp.Packet {
 	t.Helper()
 	select {
 	case p := <-w.packets[of]:
@@ -191,7 +191,7 @@ func (w *watcher) next(t testing.TB, of packetbuf.Track) *rtp.Packet {
 }
 
 // frame is the next whole picture, as its payloads and the first of its packets.
-func (w *watcher) frame(t testing.TB) (payloads [][]byte, first *rtp.Packet) {
+func (w *testViewer) frame(t testing.TB) (payloads [][]byte, first *rtp.Packet) {
 	t.Helper()
 	for {
 		p := w.next(t, packetbuf.Video)
@@ -208,7 +208,7 @@ func (w *watcher) frame(t testing.TB) (payloads [][]byte, first *rtp.Packet) {
 }
 
 // says sends feedback.
-func (w *watcher) says(t testing.TB, p rtcp.Packet) {
+func (w *testViewer) says(t testing.TB, p rtcp.Packet) {
 	t.Helper()
 	if err := w.WriteRTCP([]rtcp.Packet{p}); err != nil {
 		t.Fatal(err)
