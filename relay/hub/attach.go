@@ -15,43 +15,45 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// Demand brings streams in, or makes them, when somebody wants them.
+// Demand starts streams when they are requested, by pulling or transcoding them.
 type Demand interface {
-	// Want is asked for a stream that nobody feeds. With ok it is on its way; hopeless is
-	// closed when there is no hope of it any more.
+	// Want requests a stream that has no publisher. ok reports that it is being started.
+	// hopeless is closed when it can no longer be expected.
 	Want(name string) (hopeless <-chan struct{}, ok bool)
-	// Brings tells whether Want has a stream to bring in, without having it do so.
+	// Brings reports whether Want could start a stream, without starting it.
 	Brings(name string) bool
 }
 
-// coming is how long a viewer waits for a stream that is on its way, whatever play_wait says.
-const coming = 15 * time.Second
+// startWait is the minimum time that a viewer waits for a stream that is being started, whatever
+// play_wait is.
+const startWait = 15 * time.Second
 
-// Attach gives a viewer its place, and waits for a stream that is not live as long as its
-// play_wait says, or while it is on its way. Its refusals are *ingest.Refusal; of one that is
-// not live NotLive is set. sound is what the viewer takes; see stream.Stream.
+// Attach subscribes a viewer to a stream. It waits for a stream that is not live for as long as
+// the viewer's play_wait, or while the stream is being started. Rejections are *ingest.Refusal;
+// NotLive is set if the stream is not live. sound lists the audio codecs of the viewer; see
+// stream.Stream.
 func (h *Hub) Attach(ctx context.Context, app, name, protocol string, sound ...packetbuf.Codec) (*stream.Reader, error) {
-	r, _, err := h.place(ctx, app, name, wish{protocol: protocol, sound: sound})
+	r, _, err := h.subscribe(ctx, app, name, subscribeOptions{protocol: protocol, sound: sound})
 	return r, err
 }
 
-// Resume is Attach for a viewer that was cut off there; exact tells that it goes on with the
-// very next packet. See stream.Stream.
+// Resume is like Attach for a viewer that was cut off at a position. exact reports that it
+// continues with the next packet. See stream.Stream.
 func (h *Hub) Resume(ctx context.Context, app, name, protocol string, at stream.Position, sound ...packetbuf.Codec) (r *stream.Reader, exact bool, err error) {
-	return h.place(ctx, app, name, wish{protocol: protocol, sound: sound, at: at})
+	return h.subscribe(ctx, app, name, subscribeOptions{protocol: protocol, sound: sound, at: at})
 }
 
-func (h *Hub) place(ctx context.Context, app, name string, w wish) (r *stream.Reader, exact bool, err error) {
+func (h *Hub) subscribe(ctx context.Context, app, name string, w subscribeOptions) (r *stream.Reader, exact bool, err error) {
 	full, err := ingest.StreamName(app, name)
 	if err != nil {
 		return nil, false, err
 	}
-	h.waits(full, 1)
-	defer h.waits(full, -1)
+	h.addWaiting(full, 1)
+	defer h.addWaiting(full, -1)
 	began, patience := time.Now(), h.opts.Settings.PlayWait(full, w.protocol)
 	hopeless, ok := h.want(full)
 	if ok {
-		r, exact, err := h.attach(ctx, full, w, max(patience, coming), hopeless)
+		r, exact, err := h.attach(ctx, full, w, max(patience, startWait), hopeless)
 		if r != nil || ctx.Err() != nil {
 			return r, exact, err
 		}
@@ -59,8 +61,9 @@ func (h *Hub) place(ctx context.Context, app, name string, w wish) (r *stream.Re
 	return h.attach(ctx, full, w, patience-time.Since(began), nil)
 }
 
-// Expects returns nil if a viewer by a protocol may get the stream: it is there, a pull brings it
-// in, or play_wait has the viewer wait. Otherwise it returns the refusal that Attach answers with.
+// Expects returns nil if a viewer by a protocol may get the stream, because it exists, can be
+// started, or is waited for by play_wait. Otherwise it returns the refusal that Attach would
+// return.
 func (h *Hub) Expects(name, protocol string) error {
 	h.mu.Lock()
 	there, closed := h.streams[name] != nil, h.closed
@@ -74,14 +77,14 @@ func (h *Hub) Expects(name, protocol string) error {
 	return h.notLive(name)
 }
 
-// wish is what a stream is told of a viewer.
-type wish struct {
+// subscribeOptions describes a viewer to a stream.
+type subscribeOptions struct {
 	protocol string
 	sound    []packetbuf.Codec
-	at       stream.Position // where it was cut off; the zero Position is no stream's
+	at       stream.Position // where the viewer was cut off; the zero Position matches no stream
 }
 
-// want asks for a stream that nobody feeds.
+// want requests a stream that has no publisher.
 func (h *Hub) want(name string) (hopeless <-chan struct{}, ok bool) {
 	if h.opts.Demand == nil {
 		return nil, false
@@ -94,13 +97,14 @@ func (h *Hub) want(name string) (hopeless <-chan struct{}, ok bool) {
 	return h.opts.Demand.Want(name)
 }
 
-// attach waits for a place on a stream: so long, until there is no hope, or until asked ends.
-func (h *Hub) attach(asked context.Context, name string, w wish, patience time.Duration, hopeless <-chan struct{}) (r *stream.Reader, exact bool, err error) {
+// attach waits for a subscription until patience has passed, hopeless is closed, or asked is
+// done.
+func (h *Hub) attach(asked context.Context, name string, w subscribeOptions, patience time.Duration, hopeless <-chan struct{}) (r *stream.Reader, exact bool, err error) {
 	ctx, cancel := context.WithTimeout(asked, patience)
 	defer cancel()
-	for over := false; ; {
+	for unavailable := false; ; {
 		h.mu.Lock()
-		s, news, closed := h.streams[name], h.news, h.closed
+		s, wentLive, closed := h.streams[name], h.wentLive, h.closed
 		h.mu.Unlock()
 		if closed {
 			return nil, false, errClosed
@@ -115,18 +119,18 @@ func (h *Hub) attach(asked context.Context, name string, w wish, patience time.D
 				return nil, false, noKeyframe(keyless)
 			}
 		}
-		if over {
+		if unavailable {
 			return nil, false, h.notLive(name)
 		}
 		select {
-		case <-news: // maybe of what the wanted one is made of
+		case <-wentLive: // possibly the source of the requested stream
 			if again, ok := h.want(name); ok && hopeless != nil {
 				hopeless = again
 			}
 		case <-hopeless:
-			over = true
+			unavailable = true
 		case <-ctx.Done():
-			if err := asked.Err(); err != nil { // the viewer has gone, or what serves it closes
+			if err := asked.Err(); err != nil { // the viewer has gone, or its server is closing
 				return nil, false, fmt.Errorf("wait for the stream %s: %w", name, err)
 			}
 			return nil, false, h.notLive(name)
@@ -134,7 +138,7 @@ func (h *Hub) attach(asked context.Context, name string, w wish, patience time.D
 	}
 }
 
-// notLive is the refusal of a play of a stream that is not live.
+// notLive returns the refusal for a stream that is not live.
 func (h *Hub) notLive(name string) error {
 	hint := ""
 	if h.opts.Absent != nil {
@@ -146,7 +150,7 @@ func (h *Hub) notLive(name string) error {
 	}
 }
 
-// keyRetry is when a viewer may ask again that found no keyframe to begin at.
+// keyRetry is the retry interval for a viewer that found no keyframe to begin at.
 const keyRetry = 10 * time.Second
 
 func noKeyframe(err *stream.NoKeyframeError) error {
@@ -155,8 +159,8 @@ func noKeyframe(err *stream.NoKeyframeError) error {
 	}
 }
 
-// waits counts who waits for a stream.
-func (h *Hub) waits(name string, n int) {
+// addWaiting adds n to the number of viewers that wait for a stream.
+func (h *Hub) addWaiting(name string, n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.waiting[name] += n
@@ -165,7 +169,7 @@ func (h *Hub) waits(name string, n int) {
 	}
 }
 
-// Audience is how many watch a stream, or one of its renditions, or wait for it.
+// Audience returns how many viewers watch a stream or one of its renditions, or wait for it.
 func (h *Hub) Audience(name string) int {
 	n := 0
 	streams := h.Renditions(name)
@@ -185,7 +189,7 @@ func (h *Hub) Audience(name string) int {
 	return n
 }
 
-// Renditions are the streams that are renditions of the one of that name.
+// Renditions returns the streams that are renditions of the named stream.
 func (h *Hub) Renditions(name string) []*stream.Stream {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -24,10 +24,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// settings are the reference configuration's.
-type settings struct{ change func(*stream.Config) }
+// fakeSettings are the settings of the reference configuration.
+type fakeSettings struct{ change func(*stream.Config) }
 
-func (s settings) Stream(string) stream.Config {
+func (s fakeSettings) Stream(string) stream.Config {
 	c := stream.Config{
 		FirstMedia: 10 * time.Second, Hold: 30 * time.Second, HoldUnpublish: 5 * time.Second, Freeze: true,
 		Buffer: packetbuf.Limits{Duration: 20 * time.Second, Bytes: 64 << 20}, Gather: stream.GatherAuto, Lag: 5 * time.Second,
@@ -38,21 +38,21 @@ func (s settings) Stream(string) stream.Config {
 	return c
 }
 
-func (settings) PlayWait(_, _ string) time.Duration { return 0 }
+func (fakeSettings) PlayWait(_, _ string) time.Duration { return 0 }
 
-// record keeps what is observed.
-type record struct {
+// eventRecorder records events.
+type eventRecorder struct {
 	mu     sync.Mutex
 	events []stream.Event
 }
 
-func (r *record) Observe(e stream.Event) {
+func (r *eventRecorder) Observe(e stream.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events = append(r.events, e)
 }
 
-func (r *record) causes() map[ingest.Cause]int {
+func (r *eventRecorder) causes() map[ingest.Cause]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m := map[ingest.Cause]int{}
@@ -64,11 +64,11 @@ func (r *record) causes() map[ingest.Cause]int {
 	return m
 }
 
-func newHub(o *record, s settings) *Hub {
+func newHub(o *eventRecorder, s fakeSettings) *Hub {
 	return New(Options{Settings: s, Observer: o, Counters: &stream.Counters{}, Log: slog.New(slog.DiscardHandler)})
 }
 
-// session is a publisher's connection that only notes its end.
+// session is a publisher's connection that records its end.
 type session struct {
 	id     string
 	closed chan struct{}
@@ -82,8 +82,8 @@ func (s *session) ID() string                          { return s.id }
 func (s *session) RTT() (time.Duration, time.Duration) { return time.Millisecond, 0 }
 func (s *session) Close(c ingest.Cause, _ string)      { s.once.Do(func() { s.cause = c; close(s.closed) }) }
 
-// push is one publisher session: its sink and its source of frames.
-type push struct {
+// publisher is one publisher session: its sink and its source of frames.
+type publisher struct {
 	*session
 	sink  ingest.Sink
 	gen   *gen.Generator
@@ -91,14 +91,14 @@ type push struct {
 	start time.Duration
 	next  *packetbuf.Packet
 	fed   []gen.ID // frames that reached the relay while the session fed the stream
-	// covered is until when the audio of a session that came back after a silence may fall into
-	// made silence: its clock is kept, and silence reaches up to now.
+	// covered is until when the audio of a session that returned after silence may overlap
+	// synthesized silence: its clock is kept, and the silence reaches up to the return.
 	covered time.Time
 }
 
-func publish(t testing.TB, h *Hub, n int, o gen.Options) *push {
+func publish(t testing.TB, h *Hub, n int, o gen.Options) *publisher {
 	t.Helper()
-	p := &push{session: newSession(fmt.Sprintf("s%d", n)), began: time.Now(), start: o.Start}
+	p := &publisher{session: newSession(fmt.Sprintf("s%d", n)), began: time.Now(), start: o.Start}
 	o.Source = uint32(n)
 	p.gen = gen.New(o)
 	sink, err := h.Publish(t.Context(), ingest.Request{App: "live", Name: "cam", Protocol: ingest.RTMP, Remote: "192.0.2.1:5000", Session: p.session})
@@ -109,8 +109,8 @@ func publish(t testing.TB, h *Hub, n int, o gen.Options) *push {
 	return p
 }
 
-// run pushes for d, in real time.
-func (p *push) run(t testing.TB, h *Hub, d time.Duration) {
+// run publishes for d, in real time.
+func (p *publisher) run(t testing.TB, h *Hub, d time.Duration) {
 	t.Helper()
 	for end := time.Now().Add(d); ; {
 		if p.next == nil {
@@ -146,13 +146,13 @@ func (p *push) run(t testing.TB, h *Hub, d time.Duration) {
 	}
 }
 
-// viewer reads a stream to its end and checks what it gets.
+// viewer reads a stream to its end and checks what it receives.
 type viewer struct {
 	tally *gen.Tally
 	done  chan struct{}
-	err   error                              // what is wrong
-	end   error                              // how it ended
-	steps [packetbuf.NumTracks]time.Duration // the longest from one packet to the next
+	err   error                              // first error
+	end   error                              // how the stream ended
+	steps [packetbuf.NumTracks]time.Duration // longest time between two packets
 	last  [packetbuf.NumTracks]time.Duration
 }
 
@@ -193,15 +193,15 @@ func (v *viewer) note(p *packetbuf.Packet) {
 	v.last[p.Track] = p.DTS
 }
 
-// TestTwoHundredBreaks breaks a push in every way, at random, and has it come back, while two
-// viewers watch: nobody is thrown out, nothing that reached the relay is lost, nothing comes
-// twice, and when all is over nothing is left.
+// TestTwoHundredBreaks breaks a publisher in random ways and lets it return, while two viewers
+// watch. No viewer is disconnected, no frame that reached the relay is lost or repeated, and
+// nothing is left at the end.
 func TestTwoHundredBreaks(t *testing.T) {
 	var held weak.Pointer[packetbuf.Packet]
 	synctest.Test(t, func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(7, 7))
-		seen := &record{}
-		h := newHub(seen, settings{func(c *stream.Config) { c.Takeover = lifecycle.Always }})
+		seen := &eventRecorder{}
+		h := newHub(seen, fakeSettings{func(c *stream.Config) { c.Takeover = lifecycle.Always }})
 		p := publish(t, h, 0, gen.Options{})
 		p.run(t, h, 3*time.Second)
 		viewers := []*viewer{watch(t, h), watch(t, h)}
@@ -226,30 +226,30 @@ func TestTwoHundredBreaks(t *testing.T) {
 			}
 			for _, id := range fed {
 				if after(id, joined) && !v.tally.Has(id) {
-					t.Errorf("viewer %d misses %v", i, id)
+					t.Errorf("viewer %d: frame %v is missing", i, id)
 				}
 			}
 			if v.steps[packetbuf.Audio] > 100*time.Millisecond {
-				t.Errorf("viewer %d heard nothing for %v", i, v.steps[packetbuf.Audio])
+				t.Errorf("viewer %d: got no audio for %v", i, v.steps[packetbuf.Audio])
 			}
 			if v.steps[packetbuf.Video] > 2500*time.Millisecond {
-				t.Errorf("viewer %d saw nothing new for %v", i, v.steps[packetbuf.Video])
+				t.Errorf("viewer %d: got no video for %v", i, v.steps[packetbuf.Video])
 			}
 		}
 		for _, c := range []ingest.Cause{ingest.Reset, ingest.EOF, ingest.Silence, ingest.Takeover, ingest.Unpublish, ingest.Kick} {
 			if seen.causes()[c] < 10 {
-				t.Errorf("of %s there were %d breaks", c, seen.causes()[c])
+				t.Errorf("cause %s: got %d breaks", c, seen.causes()[c])
 			}
 		}
 		if n := len(h.List()); n != 0 {
-			t.Errorf("%d streams are left", n)
+			t.Errorf("got %d streams, want 0", n)
 		}
 		h.Close("the test is over")
 	})
 	runtime.GC()
 	runtime.GC()
 	if held.Value() != nil {
-		t.Error("the buffer is still there")
+		t.Error("buffer was not released")
 	}
 }
 
@@ -270,8 +270,8 @@ func lastPacket(h *Hub) weak.Pointer[packetbuf.Packet] {
 	return weak.Make(packets[len(packets)-1])
 }
 
-// breakPush breaks p in some way and returns the push that goes on.
-func breakPush(t testing.TB, h *Hub, rng *rand.Rand, p *push, n int) *push {
+// breakPush breaks p in some way and returns the publisher that continues.
+func breakPush(t testing.TB, h *Hub, rng *rand.Rand, p *publisher, n int) *publisher {
 	away := time.Duration(rng.IntN(4000)) * time.Millisecond
 	options := gen.Options{Start: time.Duration(rng.Uint32()) * time.Millisecond, Wrap: true, Seed: uint64(n)}
 	switch rng.IntN(7) {
@@ -283,12 +283,12 @@ func breakPush(t testing.TB, h *Hub, rng *rand.Rand, p *push, n int) *push {
 		p.sink.End(ingest.Unpublish, "")
 	case 3: // hangs with its socket open; the new push takes over
 		away += 2 * time.Second
-	case 4: // a takeover while all is well
+	case 4: // a takeover while the publisher is healthy
 		away = 0
 	case 5:
 		h.Find("live/cam").Kick("by the test")
 		<-p.closed
-	case 6: // frozen, and thawed on the same socket: what waited comes in a burst
+	case 6: // stalled and resumed on the same socket: the backlog arrives in a burst
 		time.Sleep(2*time.Second + away)
 		return p
 	}
@@ -298,14 +298,14 @@ func breakPush(t testing.TB, h *Hub, rng *rand.Rand, p *push, n int) *push {
 
 func TestEndsAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHub(&record{}, settings{})
+		h := newHub(&eventRecorder{}, fakeSettings{})
 		defer h.Close("the test is over")
 		if _, err := h.Attach(t.Context(), "live", "cam", "rtmp"); !isNotLive(err) {
-			t.Errorf("before anybody publishes: %v", err)
+			t.Errorf("before a publisher: got error %v", err)
 		}
 		p := publish(t, h, 1, gen.Options{})
 		if _, err := h.Attach(t.Context(), "live", "cam", "rtmp"); !isNotLive(err) {
-			t.Errorf("before the first keyframe: %v", err)
+			t.Errorf("before the first keyframe: got error %v", err)
 		}
 		p.run(t, h, time.Second)
 		v := watch(t, h)
@@ -314,10 +314,10 @@ func TestEndsAreTold(t *testing.T) {
 		<-v.done
 		var end *stream.EndError
 		if !errors.As(v.end, &end) || end.Again {
-			t.Errorf("the viewer's end: %v", v.end)
+			t.Errorf("got viewer's end %v", v.end)
 		}
 		if held := time.Since(begun); held != 30*time.Second {
-			t.Errorf("held for %v", held)
+			t.Errorf("got a hold of %v", held)
 		}
 	})
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// bringer brings streams in, some time after they were wanted.
-type bringer struct {
+// fakeDemand starts streams some time after they were requested.
+type fakeDemand struct {
 	h *Hub
 
 	mu       sync.Mutex
@@ -24,7 +24,7 @@ type bringer struct {
 	work     sync.WaitGroup
 }
 
-func (b *bringer) Want(name string) (<-chan struct{}, bool) {
+func (b *fakeDemand) Want(name string) (<-chan struct{}, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.wanted = append(b.wanted, name)
@@ -42,15 +42,15 @@ func (b *bringer) Want(name string) (<-chan struct{}, bool) {
 	return b.hopeless, true
 }
 
-func (b *bringer) Brings(name string) bool {
+func (b *fakeDemand) Brings(name string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	_, ok := b.bring[name]
 	return ok
 }
 
-// feed publishes a second of a stream.
-func (b *bringer) feed(name string) {
+// feed publishes one second of a stream.
+func (b *fakeDemand) feed(name string) {
 	sink, err := b.h.Publish(context.Background(), ingest.Request{App: "cam", Name: name[len("cam/"):], Protocol: ingest.Pull, Session: newSession(name)})
 	if err != nil {
 		return
@@ -61,12 +61,12 @@ func (b *bringer) feed(name string) {
 	}
 }
 
-func withBringer(t *testing.T, bring map[string]time.Duration, f func(h *Hub, b *bringer)) {
+func withDemand(t *testing.T, bring map[string]time.Duration, f func(h *Hub, b *fakeDemand)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bringer{hopeless: make(chan struct{}), bring: bring}
+		b := &fakeDemand{hopeless: make(chan struct{}), bring: bring}
 		h := New(Options{
-			Settings: settings{}, Demand: b, Observer: &record{}, Counters: &stream.Counters{}, Log: slog.New(slog.DiscardHandler),
+			Settings: fakeSettings{}, Demand: b, Observer: &eventRecorder{}, Counters: &stream.Counters{}, Log: slog.New(slog.DiscardHandler),
 		})
 		b.h = h
 		f(h, b)
@@ -75,8 +75,8 @@ func withBringer(t *testing.T, bring map[string]time.Duration, f func(h *Hub, b 
 	})
 }
 
-func TestAttachWaitsForWhatIsOnItsWay(t *testing.T) {
-	withBringer(t, map[string]time.Duration{"cam/one": 3 * time.Second}, func(h *Hub, _ *bringer) {
+func TestAttachWaitsForStartingStream(t *testing.T) {
+	withDemand(t, map[string]time.Duration{"cam/one": 3 * time.Second}, func(h *Hub, _ *fakeDemand) {
 		began := time.Now()
 		waiting := make(chan int, 1)
 		time.AfterFunc(time.Second, func() { waiting <- h.Audience("cam/one") })
@@ -85,50 +85,49 @@ func TestAttachWaitsForWhatIsOnItsWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took != 3*time.Second {
-			t.Errorf("it took %v", took)
+			t.Errorf("Attach took %v", took)
 		}
 		if n := <-waiting; n != 1 {
-			t.Errorf("an audience of %d while one waited", n)
+			t.Errorf("got audience %d while one viewer waits", n)
 		}
 		if n := h.Audience("cam/one"); n != 1 {
-			t.Errorf("an audience of %d while one watched", n)
+			t.Errorf("got audience %d while one viewer watches", n)
 		}
 		r.Close()
 		if n := h.Audience("cam/one"); n != 0 {
-			t.Errorf("an audience of %d after it left", n)
+			t.Errorf("got audience %d after the viewer left", n)
 		}
 	})
 }
 
-func TestAttachIsToldWhenThereIsNoHope(t *testing.T) {
-	withBringer(t, map[string]time.Duration{"cam/one": 0}, func(h *Hub, b *bringer) {
+func TestAttachReturnsWhenStartFails(t *testing.T) {
+	withDemand(t, map[string]time.Duration{"cam/one": 0}, func(h *Hub, b *fakeDemand) {
 		began := time.Now()
 		time.AfterFunc(2*time.Second, func() { close(b.hopeless) })
 		if _, err := h.Attach(context.Background(), "cam", "one", "rtmp"); !isNotLive(err) {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took != 2*time.Second {
-			t.Errorf("it took %v", took)
+			t.Errorf("Attach took %v", took)
 		}
 	})
 }
 
-func TestAttachDoesNotWaitForEver(t *testing.T) {
-	withBringer(t, map[string]time.Duration{"cam/one": 0}, func(h *Hub, _ *bringer) {
+func TestAttachWaitIsBounded(t *testing.T) {
+	withDemand(t, map[string]time.Duration{"cam/one": 0}, func(h *Hub, _ *fakeDemand) {
 		began := time.Now()
 		if _, err := h.Attach(context.Background(), "cam", "one", "rtmp"); !isNotLive(err) {
 			t.Fatal(err)
 		}
-		if took := time.Since(began); took != coming {
-			t.Errorf("it took %v", took)
+		if took := time.Since(began); took != startWait {
+			t.Errorf("Attach took %v", took)
 		}
 	})
 }
 
-// A rendition that is made of a stream which is brought in first is wanted again when that is
-// there.
-func TestAttachWantsAgainWhatIsMadeOfAnother(t *testing.T) {
-	withBringer(t, map[string]time.Duration{"cam/one": time.Second}, func(h *Hub, b *bringer) {
+// A rendition of a stream that is started first is requested again when that stream is live.
+func TestAttachRequestsRenditionAgain(t *testing.T) {
+	withDemand(t, map[string]time.Duration{"cam/one": time.Second}, func(h *Hub, b *fakeDemand) {
 		first := true
 		d := wants(func(name string) (<-chan struct{}, bool) {
 			if name != "cam/one~small" {
@@ -151,10 +150,10 @@ func TestAttachWantsAgainWhatIsMadeOfAnother(t *testing.T) {
 		}
 		defer r.Close()
 		if took := time.Since(began); took != 2*time.Second {
-			t.Errorf("it took %v", took)
+			t.Errorf("Attach took %v", took)
 		}
 		if n := h.Audience("cam/one"); n != 1 {
-			t.Errorf("an audience of %d: who watches a rendition wants the stream", n)
+			t.Errorf("got audience %d, want viewers of a rendition counted", n)
 		}
 	})
 }
@@ -164,9 +163,9 @@ type wants func(string) (<-chan struct{}, bool)
 func (w wants) Want(name string) (<-chan struct{}, bool) { return w(name) }
 func (wants) Brings(string) bool                         { return true }
 
-// Nothing is wanted of a stream that is live.
-func TestAttachToWhatIsLiveAsksNobody(t *testing.T) {
-	withBringer(t, map[string]time.Duration{"cam/one": time.Second}, func(h *Hub, b *bringer) {
+// A live stream is not requested.
+func TestAttachToLiveStreamRequestsNothing(t *testing.T) {
+	withDemand(t, map[string]time.Duration{"cam/one": time.Second}, func(h *Hub, b *fakeDemand) {
 		b.feed("cam/one")
 		r, err := h.Attach(context.Background(), "cam", "one", "rtmp")
 		if err != nil {
@@ -174,12 +173,12 @@ func TestAttachToWhatIsLiveAsksNobody(t *testing.T) {
 		}
 		r.Close()
 		if len(b.wanted) != 0 {
-			t.Errorf("wanted %q", b.wanted)
+			t.Errorf("got requests for %q, want none", b.wanted)
 		}
 	})
 }
 
-// The wait for a stream that was on its way is part of play_wait, not beside it.
+// The wait for a stream that is being started counts towards play_wait.
 func TestAttachWaitsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newWith(waiting{wait: time.Minute}, 0)
@@ -189,19 +188,19 @@ func TestAttachWaitsOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took != time.Minute {
-			t.Errorf("it took %v", took)
+			t.Errorf("Attach took %v", took)
 		}
 		h.Close("the test is over")
 	})
 }
 
 func TestRenditionsAreKnownByTheirParent(t *testing.T) {
-	withBringer(t, nil, func(h *Hub, b *bringer) {
+	withDemand(t, nil, func(h *Hub, b *fakeDemand) {
 		for _, name := range []string{"cam/one", "cam/one~a", "cam/one~b", "cam/onetwo", "cam/onetwo~a"} {
 			b.feed(name)
 		}
 		if n := len(h.Renditions("cam/one")); n != 2 {
-			t.Errorf("%d renditions", n)
+			t.Errorf("got %d renditions", n)
 		}
 		h.Find("cam/one~a").Close(ingest.Kick, "over")
 		if got := h.Renditions("cam/one"); len(got) != 1 || got[0].Name() != "cam/one~b" {
@@ -209,7 +208,7 @@ func TestRenditionsAreKnownByTheirParent(t *testing.T) {
 		}
 		h.Close("the test is over")
 		if n := len(h.renditions); n != 0 {
-			t.Errorf("%d are left", n)
+			t.Errorf("got %d renditions, want 0", n)
 		}
 	})
 }

@@ -1,5 +1,5 @@
-// Package hub knows every stream by its name: it makes one when somebody publishes, gives
-// viewers their place on it, and forgets it when it has ended.
+// Package hub holds all streams of a relay by name. It creates a stream when a publisher
+// arrives, subscribes viewers to it, and removes it when it has ended.
 package hub
 
 import (
@@ -19,58 +19,59 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// Settings are what a hub asks of the configuration about a stream, by its name.
+// Settings returns the configuration of streams by name.
 type Settings interface {
 	Stream(name string) stream.Config
-	// PlayWait is how long a play by a protocol of a stream that is not live waits for it.
+	// PlayWait returns how long a viewer by a protocol waits for a stream that is not live.
 	PlayWait(name, protocol string) time.Duration
 }
 
-// Options are what a hub needs.
+// Options configure a Hub.
 type Options struct {
 	Settings   Settings
-	Demand     Demand // nil: what nobody publishes is not there
-	MaxStreams int    // 0: no limit
+	Demand     Demand // may be nil
+	MaxStreams int    // 0 means no limit
 	Observer   stream.Observer
 	Counters   *stream.Counters
 	Repairs    *ingest.Repairs // see stream.Options
 	Log        *slog.Logger
-	// Memory bounds what all streams hold; new ones are refused when it is full. nil: no bound.
+	// Memory bounds the memory of all streams; new ones are rejected when it is full. nil means
+	// no limit.
 	Memory *budget.Budget
-	// Bridge asks for a stream's sound in another codec; see stream.Options. nil: there is none.
+	// Bridge requests a stream's audio in another codec; see stream.Options. It may be nil.
 	Bridge     func(name string, to packetbuf.Codec)
 	Bridgeable func() bool
-	// Absent returns the hint for a viewer of a stream that is not live; empty: to publish to it first. It
-	// may be nil.
+	// Absent returns the hint for a viewer of a stream that is not live; if empty, the hint is
+	// to publish to it first. Absent may be nil.
 	Absent func(name string) (hint string)
 }
 
-// Hub is the streams of one relay.
+// Hub holds the streams of one relay.
 type Hub struct {
 	opts Options
 	load stream.Load
 
-	mu         sync.Mutex // guards all below
+	mu         sync.Mutex // guards the fields below
 	streams    map[string]*stream.Stream
-	renditions map[string]map[string]*stream.Stream // of streams, by the parent's name
+	renditions map[string]map[string]*stream.Stream // by the parent's name, then by name
 	max        int
 	closed     bool
-	news       chan struct{}  // closed when a stream goes live
-	waiting    map[string]int // who waits for a stream that is not live
+	wentLive   chan struct{}  // closed when a stream goes live
+	waiting    map[string]int // number of viewers that wait for a stream, by its name
 }
 
 // New returns a hub without streams.
 func New(o Options) *Hub {
 	return &Hub{
 		opts: o, max: o.MaxStreams, streams: map[string]*stream.Stream{}, renditions: map[string]map[string]*stream.Stream{},
-		news: make(chan struct{}), waiting: map[string]int{},
+		wentLive: make(chan struct{}), waiting: map[string]int{},
 	}
 }
 
-// errClosed: the hub takes nobody any more.
+// errClosed is the refusal after Close.
 var errClosed = &ingest.Refusal{Outcome: ingest.RefusedLimit, Reason: "the relay is shutting down", Hint: "try again in a moment", RetryAfter: time.Second}
 
-// Publish admits a session to its stream, which is made if need be. It implements
+// Publish admits a session to its stream, which it creates if there is none. It implements
 // ingest.Access.
 func (h *Hub) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
 	name, err := ingest.StreamName(r.App, r.Name)
@@ -91,7 +92,7 @@ func (h *Hub) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error
 	}
 }
 
-// open returns the stream of that name, made if need be.
+// open returns the named stream, and creates it if there is none.
 func (h *Hub) open(name string) (*stream.Stream, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -103,13 +104,13 @@ func (h *Hub) open(name string) (*stream.Stream, error) {
 	}
 	if h.max > 0 && len(h.streams) >= h.max {
 		return nil, &ingest.Refusal{
-			Outcome: ingest.RefusedLimit, Reason: fmt.Sprintf("the relay has its %d streams", h.max),
+			Outcome: ingest.RefusedLimit, Reason: fmt.Sprintf("stream limit (%d) reached", h.max),
 			Hint: "try again later, or raise limits.streams", RetryAfter: 10 * time.Second,
 		}
 	}
 	if h.opts.Memory.Full() {
 		return nil, &ingest.Refusal{
-			Outcome: ingest.RefusedLimit, Reason: "the relay has no memory left for another stream",
+			Outcome: ingest.RefusedLimit, Reason: "memory limit reached",
 			Hint: "try again later, or raise limits.memory", RetryAfter: 10 * time.Second,
 		}
 	}
@@ -141,27 +142,27 @@ func (h *Hub) forget(s *stream.Stream) {
 	}
 }
 
-// observer tells who waits for a stream when one goes live, and passes everything on.
+// observer wakes waiting viewers when a stream goes live, and forwards all events.
 type observer struct{ h *Hub }
 
 func (o observer) Observe(e stream.Event) {
 	if e.Type == stream.State && e.To == lifecycle.Live {
 		o.h.mu.Lock()
-		close(o.h.news)
-		o.h.news = make(chan struct{})
+		close(o.h.wentLive)
+		o.h.wentLive = make(chan struct{})
 		o.h.mu.Unlock()
 	}
 	o.h.opts.Observer.Observe(e)
 }
 
-// Find returns the stream of that name, or nil.
+// Find returns the named stream, or nil.
 func (h *Hub) Find(name string) *stream.Stream {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.streams[name]
 }
 
-// List returns all streams in the order of their names.
+// List returns all streams, sorted by name.
 func (h *Hub) List() []*stream.Stream {
 	h.mu.Lock()
 	out := make([]*stream.Stream, 0, len(h.streams))
@@ -173,10 +174,10 @@ func (h *Hub) List() []*stream.Stream {
 	return out
 }
 
-// Viewers is how many viewers the relay has.
+// Viewers returns the number of viewers of the relay.
 func (h *Hub) Viewers() int { return h.load.Viewers() }
 
-// Reload asks the settings anew for every stream.
+// Reload sets the maximum number of streams, and applies the current settings to every stream.
 func (h *Hub) Reload(maxStreams int) {
 	h.mu.Lock()
 	h.max = maxStreams
@@ -186,12 +187,12 @@ func (h *Hub) Reload(maxStreams int) {
 	}
 }
 
-// Close ends every stream, as the relay shuts down, and waits for them.
+// Close ends every stream because the relay shuts down, and waits for them.
 func (h *Hub) Close(reason string) {
 	h.mu.Lock()
 	h.closed = true
-	close(h.news)
-	h.news = make(chan struct{})
+	close(h.wentLive)
+	h.wentLive = make(chan struct{})
 	h.mu.Unlock()
 	for _, s := range h.List() {
 		s.Close(ingest.Shutdown, reason)

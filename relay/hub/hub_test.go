@@ -19,7 +19,7 @@ import (
 
 // waiting are settings with a play_wait.
 type waiting struct {
-	settings
+	fakeSettings
 	wait time.Duration
 }
 
@@ -27,7 +27,7 @@ func (w waiting) PlayWait(_, _ string) time.Duration { return w.wait }
 
 func newWith(s Settings, maxStreams int) *Hub {
 	return New(Options{
-		Settings: s, MaxStreams: maxStreams, Observer: &record{}, Counters: &stream.Counters{}, Log: slog.New(slog.DiscardHandler),
+		Settings: s, MaxStreams: maxStreams, Observer: &eventRecorder{}, Counters: &stream.Counters{}, Log: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -39,16 +39,15 @@ func refusalOf(t *testing.T, err error) *ingest.Refusal {
 	t.Helper()
 	var r *ingest.Refusal
 	if !errors.As(err, &r) || r.Reason == "" || r.Hint == "" {
-		t.Fatalf("no refusal: %v", err)
+		t.Fatalf("got %v, want a refusal", err)
 	}
 	return r
 }
 
-// The first streams are taken, up to the limit; one that has ended makes room, and so does a
-// reload.
+// Streams are accepted up to the limit. An ended stream makes room, and so does a reload.
 func TestLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newWith(settings{}, 2)
+		h := newWith(fakeSettings{}, 2)
 		defer h.Close("the test is over")
 		try := func(name string) (ingest.Sink, error) {
 			return h.Publish(t.Context(), request(name, newSession(name)))
@@ -65,7 +64,7 @@ func TestLimit(t *testing.T) {
 		if r := refusalOf(t, err); r.Outcome != ingest.RefusedLimit || r.RetryAfter == 0 {
 			t.Errorf("%+v", r)
 		}
-		sinks[0].End(ingest.EOF, "") // it had no media: there is nothing to hold
+		sinks[0].End(ingest.EOF, "") // without media there is no hold
 		synctest.Wait()
 		if _, err := try("c"); err != nil {
 			t.Errorf("with room: %v", err)
@@ -74,7 +73,7 @@ func TestLimit(t *testing.T) {
 		if _, err := try("d"); err != nil {
 			t.Errorf("after a reload: %v", err)
 		}
-		h.Reload(1) // nobody is dropped
+		h.Reload(1) // no stream is dropped
 		synctest.Wait()
 		var names []string
 		for _, s := range h.List() {
@@ -88,7 +87,7 @@ func TestLimit(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newWith(settings{}, 0)
+		h := newWith(fakeSettings{}, 0)
 		_, err := h.Publish(t.Context(), request("..", newSession("s")))
 		if r := refusalOf(t, err); r.Outcome != ingest.RefusedName {
 			t.Errorf("name: %+v", r)
@@ -116,7 +115,7 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
-// A viewer may come before the publisher.
+// A viewer may join before the publisher.
 func TestPlayWait(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -169,7 +168,7 @@ func TestPlayWait(t *testing.T) {
 						for _, p := range packets {
 							if p.Media() {
 								if p.Kind != packetbuf.Key {
-									t.Errorf("the first media is %v", p.Kind)
+									t.Errorf("got first media %v", p.Kind)
 								}
 								return
 							}
@@ -183,7 +182,7 @@ func TestPlayWait(t *testing.T) {
 	}
 }
 
-// One that waits may go.
+// A viewer may leave while it waits.
 func TestLeaveWhileWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newWith(waiting{wait: time.Hour}, 0)
@@ -197,11 +196,11 @@ func TestLeaveWhileWaiting(t *testing.T) {
 	})
 }
 
-// A reload is for streams that run, too.
+// A reload applies to running streams, too.
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := 30 * time.Second
-		h := newWith(settings{func(c *stream.Config) { c.Hold = hold }}, 0)
+		h := newWith(fakeSettings{func(c *stream.Config) { c.Hold = hold }}, 0)
 		defer h.Close("the test is over")
 		p := publish(t, h, 1, gen.Options{})
 		p.run(t, h, 2*time.Second)
@@ -216,15 +215,15 @@ func TestReload(t *testing.T) {
 		}
 		synctest.Wait()
 		if h.Find("live/cam") != nil || h.Viewers() != 0 {
-			t.Errorf("%d streams, %d viewers are left", len(h.List()), h.Viewers())
+			t.Errorf("got %d streams and %d viewers, want none", len(h.List()), h.Viewers())
 		}
 	})
 }
 
-// A publisher comes at the moment at which its stream ends, again and again: it always gets
-// one that lives.
+// A publisher that arrives at the moment at which its stream ends always gets a stream that
+// lasts.
 func TestPublishAtTheEnd(t *testing.T) {
-	h := newWith(settings{func(c *stream.Config) {
+	h := newWith(fakeSettings{func(c *stream.Config) {
 		c.Hold, c.HoldUnpublish, c.Takeover = time.Microsecond, time.Microsecond, lifecycle.Always
 	}}, 0)
 	var all sync.WaitGroup
@@ -251,7 +250,7 @@ func TestPublishAtTheEnd(t *testing.T) {
 	h.Close("the test is over")
 }
 
-// The hub may be closed while everybody comes and goes.
+// The hub may be closed while publishers and viewers arrive and leave.
 func TestCloseInTheMiddle(t *testing.T) {
 	for range 20 {
 		h := newWith(waiting{wait: time.Minute}, 0)
@@ -297,7 +296,7 @@ func TestCloseInTheMiddle(t *testing.T) {
 		h.Close("the test is over")
 		all.Wait()
 		if n := h.Viewers(); n != 0 {
-			t.Errorf("%d viewers are left", n)
+			t.Errorf("got %d viewers, want 0", n)
 		}
 	}
 }

@@ -10,21 +10,21 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// LiveNames keeps the names of the streams that are live or held, for the state file. Streams whose publisher
-// has left cleanly are not among them: they are not expected back after a restart.
+// LiveNames holds the names of the streams that are live or held, for the state file. It omits
+// streams whose publisher has unpublished, because they are not expected back after a restart.
 type LiveNames struct {
 	mu      sync.Mutex // guards names and frozen
 	names   map[string]bool
 	frozen  bool
-	changed chan struct{} // holds one
+	changed chan struct{} // capacity 1
 }
 
-// NewLiveNames returns LiveNames without a stream.
+// NewLiveNames returns empty LiveNames.
 func NewLiveNames() *LiveNames {
 	return &LiveNames{names: map[string]bool{}, changed: make(chan struct{}, 1)}
 }
 
-// Observe follows the states of streams.
+// Observe updates the names from a stream's event.
 func (l *LiveNames) Observe(e stream.Event) {
 	live := false
 	switch {
@@ -49,10 +49,11 @@ func (l *LiveNames) Observe(e stream.Event) {
 	}
 }
 
-// Changed yields a value when the names have changed since the last one.
+// Changed returns a channel that receives a value when the names have changed since the last
+// one.
 func (l *LiveNames) Changed() <-chan struct{} { return l.changed }
 
-// Touch has Changed yield a value.
+// Touch makes Changed receive a value.
 func (l *LiveNames) Touch() {
 	select {
 	case l.changed <- struct{}{}:
@@ -60,7 +61,7 @@ func (l *LiveNames) Touch() {
 	}
 }
 
-// Freeze keeps the names as they are: what ends from now on ends with the relay.
+// Freeze stops updates: streams that end from now on end because the relay does.
 func (l *LiveNames) Freeze() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// The state file names the streams that are live or held, but for those that ended cleanly, and as
-// they were when the relay began to stop.
+// The names are those of the streams that are live or held, except for streams that ended with
+// an unpublish, and do not change after Freeze.
 func TestLiveNames(t *testing.T) {
 	l := NewLiveNames()
 	to := func(name string, state lifecycle.State, cause ingest.Cause) {
@@ -30,7 +30,7 @@ func TestLiveNames(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if len(l.Changed()) != 1 {
-		t.Error("nothing is to be saved")
+		t.Error("Changed has no value, want one")
 	}
 	l.Freeze()
 	l.Observe(stream.Event{Type: stream.Ended, Stream: "live/a"})

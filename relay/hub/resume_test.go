@@ -11,11 +11,11 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// A viewer goes on where it was cut off, also while the stream is held; on another stream of
-// the same name it begins.
+// A viewer continues where it was cut off, also while the stream is held. On another stream of
+// the same name it begins anew.
 func TestResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHub(&record{}, settings{})
+		h := newHub(&eventRecorder{}, fakeSettings{})
 		defer h.Close("the test is over")
 		p := publish(t, h, 1, gen.Options{})
 		p.run(t, h, 3*time.Second)

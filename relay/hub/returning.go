@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Returning has the streams that were live before the relay was restarted and whose publishers are
-// expected back, each until its deadline. The zero value expects none.
+// Returning holds the streams that were live before a restart and whose publishers are expected
+// back, each until its deadline. The zero value expects none.
 type Returning struct {
 	mu    sync.Mutex // guards known and what its entries hold
 	known map[string]*returning
@@ -16,10 +16,10 @@ type Returning struct {
 type returning struct {
 	until time.Time
 	back  bool
-	over  chan struct{} // closed when the stream is back or has been given up
+	over  chan struct{} // closed when the stream is back or no longer expected
 }
 
-// Expect adds streams by their names, each with the time until which it is expected.
+// Expect adds streams by name, each with its deadline.
 func (r *Returning) Expect(until map[string]time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -31,7 +31,7 @@ func (r *Returning) Expect(until map[string]time.Time) {
 	}
 }
 
-// Left returns how much longer a stream is expected; 0 if it is back, given up or never was.
+// Left returns how much longer a stream is expected, or 0 if it is not.
 func (r *Returning) Left(now time.Time, name string) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -41,8 +41,8 @@ func (r *Returning) Left(now time.Time, name string) time.Duration {
 	return 0
 }
 
-// Restarted reports whether viewers may still hold addresses of a stream from before the restart:
-// until the stream's deadline, whether it is back or not.
+// Restarted reports whether viewers may still have URLs of a stream from before the restart.
+// That is the case until the stream's deadline, whether it is back or not.
 func (r *Returning) Restarted(now time.Time, name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -50,7 +50,7 @@ func (r *Returning) Restarted(now time.Time, name string) bool {
 	return s != nil && now.Before(s.until)
 }
 
-// Wait returns when a stream is back, is not expected any more, or ctx is done.
+// Wait returns when a stream is back or no longer expected, or when ctx is done.
 func (r *Returning) Wait(ctx context.Context, name string) {
 	r.mu.Lock()
 	s := r.known[name]
@@ -64,7 +64,7 @@ func (r *Returning) Wait(ctx context.Context, name string) {
 	}
 }
 
-// Back notes that a stream is live.
+// Back records that a stream is live.
 func (r *Returning) Back(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -74,8 +74,8 @@ func (r *Returning) Back(name string) {
 	}
 }
 
-// Expire gives up the streams whose deadline has passed and returns those that are not back. next is
-// the next deadline; zero if no stream is left.
+// Expire removes the streams whose deadline has passed, and returns those of them that are not
+// back. next is the next deadline, or zero if no stream is left.
 func (r *Returning) Expire(now time.Time) (lost []string, next time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -95,7 +95,7 @@ func (r *Returning) Expire(now time.Time) (lost []string, next time.Time) {
 	return lost, next
 }
 
-// Deadlines returns the streams that are not back, each with its deadline.
+// Deadlines returns the streams that are still expected, each with its deadline.
 func (r *Returning) Deadlines() map[string]time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// A stream is expected until its deadline or until it is back, and its old addresses are known until
-// the deadline in any case.
+// A stream is expected until its deadline or until it is back. Its old URLs are known until the
+// deadline in any case.
 func TestReturning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r Returning
 		now := time.Now()
-		r.Wait(t.Context(), "live/a") // expects none: it does not wait
+		r.Wait(t.Context(), "live/a") // returns at once, since no stream is expected
 		if r.Left(now, "live/a") != 0 || r.Restarted(now, "live/a") {
-			t.Error("a stream is expected before any was added")
+			t.Error("got an expected stream before Expect")
 		}
 		r.Expect(map[string]time.Time{"live/a": now.Add(30 * time.Second), "live/b": now.Add(10 * time.Second)})
 		if got := r.Left(now, "live/a"); got != 30*time.Second {
@@ -41,10 +41,10 @@ func TestReturning(t *testing.T) {
 		r.Back("live/a")
 		r.Back("live/c")
 		if took := <-waited["live/a"]; took != 5*time.Second {
-			t.Errorf("told after %v that the stream is back, want 5s", took)
+			t.Errorf("got return after %v, want 5s", took)
 		}
 		if r.Left(time.Now(), "live/a") != 0 || !r.Restarted(time.Now(), "live/a") {
-			t.Error("a stream that is back is expected, or its addresses are forgotten")
+			t.Error("stream that is back is still expected, or its URLs are forgotten")
 		}
 		if got := r.Deadlines(); len(got) != 1 || !got["live/b"].Equal(now.Add(10*time.Second)) {
 			t.Errorf("deadlines %v", got)
@@ -58,7 +58,7 @@ func TestReturning(t *testing.T) {
 			t.Errorf("lost %v, next %v", lost, next)
 		}
 		if took := <-waited["live/b"]; took != 10*time.Second {
-			t.Errorf("told after %v that the stream is given up, want 10s", took)
+			t.Errorf("got expiry after %v, want 10s", took)
 		}
 		time.Sleep(time.Until(next))
 		if lost, next = r.Expire(time.Now()); len(lost) > 0 || !next.IsZero() || r.Restarted(time.Now(), "live/a") {
@@ -67,7 +67,7 @@ func TestReturning(t *testing.T) {
 	})
 }
 
-// A viewer that stops waiting, or whose server closes, is not told that the stream is not live.
+// A viewer that stops waiting, or whose server closes, gets the error of its context.
 func TestAttachEndsWithItsRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newWith(waiting{wait: time.Minute}, 0)

@@ -3,21 +3,21 @@ package lifecycle
 import "time"
 
 const (
-	// flapBurst is how often in a row pushes may join or rejoin a stream that has begun: a bad line or an
-	// impatient encoder for minutes.
+	// flapBurst is how often in a row publishers may join or rejoin a stream that has begun. It
+	// covers minutes of a bad connection or of an impatient encoder.
 	flapBurst = 300
-	// flapEvery is how often one more may. Each gives viewers a discontinuity, and playlists count on
-	// no more than one in two seconds on the average.
+	// flapEvery is the interval at which further joins are allowed. Each join may give viewers a
+	// discontinuity, and playlists assume on average no more than one in two seconds.
 	flapEvery = 2 * time.Second
 )
 
-// flaps bounds how often pushes break and return.
+// flaps limits how often publishers break and return. It is a leaky bucket.
 type flaps struct {
-	used time.Duration // of flapBurst times flapEvery
-	at   time.Time     // when used was brought up to date
+	used time.Duration // fill level, at most flapBurst times flapEvery
+	at   time.Time     // when used was last updated
 }
 
-// take returns how long a push has to wait that returns now; 0: not at all.
+// take counts a return. It returns how long the publisher must wait, or 0 if it need not.
 func (f *flaps) take(now time.Time) (wait time.Duration) {
 	f.used = max(0, f.used-max(0, now.Sub(f.at)))
 	f.at = now
@@ -28,9 +28,9 @@ func (f *flaps) take(now time.Time) (wait time.Duration) {
 	return 0
 }
 
-// flapping is the answer to a push that returns too soon, over a new connection or by media on the one
-// that was silent; nil where it does not. Before the stream has
-// begun there is nothing to break, and takeover: always admits every push.
+// flapping returns the rejection of a publisher that returns too often, over a new connection or
+// by media on a silent one. It returns nil if the publisher is allowed to return. Before the
+// stream has begun there is nothing to break, and takeover "always" admits every publisher.
 func (m *Machine) flapping(now time.Time) *Admission {
 	if m.state == Idle || m.cfg.Takeover == Always {
 		return nil
@@ -39,5 +39,5 @@ func (m *Machine) flapping(now time.Time) *Admission {
 	if wait == 0 {
 		return nil
 	}
-	return &Admission{Flaps: true, Wait: wait, Reason: "the pushes of this stream break and return too often"}
+	return &Admission{Flaps: true, Wait: wait, Reason: "the publishers of this stream break and return too often"}
 }

@@ -7,10 +7,10 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
-// A push that breaks and returns ten times a second for five minutes.
+// A publisher that breaks and returns ten times a second for five minutes joins only so often.
 func TestFlapsAreBounded(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	m := newDesk(reference).m
+	m := newHarness(reference).m
 	joined, refused := 0, Admission{}
 	for i := range 3000 {
 		id := ID(i + 1) //nolint:gosec // small
@@ -25,19 +25,19 @@ func TestFlapsAreBounded(t *testing.T) {
 		now = now.Add(100 * time.Millisecond)
 	}
 	if most := flapBurst + 1 + int(5*time.Minute/flapEvery); joined > most || joined < most-2 {
-		t.Errorf("%d pushes joined, want %d", joined, most)
+		t.Errorf("got %d joins, want %d", joined, most)
 	}
 	if !refused.Flaps || refused.Wait <= 0 || refused.Wait > flapEvery || refused.Reason == "" {
-		t.Errorf("refused with %+v, want a reason and when to come again", refused)
+		t.Errorf("got %+v, want a reason and a wait", refused)
 	}
 }
 
-// A session that falls silent and comes back on its connection over and over: it
-// joins again as often as pushes that dial anew may, and does not stay away for good.
+// A session that falls silent and returns on its connection over and over joins as often as one
+// that reconnects may, and is not rejected for good.
 func TestReturnsOnOneConnectionAreBounded(t *testing.T) {
 	for _, every := range []time.Duration{50 * time.Millisecond, 300 * time.Millisecond, time.Second} {
 		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-		m := newDesk(reference).m
+		m := newHarness(reference).m
 		m.Publish(now, 1, false)
 		m.Media(now, 1, true)
 		joined, away, longest := 0, 0, 0
@@ -51,21 +51,21 @@ func TestReturnsOnOneConnectionAreBounded(t *testing.T) {
 			longest = max(longest, away)
 		}
 		if most := flapBurst + 1 + int(20*time.Minute/flapEvery); joined > most || joined < most-3 {
-			t.Errorf("every %v: rejoined %d times, want %d", every, joined, most)
+			t.Errorf("every %v: got %d rejoins, want %d", every, joined, most)
 		}
 		if most := int(flapEvery/every) + 1; longest > most {
-			t.Errorf("every %v: %d keyframes in a row did not resume the stream, want at most %d", every, longest, most)
+			t.Errorf("every %v: got %d keyframes in a row that did not resume the stream, want at most %d", every, longest, most)
 		}
 	}
 }
 
-// One that comes back every few seconds is not refused, however long.
-func TestASlowFlapIsNotRefused(t *testing.T) {
+// A publisher that returns every few seconds is never rejected.
+func TestSlowFlapsAreNotRejected(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	var f flaps
 	for i := range 1000 {
 		if wait := f.take(now); wait > 0 {
-			t.Fatalf("push %d has to wait for %v", i, wait)
+			t.Fatalf("publisher %d: got a wait of %v, want none", i, wait)
 		}
 		now = now.Add(flapEvery)
 	}

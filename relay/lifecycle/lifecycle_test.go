@@ -14,32 +14,34 @@ import (
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// desk is a machine with a clock and sessions that remember their last media.
-type desk struct {
+// harness is a machine with a clock and sessions that remember their last media.
+type harness struct {
 	m    *Machine
 	now  time.Time
 	last map[ID]time.Time
-	keys map[ID]bool // of whom a keyframe has come
+	keys map[ID]bool // sessions of which a keyframe has arrived
 }
 
-func newDesk(cfg Config) *desk {
-	d := &desk{now: epoch, last: map[ID]time.Time{}, keys: map[ID]bool{}}
+func newHarness(cfg Config) *harness {
+	d := &harness{now: epoch, last: map[ID]time.Time{}, keys: map[ID]bool{}}
 	d.m = New(cfg, d)
 	return d
 }
 
-func (d *desk) Quiet(id ID, now time.Time) time.Duration { return now.Sub(d.last[id]) }
+func (d *harness) Quiet(id ID, now time.Time) time.Duration { return now.Sub(d.last[id]) }
 
-func (d *desk) Ready(id ID, now time.Time) bool { return d.keys[id] && d.Quiet(id, now) < time.Second }
+func (d *harness) Ready(id ID, now time.Time) bool {
+	return d.keys[id] && d.Quiet(id, now) < time.Second
+}
 
 var reference = Config{Hold: 30 * time.Second, HoldUnpublish: 5 * time.Second, BackupReturn: 10 * time.Second}
 
 func TestStories(t *testing.T) {
-	story.Each(t, "testdata", func(*testing.T) func(story.Command) string { return newDesk(reference).do })
+	story.Each(t, "testdata", func(*testing.T) func(story.Command) string { return newHarness(reference).do })
 }
 
-// do carries out one line of a story.
-func (d *desk) do(c story.Command) string {
+// do executes one line of a story.
+func (d *harness) do(c story.Command) string {
 	id := func() ID { return ID(c.Int("id", 1)) } //nolint:gosec // a story's small number
 	switch c.Name {
 	case "config":
@@ -73,8 +75,8 @@ func (d *desk) do(c story.Command) string {
 	return c.Unknown()
 }
 
-// wait lets time pass, with media all the while or without, and ticks when it is due.
-func (d *desk) wait(t time.Duration, media bool, id ID) string {
+// wait lets time pass, with continuous media or without, and calls Tick when it is due.
+func (d *harness) wait(t time.Duration, media bool, id ID) string {
 	end := d.now.Add(t)
 	var out strings.Builder
 	for next := d.m.Next(); !next.IsZero() && !next.After(end); next = d.m.Next() {
@@ -128,11 +130,11 @@ func show(effects []Effect) string {
 	return strings.ReplaceAll(b.String(), " \n", "\n")
 }
 
-// TestInvariants drives a machine at random. Whatever happens: the feeding and the waiting
-// session differ, an ended stream stays ended, and a held one has an end.
+// TestInvariants drives a machine at random. The current and the waiting session always differ,
+// an ended stream stays ended, and a hold has an end.
 func TestInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		d := newDesk(Config{Hold: 10 * time.Second, HoldUnpublish: time.Second, BackupReturn: 3 * time.Second, Takeover: rapid.SampledFrom([]Takeover{Auto, Always, Never}).Draw(t, "takeover")})
+		d := newHarness(Config{Hold: 10 * time.Second, HoldUnpublish: time.Second, BackupReturn: 3 * time.Second, Takeover: rapid.SampledFrom([]Takeover{Auto, Always, Never}).Draw(t, "takeover")})
 		lastID := ID(0)
 		ended := false
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
@@ -144,7 +146,7 @@ func TestInvariants(t *testing.T) {
 				if a, _ := d.m.Publish(d.now, lastID, rapid.Bool().Draw(t, "backup")); a.OK {
 					d.last[lastID] = d.now
 					if ended {
-						t.Fatal("an ended stream took a publisher")
+						t.Fatal("an ended stream accepted a publisher")
 					}
 				}
 			case 1, 2:
@@ -153,14 +155,14 @@ func TestInvariants(t *testing.T) {
 				d.keys[id] = d.keys[id] || key
 				action, _ := d.m.Media(d.now, id, key)
 				if (action == Pass || action == Splice) && id != d.m.Current() {
-					t.Fatalf("media of %d was used, %d feeds", id, d.m.Current())
+					t.Fatalf("media of session %d was used, current is %d", id, d.m.Current())
 				}
 			case 3:
 				d.m.Silent(d.now, id, ingest.Silence)
 			case 4:
 				d.m.End(d.now, id, ingest.Reset)
 				if id == d.m.Current() || id == d.m.Waiting() || id == d.m.Spare() {
-					t.Fatalf("%d has ended and is still there", id)
+					t.Fatalf("session %d has ended and is still known", id)
 				}
 			case 5:
 				d.m.Late(id)
@@ -169,20 +171,20 @@ func TestInvariants(t *testing.T) {
 			}
 			state, _ := d.m.State()
 			if ended && state != Ended {
-				t.Fatalf("ended, then %v", state)
+				t.Fatalf("got state %v after ended", state)
 			}
 			ended = state == Ended
 			if c := d.m.Current(); c != 0 && c == d.m.Waiting() {
-				t.Fatalf("%d feeds and waits", c)
+				t.Fatalf("session %d is current and waiting", c)
 			}
 			if sp := d.m.Spare(); sp != 0 && (sp == d.m.Current() || sp == d.m.Waiting()) {
-				t.Fatalf("%d stands by and is needed", sp)
+				t.Fatalf("session %d is standby and current or waiting", sp)
 			}
 			if state == Held && d.m.Next().IsZero() {
-				t.Fatal("a hold without an end")
+				t.Fatal("got a hold without an end")
 			}
 			if (state == Live || state == Suspect) && d.m.Current() == 0 {
-				t.Fatalf("%v with nobody who feeds", state)
+				t.Fatalf("got state %v without a current session", state)
 			}
 		}
 	})

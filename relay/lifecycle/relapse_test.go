@@ -10,12 +10,12 @@ import (
 
 // flapper is a primary that breaks again and again beside a backup that never does.
 type flapper struct {
-	*desk
+	*harness
 	id      ID
 	returns int
 }
 
-// beat is a second in which both send a keyframe.
+// beat lets a second pass in which both send a keyframe.
 func (f *flapper) beat() {
 	f.now = f.now.Add(time.Second)
 	for _, id := range []ID{1, f.id} {
@@ -29,7 +29,7 @@ func (f *flapper) beat() {
 	}
 }
 
-// up has a new session of the primary push for d, and then break.
+// up lets a new session of the primary publish for d, and then break.
 func (f *flapper) up(d time.Duration) {
 	f.id++
 	f.m.Publish(f.now, f.id, false)
@@ -40,15 +40,14 @@ func (f *flapper) up(d time.Duration) {
 }
 
 func newFlapper(cfg Config) *flapper {
-	f := &flapper{desk: newDesk(cfg), id: 1}
+	f := &flapper{harness: newHarness(cfg), id: 1}
 	f.m.Publish(f.now, 1, true)
 	f.beat()
 	return f
 }
 
-// TestFlappingPrimaryLosesItsTurn: however long a primary lasts each time, it comes back seldom,
-// or it stays for long.
-func TestFlappingPrimaryLosesItsTurn(t *testing.T) {
+// However long a flapping primary lasts each time, it returns rarely, or it stays for long.
+func TestFlappingPrimaryReturnsRarely(t *testing.T) {
 	for lasts := 11 * time.Second; lasts < 5*time.Minute; lasts += 7 * time.Second {
 		t.Run(fmt.Sprint(lasts), func(t *testing.T) {
 			f := newFlapper(reference)
@@ -56,33 +55,32 @@ func TestFlappingPrimaryLosesItsTurn(t *testing.T) {
 			for f.now.Sub(begun) < time.Hour {
 				f.up(lasts)
 			}
-			if lasts-reference.BackupReturn >= wellAfter*reference.BackupReturn {
+			if lasts-reference.BackupReturn >= healthyFactor*reference.BackupReturn {
 				if want := int(time.Hour / lasts); f.returns < want || f.m.ReturnAfter() != reference.BackupReturn {
-					t.Errorf("%d returns of %d, then after %v", f.returns, want, f.m.ReturnAfter())
+					t.Errorf("got %d returns, want %d; next after %v", f.returns, want, f.m.ReturnAfter())
 				}
 				return
 			}
-			if f.returns == 0 || f.returns > relapses+1 {
-				t.Errorf("it had the stream %d times in an hour", f.returns)
+			if f.returns == 0 || f.returns > maxRelapses+1 {
+				t.Errorf("primary had the stream %d times in an hour", f.returns)
 			}
 		})
 	}
 }
 
-// TestPrimaryThatIsWellCountsAgain: it is let back in the end, and having fed for long it returns
-// as soon as any.
-func TestPrimaryThatIsWellCountsAgain(t *testing.T) {
+// A primary returns in the end, and after it has fed for long it returns as soon as any.
+func TestHealthyPrimaryIsRestored(t *testing.T) {
 	f := newFlapper(reference)
 	for range 10 {
 		f.up(f.m.ReturnAfter() + 2*time.Second)
 	}
-	most := reference.BackupReturn << relapses
+	most := reference.BackupReturn << maxRelapses
 	if f.m.ReturnAfter() != most {
-		t.Fatalf("after ten relapses it waits %v, want %v", f.m.ReturnAfter(), most)
+		t.Fatalf("after ten relapses: got wait %v, want %v", f.m.ReturnAfter(), most)
 	}
-	f.up(most + wellAfter*most + 2*time.Second)
+	f.up(most + healthyFactor*most + 2*time.Second)
 	if f.m.ReturnAfter() != reference.BackupReturn {
-		t.Errorf("well for long, it waits %v", f.m.ReturnAfter())
+		t.Errorf("after long health: got wait %v", f.m.ReturnAfter())
 	}
 }
 
@@ -90,16 +88,16 @@ func TestReturnIsBounded(t *testing.T) {
 	for set, want := range map[time.Duration]time.Duration{
 		0: 16 * time.Second, 10 * time.Second: 160 * time.Second, time.Minute: 10 * time.Minute, time.Hour: time.Hour, 24 * time.Hour: 24 * time.Hour,
 	} {
-		m := New(Config{BackupReturn: set}, newDesk(reference))
+		m := New(Config{BackupReturn: set}, newHarness(reference))
 		if m.ReturnAfter() != set {
-			t.Errorf("%v set, and it waits %v without a relapse", set, m.ReturnAfter())
+			t.Errorf("%v configured: got wait %v without a relapse", set, m.ReturnAfter())
 		}
 		for range 100 {
-			m.relapse.turned(epoch, true, m.ReturnAfter())
-			m.relapse.turned(epoch, false, m.ReturnAfter())
+			m.relapse.switched(epoch, true, m.ReturnAfter())
+			m.relapse.switched(epoch, false, m.ReturnAfter())
 		}
 		if got := m.ReturnAfter(); got != want {
-			t.Errorf("%v set, and after many relapses it waits %v, want %v", set, got, want)
+			t.Errorf("%v configured: got wait %v after many relapses, want %v", set, got, want)
 		}
 	}
 }

@@ -9,30 +9,30 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
-// crowd is a desk that knows which sessions were accepted and have neither ended nor been
-// closed.
-type crowd struct {
-	*desk
+// sessionTracker is a harness that tracks the sessions that were accepted and have neither ended
+// nor been closed.
+type sessionTracker struct {
+	*harness
 	t    *rapid.T
 	open map[ID]bool
 	last ID
 }
 
-// note takes what the machine closed off the list.
-func (c *crowd) note(effects []Effect) {
+// note removes the sessions that the machine closed.
+func (c *sessionTracker) note(effects []Effect) {
 	for _, e := range effects {
 		if e.Kind != Close {
 			continue
 		}
 		if !c.open[e.ID] {
-			c.t.Fatalf("%d is closed, and had gone before", e.ID)
+			c.t.Fatalf("session %d was closed twice", e.ID)
 		}
 		delete(c.open, e.ID)
 	}
 }
 
-// pass lets time pass, ticking when it is due.
-func (c *crowd) pass(d time.Duration) {
+// pass lets time pass, and calls Tick when it is due.
+func (c *sessionTracker) pass(d time.Duration) {
 	for end := c.now.Add(d); ; {
 		next := c.m.Next()
 		if next.IsZero() || next.After(end) {
@@ -46,19 +46,19 @@ func (c *crowd) pass(d time.Duration) {
 	}
 }
 
-// act does something at random to a session that may be any.
-func (c *crowd) act() {
+// act performs a random action on a random session.
+func (c *sessionTracker) act() {
 	id := ID(rapid.IntRange(0, int(c.last)+1).Draw(c.t, "id")) //nolint:gosec // small
 	switch rapid.IntRange(0, 5).Draw(c.t, "do") {
 	case 0:
 		c.last++
 		a, effects := c.m.Publish(c.now, c.last, rapid.Bool().Draw(c.t, "backup"))
 		if a.OK {
-			c.desk.last[c.last], c.open[c.last] = c.now, true
+			c.harness.last[c.last], c.open[c.last] = c.now, true
 		}
 		c.note(effects)
 	case 1, 2:
-		c.desk.last[id] = c.now
+		c.harness.last[id] = c.now
 		key := rapid.Bool().Draw(c.t, "key")
 		c.keys[id] = c.keys[id] || key
 		_, effects := c.m.Media(c.now, id, key)
@@ -75,19 +75,19 @@ func (c *crowd) act() {
 	}
 	for id := range c.open {
 		if id != c.m.Current() && id != c.m.Waiting() && id != c.m.Spare() {
-			c.t.Fatalf("%d is forgotten: %d feeds, %d waits", id, c.m.Current(), c.m.Waiting())
+			c.t.Fatalf("session %d is forgotten: current %d, waiting %d", id, c.m.Current(), c.m.Waiting())
 		}
 	}
 }
 
-// TestNoSessionIsForgotten drives a machine at random with sessions that hang, thaw, end and
-// take over from each other. Each that was accepted feeds, waits, has ended or was closed,
-// once; and when nobody sends any more, the stream ends in time.
+// TestNoSessionIsForgotten drives a machine at random with sessions that hang, resume, end and
+// take over from each other. Each accepted session is current or waiting, or has ended or was
+// closed exactly once. When all publishers stop, the stream ends in time.
 func TestNoSessionIsForgotten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const hold = 10 * time.Second
 		rule := rapid.SampledFrom([]Takeover{Auto, Always, Never}).Draw(t, "takeover")
-		c := &crowd{desk: newDesk(Config{Hold: hold, HoldUnpublish: time.Second, Takeover: rule}), t: t, open: map[ID]bool{}}
+		c := &sessionTracker{harness: newHarness(Config{Hold: hold, HoldUnpublish: time.Second, Takeover: rule}), t: t, open: map[ID]bool{}}
 		for range rapid.IntRange(1, 80).Draw(t, "steps") {
 			c.pass(time.Duration(rapid.IntRange(0, 4000).Draw(t, "ms")) * time.Millisecond)
 			c.act()
@@ -96,12 +96,12 @@ func TestNoSessionIsForgotten(t *testing.T) {
 		c.note(c.m.Silent(c.now, c.m.Current(), ingest.Silence))
 		c.note(c.m.Silent(c.now, c.m.Waiting(), ingest.Silence))
 		c.note(c.m.Silent(c.now, c.m.Spare(), ingest.Silence))
-		c.pass(hold + patience + coming)
+		c.pass(hold + patience + returnWindow)
 		switch state, _ := c.m.State(); {
 		case state != Ended && state != Idle:
-			t.Fatalf("%v with nobody who sends", state)
+			t.Fatalf("got state %v without publishers", state)
 		case len(c.open) > 0:
-			t.Fatalf("%v, and %v are open", state, c.open)
+			t.Fatalf("got state %v with open sessions %v", state, c.open)
 		}
 	})
 }

@@ -1,0 +1,149 @@
+package lifecycle
+
+import (
+	"time"
+
+	"github.com/holdfast-live/holdfast/ingest"
+)
+
+// headStart is how long a stream that has not begun waits for the first keyframe of its primary,
+// if one is connected, before it begins with the backup's.
+const headStart = 2 * time.Second
+
+// Spare returns the standby session, which takes over when the current one breaks, or 0. It is a
+// backup while a primary feeds the stream, and the primary while a backup does.
+func (m *Machine) Spare() ID { return m.standby }
+
+// OnBackup reports whether a backup feeds the stream, or is the session that the stream waits
+// for.
+func (m *Machine) OnBackup() bool { return m.onBackup }
+
+// standbyMedia handles media of the standby, which the caller has buffered.
+func (m *Machine) standbyMedia(now time.Time, key bool) (Action, []Effect) {
+	if m.healthy.IsZero() {
+		m.healthy, m.silentSince = now, time.Time{}
+	}
+	feeding := m.state == Live || m.state == Suspect
+	switch {
+	case !m.peers.Ready(m.standby, now) && m.state == Held && now.Sub(m.brokeAt) >= patience && now.Sub(m.healthy) >= patience:
+		// The standby is in an endless GOP. It will have a keyframe after it reconnects.
+		m.extend(now)
+		return Refuse, m.dropStandby(ingest.Silence)
+	case !m.peers.Ready(m.standby, now):
+		return Ask, nil
+	case m.state == Idle && m.next != 0 && now.Sub(m.accepted) < headStart:
+		return Keep, nil
+	case !feeding:
+		return Keep, m.switchover(now, false)
+	case !m.onBackup || now.Sub(m.healthy) < m.ReturnAfter():
+		return Keep, nil
+	case !key:
+		return Ask, nil
+	}
+	return Keep, m.switchover(now, true)
+}
+
+// switchover makes the standby the current session, continuing from its buffer. The session that
+// it follows becomes the standby if it is still connected; healthy reports whether that one is
+// healthy.
+func (m *Machine) switchover(now time.Time, healthy bool) []Effect {
+	var out []Effect
+	old, cause := m.current, m.cause
+	m.current, m.standby, m.healthy, m.silentSince = m.standby, old, time.Time{}, now
+	if healthy {
+		m.healthy, m.silentSince, cause = now, time.Time{}, ""
+	}
+	if m.next != 0 { // it was about to replace the old session
+		if healthy {
+			out = append(out, Effect{Kind: Broke, ID: old, Cause: ingest.Takeover})
+		}
+		if old != 0 {
+			out = append(out, Effect{Kind: Close, ID: old, Cause: ingest.Takeover})
+		}
+		m.standby, m.next, m.lost, m.healthy, m.silentSince = m.next, 0, 0, time.Time{}, time.Time{}
+	}
+	m.onBackup = !m.onBackup
+	m.relapse.switched(now, !m.onBackup, m.ReturnAfter())
+	out = append(out, m.resume(now)...)
+	return append(out, Effect{Kind: Turned, ID: m.current, Cause: cause})
+}
+
+// away switches to the standby if it is ready after the current session has broken, and else
+// starts a hold.
+func (m *Machine) away(now time.Time, cause ingest.Cause) []Effect {
+	if m.standby == 0 || !m.peers.Ready(m.standby, now) {
+		return m.hold(now, cause)
+	}
+	m.brokeAt, m.cause = now, cause
+	return m.switchover(now, false)
+}
+
+// Ailed reports that session id has had no video until now. The health of a standby counts from
+// now on.
+func (m *Machine) Ailed(now time.Time, id ID) {
+	if id != 0 && id == m.standby && !m.healthy.IsZero() {
+		m.healthy = now
+	}
+}
+
+// standbySilent handles a standby that counts as broken. It may return on its socket for as long
+// as a hold.
+func (m *Machine) standbySilent(now time.Time, cause ingest.Cause) []Effect {
+	if cause == ingest.FirstMedia {
+		return m.dropStandby(cause)
+	}
+	if !m.silentSince.IsZero() {
+		return nil
+	}
+	m.healthy, m.silentSince = time.Time{}, now
+	return []Effect{{Kind: Broke, ID: m.standby, Cause: cause, Spare: true}}
+}
+
+// dropStandby closes the standby. One that already counts as broken does not break again.
+func (m *Machine) dropStandby(cause ingest.Cause) []Effect {
+	var out []Effect
+	if m.silentSince.IsZero() {
+		out = append(out, Effect{Kind: Broke, ID: m.standby, Cause: cause, Spare: true})
+	}
+	out = append(out, Effect{Kind: Close, ID: m.standby, Cause: cause})
+	m.standby, m.healthy, m.silentSince = 0, time.Time{}, time.Time{}
+	return out
+}
+
+// tickStandby closes a standby that has been silent for as long as a hold.
+func (m *Machine) tickStandby(now time.Time) []Effect {
+	if at := m.silentUntil(); at.IsZero() || now.Before(at) {
+		return nil
+	}
+	return m.dropStandby(ingest.Silence)
+}
+
+func (m *Machine) silentUntil() time.Time {
+	if m.standby == 0 || m.silentSince.IsZero() {
+		return time.Time{}
+	}
+	return m.silentSince.Add(m.cfg.Hold)
+}
+
+// publishStandby decides whether session id may be the standby.
+func (m *Machine) publishStandby(now time.Time, id ID) (Admission, []Effect) {
+	a, old := Admission{OK: true}, m.standby
+	switch {
+	case old == 0:
+	case !m.silentSince.IsZero() || m.cfg.Takeover != Never && m.peers.Quiet(old, now) >= maxQuiet:
+		a.Outcome = "silent"
+	default:
+		duel := &m.takeovers[1]
+		if refusal := m.refusal(now, duel); refusal != nil {
+			return *refusal, nil
+		}
+		duel.record(now)
+		a.Outcome = "healthy"
+	}
+	var out []Effect
+	if old != 0 {
+		out = m.dropStandby(ingest.Takeover)
+	}
+	m.standby, m.healthy, m.silentSince = id, time.Time{}, time.Time{}
+	return a, out
+}
