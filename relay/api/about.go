@@ -2,7 +2,7 @@ package api
 
 import "net/http"
 
-// About is the relay itself, as the API shows it.
+// About describes the relay.
 type About struct {
 	Version string `json:"version"`
 	Ready   bool   `json:"ready"`
@@ -10,19 +10,19 @@ type About struct {
 	Memory  Memory `json:"memory"`
 }
 
-// Memory is the media that all streams hold, in bytes.
+// Memory is the memory of the media of all streams, in bytes.
 type Memory struct {
 	Used  int64            `json:"used_bytes"`
 	Limit int64            `json:"limit_bytes"`
 	Kinds map[string]int64 `json:"kinds"` // as in holdfast_memory_bytes
-	// Share is the most that one buffer may hold now; left out where none has to shrink.
+	// Share is the maximum size of one buffer; omitted if no buffer has to shrink.
 	Share int64 `json:"share_bytes,omitempty"`
 }
 
-// Watch is where viewers are served: at the host that one asks, or another.
+// Watch says where viewers are served: at the host of the API, with this scheme and port.
 type Watch struct {
 	Scheme string `json:"scheme"` // http or https
-	Port   int    `json:"port"`   // 0: nowhere
+	Port   int    `json:"port"`   // 0 if viewers are not served
 }
 
 func about(o Options) http.HandlerFunc {
@@ -38,7 +38,7 @@ func about(o Options) http.HandlerFunc {
 	}
 }
 
-// drain begins the relay's end, and answers before it comes.
+// drain starts the shutdown of the relay, after the response.
 func drain(begin func()) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if begin == nil {

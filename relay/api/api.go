@@ -1,4 +1,4 @@
-// Package api is what operators and probes ask over HTTP: health, streams, events, metrics.
+// Package api is the HTTP API for operators and probes: health, streams, events and metrics.
 package api
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/api/console"
 )
 
-// Stream is a stream as the API shows it.
+// Stream is a stream in the API.
 type Stream struct {
 	Name      string     `json:"name"`
 	State     string     `json:"state"`
@@ -26,17 +26,18 @@ type Stream struct {
 	Tracks    []Track    `json:"tracks"`
 	Publisher *Publisher `json:"publisher"`
 	Waiting   *Publisher `json:"waiting,omitempty"`
-	// Publishers are all pushes: that which feeds the stream, one about to, and one held warm.
+	// Publishers are all publishers: the active one, one that is about to join, and the standby.
 	Publishers []Push         `json:"publishers"`
 	Viewers    map[string]int `json:"viewers"`
 	Breaks     map[string]int `json:"breaks"`
-	Sessions   uint32         `json:"sessions"`          // publisher sessions that fed it so far
-	Ceiling    float64        `json:"ceiling,omitempty"` // bit/s that the publisher is to stay below
-	Cap        float64        `json:"cap,omitempty"`     // the same, as the operator has asked
+	Sessions   uint32         `json:"sessions"`          // publisher sessions that have fed the stream so far
+	Ceiling    float64        `json:"ceiling,omitempty"` // maximum bit/s requested from the publisher
+	Cap        float64        `json:"cap,omitempty"`     // the same, as set by the operator
 	Received   uint64         `json:"received_bytes"`    // media from publishers
 	Sent       uint64         `json:"sent_bytes"`        // media to viewers over RTMP, HTTP-FLV and WebRTC
 	Buffer     Buffer         `json:"buffer"`
-	// RoutesDown is how many pushes and pulls of it no route carries, in lists of streams.
+	// RoutesDown is the number of the stream's pushes and pulls that no route carries. It is set
+	// in lists of streams.
 	RoutesDown int `json:"routes_down,omitempty"`
 }
 
@@ -53,7 +54,7 @@ type Track struct {
 	Channels   int     `json:"channels,omitempty"`
 }
 
-// Publisher is a push as the API shows it.
+// Publisher is a publisher in the API.
 type Publisher struct {
 	Session   string    `json:"session"`
 	Protocol  string    `json:"protocol"`
@@ -61,16 +62,16 @@ type Publisher struct {
 	Agent     string    `json:"agent,omitempty"`
 	Since     time.Time `json:"since"`
 	Bitrate   float64   `json:"bitrate"`       // bit/s
-	Sound     float64   `json:"sound_bitrate"` // of that
+	Sound     float64   `json:"sound_bitrate"` // audio, part of Bitrate
 	FrameRate float64   `json:"frame_rate"`
 	RTT       float64   `json:"rtt_seconds"`
 	Gap       float64   `json:"gap_seconds"`
 	Quiet     float64   `json:"quiet_seconds"`
-	BFrames   bool      `json:"b_frames,omitempty"` // left out for WHEP, whose viewers see a lower frame rate
+	BFrames   bool      `json:"b_frames,omitempty"` // dropped for WHEP, whose viewers get a lower frame rate
 	Repairs   []Repair  `json:"repairs,omitempty"`
 }
 
-// Repair is what the relay has to repair in a push's media, or leaves out of it.
+// Repair describes what the relay repairs in a publisher's media, or drops.
 type Repair struct {
 	Track   string `json:"track"`
 	Reason  string `json:"reason"` // as in holdfast_media_repairs_total
@@ -79,18 +80,18 @@ type Repair struct {
 	Hint    string `json:"hint"` // what the encoder should do
 }
 
-// Push is a push with its part in the stream.
+// Push is a publisher and its role in the stream.
 type Push struct {
 	Role   string `json:"role"`   // primary or backup
-	Active bool   `json:"active"` // it feeds the stream
-	Ready  bool   `json:"ready"`  // it does, or could take over at once
-	// ReturnsIn is how long a primary that is held warm has to be healthy yet before it gets the
-	// stream back.
+	Active bool   `json:"active"` // feeds the stream
+	Ready  bool   `json:"ready"`  // is active, or could take over at once
+	// ReturnsIn is how much longer a standby primary must be healthy before it takes the stream
+	// back.
 	ReturnsIn *float64 `json:"returns_in_seconds,omitempty"`
 	Publisher
 }
 
-// Buffer is what a stream's ring holds.
+// Buffer is the content of a stream's ring.
 type Buffer struct {
 	Seconds float64 `json:"seconds"`
 	Bytes   int     `json:"bytes"`
@@ -98,42 +99,43 @@ type Buffer struct {
 	GOPs    int     `json:"gops"`
 }
 
-// Relay is what the API asks the relay for.
+// Relay is the relay as the API needs it.
 type Relay interface {
-	// Streams are all streams, by name, and Briefs the same in short.
+	// Streams returns all streams, sorted by name, and Briefs the same in short form.
 	Streams() []Stream
 	Briefs() []Brief
-	// Stream returns one stream; ok is false if there is none of that name.
+	// Stream returns the named stream; ok is false if there is none.
 	Stream(name string) (s Stream, ok bool)
-	// Kick ends the push of a stream; false if there is none.
+	// Kick ends the publisher of a stream. It returns false if there is none.
 	Kick(name string) bool
-	// Cap asks a stream's publisher for at most so many bits per second; 0 lifts it. asked tells
-	// whether somebody publishes who can be asked, ok is false if there is no such stream.
+	// Cap requests a maximum bitrate, in bits per second, from a stream's publisher; 0 removes
+	// it. asked reports whether the publisher can be asked. ok is false if there is no such
+	// stream.
 	Cap(name string, bits float64) (asked, ok bool)
-	// Ready is nil if the relay takes publishers and viewers.
+	// Ready returns nil if the relay accepts publishers and viewers.
 	Ready() error
 }
 
-// Options are what the handler needs.
+// Options configure the handler.
 type Options struct {
 	Relay  Relay
 	Routes Routes
 	Events *Events
-	// Histories of the streams; nil: none.
+	// Histories of the streams; may be nil.
 	Histories *Histories
-	Memory    func() Memory // nil: it is not known
-	Watch     func() Watch  // where viewers are served; nil: nobody knows
-	// Preview makes a stream's newest keyframe a picture. An error that is an *ingest.Refusal says
-	// why there is none; nil: it cannot.
+	Memory    func() Memory // may be nil
+	Watch     func() Watch  // where viewers are served; may be nil
+	// Preview returns a stream's newest keyframe. An *ingest.Refusal says why there is none. nil
+	// means that the relay cannot make previews.
 	Preview func(ctx context.Context, stream string) (Picture, error)
-	// Pass makes a play token for a stream, and returns when it expires; no token where everyone may
-	// play it. nil: it cannot.
+	// Pass issues a play token for a stream, and returns when it expires. The token is empty if
+	// playing is open. nil means that the relay cannot issue tokens.
 	Pass    func(stream string) (token string, until time.Time, err error)
-	Drain   func() // has the relay end as SIGTERM does; it does not wait. nil: it cannot
+	Drain   func() // ends the relay as SIGTERM does, without waiting; may be nil
 	Metrics http.Handler
-	Token   func() string // Bearer, for all but the probes; empty: none asked
-	// Guessed is told of each request with a wrong token, and returns when it is time to answer it; nil:
-	// at once.
+	Token   func() string // bearer token for everything except the probes; empty if none is required
+	// Guessed is called for each request with a wrong token, and delays its answer by not
+	// returning. It may be nil.
 	Guessed func(ctx context.Context, remote string)
 	Version string
 }
@@ -144,15 +146,15 @@ func New(o Options) http.Handler {
 		o.Histories = NewHistories(nil)
 	}
 	guarded := http.NewServeMux()
-	guarded.HandleFunc("GET /{$}", index(o.Version))
-	guarded.HandleFunc("GET /api/v1/openapi.json", document)
+	guarded.HandleFunc("GET /{$}", endpointList(o.Version))
+	guarded.HandleFunc("GET /api/v1/openapi.json", serveOpenAPI)
 	guarded.HandleFunc("GET /api/v1/relay", about(o))
 	guarded.HandleFunc("POST /api/v1/drain", drain(o.Drain))
 	guarded.HandleFunc("GET /api/v1/streams", streams(o.Relay, o.Routes))
-	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}", one(o.Relay))
-	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}/log", o.Events.shelf.log)
-	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}/history", history(o.Relay, o.Histories, &o.Events.shelf))
-	guarded.Handle("GET /api/v1/streams/{app}/{name}/preview", working(preview(o.Preview)))
+	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}", getStream(o.Relay))
+	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}/log", o.Events.log.serveLog)
+	guarded.HandleFunc("GET /api/v1/streams/{app}/{name}/history", history(o.Relay, o.Histories, &o.Events.log))
+	guarded.Handle("GET /api/v1/streams/{app}/{name}/preview", rejectCrossOrigin(preview(o.Preview)))
 	guarded.HandleFunc("POST /api/v1/streams/{app}/{name}/watch", pass(o.Pass))
 	guarded.HandleFunc("DELETE /api/v1/streams/{app}/{name}/publisher", kick(o.Relay))
 	guarded.HandleFunc("PUT /api/v1/streams/{app}/{name}/ceiling", ceiling(o.Relay))
@@ -161,21 +163,21 @@ func New(o Options) http.Handler {
 	guarded.Handle("GET /api/v1/events", o.Events)
 	guarded.HandleFunc("GET /api/v1/stat/nginx-rtmp", stat(o.Relay, o.Version))
 	guarded.Handle("GET /metrics", o.Metrics)
-	guarded.Handle("GET /debug/pprof/", working(pprof.Index))
-	guarded.Handle("GET /debug/pprof/cmdline", working(pprof.Cmdline))
-	guarded.Handle("GET /debug/pprof/profile", working(pprof.Profile))
-	guarded.Handle("GET /debug/pprof/symbol", working(pprof.Symbol))
-	guarded.Handle("GET /debug/pprof/trace", working(pprof.Trace))
+	guarded.Handle("GET /debug/pprof/", rejectCrossOrigin(pprof.Index))
+	guarded.Handle("GET /debug/pprof/cmdline", rejectCrossOrigin(pprof.Cmdline))
+	guarded.Handle("GET /debug/pprof/profile", rejectCrossOrigin(pprof.Profile))
+	guarded.Handle("GET /debug/pprof/symbol", rejectCrossOrigin(pprof.Symbol))
+	guarded.Handle("GET /debug/pprof/trace", rejectCrossOrigin(pprof.Trace))
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", ready(o.Relay))
-	api, page := authorized(o, sameOrigin(explained(guarded))), console.Handler()
+	api, page := authorized(o, sameOrigin(withProblems(guarded))), console.Handler()
 	mux.Handle("GET /console/", page)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		if forPeople(r) {
+		if wantsConsole(r) {
 			page.ServeHTTP(w, r)
 			return
 		}
@@ -184,42 +186,43 @@ func New(o Options) http.Handler {
 	return mux
 }
 
-// forPeople tells whether a browser asks for the first page: it gets the console, which holds no
-// data, and programs the list of what there is.
-func forPeople(r *http.Request) bool {
+// wantsConsole reports whether a browser requests the root page. Browsers get the console, which
+// contains no data, and programs get the list of endpoints.
+func wantsConsole(r *http.Request) bool {
 	return r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
 		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// explained answers what no route of mux matches with a problem instead of a bare status.
-func explained(mux *http.ServeMux) http.Handler {
+// withProblems answers requests that no route of mux matches with a problem instead of a bare
+// status.
+func withProblems(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		other, pattern := mux.Handler(r)
 		if pattern != "" {
 			mux.ServeHTTP(w, r)
 			return
 		}
-		s := status{header: w.Header()}
+		s := discardedResponse{header: w.Header()}
 		other.ServeHTTP(&s, r)
 		if s.code == http.StatusMethodNotAllowed {
-			Problem(w, s.code, r.Method+" is not for this address", "use "+w.Header().Get("Allow"))
+			Problem(w, s.code, r.Method+" is not allowed here", "use "+w.Header().Get("Allow"))
 			return
 		}
-		Problem(w, http.StatusNotFound, "there is nothing here", "GET / lists what there is")
+		Problem(w, http.StatusNotFound, "not found", "GET / lists the endpoints")
 	})
 }
 
-// status takes an answer's status and header and drops its body.
-type status struct {
+// discardedResponse records the status and header of a response and discards its body.
+type discardedResponse struct {
 	header http.Header
 	code   int
 }
 
-func (s *status) Header() http.Header         { return s.header }
-func (s *status) WriteHeader(code int)        { s.code = code }
-func (s *status) Write(p []byte) (int, error) { return len(p), nil }
+func (s *discardedResponse) Header() http.Header         { return s.header }
+func (s *discardedResponse) WriteHeader(code int)        { s.code = code }
+func (s *discardedResponse) Write(p []byte) (int, error) { return len(p), nil }
 
-func index(version string) http.HandlerFunc {
+func endpointList(version string) http.HandlerFunc {
 	text := "Holdfast " + version + `
 
 GET    /healthz                                  alive
@@ -251,7 +254,7 @@ GET    /debug/pprof/                             profiles
 	}
 }
 
-func one(relay Relay) http.HandlerFunc {
+func getStream(relay Relay) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		name := r.PathValue("app") + "/" + r.PathValue("name")
 		s, ok := relay.Stream(name)
@@ -267,7 +270,7 @@ func kick(relay Relay) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		name := r.PathValue("app") + "/" + r.PathValue("name")
 		if !relay.Kick(name) {
-			Problem(w, http.StatusNotFound, "nobody publishes to "+name, "GET /api/v1/streams lists who does")
+			Problem(w, http.StatusNotFound, "no publisher on "+name, "GET /api/v1/streams lists streams and their publishers")
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)
@@ -284,10 +287,10 @@ func ready(relay Relay) http.HandlerFunc {
 	}
 }
 
-// literal tells whether a Host is an address or localhost. Any other name may be one that a
-// page on the internet has had resolved to this machine's loopback, to ask in its browser's
-// stead.
-func literal(hostport string) bool {
+// isLiteralHost reports whether a Host is an IP address or localhost. A page on the internet could
+// have any other name resolved to this machine's loopback address, and so send requests through
+// its visitor's browser (DNS rebinding).
+func isLiteralHost(hostport string) bool {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
 		host = strings.Trim(hostport, "[]")
@@ -296,7 +299,7 @@ func literal(hostport string) bool {
 	return err == nil || host == "localhost"
 }
 
-// authorized asks for the token in a time that does not depend on where it differs.
+// authorized requires the token. It compares in constant time.
 func authorized(o Options, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if want := o.Token(); want != "" {
@@ -310,7 +313,7 @@ func authorized(o Options, next http.Handler) http.Handler {
 				Problem(w, http.StatusUnauthorized, "the admin address needs a token", "send Authorization: Bearer with admin.token")
 				return
 			}
-		} else if !literal(r.Host) {
+		} else if !isLiteralHost(r.Host) {
 			Problem(w, http.StatusForbidden, "without a token the admin address answers to no name but localhost", "use http://127.0.0.1, or set admin.token")
 			return
 		}
@@ -320,7 +323,7 @@ func authorized(o Options, next http.Handler) http.Handler {
 	})
 }
 
-// bearer is the request's token, or nothing.
+// bearer returns the request's bearer token, or "".
 func bearer(r *http.Request) string {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {

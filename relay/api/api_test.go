@@ -98,18 +98,18 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/api/v1/streams/live/cam", 200, `"publisher":{"session":"s1"`},
 		{"GET", "/api/v1/streams/live/none", 404, "there is no stream live/none"},
 		{"GET", "/api/v1/streams/live/a%2Fb", 404, "there is no stream live/a/b"},
-		{"GET", "/api/v1/streams/live", 404, "there is nothing here"},
+		{"GET", "/api/v1/streams/live", 404, "not found"},
 		{"DELETE", "/api/v1/streams/live/cam/publisher", 204, ""},
-		{"DELETE", "/api/v1/streams/live/none/publisher", 404, "nobody publishes to live/none"},
+		{"DELETE", "/api/v1/streams/live/none/publisher", 404, "no publisher on live/none"},
 		{"GET", "/debug/pprof/", 200, "goroutine"},
 		{"GET", "/debug/pprof/heap?debug=1", 200, "heap profile"},
 		{"GET", "/debug/pprof/cmdline", 200, ""},
-		{"GET", "/nothing", 404, "there is nothing here"},
+		{"GET", "/nothing", 404, "not found"},
 		{"POST", "/api/v1/streams", 405, "use GET, HEAD"},
 		{"GET", "/api/v1/streams/live/cam/publisher", 405, "use DELETE"},
 		{"DELETE", "/api/v1/streams/live/cam", 405, "use GET, HEAD"},
 		{"POST", "/", 405, "use GET, HEAD"},
-		{"POST", "/nothing", 404, "there is nothing here"},
+		{"POST", "/nothing", 404, "not found"},
 	} {
 		t.Run(tt.method+tt.path, func(t *testing.T) {
 			w := ask(handler(&fake{pushing: true}, ""), tt.method, tt.path)

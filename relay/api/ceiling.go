@@ -9,12 +9,12 @@ import (
 
 // Bounds of a ceiling, in bits per second.
 const (
-	leastCeiling = 64_000
-	mostCeiling  = 1_000_000_000
+	minCeiling = 64_000
+	maxCeiling = 1_000_000_000
 )
 
-// ceiling sets or, by DELETE, lifts what a stream's publisher is asked to stay below. It lasts
-// as long as the stream.
+// ceiling sets the maximum bitrate of a stream's publisher, or removes it by DELETE. It lasts as
+// long as the stream.
 func ceiling(relay Relay) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		bits := 0.0
@@ -22,9 +22,9 @@ func ceiling(relay Relay) http.HandlerFunc {
 			var body struct {
 				Bitrate float64 `json:"bitrate"`
 			}
-			err := json.NewDecoder(io.LimitReader(r.Body, mostNamed)).Decode(&body)
-			if bits = body.Bitrate; err != nil || bits < leastCeiling || bits > mostCeiling {
-				Problem(w, http.StatusBadRequest, "the body does not name a bitrate", fmt.Sprintf(`send {"bitrate": N}, N from %d to %d bits per second`, leastCeiling, mostCeiling))
+			err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&body)
+			if bits = body.Bitrate; err != nil || bits < minCeiling || bits > maxCeiling {
+				Problem(w, http.StatusBadRequest, "the body does not name a bitrate", fmt.Sprintf(`send {"bitrate": N}, N from %d to %d bits per second`, minCeiling, maxCeiling))
 				return
 			}
 		}

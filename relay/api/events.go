@@ -12,46 +12,46 @@ import (
 )
 
 const (
-	// kept is how many events a subscriber that comes back may have missed and still gets.
-	kept = 512
-	// pending is how many events a slow subscriber may have waiting before it is cut off; it
-	// comes back with Last-Event-ID and gets what is kept.
-	pending = 64
+	// keptEvents is how many past events are kept for subscribers that reconnect.
+	keptEvents = 512
+	// subscriberBuffer is how many events may wait for a slow subscriber before it is
+	// disconnected. It reconnects with Last-Event-ID and gets the kept events.
+	subscriberBuffer = 64
 )
 
-// Event is what happened, as the API shows it.
+// Event is an event in the API.
 type Event struct {
 	ID      uint64    `json:"id"`
 	Time    time.Time `json:"time"`
 	Type    string    `json:"type"`
 	Stream  string    `json:"stream,omitempty"`
 	Session string    `json:"session,omitempty"`
-	// What belongs to the type of event: cause, from, to, protocol, remote and the like.
+	// Fields depend on the type of the event: cause, from, to, protocol, remote and others.
 	Fields map[string]any `json:"fields,omitempty"`
 }
 
-// Events hands events to subscribers as server-sent events.
+// Events publishes events to subscribers as server-sent events.
 type Events struct {
-	mu   sync.Mutex  // guards all below
-	last uint64      // number of the newest event; the first has 1
-	ring [kept]Event // by their numbers modulo kept
+	mu   sync.Mutex        // guards the fields below
+	last uint64            // ID of the newest event; the first has 1
+	ring [keptEvents]Event // by ID modulo keptEvents
 	subs map[chan Event]bool
 	done bool
 
-	shelf shelf // what happened to each stream
+	log eventLog // event logs of the streams
 }
 
 // NewEvents returns an Events without subscribers.
 func NewEvents() *Events { return &Events{subs: map[chan Event]bool{}} }
 
-// Publish gives an event its number and hands it on. It does not block.
+// Publish assigns an ID to an event and sends it to all subscribers. It does not block.
 func (b *Events) Publish(e Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.last++
 	e.ID = b.last
-	b.ring[e.ID%kept] = e
-	b.shelf.add(e.Stream, told(e), true)
+	b.ring[e.ID%keptEvents] = e
+	b.log.add(e.Stream, entryOf(e), true)
 	for ch := range b.subs {
 		select {
 		case ch <- e:
@@ -73,14 +73,15 @@ func (b *Events) Close() {
 	}
 }
 
-// subscribe returns what is kept after the event with number after, and what follows.
+// subscribe returns the kept events after the one with ID after, and a channel of those that
+// follow.
 func (b *Events) subscribe(after uint64) (missed []Event, follow chan Event, leave func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for id := max(after+1, b.last-min(b.last, kept)+1); id <= b.last; id++ {
-		missed = append(missed, b.ring[id%kept])
+	for id := max(after+1, b.last-min(b.last, keptEvents)+1); id <= b.last; id++ {
+		missed = append(missed, b.ring[id%keptEvents])
 	}
-	ch := make(chan Event, pending)
+	ch := make(chan Event, subscriberBuffer)
 	if b.done {
 		close(ch)
 		return missed, ch, func() {}
@@ -93,8 +94,8 @@ func (b *Events) subscribe(after uint64) (missed []Event, follow chan Event, lea
 	}
 }
 
-// ServeHTTP streams events: those after Last-Event-ID as far as they are kept, then all that
-// follow. Without Last-Event-ID it starts with what comes next.
+// ServeHTTP streams events: those after Last-Event-ID that are kept, then all that follow.
+// Without Last-Event-ID it starts with the next event.
 func (b *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	missed, follow, leave := b.subscribe(b.after(r.Header.Get("Last-Event-ID")))
 	defer leave()
@@ -108,7 +109,7 @@ func (b *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// followEvents writes events until there are no more, the client has left, or ctx is done.
+// followEvents writes events until the channel is closed, the client has gone, or ctx is done.
 func followEvents(ctx context.Context, out *sse.Writer, events <-chan Event) {
 	idle := time.NewTicker(sse.Idle)
 	defer idle.Stop()
@@ -136,8 +137,8 @@ func writeEvent(out *sse.Writer, e Event) {
 	}
 }
 
-// after is the number of the last event that a subscriber has. One that has more than there
-// were had them from a relay before this one, and has none of ours.
+// after returns the ID of the last event that a subscriber has. An ID above the newest one is
+// from an earlier run of the relay; such a subscriber has none of the current events.
 func (b *Events) after(last string) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()

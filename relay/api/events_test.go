@@ -143,11 +143,11 @@ func TestReplay(t *testing.T) {
 		{10, "7", 8},
 		{10, "0", 1},
 		{10, "4000", 1}, // of a relay before this one
-		{kept, "0", 1},
-		{kept + 10, "0", 11},
-		{kept + 10, "10", 11},
-		{kept + 10, "11", 12},
-		{3*kept + 5, "3", 2*kept + 6},
+		{keptEvents, "0", 1},
+		{keptEvents + 10, "0", 11},
+		{keptEvents + 10, "10", 11},
+		{keptEvents + 10, "11", 12},
+		{3*keptEvents + 5, "3", 2*keptEvents + 6},
 		{10, "noise", 0},
 		{10, "-1", 0},
 	} {
@@ -200,7 +200,7 @@ func TestSlowSubscriber(t *testing.T) {
 			}
 			last = got.ID
 		}
-		if last < pending || last == n {
+		if last < subscriberBuffer || last == n {
 			t.Errorf("cut off after %d", last)
 		}
 		s = subscribeTo(t, network, fmt.Sprint(last))

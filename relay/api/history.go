@@ -8,46 +8,46 @@ import (
 	"time"
 )
 
-// The bounds of a stream's history: 15 minutes, in less than 32 KiB.
+// Limits of a stream's history: 15 minutes in less than 32 KiB.
 const (
-	// HistoryStep is the time between two of a history's samples.
+	// HistoryStep is the interval between two samples.
 	HistoryStep  = 5 * time.Second
-	historyKept  = 180 // samples of a stream
-	historyKinds = 8   // protocols of viewers that are told apart
-	historyLags  = 8   // groups of pushes of a stream that are
+	maxSamples   = 180 // samples per stream
+	maxProtocols = 8   // distinguished protocols of viewers
+	maxGroups    = 8   // distinguished groups of pushes per stream
 )
 
-// sample is how a stream was at one step.
+// sample is the state of a stream at one step.
 type sample struct {
 	state                       string
 	bitrate, fps, gap, buffered float32
-	viewers                     [historyKinds]uint32 // by the protocols of the histories
-	lags                        [historyLags]float32 // by the groups of the stream, of those in pushed
-	pushed                      uint8                // a bit for each group that there was
+	viewers                     [maxProtocols]uint32 // by index in Histories.protocols
+	lags                        [maxGroups]float32   // by index in streamHistory.groups; valid for bits of pushed
+	pushed                      uint8                // a bit for each group that existed
 }
 
-// past is a stream's samples, and the step of the newest.
-type past struct {
+// streamHistory holds the samples of a stream, and the step of the newest.
+type streamHistory struct {
 	samples []sample
 	step    int64
-	groups  [historyLags]string // of pushes
+	groups  [maxGroups]string // names of groups of pushes
 }
 
-// Histories remember the last minutes of the streams that there are.
+// Histories hold the last minutes of all existing streams.
 type Histories struct {
 	protocols []string // of viewers
 	mu        sync.Mutex
-	streams   map[string]*past // guarded by mu
+	streams   map[string]*streamHistory // guarded by mu
 }
 
-// NewHistories returns histories of nothing so far. Viewers are told apart by the first 8
+// NewHistories returns empty histories. Viewers are counted separately for the first 8
 // protocols.
 func NewHistories(protocols []string) *Histories {
-	return &Histories{protocols: protocols[:min(len(protocols), historyKinds)], streams: map[string]*past{}}
+	return &Histories{protocols: protocols[:min(len(protocols), maxProtocols)], streams: map[string]*streamHistory{}}
 }
 
-// Sample notes how all streams and their routes are now, and forgets streams that are no more.
-// It is to be called every HistoryStep; steps that were left out are shown without a state.
+// Sample records the state of all streams and their routes, and drops streams that no longer
+// exist. It must be called every HistoryStep; omitted steps have no state.
 func (h *Histories) Sample(now time.Time, all []Stream, lines []Line) {
 	pushes := map[string][]Line{}
 	for _, l := range lines {
@@ -58,19 +58,19 @@ func (h *Histories) Sample(now time.Time, all []Stream, lines []Line) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	step := now.UnixNano() / int64(HistoryStep)
-	there := make(map[string]*past, len(all))
+	there := make(map[string]*streamHistory, len(all))
 	for _, s := range all {
 		p := h.streams[s.Name]
 		if p == nil {
-			p = &past{step: step - 1}
+			p = &streamHistory{step: step - 1}
 		}
-		p.add(step, p.lagging(h.of(s), pushes[s.Name]))
+		p.add(step, p.withLags(h.sampleOf(s), pushes[s.Name]))
 		there[s.Name] = p
 	}
 	h.streams = there
 }
 
-func (h *Histories) of(s Stream) sample {
+func (h *Histories) sampleOf(s Stream) sample {
 	out := sample{state: s.State, buffered: float32(s.Buffer.Seconds)}
 	if p := s.Publisher; p != nil {
 		out.bitrate, out.fps, out.gap = float32(p.Bitrate), float32(p.FrameRate), float32(p.Gap)
@@ -81,9 +81,9 @@ func (h *Histories) of(s Stream) sample {
 	return out
 }
 
-// lagging adds to a sample how far the stream's pushes are behind. Of groups beyond those that
-// are told apart nothing is kept.
-func (p *past) lagging(s sample, pushes []Line) sample {
+// withLags adds the lags of the stream's pushes to a sample. Groups beyond the limit are
+// omitted.
+func (p *streamHistory) withLags(s sample, pushes []Line) sample {
 	for _, l := range pushes {
 		if i := p.group(l.Group, s.pushed); i >= 0 {
 			s.lags[i], s.pushed = float32(l.Lag), s.pushed|1<<i
@@ -92,9 +92,10 @@ func (p *past) lagging(s sample, pushes []Line) sample {
 	return s
 }
 
-// group is the place of a group of pushes; -1: there is none left. A name gives up its place
-// when no sample has it any more, nor the one that is made, which has those in used.
-func (p *past) group(name string, used uint8) int {
+// group returns the index of a group of pushes, or -1 if none is free. An index is reused when
+// neither a sample in the history nor the current one, whose groups are the bits of used, has
+// its group.
+func (p *streamHistory) group(name string, used uint8) int {
 	if i := slices.Index(p.groups[:], name); i >= 0 {
 		return i
 	}
@@ -110,54 +111,54 @@ func (p *past) group(name string, used uint8) int {
 	return -1
 }
 
-// add puts a sample at its step, of which the newest of several stays.
-func (p *past) add(step int64, s sample) {
+// add adds a sample at its step. It replaces an earlier sample of the same step.
+func (p *streamHistory) add(step int64, s sample) {
 	if step <= p.step && len(p.samples) > 0 {
 		p.samples[len(p.samples)-1] = s
 		return
 	}
-	for missing := min(step-p.step-1, historyKept); missing > 0; missing-- {
+	for missing := min(step-p.step-1, maxSamples); missing > 0; missing-- {
 		p.push(sample{})
 	}
 	p.push(s)
 	p.step = step
 }
 
-// push appends a sample and drops the oldest where there would be too many.
-func (p *past) push(s sample) {
-	if len(p.samples) == historyKept {
+// push appends a sample and removes the oldest if there are too many.
+func (p *streamHistory) push(s sample) {
+	if len(p.samples) == maxSamples {
 		copy(p.samples, p.samples[1:])
-		p.samples[historyKept-1] = s
+		p.samples[maxSamples-1] = s
 		return
 	}
 	p.samples = append(p.samples, s)
 }
 
-// Span is how long a stream was in a state.
+// Span is a period in which a stream was in one state.
 type Span struct {
 	State string     `json:"state"`
 	Since time.Time  `json:"since"`
-	Until *time.Time `json:"until,omitempty"` // left out: it still is
+	Until *time.Time `json:"until,omitempty"` // omitted for the current state
 	Cause string     `json:"cause,omitempty"`
 }
 
-// History is the last minutes of a stream, as the API shows it. Its arrays are as long as each
-// other: one value a step, the oldest first.
+// History is the last minutes of a stream in the API. Its arrays have the same length: one value
+// per step, oldest first.
 type History struct {
 	Stream   string                `json:"stream"`
 	Start    time.Time             `json:"start"` // of the first step
 	Step     float64               `json:"step_seconds"`
-	State    []string              `json:"state"` // empty: nothing was measured
+	State    []string              `json:"state"` // empty if nothing was measured
 	Bitrate  []float32             `json:"bitrate"`
 	FPS      []float32             `json:"fps"`
 	Gap      []float32             `json:"gap_seconds"`
 	Buffered []float32             `json:"buffer_seconds"`
 	Viewers  map[string][]uint32   `json:"viewers"`     // by protocol
-	Lag      map[string][]*float32 `json:"lag_seconds"` // of pushes, by group; null: there was none
-	Spans    []Span                `json:"spans"`       // of states, the oldest first
+	Lag      map[string][]*float32 `json:"lag_seconds"` // of pushes, by group; null if there was none
+	Spans    []Span                `json:"spans"`       // states, oldest first
 }
 
-// read shows a stream's history; of one that is too new it is empty.
+// read returns a stream's history, which is empty for a new stream.
 func (h *Histories) read(name string) History {
 	out := History{
 		Stream: name, Step: HistoryStep.Seconds(), State: []string{}, Bitrate: []float32{}, FPS: []float32{}, Gap: []float32{},
@@ -167,7 +168,7 @@ func (h *Histories) read(name string) History {
 	defer h.mu.Unlock()
 	p := h.streams[name]
 	if p == nil {
-		p = &past{}
+		p = &streamHistory{}
 	}
 	out.Start = time.Unix(0, (p.step-int64(len(p.samples))+1)*int64(HistoryStep)).UTC()
 	for i, protocol := range h.protocols {
@@ -184,8 +185,8 @@ func (h *Histories) read(name string) History {
 	return out
 }
 
-// readLags puts the lags of each group of pushes into out.
-func (p *past) readLags(out map[string][]*float32) {
+// readLags adds the lags of each group of pushes to out.
+func (p *streamHistory) readLags(out map[string][]*float32) {
 	for i, group := range p.groups {
 		lags, any := make([]*float32, len(p.samples)), false
 		for k, s := range p.samples {
@@ -199,12 +200,12 @@ func (p *past) readLags(out map[string][]*float32) {
 	}
 }
 
-// spans are a stream's states of the last minutes, from its story. A stream whose story has none
-// of that time has been as it is since it became so.
+// spans returns a stream's states of the last minutes from its event log. If the log has no
+// change in that time, the stream has been in its state all the time.
 func spans(s Stream, events []json.RawMessage, from time.Time) []Span {
 	out := []Span{}
 	for _, line := range events {
-		var t Told
+		var t LogEntry
 		if err := json.Unmarshal(line, &t); err != nil || t.Kind != "state" {
 			continue
 		}
@@ -223,8 +224,8 @@ func spans(s Stream, events []json.RawMessage, from time.Time) []Span {
 	return out
 }
 
-// history shows the last minutes of a stream that there is.
-func history(relay Relay, all *Histories, stories *shelf) http.HandlerFunc {
+// history serves the last minutes of an existing stream.
+func history(relay Relay, all *Histories, stories *eventLog) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		name := r.PathValue("app") + "/" + r.PathValue("name")
 		s, ok := relay.Stream(name)
@@ -232,9 +233,9 @@ func history(relay Relay, all *Histories, stories *shelf) http.HandlerFunc {
 			Problem(w, http.StatusNotFound, "there is no stream "+name, "GET /api/v1/streams lists them")
 			return
 		}
-		from := time.Now().Add(-historyKept * HistoryStep)
+		from := time.Now().Add(-maxSamples * HistoryStep)
 		out := all.read(name)
-		told, _ := stories.read(name, query{since: from, limit: storyEvents})
+		told, _ := stories.read(name, logQuery{since: from, limit: maxLogEntries})
 		out.Spans = spans(s, told.Events, from)
 		reply(w, http.StatusOK, out)
 	}

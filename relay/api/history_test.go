@@ -28,12 +28,12 @@ func TestHistories(t *testing.T) {
 	if len(got.Viewers) != 2 || got.Viewers["hls"][4] != 3 || got.Viewers["hls"][3] != 0 {
 		t.Errorf("viewers %v", got.Viewers)
 	}
-	for step := 5; step < 3*historyKept; step++ {
+	for step := 5; step < 3*maxSamples; step++ {
 		at(step, s)
 	}
-	at(10*historyKept, s) // after a long sleep of the machine
+	at(10*maxSamples, s) // after a long sleep of the machine
 	got = h.read("live/cam")
-	if len(got.State) != historyKept || got.State[historyKept-1] != "held" || got.State[historyKept-2] != "" {
+	if len(got.State) != maxSamples || got.State[maxSamples-1] != "held" || got.State[maxSamples-2] != "" {
 		t.Errorf("%d states: %q", len(got.State), got.State)
 	}
 	if most := uintptr(cap(h.streams["live/cam"].samples)) * unsafe.Sizeof(sample{}); most > 32<<10 {
@@ -62,7 +62,7 @@ func TestLagsAreKept(t *testing.T) {
 	at(2, "b")
 	at(4, "b", "c", "d", "e", "f", "g", "h", "i")
 	got := h.read("live/cam").Lag
-	if len(got) != historyLags || got["i"] != nil || len(got["a"]) != 5 {
+	if len(got) != maxGroups || got["i"] != nil || len(got["a"]) != 5 {
 		t.Fatalf("groups %v", got)
 	}
 	b := got["b"]
@@ -73,9 +73,9 @@ func TestLagsAreKept(t *testing.T) {
 	if got := h.read("live/cam").Lag; got["j"] != nil {
 		t.Error("a group of which all is kept gave up its place")
 	}
-	at(historyKept + 1) // the sample of a is forgotten
-	at(historyKept+2, "j")
-	if got := h.read("live/cam").Lag; got["a"] != nil || got["j"] == nil || *got["j"][historyKept-1] != historyKept+2 {
+	at(maxSamples + 1) // the sample of a is forgotten
+	at(maxSamples+2, "j")
+	if got := h.read("live/cam").Lag; got["a"] != nil || got["j"] == nil || *got["j"][maxSamples-1] != maxSamples+2 {
 		t.Error("another group found no room")
 	}
 }

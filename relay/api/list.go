@@ -10,47 +10,48 @@ import (
 	"strings"
 )
 
-// mostStreams is how many streams a page has at the most.
-const mostStreams = 1000
+// maxPageSize is the maximum number of streams in one page.
+const maxPageSize = 1000
 
-// Brief is a stream in short.
+// Brief is a stream in short form.
 type Brief struct {
 	Name, State string
 	Viewers     int
 }
 
-// Listing is some of the streams, as the API shows them.
+// Listing is a page of the list of streams.
 type Listing struct {
 	Streams []Stream `json:"streams"`
-	Next    string   `json:"next,omitempty"` // where there is another page: what its after is
+	Next    string   `json:"next,omitempty"` // the parameter after of the next page, if there is one
 	Totals  Totals   `json:"totals"`
-	// Absent are streams that are not there though a pull is to bring them in, whatever is asked for.
+	// Absent are the streams that do not exist although a pull should start them. It ignores the
+	// query.
 	Absent []string `json:"absent,omitempty"`
 }
 
-// Totals are of all streams.
+// Totals are totals over all streams.
 type Totals struct {
 	Streams  int            `json:"streams"`
-	Matching int            `json:"matching"` // of those, what was asked for
+	Matching int            `json:"matching"` // number of streams that match the query
 	States   map[string]int `json:"states"`
 	Viewers  int            `json:"viewers"`
 }
 
-// wish is which streams are asked for.
-type wish struct {
-	limit, skip   int // limit 0: all
+// listQuery is a query for streams.
+type listQuery struct {
+	limit, skip   int // limit 0 means all
 	after, search string
 	trouble       bool // broken ones first
 }
 
-// wishOf reads a wish; what it does not know how to read it names, and what would be right.
-func wishOf(q url.Values) (w wish, wrong, hint string) {
+// parseListQuery parses a query. If it fails, it returns what is wrong and a hint.
+func parseListQuery(q url.Values) (w listQuery, wrong, hint string) {
 	w.after, w.search = q.Get("after"), strings.ToLower(q.Get("search"))
 	for _, n := range []struct {
 		name        string
 		into        *int
 		least, most int
-	}{{"limit", &w.limit, 1, mostStreams}, {"skip", &w.skip, 0, 1_000_000}} {
+	}{{"limit", &w.limit, 1, maxPageSize}, {"skip", &w.skip, 0, 1_000_000}} {
 		text := q.Get(n.name)
 		if text == "" {
 			continue
@@ -70,11 +71,11 @@ func wishOf(q url.Values) (w wish, wrong, hint string) {
 	return w, "", ""
 }
 
-// ranks put what is broken before what is not.
-var ranks = map[string]int{"held": 0, "suspect": 1, "idle": 2, "live": 3, "ended": 4}
+// stateRank sorts broken states first.
+var stateRank = map[string]int{"held": 0, "suspect": 1, "idle": 2, "live": 3, "ended": 4}
 
-// choose tells which streams are shown, in their order, and where the next page begins.
-func (w wish) choose(all []Brief, down map[string]int) (names []string, next string, totals Totals) {
+// choose returns the names of the streams to show, in order, and where the next page begins.
+func (w listQuery) choose(all []Brief, down map[string]int) (names []string, next string, totals Totals) {
 	totals = Totals{Streams: len(all), States: map[string]int{}}
 	var found []Brief
 	for _, b := range all {
@@ -89,7 +90,7 @@ func (w wish) choose(all []Brief, down map[string]int) (names []string, next str
 	}
 	if w.trouble {
 		slices.SortStableFunc(found, func(a, b Brief) int {
-			return cmp.Or(ranks[a.State]-ranks[b.State], down[b.Name]-down[a.Name])
+			return cmp.Or(stateRank[a.State]-stateRank[b.State], down[b.Name]-down[a.Name])
 		})
 	}
 	found = found[min(w.skip, len(found)):]
@@ -106,20 +107,20 @@ func (w wish) choose(all []Brief, down map[string]int) (names []string, next str
 	return names, next, totals
 }
 
-// streams lists the streams that are asked for: without a limit all, in the order of their names.
+// streams lists the streams that match the query, or all of them, sorted by name.
 func streams(relay Relay, routes Routes) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		wanted, wrong, hint := wishOf(r.URL.Query())
+		wanted, wrong, hint := parseListQuery(r.URL.Query())
 		if wrong != "" {
 			Problem(w, http.StatusBadRequest, wrong, hint)
 			return
 		}
 		lines, all := routes.Lines(), relay.Briefs()
-		down := uncarried(lines)
+		down := downRoutes(lines)
 		names, next, totals := wanted.choose(all, down)
 		out := Listing{Streams: make([]Stream, 0, len(names)), Next: next, Totals: totals, Absent: absent(lines, all)}
 		for _, name := range names {
-			if s, ok := relay.Stream(name); ok { // or it has ended since
+			if s, ok := relay.Stream(name); ok { // false if it has ended meanwhile
 				s.RoutesDown = down[name]
 				out.Streams = append(out.Streams, s)
 			}
@@ -128,8 +129,8 @@ func streams(relay Relay, routes Routes) http.HandlerFunc {
 	}
 }
 
-// uncarried counts the pushes and pulls of each stream that no route carries.
-func uncarried(lines []Line) map[string]int {
+// downRoutes counts the pushes and pulls of each stream that no route carries.
+func downRoutes(lines []Line) map[string]int {
 	out := map[string]int{}
 	for _, l := range lines {
 		if l.Down {
@@ -139,7 +140,7 @@ func uncarried(lines []Line) map[string]int {
 	return out
 }
 
-// absent are the streams that a pull should bring in and that are not there, by name.
+// absent returns the names of the streams that a pull should start and that do not exist.
 func absent(lines []Line, all []Brief) []string {
 	there := make(map[string]bool, len(all))
 	for _, b := range all {

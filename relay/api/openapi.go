@@ -5,12 +5,12 @@ import (
 	"net/http"
 )
 
-// openapi describes what is served here, for programs.
+// openapi is the OpenAPI document of this API.
 //
 //go:embed openapi.json
 var openapi []byte
 
-func document(w http.ResponseWriter, _ *http.Request) {
+func serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(openapi) // the peer has gone: nobody to tell
+	_, _ = w.Write(openapi) // fails if the client has gone
 }

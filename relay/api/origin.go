@@ -2,20 +2,20 @@ package api
 
 import "net/http"
 
-// sameOrigin keeps other sites' pages from acting with what the operator's browser may do.
+// sameOrigin rejects requests from other sites' pages that would act with the operator's access.
 func sameOrigin(next http.Handler) http.Handler {
 	return protection().Handler(next)
 }
 
-// working is for a GET that has the relay work: another site's page cannot read its answer, but
-// could have it asked for again and again.
-func working(next http.HandlerFunc) http.Handler {
+// rejectCrossOrigin protects a GET handler that causes work. Other sites' pages cannot read its
+// response, but could request it repeatedly.
+func rejectCrossOrigin(next http.HandlerFunc) http.Handler {
 	p := protection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		act := *r
-		act.Method = http.MethodPost // what only reads would be let through
+		act.Method = http.MethodPost // the protection allows all GET requests
 		if p.Check(&act) != nil {
-			foreign(w, r)
+			crossOriginProblem(w, r)
 			return
 		}
 		next(w, r)
@@ -24,10 +24,10 @@ func working(next http.HandlerFunc) http.Handler {
 
 func protection() *http.CrossOriginProtection {
 	p := http.NewCrossOriginProtection()
-	p.SetDenyHandler(http.HandlerFunc(foreign))
+	p.SetDenyHandler(http.HandlerFunc(crossOriginProblem))
 	return p
 }
 
-func foreign(w http.ResponseWriter, _ *http.Request) {
-	Problem(w, http.StatusForbidden, "a page of another site may not do this", "send it from this address, or without a browser")
+func crossOriginProblem(w http.ResponseWriter, _ *http.Request) {
+	Problem(w, http.StatusForbidden, "cross-origin request rejected", "send it from this origin, or without a browser")
 }

@@ -11,22 +11,22 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
-// Picture is a moment of a stream that begins with a keyframe, as a fragmented MP4 of its own.
+// Picture is a short fragmented MP4 that begins with a keyframe of a stream.
 type Picture struct {
 	Codecs string // by RFC 6381
 	Data   []byte
 }
 
-// The bounds of previews.
+// Limits of previews.
 const (
-	previewWait = 3 * time.Second  // for a picture, and for one's turn
-	previewSent = 10 * time.Second // that a peer may take to read it
-	previews    = 8                // that are made or sent at a time: each holds a keyframe
+	previewWait         = 3 * time.Second  // for a slot, and for the preview
+	previewWriteTimeout = 10 * time.Second // write timeout
+	maxPreviews         = 8                // concurrent previews, each of which holds a keyframe
 )
 
-// preview shows how a stream looks now. Nobody is counted as a viewer for it.
+// preview serves the newest keyframe of a stream. It does not count as a viewer.
 func preview(of func(context.Context, string) (Picture, error)) http.HandlerFunc {
-	turns := make(chan struct{}, previews)
+	turns := make(chan struct{}, maxPreviews)
 	return func(w http.ResponseWriter, r *http.Request) {
 		if of == nil {
 			Problem(w, http.StatusNotImplemented, "this relay makes no pictures", "play the stream")
@@ -38,32 +38,32 @@ func preview(of func(context.Context, string) (Picture, error)) http.HandlerFunc
 		case turns <- struct{}{}:
 			defer func() { <-turns }()
 		case <-ctx.Done():
-			unseen(w, ctx.Err())
+			previewProblem(w, ctx.Err())
 			return
 		}
 		p, err := of(ctx, r.PathValue("app")+"/"+r.PathValue("name"))
 		if err != nil {
-			unseen(w, err)
+			previewProblem(w, err)
 			return
 		}
 		h := w.Header()
 		h.Set("Content-Type", mime.FormatMediaType("video/mp4", map[string]string{"codecs": p.Codecs}))
 		h.Set("Content-Length", strconv.Itoa(len(p.Data)))
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(previewSent))
-		_, _ = w.Write(p.Data) // the peer has gone: nobody to tell
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(previewWriteTimeout))
+		_, _ = w.Write(p.Data) // fails if the client has gone
 	}
 }
 
-// unseen says why there is no picture.
-func unseen(w http.ResponseWriter, err error) {
+// previewProblem answers with the reason why there is no preview.
+func previewProblem(w http.ResponseWriter, err error) {
 	var why *ingest.Refusal
 	switch {
 	case errors.As(err, &why) && why.NotLive:
 		Problem(w, http.StatusNotFound, why.Reason, why.Hint)
 	case errors.As(err, &why):
 		Problem(w, http.StatusUnprocessableEntity, why.Reason, why.Hint)
-	default: // none came in time, or the stream ended
+	default: // no keyframe arrived in time, or the stream ended
 		Problem(w, http.StatusServiceUnavailable, "there is no picture of it now", "try again in a moment")
 	}
 }

@@ -78,7 +78,7 @@ func TestPreviewsAreFew(t *testing.T) {
 		})
 		const path = "/api/v1/streams/live/cam/preview"
 		var busy sync.WaitGroup
-		for range previews {
+		for range maxPreviews {
 			busy.Go(func() {
 				w := &slow{ResponseRecorder: httptest.NewRecorder()}
 				r := httptest.NewRequest(http.MethodGet, path, nil)
@@ -92,7 +92,7 @@ func TestPreviewsAreFew(t *testing.T) {
 		}
 		begun := time.Now()
 		w := ask(h, "GET", path, "Authorization", "Bearer s3cret")
-		if took := time.Since(begun); w.Code != http.StatusServiceUnavailable || made != previews || took == 0 {
+		if took := time.Since(begun); w.Code != http.StatusServiceUnavailable || made != maxPreviews || took == 0 {
 			t.Errorf("one more: %d after %v; %d made", w.Code, took, made)
 		}
 		problem(t, w)

@@ -6,13 +6,13 @@ import (
 	"net/http"
 )
 
-// Problem answers with what was wrong and what would be right.
+// Problem answers with an error and a hint.
 func Problem(w http.ResponseWriter, status int, reason, hint string) {
 	DetailedProblem(w, status, reason, hint, "")
 }
 
-// DetailedProblem is Problem with the technical reason, where the others are words for viewers; empty:
-// none.
+// DetailedProblem is like Problem, and adds the technical reason if the others are worded for
+// viewers. It may be empty.
 func DetailedProblem(w http.ResponseWriter, status int, reason, hint, detail string) {
 	body := map[string]string{"error": reason, "hint": hint}
 	if detail != "" {
@@ -25,11 +25,11 @@ func reply(w http.ResponseWriter, status int, body any) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(body); err != nil { // a number that JSON has no word for
-		Problem(w, http.StatusInternalServerError, "the answer cannot be written as JSON", "ask for something else, and report this")
+	if err := e.Encode(body); err != nil { // a number that JSON cannot represent
+		Problem(w, http.StatusInternalServerError, "the response cannot be encoded as JSON", "report this as a bug")
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // the peer has gone: nobody to tell
+	_, _ = w.Write(b.Bytes()) // fails if the client has gone
 }

@@ -14,9 +14,8 @@ import (
 	"time"
 )
 
-// stat answers as the statistics page of nginx-rtmp does, for programs that read that one. A
-// stream that nobody feeds is not in it, as it would not be there. Rates are in bits, times in
-// milliseconds.
+// stat answers like the statistics page of nginx-rtmp, for programs that read that one. Like
+// there, streams without a publisher are not listed. Rates are in bits, times in milliseconds.
 func stat(relay Relay, version string) http.HandlerFunc {
 	started := time.Now()
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -30,7 +29,7 @@ func stat(relay Relay, version string) http.HandlerFunc {
 				out.add(now, s)
 			}
 		}
-		if len(out.Apps) == 0 { // readers want one
+		if len(out.Apps) == 0 { // readers require one
 			out.Apps = []*statApp{{Name: "live"}}
 		}
 		b, err := xml.MarshalIndent(out, "", "")
@@ -39,15 +38,15 @@ func stat(relay Relay, version string) http.HandlerFunc {
 			return
 		}
 		w.Header().Set("Content-Type", "text/xml")
-		_, _ = w.Write(append([]byte(xml.Header), marks.Replace(string(b))...)) // the peer has gone: nobody to tell
+		_, _ = w.Write(append([]byte(xml.Header), marks.Replace(string(b))...)) // fails if the client has gone
 	}
 }
 
-// marks has elements that only are there be written as nginx-rtmp writes them: some readers look
-// for the text.
+// marks abbreviates empty elements as nginx-rtmp does, because some readers search for that
+// text.
 var marks = strings.NewReplacer("<publishing></publishing>", "<publishing/>", "<active></active>", "<active/>")
 
-// statPage has all that the page of nginx-rtmp has: there are readers that insist on it.
+// statPage has all elements of nginx-rtmp's page, because some readers require them.
 type statPage struct {
 	XMLName  xml.Name `xml:"rtmp"`
 	Server   string   `xml:"nginx_version"`
@@ -56,12 +55,12 @@ type statPage struct {
 	Built    string   `xml:"built"`
 	Pid      int      `xml:"pid"`
 	Uptime   int64    `xml:"uptime"`    // seconds
-	Accepted int      `xml:"naccepted"` // connections that there are now: those that were are not counted
+	Accepted int      `xml:"naccepted"` // current connections; past ones are not counted
 	traffic
 	Apps []*statApp `xml:"server>application"`
 }
 
-// traffic is what came and what went.
+// traffic is the traffic in and out.
 type traffic struct {
 	BwIn     int64  `xml:"bw_in"`
 	BytesIn  uint64 `xml:"bytes_in"`
@@ -82,7 +81,7 @@ type statStream struct {
 	BwAudio    int64        `xml:"bw_audio"`
 	BwVideo    int64        `xml:"bw_video"`
 	Publisher  []statClient `xml:"client"`
-	Meta       *statMeta    `xml:"meta"` // of a stream with pictures
+	Meta       *statMeta    `xml:"meta"` // of a stream with video
 	Clients    int          `xml:"nclients"`
 	Publishing struct{}     `xml:"publishing"`
 	Active     struct{}     `xml:"active"`
@@ -111,7 +110,7 @@ type statVideo struct {
 	FrameRate float64 `xml:"frame_rate"`
 	Codec     string  `xml:"codec"`
 	Profile   string  `xml:"profile"`
-	Compat    int     `xml:"compat"`          // the constraint flags of H.264
+	Compat    int     `xml:"compat"`          // constraint flags of H.264
 	Level     string  `xml:"level,omitempty"` // a number
 }
 
@@ -156,7 +155,7 @@ func (p *statPage) add(now time.Time, s Stream) {
 	p.BytesOut += out.BytesOut
 }
 
-// metaOf describes the tracks; nil without pictures, whose size readers insist on.
+// metaOf describes the tracks. It returns nil without video, whose size readers require.
 func metaOf(s Stream) *statMeta {
 	var out *statMeta
 	var sound statAudio
@@ -184,5 +183,5 @@ func metaOf(s Stream) *statMeta {
 	return out
 }
 
-// codecName is a codec's as nginx-rtmp has them: H264, AAC.
+// codecName returns a codec's name in nginx-rtmp, such as H264 or AAC.
 func codecName(name string) string { return strings.ToUpper(strings.ReplaceAll(name, ".", "")) }

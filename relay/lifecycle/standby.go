@@ -133,11 +133,11 @@ func (m *Machine) publishStandby(now time.Time, id ID) (Admission, []Effect) {
 	case !m.silentSince.IsZero() || m.cfg.Takeover != Never && m.peers.Quiet(old, now) >= maxQuiet:
 		a.Outcome = "silent"
 	default:
-		duel := &m.takeovers[1]
-		if refusal := m.refusal(now, duel); refusal != nil {
+		history := &m.takeovers[1]
+		if refusal := m.refusal(now, history); refusal != nil {
 			return *refusal, nil
 		}
-		duel.record(now)
+		history.record(now)
 		a.Outcome = "healthy"
 	}
 	var out []Effect

@@ -1,5 +1,5 @@
-// Package console serves the page on which operators see and steer a relay. It holds no data:
-// all that it shows it asks the API for.
+// Package console serves the web page for operators of a relay. It contains no data: the page
+// reads everything from the API.
 package console
 
 import (
@@ -15,8 +15,8 @@ import (
 //go:embed site
 var site embed.FS
 
-// policy lets the page run the modules that are served with it, ask its own address and show what
-// it was given there, and keeps scripts from making markup out of text.
+// policy allows the page its own scripts, its own origin and media that it has loaded from
+// there, and forbids scripts to create markup from text.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src blob:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
@@ -31,17 +31,17 @@ type asset struct {
 	data       []byte
 }
 
-// Handler serves the page at / and what it consists of at /console/.
+// Handler serves the page at / and its files at /console/.
 func Handler() http.Handler {
 	assets := map[string]asset{}
 	names, err := fs.Glob(site, "site/*")
 	if err != nil {
-		panic(err) // the pattern is wrong
+		panic(err) // cannot happen: the pattern is valid
 	}
 	for _, name := range names {
 		data, err := site.ReadFile(name)
 		if err != nil {
-			panic(err) // it was listed just before
+			panic(err) // cannot happen: the file is listed
 		}
 		sum := sha256.Sum256(data)
 		at := "/console/" + path.Base(name)
@@ -76,5 +76,5 @@ func (a asset) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	_, _ = w.Write(a.data) // the peer has gone: nobody to tell
+	_, _ = w.Write(a.data) // fails if the client has gone
 }

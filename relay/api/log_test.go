@@ -12,7 +12,7 @@ import (
 // logOf asks for a stream's story.
 func logOf(t *testing.T, h http.Handler, path string) (out struct {
 	Stream    string
-	Events    []Told
+	Events    []LogEntry
 	Forgotten int
 },
 ) {
@@ -82,25 +82,25 @@ func TestStory(t *testing.T) {
 func TestStoryBounds(t *testing.T) {
 	events, h := storied()
 	now := time.Now()
-	for range storyEvents + 7 {
+	for range maxLogEntries + 7 {
 		events.Publish(Event{Time: now, Type: "state", Stream: "live/many"})
 		events.Publish(Event{Time: now, Type: "state", Stream: "live/long", Fields: map[string]any{"detail": strings.Repeat("x", 1000)}})
 	}
-	if got := logOf(t, h, "live/many/log"); len(got.Events) != storyEvents || got.Forgotten != 7 || got.Events[0].ID != 15 {
+	if got := logOf(t, h, "live/many/log"); len(got.Events) != maxLogEntries || got.Forgotten != 7 || got.Events[0].ID != 15 {
 		t.Errorf("%d events, %d forgotten", len(got.Events), got.Forgotten)
 	}
 	long := ask(h, "GET", "/api/v1/streams/live/long/log").Body.Len()
-	if long > storyBytes+1000 || long < storyBytes-2000 {
+	if long > maxLogBytes+1000 || long < maxLogBytes-2000 {
 		t.Errorf("%d bytes", long)
 	}
-	for i := range stories - 1 {
+	for i := range maxLogs - 1 {
 		events.Publish(Event{Time: now, Type: "publish", Stream: fmt.Sprintf("live/%d", i)})
 	}
 	if ask(h, "GET", "/api/v1/streams/live/many/log").Code != 404 || ask(h, "GET", "/api/v1/streams/live/long/log").Code != 200 {
 		t.Error("it is not the oldest that was forgotten")
 	}
-	events.Publish(Event{Time: now.Add(storyKept), Type: "publish", Stream: "live/new"})
-	if got := events.shelf.recent.Len(); got != 1 || len(events.shelf.byName) != 1 {
+	events.Publish(Event{Time: now.Add(logTTL), Type: "publish", Stream: "live/new"})
+	if got := events.log.recent.Len(); got != 1 || len(events.log.byName) != 1 {
 		t.Errorf("%d stories a day later", got)
 	}
 }
@@ -114,7 +114,7 @@ func TestStoryOfStrangers(t *testing.T) {
 	for range 100 {
 		events.Note(Event{Time: now, Type: "refused", Stream: "live/cam"})
 	}
-	events.Note(Event{Time: now.Add(noteEvery), Type: "refused", Stream: "live/cam"})
+	events.Note(Event{Time: now.Add(noteInterval), Type: "refused", Stream: "live/cam"})
 	if got := logOf(t, h, "live/cam/log"); len(got.Events) != 3 {
 		t.Errorf("%+v", got)
 	}
@@ -130,16 +130,16 @@ func TestStoryOfRefusals(t *testing.T) {
 		events, h := storied()
 		now := time.Now()
 		events.Publish(Event{Time: now, Type: "publish", Stream: "live/cam"})
-		for range storyEvents {
-			now = now.Add(noteEvery)
+		for range maxLogEntries {
+			now = now.Add(noteInterval)
 			add(events, Event{Time: now, Type: "refused", Stream: "live/cam", Fields: map[string]any{"detail": strings.Repeat("x", 300)}})
 		}
 		events.Publish(Event{Time: now, Type: "break", Stream: "live/cam"})
 		got := logOf(t, h, "live/cam/log")
-		if n := len(got.Events); n != storyRefusals+2 || got.Forgotten != storyEvents-storyRefusals {
+		if n := len(got.Events); n != maxLogRefusals+2 || got.Forgotten != maxLogEntries-maxLogRefusals {
 			t.Fatalf("%s: %d events, %d forgotten", name, n, got.Forgotten)
 		}
-		if first, oldest := got.Events[0], got.Events[1]; first.Kind != "publish" || now.Sub(oldest.Time) != (storyRefusals-1)*noteEvery {
+		if first, oldest := got.Events[0], got.Events[1]; first.Kind != "publish" || now.Sub(oldest.Time) != (maxLogRefusals-1)*noteInterval {
 			t.Errorf("%s: %+v, %+v", name, first, oldest)
 		}
 	}
