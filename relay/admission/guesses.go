@@ -14,40 +14,40 @@ import (
 // The answers to wrong keys come late: the first few of an address within window at once, each
 // further one after twice the time, up to longest.
 const (
-	free     = 3
-	shortest = 250 * time.Millisecond
-	longest  = 4 * time.Second
-	window   = time.Minute
+	freeGuesses = 3
+	minDelay    = 250 * time.Millisecond
+	maxDelay    = 4 * time.Second
+	window      = time.Minute
 )
 
 const (
-	// addresses bounds the memory that strangers can take. Beyond it the oldest window is dropped.
-	addresses = 4096
-	// mostLate and mostLateFrom bound the answers that are kept back at a time, of all addresses and
+	// maxAddresses bounds the memory that strangers can take. Beyond it the oldest window is dropped.
+	maxAddresses = 4096
+	// maxDelayed and mostLateFrom bound the answers that are kept back at a time, of all addresses and
 	// of one. Further wrong keys are answered at once.
-	mostLate     = 512
-	mostLateFrom = 32
+	maxDelayed           = 512
+	maxDelayedPerAddress = 32
 )
 
 // Guesses slows down the guessing of keys. It counts wrong keys per address, and per /64 of IPv6, of
 // which one host has plenty. Callers check a right key first: it never waits, whatever else comes from
 // its address.
 type Guesses struct {
-	mu    sync.Mutex // guards all below, and what the tallies hold
-	from  map[string]*list.Element
-	order *list.List // of *tally, the oldest window first
-	late  int        // answers that are kept back
+	mu        sync.Mutex // guards all below, and what the tallies hold
+	byNetwork map[string]*list.Element
+	order     *list.List // of *tally, the oldest window first
+	delayed   int        // answers that are kept back
 }
 
 type tally struct {
 	network string
 	since   time.Time
 	count   int
-	late    int // answers that are kept back
+	delayed int // answers that are kept back
 }
 
 // NewGuesses returns an empty count.
-func NewGuesses() *Guesses { return &Guesses{from: map[string]*list.Element{}, order: list.New()} }
+func NewGuesses() *Guesses { return &Guesses{byNetwork: map[string]*list.Element{}, order: list.New()} }
 
 // Wrong counts a wrong key of an address and returns when it is time to answer it. Its error is ctx's.
 func (g *Guesses) Wrong(ctx context.Context, remote string) error {
@@ -67,41 +67,41 @@ func (g *Guesses) count(now time.Time, network string) (delay time.Duration, ans
 	for e := g.order.Front(); e != nil && now.Sub(e.Value.(*tally).since) >= window; e = g.order.Front() {
 		g.forget(e)
 	}
-	e := g.from[network]
+	e := g.byNetwork[network]
 	if e == nil {
-		if g.order.Len() >= addresses {
+		if g.order.Len() >= maxAddresses {
 			g.forget(g.order.Front())
 		}
 		e = g.order.PushBack(&tally{network: network, since: now})
-		g.from[network] = e
+		g.byNetwork[network] = e
 	}
 	one := e.Value.(*tally) //nolint:forcetypeassert // nothing else is in the list
 	one.count++
 	delay = delayOf(one.count)
-	if delay == 0 || g.late >= mostLate || one.late >= mostLateFrom {
+	if delay == 0 || g.delayed >= maxDelayed || one.delayed >= maxDelayedPerAddress {
 		return 0, nil
 	}
-	g.late++
-	one.late++
+	g.delayed++
+	one.delayed++
 	return delay, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.late--
-		one.late--
+		g.delayed--
+		one.delayed--
 	}
 }
 
 // delayOf returns how long the answer to the nth wrong key of an address is kept back.
 func delayOf(n int) time.Duration {
-	if n <= free {
+	if n <= freeGuesses {
 		return 0
 	}
-	return min(longest, shortest<<min(n-free-1, 8))
+	return min(maxDelay, minDelay<<min(n-freeGuesses-1, 8))
 }
 
 // forget drops a tally. g.mu is held.
 func (g *Guesses) forget(e *list.Element) {
-	delete(g.from, e.Value.(*tally).network)
+	delete(g.byNetwork, e.Value.(*tally).network)
 	g.order.Remove(e)
 }
 

@@ -22,12 +22,12 @@ func TestGuesses(t *testing.T) {
 			}
 			return time.Since(begun)
 		}
-		for i, want := range []time.Duration{0, 0, 0, shortest, 2 * shortest, 4 * shortest, 8 * shortest, longest, longest} {
+		for i, want := range []time.Duration{0, 0, 0, minDelay, 2 * minDelay, 4 * minDelay, 8 * minDelay, maxDelay, maxDelay} {
 			if got := wait("192.0.2.1:" + strconv.Itoa(i)); got != want {
 				t.Errorf("wrong key %d: answered after %v, want %v", i, got, want)
 			}
 		}
-		if got := wait("[::ffff:192.0.2.1]:5000"); got != longest {
+		if got := wait("[::ffff:192.0.2.1]:5000"); got != maxDelay {
 			t.Errorf("the same address in IPv6: answered after %v", got)
 		}
 		if got := wait("192.0.2.2:5000"); got != 0 {
@@ -53,19 +53,19 @@ func TestFewAnswersAreKeptBack(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if tries.late != mostLate {
-			t.Errorf("%d answers are kept back, want %d", tries.late, mostLate)
+		if tries.delayed != maxDelayed {
+			t.Errorf("%d answers are kept back, want %d", tries.delayed, maxDelayed)
 		}
-		for network, e := range tries.from {
-			if one := e.Value.(*tally); one.late > mostLateFrom { //nolint:forcetypeassert,errcheck // it is
-				t.Errorf("%s: %d answers are kept back", network, one.late)
+		for network, e := range tries.byNetwork {
+			if one := e.Value.(*tally); one.delayed > maxDelayedPerAddress { //nolint:forcetypeassert,errcheck // it is
+				t.Errorf("%s: %d answers are kept back", network, one.delayed)
 			}
 		}
 		begun := time.Now()
 		cancel()
 		waiting.Wait()
-		if tries.late != 0 || time.Since(begun) > 0 {
-			t.Errorf("%d answers are kept back after their peers have gone", tries.late)
+		if tries.delayed != 0 || time.Since(begun) > 0 {
+			t.Errorf("%d answers are kept back after their peers have gone", tries.delayed)
 		}
 	})
 }
@@ -86,17 +86,17 @@ func TestNetwork(t *testing.T) {
 // forgotten for one that came first.
 func TestGuessesAreBounded(t *testing.T) {
 	tries, now := NewGuesses(), time.Unix(1_000_000, 0)
-	for i := range 3 * addresses {
+	for i := range 3 * maxAddresses {
 		now = now.Add(time.Millisecond)
 		tries.count(now, fmt.Sprintf("2001:db8:%x:%x::/64", i>>16, i&0xffff))
-		if n := len(tries.from); n > addresses {
+		if n := len(tries.byNetwork); n > maxAddresses {
 			t.Fatalf("%d addresses", n)
 		}
 	}
-	for range free {
+	for range freeGuesses {
 		tries.count(now, "192.0.2.1")
 	}
-	for i := range addresses / 2 {
+	for i := range maxAddresses / 2 {
 		tries.count(now.Add(time.Duration(i)), fmt.Sprintf("2001:db8:ffff:%x::/64", i))
 	}
 	if delay, _ := tries.count(now, "192.0.2.1"); delay == 0 {
@@ -104,7 +104,7 @@ func TestGuessesAreBounded(t *testing.T) {
 	}
 	now = now.Add(2 * window)
 	tries.count(now, "192.0.2.2")
-	if n := len(tries.from); n != 1 {
+	if n := len(tries.byNetwork); n != 1 {
 		t.Errorf("%d windows are kept that are over", n)
 	}
 }

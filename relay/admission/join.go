@@ -131,7 +131,7 @@ func (a *Admission) waitTurn(ctx context.Context, r egress.Request, t ticket) er
 	if r.Priority == egress.ActiveViewer {
 		return nil
 	}
-	return a.joins.wait(ctx, r.Remote, t.returns || r.Priority == egress.ReturningViewer)
+	return a.joins.wait(ctx, r.Remote, t.returning || r.Priority == egress.ReturningViewer)
 }
 
 // markExpected marks the refusal of a stream that is expected back after a restart of the relay.

@@ -139,7 +139,7 @@ func TestGuessedTokens(t *testing.T) {
 			return until, time.Since(begun), err
 		}
 		guess := signed("another secret of thirty-two byte", "live/cam", exp)
-		for range free {
+		for range freeGuesses {
 			if _, _, err := check(guess); err == nil {
 				t.Fatal("a token of another secret is valid")
 			}

@@ -16,14 +16,14 @@ import (
 type ticket struct {
 	// verdict is that of the resume token, and claims are its claims. The claims of a token of a show
 	// that has ended do not count: its verdict is Invalid.
-	verdict resume.Verdict
-	claims  resume.Claims
-	session resume.Verdict // of the session's name
-	named   resume.Name
-	returns bool      // the viewer was admitted before
-	viewer  uint64    // the same in all resumes of a viewer
-	first   time.Time // when the viewer was admitted by its play token; the zero Time is now
-	until   time.Time // when the play token expires; the zero Time is never
+	verdict   resume.Verdict
+	claims    resume.Claims
+	session   resume.Verdict // of the session's name
+	named     resume.Name
+	returning bool      // the viewer was admitted before
+	viewer    uint64    // the same in all resumes of a viewer
+	first     time.Time // when the viewer was admitted by its play token; the zero Time is now
+	until     time.Time // when the play token expires; the zero Time is never
 	// withoutTicket is why the viewer would be refused without its resume token or session; nil: it
 	// would not be.
 	withoutTicket error
@@ -45,13 +45,13 @@ func (a *Admission) checkTicket(ctx context.Context, name string, r egress.Reque
 	if t.session == resume.Good && a.familyLife(name) != t.named.Life {
 		t.session = resume.Invalid
 	}
-	t.returns = t.verdict.Admits() || t.session.Admits()
+	t.returning = t.verdict.Admits() || t.session.Admits()
 	if t.verdict.Admits() {
 		t.viewer = t.claims.Viewer
 	}
-	until, err := a.playToken(ctx, name, r, t.returns)
+	until, err := a.playToken(ctx, name, r, t.returning)
 	switch {
-	case err != nil && !t.returns:
+	case err != nil && !t.returning:
 		return t, err
 	case err != nil:
 		t.withoutTicket = err
@@ -115,7 +115,7 @@ func (t ticket) position(r egress.Request) (at Position) {
 // a secret.
 func (t ticket) identity(r egress.Request) string {
 	switch {
-	case r.Token != "" || !t.returns:
+	case r.Token != "" || !t.returning:
 		return r.Token
 	case t.verdict.Admits():
 		return "viewer " + strconv.FormatUint(t.viewer, 16)

@@ -13,12 +13,12 @@ import (
 	"github.com/holdfast-live/holdfast/relay/delay"
 )
 
-// tries is how often a question is asked of a hook that fails, within its timeout; one that
+// maxAttempts is how often a question is asked of a hook that fails, within its timeout; one that
 // failed before is asked once.
-const tries = 3
+const maxAttempts = 3
 
-// soon spaces them.
-var soon = policy.Backoff{Base: 100 * time.Millisecond, Factor: 2, Max: time.Second, Jitter: 0.5}
+// retryBackoff spaces them.
+var retryBackoff = policy.Backoff{Base: 100 * time.Millisecond, Factor: 2, Max: time.Second, Jitter: 0.5}
 
 // unanswered refuses what nobody has answered.
 func unanswered() error {
@@ -36,7 +36,7 @@ func (t *target) ask(ctx context.Context, m message, k key) error {
 		lasts = 0
 	}
 	if lasts > 0 {
-		if err, ok := t.known.get(time.Now(), k); ok {
+		if err, ok := t.cache.get(time.Now(), k); ok {
 			return err
 		}
 	}
@@ -45,7 +45,7 @@ func (t *target) ask(ctx context.Context, m message, k key) error {
 	if err := ctx.Err(); err != nil { // who wanted to know is gone
 		return err
 	}
-	t.note(a, m.kind)
+	t.logState(a, m.kind)
 	var verdict error
 	switch {
 	case a.outcome == Delivered:
@@ -57,7 +57,7 @@ func (t *target) ask(ctx context.Context, m message, k key) error {
 		return nil
 	}
 	if lasts > 0 {
-		t.known.put(time.Now(), k, verdict, lasts)
+		t.cache.put(time.Now(), k, verdict, lasts)
 	}
 	return verdict
 }
@@ -85,14 +85,14 @@ func (t *target) question(ctx context.Context, m message, limit time.Duration) a
 		return answer{outcome: Failed, err: errText("too many questions wait for it")}
 	}
 	t.mu.Lock()
-	left := tries
+	left := maxAttempts
 	if t.down {
 		left = 1
 	}
 	t.mu.Unlock()
 	for n := 0; ; n++ {
 		a := t.post(ctx, m)
-		if left--; a.outcome != Failed || !a.again || left == 0 || delay.Sleep(ctx, soon.Delay(n, chance())) != nil {
+		if left--; a.outcome != Failed || !a.retry || left == 0 || delay.Sleep(ctx, retryBackoff.Delay(n, chance())) != nil {
 			return a
 		}
 	}
@@ -109,13 +109,13 @@ func keyOf(e Event, secret string) key {
 	return sha256.Sum256([]byte(e.Stream + "\x00" + host + "\x00" + secret))
 }
 
-// remembered is how many answers a hook's are kept of.
-const remembered = 10_000
+// maxCached is how many answers a hook's are kept of.
+const maxCached = 10_000
 
-// answers are those that count for a while.
-type answers struct {
-	mu  sync.Mutex // guards all
-	all map[key]verdict
+// answerCache are those that count for a while.
+type answerCache struct {
+	mu    sync.Mutex // guards all
+	byKey map[key]verdict
 }
 
 type verdict struct {
@@ -123,35 +123,35 @@ type verdict struct {
 	until time.Time
 }
 
-func (a *answers) get(now time.Time, k key) (err error, ok bool) { //nolint:revive // the error is the value
+func (a *answerCache) get(now time.Time, k key) (err error, ok bool) { //nolint:revive // the error is the value
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	v, ok := a.all[k]
+	v, ok := a.byKey[k]
 	return v.err, ok && now.Before(v.until)
 }
 
 // put keeps an answer. Where there are too many, those that count no more go, else all do.
-func (a *answers) put(now time.Time, k key, err error, lasts time.Duration) {
+func (a *answerCache) put(now time.Time, k key, err error, lasts time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.all) >= remembered {
-		for k, v := range a.all {
+	if len(a.byKey) >= maxCached {
+		for k, v := range a.byKey {
 			if !now.Before(v.until) {
-				delete(a.all, k)
+				delete(a.byKey, k)
 			}
 		}
-		if len(a.all) >= remembered {
-			clear(a.all)
+		if len(a.byKey) >= maxCached {
+			clear(a.byKey)
 		}
 	}
-	if a.all == nil {
-		a.all = map[key]verdict{}
+	if a.byKey == nil {
+		a.byKey = map[key]verdict{}
 	}
-	a.all[k] = verdict{err, now.Add(lasts)}
+	a.byKey[k] = verdict{err, now.Add(lasts)}
 }
 
-func (a *answers) forget() {
+func (a *answerCache) clear() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	clear(a.all)
+	clear(a.byKey)
 }

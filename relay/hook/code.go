@@ -12,21 +12,21 @@ import (
 // a code that is not 0, in JSON or alone.
 func verdictOf(body []byte, err error) answer {
 	if err != nil {
-		return answer{outcome: Failed, again: true, err: errText("its answer broke off")}
+		return answer{outcome: Failed, retry: true, err: errText("its answer broke off")}
 	}
 	text := bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff")))
 	if len(text) == 0 || !strings.ContainsRune("{-0123456789", rune(text[0])) {
 		return answer{outcome: Delivered}
 	}
-	if len(body) > most { // it may have a code
-		return answer{outcome: Failed, err: errText("its answer is longer than " + strconv.Itoa(most) + " bytes")}
+	if len(body) > maxBody { // it may have a code
+		return answer{outcome: Failed, err: errText("its answer is longer than " + strconv.Itoa(maxBody) + " bytes")}
 	}
 	code, ok := codeOf(text)
 	if !ok {
 		return answer{outcome: Delivered}
 	}
 	a := answer{outcome: Refused, err: errText("it answered with code " + code + ", which refuses; 0 allows")}
-	a.reason, a.hint = words(text)
+	a.reason, a.hint = refusalText(text)
 	return a
 }
 
@@ -52,5 +52,5 @@ func codeOf(text []byte) (code string, ok bool) {
 	if f, _ := strconv.ParseFloat(code, 64); f == 0 { // a word, or 0; what is out of range is not
 		return "", false
 	}
-	return line(code[:min(len(code), 32)]), true
+	return printable(code[:min(len(code), 32)]), true
 }

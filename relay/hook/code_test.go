@@ -12,10 +12,10 @@ func TestCodes(t *testing.T) {
 	for body, want := range map[string]Outcome{
 		"": Delivered, "0": Delivered, " 0\n": Delivered, `{"code":0}`: Delivered, `{"code": 0, "data": {"code": 1}}`: Delivered, "ok": Delivered,
 		"{}": Delivered, "[1]": Delivered, `"1"`: Delivered, "true": Delivered, `{"code":null}`: Delivered, `{"code":"ok"}`: Delivered, "1 apple": Delivered,
-		"<html>1</html>": Delivered, "-0": Delivered, `{"code":0.0}`: Delivered, `{"error":"x"}`: Delivered, strings.Repeat("x", 2*most): Delivered,
+		"<html>1</html>": Delivered, "-0": Delivered, `{"code":0.0}`: Delivered, `{"error":"x"}`: Delivered, strings.Repeat("x", 2*maxBody): Delivered,
 		"1": Refused, "-1": Refused, "403\r\n": Refused, `{"code":1}`: Refused, "\ufeff{\"code\": -7}": Refused, `{"server":"s","code":403,"data":null}`: Refused,
-		`{"code":"1"}`: Refused, "99999999999999999999999": Refused, `{"code":1e999}`: Refused, `{"data":"` + strings.Repeat("x", most/2) + `","code":2}`: Refused,
-		`{"data":"` + strings.Repeat("x", most) + `","code":2}`: Failed,
+		`{"code":"1"}`: Refused, "99999999999999999999999": Refused, `{"code":1e999}`: Refused, `{"data":"` + strings.Repeat("x", maxBody/2) + `","code":2}`: Refused,
+		`{"data":"` + strings.Repeat("x", maxBody) + `","code":2}`: Failed,
 	} {
 		if got := verdictOf([]byte(body), nil); got.outcome != want {
 			t.Errorf("%.60q: %s, want %s", body, got.outcome, want)

@@ -59,10 +59,10 @@ type Options struct {
 type Hooks struct {
 	o  Options
 	mu sync.Mutex // guards what follows
-	// all is replaced, never changed.
-	all    []*target
-	gone   sync.WaitGroup // targets that are ending
-	closed bool
+	// targets is replaced, never changed.
+	targets []*target
+	removed sync.WaitGroup // targets that are ending
+	closed  bool
 }
 
 // New returns Hooks without any. They have to be closed.
@@ -81,8 +81,8 @@ func (h *Hooks) Reload(hooks []Hook) {
 	if h.closed {
 		return
 	}
-	left := slices.Clone(h.all)
-	h.all = nil
+	left := slices.Clone(h.targets)
+	h.targets = nil
 	for i := range hooks {
 		next := &hooks[i]
 		at := slices.IndexFunc(left, func(t *target) bool {
@@ -91,21 +91,21 @@ func (h *Hooks) Reload(hooks []Hook) {
 		})
 		if at >= 0 {
 			left[at].configure(next)
-			h.all = append(h.all, left[at])
+			h.targets = append(h.targets, left[at])
 			left = slices.Delete(left, at, at+1)
 			continue
 		}
-		h.all = append(h.all, newTarget(next, h.o))
+		h.targets = append(h.targets, newTarget(next, h.o))
 	}
 	for _, t := range left {
 		t.abort()
-		h.gone.Go(t.wait)
+		h.removed.Go(t.wait)
 	}
 }
 
-func (h *Hooks) wanting(e Event) (out []*target) {
+func (h *Hooks) targetsFor(e Event) (out []*target) {
 	h.mu.Lock()
-	all := h.all
+	all := h.targets
 	h.mu.Unlock()
 	for _, t := range all {
 		if t.hook.Load().wants(e) {
@@ -117,7 +117,7 @@ func (h *Hooks) wanting(e Event) (out []*target) {
 
 // Tell has an event sent to who wants it. It does not wait.
 func (h *Hooks) Tell(e Event) {
-	targets := h.wanting(e)
+	targets := h.targetsFor(e)
 	if len(targets) == 0 {
 		return
 	}
@@ -127,18 +127,18 @@ func (h *Hooks) Tell(e Event) {
 		return
 	}
 	for _, t := range targets {
-		t.push(m)
+		t.enqueue(m)
 	}
 }
 
 // Asks tells whether Ask would ask anybody.
-func (h *Hooks) Asks(e Event) bool { return len(h.wanting(e)) > 0 }
+func (h *Hooks) Asks(e Event) bool { return len(h.targetsFor(e)) > 0 }
 
 // Ask asks all who want to be asked, one after the other, until one refuses. Its error is an
 // *ingest.Refusal, or ctx's. secret is what the peer has shown: it is sent to nobody, and tells
 // apart those whose answer counts for a while.
 func (h *Hooks) Ask(ctx context.Context, e Event, secret string) error {
-	targets := h.wanting(e)
+	targets := h.targetsFor(e)
 	if len(targets) == 0 {
 		return nil
 	}
@@ -158,7 +158,7 @@ func (h *Hooks) Ask(ctx context.Context, e Event, secret string) error {
 func (h *Hooks) Close(ctx context.Context) {
 	h.mu.Lock()
 	h.closed = true
-	all := h.all
+	all := h.targets
 	h.mu.Unlock()
 	for _, t := range all {
 		t.finish()
@@ -169,7 +169,7 @@ func (h *Hooks) Close(ctx context.Context) {
 		for _, t := range all {
 			t.wait()
 		}
-		h.gone.Wait()
+		h.removed.Wait()
 	}()
 	select {
 	case <-done:

@@ -109,7 +109,7 @@ func TestNoRetry(t *testing.T) {
 func TestDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, usual())
-		for range waiting + 100 {
+		for range maxQueue + 100 {
 			w.hooks.Tell(Event{Type: Break, Stream: "live/cam"})
 			synctest.Wait()
 		}
@@ -120,12 +120,12 @@ func TestDown(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.up()
 		time.Sleep(time.Minute)
-		if got := len(w.got()); got != waiting+100-dropped {
+		if got := len(w.got()); got != maxQueue+100-dropped {
 			t.Errorf("%d arrived, %d dropped", got, dropped)
 		}
 		w.down()
 		w.hooks.Tell(Event{Type: Break, Stream: "live/cam"})
-		time.Sleep(patience + time.Minute)
+		time.Sleep(maxAge + time.Minute)
 		if w.count(Failed) != 1 {
 			t.Error(w.counts)
 		}
@@ -215,7 +215,7 @@ func TestHanging(t *testing.T) {
 
 		began := time.Now()
 		var asking sync.WaitGroup
-		for range 3 * asked {
+		for range 3 * maxPending {
 			asking.Go(func() {
 				if err := w.hooks.Ask(t.Context(), Event{Type: Play, Stream: "slow/cam"}, ""); err != nil {
 					t.Error(err)
@@ -226,7 +226,7 @@ func TestHanging(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if open := len(w.got()); open != asked {
+		if open := len(w.got()); open != maxPending {
 			t.Errorf("%d questions at a time", open)
 		}
 		w.hooks.Tell(Event{Type: Break, Stream: "slow/cam"})
@@ -244,7 +244,7 @@ func TestPublishersDoNotWaitForViewers(t *testing.T) {
 		w.up()
 		w.hangs()
 		var asking sync.WaitGroup
-		for range 3 * asked {
+		for range 3 * maxPending {
 			asking.Go(func() { _ = w.hooks.Ask(t.Context(), Event{Type: Play, Stream: "live/cam"}, "") })
 		}
 		synctest.Wait()
@@ -389,8 +389,8 @@ func FuzzWords(f *testing.F) {
 	f.Add([]byte(`{"error": "a\u0000b\nc\u2028d"}`))
 	f.Add([]byte(`[]`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, s := range func() []string { a, b := words(body); return []string{a, b} }() {
-			if len([]rune(s)) > longest || strings.ContainsAny(s, "\x00\r\n\u2028") {
+		for _, s := range func() []string { a, b := refusalText(body); return []string{a, b} }() {
+			if len([]rune(s)) > maxText || strings.ContainsAny(s, "\x00\r\n\u2028") {
 				t.Errorf("%q", s)
 			}
 		}

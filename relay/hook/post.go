@@ -42,7 +42,7 @@ func newClient(h *Hook, o Options) *http.Client {
 		Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, DialContext: o.Dial, ForceAttemptHTTP2: true, DisableCompression: true,
 			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: h.Insecure}, //nolint:gosec // where the operator says so
-			MaxIdleConnsPerHost: 4, MaxConnsPerHost: 2*asked + 1, IdleConnTimeout: 30 * time.Second, MaxResponseHeaderBytes: 16 << 10,
+			MaxIdleConnsPerHost: 4, MaxConnsPerHost: 2*maxPending + 1, IdleConnTimeout: 30 * time.Second, MaxResponseHeaderBytes: 16 << 10,
 		},
 	}
 }
@@ -50,14 +50,14 @@ func newClient(h *Hook, o Options) *http.Client {
 // answer is what a call came to.
 type answer struct {
 	outcome      Outcome
-	again        bool          // to send it again may help
-	after        time.Duration // when it may, at the earliest; 0: the hook has not said
+	retry        bool          // to send it again may help
+	retryAfter   time.Duration // when it may, at the earliest; 0: the hook has not said
 	reason, hint string
 	err          error // of Failed
 }
 
-// most is how much is read of an answer, in bytes.
-const most = 64 << 10
+// maxBody is how much is read of an answer, in bytes.
+const maxBody = 64 << 10
 
 // post calls the hook once.
 func (t *target) post(ctx context.Context, m message) answer {
@@ -76,10 +76,10 @@ func (t *target) post(ctx context.Context, m message) answer {
 	}
 	got, err := t.client.Do(r)
 	if err != nil {
-		return answer{outcome: Failed, again: true, err: bare(err)}
+		return answer{outcome: Failed, retry: true, err: withoutURL(err)}
 	}
 	defer got.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(got.Body, most+1))
+	body, err := io.ReadAll(io.LimitReader(got.Body, maxBody+1))
 	after := retryAfter(got.Header.Get("Retry-After"), time.Now())
 	switch {
 	case got.StatusCode < 300 && (m.kind == Publish || m.kind == Play):
@@ -87,15 +87,15 @@ func (t *target) post(ctx context.Context, m message) answer {
 	case got.StatusCode < 300:
 		return answer{outcome: Delivered}
 	case got.StatusCode >= 400 && got.StatusCode < 500:
-		a := answer{outcome: Refused, again: later(got.StatusCode), after: after, err: errText("it answered " + strconv.Itoa(got.StatusCode))}
+		a := answer{outcome: Refused, retry: retryable(got.StatusCode), retryAfter: after, err: errText("it answered " + strconv.Itoa(got.StatusCode))}
 		if err == nil {
-			a.reason, a.hint = words(body[:min(len(body), most)])
+			a.reason, a.hint = refusalText(body[:min(len(body), maxBody)])
 		}
 		return a
 	case got.StatusCode < 400:
 		return answer{outcome: Failed, err: fmt.Errorf("it answered %d, and redirects are not followed", got.StatusCode)}
 	}
-	return answer{outcome: Failed, again: later(got.StatusCode), after: after, err: fmt.Errorf("it answered %d", got.StatusCode)}
+	return answer{outcome: Failed, retry: retryable(got.StatusCode), retryAfter: after, err: fmt.Errorf("it answered %d", got.StatusCode)}
 }
 
 // errText is an error that is said nowhere else.
@@ -103,8 +103,8 @@ type errText string
 
 func (e errText) Error() string { return string(e) }
 
-// bare takes the address off an error: it may hold a secret.
-func bare(err error) error {
+// withoutURL takes the address off an error: it may hold a secret.
+func withoutURL(err error) error {
 	type wrapped interface{ Unwrap() error }
 	if w, ok := err.(wrapped); ok { //nolint:errorlint // the outermost, which is *url.Error, and no other
 		return w.Unwrap()
@@ -112,28 +112,28 @@ func bare(err error) error {
 	return err
 }
 
-// words are what a hook has to say to who is refused.
-func words(body []byte) (reason, hint string) {
+// refusalText are what a hook has to say to who is refused.
+func refusalText(body []byte) (reason, hint string) {
 	var said struct{ Error, Hint string }
 	if json.Unmarshal(body, &said) != nil {
 		return "", ""
 	}
-	return line(said.Error), line(said.Hint)
+	return printable(said.Error), printable(said.Hint)
 }
 
-// longest is how long a text from a hook may be, in runes.
-const longest = 200
+// maxText is how long a text from a hook may be, in runes.
+const maxText = 200
 
-// line makes a text one line of what can be printed.
-func line(s string) string {
+// printable makes a text one line of what can be printed.
+func printable(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
 	}, s)
-	if r := []rune(strings.TrimSpace(s)); len(r) > longest {
-		return string(r[:longest])
+	if r := []rune(strings.TrimSpace(s)); len(r) > maxText {
+		return string(r[:maxText])
 	}
 	return strings.TrimSpace(s)
 }

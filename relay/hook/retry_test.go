@@ -23,7 +23,7 @@ func TestRetriesWhenItMay(t *testing.T) {
 		{429, seconds("90"), 90 * time.Second, 90 * time.Second},
 		{503, seconds("90"), 90 * time.Second, 90 * time.Second},
 		{500, date(time.Minute), 59 * time.Second, time.Minute},
-		{503, date(time.Hour), afterMost, afterMost},
+		{503, date(time.Hour), maxRetryAfter, maxRetryAfter},
 		{429, date(-time.Hour), 0, 2 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -38,7 +38,7 @@ func TestRetriesWhenItMay(t *testing.T) {
 			w.hooks.Tell(Event{Type: Break, Stream: "live/cam"})
 			synctest.Wait()
 			w.answers(204, "")
-			time.Sleep(afterMost + time.Second)
+			time.Sleep(maxRetryAfter + time.Second)
 			calls := w.got()
 			if len(calls) != 2 || w.count(Delivered) != 1 || w.count(Failed) != 0 {
 				t.Fatalf("%d: %d calls, %v", tt.status, len(calls), w.counts)
@@ -57,9 +57,9 @@ func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 1, 31, 20, 14, 0, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
 		"": 0, "soon": 0, "-1": 0, "+1": 0, "1.5": 0, "0": 0, "7": 7 * time.Second, "007": 7 * time.Second,
-		"300": afterMost, "301": afterMost, "4294967296": afterMost, "99999999999999999999999999": afterMost,
+		"300": maxRetryAfter, "301": maxRetryAfter, "4294967296": maxRetryAfter, "99999999999999999999999999": maxRetryAfter,
 		"Sat, 31 Jan 2026 20:14:05 GMT": 5 * time.Second, "Saturday, 31-Jan-26 20:14:05 GMT": 5 * time.Second,
-		"Sat Jan 31 20:14:05 2026": 5 * time.Second, "Sat, 31 Jan 2026 20:13:05 GMT": 0, "Fri, 31 Dec 9999 23:59:59 GMT": afterMost,
+		"Sat Jan 31 20:14:05 2026": 5 * time.Second, "Sat, 31 Jan 2026 20:13:05 GMT": 0, "Fri, 31 Dec 9999 23:59:59 GMT": maxRetryAfter,
 	} {
 		if got := retryAfter(value, now); got != want {
 			t.Errorf("%q: %v, want %v", value, got, want)
@@ -73,7 +73,7 @@ func FuzzRetryAfter(f *testing.F) {
 	}
 	now := time.Date(2026, 1, 31, 20, 14, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, value string) {
-		if got := retryAfter(value, now); got < 0 || got > afterMost {
+		if got := retryAfter(value, now); got < 0 || got > maxRetryAfter {
 			t.Errorf("%q: %v", value, got)
 		}
 	})

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// waiting is how many events may wait for a hook; of more the oldest is dropped.
-	waiting = 512
-	// patience is how long an event is sent again, from when it happened.
-	patience = 10 * time.Minute
-	// asked is how many questions of a type are open at one hook at a time; more wait for their
+	// maxQueue is how many events may wait for a hook; of more the oldest is dropped.
+	maxQueue = 512
+	// maxAge is how long an event is sent again, from when it happened.
+	maxAge = 10 * time.Minute
+	// maxPending is how many questions of a type are open at one hook at a time; more wait for their
 	// turn. Publishers do not wait for viewers, who may be many at once.
-	asked = 64
+	maxPending = 64
 )
 
 // target is a hook at work.
@@ -30,12 +30,12 @@ type target struct {
 	o      Options
 	log    *slog.Logger
 	asking map[Type]chan struct{} // of asked: held by a question
-	known  answers
+	cache  answerCache
 
-	mu    sync.Mutex // guards what follows
-	queue []message
-	lost  int  // events dropped since it answered last
-	down  bool // it did not answer when it was called last
+	mu      sync.Mutex // guards what follows
+	queue   []message
+	dropped int  // events dropped since it answered last
+	down    bool // it did not answer when it was called last
 
 	wake    chan struct{} // of one: there is something in the queue
 	closing chan struct{} // closed: send what waits, and end
@@ -47,7 +47,7 @@ type target struct {
 
 func newTarget(h *Hook, o Options) *target {
 	t := &target{
-		client: newClient(h, o), o: o, log: o.Log.With("hook", shown(h.URL)), asking: map[Type]chan struct{}{Publish: make(chan struct{}, asked), Play: make(chan struct{}, asked)},
+		client: newClient(h, o), o: o, log: o.Log.With("hook", redactURL(h.URL)), asking: map[Type]chan struct{}{Publish: make(chan struct{}, maxPending), Play: make(chan struct{}, maxPending)},
 		wake: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
 	}
 	t.ctx, t.abort = context.WithCancel(context.Background())
@@ -56,8 +56,8 @@ func newTarget(h *Hook, o Options) *target {
 	return t
 }
 
-// shown is a URL without what may be secret in it: many have a token in their path.
-func shown(address string) string {
+// redactURL is a URL without what may be secret in it: many have a token in their path.
+func redactURL(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
 		return ""
@@ -67,7 +67,7 @@ func shown(address string) string {
 
 func (t *target) configure(h *Hook) {
 	t.hook.Store(h)
-	t.known.forget()
+	t.cache.clear()
 }
 
 // finish has the target end when it has sent what waits.
@@ -75,13 +75,13 @@ func (t *target) finish() { t.once.Do(func() { close(t.closing) }) }
 
 func (t *target) wait() { <-t.done }
 
-// push has m sent. It does not wait.
-func (t *target) push(m message) {
+// enqueue has m sent. It does not wait.
+func (t *target) enqueue(m message) {
 	t.mu.Lock()
 	var dropped []message
-	if n := len(t.queue) + 1 - waiting; n > 0 {
+	if n := len(t.queue) + 1 - maxQueue; n > 0 {
 		dropped, t.queue = t.queue[:n], t.queue[n:]
-		t.lost += n
+		t.dropped += n
 	}
 	t.queue = append(t.queue, m)
 	t.mu.Unlock()
@@ -94,7 +94,7 @@ func (t *target) push(m message) {
 	}
 }
 
-func (t *target) take() (m message, ok bool) {
+func (t *target) dequeue() (m message, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.queue) == 0 {
@@ -109,7 +109,7 @@ func (t *target) take() (m message, ok bool) {
 func (t *target) run() {
 	defer close(t.done)
 	defer t.client.CloseIdleConnections()
-	defer t.drop()
+	defer t.dropQueue()
 	for last := false; !last; {
 		select {
 		case <-t.wake:
@@ -118,22 +118,22 @@ func (t *target) run() {
 		case <-t.ctx.Done():
 			return
 		}
-		for m, ok := t.take(); ok; m, ok = t.take() {
-			if !t.deliver(m) && t.ending() {
+		for m, ok := t.dequeue(); ok; m, ok = t.dequeue() {
+			if !t.deliver(m) && t.stopping() {
 				return
 			}
 		}
 	}
 }
 
-// drop gives up what waits.
-func (t *target) drop() {
-	for m, ok := t.take(); ok; m, ok = t.take() {
+// dropQueue gives up what waits.
+func (t *target) dropQueue() {
+	for m, ok := t.dequeue(); ok; m, ok = t.dequeue() {
 		t.o.Count(m.kind, Dropped)
 	}
 }
 
-func (t *target) ending() bool {
+func (t *target) stopping() bool {
 	select {
 	case <-t.closing:
 		return true
@@ -151,13 +151,13 @@ func (t *target) deliver(m message) bool {
 		if a.outcome == Refused { // there is nothing to refuse
 			a.outcome = Failed
 		}
-		t.note(a, m.kind)
+		t.logState(a, m.kind)
 		if a.outcome == Delivered {
 			t.o.Count(m.kind, Delivered)
 			return true
 		}
-		wait := max(policy.DefaultBackoff().Delay(n, chance()), a.after)
-		if !a.again || t.ending() || time.Since(m.at) > patience || !t.pause(wait) {
+		wait := max(policy.DefaultBackoff().Delay(n, chance()), a.retryAfter)
+		if !a.retry || t.stopping() || time.Since(m.at) > maxAge || !t.pause(wait) {
 			t.o.Count(m.kind, Failed)
 			return false
 		}
@@ -179,14 +179,14 @@ func (t *target) pause(d time.Duration) bool {
 
 func chance() float64 { return rand.Float64() } //nolint:gosec // it spreads, and keeps nothing secret
 
-// note logs that a hook stopped to answer, and that it answers again: not each time.
-func (t *target) note(a answer, kind Type) {
+// logState logs that a hook stopped to answer, and that it answers again: not each time.
+func (t *target) logState(a answer, kind Type) {
 	down := a.outcome == Failed
 	t.mu.Lock()
-	was, lost := t.down, t.lost
+	was, lost := t.down, t.dropped
 	t.down = down
 	if !down {
-		t.lost = 0
+		t.dropped = 0
 	}
 	t.mu.Unlock()
 	switch {
