@@ -8,20 +8,21 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
-// maxAbsent is how many streams that do not exist the viewers of one address may wait for at a time: for
-// each an origin may be asked.
+// maxAbsent is how many streams that do not exist the viewers of one address may wait for at a
+// time, because an origin may be asked for each of them.
 const maxAbsent = 16
 
-// absentStreams bounds the streams that do not exist and that viewers wait for, by their address.
+// absentStreams limits the streams that do not exist and that viewers wait for, by the viewers'
+// address.
 type absentStreams struct {
-	shared func(netip.Addr) bool // reports whether an address stands for many viewers; may be nil
+	shared func(netip.Addr) bool // reports whether many viewers share an address; may be nil
 
 	mu      sync.Mutex                    // guards waiting
-	waiting map[netip.Addr]map[string]int // viewers, by stream
+	waiting map[netip.Addr]map[string]int // number of viewers, by address and stream
 }
 
-// enter counts a viewer that waits for a stream until leave is called, or refuses it. remote is the
-// viewer's host:port.
+// enter counts a viewer that waits for a stream, until leave is called, or refuses it. remote is
+// the viewer's host:port.
 func (a *absentStreams) enter(remote, stream string) (leave func(), err error) {
 	at, err := netip.ParseAddrPort(remote)
 	if addr := at.Addr().Unmap(); err == nil && (a.shared == nil || !a.shared(addr)) {
@@ -31,8 +32,8 @@ func (a *absentStreams) enter(remote, stream string) (leave func(), err error) {
 		names := a.waiting[addr]
 		if names[stream] == 0 && len(names) >= maxAbsent {
 			return nil, &ingest.Refusal{
-				NotLive: true, Reason: "this address waits for as many streams that are not live as it may",
-				Hint: "try again when they have come, or in a moment", RetryAfter: 2 * time.Second,
+				NotLive: true, Reason: "this address waits for too many streams that are not live",
+				Hint: "try again when they are live, or in a moment", RetryAfter: 2 * time.Second,
 			}
 		}
 		if a.waiting == nil {

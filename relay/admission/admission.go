@@ -14,57 +14,57 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// Rules returns what the configuration says about a stream, by its name {app}/{name}.
+// Rules returns the access rules of a stream by its name {app}/{name}.
 type Rules interface {
-	PublishKeys(stream string) []string // empty: open to everyone
-	PlaySecret(stream string) string    // empty: open to everyone
+	PublishKeys(stream string) []string // if empty, everyone may publish
+	PlaySecret(stream string) string    // if empty, everyone may play
 }
 
 // Streams are the relay's streams.
 type Streams interface {
-	// Expects returns nil if a viewer by a protocol may get the stream: it exists, is on its way, or is
-	// waited for. Otherwise it returns the refusal.
+	// Expects returns nil if a viewer by a protocol may get the stream, because it exists, is
+	// being started, or is waited for. Otherwise it returns the refusal.
 	Expects(stream, protocol string) error
 	// ExpectedBack reports whether the stream was live before the relay was restarted and its publisher
 	// is expected back.
 	ExpectedBack(stream string) bool
-	// Life returns the number of the stream that has a name now, which no other stream of this process
-	// has; 0: none has the name.
+	// Life returns the number of the current stream of that name, which is unique in this
+	// process, or 0 if there is none.
 	Life(stream string) uint64
-	// Subscribe subscribes a viewer to a stream, for which it may wait. exact reports that the viewer
-	// goes on with the very next packet after the one that it received last.
+	// Subscribe subscribes a viewer to a stream, and may wait for the stream. exact reports that
+	// the viewer continues with the packet after the last one that it received.
 	Subscribe(ctx context.Context, app, name, protocol string, at Position, audio ...packetbuf.Codec) (sub Subscription, exact bool, err error)
 }
 
-// Subscription is a subscription as the streams give it.
+// Subscription is a subscription that Streams returns.
 type Subscription interface {
 	egress.Subscription
 	// Origin returns where the subscription began.
 	Origin() Origin
-	// Expire has Read end at a time; the zero Time is never.
+	// Expire ends Read at a time; the zero Time means never.
 	Expire(at time.Time)
 }
 
 // Origin is where a viewer's first subscription began. A resume token carries it.
 type Origin struct {
 	Life uint64 // of the stream; see Streams
-	Seq  uint64 // of the first packet that the viewer was to get
+	Seq  uint64 // first packet of the subscription
 }
 
-// Position is where a viewer was cut off, and where it may begin if it cannot go on there.
+// Position is where a viewer was cut off, and where it may begin if it cannot continue there.
 type Position struct {
 	Origin Origin
-	Track  packetbuf.Track // of the last media packet received whole
-	DTS    time.Duration   // of that packet; its low 32 bits in milliseconds count
-	Seq    uint64          // of that packet; 0: Track and DTS decide
+	Track  packetbuf.Track // of the last media packet received in full
+	DTS    time.Duration   // of that packet; only the low 32 bits in milliseconds are used
+	Seq    uint64          // of that packet; if 0, Track and DTS decide
 	Begin  egress.Begin
 }
 
-// Hooks asks the operator's receivers. A refusal is an *ingest.Refusal.
+// Hooks asks the operator's hooks. Refusals are *ingest.Refusal.
 type Hooks interface {
-	// AsksPlay reports whether they are asked about viewers of a stream.
+	// AsksPlay reports whether hooks are asked about viewers of a stream.
 	AsksPlay(stream string) bool
-	// Play asks whether a viewer may play. identity tells viewers apart; a secret.
+	// Play asks whether a viewer may play. identity identifies the viewer; it is a secret.
 	Play(ctx context.Context, stream string, r egress.Request, identity string) error
 	// Publish asks whether a publisher may publish.
 	Publish(ctx context.Context, stream string, r ingest.Request) error
@@ -74,33 +74,33 @@ type Hooks interface {
 type Metrics interface {
 	Session(protocol, outcome string) // requests to publish
 	Joined(protocol, outcome string)  // requests to play
-	Admitted(waited time.Duration)    // turns of viewers
+	Admitted(waited time.Duration)    // waits of admitted viewers
 }
 
-// Options are what an Admission is made from. Only Metrics must be set; what is missing of the rest
-// decides nothing.
+// Options configure an Admission. Metrics must be set. A missing option allows everything that
+// it would decide about.
 type Options struct {
 	Rules     Rules
 	Streams   Streams
-	Publisher ingest.Access // takes publishers that are admitted
+	Publisher ingest.Access // receives admitted publishers
 	Hooks     Hooks
 	Sealer    *resume.Sealer
 	Metrics   Metrics
-	// Redact removes secrets from what a peer says of itself, and IsSecret reports whether a part of a
-	// name is a configured secret.
+	// Redact removes secrets from what a peer says about itself. IsSecret reports whether an
+	// element of a name is a configured secret.
 	Redact   func(string) string
 	IsSecret func(part string) bool
-	// SharedAddress reports whether an address stands for many viewers.
+	// SharedAddress reports whether many viewers share an address.
 	SharedAddress func(netip.Addr) bool
-	// ConnectionLimit returns why the limits of connections refuse a viewer on the connection of a
-	// context; nil: they do not.
+	// ConnectionLimit returns the reason why the limits of connections refuse a viewer on the
+	// connection of a context, or nil.
 	ConnectionLimit func(context.Context) error
-	// PushedFrom returns the stream that the relay itself pushes from a local address, host:port; empty:
-	// none.
+	// PushedFrom returns the stream that the relay itself pushes from a local address,
+	// host:port, or "".
 	PushedFrom func(remote string) string
-	// Refused is called with each publisher that is refused.
+	// Refused is called for each publisher that is refused.
 	Refused func(ingest.Request, *ingest.Refusal)
-	// JoinRate is how many viewers may join in a second; 0: no limit.
+	// JoinRate is how many viewers may join per second; 0 means no limit.
 	JoinRate int
 	Log      *slog.Logger
 }
@@ -108,8 +108,8 @@ type Options struct {
 // Admission admits publishers and viewers. It implements ingest.Access and egress.Admission.
 type Admission struct {
 	o      Options
-	keys   *Guesses // of publish keys
-	tokens *Guesses // of play tokens
+	keys   *Guesses // wrong publish keys
+	tokens *Guesses // wrong play tokens
 	joins  joinLimiter
 	absent absentStreams
 }
@@ -146,16 +146,16 @@ func New(o Options) *Admission {
 	return a
 }
 
-// SetJoinRate sets how many viewers may join in a second; 0: no limit.
+// SetJoinRate sets how many viewers may join per second; 0 means no limit.
 func (a *Admission) SetJoinRate(rate int) { a.joins.setRate(rate) }
 
-// openRules lets everyone publish and play.
+// openRules allow everyone to publish and play.
 type openRules struct{}
 
 func (openRules) PublishKeys(string) []string { return nil }
 func (openRules) PlaySecret(string) string    { return "" }
 
-// noHooks asks no receiver.
+// noHooks asks no hook.
 type noHooks struct{}
 
 func (noHooks) AsksPlay(string) bool                                       { return false }

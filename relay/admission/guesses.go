@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-live/holdfast/relay/delay"
 )
 
-// The answers to wrong keys come late: the first few of an address within window at once, each
-// further one after twice the time, up to longest.
+// Answers to wrong keys are delayed. The first few of an address within window are not; the
+// delay doubles with each further one, up to the maximum.
 const (
 	freeGuesses = 3
 	minDelay    = 250 * time.Millisecond
@@ -21,35 +21,36 @@ const (
 )
 
 const (
-	// maxAddresses bounds the memory that strangers can take. Beyond it the oldest window is dropped.
+	// maxAddresses bounds the memory for counts. When it is reached, the oldest is dropped.
 	maxAddresses = 4096
-	// maxDelayed and mostLateFrom bound the answers that are kept back at a time, of all addresses and
-	// of one. Further wrong keys are answered at once.
+	// maxDelayed and maxDelayedPerAddress bound the answers that are delayed at a time, in total
+	// and per address. Further wrong keys are answered at once.
 	maxDelayed           = 512
 	maxDelayedPerAddress = 32
 )
 
-// Guesses slows down the guessing of keys. It counts wrong keys per address, and per /64 of IPv6, of
-// which one host has plenty. Callers check a right key first: it never waits, whatever else comes from
-// its address.
+// Guesses slows down the guessing of keys. It counts wrong keys per IPv4 address and per /64 of
+// IPv6, because one IPv6 host has many addresses. Callers check a right key first, so that it is
+// never delayed.
 type Guesses struct {
-	mu        sync.Mutex // guards all below, and what the tallies hold
+	mu        sync.Mutex // guards the fields below, and the tallies
 	byNetwork map[string]*list.Element
-	order     *list.List // of *tally, the oldest window first
-	delayed   int        // answers that are kept back
+	order     *list.List // of *tally, oldest window first
+	delayed   int        // delayed answers
 }
 
 type tally struct {
 	network string
 	since   time.Time
 	count   int
-	delayed int // answers that are kept back
+	delayed int // delayed answers
 }
 
 // NewGuesses returns an empty count.
 func NewGuesses() *Guesses { return &Guesses{byNetwork: map[string]*list.Element{}, order: list.New()} }
 
-// Wrong counts a wrong key of an address and returns when it is time to answer it. Its error is ctx's.
+// Wrong counts a wrong key of an address, and returns when it should be answered. Its error is
+// that of ctx.
 func (g *Guesses) Wrong(ctx context.Context, remote string) error {
 	wait, answered := g.count(time.Now(), Network(remote))
 	if answered == nil {
@@ -59,8 +60,8 @@ func (g *Guesses) Wrong(ctx context.Context, remote string) error {
 	return delay.Sleep(ctx, wait)
 }
 
-// count counts a wrong key. Where its answer is to be kept back, answered is to be called after that;
-// else it is nil.
+// count counts a wrong key and returns the delay of its answer. If the answer is delayed,
+// answered must be called after it; otherwise answered is nil.
 func (g *Guesses) count(now time.Time, network string) (delay time.Duration, answered func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -75,7 +76,7 @@ func (g *Guesses) count(now time.Time, network string) (delay time.Duration, ans
 		e = g.order.PushBack(&tally{network: network, since: now})
 		g.byNetwork[network] = e
 	}
-	one := e.Value.(*tally) //nolint:forcetypeassert // nothing else is in the list
+	one := e.Value.(*tally) //nolint:forcetypeassert // the list has no other type
 	one.count++
 	delay = delayOf(one.count)
 	if delay == 0 || g.delayed >= maxDelayed || one.delayed >= maxDelayedPerAddress {
@@ -91,7 +92,7 @@ func (g *Guesses) count(now time.Time, network string) (delay time.Duration, ans
 	}
 }
 
-// delayOf returns how long the answer to the nth wrong key of an address is kept back.
+// delayOf returns the delay of the answer to the nth wrong key of an address.
 func delayOf(n int) time.Duration {
 	if n <= freeGuesses {
 		return 0
@@ -105,8 +106,8 @@ func (g *Guesses) forget(e *list.Element) {
 	g.order.Remove(e)
 }
 
-// Network returns the network that one peer may have for itself: an IPv4 address, or the /64 of an IPv6
-// one. remote is host:port, or a host.
+// Network returns the network that a single peer may control: an IPv4 address, or the /64 of an
+// IPv6 address. remote is host:port or a host.
 func Network(remote string) string {
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {

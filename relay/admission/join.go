@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// Join implements egress.Admission. A viewer is checked first, then waits for its turn, then the hooks
-// are asked, and then it is subscribed.
+// Join implements egress.Admission. It checks the viewer, waits for the viewer's turn, asks the
+// hooks, and subscribes the viewer.
 func (a *Admission) Join(ctx context.Context, r egress.Request) (egress.Subscription, egress.Grant, error) {
 	r.Agent = a.o.Redact(r.Agent)
 	sub, grant, err := a.join(ctx, r)
@@ -58,18 +58,18 @@ func (a *Admission) join(ctx context.Context, r egress.Request) (Subscription, e
 	return sub, grant, nil
 }
 
-// subscribe subscribes a viewer whose ticket is valid, in its turn and if the hooks allow it.
+// subscribe subscribes a viewer with a valid ticket, in its turn and if the hooks allow it.
 func (a *Admission) subscribe(ctx context.Context, name string, r egress.Request, t ticket) (sub Subscription, exact bool, err error) {
-	if err := a.o.Streams.Expects(name, r.Protocol); err != nil { // no hook is asked about it
+	if err := a.o.Streams.Expects(name, r.Protocol); err != nil { // before any hook is asked
 		return nil, false, err
 	}
 	exists := a.o.Streams.Life(name) != 0
-	if exists || a.o.Hooks.AsksPlay(name) { // waiting for a stream that does not exist costs nothing, asking does
+	if exists || a.o.Hooks.AsksPlay(name) { // waiting for a stream is cheap; asking hooks is not
 		if err := a.waitTurn(ctx, r, t); err != nil {
 			return nil, false, err
 		}
 	}
-	if err := a.o.Hooks.Play(ctx, name, r, t.identity(r)); err != nil { // of a viewer that resumes, too
+	if err := a.o.Hooks.Play(ctx, name, r, t.identity(r)); err != nil { // also for a viewer that resumes
 		return nil, false, err
 	}
 	if !exists {
@@ -82,7 +82,7 @@ func (a *Admission) subscribe(ctx context.Context, name string, r egress.Request
 	if sub, exact, err = a.o.Streams.Subscribe(ctx, r.App, r.Name, r.Protocol, t.position(r), r.Audio...); err != nil {
 		return nil, false, a.markExpected(name, err)
 	}
-	if t.withoutTicket != nil && !a.sameShow(name, t) { // the show ended while the viewer waited
+	if t.withoutTicket != nil && !a.sameShow(name, t) { // the stream ended while the viewer waited
 		sub.Close()
 		return nil, false, t.withoutTicket
 	}
@@ -90,7 +90,7 @@ func (a *Admission) subscribe(ctx context.Context, name string, r egress.Request
 	if exists {
 		return sub, exact, nil
 	}
-	// It waited for the stream, as thousands may have done.
+	// The viewer waited for the stream, possibly with thousands of others.
 	if err := a.waitTurn(ctx, r, t); err != nil {
 		sub.Close()
 		return nil, false, err
@@ -101,9 +101,9 @@ func (a *Admission) subscribe(ctx context.Context, name string, r egress.Request
 	return sub, exact, nil
 }
 
-// Read admits a viewer that reads the state of a stream: one that may play it, by its play token and by
-// the hooks. It returns the stream's name and when the token expires. The hooks are asked about streams
-// that exist alone, no more often than viewers may join.
+// Read admits a client that reads the state of a stream, by the viewer's play token and the
+// hooks. It returns the stream's name and when the token expires. Hooks are asked only about
+// existing streams, and no more often than viewers may join.
 func (a *Admission) Read(ctx context.Context, r egress.Request, exists func(stream string) bool) (name string, until time.Time, err error) {
 	r.Agent = a.o.Redact(r.Agent)
 	if err := a.o.ConnectionLimit(ctx); err != nil {
@@ -125,8 +125,8 @@ func (a *Admission) Read(ctx context.Context, r egress.Request, exists func(stre
 	return name, t.until, a.o.Hooks.Play(ctx, name, r, t.identity(r))
 }
 
-// waitTurn waits for the turn of a viewer. Viewers that resume come before new ones, and one that is
-// watching already waits for none.
+// waitTurn waits for the viewer's turn. Viewers that resume precede new ones. A viewer that is
+// watching already does not wait.
 func (a *Admission) waitTurn(ctx context.Context, r egress.Request, t ticket) error {
 	if r.Priority == egress.ActiveViewer {
 		return nil
@@ -134,7 +134,8 @@ func (a *Admission) waitTurn(ctx context.Context, r egress.Request, t ticket) er
 	return a.joins.wait(ctx, r.Remote, t.returning || r.Priority == egress.ReturningViewer)
 }
 
-// markExpected marks the refusal of a stream that is expected back after a restart of the relay.
+// markExpected marks the refusal for a stream that is expected back after a restart of the
+// relay.
 func (a *Admission) markExpected(name string, err error) error {
 	var refusal *ingest.Refusal
 	if !errors.As(err, &refusal) || !refusal.NotLive || !a.o.Streams.ExpectedBack(name) {
@@ -147,7 +148,7 @@ func (a *Admission) markExpected(name string, err error) error {
 	return &marked
 }
 
-// The outcomes of a request to play.
+// Outcomes of a request to play.
 const (
 	joined       = "joined"
 	notLive      = "not_live"
@@ -158,7 +159,7 @@ const (
 	noKeyframe   = string(ingest.NoKeyframe)
 )
 
-// JoinOutcomes returns the outcomes of a request to play, as the metrics name them.
+// JoinOutcomes returns the outcomes of a request to play in the metrics.
 func JoinOutcomes() []string {
 	return []string{joined, notLive, refusedName, refusedKey, refusedCodec, refusedLimit, noKeyframe}
 }

@@ -11,15 +11,16 @@ import (
 	"github.com/holdfast-live/holdfast/relay/delay"
 )
 
-// joinLimiter paces the viewers that join: each waits for its turn, or is refused.
+// joinLimiter limits the rate at which viewers join. Each viewer waits for its turn, or is
+// refused.
 type joinLimiter struct {
-	waited func(time.Duration) // called with the wait of each turn; may be nil
-	mu     sync.Mutex          // guards what follows
+	waited func(time.Duration) // called with the wait of each admitted viewer; may be nil
+	mu     sync.Mutex          // guards the fields below
 	joins  pacing.Joins
 	shares pacing.Shares
 }
 
-// setRate sets how many may join in a second; 0: no limit.
+// setRate sets how many viewers may join per second; 0 means no limit.
 func (l *joinLimiter) setRate(rate int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -37,13 +38,14 @@ func (l *joinLimiter) turn(now time.Time, remote string, resumes bool, chance fl
 	return l.joins.Ask(now, resumes, chance)
 }
 
-// wait waits for the turn of a viewer. Its error is ctx's, or a refusal with a time to retry after.
+// wait waits for the turn of a viewer. Its error is that of ctx, or a refusal with a time to
+// retry after.
 func (l *joinLimiter) wait(ctx context.Context, remote string, resumes bool) error {
-	chance := rand.Float64() //nolint:gosec // it spreads, and keeps nothing secret
+	chance := rand.Float64() //nolint:gosec // jitter, not a secret
 	turn := l.turn(time.Now(), remote, resumes, chance)
 	if !turn.OK {
 		return &ingest.Refusal{
-			Outcome: ingest.RefusedLimit, Reason: "too many viewers join at once", Hint: "wait as long as Retry-After says, and ask again",
+			Outcome: ingest.RefusedLimit, Reason: "too many viewers join at once", Hint: "retry after the time in Retry-After",
 			RetryAfter: turn.Wait,
 		}
 	}

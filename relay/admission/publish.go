@@ -8,10 +8,10 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
-// Publish implements ingest.Access: it admits a publisher, hands it on, and counts the outcome. Its
-// error is an *ingest.Refusal, or ctx's.
+// Publish implements ingest.Access. It admits a publisher, passes it on, and counts the outcome.
+// Its error is an *ingest.Refusal, or that of ctx.
 func (a *Admission) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
-	r.Agent = a.o.Redact(r.Agent) // the API, hooks and events show it
+	r.Agent = a.o.Redact(r.Agent) // it appears in the API, hooks and events
 	sink, err := a.publish(ctx, r)
 	var refusal *ingest.Refusal
 	switch {
@@ -32,7 +32,7 @@ func (a *Admission) publish(ctx context.Context, r ingest.Request) (ingest.Sink,
 	if err := a.refuseSecretAsName(r); err != nil {
 		return nil, err
 	}
-	if err != nil { // before the key, so that a wrong name is refused for that
+	if err != nil { // reported before the key is checked
 		return nil, err
 	}
 	if err := a.checkKey(ctx, name, r); err != nil {
@@ -46,7 +46,7 @@ func (a *Admission) publish(ctx context.Context, r ingest.Request) (ingest.Sink,
 	return a.o.Publisher.Publish(ctx, r)
 }
 
-// errSelfPush refuses a push of the relay to itself, which would take over its own stream.
+// errSelfPush returns the refusal of the relay's own push, which would take over its own stream.
 func errSelfPush(name string) error {
 	return &ingest.Refusal{
 		Outcome: ingest.RefusedKey, Reason: "this is the relay that pushes " + name + ": it would push it to itself",
@@ -54,7 +54,7 @@ func errSelfPush(name string) error {
 	}
 }
 
-// checkKey checks a publisher's key, where the stream needs one.
+// checkKey checks a publisher's key, if the stream requires one.
 func (a *Admission) checkKey(ctx context.Context, name string, r ingest.Request) error {
 	keys := a.o.Rules.PublishKeys(name)
 	switch {
@@ -75,10 +75,10 @@ func errNoKey() error {
 	}
 }
 
-// refuseSecretAsName refuses a push whose app or name is a configured secret, and that has no key, where
-// the stream needs one: the key was most likely pasted in the wrong place. The answer is that to any
-// push without a key. Where publishing is open to everyone the push goes on, since a refusal would tell
-// strangers whether a name is a secret.
+// refuseSecretAsName refuses a publisher without a key whose app or name is a configured secret,
+// if the stream requires a key: the key was most likely pasted in the wrong place. The answer is
+// the same as to any publisher without a key. If everyone may publish, the publisher is
+// admitted, because a refusal would reveal that the name is a secret.
 func (a *Admission) refuseSecretAsName(r ingest.Request) error {
 	if r.Key != "" || !a.o.IsSecret(r.App) && !a.o.IsSecret(r.Name) {
 		return nil
@@ -91,8 +91,8 @@ func (a *Admission) refuseSecretAsName(r ingest.Request) error {
 	return errNoKey()
 }
 
-// isLayer reports whether a rendition is a simulcast layer of a session about which the hooks were asked
-// already. What carries its media waits for the answer.
+// isLayer reports whether a rendition is a simulcast layer of a session about which the hooks
+// have been asked already. The media of the session waits for that answer.
 func isLayer(r ingest.Request) bool {
 	_, leaf, ok := strings.Cut(r.Name, "~")
 	return ok && strings.HasSuffix(r.Session.ID(), "~"+leaf)

@@ -10,26 +10,27 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// ticket is what a viewer is admitted by: its play token, its resume token, or the name of its HLS
-// session. The latter two stand for the play token that they were issued for. They last no longer than
-// it does, and no longer than the stream: one that has ended and is published again is another show.
+// ticket is what admits a viewer: its play token, its resume token, or the name of its HLS
+// session. The latter two replace the play token that they were issued for. They are valid no
+// longer than that token, and no longer than the stream: a stream that has ended and is
+// published again is another one.
 type ticket struct {
-	// verdict is that of the resume token, and claims are its claims. The claims of a token of a show
-	// that has ended do not count: its verdict is Invalid.
+	// verdict and claims are those of the resume token. If its stream has ended, the verdict is
+	// Invalid and the claims do not count.
 	verdict   resume.Verdict
 	claims    resume.Claims
 	session   resume.Verdict // of the session's name
 	named     resume.Name
 	returning bool      // the viewer was admitted before
-	viewer    uint64    // the same in all resumes of a viewer
-	first     time.Time // when the viewer was admitted by its play token; the zero Time is now
-	until     time.Time // when the play token expires; the zero Time is never
-	// withoutTicket is why the viewer would be refused without its resume token or session; nil: it
-	// would not be.
+	viewer    uint64    // ID of the viewer, kept across resumes
+	first     time.Time // when the viewer was admitted by its play token; the zero Time means now
+	until     time.Time // when the play token expires; the zero Time means never
+	// withoutTicket is the refusal that the viewer would get without its resume token or
+	// session, or nil.
 	withoutTicket error
 }
 
-// checkTicket checks what a viewer presents. Its error is an *ingest.Refusal, or ctx's.
+// checkTicket checks the viewer's credentials. Its error is an *ingest.Refusal, or that of ctx.
 func (a *Admission) checkTicket(ctx context.Context, name string, r egress.Request) (ticket, error) {
 	now, secret := time.Now(), a.o.Rules.PlaySecret(name)
 	t := ticket{viewer: randomID()}
@@ -61,14 +62,14 @@ func (a *Admission) checkTicket(ctx context.Context, name string, r egress.Reque
 		}
 	case secret != "":
 		t.until = until
-	case t.verdict.Admits(): // only the resume token says when the viewer came
+	case t.verdict.Admits(): // only the resume token has the time of the first admission
 		t.first = t.claims.First
 	}
 	return t, nil
 }
 
-// playToken checks a viewer's play token and returns when it expires. The answer to an invalid token is
-// delayed where the address has sent several, unless the viewer can do without.
+// playToken checks a viewer's play token and returns when it expires. The answer to an invalid
+// token is delayed if the address has sent several, unless the viewer does not need the token.
 func (a *Admission) playToken(ctx context.Context, name string, r egress.Request, returns bool) (until time.Time, err error) {
 	until, wrong, err := checkPlayToken(a.o.Rules, name, r.Token)
 	if wrong && !returns {
@@ -79,8 +80,8 @@ func (a *Admission) playToken(ctx context.Context, name string, r egress.Request
 	return until, err
 }
 
-// sameShow reports whether the show is still that of the resume token or session by which alone a
-// viewer was admitted.
+// sameShow reports whether the stream is still that of the resume token or session that alone
+// admitted the viewer.
 func (a *Admission) sameShow(name string, t ticket) bool {
 	if t.verdict.Admits() {
 		return t.verdict == resume.Elsewhere || a.o.Streams.Life(name) == t.claims.Life
@@ -88,8 +89,8 @@ func (a *Admission) sameShow(name string, t ticket) bool {
 	return t.session == resume.Elsewhere || a.familyLife(name) == t.named.Life
 }
 
-// familyLife returns the life that sessions of a stream belong to: a session goes on with all
-// renditions of a stream. A rendition without a stream has its own.
+// familyLife returns the life of the stream that sessions belong to: a session is valid for all
+// renditions of a stream. A rendition without a parent has its own.
 func (a *Admission) familyLife(name string) uint64 {
 	if life := a.o.Streams.Life(ingest.ParentStream(name)); life != 0 {
 		return life
@@ -97,7 +98,7 @@ func (a *Admission) familyLife(name string) uint64 {
 	return a.o.Streams.Life(name)
 }
 
-// position returns where a viewer was cut off, or where it begins.
+// position returns where the viewer was cut off, or where it begins.
 func (t ticket) position(r egress.Request) (at Position) {
 	if t.verdict == resume.Good && (r.Resume.DTS >= 0 || r.Resume.Seq > 0) {
 		at = Position{
@@ -111,8 +112,8 @@ func (t ticket) position(r egress.Request) (at Position) {
 	return at
 }
 
-// identity returns what tells viewers apart for the hooks: the play token, or what stands for it. It is
-// a secret.
+// identity returns what identifies the viewer for the hooks: the play token, or what replaces
+// it. It is a secret.
 func (t ticket) identity(r egress.Request) string {
 	switch {
 	case r.Token != "" || !t.returning:
@@ -123,15 +124,16 @@ func (t ticket) identity(r egress.Request) string {
 	return "session " + strconv.FormatUint(t.named.ID, 16)
 }
 
-// SessionName returns a new name for the HLS session of a viewer of a stream and its renditions. It is
-// valid until its play token expires; the zero Time is never. The name stands for the token: a secret.
+// SessionName returns a new name for the HLS session of a viewer of a stream and its renditions.
+// It is valid until the play token expires; the zero Time means forever. The name replaces the
+// token, and is a secret.
 func (a *Admission) SessionName(stream string, until time.Time) string {
 	name := resume.Name{Stream: ingest.ParentStream(stream), ID: randomID(), Life: a.familyLife(stream), Until: until}
 	return a.o.Sealer.SealName(name, a.o.Rules.PlaySecret(stream))
 }
 
-// IssuedSession reports whether a name was issued for a stream, or for the one that it is a rendition
-// of, and is still valid.
+// IssuedSession reports whether a name was issued for a stream, or for the stream that it is a
+// rendition of, and is still valid.
 func (a *Admission) IssuedSession(stream, name string) bool {
 	got, verdict := a.o.Sealer.OpenName(time.Now(), name, ingest.ParentStream(stream), a.o.Rules.PlaySecret(stream))
 	return verdict == resume.Elsewhere || verdict == resume.Good && a.familyLife(stream) == got.Life

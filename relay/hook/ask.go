@@ -13,14 +13,14 @@ import (
 	"github.com/holdfast-live/holdfast/relay/delay"
 )
 
-// maxAttempts is how often a question is asked of a hook that fails, within its timeout; one that
-// failed before is asked once.
+// maxAttempts is how often a hook is called for one question while it fails, within its timeout.
+// A hook that failed the last time is called once.
 const maxAttempts = 3
 
-// retryBackoff spaces them.
+// retryBackoff is the backoff between these calls.
 var retryBackoff = policy.Backoff{Base: 100 * time.Millisecond, Factor: 2, Max: time.Second, Jitter: 0.5}
 
-// unanswered refuses what nobody has answered.
+// unanswered returns the refusal for a question that no hook has answered.
 func unanswered() error {
 	return &ingest.Refusal{
 		Outcome: ingest.RefusedLimit, Reason: "the relay could not ask whether this is allowed", Hint: "try again in a moment",
@@ -28,7 +28,7 @@ func unanswered() error {
 	}
 }
 
-// ask asks one hook.
+// ask asks the target a question, unless its answer is cached.
 func (t *target) ask(ctx context.Context, m message, k key) error {
 	h := t.hook.Load()
 	lasts := h.Cache
@@ -42,7 +42,7 @@ func (t *target) ask(ctx context.Context, m message, k key) error {
 	}
 	a := t.question(ctx, m, h.Timeout)
 	t.o.Count(m.kind, a.outcome)
-	if err := ctx.Err(); err != nil { // who wanted to know is gone
+	if err := ctx.Err(); err != nil { // the peer has gone
 		return err
 	}
 	t.logState(a, m.kind)
@@ -68,21 +68,21 @@ func refusal(kind Type, a answer) error {
 		what = "playing this stream was refused"
 	}
 	return &ingest.Refusal{
-		Outcome: ingest.RefusedKey, Reason: cmp.Or(a.reason, what), Hint: cmp.Or(a.hint, "ask whoever runs this relay"),
+		Outcome: ingest.RefusedKey, Reason: cmp.Or(a.reason, what), Hint: cmp.Or(a.hint, "ask the operator of this relay"),
 	}
 }
 
-// question waits for its turn, and calls until there is an answer or the time is over.
+// question waits for a slot, and calls the hook until it answers or the time limit is reached.
 func (t *target) question(ctx context.Context, m message, limit time.Duration) answer {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	defer context.AfterFunc(t.ctx, cancel)() // the hooks are closing
+	defer context.AfterFunc(t.ctx, cancel)() // until the hooks close
 	turn := t.asking[m.kind]
 	select {
 	case turn <- struct{}{}:
 		defer func() { <-turn }()
 	case <-ctx.Done():
-		return answer{outcome: Failed, err: errText("too many questions wait for it")}
+		return answer{outcome: Failed, err: errText("too many questions are pending")}
 	}
 	t.mu.Lock()
 	left := maxAttempts
@@ -98,7 +98,7 @@ func (t *target) question(ctx context.Context, m message, limit time.Duration) a
 	}
 }
 
-// key tells viewers apart: the stream, the token and the address without its port.
+// key identifies viewers in the cache by stream, token and address without port.
 type key [sha256.Size]byte
 
 func keyOf(e Event, secret string) key {
@@ -109,12 +109,12 @@ func keyOf(e Event, secret string) key {
 	return sha256.Sum256([]byte(e.Stream + "\x00" + host + "\x00" + secret))
 }
 
-// maxCached is how many answers a hook's are kept of.
+// maxCached is the maximum number of cached answers per hook.
 const maxCached = 10_000
 
-// answerCache are those that count for a while.
+// answerCache caches answers for a while.
 type answerCache struct {
-	mu    sync.Mutex // guards all
+	mu    sync.Mutex // guards byKey
 	byKey map[key]verdict
 }
 
@@ -130,7 +130,7 @@ func (a *answerCache) get(now time.Time, k key) (err error, ok bool) { //nolint:
 	return v.err, ok && now.Before(v.until)
 }
 
-// put keeps an answer. Where there are too many, those that count no more go, else all do.
+// put caches an answer. If the cache is full, it drops expired answers or else all.
 func (a *answerCache) put(now time.Time, k key, err error, lasts time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

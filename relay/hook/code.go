@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// verdictOf returns what a body says that came with a status of 2xx as the answer to a question. It
-// allows, unless it is of a hook that was written for SRS: those answer 200 in any case and refuse with
-// a code that is not 0, in JSON or alone.
+// verdictOf interprets the body of a response with status 2xx to a question. It allows, unless
+// it is from a hook that was written for SRS. Those always answer 200, and refuse with a code
+// other than 0, in JSON or alone.
 func verdictOf(body []byte, err error) answer {
 	if err != nil {
-		return answer{outcome: Failed, retry: true, err: errText("its answer broke off")}
+		return answer{outcome: Failed, retry: true, err: errText("its response was cut off")}
 	}
 	text := bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff")))
 	if len(text) == 0 || !strings.ContainsRune("{-0123456789", rune(text[0])) {
 		return answer{outcome: Delivered}
 	}
-	if len(body) > maxBody { // it may have a code
-		return answer{outcome: Failed, err: errText("its answer is longer than " + strconv.Itoa(maxBody) + " bytes")}
+	if len(body) > maxBody { // it may contain a code
+		return answer{outcome: Failed, err: errText("its response is longer than " + strconv.Itoa(maxBody) + " bytes")}
 	}
 	code, ok := codeOf(text)
 	if !ok {
@@ -30,7 +30,7 @@ func verdictOf(body []byte, err error) answer {
 	return a
 }
 
-// codeOf returns the code of an answer that refuses; ok is false where it has none, or 0.
+// codeOf returns the code of a response that refuses. ok is false if it has no code, or code 0.
 func codeOf(text []byte) (code string, ok bool) {
 	var value any
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -49,7 +49,7 @@ func codeOf(text []byte) (code string, ok bool) {
 	default:
 		return "", false
 	}
-	if f, _ := strconv.ParseFloat(code, 64); f == 0 { // a word, or 0; what is out of range is not
+	if f, _ := strconv.ParseFloat(code, 64); f == 0 { // not a number, or 0; out of range is neither
 		return "", false
 	}
 	return printable(code[:min(len(code), 32)]), true

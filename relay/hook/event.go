@@ -7,62 +7,62 @@ import (
 	"time"
 )
 
-// Type is what a hook can be called for. The values are the configuration's and the payload's.
+// Type is a type of event. The values appear in the configuration and in payloads.
 type Type string
 
-// The types of events. Publish and Play are questions, which a hook may answer with a refusal;
-// the others are told.
+// Types of events. Publish and Play are questions, which a hook may refuse; the others are
+// notifications.
 const (
 	Publish     Type = "on_publish"
 	Play        Type = "on_play"
-	Unpublish   Type = "on_unpublish"    // a push ended as it should
-	Break       Type = "on_break"        // a push ended in another way, or is silent
-	Resume      Type = "on_resume"       // the stream goes on
-	Backup      Type = "on_backup"       // the backup takes over from the primary, or the other way
-	RouteSwitch Type = "on_route_switch" // a stream goes over another route
+	Unpublish   Type = "on_unpublish"    // a publisher ended cleanly
+	Break       Type = "on_break"        // a publisher ended otherwise, or is silent
+	Resume      Type = "on_resume"       // the stream continues
+	Backup      Type = "on_backup"       // the backup takes over from the primary, or vice versa
+	RouteSwitch Type = "on_route_switch" // a stream switches to another route
 )
 
-// Types lists all of them.
+// Types returns all types.
 func Types() []Type { return []Type{Publish, Play, Unpublish, Break, Resume, Backup, RouteSwitch} }
 
-// Outcome is what became of an event at one hook. The values are label values of
+// Outcome is the outcome of an event at one hook. The values are label values of
 // holdfast_hook_events_total.
 type Outcome string
 
-// The outcomes of an event.
+// Outcomes of an event.
 const (
-	Delivered Outcome = "delivered" // and, of a question, allowed
-	Refused   Outcome = "refused"   // a question
-	Failed    Outcome = "failed"    // no answer that means anything, also not to a retry
-	Dropped   Outcome = "dropped"   // given up for a newer one, or at the end
+	Delivered Outcome = "delivered" // a notification was accepted, or a question allowed
+	Refused   Outcome = "refused"   // a question was refused
+	Failed    Outcome = "failed"    // no valid response, even after retries
+	Dropped   Outcome = "dropped"   // dropped for a newer event, or at shutdown
 )
 
-// Outcomes lists all of them.
+// Outcomes returns all outcomes.
 func Outcomes() []Outcome { return []Outcome{Delivered, Refused, Failed, Dropped} }
 
-// Event is what a hook is called with, as JSON. Nothing in it is secret.
+// Event is the payload of a hook, encoded as JSON. It contains no secrets.
 type Event struct {
-	// ID is the event's own: the same when it is sent again.
+	// ID is unique per event, and the same for each retry.
 	ID       string    `json:"id"`
 	Type     Type      `json:"event"`
 	Time     time.Time `json:"time"`
 	Stream   string    `json:"stream"`
 	Session  string    `json:"session,omitempty"` // of the publisher
 	Role     string    `json:"role,omitempty"`    // of the publisher: primary or backup
-	Standby  bool      `json:"standby,omitempty"` // of Break and Unpublish: it was held warm, and fed nothing
-	After    string    `json:"after,omitempty"`   // of Backup: the session that fed the stream before
+	Standby  bool      `json:"standby,omitempty"` // for Break and Unpublish: the session was the standby
+	After    string    `json:"after,omitempty"`   // for Backup: the session that fed the stream before
 	Protocol string    `json:"protocol,omitempty"`
 	Remote   string    `json:"remote,omitempty"`
 	Agent    string    `json:"agent,omitempty"`
 	Cause    string    `json:"cause,omitempty"`
 	Detail   string    `json:"detail,omitempty"`
-	Outage   float64   `json:"outage_seconds,omitempty"` // of Resume
-	Group    string    `json:"group,omitempty"`          // and what follows: of RouteSwitch
+	Outage   float64   `json:"outage_seconds,omitempty"` // for Resume
+	Group    string    `json:"group,omitempty"`          // for RouteSwitch, like the fields below
 	Route    string    `json:"route,omitempty"`
 	From     string    `json:"from,omitempty"`
 }
 
-// message is an event as it is sent.
+// message is an encoded event.
 type message struct {
 	id   string
 	kind Type
@@ -70,10 +70,10 @@ type message struct {
 	body []byte
 }
 
-// message gives an event its name.
+// message encodes an event with a new ID.
 func (e Event) message(now time.Time) (message, error) {
 	var b [16]byte
-	_, _ = rand.Read(b[:]) // it never fails
+	_, _ = rand.Read(b[:]) // never fails
 	e.ID = hex.EncodeToString(b[:])
 	if e.Time.IsZero() {
 		e.Time = now

@@ -1,8 +1,8 @@
-// Package hook calls other programs over HTTP: it tells them what happens, and asks them who may
+// Package hook calls other programs over HTTP. It notifies them of events, and asks them who may
 // publish and who may play.
 //
-// What is told waits in a queue of its own for each hook and is sent again until the hook has it,
-// so that nothing waits for a hook but who asks it.
+// Notifications wait in a queue per hook and are retried until the hook accepts them, so that
+// only those who ask a question wait for a hook.
 package hook
 
 import (
@@ -16,18 +16,19 @@ import (
 	"time"
 )
 
-// Hook is where events go.
+// Hook is a configured receiver of events.
 type Hook struct {
-	URL    string // a secret: it may hold one
-	Secret string // of the signature; empty: none is made
-	Events []Type // empty: all
-	// Match is a pattern of streams as path.Match has them. What is told of renditions is for
-	// patterns with a ~ alone; questions about a rendition are also its stream's.
+	URL    string // a secret, because it may contain one
+	Secret string // of the signature; if empty, calls are not signed
+	Events []Type // if empty, all types
+	// Match is a pattern of stream names as in path.Match. Notifications about renditions are
+	// sent only for patterns with a ~. A question about a rendition is also sent if its parent
+	// matches.
 	Match    string
-	Timeout  time.Duration // of one call; of a question with all its retries
-	Deny     bool          // a question that gets no answer is refused
-	Insecure bool          // any certificate will do
-	Cache    time.Duration // how long the answer about a viewer's token and address counts; 0: once
+	Timeout  time.Duration // of one call; for a question including retries
+	Deny     bool          // refuse a question without an answer
+	Insecure bool          // do not verify certificates
+	Cache    time.Duration // how long an answer about a viewer's token and address is cached; 0 disables the cache
 }
 
 func (h *Hook) wants(e Event) bool {
@@ -46,26 +47,26 @@ func (h *Hook) wants(e Event) bool {
 	return rendition && asks && ok && err == nil
 }
 
-// Options are what Hooks need.
+// Options configure Hooks.
 type Options struct {
 	Log *slog.Logger
-	// Count is told what became of an event at one hook; nil: nobody is.
+	// Count counts the outcome of an event at one hook; may be nil.
 	Count func(Type, Outcome)
-	// Dial connects; nil: as the system does.
+	// Dial connects; nil means the default dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-// Hooks are those that are configured.
+// Hooks are the configured hooks.
 type Hooks struct {
 	o  Options
-	mu sync.Mutex // guards what follows
-	// targets is replaced, never changed.
+	mu sync.Mutex // guards the fields below
+	// targets is replaced, never modified.
 	targets []*target
-	removed sync.WaitGroup // targets that are ending
+	removed sync.WaitGroup // removed targets that are stopping
 	closed  bool
 }
 
-// New returns Hooks without any. They have to be closed.
+// New returns empty Hooks. Close must be called to stop them.
 func New(o Options) *Hooks {
 	if o.Count == nil {
 		o.Count = func(Type, Outcome) {}
@@ -73,8 +74,8 @@ func New(o Options) *Hooks {
 	return &Hooks{o: o}
 }
 
-// Reload puts other hooks in force. One whose address was there before goes on with what waits
-// for it; what waits for one that is not any more is dropped.
+// Reload replaces the hooks. A hook whose URL is unchanged keeps its queue; the queues of
+// removed hooks are dropped.
 func (h *Hooks) Reload(hooks []Hook) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -115,7 +116,7 @@ func (h *Hooks) targetsFor(e Event) (out []*target) {
 	return out
 }
 
-// Tell has an event sent to who wants it. It does not wait.
+// Tell sends an event to the hooks that want it. It does not block.
 func (h *Hooks) Tell(e Event) {
 	targets := h.targetsFor(e)
 	if len(targets) == 0 {
@@ -131,12 +132,12 @@ func (h *Hooks) Tell(e Event) {
 	}
 }
 
-// Asks tells whether Ask would ask anybody.
+// Asks reports whether Ask would call any hook.
 func (h *Hooks) Asks(e Event) bool { return len(h.targetsFor(e)) > 0 }
 
-// Ask asks all who want to be asked, one after the other, until one refuses. Its error is an
-// *ingest.Refusal, or ctx's. secret is what the peer has shown: it is sent to nobody, and tells
-// apart those whose answer counts for a while.
+// Ask asks all hooks that want the event, one after another, until one refuses. Its error is an
+// *ingest.Refusal, or that of ctx. secret is the peer's credential. It is not sent; it
+// identifies the peer in the cache.
 func (h *Hooks) Ask(ctx context.Context, e Event, secret string) error {
 	targets := h.targetsFor(e)
 	if len(targets) == 0 {
@@ -154,7 +155,8 @@ func (h *Hooks) Ask(ctx context.Context, e Event, secret string) error {
 	return nil
 }
 
-// Close sends what waits, each event once, until a hook fails or ctx is done, and drops the rest.
+// Close sends the queued events, each once, until a hook fails or ctx is done, and drops the
+// rest.
 func (h *Hooks) Close(ctx context.Context) {
 	h.mu.Lock()
 	h.closed = true

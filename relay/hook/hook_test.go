@@ -144,10 +144,10 @@ func TestAsks(t *testing.T) {
 		takes        time.Duration // at most
 	}{
 		{"allowed", 204, "", true, Delivered, "", "", "", 0},
-		{"refused", 403, "", false, Refused, ingest.RefusedKey, "publishing this stream was refused", "ask whoever runs this relay", 0},
+		{"refused", 403, "", false, Refused, ingest.RefusedKey, "publishing this stream was refused", "ask the operator of this relay", 0},
 		{
 			"refused for now", 429, "", true, Refused, ingest.RefusedKey, "publishing this stream was refused",
-			"ask whoever runs this relay", 0,
+			"ask the operator of this relay", 0,
 		},
 		{
 			"refused in words", 402, `{"error": "the account\nis empty", "hint": "pay"}`, false, Refused, ingest.RefusedKey,

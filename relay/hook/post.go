@@ -17,25 +17,26 @@ import (
 	"unicode"
 )
 
-// The headers of a call.
+// Headers of a call.
 const (
-	// EventHeader has the event's id, by which a receiver knows one that is sent again.
+	// EventHeader is the event's ID, by which a receiver detects retries.
 	EventHeader = "Holdfast-Event"
-	// SignatureHeader has "t=SECONDS,v1=HEX": the time of sending, since 1970, and the
-	// HMAC-SHA256 of that number, a dot and the body.
+	// SignatureHeader is "t=SECONDS,v1=HEX": the Unix time of sending, and the HMAC-SHA256 of
+	// that number, a dot and the body.
 	SignatureHeader = "Holdfast-Signature"
 )
 
-// Sign is the value of SignatureHeader.
+// Sign returns the value of SignatureHeader.
 func Sign(secret string, now time.Time, body []byte) string {
 	t := strconv.FormatInt(now.Unix(), 10)
 	mac := hmac.New(sha256.New, []byte(secret))
-	_, _ = mac.Write([]byte(t + ".")) // it never fails
+	_, _ = mac.Write([]byte(t + ".")) // never fails
 	_, _ = mac.Write(body)
 	return "t=" + t + ",v1=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// newClient follows no redirect: an event is for the configured address alone.
+// newClient returns a client that follows no redirects, because events are sent to the
+// configured URL alone.
 func newClient(h *Hook, o Options) *http.Client {
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -47,16 +48,16 @@ func newClient(h *Hook, o Options) *http.Client {
 	}
 }
 
-// answer is what a call came to.
+// answer is the result of a call.
 type answer struct {
 	outcome      Outcome
-	retry        bool          // to send it again may help
-	retryAfter   time.Duration // when it may, at the earliest; 0: the hook has not said
+	retry        bool          // a retry may help
+	retryAfter   time.Duration // minimum delay of the retry; 0 if the hook has not set one
 	reason, hint string
-	err          error // of Failed
+	err          error // for Failed
 }
 
-// maxBody is how much is read of an answer, in bytes.
+// maxBody is how much of a response is read, in bytes.
 const maxBody = 64 << 10
 
 // post calls the hook once.
@@ -66,7 +67,7 @@ func (t *target) post(ctx context.Context, m message) answer {
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, h.URL, bytes.NewReader(m.body))
 	if err != nil {
-		return answer{outcome: Failed, err: errText("the request cannot be made")} // what err says may hold a secret
+		return answer{outcome: Failed, err: errText("invalid request")} // err may contain a secret
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "Holdfast")
@@ -98,12 +99,12 @@ func (t *target) post(ctx context.Context, m message) answer {
 	return answer{outcome: Failed, retry: retryable(got.StatusCode), retryAfter: after, err: fmt.Errorf("it answered %d", got.StatusCode)}
 }
 
-// errText is an error that is said nowhere else.
+// errText is an error without further use.
 type errText string
 
 func (e errText) Error() string { return string(e) }
 
-// withoutURL takes the address off an error: it may hold a secret.
+// withoutURL removes the URL from an error, because it may contain a secret.
 func withoutURL(err error) error {
 	type wrapped interface{ Unwrap() error }
 	if w, ok := err.(wrapped); ok { //nolint:errorlint // the outermost, which is *url.Error, and no other
@@ -112,7 +113,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-// refusalText are what a hook has to say to who is refused.
+// refusalText returns the reason and hint of a hook's refusal.
 func refusalText(body []byte) (reason, hint string) {
 	var said struct{ Error, Hint string }
 	if json.Unmarshal(body, &said) != nil {
@@ -121,10 +122,10 @@ func refusalText(body []byte) (reason, hint string) {
 	return printable(said.Error), printable(said.Hint)
 }
 
-// maxText is how long a text from a hook may be, in runes.
+// maxText is the maximum length of a text from a hook, in runes.
 const maxText = 200
 
-// printable makes a text one line of what can be printed.
+// printable converts a text to one printable line.
 func printable(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// maxRetryAfter is how long a hook may put off what it is told, at most.
+// maxRetryAfter is the maximum delay that a hook may request.
 const maxRetryAfter = 5 * time.Minute
 
-// retryAfter is how long an answer asks to be left alone, by its Retry-After: whole seconds, or a
-// date (RFC 9110, section 10.2.3). It is 0 where that says nothing, and afterMost at most.
+// retryAfter returns the delay that a Retry-After header requests: whole seconds, or a date (RFC
+// 9110, section 10.2.3). It is at most maxRetryAfter, and 0 if the header is invalid.
 func retryAfter(value string, now time.Time) time.Duration {
 	seconds, err := strconv.ParseUint(value, 10, 32)
 	if err == nil || errors.Is(err, strconv.ErrRange) {
@@ -24,8 +24,8 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return min(max(0, at.Sub(now)), maxRetryAfter)
 }
 
-// retryable tells whether a status says that the hook has no time, and not that it will not have what
-// it was sent.
+// retryable reports whether a status means that the hook is busy or failing, and not that it rejects
+// the event.
 func retryable(status int) bool {
 	return status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
 }

@@ -14,33 +14,33 @@ import (
 )
 
 const (
-	// maxQueue is how many events may wait for a hook; of more the oldest is dropped.
+	// maxQueue is the maximum number of queued events per hook; the oldest is dropped first.
 	maxQueue = 512
-	// maxAge is how long an event is sent again, from when it happened.
+	// maxAge is how long an event is retried, from when it happened.
 	maxAge = 10 * time.Minute
-	// maxPending is how many questions of a type are open at one hook at a time; more wait for their
-	// turn. Publishers do not wait for viewers, who may be many at once.
+	// maxPending is the maximum number of concurrent questions of a type per hook; more wait.
+	// The types are separate, so that publishers do not wait for many viewers.
 	maxPending = 64
 )
 
-// target is a hook at work.
+// target is a running hook.
 type target struct {
 	hook   atomic.Pointer[Hook]
 	client *http.Client
 	o      Options
 	log    *slog.Logger
-	asking map[Type]chan struct{} // of asked: held by a question
+	asking map[Type]chan struct{} // capacity maxPending: held by a question
 	cache  answerCache
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	queue   []message
-	dropped int  // events dropped since it answered last
-	down    bool // it did not answer when it was called last
+	dropped int  // events dropped since the hook last answered
+	down    bool // the last call failed
 
-	wake    chan struct{} // of one: there is something in the queue
-	closing chan struct{} // closed: send what waits, and end
+	wake    chan struct{} // capacity 1: the queue has an event
+	closing chan struct{} // closed when the target must send its queue and stop
 	once    sync.Once
-	ctx     context.Context // of all that is sent
+	ctx     context.Context // of all calls
 	abort   func()
 	done    chan struct{}
 }
@@ -56,7 +56,7 @@ func newTarget(h *Hook, o Options) *target {
 	return t
 }
 
-// redactURL is a URL without what may be secret in it: many have a token in their path.
+// redactURL returns the scheme and host of a URL; many URLs have a token in their path.
 func redactURL(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -70,12 +70,12 @@ func (t *target) configure(h *Hook) {
 	t.cache.clear()
 }
 
-// finish has the target end when it has sent what waits.
+// finish stops the target after it has sent its queue.
 func (t *target) finish() { t.once.Do(func() { close(t.closing) }) }
 
 func (t *target) wait() { <-t.done }
 
-// enqueue has m sent. It does not wait.
+// enqueue queues m. It does not block.
 func (t *target) enqueue(m message) {
 	t.mu.Lock()
 	var dropped []message
@@ -105,7 +105,7 @@ func (t *target) dequeue() (m message, ok bool) {
 	return m, true
 }
 
-// run sends the queue, in order.
+// run sends the queued events in order.
 func (t *target) run() {
 	defer close(t.done)
 	defer t.client.CloseIdleConnections()
@@ -126,7 +126,7 @@ func (t *target) run() {
 	}
 }
 
-// dropQueue gives up what waits.
+// dropQueue drops the queued events.
 func (t *target) dropQueue() {
 	for m, ok := t.dequeue(); ok; m, ok = t.dequeue() {
 		t.o.Count(m.kind, Dropped)
@@ -144,11 +144,11 @@ func (t *target) stopping() bool {
 	}
 }
 
-// deliver sends m until the hook has it, or there is no hope.
+// deliver sends m until the hook accepts it or a retry does not help.
 func (t *target) deliver(m message) bool {
 	for n := 0; ; n++ {
 		a := t.post(t.ctx, m)
-		if a.outcome == Refused { // there is nothing to refuse
+		if a.outcome == Refused { // a notification cannot be refused
 			a.outcome = Failed
 		}
 		t.logState(a, m.kind)
@@ -164,7 +164,7 @@ func (t *target) deliver(m message) bool {
 	}
 }
 
-// pause waits; false if the target is ending.
+// pause waits. It returns false if the target is stopping.
 func (t *target) pause(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -177,9 +177,9 @@ func (t *target) pause(d time.Duration) bool {
 	return false
 }
 
-func chance() float64 { return rand.Float64() } //nolint:gosec // it spreads, and keeps nothing secret
+func chance() float64 { return rand.Float64() } //nolint:gosec // jitter, not a secret
 
-// logState logs that a hook stopped to answer, and that it answers again: not each time.
+// logState logs when a hook stops answering and when it answers again.
 func (t *target) logState(a answer, kind Type) {
 	down := a.outcome == Failed
 	t.mu.Lock()

@@ -15,59 +15,59 @@ import (
 	"github.com/holdfast-live/holdfast/relay/delay"
 )
 
-// errObsolete: what the bridge makes is not made of the stream's sound any more.
-var errObsolete = errors.New("the stream's sound has changed")
+// errObsolete means that the bridge's target codec does not suit the stream's audio any more.
+var errObsolete = errors.New("the stream's audio codec has changed")
 
-// bridge is one stream's sound in another codec while it is wanted: one crossing after the
-// other.
+// bridge transcodes one stream's audio to another codec while it is wanted, in one run of the
+// program after another.
 type bridge struct {
-	of     *Bridges
-	stream string
-	to     packetbuf.Codec
-	log    *slog.Logger
-	ctx    context.Context
-	cancel context.CancelCauseFunc // with why the bridge is over
+	bridges *Bridges
+	stream  string
+	to      packetbuf.Codec
+	log     *slog.Logger
+	ctx     context.Context
+	cancel  context.CancelCauseFunc // called with the reason why the bridge ends
 
-	mu       sync.Mutex // guards all below
-	until    time.Time  // of the lease
-	crossing *crossing  // nil between two
-	words    []string   // the last of the program that ran last
-	exit     string     // how that exited by itself; empty: it did not
-	status   BridgeStatus
+	mu         sync.Mutex // guards the fields below
+	until      time.Time  // end of the lease
+	current    *bridgeRun // nil between two runs
+	lastOutput []string   // last lines of the standard error of the last run
+	exit       string     // exit status of the last run; empty if the program did not exit by itself
+	status     BridgeStatus
 }
 
-// lease lets the bridge go on until then at least.
+// lease extends the bridge's lease.
 func (b *bridge) lease(until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.until = until
 }
 
-// run bridges until it is over.
+// run runs the bridge until it ends.
 func (b *bridge) run() {
 	var watching sync.WaitGroup
 	watching.Go(b.watch)
 	why := b.supervise()
 	b.cancel(why)
 	watching.Wait()
-	b.of.forget(b)
-	b.log.Info("bridge ends", "reason", why)
+	b.bridges.forget(b)
+	b.log.Info("bridge ended", "reason", why)
 }
 
-// watch ends the bridge when its lease is over, and a crossing that hangs.
+// watch ends the bridge when its lease is over, and a run that hangs.
 func (b *bridge) watch() {
-	tick := time.NewTicker(b.of.timing.tick)
+	tick := time.NewTicker(b.bridges.timing.tick)
 	defer tick.Stop()
 	for {
 		select {
 		case now := <-tick.C:
 			b.mu.Lock()
-			crossing, wanted := b.crossing, now.Before(b.until)
+			crossing, wanted := b.current, now.Before(b.until)
 			b.mu.Unlock()
 			if !wanted {
 				b.cancel(errUnwanted)
 			} else if crossing != nil {
-				crossing.look(now, b.of.timing.hang)
+				crossing.check(now, b.bridges.timing.hang)
 			}
 		case <-b.ctx.Done():
 			return
@@ -75,8 +75,8 @@ func (b *bridge) watch() {
 	}
 }
 
-// supervise has one crossing after the other, and returns why it does not any more. While
-// somebody wants the bridge it is never given up.
+// supervise starts one run after another, and returns why the bridge ends. It does not give up
+// while the bridge is wanted.
 func (b *bridge) supervise() error {
 	backoff := policy.DefaultBackoff()
 	for failures := 0; ; {
@@ -86,20 +86,20 @@ func (b *bridge) supervise() error {
 		if b.ctx.Err() != nil {
 			return context.Cause(b.ctx)
 		}
-		pause := b.of.timing.tick - time.Since(began)
+		pause := b.bridges.timing.tick - time.Since(began)
 		switch {
 		case errors.Is(err, errOver), errors.Is(err, errObsolete):
 			return err
 		case errors.Is(err, errChanged), errors.Is(err, errTap), errors.Is(err, errRefused):
 		case errors.Is(err, errNoBridge):
 			b.failed(err)
-			pause = b.of.timing.pause // told already
+			pause = b.bridges.timing.pause // already logged
 		case errors.Is(err, errUnbridged):
 			b.failed(err)
-			pause = b.of.timing.pause
-			b.log.Error("sound is not bridged", "err", err, "again_in", pause)
+			pause = b.bridges.timing.pause
+			b.log.Error("audio bridge failed", "err", err, "again_in", pause)
 		default:
-			if time.Since(began) >= b.of.timing.steady {
+			if time.Since(began) >= b.bridges.timing.steady {
 				failures = 0
 			}
 			pause = backoff.Delay(failures, rand.Float64()) //nolint:gosec // chance, no secret
@@ -115,52 +115,52 @@ func (b *bridge) supervise() error {
 	}
 }
 
-// once runs one crossing to its end and returns why it ended.
+// once performs one run and returns why it ended.
 func (b *bridge) once() error {
-	tap, to, err := b.of.o.Open(b.stream)
+	tap, to, err := b.bridges.o.Open(b.stream)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errOver, err)
 	}
 	defer tap.Close()
-	c := &crossing{b: b, tap: tap, to: to}
+	c := &bridgeRun{bridge: b, tap: tap, receiver: to}
 	c.ctx, c.cancel = context.WithCancelCause(b.ctx)
 	defer c.cancel(nil)
-	b.set(c)
-	defer b.set(nil)
+	b.setRun(c)
+	defer b.setRun(nil)
 	return c.feed()
 }
 
-func (b *bridge) set(c *crossing) {
+func (b *bridge) setRun(c *bridgeRun) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.crossing, b.status.Runs = c, false
+	b.current, b.status.Runs = c, false
 }
 
-// begins notes that a program bridges sound of that codec.
-func (b *bridge) begins(source packetbuf.Codec) {
+// setRunning records that a program transcodes audio of that codec.
+func (b *bridge) setRunning(source packetbuf.Codec) {
 	b.mu.Lock()
-	b.status.From, b.status.Runs, b.words = source, true, nil
+	b.status.From, b.status.Runs, b.lastOutput = source, true, nil
 	b.exit = ""
 	b.mu.Unlock()
-	b.log.Info("bridge begins", "from", source.String())
+	b.log.Info("bridge started", "from", source.String())
 }
 
-// ended keeps what the program said and how it exited.
-func (b *bridge) ended(run *running) {
-	words, exit := run.said(), ""
+// recordEnd records the program's last output and exit status.
+func (b *bridge) recordEnd(run *running) {
+	words, exit := run.output(), ""
 	if run.exit != nil {
 		exit = run.exit()
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.words, b.exit = words, exit
+	b.lastOutput, b.exit = words, exit
 }
 
-// failure returns how the program failed that ran last.
+// failure returns the failure of the last run.
 func (b *bridge) failure(err error) *failure {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	f := &failure{err: err, said: b.words, memory: b.of.o.Memory}
+	f := &failure{err: err, output: b.lastOutput, memory: b.bridges.o.Memory}
 	if errors.Is(err, errExit) {
 		f.exit = b.exit
 	}
@@ -178,7 +178,7 @@ func (b *bridge) count(kept bool) {
 }
 
 func (b *bridge) failed(err error) {
-	b.of.failures.Add(1)
+	b.bridges.failures.Add(1)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.status.Failures++
@@ -186,7 +186,7 @@ func (b *bridge) failed(err error) {
 }
 
 func (b *bridge) restarts() {
-	b.of.restarts.Add(1)
+	b.bridges.restarts.Add(1)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.status.Restarts++

@@ -59,7 +59,7 @@ func (f fakeProgram) launch(string, []string) (*running, error) {
 	}()
 	return &running{
 		in: inW, out: outR, kill: kill, end: func() { kill(); <-done },
-		said: func() []string { return []string{f.words} },
+		output: func() []string { return []string{f.words} },
 	}, nil
 }
 

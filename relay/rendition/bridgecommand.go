@@ -6,16 +6,15 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// The names by which ffmpeg knows what a bridge gives it.
+// bridgeFormats are ffmpeg's names of the formats of its input.
 var bridgeFormats = map[packetbuf.Codec]string{packetbuf.AAC: "aac", packetbuf.MP3: "mp3", packetbuf.Opus: "ogg"}
 
-// bridgeArguments are what ffmpeg is called with to put sound into another codec. It keeps
-// nothing back: it looks at the least before it begins, and what it has made leaves at once, a
-// page for each packet.
+// bridgeArguments returns the arguments of ffmpeg for transcoding audio. Latency is minimal:
+// ffmpeg probes as little as possible, and writes each packet at once, in a page of its own.
 //
-// nobuffer is not for this: it leaves out what was looked at. aresample puts silence where a
-// frame could not be decoded, so that samples can be counted: at once where every frame's time
-// can be relied on, else where a tenth of a second has gathered.
+// The flag nobuffer is unsuitable, because it drops the probed data. aresample inserts silence
+// where a frame could not be decoded, so that samples can be counted: at once if the time of
+// every frame is reliable, else after a tenth of a second.
 func bridgeArguments(e *entry, to packetbuf.Codec) []string {
 	args := []string{
 		"-hide_banner", "-loglevel", "error", "-nostats", "-nostdin",

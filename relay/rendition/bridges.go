@@ -15,52 +15,52 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Bridged takes the sound that a bridge makes of a stream's own. See stream.Stream.
+// Bridged receives the transcoded audio of a stream. See stream.Stream.
 type Bridged interface {
-	// Bridge takes a configuration, or a frame with its DTS on the stream's clock. kept is false
-	// for a frame that comes too late; the error says that no more is taken.
+	// Bridge adds a configuration, or a frame with its DTS on the stream's clock. kept is false
+	// for a frame that is too late. An error means that no more audio is accepted.
 	Bridge(p *packetbuf.Packet) (kept bool, err error)
 }
 
-// BridgeOptions are what Bridges need.
+// BridgeOptions configure Bridges.
 type BridgeOptions struct {
-	// Open gives a place on a stream, at its newest keyframe, and where its bridged sound goes.
-	// Its error says that the stream is not live.
+	// Open subscribes to a stream at its newest keyframe, and returns the receiver of its
+	// transcoded audio. It fails if the stream is not live.
 	Open func(stream string) (Tap, Bridged, error)
-	// Max is how many bridges there may be at a time; 0: no bound. One takes one or two percent
-	// of a core.
+	// Max is the maximum number of concurrent bridges; 0 means no limit. A bridge needs one or
+	// two percent of a CPU core.
 	Max int
-	// Program is what puts sound into another codec. Empty: ffmpeg, from the PATH.
+	// Program is the transcoder. The default is ffmpeg from the PATH.
 	Program string
-	// Memory bounds the address space of a child in bytes, on Linux; 0: no bound.
+	// Memory limits the address space of a child process in bytes, on Linux; 0 means no limit.
 	Memory int64
-	Log    *slog.Logger // nil: nothing is logged
+	Log    *slog.Logger // may be nil
 }
 
-// bridging is how patient Bridges are.
-var bridging = timing{
+// bridgeTiming is the timing of Bridges.
+var bridgeTiming = timing{
 	lease: 10 * time.Second, hang: 5 * time.Second, tick: time.Second, steady: 30 * time.Second, pause: 30 * time.Second,
 }
 
-// errNoBridge: there is no program to bridge with.
-var errNoBridge = errors.New("sound cannot be put into another codec: viewers who do not take the publisher's have pictures alone; install ffmpeg")
+// errNoBridge means that the transcoder is not installed.
+var errNoBridge = errors.New("audio cannot be transcoded: viewers who cannot play the publisher's codec get video only; install ffmpeg")
 
-// Bridges put the sound of streams into the codec that some of their viewers need, as long as
-// somebody asks for it: AAC, MP3 and others into Opus, and Opus into AAC.
+// Bridges transcode the audio of streams to the codec that some of their viewers need, while it
+// is requested: AAC, MP3 and others to Opus, and Opus to AAC.
 type Bridges struct {
 	o        BridgeOptions
 	timing   timing
 	launch   func(program string, args []string) (*running, error)
 	work     sync.WaitGroup
-	restarts atomic.Uint64 // of all bridges, so far
+	restarts atomic.Uint64 // of all bridges
 	failures atomic.Uint64
-	able     atomic.Bool // there was a program when it was last looked for
+	able     atomic.Bool // the program was found when last searched
 
-	mu      sync.Mutex // guards all below
-	closed  bool
-	missing bool      // the program's lack was told
-	full    time.Time // when it was last told that there are too many
-	all     map[bridgeKey]*bridge
+	mu            sync.Mutex // guards the fields below
+	closed        bool
+	missingLogged bool      // the missing program was logged
+	limitLogged   time.Time // when reaching the limit was last logged
+	all           map[bridgeKey]*bridge
 }
 
 type bridgeKey struct {
@@ -68,24 +68,24 @@ type bridgeKey struct {
 	to     packetbuf.Codec
 }
 
-// NewBridges returns Bridges that have none yet.
+// NewBridges returns Bridges without a running bridge.
 func NewBridges(o BridgeOptions) *Bridges {
 	o.Program = cmp.Or(o.Program, "ffmpeg")
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	launch := func(program string, args []string) (*running, error) { return launch(program, args, o.Memory) }
-	r := &Bridges{o: o, timing: bridging, launch: launch, all: map[bridgeKey]*bridge{}}
+	r := &Bridges{o: o, timing: bridgeTiming, launch: launch, all: map[bridgeKey]*bridge{}}
 	_, err := exec.LookPath(o.Program)
 	r.able.Store(err == nil)
 	return r
 }
 
-// Able tells whether there is a program to bridge with, as far as is known.
+// Able reports whether the transcoder was found when last searched.
 func (r *Bridges) Able() bool { return r.able.Load() }
 
-// Want says that somebody needs a stream's sound in a codec, for the next 10 seconds at least.
-// The bridge is begun unless it is there. It does not block.
+// Want requests a stream's audio in a codec for at least the next 10 seconds. It starts the
+// bridge if it does not run. It does not block.
 func (r *Bridges) Want(stream string, to packetbuf.Codec) {
 	now := time.Now()
 	key := bridgeKey{stream, to}
@@ -99,13 +99,13 @@ func (r *Bridges) Want(stream string, to packetbuf.Codec) {
 		return
 	}
 	if r.o.Max > 0 && len(r.all) >= r.o.Max {
-		if now.Sub(r.full) >= r.timing.pause {
-			r.full = now
-			r.o.Log.Warn("sound is not bridged: as many bridges run as are allowed", "stream", stream, "limit", r.o.Max)
+		if now.Sub(r.limitLogged) >= r.timing.pause {
+			r.limitLogged = now
+			r.o.Log.Warn("audio not bridged: bridge limit reached", "stream", stream, "limit", r.o.Max)
 		}
 		return
 	}
-	b := &bridge{of: r, stream: stream, to: to, log: r.o.Log.With("stream", stream, "to", to.String())}
+	b := &bridge{bridges: r, stream: stream, to: to, log: r.o.Log.With("stream", stream, "to", to.String())}
 	b.status = BridgeStatus{Stream: stream, To: to, Since: now}
 	b.ctx, b.cancel = context.WithCancelCause(context.Background())
 	b.lease(now.Add(r.timing.lease))
@@ -119,36 +119,36 @@ func (r *Bridges) forget(b *bridge) {
 	delete(r.all, bridgeKey{b.stream, b.to})
 }
 
-// find finds the program. That there is none is told once, until there is one.
+// find returns the path of the program. It logs a missing program once until it is found again.
 func (r *Bridges) find() (string, error) {
 	program, err := exec.LookPath(r.o.Program)
 	r.able.Store(err == nil)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err == nil {
-		r.missing = false
+		r.missingLogged = false
 		return program, nil
 	}
 	err = fmt.Errorf("%w: %w", errNoBridge, err)
-	if !r.missing {
-		r.missing = true
-		r.o.Log.Error("sound is not bridged", "err", err)
+	if !r.missingLogged {
+		r.missingLogged = true
+		r.o.Log.Error("audio not bridged", "err", err)
 	}
 	return "", err
 }
 
-// BridgeStatus is a bridge at one moment.
+// BridgeStatus is the status of a bridge.
 type BridgeStatus struct {
 	Stream             string
 	From, To           packetbuf.Codec // From is NoCodec before the first frame
-	Since              time.Time       // it is wanted
-	Runs               bool            // a program runs now
+	Since              time.Time       // since when it is wanted
+	Runs               bool            // the program is running
 	Restarts, Failures uint64
-	Packets, Dropped   uint64 // given to the stream, and come too late for it
-	Err                string // of the last failure
+	Packets, Dropped   uint64 // added to the stream, and dropped because they were late
+	Err                string // last failure
 }
 
-// Status describes all bridges, by their streams' names.
+// Status returns the status of all bridges, sorted by stream.
 func (r *Bridges) Status() []BridgeStatus {
 	r.mu.Lock()
 	all := make([]*bridge, 0, len(r.all))
@@ -168,13 +168,13 @@ func (r *Bridges) Status() []BridgeStatus {
 	return out
 }
 
-// BridgeCounts are all bridges together.
+// BridgeCounts are totals of all bridges.
 type BridgeCounts struct {
 	Wanted, Running    int    // now
-	Restarts, Failures uint64 // so far
+	Restarts, Failures uint64 // since the start
 }
 
-// Counts counts the bridges.
+// Counts returns the totals of all bridges.
 func (r *Bridges) Counts() BridgeCounts {
 	c := BridgeCounts{Restarts: r.restarts.Load(), Failures: r.failures.Load()}
 	for _, s := range r.Status() {
@@ -186,7 +186,7 @@ func (r *Bridges) Counts() BridgeCounts {
 	return c
 }
 
-// Close ends all bridges and waits until nothing is left of them.
+// Close ends all bridges and waits for them.
 func (r *Bridges) Close() {
 	r.mu.Lock()
 	r.closed = true

@@ -16,19 +16,19 @@ import (
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
-// Why a child ends, beside what its process or its stream has to say.
+// Reasons why a child ends, other than those of its process or its stream.
 var (
 	errExit    = errors.New("ffmpeg ended")
 	errSilent  = errors.New("ffmpeg produced no output")
 	errBehind  = errors.New("ffmpeg is too slow")
-	errChanged = errors.New("what is to be made, or is made of, has changed")
+	errChanged = errors.New("rendition or stream has changed")
 	errTap     = errors.New("the stream has ended or changed its codec")
 )
 
-// child is one run of the program, from the stream to the rendition. It is the publisher's
-// session.
+// child is one run of the program that makes a rendition. It is also the publisher session of
+// the rendition.
 type child struct {
-	m         *making
+	transcode *transcode
 	id        string
 	rendition Rendition
 	tap       Tap
@@ -37,26 +37,26 @@ type child struct {
 	ctx       context.Context
 	cancel    context.CancelFunc
 
-	mu     sync.Mutex // guards all below
-	why    error      // the first reason to end
-	cause  ingest.Cause
-	asked  time.Time // since when the child has a picture to answer; zero: it has not
-	last   time.Time // when it is killed that was told to end; zero: it was not
-	behind time.Time // since when what it takes is old; zero: it is not
+	mu          sync.Mutex // guards the fields below
+	reason      error      // first reason to end
+	cause       ingest.Cause
+	owedSince   time.Time // since when the child owes output for video frames; zero if it does not
+	killAt      time.Time // when the child is killed after its input ended; zero before
+	behindSince time.Time // since when the child reads old packets; zero if it does not
 }
 
-// newChild makes a child of what is configured now. m.mu is held.
-func newChild(m *making, tap Tap) *child {
-	c := &child{m: m, id: fmt.Sprintf("%s-%d", ingest.Transcode, m.of.sessions.Add(1)), rendition: m.rendition, tap: tap}
+// newChild returns a child with the current configuration. m.mu is held.
+func newChild(m *transcode, tap Tap) *child {
+	c := &child{transcode: m, id: fmt.Sprintf("%s-%d", ingest.Transcode, m.renditions.sessions.Add(1)), rendition: m.rendition, tap: tap}
 	c.ctx, c.cancel = context.WithCancel(m.ctx)
 	return c
 }
 
-// run runs the child to its end and returns why it ended.
+// run runs the child and returns why it ended.
 func (c *child) run() error {
 	defer c.cancel()
 	var err error
-	if c.process, err = start(c.m.program, arguments(c.rendition), c.m.of.o.Memory); err != nil {
+	if c.process, err = start(c.transcode.program, arguments(c.rendition), c.transcode.renditions.o.Memory); err != nil {
 		return err
 	}
 	c.process.giveWay()
@@ -64,13 +64,13 @@ func (c *child) run() error {
 	var feeding sync.WaitGroup
 	feeding.Go(func() {
 		err := panics.Run(func() error { c.feed(); return nil })
-		if panics.Report(c.m.log, "transcode input", err) {
+		if panics.Report(c.transcode.log, "transcode input", err) {
 			c.stop(err)
 		}
 	})
-	pub := &publication{c: c}
-	err = panics.Run(func() error { return c.take(pub) })
-	panics.Report(c.m.log, "transcode output", err)
+	pub := &publication{child: c}
+	err = panics.Run(func() error { return c.publish(pub) })
+	panics.Report(c.transcode.log, "transcode output", err)
 	if errors.Is(err, errExit) {
 		c.process.awaitExit(exitWait)
 	}
@@ -78,32 +78,33 @@ func (c *child) run() error {
 	c.process.end()
 	feeding.Wait()
 	cause, why := c.ending()
-	c.m.feeds.Store(false)
+	c.transcode.publishing.Store(false)
 	pub.end(cause, why.Error())
 	return why
 }
 
-// stop ends the child. The first reason counts. It does not wait.
+// stop ends the child without waiting. Only the first reason counts.
 func (c *child) stop(why error) {
-	c.because(why)
+	c.setReason(why)
 	c.cancel()
 }
 
-func (c *child) because(why error) {
+func (c *child) setReason(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.why == nil {
-		c.why = why
+	if c.reason == nil {
+		c.reason = why
 	}
 }
 
-// ending is why the child ended, and what the stream is told of it: an end, if that is what it
-// is; else a break, after which another child may go on.
+// ending returns the cause for the stream and the reason why the child ended. The cause is an
+// unpublish if the rendition has ended, and else a break, after which another child may
+// continue.
 func (c *child) ending() (ingest.Cause, error) {
 	c.mu.Lock()
-	why, cause := c.why, c.cause
+	why, cause := c.reason, c.cause
 	c.mu.Unlock()
-	if over := context.Cause(c.m.ctx); over != nil {
+	if over := context.Cause(c.transcode.ctx); over != nil {
 		if errors.Is(over, errClosing) {
 			return ingest.Shutdown, over
 		}
@@ -112,7 +113,7 @@ func (c *child) ending() (ingest.Cause, error) {
 	switch {
 	case cause != "":
 		return cause, why
-	case errors.Is(why, errTap) && !c.m.parentLives():
+	case errors.Is(why, errTap) && !c.transcode.parentLives():
 		return ingest.Unpublish, why
 	case errors.Is(why, errSilent), errors.Is(why, errBehind):
 		return ingest.Silence, why
@@ -122,20 +123,20 @@ func (c *child) ending() (ingest.Cause, error) {
 	return ingest.EOF, why
 }
 
-// feed has the child read the stream. At the stream's end, or where the child cannot go on
-// with it, the child is told so and may say its last words.
+// feed writes the stream to the child. When the stream ends, or the child cannot continue with
+// it, feed closes the child's input and lets it finish its output.
 func (c *child) feed() {
-	f := feed{c: c}
+	f := feed{child: c}
 	err := f.run()
-	c.because(err)
+	c.setReason(err)
 	_ = c.process.stdin.Close()
 	c.mu.Lock()
-	c.last = time.Now().Add(c.m.of.timing.drain)
+	c.killAt = time.Now().Add(c.transcode.renditions.timing.drain)
 	c.mu.Unlock()
 }
 
-// take publishes what the child writes, until it does not any more.
-func (c *child) take(pub *publication) error {
+// publish publishes the child's output until it ends.
+func (c *child) publish(pub *publication) error {
 	tags := flv.NewReader(bufio.NewReaderSize(c.process.stdout, 64<<10), 0)
 	for {
 		tag, err := tags.Next()
@@ -162,13 +163,13 @@ func (c *child) tag(pub *publication, tag flv.RawTag) error {
 		return err
 	}
 	if len(packets) == 0 {
-		packets, _ = pub.intake.Flush(time.Time{}) // a child writes whole pictures
+		packets, _ = pub.intake.Flush(time.Time{}) // a child writes complete frames
 	}
 	for _, p := range packets {
 		p.DTS, p.Arrived = c.clock.from(tag.Timestamp), now
 		if p.Track == packetbuf.Video && p.Media() {
 			c.mu.Lock()
-			c.asked = time.Time{}
+			c.owedSince = time.Time{}
 			c.mu.Unlock()
 		}
 		if err := pub.write(p); err != nil {
@@ -178,13 +179,13 @@ func (c *child) tag(pub *publication, tag flv.RawTag) error {
 	return nil
 }
 
-// look looks whether the child does what it should.
-func (c *child) look(now time.Time) {
-	hang := c.m.of.timing.hang
+// check stops the child if it hangs or is too slow.
+func (c *child) check(now time.Time) {
+	hang := c.transcode.renditions.timing.hang
 	c.mu.Lock()
-	silent := !c.asked.IsZero() && now.Sub(c.asked) >= hang
-	behind := !c.behind.IsZero() && now.Sub(c.behind) >= hang
-	over := !c.last.IsZero() && now.After(c.last)
+	silent := !c.owedSince.IsZero() && now.Sub(c.owedSince) >= hang
+	behind := !c.behindSince.IsZero() && now.Sub(c.behindSince) >= hang
+	over := !c.killAt.IsZero() && now.After(c.killAt)
 	c.mu.Unlock()
 	switch {
 	case silent:
@@ -192,13 +193,14 @@ func (c *child) look(now time.Time) {
 	case behind:
 		c.stop(errBehind)
 	case over:
-		c.stop(errExit) // there is a reason already
+		c.stop(errExit) // the first reason is set already
 	}
 }
 
-// failure returns how the child failed. It is called after run, with what that returned.
+// failure returns the child's failure. It must be called after run, with the error that run
+// returned.
 func (c *child) failure(err error) *failure {
-	f := &failure{err: err, said: c.process.said(), memory: c.m.of.o.Memory}
+	f := &failure{err: err, output: c.process.output(), memory: c.transcode.renditions.o.Memory}
 	if errors.Is(err, errExit) {
 		f.exit = c.process.exit()
 	}
@@ -215,12 +217,12 @@ func (c *child) Close(cause ingest.Cause, reason string) {
 		why = errYield
 	}
 	c.mu.Lock()
-	if c.why == nil {
-		c.why, c.cause = why, cause
+	if c.reason == nil {
+		c.reason, c.cause = why, cause
 	}
 	c.mu.Unlock()
 	c.cancel()
 }
 
-// RTT implements ingest.Session. A pipe has none.
+// RTT implements ingest.Session. A pipe has no round-trip time.
 func (c *child) RTT() (srtt, rttvar time.Duration) { return 0, 0 }

@@ -7,24 +7,25 @@ import (
 )
 
 const (
-	// lead is where a child's clock stands at its first packet: others may be before it.
+	// lead is the time on a child's clock of the first packet, so that earlier packets can
+	// follow.
 	lead = 10 * time.Second
-	// longest is how far a child's clock goes. ffmpeg writes FLV's timestamps with 31 bits;
-	// the stream's clock has no such end.
+	// longest is the maximum time on a child's clock. ffmpeg writes 31-bit timestamps in FLV;
+	// the stream's clock is not limited.
 	longest = 1<<31*time.Millisecond - time.Hour
 )
 
-// errLong: another child has to begin anew.
-var errLong = fmt.Errorf("%w: the child's clock is at its end", errChanged)
+// errLong means that another child must start with a new clock.
+var errLong = fmt.Errorf("%w: timestamps of the child exhausted", errChanged)
 
-// clock moves timestamps between the stream's clock and the child's. One goroutine writes to
-// the child, another reads from it.
+// clock converts timestamps between the stream's clock and the child's. One goroutine may call
+// to while another calls from.
 type clock struct {
-	base atomic.Pointer[time.Duration] // the stream's clock where the child's is 0
+	base atomic.Pointer[time.Duration] // time on the stream's clock at which the child's is 0
 }
 
-// to is where a packet stands on the child's clock, in milliseconds. ok is false for one that
-// is too far before the first.
+// to converts a DTS to the child's clock, in milliseconds. ok is false if it is too long before
+// the first.
 func (c *clock) to(dts time.Duration) (ms uint32, ok bool, err error) {
 	base := c.base.Load()
 	if base == nil {
@@ -39,8 +40,8 @@ func (c *clock) to(dts time.Duration) (ms uint32, ok bool, err error) {
 	return uint32(max(at, 0) / time.Millisecond), at >= 0, nil //nolint:gosec // 31 bits
 }
 
-// from is where a packet of the child stands on the stream's clock. A child has nothing to say
-// before it has been told something: then it is 0.
+// from converts a timestamp of the child to the stream's clock. It returns 0 before the first
+// call of to; a child writes nothing before it has read something.
 func (c *clock) from(ms uint32) time.Duration {
 	base := c.base.Load()
 	if base == nil {

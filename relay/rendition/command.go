@@ -8,21 +8,21 @@ import (
 )
 
 const (
-	// maxPixels is the largest picture that is decoded: 4096x4096 holds 4K of any shape, and 16 of
-	// its frames take 400 MB. A kilobyte can claim 10000x10000.
+	// maxPixels is the maximum size of a frame that is decoded. 4096x4096 includes 4K of any
+	// shape; 16 such frames take 400 MB. A kilobyte of input can claim 10000x10000.
 	maxPixels = 4096 * 4096
-	// maxThreads bounds the decoder's and the encoder's threads: each takes memory of its own.
+	// maxThreads is the maximum number of threads of the decoder and of the encoder, because
+	// each needs memory.
 	maxThreads = 8
 )
 
-// arguments are what ffmpeg is called with. It needs version 5.1 or later, of 2022.
+// arguments returns the arguments of ffmpeg, which must have version 5.1 (2022) or later.
 //
-// Timestamps go through unchanged: -copyts; an encoder that counts milliseconds as FLV does;
-// every picture that goes in comes out, none twice, in the order in which it is shown. It
-// begins soon, since the stream begins with all configuration: what it looks at first is
-// bounded in bytes and in microseconds of media. It keeps nothing back: no frame threads in
-// the decoder, no lookahead in the encoder, and where one track pauses the other does not wait
-// for long.
+// Timestamps are unchanged: -copyts, and an encoder that counts in milliseconds as FLV does.
+// Every input frame is output once, in presentation order. ffmpeg starts soon, because the
+// stream begins with all configuration: its probing is limited in bytes and in microseconds of
+// media. Latency is minimal: there are no frame threads in the decoder and no lookahead in the
+// encoder, and a track does not wait long for another that pauses.
 func arguments(r Rendition) []string {
 	bits, threads := strconv.Itoa(r.Bits), strconv.Itoa(min(runtime.NumCPU(), maxThreads))
 	return []string{
@@ -34,7 +34,8 @@ func arguments(r Rendition) []string {
 		"-vf", fmt.Sprintf("scale=w=-2:h='trunc(min(%d,ih)/2)*2',format=yuv420p", r.Height),
 		"-c:v", "libx264", "-threads", threads, "-preset", "veryfast", "-tune", "zerolatency", "-bf", "0",
 		"-b:v", bits, "-maxrate", bits, "-bufsize", bits,
-		// Keyframes are where the stream has them; one more only where it has none for long.
+		// Keyframes follow the stream's; an extra one is made only if the stream has none for
+		// long.
 		"-force_key_frames", "source", "-forced-idr", "1", "-sc_threshold", "0", "-g", "600",
 		"-enc_time_base", "1:1000", "-fps_mode", "passthrough",
 		"-c:a", "copy",
@@ -43,7 +44,7 @@ func arguments(r Rendition) []string {
 	}
 }
 
-// environment is what a child needs of ours; there may be secrets in the rest.
+// environment returns the variables that a child needs; the others may contain secrets.
 func environment() []string {
 	var out []string
 	for _, key := range []string{"PATH", "HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP"} {
@@ -51,6 +52,6 @@ func environment() []string {
 			out = append(out, key+"="+v)
 		}
 	}
-	// Each of glibc's arenas takes 64 MiB of address space, and there are eight to a core.
+	// Each arena of glibc reserves 64 MiB of address space, and there are eight per core.
 	return append(out, "MALLOC_ARENA_MAX=2")
 }

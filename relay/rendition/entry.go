@@ -11,50 +11,50 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/ogg"
 )
 
-// errUnbridged: there is no bridge for the stream's sound.
-var errUnbridged = errors.New("no bridge takes this sound")
+// errUnbridged means that audio of the stream's codec cannot be transcoded.
+var errUnbridged = errors.New("audio cannot be transcoded")
 
-// Bounds of how far timestamps may be off before they tell of a gap. In between it is most of a
-// frame: one that was lost is a gap.
+// Limits of how far timestamps may deviate before they count as a gap. Between them the limit is
+// three quarters of a frame, so that a lost frame is a gap.
 const (
-	leastSlack = 8 * time.Millisecond
-	mostSlack  = 20 * time.Millisecond
+	minSlack = 8 * time.Millisecond
+	maxSlack = 20 * time.Millisecond
 )
 
-// entry writes a stream's sound as a program reads it, AAC as ADTS, Opus in Ogg, MP3 as it is,
-// and tells the clock where it stands.
+// entry encodes a stream's audio as input for the program: AAC as ADTS, Opus in Ogg, MP3
+// unchanged. It also sets the sample clock.
 type entry struct {
-	clock  sampleClock
-	codec  packetbuf.Codec
-	config *packetbuf.Packet // nil where there is none
-	begun  bool
-	rate   int64 // of total, Hz
-	total  int64 // samples so far
-	aac    codec.AAC
-	mp3    codec.MP3
-	ogg    *ogg.Writer
-	// channels are those of the sound, exact tells that the program knows of every frame when
-	// it stands; see begin.
+	clock   sampleClock
+	codec   packetbuf.Codec
+	config  *packetbuf.Packet // may be nil
+	started bool
+	rate    int64 // of total, Hz
+	total   int64 // samples so far
+	aac     codec.AAC
+	mp3     codec.MP3
+	ogg     *ogg.Writer
+	// channels is the number of channels. exact reports that the program knows the time of every
+	// frame; see begin.
 	channels int
 	exact    bool
 }
 
-// index is what was written so far, in samples at sampleRate.
+// index returns the number of samples written so far, at sampleRate.
 func (e *entry) index() int64 { return e.total * sampleRate / max(e.rate, 1) }
 
-// add appends what a packet of sound is to the program. A frame that makes no sense is left
-// out. Its error wraps errChanged or errUnbridged.
+// add appends the input for the program from an audio packet. It omits a malformed frame. Its
+// error wraps errChanged or errUnbridged.
 func (e *entry) add(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 	if p.Kind == packetbuf.Config {
-		if e.begun && (e.config == nil || e.codec != p.Codec || !bytes.Equal(e.config.Payload, p.Payload)) {
+		if e.started && (e.config == nil || e.codec != p.Codec || !bytes.Equal(e.config.Payload, p.Payload)) {
 			return dst, fmt.Errorf("%w: another configuration of %s", errChanged, p.Codec)
 		}
 		e.config = p
 		return dst, nil
 	}
-	if !e.begun {
+	if !e.started {
 		var err error
-		if dst, err = e.begin(dst, p); err != nil || !e.begun {
+		if dst, err = e.begin(dst, p); err != nil || !e.started {
 			return dst, err
 		}
 	}
@@ -64,11 +64,10 @@ func (e *entry) add(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 	return e.frame(dst, p)
 }
 
-// begin learns what the stream's sound is from its first frame.
+// begin determines the audio format from the first frame.
 //
-// What ffmpeg looks at before it begins is bounded so tightly that a first frame of AAC which is
-// longer has no time for it. Silence, which is short, goes before it where there is some; then
-// the time of every frame can be relied on.
+// ffmpeg's probing is limited so tightly that a longer first AAC frame gets no time. Silence,
+// which is short, is sent before it if possible, which makes the time of every frame reliable.
 func (e *entry) begin(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 	if e.config != nil && e.config.Codec != p.Codec {
 		e.config = nil
@@ -93,7 +92,7 @@ func (e *entry) begin(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 		if e.config != nil {
 			head, err = codec.ParseOpusHead(e.config.Payload)
 		}
-		head.PreSkip = 0 // nobody who plays live leaves it out
+		head.PreSkip = 0 // live players do not skip it
 		e.rate, e.channels, e.ogg, e.exact = codec.OpusRate, head.Channels, ogg.NewWriter(head), true
 	case packetbuf.MP3:
 		if e.mp3, err = codec.ParseMP3(p.Payload); err != nil {
@@ -106,7 +105,7 @@ func (e *entry) begin(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 	if err != nil {
 		return dst, fmt.Errorf("%w: %w", errUnbridged, err)
 	}
-	e.begun, e.codec = true, p.Codec
+	e.started, e.codec = true, p.Codec
 	return dst, nil
 }
 
@@ -133,13 +132,13 @@ func (e *entry) frame(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 		return dst[:before], nil
 	}
 	slack := 3 * time.Second / 4 * time.Duration(samples) / time.Duration(e.rate)
-	e.clock.put(e.index(), p.DTS, min(max(slack, leastSlack), mostSlack))
+	e.clock.put(e.index(), p.DTS, min(max(slack, minSlack), maxSlack))
 	e.total += int64(samples)
 	return dst, nil
 }
 
-// mp3Samples is how many samples whole frames of MP3 hold. Where they are not whole the program
-// would look for the next one in the middle of another.
+// mp3Samples returns the number of samples in complete MP3 frames. After an incomplete one the
+// program would search for the next frame within another.
 func (e *entry) mp3Samples(frames []byte) (samples int, err error) {
 	for {
 		m, err := codec.ParseMP3(frames)

@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// exitWait is how long a child that has closed its output is given to end by itself, so that its
-// exit status is its own and not that of being killed.
+// exitWait is how long a child that has closed its output may take to exit, so that its exit
+// status is its own and not that of being killed.
 const exitWait = 500 * time.Millisecond
 
-// failure is how a child process failed.
+// failure describes how a child process failed.
 type failure struct {
 	err    error
-	exit   string   // "exit status 1", "signal: killed"; empty: the relay ended it
-	said   []string // the last lines it wrote to its standard error
-	memory int64    // the limit of its address space in bytes; 0: none
+	exit   string   // "exit status 1", "signal: killed"; empty if the relay ended it
+	output []string // last lines of its standard error
+	memory int64    // limit of its address space in bytes; 0 if none
 }
 
-// Error implements error: the reason in one line, without what the child said.
+// Error implements error. It returns the reason in one line, without the child's output.
 func (f *failure) Error() string {
 	if f.exit == "" {
 		return f.err.Error()
@@ -29,13 +29,13 @@ func (f *failure) Error() string {
 	return fmt.Sprintf("%v: %s", f.err, f.exit)
 }
 
-// Unwrap gives the reason.
+// Unwrap returns the reason.
 func (f *failure) Unwrap() error { return f.err }
 
-// attrs are the log fields: the reason, what the child said, and what to do where that is known.
+// attrs returns the log fields: the reason, the child's output, and a hint if there is one.
 func (f *failure) attrs() []any {
 	out := []any{slog.String("err", f.Error())}
-	said := strings.Join(f.said, " | ")
+	said := strings.Join(f.output, " | ")
 	if said == "" && f.exit != "" {
 		said = "nothing"
 	}
@@ -48,22 +48,22 @@ func (f *failure) attrs() []any {
 	return out
 }
 
-// hints are what to do about what ffmpeg says, by a part of its words.
+// hints are hints for parts of ffmpeg's messages.
 var hints = []struct{ part, hint string }{
 	{"unknown encoder", "this ffmpeg lacks an encoder: install one with libx264 and libopus"},
 	{"unrecognized option", "this ffmpeg is too old: install 5.1 or later"},
 	{"option not found", "this ffmpeg is too old: install 5.1 or later"},
 	{"no space left", "the disk is full"},
-	{"picture size", "the picture is larger than is transcoded: publish at most 4096x4096"},
-	{"invalid data found", "the stream is damaged, or in a form that ffmpeg does not decode: look at the encoder"},
+	{"picture size", "the video is larger than the limit for transcoding: publish at most 4096x4096"},
+	{"invalid data found", "the stream is damaged, or in a format that ffmpeg does not decode: check the encoder"},
 }
 
-// memoryWords are how ffmpeg and its libraries say that they were refused memory.
+// memoryWords are parts of the messages of ffmpeg and its libraries about a failed allocation.
 var memoryWords = []string{"cannot allocate memory", "out of memory", "bad_alloc", "failed to allocate", "enomem", "malloc of size"}
 
-// hint returns what to do about it; empty where that is not known.
+// hint returns a hint for the failure, or "".
 func (f *failure) hint() string {
-	said := strings.ToLower(strings.Join(f.said, "\n"))
+	said := strings.ToLower(strings.Join(f.output, "\n"))
 	for _, w := range memoryWords {
 		if f.memory > 0 && strings.Contains(said, w) {
 			return fmt.Sprintf("it reached limits.child_memory (%d MiB): raise it and restart, or publish a smaller picture", f.memory>>20)

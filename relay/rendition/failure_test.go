@@ -15,15 +15,15 @@ func TestFailuresSayWhy(t *testing.T) {
 		want []string
 	}{
 		"exit status": {failure{err: errExit, exit: "exit status 3"}, []string{"ffmpeg ended: exit status 3", "said=nothing"}},
-		"last lines":  {failure{err: errExit, exit: "exit status 1", said: []string{"one", "two"}}, []string{"said=one | two"}},
+		"last lines":  {failure{err: errExit, exit: "exit status 1", output: []string{"one", "two"}}, []string{"said=one | two"}},
 		"memory": {
-			failure{err: errExit, exit: "exit status 1", said: []string{"x: Cannot allocate memory"}, memory: 1 << 30},
+			failure{err: errExit, exit: "exit status 1", output: []string{"x: Cannot allocate memory"}, memory: 1 << 30},
 			[]string{"limits.child_memory (1024 MiB)"},
 		},
 		"killed":     {failure{err: errExit, exit: "signal: killed"}, []string{"the kernel's log"}},
 		"crash":      {failure{err: errExit, exit: "signal: segmentation fault (core dumped)"}, []string{"it crashed"}},
 		"no program": {failure{err: fmt.Errorf("start: %w", &exec.Error{Name: "ffmpeg", Err: exec.ErrNotFound})}, []string{"install ffmpeg"}},
-		"no encoder": {failure{err: errExit, said: []string{"Unknown encoder 'libx264'"}}, []string{"libx264 and libopus"}},
+		"no encoder": {failure{err: errExit, output: []string{"Unknown encoder 'libx264'"}}, []string{"libx264 and libopus"}},
 		"too slow":   {failure{err: errBehind}, []string{"limits.transcodes"}},
 		"hangs":      {failure{err: errSilent}, []string{"CPU"}},
 		"other":      {failure{err: errors.New("malformed")}, []string{"malformed"}},

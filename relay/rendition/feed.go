@@ -12,25 +12,25 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 )
 
-// errNoPictures: there is nothing to make smaller.
-var errNoPictures = errors.New("the stream has no pictures")
+// errNoVideo means that the stream has no video to transcode.
+var errNoVideo = errors.New("the stream has no video")
 
-// errTooLarge: the pictures would take too much memory to decode.
-var errTooLarge = errors.New("the pictures are too large to transcode")
+// errTooLarge means that decoding the video would need too much memory.
+var errTooLarge = errors.New("the video is too large to transcode")
 
-// checkSize returns an error where a configuration of video says that its pictures are larger than
-// a child decodes. What it does not say the child's decoder checks.
+// checkSize returns an error if a video configuration announces frames larger than the limit.
+// Frames that it does not announce are checked by the child's decoder.
 func checkSize(p *packetbuf.Packet) error {
 	if p == nil || p.Track != packetbuf.Video {
 		return nil
 	}
 	info, err := codec.Describe(p)
 	if err != nil {
-		return nil //nolint:nilerr // the child says what is wrong with it
+		return nil //nolint:nilerr // the child reports what is wrong
 	}
 	width, height := info.Width, info.Height
 	if c, err := codec.ParseAVCConfig(p.Payload); p.Codec == packetbuf.H264 && err == nil {
-		for _, nal := range c.SPS { // decoders make room for what is cropped, too
+		for _, nal := range c.SPS { // decoders also allocate the cropped area
 			if s, err := codec.ParseSPS(nal); err == nil {
 				width, height = max(width, 16*s.WidthMBs), max(height, 16*s.HeightMBs())
 			}
@@ -42,22 +42,21 @@ func checkSize(p *packetbuf.Packet) error {
 	return nil
 }
 
-// feed writes a stream to a child. Configuration and metadata come first; what is neither
-// sound nor picture stays out.
+// feed writes a stream to a child. Configuration and metadata come first; other data is dropped.
 type feed struct {
-	c       *child
-	configs packetbuf.Configs // what the child has
-	begun   bool              // the child has had media
-	heard   bool              // sound has come, or is not waited for
-	first   time.Time         // when the first packets came
-	kept    []*packetbuf.Packet
-	buf     []byte
+	child     *child
+	configs   packetbuf.Configs // configurations that the child has
+	started   bool              // the child has received media
+	audioSeen bool              // audio has arrived, or is no longer waited for
+	first     time.Time         // arrival of the first packets
+	kept      []*packetbuf.Packet
+	buf       []byte
 }
 
-// run feeds the child until the stream or the child ends, and returns which.
+// run writes to the child until the stream or the child ends, and returns the reason.
 func (f *feed) run() error {
 	for {
-		packets, err := f.c.tap.Read(f.c.ctx)
+		packets, err := f.child.tap.Read(f.child.ctx)
 		if err != nil {
 			return fmt.Errorf("%w: %w", errTap, err)
 		}
@@ -71,32 +70,32 @@ func (f *feed) run() error {
 			pictures = pictures || p.Track == packetbuf.Video && p.Media()
 		}
 		if pictures {
-			f.ask(packets[len(packets)-1])
+			f.expectOutput(packets[len(packets)-1])
 		}
-		if _, err := f.c.process.stdin.Write(f.buf); err != nil {
+		if _, err := f.child.process.stdin.Write(f.buf); err != nil {
 			return fmt.Errorf("%w: %w", errExit, err)
 		}
 	}
 }
 
-// soundWait is how long a child waits for sound that has to be bridged first.
-const soundWait = 700 * time.Millisecond
+// audioWait is how long a child waits for audio that must be bridged first.
+const audioWait = 700 * time.Millisecond
 
-// gather keeps packets back until the stream's sound has shown itself, if it has some: a child
-// that has begun without cannot take it up any more. What was kept comes with configuration
+// gather holds packets back until audio has arrived, if the stream has audio, because a child
+// that has begun without audio cannot add it. The packets are then returned with configuration
 // first.
 func (f *feed) gather(now time.Time, packets []*packetbuf.Packet) []*packetbuf.Packet {
-	if f.heard {
+	if f.audioSeen {
 		return packets
 	}
 	if f.first.IsZero() {
 		f.first = now
 	}
-	tap, ok := f.c.tap.(interface{ Has(packetbuf.Track) bool })
-	f.heard = !ok || !tap.Has(packetbuf.Audio) || now.Sub(f.first) >= soundWait ||
+	tap, ok := f.child.tap.(interface{ Has(packetbuf.Track) bool })
+	f.audioSeen = !ok || !tap.Has(packetbuf.Audio) || now.Sub(f.first) >= audioWait ||
 		slices.ContainsFunc(packets, func(p *packetbuf.Packet) bool { return p.Track == packetbuf.Audio })
 	f.kept = append(f.kept, packets...)
-	if !f.heard {
+	if !f.audioSeen {
 		return nil
 	}
 	packets, f.kept = f.kept, nil
@@ -106,11 +105,11 @@ func (f *feed) gather(now time.Time, packets []*packetbuf.Packet) []*packetbuf.P
 	return packets
 }
 
-// add adds a packet to what is written next.
+// add adds a packet to the bytes that are written next.
 func (f *feed) add(p *packetbuf.Packet) error {
 	switch {
 	case p.Kind == packetbuf.Config:
-		if p.Track != packetbuf.Data && f.begun && !same(f.configs[p.Track], p) {
+		if p.Track != packetbuf.Data && f.started && !same(f.configs[p.Track], p) {
 			return fmt.Errorf("%w: another %s configuration", errChanged, p.Track)
 		}
 		if err := checkSize(p); err != nil {
@@ -121,34 +120,34 @@ func (f *feed) add(p *packetbuf.Packet) error {
 	case p.Track == packetbuf.Data:
 		return nil
 	}
-	if !f.begun {
+	if !f.started {
 		if err := f.begin(p); err != nil {
 			return err
 		}
 	}
-	if p.Track == packetbuf.Audio && f.configs[packetbuf.Audio] == nil && !f.c.m.bare {
-		f.c.m.bare = true // sound without configuration: the next child is told of it
-		return fmt.Errorf("%w: sound began", errChanged)
+	if p.Track == packetbuf.Audio && f.configs[packetbuf.Audio] == nil && !f.child.transcode.bareAudio {
+		f.child.transcode.bareAudio = true // audio without configuration: the next child gets it
+		return fmt.Errorf("%w: audio began", errChanged)
 	}
-	ms, ok, err := f.c.clock.to(p.DTS)
+	ms, ok, err := f.child.clock.to(p.DTS)
 	if err != nil || !ok {
 		return err
 	}
 	return f.append(p, ms)
 }
 
-// same tells whether a child that has had one configuration can go on with another.
+// same reports whether a child with one configuration can continue with another.
 func same(had, p *packetbuf.Packet) bool {
 	return had != nil && had.Codec == p.Codec && bytes.Equal(had.Payload, p.Payload)
 }
 
-// begin writes what the child begins with; p is its first media.
+// begin writes the header and configurations for the child; p is its first media.
 func (f *feed) begin(p *packetbuf.Packet) error {
 	if f.configs[packetbuf.Video] == nil && p.Track != packetbuf.Video {
-		return errNoPictures
+		return errNoVideo
 	}
-	f.begun = true
-	f.buf = append(f.buf, flv.Header(true, f.configs[packetbuf.Audio] != nil || f.c.m.bare)...)
+	f.started = true
+	f.buf = append(f.buf, flv.Header(true, f.configs[packetbuf.Audio] != nil || f.child.transcode.bareAudio)...)
 	for _, tr := range []packetbuf.Track{packetbuf.Data, packetbuf.Video, packetbuf.Audio} {
 		if c := f.configs[tr]; c != nil {
 			if err := f.append(c, 0); err != nil {
@@ -168,20 +167,21 @@ func (f *feed) append(p *packetbuf.Packet, ms uint32) error {
 	return err
 }
 
-// ask notes that the child has pictures to answer, and whether it is behind: newest is the last
-// of them. What a join begins with is old too, and soon caught up with.
-func (f *feed) ask(newest *packetbuf.Packet) {
+// expectOutput records that the child owes output for video, and whether it is behind. newest is
+// the newest packet. The packets at the start of a subscription are old, too, but soon caught up
+// with.
+func (f *feed) expectOutput(newest *packetbuf.Packet) {
 	now := time.Now()
-	c := f.c
+	c := f.child
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.asked.IsZero() {
-		c.asked = now
+	if c.owedSince.IsZero() {
+		c.owedSince = now
 	}
 	switch {
-	case now.Sub(newest.Arrived) <= c.m.of.timing.late:
-		c.behind = time.Time{}
-	case c.behind.IsZero():
-		c.behind = now
+	case now.Sub(newest.Arrived) <= c.transcode.renditions.timing.late:
+		c.behindSince = time.Time{}
+	case c.behindSince.IsZero():
+		c.behindSince = now
 	}
 }

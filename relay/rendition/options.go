@@ -1,9 +1,9 @@
-// Package rendition makes lower versions of a stream while somebody wants them: a child
-// process, ffmpeg, reads the stream as FLV and writes the rendition as FLV, which is published
-// beside the stream as {app}/{name}~{rendition}, on the stream's own clock.
+// Package rendition makes lower renditions of a stream while they are wanted. A child process,
+// ffmpeg, reads the stream as FLV and writes the rendition as FLV. The rendition is published as
+// {app}/{name}~{rendition}, on the stream's own clock.
 //
-// It also bridges sound: for viewers who do not take the publisher's codec another child puts it
-// into one that they take, which goes back into the stream itself; see Bridges.
+// It also bridges audio: for viewers who cannot play the publisher's audio codec, another child
+// transcodes the audio, which is added to the stream itself; see Bridges.
 package rendition
 
 import (
@@ -15,42 +15,41 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Rendition is what is to be made of a stream.
+// Rendition is the configuration of a rendition.
 type Rendition struct {
 	Name   string
-	Height int // lines; a picture that has fewer is not enlarged
-	Bits   int // of video, bit/s
+	Height int // lines; smaller video is not enlarged
+	Bits   int // video bitrate, bit/s
 }
 
-// Tap is a place on the stream that renditions are made of. One goroutine uses it.
+// Tap is a subscription to the parent stream. It is not safe for concurrent use.
 type Tap interface {
-	// Read waits for packets, and may return none. They are valid until the next Read. Its
-	// error is the end of what can be read from this place.
+	// Read waits for packets, and may return none. They are valid until the next Read. An error
+	// means that the subscription has ended.
 	Read(ctx context.Context) ([]*packetbuf.Packet, error)
 	Close()
 }
 
-// Options are what Renditions need.
+// Options configure Renditions.
 type Options struct {
-	// Access is where renditions are published, with Protocol ingest.Transcode.
+	// Access publishes renditions, with Protocol ingest.Transcode.
 	Access ingest.Access
-	// Tap gives a place on a stream, at its newest keyframe. Its error says that the stream is
-	// not live.
+	// Tap subscribes to a stream at its newest keyframe. It fails if the stream is not live.
 	Tap func(stream string) (Tap, error)
-	// Of is what is configured for a stream. It may answer otherwise after a reload.
+	// Of returns the configured renditions of a stream, which may change after a reload.
 	Of func(stream string) []Rendition
-	// Audience is how many watch, or wait for, app/name~rendition.
+	// Audience returns the number of viewers that watch, or wait for, app/name~rendition.
 	Audience func(full string) int
-	// Taken tells whether app/name~rendition is live while no child of ours feeds it: it is
-	// left to who publishes it. nil: Access alone tells.
+	// Taken reports whether app/name~rendition is live while no child feeds it. It is then left
+	// to its publisher. If nil, only Access decides.
 	Taken func(full string) bool
-	// Max is how many children there may be at a time; 0: none.
+	// Max is the maximum number of concurrent children; 0 means none.
 	Max int
-	// Program is what the children run. Empty: ffmpeg, from the PATH.
+	// Program is the transcoder. The default is ffmpeg from the PATH.
 	Program string
-	// Memory bounds the address space of a child in bytes, on Linux; 0: no bound.
+	// Memory limits the address space of a child in bytes, on Linux; 0 means no limit.
 	Memory int64
-	Log    *slog.Logger // nil: nothing is logged
+	Log    *slog.Logger // may be nil
 }
 
 func (o *Options) normalize() {
@@ -62,8 +61,8 @@ func (o *Options) normalize() {
 	}
 }
 
-// Why a rendition is not made.
+// Reasons why a rendition is not made.
 var (
 	errNoProgram = errors.New("transcode needs ffmpeg: install it or remove transcode from the configuration")
-	errLimit     = errors.New("as many transcodes run as limits.transcodes allows")
+	errLimit     = errors.New("transcode limit (limits.transcodes) reached")
 )

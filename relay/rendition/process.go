@@ -9,31 +9,32 @@ import (
 	"time"
 )
 
-// process is a child process with a process group of its own.
+// process is a child process in a process group of its own.
 type process struct {
 	stdin  io.WriteCloser
 	stdout io.ReadCloser
-	words  *lastWords
+	stderr *lastLines
 	cmd    *exec.Cmd
-	reap   chan struct{} // closed: the child is to be waited for
-	reaped chan struct{} // closed: nothing of it is left
+	reap   chan struct{} // closed when the child may be waited for
+	reaped chan struct{} // closed when the child has been waited for
 
 	once  sync.Once
-	exits sync.WaitGroup // of the goroutine that awaits its exit
+	exits sync.WaitGroup // the goroutine that awaits the exit
 
-	mu     sync.Mutex // guards what follows
-	ended  bool       // its id may be another's from now on
-	killed bool       // kill was called before it had exited by itself
-	exited bool       // it had exited by itself
+	mu     sync.Mutex // guards the fields below
+	ended  bool       // the process ID may be reused
+	killed bool       // kill was called before the child exited by itself
+	exited bool       // the child exited by itself
 }
 
-// start runs a program, in so many bytes of address space; 0: any number. end must be called.
+// start starts a program whose address space is limited to memory bytes; 0 means no limit. end
+// must be called.
 func start(program string, args []string, memory int64) (*process, error) {
 	//nolint:gosec,noctx // the operator names the program; end kills it with its group
 	cmd := exec.Command(program, args...)
 	cmd.Env, cmd.SysProcAttr, cmd.WaitDelay = environment(), attributes(), time.Second
-	p := &process{cmd: cmd, words: &lastWords{}, reap: make(chan struct{}), reaped: make(chan struct{})}
-	cmd.Stderr = p.words
+	p := &process{cmd: cmd, stderr: &lastLines{}, reap: make(chan struct{}), reaped: make(chan struct{})}
+	cmd.Stderr = p.stderr
 	var err error
 	if p.stdin, err = cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", program, err)
@@ -48,16 +49,16 @@ func start(program string, args []string, memory int64) (*process, error) {
 		return nil, fmt.Errorf("start %s: %w", program, err)
 	}
 	if memory > 0 {
-		limitMemory(cmd.Process.Pid, memory) // before it is given anything to read
+		limitMemory(cmd.Process.Pid, memory) // before it reads any input
 	}
 	return p, nil
 }
 
-// giveWay has the child give way to others: relaying goes before transcoding.
+// giveWay lowers the child's priority: relaying takes precedence over transcoding.
 func (p *process) giveWay() { lower(p.cmd.Process.Pid) }
 
-// live keeps the thread that started the child for as long as that lives: Linux takes the end
-// of the thread for the end of the parent.
+// live keeps the thread that started the child alive for as long as the child runs, because
+// Linux treats the end of that thread as the end of the parent.
 func (p *process) live(started chan<- error) {
 	defer close(p.reaped)
 	runtime.LockOSThread()
@@ -68,10 +69,10 @@ func (p *process) live(started chan<- error) {
 		return
 	}
 	<-p.reap
-	_ = p.cmd.Wait() // killed as a rule: why it ended is known better
+	_ = p.cmd.Wait() // it was usually killed, for a reason that is known
 }
 
-// kill ends the child and all that it has started. It does not wait.
+// kill kills the child and its descendants. It does not wait.
 func (p *process) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -81,8 +82,8 @@ func (p *process) kill() {
 	}
 }
 
-// awaitExit gives a child that has closed its output so long to exit by itself. It is called
-// before end; the first call counts, and others wait for it.
+// awaitExit lets a child that has closed its output exit by itself within d. It must be called
+// before end. Only the first call has an effect; later ones wait for it.
 func (p *process) awaitExit(d time.Duration) { p.once.Do(func() { p.letExit(d) }) }
 
 func (p *process) letExit(d time.Duration) {
@@ -110,8 +111,8 @@ func (p *process) letExit(d time.Duration) {
 	}
 }
 
-// exit returns how a child that has exited by itself did so, after end: "exit status 1" or
-// "signal: killed". It is empty where the relay ended the child, or that is not known. p may be nil.
+// exit returns how a child exited by itself, after end: "exit status 1" or "signal: killed". It
+// is empty if the relay ended the child, or if it is unknown. p may be nil.
 func (p *process) exit() string {
 	if p == nil {
 		return ""
@@ -124,7 +125,7 @@ func (p *process) exit() string {
 	return p.cmd.ProcessState.String()
 }
 
-// end kills the child and waits until nothing of it is left.
+// end kills the child and waits for it.
 func (p *process) end() {
 	p.kill()
 	p.mu.Lock()
@@ -138,10 +139,10 @@ func (p *process) end() {
 	p.exits.Wait()
 }
 
-// said is the last that a child had to say. p may be nil.
-func (p *process) said() []string {
+// output returns the last lines of the child's standard error. p may be nil.
+func (p *process) output() []string {
 	if p == nil {
 		return nil
 	}
-	return p.words.lines()
+	return p.stderr.lines()
 }

@@ -4,12 +4,12 @@ package rendition
 
 import "syscall"
 
-// attributes give a child a process group of its own. It ends with this process because its
-// standard input does.
+// attributes puts a child into a process group of its own. The child ends with this process
+// because its standard input is closed.
 func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
-// limitMemory has nothing to do: only Linux bounds another process. maxPixels holds everywhere.
+// limitMemory does nothing: only Linux can limit another process. maxPixels applies everywhere.
 func limitMemory(int, int64) {}
 
-// awaitExit returns false: that a child has exited is seen on Linux alone without reaping it.
+// awaitExit returns false: only Linux can detect the exit of a child without reaping it.
 func awaitExit(int) bool { return false }

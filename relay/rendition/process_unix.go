@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// niceness is what children have of it: relaying goes before transcoding.
+// niceness is the nice value of children: relaying takes precedence over transcoding.
 const niceness = 10
 
-// lower has the group of a child that was just started give way to others.
+// lower lowers the priority of the process group of a newly started child.
 func lower(pid int) { _ = syscall.Setpriority(syscall.PRIO_PGRP, pid, niceness) }
 
 func killGroup(p *os.Process) { _ = syscall.Kill(-p.Pid, syscall.SIGKILL) }

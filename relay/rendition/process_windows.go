@@ -5,23 +5,23 @@ import (
 	"syscall"
 )
 
-// belowNormal is BELOW_NORMAL_PRIORITY_CLASS: relaying goes before transcoding.
+// belowNormal is BELOW_NORMAL_PRIORITY_CLASS: relaying takes precedence over transcoding.
 const belowNormal = 0x4000
 
-// attributes give a child a process group of its own and a lower priority. It ends with this
-// process because its standard input does.
+// attributes puts a child into a process group of its own with a lower priority. The child ends
+// with this process because its standard input is closed.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP | belowNormal, HideWindow: true}
 }
 
-// lower has nothing to do: attributes did.
+// lower does nothing: attributes sets the priority.
 func lower(int) {}
 
-// killGroup ends the child alone: ffmpeg starts no others.
+// killGroup kills only the child: ffmpeg starts no other processes.
 func killGroup(p *os.Process) { _ = p.Kill() }
 
-// limitMemory has nothing to do: maxPixels bounds what a child decodes.
+// limitMemory does nothing: maxPixels bounds what a child decodes.
 func limitMemory(int, int64) {}
 
-// awaitExit returns false: that a child has exited is seen on Linux alone without reaping it.
+// awaitExit returns false: only Linux can detect the exit of a child without reaping it.
 func awaitExit(int) bool { return false }

@@ -10,13 +10,13 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 )
 
-// publication is what a child makes, on its way to the stream. It begins at the first
-// keyframe: a child that makes nothing takes nobody's place.
+// publication publishes a child's output. It begins at the first keyframe, so that a child
+// without output does not take over a stream.
 type publication struct {
-	c       *child
+	child   *child
 	intake  flv.Intake
-	configs packetbuf.Configs // until it begins
-	sink    ingest.Sink       // nil before
+	configs packetbuf.Configs // before the first keyframe
+	sink    ingest.Sink       // nil before the first keyframe
 }
 
 func (p *publication) write(packet *packetbuf.Packet) error {
@@ -42,32 +42,32 @@ func (p *publication) write(packet *packetbuf.Packet) error {
 	if err := p.put(packet); err != nil {
 		return err
 	}
-	p.c.m.feeds.Store(true)
+	p.child.transcode.publishing.Store(true)
 	return nil
 }
 
-// begin has the stream take the child. Where somebody else publishes it, it is left to them.
+// begin publishes the stream. If another publisher has it, the error wraps errYield.
 func (p *publication) begin() error {
-	m := p.c.m
+	m := p.child.transcode
 	app, name, _ := strings.Cut(m.full, "/")
-	sink, err := m.of.o.Access.Publish(p.c.ctx, ingest.Request{
-		App: app, Name: name, Protocol: ingest.Transcode, Agent: "ffmpeg", Session: p.c,
+	sink, err := m.renditions.o.Access.Publish(p.child.ctx, ingest.Request{
+		App: app, Name: name, Protocol: ingest.Transcode, Agent: "ffmpeg", Session: p.child,
 	})
 	var refusal *ingest.Refusal
 	switch {
 	case errors.As(err, &refusal) && refusal.Outcome == ingest.RefusedTakeover:
 		return fmt.Errorf("%w: %w", errYield, err)
 	case err != nil:
-		return fmt.Errorf("publish the rendition: %w", err)
+		return fmt.Errorf("publish rendition: %w", err)
 	}
 	p.sink = sink
-	m.log.Info("rendition begins", "session", p.c.id, "height", p.c.rendition.Height, "bits", p.c.rendition.Bits)
+	m.log.Info("rendition started", "session", p.child.id, "height", p.child.rendition.Height, "bits", p.child.rendition.Bits)
 	return nil
 }
 
 func (p *publication) put(packet *packetbuf.Packet) error {
 	if err := p.sink.Write(packet); err != nil {
-		return fmt.Errorf("the stream does not take the rendition: %w", err)
+		return fmt.Errorf("write rendition: %w", err)
 	}
 	return nil
 }

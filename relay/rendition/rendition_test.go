@@ -211,7 +211,7 @@ func newLab(t *testing.T, program string) *lab {
 		tick: 50 * time.Millisecond, steady: 20 * time.Second, pause: 700 * time.Millisecond, full: 100 * time.Millisecond, after: 3,
 	}
 	if program == "" { // the real one shares the machine with other tests: it is given its own time
-		l.timing = patience
+		l.timing = renditionTiming
 		l.timing.idle, l.timing.tick = 300*time.Millisecond, 50*time.Millisecond
 	}
 	t.Cleanup(func() {

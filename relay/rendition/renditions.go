@@ -11,73 +11,73 @@ import (
 	"time"
 )
 
-// timing is how patient Renditions are. Tests are less so.
+// timing holds the durations of Renditions and Bridges. Tests use shorter ones.
 type timing struct {
-	lease  time.Duration // how long a Want counts
-	idle   time.Duration // how long a child goes on that nobody wants
-	hang   time.Duration // how long a child may keep an answer, or be behind
-	late   time.Duration // how old a packet may be that a child takes before the child is behind
-	drain  time.Duration // how long a child may take to its last word
-	tick   time.Duration // how often all that is looked at
-	steady time.Duration // after which a child's end is no longer a quick failure
-	pause  time.Duration // before what was given up is tried again
-	full   time.Duration // the same where there were too many children
-	after  int           // quick failures after which a rendition is given up
+	lease  time.Duration // validity of a Want
+	idle   time.Duration // how long an unwanted child continues
+	hang   time.Duration // how long a child may owe output, or be behind
+	late   time.Duration // age of packets at which a child counts as behind
+	drain  time.Duration // how long a child may write after its input ended
+	tick   time.Duration // interval of checks
+	steady time.Duration // run time after which a failure is not a quick one
+	pause  time.Duration // before a failed rendition is tried again
+	full   time.Duration // the same if there were too many children
+	after  int           // number of quick failures after which a rendition is stopped
 }
 
-var patience = timing{
+var renditionTiming = timing{
 	lease: 15 * time.Second, idle: 10 * time.Second, hang: 10 * time.Second, late: 3 * time.Second, drain: 2 * time.Second,
 	tick: time.Second, steady: 30 * time.Second, pause: 30 * time.Second, full: 5 * time.Second, after: 4,
 }
 
-// Renditions are the renditions that children of this process make.
+// Renditions are the renditions that this process makes.
 type Renditions struct {
 	o        Options
 	timing   timing
 	work     sync.WaitGroup
-	hopeless chan struct{} // closed: for what there is no hope of now
-	sessions atomic.Uint64 // so far
+	hopeless chan struct{} // closed; returned for renditions that cannot start now
+	sessions atomic.Uint64 // number of sessions so far
 
-	mu      sync.Mutex // guards all below
-	max     int
-	closed  bool
-	missing bool                 // the program's lack was told
-	makings map[string]*making   // by app/name~rendition
-	pauses  map[string]time.Time // until when what was given up is left alone
+	mu            sync.Mutex // guards the fields below
+	max           int
+	closed        bool
+	missingLogged bool                  // the missing program was logged
+	transcodes    map[string]*transcode // by app/name~rendition
+	pauses        map[string]time.Time  // when stopped renditions may start again
 }
 
-// New returns Renditions that have no child yet.
+// New returns Renditions without a running child.
 func New(o Options) *Renditions {
 	o.normalize()
 	r := &Renditions{
-		o: o, timing: patience, hopeless: make(chan struct{}), max: o.Max,
-		makings: map[string]*making{}, pauses: map[string]time.Time{},
+		o: o, timing: renditionTiming, hopeless: make(chan struct{}), max: o.Max,
+		transcodes: map[string]*transcode{}, pauses: map[string]time.Time{},
 	}
 	close(r.hopeless)
 	return r
 }
 
-// Of is what is configured for a stream.
+// Of returns the configured renditions of a stream.
 func (r *Renditions) Of(stream string) []Rendition { return r.o.Of(stream) }
 
-// Makes tells whether app/name~rendition is fed by a child right now.
+// Makes reports whether a child is publishing app/name~rendition.
 func (r *Renditions) Makes(full string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := r.makings[full]
-	return m != nil && m.feeds.Load()
+	m := r.transcodes[full]
+	return m != nil && m.publishing.Load()
 }
 
-// SetMax changes how many children there may be at a time. Those that run are not ended.
+// SetMax sets the maximum number of concurrent children. Running ones are not ended.
 func (r *Renditions) SetMax(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.max = n
 }
 
-// Want says that somebody wants app/name~rendition, for the next 15 seconds at least. It is
-// started unless it runs. ok is false if it is not configured, if the stream is not live, or
-// if somebody else publishes it. hopeless is closed when it is not going to come, or is over.
+// Want requests app/name~rendition for at least the next 15 seconds, and starts it if it does
+// not run. ok is false if it is not configured, if the stream is not live, or if another
+// publisher has it. hopeless is closed when the rendition cannot start, or has ended.
 func (r *Renditions) Want(full string) (hopeless <-chan struct{}, ok bool) {
 	parent, rendition, ok := r.configured(full)
 	if !ok {
@@ -97,14 +97,14 @@ func (r *Renditions) Want(full string) (hopeless <-chan struct{}, ok bool) {
 	if err != nil {
 		err = fmt.Errorf("%w: %w", errNoProgram, err)
 	}
-	m := &making{of: r, full: full, parent: parent, rendition: rendition, program: program}
+	m := &transcode{renditions: r, full: full, parent: parent, rendition: rendition, program: program}
 	if !r.begin(m, tap, err) {
 		tap.Close()
 	}
-	return r.renew(full) // also where another was quicker, or there is no hope
+	return r.renew(full) // also if another call was quicker, or it cannot start
 }
 
-// configured finds the configuration of app/name~rendition.
+// configured returns the configuration of app/name~rendition.
 func (r *Renditions) configured(full string) (parent string, rendition Rendition, ok bool) {
 	i := strings.LastIndexByte(full, '~')
 	if i < 0 {
@@ -119,13 +119,13 @@ func (r *Renditions) configured(full string) (parent string, rendition Rendition
 	return parent, all[at], true
 }
 
-// renew gives a rendition that is being made another lease. One that was given up a short
-// while ago is left alone.
+// renew extends the lease of a running rendition. ok is also true, with a closed channel, for
+// one that was stopped recently.
 func (r *Renditions) renew(full string) (hopeless <-chan struct{}, ok bool) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if m := r.makings[full]; m != nil {
+	if m := r.transcodes[full]; m != nil {
 		m.lease(now.Add(r.timing.lease))
 		return m.over, true
 	}
@@ -138,52 +138,52 @@ func (r *Renditions) renew(full string) (hopeless <-chan struct{}, ok bool) {
 	return r.hopeless, paused
 }
 
-// begin starts a rendition if there is room for it. err says that its program is missing.
-func (r *Renditions) begin(m *making, tap Tap, err error) bool {
+// begin starts a rendition if the limit allows it. err reports that its program is missing.
+func (r *Renditions) begin(m *transcode, tap Tap, err error) bool {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || r.makings[m.full] != nil {
+	if r.closed || r.transcodes[m.full] != nil {
 		return false
 	}
 	if err != nil {
-		if !r.missing {
-			r.o.Log.Error("rendition is not made", "stream", m.full, "err", err)
+		if !r.missingLogged {
+			r.o.Log.Error("rendition not started", "stream", m.full, "err", err)
 		}
-		r.missing = true
+		r.missingLogged = true
 		r.pauses[m.full] = now.Add(r.timing.pause)
 		return false
 	}
-	r.missing = false
-	if len(r.makings) >= r.max {
-		r.o.Log.Warn("rendition is not made", "stream", m.full, "err", errLimit, "limit", r.max)
+	r.missingLogged = false
+	if len(r.transcodes) >= r.max {
+		r.o.Log.Warn("rendition not started", "stream", m.full, "err", errLimit, "limit", r.max)
 		r.pauses[m.full] = now.Add(r.timing.full)
 		return false
 	}
 	m.begin(now)
-	r.makings[m.full] = m
+	r.transcodes[m.full] = m
 	r.work.Go(func() { m.run(tap) })
 	return true
 }
 
-// forget takes a rendition that is over out, and leaves it alone for so long.
-func (r *Renditions) forget(m *making, pause time.Duration) {
+// forget removes a rendition that has ended, and blocks its restart for pause.
+func (r *Renditions) forget(m *transcode, pause time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.makings, m.full)
+	delete(r.transcodes, m.full)
 	if pause > 0 {
 		r.pauses[m.full] = time.Now().Add(pause)
 	}
 }
 
-// Reconfigure asks anew what is configured. What has gone ends; what has changed begins anew;
-// what was given up is tried again.
+// Reconfigure applies the current configuration. Removed renditions end, changed ones restart,
+// and stopped ones may start again.
 func (r *Renditions) Reconfigure() {
 	r.mu.Lock()
 	clear(r.pauses)
-	r.missing = false
-	all := make([]*making, 0, len(r.makings))
-	for _, m := range r.makings {
+	r.missingLogged = false
+	all := make([]*transcode, 0, len(r.transcodes))
+	for _, m := range r.transcodes {
 		all = append(all, m)
 	}
 	r.mu.Unlock()
@@ -193,22 +193,22 @@ func (r *Renditions) Reconfigure() {
 	}
 }
 
-// Close ends all children and waits until nothing is left of them.
+// Close ends all children and waits for them.
 func (r *Renditions) Close() {
 	r.mu.Lock()
 	r.closed = true
-	for _, m := range r.makings {
+	for _, m := range r.transcodes {
 		m.cancel(errClosing)
 	}
 	r.mu.Unlock()
 	r.work.Wait()
 }
 
-// Why a rendition is over.
+// Reasons why a rendition ends.
 var (
 	errClosing  = errors.New("the relay is shutting down")
-	errRemoved  = errors.New("it is no longer configured")
-	errUnwanted = errors.New("nobody wants it")
+	errRemoved  = errors.New("no longer configured")
+	errUnwanted = errors.New("no viewers")
 	errOver     = errors.New("the stream has ended")
-	errYield    = errors.New("somebody else publishes it")
+	errYield    = errors.New("another publisher has the stream")
 )

@@ -247,7 +247,7 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestLastWordsAreBounded(t *testing.T) {
-	w := &lastWords{}
+	w := &lastLines{}
 	for range 1000 {
 		_, _ = w.Write([]byte(strings.Repeat("x", 3*maxLine)))
 	}

@@ -7,21 +7,22 @@ import (
 	"sync"
 )
 
-// Bounds of what is kept of a child's words.
+// Limits of the lines that are kept.
 const (
 	maxLines = 6
 	maxLine  = 200 // bytes
 )
 
-// lastWords are the last lines that were written to it. It may be written and read at once.
-type lastWords struct {
-	mu   sync.Mutex // guards what follows
+// lastLines keeps the last lines that were written to it. It is safe for concurrent use.
+type lastLines struct {
+	mu   sync.Mutex // guards the fields below
 	last []string
-	line []byte // not ended yet
+	line []byte // incomplete line
 }
 
-// Write implements io.Writer. It never fails: a child must not stand still for what it says.
-func (w *lastWords) Write(p []byte) (int, error) {
+// Write implements io.Writer. It never fails or blocks, so that the child does not block on its
+// standard error.
+func (w *lastLines) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := len(p)
@@ -36,7 +37,7 @@ func (w *lastWords) Write(p []byte) (int, error) {
 	}
 }
 
-func (w *lastWords) flush() {
+func (w *lastLines) flush() {
 	line := strings.TrimSpace(strings.ToValidUTF8(string(w.line), "?"))
 	w.line = w.line[:0]
 	if line == "" {
@@ -48,7 +49,7 @@ func (w *lastWords) flush() {
 	w.last = append(w.last, line)
 }
 
-func (w *lastWords) lines() []string {
+func (w *lastLines) lines() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.flush()
