@@ -6,8 +6,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// AdminOf returns the admin group as flags (nil: none) and the environment set it, without a configuration
-// file. Its token is read from token_file where they name one. Its error is Faults, those of the group.
+// AdminOf returns the group admin from flags, which may be nil, and the environment, without a
+// configuration file. It reads the token from token_file if that is set. Its error is Faults of
+// that group.
 func AdminOf(flags *pflag.FlagSet) (Admin, error) {
 	cfg := Default()
 	all, from := override(&cfg, flags)

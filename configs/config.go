@@ -1,5 +1,5 @@
-// Package configs is the configuration: what an operator may set, where it comes from and
-// whether it is right. A Config is not changed once it was loaded; a reload makes another.
+// Package configs loads and validates the configuration. A Config is not modified after it was
+// loaded; a reload returns another.
 package configs
 
 import (
@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Config is the whole configuration. The key tags are the keys of the file.
+// Config is the complete configuration. The tags named key are the keys in the file.
 type Config struct {
 	RTMP    Listener    `key:"rtmp"`
 	RTMPS   TLSListener `key:"rtmps"`
@@ -30,19 +30,19 @@ type Config struct {
 	Hooks    []Hook  `key:"hooks"`
 }
 
-// Listener is a listen address; empty: off.
+// Listener is a listen address. If it is empty, the listener is disabled.
 type Listener struct {
 	Listen string `key:"listen" kind:"address" help:"address of RTMP publish and play"`
 }
 
-// TLSListener is a listen address with its certificate.
+// TLSListener is a listen address and its certificate.
 type TLSListener struct {
 	Listen string `key:"listen" kind:"address" help:"address of RTMPS; empty: off"`
 	Cert   string `key:"cert" kind:"file" help:"certificate file, PEM"`
 	Key    string `key:"key" kind:"file" help:"key file, PEM"`
 }
 
-// HTTP is the viewers' address.
+// HTTP is the listener for viewers.
 type HTTP struct {
 	Listen         string   `key:"listen" kind:"address" help:"address of viewers over HTTP"`
 	Cert           string   `key:"cert" kind:"file" help:"certificate file, PEM; with it HTTPS is served"`
@@ -50,21 +50,21 @@ type HTTP struct {
 	TrustedProxies []string `key:"trusted_proxies" help:"addresses or networks whose X-Forwarded-For and -Proto are believed"`
 }
 
-// Admin is the operators' address.
+// Admin is the listener for operators.
 type Admin struct {
 	Listen string `key:"listen" kind:"address" help:"address of API, metrics, health and pprof"`
 	Token  string `key:"token" help:"Bearer token of the admin address; required off loopback" secret:"true"`
-	// TokenFile holds Token, which is read from there.
+	// TokenFile is the file from which Token is read.
 	TokenFile string `key:"token_file" kind:"file" help:"file that holds admin.token"`
 }
 
-// WebRTC is where WebRTC media comes and goes.
+// WebRTC is the configuration of WebRTC media.
 type WebRTC struct {
 	UDPListen string   `key:"udp_listen" kind:"address" help:"UDP address of all WebRTC media"`
 	TCPListen string   `key:"tcp_listen" kind:"address" help:"TCP address of ICE-TCP; empty: off"`
 	PublicIPs []string `key:"public_ips" help:"addresses to announce behind NAT"`
 	ICELite   bool     `key:"ice_lite" help:"answer connectivity checks and make none; for a relay with a public address"`
-	// ICEServers are told to publishers and viewers; the relay itself uses none.
+	// ICEServers are announced to publishers and viewers; the relay itself does not use them.
 	ICEServers []ICEServer `key:"ice_servers"`
 }
 
@@ -73,41 +73,42 @@ type ICEServer struct {
 	URL        string `key:"url"`
 	Username   string `key:"username"`
 	Credential string `key:"credential" secret:"true"`
-	// Secret is shared with the TURN server, in place of a credential: everyone is told a name and a
-	// credential of their own that expire after Lifetime. Username stands in that name, where it is set.
+	// Secret is shared with the TURN server and replaces Credential: each client gets a username
+	// and credential of its own that expire after Lifetime. The username contains Username, if
+	// that is set.
 	Secret   string        `key:"secret" secret:"true"`
 	Lifetime time.Duration `key:"lifetime"`
 }
 
-// defaultICEServer is what an ICE server leaves out.
+// defaultICEServer returns the defaults of an ICE server.
 func defaultICEServer() ICEServer { return ICEServer{Lifetime: 24 * time.Hour} }
 
-// Log is how the relay logs.
+// Log is the configuration of the log.
 type Log struct {
 	Level  string `key:"level" help:"debug, info, warn or error"`
 	Format string `key:"format" help:"text or json"`
 }
 
-// Limits are what a stranger can take.
+// Limits bound the resources that clients can use.
 type Limits struct {
 	Connections      int           `key:"connections" help:"connections at a time, publishers and viewers together"`
 	PerAddress       int           `key:"per_address" help:"connections at a time from one address; 0: no limit"`
 	Memory           AutoSize      `key:"memory" help:"bytes of media that all streams hold together; auto: 70 % of what the machine or the container has"`
 	HandshakeTimeout time.Duration `key:"handshake_timeout" help:"time for everything before publish or play"`
-	Joins            int           `key:"joins" help:"viewers who may join in a second; more wait, and then are sent away; 0: no limit"`
+	Joins            int           `key:"joins" help:"viewers who may join per second; more wait, and then are rejected; 0: no limit"`
 	Streams          int           `key:"streams" help:"streams at a time"`
 	Transcodes       int           `key:"transcodes" help:"renditions made at a time, by ffmpeg child processes; 0: none"`
 	ChildMemory      Size          `key:"child_memory" help:"address space of one ffmpeg child process, on Linux; 0: no limit"`
-	Bridges          int           `key:"bridges" help:"streams at a time whose sound ffmpeg child processes put into another codec"`
+	Bridges          int           `key:"bridges" help:"streams at a time whose audio ffmpeg child processes transcode to another codec"`
 }
 
-// Metrics bounds what a scrape costs.
+// Metrics bounds the cost of a scrape.
 type Metrics struct {
 	Streams int `key:"streams" help:"streams at a time that have metrics of their own; the others are summed as stream=other"`
 }
 
-// Breaker keeps all routes to one host from dialling it in vain, and from all dialling it at
-// once when it is back.
+// Breaker configures the circuit breakers, which limit the dials of all routes to one host while
+// it fails and when it is back.
 type Breaker struct {
 	Fall  int           `key:"fall" help:"failed dials to a host, one after another, after which its routes take turns"`
 	Rise  int           `key:"rise" help:"successful dials to a host after which its routes dial freely again"`
@@ -115,24 +116,24 @@ type Breaker struct {
 	Every time.Duration `key:"every" help:"time between two dials to a host that fails, over all routes"`
 }
 
-// Drain is the end of the process.
+// Drain configures the shutdown of the process.
 type Drain struct {
 	Timeout time.Duration `key:"timeout" help:"time to end what runs at SIGTERM"`
 }
 
-// State is what survives a restart.
+// State configures what survives a restart.
 type State struct {
 	File string `key:"file" kind:"file" help:"file for what survives a restart; empty: nothing does"`
 	// Grace is how long streams that were live before a restart are expected back.
 	Grace time.Duration `key:"grace" help:"how long viewers of streams that were live before a restart are kept waiting for them; 0: not at all"`
 }
 
-// Resume is about viewers that come back.
+// Resume configures the resuming of viewers.
 type Resume struct {
 	Key string `key:"key" help:"32 bytes in base64, the same on all nodes that share viewers" secret:"true"`
 }
 
-// Stream is what can be set per stream.
+// Stream is the configuration of a stream.
 type Stream struct {
 	Silence       AutoDuration  `key:"silence" help:"no media for this long on an open socket is a break; auto: by the publisher's rhythm"`
 	Heartbeat     AutoDuration  `key:"heartbeat" help:"time between pings to publishers and viewers; auto: 2 to 30 s, by round trip, loss and jitter"`
@@ -142,7 +143,7 @@ type Stream struct {
 	Takeover      string        `key:"takeover" help:"what a second push may do: auto, always or never"`
 	BackupReturn  time.Duration `key:"backup_return" help:"how long the primary must be healthy before it gets the stream back"`
 	// KeyframeInterval is how often a WHIP publisher is asked for a keyframe.
-	KeyframeInterval time.Duration `key:"keyframe_interval" help:"how often a WHIP publisher is asked for a keyframe, at the least; 0: when somebody needs one"`
+	KeyframeInterval time.Duration `key:"keyframe_interval" help:"how often a WHIP publisher is asked for a keyframe, at the least; 0: only on demand"`
 	SlowPublisher    bool          `key:"slow_publisher" help:"may an RTMP publisher be slowed by reading slowly"`
 	Filler           string        `key:"filler" help:"while held: freeze, none, or a FLV file to play"`
 	Buffer           Buffer        `key:"buffer"`
@@ -156,23 +157,23 @@ type Stream struct {
 	Transcode        []Rendition   `key:"transcode"`
 }
 
-// IsSlate tells whether a filler is a file: it ends in .flv.
+// IsSlate reports whether a filler is a file, which ends in .flv.
 func IsSlate(filler string) bool { return strings.HasSuffix(filler, ".flv") }
 
-// Buffer bounds a stream's ring.
+// Buffer bounds a stream's buffer.
 type Buffer struct {
 	Duration time.Duration `key:"duration" help:"media time kept"`
 	Bytes    Size          `key:"bytes" help:"bytes of media kept"`
 }
 
-// Viewer is how a stream's viewers are written to.
+// Viewer configures how a stream is sent to viewers.
 type Viewer struct {
 	Gather       AutoDuration  `key:"gather" help:"how long writes are collected; auto: 0 to 40ms by load"`
 	Lag          time.Duration `key:"lag" help:"past it a viewer skips to the newest keyframe"`
 	WriteTimeout time.Duration `key:"write_timeout" help:"a viewer that takes nothing for this long is dropped"`
 }
 
-// HLS is how a stream is cut.
+// HLS configures a stream's HLS output.
 type HLS struct {
 	Segment time.Duration `key:"segment" help:"length of a segment"`
 	Part    time.Duration `key:"part" help:"length of a part"`
@@ -180,26 +181,26 @@ type HLS struct {
 	Start   string        `key:"start" help:"on-request or always"`
 }
 
-// Rendition is a lower version of a stream, made by a child process.
+// Rendition is a lower rendition of a stream, made by a child process.
 type Rendition struct {
 	Name   string `key:"name"`
 	Height int    `key:"height"`
 	Video  string `key:"video"` // bitrate, such as 600k
 }
 
-// Bits is the video bitrate in bits per second.
+// Bits returns the video bitrate in bits per second.
 func (r Rendition) Bits() int {
-	n, _ := parseSize(r.Video) // validated before; k and M are thousands and millions
+	n, _ := parseSize(r.Video) // was validated; k and M are thousands and millions
 	return int(n)
 }
 
-// Match is what is set for the streams that a pattern matches.
+// Match is the configuration of the streams that a pattern matches.
 type Match struct {
 	Match string `key:"match"`
 	Stream
 }
 
-// Group is a group of routes, of which one is in use for each stream.
+// Group is a group of routes. Each stream uses one of them at a time.
 type Group struct {
 	Match    string   `key:"match"`
 	Name     string   `key:"name"`
@@ -208,18 +209,18 @@ type Group struct {
 	Redial   Redial   `key:"redial"`
 	Failover Failover `key:"failover"`
 	Replay   string   `key:"replay"`
-	// Redirects is where an answer over HTTP may lead a pull: to its own host, or to any.
+	// Redirects says to which hosts an HTTP response may redirect a pull: its own, or any.
 	Redirects string   `key:"redirects"`
 	Ladder    []string `key:"ladder"`
 }
 
-// Route is one place where a stream goes to or comes from.
+// Route is one destination or source of a stream.
 type Route struct {
 	Name string `key:"name"`
 	URL  string `key:"url"`
 }
 
-// Redial is how a route comes back.
+// Redial configures the redialing of a route.
 type Redial struct {
 	Base   time.Duration `key:"base"`
 	Factor float64       `key:"factor"`
@@ -228,14 +229,14 @@ type Redial struct {
 	GiveUp int           `key:"give_up"`
 }
 
-// Failover is when a group goes to another route and back.
+// Failover configures when a group switches to another route and back.
 type Failover struct {
 	After time.Duration `key:"after"`
 	Rise  time.Duration `key:"rise"`
 	Probe time.Duration `key:"probe"`
 }
 
-// Default is the configuration of a relay of which nothing was set.
+// Default returns the default configuration.
 func Default() Config {
 	return Config{
 		RTMP:    Listener{Listen: ":1935"},
@@ -258,7 +259,7 @@ func Default() Config {
 	}
 }
 
-// defaultGroup is what a route group leaves out.
+// defaultGroup returns the defaults of a route group.
 func defaultGroup() Group {
 	return Group{
 		Redial:    Redial{Base: 500 * time.Millisecond, Factor: 2, Max: 30 * time.Second, Jitter: 0.5},
@@ -269,8 +270,8 @@ func defaultGroup() Group {
 	}
 }
 
-// Stream returns what is set for a stream {app}/{name}: the first match, with what it leaves
-// out from the defaults. A rendition {name}~{rendition} has its parent's.
+// Stream returns the configuration of a stream {app}/{name}: that of the first match, or else
+// the defaults. A rendition {name}~{rendition} has the configuration of its parent.
 func (c *Config) Stream(name string) *Stream {
 	parent, _, _ := strings.Cut(name, "~")
 	for i := range c.Streams {

@@ -5,29 +5,30 @@ import (
 	"strings"
 )
 
-// covers reports whether a pattern of streams matches all that another does, as far as can be told in
-// bounded time.
+// covers reports whether a pattern of streams matches everything that another matches, as far as
+// that can be determined in bounded time.
 func covers(pattern, other string) bool {
 	app, name, _ := strings.Cut(pattern, "/")
 	otherApp, otherName, _ := strings.Cut(other, "/")
 	return coversPart(app, otherApp) && coversPart(name, otherName)
 }
 
-// alphabet are the characters of names of streams.
+// alphabet lists the characters of stream names.
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
 const (
-	// mostTokens bounds the patterns that are compared: their positions are bits of a number.
-	mostTokens = 63
-	// mostSteps bounds the work of one comparison.
-	mostSteps = 20_000
+	// maxTokens bounds the patterns that are compared, because positions are bits of a number.
+	maxTokens = 63
+	// maxSteps bounds the work of one comparison.
+	maxSteps = 20_000
 )
 
-// glob is a pattern as an automaton: it is at a position in tokens, of which "*" may stay.
+// glob is a pattern as an automaton. Its state is a set of positions in the tokens; "*" may
+// repeat.
 type glob []string
 
-// parseGlob splits a part of a pattern of path.Match into tokens, each of which stands for one
-// character but "*". ok is false where it is too long, or none.
+// parseGlob splits a part of a pattern of path.Match into tokens, each of which matches one
+// character, except "*". ok is false if the pattern is too long or malformed.
 func parseGlob(part string) (g glob, ok bool) {
 	if _, err := path.Match(part, ""); err != nil {
 		return nil, false
@@ -46,10 +47,10 @@ func parseGlob(part string) (g glob, ok bool) {
 		g = append(g, part[:n])
 		part = part[n:]
 	}
-	return g, len(g) <= mostTokens
+	return g, len(g) <= maxTokens
 }
 
-// classEnd returns the length of the class that a pattern begins with.
+// classEnd returns the length of the character class that a pattern begins with.
 func classEnd(part string) int {
 	for i := 1; i < len(part); i++ {
 		switch {
@@ -62,7 +63,7 @@ func classEnd(part string) int {
 	return len(part) + 1
 }
 
-// closed adds to positions those that are reached without a character.
+// closed adds to the positions those that are reachable without a character.
 func (g glob) closed(at uint64) uint64 {
 	for i, token := range g {
 		if token == "*" && at&(1<<i) != 0 {
@@ -72,7 +73,7 @@ func (g glob) closed(at uint64) uint64 {
 	return at
 }
 
-// next are the positions behind a character.
+// next returns the positions after a character.
 func (g glob) next(at uint64, c byte) (to uint64) {
 	for i, token := range g {
 		if at&(1<<i) == 0 {
@@ -89,28 +90,29 @@ func (g glob) next(at uint64, c byte) (to uint64) {
 
 func (g glob) accepts(at uint64) bool { return at&(1<<len(g)) != 0 }
 
-// overlaps reports whether there may be a stream that two patterns match.
+// overlaps reports whether two patterns may match a common stream.
 func overlaps(a, b string) bool {
 	appA, nameA, _ := strings.Cut(a, "/")
 	appB, nameB, _ := strings.Cut(b, "/")
 	return overlapsPart(appA, appB) && overlapsPart(nameA, nameB)
 }
 
-// coversPart is covers for an app or a name.
+// coversPart is like covers for an app or a name.
 func coversPart(pattern, other string) bool {
 	missed, known := meet(pattern, other, func(a, b bool) bool { return b && !a })
 	return known && !missed
 }
 
-// overlapsPart is overlaps for an app or a name.
+// overlapsPart is like overlaps for an app or a name.
 func overlapsPart(pattern, other string) bool {
 	met, known := meet(pattern, other, func(a, b bool) bool { return a && b })
 	return met || !known
 }
 
-// meet reports whether there is a text of which found says so, told which of the two patterns match it.
-// Of texts that the other one does not match, found has to return false. It follows all that the other
-// one matches through both; known is false where that is too much work, or a pattern is none.
+// meet reports whether there is a text for which found returns true. found is called with
+// whether each of the two patterns matches the text, and must return false if other does not.
+// meet follows all texts that other matches through both automata. known is false if that needs
+// too much work, or if a pattern is malformed.
 func meet(pattern, other string, found func(pattern, other bool) bool) (met, known bool) {
 	a, ok := parseGlob(pattern)
 	b, okToo := parseGlob(other)
@@ -125,7 +127,7 @@ func meet(pattern, other string, found func(pattern, other bool) bool) (met, kno
 		todo = todo[:len(todo)-1]
 		for _, c := range []byte(alphabet) {
 			to := state{a.next(at.a, c), b.next(at.b, c)}
-			if steps > mostSteps/len(alphabet) {
+			if steps > maxSteps/len(alphabet) {
 				return false, false
 			}
 			if found(a.accepts(to.a), b.accepts(to.b)) {

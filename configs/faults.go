@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// Fault is one thing that is wrong with a configuration.
+// Fault is a mistake in a configuration.
 type Fault struct {
 	Key     string // such as streams[0].hold
 	Problem string // what is wrong
-	Right   string // what would be right
-	File    string // where it stands; empty: in no file
+	Right   string // what would be correct
+	File    string // file with the mistake; empty if it is in none
 	Line    int
 }
 
-// String is the fault without its place.
+// String returns the fault without its place.
 func (f Fault) String() string {
 	s := f.Problem
 	if f.Key != "" {
@@ -27,7 +27,7 @@ func (f Fault) String() string {
 	return s
 }
 
-// Place returns file:line, or nothing where the fault stands in no file.
+// Place returns file:line, or "" if the fault is in no file.
 func (f Fault) Place() string {
 	if f.File == "" || f.Line == 0 {
 		return ""
@@ -35,7 +35,7 @@ func (f Fault) Place() string {
 	return fmt.Sprintf("%s:%d", f.File, f.Line)
 }
 
-// Placed is the fault behind its place.
+// Placed returns the fault, preceded by its place.
 func (f Fault) Placed() string {
 	if place := f.Place(); place != "" {
 		return place + ": " + f.String()
@@ -43,15 +43,15 @@ func (f Fault) Placed() string {
 	return f.String()
 }
 
-// Faults is the error of a configuration that is not right: everything that is wrong with it.
+// Faults is the error of an invalid configuration. It lists all mistakes.
 type Faults []Fault
 
 func (f Faults) Error() string { return f.join(Fault.String) }
 
-// Placed is Error with each fault behind its place.
+// Placed is like Error, with each fault preceded by its place.
 func (f Faults) Placed() string { return f.join(Fault.Placed) }
 
-// Places are the places of the faults that have one, each once.
+// Places returns the places of the faults, without duplicates.
 func (f Faults) Places() (out []string) {
 	for _, fault := range f {
 		if place := fault.Place(); place != "" && !slices.Contains(out, place) {
@@ -69,13 +69,14 @@ func (f Faults) join(text func(Fault) string) string {
 	return strings.Join(lines, "\n")
 }
 
-// places are where the keys of a file stand.
+// places records the lines of the keys in a file.
 type places struct {
 	file  string
 	lines map[string]int // by key, such as streams[2].hls.part
 }
 
-// line returns the line of a key or, where it stands nowhere, of what it would stand in; 0: of nothing.
+// line returns the line of a key or, if the key is not in the file, of the group that would
+// contain it; 0 if there is none.
 func (p places) line(key string) int {
 	for key != "" {
 		if line, ok := p.lines[key]; ok {
@@ -86,11 +87,11 @@ func (p places) line(key string) int {
 	return 0
 }
 
-// own reports whether a key stands in the file.
+// own reports whether a key is in the file.
 func (p places) own(key string) bool { return p.lines[key] > 0 }
 
-// put gives faults their places. Those of keys that flags or environment have set are not in the file;
-// from says by which.
+// put sets the places of faults. Keys that flags or the environment have set are not in the
+// file; from maps them to their origin.
 func (p places) put(faults Faults, from map[string]string) {
 	for i := range faults {
 		f := &faults[i]
@@ -110,7 +111,7 @@ func (p places) put(faults Faults, from map[string]string) {
 	slices.SortStableFunc(faults, func(a, b Fault) int { return a.Line - b.Line })
 }
 
-// inherited leaves out what is wrong with a stream only because it is wrong with the defaults.
+// inherited removes faults of streams that only repeat a fault of the defaults.
 func (p places) inherited(faults Faults) Faults {
 	type wrong struct{ key, problem string }
 	defaults := map[wrong]bool{}

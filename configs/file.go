@@ -13,24 +13,24 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A file may not have more than this: aliases could make it as large as they please.
+// Limits of a file, which aliases could otherwise make arbitrarily large.
 const (
 	maxFile  = 1 << 20 // bytes
 	maxNodes = 100_000
 	maxDepth = 32
 )
 
-// asRelay says what to do about a file that this user may not read.
+// asRelay is the hint for a file that this user may not read.
 const asRelay = "run it with sudo, or as the user of the relay"
 
-// readFile reads a YAML file into groups (map[string]any), lists ([]any), nil for null and
-// text for every scalar: as it was written, so that a key of digits stays what it is.
+// readFile reads a YAML file into groups (map[string]any), lists ([]any), nil for null, and
+// strings for all scalars as written, so that a key made of digits is unchanged.
 func readFile(file string) (map[string]any, Faults) {
 	tree, _, faults := readPlaced(file)
 	return tree, faults
 }
 
-// readPlaced is readFile that also returns where the keys stand.
+// readPlaced is like readFile, and also returns the lines of the keys.
 func readPlaced(file string) (map[string]any, places, Faults) {
 	at := places{file: file}
 	b, err := readBounded(file)
@@ -52,18 +52,18 @@ func readPlaced(file string) (map[string]any, places, Faults) {
 	return tree, at, nil
 }
 
-// mostTabs bounds the tabs that are told of one by one.
-const mostTabs = 10
+// maxTabs is the maximum number of reported lines with tabs.
+const maxTabs = 10
 
 var lineOf = regexp.MustCompile(`\bline (\d+):`)
 
-// syntaxFaults says why a file is no YAML, of which err tells.
+// syntaxFaults converts the error err of the YAML parser.
 func syntaxFaults(b []byte, err error) Faults {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	line := 1
 	if m := lineOf.FindStringSubmatch(text); m != nil {
-		line, _ = strconv.Atoi(m[1])              // digits; too many are no line
-		text = strings.TrimPrefix(text, m[0]+" ") // the fault's place has it
+		line, _ = strconv.Atoi(m[1])              // digits; 0 if out of range
+		text = strings.TrimPrefix(text, m[0]+" ") // the place contains it
 	}
 	if strings.Contains(text, "cannot start any token") || strings.Contains(text, "tab") {
 		if faults := tabs(b); len(faults) > 0 {
@@ -73,7 +73,7 @@ func syntaxFaults(b []byte, err error) Faults {
 	return Faults{{Problem: text, Right: "it has to be YAML, groups of keys as in configs/holdfast.yaml", Line: line}}
 }
 
-// tabs are the lines that are indented with tabs. Those of comments are allowed.
+// tabs returns faults for the lines that are indented with tabs, except comments.
 func tabs(b []byte) (faults Faults) {
 	n := 0
 	for line := range bytes.Lines(b) {
@@ -82,14 +82,15 @@ func tabs(b []byte) (faults Faults) {
 		if !bytes.ContainsRune(line[:len(line)-len(text)], '\t') || len(bytes.TrimSpace(text)) == 0 || text[0] == '#' {
 			continue
 		}
-		if faults = append(faults, Fault{Problem: "indented with a tab", Right: "YAML indents with spaces", Line: n}); len(faults) == mostTabs {
+		if faults = append(faults, Fault{Problem: "indented with a tab", Right: "YAML indents with spaces", Line: n}); len(faults) == maxTabs {
 			break
 		}
 	}
 	return faults
 }
 
-// readable says what would be right for a file that a key names and that failed to be read with err.
+// readable returns the hint for a file that a key names and that could not be read because of
+// err.
 func readable(err error) string {
 	if errors.Is(err, os.ErrPermission) {
 		return "make it readable for the user of the relay; for a check alone, " + asRelay
@@ -110,13 +111,13 @@ func readBounded(file string) ([]byte, error) {
 	return b, err
 }
 
-// parseYAML reads one document whose top is a group of keys, or nothing.
+// parseYAML parses a document whose top level is a group of keys, or empty.
 func parseYAML(b []byte) (map[string]any, error) {
 	tree, _, err := parsePlaced(b)
 	return tree, err
 }
 
-// parsePlaced is parseYAML that also returns where the keys stand.
+// parsePlaced is like parseYAML, and also returns the lines of the keys.
 func parsePlaced(b []byte) (tree map[string]any, lines map[string]int, err error) {
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	var doc yaml.Node
@@ -145,20 +146,20 @@ func parsePlaced(b []byte) (tree map[string]any, lines map[string]int, err error
 	return nil, nil, errors.New("it does not begin with a group of keys")
 }
 
-// parser turns nodes into values.
+// parser converts YAML nodes to values.
 type parser struct {
-	left  int            // nodes that may still come
-	lines map[string]int // where keys and entries of lists stand
+	left  int            // number of nodes that may follow
+	lines map[string]int // lines of keys and list entries
 }
 
 const (
-	longestKey = 200    // bytes of a key whose line is kept: all that may stand in a file are shorter
-	noKey      = "\x00" // stands for longer ones, and for all in them
+	maxKeyLength = 200    // maximum length in bytes of a key whose line is recorded; all known keys are shorter
+	noKey        = "\x00" // replaces longer keys and all keys within them
 )
 
-// in is the key of what stands in another.
-func in(at, part string) string {
-	if at == noKey || len(at)+len(part) > longestKey {
+// joinKey returns the key of an element within another.
+func joinKey(at, part string) string {
+	if at == noKey || len(at)+len(part) > maxKeyLength {
 		return noKey
 	}
 	if at == "" || part[0] == '[' {
@@ -167,14 +168,14 @@ func in(at, part string) string {
 	return at + "." + part
 }
 
-// stands notes where a key stands, unless it is known already.
-func (p *parser) stands(key string, n *yaml.Node) {
+// setLine records the line of a key, unless it is known already.
+func (p *parser) setLine(key string, n *yaml.Node) {
 	if _, known := p.lines[key]; !known && key != noKey {
 		p.lines[key] = n.Line
 	}
 }
 
-// value reads what a node holds; at is its key.
+// value converts a node; at is its key.
 func (p *parser) value(n *yaml.Node, depth int, at string) (any, error) {
 	if p.left--; p.left < 0 || depth > maxDepth {
 		return nil, errors.New("it is too large or too deep")
@@ -187,8 +188,8 @@ func (p *parser) value(n *yaml.Node, depth int, at string) (any, error) {
 	case yaml.SequenceNode:
 		list := make([]any, 0, len(n.Content))
 		for i, item := range n.Content {
-			key := in(at, fmt.Sprintf("[%d]", i))
-			p.stands(key, item)
+			key := joinKey(at, fmt.Sprintf("[%d]", i))
+			p.setLine(key, item)
 			v, err := p.value(item, depth+1, key)
 			if err != nil {
 				return nil, err
@@ -209,7 +210,7 @@ func wrong(n *yaml.Node, format string, args ...any) error {
 	return fmt.Errorf("line %d: %s", n.Line, fmt.Sprintf(format, args...))
 }
 
-// group reads keys and values; what is merged in by << gives way to what stands here.
+// group converts keys and values. Keys merged by << are overridden by the group's own.
 func (p *parser) group(n *yaml.Node, depth int, at string) (any, error) {
 	out := map[string]any{}
 	var merged []*yaml.Node
@@ -227,9 +228,9 @@ func (p *parser) group(n *yaml.Node, depth int, at string) (any, error) {
 		}
 		inner := noKey
 		if key.Value != "" {
-			inner = in(at, key.Value)
+			inner = joinKey(at, key.Value)
 		}
-		p.stands(inner, key)
+		p.setLine(inner, key)
 		v, err := p.value(value, depth+1, inner)
 		if err != nil {
 			return nil, err

@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// filler puts what a file says into a configuration, and notes what does not fit.
+// filler fills a configuration from the data of a file, and collects faults.
 type filler struct {
 	faults Faults
-	// fresh is what an entry of a list starts from.
+	// fresh returns the initial value of a list entry.
 	fresh func(reflect.Type) reflect.Value
-	// unread are the entries of lists of which nothing could be read. What else is wrong
-	// with them is not known.
+	// unread lists list entries that could not be read at all. Other faults of theirs are
+	// unknown.
 	unread []string
 }
 
@@ -22,8 +22,7 @@ func (f *filler) fault(key, problem, right string) {
 	f.faults = append(f.faults, Fault{Key: key, Problem: problem, Right: right})
 }
 
-// group fills a structure. Nothing at all is right too: all keys of a group may be
-// commented out.
+// group fills a struct. Null is allowed, because all keys of a group may be commented out.
 func (f *filler) group(v reflect.Value, data any, at string) {
 	if data == nil {
 		return
@@ -60,7 +59,7 @@ func (f *filler) value(v reflect.Value, data any, key string) {
 	}
 }
 
-// list replaces a list of structures.
+// list replaces a list of structs.
 func (f *filler) list(v reflect.Value, data any, key string) {
 	if data == nil {
 		return
@@ -70,7 +69,7 @@ func (f *filler) list(v reflect.Value, data any, key string) {
 		f.fault(key, "it has to be a list, not "+kindOf(data), "begin each entry with a dash")
 		return
 	}
-	v.SetZero() // and stays so without entries, as the default is
+	v.SetZero() // nil for an empty list, as by default
 	if len(items) == 0 {
 		return
 	}
@@ -88,7 +87,7 @@ func (f *filler) list(v reflect.Value, data any, key string) {
 	v.Set(out)
 }
 
-// field finds the field of a key, also in what is embedded.
+// field returns the field of a key, also from embedded structs.
 func field(v reflect.Value, name string) (reflect.Value, bool) {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
@@ -103,13 +102,14 @@ func field(v reflect.Value, name string) (reflect.Value, bool) {
 	return reflect.Value{}, false
 }
 
-// isList tells lists of structures, which only a file can have, from lists of text.
+// isList reports whether t is a list of structs, which only a file can set, and not a list of
+// strings.
 func isList(t reflect.Type) bool {
 	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct
 }
 
-// unknown names the key that an unknown one may have meant: a neighbour, or one that
-// stands elsewhere.
+// unknown adds a fault for an unknown key. It suggests a similar key in the group, or the same
+// key elsewhere.
 func (f *filler) unknown(t reflect.Type, name, at string) {
 	prefix := at
 	if at != "" {
@@ -128,7 +128,7 @@ func (f *filler) unknown(t reflect.Type, name, at string) {
 	f.fault(prefix+name, "there is no such key", right)
 }
 
-// names are the keys of one structure.
+// names returns the keys of a struct.
 func names(t reflect.Type) (out []string) {
 	for i := range t.NumField() {
 		if f := t.Field(i); f.Anonymous {
@@ -152,8 +152,8 @@ func kindOf(data any) string {
 	return "a value"
 }
 
-// known leaves out the faults of what could not be read.
-func (f *filler) known(faults Faults) Faults {
+// dropUnread removes the faults of entries that could not be read.
+func (f *filler) dropUnread(faults Faults) Faults {
 	return slices.DeleteFunc(faults, func(fault Fault) bool {
 		return slices.ContainsFunc(f.unread, func(at string) bool { return strings.HasPrefix(fault.Key, at) })
 	})

@@ -60,9 +60,9 @@ func (g *Group) validate(c *checker, at string) {
 		c.fault(at+"redial.jitter", fmt.Sprintf("%g is out of range", g.Redial.Jitter), "write 0 to 1")
 	}
 	c.number(at+"redial.give_up", g.Redial.GiveUp, 0, 1_000_000)
-	c.within(at+"failover.after", g.Failover.After, 0, autoMost)
-	c.within(at+"failover.rise", g.Failover.Rise, 0, autoMost)
-	c.within(at+"failover.probe", g.Failover.Probe, 100*time.Millisecond, autoMost)
+	c.within(at+"failover.after", g.Failover.After, 0, maxDuration)
+	c.within(at+"failover.rise", g.Failover.Rise, 0, maxDuration)
+	c.within(at+"failover.probe", g.Failover.Probe, 100*time.Millisecond, maxDuration)
 	c.oneOf(at+"redirects", g.Redirects, "host", "any")
 	c.oneOf(at+"replay", g.Replay, "edge", "missed")
 	for i, r := range g.Ladder {

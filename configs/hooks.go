@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Hook is another program that is told what happens, and asked who may publish and play.
+// Hook is a program that is notified of events by HTTP, and asked who may publish and play.
 type Hook struct {
 	URL      string        `key:"url" secret:"true"`
 	Secret   string        `key:"secret" secret:"true"`
@@ -20,12 +20,12 @@ type Hook struct {
 	Cache    time.Duration `key:"cache"`
 }
 
-// HookEvents are the events of hooks.
+// HookEvents returns all types of events.
 func HookEvents() []string {
 	return []string{"on_publish", "on_unpublish", "on_break", "on_resume", "on_backup", "on_play", "on_route_switch"}
 }
 
-// defaultHook is what a hook leaves out.
+// defaultHook returns the defaults of a hook.
 func defaultHook() Hook {
 	return Hook{Events: HookEvents(), Match: "*/*", Timeout: 2 * time.Second, OnError: "deny"}
 }
@@ -33,10 +33,10 @@ func defaultHook() Hook {
 func (h *Hook) validate(c *checker, at string) {
 	u, err := url.Parse(h.URL)
 	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https": // which may hold a secret
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https": // the text omits the URL, which may contain a secret
 		c.fault(at+"url", "it is not a URL of HTTP", "write https://host/path")
 	case u.Fragment != "":
-		c.fault(at+"url", "it has a fragment, which is sent to nobody", "leave out what follows the #")
+		c.fault(at+"url", "it has a fragment, which is never sent", "leave out what follows the #")
 	}
 	if len(h.Events) == 0 {
 		c.fault(at+"events", "there is none", "write some of "+strings.Join(HookEvents(), ", ")+", or leave the key out for all")

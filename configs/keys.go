@@ -7,29 +7,29 @@ import (
 	"time"
 )
 
-// key is one scalar key, or a list of plain strings, outside the lists of the file: what a
-// flag and an environment variable can set.
+// key is a scalar key, or a list of strings, outside the lists of structs: a key that a flag and
+// an environment variable can set.
 type key struct {
 	name  string // rtmp.listen
 	help  string
-	kind  string        // what its value is, in a word
-	value reflect.Value // in the configuration that the keys were asked for
+	kind  string        // type of the value in the help
+	value reflect.Value // within the configuration that was passed to keysOf
 }
 
-// env is the key's environment variable.
+// env returns the key's environment variable.
 func (k key) env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.name, ".", "_"))
 }
 
 const envPrefix = "HOLDFAST_"
 
-// keysOf lists the keys of a configuration with the places of their values.
+// keysOf returns the keys of a configuration, with their values.
 func keysOf(cfg *Config) (out []key) {
 	collect(reflect.ValueOf(cfg).Elem(), "", &out)
 	return out
 }
 
-// keys lists the keys with their defaults.
+// keys returns the keys with their default values.
 func keys() []key {
 	def := Default()
 	return keysOf(&def)
@@ -48,7 +48,7 @@ func collect(v reflect.Value, prefix string, out *[]key) {
 	}
 }
 
-// kindOfValue is a word for what a key's value is.
+// kindOfValue returns the type of a key's value as the help shows it.
 func kindOfValue(f reflect.StructField) string {
 	if kind := f.Tag.Get("kind"); kind != "" {
 		return kind
@@ -72,7 +72,7 @@ func kindOfValue(f reflect.StructField) string {
 	return "string"
 }
 
-// text is how the value is written.
+// text returns the value as it is written.
 func (k key) text() string {
 	v := k.value.Interface()
 	if list, ok := v.([]string); ok {
@@ -81,7 +81,7 @@ func (k key) text() string {
 	return fmt.Sprint(v)
 }
 
-// fileKeys are all the keys that may stand in a file below a structure, outside lists.
+// fileKeys returns all keys of a struct in a file, outside lists.
 func fileKeys(t reflect.Type, prefix string) (out []string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -94,19 +94,19 @@ func fileKeys(t reflect.Type, prefix string) (out []string) {
 	return out
 }
 
-// longest is the longest word for which a near one is looked for.
-const longest = 80
+// maxWord is the maximum length of a word for which a similar one is searched.
+const maxWord = 80
 
-// mostEdits bounds the edits to a word that is near.
-const mostEdits = 3
+// maxEdits is the maximum number of edits to a similar word.
+const maxEdits = 3
 
-// nearest returns the candidate that takes the fewest edits to reach from got, upper or lower case; empty
-// where none is near. It is never got itself.
+// nearest returns the candidate with the smallest edit distance from got, ignoring case, or ""
+// if none is near. It never returns got itself.
 func nearest(got string, candidates []string) string {
-	if len(got) > longest {
+	if len(got) > maxWord {
 		return ""
 	}
-	best, least := "", min((len(got)+2)/3, mostEdits)+1
+	best, least := "", min((len(got)+2)/3, maxEdits)+1
 	for _, c := range candidates {
 		if c == got || c == "" {
 			continue
@@ -118,7 +118,7 @@ func nearest(got string, candidates []string) string {
 	return best
 }
 
-// distance is Levenshtein's.
+// distance returns the Levenshtein distance.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -138,5 +138,5 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// Suggest returns which of the names an unknown one may have meant; empty if none is near.
+// Suggest returns the name that an unknown one most likely means, or "" if none is near.
 func Suggest(unknown string, names []string) string { return nearest(unknown, names) }

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/viper"
 )
 
-// RegisterFlags adds a flag for every scalar key or, where groups such as "admin." are named, for every
-// one in them.
+// RegisterFlags adds a flag for every scalar key. If groups such as "admin." are given, it adds
+// only the flags of those groups.
 func RegisterFlags(fs *pflag.FlagSet, groups ...string) {
 	for _, k := range keys() {
 		if len(groups) > 0 && !slices.ContainsFunc(groups, func(g string) bool { return strings.HasPrefix(k.name, g) }) {
@@ -25,14 +25,14 @@ func RegisterFlags(fs *pflag.FlagSet, groups ...string) {
 	}
 }
 
-// flagText is a flag's value as it was written. Load says what is wrong with it, together with all else
-// that is.
+// flagText is a flag's value as written. Load reports what is wrong with it, together with all
+// other faults.
 type flagText struct{ text, kind string }
 
 // String implements pflag.Value.
 func (f *flagText) String() string { return f.text }
 
-// Type implements pflag.Value: help shows it.
+// Type implements pflag.Value. The help shows it.
 func (f *flagText) Type() string { return f.kind }
 
 // Set implements pflag.Value.
@@ -41,21 +41,21 @@ func (f *flagText) Set(text string) error {
 	return nil
 }
 
-// Loaded is a configuration with what is to be said of it.
+// Loaded is a configuration with its notices and warnings.
 type Loaded struct {
 	*Config
 
-	Notices []string // what is set without effect
+	Notices []string // settings without effect
 	at      places
 }
 
-// Warning is something in a configuration that is allowed, and most likely not meant.
+// Warning is a setting that is allowed but most likely a mistake.
 type Warning struct {
 	Text  string
-	Place string // file:line; empty: in no file
+	Place string // file:line; empty if it is in no file
 }
 
-// Warnings returns Config.Warnings with their places.
+// Warnings is like Config.Warnings, with places.
 func (l *Loaded) Warnings() (out []Warning) {
 	for _, text := range l.Config.Warnings() {
 		key, _, _ := strings.Cut(text, ": ")
@@ -65,9 +65,9 @@ func (l *Loaded) Warnings() (out []Warning) {
 	return out
 }
 
-// Load reads the configuration from flags (nil: none), the environment and a file (empty:
-// none), in this order of precedence. Its notices are for the log: what is set without effect.
-// Its error is Faults, all of them.
+// Load reads the configuration from flags, the environment and a file, in this order of
+// precedence. flags may be nil, and file may be empty. The returned notices, about settings
+// without effect, are for the log. The error is Faults.
 func Load(file string, flags *pflag.FlagSet) (*Config, []string, error) {
 	l, err := Read(file, flags)
 	if err != nil {
@@ -76,7 +76,7 @@ func Load(file string, flags *pflag.FlagSet) (*Config, []string, error) {
 	return l.Config, l.Notices, nil
 }
 
-// Read is Load that keeps where in the file the keys stand.
+// Read is like Load, and keeps the lines of the keys in the file.
 func Read(file string, flags *pflag.FlagSet) (*Loaded, error) {
 	cfg := Default()
 	ownDefaults(&cfg, flags)
@@ -88,8 +88,8 @@ func Read(file string, flags *pflag.FlagSet) (*Loaded, error) {
 			return nil, faults
 		}
 	}
-	// The lists come last: what their entries leave out is the defaults', which environment
-	// and flags may have changed.
+	// Lists are read last: their entries start from the defaults, which the environment and
+	// flags may have changed.
 	lists := map[string]any{}
 	for _, name := range []string{"streams", "push", "pull", "hooks"} {
 		if data, ok := tree[name]; ok {
@@ -106,7 +106,7 @@ func Read(file string, flags *pflag.FlagSet) (*Loaded, error) {
 	f.faults = append(f.faults, faults...)
 	f.group(top, lists, "")
 	f.faults = append(f.faults, cfg.readSecrets()...)
-	f.faults = append(f.faults, at.inherited(f.known(cfg.validate()))...)
+	f.faults = append(f.faults, at.inherited(f.dropUnread(cfg.validate()))...)
 	if faults := f.faults; len(faults) > 0 {
 		at.put(faults, from)
 		return nil, faults
@@ -114,19 +114,19 @@ func Read(file string, flags *pflag.FlagSet) (*Loaded, error) {
 	return &Loaded{Config: &cfg, Notices: unknownEnv(), at: at}, nil
 }
 
-// ownDefaults puts in force the defaults that a command's flags have of their own.
+// ownDefaults applies the defaults of a command's own flags.
 func ownDefaults(cfg *Config, flags *pflag.FlagSet) {
 	if flags == nil {
 		return
 	}
 	for _, k := range keysOf(cfg) {
 		if f := flags.Lookup(k.name); f != nil && f.DefValue != k.text() {
-			_, _ = set(k.value, f.DefValue) // the program's own
+			_, _ = set(k.value, f.DefValue) // valid: part of the program
 		}
 	}
 }
 
-// override sets what flags and environment set over what the file says. from names by key what has set it.
+// override applies flags and the environment. from maps the keys that they set to their origin.
 func override(cfg *Config, flags *pflag.FlagSet) (faults Faults, from map[string]string) {
 	v := viper.New()
 	from = map[string]string{}
@@ -152,7 +152,7 @@ func override(cfg *Config, flags *pflag.FlagSet) (faults Faults, from map[string
 	return append(faults, overridePairs(cfg, from)...), from
 }
 
-// fresh is what an entry of a list starts from.
+// fresh returns the initial value of a list entry.
 func fresh(t reflect.Type, cfg *Config) reflect.Value {
 	switch t {
 	case reflect.TypeFor[Match]():
@@ -173,7 +173,7 @@ func (s Stream) clone() Stream {
 	return s
 }
 
-// unknownEnv tells of variables that look like ours and are not.
+// unknownEnv returns notices about environment variables with our prefix that are unknown.
 func unknownEnv() (out []string) {
 	known := map[string]bool{envPrefix + "CONFIG": true}
 	var names []string

@@ -99,7 +99,7 @@ func TestPlacesAreBounded(t *testing.T) {
 		for key := range lines {
 			size += len(key)
 		}
-		if err != nil || size > longestKey*maxNodes || time.Since(begun) > 10*time.Second {
+		if err != nil || size > maxKeyLength*maxNodes || time.Since(begun) > 10*time.Second {
 			t.Errorf("%s: %v, %d bytes of keys in %v", name, err, size, time.Since(begun))
 		}
 	}

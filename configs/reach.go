@@ -6,14 +6,15 @@ import (
 	"strings"
 )
 
-// Reach is one of the entries of streams, or the defaults, that counts for some of a pattern's streams.
+// Reach is an entry of streams, or the defaults, that applies to some of the streams of a
+// pattern.
 type Reach struct {
 	At       string // streams[0], or defaults
-	Match    string // of the entry; empty: the defaults
+	Match    string // pattern of the entry; empty for the defaults
 	Settings *Stream
 }
 
-// String names the entry as an operator finds it.
+// String returns the entry's key and pattern.
 func (r Reach) String() string {
 	if r.Match == "" {
 		return r.At
@@ -21,8 +22,8 @@ func (r Reach) String() string {
 	return fmt.Sprintf("%s (%q)", r.At, r.Match)
 }
 
-// Reaches returns what counts for the streams that a pattern matches, in the order of the file. Entries
-// that count for none of them, because earlier ones do, are left out.
+// Reaches returns the entries that apply to the streams of a pattern, in the order of the file.
+// It omits entries that apply to none of them because of earlier ones.
 func (c *Config) Reaches(pattern string) (out []Reach) {
 	for i := range c.Streams {
 		match := c.Streams[i].Match
@@ -37,7 +38,7 @@ func (c *Config) Reaches(pattern string) (out []Reach) {
 	return append(out, Reach{At: "defaults", Settings: &c.Defaults})
 }
 
-// shadows reports whether an earlier entry matches all that the one at i does.
+// shadows reports whether an earlier entry matches everything that entry i matches.
 func (c *Config) shadows(i int) bool {
 	for j := range i {
 		if covers(c.Streams[j].Match, c.Streams[i].Match) {
@@ -54,15 +55,15 @@ func IsPattern(text string) bool {
 	return err == nil && app != "" && name != "" && strings.Count(text, "/") == 1
 }
 
-// IsOpen says for which streams something is open to everyone: which has the patterns, and others whether
-// it is open for all streams that no pattern matches.
+// IsOpen describes for which streams something is open to everyone. Which lists the patterns.
+// Others reports whether it is open for streams that no pattern matches.
 type IsOpen struct {
 	Which  []string
 	Others bool
 	All    bool // for every stream
 }
 
-// Open returns where publishing and where playing is open to everyone.
+// Open returns for which streams publishing and playing are open to everyone.
 func (c *Config) Open() (publish, play IsOpen) {
 	reaches := c.Reaches("*/*")
 	return openOf(reaches, func(s *Stream) bool { return len(s.PublishKeys) == 0 }),

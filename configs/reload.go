@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// fixed are the keys, or beginnings of keys, that only a restart changes.
+// fixed lists the keys, or prefixes of keys, that only a restart changes.
 var fixed = []string{
 	"rtmp.", "rtmps.", "http.listen", "http.cert", "http.key", "admin.listen", "webrtc.",
 	"limits.connections", "limits.per_address", "limits.handshake_timeout", "limits.bridges", "limits.child_memory", "log.format", "state.", "resume.",
@@ -18,10 +18,10 @@ func isFixed(key string) bool {
 	})
 }
 
-// Reload compares the configuration in force with a new one. It returns what is in force from
-// now on: the new values, but for the keys that need a restart, which keep the old ones. The
-// keys that differ are named, those that took effect and those that wait for a restart. Lists
-// count as one key.
+// Reload compares the current configuration with a new one. It returns the configuration that
+// applies from now on: the new values, except for keys that need a restart, which keep their old
+// values. live lists the changed keys that took effect, restart those that need a restart. A
+// list counts as one key.
 func Reload(was, now *Config) (inForce *Config, live, restart []string) {
 	merged := *now
 	compare(reflect.ValueOf(*was), reflect.ValueOf(&merged).Elem(), "", func(key string, was, now reflect.Value) {
@@ -33,7 +33,7 @@ func Reload(was, now *Config) (inForce *Config, live, restart []string) {
 		}
 	})
 	if slices.Contains(restart, "admin.listen") {
-		// The token was asked for where the relay goes on listening.
+		// The token was required for the new address only.
 		if i := slices.Index(live, "admin.token"); i >= 0 {
 			merged.Admin.Token = was.Admin.Token
 			live, restart = slices.Delete(live, i, i+1), append(restart, "admin.token")
@@ -56,7 +56,7 @@ func compare(was, now reflect.Value, prefix string, differ func(key string, was,
 	}
 }
 
-// same takes an empty list for none.
+// same reports whether two values are equal. An empty list equals nil.
 func same(a, b reflect.Value) bool {
 	if a.Kind() == reflect.Slice && a.Len() == 0 && b.Len() == 0 {
 		return true

@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// secretFiles are the keys of secrets that may stand in a file of their own, and the keys of that file.
-// In each group of keys the one excludes the other.
+// secretFiles are pairs of a key of a secret and a key of a file that contains the secret. In
+// each group they exclude each other.
 var secretFiles = []struct{ value, file string }{
 	{"token", "token_file"}, {"play_secret", "play_secret_file"}, {"publish_keys", "publish_keys_file"},
 }
 
-// pairs has one of each pair of secretFiles count in a group that was filled with data: what stands there
-// replaces what was inherited of the other.
+// pairs makes one of each pair of secretFiles apply in a group that was filled with data: the
+// one in data replaces an inherited value of the other.
 func (f *filler) pairs(v reflect.Value, data map[string]any, at string) {
 	for _, pair := range secretFiles {
 		value, ok := field(v, pair.value)
@@ -28,7 +28,7 @@ func (f *filler) pairs(v reflect.Value, data map[string]any, at string) {
 			continue
 		}
 		if hasValue && hasFile && !isEmpty(value) && !isEmpty(file) {
-			f.fault(in(at, pair.file), fmt.Sprintf("%s and %s exclude each other", pair.value, pair.file), "remove one of them")
+			f.fault(joinKey(at, pair.file), fmt.Sprintf("%s and %s exclude each other", pair.value, pair.file), "remove one of them")
 		}
 		switch {
 		case !hasFile || isEmpty(file):
@@ -41,8 +41,8 @@ func (f *filler) pairs(v reflect.Value, data map[string]any, at string) {
 
 func isEmpty(v reflect.Value) bool { return v.Len() == 0 }
 
-// overridePairs has one of each pair count where flags or environment have set one, by from: a flag before
-// the environment, and both before the file.
+// overridePairs makes one of each pair apply if flags or the environment have set one, as
+// recorded in from. Flags override the environment, and both override the file.
 func overridePairs(cfg *Config, from map[string]string) (faults Faults) {
 	rank := func(key string) int {
 		switch origin := from[key]; {
@@ -78,7 +78,7 @@ func overridePairs(cfg *Config, from map[string]string) (faults Faults) {
 	return faults
 }
 
-// readSecrets reads the secrets that stand in files.
+// readSecrets reads the files that contain secrets.
 func (cfg *Config) readSecrets() Faults {
 	r := &secretReader{}
 	r.one("admin.token_file", cfg.Admin.TokenFile, &cfg.Admin.Token)
@@ -91,7 +91,8 @@ func (cfg *Config) readSecrets() Faults {
 
 type secretReader struct{ faults Faults }
 
-// stream reads the files of a stream; those that it has of the defaults were read for them.
+// stream reads the files of a stream. Files that it inherited from the defaults are not read
+// again.
 func (r *secretReader) stream(at string, s, defaults *Stream) {
 	if defaults != nil && s.PlaySecretFile == defaults.PlaySecretFile && s.PlaySecretFile != "" {
 		s.PlaySecret = defaults.PlaySecret
@@ -105,7 +106,7 @@ func (r *secretReader) stream(at string, s, defaults *Stream) {
 	}
 }
 
-// one reads a file of one secret.
+// one reads a file with one secret.
 func (r *secretReader) one(key, file string, to *string) {
 	b, ok := r.read(key, file)
 	if !ok {
@@ -122,7 +123,7 @@ func (r *secretReader) one(key, file string, to *string) {
 	}
 }
 
-// list reads a file of secrets, one a line, with comments from # on at the begin of a line.
+// list reads a file with one secret per line. Lines that begin with # are comments.
 func (r *secretReader) list(key, file string, to *[]string) {
 	b, ok := r.read(key, file)
 	if !ok {
@@ -157,7 +158,7 @@ func (r *secretReader) fault(key, problem, right string) {
 	r.faults = append(r.faults, Fault{Key: key, Problem: problem, Right: right})
 }
 
-// SecretFiles are the files that secrets were read from, each once.
+// SecretFiles returns the files from which secrets were read, without duplicates.
 func (cfg *Config) SecretFiles() (out []string) {
 	add := func(file string) {
 		if file != "" && !slices.Contains(out, file) {
@@ -174,8 +175,8 @@ func (cfg *Config) SecretFiles() (out []string) {
 	return out
 }
 
-// permissions warns of a file of secrets that every user may read, or that others than its owner may
-// change. Its group may read it: the relay runs as another user than the file's owner.
+// permissions warns of a secret file that all users may read, or that users other than its owner
+// may modify. The group may read it, because the relay may run as another user than the owner.
 func (w *warner) permissions(key, file string) {
 	if file == "" || w.known["file "+file] || runtime.GOOS == "windows" {
 		return
@@ -183,7 +184,7 @@ func (w *warner) permissions(key, file string) {
 	w.known["file "+file] = true
 	info, err := os.Stat(file)
 	if err != nil {
-		return // told when it was read
+		return // reported when the file was read
 	}
 	if mode := info.Mode().Perm(); mode&0o027 != 0 {
 		w.out = append(w.out, fmt.Sprintf("%[1]s: other users can read or change %[2]s (%04[3]o); run chmod 640 %[2]s, and chgrp holdfast %[2]s if the relay runs as holdfast", key, file, mode))

@@ -107,7 +107,7 @@ func (cfg *Config) validate() Faults {
 		c.pattern(at+"match", cfg.Streams[i].Match)
 		cfg.Streams[i].validate(c, at)
 	}
-	names := map[string]bool{} // metrics and API tell groups apart by name alone
+	names := map[string]bool{} // of push and pull, because metrics and the API identify groups by name alone
 	validateGroups(c, "push", cfg.Push, names)
 	validateGroups(c, "pull", cfg.Pull, names)
 	for i := range cfg.Hooks {
@@ -138,14 +138,14 @@ func (cfg *Config) validateAdmin(c *checker) {
 	}
 	host, _, err := net.SplitHostPort(cfg.Admin.Listen)
 	if err != nil {
-		return // told already
+		return // reported already
 	}
 	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
 		c.fault("admin.listen", cfg.Admin.Listen+" is not on loopback and has no token", "set admin.token, or listen on 127.0.0.1")
 	}
 }
 
-// ParseNetwork reads an address or a network in CIDR notation.
+// ParseNetwork parses an address or a network in CIDR notation.
 func ParseNetwork(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil {
 		return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
@@ -159,34 +159,34 @@ func (c *checker) pattern(key, got string) {
 	}
 }
 
-// autoMost is the longest that anything here may take.
-const autoMost = 24 * time.Hour
+// maxDuration is the maximum of all durations.
+const maxDuration = 24 * time.Hour
 
 func (s *Stream) validate(c *checker, at string) {
 	if s.Silence != Auto {
-		c.within(at+"silence", time.Duration(s.Silence), 200*time.Millisecond, autoMost)
+		c.within(at+"silence", time.Duration(s.Silence), 200*time.Millisecond, maxDuration)
 	}
 	if s.Heartbeat != Auto {
 		c.within(at+"heartbeat", time.Duration(s.Heartbeat), 500*time.Millisecond, time.Minute)
 	}
-	c.within(at+"first_media", s.FirstMedia, 100*time.Millisecond, autoMost)
-	c.within(at+"hold", s.Hold, 0, autoMost)
-	c.within(at+"hold_unpublish", s.HoldUnpublish, 0, autoMost)
+	c.within(at+"first_media", s.FirstMedia, 100*time.Millisecond, maxDuration)
+	c.within(at+"hold", s.Hold, 0, maxDuration)
+	c.within(at+"hold_unpublish", s.HoldUnpublish, 0, maxDuration)
 	c.oneOf(at+"takeover", s.Takeover, "auto", "always", "never")
-	c.within(at+"backup_return", s.BackupReturn, 0, autoMost)
+	c.within(at+"backup_return", s.BackupReturn, 0, maxDuration)
 	c.filler(at+"filler", s.Filler)
 	if s.KeyframeInterval != 0 {
 		c.within(at+"keyframe_interval", s.KeyframeInterval, 500*time.Millisecond, time.Minute)
 	}
-	c.within(at+"buffer.duration", s.Buffer.Duration, time.Second, autoMost)
+	c.within(at+"buffer.duration", s.Buffer.Duration, time.Second, maxDuration)
 	if s.Buffer.Bytes < 1<<20 {
 		c.fault(at+"buffer.bytes", s.Buffer.Bytes.String()+" does not hold a GOP", "write 1MiB or more")
 	}
 	if s.Viewer.Gather != Auto {
 		c.within(at+"viewer.gather", time.Duration(s.Viewer.Gather), 0, time.Second)
 	}
-	c.within(at+"viewer.lag", s.Viewer.Lag, 500*time.Millisecond, autoMost)
-	c.within(at+"viewer.write_timeout", s.Viewer.WriteTimeout, 500*time.Millisecond, autoMost)
+	c.within(at+"viewer.lag", s.Viewer.Lag, 500*time.Millisecond, maxDuration)
+	c.within(at+"viewer.write_timeout", s.Viewer.WriteTimeout, 500*time.Millisecond, maxDuration)
 	for i, k := range s.PublishKeys {
 		if k == "" {
 			c.fault(fmt.Sprintf("%spublish_keys[%d]", at, i), "an empty key lets everyone in", "leave it out, or write a key")
@@ -199,7 +199,7 @@ func (s *Stream) validate(c *checker, at string) {
 	}
 }
 
-// filler is one of two words, or a file that is there.
+// filler checks that got is freeze, none, or a readable file.
 func (c *checker) filler(key, got string) {
 	if !IsSlate(got) {
 		if got != "freeze" && got != "none" {
@@ -236,7 +236,7 @@ func (r Rendition) validate(c *checker, at string) {
 	}
 }
 
-// iceURL is the URL of a STUN or TURN server (RFC 7064, RFC 7065).
+// iceURL matches the URL of a STUN or TURN server (RFC 7064, RFC 7065).
 var iceURL = regexp.MustCompile(`^(stuns?|turns?):[^\s<>"/@?]+(\?transport=(udp|tcp))?$`)
 
 func (s ICEServer) validate(c *checker, at string) {
@@ -253,7 +253,7 @@ func (s ICEServer) validate(c *checker, at string) {
 	case strings.HasPrefix(m[1], "stun") && s.Secret != "":
 		c.fault(at+"secret", "a STUN server asks for nothing", "remove secret")
 	}
-	c.within(at+"lifetime", s.Lifetime, time.Minute, 7*autoMost)
+	c.within(at+"lifetime", s.Lifetime, time.Minute, 7*maxDuration)
 	if strings.ContainsFunc(s.Username+s.Credential, func(r rune) bool { return r < ' ' || r > '~' }) {
 		c.fault(at+"credential", "it holds characters that a header cannot", "use printable ASCII")
 	}

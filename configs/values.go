@@ -12,7 +12,7 @@ import (
 // AutoDuration is a duration, or Auto.
 type AutoDuration time.Duration
 
-// Auto leaves the duration to the relay.
+// Auto means that the relay chooses the duration.
 const Auto AutoDuration = -1
 
 func (d AutoDuration) String() string {
@@ -40,7 +40,7 @@ func (s Size) String() string {
 // AutoSize is a number of bytes, or AutoBytes.
 type AutoSize Size
 
-// AutoBytes leaves the size to the relay.
+// AutoBytes means that the relay chooses the size.
 const AutoBytes AutoSize = -1
 
 func (s AutoSize) String() string {
@@ -69,7 +69,7 @@ var units = []struct {
 	{"", 1},
 }
 
-// parseSize reads 64MiB, 64MB, 500k or a plain number of bytes.
+// parseSize parses 64MiB, 64MB, 500k or a plain number of bytes.
 func parseSize(s string) (Size, bool) {
 	for _, u := range units {
 		digits, ok := strings.CutSuffix(s, u.name)
@@ -86,7 +86,8 @@ func parseSize(s string) (Size, bool) {
 	return 0, false
 }
 
-// parseDuration wants a unit: a bare number is more often a mistake than nanoseconds.
+// parseDuration parses a duration. It requires a unit, because a bare number is more often a
+// mistake than nanoseconds.
 func parseDuration(s string) (time.Duration, bool) {
 	if s == "0" {
 		return 0, true
@@ -95,7 +96,8 @@ func parseDuration(s string) (time.Duration, bool) {
 	return d, err == nil && d >= 0
 }
 
-// parse reads auto or a duration. For anything else it returns what is expected, with an example.
+// parse parses auto or a duration. For anything else it returns what is expected, with an
+// example.
 func (d *AutoDuration) parse(text string) (kind, example string) {
 	n, ok := time.Duration(Auto), text == "auto"
 	if !ok {
@@ -108,7 +110,7 @@ func (d *AutoDuration) parse(text string) (kind, example string) {
 	return "", ""
 }
 
-// parse reads auto or a size. For anything else it returns what is expected, with an example.
+// parse parses auto or a size. For anything else it returns what is expected, with an example.
 func (s *AutoSize) parse(text string) (kind, example string) {
 	n, ok := Size(AutoBytes), text == "auto"
 	if !ok {
@@ -121,8 +123,8 @@ func (s *AutoSize) parse(text string) (kind, example string) {
 	return "", ""
 }
 
-// set puts a value as file, flag or environment have it, which is text or a list, into a
-// field. It tells what is wrong with it, and what would be right.
+// set sets a field to a value from a file, flag or environment variable, which is a string or a
+// list. It returns what is wrong with the value and what would be correct.
 func set(v reflect.Value, data any) (problem, right string) {
 	if list, ok := v.Addr().Interface().(*[]string); ok {
 		return setTexts(list, data)
@@ -176,13 +178,13 @@ func set(v reflect.Value, data any) (problem, right string) {
 		}
 		*p = n
 	default:
-		panic(fmt.Sprintf("configs: a key of type %s", v.Type())) // a mistake in Config, which a test finds
+		panic(fmt.Sprintf("configs: a key of type %s", v.Type())) // a bug in Config, which a test detects
 	}
 	return "", ""
 }
 
-// setTexts takes a list, or its entries with commas between them as flags and environment
-// have them.
+// setTexts accepts a list, or a string with entries separated by commas, as in flags and
+// environment variables.
 func setTexts(list *[]string, data any) (problem, right string) {
 	const example = "write [a, b], or a, b"
 	switch data := data.(type) {
@@ -195,7 +197,7 @@ func setTexts(list *[]string, data any) (problem, right string) {
 			*list = append(*list, strings.TrimSpace(s))
 		}
 	case []any:
-		var out []string // nil without entries, as the default is
+		var out []string // nil if empty, as by default
 		for _, item := range data {
 			s, ok := item.(string)
 			if !ok {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Warnings are what is allowed in a configuration and most likely not what is meant. None shows a
-// secret.
+// Warnings returns warnings about settings that are allowed but most likely mistakes. They
+// contain no secrets.
 func (c *Config) Warnings() []string {
 	w := &warner{known: map[string]bool{}}
 	w.secretOr("admin.token", "admin.token_file", c.Admin.TokenFile, c.Admin.Token, 16)
@@ -26,7 +26,7 @@ func (c *Config) Warnings() []string {
 }
 
 type warner struct {
-	known map[string]bool // secrets that were looked at: streams have those of the defaults
+	known map[string]bool // secrets that were checked: streams inherit those of the defaults
 	out   []string
 }
 
@@ -40,13 +40,14 @@ func (w *warner) stream(at string, s *Stream) {
 	}
 	w.permissions(at+"publish_keys_file", s.PublishKeysFile)
 	w.permissions(at+"play_secret_file", s.PlaySecretFile)
-	w.secretOr(at+"play_secret", at+"play_secret_file", s.PlaySecretFile, s.PlaySecret, 32) // RFC 7518, 3.2; whoever has a token can try secrets on it
+	w.secretOr(at+"play_secret", at+"play_secret_file", s.PlaySecretFile, s.PlaySecret, 32) // RFC 7518, 3.2; with a token, secrets can be guessed offline
 }
 
-// makeOne says how to make a secret that cannot be guessed.
+// makeOne is the hint for making a secret that cannot be guessed.
 const makeOne = "; make one with: openssl rand -base64 33"
 
-// secretOr is secret for one that stands at key or, where file is not empty, in the file that fileKey names.
+// secretOr is like secret for a secret at key or, if file is not empty, in the file that fileKey
+// names.
 func (w *warner) secretOr(key, fileKey, file, secret string, least int) {
 	if file != "" {
 		key = fileKey + ": " + file
@@ -54,8 +55,8 @@ func (w *warner) secretOr(key, fileKey, file, secret string, least int) {
 	w.secret(key, secret, least)
 }
 
-// secret warns of a secret that can be guessed. where begins with its key; least is how long it should
-// be, in bytes.
+// secret warns of a secret that can be guessed. where begins with its key; least is its
+// recommended minimum length in bytes.
 func (w *warner) secret(where, secret string, least int) {
 	if secret == "" || w.known[secret] {
 		return
@@ -73,8 +74,7 @@ func (w *warner) secret(where, secret string, least int) {
 	}
 }
 
-// wellKnown are words that secrets are made of which are tried first, the longer ones before those that
-// they begin with.
+// wellKnown lists words that attackers try first. Longer ones precede their prefixes.
 var wellKnown = []string{
 	"1234567890", "123456789", "12345678", "1234567", "123456", "12345", "1234", "123", "abcdef", "abc",
 	"password", "passwort", "passw0rd", "passwd", "pass", "secret", "s3cret", "geheim", "changeme", "change", "replace", "letmein", "welcome",
@@ -83,8 +83,8 @@ var wellKnown = []string{
 	"publish", "play", "viewer", "camera", "cam", "token", "keys", "key", "test", "demo", "hmac", "jwt", "your", "with", "this", "the", "me", "my", "of", "a",
 }
 
-// guessable reports whether a secret is made of little but well-known words, or of few different
-// characters.
+// guessable reports whether a secret consists of little but well-known words, or of few
+// different characters.
 func guessable(secret string) bool {
 	distinct := map[rune]bool{}
 	for _, r := range secret {
@@ -106,7 +106,7 @@ func guessable(secret string) bool {
 	return left <= 2
 }
 
-// shadowed warns of entries of a list whose pattern matches nothing that an earlier one does not match.
+// shadowed warns of list entries whose pattern matches only what an earlier one matches.
 func (w *warner) shadowed(list, why string, n int, match func(int) string) {
 	for i := range n {
 		for j := range i {

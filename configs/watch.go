@@ -12,18 +12,18 @@ import (
 // settleTime lets an editor or a volume's update finish before the file is read.
 const settleTime = 200 * time.Millisecond
 
-// Watcher notices when the configuration file changes, or a file that it names. It watches their
-// folders: an editor replaces a file, and a mounted volume the link to it.
+// Watcher detects changes of the configuration file and of the files that it names. It watches
+// their directories, because editors replace files, and mounted volumes replace links.
 type Watcher struct {
-	file string // of the configuration; empty: none
+	file string // configuration file; may be empty
 	fs   *fsnotify.Watcher
 
 	mu   sync.Mutex        // guards real
-	real map[string]string // what the files lead to, as last seen
+	real map[string]string // the files' targets, after links, as last seen
 }
 
-// NewWatcher watches from now on: made before the file is loaded, no change is missed. The
-// error says that the system cannot watch.
+// NewWatcher starts watching. If it is created before the file is loaded, no change is missed.
+// It fails if the system cannot watch files.
 func NewWatcher(file string) (*Watcher, error) {
 	fs, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -41,9 +41,9 @@ func NewWatcher(file string) (*Watcher, error) {
 	return w, nil
 }
 
-// Watch has the watcher watch these files beside that of the configuration, and none from before. added
-// reports whether one is new: it may have changed since it was read. The error says that a folder cannot
-// be watched; the others are.
+// Watch sets the files to watch in addition to the configuration file. added reports whether one
+// of them is new: it may have changed since it was read. The error reports a directory that
+// cannot be watched; the others are watched.
 func (w *Watcher) Watch(files []string) (added bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -66,7 +66,7 @@ func (w *Watcher) Watch(files []string) (added bool, err error) {
 	return added, err
 }
 
-// target is what a file leads to; empty while there is none.
+// target returns the path of a file after links, or "" if the file does not exist.
 func target(file string) string {
 	real, err := filepath.EvalSymlinks(file)
 	if err != nil {
@@ -75,10 +75,10 @@ func target(file string) string {
 	return real
 }
 
-// Close ends a watcher that is not run.
+// Close closes a watcher on which Run is not called.
 func (w *Watcher) Close() error { return w.fs.Close() }
 
-// Run calls changed after each change of a file, until ctx ends; then it closes.
+// Run calls changed after each change of a file, until ctx is done; then it closes the watcher.
 func (w *Watcher) Run(ctx context.Context, changed func()) {
 	defer w.fs.Close()
 	settled := time.NewTimer(settleTime)
@@ -100,7 +100,7 @@ func (w *Watcher) Run(ctx context.Context, changed func()) {
 	}
 }
 
-// concerns reports whether an event in a folder changes what one of the files says.
+// concerns reports whether an event in a directory changes the content of one of the files.
 func (w *Watcher) concerns(e fsnotify.Event) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
