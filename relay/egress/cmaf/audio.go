@@ -8,20 +8,43 @@ import (
 
 // queueAudio queues an audio frame. Its time is counted from frame to frame, because times in
 // milliseconds would leave gaps.
+//
+// The counted time must stay close to the DTS, or audio and video drift apart: at each silent frame,
+// and at the audio behind a splice, it is corrected to within half a frame by one silent frame less or
+// more.
 func (c *cutter) queueAudio(p *packetbuf.Packet) {
 	t := &c.tracks[audio]
 	is := c.inForce[audio]
 	s := sample{p: p, at: t.nextTime, dur: max(1, is.frameSamples(p))}
-	switch at := is.ticks(p.DTS); {
+	at, silent := is.ticks(p.DTS), p.Flags&packetbuf.Filler != 0
+	switch early := at - t.nextTime; {
 	case !t.counting:
 		s.at = at
-	case abs(at-t.nextTime) > is.scale/20: // 50 ms
+	case silent && -early > s.dur/2:
+		return // the audio before it lasts through most of it
+	case abs(early) > is.scale/20: // 50 ms
 		c.bridge(at)
 		s.at = max(at, c.stretch(at))
+	case (silent || c.spliced) && early > s.dur/2:
+		c.queueSilence()
+		s.at = t.nextTime
 	}
+	c.spliced = silent
 	t.counting, t.lastTime, t.nextTime = true, s.at, s.at+s.dur
 	c.audioQueue = append(c.audioQueue, s)
 	c.placeQueued(false)
+}
+
+// queueSilence queues a silent frame at the end of the audio, where one can be made.
+func (c *cutter) queueSilence() {
+	frame, samples := c.audioGap.Frame()
+	if frame == nil {
+		return
+	}
+	is, t := c.inForce[audio], &c.tracks[audio]
+	p := &packetbuf.Packet{Track: packetbuf.Audio, Codec: is.codec, Kind: packetbuf.Delta, Flags: packetbuf.Filler, DTS: is.time(t.nextTime), Arrived: c.lastArrived, Payload: frame}
+	c.audioQueue = append(c.audioQueue, sample{p: p, at: t.nextTime, dur: samples})
+	t.lastTime, t.nextTime = t.nextTime, t.nextTime+samples
 }
 
 // bridge fills the time from the last audio frame to at with silence, if that frame was emitted
@@ -31,11 +54,8 @@ func (c *cutter) bridge(at int64) {
 	if frame == nil || len(c.audioQueue) > 0 || len(c.current.samples[audio]) > 0 {
 		return
 	}
-	is, t := c.inForce[audio], &c.tracks[audio]
-	for at-t.nextTime >= samples {
-		p := &packetbuf.Packet{Track: packetbuf.Audio, Codec: is.codec, Kind: packetbuf.Delta, Flags: packetbuf.Filler, DTS: is.time(t.nextTime), Arrived: c.lastArrived, Payload: frame}
-		c.audioQueue = append(c.audioQueue, sample{p: p, at: t.nextTime, dur: samples})
-		t.lastTime, t.nextTime = t.nextTime, t.nextTime+samples
+	for t := &c.tracks[audio]; at-t.nextTime >= samples; {
+		c.queueSilence()
 	}
 }
 

@@ -45,6 +45,7 @@ type cutter struct {
 	info       *Info
 	audioGap   audiogap.Track // of the audio in force
 	audioSince time.Duration  // start of the audio in force; earlier frames belong to other audio
+	spliced    bool           // the next audio frame is the first behind a splice or behind silence
 	standIn    standIn
 	// silentTrack adds a silent audio track if there is only video, so that players have a track
 	// for audio that arrives later.
@@ -204,6 +205,7 @@ func (c *cutter) addVideo(p *packetbuf.Packet) {
 			c.audioGap.Reach(p.DTS)
 		}
 		c.audioGap.Begin(p.DTS)
+		c.spliced = true
 	}
 	if p.Flags&packetbuf.Filler != 0 && p.Flags&packetbuf.Repeat == 0 && p.Kind == packetbuf.Key {
 		s.dur = t.desc.ticks(repeatDuration)
