@@ -17,32 +17,32 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 )
 
-// demoStream is what the demo pushes.
+// demoStream is the stream that the demo publishes.
 const demoStream = "live/demo"
 
-// cadence is how a demo breaks its push.
-type cadence struct {
-	every time.Duration // from the push's begin to its first break, and from break to break
+// schedule is the timing of the demo's breaks.
+type schedule struct {
+	every time.Duration // from the start of publishing to the first break, and between breaks
 	gap   time.Duration // from a break to the redial
 }
 
-// demoFlags are those of serve. The relay's log is kept quiet unless asked, so that the
-// demo's own lines can be read.
+// demoFlags adds the flags of serve. The relay's log is quiet by default, so that the demo's own
+// lines are readable.
 func demoFlags(cmd *cobra.Command) {
 	serveFlags(cmd)
 	level := cmd.Flags().Lookup("log.level")
 	level.DefValue = "warn"
-	_ = level.Value.Set(level.DefValue) // it takes any text
+	_ = level.Value.Set(level.DefValue) // accepts any text
 }
 
 func runDemo(cmd *cobra.Command, _ []string) error {
-	return serveDemo(cmd.Context(), namedSource(cmd), cmd.OutOrStdout(), cmd.ErrOrStderr(), cadence{every: 20 * time.Second, gap: 3 * time.Second})
+	return serveDemo(cmd.Context(), namedSource(cmd), cmd.OutOrStdout(), cmd.ErrOrStderr(), schedule{every: 20 * time.Second, gap: 3 * time.Second})
 }
 
-// portsHint says how to find room beside another relay.
+// portsHint is the hint for running the demo beside another relay.
 const portsHint = "or let the demo take free ports: holdfast demo --rtmp.listen 127.0.0.1:0 --http.listen 127.0.0.1:0 --admin.listen 127.0.0.1:0 --webrtc.udp_listen 127.0.0.1:0"
 
-func serveDemo(ctx context.Context, src source, out, log io.Writer, c cadence) error {
+func serveDemo(ctx context.Context, src source, out, log io.Writer, c schedule) error {
 	loaded, err := src.load()
 	if err != nil {
 		return err
@@ -63,23 +63,23 @@ func serveDemo(ctx context.Context, src source, out, log io.Writer, c cadence) e
 	return err
 }
 
-// demo is a running demo. It is used by one goroutine.
+// demo is a running demo. It is not safe for concurrent use.
 type demo struct {
 	out     io.Writer
 	cfg     *configs.Config
 	relay   *app.App
-	cadence cadence
+	cadence schedule
 	begun   time.Time
-	socket  *net.TCPConn // of the push
+	socket  *net.TCPConn // of the current connection
 }
 
-// say prints a line with the time since the demo began.
+// say prints a line with the time since the start of the demo.
 func (d *demo) say(format string, args ...any) {
 	s := int(time.Since(d.begun).Seconds())
 	fmt.Fprintf(d.out, "%02d:%02d  %s\n", s/60, s%60, fmt.Sprintf(format, args...))
 }
 
-// announce prints where the stream can be watched.
+// announce prints the URLs at which the stream can be watched.
 func (d *demo) announce() {
 	fmt.Fprintf(d.out, "holdfast demo: pushing %s to this relay over RTMP.\n\n", demoStream)
 	line := func(what, text string) { fmt.Fprintf(d.out, "  %-9s %s\n", what, text) }
@@ -112,7 +112,7 @@ func (d *demo) announce() {
 
 func (d *demo) settings() *configs.Stream { return d.cfg.Stream(demoStream) }
 
-// pushURL is where the demo pushes to; with a key if the stream asks for one.
+// pushURL returns the URL to publish to, with a key if the stream requires one.
 func (d *demo) pushURL() string {
 	u := "rtmp://" + reachable(d.relay.Addr("rtmp")) + "/" + demoStream
 	if keys := d.settings().PublishKeys; len(keys) > 0 {
@@ -121,7 +121,8 @@ func (d *demo) pushURL() string {
 	return u
 }
 
-// reachable is an address that can be dialled from here: loopback for one that is for all.
+// reachable returns an address that can be dialed on this machine: loopback if addr is
+// unspecified.
 func reachable(addr net.Addr) string {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok || !tcp.IP.IsUnspecified() {

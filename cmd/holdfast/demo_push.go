@@ -11,41 +11,42 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia"
 )
 
-// breakage is a way in which pushes break.
+// breakage is a kind of break.
 type breakage struct {
 	name string
 	do   func(*demo, *link.Push)
 }
 
-// breakages are done in turn.
+// breakages are used in turn.
 var breakages = []breakage{
 	{"reset", func(d *demo, p *link.Push) {
-		_ = d.socket.SetLinger(0) // close sends a reset then
+		_ = d.socket.SetLinger(0) // makes Close send a reset
 		_ = p.Close()
 	}},
 	{"socket closed without unpublish", func(d *demo, p *link.Push) {
-		_ = d.socket.CloseWrite() // first: with something unread, close alone would be a reset
+		_ = d.socket.CloseWrite() // first, because Close alone would send a reset if data is unread
 		<-p.Done()
 	}},
-	{"hang: the socket stays open and nothing comes", func(*demo, *link.Push) {}},
+	{"hang: the socket stays open and nothing is sent", func(*demo, *link.Push) {}},
 }
 
-// run pushes and breaks until ctx ends. Its error says that the relay never took the push.
+// run publishes and breaks until ctx is done. It returns an error if the relay never accepts the
+// publisher.
 func (d *demo) run(ctx context.Context) error {
 	d.announce()
 	push, err := d.dial(ctx)
 	if err != nil {
-		return ended(ctx, fmt.Errorf("the relay did not take the demo's push: %w", err))
+		return ended(ctx, fmt.Errorf("publish the demo's stream: %w", err))
 	}
 	defer func() { _ = push.Close() }()
 	next := time.Now().Add(d.cadence.every)
-	gone := (*outage)(nil) // the outage that is not over yet
+	gone := (*outage)(nil) // the current outage
 	for turn := 0; ; turn++ {
 		err := d.play(ctx, push, next, gone)
 		if ctx.Err() != nil {
 			return push.Unpublish()
 		}
-		gone = d.look()
+		gone = d.observe()
 		next = next.Add(d.cadence.every)
 		if err == nil {
 			b := breakages[turn%len(breakages)]
@@ -59,12 +60,12 @@ func (d *demo) run(ctx context.Context) error {
 		if redialled == nil {
 			return nil
 		}
-		_ = push.Close() // a hung one: the redial has taken the stream over
+		_ = push.Close() // one that hangs: the new connection has taken over
 		push = redialled
 	}
 }
 
-// ended is nil if ctx is what ended things.
+// ended returns nil if ctx is done, and else err.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
@@ -85,8 +86,8 @@ func (d *demo) dial(ctx context.Context) (*link.Push, error) {
 	})
 }
 
-// redial waits for the end of the gap and dials until the relay takes the push; nil once
-// ctx has ended.
+// redial waits for the end of the gap and dials until the relay accepts the publisher. It
+// returns nil once ctx is done.
 func (d *demo) redial(ctx context.Context, gone *outage) *link.Push {
 	wait := time.Until(gone.began.Add(d.cadence.gap))
 	for said := ""; ; wait = d.cadence.gap {
@@ -102,13 +103,14 @@ func (d *demo) redial(ctx context.Context, gone *outage) *link.Push {
 		}
 		if said != err.Error() { // once for each reason
 			said = err.Error()
-			d.say("the relay did not take the push; trying again every %v: %v", d.cadence.gap, err)
+			d.say("the relay rejected the publisher; trying again every %v: %v", d.cadence.gap, err)
 		}
 	}
 }
 
-// play pushes the clip in real time, with timestamps from 0, until the moment of the next
-// break; gone is over when the relay says so. An error is the end of the push, or ctx's.
+// play publishes the clip in real time, with timestamps from 0, until the next break. It ends
+// the outage gone when the relay reports the stream live. It returns the error of the connection
+// or of ctx.
 func (d *demo) play(ctx context.Context, push *link.Push, until time.Time, gone *outage) error {
 	loop := testmedia.NewLoop(0)
 	begun := time.Now()
@@ -137,7 +139,7 @@ func (d *demo) play(ctx context.Context, push *link.Push, until time.Time, gone 
 	}
 }
 
-// sleep tells whether ctx is still good after d.
+// sleep waits for d. It reports whether ctx is not done.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

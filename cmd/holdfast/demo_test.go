@@ -78,7 +78,7 @@ func runningDemoOn(t *testing.T, file string, flags ...string) (out *printer, st
 	out = &printer{printed: make(chan struct{}, 1)}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- serveDemo(ctx, source{file: file, flags: fs}, out, io.Discard, cadence{every: 2500 * time.Millisecond, gap: 1500 * time.Millisecond})
+		ended <- serveDemo(ctx, source{file: file, flags: fs}, out, io.Discard, schedule{every: 2500 * time.Millisecond, gap: 1500 * time.Millisecond})
 	}()
 	stop = sync.OnceValue(func() error {
 		cancel()

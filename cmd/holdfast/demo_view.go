@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// outage is a break of the demo's push: how things stood at its begin.
+// outage is a break of the demo's publisher, with the state at its beginning.
 type outage struct {
 	began    time.Time
 	viewers  int
-	sessions uint32 // publisher sessions that had fed the stream
+	sessions uint32 // publisher sessions that have fed the stream so far
 }
 
-// looks is the time between two looks at the relay.
-const looks = 20 * time.Millisecond
+// pollInterval is the interval at which the relay is polled.
+const pollInterval = 20 * time.Millisecond
 
-// look notes how the stream stands.
-func (d *demo) look() *outage {
+// observe returns the current state of the stream as the start of an outage.
+func (d *demo) observe() *outage {
 	o := &outage{began: time.Now()}
 	if s, ok := d.relay.Stream(demoStream); ok {
 		o.sessions = s.Sessions
@@ -26,7 +26,7 @@ func (d *demo) look() *outage {
 	return o
 }
 
-// viewers is how many watch the stream.
+// viewers returns the number of viewers of the stream.
 func (d *demo) viewers() (n int) {
 	s, _ := d.relay.Stream(demoStream)
 	for _, v := range s.Viewers {
@@ -35,7 +35,7 @@ func (d *demo) viewers() (n int) {
 	return n
 }
 
-// noticed waits, for the gap at most, until the relay knows of a break, and says so.
+// noticed waits until the relay detects a break, but at most for the gap, and prints that.
 func (d *demo) noticed(ctx context.Context, o *outage, how string) {
 	var took time.Duration
 	for live := true; live; {
@@ -44,7 +44,7 @@ func (d *demo) noticed(ctx context.Context, o *outage, how string) {
 		if live = ok && (s.State == "live" || s.State == "suspect"); !live {
 			break
 		}
-		if took > d.cadence.gap-looks || !sleep(ctx, looks) {
+		if took > d.cadence.gap-pollInterval || !sleep(ctx, pollInterval) {
 			d.say("broke the push (%s); the relay has not noticed yet", how)
 			return
 		}
@@ -59,7 +59,7 @@ func after(took time.Duration) string {
 	return fmt.Sprintf("after %.1f s", took.Seconds())
 }
 
-// watching says what viewers have while the publisher is away.
+// watching describes what viewers see while the publisher is away.
 func (d *demo) watching(viewers int) string {
 	picture := "the slate"
 	switch d.settings().Filler {
@@ -77,7 +77,7 @@ func (d *demo) watching(viewers int) string {
 	return fmt.Sprintf("%d viewers keep watching %s", viewers, picture)
 }
 
-// back tells whether the relay has the stream again, and says so once it has.
+// back reports whether the stream is live again, and prints that once.
 func (d *demo) back(o *outage) bool {
 	s, ok := d.relay.Stream(demoStream)
 	if !ok || s.State != "live" || s.Sessions == o.sessions {
@@ -87,7 +87,7 @@ func (d *demo) back(o *outage) bool {
 	return true
 }
 
-// stayed compares the viewers of before and after.
+// stayed compares the number of viewers before and after a break.
 func stayed(before, now int) string {
 	switch {
 	case before == 0:

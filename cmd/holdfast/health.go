@@ -18,19 +18,19 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 )
 
-// healthTimeout bounds the question: a probe that hangs is an answer too.
+// healthTimeout is the timeout of the request.
 const healthTimeout = 3 * time.Second
 
-// adminFlags are those of commands that ask a running relay.
+// adminFlags adds the flags of commands that send a request to a running relay.
 func adminFlags(cmd *cobra.Command) {
 	cmd.Flags().String("admin", "", "`URL` of the relay's admin address (default: admin.listen of the configuration)")
 	configFlag(cmd)
 	configs.RegisterFlags(cmd.Flags(), "admin.")
 }
 
-// adminOf returns where the relay answers that a command is to ask, and its token. A configuration that
-// is not valid does not matter: the relay may run on the one before. Where it would have said which address
-// to ask, a note says that it is not used.
+// adminOf returns the admin URL and token of the relay to ask. An invalid configuration is not
+// an error, because the relay may run on an earlier one. If it would have determined the URL, a
+// note says that it is not used.
 func adminOf(cmd *cobra.Command) (at *url.URL, token string, err error) {
 	src := sourceOf(cmd)
 	if cmd.Flags().Changed("config") && src.file != "" {
@@ -42,8 +42,8 @@ func adminOf(cmd *cobra.Command) (at *url.URL, token string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	base, _ := cmd.Flags().GetString("admin") // it is always there
-	if base == "" {                           // else the configuration's token is for its own relay
+	base, _ := cmd.Flags().GetString("admin") // the flag exists
+	if base == "" {                           // with --admin the configuration's token would be for another relay
 		cfg, err := src.load()
 		if err == nil {
 			admin = cfg.Admin
@@ -63,7 +63,7 @@ func adminOf(cmd *cobra.Command) (at *url.URL, token string, err error) {
 	return at, admin.Token, nil
 }
 
-// noteUnused says that the configuration is not used because of err, and which address is asked.
+// noteUnused prints that the configuration is not used because of err, and which URL is asked.
 func noteUnused(w io.Writer, src source, asked string, err error) {
 	var faults configs.Faults
 	if errors.As(err, &faults) && len(faults) > 0 {
@@ -76,7 +76,7 @@ func noteUnused(w io.Writer, src source, asked string, err error) {
 	fmt.Fprintf(w, "note: asking %s; give another address with --admin\n", asked)
 }
 
-// dialable is the URL at which what listens at an address answers on this machine.
+// dialable returns the URL on this machine of a listen address.
 func dialable(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -88,7 +88,7 @@ func dialable(listen string) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// noAnswer says that no relay answers at an address, and how to ask another.
+// noAnswer returns the error for a relay that does not answer.
 func noAnswer(asked *url.URL, err error) error {
 	return fmt.Errorf("no relay answers at %s; give another address with --admin: %w", asked, err)
 }
@@ -120,7 +120,7 @@ func runHealth(cmd *cobra.Command, _ []string) error {
 		var problem struct {
 			Error string `json:"error"`
 		}
-		_ = json.NewDecoder(resp.Body).Decode(&problem) // without a body the status has to do
+		_ = json.NewDecoder(resp.Body).Decode(&problem) // without a body only the status is known
 		return fmt.Errorf("not ready: %s %s", resp.Status, problem.Error)
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), "ready")

@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 )
 
-// logger writes to w as the configuration says.
+// logger returns a logger that writes to w as configured, and its level.
 func logger(cfg *configs.Config, w io.Writer) (*slog.Logger, *slog.LevelVar) {
 	level := new(slog.LevelVar)
 	level.Set(app.Level(cfg.Log.Level))
@@ -24,11 +24,10 @@ func logger(cfg *configs.Config, w io.Writer) (*slog.Logger, *slog.LevelVar) {
 	return slog.New(slog.NewTextHandler(w, options)), level
 }
 
-// readable writes lengths of time as text such as 1.5s, in JSON too, where they would be nanoseconds.
-// Numbers of seconds, as events have them for programs, become lengths of time under a name without the
-// unit.
+// readable writes durations as text such as 1.5s, also in JSON, where they would be nanoseconds.
+// Numbers of seconds, as in events for programs, become durations, under a key without the unit.
 func readable(_ []string, a slog.Attr) slog.Attr {
-	switch a.Value.Kind() { //nolint:exhaustive // the others hold no length of time
+	switch a.Value.Kind() { //nolint:exhaustive // the others contain no duration
 	case slog.KindDuration:
 		return slog.String(a.Key, short(a.Value.Duration()))
 	case slog.KindFloat64:
@@ -43,7 +42,7 @@ func readable(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// secondsOf returns the name of a length of time whose key says that it is in seconds.
+// secondsOf returns the key without the suffix for seconds, if it has one.
 func secondsOf(key string) (name string, ok bool) {
 	if key == "seconds" {
 		return "took", true
@@ -51,7 +50,7 @@ func secondsOf(key string) (name string, ok bool) {
 	return strings.CutSuffix(key, "_seconds")
 }
 
-// fromSeconds is a number of seconds as a length of time; what is out of its range is the nearest one.
+// fromSeconds converts seconds to a duration, saturating at its limits.
 func fromSeconds(s float64) time.Duration {
 	ns := s * float64(time.Second)
 	switch {
@@ -65,7 +64,7 @@ func fromSeconds(s float64) time.Duration {
 	return time.Duration(ns)
 }
 
-// short is a length of time in at most four digits or so.
+// short rounds a duration to about four digits.
 func short(d time.Duration) string {
 	for _, unit := range []time.Duration{time.Second, time.Millisecond, time.Microsecond} {
 		if d.Abs() >= unit {
@@ -75,8 +74,8 @@ func short(d time.Duration) string {
 	return d.String()
 }
 
-// timesIn returns the text of a value that is a length of time of a type of its own, or a list or map of
-// lengths of time.
+// timesIn returns the text of a value that is a named type of duration, or a list or map of
+// durations.
 func timesIn(value any) (text any, ok bool) {
 	v := reflect.ValueOf(value)
 	switch {

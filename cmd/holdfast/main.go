@@ -1,5 +1,5 @@
-// Holdfast is a live-stream origin relay that does not let go: viewers stay while publishers
-// break and come back.
+// Holdfast is a live-stream origin relay that keeps viewers connected while publishers break and
+// return.
 package main
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 )
 
-// gcPercent trades a little CPU for memory: most of the heap is media that hardly needs
-// marking, and operators size a relay by what stays resident.
+// gcPercent trades a little CPU time for memory. Most of the heap is media that hardly needs
+// marking, and operators size a relay by its resident memory.
 const gcPercent = 50
 
 func main() {
@@ -29,7 +29,7 @@ func main() {
 	}
 }
 
-// message puts each fault of a configuration on a line of its own.
+// message formats an error, with each fault of a configuration on a line of its own.
 func message(err error) string {
 	var faults configs.Faults
 	if errors.As(err, &faults) {
@@ -42,8 +42,8 @@ func root() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "holdfast",
 		Short: "A live-stream origin relay that does not let go",
-		Long: "Holdfast takes live streams from publishers and gives them to viewers, who stay while\n" +
-			"publishers break and come back. Without a command it serves.",
+		Long: "Holdfast receives live streams from publishers and sends them to viewers, who stay connected while\n" +
+			"publishers break and return. Without a command it runs the relay.",
 		Args:          noArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -68,7 +68,7 @@ func root() *cobra.Command {
 	return cmd
 }
 
-// serveFlags are --config and a flag for every key.
+// serveFlags adds --config and a flag for every key.
 func serveFlags(cmd *cobra.Command) {
 	configFlag(cmd)
 	configs.RegisterFlags(cmd.Flags())
@@ -78,7 +78,7 @@ func configFlag(cmd *cobra.Command) {
 	cmd.Flags().String("config", os.Getenv("HOLDFAST_CONFIG"), "configuration `file`, YAML (default: "+strings.Join(configs.Files(), ", else ")+")")
 }
 
-// flagError names the flag that an unknown one may have meant.
+// flagError suggests the flag that an unknown one most likely means.
 func flagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
@@ -92,7 +92,8 @@ func flagError(cmd *cobra.Command, err error) error {
 	return err
 }
 
-// noArgs takes no argument. The first one of the command itself is most likely a command's name.
+// noArgs rejects arguments. The first argument of the root command is most likely the name of a
+// command.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

@@ -21,7 +21,7 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 )
 
-// source is where the configuration comes from, and comes from again at a reload.
+// source is where the configuration is read from, also at a reload.
 type source struct {
 	file  string
 	flags *pflag.FlagSet
@@ -29,7 +29,8 @@ type source struct {
 
 func (s source) load() (*configs.Loaded, error) { return configs.Read(s.file, s.flags) }
 
-// sourceOf is the file that is named, or else the one that is found, with the flags.
+// sourceOf returns the named configuration file, or else the one at a default path, with the
+// flags.
 func sourceOf(cmd *cobra.Command) source {
 	s := namedSource(cmd)
 	if s.file == "" && !cmd.Flags().Changed("config") {
@@ -38,13 +39,13 @@ func sourceOf(cmd *cobra.Command) source {
 	return s
 }
 
-// namedSource is the file that is named with the flags.
+// namedSource returns the named configuration file, with the flags.
 func namedSource(cmd *cobra.Command) source {
-	file, _ := cmd.Flags().GetString("config") // it is always there
+	file, _ := cmd.Flags().GetString("config") // the flag exists
 	return source{file: file, flags: cmd.Flags()}
 }
 
-// String says where the configuration comes from.
+// String describes where the configuration is read from.
 func (s source) String() string {
 	if s.file == "" {
 		return "no configuration file (" + strings.Join(configs.Files(), ", ") + "): the defaults, environment and flags"
@@ -81,10 +82,10 @@ func runCheck(cmd *cobra.Command, _ []string) error {
 	return nil
 }
 
-// companion runs beside a relay that serves.
+// companion runs beside the relay.
 type companion func(context.Context, *app.App, *slog.Logger) error
 
-// serve runs a relay until SIGTERM or SIGINT; beside, if not nil, runs along with it.
+// serve runs a relay until SIGTERM or SIGINT. beside runs along with it, unless nil.
 func serve(ctx context.Context, src source, w io.Writer, beside companion) error {
 	if ctx == nil {
 		ctx = context.Background()
@@ -109,7 +110,7 @@ func serve(ctx context.Context, src source, w io.Writer, beside companion) error
 	log.Info("configuration read", "file", src.String())
 	warn(log, cfg)
 	if unwatched != nil {
-		log.Warn("the configuration's files are not watched; reload with SIGHUP", "err", unwatched)
+		log.Warn("configuration files not watched; reload with SIGHUP", "err", unwatched)
 	}
 	a, err := app.New(app.Options{Config: cfg.Config, Log: log, Level: level, Version: version(), Commit: commit()})
 	if err != nil {
@@ -123,21 +124,21 @@ func serve(ctx context.Context, src source, w io.Writer, beside companion) error
 	log.Info("holdfast started", "version", version())
 	s := &serving{app: a, src: src, log: log, cfg: cfg.Config, watcher: watcher}
 	cause := s.wait(ctx, beside)
-	stop() // a second signal ends the process at once
+	stop() // a second signal terminates the process at once
 	return errors.Join(cause, s.drain(context.WithoutCancel(ctx)))
 }
 
-// serving is a relay that serves.
+// serving is a running relay.
 type serving struct {
 	app *app.App
 	src source
 	log *slog.Logger
-	cfg *configs.Config // in force
+	cfg *configs.Config // current configuration
 
-	watcher *configs.Watcher // nil: the system cannot watch
+	watcher *configs.Watcher // nil if the system cannot watch files
 }
 
-// warn logs what is to be said of a configuration.
+// warn logs the notices and warnings of a configuration.
 func warn(log *slog.Logger, cfg *configs.Loaded) {
 	for _, n := range cfg.Notices {
 		log.Warn(n)
@@ -151,7 +152,7 @@ func warn(log *slog.Logger, cfg *configs.Loaded) {
 	}
 }
 
-// drain ends the relay within the time that the configuration gives.
+// drain stops the relay within the configured time.
 func (s *serving) drain(ctx context.Context) error {
 	timeout := s.cfg.Drain.Timeout
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -160,10 +161,10 @@ func (s *serving) drain(ctx context.Context) error {
 	err := stopWithin(timeout+forceAfter, func() error { return s.app.Stop(ctx) })
 	switch {
 	case errors.Is(err, errStuck):
-		s.log.Error("the relay does not stop; ending the process", "after", timeout+forceAfter, "goroutines", goroutines())
+		s.log.Error("relay did not stop; terminating the process", "after", timeout+forceAfter, "goroutines", goroutines())
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
-		s.log.Warn("drain timeout; what was left was closed")
+		s.log.Warn("drain timeout; remaining connections closed")
 	case err != nil:
 		return err
 	}
@@ -171,12 +172,13 @@ func (s *serving) drain(ctx context.Context) error {
 	return nil
 }
 
-// forceAfter is how long after the drain timeout a relay that does not stop is given up.
+// forceAfter is how long after the drain timeout the process terminates if the relay has not
+// stopped.
 const forceAfter = 10 * time.Second
 
-var errStuck = errors.New("the relay did not stop in time")
+var errStuck = errors.New("relay did not stop in time")
 
-// stopWithin returns the error of stop, or errStuck where it takes longer than limit.
+// stopWithin returns the error of stop, or errStuck if it takes longer than limit.
 func stopWithin(limit time.Duration, stop func() error) error {
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
@@ -190,21 +192,21 @@ func stopWithin(limit time.Duration, stop func() error) error {
 	}
 }
 
-// goroutines returns what all goroutines are doing.
+// goroutines returns the stacks of all goroutines.
 func goroutines() string {
 	b := make([]byte, 1<<20)
 	return string(b[:runtime.Stack(b, true)])
 }
 
-// wait reloads at SIGHUP and when the file changes, until ctx ends, the operator asks for the end
-// or something fails.
+// wait reloads at SIGHUP and when a file changes, until ctx is done, the operator requests a
+// drain, or something fails.
 func (s *serving) wait(ctx context.Context, beside companion) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
 	hup := make(chan os.Signal, 1)
-	if len(reloadSignals) > 0 { // Notify without any takes all
+	if len(reloadSignals) > 0 { // without signals Notify would relay all
 		signal.Notify(hup, reloadSignals...)
 		defer signal.Stop(hup)
 	}
@@ -245,7 +247,7 @@ func (s *serving) reload(why string) {
 	cfg, err := s.src.load()
 	if err == nil && s.watcher != nil {
 		var added bool
-		if added, _ = s.watcher.Watch(cfg.SecretFiles()); added { // which may have changed since
+		if added, _ = s.watcher.Watch(cfg.SecretFiles()); added { // they may have changed since they were read
 			cfg, err = s.src.load()
 		}
 	}
@@ -255,7 +257,7 @@ func (s *serving) reload(why string) {
 		if errors.As(err, &faults) && len(faults.Places()) > 0 {
 			attrs = append(attrs, "at", strings.Join(faults.Places(), " "))
 		}
-		s.log.Error("configuration not reloaded; the one before stays in force", attrs...)
+		s.log.Error("configuration not reloaded; the previous one stays in force", attrs...)
 		return
 	}
 	for _, n := range cfg.Notices {
@@ -265,6 +267,6 @@ func (s *serving) reload(why string) {
 	s.cfg = cfg.Config
 	s.log.Info("configuration reloaded", "why", why, "changed", live)
 	if len(restart) > 0 {
-		s.log.Warn("changed, and in force only after a restart", "keys", restart)
+		s.log.Warn("configuration keys changed that need a restart", "keys", restart)
 	}
 }

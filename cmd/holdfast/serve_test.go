@@ -68,7 +68,7 @@ func TestReload(t *testing.T) {
 
 	rewrite(t, path, "defaults: {hold: 40s}\nlimits: {connections: 100}\n")
 	p.line(`msg="configuration reloaded" why="file changed" changed=\[defaults.hold\]`)
-	p.line(`level=WARN msg="changed, and in force only after a restart" keys=\[limits.connections\]`)
+	p.line(`level=WARN msg="configuration keys changed that need a restart" keys=\[limits.connections\]`)
 
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestReload(t *testing.T) {
 	p.line(`msg="configuration reloaded" why=SIGHUP changed=\[\]`)
 
 	rewrite(t, path, "defaults: {hold: sometimes}\n")
-	p.line(`level=ERROR msg="configuration not reloaded; the one before stays in force" why="file changed" err="defaults.hold: `)
+	p.line(`level=ERROR msg="configuration not reloaded; the previous one stays in force" why="file changed" err="defaults.hold: `)
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Error("exit", code)
 	}
@@ -118,7 +118,7 @@ func TestReloadSecretFile(t *testing.T) {
 		t.Errorf("with a token of the second secret: %d", status)
 	}
 	write("\n")
-	p.line(`level=ERROR msg="configuration not reloaded; the one before stays in force" why="file changed" err="defaults.play_secret_file: .* is empty.*" at=` + path + `:1`)
+	p.line(`level=ERROR msg="configuration not reloaded; the previous one stays in force" why="file changed" err="defaults.play_secret_file: .* is empty.*" at=` + path + `:1`)
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Error("exit", code)
 	}

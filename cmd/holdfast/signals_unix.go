@@ -7,5 +7,5 @@ import (
 	"syscall"
 )
 
-// reloadSignals have the configuration loaded again.
+// reloadSignals are the signals that reload the configuration.
 var reloadSignals = []os.Signal{syscall.SIGHUP}

@@ -2,5 +2,5 @@ package main
 
 import "os"
 
-// reloadSignals are none: Windows has no SIGHUP. A change of the file reloads it there too.
+// reloadSignals is empty: Windows has no SIGHUP. A change of the file reloads it there, too.
 var reloadSignals []os.Signal

@@ -19,10 +19,10 @@ import (
 )
 
 const (
-	// slateTimeout bounds the making of a slate: a few seconds of a picture that stands still.
+	// slateTimeout is the timeout of ffmpeg: a slate is a few seconds of a still image.
 	slateTimeout = 2 * time.Minute
 	slateSeconds = 4
-	// slateRate is taken where the stream does not say its own, pictures per second.
+	// slateRate is the frame rate if the stream does not have one.
 	slateRate = 25
 )
 
@@ -43,7 +43,7 @@ func slateCommand() *cobra.Command {
 }
 
 func runSlate(cmd *cobra.Command, args []string) error {
-	flag := func(name string) string { v, _ := cmd.Flags().GetString(name); return v } // they are always there
+	flag := func(name string) string { v, _ := cmd.Flags().GetString(name); return v } // the flags exist
 	parent := cmd.Context()
 	if parent == nil {
 		parent = context.Background()
@@ -73,11 +73,11 @@ func runSlate(cmd *cobra.Command, args []string) error {
 	if err := app.CheckSlate(out); err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s is made; set filler: %s for %s\n", out, out, args[0])
+	fmt.Fprintf(cmd.OutOrStdout(), "%s created; set filler: %s for %s\n", out, out, args[0])
 	return nil
 }
 
-// streamTrack is what the relay tells of a track, as far as it is of use here.
+// streamTrack is the part of the API's description of a track that is needed here.
 type streamTrack struct {
 	Codec      string  `json:"codec"`
 	Profile    string  `json:"profile"`
@@ -88,7 +88,7 @@ type streamTrack struct {
 	Channels   int     `json:"channels"`
 }
 
-// askTracks asks a relay for the tracks of a stream.
+// askTracks requests the tracks of a stream from a relay.
 func askTracks(ctx context.Context, admin *url.URL, token, name string) ([]streamTrack, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, admin.JoinPath("/api/v1/streams", name).String(), nil)
 	if err != nil {
@@ -103,7 +103,7 @@ func askTracks(ctx context.Context, admin *url.URL, token, name string) ([]strea
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the relay does not tell of %s: %s; it has to be live", name, resp.Status)
+		return nil, fmt.Errorf("get tracks of %s: %s; the stream must be live", name, resp.Status)
 	}
 	var s struct {
 		Tracks []streamTrack `json:"tracks"`
@@ -112,7 +112,7 @@ func askTracks(ctx context.Context, admin *url.URL, token, name string) ([]strea
 	return s.Tracks, err
 }
 
-// slateProfiles are the profiles of H.264 that ffmpeg can be asked for, by the relay's names.
+// slateProfiles maps the relay's names of H.264 profiles to ffmpeg's.
 var slateProfiles = map[string][]string{
 	"Constrained Baseline":  {"baseline", "yuv420p"},
 	"Baseline":              {"baseline", "yuv420p"},
@@ -123,7 +123,7 @@ var slateProfiles = map[string][]string{
 	"High 4:4:4 Predictive": {"high444", "yuv444p"},
 }
 
-// slateArguments are ffmpeg's for a clip like a stream of these tracks.
+// slateArguments returns the arguments of ffmpeg for a clip with the parameters of these tracks.
 func slateArguments(tracks []streamTrack, text, out string) ([]string, error) {
 	var picture, sound *streamTrack
 	for i := range tracks {
@@ -134,11 +134,11 @@ func slateArguments(tracks []streamTrack, text, out string) ([]string, error) {
 		}
 	}
 	if picture == nil || picture.Codec != "H.264" {
-		return nil, errors.New("a slate needs a stream of H.264")
+		return nil, errors.New("a slate requires a stream with H.264 video")
 	}
 	profile, ok := slateProfiles[picture.Profile]
 	if !ok {
-		return nil, fmt.Errorf("no slate can be made in profile %s", picture.Profile)
+		return nil, fmt.Errorf("slates in profile %s are not supported", picture.Profile)
 	}
 	rate := picture.FrameRate
 	if rate < 1 || rate > 120 {
@@ -166,7 +166,7 @@ func slateArguments(tracks []streamTrack, text, out string) ([]string, error) {
 	return append(args, "-t", seconds, "-f", "flv", out), nil
 }
 
-// drawn is a text as the value of an option of a filter in a graph: it is read twice.
+// drawn escapes a text as an option of a filter in a filter graph, which ffmpeg unescapes twice.
 func drawn(text string) string {
 	once := strings.NewReplacer(`\`, `\\`, `'`, `\'`, `:`, `\:`).Replace(text)
 	return strings.NewReplacer(`\`, `\\`, `'`, `\'`, `,`, `\,`, `;`, `\;`, `[`, `\[`, `]`, `\]`).Replace(once)

@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 )
 
-// longestToken is the longest time that a play token is made for.
+// longestToken is the maximum validity of a play token.
 const longestToken = 10 * 365 * 24 * time.Hour
 
 func tokenCommand() *cobra.Command {
@@ -63,7 +63,7 @@ func (d *duration) Set(text string) error {
 	return nil
 }
 
-// oneStream takes one argument.
+// oneStream requires one argument.
 func oneStream(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("name one stream: holdfast %s live/cam", cmd.Name())
@@ -72,8 +72,8 @@ func oneStream(cmd *cobra.Command, args []string) error {
 }
 
 func runToken(cmd *cobra.Command, args []string) error {
-	length := time.Duration(*cmd.Flags().Lookup("for").Value.(*duration)) //nolint:forcetypeassert // tokenCommand has made it
-	base, _ := cmd.Flags().GetString("base")                              // it is always there
+	length := time.Duration(*cmd.Flags().Lookup("for").Value.(*duration)) //nolint:forcetypeassert // set by tokenCommand
+	base, _ := cmd.Flags().GetString("base")                              // the flag exists
 	quiet, _ := cmd.Flags().GetBool("quiet")
 	loaded, err := sourceOf(cmd).load()
 	if err != nil {
@@ -116,18 +116,18 @@ func printToken(out io.Writer, stream, token string, until time.Time, at address
 	fmt.Fprint(out, at.urls(stream, token))
 }
 
-// addresses are where viewers reach a relay.
+// addresses are the URLs at which viewers reach a relay.
 type addresses struct {
-	http *url.URL // nil: nowhere
-	rtmp *url.URL // nil: nowhere
+	http *url.URL // nil if disabled
+	rtmp *url.URL // nil if disabled
 	whep bool
 }
 
-// addressesOf returns the addresses of a configuration, at the base that the operator gives. doubt says why
-// viewers elsewhere may not reach them; it is empty where they can.
+// addressesOf returns the addresses of a configuration, at the base URL if it is given. doubt
+// says why viewers elsewhere may not reach them, or is empty.
 func addressesOf(cfg *configs.Config, base string) (out addresses, doubt string, err error) {
 	listen := cmp.Or(cfg.HTTP.Listen, cfg.RTMP.Listen, cfg.RTMPS.Listen)
-	host, port, _ := net.SplitHostPort(listen) // validated before
+	host, port, _ := net.SplitHostPort(listen) // was validated
 	public, doubt := publicHost(cfg, host)
 	switch {
 	case base != "":
@@ -151,8 +151,8 @@ func addressesOf(cfg *configs.Config, base string) (out addresses, doubt string,
 	return out, doubt, nil
 }
 
-// publicHost is the host under which viewers most likely reach a relay that listens on one. doubt says why
-// they may not; it is empty where they can.
+// publicHost returns the host by which viewers most likely reach a relay with a listen address.
+// doubt says why they may not, or is empty.
 func publicHost(cfg *configs.Config, listen string) (host, doubt string) {
 	switch ip := net.ParseIP(listen); {
 	case listen == "localhost", ip != nil && ip.IsLoopback():
@@ -165,7 +165,7 @@ func publicHost(cfg *configs.Config, listen string) (host, doubt string) {
 	return "localhost", "the relay's public address is not known here; give it with --base https://relay.example"
 }
 
-// joined is host:port, without the port that a scheme has anyway.
+// joined returns host:port, without the port if it is the scheme's default.
 func joined(host, port, usual string) string {
 	if port == usual {
 		return strings.TrimSuffix(net.JoinHostPort(host, ""), ":")
@@ -185,8 +185,8 @@ func parseBase(base string) (*url.URL, error) {
 	return u, nil
 }
 
-// urls are the lines that say how a stream is played. Of a pattern they have {app} and {name} where it
-// leaves them open.
+// urls returns the lines that list the URLs of a stream. For a pattern they contain {app} and
+// {name} where it has wildcards.
 func (a addresses) urls(stream, token string) string {
 	app, name, _ := strings.Cut(stream, "/")
 	if strings.ContainsAny(app, `*?[\`) {

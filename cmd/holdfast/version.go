@@ -6,15 +6,15 @@ import (
 	"runtime/debug"
 )
 
-// release is set by the linker in released builds: -X main.release=v1.2.3.
+// release is set by the linker in release builds: -X main.release=v1.2.3.
 var release = "dev"
 
-// revision is set by the linker where Go does not know it: -X main.revision=….
+// revision is set by the linker if Go does not know it: -X main.revision=….
 var revision string
 
 func version() string { return release }
 
-// commit is what the binary was built from, where the linker or Go could tell.
+// commit returns the commit that the binary was built from, if known.
 func commit() string {
 	if revision != "" {
 		return revision
@@ -29,7 +29,7 @@ func commit() string {
 	return "unknown"
 }
 
-// versionLine is version, commit and Go version.
+// versionLine returns version, commit and Go version.
 func versionLine() string {
 	return fmt.Sprintf("holdfast %s, commit %s, %s %s/%s", release, commit(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

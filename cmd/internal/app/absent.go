@@ -9,8 +9,8 @@ import (
 	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
-// absent says why a stream is not there that a pull is to bring in; empty where none is. Viewers read it:
-// it names no server.
+// absent returns the reason why a pulled stream does not exist, or "" if it is not pulled. It is
+// worded for viewers and names no server.
 func (a *App) absent(name string) string {
 	name = ingest.ParentStream(name)
 	pulled, onDemand := false, false
@@ -25,7 +25,7 @@ func (a *App) absent(name string) string {
 	}
 	for _, s := range a.routes.StatusOf(time.Now(), name) {
 		if s.Pull {
-			return pulling(s.Routes)
+			return describePull(s.Routes)
 		}
 	}
 	if onDemand {
@@ -34,8 +34,8 @@ func (a *App) absent(name string) string {
 	return "it is pulled from another server, and the relay is not pulling it now; try again later"
 }
 
-// pulling says how the routes of a pull are whose stream is not live.
-func pulling(routes []policy.RouteStatus) string {
+// describePull describes the routes of a pull whose stream is not live.
+func describePull(routes []policy.RouteStatus) string {
 	failure := ""
 	for _, r := range routes {
 		switch {

@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// streams are the hub's, for the admission of viewers. It implements admission.Streams.
+// streams adapts the hub to admission.Streams.
 type streams struct {
 	hub       *hub.Hub
 	returning *hub.Returning
@@ -48,7 +48,7 @@ func (s streams) Subscribe(ctx context.Context, app, name, protocol string, at a
 	return subscription{r}, exact, nil
 }
 
-// subscription is a stream's reader. It implements admission.Subscription, and what WHEP wants beyond that.
+// subscription is a stream's reader. It implements admission.Subscription and whep.Subscription.
 type subscription struct{ *stream.Reader }
 
 // Origin implements admission.Subscription.
@@ -57,7 +57,7 @@ func (s subscription) Origin() admission.Origin {
 	return admission.Origin{Life: o.Life, Seq: o.Seq}
 }
 
-// viewerMetrics counts what viewers do. It implements egress.Metrics.
+// viewerMetrics counts requests and data of viewers. It implements egress.Metrics.
 type viewerMetrics struct {
 	*prom.Metrics
 	admission *admission.Admission

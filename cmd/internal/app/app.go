@@ -1,4 +1,4 @@
-// Package app wires the relay together: the only place that knows all its rooms.
+// Package app wires the relay together. It is the only package that knows all others.
 package app
 
 import (
@@ -44,55 +44,56 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// Options are what a relay is made from.
+// Options configure an App.
 type Options struct {
 	Config  *configs.Config
 	Log     *slog.Logger
-	Level   *slog.LevelVar // of Log; a reload sets it
+	Level   *slog.LevelVar // level of Log; a reload sets it
 	Version string
 	Commit  string
 }
 
-// App is one relay. New, Start, then Reload any number of times, then Stop.
+// App is a relay. The order of calls is New, Start, any number of Reload, and Stop.
 type App struct {
-	log       *slog.Logger // which shows no secrets
-	secrets   *redact.Secrets
-	level     *slog.LevelVar
-	settings  *settings
-	relay     *relay
-	events    *api.Events
-	past      *api.Histories
-	flv       *httpflv.Handler
-	feeds     *cmaf.Feeds // of all protocols that play chunks
-	previews  *cmaf.Feeds // for the API
-	hls       *hls.Handler
-	mse       *mse.Handler
-	states    *status.Handler
-	slots     *ingest.Slots
-	routes    *route.Routes
-	rendered  *rendition.Renditions
-	hooks     *hook.Hooks
-	feeding   feeding
-	admission *admission.Admission
-	sealer    *resume.Sealer        // of resume tokens
-	peers     atomic.Pointer[peers] // nil: no WebRTC
-	metrics   *prom.Metrics
-	state     *statefile.File
-	saving    func()                  // ends what saves the state
-	names     *hub.LiveNames          // of the streams that the state file is to know
-	board     *status.Board           // what viewers are told of streams
-	rtmp      map[string]*rtmp.Server // by protocol
-	http      *http.Server
-	admin     *http.Server
-	certs     map[string]*certificate // by the key of its listener
-	addrs     map[string]net.Addr     // by component
-	serving   sync.WaitGroup
-	started   stack         // what Stop stops
-	drain     chan struct{} // of one: the operator has asked for the end
-	failed    chan error
+	log             *slog.Logger // removes secrets
+	secrets         *redact.Secrets
+	level           *slog.LevelVar
+	settings        *settings
+	relay           *relay
+	events          *api.Events
+	streamHistories *api.Histories
+	flv             *httpflv.Handler
+	feeds           *cmaf.Feeds // shared by all protocols that play chunks
+	previews        *cmaf.Feeds // for the API
+	hls             *hls.Handler
+	mse             *mse.Handler
+	states          *status.Handler
+	slots           *ingest.Slots
+	routes          *route.Routes
+	rendered        *rendition.Renditions
+	hooks           *hook.Hooks
+	feeding         activeSessions
+	admission       *admission.Admission
+	sealer          *resume.Sealer        // seals resume tokens
+	peers           atomic.Pointer[peers] // nil without WebRTC
+	metrics         *prom.Metrics
+	state           *statefile.File
+	saving          func()                  // stops the saving of the state
+	names           *hub.LiveNames          // of the streams to store in the state file
+	board           *status.Board           // states of streams for viewers
+	rtmp            map[string]*rtmp.Server // by protocol
+	http            *http.Server
+	admin           *http.Server
+	certs           map[string]*certificate // by the configuration key of the listener
+	addrs           map[string]net.Addr     // by component
+	serving         sync.WaitGroup
+	started         stack         // what Stop stops
+	drain           chan struct{} // capacity 1: the operator has requested a drain
+	failed          chan error
 }
 
-// New wires a relay from a configuration that was validated. Stop frees what it holds.
+// New returns a relay with a validated configuration. Stop must be called to release its
+// resources.
 func New(o Options) (*App, error) {
 	a := newApp(o)
 	if err := a.wire(o); err != nil {
@@ -107,7 +108,7 @@ func newApp(o Options) *App {
 	secrets.Set(configuredSecrets(o.Config)...)
 	o.Log = loglimit.New(secrets.Logger(o.Log))
 	a := &App{
-		log: o.Log, secrets: secrets, level: o.Level, settings: &settings{slates: slates{log: o.Log}}, events: api.NewEvents(), past: api.NewHistories(viewerProtocols()), rtmp: map[string]*rtmp.Server{},
+		log: o.Log, secrets: secrets, level: o.Level, settings: &settings{slates: slates{log: o.Log}}, events: api.NewEvents(), streamHistories: api.NewHistories(viewerProtocols()), rtmp: map[string]*rtmp.Server{},
 		certs: map[string]*certificate{}, addrs: map[string]net.Addr{}, failed: make(chan error, 4), drain: make(chan struct{}, 1),
 		names: hub.NewLiveNames(), board: status.NewBoard(),
 	}
@@ -116,8 +117,9 @@ func newApp(o Options) *App {
 	return a
 }
 
-// wire makes the rooms of the relay, and pushes what has to be stopped in the order in which it may be:
-// the streams end while their viewers are still connected, and are told why.
+// wire creates the parts of the relay, and pushes their stop functions in the order that
+// shutdown requires: streams end while their viewers are still connected, so that viewers get
+// the reason.
 func (a *App) wire(o Options) error {
 	o.Log = a.log
 	var err error
@@ -172,7 +174,7 @@ func (a *App) wire(o Options) error {
 	if err := a.wireServers(metrics, registry, a.board, o.Version); err != nil {
 		return err
 	}
-	// Viewers that play by playlist are to come back, not to see the end of their stream.
+	// Viewers with playlists are to reconnect, not to see the end of their stream.
 	a.started.pushFunc("playlists", a.stopPlaylists)
 	return nil
 }
@@ -200,7 +202,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	a.admission = admission.New(admission.Options{
 		Rules: a.settings, Streams: streams{a.relay.hub, &a.settings.returning}, Publisher: a.relay.hub, Hooks: hookAccess{a.hooks}, Sealer: a.sealer,
 		Metrics: metrics, Redact: a.secrets.Text, IsSecret: a.secrets.Is, SharedAddress: a.settings.sharedAddress, ConnectionLimit: refused,
-		PushedFrom: a.routes.Pushes, Refused: refusedBefore(a.events, a.secrets), JoinRate: cfg.Limits.Joins, Log: a.log,
+		PushedFrom: a.routes.Pushes, Refused: logRefused(a.events, a.secrets), JoinRate: cfg.Limits.Joins, Log: a.log,
 	})
 	for _, protocol := range []string{ingest.RTMP, ingest.RTMPS} {
 		players := egressrtmp.New(egressrtmp.Options{
@@ -208,7 +210,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 			WriteTimeout: a.settings.viewerWriteTimeout, EndReason: endReason,
 		})
 		server, err := rtmp.New(rtmp.Options{
-			Access: a.admission, Protocol: protocol, Slots: a.slots, Log: a.log, // the listener adds its component
+			Access: a.admission, Protocol: protocol, Slots: a.slots, Log: a.log, // the server adds its component
 			HandshakeTimeout: cfg.Limits.HandshakeTimeout,
 			Refused:          func(o ingest.Outcome) { metrics.Session(protocol, string(o)) },
 			Repairs:          &a.relay.repairs,
@@ -232,18 +234,18 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	a.wireMSE(board)
 	a.http = a.server("http", a.viewersHandler(a.flv))
 	a.admin = a.server("admin", api.New(api.Options{
-		Relay: a.relay, Memory: a.relay.memory.view, Routes: &routesView{routes: a.routes, secrets: a.secrets}, Events: a.events, Histories: a.past, Watch: a.watch, Preview: a.preview, Pass: a.pass, Drain: a.askDrain, Version: version, Token: func() string { return a.settings.get().Admin.Token },
+		Relay: a.relay, Memory: a.relay.memory.view, Routes: &routesView{routes: a.routes, secrets: a.secrets}, Events: a.events, Histories: a.streamHistories, Watch: a.watch, Preview: a.preview, Pass: a.pass, Drain: a.requestDrain, Version: version, Token: func() string { return a.settings.get().Admin.Token },
 		Guessed: newGuesses(component(a.log, "admin")).wrong,
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelError)}),
 	}))
 	return nil
 }
 
-// streamsPerConnection bounds the viewers that one HTTP/2 connection may be: connections are
-// what is counted.
+// streamsPerConnection limits the viewers per HTTP/2 connection, because limits count
+// connections.
 const streamsPerConnection = 32
 
-// server bounds what a stranger can make net/http wait for and hold.
+// server returns an HTTP server with limits on time and memory per client.
 func (a *App) server(name string, h http.Handler) *http.Server {
 	patience := a.settings.get().Limits.HandshakeTimeout
 	return &http.Server{
@@ -253,19 +255,20 @@ func (a *App) server(name string, h http.Handler) *http.Server {
 	}
 }
 
-// Addr is where a component listens: rtmp, rtmps, http or admin; nil if it does not.
+// Addr returns the address of a component: rtmp, rtmps, http or admin. It is nil if the
+// component does not listen.
 func (a *App) Addr(component string) net.Addr { return a.addrs[component] }
 
-// Stream is a stream as the API shows it; ok is false if there is none of that name.
+// Stream returns the named stream as in the API; ok is false if there is none.
 func (a *App) Stream(name string) (s api.Stream, ok bool) { return a.relay.Stream(name) }
 
-// Bridges are the bridges of sound that there are now.
+// Bridges returns the status of all audio bridges.
 func (a *App) Bridges() []rendition.BridgeStatus { return a.relay.bridges.Status() }
 
-// Failed yields the error of a listener that died.
+// Failed returns a channel that receives the error of a listener that failed.
 func (a *App) Failed() <-chan error { return a.failed }
 
-// Reload puts a new configuration in force as far as it can without dropping anyone. It
+// Reload applies a new configuration as far as possible without disconnecting clients. It
 // returns the keys that took effect and those that need a restart.
 func (a *App) Reload(cfg *configs.Config) (live, restart []string) {
 	cfg, live, restart = configs.Reload(a.settings.get(), cfg)
@@ -279,17 +282,17 @@ func (a *App) Reload(cfg *configs.Config) (live, restart []string) {
 	a.hooks.Reload(hooks(cfg))
 	for key, c := range a.certs {
 		if err := c.load(); err != nil {
-			a.log.Error("certificate not reloaded; the one before stays in use", "key", key, "err", err)
+			a.log.Error("certificate not reloaded; the previous one stays in use", "key", key, "err", err)
 		}
 	}
 	return live, restart
 }
 
-// Level is a level by its name in the configuration.
+// Level returns a level by its name in the configuration.
 func Level(name string) slog.Level {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(name)); err != nil {
-		return slog.LevelInfo // validated before
+		return slog.LevelInfo // the name was validated
 	}
 	return l
 }

@@ -5,7 +5,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// open gives a bridge its place on a stream; see rendition.BridgeOptions.
+// open subscribes a bridge to a stream; see rendition.BridgeOptions.
 func (r *relay) open(name string) (rendition.Tap, rendition.Bridged, error) {
 	s := r.hub.Find(name)
 	if s == nil {

@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// availableMemory is how many bytes this process may use, as a Linux system at root tells: the
-// least that its control groups allow, or what the machine has. 0: it does not tell.
+// availableMemory returns how many bytes of memory this process may use, according to the Linux
+// system at root: the lowest limit of its control groups, or the memory of the machine; 0 if
+// unknown.
 func availableMemory(root fs.FS) int64 {
 	most := totalMemory(root)
 	for _, file := range limitFiles(root) {
@@ -25,7 +26,7 @@ func availableMemory(root fs.FS) int64 {
 	return most
 }
 
-// totalMemory is what the machine has; 0: it does not tell.
+// totalMemory returns the memory of the machine in bytes; 0 if unknown.
 func totalMemory(root fs.FS) int64 {
 	f, err := root.Open("proc/meminfo")
 	if err != nil {
@@ -42,8 +43,8 @@ func totalMemory(root fs.FS) int64 {
 	return 0
 }
 
-// limitFiles are the files in which a limit may stand: of the process's control groups, of those
-// above them, and of the roots, which in a container are its own.
+// limitFiles returns the files that may contain a limit: of the process's control groups, of
+// their parents, and of the roots, which in a container are its own groups.
 func limitFiles(root fs.FS) (files []string) {
 	text, err := fs.ReadFile(root, "proc/self/cgroup")
 	if err != nil {

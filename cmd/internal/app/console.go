@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/api"
 )
 
-// sample notes every step how all streams are, until it is ended.
+// sample records the state of all streams at each step, until end is called.
 func (a *App) sample() (end func()) {
 	stop, gone := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -21,8 +21,8 @@ func (a *App) sample() (end func()) {
 			case <-stop:
 				return
 			case now := <-step.C:
-				watched.look(a)
-				a.past.Sample(now, a.relay.Streams(), (&routesView{routes: a.routes}).Lines())
+				watched.check(a)
+				a.streamHistories.Sample(now, a.relay.Streams(), (&routesView{routes: a.routes}).Lines())
 			}
 		}
 	}()
@@ -32,7 +32,7 @@ func (a *App) sample() (end func()) {
 	})
 }
 
-// watch is where viewers are served.
+// watch returns where viewers are served.
 func (a *App) watch() api.Watch {
 	out := api.Watch{Scheme: "http"}
 	if a.settings.get().HTTP.Cert != "" {
@@ -44,14 +44,14 @@ func (a *App) watch() api.Watch {
 	return out
 }
 
-// askDrain passes on that the operator wants the relay to end. Once is enough.
-func (a *App) askDrain() {
+// requestDrain requests a drain. Further requests have no effect.
+func (a *App) requestDrain() {
 	select {
 	case a.drain <- struct{}{}:
 	default:
 	}
 }
 
-// Drain yields when the operator has asked over the API for the end: whoever runs the relay
-// then calls Stop.
+// Drain returns a channel that receives a value when the operator requests a drain over the API.
+// The caller then calls Stop.
 func (a *App) Drain() <-chan struct{} { return a.drain }

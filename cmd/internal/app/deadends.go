@@ -10,15 +10,15 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/page"
 )
 
-// formats are the endings of media that other servers have behind a stream's name, and how they are called.
+// formats maps file extensions that other servers use for streams to the names of the formats.
 var formats = map[string]string{
 	".m3u8": "HLS", ".mpd": "DASH", ".ts": "MPEG-TS", ".mp4": "MP4", ".webm": "WebM", ".mkv": "Matroska", ".m4s": "fragments of MP4",
 }
 
-// elsewhere serves {app}/{name}.m3u8 and the like, which have no address of that form here: it leads to
-// the playlist, or says where it is. Where there is a stream of just that name, the path is its own; false
-// then, and of any other path.
-func (a *App) elsewhere(w http.ResponseWriter, r *http.Request) bool {
+// serveElsewhere answers {app}/{name}.m3u8 and similar paths, which this relay serves elsewhere: it
+// redirects to the playlist, or says where the stream is. It returns false for other paths, and
+// if there is a stream of exactly that name.
+func (a *App) serveElsewhere(w http.ResponseWriter, r *http.Request) bool {
 	ending := path.Ext(r.URL.Path)
 	format := formats[ending]
 	app, name, ok := page.Match(r.URL.Path)
@@ -33,7 +33,7 @@ func (a *App) elsewhere(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	if ending == ".m3u8" {
-		to := "./" + name + "/index.m3u8" // relative to the app, so that it is right behind any proxy
+		to := "./" + name + "/index.m3u8" // relative to the app, so that it works behind any proxy
 		if r.URL.RawQuery != "" {
 			to += "?" + r.URL.RawQuery
 		}
@@ -47,9 +47,9 @@ func (a *App) elsewhere(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// nothing answers for an address that is no stream's: a browser with a page, at the root as the front
-// page, and programs with a problem.
-func nothing(w http.ResponseWriter, r *http.Request) {
+// serveNotFound answers a path that is no stream's: browsers get the landing page, at the root with
+// status 200, and programs a problem.
+func serveNotFound(w http.ResponseWriter, r *http.Request) {
 	w.Header().Add("Vary", "Accept")
 	get := r.Method == http.MethodGet || r.Method == http.MethodHead
 	if get && strings.Contains(r.Header.Get("Accept"), "text/html") {

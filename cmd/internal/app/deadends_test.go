@@ -133,7 +133,7 @@ func TestPulling(t *testing.T) {
 		"given up":      {[]policy.RouteStatus{{LastFailure: "failed", GaveUp: true}}, "has given up dialing it"},
 		"not begun":     {[]policy.RouteStatus{{}}, "is not connected; the relay dials it again"},
 	} {
-		if got := pulling(tt.routes); !strings.Contains(got, tt.want) || !strings.HasPrefix(got, "it is pulled from another server, which ") {
+		if got := describePull(tt.routes); !strings.Contains(got, tt.want) || !strings.HasPrefix(got, "it is pulled from another server, which ") {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
 	}

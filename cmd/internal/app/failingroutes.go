@@ -9,22 +9,22 @@ import (
 )
 
 const (
-	// failingEvery is how often the log says that a route still fails.
+	// failingEvery is the interval at which a failing route is logged.
 	failingEvery = time.Minute
-	// mostFailing bounds how many failing routes are told apart; of those beyond nothing is said.
-	mostFailing = 4096
+	// maxFailing is the maximum number of tracked routes; further ones are not logged.
+	maxFailing = 4096
 )
 
-// failingRoutes says when a route begins to fail, once a minute that it still does, and when it does not
-// any more. Its zero value is ready.
+// failingRoutes decides which dials are logged: the first failure of a route, then one a minute
+// while it fails, and its recovery. The zero value is ready to use.
 type failingRoutes struct {
-	mu  sync.Mutex // guards all below
+	mu  sync.Mutex // guards the fields below
 	all map[failingKey]*failingRoute
 }
 
-// What the log says of a dial.
+// Log messages about dials.
 const (
-	dialed     = "route dialed" // with its outcome: the first that fails, and to who debugs all that do not
+	dialed     = "route dialed" // with its outcome: the first failure, and at level debug all others
 	stillFails = "route still fails"
 	dialsAgain = "route dials again"
 )
@@ -37,8 +37,8 @@ type failingRoute struct {
 	seen        time.Time
 }
 
-// dialed returns what the log says of a dial's end, empty for nothing, with how often the route has failed
-// and for how long.
+// dialed returns the log message for the result of a dial, or "" for none, and for how long and
+// how often the route has failed.
 func (f *failingRoutes) dialed(e route.Event) (message string, failures int, lasted time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -65,17 +65,17 @@ func (f *failingRoutes) dialed(e route.Event) (message string, failures int, las
 	return stillFails, at.failures, e.Time.Sub(at.since)
 }
 
-// room makes room for another route, among those that are not dialled any more. f.mu is held.
+// room makes room for another route by removing routes that are no longer dialed. f.mu is held.
 func (f *failingRoutes) room(now time.Time) bool {
 	if f.all == nil {
 		f.all = map[failingKey]*failingRoute{}
 	}
-	if len(f.all) >= mostFailing {
+	if len(f.all) >= maxFailing {
 		for key, at := range f.all {
 			if now.Sub(at.seen) > 10*failingEvery {
 				delete(f.all, key)
 			}
 		}
 	}
-	return len(f.all) < mostFailing
+	return len(f.all) < maxFailing
 }

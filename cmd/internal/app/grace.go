@@ -15,15 +15,16 @@ import (
 )
 
 const (
-	// hlsWait bounds how long an HLS request waits for a stream that is expected back. Players such
-	// as hls.js give a request up that has no answer for 10 s.
+	// hlsWait is how long an HLS request waits for a stream that is expected back. Players such
+	// as hls.js abort requests without a response after 10 s.
 	hlsWait = 8 * time.Second
-	// restarted is the cause that viewers are told while such a stream is held.
+	// restarted is the cause in the state of such a stream while it is held.
 	restarted = "restart"
 )
 
-// graceWait returns how long a play by a protocol waits for a stream that is expected back for as
-// long as left. Players over WebSocket and WebRTC are refused at once and ask again by themselves.
+// graceWait returns how long a viewer by a protocol waits for a stream that is expected back for
+// as long as left. Players over WebSocket and WebRTC are refused at once and retry by
+// themselves.
 func graceWait(protocol string, left time.Duration) time.Duration {
 	switch protocol {
 	case mse.Protocol, whep.Protocol:
@@ -34,24 +35,24 @@ func graceWait(protocol string, left time.Duration) time.Duration {
 	return left
 }
 
-// streamsSection is where the state file has the names of live streams.
+// streamsSection is the section of the state file with the names of live streams.
 const streamsSection = "streams"
 
-// streamsState is that section.
+// streamsState is the content of that section.
 type streamsState struct {
 	Version int      `json:"version"`
 	Live    []string `json:"live"`
-	// Expected are the streams that were live before the relay started and are not back, each with
-	// the time until which it is expected.
+	// Expected are the streams that were live before the relay started and are not back yet,
+	// each with its deadline.
 	Expected map[string]time.Time `json:"expected,omitempty"`
 }
 
-// streamsNow returns the section as it is now.
+// streamsNow returns the current content of the section.
 func (a *App) streamsNow() (json.RawMessage, error) {
 	return json.Marshal(streamsState{Version: 1, Live: a.names.List(), Expected: a.settings.returning.Deadlines()})
 }
 
-// formerStreams returns the streams that the state file names, each with the time until which it is
+// formerStreams returns the streams in the state file, each with the time until which it is
 // expected back after a start at now.
 func (a *App) formerStreams(now time.Time) map[string]time.Time {
 	data, grace := a.state.Section(streamsSection), a.settings.get().State.Grace
@@ -60,7 +61,7 @@ func (a *App) formerStreams(now time.Time) map[string]time.Time {
 	}
 	var in streamsState
 	if err := json.Unmarshal(data, &in); err != nil || in.Version != 1 {
-		a.log.Warn("names of live streams in the state file unreadable; none is expected back", "err", err)
+		a.log.Warn("names of live streams in the state file unreadable; no stream is expected back", "err", err)
 		return nil
 	}
 	out := map[string]time.Time{}
@@ -81,8 +82,8 @@ func (a *App) formerStreams(now time.Time) map[string]time.Time {
 	return out
 }
 
-// expectStreams begins the grace: streams that were live before the restart are held for viewers
-// until they are back. It returns what ends the grace.
+// expectStreams starts the grace period: streams that were live before the restart are held for
+// viewers until they are back. The returned function ends it.
 func (a *App) expectStreams() (stop func()) {
 	now := time.Now()
 	former := a.formerStreams(now)

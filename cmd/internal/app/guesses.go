@@ -9,22 +9,22 @@ import (
 	"github.com/holdfast-live/holdfast/relay/admission"
 )
 
-// guesses slows down and logs requests to the admin address with a wrong token.
+// guesses delays and logs requests to the admin address with a wrong token.
 type guesses struct {
 	tries *admission.Guesses
 	log   *slog.Logger
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	logged time.Time
-	more   int // since then
+	more   int // since the last log line
 }
 
 func newGuesses(log *slog.Logger) *guesses { return &guesses{tries: admission.NewGuesses(), log: log} }
 
-// guessLogEvery is how often wrong tokens are logged at the most.
+// guessLogEvery is the minimum interval between log lines about wrong tokens.
 const guessLogEvery = 10 * time.Second
 
-// wrong logs a request with a wrong token and returns when it is time to answer it.
+// wrong logs a request with a wrong token, and returns when it should be answered.
 func (g *guesses) wrong(ctx context.Context, remote string) {
 	now := time.Now()
 	g.mu.Lock()
@@ -37,5 +37,5 @@ func (g *guesses) wrong(ctx context.Context, remote string) {
 	if due {
 		g.log.Warn("wrong admin token", "remote", remote, "requests", count)
 	}
-	_ = g.tries.Wrong(ctx, remote) // whoever has gone needs no answer
+	_ = g.tries.Wrong(ctx, remote) // fails if the client has gone
 }

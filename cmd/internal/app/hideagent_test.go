@@ -49,9 +49,9 @@ func TestSecretsInWordsOfPeers(t *testing.T) {
 	var told bytes.Buffer
 	log, events := slog.New(slog.NewTextHandler(&told, nil)), api.NewEvents()
 	defer events.Close()
-	o := &observer{metrics: metrics, events: events, log: log, secrets: hidden, feeding: &feeding{}, names: hub.NewLiveNames()}
+	o := &observer{metrics: metrics, events: events, log: log, secrets: hidden, feeding: &activeSessions{}, names: hub.NewLiveNames()}
 	o.Observe(stream.Event{Stream: "live/cam", Type: stream.TrackSilent, Track: "video", Detail: words})
-	r := &routeObserver{metrics: metrics, events: events, log: log, secrets: hidden, feeding: &feeding{}}
+	r := &routeObserver{metrics: metrics, events: events, log: log, secrets: hidden, feeding: &activeSessions{}}
 	r.Observe(route.Event{Stream: "live/cam", Type: route.Broke, Detail: words})
 	v := &routesView{secrets: hidden}
 	for what, text := range map[string]string{

@@ -15,9 +15,9 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// wireHLS makes what cuts streams into chunks, and what serves them as HLS.
+// wireHLS creates the feeds and the HLS handler.
 func (a *App) wireHLS() {
-	a.feeds = cmaf.New(cmaf.Options{Open: a.relay.feed, Reopen: again, Limits: a.settings.chunks, SilentTrack: true, Memory: a.relay.memory.Budget, Log: component(a.log, "cmaf")})
+	a.feeds = cmaf.New(cmaf.Options{Open: a.relay.feed, Reopen: streamContinues, Limits: a.settings.chunks, SilentTrack: true, Memory: a.relay.memory.Budget, Log: component(a.log, "cmaf")})
 	a.hls = hls.New(hls.Options{
 		Admission: a.admission, Sessions: a.admission, HTTP: webAnswers{a.settings}, Metrics: a.viewers(), Feeds: a.feeds,
 		Settings: a.settings.hls, Renditions: a.renditions, Memory: a.relay.memory.Budget, Log: component(a.log, "hls"),
@@ -28,8 +28,7 @@ func (a *App) wireHLS() {
 	})
 }
 
-// renditions are the streams beside a stream that are renditions of it. Those that are made of
-// it on demand are wanted, and are among them once they are there.
+// renditions returns the live renditions of a stream. It requests those that are made on demand.
 func (a *App) renditions(name string) (out []string) {
 	if strings.Contains(name, "~") {
 		return nil
@@ -40,24 +39,24 @@ func (a *App) renditions(name string) (out []string) {
 		}
 	}
 	for _, r := range a.rendered.Of(name) {
-		_, _ = a.rendered.Want(name + "~" + r.Name) // or somebody else publishes it
+		_, _ = a.rendered.Want(name + "~" + r.Name) // another publisher may have it
 	}
 	return out
 }
 
-// live is told that a stream has gone live.
+// live is called when a stream has gone live.
 func (a *App) live(name string) {
 	a.routes.Live(name)
 	a.hls.Live(name)
 }
 
-// feed is a feed's place on a stream: nobody's who is counted as a viewer.
+// feed subscribes a feed to a stream. It does not count as a viewer.
 func (r *relay) feed(_ context.Context, name string, newest bool) (egress.Subscription, error) {
 	s := r.hub.Find(name)
 	if s == nil {
 		return nil, notThere(name)
 	}
-	from := uint64(1) // the oldest that the buffer has: a playlist that is full at once
+	from := uint64(1) // the oldest packet in the buffer, for a full playlist at once
 	if newest {
 		from = 0
 	}
@@ -75,8 +74,8 @@ func notThere(name string) error {
 	}
 }
 
-// again tells whether a place has ended and the stream goes on.
-func again(err error) bool {
+// streamContinues reports whether a subscription has ended although the stream continues.
+func streamContinues(err error) bool {
 	var end *stream.EndError
 	return errors.As(err, &end) && end.Again
 }
@@ -90,13 +89,13 @@ func endReason(err error) (reason string, ended bool) {
 	return end.Reason, true
 }
 
-// chunks is how much a feed holds of a stream.
+// chunks returns the limits of a stream's feed.
 func (s *settings) chunks(name string) cmaf.Limits {
 	c := s.get().Stream(name)
 	return cmaf.Limits{Duration: c.Buffer.Duration, Bytes: int(c.Buffer.Bytes), Lag: c.Viewer.Lag}
 }
 
-// hls is how a stream is cut for HLS.
+// hls returns the HLS settings of a stream.
 func (s *settings) hls(name string) hls.Settings {
 	c := s.get().Stream(name)
 	return hls.Settings{
@@ -105,7 +104,7 @@ func (s *settings) hls(name string) hls.Settings {
 	}
 }
 
-// serveHLS serves a file of HLS; false where the path is none.
+// serveHLS serves an HLS file. It returns false if the path is not that of one.
 func (a *App) serveHLS(w http.ResponseWriter, r *http.Request) bool {
 	_, _, _, ok := hls.Match(r.URL.Path)
 	if !ok || !reads(w, r, "use GET") {

@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// wireHooks makes the hooks that are configured.
+// wireHooks creates the configured hooks.
 func (a *App) wireHooks(registry prometheus.Registerer) error {
 	count, err := prom.NewHooks(registry, texts(hook.Types()), texts(hook.Outcomes()))
 	if err != nil {
@@ -42,7 +42,7 @@ func hooks(cfg *configs.Config) []hook.Hook {
 	return out
 }
 
-// stopHooks sends what waits. It leaves half of the time to what is stopped after it.
+// stopHooks sends queued events. It leaves half of the time for what is stopped after it.
 func (a *App) stopHooks(ctx context.Context) error {
 	if until, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -75,7 +75,7 @@ func (h hookAccess) Publish(ctx context.Context, stream string, r ingest.Request
 	}, r.Key)
 }
 
-// role is a publisher's part in a stream, in the words of API and hooks.
+// role returns a publisher's role in a stream as in the API and in hooks.
 func role(backup bool) string {
 	if backup {
 		return "backup"
@@ -83,7 +83,7 @@ func role(backup bool) string {
 	return "primary"
 }
 
-// tellHooks tells the hooks what happens to streams.
+// tellHooks notifies the hooks of a stream's event.
 func tellHooks(hooks *hook.Hooks, e stream.Event) {
 	out := hook.Event{
 		Time: e.Time, Stream: e.Stream, Session: e.Session, Role: role(e.Backup), Standby: e.Standby, After: e.After, Protocol: e.Protocol, Remote: e.Remote,
@@ -104,7 +104,7 @@ func tellHooks(hooks *hook.Hooks, e stream.Event) {
 	hooks.Tell(out)
 }
 
-// tellHooksOfRoutes tells the hooks of switches from one route to another.
+// tellHooksOfRoutes notifies the hooks of a switch to another route.
 func tellHooksOfRoutes(hooks *hook.Hooks, e route.Event, session string) {
 	if e.Type == route.Switched {
 		hooks.Tell(hook.Event{

@@ -123,7 +123,7 @@ func TestHooksAreAskedAboutWhatThereMayBe(t *testing.T) {
 
 // What names no session is told of the one that feeds the stream, to the stream's end.
 func TestFeeding(t *testing.T) {
-	var f feeding
+	var f activeSessions
 	for i, tt := range []struct {
 		event stream.Event
 		want  string
@@ -144,7 +144,7 @@ func TestFeeding(t *testing.T) {
 		{stream.Event{Type: stream.Changed}, ""},
 	} {
 		tt.event.Stream = "live/cam"
-		if got := f.note(tt.event).Session; got != tt.want {
+		if got := f.attribute(tt.event).Session; got != tt.want {
 			t.Errorf("event %d: %q, want %q", i, got, tt.want)
 		}
 	}

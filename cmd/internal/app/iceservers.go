@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 )
 
-// iceServers returns the values of Link that name ICE servers (RFC 9725, 4.6).
+// iceServers returns the values of the Link headers for ICE servers (RFC 9725, 4.6).
 func (a *App) iceServers() []string {
 	var out []string
 	for _, s := range a.settings.get().WebRTC.ICEServers {
@@ -20,7 +20,8 @@ func (a *App) iceServers() []string {
 	return out
 }
 
-// iceLink returns the value of Link that names an ICE server, with credentials that are good now.
+// iceLink returns the value of the Link header for an ICE server, with credentials that are
+// currently valid.
 func iceLink(s configs.ICEServer, now time.Time) string {
 	link := fmt.Sprintf(`<%s>; rel="ice-server"`, s.URL)
 	username, credential := s.Username, s.Credential
@@ -30,17 +31,17 @@ func iceLink(s configs.ICEServer, now time.Time) string {
 	if username == "" {
 		return link
 	}
-	return link + fmt.Sprintf(`; username=%s; credential=%s; credential-type="password"`, quoted(username), quoted(credential))
+	return link + fmt.Sprintf(`; username=%s; credential=%s; credential-type="password"`, quotedString(username), quotedString(credential))
 }
 
-// turnCredential makes a name that expires, and its credential, of the secret that is shared with a TURN
-// server (draft-uberti-behave-turn-rest-00, 2.2; use-auth-secret of coturn).
+// turnCredential returns a username that expires, and its credential, derived from the secret
+// shared with a TURN server (draft-uberti-behave-turn-rest-00, 2.2; use-auth-secret of coturn).
 func turnCredential(s configs.ICEServer, now time.Time) (username, credential string) {
 	username = strconv.FormatInt(now.Add(s.Lifetime).Unix(), 10)
 	if s.Username != "" {
 		username += ":" + s.Username
 	}
 	mac := hmac.New(sha1.New, []byte(s.Secret))
-	_, _ = mac.Write([]byte(username)) // it never fails
+	_, _ = mac.Write([]byte(username)) // never fails
 	return username, base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }

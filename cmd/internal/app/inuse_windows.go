@@ -2,5 +2,5 @@ package app
 
 import "syscall"
 
-// errInUse is WSAEADDRINUSE, which package syscall does not name.
+// errInUse is WSAEADDRINUSE, which package syscall does not define.
 const errInUse = syscall.Errno(10048)

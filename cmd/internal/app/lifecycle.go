@@ -10,8 +10,8 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtmp"
 )
 
-// Start listens on all addresses, and serves once it has them all. Its error names the key of an address
-// that it cannot have; Stop is to be called then, too.
+// Start listens on all addresses, then serves. Its error names the configuration key of an
+// address that is not available. Stop must be called even if Start fails.
 func (a *App) Start(ctx context.Context) error {
 	cfg := a.settings.get()
 	type bound struct {
@@ -42,7 +42,7 @@ func (a *App) Start(ctx context.Context) error {
 	for _, t := range taken {
 		a.log.Info("listening", "component", t.component, "addr", t.on.Addr().String())
 	}
-	if warning := open(cfg); warning != "" {
+	if warning := openWarning(cfg); warning != "" {
 		a.log.Warn(warning)
 	}
 	a.started.pushFunc("grace", a.expectStreams())
@@ -61,8 +61,9 @@ func (a *App) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends the relay: it accepts nothing more, tells viewers and publishers why, and waits until all
-// have left or ctx is done; then it closes what is left. Its error says that ctx was done.
+// Stop ends the relay. It accepts no new connections, tells viewers and publishers the reason,
+// and waits until all have left or ctx is done. Then it closes the remaining connections. Its
+// error reports that ctx was done.
 func (a *App) Stop(ctx context.Context) error {
 	a.relay.ready.Store(false)
 	a.names.Freeze()
@@ -93,7 +94,7 @@ func (a *App) stopServers(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// stopAdmin stops the admin server, closes the connections that are left, and waits for all servers.
+// stopAdmin stops the admin server, closes its remaining connections, and waits for all servers.
 func (a *App) stopAdmin(ctx context.Context) error {
 	var err error
 	if a.admin != nil {

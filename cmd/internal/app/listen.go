@@ -15,12 +15,12 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
-// listener is one address and what is served there.
+// listener is an address and its server.
 type listener struct {
-	component  string // also the beginning of its keys
-	key        string // of its address; empty: component.listen
+	component  string // also the prefix of its configuration keys
+	key        string // configuration key of the address; if empty, component.listen
 	addr       string
-	cert, priv string // certificate and key of TLS; empty: none
+	cert, priv string // certificate and key of TLS; empty without TLS
 	protocols  []string
 	serve      func(net.Listener) error
 	suggestion string // another port
@@ -41,7 +41,7 @@ func (a *App) listeners(cfg *configs.Config) []listener {
 	}
 }
 
-// listen takes the address of l.
+// listen listens on the address of l.
 func (a *App) listen(ctx context.Context, l listener) (net.Listener, error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", l.addr)
@@ -63,7 +63,7 @@ func (a *App) listen(ctx context.Context, l listener) (net.Listener, error) {
 	return tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get, NextProtos: l.protocols}), nil
 }
 
-// refusedAddress says why an address cannot be had, and what to do.
+// refusedAddress returns the error for an address that is not available, with a hint.
 func (a *App) refusedAddress(l listener, err error) error {
 	key := cmp.Or(l.key, l.component+".listen")
 	switch {
@@ -80,7 +80,7 @@ func env(key string) string {
 	return "HOLDFAST_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
-// certificate is a certificate that can be loaded anew while it is in use.
+// certificate is a certificate that can be reloaded while it is in use.
 type certificate struct {
 	cert, key string
 	loaded    atomic.Pointer[tls.Certificate]

@@ -11,12 +11,12 @@ import (
 	"github.com/holdfast-live/holdfast/relay/api"
 )
 
-// memory is what the media of all streams may take, and who divides it.
+// memory holds the memory budget of the media of all streams.
 type memory struct {
 	*budget.Budget
 	reassembly *budget.Account
-	near       chan struct{} // of one: the limit is near
-	machine    int64         // what the container or the machine has; 0: it is not known
+	near       chan struct{} // capacity 1: the limit is near
+	machine    int64         // memory of the container or the machine; 0 if unknown
 }
 
 func newMemory(cfg *configs.Config) *memory {
@@ -24,20 +24,20 @@ func newMemory(cfg *configs.Config) *memory {
 	m.Budget = budget.New(ceiling(cfg, m.machine), func() {
 		select {
 		case m.near <- struct{}{}:
-		default: // it will be looked at
+		default: // already pending
 		}
 	})
 	m.reassembly = m.OpenFixed(budget.Reassembly)
 	return m
 }
 
-// balanceEvery is how often the memory is divided anew where nothing asks for it.
+// balanceEvery is the interval at which the memory is redistributed without a request.
 const balanceEvery = time.Second
 
-// balanceGap is the least time between two divisions: each looks at all buffers.
+// balanceGap is the minimum time between two redistributions, because each visits all buffers.
 const balanceGap = 50 * time.Millisecond
 
-// start divides the memory until the function that it returns is called.
+// start redistributes the memory until stop is called.
 func (m *memory) start() (stop func()) {
 	done := make(chan struct{})
 	var running sync.WaitGroup
@@ -71,7 +71,7 @@ func (m *memory) reload(cfg *configs.Config) {
 	boundHeap(cfg, m.machine)
 }
 
-// view is the memory as the API shows it.
+// view returns the memory as in the API.
 func (m *memory) view() api.Memory {
 	out := api.Memory{Limit: m.Limit(), Used: m.Used(), Kinds: m.Use()}
 	if s := m.Share(); s != budget.Unlimited {
@@ -80,10 +80,10 @@ func (m *memory) view() api.Memory {
 	return out
 }
 
-// unknownMachine is what a machine is taken to have where the system does not tell.
+// unknownMachine is the assumed memory of a machine if the system does not report it.
 const unknownMachine = 4 << 30
 
-// ceiling is limits.memory in bytes.
+// ceiling returns limits.memory in bytes.
 func ceiling(cfg *configs.Config, machine int64) int64 {
 	if m := cfg.Limits.Memory; m != configs.AutoBytes {
 		return int64(m)
@@ -95,17 +95,17 @@ func ceiling(cfg *configs.Config, machine int64) int64 {
 }
 
 const (
-	perConnection = 48 << 10  // of heap, that a connection takes at the most as a rule
-	perChild      = 256 << 20 // that a transcode takes
-	apart         = 128 << 20 // what the relay takes without streams and connections
+	perConnection = 48 << 10  // typical maximum heap per connection
+	perChild      = 256 << 20 // memory of a transcode
+	baseMemory    = 128 << 20 // memory of the relay without streams and connections
 )
 
-// heapLimit is what the Go runtime is to stay below: above what media, connections and the garbage
-// between two collections take, and below what the machine has less its sockets and the relay's
-// child processes, as far as both can be.
+// heapLimit returns the memory limit for the Go runtime. It is above the memory of media and
+// connections plus the garbage between two collections, and below the machine's memory minus
+// sockets and child processes, as far as both are possible.
 func heapLimit(cfg *configs.Config, machine int64) int64 {
 	media := ceiling(cfg, machine)
-	wants := media + media/4 + int64(cfg.Limits.Connections)*perConnection + apart
+	wants := media + media/4 + int64(cfg.Limits.Connections)*perConnection + baseMemory
 	if machine == 0 {
 		return wants
 	}
@@ -116,7 +116,7 @@ func heapLimit(cfg *configs.Config, machine int64) int64 {
 	return min(wants, max(has, media+media/10))
 }
 
-// transcodes reports whether any stream has renditions made of it.
+// transcodes reports whether any stream has renditions.
 func transcodes(cfg *configs.Config) bool {
 	for i := range cfg.Streams {
 		if len(cfg.Streams[i].Transcode) > 0 {
@@ -126,8 +126,7 @@ func transcodes(cfg *configs.Config) bool {
 	return len(cfg.Defaults.Transcode) > 0
 }
 
-// boundHeap has the garbage collector keep the process within its memory, unless the environment
-// says how.
+// boundHeap sets the garbage collector's memory limit, unless the environment sets it.
 func boundHeap(cfg *configs.Config, machine int64) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(heapLimit(cfg, machine))

@@ -11,10 +11,10 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/status"
 )
 
-// wireMSE makes what serves chunks over WebSocket.
+// wireMSE creates the handler that sends chunks over WebSocket.
 func (a *App) wireMSE(board *status.Board) {
 	a.mse = mse.New(mse.Options{
-		Admission: a.admission, HTTP: webAnswers{a.settings}, Metrics: a.viewers(), Feeds: a.feeds, Refuse: closing,
+		Admission: a.admission, HTTP: webAnswers{a.settings}, Metrics: a.viewers(), Feeds: a.feeds, Refuse: closeReason,
 		Skipped: &a.relay.skipped, Log: component(a.log, "http"),
 		State: func(stream string) (any, <-chan struct{}) {
 			if w := board.Watch(stream); w != nil {
@@ -29,17 +29,17 @@ func (a *App) wireMSE(board *status.Board) {
 	})
 }
 
-// closing says a refusal as a WebSocket's close.
-func closing(err error) mse.Refusal {
+// closeReason converts a refusal to the close of a WebSocket.
+func closeReason(err error) mse.Refusal {
 	var r *ingest.Refusal
-	if !errors.As(err, &r) { // what it says is not for strangers
+	if !errors.As(err, &r) { // internal errors are not shown to clients
 		return mse.Refusal{Code: mse.Busy, Reason: "1"}
 	}
 	wait := strconv.Itoa(max(1, int((r.RetryAfter+time.Second-1)/time.Second)))
 	switch {
 	case r.NotLive:
 		return mse.Refusal{Code: mse.NotLive, Reason: wait}
-	case r.Outcome == ingest.NoKeyframe: // it may take for ever: say so
+	case r.Outcome == ingest.NoKeyframe: // a keyframe may never arrive
 		return mse.Refusal{Code: mse.Refused, Reason: r.Words()}
 	case r.RetryAfter > 0 || r.Outcome == ingest.RefusedLimit:
 		return mse.Refusal{Code: mse.Busy, Reason: wait}
@@ -47,7 +47,7 @@ func closing(err error) mse.Refusal {
 	return mse.Refusal{Code: mse.Refused, Reason: r.Words()}
 }
 
-// serveMSE serves a stream's socket; false where the path is none's.
+// serveMSE serves a stream's WebSocket. It returns false if the path is not that of one.
 func (a *App) serveMSE(w http.ResponseWriter, r *http.Request) bool {
 	_, _, ok := mse.Match(r.URL.Path)
 	if ok && reads(w, r, "open a WebSocket") {

@@ -15,18 +15,18 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// observer takes what happens to streams into log, metrics and event API.
+// observer forwards the events of streams to log, metrics and event API.
 type observer struct {
 	metrics *prom.Metrics
 	events  *api.Events
 	log     *slog.Logger
-	states  *status.Board     // what viewers are told
-	live    func(name string) // told when a stream has gone live
-	ended   func(name string) // and when it is over
+	states  *status.Board     // states for viewers
+	live    func(name string) // called when a stream has gone live
+	ended   func(name string) // called when a stream has ended
 	hooks   *hook.Hooks
-	secrets *redact.Secrets // nil: none is known
-	feeding *feeding
-	// names has what the state file is to know; returning is told what is back.
+	secrets *redact.Secrets // may be nil
+	feeding *activeSessions
+	// names collects names for the state file; returning is told of streams that are back.
 	names     *hub.LiveNames
 	returning *hub.Returning
 }
@@ -35,8 +35,8 @@ type observer struct {
 func (o *observer) Observe(e stream.Event) {
 	o.count(e)
 	o.names.Observe(e)
-	e = o.feeding.note(e)
-	e.Detail = o.secrets.Text(e.Detail) // a peer may have written it
+	e = o.feeding.attribute(e)
+	e.Detail = o.secrets.Text(e.Detail) // it may contain text from a peer
 	fields := fieldsOf(e)
 	attrs := []slog.Attr{slog.String("stream", e.Stream)}
 	if e.Session != "" {
@@ -49,7 +49,7 @@ func (o *observer) Observe(e stream.Event) {
 	}
 	level := levels[e.Type]
 	if e.Cause == ingest.Unpublish {
-		level = min(level, slog.LevelInfo) // nobody has to look after a clean end
+		level = min(level, slog.LevelInfo) // a clean end needs no attention
 	}
 	o.log.LogAttrs(context.Background(), level, message(e), attrs...)
 	tellHooks(o.hooks, e)
@@ -86,7 +86,7 @@ func (o *observer) count(e stream.Event) {
 	}
 }
 
-// shownStates are the states that viewers see. What is merely late looks as live as before.
+// shownStates are the states that viewers see. A suspect stream is shown as before.
 var shownStates = map[lifecycle.State]string{
 	lifecycle.Live: status.Live, lifecycle.Suspect: status.Live, lifecycle.Held: status.Held, lifecycle.Ended: status.Ended,
 }
@@ -105,8 +105,8 @@ var messages = map[stream.EventType]string{
 	stream.BackupOn: "backup took over", stream.BackupOff: "primary has the stream back",
 }
 
-// message returns what the log says of an event. A push that ended as it should, or that the relay
-// closed, did not break.
+// message returns the log message for an event. A publisher that ended cleanly, or that the
+// relay closed, did not break.
 func message(e stream.Event) string {
 	if e.Type == stream.Broke {
 		switch e.Cause {
@@ -119,7 +119,7 @@ func message(e stream.Event) string {
 	return messages[e.Type]
 }
 
-// fieldsOf are an event's fields that are set, in the order in which people read them.
+// fieldsOf returns the fields of an event that are set, in the order for readers.
 func fieldsOf(e stream.Event) []slog.Attr {
 	var out []slog.Attr
 	text := func(key, value string) {

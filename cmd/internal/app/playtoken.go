@@ -11,17 +11,17 @@ import (
 	"github.com/holdfast-live/holdfast/relay/admission"
 )
 
-// ErrOpen is PlayToken's error where playing needs no token.
+// ErrOpen is returned by PlayToken if playing needs no token.
 var ErrOpen = errors.New("no token is needed")
 
-// PlayToken returns a play token for a stream {app}/{name}, or for all streams that a pattern matches,
-// signed with the play_secret that the configuration gives them. Its error wraps ErrOpen where they have
-// none. Where some of a pattern's streams have one and others are open, note says so.
+// PlayToken returns a play token for a stream {app}/{name}, or for all streams that a pattern
+// matches, signed with their play_secret. Its error wraps ErrOpen if they have none. If only
+// some of a pattern's streams have one, note says so.
 func PlayToken(cfg *configs.Config, stream string, until time.Time) (token, note string, err error) {
 	if err := checkStream(stream); err != nil {
 		return "", "", err
 	}
-	closed, open := map[string][]string{}, []string(nil) // entries of the configuration, by their secret
+	closed, open := map[string][]string{}, []string(nil) // configuration entries: closed by secret, and open
 	for _, r := range cfg.Reaches(ingest.ParentStream(stream)) {
 		if secret := r.Settings.PlaySecret; secret != "" {
 			closed[secret] = append(closed[secret], r.String())
@@ -51,7 +51,7 @@ func PlayToken(cfg *configs.Config, stream string, until time.Time) (token, note
 	return token, note, err
 }
 
-// checkStream says why a text is neither the name of a stream nor a pattern.
+// checkStream returns an error if a text is neither the name of a stream nor a pattern.
 func checkStream(text string) error {
 	app, name, _ := strings.Cut(text, "/")
 	if strings.ContainsAny(text, `*?[\`) {
@@ -67,10 +67,10 @@ func checkStream(text string) error {
 	return err
 }
 
-// operatorWatch is for how long the operator watches with one click.
+// operatorWatch is the validity of the play tokens for operators.
 const operatorWatch = time.Hour
 
-// pass returns what lets the operator's browser watch a stream; nothing where everyone may.
+// pass returns a play token for the operator's browser, or "" if everyone may play the stream.
 func (a *App) pass(stream string) (token string, until time.Time, err error) {
 	until = time.Now().Add(operatorWatch)
 	token, _, err = PlayToken(a.settings.get(), stream, until)

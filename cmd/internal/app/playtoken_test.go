@@ -83,7 +83,7 @@ func TestOpenWarning(t *testing.T) {
 			`playing is open to everyone for "cam/*", all streams that no pattern of streams matches; set play_secret there and in defaults to close it`},
 		"closed for all by a pattern": {secretsOf("", [2]string{"*/*", "x"}), "publishing is open to everyone; set defaults.publish_keys to close it"},
 	} {
-		if got := open(tt.cfg); got != tt.want {
+		if got := openWarning(tt.cfg); got != tt.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", name, got, tt.want)
 		}
 	}

@@ -13,20 +13,20 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 )
 
-// wirePreviews makes what cuts pictures for the API. Its feeds begin at the newest keyframe, not
-// at the oldest that the buffer has, and end with the one who asked.
+// wirePreviews creates the feeds for previews. They begin at the newest keyframe, not at the
+// oldest packet, and end with the request.
 func (a *App) wirePreviews() {
 	newest := func(ctx context.Context, name string, _ bool) (egress.Subscription, error) {
 		place, err := a.relay.feed(ctx, name, true)
 		if err != nil {
 			return nil, err
 		}
-		return &glance{Subscription: place}, nil
+		return &previewSubscription{Subscription: place}, nil
 	}
 	a.previews = cmaf.New(cmaf.Options{Open: newest, Limits: a.settings.chunks, Linger: 1, Memory: a.relay.memory.Budget, Log: component(a.log, "cmaf")})
 }
 
-// preview is a stream's newest keyframe with what is in its chunk.
+// preview returns a stream's newest keyframe, with the rest of its chunk.
 func (a *App) preview(ctx context.Context, name string) (api.Picture, error) {
 	feed, err := a.previews.Acquire(ctx, name)
 	if err != nil {
@@ -41,35 +41,36 @@ func (a *App) preview(ctx context.Context, name string) (api.Picture, error) {
 	case err != nil:
 		return api.Picture{}, err
 	case len(chunks) < 2 || chunks[0].Info.Video == packetbuf.NoCodec:
-		return api.Picture{}, &ingest.Refusal{Reason: "the stream " + name + " has no pictures", Hint: "listen to it"}
+		return api.Picture{}, &ingest.Refusal{Reason: "the stream " + name + " has no video", Hint: "play its audio"}
 	}
 	return api.Picture{Codecs: chunks[0].Info.Codecs, Data: slices.Concat(chunks[0].Data, chunks[1].Data)}, nil
 }
 
-// glanced is how much media a picture is taken from: more than a chunk holds, also where made
-// pictures stand a second apart.
-const glanced = 1100 * time.Millisecond
+// previewLength is how much media a preview reads: more than the duration of a chunk, also with
+// synthesized frames a second apart.
+const previewLength = 1100 * time.Millisecond
 
-// errGlanced ends a place of which enough was seen.
-var errGlanced = errors.New("it was glanced at")
+// errPreviewComplete ends a subscription that has returned enough media.
+var errPreviewComplete = errors.New("preview complete")
 
-// glance is a place on a stream that ends soon after it began. A feed would go on to the live
-// edge before it is given up, and what it cuts is copied: of a long GOP all that the buffer has.
-// It ends also where nothing more comes: a chunk is whole when the next begins, or at the end.
-type glance struct {
+// previewSubscription is a subscription that ends soon after its start. A feed would continue to
+// the live edge before it is closed, and its chunks are copies: in a long GOP of everything in
+// the buffer. The subscription also ends when no more media arrives, because a chunk is complete
+// when the next one begins or at the end.
+type previewSubscription struct {
 	egress.Subscription
-	begun, over bool
-	until       time.Duration // DTS
-	came        time.Time     // when media came last
+	started, done bool
+	until         time.Duration // DTS
+	lastArrival   time.Time     // arrival of the last media
 }
 
 // Read implements egress.Reader.
-func (g *glance) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
+func (g *previewSubscription) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if g.over {
-		return nil, errGlanced
+	if g.done {
+		return nil, errPreviewComplete
 	}
 	packets, err := g.Subscription.Read(ctx)
 	now := time.Now()
@@ -77,11 +78,11 @@ func (g *glance) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 		if p.Kind == packetbuf.Config || p.Track == packetbuf.Data {
 			continue
 		}
-		if !g.begun {
-			g.begun, g.until = true, p.DTS+glanced
+		if !g.started {
+			g.started, g.until = true, p.DTS+previewLength
 		}
-		g.came, g.over = now, g.over || p.DTS >= g.until
+		g.lastArrival, g.done = now, g.done || p.DTS >= g.until
 	}
-	g.over = g.over || g.begun && now.Sub(g.came) >= glanced
+	g.done = g.done || g.started && now.Sub(g.lastArrival) >= previewLength
 	return packets, err
 }

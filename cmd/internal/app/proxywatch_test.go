@@ -26,7 +26,7 @@ func TestProxyThatIsNotDeclared(t *testing.T) {
 		if _, ok := a.slots.Take(from); !ok {
 			t.Fatal("no slot")
 		}
-		watch.look(a)
+		watch.check(a)
 	}
 	if got := log.String(); strings.Count(got, "one address carries most connections") != 1 || !strings.Contains(got, "addr=192.0.2.1") {
 		t.Errorf("logged %q, want one warning that names the address", got)
@@ -40,12 +40,12 @@ func TestProxyOnLoopbackThatIsNotDeclared(t *testing.T) {
 	a := &App{log: slog.New(slog.NewTextHandler(&log, nil)), settings: &settings{}}
 	a.settings.cfg.Store(&cfg)
 	a.slots = newSlots(&cfg, a.settings)
-	for i := range crowdLeast {
+	for i := range proxyMinConnections {
 		if _, ok := a.slots.Take(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: i + 1}); !ok {
 			t.Fatal("no slot")
 		}
 	}
-	newProxyWatch().look(a)
+	newProxyWatch().check(a)
 	if got := log.String(); !strings.Contains(got, "addr=127.0.0.1") || !strings.Contains(got, "http.trusted_proxies") || strings.Contains(got, "per_address") {
 		t.Errorf("logged %q, want a hint to http.trusted_proxies without limits.per_address", got)
 	}

@@ -22,29 +22,29 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// weighed is how much of a stream's newest past tells what it consists of.
-const weighed = 10 * time.Second
+// measuredDuration is how much recent media is used to measure a stream's composition.
+const measuredDuration = 10 * time.Second
 
-// carried are the relay's streams, as routes need them.
-type carried struct {
+// routeStreams adapts the relay's streams to route.Streams.
+type routeStreams struct {
 	hub        *hub.Hub
 	renditions *rendition.Renditions
 }
 
 // Tap implements route.Streams.
-func (c *carried) Tap(name string, from uint64) (push.Tap, error) {
+func (c *routeStreams) Tap(name string, from uint64) (push.Tap, error) {
 	s := c.hub.Find(name)
 	if s == nil {
 		return nil, push.ErrEnded
 	}
-	r, err := s.Tap(from, flv.AudioCodecs()...) // where RTMP goes to, Opus is not taken as a rule
+	r, err := s.Tap(from, flv.AudioCodecs()...) // most RTMP destinations do not support Opus
 	if err != nil {
 		return nil, push.ErrEnded
 	}
 	return tap{r}, nil
 }
 
-// tap says the end of a stream in a route's words.
+// tap converts the end of a stream to a route's error.
 type tap struct{ *stream.Reader }
 
 func (t tap) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
@@ -60,7 +60,7 @@ func (t tap) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 }
 
 // Offers implements route.Streams.
-func (c *carried) Offers(name string) []push.Offer {
+func (c *routeStreams) Offers(name string) []push.Offer {
 	now := time.Now()
 	parent := c.hub.Find(name)
 	if parent == nil {
@@ -73,7 +73,7 @@ func (c *carried) Offers(name string) []push.Offer {
 		state := s.State()
 		o.Ready = (state == lifecycle.Live || state == lifecycle.Suspect) && o.Rates.Total() > 0
 		if c.renditions.Makes(s.Name()) {
-			o.Offset = -s.Origin() // it was made from the stream's own timestamps
+			o.Offset = -s.Origin() // its timestamps are the stream's own
 		} else {
 			o.Offset = parent.Clock(now) - s.Clock(now)
 		}
@@ -83,16 +83,16 @@ func (c *carried) Offers(name string) []push.Offer {
 	for _, r := range c.renditions.Of(name) {
 		if !live[r.Name] {
 			out = append(out, push.Offer{
-				Offer: policy.Offer{Name: r.Name, Rates: ordered(r, out[0].Rates)}, Stream: name + "~" + r.Name,
+				Offer: policy.Offer{Name: r.Name, Rates: expectedRates(r, out[0].Rates)}, Stream: name + "~" + r.Name,
 			})
 		}
 	}
 	return out
 }
 
-// rates is what a stream takes.
+// rates returns the bitrates of a stream.
 func rates(s *stream.Stream) policy.Rates {
-	w := s.Weigh(weighed)
+	w := s.Weigh(measuredDuration)
 	if w.Span <= 0 || w.GOPs == 0 {
 		return policy.Rates{}
 	}
@@ -103,24 +103,24 @@ func rates(s *stream.Stream) policy.Rates {
 	}
 }
 
-// ordered is what a rendition that is not made yet is going to take: what was ordered of
-// pictures, and the stream's own sound.
-func ordered(r rendition.Rendition, of policy.Rates) policy.Rates {
+// expectedRates returns the expected bitrates of a rendition that does not exist yet: the configured
+// video bitrate and the stream's audio bitrate.
+func expectedRates(r rendition.Rendition, of policy.Rates) policy.Rates {
 	return policy.Rates{Delta: float64(r.Bits), Audio: of.Audio}
 }
 
 // Want implements route.Streams.
-func (c *carried) Want(name, rendition string) { c.renditions.Want(name + "~" + rendition) }
+func (c *routeStreams) Want(name, rendition string) { c.renditions.Want(name + "~" + rendition) }
 
 // Limit implements route.Streams.
-func (c *carried) Limit(name string, bits float64) {
+func (c *routeStreams) Limit(name string, bits float64) {
 	if s := c.hub.Find(name); s != nil {
 		s.Limit(bits)
 	}
 }
 
-// live lists the streams that somebody could read now.
-func (c *carried) live() []string {
+// live returns the streams that can be read now.
+func (c *routeStreams) live() []string {
 	var out []string
 	for _, s := range c.hub.List() {
 		if state := s.State(); state != lifecycle.Idle && state != lifecycle.Ended {
@@ -130,11 +130,11 @@ func (c *carried) live() []string {
 	return out
 }
 
-// demand brings in, or has made, what somebody wants.
+// demand starts pulls and renditions on request.
 type demand struct {
 	routes     *route.Routes
 	renditions *rendition.Renditions
-	there      func(name string) bool // tells whether a stream is
+	there      func(name string) bool // reports whether a stream exists
 }
 
 // Brings implements hub.Demand.
@@ -147,8 +147,8 @@ func (d *demand) Brings(name string) bool {
 	return made && (d.there(parent) || d.routes.Brings(parent))
 }
 
-// Want implements hub.Demand. Of a rendition whose stream is not there the stream is wanted
-// first; once that is live, the hub asks again.
+// Want implements hub.Demand. If the parent of a rendition does not exist, Want requests the
+// parent first. Once that is live, the hub calls again.
 func (d *demand) Want(name string) (hopeless <-chan struct{}, ok bool) {
 	if hopeless, ok := d.renditions.Want(name); ok {
 		return hopeless, true
@@ -165,7 +165,7 @@ func (d *demand) Want(name string) (hopeless <-chan struct{}, ok bool) {
 	return nil, false
 }
 
-// groups are the configured groups of routes.
+// groups returns the configured groups of routes.
 func groups(cfg *configs.Config) []route.Group {
 	var out []route.Group
 	for i := range cfg.Push {
@@ -187,7 +187,7 @@ func group(g *configs.Group, pull bool) route.Group {
 		out.Routes = append(out.Routes, route.Route{Name: r.Name, URL: r.URL})
 	}
 	for _, rung := range g.Ladder {
-		if place, err := policy.ParsePlace(rung); err == nil { // validated before
+		if place, err := policy.ParsePlace(rung); err == nil { // was validated
 			out.Ladder = append(out.Ladder, place)
 		}
 	}
@@ -199,10 +199,10 @@ func breaker(cfg *configs.Config) policy.BreakerConfig {
 	return policy.BreakerConfig{Fall: b.Fall, Rise: b.Rise, Dials: b.Dials, Every: b.Every}
 }
 
-// wireRoutes makes the routes and renditions, and has wanted know of them.
+// wireRoutes creates the routes and renditions, and sets wanted's sources.
 func (a *App) wireRoutes(wanted *demand) error {
 	cfg := a.settings.get()
-	access := admission.New(admission.Options{Publisher: a.relay.hub, Metrics: a.metrics}) // what the relay brings itself needs no key
+	access := admission.New(admission.Options{Publisher: a.relay.hub, Metrics: a.metrics}) // the relay's own publishers need no key
 	a.rendered = rendition.New(rendition.Options{
 		Access: access, Max: cfg.Limits.Transcodes, Memory: int64(cfg.Limits.ChildMemory), Log: component(a.log, "rendition"),
 		Tap: func(name string) (rendition.Tap, error) {
@@ -210,7 +210,7 @@ func (a *App) wireRoutes(wanted *demand) error {
 			if s == nil {
 				return nil, stream.ErrNotLive
 			}
-			return s.Tap(0, flv.AudioCodecs()...) // ffmpeg before 7 reads no other sound in FLV
+			return s.Tap(0, flv.AudioCodecs()...) // ffmpeg before 7 reads no other audio codecs in FLV
 		},
 		Of: a.settings.renditions, Audience: a.relay.hub.Audience,
 		Taken: func(full string) bool {
@@ -218,7 +218,7 @@ func (a *App) wireRoutes(wanted *demand) error {
 			return s != nil && (s.State() == lifecycle.Live || s.State() == lifecycle.Suspect)
 		},
 	})
-	streams := &carried{hub: a.relay.hub, renditions: a.rendered}
+	streams := &routeStreams{hub: a.relay.hub, renditions: a.rendered}
 	var err error
 	a.routes, err = route.New(route.Options{
 		Streams: streams, Access: access, Audience: a.relay.hub.Audience, Live: streams.live,
@@ -241,7 +241,7 @@ func (a *App) wireRoutes(wanted *demand) error {
 	return nil
 }
 
-// startRoutes begins with what is configured.
+// startRoutes starts the configured routes.
 func (a *App) startRoutes() {
 	cfg := a.settings.get()
 	a.routes.Reload(groups(cfg), breaker(cfg))
@@ -249,16 +249,17 @@ func (a *App) startRoutes() {
 }
 
 const (
-	// saveEvery is how often the state file is written while the relay runs.
+	// saveEvery is the interval at which the state file is written.
 	saveEvery = time.Minute
-	// saveSoon is how soon it is written when a stream has gone live or ended, for a crash.
+	// saveSoon is how soon it is written after a stream has gone live or ended, in case of a
+	// crash.
 	saveSoon = 500 * time.Millisecond
 )
 
-// routesSection is where the state file has the routes' history.
+// routesSection is the section of the state file with the routes' history.
 const routesSection = "routes"
 
-// histories are those of former runs; nil if there are none.
+// histories returns the histories of earlier runs, or nil.
 func (a *App) histories() *qos.Histories {
 	data := a.state.Section(routesSection)
 	if data == nil {
@@ -266,14 +267,13 @@ func (a *App) histories() *qos.Histories {
 	}
 	h, err := route.DecodeHistories(data, time.Now())
 	if err != nil {
-		a.log.Warn("the history of routes cannot be read; it begins anew", "err", err)
+		a.log.Warn("history of routes unreadable; starting empty", "err", err)
 		return nil
 	}
 	return h
 }
 
-// save writes the state now and then until what it returns is called, which writes it once
-// more.
+// save writes the state repeatedly until stop is called, which writes it once more.
 func (a *App) save() (stop func()) {
 	write := func(routes bool) {
 		data, err := a.streamsNow()
@@ -326,7 +326,7 @@ func (a *App) reloadRoutes(cfg *configs.Config) {
 	a.routes.Reload(groups(cfg), breaker(cfg))
 }
 
-// countGroups has what is configured counted from 0.
+// countGroups initializes the metrics of all configured groups.
 func (a *App) countGroups(cfg *configs.Config) {
 	for _, g := range groups(cfg) {
 		var names []string
@@ -337,7 +337,7 @@ func (a *App) countGroups(cfg *configs.Config) {
 	}
 }
 
-// stopRoutes ends the routes while their streams are still there to be ended in order.
+// stopRoutes stops the routes while their streams still exist, so that they end in order.
 func (a *App) stopRoutes(ctx context.Context) error {
 	a.routes.Close(ctx)
 	a.saving()

@@ -10,10 +10,10 @@ import (
 	"github.com/holdfast-live/holdfast/relay/route"
 )
 
-// routesView are the routes as the API shows them.
+// routesView shows the routes in the API.
 type routesView struct {
 	routes  *route.Routes
-	secrets *redact.Secrets // nil: none is known
+	secrets *redact.Secrets // may be nil
 }
 
 // Routes implements api.Routes.
@@ -108,7 +108,7 @@ func (v *routesView) oneRoute(r policy.RouteStatus, w route.Connection) api.Rout
 	return out
 }
 
-// moment is t, or nothing where it is not set.
+// moment returns t, or nil if it is zero.
 func moment(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -118,7 +118,7 @@ func moment(t time.Time) *time.Time {
 
 // Act implements api.Routes.
 func (v *routesView) Act(act api.RouteAct, group, stream, value string) error {
-	const list = "GET /api/v1/routes lists what there is"
+	const list = "GET /api/v1/routes lists the routes"
 	var err error
 	switch act {
 	case api.ForceRoute:

@@ -15,14 +15,14 @@ import (
 	"github.com/holdfast-live/holdfast/relay/route"
 )
 
-// routeObserver takes what happens to routes into log, metrics and event API.
+// routeObserver forwards the events of routes to log, metrics and event API.
 type routeObserver struct {
 	metrics *prom.Metrics
 	events  *api.Events
 	log     *slog.Logger
 	hooks   *hook.Hooks
-	secrets *redact.Secrets // nil: none is known
-	feeding *feeding
+	secrets *redact.Secrets // may be nil
+	feeding *activeSessions
 	failing failingRoutes
 }
 
@@ -37,7 +37,7 @@ func (o *routeObserver) Observe(e route.Event) {
 		o.metrics.Level(e.Group, e.Cause)
 	case route.Carries, route.Broke, route.Decided, route.Ceiling:
 	}
-	e.Detail = o.secrets.Text(e.Detail) // a far side may have written it
+	e.Detail = o.secrets.Text(e.Detail) // it may contain text from a peer
 	fields, session := routeFields(e), o.feeding.of(e.Stream)
 	attrs := []slog.Attr{slog.String("stream", e.Stream)}
 	if session != "" {
@@ -73,7 +73,7 @@ var routeMessages = map[route.EventType]string{
 	route.Ceiling: "publisher to stay below a bitrate",
 }
 
-// routeLevel is how much an event matters to who reads the log at night.
+// routeLevel returns the log level of an event.
 func routeLevel(e route.Event) slog.Level {
 	switch e.Type {
 	case route.Broke, route.Switched:
@@ -83,14 +83,14 @@ func routeLevel(e route.Event) slog.Level {
 			return slog.LevelWarn
 		}
 		return slog.LevelDebug
-	case route.Ceiling: // what a publisher that cannot be asked need not know
+	case route.Ceiling: // irrelevant for a publisher that cannot be asked
 		return slog.LevelDebug
 	case route.Carries, route.Decided, route.Level:
 	}
 	return slog.LevelInfo
 }
 
-// routeFields are an event's fields that are set, in the order in which people read them.
+// routeFields returns the fields of an event that are set, in the order for readers.
 func routeFields(e route.Event) []slog.Attr {
 	var out []slog.Attr
 	text := func(key, value string) {
@@ -117,12 +117,12 @@ func routeFields(e route.Event) []slog.Attr {
 	return out
 }
 
-// milliseconds returns d in seconds, rounded up to a millisecond: people read it.
+// milliseconds returns d in seconds, rounded up to a millisecond.
 func milliseconds(d time.Duration) float64 {
 	return float64((d+time.Millisecond-1)/time.Millisecond) / 1000
 }
 
-// routeGauges are the gauges of a stream's routes in a group.
+// routeGauges returns the gauges of a stream's routes in a group.
 func routeGauges(s route.Status) []snapshot.Route {
 	var out []snapshot.Route
 	for i, r := range s.Routes {

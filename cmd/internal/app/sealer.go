@@ -12,22 +12,22 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/resume"
 )
 
-// resumeSection is where the state file has the key of resume tokens.
+// resumeSection is the section of the state file with the key of resume tokens.
 const resumeSection = "resume"
 
-// resumeState is that section.
+// resumeState is the content of that section.
 type resumeState struct {
 	Version int    `json:"version"`
 	Key     []byte `json:"key"` // a secret
 }
 
-// newSealer makes what seals resume tokens: with the configured key, else with the one that
-// is kept in the state file, else with one that ends with the process. Each process is an
-// instance of its own: what a viewer has had is known to none but it.
+// newSealer returns a sealer of resume tokens with the configured key, or else with the key in
+// the state file, or else with a key that ends with the process. Each process is an instance of
+// its own, because only it knows what its viewers have received.
 func newSealer(configured string, kept *statefile.File, log *slog.Logger) (*resume.Sealer, error) {
 	key, err := base64.StdEncoding.DecodeString(configured)
 	if err != nil {
-		return nil, fmt.Errorf("resume.key: %w", err) // validated before
+		return nil, fmt.Errorf("resume.key: %w", err) // was validated
 	}
 	if len(key) == 0 {
 		key = keptKey(kept, log)
@@ -39,7 +39,7 @@ func newSealer(configured string, kept *statefile.File, log *slog.Logger) (*resu
 	return s, nil
 }
 
-// keptKey is the key in the state file; a new one is kept there from now on.
+// keptKey returns the key in the state file. If there is none, it stores a new one.
 func keptKey(kept *statefile.File, log *slog.Logger) []byte {
 	var in resumeState
 	if data := kept.Section(resumeSection); data != nil {
@@ -47,16 +47,16 @@ func keptKey(kept *statefile.File, log *slog.Logger) []byte {
 		if err == nil && in.Version == 1 && len(in.Key) == resume.KeySize {
 			return in.Key
 		}
-		log.Warn("the key of resume tokens cannot be read; viewers who come back start afresh", "err", err)
+		log.Warn("key of resume tokens unreadable; returning viewers start anew", "err", err)
 	}
 	in = resumeState{Version: 1, Key: make([]byte, resume.KeySize)}
-	_, _ = rand.Read(in.Key) // it never fails
+	_, _ = rand.Read(in.Key) // never fails
 	data, err := json.Marshal(in)
 	if err == nil {
 		err = kept.Save(resumeSection, data)
 	}
 	if err != nil {
-		log.Error("the key of resume tokens is not kept; it ends with this process", "err", err)
+		log.Error("key of resume tokens not saved; it ends with this process", "err", err)
 	}
 	return in.Key
 }
@@ -64,6 +64,6 @@ func keptKey(kept *statefile.File, log *slog.Logger) []byte {
 // instance returns a random number for this process.
 func instance() uint64 {
 	var b [8]byte
-	_, _ = rand.Read(b[:]) // it never fails
+	_, _ = rand.Read(b[:]) // never fails
 	return binary.BigEndian.Uint64(b[:])
 }

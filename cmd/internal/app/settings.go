@@ -15,11 +15,12 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// settings is the configuration in force, as the rooms of the relay ask for it.
+// settings holds the current configuration, and adapts it to the interfaces of the relay's
+// packages.
 type settings struct {
 	cfg    atomic.Pointer[configs.Config]
 	slates slates
-	// returning has the streams that are expected back after a restart.
+	// returning holds the streams that are expected back after a restart.
 	returning hub.Returning
 }
 
@@ -51,7 +52,7 @@ func (s *settings) PlayWait(name, protocol string) time.Duration {
 	return max(s.get().Stream(name).PlayWait, graceWait(protocol, s.returning.Left(time.Now(), name)))
 }
 
-// renditions are what is made of a stream by child processes.
+// renditions returns the configured renditions of a stream.
 func (s *settings) renditions(name string) []rendition.Rendition {
 	var out []rendition.Rendition
 	for _, r := range s.get().Stream(name).Transcode {
@@ -66,14 +67,15 @@ func (s *settings) PublishKeys(name string) []string { return s.get().Stream(nam
 // PlaySecret implements admission.Rules.
 func (s *settings) PlaySecret(name string) string { return s.get().Stream(name).PlaySecret }
 
-// open returns a warning of what is open to everyone, and for which streams; empty where nothing is.
-func open(c *configs.Config) string {
+// openWarning returns a warning that names what is open to everyone, and for which streams; "" if
+// nothing is.
+func openWarning(c *configs.Config) string {
 	publish, play := c.Open()
 	if publish.All && play.All {
 		return "publishing and playing are open to everyone; set defaults.publish_keys and defaults.play_secret to close them"
 	}
 	var out []string
-	for _, s := range []string{opened("publishing", "publish_keys", publish), opened("playing", "play_secret", play)} {
+	for _, s := range []string{describeOpen("publishing", "publish_keys", publish), describeOpen("playing", "play_secret", play)} {
 		if s != "" {
 			out = append(out, s)
 		}
@@ -81,8 +83,8 @@ func open(c *configs.Config) string {
 	return strings.Join(out, "; ")
 }
 
-// opened is the part of open for one of the two, which key closes.
-func opened(what, key string, o configs.IsOpen) string {
+// describeOpen returns the part of that warning for publishing or playing, which key closes.
+func describeOpen(what, key string, o configs.IsOpen) string {
 	var to []string
 	for _, pattern := range o.Which {
 		to = append(to, strconv.Quote(pattern))
@@ -101,7 +103,8 @@ func opened(what, key string, o configs.IsOpen) string {
 	return fmt.Sprintf("%s is open to everyone for %s; set %s %s to close it", what, strings.Join(to, ", "), key, where)
 }
 
-// heartbeat is the time between pings to who publishes or plays a stream, where it is fixed.
+// heartbeat returns the fixed interval between pings to the publisher and viewers of a stream,
+// or 0.
 func (s *settings) heartbeat(app, name string) time.Duration {
 	return fixed(s.get().Stream(app + "/" + name).Heartbeat)
 }
@@ -111,7 +114,7 @@ func (s *settings) viewerWriteTimeout(app, name string) time.Duration {
 	return s.get().Stream(app + "/" + name).Viewer.WriteTimeout
 }
 
-// fixed is a setting's duration; 0 where it is auto.
+// fixed returns the duration of a setting, or 0 if it is auto.
 func fixed(d configs.AutoDuration) time.Duration {
 	if d == configs.Auto {
 		return 0

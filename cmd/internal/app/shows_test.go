@@ -81,7 +81,7 @@ func (p *fakeRelay) playlists(t *testing.T) *hls.Handler {
 	log := slog.New(slog.DiscardHandler)
 	r := &relay{hub: p.hub}
 	s := p.settings
-	feeds := cmaf.New(cmaf.Options{Open: r.feed, Reopen: again, Limits: s.chunks, Log: log})
+	feeds := cmaf.New(cmaf.Options{Open: r.feed, Reopen: streamContinues, Limits: s.chunks, Log: log})
 	h := hls.New(hls.Options{
 		Admission: p, Sessions: p.admits(), HTTP: webAnswers{s}, Metrics: &streamtest.Metrics{}, Feeds: feeds, Settings: s.hls, Log: log,
 	})

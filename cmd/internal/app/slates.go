@@ -11,24 +11,24 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/filler"
 )
 
-// slates are the clips that are played while streams are held, as they were read last. The zero
-// value is ready.
+// slates caches the clips that are played while streams are held. The zero value is ready to
+// use.
 type slates struct {
-	log *slog.Logger // nil: nothing is said
+	log *slog.Logger // may be nil
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	read map[string]slateFile
 }
 
-// slateFile is a file as it was when it was read; without a slate it is none.
+// slateFile is the version of a file that was read. slate is nil if the file is invalid.
 type slateFile struct {
 	changed time.Time
 	size    int64
 	slate   *filler.Slate
 }
 
-// slate is the clip that a filler names; nil where it names none, or the file is not good, which
-// is said once for each change of it. Its file is looked at, and read anew where it has changed.
+// slate returns the clip that a filler names, or nil if it names none or the file is invalid,
+// which is logged once for each version of the file. It reads the file again if it has changed.
 func (s *settings) slate(name string) *filler.Slate {
 	if !configs.IsSlate(name) {
 		return nil
@@ -47,7 +47,7 @@ func (s *settings) slate(name string) *filler.Slate {
 		now.slate, err = readSlate(name)
 	}
 	if err != nil && s.slates.log != nil {
-		s.slates.log.Warn("the slate cannot be played; streams are held with the last picture", "reason", err)
+		s.slates.log.Warn("slate invalid; streams are held with the last frame", "reason", err)
 	}
 	if s.slates.read == nil {
 		s.slates.read = map[string]slateFile{}
@@ -65,14 +65,14 @@ func readSlate(name string) (*filler.Slate, error) {
 	return filler.ReadSlate(name, f)
 }
 
-// CheckSlate reads a file and tells why it cannot be a slate.
+// CheckSlate reads a file, and returns the reason why it cannot be used as a slate.
 func CheckSlate(name string) error {
 	_, err := readSlate(name)
 	return err
 }
 
-// CheckSlates reads the slates that a configuration names and returns what is wrong with the
-// first that is not good.
+// CheckSlates reads the slates that a configuration names, and returns the error of the first
+// invalid one.
 func CheckSlates(c *configs.Config) error {
 	check := func(key, filler string) error {
 		if !configs.IsSlate(filler) {

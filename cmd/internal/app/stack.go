@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// stack stops what was started, the newest first.
+// stack stops what was started, newest first.
 type stack struct{ steps []step }
 
 type step struct {
@@ -15,12 +15,12 @@ type step struct {
 	stop func(context.Context) error
 }
 
-// push adds what was started last. name begins the error of stop.
+// push adds what was started last. Errors of stop are prefixed with name.
 func (s *stack) push(name string, stop func(context.Context) error) {
 	s.steps = append(s.steps, step{name, stop})
 }
 
-// pushFunc is push for what neither waits nor fails.
+// pushFunc is like push for a stop function that neither waits nor fails.
 func (s *stack) pushFunc(name string, stop func()) {
 	s.push(name, func(context.Context) error {
 		stop()
@@ -28,8 +28,8 @@ func (s *stack) pushFunc(name string, stop func()) {
 	})
 }
 
-// stop stops everything, whatever fails, and empties the stack. Each step gets ctx, which bounds what it
-// waits for.
+// stop stops everything, regardless of errors, and empties the stack. Each step gets ctx, which
+// bounds its waiting.
 func (s *stack) stop(ctx context.Context) error {
 	var errs []error
 	for _, one := range slices.Backward(s.steps) {

@@ -8,10 +8,10 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/status"
 )
 
-// states is the name under which hooks are asked about viewers that read a stream's state.
+// states is the protocol name by which hooks are asked about clients that read a stream's state.
 const states = "state"
 
-// wireStates makes what tells viewers how streams are: those who may play them.
+// wireStates creates the handler that reports the states of streams to those who may play them.
 func (a *App) wireStates(board *status.Board) {
 	a.states = status.New(status.Options{
 		Board: board, Refuse: refuse, Absent: notThere,
@@ -23,7 +23,7 @@ func (a *App) wireStates(board *status.Board) {
 	})
 }
 
-// serveState tells how a stream is; false where the path is none's.
+// serveState serves the state of a stream. It returns false if the path is not that of one.
 func (a *App) serveState(w http.ResponseWriter, r *http.Request) bool {
 	_, _, ok := status.Match(r.URL.Path)
 	if ok && reads(w, r, "use GET") {

@@ -19,18 +19,18 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// relay is the running relay as API and metrics see it.
+// relay is the running relay as the API and metrics see it.
 type relay struct {
 	hub      *hub.Hub
 	routes   *route.Routes
 	bridges  *rendition.Bridges
 	counters *stream.Counters
-	sent     map[string]*atomic.Uint64 // bytes to viewers, by protocol
-	repeats  atomic.Uint64             // packets sent again to viewers over WebRTC
-	skipped  atomic.Uint64             // of viewers over WebSocket, who read chunks and not the stream
+	sent     map[string]*atomic.Uint64 // bytes sent to viewers, by protocol
+	repeats  atomic.Uint64             // packets resent to viewers over WebRTC
+	skipped  atomic.Uint64             // skips of viewers over WebSocket, who read chunks and not the stream
 	received whip.Counters
 	repairs  ingest.Repairs                  // of publishers' media
-	sockets  atomic.Pointer[rtcsock.Sockets] // nil: no WebRTC
+	sockets  atomic.Pointer[rtcsock.Sockets] // nil without WebRTC
 	settings *settings
 	slots    *ingest.Slots
 	memory   *memory
@@ -117,7 +117,7 @@ func view(s stream.Snapshot) api.Stream {
 	return out
 }
 
-// publishers are all pushes of a stream with their parts in it, that which feeds it first.
+// publishers returns all publishers of a stream with their roles, the active one first.
 func publishers(s stream.Snapshot) []api.Push {
 	out := []api.Push{}
 	add := func(p *stream.Publisher, backup, active bool) {
@@ -136,7 +136,7 @@ func publishers(s stream.Snapshot) []api.Push {
 	return out
 }
 
-// backup is the value of holdfast_stream_backup.
+// backup returns the value of holdfast_stream_backup.
 func backup(s stream.Snapshot) int {
 	switch {
 	case s.OnBackup && s.Publisher != nil:
@@ -165,7 +165,7 @@ func publisher(p *stream.Publisher) *api.Publisher {
 	return out
 }
 
-// snapshot is what the collector shows.
+// snapshot returns the values of all metrics.
 func (r *relay) snapshot() snapshot.Relay {
 	c := r.counters
 	out := snapshot.Relay{

@@ -18,7 +18,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/page"
 )
 
-// viewersHandler is what the viewers' address serves.
+// viewersHandler returns the handler of the viewers' address.
 func (a *App) viewersHandler(flv http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cors(w.Header())
@@ -33,13 +33,13 @@ func (a *App) viewersHandler(flv http.Handler) http.Handler {
 			return
 		}
 		_, _, isFLV := httpflv.Match(r.URL.Path)
-		if !isFLV && !strings.HasSuffix(r.URL.Path, "/") && a.elsewhere(w, r) {
+		if !isFLV && !strings.HasSuffix(r.URL.Path, "/") && a.serveElsewhere(w, r) {
 			return
 		}
 		isPage := !isFLV && pageOf(r.URL.Path)
 		switch {
 		case !isFLV && !isPage:
-			nothing(w, r)
+			serveNotFound(w, r)
 		case !reads(w, r, "use GET; publish over RTMP, or POST to /{app}/{name}/whip"):
 		case isPage:
 			page.ServeHTTP(w, r)
@@ -49,14 +49,14 @@ func (a *App) viewersHandler(flv http.Handler) http.Handler {
 	})
 }
 
-// publishes reports whether a request is one of WHIP.
+// publishes reports whether a request is for WHIP.
 func (a *App) publishes(r *http.Request) bool {
 	parts := strings.Split(r.URL.Path, "/")
 	return len(parts) >= 4 && parts[3] == "whip"
 }
 
-// reads tells whether a request only reads. What does not is answered, with the hint where it is
-// refused.
+// reads reports whether a request only reads. Otherwise it answers the request, with the hint if
+// it is rejected.
 func reads(w http.ResponseWriter, r *http.Request, hint string) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -70,7 +70,7 @@ func reads(w http.ResponseWriter, r *http.Request, hint string) bool {
 	return false
 }
 
-// pageOf tells whether a path is that of a stream's page, with a name that a stream can have.
+// pageOf reports whether a path is that of a stream's page, with a valid name.
 func pageOf(path string) bool {
 	app, name, ok := page.Match(path)
 	if !ok {
@@ -80,10 +80,10 @@ func pageOf(path string) bool {
 	return err == nil
 }
 
-// slotKey is the context's key of a connection's slot.
+// slotKey is the context key of a connection's slot.
 type slotKey struct{}
 
-// connContext notes what slot a connection has got.
+// connContext stores the slot of a connection in the context.
 func connContext(ctx context.Context, c net.Conn) context.Context {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
@@ -94,7 +94,7 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// connState has connections that wait for another request be closed first when slots are short.
+// connState marks idle connections, which are closed first when slots are short.
 func connState(c net.Conn, state http.ConnState) {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
@@ -104,7 +104,7 @@ func connState(c net.Conn, state http.ConnState) {
 	}
 }
 
-// refused is why a viewer is not served on the connection of ctx, or nil.
+// refused returns the reason why a viewer is not served on the connection of ctx, or nil.
 func refused(ctx context.Context) error {
 	slot, ok := ctx.Value(slotKey{}).(ingest.Slot)
 	if !ok {
@@ -113,8 +113,8 @@ func refused(ctx context.Context) error {
 	return refusal(slot.View())
 }
 
-// noSlot returns why the limits of connections refuse a viewer or publisher on the connection of ctx, and
-// a hint for the log; both are empty where they do not.
+// noSlot returns the reason why the connection limits reject a viewer or publisher on the
+// connection of ctx, and a hint for the log. Both are empty if they do not.
 func noSlot(ctx context.Context, publishes bool) (why, hint string) {
 	slot, ok := ctx.Value(slotKey{}).(ingest.Slot)
 	if !ok {
@@ -129,7 +129,8 @@ func noSlot(ctx context.Context, publishes bool) (why, hint string) {
 	return why, slot.Hint()
 }
 
-// refusedPublisher is why a publisher is not served on the connection of ctx, or nil.
+// refusedPublisher returns the reason why a publisher is not served on the connection of ctx, or
+// nil.
 func refusedPublisher(ctx context.Context) error {
 	slot, _ := ctx.Value(slotKey{}).(ingest.Slot)
 	return refusal(slot.Refusal)
@@ -144,7 +145,7 @@ func refusal(why string) error {
 	}
 }
 
-// cors lets pages from anywhere play: who may is decided by token, not by origin.
+// cors allows pages of any origin to play, because tokens and not origins decide about playing.
 func cors(h http.Header) {
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
@@ -170,7 +171,7 @@ func (webAnswers) Problem(w http.ResponseWriter, status int, reason, hint, detai
 // refuse answers with a refusal.
 func refuse(w http.ResponseWriter, _ *http.Request, err error) {
 	var r *ingest.Refusal
-	if !errors.As(err, &r) { // what it says is not for strangers
+	if !errors.As(err, &r) { // internal errors are not shown to clients
 		r = &ingest.Refusal{Reason: "the relay cannot serve this now", Hint: "try again in a moment", RetryAfter: time.Second}
 	}
 	if r.RetryAfter > 0 {
@@ -188,8 +189,8 @@ func refuse(w http.ResponseWriter, _ *http.Request, err error) {
 	api.DetailedProblem(w, status, r.Reason, r.Hint, r.Detail)
 }
 
-// remote is the viewer's address: the peer's or, behind a proxy that is trusted, the last one
-// in X-Forwarded-For that no trusted proxy has.
+// remote returns the viewer's address: the peer's or, behind a trusted proxy, the last one in
+// X-Forwarded-For that is not a trusted proxy's.
 func (s *settings) remote(r *http.Request) string {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !s.trusts(peer.Addr()) {
@@ -210,18 +211,18 @@ func (s *settings) remote(r *http.Request) string {
 	return addr
 }
 
-// sharedAddress reports whether an address stands for many peers: a trusted proxy's, or this
-// machine's own.
+// sharedAddress reports whether many peers share an address: that of a trusted proxy, or of this
+// machine.
 func (s *settings) sharedAddress(ip netip.Addr) bool { return ip.IsLoopback() || s.trusts(ip) }
 
-// newSlots returns the slots of all connections.
+// newSlots returns the slots for all connections.
 func newSlots(cfg *configs.Config, s *settings) *ingest.Slots {
 	slots := ingest.NewSlots(cfg.Limits.Connections, cfg.Limits.PerAddress)
 	slots.Share(s.sharedAddress)
 	return slots
 }
 
-// trusts tells whether an address is a trusted proxy's.
+// trusts reports whether an address is that of a trusted proxy.
 func (s *settings) trusts(ip netip.Addr) bool {
 	for _, t := range s.get().HTTP.TrustedProxies {
 		if p, err := configs.ParseNetwork(t); err == nil && p.Contains(ip.Unmap()) {

@@ -18,15 +18,15 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/whep"
 )
 
-// peers is what the relay has of WebRTC.
+// peers holds the WebRTC servers of the relay.
 type peers struct {
 	sockets *rtcsock.Sockets
 	whip    *whip.Server
 	whep    *whep.Server
 }
 
-// startPeers takes the sockets of WebRTC and serves publishers and viewers over them. Where
-// there is no socket, or no HTTP to ask for a session, there is no WebRTC.
+// startPeers opens the WebRTC sockets, and serves publishers and viewers over them. Without a
+// socket, or without HTTP for signaling, there is no WebRTC.
 func (a *App) startPeers(ctx context.Context, cfg *configs.Config) error {
 	w := cfg.WebRTC
 	if cfg.HTTP.Listen == "" || w.UDPListen == "" && w.TCPListen == "" {
@@ -50,7 +50,7 @@ func (a *App) startPeers(ctx context.Context, cfg *configs.Config) error {
 			}
 			return a.refusedAddress(listener{component: "webrtc", key: "webrtc.tcp_listen", addr: w.TCPListen, suggestion: ":8190"}, err)
 		}
-		o.TCP = unrefused{a.slots.Listener(l)}
+		o.TCP = silentLimiter{a.slots.Listener(l)}
 		a.addrs["webrtc-tcp"] = l.Addr()
 	}
 	sockets, err := rtcsock.New(o)
@@ -66,11 +66,11 @@ func (a *App) startPeers(ctx context.Context, cfg *configs.Config) error {
 	return nil
 }
 
-// unrefused closes connections that are one too many: ICE has no words for it.
-type unrefused struct{ net.Listener }
+// silentLimiter closes connections above the limit, because ICE has no message for a rejection.
+type silentLimiter struct{ net.Listener }
 
 // Accept implements net.Listener.
-func (l unrefused) Accept() (net.Conn, error) {
+func (l silentLimiter) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		if err != nil {
@@ -104,7 +104,8 @@ func (a *App) servePeers(sockets *rtcsock.Sockets) {
 	})
 }
 
-// takePublisherSlot counts a peer that publishes as a connection, and takeViewerSlot one that plays.
+// takePublisherSlot counts a peer that publishes as a connection, and takeViewerSlot one that
+// plays.
 func (a *App) takePublisherSlot(remote string) (release func(), refusal *ingest.Refusal) {
 	return a.takeSlot(remote, true)
 }
@@ -134,19 +135,19 @@ func (a *App) takeSlot(remote string, publishes bool) (release func(), refusal *
 		slot.Release()
 	}
 	component(a.log, "webrtc").Warn("peer refused", "outcome", string(ingest.RefusedLimit), "reason", why, "hint", slot.Hint())
-	return nil, busy(why)
+	return nil, limitRefusal(why)
 }
 
-func busy(why string) *ingest.Refusal {
+func limitRefusal(why string) *ingest.Refusal {
 	return &ingest.Refusal{Outcome: ingest.RefusedLimit, Reason: why, Hint: "close another connection, or try again later", RetryAfter: 10 * time.Second}
 }
 
-// quoted is a text as a quoted string of HTTP (RFC 9110, 5.6.4).
-func quoted(s string) string {
+// quotedString returns a text as a quoted string of HTTP (RFC 9110, 5.6.4).
+func quotedString(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
-// stopPeers ends all peers, then their sockets.
+// stopPeers ends all peers, then closes their sockets.
 func (a *App) stopPeers(ctx context.Context) error {
 	p := a.peers.Load()
 	if p == nil {
@@ -155,7 +156,7 @@ func (a *App) stopPeers(ctx context.Context) error {
 	return errors.Join(p.whip.Close(ctx), p.whep.Close(ctx), p.sockets.Close())
 }
 
-// servePeer serves a path of WHIP or WHEP; false where it is none.
+// servePeer serves a path of WHIP or WHEP. It returns false if the path is not that of one.
 func (a *App) servePeer(w http.ResponseWriter, r *http.Request) bool {
 	parts := strings.Split(r.URL.Path, "/")
 	if len(parts) < 4 || parts[3] != "whip" && parts[3] != "whep" {

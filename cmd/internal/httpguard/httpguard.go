@@ -1,5 +1,5 @@
-// Package httpguard bounds how long a client can keep a connection of an HTTP server without reading or
-// sending.
+// Package httpguard bounds how long a client can occupy a connection of an HTTP server without
+// reading or sending.
 package httpguard
 
 import (
@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// Handler returns next with bounds on a request's body and on each write of its answer. The body gets as much
-// time as the header: no handler reads one, but net/http waits for it before it answers.
+// Handler returns next with limits on a request's body and on each write of its response. The
+// body has the same time limit as the header. No handler reads a body, but net/http waits for it
+// before it responds.
 func Handler(next http.Handler, bodyTimeout time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
@@ -25,25 +26,26 @@ func Handler(next http.Handler, bodyTimeout time.Duration) http.Handler {
 	})
 }
 
-// answerTimeout is how long a write of an answer may make no progress where its handler sets no deadline: a
-// client that does not read must not keep its slot.
+// answerTimeout is how long a write of a response may make no progress if its handler sets no
+// deadline: a client that does not read must not keep its slot.
 const answerTimeout = 30 * time.Second
 
-// timedAnswer sets a deadline for each write. Handlers that write for long set deadlines of their own.
+// timedAnswer sets a deadline for each write. Handlers that write for long set deadlines of
+// their own.
 //
-// In HTTP/2 net/http resets a stream at its write deadline though nothing is being written. There a
-// deadline is in force during writes alone, a handler's own as well.
+// In HTTP/2 net/http resets a stream at its write deadline even if nothing is being written.
+// There, deadlines apply only during writes, including a handler's own.
 type timedAnswer struct {
 	http.ResponseWriter
 	control     *http.ResponseController
 	multiplexed bool // HTTP/2
 	set         time.Time
-	own         atomic.Int64 // the handler's own deadline in nanoseconds of the Unix epoch; 0: none
+	own         atomic.Int64 // the handler's own deadline in nanoseconds of the Unix epoch; 0 if none
 	writing     atomic.Bool
 }
 
-// SetWriteDeadline is for http.ResponseController: a handler's own deadline is not extended. Without
-// one, at the zero time, the answer's counts again. Any goroutine may call it.
+// SetWriteDeadline is used by http.ResponseController. A handler's own deadline is not extended.
+// The zero time removes it, so that the default applies again. It is safe for concurrent use.
 func (w *timedAnswer) SetWriteDeadline(t time.Time) error {
 	own := int64(0)
 	if !t.IsZero() {
@@ -51,7 +53,7 @@ func (w *timedAnswer) SetWriteDeadline(t time.Time) error {
 	}
 	w.own.Store(own)
 	if w.multiplexed && !w.writing.Load() {
-		return nil // begin puts it in force
+		return nil // begin sets it
 	}
 	if own == 0 {
 		t = time.Now().Add(answerTimeout)
@@ -59,7 +61,8 @@ func (w *timedAnswer) SetWriteDeadline(t time.Time) error {
 	return w.control.SetWriteDeadline(t)
 }
 
-// begin puts the deadline of a write in force. A connection that is closed fails at the write.
+// begin sets the deadline of a write. Errors are ignored, because the write on a closed
+// connection fails.
 func (w *timedAnswer) begin() {
 	w.writing.Store(true)
 	for i := 0; ; i++ {
@@ -72,7 +75,7 @@ func (w *timedAnswer) begin() {
 				until = now.Add(answerTimeout)
 			}
 		case own != 0 && i == 0:
-			return // SetWriteDeadline has put it in force
+			return // SetWriteDeadline has set it
 		case own == 0:
 			if now.Sub(w.set) < answerTimeout/4 {
 				return
@@ -81,13 +84,13 @@ func (w *timedAnswer) begin() {
 		}
 		_ = w.control.SetWriteDeadline(until)
 		if w.own.Load() == own {
-			return // else the handler's was set meanwhile, and has to stand
+			return // the handler set its own meanwhile, which must stay
 		}
 	}
 }
 
-// finish gives net/http time to write what it has buffered in HTTP/2. A handler's own deadline may have
-// passed since its last write.
+// finish gives net/http time to write what it has buffered in HTTP/2. A handler's own deadline
+// may have passed since its last write.
 func (w *timedAnswer) finish() {
 	if !w.multiplexed {
 		return
@@ -106,7 +109,7 @@ func (w *timedAnswer) end() {
 	}
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap is used by http.ResponseController.
 func (w *timedAnswer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader implements http.ResponseWriter.
@@ -123,7 +126,7 @@ func (w *timedAnswer) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// FlushError is for http.ResponseController.
+// FlushError is used by http.ResponseController.
 func (w *timedAnswer) FlushError() error {
 	w.begin()
 	defer w.end()

@@ -1,5 +1,5 @@
-// Package loglimit bounds how many log lines of one cause are written: most of them a stranger can cause
-// at will.
+// Package loglimit bounds the number of log lines per cause, because clients can cause most of
+// them at will.
 package loglimit
 
 import (
@@ -11,35 +11,38 @@ import (
 )
 
 const (
-	// One cause may log linesBurst lines at once, and then one each linesEvery.
+	// Each cause may log linesBurst lines at once, then one per linesEvery.
 	linesBurst = 50
 	linesEvery = 500 * time.Millisecond
-	// maxCauses bounds how many causes are distinguished. Those beyond share one.
+	// maxCauses is the number of distinguished causes. Further ones share one limit.
 	maxCauses = 1000
 
-	// One cause may log streamLines lines of one stream in streamWindow before its own bound counts.
+	// Each cause may log streamLines lines of a stream in streamWindow before its own limit
+	// applies.
 	streamLines  = 3
 	streamWindow = 10 * time.Second
-	// maxStreams bounds how many streams are distinguished within streamWindow. Those beyond have only the
-	// bound of the cause. At most half are refusals, whose stream names strangers choose.
+	// maxStreams is the number of distinguished streams within streamWindow. For further ones
+	// only the limit of the cause applies. At most half are for refusals, whose stream names are
+	// chosen by clients.
 	maxStreams = 200
 
-	// flushAfter is how long after the last suppressed line of a cause their number is logged.
+	// flushAfter is how long after a cause's last suppressed line the number of suppressed lines
+	// is logged.
 	flushAfter = 10 * time.Second
 )
 
-// limiter bounds how many lines of one cause are logged. A cause is a message of a component, with its
-// outcome or cause. The first few lines of each stream are exempt: otherwise a flood of one stream's lines
-// would suppress those of another. The number of suppressed lines is an attribute of the cause's next line,
-// or has a line of its own where none follows.
+// limiter limits the lines per cause. A cause is a message of a component, with its outcome or
+// cause. The first lines of each stream are exempt, so that a flood of one stream's lines does
+// not suppress those of another. The number of suppressed lines is an attribute of the cause's
+// next line, or is logged in a line of its own.
 type limiter struct {
-	report func(c cause, suppressed int) // logs a line of its own; called without l.mu
+	report func(c cause, suppressed int) // logs the number; called without l.mu
 
-	mu       sync.Mutex // guards all below
+	mu       sync.Mutex // guards the fields below
 	causes   map[cause]*causeBucket
 	streams  map[streamCause]*streamBucket
-	refusals int         // of streams
-	timer    *time.Timer // calls flush; nil: nothing is suppressed
+	refusals int         // number of refusals in streams
+	timer    *time.Timer // calls flush; nil if no line is suppressed
 }
 
 type cause struct {
@@ -51,7 +54,7 @@ type cause struct {
 func (c *cause) refusal() bool { return strings.HasPrefix(c.outcome, "refused") }
 
 type causeBucket struct {
-	used       time.Duration // of linesBurst times linesEvery
+	used       time.Duration // fill level, at most linesBurst times linesEvery
 	at         time.Time
 	suppressed int
 }
@@ -66,7 +69,7 @@ type streamBucket struct {
 	lines int
 }
 
-// unreported is the number of a cause's lines that were suppressed and that no line has reported.
+// unreported is the number of a cause's suppressed lines that were not reported yet.
 type unreported struct {
 	cause
 	suppressed int

@@ -1,4 +1,4 @@
-// Package redact removes secrets from what the relay logs and shows.
+// Package redact removes secrets from the relay's log and API.
 package redact
 
 import (
@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// shortestName is the length from which a part of a name that is a configured secret is taken for
-	// that. Shorter ones are words that streams may be called by as well.
+	// shortestName is the minimum length of a secret that is recognized as an element of a
+	// stream name. Shorter ones may be ordinary words.
 	shortestName = 6
-	// shortestText is the length from which a secret is hidden wherever it stands in a text.
+	// shortestText is the minimum length of a secret that is removed anywhere in a text.
 	shortestText = 8
 )
 
-// Secrets are the configured secrets. They may be used from any goroutine; a nil Secrets knows none.
+// Secrets are the configured secrets. They are safe for concurrent use. A nil Secrets has none.
 type Secrets struct{ now atomic.Pointer[[]string] }
 
 // Set replaces the secrets. Short ones are ignored.
@@ -35,12 +35,13 @@ func (s *Secrets) Set(all ...string) {
 	s.now.Store(&out)
 }
 
-// Logger returns log without secrets in its messages, texts and errors.
+// Logger returns a logger that removes secrets from messages, strings and errors.
 func (s *Secrets) Logger(log *slog.Logger) *slog.Logger {
 	return slog.New(handler{log.Handler(), s})
 }
 
-// Is reports whether a part of a stream's name is a secret, or is one with a rendition.
+// Is reports whether an element of a stream's name is a secret, also if it is followed by a
+// rendition.
 func (s *Secrets) Is(part string) bool {
 	parent, rendition, _ := strings.Cut(part, "~")
 	for _, one := range s.list() {
@@ -62,7 +63,7 @@ func (s *Secrets) list() []string {
 	return nil
 }
 
-// Text returns a text without secrets: those that are configured, and what looks like one.
+// Text returns a text without configured secrets and without what looks like one.
 func (s *Secrets) Text(text string) string {
 	if text == "" {
 		return text
@@ -85,7 +86,7 @@ func (s *Secrets) Text(text string) string {
 	return text
 }
 
-// handler is a slog.Handler that writes no secrets.
+// handler is a slog.Handler that removes secrets.
 type handler struct {
 	slog.Handler
 	secrets *Secrets
@@ -115,11 +116,11 @@ func (h handler) WithGroup(name string) slog.Handler {
 	return handler{h.Handler.WithGroup(name), h.secrets}
 }
 
-// attr returns an attribute without the secrets in its texts and errors.
+// attr returns an attribute without secrets in its strings and errors.
 func (h handler) attr(a slog.Attr) slog.Attr {
 	v := a.Value.Resolve()
 	var text string
-	switch v.Kind() { //nolint:exhaustive // the others hold no text
+	switch v.Kind() { //nolint:exhaustive // the others contain no text
 	case slog.KindString:
 		text = v.String()
 	case slog.KindGroup:

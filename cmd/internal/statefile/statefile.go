@@ -1,4 +1,4 @@
-// Package statefile keeps what survives a restart in one file.
+// Package statefile stores what survives a restart in one file.
 package statefile
 
 import (
@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// File is a state file: sections by name. A section that this version does not know is kept. It is for one
-// goroutine.
+// File is a state file with named sections. It preserves unknown sections. It is not safe for
+// concurrent use.
 type File struct {
-	file     string // empty: nothing is kept
+	file     string // if empty, nothing is stored
 	log      *slog.Logger
 	sections map[string]json.RawMessage
 }
 
-// version is the version of the file. Sections have their own.
+// version is the version of the file. Sections have versions of their own.
 const version = 1
 
 type content struct {
@@ -28,8 +28,8 @@ type content struct {
 	Sections map[string]json.RawMessage `json:"sections"`
 }
 
-// Load reads a state file; an empty name keeps nothing. A corrupt file is renamed, so that nothing is lost,
-// and an empty one begins. The error is that of a file that cannot be read or written.
+// Load reads a state file. With an empty name, nothing is stored. A corrupt file is renamed, and
+// Load starts with an empty one. The error is that of a file that cannot be read or written.
 func Load(file string, log *slog.Logger) (*File, error) {
 	f := &File{file: file, log: log, sections: map[string]json.RawMessage{}}
 	if file == "" {
@@ -44,7 +44,7 @@ func Load(file string, log *slog.Logger) (*File, error) {
 	}
 	var in content
 	if err := json.Unmarshal(data, &in); err != nil || in.Version != version {
-		f.rename("it is not a state file of this version")
+		f.rename("not a state file of this version")
 		return f, f.writable()
 	}
 	if in.Sections != nil {
@@ -53,11 +53,11 @@ func Load(file string, log *slog.Logger) (*File, error) {
 	return f, f.writable()
 }
 
-// writable reports at start, and not at the first write, that the file cannot be written.
+// writable returns an error if the file cannot be written, so that this is reported at start.
 func (f *File) writable() error {
 	temp, err := os.CreateTemp(filepath.Dir(f.file), ".holdfast-state-*")
 	if err != nil {
-		return fmt.Errorf("state.file: its folder cannot be written: %w", err)
+		return fmt.Errorf("state.file: directory not writable: %w", err)
 	}
 	return errors.Join(temp.Close(), os.Remove(temp.Name()))
 }
@@ -66,13 +66,13 @@ func (f *File) writable() error {
 func (f *File) rename(why string) {
 	aside := f.file + ".corrupt-" + time.Now().UTC().Format("20060102T150405")
 	if err := os.Rename(f.file, aside); err != nil {
-		f.log.Warn("state file corrupt, and it cannot be renamed; starting empty", "file", f.file, "reason", why, "err", err)
+		f.log.Warn("state file corrupt and cannot be renamed; starting empty", "file", f.file, "reason", why, "err", err)
 		return
 	}
 	f.log.Warn("state file corrupt; renamed, starting empty", "file", f.file, "aside", aside, "reason", why)
 }
 
-// Section returns a section by its name; nil: there is none.
+// Section returns a section by its name, or nil if there is none.
 func (f *File) Section(name string) json.RawMessage { return f.sections[name] }
 
 // Save replaces a section and writes the file.
@@ -81,14 +81,14 @@ func (f *File) Save(name string, section json.RawMessage) error {
 	return f.Write()
 }
 
-// Set replaces a section, which the next Write writes.
+// Set replaces a section. The next Write writes it.
 func (f *File) Set(name string, section json.RawMessage) {
 	if f.file != "" {
 		f.sections[name] = section
 	}
 }
 
-// Write writes the file. A crash leaves either the new or the old one, whole.
+// Write writes the file atomically.
 func (f *File) Write() error {
 	if f.file == "" {
 		return nil
@@ -97,7 +97,7 @@ func (f *File) Write() error {
 	if err != nil {
 		return fmt.Errorf("save state: %w", err)
 	}
-	temp, err := os.CreateTemp(filepath.Dir(f.file), ".holdfast-state-*") // 0600: what is kept may be secret
+	temp, err := os.CreateTemp(filepath.Dir(f.file), ".holdfast-state-*") // mode 0600: the content may be secret
 	if err != nil {
 		return fmt.Errorf("save state: %w", err)
 	}

@@ -10,16 +10,15 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// feeding knows whose media each stream has, or had last: what happens to a stream, and names
-// no session, belongs to that one's story.
-type feeding struct {
+// activeSessions tracks the session that feeds, or last fed, each stream. Events that name no session
+// are attributed to it.
+type activeSessions struct {
 	mu       sync.Mutex        // guards sessions
 	sessions map[string]string // by stream
 }
 
-// note takes from an event who feeds its stream, and gives one without a session that of who
-// does.
-func (f *feeding) note(e stream.Event) stream.Event {
+// attribute updates the session from an event, and adds the session to an event without one.
+func (f *activeSessions) attribute(e stream.Event) stream.Event {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
@@ -39,15 +38,15 @@ func (f *feeding) note(e stream.Event) stream.Event {
 	return e
 }
 
-func (f *feeding) of(name string) string {
+func (f *activeSessions) of(name string) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.sessions[name]
 }
 
-// refusedBefore puts into a stream's story who was refused before the stream was asked, which
-// tells of its own refusals itself.
-func refusedBefore(events *api.Events, secrets *redact.Secrets) func(ingest.Request, *ingest.Refusal) {
+// logRefused returns a function that adds rejected publishers to the stream's event log. The
+// stream itself reports only publishers that it rejects.
+func logRefused(events *api.Events, secrets *redact.Secrets) func(ingest.Request, *ingest.Refusal) {
 	return func(r ingest.Request, why *ingest.Refusal) {
 		name, err := ingest.StreamName(r.App, r.Name)
 		if err != nil || why.Outcome == ingest.RefusedTakeover {
