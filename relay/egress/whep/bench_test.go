@@ -13,9 +13,9 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/streamtest"
 )
 
-// void is a line at whose end is nobody.
+// void is an RTP writer that discards packets.
 type void struct {
-	line
+	recorder
 	packets int
 }
 
@@ -26,12 +26,12 @@ func (v *void) WriteRTP(*rtp.Header, []byte) (int, error) {
 
 func (v *void) WriteStream() webrtc.TrackLocalWriter { return v }
 
-// sending is a viewer to whom a second of 2.5 Mb/s, and of sound, is ready to be sent.
+// sending is a viewer for which one second of 2.5 Mb/s video, and of audio, is ready to be sent.
 func sending(tb testing.TB) (v *viewer, second []*packetbuf.Packet, out [2]*void) {
 	tb.Helper()
 	v = &viewer{srv: New(Options{HTTP: streamtest.HTTP{}, Metrics: &streamtest.Metrics{}}), video: newTrack(webrtc.RTPCodecTypeVideo, h264Params), audio: newTrack(webrtc.RTPCodecTypeAudio, opusParams)}
 	for i, t := range []*track{v.video, v.audio} {
-		out[i] = &void{line: line{of: t.codec}}
+		out[i] = &void{recorder: recorder{of: t.codec}}
 		if _, err := t.Bind(out[i]); err != nil {
 			tb.Fatal(err)
 		}
@@ -41,13 +41,12 @@ func sending(tb testing.TB) (v *viewer, second []*packetbuf.Packet, out [2]*void
 	now := time.Now()
 	for _, p := range second {
 		p.Arrived = now
-		v.sendPacket(now, p) // the bytes are made
+		v.sendPacket(now, p) // serializes the payloads
 	}
 	return v, second, out
 }
 
-// A packet costs a viewer no allocation once its bytes are made, and one that is sent again none
-// either.
+// Sending a serialized packet to a viewer allocates nothing, and neither does repeating one.
 func TestSendDoesNotAllocate(t *testing.T) {
 	v, second, out := sending(t)
 	at := time.Second
@@ -66,11 +65,11 @@ func TestSendDoesNotAllocate(t *testing.T) {
 		}
 	})
 	if allocs != 0 || out[0].packets == before || out[1].packets == 0 {
-		t.Errorf("%v allocations for %d packets", allocs, out[0].packets-before)
+		t.Errorf("got %v allocations for %d packets, want 0", allocs, out[0].packets-before)
 	}
 }
 
-// BenchmarkSend is what a packet of RTP costs a viewer before it is encrypted.
+// BenchmarkSend measures the cost of an RTP packet per viewer, before encryption.
 func BenchmarkSend(b *testing.B) {
 	v, second, out := sending(b)
 	media := slices.DeleteFunc(second, func(p *packetbuf.Packet) bool { return p.Kind == packetbuf.Config })
@@ -86,7 +85,7 @@ func BenchmarkSend(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(out[0].packets+out[1].packets-before), "ns/packet")
 }
 
-// BenchmarkPayloads is what making a packet's payloads costs, once for all viewers.
+// BenchmarkPayloads measures packetizing a packet, which is done once for all viewers.
 func BenchmarkPayloads(b *testing.B) {
 	config, of := h264(b, 4)
 	p := of(packetbuf.Delta, unit(slice, 10_000))
@@ -98,9 +97,9 @@ func BenchmarkPayloads(b *testing.B) {
 	}
 }
 
-// BenchmarkJoin is what it takes from an offer to the first keyframe, over loopback.
+// BenchmarkJoin measures the time from an offer to the first keyframe, on loopback.
 func BenchmarkJoin(b *testing.B) {
-	h, f, _ := showing(b, nil)
+	h, f, _ := playingViewer(b, nil)
 	h.mu.Lock()
 	h.template.packets = append([]*packetbuf.Packet{f.config}, f.key()...)
 	h.mu.Unlock()

@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// film is a second of a test picture; where ffmpeg is missing the test is skipped, but fails in
-// CI.
+// film returns one second of a test pattern. Without ffmpeg the test is skipped, except in CI,
+// where it fails.
 func film(t *testing.T, muxer, args string) []byte {
 	t.Helper()
 	path, err := exec.LookPath("ffmpeg")
@@ -35,8 +35,8 @@ func film(t *testing.T, muxer, args string) []byte {
 	return out
 }
 
-// pictures cuts a byte stream of one slice a picture into access units with 4-byte lengths.
-func pictures(stream []byte, isSlice, isKey func(nal []byte) bool) (out []*packetbuf.Packet) {
+// splitFrames splits a byte stream with one slice per frame into access units with 4-byte lengths.
+func splitFrames(stream []byte, isSlice, isKey func(nal []byte) bool) (out []*packetbuf.Packet) {
 	var au []byte
 	for rest := codec.AppendAnnexB(nil, stream); len(rest) > 0; {
 		var nal []byte
@@ -54,7 +54,8 @@ func pictures(stream []byte, isSlice, isKey func(nal []byte) bool) (out []*packe
 	return out
 }
 
-// What encoders make comes back bit for bit, but for delimiters; and B pictures do not.
+// Output of encoders is received unchanged, except for delimiters and B-frames, which are
+// dropped.
 func TestClipsOfH264(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string]string{
@@ -62,7 +63,7 @@ func TestClipsOfH264(t *testing.T) {
 		"high":     "-c:v libx264 -preset veryfast -profile:v high -bf 0 -aud 1",
 		"B":        "-c:v libx264 -preset veryfast -bf 2",
 	} {
-		all := pictures(film(t, "h264", args+" -x264-params sliced-threads=0:slices=1"),
+		all := splitFrames(film(t, "h264", args+" -x264-params sliced-threads=0:slices=1"),
 			func(nal []byte) bool { n := codec.NALType(nal); return n >= codec.NALSlice && n <= codec.NALIDR },
 			func(nal []byte) bool { return codec.NALType(nal) == codec.NALIDR })
 		left := 0
@@ -80,11 +81,11 @@ func TestClipsOfH264(t *testing.T) {
 				want = nil
 			}
 			if got := back(t, p.Codec, payloadsOf(t, p, nil)); !bytes.Equal(got, want) {
-				t.Errorf("%s: picture %d of %d, %v: %d bytes are %d", name, i, len(all), p.Kind, len(want), len(got))
+				t.Errorf("%s: frame %d of %d, %v: want %d bytes, got %d", name, i, len(all), p.Kind, len(want), len(got))
 			}
 		}
 		if len(all) != 25 || (left > 0) != (name == "B") {
-			t.Errorf("%s: %d pictures, %d left out", name, len(all), left)
+			t.Errorf("%s: got %d frames, %d dropped", name, len(all), left)
 		}
 	}
 }
@@ -92,16 +93,16 @@ func TestClipsOfH264(t *testing.T) {
 func TestClipsOfHEVC(t *testing.T) {
 	t.Parallel()
 	kind := func(nal []byte) byte { return nal[0] >> 1 & 0x3f }
-	all := pictures(film(t, "hevc", "-c:v libx265 -preset ultrafast -x265-params bframes=0:keyint=10:log-level=none"),
+	all := splitFrames(film(t, "hevc", "-c:v libx265 -preset ultrafast -x265-params bframes=0:keyint=10:log-level=none"),
 		func(nal []byte) bool { return kind(nal) < 32 }, func(nal []byte) bool { return kind(nal) >= 16 && kind(nal) < 24 })
 	for i, p := range all {
 		p.Codec = packetbuf.HEVC
 		if got := back(t, p.Codec, payloadsOf(t, p, nil)); !bytes.Equal(got, p.Payload) {
-			t.Errorf("picture %d of %d, %v: %d bytes are %d", i, len(all), p.Kind, len(p.Payload), len(got))
+			t.Errorf("frame %d of %d, %v: want %d bytes, got %d", i, len(all), p.Kind, len(p.Payload), len(got))
 		}
 	}
 	if len(all) != 25 {
-		t.Errorf("%d pictures", len(all))
+		t.Errorf("got %d frames", len(all))
 	}
 }
 
@@ -127,15 +128,15 @@ func TestClipsOfFrames(t *testing.T) {
 				p.Payload = bare // without delimiters
 				if header != nil {
 					p.Kind, config = packetbuf.Key, av1Config(t, header)
-					beginsWithItsHeader(t, p, header, config)
+					checkSequenceHeader(t, p, header, config)
 				}
 			}
 			if got := back(t, c, payloadsOf(t, p, config)); !bytes.Equal(got, p.Payload) {
-				t.Errorf("%s: frame %d: %d bytes are %d", c, count, len(p.Payload), len(got))
+				t.Errorf("%s: frame %d: want %d bytes, got %d", c, count, len(p.Payload), len(got))
 			}
 		}
 		if count != 25 {
-			t.Errorf("%s: %d frames", c, count)
+			t.Errorf("%s: got %d frames", c, count)
 		}
 	}
 }
@@ -149,12 +150,12 @@ func av1Config(t *testing.T, header []byte) *packetbuf.Packet {
 	return &packetbuf.Packet{Codec: packetbuf.AV1, Kind: packetbuf.Config, Payload: record}
 }
 
-// beginsWithItsHeader checks a keyframe that has its sequence header in the configuration alone.
-func beginsWithItsHeader(t *testing.T, p *packetbuf.Packet, header []byte, config *packetbuf.Packet) {
+// checkSequenceHeader checks a keyframe whose sequence header is in the configuration alone.
+func checkSequenceHeader(t *testing.T, p *packetbuf.Packet, header []byte, config *packetbuf.Packet) {
 	t.Helper()
 	bare := bytes.Replace(p.Payload, header, nil, 1)
 	headless := &packetbuf.Packet{Codec: packetbuf.AV1, Kind: packetbuf.Key, Payload: bare}
 	if got, want := back(t, packetbuf.AV1, payloadsOf(t, headless, config)), append(bytes.Clone(header), bare...); !bytes.Equal(got, want) {
-		t.Errorf("without its sequence header: % x is not % x", head(got), head(want))
+		t.Errorf("got % x without its sequence header, want % x", head(got), head(want))
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// What is asked for again is what was sent, also over the wrap of sequence numbers, until it is
-// forgotten.
+// A repeated packet is the packet that was sent, also across the wrap of sequence numbers, until
+// it leaves the history.
 func TestHistory(t *testing.T) {
 	now := time.Now()
 	h := newHistory(now, videoHistory, 65000)
@@ -25,29 +25,29 @@ func TestHistory(t *testing.T) {
 	}
 	last := h.next - 1
 	if last != uint16((65000+2999)&0xffff) {
-		t.Fatalf("the last is %d", last)
+		t.Fatalf("got last sequence number %d", last)
 	}
 	for back := range uint16(videoHistory) {
 		want := sent[last-back]
 		got, ok := h.repeat(now, last-back)
 		if back < maxCredit && (!ok || got.payload[0] != want.payload || got.ts != want.ts || got.marker != want.marker || got.seq != last-back) {
-			t.Fatalf("%d back: %+v %v, not %+v", back, got, ok, want)
+			t.Fatalf("%d back: got %+v %v, want %+v", back, got, ok, want)
 		}
 	}
 	for _, seq := range []uint16{last - videoHistory, last + 1, last + videoHistory} {
 		if _, ok := h.repeat(now.Add(time.Second), seq); ok {
-			t.Errorf("%d, of which nothing is known, is sent", seq)
+			t.Errorf("unknown packet %d was repeated", seq)
 		}
 	}
 	if _, ok := newTrackHistory().repeat(now, 0); ok {
-		t.Error("something is sent of nothing")
+		t.Error("an empty history repeated a packet")
 	}
 }
 
 func newTrackHistory() *history { h := newHistory(time.Now(), audioHistory, 0); return &h }
 
-// The first time a packet goes again at once, then no sooner than again, and no more than a few
-// times.
+// A packet is repeated at once the first time, then not before minRepeatInterval has passed, and
+// at most maxRepeats times.
 func TestHistoryRepeats(t *testing.T) {
 	now := time.Now()
 	h := newHistory(now, videoHistory, 0)
@@ -58,17 +58,17 @@ func TestHistoryRepeats(t *testing.T) {
 	for at := now; at.Before(now.Add(time.Second)); at = at.Add(time.Millisecond) {
 		if _, ok := h.repeat(at, 99); ok {
 			if want := now.Add(time.Duration(got) * minRepeatInterval); !at.Equal(want) {
-				t.Errorf("time %d after %v", got, at.Sub(now))
+				t.Errorf("repeat %d after %v", got, at.Sub(now))
 			}
 			got++
 		}
 	}
 	if got != maxRepeats {
-		t.Errorf("%d times", got)
+		t.Errorf("got %d repeats", got)
 	}
 }
 
-// A viewer that asks for everything all the time gets no more than its share.
+// A viewer that requests everything repeatedly gets no more than its credit.
 func TestHostileViewer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := time.Now()
@@ -87,10 +87,10 @@ func TestHostileViewer(t *testing.T) {
 				}
 			}
 			if repeated > creditPerPacket*sent {
-				t.Fatalf("%d were sent, and %d again", sent, repeated)
+				t.Fatalf("got %d repeats of %d packets", repeated, sent)
 			}
 		}
-		// What was not asked for is not saved up without a bound.
+		// Unused credit is bounded.
 		for range 10 * maxCredit {
 			h.add([]byte{1}, 0, false)
 		}
@@ -104,7 +104,7 @@ func TestHostileViewer(t *testing.T) {
 			}
 		}
 		if burst > maxCredit {
-			t.Fatalf("%d at once", burst)
+			t.Fatalf("got %d repeats at once", burst)
 		}
 	})
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// offerText is what a viewer offers, with the line ends of SDP.
+// offerText returns a viewer's offer with the line ends of SDP.
 func offerText(t testing.TB, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", "offers", name+".sdp"))
@@ -27,7 +27,7 @@ func offerText(t testing.TB, name string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(string(b), "\r\n", "\n"), "\n", "\r\n")
 }
 
-// avcConfig is a configuration of a profile.
+// avcConfig returns a configuration with a profile.
 func avcConfig(profile, compatibility byte) *packetbuf.Packet {
 	record := codec.AVCConfig{
 		Profile: profile, Compatibility: compatibility, Level: 31, LengthSize: 4,
@@ -55,7 +55,7 @@ func TestChoose(t *testing.T) {
 		check := func(name string, list []webrtc.RTPCodecParameters, c packetbuf.Codec, config *packetbuf.Packet, want webrtc.PayloadType) {
 			got, ok := choose(list, c, config)
 			if ok != (want != 0) || got.PayloadType != want {
-				t.Errorf("%s, %s: %d %q", tt.offer, name, got.PayloadType, got.SDPFmtpLine)
+				t.Errorf("%s, %s: got %d %q", tt.offer, name, got.PayloadType, got.SDPFmtpLine)
 			}
 		}
 		check("H.264", w.video, packetbuf.H264, nil, tt.plain)
@@ -106,7 +106,7 @@ func TestChooseProfile(t *testing.T) {
 		{apple, config(packetbuf.HEVC, 9), 100},
 	} {
 		if got, ok := choose(tt.w.video, tt.config.Codec, tt.config); !ok || got.PayloadType != tt.want {
-			t.Errorf("%d: %s % x: %d %q", i, tt.config.Codec, tt.config.Payload, got.PayloadType, got.SDPFmtpLine)
+			t.Errorf("%d: %s % x: got %d %q", i, tt.config.Codec, tt.config.Payload, got.PayloadType, got.SDPFmtpLine)
 		}
 	}
 	for fmtp, want := range map[string]string{
@@ -118,7 +118,7 @@ func TestChooseProfile(t *testing.T) {
 	}
 }
 
-// What a viewer sends, or does not want, is not what it receives.
+// Media that a viewer sends, or does not want, is not media that it receives.
 func TestReadOffer(t *testing.T) {
 	both := offerText(t, "chromium")
 	for name, tt := range map[string]struct {
@@ -135,7 +135,7 @@ func TestReadOffer(t *testing.T) {
 	} {
 		w, err := readOffer(tt.offer)
 		if err != nil || (w.video != nil) != tt.video || (w.audio != nil) != tt.audio {
-			t.Errorf("%s: %d %d %v", name, len(w.video), len(w.audio), err)
+			t.Errorf("%s: got %d video and %d audio payload types, error %v", name, len(w.video), len(w.audio), err)
 		}
 	}
 	for name, offer := range map[string]string{
@@ -143,7 +143,7 @@ func TestReadOffer(t *testing.T) {
 		"too many media": both + strings.Repeat(both[strings.Index(both, "m=audio"):], 4),
 	} {
 		if _, err := readOffer(offer); !errors.Is(err, rtcsock.ErrOffer) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v", name, err)
 		}
 	}
 }
@@ -165,7 +165,7 @@ func FuzzReadOffer(f *testing.F) {
 	})
 }
 
-// An offer that cannot be served is refused with why, and leaves nothing behind.
+// An offer that cannot be served is rejected with the reason, and leaves nothing behind.
 func TestRefusals(t *testing.T) {
 	chromium := offerText(t, "chromium")
 	hevc := &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.HEVC, Kind: packetbuf.Config}
@@ -199,7 +199,7 @@ func TestRefusals(t *testing.T) {
 		}
 		w := h.post(t, tt.offer)
 		if w.status != tt.status || !strings.Contains(w.body.String(), tt.says) || w.header.Get("Retry-After") != tt.after || strings.Contains(w.body.String(), "hunter") {
-			t.Errorf("%s: %d %q, Retry-After %q", tt.name, w.status, w.body.String(), w.header.Get("Retry-After"))
+			t.Errorf("%s: got status %d %q, Retry-After %q", tt.name, w.status, w.body.String(), w.header.Get("Retry-After"))
 		}
 		h.over(t)
 	}
@@ -215,7 +215,7 @@ func dropped(offer, prefix string) string {
 	return out.String()
 }
 
-// Browsers' offers are answered with what they asked for, and only what is sent.
+// Offers of browsers are answered with the requested tracks, sendonly.
 func TestAnswers(t *testing.T) {
 	for _, name := range []string{"chromium", "firefox", "safari", "gstreamer"} {
 		h := newHouse(t, nil)
@@ -225,29 +225,29 @@ func TestAnswers(t *testing.T) {
 		answer := w.body.String()
 		if w.status != http.StatusCreated || strings.Count(answer, "a=sendonly") != 2 || strings.Count(answer, "a=rtpmap:") != 2 ||
 			!strings.Contains(answer, "a=candidate:") {
-			t.Errorf("%s: %d\n%s", name, w.status, answer)
+			t.Errorf("%s: got status %d\n%s", name, w.status, answer)
 		}
 		if w.header.Get("Holdfast-Notice") != bFramesNotice || w.header.Get("ETag") == "" {
-			t.Errorf("%s: %v", name, w.header)
+			t.Errorf("%s: got header %v", name, w.header)
 		}
 		r := h.requests[0]
 		if r.App != "live" || r.Name != "a" || r.Token != "secret" || r.Protocol != Protocol || r.Agent != "test" || len(r.Audio) != 1 || r.Audio[0] != packetbuf.Opus {
-			t.Errorf("%+v", r)
+			t.Errorf("got %+v", r)
 		}
 		if got := h.do(t, http.MethodDelete, w.header.Get("Location"), "").status; got != http.StatusOK {
-			t.Errorf("DELETE: %d", got)
+			t.Errorf("DELETE: got status %d", got)
 		}
 		h.left()
 	}
 }
 
-// Pictures that come without a configuration, as VP8 does, are answered for with their codec.
+// Video without a configuration, such as VP8, is answered with its codec.
 func TestAnswersWithoutConfiguration(t *testing.T) {
 	h := newHouse(t, nil)
 	h.template.picture = packetbuf.VP8
 	w := h.post(t, offerText(t, "chromium"))
 	if answer := w.body.String(); w.status != http.StatusCreated || !strings.Contains(answer, "VP8/90000") || strings.Contains(answer, "H264") {
-		t.Errorf("%d\n%s", w.status, answer)
+		t.Errorf("got status %d\n%s", w.status, answer)
 	}
 	h.do(t, http.MethodDelete, w.header.Get("Location"), "")
 	h.left()

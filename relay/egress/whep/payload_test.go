@@ -15,8 +15,7 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// unit is a NAL unit of H.264 with a header byte and noise behind it, n bytes in all. Its slice
-// type is P.
+// unit returns a NAL unit of H.264 of n bytes: a header byte and noise. Its slice type is P.
 func unit(header byte, n int) []byte {
 	rng := rand.New(rand.NewPCG(uint64(header), uint64(n)))
 	b := []byte{header, 0b1_00110_11}
@@ -36,7 +35,7 @@ const (
 	filler    = codec.NALFiller
 )
 
-// avc is an access unit whose lengths have size bytes.
+// avc returns an access unit with lengths of size bytes.
 func avc(size int, nals ...[]byte) []byte {
 	var out []byte
 	for _, nal := range nals {
@@ -47,7 +46,8 @@ func avc(size int, nals ...[]byte) []byte {
 	return out
 }
 
-// h264 makes packets, and the configuration, of a stream whose lengths have size bytes.
+// h264 returns a configuration, and a function that makes frames, of a stream with lengths of
+// size bytes.
 func h264(t testing.TB, size int) (config *packetbuf.Packet, picture func(packetbuf.Kind, ...[]byte) *packetbuf.Packet) {
 	t.Helper()
 	config = gen.New(gen.Options{NoAudio: true, NoMetadata: true}).Next()
@@ -62,7 +62,7 @@ func h264(t testing.TB, size int) (config *packetbuf.Packet, picture func(packet
 	}
 }
 
-// sets are the parameter sets of a configuration.
+// sets returns the parameter sets of a configuration.
 func sets(t testing.TB, config *packetbuf.Packet) [][]byte {
 	t.Helper()
 	record, err := codec.ParseAVCConfig(config.Payload)
@@ -72,26 +72,26 @@ func sets(t testing.TB, config *packetbuf.Packet) [][]byte {
 	return slices.Concat(record.SPS, record.PPS)
 }
 
-// payloadsOf are a packet's, one by one.
+// payloadsOf returns the payloads of a packet.
 func payloadsOf(t testing.TB, p, config *packetbuf.Packet) (out [][]byte) {
 	t.Helper()
 	for all := payloader(config)(p); len(all) > 0; {
 		var one []byte
 		one, all = nextPayload(all)
 		if len(one) == 0 || len(one) > maxPayload {
-			t.Fatalf("a payload of %d bytes", len(one))
+			t.Fatalf("got a payload of %d bytes", len(one))
 		}
 		out = append(out, one)
 	}
 	return out
 }
 
-// depacketizer is what pion has.
+// depacketizer is implemented by pion's depacketizers.
 type depacketizer interface {
 	Unmarshal([]byte) ([]byte, error)
 }
 
-// back is what a receiver makes of payloads. NAL units have 4-byte lengths.
+// back reassembles a frame from payloads as a receiver does. NAL units have 4-byte lengths.
 func back(t testing.TB, c packetbuf.Codec, payloads [][]byte) []byte {
 	t.Helper()
 	var d depacketizer
@@ -156,7 +156,7 @@ func TestH264(t *testing.T) {
 			config, picture := h264(t, size)
 			got := back(t, packetbuf.H264, payloadsOf(t, picture(tt.kind, tt.in...), config))
 			if want := avc(4, tt.want...); !bytes.Equal(got, want) {
-				t.Errorf("%s, lengths of %d bytes: % x is not % x", tt.name, size, head(got), head(want))
+				t.Errorf("%s, lengths of %d bytes: got % x, want % x", tt.name, size, head(got), head(want))
 			}
 		}
 	}
@@ -164,26 +164,26 @@ func TestH264(t *testing.T) {
 
 func head(b []byte) []byte { return b[:min(len(b), 40)] }
 
-// A picture that is not a keyframe is sent also where no configuration has come.
+// A delta frame is sent also if no configuration has arrived.
 func TestH264WithoutConfig(t *testing.T) {
 	_, picture := h264(t, 4)
 	for _, kind := range []packetbuf.Kind{packetbuf.Key, packetbuf.Delta} {
 		p := picture(kind, unit(idr, 2000))
 		if got := back(t, packetbuf.H264, payloadsOf(t, p, nil)); !bytes.Equal(got, p.Payload) {
-			t.Errorf("%v: % x", kind, head(got))
+			t.Errorf("%v: got % x", kind, head(got))
 		}
 	}
 }
 
-// Fragments are as long as each other but for the last, so that one call of the system takes
-// them, and none is longer than it may be.
+// All fragments but the last have the same size, so that one system call can send them, and none
+// exceeds the maximum.
 func TestFragmentSizes(t *testing.T) {
 	_, picture := h264(t, 4)
 	for n := maxPayload - 5; n < 4*maxPayload; n++ {
 		p := picture(packetbuf.Delta, unit(slice, n))
 		all := payloadsOf(t, p, nil)
 		if want := 1 + (n-1)/(maxPayload-2); n > maxPayload && (len(all) < want || len(all) > want+1) {
-			t.Fatalf("%d bytes in %d payloads", n, len(all))
+			t.Fatalf("%d bytes: got %d payloads", n, len(all))
 		}
 		for i, one := range all {
 			if i < len(all)-1 && len(one) != len(all[0]) || len(one) > len(all[0]) {
@@ -194,12 +194,12 @@ func TestFragmentSizes(t *testing.T) {
 			}
 		}
 		if got := back(t, packetbuf.H264, all); !bytes.Equal(got, p.Payload) {
-			t.Fatalf("%d bytes come back as %d", n, len(got))
+			t.Fatalf("%d bytes: got %d bytes back", n, len(got))
 		}
 	}
 }
 
-// The parameter sets that x265 makes for 64x64.
+// Parameter sets of x265 for 64x64.
 var (
 	hevcVPS = unhex("40010c01ffff01600000030090000003000003001e959409")
 	hevcSPS = unhex("42010101600000030090000003000003001ea0208105965654a4c2f0168080000003008000000f04")
@@ -236,18 +236,18 @@ func TestHEVC(t *testing.T) {
 	for _, tt := range tests {
 		p := &packetbuf.Packet{Codec: packetbuf.HEVC, Kind: tt.kind, Payload: avc(4, tt.in...)}
 		if got, want := back(t, packetbuf.HEVC, payloadsOf(t, p, config)), avc(4, tt.want...); !bytes.Equal(got, want) {
-			t.Errorf("%s: % x is not % x", tt.name, head(got), head(want))
+			t.Errorf("%s: got % x, want % x", tt.name, head(got), head(want))
 		}
 		short := &packetbuf.Packet{Codec: packetbuf.HEVC, Kind: packetbuf.Config, Payload: slices.Clone(record)}
 		short.Payload[21] = short.Payload[21]&^3 | 1
 		p = &packetbuf.Packet{Codec: packetbuf.HEVC, Kind: tt.kind, Payload: avc(2, tt.in...)}
 		if got, want := back(t, packetbuf.HEVC, payloadsOf(t, p, short)), avc(4, tt.want...); !bytes.Equal(got, want) {
-			t.Errorf("%s, lengths of 2 bytes: % x is not % x", tt.name, head(got), head(want))
+			t.Errorf("%s, lengths of 2 bytes: got % x, want % x", tt.name, head(got), head(want))
 		}
 	}
 }
 
-// Frames of the codecs that have no units.
+// Frames of codecs without NAL units are received unchanged.
 func TestPlain(t *testing.T) {
 	for _, c := range []packetbuf.Codec{packetbuf.VP8, packetbuf.VP9, packetbuf.Opus} {
 		for _, n := range []int{1, 50, 1158, 1159, 1160, 1161, 2318, 2319, 70000} {
@@ -256,63 +256,64 @@ func TestPlain(t *testing.T) {
 				all := payloadsOf(t, p, nil)
 				if c == packetbuf.Opus && n > maxPayload {
 					if all != nil {
-						t.Errorf("%s of %d bytes is sent", c, n)
+						t.Errorf("%s of %d bytes was sent", c, n)
 					}
 					continue
 				}
 				if got := back(t, c, all); !bytes.Equal(got, p.Payload) {
-					t.Errorf("%s of %d bytes comes back as %d", c, n, len(got))
+					t.Errorf("%s of %d bytes: got %d bytes back", c, n, len(got))
 				}
-				tellsItself(t, c, kind, all)
+				checkDescriptors(t, c, kind, all)
 			}
 		}
 	}
 	for _, c := range []packetbuf.Codec{packetbuf.AAC, packetbuf.MP3, packetbuf.NoCodec} {
 		if all := payloadsOf(t, &packetbuf.Packet{Codec: c, Payload: unit(1, 50)}, nil); all != nil {
-			t.Errorf("%s is sent", c)
+			t.Errorf("%s was sent", c)
 		}
 	}
 	for _, c := range []packetbuf.Codec{packetbuf.H264, packetbuf.HEVC, packetbuf.VP8, packetbuf.VP9, packetbuf.AV1} {
 		if all := payloadsOf(t, &packetbuf.Packet{Codec: c}, nil); all != nil {
-			t.Errorf("%s without bytes is sent", c)
+			t.Errorf("empty frame of %s was sent", c)
 		}
 	}
 }
 
-// tellsItself checks what a receiver reads of the frame in the descriptors.
-func tellsItself(t *testing.T, c packetbuf.Codec, kind packetbuf.Kind, all [][]byte) {
+// checkDescriptors checks the payload descriptors of a frame.
+func checkDescriptors(t *testing.T, c packetbuf.Codec, kind packetbuf.Kind, all [][]byte) {
 	t.Helper()
 	for i, one := range all {
 		switch c {
 		case packetbuf.VP8:
 			var p codecs.VP8Packet
 			if _, err := p.Unmarshal(one); err != nil || (p.S == 1) != (i == 0) || p.PID != 0 {
-				t.Errorf("VP8 payload %d: %+v %v", i, p, err)
+				t.Errorf("VP8 payload %d: got %+v, error %v", i, p, err)
 			}
 		case packetbuf.VP9:
 			var p codecs.VP9Packet
 			if _, err := p.Unmarshal(one); err != nil || p.B != (i == 0) || p.E != (i == len(all)-1) || p.P != (kind != packetbuf.Key) || p.F {
-				t.Errorf("VP9 payload %d: %+v %v", i, p, err)
+				t.Errorf("VP9 payload %d: got %+v, error %v", i, p, err)
 			}
 		}
 	}
 }
 
-// All viewers share one form, which is made once.
+// All viewers share the payloads, which are serialized once.
 func TestPayloadsAreMadeOnce(t *testing.T) {
 	config, picture := h264(t, 4)
 	p := picture(packetbuf.Key, unit(idr, 5000))
 	first := p.Serialized(packetbuf.RTPPayloads, payloader(config))
 	for range 3 {
 		if again := p.Serialized(packetbuf.RTPPayloads, payloader(config)); &again[0] != &first[0] {
-			t.Fatal("made once more")
+			t.Fatal("payloads were serialized twice")
 		}
 	}
 }
 
-// What H.264 goes in comes back, whatever stands in its units; and nothing panics.
+// H.264 is received unchanged, whatever its units contain, and nothing panics.
 func FuzzPayloads(f *testing.F) {
-	// Short, because the fuzzer tries to shorten what it finds: with 3,000 bytes it did nothing else.
+	// Short, because the fuzzer tries to shorten what it finds, and with 3,000 bytes did nothing
+	// else.
 	f.Add(byte(packetbuf.H264), byte(packetbuf.Key), byte(4), avc(4, unit(idr, 1170), unit(sei, 30)))
 	f.Add(byte(packetbuf.H264), byte(packetbuf.Delta), byte(2), avc(2, unit(slice, 40), unit(slice, 30)))
 	f.Add(byte(packetbuf.HEVC), byte(packetbuf.Key), byte(4), avc(4, append([]byte{19 << 1, 1}, unit(9, 1170)...), []byte{2, 1, 3}, []byte{2, 1, 4}))
@@ -330,7 +331,7 @@ func FuzzPayloads(f *testing.F) {
 		config := configs[size]
 		all := payloadsOf(t, p, config)
 		if most := 2*(len(payload)+2*len(config.Payload))/maxPayload + maxSparse + 2; len(all) > most {
-			t.Fatalf("%d packets for %d bytes", len(all), len(payload))
+			t.Fatalf("got %d packets for %d bytes", len(all), len(payload))
 		}
 		if p.Codec != packetbuf.H264 {
 			return
@@ -352,12 +353,12 @@ func FuzzPayloads(f *testing.F) {
 			want = nil
 		}
 		if p.Kind != packetbuf.Config && !bytes.Equal(got, avc(4, want...)) {
-			t.Fatalf("% x is not % x", head(got), head(avc(4, want...)))
+			t.Fatalf("got % x, want % x", head(got), head(avc(4, want...)))
 		}
 	})
 }
 
-// A picture of the smallest units does not become a packet for each of them.
+// A frame of very small units does not need a packet for each of them.
 func TestSmallUnitsShareAPacket(t *testing.T) {
 	const n = 20_000
 	for _, tt := range []struct {

@@ -20,16 +20,16 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/streamtest"
 )
 
-// fakeRelay is a Server on loopback, with one stream that everybody may play.
+// fakeRelay is a Server on loopback, with one stream that everyone may play.
 type fakeRelay struct {
 	*Server
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	changed  *sync.Cond
 	requests []egress.Request
-	places   []*place
-	template place // of new places
-	refusal  error // of every play
+	subs     []*fakeSubscription
+	template fakeSubscription // copied for each subscription
+	refusal  error            // returned by each join
 	full     *signal.Refusal
 	taken    int
 	metrics  streamtest.Metrics
@@ -88,8 +88,8 @@ func (h *fakeRelay) play(_ context.Context, r egress.Request) (Subscription, err
 		return nil, h.refusal
 	}
 	p := h.template
-	p.h, p.news, p.done = h, make(chan struct{}), make(chan struct{})
-	h.places = append(h.places, &p)
+	p.h, p.more, p.done = h, make(chan struct{}), make(chan struct{})
+	h.subs = append(h.subs, &p)
 	return &p, nil
 }
 
@@ -99,7 +99,7 @@ func (h *fakeRelay) Join(ctx context.Context, r egress.Request) (egress.Subscrip
 	return p, egress.Grant{}, err
 }
 
-// until waits for something to be so; h.mu is held while so is asked.
+// until waits until so returns true, which is called with h.mu held.
 func (h *fakeRelay) until(so func() bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -108,10 +108,10 @@ func (h *fakeRelay) until(so func() bool) {
 	}
 }
 
-// left waits until nobody has a place or a slot any more.
+// left waits until all subscriptions and slots are released.
 func (h *fakeRelay) left() {
 	h.until(func() bool {
-		for _, p := range h.places {
+		for _, p := range h.subs {
 			if p.closed != 1 {
 				return false
 			}
@@ -120,7 +120,7 @@ func (h *fakeRelay) left() {
 	})
 }
 
-// over waits until everybody has left, ends the relay, and looks for what is left.
+// over waits until all viewers have left, closes the server, and checks that nothing is left.
 func (h *fakeRelay) over(t testing.TB) {
 	t.Helper()
 	h.left()
@@ -128,53 +128,53 @@ func (h *fakeRelay) over(t testing.TB) {
 		t.Error(err)
 	}
 	if n := h.Sessions(); n != 0 {
-		t.Errorf("%d sessions are left", n)
+		t.Errorf("got %d sessions, want 0", n)
 	}
 }
 
-// push has packets come to everybody, now.
+// push sends packets to all viewers now.
 func (h *fakeRelay) push(packets ...*packetbuf.Packet) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, p := range packets {
 		p.Arrived = time.Now()
 	}
-	for _, p := range h.places {
+	for _, p := range h.subs {
 		p.packets = append(p.packets, packets...)
-		close(p.news)
-		p.news = make(chan struct{})
+		close(p.more)
+		p.more = make(chan struct{})
 	}
 }
 
-// end has the stream end.
+// end ends the stream.
 func (h *fakeRelay) end() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, p := range h.places {
+	for _, p := range h.subs {
 		close(p.done)
 	}
 }
 
-// place is one viewer's. Its house's mu guards it.
-type place struct {
+// fakeSubscription is the subscription of one viewer. It is guarded by the mutex of its fakeRelay.
+type fakeSubscription struct {
 	h        *fakeRelay
 	packets  []*packetbuf.Packet
 	configs  packetbuf.Configs
-	picture  packetbuf.Codec // where there is no configuration of it
+	picture  packetbuf.Codec // video codec without a configuration
 	reorders bool
 	answers  bool // the publisher can be asked for keyframes
 
 	at, closed, keys, rewinds int
-	news                      chan struct{} // closed when there are more
+	more                      chan struct{} // closed when more packets are available
 	done                      chan struct{}
 }
 
 var errOver = errors.New("the stream is over")
 
-func (p *place) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
+func (p *fakeSubscription) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	for {
 		p.h.mu.Lock()
-		now, news := p.packets[p.at:], p.news
+		now, news := p.packets[p.at:], p.more
 		p.at = len(p.packets)
 		p.h.mu.Unlock()
 		if len(now) > 0 {
@@ -190,27 +190,27 @@ func (p *place) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	}
 }
 
-func (p *place) Skip()                    {}
-func (p *place) Until() time.Time         { return time.Time{} }
-func (p *place) Done() <-chan struct{}    { return p.done }
-func (p *place) Has(packetbuf.Track) bool { return true }
-func (p *place) VideoCodec() packetbuf.Codec {
+func (p *fakeSubscription) Skip()                    {}
+func (p *fakeSubscription) Until() time.Time         { return time.Time{} }
+func (p *fakeSubscription) Done() <-chan struct{}    { return p.done }
+func (p *fakeSubscription) Has(packetbuf.Track) bool { return true }
+func (p *fakeSubscription) VideoCodec() packetbuf.Codec {
 	if c := p.configs[packetbuf.Video]; c != nil {
 		return c.Codec
 	}
 	return p.picture
 }
 
-func (p *place) Config(tr packetbuf.Track) *packetbuf.Packet { return p.configs[tr] }
-func (p *place) Reorders() bool                              { return p.reorders }
-func (p *place) Close()                                      { p.h.note(&p.closed, 1) }
+func (p *fakeSubscription) Config(tr packetbuf.Track) *packetbuf.Packet { return p.configs[tr] }
+func (p *fakeSubscription) Reorders() bool                              { return p.reorders }
+func (p *fakeSubscription) Close()                                      { p.h.note(&p.closed, 1) }
 
-func (p *place) RequestKey() bool {
+func (p *fakeSubscription) RequestKey() bool {
 	p.h.note(&p.keys, 1)
 	return p.answers
 }
 
-func (p *place) Rewind() bool {
+func (p *fakeSubscription) Rewind() bool {
 	p.h.mu.Lock()
 	defer p.h.mu.Unlock()
 	for i := len(p.packets) - 1; i >= 0; i-- {
@@ -223,7 +223,7 @@ func (p *place) Rewind() bool {
 	return false
 }
 
-// response is what the server says.
+// response is a response of the server.
 type response struct {
 	status int
 	header http.Header
@@ -234,7 +234,7 @@ func (r *response) Header() http.Header         { return r.header }
 func (r *response) WriteHeader(status int)      { r.status = status }
 func (r *response) Write(b []byte) (int, error) { return r.body.Write(b) }
 
-// do makes a request without a network between.
+// do performs a request without a network.
 func (h *fakeRelay) do(t testing.TB, method, path, body string, headers ...string) *response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, "http://relay"+path, strings.NewReader(body))
@@ -250,7 +250,7 @@ func (h *fakeRelay) do(t testing.TB, method, path, body string, headers ...strin
 	return w
 }
 
-// post makes an offer.
+// post sends an offer.
 func (h *fakeRelay) post(t testing.TB, offer string) *response {
 	t.Helper()
 	return h.do(t, http.MethodPost, "/live/a/whep", offer, "Content-Type", "application/sdp", "Authorization", "Bearer secret", "User-Agent", "test")

@@ -16,7 +16,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// testViewer is a viewer, which receives and does nothing by itself.
+// testViewer is a viewer that receives, and does nothing by itself.
 type testViewer struct {
 	*webrtc.PeerConnection
 	h        *fakeRelay
@@ -25,14 +25,14 @@ type testViewer struct {
 	packets  [packetbuf.NumTracks]chan *rtp.Packet
 	reports  chan *rtcp.SenderReport
 	tracks   chan *webrtc.TrackRemote
-	closed   chan struct{} // the relay has closed the connection
+	closed   chan struct{} // closed when the relay has closed the connection
 	loops    sync.WaitGroup
 
 	mu   sync.Mutex // guards left, and that no loop begins after it
 	left bool
 }
 
-// newTestViewer makes a viewer that has not asked yet.
+// newTestViewer returns a viewer that has not sent an offer.
 func newTestViewer(t testing.TB, h *fakeRelay) *testViewer {
 	t.Helper()
 	engine := webrtc.SettingEngine{}
@@ -40,7 +40,7 @@ func newTestViewer(t testing.TB, h *fakeRelay) *testViewer {
 	engine.SetInterfaceFilter(func(name string) bool { return strings.HasPrefix(name, "lo") })
 	engine.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	engine.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	engine.DisableSRTPReplayProtection(true) // it is to see what comes again
+	engine.DisableSRTPReplayProtection(true) // so that it receives repeated packets
 	media := &webrtc.MediaEngine{}
 	if err := media.RegisterDefaultCodecs(); err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func newTestViewer(t testing.TB, h *fakeRelay) *testViewer {
 	return w
 }
 
-// read takes what comes of a track, and its reports.
+// read records the packets of a track, and its sender reports.
 func (w *testViewer) read(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
 	w.tracks <- track
 	of := packetbuf.Video
@@ -114,7 +114,7 @@ func (w *testViewer) close() {
 	w.loops.Wait()
 }
 
-// offer makes an offer with all candidates.
+// offer returns an offer with all candidates.
 func (w *testViewer) offer(t testing.TB, o *webrtc.OfferOptions) string {
 	t.Helper()
 	offer, err := w.CreateOffer(o)
@@ -136,13 +136,13 @@ func (w *testViewer) answered(t testing.TB, answer string) {
 	}
 }
 
-// watch has a viewer come.
+// watch connects a viewer.
 func (h *fakeRelay) watch(t testing.TB) *testViewer {
 	t.Helper()
 	w := newTestViewer(t, h)
 	r := h.post(t, w.offer(t, nil))
 	if r.status != http.StatusCreated {
-		t.Fatalf("%d %s", r.status, r.body.String())
+		t.Fatalf("got status %d %s", r.status, r.body.String())
 	}
 	w.location, w.etag = r.header.Get("Location"), r.header.Get("ETag")
 	w.answered(t, r.body.String())
@@ -178,19 +178,19 @@ func (w *testViewer) restart(t *testing.T) {
 	w.answered(t, answer.String())
 }
 
-// next is the next packet of a track.
+// next returns the next packet of a track.
 func (w *testViewer) next(t testing.TB, of packetbuf.Track) *rtp.Packet {
 	t.Helper()
 	select {
 	case p := <-w.packets[of]:
 		return p
 	case <-t.Context().Done():
-		t.Fatal("no packet")
+		t.Fatal("got no packet")
 		return nil
 	}
 }
 
-// frame is the next whole picture, as its payloads and the first of its packets.
+// frame returns the payloads of the next complete frame, and its first packet.
 func (w *testViewer) frame(t testing.TB) (payloads [][]byte, first *rtp.Packet) {
 	t.Helper()
 	for {
@@ -199,7 +199,7 @@ func (w *testViewer) frame(t testing.TB) (payloads [][]byte, first *rtp.Packet) 
 			first = p
 		}
 		if p.Timestamp != first.Timestamp || int(p.SequenceNumber-first.SequenceNumber) != len(payloads) {
-			t.Fatalf("%v behind %v and %d others", p.Header, first.Header, len(payloads))
+			t.Fatalf("got %v after %v and %d others", p.Header, first.Header, len(payloads))
 		}
 		if payloads = append(payloads, p.Payload); p.Marker {
 			return payloads, first
@@ -207,8 +207,8 @@ func (w *testViewer) frame(t testing.TB) (payloads [][]byte, first *rtp.Packet) 
 	}
 }
 
-// says sends feedback.
-func (w *testViewer) says(t testing.TB, p rtcp.Packet) {
+// sendFeedback sends RTCP feedback.
+func (w *testViewer) sendFeedback(t testing.TB, p rtcp.Packet) {
 	t.Helper()
 	if err := w.WriteRTCP([]rtcp.Packet{p}); err != nil {
 		t.Fatal(err)
