@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// compose is what the tests look at of a Compose file.
+// compose is the part of a Compose file that the tests check.
 type compose struct {
 	Services map[string]struct {
 		Image, Build string
@@ -30,8 +30,8 @@ func readCompose(t *testing.T) (c compose) {
 	return c
 }
 
-// The containers are fixed versions that tell whether they are well; what they mount is there,
-// and is no way into the machine; nothing but media is open to everyone.
+// Containers have fixed versions and health checks. Mounted files exist and give no access to
+// the host. Only media ports are open to everyone.
 func TestCompose(t *testing.T) {
 	c := readCompose(t)
 	for name, s := range c.Services {
@@ -66,11 +66,11 @@ func TestCompose(t *testing.T) {
 		}
 	}
 	if len(c.Services) != 3 {
-		t.Errorf("%d services", len(c.Services))
+		t.Errorf("got %d services", len(c.Services))
 	}
 }
 
-// What is set for the relay is right, and refused without a token.
+// The relay's configuration is valid, and rejected without a token.
 func TestComposeConfiguresTheRelay(t *testing.T) {
 	variables := regexp.MustCompile(`\$\{(\w+)(:[?-])([^}]*)\}`)
 	for _, token := range []string{"secret", ""} {
@@ -95,15 +95,15 @@ func TestComposeConfiguresTheRelay(t *testing.T) {
 			continue
 		}
 		if err != nil || len(notices) > 0 {
-			t.Fatalf("%v, %v", err, notices)
+			t.Fatalf("got %v, %v", err, notices)
 		}
 		if cfg.Admin.Token != token || cfg.Admin.Listen != ":8081" || cfg.State.File == "" {
-			t.Errorf("%+v", cfg)
+			t.Errorf("got %+v", cfg)
 		}
 	}
 }
 
-// Prometheus finds the relay, and Grafana Prometheus and its dashboards.
+// Prometheus scrapes the relay, and Grafana has Prometheus and its dashboards.
 func TestComposeFits(t *testing.T) {
 	c := readCompose(t)
 	var scrape struct {
@@ -117,15 +117,15 @@ func TestComposeFits(t *testing.T) {
 	read(t, "prometheus/compose.yml", &scrape)
 	job := scrape.Scrape[0]
 	if job.Static[0].Targets[0] != "holdfast:8081" || job.Auth.File != "/run/secrets/"+c.Services["prometheus"].Secrets[0] {
-		t.Errorf("%+v", job)
+		t.Errorf("got %+v", job)
 	}
 	if !slices.Contains(c.Services["prometheus"].Command, "--config.file=/etc/prometheus/compose.yml") {
-		t.Errorf("%v", c.Services["prometheus"].Command)
+		t.Errorf("got %v", c.Services["prometheus"].Command)
 	}
 	var sources struct{ Datasources []struct{ Type, URL string } }
 	read(t, "grafana/provisioning/datasources/prometheus.yaml", &sources)
 	if s := sources.Datasources[0]; s.Type != "prometheus" || s.URL != "http://prometheus:9090" {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v", s)
 	}
 	var boards struct {
 		Providers []struct{ Options struct{ Path string } }

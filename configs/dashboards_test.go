@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// dashboard is what the tests look at of Grafana's format.
+// dashboard is the part of Grafana's format that the tests check.
 type dashboard struct {
 	file, UID   string
 	Tags        []string
@@ -54,23 +54,23 @@ func readDashboards(t *testing.T) (out []dashboard) {
 		}
 		d := dashboard{file: file}
 		if err := json.Unmarshal(b, &d); err != nil {
-			t.Fatalf("%s: %v", file, err)
+			t.Fatalf("%s: got %v", file, err)
 		}
 		out = append(out, d)
 	}
 	return out
 }
 
-// The dashboards, and what can be chosen on each.
+// The dashboards and their variables.
 var wanted = map[string][]string{
 	"holdfast-fleet":  {"datasource", "job", "instance"},
 	"holdfast-stream": {"datasource", "job", "instance", "stream"},
 	"holdfast-routes": {"datasource", "job", "instance", "group", "stream"},
 }
 
-// TestDashboards holds what Grafana needs to show them anywhere: a data source to choose, a
-// unit and a word of advice for each panel, a place that no other panel has, and ways from one
-// dashboard to the next.
+// TestDashboards checks what Grafana needs to show the dashboards anywhere: a selectable data
+// source, a unit and a description for each panel, panels that do not overlap, and links between
+// the dashboards.
 func TestDashboards(t *testing.T) {
 	seen := map[string]bool{}
 	for _, d := range readDashboards(t) {
@@ -99,7 +99,7 @@ func TestDashboards(t *testing.T) {
 func (p *panel) check(t *testing.T, before []panel) {
 	t.Helper()
 	if p.GridPos.W < 1 || p.GridPos.X+p.GridPos.W > 24 {
-		t.Errorf("%s: %+v", p.Title, p.GridPos)
+		t.Errorf("%s: got %+v", p.Title, p.GridPos)
 	}
 	for i := range before {
 		a, b := p.GridPos, before[i].GridPos
@@ -112,15 +112,15 @@ func (p *panel) check(t *testing.T, before []panel) {
 	}
 	units := []string{"short", "s", "bps", "bytes", "percentunit"}
 	if p.Datasource.UID != "${datasource}" || !slices.Contains(units, p.FieldConfig.Defaults.Unit) || len(p.Targets) == 0 || p.Description == "" {
-		t.Errorf("%s: %+v", p.Title, p)
+		t.Errorf("%s: got %+v", p.Title, p)
 	}
 	for _, target := range p.Targets {
 		if target.Datasource.UID != "${datasource}" || !strings.Contains(target.Expr, `instance=~"$instance"`) {
-			t.Errorf("%s: %+v", p.Title, target)
+			t.Errorf("%s: got %+v", p.Title, target)
 		}
 		// Relays that pull from each other have streams of the same name.
 		if strings.Contains(target.Expr, `stream=~"$stream"`) && !strings.Contains(target.Expr, " by (") && !strings.Contains(target.LegendFormat, "{{instance}}") {
-			t.Errorf("%s does not say which relay: %s", p.Title, target.LegendFormat)
+			t.Errorf("%s does not say which relay: got %s", p.Title, target.LegendFormat)
 		}
 		for metric, states := range map[string]int{"holdfast_stream_state{": 4, "holdfast_route_state{": 6} {
 			if !strings.HasPrefix(target.Expr, metric) {
@@ -145,7 +145,7 @@ func (p *panel) check(t *testing.T, before []panel) {
 	}
 }
 
-// TestDashboardQueries has Prometheus read every query, as if each were a rule.
+// TestDashboardQueries lets Prometheus parse every query, as if each were a rule.
 func TestDashboardQueries(t *testing.T) {
 	rules := strings.Builder{}
 	rules.WriteString("groups:\n- name: dashboard\n  rules:\n")

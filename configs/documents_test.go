@@ -101,9 +101,9 @@ func TestDocumentLinks(t *testing.T) {
 				target = filepath.Join(filepath.Dir(file), path)
 			}
 			if _, err := os.Stat(target); err != nil {
-				t.Errorf("%s: %s: %v", file, m[1], err)
+				t.Errorf("%s: got %s: %v", file, m[1], err)
 			} else if fragment != "" && !slices.Contains(fragments(readDocument(t, target)), fragment) {
-				t.Errorf("%s: %s: no such heading", file, m[1])
+				t.Errorf("%s: got %s: no such heading", file, m[1])
 			}
 		}
 	}

@@ -11,7 +11,7 @@ import (
 func TestFaults(t *testing.T) {
 	tests := []struct {
 		name, file string
-		want       []string // whole faults, in any order; all there are
+		want       []string // complete faults, in any order
 	}{
 		{"unknown keys", "rtmp: {lisen: x}\nhold: 3s\nstreams: [{match: '*/*', Hold: 3s}]\nnonsense: 1\n", []string{
 			"rtmp.lisen: there is no such key; did you mean rtmp.listen?",
@@ -125,11 +125,11 @@ pull:
 				if i := slices.Index(got, want); i >= 0 {
 					got = slices.Delete(got, i, i+1)
 				} else {
-					t.Errorf("missing: %s", want)
+					t.Errorf("missing: got %s", want)
 				}
 			}
 			for _, more := range got {
-				t.Errorf("unexpected: %s", more)
+				t.Errorf("unexpected: got %s", more)
 			}
 		})
 	}
@@ -157,7 +157,7 @@ func TestBadFiles(t *testing.T) {
 		_, _, err := Load(write(t, tt[0]), nil)
 		var faults Faults
 		if !errors.As(err, &faults) || len(faults) != 1 || !strings.Contains(faults.Placed(), tt[1]) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v", name, err)
 		}
 	}
 	if _, _, err := Load(t.TempDir(), nil); err == nil {
@@ -165,7 +165,7 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
-// TestFaultsByOrigin names where a wrong value comes from, and shows no secret.
+// TestFaultsByOrigin checks that a fault names the origin of a value, and contains no secret.
 func TestFaultsByOrigin(t *testing.T) {
 	t.Setenv("HOLDFAST_DEFAULTS_HOLD", "long")
 	t.Setenv("HOLDFAST_RESUME_KEY", "hush")
@@ -184,7 +184,7 @@ func TestFaultsByOrigin(t *testing.T) {
 	}
 }
 
-// TestICESecrets has servers with a secret that is shared, in place of a credential.
+// TestICESecrets configures servers with a shared secret in place of a credential.
 func TestICESecrets(t *testing.T) {
 	cfg, _, err := Load(write(t, `webrtc: {ice_servers: [{url: "turn:h", secret: north, username: cam, lifetime: 1h}, {url: "turns:h", secret: s}]}`), nil)
 	if err != nil {
@@ -199,7 +199,7 @@ func TestICESecrets(t *testing.T) {
 		`{url: "turn:h", secret: s, lifetime: 5s}`:               "ice_servers[0].lifetime: 5s is out of range",
 	} {
 		if _, _, err := Load(write(t, "webrtc: {ice_servers: ["+text+"]}"), nil); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", text, err, want)
+			t.Errorf("%s: got %v, want %q", text, err, want)
 		}
 	}
 }

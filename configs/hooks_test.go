@@ -15,13 +15,13 @@ hooks:
   - {url: "http://127.0.0.1:9000/", secret: s, events: [on_play], match: "live/*", timeout: 500ms, on_error: allow, insecure: true, cache: 1m}
 `)
 	if len(cfg.Hooks) != 2 {
-		t.Fatalf("%+v", cfg.Hooks)
+		t.Fatalf("got %+v", cfg.Hooks)
 	}
 	if h := cfg.Hooks[0]; !slices.Equal(h.Events, HookEvents()) || h.Match != "*/*" || h.Timeout != 2*time.Second || h.OnError != "deny" || h.Cache != 0 {
-		t.Errorf("%+v", h)
+		t.Errorf("got %+v", h)
 	}
 	if h := cfg.Hooks[1]; !slices.Equal(h.Events, []string{"on_play"}) || h.Secret != "s" || !h.Insecure || h.Cache != time.Minute || h.OnError != "allow" {
-		t.Errorf("%+v", h)
+		t.Errorf("got %+v", h)
 	}
 	other, _ := load(t, "")
 	if _, live, restart := Reload(cfg, other); !slices.Equal(live, []string{"hooks"}) || len(restart) > 0 {
@@ -45,7 +45,7 @@ hooks:
 	for _, f := range faults {
 		keys = append(keys, f.Key)
 		if f.Right == "" || strings.Contains(f.Problem+f.Right, "s3cret") {
-			t.Errorf("%+v", f)
+			t.Errorf("got %+v", f)
 		}
 	}
 	want := []string{
@@ -53,6 +53,6 @@ hooks:
 		"hooks[1].events[1]", "hooks[1].url", "hooks[2].url", "hooks[2].urll", "hooks[3]",
 	}
 	if slices.Sort(keys); !slices.Equal(keys, want) {
-		t.Errorf("%q", keys)
+		t.Errorf("got %q", keys)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// write makes a configuration file.
+// write creates a configuration file.
 func write(t testing.TB, text string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "holdfast.yaml")
@@ -23,7 +23,7 @@ func write(t testing.TB, text string) string {
 	return file
 }
 
-// flags are those of a command, with args given.
+// flags returns the flags of a command with args.
 func flags(t testing.TB, args ...string) *pflag.FlagSet {
 	t.Helper()
 	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
@@ -34,7 +34,7 @@ func flags(t testing.TB, args ...string) *pflag.FlagSet {
 	return fs
 }
 
-// load expects a configuration without faults.
+// load loads a configuration without faults.
 func load(t testing.TB, text string, args ...string) (*Config, []string) {
 	t.Helper()
 	cfg, notices, err := Load(write(t, text), flags(t, args...))
@@ -57,11 +57,11 @@ func TestDefaults(t *testing.T) {
 	} {
 		cfg, notices, err := source()
 		if err != nil || len(notices) > 0 {
-			t.Errorf("%s: %v, %q", name, err, notices)
+			t.Errorf("%s: got %v, %q", name, err, notices)
 			continue
 		}
 		if !reflect.DeepEqual(*cfg, want) {
-			t.Errorf("%s: %+v", name, cfg)
+			t.Errorf("%s: got %+v", name, cfg)
 		}
 	}
 }
@@ -82,7 +82,7 @@ func TestPrecedence(t *testing.T) {
 		"udp_listen, off by flag":  {cfg.WebRTC.UDPListen, ""},
 	} {
 		if got[0] != got[1] {
-			t.Errorf("%s: %v, want %v", key, got[0], got[1])
+			t.Errorf("%s: got %v, want %v", key, got[0], got[1])
 		}
 	}
 	if !slices.Equal(cfg.Defaults.PublishKeys, []string{"a", "b"}) {
@@ -104,7 +104,7 @@ func TestEveryKey(t *testing.T) {
 		group := strings.Split(k.name, ".")
 		yaml := strings.Join(group, ": {") + ": '" + text + "'" + strings.Repeat("}", len(group)-1)
 		if cfg, _, err := Load(write(t, yaml), nil); err != nil || !reflect.DeepEqual(*cfg, want) {
-			t.Errorf("%s: %v", yaml, err)
+			t.Errorf("%s: got %v", yaml, err)
 		}
 		t.Run(k.env(), func(t *testing.T) {
 			t.Setenv(k.env(), text)
@@ -146,13 +146,13 @@ streams:
 	closed := cfg.Stream("live/closed")
 	if !slices.Equal(closed.PublishKeys, []string{"c"}) || closed.Buffer.Bytes != 8<<20 || closed.Buffer.Duration != 30*time.Second ||
 		closed.Hold != 40*time.Second || closed.Takeover != "never" || len(closed.Transcode) != 1 {
-		t.Errorf("%+v", closed)
+		t.Errorf("got %+v", closed)
 	}
 	if open := cfg.Stream("live/open"); len(open.PublishKeys) != 0 || open.Hold != time.Minute || len(open.Transcode) != 2 {
-		t.Errorf("%+v", open)
+		t.Errorf("got %+v", open)
 	}
 	if other := cfg.Stream("app/other"); !reflect.DeepEqual(*other, cfg.Defaults) {
-		t.Errorf("%+v", other)
+		t.Errorf("got %+v", other)
 	}
 	if rendition := cfg.Stream("live/closed~360p"); rendition != closed {
 		t.Error("a rendition has not its parent's settings")
@@ -178,14 +178,14 @@ pull:
 	want.Routes = []Route{{Name: "a", URL: "rtmp://a.example/live/{name}?key=x"}}
 	want.Ladder = []string{"full", "rendition:360p"}
 	if !reflect.DeepEqual(cfg.Push, []Group{want}) || !cfg.Pull[0].OnDemand {
-		t.Errorf("%+v", cfg.Push)
+		t.Errorf("got %+v", cfg.Push)
 	}
 	if len(notices) != 0 {
-		t.Errorf("%q", notices)
+		t.Errorf("got %q", notices)
 	}
 }
 
-// TestValues holds what is written against what it means.
+// TestValues checks the meaning of written values.
 func TestValues(t *testing.T) {
 	cfg, _ := load(t, `
 defaults: &base
@@ -203,13 +203,13 @@ streams:
 `)
 	d := cfg.Defaults
 	if d.Silence != AutoDuration(1500*time.Millisecond) || d.Hold != 0 || d.Buffer.Bytes != 1_500_000_000 || d.Viewer.Gather != 0 || !d.SlowPublisher {
-		t.Errorf("%+v", d)
+		t.Errorf("got %+v", d)
 	}
 	if !slices.Equal(d.PublishKeys, []string{"0123", "1e5", "true", "no", "0x10"}) || cfg.Admin.Token != "007" {
 		t.Error("secrets are not what was written:", d.PublishKeys, cfg.Admin.Token)
 	}
 	if s := cfg.Stream("a/b"); s.Hold != 5*time.Second || !s.SlowPublisher {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v", s)
 	}
 }
 
@@ -218,12 +218,12 @@ func TestSizes(t *testing.T) {
 		"0": 0, "1": 1, "64MiB": 64 << 20, "64 MiB": 64 << 20, "64MB": 64e6, "500k": 500e3, "1GB": 1e9, "2GiB": 2 << 30, "1.5KiB": 1536, "7B": 7, "3M": 3e6,
 	} {
 		if got, ok := parseSize(text); !ok || got != want {
-			t.Errorf("%q: %d, %v", text, got, ok)
+			t.Errorf("%q: got %d, %v", text, got, ok)
 		}
 	}
 	for _, text := range []string{"", "MiB", "-1", "1e3", "0x10", "NaN", "Inf", "1TB", "64 iB", "1_000", "99999999999999999GB", "1..5"} {
 		if got, ok := parseSize(text); ok {
-			t.Errorf("%q: %d", text, got)
+			t.Errorf("%q: got %d", text, got)
 		}
 	}
 	for _, s := range []Size{0, 1, 1023, 1 << 10, 1<<20 + 1, 64 << 20, 3 << 30} {
@@ -248,11 +248,11 @@ streams:
 		"the environment variable HOLDFAST_RTMP_LISTN is unknown and ignored; did you mean HOLDFAST_RTMP_LISTEN?",
 	}
 	if !slices.Equal(notices, want) {
-		t.Errorf("%s", strings.Join(notices, "\n"))
+		t.Errorf("got %s", strings.Join(notices, "\n"))
 	}
 }
 
-// FuzzLoad reads any file: it may be refused, and must not end the process or take long.
+// FuzzLoad reads any file: it may be rejected, but must not crash the process or take long.
 func FuzzLoad(f *testing.F) {
 	reference, err := os.ReadFile("holdfast.yaml")
 	if err != nil {
@@ -270,7 +270,7 @@ func FuzzLoad(f *testing.F) {
 		cfg, _, err := Load(file, nil)
 		var faults Faults
 		if (cfg == nil) == (err == nil) || err != nil && !errors.As(err, &faults) {
-			t.Errorf("%v and %v", cfg, err)
+			t.Errorf("got %v and %v", cfg, err)
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// promtool runs Prometheus' checker, if there is one. Under CI there has to be.
+// promtool runs Prometheus' checker, if it is installed. In CI it must be.
 func promtool(t *testing.T, args ...string) {
 	t.Helper()
 	program, err := exec.LookPath("promtool")
@@ -22,7 +22,7 @@ func promtool(t *testing.T, args ...string) {
 	}
 	out, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput() //nolint:gosec // the test's own
 	if err != nil || strings.Contains(string(out), "WARNING") {
-		t.Errorf("promtool: %v\n%s", err, out)
+		t.Errorf("promtool: got %v\n%s", err, out)
 	}
 }
 
@@ -34,7 +34,7 @@ func read(t *testing.T, file string, into any) {
 		err = yaml.Unmarshal(b, into)
 	}
 	if err != nil {
-		t.Fatalf("%s: %v", file, err)
+		t.Fatalf("%s: got %v", file, err)
 	}
 }
 
@@ -44,13 +44,13 @@ func TestPrometheus(t *testing.T) {
 	promtool(t, "test", "rules", "prometheus/holdfast.rules.test.yaml")
 }
 
-// In containers the configuration is the same but for where the relay is, and its token.
+// In containers the configuration is the same, except for the relay's address and token.
 func TestPrometheusInContainers(t *testing.T) {
 	const secret = "/run/secrets/admin_token"
 	dir := t.TempDir()
 	b, err := os.ReadFile("prometheus/compose.yml")
 	if err != nil || !strings.Contains(string(b), secret) {
-		t.Fatalf("%v\n%s", err, b)
+		t.Fatalf("got %v\n%s", err, b)
 	}
 	rules, err := os.ReadFile("prometheus/holdfast.rules.yaml")
 	if err != nil {
@@ -74,7 +74,7 @@ type alert struct {
 	Labels, Annotations map[string]string
 }
 
-// Each alert tells what it is, where to look and what to do, and has a story in which it fires.
+// Each alert says what is wrong, where to look and what to do, and has a test in which it fires.
 func TestAlerts(t *testing.T) {
 	var rules struct{ Groups []struct{ Rules []alert } }
 	read(t, "prometheus/holdfast.rules.yaml", &rules)
@@ -98,7 +98,7 @@ func TestAlerts(t *testing.T) {
 				t.Errorf("%s has the severity %q", r.Alert, s)
 			}
 			if fires := `ALERTS{alertname="` + r.Alert + `", alertstate="firing"`; !strings.Contains(string(stories), fires) {
-				t.Errorf("%s fires in no story", r.Alert)
+				t.Errorf("got %s fires in no story", r.Alert)
 			}
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// placed is what is wrong with a configuration, with its places.
+// placed returns the faults of a configuration with their places.
 func placed(t *testing.T, err error) string {
 	t.Helper()
 	var faults Faults
@@ -86,7 +86,7 @@ func TestWarningPlaces(t *testing.T) {
 	}
 }
 
-// The places of a file cost no more than its size allows, however long its keys are.
+// The cost of a file's places is bounded by its size, however long its keys are.
 func TestPlacesAreBounded(t *testing.T) {
 	long := strings.Repeat("k", maxFile/2)
 	for name, text := range map[string]string{
@@ -100,7 +100,7 @@ func TestPlacesAreBounded(t *testing.T) {
 			size += len(key)
 		}
 		if err != nil || size > maxKeyLength*maxNodes || time.Since(begun) > 10*time.Second {
-			t.Errorf("%s: %v, %d bytes of keys in %v", name, err, size, time.Since(begun))
+			t.Errorf("%s: got %v, %d bytes of keys in %v", name, err, size, time.Since(begun))
 		}
 	}
 }

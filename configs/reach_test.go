@@ -44,7 +44,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// Patterns overlap that match one name both.
+// Patterns overlap if both match one name.
 func TestOverlaps(t *testing.T) {
 	pattern := rapid.StringMatching(`([ab?*]|\[ab\]|\[^a\]){1,6}`)
 	rapid.Check(t, func(t *rapid.T) {
@@ -53,13 +53,13 @@ func TestOverlaps(t *testing.T) {
 		for range 20 {
 			name := rapid.StringMatching(`[abc]{1,7}`).Draw(t, "name")
 			if !met && matches(a, name) && matches(b, name) {
-				t.Fatalf("%q and %q do not overlap, but both match %q", a, b, name)
+				t.Fatalf("got %q and %q do not overlap, but both match %q", a, b, name)
 			}
 		}
 	})
 	for _, apart := range [][2]string{{"live/*", "cam/*"}, {"live/a*", "live/b*"}, {"live/?", "live/??"}} {
 		if overlaps(apart[0], apart[1]) {
-			t.Errorf("%q overlap", apart)
+			t.Errorf("got %q overlap", apart)
 		}
 	}
 }

@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// TestReference holds configs/holdfast.yaml: no fault, every key, its default.
+// TestReference checks configs/holdfast.yaml: it has no fault, and every key with its default.
 func TestReference(t *testing.T) {
 	cfg, notices, err := Load("holdfast.yaml", nil)
 	if err != nil || len(notices) > 0 {
 		t.Fatal(err, notices)
 	}
 	if want := Default(); !reflect.DeepEqual(*cfg, want) {
-		t.Errorf("%+v\nwant %+v", *cfg, want)
+		t.Errorf("got %+v\nwant %+v", *cfg, want)
 	}
 	tree, faults := readFile("holdfast.yaml")
 	if faults != nil {
@@ -41,8 +41,8 @@ func written(tree map[string]any, prefix string) (out []string) {
 	return out
 }
 
-// TestReferenceExamples takes the comment signs off the examples of the reference file:
-// they are right, and a group of routes shows every key with its default.
+// TestReferenceExamples uncomments the examples of the reference file: they are valid, and a
+// group of routes shows every key with its default.
 func TestReferenceExamples(t *testing.T) {
 	b, err := os.ReadFile("holdfast.yaml")
 	if err != nil {
@@ -64,15 +64,15 @@ func TestReferenceExamples(t *testing.T) {
 	}
 	cfg, _, err := Load(write(t, examples.String()), nil)
 	if err != nil {
-		t.Fatalf("%v in:\n%s", err, examples.String())
+		t.Fatalf("got %v in:\n%s", err, examples.String())
 	}
 	if len(cfg.Streams) != 1 || len(cfg.Push) != 1 || len(cfg.Pull) != 1 {
-		t.Fatalf("%s", examples.String())
+		t.Fatalf("got %s", examples.String())
 	}
 	if hook := defaultHook(); len(cfg.Hooks) == 1 {
 		hook.URL, hook.Secret, hook.Match = cfg.Hooks[0].URL, cfg.Hooks[0].Secret, cfg.Hooks[0].Match
 		if !reflect.DeepEqual(cfg.Hooks[0], hook) {
-			t.Errorf("%+v\nwant %+v", cfg.Hooks[0], hook)
+			t.Errorf("got %+v\nwant %+v", cfg.Hooks[0], hook)
 		}
 	} else {
 		t.Error("there is no hook")
@@ -104,6 +104,6 @@ func TestReferenceExamples(t *testing.T) {
 	want := defaultGroup()
 	want.Match, want.Name, want.Routes = cfg.Push[0].Match, cfg.Push[0].Name, cfg.Push[0].Routes
 	if !reflect.DeepEqual(cfg.Push[0], want) {
-		t.Errorf("%+v\nwant %+v", cfg.Push[0], want)
+		t.Errorf("got %+v\nwant %+v", cfg.Push[0], want)
 	}
 }

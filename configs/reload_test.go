@@ -48,7 +48,8 @@ streams: [{match: "b/*"}]
 	}
 }
 
-// TestReloadKeepsTheDoorShut: an address off loopback stays, so its token does.
+// TestReloadKeepsTheDoorShut checks that the token of an address off loopback stays if the
+// address does.
 func TestReloadKeepsTheDoorShut(t *testing.T) {
 	was, _ := load(t, "admin: {listen: '0.0.0.0:8081', token: hush}")
 	now, _ := load(t, "")
@@ -58,14 +59,14 @@ func TestReloadKeepsTheDoorShut(t *testing.T) {
 	}
 }
 
-// changes tells how often a watcher of file called, until the test ends.
+// changes returns how often a watcher of file called, until the test ends.
 func changes(t *testing.T, file string) <-chan struct{} {
 	t.Helper()
 	_, calls := watching(t, file)
 	return calls
 }
 
-// watching is a watcher of file that runs until the test ends, and its calls.
+// watching starts a watcher of file that runs until the test ends, and returns its calls.
 func watching(t *testing.T, file string) (*Watcher, <-chan struct{}) {
 	t.Helper()
 	w, err := NewWatcher(file)
@@ -121,15 +122,15 @@ func TestWatch(t *testing.T) {
 	called(t, calls, "a removal and a new file")
 
 	put(t, next, "beside")
-	put(t, file, "five") // one call for both: what is beside concerns nobody
+	put(t, file, "five") // one call for both: other files do not count
 	called(t, calls, "a write")
 	if len(calls) > 0 {
 		t.Error("called once too often")
 	}
 }
 
-// TestWatchLinks swaps links as a mounted ConfigMap does: the file leads through a link to
-// a folder that is replaced.
+// TestWatchLinks swaps links as a mounted ConfigMap does: the file is reached through a link to
+// a directory that is replaced.
 func TestWatchLinks(t *testing.T) {
 	dir := t.TempDir()
 	for _, version := range []string{"v1", "v2"} {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// secretFile makes a file that its owner alone may read.
+// secretFile creates a file that only its owner can read.
 func secretFile(t *testing.T, text string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "secret")
@@ -48,7 +48,8 @@ streams:
 	}
 }
 
-// Flags beat environment beats file, whichever of a pair they set; two of a pair in one place are a fault.
+// Flags override the environment, which overrides the file, whichever of a pair they set.
+// Setting both of a pair in one place is a fault.
 func TestSecretFilePrecedence(t *testing.T) {
 	file := secretFile(t, "from-a-file")
 	inFile := "admin: {token: in-the-configuration}\n"
@@ -87,7 +88,7 @@ func TestSecretFilePrecedence(t *testing.T) {
 	}
 }
 
-// A file of secrets that holds none would leave open to everyone what it is to close.
+// A file without secrets is a fault, because it would open what it should protect.
 func TestBadSecretFiles(t *testing.T) {
 	empty, comments, long := secretFile(t, "\n"), secretFile(t, "# none yet\n"), secretFile(t, "one\ntwo\n")
 	config := write(t, "defaults:\n  play_secret_file: "+empty+"\n  publish_keys_file: "+comments+"\nstreams:\n  - match: 'a/*'\n  - match: 'b/*'\n    play_secret_file: "+long+"\n    publish_keys_file: /nowhere/keys\n  - match: 'c/*'\n    play_secret: x\n    play_secret_file: y\n")
@@ -117,23 +118,23 @@ func TestSecretFilePermissions(t *testing.T) {
 		cfg, _ := load(t, "defaults: {play_secret_file: "+file+"}\nstreams: [{match: 'a/*'}]\n")
 		got := cfg.Warnings()
 		if (len(got) == 1) != want || len(got) > 1 || want && !strings.HasPrefix(got[0], fmt.Sprintf("defaults.play_secret_file: other users can read or change %s (%04o); run chmod 640 %[1]s, and chgrp holdfast ", file, mode)) {
-			t.Errorf("%04o: %q, want a warning: %v", mode, got, want)
+			t.Errorf("%04o: got %q, want a warning: %v", mode, got, want)
 		}
 	}
 }
 
-// What is advised about a file that cannot be read goes by why it cannot.
+// The hint for an unreadable file depends on the reason.
 func TestAdviceOnUnreadableFiles(t *testing.T) {
 	denied := &os.PathError{Op: "open", Path: "x", Err: os.ErrPermission}
 	if got := readable(denied); !strings.Contains(got, "run it with sudo, or as the user of the relay") {
-		t.Errorf("without the permission: %q", got)
+		t.Errorf("without the permission: got %q", got)
 	}
 	if got := readable(os.ErrNotExist); got != "name a file that can be read" {
-		t.Errorf("without the file: %q", got)
+		t.Errorf("without the file: got %q", got)
 	}
 }
 
-// The files of secrets are watched, those of before no longer.
+// The current secret files are watched, earlier ones no longer.
 func TestWatchSecrets(t *testing.T) {
 	file, secret := write(t, "one"), secretFile(t, "one")
 	w, calls := watching(t, file)
@@ -167,7 +168,7 @@ func TestFind(t *testing.T) {
 		{[]string{first, second}, first}, {[]string{"/nowhere/holdfast.yaml", second}, second}, {[]string{t.TempDir(), second}, second}, {nil, ""},
 	} {
 		if got := Find(tt.files); got != tt.want {
-			t.Errorf("in %q: %q, want %q", tt.files, got, tt.want)
+			t.Errorf("in %q: got %q, want %q", tt.files, got, tt.want)
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// The unit leaves the relay the descriptors and the time to drain that its defaults ask for, and the
-// configuration that is packaged with it is right and keeps state where the unit lets it write.
+// The unit gives the relay the descriptors and the drain time that the defaults require. The
+// packaged configuration is valid, and keeps state in a directory that the unit makes writable.
 func TestSystemdUnit(t *testing.T) {
 	unit, err := os.ReadFile("systemd/holdfast.service")
 	if err != nil {
@@ -24,7 +24,7 @@ func TestSystemdUnit(t *testing.T) {
 	}
 	cfg, notices, err := Load("systemd/holdfast.yaml", nil)
 	if err != nil || len(notices) > 0 {
-		t.Fatalf("the packaged configuration: %v, %v", notices, err)
+		t.Fatalf("the packaged configuration: got %v, %v", notices, err)
 	}
 	if files, err := strconv.Atoi(value("LimitNOFILE")); err != nil || files < 2*cfg.Limits.Connections {
 		t.Errorf("got LimitNOFILE %d, %v, want twice limits.connections, %d", files, err, 2*cfg.Limits.Connections)

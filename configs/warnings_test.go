@@ -32,12 +32,12 @@ func TestWeakSecrets(t *testing.T) {
 		}
 		got := cfg.Warnings()
 		if len(got) != len(want) {
-			t.Errorf("%s: %q, want %q", text, got, want)
+			t.Errorf("%s: got %q, want %q", text, got, want)
 			continue
 		}
 		for _, key := range want {
 			if all := strings.Join(got, "\n"); !strings.Contains(all, key+": ") || !strings.Contains(all, "openssl rand") {
-				t.Errorf("%s: %q, want %s", text, got, key)
+				t.Errorf("%s: got %q, want %s", text, got, key)
 			}
 		}
 		for _, secret := range []string{"s3cret", "password123", "north", "aaaa", strong} {
@@ -61,14 +61,14 @@ func TestWeakSecretsInFiles(t *testing.T) {
 	}
 }
 
-// Secrets that were made at random are not warned of.
+// Random secrets cause no warnings.
 func TestRandomSecrets(t *testing.T) {
 	for range 2000 {
 		var b [18]byte
 		_, _ = rand.Read(b[:])
 		for _, secret := range []string{base64.StdEncoding.EncodeToString(b[:]), fmt.Sprintf("%x", b)} {
 			if guessable(secret) {
-				t.Errorf("%s counts as guessable", secret)
+				t.Errorf("got %s counts as guessable", secret)
 			}
 		}
 	}
@@ -107,7 +107,7 @@ func TestShadowedPatterns(t *testing.T) {
 	}
 }
 
-// A pattern that covers another matches whatever the other does.
+// A pattern that covers another matches everything that the other matches.
 func TestCovers(t *testing.T) {
 	pattern := rapid.StringMatching(`([ab?*]|\[ab\]|\[^a\]){1,6}`)
 	rapid.Check(t, func(t *rapid.T) {
@@ -117,7 +117,7 @@ func TestCovers(t *testing.T) {
 			name := rapid.StringMatching(`[abc]{1,7}`).Draw(t, "name")
 			inA, inB := matches(a, name), matches(b, name)
 			if covered && inB && !inA {
-				t.Fatalf("%q covers %q, but not its %q", a, b, name)
+				t.Fatalf("got %q covers %q, but not its %q", a, b, name)
 			}
 		}
 	})
@@ -132,7 +132,7 @@ func FuzzCovers(f *testing.F) {
 		_, errA := path.Match(a, "")
 		_, errB := path.Match(b, "")
 		if coversPart(a, b) && (errA != nil || errB != nil) {
-			t.Errorf("%q covers %q", a, b)
+			t.Errorf("got %q covers %q", a, b)
 		}
 	})
 }

@@ -75,7 +75,7 @@ streams:
 	}
 }
 
-// Each fault stands behind the line that it is in, and all of them come in one pass.
+// Each fault is preceded by its line, and all are reported at once.
 func TestCheckPlaces(t *testing.T) {
 	path := file(t, "defaults:\n  hold: 48h\nstreams:\n  - match: 'a/*'\n  - match: 'b/*'\n  - match: 'c/*'\n    hls:\n      part: 1h\n")
 	_, stderr, code := run(t, nil, "check", "--config", path)
@@ -87,15 +87,15 @@ func TestCheckPlaces(t *testing.T) {
 	}
 	path = file(t, "rtmp:\n\tlisten: ':1'\n")
 	if _, stderr, code := run(t, nil, "check", "--config", path); code != 1 || !strings.Contains(stderr, path+":2: indented with a tab; YAML indents with spaces\n") {
-		t.Errorf("exit %d: %s", code, stderr)
+		t.Errorf("exit %d: got %s", code, stderr)
 	}
 	path = file(t, "defaults:\n  play_secret: hush\n")
 	if stdout, _, code := run(t, nil, "check", "--config", path); code != 0 || !strings.Contains(stdout, "read "+path+"\n") || !strings.Contains(stdout, path+":2: warning: defaults.play_secret: ") {
-		t.Errorf("exit %d: %s", code, stdout)
+		t.Errorf("exit %d: got %s", code, stdout)
 	}
 }
 
-// A configuration in the working directory is found; one that is named comes before it.
+// A configuration in the working directory is found; a named one has precedence.
 func TestFindsConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	named := file(t, "drain: {timeout: 7s}\n")
@@ -124,7 +124,7 @@ func TestFindsConfiguration(t *testing.T) {
 
 func TestCheckWithoutFile(t *testing.T) {
 	if _, stderr, code := run(t, nil, "check", "--config", "/nowhere/holdfast.yaml"); code != 1 || !strings.Contains(stderr, "there is no file /nowhere/holdfast.yaml") {
-		t.Errorf("exit %d: %s", code, stderr)
+		t.Errorf("exit %d: got %s", code, stderr)
 	}
 }
 
@@ -146,7 +146,7 @@ func TestUnknownFlag(t *testing.T) {
 	}
 }
 
-// A name that is near is suggested, and no other.
+// A similar name is suggested, and no other.
 func TestUnknown(t *testing.T) {
 	for _, tt := range []struct {
 		args []string
@@ -167,7 +167,7 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
-// Help says what a flag's value is, and shows no secret of the environment.
+// The help shows the type of a flag's value, and no secret of the environment.
 func TestHelp(t *testing.T) {
 	stdout, _, _ := run(t, []string{"HOLDFAST_ADMIN_TOKEN=hush"}, "serve", "--help")
 	for _, want := range []string{
@@ -193,11 +193,11 @@ func TestCompletionAndManual(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "man1")
 	if _, stderr, code := run(t, nil, "man", dir); code != 0 {
-		t.Fatalf("exit %d: %s", code, stderr)
+		t.Fatalf("exit %d: got %s", code, stderr)
 	}
 	for _, page := range []string{"holdfast.1", "holdfast-serve.1", "holdfast-check.1", "holdfast-token.1"} {
 		if b, err := os.ReadFile(filepath.Join(dir, page)); err != nil || !strings.HasPrefix(string(b), ".nh\n.TH \"HOLDFAST\" \"1\"") {
-			t.Errorf("%s: %v\n%.200s", page, err, b)
+			t.Errorf("%s: got %v\n%.200s", page, err, b)
 		}
 	}
 }
@@ -278,14 +278,14 @@ func TestHealth(t *testing.T) {
 	}
 	ready.Store(false)
 	if _, stderr, code := run(t, nil, "health", "--admin", admin.URL); code != 1 || !strings.Contains(stderr, "not ready: 503 Service Unavailable the relay is starting or shutting down") {
-		t.Errorf("exit %d: %s", code, stderr)
+		t.Errorf("exit %d: got %s", code, stderr)
 	}
 	if _, stderr, code := run(t, nil, "health", "--admin", "http://"+unused(t)); code != 1 || !strings.Contains(stderr, "no relay answers at http://127.0.0.1:") || !strings.Contains(stderr, "--admin") {
-		t.Errorf("exit %d: %s", code, stderr)
+		t.Errorf("exit %d: got %s", code, stderr)
 	}
 }
 
-// unused is an address where nobody listens.
+// unused returns an address on which nothing listens.
 func unused(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

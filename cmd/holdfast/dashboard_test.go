@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// series are the metrics of a scrape and the labels of each.
+// series maps the metrics of a scrape to their labels.
 func series(scrape string) map[string][]string {
 	sample := regexp.MustCompile(`(?m)^(\w+)(?:\{(.*)\})? \S+$`)
 	label := regexp.MustCompile(`(\w+)="`)
@@ -25,14 +25,14 @@ func series(scrape string) map[string][]string {
 	return out
 }
 
-// nowhere is a route that leads nowhere: what is shown of routes is there all the same.
+// nowhere is a route to an address on which nothing listens, so that metrics of routes exist.
 const nowhere = `
 push:
   - {match: "live/*", name: cdn, routes: [{name: a, url: "rtmp://127.0.0.1:1/live/{name}"}]}
 `
 
-// TestDashboardsShowWhatIsExported holds the dashboards against a relay that has a stream:
-// they name no metric and no label that is not there, and show every metric of the relay.
+// TestDashboardsShowWhatIsExported compares the dashboards with a relay that has a stream: their
+// metrics and labels exist, and they show every metric of the relay.
 func TestDashboardsShowWhatIsExported(t *testing.T) {
 	out, _ := runningDemoOn(t, file(t, nowhere))
 	admin := out.find(t, `admin +http://(\S+)/`)
@@ -66,7 +66,7 @@ func TestDashboardsShowWhatIsExported(t *testing.T) {
 				used = append(used, strings.Split(m[1], ", ")...)
 			}
 			for _, l := range used {
-				if l != "instance" && l != "job" && !slices.Contains(labels, l) { // those two are Prometheus' own
+				if l != "instance" && l != "job" && !slices.Contains(labels, l) { // Prometheus adds those two
 					t.Errorf("%s: %s has no label %s", expr, metric, l)
 				}
 			}
@@ -82,12 +82,12 @@ func TestDashboardsShowWhatIsExported(t *testing.T) {
 	}
 }
 
-// expressions are all queries of all dashboards.
+// expressions returns all queries of all dashboards.
 func expressions(t *testing.T) (out []string) {
 	t.Helper()
 	files, err := filepath.Glob("../../configs/grafana/*.json")
 	if err != nil || len(files) == 0 {
-		t.Fatalf("%v, %v", files, err)
+		t.Fatalf("got %v, %v", files, err)
 	}
 	for _, file := range files {
 		b, err := os.ReadFile(file) //nolint:gosec // the tree's own

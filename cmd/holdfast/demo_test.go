@@ -19,7 +19,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 )
 
-// printer keeps what a demo prints and says when a line has come.
+// printer records the output of a demo, and signals new lines.
 type printer struct {
 	mu      sync.Mutex // guards text
 	text    strings.Builder
@@ -43,7 +43,7 @@ func (p *printer) String() string {
 	return p.text.String()
 }
 
-// find waits for text that matches and returns the first group.
+// find waits for matching text and returns the first group.
 func (p *printer) find(t *testing.T, pattern string) string {
 	t.Helper()
 	re := regexp.MustCompile(pattern)
@@ -60,13 +60,13 @@ func (p *printer) find(t *testing.T, pattern string) string {
 	}
 }
 
-// runningDemo is a demo in this process, whose push breaks every two seconds.
+// runningDemo runs a demo in this process that breaks every two seconds.
 func runningDemo(t *testing.T, flags ...string) (out *printer, stop func() error) {
 	t.Helper()
 	return runningDemoOn(t, "", flags...)
 }
 
-// runningDemoOn is runningDemo with a configuration file.
+// runningDemoOn is like runningDemo, with a configuration file.
 func runningDemoOn(t *testing.T, file string, flags ...string) (out *printer, stop func() error) {
 	t.Helper()
 	fs := pflag.NewFlagSet("demo", pflag.ContinueOnError)
@@ -88,8 +88,8 @@ func runningDemoOn(t *testing.T, file string, flags ...string) (out *printer, st
 	return out, stop
 }
 
-// TestDemo watches a demo over a break of each kind: the viewer is not cut off, its decode
-// times rise, and it is told to whom it owes that.
+// TestDemo watches a demo over a break of each kind: the viewer stays connected, its DTS
+// increase, and the demo prints what happened.
 func TestDemo(t *testing.T) {
 	out, stop := runningDemo(t, "--defaults.publish_keys", "a&b", "--defaults.silence", "500ms")
 	url := out.find(t, `HTTP-FLV +(\S+)`)
@@ -104,7 +104,7 @@ func TestDemo(t *testing.T) {
 		`broke the push \(reset\); the relay noticed at once; 1 viewer keeps watching the last picture`,
 		`back after (1\.[5-9]|2\.\d) s; the viewer stayed`,
 		`broke the push \(socket closed without unpublish\); the relay noticed at once; 1 viewer keeps`,
-		`broke the push \(hang: the socket stays open and nothing comes\); the relay noticed after 0\.\d s; 1 viewer keeps`,
+		`broke the push \(hang: the socket stays open and nothing is sent\); the relay noticed after 0\.\d s; 1 viewer keeps`,
 		`(?s)(back after.*){3}`,
 	} {
 		out.find(t, line)
@@ -122,7 +122,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// play opens a stream, and tries again while it is not live.
+// play opens a stream, and retries while it is not live.
 func play(t *testing.T, ctx context.Context, url string) io.ReadCloser { //nolint:revive // the test first
 	t.Helper()
 	retry := time.NewTicker(20 * time.Millisecond)
@@ -145,10 +145,10 @@ func play(t *testing.T, ctx context.Context, url string) io.ReadCloser { //nolin
 	}
 }
 
-// tally is what a viewer saw.
+// tally counts what a viewer has received.
 type tally struct{ pictures, keys int }
 
-// watch reads until the body ends, and holds decode times against going back.
+// watch reads until the body ends, and checks that DTS never decrease.
 func watch(t *testing.T, body io.Reader) (out tally) {
 	last := map[packetbuf.Track]time.Duration{packetbuf.Video: -1, packetbuf.Audio: -1}
 	for r := flv.NewReader(bufio.NewReader(body), 0); ; {
@@ -177,7 +177,7 @@ func watch(t *testing.T, body io.Reader) (out tally) {
 	}
 }
 
-// TestDemoCommand runs the built command: it says where to watch, and Ctrl-C ends it well.
+// TestDemoCommand runs the built command: it prints URLs, and Ctrl-C ends it cleanly.
 func TestDemoCommand(t *testing.T) {
 	if len(reloadSignals) == 0 {
 		t.Skip("this system has no signals to send")
@@ -209,6 +209,6 @@ func TestDemoCommand(t *testing.T) {
 func TestDemoWithoutRTMP(t *testing.T) {
 	_, stderr, code := run(t, nil, "demo", "--rtmp.listen", "")
 	if code != 1 || !strings.Contains(stderr, "the demo pushes over RTMP, and rtmp.listen is off; set --rtmp.listen :1935") {
-		t.Errorf("exit %d: %s", code, stderr)
+		t.Errorf("exit %d: got %s", code, stderr)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A relay that does not stop is given up, so that SIGTERM ends the process whatever it is doing.
+// If the relay does not stop, the process terminates, whatever it is doing.
 func TestStopWithin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()

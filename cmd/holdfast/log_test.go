@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 )
 
-// Lengths of time are text in every place of a line.
+// Durations are text everywhere in a line.
 func TestLogTimes(t *testing.T) {
 	cfg := configs.Default()
 	cfg.Log.Format = "json"
@@ -26,7 +26,7 @@ func TestLogTimes(t *testing.T) {
 		"at", &moment, "bitrate", 2.5, "n", 7, "err", errors.New("no"), "never_seconds", math.Inf(1))
 	var got map[string]any
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
-		t.Fatalf("%v: %s", err, &out)
+		t.Fatalf("%v: got %s", err, &out)
 	}
 	delete(got, "time")
 	want := map[string]any{"level": "INFO", "msg": "draining", "timeout": "10s", "in": map[string]any{

@@ -20,7 +20,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// binary is the built command, made once for all tests.
+// binary is the built command, built once for all tests.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -42,13 +42,13 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// patience is how long a test waits for what has to come.
+// patience is the timeout of tests that wait.
 const patience = 30 * time.Second
 
-// anyPorts are flags that take free ports.
+// anyPorts are flags that choose free ports.
 var anyPorts = []string{"--rtmp.listen", "127.0.0.1:0", "--http.listen", "127.0.0.1:0", "--admin.listen", "127.0.0.1:0", "--webrtc.udp_listen", "127.0.0.1:0"}
 
-// environment is the test's own without any HOLDFAST_ variable.
+// environment is the test's environment without HOLDFAST_ variables.
 func environment(more ...string) []string {
 	var out []string
 	for _, kv := range os.Environ() {
@@ -59,13 +59,13 @@ func environment(more ...string) []string {
 	return append(out, more...)
 }
 
-// run runs the command to its end and returns what it printed and its exit code.
+// run runs the command and returns its output and exit code.
 func run(t *testing.T, env []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	return runIn(t, "", env, args...)
 }
 
-// runIn is run in a working directory.
+// runIn is like run, in a working directory.
 func runIn(t *testing.T, dir string, env []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, args...)
@@ -79,7 +79,7 @@ func runIn(t *testing.T, dir string, env []string, args ...string) (stdout, stde
 	return out.String(), err.String(), cmd.ProcessState.ExitCode()
 }
 
-// process is a running command and the lines that it has printed, of both streams.
+// process is a running command and the lines that it has printed to both streams.
 type process struct {
 	t   *testing.T
 	cmd *exec.Cmd
@@ -128,7 +128,7 @@ func (p *process) read(r io.Reader) {
 	}
 }
 
-// line waits for the next line that matches and returns its first group, or all of it.
+// line waits for the next matching line, and returns its first group or else the line.
 func (p *process) line(pattern string) string {
 	p.t.Helper()
 	re := regexp.MustCompile(pattern)
@@ -152,13 +152,13 @@ func (p *process) line(pattern string) string {
 	}
 }
 
-// listening waits for the real address of a component.
+// listening waits for the actual address of a component.
 func (p *process) listening(component string) string {
 	p.t.Helper()
 	return p.line(`msg=listening component=` + component + ` addr=(\S+)`)
 }
 
-// stop sends a signal and waits for the end; it returns the exit code.
+// stop sends a signal, waits for the process to exit, and returns the exit code.
 func (p *process) stop(s os.Signal) int {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(s); err != nil {
@@ -167,7 +167,7 @@ func (p *process) stop(s os.Signal) int {
 	return p.exit()
 }
 
-// exit waits for the end and returns the exit code.
+// exit waits for the process to exit, and returns the exit code.
 func (p *process) exit() int {
 	p.t.Helper()
 	ended := make(chan struct{})

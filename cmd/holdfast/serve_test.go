@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// TestServe starts on free ports, answers, and drains at SIGTERM.
+// TestServe starts the relay on free ports, sends requests, and drains it by SIGTERM.
 func TestServe(t *testing.T) {
 	p := start(t, append([]string{"serve"}, anyPorts...)...)
 	p.listening("rtmp")
@@ -51,7 +51,7 @@ func TestTakenPort(t *testing.T) {
 	args := append(anyPorts[2:len(anyPorts):len(anyPorts)], "--rtmp.listen", taken)
 	_, stderr, code := run(t, nil, args...)
 	if code != 1 || !strings.Contains(stderr, "the address "+taken+" is taken by another program; choose another with --rtmp.listen :1936 or HOLDFAST_RTMP_LISTEN=:1936") {
-		t.Errorf("exit %d: %s", code, stderr)
+		t.Errorf("exit %d: got %s", code, stderr)
 	}
 	_, stderr, code = run(t, nil, append([]string{"demo"}, args...)...)
 	if code != 1 || !strings.Contains(stderr, "is taken by another program") || !strings.Contains(stderr, portsHint) {
@@ -59,8 +59,8 @@ func TestTakenPort(t *testing.T) {
 	}
 }
 
-// TestReload changes the file, and reloads by itself and at SIGHUP; a file that is not
-// right changes nothing.
+// TestReload changes the file, which is reloaded by itself and at SIGHUP. An invalid file
+// changes nothing.
 func TestReload(t *testing.T) {
 	path := file(t, "defaults: {hold: 30s}\n")
 	p := start(t, append([]string{"--config", path}, anyPorts...)...)
@@ -82,7 +82,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// A secret in a file of its own is taken up when that file changes, and its value is in no line.
+// A secret in a file of its own is reloaded when that file changes, and is never logged.
 func TestReloadSecretFile(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	write := func(text string) {
@@ -107,15 +107,15 @@ func TestReloadSecretFile(t *testing.T) {
 	}
 	before := token()
 	if _, status := get(t, base+"/live/cam.flv?token="+before); status != http.StatusNotFound {
-		t.Errorf("with the first secret: %d", status)
+		t.Errorf("with the first secret: got %d", status)
 	}
 	write("8b2PKQn7ZfVhzQ3Kp5sX1mDdRc9WtYgUaEo4JiLx6TNS\n")
 	p.line(`msg="configuration reloaded" why="file changed" changed=\[defaults.play_secret\]`)
 	if _, status := get(t, base+"/live/cam.flv?token="+before); status != http.StatusUnauthorized {
-		t.Errorf("with the token of the first secret after the change: %d", status)
+		t.Errorf("with the token of the first secret after the change: got %d", status)
 	}
 	if _, status := get(t, base+"/live/cam.flv?token="+token()); status != http.StatusNotFound {
-		t.Errorf("with a token of the second secret: %d", status)
+		t.Errorf("with a token of the second secret: got %d", status)
 	}
 	write("\n")
 	p.line(`level=ERROR msg="configuration not reloaded; the previous one stays in force" why="file changed" err="defaults.play_secret_file: .* is empty.*" at=` + path + `:1`)
@@ -124,7 +124,7 @@ func TestReloadSecretFile(t *testing.T) {
 	}
 	for _, line := range p.lines {
 		if strings.Contains(line, "Zt2wyu") || strings.Contains(line, "8b2PKQ") {
-			t.Errorf("a secret is in the log: %s", line)
+			t.Errorf("a secret is in the log: got %s", line)
 		}
 	}
 }
@@ -144,6 +144,6 @@ func rewrite(t *testing.T, path, text string) {
 func TestBadConfigurationDoesNotServe(t *testing.T) {
 	_, stderr, code := run(t, nil, "--config", file(t, "rtmp: {listen: x}\nlog: {level: loud}\n"))
 	if code != 1 || !strings.Contains(stderr, "rtmp.listen") || !strings.Contains(stderr, "log.level") {
-		t.Errorf("exit %d: %s", code, stderr)
+		t.Errorf("exit %d: got %s", code, stderr)
 	}
 }

@@ -28,7 +28,7 @@ func TestSlate(t *testing.T) {
 	}))
 	defer admin.Close()
 	dir := t.TempDir()
-	for stream, want := range map[string]string{"live/cam": "", "live/mute": "", "live/new": "H.264", "live/none": "has to be live"} {
+	for stream, want := range map[string]string{"live/cam": "", "live/mute": "", "live/new": "H.264", "live/none": "must be live"} {
 		out := filepath.Join(dir, strings.ReplaceAll(stream, "/", "-")+".flv")
 		stdout, stderr, code := run(t, []string{"HOLDFAST_ADMIN_TOKEN=sample"}, "slate", stream, "--admin", admin.URL, "--out", out, "--text", `50% [of; it], "it's" \ a: b`)
 		_, err := os.Stat(out)
@@ -37,7 +37,7 @@ func TestSlate(t *testing.T) {
 		}
 	}
 	if _, stderr, code := run(t, nil, "slate", "live/cam", "--out", "slate.mp4"); code != 1 || !strings.Contains(stderr, ".flv") {
-		t.Errorf("exit %d: %s", code, stderr)
+		t.Errorf("exit %d: got %s", code, stderr)
 	}
 	bad := file(t, "no clip")
 	if err := os.Rename(bad, bad+".flv"); err != nil {

@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// What holdfast token prints is let in by a relay with the same configuration.
+// A token of holdfast token is accepted by a relay with the same configuration.
 func TestToken(t *testing.T) {
 	path := file(t, "defaults: {play_secret: 3q2-7_north-by-northwest-and-on-we-go}\nstreams: [{match: 'open/*', play_secret: ''}]\n")
 	p := start(t, append([]string{"--config", path}, anyPorts...)...)
 	base := "http://" + p.listening("http")
 	stdout, stderr, code := run(t, nil, "token", "live/cam", "--for", "2h", "--config", path, "--base", base)
 	if code != 0 || stderr != "" {
-		t.Fatalf("exit %d: %s", code, stderr)
+		t.Fatalf("exit %d: got %s", code, stderr)
 	}
 	for what, form := range map[string]string{
 		"page": base + "/live/cam/?token=", "HLS": base + "/live/cam/index.m3u8?token=", "HTTP-FLV": base + "/live/cam.flv?token=",
@@ -26,15 +26,15 @@ func TestToken(t *testing.T) {
 	}
 	flv := regexp.MustCompile(`http\S+\.flv\S+`).FindString(stdout)
 	if body, status := get(t, flv); status != http.StatusNotFound {
-		t.Errorf("with the token, of a stream that is not live: %d %s", status, body)
+		t.Errorf("with the token, of a stream that is not live: got %d %s", status, body)
 	}
 	body, status := get(t, base+"/live/cam.flv?token=x.y.z")
 	if status != http.StatusUnauthorized || !strings.Contains(body, `"error":"this link is not valid"`) || !strings.Contains(body, `"detail":"the play token is not valid`) {
-		t.Errorf("with a wrong one: %d %s", status, body)
+		t.Errorf("with a wrong one: got %d %s", status, body)
 	}
 	quiet, _, code := run(t, nil, "token", "live/*", "-q", "--config", path)
 	if body, status := get(t, base+"/live/other.flv?token="+strings.TrimSpace(quiet)); code != 0 || status != http.StatusNotFound {
-		t.Errorf("with the token of a pattern: %d %s", status, body)
+		t.Errorf("with the token of a pattern: got %d %s", status, body)
 	}
 }
 
@@ -59,7 +59,7 @@ func TestTokenRefuses(t *testing.T) {
 	}
 }
 
-// URLs that work on one machine alone are printed with a note that says so.
+// URLs that work only on this machine are printed with a note.
 func TestTokenOfALoopbackRelay(t *testing.T) {
 	const secret = "defaults: {play_secret: 3q2-7_north-by-northwest-and-on-we-go}\n"
 	const loopback = "these URLs work on this machine only; give the public address with --base https://relay.example"

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// The first wrong keys of an address are answered at once, further ones later and later; another
-// address and another minute begin anew.
+// The first wrong keys of an address are answered at once, further ones with increasing delays.
+// Another address, and another minute, begin anew.
 func TestGuesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := NewGuesses()
@@ -40,9 +40,9 @@ func TestGuesses(t *testing.T) {
 	})
 }
 
-// However many wrong keys come at once, few answers are kept back, and those whose peers have gone
-// are not.
-func TestFewAnswersAreKeptBack(t *testing.T) {
+// However many wrong keys arrive at once, few answers are delayed, and none for peers that have
+// gone.
+func TestDelayedAnswersAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := NewGuesses()
 		ctx, cancel := context.WithCancel(t.Context())
@@ -54,18 +54,18 @@ func TestFewAnswersAreKeptBack(t *testing.T) {
 		}
 		synctest.Wait()
 		if tries.delayed != maxDelayed {
-			t.Errorf("%d answers are kept back, want %d", tries.delayed, maxDelayed)
+			t.Errorf("got %d delayed answers, want %d", tries.delayed, maxDelayed)
 		}
 		for network, e := range tries.byNetwork {
 			if one := e.Value.(*tally); one.delayed > maxDelayedPerAddress { //nolint:forcetypeassert,errcheck // it is
-				t.Errorf("%s: %d answers are kept back", network, one.delayed)
+				t.Errorf("%s: got %d delayed answers", network, one.delayed)
 			}
 		}
 		begun := time.Now()
 		cancel()
 		waiting.Wait()
 		if tries.delayed != 0 || time.Since(begun) > 0 {
-			t.Errorf("%d answers are kept back after their peers have gone", tries.delayed)
+			t.Errorf("got %d delayed answers after their peers have gone", tries.delayed)
 		}
 	})
 }
@@ -77,20 +77,20 @@ func TestNetwork(t *testing.T) {
 		"[fe80::1%eth0]:80": "fe80::/64", "pipe": "pipe", "": "",
 	} {
 		if got := Network(remote); got != want {
-			t.Errorf("%q is %q instead of %q", remote, got, want)
+			t.Errorf("%q is %q, want %q", remote, got, want)
 		}
 	}
 }
 
-// However many addresses try, the memory is bounded, and one that tries most recently is not
-// forgotten for one that came first.
+// However many addresses send wrong keys, the memory is bounded, and a recent address is not
+// dropped for an older one.
 func TestGuessesAreBounded(t *testing.T) {
 	tries, now := NewGuesses(), time.Unix(1_000_000, 0)
 	for i := range 3 * maxAddresses {
 		now = now.Add(time.Millisecond)
 		tries.count(now, fmt.Sprintf("2001:db8:%x:%x::/64", i>>16, i&0xffff))
 		if n := len(tries.byNetwork); n > maxAddresses {
-			t.Fatalf("%d addresses", n)
+			t.Fatalf("got %d addresses", n)
 		}
 	}
 	for range freeGuesses {
@@ -100,11 +100,11 @@ func TestGuessesAreBounded(t *testing.T) {
 		tries.count(now.Add(time.Duration(i)), fmt.Sprintf("2001:db8:ffff:%x::/64", i))
 	}
 	if delay, _ := tries.count(now, "192.0.2.1"); delay == 0 {
-		t.Error("a newer address was given up")
+		t.Error("a recent address was dropped")
 	}
 	now = now.Add(2 * window)
 	tries.count(now, "192.0.2.2")
 	if n := len(tries.byNetwork); n != 1 {
-		t.Errorf("%d windows are kept that are over", n)
+		t.Errorf("got %d expired windows", n)
 	}
 }

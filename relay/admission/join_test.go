@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// fakeStreams is one stream, live/cam. It keeps what is asked of it, beside what fakeHooks are asked.
+// fakeStreams has one stream, live/cam. It records its calls together with those of fakeHooks.
 type fakeStreams struct {
 	life     uint64 // 0: it does not exist
 	absent   error  // of Expects
@@ -90,8 +90,8 @@ func admissionOf(t *testing.T, secret string) (*Admission, *fakeStreams, *fakeHo
 	return New(Options{Rules: rules{secret: secret}, Streams: s, Hooks: h, Sealer: sealer, Metrics: uncounted{}}), s, h
 }
 
-// A viewer is checked, then the streams are asked whether they have what it wants, then the hooks, and
-// then it is subscribed. Whatever refuses ends it there.
+// A viewer is checked, then the streams are asked whether they have the stream, then the hooks,
+// and then it is subscribed. Any refusal ends this.
 func TestJoinOrder(t *testing.T) {
 	refusal := &ingest.Refusal{Outcome: ingest.RefusedKey, Reason: "no"}
 	for _, tt := range []struct {
@@ -133,8 +133,8 @@ func TestJoinOrder(t *testing.T) {
 	}
 }
 
-// A viewer that waited for its stream begins at the newest keyframe of it, and a refusal of a stream that
-// is expected back says so.
+// A viewer that waited for its stream begins at the newest keyframe, and the refusal for a
+// stream that is expected back says so.
 func TestJoinOfAStreamThatIsAbsent(t *testing.T) {
 	a, s, _ := admissionOf(t, "")
 	s.life = 0
@@ -148,7 +148,8 @@ func TestJoinOfAStreamThatIsAbsent(t *testing.T) {
 	}
 }
 
-// A resume token resumes the viewer on its own show, tells the hooks who it is, and where it was cut off.
+// A resume token resumes the viewer on its own stream, identifies it for the hooks, and gives
+// the position.
 func TestJoinResumes(t *testing.T) {
 	a, s, h := admissionOf(t, secret)
 	token, err := SignPlayToken(secret, "live/cam", time.Now().Add(time.Hour))
@@ -178,8 +179,8 @@ func TestJoinResumes(t *testing.T) {
 			t.Errorf("%s: the hooks are told of %q, want a viewer", tt.name, h.viewer)
 		}
 	}
-	s.life = 4 // another show
+	s.life = 4 // another stream of the same name
 	if _, _, err := a.Join(t.Context(), egress.Request{App: "live", Name: "cam", Resume: &egress.Resume{Token: first.Token, DTS: -1}}); err == nil {
-		t.Error("a resume token admits to the next show, want a refusal")
+		t.Error("a resume token admits to the next stream, want a refusal")
 	}
 }

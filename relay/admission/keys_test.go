@@ -71,25 +71,24 @@ func TestPublish(t *testing.T) {
 			_, err := guarded(rules{keys: tt.keys}, next).Publish(t.Context(), tt.request)
 			if tt.outcome == ingest.Accepted {
 				if err != nil || next.admitted != 1 {
-					t.Fatalf("%v, %d admitted", err, next.admitted)
+					t.Fatalf("got %v, %d admitted", err, next.admitted)
 				}
 				return
 			}
 			var refusal *ingest.Refusal
 			if !errors.As(err, &refusal) || refusal.Outcome != tt.outcome || !strings.Contains(refusal.Reason+refusal.Detail, tt.says) || next.admitted != 0 {
-				t.Fatalf("%v, %d admitted", err, next.admitted)
+				t.Fatalf("got %v, %d admitted", err, next.admitted)
 			}
 			for _, secret := range append(tt.keys, tt.request.Key) {
 				if secret != "" && strings.Contains(err.Error(), secret) {
-					t.Errorf("%q tells a key", err)
+					t.Errorf("%q contains a key", err)
 				}
 			}
 		})
 	}
 }
 
-// A right key is let in at once however many wrong ones come from its address, while their answers
-// are kept back.
+// A right key is admitted at once, however many wrong ones of its address are being delayed.
 func TestGuessing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		next := &open{}
@@ -105,7 +104,7 @@ func TestGuessing(t *testing.T) {
 				for ctx.Err() == nil {
 					var refusal *ingest.Refusal
 					if err := try(ctx, "wrong"); !errors.As(err, &refusal) && ctx.Err() == nil {
-						t.Errorf("a wrong key: %v", err)
+						t.Errorf("a wrong key: got %v", err)
 					}
 				}
 			})
@@ -114,10 +113,10 @@ func TestGuessing(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			begun := time.Now()
 			if err := try(ctx, "right"); err != nil || time.Since(begun) > 0 {
-				t.Errorf("the right key: %v after %v", err, time.Since(begun))
+				t.Errorf("the right key: got %v after %v", err, time.Since(begun))
 			}
 			if err := try(ctx, ""); err == nil || time.Since(begun) > 0 {
-				t.Errorf("no key: %v after %v", err, time.Since(begun))
+				t.Errorf("no key: got %v after %v", err, time.Since(begun))
 			}
 		}
 		cancel()
@@ -125,7 +124,7 @@ func TestGuessing(t *testing.T) {
 	})
 }
 
-// Play tokens that are not valid are answered late, expired ones and those for other streams are not.
+// Invalid play tokens are answered late; expired ones and those for other streams are not.
 func TestGuessedTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := guarded(rules{secret: secret}, nil)
@@ -154,7 +153,7 @@ func TestGuessedTokens(t *testing.T) {
 		} {
 			until, took, err := check(tt.token)
 			if (took > 0) != tt.late || (err == nil) != tt.ok || tt.ok && !until.Equal(exp.Truncate(time.Second)) {
-				t.Errorf("%s: %v until %v, after %v", name, err, until, took)
+				t.Errorf("%s: got %v until %v, after %v", name, err, until, took)
 			}
 		}
 	})
@@ -162,7 +161,7 @@ func TestGuessedTokens(t *testing.T) {
 
 const secret = "a secret of thirty-two bytes....."
 
-// token makes a play token; the method decides what key means.
+// token returns a play token; the method determines what key is.
 func token(t *testing.T, method jwt.SigningMethod, key any, claims jwt.MapClaims) string {
 	t.Helper()
 	s, err := jwt.NewWithClaims(method, claims).SignedString(key)
@@ -223,10 +222,10 @@ func TestPlay(t *testing.T) {
 			}
 			var refusal *ingest.Refusal
 			if !errors.As(err, &refusal) || refusal.Outcome != ingest.RefusedKey || !strings.Contains(refusal.Reason+refusal.Detail, tt.says) || refusal.Hint == "" {
-				t.Fatalf("%v", err)
+				t.Fatalf("got %v", err)
 			}
 			if strings.Contains(err.Error(), secret) || tt.token != "" && strings.Contains(err.Error(), tt.token) {
-				t.Errorf("%q tells a secret", err)
+				t.Errorf("%q contains a secret", err)
 			}
 			if words := refusal.Words(); strings.ContainsAny(words, "=_") || strings.Contains(words, "JWT") || strings.Contains(words, "token") || refusal.Detail == "" {
 				t.Errorf("a viewer reads %q, for programs there is %q", words, refusal.Detail)
@@ -234,7 +233,7 @@ func TestPlay(t *testing.T) {
 		})
 	}
 	if _, err := CheckPlayToken(rules{}, "live/cam", "whatever"); err != nil {
-		t.Errorf("open: %v", err)
+		t.Errorf("open: got %v", err)
 	}
 }
 
@@ -256,7 +255,7 @@ func TestTokenCoversRenditions(t *testing.T) {
 	}
 }
 
-// A token that was signed here admits here, until its time, to what it is for.
+// A signed token admits to its stream until it expires.
 func TestSign(t *testing.T) {
 	until := time.Now().Add(time.Hour).Truncate(time.Second)
 	for _, tt := range []struct {
@@ -271,7 +270,7 @@ func TestSign(t *testing.T) {
 		}
 		got, err := CheckPlayToken(rules{secret: secret}, tt.name, signed)
 		if (err == nil) != tt.ok || tt.ok && !got.Equal(until) {
-			t.Errorf("a token for %s at %s: until %v, %v; want %v", tt.signedFor, tt.name, got, err, until)
+			t.Errorf("a token for %s at %s: until %v, %v, want %v", tt.signedFor, tt.name, got, err, until)
 		}
 	}
 	expired, err := SignPlayToken(secret, "live/cam", time.Now().Add(-time.Minute))
@@ -280,9 +279,9 @@ func TestSign(t *testing.T) {
 	}
 	var refusal *ingest.Refusal
 	if _, err := CheckPlayToken(rules{secret: secret}, "live/cam", ""); !errors.As(err, &refusal) || refusal.Words() != "This stream is private. Ask the person who shared it for a link." {
-		t.Errorf("without a token: %v", err)
+		t.Errorf("without a token: got %v", err)
 	}
 	if _, err := CheckPlayToken(rules{secret: secret}, "live/cam", expired); !errors.As(err, &refusal) || refusal.Words() != "This link has expired. Ask for a new one." {
-		t.Errorf("expired: %v", err)
+		t.Errorf("expired: got %v", err)
 	}
 }

@@ -7,14 +7,14 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
-// named is a session that has a name and nothing else.
+// named is a session that has only a name.
 type named string
 
 func (n named) ID() string                      { return string(n) }
 func (named) Close(ingest.Cause, string)        {}
 func (named) RTT() (srtt, rttvar time.Duration) { return 0, 0 }
 
-// The name of a rendition alone does not keep hooks from being asked.
+// The name of a rendition alone does not bypass the hooks.
 func TestLayers(t *testing.T) {
 	for _, tt := range []struct {
 		name, session string
@@ -27,7 +27,7 @@ func TestLayers(t *testing.T) {
 		{"cam", "s1~low", false},
 	} {
 		if got := isLayer(ingest.Request{Name: tt.name, Session: named(tt.session)}); got != tt.want {
-			t.Errorf("%+v: %v", tt, got)
+			t.Errorf("%+v: got %v", tt, got)
 		}
 	}
 }

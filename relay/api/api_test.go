@@ -74,12 +74,12 @@ func ask(h http.Handler, method, path string, header ...string) *httptest.Respon
 	return w
 }
 
-// problem fails the test if the answer does not say what was wrong and what would be right.
+// problem fails the test unless the response has an error and a hint.
 func problem(t *testing.T, w *httptest.ResponseRecorder) {
 	t.Helper()
 	var p struct{ Error, Hint string }
 	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || p.Error == "" || p.Hint == "" || w.Header().Get("Content-Type") != "application/json" {
-		t.Errorf("%v, %v: %q", err, w.Header(), w.Body)
+		t.Errorf("%v, %v: got %q", err, w.Header(), w.Body)
 	}
 }
 
@@ -114,7 +114,7 @@ func TestRoutes(t *testing.T) {
 		t.Run(tt.method+tt.path, func(t *testing.T) {
 			w := ask(handler(&fake{pushing: true}, ""), tt.method, tt.path)
 			if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.says) {
-				t.Errorf("%d %s", w.Code, w.Body)
+				t.Errorf("got %d %s", w.Code, w.Body)
 			}
 			if tt.status >= 400 {
 				problem(t, w)
@@ -129,17 +129,17 @@ func TestRoutes(t *testing.T) {
 func TestNotReady(t *testing.T) {
 	w := ask(handler(&fake{ready: errors.New("not yet")}, ""), "GET", "/readyz")
 	if w.Code != 503 || !strings.Contains(w.Body.String(), "not yet") {
-		t.Errorf("%d %s", w.Code, w.Body)
+		t.Errorf("got %d %s", w.Code, w.Body)
 	}
 	problem(t, w)
 }
 
-// All but the probes ask for the token.
+// Everything except the probes requires the token.
 func TestToken(t *testing.T) {
 	h := handler(&fake{pushing: true}, "s3cret")
 	for _, path := range []string{"/healthz", "/readyz"} {
 		if w := ask(h, "GET", path); w.Code != 200 {
-			t.Errorf("%s: %d", path, w.Code)
+			t.Errorf("%s: got %d", path, w.Code)
 		}
 	}
 	for _, route := range []string{
@@ -158,12 +158,12 @@ func TestToken(t *testing.T) {
 	for _, right := range []string{"Bearer s3cret", "bearer s3cret"} {
 		w := ask(h, "GET", "/api/v1/streams", "Authorization", right)
 		if w.Code != 200 || w.Header().Get("Cache-Control") != "no-store" {
-			t.Errorf("%q: %d, %v", right, w.Code, w.Header())
+			t.Errorf("%q: got %d, %v", right, w.Code, w.Header())
 		}
 	}
 }
 
-// A page of another site cannot have the operator's browser kick a publisher.
+// A page of another site cannot make the operator's browser kick a publisher.
 func TestOtherSites(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -179,7 +179,7 @@ func TestOtherSites(t *testing.T) {
 		f := &fake{pushing: true}
 		w := ask(handler(f, ""), "DELETE", "/api/v1/streams/live/cam/publisher", tt.header...)
 		if w.Code != tt.status || (len(f.kicked) > 0) != (tt.status == 204) {
-			t.Errorf("%s: %d, kicked %v", tt.name, w.Code, f.kicked)
+			t.Errorf("%s: got %d, kicked %v", tt.name, w.Code, f.kicked)
 		}
 		if tt.status == 403 {
 			problem(t, w)
@@ -187,16 +187,16 @@ func TestOtherSites(t *testing.T) {
 	}
 }
 
-// A number that JSON has no word for is an error, not half an answer.
+// A number that JSON cannot represent is an error, not half a response.
 func TestNotANumber(t *testing.T) {
 	w := ask(handler(&fake{rate: math.NaN()}, ""), "GET", "/api/v1/streams")
 	if w.Code != 500 {
-		t.Errorf("%d %q", w.Code, w.Body)
+		t.Errorf("got %d %q", w.Code, w.Body)
 	}
 	problem(t, w)
 }
 
-func TestWithoutTokenNoNameIsAnswered(t *testing.T) {
+func TestHostNamesAreRejectedWithoutToken(t *testing.T) {
 	for host, want := range map[string]int{
 		"127.0.0.1:8081": 200, "[::1]:8081": 200, "[::1]": 200, "localhost:8081": 200, "localhost": 200,
 		"rebound.example:8081": 403, "localhost.example": 403, "": 403,
@@ -215,19 +215,19 @@ func TestWithoutTokenNoNameIsAnswered(t *testing.T) {
 	}
 }
 
-// The console's page is there without the token, and nothing else is.
+// The console's page is served without the token, and nothing else is.
 func TestConsole(t *testing.T) {
 	h := handler(&fake{}, "s3cret")
 	for path, status := range map[string]int{"/": 200, "/console/app.js": 200, "/console/none.js": 404, "/api/v1/streams": 401, "/api/v1/relay": 401, "/metrics": 401} {
 		if w := ask(h, "GET", path, "Accept", "text/html,*/*"); w.Code != status || status == 200 && w.Header().Get("Content-Security-Policy") == "" {
-			t.Errorf("%s: %d", path, w.Code)
+			t.Errorf("%s: got %d", path, w.Code)
 		}
 	}
 	if w := ask(h, "GET", "/"); w.Code != http.StatusUnauthorized {
-		t.Errorf("for programs: %d", w.Code)
+		t.Errorf("for programs: got %d", w.Code)
 	}
 	if w := ask(h, "POST", "/", "Accept", "text/html"); w.Code != http.StatusUnauthorized {
-		t.Errorf("a POST: %d", w.Code)
+		t.Errorf("a POST: got %d", w.Code)
 	}
 }
 
@@ -236,10 +236,10 @@ func TestDrain(t *testing.T) {
 	begun := 0
 	o := Options{Relay: f, Routes: &f.routes, Events: NewEvents(), Token: func() string { return "" }, Metrics: http.NotFoundHandler(), Drain: func() { begun++ }}
 	if w := ask(New(o), "POST", "/api/v1/drain", "Sec-Fetch-Site", "cross-site"); w.Code != http.StatusForbidden || begun != 0 {
-		t.Errorf("from another site: %d, %d", w.Code, begun)
+		t.Errorf("from another site: got %d, %d", w.Code, begun)
 	}
 	if w := ask(New(o), "POST", "/api/v1/drain"); w.Code != http.StatusAccepted || begun != 1 {
-		t.Errorf("%d, %d", w.Code, begun)
+		t.Errorf("got %d, %d", w.Code, begun)
 	}
 	problem(t, ask(handler(f, ""), "POST", "/api/v1/drain"))
 }

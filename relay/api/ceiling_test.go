@@ -33,10 +33,10 @@ func TestCeiling(t *testing.T) {
 		{"POST", "live/cam", `{}`, http.StatusMethodNotAllowed, "use"},
 	} {
 		if w := send(c.method, c.stream, c.body); w.Code != c.code || !strings.Contains(w.Body.String(), c.says) {
-			t.Errorf("%s %s %s: %d %s", c.method, c.stream, c.body, w.Code, w.Body)
+			t.Errorf("%s %s %s: got %d %s", c.method, c.stream, c.body, w.Code, w.Body)
 		}
 	}
 	if want := []float64{300000, 0}; !slices.Equal(f.capped, want) {
-		t.Errorf("%v", f.capped)
+		t.Errorf("got %v", f.capped)
 	}
 }

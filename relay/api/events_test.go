@@ -24,7 +24,7 @@ type subscriber struct {
 	lines *bufio.Reader
 }
 
-// serveEvents serves events in memory until the test is over.
+// serveEvents serves events in memory until the test ends.
 func serveEvents(t *testing.T, e *Events) *faultnet.Network {
 	t.Helper()
 	network := faultnet.NewNetwork(nil)
@@ -69,7 +69,7 @@ func subscribeTo(t *testing.T, network *faultnet.Network, last string) *subscrib
 	return s
 }
 
-// block reads up to an empty line; empty at the end.
+// block reads up to an empty line. It returns "" at the end.
 func (s *subscriber) block() string {
 	var b strings.Builder
 	for {
@@ -90,7 +90,7 @@ func (s *subscriber) event() (e Event) {
 	}
 	_, data, _ := strings.Cut(text, "\ndata: ")
 	if err := json.Unmarshal([]byte(data), &e); err != nil {
-		s.t.Fatalf("%v: %q", err, text)
+		s.t.Fatalf("%v: got %q", err, text)
 	}
 	if want := fmt.Sprintf("id: %d\nevent: %s\n", e.ID, e.Type); !strings.HasPrefix(text, want) {
 		s.t.Errorf("%q does not begin with %q", text, want)
@@ -104,8 +104,8 @@ func publishN(e *Events, n int) {
 	}
 }
 
-// A subscriber gets what happens from now on, a word now and then while nothing does, and an
-// end when the relay ends.
+// A subscriber receives events from now on, comments while there are none, and the end when the
+// relay stops.
 func TestEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := NewEvents()
@@ -115,22 +115,22 @@ func TestEvents(t *testing.T) {
 		publishN(e, 2)
 		for want := uint64(4); want <= 5; want++ {
 			if got := s.event(); got.ID != want || got.Type != "publish" || got.Stream != "live/cam" || got.Fields["detail"] != "two\nlines" {
-				t.Errorf("%+v instead of %d", got, want)
+				t.Errorf("got %+v, want %d", got, want)
 			}
 		}
 		began := time.Now()
 		if got := s.block(); got != ": still here\n" || time.Since(began) != sse.Idle {
-			t.Errorf("%q after %v", got, time.Since(began))
+			t.Errorf("got %q after %v", got, time.Since(began))
 		}
 		e.Close()
 		if got := s.event(); got.ID != 0 {
-			t.Errorf("after the end: %+v", got)
+			t.Errorf("after the end: got %+v", got)
 		}
-		e.Publish(Event{Type: "end"}) // to nobody
+		e.Publish(Event{Type: "end"}) // no subscriber
 	})
 }
 
-// One that comes back gets what it missed, as far as it is kept.
+// A subscriber that reconnects receives the events that it missed, as far as they are kept.
 func TestReplay(t *testing.T) {
 	for _, tt := range []struct {
 		happened int
@@ -142,7 +142,7 @@ func TestReplay(t *testing.T) {
 		{10, "10", 0},
 		{10, "7", 8},
 		{10, "0", 1},
-		{10, "4000", 1}, // of a relay before this one
+		{10, "4000", 1}, // of an earlier run
 		{keptEvents, "0", 1},
 		{keptEvents + 10, "0", 11},
 		{keptEvents + 10, "10", 11},
@@ -164,7 +164,7 @@ func TestReplay(t *testing.T) {
 				}
 				for id := tt.first; id <= next; id++ {
 					if got := s.event(); got.ID != id {
-						t.Fatalf("%d instead of %d", got.ID, id)
+						t.Fatalf("got %d, want %d", got.ID, id)
 					}
 				}
 			})
@@ -172,8 +172,8 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// One that reads too slowly is cut off, keeps nobody waiting, and gets the rest when it comes
-// back.
+// A subscriber that reads too slowly is disconnected, blocks no other, and receives the rest
+// when it reconnects.
 func TestSlowSubscriber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := NewEvents()
@@ -182,7 +182,7 @@ func TestSlowSubscriber(t *testing.T) {
 		network.Do(faultnet.Hang, faultnet.Down)
 		const n = 200
 		for range n {
-			// Large enough for a few to fill what the wire holds.
+			// Large enough that a few fill the buffers of the connection.
 			e.Publish(Event{Type: "publish", Fields: map[string]any{"detail": strings.Repeat("x", 16<<10)}})
 		}
 		synctest.Wait()
@@ -190,13 +190,13 @@ func TestSlowSubscriber(t *testing.T) {
 		left := len(e.subs)
 		e.mu.Unlock()
 		if left != 0 {
-			t.Error("it is not cut off")
+			t.Error("slow subscriber was not disconnected")
 		}
 		network.Do(faultnet.Thaw, faultnet.Down)
 		last := uint64(0)
 		for got := s.event(); got.ID != 0; got = s.event() {
 			if got.ID != last+1 {
-				t.Fatalf("%d after %d", got.ID, last)
+				t.Fatalf("got %d after %d", got.ID, last)
 			}
 			last = got.ID
 		}
@@ -206,13 +206,13 @@ func TestSlowSubscriber(t *testing.T) {
 		s = subscribeTo(t, network, fmt.Sprint(last))
 		for last++; last <= n; last++ {
 			if got := s.event(); got.ID != last {
-				t.Fatalf("%d instead of %d", got.ID, last)
+				t.Fatalf("got %d, want %d", got.ID, last)
 			}
 		}
 	})
 }
 
-// One that does not read at all is let go of.
+// A subscriber that does not read is disconnected.
 func TestDeadSubscriber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := NewEvents()
@@ -226,7 +226,7 @@ func TestDeadSubscriber(t *testing.T) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		if len(e.subs) != 0 {
-			t.Error("it is still subscribed")
+			t.Error("dead subscriber is still subscribed")
 		}
 	})
 }

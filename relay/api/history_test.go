@@ -16,14 +16,14 @@ func TestHistories(t *testing.T) {
 	at(0, s)
 	at(1, s)
 	s.Publisher, s.State = nil, "held"
-	at(1, s) // the newer of one step
+	at(1, s) // replaces the sample of the same step
 	at(4, s)
 	got := h.read("live/cam")
 	if len(got.State) != 5 || got.State[0] != "live" || got.State[1] != "held" || got.State[2] != "" || got.State[4] != "held" {
 		t.Errorf("states %q", got.State)
 	}
 	if !got.Start.Equal(begin) || got.Bitrate[0] != 1000 || got.FPS[0] != 25 || got.Gap[0] != 0.5 || got.Bitrate[1] != 0 {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v", got)
 	}
 	if len(got.Viewers) != 2 || got.Viewers["hls"][4] != 3 || got.Viewers["hls"][3] != 0 {
 		t.Errorf("viewers %v", got.Viewers)
@@ -31,22 +31,22 @@ func TestHistories(t *testing.T) {
 	for step := 5; step < 3*maxSamples; step++ {
 		at(step, s)
 	}
-	at(10*maxSamples, s) // after a long sleep of the machine
+	at(10*maxSamples, s) // after the machine was suspended
 	got = h.read("live/cam")
 	if len(got.State) != maxSamples || got.State[maxSamples-1] != "held" || got.State[maxSamples-2] != "" {
-		t.Errorf("%d states: %q", len(got.State), got.State)
+		t.Errorf("%d states: got %q", len(got.State), got.State)
 	}
 	if most := uintptr(cap(h.streams["live/cam"].samples)) * unsafe.Sizeof(sample{}); most > 32<<10 {
 		t.Errorf("a stream's history holds %d bytes", most)
 	}
 	h.Sample(begin, nil, nil)
 	if len(h.streams) != 0 {
-		t.Error("a stream that is no more is remembered")
+		t.Error("history of a stream that no longer exists was kept")
 	}
 }
 
-// The lags of a stream's pushes are told apart by group, as far as there is room, and a group
-// that there is no more makes room for another when its last sample is forgotten.
+// The lags of a stream's pushes are kept by group, as far as there is room. The slot of a group
+// that no longer exists is reused when its last sample has left the history.
 func TestLagsAreKept(t *testing.T) {
 	h := NewHistories(nil)
 	begin, all := time.Unix(1_800_000_000, 0), []Stream{{Name: "live/cam", State: "live"}}
@@ -71,12 +71,12 @@ func TestLagsAreKept(t *testing.T) {
 	}
 	at(5, "j")
 	if got := h.read("live/cam").Lag; got["j"] != nil {
-		t.Error("a group of which all is kept gave up its place")
+		t.Error("a group in the history lost its slot")
 	}
-	at(maxSamples + 1) // the sample of a is forgotten
+	at(maxSamples + 1) // the sample of a leaves the history
 	at(maxSamples+2, "j")
 	if got := h.read("live/cam").Lag; got["a"] != nil || got["j"] == nil || *got["j"][maxSamples-1] != maxSamples+2 {
-		t.Error("another group found no room")
+		t.Error("the free slot was not reused")
 	}
 }
 
@@ -88,12 +88,12 @@ func TestHistory(t *testing.T) {
 		t.Helper()
 		w := ask(New(o), "GET", "/api/v1/streams/live/cam/history")
 		if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil || w.Code != http.StatusOK {
-			t.Fatalf("%d, %v: %s", w.Code, err, w.Body)
+			t.Fatalf("%d, %v: got %s", w.Code, err, w.Body)
 		}
 		return out
 	}
 	if got := read(); len(got.State) != 0 || len(got.Spans) != 1 || got.Spans[0].State != "live" || got.Spans[0].Until != nil {
-		t.Errorf("of a new stream: %+v", got)
+		t.Errorf("of a new stream: got %+v", got)
 	}
 	now := time.Now()
 	histories.Sample(now, f.Streams(), []Line{{Stream: "live/cam", Group: "cdn", Push: true, Lag: 0.25}, {Stream: "live/cam", Group: "in"}})
@@ -105,7 +105,7 @@ func TestHistory(t *testing.T) {
 	states(time.Second, "held", "live", "")
 	got := read()
 	if len(got.State) != 1 || len(got.Spans) != 3 || len(got.Lag) != 1 || len(got.Lag["cdn"]) != 1 || *got.Lag["cdn"][0] != 0.25 {
-		t.Fatalf("%+v", got)
+		t.Fatalf("got %+v", got)
 	}
 	for i, want := range []Span{{State: "live"}, {State: "held", Cause: "reset"}, {State: "live"}} {
 		if s := got.Spans[i]; s.State != want.State || s.Cause != want.Cause || (s.Until == nil) != (i == 2) {
@@ -113,6 +113,6 @@ func TestHistory(t *testing.T) {
 		}
 	}
 	if w := ask(New(o), "GET", "/api/v1/streams/live/other/history"); w.Code != http.StatusNotFound {
-		t.Errorf("of no stream: %d", w.Code)
+		t.Errorf("of no stream: got %d", w.Code)
 	}
 }

@@ -34,14 +34,14 @@ func TestPages(t *testing.T) {
 		}
 		w := ask(h, "GET", "/api/v1/streams?limit=4&after="+after)
 		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 200 || len(got.Streams) > 4 {
-			t.Fatalf("%v: %d %s", err, w.Code, w.Body)
+			t.Fatalf("%v: got %d %s", err, w.Code, w.Body)
 		}
 		for _, s := range got.Streams {
 			names = append(names, s.Name)
 		}
 		if got.Next == nil {
 			if pages != 3 || strings.Join(names, " ") != "live/0 live/1 live/2 live/3 live/4 live/5 live/6 live/7 live/8" {
-				t.Errorf("%d pages: %q", pages, names)
+				t.Errorf("%d pages: got %q", pages, names)
 			}
 			break
 		}
@@ -50,17 +50,17 @@ func TestPages(t *testing.T) {
 	for _, wrong := range []string{"limit=0", "limit=-1", "limit=1001", "limit=all", "skip=-1", "skip=x", "order=size"} {
 		w := ask(h, "GET", "/api/v1/streams?"+wrong)
 		if w.Code != 400 {
-			t.Errorf("%s: %d", wrong, w.Code)
+			t.Errorf("%s: got %d", wrong, w.Code)
 		}
 		problem(t, w)
 	}
 	if w := ask(h, "GET", "/api/v1/streams?after=live/7"); strings.Count(w.Body.String(), `"name"`) != 1 {
-		t.Errorf("%s", w.Body)
+		t.Errorf("got %s", w.Body)
 	}
 }
 
-// Broken streams come first: those that are held, those that are suspect, those that a push or
-// pull of is; of the same kind they stay in the order of their names, over all pages.
+// Broken streams come first: held ones, then suspect ones, then those with a broken push or
+// pull. Streams of one kind are sorted by name, across pages.
 func TestTroubleComesFirst(t *testing.T) {
 	routes := &fakeRoutes{lines: []Line{{Stream: "live/7", Down: true}, {Stream: "live/8", Down: true}, {Stream: "live/8", Group: "b", Down: true}, {Stream: "live/6", Down: true}, {Stream: "live/1"}}}
 	h := New(Options{Relay: &many{}, Routes: routes, Events: NewEvents(), Metrics: http.NotFoundHandler(), Token: func() string { return "" }})
@@ -78,7 +78,7 @@ func TestTroubleComesFirst(t *testing.T) {
 		var got Listing
 		w := ask(h, "GET", "/api/v1/streams?"+query)
 		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 200 || got.Streams == nil {
-			t.Fatalf("%s: %v: %d %s", query, err, w.Code, w.Body)
+			t.Fatalf("%s: got %v: %d %s", query, err, w.Code, w.Body)
 		}
 		var names []string
 		for _, s := range got.Streams {
@@ -88,16 +88,16 @@ func TestTroubleComesFirst(t *testing.T) {
 			}
 		}
 		if strings.Join(names, " ") != want {
-			t.Errorf("%s: %q", query, names)
+			t.Errorf("%s: got %q", query, names)
 		}
 		is := got.Totals
 		if is.Streams != 10 || is.Viewers != 45 || is.States["held"] != 2 || is.States["live"] != 7 || strings.Contains(query, "=none") && is.Matching != 0 || !strings.Contains(query, "search") && is.Matching != 10 {
-			t.Errorf("%s: %+v", query, is)
+			t.Errorf("%s: got %+v", query, is)
 		}
 	}
 }
 
-// A stream that a pull is to bring in, and does not, is told of though there is no such stream.
+// A stream that a pull should start, and does not, is listed as absent.
 func TestAbsentStreams(t *testing.T) {
 	routes := &fakeRoutes{lines: []Line{
 		{Stream: "cam/two", Group: "b", Down: true},
@@ -111,6 +111,6 @@ func TestAbsentStreams(t *testing.T) {
 	var got Listing
 	w := ask(h, "GET", "/api/v1/streams?limit=2&search=live")
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || strings.Join(got.Absent, " ") != "cam/one cam/two" {
-		t.Errorf("%v: %s", err, w.Body)
+		t.Errorf("%v: got %s", err, w.Body)
 	}
 }

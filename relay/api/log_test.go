@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// logOf asks for a stream's story.
+// logOf requests a stream's event log.
 func logOf(t *testing.T, h http.Handler, path string) (out struct {
 	Stream    string
 	Events    []LogEntry
@@ -19,7 +19,7 @@ func logOf(t *testing.T, h http.Handler, path string) (out struct {
 	t.Helper()
 	w := ask(h, "GET", "/api/v1/streams/"+path)
 	if err := json.Unmarshal(w.Body.Bytes(), &out); w.Code != 200 || err != nil {
-		t.Fatalf("%s: %d %s", path, w.Code, w.Body)
+		t.Fatalf("%s: got %d %s", path, w.Code, w.Body)
 	}
 	return out
 }
@@ -29,7 +29,7 @@ func storied() (*Events, http.Handler) {
 	return e, New(Options{Relay: &fake{}, Routes: &fakeRoutes{}, Events: e, Metrics: http.NotFoundHandler(), Token: func() string { return "" }})
 }
 
-func TestStory(t *testing.T) {
+func TestLog(t *testing.T) {
 	events, h := storied()
 	began := time.Now().UTC().Truncate(time.Second).Add(-time.Hour)
 	for i, kind := range []string{"publish", "break", "resume", "end"} {
@@ -41,12 +41,12 @@ func TestStory(t *testing.T) {
 	}
 	got := logOf(t, h, "live/cam/log")
 	if len(got.Events) != 4 || got.Stream != "live/cam" || got.Forgotten != 0 {
-		t.Fatalf("%+v", got)
+		t.Fatalf("got %+v", got)
 	}
 	second := got.Events[1]
 	if second.ID != 3 || second.Kind != "break" || second.Session != "s1" || second.Cause != "eof" || second.Detail != "why" ||
 		second.Fields["protocol"] != "rtmp" || len(second.Fields) != 1 || !second.Time.Equal(began.Add(time.Minute)) {
-		t.Errorf("%+v", second)
+		t.Errorf("got %+v", second)
 	}
 	at := func(minutes int) string { return began.Add(time.Duration(minutes) * time.Minute).Format(time.RFC3339) }
 	for query, want := range map[string]string{
@@ -64,7 +64,7 @@ func TestStory(t *testing.T) {
 			kinds = append(kinds, e.Kind)
 		}
 		if got := strings.Join(kinds, " "); got != want {
-			t.Errorf("%s: %s, want %s", query, got, want)
+			t.Errorf("%s: got %s, want %s", query, got, want)
 		}
 	}
 	for path, status := range map[string]int{
@@ -72,14 +72,14 @@ func TestStory(t *testing.T) {
 	} {
 		w := ask(h, "GET", "/api/v1/streams/"+path)
 		if w.Code != status {
-			t.Errorf("%s: %d", path, w.Code)
+			t.Errorf("%s: got %d", path, w.Code)
 		}
 		problem(t, w)
 	}
 }
 
-// A story is bounded in events and in bytes, and the shelf in stories and in time.
-func TestStoryBounds(t *testing.T) {
+// A log is limited in events and bytes, and the number of logs and their age are limited.
+func TestLogLimits(t *testing.T) {
 	events, h := storied()
 	now := time.Now()
 	for range maxLogEntries + 7 {
@@ -87,26 +87,26 @@ func TestStoryBounds(t *testing.T) {
 		events.Publish(Event{Time: now, Type: "state", Stream: "live/long", Fields: map[string]any{"detail": strings.Repeat("x", 1000)}})
 	}
 	if got := logOf(t, h, "live/many/log"); len(got.Events) != maxLogEntries || got.Forgotten != 7 || got.Events[0].ID != 15 {
-		t.Errorf("%d events, %d forgotten", len(got.Events), got.Forgotten)
+		t.Errorf("got %d events, %d forgotten", len(got.Events), got.Forgotten)
 	}
 	long := ask(h, "GET", "/api/v1/streams/live/long/log").Body.Len()
 	if long > maxLogBytes+1000 || long < maxLogBytes-2000 {
-		t.Errorf("%d bytes", long)
+		t.Errorf("got %d bytes", long)
 	}
 	for i := range maxLogs - 1 {
 		events.Publish(Event{Time: now, Type: "publish", Stream: fmt.Sprintf("live/%d", i)})
 	}
 	if ask(h, "GET", "/api/v1/streams/live/many/log").Code != 404 || ask(h, "GET", "/api/v1/streams/live/long/log").Code != 200 {
-		t.Error("it is not the oldest that was forgotten")
+		t.Error("the log that was dropped is not the oldest")
 	}
 	events.Publish(Event{Time: now.Add(logTTL), Type: "publish", Stream: "live/new"})
 	if got := events.log.recent.Len(); got != 1 || len(events.log.byName) != 1 {
-		t.Errorf("%d stories a day later", got)
+		t.Errorf("got %d logs a day later", got)
 	}
 }
 
-// Strangers neither begin a story nor fill one.
-func TestStoryOfStrangers(t *testing.T) {
+// Clients without access neither create a log nor fill one.
+func TestLogOfRejectedClients(t *testing.T) {
 	events, h := storied()
 	now := time.Now()
 	events.Note(Event{Time: now, Type: "refused", Stream: "live/none"})
@@ -116,16 +116,15 @@ func TestStoryOfStrangers(t *testing.T) {
 	}
 	events.Note(Event{Time: now.Add(noteInterval), Type: "refused", Stream: "live/cam"})
 	if got := logOf(t, h, "live/cam/log"); len(got.Events) != 3 {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v", got)
 	}
 	if got := ask(h, "GET", "/api/v1/streams/live/none/log").Code; got != 404 {
 		t.Error(got)
 	}
 }
 
-// Who is refused again and again, for longer than a story has room, does not have it forget what
-// happened besides.
-func TestStoryOfRefusals(t *testing.T) {
+// Repeated rejections do not push other events out of the log.
+func TestLogOfRefusals(t *testing.T) {
 	for name, add := range map[string]func(*Events, Event){"noted": (*Events).Note, "told": (*Events).Publish} {
 		events, h := storied()
 		now := time.Now()
@@ -137,10 +136,10 @@ func TestStoryOfRefusals(t *testing.T) {
 		events.Publish(Event{Time: now, Type: "break", Stream: "live/cam"})
 		got := logOf(t, h, "live/cam/log")
 		if n := len(got.Events); n != maxLogRefusals+2 || got.Forgotten != maxLogEntries-maxLogRefusals {
-			t.Fatalf("%s: %d events, %d forgotten", name, n, got.Forgotten)
+			t.Fatalf("%s: got %d events, %d forgotten", name, n, got.Forgotten)
 		}
 		if first, oldest := got.Events[0], got.Events[1]; first.Kind != "publish" || now.Sub(oldest.Time) != (maxLogRefusals-1)*noteInterval {
-			t.Errorf("%s: %+v, %+v", name, first, oldest)
+			t.Errorf("%s: got %+v, %+v", name, first, oldest)
 		}
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// served are the method and path of all that this package's sources put on a mux, but pages
-// and profiles for people.
+// served returns the method and path of every endpoint in this package's sources, except pages
+// and profiles.
 func served(t *testing.T) (out []string) {
 	t.Helper()
 	files, err := filepath.Glob("*.go")
@@ -58,7 +58,7 @@ func served(t *testing.T) (out []string) {
 	return out
 }
 
-// TestDocument holds the document against what is served: it names all of it and nothing else.
+// TestDocument compares the document with the endpoints: it describes all of them and no others.
 func TestDocument(t *testing.T) {
 	f := &fake{pushing: true}
 	w := ask(handler(f, ""), "GET", "/api/v1/openapi.json")
@@ -67,7 +67,7 @@ func TestDocument(t *testing.T) {
 		Paths   map[string]map[string]json.RawMessage
 	}
 	if err := json.Unmarshal(w.Body.Bytes(), &doc); err != nil || w.Code != 200 || doc.OpenAPI != "3.1.0" {
-		t.Fatalf("%v: %d", err, w.Code)
+		t.Fatalf("%v: got %d", err, w.Code)
 	}
 	var named []string
 	for path, methods := range doc.Paths {
@@ -82,11 +82,11 @@ func TestDocument(t *testing.T) {
 		t.Errorf("the document has\n%s\nserved is\n%s", strings.Join(named, "\n"), strings.Join(want, "\n"))
 	}
 	if w := ask(handler(f, "s3cret"), "GET", "/api/v1/openapi.json"); w.Code != http.StatusUnauthorized {
-		t.Errorf("without the token: %d", w.Code)
+		t.Errorf("without the token: got %d", w.Code)
 	}
 }
 
-// Every reference leads somewhere, and everything is referred to.
+// Every reference has a target, and every definition is referenced.
 func TestDocumentReferences(t *testing.T) {
 	var doc map[string]any
 	if err := json.Unmarshal(openapi, &doc); err != nil {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Nothing that acts does so for another site's page, also where no token is asked for.
-func TestActionsAreNotForOtherSites(t *testing.T) {
+// Actions reject requests of other sites' pages, also if no token is required.
+func TestActionsRejectOtherSites(t *testing.T) {
 	f := &fake{pushing: true}
 	begun, acts := 0, 0
 	h := New(Options{
@@ -23,7 +23,7 @@ func TestActionsAreNotForOtherSites(t *testing.T) {
 		for _, header := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "null"}, {"Origin", "https://127.0.0.1:8082"}} {
 			w := ask(h, method, fill.Replace(path), header...)
 			if w.Code != http.StatusForbidden {
-				t.Errorf("%s %v: %d", pattern, header, w.Code)
+				t.Errorf("%s %v: got %d", pattern, header, w.Code)
 			}
 			problem(t, w)
 		}

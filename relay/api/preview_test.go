@@ -29,12 +29,12 @@ func TestPreview(t *testing.T) {
 		return Picture{Codecs: "avc1.42c00a,mp4a.40.2", Data: []byte("moof")}, nil
 	})
 	if w := ask(h, "GET", path); w.Code != http.StatusUnauthorized || asked != "" {
-		t.Errorf("without the token: %d, asked %q", w.Code, asked)
+		t.Errorf("without the token: got %d, asked %q", w.Code, asked)
 	}
 	w := ask(h, "GET", path, "Authorization", "Bearer s3cret")
 	if w.Code != 200 || w.Body.String() != "moof" || asked != "live/cam" || w.Header().Get("Content-Type") != `video/mp4; codecs="avc1.42c00a,mp4a.40.2"` ||
 		w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Cross-Origin-Resource-Policy") != "same-origin" {
-		t.Errorf("%d %v %q, asked %q", w.Code, w.Header(), w.Body, asked)
+		t.Errorf("got %d %v %q, asked %q", w.Code, w.Header(), w.Body, asked)
 	}
 	for _, tt := range []struct {
 		err    error
@@ -48,14 +48,14 @@ func TestPreview(t *testing.T) {
 		h := previewing(func(context.Context, string) (Picture, error) { return Picture{}, tt.err })
 		w := ask(h, "GET", path, "Authorization", "Bearer s3cret")
 		if w.Code != tt.status {
-			t.Errorf("%v: %d", tt.err, w.Code)
+			t.Errorf("%v: got %d", tt.err, w.Code)
 		}
 		problem(t, w)
 	}
 	problem(t, ask(previewing(nil), "GET", path, "Authorization", "Bearer s3cret"))
 }
 
-// slow is a peer that is given until a moment to read its answer.
+// slow is a client that must read its response until a deadline.
 type slow struct {
 	*httptest.ResponseRecorder
 	until time.Time
@@ -66,9 +66,9 @@ func (s *slow) SetWriteDeadline(at time.Time) error {
 	return nil
 }
 
-// However many ask, few keyframes are held at a time: who gets no turn is told so, and who does
-// not read is cut off.
-func TestPreviewsAreFew(t *testing.T) {
+// Few keyframes are in memory at a time: requests without a slot are rejected in time, and
+// clients that do not read are disconnected.
+func TestPreviewsAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		made, leave := 0, make(chan struct{})
 		h := previewing(func(context.Context, string) (Picture, error) {
@@ -85,7 +85,7 @@ func TestPreviewsAreFew(t *testing.T) {
 				r.Header.Set("Authorization", "Bearer s3cret")
 				h.ServeHTTP(w, r)
 				if left := time.Until(w.until); w.Code != http.StatusOK || left <= 0 || left > time.Minute {
-					t.Errorf("%d, %v to read it", w.Code, left)
+					t.Errorf("got %d, %v to read it", w.Code, left)
 				}
 			})
 			synctest.Wait()
@@ -93,19 +93,19 @@ func TestPreviewsAreFew(t *testing.T) {
 		begun := time.Now()
 		w := ask(h, "GET", path, "Authorization", "Bearer s3cret")
 		if took := time.Since(begun); w.Code != http.StatusServiceUnavailable || made != maxPreviews || took == 0 {
-			t.Errorf("one more: %d after %v; %d made", w.Code, took, made)
+			t.Errorf("one more: got %d after %v; %d made", w.Code, took, made)
 		}
 		problem(t, w)
 		close(leave)
 		busy.Wait()
 		if w := ask(h, "GET", path, "Authorization", "Bearer s3cret"); w.Code != http.StatusOK {
-			t.Errorf("afterwards: %d", w.Code)
+			t.Errorf("afterwards: got %d", w.Code)
 		}
 	})
 }
 
-// What has the relay work is not for other sites' pages, by GET either. Programs send no origin.
-func TestWorkIsNotForOtherSites(t *testing.T) {
+// GET requests that cause work reject other sites' pages. Programs send no origin.
+func TestWorkRejectsOtherSites(t *testing.T) {
 	f := &fake{}
 	h := New(Options{
 		Relay: f, Routes: &f.routes, Events: NewEvents(), Token: func() string { return "" }, Metrics: http.NotFoundHandler(),
@@ -123,7 +123,7 @@ func TestWorkIsNotForOtherSites(t *testing.T) {
 		} {
 			w := ask(h, "GET", path, header...)
 			if w.Code != http.StatusForbidden {
-				t.Errorf("%s %v: %d", path, header, w.Code)
+				t.Errorf("%s %v: got %d", path, header, w.Code)
 			}
 			problem(t, w)
 		}
@@ -132,11 +132,11 @@ func TestWorkIsNotForOtherSites(t *testing.T) {
 		}
 		for _, header := range [][]string{nil, {"Sec-Fetch-Site", "none"}, {"Sec-Fetch-Site", "same-origin"}, {"Origin", "http://127.0.0.1:8081"}} {
 			if w := ask(h, "GET", path, header...); w.Code != http.StatusOK {
-				t.Errorf("%s %v: %d", path, header, w.Code)
+				t.Errorf("%s %v: got %d", path, header, w.Code)
 			}
 		}
 	}
 	if w := ask(h, "GET", "/api/v1/streams", "Sec-Fetch-Site", "cross-site"); w.Code != http.StatusOK {
-		t.Errorf("what only reads: %d", w.Code)
+		t.Errorf("what only reads: got %d", w.Code)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// fakeRoutes have one group, and note what is asked of them.
+// fakeRoutes has one group, and records the calls.
 type fakeRoutes struct {
 	asked []string
 	fails error
@@ -42,7 +42,7 @@ func TestRoutesAreListed(t *testing.T) {
 		t.Fatal(w.Code, err)
 	}
 	if got.Groups[0].Streams[0].Active != "a" || got.Breakers[0].Host != "a.example:1935" {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -74,7 +74,7 @@ func TestRoutesAreActedOn(t *testing.T) {
 		{http.MethodPost, at + "/route", `{"route": "b"}`, http.StatusMethodNotAllowed},
 	} {
 		if w := send(tt.method, tt.path, tt.body); w.Code != tt.status || w.Code >= 400 && !strings.Contains(w.Body.String(), `"hint"`) {
-			t.Errorf("%s %s %.40s: %d %s", tt.method, tt.path, tt.body, w.Code, w.Body)
+			t.Errorf("%s %s %.40s: got %d %s", tt.method, tt.path, tt.body, w.Code, w.Body)
 		}
 	}
 	want := []string{
@@ -82,10 +82,10 @@ func TestRoutesAreActedOn(t *testing.T) {
 		"breaker   a.example:1935", "force none live/cam b",
 	}
 	if !slices.Equal(f.routes.asked, want) {
-		t.Errorf("%q", f.routes.asked)
+		t.Errorf("got %q", f.routes.asked)
 	}
 	f.routes.fails = errors.New("something secret")
 	if w := send(http.MethodDelete, at+"/route", ""); w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "secret") {
-		t.Errorf("%d %s", w.Code, w.Body)
+		t.Errorf("got %d %s", w.Code, w.Body)
 	}
 }

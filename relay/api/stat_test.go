@@ -17,8 +17,9 @@ type several struct {
 
 func (s *several) Streams() []Stream { return s.streams }
 
-// insists reads the page as NOALBS does, which takes a page that lacks what is no slice here, or
-// has a number that does not fit, for a server that is down. The root's are an exporter's.
+// insists parses the page as NOALBS does, which treats a page without a required element, or
+// with a number out of range, as a server that is down. The root's elements are those that an
+// exporter requires.
 type insists struct {
 	Version  *string `xml:"nginx_version"`
 	Module   *string `xml:"nginx_rtmp_version"`
@@ -57,7 +58,7 @@ type insists struct {
 	} `xml:"server"`
 }
 
-// lacks tells which of what a reader insists on is not there.
+// lacks returns the required elements that are missing.
 func lacks(v reflect.Value, at string) (out []string) {
 	switch v.Kind() { //nolint:exhaustive // the rest holds nothing
 	case reflect.Pointer:
@@ -77,8 +78,7 @@ func lacks(v reflect.Value, at string) (out []string) {
 	return out
 }
 
-// Whatever a stream is like, also one whose rates do not add up, who reads nginx-rtmp's page reads
-// this one.
+// For any stream, also with inconsistent rates, readers of nginx-rtmp's page can parse this one.
 func TestStatIsRead(t *testing.T) {
 	from := func(bitrate, sound float64) *Publisher {
 		return &Publisher{Session: "s", Bitrate: bitrate, Sound: sound}
@@ -104,14 +104,14 @@ func TestStatIsRead(t *testing.T) {
 		text := ask(h, "GET", "/api/v1/stat/nginx-rtmp").Body.String()
 		var page insists
 		if err := xml.Unmarshal([]byte(text), &page); err != nil {
-			t.Errorf("%s: %v in\n%s", name, err, text)
+			t.Errorf("%s: got %v in\n%s", name, err, text)
 			continue
 		}
 		if missing := lacks(reflect.ValueOf(page), "rtmp"); len(missing) > 0 || len(page.Server.Apps) == 0 {
 			t.Errorf("%s: it has no %v:\n%s", name, missing, text)
 		}
 		if n := strings.Count(text, "<stream>"); strings.Count(text, "<publishing/>") != 2*n || strings.Count(text, "<active/>") != 2*n {
-			t.Errorf("%s: %d streams in\n%s", name, n, text)
+			t.Errorf("%s: got %d streams in\n%s", name, n, text)
 		}
 	}
 }
@@ -143,11 +143,11 @@ func TestStat(t *testing.T) {
 	}
 	for what, n := range map[string]int{"<application>": 2, "<stream>": 3, "<meta>": 2, "held": 0, "waits": 0} {
 		if strings.Count(got, what) != n {
-			t.Errorf("%d times %s, want %d, in\n%s", strings.Count(got, what), what, n, got)
+			t.Errorf("got %d times %s, want %d, in\n%s", strings.Count(got, what), what, n, got)
 		}
 	}
 	relay.streams = nil
 	if got := page(); !strings.Contains(got, "<server><application><name>live</name><live><nclients>0</nclients></live></application></server>") {
-		t.Errorf("without streams: %s", got)
+		t.Errorf("without streams: got %s", got)
 	}
 }

@@ -18,15 +18,15 @@ func TestCodes(t *testing.T) {
 		`{"data":"` + strings.Repeat("x", maxBody) + `","code":2}`: Failed,
 	} {
 		if got := verdictOf([]byte(body), nil); got.outcome != want {
-			t.Errorf("%.60q: %s, want %s", body, got.outcome, want)
+			t.Errorf("%.60q: got %s, want %s", body, got.outcome, want)
 		}
 	}
 	if got := verdictOf([]byte("0"), io.ErrUnexpectedEOF); got.outcome != Failed {
-		t.Errorf("an answer that broke off: %s", got.outcome)
+		t.Errorf("response that was cut off: got %s", got.outcome)
 	}
 }
 
-// A code refuses what is asked, in its own words; of what is told it means nothing.
+// A code refuses a question, with the hook's own text. For a notification it means nothing.
 func TestCodeRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, usual())
@@ -35,17 +35,17 @@ func TestCodeRefuses(t *testing.T) {
 		for _, kind := range []Type{Publish, Play} {
 			err := w.hooks.Ask(t.Context(), Event{Type: kind, Stream: "live/cam"}, "")
 			if err == nil || !strings.Contains(err.Error(), "the account is empty") {
-				t.Errorf("%s: %v", kind, err)
+				t.Errorf("%s: got %v", kind, err)
 			}
 		}
 		w.hooks.Tell(Event{Type: Break, Stream: "live/cam"})
 		synctest.Wait()
 		if w.count(Refused) != 2 || w.count(Delivered) != 1 {
-			t.Errorf("%v", w.counts)
+			t.Errorf("got %v", w.counts)
 		}
 		w.answers(200, `{"code": 0}`)
 		if err := w.hooks.Ask(t.Context(), Event{Type: Play, Stream: "live/cam"}, ""); err != nil {
-			t.Errorf("code 0: %v", err)
+			t.Errorf("code 0: got %v", err)
 		}
 	})
 }

@@ -29,11 +29,11 @@ func TestTells(t *testing.T) {
 		synctest.Wait()
 		calls := w.got()
 		if len(calls) != 1 {
-			t.Fatalf("%d calls", len(calls))
+			t.Fatalf("got %d calls", len(calls))
 		}
 		c := calls[0]
 		if e := c.event; e.Type != Break || e.Stream != "live/cam" || e.Session != "s1" || e.Cause != "eof" || e.Time.IsZero() {
-			t.Errorf("%s", c.body)
+			t.Errorf("got %s", c.body)
 		}
 		if id := c.header.Get(EventHeader); id == "" || id != c.event.ID {
 			t.Errorf("id %q, %s", id, c.body)
@@ -51,11 +51,11 @@ func TestTells(t *testing.T) {
 func TestSign(t *testing.T) {
 	const want = "t=7,v1=676b269d79cd27a0484d05de0823eb209fd73922d153a5a975a92a1b5c31b889"
 	if got := Sign("k", time.Unix(7, 999), []byte("{}")); got != want {
-		t.Errorf("%s, want %s", got, want)
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
-// What fails is sent again, later each time, with the same id, and what follows waits for it.
+// A failed call is retried with increasing delays and the same ID, and later events wait for it.
 func TestRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, usual())
@@ -69,15 +69,15 @@ func TestRetries(t *testing.T) {
 		time.Sleep(time.Minute)
 		calls := w.got()
 		if failed < 3 || failed > 8 || len(calls) != failed+2 {
-			t.Fatalf("%d calls failed, %d in all", failed, len(calls))
+			t.Fatalf("got %d calls failed, %d in all", failed, len(calls))
 		}
 		for i, c := range calls[:failed+1] {
 			if c.event.Type != Break || c.event.ID != calls[0].event.ID {
-				t.Errorf("call %d: %s", i, c.body)
+				t.Errorf("call %d: got %s", i, c.body)
 			}
 		}
 		if last := calls[failed+1].event; last.Type != Resume || last.ID == calls[0].event.ID {
-			t.Errorf("%+v", last)
+			t.Errorf("got %+v", last)
 		}
 		if w.count(Delivered) != 2 || w.count(Failed) != 0 {
 			t.Error(w.counts)
@@ -88,7 +88,7 @@ func TestRetries(t *testing.T) {
 	})
 }
 
-// What a receiver will not have, or sends elsewhere, is not sent again.
+// A notification that a receiver rejects or redirects is not retried.
 func TestNoRetry(t *testing.T) {
 	for _, status := range []int{302, 307, 400, 403, 410} {
 		synctest.Test(t, func(t *testing.T) {
@@ -98,14 +98,14 @@ func TestNoRetry(t *testing.T) {
 			w.hooks.Tell(Event{Type: Break, Stream: "live/cam"})
 			time.Sleep(time.Minute)
 			if len(w.got()) != 1 || w.count(Failed) != 1 {
-				t.Errorf("%d: %d calls, %v", status, len(w.got()), w.counts)
+				t.Errorf("%d: got %d calls, %v", status, len(w.got()), w.counts)
 			}
 		})
 	}
 }
 
-// A hook that is down has what happened meanwhile when it is back, but for the oldest of too
-// many and what is too old.
+// A hook that was down receives the events meanwhile, except the oldest of too many and those
+// that are too old.
 func TestDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, usual())
@@ -115,13 +115,13 @@ func TestDown(t *testing.T) {
 		}
 		dropped := w.count(Dropped)
 		if dropped < 98 || dropped > 100 {
-			t.Errorf("%d dropped", dropped)
+			t.Errorf("got %d dropped", dropped)
 		}
 		time.Sleep(time.Minute)
 		w.up()
 		time.Sleep(time.Minute)
 		if got := len(w.got()); got != maxQueue+100-dropped {
-			t.Errorf("%d arrived, %d dropped", got, dropped)
+			t.Errorf("got %d arrived, %d dropped", got, dropped)
 		}
 		w.down()
 		w.hooks.Tell(Event{Type: Break, Stream: "live/cam"})
@@ -135,7 +135,7 @@ func TestDown(t *testing.T) {
 func TestAsks(t *testing.T) {
 	for _, tt := range []struct {
 		name         string
-		status       int // 0: it does not answer; -1: nobody listens
+		status       int // 0: it does not respond; -1: it does not listen
 		body         string
 		deny         bool
 		outcome      Outcome
@@ -182,14 +182,14 @@ func TestAsks(t *testing.T) {
 				case tt.refused == "" && err != nil:
 					t.Error(err)
 				case tt.refused != "" && (!errors.As(err, &r) || r.Outcome != tt.refused || r.Reason != tt.reason || r.Hint != tt.hint):
-					t.Errorf("%+v", err)
+					t.Errorf("got %+v", err)
 				}
 				if w.count(tt.outcome) != 1 {
 					t.Error(w.counts)
 				}
 				for _, c := range w.got() {
 					if strings.Contains(string(c.body), "s3cret") {
-						t.Errorf("%s", c.body)
+						t.Errorf("got %s", c.body)
 					}
 				}
 			})
@@ -197,7 +197,8 @@ func TestAsks(t *testing.T) {
 	}
 }
 
-// A hook that hangs costs who asks it its timeout, however many ask, and nobody else anything.
+// A hook that hangs delays each question by its timeout, however many there are, and nothing
+// else.
 func TestHanging(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow, quick := usual(), usual()
@@ -227,17 +228,17 @@ func TestHanging(t *testing.T) {
 		}
 		synctest.Wait()
 		if open := len(w.got()); open != maxPending {
-			t.Errorf("%d questions at a time", open)
+			t.Errorf("got %d questions at a time", open)
 		}
 		w.hooks.Tell(Event{Type: Break, Stream: "slow/cam"})
 		if err := w.hooks.Ask(t.Context(), Event{Type: Play, Stream: "live/cam"}, ""); err != nil || time.Since(began) > 0 {
-			t.Errorf("%v after %v", err, time.Since(began))
+			t.Errorf("got %v after %v", err, time.Since(began))
 		}
 		asking.Wait()
 	})
 }
 
-// However many viewers wait for an answer, a publisher is asked about at once.
+// However many viewers' questions are pending, a publisher's is asked at once.
 func TestPublishersDoNotWaitForViewers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, usual())
@@ -251,13 +252,13 @@ func TestPublishersDoNotWaitForViewers(t *testing.T) {
 		w.answers(200, "")
 		began := time.Now()
 		if err := w.hooks.Ask(t.Context(), Event{Type: Publish, Stream: "live/cam"}, ""); err != nil || time.Since(began) > 0 {
-			t.Errorf("%v after %v", err, time.Since(began))
+			t.Errorf("got %v after %v", err, time.Since(began))
 		}
 		asking.Wait()
 	})
 }
 
-// Who asks may go, and then nothing is held against the hook.
+// A peer may leave while its question is pending, which does not count as a failure of the hook.
 func TestGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, usual())
@@ -274,8 +275,7 @@ func TestGone(t *testing.T) {
 	})
 }
 
-// An answer about a viewer counts again only where it is configured, and for the same stream,
-// token and address.
+// An answer about a viewer is cached only if that is configured, by stream, token and address.
 func TestCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := usual()
@@ -289,7 +289,7 @@ func TestCache(t *testing.T) {
 				t.Error("allowed")
 			}
 			if got := len(w.got()) - before; got != calls {
-				t.Errorf("%d calls, want %d", got, calls)
+				t.Errorf("got %d calls, want %d", got, calls)
 			}
 		}
 		ask("live/cam", "192.0.2.1:1", "a", 1)
@@ -306,7 +306,7 @@ func TestCache(t *testing.T) {
 	})
 }
 
-// A reload keeps what waits for a hook that stays, and drops what waits for one that does not.
+// A reload keeps the queue of a hook that stays, and drops that of one that is removed.
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gone := usual()
@@ -321,12 +321,12 @@ func TestReload(t *testing.T) {
 		time.Sleep(time.Minute)
 		calls := w.got()
 		if len(calls) != 1 || calls[0].header.Get(SignatureHeader) == "" || w.count(Failed) != 1 {
-			t.Errorf("%d calls, %v", len(calls), w.counts)
+			t.Errorf("got %d calls, %v", len(calls), w.counts)
 		}
 	})
 }
 
-// At the end what waits is sent, as far as the hook takes it and there is time.
+// Close sends the queue, as far as the hook accepts it in time.
 func TestClose(t *testing.T) {
 	for name, tt := range map[string]struct {
 		begin   func(w *world)
@@ -349,7 +349,7 @@ func TestClose(t *testing.T) {
 				began := time.Now()
 				w.hooks.Close(ctx)
 				if took := time.Since(began); took > tt.takes || len(w.got()) != tt.arrives {
-					t.Errorf("%d arrived, after %v", len(w.got()), took)
+					t.Errorf("got %d arrived, after %v", len(w.got()), took)
 				}
 				if n := w.count(Delivered) + w.count(Failed) + w.count(Dropped); n != 3 {
 					t.Error(w.counts)
@@ -369,13 +369,13 @@ func TestWants(t *testing.T) {
 		{"live/*", "cam/live", Break, false},
 		{"live/*", "live/cam~low", Break, false},
 		{"live/*~*", "live/cam~low", Break, true},
-		{"live/cam", "live/cam~low", Publish, true}, // or its name would be a way round
+		{"live/cam", "live/cam~low", Publish, true}, // or its name would bypass the hook
 		{"live/cam", "live/cam~low", Play, true},
 		{"live/cam", "live/can~low", Play, false},
 	} {
 		h := Hook{Match: tt.match}
 		if got := h.wants(Event{Type: tt.kind, Stream: tt.stream}); got != tt.want {
-			t.Errorf("%+v: %v", tt, got)
+			t.Errorf("%+v: got %v", tt, got)
 		}
 	}
 	h := Hook{Match: "*/*", Events: []Type{Break}}
@@ -391,7 +391,7 @@ func FuzzWords(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, s := range func() []string { a, b := refusalText(body); return []string{a, b} }() {
 			if len([]rune(s)) > maxText || strings.ContainsAny(s, "\x00\r\n\u2028") {
-				t.Errorf("%q", s)
+				t.Errorf("got %q", s)
 			}
 		}
 	})

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A receiver that has no time is left alone for as long as it says.
-func TestRetriesWhenItMay(t *testing.T) {
+// A receiver that is busy is not called before its Retry-After.
+func TestRetryAfterIsRespected(t *testing.T) {
 	date := func(in time.Duration) func() string {
 		return func() string { return time.Now().Add(in).UTC().Format(http.TimeFormat) }
 	}
@@ -41,13 +41,13 @@ func TestRetriesWhenItMay(t *testing.T) {
 			time.Sleep(maxRetryAfter + time.Second)
 			calls := w.got()
 			if len(calls) != 2 || w.count(Delivered) != 1 || w.count(Failed) != 0 {
-				t.Fatalf("%d: %d calls, %v", tt.status, len(calls), w.counts)
+				t.Fatalf("%d: got %d calls, %v", tt.status, len(calls), w.counts)
 			}
 			if wait := calls[1].at.Sub(calls[0].at); wait < tt.least || wait > tt.most {
 				t.Errorf("%d %q: sent again after %v, want %v to %v", tt.status, tt.after(), wait, tt.least, tt.most)
 			}
 			if calls[0].event.ID != calls[1].event.ID {
-				t.Errorf("%s, then %s", calls[0].body, calls[1].body)
+				t.Errorf("got %s, then %s", calls[0].body, calls[1].body)
 			}
 		})
 	}
@@ -62,7 +62,7 @@ func TestRetryAfter(t *testing.T) {
 		"Sat Jan 31 20:14:05 2026": 5 * time.Second, "Sat, 31 Jan 2026 20:13:05 GMT": 0, "Fri, 31 Dec 9999 23:59:59 GMT": maxRetryAfter,
 	} {
 		if got := retryAfter(value, now); got != want {
-			t.Errorf("%q: %v, want %v", value, got, want)
+			t.Errorf("%q: got %v, want %v", value, got, want)
 		}
 	}
 }
@@ -74,7 +74,7 @@ func FuzzRetryAfter(f *testing.F) {
 	now := time.Date(2026, 1, 31, 20, 14, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, value string) {
 		if got := retryAfter(value, now); got < 0 || got > maxRetryAfter {
-			t.Errorf("%q: %v", value, got)
+			t.Errorf("%q: got %v", value, got)
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A certificate that nobody vouches for is taken only where the operator says so.
+// An untrusted certificate is accepted only with insecure.
 func TestInsecure(t *testing.T) {
 	asked := make(chan string, 2)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.Proto }))
@@ -22,11 +22,11 @@ func TestInsecure(t *testing.T) {
 		hooks := New(Options{Log: slog.New(slog.DiscardHandler)})
 		hooks.Reload([]Hook{{URL: server.URL, Match: "*/*", Timeout: 10 * time.Second, Deny: true, Insecure: insecure}})
 		if err := hooks.Ask(t.Context(), Event{Type: Publish, Stream: "live/cam"}, ""); (err == nil) != insecure {
-			t.Errorf("insecure: %v: %v", insecure, err)
+			t.Errorf("insecure: got %v: %v", insecure, err)
 		}
 		hooks.Close(t.Context())
 	}
 	if n := len(asked); n != 1 {
-		t.Errorf("%d were heard", n)
+		t.Errorf("got %d were heard", n)
 	}
 }

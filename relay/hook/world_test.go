@@ -16,7 +16,7 @@ import (
 
 const address = "http://hook.example/events/t0ken?key=hush"
 
-// call is what a receiver got.
+// call is a call that a receiver got.
 type call struct {
 	at     time.Time
 	header http.Header
@@ -32,7 +32,7 @@ type world struct {
 	log     strings.Builder
 	server  *http.Server
 
-	mu     sync.Mutex // guards all below
+	mu     sync.Mutex // guards the fields below
 	answer func(w http.ResponseWriter, r *http.Request)
 	calls  []call
 	counts map[Outcome]int
@@ -58,7 +58,7 @@ func newWorld(t *testing.T, hooks ...Hook) *world {
 	return w
 }
 
-// up has the receiver listen.
+// up starts the receiver.
 func (w *world) up() {
 	l, err := w.network.Listen("hook.example:80")
 	if err != nil {
@@ -88,7 +88,7 @@ func (w *world) down() {
 	}
 }
 
-// answers has the receiver answer so from now on.
+// answers sets the receiver's response.
 func (w *world) answers(status int, body string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,7 +99,7 @@ func (w *world) answers(status int, body string) {
 	}
 }
 
-// hangs has the receiver not answer from now on, until who asks has gone.
+// hangs stops the receiver from responding until the client disconnects.
 func (w *world) hangs() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

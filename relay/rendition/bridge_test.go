@@ -22,10 +22,10 @@ import (
 
 var lc = codec.AAC{ObjectType: codec.AACLC, SampleRate: 48000, Channels: 2, FrameSamples: 1024}
 
-// fakeProgram stands for ffmpeg that puts AAC into Opus: one page of it for each frame.
+// fakeProgram replaces an ffmpeg that transcodes AAC to Opus: it writes a page per frame.
 type fakeProgram struct {
 	deaf  bool // reads nothing
-	mute  bool // answers nothing
+	mute  bool // writes nothing
 	after int  // frames after which it ends; 0: never
 	words string
 }
@@ -63,7 +63,7 @@ func (f fakeProgram) launch(string, []string) (*running, error) {
 	}, nil
 }
 
-// sound is AAC from dts on, of so long.
+// sound returns AAC frames from dts on, of a duration.
 func sound(dts, length time.Duration) (out []*packetbuf.Packet) {
 	out = append(out, &packetbuf.Packet{Track: packetbuf.Audio, Codec: packetbuf.AAC, Kind: packetbuf.Config, Payload: lc.Append(nil)})
 	for i := 0; ; i++ {
@@ -75,10 +75,10 @@ func sound(dts, length time.Duration) (out []*packetbuf.Packet) {
 	}
 }
 
-// act runs f with a stage in a bubble of its own. What is launched is f's business.
+// act runs f with a stage in a bubble. f sets the launch function.
 func act(t *testing.T, program fakeProgram, f func(s *stage, launched *atomic.Int32)) {
 	t.Helper()
-	name, err := os.Executable() // any program that there is
+	name, err := os.Executable() // any existing program
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func act(t *testing.T, program fakeProgram, f func(s *stage, launched *atomic.In
 	})
 }
 
-// wantFor wants a bridge once a second, as a stream does.
+// wantFor requests a bridge once a second, as a stream does.
 func (s *stage) wantFor(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Second) {
 		s.Want(parent, packetbuf.Opus)
@@ -107,11 +107,11 @@ func TestABridgeLastsAsLongAsItIsWanted(t *testing.T) {
 		s.wantFor(20 * time.Second)
 		c := s.Counts()
 		if c != (BridgeCounts{Wanted: 1, Running: 1}) || launched.Load() != 1 {
-			t.Fatalf("%+v, launched %d times", c, launched.Load())
+			t.Fatalf("got %+v, launched %d times", c, launched.Load())
 		}
 		st := s.Status()[0]
 		if st.Stream != parent || st.From != packetbuf.AAC || st.To != packetbuf.Opus || !st.Runs || st.Packets < 90 {
-			t.Errorf("%+v", st)
+			t.Errorf("got %+v", st)
 		}
 		time.Sleep(8 * time.Second)
 		if len(s.Status()) != 1 {
@@ -119,7 +119,7 @@ func TestABridgeLastsAsLongAsItIsWanted(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second)
 		if len(s.Status()) != 0 || !strings.Contains(s.said(), errUnwanted.Error()) {
-			t.Errorf("it goes on though nobody wants it: %s", s.said())
+			t.Errorf("it goes on though nobody wants it: got %s", s.said())
 		}
 		s.wantFor(2 * time.Second)
 		if s.Counts().Running != 1 {
@@ -147,14 +147,14 @@ func TestProgramsThatFailAreReplacedMoreAndMoreSeldom(t *testing.T) {
 					t.Errorf("launched %d times, %+v", n, counts)
 				}
 				if !strings.Contains(s.said(), c.said) || s.Status()[0].Err == "" {
-					t.Errorf("%+v, said %s", s.Status(), s.said())
+					t.Errorf("got %+v, said %s", s.Status(), s.said())
 				}
 			})
 		})
 	}
 }
 
-// A stream that pauses owes nothing, and neither does its bridge.
+// A bridge owes no output while the stream pauses.
 func TestAPauseIsNoFailure(t *testing.T) {
 	act(t, fakeProgram{}, func(s *stage, launched *atomic.Int32) {
 		s.play(sound(begin, 2*time.Second)...)
@@ -182,7 +182,7 @@ func TestTheStreamsSoundChanges(t *testing.T) {
 		if c := s.Counts(); launched.Load() != 2 || c.Failures != 0 || c.Restarts != 1 {
 			t.Errorf("launched %d times, %+v", launched.Load(), c)
 		}
-		// Another codec, of which the bridge makes nothing that anybody needs.
+		// Another codec, for which the bridge is not needed.
 		s.mu.Lock()
 		s.then = []*packetbuf.Packet{{Track: packetbuf.Audio, Codec: packetbuf.Opus, Kind: packetbuf.Delta, Payload: []byte{0xfc, 0xff, 0xfe}}}
 		s.broken = errors.New("the publisher changed from AAC to Opus")
@@ -202,7 +202,7 @@ func TestTheStreamsSoundChanges(t *testing.T) {
 	})
 }
 
-// A stream that does not take what is made is looked at again, and no failure.
+// A stream that rejects the bridge's output is retried, which is not a failure.
 func TestTheStreamRefuses(t *testing.T) {
 	act(t, fakeProgram{}, func(s *stage, launched *atomic.Int32) {
 		s.refuse = errors.New("not wanted")
@@ -227,7 +227,7 @@ func TestNoProgramToBridgeWith(t *testing.T) {
 			t.Error("able without a program")
 		}
 		if c := s.Counts(); c.Failures < 3 || c.Failures > 4 {
-			t.Errorf("%+v", c)
+			t.Errorf("got %+v", c)
 		}
 		s.o.Program, _ = os.Executable()
 		s.launch = fakeProgram{}.launch
@@ -253,7 +253,7 @@ func TestSoundThatIsNotBridged(t *testing.T) {
 				s.play(packets...)
 				s.wantFor(40 * time.Second)
 				if n := strings.Count(s.said(), "level=ERROR"); launched.Load() != 0 || n != 2 {
-					t.Errorf("launched %d times: %s", launched.Load(), s.said())
+					t.Errorf("launched %d times: got %s", launched.Load(), s.said())
 				}
 			})
 		})
@@ -268,7 +268,7 @@ func TestBridgesAreBounded(t *testing.T) {
 			s.Want("live/other", packetbuf.Opus)
 		}
 		if n := strings.Count(s.said(), "limit=1"); len(s.Status()) != 1 || n != 1 {
-			t.Errorf("%+v: %s", s.Status(), s.said())
+			t.Errorf("%+v: got %s", s.Status(), s.said())
 		}
 		s.Close()
 		s.Want(parent, packetbuf.Opus)
@@ -278,7 +278,7 @@ func TestBridgesAreBounded(t *testing.T) {
 	})
 }
 
-// What was given at a time comes out at that time, whatever gaps there were.
+// Output has the timestamps of its input, whatever gaps there are.
 func TestSampleClockAgainstAList(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var c sampleClock
@@ -321,7 +321,7 @@ func TestSampleClockAgainstAList(t *testing.T) {
 	})
 }
 
-// Whatever comes, what is written for a program is whole frames.
+// For any input, only complete frames are written to a program.
 func FuzzEntry(f *testing.F) {
 	f.Add(uint8(packetbuf.AAC), lc.Append(nil), []byte{0x21, 0x10, 0x04, 0x60, 0x8c, 0x1c}, []byte{1})
 	f.Add(uint8(packetbuf.Opus), codec.OpusHead{Channels: 2, PreSkip: 312}.Append(nil), []byte{0xfc, 0xff, 0xfe}, []byte{0xfb, 0x3f})
@@ -356,7 +356,7 @@ func FuzzEntry(f *testing.F) {
 			err = io.EOF
 		}
 		if !errors.Is(err, io.EOF) {
-			t.Fatalf("%x ends with %v", out, err)
+			t.Fatalf("got %x ends with %v", out, err)
 		}
 	})
 }

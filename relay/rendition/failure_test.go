@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Each way in which a child fails is told in words, with what to do where that is known.
+// Each kind of failure is described, with a hint if there is one.
 func TestFailuresSayWhy(t *testing.T) {
 	for name, c := range map[string]struct {
 		f    failure

@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// check holds what was made against what it was made of: every picture and every sound at its
-// own time, keyframes where they were.
+// check compares a rendition with its source: every video and audio frame has its time, and
+// keyframes are where they were.
 func (l *lab) check(wantPictures int) {
 	l.t.Helper()
 	packets, _ := l.got()
@@ -35,7 +35,7 @@ func (l *lab) check(wantPictures int) {
 		}
 	}
 	if pictures < wantPictures || sounds < wantPictures {
-		l.t.Errorf("%d pictures and %d sounds", pictures, sounds)
+		l.t.Errorf("got %d pictures and %d sounds", pictures, sounds)
 	}
 	l.t.Logf("%d pictures, %d sounds", pictures, sounds)
 }
@@ -67,8 +67,7 @@ func TestTimestampsSurvive(t *testing.T) {
 	}
 }
 
-// Publishers' clocks are uneven: pictures and sounds come at whole milliseconds, and not at
-// even distances.
+// Publishers' clocks are uneven: timestamps are whole milliseconds at uneven distances.
 func TestUnevenTimestampsSurvive(t *testing.T) {
 	t.Parallel()
 	needFFmpeg(t)
@@ -110,7 +109,7 @@ func TestRenditionIsSmaller(t *testing.T) {
 			}
 			info, err := codec.Describe(p)
 			if err != nil || info.Height != want || info.Width%2 != 0 || info.Width < want*16/9-1 || info.Width > want*16/9+2 {
-				t.Errorf("height %d: %dx%d, %v", height, info.Width, info.Height, err)
+				t.Errorf("height %d: got %dx%d, %v", height, info.Width, info.Height, err)
 			}
 		}
 		if len(ends) != 1 || ends[0] != ingest.Shutdown {
@@ -120,7 +119,7 @@ func TestRenditionIsSmaller(t *testing.T) {
 	}
 }
 
-// The stream's end is the rendition's. A change of codec is not.
+// The rendition ends with the stream, but not at a change of codec.
 func TestEndOfTheStream(t *testing.T) {
 	t.Parallel()
 	needFFmpeg(t)
@@ -140,7 +139,7 @@ func TestEndOfTheStream(t *testing.T) {
 	}
 }
 
-// Where a stream's sound stops, its pictures go on.
+// When a stream's audio stops, its video continues.
 func TestOneTrackStops(t *testing.T) {
 	t.Parallel()
 	needFFmpeg(t)
@@ -173,13 +172,12 @@ func TestOneTrackStops(t *testing.T) {
 	}
 }
 
-// expecting is a tap of a stream that has sound.
+// expecting is a tap of a stream that has audio.
 type expecting struct{ Tap }
 
 func (expecting) Has(packetbuf.Track) bool { return true }
 
-// Sound that is bridged comes a little later than the pictures: the child waits for it, and not
-// for ever where it does not come.
+// Bridged audio arrives a little later than video: the child waits for it, but not forever.
 func TestSoundThatComesLater(t *testing.T) {
 	t.Parallel()
 	needFFmpeg(t)
@@ -214,7 +212,7 @@ func TestSoundThatComesLater(t *testing.T) {
 				}
 			}
 			if len(l.target.sessions) != 1 || (sounds == 0) != never {
-				t.Errorf("%d children, %d sounds", len(l.target.sessions), sounds)
+				t.Errorf("got %d children, %d sounds", len(l.target.sessions), sounds)
 			}
 		})
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/ogg"
 )
 
-// tone is sound for a bridge: a sine of so many Hz that is faint, and loud for the second that
-// begins at loud.
+// tone is audio for a bridge: a sine at a frequency in Hz that is quiet, except for the second
+// that begins at loud.
 type tone struct {
 	codec    packetbuf.Codec
 	hz       int
@@ -34,12 +34,12 @@ func run(t *testing.T, in []byte, args ...string) []byte {
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(in), &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%v: %s", err, &stderr)
+		t.Fatalf("%v: got %s", err, &stderr)
 	}
 	return out
 }
 
-// packets are the tone's, from a stream's clock of start on.
+// packets returns the packets of the tone, from start on the stream's clock.
 func (o tone) packets(t *testing.T, start time.Duration) []*packetbuf.Packet {
 	t.Helper()
 	args := []string{
@@ -84,7 +84,7 @@ func (o tone) packets(t *testing.T, start time.Duration) []*packetbuf.Packet {
 	return out
 }
 
-// heard is sound as a player of the packets has it, which takes the time of each from its DTS.
+// heard is the audio as a player hears it, which takes the time of each packet from its DTS.
 type heard struct {
 	pcm    []int16 // 48 kHz, one channel
 	dts    []time.Duration
@@ -140,13 +140,13 @@ func listen(t *testing.T, packets []*packetbuf.Packet) heard {
 	return h
 }
 
-// at is when the sample of that index is heard.
+// at returns the time at which a sample is heard.
 func (h heard) at(index int) time.Duration {
 	k := min(index/h.frame, len(h.dts)-1)
 	return h.dts[k] + time.Duration(index-k*h.frame)*time.Second/48000
 }
 
-// loudFrom are the times at which it becomes loud.
+// loudFrom returns the times at which the audio becomes loud.
 func (h heard) loudFrom() (out []time.Duration) {
 	const window = 96 // 2 ms
 	loud, quiet := slices.Max(h.pcm)/3, 100
@@ -163,8 +163,8 @@ func (h heard) loudFrom() (out []time.Duration) {
 	return out
 }
 
-// power is the share of the sound's power at hz, from 0 to 1, over a part of it that begins at
-// the sample of that index.
+// power returns the share of the audio's power at hz, from 0 to 1, in a part that begins at a
+// sample.
 func (h heard) power(hz float64, from int) float64 {
 	part := h.pcm[from : from+24000]
 	var s1, s2, all float64
@@ -177,8 +177,7 @@ func (h heard) power(hz float64, from int) float64 {
 	return 2 * (s1*s1 + s2*s2 - k*s1*s2) / (float64(len(part)) * all)
 }
 
-// inStep holds the times at which bridged sound becomes loud against those of what it was made
-// of.
+// inStep compares the times at which transcoded audio becomes loud with those of its source.
 func inStep(t *testing.T, of, made []time.Duration) {
 	t.Helper()
 	if len(of) != len(made) || len(of) == 0 {
@@ -230,10 +229,10 @@ func TestToneCrosses(t *testing.T) {
 			made := listen(t, s.got())
 			info, err := codec.Describe(made.config)
 			if err != nil || info.Codec != c.to || info.Channels != c.channels || info.SampleRate != 48000 {
-				t.Errorf("%+v, %v", info, err)
+				t.Errorf("got %+v, %v", info, err)
 			}
 			if p := made.power(float64(c.hz), 60000); p < 0.9 {
-				t.Errorf("%d Hz has %.2f of the power", c.hz, p)
+				t.Errorf("got %d Hz has %.2f of the power", c.hz, p)
 			}
 			inStep(t, of.loudFrom(), made.loudFrom())
 			if first := made.dts[0]; first < begin-40*time.Millisecond || first > begin+20*time.Millisecond {
@@ -267,7 +266,7 @@ func TestGapsDoNotShiftWhatFollows(t *testing.T) {
 	}
 }
 
-// What cannot be decoded costs itself and nothing else.
+// A frame that cannot be decoded affects only itself.
 func TestBadFrames(t *testing.T) {
 	needFFmpeg(t)
 	for _, from := range []packetbuf.Codec{packetbuf.AAC, packetbuf.Opus, packetbuf.MP3} {
@@ -277,7 +276,7 @@ func TestBadFrames(t *testing.T) {
 			packets := o.packets(t, begin)
 			of := listen(t, packets).loudFrom()
 			for i := 20; i < 90; i += 7 {
-				bad := packets[i] // nobody else has it
+				bad := packets[i] // not shared
 				switch i % 3 {
 				case 0:
 					bad.Payload = bytes.Repeat([]byte{0xff}, 5000)
@@ -295,7 +294,7 @@ func TestBadFrames(t *testing.T) {
 			made := listen(t, s.got()).loudFrom()
 			inStep(t, of, made[max(0, len(made)-1):])
 			if n := s.Counts(); n.Failures > 0 {
-				t.Errorf("%+v", n)
+				t.Errorf("got %+v", n)
 			}
 		})
 	}
@@ -321,7 +320,7 @@ func TestAKilledProgramIsReplaced(t *testing.T) {
 	s.play(packets[120:]...)
 	s.until(begin + 4800*time.Millisecond)
 	if c := s.Counts(); c.Restarts != 1 || c.Failures != 1 || c.Running != 1 {
-		t.Errorf("%+v", c)
+		t.Errorf("got %+v", c)
 	}
 	s.Close()
 	inStep(t, listen(t, packets).loudFrom(), listen(t, s.got()).loudFrom())

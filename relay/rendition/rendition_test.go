@@ -37,16 +37,16 @@ const (
 
 var low = Rendition{Name: "180p", Height: 180, Bits: 300_000}
 
-// source is a stream: the clip, again and again, on a clock that stands at start already.
+// source is a fake stream: the clip in a loop, on a clock that begins at start.
 type source struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	start   time.Duration
 	speed   float64 // 0: as fast as it is read
 	jitter  func(p *packetbuf.Packet)
 	ended   error // what Read returns from now on
 	over    bool  // there is no stream any more
 	silent  bool
-	packets map[time.Duration]bool // DTS of the pictures that were read
+	packets map[time.Duration]bool // DTS of the video frames that were read
 	sounds  map[time.Duration]bool
 	taps    int
 }
@@ -120,9 +120,9 @@ func (t *tap) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 
 func (t *tap) Close() {}
 
-// target takes what is published.
+// target records what is published.
 type target struct {
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	refuse   error
 	write    error
 	sessions []ingest.Request
@@ -155,14 +155,14 @@ func (g *targetSink) End(cause ingest.Cause, _ string) {
 	g.ends = append(g.ends, cause)
 }
 
-// lab is Renditions with all around them.
+// lab is Renditions with fakes of everything around them.
 type lab struct {
 	*Renditions
 	t      *testing.T
 	source *source
 	target *target
 
-	mu         sync.Mutex // guards what follows
+	mu         sync.Mutex // guards the fields below
 	configured []Rendition
 	audience   int
 	taken      bool
@@ -223,8 +223,7 @@ func newLab(t *testing.T, program string) *lab {
 	return l
 }
 
-// children are the processes that this one has started and that are still there; of Linux
-// alone.
+// children returns the processes that this one has started and that still exist, on Linux only.
 func children() string {
 	all, _ := filepath.Glob("/proc/self/task/*/children")
 	var left []string
@@ -236,7 +235,7 @@ func children() string {
 	return strings.Join(left, " ")
 }
 
-// until waits until what holds, or fails the test.
+// until waits until a condition holds, or fails the test.
 func (l *lab) until(what string, holds func() bool) {
 	l.t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -272,7 +271,7 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// fake writes a program that stands for ffmpeg.
+// fake writes a program that replaces ffmpeg.
 func fake(t *testing.T, script string) string {
 	t.Helper()
 	if _, err := exec.LookPath("sh"); err != nil {
@@ -285,7 +284,7 @@ func fake(t *testing.T, script string) string {
 	return name
 }
 
-// needFFmpeg skips a test that a missing program makes impossible; in CI it fails.
+// needFFmpeg skips the test if ffmpeg is missing; in CI it fails.
 func needFFmpeg(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("ffmpeg"); err != nil {

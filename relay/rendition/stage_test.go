@@ -13,15 +13,15 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// stage is Bridges with a stream around them.
+// stage is Bridges with a fake stream.
 type stage struct {
 	*Bridges
 	t *testing.T
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	script  []*packetbuf.Packet
 	then    []*packetbuf.Packet // the script from the next opening on; nil: as it is
-	over    bool                // there is no stream any more
+	over    bool                // the stream has ended
 	broken  error               // what reading gives from now on
 	refuse  error
 	opened  int
@@ -71,7 +71,7 @@ func (s *stage) open(stream string) (Tap, Bridged, error) {
 	return &reading{s: s}, s, nil
 }
 
-// Bridge takes what is made, as a stream does.
+// Bridge accepts the transcoded audio, as a stream does.
 func (s *stage) Bridge(p *packetbuf.Packet) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,7 +135,7 @@ func (s *stage) got() []*packetbuf.Packet {
 	return slices.Clone(s.made)
 }
 
-// until waits until sound up to dts was made.
+// until waits until audio up to dts was transcoded.
 func (s *stage) until(dts time.Duration) {
 	s.t.Helper()
 	end := time.NewTimer(30 * time.Second)

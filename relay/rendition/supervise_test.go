@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
-// cat gives back what it reads: a transcode that changes nothing.
+// cat copies its input: a transcode that changes nothing.
 const cat = "exec cat"
 
 func TestChildEndsWhenNobodyWantsIt(t *testing.T) {
@@ -58,7 +58,7 @@ func TestFailuresAreTriedAgainAndGivenUp(t *testing.T) {
 			l.until("it is given up", func() bool { return isClosed(hopeless) })
 			packets, ends := l.got()
 			if c.cause == "" && (len(packets) > 0 || len(ends) > 0) {
-				t.Errorf("%d packets, ended by %v", len(packets), ends)
+				t.Errorf("got %d packets, ended by %v", len(packets), ends)
 			}
 			for _, cause := range ends {
 				if cause != c.cause {
@@ -68,7 +68,7 @@ func TestFailuresAreTriedAgainAndGivenUp(t *testing.T) {
 			if said := l.said(); !strings.Contains(said, c.said) || strings.Count(said, "transcode failed") != 2 {
 				t.Errorf("it said %s", said)
 			}
-			// For a while it is left alone, and then tried again.
+			// It is not restarted for a while, and then tried again.
 			if taps := l.source.taps; !isClosed(l.want()) || l.source.taps != taps {
 				t.Error("it was begun again at once")
 			}
@@ -77,7 +77,7 @@ func TestFailuresAreTriedAgainAndGivenUp(t *testing.T) {
 	}
 }
 
-// A child that does not keep up is given a new start.
+// A child that does not keep up is restarted.
 func TestTooSlow(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, fake(t, "while head -c 4000; do sleep 0.2; done"))
@@ -88,7 +88,7 @@ func TestTooSlow(t *testing.T) {
 	}
 }
 
-// What a child has started goes with it.
+// Processes that a child has started end with it.
 func TestGrandchildrenGoToo(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("looks into /proc")
@@ -100,7 +100,7 @@ func TestGrandchildrenGoToo(t *testing.T) {
 	l.Close()
 	pids, err := os.ReadFile(name)
 	if err != nil || len(strings.Fields(string(pids))) != 2 {
-		t.Fatalf("%s, %v", pids, err)
+		t.Fatalf("got %s, %v", pids, err)
 	}
 	for _, pid := range strings.Fields(string(pids)) {
 		l.until(pid+" is gone", func() bool {
@@ -158,7 +158,7 @@ func TestNotToBeHad(t *testing.T) {
 	}
 }
 
-// Who publishes the rendition themselves has it.
+// A rendition with another publisher is left to it.
 func TestPublisherWins(t *testing.T) {
 	t.Run("before", func(t *testing.T) {
 		l := newLab(t, fake(t, cat))
@@ -187,14 +187,14 @@ func TestPublisherWins(t *testing.T) {
 	})
 }
 
-// A stream that does not take the rendition any more gets another.
+// When a stream rejects the rendition's session, another session follows.
 func TestSinkFails(t *testing.T) {
 	l := newLab(t, fake(t, cat))
 	l.target.write = errors.New("superseded")
 	hopeless := l.want()
 	l.until("it is given up", func() bool { return isClosed(hopeless) })
 	if len(l.target.sessions) != 3 {
-		t.Errorf("%d sessions", len(l.target.sessions))
+		t.Errorf("got %d sessions", len(l.target.sessions))
 	}
 }
 
@@ -218,7 +218,7 @@ func TestReconfigure(t *testing.T) {
 	}
 }
 
-// A stream that says nothing for a while asks nothing of its child.
+// While a stream pauses, its child owes no output.
 func TestHeldStream(t *testing.T) {
 	l := newLab(t, fake(t, cat))
 	hopeless := l.want()
@@ -233,7 +233,7 @@ func TestHeldStream(t *testing.T) {
 	}
 }
 
-// Nothing of our environment goes to a child but what it needs.
+// A child gets only the environment variables that it needs.
 func TestEnvironment(t *testing.T) {
 	t.Setenv("HOLDFAST_SECRET", "hunter2")
 	name := t.TempDir() + "/env"
@@ -242,7 +242,7 @@ func TestEnvironment(t *testing.T) {
 	l.until("it is made", func() bool { return l.Makes(full) })
 	got, err := os.ReadFile(name)
 	if err != nil || strings.Contains(string(got), "hunter2") || !strings.Contains(string(got), "PATH=") {
-		t.Errorf("%s, %v", got, err)
+		t.Errorf("got %s, %v", got, err)
 	}
 }
 
@@ -255,6 +255,6 @@ func TestLastWordsAreBounded(t *testing.T) {
 	_, _ = w.Write([]byte("cond\n3\n4\n5\n6\nlast"))
 	got := w.lines()
 	if len(got) != maxLines || got[0] != "second" || got[maxLines-1] != "last" {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 }

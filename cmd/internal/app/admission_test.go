@@ -26,12 +26,13 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// unobserved is who does not care what happens to streams.
+// unobserved ignores events.
 type unobserved struct{}
 
 func (unobserved) Observe(stream.Event) {}
 
-// fakeRelay is a relay without sockets, for a bubble. Its fields may be changed before the first viewer.
+// fakeRelay is a relay without sockets, for a bubble. Its fields may be changed before the first
+// viewer joins.
 type fakeRelay struct {
 	settings *settings
 	hub      *hub.Hub
@@ -81,7 +82,7 @@ func (p *fakeRelay) Join(ctx context.Context, r egress.Request) (egress.Subscrip
 	return p.admits().Join(ctx, r)
 }
 
-// feed pushes a made stream at the pace of its times until ctx ends.
+// feed publishes a generated stream in real time until ctx is done.
 func (p *fakeRelay) feed(ctx context.Context, t *testing.T, name string) {
 	t.Helper()
 	sink, err := p.hub.Publish(ctx, ingest.Request{App: "live", Name: name, Protocol: ingest.RTMP, Session: nobody{}})
@@ -102,18 +103,18 @@ func (p *fakeRelay) feed(ctx context.Context, t *testing.T, name string) {
 	sink.End(ingest.Unpublish, "")
 }
 
-// back is what became of one who came back.
+// back is the result of a returning viewer.
 type back struct {
 	after   time.Duration
 	exact   bool
-	retry   time.Duration // it was sent away
+	retry   time.Duration // the viewer was refused
 	err     error
 	resumed bool
 }
 
-// A thousand viewers who are cut off in one instant, and two thousand new ones who come in the
-// same: those who resume are back within two seconds, and exactly; the new ones have what is
-// left or are told when to come, each at another time. Who watches something else notices
+// A thousand viewers lose their connections at once, and two thousand new ones join at the same
+// time. Those who resume are back within two seconds, without a gap. New ones get the remaining
+// capacity or are told when to retry, at different times. Viewers of other streams notice
 // nothing.
 func TestStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -166,7 +167,7 @@ func TestStorm(t *testing.T) {
 	})
 }
 
-// told checks what the crowd got.
+// told checks the results of the viewers.
 func told(t *testing.T, all []back) {
 	t.Helper()
 	var in, fresh int
@@ -176,13 +177,13 @@ func told(t *testing.T, all []back) {
 		switch {
 		case b.resumed:
 			if b.err != nil || !b.exact {
-				t.Fatalf("one who resumes: %+v", b)
+				t.Fatalf("one who resumes: got %+v", b)
 			}
 			in, worst = in+1, max(worst, b.after)
 		case b.err == nil:
 			fresh++
 		case b.retry < 2*time.Second:
-			t.Fatalf("one who is new: %+v", b)
+			t.Fatalf("one who is new: got %+v", b)
 		default:
 			retries = append(retries, b.retry)
 		}
@@ -194,11 +195,11 @@ func told(t *testing.T, all []back) {
 	}
 	distinct := len(slices.Compact(retries))
 	if distinct < len(all)/4 {
-		t.Errorf("%d different times to come again", distinct)
+		t.Errorf("got %d different times to come again", distinct)
 	}
 }
 
-// lastOf is the newest packet of media that a viewer can have.
+// lastOf returns the newest media packet that a viewer can have.
 func lastOf(t *testing.T, place egress.Subscription) *packetbuf.Packet {
 	t.Helper()
 	packets, err := place.Read(t.Context())
@@ -214,7 +215,7 @@ func lastOf(t *testing.T, place egress.Subscription) *packetbuf.Packet {
 	return nil
 }
 
-// watch watches a stream to its end, and tells the longest time without a picture.
+// watch watches a stream to its end, and returns the longest time without video.
 func (p *fakeRelay) watch(t *testing.T, r egress.Request) <-chan time.Duration {
 	t.Helper()
 	place, _, err := p.Join(context.Background(), r)
@@ -241,7 +242,7 @@ func (p *fakeRelay) watch(t *testing.T, r egress.Request) <-chan time.Duration {
 	return gap
 }
 
-// Who waited for a stream with thousands of others comes in turns, too, when it is there.
+// Viewers that waited for a stream with thousands of others also join in turns when it is live.
 func TestTurnsWhenAStreamBegins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newFakeRelay(t, 50)
@@ -272,14 +273,13 @@ func TestTurnsWhenAStreamBegins(t *testing.T) {
 		cancel()
 		working.Wait()
 		if let+away != 300 || let < 100 || let > 120 {
-			t.Errorf("%d were let in, %d sent away, in %v", let, away, time.Since(begun))
+			t.Errorf("got %d joined, %d refused, in %v", let, away, time.Since(begun))
 		}
 		p.hub.Close("the test is over")
 	})
 }
 
-// While those who begin are sent away, one who was there before is let in, and one who is watching
-// at once.
+// While new viewers are refused, returning ones are admitted, and active ones do not wait.
 func TestTurnsByPriority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newFakeRelay(t, 50)
@@ -304,7 +304,7 @@ func TestTurnsByPriority(t *testing.T) {
 		}
 		for _, s := range []egress.JoinPriority{egress.ReturningViewer, egress.ActiveViewer} {
 			if took, err := play(s); err != nil || took > 100*time.Millisecond {
-				t.Errorf("priority %d: %v after %v", s, err, took)
+				t.Errorf("priority %d: got %v after %v", s, err, took)
 			}
 		}
 		for range 200 {
@@ -312,7 +312,7 @@ func TestTurnsByPriority(t *testing.T) {
 		}
 		synctest.Wait()
 		if took, err := play(egress.ActiveViewer); err != nil || took > 0 {
-			t.Errorf("one who is watching: %v after %v", err, took)
+			t.Errorf("one who is watching: got %v after %v", err, took)
 		}
 		cancel()
 		working.Wait()

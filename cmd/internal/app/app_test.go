@@ -53,8 +53,8 @@ func (l *logs) Reset() {
 	l.b.Reset()
 }
 
-// wire makes a relay on free ports of loopback that has not started; change may have it
-// otherwise.
+// wire creates a relay on free ports of loopback, without starting it. change may modify its
+// configuration.
 func wire(t *testing.T, log io.Writer, change func(*configs.Config)) *App {
 	t.Helper()
 	cfg := configs.Default()
@@ -69,7 +69,7 @@ func wire(t *testing.T, log io.Writer, change func(*configs.Config)) *App {
 	return a
 }
 
-// run runs a relay until the test is over.
+// run runs a relay until the test ends.
 func run(t *testing.T, log io.Writer, change func(*configs.Config)) *App {
 	t.Helper()
 	a := wire(t, log, change)
@@ -77,7 +77,7 @@ func run(t *testing.T, log io.Writer, change func(*configs.Config)) *App {
 	return a
 }
 
-// startApp starts a relay, which runs until the test is over.
+// startApp starts a relay that runs until the test ends.
 func startApp(t *testing.T, a *App) {
 	t.Helper()
 	if err := a.Start(t.Context()); err != nil {
@@ -92,7 +92,7 @@ func startApp(t *testing.T, a *App) {
 	})
 }
 
-// once is a client that keeps no connection.
+// once is a client that reuses no connection.
 func once(t *testing.T) *http.Client {
 	t.Helper()
 	transport := &http.Transport{DisableKeepAlives: true}
@@ -100,7 +100,8 @@ func once(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
 }
 
-// get asks the relay and returns the status and up to a kilobyte or, of what ends, all.
+// get sends a request and returns the status and up to a kilobyte of the body or, if it ends,
+// all of it.
 func get(t *testing.T, url string, header ...string) (status int, body string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
@@ -131,8 +132,8 @@ func dialPush(t *testing.T, a *App, path string) (*link.Push, error) {
 	return link.Dial(t.Context(), link.Options{URL: fmt.Sprintf("rtmp://%s/%s", a.Addr("rtmp"), path), Log: slog.New(slog.DiscardHandler)})
 }
 
-// Whoever has a key publishes and whoever has a token plays; nothing that the relay says to
-// anybody else holds a key, a token or a secret.
+// A publisher with a key publishes and a viewer with a token plays. Everything else that the
+// relay outputs contains no key, token or secret.
 func TestSecrets(t *testing.T) {
 	const key, wrong, secret, admin = "k3y-of-the-push", "wr0ng-key", "s3cret-of-the-plays-0123456789ab", "t0ken-of-the-admin"
 	var log logs
@@ -144,7 +145,7 @@ func TestSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var told []string // all that the relay says, to whomever
+	var told []string // everything that the relay outputs
 	events := subscribe(t, base, admin)
 	for _, path := range []string{"live/cam?key=" + wrong, "live?key=" + wrong + "/cam", "live/cam", "live/c%20m?key=" + key} {
 		p, err := dialPush(t, a, path)
@@ -173,17 +174,17 @@ func TestSecrets(t *testing.T) {
 	} {
 		status, body := get(t, flv+tt.query, "Authorization", tt.header)
 		if status != tt.status {
-			t.Errorf("%q %q: %d", tt.query, tt.header, status)
+			t.Errorf("%q %q: got %d", tt.query, tt.header, status)
 		}
 		told = append(told, body)
 	}
 	for _, path := range []string{"/", "/metrics", "/api/v1/streams", "/api/v1/streams/live/cam", "/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=2"} {
 		if status, _ := get(t, base+path, "Authorization", "Bearer "+admin+"x"); status != 401 {
-			t.Errorf("%s with a wrong token: %d", path, status)
+			t.Errorf("%s with a wrong token: got %d", path, status)
 		}
 		status, body := get(t, base+path, "Authorization", "Bearer "+admin)
 		if status != 200 {
-			t.Errorf("%s: %d", path, status)
+			t.Errorf("%s: got %d", path, status)
 		}
 		told = append(told, body)
 	}
@@ -226,14 +227,14 @@ func subscribe(t *testing.T, base, token string) *stories {
 	return &stories{lines: bufio.NewReader(resp.Body)}
 }
 
-// until reads up to a line that has text, and returns everything so far.
+// until reads up to a line with a text, and returns everything so far.
 func (s *stories) until(t *testing.T, text string) string {
 	t.Helper()
 	for {
 		line, err := s.lines.ReadString('\n')
 		s.got.WriteString(line)
 		if err != nil {
-			t.Fatalf("no %s: %v in\n%s", text, err, s.got.String())
+			t.Fatalf("no %s: got %v in\n%s", text, err, s.got.String())
 		}
 		if strings.Contains(line, text) {
 			return s.got.String()
@@ -241,7 +242,7 @@ func (s *stories) until(t *testing.T, text string) string {
 	}
 }
 
-// One that announces a body and does not send it is answered and let go of.
+// A client that announces a body and does not send it gets a response, and is disconnected.
 func TestSlowBody(t *testing.T) {
 	a := run(t, io.Discard, func(c *configs.Config) { c.Limits.HandshakeTimeout = 200 * time.Millisecond })
 	for _, component := range []string{"http", "admin"} {
@@ -254,12 +255,13 @@ func TestSlowBody(t *testing.T) {
 		fmt.Fprint(c, "POST /live/cam.flv HTTP/1.1\r\nHost: relay\r\nContent-Length: 1000\r\n\r\nx")
 		answer, err := io.ReadAll(c)
 		if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 40")) {
-			t.Errorf("%s: %v, %q", component, err, answer)
+			t.Errorf("%s: got %v, %q", component, err, answer)
 		}
 	}
 }
 
-// Viewers have their bound per address. One too many is told so, and makes no room by it.
+// Viewers are limited per address. A viewer above the limit is told so, and does not make room
+// for others.
 func TestPerAddress(t *testing.T) {
 	for _, secured := range []bool{false, true} {
 		t.Run(fmt.Sprint("TLS ", secured), func(t *testing.T) {
@@ -273,7 +275,7 @@ func TestPerAddress(t *testing.T) {
 					c.HTTP.Cert, c.HTTP.Key = cert, key
 				}
 			})
-			a.slots.Share(a.settings.trusts) // loopback is bounded here
+			a.slots.Share(a.settings.trusts) // loopback counts as one address here
 			startApp(t, a)
 			type answer struct {
 				conn   net.Conn
@@ -306,7 +308,7 @@ func TestPerAddress(t *testing.T) {
 			for range 100 {
 				more := ask()
 				if more.status != http.StatusServiceUnavailable || more.retry != "10" || !more.closes {
-					t.Fatalf("%+v", more)
+					t.Fatalf("got %+v", more)
 				}
 				if _, err := more.conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Fatal(err)

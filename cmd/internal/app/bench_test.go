@@ -37,20 +37,20 @@ func start(tb testing.TB, change func(*configs.Config)) *App {
 	}
 	tb.Cleanup(func() {
 		if err := a.Stop(tb.Context()); err != nil {
-			tb.Log(err) // the test's context is done: what was left was closed
+			tb.Log(err) // the test's context is done: remaining connections were closed
 		}
 	})
 	return a
 }
 
-// nobody is a publisher's connection.
+// nobody is a publisher session without a connection.
 type nobody struct{}
 
 func (nobody) ID() string                          { return "bench" }
 func (nobody) RTT() (time.Duration, time.Duration) { return 0, 0 }
 func (nobody) Close(ingest.Cause, string)          {}
 
-// source pushes into a relay as fast as it is asked to.
+// source publishes to a relay as fast as requested.
 type source struct {
 	sink ingest.Sink
 	gen  *gen.Generator
@@ -79,7 +79,7 @@ func (s *source) pushFor(tb testing.TB, d time.Duration) {
 	}
 }
 
-// watch asks for the stream over HTTP-FLV.
+// watch requests the stream over HTTP-FLV.
 func watch(tb testing.TB, addr net.Addr) net.Conn {
 	tb.Helper()
 	c, err := net.Dial("tcp", addr.String())
@@ -90,7 +90,7 @@ func watch(tb testing.TB, addr net.Addr) net.Conn {
 	return c
 }
 
-// BenchmarkJoin measures from the request to the whole first keyframe.
+// BenchmarkJoin measures the time from the request to the complete first keyframe.
 func BenchmarkJoin(b *testing.B) {
 	a := start(b, nil)
 	publish(b, a, gen.Options{}).pushFor(b, 5*time.Second)
@@ -100,7 +100,7 @@ func BenchmarkJoin(b *testing.B) {
 		c := watch(b, a.Addr("http"))
 		resp, err := http.ReadResponse(bufio.NewReader(c), nil) //nolint:bodyclose // the connection is, below
 		if err != nil || resp.StatusCode != http.StatusOK {
-			b.Fatalf("%v %v", resp, err)
+			b.Fatalf("got %v %v", resp, err)
 		}
 		for r := flv.NewReader(resp.Body, 0); ; {
 			tag, err := r.Next()
@@ -119,7 +119,7 @@ func BenchmarkJoin(b *testing.B) {
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "µs-p99")
 }
 
-// crowd is viewers that count what they get.
+// crowd is a number of viewers that count the bytes they receive.
 type crowd struct {
 	conns []net.Conn
 	got   atomic.Int64
@@ -152,7 +152,7 @@ func (c *crowd) leave() {
 	c.wait.Wait()
 }
 
-// until waits for all to have got n bytes together.
+// until waits until all viewers together have received n bytes.
 func (c *crowd) until(n int64) {
 	for c.got.Load() < n {
 		<-c.news
@@ -164,8 +164,8 @@ const (
 	fanoutPackets = 3 // that gather in 40 ms of 720p30
 )
 
-// BenchmarkFanout measures what it costs to give some gathered packets to many viewers, and
-// beside it what that costs a bare program: a goroutine a socket, one channel, one writev.
+// BenchmarkFanout measures the cost of sending gathered packets to many viewers, and for
+// comparison that of a bare program with one goroutine per socket, one channel and one writev.
 func BenchmarkFanout(b *testing.B) {
 	var bare time.Duration
 	b.Run("bare", func(b *testing.B) { bare = fanoutBare(b) })
@@ -205,7 +205,7 @@ func fanoutRelay(b *testing.B) time.Duration {
 	return b.Elapsed() / time.Duration(b.N)
 }
 
-// settle pushes once and waits until nobody gets any more.
+// settle publishes once and waits until no viewer receives anything more.
 func settle(b *testing.B, c *crowd, push func()) {
 	b.Helper()
 	push()

@@ -19,14 +19,14 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia"
 )
 
-// inside is a session of a publisher within this process.
+// inside is a publisher session within this process.
 type inside struct{}
 
 func (inside) ID() string                          { return "inside" }
 func (inside) RTT() (time.Duration, time.Duration) { return 0, 0 }
 func (inside) Close(ingest.Cause, string)          {}
 
-// pushInside publishes packets at the pace of their times until ctx ends or they do.
+// pushInside publishes packets in real time until ctx is done or they end.
 func pushInside(ctx context.Context, t *testing.T, a *App, name string, next func() *packetbuf.Packet) {
 	t.Helper()
 	sink, err := a.relay.hub.Publish(ctx, ingest.Request{App: "live", Name: name, Protocol: ingest.RTMP, Session: inside{}})
@@ -52,8 +52,8 @@ func pushInside(ctx context.Context, t *testing.T, a *App, name string, next fun
 	}
 }
 
-// Sound in AAC is heard by who takes Opus alone; and what was made of it, published as a browser
-// would, by who takes AAC alone, over HTTP.
+// AAC audio reaches viewers that play only Opus. The result, published as by a browser, reaches
+// viewers that play only AAC over HTTP.
 func TestBridgesThere(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		if os.Getenv("CI") == "true" {
@@ -113,7 +113,7 @@ func TestBridgesThere(t *testing.T) {
 		}
 	}
 	if s := a.Bridges(); len(s) != 1 || !s[0].Runs || s[0].Stream != "live/encoder" || s[0].Failures != 0 {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v", s)
 	}
 	if len(late) > 0 {
 		slices.Sort(late)
@@ -129,7 +129,7 @@ func TestBridgesThere(t *testing.T) {
 	}
 }
 
-// browser gives the pictures of the clip, and beside them the sound that was made.
+// browser returns the clip's video with the transcoded audio.
 func browser(made []*packetbuf.Packet) func() *packetbuf.Packet {
 	var all []*packetbuf.Packet
 	for _, p := range testmedia.Clip() {
@@ -168,7 +168,7 @@ func browser(made []*packetbuf.Packet) func() *packetbuf.Packet {
 	}
 }
 
-// overHTTP reads so many packets of sound from a stream over HTTP, and what comes between.
+// overHTTP reads a number of audio packets from a stream over HTTP, and everything between them.
 func overHTTP(ctx context.Context, t *testing.T, a *App, path string, n int) (out []*packetbuf.Packet) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
@@ -188,7 +188,7 @@ func overHTTP(ctx context.Context, t *testing.T, a *App, path string, n int) (ou
 	for sound := 0; sound < n; {
 		tag, err := tags.Next()
 		if err != nil {
-			t.Fatalf("after %d frames: %v", sound, err)
+			t.Fatalf("after %d frames: got %v", sound, err)
 		}
 		p, err := tag.Packet()
 		if err != nil || p == nil {
@@ -198,7 +198,7 @@ func overHTTP(ctx context.Context, t *testing.T, a *App, path string, n int) (ou
 			sound++
 		}
 		if info, err := codec.Describe(p); p.Track == packetbuf.Audio && p.Kind == packetbuf.Config && (err != nil || info.SampleRate != 48000) {
-			t.Errorf("%+v, %v", info, err)
+			t.Errorf("got %+v, %v", info, err)
 		}
 		out = append(out, p)
 	}

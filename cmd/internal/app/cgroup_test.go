@@ -41,7 +41,7 @@ func TestAvailableMemory(t *testing.T) {
 	}
 }
 
-// The runtime's limit stands above the media's and below the machine's.
+// The Go runtime's limit is above that of the media and below the machine's memory.
 func TestHeapLimit(t *testing.T) {
 	for _, machine := range []int64{512 << 20, 2 << 30, 64 << 30} {
 		for _, memory := range []configs.AutoSize{configs.AutoBytes, 64 << 20} {

@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// BenchmarkConsole measures what the console asks of a relay with 2,000 streams: every few
-// seconds, one console. The answer's size is in the metrics.
+// BenchmarkConsole measures the requests of one console, sent every few seconds, on a relay with
+// 2,000 streams. The size of the response is in the metrics.
 func BenchmarkConsole(b *testing.B) {
 	const streams = 2000
 	a := start(b, nil)

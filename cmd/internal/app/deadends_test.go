@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
-// visit asks the viewers' address, as a browser or as a program.
+// visit requests a path of the viewers' address, as a browser or as a program.
 func visit(h http.Handler, path string, browser bool) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, path, nil)
 	r.Header.Set("Accept", "*/*")
@@ -25,7 +25,7 @@ func visit(h http.Handler, path string, browser bool) *httptest.ResponseRecorder
 	return w
 }
 
-// Addresses as other servers have them lead to those that there are here.
+// Paths as on other servers lead to those of this relay.
 func TestAddressesOfOtherServers(t *testing.T) {
 	a := run(t, io.Discard, func(*configs.Config) {})
 	h := a.viewersHandler(a.flv)
@@ -39,37 +39,37 @@ func TestAddressesOfOtherServers(t *testing.T) {
 	} {
 		w := visit(h, path, true)
 		if got := w.Header().Get("Location"); w.Code != http.StatusTemporaryRedirect || got != want {
-			t.Errorf("%s: %d to %q, want %q", path, w.Code, got, want)
+			t.Errorf("%s: got %d to %q, want %q", path, w.Code, got, want)
 		}
 	}
 	for path, want := range map[string]string{"/live/cam.mpd": "DASH", "/live/cam.ts": "MPEG-TS", "/live/cam.mp4": "MP4"} {
 		w := visit(h, path, false)
 		var said struct{ Error, Hint string }
 		if err := json.Unmarshal(w.Body.Bytes(), &said); err != nil || w.Code != http.StatusNotFound {
-			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+			t.Errorf("%s: got %d %s", path, w.Code, w.Body)
 		}
 		if said.Error != "streams are not served as "+want || !strings.Contains(said.Hint, "/live/cam/index.m3u8") || !strings.Contains(said.Hint, "/live/cam.flv") {
-			t.Errorf("%s: %+v", path, said)
+			t.Errorf("%s: got %+v", path, said)
 		}
 	}
 	for _, path := range []string{"/live/cam.m3u8/", "/live/cam.ts/"} { // a stream may be called that
 		if w := visit(h, path, true); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "<video") {
-			t.Errorf("%s: %d", path, w.Code)
+			t.Errorf("%s: got %d", path, w.Code)
 		}
 	}
 }
 
-// A stream that has such a name has its own page.
+// A stream with such a name has its own page.
 func TestStreamNamedLikeAFile(t *testing.T) {
 	a := run(t, io.Discard, func(*configs.Config) {})
 	publishGOPs(t, a, "cam.m3u8", 1, 1000)
 	if w := visit(a.viewersHandler(a.flv), "/live/cam.m3u8", true); w.Header().Get("Location") != "./cam.m3u8/" {
-		t.Errorf("%d to %q", w.Code, w.Header().Get("Location"))
+		t.Errorf("got %d to %q", w.Code, w.Header().Get("Location"))
 	}
 }
 
-// The front of the viewers' address says to people how streams are reached, and to programs what it
-// always has.
+// The root of the viewers' address explains to people how to reach streams. The response to
+// programs has not changed.
 func TestFrontPage(t *testing.T) {
 	a := run(t, io.Discard, func(*configs.Config) {})
 	h := a.viewersHandler(a.flv)
@@ -91,19 +91,19 @@ func TestFrontPage(t *testing.T) {
 			t.Errorf("%s, browser %v: %d %s, want %d %s", tt.path, tt.browser, w.Code, got, tt.status, tt.kind)
 		}
 		if tt.browser && (!strings.Contains(w.Body.String(), "/{app}/{name}/index.m3u8") || w.Header().Get("Content-Security-Policy") == "") {
-			t.Errorf("%s: %v %s", tt.path, w.Header(), w.Body)
+			t.Errorf("%s: got %v %s", tt.path, w.Header(), w.Body)
 		}
 	}
 }
 
-// Of a stream that a pull is to bring in, viewers are not told to publish it.
+// Viewers of a pulled stream that does not exist are not told to publish it.
 func TestAbsentPull(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	origin := l.Addr().String()
-	_ = l.Close() // nothing answers there
+	_ = l.Close() // nothing listens there
 	a := run(t, io.Discard, func(cfg *configs.Config) {
 		group := configs.Group{Match: "cam/*", Name: "origin", OnDemand: true, Routes: []configs.Route{{Name: "a", URL: "rtmp://" + origin + "/live/{name}"}}, Replay: "edge"}
 		group.Redial.Factor, group.Redial.Base, group.Redial.Max = 1, 10_000_000, 10_000_000
@@ -113,7 +113,7 @@ func TestAbsentPull(t *testing.T) {
 	for path, want := range map[string]string{"/cam/one.flv": "it is pulled from another server", "/live/one.flv": "publish to it first"} {
 		w := visit(h, path, false)
 		if w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), want) || strings.Contains(w.Body.String(), origin) {
-			t.Errorf("%s: %d %s, want %q", path, w.Code, w.Body, want)
+			t.Errorf("%s: got %d %s, want %q", path, w.Code, w.Body, want)
 		}
 	}
 }
@@ -134,7 +134,7 @@ func TestPulling(t *testing.T) {
 		"not begun":     {[]policy.RouteStatus{{}}, "is not connected; the relay dials it again"},
 	} {
 		if got := describePull(tt.routes); !strings.Contains(got, tt.want) || !strings.HasPrefix(got, "it is pulled from another server, which ") {
-			t.Errorf("%s: %q, want %q", name, got, tt.want)
+			t.Errorf("%s: got %q, want %q", name, got, tt.want)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/route"
 )
 
-// Of a route that fails for ten minutes there is a line at the begin, one a minute and one at the end.
+// A route that fails for ten minutes is logged at the beginning, once a minute, and at the end.
 func TestFailingRouteIsToldOnceAMinute(t *testing.T) {
 	var f failingRoutes
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -24,12 +24,12 @@ func TestFailingRouteIsToldOnceAMinute(t *testing.T) {
 		now = now.Add(time.Second)
 	}
 	if lines != 10 {
-		t.Errorf("%d lines in ten minutes, want one a minute", lines)
+		t.Errorf("got %d lines in ten minutes, want one a minute", lines)
 	}
 	if message, failures := dial(qos.DialOK); message != dialsAgain || failures != 600 {
 		t.Errorf("at the end %q with %d failures, want all 600", message, failures)
 	}
 	if _, failures := dial(qos.DialOK); failures != 0 {
-		t.Errorf("%d failures of a route that is well", failures)
+		t.Errorf("got %d failures of a route that is well", failures)
 	}
 }

@@ -32,8 +32,8 @@ func graced(t *testing.T, change func(*configs.Config)) *fakeRelay {
 	return p
 }
 
-// Plays of a stream that is expected back wait as long as their protocol's players do. Afterwards, and
-// of other names, it is not live as ever.
+// Viewers of a stream that is expected back wait for as long as players of their protocol do.
+// After the grace period, and for other names, the stream is not live as usual.
 func TestGraceByProtocol(t *testing.T) {
 	for protocol, want := range map[string]time.Duration{
 		"rtmp": 30 * time.Second, "rtmps": 30 * time.Second, "httpflv": 30 * time.Second, "hls": hlsWait, "mse": 0, "whep": 0,
@@ -53,7 +53,7 @@ func TestGraceByProtocol(t *testing.T) {
 					return r, time.Since(began)
 				}
 				if r, took := refused("other"); took > 0 || r.Expected {
-					t.Errorf("of an unknown stream after %v: %+v", took, r)
+					t.Errorf("of an unknown stream after %v: got %+v", took, r)
 				}
 				r, took := refused("cam")
 				if took != want {
@@ -64,14 +64,15 @@ func TestGraceByProtocol(t *testing.T) {
 				}
 				time.Sleep(30*time.Second - took)
 				if r, took := refused("cam"); took > 0 || r.Expected {
-					t.Errorf("after the grace, after %v: %+v", took, r)
+					t.Errorf("after the grace, after %v: got %+v", took, r)
 				}
 			})
 		})
 	}
 }
 
-// A play that waits in the grace goes on when the stream is back, and needs its token as ever.
+// A viewer that waits in the grace period continues when the stream is back, and needs its token
+// as usual.
 func TestGraceEndsWithTheStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const secret = "s3cret-of-the-plays-0123456789ab"
@@ -89,7 +90,7 @@ func TestGraceEndsWithTheStream(t *testing.T) {
 				token := jwtFor(t, secret, "live/*", began.Add(time.Hour))
 				place, _, err := p.Join(ctx, egress.Request{App: "live", Name: "cam", Token: token, Protocol: protocol})
 				if err != nil {
-					t.Errorf("%s: %v", protocol, err)
+					t.Errorf("%s: got %v", protocol, err)
 					return
 				}
 				place.Close()
@@ -107,7 +108,7 @@ func TestGraceEndsWithTheStream(t *testing.T) {
 	})
 }
 
-// What the state file says of streams is read as far as it makes sense.
+// The streams in the state file are read as far as they are valid.
 func TestFormerStreams(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
 	soon, late, past := now.Add(5*time.Second), now.Add(time.Hour), now.Add(-time.Second)
@@ -144,7 +145,7 @@ func TestFormerStreams(t *testing.T) {
 			}
 			for name, until := range tt.want {
 				if !got[name].Equal(until) {
-					t.Errorf("%s until %v, want %v", name, got[name], until)
+					t.Errorf("got %s until %v, want %v", name, got[name], until)
 				}
 			}
 		})
@@ -175,18 +176,18 @@ func TestGraceOverARestart(t *testing.T) {
 			two := run(t, &log, func(c *configs.Config) { c.State.File, c.State.Grace = file, 20*time.Second })
 			base := "http://" + two.Addr("http").String()
 			if status, body := get(t, base+"/live/bench/state"); status != http.StatusOK || !strings.Contains(body, `"state":"held","cause":"restart"`) {
-				t.Errorf("state: %d %s", status, body)
+				t.Errorf("state: got %d %s", status, body)
 			}
 			for path, want := range map[string]int{"/live/none/index.m3u8": 404, "/live/none.flv": 404, "/live/none/state": 404, "/live/none/1-abcdefghijkl.m4s": 404} {
 				if status, body := get(t, base+path); status != want {
-					t.Errorf("%s: %d %s, want %d", path, status, body, want)
+					t.Errorf("%s: got %d %s, want %d", path, status, body, want)
 				}
 			}
 			var waiting sync.WaitGroup
 			for path, want := range map[string]int{"/live/bench.flv": 200, "/live/bench/index.m3u8": 200, "/live/bench/1-abcdefghijkl.m4s": 503} {
 				waiting.Go(func() {
 					if status, body := get(t, base+path); status != want {
-						t.Errorf("%s: %d %.200s, want %d", path, status, body, want)
+						t.Errorf("%s: got %d %.200s, want %d", path, status, body, want)
 					}
 				})
 			}
@@ -194,24 +195,24 @@ func TestGraceOverARestart(t *testing.T) {
 			publish(t, two, gen.Options{}).pushFor(t, 5*time.Second)
 			waiting.Wait()
 			if status, body := get(t, base+"/live/bench/state"); status != http.StatusOK || !strings.Contains(body, `"state":"live"`) {
-				t.Errorf("state: %d %s", status, body)
+				t.Errorf("state: got %d %s", status, body)
 			}
 		})
 	}
 }
 
-// waits waits until two plays wait for a stream.
+// waits waits until two viewers wait for a stream.
 func waits(t *testing.T, a *App, name string) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); a.relay.hub.Audience(name) < 2; {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d plays wait for %s", a.relay.hub.Audience(name), name)
+			t.Fatalf("got %d waiting plays for %s", a.relay.hub.Audience(name), name)
 		}
 		<-time.After(5 * time.Millisecond)
 	}
 }
 
-// crashed returns a copy of the state file as a crash would leave it, once it names a stream.
+// crashed returns a copy of the state file as after a crash, once it contains a stream.
 func crashed(t *testing.T, file string) string {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; {

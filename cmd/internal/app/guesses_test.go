@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-live/holdfast/relay/api"
 )
 
-// Wrong admin tokens are answered later and later, and logged now and then without what was sent; the
-// right one is answered at once, and none is not a guess.
+// Wrong admin tokens are answered with increasing delays, and logged occasionally without their
+// values. The right token is answered at once, and a missing one is not a guess.
 func TestAdminTokenGuesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
@@ -48,7 +48,7 @@ func TestAdminTokenGuesses(t *testing.T) {
 		}
 		lines := strings.Count(out.String(), "wrong admin token")
 		if lines < 2 || lines > 4 || strings.Contains(out.String(), "guess-of") || !strings.Contains(out.String(), "192.0.2.1") {
-			t.Errorf("%d lines:\n%s", lines, out.String())
+			t.Errorf("got %d lines:\n%s", lines, out.String())
 		}
 	})
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// keptAgent keeps the agent of the push that is let through.
+// keptAgent records the agent of the admitted publisher.
 type keptAgent struct{ agent string }
 
 func (k *keptAgent) Publish(_ context.Context, r ingest.Request) (ingest.Sink, error) {
@@ -29,7 +29,7 @@ func (k *keptAgent) Publish(_ context.Context, r ingest.Request) (ingest.Sink, e
 	return nil, &ingest.Refusal{Outcome: ingest.RefusedLimit, Reason: "enough"}
 }
 
-// An encoder or a far side that names a key in its words does not get it into API, hooks or events.
+// An encoder or a destination that mentions a key does not get it into the API, hooks or events.
 func TestSecretsInWordsOfPeers(t *testing.T) {
 	cfg := configs.Default()
 	cfg.Defaults.PublishKeys = []string{pastedKey}
@@ -45,7 +45,7 @@ func TestSecretsInWordsOfPeers(t *testing.T) {
 	p := admission.New(admission.Options{Publisher: next, Metrics: metrics, Redact: hidden.Text, IsSecret: hidden.Is})
 	_, _ = p.Publish(t.Context(), ingest.Request{App: "live", Name: "cam", Agent: words, Session: nobody{}})
 
-	// The observers' log hides nothing here: it has what events have.
+	// The observers' log does not hide secrets here: it has what events have.
 	var told bytes.Buffer
 	log, events := slog.New(slog.NewTextHandler(&told, nil)), api.NewEvents()
 	defer events.Close()

@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// A stream is played by playlist: with a token that goes from one to the next, counted once, and
-// told to come back when the relay stops.
+// A stream is played over HLS with a token that is passed on from playlist to playlist. The
+// viewer is counted once, and told to retry when the relay stops.
 func TestHLS(t *testing.T) {
 	const secret = "s3cret-of-the-plays-0123456789ab"
 	var log logs
@@ -36,21 +36,21 @@ func TestHLS(t *testing.T) {
 	}
 	events.until(t, `"to":"live"`)
 	if status, body := get(t, base+"index.m3u8"); status != 401 {
-		t.Errorf("without a token: %d %s", status, body)
+		t.Errorf("without a token: got %d %s", status, body)
 	}
 	_, index := get(t, base+"index.m3u8?token="+token)
 	media := regexp.MustCompile(`media\.m3u8\?run=\w+&s=[^\s]+`).FindString(index)
 	if !strings.Contains(index, `CODECS="avc1.4d001f,mp4a.40.2"`) || !strings.HasSuffix(media, "&token="+token) {
-		t.Fatalf("%s", index)
+		t.Fatalf("got %s", index)
 	}
 	status, list := get(t, base+media)
 	if status != 200 || !strings.Contains(list, "#EXT-X-PART:") {
-		t.Fatalf("%d %s", status, list)
+		t.Fatalf("got %d %s", status, list)
 	}
 	for _, file := range []string{`init-[^"]+\.mp4`, `(?m)^[0-9]+-.*\.m4s$`, `p[0-9]+-[^"]+\.m4s`} {
 		name := regexp.MustCompile(file).FindString(list)
 		if status, _ := get(t, base+name); status != 200 {
-			t.Errorf("%s: %d", name, status)
+			t.Errorf("%s: got %d", name, status)
 		}
 	}
 	_, metrics := get(t, admin+"/metrics")

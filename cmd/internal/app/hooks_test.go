@@ -22,7 +22,7 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/faultnet"
 )
 
-// The configuration knows the events that there are.
+// The configuration has all existing events.
 func TestHookEvents(t *testing.T) {
 	known, there := configs.HookEvents(), texts(hook.Types())
 	slices.Sort(known)
@@ -32,7 +32,7 @@ func TestHookEvents(t *testing.T) {
 	}
 }
 
-// counted is a receiver of hooks that allows everything, and counts what it is asked by stream.
+// counted is a receiver of hooks that allows everything, and counts questions by stream.
 type counted struct {
 	mu    sync.Mutex // guards asked
 	asked map[string]int
@@ -47,7 +47,7 @@ func (c *counted) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	c.asked[e.Stream]++
 }
 
-// taken is what was asked since the last call.
+// taken returns the questions since the last call.
 func (c *counted) taken() map[string]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -56,14 +56,14 @@ func (c *counted) taken() map[string]int {
 	return asked
 }
 
-// brought are the streams that somebody says to bring in.
+// brought are the streams that a fake demand can start.
 type brought string
 
 func (b brought) Want(name string) (<-chan struct{}, bool) { return nil, b.Brings(name) }
 func (b brought) Brings(name string) bool                  { return name == string(b) }
 
-// However many names are tried, hooks are asked about streams that there are or may be, and no
-// oftener than viewers may join.
+// However many names are tried, hooks are asked only about streams that exist or may be started,
+// and no more often than viewers may join.
 func TestHooksAreAskedAboutWhatThereMayBe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const rate = 50
@@ -121,7 +121,8 @@ func TestHooksAreAskedAboutWhatThereMayBe(t *testing.T) {
 	})
 }
 
-// What names no session is told of the one that feeds the stream, to the stream's end.
+// Events without a session are attributed to the one that feeds the stream, until the stream
+// ends.
 func TestFeeding(t *testing.T) {
 	var f activeSessions
 	for i, tt := range []struct {
@@ -145,10 +146,10 @@ func TestFeeding(t *testing.T) {
 	} {
 		tt.event.Stream = "live/cam"
 		if got := f.attribute(tt.event).Session; got != tt.want {
-			t.Errorf("event %d: %q, want %q", i, got, tt.want)
+			t.Errorf("event %d: got %q, want %q", i, got, tt.want)
 		}
 	}
 	if len(f.sessions) > 0 {
-		t.Errorf("%v", f.sessions)
+		t.Errorf("got %v", f.sessions)
 	}
 }

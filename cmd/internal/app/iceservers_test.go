@@ -7,7 +7,7 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 )
 
-// The credentials are those that anyone computes with openssl: printf '%s' '1700003600:cam' |
+// The credentials are computed as with openssl: printf '%s' '1700003600:cam' |
 // openssl dgst -sha1 -hmac north -binary | base64
 func TestICELinks(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)

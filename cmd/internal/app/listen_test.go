@@ -22,8 +22,8 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 )
 
-// A listener that cannot be had is named, with how to choose another, and the relay does not
-// half start.
+// The error names a listener that is not available and how to choose another address, and the
+// relay does not start partially.
 func TestTaken(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -70,7 +70,7 @@ func TestTaken(t *testing.T) {
 	}
 }
 
-// certify writes a certificate of its own with a name, and its key.
+// certify writes a self-signed certificate with a name, and its key.
 func certify(t *testing.T, cert, key, name string) {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -96,7 +96,7 @@ func certify(t *testing.T, cert, key, name string) {
 	}
 }
 
-// secured dials TLS and tells whose certificate it is and which protocol was agreed on.
+// secured dials with TLS, and returns the certificate's name and the negotiated protocol.
 func secured(t *testing.T, addr net.Addr, protocols ...string) (name, protocol string) {
 	t.Helper()
 	c, err := tls.Dial("tcp", addr.String(), &tls.Config{InsecureSkipVerify: true, NextProtos: protocols}) //nolint:gosec // its own certificate
@@ -108,7 +108,7 @@ func secured(t *testing.T, addr net.Addr, protocols ...string) (name, protocol s
 	return state.PeerCertificates[0].Subject.CommonName, state.NegotiatedProtocol
 }
 
-// A certificate that was renewed is used from the reload on; one that cannot be read is not.
+// A renewed certificate is used after a reload; an unreadable one is not.
 func TestCertificates(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
@@ -122,7 +122,7 @@ func TestCertificates(t *testing.T) {
 		t.Helper()
 		for _, component := range []string{"rtmps", "http"} {
 			if name, _ := secured(t, a.Addr(component)); name != want {
-				t.Errorf("%s has the certificate of %q instead of %q", component, name, want)
+				t.Errorf("%s has the certificate of %q, want %q", component, name, want)
 			}
 		}
 	}
@@ -146,7 +146,7 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// The viewers that one connection may be are told to it.
+// HTTP/2 clients are told the maximum number of streams per connection.
 func TestStreamsPerConnection(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
@@ -164,7 +164,7 @@ func TestStreamsPerConnection(t *testing.T) {
 	}
 	header := make([]byte, 9) // length, type, flags, stream; RFC 9113, section 4.1
 	if _, err := io.ReadFull(c, header); err != nil || header[3] != 4 {
-		t.Fatalf("%v, %v instead of SETTINGS", err, header)
+		t.Fatalf("got %v, %v, want SETTINGS", err, header)
 	}
 	settings := make([]byte, header[2])
 	if _, err := io.ReadFull(c, settings); err != nil {
@@ -174,7 +174,7 @@ func TestStreamsPerConnection(t *testing.T) {
 	for s := range slices.Chunk(settings, 6) {
 		if binary.BigEndian.Uint16(s) == maxConcurrentStreams {
 			if n := binary.BigEndian.Uint32(s[2:]); n != streamsPerConnection {
-				t.Errorf("%d streams", n)
+				t.Errorf("got %d streams", n)
 			}
 			return
 		}

@@ -17,14 +17,14 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/budget"
 )
 
-// pushSession is a publisher of which only what it writes matters.
+// pushSession is a publisher session without a connection.
 type pushSession struct{}
 
 func (pushSession) ID() string                        { return "test" }
 func (pushSession) Close(ingest.Cause, string)        {}
 func (pushSession) RTT() (srtt, rttvar time.Duration) { return 0, 0 }
 
-// publishGOPs pushes groups of ten pictures of size bytes, two seconds of media each.
+// publishGOPs publishes GOPs of ten frames of size bytes, two seconds of media each.
 func publishGOPs(t *testing.T, a *App, name string, groups, size int) {
 	t.Helper()
 	sink, err := a.relay.hub.Publish(t.Context(), ingest.Request{App: "live", Name: name, Protocol: ingest.RTMP, Session: pushSession{}})
@@ -53,7 +53,8 @@ func liveHeap() uint64 {
 	return m.HeapAlloc
 }
 
-// Twelve pushes that fill buffers of 62 MiB each beside a modest one: without a limit they take 744 MiB.
+// Twelve publishers fill buffers of 62 MiB each beside a modest one. Without a limit they would
+// take 744 MiB.
 func TestMemoryLimit(t *testing.T) {
 	const limit = 128 << 20
 	a := run(t, new(logs), func(c *configs.Config) {
@@ -75,7 +76,7 @@ func TestMemoryLimit(t *testing.T) {
 		}
 	}
 	if used := a.relay.memory.Used(); used > limit {
-		t.Errorf("%d bytes in use, want at most %d", used, limit)
+		t.Errorf("got %d bytes in use, want at most %d", used, limit)
 	}
 	taken := liveHeap() - before
 	t.Logf("the heap grew by %d MiB", taken>>20)
@@ -90,11 +91,11 @@ func TestMemoryLimit(t *testing.T) {
 		}
 	}
 	if !strings.Contains(about, `"limit_bytes":134217728`) {
-		t.Errorf("about the relay: %s", about)
+		t.Errorf("about the relay: got %s", about)
 	}
 }
 
-// Hundreds of calls a second for a division have the buffers looked at a few times.
+// Hundreds of requests a second cause only a few redistributions.
 func TestMemoryIsDividedSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := configs.Default()
@@ -117,7 +118,7 @@ func TestMemoryIsDividedSeldom(t *testing.T) {
 	})
 }
 
-// New streams are refused once none that is there can give any more.
+// New streams are refused once no existing buffer can shrink any further.
 func TestMemoryFull(t *testing.T) {
 	a := run(t, new(logs), func(c *configs.Config) { c.Limits.Memory = 16 << 20 })
 	a.relay.memory.reassembly.Add(16 << 20)
@@ -129,7 +130,7 @@ func TestMemoryFull(t *testing.T) {
 	if push, err := dialPush(t, a, "live/new"); err == nil {
 		_ = push.Close()
 		t.Error("an RTMP push was let in")
-	} else if !strings.Contains(err.Error(), "no memory left") {
+	} else if !strings.Contains(err.Error(), "memory limit reached") {
 		t.Errorf("an RTMP push was told %v, want the reason", err)
 	}
 	w := httptest.NewRecorder()

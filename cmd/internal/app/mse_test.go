@@ -41,12 +41,12 @@ func (s *socket) greeting() (g greeting) {
 	s.t.Helper()
 	_, text, err := s.Read(s.ctx)
 	if err != nil || json.Unmarshal(text, &g) != nil {
-		s.t.Fatalf("%s %v", text, err)
+		s.t.Fatalf("got %s %v", text, err)
 	}
 	return g
 }
 
-// chunk is the sequence of the next chunk.
+// chunk returns the number of the next chunk.
 func (s *socket) chunk() uint64 {
 	s.t.Helper()
 	for {
@@ -60,7 +60,7 @@ func (s *socket) chunk() uint64 {
 	}
 }
 
-// end reads to the end, and is what the relay says of it.
+// end reads to the end, and returns the close code and reason.
 func (s *socket) end() websocket.CloseError {
 	for {
 		if _, _, err := s.Read(s.ctx); err != nil {
@@ -79,36 +79,36 @@ func TestMSE(t *testing.T) {
 	token := jwtFor(t, secret, "live/*", time.Now().Add(time.Hour))
 	base := "/live/bench/mse?token="
 	if end := openSocket(ctx, t, a, base+token).end(); end.Code != 4001 || !strings.Contains(end.Reason, `"2"`) {
-		t.Errorf("not live: %v", end)
+		t.Errorf("not live: got %v", end)
 	}
 	for _, r := range []*App{a, other} {
 		publish(t, r, gen.Options{}).pushFor(t, 7*time.Second)
 	}
 	if end := openSocket(ctx, t, a, base+"none").end(); end.Code != 4002 || !strings.Contains(end.Reason, "This link is not valid.") {
-		t.Errorf("refused: %v", end)
+		t.Errorf("refused: got %v", end)
 	}
 	s := openSocket(ctx, t, a, base+token)
 	hello := s.greeting()
 	if hello.Session == "" || hello.Codecs != "avc1.4d001f,mp4a.40.2" || hello.Resume != "none" {
-		t.Errorf("%+v", hello)
+		t.Errorf("got %+v", hello)
 	}
 	s.chunk()
 	key := s.chunk()
 	if next := s.chunk(); next != key+1 {
-		t.Errorf("%d after %d", next, key)
+		t.Errorf("got %d after %d", next, key)
 	}
 	_ = s.CloseNow()
-	// The session stands for the play token; what it says of the place is this relay's alone.
+	// The session replaces the play token; its position is valid only on this relay.
 	back := fmt.Sprintf("/live/bench/mse?resume=%s&after=%d", hello.Session, key)
 	again := openSocket(ctx, t, a, back)
 	if g := again.greeting(); g.Resume != "exact" {
-		t.Errorf("%+v", g)
+		t.Errorf("got %+v", g)
 	}
 	if next := again.chunk(); next != key+1 {
 		t.Errorf("resumed with %d, not %d", next, key+1)
 	}
 	if end := openSocket(ctx, t, other, back).end(); end.Code != 4002 {
-		t.Errorf("on a relay with another key: %v", end)
+		t.Errorf("on a relay with another key: got %v", end)
 	}
 	for series, want := range map[string]float64{
 		`holdfast_viewers{protocol="mse",stream="live/bench"}`:              1,
@@ -135,14 +135,15 @@ func TestMSE(t *testing.T) {
 	go func() { ended <- again.end() }()
 	a.mse.Close()
 	if end := <-ended; end.Code != 1012 {
-		t.Errorf("stopped: %v", end)
+		t.Errorf("stopped: got %v", end)
 	}
 	if status, body := get(t, "http://"+other.Addr("http").String()+"/live/bench/mse"); status != 426 || !strings.Contains(body, "wss") {
-		t.Errorf("%d %s", status, body)
+		t.Errorf("got %d %s", status, body)
 	}
 }
 
-// Who comes before the stream does is kept waiting; when the stream is over, it is told to all.
+// A viewer that joins before the stream is live waits. When the stream ends, all viewers are
+// told.
 func TestMSEWaits(t *testing.T) {
 	var log logs
 	a := run(t, &log, func(c *configs.Config) { c.Defaults.PlayWait, c.Defaults.HoldUnpublish = 15*time.Second, 0 })
@@ -152,11 +153,11 @@ func TestMSEWaits(t *testing.T) {
 	p := publish(t, a, gen.Options{})
 	p.pushFor(t, 3*time.Second)
 	if g := s.greeting(); g.Codecs == "" || g.Resume != "none" {
-		t.Errorf("%+v", g)
+		t.Errorf("got %+v", g)
 	}
 	s.chunk()
 	p.sink.End(ingest.Unpublish, "the publisher ended the stream")
 	if end := s.end(); end.Code != 4000 {
-		t.Errorf("ended: %v", end)
+		t.Errorf("ended: got %v", end)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// Only a push that broke is said to have broken.
+// Only a publisher that broke is reported as broken.
 func TestMessagesOfBreaks(t *testing.T) {
 	for _, cause := range ingest.Causes() {
 		want := "push broke"

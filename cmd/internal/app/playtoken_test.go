@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/admission"
 )
 
-// secretsOf is a configuration with the secrets of patterns, in their order.
+// secretsOf returns a configuration with the secrets of patterns, in order.
 func secretsOf(defaults string, entries ...[2]string) *configs.Config {
 	cfg := configs.Default()
 	cfg.Defaults.PlaySecret = defaults
@@ -54,10 +54,10 @@ func TestPlayToken(t *testing.T) {
 				t.Errorf("%s: error %v, want %q", tt.stream, err, tt.err)
 			}
 		case err != nil:
-			t.Errorf("%s: %v", tt.stream, err)
+			t.Errorf("%s: got %v", tt.stream, err)
 		default:
 			if got, err := admission.CheckPlayToken(rules, tt.plays, token); err != nil || !got.Equal(until) {
-				t.Errorf("%s: the token opens %s until %v, %v; want %v", tt.stream, tt.plays, got, err, until)
+				t.Errorf("%s: the token opens %s until %v, %v, want %v", tt.stream, tt.plays, got, err, until)
 			}
 			if !strings.Contains(note, tt.note) || (note == "") != (tt.note == "") {
 				t.Errorf("%s: note %q, want %q", tt.stream, note, tt.note)
@@ -65,7 +65,7 @@ func TestPlayToken(t *testing.T) {
 		}
 	}
 	if _, _, err := PlayToken(cfg, "open/x", until); !errors.Is(err, ErrOpen) {
-		t.Errorf("an open stream: %v", err)
+		t.Errorf("an open stream: got %v", err)
 	}
 }
 

@@ -11,8 +11,7 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// A preview takes a moment of a stream and not all of its GOP, which may be as large as the
-// buffer.
+// A preview reads a moment of a stream and not its entire GOP, which may fill the buffer.
 func TestPreviewOfLongGOP(t *testing.T) {
 	a := start(t, nil)
 	const bits = 8_000_000
@@ -23,16 +22,16 @@ func TestPreviewOfLongGOP(t *testing.T) {
 	a.previews.Close() // waits for what it began
 	runtime.ReadMemStats(&after)
 	if err != nil || len(p.Data) == 0 {
-		t.Fatalf("%d bytes, %v", len(p.Data), err)
+		t.Fatalf("got %d bytes, %v", len(p.Data), err)
 	}
-	// Its keyframe twice, in chunk and answer, and two seconds of the rest.
+	// Its keyframe twice, in chunk and response, and two seconds of the rest.
 	if took, most := after.TotalAlloc-before.TotalAlloc, uint64(2*len(p.Data)+2*bits/8+1<<20); took > most { //nolint:gosec // not negative
-		t.Errorf("%d bytes were allocated, at most %d are needed", took, most)
+		t.Errorf("got %d bytes were allocated, at most %d are needed", took, most)
 	}
 }
 
-// A picture after which nothing came is shown too: that of slides, or of a push that broke just
-// then and has no filler.
+// A keyframe that nothing follows is shown, too: that of slides, or of a publisher that has just
+// broken and has no filler.
 func TestPreviewOfLastPicture(t *testing.T) {
 	a := start(t, func(c *configs.Config) { c.Defaults.Filler = "none" })
 	s := publish(t, a, gen.Options{NoAudio: true, GOP: 30})
@@ -43,6 +42,6 @@ func TestPreviewOfLastPicture(t *testing.T) {
 	defer cancel()
 	p, err := a.preview(ctx, "live/bench")
 	if err != nil || len(p.Data) == 0 {
-		t.Errorf("%d bytes, %v", len(p.Data), err)
+		t.Errorf("got %d bytes, %v", len(p.Data), err)
 	}
 }

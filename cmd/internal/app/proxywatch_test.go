@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 )
 
-// One address with most of the connections is named once.
+// An address with most of the connections is logged once.
 func TestProxyThatIsNotDeclared(t *testing.T) {
 	var log bytes.Buffer
 	cfg := configs.Default()
@@ -33,7 +33,8 @@ func TestProxyThatIsNotDeclared(t *testing.T) {
 	}
 }
 
-// A proxy on this machine that is not declared is told what it is: limits.per_address does not bound it.
+// For an undeclared proxy on this machine the hint differs: limits.per_address does not apply to
+// it.
 func TestProxyOnLoopbackThatIsNotDeclared(t *testing.T) {
 	var log bytes.Buffer
 	cfg := configs.Default()

@@ -22,7 +22,7 @@ import (
 // flvHead is the length of a FLV header with the size that follows it.
 const flvHead = 13
 
-// play asks for a stream over HTTP-FLV, on a connection of its own.
+// play requests a stream over HTTP-FLV on a connection of its own.
 func play(t *testing.T, a *App, path string) *http.Response {
 	t.Helper()
 	c, err := net.Dial("tcp", a.Addr("http").String())
@@ -40,7 +40,7 @@ func play(t *testing.T, a *App, path string) *http.Response {
 	return resp
 }
 
-// answered is the body of an answer, and the connection with it.
+// answered is the body of a response and its connection.
 type answered struct {
 	io.ReadCloser
 	conn net.Conn
@@ -48,12 +48,12 @@ type answered struct {
 
 func (a *answered) Close() error { return a.conn.Close() }
 
-// uncut is a viewer that stays.
+// uncut is a viewer that stays connected.
 type uncut struct {
 	body io.ReadCloser
 	done sync.WaitGroup
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	more *sync.Cond
 	got  bytes.Buffer // tags
 	last map[packetbuf.Track]uint32
@@ -91,7 +91,7 @@ func stay(t *testing.T, a *App, path string) *uncut {
 }
 
 // until waits until the viewer has more than n bytes, and the packet p if it is not nil, and
-// returns how many it has.
+// returns how many bytes it has.
 func (u *uncut) until(t *testing.T, n int, p *packetbuf.Packet) int {
 	t.Helper()
 	u.mu.Lock()
@@ -111,15 +111,15 @@ func (u *uncut) bytes() []byte {
 	return bytes.Clone(u.got.Bytes())
 }
 
-// cutting is a viewer whose connection is cut again and again, and that goes on as it is told
-// to: it keeps what came up to the last tag of media that is whole.
+// cutting is a viewer whose connection is cut repeatedly, and that resumes each time. It keeps
+// everything up to the last complete media tag.
 type cutting struct {
 	kept  []byte // tags
 	token string
 	from  string
 }
 
-// read reads so many bytes of tags from an answer and cuts it.
+// read reads a number of bytes of tags from a response, and cuts the connection.
 func (c *cutting) read(t *testing.T, resp *http.Response, n int) {
 	t.Helper()
 	defer resp.Body.Close()
@@ -137,7 +137,7 @@ func (c *cutting) read(t *testing.T, resp *http.Response, n int) {
 		}
 		p, err := tag.Packet()
 		if err != nil || p == nil && tag.Type != flv.TypeData { // padding is data, and no packet
-			t.Fatalf("a tag of type %d: %v", tag.Type, err)
+			t.Fatalf("a tag of type %d: got %v", tag.Type, err)
 		}
 		if p != nil && p.Media() {
 			whole = end
@@ -147,9 +147,9 @@ func (c *cutting) read(t *testing.T, resp *http.Response, n int) {
 	c.kept = append(c.kept, body[flvHead:whole]...)
 }
 
-// A viewer that is cut off a hundred times at any byte, while the stream is live, held and
-// pushed by another session with another picture, and comes back each time, has what one has
-// that never left.
+// A viewer is cut off a hundred times at any byte, while the stream is live, held, and published
+// by another session with another video, and resumes each time. It receives the same as a viewer
+// that stays connected.
 func TestCutAHundredTimes(t *testing.T) {
 	log := &logs{}
 	a := run(t, log, func(*configs.Config) {})
@@ -186,7 +186,7 @@ func TestCutAHundredTimes(t *testing.T) {
 		}
 		resp := play(t, a, "/live/bench.flv?resume="+c.token+"&from="+c.from)
 		if resp.StatusCode != http.StatusOK || resp.Header.Get("Holdfast-Resume") != "exact" || resp.Header.Get("Holdfast-Session") == c.token {
-			t.Fatalf("cut %d: %s, %v", cut, resp.Status, resp.Header)
+			t.Fatalf("cut %d: got %s, %v", cut, resp.Status, resp.Header)
 		}
 		left := have - len(c.kept)
 		c.read(t, resp, left-rng.IntN(min(left, 50_000))*rng.IntN(2)) // at any byte, without falling far behind
@@ -202,14 +202,14 @@ func TestCutAHundredTimes(t *testing.T) {
 		t.Error("the stream was hardly held")
 	}
 	if got := metric(t, a, `holdfast_viewer_resumes_total{outcome="exact",protocol="httpflv"}`); got != 100 {
-		t.Errorf("%v exact resumes are counted", got)
+		t.Errorf("got %v exact resumes are counted", got)
 	}
 	if s, _ := a.Stream("live/bench"); s.Sessions != 2 || s.Breaks["reset"] != 1 {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v", s)
 	}
 }
 
-// metric is the value of a series, as it is written.
+// metric returns the value of a series as text.
 func metric(t *testing.T, a *App, series string) (v float64) {
 	t.Helper()
 	_, body := get(t, "http://"+a.Addr("admin").String()+"/metrics")

@@ -20,7 +20,7 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// jwtFor is a play token for the streams of this test.
+// jwtFor returns a play token for the streams of this test.
 func jwtFor(t *testing.T, secret, pattern string, expires time.Time) string {
 	t.Helper()
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"stm": pattern, "exp": expires.Unix()}).SignedString([]byte(secret))
@@ -30,8 +30,8 @@ func jwtFor(t *testing.T, secret, pattern string, expires time.Time) string {
 	return token
 }
 
-// A resume token stands for the play token of its own stream, on every relay with its key, for
-// as long as it is good; what it cannot resume begins at a keyframe.
+// A resume token replaces the play token for its own stream, on every relay with its key, until
+// it expires. If it cannot resume, the viewer begins at a keyframe.
 func TestResumeTokens(t *testing.T) {
 	const secret = "s3cret-of-the-plays-0123456789ab"
 	key := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, resume.KeySize))
@@ -46,7 +46,7 @@ func TestResumeTokens(t *testing.T) {
 	c := &cutting{}
 	c.read(t, first, 200_000)
 	if first.Header.Get("Holdfast-Resume") != "" || !strings.Contains(first.Header.Get("Access-Control-Expose-Headers"), "Holdfast-Session, Holdfast-Resume") {
-		t.Errorf("%v", first.Header)
+		t.Errorf("got %v", first.Header)
 	}
 	foreign := play(t, stranger, "/live/bench.flv?token="+valid).Header.Get("Holdfast-Session") //nolint:bodyclose // ends with the test
 	sealed := func(age time.Duration, stream, under string) string {
@@ -88,12 +88,12 @@ func TestResumeTokens(t *testing.T) {
 		resp := play(t, tt.at, "/live/bench.flv?"+tt.query)
 		_ = resp.Body.Close()
 		if resp.StatusCode != tt.status || resp.Header.Get("Holdfast-Resume") != tt.resumed || (resp.Header.Get("Holdfast-Session") != "") != (tt.status == 200) {
-			t.Errorf("%s: %s, %v", tt.name, resp.Status, resp.Header)
+			t.Errorf("%s: got %s, %v", tt.name, resp.Status, resp.Header)
 		}
 	}
 	for outcome, want := range map[string]float64{"exact": 3, "keyframe": 4, "expired": 2} {
 		if got := metric(t, a, fmt.Sprintf(`holdfast_viewer_resumes_total{outcome=%q,protocol="httpflv"}`, outcome)); got != want {
-			t.Errorf("%v %s are counted, not %v", got, outcome, want)
+			t.Errorf("got %v %s are counted, not %v", got, outcome, want)
 		}
 	}
 	for _, s := range []string{secret, valid, over, c.token, foreign} {
@@ -103,8 +103,8 @@ func TestResumeTokens(t *testing.T) {
 	}
 }
 
-// A token of a stream that is over is none of the next stream of that name, whose clock begins
-// anew.
+// A resume token of a stream that has ended is not valid for the next stream of that name, whose
+// clock begins anew.
 func TestResumeOnTheNextStream(t *testing.T) {
 	a := run(t, &logs{}, func(c *configs.Config) { c.Defaults.HoldUnpublish = 0 })
 	s := publish(t, a, gen.Options{Source: 1})
@@ -117,11 +117,11 @@ func TestResumeOnTheNextStream(t *testing.T) {
 	publish(t, a, gen.Options{Source: 2}).pushFor(t, 3*time.Second)
 	resp := play(t, a, "/live/bench.flv?resume="+c.token+"&from="+c.from) //nolint:bodyclose // ends with the test
 	if resp.StatusCode != http.StatusOK || resp.Header.Get("Holdfast-Resume") != "keyframe" {
-		t.Errorf("%s %v", resp.Status, resp.Header)
+		t.Errorf("got %s %v", resp.Status, resp.Header)
 	}
 }
 
-// The key is the configured one, or is kept in the state file, or ends with the process.
+// The key is the configured one, or the one in the state file, or ends with the process.
 func TestKeyOfTokens(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state.json")
 	var told bytes.Buffer
@@ -162,11 +162,11 @@ func TestKeyOfTokens(t *testing.T) {
 		}
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", info, err)
+		t.Errorf("got %v, %v", info, err)
 	}
 	data, err := os.ReadFile(file)
 	if err != nil || told.Len() > 0 {
-		t.Errorf("%v, told %q", err, told.String())
+		t.Errorf("got %v, told %q", err, told.String())
 	}
 	if err := os.WriteFile(file, bytes.Replace(data, []byte(`"key":"`), []byte(`"key":"AAAA`), 1), 0o600); err != nil {
 		t.Fatal(err)
@@ -177,7 +177,7 @@ func TestKeyOfTokens(t *testing.T) {
 	}
 	told.Reset()
 	if sealer("", file); told.Len() > 0 {
-		t.Errorf("after another took its place: %q", told.String())
+		t.Errorf("after another took its place: got %q", told.String())
 	}
 	if _, err := newSealer("c2hvcnQ=", &statefile.File{}, log); err == nil {
 		t.Error("a short key")

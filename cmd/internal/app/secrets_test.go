@@ -10,8 +10,8 @@ import (
 
 const pastedKey = "kq7Zt0vXc2LrB9yK"
 
-// Keys that were pasted as a stream's name, or behind & instead of ?, are neither logged nor shown, and
-// the log says how to write them.
+// Keys that were pasted as a stream's name, or after & instead of ?, are neither logged nor
+// shown, and the log says how to write them.
 func TestPastedKeys(t *testing.T) {
 	var log logs
 	a := run(t, &log, func(c *configs.Config) {
@@ -37,7 +37,7 @@ func TestPastedKeys(t *testing.T) {
 		_ = got.Body.Close()
 	}
 	if _, story := get(t, "http://"+a.Addr("admin").String()+"/api/v1/streams/live/"+pastedKey+"/log"); strings.Contains(story, "refused_key") {
-		t.Errorf("there is a story under the key: %s", story)
+		t.Errorf("there is a story under the key: got %s", story)
 	}
 	_, streams := get(t, "http://"+a.Addr("admin").String()+"/api/v1/streams")
 	_, metrics := get(t, "http://"+a.Addr("admin").String()+"/metrics")
@@ -55,8 +55,8 @@ func TestPastedKeys(t *testing.T) {
 	}
 }
 
-// On a relay that is open to everyone a guess of another secret, sent as a stream's name, is answered
-// as any other name is.
+// On a relay that is open to everyone, a guessed secret sent as a stream's name gets the same
+// response as any other name.
 func TestNamesTellNothingOfSecrets(t *testing.T) {
 	var log logs
 	a := run(t, &log, func(c *configs.Config) { c.Admin.Token = "an-admin-token-of-a-test" })

@@ -31,8 +31,8 @@ import (
 
 const showSecret = "s3cret-of-the-plays-0123456789ab"
 
-// protected are viewers of a relay, in a bubble, whose streams need a play token. All such relays have
-// one key.
+// protected is a relay with viewers, in a bubble, whose streams require a play token. All such
+// relays have one key.
 func protected(t *testing.T) *fakeRelay {
 	t.Helper()
 	p := newFakeRelay(t, 500)
@@ -46,7 +46,7 @@ func protected(t *testing.T) *fakeRelay {
 	return p
 }
 
-// show publishes live/cam until its end is called, with that cause.
+// show publishes live/cam until its end function is called with a cause.
 func (p *fakeRelay) show(t *testing.T, source uint32) (end func(ingest.Cause)) {
 	t.Helper()
 	sink, err := p.hub.Publish(t.Context(), ingest.Request{App: "live", Name: "cam", Protocol: ingest.RTMP, Session: nobody{}})
@@ -93,15 +93,15 @@ func (p *fakeRelay) playlists(t *testing.T) *hls.Handler {
 	return h
 }
 
-// fetch asks for a file of live/cam.
+// fetch requests a file of live/cam.
 func fetch(h http.Handler, file string) (status int, body string) {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/live/cam/"+file, nil))
 	return w.Code, w.Body.String()
 }
 
-// begin asks for the multivariant playlist with a token, and returns the media playlist's URL with
-// that token and without.
+// begin requests the multivariant playlist with a token, and returns the media playlist's URL
+// with that token and without.
 func begin(t *testing.T, h http.Handler, token string) (media, bare string) {
 	t.Helper()
 	status, index := fetch(h, "index.m3u8?token="+token)
@@ -109,15 +109,15 @@ func begin(t *testing.T, h http.Handler, token string) (media, bare string) {
 	media = lines[len(lines)-1]
 	bare, _, _ = strings.Cut(media, "&token=")
 	if status != 200 || !strings.Contains(bare, "&s=") || bare == media {
-		t.Fatalf("multivariant playlist: %d %s", status, index)
+		t.Fatalf("multivariant playlist: got %d %s", status, index)
 	}
 	if status, list := fetch(h, media); status != 200 {
-		t.Fatalf("media playlist: %d %s", status, list)
+		t.Fatalf("media playlist: got %d %s", status, list)
 	}
 	return media, bare
 }
 
-// watchFor asks for a playlist again and again, as players do.
+// watchFor requests a playlist repeatedly, as players do.
 func watchFor(h http.Handler, url string, d time.Duration) (status int, list string) {
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Second) {
 		status, list = fetch(h, url)
@@ -132,7 +132,7 @@ func wantStatus(t *testing.T, what string, want, got int, body string) {
 	}
 }
 
-// A session of HLS ends with the play token that it was given for.
+// An HLS session ends with the play token that it was issued for.
 func TestHLSEndsWithItsToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := protected(t)
@@ -151,8 +151,9 @@ func TestHLSEndsWithItsToken(t *testing.T) {
 	})
 }
 
-// What was admitted to a show is not admitted to the next one of that name: not by a session's name,
-// and not by a play token that has expired meanwhile. The end of its own may be seen.
+// An admission to a stream is not valid for the next stream of that name: neither by a session's
+// name, nor by a play token that has expired meanwhile. The end of the viewer's own stream may
+// be seen.
 func TestHLSEndsWithItsShow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := protected(t)
@@ -165,18 +166,18 @@ func TestHLSEndsWithItsShow(t *testing.T) {
 		time.Sleep(time.Second)
 		status, list := fetch(h, bare)
 		if status != 200 || !strings.Contains(list, "#EXT-X-ENDLIST") {
-			t.Errorf("at the end: %d %.200s", status, list)
+			t.Errorf("at the end: got %d %.200s", status, list)
 		}
 		end = p.show(t, 2)
 		defer func() { end(ingest.Unpublish) }()
 		time.Sleep(5 * time.Second)
 		begin(t, h, jwtFor(t, showSecret, "live/*", time.Now().Add(time.Hour))) // another viewer
 		if status, list = fetch(h, bare); status == 200 && !strings.Contains(list, "#EXT-X-ENDLIST") {
-			t.Errorf("the next show, by the session alone: %d %.200s", status, list)
+			t.Errorf("the next show, by the session alone: got %d %.200s", status, list)
 		}
 		status, list = fetch(h, media)
 		if status != 200 || strings.Contains(list, "#EXT-X-ENDLIST") {
-			t.Errorf("the next show, with a token that is good: %d %.200s", status, list)
+			t.Errorf("the next show, with a token that is good: got %d %.200s", status, list)
 		}
 		time.Sleep(time.Minute)
 		for _, url := range []string{media, bare} {
@@ -186,7 +187,7 @@ func TestHLSEndsWithItsShow(t *testing.T) {
 	})
 }
 
-// A session goes on over a break of the publisher, and without a request for a while.
+// A session continues across a break of the publisher, and without requests for a while.
 func TestHLSSessionGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := protected(t)
@@ -214,7 +215,7 @@ func TestHLSSessionGoesOn(t *testing.T) {
 			status, list = fetch(h, url)
 			wantStatus(t, "a name that is "+name, 401, status, list)
 		}
-		// Another relay with the same key serves the session as well, and no longer.
+		// Another relay with the same key accepts the session, and for no longer.
 		name := p.admits().SessionName("live/cam", time.Now().Add(time.Minute))
 		other := protected(t)
 		there := other.playlists(t)
@@ -229,7 +230,7 @@ func TestHLSSessionGoesOn(t *testing.T) {
 	})
 }
 
-// A play ends with its token by all protocols that have a connection, and its resume tokens with it.
+// Playing ends with the token in all protocols with a connection, and so do resume tokens.
 func TestPlaysEndWithTheirTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := protected(t)
@@ -262,7 +263,7 @@ func TestPlaysEndWithTheirTokens(t *testing.T) {
 				t.Fatalf("resume %d, %v before the end: %v", n, time.Until(until), err)
 			}
 		}
-		// With a token that is good until after the show.
+		// With a token that is valid until after the end of the stream.
 		r.Token, r.Resume = jwtFor(t, showSecret, "live/*", time.Now().Add(time.Hour)), nil
 		place, session, err := p.Join(t.Context(), r)
 		if err != nil {
@@ -273,7 +274,7 @@ func TestPlaysEndWithTheirTokens(t *testing.T) {
 		end(ingest.Reset)
 		end = p.show(t, 2)
 		if place, _, err = p.Join(t.Context(), r); err != nil {
-			t.Fatalf("a held stream that is back: %v", err)
+			t.Fatalf("a held stream that is back: got %v", err)
 		}
 		place.Close()
 		over := p.hub.Find("live/cam").Done()
@@ -288,7 +289,7 @@ func TestPlaysEndWithTheirTokens(t *testing.T) {
 	})
 }
 
-// ban is a receiver of hooks that refuses plays once it is set.
+// ban is a receiver of hooks that refuses viewers once it is set.
 type ban struct {
 	set   atomic.Bool
 	asked atomic.Int64
@@ -304,7 +305,7 @@ func (b *ban) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// hooked has the plays of p asked about.
+// hooked makes p ask the receiver about viewers.
 func (b *ban) hooked(t *testing.T, p *fakeRelay) {
 	t.Helper()
 	network := faultnet.NewNetwork(nil)
@@ -322,7 +323,7 @@ func (b *ban) hooked(t *testing.T, p *fakeRelay) {
 	})
 }
 
-// A viewer that a hook refuses is not let in by its resume token, nor by its session.
+// A viewer that a hook refuses is admitted neither by its resume token nor by its session.
 func TestHooksAreAskedAboutResumes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := protected(t)
@@ -345,7 +346,7 @@ func TestHooksAreAskedAboutResumes(t *testing.T) {
 			b.set.Store(false)
 			place, _, err := p.Join(t.Context(), r)
 			if err != nil {
-				t.Errorf("%s, allowed: %v", r.Protocol, err)
+				t.Errorf("%s, allowed: got %v", r.Protocol, err)
 				continue
 			}
 			place.Close()
@@ -361,7 +362,7 @@ func TestHooksAreAskedAboutResumes(t *testing.T) {
 	})
 }
 
-// Whoever may not play a stream, by its token or by a hook, may not read its state.
+// A client that may not play a stream, because of its token or a hook, may not read its state.
 func TestStateIsForViewers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := protected(t)
@@ -375,18 +376,18 @@ func TestStateIsForViewers(t *testing.T) {
 		}
 		token := jwtFor(t, showSecret, "live/*", until)
 		if name, got, err := read("cam", token); err != nil || name != "live/cam" || !got.Equal(until) {
-			t.Errorf("allowed: %q until %v, %v", name, got, err)
+			t.Errorf("allowed: got %q until %v, %v", name, got, err)
 		}
 		if _, _, err := read("other", token); err != nil || b.asked.Load() != 1 {
-			t.Errorf("of a stream that is not there: %v; the hook was asked %d times, want 1", err, b.asked.Load())
+			t.Errorf("of a stream that is not there: got %v; the hook was asked %d times, want 1", err, b.asked.Load())
 		}
 		b.set.Store(true)
 		var refusal *ingest.Refusal
 		if _, _, err := read("cam", token); !errors.As(err, &refusal) || refusal.Outcome != ingest.RefusedKey {
-			t.Errorf("refused by the hook: %v", err)
+			t.Errorf("refused by the hook: got %v", err)
 		}
 		if _, _, err := read("cam", ""); err == nil || b.asked.Load() != 2 {
-			t.Errorf("without a token: %v; the hook was asked %d times, want 2", err, b.asked.Load())
+			t.Errorf("without a token: got %v; the hook was asked %d times, want 2", err, b.asked.Load())
 		}
 	})
 }

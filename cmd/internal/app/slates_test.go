@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia"
 )
 
-// A slate is read anew where its file has changed, and is none while the file is not good.
+// A slate is read again when its file has changed, and is not used while the file is invalid.
 func TestSlateFollowsItsFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "slate.flv")
 	put := func(b []byte) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What was started is stopped once, in reverse, whatever fails.
+// Everything that was started is stopped once, in reverse order, regardless of errors.
 func TestStack(t *testing.T) {
 	var s stack
 	var order []string
@@ -25,6 +25,6 @@ func TestStack(t *testing.T) {
 		t.Errorf("stopped %v, want %v", order, want)
 	}
 	if err := s.stop(t.Context()); err != nil || len(order) != 3 {
-		t.Errorf("stopped again: %v, %v", err, order)
+		t.Errorf("stopped again: got %v, %v", err, order)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// Who may play is told how the stream is, and nothing of who publishes it.
+// A client that may play a stream can read its state, which reveals nothing about the publisher.
 func TestStates(t *testing.T) {
 	const secret = "s3cret-of-the-plays-0123456789ab"
 	var log logs
@@ -35,10 +35,10 @@ func TestStates(t *testing.T) {
 	}
 	good := "?token=" + jwtFor(t, secret, "live/cam", time.Now().Add(time.Hour))
 	if got := get("", ""); got.StatusCode != http.StatusUnauthorized { //nolint:bodyclose // get closes it
-		t.Errorf("without a token: %s", got.Status)
+		t.Errorf("without a token: got %s", got.Status)
 	}
 	if got := get(good, ""); got.StatusCode != http.StatusNotFound || got.Header.Get("Retry-After") == "" { //nolint:bodyclose // get closes it
-		t.Errorf("what is not live: %s", got.Status)
+		t.Errorf("what is not live: got %s", got.Status)
 	}
 	events := subscribe(t, "http://"+a.Addr("admin").String(), "")
 	p, err := dialPush(t, a, "live/cam")
@@ -69,12 +69,12 @@ func TestStates(t *testing.T) {
 		return s
 	}
 	if s := next(); s.State != status.Live || time.Since(s.Since) > time.Minute {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v", s)
 	}
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if s := next(); s.State != status.Held || s.Cause == "" || len(s.Past) != 1 {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v", s)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
-// The address of a viewer is never one that the viewer itself has made up.
+// The address of a viewer is never one that the viewer itself has forged.
 func TestRemote(t *testing.T) {
 	s := &settings{}
 	s.cfg.Store(&configs.Config{HTTP: configs.HTTP{TrustedProxies: []string{"192.0.2.1", "10.0.0.0/8", "2001:db8::/32"}}})
@@ -42,7 +42,7 @@ func TestRemote(t *testing.T) {
 		r.RemoteAddr = tt.peer
 		r.Header["X-Forwarded-For"] = tt.forwarded
 		if got := s.remote(r); got != tt.want {
-			t.Errorf("%s: %q instead of %q", tt.name, got, tt.want)
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
 	}
 }
@@ -63,7 +63,7 @@ func TestRefuse(t *testing.T) {
 		w := httptest.NewRecorder()
 		refuse(w, nil, tt.err)
 		if w.Code != tt.status || w.Header().Get("Cache-Control") != "no-store" {
-			t.Errorf("%s: %d %v", tt.name, w.Code, w.Header())
+			t.Errorf("%s: got %d %v", tt.name, w.Code, w.Header())
 		}
 		for key, want := range tt.header {
 			if got := w.Header().Get(key); got != want {
@@ -72,7 +72,7 @@ func TestRefuse(t *testing.T) {
 		}
 		var p struct{ Error, Hint string }
 		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || p.Error == "" || p.Hint == "" || p.Error == "secret details" {
-			t.Errorf("%s: %v, %q", tt.name, err, w.Body)
+			t.Errorf("%s: got %v, %q", tt.name, err, w.Body)
 		}
 	}
 }
@@ -105,7 +105,7 @@ func TestViewersHandler(t *testing.T) {
 		(&App{}).viewersHandler(played).ServeHTTP(w, httptest.NewRequest(tt.method, tt.path, nil))
 		h := w.Header()
 		if w.Code != tt.status || h.Get("Allow") != tt.allow {
-			t.Errorf("%s %s: %d %v", tt.method, tt.path, w.Code, h)
+			t.Errorf("%s %s: got %d %v", tt.method, tt.path, w.Code, h)
 		}
 		if h.Get("Access-Control-Allow-Origin") != "*" || h.Get("Access-Control-Allow-Headers") == "" || h.Get("Access-Control-Expose-Headers") == "" {
 			t.Errorf("%s %s: CORS: %v", tt.method, tt.path, h)

@@ -42,8 +42,8 @@ func (l *oneConn) Accept() (net.Conn, error) {
 func (l *oneConn) Close() error   { l.close(); return nil }
 func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
 
-// A client that does not read its answer is disconnected. A handler's own deadline holds; answers after
-// it have the usual one again.
+// A client that does not read its response is disconnected. A handler's own deadline applies;
+// responses after it have the default one again.
 func TestAnswersThatAreNotReadEnd(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -95,7 +95,8 @@ func TestAnswersThatAreNotReadEnd(t *testing.T) {
 	}
 }
 
-// inHTTP2 has serve answer a request over HTTP/2 and TLS, in a bubble, and check look at the answer.
+// inHTTP2 lets serve answer a request over HTTP/2 and TLS, in a bubble, and check examine the
+// response.
 func inHTTP2(t *testing.T, serve http.HandlerFunc, check func(*http.Response)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -124,8 +125,8 @@ func inHTTP2(t *testing.T, serve http.HandlerFunc, check func(*http.Response)) {
 	})
 }
 
-// A request over HTTP/2 may wait for its stream longer than a write may stand still, before its answer
-// and amid it, and with a deadline of the handler's own for each write.
+// A request over HTTP/2 may wait for its stream for longer than a write may block, before its
+// response and within it, and with a deadline of the handler's own for each write.
 func TestHTTP2AnswersMayWait(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -165,7 +166,7 @@ func TestHTTP2AnswersMayWait(t *testing.T) {
 	}
 }
 
-// An answer over HTTP/2 that is not read ends.
+// A response over HTTP/2 that is not read ends.
 func TestHTTP2AnswersThatAreNotReadEnd(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -200,7 +201,7 @@ func TestHTTP2AnswersThatAreNotReadEnd(t *testing.T) {
 	}
 }
 
-// deadlines keeps the write deadline that was set last.
+// deadlines records the write deadline that was set last.
 type deadlines struct {
 	http.ResponseWriter
 	mu   sync.Mutex
@@ -228,7 +229,7 @@ func (d *deadlines) left() time.Duration {
 	return time.Until(d.last)
 }
 
-// The deadline of End stands, also where it is set while another is being extended.
+// The deadline of End stays in force, also if it is set while another is being extended.
 func TestDeadlineOfTheEndStands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		below := &deadlines{ResponseWriter: httptest.NewRecorder()}
@@ -242,7 +243,7 @@ func TestDeadlineOfTheEndStands(t *testing.T) {
 	})
 }
 
-// Deadlines may be set from any goroutine beside writes.
+// Deadlines may be set concurrently with writes.
 func TestDeadlinesBesideWrites(t *testing.T) {
 	for _, multiplexed := range []bool{false, true} {
 		below := &deadlines{ResponseWriter: httptest.NewRecorder()}

@@ -46,7 +46,7 @@ func TestLinesOfOneCauseAreBounded(t *testing.T) {
 		log.Info("publish accepted")
 		const most = linesBurst + maxStreams/2
 		if n := strings.Count(b.String(), "\n"); n != most+2 {
-			t.Errorf("%d lines, want %d of the flood and the two of other causes", n, most)
+			t.Errorf("got %d lines, want %d of the flood and the two of other causes", n, most)
 		}
 		b.Reset()
 		time.Sleep(time.Second)
@@ -78,7 +78,7 @@ func TestFloodOfOneStreamLeavesTheLinesOfOthers(t *testing.T) {
 						log.With("stream", "live/operator").Info(c.message, "outcome", c.outcome)
 					}
 					if n := strings.Count(b.String(), "live/operator"); n < streamLines {
-						t.Errorf("%d lines of the operator's stream, want %d", n, streamLines)
+						t.Errorf("got %d lines of the operator's stream, want %d", n, streamLines)
 					}
 					time.Sleep(time.Minute)
 				}
@@ -103,13 +103,13 @@ func TestSuppressedLinesAreReported(t *testing.T) {
 		time.Sleep(flushAfter/2 + time.Second)
 		synctest.Wait()
 		if got := b.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `level=WARN msg="lines suppressed" component=rtmp message="publish refused" outcome=refused_key suppressed=7`) {
-			t.Errorf("after the first flood: %q, want the 7 lines reported", got)
+			t.Errorf("after the first flood: got %q, want the 7 lines reported", got)
 		}
 		b.Reset()
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if got := b.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, fmt.Sprintf(`message="connection ended" cause=reset suppressed=%d`, linesBurst)) {
-			t.Errorf("after the second flood: %q, want its %d lines reported once", got, linesBurst)
+			t.Errorf("after the second flood: got %q, want its %d lines reported once", got, linesBurst)
 		}
 		if l := log.Handler().(*handler).limit; l.timer != nil {
 			t.Error("a timer is left")
@@ -135,9 +135,9 @@ func TestForgottenCausesAreReported(t *testing.T) {
 	}
 	l.timer.Stop()
 	if reported < 3 {
-		t.Errorf("%d lines reported, want the 3 of the first cause", reported)
+		t.Errorf("got %d lines reported, want the 3 of the first cause", reported)
 	}
 	if len(l.causes) > maxCauses+1 || len(l.streams) > maxStreams {
-		t.Errorf("%d causes and %d streams are kept", len(l.causes), len(l.streams))
+		t.Errorf("got %d causes and %d streams are kept", len(l.causes), len(l.streams))
 	}
 }

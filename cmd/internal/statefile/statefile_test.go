@@ -24,13 +24,13 @@ func TestStateSurvives(t *testing.T) {
 	}
 	again, err := Load(file, log)
 	if err != nil || string(again.Section("one")) != `{"is":"one"}` || string(again.Section("two")) != `{"is":"two"}` {
-		t.Errorf("%v: %s", err, again.sections)
+		t.Errorf("%v: got %s", err, again.sections)
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", info.Mode(), err)
+		t.Errorf("got %v, %v", info.Mode(), err)
 	}
 	if entries, _ := os.ReadDir(filepath.Dir(file)); len(entries) != 1 {
-		t.Errorf("%d files", len(entries))
+		t.Errorf("got %d files", len(entries))
 	}
 }
 
@@ -45,18 +45,18 @@ func TestCorruptStateIsSetAside(t *testing.T) {
 		var told bytes.Buffer
 		s, err := Load(file, slog.New(slog.NewTextHandler(&told, nil)))
 		if err != nil || s.Section("routes") != nil {
-			t.Errorf("%q: %v", data, err)
+			t.Errorf("%q: got %v", data, err)
 		}
 		aside, _ := filepath.Glob(file + ".corrupt-*")
 		if len(aside) != 1 || !strings.Contains(told.String(), "level=WARN") {
-			t.Errorf("%q: %d files aside, told %q", data, len(aside), told.String())
+			t.Errorf("%q: got %d files aside, told %q", data, len(aside), told.String())
 			continue
 		}
 		if kept, _ := os.ReadFile(aside[0]); string(kept) != data {
-			t.Errorf("%q was not kept: %q", data, kept)
+			t.Errorf("%q was not kept: got %q", data, kept)
 		}
 		if err := s.Save("routes", json.RawMessage("{}")); err != nil {
-			t.Errorf("%q: %v", data, err)
+			t.Errorf("%q: got %v", data, err)
 		}
 	}
 }
@@ -65,7 +65,7 @@ func TestCorruptStateIsSetAside(t *testing.T) {
 func TestStateThatCannotBeKept(t *testing.T) {
 	_, err := Load(filepath.Join(t.TempDir(), "none", "state.json"), slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "state.file") {
-		t.Errorf("%v", err)
+		t.Errorf("got %v", err)
 	}
 	s, err := Load("", slog.New(slog.DiscardHandler))
 	if err != nil || s.Save("routes", nil) != nil {

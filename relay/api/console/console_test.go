@@ -18,7 +18,7 @@ func get(path string, header ...string) *httptest.ResponseRecorder {
 	return w
 }
 
-// The page and everything that it refers to is served, from here and nowhere else.
+// The page and all files that it refers to are served from this origin.
 func TestPageIsWhole(t *testing.T) {
 	seen := map[string]bool{}
 	refs := regexp.MustCompile(`(?:src|href)="([^"#]+)"|from '(\.[^']+)'`)
@@ -31,11 +31,11 @@ func TestPageIsWhole(t *testing.T) {
 		w := get(path)
 		h := w.Header()
 		if w.Code != http.StatusOK || h.Get("Content-Type") == "" || h.Get("X-Frame-Options") != "DENY" || h.Get("ETag") == "" {
-			t.Errorf("%s: %d %v", path, w.Code, h)
+			t.Errorf("%s: got %d %v", path, w.Code, h)
 			return
 		}
 		if again := get(path, "If-None-Match", h.Get("ETag")); again.Code != http.StatusNotModified || again.Body.Len() > 0 {
-			t.Errorf("%s again: %d", path, again.Code)
+			t.Errorf("%s again: got %d", path, again.Code)
 		}
 		for _, m := range refs.FindAllStringSubmatch(w.Body.String(), -1) {
 			ref := m[1] + m[2]
@@ -49,14 +49,14 @@ func TestPageIsWhole(t *testing.T) {
 	visit("/")
 	names, err := site.ReadDir("site")
 	if err != nil || len(names) != len(seen) {
-		t.Errorf("%d files, %v; referred to %v", len(names), err, seen)
+		t.Errorf("got %d files, %v; referred to %v", len(names), err, seen)
 	}
 	if w := get("/console/index.html"); w.Code != http.StatusNotFound {
-		t.Errorf("another way to the page: %d", w.Code)
+		t.Errorf("another way to the page: got %d", w.Code)
 	}
 }
 
-// Nothing makes markup or code from text, and nothing is written in line.
+// Scripts create no markup or code from text, and nothing is inline.
 func TestPageIsInert(t *testing.T) {
 	names, err := site.ReadDir("site")
 	if err != nil {
