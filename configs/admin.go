@@ -21,7 +21,7 @@ func AdminOf(flags *pflag.FlagSet) (Admin, error) {
 	r := &secretReader{}
 	r.one("admin.token_file", cfg.Admin.TokenFile, &cfg.Admin.Token)
 	if faults = append(faults, r.faults...); len(faults) > 0 {
-		places{}.put(faults, from)
+		places{}.setPlaces(faults, from)
 		return Admin{}, faults
 	}
 	return cfg.Admin, nil

@@ -99,21 +99,21 @@ func overlaps(a, b string) bool {
 
 // coversPart is like covers for an app or a name.
 func coversPart(pattern, other string) bool {
-	missed, known := meet(pattern, other, func(a, b bool) bool { return b && !a })
+	missed, known := findText(pattern, other, func(a, b bool) bool { return b && !a })
 	return known && !missed
 }
 
 // overlapsPart is like overlaps for an app or a name.
 func overlapsPart(pattern, other string) bool {
-	met, known := meet(pattern, other, func(a, b bool) bool { return a && b })
+	met, known := findText(pattern, other, func(a, b bool) bool { return a && b })
 	return met || !known
 }
 
-// meet reports whether there is a text for which found returns true. found is called with
+// findText reports whether there is a text for which found returns true. found is called with
 // whether each of the two patterns matches the text, and must return false if other does not.
 // meet follows all texts that other matches through both automata. known is false if that needs
 // too much work, or if a pattern is malformed.
-func meet(pattern, other string, found func(pattern, other bool) bool) (met, known bool) {
+func findText(pattern, other string, found func(pattern, other bool) bool) (met, known bool) {
 	a, ok := parseGlob(pattern)
 	b, okToo := parseGlob(other)
 	if !ok || !okToo {

@@ -90,9 +90,9 @@ func (p places) line(key string) int {
 // own reports whether a key is in the file.
 func (p places) own(key string) bool { return p.lines[key] > 0 }
 
-// put sets the places of faults. Keys that flags or the environment have set are not in the
+// setPlaces sets the places of faults. Keys that flags or the environment have set are not in the
 // file; from maps them to their origin.
-func (p places) put(faults Faults, from map[string]string) {
+func (p places) setPlaces(faults Faults, from map[string]string) {
 	for i := range faults {
 		f := &faults[i]
 		if origin := from[f.Key]; origin != "" {

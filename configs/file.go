@@ -45,7 +45,7 @@ func readPlaced(file string) (map[string]any, places, Faults) {
 	tree, lines, err := parsePlaced(b)
 	if err != nil {
 		faults := syntaxFaults(b, err)
-		at.put(faults, nil)
+		at.setPlaces(faults, nil)
 		return nil, at, faults
 	}
 	at.lines = lines

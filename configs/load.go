@@ -108,7 +108,7 @@ func Read(file string, flags *pflag.FlagSet) (*Loaded, error) {
 	f.faults = append(f.faults, cfg.readSecrets()...)
 	f.faults = append(f.faults, at.inherited(f.dropUnread(cfg.validate()))...)
 	if faults := f.faults; len(faults) > 0 {
-		at.put(faults, from)
+		at.setPlaces(faults, from)
 		return nil, faults
 	}
 	return &Loaded{Config: &cfg, Notices: unknownEnv(), at: at}, nil

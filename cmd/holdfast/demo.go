@@ -73,8 +73,8 @@ type demo struct {
 	socket  *net.TCPConn // of the current connection
 }
 
-// say prints a line with the time since the start of the demo.
-func (d *demo) say(format string, args ...any) {
+// printf prints a line with the time since the start of the demo.
+func (d *demo) printf(format string, args ...any) {
 	s := int(time.Since(d.begun).Seconds())
 	fmt.Fprintf(d.out, "%02d:%02d  %s\n", s/60, s%60, fmt.Sprintf(format, args...))
 }

@@ -53,7 +53,7 @@ func (d *demo) run(ctx context.Context) error {
 			b.do(d, push)
 			d.noticed(ctx, gone, b.name)
 		} else {
-			d.say("the push ended: %v", err)
+			d.printf("the push ended: %v", err)
 			next = time.Now().Add(d.cadence.gap + d.cadence.every)
 		}
 		redialled := d.redial(ctx, gone)
@@ -103,7 +103,7 @@ func (d *demo) redial(ctx context.Context, gone *outage) *link.Push {
 		}
 		if said != err.Error() { // once for each reason
 			said = err.Error()
-			d.say("the relay rejected the publisher; trying again every %v: %v", d.cadence.gap, err)
+			d.printf("the relay rejected the publisher; trying again every %v: %v", d.cadence.gap, err)
 		}
 	}
 }

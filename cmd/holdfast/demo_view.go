@@ -45,11 +45,11 @@ func (d *demo) noticed(ctx context.Context, o *outage, how string) {
 			break
 		}
 		if took > d.cadence.gap-pollInterval || !sleep(ctx, pollInterval) {
-			d.say("broke the push (%s); the relay has not noticed yet", how)
+			d.printf("broke the push (%s); the relay has not noticed yet", how)
 			return
 		}
 	}
-	d.say("broke the push (%s); the relay noticed %s; %s", how, after(took), d.watching(o.viewers))
+	d.printf("broke the push (%s); the relay noticed %s; %s", how, after(took), d.watching(o.viewers))
 }
 
 func after(took time.Duration) string {
@@ -83,7 +83,7 @@ func (d *demo) back(o *outage) bool {
 	if !ok || s.State != "live" || s.Sessions == o.sessions {
 		return false
 	}
-	d.say("back after %.1f s; %s", time.Since(o.began).Seconds(), stayed(o.viewers, d.viewers()))
+	d.printf("back after %.1f s; %s", time.Since(o.began).Seconds(), stayed(o.viewers, d.viewers()))
 	return true
 }
 

@@ -107,7 +107,7 @@ type Options struct {
 
 // Admission admits publishers and viewers. It implements ingest.Access and egress.Admission.
 type Admission struct {
-	o      Options
+	opts   Options
 	keys   *Guesses // wrong publish keys
 	tokens *Guesses // wrong play tokens
 	joins  joinLimiter
@@ -140,7 +140,7 @@ func New(o Options) *Admission {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &Admission{o: o, keys: NewGuesses(), tokens: NewGuesses(), absent: absentStreams{shared: o.SharedAddress}}
+	a := &Admission{opts: o, keys: NewGuesses(), tokens: NewGuesses(), absent: absentStreams{shared: o.SharedAddress}}
 	a.joins.waited = o.Metrics.Admitted
 	a.joins.setRate(o.JoinRate)
 	return a

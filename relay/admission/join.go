@@ -15,7 +15,7 @@ import (
 // Join implements egress.Admission. It checks the viewer, waits for the viewer's turn, asks the
 // hooks, and subscribes the viewer.
 func (a *Admission) Join(ctx context.Context, r egress.Request) (egress.Subscription, egress.Grant, error) {
-	r.Agent = a.o.Redact(r.Agent)
+	r.Agent = a.opts.Redact(r.Agent)
 	sub, grant, err := a.join(ctx, r)
 	if !r.ReportsOutcome {
 		a.CountJoin(r.Protocol, err)
@@ -27,7 +27,7 @@ func (a *Admission) Join(ctx context.Context, r egress.Request) (egress.Subscrip
 }
 
 func (a *Admission) join(ctx context.Context, r egress.Request) (Subscription, egress.Grant, error) {
-	if err := a.o.ConnectionLimit(ctx); err != nil {
+	if err := a.opts.ConnectionLimit(ctx); err != nil {
 		return nil, egress.Grant{}, err
 	}
 	name, err := ingest.StreamName(r.App, r.Name)
@@ -60,16 +60,16 @@ func (a *Admission) join(ctx context.Context, r egress.Request) (Subscription, e
 
 // subscribe subscribes a viewer with a valid ticket, in its turn and if the hooks allow it.
 func (a *Admission) subscribe(ctx context.Context, name string, r egress.Request, t ticket) (sub Subscription, exact bool, err error) {
-	if err := a.o.Streams.Expects(name, r.Protocol); err != nil { // before any hook is asked
+	if err := a.opts.Streams.Expects(name, r.Protocol); err != nil { // before any hook is asked
 		return nil, false, err
 	}
-	exists := a.o.Streams.Life(name) != 0
-	if exists || a.o.Hooks.AsksPlay(name) { // waiting for a stream is cheap; asking hooks is not
+	exists := a.opts.Streams.Life(name) != 0
+	if exists || a.opts.Hooks.AsksPlay(name) { // waiting for a stream is cheap; asking hooks is not
 		if err := a.waitTurn(ctx, r, t); err != nil {
 			return nil, false, err
 		}
 	}
-	if err := a.o.Hooks.Play(ctx, name, r, t.identity(r)); err != nil { // also for a viewer that resumes
+	if err := a.opts.Hooks.Play(ctx, name, r, t.identity(r)); err != nil { // also for a viewer that resumes
 		return nil, false, err
 	}
 	if !exists {
@@ -79,7 +79,7 @@ func (a *Admission) subscribe(ctx context.Context, name string, r egress.Request
 		}
 		defer leave()
 	}
-	if sub, exact, err = a.o.Streams.Subscribe(ctx, r.App, r.Name, r.Protocol, t.position(r), r.Audio...); err != nil {
+	if sub, exact, err = a.opts.Streams.Subscribe(ctx, r.App, r.Name, r.Protocol, t.position(r), r.Audio...); err != nil {
 		return nil, false, a.markExpected(name, err)
 	}
 	if t.withoutTicket != nil && !a.sameShow(name, t) { // the stream ended while the viewer waited
@@ -105,8 +105,8 @@ func (a *Admission) subscribe(ctx context.Context, name string, r egress.Request
 // hooks. It returns the stream's name and when the token expires. Hooks are asked only about
 // existing streams, and no more often than viewers may join.
 func (a *Admission) Read(ctx context.Context, r egress.Request, exists func(stream string) bool) (name string, until time.Time, err error) {
-	r.Agent = a.o.Redact(r.Agent)
-	if err := a.o.ConnectionLimit(ctx); err != nil {
+	r.Agent = a.opts.Redact(r.Agent)
+	if err := a.opts.ConnectionLimit(ctx); err != nil {
 		return "", time.Time{}, err
 	}
 	if name, err = ingest.StreamName(r.App, r.Name); err != nil {
@@ -116,13 +116,13 @@ func (a *Admission) Read(ctx context.Context, r egress.Request, exists func(stre
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	if !exists(name) || !a.o.Hooks.AsksPlay(name) {
+	if !exists(name) || !a.opts.Hooks.AsksPlay(name) {
 		return name, t.until, nil
 	}
 	if err := a.joins.wait(ctx, r.Remote, false); err != nil {
 		return "", time.Time{}, err
 	}
-	return name, t.until, a.o.Hooks.Play(ctx, name, r, t.identity(r))
+	return name, t.until, a.opts.Hooks.Play(ctx, name, r, t.identity(r))
 }
 
 // waitTurn waits for the viewer's turn. Viewers that resume precede new ones. A viewer that is
@@ -138,7 +138,7 @@ func (a *Admission) waitTurn(ctx context.Context, r egress.Request, t ticket) er
 // relay.
 func (a *Admission) markExpected(name string, err error) error {
 	var refusal *ingest.Refusal
-	if !errors.As(err, &refusal) || !refusal.NotLive || !a.o.Streams.ExpectedBack(name) {
+	if !errors.As(err, &refusal) || !refusal.NotLive || !a.opts.Streams.ExpectedBack(name) {
 		return err
 	}
 	marked := *refusal
@@ -166,7 +166,7 @@ func JoinOutcomes() []string {
 
 // CountJoin counts a request to play by its outcome; nil: the viewer was admitted.
 func (a *Admission) CountJoin(protocol string, err error) {
-	a.o.Metrics.Joined(protocol, joinOutcome(err))
+	a.opts.Metrics.Joined(protocol, joinOutcome(err))
 }
 
 func joinOutcome(err error) string {
@@ -193,7 +193,7 @@ func (a *Admission) sealToken(name string, t ticket, o Origin) (string, error) {
 	var nonce [resume.NonceSize]byte
 	_, _ = rand.Read(nonce[:]) // it never fails
 	c := resume.Claims{Stream: name, Viewer: t.viewer, Life: o.Life, Since: o.Seq, First: t.first, Until: t.until}
-	return a.o.Sealer.Seal(time.Now(), c, a.o.Rules.PlaySecret(name), nonce)
+	return a.opts.Sealer.Seal(time.Now(), c, a.opts.Rules.PlaySecret(name), nonce)
 }
 
 // randomID returns a random number.

@@ -11,22 +11,22 @@ import (
 // Publish implements ingest.Access. It admits a publisher, passes it on, and counts the outcome.
 // Its error is an *ingest.Refusal, or that of ctx.
 func (a *Admission) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
-	r.Agent = a.o.Redact(r.Agent) // it appears in the API, hooks and events
+	r.Agent = a.opts.Redact(r.Agent) // it appears in the API, hooks and events
 	sink, err := a.publish(ctx, r)
 	var refusal *ingest.Refusal
 	switch {
 	case err == nil:
-		a.o.Metrics.Session(r.Protocol, string(ingest.Accepted))
+		a.opts.Metrics.Session(r.Protocol, string(ingest.Accepted))
 	case errors.As(err, &refusal):
-		a.o.Metrics.Session(r.Protocol, string(refusal.Outcome))
-		a.o.Refused(r, refusal)
+		a.opts.Metrics.Session(r.Protocol, string(refusal.Outcome))
+		a.opts.Refused(r, refusal)
 	}
 	return sink, err
 }
 
 func (a *Admission) publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
 	name, err := ingest.StreamName(r.App, r.Name)
-	if err == nil && a.o.PushedFrom(r.Remote) == name {
+	if err == nil && a.opts.PushedFrom(r.Remote) == name {
 		return nil, errSelfPush(name)
 	}
 	if err := a.refuseSecretAsName(r); err != nil {
@@ -39,11 +39,11 @@ func (a *Admission) publish(ctx context.Context, r ingest.Request) (ingest.Sink,
 		return nil, err
 	}
 	if !isLayer(r) {
-		if err := a.o.Hooks.Publish(ctx, name, r); err != nil {
+		if err := a.opts.Hooks.Publish(ctx, name, r); err != nil {
 			return nil, err
 		}
 	}
-	return a.o.Publisher.Publish(ctx, r)
+	return a.opts.Publisher.Publish(ctx, r)
 }
 
 // errSelfPush returns the refusal of the relay's own push, which would take over its own stream.
@@ -56,7 +56,7 @@ func errSelfPush(name string) error {
 
 // checkKey checks a publisher's key, if the stream requires one.
 func (a *Admission) checkKey(ctx context.Context, name string, r ingest.Request) error {
-	keys := a.o.Rules.PublishKeys(name)
+	keys := a.opts.Rules.PublishKeys(name)
 	switch {
 	case len(keys) == 0, Equal(r.Key, keys...):
 		return nil
@@ -80,12 +80,12 @@ func errNoKey() error {
 // the same as to any publisher without a key. If everyone may publish, the publisher is
 // admitted, because a refusal would reveal that the name is a secret.
 func (a *Admission) refuseSecretAsName(r ingest.Request) error {
-	if r.Key != "" || !a.o.IsSecret(r.App) && !a.o.IsSecret(r.Name) {
+	if r.Key != "" || !a.opts.IsSecret(r.App) && !a.opts.IsSecret(r.Name) {
 		return nil
 	}
-	a.o.Log.Warn("publish key sent as the name of a stream", "protocol", r.Protocol, "remote", r.Remote,
+	a.opts.Log.Warn("publish key sent as the name of a stream", "protocol", r.Protocol, "remote", r.Remote,
 		"hint", "the name comes first, then the key: name?key=…; if others could see the name, make another key")
-	if len(a.o.Rules.PublishKeys(r.App+"/"+r.Name)) == 0 {
+	if len(a.opts.Rules.PublishKeys(r.App+"/"+r.Name)) == 0 {
 		return nil
 	}
 	return errNoKey()

@@ -32,15 +32,15 @@ type ticket struct {
 
 // checkTicket checks the viewer's credentials. Its error is an *ingest.Refusal, or that of ctx.
 func (a *Admission) checkTicket(ctx context.Context, name string, r egress.Request) (ticket, error) {
-	now, secret := time.Now(), a.o.Rules.PlaySecret(name)
+	now, secret := time.Now(), a.opts.Rules.PlaySecret(name)
 	t := ticket{viewer: randomID()}
 	if r.Resume != nil {
-		t.claims, t.verdict = a.o.Sealer.Open(now, r.Resume.Token, name, secret)
+		t.claims, t.verdict = a.opts.Sealer.Open(now, r.Resume.Token, name, secret)
 	}
 	if r.Session != "" {
-		t.named, t.session = a.o.Sealer.OpenName(now, r.Session, ingest.ParentStream(name), secret)
+		t.named, t.session = a.opts.Sealer.OpenName(now, r.Session, ingest.ParentStream(name), secret)
 	}
-	if t.verdict == resume.Good && a.o.Streams.Life(name) != t.claims.Life {
+	if t.verdict == resume.Good && a.opts.Streams.Life(name) != t.claims.Life {
 		t.verdict = resume.Invalid
 	}
 	if t.session == resume.Good && a.familyLife(name) != t.named.Life {
@@ -71,7 +71,7 @@ func (a *Admission) checkTicket(ctx context.Context, name string, r egress.Reque
 // playToken checks a viewer's play token and returns when it expires. The answer to an invalid
 // token is delayed if the address has sent several, unless the viewer does not need the token.
 func (a *Admission) playToken(ctx context.Context, name string, r egress.Request, returns bool) (until time.Time, err error) {
-	until, wrong, err := checkPlayToken(a.o.Rules, name, r.Token)
+	until, wrong, err := checkPlayToken(a.opts.Rules, name, r.Token)
 	if wrong && !returns {
 		if err := a.tokens.Wrong(ctx, r.Remote); err != nil {
 			return time.Time{}, err
@@ -84,7 +84,7 @@ func (a *Admission) playToken(ctx context.Context, name string, r egress.Request
 // admitted the viewer.
 func (a *Admission) sameShow(name string, t ticket) bool {
 	if t.verdict.Admits() {
-		return t.verdict == resume.Elsewhere || a.o.Streams.Life(name) == t.claims.Life
+		return t.verdict == resume.Elsewhere || a.opts.Streams.Life(name) == t.claims.Life
 	}
 	return t.session == resume.Elsewhere || a.familyLife(name) == t.named.Life
 }
@@ -92,10 +92,10 @@ func (a *Admission) sameShow(name string, t ticket) bool {
 // familyLife returns the life of the stream that sessions belong to: a session is valid for all
 // renditions of a stream. A rendition without a parent has its own.
 func (a *Admission) familyLife(name string) uint64 {
-	if life := a.o.Streams.Life(ingest.ParentStream(name)); life != 0 {
+	if life := a.opts.Streams.Life(ingest.ParentStream(name)); life != 0 {
 		return life
 	}
-	return a.o.Streams.Life(name)
+	return a.opts.Streams.Life(name)
 }
 
 // position returns where the viewer was cut off, or where it begins.
@@ -129,12 +129,12 @@ func (t ticket) identity(r egress.Request) string {
 // token, and is a secret.
 func (a *Admission) SessionName(stream string, until time.Time) string {
 	name := resume.Name{Stream: ingest.ParentStream(stream), ID: randomID(), Life: a.familyLife(stream), Until: until}
-	return a.o.Sealer.SealName(name, a.o.Rules.PlaySecret(stream))
+	return a.opts.Sealer.SealName(name, a.opts.Rules.PlaySecret(stream))
 }
 
 // IssuedSession reports whether a name was issued for a stream, or for the stream that it is a
 // rendition of, and is still valid.
 func (a *Admission) IssuedSession(stream, name string) bool {
-	got, verdict := a.o.Sealer.OpenName(time.Now(), name, ingest.ParentStream(stream), a.o.Rules.PlaySecret(stream))
+	got, verdict := a.opts.Sealer.OpenName(time.Now(), name, ingest.ParentStream(stream), a.opts.Rules.PlaySecret(stream))
 	return verdict == resume.Elsewhere || verdict == resume.Good && a.familyLife(stream) == got.Life
 }

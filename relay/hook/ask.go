@@ -40,7 +40,7 @@ func (t *target) ask(ctx context.Context, m message, k key) error {
 			return err
 		}
 	}
-	a := t.question(ctx, m, h.Timeout)
+	a := t.callUntilAnswered(ctx, m, h.Timeout)
 	t.o.Count(m.kind, a.outcome)
 	if err := ctx.Err(); err != nil { // the peer has gone
 		return err
@@ -72,12 +72,12 @@ func refusal(kind Type, a answer) error {
 	}
 }
 
-// question waits for a slot, and calls the hook until it answers or the time limit is reached.
-func (t *target) question(ctx context.Context, m message, limit time.Duration) answer {
+// callUntilAnswered waits for a slot, and calls the hook until it answers or the time limit is reached.
+func (t *target) callUntilAnswered(ctx context.Context, m message, limit time.Duration) answer {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	defer context.AfterFunc(t.ctx, cancel)() // until the hooks close
-	turn := t.asking[m.kind]
+	turn := t.slots[m.kind]
 	select {
 	case turn <- struct{}{}:
 		defer func() { <-turn }()

@@ -29,7 +29,7 @@ type target struct {
 	client *http.Client
 	o      Options
 	log    *slog.Logger
-	asking map[Type]chan struct{} // capacity maxPending: held by a question
+	slots  map[Type]chan struct{} // capacity maxPending: held by a question
 	cache  answerCache
 
 	mu      sync.Mutex // guards the fields below
@@ -47,7 +47,7 @@ type target struct {
 
 func newTarget(h *Hook, o Options) *target {
 	t := &target{
-		client: newClient(h, o), o: o, log: o.Log.With("hook", redactURL(h.URL)), asking: map[Type]chan struct{}{Publish: make(chan struct{}, maxPending), Play: make(chan struct{}, maxPending)},
+		client: newClient(h, o), o: o, log: o.Log.With("hook", redactURL(h.URL)), slots: map[Type]chan struct{}{Publish: make(chan struct{}, maxPending), Play: make(chan struct{}, maxPending)},
 		wake: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
 	}
 	t.ctx, t.abort = context.WithCancel(context.Background())

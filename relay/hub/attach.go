@@ -51,7 +51,7 @@ func (h *Hub) subscribe(ctx context.Context, app, name string, w subscribeOption
 	h.addWaiting(full, 1)
 	defer h.addWaiting(full, -1)
 	began, patience := time.Now(), h.opts.Settings.PlayWait(full, w.protocol)
-	hopeless, ok := h.want(full)
+	hopeless, ok := h.requestStream(full)
 	if ok {
 		r, exact, err := h.attach(ctx, full, w, max(patience, startWait), hopeless)
 		if r != nil || ctx.Err() != nil {
@@ -84,8 +84,8 @@ type subscribeOptions struct {
 	at       stream.Position // where the viewer was cut off; the zero Position matches no stream
 }
 
-// want requests a stream that has no publisher.
-func (h *Hub) want(name string) (hopeless <-chan struct{}, ok bool) {
+// requestStream requests a stream that has no publisher.
+func (h *Hub) requestStream(name string) (hopeless <-chan struct{}, ok bool) {
 	if h.opts.Demand == nil {
 		return nil, false
 	}
@@ -99,8 +99,8 @@ func (h *Hub) want(name string) (hopeless <-chan struct{}, ok bool) {
 
 // attach waits for a subscription until patience has passed, hopeless is closed, or asked is
 // done.
-func (h *Hub) attach(asked context.Context, name string, w subscribeOptions, patience time.Duration, hopeless <-chan struct{}) (r *stream.Reader, exact bool, err error) {
-	ctx, cancel := context.WithTimeout(asked, patience)
+func (h *Hub) attach(parent context.Context, name string, w subscribeOptions, patience time.Duration, hopeless <-chan struct{}) (r *stream.Reader, exact bool, err error) {
+	ctx, cancel := context.WithTimeout(parent, patience)
 	defer cancel()
 	for unavailable := false; ; {
 		h.mu.Lock()
@@ -124,13 +124,13 @@ func (h *Hub) attach(asked context.Context, name string, w subscribeOptions, pat
 		}
 		select {
 		case <-wentLive: // possibly the source of the requested stream
-			if again, ok := h.want(name); ok && hopeless != nil {
+			if again, ok := h.requestStream(name); ok && hopeless != nil {
 				hopeless = again
 			}
 		case <-hopeless:
 			unavailable = true
 		case <-ctx.Done():
-			if err := asked.Err(); err != nil { // the viewer has gone, or its server is closing
+			if err := parent.Err(); err != nil { // the viewer has gone, or its server is closing
 				return nil, false, fmt.Errorf("wait for the stream %s: %w", name, err)
 			}
 			return nil, false, h.notLive(name)

@@ -13,14 +13,14 @@ const (
 
 // flaps limits how often publishers break and return. It is a leaky bucket.
 type flaps struct {
-	used time.Duration // fill level, at most flapBurst times flapEvery
-	at   time.Time     // when used was last updated
+	used    time.Duration // fill level, at most flapBurst times flapEvery
+	updated time.Time     // when used was last updated
 }
 
-// take counts a return. It returns how long the publisher must wait, or 0 if it need not.
-func (f *flaps) take(now time.Time) (wait time.Duration) {
-	f.used = max(0, f.used-max(0, now.Sub(f.at)))
-	f.at = now
+// countReturn counts a return. It returns how long the publisher must wait, or 0 if it need not.
+func (f *flaps) countReturn(now time.Time) (wait time.Duration) {
+	f.used = max(0, f.used-max(0, now.Sub(f.updated)))
+	f.updated = now
 	if over := f.used + flapEvery - flapBurst*flapEvery; over > 0 {
 		return over
 	}
@@ -35,7 +35,7 @@ func (m *Machine) flapping(now time.Time) *Admission {
 	if m.state == Idle || m.cfg.Takeover == Always {
 		return nil
 	}
-	wait := m.flaps.take(now)
+	wait := m.flaps.countReturn(now)
 	if wait == 0 {
 		return nil
 	}

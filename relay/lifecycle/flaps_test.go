@@ -64,7 +64,7 @@ func TestSlowFlapsAreNotRejected(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	var f flaps
 	for i := range 1000 {
-		if wait := f.take(now); wait > 0 {
+		if wait := f.countReturn(now); wait > 0 {
 			t.Fatalf("publisher %d: got a wait of %v, want none", i, wait)
 		}
 		now = now.Add(flapEvery)

@@ -40,7 +40,7 @@ func (m *Machine) Publish(now time.Time, id ID, backup bool) (Admission, []Effec
 	if m.next != 0 {
 		holder = m.next
 	}
-	healthy := holder != 0 && !m.gone(now, holder)
+	healthy := holder != 0 && !m.givesWay(now, holder)
 	if healthy {
 		if refusal := m.refusal(now, &m.takeovers[0]); refusal != nil {
 			return *refusal, nil
@@ -65,8 +65,8 @@ func (m *Machine) Publish(now time.Time, id ID, backup bool) (Admission, []Effec
 	return Admission{OK: true, Outcome: "healthy"}, out
 }
 
-// gone reports whether the holder is replaced at once, because it is broken or silent.
-func (m *Machine) gone(now time.Time, holder ID) bool {
+// givesWay reports whether the holder is replaced at once, because it is broken or silent.
+func (m *Machine) givesWay(now time.Time, holder ID) bool {
 	if holder == m.current && m.state == Held || holder == m.lost {
 		return true
 	}

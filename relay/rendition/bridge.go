@@ -50,7 +50,7 @@ func (b *bridge) run() {
 	why := b.supervise()
 	b.cancel(why)
 	watching.Wait()
-	b.bridges.forget(b)
+	b.bridges.remove(b)
 	b.log.Info("bridge ended", "reason", why)
 }
 
@@ -80,13 +80,13 @@ func (b *bridge) watch() {
 func (b *bridge) supervise() error {
 	backoff := policy.DefaultBackoff()
 	for failures := 0; ; {
-		began := time.Now()
+		launched := time.Now()
 		err := panics.Run(b.once)
 		panics.Report(b.log, "audio bridge input", err)
 		if b.ctx.Err() != nil {
 			return context.Cause(b.ctx)
 		}
-		pause := b.bridges.timing.tick - time.Since(began)
+		pause := b.bridges.timing.tick - time.Since(launched)
 		switch {
 		case errors.Is(err, errOver), errors.Is(err, errObsolete):
 			return err
@@ -99,7 +99,7 @@ func (b *bridge) supervise() error {
 			pause = b.bridges.timing.pause
 			b.log.Error("audio bridge failed", "err", err, "again_in", pause)
 		default:
-			if time.Since(began) >= b.bridges.timing.steady {
+			if time.Since(launched) >= b.bridges.timing.steady {
 				failures = 0
 			}
 			pause = backoff.Delay(failures, rand.Float64()) //nolint:gosec // chance, no secret

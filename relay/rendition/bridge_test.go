@@ -307,11 +307,11 @@ func TestSampleClockAgainstAList(t *testing.T) {
 			if gap != 0 || index == 0 {
 				uneven = 0
 			}
-			c.put(index, dts+uneven, 16*time.Millisecond)
+			c.setTime(index, dts+uneven, 16*time.Millisecond)
 			index += 1024
 			dts += length(1024)
 			for asked += rapid.Int64Range(0, 3000).Draw(t, "ask"); asked < index; asked += 960 {
-				got, want := c.at(asked), at(asked)
+				got, want := c.timeOf(asked), at(asked)
 				if off := got - want; off < -time.Millisecond || off > time.Millisecond {
 					t.Fatalf("sample %d stands at %v, want %v", asked, got, want)
 				}
@@ -341,7 +341,7 @@ func FuzzEntry(f *testing.F) {
 			}
 		}
 		_ = bridgeArguments(&e, packetbuf.Opus)
-		_ = e.clock.at(e.index())
+		_ = e.clock.timeOf(e.index())
 		var err error
 		switch r := bufio.NewReader(bytes.NewReader(out)); e.codec {
 		case packetbuf.AAC:

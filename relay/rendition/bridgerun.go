@@ -44,7 +44,7 @@ func launch(program string, args []string, memory int64) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &running{in: p.stdin, out: p.stdout, kill: p.kill, end: p.end, output: p.output, exit: p.exit, awaitExit: p.awaitExit}, nil
+	return &running{in: p.stdin, out: p.stdout, kill: p.kill, end: p.stop, output: p.output, exit: p.exit, awaitExit: p.awaitExit}, nil
 }
 
 // bridgeRun is one run of a bridge's program.
@@ -90,7 +90,7 @@ func (c *bridgeRun) feed() error {
 			continue
 		}
 		if c.run == nil {
-			if err := c.begin(); err != nil {
+			if err := c.startProgram(); err != nil {
 				return err
 			}
 			defer context.AfterFunc(c.ctx, c.run.kill)()
@@ -132,8 +132,8 @@ func (c *bridgeRun) add(packets []*packetbuf.Packet) error {
 	return nil
 }
 
-// begin starts the program for the audio codec of the stream.
-func (c *bridgeRun) begin() error {
+// startProgram starts the program for the audio codec of the stream.
+func (c *bridgeRun) startProgram() error {
 	source := c.entry.codec
 	if bridged(source) != c.bridge.to {
 		return errObsolete
@@ -174,14 +174,14 @@ func (c *bridgeRun) publish() error {
 
 func (c *bridgeRun) publishOpus(r *ogg.Reader) error {
 	total := int64(0)
-	for told := false; ; {
+	for configured := false; ; {
 		packet, err := r.Next()
 		if err != nil {
 			return err
 		}
-		if !told {
-			told = true
-			if err := c.put(packetbuf.Config, r.Head().Append(nil), 0); err != nil {
+		if !configured {
+			configured = true
+			if err := c.addToStream(packetbuf.Config, r.Head().Append(nil), 0); err != nil {
 				return err
 			}
 		}
@@ -189,7 +189,7 @@ func (c *bridgeRun) publishOpus(r *ogg.Reader) error {
 		if err != nil {
 			return err
 		}
-		if err := c.put(packetbuf.Delta, packet, total-int64(r.Head().PreSkip)); err != nil {
+		if err := c.addToStream(packetbuf.Delta, packet, total-int64(r.Head().PreSkip)); err != nil {
 			return err
 		}
 		total += int64(samples)
@@ -205,22 +205,22 @@ func (c *bridgeRun) publishAAC(r *codec.ADTSReader) error {
 		}
 		if frame.Config != config {
 			config = frame.Config
-			if err := c.put(packetbuf.Config, config.Append(nil), 0); err != nil {
+			if err := c.addToStream(packetbuf.Config, config.Append(nil), 0); err != nil {
 				return err
 			}
 		}
-		if err := c.put(packetbuf.Delta, frame.Payload, total); err != nil {
+		if err := c.addToStream(packetbuf.Delta, frame.Payload, total); err != nil {
 			return err
 		}
 		total += int64(config.FrameSamples)
 	}
 }
 
-// put adds a configuration to the stream, or the frame that begins with sample index.
-func (c *bridgeRun) put(kind packetbuf.Kind, payload []byte, index int64) error {
+// addToStream adds a configuration to the stream, or the frame that begins with sample index.
+func (c *bridgeRun) addToStream(kind packetbuf.Kind, payload []byte, index int64) error {
 	p := &packetbuf.Packet{Track: packetbuf.Audio, Codec: c.bridge.to, Kind: kind, Payload: payload}
 	if kind != packetbuf.Config {
-		p.DTS = c.entry.clock.at(index)
+		p.DTS = c.entry.clock.timeOf(index)
 		c.recordOutput(index)
 	}
 	kept, err := c.receiver.Bridge(p)

@@ -113,7 +113,7 @@ func (r *Bridges) Want(stream string, to packetbuf.Codec) {
 	r.work.Go(b.run)
 }
 
-func (r *Bridges) forget(b *bridge) {
+func (r *Bridges) remove(b *bridge) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.all, bridgeKey{b.stream, b.to})

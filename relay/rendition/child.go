@@ -75,11 +75,11 @@ func (c *child) run() error {
 		c.process.awaitExit(exitWait)
 	}
 	c.stop(err)
-	c.process.end()
+	c.process.stop()
 	feeding.Wait()
-	cause, why := c.ending()
+	cause, why := c.endReason()
 	c.transcode.publishing.Store(false)
-	pub.end(cause, why.Error())
+	pub.endSession(cause, why.Error())
 	return why
 }
 
@@ -97,10 +97,10 @@ func (c *child) setReason(why error) {
 	}
 }
 
-// ending returns the cause for the stream and the reason why the child ended. The cause is an
+// endReason returns the cause for the stream and the reason why the child ended. The cause is an
 // unpublish if the rendition has ended, and else a break, after which another child may
 // continue.
-func (c *child) ending() (ingest.Cause, error) {
+func (c *child) endReason() (ingest.Cause, error) {
 	c.mu.Lock()
 	why, cause := c.reason, c.cause
 	c.mu.Unlock()
@@ -172,7 +172,7 @@ func (c *child) tag(pub *publication, tag flv.RawTag) error {
 			c.owedSince = time.Time{}
 			c.mu.Unlock()
 		}
-		if err := pub.write(p); err != nil {
+		if err := pub.publish(p); err != nil {
 			return err
 		}
 	}

@@ -54,7 +54,7 @@ func (e *entry) add(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 	}
 	if !e.started {
 		var err error
-		if dst, err = e.begin(dst, p); err != nil || !e.started {
+		if dst, err = e.detectFormat(dst, p); err != nil || !e.started {
 			return dst, err
 		}
 	}
@@ -64,11 +64,11 @@ func (e *entry) add(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 	return e.frame(dst, p)
 }
 
-// begin determines the audio format from the first frame.
+// detectFormat determines the audio format from the first frame.
 //
 // ffmpeg's probing is limited so tightly that a longer first AAC frame gets no time. Silence,
 // which is short, is sent before it if possible, which makes the time of every frame reliable.
-func (e *entry) begin(dst []byte, p *packetbuf.Packet) ([]byte, error) {
+func (e *entry) detectFormat(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 	if e.config != nil && e.config.Codec != p.Codec {
 		e.config = nil
 	}
@@ -132,7 +132,7 @@ func (e *entry) frame(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 		return dst[:before], nil
 	}
 	slack := 3 * time.Second / 4 * time.Duration(samples) / time.Duration(e.rate)
-	e.clock.put(e.index(), p.DTS, min(max(slack, minSlack), maxSlack))
+	e.clock.setTime(e.index(), p.DTS, min(max(slack, minSlack), maxSlack))
 	e.total += int64(samples)
 	return dst, nil
 }

@@ -121,7 +121,7 @@ func (f *feed) add(p *packetbuf.Packet) error {
 		return nil
 	}
 	if !f.started {
-		if err := f.begin(p); err != nil {
+		if err := f.writeHeader(p); err != nil {
 			return err
 		}
 	}
@@ -141,8 +141,8 @@ func same(had, p *packetbuf.Packet) bool {
 	return had != nil && had.Codec == p.Codec && bytes.Equal(had.Payload, p.Payload)
 }
 
-// begin writes the header and configurations for the child; p is its first media.
-func (f *feed) begin(p *packetbuf.Packet) error {
+// writeHeader writes the header and configurations for the child; p is its first media.
+func (f *feed) writeHeader(p *packetbuf.Packet) error {
 	if f.configs[packetbuf.Video] == nil && p.Track != packetbuf.Video {
 		return errNoVideo
 	}

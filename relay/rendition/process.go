@@ -27,10 +27,10 @@ type process struct {
 	exited bool       // the child exited by itself
 }
 
-// start starts a program whose address space is limited to memory bytes; 0 means no limit. end
+// start starts a program whose address space is limited to memory bytes; 0 means no limit. stop
 // must be called.
 func start(program string, args []string, memory int64) (*process, error) {
-	//nolint:gosec,noctx // the operator names the program; end kills it with its group
+	//nolint:gosec,noctx // the operator names the program; stop kills it with its group
 	cmd := exec.Command(program, args...)
 	cmd.Env, cmd.SysProcAttr, cmd.WaitDelay = environment(), attributes(), time.Second
 	p := &process{cmd: cmd, stderr: &lastLines{}, reap: make(chan struct{}), reaped: make(chan struct{})}
@@ -83,7 +83,7 @@ func (p *process) kill() {
 }
 
 // awaitExit lets a child that has closed its output exit by itself within d. It must be called
-// before end. Only the first call has an effect; later ones wait for it.
+// before stop. Only the first call has an effect; later ones wait for it.
 func (p *process) awaitExit(d time.Duration) { p.once.Do(func() { p.letExit(d) }) }
 
 func (p *process) letExit(d time.Duration) {
@@ -111,7 +111,7 @@ func (p *process) letExit(d time.Duration) {
 	}
 }
 
-// exit returns how a child exited by itself, after end: "exit status 1" or "signal: killed". It
+// exit returns how a child exited by itself, after stop: "exit status 1" or "signal: killed". It
 // is empty if the relay ended the child, or if it is unknown. p may be nil.
 func (p *process) exit() string {
 	if p == nil {
@@ -125,8 +125,8 @@ func (p *process) exit() string {
 	return p.cmd.ProcessState.String()
 }
 
-// end kills the child and waits for it.
-func (p *process) end() {
+// stop kills the child and waits for it.
+func (p *process) stop() {
 	p.kill()
 	p.mu.Lock()
 	ended := p.ended

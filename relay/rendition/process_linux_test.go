@@ -12,7 +12,7 @@ func TestMemoryOfAChildIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.end()
+	defer p.stop()
 	if _, err := io.WriteString(p.stdin, "go\n"); err != nil {
 		t.Fatal(err)
 	}

@@ -19,35 +19,35 @@ type publication struct {
 	sink    ingest.Sink       // nil before the first keyframe
 }
 
-func (p *publication) write(packet *packetbuf.Packet) error {
+func (p *publication) publish(packet *packetbuf.Packet) error {
 	switch {
 	case p.sink != nil:
-		return p.put(packet)
+		return p.write(packet)
 	case packet.Kind == packetbuf.Config:
 		p.configs[packet.Track] = packet
 		return nil
 	case packet.Track != packetbuf.Video || packet.Kind != packetbuf.Key:
 		return nil
 	}
-	if err := p.begin(); err != nil {
+	if err := p.start(); err != nil {
 		return err
 	}
 	for _, tr := range []packetbuf.Track{packetbuf.Data, packetbuf.Video, packetbuf.Audio} {
 		if c := p.configs[tr]; c != nil {
-			if err := p.put(c); err != nil {
+			if err := p.write(c); err != nil {
 				return err
 			}
 		}
 	}
-	if err := p.put(packet); err != nil {
+	if err := p.write(packet); err != nil {
 		return err
 	}
 	p.child.transcode.publishing.Store(true)
 	return nil
 }
 
-// begin publishes the stream. If another publisher has it, the error wraps errYield.
-func (p *publication) begin() error {
+// start publishes the stream. If another publisher has it, the error wraps errYield.
+func (p *publication) start() error {
 	m := p.child.transcode
 	app, name, _ := strings.Cut(m.full, "/")
 	sink, err := m.renditions.o.Access.Publish(p.child.ctx, ingest.Request{
@@ -65,14 +65,14 @@ func (p *publication) begin() error {
 	return nil
 }
 
-func (p *publication) put(packet *packetbuf.Packet) error {
+func (p *publication) write(packet *packetbuf.Packet) error {
 	if err := p.sink.Write(packet); err != nil {
 		return fmt.Errorf("write rendition: %w", err)
 	}
 	return nil
 }
 
-func (p *publication) end(cause ingest.Cause, detail string) {
+func (p *publication) endSession(cause ingest.Cause, detail string) {
 	if p.sink != nil {
 		p.sink.End(cause, detail)
 	}

@@ -98,7 +98,7 @@ func (r *Renditions) Want(full string) (hopeless <-chan struct{}, ok bool) {
 		err = fmt.Errorf("%w: %w", errNoProgram, err)
 	}
 	m := &transcode{renditions: r, full: full, parent: parent, rendition: rendition, program: program}
-	if !r.begin(m, tap, err) {
+	if !r.start(m, tap, err) {
 		tap.Close()
 	}
 	return r.renew(full) // also if another call was quicker, or it cannot start
@@ -138,8 +138,8 @@ func (r *Renditions) renew(full string) (hopeless <-chan struct{}, ok bool) {
 	return r.hopeless, paused
 }
 
-// begin starts a rendition if the limit allows it. err reports that its program is missing.
-func (r *Renditions) begin(m *transcode, tap Tap, err error) bool {
+// start starts a rendition if the limit allows it. err reports that its program is missing.
+func (r *Renditions) start(m *transcode, tap Tap, err error) bool {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -160,14 +160,14 @@ func (r *Renditions) begin(m *transcode, tap Tap, err error) bool {
 		r.pauses[m.full] = now.Add(r.timing.full)
 		return false
 	}
-	m.begin(now)
+	m.init(now)
 	r.transcodes[m.full] = m
 	r.work.Go(func() { m.run(tap) })
 	return true
 }
 
-// forget removes a rendition that has ended, and blocks its restart for pause.
-func (r *Renditions) forget(m *transcode, pause time.Duration) {
+// remove removes a rendition that has ended, and blocks its restart for pause.
+func (r *Renditions) remove(m *transcode, pause time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.transcodes, m.full)

@@ -28,7 +28,7 @@ type anchor struct {
 	dts   time.Duration
 }
 
-func (a anchor) at(index int64) time.Duration { return a.dts + length(index-a.index) }
+func (a anchor) timeOf(index int64) time.Duration { return a.dts + length(index-a.index) }
 
 // length returns the duration of n samples.
 func length(n int64) time.Duration {
@@ -36,13 +36,13 @@ func length(n int64) time.Duration {
 	return whole + time.Duration(n%sampleRate)*time.Second/sampleRate
 }
 
-// put sets the DTS of a sample. A deviation of at most slack does not count as a gap, because
+// setTime sets the DTS of a sample. A deviation of at most slack does not count as a gap, because
 // timestamps are uneven.
-func (c *sampleClock) put(index int64, dts, slack time.Duration) {
+func (c *sampleClock) setTime(index int64, dts, slack time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if n := len(c.anchors); n > 0 {
-		if off := dts - c.anchors[n-1].at(index); off >= -slack && off <= slack {
+		if off := dts - c.anchors[n-1].timeOf(index); off >= -slack && off <= slack {
 			return
 		}
 		if n >= maxAnchors {
@@ -52,8 +52,8 @@ func (c *sampleClock) put(index int64, dts, slack time.Duration) {
 	c.anchors = append(c.anchors, anchor{index, dts})
 }
 
-// at returns the DTS of a sample. It must be called with increasing indexes.
-func (c *sampleClock) at(index int64) time.Duration {
+// timeOf returns the DTS of a sample. It must be called with increasing indexes.
+func (c *sampleClock) timeOf(index int64) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.anchors) == 0 {
@@ -62,5 +62,5 @@ func (c *sampleClock) at(index int64) time.Duration {
 	for len(c.anchors) > 1 && c.anchors[1].index <= index {
 		c.anchors = c.anchors[1:]
 	}
-	return c.anchors[0].at(index)
+	return c.anchors[0].timeOf(index)
 }

@@ -32,7 +32,7 @@ type transcode struct {
 	child     *child    // nil between two children
 }
 
-func (m *transcode) begin(now time.Time) {
+func (m *transcode) init(now time.Time) {
 	m.log = m.renditions.o.Log.With("stream", m.full)
 	m.over = make(chan struct{})
 	m.ctx, m.cancel = context.WithCancelCause(context.Background())
@@ -73,7 +73,7 @@ func (m *transcode) run(tap Tap) {
 	if errors.Is(why, errGivenUp) || errors.Is(why, errYield) {
 		pause = m.renditions.timing.pause
 	}
-	m.renditions.forget(m, pause)
+	m.renditions.remove(m, pause)
 	close(m.over)
 	m.log.Info("rendition ended", "reason", why)
 }
@@ -85,7 +85,7 @@ var errGivenUp = errors.New("transcodes keep failing")
 func (m *transcode) supervise(tap Tap) error {
 	backoff := policy.DefaultBackoff()
 	for failures := 0; ; {
-		began := time.Now()
+		launched := time.Now()
 		c, err := m.once(tap)
 		if m.ctx.Err() != nil {
 			return context.Cause(m.ctx)
@@ -93,9 +93,9 @@ func (m *transcode) supervise(tap Tap) error {
 		if errors.Is(err, errYield) {
 			return err
 		}
-		pause := m.renditions.timing.tick - time.Since(began) // after a change, which happens at a keyframe
+		pause := m.renditions.timing.tick - time.Since(launched) // after a change, which happens at a keyframe
 		if !errors.Is(err, errChanged) && !errors.Is(err, errTap) {
-			if time.Since(began) >= m.renditions.timing.steady {
+			if time.Since(launched) >= m.renditions.timing.steady {
 				failures = 0
 			}
 			if failures++; failures >= m.renditions.timing.after || errors.Is(err, errNoVideo) || errors.Is(err, errTooLarge) {

@@ -234,7 +234,7 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	a.wireMSE(board)
 	a.http = a.server("http", a.viewersHandler(a.flv))
 	a.admin = a.server("admin", api.New(api.Options{
-		Relay: a.relay, Memory: a.relay.memory.view, Routes: &routesView{routes: a.routes, secrets: a.secrets}, Events: a.events, Histories: a.streamHistories, Watch: a.watch, Preview: a.preview, Pass: a.pass, Drain: a.requestDrain, Version: version, Token: func() string { return a.settings.get().Admin.Token },
+		Relay: a.relay, Memory: a.relay.memory.view, Routes: &routesView{routes: a.routes, secrets: a.secrets}, Events: a.events, Histories: a.streamHistories, Watch: a.viewerEndpoint, Preview: a.preview, Pass: a.pass, Drain: a.requestDrain, Version: version, Token: func() string { return a.settings.get().Admin.Token },
 		Guessed: newGuesses(component(a.log, "admin")).wrong,
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelError)}),
 	}))

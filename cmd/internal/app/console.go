@@ -32,8 +32,8 @@ func (a *App) sample() (end func()) {
 	})
 }
 
-// watch returns where viewers are served.
-func (a *App) watch() api.Watch {
+// viewerEndpoint returns where viewers are served.
+func (a *App) viewerEndpoint() api.Watch {
 	out := api.Watch{Scheme: "http"}
 	if a.settings.get().HTTP.Cert != "" {
 		out.Scheme = "https"

@@ -61,9 +61,9 @@ func (w *timedAnswer) SetWriteDeadline(t time.Time) error {
 	return w.control.SetWriteDeadline(t)
 }
 
-// begin sets the deadline of a write. Errors are ignored, because the write on a closed
+// beginWrite sets the deadline of a write. Errors are ignored, because the write on a closed
 // connection fails.
-func (w *timedAnswer) begin() {
+func (w *timedAnswer) beginWrite() {
 	w.writing.Store(true)
 	for i := 0; ; i++ {
 		own := w.own.Load()
@@ -102,7 +102,7 @@ func (w *timedAnswer) finish() {
 	_ = w.control.SetWriteDeadline(until)
 }
 
-func (w *timedAnswer) end() {
+func (w *timedAnswer) endWrite() {
 	w.writing.Store(false)
 	if w.multiplexed {
 		_ = w.control.SetWriteDeadline(time.Time{})
@@ -114,21 +114,21 @@ func (w *timedAnswer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *timedAnswer) WriteHeader(status int) {
-	w.begin()
-	defer w.end()
+	w.beginWrite()
+	defer w.endWrite()
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write implements http.ResponseWriter.
 func (w *timedAnswer) Write(b []byte) (int, error) {
-	w.begin()
-	defer w.end()
+	w.beginWrite()
+	defer w.endWrite()
 	return w.ResponseWriter.Write(b)
 }
 
 // FlushError is used by http.ResponseController.
 func (w *timedAnswer) FlushError() error {
-	w.begin()
-	defer w.end()
+	w.beginWrite()
+	defer w.endWrite()
 	return w.control.Flush()
 }

@@ -256,7 +256,7 @@ func TestDeadlinesBesideWrites(t *testing.T) {
 			_, _ = answer.Write([]byte("a"))
 		}
 		running.Wait()
-		answer.begin()
+		answer.beginWrite()
 		if got := below.left(); got > time.Second {
 			t.Errorf("%v are left, want the second of the end", got)
 		}

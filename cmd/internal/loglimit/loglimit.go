@@ -75,9 +75,9 @@ type unreported struct {
 	suppressed int
 }
 
-// take reports whether a line may be logged, and how many of its cause were suppressed before it. stream may
+// allow reports whether a line may be logged, and how many of its cause were suppressed before it. stream may
 // be empty.
-func (l *limiter) take(now time.Time, c cause, stream string) (suppressed int, ok bool) {
+func (l *limiter) allow(now time.Time, c cause, stream string) (suppressed int, ok bool) {
 	suppressed, ok, evicted := l.count(now, c, stream)
 	for _, u := range evicted {
 		l.report(u.cause, u.suppressed)
@@ -88,7 +88,7 @@ func (l *limiter) take(now time.Time, c cause, stream string) (suppressed int, o
 func (l *limiter) count(now time.Time, c cause, stream string) (suppressed int, ok bool, evicted []unreported) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if stream != "" && l.takeOfStream(now, streamCause{c, stream}) {
+	if stream != "" && l.allowOfStream(now, streamCause{c, stream}) {
 		if b := l.causes[c]; b != nil {
 			suppressed, b.suppressed = b.suppressed, 0
 		}
@@ -121,8 +121,8 @@ func (l *limiter) count(now time.Time, c cause, stream string) (suppressed int, 
 	return suppressed, true, evicted
 }
 
-// takeOfStream reports whether a line is among the few of its stream. l.mu is held.
-func (l *limiter) takeOfStream(now time.Time, c streamCause) bool {
+// allowOfStream reports whether a line is among the few of its stream. l.mu is held.
+func (l *limiter) allowOfStream(now time.Time, c streamCause) bool {
 	b := l.streams[c]
 	if b == nil {
 		if !l.roomForStream(c) {
@@ -258,7 +258,7 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 		}
 		return true
 	})
-	suppressed, ok := h.limit.take(r.Time, c, stream)
+	suppressed, ok := h.limit.allow(r.Time, c, stream)
 	if !ok {
 		return nil
 	}

@@ -126,12 +126,12 @@ func TestForgottenCausesAreReported(t *testing.T) {
 	}
 	now := time.Now()
 	for range linesBurst + 3 {
-		l.take(now, cause{message: "first"}, "")
+		l.allow(now, cause{message: "first"}, "")
 	}
 	now = now.Add(linesBurst * linesEvery)
 	for i := range 3 * maxCauses {
-		l.take(now, cause{message: fmt.Sprint(i)}, fmt.Sprint(i))
-		l.take(now, cause{message: fmt.Sprint(i)}, "")
+		l.allow(now, cause{message: fmt.Sprint(i)}, fmt.Sprint(i))
+		l.allow(now, cause{message: fmt.Sprint(i)}, "")
 	}
 	l.timer.Stop()
 	if reported < 3 {

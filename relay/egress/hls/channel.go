@@ -132,7 +132,7 @@ func (c *channel) cut() error {
 			c.publish()
 			continue
 		case errors.Is(err, cmaf.ErrEnded):
-			c.segmenter.end()
+			c.segmenter.endPlaylist()
 			c.publish()
 			return err
 		case err != nil:

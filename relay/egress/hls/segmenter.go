@@ -281,8 +281,8 @@ func (l *segmenter) trim() {
 	l.window = min(l.window, len(l.complete))
 }
 
-// end closes the playlist.
-func (l *segmenter) end() {
+// endPlaylist closes the playlist.
+func (l *segmenter) endPlaylist() {
 	l.closeSegment()
 	l.ended = true
 }

@@ -184,7 +184,7 @@ func (h *Handler) writePlaylist(w http.ResponseWriter, r *http.Request, body []b
 	}
 	out := h.countingWriter(w, r)
 	_, _ = out.Write(body)
-	out.end()
+	out.finish()
 }
 
 // serveMedia serves a segment, a part or an init section. Their names are unguessable: a client
@@ -264,7 +264,7 @@ func (h *Handler) writeChunks(w http.ResponseWriter, r *http.Request, chunks []*
 // finish ends a response. It logs a viewer that accepted no bytes for its whole write timeout.
 // It does not log a closed connection, because players may close it after any response.
 func (h *Handler) finish(out *countingWriter, r *http.Request) {
-	out.end()
+	out.finish()
 	if out.err == nil {
 		return
 	}
@@ -318,9 +318,9 @@ func (o *countingWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// end flushes the response, and clears the write deadline for the next response on the
+// finish flushes the response, and clears the write deadline for the next response on the
 // connection. It fails on a closed connection.
-func (o *countingWriter) end() {
+func (o *countingWriter) finish() {
 	err := o.control.Flush()
 	if !errors.Is(err, http.ErrNotSupported) {
 		o.err = cmp.Or(o.err, err)

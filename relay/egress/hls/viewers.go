@@ -126,7 +126,7 @@ func (v *viewers) key(r request) viewerKey {
 // admit returns the viewer of a request: a known one while its stream continues, or one that
 // joins. over is the known viewer if its stream has ended and joining another stream of that
 // name failed.
-func (v *viewers) admit(ctx context.Context, r request) (at, over *viewer, err error) {
+func (v *viewers) admit(ctx context.Context, r request) (admitted, over *viewer, err error) {
 	r = v.checkSession(r)
 	key := joinKey{v.key(r), r.token}
 	for {

@@ -103,7 +103,7 @@ func (h *Handler) admit(ctx context.Context, r *http.Request) (viewer, error) {
 	var err error
 	v.sub, v.grant, err = h.opts.Admission.Join(ctx, egress.Request{
 		App: app, Name: name, Token: egress.Token(r), Protocol: Protocol, Remote: v.remote, Agent: r.UserAgent(),
-		Audio: audioCodecs(r), Resume: resume(r), Resumable: true, Begin: begin(r),
+		Audio: audioCodecs(r), Resume: resume(r), Resumable: true, Begin: startPoint(r),
 	})
 	if v.grant.Expired || err == nil && v.grant.Resumed != egress.None {
 		h.opts.Metrics.Resumed(Protocol, v.grant.Outcome())
@@ -116,9 +116,9 @@ func (h *Handler) admit(ctx context.Context, r *http.Request) (viewer, error) {
 	return v, nil
 }
 
-// begin returns where a viewer can begin. Native players can begin at recovery points. Browsers,
+// startPoint returns where a viewer can begin. Native players can begin at recovery points. Browsers,
 // which play HTTP-FLV through Media Source, can begin only at keyframes.
-func begin(r *http.Request) egress.Begin {
+func startPoint(r *http.Request) egress.Begin {
 	if strings.HasPrefix(r.UserAgent(), "Mozilla/") {
 		return egress.AtKeyframe
 	}

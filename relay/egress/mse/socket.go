@@ -176,10 +176,10 @@ func (v *viewer) keepAlive(ctx context.Context) error {
 // reportState sends the state of the stream, and returns the channel that is closed when it
 // changes.
 func (v *viewer) reportState(ctx context.Context) (changed <-chan struct{}, err error) {
-	if v.h.opts.State == nil {
+	if v.handler.opts.State == nil {
 		return nil, nil
 	}
-	message, changed := v.h.opts.State(v.request.App + "/" + v.request.Name)
+	message, changed := v.handler.opts.State(v.request.App + "/" + v.request.Name)
 	if message == nil {
 		return nil, nil
 	}
@@ -213,7 +213,7 @@ func (v *viewer) sendChunk(seq uint64, data []byte) error {
 	if err := v.wire.writeBinary(v.header[:], data); err != nil {
 		return err
 	}
-	v.h.sent.Add(uint64(len(v.header) + len(data)))
+	v.handler.sent.Add(uint64(len(v.header) + len(data)))
 	return nil
 }
 

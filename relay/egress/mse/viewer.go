@@ -20,7 +20,7 @@ import (
 
 // viewer is one connection.
 type viewer struct {
-	h        *Handler
+	handler  *Handler
 	request  egress.Request
 	after    uint64 // last chunk that it received; 0 if none
 	settings Settings
@@ -48,7 +48,7 @@ const defaultLag = 5 * time.Second
 func newViewer(h *Handler, r *http.Request) *viewer {
 	app, name, _ := Match(r.URL.Path)
 	q := r.URL.Query()
-	v := &viewer{h: h, start: time.Now(), greeted: make(chan struct{}), pongs: make(chan struct{}, 1), window: window{freed: make(chan struct{}, 1)}, settings: h.opts.Settings(app + "/" + name)}
+	v := &viewer{handler: h, start: time.Now(), greeted: make(chan struct{}), pongs: make(chan struct{}, 1), window: window{freed: make(chan struct{}, 1)}, settings: h.opts.Settings(app + "/" + name)}
 	v.skips = egress.NewSkipLog(v.log)
 	if v.settings.Lag <= 0 {
 		v.settings.Lag = defaultLag
@@ -65,7 +65,7 @@ func newViewer(h *Handler, r *http.Request) *viewer {
 
 func (v *viewer) log() *slog.Logger {
 	stream := v.request.App + "/" + v.request.Name
-	return v.h.opts.Log.With("protocol", Protocol, "stream", egress.LogName(stream), "remote", v.request.Remote)
+	return v.handler.opts.Log.With("protocol", Protocol, "stream", egress.LogName(stream), "remote", v.request.Remote)
 }
 
 // serve serves the viewer until the connection, the stream or the handler ends.
@@ -74,7 +74,7 @@ func (v *viewer) serve(ctx context.Context) {
 	// close code can be sent.
 	connCtx, endConn := context.WithCancelCause(ctx)
 	playCtx, stop := context.WithCancel(connCtx)
-	defer context.AfterFunc(v.h.viewers.Context(), func() { v.wire.limitRemaining(); stop() })()
+	defer context.AfterFunc(v.handler.viewers.Context(), func() { v.wire.limitRemaining(); stop() })()
 	var loops sync.WaitGroup
 	for _, one := range []func(context.Context) error{v.readMessages, v.keepAlive} {
 		loops.Go(func() {
@@ -109,14 +109,14 @@ func (v *viewer) closeCode(err error) (r Refusal, ok bool) {
 		return Refusal{malformed, err.Error()}, true
 	case errors.Is(err, cmaf.ErrEnded):
 		return Refusal{Ended, "the stream has ended"}, true
-	case errors.Is(err, cmaf.ErrClosed), v.h.viewers.Context().Err() != nil:
+	case errors.Is(err, cmaf.ErrClosed), v.handler.viewers.Context().Err() != nil:
 		return Refusal{Restarting, "the relay is restarting"}, true
 	case errors.Is(err, errExpired):
 		return Refusal{Refused, "This link has expired. Ask for a new one."}, true
 	case errors.As(err, &codec):
 		return Refusal{Refused, err.Error()}, true
 	case errors.As(err, new(*rejection)):
-		return v.h.opts.Refuse(errors.Unwrap(err)), true
+		return v.handler.opts.Refuse(errors.Unwrap(err)), true
 	}
 	return Refusal{}, false
 }
@@ -140,7 +140,7 @@ var errExpired = errors.New("the play token has expired")
 // play admits the viewer and sends the stream, at most until the play token expires. playCtx bounds
 // waiting, connCtx bounds writing.
 func (v *viewer) play(playCtx, connCtx context.Context) error {
-	sub, grant, err := v.h.opts.Admission.Join(playCtx, v.request)
+	sub, grant, err := v.handler.opts.Admission.Join(playCtx, v.request)
 	if err != nil {
 		return v.reject(playCtx, err)
 	}
@@ -159,16 +159,16 @@ func (v *viewer) play(playCtx, connCtx context.Context) error {
 
 // sendStream sends the stream to an admitted viewer.
 func (v *viewer) sendStream(playCtx, connCtx context.Context, grant egress.Grant) error {
-	feed, err := v.h.opts.Feeds.Acquire(playCtx, v.request.App+"/"+v.request.Name)
+	feed, err := v.handler.opts.Feeds.Acquire(playCtx, v.request.App+"/"+v.request.Name)
 	if err != nil {
 		return v.reject(playCtx, err)
 	}
 	defer feed.Release()
-	at, resumed, err := v.choosePosition(playCtx, feed, grant)
+	reader, resumed, err := v.openReader(playCtx, feed, grant)
 	if err != nil {
 		return err
 	}
-	if v.codecs, err = at.codecs(playCtx); err != nil {
+	if v.codecs, err = reader.codecs(playCtx); err != nil {
 		return err
 	}
 	hello := map[string]any{"session": grant.Token, "codecs": v.codecs, "resume": resumed}
@@ -179,11 +179,11 @@ func (v *viewer) sendStream(playCtx, connCtx context.Context, grant egress.Grant
 	for {
 		if err := v.window.wait(playCtx, v.settings.Lag); errors.Is(err, errNotAcknowledged) {
 			v.window.reset()
-			at.skip()
+			reader.skip()
 		} else if err != nil {
 			return err
 		}
-		chunks, skipped, err := at.next(playCtx)
+		chunks, skipped, err := reader.next(playCtx)
 		if err != nil {
 			return err
 		}
@@ -203,30 +203,30 @@ func (v *viewer) reject(playCtx context.Context, err error) error {
 	return &rejection{err}
 }
 
-// choosePosition returns the viewer's position, where it was cut off if possible.
-func (v *viewer) choosePosition(playCtx context.Context, feed *cmaf.Feed, grant egress.Grant) (at *position, resumed egress.Resumed, err error) {
+// openReader returns the viewer's reader, at the position where it was cut off if possible.
+func (v *viewer) openReader(playCtx context.Context, feed *cmaf.Feed, grant egress.Grant) (reader *chunkReader, resumed egress.Resumed, err error) {
 	if v.request.Resume == nil {
-		at, err = join(playCtx, feed)
-		return at, egress.None, err
+		reader, err = join(playCtx, feed)
+		return reader, egress.None, err
 	}
 	if grant.Known && v.after > 0 {
-		at = resumeAfter(feed, v.after)
+		reader = resumeAfter(feed, v.after)
 	}
-	if v.started, resumed = at != nil, egress.Exact; at == nil {
+	if v.started, resumed = reader != nil, egress.Exact; reader == nil {
 		resumed = egress.Keyframe
-		if at, err = join(playCtx, feed); err != nil {
+		if reader, err = join(playCtx, feed); err != nil {
 			return nil, resumed, err
 		}
 	}
 	grant.Resumed = resumed
-	v.h.opts.Metrics.Resumed(Protocol, grant.Outcome())
-	return at, resumed, nil
+	v.handler.opts.Metrics.Resumed(Protocol, grant.Outcome())
+	return reader, resumed, nil
 }
 
 // send sends chunks, preceded by the messages that the player needs.
 func (v *viewer) send(ctx context.Context, chunks []*cmaf.Chunk, skipped bool) error {
 	if skipped {
-		v.h.opts.Skipped.Add(1)
+		v.handler.opts.Skipped.Add(1)
 		v.skips.Add(time.Now(), 1)
 	}
 	for i, c := range chunks {
@@ -253,7 +253,7 @@ func (v *viewer) send(ctx context.Context, chunks []*cmaf.Chunk, skipped bool) e
 		}
 		if v.started, v.announced = true, false; !v.joined {
 			v.joined = true
-			v.h.opts.Metrics.FirstMedia(Protocol, time.Since(v.start))
+			v.handler.opts.Metrics.FirstMedia(Protocol, time.Since(v.start))
 		}
 	}
 	return nil

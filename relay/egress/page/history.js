@@ -64,9 +64,9 @@ export class History {
   #words(stream, line) {
     const tell = (spans, state, what) => {
       const those = spans.filter((s) => s.state === state);
-      return those.length ? `${what} ${those.length === 1 ? "once" : those.length + " times"}, ${Math.round(those.reduce((sum, s) => sum + s.to - s.from, 0) / 1000)} s in all` : "";
+      return those.length ? `${what} ${those.length === 1 ? "once" : those.length + " times"}, ${Math.round(those.reduce((sum, s) => sum + s.to - s.from, 0) / 1000)} s in total` : "";
     };
-    const told = [tell(stream, "held", "the stream was held"), tell(stream, "ended", "it was over"), tell(line, "down", "your line was away")].filter(Boolean);
+    const told = [tell(stream, "held", "the stream was held"), tell(stream, "ended", "it had ended"), tell(line, "down", "your connection was lost")].filter(Boolean);
     return "The last five minutes: " + (told.join("; ") || "no break");
   }
 }

@@ -26,8 +26,8 @@ function words({ line, detail, report }) {
     case "down": return ["retry", "reconnecting", navigator.onLine ? detail : "this browser is offline"];
     case "absent":
       if (report?.state === "held") return ["held", "held, last picture", "the publisher is expected back"];
-      return ["absent", "not live yet", "it is shown as soon as it begins"];
-    case "ended": return ["ended", "ended", "it is shown if it begins again"];
+      return ["absent", "not live yet", "it plays as soon as it begins"];
+    case "ended": return ["ended", "ended", "it plays if it begins again"];
     case "refused": return ["off", "refused", detail];
   }
   return report?.state === "held" ? ["held", "held, last picture", "the publisher is away"] : ["live", "live"];

@@ -69,7 +69,7 @@ export class Mse {
       this.#session = session;
       if (resume in this.stats) this.stats[resume]++;
     }
-    if (unsupported || (codecs && !this.#buffer.codecs(codecs))) return this.host.unsupported(`${unsupported ?? codecs} plays here by none of the ways there are`);
+    if (unsupported || (codecs && !this.#buffer.codecs(codecs))) return this.host.unsupported(`${unsupported ?? codecs} cannot be played in this browser`);
     if (pong) this.#off = Date.parse(now) - (pong + Date.now()) / 2;
     if (clock) this.#date(clock);
     if (report.state) this.host.report({ ...report, now });

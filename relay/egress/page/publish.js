@@ -26,7 +26,7 @@ export class Publisher {
   async resume({ source, devices, key }) {
     if (key) $("key").value = key;
     $("source").value = source;
-    if (source === "screen") return this.ended("not publishing", "a browser shares a screen only when asked by a click: press Publish to go on");
+    if (source === "screen") return this.ended("not publishing", "a browser shares a screen only after a click: press Publish to go on");
     await this.#publish(source, devices);
   }
 
@@ -50,7 +50,7 @@ export class Publisher {
   }
 
   async #capture(source, devices) {
-    if (!navigator.mediaDevices) throw new Error("a browser gives camera and microphone to pages over HTTPS, or from localhost, alone");
+    if (!navigator.mediaDevices) throw new Error("browsers allow camera and microphone only over HTTPS or from localhost");
     if (source === "screen") return navigator.mediaDevices.getDisplayMedia({ video: { frameRate: 30 }, audio: true });
     const same = (kind) => devices?.[kind] && { deviceId: { exact: devices[kind] } };
     return navigator.mediaDevices.getUserMedia({
@@ -123,9 +123,9 @@ function release(local, unlock) {
 function explain(error, resumes) {
   const then = resumes ? "press Publish to go on" : "press Publish again";
   switch (error.name) {
-    case "NotAllowedError": return `this browser does not let the page use the source: allow it, and ${then}`;
+    case "NotAllowedError": return `access to the source is blocked in this browser: allow it, and ${then}`;
     case "NotFoundError":
-    case "OverconstrainedError": return resumes ? "the camera or microphone that was in use is not there: connect it, or press Publish to use another" : "this browser finds no such source";
+    case "OverconstrainedError": return resumes ? "the camera or microphone that was in use is not connected: connect it, or press Publish to use another" : "no such source was found";
     case "NotReadableError": return `the source is in use elsewhere: close what uses it, and ${then}`;
   }
   return error.message;

@@ -29,7 +29,7 @@ func (v *void) WriteStream() webrtc.TrackLocalWriter { return v }
 // sending is a viewer for which one second of 2.5 Mb/s video, and of audio, is ready to be sent.
 func sending(tb testing.TB) (v *viewer, second []*packetbuf.Packet, out [2]*void) {
 	tb.Helper()
-	v = &viewer{srv: New(Options{HTTP: streamtest.HTTP{}, Metrics: &streamtest.Metrics{}}), video: newTrack(webrtc.RTPCodecTypeVideo, h264Params), audio: newTrack(webrtc.RTPCodecTypeAudio, opusParams)}
+	v = &viewer{server: New(Options{HTTP: streamtest.HTTP{}, Metrics: &streamtest.Metrics{}}), video: newTrack(webrtc.RTPCodecTypeVideo, h264Params), audio: newTrack(webrtc.RTPCodecTypeAudio, opusParams)}
 	for i, t := range []*track{v.video, v.audio} {
 		out[i] = &void{recorder: recorder{of: t.codec}}
 		if _, err := t.Bind(out[i]); err != nil {

@@ -41,7 +41,7 @@ func (v *viewer) run() {
 }
 
 func (v *viewer) serve() error {
-	deadline := time.NewTimer(v.srv.o.Connect)
+	deadline := time.NewTimer(v.server.opts.Connect)
 	defer deadline.Stop()
 	select {
 	case <-v.connected:
@@ -106,13 +106,13 @@ func (v *viewer) sendPacket(now time.Time, p *packetbuf.Packet) {
 		v.epoch = now.Add(-p.PTS())
 	}
 	n := t.send(p)
-	v.srv.sent.Add(uint64(n)) //nolint:gosec // a count
+	v.server.sent.Add(uint64(n)) //nolint:gosec // a count
 	if n > 0 && p.Track == packetbuf.Video && p.Kind == packetbuf.Key {
 		v.awaitingKey = false
 	}
 	if n > 0 && !v.started {
 		v.started = true
-		v.srv.o.Metrics.FirstMedia(Protocol, now.Sub(v.start))
+		v.server.opts.Metrics.FirstMedia(Protocol, now.Sub(v.start))
 	}
 }
 

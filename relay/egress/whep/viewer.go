@@ -22,7 +22,7 @@ import (
 
 // viewer is the peer of one viewer, from its offer to its end. It implements signal.Session.
 type viewer struct {
-	srv         *Server
+	server      *Server
 	log         *slog.Logger
 	sub         Subscription
 	peer        *rtcsock.Peer
@@ -56,9 +56,9 @@ type viewer struct {
 
 func newViewer(s *Server, r signal.Request, sub Subscription, start time.Time, release func()) *viewer {
 	v := &viewer{
-		srv: s, sub: sub, start: start, release: release, onConnected: r.Connected, onEnded: r.Ended, enter: r.Enter, connected: make(chan struct{}),
+		server: s, sub: sub, start: start, release: release, onConnected: r.Connected, onEnded: r.Ended, enter: r.Enter, connected: make(chan struct{}),
 	}
-	v.log = s.o.Log.With("protocol", Protocol, "stream", r.App+"/"+r.Name, "remote", r.Remote, "session", fmt.Sprintf("whep-%d", s.count.Add(1)))
+	v.log = s.opts.Log.With("protocol", Protocol, "stream", r.App+"/"+r.Name, "remote", r.Remote, "session", fmt.Sprintf("whep-%d", s.count.Add(1)))
 	v.skips = egress.NewSkipLog(func() *slog.Logger { return v.log })
 	v.ctx, v.cancel = context.WithCancel(context.Background())
 	return v
@@ -78,7 +78,7 @@ func (v *viewer) answer(ctx context.Context, offer string, w offeredCodecs) (str
 	if err != nil {
 		return "", err
 	}
-	if v.peer, err = v.srv.o.Sockets.NewPeer(engine, chain); err != nil {
+	if v.peer, err = v.server.opts.Sockets.NewPeer(engine, chain); err != nil {
 		return "", err
 	}
 	v.peer.OnConnectionStateChange(v.onState)
@@ -160,7 +160,7 @@ func (v *viewer) readFeedback(t *track, sender *webrtc.RTPSender) {
 		for _, p := range packets {
 			switch p := p.(type) {
 			case *rtcp.TransportLayerNack:
-				v.srv.o.Repeats.Add(uint64(t.repeat(time.Now(), p))) //nolint:gosec // a count
+				v.server.opts.Repeats.Add(uint64(t.repeat(time.Now(), p))) //nolint:gosec // a count
 			case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
 				v.keyframeWanted.Store(true)
 			}

@@ -77,7 +77,7 @@ func (o *Options) normalize() {
 // Server serves /{app}/{name}/whep and the sessions under it.
 type Server struct {
 	*signal.Handler
-	o        Options
+	opts     Options
 	count    atomic.Uint64
 	sent     *atomic.Uint64 // bytes of RTP payload
 	register signal.Register
@@ -89,7 +89,7 @@ type Server struct {
 // New returns a server without viewers.
 func New(o Options) *Server {
 	o.normalize()
-	s := &Server{o: o, sent: o.Metrics.SentBytes(Protocol), warned: map[string]time.Time{}}
+	s := &Server{opts: o, sent: o.Metrics.SentBytes(Protocol), warned: map[string]time.Time{}}
 	problem := func(w http.ResponseWriter, status int, reason, hint string) {
 		o.HTTP.Problem(w, status, reason, hint, "")
 	}
@@ -100,7 +100,7 @@ func New(o Options) *Server {
 // open answers an offer and counts the outcome.
 func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, string, error) {
 	v, answer, err := s.answer(ctx, r)
-	s.o.Metrics.Joined(Protocol, err)
+	s.opts.Metrics.Joined(Protocol, err)
 	if err != nil {
 		return nil, "", err
 	}
@@ -114,7 +114,7 @@ func (s *Server) answer(ctx context.Context, r signal.Request) (*viewer, string,
 	if err != nil {
 		return nil, "", err
 	}
-	release, refusal := s.o.Take(r.Remote)
+	release, refusal := s.opts.Take(r.Remote)
 	if refusal != nil {
 		return nil, "", refusal
 	}
@@ -146,7 +146,7 @@ func (s *Server) answer(ctx context.Context, r signal.Request) (*viewer, string,
 
 // join subscribes a viewer to the stream.
 func (s *Server) join(ctx context.Context, r signal.Request) (Subscription, error) {
-	joined, _, err := s.o.Admission.Join(ctx, egress.Request{
+	joined, _, err := s.opts.Admission.Join(ctx, egress.Request{
 		App: r.App, Name: r.Name, Token: r.Secret, Protocol: Protocol, Remote: r.Remote, Agent: r.Agent,
 		Audio: []packetbuf.Codec{packetbuf.Opus}, ReportsOutcome: true,
 	})
@@ -201,7 +201,7 @@ func (s *Server) warnBFrames(stream string) {
 	}
 	s.mu.Unlock()
 	if due {
-		s.o.Log.Warn("B-frames are left out for WHEP viewers", "stream", stream,
+		s.opts.Log.Warn("B-frames are left out for WHEP viewers", "stream", stream,
 			"hint", "publish without them (OBS: Max B-frames 0, x264: bf=0), or have viewers watch a rendition from transcode")
 	}
 }

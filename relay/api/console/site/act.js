@@ -2,15 +2,15 @@
 import { call } from './api.js'
 
 const acts = {
-  kick: (d) => ({ what: 'Kick the publisher of ' + d.stream + '?', means: 'Its connection is closed. Viewers are held until somebody publishes again; most encoders do so at once.', yes: 'Kick', path: `streams/${d.stream}/publisher`, method: 'DELETE' }),
-  ceiling: (d) => ({ what: 'Ask the publisher of ' + d.stream + ' for less?', means: 'It lasts as long as the stream.', ask: 'kb/s', yes: 'Ask', path: `streams/${d.stream}/ceiling`, method: 'PUT', body: (n) => ({ bitrate: n * 1000 }) }),
+  kick: (d) => ({ what: 'Kick the publisher of ' + d.stream + '?', means: 'Its connection is closed. Viewers are held until a publisher returns; most encoders reconnect at once.', yes: 'Kick', path: `streams/${d.stream}/publisher`, method: 'DELETE' }),
+  ceiling: (d) => ({ what: 'Limit the bitrate of ' + d.stream + '?', means: 'It lasts as long as the stream.', ask: 'kb/s', yes: 'Ask', path: `streams/${d.stream}/ceiling`, method: 'PUT', body: (n) => ({ bitrate: n * 1000 }) }),
   lift: (d) => ({ what: 'Lift the ceiling of ' + d.stream + '?', means: 'The publisher may send as much as it likes.', yes: 'Lift', path: `streams/${d.stream}/ceiling`, method: 'DELETE' }),
-  route: (d) => ({ what: 'Force the route ' + d.value + '?', means: 'It stays there, well or not, until you give it back to policy.', yes: 'Force', path: `routes/${d.at}/route`, method: 'PUT', body: () => ({ route: d.value }) }),
-  auto: (d) => ({ what: 'Let policy choose the route of ' + d.at + '?', means: 'It goes to the best one.', yes: 'Auto', path: `routes/${d.at}/route`, method: 'DELETE' }),
-  rung: (d) => ({ what: 'Force the rung ' + d.value + '?', means: 'The push stays at it until you give it back to policy.', yes: 'Force', path: `routes/${d.at}/rung`, method: 'PUT', body: () => ({ rung: d.value }) }),
-  rungauto: (d) => ({ what: 'Let policy choose the rung of ' + d.at + '?', means: 'It goes up as the line allows.', yes: 'Auto', path: `routes/${d.at}/rung`, method: 'DELETE' }),
-  reset: (d) => ({ what: 'Forget the failures of ' + d.value + '?', means: 'It is dialled as if it had never failed.', yes: 'Reset', path: `routes/${d.at}/reset`, method: 'POST', body: () => ({ route: d.value }) }),
-  drain: () => ({ what: 'Drain this relay?', means: 'It takes nobody any more, ends what runs cleanly and exits, as at SIGTERM.', yes: 'Drain', again: 'All publishers and viewers of this relay have to go elsewhere. Really?', path: 'drain', method: 'POST' }),
+  route: (d) => ({ what: 'Force the route ' + d.value + '?', means: 'It is used, healthy or not, until you let policy choose again.', yes: 'Force', path: `routes/${d.at}/route`, method: 'PUT', body: () => ({ route: d.value }) }),
+  auto: (d) => ({ what: 'Let policy choose the route of ' + d.at + '?', means: 'The stream switches to the best one.', yes: 'Auto', path: `routes/${d.at}/route`, method: 'DELETE' }),
+  rung: (d) => ({ what: 'Force the rung ' + d.value + '?', means: 'The push stays at it until you let policy choose again.', yes: 'Force', path: `routes/${d.at}/rung`, method: 'PUT', body: () => ({ rung: d.value }) }),
+  rungauto: (d) => ({ what: 'Let policy choose the rung of ' + d.at + '?', means: 'It rises as the connection allows.', yes: 'Auto', path: `routes/${d.at}/rung`, method: 'DELETE' }),
+  reset: (d) => ({ what: 'Forget the failures of ' + d.value + '?', means: 'It is dialed as if it had never failed.', yes: 'Reset', path: `routes/${d.at}/reset`, method: 'POST', body: () => ({ route: d.value }) }),
+  drain: () => ({ what: 'Drain this relay?', means: 'It accepts no new connections, ends all sessions cleanly and exits, as at SIGTERM.', yes: 'Drain', again: 'All publishers and viewers of this relay have to go elsewhere. Really?', path: 'drain', method: 'POST' }),
 }
 
 const $ = (id) => document.getElementById(id)

@@ -21,7 +21,7 @@ const late = () => AbortSignal.timeout(patience)
 
 // wrong is what the relay says is wrong with a request.
 async function wrong(r) {
-  if (r.status === 401) return new Unauthorized('the token is not the relay’s')
+  if (r.status === 401) return new Unauthorized('wrong token')
   const said = await r.json().catch(() => ({ error: 'status ' + r.status, hint: 'is this the relay?' }))
   return Object.assign(new Error(said.error + '; ' + said.hint), { status: r.status })
 }

@@ -130,7 +130,7 @@ async function listen() {
 }
 
 function connected(is) {
-  const text = is ? 'connected' : 'the relay does not answer; what is shown is old'
+  const text = is ? 'connected' : 'the relay does not answer; the data shown is old'
   if ($('link').textContent !== text) $('link').textContent = text
 }
 

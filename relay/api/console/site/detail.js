@@ -9,7 +9,7 @@ export function detail(name, v) {
   const s = v.stream
   if (!s) {
     return [h('p', {}, h('a', { href: '#/' }, 'All streams')), h('section', {}, h('h2', {}, name),
-      h('p', {}, 'There is no such stream now. What is told of it stays below.')), routes(name, v.routes), events(v.log)]
+      h('p', {}, 'There is no such stream now. Its log is kept below.')), routes(name, v.routes), events(v.log)]
   }
   return [
     h('p', {}, h('a', { href: '#/' }, 'All streams')),
@@ -20,7 +20,7 @@ export function detail(name, v) {
       acts(s, v.about, v.token)),
     v.history && charts(v.history),
     h('section', {}, h('h2', {}, 'Publisher'), publisher(s)),
-    h('section', {}, h('h2', {}, 'Viewers'), facts(Object.entries(s.viewers).map(([k, n]) => [k, n]), 'Nobody watches.'),
+    h('section', {}, h('h2', {}, 'Viewers'), facts(Object.entries(s.viewers).map(([k, n]) => [k, n]), 'No viewers.'),
       facts([['buffer', seconds(s.buffer.seconds) + ', ' + (s.buffer.bytes / 2 ** 20).toFixed(1) + ' MiB'], ['breaks', count(s.breaks)]])),
     routes(name, v.routes),
     events(v.log),
@@ -39,7 +39,7 @@ function acts(s, about, token) {
 
 function publisher(s) {
   return [
-    s.publisher ? push(s.publisher, s) : h('p', {}, 'Nobody publishes.'),
+    s.publisher ? push(s.publisher, s) : h('p', {}, 'No publisher.'),
     s.waiting && [h('h3', {}, 'Waiting for its first keyframe'), push(s.waiting)],
     (s.publishers ?? []).filter((p) => p.session !== s.publisher?.session && p.session !== s.waiting?.session)
       .map((p) => [h('h3', {}, 'Spare (' + p.role + '), ' + (p.ready ? 'ready to take over' : 'not ready')), push(p)]),
@@ -51,7 +51,7 @@ function push(p, s) {
     ['from', p.remote], ['agent', p.agent], ['protocol', p.protocol], ['session', p.session], ['since', p.since && clock(p.since) + ', ' + ago(p.since)],
     ['bitrate', bits(p.bitrate ?? 0) + ', ' + (p.frame_rate ?? 0).toFixed(1) + ' fps'],
     ['round trip', p.rtt_seconds > 0 && seconds(p.rtt_seconds)], ['longest gap', p.gap_seconds > 0 && seconds(p.gap_seconds)],
-    ['quiet for', p.quiet_seconds > 1 && seconds(p.quiet_seconds)],
+    ['silent for', p.quiet_seconds > 1 && seconds(p.quiet_seconds)],
     ...(s?.tracks ?? []).map((t) => [t.width ? 'picture' : 'sound', [t.codec, t.profile, t.width && t.width + '×' + t.height, t.sample_rate && t.sample_rate + ' Hz', t.channels && t.channels + ' channels'].filter(Boolean).join(', ')]),
     ...(p.repairs ?? []).map((r) => ['repaired ' + r.track, r.count + ' × ' + r.problem + '. ' + r.hint + '.']),
     s?.ceiling > 0 && ['ceiling', bits(s.ceiling)],
@@ -78,7 +78,7 @@ function charts(past) {
 }
 
 function events(log) {
-  return h('section', {}, h('h2', {}, 'Events'), log.length === 0 && h('p', {}, 'Nothing has happened so far.'),
+  return h('section', {}, h('h2', {}, 'Events'), log.length === 0 && h('p', {}, 'No events so far.'),
     h('ol', { class: 'events', tabindex: 0, 'aria-label': 'Events, the newest first' },
       log.toReversed().slice(0, 100).map((e) => h('li', { 'data-key': e.id ? 'e' + e.id : e.time }, h('time', { datetime: e.time }, clock(e.time)), ' ' + told(e)))))
 }

@@ -18,17 +18,17 @@ export function query(at, search) {
 
 export function list(got, at, search) {
   const { streams, totals } = got
-  const heads = ['Stream', 'State', 'For', 'Why', 'What is done', 'Publisher', 'Viewers', 'Routes']
+  const heads = ['Stream', 'State', 'For', 'Why', 'Action', 'Publisher', 'Viewers', 'Routes']
   return [
     h('label', {}, 'Search ', h('input', { id: 'search', class: 'search', type: 'search', autocomplete: 'off', value: search })),
     h('p', { class: 'dim', 'data-key': 'totals' }, summary(totals)),
-    got.absent && h('p', { 'data-key': 'absent' }, h('span', { class: 'state broken' }, 'Not there, though a pull is to bring it in:'),
+    got.absent && h('p', { 'data-key': 'absent' }, h('span', { class: 'state broken' }, 'Absent, although a pull should start it:'),
       got.absent.map((name) => [' ', h('a', { href: '#/' + name }, name)])),
     h('section', { 'data-key': 'streams' },
       h('table', { class: 'list' },
         h('thead', {}, h('tr', {}, heads.map((t) => h('th', { scope: 'col' }, t)))),
         h('tbody', {}, streams.map(row))),
-      streams.length === 0 && h('p', {}, totals.streams ? 'No stream is named so.' : 'There is no stream now.')),
+      streams.length === 0 && h('p', {}, totals.streams ? 'No matching streams.' : 'There is no stream now.')),
     pager(totals.matching, streams.length, at),
     h('p', { 'data-key': 'drain' }, h('button', { type: 'button', class: 'danger', 'data-act': 'drain' }, 'Drain this relay…')),
   ]
@@ -53,7 +53,7 @@ function row(s) {
     h('td', {}, doing(s)),
     h('td', {}, p ? p.protocol + ' ' + bits(p.bitrate) + ', ' + Math.round(p.frame_rate) + ' fps' : 'none'),
     h('td', {}, viewers(s) + ' watching'),
-    h('td', {}, s.routes_down ? h('span', { class: 'state broken' }, s.routes_down + ' not well') : ''))
+    h('td', {}, s.routes_down ? h('span', { class: 'state broken' }, s.routes_down + ' down') : ''))
 }
 
 function summary(t) {

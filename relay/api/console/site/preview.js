@@ -10,7 +10,7 @@ export function frame(name) {
   const on = wanted.name === name
   return [
     h('button', { type: 'button', 'data-preview': name, 'aria-expanded': String(on), 'aria-controls': 'preview' }, on ? 'Hide the preview' : 'Preview'),
-    h('div', { id: 'preview', class: 'preview', 'data-key': 'preview ' + name + on, 'data-own': true, hidden: !on }, on && h('p', { role: 'status' }, 'Waiting for a picture.')),
+    h('div', { id: 'preview', class: 'preview', 'data-key': 'preview ' + name + on, 'data-own': true, hidden: !on }, on && h('p', { role: 'status' }, 'Waiting for a keyframe.')),
   ]
 }
 
@@ -41,18 +41,18 @@ function say(name, text) {
 // failed says why there is no picture. One of before would be taken for how it looks now.
 function failed(name, e) {
   place(name)?.querySelector('video')?.remove()
-  say(name, 'No picture: ' + e.message)
+  say(name, 'No preview: ' + e.message)
 }
 
 // load puts a new picture where the one before was as soon as it can be seen.
 async function load(name) {
   const url = URL.createObjectURL(await picture(name))
-  const video = h('video', { playsinline: true, 'aria-label': 'Picture of ' + name })
+  const video = h('video', { playsinline: true, 'aria-label': 'Preview of ' + name })
   video.muted = true
   try {
     await new Promise((seen, fail) => {
       video.addEventListener('loadeddata', seen, { once: true })
-      const not = () => fail(new Error('this browser cannot show it'))
+      const not = () => fail(new Error('this browser cannot play it'))
       video.addEventListener('error', not, { once: true })
       setTimeout(not, every)
       video.src = url
@@ -60,7 +60,7 @@ async function load(name) {
     const box = place(name)
     box?.querySelector('video')?.remove()
     box?.prepend(video)
-    say(name, 'The newest keyframe, asked for every ' + every / 1000 + ' seconds.')
+    say(name, 'The newest keyframe, refreshed every ' + every / 1000 + ' seconds.')
     await video.play().catch(() => {}) // some show nothing before
   } finally {
     URL.revokeObjectURL(url)

@@ -7,7 +7,7 @@ export function routed(group, s) {
   return h('section', { 'data-key': 'group ' + at },
     h('h2', {}, (group.direction === 'pull' ? 'Pull ' : 'Push ') + group.name + ': ', s.active ? 'over ' + s.active : h('span', { class: 'state broken' }, 'no route carries it')),
     s.forced && h('p', {}, 'You have forced the route ' + s.forced + '. ', act('auto', 'Route: auto', at)),
-    h('table', { class: 'list' }, h('thead', {}, h('tr', {}, ['Route', 'State', 'Score and why', 'Last failure', 'Do'].map((t) => h('th', { scope: 'col' }, t)))),
+    h('table', { class: 'list' }, h('thead', {}, h('tr', {}, ['Route', 'State', 'Score and why', 'Last failure', 'Actions'].map((t) => h('th', { scope: 'col' }, t)))),
       h('tbody', {}, s.routes.map((r) => row(r, s, at)))),
     s.ladder && ladder(s.ladder, at),
     s.decisions.length > 0 && [h('h3', {}, 'Decisions'), h('ol', { class: 'events' }, s.decisions.slice(0, 8).map((d) =>
@@ -18,7 +18,7 @@ const act = (what, text, at, value) => h('button', { type: 'button', 'data-act':
 
 function row(r, s, at) {
   const state = r.state.split(/[ _]/)[0]
-  const next = r.gave_up ? 'gave up until reset' : r.denied ? 'denied by the far side' : r.backoff_seconds > 0 ? 'next dial in ' + seconds(r.backoff_seconds) : r.waiting ? 'waits for its turn' : ''
+  const next = r.gave_up ? 'gave up until reset' : r.denied ? 'denied by the peer' : r.backoff_seconds > 0 ? 'next dial in ' + seconds(r.backoff_seconds) : r.waiting ? 'waiting for its turn' : ''
   return h('tr', { 'data-key': r.name },
     h('th', { scope: 'row' }, r.name, h('div', { class: 'dim' }, r.target)),
     h('td', {}, h('span', { class: 'state ' + state }, r.state), r.since ? ' for ' + ago(r.since) : '', next && h('div', {}, next), r.rtt_seconds > 0 && h('div', {}, 'round trip ' + seconds(r.rtt_seconds))),

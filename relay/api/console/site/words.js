@@ -16,9 +16,9 @@ export const viewers = (s) => Object.values(s.viewers).reduce((a, b) => a + b, 0
 // doing is what the relay does about how a stream is.
 export function doing(s) {
   switch (s.state) {
-    case 'live': return s.waiting ? 'another push waits for its first keyframe' : 'passing it on'
-    case 'suspect': return 'waiting: media is late beyond its rhythm'
-    case 'held': return 'keeping viewers until ' + clock(s.held_until) + ', waiting for a push'
+    case 'live': return s.waiting ? 'another publisher waits for its first keyframe' : 'relaying'
+    case 'suspect': return 'waiting for late media'
+    case 'held': return 'holding viewers until ' + clock(s.held_until) + ', waiting for a publisher'
     case 'idle': return 'waiting for a first keyframe'
     default: return ''
   }

@@ -7,8 +7,8 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 )
 
-// position is a viewer's position among the chunks of a feed.
-type position struct {
+// chunkReader reads the chunks of a feed for a viewer.
+type chunkReader struct {
 	feed   *cmaf.Feed
 	cursor *cmaf.Cursor
 
@@ -24,11 +24,11 @@ const (
 	catchUpWait = 100 * time.Millisecond
 )
 
-// join returns a position at the newest independent chunk. A new feed first cuts the media in
+// join returns a reader at the newest independent chunk. A new feed first cuts the media in
 // the stream's buffer, and a viewer that began there would have to skip at once. join waits for
 // the end of that.
-func join(ctx context.Context, feed *cmaf.Feed) (*position, error) {
-	s := &position{feed: feed, cursor: feed.Join()}
+func join(ctx context.Context, feed *cmaf.Feed) (*chunkReader, error) {
+	s := &chunkReader{feed: feed, cursor: feed.Join()}
 	var err error
 	if s.ready, err = poll(s.cursor); err != nil || live(s.ready) {
 		return s, err
@@ -44,7 +44,7 @@ func join(ctx context.Context, feed *cmaf.Feed) (*position, error) {
 		case err != nil && !late:
 			return nil, err
 		case err != nil || live(chunks):
-			return &position{feed: feed, cursor: feed.Join()}, nil
+			return &chunkReader{feed: feed, cursor: feed.Join()}, nil
 		}
 	}
 }
@@ -54,14 +54,14 @@ func live(chunks []*cmaf.Chunk) bool {
 	return len(chunks) > 0 && time.Since(chunks[len(chunks)-1].Arrived) < maxLiveAge
 }
 
-// resumeAfter returns the position after a chunk, or nil if the following chunk is no longer
+// resumeAfter returns a reader after a chunk, or nil if the following chunk is no longer
 // available.
-func resumeAfter(feed *cmaf.Feed, after uint64) *position {
+func resumeAfter(feed *cmaf.Feed, after uint64) *chunkReader {
 	cursor, exact := feed.After(after)
 	if !exact {
 		return nil
 	}
-	s := &position{feed: feed, cursor: cursor}
+	s := &chunkReader{feed: feed, cursor: cursor}
 	s.ready, _ = poll(cursor) // Next returns an error again
 	if cursor.Skipped() {     // the chunk has left the ring meanwhile
 		return nil
@@ -86,7 +86,7 @@ func poll(c *cmaf.Cursor) ([]*cmaf.Chunk, error) {
 }
 
 // codecs returns the codecs of the next chunks, and waits for a chunk if they are unknown.
-func (s *position) codecs(ctx context.Context) (string, error) {
+func (s *chunkReader) codecs(ctx context.Context) (string, error) {
 	if s.ready == nil {
 		s.ready, _ = poll(s.cursor) // Next returns an error again
 	}
@@ -104,7 +104,7 @@ func (s *position) codecs(ctx context.Context) (string, error) {
 
 // next waits for chunks, which are valid until the next call. skipped reports that they do not
 // follow the previous ones.
-func (s *position) next(ctx context.Context) (chunks []*cmaf.Chunk, skipped bool, err error) {
+func (s *chunkReader) next(ctx context.Context) (chunks []*cmaf.Chunk, skipped bool, err error) {
 	if chunks = s.ready; chunks != nil {
 		s.ready = nil
 	} else if chunks, err = s.cursor.Next(ctx); err != nil {
@@ -115,4 +115,4 @@ func (s *position) next(ctx context.Context) (chunks []*cmaf.Chunk, skipped bool
 }
 
 // skip moves to the newest independent chunk, after its init section.
-func (s *position) skip() { *s = position{feed: s.feed, cursor: s.feed.Join(), skipped: true} }
+func (s *chunkReader) skip() { *s = chunkReader{feed: s.feed, cursor: s.feed.Join(), skipped: true} }
