@@ -5,4 +5,4 @@ package mse
 import "time"
 
 // cpuTime is unknown on this system.
-func spent() time.Duration { return 0 }
+func cpuTime() time.Duration { return 0 }

@@ -1,15 +1,15 @@
-const sustained = 1000; // milliseconds of health, after which the tries count from the first
+const sustained = 1000; // milliseconds of health after which the attempts are reset
 
-// Redial says when to dial again: after a while that grows from try to try and is drawn anew each
-// time between nothing and its most, so that nobody comes at the same moment as everybody else;
-// never while the browser is offline; and at once when it is online again, or the page is looked
-// at again.
+// Redial schedules reconnections. The delay grows with each attempt and is random between zero
+// and its maximum, so that viewers do not reconnect at the same moment. It does not dial while
+// the browser is offline, and dials at once when the browser is online again or the page becomes
+// visible.
 export class Redial {
   #tries = 0;
   #timer = 0;
-  #wanted = false; // a dial is due
-  #better = 0; // since when there is nothing to try
-  #notBefore = 0; // the relay has asked for that
+  #wanted = false; // a dial is scheduled
+  #better = 0; // time since which the connection is healthy
+  #notBefore = 0; // earliest time that the relay allows
   #listening = new AbortController();
 
   constructor(dial, { base = 500, most = 15000 } = {}) {
@@ -20,7 +20,7 @@ export class Redial {
     document.addEventListener("visibilitychange", () => document.hidden || this.#due(0), { signal });
   }
 
-  // again dials after a while, of at least so many milliseconds.
+  // again dials after a delay of at least the given milliseconds.
   again(least = 0) {
     if (this.#better && performance.now() - this.#better > sustained) this.#tries = 0;
     this.#better = 0;
@@ -36,8 +36,8 @@ export class Redial {
     this.#due(0);
   }
 
-  // good says that there is nothing to try any more. The tries are forgotten when it has been so
-  // for a while.
+  // good reports that the connection is healthy. The attempts are reset when it stays so for a
+  // while.
   good() {
     this.#better ||= performance.now();
     this.cancel();

@@ -1,21 +1,21 @@
-const least = 0.7; // seconds before the end, nearer to which nothing is played
-const keep = 30; // seconds that stay behind the picture shown
-const most = 2000; // pieces that wait at the most for the browser to take them
-const far = 6; // seconds too late, from which on to jump is better than to hurry
+const least = 0.7; // minimum distance from the live edge, in seconds
+const keep = 30; // seconds kept behind the playback position
+const most = 2000; // maximum number of pieces that wait to be appended
+const far = 6; // delay in seconds from which a jump is better than faster playback
 
-// Media is the kind of Media Source that this browser has; on phones of one make the managed.
+// Media is this browser's kind of Media Source; some phones have only the managed one.
 export const Media = globalThis.ManagedMediaSource ?? globalThis.MediaSource;
 
-// Buffer plays fragments near to their end. It hurries a little where it is late, and jumps where
-// it is far too late, and then forwards alone: no picture is shown twice. What cannot be played
-// at all it says by fail.
+// Buffer plays fragments close to the live edge. It plays slightly faster when it is late, and
+// jumps when it is far too late, but only forward: no frame is shown twice. It calls fail for
+// media that cannot be played.
 export class Buffer {
   #queue = [];
   #media;
   #source;
   #type;
-  #init; // the last init section
-  #target = least; // seconds before the end, at which to play
+  #init; // last init section
+  #target = least; // target distance from the live edge, in seconds
   #begun = false;
   #closed = false;
   #listening = new AbortController();
@@ -30,7 +30,7 @@ export class Buffer {
     video.addEventListener("play", () => this.follow(true), { signal });
   }
 
-  // codecs has what is put from now on be in these, and tells whether this browser plays them.
+  // codecs sets the codecs of the following media, and returns whether this browser supports them.
   codecs(codecs) {
     const type = `video/mp4; codecs="${codecs}"`;
     if (!Media?.isTypeSupported(type)) return false;
@@ -45,25 +45,25 @@ export class Buffer {
     if (this.#queue.length > most) this.#broken("the browser takes no media");
   }
 
-  // renew has what follows be on another clock. The picture stays until there is another.
+  // renew expects the following media on another clock. The last frame stays until then.
   renew() {
     this.#queue.push({ renew: true });
     this.#pump();
   }
 
-  // range is where the newest media is without a gap.
+  // range returns the buffered range with the newest media.
   range() {
     const b = this.#source && this.#media.readyState === "open" ? this.#source.buffered : [];
     return b.length ? { start: b.start(b.length - 1), end: b.end(b.length - 1), ranges: b.length } : undefined;
   }
 
-  // behind is how many seconds there are between the picture and the newest media.
+  // behind returns how many seconds the playback position is behind the newest media.
   get behind() {
     const r = this.range();
     return r && r.end - this.video.currentTime;
   }
 
-  // rests tells whether the picture stands because the viewer, or the browser for them, wants it so.
+  // rests returns whether playback is paused by the viewer, or by the browser for the viewer.
   get rests() {
     return document.hidden || (this.#begun && this.video.paused);
   }
@@ -74,7 +74,7 @@ export class Buffer {
     const media = (this.#media = new Media());
     const { video } = this;
     if (video.src) URL.revokeObjectURL(video.src);
-    video.disableRemotePlayback = true; // the managed kind wants it
+    video.disableRemotePlayback = true; // required by the managed kind
     video.srcObject = null;
     video.src = URL.createObjectURL(media);
     media.addEventListener("sourceopen", () => {
@@ -93,14 +93,14 @@ export class Buffer {
   #pump() {
     while (!this.#closed && this.#queue.length) {
       const { type, renew, data } = this.#queue[0];
-      if (this.#media && !this.#source) return; // it is about to open
+      if (this.#media && !this.#source) return; // it is opening
       if (this.#source?.updating) return;
       if (!this.#media && !type) return;
       if (this.video.error) return this.#broken(this.video.error.message);
       try {
         if (type) {
           if (!this.#media) this.#open(type);
-          else if (tracks(type) !== tracks(this.#type)) this.#anew(type); // no buffer takes another number
+          else if (tracks(type) !== tracks(this.#type)) this.#anew(type); // a buffer cannot change the number of tracks
           else if (type !== this.#type) this.#source.changeType((this.#type = type));
         } else if (renew) {
           this.#anew(this.#type);
@@ -123,7 +123,7 @@ export class Buffer {
     this.#open(type);
   }
 
-  // trim removes what was shown long ago and, while the viewer has paused, what is too much.
+  // trim removes old media, and media beyond the limit while the viewer has paused.
   #trim() {
     const b = this.#source.buffered;
     if (!b.length) return false;
@@ -146,7 +146,7 @@ export class Buffer {
     this.fail(why);
   }
 
-  // still keeps the last picture in the place of the next.
+  // still keeps the last frame until the next one is shown.
   #still() {
     const { video } = this, canvas = document.createElement("canvas");
     if (!video.videoWidth) return;
@@ -155,7 +155,7 @@ export class Buffer {
     video.poster = canvas.toDataURL("image/jpeg", 0.8);
   }
 
-  // stall has there be more in store, where the line needs it.
+  // stall increases the target distance, because the connection needs more buffer.
   #stall() {
     const late = this.behind;
     if (!this.#begun || late === undefined || late > 0.3) return;
@@ -163,24 +163,24 @@ export class Buffer {
     this.#target = Math.min(this.#target * 1.3, 3);
   }
 
-  // relax has there be less in store again, little by little, where that was enough.
+  // relax reduces the target distance again, little by little.
   relax() {
     this.#target = Math.max(least, this.#target * 0.98);
   }
 
-  // follow keeps near to what is live, and steps over what never came. Hurried, it jumps sooner.
+  // follow stays close to the live edge, and steps over gaps. When urgent, it jumps sooner.
   follow(hurried = false) {
     const r = this.range(), { video } = this;
     if (!r || this.#closed) return;
     if (!this.#begun) {
       this.#begun = true;
       video.currentTime = Math.max(r.start, r.end - this.#target);
-      video.play().catch(() => {}); // the viewer has to ask for it
+      video.play().catch(() => {}); // autoplay is blocked: the viewer has to start it
       return;
     }
     if (video.paused) return;
     const over = r.end - video.currentTime - this.#target;
-    // A seek to where little came before a gap never ends.
+    // A seek to a position just before a gap never ends.
     if (video.currentTime < r.start && this.#dry(video.seeking ? 0.5 : 0.1)) this.#jump(r.start + 0.001);
     else if (video.seeking) return;
     else if (over > (hurried ? 1 : far)) this.#jump(Math.max(r.start, r.end - this.#target));
@@ -188,7 +188,7 @@ export class Buffer {
     if (video.playbackRate !== rate) video.playbackRate = rate;
   }
 
-  // dry tells whether less than so many seconds follow the picture that is shown.
+  // dry returns whether less than the given seconds are buffered ahead.
   #dry(seconds) {
     const b = this.#source.buffered, at = this.video.currentTime;
     for (let i = 0; i < b.length; i++) if (b.start(i) <= at && b.end(i) > at + seconds) return false;
@@ -212,12 +212,12 @@ export class Buffer {
   }
 }
 
-// tracks is how many tracks a type has.
+// tracks returns the number of tracks of a type.
 function tracks(type) {
   return type.split(",").length;
 }
 
-// initial tells whether a piece of MP4 is an init section, which begins with the type of the file.
+// initial returns whether a piece of MP4 is an init section, which begins with ftyp.
 export function initial(data) {
   return data.byteLength > 8 && new DataView(data).getUint32(4) === 0x66747970;
 }

@@ -1,10 +1,10 @@
 import { Redial } from "./backoff.js";
 
-const silent = 40_000; // milliseconds without a word, after which the line is dead: the relay says something every 15 s
+const silent = 40_000; // milliseconds without data after which the connection is dead: the relay sends something every 15 s
 
-// Follow asks the relay how the stream is, and is told of every change, where the way by which it
-// is watched does not tell. It reads server-sent events by itself: the browser's own reader hides
-// why it was refused, and redials without a chance in it.
+// Follow reads the state of the stream from the relay, if the playback protocol does not
+// transmit it. It parses server-sent events itself, because EventSource hides why a request was
+// rejected, and reconnects in vain.
 export class Follow {
   #cut;
   #redial = new Redial(() => this.#open(), { base: 1000 });
@@ -19,7 +19,7 @@ export class Follow {
     let least = 0;
     try {
       const answer = await fetch(this.host.url("state"), { headers: { Accept: "text/event-stream" }, signal: cut.signal, cache: "no-store" });
-      if (answer.status === 401) return; // the play token has expired: the way by which it is watched tells what that means
+      if (answer.status === 401) return; // the play token has expired, which the playback protocol handles
       least = 1000 * (Number(answer.headers.get("Retry-After")) || 0);
       if (answer.ok) await this.#read(answer.body.pipeThrough(new TextDecoderStream()));
     } catch { /* the line is away */ }

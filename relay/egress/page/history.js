@@ -1,11 +1,11 @@
-const memory = 300_000; // milliseconds that are shown
+const memory = 300_000; // milliseconds shown
 const svg = "http://www.w3.org/2000/svg";
 
-// Track is one thing's states over time, by the clock of this browser.
+// Track holds the states of one thing over time, on this browser's clock.
 class Track {
   spans = [];
 
-  // is notes that something is in a state since a time, unless it was before.
+  // is records a state since a time, unless it is the current one.
   is(state, since = Date.now()) {
     if (this.spans.at(-1)?.state !== state) this.spans.push({ state, since });
     this.#trim();
@@ -15,13 +15,13 @@ class Track {
     while (this.spans.length > 1 && this.spans[1].since < Date.now() - memory) this.spans.shift();
   }
 
-  // all replaces what is known from the first of these on.
+  // all replaces the spans from the first of these on.
   all(spans) {
     this.spans = this.spans.filter((s) => s.since < spans[0].since).concat(spans);
     this.#trim();
   }
 
-  // within are the spans since a time, each with its end.
+  // within returns the spans since a time, each with its end.
   within(from, now) {
     return this.spans
       .map(({ state, since }, i) => ({ state, from: Math.max(since, from), to: this.spans[i + 1]?.since ?? now }))
@@ -29,8 +29,8 @@ class Track {
   }
 }
 
-// History shows the last five minutes: the stream's, also from before the page was opened, and
-// those of the viewer's own line. Kinds differ in height, for who does not tell the colours apart.
+// History shows the last five minutes of the stream, also from before the page was opened, and
+// of the viewer's connection. States differ in height as well as in color.
 export class History {
   stream = new Track();
   line = new Track();
@@ -39,7 +39,7 @@ export class History {
     this.picture = picture;
   }
 
-  // report takes what the relay says, by its own clock.
+  // report adds a report of the relay, converted from its clock.
   report({ state, since, now, past }) {
     const off = Date.now() - Date.parse(now);
     this.stream.all([...(past ?? []), { state, since }].map((s) => ({ state: s.state, since: Date.parse(s.since) + off })));

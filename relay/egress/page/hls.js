@@ -1,17 +1,17 @@
 import { Redial } from "./backoff.js";
 import { sentences } from "./words.js";
 
-const patience = 20_000; // milliseconds for which the browser may refuse what is there: a young stream has too little
-const stuck = 8; // seconds without progress, after which to begin anew
+const patience = 20_000; // milliseconds for which the browser may reject the media: a new stream has too little
+const stuck = 8; // seconds without progress after which playback restarts
 
-// Hls leaves all to the browser's own HLS, and begins anew where that gives up.
+// Hls uses the browser's own HLS, and restarts it when it gives up.
 export class Hls {
   kind = "hls";
   stats = { loads: 0 };
   #redial = new Redial(() => this.#load(), { base: 1000 });
   #at = 0;
-  #vain = 0; // since when the browser refuses what is there
-  #since = performance.now(); // of the last progress
+  #vain = 0; // time since which the browser rejects the media
+  #since = performance.now(); // time of the last progress
   #listening = new AbortController();
   #ticking = setInterval(() => this.#tick(), 1000);
 
@@ -29,10 +29,10 @@ export class Hls {
     const { video } = this.host;
     if (this.stats.loads++) video.load();
     this.#since = performance.now();
-    video.play().catch(() => {}); // the viewer has to ask for it
+    video.play().catch(() => {}); // autoplay is blocked: the viewer has to start it
   }
 
-  // lost tells what the relay says, since the browser does not.
+  // lost asks the relay for the reason, which the browser does not report.
   async #lost(error) {
     let status = 0;
     try {

@@ -1,4 +1,4 @@
-// The page of one stream, which watches it and, where it is not in another page, publishes it.
+// The page of one stream. It plays the stream and, unless it is embedded, publishes to it.
 import { History } from "./history.js";
 import { Player } from "./player.js";
 import { Publisher } from "./publish.js";
@@ -19,7 +19,7 @@ if (embedded) {
   for (const id of ["title", "past", "facts", "watcher", "publisher"]) $(id).remove();
 }
 
-// words are what is shown of a viewer's state.
+// words returns the texts for a viewer's state.
 function words({ line, detail, report }) {
   switch (line) {
     case "connecting": return ["retry", "connecting"];
@@ -33,7 +33,7 @@ function words({ line, detail, report }) {
   return report?.state === "held" ? ["held", "held, last picture", "the publisher is away"] : ["live", "live"];
 }
 
-let shown = {}; // what is shown, since when
+let shown = {}; // the state that is shown, and since when
 function changed(state) {
   const [is, word, detail] = words(state);
   const key = is + (state.report?.since ?? "");
@@ -55,13 +55,13 @@ function facts() {
   const delay = latency !== undefined && shown.is === "live" ? `${Math.max(0, latency).toFixed(1)} s behind` : "";
   tell({ since: passed && `for ${passed}`, facts: [session?.kind && { mse: "Media Source", hls: "HLS", whep: "WebRTC", whip: "WebRTC" }[session.kind], delay, ...words].filter(Boolean).join(" · ") });
   if (!embedded) history.show();
-  // For pages that embed this one, and for tests: to be read, and nothing else.
+  // For pages that embed this one, and for tests; read-only.
   stats = Object.freeze({ ...counts, way: session?.kind, latency, state: $("word").textContent, offline: !navigator.onLine });
 }
 let stats = Object.freeze({});
 Object.defineProperty(window, "holdfast", { get: () => (facts(), stats) });
 
-// idle has the buttons say what they do next.
+// idle resets the labels of the buttons.
 function idle() {
   if (embedded) return;
   $("watch").textContent = "Watch";
@@ -78,7 +78,7 @@ function stop(word, detail) {
   if (word) say("off", word, detail);
 }
 
-// watch plays by the way that was chosen, or by the first that works.
+// watch plays by the chosen protocol, or by the first that works.
 function watch() {
   forget();
   stop();
@@ -92,7 +92,7 @@ const ways = ["mse", "hls", "whep"];
 let by = ways.includes(query.get("by")) ? query.get("by") : "auto";
 const chosen = () => by;
 
-// publish sends the source that is chosen, or goes on with what was published before a reload.
+// publish publishes the chosen source, or resumes what was published before a reload.
 function publish(before) {
   stop();
   say("retry", "connecting");
@@ -107,14 +107,14 @@ function sound() {
 
 $("sound").onclick = () => {
   video.muted = !video.muted;
-  if (video.paused) video.play().catch(() => {}); // the viewer has to ask for it
+  if (video.paused) video.play().catch(() => {}); // autoplay is blocked: the viewer has to start it
 };
 video.onvolumechange = sound;
 $("again").onclick = () => {
   const { activeElement } = document;
   if (shown.is === "off" || !session) watch();
   else session.now();
-  if (activeElement === $("again")) $("sound").focus(); // this button is about to go
+  if (activeElement === $("again")) $("sound").focus(); // this button disappears
 };
 if (!embedded) {
   $("by").value = by;
@@ -131,20 +131,20 @@ if (!embedded) {
   };
 }
 addEventListener("offline", () => session?.state && changed(session.state));
-// A reload, and a page that is left, is no end of what it publishes: that is what the button is for.
+// Reloading or leaving the page does not end the stream; only the button does.
 addEventListener("pagehide", () => {
   if (session?.kind !== "whip") return session?.close();
   touch();
   session.leave();
 });
-// begin resumes what this tab published, or does what the address asks for.
+// begin resumes what this tab published, or does what the URL says.
 function begin() {
   const before = embedded ? undefined : saved();
   if (before) publish(before);
   else if (query.has("publish") && !embedded) say("off", "ready to publish");
   else watch();
 }
-// A page that comes back out of the browser's memory has a session that has ended.
+// A page that is restored from the back/forward cache has a session that has ended.
 addEventListener("pageshow", (e) => {
   if (!e.persisted || !session) return;
   session = undefined;

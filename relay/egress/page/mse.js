@@ -1,13 +1,13 @@
 import { Redial } from "./backoff.js";
 import { Buffer, Media, initial } from "./buffer.js";
 
-const beat = 3000; // milliseconds without a word, after which one is asked for
-const sound = 60_000; // milliseconds without a fault, after which those before do not count
-const still = 3; // beats, after which a picture that stands is a fault
-const missed = 3; // beats after which a socket is dead
+const beat = 3000; // milliseconds without data after which the page sends a ping
+const sound = 60_000; // milliseconds without a fault after which earlier faults do not count
+const still = 3; // beats without progress that count as a fault
+const missed = 3; // beats after which a connection is dead
 
-// Mse plays by Media Source over a WebSocket. What comes is acknowledged, and what was not comes
-// again on the next socket: the picture goes on where it was.
+// Mse plays by Media Source over a WebSocket. It acknowledges chunks; unacknowledged ones are
+// sent again on the next connection, so that playback continues without a gap.
 export class Mse {
   kind = "mse";
   stats = { dials: 0, messages: 0, repeated: 0, missing: 0, dead: 0, exact: 0, keyframe: 0 };
@@ -15,15 +15,15 @@ export class Mse {
   #buffer;
   #socket;
   #session; // a secret
-  #last; // sequence of the last message
-  #zero; // the time of day at which the media's clock is 0
-  #off = 0; // how far the relay's clock is ahead of this browser's
-  #quiet = 0; // beats without a word
-  #vain = 0; // dials that came to nothing
+  #last; // number of the last chunk
+  #zero; // time of day at which the media's clock is 0
+  #off = 0; // offset of the relay's clock from this browser's
+  #quiet = 0; // beats without data
+  #vain = 0; // failed dials
   #faults = 0;
-  #faulted = 0; // when the last fault was
-  #before = {}; // how the picture was at the last beat
-  #stands = 0; // beats for which media came and the picture stood
+  #faulted = 0; // time of the last fault
+  #before = {}; // playback state at the last beat
+  #stands = 0; // beats in which media arrived without playback progress
   #ticking = setInterval(() => this.#tick(), beat);
   #listening = new AbortController();
 
@@ -75,15 +75,15 @@ export class Mse {
     if (report.state) this.host.report({ ...report, now });
   }
 
-  // date tells the media's clock. Another stream of the same name, or a relay that was started
-  // anew, has another one.
+  // date sets the media's clock. Another stream of the same name, or a restarted relay, has
+  // another clock.
   #date({ media, wall }) {
     const zero = Date.parse(wall) - 1000 * media;
     if (this.#zero !== undefined && Math.abs(zero - this.#zero) > 5000) this.#buffer.renew();
     this.#zero = zero;
   }
 
-  // take keeps a piece that was not had before, and acknowledges it: it will be played.
+  // take appends a new chunk and acknowledges it.
   #take(data) {
     const seq = Number(new DataView(data).getBigUint64(0)), piece = data.slice(8);
     this.stats.messages++;
@@ -98,7 +98,7 @@ export class Mse {
     this.#buffer.put(piece);
   }
 
-  // lost tells by its code what the end of a socket means.
+  // lost handles the close code of a connection.
   #lost(code, reason, resumed) {
     this.#drop();
     const wait = 1000 * (parseFloat(reason) || 2);
@@ -113,7 +113,7 @@ export class Mse {
         return this.#redial.again(wait);
       case 4002:
         if (!resumed) return this.host.refused(reason || "the relay does not let this viewer in");
-        this.#forget(); // the session may be over; the play token of the address may be good yet
+        this.#forget(); // the session may have ended; the play token in the URL may still be valid
         return this.#redial.now();
       case 1013:
         this.host.line("down", "the relay is busy");
@@ -128,7 +128,7 @@ export class Mse {
     this.#session = this.#last = undefined;
   }
 
-  // fault begins afresh where the browser could not go on; where that does not help, by another way.
+  // fault restarts playback, and switches to another protocol if that does not help.
   #fault(why) {
     this.#forget();
     this.#zero = undefined;
@@ -153,8 +153,8 @@ export class Mse {
     } else this.#ping();
   }
 
-  // watch begins afresh where media comes and the picture stands all the same: of one of two
-  // tracks nothing may come, or the decoder hangs.
+  // watch restarts playback if media arrives without progress: one of two tracks may be missing,
+  // or the decoder may hang.
   #watch() {
     const now = { at: this.host.video.currentTime, messages: this.stats.messages }, was = this.#before;
     this.#before = now;
@@ -165,7 +165,7 @@ export class Mse {
     }
   }
 
-  // wake asks at once whether the socket has outlived a sleep.
+  // wake checks at once whether the connection has survived a sleep.
   #wake() {
     if (this.#quiet > 1) this.#quiet = missed;
     this.#ping();

@@ -1,18 +1,17 @@
 import { Redial } from "./backoff.js";
 import { sentences } from "./words.js";
 
-// Peer is a session of WHEP or WHIP, which are the same in two directions: an offer by POST, a
-// restart of ICE by PATCH where the network changes, a new offer where that does not help, and
-// DELETE at the end. A publisher's DELETE ends the stream, so it is sent by close alone. prepare
-// gives each new connection its tracks.
+// Peer is a WHEP or WHIP session: an offer by POST, an ICE restart by PATCH when the network
+// changes, a new offer if that does not help, and DELETE at the end. A publisher's DELETE ends
+// the stream, so only close sends it. prepare adds the tracks to each new connection.
 export class Peer {
   stats = { dials: 0, restarts: 0 };
   #redial = new Redial(() => this.#open(), { most: 10000 });
   #pc;
-  #at; // of the session
+  #at; // URL of the session
   #tag;
-  #vain = 0; // answers of which nothing came
-  #ended = false; // by close
+  #vain = 0; // answers without a connection
+  #ended = false; // close was called
   #timer = 0;
   #before = {};
   #numbers = {};
@@ -59,7 +58,7 @@ export class Peer {
     }
   }
 
-  // unconnected: the relay answered, and nothing came of it. Some networks let no UDP through.
+  // unconnected handles an answer without a connection. Some networks block UDP.
   #unconnected() {
     if (++this.#vain >= 2) this.host.blocked("no connection by WebRTC comes about");
     this.#again("down", "no connection came about");
@@ -86,7 +85,7 @@ export class Peer {
     } else if (state === "failed" || state === "closed") this.#again("down");
   }
 
-  // restart restarts ICE on the same session: the relay keeps its tracks and keys.
+  // restart restarts ICE in the same session, which keeps its tracks and keys.
   async #restart() {
     const pc = this.#pc;
     if (!pc || this.#connected() || !this.#tag || !navigator.onLine) return;
@@ -154,8 +153,8 @@ export class Peer {
     return { ...this.#numbers, ...this.stats };
   }
 
-  // drop closes the connection, after a DELETE if the session is to end. Without one the relay sees
-  // a break.
+  // drop closes the connection, after a DELETE if the session is to end. Without it the relay
+  // detects a break.
   #drop(ends) {
     const pc = this.#pc, at = this.#at;
     this.#pc = this.#at = this.#tag = undefined;
@@ -179,19 +178,19 @@ export class Peer {
     this.#stop(true);
   }
 
-  // leave breaks the session off: a publisher comes back to its stream.
+  // leave disconnects without ending the session: a publisher returns to its stream.
   leave() {
     this.#stop(false);
   }
 }
 
-// end ends a session that nobody wants any more.
+// end deletes a session that is no longer needed.
 function end(answer) {
   const at = answer.status === 201 && answer.headers.get("Location");
   if (at) fetch(new URL(at, location.href), { method: "DELETE", keepalive: true }).catch(() => {});
 }
 
-// watching is a Peer that plays. The last picture stays until the next session has one of its own.
+// watching returns a Peer that plays. The last frame stays until the next session has one.
 export function watching(host) {
   const { video } = host;
   return new Peer("whep", host, (pc) => {
@@ -203,7 +202,7 @@ export function watching(host) {
         if (video.srcObject === stream) return;
         video.removeAttribute("src");
         video.srcObject = stream;
-        video.play().catch(() => {}); // the viewer has to ask for it
+        video.play().catch(() => {}); // autoplay is blocked: the viewer has to start it
       };
     };
   });

@@ -5,14 +5,14 @@ import { watching } from "./peer.js";
 
 const ways = { mse: (host) => new Mse(host), hls: (host) => new Hls(host), whep: watching };
 
-// Player watches a stream by one way after the other until one works, and knows how the stream is
-// and how the viewer's own line is. It is the host of the ways.
+// Player plays a stream by one protocol after another until one works. It holds the states of
+// the stream and of the viewer's connection, and is the host of the protocols.
 export class Player {
   #left;
   #way;
   #follow;
-  #doubted; // the way by which nothing came about while the relay answered
-  #over = false; // the stream was seen to end, or to be gone
+  #doubted; // protocol that failed although the relay answered
+  #over = false; // the stream was reported as ended or absent
   #closed = false;
   state = { line: "connecting", detail: "", report: undefined, why: "" };
 
@@ -26,7 +26,7 @@ export class Player {
     return this.#way?.kind;
   }
 
-  // url is an address of the stream, with its play token.
+  // url returns a URL of the stream with its play token.
   url(file) {
     const at = new URL(this.base + "/" + file, location.href);
     if (this.secret) at.searchParams.set("token", this.secret);
@@ -38,10 +38,10 @@ export class Player {
     this.#follow?.close();
     const way = this.#left.shift();
     this.#way = ways[way](this);
-    this.#follow = way === "mse" ? undefined : new Follow(this); // the socket tells by itself
+    this.#follow = way === "mse" ? undefined : new Follow(this); // the WebSocket transmits the state itself
   }
 
-  // line is what a way says of the viewer's own line: up, down, ended or absent.
+  // line sets the state of the viewer's connection: up, down, ended or absent.
   line(line, detail = "") {
     if (this.#closed) return;
     if (line === "ended") this.#over = true;
@@ -55,7 +55,8 @@ export class Player {
     if (line === "absent" && this.kind === "mse") this.#ask();
   }
 
-  // ask asks the relay how a stream is whose socket it refuses: after a restart it may be held.
+  // ask requests the state of a stream whose connection was refused: after a restart it may be
+  // held.
   async #ask() {
     try {
       const answer = await fetch(this.url("state"), { cache: "no-store" });
@@ -64,7 +65,7 @@ export class Player {
     } catch { /* the line is away */ }
   }
 
-  // report is what the relay says of the stream.
+  // report handles a report of the relay.
   report(report) {
     if (this.#closed) return;
     if (report?.state === "ended") return this.line("ended");
@@ -75,32 +76,32 @@ export class Player {
     this.#end(why);
   }
 
-  // unsupported: this browser, or the way, does not have the codec. WebRTC may have what no file
-  // has, and the browser's own HLS what no script has.
+  // unsupported switches protocols because the browser or the protocol does not support the codec.
+  // WebRTC and the browser's own HLS may support others.
   unsupported(why) {
     this.#left.sort((a, b) => (b === "whep") - (a === "whep"));
     this.state.why ||= why;
     this.otherwise(this.state.why);
   }
 
-  // otherwise goes on by the next way, for good.
+  // otherwise switches to the next protocol for good.
   otherwise(why) {
     if (this.#closed) return;
     if (this.#left.length) this.#next();
     else this.#end(this.state.why || why);
   }
 
-  // blocked: nothing comes about by this way. Where the relay answers, and the next try is in vain
-  // all the same, another may do: an answer alone may have come with the end of an outage.
+  // blocked handles a protocol that does not connect. If the relay answers and the next attempt
+  // fails as well, the next protocol is tried: a single answer may mark the end of an outage.
   async blocked(why) {
     if (!this.#left.length) return;
     const way = this.#way;
     if (way === this.#doubted) return this.otherwise(why);
     try {
       const answer = await fetch(this.url("state"), { cache: "no-store" });
-      if (answer.status >= 500) return; // the relay is away, and a proxy says so
+      if (answer.status >= 500) return; // the relay is down, and a proxy answers
     } catch {
-      return; // it is the line, or the relay
+      return; // the connection or the relay is down
     }
     if (way === this.#way) this.#doubted = way;
   }

@@ -2,7 +2,7 @@ import { Peer } from "./peer.js";
 import { forget, lock, save } from "./saved.js";
 import { $, notice, say } from "./view.js";
 
-// Publisher sends what this browser has, by WHIP. It resumes what was published before a reload.
+// Publisher publishes by WHIP. It resumes what was published before a reload.
 export class Publisher {
   kind = "whip";
   #peer;
@@ -96,7 +96,7 @@ export class Publisher {
     return this.#peer?.facts() ?? {};
   }
 
-  // close ends the stream; leave breaks the push off, to be resumed.
+  // close ends the stream; leave disconnects, so that it can be resumed.
   close() {
     this.#peer?.close();
     this.#release();
@@ -119,7 +119,7 @@ function release(local, unlock) {
   unlock?.();
 }
 
-// explain says what to do about a source that the browser does not give.
+// explain returns a hint for a source that is not available.
 function explain(error, resumes) {
   const then = resumes ? "press Publish to go on" : "press Publish again";
   switch (error.name) {

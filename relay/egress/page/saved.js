@@ -1,7 +1,7 @@
 // A tab remembers what it publishes, so that it can resume after a reload: the source, the devices
 // and the key. sessionStorage belongs to the tab and ends with it.
 const name = "holdfast publish " + location.pathname.replace(/\/+$/, "");
-const recent = 60_000; // milliseconds for which another navigation than a reload resumes too
+const recent = 60_000; // milliseconds for which navigations other than a reload resume, too
 
 export function save(publish) {
   try {
@@ -9,7 +9,7 @@ export function save(publish) {
   } catch { /* the browser stores nothing: a reload does not resume */ }
 }
 
-// touch notes that the tab still publishes.
+// touch records that the tab is still publishing.
 export function touch() {
   const publish = read();
   if (publish) save(publish);
@@ -21,8 +21,8 @@ export function forget() {
   } catch { /* nothing was stored */ }
 }
 
-// saved returns what this tab published until it was reloaded; undefined if it published nothing,
-// or too long ago for a camera to be switched on without a click.
+// saved returns what this tab published until it was reloaded, or undefined if it published
+// nothing, or too long ago to switch a camera on without a click.
 export function saved() {
   const publish = read();
   const [navigation] = performance.getEntriesByType("navigation");
@@ -30,9 +30,9 @@ export function saved() {
   return publish;
 }
 
-// lock marks the stream as published by this tab, and returns what lifts the mark. It returns
-// undefined where another tab of this browser publishes the stream: a duplicated tab has a copy of
-// the storage. The mark of a page before a reload may last for a moment.
+// lock marks the stream as published by this tab, and returns a function that removes the mark.
+// It returns undefined if another tab of this browser publishes the stream: a duplicated tab has
+// a copy of the storage. The mark of the page before a reload may last for a moment.
 export function lock() {
   if (!navigator.locks) return Promise.resolve(() => {});
   return new Promise((granted) => {

@@ -1,11 +1,12 @@
 const $ = (id) => document.getElementById(id);
 
-// put changes a text only where it is another: a live region says what is put anew.
+// put sets a text only if it differs, because screen readers announce each change of a live
+// region.
 function put(id, text) {
   if ($(id).textContent !== text) $(id).textContent = text;
 }
 
-// say shows the state in a word, and why.
+// say shows a state and its reason.
 export function say(is, word, detail = "") {
   if ($("state").dataset.is !== is) $("state").dataset.is = is;
   put("word", word);
@@ -13,7 +14,7 @@ export function say(is, word, detail = "") {
   $("again").hidden = !["ended", "off", "absent"].includes(is);
 }
 
-// tell shows what changes all the time, which is read out to nobody.
+// tell shows values that change all the time, which are not announced.
 export function tell({ since, facts }) {
   put("since", since ?? "");
   if ($("facts")) put("facts", facts ?? "");
@@ -24,7 +25,7 @@ export function notice(text) {
   put("notice", text ?? "");
 }
 
-// span is a length of time in words.
+// span returns a duration as text.
 export function span(ms) {
   const s = Math.max(0, Math.round(ms / 1000));
   return s < 60 ? `${s} s` : `${Math.floor(s / 60)} min ${s % 60} s`;

@@ -1,4 +1,4 @@
-// What the operator does, each after a question.
+// Actions of the operator, each after a confirmation.
 import { call } from './api.js'
 
 const acts = {
@@ -15,7 +15,8 @@ const acts = {
 
 const $ = (id) => document.getElementById(id)
 
-// confirmed asks, and tells the number that was entered, 0 if none was asked for; null is no.
+// confirmed asks for confirmation. It returns the entered number, 0 if none was asked for, or
+// null if the operator declined.
 function confirmed(a) {
   const dialog = $('confirm'), value = $('confirm-value')
   $('confirm-what').textContent = a.what
@@ -33,7 +34,7 @@ function confirmed(a) {
 
 $('confirm-no').addEventListener('click', () => $('confirm').close('no'))
 
-// act does what a button is for. It tells what came of it; empty: nothing was done.
+// act performs the action of a button, and returns its result, or "" if nothing was done.
 export async function act(button) {
   const a = acts[button.dataset.act](button.dataset)
   const number = await confirmed(a)

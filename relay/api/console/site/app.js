@@ -1,5 +1,4 @@
-// The console: it asks for what the address names, shows it, and asks again when something
-// happens, and every few seconds.
+// The console shows what the URL names, and refreshes it on events and every few seconds.
 import { act } from './act.js'
 import { call, follow, token, Unauthorized } from './api.js'
 import { detail } from './detail.js'
@@ -9,18 +8,18 @@ import { renew, toggle } from './preview.js'
 import { pass } from './watch.js'
 
 const every = 3000, soon = 200, again = 1000
-const few = 5 // rows that are renewed one by one
+const few = 5 // maximum number of rows that are refreshed one by one
 
 const $ = (id) => document.getElementById(id)
 const view = {
   about: null, last: '', timer: 0,
-  asking: false, next: 0, // in how many ms to ask once more because of what happened meanwhile
-  due: false, changed: new Set(), // something happened, to these streams
-  search: '', page: 0, listed: null, // of the list, and what it shows
-  again: () => {}, // shows once more what was shown last
+  asking: false, next: 0, // ms until the next refresh because of an event
+  due: false, changed: new Set(), // an event has arrived, for these streams
+  search: '', page: 0, listed: null, // state of the list, and what it shows
+  again: () => {}, // renders the last data again
 }
 
-// open is the stream that the address names; empty: all of them.
+// open is the stream that the URL names; empty for all streams.
 const open = () => /^#\/([\w.-]+\/[\w.~-]+)$/.exec(location.hash)?.[1] ?? ''
 
 const missing = (none) => (e) => {
@@ -28,7 +27,7 @@ const missing = (none) => (e) => {
   return none
 }
 
-// look asks for what is shown and shows it.
+// look requests the data and shows it.
 async function look(changed) {
   const name = open()
   if (!name) {
@@ -45,13 +44,12 @@ async function look(changed) {
   view.again()
 }
 
-// lookAtAll asks for a page of the list or, where something happened to a few streams on it, for
-// those alone.
+// lookAtAll requests a page of the list or, after events of a few streams on it, only those.
 async function lookAtAll(changed) {
   const asked = query(view.page, view.search)
   if (view.listed?.asked !== asked || !await renewed(view.listed, changed)) {
     const got = await call(asked), last = lastPage(got.totals.matching)
-    if (view.page > last) { // streams have gone meanwhile
+    if (view.page > last) { // streams have ended meanwhile
       view.page = last
       await lookAtAll([])
       return
@@ -64,20 +62,21 @@ async function lookAtAll(changed) {
   view.again()
 }
 
-// renewed asks for those rows of a list that changed. False: for these the list is to be asked for.
+// renewed requests the rows of a list that changed. It returns false if the whole list must be
+// requested.
 async function renewed(listed, changed) {
   const at = changed.map((name) => listed.streams.findIndex((s) => s.name === name))
   if (changed.length === 0 || changed.length > few || at.includes(-1) || Date.now() - listed.at >= every) return false
   const fresh = await Promise.all(changed.map((name) => call('streams/' + name).catch(missing(null))))
-  at.forEach((i, n) => { // of one stream alone it is not told how many routes are down
+  at.forEach((i, n) => { // a single stream does not include the number of failing routes
     const was = listed.streams[i]
     listed.streams[i] = fresh[n] ? { ...fresh[n], routes_down: was.routes_down } : was
   })
   return !fresh.includes(null)
 }
 
-// refresh looks once at a time, and once more if something has happened meanwhile. changed are
-// the streams that it happened to; none: all is looked at.
+// refresh requests data once at a time, and again if events have arrived meanwhile. changed are
+// their streams; if empty, everything is requested.
 async function refresh(changed = []) {
   if (view.asking) {
     view.next = soon
@@ -102,8 +101,8 @@ async function refresh(changed = []) {
   view.next = 0
 }
 
-// happened has it looked at soon, at what is not on the page later; many events at once are
-// looked at once, and put nothing off.
+// happened schedules a refresh after an event, later for streams that are not on the page. Many
+// events at once cause one refresh, and do not delay it.
 function happened(e) {
   view.last = String(e.id)
   const name = open(), shown = name ? e.stream === name : view.listed?.streams.some((s) => s.name === e.stream)

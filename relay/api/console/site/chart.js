@@ -1,11 +1,11 @@
-// Pictures of a stream's last minutes, each with its text.
+// Charts of a stream's last minutes, each with a text.
 import { h } from './dom.js'
 import { ago, clock } from './words.js'
 
 const wide = 300, high = 60
-const steps = 180 // of 15 minutes
+const steps = 180 // in 15 minutes
 
-// curve draws values over time; where nothing was measured it is broken.
+// curve draws values over time, with gaps where nothing was measured.
 export function curve(title, values, measured, say) {
   const most = Math.max(...values, 0) || 1
   const across = wide / (steps - 1), begin = steps - values.length
@@ -23,11 +23,11 @@ export function curve(title, values, measured, say) {
       h('path', { class: 'curve', d: path || 'M0 0' })))
 }
 
-// timeline draws in which states a stream was when, and lists its breaks.
+// timeline draws the states of a stream over time, and lists its breaks.
 export function timeline(spans, minutes) {
   const now = Date.now(), from = now - minutes * 60e3
   const x = (t) => Math.min(1000, Math.max(0, (t - from) / (now - from) * 1000))
-  const bars = spans.toSorted((a, b) => (a.state === 'held') - (b.state === 'held')).map((s) => { // short breaks on top
+  const bars = spans.toSorted((a, b) => (a.state === 'held') - (b.state === 'held')).map((s) => { // draw short breaks on top
     const begin = x(new Date(s.since)), end = s.until ? x(new Date(s.until)) : 1000
     return h('rect', { class: 'span ' + s.state, x: begin.toFixed(1), y: 0, width: Math.max(2, end - begin).toFixed(1), height: 22 },
       h('title', {}, s.state + (s.cause ? ' (' + s.cause + ')' : '') + ' since ' + clock(s.since)))

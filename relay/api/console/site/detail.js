@@ -1,4 +1,4 @@
-// One stream.
+// The page of one stream.
 import { curve, timeline } from './chart.js'
 import { h } from './dom.js'
 import { frame } from './preview.js'

@@ -1,9 +1,9 @@
-// Elements are made here, from text only: no markup ever comes from data.
+// Elements are created here, from text only: data never becomes markup.
 
 const graphic = new Set(['svg', 'path', 'rect', 'line', 'title', 'desc'])
 
-// h makes an element. Attributes that are null or false are left out; what is no node among the
-// children becomes text.
+// h creates an element. Attributes that are null or false are omitted; children that are not
+// nodes become text.
 export function h(tag, attributes = {}, ...children) {
   const e = graphic.has(tag) ? document.createElementNS('http://www.w3.org/2000/svg', tag) : document.createElement(tag)
   for (const [name, value] of Object.entries(attributes)) {
@@ -13,8 +13,9 @@ export function h(tag, attributes = {}, ...children) {
   return e
 }
 
-// patch makes old look as fresh does and keeps what is the same, focus and selection with it.
-// Children with data-key are known by it wherever they go. One with data-own is filled by others.
+// patch makes old look like fresh and keeps what is equal, including focus and selection.
+// Children with data-key keep their identity when they move. A child with data-own is filled
+// elsewhere.
 export function patch(old, fresh) {
   if (old.nodeName !== fresh.nodeName || old.dataset?.key !== fresh.dataset?.key) {
     old.replaceWith(fresh)
@@ -31,7 +32,7 @@ export function patch(old, fresh) {
   return old
 }
 
-// fill gives an element these children, as patch does.
+// fill sets the children of an element by patch.
 export function fill(parent, children) {
   const keyed = new Map([...parent.children].filter((c) => c.dataset.key).map((c) => [c.dataset.key, c]))
   let at = parent.firstChild
@@ -52,7 +53,7 @@ export function fill(parent, children) {
   }
 }
 
-// show fills an element and leaves the focus where it was, if that is still there.
+// show fills an element and keeps the focus, if its element still exists.
 export function show(parent, ...children) {
   const had = document.activeElement
   fill(parent, children.flat(Infinity).filter(Boolean))

@@ -1,14 +1,14 @@
-// The list of streams, broken ones first, a page at a time.
+// The list of streams, broken ones first, in pages.
 import { h } from './dom.js'
 import { ago, bits, doing, viewers } from './words.js'
 
-// page is how many streams are listed at a time.
+// page is the number of streams per page.
 const page = 50
 
-// lastPage is the last page of so many streams; the first is 0.
+// lastPage returns the index of the last page for a number of streams.
 export const lastPage = (streams) => Math.max(0, Math.ceil(streams / page) - 1)
 
-// query asks for what the list shows.
+// query returns the query for the list.
 export function query(at, search) {
   const q = new URLSearchParams({ order: 'trouble', limit: page })
   if (at > 0) q.set('skip', at * page)

@@ -1,11 +1,11 @@
-// How a stream looks: its newest keyframe, asked for only while the operator wants to see it.
+// The preview of a stream: its newest keyframe, requested only while it is shown.
 import { picture } from './api.js'
 import { h } from './dom.js'
 
 const every = 5000
 const wanted = { name: '', timer: 0 }
 
-// frame is the place of a stream's picture; what stands in it is only changed here.
+// frame returns the element of a stream's preview, whose content is only changed here.
 export function frame(name) {
   const on = wanted.name === name
   return [
@@ -14,20 +14,21 @@ export function frame(name) {
   ]
 }
 
-// toggle shows a stream's picture, or no longer: then nothing more is asked for. Empty is none.
+// toggle shows or hides a stream's preview. While hidden, nothing is requested. An empty name
+// hides it.
 export function toggle(name) {
   clearTimeout(wanted.timer)
   wanted.name = wanted.name === name ? '' : name
 }
 
-// renew asks for a picture now, and again every few seconds while it can be seen.
+// renew requests a keyframe now, and every few seconds while it is visible.
 export async function renew() {
   const name = wanted.name
   clearTimeout(wanted.timer)
   if (!name) return
   if (!document.hidden && place(name)) await load(name).catch((e) => failed(name, e))
-  if (wanted.name !== name) return // the timer is that of what is wanted now
-  clearTimeout(wanted.timer) // of another that was begun meanwhile
+  if (wanted.name !== name) return // the timer belongs to another preview
+  clearTimeout(wanted.timer) // of another request that was started meanwhile
   wanted.timer = setTimeout(renew, every)
 }
 
@@ -38,13 +39,13 @@ function say(name, text) {
   if (p && p.textContent !== text) p.textContent = text
 }
 
-// failed says why there is no picture. One of before would be taken for how it looks now.
+// failed shows why there is no preview. An old keyframe would look current.
 function failed(name, e) {
   place(name)?.querySelector('video')?.remove()
   say(name, 'No preview: ' + e.message)
 }
 
-// load puts a new picture where the one before was as soon as it can be seen.
+// load replaces the keyframe as soon as the new one can be shown.
 async function load(name) {
   const url = URL.createObjectURL(await picture(name))
   const video = h('video', { playsinline: true, 'aria-label': 'Preview of ' + name })
@@ -61,7 +62,7 @@ async function load(name) {
     box?.querySelector('video')?.remove()
     box?.prepend(video)
     say(name, 'The newest keyframe, refreshed every ' + every / 1000 + ' seconds.')
-    await video.play().catch(() => {}) // some show nothing before
+    await video.play().catch(() => {}) // some browsers show nothing otherwise
   } finally {
     URL.revokeObjectURL(url)
   }

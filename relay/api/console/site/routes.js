@@ -1,4 +1,4 @@
-// A stream's routes in a group, and what policy decided about them.
+// A stream's routes in a group, and the decisions of the policy.
 import { h } from './dom.js'
 import { ago, bits, clock, seconds } from './words.js'
 

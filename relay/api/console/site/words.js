@@ -1,4 +1,4 @@
-// How numbers and moments are said.
+// Texts of numbers, times and states.
 
 export const bits = (n) => n >= 1e6 ? (n / 1e6).toFixed(2) + ' Mb/s' : Math.round(n / 1e3) + ' kb/s'
 export const seconds = (n) => n < 1 ? Math.round(n * 1000) + ' ms' : n.toFixed(1) + ' s'
@@ -13,7 +13,7 @@ export function ago(t) {
 
 export const viewers = (s) => Object.values(s.viewers).reduce((a, b) => a + b, 0)
 
-// doing is what the relay does about how a stream is.
+// doing returns what the relay does about a stream's state.
 export function doing(s) {
   switch (s.state) {
     case 'live': return s.waiting ? 'another publisher waits for its first keyframe' : 'relaying'
@@ -24,7 +24,7 @@ export function doing(s) {
   }
 }
 
-// told is an event in one line.
+// told returns an event as one line.
 export function told(e) {
   const { cause, detail, ...rest } = e.fields ?? {}
   const more = Object.entries(rest).map(([k, v]) => k + ' ' + (typeof v === 'number' ? +v.toFixed(2) : v))
