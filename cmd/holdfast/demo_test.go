@@ -101,7 +101,7 @@ func TestDemo(t *testing.T) {
 	go func() { watched <- watch(t, body) }()
 
 	for _, line := range []string{
-		`broke the push \(reset\); the relay noticed at once; 1 viewer keeps watching the last picture`,
+		`broke the push \(reset\); the relay noticed at once; 1 viewer keeps watching the last frame`,
 		`back after (1\.[5-9]|2\.\d) s; the viewer stayed`,
 		`broke the push \(socket closed without unpublish\); the relay noticed at once; 1 viewer keeps`,
 		`broke the push \(hang: the socket stays open and nothing is sent\); the relay noticed after 0\.\d s; 1 viewer keeps`,

@@ -61,20 +61,20 @@ func after(took time.Duration) string {
 
 // watching describes what viewers see while the publisher is away.
 func (d *demo) watching(viewers int) string {
-	picture := "the slate"
+	shown := "the slate"
 	switch d.settings().Filler {
 	case "freeze":
-		picture = "the last picture"
+		shown = "the last frame"
 	case "none":
-		picture = "nothing new"
+		shown = "nothing new"
 	}
 	switch viewers {
 	case 0:
-		return "nobody is watching yet"
+		return "there are no viewers yet"
 	case 1:
-		return "1 viewer keeps watching " + picture
+		return "1 viewer keeps watching " + shown
 	}
-	return fmt.Sprintf("%d viewers keep watching %s", viewers, picture)
+	return fmt.Sprintf("%d viewers keep watching %s", viewers, shown)
 }
 
 // back reports whether the stream is live again, and prints that once.
@@ -91,7 +91,7 @@ func (d *demo) back(o *outage) bool {
 func stayed(before, now int) string {
 	switch {
 	case before == 0:
-		return "nobody was watching"
+		return "there were no viewers"
 	case now < before:
 		return fmt.Sprintf("of %d viewers %d are left", before, now)
 	case before == 1:

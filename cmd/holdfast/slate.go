@@ -125,22 +125,22 @@ var slateProfiles = map[string][]string{
 
 // slateArguments returns the arguments of ffmpeg for a clip with the parameters of these tracks.
 func slateArguments(tracks []streamTrack, text, out string) ([]string, error) {
-	var picture, sound *streamTrack
+	var video, audio *streamTrack
 	for i := range tracks {
 		if t := &tracks[i]; t.Width > 0 {
-			picture = t
+			video = t
 		} else if t.SampleRate > 0 {
-			sound = t
+			audio = t
 		}
 	}
-	if picture == nil || picture.Codec != "H.264" {
+	if video == nil || video.Codec != "H.264" {
 		return nil, errors.New("a slate requires a stream with H.264 video")
 	}
-	profile, ok := slateProfiles[picture.Profile]
+	profile, ok := slateProfiles[video.Profile]
 	if !ok {
-		return nil, fmt.Errorf("slates in profile %s are not supported", picture.Profile)
+		return nil, fmt.Errorf("slates in profile %s are not supported", video.Profile)
 	}
-	rate := picture.FrameRate
+	rate := video.FrameRate
 	if rate < 1 || rate > 120 {
 		rate = slateRate
 	}
@@ -148,19 +148,19 @@ func slateArguments(tracks []streamTrack, text, out string) ([]string, error) {
 	seconds := strconv.Itoa(slateSeconds)
 	args := []string{
 		"-hide_banner", "-nostdin", "-v", "error", "-y",
-		"-f", "lavfi", "-i", fmt.Sprintf("color=c=0x181818:size=%dx%d:rate=%s:duration=%s", picture.Width, picture.Height, fps, seconds),
+		"-f", "lavfi", "-i", fmt.Sprintf("color=c=0x181818:size=%dx%d:rate=%s:duration=%s", video.Width, video.Height, fps, seconds),
 	}
-	withSound := sound != nil && sound.Codec == "AAC"
-	if withSound {
-		args = append(args, "-f", "lavfi", "-i", fmt.Sprintf("anullsrc=sample_rate=%d:channel_layout=%dc:duration=%s", sound.SampleRate, sound.Channels, seconds))
-		if sound.Channels <= 2 {
-			args[len(args)-1] = fmt.Sprintf("anullsrc=sample_rate=%d:channel_layout=%s:duration=%s", sound.SampleRate, []string{1: "mono", 2: "stereo"}[max(1, sound.Channels)], seconds)
+	withAudio := audio != nil && audio.Codec == "AAC"
+	if withAudio {
+		args = append(args, "-f", "lavfi", "-i", fmt.Sprintf("anullsrc=sample_rate=%d:channel_layout=%dc:duration=%s", audio.SampleRate, audio.Channels, seconds))
+		if audio.Channels <= 2 {
+			args[len(args)-1] = fmt.Sprintf("anullsrc=sample_rate=%d:channel_layout=%s:duration=%s", audio.SampleRate, []string{1: "mono", 2: "stereo"}[max(1, audio.Channels)], seconds)
 		}
 	}
 	gop := strconv.Itoa(int(2*rate + 0.5))
 	args = append(args, "-vf", "drawtext=text="+drawn(text)+":expansion=none:fontcolor=white:fontsize=h/12:x=(w-text_w)/2:y=(h-text_h)/2",
 		"-c:v", "libx264", "-profile:v", profile[0], "-pix_fmt", profile[1], "-preset", "medium", "-bf", "0", "-g", gop, "-keyint_min", gop, "-sc_threshold", "0")
-	if withSound {
+	if withAudio {
 		args = append(args, "-c:a", "aac", "-b:a", "64k")
 	}
 	return append(args, "-t", seconds, "-f", "flv", out), nil

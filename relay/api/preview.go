@@ -29,7 +29,7 @@ func preview(of func(context.Context, string) (Picture, error)) http.HandlerFunc
 	turns := make(chan struct{}, maxPreviews)
 	return func(w http.ResponseWriter, r *http.Request) {
 		if of == nil {
-			Problem(w, http.StatusNotImplemented, "this relay makes no pictures", "play the stream")
+			Problem(w, http.StatusNotImplemented, "this relay makes no previews", "play the stream")
 			return
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), previewWait)
@@ -64,6 +64,6 @@ func previewProblem(w http.ResponseWriter, err error) {
 	case errors.As(err, &why):
 		Problem(w, http.StatusUnprocessableEntity, why.Reason, why.Hint)
 	default: // no keyframe arrived in time, or the stream ended
-		Problem(w, http.StatusServiceUnavailable, "there is no picture of it now", "try again in a moment")
+		Problem(w, http.StatusServiceUnavailable, "no preview available now", "try again in a moment")
 	}
 }

@@ -87,12 +87,12 @@ func TestStatIsRead(t *testing.T) {
 	relay := &several{}
 	h := New(Options{Relay: relay, Routes: &fakeRoutes{}, Events: NewEvents(), Metrics: http.NotFoundHandler(), Token: func() string { return "" }})
 	for name, all := range map[string][]Stream{
-		"nothing":        nil,
-		"new":            {{Name: "live/a", State: "live", Publisher: from(0, 0)}},
-		"sound":          {{Name: "live/a", State: "live", Publisher: from(96_000, 97_000), Tracks: video[1:]}},
-		"pictures alone": {{Name: "live/a", State: "live", Publisher: from(2e6, 0), Tracks: video[:1]}},
-		"fast":           {{Name: "live/a", State: "live", Publisher: from(3e9, 1e5), Tracks: video}},
-		"odd codec":      {{Name: "live/a", State: "live", Publisher: from(1, 0), Tracks: []Track{{Codec: "AV1", Level: "5.1 high"}}}},
+		"nothing":     nil,
+		"new":         {{Name: "live/a", State: "live", Publisher: from(0, 0)}},
+		"sound":       {{Name: "live/a", State: "live", Publisher: from(96_000, 97_000), Tracks: video[1:]}},
+		"video alone": {{Name: "live/a", State: "live", Publisher: from(2e6, 0), Tracks: video[:1]}},
+		"fast":        {{Name: "live/a", State: "live", Publisher: from(3e9, 1e5), Tracks: video}},
+		"odd codec":   {{Name: "live/a", State: "live", Publisher: from(1, 0), Tracks: []Track{{Codec: "AV1", Level: "5.1 high"}}}},
 		"many": {
 			{Name: "cam/a", State: "live", Publisher: from(1e6, 1e5), Tracks: video},
 			{Name: "live/a", State: "held"},

@@ -30,17 +30,17 @@ const startWait = 15 * time.Second
 
 // Attach subscribes a viewer to a stream. It waits for a stream that is not live for as long as
 // the viewer's play_wait, or while the stream is being started. Rejections are *ingest.Refusal;
-// NotLive is set if the stream is not live. sound lists the audio codecs of the viewer; see
+// NotLive is set if the stream is not live. audio lists the codecs of the viewer; see
 // stream.Stream.
-func (h *Hub) Attach(ctx context.Context, app, name, protocol string, sound ...packetbuf.Codec) (*stream.Reader, error) {
-	r, _, err := h.subscribe(ctx, app, name, subscribeOptions{protocol: protocol, sound: sound})
+func (h *Hub) Attach(ctx context.Context, app, name, protocol string, audio ...packetbuf.Codec) (*stream.Reader, error) {
+	r, _, err := h.subscribe(ctx, app, name, subscribeOptions{protocol: protocol, audio: audio})
 	return r, err
 }
 
 // Resume is like Attach for a viewer that was cut off at a position. exact reports that it
 // continues with the next packet. See stream.Stream.
-func (h *Hub) Resume(ctx context.Context, app, name, protocol string, at stream.Position, sound ...packetbuf.Codec) (r *stream.Reader, exact bool, err error) {
-	return h.subscribe(ctx, app, name, subscribeOptions{protocol: protocol, sound: sound, at: at})
+func (h *Hub) Resume(ctx context.Context, app, name, protocol string, at stream.Position, audio ...packetbuf.Codec) (r *stream.Reader, exact bool, err error) {
+	return h.subscribe(ctx, app, name, subscribeOptions{protocol: protocol, audio: audio, at: at})
 }
 
 func (h *Hub) subscribe(ctx context.Context, app, name string, w subscribeOptions) (r *stream.Reader, exact bool, err error) {
@@ -80,7 +80,7 @@ func (h *Hub) Expects(name, protocol string) error {
 // subscribeOptions describes a viewer to a stream.
 type subscribeOptions struct {
 	protocol string
-	sound    []packetbuf.Codec
+	audio    []packetbuf.Codec
 	at       stream.Position // where the viewer was cut off; the zero Position matches no stream
 }
 
@@ -110,7 +110,7 @@ func (h *Hub) attach(parent context.Context, name string, w subscribeOptions, pa
 			return nil, false, errClosed
 		}
 		if s != nil {
-			r, exact, err := s.Resume(w.protocol, w.at, w.sound...)
+			r, exact, err := s.Resume(w.protocol, w.at, w.audio...)
 			var keyless *stream.NoKeyframeError
 			switch {
 			case err == nil:

@@ -123,7 +123,7 @@ func TestPlayWait(t *testing.T) {
 		live   bool
 		took   time.Duration
 	}{
-		{"nobody comes", func(*testing.T, *Hub) {}, false, 20 * time.Second},
+		{"no publisher", func(*testing.T, *Hub) {}, false, 20 * time.Second},
 		{"one comes", func(t *testing.T, h *Hub) {
 			time.Sleep(5 * time.Second)
 			publish(t, h, 1, gen.Options{}).run(t, h, 30*time.Second)

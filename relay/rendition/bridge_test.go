@@ -119,7 +119,7 @@ func TestABridgeLastsAsLongAsItIsWanted(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second)
 		if len(s.Status()) != 0 || !strings.Contains(s.said(), errUnwanted.Error()) {
-			t.Errorf("it goes on though nobody wants it: got %s", s.said())
+			t.Errorf("bridge continues although it is not wanted:\n%s", s.said())
 		}
 		s.wantFor(2 * time.Second)
 		if s.Counts().Running != 1 {

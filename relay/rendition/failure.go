@@ -66,7 +66,7 @@ func (f *failure) hint() string {
 	said := strings.ToLower(strings.Join(f.output, "\n"))
 	for _, w := range memoryWords {
 		if f.memory > 0 && strings.Contains(said, w) {
-			return fmt.Sprintf("it reached limits.child_memory (%d MiB): raise it and restart, or publish a smaller picture", f.memory>>20)
+			return fmt.Sprintf("it reached limits.child_memory (%d MiB): raise it and restart, or publish smaller video", f.memory>>20)
 		}
 	}
 	for _, h := range hints {

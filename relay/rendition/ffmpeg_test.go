@@ -26,18 +26,18 @@ func (l *lab) check(wantPictures int) {
 			pictures++
 			key, ok := l.source.packets[p.DTS]
 			if !ok || p.CTO != 0 || key != (p.Kind == packetbuf.Key) {
-				l.t.Errorf("a %v picture at %v and %v, where the stream has one: %v, key: %v", p.Kind, p.DTS, p.CTO, ok, key)
+				l.t.Errorf("got a %v frame at %v and %v, want one of the stream: %v, key: %v", p.Kind, p.DTS, p.CTO, ok, key)
 			}
 		case !l.source.sounds[p.DTS]:
-			l.t.Errorf("a sound at %v where the stream has none", p.DTS)
+			l.t.Errorf("got an audio frame at %v, want none", p.DTS)
 		default:
 			sounds++
 		}
 	}
 	if pictures < wantPictures || sounds < wantPictures {
-		l.t.Errorf("got %d pictures and %d sounds", pictures, sounds)
+		l.t.Errorf("got %d video and %d audio frames", pictures, sounds)
 	}
-	l.t.Logf("%d pictures, %d sounds", pictures, sounds)
+	l.t.Logf("%d video frames, %d audio frames", pictures, sounds)
 }
 
 func TestTimestampsSurvive(t *testing.T) {
@@ -212,7 +212,7 @@ func TestSoundThatComesLater(t *testing.T) {
 				}
 			}
 			if len(l.target.sessions) != 1 || (sounds == 0) != never {
-				t.Errorf("got %d children, %d sounds", len(l.target.sessions), sounds)
+				t.Errorf("got %d children, %d audio frames", len(l.target.sessions), sounds)
 			}
 		})
 	}

@@ -26,7 +26,7 @@ func TestChildEndsWhenNobodyWantsIt(t *testing.T) {
 	until := time.Now().Add(time.Second)
 	l.until("the lease is over", func() bool { return time.Now().After(until) })
 	if isClosed(hopeless) {
-		t.Fatal("it ended although somebody watches")
+		t.Fatal("rendition ended although it has viewers")
 	}
 	l.mu.Lock()
 	l.audience = 0
@@ -150,7 +150,7 @@ func TestNotToBeHad(t *testing.T) {
 	}
 	l.taken = true
 	if _, ok := l.Want(full); ok {
-		t.Error("it is made although somebody publishes it")
+		t.Error("rendition was made although it has another publisher")
 	}
 	l.taken, l.source.over = false, true
 	if _, ok := l.Want(full); ok {

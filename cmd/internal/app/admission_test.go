@@ -85,7 +85,7 @@ func (p *fakeRelay) Join(ctx context.Context, r egress.Request) (egress.Subscrip
 // feed publishes a generated stream in real time until ctx is done.
 func (p *fakeRelay) feed(ctx context.Context, t *testing.T, name string) {
 	t.Helper()
-	sink, err := p.hub.Publish(ctx, ingest.Request{App: "live", Name: name, Protocol: ingest.RTMP, Session: nobody{}})
+	sink, err := p.hub.Publish(ctx, ingest.Request{App: "live", Name: name, Protocol: ingest.RTMP, Session: fakeSession{}})
 	if err != nil {
 		t.Error(err)
 		return
@@ -177,13 +177,13 @@ func told(t *testing.T, all []back) {
 		switch {
 		case b.resumed:
 			if b.err != nil || !b.exact {
-				t.Fatalf("one who resumes: got %+v", b)
+				t.Fatalf("returning viewer: got %+v", b)
 			}
 			in, worst = in+1, max(worst, b.after)
 		case b.err == nil:
 			fresh++
 		case b.retry < 2*time.Second:
-			t.Fatalf("one who is new: got %+v", b)
+			t.Fatalf("new viewer: got %+v", b)
 		default:
 			retries = append(retries, b.retry)
 		}
@@ -312,7 +312,7 @@ func TestTurnsByPriority(t *testing.T) {
 		}
 		synctest.Wait()
 		if took, err := play(egress.ActiveViewer); err != nil || took > 0 {
-			t.Errorf("one who is watching: got %v after %v", err, took)
+			t.Errorf("active viewer: got %v after %v", err, took)
 		}
 		cancel()
 		working.Wait()

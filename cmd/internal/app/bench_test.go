@@ -43,12 +43,12 @@ func start(tb testing.TB, change func(*configs.Config)) *App {
 	return a
 }
 
-// nobody is a publisher session without a connection.
-type nobody struct{}
+// fakeSession is a publisher session without a connection.
+type fakeSession struct{}
 
-func (nobody) ID() string                          { return "bench" }
-func (nobody) RTT() (time.Duration, time.Duration) { return 0, 0 }
-func (nobody) Close(ingest.Cause, string)          {}
+func (fakeSession) ID() string                          { return "bench" }
+func (fakeSession) RTT() (time.Duration, time.Duration) { return 0, 0 }
+func (fakeSession) Close(ingest.Cause, string)          {}
 
 // source publishes to a relay as fast as requested.
 type source struct {
@@ -58,7 +58,7 @@ type source struct {
 
 func publish(tb testing.TB, a *App, o gen.Options) *source {
 	tb.Helper()
-	sink, err := a.relay.hub.Publish(tb.Context(), ingest.Request{App: "live", Name: "bench", Protocol: ingest.RTMP, Session: nobody{}})
+	sink, err := a.relay.hub.Publish(tb.Context(), ingest.Request{App: "live", Name: "bench", Protocol: ingest.RTMP, Session: fakeSession{}})
 	if err != nil {
 		tb.Fatal(err)
 	}

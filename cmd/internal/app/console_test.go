@@ -17,7 +17,7 @@ func BenchmarkConsole(b *testing.B) {
 	const streams = 2000
 	a := start(b, nil)
 	for n := range streams {
-		sink, err := a.relay.hub.Publish(b.Context(), ingest.Request{App: "live", Name: fmt.Sprintf("cam%04d", n), Protocol: ingest.RTMP, Session: nobody{}})
+		sink, err := a.relay.hub.Publish(b.Context(), ingest.Request{App: "live", Name: fmt.Sprintf("cam%04d", n), Protocol: ingest.RTMP, Session: fakeSession{}})
 		if err != nil {
 			b.Fatal(err)
 		}

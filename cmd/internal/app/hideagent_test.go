@@ -43,7 +43,7 @@ func TestSecretsInWordsOfPeers(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := admission.New(admission.Options{Publisher: next, Metrics: metrics, Redact: hidden.Text, IsSecret: hidden.Is})
-	_, _ = p.Publish(t.Context(), ingest.Request{App: "live", Name: "cam", Agent: words, Session: nobody{}})
+	_, _ = p.Publish(t.Context(), ingest.Request{App: "live", Name: "cam", Agent: words, Session: fakeSession{}})
 
 	// The observers' log does not hide secrets here: it has what events have.
 	var told bytes.Buffer

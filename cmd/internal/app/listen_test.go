@@ -142,7 +142,7 @@ func TestCertificates(t *testing.T) {
 	a.Reload(a.settings.get())
 	expect("second")
 	if !strings.Contains(log.String(), "certificate not reloaded") {
-		t.Error("nobody is told")
+		t.Error("client was not told")
 	}
 }
 

@@ -68,11 +68,11 @@ func TestMemoryLimit(t *testing.T) {
 	a.relay.memory.Balance()
 	modest, _ := a.Stream("live/modest")
 	if modest.Buffer.GOPs != 5 {
-		t.Errorf("the modest stream keeps %d groups of pictures, want its 5", modest.Buffer.GOPs)
+		t.Errorf("the modest stream keeps %d GOPs, want its 5", modest.Buffer.GOPs)
 	}
 	for i := range 12 {
 		if s, _ := a.Stream(fmt.Sprintf("live/greedy%d", i)); s.Buffer.GOPs < 1 {
-			t.Errorf("greedy stream %d keeps no group of pictures, want its newest at least", i)
+			t.Errorf("greedy stream %d keeps no GOP, want its newest at least", i)
 		}
 	}
 	if used := a.relay.memory.Used(); used > limit {

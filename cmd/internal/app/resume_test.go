@@ -157,7 +157,7 @@ func TestCutAHundredTimes(t *testing.T) {
 	one := publish(t, a, gen.Options{Source: 1, BFrames: 2})
 	one.pushFor(t, 5*time.Second)
 	u := stay(t, a, "/live/bench.flv")
-	first := u.until(t, 0, one.push(t)) // its start and a picture or more
+	first := u.until(t, 0, one.push(t)) // its start and at least one frame
 	c := &cutting{}
 	c.read(t, play(t, a, "/live/bench.flv"), first) //nolint:bodyclose // ends with the test
 	from, edge, inFiller, have := one, 0, 0, 0
@@ -170,7 +170,7 @@ func TestCutAHundredTimes(t *testing.T) {
 		case 65:
 			from = publish(t, a, gen.Options{Source: 2, Width: 640, Height: 360, GOP: 20})
 		}
-		if from == nil { // held: made pictures and silence come by themselves
+		if from == nil { // held: synthesized frames and silence arrive without a publisher
 			have = u.until(t, have, nil)
 		} else {
 			var last *packetbuf.Packet

@@ -49,7 +49,7 @@ func protected(t *testing.T) *fakeRelay {
 // show publishes live/cam until its end function is called with a cause.
 func (p *fakeRelay) show(t *testing.T, source uint32) (end func(ingest.Cause)) {
 	t.Helper()
-	sink, err := p.hub.Publish(t.Context(), ingest.Request{App: "live", Name: "cam", Protocol: ingest.RTMP, Session: nobody{}})
+	sink, err := p.hub.Publish(t.Context(), ingest.Request{App: "live", Name: "cam", Protocol: ingest.RTMP, Session: fakeSession{}})
 	if err != nil {
 		t.Fatal(err)
 	}

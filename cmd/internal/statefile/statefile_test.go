@@ -61,7 +61,7 @@ func TestCorruptStateIsSetAside(t *testing.T) {
 	}
 }
 
-// A place where nothing can be written is told of at the start.
+// A directory that is not writable is reported at start.
 func TestStateThatCannotBeKept(t *testing.T) {
 	_, err := Load(filepath.Join(t.TempDir(), "none", "state.json"), slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "state.file") {

@@ -165,7 +165,7 @@ func TestCut(t *testing.T) {
 		"reordered":    {BFrames: 2},
 		"ntsc":         {FPS: 29.97, SampleRate: 44100},
 		"sound":        {NoVideo: true},
-		"pictures":     {NoAudio: true},
+		"video alone":  {NoAudio: true},
 		"mp3":          {AudioCodec: packetbuf.MP3, SampleRate: 44100},
 		"opus":         {AudioCodec: packetbuf.Opus},
 		"two a second": {FPS: 2},

@@ -17,7 +17,7 @@ import (
 // A stream that is held for longer than the playlist and the buffer last has no discontinuity
 // and no part above the part target, and a viewer that joins then finds a keyframe.
 func TestHeldLong(t *testing.T) {
-	for name, o := range map[string]gen.Options{"both": {}, "pictures": {NoAudio: true}} {
+	for name, o := range map[string]gen.Options{"both": {}, "video alone": {NoAudio: true}} {
 		t.Run(name, func(t *testing.T) {
 			story(t, func(b *bench) { b.config.Hold = 5 * time.Minute }, func(b *bench) {
 				p := b.publish(o)

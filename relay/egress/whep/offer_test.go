@@ -125,13 +125,13 @@ func TestReadOffer(t *testing.T) {
 		offer        string
 		video, audio bool
 	}{
-		"both":       {both, true, true},
-		"sendrecv":   {strings.ReplaceAll(both, "a=recvonly", "a=sendrecv"), true, true},
-		"said once":  {strings.Replace(strings.ReplaceAll(both, "a=recvonly\r\n", ""), "t=0 0\r\n", "t=0 0\r\na=recvonly\r\n", 1), true, true},
-		"unsaid":     {strings.ReplaceAll(both, "a=recvonly\r\n", ""), true, true},
-		"sendonly":   {strings.ReplaceAll(both, "a=recvonly", "a=sendonly"), false, false},
-		"no sound":   {both[:strings.Index(both, "m=audio")], true, false},
-		"no picture": {strings.Replace(both, "a=recvonly", "a=inactive", 1), false, true},
+		"both":      {both, true, true},
+		"sendrecv":  {strings.ReplaceAll(both, "a=recvonly", "a=sendrecv"), true, true},
+		"said once": {strings.Replace(strings.ReplaceAll(both, "a=recvonly\r\n", ""), "t=0 0\r\n", "t=0 0\r\na=recvonly\r\n", 1), true, true},
+		"unsaid":    {strings.ReplaceAll(both, "a=recvonly\r\n", ""), true, true},
+		"sendonly":  {strings.ReplaceAll(both, "a=recvonly", "a=sendonly"), false, false},
+		"no sound":  {both[:strings.Index(both, "m=audio")], true, false},
+		"no video":  {strings.Replace(both, "a=recvonly", "a=inactive", 1), false, true},
 	} {
 		w, err := readOffer(tt.offer)
 		if err != nil || (w.video != nil) != tt.video || (w.audio != nil) != tt.audio {
@@ -244,7 +244,7 @@ func TestAnswers(t *testing.T) {
 // Video without a configuration, such as VP8, is answered with its codec.
 func TestAnswersWithoutConfiguration(t *testing.T) {
 	h := newHouse(t, nil)
-	h.template.picture = packetbuf.VP8
+	h.template.videoCodec = packetbuf.VP8
 	w := h.post(t, offerText(t, "chromium"))
 	if answer := w.body.String(); w.status != http.StatusCreated || !strings.Contains(answer, "VP8/90000") || strings.Contains(answer, "H264") {
 		t.Errorf("got status %d\n%s", w.status, answer)

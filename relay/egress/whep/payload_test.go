@@ -134,7 +134,7 @@ func TestH264(t *testing.T) {
 		in   [][]byte
 		want [][]byte
 	}{
-		{"a small picture", packetbuf.Delta, [][]byte{unit(slice, 100)}, [][]byte{unit(slice, 100)}},
+		{"a small frame", packetbuf.Delta, [][]byte{unit(slice, 100)}, [][]byte{unit(slice, 100)}},
 		{"a keyframe gets the parameter sets", packetbuf.Key, [][]byte{unit(idr, 3000)}, append(slices.Clone(own), unit(idr, 3000))},
 		{"one with its own does not", packetbuf.Key, [][]byte{other[0], other[1], unit(idr, 30)}, [][]byte{other[0], other[1], unit(idr, 30)}},
 		{"one with half of its own does", packetbuf.Key, [][]byte{other[1], unit(idr, 30)}, append(slices.Clone(own), other[1], unit(idr, 30))},
@@ -143,8 +143,8 @@ func TestH264(t *testing.T) {
 		{"empty units", packetbuf.Delta, [][]byte{{}, unit(slice, 50), {}}, [][]byte{unit(slice, 50)}},
 		{"types that RTP has for itself", packetbuf.Delta, [][]byte{unit(28, 50), unit(24, 50), unit(0, 50), unit(slice, 9)}, [][]byte{unit(slice, 9)}},
 		{"slices", packetbuf.Delta, [][]byte{unit(slice, 1500), unit(slice, 1160), unit(slice, 1161)}, [][]byte{unit(slice, 1500), unit(slice, 1160), unit(slice, 1161)}},
-		{"a B picture", packetbuf.Disposable, [][]byte{bSlice}, nil},
-		{"a B picture to which others refer", packetbuf.Delta, [][]byte{{delimiter, 0xf0}, {2<<5 | codec.NALSlice, 0b1_010_1_111, 0x88}}, nil},
+		{"a B-frame", packetbuf.Disposable, [][]byte{bSlice}, nil},
+		{"a referenced B-frame", packetbuf.Delta, [][]byte{{delimiter, 0xf0}, {2<<5 | codec.NALSlice, 0b1_010_1_111, 0x88}}, nil},
 		{"disposable, but no B", packetbuf.Disposable, [][]byte{unit(codec.NALSlice, 40)}, [][]byte{unit(codec.NALSlice, 40)}},
 		{"nothing", packetbuf.Delta, nil, nil},
 	}
@@ -228,7 +228,7 @@ func TestHEVC(t *testing.T) {
 		kind     packetbuf.Kind
 		in, want [][]byte
 	}{
-		{"a picture", packetbuf.Delta, [][]byte{nal(aud, 3), nal(trail, 5000), nal(fd, 30)}, [][]byte{nal(trail, 5000)}},
+		{"a frame", packetbuf.Delta, [][]byte{nal(aud, 3), nal(trail, 5000), nal(fd, 30)}, [][]byte{nal(trail, 5000)}},
 		{"a keyframe", packetbuf.Key, [][]byte{nal(idr, 1160)}, append(slices.Clone(own), nal(idr, 1160))},
 		{"one with its own sets", packetbuf.Key, append(slices.Clone(own), nal(idr, 1161)), append(slices.Clone(own), nal(idr, 1161))},
 		{"a type that RTP has for itself", packetbuf.Delta, [][]byte{nal(fu, 40), nal(trail, 40)}, [][]byte{nal(trail, 40)}},

@@ -157,12 +157,12 @@ func (h *fakeRelay) end() {
 
 // fakeSubscription is the subscription of one viewer. It is guarded by the mutex of its fakeRelay.
 type fakeSubscription struct {
-	h        *fakeRelay
-	packets  []*packetbuf.Packet
-	configs  packetbuf.Configs
-	picture  packetbuf.Codec // video codec without a configuration
-	reorders bool
-	answers  bool // the publisher can be asked for keyframes
+	h                  *fakeRelay
+	packets            []*packetbuf.Packet
+	configs            packetbuf.Configs
+	videoCodec         packetbuf.Codec // video codec without a configuration
+	reorders           bool
+	acceptsKeyRequests bool // the publisher can be asked for keyframes
 
 	at, closed, keys, rewinds int
 	more                      chan struct{} // closed when more packets are available
@@ -198,7 +198,7 @@ func (p *fakeSubscription) VideoCodec() packetbuf.Codec {
 	if c := p.configs[packetbuf.Video]; c != nil {
 		return c.Codec
 	}
-	return p.picture
+	return p.videoCodec
 }
 
 func (p *fakeSubscription) Config(tr packetbuf.Track) *packetbuf.Packet { return p.configs[tr] }
@@ -207,7 +207,7 @@ func (p *fakeSubscription) Close()                                      { p.h.no
 
 func (p *fakeSubscription) RequestKey() bool {
 	p.h.note(&p.keys, 1)
-	return p.answers
+	return p.acceptsKeyRequests
 }
 
 func (p *fakeSubscription) Rewind() bool {

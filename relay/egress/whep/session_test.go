@@ -128,7 +128,7 @@ func TestMissingPacket(t *testing.T) {
 func TestPictureLossRequestsKeyframe(t *testing.T) {
 	h, f, w := playingViewer(t, nil)
 	h.mu.Lock()
-	h.subs[0].answers = true
+	h.subs[0].acceptsKeyRequests = true
 	h.mu.Unlock()
 	w.sendFeedback(t, &rtcp.PictureLossIndication{MediaSSRC: uint32((<-w.tracks).SSRC())})
 	asked := func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.subs[0].keys > 0 }
