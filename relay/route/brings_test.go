@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Brings and Want agree where the first group of two that match has no room and the second carries the
-// stream already.
-func TestBringsTriesEachGroupAsWantDoes(t *testing.T) {
-	first, second := pulls(nil, "a:1935"), pulls(nil, "b:1935")
+// TestBringsAgreesWithWant checks two groups that match a stream: the first has no room, the second may
+// already carry the stream.
+func TestBringsAgreesWithWant(t *testing.T) {
+	first, second := pullGroup(nil, "a:1935"), pullGroup(nil, "b:1935")
 	second.Name = "second"
 	waiting := func(g Group) *runner { return &runner{group: g, started: time.Now(), allFailed: make(chan struct{})} }
 	for _, c := range []struct {
@@ -26,10 +26,10 @@ func TestBringsTriesEachGroupAsWantDoes(t *testing.T) {
 				r.runners[runnerKey{fmt.Sprintf("cam/none%d", i), "origin"}] = waiting(first)
 			}
 			if _, ok := r.Want("cam/one"); ok != c.want {
-				t.Fatalf("Want: %v, want %v", ok, c.want)
+				t.Fatalf("Want: got %v, want %v", ok, c.want)
 			}
 			if got := r.Brings("cam/one"); got != c.want {
-				t.Errorf("Brings: %v, want %v as Want", got, c.want)
+				t.Errorf("Brings: got %v, want %v as Want", got, c.want)
 			}
 		})
 	}

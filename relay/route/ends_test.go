@@ -15,75 +15,79 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// Nobody goes on dialling a dead host for a stream that is over.
-func TestRunnerEndsWithItsStreamThoughNothingIsUp(t *testing.T) {
-	inWorld(t, func(w *world) {
+// TestRunnerEndsWithStreamWhileHostIsDown checks that a dead host is not dialed any more once the stream
+// has ended.
+func TestRunnerEndsWithStreamWhileHostIsDown(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
 		stop := w.publish(w.hub, "live/cam", gen.Options{})
 		time.Sleep(20 * time.Second)
 		stop()
-		w.wait("the stream ends", 10*time.Second, func() bool { return w.hub.Find("live/cam") == nil })
-		w.wait("the runner ends", 5*time.Second, func() bool { return len(w.routes.Status(time.Now(), false)) == 0 })
-	}, pushes(nil, "a:1935"))
+		w.waitFor("the stream ends", 10*time.Second, func() bool { return w.hub.Find("live/cam") == nil })
+		w.waitFor("the runner ends", 5*time.Second, func() bool { return len(w.routes.Status(time.Now(), false)) == 0 })
+	}, pushGroup(nil, "a:1935"))
 }
 
-// The same where the connection breaks while the last of a stream that is over is sent.
-func TestRunnerEndsThatBreaksAfterItsStream(t *testing.T) {
-	inWorld(t, func(w *world) {
-		w.late = 3 * time.Second
-		a := w.far("a:1935")
+// TestRunnerEndsWhenPushBreaksAfterStream breaks the connection while the last packets of an ended stream
+// are being sent.
+func TestRunnerEndsWhenPushBreaksAfterStream(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
+		w.endDelay = 3 * time.Second
+		a := w.destination("a:1935")
 		stop := w.publish(w.hub, "live/cam", gen.Options{})
-		w.wait("a receives", time.Second, a.receiving)
+		w.waitFor("a receives", time.Second, a.receiving)
 		time.Sleep(5 * time.Second)
 		stop()
-		w.wait("the stream ends", 10*time.Second, func() bool { return w.hub.Find("live/cam") == nil })
-		a.down()
-		w.wait("the runner ends", 10*time.Second, func() bool { return len(w.routes.Status(time.Now(), false)) == 0 })
-	}, pushes(nil, "a:1935"))
+		w.waitFor("the stream ends", 10*time.Second, func() bool { return w.hub.Find("live/cam") == nil })
+		a.kill()
+		w.waitFor("the runner ends", 10*time.Second, func() bool { return len(w.routes.Status(time.Now(), false)) == 0 })
+	}, pushGroup(nil, "a:1935"))
 }
 
-// A stream that comes again before the push of the one before has come to its end is pushed.
-func TestStreamComesAgainWhileItsPushEnds(t *testing.T) {
-	inWorld(t, func(w *world) {
-		w.late = 3 * time.Second
-		a := w.far("a:1935")
+// TestStreamReturnsWhilePushEnds checks that a stream is pushed that is published again before the
+// previous push has ended.
+func TestStreamReturnsWhilePushEnds(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
+		w.endDelay = 3 * time.Second
+		a := w.destination("a:1935")
 		stop := w.publish(w.hub, "live/cam", gen.Options{})
-		w.wait("a receives", time.Second, a.receiving)
+		w.waitFor("a receives", time.Second, a.receiving)
 		time.Sleep(5 * time.Second)
 		stop()
-		w.wait("the stream ends", 10*time.Second, func() bool { return w.hub.Find("live/cam") == nil })
+		w.waitFor("the stream ends", 10*time.Second, func() bool { return w.hub.Find("live/cam") == nil })
 		w.publish(w.hub, "live/cam", gen.Options{Source: 2})
-		w.wait("a receives again", 10*time.Second, func() bool { return len(a.connections()) == 2 && a.receiving() })
-	}, pushes(nil, "a:1935"))
+		w.waitFor("a receives again", 10*time.Second, func() bool { return len(a.connections()) == 2 && a.receiving() })
+	}, pushGroup(nil, "a:1935"))
 }
 
-// A reload that brings the first groups finds the streams that are live.
-func TestReloadBringsTheFirstGroup(t *testing.T) {
-	inWorld(t, func(w *world) {
-		a := w.far("a:1935")
+// TestReloadOfFirstGroup checks that a reload that adds the first group applies to live streams.
+func TestReloadOfFirstGroup(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
+		a := w.destination("a:1935")
 		w.publish(w.hub, "live/cam", gen.Options{})
 		time.Sleep(5 * time.Second)
-		w.routes.Reload([]Group{pushes(nil, "a:1935")}, policy.DefaultBreaker())
-		w.wait("a receives", 2*time.Second, a.receiving)
+		w.routes.Reload([]Group{pushGroup(nil, "a:1935")}, policy.DefaultBreaker())
+		w.waitFor("a receives", 2*time.Second, a.receiving)
 	})
 }
 
-// What a connection missed is not forgotten by one after it that breaks before it has sent.
-func TestMissedSurvivesAConnectionThatSentNothing(t *testing.T) {
-	inWorld(t, func(w *world) {
-		a := w.far("a:1935")
+// TestMissedSurvivesConnectionWithoutMedia checks that packets that a connection missed are still replayed
+// after another connection that broke before it sent anything.
+func TestMissedSurvivesConnectionWithoutMedia(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
+		a := w.destination("a:1935")
 		w.publish(w.hub, "live/cam", gen.Options{})
-		w.wait("a receives", time.Second, a.receiving)
+		w.waitFor("a receives", time.Second, a.receiving)
 		time.Sleep(10 * time.Second)
 		w.mu.Lock()
-		w.mute = 1
+		w.silentTaps = 1
 		w.mu.Unlock()
-		a.down()
-		a.up()
-		w.wait("a connection without media", 5*time.Second, func() bool { return len(a.connections()) == 2 })
-		a.down()
+		a.kill()
+		a.start()
+		w.waitFor("a connection without media", 5*time.Second, func() bool { return len(a.connections()) == 2 })
+		a.kill()
 		time.Sleep(time.Second)
-		a.up()
-		w.wait("a receives", 10*time.Second, a.receiving)
+		a.start()
+		w.waitFor("a receives", 10*time.Second, a.receiving)
 		time.Sleep(5 * time.Second)
 		seen := map[uint64]bool{}
 		last := uint64(0)
@@ -97,36 +101,37 @@ func TestMissedSurvivesAConnectionThatSentNothing(t *testing.T) {
 		}
 		for n := range last {
 			if !seen[n] {
-				t.Fatalf("of %d pictures %d are missing, %d for one", last, int(last)-len(seen)+1, n)
+				t.Fatalf("of %d video frames %d are missing, for example %d", last, int(last)-len(seen)+1, n)
 			}
 		}
-	}, pushes(func(g *Group) { g.Missed = true }, "a:1935"))
+	}, pushGroup(func(g *Group) { g.Missed = true }, "a:1935"))
 }
 
-// Where the ladder begins below the whole stream, its top is no fault of the route.
-func TestLadderThatBeginsBelowTheWholeStream(t *testing.T) {
-	inWorld(t, func(w *world) {
-		a := w.far("a:1935")
-		w.far("b:1935")
+// TestLadderBelowFullStream checks that a ladder whose top is below the whole stream does not lower the
+// score of the route.
+func TestLadderBelowFullStream(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
+		a := w.destination("a:1935")
+		w.destination("b:1935")
 		w.publish(w.hub, "live/cam", gen.Options{})
-		w.wait("a receives", time.Second, a.receiving)
+		w.waitFor("a receives", time.Second, a.receiving)
 		time.Sleep(3 * time.Minute)
 		if n := w.switches(); n > 0 {
-			t.Errorf("%d switches: %q", n, w.happened(Switched))
+			t.Errorf("got %d switches, want 0: %q", n, w.eventsOf(Switched))
 		}
 		if s := w.routes.Status(time.Now(), true)[0]; s.Connections[0].Score.Value < 0.8 {
-			t.Errorf("%+v", s.Connections[0].Score)
+			t.Errorf("got score %+v, want at least 0.8", s.Connections[0].Score)
 		}
-	}, pushes(func(g *Group) { g.Ladder = []policy.Place{{Rung: policy.Audio}} }, "a:1935", "b:1935"))
+	}, pushGroup(func(g *Group) { g.Ladder = []policy.Place{{Rung: policy.Audio}} }, "a:1935", "b:1935"))
 }
 
-// What the ladder leaves out counts in the score that is shown, as it does in the one that
-// decides.
-func TestScoreIsShownWithTheRung(t *testing.T) {
-	inWorld(t, func(w *world) {
-		a := w.far("a:1935")
+// TestStatusScoreIncludesRung checks that the score shown includes what the ladder drops, as the one that
+// decides does.
+func TestStatusScoreIncludesRung(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
+		a := w.destination("a:1935")
 		w.publish(w.hub, "live/cam", gen.Options{})
-		w.wait("a receives", time.Second, a.receiving)
+		w.waitFor("a receives", time.Second, a.receiving)
 		time.Sleep(10 * time.Second)
 		for _, run := range w.routes.runners {
 			run.mu.Lock()
@@ -136,39 +141,40 @@ func TestScoreIsShownWithTheRung(t *testing.T) {
 		}
 		shown, without := w.routes.Status(time.Now(), true)[0], w.routes.Status(time.Now(), false)[0]
 		if shown.Connections[0].Score.Value != without.Connections[0].Score.Value {
-			t.Errorf("%+v with history, %+v without", shown.Connections[0].Score, without.Connections[0].Score)
+			t.Errorf("got score %+v with history and %+v without, want them equal", shown.Connections[0].Score, without.Connections[0].Score)
 		}
 		if of, none := w.routes.StatusOf(time.Now(), "live/cam"), w.routes.StatusOf(time.Now(), "live/ca"); len(none) != 0 || len(of) != 1 || of[0].Connections[0].Score.Value != shown.Connections[0].Score.Value {
-			t.Errorf("of the stream %+v, of another %+v", of, none)
+			t.Errorf("got status %+v for the stream and %+v for another, want one and none", of, none)
 		}
-	}, pushes(nil, "a:1935"))
+	}, pushGroup(nil, "a:1935"))
 }
 
-// A change of codecs that no connection survives is over with the GOP that it happens in, also
-// where what was missed is sent again: nothing of before is.
+// TestCodecChangeWithReplay changes codecs, which requires a new connection. The change must not take
+// longer than the GOP in which it happens, also if missed packets are replayed: none from before the
+// change may be.
 func TestCodecChangeWithReplay(t *testing.T) {
-	inWorld(t, func(w *world) {
-		a := w.far("a:1935")
+	withRelay(t, func(w *testRelay) {
+		a := w.destination("a:1935")
 		stop := w.publish(w.hub, "live/cam", gen.Options{})
-		w.wait("a receives", time.Second, a.receiving)
+		w.waitFor("a receives", time.Second, a.receiving)
 		time.Sleep(10 * time.Second)
 		stop()
 		w.publish(w.hub, "live/cam", gen.Options{Source: 2, AudioCodec: packetbuf.MP3})
 		began := time.Now()
 		time.Sleep(15 * time.Second)
-		if n := len(w.happened(Broke)); n > 3 {
-			t.Errorf("%d breaks: %q", n, w.happened(Dialed, Carries, Broke))
+		if n := len(w.eventsOf(Broke)); n > 3 {
+			t.Errorf("got %d breaks, want at most 3: %q", n, w.eventsOf(Dialed, Carries, Broke))
 		}
 		if !a.receiving() {
-			t.Errorf("a does not receive %v after the change", time.Since(began))
+			t.Errorf("a receives nothing %v after the change", time.Since(began))
 		}
-	}, pushes(func(g *Group) { g.Missed = true }, "a:1935"))
+	}, pushGroup(func(g *Group) { g.Missed = true }, "a:1935"))
 }
 
-// An origin that has not got what is asked of it and does not say so lives all the same: those
-// who ask for the like do not keep others from it.
-func TestNamesThatNeverComeDoNotOpenTheBreaker(t *testing.T) {
-	inWorld(t, func(w *world) {
+// TestUnknownNamesDoNotOpenBreaker checks an origin that does not answer requests for streams it does not
+// have. It is not down: such requests must not keep other viewers from it.
+func TestUnknownNamesDoNotOpenBreaker(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
 		a := w.origin("a:1935")
 		a.silent = true
 		w.publish(a, "cam/one", gen.Options{Source: 1})
@@ -176,7 +182,7 @@ func TestNamesThatNeverComeDoNotOpenTheBreaker(t *testing.T) {
 		for _, name := range []string{"none1", "none2", "none3", "none4", "none5", "none6", "none7", "none8"} {
 			waiting.Go(func() {
 				if _, _, err := w.watch("cam", name); err == nil {
-					t.Errorf("%s is there", name)
+					t.Errorf("got stream %s, want an error", name)
 				}
 			})
 		}
@@ -184,7 +190,7 @@ func TestNamesThatNeverComeDoNotOpenTheBreaker(t *testing.T) {
 		time.Sleep(6 * time.Second)
 		for _, b := range w.routes.Breakers(time.Now()) {
 			if b.State != policy.Closed {
-				t.Errorf("%+v", b)
+				t.Errorf("got breaker %+v, want closed", b)
 			}
 		}
 		v, _, err := w.watch("cam", "one")
@@ -193,18 +199,18 @@ func TestNamesThatNeverComeDoNotOpenTheBreaker(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		v.check(t)
-	}, pulls(nil, "a:1935"))
+	}, pullGroup(nil, "a:1935"))
 }
 
-// Who ends the routes does not wait long for far sides that hang.
-func TestCloseDoesNotWaitForWhoHangs(t *testing.T) {
-	inWorld(t, func(w *world) {
-		a, b := w.far("a:1935"), w.origin("b:1935")
+// TestCloseDoesNotWaitForHangingServers closes the routes while all servers hang.
+func TestCloseDoesNotWaitForHangingServers(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
+		a, b := w.destination("a:1935"), w.origin("b:1935")
 		w.publish(b, "cam/one", gen.Options{Source: 1})
 		w.publish(w.hub, "live/cam", gen.Options{})
 		w.publish(w.hub, "live/cam2", gen.Options{})
-		w.wait("a receives", time.Second, a.receiving)
-		w.wait("the pull is live", 5*time.Second, func() bool {
+		w.waitFor("a receives", time.Second, a.receiving)
+		w.waitFor("the pull is live", 5*time.Second, func() bool {
 			s := w.hub.Find("cam/one")
 			return s != nil && s.State() == lifecycle.Live
 		})
@@ -213,54 +219,56 @@ func TestCloseDoesNotWaitForWhoHangs(t *testing.T) {
 		began := time.Now()
 		w.routes.Close(context.Background())
 		if took := time.Since(began); took > 4*time.Second {
-			t.Errorf("it took %v", took)
+			t.Errorf("Close took %v, want at most 4s", took)
 		}
 		w.routes.Close(context.Background())
-	}, pushes(nil, "a:1935"), pulls(func(g *Group) { g.OnDemand, g.Match = false, "cam/one" }, "b:1935"))
+	}, pushGroup(nil, "a:1935"), pullGroup(func(g *Group) { g.OnDemand, g.Match = false, "cam/one" }, "b:1935"))
 }
 
-// A pull that ends with the relay is no unpublish of its stream.
-func TestPullsEndAsAShutdown(t *testing.T) {
-	inWorld(t, func(w *world) {
+// TestCloseEndsPullsAsShutdown checks that a pull that ends with the relay does not count as an unpublish.
+func TestCloseEndsPullsAsShutdown(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
 		origin := w.origin("b:1935")
 		w.publish(origin, "cam/one", gen.Options{Source: 1})
 		live := func() bool {
 			s := w.hub.Find("cam/one")
 			return s != nil && s.State() == lifecycle.Live
 		}
-		w.wait("the pull is live", 5*time.Second, live)
+		w.waitFor("the pull is live", 5*time.Second, live)
 		s := w.hub.Find("cam/one")
 		w.routes.Close(context.Background())
 		got := s.Snapshot(time.Now()).Breaks
 		if want := map[ingest.Cause]int{ingest.Shutdown: 1}; !maps.Equal(got, want) {
-			t.Errorf("got the breaks %v, want %v", got, want)
+			t.Errorf("got breaks %v, want %v", got, want)
 		}
-	}, pulls(func(g *Group) { g.OnDemand, g.Match = false, "cam/one" }, "b:1935"))
+	}, pullGroup(func(g *Group) { g.OnDemand, g.Match = false, "cam/one" }, "b:1935"))
 }
 
-// A viewer is told soon that the relay does not take the stream that was brought in for it.
-func TestPullThatIsRefusedIsHopeless(t *testing.T) {
-	inWorld(t, func(w *world) {
+// TestRejectedPullFailsFast checks that a viewer gets an error soon if the relay rejects the stream pulled
+// for it.
+func TestRejectedPullFailsFast(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
 		a := w.origin("a:1935")
 		w.publish(a, "cam/one", gen.Options{Source: 1})
 		w.publish(w.hub, "other/cam", gen.Options{})
-		w.hub.Reload(1) // and that is one
+		w.hub.Reload(1) // at most one stream, and other/cam is one
 		began := time.Now()
 		if _, _, err := w.watch("cam", "one"); err == nil {
-			t.Fatal("it is there")
+			t.Fatal("got a stream, want an error")
 		}
 		if took := time.Since(began); took > 3*time.Second {
-			t.Errorf("it took %v", took)
+			t.Errorf("the error took %v, want at most 3s", took)
 		}
-	}, pulls(nil, "a:1935"))
+	}, pullGroup(nil, "a:1935"))
 }
 
-// Who ends the routes may have less time than a far side is given.
-func TestCloseHurries(t *testing.T) {
-	inWorld(t, func(w *world) {
-		a := w.far("a:1935")
+// TestCloseHonorsContext checks that Close ends with its context, even if that is sooner than the timeout
+// for servers.
+func TestCloseHonorsContext(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
+		a := w.destination("a:1935")
 		w.publish(w.hub, "live/cam", gen.Options{})
-		w.wait("a receives", time.Second, a.receiving)
+		w.waitFor("a receives", time.Second, a.receiving)
 		w.net.Do(faultnet.Hang, faultnet.Both)
 		time.Sleep(2 * time.Second)
 		ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
@@ -268,16 +276,16 @@ func TestCloseHurries(t *testing.T) {
 		began := time.Now()
 		w.routes.Close(ctx)
 		if took := time.Since(began); took > time.Second {
-			t.Errorf("it took %v", took)
+			t.Errorf("Close took %v, want at most 1s", took)
 		}
-	}, pushes(nil, "a:1935"))
+	}, pushGroup(nil, "a:1935"))
 }
 
-// A reload that changes where a stream is pulled from throws nobody out, also where a stream
-// that is unpublished ends at once.
-func TestReloadOfAPullKeepsItsViewers(t *testing.T) {
-	group := pulls(nil, "a:1935")
-	inWorld(t, func(w *world) {
+// TestReloadOfPullKeepsViewers checks that a reload that changes the origin does not disconnect viewers,
+// even with a stream that ends at once when unpublished.
+func TestReloadOfPullKeepsViewers(t *testing.T) {
+	group := pullGroup(nil, "a:1935")
+	withRelay(t, func(w *testRelay) {
 		a, b := w.origin("a:1935"), w.origin("b:1935")
 		w.publish(a, "cam/one", gen.Options{Source: 1})
 		w.publish(b, "cam/one", gen.Options{Source: 2})
@@ -289,15 +297,16 @@ func TestReloadOfAPullKeepsItsViewers(t *testing.T) {
 		c.HoldUnpublish = 0
 		w.hub.Find("cam/one").Configure(c)
 		time.Sleep(5 * time.Second)
-		w.routes.Reload([]Group{pulls(nil, "b:1935")}, policy.DefaultBreaker())
-		w.wait("b is seen", 5*time.Second, func() bool { return v.from(2) > 0 })
+		w.routes.Reload([]Group{pullGroup(nil, "b:1935")}, policy.DefaultBreaker())
+		w.waitFor("frames of b", 5*time.Second, func() bool { return v.framesFrom(2) > 0 })
 		v.check(t)
 	}, group)
 }
 
-// What a publisher was asked for says nothing to the publisher of a stream that comes after.
-func TestCeilingEndsWithItsStream(t *testing.T) {
-	inWorld(t, func(w *world) {
+// TestCeilingEndsWithStream checks that the bit rate limit of a publisher does not apply to the publisher
+// of a later stream.
+func TestCeilingEndsWithStream(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
 		stop := w.publish(w.hub, "live/cam", gen.Options{})
 		time.Sleep(5 * time.Second)
 		stop()
@@ -305,13 +314,13 @@ func TestCeilingEndsWithItsStream(t *testing.T) {
 		w.routes.mu.Lock()
 		before := w.routes.ceilings["live/cam"]
 		w.routes.mu.Unlock()
-		w.wait("the stream ends", 10*time.Second, func() bool { return w.hub.Find("live/cam") == nil })
+		w.waitFor("the stream ends", 10*time.Second, func() bool { return w.hub.Find("live/cam") == nil })
 		w.publish(w.hub, "live/cam", gen.Options{})
 		time.Sleep(3 * time.Second)
 		w.routes.mu.Lock()
 		defer w.routes.mu.Unlock()
 		if after := w.routes.ceilings["live/cam"]; before == nil || after == nil || after == before {
-			t.Errorf("%p before, %p after", before, after)
+			t.Errorf("got ceiling %p before and %p after, want different ones", before, after)
 		}
-	}, pushes(nil, "a:1935"))
+	}, pushGroup(nil, "a:1935"))
 }

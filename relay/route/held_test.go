@@ -8,16 +8,16 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// A stream that is held without a filler sends nothing: what stands between is told that the
-// push lives, and it goes on when the stream does.
+// TestHeldPushStaysAlive holds a stream without a filler, so that no media is sent. The push must send
+// keep-alives for the network in between, and must continue with the stream.
 func TestHeldPushStaysAlive(t *testing.T) {
-	inWorld(t, func(w *world) {
-		a := w.far("a:1935")
-		a.down()
+	withRelay(t, func(w *testRelay) {
+		a := w.destination("a:1935")
+		a.kill()
 		a.silent = true
-		a.up()
+		a.start()
 		stop := w.publish(w.hub, "live/cam", gen.Options{})
-		w.wait("a receives", time.Second, a.receiving)
+		w.waitFor("a receives", time.Second, a.receiving)
 		c := settings{}.Stream("")
 		c.Freeze, c.HoldUnpublish = false, 10*time.Minute
 		w.hub.Find("live/cam").Configure(c)
@@ -28,13 +28,13 @@ func TestHeldPushStaysAlive(t *testing.T) {
 			before := w.net.Wire(0).Bytes(faultnet.Up)
 			time.Sleep(15 * time.Second)
 			if w.net.Wire(0).Bytes(faultnet.Up) == before {
-				t.Fatal("nothing was sent for 15 s")
+				t.Fatal("got no bytes sent for 15 s, want keep-alives")
 			}
 		}
 		w.publish(w.hub, "live/cam", gen.Options{Source: 2})
-		w.wait("a receives", 2*time.Second, a.receiving)
-		if n := len(w.happened(Broke)); n > 0 || len(a.connections()) != 1 {
-			t.Errorf("%d breaks, %d connections", n, len(a.connections()))
+		w.waitFor("a receives", 2*time.Second, a.receiving)
+		if n := len(w.eventsOf(Broke)); n > 0 || len(a.connections()) != 1 {
+			t.Errorf("got %d breaks and %d connections, want 0 and 1", n, len(a.connections()))
 		}
-	}, pushes(nil, "a:1935"))
+	}, pushGroup(nil, "a:1935"))
 }

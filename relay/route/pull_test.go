@@ -16,24 +16,24 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// viewer takes a stream and checks that it goes on.
+// viewer reads a stream and checks that it continues.
 type viewer struct {
-	mu      sync.Mutex
-	err     error
-	media   int
-	last    time.Time // wall clock of the newest frame
-	dts     map[packetbuf.Track]time.Duration
-	worst   time.Duration // the longest that nothing came
-	sources map[uint32]int
+	mu        sync.Mutex
+	err       error
+	media     int
+	lastFrame time.Time // time when the newest frame was read
+	dts       map[packetbuf.Track]time.Duration
+	maxGap    time.Duration // longest time without a frame
+	sources   map[uint32]int
 }
 
-// watch attaches a viewer that stays until the world ends.
-func (w *world) watch(app, name string) (*viewer, func(), error) {
+// watch attaches a viewer that stays until the test ends.
+func (w *testRelay) watch(app, name string) (*viewer, func(), error) {
 	r, err := w.hub.Attach(context.Background(), app, name, "httpflv")
 	if err != nil {
 		return nil, nil, err
 	}
-	v := &viewer{dts: map[packetbuf.Track]time.Duration{}, sources: map[uint32]int{}, last: time.Now()}
+	v := &viewer{dts: map[packetbuf.Track]time.Duration{}, sources: map[uint32]int{}, lastFrame: time.Now()}
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	work.Go(func() {
@@ -47,34 +47,34 @@ func (w *world) watch(app, name string) (*viewer, func(), error) {
 				return
 			}
 			for _, p := range packets {
-				v.take(p)
+				v.receive(p)
 			}
 		}
 	})
 	leave := sync.OnceFunc(func() { cancel(); work.Wait() })
-	w.ends = append(w.ends, leave)
+	w.cleanups = append(w.cleanups, leave)
 	return v, leave, nil
 }
 
-func (v *viewer) take(p *packetbuf.Packet) {
+func (v *viewer) receive(p *packetbuf.Packet) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !p.Media() {
 		return
 	}
 	if had, ok := v.dts[p.Track]; ok && p.DTS <= had {
-		v.err = errors.New("a track steps back")
+		v.err = errors.New("DTS does not increase")
 	}
 	v.dts[p.Track] = p.DTS
 	v.media++
-	v.worst = max(v.worst, time.Since(v.last))
-	v.last = time.Now()
+	v.maxGap = max(v.maxGap, time.Since(v.lastFrame))
+	v.lastFrame = time.Now()
 	if id, err := gen.Identify(p); err == nil && p.Flags&packetbuf.Filler == 0 {
 		v.sources[id.Source]++
 	}
 }
 
-func (v *viewer) from(source uint32) int {
+func (v *viewer) framesFrom(source uint32) int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.sources[source]
@@ -85,20 +85,20 @@ func (v *viewer) check(t *testing.T) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.err != nil {
-		t.Errorf("the viewer: %v", v.err)
+		t.Errorf("viewer: %v", v.err)
 	}
-	if v.worst > 1500*time.Millisecond {
-		t.Errorf("nothing came for %v", v.worst)
+	if v.maxGap > 1500*time.Millisecond {
+		t.Errorf("got %v without a frame, want at most 1.5s", v.maxGap)
 	}
 }
 
-func TestPullOnDemandComesAndGoes(t *testing.T) {
-	inWorld(t, func(w *world) {
+func TestPullOnDemandStartsAndStops(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
 		a := w.origin("a:1935")
 		w.publish(a, "cam/one", gen.Options{Source: 1})
 		time.Sleep(5 * time.Second)
-		if n := w.dialled("a:1935", time.Time{}); n != 0 {
-			t.Fatalf("%d dials before anybody asked", n)
+		if n := w.dialCount("a:1935", time.Time{}); n != 0 {
+			t.Fatalf("got %d dials before the first viewer, want 0", n)
 		}
 		began := time.Now()
 		v, leave, err := w.watch("cam", "one")
@@ -106,23 +106,23 @@ func TestPullOnDemandComesAndGoes(t *testing.T) {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took > time.Second {
-			t.Errorf("the viewer waited %v", took)
+			t.Errorf("the viewer waited %v, want at most 1s", took)
 		}
 		time.Sleep(20 * time.Second)
 		v.check(t)
 		leave()
 		time.Sleep(30 * time.Second)
 		if s := w.hub.Find("cam/one"); s != nil {
-			t.Errorf("%v is still there", s.State())
+			t.Errorf("got the stream in state %v, want none", s.State())
 		}
 		if n := len(w.routes.Status(time.Now(), false)); n != 0 {
-			t.Errorf("%d runners are still there", n)
+			t.Errorf("got %d runners, want 0", n)
 		}
-	}, pulls(nil, "a:1935"))
+	}, pullGroup(nil, "a:1935"))
 }
 
-func TestPullOfWhatIsNotThereIsRefusedSoon(t *testing.T) {
-	inWorld(t, func(w *world) {
+func TestPullOfUnknownStreamFailsFast(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
 		w.origin("a:1935")
 		began := time.Now()
 		_, _, err := w.watch("cam", "none")
@@ -131,18 +131,18 @@ func TestPullOfWhatIsNotThereIsRefusedSoon(t *testing.T) {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took > 2*time.Second {
-			t.Errorf("the viewer waited %v to be told", took)
+			t.Errorf("the error took %v, want at most 2s", took)
 		}
-	}, pulls(nil, "a:1935", "b:1935"))
+	}, pullGroup(nil, "a:1935", "b:1935"))
 }
 
-func TestViewersDoNotNoticeThatAnOriginDies(t *testing.T) {
-	for name, breaks := range map[string]func(w *world, a *farSide){
-		"killed": func(_ *world, a *farSide) { a.down() },
-		"hung":   func(w *world, _ *farSide) { w.net.Do(faultnet.Hang, faultnet.Both) },
+func TestOriginFailureIsHiddenFromViewers(t *testing.T) {
+	for name, breaks := range map[string]func(w *testRelay, a *fakeServer){
+		"killed": func(_ *testRelay, a *fakeServer) { a.kill() },
+		"hung":   func(w *testRelay, _ *fakeServer) { w.net.Do(faultnet.Hang, faultnet.Both) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, func(w *world) {
+			withRelay(t, func(w *testRelay) {
 				a, b := w.origin("a:1935"), w.origin("b:1935")
 				w.publish(a, "cam/one", gen.Options{Source: 1})
 				w.publish(b, "cam/one", gen.Options{Source: 2})
@@ -153,72 +153,73 @@ func TestViewersDoNotNoticeThatAnOriginDies(t *testing.T) {
 				time.Sleep(10 * time.Second)
 				breaks(w, a)
 				began := time.Now()
-				time.Sleep(100 * time.Millisecond) // what is under way
-				before := v.from(1)
-				w.wait("one of them is seen", 10*time.Second, func() bool { return v.from(1) > before || v.from(2) > 0 })
+				time.Sleep(100 * time.Millisecond) // packets in flight
+				before := v.framesFrom(1)
+				w.waitFor("frames of a or b", 10*time.Second, func() bool { return v.framesFrom(1) > before || v.framesFrom(2) > 0 })
 				if took := time.Since(began); took > 5*time.Second {
-					t.Errorf("one of them is seen after %v", took)
+					t.Errorf("frames continued after %v, want at most 5s", took)
 				}
 				time.Sleep(5 * time.Second)
 				v.check(t)
-			}, pulls(nil, "a:1935", "b:1935"))
+			}, pullGroup(nil, "a:1935", "b:1935"))
 		})
 	}
 }
 
-// A preferred origin that is back takes over without a gap: it is up before the other ends.
-func TestPullReturnsWithoutABreak(t *testing.T) {
-	inWorld(t, func(w *world) {
+// TestPullReturnsWithoutGap checks that a preferred origin that is up again replaces the other without a
+// gap: its connection is ready before the other ends.
+func TestPullReturnsWithoutGap(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
 		a, b := w.origin("a:1935"), w.origin("b:1935")
 		w.publish(b, "cam/one", gen.Options{Source: 2})
-		a.down()
+		a.kill()
 		v, _, err := w.watch("cam", "one")
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Second)
-		a.up()
+		a.start()
 		w.publish(a, "cam/one", gen.Options{Source: 1})
-		w.wait("a is seen", 2*time.Minute, func() bool { return v.from(1) > 0 })
+		w.waitFor("frames of a", 2*time.Minute, func() bool { return v.framesFrom(1) > 0 })
 		began := time.Now()
 		synctest.Wait()
 		if state := w.hub.Find("cam/one").State(); state != lifecycle.Live {
-			t.Errorf("the stream is %v", state)
+			t.Errorf("got state %v, want live", state)
 		}
 		time.Sleep(5 * time.Second)
 		v.check(t)
-		if v.worst > 200*time.Millisecond || time.Since(began) < 5*time.Second {
-			t.Errorf("nothing came for %v", v.worst)
+		if v.maxGap > 200*time.Millisecond || time.Since(began) < 5*time.Second {
+			t.Errorf("got %v without a frame, want at most 200ms", v.maxGap)
 		}
-	}, pulls(nil, "a:1935", "b:1935"))
+	}, pullGroup(nil, "a:1935", "b:1935"))
 }
 
-// A pull that is not on demand is there from the start, and comes back by itself.
-func TestPullThatAlwaysRuns(t *testing.T) {
-	inWorld(t, func(w *world) {
+// TestPullWithoutDemand checks that a pull that is not on demand starts at once and reconnects.
+func TestPullWithoutDemand(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
 		a := w.origin("a:1935")
 		w.publish(a, "cam/one", gen.Options{Source: 1})
 		live := func() bool {
 			s := w.hub.Find("cam/one")
 			return s != nil && s.State() == lifecycle.Live
 		}
-		w.wait("live", 5*time.Second, live)
+		w.waitFor("live", 5*time.Second, live)
 		v, _, err := w.watch("cam", "one")
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.down()
+		a.kill()
 		time.Sleep(8 * time.Second)
-		a.up()
-		w.wait("live again", 30*time.Second, live)
+		a.start()
+		w.waitFor("live again", 30*time.Second, live)
 		time.Sleep(2 * time.Second)
 		v.check(t)
-	}, pulls(func(g *Group) { g.OnDemand, g.Match = false, "cam/one" }, "a:1935"))
+	}, pullGroup(func(g *Group) { g.OnDemand, g.Match = false, "cam/one" }, "a:1935"))
 }
 
-// Who publishes here has the stream; the pull says why it has not, and waits.
-func TestPullYieldsToAPublisher(t *testing.T) {
-	inWorld(t, func(w *world) {
+// TestPullYieldsToPublisher checks that the stream belongs to a local publisher while the pull waits.
+func TestPullYieldsToPublisher(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
 		a := w.origin("a:1935")
 		w.publish(w.hub, "cam/one", gen.Options{Source: 9})
 		time.Sleep(2 * time.Second)
@@ -229,16 +230,16 @@ func TestPullYieldsToAPublisher(t *testing.T) {
 		}
 		time.Sleep(20 * time.Second)
 		v.check(t)
-		if v.from(9) == 0 {
-			t.Error("the publisher was not seen")
+		if v.framesFrom(9) == 0 {
+			t.Error("got no frame of the publisher")
 		}
-	}, pulls(func(g *Group) { g.OnDemand, g.Match = false, "cam/one" }, "a:1935"))
+	}, pullGroup(func(g *Group) { g.OnDemand, g.Match = false, "cam/one" }, "a:1935"))
 }
 
-// Names for which an origin says yes and sends nothing do not keep others waiting for their
-// turn with the host.
-func TestMuteNamesKeepNobodyWaiting(t *testing.T) {
-	inWorld(t, func(w *world) {
+// TestSilentNamesDoNotDelayViewers checks that names which an origin accepts without sending media do not
+// delay other dials to that host.
+func TestSilentNamesDoNotDelayViewers(t *testing.T) {
+	withRelay(t, func(w *testRelay) {
 		a := w.origin("a:1935")
 		w.publish(a, "cam/one", gen.Options{Source: 1})
 		for i := range 20 {
@@ -251,9 +252,9 @@ func TestMuteNamesKeepNobodyWaiting(t *testing.T) {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took > time.Second {
-			t.Errorf("the viewer waited %v", took)
+			t.Errorf("the viewer waited %v, want at most 1s", took)
 		}
 		time.Sleep(2 * time.Second)
 		v.check(t)
-	}, pulls(nil, "a:1935"))
+	}, pullGroup(nil, "a:1935"))
 }

@@ -13,58 +13,57 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// TestWhateverHappens has everything happen at once, in any order, and the routes closed in the
-// middle of it: nothing is left running, no place with a host stays taken, and nobody waits for
-// ever.
-func TestWhateverHappens(t *testing.T) {
+// TestRandomActions performs random actions and closes the routes in between. No runner may be left, no
+// host may keep a dial in flight, and no caller may wait forever.
+func TestRandomActions(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			inWorld(t, func(w *world) {
-				c := newChurn(w, seed)
+			withRelay(t, func(w *testRelay) {
+				c := newRandomActions(w, seed)
 				for range 150 {
-					c.something()
+					c.next()
 					time.Sleep(time.Duration(c.rng.IntN(1500)) * time.Millisecond)
 				}
 				w.routes.Close(context.Background())
 				for _, b := range w.routes.Breakers(time.Now()) {
 					if b.InFlight != 0 || b.Waiting != 0 {
-						t.Errorf("%+v", b)
+						t.Errorf("got breaker %+v, want no dial in flight or waiting", b)
 					}
 				}
 				if n := len(w.routes.Status(time.Now(), true)); n != 0 {
-					t.Errorf("%d runners are left", n)
+					t.Errorf("got %d runners after Close, want 0", n)
 				}
 				if n := w.routes.selfPush.Len(); n != 0 {
-					t.Errorf("%d near ends are remembered", n)
+					t.Errorf("got %d local addresses recorded after Close, want 0", n)
 				}
-			}, pushes(nil, "a:1935", "b:1935"))
+			}, pushGroup(nil, "a:1935", "b:1935"))
 		})
 	}
 }
 
-// churn is what happens in a world.
-type churn struct {
-	w     *world
-	rng   *rand.Rand
-	sides []*farSide
-	stops map[string]func()
-	work  sync.WaitGroup
+// randomActions performs random actions on a testRelay.
+type randomActions struct {
+	w       *testRelay
+	rng     *rand.Rand
+	servers []*fakeServer
+	stops   map[string]func()
+	work    sync.WaitGroup
 }
 
-func newChurn(w *world, seed uint64) *churn {
-	c := &churn{w: w, rng: rand.New(rand.NewPCG(seed, seed)), stops: map[string]func(){}}
-	c.sides = []*farSide{w.far("a:1935"), w.far("b:1935"), w.origin("c:1935"), w.origin("d:1935")}
-	for i, o := range c.sides[2:] {
-		w.publish(o, "cam/one", gen.Options{Source: uint32(i), VideoBitrate: 200_000}) //nolint:gosec // a few
+func newRandomActions(w *testRelay, seed uint64) *randomActions {
+	c := &randomActions{w: w, rng: rand.New(rand.NewPCG(seed, seed)), stops: map[string]func(){}}
+	c.servers = []*fakeServer{w.destination("a:1935"), w.destination("b:1935"), w.origin("c:1935"), w.origin("d:1935")}
+	for i, origin := range c.servers[2:] {
+		w.publish(origin, "cam/one", gen.Options{Source: uint32(i), VideoBitrate: 200_000}) //nolint:gosec // a few
 	}
-	w.ends = append(w.ends, c.work.Wait)
+	w.cleanups = append(w.cleanups, c.work.Wait)
 	return c
 }
 
-func (c *churn) something() {
+func (c *randomActions) next() {
 	w := c.w
 	name := fmt.Sprintf("live/cam%d", c.rng.IntN(3))
-	switch side := c.sides[c.rng.IntN(len(c.sides))]; c.rng.IntN(10) {
+	switch side := c.servers[c.rng.IntN(len(c.servers))]; c.rng.IntN(10) {
 	case 0, 1:
 		if stop := c.stops[name]; stop != nil {
 			stop()
@@ -74,9 +73,9 @@ func (c *churn) something() {
 		}
 	case 2:
 		if side.stop == nil {
-			side.up()
+			side.start()
 		} else {
-			side.down()
+			side.kill()
 		}
 	case 3:
 		w.net.Do(faultnet.Hang, faultnet.Both)
@@ -97,8 +96,8 @@ func (c *churn) something() {
 	}
 }
 
-// watch has somebody watch for a while, if there is anything to be seen.
-func (c *churn) watch() {
+// watch attaches a viewer for a while, if the stream exists.
+func (c *randomActions) watch() {
 	stay := time.Duration(c.rng.IntN(20)) * time.Second
 	c.work.Go(func() {
 		r, err := c.w.hub.Attach(context.Background(), "cam", "one", "rtmp")
@@ -114,13 +113,13 @@ func (c *churn) watch() {
 	})
 }
 
-// groups are groups as they may come with a reload.
-func (c *churn) groups() (out []Group) {
+// groups returns random groups, for a reload.
+func (c *randomActions) groups() (out []Group) {
 	if c.rng.IntN(4) > 0 {
-		out = append(out, pushes(func(g *Group) { g.Missed, g.GiveUp = c.rng.IntN(2) == 0, 3*c.rng.IntN(2) }, "a:1935", "b:1935"))
+		out = append(out, pushGroup(func(g *Group) { g.Missed, g.GiveUp = c.rng.IntN(2) == 0, 3*c.rng.IntN(2) }, "a:1935", "b:1935"))
 	}
 	if c.rng.IntN(4) > 0 {
-		out = append(out, pulls(func(g *Group) {
+		out = append(out, pullGroup(func(g *Group) {
 			if c.rng.IntN(2) == 0 {
 				g.OnDemand, g.Match = false, "cam/one"
 			}

@@ -24,35 +24,35 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// world is a relay's streams and routes, and far sides, in a bubble's time and a network in
-// memory.
-type world struct {
-	t      *testing.T
-	net    *faultnet.Network
-	hub    *hub.Hub
-	routes *Routes
-	ends   []func() // last first
+// testRelay is a relay with streams and routes, and the servers around it, in a synctest bubble with an
+// in-memory network.
+type testRelay struct {
+	t        *testing.T
+	net      *faultnet.Network
+	hub      *hub.Hub
+	routes   *Routes
+	cleanups []func() // run in reverse order
 
-	mu     sync.Mutex
-	events []Event
-	dials  map[string][]time.Time // by address
-	limits map[string]float64     // asked of publishers
-	wanted []string               // renditions
-	late   time.Duration          // by which pushes learn of their stream's end
-	mute   int                    // of the next taps nothing comes
+	mu         sync.Mutex
+	events     []Event
+	dials      map[string][]time.Time // dial times by address
+	limits     map[string]float64     // bit rate limits by stream
+	wanted     []string               // demanded renditions
+	endDelay   time.Duration          // delay until pushes see the end of their stream
+	silentTaps int                    // number of taps to come that return no packets
 }
 
-// inWorld runs f in a world with these groups, and takes the world down afterwards.
-func inWorld(t *testing.T, f func(w *world), groups ...Group) {
+// withRelay runs f with a testRelay and groups, and closes it afterwards.
+func withRelay(t *testing.T, f func(w *testRelay), groups ...Group) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, dials: map[string][]time.Time{}, limits: map[string]float64{}}
+		w := &testRelay{t: t, dials: map[string][]time.Time{}, limits: map[string]float64{}}
 		w.net = faultnet.NewNetwork(func(n int) faultnet.Options {
 			shape := faultnet.Shape{Delay: 5 * time.Millisecond, Buffer: 64 << 10}
 			return faultnet.Options{Seed: uint64(n), Up: shape, Down: shape}
 		})
 		h := hub.New(hub.Options{
-			Settings: settings{}, Demand: demanded{w}, Observer: observed{w}, Counters: &stream.Counters{}, Log: slog.New(slog.DiscardHandler),
+			Settings: settings{}, Demand: hubDemand{w}, Observer: hubObserver{w}, Counters: &stream.Counters{}, Log: slog.New(slog.DiscardHandler),
 		})
 		w.hub = h
 		var err error
@@ -63,47 +63,47 @@ func inWorld(t *testing.T, f func(w *world), groups ...Group) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer w.end()
+		defer w.close()
 		w.routes.Reload(groups, policy.DefaultBreaker())
 		f(w)
 	})
 }
 
-// end takes everything down.
-func (w *world) end() {
+// close closes the relay and the servers.
+func (w *testRelay) close() {
 	w.routes.Close(context.Background())
 	w.hub.Close("the test is over")
-	slices.Reverse(w.ends)
-	for _, end := range w.ends {
-		end()
+	slices.Reverse(w.cleanups)
+	for _, cleanup := range w.cleanups {
+		cleanup()
 	}
 	synctest.Wait()
 }
 
-func (w *world) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+func (w *testRelay) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	w.mu.Lock()
 	w.dials[addr] = append(w.dials[addr], time.Now())
 	w.mu.Unlock()
 	return w.net.DialContext(ctx, network, addr)
 }
 
-// demanded implements hub.Demand.
-type demanded struct{ w *world }
+// hubDemand implements hub.Demand.
+type hubDemand struct{ w *testRelay }
 
-func (d demanded) Want(name string) (<-chan struct{}, bool) { return d.w.routes.Want(name) }
-func (d demanded) Brings(name string) bool                  { return d.w.routes.Brings(name) }
+func (d hubDemand) Want(name string) (<-chan struct{}, bool) { return d.w.routes.Want(name) }
+func (d hubDemand) Brings(name string) bool                  { return d.w.routes.Brings(name) }
 
 // Observe implements Observer.
-func (w *world) Observe(e Event) {
+func (w *testRelay) Observe(e Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.events = append(w.events, e)
 }
 
-// observed tells the routes of streams that go live, and end.
-type observed struct{ w *world }
+// hubObserver tells the routes when streams go live and end.
+type hubObserver struct{ w *testRelay }
 
-func (o observed) Observe(e stream.Event) {
+func (o hubObserver) Observe(e stream.Event) {
 	switch {
 	case e.Type == stream.State && e.To == lifecycle.Live && e.From == lifecycle.Idle:
 		o.w.routes.Live(e.Stream)
@@ -112,8 +112,8 @@ func (o observed) Observe(e stream.Event) {
 	}
 }
 
-// happened lists the events of these types, as "type route cause".
-func (w *world) happened(types ...EventType) []string {
+// eventsOf returns the events of some types, as "type route cause".
+func (w *testRelay) eventsOf(types ...EventType) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var out []string
@@ -125,11 +125,11 @@ func (w *world) happened(types ...EventType) []string {
 	return out
 }
 
-// switches counts the switches from one route to another.
-func (w *world) switches() int { return len(w.happened(Switched)) }
+// switches returns the number of switches between routes.
+func (w *testRelay) switches() int { return len(w.eventsOf(Switched)) }
 
-// dialled is how often an address was dialled since.
-func (w *world) dialled(addr string, since time.Time) int {
+// dialCount returns how often an address was dialed since a time.
+func (w *testRelay) dialCount(addr string, since time.Time) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := 0
@@ -153,7 +153,7 @@ func (settings) Stream(string) stream.Config {
 func (settings) PlayWait(_, _ string) time.Duration { return 0 }
 
 // Tap implements Streams.
-func (w *world) Tap(name string, from uint64) (push.Tap, error) {
+func (w *testRelay) Tap(name string, from uint64) (push.Tap, error) {
 	s := w.hub.Find(name)
 	if s == nil {
 		return nil, push.ErrEnded
@@ -164,18 +164,18 @@ func (w *world) Tap(name string, from uint64) (push.Tap, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	t := tapped{r, w.late, w.mute > 0}
-	w.mute = max(0, w.mute-1)
+	t := testTap{r, w.endDelay, w.silentTaps > 0}
+	w.silentTaps = max(0, w.silentTaps-1)
 	return t, nil
 }
 
-type tapped struct {
+type testTap struct {
 	*stream.Reader
 	late time.Duration
 	mute bool
 }
 
-func (t tapped) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
+func (t testTap) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	packets, err := t.Reader.Read(ctx)
 	if t.mute {
 		packets = nil
@@ -197,7 +197,7 @@ func (t tapped) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 }
 
 // Offers implements Streams.
-func (w *world) Offers(name string) []push.Offer {
+func (w *testRelay) Offers(name string) []push.Offer {
 	offer := func(full, rendition string) push.Offer {
 		s := w.hub.Find(full)
 		if s == nil {
@@ -219,20 +219,20 @@ func (w *world) Offers(name string) []push.Offer {
 }
 
 // Want implements Streams.
-func (w *world) Want(name, rendition string) {
+func (w *testRelay) Want(name, rendition string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.wanted = append(w.wanted, name+"~"+rendition)
 }
 
 // Limit implements Streams.
-func (w *world) Limit(name string, bits float64) {
+func (w *testRelay) Limit(name string, bits float64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.limits[name] = bits
 }
 
-func (w *world) live() []string {
+func (w *testRelay) live() []string {
 	var out []string
 	for _, s := range w.hub.List() {
 		if state := s.State(); state != lifecycle.Idle && state != lifecycle.Ended {
@@ -242,15 +242,15 @@ func (w *world) live() []string {
 	return out
 }
 
-// session is a publisher's connection that does nothing.
+// session is a publisher's session without a connection.
 type session struct{ id string }
 
 func (s session) ID() string                        { return s.id }
 func (session) Close(ingest.Cause, string)          {}
 func (session) RTT() (time.Duration, time.Duration) { return 0, 0 }
 
-// publish publishes a made stream in real time until the world ends or stop is called.
-func (w *world) publish(access ingest.Access, name string, o gen.Options) (stop func()) {
+// publish publishes a generated stream in real time until the test ends or stop is called.
+func (w *testRelay) publish(access ingest.Access, name string, o gen.Options) (stop func()) {
 	w.t.Helper()
 	app, leaf, _ := strings.Cut(name, "/")
 	sink, err := access.Publish(context.Background(), ingest.Request{App: app, Name: leaf, Protocol: ingest.RTMP, Session: session{"made-" + name}})
@@ -281,12 +281,12 @@ func (w *world) publish(access ingest.Access, name string, o gen.Options) (stop 
 		}
 	})
 	stop = sync.OnceFunc(func() { close(done); work.Wait() })
-	w.ends = append(w.ends, stop)
+	w.cleanups = append(w.cleanups, stop)
 	return stop
 }
 
-// pushes is a group that pushes live/* to these addresses, in order.
-func pushes(change func(*Group), addrs ...string) Group {
+// pushGroup returns a group that pushes live/* to addresses, in order of preference.
+func pushGroup(change func(*Group), addrs ...string) Group {
 	g := Group{
 		Name: "cdn", Match: "live/*", Redial: policy.DefaultBackoff(),
 		After: 2 * time.Second, Rise: 30 * time.Second, Probe: 5 * time.Second,
@@ -301,9 +301,9 @@ func pushes(change func(*Group), addrs ...string) Group {
 	return g
 }
 
-// pulls is a group that pulls cam/* from these addresses, in order.
-func pulls(change func(*Group), addrs ...string) Group {
-	g := pushes(nil, addrs...)
+// pullGroup returns a group that pulls cam/* from addresses, in order of preference.
+func pullGroup(change func(*Group), addrs ...string) Group {
+	g := pushGroup(nil, addrs...)
 	g.Name, g.Match, g.Pull, g.OnDemand, g.Ladder = "origin", "cam/*", true, true, nil
 	for i := range g.Routes {
 		g.Routes[i].URL = strings.Replace(g.Routes[i].URL, "/far/", "/cam/", 1)
@@ -314,8 +314,8 @@ func pulls(change func(*Group), addrs ...string) Group {
 	return g
 }
 
-// wait lets time pass until ok, and fails after most.
-func (w *world) wait(what string, most time.Duration, ok func() bool) time.Duration {
+// waitFor waits until ok returns true and returns how long it took. It fails the test after most.
+func (w *testRelay) waitFor(what string, most time.Duration, ok func() bool) time.Duration {
 	w.t.Helper()
 	began := time.Now()
 	for !ok() {
@@ -323,7 +323,7 @@ func (w *world) wait(what string, most time.Duration, ok func() bool) time.Durat
 			for _, s := range w.routes.Status(time.Now(), false) {
 				w.t.Logf("%+v", s)
 			}
-			w.t.Fatalf("%s: not within %v; %q", what, most, w.happened(Dialed, Carries, Broke, Switched, Decided, Level))
+			w.t.Fatalf("%s: not within %v; %q", what, most, w.eventsOf(Dialed, Carries, Broke, Switched, Decided, Level))
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

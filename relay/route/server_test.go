@@ -17,53 +17,53 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// farSide is another server: it takes what is pushed to it and, where it has a hub, serves it.
-type farSide struct {
-	w    *world
-	addr string
-	hub  *hub.Hub
-	stop func() // nil: it is down
+// fakeServer is another server. It accepts pushes and, if it has streams, serves them.
+type fakeServer struct {
+	w       *testRelay
+	addr    string
+	streams *hub.Hub
+	stop    func() // nil: down
 
-	mu   sync.Mutex
-	got  []*got
-	deny string // a publish is refused with this
+	mu         sync.Mutex
+	pushed     []*pushed
+	denyReason string // rejects a publish with this reason
 
-	silent bool // it says nothing that it need not: who wants what it has not got waits
+	silent bool // sends no optional messages; a player of an unknown stream waits
 }
 
-// got is what one connection has brought.
-type got struct {
-	name    string
-	remote  string
-	ours    string // what the relay says that it pushes from there
-	at      time.Time
-	packets []*packetbuf.Packet
-	ended   ingest.Cause
+// pushed is what one connection has delivered.
+type pushed struct {
+	name     string
+	remote   string
+	selfPush string // the stream that Routes.Pushes returned for remote
+	at       time.Time
+	packets  []*packetbuf.Packet
+	ended    ingest.Cause
 }
 
-// far starts a far side on an address.
-func (w *world) far(addr string) *farSide {
-	f := &farSide{w: w, addr: addr}
-	w.ends = append(w.ends, f.down)
-	f.up()
+// destination starts a server that accepts pushes.
+func (w *testRelay) destination(addr string) *fakeServer {
+	f := &fakeServer{w: w, addr: addr}
+	w.cleanups = append(w.cleanups, f.kill)
+	f.start()
 	return f
 }
 
-// origin starts a far side that serves what is published to it.
-func (w *world) origin(addr string) *farSide {
-	f := &farSide{w: w, addr: addr, hub: hub.New(hub.Options{
-		Settings: settings{}, Observer: nobody{}, Counters: &stream.Counters{}, Log: slog.New(slog.DiscardHandler),
+// origin starts a server that serves what is published to it.
+func (w *testRelay) origin(addr string) *fakeServer {
+	f := &fakeServer{w: w, addr: addr, streams: hub.New(hub.Options{
+		Settings: settings{}, Observer: discardObserver{}, Counters: &stream.Counters{}, Log: slog.New(slog.DiscardHandler),
 	})}
-	w.ends = append(w.ends, func() { f.down(); f.hub.Close("over") })
-	f.up()
+	w.cleanups = append(w.cleanups, func() { f.kill(); f.streams.Close("over") })
+	f.start()
 	return f
 }
 
-type nobody struct{}
+type discardObserver struct{}
 
-func (nobody) Observe(stream.Event) {}
+func (discardObserver) Observe(stream.Event) {}
 
-func (f *farSide) up() {
+func (f *fakeServer) start() {
 	l, err := f.w.net.Listen(f.addr)
 	if err != nil {
 		f.w.t.Fatal(err)
@@ -87,8 +87,8 @@ func (f *farSide) up() {
 	}
 }
 
-// down is the death of the process.
-func (f *farSide) down() {
+// kill stops the server as if its process died.
+func (f *fakeServer) kill() {
 	if f.stop != nil {
 		f.stop()
 		f.stop = nil
@@ -96,44 +96,44 @@ func (f *farSide) down() {
 }
 
 // Publish implements ingest.Access.
-func (f *farSide) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
-	if f.hub != nil {
-		return f.hub.Publish(ctx, r)
+func (f *fakeServer) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
+	if f.streams != nil {
+		return f.streams.Publish(ctx, r)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.deny != "" {
-		return nil, &ingest.Refusal{Outcome: ingest.RefusedKey, Reason: f.deny, Hint: "another key"}
+	if f.denyReason != "" {
+		return nil, &ingest.Refusal{Outcome: ingest.RefusedKey, Reason: f.denyReason, Hint: "another key"}
 	}
-	g := &got{name: r.App + "/" + r.Name, remote: r.Remote, ours: f.w.routes.Pushes(r.Remote), at: time.Now()}
-	f.got = append(f.got, g)
+	g := &pushed{name: r.App + "/" + r.Name, remote: r.Remote, selfPush: f.w.routes.Pushes(r.Remote), at: time.Now()}
+	f.pushed = append(f.pushed, g)
 	return &sink{f, g}, nil
 }
 
 type sink struct {
-	f *farSide
-	g *got
+	server *fakeServer
+	pushed *pushed
 }
 
 func (s *sink) Write(p *packetbuf.Packet) error {
-	s.f.mu.Lock()
-	defer s.f.mu.Unlock()
-	s.g.packets = append(s.g.packets, p)
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	s.pushed.packets = append(s.pushed.packets, p)
 	return nil
 }
 
 func (s *sink) End(cause ingest.Cause, _ string) {
-	s.f.mu.Lock()
-	defer s.f.mu.Unlock()
-	s.g.ended = cause
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	s.pushed.ended = cause
 }
 
-// play serves a player from the hub.
-func (f *farSide) play(ctx context.Context, r rtmpconn.PlayRequest, c *rtmpconn.Player) error {
-	if f.hub == nil {
+// play serves a player of a stream that the server has.
+func (f *fakeServer) play(ctx context.Context, r rtmpconn.PlayRequest, c *rtmpconn.Player) error {
+	if f.streams == nil {
 		return &ingest.Refusal{NotLive: true, Reason: "nothing is played here", Hint: "elsewhere"}
 	}
-	place, err := f.hub.Attach(ctx, r.App, r.Name, "rtmp")
+	place, err := f.streams.Attach(ctx, r.App, r.Name, "rtmp")
 	if err != nil && f.silent {
 		if err := c.Start(); err != nil {
 			return err
@@ -151,19 +151,19 @@ func (f *farSide) play(ctx context.Context, r rtmpconn.PlayRequest, c *rtmpconn.
 	return egressrtmp.Serve(ctx, place, c, egress.Meter{})
 }
 
-// connections is what has been pushed here, by connection.
-func (f *farSide) connections() []got {
+// connections returns what has been pushed, by connection.
+func (f *fakeServer) connections() []pushed {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var out []got
-	for _, g := range f.got {
-		out = append(out, got{g.name, g.remote, g.ours, g.at, slices.Clone(g.packets), g.ended})
+	var out []pushed
+	for _, g := range f.pushed {
+		out = append(out, pushed{g.name, g.remote, g.selfPush, g.at, slices.Clone(g.packets), g.ended})
 	}
 	return out
 }
 
-// last is when the newest media packet came here; zero if none has.
-func (f *farSide) last() time.Time {
+// lastMedia returns the arrival time of the newest media packet, or the zero time.
+func (f *fakeServer) lastMedia() time.Time {
 	var last time.Time
 	for _, g := range f.connections() {
 		for _, p := range g.packets {
@@ -175,5 +175,5 @@ func (f *farSide) last() time.Time {
 	return last
 }
 
-// receiving tells whether media has come here within the last half second.
-func (f *farSide) receiving() bool { return time.Since(f.last()) < 500*time.Millisecond }
+// receiving reports whether media arrived within the last half second.
+func (f *fakeServer) receiving() bool { return time.Since(f.lastMedia()) < 500*time.Millisecond }

@@ -7,8 +7,8 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// Every configured route is there from the start; what is not configured any more is not, and
-// counts on if it comes back.
+// TestTallies checks that each configured route has a tally from the start. The tally of a removed route
+// is hidden, and continues if the route is configured again.
 func TestTallies(t *testing.T) {
 	to := func(names ...string) (out []Route) {
 		for _, n := range names {
@@ -21,15 +21,15 @@ func TestTallies(t *testing.T) {
 	r.tallies.add("cdn", "b", &qos.Sample{Segments: 10})
 	want := []Tally{{Group: "cdn", Route: "a"}, {Group: "cdn", Route: "b", Segments: 110, Resent: 3}, {Group: "origin", Route: "a"}}
 	if got := r.Tallies(); !slices.Equal(got, want) {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v, want all routes", got)
 	}
 	was := r.groups
 	r.groups = was[1:]
 	if got := r.Tallies(); !slices.Equal(got, want[2:]) {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v, want the origin's only", got)
 	}
 	r.groups = was
 	if got := r.Tallies(); !slices.Equal(got, want) {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v, want all routes again", got)
 	}
 }
