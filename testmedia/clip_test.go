@@ -10,9 +10,9 @@ import (
 
 func TestClip(t *testing.T) {
 	if n := len(ClipFLV()); n > 1<<20 {
-		t.Errorf("clip of %d bytes", n)
+		t.Errorf("got a clip of %d bytes, want at most 1 MiB", n)
 	}
-	var pictures, sounds, keys int
+	var frames, audioFrames, keys int
 	seen := map[string]bool{}
 	for _, p := range Clip() {
 		if p.Kind == packetbuf.Config && p.Track != packetbuf.Data {
@@ -21,10 +21,10 @@ func TestClip(t *testing.T) {
 				t.Fatal(err)
 			}
 			if p.Track == packetbuf.Video && (i.Width != 640 || i.Height != 360 || i.FrameRate != 25) {
-				t.Errorf("%+v", i)
+				t.Errorf("got video %+v, want 640x360 at 25 fps", i)
 			}
 			if n, rate := codec.AudioFrameDuration(p); p.Track == packetbuf.Audio && (n != 1024 || rate != 48000 || i.Channels != 2) {
-				t.Errorf("%+v", i)
+				t.Errorf("got audio %+v, want 48 kHz stereo with 1024 samples a frame", i)
 			}
 		}
 		if !p.Media() {
@@ -32,32 +32,32 @@ func TestClip(t *testing.T) {
 		}
 		switch p.Track {
 		case packetbuf.Video:
-			if want := time.Duration(pictures) * 40 * time.Millisecond; p.DTS != want || p.CTO != 0 {
-				t.Errorf("picture %d at %v + %v", pictures, p.DTS, p.CTO)
+			if want := time.Duration(frames) * 40 * time.Millisecond; p.DTS != want || p.CTO != 0 {
+				t.Errorf("got frame %d at %v + %v, want 40 ms a frame and no offset", frames, p.DTS, p.CTO)
 			}
-			if key := p.Kind == packetbuf.Key; key != (pictures%25 == 0) {
-				t.Errorf("picture %d is %s", pictures, p.Kind)
+			if key := p.Kind == packetbuf.Key; key != (frames%25 == 0) {
+				t.Errorf("got frame %d of kind %s, want a keyframe every 25 frames", frames, p.Kind)
 			} else if key {
 				keys++
 			}
 			if seen[string(p.Payload)] {
-				t.Errorf("picture %d has been there before", pictures)
+				t.Errorf("got frame %d equal to an earlier one", frames)
 			}
 			seen[string(p.Payload)] = true
-			pictures++
+			frames++
 		case packetbuf.Audio:
-			exact := time.Duration(sounds) * 1024 * time.Second / 48000
+			exact := time.Duration(audioFrames) * 1024 * time.Second / 48000
 			if d := p.DTS - exact; d < -time.Millisecond || d > time.Millisecond {
-				t.Errorf("audio frame %d at %v, not %v", sounds, p.DTS, exact)
+				t.Errorf("got audio frame %d at %v, want %v", audioFrames, p.DTS, exact)
 			}
-			sounds++
+			audioFrames++
 		}
 	}
-	if pictures != ClipPictures || sounds != ClipSounds || keys != 8 {
-		t.Errorf("%d pictures, %d keyframes, %d audio frames", pictures, keys, sounds)
+	if frames != ClipFrames || audioFrames != ClipAudioFrames || keys != 8 {
+		t.Errorf("got %d video frames, %d keyframes and %d audio frames", frames, keys, audioFrames)
 	}
-	if ClipPictures*40*time.Millisecond != ClipDuration || ClipSounds*1024*time.Second/48000 != ClipDuration {
-		t.Error("the tracks do not fill the clip")
+	if ClipFrames*40*time.Millisecond != ClipDuration || ClipAudioFrames*1024*time.Second/48000 != ClipDuration {
+		t.Error("got tracks that do not fill the clip")
 	}
 }
 
@@ -68,7 +68,7 @@ func TestLoop(t *testing.T) {
 	last := [packetbuf.NumTracks]time.Duration{-1, -1, -1}
 	var counts [packetbuf.NumTracks]int
 	configs, newest := 0, time.Duration(0)
-	for counts[packetbuf.Audio] < rounds*ClipSounds || counts[packetbuf.Video] < rounds*ClipPictures {
+	for counts[packetbuf.Audio] < rounds*ClipAudioFrames || counts[packetbuf.Video] < rounds*ClipFrames {
 		p := l.Next()
 		if !p.Media() {
 			configs++
@@ -81,14 +81,14 @@ func TestLoop(t *testing.T) {
 			want = start + time.Duration(n)*1024*time.Second/48000
 		}
 		if d := p.DTS - want; d < -time.Millisecond || d > time.Millisecond {
-			t.Fatalf("%s %d at %v, not %v", p.Track, n, p.DTS, want)
+			t.Fatalf("got %s frame %d at %v, want %v", p.Track, n, p.DTS, want)
 		}
 		if p.DTS <= last[p.Track] || p.DTS < newest-25*time.Millisecond {
-			t.Fatalf("%s %d at %v after %v", p.Track, n, p.DTS, last[p.Track])
+			t.Fatalf("got %s frame %d at %v after %v, want it later", p.Track, n, p.DTS, last[p.Track])
 		}
 		last[p.Track], newest = p.DTS, max(newest, p.DTS)
 	}
 	if configs != 3 {
-		t.Errorf("%d configurations", configs)
+		t.Errorf("got %d configurations, want 3", configs)
 	}
 }

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Addr is the address of an end in memory.
+// Addr is the address of an end of an in-memory connection.
 type Addr string
 
-// Network is always "faultnet".
+// Network returns "faultnet".
 func (a Addr) Network() string { return "faultnet" }
 
 func (a Addr) String() string { return string(a) }
 
-// Conn is one end of a connection in memory. It behaves like a TCP connection, with a
-// CloseWrite like one. Errors other than io.EOF are *net.OpError.
+// Conn is one end of an in-memory connection. It behaves like a TCP connection and has a CloseWrite like
+// it. Errors other than io.EOF are *net.OpError.
 type Conn struct {
 	wire          *Wire
 	in, out       *pipe
@@ -26,20 +26,20 @@ type Conn struct {
 
 var _ net.Conn = (*Conn)(nil)
 
-// Read waits until something has arrived.
+// Read waits until data has arrived.
 func (c *Conn) Read(b []byte) (int, error) {
 	n, err := c.in.read(b)
 	return n, c.opError("read", err)
 }
 
-// Write waits until all of b is under way.
+// Write waits until all of b has been sent.
 func (c *Conn) Write(b []byte) (int, error) {
 	n, err := c.out.write(b)
 	return n, c.opError("write", err)
 }
 
-// opError dresses err like the net package does. Deadlines compare as os.ErrDeadlineExceeded
-// and are a net.Error with Timeout.
+// opError wraps err as the net package does. An expired deadline compares as os.ErrDeadlineExceeded and is
+// a net.Error with Timeout.
 func (c *Conn) opError(op string, err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
@@ -47,22 +47,21 @@ func (c *Conn) opError(op string, err error) error {
 	return &net.OpError{Op: op, Net: c.local.Network(), Source: c.local, Addr: c.remote, Err: err}
 }
 
-// Close ends both directions. What was written still arrives; the other end reads io.EOF
-// after it, and gets EPIPE if it writes.
+// Close ends both directions. Data already written still arrives. After it the other end reads io.EOF, and
+// its writes return EPIPE.
 func (c *Conn) Close() error {
 	c.wire.mu.Lock()
 	defer c.wire.mu.Unlock()
 	if c.closed {
 		return c.opError("close", net.ErrClosed)
 	}
-	c.out.end()
-	c.leave()
+	c.out.closeWrite()
+	c.detach()
 	return nil
 }
 
-// Abort ends the connection as the death of a process or a socket's linger time of 0 does:
-// the other end gets ECONNRESET, unless the way to it is hung; then it gets it with the
-// thaw.
+// Abort ends the connection as the death of a process does, or a linger time of 0: the other end gets
+// ECONNRESET. If the direction to it is hung, it gets the error after Thaw.
 func (c *Conn) Abort() {
 	c.wire.mu.Lock()
 	defer c.wire.mu.Unlock()
@@ -70,37 +69,37 @@ func (c *Conn) Abort() {
 		return
 	}
 	if c.out.hung {
-		c.out.dying = true
+		c.out.resetOnThaw = true
 	} else {
 		c.wire.apply(Rule{Fault: Reset}, 0)
 	}
-	c.leave()
+	c.detach()
 }
 
-// leave is called with the lock held.
-func (c *Conn) leave() {
+// detach marks the end as closed. The wire's lock must be held.
+func (c *Conn) detach() {
 	c.closed = true
-	c.out.writeClosed, c.in.readClosed, c.in.gone = true, true, true
+	c.out.writeClosed, c.in.readClosed, c.in.readerGone = true, true, true
 	c.in.changed.Broadcast()
 	c.out.changed.Broadcast()
-	c.wire.closed()
+	c.wire.endClosed()
 }
 
-// CloseWrite ends the direction away from this end.
+// CloseWrite ends the direction from this end to the other.
 func (c *Conn) CloseWrite() error {
 	c.wire.mu.Lock()
 	defer c.wire.mu.Unlock()
 	if c.closed {
 		return c.opError("close", net.ErrClosed)
 	}
-	c.out.end()
+	c.out.closeWrite()
 	return nil
 }
 
-// LocalAddr is this end's address.
+// LocalAddr returns the address of this end.
 func (c *Conn) LocalAddr() net.Addr { return c.local }
 
-// RemoteAddr is the other end's address.
+// RemoteAddr returns the address of the other end.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
 // SetDeadline sets both deadlines.
@@ -108,10 +107,10 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// SetReadDeadline also ends a Read that waits.
+// SetReadDeadline sets the deadline of Read. It also applies to a Read that is waiting.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(c.in, &c.in.readDeadline, t) }
 
-// SetWriteDeadline also ends a Write that waits.
+// SetWriteDeadline sets the deadline of Write. It also applies to a Write that is waiting.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	return c.setDeadline(c.out, &c.out.writeDeadline, t)
 }

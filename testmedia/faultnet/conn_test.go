@@ -18,8 +18,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// noise is n bytes, no two stretches of which are alike.
-func noise(n int) []byte {
+// testData returns n bytes in which no two sections are alike.
+func testData(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
 		b[i] = byte(i*7 + i>>8*13 + i>>16)
@@ -27,21 +27,21 @@ func noise(n int) []byte {
 	return b
 }
 
-// reading collects what a connection delivers and how it ended.
-type reading struct {
+// readResult holds what a connection delivered and how it ended.
+type readResult struct {
 	done chan struct{}
 	got  []byte
 	err  error
-	at   time.Duration // when it ended, since the start
+	took time.Duration // from the start to the end
 }
 
-func readAll(c net.Conn) *reading {
-	r := &reading{done: make(chan struct{})}
+func readAll(c net.Conn) *readResult {
+	r := &readResult{done: make(chan struct{})}
 	start := time.Now()
 	go func() {
 		defer close(r.done)
 		r.got, r.err = io.ReadAll(c)
-		r.at = time.Since(start)
+		r.took = time.Since(start)
 	}()
 	return r
 }
@@ -49,12 +49,12 @@ func readAll(c net.Conn) *reading {
 func mustWrite(t *testing.T, c net.Conn, b []byte) {
 	t.Helper()
 	if n, err := c.Write(b); n != len(b) || err != nil {
-		t.Fatalf("write: %d, %v", n, err)
+		t.Fatalf("write: got %d bytes and %v", n, err)
 	}
 }
 
-// ends closes both ends at the end of a test.
-func ends(a, b *Conn) {
+// closeEnds closes both ends.
+func closeEnds(a, b *Conn) {
 	_ = a.Close()
 	_ = b.Close()
 }
@@ -63,9 +63,9 @@ func TestCarriesAndCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := Options{Seed: 1, Up: Shape{Delay: 50 * time.Millisecond, Jitter: 20 * time.Millisecond}, Down: Shape{Rate: 1000}}
 		client, server, w := Pair(o)
-		defer ends(client, server)
+		defer closeEnds(client, server)
 		up, down := readAll(server), readAll(client)
-		data := noise(1 << 20)
+		data := testData(1 << 20)
 		mustWrite(t, client, data)
 		mustWrite(t, server, data[:2000])
 		if err := client.CloseWrite(); err != nil {
@@ -73,23 +73,23 @@ func TestCarriesAndCloses(t *testing.T) {
 		}
 		<-up.done
 		if up.err != nil || !bytes.Equal(up.got, data) {
-			t.Errorf("up: %d bytes, %v", len(up.got), up.err)
+			t.Errorf("up: got %d bytes and %v", len(up.got), up.err)
 		}
 		if _, err := client.Write([]byte{1}); !errors.Is(err, syscall.EPIPE) {
-			t.Errorf("write after CloseWrite: %v", err)
+			t.Errorf("write after CloseWrite: got %v, want EPIPE", err)
 		}
 		if err := server.Close(); err != nil {
 			t.Fatal(err)
 		}
 		<-down.done
-		if down.err != nil || !bytes.Equal(down.got, data[:2000]) || down.at < 2*time.Second || down.at > 3*time.Second {
-			t.Errorf("down: %d bytes, %v, after %v", len(down.got), down.err, down.at)
+		if down.err != nil || !bytes.Equal(down.got, data[:2000]) || down.took < 2*time.Second || down.took > 3*time.Second {
+			t.Errorf("down: got %d bytes and %v after %v", len(down.got), down.err, down.took)
 		}
 		if w.Bytes(Up) != 1<<20 || w.Bytes(Both) != 1<<20+2000 {
-			t.Errorf("%d bytes up, %d both", w.Bytes(Up), w.Bytes(Both))
+			t.Errorf("got %d bytes up and %d in both directions", w.Bytes(Up), w.Bytes(Both))
 		}
 		if server.Close() == nil {
-			t.Error("closed twice")
+			t.Error("second Close: got nil, want an error")
 		}
 	})
 }
@@ -97,20 +97,20 @@ func TestCarriesAndCloses(t *testing.T) {
 func TestDelayAndDrip(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server, _ := Pair(Options{Up: Shape{Delay: time.Second}, Down: Drip(100 * time.Millisecond)})
-		defer ends(client, server)
+		defer closeEnds(client, server)
 		start := time.Now()
 		mustWrite(t, client, []byte("ping"))
 		b := make([]byte, 10)
 		n, err := server.Read(b)
 		if n != 4 || err != nil || time.Since(start) != time.Second {
-			t.Errorf("%d, %v after %v", n, err, time.Since(start))
+			t.Errorf("got %d bytes and %v after %v, want 4 after 1s", n, err, time.Since(start))
 		}
 		start = time.Now()
 		mustWrite(t, server, []byte("pong"))
 		for i := range 4 {
 			n, err := client.Read(b)
 			if want := time.Duration(i+1) * 100 * time.Millisecond; n != 1 || err != nil || time.Since(start) != want {
-				t.Errorf("%d, %v after %v, not %v", n, err, time.Since(start), want)
+				t.Errorf("got %d bytes and %v after %v, want 1 after %v", n, err, time.Since(start), want)
 			}
 		}
 	})
@@ -119,14 +119,14 @@ func TestDelayAndDrip(t *testing.T) {
 func TestBufferIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server, _ := Pair(Options{Up: Shape{Buffer: 1000}})
-		defer ends(client, server)
+		defer closeEnds(client, server)
 		if err := client.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		n, err := client.Write(make([]byte, 5000))
 		var timeout net.Error
 		if n != 1000 || !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &timeout) || !timeout.Timeout() {
-			t.Errorf("%d, %v", n, err)
+			t.Errorf("got %d bytes and %v, want 1000 and a timeout", n, err)
 		}
 		if _, err := io.ReadFull(server, make([]byte, 400)); err != nil {
 			t.Error(err)
@@ -138,10 +138,10 @@ func TestBufferIsBounded(t *testing.T) {
 	})
 }
 
-func TestReadDeadlineEndsAWaitingRead(t *testing.T) {
+func TestReadDeadlineEndsWaitingRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server, _ := Pair(Options{})
-		defer ends(client, server)
+		defer closeEnds(client, server)
 		r := readAll(server)
 		synctest.Wait()
 		if err := server.SetReadDeadline(time.Now().Add(-1)); err != nil {
@@ -154,14 +154,14 @@ func TestReadDeadlineEndsAWaitingRead(t *testing.T) {
 	})
 }
 
-func TestCloseEndsOwnCalls(t *testing.T) {
+func TestCloseEndsOwnReadAndWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server, _ := Pair(Options{Up: Shape{Buffer: 10}})
 		r := readAll(client)
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			if n, err := client.Write(make([]byte, 20)); n != 10 || !errors.Is(err, net.ErrClosed) {
-				t.Errorf("%d, %v", n, err)
+				t.Errorf("write: got %d bytes and %v, want 10 and ErrClosed", n, err)
 			}
 		})
 		synctest.Wait()
@@ -172,7 +172,7 @@ func TestCloseEndsOwnCalls(t *testing.T) {
 			t.Error(r.err)
 		}
 		if _, err := server.Write([]byte{1}); !errors.Is(err, syscall.EPIPE) {
-			t.Errorf("write to a closed end: %v", err)
+			t.Errorf("write to a closed end: got %v, want EPIPE", err)
 		}
 		_ = server.Close()
 	})
@@ -181,7 +181,7 @@ func TestCloseEndsOwnCalls(t *testing.T) {
 func TestReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server, w := Pair(Options{Up: Shape{Delay: time.Second}})
-		defer ends(client, server)
+		defer closeEnds(client, server)
 		mustWrite(t, client, []byte("arrived"))
 		time.Sleep(2 * time.Second)
 		mustWrite(t, client, []byte("under way"))
@@ -190,10 +190,10 @@ func TestReset(t *testing.T) {
 		<-up.done
 		<-down.done
 		if string(up.got) != "arrived" || !errors.Is(up.err, syscall.ECONNRESET) {
-			t.Errorf("%q, %v", up.got, up.err)
+			t.Errorf("up: got %q and %v, want what had arrived and ECONNRESET", up.got, up.err)
 		}
 		if len(down.got) != 0 || !errors.Is(down.err, syscall.ECONNRESET) {
-			t.Errorf("%q, %v", down.got, down.err)
+			t.Errorf("down: got %q and %v, want nothing and ECONNRESET", down.got, down.err)
 		}
 		if _, err := client.Write([]byte{1}); !errors.Is(err, syscall.ECONNRESET) {
 			t.Error(err)
@@ -202,12 +202,12 @@ func TestReset(t *testing.T) {
 }
 
 func TestRules(t *testing.T) {
-	data := noise(100_000)
+	data := testData(100_000)
 	for name, c := range map[string]struct {
 		rule    Rule
-		want    error // at the reader of Up
-		bytes   int   // that it had read
-		written error // at the writer
+		want    error // for the reader of Up
+		bytes   int   // read before it
+		written error // for the writer
 		at      time.Duration
 	}{
 		"reset at a byte":    {Rule{Fault: Reset, Dir: Both, AtByte: 54_321}, syscall.ECONNRESET, 54_321, syscall.ECONNRESET, 30 * time.Millisecond},
@@ -219,29 +219,29 @@ func TestRules(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, server, _ := Pair(Options{Up: Shape{Delay: 30 * time.Millisecond}, Rules: []Rule{c.rule}})
-				defer ends(client, server)
+				defer closeEnds(client, server)
 				r := readAll(server)
 				_, err := client.Write(data)
 				if !errors.Is(err, c.written) || (c.written == nil) != (err == nil) {
-					t.Errorf("writer: %v", err)
+					t.Errorf("writer: got %v", err)
 				}
 				if err == nil {
 					_ = client.CloseWrite()
 				}
 				<-r.done
 				if !bytes.Equal(r.got, data[:c.bytes]) || !errors.Is(r.err, c.want) {
-					t.Errorf("reader: %d bytes, %v", len(r.got), r.err)
+					t.Errorf("reader: got %d bytes and %v", len(r.got), r.err)
 				}
-				if r.at < c.at || r.at > c.at+time.Second {
-					t.Errorf("ended after %v", r.at)
+				if r.took < c.at || r.took > c.at+time.Second {
+					t.Errorf("reader: got the end after %v", r.took)
 				}
 			})
 		})
 	}
 }
 
-// TestHalfOpen verifies that neither data nor an end nor a death comes through a hang, and
-// that all of it does after the thaw.
+// TestHalfOpen checks that neither data nor a close nor an abort passes a hang, and that all of it does
+// after the thaw.
 func TestHalfOpen(t *testing.T) {
 	for name, end := range map[string]struct {
 		leave func(*Conn)
@@ -263,7 +263,7 @@ func TestHalfOpen(t *testing.T) {
 				time.Sleep(time.Hour)
 				select {
 				case <-r.done:
-					t.Errorf("noticed: %q, %v", r.got, r.err)
+					t.Errorf("got %q and %v during the hang, want nothing", r.got, r.err)
 				default:
 				}
 				mustWrite(t, server, make([]byte, 10))
@@ -271,12 +271,12 @@ func TestHalfOpen(t *testing.T) {
 					t.Fatal(err)
 				}
 				if _, err := server.Write([]byte{1}); !errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Errorf("write: %v", err)
+					t.Errorf("write: got %v", err)
 				}
 				w.Do(Thaw, Both)
 				<-r.done
 				if string(r.got) != end.data || !errors.Is(r.err, end.want) {
-					t.Errorf("after the thaw: %q, %v", r.got, r.err)
+					t.Errorf("after the thaw: got %q and %v", r.got, r.err)
 				}
 				_ = server.Close()
 			})
@@ -288,7 +288,7 @@ func TestSameSeedSameDelays(t *testing.T) {
 	run := func(seed uint64) (at []time.Duration) {
 		synctest.Test(t, func(t *testing.T) {
 			client, server, _ := Pair(Options{Seed: seed, Up: Shape{Jitter: time.Second}})
-			defer ends(client, server)
+			defer closeEnds(client, server)
 			start := time.Now()
 			b := make([]byte, 10)
 			for range 20 {
@@ -305,12 +305,12 @@ func TestSameSeedSameDelays(t *testing.T) {
 	differ := false
 	for i := range a {
 		if a[i] != b[i] {
-			t.Errorf("segment %d at %v and %v", i, a[i], b[i])
+			t.Errorf("segment %d: got arrivals %v and %v, want them equal", i, a[i], b[i])
 		}
 		differ = differ || a[i] != c[i]
 	}
 	if !differ {
-		t.Error("two seeds, the same delays")
+		t.Error("got equal delays for two seeds")
 	}
 }
 
@@ -318,14 +318,14 @@ func TestNetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := NewNetwork(func(n int) Options { return Options{Seed: uint64(n)} })
 		if _, err := n.DialContext(t.Context(), "tcp", "origin:1935"); !errors.Is(err, syscall.ECONNREFUSED) {
-			t.Errorf("nobody listens: %v", err)
+			t.Errorf("dial without a listener: got %v, want ECONNREFUSED", err)
 		}
 		l, err := n.Listen("origin:1935")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := n.Listen("origin:1935"); !errors.Is(err, syscall.EADDRINUSE) {
-			t.Errorf("listen twice: %v", err)
+			t.Errorf("second Listen: got %v, want EADDRINUSE", err)
 		}
 		client, err := n.DialContext(t.Context(), "tcp", "origin:1935")
 		if err != nil {
@@ -336,7 +336,7 @@ func TestNetwork(t *testing.T) {
 			t.Fatal(err)
 		}
 		if server.RemoteAddr().String() != client.LocalAddr().String() || client.RemoteAddr().String() != "origin:1935" {
-			t.Errorf("%v, %v", server.RemoteAddr(), client.RemoteAddr())
+			t.Errorf("got addresses %v and %v", server.RemoteAddr(), client.RemoteAddr())
 		}
 		r := readAll(server)
 		mustWrite(t, client, []byte("hello"))
@@ -344,7 +344,7 @@ func TestNetwork(t *testing.T) {
 		n.Do(Reset, Both)
 		<-r.done
 		if string(r.got) != "hello" || n.Wire(0).Bytes(Up) != 5 || n.Wire(1) != nil {
-			t.Errorf("%q, %v", r.got, r.err)
+			t.Errorf("got %q and %v", r.got, r.err)
 		}
 
 		n.SetDark(true)
@@ -352,7 +352,7 @@ func TestNetwork(t *testing.T) {
 		defer cancel()
 		start := time.Now()
 		if _, err := n.DialContext(ctx, "tcp", "origin:1935"); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Minute {
-			t.Errorf("dark: %v after %v", err, time.Since(start))
+			t.Errorf("dial on a dark network: got %v after %v", err, time.Since(start))
 		}
 		n.SetDark(false)
 
@@ -362,10 +362,10 @@ func TestNetwork(t *testing.T) {
 		}
 		_ = l.Close()
 		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("accept: %v", err)
+			t.Errorf("Accept after Close: got %v, want ErrClosed", err)
 		}
 		if _, err := waiting.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("not accepted: %v", err)
+			t.Errorf("connection that was not accepted: got %v", err)
 		}
 		for _, c := range []net.Conn{client, server, waiting} {
 			_ = c.Close()

@@ -1,50 +1,50 @@
-// Package faultnet breaks connections the way networks do: in memory, for tests within a
-// testing/synctest bubble, and between real sockets, as a TCP proxy. Both kinds run over the
-// same Wire and know the same faults. Datagrams have a proxy with faults of their own.
+// Package faultnet provides connections with the faults of real networks: in memory, for tests in a
+// testing/synctest bubble, and between real sockets, as a TCP proxy. Both use Wire and have the same
+// faults. A UDP proxy has faults for datagrams.
 //
-// Random delays come from a seed. In memory there is no goroutine; time is the bubble's.
+// Random delays derive from a seed. In memory there are no goroutines, and time is the bubble's.
 package faultnet
 
 import (
 	"time"
 )
 
-// Direction is one way of a connection, or both.
+// Direction is a direction of a connection, or both.
 type Direction uint8
 
-// Directions, as seen from the side that dialled.
+// Directions as seen from the side that dials.
 const (
-	Up   Direction = 1 << iota // from the dialler
-	Down                       // to the dialler
+	Up   Direction = 1 << iota // from the dialing side
+	Down                       // to the dialing side
 	Both = Up | Down
 )
 
-// Fault is something that happens to a connection.
+// Fault is a kind of fault of a connection.
 type Fault uint8
 
 const (
-	// Reset ends both directions with ECONNRESET at both ends. What has arrived can still
-	// be read, what is under way is lost.
+	// Reset ends both directions with ECONNRESET at both ends. Data that has arrived can still be read;
+	// data in flight is lost.
 	Reset Fault = iota
-	// Close ends a direction as if its sender had closed it: its reader sees io.EOF after
-	// what is under way.
+	// Close ends a direction as if its sender had closed it: the reader gets io.EOF after the data in
+	// flight.
 	Close
-	// Hang lets nothing arrive any more and nothing fail: a sender writes until the buffers
-	// are full and then waits; ends that close or reset are not noticed either. With both
-	// directions hung the connection is half-open.
+	// Hang stops all arrivals without an error. A sender writes until the buffers are full and then waits;
+	// a close or reset of the sender does not arrive either. A connection with both directions hung is
+	// half-open.
 	Hang
-	// Thaw ends a Hang. What was held arrives then, as after TCP's retransmission.
+	// Thaw ends a Hang. Data held back arrives then, as after a TCP retransmission.
 	Thaw
 )
 
-// Shape is how a direction carries bytes.
+// Shape describes how a direction carries bytes.
 type Shape struct {
-	// Delay is the way of a segment; Jitter is added to it, evenly spread from 0. Segments
-	// never overtake each other.
+	// Delay is the transit time of a segment. A random time from 0 to Jitter is added to it. Segments are
+	// never reordered.
 	Delay, Jitter time.Duration
-	Rate          int // bytes per second; 0 is without limit
-	Segment       int // largest piece that arrives at once, in bytes: 1,460
-	// Buffer is how many bytes may be under way and unread before a sender waits: 256 KiB.
+	Rate          int // bytes per second; 0: unlimited
+	Segment       int // maximum size in bytes of data that arrives at once; default 1460
+	// Buffer is how many bytes may be in flight or unread before a sender waits; default 256 KiB.
 	Buffer int
 }
 
@@ -58,33 +58,33 @@ func (s Shape) withDefaults() Shape {
 	return s
 }
 
-// Drip is a Shape that lets one byte arrive in each interval.
+// Drip returns a Shape in which one byte arrives in each interval.
 func Drip(interval time.Duration) Shape {
 	return Shape{Segment: 1, Rate: max(1, int(time.Second/interval))}
 }
 
-// Rule is a fault that comes by itself.
+// Rule is a fault that occurs at a given byte or time.
 type Rule struct {
 	Fault Fault
-	Dir   Direction // which the fault hits; Reset hits both always
-	// AtByte sets the moment: when so many bytes of Dir have been sent, of Up where Dir is
-	// Both. Those bytes still arrive, also before a Reset, and no byte after them.
+	Dir   Direction // affected direction; Reset always affects both
+	// AtByte is the number of bytes sent in Dir, or in Up if Dir is Both, after which the fault occurs.
+	// Those bytes still arrive, even before a Reset, and no byte after them does.
 	AtByte int64
-	// After sets the moment instead if AtByte is 0: the time since the connection was made.
+	// After is the time since the connection was made at which the fault occurs. It applies if AtByte is 0.
 	After time.Duration
-	// For is how long a Hang lasts; 0 is until a Thaw.
+	// For is the duration of a Hang; 0: until a Thaw.
 	For time.Duration
 }
 
-// counted is the direction whose bytes AtByte counts.
-func (r Rule) counted() Direction {
+// countedDirection returns the direction whose bytes AtByte counts.
+func (r Rule) countedDirection() Direction {
 	if r.Dir == Down {
 		return Down
 	}
 	return Up
 }
 
-// Options are a connection's.
+// Options configures a connection.
 type Options struct {
 	Seed     uint64
 	Up, Down Shape

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// Network is a world in memory in which names can be listened on and dialled.
+// Network is an in-memory network with listeners and dials by name.
 type Network struct {
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	options   func(n int) Options
 	dialled   int
 	listeners map[string]*Listener
@@ -18,8 +18,8 @@ type Network struct {
 	dark      bool
 }
 
-// NewNetwork makes connections as options says, which is given the number of the
-// connection, from 0; nil is without faults.
+// NewNetwork returns a network. It calls options for each connection, with the connection's number from 0.
+// If options is nil, connections have no faults.
 func NewNetwork(options func(n int) Options) *Network {
 	if options == nil {
 		options = func(int) Options { return Options{} }
@@ -27,10 +27,11 @@ func NewNetwork(options func(n int) Options) *Network {
 	return &Network{options: options, listeners: map[string]*Listener{}}
 }
 
-// backlog is how many connections wait for Accept before a dial does.
+// backlog is how many connections may wait for Accept before a dial waits.
 const backlog = 128
 
-// Listen takes connections to addr, which is any string.
+// Listen listens on addr, which may be any string. It returns EADDRINUSE if another listener has the
+// address.
 func (n *Network) Listen(addr string) (*Listener, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -42,16 +43,15 @@ func (n *Network) Listen(addr string) (*Listener, error) {
 	return l, nil
 }
 
-// SetDark has dials go unanswered until their context ends, as behind a dead router, or
-// be answered again.
+// SetDark sets whether dials remain unanswered until their context is done, as behind a dead router.
 func (n *Network) SetDark(dark bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.dark = dark
 }
 
-// DialContext connects to what listens on addr; ECONNREFUSED if nothing does. The first
-// argument, as in net.Dialer, is not looked at.
+// DialContext connects to the listener on addr. It returns ECONNREFUSED if there is none. The network
+// argument is ignored; it is there as in net.Dialer.
 func (n *Network) DialContext(ctx context.Context, _, addr string) (net.Conn, error) {
 	fail := func(err error) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: "faultnet", Addr: Addr(addr), Err: err}
@@ -79,7 +79,7 @@ func (n *Network) DialContext(ctx context.Context, _, addr string) (net.Conn, er
 	select {
 	case l.incoming <- server:
 		select {
-		case <-l.done: // at the same moment: nobody will accept
+		case <-l.done: // closed at the same moment, so Accept will not return it
 			_ = l.Close()
 		default:
 		}
@@ -98,8 +98,7 @@ func closeBoth(a, b *Conn) {
 	_ = b.Close()
 }
 
-// Wire is that of connection number i, counted from 0 as they were dialled; nil if there
-// was none yet.
+// Wire returns the wire of the i-th connection dialed, from 0, or nil if there is none yet.
 func (n *Network) Wire(i int) *Wire {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -109,7 +108,7 @@ func (n *Network) Wire(i int) *Wire {
 	return n.wires[i]
 }
 
-// Do puts a fault on all connections made so far.
+// Do applies a fault to all connections made so far.
 func (n *Network) Do(f Fault, d Direction) {
 	n.mu.Lock()
 	wires := n.wires
@@ -119,7 +118,7 @@ func (n *Network) Do(f Fault, d Direction) {
 	}
 }
 
-// Listener is a net.Listener in memory.
+// Listener is an in-memory net.Listener.
 type Listener struct {
 	network  *Network
 	addr     Addr
@@ -130,10 +129,10 @@ type Listener struct {
 
 var _ net.Listener = (*Listener)(nil)
 
-// Accept waits for a connection.
+// Accept waits for a connection. It returns net.ErrClosed after Close.
 func (l *Listener) Accept() (net.Conn, error) {
 	select {
-	case <-l.done: // also if connections wait
+	case <-l.done: // even if connections are waiting
 	default:
 		select {
 		case c := <-l.incoming:
@@ -144,7 +143,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return nil, &net.OpError{Op: "accept", Net: "faultnet", Addr: l.addr, Err: net.ErrClosed}
 }
 
-// Close frees the address and resets the connections that nobody has accepted.
+// Close frees the address and resets the connections that were not accepted.
 func (l *Listener) Close() error {
 	l.once.Do(func() {
 		l.network.mu.Lock()
@@ -163,5 +162,5 @@ func (l *Listener) Close() error {
 	}
 }
 
-// Addr is what it listens on.
+// Addr returns the address of the listener.
 func (l *Listener) Addr() net.Addr { return l.addr }

@@ -11,41 +11,41 @@ import (
 	"time"
 )
 
-// segment is a piece of data under way.
+// segment is data in flight.
 type segment struct {
-	data []byte
-	at   time.Time // when it arrives
+	data    []byte
+	arrival time.Time
 }
 
-// pipe is one direction of a Wire. Its fields are guarded by the wire's lock; changed tells
-// its reader and its writer to look again.
+// pipe is one direction of a Wire. The wire's lock guards its fields. changed wakes its reader and its
+// writer.
 type pipe struct {
 	mu      *sync.Mutex
 	changed *sync.Cond
 	rng     *rand.Rand
 	shape   Shape
-	// crossed is called when byte number marks[0] has been sent; marks rise.
-	marks   []int64
-	crossed func(mark int64)
+	// markReached is called when byte number marks[0] has been sent; marks are sorted.
+	marks       []int64
+	markReached func(mark int64)
 
-	queue    []segment
-	buffered int       // bytes in queue
-	sent     int64     // bytes that went into queue, ever
-	free     time.Time // when the line has sent all that is in queue
-	last     time.Time // when the last of them arrives
+	queue       []segment
+	buffered    int       // bytes in queue
+	sent        int64     // total number of bytes put into queue
+	lineFree    time.Time // when the line has sent everything in queue
+	lastArrival time.Time // when the last byte of queue arrives
 
-	hung   bool
-	passes int       // bytes of queue that arrive although it is hung
-	ended  bool      // no more will be sent
-	endAt  time.Time // when the reader may notice
-	gone   bool      // the reader has closed
-	reset  bool      // the reader sees ECONNRESET once queue is empty, the writer at once
-	// dying says that the writer has aborted while the pipe was hung: the reset comes with
+	hung       bool
+	hungBytes  int       // bytes of queue that arrive in spite of the hang
+	ended      bool      // nothing more will be sent
+	endAt      time.Time // when the reader sees the end
+	readerGone bool      // the reader has closed
+	reset      bool      // the reader gets ECONNRESET once queue is empty, the writer at once
+	// resetOnThaw reports that the writer aborted while the pipe was hung, so that the reset arrives with
 	// the thaw.
-	dying bool
-	back  *pipe // the other direction
+	resetOnThaw bool
+	reverse     *pipe // the other direction
 
-	readClosed, writeClosed     bool // the end's own Close
+	readClosed, writeClosed     bool // the end itself called Close
 	readDeadline, writeDeadline deadline
 }
 
@@ -53,7 +53,7 @@ func newPipe(mu *sync.Mutex, s Shape, rng *rand.Rand) *pipe {
 	return &pipe{mu: mu, changed: sync.NewCond(mu), rng: rng, shape: s.withDefaults()}
 }
 
-// deadline wakes those who wait when it passes.
+// deadline wakes waiting calls when it expires.
 type deadline struct {
 	at    time.Time
 	timer *time.Timer
@@ -61,14 +61,14 @@ type deadline struct {
 
 func (d *deadline) passed(now time.Time) bool { return !d.at.IsZero() && !now.Before(d.at) }
 
-// set is called with the lock held.
+// set sets the deadline. The lock must be held.
 func (d *deadline) set(p *pipe, at time.Time) {
 	if d.timer != nil {
 		d.timer.Stop()
 		d.timer = nil
 	}
 	d.at = at
-	if at.After(time.Now()) { // what has passed wakes at once, below
+	if at.After(time.Now()) { // an expired deadline takes effect at once, below
 		d.timer = p.wakeAt(at)
 	}
 	p.changed.Broadcast()
@@ -82,7 +82,7 @@ func (p *pipe) wakeAt(at time.Time) *time.Timer {
 	})
 }
 
-// read waits for data and takes what has arrived, at most len(b) bytes.
+// read waits for data and returns what has arrived, at most len(b) bytes.
 func (p *pipe) read(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,15 +95,15 @@ func (p *pipe) read(b []byte) (int, error) {
 			return 0, os.ErrDeadlineExceeded
 		case len(b) == 0:
 			return 0, nil
-		case p.hung && p.passes == 0:
+		case p.hung && p.hungBytes == 0:
 			p.changed.Wait()
 			continue
 		case len(p.queue) > 0:
-			if n := p.take(b, now); n > 0 {
+			if n := p.copyArrived(b, now); n > 0 {
 				p.changed.Broadcast()
 				return n, nil
 			}
-			p.waitUntil(p.queue[0].at)
+			p.waitUntil(p.queue[0].arrival)
 			continue
 		case p.reset:
 			return 0, syscall.ECONNRESET
@@ -123,13 +123,13 @@ func (p *pipe) waitUntil(at time.Time) {
 	t.Stop()
 }
 
-// take copies what has arrived by now.
-func (p *pipe) take(b []byte, now time.Time) int {
+// copyArrived copies the data that has arrived by now.
+func (p *pipe) copyArrived(b []byte, now time.Time) int {
 	if p.hung {
-		b = b[:min(len(b), p.passes)]
+		b = b[:min(len(b), p.hungBytes)]
 	}
 	n := 0
-	for n < len(b) && len(p.queue) > 0 && !now.Before(p.queue[0].at) {
+	for n < len(b) && len(p.queue) > 0 && !now.Before(p.queue[0].arrival) {
 		s := &p.queue[0]
 		k := copy(b[n:], s.data)
 		n += k
@@ -138,11 +138,11 @@ func (p *pipe) take(b []byte, now time.Time) int {
 		}
 	}
 	p.buffered -= n
-	p.passes = max(0, p.passes-n)
+	p.hungBytes = max(0, p.hungBytes-n)
 	return n
 }
 
-// write sends all of b, waiting for room.
+// write sends all of b. It waits for space in the buffer.
 func (p *pipe) write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -157,7 +157,7 @@ func (p *pipe) write(b []byte) (int, error) {
 			return sent, os.ErrDeadlineExceeded
 		case p.reset:
 			return sent, syscall.ECONNRESET
-		case p.ended, p.gone && !p.hung && !p.back.hung:
+		case p.ended, p.readerGone && !p.hung && !p.reverse.hung:
 			return sent, syscall.EPIPE
 		case len(b) == 0:
 			return 0, nil
@@ -173,40 +173,40 @@ func (p *pipe) write(b []byte) (int, error) {
 		sent += n
 		if len(p.marks) > 0 && p.sent == p.marks[0] {
 			p.marks = p.marks[1:]
-			p.crossed(p.sent)
+			p.markReached(p.sent)
 		}
 	}
 }
 
 func (p *pipe) send(data []byte) {
-	p.queue = append(p.queue, segment{data: data, at: p.schedule(len(data))})
+	p.queue = append(p.queue, segment{data: data, arrival: p.schedule(len(data))})
 	p.buffered += len(data)
 	p.sent += int64(len(data))
 	p.changed.Broadcast()
 }
 
-// schedule tells when n more bytes arrive.
+// schedule returns when n more bytes arrive.
 func (p *pipe) schedule(n int) time.Time {
 	now := time.Now()
-	if p.free.Before(now) {
-		p.free = now
+	if p.lineFree.Before(now) {
+		p.lineFree = now
 	}
 	if p.shape.Rate > 0 {
-		p.free = p.free.Add(time.Duration(n) * time.Second / time.Duration(p.shape.Rate))
+		p.lineFree = p.lineFree.Add(time.Duration(n) * time.Second / time.Duration(p.shape.Rate))
 	}
-	at := p.free.Add(p.shape.Delay)
+	at := p.lineFree.Add(p.shape.Delay)
 	if p.shape.Jitter > 0 {
 		at = at.Add(time.Duration(p.rng.Int64N(int64(p.shape.Jitter))))
 	}
-	if at.Before(p.last) {
-		at = p.last
+	if at.Before(p.lastArrival) {
+		at = p.lastArrival
 	}
-	p.last = at
+	p.lastArrival = at
 	return at
 }
 
-// end closes the direction after what is under way.
-func (p *pipe) end() {
+// closeWrite ends the direction after the data in flight.
+func (p *pipe) closeWrite() {
 	if p.ended {
 		return
 	}
@@ -214,7 +214,7 @@ func (p *pipe) end() {
 	p.changed.Broadcast()
 }
 
-// abort resets the direction. What has not arrived is lost, unless all of it is kept.
+// abort resets the direction. Data in flight is lost, unless keep is set.
 func (p *pipe) abort(keep bool) {
 	if p.reset {
 		return
@@ -225,7 +225,7 @@ func (p *pipe) abort(keep bool) {
 		arrived := p.queue[:0]
 		p.buffered = 0
 		for _, s := range p.queue {
-			if !p.hung && !now.Before(s.at) {
+			if !p.hung && !now.Before(s.arrival) {
 				arrived = append(arrived, s)
 				p.buffered += len(s.data)
 			}
@@ -236,40 +236,40 @@ func (p *pipe) abort(keep bool) {
 	p.changed.Broadcast()
 }
 
-// hang stops arrivals, those of what is under way too unless that is kept.
+// hang stops arrivals. Data in flight still arrives if keep is set.
 func (p *pipe) hang(keep bool) {
 	if p.hung {
 		return
 	}
-	p.hung, p.passes = true, 0
+	p.hung, p.hungBytes = true, 0
 	if keep {
-		p.passes = p.buffered
+		p.hungBytes = p.buffered
 	}
 	p.changed.Broadcast()
 }
 
-// thaw lets arrive what was held, from now on and at the line's rate.
+// thaw lets held data arrive, from now on at the rate of the line.
 func (p *pipe) thaw() {
 	if !p.hung {
 		return
 	}
 	p.hung = false
 	now := time.Now()
-	if len(p.queue) > 0 && p.queue[0].at.Before(now) {
-		p.free, p.last = now, now
+	if len(p.queue) > 0 && p.queue[0].arrival.Before(now) {
+		p.lineFree, p.lastArrival = now, now
 		for i := range p.queue {
-			p.queue[i].at = p.schedule(len(p.queue[i].data))
+			p.queue[i].arrival = p.schedule(len(p.queue[i].data))
 		}
 		if p.ended {
-			p.endAt = p.last
+			p.endAt = p.lastArrival
 		}
 	}
 	p.changed.Broadcast()
-	p.back.changed.Broadcast()
+	p.reverse.changed.Broadcast()
 }
 
-// stop ends the timers.
-func (p *pipe) stop() {
+// stopTimers stops the timers of the deadlines.
+func (p *pipe) stopTimers() {
 	for _, d := range []*deadline{&p.readDeadline, &p.writeDeadline} {
 		if d.timer != nil {
 			d.timer.Stop()

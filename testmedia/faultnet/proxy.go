@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Proxy stands between real TCP sockets. Each connection runs over a Wire; a Reset of that
-// becomes a real one. The kernel's buffers on both sides come on top of Shape.Buffer.
+// Proxy forwards TCP connections between real sockets. Each runs over a Wire, and a Reset of the wire
+// becomes a real one. The kernel's buffers at both ends add to Shape.Buffer.
 type Proxy struct {
 	target   string
 	listener net.Listener
@@ -19,7 +19,7 @@ type Proxy struct {
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	options func(n int) Options
 	wires   []*Wire
 	links   map[*link]struct{}
@@ -27,9 +27,9 @@ type Proxy struct {
 	closed  bool
 }
 
-// NewProxy listens on a free port of the loopback interface and connects what comes to
-// target, a host:port. Connections are made as options says, which is given their number,
-// from 0; nil is without faults.
+// NewProxy listens on a free port of the loopback interface and forwards connections to target
+// (host:port). It calls options for each connection, with the connection's number from 0. If options is
+// nil, connections have no faults.
 func NewProxy(target string, options func(n int) Options) (*Proxy, error) {
 	if options == nil {
 		options = func(int) Options { return Options{} }
@@ -44,18 +44,17 @@ func NewProxy(target string, options func(n int) Options) (*Proxy, error) {
 	return p, nil
 }
 
-// Addr is the host:port to connect to.
+// Addr returns the host:port to connect to.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Refuse has connections reset as soon as they are made, or taken again.
+// Refuse sets whether new connections are reset at once.
 func (p *Proxy) Refuse(refuse bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refuse = refuse
 }
 
-// Wire is that of connection number i, counted from 0 as they came; nil if there was none
-// yet.
+// Wire returns the wire of the i-th connection accepted, from 0, or nil if there is none yet.
 func (p *Proxy) Wire(i int) *Wire {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -65,7 +64,7 @@ func (p *Proxy) Wire(i int) *Wire {
 	return p.wires[i]
 }
 
-// Do puts a fault on all connections made so far.
+// Do applies a fault to all connections made so far.
 func (p *Proxy) Do(f Fault, d Direction) {
 	p.mu.Lock()
 	wires := p.wires
@@ -75,15 +74,15 @@ func (p *Proxy) Do(f Fault, d Direction) {
 	}
 }
 
-// Close resets all connections and waits until nothing of the proxy runs.
+// Close resets all connections and waits for the goroutines of the proxy.
 func (p *Proxy) Close() error {
 	p.mu.Lock()
 	p.closed = true
 	for l := range p.links {
 		l.wire.Do(Reset, Both)
-		kill(l.client)
+		resetSocket(l.client)
 		if l.server != nil {
-			kill(l.server)
+			resetSocket(l.server)
 		}
 	}
 	p.mu.Unlock()
@@ -103,7 +102,7 @@ func (p *Proxy) serve() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil { // out of descriptors, or a peer that left at once
+		if err != nil { // no more descriptors, or a peer that closed at once
 			select {
 			case <-p.ctx.Done():
 				return
@@ -115,16 +114,16 @@ func (p *Proxy) serve() {
 	}
 }
 
-// carry runs one connection to its end. Its wire is there before the target hears of it.
+// carry forwards one connection until it ends. Its wire exists before the target sees the connection.
 func (p *Proxy) carry(client net.Conn) {
 	l := &link{client: client}
 	if !p.add(l) {
-		kill(client)
+		resetSocket(client)
 		return
 	}
 	defer p.remove(l)
 	if err := p.dial(l); err != nil {
-		kill(client)
+		resetSocket(client)
 		_ = l.near.Close()
 		_ = l.far.Close()
 		return
@@ -132,7 +131,7 @@ func (p *Proxy) carry(client net.Conn) {
 	l.run()
 }
 
-// add tells whether the connection may go on.
+// add registers a connection. It returns false if the connection must be reset.
 func (p *Proxy) add(l *link) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -158,8 +157,8 @@ func (p *Proxy) dial(l *link) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed { // and has not seen this socket
-		kill(server)
+	if p.closed { // Close has not seen this socket
+		resetSocket(server)
 		return net.ErrClosed
 	}
 	l.server = server
@@ -168,7 +167,7 @@ func (p *Proxy) dial(l *link) error {
 
 // link is one connection: client ⇄ near ⇄ wire ⇄ far ⇄ server.
 type link struct {
-	client, server net.Conn // server is guarded by the proxy's lock until run
+	client, server net.Conn // the proxy's lock guards server until run is called
 	near, far      *Conn
 	wire           *Wire
 }
@@ -176,24 +175,24 @@ type link struct {
 func (l *link) run() {
 	var pumps sync.WaitGroup
 	clientEnded, serverEnded := make(chan struct{}), make(chan struct{})
-	pumps.Go(func() { defer close(clientEnded); l.feed(l.near, l.client) })
-	pumps.Go(func() { defer close(serverEnded); l.feed(l.far, l.server) })
-	pumps.Go(func() { l.drain(l.client, l.near, clientEnded) })
-	pumps.Go(func() { l.drain(l.server, l.far, serverEnded) })
-	over := make(chan struct{})
+	pumps.Go(func() { defer close(clientEnded); l.copyToWire(l.near, l.client) })
+	pumps.Go(func() { defer close(serverEnded); l.copyToWire(l.far, l.server) })
+	pumps.Go(func() { l.copyFromWire(l.client, l.near, clientEnded) })
+	pumps.Go(func() { l.copyFromWire(l.server, l.far, serverEnded) })
+	done := make(chan struct{})
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		select {
 		case <-l.wire.broken:
-			// A drain that waits for its socket does not see it.
-			if l.wire.lost() {
-				l.kill()
+			// A copyFromWire that is waiting for its socket does not see the reset.
+			if l.wire.lostData() {
+				l.reset()
 			}
-		case <-over:
+		case <-done:
 		}
 	})
 	pumps.Wait()
-	close(over)
+	close(done)
 	watch.Wait()
 	_ = l.near.Close()
 	_ = l.far.Close()
@@ -201,14 +200,14 @@ func (l *link) run() {
 	_ = l.server.Close()
 }
 
-func (l *link) kill() {
-	kill(l.client)
-	kill(l.server)
+func (l *link) reset() {
+	resetSocket(l.client)
+	resetSocket(l.server)
 }
 
-// feed carries what a socket sends onto the wire. The socket's end is told to the wire,
-// which passes it on, or not.
-func (l *link) feed(end *Conn, socket net.Conn) {
+// copyToWire copies what a socket sends to the wire. When the socket ends, it closes or aborts its end of
+// the wire.
+func (l *link) copyToWire(end *Conn, socket net.Conn) {
 	_, err := io.Copy(onlyWriter{end}, onlyReader{socket})
 	if err == nil {
 		_ = end.CloseWrite()
@@ -217,9 +216,9 @@ func (l *link) feed(end *Conn, socket net.Conn) {
 	end.Abort()
 }
 
-// drain carries what the wire delivers to a socket. After the end of that it stays until the
-// socket has ended as well, for a reset may come yet.
-func (l *link) drain(socket net.Conn, end *Conn, ended <-chan struct{}) {
+// copyFromWire copies what the wire delivers to a socket. When the wire ends, it waits for the socket to
+// end too, since a reset may still arrive.
+func (l *link) copyFromWire(socket net.Conn, end *Conn, ended <-chan struct{}) {
 	_, err := io.Copy(onlyWriter{socket}, onlyReader{end})
 	if half, ok := socket.(interface{ CloseWrite() error }); err == nil && ok {
 		_ = half.CloseWrite()
@@ -229,18 +228,18 @@ func (l *link) drain(socket net.Conn, end *Conn, ended <-chan struct{}) {
 		case <-l.wire.broken:
 		}
 	}
-	kill(socket)
+	resetSocket(socket)
 	end.Abort()
 }
 
-// onlyWriter and onlyReader keep io.Copy from splicing socket to socket.
+// onlyWriter and onlyReader keep io.Copy from splicing sockets.
 type (
 	onlyWriter struct{ io.Writer }
 	onlyReader struct{ io.Reader }
 )
 
-// kill resets a socket.
-func kill(c net.Conn) {
+// resetSocket resets a socket.
+func resetSocket(c net.Conn) {
 	if t, ok := c.(*net.TCPConn); ok {
 		_ = t.SetLinger(0)
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// origin accepts connections on loopback and hands them to the test.
+// origin accepts connections on loopback and passes them to the test.
 func origin(t *testing.T) (addr string, accepted <-chan net.Conn) {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -40,8 +40,8 @@ func origin(t *testing.T) (addr string, accepted <-chan net.Conn) {
 	return l.Addr().String(), conns
 }
 
-// through dials the proxy and returns both real ends.
-func through(t *testing.T, p *Proxy, accepted <-chan net.Conn) (client, server *net.TCPConn) {
+// connectThrough dials the proxy and returns both real ends.
+func connectThrough(t *testing.T, p *Proxy, accepted <-chan net.Conn) (client, server *net.TCPConn) {
 	t.Helper()
 	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.Addr())
 	if err != nil {
@@ -69,11 +69,11 @@ func newProxy(t *testing.T, target string, options func(int) Options) *Proxy {
 	return p
 }
 
-func TestProxyCarries(t *testing.T) {
+func TestProxyForwards(t *testing.T) {
 	addr, accepted := origin(t)
 	p := newProxy(t, addr, nil)
-	client, server := through(t, p, accepted)
-	data := noise(3 << 20)
+	client, server := connectThrough(t, p, accepted)
+	data := testData(3 << 20)
 	up, down := readAll(server), readAll(client)
 	go func() {
 		_, _ = client.Write(data)
@@ -81,29 +81,29 @@ func TestProxyCarries(t *testing.T) {
 	}()
 	<-up.done
 	if up.err != nil || !bytes.Equal(up.got, data) {
-		t.Errorf("up: %d bytes, %v", len(up.got), up.err)
+		t.Errorf("up: got %d bytes and %v", len(up.got), up.err)
 	}
 	mustWrite(t, server, data[:100_000])
 	_ = server.Close()
 	<-down.done
 	if down.err != nil || !bytes.Equal(down.got, data[:100_000]) {
-		t.Errorf("down: %d bytes, %v", len(down.got), down.err)
+		t.Errorf("down: got %d bytes and %v", len(down.got), down.err)
 	}
 	if p.Wire(0).Bytes(Both) != int64(len(data))+100_000 {
-		t.Errorf("%d bytes", p.Wire(0).Bytes(Both))
+		t.Errorf("got %d bytes in both directions", p.Wire(0).Bytes(Both))
 	}
 }
 
-func TestProxyResetIsReal(t *testing.T) {
+func TestProxyReset(t *testing.T) {
 	addr, accepted := origin(t)
 	p := newProxy(t, addr, nil)
-	client, server := through(t, p, accepted)
+	client, server := connectThrough(t, p, accepted)
 	up, down := readAll(server), readAll(client)
 	p.Do(Reset, Both)
 	<-up.done
 	<-down.done
 	if !errors.Is(up.err, syscall.ECONNRESET) || !errors.Is(down.err, syscall.ECONNRESET) {
-		t.Errorf("%v, %v", up.err, down.err)
+		t.Errorf("got %v up and %v down, want ECONNRESET", up.err, down.err)
 	}
 }
 
@@ -112,22 +112,22 @@ func TestProxyResetAtByte(t *testing.T) {
 	p := newProxy(t, addr, func(int) Options {
 		return Options{Rules: []Rule{{Fault: Reset, Dir: Both, AtByte: 10_000}}}
 	})
-	client, server := through(t, p, accepted)
+	client, server := connectThrough(t, p, accepted)
 	up := readAll(server)
-	_, _ = client.Write(noise(1 << 20))
+	_, _ = client.Write(testData(1 << 20))
 	<-up.done
-	// The kernel may drop, at the reset, what the far side has not read yet.
+	// At the reset, the kernel may drop data that the peer has not read.
 	if len(up.got) > 10_000 || !errors.Is(up.err, syscall.ECONNRESET) {
-		t.Errorf("%d bytes, %v", len(up.got), up.err)
+		t.Errorf("got %d bytes and %v, want at most 10000 and ECONNRESET", len(up.got), up.err)
 	}
 }
 
-func TestProxyPassesADeathOn(t *testing.T) {
+func TestProxyForwardsReset(t *testing.T) {
 	addr, accepted := origin(t)
 	p := newProxy(t, addr, nil)
-	client, server := through(t, p, accepted)
+	client, server := connectThrough(t, p, accepted)
 	r := readAll(server)
-	kill(client)
+	resetSocket(client)
 	<-r.done
 	if !errors.Is(r.err, syscall.ECONNRESET) {
 		t.Error(r.err)
@@ -137,20 +137,20 @@ func TestProxyPassesADeathOn(t *testing.T) {
 func TestProxyHalfOpen(t *testing.T) {
 	addr, accepted := origin(t)
 	p := newProxy(t, addr, nil)
-	client, server := through(t, p, accepted)
+	client, server := connectThrough(t, p, accepted)
 	mustWrite(t, client, []byte("before"))
 	if _, err := io.ReadFull(server, make([]byte, 6)); err != nil {
 		t.Fatal(err)
 	}
 	p.Wire(0).Do(Hang, Both)
 	mustWrite(t, client, []byte("hung"))
-	kill(client)
+	resetSocket(client)
 	if err := server.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
 	var timeout net.Error
 	if _, err := server.Read(make([]byte, 1)); !errors.As(err, &timeout) || !timeout.Timeout() {
-		t.Errorf("noticed: %v", err)
+		t.Errorf("during the hang: got %v, want a timeout", err)
 	}
 	mustWrite(t, server, []byte("into nothing"))
 	if err := server.SetReadDeadline(time.Time{}); err != nil {
@@ -158,7 +158,7 @@ func TestProxyHalfOpen(t *testing.T) {
 	}
 	p.Wire(0).Do(Thaw, Both)
 	if _, err := io.ReadAll(server); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("after the thaw: %v", err)
+		t.Errorf("after the thaw: got %v", err)
 	}
 }
 
@@ -172,10 +172,10 @@ func TestProxyRefuses(t *testing.T) {
 		_ = c.Close()
 	}
 	if !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("refused: %v", err)
+		t.Errorf("refused connection: got %v", err)
 	}
 	p.Refuse(false)
-	client, server := through(t, p, accepted)
+	client, server := connectThrough(t, p, accepted)
 	mustWrite(t, client, []byte("x"))
 	if _, err := server.Read(make([]byte, 1)); err != nil {
 		t.Error(err)
@@ -185,8 +185,8 @@ func TestProxyRefuses(t *testing.T) {
 func TestProxyClosesWhileStalled(t *testing.T) {
 	addr, accepted := origin(t)
 	p := newProxy(t, addr, nil)
-	client, server := through(t, p, accepted)
-	_ = client.CloseWrite() // one half ended, the other full to the brim
+	client, server := connectThrough(t, p, accepted)
+	_ = client.CloseWrite() // one half closed, the other with full buffers
 	if err := server.SetWriteDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}

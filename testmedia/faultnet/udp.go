@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// UDPOptions are a UDPProxy's.
+// UDPOptions configures a UDPProxy.
 type UDPOptions struct {
 	Seed     uint64
 	Up, Down UDPFaults
 }
 
-// UDPCount is what became of a direction's datagrams.
+// UDPCount counts the datagrams of a direction.
 type UDPCount struct {
-	Forwarded int // that were handed on; duplicates count
-	Bytes     int // of those
+	Forwarded int // including duplicates
+	Bytes     int // in forwarded datagrams
 	Dropped   int
 }
 
-// UDPProxy stands between real UDP sockets: the target sees each client under an address of
-// its own, which the client keeps until Close or Rebind.
+// UDPProxy forwards datagrams between real UDP sockets. The target sees each client under an address that
+// the client keeps until Close or Rebind.
 type UDPProxy struct {
 	target  *net.UDPAddr
 	socket  *net.UDPConn
@@ -33,17 +33,17 @@ type UDPProxy struct {
 	stop    chan struct{}
 	running sync.WaitGroup
 
-	mu       sync.Mutex // guards what follows
-	lines    map[Direction]*udpLine
-	counts   map[Direction]*UDPCount
-	clients  map[netip.AddrPort]*net.UDPConn
-	underWay udpQueue
-	sent     uint64
-	closed   bool
+	mu      sync.Mutex // guards the fields below
+	lines   map[Direction]*udpLine
+	counts  map[Direction]*UDPCount
+	clients map[netip.AddrPort]*net.UDPConn
+	queue   udpQueue
+	sent    uint64
+	closed  bool
 }
 
-// NewUDPProxy listens on a free port of the loopback interface and relays between what
-// comes there and target, a host:port.
+// NewUDPProxy listens on a free port of the loopback interface and forwards datagrams to and from target
+// (host:port).
 func NewUDPProxy(target string, o UDPOptions) (*UDPProxy, error) {
 	addr, err := net.ResolveUDPAddr("udp", target)
 	if err != nil {
@@ -59,27 +59,27 @@ func NewUDPProxy(target string, o UDPOptions) (*UDPProxy, error) {
 		counts:  map[Direction]*UDPCount{Up: {}, Down: {}},
 		clients: map[netip.AddrPort]*net.UDPConn{},
 	}
-	widen(p.socket)
-	p.running.Go(p.listen)
+	growBuffers(p.socket)
+	p.running.Go(p.readClients)
 	p.running.Go(p.deliver)
 	return p, nil
 }
 
-// widen has the kernel hold more: what is lost should be lost by the faults.
-func widen(c *net.UDPConn) {
+// growBuffers enlarges the kernel's buffers, so that only the faults lose datagrams.
+func growBuffers(c *net.UDPConn) {
 	const bytes = 4 << 20
 	_ = c.SetReadBuffer(bytes)
 	_ = c.SetWriteBuffer(bytes)
 }
 
-// Addr is the host:port to send to.
+// Addr returns the host:port to send to.
 func (p *UDPProxy) Addr() string { return p.socket.LocalAddr().String() }
 
-// Port is that of Addr.
+// Port returns the port of Addr.
 func (p *UDPProxy) Port() int { return p.socket.LocalAddr().(*net.UDPAddr).Port }
 
-// each calls f for the one or two directions.
-func (d Direction) each(f func(Direction)) {
+// forEach calls f for each direction in d.
+func (d Direction) forEach(f func(Direction)) {
 	for _, one := range []Direction{Up, Down} {
 		if d&one != 0 {
 			f(one)
@@ -87,22 +87,22 @@ func (d Direction) each(f func(Direction)) {
 	}
 }
 
-// Set changes the faults of what is sent from now on.
+// Set changes the faults for datagrams sent from now on.
 func (p *UDPProxy) Set(d Direction, f UDPFaults) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	d.each(func(d Direction) { p.lines[d].faults = f.withDefaults() })
+	d.forEach(func(d Direction) { p.lines[d].faults = f.withDefaults() })
 }
 
-// BlackHole has nothing pass, or all again. What is under way arrives.
+// BlackHole sets whether all datagrams sent from now on are lost. Datagrams in flight still arrive.
 func (p *UDPProxy) BlackHole(d Direction, on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	d.each(func(d Direction) { p.lines[d].dark = on })
+	d.forEach(func(d Direction) { p.lines[d].blackHole = on })
 }
 
-// Rebind has the target see clients under new addresses, as after a router's restart. What
-// it sends to the old ones is lost.
+// Rebind gives clients new addresses at the target, as after a restart of a router. Datagrams to the old
+// addresses are lost.
 func (p *UDPProxy) Rebind() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,11 +112,11 @@ func (p *UDPProxy) Rebind() {
 	}
 }
 
-// Count tells what became of the datagrams so far.
+// Count returns the counts of the datagrams so far.
 func (p *UDPProxy) Count(d Direction) (n UDPCount) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	d.each(func(d Direction) {
+	d.forEach(func(d Direction) {
 		n.Forwarded += p.counts[d].Forwarded
 		n.Bytes += p.counts[d].Bytes
 		n.Dropped += p.counts[d].Dropped
@@ -124,7 +124,7 @@ func (p *UDPProxy) Count(d Direction) (n UDPCount) {
 	return n
 }
 
-// Close waits until nothing of the proxy runs. What is under way is lost.
+// Close waits for the goroutines of the proxy. Datagrams in flight are lost.
 func (p *UDPProxy) Close() error {
 	p.mu.Lock()
 	again := p.closed
@@ -143,18 +143,18 @@ func (p *UDPProxy) Close() error {
 	return nil
 }
 
-// datagram is one under way.
+// datagram is a datagram in flight.
 type datagram struct {
 	at   time.Time
-	seq  uint64 // of two at the same time the first goes first
+	seq  uint64 // orders datagrams that arrive at the same time
 	dir  Direction
 	data []byte
-	via  *net.UDPConn   // the client's at the target
-	to   netip.AddrPort // the client
+	via  *net.UDPConn   // the client's socket to the target
+	to   netip.AddrPort // the client's address
 }
 
-// listen takes what clients send.
-func (p *UDPProxy) listen() {
+// readClients reads the datagrams of clients.
+func (p *UDPProxy) readClients() {
 	b := make([]byte, 1<<16)
 	for {
 		n, from, err := p.socket.ReadFromUDPAddrPort(b)
@@ -164,15 +164,15 @@ func (p *UDPProxy) listen() {
 		if err != nil {
 			continue
 		}
-		if via := p.client(from); via != nil {
+		if via := p.clientSocket(from); via != nil {
 			p.send(datagram{dir: Up, via: via, to: from}, b[:n])
 		}
 	}
 }
 
-// client is a client's socket at the target; nil after Close, and where the system has no
-// more.
-func (p *UDPProxy) client(from netip.AddrPort) *net.UDPConn {
+// clientSocket returns the socket of a client to the target. It returns nil after Close, or if the system
+// has no more sockets.
+func (p *UDPProxy) clientSocket(from netip.AddrPort) *net.UDPConn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if c := p.clients[from]; c != nil || p.closed {
@@ -183,15 +183,15 @@ func (p *UDPProxy) client(from netip.AddrPort) *net.UDPConn {
 		p.counts[Up].Dropped++
 		return nil
 	}
-	widen(c)
+	growBuffers(c)
 	p.clients[from] = c
-	p.running.Go(func() { p.answer(c, from) })
+	p.running.Go(func() { p.readTarget(c, from) })
 	return c
 }
 
-// answer takes what the target sends to a client. Errors but the socket's end are a target
-// that does not listen for a while.
-func (p *UDPProxy) answer(c *net.UDPConn, to netip.AddrPort) {
+// readTarget reads the datagrams from the target to a client. An error other than a closed socket means
+// that the target is not listening at the moment.
+func (p *UDPProxy) readTarget(c *net.UDPConn, to netip.AddrPort) {
 	b := make([]byte, 1<<16)
 	for {
 		n, err := c.Read(b)
@@ -204,10 +204,10 @@ func (p *UDPProxy) answer(c *net.UDPConn, to netip.AddrPort) {
 	}
 }
 
-// send puts a datagram on the line.
+// send sends a datagram over the line.
 func (p *UDPProxy) send(d datagram, data []byte) {
 	p.mu.Lock()
-	at, times := p.lines[d.dir].pass(time.Now(), len(data))
+	at, times := p.lines[d.dir].schedule(time.Now(), len(data))
 	if times == 0 {
 		p.counts[d.dir].Dropped++
 	}
@@ -215,7 +215,7 @@ func (p *UDPProxy) send(d datagram, data []byte) {
 	for _, d.at = range at[:times] {
 		d.seq = p.sent
 		p.sent++
-		heap.Push(&p.underWay, d)
+		heap.Push(&p.queue, d)
 	}
 	p.mu.Unlock()
 	select {
@@ -224,14 +224,14 @@ func (p *UDPProxy) send(d datagram, data []byte) {
 	}
 }
 
-// deliver hands datagrams on when it is their time.
+// deliver forwards datagrams when they are due.
 func (p *UDPProxy) deliver() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		d, wait, due := p.next()
 		if due {
-			p.handOn(d)
+			p.forward(d)
 			continue
 		}
 		timer.Reset(wait)
@@ -244,21 +244,21 @@ func (p *UDPProxy) deliver() {
 	}
 }
 
-// next is the first datagram if it is due, and else how long to wait.
+// next returns the first datagram if it is due, or else how long to wait.
 func (p *UDPProxy) next() (d datagram, wait time.Duration, due bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || len(p.underWay) == 0 {
+	if p.closed || len(p.queue) == 0 {
 		return d, time.Hour, false
 	}
-	if wait = time.Until(p.underWay[0].at); wait > 0 {
+	if wait = time.Until(p.queue[0].at); wait > 0 {
 		return d, wait, false
 	}
-	return heap.Pop(&p.underWay).(datagram), 0, true
+	return heap.Pop(&p.queue).(datagram), 0, true
 }
 
-func (p *UDPProxy) handOn(d datagram) {
-	// Counted before the peer can answer.
+func (p *UDPProxy) forward(d datagram) {
+	// Count before the peer can answer.
 	p.mu.Lock()
 	p.counts[d.dir].Forwarded++
 	p.counts[d.dir].Bytes += len(d.data)
@@ -278,7 +278,7 @@ func (p *UDPProxy) handOn(d datagram) {
 	}
 }
 
-// udpQueue is a heap by time.
+// udpQueue is a heap ordered by time.
 type udpQueue []datagram
 
 func (q udpQueue) Len() int      { return len(q) }

@@ -11,19 +11,19 @@ import (
 	"time"
 )
 
-// arrival is a datagram, by its number and the time that it took.
+// arrival is the number of a datagram and its transit time.
 type arrival struct {
 	n    int
 	took time.Duration
 }
 
-// passing sends so many datagrams of 1,000 bytes over a line, one each interval, and returns
-// what arrives in the order in which it was sent.
-func passing(l *udpLine, count int, interval time.Duration) (all []arrival) {
+// sendThrough sends count datagrams of 1,000 bytes over a line, one in each interval. It returns the
+// arrivals in order of sending.
+func sendThrough(l *udpLine, count int, interval time.Duration) (all []arrival) {
 	start := time.Unix(1, 0)
 	for n := range count {
 		now := start.Add(time.Duration(n) * interval)
-		at, times := l.pass(now, 1000)
+		at, times := l.schedule(now, 1000)
 		for _, at := range at[:times] {
 			all = append(all, arrival{n, at.Sub(now)})
 		}
@@ -72,7 +72,7 @@ func TestUDPLine(t *testing.T) {
 		"or not": {UDPFaults{Delay: 50 * time.Millisecond, Jitter: 20 * time.Millisecond, Ordered: true}, func(a []arrival) bool {
 			return len(a) == count && overtaken(a) == 0
 		}},
-		// A thousand datagrams a second of which the line carries half, and holds twenty.
+		// A thousand datagrams a second. The line carries half of them and queues twenty.
 		"a narrow line": {UDPFaults{Rate: 500_000, Queue: 20_000}, func(a []arrival) bool {
 			return about(float64(len(a)), count/2, 0.02) && overtaken(a) == 0 &&
 				about(a[len(a)-1].took.Seconds(), 0.040, 0.1) && a[0].took == 2*time.Millisecond
@@ -82,30 +82,30 @@ func TestUDPLine(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if a := passing(newUDPLine(1, Up, c.faults), count, interval); !c.right(a) {
-				t.Errorf("%d arrived, %d overtook", len(a), overtaken(a))
+			if a := sendThrough(newUDPLine(1, Up, c.faults), count, interval); !c.right(a) {
+				t.Errorf("got %d arrivals, %d of them reordered", len(a), overtaken(a))
 			}
 		})
 	}
 }
 
-func TestUDPLineSameSeedSameLuck(t *testing.T) {
+func TestUDPLineIsDeterministic(t *testing.T) {
 	faults := UDPFaults{Loss: 0.3, Duplicate: 0.3, Jitter: time.Second}
 	run := func(seed uint64, d Direction) []arrival {
-		return passing(newUDPLine(seed, d, faults), 100, time.Millisecond)
+		return sendThrough(newUDPLine(seed, d, faults), 100, time.Millisecond)
 	}
 	if !slices.Equal(run(1, Up), run(1, Up)) {
-		t.Error("one seed, two outcomes")
+		t.Error("got two outcomes for one seed")
 	}
 	if slices.Equal(run(1, Up), run(2, Up)) || slices.Equal(run(1, Up), run(1, Down)) {
-		t.Error("two seeds, or two directions, and one outcome")
+		t.Error("got one outcome for two seeds or directions")
 	}
-	// What is switched on for others does not change a datagram's own luck.
+	// Faults that are switched on for other datagrams do not change the random numbers of this one.
 	l := newUDPLine(1, Up, faults)
-	l.dark = true
-	passing(l, 50, time.Millisecond)
-	l.dark = false
-	late := passing(l, 50, time.Millisecond)
+	l.blackHole = true
+	sendThrough(l, 50, time.Millisecond)
+	l.blackHole = false
+	late := sendThrough(l, 50, time.Millisecond)
 	var want []arrival
 	for _, a := range run(1, Up) {
 		if a.n >= 50 {
@@ -113,25 +113,25 @@ func TestUDPLineSameSeedSameLuck(t *testing.T) {
 		}
 	}
 	if !slices.Equal(late, want) {
-		t.Errorf("%v instead of %v", late, want)
+		t.Errorf("got %v, want %v", late, want)
 	}
 }
 
-// A queue drains in order when its line becomes wider.
+// TestUDPLineWidens checks that a queue drains in order when its line becomes faster.
 func TestUDPLineWidens(t *testing.T) {
 	l := newUDPLine(1, Up, UDPFaults{Rate: 10_000})
 	now := time.Unix(1, 0)
 	for range 10 {
-		l.pass(now, 1000)
+		l.schedule(now, 1000)
 	}
 	l.faults = UDPFaults{}.withDefaults()
-	if at, n := l.pass(now, 1000); n != 1 || at[0].Sub(now) != time.Second {
-		t.Errorf("after %v", at[0].Sub(now))
+	if at, n := l.schedule(now, 1000); n != 1 || at[0].Sub(now) != time.Second {
+		t.Errorf("got an arrival after %v", at[0].Sub(now))
 	}
 }
 
-// echo answers each datagram with the port that it came from and what it said.
-func echo(t *testing.T) string {
+// echoServer answers each datagram with its source port and its content.
+func echoServer(t *testing.T) string {
 	t.Helper()
 	c, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp4", "127.0.0.1:0")
 	if err != nil {
@@ -173,7 +173,7 @@ func newUDP(t *testing.T, target string, o UDPOptions) *UDPProxy {
 	return p
 }
 
-// udpClient is one of the proxy's.
+// udpClient is a client of the proxy.
 type udpClient struct {
 	t *testing.T
 	net.Conn
@@ -189,8 +189,8 @@ func newUDPClient(t *testing.T, p *UDPProxy) udpClient {
 	return udpClient{t, c}
 }
 
-// hear waits for an answer, and returns the port and what was said.
-func (c udpClient) hear(limit time.Duration) (port int, said string, err error) {
+// receive waits for an answer and returns its port and content.
+func (c udpClient) receive(limit time.Duration) (port int, said string, err error) {
 	c.t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(limit))
 	b := make([]byte, 1<<16)
@@ -204,56 +204,56 @@ func (c udpClient) hear(limit time.Duration) (port int, said string, err error) 
 func (c udpClient) ask(what string) (port int) {
 	c.t.Helper()
 	mustWrite(c.t, c, []byte(what))
-	port, said, err := c.hear(10 * time.Second)
+	port, said, err := c.receive(10 * time.Second)
 	if err != nil || said != what {
-		c.t.Fatalf("%q, %v", said, err)
+		c.t.Fatalf("got %q and %v", said, err)
 	}
 	return port
 }
 
-func TestUDPProxyCarries(t *testing.T) {
-	p := newUDP(t, echo(t), UDPOptions{})
+func TestUDPProxyForwards(t *testing.T) {
+	p := newUDP(t, echoServer(t), UDPOptions{})
 	a, b := newUDPClient(t, p), newUDPClient(t, p)
 	at, bt := a.ask("hello"), b.ask("others")
-	if at == bt || a.ask("") != at || b.ask(string(noise(9000))) != bt {
-		t.Errorf("clients at %d and %d", at, bt)
+	if at == bt || a.ask("") != at || b.ask(string(testData(9000))) != bt {
+		t.Errorf("got clients at ports %d and %d, want two", at, bt)
 	}
 	p.Rebind()
 	if a.ask("again") == at {
-		t.Error("the same address after Rebind")
+		t.Error("got the same port after Rebind")
 	}
 	up, down, both := p.Count(Up), p.Count(Down), p.Count(Both)
 	if up.Forwarded != 5 || up.Bytes != 5+6+9000+5 || down.Bytes != up.Bytes+10 || both.Forwarded != 10 || both.Dropped != 0 {
-		t.Errorf("%+v up, %+v down, %+v both", up, down, both)
+		t.Errorf("got counts %+v up, %+v down, %+v both", up, down, both)
 	}
 }
 
 func TestUDPProxyDelays(t *testing.T) {
 	const delay = 30 * time.Millisecond
-	p := newUDP(t, echo(t), UDPOptions{Up: UDPFaults{Delay: delay}, Down: UDPFaults{Delay: 2 * delay}})
+	p := newUDP(t, echoServer(t), UDPOptions{Up: UDPFaults{Delay: delay}, Down: UDPFaults{Delay: 2 * delay}})
 	c := newUDPClient(t, p)
 	start := time.Now()
 	c.ask("hello")
 	if took := time.Since(start); took < 3*delay {
-		t.Errorf("there and back in %v", took)
+		t.Errorf("got a round trip of %v", took)
 	}
 }
 
 func TestUDPProxyKeepsOrder(t *testing.T) {
-	p := newUDP(t, echo(t), UDPOptions{Up: UDPFaults{Jitter: 20 * time.Millisecond, Ordered: true}, Down: UDPFaults{Duplicate: 1}})
+	p := newUDP(t, echoServer(t), UDPOptions{Up: UDPFaults{Jitter: 20 * time.Millisecond, Ordered: true}, Down: UDPFaults{Duplicate: 1}})
 	c := newUDPClient(t, p)
 	for i := range 100 {
 		mustWrite(t, c, []byte{byte(i)})
 	}
 	for i := range 200 {
-		if _, said, err := c.hear(10 * time.Second); err != nil || said != string([]byte{byte(i / 2)}) {
-			t.Fatalf("%d: %q, %v", i, said, err)
+		if _, said, err := c.receive(10 * time.Second); err != nil || said != string([]byte{byte(i / 2)}) {
+			t.Fatalf("datagram %d: got %q and %v", i, said, err)
 		}
 	}
 }
 
-func TestUDPProxyGoesDark(t *testing.T) {
-	p := newUDP(t, echo(t), UDPOptions{})
+func TestUDPProxyBlackHole(t *testing.T) {
+	p := newUDP(t, echoServer(t), UDPOptions{})
 	c := newUDPClient(t, p)
 	c.ask("hello")
 	for _, dark := range []func(bool){
@@ -271,19 +271,19 @@ func TestUDPProxyGoesDark(t *testing.T) {
 		before := p.Count(Both).Dropped
 		dark(true)
 		mustWrite(t, c, []byte("into nothing"))
-		if _, said, err := c.hear(50 * time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("%q, %v", said, err)
+		if _, said, err := c.receive(50 * time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("got %q and %v, want a timeout", said, err)
 		}
 		if n := p.Count(Both).Dropped - before; n != 1 {
-			t.Errorf("%d are lost", n)
+			t.Errorf("got %d datagrams lost", n)
 		}
 		dark(false)
 		c.ask("hello")
 	}
 }
 
-func TestUDPProxyClosesWithMuchUnderWay(t *testing.T) {
-	p := newUDP(t, echo(t), UDPOptions{Up: UDPFaults{Delay: time.Hour}})
+func TestUDPProxyClosesWithDatagramsInFlight(t *testing.T) {
+	p := newUDP(t, echoServer(t), UDPOptions{Up: UDPFaults{Delay: time.Hour}})
 	c := newUDPClient(t, p)
 	for range 100 {
 		mustWrite(t, c, []byte("late"))
@@ -292,6 +292,6 @@ func TestUDPProxyClosesWithMuchUnderWay(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := NewUDPProxy("nowhere", UDPOptions{}); err == nil {
-		t.Error("a target without a port")
+		t.Error("NewUDPProxy without a port: got nil, want an error")
 	}
 }

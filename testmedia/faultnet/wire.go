@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// Wire is a connection as the network sees it: two directions on which faults can be put.
-// Its methods may be called from any goroutine and never wait.
+// Wire is the network between the two ends of a connection. Faults are applied to its two directions. Its
+// methods may be called from any goroutine and do not block.
 type Wire struct {
-	mu       sync.Mutex // guards everything below and in the pipes
-	up, down *pipe
-	rules    []Rule // those with AtByte
-	timers   []*time.Timer
-	open     int           // ends that have not closed
-	kept     Direction     // whose bytes under way outlive the reset
-	broken   chan struct{} // closed by a reset
+	mu        sync.Mutex // guards the fields below and those of the pipes
+	up, down  *pipe
+	rules     []Rule // rules with AtByte
+	timers    []*time.Timer
+	open      int           // number of ends that have not closed
+	delivered Direction     // direction whose data in flight survives the reset
+	broken    chan struct{} // closed by a reset
 }
 
-// Pair makes a connection: the end that dialled, the other, and the wire between them.
+// Pair returns the two ends of a connection and the wire between them. client is the end that dialed.
 func Pair(o Options) (client, server *Conn, w *Wire) {
 	return pair(o, "client", "server")
 }
@@ -28,16 +28,16 @@ func pair(o Options, clientAddr, serverAddr Addr) (client, server *Conn, w *Wire
 	w = &Wire{open: 2, broken: make(chan struct{})}
 	w.up = newPipe(&w.mu, o.Up, rand.New(rand.NewPCG(o.Seed, uint64(Up))))       //nolint:gosec // repeatable on purpose
 	w.down = newPipe(&w.mu, o.Down, rand.New(rand.NewPCG(o.Seed, uint64(Down)))) //nolint:gosec // repeatable on purpose
-	w.up.back, w.down.back = w.down, w.up
-	w.up.crossed = func(mark int64) { w.atByte(Up, mark) }
-	w.down.crossed = func(mark int64) { w.atByte(Down, mark) }
+	w.up.reverse, w.down.reverse = w.down, w.up
+	w.up.markReached = func(mark int64) { w.applyRules(Up, mark) }
+	w.down.markReached = func(mark int64) { w.applyRules(Down, mark) }
 	for _, r := range o.Rules {
 		if r.AtByte > 0 {
 			w.rules = append(w.rules, r)
-			p := w.pipe(r.counted())
+			p := w.pipe(r.countedDirection())
 			p.marks = append(p.marks, r.AtByte)
 		} else {
-			w.after(r.After, func() { w.apply(r, 0) })
+			w.afterFunc(r.After, func() { w.apply(r, 0) })
 		}
 	}
 	for _, p := range []*pipe{w.up, w.down} {
@@ -56,7 +56,7 @@ func (w *Wire) pipe(d Direction) *pipe {
 	return w.up
 }
 
-// pipes are those of d.
+// pipes returns the pipes of d.
 func (w *Wire) pipes(d Direction) []*pipe {
 	var out []*pipe
 	if d&Up != 0 {
@@ -68,14 +68,14 @@ func (w *Wire) pipes(d Direction) []*pipe {
 	return out
 }
 
-// Do puts a fault on a direction.
+// Do applies a fault to a direction.
 func (w *Wire) Do(f Fault, d Direction) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.apply(Rule{Fault: f, Dir: d}, 0)
 }
 
-// Reshape changes how a direction carries what is sent from now on.
+// Reshape changes how a direction carries data sent from now on.
 func (w *Wire) Reshape(d Direction, s Shape) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -85,7 +85,7 @@ func (w *Wire) Reshape(d Direction, s Shape) {
 	}
 }
 
-// Bytes is how many bytes have been sent in a direction, in both directions for Both.
+// Bytes returns how many bytes have been sent in a direction, or in both.
 func (w *Wire) Bytes(d Direction) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -96,42 +96,42 @@ func (w *Wire) Bytes(d Direction) int64 {
 	return n
 }
 
-// lost tells whether a reset lost what was under way.
-func (w *Wire) lost() bool {
+// lostData reports whether a reset lost the data in flight.
+func (w *Wire) lostData() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.kept == 0
+	return w.delivered == 0
 }
 
-// atByte is called with the lock held.
-func (w *Wire) atByte(d Direction, mark int64) {
+// applyRules applies the rules for a byte of a direction. The lock must be held.
+func (w *Wire) applyRules(d Direction, mark int64) {
 	for _, r := range w.rules {
-		if r.counted() == d && r.AtByte == mark {
+		if r.countedDirection() == d && r.AtByte == mark {
 			w.apply(r, d)
 		}
 	}
 }
 
-// apply is called with the lock held. What is under way in the direction keep still arrives
-// before a Reset or a Hang.
+// apply applies a fault. Data in flight in the direction keep still arrives before a Reset or a Hang. The
+// lock must be held.
 func (w *Wire) apply(r Rule, keep Direction) {
 	switch r.Fault {
 	case Reset:
 		w.reset(keep)
 	case Close:
 		for _, p := range w.pipes(r.Dir) {
-			p.end()
+			p.closeWrite()
 		}
 	case Hang:
 		for _, p := range w.pipes(r.Dir) {
 			p.hang(keep != 0 && p == w.pipe(keep))
 		}
 		if r.For > 0 {
-			w.after(r.For, func() { w.apply(Rule{Fault: Thaw, Dir: r.Dir}, 0) })
+			w.afterFunc(r.For, func() { w.apply(Rule{Fault: Thaw, Dir: r.Dir}, 0) })
 		}
 	case Thaw:
 		for _, p := range w.pipes(r.Dir) {
-			if p.dying { // what its sender had not got rid of died with it
+			if p.resetOnThaw { // unsent data of an aborted sender is lost
 				w.reset(0)
 			}
 			p.thaw()
@@ -147,12 +147,12 @@ func (w *Wire) reset(keep Direction) {
 	}
 	w.up.abort(keep == Up)
 	w.down.abort(keep == Down)
-	w.kept = keep
+	w.delivered = keep
 	close(w.broken)
 }
 
-// after calls f with the lock held; called with the lock held, or before the wire is used.
-func (w *Wire) after(d time.Duration, f func()) {
+// afterFunc calls f with the lock held, after d. The lock must be held, or the wire not in use yet.
+func (w *Wire) afterFunc(d time.Duration, f func()) {
 	w.timers = append(w.timers, time.AfterFunc(d, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -162,14 +162,14 @@ func (w *Wire) after(d time.Duration, f func()) {
 	}))
 }
 
-// closed is called with the lock held, once by each end.
-func (w *Wire) closed() {
+// endClosed counts an end as closed. The lock must be held.
+func (w *Wire) endClosed() {
 	if w.open--; w.open > 0 {
 		return
 	}
 	for _, t := range w.timers {
 		t.Stop()
 	}
-	w.up.stop()
-	w.down.stop()
+	w.up.stopTimers()
+	w.down.stopTimers()
 }

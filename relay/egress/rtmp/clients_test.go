@@ -76,10 +76,10 @@ func TestPlayersInUse(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		for got := 0; got < testmedia.ClipPictures; {
+		for got := 0; got < testmedia.ClipFrames; {
 			m, err := c.Read()
 			if err != nil {
-				t.Fatalf("after %d of %d frames: %v", got, testmedia.ClipPictures, err)
+				t.Fatalf("after %d of %d frames: %v", got, testmedia.ClipFrames, err)
 			}
 			if v, ok := m.(*libmessage.Video); ok && v.Type == libmessage.VideoTypeAU {
 				got++
