@@ -141,7 +141,7 @@ func TestConsoleByKeyboard(t *testing.T) {
 	asked("Kick the publisher", "Leave it")
 	c.eval(nil, "document.getElementById('confirm-yes').focus()")
 	c.press("\r")
-	r.expect(0, "the kick", func(l line) bool { return l.is("push closed") && l.str("cause") == "kick" })
+	r.expect(0, "the kick", func(l logLine) bool { return l.is("push closed") && l.str("cause") == "kick" })
 	c.quiet()
 }
 

@@ -89,7 +89,7 @@ func TestConsole(t *testing.T) {
 	c.has(".charts", "fps, from") // the first of the samples
 	c.has(".charts", "Lag of push cdn now")
 	c.does("Kick the publisher")
-	r.expect(0, "the kick", func(l line) bool { return l.is("push closed") && l.str("cause") == "kick" })
+	r.expect(0, "the kick", func(l logLine) bool { return l.is("push closed") && l.str("cause") == "kick" })
 	var is string
 	c.eval(&is, "window.same + ' ' + window.owned + ' ' + document.images.length")
 	if is != "1 undefined 0" {
@@ -104,7 +104,7 @@ func TestConsole(t *testing.T) {
 		c.has("#confirm[open]", asked)
 		c.eval(nil, "document.getElementById('confirm-yes').click()")
 	}
-	r.expect(0, "the relay has ended", func(l line) bool { return l.is("stopped") })
+	r.expect(0, "the relay has ended", func(l logLine) bool { return l.is("stopped") })
 	c.has("#link", "does not answer")
 }
 

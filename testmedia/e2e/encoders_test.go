@@ -165,7 +165,7 @@ func TestIntraRefresh(t *testing.T) {
 			t.Fatalf("HLS answers %s %s %v", res.Status, body, err)
 		}
 	}
-	r.expect(0, "that viewers are refused", func(l line) bool { return l.is("viewers refused: no keyframe") })
+	r.expect(0, "that viewers are refused", func(l logLine) bool { return l.is("viewers refused: no keyframe") })
 	for _, url := range []string{r.url("rtmp", "/"+stream), r.url("http", "/"+stream+".flv")} {
 		shown := hashes(t, "-i", url, "-t", "3")
 		for i, picture := range shown {

@@ -121,7 +121,7 @@ func TestEnhancedTracks(t *testing.T) {
 	if err := push.command(0, "deleteStream", 5, nil, float64(1)); err != nil {
 		t.Fatal(err)
 	}
-	r.expect(0, "the track's push ends", func(l line) bool {
+	r.expect(0, "the track's push ends", func(l logLine) bool {
 		return l.is("push ended") && l.str("stream") == "live/cam~1" && l.str("cause") == "unpublish"
 	})
 }
@@ -232,7 +232,7 @@ func TestEnhancedHostile(t *testing.T) {
 	if err := c.command(0, "deleteStream", 5, nil, float64(1)); err != nil {
 		t.Fatal(err)
 	}
-	r.expect(0, "what was left out", func(l line) bool {
+	r.expect(0, "what was left out", func(l logLine) bool {
 		return l.is("publisher's media repaired") && l.fields["reason"] == "unreadable"
 	})
 	if n := r.metric(`holdfast_media_repairs_total{reason="unreadable",track="video"}`); int(n) != len(hostileBodies()) {

@@ -82,7 +82,7 @@ func TestHLSOverARestart(t *testing.T) {
 	p := publish(t, r, stream, gen.Options{Source: 1, GOP: 30})
 	p.atLeast(200)
 	c := newHLSClient(t, &relay{t: t, addrs: map[string]string{"http": strings.TrimPrefix(f.URL, "http://")}}, stream)
-	c.rules.Jumps = true
+	c.rules.AllowJumps = true
 	v := c.watch(t)
 	v.saw(gen.ID{Source: 1, Number: 60})
 	r.stop()

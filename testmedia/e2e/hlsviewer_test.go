@@ -43,7 +43,7 @@ func newHLSClient(t testing.TB, r *relay, stream string) *hlsClient {
 	c := &hlsClient{wire: newWire(t), base: r.url("http", "/"+stream+"/"), rules: m3u8.NewValidator(), jumped: func(string) {}}
 	// At a break sound may come apart from pictures, the more so on a busy machine, and a picture
 	// that stands still is parted by its sound: two parts are short at each of six breaks.
-	c.rules.Uneven = 12
+	c.rules.MaxShort = 12
 	c.agent = fmt.Sprintf("player-%d", players.Add(1))
 	return c
 }

@@ -160,7 +160,7 @@ func TestPagePublishes(t *testing.T) {
 	}
 	p.waitFor(within(t), "holdfast.latency > 0 && holdfast.way === 'whep'")
 	q.eval(nil, "document.getElementById('publish').click()")
-	r.expect(0, "the page unpublishes", func(l line) bool {
+	r.expect(0, "the page unpublishes", func(l logLine) bool {
 		return l.is("push ended") && l.str("stream") == "live/mine" && l.str("cause") == "unpublish"
 	})
 	p.says("held, last picture")

@@ -36,7 +36,7 @@ func TestPageTokenExpires(t *testing.T) {
 	r := start(t, settings...)
 	f.before(r)
 	pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
-	r.expect(0, "the stream is live", func(l line) bool { return l.is("publish accepted") })
+	r.expect(0, "the stream is live", func(l logLine) bool { return l.is("publish accepted") })
 	b := browse(t)
 	ends := time.Now().Add(10*time.Second + slack(5*time.Second)).Truncate(time.Second)
 	var pages []*page

@@ -68,7 +68,7 @@ func TestPagePublishesOverAReload(t *testing.T) {
 	publisher.says("publishing")
 
 	publisher.eval(nil, "document.getElementById('publish').click()")
-	r.expect(0, "Stop publishing unpublishes", func(l line) bool {
+	r.expect(0, "Stop publishing unpublishes", func(l logLine) bool {
 		return l.is("push ended") && l.str("stream") == stream && l.str("cause") == "unpublish"
 	})
 	publisher.reload()

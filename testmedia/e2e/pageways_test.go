@@ -76,7 +76,7 @@ func TestPageByHLS(t *testing.T) {
 		return pushing(t, r.url("rtmp", "/"+stream+"?key=sample-key"), source{picture: "640x360", tone: true})
 	}
 	one := push()
-	r.expect(0, "the stream is live", func(l line) bool { return l.is("publish accepted") })
+	r.expect(0, "the stream is live", func(l logLine) bool { return l.is("publish accepted") })
 	p := browse(t).page(r.url("http", "/"+stream+"/?by=hls&token="+playToken(t, "sample-secret", stream)))
 	var native string
 	p.eval(&native, "video.canPlayType('application/vnd.apple.mpegurl')")

@@ -158,7 +158,7 @@ func TestPullOnDemand(t *testing.T) {
 	}
 	two.leave()
 	left := time.Now()
-	_, l := r.expect(0, "nobody watches", func(l line) bool { return l.is("route decision") && l.str("cause") == "unwatched" })
+	_, l := r.expect(0, "nobody watches", func(l logLine) bool { return l.is("route decision") && l.str("cause") == "unwatched" })
 	t.Logf("the pull ended %v after the last viewer had left", l.at.Sub(left))
 	until(t, "the pull ends", func() bool { return len(r.shown().Groups[0].Streams) == 0 })
 	if proxy.Wire(1) != nil {

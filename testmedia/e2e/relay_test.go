@@ -22,7 +22,7 @@ import (
 type relay struct {
 	t     testing.TB
 	cmd   *exec.Cmd
-	lines *list[line]
+	lines *list[logLine]
 	addrs map[string]string // by component
 	read  sync.WaitGroup
 	once  sync.Once
@@ -30,15 +30,15 @@ type relay struct {
 }
 
 // line is one of its log.
-type line struct {
+type logLine struct {
 	at     time.Time
 	text   string
 	fields map[string]any // nil if the line is no JSON
 }
 
-func (l line) is(message string) bool { return l.fields["msg"] == message }
+func (l logLine) is(message string) bool { return l.fields["msg"] == message }
 
-func (l line) str(key string) string {
+func (l logLine) str(key string) string {
 	s, _ := l.fields[key].(string)
 	return s
 }
@@ -52,7 +52,7 @@ func start(t testing.TB, flags ...string) *relay {
 		"serve", "--log.format", "json", "--rtmp.listen", "127.0.0.1:0",
 		"--http.listen", "127.0.0.1:0", "--admin.listen", "127.0.0.1:0", "--webrtc.udp_listen", "127.0.0.1:0",
 	}, flags...)
-	r := &relay{t: t, cmd: exec.Command(built, args...), lines: newList[line](), addrs: map[string]string{}}
+	r := &relay{t: t, cmd: exec.Command(built, args...), lines: newList[logLine](), addrs: map[string]string{}}
 	out, in := io.Pipe()
 	r.cmd.Stdout, r.cmd.Stderr = in, in
 	r.cmd.WaitDelay = time.Second
@@ -65,7 +65,7 @@ func start(t testing.TB, flags ...string) *relay {
 		_ = in.Close()
 	})
 	t.Cleanup(r.stop)
-	if _, _, err := r.lines.next(within(t), 0, func(l line) bool { return l.is("holdfast started") }); err != nil {
+	if _, _, err := r.lines.next(within(t), 0, func(l logLine) bool { return l.is("holdfast started") }); err != nil {
 		t.Fatalf("the relay did not start: %v\n%s", err, r.output())
 	}
 	for _, l := range r.lines.all() {
@@ -83,7 +83,7 @@ func (r *relay) readLog(out io.Reader) {
 	s := bufio.NewScanner(out)
 	s.Buffer(nil, 1<<20)
 	for s.Scan() {
-		l := line{at: time.Now(), text: s.Text()}
+		l := logLine{at: time.Now(), text: s.Text()}
 		_ = json.Unmarshal(s.Bytes(), &l.fields) // a panic and a race report are no JSON
 		r.lines.add(l)
 	}
@@ -132,7 +132,7 @@ func (r *relay) stop() {
 }
 
 // expect waits for a line of the log from index from on.
-func (r *relay) expect(from int, what string, right func(line) bool) (int, line) {
+func (r *relay) expect(from int, what string, right func(logLine) bool) (int, logLine) {
 	r.t.Helper()
 	i, l, err := r.lines.next(within(r.t), from, right)
 	if err != nil {
@@ -142,20 +142,20 @@ func (r *relay) expect(from int, what string, right func(line) bool) (int, line)
 }
 
 // broke waits for the end number n, from 0, of any push: it broke, ended or was closed.
-func (r *relay) broke(n int) line {
+func (r *relay) broke(n int) logLine {
 	r.t.Helper()
 	return r.nth("push broke", n, "push ended", "push closed")
 }
 
 // resumed waits for the stream to go on for the time n, from 0.
-func (r *relay) resumed(n int) line {
+func (r *relay) resumed(n int) logLine {
 	r.t.Helper()
 	return r.nth("stream resumed", n)
 }
 
-func (r *relay) nth(message string, n int, others ...string) line {
+func (r *relay) nth(message string, n int, others ...string) logLine {
 	r.t.Helper()
-	_, l := r.expect(0, fmt.Sprintf("%s, time %d", message, n+1), func(l line) bool {
+	_, l := r.expect(0, fmt.Sprintf("%s, time %d", message, n+1), func(l logLine) bool {
 		if l.is(message) || slices.ContainsFunc(others, l.is) {
 			n--
 		}

@@ -133,9 +133,9 @@ func (r *relay) switches(causes ...string) int {
 }
 
 // routeLine waits for a line of the log about a route, from index from on.
-func (r *relay) routeLine(from int, message, route string) (int, line) {
+func (r *relay) routeLine(from int, message, route string) (int, logLine) {
 	r.t.Helper()
-	return r.expect(from, message+", "+route, func(l line) bool { return l.is(message) && l.str("route") == route })
+	return r.expect(from, message+", "+route, func(l logLine) bool { return l.is(message) && l.str("route") == route })
 }
 
 // acts asks for something to be done to a stream's routes in group cdn.

@@ -56,10 +56,10 @@ func TestSimulcast(t *testing.T) {
 	v.decoded(20)
 	t.Logf("up: longest time without a picture %v", v.gap())
 	w.leave()
-	r.expect(0, "the stream's push ends", func(l line) bool {
+	r.expect(0, "the stream's push ends", func(l logLine) bool {
 		return l.is("push ended") && l.str("stream") == stream && l.str("cause") == "unpublish"
 	})
-	r.expect(0, "the layers' pushes end", func(l line) bool {
+	r.expect(0, "the layers' pushes end", func(l logLine) bool {
 		return l.is("push ended") && l.str("stream") == stream+"~q" && l.str("cause") == "unpublish"
 	})
 }

@@ -73,7 +73,7 @@ func TestCorruptState(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := start(t, "--state.file", file)
-			_, l := r.expect(0, "a warning", func(l line) bool { return l.str("level") == "WARN" && l.str("aside") != "" })
+			_, l := r.expect(0, "a warning", func(l logLine) bool { return l.str("level") == "WARN" && l.str("aside") != "" })
 			t.Log(l.text)
 			aside, err := os.ReadFile(l.str("aside"))
 			if err != nil || string(aside) != content {

@@ -113,7 +113,7 @@ func TestBPicturesInBrowser(t *testing.T) {
 	if !s.Publisher.BFrames {
 		t.Error("the API does not say that there are B pictures")
 	}
-	r.expect(0, "B-frames are left out", func(l line) bool { return strings.Contains(l.text, "B-frames are left out") })
+	r.expect(0, "B-frames are left out", func(l logLine) bool { return strings.Contains(l.text, "B-frames are left out") })
 }
 
 // strangersOffer is one that can be answered, and behind which nobody is.

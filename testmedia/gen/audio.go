@@ -37,28 +37,28 @@ func (g *Generator) audioConfig() *packetbuf.Packet {
 	return p
 }
 
-func (g *Generator) nextSound() *packetbuf.Packet {
+func (g *Generator) nextAudio() *packetbuf.Packet {
 	p := &packetbuf.Packet{
 		Track: packetbuf.Audio, Codec: g.o.AudioCodec, Kind: packetbuf.Delta,
-		DTS: g.fold(g.o.Start + g.soundTime(g.sound)), Payload: g.soundBytes(g.sound),
+		DTS: g.wrap(g.o.Start + g.audioTime(g.audioFrame)), Payload: g.audioPayload(g.audioFrame),
 	}
 	if g.o.NoVideo {
 		p.Kind = packetbuf.Key
 	}
-	g.sound++
+	g.audioFrame++
 	return p
 }
 
-func (g *Generator) soundBytes(n int) []byte {
+func (g *Generator) audioPayload(n int) []byte {
 	size := float64(g.o.AudioBitrate) / 8 * float64(g.o.frameSamples()) / float64(g.o.SampleRate)
-	b := g.soundHeader()
+	b := g.audioHeader()
 	b = appendID(b, ID{Track: packetbuf.Audio, Source: g.o.Source, Number: uint64(n)}) //nolint:gosec // counts up
 	whole := max(int(size*(0.9+0.2*g.rng.Float64())), len(b)+sumSize)
-	return appendSum(g.appendNoise(b, whole-sumSize))
+	return appendSum(g.appendPadding(b, whole-sumSize))
 }
 
-// soundHeader is how a frame of the codec begins: the first bits tell its shape.
-func (g *Generator) soundHeader() []byte {
+// audioHeader returns the first bytes of a frame of the codec, which describe it.
+func (g *Generator) audioHeader() []byte {
 	stereo := g.o.Channels > 1
 	switch g.o.AudioCodec {
 	case packetbuf.MP3:
@@ -75,7 +75,7 @@ func (g *Generator) soundHeader() []byte {
 	return []byte{0x01} // single channel element
 }
 
-// mp3Header is of layer III at 128 kb/s, or at 64 kb/s for the lower rates.
+// mp3Header returns a layer III header with 128 kb/s, or 64 kb/s for the lower sample rates.
 func mp3Header(rate int, stereo bool) []byte {
 	h := []byte{0xff, 0xfb, 0x90, 0xc0} // MPEG-1
 	base := rate

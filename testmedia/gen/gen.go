@@ -1,7 +1,7 @@
-// Package gen makes streams of packets for tests: structured as encoders structure them,
-// the same for the same seed, and every frame with a number in it, so that a test can tell
-// that none was lost, none came twice and none was harmed on the way. The pictures are not
-// decodable; their configurations and the headers of their slices are real.
+// Package gen generates streams of packets for tests. They have the structure of an encoder's output and
+// are equal for equal seeds. Every frame carries a number and a checksum, so that a test can detect lost,
+// repeated and damaged frames. The video cannot be decoded, but its configuration and slice headers are
+// valid.
 package gen
 
 import (
@@ -11,31 +11,31 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Options describe a stream. Zero values mean what stands beside them.
+// Options describe a stream. The comments give the defaults for zero values.
 type Options struct {
 	Seed uint64
-	// Source goes into each frame and tells streams, or sessions of one, apart.
+	// Source is part of each frame. It identifies a stream, or one session of it.
 	Source uint32
 
 	NoVideo, NoAudio, NoMetadata bool
 
-	Width, Height int     // 1280 by 720 pixels
+	Width, Height int     // 1280 x 720 pixels
 	FPS           float64 // 30
-	// Interval makes the rate variable: the time from picture n to the next, in decoding
-	// order. It replaces FPS.
+	// Interval returns the time from video frame n to the next, in decoding order, for a variable frame
+	// rate. It replaces FPS.
 	Interval func(n int) time.Duration
-	GOP      int // pictures from one keyframe to the next: two seconds of FPS
-	BFrames  int // disposable pictures between two references: 0
-	// VideoBitrate is what a GOP comes to on the average, bit/s: 2.5 Mb/s.
+	GOP      int // frames from one keyframe to the next; default: two seconds
+	BFrames  int // disposable frames between two reference frames; default: 0
+	// VideoBitrate is the average over a GOP in bit/s; default: 2.5 Mb/s.
 	VideoBitrate int
 
-	AudioCodec   packetbuf.Codec // AAC, MP3 or Opus: AAC
-	SampleRate   int             // Hz: 48,000
+	AudioCodec   packetbuf.Codec // AAC, MP3 or Opus; default: AAC
+	SampleRate   int             // in Hz; default: 48,000
 	Channels     int             // 2
-	AudioBitrate int             // bit/s: 128 kb/s
+	AudioBitrate int             // in bit/s; default: 128 kb/s
 
 	Start time.Duration // DTS of the first frames
-	// Wrap folds DTS into 32 bits of milliseconds, as an RTMP publisher's are.
+	// Wrap wraps DTS at 32 bits of milliseconds, as an RTMP publisher does.
 	Wrap bool
 }
 
@@ -61,18 +61,18 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Generator makes one endless stream, in the order in which an encoder sends it: metadata,
-// configurations, then frames by their DTS, pictures first.
+// Generator generates an endless stream in an encoder's order: metadata, configuration, then frames by
+// DTS, video first.
 type Generator struct {
-	o       Options
-	rng     *rand.Rand
-	pending []*packetbuf.Packet // metadata and configurations still to come
-	picture int                 // number of the next picture, in decoding order
-	sound   int                 // number of the next audio frame
-	times   []time.Duration     // of pictures, if Interval is set
+	o          Options
+	rng        *rand.Rand
+	pending    []*packetbuf.Packet // metadata and configuration to return next
+	frame      int                 // number of the next video frame, in decoding order
+	audioFrame int                 // number of the next audio frame
+	videoTimes []time.Duration     // DTS of video frames, if Interval is set
 }
 
-// New starts a stream.
+// New returns a generator of a new stream.
 func New(o Options) *Generator {
 	o = o.withDefaults()
 	g := &Generator{o: o, rng: rand.New(rand.NewPCG(o.Seed, uint64(o.Source)))} //nolint:gosec // repeatable on purpose
@@ -80,11 +80,11 @@ func New(o Options) *Generator {
 	return g
 }
 
-// Configure has metadata and configurations come again, before the next frame.
+// Configure repeats metadata and configuration before the next frame.
 func (g *Generator) Configure() {
 	g.pending = g.pending[:0]
 	add := func(p *packetbuf.Packet) {
-		p.DTS = g.fold(g.o.Start + g.Elapsed())
+		p.DTS = g.wrap(g.o.Start + g.Elapsed())
 		g.pending = append(g.pending, p)
 	}
 	if !g.o.NoMetadata {
@@ -98,20 +98,20 @@ func (g *Generator) Configure() {
 	}
 }
 
-// Next makes the next packet. Without video every audio frame is a Key.
+// Next returns the next packet. In a stream without video, every audio frame has the kind Key.
 func (g *Generator) Next() *packetbuf.Packet {
 	if len(g.pending) > 0 {
 		p := g.pending[0]
 		g.pending = g.pending[1:]
 		return p
 	}
-	if !g.o.NoVideo && (g.o.NoAudio || g.pictureTime(g.picture) <= g.soundTime(g.sound)) {
-		return g.nextPicture()
+	if !g.o.NoVideo && (g.o.NoAudio || g.videoTime(g.frame) <= g.audioTime(g.audioFrame)) {
+		return g.nextVideo()
 	}
-	return g.nextSound()
+	return g.nextAudio()
 }
 
-// Until makes the packets whose DTS is before the given time after Start.
+// Until returns the packets whose DTS is less than d after Start.
 func (g *Generator) Until(d time.Duration) []*packetbuf.Packet {
 	var out []*packetbuf.Packet
 	for len(g.pending) > 0 || g.Elapsed() < d {
@@ -120,41 +120,41 @@ func (g *Generator) Until(d time.Duration) []*packetbuf.Packet {
 	return out
 }
 
-// Elapsed is the time from Start to the next frame.
+// Elapsed returns the time from Start to the next frame.
 func (g *Generator) Elapsed() time.Duration {
 	switch {
 	case g.o.NoVideo:
-		return g.soundTime(g.sound)
+		return g.audioTime(g.audioFrame)
 	case g.o.NoAudio:
-		return g.pictureTime(g.picture)
+		return g.videoTime(g.frame)
 	}
-	return min(g.pictureTime(g.picture), g.soundTime(g.sound))
+	return min(g.videoTime(g.frame), g.audioTime(g.audioFrame))
 }
 
-// pictureTime is when picture n is decoded, in whole milliseconds after Start.
-func (g *Generator) pictureTime(n int) time.Duration {
+// videoTime returns the DTS of video frame n in whole milliseconds after Start.
+func (g *Generator) videoTime(n int) time.Duration {
 	if g.o.Interval == nil {
 		return millis(float64(n) * 1000 / g.o.FPS)
 	}
-	if len(g.times) == 0 {
-		g.times = append(g.times, 0)
+	if len(g.videoTimes) == 0 {
+		g.videoTimes = append(g.videoTimes, 0)
 	}
-	for len(g.times) <= n {
-		last := len(g.times) - 1
-		g.times = append(g.times, g.times[last]+max(g.o.Interval(last).Round(time.Millisecond), time.Millisecond))
+	for len(g.videoTimes) <= n {
+		last := len(g.videoTimes) - 1
+		g.videoTimes = append(g.videoTimes, g.videoTimes[last]+max(g.o.Interval(last).Round(time.Millisecond), time.Millisecond))
 	}
-	return g.times[n]
+	return g.videoTimes[n]
 }
 
-// soundTime is when audio frame n is due, in whole milliseconds after Start.
-func (g *Generator) soundTime(n int) time.Duration {
+// audioTime returns the DTS of audio frame n in whole milliseconds after Start.
+func (g *Generator) audioTime(n int) time.Duration {
 	return millis(float64(n) * 1000 * float64(g.o.frameSamples()) / float64(g.o.SampleRate))
 }
 
-// millis rounds to the next millisecond, as encoders do.
+// millis rounds to the nearest millisecond, as encoders do.
 func millis(ms float64) time.Duration { return time.Duration(ms+0.5) * time.Millisecond }
 
-func (g *Generator) fold(d time.Duration) time.Duration {
+func (g *Generator) wrap(d time.Duration) time.Duration {
 	if !g.o.Wrap {
 		return d
 	}

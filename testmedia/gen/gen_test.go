@@ -41,7 +41,7 @@ func TestStreams(t *testing.T) {
 			full := o.withDefaults()
 			newest := time.Duration(-1)
 			for _, p := range New(o).Until(length) {
-				checkCarried(t, p, o.NoVideo)
+				checkFLVRoundTrip(t, p, o.NoVideo)
 				if !p.Media() {
 					continue
 				}
@@ -49,36 +49,36 @@ func TestStreams(t *testing.T) {
 					t.Fatal(err)
 				}
 				if p.DTS < newest {
-					t.Fatalf("%s at %v after %v", p.Track, p.DTS, newest)
+					t.Fatalf("got a %s frame at %v after %v, want increasing DTS", p.Track, p.DTS, newest)
 				}
 				newest = p.DTS
 				id, err := Identify(p)
 				if err != nil || id != (ID{p.Track, o.Source, uint64(counts[p.Track])}) {
-					t.Fatalf("%+v, %v", id, err)
+					t.Fatalf("got ID %+v and %v, want the next number", id, err)
 				}
 				if p.Track == packetbuf.Video {
 					shown = append(shown, p.PTS())
 					if p.CTO < 0 || (p.Kind == packetbuf.Key) != (counts[p.Track]%full.GOP == 0) {
-						t.Fatalf("picture %d: %s, %v", counts[p.Track], p.Kind, p.CTO)
+						t.Fatalf("frame %d: got kind %s and offset %v", counts[p.Track], p.Kind, p.CTO)
 					}
 				}
 				counts[p.Track]++
 			}
 			if (counts[packetbuf.Video] == 0) != o.NoVideo || (counts[packetbuf.Audio] == 0) != o.NoAudio {
-				t.Errorf("%v frames", counts)
+				t.Errorf("got %v frames by track", counts)
 			}
 			for track := range packetbuf.NumTracks {
 				if lost := tally.Lost(packetbuf.Track(track), o.Source); lost != nil {
-					t.Errorf("track %d lacks %v", track, lost)
+					t.Errorf("track %d: got frames %v lost, want none", track, lost)
 				}
 			}
-			checkShown(t, shown, full.BFrames)
+			checkPTS(t, shown, full.BFrames)
 		})
 	}
 }
 
-// checkCarried sends a packet through FLV and compares what comes out.
-func checkCarried(t *testing.T, p *packetbuf.Packet, audioOnly bool) {
+// checkFLVRoundTrip encodes and decodes a packet as FLV and compares the result.
+func checkFLVRoundTrip(t *testing.T, p *packetbuf.Packet, audioOnly bool) {
 	t.Helper()
 	body, err := flv.AppendBody(nil, p)
 	if err != nil {
@@ -97,22 +97,22 @@ func checkCarried(t *testing.T, p *packetbuf.Packet, audioOnly bool) {
 	}
 }
 
-// checkShown verifies that no two pictures have the same presentation time.
-func checkShown(t *testing.T, shown []time.Duration, bframes int) {
+// checkPTS checks that no two frames have the same PTS.
+func checkPTS(t *testing.T, shown []time.Duration, bframes int) {
 	t.Helper()
 	seen := map[time.Duration]bool{}
 	for n, pts := range shown {
 		if seen[pts] {
-			t.Errorf("two pictures are shown at %v", pts)
+			t.Errorf("got two frames with PTS %v", pts)
 		}
 		seen[pts] = true
 		if n > 0 && bframes == 0 && pts <= shown[n-1] {
-			t.Errorf("picture %d is shown at %v", n, pts)
+			t.Errorf("frame %d: got PTS %v, want it after the frame before", n, pts)
 		}
 	}
 }
 
-func TestDescribed(t *testing.T) {
+func TestConfigIsValid(t *testing.T) {
 	for _, p := range New(Options{Width: 1918, Height: 1078, FPS: 29.97, BFrames: 1}).Until(0) {
 		if p.Track == packetbuf.Data {
 			continue
@@ -122,27 +122,27 @@ func TestDescribed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if p.Track == packetbuf.Video && (i.Width != 1918 || i.Height != 1078 || i.FrameRate != 29.97) {
-			t.Errorf("%+v", i)
+			t.Errorf("got video %+v, want 1918x1078 at 29.97 fps", i)
 		}
 		if _, ok := codec.Silence(p); p.Track == packetbuf.Audio && !ok {
-			t.Errorf("no silence for %+v", i)
+			t.Errorf("got no silence for %+v", i)
 		}
 	}
 }
 
-func TestSameSeedSameStream(t *testing.T) {
+func TestSameSeedGivesSameStream(t *testing.T) {
 	a, b := New(Options{Seed: 7}), New(Options{Seed: 7})
 	other := New(Options{Seed: 8})
 	differ := false
 	for range 500 {
 		p, q, r := a.Next(), b.Next(), other.Next()
 		if !bytes.Equal(p.Payload, q.Payload) || p.DTS != q.DTS {
-			t.Fatal("two streams of one seed differ")
+			t.Fatal("got different streams for one seed")
 		}
 		differ = differ || !bytes.Equal(p.Payload, r.Payload)
 	}
 	if !differ {
-		t.Error("two seeds make the same stream")
+		t.Error("got equal streams for two seeds")
 	}
 }
 
@@ -159,7 +159,7 @@ func TestBitrate(t *testing.T) {
 			}
 		}
 		if got := float64(bytes) * 8 / 40; got < 0.9*float64(o.VideoBitrate) || got > 1.1*float64(o.VideoBitrate) {
-			t.Errorf("%s: %.0f bit/s instead of %d", name, got, o.VideoBitrate)
+			t.Errorf("%s: got %.0f bit/s, want %d", name, got, o.VideoBitrate)
 		}
 	}
 }
@@ -171,15 +171,15 @@ func TestWrap(t *testing.T) {
 		p := g.Next()
 		wrapped = wrapped || p.DTS < time.Second
 		if p.DTS >= 1<<32*time.Millisecond {
-			t.Errorf("DTS %v", p.DTS)
+			t.Errorf("got DTS %v, want less than 1<<32 ms", p.DTS)
 		}
 	}
 	if !wrapped {
-		t.Error("timestamps did not wrap")
+		t.Error("got no wrapped timestamp")
 	}
 }
 
-func TestHarmIsSeen(t *testing.T) {
+func TestDamageIsDetected(t *testing.T) {
 	g := New(Options{NoMetadata: true})
 	tally := NewTally()
 	for _, p := range g.Until(time.Second) {
@@ -192,18 +192,18 @@ func TestHarmIsSeen(t *testing.T) {
 		again := &packetbuf.Packet{Track: p.Track, Kind: p.Kind, DTS: p.DTS + time.Hour, Payload: p.Payload}
 		twin := NewTally()
 		if err := errors.Join(twin.Add(p), twin.Add(again)); err == nil {
-			t.Fatal("a frame that came twice was not seen")
+			t.Fatal("got nil for a repeated frame, want an error")
 		}
 		harmed := bytes.Clone(p.Payload)
 		harmed[len(harmed)/2] ^= 4
 		for _, payload := range [][]byte{harmed, p.Payload[:len(p.Payload)-1], p.Payload[:9]} {
-			if _, err := Identify(&packetbuf.Packet{Track: p.Track, Payload: payload}); !errors.Is(err, ErrHarmed) {
-				t.Fatalf("harm was not seen: %v", err)
+			if _, err := Identify(&packetbuf.Packet{Track: p.Track, Payload: payload}); !errors.Is(err, ErrDamaged) {
+				t.Fatalf("got %v for a damaged frame, want ErrDamaged", err)
 			}
 		}
 	}
 	late := &packetbuf.Packet{Track: packetbuf.Video, Kind: packetbuf.Key}
 	if tally.Add(late) == nil {
-		t.Error("a DTS that goes back was not seen")
+		t.Error("got nil for a DTS that decreases, want an error")
 	}
 }

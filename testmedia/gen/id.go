@@ -10,49 +10,50 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// ID is what a made frame says of itself.
+// ID identifies a generated frame.
 type ID struct {
 	Track  packetbuf.Track
 	Source uint32 // Options.Source
-	Number uint64 // counts the frames of a track in decoding order, from 0
+	Number uint64 // number of the frame in its track, in decoding order from 0
 }
 
-// ErrHarmed is wrapped by Identify's errors: the payload is none that was made here, or not
-// all of it.
-var ErrHarmed = errors.New("frame harmed")
+// ErrDamaged is wrapped by the errors of Identify. It reports a payload that was not generated here or is
+// not complete.
+var ErrDamaged = errors.New("frame damaged")
 
 const (
-	mark   = "hf."
-	fields = "%02x%08x%016x"
-	idSize = len(mark) + 2 + 8 + 16
-	// sumSize is the size of the checksum at a payload's end.
+	idMark   = "hf."
+	idFormat = "%02x%08x%016x"
+	idSize   = len(idMark) + 2 + 8 + 16
+	// sumSize is the size of the checksum at the end of a payload.
 	sumSize = 8
 )
 
-// appendID appends the ID in letters: no byte of it needs emulation prevention.
+// appendID appends the ID as text, in which no byte needs emulation prevention.
 func appendID(dst []byte, id ID) []byte {
-	return fmt.Appendf(append(dst, mark...), fields, uint8(id.Track), id.Source, id.Number)
+	return fmt.Appendf(append(dst, idMark...), idFormat, uint8(id.Track), id.Source, id.Number)
 }
 
-// appendSum appends the checksum of everything before it.
+// appendSum appends a checksum of the payload.
 func appendSum(payload []byte) []byte {
 	return fmt.Appendf(payload, "%08x", crc32.ChecksumIEEE(payload))
 }
 
-// Identify reads the ID of a frame and verifies that every byte of it is as it was made.
+// Identify returns the ID of a frame. It returns an error that wraps ErrDamaged if any byte of the payload
+// has changed.
 func Identify(p *packetbuf.Packet) (ID, error) {
 	body := p.Payload
-	at := bytes.Index(body[:min(len(body), 64)], []byte(mark))
+	at := bytes.Index(body[:min(len(body), 64)], []byte(idMark))
 	if at < 0 || len(body) < at+idSize+sumSize {
-		return ID{}, fmt.Errorf("%s packet of %d bytes without an ID: %w", p.Track, len(body), ErrHarmed)
+		return ID{}, fmt.Errorf("%s packet of %d bytes has no ID: %w", p.Track, len(body), ErrDamaged)
 	}
 	body, sum := body[:len(body)-sumSize], body[len(body)-sumSize:]
 	if fmt.Sprintf("%08x", crc32.ChecksumIEEE(body)) != string(sum) {
-		return ID{}, fmt.Errorf("%s packet of %d bytes with another checksum: %w", p.Track, len(p.Payload), ErrHarmed)
+		return ID{}, fmt.Errorf("%s packet of %d bytes has a wrong checksum: %w", p.Track, len(p.Payload), ErrDamaged)
 	}
 	var b [13]byte
-	if _, err := hex.Decode(b[:], body[at+len(mark):at+idSize]); err != nil {
-		return ID{}, fmt.Errorf("ID of a %s packet: %w: %w", p.Track, err, ErrHarmed)
+	if _, err := hex.Decode(b[:], body[at+len(idMark):at+idSize]); err != nil {
+		return ID{}, fmt.Errorf("ID of a %s packet: %w: %w", p.Track, err, ErrDamaged)
 	}
 	id := ID{Track: packetbuf.Track(b[0])}
 	for _, v := range b[1:5] {
@@ -62,7 +63,7 @@ func Identify(p *packetbuf.Packet) (ID, error) {
 		id.Number = id.Number<<8 | uint64(v)
 	}
 	if id.Track != p.Track {
-		return ID{}, fmt.Errorf("%s frame on the %s track: %w", id.Track, p.Track, ErrHarmed)
+		return ID{}, fmt.Errorf("%s frame on the %s track: %w", id.Track, p.Track, ErrDamaged)
 	}
 	return id, nil
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// metadata is onMetaData as an AMF0 ECMA array of numbers.
+// metadata returns onMetaData as an AMF0 ECMA array of numbers.
 func (g *Generator) metadata() *packetbuf.Packet {
 	type entry struct {
 		name  string

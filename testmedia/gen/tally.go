@@ -7,13 +7,13 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Tally takes note of what a viewer receives and says what is wrong with it.
+// Tally records what a viewer receives and reports errors in it.
 type Tally struct {
-	seen map[ID]bool
-	last [packetbuf.NumTracks]time.Duration
-	any  [packetbuf.NumTracks]bool
-	ends map[source]uint64 // the highest number of a source's track
-	from map[source]uint64 // and its lowest
+	seen    map[ID]bool
+	last    [packetbuf.NumTracks]time.Duration
+	started [packetbuf.NumTracks]bool
+	highest map[source]uint64 // highest frame number received
+	lowest  map[source]uint64 // lowest frame number received
 }
 
 type source struct {
@@ -21,22 +21,22 @@ type source struct {
 	id    uint32
 }
 
-// NewTally starts empty.
+// NewTally returns an empty Tally.
 func NewTally() *Tally {
-	return &Tally{seen: map[ID]bool{}, ends: map[source]uint64{}, from: map[source]uint64{}}
+	return &Tally{seen: map[ID]bool{}, highest: map[source]uint64{}, lowest: map[source]uint64{}}
 }
 
-// Add notes a packet. The error says that it is harmed, came before, or that its DTS does
-// not rise within its track. Configurations, data and filler are passed over, filler's DTS
-// excepted.
+// Add records a packet. It returns an error if the frame is damaged or repeated, or if the DTS does not
+// increase within the track. Configuration and data packets are ignored; of filler, only the DTS is
+// checked.
 func (t *Tally) Add(p *packetbuf.Packet) error {
 	if !p.Media() {
 		return nil
 	}
-	if t.any[p.Track] && p.DTS <= t.last[p.Track] {
+	if t.started[p.Track] && p.DTS <= t.last[p.Track] {
 		return fmt.Errorf("%s packet at %v after %v", p.Track, p.DTS, t.last[p.Track])
 	}
-	t.any[p.Track], t.last[p.Track] = true, p.DTS
+	t.started[p.Track], t.last[p.Track] = true, p.DTS
 	if p.Flags&packetbuf.Filler != 0 {
 		return nil
 	}
@@ -45,33 +45,33 @@ func (t *Tally) Add(p *packetbuf.Packet) error {
 		return err
 	}
 	if t.seen[id] {
-		return fmt.Errorf("%s frame %d of source %d came twice", id.Track, id.Number, id.Source)
+		return fmt.Errorf("%s frame %d of source %d received twice", id.Track, id.Number, id.Source)
 	}
 	t.seen[id] = true
 	s := source{id.Track, id.Source}
-	if from, ok := t.from[s]; !ok || id.Number < from {
-		t.from[s] = id.Number
+	if from, ok := t.lowest[s]; !ok || id.Number < from {
+		t.lowest[s] = id.Number
 	}
-	t.ends[s] = max(t.ends[s], id.Number)
+	t.highest[s] = max(t.highest[s], id.Number)
 	return nil
 }
 
-// Has tells whether a frame has come.
+// Has reports whether a frame has been received.
 func (t *Tally) Has(id ID) bool { return t.seen[id] }
 
-// Len is how many frames have come.
+// Len returns the number of frames received.
 func (t *Tally) Len() int { return len(t.seen) }
 
-// Lost lists the frames that are missing between the first and the last that came of a
+// Lost returns the numbers of the frames that are missing between the first and the last received, for a
 // track of a source.
 func (t *Tally) Lost(track packetbuf.Track, src uint32) []uint64 {
 	s := source{track, src}
-	from, ok := t.from[s]
+	from, ok := t.lowest[s]
 	if !ok {
 		return nil
 	}
 	var lost []uint64
-	for n := from; n <= t.ends[s]; n++ {
+	for n := from; n <= t.highest[s]; n++ {
 		if !t.seen[ID{track, src, n}] {
 			lost = append(lost, n)
 		}

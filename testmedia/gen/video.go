@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// pps is a picture parameter set with all ids 0, CAVLC and one reference.
+// pps is a picture parameter set with all IDs 0, CAVLC and one reference frame.
 var pps = []byte{0x68, 0xce, 0x38, 0x80}
 
 func (g *Generator) videoConfig() *packetbuf.Packet {
@@ -33,48 +33,48 @@ func (g *Generator) videoConfig() *packetbuf.Packet {
 	}
 }
 
-// place is where a picture stands in its GOP.
-type place struct {
+// position is the position of a frame in its GOP.
+type position struct {
 	kind    packetbuf.Kind
 	display int // number in output order
 }
 
-// placeOf derives it from the number in decoding order: a keyframe, then groups of a
-// reference and the disposable pictures that are shown before it. GOPs are closed.
-func (g *Generator) placeOf(n int) place {
+// positionOf returns the position of frame n in decoding order. A GOP consists of a keyframe, then groups
+// of a reference frame and the disposable frames that are shown before it. GOPs are closed.
+func (g *Generator) positionOf(n int) position {
 	inGOP := n % g.o.GOP
 	first := n - inGOP
 	if inGOP == 0 {
-		return place{packetbuf.Key, n}
+		return position{packetbuf.Key, n}
 	}
 	group := 1 + g.o.BFrames
 	inGroup := (inGOP - 1) % group
 	if inGroup > 0 {
-		return place{packetbuf.Disposable, n - 1}
+		return position{packetbuf.Disposable, n - 1}
 	}
-	// The last group of a GOP may be cut off.
+	// The GOP may end within the last group.
 	last := min(inGOP+g.o.BFrames, g.o.GOP-1)
-	return place{packetbuf.Delta, first + last}
+	return position{packetbuf.Delta, first + last}
 }
 
-func (g *Generator) nextPicture() *packetbuf.Packet {
-	n := g.picture
-	at := g.placeOf(n)
+func (g *Generator) nextVideo() *packetbuf.Packet {
+	n := g.frame
+	at := g.positionOf(n)
 	p := &packetbuf.Packet{
 		Track: packetbuf.Video, Codec: packetbuf.H264, Kind: at.kind,
-		DTS: g.fold(g.o.Start + g.pictureTime(n)), Payload: g.pictureBytes(n, at.kind),
+		DTS: g.wrap(g.o.Start + g.videoTime(n)), Payload: g.videoPayload(n, at.kind),
 	}
 	if g.o.BFrames > 0 {
-		// One picture of reordering: what is shown at once is shown a picture later.
-		p.CTO = g.pictureTime(at.display+1) - g.pictureTime(n)
+		// Reordering delays output by one frame.
+		p.CTO = g.videoTime(at.display+1) - g.videoTime(n)
 	}
-	g.picture++
+	g.frame++
 	return p
 }
 
-// pictureBytes is an access unit of one slice NAL unit.
-func (g *Generator) pictureBytes(n int, kind packetbuf.Kind) []byte {
-	// The first bits of a slice are first_mb_in_slice 0, the slice type and the PPS's id 0.
+// videoPayload returns an access unit of one slice NAL unit.
+func (g *Generator) videoPayload(n int, kind packetbuf.Kind) []byte {
+	// A slice begins with first_mb_in_slice 0, the slice type and PPS ID 0.
 	var header [2]byte
 	switch kind {
 	case packetbuf.Key:
@@ -84,17 +84,17 @@ func (g *Generator) pictureBytes(n int, kind packetbuf.Kind) []byte {
 	default:
 		header = [2]byte{2<<5 | codec.NALSlice, 0b1_00110_1_1} // 5: all slices are P
 	}
-	size := max(g.pictureSize(kind), 4+len(header)+1+idSize+sumSize)
+	size := max(g.frameSize(kind), 4+len(header)+1+idSize+sumSize)
 	b := make([]byte, 0, size)
 	b = binary.BigEndian.AppendUint32(b, uint32(size-4)) //nolint:gosec // a picture's size
 	b = append(b, header[0], header[1], 0x88)
 	b = appendID(b, ID{Track: packetbuf.Video, Source: g.o.Source, Number: uint64(n)}) //nolint:gosec // counts up
-	return appendSum(g.appendNoise(b, size-sumSize))
+	return appendSum(g.appendPadding(b, size-sumSize))
 }
 
-// pictureSize shares out a GOP's bytes: a keyframe has eight times as many as a reference,
-// a disposable picture half as many, give or take a fifth.
-func (g *Generator) pictureSize(kind packetbuf.Kind) int {
+// frameSize returns the size of a frame in bytes. A keyframe has eight times the size of a reference frame
+// and a disposable frame half of it, plus or minus 20 %.
+func (g *Generator) frameSize(kind packetbuf.Kind) int {
 	groups := float64(g.o.GOP-1) / float64(1+g.o.BFrames)
 	shares := 8 + groups*(1+0.5*float64(g.o.BFrames))
 	perShare := float64(g.o.VideoBitrate) / 8 * float64(g.o.GOP) / g.o.FPS / shares
@@ -108,8 +108,8 @@ func (g *Generator) pictureSize(kind packetbuf.Kind) int {
 	return int(perShare * weight * (0.8 + 0.4*g.rng.Float64()))
 }
 
-// appendNoise fills up to size bytes with noise that has no zero in it.
-func (g *Generator) appendNoise(b []byte, size int) []byte {
+// appendPadding appends random bytes without zeros, up to size bytes.
+func (g *Generator) appendPadding(b []byte, size int) []byte {
 	const noZeros = 0x0101010101010101
 	for len(b) < size {
 		b = binary.LittleEndian.AppendUint64(b, g.rng.Uint64()|noZeros)

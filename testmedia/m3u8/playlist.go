@@ -1,5 +1,5 @@
-// Package m3u8 reads media playlists of HTTP Live Streaming and holds them against the rules
-// of RFC 8216 and its second edition, as one player sees them, one after the other.
+// Package m3u8 parses HLS media playlists and validates the playlists that one player sees against RFC
+// 8216 and its second edition.
 package m3u8
 
 import (
@@ -10,19 +10,19 @@ import (
 	"strings"
 )
 
-// Segment is what a playlist says of a segment.
+// Segment is a segment of a playlist.
 type Segment struct {
-	URI, Init, Duration, Date string   // Duration in seconds
-	Parts                     []string // the attributes of each EXT-X-PART
-	Discontinuity             bool     // stands before it
-	Gap                       bool     // it is missing
+	URI, Init, Duration, Date string   // Duration is in seconds
+	Parts                     []string // attributes of each EXT-X-PART
+	Discontinuity             bool     // precedes the segment
+	Gap                       bool     // the segment is missing
 
-	breaks uint64 // discontinuities up to it
+	breaks uint64 // number of discontinuities up to the segment
 }
 
 var attribute = regexp.MustCompile(`([A-Z0-9-]+)=("[^"]*"|[^,]*)`)
 
-// Attributes are the attributes of a tag, without quotes.
+// Attributes returns the attributes of a tag, without quotes.
 func Attributes(s string) map[string]string {
 	out := map[string]string{}
 	for _, m := range attribute.FindAllStringSubmatch(s, -1) {
@@ -31,7 +31,7 @@ func Attributes(s string) map[string]string {
 	return out
 }
 
-// Seconds reads a duration; NaN where it is none.
+// Seconds parses a duration in seconds. It returns NaN if s is not a number.
 func Seconds(s string) float64 {
 	v, err := strconv.ParseFloat(s, 64)
 	if err != nil {
@@ -40,50 +40,50 @@ func Seconds(s string) float64 {
 	return v
 }
 
-// Playlist is one media playlist.
+// Playlist is a media playlist.
 type Playlist struct {
-	Tags     map[string]string // those of the whole playlist, with their values
+	Tags     map[string]string // tags that apply to the whole playlist, with their values
 	Segments []Segment
-	Open     Segment // with the parts of the segment that is not complete
-	Hint     string  // the URI of the part to come
-	Skipped  int     // segments that a delta update leaves out
+	Open     Segment // the incomplete segment, with its parts so far
+	Hint     string  // URI of the next part
+	Skipped  int     // segments omitted from a delta update
 	Ended    bool
 }
 
-// Sequence is the number of the first segment, skipped ones included.
+// Sequence returns the media sequence number of the first segment, including skipped ones.
 func (p Playlist) Sequence() uint64 {
 	n, _ := strconv.ParseUint(p.Tags["#EXT-X-MEDIA-SEQUENCE"], 10, 32)
 	return n
 }
 
-// Parse reads a media playlist.
+// Parse parses a media playlist.
 func Parse(text string) (p Playlist, err error) {
 	p.Tags = map[string]string{}
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if lines[0] != "#EXTM3U" {
-		return p, fmt.Errorf("begins with %q", lines[0])
+		return p, fmt.Errorf("parse playlist: begins with %q", lines[0])
 	}
-	var now Segment
+	var segment Segment
 	init := ""
 	for _, line := range lines[1:] {
 		tag, value, _ := strings.Cut(line, ":")
 		switch tag {
 		case "#EXT-X-DISCONTINUITY":
-			now.Discontinuity = true
+			segment.Discontinuity = true
 		case "#EXT-X-GAP":
-			now.Gap = true
+			segment.Gap = true
 		case "#EXT-X-MAP":
 			init = Attributes(value)["URI"]
 		case "#EXT-X-PROGRAM-DATE-TIME":
-			now.Date = value
+			segment.Date = value
 		case "#EXT-X-PART":
-			now.Parts = append(now.Parts, value)
+			segment.Parts = append(segment.Parts, value)
 		case "#EXT-X-PRELOAD-HINT":
 			p.Hint = Attributes(value)["URI"]
 		case "#EXTINF":
-			now.Duration = strings.TrimSuffix(value, ",")
+			segment.Duration = strings.TrimSuffix(value, ",")
 		case "#EXT-X-SKIP":
-			if p.Skipped, err = skipped(value); err != nil {
+			if p.Skipped, err = parseSkipped(value); err != nil {
 				return p, err
 			}
 		case "#EXT-X-ENDLIST":
@@ -91,31 +91,31 @@ func Parse(text string) (p Playlist, err error) {
 		default:
 			if strings.HasPrefix(line, "#") {
 				if _, twice := p.Tags[tag]; twice {
-					return p, fmt.Errorf("%s twice", tag)
+					return p, fmt.Errorf("parse playlist: duplicate %s", tag)
 				}
 				p.Tags[tag] = value
 				continue
 			}
-			now.URI, now.Init = line, init
-			if now.Duration == "" {
-				return p, fmt.Errorf("%s without EXTINF", line)
+			segment.URI, segment.Init = line, init
+			if segment.Duration == "" {
+				return p, fmt.Errorf("parse playlist: %s without EXTINF", line)
 			}
-			p.Segments = append(p.Segments, now)
-			now = Segment{}
+			p.Segments = append(p.Segments, segment)
+			segment = Segment{}
 		}
 	}
-	now.Init = init
-	p.Open = now
+	segment.Init = init
+	p.Open = segment
 	return p, nil
 }
 
-// most is how many segments may be skipped.
-const most = 1 << 16
+// maxSkipped is the maximum number of skipped segments.
+const maxSkipped = 1 << 16
 
-func skipped(value string) (int, error) {
+func parseSkipped(value string) (int, error) {
 	n, err := strconv.ParseUint(Attributes(value)["SKIPPED-SEGMENTS"], 10, 31)
-	if err == nil && (n == 0 || n > most) {
-		err = fmt.Errorf("%d segments are skipped", n)
+	if err == nil && (n == 0 || n > maxSkipped) {
+		err = fmt.Errorf("parse playlist: %d segments skipped", n)
 	}
 	return int(n), err //nolint:gosec // 31 bits
 }

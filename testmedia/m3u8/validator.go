@@ -8,90 +8,90 @@ import (
 	"time"
 )
 
-// Validator holds the playlists that one viewer sees, one after the other, against the rules of
-// RFC 8216 and its second edition.
+// Validator validates the sequence of playlists that one player sees against RFC 8216 and its second
+// edition.
 type Validator struct {
-	Jumps bool // sequences may go ahead: the relay was started anew
-	// Uneven is how many parts may be too short: where the rate of pictures changes and there is
-	// no sound, one that was begun cannot be filled.
-	Uneven int
+	AllowJumps bool // sequence numbers may jump ahead, as after a restart of the relay
+	// MaxShort is how many parts may be too short. Where the frame rate changes in a stream without audio,
+	// a part that has been started cannot be filled.
+	MaxShort int
 
-	// What was told, for tests to look at.
+	// What the playlists contained, for tests to inspect.
 	Target, PartTarget string // of durations, in seconds
 	Segments           map[uint64]Segment
-	Short              []string // parts below 85 % of the target that are not the last of a segment
+	Short              []string // parts shorter than 85 % of the target that are not the last of a segment
 
-	msn, breaks uint64
-	last        uint64 // the newest complete segment
-	any, ended  bool
-	owners      map[string]string // what a URI was said to be
-	hint        string            // the part that was said to come
+	msn, breaks    uint64
+	last           uint64 // number of the newest complete segment
+	started, ended bool
+	uses           map[string]string // the segment or part that each URI stands for
+	hint           string            // URI of the preload hint
 }
 
-// NewValidator has seen nothing.
+// NewValidator returns a Validator that has not seen a playlist.
 func NewValidator() *Validator {
-	return &Validator{Segments: map[uint64]Segment{}, owners: map[string]string{}}
+	return &Validator{Segments: map[uint64]Segment{}, uses: map[string]string{}}
 }
 
-// Add takes the next playlist. The error is the first rule that it breaks.
+// Add validates the next playlist. It returns an error for the first violation.
 func (v *Validator) Add(text string) error {
 	p, err := Parse(text)
 	if err != nil {
 		return err
 	}
-	if err := v.head(p); err != nil {
+	if err := v.checkHeader(p); err != nil {
 		return err
 	}
 	msn := p.Sequence()
 	breaks, _ := strconv.ParseUint(p.Tags["#EXT-X-DISCONTINUITY-SEQUENCE"], 10, 32)
 	last := msn + uint64(p.Skipped+len(p.Segments)) - 1 //nolint:gosec // not negative
-	if err := v.sequences(p, msn, breaks, last); err != nil {
+	if err := v.checkSequences(p, msn, breaks, last); err != nil {
 		return err
 	}
-	jumped := v.any && msn > v.last+1
+	jumped := v.started && msn > v.last+1
 	if jumped && breaks <= v.breaks {
-		return fmt.Errorf("another run with the same discontinuity sequence")
+		return fmt.Errorf("new run with the same discontinuity sequence")
 	}
-	v.any, v.msn, v.breaks, v.last, v.ended = true, msn, breaks, last, p.Ended
+	v.started, v.msn, v.breaks, v.last, v.ended = true, msn, breaks, last, p.Ended
 	if jumped {
 		v.hint = ""
 	}
-	if err := v.body(p, msn, breaks); err != nil {
+	if err := v.checkSegments(p, msn, breaks); err != nil {
 		return err
 	}
 	if !p.Ended && p.Tags["#EXT-X-PART-INF"] != "" && p.Hint == "" {
-		return fmt.Errorf("no hint of what comes next")
+		return fmt.Errorf("no preload hint")
 	}
 	v.hint = p.Hint
 	return nil
 }
 
-// mostBreaks is how high a discontinuity sequence may be: players such as hls.js keep an array of
-// that length, and go through it at each reload.
-const mostBreaks = 1 << 20
+// maxDiscontinuities is the maximum discontinuity sequence number. Players such as hls.js keep an array of
+// that length and scan it at each reload.
+const maxDiscontinuities = 1 << 20
 
-// sequences checks that nothing goes back.
-func (v *Validator) sequences(p Playlist, msn, breaks, last uint64) error {
+// checkSequences checks that no sequence number decreases.
+func (v *Validator) checkSequences(p Playlist, msn, breaks, last uint64) error {
 	switch {
 	case msn == 0 || breaks == 0:
-		return fmt.Errorf("sequences %d and %d", msn, breaks)
-	case breaks > mostBreaks:
-		return fmt.Errorf("the discontinuity sequence is %d, more than players can bear", breaks)
-	case v.any && (msn < v.msn || breaks < v.breaks || last < v.last):
-		return fmt.Errorf("sequences %d, %d and last %d went back: they were %d, %d, %d", msn, breaks, last, v.msn, v.breaks, v.last)
-	case v.any && msn > v.last+1 && !v.Jumps:
-		return fmt.Errorf("from segment %d to %d", v.last, msn)
-	case v.ended && !v.Jumps && !p.Ended:
-		return fmt.Errorf("goes on after its end")
+		return fmt.Errorf("media sequence %d and discontinuity sequence %d, want both above 0", msn, breaks)
+	case breaks > maxDiscontinuities:
+		return fmt.Errorf("discontinuity sequence %d is too high for players", breaks)
+	case v.started && (msn < v.msn || breaks < v.breaks || last < v.last):
+		return fmt.Errorf("sequences %d, %d and last segment %d went back from %d, %d and %d", msn, breaks, last, v.msn, v.breaks, v.last)
+	case v.started && msn > v.last+1 && !v.AllowJumps:
+		return fmt.Errorf("jump from segment %d to %d", v.last, msn)
+	case v.ended && !v.AllowJumps && !p.Ended:
+		return fmt.Errorf("playlist continues after EXT-X-ENDLIST")
 	}
 	return nil
 }
 
-// head checks the tags of the whole.
-func (v *Validator) head(p Playlist) error {
+// checkHeader checks the tags that apply to the whole playlist.
+func (v *Validator) checkHeader(p Playlist) error {
 	target, part := p.Tags["#EXT-X-TARGETDURATION"], Attributes(p.Tags["#EXT-X-PART-INF"])["PART-TARGET"]
-	if v.any && !v.Jumps && (target != v.Target || part != v.PartTarget && part != "") {
-		return fmt.Errorf("target durations %s, %s were %s, %s", target, part, v.Target, v.PartTarget)
+	if v.started && !v.AllowJumps && (target != v.Target || part != v.PartTarget && part != "") {
+		return fmt.Errorf("target durations %s and %s changed from %s and %s", target, part, v.Target, v.PartTarget)
 	}
 	v.Target = target
 	control := Attributes(p.Tags["#EXT-X-SERVER-CONTROL"])
@@ -113,14 +113,14 @@ func (v *Validator) head(p Playlist) error {
 	return nil
 }
 
-// body checks the segments and parts.
-func (v *Validator) body(p Playlist, msn, breaks uint64) error {
+// checkSegments checks segments and parts.
+func (v *Validator) checkSegments(p Playlist, msn, breaks uint64) error {
 	var before Segment
 	seq := msn
 	for range p.Skipped {
 		s, ok := v.Segments[seq]
 		if !ok {
-			return fmt.Errorf("segment %d is skipped, and was never told", seq)
+			return fmt.Errorf("skipped segment %d was never listed", seq)
 		}
 		if s.Discontinuity {
 			breaks++
@@ -138,12 +138,12 @@ func (v *Validator) body(p Playlist, msn, breaks uint64) error {
 			s.Init = before.Init
 		}
 		if complete {
-			if err := v.segment(seq, s); err != nil {
+			if err := v.checkSegment(seq, s); err != nil {
 				return err
 			}
 		}
 		if len(s.Parts) > 0 || complete {
-			if err := v.follows(seq, before, s); err != nil {
+			if err := v.checkContinuity(seq, before, s); err != nil {
 				return err
 			}
 		}
@@ -156,18 +156,18 @@ func (v *Validator) body(p Playlist, msn, breaks uint64) error {
 	return nil
 }
 
-// segment checks that what is told of a segment stays.
-func (v *Validator) segment(seq uint64, s Segment) error {
+// checkSegment checks that a segment does not change once it is listed.
+func (v *Validator) checkSegment(seq uint64, s Segment) error {
 	if math.Round(Seconds(s.Duration)) > Seconds(v.Target) || !(Seconds(s.Duration) > 0) {
-		return fmt.Errorf("segment %d of %s s, the target is %s", seq, s.Duration, v.Target)
+		return fmt.Errorf("segment %d lasts %s s, the target is %s", seq, s.Duration, v.Target)
 	}
 	if was, ok := v.Segments[seq]; ok && (was.URI != s.URI || was.Init != s.Init || was.Duration != s.Duration || was.Date != s.Date || was.breaks != s.breaks || was.Discontinuity != s.Discontinuity) {
 		return fmt.Errorf("segment %d changed from %+v to %+v", seq, was, s)
 	}
-	if is, ok := v.owners[s.URI]; ok && is != fmt.Sprint(seq) {
+	if is, ok := v.uses[s.URI]; ok && is != fmt.Sprint(seq) {
 		return fmt.Errorf("%s is segment %d and was %s", s.URI, seq, is)
 	}
-	v.owners[s.URI] = fmt.Sprint(seq)
+	v.uses[s.URI] = fmt.Sprint(seq)
 	if was := v.Segments[seq]; len(s.Parts) == 0 {
 		s.Parts = was.Parts
 	}
@@ -175,21 +175,21 @@ func (v *Validator) segment(seq uint64, s Segment) error {
 	return nil
 }
 
-// follows checks that a segment continues the one before.
-func (v *Validator) follows(seq uint64, before, s Segment) error {
+// checkContinuity checks that a segment continues the one before.
+func (v *Validator) checkContinuity(seq uint64, before, s Segment) error {
 	date, err := time.Parse(time.RFC3339, s.Date)
 	if err != nil || s.Init == "" {
-		return fmt.Errorf("segment %d: date %q, init section %q", seq, s.Date, s.Init)
+		return fmt.Errorf("segment %d has date %q and init section %q", seq, s.Date, s.Init)
 	}
 	if before.Date == "" || s.Discontinuity {
 		return nil
 	}
 	if before.Init != s.Init {
-		return fmt.Errorf("segment %d has another init section and no discontinuity", seq)
+		return fmt.Errorf("segment %d has another init section but no discontinuity", seq)
 	}
 	was, _ := time.Parse(time.RFC3339, before.Date)
 	if off := date.Sub(was).Seconds() - Seconds(before.Duration); math.Abs(off) > 0.025 {
-		return fmt.Errorf("segment %d begins %.3f s from where the one before ends", seq, off)
+		return fmt.Errorf("segment %d begins %.3f s from the end of the one before", seq, off)
 	}
 	return nil
 }
@@ -200,22 +200,22 @@ func (v *Validator) checkParts(seq uint64, s Segment, complete bool) error {
 		a := Attributes(text)
 		d := Seconds(a["DURATION"])
 		key := fmt.Sprintf("%d.%d", seq, i)
-		if is, ok := v.owners[a["URI"]]; ok && is != key {
+		if is, ok := v.uses[a["URI"]]; ok && is != key {
 			return fmt.Errorf("%s is part %s and was %s", a["URI"], key, is)
 		}
-		if _, seen := v.owners[a["URI"]]; !seen && v.hint != "" {
+		if _, seen := v.uses[a["URI"]]; !seen && v.hint != "" {
 			if a["URI"] != v.hint {
-				return fmt.Errorf("part %s came, %s was said to", a["URI"], v.hint)
+				return fmt.Errorf("part %s does not match the preload hint %s", a["URI"], v.hint)
 			}
 			v.hint = ""
 		}
-		v.owners[a["URI"]] = key
+		v.uses[a["URI"]] = key
 		if d > Seconds(v.PartTarget)+1e-6 || !(d > 0) {
-			return fmt.Errorf("part %s of %v s, the target is %s", key, d, v.PartTarget)
+			return fmt.Errorf("part %s lasts %v s, the target is %s", key, d, v.PartTarget)
 		}
 		if d < 0.85*Seconds(v.PartTarget)-1e-6 && i < len(s.Parts)-1 && !slices.Contains(v.Short, text) {
-			if v.Short = append(v.Short, text); len(v.Short) > v.Uneven {
-				return fmt.Errorf("parts %v are too short of a target of %s", v.Short, v.PartTarget)
+			if v.Short = append(v.Short, text); len(v.Short) > v.MaxShort {
+				return fmt.Errorf("parts %v are too short for a target of %s", v.Short, v.PartTarget)
 			}
 		}
 		sum += d
@@ -226,10 +226,10 @@ func (v *Validator) checkParts(seq uint64, s Segment, complete bool) error {
 	return nil
 }
 
-// Last is the number of the newest complete segment.
+// Last returns the number of the newest complete segment.
 func (v *Validator) Last() uint64 { return v.last }
 
-// Discontinuities is how many of the segments that were told of stand behind one.
+// Discontinuities returns how many of the listed segments follow a discontinuity.
 func (v *Validator) Discontinuities() (n int) {
 	for _, s := range v.Segments {
 		if s.Discontinuity {

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// elapsed returns a time that only differences mean anything of: the processor time of this thread,
-// so that what else the machine does counts as little as it can.
+// elapsed returns the processor time of this thread since an arbitrary start. Other load of the machine
+// affects it as little as possible.
 func elapsed() time.Duration {
 	var t unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {

@@ -4,5 +4,5 @@ package scaling
 
 import "time"
 
-// elapsed returns a time that only differences mean anything of.
+// elapsed returns the time since an arbitrary start.
 func elapsed() time.Duration { return time.Since(start) }

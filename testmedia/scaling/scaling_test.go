@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// recorder is a test that only notes that it failed.
+// recorder is a testing.TB that records whether it failed.
 type recorder struct {
 	testing.TB
 	failed string
@@ -41,7 +41,7 @@ func TestLinear(t *testing.T) {
 		r := &recorder{TB: t}
 		Linear(r, 300, tt.prepare)
 		if (r.failed != "") != tt.fails {
-			t.Errorf("%s: %q, want a failure: %v", name, r.failed, tt.fails)
+			t.Errorf("%s: got failure %q, want a failure: %v", name, r.failed, tt.fails)
 		}
 	}
 }

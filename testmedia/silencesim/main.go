@@ -1,8 +1,7 @@
-// Command silencesim judges rules for declaring a silent push broken, in virtual time: how long
-// media stands still for viewers, in seconds per viewer-hour, over publishers and lines that
-// are never really gone. A break that is declared costs the time until then and the rest of
-// the group of pictures; one that is not costs the whole gap. It prints a table: silence: auto
-// beside fixed timeouts.
+// Command silencesim compares rules for declaring a silent push broken, in virtual time. It measures how
+// long media stops for viewers, in seconds per viewer-hour, for publishers and networks that never really
+// fail. A declared break costs the time until then and the rest of the GOP. A gap without a break costs
+// its whole length. silencesim prints a table of silence: auto and fixed timeouts.
 package main
 
 import (
@@ -16,42 +15,42 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/arrivals"
 )
 
-// fixed are timeouts as other relays and operators set them.
-var fixed = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second}
+// fixedTimeouts are timeouts that other relays and operators use.
+var fixedTimeouts = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second}
 
 func main() {
-	seed := flag.Uint64("seed", 1, "of what is left to chance")
+	seed := flag.Uint64("seed", 1, "seed of the random numbers")
 	length := flag.Duration("length", 4*time.Hour, "length of each trace")
 	flag.Parse()
 	report(os.Stdout, *seed, *length)
 }
 
 func report(w io.Writer, seed uint64, length time.Duration) {
-	fmt.Fprintln(w, "Seconds per hour in which media stands still beyond the rhythm, and breaks declared per hour.")
+	fmt.Fprintln(w, "Seconds per hour without media beyond the rhythm, and breaks declared per hour.")
 	fmt.Fprintln(w)
 	fmt.Fprint(w, "| trace | rhythm | auto | breaks |")
-	for _, d := range fixed {
+	for _, d := range fixedTimeouts {
 		fmt.Fprintf(w, " %v | breaks |", d)
 	}
-	fmt.Fprintln(w, " a hang goes unnoticed, auto |")
+	fmt.Fprintln(w, " time to detect a hang, auto |")
 	fmt.Fprint(w, "|---|--:|--:|--:|")
-	for range fixed {
+	for range fixedTimeouts {
 		fmt.Fprint(w, "--:|--:|")
 	}
 	fmt.Fprintln(w, "--:|")
 	traces := slices.Concat(arrivals.Regular(seed), arrivals.Irregular(seed))
-	sums := make([]float64, 1+len(fixed))
+	sums := make([]float64, 1+len(fixedTimeouts))
 	for i, t := range traces {
 		fmt.Fprintf(w, "| %s: %s | %v |", t.Name, t.About, t.Rhythm.Round(time.Millisecond))
 		var detect time.Duration
-		for j, silence := range append([]time.Duration{0}, fixed...) {
-			// A trace is a generator with state: each rule gets its own.
+		for j, silence := range append([]time.Duration{0}, fixedTimeouts...) {
+			// A trace has state, so each rule gets a new one.
 			c := simulate(slices.Concat(arrivals.Regular(seed), arrivals.Irregular(seed))[i], silence, length)
 			frozen := c.frozen.Seconds() / length.Hours()
 			sums[j] += frozen
-			fmt.Fprintf(w, " %.1f | %.1f |", frozen, float64(c.verdicts)/length.Hours())
+			fmt.Fprintf(w, " %.1f | %.1f |", frozen, float64(c.breaks)/length.Hours())
 			if silence == 0 {
-				detect = c.detect
+				detect = c.detection
 			}
 		}
 		fmt.Fprintf(w, " %.1f s |\n", detect.Seconds())

@@ -8,8 +8,8 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/arrivals"
 )
 
-// With silence: auto media stands still for viewers no longer, over all traces together, than
-// with any fixed timeout.
+// TestAutoCostsLeast checks that media stops for less time with silence: auto, over all traces, than with
+// any fixed timeout.
 func TestAutoCostsLeast(t *testing.T) {
 	const length = 10 * time.Minute
 	mean := func(silence time.Duration) (sum time.Duration) {
@@ -19,9 +19,9 @@ func TestAutoCostsLeast(t *testing.T) {
 		return sum
 	}
 	auto := mean(0)
-	for _, silence := range fixed {
+	for _, silence := range fixedTimeouts {
 		if got := mean(silence); got < auto {
-			t.Errorf("a timeout of %v leaves media standing still for %v, auto for %v", silence, got, auto)
+			t.Errorf("timeout %v: media stopped for %v, want at least the %v of auto", silence, got, auto)
 		}
 	}
 }
@@ -31,7 +31,7 @@ func TestReport(t *testing.T) {
 	report(&out, 1, 2*time.Minute)
 	for _, want := range []string{"| satellite:", "| growing stalls:", "| mean of all |"} {
 		if !strings.Contains(out.String(), want) {
-			t.Errorf("the table has no row %q", want)
+			t.Errorf("got no row %q in the table", want)
 		}
 	}
 }

@@ -10,52 +10,51 @@ import (
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// rule returns a fresh watchdog: with silence 0 it judges by the publisher's rhythm.
-func rule(silence time.Duration) *watchdog.Watchdog {
+// newWatchdog returns a watchdog. With silence 0 it uses the publisher's rhythm.
+func newWatchdog(silence time.Duration) *watchdog.Watchdog {
 	return watchdog.New(watchdog.Config{Silence: silence, FirstMedia: 10 * time.Second}, epoch)
 }
 
-// cost is what a rule makes of a trace.
-type cost struct {
-	frozen   time.Duration // media stood still for viewers, beyond the publisher's rhythm
-	verdicts int           // breaks declared; the push was never gone
-	detect   time.Duration // the longest that a hang at the end of a minute went unnoticed
+// result is the result of a rule for a trace.
+type result struct {
+	frozen    time.Duration // time without media for viewers, beyond the publisher's rhythm
+	breaks    int           // declared breaks; the push never failed
+	detection time.Duration // longest time to detect a hang at the end of a minute
 }
 
-// unnoticed is how long media may stand still without a cost: players buffer that much.
-const unnoticed = 500 * time.Millisecond
+// tolerated is the length of a gap without a cost, since players buffer that much.
+const tolerated = 500 * time.Millisecond
 
-// simulate runs a trace for a length of time. After a verdict the filler goes on until a
-// keyframe comes: media does not stand still for viewers, but the rest of the group of
-// pictures is lost to them, and is charged in full.
-func simulate(t arrivals.Trace, silence, length time.Duration) cost {
-	w := rule(silence)
-	var c cost
-	var last time.Duration // when media was last passed on
-	held, returned := false, arrivals.Frame{}
+// simulate runs a trace for length. After a declared break the filler continues until a keyframe arrives.
+// Viewers see no stop, but they lose the rest of the GOP, which counts in full.
+func simulate(t arrivals.Trace, silence, length time.Duration) result {
+	w := newWatchdog(silence)
+	var c result
+	var last time.Duration // when media was last forwarded
+	inBreak, returned := false, arrivals.Frame{}
 	minute := time.Minute
 	for f := range t.Frames {
 		if f.Read > length {
 			return c
 		}
-		if at, ok := verdict(w, f, last); ok && !held {
-			c.verdicts++
+		if at, ok := breakBefore(w, f, last); ok && !inBreak {
+			c.breaks++
 			c.frozen += max(0, at-last-t.Rhythm)
-			held, returned = true, f
+			inBreak, returned = true, f
 		}
 		for ; minute < f.Read; minute += time.Minute {
 			if minute-last < t.Rhythm {
-				c.detect = max(c.detect, deadline(w)-minute)
+				c.detection = max(c.detection, breakTime(w)-minute)
 			}
 		}
 		w.Media(epoch.Add(f.Read), packetbuf.Video)
 		switch {
-		case held && !f.Key:
+		case inBreak && !f.Key:
 			continue
-		case held:
-			held = false
+		case inBreak:
+			inBreak = false
 			c.frozen += max(f.Read-returned.Read, f.Time-returned.Time)
-		case f.Read-last > max(t.Rhythm, unnoticed):
+		case f.Read-last > max(t.Rhythm, tolerated):
 			c.frozen += f.Read - last - t.Rhythm
 		}
 		last = f.Read
@@ -63,19 +62,20 @@ func simulate(t arrivals.Trace, silence, length time.Duration) cost {
 	return c
 }
 
-// verdict reports when the watchdog declares a break before frame f is read, if it does. While
-// f waits in the socket it does not: it is asked for unread bytes first. The last frame was
-// read at last.
-func verdict(w *watchdog.Watchdog, f arrivals.Frame, last time.Duration) (time.Duration, bool) {
-	if f.Received-last < unnoticed {
-		return 0, false // sooner than any rule
+// breakBefore reports whether and when the watchdog declares a break before frame f is read. It does not
+// while f waits in the socket, since it checks for unread bytes first. The frame before f was read at
+// last.
+func breakBefore(w *watchdog.Watchdog, f arrivals.Frame, last time.Duration) (time.Duration, bool) {
+	if f.Received-last < tolerated {
+		return 0, false // before any rule
 	}
-	at := deadline(w)
+	at := breakTime(w)
 	return at, at > 0 && at < f.Received
 }
 
-// deadline returns when the verdict falls if nothing more arrives; 0 before the first media.
-func deadline(w *watchdog.Watchdog) time.Duration {
+// breakTime returns when the watchdog declares a break if nothing more arrives, or 0 before the first
+// media.
+func breakTime(w *watchdog.Watchdog) time.Duration {
 	now := epoch
 	for next := w.Next(now); !next.IsZero(); next = w.Next(now) {
 		now = next

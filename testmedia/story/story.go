@@ -1,5 +1,5 @@
-// Package story runs stories of cockroachdb/datadriven, with arguments in the types that stories of media
-// and lines need: durations, whole numbers and decimals.
+// Package story runs scripts of cockroachdb/datadriven. It parses the argument types that stories of media
+// and networks use: durations, integers and floating-point numbers.
 package story
 
 import (
@@ -10,13 +10,14 @@ import (
 	"github.com/cockroachdb/datadriven"
 )
 
-// Each runs the stories in a folder as subtests. start returns what carries out the commands of one story.
+// Each runs the stories in a folder as subtests. start returns the function that runs the commands of one
+// story.
 func Each(t *testing.T, folder string, start func(t *testing.T) func(Command) string) {
 	t.Helper()
 	datadriven.Walk(t, folder, func(t *testing.T, path string) { Run(t, path, start(t)) })
 }
 
-// Run runs the story in a file. It starts no goroutine, so that it may run in a testing/synctest bubble.
+// Run runs the story in a file. It starts no goroutine, so it may be called in a testing/synctest bubble.
 func Run(t *testing.T, path string, do func(Command) string) {
 	t.Helper()
 	datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
@@ -25,7 +26,7 @@ func Run(t *testing.T, path string, do func(Command) string) {
 	})
 }
 
-// Command is one step of a story. An argument that is missing or cannot be read ends the test.
+// Command is a command of a story. A missing or malformed argument ends the test.
 type Command struct {
 	Name string
 
@@ -33,23 +34,23 @@ type Command struct {
 	data *datadriven.TestData
 }
 
-// Fatalf ends the test, and says where in the story.
+// Fatalf ends the test with a message and the position in the story.
 func (c Command) Fatalf(format string, args ...any) {
 	c.t.Helper()
 	c.data.Fatalf(c.t, format, args...)
 }
 
-// Unknown ends the test: there is no such command.
+// Unknown ends the test because the command does not exist.
 func (c Command) Unknown() string {
 	c.t.Helper()
-	c.Fatalf("no command %q", c.Name)
+	c.Fatalf("unknown command %q", c.Name)
 	return ""
 }
 
-// Has reports whether there is an argument key, or key=value.
+// Has reports whether the command has an argument key or key=value.
 func (c Command) Has(key string) bool { return c.data.HasArg(key) }
 
-// Arg returns the name of the argument at a place, from 0.
+// Arg returns the name of the argument at place, from 0.
 func (c Command) Arg(place int) string {
 	c.t.Helper()
 	if place >= len(c.data.CmdArgs) {
@@ -58,13 +59,13 @@ func (c Command) Arg(place int) string {
 	return c.data.CmdArgs[place].Key
 }
 
-// ArgDuration returns the argument at a place as a duration.
+// ArgDuration returns the argument at place as a duration.
 func (c Command) ArgDuration(place int) time.Duration {
 	c.t.Helper()
 	return parse(c, c.Arg(place), time.ParseDuration)
 }
 
-// String returns the value of key, or def without one.
+// String returns the value of key, or def if there is none.
 func (c Command) String(key, def string) string {
 	if a, ok := c.data.Arg(key); ok && len(a.Vals) > 0 {
 		return a.Vals[0]
@@ -72,19 +73,19 @@ func (c Command) String(key, def string) string {
 	return def
 }
 
-// Int returns the value of key as a whole number, or def without one.
+// Int returns the value of key as an integer, or def if there is none.
 func (c Command) Int(key string, def int) int {
 	c.t.Helper()
 	return value(c, key, def, strconv.Atoi)
 }
 
-// Float returns the value of key as a number, or def without one.
+// Float returns the value of key as a number, or def if there is none.
 func (c Command) Float(key string, def float64) float64 {
 	c.t.Helper()
 	return value(c, key, def, func(s string) (float64, error) { return strconv.ParseFloat(s, 64) })
 }
 
-// Duration returns the value of key, or def without one.
+// Duration returns the value of key as a duration, or def if there is none.
 func (c Command) Duration(key string, def time.Duration) time.Duration {
 	c.t.Helper()
 	return value(c, key, def, time.ParseDuration)

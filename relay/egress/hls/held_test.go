@@ -24,7 +24,7 @@ func TestHeldLong(t *testing.T) {
 				p.run(t, 5*time.Second)
 				c := b.client()
 				if o.NoAudio {
-					c.v.Uneven = 2 // at the break and at the return
+					c.v.MaxShort = 2 // at the break and at the return
 				}
 				stop := c.playing()
 				p.run(t, 5*time.Second)
@@ -93,7 +93,7 @@ func TestHeldWithoutAudio(t *testing.T) {
 		p := b.publishes(mute(1))
 		p.run(t, 9*time.Second)
 		c := b.client()
-		c.v.Uneven = 2 * breaks
+		c.v.MaxShort = 2 * breaks
 		stop := c.playing()
 		for i := range breaks {
 			p.run(t, 4*time.Second+time.Duration(i)*140*time.Millisecond)
@@ -105,7 +105,7 @@ func TestHeldWithoutAudio(t *testing.T) {
 		stop()
 		p.sink.End(ingest.Reset, "")
 		slow := b.client()
-		slow.v.Uneven = math.MaxInt // the frame rate changes for good
+		slow.v.MaxShort = math.MaxInt // the frame rate changes for good
 		stop = slow.playing()
 		p = b.publishes(mute(8))
 		p.run(t, 20*time.Second)

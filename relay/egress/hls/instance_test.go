@@ -45,7 +45,7 @@ func TestInstance(t *testing.T) {
 func TestDiscontinuitiesOverRestarts(t *testing.T) {
 	story(t, func(b *bench) { b.config.Freeze = false }, func(b *bench) {
 		c := b.client()
-		c.v.Jumps = true
+		c.v.AllowJumps = true
 		look := func(c *client) uint64 {
 			w := b.get(strings.Replace(c.base, mediaFile, plainFile, 1))
 			if err := c.v.Add(w.Body.String()); w.Code != 200 || err != nil {

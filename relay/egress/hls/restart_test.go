@@ -33,7 +33,7 @@ func TestEndAndAgain(t *testing.T) {
 		}
 		p = b.publish(gen.Options{Source: 1})
 		p.run(t, 5*time.Second)
-		c.v.Jumps = true
+		c.v.AllowJumps = true
 		stop = c.playing()
 		p.run(t, 5*time.Second)
 		stop()
@@ -52,7 +52,7 @@ func TestRestart(t *testing.T) {
 	for _, segment := range []time.Duration{500 * time.Millisecond, 2 * time.Second} {
 		story(t, func(b *bench) { b.set.Segment = segment }, func(b *bench) {
 			c := b.client()
-			c.v.Jumps = true
+			c.v.AllowJumps = true
 			for run := range uint32(4) {
 				p := b.publish(gen.Options{Source: run, GOP: 15})
 				p.run(t, 3*time.Second)
@@ -90,7 +90,7 @@ func TestUnusedAndBack(t *testing.T) {
 	story(t, func(b *bench) { b.set.Segment = 500 * time.Millisecond }, func(b *bench) {
 		p := b.publish(gen.Options{GOP: 15})
 		c := b.client()
-		c.v.Jumps = true
+		c.v.AllowJumps = true
 		for range 3 {
 			p.run(t, 5*time.Second)
 			stop := c.playing()
@@ -108,7 +108,7 @@ func TestUnusedAndBack(t *testing.T) {
 func TestForgottenAndBack(t *testing.T) {
 	story(t, func(b *bench) { b.config.Freeze, b.config.Hold = false, 3*time.Hour }, func(b *bench) {
 		c := b.client()
-		c.v.Jumps = true
+		c.v.AllowJumps = true
 		for _, breaks := range []int{30, 1} {
 			for range breaks {
 				p := b.publish(gen.Options{GOP: 15})

@@ -20,7 +20,7 @@ func TestStallOnOneConnection(t *testing.T) {
 					p := b.publish(o)
 					p.run(t, 7*time.Second)
 					c := b.client()
-					c.v.Uneven = 6 // a part is short where filler begins and where it ends
+					c.v.MaxShort = 6 // a part is short where filler begins and where it ends
 					stop := c.playing()
 					p.run(t, 4*time.Second)
 					for _, stall := range []time.Duration{8 * time.Second, 1300 * time.Millisecond, 3 * time.Second} {
