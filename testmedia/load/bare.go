@@ -12,16 +12,16 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// bare is the program to compare with: a goroutine per socket, woken every gather, that
-// writes what has come since in one writev. It has no life, no ring, no policy.
-func bare(ctx context.Context, addr string, gather time.Duration) error {
+// runBare is the reference program. It has one goroutine per socket, which wakes once per gather and
+// writes the packets since then in one writev. It has no stream states, no ring and no policy.
+func runBare(ctx context.Context, addr string, gather time.Duration) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
 	fmt.Println(l.Addr())
-	b := &batches{next: make(chan struct{})}
+	b := &broadcaster{next: make(chan struct{})}
 	go b.produce(ctx, gather)
 	context.AfterFunc(ctx, func() { _ = l.Close() })
 	for {
@@ -33,16 +33,16 @@ func bare(ctx context.Context, addr string, gather time.Duration) error {
 	}
 }
 
-// batches hands what has gathered to everybody who waits.
-type batches struct {
+// broadcaster passes each batch of packets to all waiting goroutines.
+type broadcaster struct {
 	mu   sync.RWMutex // guards tags and next
 	tags [][]byte
-	next chan struct{} // closed when tags is there
+	next chan struct{} // closed when the next batch is ready
 }
 
-// produce makes the stream that the relay is sent, in real time.
-func (b *batches) produce(ctx context.Context, gather time.Duration) {
-	g := gen.New(sourceFor("httpflv"))
+// produce generates the stream that is also pushed to the relay, in real time.
+func (b *broadcaster) produce(ctx context.Context, gather time.Duration) {
+	g := gen.New(sourceOptions("httpflv"))
 	begun := time.Now()
 	p := g.Next()
 	tick := time.NewTicker(gather)
@@ -65,7 +65,7 @@ func (b *batches) produce(ctx context.Context, gather time.Duration) {
 	}
 }
 
-func (b *batches) serve(c net.Conn) {
+func (b *broadcaster) serve(c net.Conn) {
 	defer c.Close()
 	var store [64][]byte
 	b.mu.RLock()

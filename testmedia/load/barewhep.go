@@ -19,9 +19,9 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// bareWHEP is the program to compare with for WebRTC: pion as its examples have it, with its
-// default interceptors, and one track that all peers share.
-func bareWHEP(ctx context.Context, addr string) error {
+// runBareWHEP is the reference program for WebRTC. It uses pion as its examples do: with default
+// interceptors and one track for all peers.
+func runBareWHEP(ctx context.Context, addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
@@ -30,9 +30,9 @@ func bareWHEP(ctx context.Context, addr string) error {
 	if err != nil {
 		return err
 	}
-	_ = udp.SetReadBuffer(4 << 20) // as large as the relay's
+	_ = udp.SetReadBuffer(4 << 20) // the same size as in the relay
 	_ = udp.SetWriteBuffer(4 << 20)
-	settings := onLoopback()
+	settings := loopbackSettings()
 	settings.SetICEUDPMux(webrtc.NewICEUDPMux(nil, udp))
 	m := &webrtc.MediaEngine{}
 	if err := m.RegisterCodec(h264, webrtc.RTPCodecTypeVideo); err != nil {
@@ -51,7 +51,7 @@ func bareWHEP(ctx context.Context, addr string) error {
 	routes := http.NewServeMux()
 	routes.HandleFunc("GET /debug/pprof/", pprof.Index)
 	routes.HandleFunc("POST /", func(w http.ResponseWriter, r *http.Request) {
-		answer, err := answerWith(api, track, r.Body)
+		answer, err := answer(api, track, r.Body)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
@@ -65,8 +65,8 @@ func bareWHEP(ctx context.Context, addr string) error {
 	return nil
 }
 
-// answerWith answers an offer with a peer that is sent the track.
-func answerWith(api *webrtc.API, track webrtc.TrackLocal, offer io.Reader) (string, error) {
+// answer answers an offer with a peer connection that sends the track.
+func answer(api *webrtc.API, track webrtc.TrackLocal, offer io.Reader) (string, error) {
 	text, err := io.ReadAll(offer)
 	if err != nil {
 		return "", err
@@ -107,12 +107,12 @@ func answerWith(api *webrtc.API, track webrtc.TrackLocal, offer io.Reader) (stri
 	return pc.LocalDescription().SDP, nil
 }
 
-// maxPayload is that of the relay.
+// maxPayload is the maximum RTP payload in bytes, as in the relay.
 const maxPayload = 1160
 
-// produceRTP writes the stream that the relay is sent to the track, in real time.
+// produceRTP writes the stream that is also pushed to the relay to the track, in real time.
 func produceRTP(ctx context.Context, track *webrtc.TrackLocalStaticRTP) {
-	g := gen.New(sourceFor("whep"))
+	g := gen.New(sourceOptions("whep"))
 	packetizer := rtp.NewPacketizer(maxPayload+12, 0, 0, &codecs.H264Payloader{}, rtp.NewRandomSequencer(), 90000)
 	begun, last := time.Now(), time.Duration(0)
 	tick := time.NewTicker(2 * time.Millisecond)
@@ -136,12 +136,12 @@ func produceRTP(ctx context.Context, track *webrtc.TrackLocalStaticRTP) {
 		packetizer.SkipSamples(uint32((p.DTS - last) * 90 / time.Millisecond)) //nolint:gosec // from picture to picture
 		last = p.DTS
 		for _, one := range packetizer.Packetize(annexB(p, config), 0) {
-			_ = track.WriteRTP(one) // an error is one viewer's, who has left
+			_ = track.WriteRTP(one) // an error concerns one viewer that has disconnected
 		}
 	}
 }
 
-// annexB is a picture with start codes, a keyframe behind its parameter sets.
+// annexB returns a frame with start codes. A keyframe follows its parameter sets.
 func annexB(p, config *packetbuf.Packet) []byte {
 	units := p.Payload
 	if c, err := codec.ParseAVCConfig(config.Payload); err == nil && p.Kind == packetbuf.Key {

@@ -16,30 +16,33 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// sourceFor is the stream: 720p30, 2.5 Mb/s of video and 128 kb/s of audio. Viewers of WebRTC
-// get it without sound, which would be encoded for them.
-func sourceFor(protocol string) gen.Options { return gen.Options{Seed: 1, NoAudio: protocol == "whep"} }
+// sourceOptions returns the options of the stream: 720p30, with 2.5 Mb/s of video and 128 kb/s of audio.
+// For WebRTC there is no audio, which the relay would transcode.
+func sourceOptions(protocol string) gen.Options {
+	return gen.Options{Seed: 1, NoAudio: protocol == "whep"}
+}
 
-// subject is a program and its viewers.
-type subject struct {
+// program is a program under measurement, with its viewers.
+type program struct {
 	name  string
-	admin string // of the relay
+	admin string // admin address of a relay
 	proc  *process
-	debug string // where it tells what it holds; empty: nowhere
+	pprof string // address of its pprof handler; empty: none
 	open  func() (*viewer, error)
-	// beside is what goes on while it is measured, until it is ended; nil: nothing.
-	beside func() (end func() error)
+	// background starts tasks that run during a measurement and returns a function that ends them; nil:
+	// none.
+	background func() (end func() error)
 	crowd
-	cpu     time.Duration
-	sent    uint64
-	over    time.Duration
-	idleCPU float64 // share of a core before there were viewers
-	before  int     // resident before there were viewers
-	after   int
-	viewers int
-	packets uint64 // of RTP, of the windows
-	had     held   // before there were viewers
-	has     held
+	cpu          time.Duration
+	sent         uint64
+	duration     time.Duration
+	idleCPU      float64 // share of a core without viewers
+	memoryBefore int     // resident memory without viewers, in bytes
+	memoryAfter  int
+	viewers      int
+	packets      uint64 // RTP packets during the measurements
+	usageBefore  usage  // usage without viewers
+	usageAfter   usage
 }
 
 func compare(ctx context.Context, o options) error {
@@ -48,23 +51,23 @@ func compare(ctx context.Context, o options) error {
 		return err
 	}
 	defer stop()
-	program, err := startBare(ctx, o)
+	reference, err := startBare(ctx, o)
 	if err != nil {
 		return err
 	}
-	defer program.proc.stop()
-	if err := rounds(ctx, o, relay, program); err != nil {
+	defer reference.proc.stop()
+	if err := measureRounds(ctx, o, relay, reference); err != nil {
 		return err
 	}
-	fmt.Printf("CPU that viewers add, per gigabit, against the bare program: %.2f\n", relay.perGigabit()/program.perGigabit())
+	fmt.Printf("CPU of viewers per gigabit, relative to the bare program: %.2f\n", relay.perGigabit()/reference.perGigabit())
 	if o.protocol == "whep" {
-		fmt.Printf("and per packet: %.2f\n", relay.perPacket()/program.perPacket())
+		fmt.Printf("and per packet: %.2f\n", relay.perPacket()/reference.perPacket())
 	}
 	return nil
 }
 
-// rounds measures programs in turn, and tells of each.
-func rounds(ctx context.Context, o options, subjects ...*subject) error {
+// measureRounds measures the programs in turn and prints the results.
+func measureRounds(ctx context.Context, o options, subjects ...*program) error {
 	for _, s := range subjects {
 		if err := s.idle(ctx, o); err != nil {
 			return err
@@ -85,17 +88,17 @@ func rounds(ctx context.Context, o options, subjects ...*subject) error {
 	return nil
 }
 
-// idle measures what the program costs without viewers. One watches before, so that the
-// relay's buffer is full and serialised: what viewers add is counted apart from it.
-func (s *subject) idle(ctx context.Context, o options) error {
+// idle measures the program without viewers. Before that, one viewer plays the stream, so that the relay's
+// buffer is full and serialized: it must not count as a cost of viewers.
+func (s *program) idle(ctx context.Context, o options) error {
 	if s.admin != "" {
-		if err := s.gather(1, s.open); err != nil {
+		if err := s.join(1, s.open); err != nil {
 			return err
 		}
 		if _, _, err := s.window(ctx, o.settle); err != nil {
 			return err
 		}
-		s.leave()
+		s.closeAll()
 		s.joins = nil
 	}
 	used, _, err := s.window(ctx, o.window/2)
@@ -103,16 +106,16 @@ func (s *subject) idle(ctx context.Context, o options) error {
 		return err
 	}
 	s.idleCPU = used.Seconds() / (o.window / 2).Seconds()
-	if s.before, err = s.proc.resident(); err != nil || s.debug == "" {
+	if s.memoryBefore, err = s.proc.residentMemory(); err != nil || s.pprof == "" {
 		return err
 	}
-	s.had, err = holding(ctx, s.debug)
+	s.usageBefore, err = readUsage(ctx, s.pprof)
 	return err
 }
 
-func (s *subject) window(ctx context.Context, d time.Duration) (cpu time.Duration, took time.Duration, err error) {
+func (s *program) window(ctx context.Context, d time.Duration) (cpu time.Duration, took time.Duration, err error) {
 	begun := time.Now()
-	was, err := s.proc.cpu()
+	was, err := s.proc.cpuTime()
 	if err != nil {
 		return 0, 0, err
 	}
@@ -121,22 +124,22 @@ func (s *subject) window(ctx context.Context, d time.Duration) (cpu time.Duratio
 		return 0, 0, ctx.Err()
 	case <-time.After(d):
 	}
-	is, err := s.proc.cpu()
+	is, err := s.proc.cpuTime()
 	return is - was, time.Since(begun), err
 }
 
-// measure has the viewers come, settle, be measured and leave.
-func (s *subject) measure(ctx context.Context, o options) error {
+// measure connects the viewers, waits until they have settled, measures and disconnects them.
+func (s *program) measure(ctx context.Context, o options) error {
 	s.viewers = o.viewers
-	if err := s.gather(o.viewers, s.open); err != nil {
+	if err := s.join(o.viewers, s.open); err != nil {
 		return err
 	}
 	if _, _, err := s.window(ctx, 3*time.Second); err != nil {
 		return err
 	}
 	end := func() error { return nil }
-	if s.beside != nil {
-		end = s.beside()
+	if s.background != nil {
+		end = s.background()
 	}
 	profiled := s.profile(ctx, o)
 	s.measuring.Store(true)
@@ -147,7 +150,7 @@ func (s *subject) measure(ctx context.Context, o options) error {
 	}
 	s.measuring.Store(false)
 	if err := <-profiled; err != nil {
-		return fmt.Errorf("profile: %w", err)
+		return fmt.Errorf("write CPU profile: %w", err)
 	}
 	if err := end(); err != nil {
 		return err
@@ -155,26 +158,26 @@ func (s *subject) measure(ctx context.Context, o options) error {
 	s.sent += s.bytes.Load() - was
 	s.packets += s.reads.Load() - packets
 	s.cpu += used - time.Duration(s.idleCPU*float64(took))
-	s.over += took
-	if s.after == 0 { // of the first round: later ones find memory that is already there
-		if s.after, err = s.proc.resident(); err != nil {
+	s.duration += took
+	if s.memoryAfter == 0 { // only in the first round: later rounds reuse memory
+		if s.memoryAfter, err = s.proc.residentMemory(); err != nil {
 			return err
 		}
-		if s.debug != "" {
-			if s.has, err = holding(ctx, s.debug); err != nil {
+		if s.pprof != "" {
+			if s.usageAfter, err = readUsage(ctx, s.pprof); err != nil {
 				return err
 			}
 		}
 	}
 	if n := s.ended.Load(); n > 0 {
-		return fmt.Errorf("%d viewers were dropped", n)
+		return fmt.Errorf("the program closed %d viewers", n)
 	}
-	s.leave()
+	s.closeAll()
 	return nil
 }
 
-// profile keeps a CPU profile of the relay's window, where it is asked for.
-func (s *subject) profile(ctx context.Context, o options) <-chan error {
+// profile writes a CPU profile of the relay during the measurement, if one is requested.
+func (s *program) profile(ctx context.Context, o options) <-chan error {
 	done := make(chan error, 1)
 	if o.profile == "" || s.admin == "" {
 		done <- nil
@@ -204,30 +207,30 @@ func (s *subject) profile(ctx context.Context, o options) <-chan error {
 	return done
 }
 
-func (s *subject) perGigabit() float64 { return s.cpu.Seconds() / (8 * float64(s.sent) / 1e9) }
+func (s *program) perGigabit() float64 { return s.cpu.Seconds() / (8 * float64(s.sent) / 1e9) }
 
-func (s *subject) perPacket() float64 { return s.cpu.Seconds() / float64(s.packets) }
+func (s *program) perPacket() float64 { return s.cpu.Seconds() / float64(s.packets) }
 
-func (s *subject) String() string {
+func (s *program) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	each := float64(max(1, s.viewers))
 	text := fmt.Sprintf("%-8s %.3f CPU s per Gb, %.2f Gb/s, gap between writes median %.1f ms p99 %.1f ms, join median %.1f ms p99 %.1f ms, %.1f KiB a viewer, idle %.1f %% of a core",
-		s.name, s.perGigabit(), 8*float64(s.sent)/1e9/s.over.Seconds(),
+		s.name, s.perGigabit(), 8*float64(s.sent)/1e9/s.duration.Seconds(),
 		ms(quantile(s.gaps, .5)), ms(quantile(s.gaps, .99)), ms(quantile(s.joins, .5)), ms(quantile(s.joins, .99)),
-		float64(s.after-s.before)/1024/each, 100*s.idleCPU)
-	if s.debug != "" {
+		float64(s.memoryAfter-s.memoryBefore)/1024/each, 100*s.idleCPU)
+	if s.pprof != "" {
 		text += fmt.Sprintf(", %.2f µs per packet, %.1f packets/s a viewer, %d lost of %d, %.1f goroutines and %.1f KiB of heap and stacks a viewer",
-			1e6*s.perPacket(), float64(s.packets)/s.over.Seconds()/each, s.lost.Load(), s.reads.Load(),
-			float64(s.has.goroutines-s.had.goroutines)/each, float64(s.has.bytes-s.had.bytes)/1024/each)
+			1e6*s.perPacket(), float64(s.packets)/s.duration.Seconds()/each, s.missing.Load(), s.reads.Load(),
+			float64(s.usageAfter.goroutines-s.usageBefore.goroutines)/each, float64(s.usageAfter.bytes-s.usageBefore.bytes)/1024/each)
 	}
 	return text
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// startRelay runs a relay with a stream, with these settings beside those of its addresses.
-func startRelay(ctx context.Context, o *options, settings ...string) (*subject, func(), error) {
+// startRelay starts a relay with additional settings, and publishes a stream to it.
+func startRelay(ctx context.Context, o *options, settings ...string) (*program, func(), error) {
 	if o.binary == "" {
 		dir, err := os.MkdirTemp("", "holdfast-load")
 		if err != nil {
@@ -237,7 +240,7 @@ func startRelay(ctx context.Context, o *options, settings ...string) (*subject, 
 		build := exec.CommandContext(ctx, "go", "build", "-o", o.binary, "./cmd/holdfast")
 		build.Stderr = os.Stderr
 		if err := build.Run(); err != nil {
-			return nil, nil, fmt.Errorf("build: %w", err)
+			return nil, nil, fmt.Errorf("build the relay: %w", err)
 		}
 	}
 	p, err := start(ctx, o.binary, append(settings, "--rtmp.listen", "127.0.0.1:0", "--http.listen", "127.0.0.1:0", "--admin.listen", "127.0.0.1:0", "--webrtc.udp_listen", "127.0.0.1:0")...)
@@ -250,14 +253,14 @@ func startRelay(ctx context.Context, o *options, settings ...string) (*subject, 
 			return nil, nil, err
 		}
 	}
-	ended, err := publish(ctx, addrs["rtmp"], sourceFor(o.protocol))
+	ended, err := publish(ctx, addrs["rtmp"], sourceOptions(o.protocol))
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := live(ctx, addrs["admin"]); err != nil {
+	if err := waitLive(ctx, addrs["admin"]); err != nil {
 		return nil, nil, err
 	}
-	s := &subject{name: "holdfast", admin: addrs["admin"], proc: p, open: func() (*viewer, error) { return openFLV(addrs["http"]) }}
+	s := &program{name: "holdfast", admin: addrs["admin"], proc: p, open: func() (*viewer, error) { return openFLV(addrs["http"]) }}
 	switch o.protocol {
 	case "rtmp":
 		s.open = func() (*viewer, error) { return openRTMP(addrs["rtmp"]) }
@@ -266,14 +269,14 @@ func startRelay(ctx context.Context, o *options, settings ...string) (*subject, 
 	case "mse":
 		s.open = func() (*viewer, error) { return openMSE(addrs["http"]) }
 	case "whep":
-		s.debug = s.admin
+		s.pprof = s.admin
 		s.open = func() (*viewer, error) { return openWHEP("http://" + addrs["http"] + "/live/load/whep") }
 	}
 	return s, func() { ended(); p.stop() }, nil
 }
 
-// live waits until the relay has the stream's first keyframe: before, a viewer is refused.
-func live(ctx context.Context, admin string) error {
+// waitLive waits until the relay has the first keyframe of the stream. Before that it rejects viewers.
+func waitLive(ctx context.Context, admin string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	poll := time.NewTicker(20 * time.Millisecond)
@@ -284,7 +287,7 @@ func live(ctx context.Context, admin string) error {
 			return err
 		}
 		if resp, err := http.DefaultClient.Do(req); err == nil {
-			body, _ := io.ReadAll(resp.Body) // what is cut off is not live
+			body, _ := io.ReadAll(resp.Body) // a truncated body does not match
 			_ = resp.Body.Close()
 			if bytes.Contains(body, []byte(`"state":"live"`)) {
 				return nil
@@ -292,18 +295,18 @@ func live(ctx context.Context, admin string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the stream did not go live: %w", ctx.Err())
+			return fmt.Errorf("wait for the stream to go live: %w", ctx.Err())
 		case <-poll.C:
 		}
 	}
 }
 
-func startBare(ctx context.Context, o options) (*subject, error) {
+func startBare(ctx context.Context, o options) (*program, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	p, err := start(ctx, self, "-bare", "127.0.0.1:0", "-gather", o.gather.String(), "-protocol", o.protocol)
+	p, err := start(ctx, self, "-bare", "127.0.0.1:0", "-gather", o.batchInterval.String(), "-protocol", o.protocol)
 	if err != nil {
 		return nil, err
 	}
@@ -312,9 +315,9 @@ func startBare(ctx context.Context, o options) (*subject, error) {
 		return nil, err
 	}
 	if o.protocol == "whep" {
-		return &subject{name: "bare", proc: p, debug: addr, open: func() (*viewer, error) { return openWHEP("http://" + addr) }}, nil
+		return &program{name: "bare", proc: p, pprof: addr, open: func() (*viewer, error) { return openWHEP("http://" + addr) }}, nil
 	}
-	return &subject{name: "bare", proc: p, open: func() (*viewer, error) {
+	return &program{name: "bare", proc: p, open: func() (*viewer, error) {
 		begun := time.Now()
 		c, err := net.Dial("tcp", addr)
 		return &viewer{ReadCloser: c, begun: begun}, err

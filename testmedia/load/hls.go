@@ -15,12 +15,11 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/m3u8"
 )
 
-// openHLS asks for the stream as a low-latency player does: the playlist again for each part,
-// then the part, on a connection of its own. The bytes of playlists count, as they are on the
-// wire: packed.
+// openHLS reads the stream as a low-latency player does. For each part it requests the playlist and then
+// the part, on its own connection. Playlists count with their compressed size.
 func openHLS(addr string) (*viewer, error) {
 	ctx, end := context.WithCancel(context.Background())
-	p := &player{ctx: ctx, end: end, base: "http://" + addr + "/live/load/", http: &http.Client{Transport: &http.Transport{MaxConnsPerHost: 2, DisableCompression: true}}}
+	p := &hlsReader{ctx: ctx, end: end, base: "http://" + addr + "/live/load/", http: &http.Client{Transport: &http.Transport{MaxConnsPerHost: 2, DisableCompression: true}}}
 	begun := time.Now()
 	index, _, err := p.get("index.m3u8")
 	if err != nil {
@@ -34,25 +33,25 @@ func openHLS(addr string) (*viewer, error) {
 		}
 	}
 	end()
-	return nil, fmt.Errorf("no playlist in\n%s", index)
+	return nil, fmt.Errorf("no media playlist in\n%s", index)
 }
 
-// player reads parts.
-type player struct {
+// hlsReader reads the parts of a stream.
+type hlsReader struct {
 	base, media, query string
 	http               *http.Client
 	ctx                context.Context
 	end                context.CancelFunc
 	part               io.ReadCloser
-	told               []byte // of playlists, that Read has not yielded yet
+	playlistBytes      []byte // playlist bytes that Read has yet to return
 	wanted             []string
-	last               string // the newest part that was asked for
+	lastPart           string // newest part requested
 }
 
-// errBehind ends a viewer that missed parts: the relay is measured with viewers that keep up.
-var errBehind = errors.New("the part that was read last has left the playlist")
+// errPartRemoved ends a viewer that missed parts. The relay is measured with viewers that keep up.
+var errPartRemoved = errors.New("the part read last is no longer in the playlist")
 
-func (p *player) ask(name string) (*http.Response, error) {
+func (p *hlsReader) request(name string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(p.ctx, http.MethodGet, p.base+name, nil)
 	if err != nil {
 		return nil, err
@@ -66,9 +65,9 @@ func (p *player) ask(name string) (*http.Response, error) {
 	return resp, err
 }
 
-// get returns a playlist, and what of it was on the wire.
-func (p *player) get(name string) (text string, wire []byte, err error) {
-	resp, err := p.ask(name)
+// get returns a playlist and its bytes on the wire.
+func (p *hlsReader) get(name string) (text string, wire []byte, err error) {
+	resp, err := p.request(name)
 	if err != nil {
 		return "", nil, err
 	}
@@ -84,9 +83,9 @@ func (p *player) get(name string) (text string, wire []byte, err error) {
 	return string(unpacked), wire, err
 }
 
-// Read implements io.Reader. What was on the wire of a playlist follows the part that it named, so
-// that what comes first is media.
-func (p *player) Read(b []byte) (int, error) {
+// Read implements io.Reader. The bytes of a playlist follow the part that it listed, so that the first
+// byte returned is media.
+func (p *hlsReader) Read(b []byte) (int, error) {
 	for {
 		if p.part != nil {
 			n, err := p.part.Read(b)
@@ -104,28 +103,28 @@ func (p *player) Read(b []byte) (int, error) {
 			}
 			continue
 		}
-		resp, err := p.ask(p.wanted[0]) //nolint:bodyclose // Read closes it at its end
+		resp, err := p.request(p.wanted[0]) //nolint:bodyclose // Read closes it at its end
 		if err != nil {
 			return 0, err
 		}
-		p.part = both{io.MultiReader(resp.Body, bytes.NewReader(p.told)), resp.Body}
-		p.told, p.last, p.wanted = nil, p.wanted[0], p.wanted[1:]
+		p.part = readCloser{io.MultiReader(resp.Body, bytes.NewReader(p.playlistBytes)), resp.Body}
+		p.playlistBytes, p.lastPart, p.wanted = nil, p.wanted[0], p.wanted[1:]
 	}
 }
 
-// both reads one thing and closes another.
-type both struct {
+// readCloser reads from one value and closes another.
+type readCloser struct {
 	io.Reader
 	io.Closer
 }
 
 // reload waits for the next playlist. A player begins with the newest part.
-func (p *player) reload() error {
+func (p *hlsReader) reload() error {
 	text, wire, err := p.get(p.media + p.query)
 	if err != nil {
 		return err
 	}
-	p.told = append(p.told, wire...)
+	p.playlistBytes = append(p.playlistBytes, wire...)
 	list, err := m3u8.Parse(text)
 	if err != nil {
 		return err
@@ -137,9 +136,9 @@ func (p *player) reload() error {
 		}
 	}
 	from := max(0, len(parts)-1)
-	if p.last != "" {
-		if from = slices.Index(parts, p.last) + 1; from == 0 {
-			return errBehind
+	if p.lastPart != "" {
+		if from = slices.Index(parts, p.lastPart) + 1; from == 0 {
+			return errPartRemoved
 		}
 	}
 	p.wanted = parts[from:]
@@ -153,7 +152,7 @@ func (p *player) reload() error {
 }
 
 // Close implements io.Closer.
-func (p *player) Close() error {
+func (p *hlsReader) Close() error {
 	p.end()
 	p.http.CloseIdleConnections()
 	return nil

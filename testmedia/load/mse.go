@@ -12,7 +12,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// openMSE asks for the stream over a WebSocket.
+// openMSE plays the stream over a WebSocket.
 func openMSE(addr string) (*viewer, error) {
 	ctx, end := context.WithCancel(context.Background())
 	begun := time.Now()
@@ -22,20 +22,20 @@ func openMSE(addr string) (*viewer, error) {
 		return nil, err
 	}
 	c.SetReadLimit(16 << 20)
-	return &viewer{ReadCloser: &socket{conn: c, ctx: ctx, end: end}, begun: begun}, nil
+	return &viewer{ReadCloser: &mseReader{conn: c, ctx: ctx, end: end}, begun: begun}, nil
 }
 
-// socket reads chunks, and acknowledges each when it is whole.
-type socket struct {
-	conn  *websocket.Conn
-	ctx   context.Context
-	end   context.CancelFunc
-	chunk io.Reader // that is being read; nil: none
-	seq   uint64    // its number
+// mseReader reads chunks and acknowledges each one when it is complete.
+type mseReader struct {
+	conn        *websocket.Conn
+	ctx         context.Context
+	end         context.CancelFunc
+	chunk       io.Reader // the chunk being read; nil: none
+	chunkNumber uint64    // number of chunk
 }
 
-// Read implements io.Reader: it yields what messages hold, their numbers too.
-func (s *socket) Read(b []byte) (int, error) {
+// Read implements io.Reader. It returns the content of messages, including their numbers.
+func (s *mseReader) Read(b []byte) (int, error) {
 	for {
 		if s.chunk == nil {
 			if err := s.next(); err != nil {
@@ -45,7 +45,7 @@ func (s *socket) Read(b []byte) (int, error) {
 		n, err := s.chunk.Read(b)
 		if errors.Is(err, io.EOF) {
 			s.chunk = nil
-			err = s.conn.Write(s.ctx, websocket.MessageText, fmt.Appendf(nil, `{"ack":%d}`, s.seq))
+			err = s.conn.Write(s.ctx, websocket.MessageText, fmt.Appendf(nil, `{"ack":%d}`, s.chunkNumber))
 		}
 		if n > 0 || err != nil {
 			return n, err
@@ -53,8 +53,8 @@ func (s *socket) Read(b []byte) (int, error) {
 	}
 }
 
-// next begins the next chunk.
-func (s *socket) next() error {
+// next starts the next chunk.
+func (s *mseReader) next() error {
 	for {
 		kind, r, err := s.conn.Reader(s.ctx)
 		if err != nil {
@@ -70,14 +70,14 @@ func (s *socket) next() error {
 		if _, err := io.ReadFull(r, number); err != nil {
 			return err
 		}
-		s.seq = binary.BigEndian.Uint64(number)
+		s.chunkNumber = binary.BigEndian.Uint64(number)
 		s.chunk = io.MultiReader(bytes.NewReader(number), r)
 		return nil
 	}
 }
 
 // Close implements io.Closer.
-func (s *socket) Close() error {
+func (s *mseReader) Close() error {
 	s.end()
 	return s.conn.CloseNow()
 }

@@ -14,51 +14,50 @@ import (
 	"time"
 )
 
-// What goes on while a relay is measured.
+// Intervals of the tasks that run during a measurement.
 const (
-	lookEvery = time.Second            // that metrics, list and history are asked for
-	comeEvery = 100 * time.Millisecond // that a viewer comes and goes, of whom hooks are asked
+	pollInterval = time.Second            // of requests for metrics, streams and history
+	joinInterval = 100 * time.Millisecond // of viewers that join and leave; each calls the hooks
 )
 
-// observed compares a relay that is watched with one that is left alone. Viewers come and go at
-// both.
-func observed(ctx context.Context, o options) error {
-	calls, hooks, stopHooks, err := receiver()
+// compareObserved compares a monitored relay with one that is not. Viewers join and leave at both.
+func compareObserved(ctx context.Context, o options) error {
+	calls, hooks, stopHooks, err := startHookReceiver()
 	if err != nil {
 		return err
 	}
 	defer stopHooks()
-	alone, stopAlone, err := startRelay(ctx, &o)
+	idle, stopIdle, err := startRelay(ctx, &o)
 	if err != nil {
 		return err
 	}
-	defer stopAlone()
-	watched, stopWatched, err := startRelay(ctx, &o, "--config", hooks)
+	defer stopIdle()
+	monitored, stopMonitored, err := startRelay(ctx, &o, "--config", hooks)
 	if err != nil {
 		return err
 	}
-	defer stopWatched()
-	alone.name, watched.name = "alone", "observed"
+	defer stopMonitored()
+	idle.name, monitored.name = "alone", "observed"
 	answers := &atomic.Int64{}
-	alone.beside = func() func() error { return during(ctx, alone.comeAndGo) }
-	watched.beside = func() func() error {
-		return during(ctx, watched.comeAndGo, looking(watched.admin, answers), listening(watched.admin))
+	idle.background = func() func() error { return runUntil(ctx, idle.joinAndLeave) }
+	monitored.background = func() func() error {
+		return runUntil(ctx, monitored.joinAndLeave, pollAdmin(monitored.admin, answers), followEvents(monitored.admin))
 	}
-	if err := rounds(ctx, o, alone, watched); err != nil {
+	if err := measureRounds(ctx, o, idle, monitored); err != nil {
 		return err
 	}
 	if calls.Load() == 0 || answers.Load() == 0 {
-		return fmt.Errorf("nobody watched: %d calls of hooks, %d answers", calls.Load(), answers.Load())
+		return fmt.Errorf("the relay was not monitored: %d hook calls, %d answers", calls.Load(), answers.Load())
 	}
-	fmt.Printf("%d calls of hooks, %d answers of metrics and console\n", calls.Load(), answers.Load())
-	more := watched.cpu.Seconds()/watched.over.Seconds() - alone.cpu.Seconds()/alone.over.Seconds()
-	fmt.Printf("CPU per gigabit, observed against alone: %.2f; to be observed took %.1f %% of a core\n", watched.perGigabit()/alone.perGigabit(), 100*more)
+	fmt.Printf("%d hook calls, %d answers from the admin API\n", calls.Load(), answers.Load())
+	more := monitored.cpu.Seconds()/monitored.duration.Seconds() - idle.cpu.Seconds()/idle.duration.Seconds()
+	fmt.Printf("CPU per gigabit, observed relative to alone: %.2f; observation took %.1f %% of a core\n", monitored.perGigabit()/idle.perGigabit(), 100*more)
 	return nil
 }
 
-// receiver answers hooks on loopback: it allows all. It tells how often it was called, and the
-// configuration of a relay that calls it.
-func receiver() (calls *atomic.Int64, config string, stop func(), err error) {
+// startHookReceiver answers hooks on loopback and allows everything. It returns the number of calls so far
+// and the configuration file of a relay that calls it.
+func startHookReceiver() (calls *atomic.Int64, config string, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, "", nil, err
@@ -66,7 +65,7 @@ func receiver() (calls *atomic.Int64, config string, stop func(), err error) {
 	calls = &atomic.Int64{}
 	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		calls.Add(1)
-		_, _ = io.Copy(io.Discard, r.Body) // what is cut off was called too
+		_, _ = io.Copy(io.Discard, r.Body) // a truncated call counts too
 		w.WriteHeader(http.StatusNoContent)
 	})}
 	var serving sync.WaitGroup
@@ -87,12 +86,12 @@ func receiver() (calls *atomic.Int64, config string, stop func(), err error) {
 	return calls, config, stop, err
 }
 
-// during runs things until it is ended, and tells what went wrong with them.
-func during(ctx context.Context, things ...func(context.Context) error) (end func() error) {
+// runUntil runs tasks until end is called, which returns their errors.
+func runUntil(ctx context.Context, tasks ...func(context.Context) error) (end func() error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	failed := make([]error, len(things))
-	for i, run := range things {
+	failed := make([]error, len(tasks))
+	for i, run := range tasks {
 		running.Go(func() { failed[i] = run(ctx) })
 	}
 	return func() error {
@@ -102,17 +101,17 @@ func during(ctx context.Context, things ...func(context.Context) error) (end fun
 	}
 }
 
-// comeAndGo has a viewer after another join and leave.
-func (s *subject) comeAndGo(ctx context.Context) error {
-	return every(ctx, comeEvery, func() error {
+// joinAndLeave connects one viewer after another, each for one read.
+func (s *program) joinAndLeave(ctx context.Context) error {
+	return every(ctx, joinInterval, func() error {
 		v, err := s.open()
 		if err != nil {
-			return fmt.Errorf("a viewer that came: %w", err)
+			return fmt.Errorf("join: %w", err)
 		}
 		defer v.Close()
 		n, err := v.Read(make([]byte, 64<<10))
 		if err != nil {
-			return fmt.Errorf("a viewer that came: %w", err)
+			return fmt.Errorf("join: %w", err)
 		}
 		s.bytes.Add(uint64(n)) //nolint:gosec // not negative
 		s.mu.Lock()
@@ -122,12 +121,12 @@ func (s *subject) comeAndGo(ctx context.Context) error {
 	})
 }
 
-// looking asks for what Prometheus and a console ask for.
-func looking(admin string, answers *atomic.Int64) func(context.Context) error {
+// pollAdmin requests what Prometheus and a console request.
+func pollAdmin(admin string, answers *atomic.Int64) func(context.Context) error {
 	return func(ctx context.Context) error {
-		return every(ctx, lookEvery, func() error {
+		return every(ctx, pollInterval, func() error {
 			for _, path := range []string{"metrics", "api/v1/streams?order=trouble&limit=50", "api/v1/streams/live/load/history"} {
-				if err := read(ctx, "http://"+admin+"/"+path); err != nil {
+				if err := get(ctx, "http://"+admin+"/"+path); err != nil {
 					return err
 				}
 				answers.Add(1)
@@ -137,17 +136,17 @@ func looking(admin string, answers *atomic.Int64) func(context.Context) error {
 	}
 }
 
-// listening has the stream of events open.
-func listening(admin string) func(context.Context) error {
+// followEvents reads the stream of events.
+func followEvents(admin string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		if err := read(ctx, "http://"+admin+"/api/v1/events"); ctx.Err() == nil {
-			return errors.Join(errors.New("the events ended"), err)
+		if err := get(ctx, "http://"+admin+"/api/v1/events"); ctx.Err() == nil {
+			return errors.Join(errors.New("the stream of events ended"), err)
 		}
 		return nil
 	}
 }
 
-// every does something now and then until ctx is done or it fails.
+// every calls do at an interval until ctx is done or do fails.
 func every(ctx context.Context, d time.Duration, do func() error) error {
 	tick := time.NewTicker(d)
 	defer tick.Stop()
@@ -163,8 +162,8 @@ func every(ctx context.Context, d time.Duration, do func() error) error {
 	}
 }
 
-// read asks for something and reads all of it.
-func read(ctx context.Context, url string) error {
+// get requests a URL and reads the whole response.
+func get(ctx context.Context, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
@@ -175,7 +174,7 @@ func read(ctx context.Context, url string) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", url, resp.Status)
+		return fmt.Errorf("get %s: %s", url, resp.Status)
 	}
 	_, err = io.Copy(io.Discard, resp.Body)
 	return err

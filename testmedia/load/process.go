@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// process is a program that is measured.
+// process is a running program.
 type process struct {
 	cmd   *exec.Cmd
 	lines chan string
@@ -40,14 +40,14 @@ func start(ctx context.Context, name string, args ...string) (*process, error) {
 		for s := bufio.NewScanner(out); s.Scan(); {
 			select {
 			case p.lines <- s.Text():
-			default: // nobody reads any more
+			default: // no more lines are read
 			}
 		}
 	}()
 	return p, nil
 }
 
-// expect waits for a line and returns what its first group matched.
+// expect waits for a line that matches pattern and returns the first group.
 func (p *process) expect(pattern string) (string, error) {
 	re := regexp.MustCompile(pattern)
 	var seen []string
@@ -56,14 +56,14 @@ func (p *process) expect(pattern string) (string, error) {
 		select {
 		case line, ok := <-p.lines:
 			if !ok {
-				return "", fmt.Errorf("ended: %s", strings.Join(seen, "\n"))
+				return "", fmt.Errorf("program ended: %s", strings.Join(seen, "\n"))
 			}
 			if m := re.FindStringSubmatch(line); m != nil {
 				return m[1], nil
 			}
 			seen = append(seen, line)
 		case <-timeout:
-			return "", fmt.Errorf("no line %q in: %s", pattern, strings.Join(seen, "\n"))
+			return "", fmt.Errorf("no line matches %q in: %s", pattern, strings.Join(seen, "\n"))
 		}
 	}
 }
@@ -73,31 +73,31 @@ func (p *process) stop() {
 	_ = p.cmd.Wait()
 }
 
-// tick is the unit of CPU time in /proc (USER_HZ, 100 on every Linux).
-const tick = 10 * time.Millisecond
+// cpuTick is the unit of CPU time in /proc (USER_HZ, 100 on every Linux).
+const cpuTick = 10 * time.Millisecond
 
-// cpu is the CPU time of a process, user and system, its threads included.
-func (p *process) cpu() (time.Duration, error) {
+// cpuTime returns the user and system CPU time of a process with all its threads.
+func (p *process) cpuTime() (time.Duration, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
-	// The name may hold anything; behind its parenthesis comes field 3. See proc(5).
+	// The name may contain any character. Field 3 follows its parenthesis; see proc(5).
 	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
 	user, err := strconv.ParseInt(fields[14-3], 10, 64)
 	if err != nil {
 		return 0, err
 	}
 	system, err := strconv.ParseInt(fields[15-3], 10, 64)
-	return time.Duration(user+system) * tick, err
+	return time.Duration(user+system) * cpuTick, err
 }
 
-// held is what a Go program has at the moment: goroutines, and bytes in use on its heap and
-// its stacks, after a collection.
-type held struct{ goroutines, bytes int }
+// usage is the number of goroutines of a Go program and the bytes in use on its heap and stacks, after a
+// collection.
+type usage struct{ goroutines, bytes int }
 
-// holding asks a program for it.
-func holding(ctx context.Context, addr string) (h held, err error) {
+// readUsage reads the usage of a program from its pprof handler.
+func readUsage(ctx context.Context, addr string) (h usage, err error) {
 	text := map[string]string{}
 	for _, what := range []string{"goroutine?debug=1", "heap?debug=1&gc=1"} {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/debug/pprof/"+what, nil)
@@ -127,8 +127,8 @@ func holding(ctx context.Context, addr string) (h held, err error) {
 	return h, err
 }
 
-// resident is the resident memory of a process in bytes.
-func (p *process) resident() (int, error) {
+// residentMemory returns the resident memory of a process in bytes.
+func (p *process) residentMemory() (int, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err

@@ -16,9 +16,9 @@ import (
 
 const handshakeSize = 1536
 
-// dial connects, and says connect, createStream and what then is to be done. It does so
-// blindly: whatever the server answers stays unread.
-func dial(addr string, then rtmp.Command) (net.Conn, error) {
+// dial connects and sends connect, createStream and one more command. It does not read the server's
+// answers.
+func dial(addr string, last rtmp.Command) (net.Conn, error) {
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
@@ -41,12 +41,12 @@ func dial(addr string, then rtmp.Command) (net.Conn, error) {
 		{Key: "app", Value: rtmp.String("live")}, {Key: "tcUrl", Value: rtmp.String("rtmp://" + addr + "/live")},
 	}}})
 	command(0, rtmp.Command{Name: "createStream", Transaction: 2, Args: []rtmp.Value{rtmp.Null{}}})
-	command(1, then)
+	command(1, last)
 	_, err = c.Write(out)
 	return c, err
 }
 
-// openRTMP plays the stream.
+// openRTMP plays the stream over RTMP.
 func openRTMP(addr string) (*viewer, error) {
 	begun := time.Now()
 	c, err := dial(addr, rtmp.Command{Name: "play", Transaction: 3, Args: []rtmp.Value{rtmp.Null{}, rtmp.String("load")}})

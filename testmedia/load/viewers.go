@@ -12,21 +12,21 @@ import (
 	"time"
 )
 
-// viewer is one viewer's connection, and when it asked.
+// viewer is the connection of one viewer, and the time of its request.
 type viewer struct {
 	io.ReadCloser
 	begun time.Time
-	rtp   bool // a Read yields a packet
+	rtp   bool // each Read returns one packet
 }
 
-// crowd is a number of viewers that read and throw away.
+// crowd is a group of viewers that read and discard.
 type crowd struct {
-	all   []*viewer
-	bytes atomic.Uint64
-	reads atomic.Uint64 // of a packet each, where the viewers are of WebRTC
-	lost  atomic.Int64  // packets of RTP
-	wait  sync.WaitGroup
-	ended atomic.Int64
+	all     []*viewer
+	bytes   atomic.Uint64
+	reads   atomic.Uint64 // one RTP packet each, for viewers of WebRTC
+	missing atomic.Int64  // lost RTP packets
+	wait    sync.WaitGroup
+	ended   atomic.Int64
 
 	measuring atomic.Bool
 	mu        sync.Mutex // guards gaps
@@ -34,8 +34,8 @@ type crowd struct {
 	joins     []time.Duration
 }
 
-// gather connects n viewers one after the other.
-func (c *crowd) gather(n int, open func() (*viewer, error)) error {
+// join connects n viewers one after the other.
+func (c *crowd) join(n int, open func() (*viewer, error)) error {
 	for range n {
 		v, err := open()
 		if err != nil {
@@ -49,7 +49,7 @@ func (c *crowd) gather(n int, open func() (*viewer, error)) error {
 
 func (c *crowd) watch(v *viewer) {
 	buf := make([]byte, 64<<10)
-	var seq sequence
+	var seq sequenceTracker
 	last := time.Time{}
 	for {
 		n, err := v.Read(buf)
@@ -61,14 +61,14 @@ func (c *crowd) watch(v *viewer) {
 		c.bytes.Add(uint64(n)) //nolint:gosec // not negative
 		c.reads.Add(1)
 		if v.rtp {
-			c.lost.Add(seq.lost(buf[:n]))
+			c.missing.Add(seq.missing(buf[:n]))
 		}
 		if last.IsZero() {
 			c.mu.Lock()
 			c.joins = append(c.joins, now.Sub(v.begun))
 			c.mu.Unlock()
 		} else if gap := now.Sub(last); c.measuring.Load() && gap > 2*time.Millisecond {
-			// What is read within 2 ms was one write.
+			// Reads within 2 ms are counted as one write.
 			c.mu.Lock()
 			c.gaps = append(c.gaps, gap)
 			c.mu.Unlock()
@@ -77,8 +77,8 @@ func (c *crowd) watch(v *viewer) {
 	}
 }
 
-// leave closes all viewers and waits for them.
-func (c *crowd) leave() {
+// closeAll closes all viewers and waits for them.
+func (c *crowd) closeAll() {
 	for _, v := range c.all {
 		_ = v.Close()
 	}
@@ -87,7 +87,7 @@ func (c *crowd) leave() {
 	c.ended.Store(0)
 }
 
-// quantile of a list; 0 of an empty one.
+// quantile returns a quantile of a list, or 0 if it is empty.
 func quantile(list []time.Duration, q float64) time.Duration {
 	if len(list) == 0 {
 		return 0
@@ -96,7 +96,7 @@ func quantile(list []time.Duration, q float64) time.Duration {
 	return s[int(q*float64(len(s)-1))]
 }
 
-// openFLV asks for the stream over HTTP and returns the connection behind the headers.
+// openFLV plays the stream over HTTP-FLV. It returns the connection after the response header.
 func openFLV(addr string) (*viewer, error) {
 	begun := time.Now()
 	c, err := net.Dial("tcp", addr)
@@ -110,7 +110,7 @@ func openFLV(addr string) (*viewer, error) {
 	status, err := r.ReadString('\n')
 	if err != nil || !strings.Contains(status, " 200 ") {
 		_ = c.Close()
-		return nil, fmt.Errorf("%q: %w", strings.TrimSpace(status), err)
+		return nil, fmt.Errorf("response %q: %w", strings.TrimSpace(status), err)
 	}
 	return &viewer{ReadCloser: c, begun: begun}, nil
 }

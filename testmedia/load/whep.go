@@ -20,14 +20,14 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// h264 is what all peers agree on, with what a browser says back of it.
+// h264 is the codec of all peers, with the feedback of a browser.
 var h264 = webrtc.RTPCodecParameters{PayloadType: 102, RTPCodecCapability: webrtc.RTPCodecCapability{
 	MimeType: webrtc.MimeTypeH264, ClockRate: 90000,
 	SDPFmtpLine:  "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=4d001f",
 	RTCPFeedback: []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}},
 }}
 
-// peers makes viewers of WebRTC. They receive and decrypt, and do nothing else.
+// peers makes peer connections for viewers. They receive and decrypt, and do nothing else.
 type peers struct {
 	api  *webrtc.API
 	cert webrtc.Certificate
@@ -50,16 +50,16 @@ var newPeers = sync.OnceValues(func() (*peers, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings := onLoopback()
-	settings.SetNet(roomy{own})
+	settings := loopbackSettings()
+	settings.SetNet(bufferedNet{own})
 	return &peers{
 		api:  webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(settings), webrtc.WithInterceptorRegistry(&interceptor.Registry{})),
 		cert: *cert,
 	}, nil
 })
 
-// onLoopback has a peer look no further than this machine.
-func onLoopback() webrtc.SettingEngine {
+// loopbackSettings returns settings with which a peer uses loopback only.
+func loopbackSettings() webrtc.SettingEngine {
 	e := webrtc.SettingEngine{}
 	e.SetIncludeLoopbackCandidate(true)
 	e.SetInterfaceFilter(func(name string) bool { return name == "lo" })
@@ -68,12 +68,12 @@ func onLoopback() webrtc.SettingEngine {
 	return e
 }
 
-// roomy gives sockets that hold a keyframe for as long as a viewer waits for its turn: what is
-// lost is to be the sender's doing.
-type roomy struct{ *stdnet.Net }
+// bufferedNet makes sockets whose buffers hold a keyframe while a viewer waits for the processor, so that
+// only the sender causes loss.
+type bufferedNet struct{ *stdnet.Net }
 
 // ListenUDP implements transport.Net.
-func (n roomy) ListenUDP(network string, at *net.UDPAddr) (transport.UDPConn, error) {
+func (n bufferedNet) ListenUDP(network string, at *net.UDPAddr) (transport.UDPConn, error) {
 	c, err := n.Net.ListenUDP(network, at)
 	if err == nil {
 		_ = c.SetReadBuffer(1 << 20)
@@ -81,7 +81,7 @@ func (n roomy) ListenUDP(network string, at *net.UDPAddr) (transport.UDPConn, er
 	return c, err
 }
 
-// openWHEP asks for the stream at an address.
+// openWHEP plays the stream at a URL over WHEP.
 func openWHEP(url string) (*viewer, error) {
 	p, err := newPeers()
 	if err != nil {
@@ -91,7 +91,7 @@ func openWHEP(url string) (*viewer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &received{pc: pc, tracks: make(chan *webrtc.TrackRemote, 1), gone: make(chan struct{})}
+	r := &trackReader{pc: pc, tracks: make(chan *webrtc.TrackRemote, 1), gone: make(chan struct{})}
 	v := &viewer{ReadCloser: r, rtp: true}
 	if err := r.ask(url, v); err != nil {
 		_ = pc.Close()
@@ -100,15 +100,15 @@ func openWHEP(url string) (*viewer, error) {
 	return v, nil
 }
 
-// received are the packets of one viewer's track, one a Read.
-type received struct {
+// trackReader reads the packets of a viewer's track, one per Read.
+type trackReader struct {
 	pc     *webrtc.PeerConnection
 	tracks chan *webrtc.TrackRemote
 	track  *webrtc.TrackRemote
 	gone   chan struct{}
 }
 
-func (r *received) ask(url string, v *viewer) error {
+func (r *trackReader) ask(url string, v *viewer) error {
 	recvonly := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}
 	if _, err := r.pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, recvonly); err != nil {
 		return err
@@ -137,7 +137,7 @@ func (r *received) ask(url string, v *viewer) error {
 }
 
 // Read implements io.Reader.
-func (r *received) Read(b []byte) (int, error) {
+func (r *trackReader) Read(b []byte) (int, error) {
 	if r.track == nil {
 		select {
 		case r.track = <-r.tracks:
@@ -150,19 +150,20 @@ func (r *received) Read(b []byte) (int, error) {
 }
 
 // Close implements io.Closer.
-func (r *received) Close() error {
+func (r *trackReader) Close() error {
 	close(r.gone)
 	return r.pc.Close()
 }
 
-// sequence finds what is missing in the sequence numbers of RTP.
-type sequence struct {
+// sequenceTracker counts missing RTP sequence numbers.
+type sequenceTracker struct {
 	begun bool
 	next  uint16
 }
 
-// lost is by how much a packet changes what is missing: less, where it comes late.
-func (s *sequence) lost(packet []byte) int64 {
+// missing returns the change in the number of missing packets. It is negative for a packet that arrives
+// late.
+func (s *sequenceTracker) missing(packet []byte) int64 {
 	if len(packet) < 4 {
 		return 0
 	}
