@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// scenario is one way in which a push breaks and comes back.
+// scenario is one case of a push that breaks and returns.
 type scenario struct {
 	name, title string
 	away        time.Duration
-	// run breaks the push of p and returns when the stream goes on, with the publisher that feeds
-	// it then.
+	// run breaks the push of p. It returns when the stream continues, with the publisher of the continued
+	// stream.
 	run func(ctx context.Context, p *publisher, again func(width, height int) (*publisher, error), away time.Duration) (*publisher, error)
 }
 
@@ -23,32 +23,32 @@ var scenarios = []scenario{
 	{"kill3", "killed, 3 s away", 3 * time.Second, kill},
 	{"kill12", "killed, 12 s away", 12 * time.Second, kill},
 	{"hang6", "hung for 6 s, redialled", 6 * time.Second, hang},
-	{"thaw8", "stalled for 8 s, same socket", 8 * time.Second, thaw},
+	{"thaw8", "stalled for 8 s, same socket", 8 * time.Second, stall},
 	{"takeover", "takeover", 0, takeover},
 	{"resize", "killed, 3 s away, another size", 3 * time.Second, resize},
 }
 
-type again = func(width, height int) (*publisher, error)
+type redialFunc = func(width, height int) (*publisher, error)
 
-// none leaves the push alone, for comparison.
-func none(_ context.Context, p *publisher, _ again, _ time.Duration) (*publisher, error) {
+// none does not break the push, for comparison.
+func none(_ context.Context, p *publisher, _ redialFunc, _ time.Duration) (*publisher, error) {
 	return p, nil
 }
 
-func kill(ctx context.Context, p *publisher, redial again, away time.Duration) (*publisher, error) {
+func kill(ctx context.Context, p *publisher, redial redialFunc, away time.Duration) (*publisher, error) {
 	p.kill()
 	pause(ctx, away)
 	return redial(width, height)
 }
 
-func resize(ctx context.Context, p *publisher, redial again, away time.Duration) (*publisher, error) {
+func resize(ctx context.Context, p *publisher, redial redialFunc, away time.Duration) (*publisher, error) {
 	p.kill()
 	pause(ctx, away)
 	return redial(960, 540)
 }
 
-// hang leaves the first connection open, with nothing on it, until the second has been accepted.
-func hang(ctx context.Context, p *publisher, redial again, away time.Duration) (*publisher, error) {
+// hang leaves the first connection open but silent until the second has been accepted.
+func hang(ctx context.Context, p *publisher, redial redialFunc, away time.Duration) (*publisher, error) {
 	p.gate.shut()
 	pause(ctx, away)
 	next, err := redial(width, height)
@@ -58,15 +58,15 @@ func hang(ctx context.Context, p *publisher, redial again, away time.Duration) (
 	return next, err
 }
 
-// thaw holds the bytes of the encoder back, which goes on.
-func thaw(ctx context.Context, p *publisher, _ again, away time.Duration) (*publisher, error) {
+// stall holds the encoder's bytes back while the encoder continues.
+func stall(ctx context.Context, p *publisher, _ redialFunc, away time.Duration) (*publisher, error) {
 	p.gate.shut()
 	pause(ctx, away)
 	p.gate.open()
 	return p, nil
 }
 
-func takeover(ctx context.Context, p *publisher, redial again, _ time.Duration) (*publisher, error) {
+func takeover(ctx context.Context, p *publisher, redial redialFunc, _ time.Duration) (*publisher, error) {
 	next, err := redial(width, height)
 	pause(ctx, 2*time.Second)
 	p.kill()

@@ -1,12 +1,12 @@
 //go:build unix
 
-// Players runs a relay with real players on it, breaks the push in several ways and prints a
-// table of what the players showed: their latency before and after, by how much audio came after
-// video, and for how long the picture was wrong, missing or standing.
+// Players runs a relay with real players, breaks the push in several ways and prints a table of what the
+// players showed: the latency before and after the break, the offset between audio and video, and for how
+// long the video was corrupt, missing or frozen.
 //
 //	go run ./testmedia/players [-players vlc-http-flv,mpv-rtmp] [-cases kill12,thaw8]
 //
-// It needs ffmpeg, Xvfb, PulseAudio and the players. A player that is not installed is left out.
+// It requires ffmpeg, Xvfb, PulseAudio and the players. Players that are not installed are skipped.
 package main
 
 import (
@@ -25,12 +25,12 @@ import (
 )
 
 type options struct {
-	program, dir string
-	wanted       []player
-	cases        []scenario
-	atOnce       int
-	age          time.Duration
-	warm, after  time.Duration
+	program, dir        string
+	players             []player
+	scenarios           []scenario
+	parallel            int
+	streamAge           time.Duration
+	playTime, afterTime time.Duration
 }
 
 func main() {
@@ -43,45 +43,46 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	var l libraries
+	var l scriptFiles
 	o := options{}
-	only := flag.String("players", "", "names of players, or how they begin; without any, all")
-	cases := flag.String("cases", "", "names of scenarios; without any, all")
-	flag.StringVar(&o.program, "relay", "", "the relay; built where it is missing")
-	flag.StringVar(&o.dir, "dir", "", "where logs go; a temporary directory where it is missing")
-	flag.IntVar(&o.atOnce, "at-once", 3, "how many players run at once")
-	flag.DurationVar(&o.age, "age", 20*time.Second, "how long the stream runs before players begin")
-	flag.DurationVar(&o.warm, "warm", 12*time.Second, "how long players play before the push breaks")
-	flag.DurationVar(&o.after, "after", 14*time.Second, "how long players play afterwards")
-	flag.StringVar(&l.hls, "hls.js", "", "the file hls.js")
-	flag.StringVar(&l.mpegts, "mpegts.js", "", "the file mpegts.js")
-	flag.StringVar(&l.flv, "flv.js", "", "the file flv.js")
+	only := flag.String("players", "", "names of players or prefixes of them; empty: all")
+	cases := flag.String("cases", "", "names of scenarios or prefixes of them; empty: all")
+	flag.StringVar(&o.program, "relay", "", "binary of the relay; empty: build it")
+	flag.StringVar(&o.dir, "dir", "", "directory for logs; empty: a temporary directory")
+	flag.IntVar(&o.parallel, "at-once", 3, "number of players that run in parallel")
+	flag.DurationVar(&o.streamAge, "age", 20*time.Second, "time from the start of the stream to that of the players")
+	flag.DurationVar(&o.playTime, "warm", 12*time.Second, "time from the start of the players to the break")
+	flag.DurationVar(&o.afterTime, "after", 14*time.Second, "time from the break to the end")
+	flag.StringVar(&l.hls, "hls.js", "", "path of hls.js")
+	flag.StringVar(&l.mpegts, "mpegts.js", "", "path of mpegts.js")
+	flag.StringVar(&l.flv, "flv.js", "", "path of flv.js")
 	flag.Parse()
 	for _, p := range players(l) {
-		if _, err := exec.LookPath(p.command(&relay{}, "", "")[0]); err == nil && wants(*only, p.key()) {
-			o.wanted = append(o.wanted, p)
+		if _, err := exec.LookPath(p.command(&relay{}, "", "")[0]); err == nil && matches(*only, p.key()) {
+			o.players = append(o.players, p)
 		}
 	}
 	for _, c := range scenarios {
-		if wants(*cases, c.name) {
-			o.cases = append(o.cases, c)
+		if matches(*cases, c.name) {
+			o.scenarios = append(o.scenarios, c)
 		}
 	}
-	if len(o.wanted) == 0 || len(o.cases) == 0 {
-		return errors.New("no such player or scenario, or the player is not installed")
+	if len(o.players) == 0 || len(o.scenarios) == 0 {
+		return errors.New("select players and scenarios: none matches or is installed")
 	}
 	if err := o.prepare(ctx); err != nil {
 		return err
 	}
-	return o.table(ctx)
+	return o.printTable(ctx)
 }
 
-// wants reports whether one of the names that a flag lists begins name.
-func wants(list, name string) bool {
+// matches reports whether a name in a comma-separated list is a prefix of name. An empty list matches all
+// names.
+func matches(list, name string) bool {
 	return list == "" || slices.ContainsFunc(strings.Split(list, ","), func(w string) bool { return strings.HasPrefix(name, w) })
 }
 
-// prepare makes the directory and builds the relay.
+// prepare creates the directory and builds the relay.
 func (o *options) prepare(ctx context.Context) (err error) {
 	if o.dir == "" {
 		if o.dir, err = os.MkdirTemp("", "players"); err != nil {
@@ -100,13 +101,13 @@ func (o *options) prepare(ctx context.Context) (err error) {
 	return build.Run()
 }
 
-// table runs everything and prints a row as soon as it is known.
-func (o *options) table(ctx context.Context) error {
+// printTable runs all scenarios and prints each row once it is known.
+func (o *options) printTable(ctx context.Context) error {
 	fmt.Fprintln(os.Stderr, "logs in", o.dir)
-	fmt.Fprintln(os.Stdout, "| scenario | player | latency before → after (s) | audio after video, before → after (ms) | wrong picture (s) | no picture (s) | longest still picture (s) |\n|---|---|---|---|---|---|---|")
-	for _, c := range o.cases {
-		for group := range slices.Chunk(o.wanted, o.atOnce) {
-			results, err := o.play(ctx, c, group)
+	fmt.Fprintln(os.Stdout, "| scenario | player | latency before → after (s) | audio after video, before → after (ms) | wrong (s) | none (s) | still (s) |\n|---|---|---|---|---|---|---|")
+	for _, c := range o.scenarios {
+		for group := range slices.Chunk(o.players, o.parallel) {
+			results, err := o.runScenario(ctx, c, group)
 			if err != nil {
 				return err
 			}
@@ -118,8 +119,8 @@ func (o *options) table(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// play runs one scenario with some players.
-func (o *options) play(ctx context.Context, c scenario, group []player) ([]result, error) {
+// runScenario runs one scenario with some players.
+func (o *options) runScenario(ctx context.Context, c scenario, group []player) ([]result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	began := time.Now()
@@ -143,7 +144,7 @@ func (o *options) play(ctx context.Context, c scenario, group []player) ([]resul
 	if err != nil {
 		return nil, err
 	}
-	pause(ctx, o.age)
+	pause(ctx, o.streamAge)
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
 	shown := make([]recording, len(group))
@@ -152,10 +153,10 @@ func (o *options) play(ctx context.Context, c scenario, group []player) ([]resul
 	for i, pl := range group {
 		watchers.Go(func() { shown[i], errs[i] = watch(watching, began, pl, r, stream, dir) })
 	}
-	pause(ctx, o.warm)
+	pause(ctx, o.playTime)
 	broke := time.Since(began)
 	p, err = c.run(ctx, p, push, c.away)
-	pause(ctx, o.after)
+	pause(ctx, o.afterTime)
 	stopWatching()
 	watchers.Wait()
 	if p != nil {
@@ -164,9 +165,9 @@ func (o *options) play(ctx context.Context, c scenario, group []player) ([]resul
 	results := make([]result, len(group))
 	for i, r := range shown {
 		if results[i].err = errs[i]; errs[i] == nil {
-			results[i] = judge(r, broke)
+			results[i] = evaluate(r, broke)
 		}
-		trace(filepath.Join(dir, group[i].key()+".trace"), r.samples, broke)
+		writeTrace(filepath.Join(dir, group[i].key()+".trace"), r.samples, broke)
 		writeTones(filepath.Join(dir, group[i].key()+".tones"), r.tones, broke)
 	}
 	return results, err
@@ -178,19 +179,19 @@ type recording struct {
 	tones   []tone
 }
 
-// watch runs a player with a screen and a sound server of its own until ctx ends, and returns what
-// was seen and heard.
+// watch runs a player with its own screen and sound server until ctx is done. It returns what the player
+// showed and played.
 func watch(ctx context.Context, began time.Time, p player, r *relay, stream, dir string) (rec recording, err error) {
 	home := filepath.Join(dir, p.key())
 	if err := os.Mkdir(home, 0o755); err != nil { //nolint:gosec // as above
 		return rec, err
 	}
-	s, display, err := shows(ctx, p, home)
+	s, display, err := openWindow(ctx, p, home)
 	if err != nil {
 		return rec, err
 	}
 	defer s.close()
-	speaker, err := openSpeaker(context.WithoutCancel(ctx), home)
+	speaker, err := startSoundServer(context.WithoutCancel(ctx), home)
 	if err != nil {
 		return rec, err
 	}
@@ -213,30 +214,30 @@ func watch(ctx context.Context, began time.Time, p player, r *relay, stream, dir
 	return rec, errors.Join(err, unheard)
 }
 
-// window is where a player shows its pictures.
+// window is where a player shows its video.
 type window interface {
 	watch(ctx context.Context, began time.Time) ([]sample, error)
 	close()
 }
 
-// shows opens what a player shows its pictures on, and returns the X display if it is one.
-func shows(ctx context.Context, p player, home string) (window, string, error) {
-	if p.pipes {
+// openWindow opens the window of a player. It returns the X display if the window is one.
+func openWindow(ctx context.Context, p player, home string) (window, string, error) {
+	if p.usesPipe {
 		w, err := openPipe(filepath.Join(home, pipeName))
 		return w, "", err
 	}
-	s, err := openScreen(context.WithoutCancel(ctx), home, p.below)
+	s, err := startScreen(context.WithoutCancel(ctx), home, p.extraHeight)
 	if err != nil {
 		return nil, "", err
 	}
 	return s, s.display, nil
 }
 
-// trace writes the samples to a file, one on a line.
-func trace(path string, all []sample, broke time.Duration) {
+// writeTrace writes the samples to a file, one on each line.
+func writeTrace(path string, all []sample, broke time.Duration) {
 	var b strings.Builder
 	for _, s := range all {
-		fmt.Fprintf(&b, "%.2f %.2f right=%v blank=%v\n", (s.at - broke).Seconds(), (s.at - s.stamp).Seconds(), s.right, s.blank)
+		fmt.Fprintf(&b, "%.2f %.2f right=%v blank=%v\n", (s.at - broke).Seconds(), (s.at - s.stamp).Seconds(), s.correct, s.blank)
 	}
 	_ = os.WriteFile(path, []byte(b.String()), 0o644) //nolint:gosec // a log
 }

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// pipe is a named pipe into which a player writes the pictures that it shows, at the time at
-// which it shows them: as YUV4MPEG2, or the luma alone of pictures of the screen's size.
+// pipe is a named pipe into which a player writes each frame when it shows it: as YUV4MPEG2, or the luma
+// only, for frames of the screen's size.
 type pipe struct {
 	file *os.File
 	mu   sync.Mutex // guards last
@@ -27,7 +27,7 @@ type pipe struct {
 // pipeName is the name of the pipe in a player's directory.
 const pipeName = "pictures"
 
-// header begins YUV4MPEG2.
+// header is the start of YUV4MPEG2.
 const header = "YUV4MPEG2 "
 
 func openPipe(path string) (*pipe, error) {
@@ -37,7 +37,7 @@ func openPipe(path string) (*pipe, error) {
 	if err := os.Chmod(path, 0o666); err != nil { //nolint:gosec // the player may be another user
 		return nil, err
 	}
-	// Open for writing too: the player opens the pipe again for each size.
+	// Open for writing too, since the player reopens the pipe for each size.
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func openPipe(path string) (*pipe, error) {
 
 func (p *pipe) close() { _ = p.file.Close() }
 
-// watch takes samples of what the player shows until ctx ends, and closes the pipe.
+// watch samples what the player shows until ctx is done, and closes the pipe.
 func (p *pipe) watch(ctx context.Context, began time.Time) ([]sample, error) {
 	var reading sync.WaitGroup
 	var failed error
@@ -76,7 +76,7 @@ func (p *pipe) watch(ctx context.Context, began time.Time) ([]sample, error) {
 	}
 }
 
-// read reads pictures from the pipe until it is closed.
+// read reads frames from the pipe until it is closed.
 func (p *pipe) read() error {
 	in := bufio.NewReaderSize(p.file, 1<<20)
 	if head, err := in.Peek(len(header)); err != nil || string(head) != header {
@@ -95,7 +95,7 @@ func (p *pipe) read() error {
 			continue
 		}
 		if !strings.HasPrefix(line, "FRAME") || picture == nil {
-			return fmt.Errorf("%.20q where a picture should begin", line)
+			return fmt.Errorf("read frame: got %.20q, want FRAME", line)
 		}
 		if _, err := io.ReadFull(in, picture); err != nil {
 			return err
@@ -115,13 +115,13 @@ func (p *pipe) readLuma(in io.Reader) error {
 }
 
 func (p *pipe) show(l luma) {
-	s := readPicture(0, l)
+	s := readFrame(0, l)
 	p.mu.Lock()
 	p.last = s
 	p.mu.Unlock()
 }
 
-// parameter returns a number from a header, 0 where it is missing.
+// parameter returns a number from a header, or 0 if it is missing.
 func parameter(of string, name byte) int {
 	for _, f := range strings.Fields(of)[1:] {
 		if n, err := strconv.Atoi(f[1:]); err == nil && f[0] == name {
@@ -131,8 +131,8 @@ func parameter(of string, name byte) int {
 	return 0
 }
 
-// mean returns the luma of pixels of a number of bytes each, one of which has the luma, as the
-// mean of nine.
+// mean returns a luma function of an image, with the mean of nine pixels. Each pixel has bytes bytes, and
+// the luma is at offset at.
 func mean(pixels []byte, width, height, bytes, at int) luma {
 	return func(x, y float64) float64 {
 		px, py := int(x*float64(width)/256), int(y*float64(height)/256)

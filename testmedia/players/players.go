@@ -14,17 +14,16 @@ import (
 	"syscall"
 )
 
-// player is a program and the way in which it plays a stream.
+// player is a program with a protocol.
 type player struct {
 	name string
 	// unprivileged marks a program that refuses to run as root.
 	unprivileged bool
-	// pipes marks a program that writes the pictures that it shows into a named pipe, and needs no
-	// screen.
-	pipes bool
-	// below is the height of what the program shows below the picture.
-	below int
-	// command returns the program and its arguments for a relay that plays stream.
+	// usesPipe marks a program that writes the frames that it shows into a named pipe, and needs no screen.
+	usesPipe bool
+	// extraHeight is the height of what the program shows below the video, in pixels.
+	extraHeight int
+	// command returns the program and its arguments to play a stream of a relay.
 	command func(r *relay, stream, dir string) []string
 }
 
@@ -32,9 +31,9 @@ func flvURL(r *relay, stream string) string  { return "http://" + r.http + "/" +
 func rtmpURL(r *relay, stream string) string { return "rtmp://" + r.rtmp + "/" + stream }
 func hlsURL(r *relay, stream string) string  { return "http://" + r.http + "/" + stream + "/index.m3u8" }
 
-type address func(r *relay, stream string) string
+type streamURL func(r *relay, stream string) string
 
-func vlc(url address) func(*relay, string, string) []string {
+func vlc(url streamURL) func(*relay, string, string) []string {
 	return func(r *relay, stream, dir string) []string {
 		return []string{
 			"cvlc", "-I", "dummy", "--no-video-title-show", "--no-osd", "--aout=pulse",
@@ -43,7 +42,7 @@ func vlc(url address) func(*relay, string, string) []string {
 	}
 }
 
-func mpv(url address) func(*relay, string, string) []string {
+func mpv(url streamURL) func(*relay, string, string) []string {
 	return func(r *relay, stream, _ string) []string {
 		return []string{
 			"mpv", "--no-config", "--fs", "--no-osc", "--no-input-default-bindings", "--osd-level=0", "--keepaspect=no", "--vo=x11", "--ao=pulse",
@@ -52,7 +51,7 @@ func mpv(url address) func(*relay, string, string) []string {
 	}
 }
 
-func ffplay(url address) func(*relay, string, string) []string {
+func ffplay(url streamURL) func(*relay, string, string) []string {
 	return func(r *relay, stream, _ string) []string {
 		return []string{
 			"ffplay", "-hide_banner", "-v", "info", "-nostats", "-x", strconv.Itoa(screenWidth), "-y", strconv.Itoa(screenHeight), "-left", "0", "-top", "0",
@@ -61,16 +60,16 @@ func ffplay(url address) func(*relay, string, string) []string {
 	}
 }
 
-func gstreamer(url address) func(*relay, string, string) []string {
+func gstreamer(url streamURL) func(*relay, string, string) []string {
 	return func(r *relay, stream, dir string) []string {
-		return []string{ // gst-launch reads its arguments as one text
+		return []string{ // gst-launch parses its arguments as one text
 			"gst-launch-1.0", "playbin", "uri=" + url(r, stream), `audio-sink="pulsesink"`,
 			`video-sink="videoscale ! videoconvert ! video/x-raw,format=GRAY8,width=640,height=360 ! filesink sync=true buffer-mode=unbuffered location=` + filepath.Join(dir, pipeName) + `"`,
 		}
 	}
 }
 
-// chromium shows a page of the relay's or one that is written for the run.
+// chromium shows a page of the relay, or one that is written for the run.
 func chromium(below int, page func(r *relay, stream, dir string) string) func(*relay, string, string) []string {
 	return func(r *relay, stream, dir string) []string {
 		return []string{
@@ -82,26 +81,27 @@ func chromium(below int, page func(r *relay, stream, dir string) string) func(*r
 	}
 }
 
-// page writes a page whose video fills the window; script has the address of the stream in url.
-func page(url address, library, script string) func(*relay, string, string) string {
+// scriptPage writes a page whose video fills the window. The script finds the address of the stream in
+// url.
+func scriptPage(url streamURL, library, script string) func(*relay, string, string) string {
 	return func(r *relay, stream, dir string) string {
 		html := "<!doctype html><style>body{margin:0;background:#000}video{position:fixed;inset:0;width:100vw;height:100vh;object-fit:fill}</style>" +
 			"<video id=v autoplay playsinline></video>"
 		html += fmt.Sprintf("<script src=%q></script><script>const v=document.getElementById('v'),url=%q;v.onerror=()=>console.log('video',v.error.message);v.onwaiting=v.onstalled=e=>console.log(e.type,v.currentTime,[...Array(v.buffered.length).keys()].map(i=>v.buffered.start(i)+'-'+v.buffered.end(i)).join());%s</script>", "file://"+library, url(r, stream), script)
-		return write(dir, html)
+		return writePage(dir, html)
 	}
 }
 
-// bar is the height of the bar below the video on the relay's page for embedding.
-const bar = 44
+// embedBarHeight is the height of the bar below the video on the relay's page for embedding, in pixels.
+const embedBarHeight = 44
 
-// embedded returns the relay's page for embedding.
-func embedded(by string) func(*relay, string, string) string {
+// embeddedPage returns the relay's page for embedding.
+func embeddedPage(by string) func(*relay, string, string) string {
 	return func(r *relay, stream, _ string) string { return "http://" + r.http + "/" + stream + "/?embed&by=" + by }
 }
 
-// write writes a page and returns its address; without a directory it does nothing.
-func write(dir, html string) string {
+// writePage writes a page and returns its address. Without a directory it does nothing.
+func writePage(dir, html string) string {
 	if dir == "" {
 		return ""
 	}
@@ -112,11 +112,11 @@ func write(dir, html string) string {
 	return "file://" + path
 }
 
-// libraries are the files of the JavaScript players, which flags name.
-type libraries struct{ hls, mpegts, flv string }
+// scriptFiles are the files of the JavaScript players, from flags.
+type scriptFiles struct{ hls, mpegts, flv string }
 
-// players returns the players that are known, in the order of the table.
-func players(l libraries) []player {
+// players returns the known players in the order of the table.
+func players(l scriptFiles) []player {
 	const (
 		hlsScript    = "const h=new Hls();h.loadSource(url);h.attachMedia(v);h.on(Hls.Events.ERROR,(e,d)=>console.log(d.details,d.fatal))"
 		mpegtsScript = "const p=mpegts.createPlayer({type:'flv',isLive:true,url});p.attachMediaElement(v);p.on('error',(...e)=>console.log('error',...e));p.load();p.play()"
@@ -131,30 +131,30 @@ func players(l libraries) []player {
 		{"ffplay, HTTP-FLV", false, false, 0, ffplay(flvURL)},
 		{"ffplay, RTMP", false, false, 0, ffplay(rtmpURL)},
 		{"GStreamer, HTTP-FLV", false, true, 0, gstreamer(flvURL)},
-		{"Chromium, Media Source", false, false, bar, chromium(bar, embedded("mse"))},
-		{"Chromium, HLS", false, false, bar, chromium(bar, embedded("hls"))},
+		{"Chromium, Media Source", false, false, embedBarHeight, chromium(embedBarHeight, embeddedPage("mse"))},
+		{"Chromium, HLS", false, false, embedBarHeight, chromium(embedBarHeight, embeddedPage("hls"))},
 	}
 	if l.hls != "" {
-		out = append(out, player{"hls.js", false, false, 0, chromium(0, page(hlsURL, l.hls, hlsScript))})
+		out = append(out, player{"hls.js", false, false, 0, chromium(0, scriptPage(hlsURL, l.hls, hlsScript))})
 	}
 	if l.mpegts != "" {
-		out = append(out, player{"mpegts.js", false, false, 0, chromium(0, page(flvURL, l.mpegts, mpegtsScript))})
+		out = append(out, player{"mpegts.js", false, false, 0, chromium(0, scriptPage(flvURL, l.mpegts, mpegtsScript))})
 	}
 	if l.flv != "" {
-		out = append(out, player{"flv.js", false, false, 0, chromium(0, page(flvURL, l.flv, flvScript))})
+		out = append(out, player{"flv.js", false, false, 0, chromium(0, scriptPage(flvURL, l.flv, flvScript))})
 	}
 	return out
 }
 
-// key is the name by which flags select the player: "vlc-http-flv".
+// key returns the name with which flags select the player, such as "vlc-http-flv".
 func (p player) key() string {
 	return strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(p.name, ",", ""), " ", "-"))
 }
 
-// unprivileged is the ID of the user and group that run programs which refuse to run as root.
+// unprivileged is the user and group ID for programs that refuse to run as root.
 const unprivileged = 65534
 
-// start runs the player on a display and a sound server, given by its socket. Its output goes to log.
+// start runs the player with a display and the socket of a sound server. Its output is written to log.
 func (p player) start(ctx context.Context, r *relay, stream, display, sound, dir string, log io.Writer) (*exec.Cmd, error) {
 	args := p.command(r, stream, dir)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // the players of the list

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// publisher is an encoder that pushes stamped pictures and tones, through a proxy that can hold
-// its bytes back.
+// publisher is an encoder that pushes stamped frames and tones through a proxy that can hold its bytes
+// back.
 type publisher struct {
 	cmd   *exec.Cmd
 	gate  *gate
@@ -23,7 +23,7 @@ type publisher struct {
 	drawn sync.WaitGroup
 }
 
-// publish starts to push to an RTMP address as the named stream.
+// publish starts to push a stream to an RTMP address.
 func publish(ctx context.Context, began time.Time, addr, stream string, width, height int) (*publisher, error) {
 	g, err := newGate(ctx, addr)
 	if err != nil {
@@ -51,13 +51,13 @@ func publish(ctx context.Context, began time.Time, addr, stream string, width, h
 		return nil, fmt.Errorf("start ffmpeg: %w", err)
 	}
 	_ = heard.Close()
-	p.drawn.Go(func() { makeAll(in, sound, began, width, height, p.stop) })
+	p.drawn.Go(func() { generate(in, sound, began, width, height, p.stop) })
 	return p, nil
 }
 
-// makeAll writes pictures and audio as time passes until stop is closed or a reader is gone. What
-// stands at one place in both was made for the same time, however late it is written.
-func makeAll(video io.Writer, audio io.WriteCloser, began time.Time, width, height int, stop <-chan struct{}) {
+// generate writes video and audio in real time, until stop is closed or a reader is closed. The same
+// position in both has the same time, however late it is written.
+func generate(video io.Writer, audio io.WriteCloser, began time.Time, width, height int, stop <-chan struct{}) {
 	defer audio.Close() //nolint:errcheck // a pipe
 	start := time.Since(began)
 	frame := make([]byte, width*height)
@@ -75,14 +75,14 @@ func makeAll(video io.Writer, audio io.WriteCloser, began time.Time, width, heig
 		if _, err := audio.Write(samples); err != nil {
 			return
 		}
-		draw(frame, width, height, uint32(at.Milliseconds())) //nolint:gosec // hours
+		drawFrame(frame, width, height, uint32(at.Milliseconds())) //nolint:gosec // hours
 		if _, err := video.Write(frame); err != nil {
 			return
 		}
 	}
 }
 
-// kill ends the encoder as a crash does.
+// kill kills the encoder, as a crash would.
 func (p *publisher) kill() {
 	select {
 	case <-p.stop:
@@ -97,10 +97,10 @@ func (p *publisher) kill() {
 	p.gate.close()
 }
 
-// gate forwards one TCP connection; while it is shut, nothing passes and nothing is closed.
+// gate forwards one TCP connection. While it is shut, no data passes and the connection stays open.
 type gate struct {
 	listener net.Listener
-	mu       sync.Mutex // held while the gate is shut
+	mu       sync.Mutex // locked while the gate is shut
 	conns    []net.Conn
 	copies   sync.WaitGroup
 }
@@ -147,7 +147,7 @@ func (g *gate) copy(to, from net.Conn) {
 func (g *gate) shut() { g.mu.Lock() }
 func (g *gate) open() { g.mu.Unlock() }
 
-// close closes the connections and waits for their end; the gate is open.
+// close closes the connections and waits for their goroutines. The gate must be open.
 func (g *gate) close() {
 	_ = g.listener.Close()
 	g.copies.Wait()

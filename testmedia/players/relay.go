@@ -15,14 +15,14 @@ import (
 	"syscall"
 )
 
-// relay is a running one.
+// relay is a running relay.
 type relay struct {
 	cmd        *exec.Cmd
-	rtmp, http string // addresses
+	rtmp, http string // host:port
 	read       sync.WaitGroup
 }
 
-// startRelay runs a relay on free ports, with its log in a file.
+// startRelay runs a relay on free ports and writes its log to a file.
 func startRelay(ctx context.Context, program, log string) (*relay, error) {
 	out, err := os.Create(log)
 	if err != nil {
@@ -36,7 +36,7 @@ func startRelay(ctx context.Context, program, log string) (*relay, error) {
 	}
 	r.cmd.Stderr = r.cmd.Stdout
 	if err := r.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the relay: %w", err)
+		return nil, fmt.Errorf("start relay: %w", err)
 	}
 	lines := bufio.NewScanner(io.TeeReader(pipe, out))
 	for (r.rtmp == "" || r.http == "") && lines.Scan() {
@@ -57,7 +57,7 @@ func startRelay(ctx context.Context, program, log string) (*relay, error) {
 	})
 	if r.rtmp == "" || r.http == "" {
 		r.stop()
-		return nil, errors.New("the relay does not listen; see " + log)
+		return nil, errors.New("start relay: it does not listen; see " + log)
 	}
 	return r, nil
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// screen is an X server without a screen, whose pixels are in a file.
+// screen is a virtual X server whose pixels are in a file.
 type screen struct {
 	display string
 	cmd     *exec.Cmd
@@ -21,9 +21,8 @@ type screen struct {
 
 const screenWidth, screenHeight = 640, 360
 
-// openScreen starts an X server on a free display. The picture is at its top, with so many lines
-// below it.
-func openScreen(ctx context.Context, dir string, below int) (*screen, error) {
+// startScreen starts an X server on a free display. The video is at the top, with some lines below it.
+func startScreen(ctx context.Context, dir string, below int) (*screen, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -55,7 +54,7 @@ func (s *screen) close() {
 // sampleInterval is the time between two samples.
 const sampleInterval = 50 * time.Millisecond
 
-// watch takes samples of the screen until ctx ends.
+// watch samples the screen until ctx is done.
 func (s *screen) watch(ctx context.Context, began time.Time) ([]sample, error) {
 	f, err := os.Open(s.file)
 	if err != nil {
@@ -66,15 +65,15 @@ func (s *screen) watch(ctx context.Context, began time.Time) ([]sample, error) {
 	if _, err := f.ReadAt(head[:], 0); err != nil {
 		return nil, err
 	}
-	// The file is an X window dump: the length of its header, the length of a line and the
-	// number of entries of its colour map, 12 bytes each, stand in the header.
+	// The file is an X window dump. Its header contains the length of the header, the length of a line and
+	// the number of colour map entries of 12 bytes each.
 	header, _ := f.Stat()
 	line := screenWidth * 4
 	size := line * screenHeight
 	pixels := make([]byte, size)
 	offset := int64(binary.BigEndian.Uint32(head[0:])) + 12*int64(colors(f))
 	if offset+int64(size) > header.Size() {
-		return nil, fmt.Errorf("%s is too short: %d bytes", s.file, header.Size())
+		return nil, fmt.Errorf("read %s: only %d bytes", s.file, header.Size())
 	}
 	var out []sample
 	tick := time.NewTicker(sampleInterval)
@@ -89,11 +88,11 @@ func (s *screen) watch(ctx context.Context, began time.Time) ([]sample, error) {
 		if _, err := f.ReadAt(pixels, offset); err != nil {
 			return out, err
 		}
-		out = append(out, readPicture(at, mean(pixels, screenWidth, screenHeight, 4, 1)))
+		out = append(out, readFrame(at, mean(pixels, screenWidth, screenHeight, 4, 1)))
 	}
 }
 
-// colors returns the number of entries of the dump's colour map.
+// colors returns the number of entries of the colour map.
 func colors(f *os.File) uint32 {
 	var b [4]byte
 	if _, err := f.ReadAt(b[:], 19*4); err != nil {

@@ -1,6 +1,6 @@
-// Command routesim drives the policy of routes through made-up weather, in virtual time, and
-// sets what it does against a fixed delay on the first route alone: a table on standard
-// output, a plot of each trace in a directory.
+// Command routesim runs the route policy over simulated network conditions, in virtual time. It compares
+// the policy with a fixed redial delay on the first route. It prints a table and writes a plot of each
+// trace to a directory.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 
 func main() {
 	dir := flag.String("out", "", "directory for the plots; none: no plots")
-	seed := flag.Uint64("seed", 1, "of what is left to chance")
+	seed := flag.Uint64("seed", 1, "seed of the random numbers")
 	flag.Parse()
 	if err := report(os.Stdout, *dir, *seed); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -26,8 +26,8 @@ func main() {
 func report(w io.Writer, dir string, seed uint64) error {
 	fmt.Fprintln(w, "| trace | lost, fixed | lost, policy | longest gap, fixed | policy | mean gap, fixed | policy | switches | dials, fixed | policy |")
 	fmt.Fprintln(w, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
-	for _, t := range traces(rand.New(rand.NewPCG(seed, 2))) { //nolint:gosec // chances are to repeat
-		f, p := simulate(t, fixed(), seed), simulate(t, failover(), seed)
+	for _, t := range allTraces(rand.New(rand.NewPCG(seed, 2))) { //nolint:gosec // chances are to repeat
+		f, p := simulate(t, fixedDelayConfig(), seed), simulate(t, failoverConfig(), seed)
 		fmt.Fprintf(w, "| %s: %s | %.1f MB | %.1f MB | %v | %v | %v | %v | %d | %d | %d |\n", t.name, t.about, f.lost/1e6, p.lost/1e6,
 			f.longest, p.longest, f.mean.Round(step), p.mean.Round(step), p.switches, f.dials, p.dials)
 		if dir == "" {

@@ -9,7 +9,7 @@ import (
 	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
-// Of a plot, in pixels.
+// Dimensions of a plot in pixels.
 const (
 	left, width = 60, 900
 	top, panel  = 40, 110
@@ -25,7 +25,7 @@ var (
 	}
 )
 
-// canvas draws over time.
+// canvas draws curves over time.
 type canvas struct {
 	bytes.Buffer
 	lasts time.Duration
@@ -39,7 +39,7 @@ func (c *canvas) text(x, y float64, size int, s string) {
 	fmt.Fprintf(c, `<text x="%.0f" y="%.0f" font-size="%d">%s</text>`+"\n", x, y, size, html.EscapeString(s))
 }
 
-// curve draws v, from 0 to most, in the panel whose top is y.
+// curve draws v, from 0 to max, in the panel whose top is y.
 func (c *canvas) curve(points []point, y float64, colour string, most float64, v func(point) float64) {
 	fmt.Fprintf(c, `<polyline fill="none" stroke="%s" stroke-width="1.5" points="`, colour)
 	for _, p := range points {
@@ -55,9 +55,10 @@ func (c *canvas) frame(y float64, title, above string) {
 	c.text(20, y+panel, 11, "0")
 }
 
-// plot is an SVG of a run: scores, what arrived, states; and what arrived with a fixed delay.
-func plot(t trace, p, fixed outcome) []byte {
-	c := &canvas{lasts: t.lasts}
+// plot returns an SVG of a run: scores, delivered rate and route states, and the delivered rate with a
+// fixed delay.
+func plot(t writeTrace, p, fixed outcome) []byte {
+	c := &canvas{lasts: t.length}
 	height := top + 3*(panel+gapBetween) + 3*(band+6) + 30
 	fmt.Fprintf(c, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif">`+"\n", left+width+20, height)
 	fmt.Fprintln(c, `<rect width="100%" height="100%" fill="white"/>`)
@@ -67,7 +68,7 @@ func plot(t trace, p, fixed outcome) []byte {
 	for i := range t.routes {
 		c.curve(p.points, y, colours[i], 1, func(q point) float64 { return q.scores[i] })
 	}
-	for _, m := range p.marks {
+	for _, m := range p.decisions {
 		fmt.Fprintf(c, `<line x1="%.1f" x2="%.1f" y1="%.0f" y2="%.0f" stroke="#555" stroke-dasharray="3,3"><title>%v %s</title></line>`+"\n",
 			c.x(m.at), c.x(m.at), y, y+panel, m.at, html.EscapeString(m.reason.Cause+": "+m.reason.Text))
 	}
@@ -85,12 +86,12 @@ func plot(t trace, p, fixed outcome) []byte {
 		y += band + 6
 	}
 	c.text(left, y+14, 11, "green up, yellow dialing, orange backing off, grey standby, red broken")
-	c.text(left+width-60, y+14, 11, fmt.Sprintf("%.0f minutes", t.lasts.Minutes()))
+	c.text(left+width-60, y+14, 11, fmt.Sprintf("%.0f minutes", t.length.Minutes()))
 	fmt.Fprintln(c, "</svg>")
 	return c.Bytes()
 }
 
-// states draws what route i was at, as a band.
+// states draws the states of route i as a band.
 func (c *canvas) states(points []point, y float64, i int) {
 	for from := 0; from < len(points); {
 		to := from

@@ -1,7 +1,7 @@
 package main
 
 import (
-	_ "embed" // for the recording
+	_ "embed" // for the recorded trace
 	"fmt"
 	"strings"
 	"time"
@@ -10,8 +10,9 @@ import (
 //go:embed testdata/recorded.csv
 var recording string
 
-// recorded is a line as it was recorded; the file says how. Its last second stays.
-func recorded() []conditions {
+// recordedConditions returns the conditions of a recorded line; the file describes how it was recorded.
+// The last second continues.
+func recordedConditions() []conditions {
 	var out []conditions
 	for line := range strings.Lines(recording) {
 		if strings.HasPrefix(line, "#") {
@@ -21,7 +22,7 @@ func recorded() []conditions {
 		if _, err := fmt.Sscanf(line, "%d,%d,%d,%d", &bits, &trip, &resent, &sent); err != nil {
 			panic(fmt.Sprintf("recorded line %q: %v", line, err)) // a test reads the same lines
 		}
-		c := conditions{rate: float64(bits), rtt: time.Duration(trip) * time.Millisecond, measured: true}
+		c := conditions{rate: float64(bits), rtt: time.Duration(trip) * time.Millisecond, effective: true}
 		if sent > 0 {
 			c.loss = min(float64(resent)/float64(sent), 1)
 		}

@@ -11,120 +11,120 @@ import (
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// failover is the reference configuration.
-func failover() policy.GroupConfig {
+// failoverConfig returns the reference configuration.
+func failoverConfig() policy.GroupConfig {
 	return policy.GroupConfig{
 		Routes: []string{"a", "b"}, Backoff: policy.DefaultBackoff(),
 		After: 2 * time.Second, Rise: 30 * time.Second, Probe: 5 * time.Second,
 	}
 }
 
-// fixed is what most relays do: the first route alone, every three seconds.
-func fixed() policy.GroupConfig {
+// fixedDelayConfig returns what most relays do: only the first route, redialed every three seconds.
+func fixedDelayConfig() policy.GroupConfig {
 	const delay = 3 * time.Second
 	return policy.GroupConfig{Routes: []string{"a"}, Backoff: policy.Backoff{Base: delay, Factor: 1, Max: delay}}
 }
 
-// outcome is what a run came to.
+// outcome is the result of a run.
 type outcome struct {
-	lost     float64       // bytes
-	longest  time.Duration // without anything arriving
-	mean     time.Duration // of such gaps of a second or more
-	gaps     int
-	switches int
-	dials    int
-	points   []point // one a second
-	marks    []mark
+	lost      float64       // in bytes
+	longest   time.Duration // longest time without a delivery
+	mean      time.Duration // mean of such gaps of a second or more
+	gaps      int
+	switches  int
+	dials     int
+	points    []point // one for each second
+	decisions []decision
 }
 
-// point is a second of a run.
+// point is one second of a run.
 type point struct {
 	at     time.Duration
 	active int
 	states []policy.State
 	scores []float64
-	rate   float64 // bit/s that arrived
+	rate   float64 // delivered, in bit/s
 }
 
-// mark is a decision.
-type mark struct {
+// decision is a decision of the policy.
+type decision struct {
 	at     time.Duration
 	reason policy.Reason
 }
 
-// run is a group and two lines in a trace's weather.
+// run runs a group with two lines over a trace.
 type run struct {
-	trace     trace
-	group     *policy.Group
-	chance    *rand.Rand
-	now       time.Time
-	lines     []line
-	histories []qos.History
-	asked     []asked
-	used      int
-	arrived   float64
-	second    float64
-	gap       time.Duration
-	total     time.Duration // of gaps
-	out       outcome
+	trace       writeTrace
+	group       *policy.Group
+	chance      *rand.Rand
+	now         time.Time
+	lines       []line
+	histories   []qos.History
+	attempts    []attempt
+	active      int
+	arrived     float64
+	secondBytes float64
+	gap         time.Duration
+	gapTotal    time.Duration // sum of gaps
+	result      outcome
 }
 
-// asked is a dial or a probe under way.
-type asked struct {
+// attempt is a dial or a probe in progress.
+type attempt struct {
 	at      time.Time
-	begun   time.Time
+	started time.Time
 	route   int
 	probe   bool
 	outcome qos.Outcome
 }
 
-func simulate(t trace, cfg policy.GroupConfig, seed uint64) outcome {
+func simulate(t writeTrace, cfg policy.GroupConfig, seed uint64) outcome {
 	chance := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // chances are to repeat
 	r := &run{
-		trace: t, chance: chance, group: policy.NewGroup(cfg, chance.Float64), now: epoch, used: -1,
+		trace: t, chance: chance, group: policy.NewGroup(cfg, chance.Float64), now: epoch, active: -1,
 		lines: make([]line, len(cfg.Routes)), histories: make([]qos.History, len(cfg.Routes)),
 	}
-	r.do(r.group.Start(r.now))
-	for r.since() < t.lasts {
+	r.perform(r.group.Start(r.now))
+	for r.since() < t.length {
 		r.now = r.now.Add(step)
 		r.advance()
 		if r.since()%time.Second == 0 {
-			r.observe()
+			r.endSecond()
 		}
 	}
 	r.closeGap()
-	r.out.lost = max(0, bitrate/8*t.lasts.Seconds()-r.arrived)
-	if r.out.gaps > 0 {
-		r.out.mean = r.total / time.Duration(r.out.gaps)
+	r.result.lost = max(0, bitrate/8*t.length.Seconds()-r.arrived)
+	if r.result.gaps > 0 {
+		r.result.mean = r.gapTotal / time.Duration(r.result.gaps)
 	}
-	return r.out
+	return r.result
 }
 
 func (r *run) since() time.Duration { return r.now.Sub(epoch) }
 
 func (r *run) conditions(route int) conditions { return r.trace.at(route, r.since()) }
 
-// do carries effects out.
-func (r *run) do(effects []policy.Effect) {
+// perform performs the effects of the policy.
+func (r *run) perform(effects []policy.Effect) {
 	for _, e := range effects {
 		switch e.Kind {
 		case policy.Dial, policy.Probe:
 			probe := e.Kind == policy.Probe
 			o, takes := r.conditions(e.Route).dial(probe)
-			r.asked = append(r.asked, asked{at: r.now.Add(takes), begun: r.now, route: e.Route, probe: probe, outcome: o})
+			r.attempts = append(r.attempts, attempt{at: r.now.Add(takes), started: r.now, route: e.Route, probe: probe, outcome: o})
 			if !probe {
-				r.out.dials++
+				r.result.dials++
 			}
 		case policy.Use:
 			if e.From >= 0 {
 				r.lines[e.From].up = false
 			}
-			r.used = e.Route
+			r.active = e.Route
 		case policy.Drop:
 			r.lines[e.Route].up = false
 		case policy.Cancel:
-			for i := range r.asked {
-				if a := &r.asked[i]; a.route == e.Route {
+			for i := range r.attempts {
+				if a := &r.attempts[i]; a.route == e.Route {
 					a.at = r.now
 					if a.outcome == qos.DialOK {
 						a.outcome = qos.DialFailed
@@ -132,61 +132,61 @@ func (r *run) do(effects []policy.Effect) {
 				}
 			}
 		case policy.Decided:
-			r.out.marks = append(r.out.marks, mark{r.since(), e.Reason})
+			r.result.decisions = append(r.result.decisions, decision{r.since(), e.Reason})
 			if e.Switched() {
-				r.out.switches++
+				r.result.switches++
 			}
 		}
 	}
 }
 
-// advance lets a step pass.
+// advance simulates one step.
 func (r *run) advance() {
 	for {
-		i := slices.IndexFunc(r.asked, func(a asked) bool { return !a.at.After(r.now) })
+		i := slices.IndexFunc(r.attempts, func(a attempt) bool { return !a.at.After(r.now) })
 		if i < 0 {
 			break
 		}
-		a := r.asked[i]
-		r.asked = slices.Delete(r.asked, i, i+1)
-		r.answer(a)
+		a := r.attempts[i]
+		r.attempts = slices.Delete(r.attempts, i, i+1)
+		r.finishAttempt(a)
 	}
-	if i := r.used; i >= 0 {
-		r.carry(i)
+	if i := r.active; i >= 0 {
+		r.transmit(i)
 	} else {
 		r.gap += step
 	}
 	if next := r.group.Next(); !next.IsZero() && !next.After(r.now) {
-		r.do(r.group.Tick(r.now))
+		r.perform(r.group.Tick(r.now))
 	}
 }
 
-func (r *run) answer(a asked) {
-	took := map[qos.Phase]time.Duration{qos.PhaseTCP: r.now.Sub(a.begun)}
+func (r *run) finishAttempt(a attempt) {
+	took := map[qos.Phase]time.Duration{qos.PhaseTCP: r.now.Sub(a.started)}
 	if a.outcome == qos.DialOK {
 		rtt := r.conditions(a.route).rtt
 		took = map[qos.Phase]time.Duration{qos.PhaseTCP: rtt, qos.PhaseHandshake: 2 * rtt, qos.PhaseConnect: rtt}
 	}
 	r.histories[a.route].Attempt(qos.Attempt{At: r.now, Probe: a.probe, Outcome: a.outcome, Took: took})
 	if a.probe {
-		r.do(r.group.Probed(r.now, a.route, a.outcome == qos.DialOK))
+		r.perform(r.group.Probed(r.now, a.route, a.outcome == qos.DialOK))
 		return
 	}
 	if a.outcome == qos.DialOK {
 		r.lines[a.route].open(r.now)
 	}
-	r.do(r.group.Dialed(r.now, a.route, a.outcome))
+	r.perform(r.group.Dialed(r.now, a.route, a.outcome))
 }
 
-// carry sends the stream over the route that carries it.
-func (r *run) carry(i int) {
+// transmit sends the stream over route i.
+func (r *run) transmit(i int) {
 	c, l := r.conditions(i), &r.lines[i]
 	arrived := 0.0
 	if !c.down {
-		arrived = l.carry(c, true)
+		arrived = l.transmit(c, true)
 	}
 	r.arrived += arrived
-	r.second += arrived
+	r.secondBytes += arrived
 	if arrived == 0 {
 		r.gap += step
 	} else {
@@ -196,44 +196,44 @@ func (r *run) carry(i int) {
 	switch {
 	case c.down:
 		cause = "reset"
-	case l.still >= silent:
+	case l.stalled >= stallTimeout:
 		cause = "silence"
 	default:
 		return
 	}
-	l.up, r.used = false, -1
+	l.up, r.active = false, -1
 	r.histories[i].Broke(r.now, cause, r.now.Sub(l.since))
-	r.do(r.group.Broke(r.now, i, cause))
+	r.perform(r.group.Broke(r.now, i, cause))
 }
 
 func (r *run) closeGap() {
-	r.out.longest = max(r.out.longest, r.gap)
+	r.result.longest = max(r.result.longest, r.gap)
 	if r.gap >= time.Second {
-		r.out.gaps++
-		r.total += r.gap
+		r.result.gaps++
+		r.gapTotal += r.gap
 	}
 	r.gap = 0
 }
 
-// observe ends a second: samples, scores, and what the plot shows.
-func (r *run) observe() {
-	if i := r.used; i >= 0 {
-		s := r.lines[i].measure(r.now, r.conditions(i), r.chance)
+// endSecond ends a second: it takes samples, updates scores and adds a point to the plot.
+func (r *run) endSecond() {
+	if i := r.active; i >= 0 {
+		s := r.lines[i].takeSample(r.now, r.conditions(i), r.chance)
 		r.histories[i].Sample(s)
 		if s.Delivered > 0 {
-			r.do(r.group.Delivered(r.now, i))
+			r.perform(r.group.Delivered(r.now, i))
 		}
 	}
-	p := point{at: r.since(), active: r.used, rate: r.second * 8}
-	r.second = 0
+	p := point{at: r.since(), active: r.active, rate: r.secondBytes * 8}
+	r.secondBytes = 0
 	scores := make([]policy.Score, len(r.histories))
 	for i := range r.histories {
 		scores[i] = policy.ScoreRoute(r.histories[i].Summary(r.now))
 		p.scores = append(p.scores, scores[i].Value)
 	}
-	r.do(r.group.Scores(r.now, scores))
+	r.perform(r.group.Scores(r.now, scores))
 	for _, route := range r.group.Status(r.now).Routes {
 		p.states = append(p.states, route.State)
 	}
-	r.out.points = append(r.out.points, p)
+	r.result.points = append(r.result.points, p)
 }

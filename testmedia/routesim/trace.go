@@ -5,25 +5,24 @@ import (
 	"time"
 )
 
-// conditions are what a line is like for a while.
+// conditions are the network conditions of a line for a while.
 type conditions struct {
 	lasts time.Duration
-	// rate is what the bottleneck carries, in bit/s. 0 is a black hole: connections live, and
-	// nothing comes through.
+	// rate is the rate of the bottleneck in bit/s. 0 is a black hole: connections stay open and nothing
+	// arrives.
 	rate  float64
 	rtt   time.Duration
-	loss  float64 // share of the packets
+	loss  float64 // share of packets lost, 0 to 1
 	down  bool    // connections are reset, dials refused
-	noise float64 // by which share of itself the rate goes up and down from second to second
-	// measured tells that the rate is what TCP made of the line, loss and all.
-	measured bool
+	noise float64 // relative variation of the rate from second to second
+	// effective reports that rate is what TCP achieved, with loss included.
+	effective bool
 }
 
-// trace is a test's weather: for each of two routes, what comes after what. The last
-// conditions stay.
-type trace struct {
+// trace is a sequence of conditions for each of two routes. The last conditions continue.
+type writeTrace struct {
 	name, about string
-	lasts       time.Duration
+	length      time.Duration
 	routes      [2][]conditions
 }
 
@@ -42,9 +41,9 @@ func (c conditions) of(d time.Duration) conditions {
 	return c
 }
 
-// traces are all the weather there is. chance moves what happens by up to a quarter, so that
-// no result hangs on one moment.
-func traces(chance *rand.Rand) []trace {
+// allTraces returns all traces. chance shifts events by up to a quarter, so that no result depends on one
+// moment.
+func allTraces(chance *rand.Rand) []writeTrace {
 	about := func(d time.Duration) time.Duration {
 		return time.Duration(float64(d) * (0.75 + 0.5*chance.Float64())).Round(step)
 	}
@@ -59,7 +58,7 @@ func traces(chance *rand.Rand) []trace {
 	}
 	dying = append(dying, dead)
 	const long = 10 * time.Minute
-	return []trace{
+	return []writeTrace{
 		{"good", "both lines are fine", long, [2][]conditions{{good}, calm}},
 		{"short breaks", "the first resets every two minutes and is there again", long, [2][]conditions{{
 			good.of(about(2 * time.Minute)), dead.of(about(time.Second)), good.of(about(2 * time.Minute)), dead.of(about(time.Second)),
@@ -77,12 +76,12 @@ func traces(chance *rand.Rand) []trace {
 			{good.of(about(2 * time.Minute)), dead.of(about(4 * time.Minute)), good},
 			{far.of(about(3 * time.Minute)), dead.of(about(time.Minute)), far},
 		}},
-		{"recorded", "the first as it was recorded: shared with others, halved, and cut off for a while", long, [2][]conditions{recorded(), calm}},
+		{"recorded", "the first as it was recorded: shared with others, halved, and cut off for a while", long, [2][]conditions{recordedConditions(), calm}},
 	}
 }
 
-// at is what the line of a route is like at a time since the begin.
-func (t trace) at(route int, since time.Duration) conditions {
+// at returns the conditions of a route at a time since the start.
+func (t writeTrace) at(route int, since time.Duration) conditions {
 	all := t.routes[route]
 	for _, c := range all {
 		if c.lasts == 0 || since < c.lasts {

@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// What was made of the stream's audio is heard some time later, resampled as the sound server does.
+// TestToneOffset plays the audio of the stream with a delay, resampled as by the sound server.
 func TestToneOffset(t *testing.T) {
 	for _, late := range []time.Duration{-300 * time.Millisecond, 0, 35 * time.Millisecond, 1700 * time.Millisecond} {
-		const age, length = 900 * time.Millisecond, 10 // seconds
+		const age, length = 900 * time.Millisecond, 10 // in seconds
 		samples := appendAudio(nil, 0, length*audioRate)
 		var d detector
 		var heard []tone
 		for from := 0; from+recordStep <= length*recordRate; from += recordStep {
 			var raw []byte
 			for n := from; n < from+recordStep; n++ {
-				at := n * audioRate / recordRate * 4 // two channels of 16 bits
+				at := n * audioRate / recordRate * 4 // 16 bits, two channels
 				raw = append(raw, samples[at:at+2]...)
 			}
 			if pitch := d.step(raw); pitch >= 0 {
@@ -31,6 +31,6 @@ func TestToneOffset(t *testing.T) {
 		}
 	}
 	if _, ok := offset(nil, 0, 0, time.Hour); ok {
-		t.Error("an offset without a tone")
+		t.Error("got an offset without a tone, want none")
 	}
 }

@@ -19,20 +19,20 @@ import (
 	"time"
 )
 
-// A tone of one of four pitches begins with each second of the stream, so that a listener can tell
-// when what it hears was made.
+// Each second of the stream begins with a tone of one of four pitches, which shows when the audio was
+// created.
 const (
 	audioRate  = 44100
 	toneLength = 60 * time.Millisecond
 	tonePeriod = time.Second
 )
 
-var tones = [...]float64{900, 1300, 1800, 2500} // hertz, one a second in turn
+var tones = [...]float64{900, 1300, 1800, 2500} // in hertz, one each second in turn
 
 // cycle is the time after which the tones repeat.
 const cycle = time.Duration(len(tones)) * tonePeriod
 
-// appendAudio appends the samples from one time to another, of two channels in 16 bits.
+// appendAudio appends the samples between two sample numbers, 16 bits and two channels.
 func appendAudio(b []byte, from, to int64) []byte {
 	for n := from; n < to; n++ {
 		at := time.Duration(n) * time.Second / audioRate
@@ -47,15 +47,15 @@ func appendAudio(b []byte, from, to int64) []byte {
 	return b
 }
 
-// speaker is a sound server whose only output is recorded.
-type speaker struct {
+// soundServer is a sound server that records its only output.
+type soundServer struct {
 	cmd    *exec.Cmd
 	socket string
 }
 
-// openSpeaker starts a PulseAudio server with a null sink.
-func openSpeaker(ctx context.Context, dir string) (*speaker, error) {
-	s := &speaker{socket: filepath.Join(dir, "sound")}
+// startSoundServer starts a PulseAudio server with a null sink.
+func startSoundServer(ctx context.Context, dir string) (*soundServer, error) {
+	s := &soundServer{socket: filepath.Join(dir, "sound")}
 	s.cmd = exec.CommandContext(ctx, "pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--log-level=error", //nolint:gosec // arguments of this program's own
 		"-L", fmt.Sprintf("module-null-sink sink_name=out rate=%d", audioRate),
 		"-L", "module-native-protocol-unix auth-anonymous=1 socket="+s.socket)
@@ -73,23 +73,23 @@ func openSpeaker(ctx context.Context, dir string) (*speaker, error) {
 	return nil, errors.New("start pulseaudio: no socket")
 }
 
-func (s *speaker) close() {
+func (s *soundServer) close() {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	_ = s.cmd.Wait()
 }
 
-// tone is the beginning of a tone that was heard.
+// tone is the beginning of a tone in the recording.
 type tone struct {
 	at    time.Duration // since the start of the program
 	pitch int           // index into tones
 }
 
-// recordRate is the number of samples per second of the recording, and recordStep the number of
-// samples in which a tone is looked for.
+// recordRate is the number of samples per second of the recording, and recordStep the number of samples
+// that are searched for a tone at once.
 const recordRate, recordStep = 8000, 40
 
-// listen records the output until ctx ends and returns the tones in it.
-func (s *speaker) listen(ctx context.Context, began time.Time) ([]tone, error) {
+// listen records the output until ctx is done and returns the tones in it.
+func (s *soundServer) listen(ctx context.Context, began time.Time) ([]tone, error) {
 	cmd := exec.CommandContext(ctx, "parec", "-s", "unix:"+s.socket, "-d", "out.monitor", "--raw", "--format=s16le", //nolint:gosec // arguments of this program's own
 		fmt.Sprintf("--rate=%d", recordRate), "--channels=1", "--latency-msec=10")
 	out, err := cmd.StdoutPipe()
@@ -99,13 +99,13 @@ func (s *speaker) listen(ctx context.Context, began time.Time) ([]tone, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start parec: %w", err)
 	}
-	heard := hear(bufio.NewReaderSize(out, 64<<10), began)
+	heard := detectTones(bufio.NewReaderSize(out, 64<<10), began)
 	_ = cmd.Wait()
 	return heard, nil
 }
 
-// hear returns the tones in a recording that is read as it is made.
-func hear(in io.Reader, began time.Time) (out []tone) {
+// detectTones returns the tones in a recording while it is being made.
+func detectTones(in io.Reader, began time.Time) (out []tone) {
 	raw := make([]byte, 2*recordStep)
 	var d detector
 	for {
@@ -119,18 +119,18 @@ func hear(in io.Reader, began time.Time) (out []tone) {
 	}
 }
 
-// detector finds where tones begin.
+// detector finds the beginnings of tones.
 type detector struct{ quiet int }
 
-// step takes the next samples and returns the pitch of a tone that begins there, -1 without one.
+// step examines the next samples and returns the pitch of a tone that begins there, or -1.
 func (d *detector) step(raw []byte) int {
 	pitch, best := -1, 0.0
 	for i, f := range tones {
-		if p := power(raw, f); p > best {
+		if p := tonePower(raw, f); p > best {
 			pitch, best = i, p
 		}
 	}
-	const loud = 0.05 // the tone has 0.5
+	const loud = 0.05 // a tone has 0.5
 	if math.Sqrt(best) < loud {
 		d.quiet++
 		return -1
@@ -143,8 +143,8 @@ func (d *detector) step(raw []byte) int {
 	return pitch
 }
 
-// power returns the square of the amplitude of a frequency in samples of 16 bits.
-func power(raw []byte, frequency float64) float64 {
+// tonePower returns the square of the amplitude of a frequency in 16-bit samples.
+func tonePower(raw []byte, frequency float64) float64 {
 	re, im := 0.0, 0.0
 	n := len(raw) / 2
 	for i := range n {
@@ -155,9 +155,9 @@ func power(raw []byte, frequency float64) float64 {
 	return (re*re + im*im) * 4 / float64(n*n)
 }
 
-// offset returns by how much audio comes after video between two times, given the age of the
-// pictures that were shown: the median over the tones. A picture is shown for a while, so it is
-// half of that older than when it appeared. It reports false where there are fewer than two tones.
+// offset returns the delay of audio behind video between two times, as the median over the tones. age is
+// the age of the frames that were shown. A frame is shown for a while, so on average it is half of that
+// older than when it appeared. offset returns false for fewer than two tones.
 func offset(heard []tone, age, from, to time.Duration) (time.Duration, bool) {
 	var all []time.Duration
 	for _, t := range heard {
@@ -178,7 +178,7 @@ func offset(heard []tone, age, from, to time.Duration) (time.Duration, bool) {
 	return all[len(all)/2], true
 }
 
-// writeTones writes what was heard to a file, one tone on a line.
+// writeTones writes the tones to a file, one on each line.
 func writeTones(path string, all []tone, broke time.Duration) {
 	var b strings.Builder
 	for _, t := range all {

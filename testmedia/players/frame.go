@@ -4,27 +4,27 @@ package main
 
 import "time"
 
-// A picture carries the time at which it was made in a row of black and white blocks along its
-// top, and a pattern that follows from that time below it. So a viewer of the picture can say how
-// old it is and whether it was decoded right.
+// Each frame carries the time of its creation, in a row of black and white blocks along its top, and a
+// pattern below that derives from this time. So the age of a frame that is shown can be computed, and
+// whether it was decoded correctly.
 const (
 	stampBits = 24 // milliseconds since the start of the program
-	checkBits = 8  // a checksum of those
+	checkBits = 8  // checksum of the stamp
 	blocks    = stampBits + checkBits
 
 	pictureRate = 30
-	stampRows   = 8 // the top eighth of the picture
+	stampRows   = 8 // the stamp covers 1/8 of the height
 
-	gridX, gridY = 32, 16 // points at which a picture is compared
-	// tolerance is the mean difference in luma up to which a picture is right: an encoder at
-	// 1.5 Mb/s leaves less than 6, one missing reference picture more than 20.
-	tolerance = 12
+	gridX, gridY = 32, 16 // points at which a frame is compared
+	// maxLumaDifference is the mean difference in luma up to which a frame is correct. An encoder at 1.5
+	// Mb/s causes less than 6, one missing reference frame more than 20.
+	maxLumaDifference = 12
 )
 
 // checksum spreads each bit of the stamp over the check bits.
 func checksum(stamp uint32) uint32 { return (stamp * 0x9e3779b1) >> (32 - checkBits) }
 
-// pattern is the luma of the picture at a point given in 1/256 of its width and height.
+// pattern returns the luma of a frame at a point given in 1/256 of its width and height.
 func pattern(stamp uint32, x, y int) byte {
 	v := (x + 2*y + int(stamp/25)) % 256
 	if v > 127 {
@@ -33,8 +33,8 @@ func pattern(stamp uint32, x, y int) byte {
 	return byte(64 + v) //nolint:gosec // 64 to 191
 }
 
-// draw fills a picture of one byte of luma per pixel.
-func draw(frame []byte, width, height int, stamp uint32) {
+// drawFrame draws a frame with one byte of luma per pixel.
+func drawFrame(frame []byte, width, height int, stamp uint32) {
 	bits := stamp | checksum(stamp)<<stampBits
 	for y := range height {
 		row := frame[y*width : (y+1)*width]
@@ -53,17 +53,17 @@ func draw(frame []byte, width, height int, stamp uint32) {
 
 // sample is what a player showed at one moment.
 type sample struct {
-	at    time.Duration // since the start of the program
-	stamp time.Duration // when the picture was made
-	right bool          // the picture was decoded right; stamp holds only then
-	blank bool          // there was no picture
+	at      time.Duration // since the start of the program
+	stamp   time.Duration // when the frame was created
+	correct bool          // the frame was decoded correctly; only then stamp is valid
+	blank   bool          // there was no frame
 }
 
 // luma returns the luma at a point in 1/256 of the width and height.
 type luma func(x, y float64) float64
 
-// readPicture reads the stamp of a picture and compares the rest with what it should be.
-func readPicture(at time.Duration, l luma) sample {
+// readFrame reads the stamp of a frame and compares the frame with its pattern.
+func readFrame(at time.Duration, l luma) sample {
 	s := sample{at: at}
 	var bits uint32
 	blank := true
@@ -91,6 +91,6 @@ func readPicture(at time.Duration, l luma) sample {
 		}
 	}
 	s.stamp = time.Duration(stamp) * time.Millisecond
-	s.right = sum/float64(n) <= tolerance
+	s.correct = sum/float64(n) <= maxLumaDifference
 	return s
 }
