@@ -315,15 +315,15 @@ func pullGroup(change func(*Group), addrs ...string) Group {
 }
 
 // waitFor waits until ok returns true and returns how long it took. It fails the test after most.
-func (w *testRelay) waitFor(what string, most time.Duration, ok func() bool) time.Duration {
+func (w *testRelay) waitFor(what string, maximum time.Duration, ok func() bool) time.Duration {
 	w.t.Helper()
 	began := time.Now()
 	for !ok() {
-		if time.Since(began) > most {
+		if time.Since(began) > maximum {
 			for _, s := range w.routes.Status(time.Now(), false) {
 				w.t.Logf("%+v", s)
 			}
-			w.t.Fatalf("%s: not within %v; %q", what, most, w.eventsOf(Dialed, Carries, Broke, Switched, Decided, Level))
+			w.t.Fatalf("%s: not within %v; %q", what, maximum, w.eventsOf(Dialed, Carries, Broke, Switched, Decided, Level))
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

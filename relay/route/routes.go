@@ -311,8 +311,8 @@ func (r *Routes) applyCeilings(now time.Time) {
 			c = &policy.Ceiling{}
 			r.ceilings[stream] = c
 		}
-		if why := c.Step(now, sent[stream], routes); why.Cause != "" {
-			changes = append(changes, change{stream, c.Bits(), why})
+		if reason := c.Step(now, sent[stream], routes); reason.Cause != "" {
+			changes = append(changes, change{stream, c.Bits(), reason})
 		}
 	}
 	for stream := range r.ceilings {

@@ -192,8 +192,8 @@ func (r *runner) scores(now time.Time) []policy.Score {
 	for i := range r.routes {
 		w := &r.routes[i]
 		w.score = r.all.histories.score(now, w.key)
-		if left, why := r.remainder(); i == r.active && left < 1 {
-			w.score = w.score.With(policy.Part{Name: "level", Value: left, Why: why})
+		if left, reason := r.remainder(); i == r.active && left < 1 {
+			w.score = w.score.With(policy.Part{Name: "level", Value: left, Why: reason})
 		}
 		out[i] = w.score
 	}
@@ -210,7 +210,7 @@ func (r *runner) sendsAll() bool {
 
 // remainder returns the share of the stream's bits that the line allows to be sent, 0 to 1, and the reason; 1
 // where less is not due to the line. r.mu is held.
-func (r *runner) remainder() (share float64, why string) {
+func (r *runner) remainder() (share float64, reason string) {
 	if len(r.offers) == 0 || r.sendsAll() {
 		return 1, ""
 	}

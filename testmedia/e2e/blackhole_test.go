@@ -11,10 +11,10 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// noticeLimit is how long a push may stand still before that counts as a break.
-const noticeLimit = 3 * time.Second
+// blackHoleLimit is how long a push may make no progress before it counts as broken.
+const blackHoleLimit = 3 * time.Second
 
-// Nothing that is sent arrives any more and nothing says so, at first nor at the redials.
+// TestBlackHole drops all packets without an error, at first and during the redials.
 func TestBlackHole(t *testing.T) {
 	t.Parallel()
 	for name, dark := range map[string]func(*testing.T) (addr string, swallow func()){
@@ -24,40 +24,40 @@ func TestBlackHole(t *testing.T) {
 			t.Parallel()
 			const stream, after = "live/cam", 2 * time.Second
 			addr, swallow := dark(t)
-			b := nginxRTMP(t)
-			r := routing(t, group{list: "push", urls: pushTo(addr, b.addr)})
+			b := startNginxRTMP(t)
+			r := startWithRoutes(t, group{list: "push", urls: pushURLs(addr, b.addr)})
 			p := publish(t, r, stream, gen.Options{Source: 1})
-			p.atLeast(20)
-			w := watched{t: t, relay: r, pushes: []*publisher{p}, viewers: both(t, r, stream)}
+			p.waitSent(20)
+			w := streamCheck{t: t, relay: r, pushes: []*publisher{p}, viewers: watchRTMPAndFLV(t, r, stream)}
 			onB := b.watch(stream)
-			r.carries(stream, "a")
-			p.atLeast(300)
+			r.waitCarries(stream, "a")
+			p.waitSent(300)
 
 			began := time.Now()
 			swallow()
-			_, l := r.routeLine(0, "route broke", "a")
+			_, l := r.waitRouteLog(0, "route broke", "a")
 			noticed := l.at.Sub(began)
-			if l.str("cause") != "stall" || noticed > slack(noticeLimit) {
-				t.Errorf("after %v: %s", noticed, l.text)
+			if l.str("cause") != "stall" || noticed > slack(blackHoleLimit) {
+				t.Errorf("got after %v: %s", noticed, l.text)
 			}
-			took := onB.joins().at.Sub(began)
-			t.Logf("noticed after %v, the other server had the stream after %v", noticed, took)
-			if took > slack(noticeLimit+after+time.Second) {
-				t.Errorf("the other server had the stream after %v", took)
+			took := onB.waitKeyframe().at.Sub(began)
+			t.Logf("detected after %v, the other server received after %v", noticed, took)
+			if took > slack(blackHoleLimit+after+time.Second) {
+				t.Errorf("the other server received after %v", took)
 			}
-			p.halt()
-			w.settled(p)
-			w.whole(nil)
-			w.counted()
+			p.pause()
+			w.waitSettled(p)
+			w.checkComplete(nil)
+			w.checkCounts()
 		})
 	}
 }
 
-// hangingLine has an end that takes what it is sent and keeps it.
+// hangingLine returns a server that accepts data and never passes it on once swallow is called.
 func hangingLine(t *testing.T) (addr string, swallow func()) {
 	t.Helper()
 	var dark atomic.Bool
-	line, err := faultnet.NewProxy(nginxRTMP(t).addr, func(int) faultnet.Options {
+	line, err := faultnet.NewProxy(startNginxRTMP(t).addr, func(int) faultnet.Options {
 		if !dark.Load() {
 			return faultnet.Options{}
 		}
@@ -76,5 +76,5 @@ func hangingLine(t *testing.T) (addr string, swallow func()) {
 func droppingRouter(t *testing.T) (addr string, swallow func()) {
 	t.Helper()
 	line := newLine(t)
-	return line.nginx().addr, line.swallow
+	return line.nginx().addr, line.dropAll
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/faultnet"
 )
 
-// loopScript has the page itself answer WHIP at /loop/whip and WHEP at /loop/whep: what is
-// published goes, encoded anew, to who views.
+// loopScript makes the page answer WHIP at /loop/whip and WHEP at /loop/whep. What is published is encoded
+// again and sent to viewers.
 const loopScript = `(() => {
 	const far = {}, real = window.fetch
 	let published, count = 0
@@ -58,35 +58,35 @@ const loopScript = `(() => {
 	}
 })()`
 
-// looped is a page that answers itself.
-func looped(b *browser) *page {
+// openLoopPage opens a page that answers its own requests.
+func openLoopPage(b *browser) *page {
 	b.t.Helper()
-	p := b.clients()
+	p := b.openClientPage()
 	p.eval(nil, loopScript)
 	return p
 }
 
-// The scripts are held against themselves: what a publisher sends arrives at a viewer, and
-// is measured, seen and heard.
+// TestChromiumLoop checks the scripts against each other: what a publisher sends arrives at a viewer and
+// is measured.
 func TestChromiumLoop(t *testing.T) {
 	t.Parallel()
 	awaitBrowser(t)
-	b := browse(t)
-	p := looped(b)
+	b := startBrowser(t)
+	p := openLoopPage(b)
 	const tone, length = 880, 2 * time.Second
 	w := p.publish(whipOptions{URL: "/loop/whip", Key: "secret", Codec: "VP8", Tone: tone, MaxBitrate: 400_000, Gather: true})
 	var bearer string
 	p.eval(&bearer, "loop.bearer")
 	if url, etag := w.resource(); url != b.blank.URL+"/loop/whip/1" || etag != `"1"` || bearer != "Bearer secret" {
-		t.Errorf("%s, %s, %q", url, etag, bearer)
+		t.Errorf("got %s, %s, %q", url, etag, bearer)
 	}
 	v := p.view(whepOptions{URL: "/loop/whep", Unmuted: true})
-	v.decoded(30)
-	v.gap()
+	v.waitDecoded(30)
+	v.longestGap()
 	if bits := w.bitrate(length); bits < 50_000 || bits > 700_000 {
-		t.Errorf("%.0f bits per second", bits)
+		t.Errorf("got %.0f bit/s", bits)
 	}
-	sent, got, gap := w.stats(), v.stats(), v.gap()
+	sent, got, gap := w.stats(), v.stats(), v.longestGap()
 	t.Logf("sent %+v", sent)
 	t.Logf("got %+v, longest gap %v", got, gap)
 	if sent.State != "connected" || sent.Frames < 30 || sent.KeyFrames < 1 || sent.Width == 0 || sent.Codec != "video/VP8" || len(sent.Layers) != 1 {
@@ -96,55 +96,55 @@ func TestChromiumLoop(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	if gap < 10*time.Millisecond || gap > slack(time.Second) {
-		t.Errorf("longest gap %v", gap)
+		t.Errorf("got a gap of %v", gap)
 	}
-	if hz, level := v.hears(); math.Abs(hz-tone) > 5 || level < -60 {
-		t.Errorf("%.1f Hz at %.0f dB", hz, level)
+	if hz, level := v.loudestTone(); math.Abs(hz-tone) > 5 || level < -60 {
+		t.Errorf("got a tone of %.1f Hz at %.0f dB", hz, level)
 	}
 	one := v.sees()
-	v.decoded(30)
+	v.waitDecoded(30)
 	other := v.sees()
 	if one.Spread < 5 || one.Hash == other.Hash || len(one.Tiles) != 64 || one.Green < 10 {
-		t.Errorf("%+v, then %+v", one, other)
+		t.Errorf("got %+v, then %+v", one, other)
 	}
 
 	if err := w.restart(); err != nil {
 		t.Error(err)
 	}
 	if _, etag := w.resource(); etag != `"2"` {
-		t.Errorf("the tag is %s", etag)
+		t.Errorf("got tag %s", etag)
 	}
-	w.connected()
-	v.decoded(30)
+	w.waitConnected()
+	v.waitDecoded(30)
 	if a, b := w.leave(), v.leave(); a != 200 || b != 200 {
-		t.Errorf("left with %d and %d", a, b)
+		t.Errorf("DELETE: got status %d and %d", a, b)
 	}
 }
 
-// Simulcast is offered.
+// TestChromiumOffersSimulcast checks that the browser offers simulcast.
 func TestChromiumOffersSimulcast(t *testing.T) {
 	t.Parallel()
 	awaitBrowser(t)
-	p := looped(browse(t))
+	p := openLoopPage(startBrowser(t))
 	w := p.publish(whipOptions{URL: "/loop/whip", Codec: "H264", Rids: []string{"h", "m", "l"}, NoAudio: true})
 	var offers, width int
 	w.eval(&offers, "s.offer.match(/a=simulcast:send h;m;l/g)?.length ?? 0")
 	w.eval(&width, "s.stream.getVideoTracks()[0].getSettings().width")
 	if offers != 1 || width != 1280 {
-		t.Errorf("%d offers of layers at a width of %d", offers, width)
+		t.Errorf("got %d offers of layers at a width of %d", offers, width)
 	}
 }
 
-// Media goes through a proxy and nowhere else.
+// TestChromiumThroughProxy checks that media uses the proxy only.
 func TestChromiumThroughProxy(t *testing.T) {
 	t.Parallel()
 	awaitBrowser(t)
-	p := looped(browse(t))
+	p := openLoopPage(startBrowser(t))
 	p.publish(whipOptions{URL: "/loop/whip", NoAudio: true})
 	p.eval(nil, "void (loop.open = false)")
 	v := &whep{p.prepare("Viewer", whepOptions{URL: "/loop/whep", NoAudio: true, Proxied: true})}
 	p.eval(nil, "void ("+v.js+".started = "+v.js+".start())")
-	p.waitFor(within(t), "loop.candidates.length === 2")
+	p.waitFor(waitContext(t), "loop.candidates.length === 2")
 	var port string
 	p.eval(&port, "loop.candidates[1]")
 	line, err := faultnet.NewUDPProxy("127.0.0.1:"+port, faultnet.UDPOptions{Down: faultnet.UDPFaults{Loss: 0.02, Delay: 20 * time.Millisecond}})
@@ -153,35 +153,35 @@ func TestChromiumThroughProxy(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = line.Close() })
 	v.eval(nil, "void (s.proxyPort = "+literal(line.Port())+", loop.open = true)")
-	v.connected()
-	v.decoded(60)
+	v.waitConnected()
+	v.waitDecoded(60)
 	s, n := v.stats(), line.Count(faultnet.Down)
-	t.Logf("%+v, %+v down", s, n)
+	t.Logf("got %+v, %+v down", s, n)
 	if n.Forwarded < 60 || n.Dropped == 0 || s.NACK+s.Lost == 0 || s.RTT < 20 {
-		t.Errorf("%+v, %+v down", s, n)
+		t.Errorf("got %+v, %+v down", s, n)
 	}
 	line.BlackHole(faultnet.Both, true)
 	v.waitFor("now() - s.latest > 500")
 	line.BlackHole(faultnet.Both, false)
-	v.decoded(30)
-	if gap := v.gap(); gap < 500*time.Millisecond {
-		t.Errorf("dark for %v", gap)
+	v.waitDecoded(30)
+	if gap := v.longestGap(); gap < 500*time.Millisecond {
+		t.Errorf("got no video for %v", gap)
 	}
-	v.vanish()
+	v.abort()
 }
 
-// A browser that is killed takes nothing of the test with it.
+// TestChromiumKilled checks that killing the browser does not affect the test.
 func TestChromiumKilled(t *testing.T) {
 	t.Parallel()
 	awaitBrowser(t)
 	began := time.Now()
-	b := browse(t)
+	b := startBrowser(t)
 	t.Logf("started in %v", time.Since(began))
 	began = time.Now()
-	p := b.clients()
-	t.Logf("a page in %v", time.Since(began))
+	p := b.openClientPage()
+	t.Logf("opened a page in %v", time.Since(began))
 	b.kill()
-	if err := p.try(within(t), nil, "pause(60_000)"); err == nil {
-		t.Error("the page lives")
+	if err := p.tryEval(waitContext(t), nil, "pause(60_000)"); err == nil {
+		t.Error("the page is still alive")
 	}
 }

@@ -18,28 +18,28 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// browser is a Chromium without a window, of a test's own: one may be killed.
+// browser is a headless Chromium of one test, which may kill it.
 type browser struct {
-	t     testing.TB
-	ctx   context.Context
-	blank *httptest.Server // serves the page in which the scripts run
-	said  *list[string]    // what goes wrong outside of pages
+	t        testing.TB
+	ctx      context.Context
+	blank    *httptest.Server // serves the page in which scripts run
+	messages *list[string]    // messages from outside of pages
 }
 
-// browsing is held by the test that has a browser: one at a time, since each takes all of the
-// machine that it can get, and the stories beside it have times to keep.
+// browsing is held by the test that has a browser. Only one test may have one, since a browser uses all of
+// the CPU and tests with time limits run beside it.
 var browsing = make(chan struct{}, 1)
 
-// awaited has the tests that hold the browser, by name.
+// awaited holds the names of the tests that have the browser.
 var awaited sync.Map
 
-// awaitBrowser waits for the test's turn at the one browser. It comes first in a story: what is
-// pushed and timed must not go on while other stories have the browser.
+// awaitBrowser waits until the test may use the browser. Call it first in a test: nothing that is pushed
+// or timed may run while other tests have the browser.
 func awaitBrowser(t testing.TB) {
 	t.Helper()
-	need(t, "chromium")
+	requirePrograms(t, "chromium")
 	if _, began := started.Load(t.Name()); began {
-		t.Fatal("the story waits for the browser after it has started a relay")
+		t.Fatal("awaitBrowser was called after startRelay")
 	}
 	browsing <- struct{}{}
 	awaited.Store(t.Name(), true)
@@ -49,31 +49,31 @@ func awaitBrowser(t testing.TB) {
 	})
 }
 
-// browse starts Chromium; see awaitBrowser. Its camera shows a clock and its microphone beeps, no permission is
-// asked for, and addresses are said as they are, that of loopback as well.
-func browse(t testing.TB) *browser {
+// startBrowser starts Chromium; see awaitBrowser. Its camera shows a clock, its microphone beeps, and it
+// asks for no permission. ICE candidates contain real addresses, including loopback.
+func startBrowser(t testing.TB) *browser {
 	t.Helper()
 	if _, ok := awaited.Load(t.Name()); !ok {
-		t.Fatal("the story has not waited for the browser before it began")
+		t.Fatal("startBrowser was called without awaitBrowser")
 	}
 	dir, err := os.MkdirTemp("", "hf-") //nolint:usetesting // the path of a socket in it must be short
 	if err != nil {
 		t.Fatal(err)
 	}
 	flags := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.NoSandbox, // which root may not have
+		chromedp.NoSandbox, // Chromium's sandbox does not support root
 		chromedp.Flag("use-fake-device-for-media-stream", "fps=30"),
 		chromedp.Flag("use-fake-ui-for-media-stream", true),
 		chromedp.Flag("autoplay-policy", "no-user-gesture-required"),
 		chromedp.Flag("disable-features", "Translate,BlinkGenPropertyTrees,WebRtcHideLocalIpsWithMdns"),
 		chromedp.Flag("allow-loopback-in-peer-connection", true),
-		chromedp.Flag("mute-audio", false), // or it would be silent for the scripts too
+		chromedp.Flag("mute-audio", false), // or scripts would hear nothing either
 		chromedp.UserDataDir(filepath.Join(dir, "profile")),
 		chromedp.Env("TMPDIR="+dir),
-		chromedp.WSURLReadTimeout(patience),
+		chromedp.WSURLReadTimeout(waitLimit),
 	)
-	b := &browser{t: t, said: newList[string]()}
-	complain := chromedp.WithErrorf(func(format string, args ...any) { b.said.add(fmt.Sprintf(format, args...)) })
+	b := &browser{t: t, messages: newList[string]()}
+	complain := chromedp.WithErrorf(func(format string, args ...any) { b.messages.add(fmt.Sprintf(format, args...)) })
 	allocator, freed := chromedp.NewExecAllocator(context.Background(), flags...)
 	ctx, cancel := chromedp.NewContext(allocator, complain)
 	b.ctx = ctx
@@ -83,7 +83,7 @@ func browse(t testing.TB) *browser {
 		chromedp.FromContext(ctx).Allocator.Wait()
 		_ = os.RemoveAll(dir)
 		if t.Failed() {
-			t.Logf("Chromium:\n%s", strings.Join(b.said.all(), "\n"))
+			t.Logf("Chromium:\n%s", strings.Join(b.messages.all(), "\n"))
 		}
 	})
 	if err := chromedp.Do(ctx); err != nil {
@@ -97,7 +97,7 @@ func browse(t testing.TB) *browser {
 	return b
 }
 
-// kill ends the browser as a crash does: nobody is told.
+// kill kills the browser, as a crash would.
 func (b *browser) kill() {
 	b.t.Helper()
 	if err := chromedp.FromContext(b.ctx).Browser.Process().Kill(); err != nil {
@@ -105,19 +105,19 @@ func (b *browser) kill() {
 	}
 }
 
-// page is one in a window of its own, so that none is in the background.
+// page is a page in its own window, so that no page is in the background.
 type page struct {
-	t     testing.TB
-	ctx   context.Context
-	close func()
-	said  *list[string] // its console, and what it did not catch
+	t        testing.TB
+	ctx      context.Context
+	close    func()
+	messages *list[string] // console messages and uncaught errors
 }
 
-// page opens one at the address.
-func (b *browser) page(url string) *page {
+// openPage opens a page at a URL.
+func (b *browser) openPage(url string) *page {
 	b.t.Helper()
 	ctx, cancel := chromedp.NewContext(b.ctx)
-	p := &page{t: b.t, ctx: ctx, close: cancel, said: newList[string]()}
+	p := &page{t: b.t, ctx: ctx, close: cancel, messages: newList[string]()}
 	var reading sync.WaitGroup
 	console := chromedp.Console(ctx)
 	reading.Go(func() {
@@ -125,38 +125,38 @@ func (b *browser) page(url string) *page {
 			if err != nil {
 				break
 			}
-			p.said.add(m.String())
+			p.messages.add(m.String())
 		}
 	})
 	b.t.Cleanup(func() {
 		cancel()
 		reading.Wait()
 		if b.t.Failed() {
-			b.t.Logf("the console of %s:\n%s", url, strings.Join(p.said.all(), "\n"))
+			b.t.Logf("console of %s:\n%s", url, strings.Join(p.messages.all(), "\n"))
 		}
 	})
 	p.open(url)
 	return p
 }
 
-// clients opens a page whose scripts publish and view.
-func (b *browser) clients() *page {
+// openClientPage opens a page with scripts that publish and view.
+func (b *browser) openClientPage() *page {
 	b.t.Helper()
-	return b.page(b.blank.URL)
+	return b.openPage(b.blank.URL)
 }
 
 func (p *page) open(url string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	ctx, cancel := context.WithTimeout(p.ctx, waitLimit)
 	defer cancel()
 	if err := chromedp.Do(ctx, chromedp.Navigate(url)); err != nil {
 		p.t.Fatalf("open %s: %v", url, err)
 	}
 }
 
-// try evaluates an expression, which may be a promise, and puts its value into out, unless
-// that is nil. It fails as the expression does.
-func (p *page) try(ctx context.Context, out any, js string) error {
+// tryEval evaluates an expression, which may be a promise, and stores its value in out, unless out is nil.
+// It returns an error if the expression throws.
+func (p *page) tryEval(ctx context.Context, out any, js string) error {
 	within, cancel := context.WithCancel(p.ctx)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
@@ -170,18 +170,18 @@ func (p *page) try(ctx context.Context, out any, js string) error {
 	return json.Unmarshal(value, out)
 }
 
-// eval is try that ends the test.
+// eval is like tryEval but fails the test on an error.
 func (p *page) eval(out any, js string) {
 	p.t.Helper()
-	if err := p.try(within(p.t), out, js); err != nil {
+	if err := p.tryEval(waitContext(p.t), out, js); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-// waitFor waits until the expression is true.
+// waitFor waits until an expression is true.
 func (p *page) waitFor(ctx context.Context, js string) {
 	p.t.Helper()
-	err := p.try(ctx, nil, `new Promise((done, fail) => {
+	err := p.tryEval(ctx, nil, `new Promise((done, fail) => {
 		const look = async () => {
 			try { if (await (`+js+`)) done(); else setTimeout(look, 20) } catch (e) { fail(e) }
 		}
@@ -192,7 +192,7 @@ func (p *page) waitFor(ctx context.Context, js string) {
 	}
 }
 
-// literal is a value as JavaScript writes it.
+// literal returns a value as a JavaScript literal.
 func literal(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -201,9 +201,9 @@ func literal(v any) string {
 	return string(text)
 }
 
-// sessionScript is what publishers and viewers have in common. proxyPort, when it is given
-// before the answer comes, has media go through a proxy on loopback: the relay learns no
-// address of ours, and of its own we know the proxy's only.
+// sessionScript is shared by publishers and viewers. If proxyPort is set before the answer arrives, media
+// goes through a proxy on loopback: the relay receives no candidate of the client, and the client replaces
+// the relay's candidates with the proxy.
 const sessionScript = `
 const now = () => performance.now()
 const pause = (ms) => new Promise((done) => setTimeout(done, ms))

@@ -4,40 +4,40 @@ package e2e
 
 import "time"
 
-// whepOptions are a viewer's.
+// whepOptions are the options of a viewer.
 type whepOptions struct {
 	URL     string `json:"url"`
 	Key     string `json:"key,omitempty"`
 	NoVideo bool   `json:"noVideo,omitempty"`
 	NoAudio bool   `json:"noAudio,omitempty"`
 	Unmuted bool   `json:"unmuted,omitempty"`
-	Gather  bool   `json:"gather,omitempty"` // offer with all candidates, not before they are known
-	// Proxied has media go to ProxyPort on loopback and nowhere else.
+	Gather  bool   `json:"gather,omitempty"` // wait for all candidates before the offer
+	// Proxied sends media to ProxyPort on loopback only.
 	Proxied   bool `json:"proxied,omitempty"`
 	ProxyPort int  `json:"proxyPort,omitempty"`
 }
 
-// whepStats are a viewer's, since its start. Times are in milliseconds.
+// whepStats are the statistics of a viewer since its start. Times are in milliseconds.
 type whepStats struct {
 	State        string
-	Answered     float64 // from the POST to its answer
-	FirstFrame   float64 // from the POST to the first picture shown; 0: none yet
+	Answered     float64 // from the POST to the answer
+	FirstFrame   float64 // from the POST to the first frame shown; 0: none yet
 	Frames       int     // decoded
 	KeyFrames    int
-	Dropped      int // decoded and not shown, or given up
+	Dropped      int // decoded but not shown, or discarded
 	Freezes      int
 	Frozen       float64
-	Lost         int     // packets of both kinds
-	Received     int     // packets of both kinds
-	PLI, NACK    int     // that it sent
-	JitterBuffer float64 // what a picture waited in the mean
+	Lost         int     // audio and video packets
+	Received     int     // audio and video packets
+	PLI, NACK    int     // sent
+	JitterBuffer float64 // mean delay in the jitter buffer
 	RTT          float64
 	CurrentTime  float64 // of the video element
 	Width        int
 	Height       int
 	Codec        string
-	AudioEnergy  float64 // grows while something is heard, if Unmuted
-	Concealed    float64 // sound that was made up, of 1
+	AudioEnergy  float64 // increases while audio is heard, if Unmuted
+	Concealed    float64 // share of audio that was concealed, 0 to 1
 }
 
 func (v *whep) stats() (s whepStats) {
@@ -46,40 +46,39 @@ func (v *whep) stats() (s whepStats) {
 	return s
 }
 
-// decoded waits for so many pictures more than there were.
-func (v *whep) decoded(more int) {
+// waitDecoded waits until more frames than now have been decoded.
+func (v *whep) waitDecoded(more int) {
 	v.page.t.Helper()
 	v.eval(nil, "s.goal = (await s.stats()).frames + "+literal(more))
 	v.waitFor("(await s.stats()).frames >= s.goal")
 }
 
-// hears is the loudest frequency of the sound right now, in Hz, and how loud it is, in dB of
-// full scale.
-func (v *whep) hears() (hz, level float64) {
+// loudestTone returns the loudest frequency of the audio in Hz, and its level in dB of full scale.
+func (v *whep) loudestTone() (hz, level float64) {
 	v.page.t.Helper()
 	var h struct{ Hz, Level float64 }
 	v.eval(&h, "s.hear()")
 	return h.Hz, h.Level
 }
 
-// picture is what can be said of one without knowing it.
-type picture struct {
-	Red, Green, Blue float64 // in the mean, of 255
-	Spread           float64 // standard deviation of the brightness: a plain picture has 0
-	// Tiles are the mean brightness of 8x8 parts, by rows.
+// imageStats describes a frame without knowing its content.
+type imageStats struct {
+	Red, Green, Blue float64 // means, 0 to 255
+	Spread           float64 // standard deviation of the brightness; 0 for a uniform frame
+	// Tiles are the mean brightness of 8x8 parts, row by row.
 	Tiles []float64
-	Hash  string // of the pixels, at 64x36
+	Hash  string // hash of the pixels at 64x36
 }
 
-func (v *whep) sees() (p picture) {
+func (v *whep) sees() (p imageStats) {
 	v.page.t.Helper()
 	v.eval(&p, "s.see()")
 	return p
 }
 
-// gap is the longest time between two pictures since the last call of it, the time since the
-// latest included.
-func (v *whep) gap() time.Duration {
+// longestGap returns the longest time between two frames since its last call, including the time since the
+// newest frame.
+func (v *whep) longestGap() time.Duration {
 	v.page.t.Helper()
 	var ms float64
 	v.eval(&ms, "s.takeGap()")

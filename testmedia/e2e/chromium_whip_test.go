@@ -7,30 +7,30 @@ import (
 	"time"
 )
 
-// whipOptions are a publisher's.
+// whipOptions are the options of a publisher.
 type whipOptions struct {
 	URL   string `json:"url"`
 	Key   string `json:"key,omitempty"` // for Authorization: Bearer
 	Width int    `json:"width,omitempty"`
-	// Height and Width are 640x360 by default, and 1280x720 with Rids.
+	// Height and Width default to 640x360, and to 1280x720 with Rids.
 	Height     int      `json:"height,omitempty"`
-	FrameRate  int      `json:"frameRate,omitempty"`  // 30
-	Codec      string   `json:"codec,omitempty"`      // that is offered first: H264, VP8, ...
-	Rids       []string `json:"rids,omitempty"`       // simulcast, the largest first; each next has half the size
-	MaxBitrate int      `json:"maxBitrate,omitempty"` // of each layer, in bits per second
-	Tone       float64  `json:"tone,omitempty"`       // in Hz, instead of the microphone's beeps
+	FrameRate  int      `json:"frameRate,omitempty"`  // default: 30
+	Codec      string   `json:"codec,omitempty"`      // offered first: H264, VP8, ...
+	Rids       []string `json:"rids,omitempty"`       // simulcast layers, the largest first; each next one has half the size
+	MaxBitrate int      `json:"maxBitrate,omitempty"` // of each layer, in bit/s
+	Tone       float64  `json:"tone,omitempty"`       // frequency in Hz that replaces the microphone
 	NoVideo    bool     `json:"noVideo,omitempty"`
 	NoAudio    bool     `json:"noAudio,omitempty"`
-	Gather     bool     `json:"gather,omitempty"` // offer with all candidates, not before they are known
-	// Proxied has media go to ProxyPort on loopback and nowhere else.
+	Gather     bool     `json:"gather,omitempty"` // wait for all candidates before the offer
+	// Proxied sends media to ProxyPort on loopback only.
 	Proxied   bool `json:"proxied,omitempty"`
 	ProxyPort int  `json:"proxyPort,omitempty"`
 }
 
-// session is a publisher's or a viewer's in a page.
+// session is the session of a publisher or viewer in a page.
 type session struct {
 	page *page
-	js   string // the expression that it is
+	js   string // JavaScript expression of the session
 }
 
 // whip is a publisher.
@@ -39,21 +39,21 @@ type whip struct{ session }
 // whep is a viewer.
 type whep struct{ session }
 
-// whipStats are a publisher's, since its start.
+// whipStats are the statistics of a publisher since its start.
 type whipStats struct {
 	State     string
-	RTT       float64 // of the line, in milliseconds
+	RTT       float64 // round-trip time in milliseconds
 	Bytes     int     // of media
 	Frames    int     // encoded
 	KeyFrames int
-	PLI, NACK int // that came
+	PLI, NACK int // received
 	Width     int // of the largest layer
 	Codec     string
-	Limit     string // why it encodes less than it could
+	Limit     string // why the encoder is limited
 	Layers    map[string]whipLayer
 }
 
-// whipLayer is one of them, by its rid, which is empty without simulcast.
+// whipLayer is a simulcast layer. Its rid is empty without simulcast.
 type whipLayer struct {
 	Bytes, Frames, KeyFrames, Width, Height int
 	Active                                  bool
@@ -62,21 +62,21 @@ type whipLayer struct {
 // publish starts a publisher and waits until it is connected.
 func (p *page) publish(o whipOptions) *whip {
 	p.t.Helper()
-	w := &whip{p.begin("Publisher", o)}
-	w.connected()
+	w := &whip{p.newSession("Publisher", o)}
+	w.waitConnected()
 	return w
 }
 
 // view starts a viewer and waits until it is connected.
 func (p *page) view(o whepOptions) *whep {
 	p.t.Helper()
-	v := &whep{p.begin("Viewer", o)}
-	v.connected()
+	v := &whep{p.newSession("Viewer", o)}
+	v.waitConnected()
 	return v
 }
 
-// begin makes a session and sends its offer. Sessions have numbers in their page.
-func (p *page) begin(class string, options any) session {
+// newSession creates a session and sends its offer. Sessions are numbered in their page.
+func (p *page) newSession(class string, options any) session {
 	p.t.Helper()
 	s := p.prepare(class, options)
 	p.eval(nil, s.js+".start()")
@@ -90,25 +90,25 @@ func (p *page) prepare(class string, options any) session {
 	return session{page: p, js: fmt.Sprintf("sessions[%d]", n)}
 }
 
-// connected waits until media flows, or may.
-func (s session) connected() {
+// waitConnected waits until the session is connected.
+func (s session) waitConnected() {
 	s.page.t.Helper()
-	s.page.waitFor(within(s.page.t), s.js+".state === 'connected'")
+	s.page.waitFor(waitContext(s.page.t), s.js+".state === 'connected'")
 }
 
-// eval evaluates an expression about the session, which is s in it.
+// eval evaluates an expression in which s is the session.
 func (s session) eval(out any, js string) {
 	s.page.t.Helper()
 	s.page.eval(out, "(async (s) => ("+js+"))("+s.js+")")
 }
 
-// waitFor waits until an expression about the session, which is s in it, is true.
+// waitFor waits until an expression is true. In it, s is the session.
 func (s session) waitFor(js string) {
 	s.page.t.Helper()
-	s.page.waitFor(within(s.page.t), "(async (s) => ("+js+"))("+s.js+")")
+	s.page.waitFor(waitContext(s.page.t), "(async (s) => ("+js+"))("+s.js+")")
 }
 
-// resource is the session's URL and entity tag.
+// resource returns the session's URL and entity tag.
 func (s session) resource() (url, etag string) {
 	s.page.t.Helper()
 	var r struct{ URL, Etag string }
@@ -116,21 +116,21 @@ func (s session) resource() (url, etag string) {
 	return r.URL, r.Etag
 }
 
-// restart starts ICE anew by PATCH. The way that it finds may be the old one.
+// restart restarts ICE with PATCH. The selected pair may remain the same.
 func (s session) restart() error {
 	s.page.t.Helper()
-	return s.page.try(within(s.page.t), nil, s.js+".restart()")
+	return s.page.tryEval(waitContext(s.page.t), nil, s.js+".restart()")
 }
 
-// leave ends the session by DELETE, and tells the status.
+// leave ends the session with DELETE and returns the status.
 func (s session) leave() (status int) {
 	s.page.t.Helper()
 	s.eval(&status, "await s.leave()")
 	return status
 }
 
-// vanish closes the connection and says nothing over HTTP.
-func (s session) vanish() {
+// abort closes the connection without an HTTP request.
+func (s session) abort() {
 	s.page.t.Helper()
 	s.eval(nil, "s.pc.close()")
 }
@@ -141,15 +141,15 @@ func (w *whip) stats() (s whipStats) {
 	return s
 }
 
-// bitrate is what is sent within a time, in bits per second, with retransmissions.
+// bitrate returns the send rate over a time in bit/s, including retransmissions.
 func (w *whip) bitrate(window time.Duration) (bits float64) {
 	w.page.t.Helper()
 	w.eval(&bits, fmt.Sprintf("await s.bitrate(%d)", window.Milliseconds()))
 	return bits
 }
 
-// resizes has the size of the pictures change every so often.
-func (w *whip) resizes(every time.Duration) {
+// resizeEvery changes the frame size at an interval.
+func (w *whip) resizeEvery(every time.Duration) {
 	w.page.t.Helper()
 	w.eval(nil, fmt.Sprintf("s.resizes(%d)", every.Milliseconds()))
 }

@@ -13,16 +13,16 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// Sixty breaks of all kinds leave no descriptor and no goroutine behind.
-func TestChurn(t *testing.T) {
+// TestBreaksLeakNothing checks that sixty breaks of all kinds leak no descriptor and no goroutine.
+func TestBreaksLeakNothing(t *testing.T) {
 	t.Parallel()
-	r := start(t)
+	r := startRelay(t)
 	const stream = "live/cam"
 	first := publish(t, r, stream, gen.Options{Source: 1})
-	first.atLeast(20)
-	viewers := both(t, r, stream)
+	first.waitSent(20)
+	viewers := watchRTMPAndFLV(t, r, stream)
 	for _, v := range viewers {
-		v.joins()
+		v.waitKeyframe()
 	}
 	goroutines, descriptors := r.goroutines(), r.descriptors()
 	last := first
@@ -31,25 +31,25 @@ func TestChurn(t *testing.T) {
 		case 0:
 			last.reset()
 		case 1:
-			last.leave()
+			last.disconnect()
 		case 2:
 			last.unpublish()
 		}
-		r.broke(n)
+		r.waitBreak(n)
 		last = publish(t, r, stream, gen.Options{Source: uint32(n + 2)})
-		r.resumed(n)
-		last.atLeast(3)
+		r.waitResume(n)
+		last.waitSent(3)
 	}
 	for _, v := range viewers {
-		v.saw(gen.ID{Source: 61})
-		v.watching()
+		v.waitFrame(gen.ID{Source: 61})
+		v.checkOpen()
 	}
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(waitLimit)
 	for r.goroutines() > goroutines || r.descriptors() > descriptors {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines, before %d; %d descriptors, before %d", r.goroutines(), goroutines, r.descriptors(), descriptors)
+			t.Fatalf("got %d goroutines, before %d; %d descriptors, before %d", r.goroutines(), goroutines, r.descriptors(), descriptors)
 		}
-		wait(t, 50*time.Millisecond)
+		sleep(t, 50*time.Millisecond)
 	}
 }
 
@@ -63,7 +63,7 @@ func (r *relay) goroutines() int {
 	return n
 }
 
-// descriptors is how many the relay has open; 0 where the system does not tell.
+// descriptors returns how many descriptors the relay has open, or 0 if the system does not tell.
 func (r *relay) descriptors() int {
 	r.t.Helper()
 	if runtime.GOOS != "linux" {

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// pictureClock is an encoder whose pictures tell when they were made: each has its number, as
-// 16 blocks of black or white at the top.
-type pictureClock struct {
+// frameClock is an encoder whose frames carry a number, as 16 black or white blocks at the top, so that
+// their age is known.
+type frameClock struct {
 	mu   sync.Mutex
 	made map[int]time.Time
 }
@@ -23,11 +23,11 @@ const (
 	clockBits                          = 16
 )
 
-// pushClock pushes such pictures, and a tone of 440 Hz as AAC, as an encoder does that was told
-// to be quick: without B pictures, a keyframe every two seconds.
-func pushClock(t testing.TB, url string) *pictureClock {
+// pushClock pushes such frames and a 440 Hz tone as AAC, like an encoder with low-latency settings:
+// without B-frames, with a keyframe every two seconds.
+func pushClock(t testing.TB, url string) *frameClock {
 	t.Helper()
-	c := &pictureClock{made: map[int]time.Time{}}
+	c := &frameClock{made: map[int]time.Time{}}
 	out, in := io.Pipe()
 	cmd := exec.Command("ffmpeg", "-hide_banner", "-v", "error",
 		"-f", "rawvideo", "-pix_fmt", "gray", "-video_size", "640x360", "-framerate", "30", "-probesize", "32", "-analyzeduration", "0",
@@ -40,7 +40,7 @@ func pushClock(t testing.TB, url string) *pictureClock {
 	}
 	var making sync.WaitGroup
 	stop := make(chan struct{})
-	making.Go(func() { c.make(in, stop) })
+	making.Go(func() { c.generate(in, stop) })
 	t.Cleanup(func() {
 		close(stop)
 		_ = cmd.Process.Kill()
@@ -51,8 +51,8 @@ func pushClock(t testing.TB, url string) *pictureClock {
 	return c
 }
 
-// make makes one picture after another.
-func (c *pictureClock) make(to io.Writer, stop <-chan struct{}) {
+// generate generates frames in real time.
+func (c *frameClock) generate(to io.Writer, stop <-chan struct{}) {
 	w := bufio.NewWriterSize(to, clockWidth*clockHeight)
 	tick := time.NewTicker(time.Second / clockRate)
 	defer tick.Stop()
@@ -87,10 +87,10 @@ func (c *pictureClock) make(to io.Writer, stop <-chan struct{}) {
 	}
 }
 
-// latencies are how long after they were made so many pictures are shown to a viewer.
-func (c *pictureClock) latencies(v *whep, n int) []time.Duration {
+// latencies returns the ages of n frames when a viewer shows them.
+func (c *frameClock) latencies(v *whep, n int) []time.Duration {
 	v.page.t.Helper()
-	var seen [][2]float64 // number, and milliseconds since 1970
+	var seen [][2]float64 // number, and ms since 1970
 	v.eval(&seen, `new Promise((done) => {
 		const seen = [], c = new OffscreenCanvas(`+literal(clockWidth)+`, 40).getContext('2d', { willReadFrequently: true })
 		const look = (at, meta) => {
@@ -109,7 +109,7 @@ func (c *pictureClock) latencies(v *whep, n int) []time.Duration {
 	for _, one := range seen {
 		made, ok := c.made[int(one[0])]
 		if !ok {
-			v.page.t.Errorf("picture %v was never made", one[0])
+			v.page.t.Errorf("got frame %v, which was never sent", one[0])
 			continue
 		}
 		out = append(out, time.UnixMicro(int64(1000*one[1])).Sub(made))

@@ -13,9 +13,9 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// protocols are all the ways to watch. What is asked of one is asked of each.
+// protocols are all viewer protocols. Each must pass the same tests.
 var protocols = []struct {
-	name  string // as the metrics say it
+	name  string // label value in the metrics
 	watch func(testing.TB, *relay, string) *viewer
 }{
 	{"rtmp", watchRTMP},
@@ -25,8 +25,8 @@ var protocols = []struct {
 	{"whep", watchWHEP},
 }
 
-// everyone watches a stream by each protocol.
-func everyone(t testing.TB, r *relay, stream string) []*viewer {
+// watchAll watches a stream over each protocol.
+func watchAll(t testing.TB, r *relay, stream string) []*viewer {
 	t.Helper()
 	all := make([]*viewer, 0, len(protocols))
 	for _, p := range protocols {
@@ -35,82 +35,83 @@ func everyone(t testing.TB, r *relay, stream string) []*viewer {
 	return all
 }
 
-// Over each kind of break, whoever watches stays, misses nothing that reached the relay, sees
-// nothing twice, and is told of another configuration before its keyframe, and only then.
+// TestEveryEgressOverBreaks checks every protocol over each kind of break. Viewers stay, miss nothing that
+// reached the relay and receive nothing twice. They receive a new configuration before its keyframe, and
+// only then.
 func TestEveryEgressOverBreaks(t *testing.T) {
 	t.Parallel()
-	r := start(t)
+	r := startRelay(t)
 	const stream = "live/cam"
-	w := watched{t: t, relay: r, pushes: []*publisher{publish(t, r, stream, gen.Options{Source: 1, GOP: 30})}, taken: map[uint32]bool{}}
+	w := streamCheck{t: t, relay: r, pushes: []*publisher{publish(t, r, stream, gen.Options{Source: 1, GOP: 30})}, takenOver: map[uint32]bool{}}
 	resets := map[uint32]bool{}
-	w.pushes[0].atLeast(20)
-	w.viewers = everyone(t, r, stream)
+	w.pushes[0].waitSent(20)
+	w.viewers = watchAll(t, r, stream)
 	changes := 0
 	for n, b := range []struct {
 		cause string
 		away  time.Duration
-		next  gen.Options // of the push after the break
+		next  gen.Options // options of the push after the break
 		end   func(p *publisher)
 	}{
 		{"reset", time.Second, gen.Options{}, (*publisher).reset},
-		{"eof", 1500 * time.Millisecond, gen.Options{Start: 40 * time.Minute}, (*publisher).leave},
+		{"eof", 1500 * time.Millisecond, gen.Options{Start: 40 * time.Minute}, (*publisher).disconnect},
 		{"unpublish", 300 * time.Millisecond, gen.Options{Width: 640, Height: 360}, (*publisher).unpublish},
-		{"silence", 0, gen.Options{Width: 640, Height: 360}, (*publisher).halt},
+		{"silence", 0, gen.Options{Width: 640, Height: 360}, (*publisher).pause},
 		{"takeover", 0, gen.Options{Width: 640, Height: 360}, func(*publisher) {}},
 		{"kick", time.Second, gen.Options{Start: 1<<32*time.Millisecond - time.Second}, func(p *publisher) { r.kick(stream) }},
 	} {
 		p := w.pushes[n]
-		p.atLeast(150)
+		p.waitSent(150)
 		b.end(p)
 		b.next.Source, b.next.GOP = p.source+1, 30
 		resets[p.source] = b.cause == "reset"
-		w.taken[p.source] = b.cause == "takeover" || b.cause == "kick"
+		w.takenOver[p.source] = b.cause == "takeover" || b.cause == "kick"
 		if b.cause != "takeover" {
-			r.broke(n)
-			wait(t, b.away)
+			r.waitBreak(n)
+			sleep(t, b.away)
 		}
 		next := publish(t, r, stream, b.next)
 		w.pushes = append(w.pushes, next)
-		if l := r.broke(n); l.str("cause") != b.cause {
-			t.Errorf("%s: %s", b.cause, l.text)
+		if l := r.waitBreak(n); l.str("cause") != b.cause {
+			t.Errorf("%s: got %s", b.cause, l.text)
 		}
 		for _, v := range w.viewers {
-			v.saw(gen.ID{Source: b.next.Source})
+			v.waitFrame(gen.ID{Source: b.next.Source})
 		}
-		clock, key := w.bridged(p, next)
+		clock, key := w.checkClock(p, next)
 		changed := 0
-		if b.cause == "unpublish" || b.cause == "kick" { // the size is another
+		if b.cause == "unpublish" || b.cause == "kick" { // the frame size changes
 			changed = 1
 		}
 		changes += changed
 		for _, v := range w.viewers {
-			if got := v.toldBefore(gen.ID{Source: b.next.Source}, p.source); got != changed {
-				t.Errorf("%s: %s viewer is told of %d configurations of the picture, want %d", b.cause, v.name, got, changed)
+			if got := v.configsBefore(gen.ID{Source: b.next.Source}, p.source); got != changed {
+				t.Errorf("%s: %s viewer got %d video configurations, want %d", b.cause, v.name, got, changed)
 			}
 		}
 		t.Logf("%s: the clock is %v off, the first keyframe took %v", b.cause, clock, key)
 	}
 	last := w.pushes[len(w.pushes)-1]
-	last.atLeast(300) // the HLS segment behind the last discontinuity is whole by then
-	last.halt()
-	w.settled(last)
-	w.whole(resets)
-	t.Logf("lip-sync moved by %v", w.inSync())
+	last.waitSent(300) // until then the HLS segment after the last discontinuity is complete
+	last.pause()
+	w.waitSettled(last)
+	w.checkComplete(resets)
+	t.Logf("lip-sync shifted by %v", w.checkSync())
 	for _, v := range w.viewers {
-		if v.breaks == nil {
+		if v.discontinuities == nil {
 			continue
 		}
 		v.leave()
 		v.running.Wait()
-		if got := v.breaks(); got != changes {
-			t.Errorf("%s viewer is told of %d discontinuities, want %d", v.name, got, changes)
+		if got := v.discontinuities(); got != changes {
+			t.Errorf("%s viewer: got %d discontinuities, want %d", v.name, got, changes)
 		}
 	}
 }
 
-// toldBefore is how many configurations of the picture a viewer got between the last picture
-// of a push and a frame.
-func (v *viewer) toldBefore(id gen.ID, source uint32) int {
+// configsBefore returns how many video configurations a viewer received between the last video frame of a
+// push and another frame.
+func (v *viewer) configsBefore(id gen.ID, source uint32) int {
 	n := 0
 	for _, f := range v.frames.all() {
 		switch {
@@ -130,7 +131,7 @@ func (v *viewer) toldBefore(id gen.ID, source uint32) int {
 // kick closes a stream's publisher through the API.
 func (r *relay) kick(stream string) {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(within(r.t), http.MethodDelete, r.url("admin", "/api/v1/streams/"+stream+"/publisher"), nil)
+	req, err := http.NewRequestWithContext(waitContext(r.t), http.MethodDelete, r.url("admin", "/api/v1/streams/"+stream+"/publisher"), nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -144,48 +145,48 @@ func (r *relay) kick(stream string) {
 	}
 }
 
-// Whoever joins, live or held, begins at a keyframe: the newest, but for HLS, whose players
-// begin where they like.
+// TestEveryEgressJoins checks that a viewer of a live or held stream begins at the newest keyframe. HLS
+// players choose any keyframe.
 func TestEveryEgressJoins(t *testing.T) {
 	t.Parallel()
-	r := start(t)
+	r := startRelay(t)
 	const stream = "live/cam"
 	p := publish(t, r, stream, gen.Options{Source: 1, GOP: 30, Start: time.Hour})
-	p.atLeast(200)
+	p.waitSent(200)
 	for _, at := range []string{"live", "held"} {
 		if at == "held" {
-			p.leave()
-			r.broke(0)
+			p.disconnect()
+			r.waitBreak(0)
 		}
 		for _, proto := range protocols {
-			newest := p.newestKey()
+			newest := p.newestKeyframe()
 			v := proto.watch(t, r, stream)
-			first := v.first(packetbuf.Video)
+			first := v.firstFrame(packetbuf.Video)
 			if !first.key {
-				t.Errorf("%s: %s viewer begins with %+v", at, v.name, first)
+				t.Errorf("%s: %s viewer begins with %+v, want a keyframe", at, v.name, first)
 			}
 			if proto.name != "hls" && !first.filler && first.id.Number < newest {
-				t.Errorf("%s: %s viewer begins with frame %d, the newest keyframe is %d", at, v.name, first.id.Number, newest)
+				t.Errorf("%s: %s viewer begins with frame %d, want the newest keyframe %d", at, v.name, first.id.Number, newest)
 			}
-			v.more(2)
+			v.waitFrames(2)
 			v.leave()
 		}
 	}
 }
 
-// first is the first frame of a track, and must come.
-func (v *viewer) first(track packetbuf.Track) frame {
+// firstFrame waits for the first frame of a track.
+func (v *viewer) firstFrame(track packetbuf.Track) frame {
 	v.t.Helper()
-	_, f, err := v.frames.next(within(v.t), 0, func(f frame) bool { return f.track == track && !f.config })
+	_, f, err := v.frames.waitFor(waitContext(v.t), 0, func(f frame) bool { return f.track == track && !f.config })
 	if err != nil {
-		v.t.Fatalf("%s viewer: no %s: %v", v.name, track, err)
+		v.t.Fatalf("%s viewer: wait for %s: %v", v.name, track, err)
 	}
 	return f
 }
 
-// newestKey is the number of the newest keyframe that was written some pictures ago: what has only
-// just been written may not have come through the relay.
-func (p *publisher) newestKey() (n uint64) {
+// newestKeyframe returns the number of the newest keyframe that was sent at least some frames ago. The
+// newest frames may still be on their way through the relay.
+func (p *publisher) newestKeyframe() (n uint64) {
 	const behind = 5
 	var last, key uint64
 	for _, f := range p.sent.all() {
@@ -203,121 +204,121 @@ func (p *publisher) newestKey() (n uint64) {
 	return n
 }
 
-// A viewer that stops reading skips to a keyframe when it goes on, and never sees a picture
-// whose references it lacks; who reads on beside it misses nothing.
+// TestEveryEgressSkips checks that a viewer that stops reading skips to a keyframe when it continues, and
+// never receives a frame without its references. Other viewers miss nothing.
 func TestEveryEgressSkips(t *testing.T) {
 	t.Parallel()
-	r := start(t, "--defaults.viewer.lag", "1s", "--defaults.buffer.duration", "4s", "--defaults.viewer.write_timeout", patience.String())
+	r := startRelay(t, "--defaults.viewer.lag", "1s", "--defaults.buffer.duration", "4s", "--defaults.viewer.write_timeout", waitLimit.String())
 	const stream = "live/cam"
 	const gop = 30
 	p := publish(t, r, stream, gen.Options{Source: 1, GOP: gop, VideoBitrate: 16_000_000})
-	p.atLeast(20)
+	p.waitSent(20)
 	var steady, all []*viewer
 	for _, proto := range protocols {
-		if proto.name != "whep" { // a datagram that nobody reads is lost, not late
+		if proto.name != "whep" { // unread datagrams are lost, not delayed
 			steady, all = append(steady, proto.watch(t, r, stream)), append(all, proto.watch(t, r, stream))
 		}
 	}
-	p.atLeast(160)
+	p.waitSent(160)
 	for _, v := range all {
-		v.saw(gen.ID{Source: 1, Number: 50})
-		v.line.stop()
+		v.waitFrame(gen.ID{Source: 1, Number: 50})
+		v.wire.pauseReads()
 	}
-	p.atLeast(700) // 7 s: more than the buffer and the sockets hold
+	p.waitSent(700) // 7 s: more than the buffer and the sockets hold
 	for _, v := range all {
-		v.line.goOn()
+		v.wire.resumeReads()
 	}
-	p.atLeast(950)
-	p.halt()
-	w := watched{t: t, relay: r, pushes: []*publisher{p}, viewers: steady}
-	w.settled(p)
-	w.whole(nil)
+	p.waitSent(950)
+	p.pause()
+	w := streamCheck{t: t, relay: r, pushes: []*publisher{p}, viewers: steady}
+	w.waitSettled(p)
+	w.checkComplete(nil)
 	for _, v := range all {
-		v.saw(gen.ID{Source: 1, Number: 350})
+		v.waitFrame(gen.ID{Source: 1, Number: 350})
 		skips := 0
-		seen := slices.DeleteFunc(v.seen(1), func(f frame) bool { return f.track != packetbuf.Video })
+		seen := slices.DeleteFunc(v.framesFrom(1), func(f frame) bool { return f.track != packetbuf.Video })
 		for i, f := range seen[1:] {
 			if f.id.Number == seen[i].id.Number+1 {
 				continue
 			}
 			skips++
 			if !f.key {
-				t.Errorf("%s viewer: frame %d after %d", v.name, f.id.Number, seen[i].id.Number)
+				t.Errorf("%s viewer: got frame %d after %d", v.name, f.id.Number, seen[i].id.Number)
 			}
 		}
-		if skips == 0 && v.name != "HLS" { // it is still within its window, and misses nothing
-			t.Errorf("%s viewer skipped nothing", v.name)
+		if skips == 0 && v.name != "HLS" { // the position is still in the window
+			t.Errorf("%s viewer: got no skip", v.name)
 		}
-		t.Logf("%s viewer: %d pictures, %d skips", v.name, len(seen), skips)
+		t.Logf("%s viewer: got %d frames and %d skips", v.name, len(seen), skips)
 	}
 	for _, proto := range []string{"rtmp", "httpflv", "mse"} {
 		if n := r.metric(`holdfast_viewer_skips_total{protocol="` + proto + `"}`); n < 1 {
-			t.Errorf("%v skips of %s viewers are counted", n, proto)
+			t.Errorf("got %v skips of %s viewers in the metrics", n, proto)
 		}
 	}
 }
 
-// A viewer whose line breaks comes back to where it was, where its protocol can say where that
-// is; when the buffer no longer has it, or its token is worth nothing, it begins at the newest
-// keyframe.
+// TestEveryEgressResumes checks that a viewer whose connection breaks resumes at its position, if its
+// protocol can express it. If the buffer no longer has the position, or the token is invalid, the viewer
+// begins at the newest keyframe.
 func TestEveryEgressResumes(t *testing.T) {
 	t.Parallel()
-	r := start(t, "--defaults.buffer.duration", "4s")
+	r := startRelay(t, "--defaults.buffer.duration", "4s")
 	const stream = "live/cam"
 	p := publish(t, r, stream, gen.Options{Source: 1, GOP: 30})
-	p.atLeast(20)
-	viewers := everyone(t, r, stream)
+	p.waitSent(20)
+	viewers := watchAll(t, r, stream)
 	for n := range uint64(3) {
 		for _, v := range viewers {
-			v.saw(gen.ID{Source: 1, Number: 30 + 25*n})
-			before := v.ways.len()
+			v.waitFrame(gen.ID{Source: 1, Number: 30 + 25*n})
+			before := v.resumeModes.len()
 			v.cut()
-			if v.name == "HLS" { // it asks again, as for anything
+			if v.name == "HLS" { // a request like any other
 				continue
 			}
-			if _, _, err := v.ways.next(within(t), before, func(string) bool { return true }); err != nil {
-				t.Fatalf("%s viewer did not come back: %v", v.name, err)
+			if _, _, err := v.resumeModes.waitFor(waitContext(t), before, func(string) bool { return true }); err != nil {
+				t.Fatalf("%s viewer did not return: %v", v.name, err)
 			}
 		}
 	}
-	p.atLeast(300)
+	p.waitSent(300)
 	for _, v := range viewers {
-		v.saw(gen.ID{Source: 1, Number: 110})
-		how := v.ways.all()
-		seen, lost := v.seen(1), 0
-		if v.deaf[packetbuf.Audio] {
+		v.waitFrame(gen.ID{Source: 1, Number: 110})
+		how := v.resumeModes.all()
+		seen, lost := v.framesFrom(1), 0
+		if v.ignores[packetbuf.Audio] {
 			for i := range seen[1:] {
 				lost += max(0, int(seen[i+1].id.Number)-int(seen[i].id.Number)-1) //nolint:gosec // few
 			}
 		} else {
-			lost = v.missing(1)
+			lost = v.missingFrames(1)
 		}
 		switch {
-		case v.exact && (lost > 0 || strings.Contains(strings.Join(how, " "), "keyframe")):
-			t.Errorf("%s viewer came back %v and misses %d frames", v.name, how, lost)
-		case !v.exact && strings.Join(how, " ") != "keyframe keyframe keyframe":
-			t.Errorf("%s viewer came back %v", v.name, how)
+		case v.resumesExactly && (lost > 0 || strings.Contains(strings.Join(how, " "), "keyframe")):
+			t.Errorf("%s viewer resumed %v and missed %d frames", v.name, how, lost)
+		case !v.resumesExactly && strings.Join(how, " ") != "keyframe keyframe keyframe":
+			t.Errorf("%s viewer resumed %v", v.name, how)
 		}
-		t.Logf("%s viewer came back %v", v.name, how)
+		t.Logf("%s viewer resumed %v", v.name, how)
 	}
 	for _, gone := range []string{"buffer", "token"} {
 		for _, v := range viewers {
-			if !v.exact || v.name == "HLS" { // whose players hold no token
+			if !v.resumesExactly || v.name == "HLS" { // HLS players have no token
 				continue
 			}
-			before := v.ways.len()
-			v.line.stop()
-			if v.line.spoiled.Store(gone == "token"); gone == "buffer" {
-				wait(t, 6*time.Second)
+			before := v.resumeModes.len()
+			v.wire.pauseReads()
+			if v.wire.tokenInvalid.Store(gone == "token"); gone == "buffer" {
+				sleep(t, 6*time.Second)
 			}
-			v.line.cut()
-			v.line.goOn()
-			if _, how, err := v.ways.next(within(t), before, func(string) bool { return true }); err != nil || how != "keyframe" {
-				t.Errorf("%s viewer without its %s came back %q, %v", v.name, gone, how, err)
+			v.wire.cut()
+			v.wire.resumeReads()
+			if _, how, err := v.resumeModes.waitFor(waitContext(t), before, func(string) bool { return true }); err != nil || how != "keyframe" {
+				t.Errorf("%s viewer without its %s resumed %q, %v", v.name, gone, how, err)
 			}
 			from := v.frames.len()
-			if _, f, err := v.frames.next(within(t), from, func(f frame) bool { return f.track == packetbuf.Video && !f.config }); err != nil || f.id.Number == 0 {
-				t.Errorf("%s viewer without its %s goes on with %+v, %v", v.name, gone, f, err)
+			if _, f, err := v.frames.waitFor(waitContext(t), from, func(f frame) bool { return f.track == packetbuf.Video && !f.config }); err != nil || f.id.Number == 0 {
+				t.Errorf("%s viewer without its %s continued with %+v, %v", v.name, gone, f, err)
 			}
 		}
 	}
@@ -325,15 +326,15 @@ func TestEveryEgressResumes(t *testing.T) {
 		exact := r.metric(`holdfast_viewer_resumes_total{outcome="exact",protocol="` + proto + `"}`)
 		afresh := r.metric(`holdfast_viewer_resumes_total{outcome="keyframe",protocol="` + proto + `"}`)
 		if exact != 3 || afresh != 2 {
-			t.Errorf("%s: %v exact and %v fresh resumes are counted", proto, exact, afresh)
+			t.Errorf("%s: got %v exact and %v fresh resumes in the metrics", proto, exact, afresh)
 		}
 	}
 }
 
-// missing is how many frames of a push a viewer lacks between its first and its last.
-func (v *viewer) missing(source uint32) (n int) {
+// missingFrames returns how many frames of a push a viewer lacks between its first and its last.
+func (v *viewer) missingFrames(source uint32) (n int) {
 	var last [packetbuf.NumTracks]*gen.ID
-	for _, f := range v.seen(source) {
+	for _, f := range v.framesFrom(source) {
 		if was := last[f.track]; was != nil {
 			n += max(0, int(f.id.Number)-int(was.Number)-1) //nolint:gosec // few
 		}
@@ -342,32 +343,32 @@ func (v *viewer) missing(source uint32) (n int) {
 	return n
 }
 
-// The end of a stream ends its viewers, in the terms of their protocol, and nothing of them is
-// left.
+// TestEveryEgressEnds checks that the end of a stream ends its viewers as their protocol requires, and
+// that the relay keeps no state of them.
 func TestEveryEgressEnds(t *testing.T) {
 	t.Parallel()
-	r := start(t, "--defaults.hold", "500ms")
+	r := startRelay(t, "--defaults.hold", "500ms")
 	const stream = "live/cam"
 	idle := r.metric("go_goroutines")
 	p := publish(t, r, stream, gen.Options{Source: 1, GOP: 30})
-	p.atLeast(20)
-	leaving, staying := everyone(t, r, stream), everyone(t, r, stream)
-	p.atLeast(100)
+	p.waitSent(20)
+	leaving, staying := watchAll(t, r, stream), watchAll(t, r, stream)
+	p.waitSent(100)
 	for _, v := range leaving {
-		v.first(packetbuf.Video)
+		v.firstFrame(packetbuf.Video)
 		v.leave()
 	}
 	for _, proto := range protocols {
-		until(t, "those who left are gone: "+proto.name, func() bool {
+		waitUntil(t, "no viewers left over "+proto.name, func() bool {
 			return r.metric(`holdfast_viewers{protocol="`+proto.name+`",stream="`+stream+`"}`) == 1
 		})
 	}
-	p.leave()
-	r.broke(0)
+	p.disconnect()
+	r.waitBreak(0)
 	for _, v := range staying {
-		v.ends()
+		v.checkEnd()
 	}
-	until(t, "nothing of them is left", func() bool {
+	waitUntil(t, "no viewer is left", func() bool {
 		http.DefaultClient.CloseIdleConnections()
 		return r.metric("go_goroutines") <= idle+4
 	})

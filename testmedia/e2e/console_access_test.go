@@ -16,21 +16,21 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// steered starts a relay with a stream that is pushed over two routes, and the console at it.
-func steered(t *testing.T) (*relay, console) {
+// startConsole starts a relay with a stream that is pushed over two routes, and opens the console.
+func startConsole(t *testing.T) (*relay, console) {
 	t.Helper()
-	need(t, "chromium")
+	requirePrograms(t, "chromium")
 	awaitBrowser(t)
-	to := start(t).addrs["rtmp"]
-	r := routing(t, group{list: "push", urls: []string{"rtmp://" + to + "/a/{name}", "rtmp://" + to + "/b/{name}"}})
-	publish(t, r, "live/cam", gen.Options{}).atLeast(30)
-	r.carries("live/cam", "a")
-	c := console{browse(t).page(r.url("admin", "/"))}
-	c.has(`tr[data-key="live/cam"] .state`, "live")
+	to := startRelay(t).addrs["rtmp"]
+	r := startWithRoutes(t, group{list: "push", urls: []string{"rtmp://" + to + "/a/{name}", "rtmp://" + to + "/b/{name}"}})
+	publish(t, r, "live/cam", gen.Options{}).waitSent(30)
+	r.waitCarries("live/cam", "a")
+	c := console{startBrowser(t).openPage(r.url("admin", "/"))}
+	c.waitText(`tr[data-key="live/cam"] .state`, "live")
 	return r, c
 }
 
-// focused is what has the focus, by what it says; empty: nothing on the page.
+// focused returns the text of the focused element, or "" if nothing on the page has the focus.
 func (c console) focused() (text string) {
 	c.t.Helper()
 	c.eval(&text, `(() => {
@@ -40,19 +40,20 @@ func (c console) focused() (text string) {
 	return text
 }
 
-// tabbed goes through the page by Tab, and fails the test where the focus cannot be seen.
-func (c console) tabbed() (order []string) {
+// tabOrder moves through the page with Tab and returns the texts. It fails the test if a focus is not
+// visible.
+func (c console) tabOrder() (order []string) {
 	c.t.Helper()
 	for range 60 {
 		c.press("\t")
 		at := c.focused()
 		if at == "" && len(order) > 0 {
-			return order // out of the page: it is no trap
+			return order // the focus has left the page
 		}
 		var seen bool
 		c.eval(&seen, "getComputedStyle(document.activeElement).outlineStyle !== 'none'")
 		if at != "" && !seen {
-			c.t.Errorf("the focus on %s is not to be seen", at)
+			c.t.Errorf("the focus on %s is not visible", at)
 		}
 		if at != "" {
 			order = append(order, at)
@@ -62,48 +63,48 @@ func (c console) tabbed() (order []string) {
 	return order
 }
 
-// to focuses a button by its text.
-func (c console) to(text string) {
+// focusButton focuses a button by its text.
+func (c console) focusButton(text string) {
 	c.t.Helper()
 	c.eval(nil, "[...document.querySelectorAll('#main button')].find((b) => b.textContent === "+literal(text)+").focus()")
 }
 
-// All that the console does is done by keyboard: every control is reached, a question has the
-// focus and holds it, Escape and Enter on what is focused first do nothing, and afterwards the
-// focus is where it was.
+// TestConsoleByKeyboard checks that the console can be used with the keyboard. Tab reaches every control.
+// A dialog gets and keeps the focus; Escape, and Enter on the button focused first, do nothing. Afterwards
+// the focus returns to its element.
 func TestConsoleByKeyboard(t *testing.T) {
 	t.Parallel()
-	r, c := steered(t)
-	if got := strings.Join(c.tabbed(), ", "); got != "Skip to the streams, Holdfast, search, live/cam, Drain this relay…" {
-		t.Errorf("Tab goes to %s", got)
+	r, c := startConsole(t)
+	if got := strings.Join(c.tabOrder(), ", "); got != "Skip to the streams, Holdfast, search, live/cam, Drain this relay…" {
+		t.Errorf("Tab moves to %s", got)
 	}
 	c.eval(nil, `document.querySelector('tr[data-key="live/cam"] a').focus()`)
 	c.press("\r")
-	c.has("#state", "live")
-	c.waitFor(within(t), "document.querySelectorAll('[data-act]').length >= 12")
+	c.waitText("#state", "live")
+	c.waitFor(waitContext(t), "document.querySelectorAll('[data-act]').length >= 12")
 	var all []string
 	c.eval(&all, "[...document.querySelectorAll('#main a, #main button')].map((e) => e.textContent.trim())")
-	order := c.tabbed()
+	order := c.tabOrder()
 	for _, want := range append(all, "Events, the newest first") {
 		if !slices.Contains(order, want) {
-			t.Errorf("%s is not reached: %q", want, order)
+			t.Errorf("Tab does not reach %s: %q", want, order)
 		}
 	}
 
 	asked := func(text, first string) {
 		t.Helper()
-		c.to(text)
+		c.focusButton(text)
 		c.press("\r")
-		c.waitFor(within(t), "document.getElementById('confirm').open")
+		c.waitFor(waitContext(t), "document.getElementById('confirm').open")
 		if at := c.focused(); at != first {
-			t.Errorf("%s: the question's focus is on %s", text, at)
+			t.Errorf("%s: got the dialog's focus on %s", text, at)
 		}
 		for range 5 {
 			c.press("\t")
 			var out bool
 			c.eval(&out, "document.activeElement !== document.body && !document.activeElement.closest('#confirm')")
 			if out {
-				t.Errorf("%s: Tab goes out of the question", text)
+				t.Errorf("%s: Tab leaves the dialog", text)
 			}
 		}
 	}
@@ -111,16 +112,16 @@ func TestConsoleByKeyboard(t *testing.T) {
 		asked("Kick the publisher", "Leave it")
 		c.eval(nil, "document.getElementById('confirm-no').focus()")
 		c.press(key)
-		c.waitFor(within(t), "!document.getElementById('confirm').open")
+		c.waitFor(waitContext(t), "!document.getElementById('confirm').open")
 		if at := c.focused(); at != "Kick the publisher" {
-			t.Errorf("afterwards the focus is on %s", at)
+			t.Errorf("got the focus on %s after the dialog", at)
 		}
 	}
-	// The page is renewed under the focus.
+	// The page updates the element that has the focus.
 	publish(t, r, "live/cam?backup=1", gen.Options{Source: 3})
-	c.has("#main", "Spare (backup), ready")
+	c.waitText("#main", "Spare (backup), ready")
 	if at := c.focused(); at != "Kick the publisher" {
-		t.Errorf("once the page was renewed the focus is on %s", at)
+		t.Errorf("got the focus on %s after an update", at)
 	}
 
 	asked("Ask for less…", "confirm-value")
@@ -128,71 +129,71 @@ func TestConsoleByKeyboard(t *testing.T) {
 	for _, key := range "900\r" {
 		c.press(string(key))
 	}
-	c.has("#main", "Lift the ceiling of 900 kb/s")
+	c.waitText("#main", "Lift the ceiling of 900 kb/s")
 	for button, want := range map[string]string{"Force b": "You have forced the route b.", "Force rung audio": "(forced by you)"} {
 		asked(button, "Leave it")
 		c.eval(nil, "document.getElementById('confirm-yes').focus()")
 		c.press("\r")
-		c.has("#main", want)
+		c.waitText("#main", want)
 	}
 	if s := fetch(t, r.url("admin", "/api/v1/streams/live/cam")); strings.Contains(s, `"kick"`) {
-		t.Errorf("what was not said yes to was done: %s", s)
+		t.Errorf("got an action that was not confirmed: %s", s)
 	}
 	asked("Kick the publisher", "Leave it")
 	c.eval(nil, "document.getElementById('confirm-yes').focus()")
 	c.press("\r")
-	r.expect(0, "the kick", func(l logLine) bool { return l.is("push closed") && l.str("cause") == "kick" })
-	c.quiet()
+	r.waitLog(0, "the kick", func(l logLine) bool { return l.is("push closed") && l.str("cause") == "kick" })
+	c.checkConsole()
 }
 
-// What a screen reader has of the console: each control has a name, and nothing that changes all
-// the time is read out.
-func TestConsoleHeard(t *testing.T) {
+// TestConsoleScreenReader checks the console's accessibility tree: each control has a name, and no live
+// region changes all the time.
+func TestConsoleScreenReader(t *testing.T) {
 	t.Parallel()
-	_, c := steered(t)
+	_, c := startConsole(t)
 	hears := func(wanted ...string) {
 		t.Helper()
-		heard := c.heard()
+		heard := c.accessibleNames()
 		for _, want := range wanted {
 			if !slices.ContainsFunc(heard, func(s string) bool { return strings.HasPrefix(s, want) }) {
-				t.Errorf("no %q is heard of: %q", want, heard)
+				t.Errorf("got no %q in %q", want, heard)
 			}
 		}
 		for _, nameless := range []string{"button", "link", "textbox", "searchbox", "image", "dialog", "heading", "columnheader", "rowheader"} {
 			if slices.Contains(heard, nameless) {
-				t.Errorf("a %s has no name", nameless)
+				t.Errorf("got a %s without a name", nameless)
 			}
 		}
 	}
 	hears("link Skip to the streams", "heading Holdfast", "main", "searchbox Search", "columnheader State", "link live/cam", "button Drain this relay…", "status")
 	c.eval(nil, `document.querySelector('tr[data-key="live/cam"] a').click()`)
-	c.has("#state", "live")
-	c.waitFor(within(t), "document.querySelectorAll('[data-act]').length >= 12")
+	c.waitText("#state", "live")
+	c.waitFor(waitContext(t), "document.querySelectorAll('[data-act]').length >= 12")
 	hears("heading live/cam", "image no break in the last 15 minutes", "image Bitrate: ", "image Arrival gap: ", "button Kick the publisher", "button Preview",
 		"rowheader a", "button Force b", "button Force rung audio", "heading Events", "list Events, the newest first")
-	c.to("Kick the publisher")
+	c.focusButton("Kick the publisher")
 	c.press("\r")
-	c.waitFor(within(t), "document.getElementById('confirm').open")
+	c.waitFor(waitContext(t), "document.getElementById('confirm').open")
 	hears("dialog Kick the publisher of live/cam?", "button Leave it", "button Kick")
 	c.press("\x1b")
 
 	c.eval(nil, "document.querySelector('[data-preview]').click()")
-	c.waitFor(within(t), "!document.getElementById('preview').textContent.includes('Waiting')")
+	c.waitFor(waitContext(t), "!document.getElementById('preview').textContent.includes('Waiting')")
 	c.eval(nil, `(() => {
 		window.chatter = []
 		const look = new MutationObserver((all) => chatter.push(...all.map((m) => m.target.textContent)))
 		for (const e of document.querySelectorAll('[role=status], [aria-live]')) look.observe(e, { childList: true, characterData: true, subtree: true })
 	})()`)
-	wait(t, 7*time.Second) // two rounds, and a picture asked for
+	sleep(t, 7*time.Second) // two polls and a preview request
 	var chatter []string
-	c.eval(&chatter, "chatter.filter((text) => !['live', 'suspect'].includes(text))") // which a busy machine may make of a push
+	c.eval(&chatter, "chatter.filter((text) => !['live', 'suspect'].includes(text))") // a busy machine may cause these states
 	if len(chatter) > 0 {
-		t.Errorf("live regions changed while nothing did: %q", chatter)
+		t.Errorf("live regions changed without an event: %q", chatter)
 	}
 }
 
-// prefers has the browser ask for light or dark pages.
-func (c console) prefers(scheme string) {
+// setColorScheme sets the browser's preferred color scheme.
+func (c console) setColorScheme(scheme string) {
 	c.t.Helper()
 	if err := chromedp.Do(c.ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
@@ -204,8 +205,8 @@ func (c console) prefers(scheme string) {
 	}
 }
 
-// faint tells which words have less than 4.5 to 1 against what they stand on, and which lines of
-// charts less than 3 (WCAG 2.2, 1.4.3 and 1.4.11), and how light the page is.
+// faint returns which text has a contrast of less than 4.5 to 1, which chart lines less than 3 (WCAG 2.2,
+// 1.4.3 and 1.4.11), and how light the page is.
 const faint = `(() => {
 	const linear = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4
 	const parts = (color) => color.match(/[\d.]+/g).map(Number)
@@ -232,15 +233,15 @@ const faint = `(() => {
 	return { out, words, light: ground(document.body) }
 })()`
 
-// By day and by night all is to be read, and on a phone's screen nothing stands beside it and all
-// is large enough for a finger.
-func TestConsoleSeen(t *testing.T) {
+// TestConsoleContrast checks contrast in both color schemes. On a phone's screen, the page must not scroll
+// sideways and controls must be large enough to touch.
+func TestConsoleContrast(t *testing.T) {
 	t.Parallel()
-	_, c := steered(t)
+	_, c := startConsole(t)
 	look := func(what string) {
 		t.Helper()
 		for _, scheme := range []string{"light", "dark"} {
-			c.prefers(scheme)
+			c.setColorScheme(scheme)
 			var got struct {
 				Out   []string
 				Words int
@@ -248,7 +249,7 @@ func TestConsoleSeen(t *testing.T) {
 			}
 			c.eval(&got, faint)
 			if len(got.Out) > 0 || got.Words < 10 || (got.Light < 0.2) != (scheme == "dark") {
-				t.Errorf("%s, %s: %+v", what, scheme, got)
+				t.Errorf("%s, %s: got %+v", what, scheme, got)
 			}
 		}
 		if err := chromedp.Do(c.ctx, chromedp.EmulateViewport(360, 640, chromedp.EmulateMobile)); err != nil {
@@ -268,12 +269,12 @@ func TestConsoleSeen(t *testing.T) {
 	}
 	look("the list")
 	c.eval(nil, `document.querySelector('tr[data-key="live/cam"] a').click()`)
-	c.has("#state", "live")
-	c.waitFor(within(t), "document.querySelectorAll('[data-act]').length >= 12")
+	c.waitText("#state", "live")
+	c.waitFor(waitContext(t), "document.querySelectorAll('[data-act]').length >= 12")
 	look("a stream")
-	c.to("Ask for less…")
+	c.focusButton("Ask for less…")
 	c.press("\r")
-	c.waitFor(within(t), "document.getElementById('confirm').open")
+	c.waitFor(waitContext(t), "document.getElementById('confirm').open")
 	look("a question")
-	c.quiet()
+	c.checkConsole()
 }

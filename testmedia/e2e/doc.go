@@ -1,4 +1,3 @@
-// Package e2e holds the built relay against the outside: its own RTMP client and viewers,
-// which share no RTMP code with the relay, and the programs that people use. There are only
-// tests in it.
+// Package e2e tests the built relay from outside, with an RTMP client and viewers that share no RTMP code
+// with the relay, and with real programs. It contains only tests.
 package e2e

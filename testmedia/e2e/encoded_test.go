@@ -19,52 +19,52 @@ import (
 	"github.com/bluenviron/gortmplib/pkg/rawmessage"
 )
 
-// coded is one track that an encoder has made.
-type coded struct {
+// codedTrack is a track from an encoder.
+type codedTrack struct {
 	fourCC string
 	video  bool
-	config []byte // as Enhanced RTMP has it; nil: none
+	config []byte // in the form of Enhanced RTMP; nil: none
 	frames []codedFrame
-	wrap   func(body []byte) []byte // what it is sent in; nil: nothing
+	wrap   func(body []byte) []byte // wraps each body; nil: not wrapped
 }
 
-// inTrack puts the body of a picture into a multitrack one of one track.
-func inTrack(id byte) func([]byte) []byte {
+// inMultitrack wraps a video body in a multitrack body with one track.
+func inMultitrack(id byte) func([]byte) []byte {
 	return func(b []byte) []byte {
 		out := append([]byte{b[0]&0xf0 | 6, b[0] & 0x0f}, b[1:5]...)
 		return append(append(out, id), b[5:]...)
 	}
 }
 
-// modified puts a nanosecond offset before the body of a picture.
-func modified(b []byte) []byte {
+// withModifier puts a nanosecond offset modifier in front of a video body.
+func withModifier(b []byte) []byte {
 	return append([]byte{b[0]&0xf0 | 7, 2, 0, 0, 7, b[0] & 0x0f}, b[1:]...)
 }
 
 type codedFrame struct {
-	dts, cto time.Duration // whole milliseconds
+	dts, cto time.Duration // in whole milliseconds
 	key      bool
 	payload  []byte
 }
 
-// configBoxes are where a file has the configuration of a codec.
+// configBoxes are the boxes with the configuration of each codec.
 var configBoxes = map[string]string{"hvc1": "hvcC", "av01": "av1C", "vp09": "vpcC", "Opus": "dOps", "fLaC": "dfLa"}
 
-// encode has ffmpeg make a track in a file of its own; ffprobe tells where its frames are.
-func encode(t testing.TB, fourCC string, args ...string) coded {
+// encode encodes a track with ffmpeg into a file; ffprobe returns the positions of its frames.
+func encode(t testing.TB, fourCC string, args ...string) codedTrack {
 	t.Helper()
-	c := coded{fourCC: fourCC}
+	c := codedTrack{fourCC: fourCC}
 	name, skip := "track.mp4", int64(0)
-	if fourCC == "vp08" { // which ffmpeg puts into no MP4; IVF has twelve bytes before each frame
+	if fourCC == "vp08" { // ffmpeg supports no VP8 in MP4; IVF has twelve bytes before each frame
 		name, skip = "track.ivf", 12
 	}
 	file := filepath.Join(t.TempDir(), name)
-	capture(t, "ffmpeg", slices.Concat([]string{"-nostdin", "-v", "error"}, args, []string{"-movflags", "+faststart", file})...)
+	runProgram(t, "ffmpeg", slices.Concat([]string{"-nostdin", "-v", "error"}, args, []string{"-movflags", "+faststart", file})...)
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	said, err := exec.CommandContext(within(t), "ffprobe", "-v", "error", "-of", "json", "-show_packets", "-show_streams", file).Output()
+	output, err := exec.CommandContext(waitContext(t), "ffprobe", "-v", "error", "-of", "json", "-show_packets", "-show_streams", file).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,8 +80,8 @@ func encode(t testing.TB, fourCC string, args ...string) coded {
 			Flags string
 		}
 	}
-	if err := json.Unmarshal(said, &probe); err != nil || len(probe.Streams) != 1 {
-		t.Fatalf("%v\n%s", err, said)
+	if err := json.Unmarshal(output, &probe); err != nil || len(probe.Streams) != 1 {
+		t.Fatalf("%v\n%s", err, output)
 	}
 	c.video = probe.Streams[0].Kind == "video"
 	if kind := configBoxes[fourCC]; kind != "" {
@@ -95,7 +95,7 @@ func encode(t testing.TB, fourCC string, args ...string) coded {
 		at, _ := strconv.ParseInt(p.Pos, 10, 64)
 		size, _ := strconv.ParseInt(p.Size, 10, 64)
 		if at += skip; at <= 0 || size <= 0 || at+size > int64(len(b)) {
-			t.Fatalf("a frame of %d bytes at %d of %d", size, at, len(b))
+			t.Fatalf("got a frame of %d bytes at %d of %d", size, at, len(b))
 		}
 		dts := millis(cmp.Or(p.DTS, p.PTS))
 		c.frames = append(c.frames, codedFrame{dts, millis(p.PTS) - dts, p.Flags[0] == 'K', b[at : at+size]})
@@ -107,12 +107,12 @@ func encode(t testing.TB, fourCC string, args ...string) coded {
 	return c
 }
 
-// configOf makes what Enhanced RTMP calls the configuration of a file's box.
+// configOf converts the configuration box of a file to the form of Enhanced RTMP.
 func configOf(t testing.TB, kind string, file []byte) []byte {
 	t.Helper()
 	at := bytes.Index(file, []byte(kind))
 	if at < 4 {
-		t.Fatalf("the file has no %s", kind)
+		t.Fatalf("no %s in the file", kind)
 	}
 	b := file[at+4 : at-4+int(binary.BigEndian.Uint32(file[at-4:]))]
 	switch kind {
@@ -120,7 +120,7 @@ func configOf(t testing.TB, kind string, file []byte) []byte {
 		return b[4:] // without the box's version and flags
 	case "dfLa":
 		return append([]byte("fLaC"), b[4:]...)
-	case "dOps": // OpusHead has the numbers the other way round
+	case "dOps": // OpusHead has the other byte order
 		head := append([]byte("OpusHead\x01"), b[1])
 		head = binary.LittleEndian.AppendUint16(head, binary.BigEndian.Uint16(b[2:]))
 		head = binary.LittleEndian.AppendUint32(head, binary.BigEndian.Uint32(b[4:]))
@@ -130,13 +130,13 @@ func configOf(t testing.TB, kind string, file []byte) []byte {
 	return b
 }
 
-// configBody and body are the bodies of messages, as Enhanced RTMP v2 lays them out.
-func (c *coded) configBody() []byte {
-	first := byte(0x90) // a keyframe; or sound format 9: SequenceStart for both
+// configBody and body return message bodies of Enhanced RTMP v2.
+func (c *codedTrack) configBody() []byte {
+	first := byte(0x90) // a keyframe, or sound format 9; SequenceStart for both
 	return append(append([]byte{first}, c.fourCC...), c.config...)
 }
 
-func (c *coded) body(f codedFrame) []byte {
+func (c *codedTrack) body(f codedFrame) []byte {
 	if !c.video {
 		return append(append([]byte{0x91}, c.fourCC...), f.payload...)
 	}
@@ -152,20 +152,20 @@ func (c *coded) body(f codedFrame) []byte {
 	return append(b, f.payload...)
 }
 
-func (c *coded) message(at time.Duration, body []byte) *rawmessage.Message {
+func (c *codedTrack) message(at time.Duration, body []byte) *rawmessage.Message {
 	if c.wrap != nil {
 		body = c.wrap(body)
 	}
 	if c.video {
-		return &rawmessage.Message{ChunkStreamID: 6, Type: typeVideo, MessageStreamID: first, Timestamp: at, Body: body}
+		return &rawmessage.Message{ChunkStreamID: 6, Type: typeVideo, MessageStreamID: streamID, Timestamp: at, Body: body}
 	}
-	return &rawmessage.Message{ChunkStreamID: 4, Type: typeAudio, MessageStreamID: first, Timestamp: at, Body: body}
+	return &rawmessage.Message{ChunkStreamID: 4, Type: typeAudio, MessageStreamID: streamID, Timestamp: at, Body: body}
 }
 
-// sendCoded pushes tracks, each frame at its time, until stop is closed or they are over.
-func sendCoded(c *client, stop <-chan struct{}, tracks ...coded) error {
+// sendCoded pushes tracks in real time until stop is closed or they end.
+func sendCoded(c *client, stop <-chan struct{}, tracks ...codedTrack) error {
 	type due struct {
-		track *coded
+		track *codedTrack
 		frame codedFrame
 	}
 	var all []due

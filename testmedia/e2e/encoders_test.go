@@ -17,8 +17,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// unitsApart has each NAL unit of a track's frames sent in a message of its own.
-func unitsApart(c coded) coded {
+// splitUnits puts each NAL unit of a track's frames into its own message.
+func splitUnits(c codedTrack) codedTrack {
 	apart := c
 	apart.frames = nil
 	for _, f := range c.frames {
@@ -31,23 +31,23 @@ func unitsApart(c coded) coded {
 	return apart
 }
 
-// A publisher that sends one slice a message: viewers of all protocols are sent the encoder's
-// pictures, whole, also those who join later, and the API counts pictures.
-func TestOneSliceAMessage(t *testing.T) {
+// TestOneSlicePerMessage publishes one slice per message. Viewers of all protocols, also late ones, must
+// receive the encoder's whole frames, and the API must count frames.
+func TestOneSlicePerMessage(t *testing.T) {
 	t.Parallel()
-	need(t, "ffmpeg", "ffprobe")
-	r := start(t, "--defaults.play_wait", "10s")
-	v := encode(t, "hvc1", ofPicture("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=2:b-adapt=0:slices=4", "-tag:v", "hvc1")...)
+	requirePrograms(t, "ffmpeg", "ffprobe")
+	r := startRelay(t, "--defaults.play_wait", "10s")
+	v := encode(t, "hvc1", videoArgs("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=2:b-adapt=0:slices=4", "-tag:v", "hvc1")...)
 	const stream = "live/slices"
-	pushCoded(t, r, stream, unitsApart(v))
+	pushCoded(t, r, stream, splitUnits(v))
 	var watchers sync.WaitGroup
 	watchAll := func(frames int) {
-		for name, watch := range viewersOf(t, r, stream) {
-			if name == "HLS" { // has a silent track beside video alone
-				watch = watch.videoAlone()
+		for name, watch := range readersOf(t, r, stream) {
+			if name == "HLS" { // has a silent track beside video only
+				watch = watch.videoOnly()
 			}
 			watchers.Go(func() {
-				if err := same(watch, map[bool]coded{true: v}, frames); err != nil {
+				if err := compareFrames(watch, map[bool]codedTrack{true: v}, frames); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
 			})
@@ -63,27 +63,27 @@ func TestOneSliceAMessage(t *testing.T) {
 			Repairs   []struct{ Track, Reason, Problem, Hint string }
 		}
 	}
-	r.shows(stream, &shown)
+	r.getStream(stream, &shown)
 	if rate := shown.Publisher.FrameRate; rate > 40 {
-		t.Errorf("the API shows %v frames a second", rate)
+		t.Errorf("API: got %v frames per second", rate)
 	}
 	if all := shown.Publisher.Repairs; len(all) != 1 || all[0].Reason != "split_frame" || all[0].Hint == "" {
-		t.Errorf("the API shows the repairs %+v", all)
+		t.Errorf("API: got repairs %+v", all)
 	}
 	if r.metric(`holdfast_media_repairs_total{reason="split_frame",track="video"}`) == 0 {
-		t.Error("no repair was counted")
+		t.Error("got no repair counted")
 	}
 }
 
-// A publisher that changes the size of its frames with new parameter sets in the media alone: the
-// API, the HLS playlist and a viewer that joins then have the new size.
+// TestSizeChangesInBand changes the frame size with new parameter sets in the media only. The API, the HLS
+// playlist and a viewer that joins then must have the new size.
 func TestSizeChangesInBand(t *testing.T) {
 	t.Parallel()
-	need(t, "ffmpeg", "ffprobe")
-	r := start(t, "--defaults.play_wait", "10s")
+	requirePrograms(t, "ffmpeg", "ffprobe")
+	r := startRelay(t, "--defaults.play_wait", "10s")
 	x265 := []string{"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=0", "-tag:v", "hvc1"}
-	small := encode(t, "hvc1", ofPicture(append(x265, "-t", "2")...)...)
-	large := encode(t, "hvc1", ofPicture(append(x265, "-t", "6", "-vf", "scale=640:360")...)...)
+	small := encode(t, "hvc1", videoArgs(append(x265, "-t", "2")...)...)
+	large := encode(t, "hvc1", videoArgs(append(x265, "-t", "6", "-vf", "scale=640:360")...)...)
 	sets, err := codec.HEVCParameterSets(large.config)
 	if err != nil {
 		t.Fatal(err)
@@ -106,30 +106,30 @@ func TestSizeChangesInBand(t *testing.T) {
 		return shown.Tracks[0].Width
 	}
 	for _, want := range []int{320, 640} {
-		for deadline := time.Now().Add(patience); width() != want; wait(t, 50*time.Millisecond) {
+		for deadline := time.Now().Add(waitLimit); width() != want; sleep(t, 50*time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatalf("the API shows a width of %d, want %d", width(), want)
+				t.Fatalf("API: got width %d, want %d", width(), want)
 			}
 		}
 	}
-	for deadline := time.Now().Add(patience); !strings.Contains(fetch(t, r.url("http", "/"+stream+"/index.m3u8")), "RESOLUTION=640x360"); wait(t, 100*time.Millisecond) {
+	for deadline := time.Now().Add(waitLimit); !strings.Contains(fetch(t, r.url("http", "/"+stream+"/index.m3u8")), "RESOLUTION=640x360"); sleep(t, 100*time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("HLS has\n%s", fetch(t, r.url("http", "/"+stream+"/index.m3u8")))
+			t.Fatalf("HLS: got\n%s", fetch(t, r.url("http", "/"+stream+"/index.m3u8")))
 		}
 	}
-	c, err := playCoded(t, r, stream, allCodecs)
+	c, err := dialPlayer(t, r, stream, allCodecs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := same(bodies(c.read), map[bool]coded{true: both}, 5); err != nil {
+	if err := compareFrames(readBodies(c.read), map[bool]codedTrack{true: both}, 5); err != nil {
 		t.Error(err)
 	}
 }
 
-// hashes returns those of the pictures that ffmpeg decodes.
-func hashes(t *testing.T, args ...string) (all []string) {
+// frameHashes returns the hashes of the frames that ffmpeg decodes.
+func frameHashes(t *testing.T, args ...string) (all []string) {
 	t.Helper()
-	out := capture(t, "ffmpeg", slices.Concat([]string{"-nostdin", "-v", "error"}, args, []string{"-map", "0:v", "-f", "framemd5", "-"})...)
+	out := runProgram(t, "ffmpeg", slices.Concat([]string{"-nostdin", "-v", "error"}, args, []string{"-map", "0:v", "-f", "framemd5", "-"})...)
 	for l := range strings.Lines(out) {
 		if at := strings.LastIndex(l, ","); at > 0 && !strings.HasPrefix(l, "#") {
 			all = append(all, strings.TrimSpace(l[at+1:]))
@@ -138,20 +138,21 @@ func hashes(t *testing.T, args ...string) (all []string) {
 	return all
 }
 
-// A push with intra refresh, whose only IDR picture has left the buffer: programs join it at a
-// recovery point and show nothing that the encoder did not make; other players are told why not.
+// TestIntraRefresh pushes a stream with intra refresh whose only IDR frame is no longer in the buffer.
+// Programs join at a recovery point and show only frames that the encoder made. Other players get an
+// error.
 func TestIntraRefresh(t *testing.T) {
 	t.Parallel()
-	need(t, "ffmpeg")
-	r := start(t, "--defaults.buffer.duration", "3s")
+	requirePrograms(t, "ffmpeg")
+	r := startRelay(t, "--defaults.buffer.duration", "3s")
 	file := filepath.Join(t.TempDir(), "refresh.flv")
-	capture(t, "ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=rate=25:size=320x240:duration=30",
+	runProgram(t, "ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=rate=25:size=320x240:duration=30",
 		"-c:v", "libx264", "-preset", "veryfast", "-x264-params", "intra-refresh=1:keyint=25:bframes=0", file)
-	made := hashes(t, "-i", file)
+	made := frameHashes(t, "-i", file)
 	const stream = "live/refresh"
-	ffmpeg(t, "-re", "-i", file, "-c", "copy", "-f", "flv", r.url("rtmp", "/"+stream))
-	r.live(stream)
-	for deadline := time.Now().Add(patience); ; wait(t, 100*time.Millisecond) {
+	startFFmpeg(t, "-re", "-i", file, "-c", "copy", "-f", "flv", r.url("rtmp", "/"+stream))
+	r.waitLive(stream)
+	for deadline := time.Now().Add(waitLimit); ; sleep(t, 100*time.Millisecond) {
 		res, err := http.Get(r.url("http", "/"+stream+"/index.m3u8"))
 		if err != nil {
 			t.Fatal(err)
@@ -162,20 +163,20 @@ func TestIntraRefresh(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("HLS answers %s %s %v", res.Status, body, err)
+			t.Fatalf("HLS: got %s %s %v", res.Status, body, err)
 		}
 	}
-	r.expect(0, "that viewers are refused", func(l logLine) bool { return l.is("viewers refused: no keyframe") })
+	r.waitLog(0, "that viewers are refused", func(l logLine) bool { return l.is("viewers refused: no keyframe") })
 	for _, url := range []string{r.url("rtmp", "/"+stream), r.url("http", "/"+stream+".flv")} {
-		shown := hashes(t, "-i", url, "-t", "3")
-		for i, picture := range shown {
-			if !slices.Contains(made, picture) {
-				t.Errorf("%s: picture %d of %d is none that was made", url, i, len(shown))
+		shown := frameHashes(t, "-i", url, "-t", "3")
+		for i, frame := range shown {
+			if !slices.Contains(made, frame) {
+				t.Errorf("%s: got frame %d of %d, which was not sent", url, i, len(shown))
 				break
 			}
 		}
 		if len(shown) < 40 {
-			t.Errorf("%s: %d pictures in 3 s", url, len(shown))
+			t.Errorf("%s: got %d frames in 3 s", url, len(shown))
 		}
 	}
 }

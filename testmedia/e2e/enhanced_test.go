@@ -18,22 +18,22 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// ofPicture and ofTone have ffmpeg make six seconds.
-func ofPicture(args ...string) []string {
+// videoArgs and toneArgs return ffmpeg arguments for six seconds of video and audio.
+func videoArgs(args ...string) []string {
 	return append([]string{"-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=6", "-pix_fmt", "yuv420p", "-g", "25"}, args...)
 }
 
-func ofTone(args ...string) []string {
+func toneArgs(args ...string) []string {
 	return append([]string{"-f", "lavfi", "-i", "sine=440:sample_rate=48000:duration=6", "-ac", "2"}, args...)
 }
 
-// allCodecs is what a player says that takes everything.
+// allCodecs announces support for all codecs.
 var allCodecs = amf0.ObjectEntry{Key: "fourCcList", Value: amf0.StrictArray{"*"}}
 
-// pushCoded publishes tracks until they are over or the test is.
-func pushCoded(t testing.TB, r *relay, stream string, tracks ...coded) *client {
+// pushCoded publishes tracks until they end or the test ends.
+func pushCoded(t testing.TB, r *relay, stream string, tracks ...codedTrack) *client {
 	t.Helper()
-	c, err := openOn(t, r.addrs["rtmp"], "publish", stream, nil)
+	c, err := openClient(t, r.addrs["rtmp"], "publish", stream, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,10 +53,10 @@ func pushCoded(t testing.TB, r *relay, stream string, tracks ...coded) *client {
 	return c
 }
 
-// Every codec of Enhanced RTMP comes out as it went in, from real encoders.
+// TestEnhancedCodecs checks that every codec of Enhanced RTMP is forwarded unchanged from real encoders.
 func TestEnhancedCodecs(t *testing.T) {
 	t.Parallel()
-	need(t, "ffmpeg", "ffprobe")
+	requirePrograms(t, "ffmpeg", "ffprobe")
 	video := map[string][]string{
 		"hvc1": {"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=2:b-adapt=0", "-tag:v", "hvc1"},
 		"av01": {"-c:v", "libaom-av1", "-cpu-used", "8", "-usage", "realtime", "-b:v", "300k"},
@@ -67,16 +67,16 @@ func TestEnhancedCodecs(t *testing.T) {
 		"Opus": {"-c:a", "libopus"}, "fLaC": {"-c:a", "flac", "-strict", "-2"},
 		"ac-3": {"-c:a", "ac3"}, "ec-3": {"-c:a", "eac3"},
 	}
-	r := start(t, "--defaults.play_wait", "10s")
+	r := startRelay(t, "--defaults.play_wait", "10s")
 	for _, tt := range []struct{ video, audio string }{{"hvc1", "Opus"}, {"av01", "ac-3"}, {"vp09", "Opus"}, {"vp08", "fLaC"}, {"hvc1", "ec-3"}} {
 		t.Run(tt.video+" "+tt.audio, func(t *testing.T) {
 			t.Parallel()
-			v, a := encode(t, tt.video, ofPicture(video[tt.video]...)...), encode(t, tt.audio, ofTone(audio[tt.audio]...)...)
+			v, a := encode(t, tt.video, videoArgs(video[tt.video]...)...), encode(t, tt.audio, toneArgs(audio[tt.audio]...)...)
 			stream := "live/" + tt.video + strings.ReplaceAll(tt.audio, "-", "")
 			pushCoded(t, r, stream, v, a)
 			var watchers sync.WaitGroup
-			for name, watch := range viewersOf(t, r, stream) {
-				tracks := map[bool]coded{true: v, false: a}
+			for name, watch := range readersOf(t, r, stream) {
+				tracks := map[bool]codedTrack{true: v, false: a}
 				if name == "HLS" {
 					if tt.video == "vp08" {
 						continue
@@ -86,7 +86,7 @@ func TestEnhancedCodecs(t *testing.T) {
 					}
 				}
 				watchers.Go(func() {
-					if err := same(watch, tracks, 60); err != nil {
+					if err := compareFrames(watch, tracks, 60); err != nil {
 						t.Errorf("%s: %v", name, err)
 					}
 				})
@@ -96,22 +96,22 @@ func TestEnhancedCodecs(t *testing.T) {
 	}
 }
 
-// Behind modifiers and in multitrack bodies pictures are found; a further track is a stream of its
-// own, with the same sound.
+// TestEnhancedTracks checks video with modifiers and in multitrack bodies. An additional track becomes
+// another stream with the same audio.
 func TestEnhancedTracks(t *testing.T) {
 	t.Parallel()
-	need(t, "ffmpeg", "ffprobe")
-	r := start(t, "--defaults.play_wait", "10s")
-	large := encode(t, "hvc1", ofPicture("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-tag:v", "hvc1")...)
-	small := encode(t, "hvc1", ofPicture("-vf", "scale=160:90", "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-tag:v", "hvc1")...)
-	sound := encode(t, "Opus", ofTone("-c:a", "libopus")...)
-	large.wrap, small.wrap = modified, inTrack(1)
-	push := pushCoded(t, r, "live/cam", large, small, sound)
+	requirePrograms(t, "ffmpeg", "ffprobe")
+	r := startRelay(t, "--defaults.play_wait", "10s")
+	large := encode(t, "hvc1", videoArgs("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-tag:v", "hvc1")...)
+	small := encode(t, "hvc1", videoArgs("-vf", "scale=160:90", "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-tag:v", "hvc1")...)
+	audio := encode(t, "Opus", toneArgs("-c:a", "libopus")...)
+	large.wrap, small.wrap = withModifier, inMultitrack(1)
+	push := pushCoded(t, r, "live/cam", large, small, audio)
 	var watchers sync.WaitGroup
-	for stream, picture := range map[string]coded{"live/cam": large, "live/cam~1": small} {
-		for name, watch := range viewersOf(t, r, stream) {
+	for stream, frame := range map[string]codedTrack{"live/cam": large, "live/cam~1": small} {
+		for name, watch := range readersOf(t, r, stream) {
 			watchers.Go(func() {
-				if err := same(watch, map[bool]coded{true: picture, false: sound}, 50); err != nil {
+				if err := compareFrames(watch, map[bool]codedTrack{true: frame, false: audio}, 50); err != nil {
 					t.Errorf("%s of %s: %v", name, stream, err)
 				}
 			})
@@ -121,21 +121,21 @@ func TestEnhancedTracks(t *testing.T) {
 	if err := push.command(0, "deleteStream", 5, nil, float64(1)); err != nil {
 		t.Fatal(err)
 	}
-	r.expect(0, "the track's push ends", func(l logLine) bool {
+	r.waitLog(0, "the track's push ends", func(l logLine) bool {
 		return l.is("push ended") && l.str("stream") == "live/cam~1" && l.str("cause") == "unpublish"
 	})
 }
 
-// What cannot be carried to a viewer is said in the terms of its protocol, and so is a change of
-// codec.
+// TestEnhancedRefusals checks that viewers that do not support a codec get an error of their protocol,
+// also after a codec change.
 func TestEnhancedRefusals(t *testing.T) {
 	t.Parallel()
-	need(t, "ffmpeg", "ffprobe")
-	r := start(t, "--defaults.play_wait", "10s")
-	hevc := encode(t, "hvc1", ofPicture("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=0", "-tag:v", "hvc1")...)
-	vp8 := encode(t, "vp08", ofPicture("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8")...)
+	requirePrograms(t, "ffmpeg", "ffprobe")
+	r := startRelay(t, "--defaults.play_wait", "10s")
+	hevc := encode(t, "hvc1", videoArgs("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=0", "-tag:v", "hvc1")...)
+	vp8 := encode(t, "vp08", videoArgs("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8")...)
 	push := pushCoded(t, r, "live/cam", hevc)
-	said := func(c *client) string {
+	output := func(c *client) string {
 		for {
 			m, err := c.read()
 			if err != nil {
@@ -146,7 +146,7 @@ func TestEnhancedRefusals(t *testing.T) {
 			}
 			var status *statusError
 			answer, err := amf0.Unmarshal(m.Body)
-			if err == nil && errors.As(refused(answer), &status) {
+			if err == nil && errors.As(answerError(answer), &status) {
 				return status.Error()
 			}
 			if bytes.Contains(m.Body, []byte("NetStream.Play.UnpublishNotify")) {
@@ -155,37 +155,37 @@ func TestEnhancedRefusals(t *testing.T) {
 		}
 	}
 	for name, list := range map[string]amf0.StrictArray{"AVC alone": {"avc1"}, "AV1": {"av01", "Opus"}} {
-		c, err := playCoded(t, r, "live/cam", amf0.ObjectEntry{Key: "fourCcList", Value: list})
+		c, err := dialPlayer(t, r, "live/cam", amf0.ObjectEntry{Key: "fourCcList", Value: list})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if why := said(c); !strings.Contains(why, "NetStream.Play.Failed") || !strings.Contains(why, "HEVC") {
-			t.Errorf("%s: %s", name, why)
+		if reason := output(c); !strings.Contains(reason, "NetStream.Play.Failed") || !strings.Contains(reason, "HEVC") {
+			t.Errorf("%s: got %s", name, reason)
 		}
 	}
-	player, err := playCoded(t, r, "live/cam", allCodecs)
+	player, err := dialPlayer(t, r, "live/cam", allCodecs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := same(bodies(player.read), map[bool]coded{true: hevc}, 5); err != nil {
+	if err := compareFrames(readBodies(player.read), map[bool]codedTrack{true: hevc}, 5); err != nil {
 		t.Fatal(err)
 	}
 	if err := push.command(0, "deleteStream", 5, nil, float64(1)); err != nil {
 		t.Fatal(err)
 	}
 	pushCoded(t, r, "live/cam", vp8)
-	if why := said(player); !strings.Contains(why, "HEVC") || !strings.Contains(why, "VP8") {
-		t.Errorf("a change of codec: %q", why)
+	if reason := output(player); !strings.Contains(reason, "HEVC") || !strings.Contains(reason, "VP8") {
+		t.Errorf("codec change: got %q", reason)
 	}
 	if status, _, body := request(t, http.MethodGet, r.url("http", "/live/cam/video.m3u8"), ""); status != http.StatusNotAcceptable && status != http.StatusNotFound {
-		t.Errorf("HLS: %d %s", status, body)
+		t.Errorf("HLS: got %d %s", status, body)
 	}
 	if status, _, body := request(t, http.MethodGet, r.url("http", "/live/cam/index.m3u8"), ""); status != http.StatusNotAcceptable || !strings.Contains(body, "VP8") {
-		t.Errorf("HLS: %d %s", status, body)
+		t.Errorf("HLS: got %d %s", status, body)
 	}
 }
 
-// hostileBodies are what an Enhanced push can be broken with; none is media, and none ends it.
+// hostileBodies returns malformed bodies of Enhanced RTMP. None is media, and none may end the push.
 func hostileBodies() map[string][]byte {
 	loop := []byte{0x97}
 	for range 10_000 {
@@ -204,21 +204,22 @@ func hostileBodies() map[string][]byte {
 	}
 }
 
-// Broken bodies are counted and left out; an unknown codec is refused. Nobody else notices.
+// TestEnhancedHostile checks that malformed bodies are counted and dropped and that an unknown codec is
+// refused. Other streams are not affected.
 func TestEnhancedHostile(t *testing.T) {
 	t.Parallel()
-	need(t, "ffmpeg", "ffprobe")
-	r := start(t, "--defaults.play_wait", "10s")
+	requirePrograms(t, "ffmpeg", "ffprobe")
+	r := startRelay(t, "--defaults.play_wait", "10s")
 	other := publish(t, r, "live/other", gen.Options{Source: 1})
 	bystander := watchFLV(t, r, "live/other")
-	hevc := encode(t, "hvc1", ofPicture("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-tag:v", "hvc1")...)
+	hevc := encode(t, "hvc1", videoArgs("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-tag:v", "hvc1")...)
 	c := pushCoded(t, r, "live/cam", hevc)
-	player, err := playCoded(t, r, "live/cam", allCodecs)
+	player, err := dialPlayer(t, r, "live/cam", allCodecs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	watch := bodies(player.read)
-	if err := same(watch, map[bool]coded{true: hevc}, 10); err != nil {
+	watch := readBodies(player.read)
+	if err := compareFrames(watch, map[bool]codedTrack{true: hevc}, 10); err != nil {
 		t.Fatal(err)
 	}
 	for name, body := range hostileBodies() {
@@ -226,42 +227,42 @@ func TestEnhancedHostile(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := same(watch, map[bool]coded{true: hevc}, 50); err != nil {
-		t.Errorf("after what is no media: %v", err)
+	if err := compareFrames(watch, map[bool]codedTrack{true: hevc}, 50); err != nil {
+		t.Errorf("after malformed bodies: %v", err)
 	}
 	if err := c.command(0, "deleteStream", 5, nil, float64(1)); err != nil {
 		t.Fatal(err)
 	}
-	r.expect(0, "what was left out", func(l logLine) bool {
+	r.waitLog(0, "what was left out", func(l logLine) bool {
 		return l.is("publisher's media repaired") && l.fields["reason"] == "unreadable"
 	})
 	if n := r.metric(`holdfast_media_repairs_total{reason="unreadable",track="video"}`); int(n) != len(hostileBodies()) {
-		t.Errorf("%v messages were left out, want %d", n, len(hostileBodies()))
+		t.Errorf("got %v messages dropped, want %d", n, len(hostileBodies()))
 	}
 	for fourCC, body := range map[string][]byte{"vvc1": []byte("\x91vvc1\x01\x02"), "spex": []byte("\x91spex\x01")} {
-		c, err := openOn(t, r.addrs["rtmp"], "publish", "live/"+fourCC, nil)
+		c, err := openClient(t, r.addrs["rtmp"], "publish", "live/"+fourCC, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.write((&coded{video: fourCC == "vvc1"}).message(0, body)); err != nil {
+		if err := c.write((&codedTrack{video: fourCC == "vvc1"}).message(0, body)); err != nil {
 			t.Fatal(err)
 		}
-		why, err := "", error(nil)
+		reason, err := "", error(nil)
 		for err == nil {
 			var m *rawmessage.Message
 			if m, err = c.read(); err == nil && m.Type == typeCommand {
-				why = string(m.Body)
+				reason = string(m.Body)
 			}
 		}
-		if !strings.Contains(why, "NetStream.Publish.BadName") || !strings.Contains(why, fourCC) || !strings.Contains(why, "HEVC") || !errors.Is(err, io.EOF) {
-			t.Errorf("%s: %q, %v", fourCC, why, err)
+		if !strings.Contains(reason, "NetStream.Publish.BadName") || !strings.Contains(reason, fourCC) || !strings.Contains(reason, "HEVC") || !errors.Is(err, io.EOF) {
+			t.Errorf("%s: got %q, %v", fourCC, reason, err)
 		}
 	}
 	if n := r.metric(`holdfast_publish_sessions_total{outcome="refused_codec",protocol="rtmp"}`); n != 2 {
-		t.Errorf("%v refused", n)
+		t.Errorf("got %v refused pushes", n)
 	}
-	other.halt()
-	all := watched{t: t, relay: r, pushes: []*publisher{other}, viewers: []*viewer{bystander}}
-	all.settled(other)
-	all.whole(nil)
+	other.pause()
+	all := streamCheck{t: t, relay: r, pushes: []*publisher{other}, viewers: []*viewer{bystander}}
+	all.waitSettled(other)
+	all.checkComplete(nil)
 }

@@ -20,11 +20,11 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 )
 
-// watching yields what a viewer is sent, frame by frame; the config is what came before.
-type watching func() (video bool, f codedFrame, err error)
+// frameReader returns the next frame that a viewer receives. Configuration is not returned.
+type frameReader func() (video bool, f codedFrame, err error)
 
-// videoAlone leaves audio out.
-func (w watching) videoAlone() watching {
+// videoOnly skips audio.
+func (w frameReader) videoOnly() frameReader {
 	return func() (bool, codedFrame, error) {
 		for {
 			if video, f, err := w(); video || err != nil {
@@ -34,8 +34,9 @@ func (w watching) videoAlone() watching {
 	}
 }
 
-// bodies reads messages by the layout, and those of codecs that gortmplib knows by it too.
-func bodies(next func() (*rawmessage.Message, error)) watching {
+// readBodies parses messages by their layout. It also parses those of codecs that gortmplib supports with
+// gortmplib.
+func readBodies(next func() (*rawmessage.Message, error)) frameReader {
 	return func() (bool, codedFrame, error) {
 		for {
 			m, err := next()
@@ -46,10 +47,10 @@ func bodies(next func() (*rawmessage.Message, error)) watching {
 			if m.Type != typeVideo && m.Type != typeAudio || len(b) < 5 || b[0]&0x80 == 0 {
 				continue
 			}
-			// gortmplib wants the version of a file's box before VP9's record.
+			// gortmplib requires the version of the file's box in front of VP9's configuration.
 			known := string(b[1:5])
 			if known != "fLaC" && known != "ec-3" && known != "vp08" && (known != "vp09" || b[0]&0x0f != 0) {
-				if err := understood(m); err != nil {
+				if err := checkReadable(m); err != nil {
 					return false, codedFrame{}, fmt.Errorf("%x: %w", b[:5], err)
 				}
 			}
@@ -66,8 +67,8 @@ func bodies(next func() (*rawmessage.Message, error)) watching {
 	}
 }
 
-// understood reports whether another implementation reads a message.
-func understood(m *rawmessage.Message) error {
+// checkReadable checks that another implementation can parse a message.
+func checkReadable(m *rawmessage.Message) error {
 	var b bytes.Buffer
 	if err := rawmessage.NewWriter(&b, bytecounter.NewWriter(&b), false).Write(m); err != nil {
 		return err
@@ -81,10 +82,10 @@ func understood(m *rawmessage.Message) error {
 		*message.AudioExSequenceStart, *message.AudioExCodedFrames:
 		return nil
 	}
-	return fmt.Errorf("it is read as %T", got)
+	return fmt.Errorf("got %T, want a message of Enhanced RTMP", got)
 }
 
-func playCoded(t testing.TB, r *relay, stream string, more ...amf0.ObjectEntry) (*client, error) {
+func dialPlayer(t testing.TB, r *relay, stream string, more ...amf0.ObjectEntry) (*client, error) {
 	t.Helper()
 	app, name, _ := strings.Cut(stream, "/")
 	c, err := dialClient(t, r.addrs["rtmp"], app, nil, more...)
@@ -94,10 +95,10 @@ func playCoded(t testing.TB, r *relay, stream string, more ...amf0.ObjectEntry) 
 	return c, err
 }
 
-// viewersOf are one of each protocol.
-func viewersOf(t testing.TB, r *relay, stream string) map[string]watching {
+// readersOf returns one frameReader for each protocol.
+func readersOf(t testing.TB, r *relay, stream string) map[string]frameReader {
 	t.Helper()
-	c, err := playCoded(t, r, stream, allCodecs)
+	c, err := dialPlayer(t, r, stream, allCodecs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,9 +109,9 @@ func viewersOf(t testing.TB, r *relay, stream string) map[string]watching {
 	t.Cleanup(func() { _ = resp.Body.Close() })
 	tags := flv.NewReader(resp.Body, 0)
 	h := newHLSClient(t, r, stream)
-	return map[string]watching{
-		"RTMP": bodies(c.read),
-		"HTTP-FLV": bodies(func() (*rawmessage.Message, error) {
+	return map[string]frameReader{
+		"RTMP": readBodies(c.read),
+		"HTTP-FLV": readBodies(func() (*rawmessage.Message, error) {
 			tag, err := tags.Next()
 			return &rawmessage.Message{Type: tag.Type, ChunkStreamID: 6, Timestamp: time.Duration(tag.Timestamp) * time.Millisecond, Body: tag.Body}, err
 		}),
@@ -128,9 +129,9 @@ func viewersOf(t testing.TB, r *relay, stream string) map[string]watching {
 	}
 }
 
-// same reads until it has seen enough, and holds each frame against what the encoder made: the
-// bytes, the offsets, the spacing and where a keyframe is.
-func same(watch watching, tracks map[bool]coded, enough int) error {
+// compareFrames reads enough frames of each track and compares them with the encoder's: content,
+// composition offset, spacing and keyframes.
+func compareFrames(watch frameReader, tracks map[bool]codedTrack, enough int) error {
 	type place struct{ at, seen int }
 	where := map[bool]*place{}
 	var shift time.Duration
@@ -150,26 +151,26 @@ func same(watch watching, tracks map[bool]coded, enough int) error {
 		}
 		c, ok := tracks[video]
 		if !ok {
-			return fmt.Errorf("a frame of a track that nobody pushes, video %v", video)
+			return fmt.Errorf("got a frame of a track that was not pushed, video %v", video)
 		}
 		p := where[video]
 		if p == nil {
 			p = &place{at: slices.IndexFunc(c.frames, func(o codedFrame) bool { return bytes.Equal(o.payload, f.payload) })}
 			if p.at < 0 {
-				return fmt.Errorf("%s: the first frame, %d bytes, is none that was made", c.fourCC, len(f.payload))
+				return fmt.Errorf("%s: the first frame of %d bytes was not pushed", c.fourCC, len(f.payload))
 			}
 			where[video] = p
 		}
 		if p.at >= len(c.frames) {
-			return fmt.Errorf("%s: more frames than were made", c.fourCC)
+			return fmt.Errorf("%s: got more frames than were pushed", c.fourCC)
 		}
 		want := c.frames[p.at]
 		if !shifted {
 			shift, shifted = f.dts-want.dts, true
 		}
-		const grid = 22 * time.Millisecond // how far HLS moves sound to where it must follow sound
+		const grid = 22 * time.Millisecond // how far HLS shifts audio to follow other audio
 		if off := f.dts - want.dts - shift; !bytes.Equal(f.payload, want.payload) || video && (f.cto != want.cto || f.key != want.key) || off.Abs() > grid {
-			return fmt.Errorf("%s: frame %d is %d bytes, offset %v, key %v, %v off, and not %d, %v, %v", c.fourCC, p.at,
+			return fmt.Errorf("%s: frame %d: got %d bytes, offset %v, key %v, %v off, want %d bytes, offset %v, key %v", c.fourCC, p.at,
 				len(f.payload), f.cto, f.key, off, len(want.payload), want.cto, want.key)
 		}
 		p.at++

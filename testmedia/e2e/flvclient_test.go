@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 )
 
-// flvClient plays over HTTP-FLV, and comes back to where it was.
+// flvClient plays over HTTP-FLV and resumes at its exact position.
 type flvClient struct {
 	*wire
 	url         string
@@ -27,8 +27,8 @@ type flvClient struct {
 func watchFLV(t testing.TB, r *relay, stream string) *viewer {
 	t.Helper()
 	c := &flvClient{wire: newWire(t), url: r.url("http", "/"+stream+".flv")}
-	v := &viewer{t: t, name: "HTTP-FLV", exact: true, line: c.wire, cut: c.wire.cut}
-	c.resumed = v.resumed
+	v := &viewer{t: t, name: "HTTP-FLV", resumesExactly: true, wire: c.wire, cut: c.wire.cut}
+	c.resumed = v.recordResume
 	if err := c.open(); err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func watchFLV(t testing.TB, r *relay, stream string) *viewer {
 
 func (c *flvClient) open() error {
 	url := c.url
-	if c.spoiled.Load() {
+	if c.tokenInvalid.Load() {
 		c.token = "not-a-token"
 	}
 	if c.token != "" {
@@ -64,7 +64,7 @@ func (c *flvClient) open() error {
 	return nil
 }
 
-// read is the next packet.
+// read returns the next packet.
 func (c *flvClient) read() (*packetbuf.Packet, error) {
 	for {
 		tag, err := c.tags.Next()
@@ -76,11 +76,11 @@ func (c *flvClient) read() (*packetbuf.Packet, error) {
 			return p, err
 		}
 		_ = c.body.Close()
-		if c.ctx.Err() != nil || !c.wasCut() {
+		if c.ctx.Err() != nil || !c.takeCut() {
 			return nil, err
 		}
 		err = c.open()
-		for err != nil && c.ctx.Err() == nil && c.wasCut() {
+		for err != nil && c.ctx.Err() == nil && c.takeCut() {
 			err = c.open()
 		}
 		if err != nil {
@@ -89,7 +89,7 @@ func (c *flvClient) read() (*packetbuf.Packet, error) {
 	}
 }
 
-// get asks for a URL and returns the body, which the caller closes.
+// get requests a URL and returns the body, which the caller must close.
 func get(t testing.TB, ctx context.Context, url string, status int) io.ReadCloser { //nolint:revive // t comes first in tests
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -103,15 +103,15 @@ func get(t testing.TB, ctx context.Context, url string, status int) io.ReadClose
 	if resp.StatusCode != status {
 		text, _ := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		t.Fatalf("GET %s: %s instead of %d\n%s", url, resp.Status, status, text)
+		t.Fatalf("GET %s: got %s, want %d\n%s", url, resp.Status, status, text)
 	}
 	return resp.Body
 }
 
-// fetch is get for a body that ends.
+// fetch requests a URL and returns the whole body.
 func fetch(t testing.TB, url string) string {
 	t.Helper()
-	body := get(t, within(t), url, http.StatusOK)
+	body := get(t, waitContext(t), url, http.StatusOK)
 	defer body.Close()
 	text, err := io.ReadAll(body)
 	if err != nil {

@@ -12,20 +12,20 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// fragments reads init sections and fragments as a player does, without the relay's own code.
+// fragments parses init sections and fragments as a player does, without the relay's code.
 type fragments struct {
 	tracks map[int]*fmp4.InitTrack
 	ready  []*packetbuf.Packet
 }
 
-// add takes an init section or fragments, whichever it is.
+// add parses an init section or fragments.
 func (f *fragments) add(b []byte) error {
 	if len(b) > 8 && string(b[4:8]) == "ftyp" {
 		return f.init(b)
 	}
 	var parts fmp4.Parts
 	if err := parts.Unmarshal(b); err != nil {
-		return fmt.Errorf("fragment of %d bytes: %w", len(b), err)
+		return fmt.Errorf("parse fragment of %d bytes: %w", len(b), err)
 	}
 	for _, part := range parts {
 		for _, tr := range part.Tracks {
@@ -40,7 +40,7 @@ func (f *fragments) add(b []byte) error {
 func (f *fragments) init(b []byte) error {
 	var init fmp4.Init
 	if err := init.Unmarshal(bytes.NewReader(b)); err != nil {
-		return fmt.Errorf("init section: %w", err)
+		return fmt.Errorf("parse init section: %w", err)
 	}
 	f.tracks = map[int]*fmp4.InitTrack{}
 	for _, tr := range init.Tracks {
@@ -57,7 +57,7 @@ func (f *fragments) init(b []byte) error {
 func (f *fragments) samples(tr *fmp4.PartTrack) error {
 	about, ok := f.tracks[tr.ID]
 	if !ok {
-		return fmt.Errorf("track %d is in no init section", tr.ID)
+		return fmt.Errorf("track %d has no init section", tr.ID)
 	}
 	scale := time.Duration(about.TimeScale)
 	in := func(units int64) time.Duration {
@@ -81,7 +81,7 @@ func (f *fragments) samples(tr *fmp4.PartTrack) error {
 	return nil
 }
 
-// next takes the oldest packet that has been read; nil where there is none.
+// next returns the oldest packet, or nil if there is none.
 func (f *fragments) next() *packetbuf.Packet {
 	if len(f.ready) == 0 {
 		return nil

@@ -12,10 +12,10 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// Keys stand in the names and queries of the URLs of routes: one that carries, some that are
-// turned away, one that leads nowhere. Nothing that the relay shows has one of them. A far side
-// that will not have us is told apart from one that says nothing as it hangs up, which is all
-// that nginx-rtmp does, and both from one that is not there.
+// TestHiddenKeys pushes and pulls with URLs that have keys in their names and queries: one that works,
+// some that are refused, one whose server is dead. No output of the relay may contain a key. A destination
+// that rejects the push with a reason is denied; one that closes the connection without a reason, as
+// nginx-rtmp does, is rejected; and one that is down has failed.
 func TestHiddenKeys(t *testing.T) {
 	t.Parallel()
 	const stream, name, query = "live/cam", "n4me-secret", "qu3ry-secret"
@@ -26,31 +26,31 @@ func TestHiddenKeys(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 	}))
 	t.Cleanup(hook.Close)
-	far := nginxAt(t, freeAddr(t), hook.URL+"/")
-	strict := start(t, "--config", config(t, "defaults: {publish_keys: [another]}\n"))
+	server := startNginx(t, freeAddr(t), hook.URL+"/")
+	strict := startRelay(t, "--config", config(t, "defaults: {publish_keys: [another]}\n"))
 	dead := newDeadHost(t)
 	tail := "/" + name + "-{name}?auth=" + query
 	var text strings.Builder
 	for _, g := range []group{
-		{list: "push", name: "good", urls: []string{"rtmp://" + far.addr + "/live" + tail}},
+		{list: "push", name: "good", urls: []string{"rtmp://" + server.addr + "/live" + tail}},
 		{name: "denying", urls: []string{"rtmp://" + strict.addrs["rtmp"] + "/live" + tail}},
-		{name: "shut", urls: []string{"rtmp://" + far.addr + "/shut" + tail}},
-		{name: "asking", urls: []string{"rtmp://" + far.addr + "/asking" + tail}},
+		{name: "shut", urls: []string{"rtmp://" + server.addr + "/shut" + tail}},
+		{name: "asking", urls: []string{"rtmp://" + server.addr + "/asking" + tail}},
 		{name: "dead", urls: []string{"rtmp://" + dead.addr + "/live" + tail}},
 		{list: "pull", name: "pulled", match: "live/far", urls: []string{"http://" + dead.addr + "/live/{name}.flv?auth=" + query}},
 	} {
-		text.WriteString(strings.TrimPrefix(g.yaml(), ":\n")) // of a group after the first of its list
+		text.WriteString(strings.TrimPrefix(g.yaml(), ":\n")) // groups after the first of the list
 	}
-	r := start(t, "--log.level", "debug", "--config", config(t, text.String()))
-	events := r.events()
+	r := startRelay(t, "--log.level", "debug", "--config", config(t, text.String()))
+	events := r.followEvents()
 	p := publish(t, r, stream, gen.Options{Source: 1})
-	r.carries(stream, "a")
+	r.waitCarries(stream, "a")
 	for group, outcome := range map[string]string{"denying": "denied", "asking": "rejected", "dead": "failed", "pulled": "failed"} {
-		until(t, group+" is "+outcome, func() bool {
+		waitUntil(t, group+" is "+outcome, func() bool {
 			return r.metric(`holdfast_route_dials_total{group="`+group+`",outcome="`+outcome+`",route="a"}`) > 0
 		})
 	}
-	r.expect(0, "shut rejects", func(l logLine) bool {
+	r.waitLog(0, "shut rejects", func(l logLine) bool {
 		return l.is("route broke") && l.str("group") == "shut" && l.str("cause") == "rejected"
 	})
 	routes := fetch(t, r.url("admin", "/api/v1/routes"))
@@ -61,33 +61,33 @@ func TestHiddenKeys(t *testing.T) {
 	for _, g := range shown.Groups {
 		for _, s := range g.Streams {
 			route := s.Routes[0]
-			t.Logf("%s: %s, %q", g.Name, route.State, route.LastFailure)
+			t.Logf("%s: got state %s and failure %q", g.Name, route.State, route.LastFailure)
 			if route.Denied != (g.Name == "denying") || (g.Name != "good" && route.LastFailure == "") {
-				t.Errorf("%s: %+v", g.Name, route)
+				t.Errorf("%s: got %+v", g.Name, route)
 			}
 		}
 	}
 	if got := asked.all(); len(got) == 0 || got[0] != name+"-cam?"+query {
-		t.Errorf("the far side was asked for %v", got)
+		t.Errorf("the destination was asked for %v", got)
 	}
-	p.leave()
-	r.broke(0)
-	var told strings.Builder
+	p.disconnect()
+	r.waitBreak(0)
+	var messages strings.Builder
 	for _, e := range events.all() {
-		told.WriteString(e.text + "\n")
+		messages.WriteString(e.text + "\n")
 	}
 	all := map[string]string{
 		"routes": routes, "streams": fetch(t, r.url("admin", "/api/v1/streams")), "metrics": fetch(t, r.url("admin", "/metrics")),
-		"events": told.String(), "log": r.output(),
+		"events": messages.String(), "log": r.output(),
 	}
-	for where, said := range all {
+	for where, printed := range all {
 		for _, key := range []string{name, query} {
-			if strings.Contains(said, key) {
-				t.Errorf("the %s show a key: …%s", where, said[max(0, strings.Index(said, key)-200):][:220])
+			if strings.Contains(printed, key) {
+				t.Errorf("got a key in the %s: …%s…", where, printed[max(0, strings.Index(printed, key)-200):][:220])
 			}
 		}
 	}
 	if !strings.Contains(all["events"], "route_dialed") || !strings.Contains(all["log"], "route dialed") {
-		t.Error("events or log tell nothing of routes")
+		t.Error("got no routes in events or log")
 	}
 }

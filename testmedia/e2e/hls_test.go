@@ -17,24 +17,24 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// front is a proxy whose address stays while the relay behind it is another. While that is away
-// or has no stream, it says so at once, or holds what is asked until there is an answer.
-type front struct {
+// frontProxy is a proxy whose address remains while the relay behind it is replaced. While the relay is
+// down or has no stream, it answers at once or holds requests until there is an answer.
+type frontProxy struct {
 	*httptest.Server
-	target atomic.Pointer[string]
-	asked  atomic.Int64 // requests so far
-	waits  atomic.Bool  // whether it keeps trying while the relay refuses connections, as balancers do
+	target   atomic.Pointer[string]
+	requests atomic.Int64 // requests so far
+	retries  atomic.Bool  // whether it retries while the relay refuses connections, as load balancers do
 }
 
-var errAway = errors.New("the relay says to come again")
+var errAway = errors.New("the relay answered with Retry-After")
 
-func newFront(t testing.TB, hold bool) *front {
-	f := &front{}
+func newFront(t testing.TB, hold bool) *frontProxy {
+	f := &frontProxy{}
 	transport := &http.Transport{DisableKeepAlives: true}
 	proxy := &httputil.ReverseProxy{
 		Transport: transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
-			f.asked.Add(1)
+			f.requests.Add(1)
 			r.Out.URL.Scheme, r.Out.URL.Host = "http", *f.target.Load()
 		},
 		ModifyResponse: func(r *http.Response) error {
@@ -45,7 +45,7 @@ func newFront(t testing.TB, hold bool) *front {
 		},
 	}
 	proxy.ErrorHandler = func(w http.ResponseWriter, r *http.Request, _ error) {
-		if !hold && !f.waits.Load() {
+		if !hold && !f.retries.Load() {
 			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
@@ -65,107 +65,107 @@ func newFront(t testing.TB, hold bool) *front {
 	return f
 }
 
-// before has it stand before a relay.
-func (f *front) before(r *relay) {
+// setRelay sets the relay behind the proxy.
+func (f *frontProxy) setRelay(r *relay) {
 	addr := r.addrs["http"]
 	f.target.Store(&addr)
 }
 
-// Over a restart of the relay no sequence goes back for a player that polls, and it is told to
-// come again only until the stream is live.
+// TestHLSOverARestart checks that over a restart of the relay no sequence number decreases for a player
+// that polls, and that it gets Retry-After only until the stream is live.
 func TestHLSOverARestart(t *testing.T) {
 	t.Parallel()
 	const stream = "live/cam"
 	f := newFront(t, false)
-	r := start(t)
-	f.before(r)
+	r := startRelay(t)
+	f.setRelay(r)
 	p := publish(t, r, stream, gen.Options{Source: 1, GOP: 30})
-	p.atLeast(200)
+	p.waitSent(200)
 	c := newHLSClient(t, &relay{t: t, addrs: map[string]string{"http": strings.TrimPrefix(f.URL, "http://")}}, stream)
 	c.rules.AllowJumps = true
 	v := c.watch(t)
-	v.saw(gen.ID{Source: 1, Number: 60})
+	v.waitFrame(gen.ID{Source: 1, Number: 60})
 	r.stop()
-	again := start(t)
-	f.before(again)
+	again := startRelay(t)
+	f.setRelay(again)
 	publish(t, again, stream, gen.Options{Source: 2, GOP: 30, Start: time.Hour})
-	again.live(stream)
+	again.waitLive(stream)
 	live := time.Now()
-	first := v.saw(gen.ID{Source: 2})
+	first := v.waitFrame(gen.ID{Source: 2})
 	if took := first.at.Sub(live); took > slack(6*time.Second) {
-		t.Errorf("the viewer is back %v after the stream was live", took)
+		t.Errorf("the viewer resumed %v after the stream was live", took)
 	}
-	v.saw(gen.ID{Source: 2, Number: 90})
-	if n := v.missing(2); n > 0 {
-		t.Errorf("%d frames of the second push are missing", n)
+	v.waitFrame(gen.ID{Source: 2, Number: 90})
+	if n := v.missingFrames(2); n > 0 {
+		t.Errorf("got %d frames of the second push missing", n)
 	}
-	v.watching()
-	t.Logf("the viewer is back %v after the stream was live", first.at.Sub(live))
+	v.checkOpen()
+	t.Logf("the viewer resumed %v after the stream was live", first.at.Sub(live))
 }
 
-// ffmpeg copies a stream by HLS over pushes that are killed, and over a restart of the relay
-// behind a proxy that holds what it asks meanwhile; what it wrote decodes.
+// TestFFmpegByHLS copies a stream with ffmpeg over HLS while pushes are killed, and over a restart of the
+// relay behind a proxy that holds requests. The copy must decode.
 func TestFFmpegByHLS(t *testing.T) {
 	t.Parallel()
-	need(t, "ffmpeg", "ffprobe")
+	requirePrograms(t, "ffmpeg", "ffprobe")
 	const stream = "live/cam"
 	for _, restart := range []bool{false, true} {
 		t.Run(map[bool]string{false: "push", true: "relay"}[restart], func(t *testing.T) {
 			t.Parallel()
 			f := newFront(t, true)
-			r := start(t)
-			f.before(r)
-			one := pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
-			r.live(stream)
+			r := startRelay(t)
+			f.setRelay(r)
+			one := startEncoder(t, r.url("rtmp", "/"+stream), encoderSource{size: "640x360", tone: true})
+			r.waitLive(stream)
 			file := filepath.Join(t.TempDir(), "copy.ts")
-			copying := ffmpeg(t, "-i", f.URL+"/"+stream+"/index.m3u8", "-c", "copy", "-t", "22", file)
-			until(t, "ffmpeg plays", func() bool {
+			copying := startFFmpeg(t, "-i", f.URL+"/"+stream+"/index.m3u8", "-c", "copy", "-t", "22", file)
+			waitUntil(t, "ffmpeg plays", func() bool {
 				return r.metric(`holdfast_egress_bytes_total{protocol="hls"}`) > 200_000
 			})
-			wait(t, 3*time.Second)
+			sleep(t, 3*time.Second)
 			one.kill()
 			if restart {
 				r.stop()
-				r = start(t)
-				f.before(r)
+				r = startRelay(t)
+				f.setRelay(r)
 			} else {
-				r.broke(0)
-				wait(t, 3*time.Second)
+				r.waitBreak(0)
+				sleep(t, 3*time.Second)
 			}
-			pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
-			if err := copying.wait(2 * patience); err != nil {
-				t.Errorf("ffmpeg: %v", err)
+			startEncoder(t, r.url("rtmp", "/"+stream), encoderSource{size: "640x360", tone: true})
+			if err := copying.wait(2 * waitLimit); err != nil {
+				t.Errorf("run ffmpeg: %v", err)
 			}
-			for _, said := range copying.said.all() {
-				if !harmless(said, restart) {
-					t.Errorf("ffmpeg says %s", said)
+			for _, output := range copying.lines.all() {
+				if !isHarmlessWarning(output, restart) {
+					t.Errorf("ffmpeg printed %s", output)
 				}
 			}
-			out := capture(t, "ffprobe", "-v", "error", "-select_streams", "v", "-count_frames", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0", file)
-			pictures, _ := strconv.Atoi(strings.Trim(strings.Split(strings.TrimSpace(out), "\n")[0], ", "))
-			if errs := capture(t, "ffmpeg", "-v", "error", "-i", file, "-f", "null", "-"); errs != "" {
-				t.Errorf("decoding the copy: %s", errs)
+			out := runProgram(t, "ffprobe", "-v", "error", "-select_streams", "v", "-count_frames", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0", file)
+			frames, _ := strconv.Atoi(strings.Trim(strings.Split(strings.TrimSpace(out), "\n")[0], ", "))
+			if errs := runProgram(t, "ffmpeg", "-v", "error", "-i", file, "-f", "null", "-"); errs != "" {
+				t.Errorf("decode the copy: %s", errs)
 			}
-			t.Logf("%d pictures", pictures)
-			if pictures < 250 {
-				t.Errorf("%d pictures of 22 s", pictures)
+			t.Logf("got %d video frames", frames)
+			if frames < 250 {
+				t.Errorf("got %d video frames, want those of 22 s", frames)
 			}
 		})
 	}
 }
 
-// harmless tells of a warning of ffmpeg's whether it is known and means no harm: it reads the
-// init section again with each playlist. After a restart the timestamps begin anew, behind an
-// EXT-X-DISCONTINUITY, which it says and makes good.
-func harmless(said string, restart bool) bool {
+// isHarmlessWarning reports whether a warning of ffmpeg is known and harmless. ffmpeg reads the init
+// section again with each playlist. After a restart, timestamps start again after an EXT-X-DISCONTINUITY,
+// about which ffmpeg warns before it corrects them.
+func isHarmlessWarning(output string, restart bool) bool {
 	known := []string{"duplicated MOOV", "Last message repeated"}
 	if restart {
 		known = append(known, "out of order", "segments ahead, expired from playlists", "Non-monotonous DTS", "changing to", "keepalive request failed", "Timestamps are unset")
 	}
 	for _, k := range known {
-		if strings.Contains(said, k) {
+		if strings.Contains(output, k) {
 			return true
 		}
 	}
-	return said == ""
+	return output == ""
 }

@@ -14,7 +14,8 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// cacheConf is a cache that keeps what an answer allows, and asks for the same once at a time.
+// cacheConf configures a cache that stores responses as their headers allow, and sends only one of several
+// equal requests.
 const cacheConf = `daemon off; master_process off; user root; pid %[1]s/pid; error_log %[1]s/error.log info;
 events { worker_connections 512; }
 http {
@@ -37,17 +38,17 @@ http {
 }
 `
 
-// Whoever watches by HLS through a cache misses nothing, over a break as well, and the relay is
-// asked for each piece of media once, however many they are.
+// TestHLSBehindACache checks that viewers behind a cache miss nothing, also over a break, and that the
+// relay receives one request for each piece of media, however many viewers there are.
 func TestHLSBehindACache(t *testing.T) {
 	t.Parallel()
 	program, err := exec.LookPath("nginx")
 	if err != nil {
 		if program, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
-			lacks(t, "nginx is not installed")
+			skipOrFail(t, "nginx is not installed")
 		}
 	}
-	r := start(t)
+	r := startRelay(t)
 	const stream, crowd = "live/cam", 4
 	dir, addr := t.TempDir(), freeAddr(t)
 	conf := filepath.Join(dir, "nginx.conf")
@@ -55,7 +56,7 @@ func TestHLSBehindACache(t *testing.T) {
 		t.Fatal(err)
 	}
 	launch(t, program, "-c", conf, "-e", filepath.Join(dir, "error.log"))
-	until(t, "nginx serves", func() bool {
+	waitUntil(t, "nginx serves", func() bool {
 		c, err := net.Dial("tcp", addr)
 		if err == nil {
 			_ = c.Close()
@@ -63,21 +64,21 @@ func TestHLSBehindACache(t *testing.T) {
 		return err == nil
 	})
 	via := &relay{t: t, addrs: map[string]string{"http": addr}}
-	w := watched{t: t, relay: r, pushes: []*publisher{publish(t, r, stream, gen.Options{Source: 1, GOP: 30})}}
-	w.pushes[0].atLeast(200)
+	w := streamCheck{t: t, relay: r, pushes: []*publisher{publish(t, r, stream, gen.Options{Source: 1, GOP: 30})}}
+	w.pushes[0].waitSent(200)
 	for range crowd {
 		w.viewers = append(w.viewers, watchHLS(t, via, stream))
 	}
-	w.pushes[0].atLeast(500)
-	w.pushes[0].leave()
-	r.broke(0)
+	w.pushes[0].waitSent(500)
+	w.pushes[0].disconnect()
+	r.waitBreak(0)
 	next := publish(t, r, stream, gen.Options{Source: 2, GOP: 30})
 	w.pushes = append(w.pushes, next)
-	r.resumed(0)
-	next.atLeast(400)
-	next.halt()
-	w.settled(next)
-	w.whole(nil)
+	r.waitResume(0)
+	next.waitSent(400)
+	next.pause()
+	w.waitSettled(next)
+	w.checkComplete(nil)
 	log, err := os.ReadFile(filepath.Join(dir, "access.log"))
 	if err != nil {
 		t.Fatal(err)
@@ -95,11 +96,11 @@ func TestHLSBehindACache(t *testing.T) {
 	}
 	for uri, n := range asked {
 		if n > 1 {
-			t.Errorf("the relay was asked %d times for %s", n, uri)
+			t.Errorf("got %d requests at the relay for %s, want 1", n, uri)
 		}
 	}
-	t.Logf("the relay was asked for %d pieces of media, and %d times the cache had it", len(asked), hits)
+	t.Logf("got %d pieces of media requested at the relay and %d cache hits", len(asked), hits)
 	if hits < (crowd-2)*len(asked) {
-		t.Error("the cache has not served the crowd")
+		t.Error("got too few cache hits")
 	}
 }

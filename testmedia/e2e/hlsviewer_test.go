@@ -17,34 +17,34 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/m3u8"
 )
 
-// hlsClient is a low-latency player: it waits for each part, takes it at once, and holds every
-// playlist that it sees against the rules.
+// hlsClient is a low-latency player. It waits for each part, requests it at once and validates every
+// playlist.
 type hlsClient struct {
 	*wire
-	base  string // of the stream, with a slash
+	base  string // URL of the stream, with a slash
 	rules *m3u8.Validator
-	media string // the media playlist's URL
+	media string // URL of the media playlist
 	query string
 	fragments
 
-	segment uint64 // the one under way
-	parts   int    // of it that are taken
-	began   bool
-	init    string       // in force
-	jumped  func(string) // another run of the relay is played from here on
+	segment   uint64 // number of the current segment
+	parts     int    // how many of its parts have been read
+	began     bool
+	init      string       // the current init section
+	onRestart func(string) // called when another run of the relay is played
 }
 
-var errGone = errors.New("it is not there, and does not come")
+var errGone = errors.New("resource gone")
 
-// players is how many there are: each has a name of its own, by which the relay counts them.
-var players atomic.Int64
+// playerCount numbers the players. Each has its own name, by which the relay counts them.
+var playerCount atomic.Int64
 
 func newHLSClient(t testing.TB, r *relay, stream string) *hlsClient {
-	c := &hlsClient{wire: newWire(t), base: r.url("http", "/"+stream+"/"), rules: m3u8.NewValidator(), jumped: func(string) {}}
-	// At a break sound may come apart from pictures, the more so on a busy machine, and a picture
-	// that stands still is parted by its sound: two parts are short at each of six breaks.
+	c := &hlsClient{wire: newWire(t), base: r.url("http", "/"+stream+"/"), rules: m3u8.NewValidator(), onRestart: func(string) {}}
+	// At a break, audio and video may arrive apart, more so on a busy machine, and audio splits the parts
+	// of a frozen frame: up to two parts are short at each of six breaks.
 	c.rules.MaxShort = 12
-	c.agent = fmt.Sprintf("player-%d", players.Add(1))
+	c.agent = fmt.Sprintf("player-%d", playerCount.Add(1))
 	return c
 }
 
@@ -54,14 +54,14 @@ func watchHLS(t testing.TB, r *relay, stream string) *viewer {
 }
 
 func (c *hlsClient) watch(t testing.TB) *viewer {
-	v := &viewer{t: t, name: "HLS", behind: 700 * time.Millisecond, cut: c.wire.cut, grid: 22 * time.Millisecond, exact: true, line: c.wire}
-	v.breaks = func() int { return c.rules.Discontinuities() }
-	c.jumped = v.resumed
+	v := &viewer{t: t, name: "HLS", latency: 700 * time.Millisecond, cut: c.wire.cut, audioShift: 22 * time.Millisecond, resumesExactly: true, wire: c.wire}
+	v.discontinuities = func() int { return c.rules.Discontinuities() }
+	c.onRestart = v.recordResume
 	v.start(c.read, c.leave)
 	return v
 }
 
-// read is the next packet.
+// read returns the next packet.
 func (c *hlsClient) read() (*packetbuf.Packet, error) {
 	for {
 		if p := c.next(); p != nil {
@@ -78,12 +78,12 @@ func (c *hlsClient) read() (*packetbuf.Packet, error) {
 	}
 }
 
-// get is one resource; none where the relay says to come again later, once that is over.
+// get returns a resource. If the response is 404 or 503 with Retry-After, get waits and returns nil.
 func (c *hlsClient) get(url string) ([]byte, error) {
 	for {
 		resp, body, err := c.fetch(url) //nolint:bodyclose // fetch has read and closed it
 		if err != nil {
-			if c.ctx.Err() == nil && c.wasCut() {
+			if c.ctx.Err() == nil && c.takeCut() {
 				continue
 			}
 			return nil, err
@@ -106,7 +106,7 @@ func (c *hlsClient) get(url string) ([]byte, error) {
 	}
 }
 
-// index finds the media playlist: the first that the multivariant one names.
+// index finds the media playlist: the first one in the multivariant playlist.
 func (c *hlsClient) index() error {
 	body, err := c.get(c.base + "index.m3u8")
 	if err != nil || body == nil {
@@ -118,10 +118,10 @@ func (c *hlsClient) index() error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the multivariant playlist names no other:\n%s", body)
+	return fmt.Errorf("no media playlist in the multivariant playlist:\n%s", body)
 }
 
-// reload waits for the next playlist and takes what it brings.
+// reload waits for the next playlist and reads its new media.
 func (c *hlsClient) reload() error {
 	body, err := c.get(c.media + c.query)
 	if err != nil || body == nil {
@@ -137,7 +137,7 @@ func (c *hlsClient) reload() error {
 	}
 	for i, s := range append(p.Segments, p.Open) {
 		number := p.Sequence() + uint64(p.Skipped+i) //nolint:gosec // few
-		if err := c.take(number, s); err != nil {
+		if err := c.readSegment(number, s); err != nil {
 			return err
 		}
 	}
@@ -156,41 +156,41 @@ func (c *hlsClient) reload() error {
 	return nil
 }
 
-// take takes what is new of a segment, part by part where it has parts.
-func (c *hlsClient) take(number uint64, s m3u8.Segment) error {
+// readSegment reads what is new of a segment, part by part if it has parts.
+func (c *hlsClient) readSegment(number uint64, s m3u8.Segment) error {
 	if s.URI == "" && len(s.Parts) == 0 || c.began && number < c.segment {
 		return nil
 	}
 	if c.began && number > c.segment+1 {
-		c.jumped("keyframe")
+		c.onRestart("keyframe")
 	}
 	if !c.began || number > c.segment {
 		c.began, c.segment, c.parts = true, number, 0
 	}
 	if s.Init != c.init {
-		if err := c.file(s.Init); err != nil {
+		if err := c.readFile(s.Init); err != nil {
 			return err
 		}
 		c.init = s.Init
 	}
 	if len(s.Parts) == 0 {
-		if c.parts > 0 { // its parts are gone from the playlist; this player has taken some
+		if c.parts > 0 { // the playlist no longer lists the parts, and this player has read some
 			return nil
 		}
 		c.parts = 1
-		return c.file(s.URI)
+		return c.readFile(s.URI)
 	}
 	for ; c.parts < len(s.Parts); c.parts++ {
-		if err := c.file(m3u8.Attributes(s.Parts[c.parts])["URI"]); err != nil {
+		if err := c.readFile(m3u8.Attributes(s.Parts[c.parts])["URI"]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *hlsClient) file(name string) error {
+func (c *hlsClient) readFile(name string) error {
 	body, err := c.get(c.base + name)
-	if errors.Is(err, errGone) { // it has left the playlist meanwhile: a viewer that came too late
+	if errors.Is(err, errGone) { // it has been removed from the playlist in the meantime
 		return nil
 	}
 	if err != nil || body == nil {

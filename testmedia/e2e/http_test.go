@@ -16,11 +16,11 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// ask sends a request without a body and returns the answer with its body read, but that of
-// a stream, which has no end.
-func ask(t *testing.T, method, url string) (status int, header http.Header, body string) {
+// httpRequest sends a request without a body and returns the response. It does not read the body of a
+// stream, which has no end.
+func httpRequest(t *testing.T, method, url string) (status int, header http.Header, body string) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(within(t))
+	ctx, cancel := context.WithCancel(waitContext(t))
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
@@ -41,13 +41,12 @@ func ask(t *testing.T, method, url string) (status int, header http.Header, body
 	return resp.StatusCode, resp.Header, string(text)
 }
 
-// Browsers and proxies are told how to treat a stream; whoever asks for what is not there
-// is told that.
+// TestHTTP checks the headers for browsers and proxies, and the errors for unknown resources.
 func TestHTTP(t *testing.T) {
 	t.Parallel()
-	r := start(t)
+	r := startRelay(t)
 	p := publish(t, r, "live/cam", gen.Options{})
-	p.atLeast(20)
+	p.waitSent(20)
 	for _, tt := range []struct {
 		method, path string
 		status       int
@@ -68,37 +67,37 @@ func TestHTTP(t *testing.T) {
 		{http.MethodGet, "/nothing", http.StatusNotFound, map[string]string{"Content-Type": "application/json"}},
 		{http.MethodGet, "/live/b%20d.flv", http.StatusNotFound, map[string]string{"Content-Type": "application/json"}},
 	} {
-		status, header, body := ask(t, tt.method, r.url("http", tt.path))
+		status, header, body := httpRequest(t, tt.method, r.url("http", tt.path))
 		if status != tt.status {
-			t.Errorf("%s %s: status %d\n%s", tt.method, tt.path, status, body)
+			t.Errorf("%s %s: got status %d\n%s", tt.method, tt.path, status, body)
 		}
 		for key, want := range tt.header {
 			if got := header.Get(key); got != want && (want != "*" || got == "") {
-				t.Errorf("%s %s: %s is %q instead of %q", tt.method, tt.path, key, got, want)
+				t.Errorf("%s %s: got %s %q, want %q", tt.method, tt.path, key, got, want)
 			}
 		}
 		var problem struct{ Error, Hint string }
 		if tt.status >= 400 && tt.method != http.MethodHead {
 			if err := json.Unmarshal([]byte(body), &problem); err != nil || problem.Error == "" || problem.Hint == "" {
-				t.Errorf("%s %s: %v, %q", tt.method, tt.path, err, body)
+				t.Errorf("%s %s: got %v, %q", tt.method, tt.path, err, body)
 			}
 		}
 	}
 }
 
-// Probes, API and metrics answer.
+// TestAdmin checks that health checks, API and metrics answer.
 func TestAdmin(t *testing.T) {
 	t.Parallel()
-	r := start(t)
-	publish(t, r, "live/cam", gen.Options{}).atLeast(200)
-	watchRTMP(t, r, "live/cam").joins()
+	r := startRelay(t)
+	publish(t, r, "live/cam", gen.Options{}).waitSent(200)
+	watchRTMP(t, r, "live/cam").waitKeyframe()
 	for path, want := range map[string]string{"/healthz": `"ok"`, "/readyz": `"ready"`, "/": "/metrics", "/debug/pprof/": "goroutine"} {
 		if body := fetch(t, r.url("admin", path)); !strings.Contains(body, want) {
-			t.Errorf("%s: %s", path, body)
+			t.Errorf("%s: got %s", path, body)
 		}
 	}
-	if out, err := exec.CommandContext(within(t), built, "health", "--admin", r.url("admin", "")).CombinedOutput(); err != nil {
-		t.Errorf("health: %v\n%s", err, out)
+	if out, err := exec.CommandContext(waitContext(t), relayBinary, "health", "--admin", r.url("admin", "")).CombinedOutput(); err != nil {
+		t.Errorf("health: got %v\n%s", err, out)
 	}
 	var s struct {
 		Name, State string
@@ -117,7 +116,7 @@ func TestAdmin(t *testing.T) {
 	}
 	if s.Name != "live/cam" || s.State != "live" || s.Publisher.Agent != "e2e/1" || s.Viewers["rtmp"] != 1 ||
 		len(s.Tracks) != 2 || s.Tracks[0].Codec != "H.264" || s.Tracks[0].Width != 1280 || s.Tracks[0].Height != 720 {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v", s)
 	}
 	metrics := fetch(t, r.url("admin", "/metrics"))
 	for _, series := range []string{
@@ -125,33 +124,33 @@ func TestAdmin(t *testing.T) {
 		`holdfast_publish_breaks_total{cause="silence",protocol="rtmp"} 0`,
 	} {
 		if !strings.Contains(metrics, series+"\n") {
-			t.Errorf("the metrics lack %s", series)
+			t.Errorf("got no series %s", series)
 		}
 	}
-	need(t, "promtool")
-	lint := exec.CommandContext(within(t), "promtool", "check", "metrics")
+	requirePrograms(t, "promtool")
+	lint := exec.CommandContext(waitContext(t), "promtool", "check", "metrics")
 	lint.Stdin = strings.NewReader(metrics)
 	if out, err := lint.CombinedOutput(); err != nil {
 		t.Errorf("promtool: %v\n%s", err, out)
 	}
 }
 
-// event is one of the event API.
+// event is an event of the event API.
 type event struct {
 	Type, Stream, Session string
 	Fields                map[string]any
 	text                  string
 }
 
-// events follows the event API.
-func (r *relay) events() *list[event] {
+// followEvents follows the event API.
+func (r *relay) followEvents() *list[event] {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(r.t.Context())
 	body := get(r.t, ctx, r.url("admin", "/api/v1/events"), http.StatusOK)
 	events, done := newList[event](), make(chan struct{})
 	lines := bufio.NewScanner(body)
 	if !lines.Scan() {
-		r.t.Fatal("the event API says nothing")
+		r.t.Fatal("got no event")
 	}
 	go func() {
 		defer close(done)
@@ -172,44 +171,44 @@ func (r *relay) events() *list[event] {
 	return events
 }
 
-// What happens to a stream is told as it happens, each session by its name.
+// TestEvents checks that the events of a stream arrive when they happen, with the right session.
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	r := start(t)
-	events := r.events()
+	r := startRelay(t)
+	events := r.followEvents()
 	at := 0
 	expect := func(kind string) event {
 		t.Helper()
-		i, e, err := events.next(within(t), at, func(e event) bool { return e.Type == kind })
+		i, e, err := events.waitFor(waitContext(t), at, func(e event) bool { return e.Type == kind })
 		if err != nil {
-			t.Fatalf("%s: %v", kind, err)
+			t.Fatalf("wait for %s: %v", kind, err)
 		}
 		at = i + 1
 		return e
 	}
 	one := publish(t, r, "live/cam", gen.Options{Source: 1})
 	first := expect("publish")
-	one.atLeast(100)
-	one.leave()
+	one.waitSent(100)
+	one.disconnect()
 	if e := expect("break"); e.Session != first.Session || e.Stream != "live/cam" || e.Fields["cause"] != "eof" {
-		t.Errorf("%+v", e)
+		t.Errorf("got %+v", e)
 	}
 	two := publish(t, r, "live/cam", gen.Options{Source: 2})
 	second := expect("publish")
 	if second.Session == first.Session || second.Session == "" {
-		t.Errorf("%+v after %+v", second, first)
+		t.Errorf("got %+v after %+v", second, first)
 	}
 	if e := expect("resume"); e.Session != second.Session || e.Fields["cause"] != "eof" || e.Fields["outage_seconds"] == nil {
-		t.Errorf("%+v", e)
+		t.Errorf("got %+v", e)
 	}
-	two.atLeast(100)
+	two.waitSent(100)
 	two.unpublish()
 	if e := expect("break"); e.Session != second.Session || e.Fields["cause"] != "unpublish" {
-		t.Errorf("%+v", e)
+		t.Errorf("got %+v", e)
 	}
 	// hold_unpublish is five seconds.
 	began := time.Now()
 	if e := expect("end"); e.Stream != "live/cam" || time.Since(began) < 4*time.Second {
-		t.Errorf("%+v after %v", e, time.Since(began))
+		t.Errorf("got %+v after %v", e, time.Since(began))
 	}
 }

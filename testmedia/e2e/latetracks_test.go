@@ -23,13 +23,13 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia"
 )
 
-// encodedTracks returns packets that ffmpeg has encoded: video of 30 fps with a keyframe every gop
-// frames, and a tone at a sample rate.
+// encodedTracks returns packets encoded by ffmpeg: video of 30 fps with a keyframe every gop frames, and a
+// tone at a sample rate.
 func encodedTracks(t testing.TB, length time.Duration, gop, rate int) []*packetbuf.Packet {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "encoded.flv")
 	seconds := fmt.Sprint(length.Seconds())
-	capture(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30:duration="+seconds,
+	runProgram(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30:duration="+seconds,
 		"-f", "lavfi", "-i", fmt.Sprintf("sine=frequency=440:sample_rate=%d:duration=%s", rate, seconds),
 		"-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p", "-g", fmt.Sprint(gop), "-keyint_min", fmt.Sprint(gop), "-sc_threshold", "0",
 		"-c:a", "aac", "-ac", "2", file)
@@ -47,7 +47,7 @@ func encodedTracks(t testing.TB, length time.Duration, gop, rate int) []*packetb
 // replay publishes packets in real time, and ends with the test.
 func replay(t testing.TB, r *relay, stream string, packets []*packetbuf.Packet) {
 	t.Helper()
-	c, err := openOn(t, r.addrs["rtmp"], "publish", stream, nil)
+	c, err := openClient(t, r.addrs["rtmp"], "publish", stream, nil)
 	if err != nil {
 		t.Fatalf("publish: %v", err)
 	}
@@ -68,7 +68,7 @@ func replay(t testing.TB, r *relay, stream string, packets []*packetbuf.Packet) 
 			case <-done:
 				return
 			}
-			m := &rawmessage.Message{MessageStreamID: first, Timestamp: p.DTS, ChunkStreamID: 5, Type: typeData, Body: p.Payload}
+			m := &rawmessage.Message{MessageStreamID: streamID, Timestamp: p.DTS, ChunkStreamID: 5, Type: typeData, Body: p.Payload}
 			switch p.Track {
 			case packetbuf.Video:
 				m.ChunkStreamID, m.Type, m.Body = 6, typeVideo, videoBody(p)
@@ -88,8 +88,8 @@ func replay(t testing.TB, r *relay, stream string, packets []*packetbuf.Packet) 
 	})
 }
 
-// hlsJS serves a page that plays a stream by hls.js, and returns its address; empty if hls.js
-// cannot be fetched. E2E_HLSJS names a file to take instead.
+// hlsJS serves a page that plays a stream with hls.js and returns its URL, or "" if hls.js cannot be
+// fetched. E2E_HLSJS names a file to use instead.
 func hlsJS(t testing.TB, playlist string) string {
 	t.Helper()
 	path := fetchPlayer(t, "E2E_HLSJS", "hls.js", "1.7.4", "hls.min.js")
@@ -114,40 +114,40 @@ func hlsJS(t testing.TB, playlist string) string {
 	return s.URL
 }
 
-// fetchPlayer returns the script of a player, from npm or where an environment variable names it;
-// empty if it cannot be fetched, which in CI it must be.
+// fetchPlayer returns the script of a player, from npm or the file named in an environment variable. It
+// returns "" if the script cannot be fetched, which fails the test in CI.
 func fetchPlayer(t testing.TB, env, name, version, file string) string {
 	t.Helper()
 	if path := os.Getenv(env); path != "" {
 		return path
 	}
 	if _, err := exec.LookPath("npm"); err != nil {
-		withoutPlayer(t, name, "npm, by which it is fetched, is not installed")
+		skipPlayer(t, name, "npm, by which it is fetched, is not installed")
 		return ""
 	}
 	dir := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), "npm", "pack", "--silent", name+"@"+version)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
-		withoutPlayer(t, name, fmt.Sprintf("%v\n%s", err, out))
+		skipPlayer(t, name, fmt.Sprintf("%v\n%s", err, out))
 		return ""
 	}
-	capture(t, "tar", "-xzf", filepath.Join(dir, name+"-"+version+".tgz"), "-C", dir)
+	runProgram(t, "tar", "-xzf", filepath.Join(dir, name+"-"+version+".tgz"), "-C", dir)
 	return filepath.Join(dir, "package", "dist", file)
 }
 
-// withoutPlayer says why a story leaves a player out, which in CI it must not.
-func withoutPlayer(t testing.TB, name, why string) {
+// skipPlayer logs why a test leaves out a player. In CI it fails the test.
+func skipPlayer(t testing.TB, name, reason string) {
 	t.Helper()
 	if inCI {
-		t.Fatalf("without %s: %s", name, why)
+		t.Fatalf("without %s: %s", name, reason)
 	}
-	t.Logf("without %s: %s", name, why)
+	t.Logf("without %s: %s", name, reason)
 }
 
-// watches notes how the page's video plays: the longest time for which the clock and the pictures
-// stood, seeks, and changes of source.
-func (p *page) watches() {
+// recordPlayback records how the page's video plays: the longest time without progress of the clock and of
+// the frames, seeks, and changes of source.
+func (p *page) recordPlayback() {
 	p.t.Helper()
 	p.eval(nil, `(() => {
 		window.watch = {frozen: 0, still: 0, log: [], from: video.currentTime}
@@ -172,8 +172,8 @@ type watch struct {
 	Log               []string
 }
 
-// tracksOf returns those packets that keep accepts, in the order of their times. Metadata is left
-// out unless announced.
+// tracksOf returns the packets that keep accepts, ordered by time. Metadata is left out unless announced
+// is set.
 func tracksOf(announced bool, keep func(*packetbuf.Packet) bool, sources ...[]*packetbuf.Packet) (out []*packetbuf.Packet) {
 	for _, packets := range sources {
 		for _, p := range packets {
@@ -187,7 +187,7 @@ func tracksOf(announced bool, keep func(*packetbuf.Packet) bool, sources ...[]*p
 	return out
 }
 
-// configured returns the packets of one track from a time on, its configuration in front.
+// configured returns the packets of one track from a time on, with its configuration in front.
 func configured(packets []*packetbuf.Packet, track packetbuf.Track, from, to time.Duration) (out []*packetbuf.Packet) {
 	for _, p := range packets {
 		switch {
@@ -201,21 +201,21 @@ func configured(packets []*packetbuf.Packet, track packetbuf.Track, from, to tim
 	return out
 }
 
-// Audio that is announced comes three seconds late, and is away for three. What ffmpeg records
-// over RTMP, HTTP-FLV and HLS has no hole in it.
-func TestRecordingsHaveNoAudioHole(t *testing.T) {
+// TestRecordingsHaveNoAudioGap publishes announced audio that starts three seconds late and pauses for
+// three. The recordings of ffmpeg over RTMP, HTTP-FLV and HLS must have no gap.
+func TestRecordingsHaveNoAudioGap(t *testing.T) {
 	t.Parallel()
-	need(t, "ffmpeg", "ffprobe")
+	requirePrograms(t, "ffmpeg", "ffprobe")
 	const stream, length = "live/cam", 9 * time.Second
 	media := encodedTracks(t, 16*time.Second, 30, 48000)
 	sent := tracksOf(true, func(p *packetbuf.Packet) bool {
 		return p.Track != packetbuf.Audio || p.DTS >= 3*time.Second && (p.DTS < 6*time.Second || p.DTS >= 9*time.Second)
 	}, media, configured(media, packetbuf.Audio, 3*time.Second, 3*time.Second))
-	r := start(t, "--defaults.play_wait", "10s")
-	recordings := append(r.records(stream, length), record(t, r.url("http", "/"+stream+"/index.m3u8"), length))
+	r := startRelay(t, "--defaults.play_wait", "10s")
+	recordings := append(r.recordBoth(stream, length), record(t, r.url("http", "/"+stream+"/index.m3u8"), length))
 	replay(t, r, stream, sent)
 	for _, rec := range recordings {
-		if err := rec.wait(2*length + patience); err != nil || !harmless(rec.output(), false) {
+		if err := rec.wait(2*length + waitLimit); err != nil || !isHarmlessWarning(rec.output(), false) {
 			t.Errorf("%s: %v\n%s", rec.cmd.Args, err, rec.output())
 		}
 		longest, end := rec.audioGap()
@@ -226,12 +226,12 @@ func TestRecordingsHaveNoAudioHole(t *testing.T) {
 	}
 }
 
-// audioGap returns the longest step between two audio packets of a recording, and the time of its
-// last one, in seconds.
+// audioGap returns the longest step between two audio packets of a recording, and the time of the last
+// one, in seconds.
 func (r recording) audioGap() (longest, last float64) {
 	r.t.Helper()
 	last = -1
-	packets := capture(r.t, "ffprobe", "-v", "error", "-select_streams", "a", "-show_entries", "packet=dts_time", "-of", "csv=p=0", r.file)
+	packets := runProgram(r.t, "ffprobe", "-v", "error", "-select_streams", "a", "-show_entries", "packet=dts_time", "-of", "csv=p=0", r.file)
 	for l := range strings.Lines(packets) {
 		text := strings.Trim(l, ",\n")
 		if text == "" {
@@ -239,7 +239,7 @@ func (r recording) audioGap() (longest, last float64) {
 		}
 		dts, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			r.t.Fatalf("ffprobe says %q: %v", l, err)
+			r.t.Fatalf("parse ffprobe output %q: %v", l, err)
 		}
 		if last >= 0 {
 			longest = max(longest, dts-last)
@@ -249,43 +249,43 @@ func (r recording) audioGap() (longest, last float64) {
 	return longest, last
 }
 
-// Audio that was not announced comes after six seconds and changes its rate within a GOP. hls.js
-// and the page play on.
-func TestPlayersTakeOtherTracks(t *testing.T) {
+// TestPlayersFollowTrackChanges publishes audio that was not announced and starts after six seconds, and
+// changes its sample rate within a GOP. hls.js and the page must continue to play.
+func TestPlayersFollowTrackChanges(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg")
+	requirePrograms(t, "chromium", "ffmpeg")
 	awaitBrowser(t)
 	const stream, begins, changes = "live/cam", 6500 * time.Millisecond, 10 * time.Second
 	first, second := encodedTracks(t, 25*time.Second, 90, 48000), encodedTracks(t, 25*time.Second, 90, 44100)
 	sent := tracksOf(false, func(*packetbuf.Packet) bool { return true },
 		tracksOf(false, func(p *packetbuf.Packet) bool { return p.Track == packetbuf.Video }, first),
 		configured(first, packetbuf.Audio, begins, changes), configured(second, packetbuf.Audio, changes, time.Hour))
-	r := start(t)
-	b := browse(t)
+	r := startRelay(t)
+	b := startBrowser(t)
 	byHLS := hlsJS(t, r.url("http", "/"+stream+"/index.m3u8"))
 	replay(t, r, stream, sent)
-	r.live(stream)
-	players := map[string]*page{"page": b.page(r.url("http", "/"+stream+"/?by=mse"))}
+	r.waitLive(stream)
+	players := map[string]*page{"page": b.openPage(r.url("http", "/"+stream+"/?by=mse"))}
 	if byHLS != "" {
-		players["hls.js"] = b.page(byHLS)
+		players["hls.js"] = b.openPage(byHLS)
 	}
 	for _, p := range players {
-		p.waitFor(within(t), "window.video && video.currentTime > 0.3")
-		p.watches()
+		p.waitFor(waitContext(t), "window.video && video.currentTime > 0.3")
+		p.recordPlayback()
 	}
 	for name, p := range players {
-		p.waitFor(within(t), "watch.at > watch.from + 10")
+		p.waitFor(waitContext(t), "watch.at > watch.from + 10")
 		var w watch
 		p.eval(&w, "watch")
-		t.Logf("%s: %+v", name, w)
-		if most := slack(time.Second).Seconds() * 1000; w.Frozen > most || w.Still > most || w.Heard == 0 {
-			t.Errorf("%s: stood for %.0f ms, its pictures for %.0f ms, %d bytes of audio decoded", name, w.Frozen, w.Still, w.Heard)
+		t.Logf("%s: got %+v", name, w)
+		if maximum := slack(time.Second).Seconds() * 1000; w.Frozen > maximum || w.Still > maximum || w.Heard == 0 {
+			t.Errorf("%s: stopped for %.0f ms, video for %.0f ms, %d bytes of audio decoded", name, w.Frozen, w.Still, w.Heard)
 		}
 	}
 	if p := players["hls.js"]; p != nil {
 		var errs []string
 		if p.eval(&errs, "hlsErrors.filter((e) => e.startsWith('fatal'))"); len(errs) > 0 {
-			t.Errorf("hls.js: %v", errs)
+			t.Errorf("got hls.js errors %v", errs)
 		}
 	}
 }

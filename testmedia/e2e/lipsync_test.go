@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// flashes has a publisher show white and sound a tone for a fifth of each second, and black and
-// nothing else.
+// flashes makes a publisher show white and play a tone for a fifth of each second, and black and silence
+// otherwise.
 const flashes = `s.start = async () => {
 	const canvas = Object.assign(document.createElement('canvas'), { width: 640, height: 360 }), g = canvas.getContext('2d')
 	s.sound = new AudioContext({ sampleRate: 48000, latencyHint: 'interactive' })
@@ -36,52 +36,52 @@ const flashes = `s.start = async () => {
 	await s.negotiate()
 }`
 
-// Sound and picture of a browser belong together wherever they go: sender reports tell how, and
-// the sound is put into another codec on the way.
+// TestLipSync checks that a browser's audio and video stay in sync over every protocol. Sender reports
+// define the offset, and the audio is transcoded.
 func TestLipSync(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg", "ffprobe")
+	requirePrograms(t, "chromium", "ffmpeg", "ffprobe")
 	awaitBrowser(t)
-	r := start(t, "--defaults.play_wait", "10s")
+	r := startRelay(t, "--defaults.play_wait", "10s")
 	const stream, length = "live/cam", 12 * time.Second
-	b := browse(t)
-	w := whip{b.clients().prepare("Publisher", whipOptions{URL: r.url("http", "/"+stream+"/whip")})}
+	b := startBrowser(t)
+	w := whip{b.openClientPage().prepare("Publisher", whipOptions{URL: r.url("http", "/"+stream+"/whip")})}
 	w.eval(nil, flashes)
 	w.eval(nil, "s.start()")
-	w.connected()
-	for _, rec := range r.records(stream, length) {
-		rec.good(length)
-		pictures := rises(t, "movie="+rec.file+",signalstats", "lavfi.signalstats.YAVG", 100)
-		sounds := rises(t, "amovie="+rec.file+",aresample=48000,asetnsamples=n=240,astats=metadata=1:reset=1", "lavfi.astats.Overall.RMS_level", -40)
+	w.waitConnected()
+	for _, rec := range r.recordBoth(stream, length) {
+		rec.check(length)
+		frames := riseTimes(t, "movie="+rec.file+",signalstats", "lavfi.signalstats.YAVG", 100)
+		audioFrames := riseTimes(t, "amovie="+rec.file+",aresample=48000,asetnsamples=n=240,astats=metadata=1:reset=1", "lavfi.astats.Overall.RMS_level", -40)
 		var off []float64
-		for _, p := range pictures {
+		for _, p := range frames {
 			near := math.Inf(1)
-			for _, s := range sounds {
+			for _, s := range audioFrames {
 				if math.Abs(s-p) < math.Abs(near) {
 					near = s - p
 				}
 			}
-			if p > 5 && math.Abs(near) < 0.5 { // the first seconds have no reports yet
+			if p > 5 && math.Abs(near) < 0.5 { // the first seconds have no sender reports yet
 				off = append(off, near)
 			}
 		}
 		if len(off) < 4 {
-			t.Fatalf("%s: pictures %v, sounds %v", rec.cmd.Args, pictures, sounds)
+			t.Fatalf("%s: got flashes at %v, tones at %v", rec.cmd.Args, frames, audioFrames)
 		}
 		slices.Sort(off)
 		median := time.Duration(off[len(off)/2] * float64(time.Second))
-		t.Logf("sound is %v behind the picture in the median, %.3f to %.3f s", median, off[0], off[len(off)-1])
+		t.Logf("audio is a median of %v behind video, %.3f to %.3f s", median, off[0], off[len(off)-1])
 		if median.Abs() > slack(80*time.Millisecond) {
-			t.Errorf("sound is %v behind the picture", median)
+			t.Errorf("audio is %v behind video", median)
 		}
 	}
 }
 
-// rises are when a value of ffmpeg's filters goes above a limit, in seconds.
-func rises(t testing.TB, filter, key string, limit float64) (out []float64) {
+// riseTimes returns when a value of ffmpeg's filters exceeds a limit, in seconds.
+func riseTimes(t testing.TB, filter, key string, limit float64) (out []float64) {
 	t.Helper()
-	text := capture(t, "ffprobe", "-v", "error", "-f", "lavfi", "-i", filter, "-show_entries", "frame=pts_time:frame_tags="+key, "-of", "csv=p=0")
-	above := true // what it begins with is no rise
+	text := runProgram(t, "ffprobe", "-v", "error", "-f", "lavfi", "-i", filter, "-show_entries", "frame=pts_time:frame_tags="+key, "-of", "csv=p=0")
+	above := true // the first value does not count
 	for l := range strings.Lines(text) {
 		at, value, ok := strings.Cut(strings.TrimSpace(l), ",")
 		pts, err := strconv.ParseFloat(at, 64)

@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// busy runs programs that take all of the processors they can get, until the test ends.
-func busy(t testing.TB, n int) {
+// startLoad runs programs that use all of the CPU until the test ends.
+func startLoad(t testing.TB, n int) {
 	t.Helper()
 	for range n {
 		cmd := exec.CommandContext(t.Context(), "sh", "-c", "while :; do :; done")
@@ -28,10 +28,9 @@ func busy(t testing.TB, n int) {
 	}
 }
 
-// Beside three busy loops a push breaks in every way, at random, and comes back: a return that
-// is accepted loses nothing, and no viewer leaves. It runs alone, so that the stories with times
-// to keep do not suffer. E2E_BREAKS says how many breaks there are, and has them differ each
-// time.
+// TestBreaksBesideLoad breaks a push at random in every way beside three busy loops. A return that is
+// accepted must lose nothing, and no viewer may leave. The test runs alone, so that tests with time limits
+// are not affected. E2E_BREAKS sets the number of breaks, which then differ in each run.
 func TestBreaksBesideLoad(t *testing.T) {
 	breaks, seed := 6, uint64(1)
 	if s := os.Getenv("E2E_BREAKS"); s != "" {
@@ -43,16 +42,16 @@ func TestBreaksBesideLoad(t *testing.T) {
 		t.Logf("seed %d", seed)
 	}
 	chance := rand.New(rand.NewPCG(seed, 1))
-	busy(t, 3)
-	r := start(t, "--defaults.takeover", "always")
+	startLoad(t, 3)
+	r := startRelay(t, "--defaults.takeover", "always")
 	const stream = "live/cam"
 	resets := map[uint32]bool{}
-	w := watched{t: t, relay: r, taken: map[uint32]bool{}, pushes: []*publisher{publish(t, r, stream, gen.Options{Source: 1})}}
-	w.pushes[0].atLeast(20)
-	w.viewers = both(t, r, stream)
+	w := streamCheck{t: t, relay: r, takenOver: map[uint32]bool{}, pushes: []*publisher{publish(t, r, stream, gen.Options{Source: 1})}}
+	w.pushes[0].waitSent(20)
+	w.viewers = watchRTMPAndFLV(t, r, stream)
 	for n := range breaks {
 		p := w.pushes[n]
-		p.atLeast(100 + chance.IntN(200))
+		p.waitSent(100 + chance.IntN(200))
 		next := gen.Options{Source: p.source + 1, GOP: 30 + chance.IntN(90), Start: time.Duration(chance.IntN(1<<32)) * time.Millisecond}
 		how := []string{"reset", "leave", "hang", "takeover"}[chance.IntN(4)]
 		switch how {
@@ -60,29 +59,29 @@ func TestBreaksBesideLoad(t *testing.T) {
 			resets[p.source] = true
 			p.reset()
 		case "leave":
-			p.leave()
+			p.disconnect()
 		case "hang":
-			p.halt()
+			p.pause()
 		case "takeover":
-			w.taken[p.source] = true
+			w.takenOver[p.source] = true
 		}
 		if how != "takeover" {
-			r.broke(n)
-			wait(t, time.Duration(chance.IntN(2500))*time.Millisecond)
+			r.waitBreak(n)
+			sleep(t, time.Duration(chance.IntN(2500))*time.Millisecond)
 		}
 		push := publish(t, r, stream, next)
 		w.pushes = append(w.pushes, push)
-		r.resumed(n)
+		r.waitResume(n)
 		for _, v := range w.viewers {
-			v.saw(gen.ID{Source: push.source})
+			v.waitFrame(gen.ID{Source: push.source})
 		}
 		if how == "takeover" {
-			p.halt()
+			p.pause()
 		}
 	}
 	last := w.pushes[len(w.pushes)-1]
-	last.atLeast(120)
-	last.halt()
-	w.settled(last)
-	w.whole(resets)
+	last.waitSent(120)
+	last.pause()
+	w.waitSettled(last)
+	w.checkComplete(resets)
 }

@@ -15,8 +15,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// built is the relay, built once for all tests.
-var built string
+// relayBinary is the relay, built once for all tests.
+var relayBinary string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -27,9 +27,9 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	built = filepath.Join(dir, "holdfast")
-	args := []string{"build", "-o", built}
-	if raced {
+	relayBinary = filepath.Join(dir, "holdfast")
+	args := []string{"build", "-o", relayBinary}
+	if raceEnabled {
 		args = append(args, "-race")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -48,25 +48,25 @@ func run(m *testing.M) int {
 	return code
 }
 
-// inCI tells that nothing may be left out.
+// inCI reports whether tests run in CI, where none may be skipped.
 var inCI = os.Getenv("CI") == "true"
 
-// slack widens what is asserted about time: the check shares its machine, and the race
-// detector costs several times the processor.
+// slack widens a limit on time, because the machine is shared and the race detector needs several times
+// the CPU time.
 func slack(d time.Duration) time.Duration {
-	if raced || inCI {
+	if raceEnabled || inCI {
 		return 5 * d
 	}
 	return d
 }
 
-// patience is how long a test waits for what must come, but whose time is not the point.
-const patience = 30 * time.Second
+// waitLimit is how long a test waits for a condition whose time does not matter.
+const waitLimit = 30 * time.Second
 
-// within is a context that ends with the test or after patience.
-func within(t testing.TB) context.Context {
+// waitContext returns a context that ends with the test or after waitLimit.
+func waitContext(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	t.Cleanup(cancel)
 	return ctx
 }

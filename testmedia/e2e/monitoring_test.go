@@ -22,8 +22,8 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// monitored is how long the story of TestMonitoring takes at least.
-func monitored(t *testing.T) time.Duration {
+// monitoringTime returns the minimum duration of TestMonitoring.
+func monitoringTime(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv("HOLDFAST_MONITORED")
 	if text == "" {
@@ -36,63 +36,63 @@ func monitored(t *testing.T) time.Duration {
 	return d
 }
 
-// A stream breaks, hangs, is pushed on over another route and at a lower rung, and a viewer
-// comes back, while Prometheus looks on as our files tell it to. Then every query of every
-// dashboard and every rule has an answer, and no alert has fired.
+// TestMonitoring breaks and hangs a stream, pushes it over another route and at a lower rung, and
+// reconnects a viewer, while Prometheus scrapes with our configuration. Every query of every dashboard and
+// rule must have a result, and no alert may fire.
 func TestMonitoring(t *testing.T) {
 	t.Parallel()
-	need(t, "prometheus", "promtool")
+	requirePrograms(t, "prometheus", "promtool")
 	const stream = "live/cam"
-	a, b := nginxRTMP(t), nginxRTMP(t)
-	r := routing(t, group{list: "push", urls: pushTo(a.addr, b.addr), more: "failover: {after: 500ms, rise: 60s, probe: 500ms}"})
-	lints(t, fetch(t, r.url("admin", "/metrics")))
+	a, b := startNginxRTMP(t), startNginxRTMP(t)
+	r := startWithRoutes(t, group{list: "push", urls: pushURLs(a.addr, b.addr), more: "failover: {after: 500ms, rise: 60s, probe: 500ms}"})
+	checkMetrics(t, fetch(t, r.url("admin", "/metrics")))
 	began := time.Now()
-	p := watchedBy(t, r)
+	p := startPrometheus(t, r)
 
 	one := publish(t, r, stream, gen.Options{Source: 1})
-	one.atLeast(20)
-	viewers := both(t, r, stream)
-	r.carries(stream, "a")
-	one.atLeast(200)
+	one.waitSent(20)
+	viewers := watchRTMPAndFLV(t, r, stream)
+	r.waitCarries(stream, "a")
+	one.waitSent(200)
 	one.reset()
-	r.broke(0)
+	r.waitBreak(0)
 	two := publish(t, r, stream, gen.Options{Source: 2})
-	r.resumed(0)
-	two.atLeast(200)
-	two.halt()
-	r.broke(1)
-	wait(t, 3*time.Second) // held, as some scrapes see
-	two.skip()
-	r.resumed(1)
-	comesBack(t, r, stream)
+	r.waitResume(0)
+	two.waitSent(200)
+	two.pause()
+	r.waitBreak(1)
+	sleep(t, 3*time.Second) // held, as some scrapes see
+	two.resumeLive()
+	r.waitResume(1)
+	reconnectViewer(t, r, stream)
 	a.kill()
-	r.carries(stream, "b")
+	r.waitCarries(stream, "b")
 	const rung = "routes/cdn/" + stream + "/rung"
-	r.acts(http.MethodPut, rung, `{"rung": "keyframes"}`)
+	r.routeAction(http.MethodPut, rung, `{"rung": "keyframes"}`)
 	level := `holdfast_route_level{group="cdn",route="b",stream="` + stream + `"}`
-	until(t, "a lower rung", func() bool { return r.metric(level) > 0 })
-	wait(t, 2*time.Second)
-	r.acts(http.MethodDelete, rung, "")
-	until(t, "the top again", func() bool { return r.metric(level) == 0 })
-	wait(t, max(3*time.Second, time.Until(began.Add(monitored(t)))))
+	waitUntil(t, "a lower rung", func() bool { return r.metric(level) > 0 })
+	sleep(t, 2*time.Second)
+	r.routeAction(http.MethodDelete, rung, "")
+	waitUntil(t, "the top again", func() bool { return r.metric(level) == 0 })
+	sleep(t, max(3*time.Second, time.Until(began.Add(monitoringTime(t)))))
 	for _, v := range viewers {
-		v.watching()
+		v.checkOpen()
 	}
 
-	p.tells(began)
+	p.checkVisible(began)
 	n := 0
 	for _, expr := range append(dashboardQueries(t), p.rules()...) {
-		if answer := p.during(began, expr); len(answer) == 0 {
-			t.Errorf("no answer to %s", expr)
+		if answer := p.query(began, expr); len(answer) == 0 {
+			t.Errorf("no result of %s", expr)
 		}
 		n++
 	}
 	t.Logf("%d queries, after %v", n, time.Since(began))
-	two.halt()
+	two.pause()
 }
 
-// lints has Prometheus' checker read a scrape. What Go's own collectors have is theirs.
-func lints(t *testing.T, scrape string) {
+// checkMetrics checks a scrape with promtool. Metrics of Go's own collectors are left out.
+func checkMetrics(t *testing.T, scrape string) {
 	t.Helper()
 	var ours strings.Builder
 	for l := range strings.Lines(scrape) {
@@ -100,23 +100,23 @@ func lints(t *testing.T, scrape string) {
 			ours.WriteString(l)
 		}
 	}
-	cmd := exec.CommandContext(within(t), "promtool", "check", "metrics")
+	cmd := exec.CommandContext(waitContext(t), "promtool", "check", "metrics")
 	cmd.Stdin = strings.NewReader(ours.String())
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("promtool check metrics: %v\n%s", err, out)
 	}
 }
 
-// comesBack is a viewer that is cut off once.
-func comesBack(t *testing.T, r *relay, stream string) {
+// reconnectViewer runs a viewer whose connection is cut once.
+func reconnectViewer(t *testing.T, r *relay, stream string) {
 	t.Helper()
-	v := &returning{addr: r.addrs["http"], path: stream}
+	v := &resumingViewer{addr: r.addrs["http"], path: stream}
 	for range 2 {
-		c, resp, err := v.ask()
+		c, resp, err := v.request()
 		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatal(resp, err)
 		}
-		err = v.take(resp.Body, 10)
+		err = v.readTags(resp.Body, 10)
 		_ = resp.Body.Close()
 		_ = c.Close()
 		if err != nil {
@@ -124,11 +124,11 @@ func comesBack(t *testing.T, r *relay, stream string) {
 		}
 	}
 	if n := r.metric(`holdfast_viewer_resumes_total{outcome="exact",protocol="httpflv"}`); n != 1 {
-		t.Errorf("%v viewers went on where they were cut off", n)
+		t.Errorf("got %v viewers resumed at their position", n)
 	}
 }
 
-// prometheus is a running one.
+// prometheus is a running Prometheus.
 type prometheus struct {
 	t    *testing.T
 	addr string
@@ -136,9 +136,9 @@ type prometheus struct {
 
 const prometheusFiles = "../../configs/prometheus"
 
-// watchedBy runs Prometheus as our files have it, but for the relay's address and a rhythm
-// that fits a short story.
-func watchedBy(t *testing.T, r *relay) *prometheus {
+// startPrometheus runs Prometheus with our configuration, except for the relay's address and shorter
+// intervals.
+func startPrometheus(t *testing.T, r *relay) *prometheus {
 	t.Helper()
 	dir := t.TempDir()
 	for file, change := range map[string]*strings.Replacer{
@@ -159,23 +159,23 @@ func watchedBy(t *testing.T, r *relay) *prometheus {
 		"--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", p.addr, "--log.level", "warn")
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("prometheus said:\n%s", runs.output())
+			t.Logf("output of prometheus:\n%s", runs.output())
 		}
 	})
-	until(t, "Prometheus has scraped the relay", func() bool {
+	waitUntil(t, "Prometheus has scraped the relay", func() bool {
 		resp, err := http.Get("http://" + p.addr + "/api/v1/query?query=" + url.QueryEscape(`up{job="holdfast"} == 1`)) //nolint:noctx // it answers at once
 		if err != nil {
 			return false
 		}
 		defer resp.Body.Close()
-		var answer answered
+		var answer queryAnswer
 		return json.NewDecoder(resp.Body).Decode(&answer) == nil && len(answer.Data.Result) > 0
 	})
 	return p
 }
 
-// answered is what Prometheus answers to a query over a time.
-type answered struct {
+// queryAnswer is the answer to a range query.
+type queryAnswer struct {
 	Error string
 	Data  struct {
 		Result []struct {
@@ -185,12 +185,12 @@ type answered struct {
 	}
 }
 
-// during asks a query for each second since a moment, and returns the numbers of the answer.
-func (p *prometheus) during(since time.Time, expr string) (out []float64) {
+// query runs a range query with a step of one second since a time, and returns the values.
+func (p *prometheus) query(since time.Time, expr string) (out []float64) {
 	p.t.Helper()
 	seconds := func(at time.Time) string { return strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64) }
 	q := url.Values{"query": {expr}, "start": {seconds(since)}, "end": {seconds(time.Now())}, "step": {"1"}}
-	var answer answered
+	var answer queryAnswer
 	body := fetch(p.t, "http://"+p.addr+"/api/v1/query_range?"+q.Encode())
 	if err := json.Unmarshal([]byte(body), &answer); err != nil || answer.Error != "" {
 		p.t.Errorf("%s: %v, %s", expr, err, answer.Error)
@@ -206,8 +206,8 @@ func (p *prometheus) during(since time.Time, expr string) (out []float64) {
 	return out
 }
 
-// tells asserts that what has happened can be seen.
-func (p *prometheus) tells(since time.Time) {
+// checkVisible checks that the events of the test are visible in the metrics.
+func (p *prometheus) checkVisible(since time.Time) {
 	p.t.Helper()
 	for expr, want := range map[string]float64{
 		`sum(holdfast_publish_breaks_total{cause="silence"})`:                 1,
@@ -224,23 +224,23 @@ func (p *prometheus) tells(since time.Time) {
 		`sum(holdfast_route_level_changes_total{group="cdn",cause="forced"})`: 1,
 		`ceil(max(holdfast_stream_hold_remaining_seconds{}) / 30)`:            1,
 	} {
-		most := math.Inf(-1)
-		for _, f := range p.during(since, expr) {
-			most = max(most, f)
+		maximum := math.Inf(-1)
+		for _, f := range p.query(since, expr) {
+			maximum = max(maximum, f)
 		}
-		if most != want {
-			p.t.Errorf("%s is at most %v, want %v", expr, most, want)
+		if maximum != want {
+			p.t.Errorf("%s: got at most %v, want %v", expr, maximum, want)
 		}
 	}
-	if fired := p.during(since, `ALERTS{alertstate="firing"}`); len(fired) > 0 {
-		p.t.Errorf("alerts fired: %s", fetch(p.t, "http://"+p.addr+"/api/v1/alerts"))
+	if fired := p.query(since, `ALERTS{alertstate="firing"}`); len(fired) > 0 {
+		p.t.Errorf("got alerts: %s", fetch(p.t, "http://"+p.addr+"/api/v1/alerts"))
 	}
 }
 
-// compares is a comparison of PromQL. Made bool, it has an answer whether it holds or not.
+// compares matches a comparison in PromQL. With bool, it has a result whether it holds or not.
 var compares = regexp.MustCompile(` (==|!=|>=|<=|>|<) ([^b=])`)
 
-// rules are the expressions of all rules, as they have an answer in a story without an alert.
+// rules returns the expressions of all rules, changed so that they have a result without an alert.
 func (p *prometheus) rules() (out []string) {
 	p.t.Helper()
 	text, err := os.ReadFile(filepath.Join(prometheusFiles, "holdfast.rules.yaml"))
@@ -257,11 +257,11 @@ func (p *prometheus) rules() (out []string) {
 	}
 	for _, g := range file.Groups {
 		for _, rule := range g.Rules {
-			expr := strings.ReplaceAll(strings.Join(strings.Fields(rule.Expr), " "), "offset 10m", "offset 5s") // the story is short
+			expr := strings.ReplaceAll(strings.Join(strings.Fields(rule.Expr), " "), "offset 10m", "offset 5s") // the test is short
 			if rule.Alert != "" {
 				expr = strings.ReplaceAll(compares.ReplaceAllString(expr, " $1 bool $2"), " unless ", " and ")
 			} else {
-				out = append(out, rule.Record) // what became of it
+				out = append(out, rule.Record) // its result
 			}
 			out = append(out, expr)
 		}
@@ -279,14 +279,14 @@ func (p *prometheus) rules() (out []string) {
 	for _, g := range state.Data.Groups {
 		for _, rule := range g.Rules {
 			if rule.Health != "ok" {
-				p.t.Errorf("rule %s: %s %s", rule.Name, rule.Health, rule.LastError)
+				p.t.Errorf("rule %s: got %s %s", rule.Name, rule.Health, rule.LastError)
 			}
 		}
 	}
 	return out
 }
 
-// dashboardQueries are those of all dashboards, with everything chosen.
+// dashboardQueries returns the queries of all dashboards, with all variables set to everything.
 func dashboardQueries(t *testing.T) (out []string) {
 	t.Helper()
 	files, err := filepath.Glob("../../configs/grafana/*.json")

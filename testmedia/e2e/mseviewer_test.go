@@ -16,7 +16,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// mseClient plays over WebSocket as the relay's page does, and comes back to where it was.
+// mseClient plays over WebSocket as the relay's page does, and resumes at its exact position.
 type mseClient struct {
 	*wire
 	url     string
@@ -24,16 +24,16 @@ type mseClient struct {
 	token   string
 	last    uint64
 	resumed func(how string)
-	breaks  int // discontinuities that it was told of
+	breaks  int // discontinuities announced
 	fragments
 }
 
 func watchMSE(t testing.TB, r *relay, stream string) *viewer {
 	t.Helper()
 	c := &mseClient{wire: newWire(t), url: "ws://" + r.addrs["http"] + "/" + stream + "/mse"}
-	v := &viewer{t: t, name: "Media Source", behind: 200 * time.Millisecond, cut: c.wire.cut, grid: 22 * time.Millisecond, exact: true, line: c.wire}
-	c.resumed = v.resumed
-	v.breaks = func() int { return c.breaks }
+	v := &viewer{t: t, name: "Media Source", latency: 200 * time.Millisecond, cut: c.wire.cut, audioShift: 22 * time.Millisecond, resumesExactly: true, wire: c.wire}
+	c.resumed = v.recordResume
+	v.discontinuities = func() int { return c.breaks }
 	if err := c.open(); err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func watchMSE(t testing.TB, r *relay, stream string) *viewer {
 
 func (c *mseClient) open() error {
 	query := ""
-	if c.spoiled.Load() {
+	if c.tokenInvalid.Load() {
 		c.token = "not-a-token"
 	}
 	if c.token != "" {
@@ -58,7 +58,7 @@ func (c *mseClient) open() error {
 	return nil
 }
 
-// read is the next packet.
+// read returns the next packet.
 func (c *mseClient) read() (*packetbuf.Packet, error) {
 	for {
 		if p := c.next(); p != nil {
@@ -69,17 +69,17 @@ func (c *mseClient) read() (*packetbuf.Packet, error) {
 		switch {
 		case errors.As(err, &end) && end.Code == 4000:
 			return nil, io.EOF
-		case err != nil && c.ctx.Err() == nil && c.wasCut():
+		case err != nil && c.ctx.Err() == nil && c.takeCut():
 			_ = c.conn.CloseNow()
-			for err = c.open(); err != nil && c.ctx.Err() == nil && c.wasCut(); {
+			for err = c.open(); err != nil && c.ctx.Err() == nil && c.takeCut(); {
 				err = c.open()
 			}
 		case err != nil:
 			_ = c.conn.CloseNow()
 		case kind == websocket.MessageText:
-			err = c.told(data)
+			err = c.readText(data)
 		default:
-			err = c.take(data)
+			err = c.readChunk(data)
 		}
 		if err != nil {
 			return nil, err
@@ -87,35 +87,35 @@ func (c *mseClient) read() (*packetbuf.Packet, error) {
 	}
 }
 
-func (c *mseClient) told(text []byte) error {
-	var said struct {
+func (c *mseClient) readText(text []byte) error {
+	var output struct {
 		Session, Codecs, Resume string
 		Discontinuity           bool
 	}
-	if err := json.Unmarshal(text, &said); err != nil {
+	if err := json.Unmarshal(text, &output); err != nil {
 		return fmt.Errorf("%s: %w", text, err)
 	}
-	if said.Session != "" {
+	if output.Session != "" {
 		if c.token != "" {
-			c.resumed(said.Resume)
+			c.resumed(output.Resume)
 		}
-		c.token = said.Session
+		c.token = output.Session
 	}
-	if said.Discontinuity {
+	if output.Discontinuity {
 		c.breaks++
 	}
 	return nil
 }
 
-// take keeps a chunk and acknowledges it.
-func (c *mseClient) take(data []byte) error {
+// readChunk reads a chunk and acknowledges it.
+func (c *mseClient) readChunk(data []byte) error {
 	if len(data) < 8 {
-		return fmt.Errorf("a message of %d bytes", len(data))
+		return fmt.Errorf("got a message of %d bytes, want at least 8", len(data))
 	}
 	c.last = binary.BigEndian.Uint64(data)
 	if err := c.add(data[8:]); err != nil {
 		return err
 	}
-	_ = c.conn.Write(c.ctx, websocket.MessageText, fmt.Appendf(nil, `{"ack": %d}`, c.last)) // it may be over
+	_ = c.conn.Write(c.ctx, websocket.MessageText, fmt.Appendf(nil, `{"ack": %d}`, c.last)) // the connection may have ended
 	return nil
 }

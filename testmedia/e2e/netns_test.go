@@ -15,23 +15,23 @@ import (
 // lines counts the lines of this process.
 var lines atomic.Uint32
 
-// netLine leads from here over a router to a far host, which are network namespaces: what
-// happens on it happens where it does on a real line, beyond the sender's own queues.
+// netLine is a network path over a router to a host, built from network namespaces. Faults occur on the
+// path, as in a real network, and not in the sender's queues.
 type netLine struct {
 	t           testing.TB
 	router, far string // namespaces
-	toFar       string // the router's interface to the far host
+	toFar       string // the router's interface to the host
 	near, host  netip.Addr
 }
 
-// newLine makes a line, which goes with the test.
+// newLine creates a netLine, which is removed at the end of the test.
 func newLine(t testing.TB) *netLine {
 	t.Helper()
-	need(t, "ip", "tc")
+	requirePrograms(t, "ip", "tc")
 	if os.Geteuid() != 0 {
-		lacks(t, "only root may make network namespaces")
+		skipOrFail(t, "only root may make network namespaces")
 	}
-	// 198.18.0.0/15 is for tests of networks; of it 16 addresses.
+	// 198.18.0.0/15 is reserved for network tests; each line uses 16 addresses.
 	pid, n := os.Getpid(), lines.Add(1)
 	at := (uint32(pid)*8 + n) % (1 << 13)
 	base := uint32(198)<<24 | 18<<16 | at<<4
@@ -76,23 +76,23 @@ func (l *netLine) run(program string, args ...string) {
 	}
 }
 
-// nginx runs one at the far end.
+// nginx runs nginx on the host.
 func (l *netLine) nginx() *nginx {
 	l.t.Helper()
-	return nginxAt(l.t, netip.AddrPortFrom(l.host, 1935).String(), "http://127.0.0.1:9/", "ip", "netns", "exec", l.far)
+	return startNginx(l.t, netip.AddrPortFrom(l.host, 1935).String(), "http://127.0.0.1:9/", "ip", "netns", "exec", l.far)
 }
 
-// swallow has the router lose all packets, of both directions, without a word.
-func (l *netLine) swallow() {
+// dropAll makes the router drop all packets in both directions.
+func (l *netLine) dropAll() {
 	l.t.Helper()
 	for _, addr := range []netip.Addr{l.near, l.host} {
 		l.ip("-n", l.router, "route", "add", "blackhole", addr.String()+"/32")
 	}
 }
 
-// rate has the line carry so many bits per second to the far host, with the short queue that
-// such lines have.
-func (l *netLine) rate(bits float64) {
+// setRate limits the path to the host to a rate in bit/s, with the short queue that is usual for such a
+// line.
+func (l *netLine) setRate(bits float64) {
 	l.t.Helper()
 	const queue = 300 * time.Millisecond
 	l.run("tc", "-n", l.router, "qdisc", "replace", "dev", l.toFar, "root", "tbf",

@@ -18,8 +18,8 @@ import (
 
 const nginxModule = "/usr/lib/nginx/modules/ngx_rtmp_module.so"
 
-// nginxConf has one process, whose end by a signal is the end of everything. Recordings of
-// connections that begin in different seconds have different names.
+// nginxConf configures a single process, so that killing it ends everything. Recordings of connections
+// that begin in different seconds have different names.
 const nginxConf = `load_module %[1]s;
 daemon off; master_process off; worker_processes 1; user root;
 pid %[2]s/pid; error_log %[2]s/error.log info;
@@ -34,23 +34,23 @@ rtmp {
 }
 `
 
-// nginx is an nginx-rtmp, which records what it takes. Its address outlives its end by kill.
+// nginx is an nginx-rtmp that records what it receives. Its address stays the same after kill.
 type nginx struct {
 	t         testing.TB
 	program   string
 	addr, dir string
-	under     []string // the command that runs it, if any: in a network namespace
+	under     []string // command that runs nginx, if any, as in a network namespace
 	running   *program
 	kills     int
 }
 
-// nginxRTMP runs one on a free port.
-func nginxRTMP(t testing.TB) *nginx {
+// startNginxRTMP runs nginx-rtmp on a free port.
+func startNginxRTMP(t testing.TB) *nginx {
 	t.Helper()
-	return nginxAt(t, freeAddr(t), "http://127.0.0.1:9/")
+	return startNginx(t, freeAddr(t), "http://127.0.0.1:9/")
 }
 
-// freeAddr is for programs that cannot take a free port themselves.
+// freeAddr returns a free address for programs that cannot listen on port 0.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -61,16 +61,15 @@ func freeAddr(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// nginxAt runs one at an address, which asks the hook who may publish to the application
-// asking.
-func nginxAt(t testing.TB, addr, hook string, under ...string) *nginx {
+// startNginx runs nginx at an address. For the application asking, nginx calls the hook on publish.
+func startNginx(t testing.TB, addr, hook string, under ...string) *nginx {
 	t.Helper()
 	program, err := exec.LookPath("nginx")
-	if err != nil { // where Debian has it, and a user's path has not
+	if err != nil { // Debian's location, which may not be in the PATH
 		program, err = exec.LookPath("/usr/sbin/nginx")
 	}
 	if _, none := os.Stat(nginxModule); err != nil || none != nil {
-		lacks(t, "nginx-rtmp is not installed")
+		skipOrFail(t, "nginx-rtmp is not installed")
 	}
 	n := &nginx{t: t, program: program, addr: addr, dir: t.TempDir(), under: under}
 	for _, dir := range []string{"recording", "recorded"} {
@@ -84,8 +83,8 @@ func nginxAt(t testing.TB, addr, hook string, under ...string) *nginx {
 	}
 	n.start()
 	t.Cleanup(func() {
-		if said, _ := os.ReadFile(n.file("error.log")); t.Failed() {
-			t.Logf("nginx at %s said:\n%s", addr, said[max(0, len(said)-4<<10):])
+		if output, _ := os.ReadFile(n.file("error.log")); t.Failed() {
+			t.Logf("output of nginx at %s:\n%s", addr, output[max(0, len(output)-4<<10):])
 		}
 	})
 	return n
@@ -93,13 +92,13 @@ func nginxAt(t testing.TB, addr, hook string, under ...string) *nginx {
 
 func (n *nginx) file(name string) string { return filepath.Join(n.dir, name) }
 
-// start runs it and waits until it listens.
+// start runs nginx and waits until it listens.
 func (n *nginx) start() {
 	n.t.Helper()
-	// The packaged nginx opens its own log before it has read where ours is.
+	// The packaged nginx opens its own log before it has read the location of ours.
 	args := append(n.under, n.program, "-p", n.dir, "-e", n.file("error.log"), "-c", n.file("nginx.conf"))
 	n.running = launch(n.t, args[0], args[1:]...)
-	until(n.t, "nginx listens", func() bool {
+	waitUntil(n.t, "nginx listens", func() bool {
 		c, err := net.DialTimeout("tcp", n.addr, time.Second)
 		if err == nil {
 			_ = c.Close()
@@ -108,7 +107,7 @@ func (n *nginx) start() {
 	})
 }
 
-// kill ends it as a crash does: no connection is told anything.
+// kill kills nginx, as a crash would.
 func (n *nginx) kill() {
 	n.t.Helper()
 	n.running.kill()
@@ -129,24 +128,24 @@ func (n *nginx) glob(pattern string) []string {
 	return files
 }
 
-// recordings are the files so far, one for each connection.
+// recordings returns the files so far, one for each connection.
 func (n *nginx) recordings() []string {
 	n.t.Helper()
 	return append(n.glob("recorded/*.flv"), n.glob("recording/*.flv")...)
 }
 
-// watch plays a stream from it, one that is not there yet included.
+// watch plays a stream from nginx, which may not exist yet.
 func (n *nginx) watch(stream string) *viewer {
 	n.t.Helper()
-	c, err := openOn(n.t, n.addr, "play", stream, nil)
+	c, err := openClient(n.t, n.addr, "play", stream, nil)
 	if err != nil {
 		n.t.Fatalf("play from nginx: %v", err)
 	}
 	return watchClient(n.t, c, false)
 }
 
-// tags reads a recording, of which the last tag may not be whole.
-func tags(t testing.TB, file string) []flv.RawTag {
+// readTags reads a recording, whose last tag may be incomplete.
+func readTags(t testing.TB, file string) []flv.RawTag {
 	t.Helper()
 	f, err := os.Open(file)
 	if err != nil {

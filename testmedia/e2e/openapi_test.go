@@ -16,11 +16,11 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// apiDocument is a relay's OpenAPI document.
+// apiDocument is the OpenAPI document of a relay.
 type apiDocument map[string]any
 
-// at follows names; where one leads nowhere it is nil.
-func (d apiDocument) at(names ...string) any {
+// lookup follows names and returns nil if one does not exist.
+func (d apiDocument) lookup(names ...string) any {
 	var v any = map[string]any(d)
 	for _, name := range names {
 		m, _ := v.(map[string]any)
@@ -32,23 +32,23 @@ func (d apiDocument) at(names ...string) any {
 func (d apiDocument) resolved(v any) any {
 	if m, ok := v.(map[string]any); ok {
 		if ref, ok := m["$ref"].(string); ok {
-			return d.at(strings.Split(strings.TrimPrefix(ref, "#/"), "/")...)
+			return d.lookup(strings.Split(strings.TrimPrefix(ref, "#/"), "/")...)
 		}
 	}
 	return v
 }
 
-// schema is that of an answer in JSON; nil if the document has no such answer.
+// schema returns the schema of a JSON response, or nil if the document has none.
 func (d apiDocument) schema(method, path string, status int) map[string]any {
-	answer, _ := d.at("paths", path, strings.ToLower(method), "responses", fmt.Sprint(status)).(map[string]any)
+	answer, _ := d.lookup("paths", path, strings.ToLower(method), "responses", fmt.Sprint(status)).(map[string]any)
 	content, _ := answer["content"].(map[string]any)
 	body, _ := content["application/json"].(map[string]any)
 	schema, _ := body["schema"].(map[string]any)
 	return schema
 }
 
-// kind is a value's type as schemas have it.
-func kind(v any) string {
+// typeName returns the type of a value as schemas name it.
+func typeName(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "null"
@@ -68,8 +68,8 @@ func kind(v any) string {
 	return "number"
 }
 
-// check tells where a value is not as its schema has it. What a schema does not name may be
-// there only where it says so.
+// check returns the places where a value does not match its schema. Properties that a schema does not name
+// are allowed only where it says so.
 func (d apiDocument) check(schema any, v any, at string) (wrong []string) {
 	s, _ := d.resolved(schema).(map[string]any)
 	if any, ok := s["anyOf"].([]any); ok {
@@ -80,8 +80,8 @@ func (d apiDocument) check(schema any, v any, at string) (wrong []string) {
 		}
 		return wrong
 	}
-	s = d.whole(s)
-	is := kind(v)
+	s = d.merged(s)
+	is := typeName(v)
 	if want, ok := s["type"].(string); ok && want != is && (want != "number" || is != "integer") {
 		return []string{fmt.Sprintf("%s is %s and not %s", at, is, want)}
 	}
@@ -108,8 +108,8 @@ func (d apiDocument) check(schema any, v any, at string) (wrong []string) {
 	return wrong
 }
 
-// whole is a schema together with all that it is made of.
-func (d apiDocument) whole(s map[string]any) map[string]any {
+// merged returns a schema with the schemas of its allOf merged in.
+func (d apiDocument) merged(s map[string]any) map[string]any {
 	parts, _ := s["allOf"].([]any)
 	if len(parts) == 0 {
 		return s
@@ -118,7 +118,7 @@ func (d apiDocument) whole(s map[string]any) map[string]any {
 	required, _ := s["required"].([]any)
 	for _, part := range parts {
 		p, _ := d.resolved(part).(map[string]any)
-		p = d.whole(p)
+		p = d.merged(p)
 		more, _ := p["required"].([]any)
 		required = append(slices.Clone(required), more...)
 		named, _ := p["properties"].(map[string]any)
@@ -152,26 +152,26 @@ func (d apiDocument) checkObject(s, v map[string]any, at string) (wrong []string
 	return wrong
 }
 
-// What a relay answers is what its document says that it answers.
+// TestOpenAPI checks that the relay's responses match its document.
 func TestOpenAPI(t *testing.T) {
 	t.Parallel()
-	far := nginxRTMP(t)
-	r := start(t, "--config", config(t, fmt.Sprintf(`push:
+	server := startNginxRTMP(t)
+	r := startRelay(t, "--config", config(t, fmt.Sprintf(`push:
   - match: "live/*"
     name: cdn
     routes: [{name: a, url: "rtmp://%s/live/{name}"}, {name: b, url: "rtmp://%s/live/{name}"}]
-`, far.addr, freeAddr(t))))
+`, server.addr, freeAddr(t))))
 	var doc apiDocument
 	if err := json.Unmarshal([]byte(fetch(t, r.url("admin", "/api/v1/openapi.json"))), &doc); err != nil {
 		t.Fatal(err)
 	}
 	p := publish(t, r, "live/cam", gen.Options{})
-	p.atLeast(60)
-	watchFLV(t, r, "live/cam").more(5)
-	publish(t, r, "live/cam2", gen.Options{Source: 2}).atLeast(60)
-	r.carries("live/cam", "a")
-	p.leave()
-	r.broke(0) // held: there is a cause, a time until when, and no publisher
+	p.waitSent(60)
+	watchFLV(t, r, "live/cam").waitFrames(5)
+	publish(t, r, "live/cam2", gen.Options{Source: 2}).waitSent(60)
+	r.waitCarries("live/cam", "a")
+	p.disconnect()
+	r.waitBreak(0) // held: with a cause and a deadline, and without a publisher
 	for _, tt := range []struct {
 		method, path, query, as string
 		status                  int
@@ -198,27 +198,27 @@ func TestOpenAPI(t *testing.T) {
 		{"DELETE", "/api/v1/routes/none/live/cam/rung", "", "/api/v1/routes/{group}/{app}/{name}/rung", 404},
 		{"POST", "/api/v1/breakers/none.example:1/reset", "", "/api/v1/breakers/{host}/reset", 404},
 	} {
-		status, header, body := ask(t, tt.method, r.url("admin", tt.path+tt.query))
+		status, header, body := httpRequest(t, tt.method, r.url("admin", tt.path+tt.query))
 		var v any
 		if err := json.Unmarshal([]byte(body), &v); status != tt.status || err != nil || header.Get("Content-Type") != "application/json" {
-			t.Errorf("%s %s%s: %d, %v: %s", tt.method, tt.path, tt.query, status, err, body)
+			t.Errorf("%s %s%s: got %d, %v: %s", tt.method, tt.path, tt.query, status, err, body)
 			continue
 		}
 		schema := doc.schema(tt.method, tt.as, status)
 		if schema == nil {
-			t.Errorf("the document has no answer %d to %s %s", status, tt.method, tt.as)
+			t.Errorf("the document has no response %d for %s %s", status, tt.method, tt.as)
 			continue
 		}
 		if wrong := doc.check(schema, v, ""); len(wrong) > 0 {
 			t.Errorf("%s %s%s:\n%s", tt.method, tt.path, tt.query, strings.Join(wrong, "\n"))
 		}
 	}
-	// The checker itself sees what is not as it should be.
+	// The checker must detect errors.
 	for _, bad := range []string{`{"streams": 1}`, `{}`, `{"streams": [{"name": "live/cam"}]}`, `{"streams": [], "totals": {"streams": 0, "matching": 0, "states": {}, "viewers": 0}, "more": 1}`} {
 		var v any
 		_ = json.Unmarshal([]byte(bad), &v)
 		if len(doc.check(doc.schema(http.MethodGet, "/api/v1/streams", 200), v, "")) == 0 {
-			t.Errorf("%s is nothing wrong with", bad)
+			t.Errorf("got no error for %s", bad)
 		}
 	}
 }

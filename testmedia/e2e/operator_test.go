@@ -10,57 +10,57 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// The operator chooses a route and a rung, takes it back, and has failures forgotten; what is
-// not there is refused with a hint.
+// TestOperator forces a route and a rung, releases them and resets the history. Requests for unknown
+// things must be refused with a hint.
 func TestOperator(t *testing.T) {
 	t.Parallel()
 	const stream, at = "live/cam", "routes/cdn/live/cam/"
-	a, b, dead := nginxRTMP(t), nginxRTMP(t), newDeadHost(t)
-	r := routing(t, group{list: "push", urls: pushTo(a.addr, b.addr, dead.addr), more: "failover: {after: 500ms, rise: 1s, probe: 200ms}"})
+	a, b, dead := startNginxRTMP(t), startNginxRTMP(t), newDeadHost(t)
+	r := startWithRoutes(t, group{list: "push", urls: pushURLs(a.addr, b.addr, dead.addr), more: "failover: {after: 500ms, rise: 1s, probe: 200ms}"})
 	p := publish(t, r, stream, gen.Options{Source: 1, BFrames: 2})
-	w := watched{t: t, relay: r, pushes: []*publisher{p}}
-	p.atLeast(20)
-	w.viewers = both(t, r, stream)
-	r.carries(stream, "a")
+	w := streamCheck{t: t, relay: r, pushes: []*publisher{p}}
+	p.waitSent(20)
+	w.viewers = watchRTMPAndFLV(t, r, stream)
+	r.waitCarries(stream, "a")
 	onB := b.watch(stream)
 	do := func(method, path, body string) {
 		t.Helper()
-		if status, why := r.acts(method, path, body); status != http.StatusNoContent {
-			t.Errorf("%s %s %s: status %d, %s", method, path, body, status, why)
+		if status, reason := r.routeAction(method, path, body); status != http.StatusNoContent {
+			t.Errorf("%s %s %s: got status %d, %s", method, path, body, status, reason)
 		}
 	}
 
 	do(http.MethodPut, at+"route", `{"route": "b"}`)
-	onB.joins()
-	r.carries(stream, "b")
-	if s := r.route(stream); s.Forced != "b" || s.Decisions[0].Cause == "" || r.switches("forced") != 1 {
-		t.Errorf("%+v, %d switches", s, r.switches("forced"))
+	onB.waitKeyframe()
+	r.waitCarries(stream, "b")
+	if s := r.routeStatus(stream); s.Forced != "b" || s.Decisions[0].Cause == "" || r.switchCount("forced") != 1 {
+		t.Errorf("got %+v and %d switches", s, r.switchCount("forced"))
 	}
-	onB.more(200) // it stays, though the better one is well
-	if s := r.route(stream); s.Active != "b" {
-		t.Errorf("it goes over %s", s.Active)
+	onB.waitFrames(200) // the forced route stays, though the better one is healthy
+	if s := r.routeStatus(stream); s.Active != "b" {
+		t.Errorf("got route %s", s.Active)
 	}
 
 	do(http.MethodPut, at+"rung", `{"rung": "keyframes"}`)
-	until(t, "the rung is in force", func() bool {
-		l := r.route(stream).Ladder
+	waitUntil(t, "the rung is in force", func() bool {
+		l := r.routeStatus(stream).Ladder
 		return l.Rung == "keyframes" && l.Forced == "keyframes" && l.Cause == "forced" && l.Level > 0
 	})
 	from := onB.frames.len()
-	onB.more(300)
-	for _, f := range onB.frames.all()[from+60:] { // what was under way is through
+	onB.waitFrames(300)
+	for _, f := range onB.frames.all()[from+60:] { // after the frames in flight
 		if f.track == 0 && !f.config && !f.key {
-			t.Errorf("a picture that is no keyframe: %+v", f)
+			t.Errorf("got %+v, want keyframes only", f)
 			break
 		}
 	}
 	do(http.MethodDelete, at+"rung", "")
-	until(t, "all of the stream is sent", func() bool { l := r.route(stream).Ladder; return l.Level == 0 && l.Forced == "" })
+	waitUntil(t, "the full stream is sent", func() bool { l := r.routeStatus(stream).Ladder; return l.Level == 0 && l.Forced == "" })
 
 	do(http.MethodDelete, at+"route", "")
-	r.carries(stream, "a")
+	r.waitCarries(stream, "a")
 	do(http.MethodPost, at+"reset", `{"route": "c"}`)
-	until(t, "the breaker of the dead host counts", func() bool { return len(r.shown().Breakers) == 3 })
+	waitUntil(t, "the breaker of the dead host counts", func() bool { return len(r.routesStatus().Breakers) == 3 })
 	do(http.MethodPost, "breakers/"+dead.addr+"/reset", "")
 
 	for _, wrong := range []struct{ method, path, body string }{
@@ -71,16 +71,16 @@ func TestOperator(t *testing.T) {
 		{http.MethodPut, "routes/none/live/cam/route", `{"route": "a"}`},
 		{http.MethodPost, "breakers/nowhere:1/reset", ""},
 	} {
-		status, why := r.acts(wrong.method, wrong.path, wrong.body)
-		if problem, hint, _ := strings.Cut(why, "; "); status != http.StatusNotFound || problem == "" || hint == "" {
-			t.Errorf("%s %s %s: status %d, %q", wrong.method, wrong.path, wrong.body, status, why)
+		status, reason := r.routeAction(wrong.method, wrong.path, wrong.body)
+		if problem, hint, _ := strings.Cut(reason, "; "); status != http.StatusNotFound || problem == "" || hint == "" {
+			t.Errorf("%s %s %s: got status %d, %q", wrong.method, wrong.path, wrong.body, status, reason)
 		}
 	}
-	if status, why := r.acts(http.MethodPut, at+"route", "{}"); status != http.StatusBadRequest || !strings.Contains(why, "route") {
-		t.Errorf("a request that names nothing: status %d, %q", status, why)
+	if status, reason := r.routeAction(http.MethodPut, at+"route", "{}"); status != http.StatusBadRequest || !strings.Contains(reason, "route") {
+		t.Errorf("request without a name: got status %d, %q", status, reason)
 	}
-	p.halt()
-	w.settled(p)
-	w.whole(nil)
-	w.counted()
+	p.pause()
+	w.waitSettled(p)
+	w.checkComplete(nil)
+	w.checkCounts()
 }

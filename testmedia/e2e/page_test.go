@@ -12,20 +12,20 @@ import (
 	"time"
 )
 
-// says waits until the page says the word of a state.
-func (p *page) says(word string) {
+// waitState waits until the page shows the word for a state.
+func (p *page) waitState(word string) {
 	p.t.Helper()
-	p.waitFor(within(p.t), "document.getElementById('word').textContent === "+literal(word))
+	p.waitFor(waitContext(p.t), "document.getElementById('word').textContent === "+literal(word))
 }
 
-// plays waits until so many pictures more than now have been decoded, and the clock has gone on.
-func (p *page) plays(pictures int) {
+// waitFrames waits until some frames more than now have been decoded and the video's clock has advanced.
+func (p *page) waitFrames(frames int) {
 	p.t.Helper()
 	p.eval(nil, "window.from = [video.getVideoPlaybackQuality().totalVideoFrames, video.currentTime]")
-	p.waitFor(within(p.t), "video.getVideoPlaybackQuality().totalVideoFrames > from[0] + "+literal(pictures)+" && video.currentTime > from[1] + "+literal(float64(pictures)/50))
+	p.waitFor(waitContext(p.t), "video.getVideoPlaybackQuality().totalVideoFrames > from[0] + "+literal(frames)+" && video.currentTime > from[1] + "+literal(float64(frames)/50))
 }
 
-// pageStats is what a page tells of itself.
+// pageStats are the statistics of a page.
 type pageStats struct {
 	Way, State                            string
 	Latency, Behind                       float64
@@ -40,9 +40,9 @@ func (p *page) stats() (s pageStats) {
 	return s
 }
 
-// watched notes what must not happen to the page's video: an end, an error, another source, a
-// clock that goes back.
-func (p *page) watched() {
+// recordFaults records events that must not happen to the page's video: an end, an error, another source,
+// a clock that goes back.
+func (p *page) recordFaults() {
 	p.t.Helper()
 	p.eval(nil, `(() => {
 		window.faults = []
@@ -60,146 +60,146 @@ func (p *page) watched() {
 	})()`)
 }
 
-// unharmed asserts that nothing of that happened.
-func (p *page) unharmed() {
+// checkNoFaults checks that none of these events happened.
+func (p *page) checkNoFaults() {
 	p.t.Helper()
 	var faults []string
 	p.eval(&faults, "faults")
 	if len(faults) > 0 {
-		p.t.Errorf("the video: %v", faults)
+		p.t.Errorf("got video faults %v", faults)
 	}
 }
 
-// tolerable are the console's complaints that are none: a browser tells of every request that is
-// refused and every socket that breaks.
-func tolerable(said string) bool {
+// isExpectedMessage reports whether a console message is no error: a browser logs every refused request
+// and every broken socket.
+func isExpectedMessage(output string) bool {
 	for _, part := range []string{"a status of 409", "a status of 404", "WebSocket connection to", "ERR_"} {
-		if strings.Contains(said, part) {
+		if strings.Contains(output, part) {
 			return true
 		}
 	}
 	return false
 }
 
-func (p *page) quiet() {
+func (p *page) checkConsole() {
 	p.t.Helper()
-	for _, said := range p.said.all() {
-		if !tolerable(said) {
-			p.t.Errorf("the console says %s", said)
+	for _, output := range p.messages.all() {
+		if !isExpectedMessage(output) {
+			p.t.Errorf("got console message %s", output)
 		}
 	}
 }
 
-// The page at a stream's address waits for it, plays it by Media Source, stays over a break, and
-// tells a hold, an end and what follows apart.
+// TestPage checks that the page at a stream's address waits for the stream, plays it with Media Source,
+// keeps playing over a break, and shows holds and ends.
 func TestPage(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg")
+	requirePrograms(t, "chromium", "ffmpeg")
 	awaitBrowser(t)
-	r := start(t, "--defaults.hold", "6s", "--defaults.hold_unpublish", "1s")
+	r := startRelay(t, "--defaults.hold", "6s", "--defaults.hold_unpublish", "1s")
 	const stream = "live/cam"
-	b := browse(t)
-	p := b.page(r.url("http", "/"+stream)) // without its slash
-	p.says("not live yet")
-	one := pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
-	p.says("live")
-	p.plays(40)
-	p.watched()
+	b := startBrowser(t)
+	p := b.openPage(r.url("http", "/"+stream)) // without the trailing slash
+	p.waitState("not live yet")
+	one := startEncoder(t, r.url("rtmp", "/"+stream), encoderSource{size: "640x360", tone: true})
+	p.waitState("live")
+	p.waitFrames(40)
+	p.recordFaults()
 	if s := p.stats(); s.Way != "mse" {
-		t.Errorf("it plays by %s", s.Way)
+		t.Errorf("got playback with %s", s.Way)
 	}
-	p.waitFor(within(t), "document.getElementById('facts').textContent.match(/640×360/) && document.getElementById('facts').textContent.match(/\\d s behind/)")
+	p.waitFor(waitContext(t), "document.getElementById('facts').textContent.match(/640×360/) && document.getElementById('facts').textContent.match(/\\d s behind/)")
 	one.kill()
-	r.broke(0)
-	p.says("held, last picture")
-	p.waitFor(within(t), "document.getElementById('since').textContent.match(/^for [1-9]/)")
+	r.waitBreak(0)
+	p.waitState("held, last picture")
+	p.waitFor(waitContext(t), "document.getElementById('since').textContent.match(/^for [1-9]/)")
 	p.eval(nil, "window.held = video.currentTime")
-	p.waitFor(within(t), "video.currentTime > held + 2")
-	two := pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
-	r.resumed(0)
-	p.says("live")
-	p.plays(40)
-	p.unharmed()
+	p.waitFor(waitContext(t), "video.currentTime > held + 2")
+	two := startEncoder(t, r.url("rtmp", "/"+stream), encoderSource{size: "640x360", tone: true})
+	r.waitResume(0)
+	p.waitState("live")
+	p.waitFrames(40)
+	p.checkNoFaults()
 	var words []string
 	p.eval(&words, "words")
 	if got := strings.Join(words, "; "); got != "live; held, last picture; live" {
-		t.Errorf("it said %s", got)
+		t.Errorf("got state %s", got)
 	}
-	p.waitFor(within(t), "document.getElementById('history').getAttribute('aria-label').includes('held once')")
+	p.waitFor(waitContext(t), "document.getElementById('history').getAttribute('aria-label').includes('held once')")
 
 	two.kill()
-	p.says("ended")
+	p.waitState("ended")
 	var dials int
 	p.eval(&dials, "new Promise((done) => setTimeout(() => done(holdfast.dials), 3000))")
 	if more := p.stats().Dials - dials; more > 2 {
-		t.Errorf("%d dials since the end", more)
+		t.Errorf("got %d dials since the end", more)
 	}
-	pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
-	p.says("live")
-	p.plays(40)
-	p.quiet()
+	startEncoder(t, r.url("rtmp", "/"+stream), encoderSource{size: "640x360", tone: true})
+	p.waitState("live")
+	p.waitFrames(40)
+	p.checkConsole()
 }
 
-// A browser publishes from the page, and is watched on another by either way.
+// TestPagePublishes publishes from a page and plays on another page with each protocol.
 func TestPagePublishes(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg")
+	requirePrograms(t, "chromium", "ffmpeg")
 	awaitBrowser(t)
-	r := start(t)
-	b := browse(t)
-	q := b.page(r.url("http", "/live/mine/?publish"))
-	q.says("ready to publish")
+	r := startRelay(t)
+	b := startBrowser(t)
+	q := b.openPage(r.url("http", "/live/mine/?publish"))
+	q.waitState("ready to publish")
 	q.eval(nil, "document.getElementById('publish').click()")
-	q.says("publishing")
-	r.live("live/mine")
-	p := b.page(r.url("http", "/live/mine/"))
+	q.waitState("publishing")
+	r.waitLive("live/mine")
+	p := b.openPage(r.url("http", "/live/mine/"))
 	for _, by := range []string{"auto", "whep"} {
 		p.eval(nil, "document.getElementById('by').value = "+literal(by)+", document.getElementById('by').dispatchEvent(new Event('change'))")
-		p.says("live")
-		p.plays(40)
+		p.waitState("live")
+		p.waitFrames(40)
 	}
-	p.waitFor(within(t), "holdfast.latency > 0 && holdfast.way === 'whep'")
+	p.waitFor(waitContext(t), "holdfast.latency > 0 && holdfast.way === 'whep'")
 	q.eval(nil, "document.getElementById('publish').click()")
-	r.expect(0, "the page unpublishes", func(l logLine) bool {
+	r.waitLog(0, "the page unpublishes", func(l logLine) bool {
 		return l.is("push ended") && l.str("stream") == "live/mine" && l.str("cause") == "unpublish"
 	})
-	p.says("held, last picture")
-	p.quiet()
-	q.quiet()
+	p.waitState("held, last picture")
+	p.checkConsole()
+	q.checkConsole()
 }
 
-// A page of a stream that asks for keys and tokens says so, and takes them.
+// TestPageWithKeys checks that the page asks for keys and tokens where a stream requires them.
 func TestPageWithKeys(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium")
+	requirePrograms(t, "chromium")
 	awaitBrowser(t)
-	r := start(t, "--config", config(t, "defaults: {publish_keys: [sample-key], play_secret: sample-secret}\n"))
-	b := browse(t)
-	watching := b.page(r.url("http", "/live/cam/"))
-	watching.says("refused")
-	watching.waitFor(within(t), "document.getElementById('state').dataset.is === 'off' && document.getElementById('detail').textContent.includes('Ask the person who shared it') && !document.getElementById('again').hidden")
-	p := b.page(r.url("http", "/live/cam/?publish"))
+	r := startRelay(t, "--config", config(t, "defaults: {publish_keys: [sample-key], play_secret: sample-secret}\n"))
+	b := startBrowser(t)
+	watching := b.openPage(r.url("http", "/live/cam/"))
+	watching.waitState("refused")
+	watching.waitFor(waitContext(t), "document.getElementById('state').dataset.is === 'off' && document.getElementById('detail').textContent.includes('Ask the person who shared it') && !document.getElementById('again').hidden")
+	p := b.openPage(r.url("http", "/live/cam/?publish"))
 	p.eval(nil, "document.getElementById('publish').click()")
-	p.waitFor(within(t), "document.getElementById('detail').textContent.includes('needs a publish key')")
+	p.waitFor(waitContext(t), "document.getElementById('detail').textContent.includes('needs a publish key')")
 	p.eval(nil, "document.getElementById('key').value = 'sample-key', document.getElementById('publish').click()")
-	p.says("publishing")
+	p.waitState("publishing")
 	for _, by := range []string{"", "&by=whep"} {
 		watching.open(r.url("http", "/live/cam/?token="+playToken(t, "sample-secret", "live/cam")+by))
-		watching.says("live")
-		watching.plays(20)
+		watching.waitState("live")
+		watching.waitFrames(20)
 	}
 	if out := r.output(); strings.Contains(out, "sample-key") || strings.Contains(out, "eyJ") {
-		t.Error("a secret is in the log")
+		t.Error("got a secret in the log")
 	}
 }
 
-// playToken is a play token for a stream, good for an hour.
+// playToken returns a play token for a stream, valid for an hour.
 func playToken(t testing.TB, secret, stream string) string {
 	t.Helper()
 	return playTokenUntil(t, secret, stream, time.Now().Add(time.Hour))
 }
 
-// playTokenUntil is a play token: a JWT with HS256.
+// playTokenUntil returns a play token: a JWT with HS256.
 func playTokenUntil(t testing.TB, secret, stream string, until time.Time) string {
 	t.Helper()
 	part := func(v any) string {

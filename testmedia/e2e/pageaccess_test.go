@@ -23,8 +23,8 @@ func (p *page) press(key string) {
 	}
 }
 
-// heard is what a screen reader has of the page: each role with its name.
-func (p *page) heard() (out []string) {
+// accessibleNames returns the page's accessibility tree: each role with its name.
+func (p *page) accessibleNames() (out []string) {
 	p.t.Helper()
 	tree, err := chromedp.Run(p.ctx, func(ctx context.Context, t *chromedp.Target) (accessibility.GetFullAXTreeResult, error) {
 		return cdp.Call(ctx, t, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
@@ -34,7 +34,7 @@ func (p *page) heard() (out []string) {
 	}
 	text := func(v *accessibility.Value) (s string) {
 		if v != nil {
-			_ = json.Unmarshal(v.Value, &s) // what is no text is none
+			_ = json.Unmarshal(v.Value, &s) // ignore values that are not text
 		}
 		return s
 	}
@@ -46,18 +46,19 @@ func (p *page) heard() (out []string) {
 	return out
 }
 
-// All of the page is reached and used by keyboard, has a role and a name, and is large enough for
-// a finger on a phone's screen, where nothing stands beside it.
-func TestPageForEveryone(t *testing.T) {
+// TestPageAccessibility checks that all of the page can be reached and used with the keyboard, and has a
+// role and a name. On a phone's screen, the page must not scroll sideways and controls must be large
+// enough to touch.
+func TestPageAccessibility(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg")
+	requirePrograms(t, "chromium", "ffmpeg")
 	awaitBrowser(t)
-	r := start(t)
-	pushing(t, r.url("rtmp", "/live/cam"), source{picture: "640x360", tone: true})
-	r.live("live/cam")
-	p := browse(t).page(r.url("http", "/live/cam/"))
-	p.says("live")
-	p.plays(10)
+	r := startRelay(t)
+	startEncoder(t, r.url("rtmp", "/live/cam"), encoderSource{size: "640x360", tone: true})
+	r.waitLive("live/cam")
+	p := startBrowser(t).openPage(r.url("http", "/live/cam/"))
+	p.waitState("live")
+	p.waitFrames(10)
 
 	var order []string
 	focus := func() (id string) {
@@ -70,17 +71,17 @@ func TestPageForEveryone(t *testing.T) {
 		var shown string
 		p.eval(&shown, "getComputedStyle(document.activeElement).outlineStyle")
 		if id != "" && id != "video" && shown == "none" {
-			t.Errorf("the focus on %s is not to be seen", id)
+			t.Errorf("the focus on %s is not visible", id)
 		}
 		if id == "" && len(order) > 1 {
-			break // out of the page: it is no trap
+			break // the focus has left the page
 		}
 		if len(order) == 0 || order[len(order)-1] != id {
 			order = append(order, id)
 		}
 	}
 	if got := strings.Join(order, " "); got != "video sound watch by source key publish" {
-		t.Errorf("Tab goes to %s", got)
+		t.Errorf("Tab moves to %s", got)
 	}
 	at := func(id, key string) {
 		t.Helper()
@@ -88,40 +89,40 @@ func TestPageForEveryone(t *testing.T) {
 		p.press(key)
 	}
 	at("sound", " ")
-	p.waitFor(within(t), "!video.muted && document.getElementById('sound').textContent === 'Sound off'")
+	p.waitFor(waitContext(t), "!video.muted && document.getElementById('sound').textContent === 'Sound off'")
 	at("sound", "\r")
-	p.waitFor(within(t), "video.muted && document.getElementById('sound').textContent === 'Sound on'")
+	p.waitFor(waitContext(t), "video.muted && document.getElementById('sound').textContent === 'Sound on'")
 	at("watch", "\r")
-	p.says("stopped")
+	p.waitState("stopped")
 	at("watch", " ")
-	p.says("live")
+	p.waitState("live")
 
-	p.waitFor(within(t), "document.getElementById('history').childElementCount > 0")
-	heard := p.heard()
+	p.waitFor(waitContext(t), "document.getElementById('history').childElementCount > 0")
+	heard := p.accessibleNames()
 	for _, want := range []string{
 		"heading live/cam", "Video The stream", "status", "button Sound on", "image The last five minutes: no break", "group Watch",
 		"button Stop watching", "combobox By", "group Publish from this browser", "combobox Source", "textbox Key", "button Publish",
 	} {
 		if !slices.Contains(heard, want) {
-			t.Errorf("no %q is heard of: %q", want, heard)
+			t.Errorf("got no %q in %q", want, heard)
 		}
 	}
 	for _, nameless := range []string{"button", "combobox", "textbox", "image", "Video"} {
 		if slices.Contains(heard, nameless) {
-			t.Errorf("a %s has no name: %q", nameless, heard)
+			t.Errorf("got a %s without a name in %q", nameless, heard)
 		}
 	}
 
-	// A live region that changes all the time is read out all the time.
+	// Screen readers read out each change of a live region.
 	p.eval(nil, `(() => {
 		window.chatter = 0
 		new MutationObserver((all) => chatter += all.length).observe(document.getElementById('state'), { childList: true, characterData: true, subtree: true })
 	})()`)
-	p.plays(75)
+	p.waitFrames(75)
 	var chatter int
 	p.eval(&chatter, "chatter")
 	if chatter > 0 {
-		t.Errorf("the live region changed %d times while nothing did", chatter)
+		t.Errorf("the live region changed %d times without an event", chatter)
 	}
 
 	if err := chromedp.Do(p.ctx, chromedp.EmulateViewport(360, 640, chromedp.EmulateMobile)); err != nil {
@@ -133,6 +134,6 @@ func TestPageForEveryone(t *testing.T) {
 	var wide bool
 	p.eval(&wide, "document.documentElement.scrollWidth > innerWidth")
 	if len(small) > 0 || wide {
-		t.Errorf("on a phone these are small: %v; it scrolls sideways: %v", fmt.Sprint(small), wide)
+		t.Errorf("on a phone: too small %v, scrolls sideways %v", fmt.Sprint(small), wide)
 	}
 }

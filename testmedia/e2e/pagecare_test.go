@@ -13,7 +13,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// call sends the page's tab a command of the browser's protocol.
+// call sends a DevTools protocol command to the page's tab.
 func call[P, R any](p *page, method cdp.Command[P, R], params P) R {
 	p.t.Helper()
 	out, err := chromedp.Run(p.ctx, func(ctx context.Context, t *chromedp.Target) (R, error) {
@@ -25,87 +25,88 @@ func call[P, R any](p *page, method cdp.Command[P, R], params P) R {
 	return out
 }
 
-// A play ends with its token: the page says that it is refused, and asks no more.
+// TestPageTokenExpires checks that playback ends with its token: the page shows that it is refused and
+// sends no more requests.
 func TestPageTokenExpires(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg")
+	requirePrograms(t, "chromium", "ffmpeg")
 	awaitBrowser(t)
 	const stream = "live/cam"
 	settings := []string{"--config", config(t, "defaults: {play_secret: sample-secret}\n")}
 	f := newFront(t, false)
-	r := start(t, settings...)
-	f.before(r)
-	pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
-	r.expect(0, "the stream is live", func(l logLine) bool { return l.is("publish accepted") })
-	b := browse(t)
+	r := startRelay(t, settings...)
+	f.setRelay(r)
+	startEncoder(t, r.url("rtmp", "/"+stream), encoderSource{size: "640x360", tone: true})
+	r.waitLog(0, "the stream is live", func(l logLine) bool { return l.is("publish accepted") })
+	b := startBrowser(t)
 	ends := time.Now().Add(10*time.Second + slack(5*time.Second)).Truncate(time.Second)
 	var pages []*page
 	for _, by := range []string{"mse", "whep", "hls"} {
-		p := b.page(f.URL + "/" + stream + "/?by=" + by + "&token=" + playTokenUntil(t, "sample-secret", stream, ends))
-		p.says("live")
+		p := b.openPage(f.URL + "/" + stream + "/?by=" + by + "&token=" + playTokenUntil(t, "sample-secret", stream, ends))
+		p.waitState("live")
 		pages = append(pages, p)
 	}
 	if late := time.Since(ends); late > 0 {
-		t.Fatalf("not all play %v after the token's end", late)
+		t.Fatalf("not all pages play %v after the token's end", late)
 	}
 	for _, p := range pages {
 		if s := p.stats(); s.State != "live" || s.Dials > 1 {
-			t.Errorf("before the token's end: %+v", s)
+			t.Errorf("before the token's end: got %+v", s)
 		}
 	}
-	wait(t, time.Until(ends))
+	sleep(t, time.Until(ends))
 	for _, p := range pages {
-		p.says("refused")
-		p.waitFor(within(t), "document.getElementById('state').dataset.is === 'off' && document.getElementById('detail').textContent.includes('link has expired') && !document.getElementById('again').hidden")
+		p.waitState("refused")
+		p.waitFor(waitContext(t), "document.getElementById('state').dataset.is === 'off' && document.getElementById('detail').textContent.includes('link has expired') && !document.getElementById('again').hidden")
 	}
-	wait(t, time.Second) // for what was under way
-	asked := f.asked.Load()
-	wait(t, 3*time.Second)
-	if more := f.asked.Load() - asked; more > 0 {
-		t.Errorf("pages that were refused asked %d times more", more)
+	sleep(t, time.Second) // for requests in flight
+	asked := f.requests.Load()
+	sleep(t, 3*time.Second)
+	if more := f.requests.Load() - asked; more > 0 {
+		t.Errorf("got %d more requests of pages that were refused", more)
 	}
 }
 
-// A tab that nobody looks at asks for no more than before, also while the relay is away; looked at
-// again it is live at once.
+// TestPageHidden checks that a hidden tab sends no more requests than a visible one, also while the relay
+// is down, and is live at once when it becomes visible.
 func TestPageHidden(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg")
+	requirePrograms(t, "chromium", "ffmpeg")
 	awaitBrowser(t)
 	const stream = "live/cam"
 	f := newFront(t, false)
-	r := start(t)
-	f.before(r)
-	pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
-	r.live(stream)
-	p := browse(t).page(f.URL + "/" + stream + "/")
-	p.says("live")
-	p.plays(25)
-	p.looked(false)
-	wait(t, 5*time.Second)
+	r := startRelay(t)
+	f.setRelay(r)
+	startEncoder(t, r.url("rtmp", "/"+stream), encoderSource{size: "640x360", tone: true})
+	r.waitLive(stream)
+	p := startBrowser(t).openPage(f.URL + "/" + stream + "/")
+	p.waitState("live")
+	p.waitFrames(25)
+	p.setVisible(false)
+	sleep(t, 5*time.Second)
 	if s := p.stats(); s.Dials != 1 {
-		t.Errorf("hidden, %d dials", s.Dials)
+		t.Errorf("hidden: got %d dials", s.Dials)
 	}
-	p.looked(true)
-	p.near(within(t), "of a stream that went on")
+	p.setVisible(true)
+	p.waitNearLive(waitContext(t), "of a stream that went on")
 
-	p.looked(false)
+	p.setVisible(false)
 	r.stop()
-	wait(t, 8*time.Second)
+	sleep(t, 8*time.Second)
 	dials := p.stats().Dials
 	if dials > 8 {
-		t.Errorf("hidden, %d dials while the relay was away for 8 s", dials)
+		t.Errorf("hidden: got %d dials while the relay was down for 8 s", dials)
 	}
-	again := start(t)
-	f.before(again)
-	pushing(t, again.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
-	again.live(stream)
-	p.looked(true)
-	p.near(within(t), "of a relay that was away")
+	again := startRelay(t)
+	f.setRelay(again)
+	startEncoder(t, again.url("rtmp", "/"+stream), encoderSource{size: "640x360", tone: true})
+	again.waitLive(stream)
+	p.setVisible(true)
+	p.waitNearLive(waitContext(t), "of a relay that was away")
 }
 
-// looked has the tab be looked at, or not.
-func (p *page) looked(at bool) {
+// setVisible shows or hides the tab.
+func (p *page) setVisible(at bool) {
 	p.t.Helper()
 	state := cdpbrowser.WindowStateMinimized
 	if at {
@@ -113,32 +114,33 @@ func (p *page) looked(at bool) {
 	}
 	window := call(p, cdpbrowser.GetWindowForTarget, cdpbrowser.GetWindowForTargetParams{})
 	call(p, cdpbrowser.SetWindowBounds, cdpbrowser.SetWindowBoundsParams{WindowID: window.WindowID, Bounds: &cdpbrowser.Bounds{WindowState: state}})
-	p.waitFor(within(p.t), "document.hidden === "+literal(!at))
+	p.waitFor(waitContext(p.t), "document.hidden === "+literal(!at))
 	p.eval(nil, "window.since = performance.now()")
 }
 
-// near waits until the page plays near to what is live, and asserts that this took a second.
-func (p *page) near(ctx context.Context, what string) {
+// waitNearLive waits until the page plays close to the live edge, and checks that this took at most a
+// second.
+func (p *page) waitNearLive(ctx context.Context, what string) {
 	p.t.Helper()
 	var took float64
 	p.waitFor(ctx, "holdfast.state === 'live' && holdfast.behind < 1.5 && !video.paused && !video.seeking")
 	p.eval(&took, "performance.now() - since")
 	if limit := slack(time.Second); took > float64(limit.Milliseconds()) {
-		p.t.Errorf("%s: live %.0f ms after it was looked at", what, took)
+		p.t.Errorf("%s: live %.0f ms after it became visible", what, took)
 	}
-	p.plays(10)
-	p.t.Logf("%s: live %.0f ms after it was looked at", what, took)
+	p.waitFrames(10)
+	p.t.Logf("%s: live %.0f ms after it became visible", what, took)
 }
 
-// By day and by night all words are read, and all signs seen; what turns stands still for those
-// who want it so.
-func TestPageByNight(t *testing.T) {
+// TestPageColorSchemes checks contrast in both color schemes, and that animations stop for users who
+// prefer reduced motion.
+func TestPageColorSchemes(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium")
+	requirePrograms(t, "chromium")
 	awaitBrowser(t)
-	r := start(t)
-	p := browse(t).page(r.url("http", "/live/cam/"))
-	p.says("not live yet")
+	r := startRelay(t)
+	p := startBrowser(t).openPage(r.url("http", "/live/cam/"))
+	p.waitState("not live yet")
 	for _, scheme := range []string{"light", "dark"} {
 		for motion, turns := range map[string]string{"reduce": "none", "no-preference": "turn"} {
 			call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
@@ -151,15 +153,15 @@ func TestPageByNight(t *testing.T) {
 			}
 			p.eval(&seen, contrasts)
 			if seen.Turns != turns || seen.Dark != (scheme == "dark") || len(seen.Faint) > 0 {
-				t.Errorf("%s, %s: %+v", scheme, motion, seen)
+				t.Errorf("%s, %s: got %+v", scheme, motion, seen)
 			}
 		}
 	}
-	p.quiet()
+	p.checkConsole()
 }
 
-// contrasts tells what is too faint on the page's ground: of text less than 4.5 to 1, of signs
-// less than 3 (WCAG 2.2, 1.4.3 and 1.4.11).
+// contrasts returns what has too little contrast on the page: text less than 4.5 to 1, symbols less than 3
+// (WCAG 2.2, 1.4.3 and 1.4.11).
 const contrasts = `(() => {
 	const pen = document.createElement('canvas').getContext('2d', { willReadFrequently: true })
 	const light = (color) => {
@@ -195,18 +197,18 @@ const contrasts = `(() => {
 	return { turns, dark: ground < 0.2, faint }
 })()`
 
-// Where there is but the managed kind of Media Source, as on a phone of one make, the page plays
-// by it, and gives up the playing on other devices without which it is not to be had.
+// TestPageByManagedMediaSource checks that where only ManagedMediaSource exists, as on iPhones, the page
+// plays with it, and disables remote playback, which it requires.
 func TestPageByManagedMediaSource(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg")
+	requirePrograms(t, "chromium", "ffmpeg")
 	awaitBrowser(t)
-	r := start(t)
+	r := startRelay(t)
 	const stream = "live/cam"
-	one := pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
-	r.live(stream)
-	p := browse(t).clients()
-	p.begins(`(() => {
+	one := startEncoder(t, r.url("rtmp", "/"+stream), encoderSource{size: "640x360", tone: true})
+	r.waitLive(stream)
+	p := startBrowser(t).openClientPage()
+	p.addInitScript(`(() => {
 		const Plain = window.MediaSource
 		delete window.MediaSource
 		window.ManagedMediaSource = class extends Plain {
@@ -230,20 +232,20 @@ func TestPageByManagedMediaSource(t *testing.T) {
 		}
 	})()`)
 	p.open(r.url("http", "/"+stream+"/"))
-	p.says("live")
-	p.plays(40)
-	p.watched()
+	p.waitState("live")
+	p.waitFrames(40)
+	p.recordFaults()
 	one.kill()
-	r.broke(0)
-	p.says("held, last picture")
-	pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
-	p.says("live")
-	p.plays(40)
-	p.unharmed()
+	r.waitBreak(0)
+	p.waitState("held, last picture")
+	startEncoder(t, r.url("rtmp", "/"+stream), encoderSource{size: "640x360", tone: true})
+	p.waitState("live")
+	p.waitFrames(40)
+	p.checkNoFaults()
 	var plain string
 	p.eval(&plain, "typeof MediaSource")
 	if s := p.stats(); s.Way != "mse" || s.Dials != 1 || plain != "undefined" {
-		t.Errorf("%+v, MediaSource is %s", s, plain)
+		t.Errorf("got %+v, MediaSource is %s", s, plain)
 	}
-	p.quiet()
+	p.checkConsole()
 }

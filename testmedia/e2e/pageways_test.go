@@ -13,8 +13,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// begins has every document that is opened begin with a script.
-func (p *page) begins(script string) {
+// addInitScript runs a script at the start of every document.
+func (p *page) addInitScript(script string) {
 	p.t.Helper()
 	if err := chromedp.Do(p.ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: script})
@@ -24,95 +24,97 @@ func (p *page) begins(script string) {
 	}
 }
 
-// Where Media Source does not take the stream's codec, WebRTC does; where that is not wanted, the
-// page names the codec.
+// TestPageFallsBack checks that the page plays over WebRTC if Media Source does not support the codec, and
+// names the codec if WebRTC is disabled.
 func TestPageFallsBack(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg")
+	requirePrograms(t, "chromium", "ffmpeg")
 	awaitBrowser(t)
-	r := start(t)
-	pushing(t, r.url("rtmp", "/live/cam"), source{picture: "640x360", tone: true})
-	r.live("live/cam")
-	p := browse(t).clients()
-	p.begins("MediaSource.isTypeSupported = (type) => !type.includes('avc1')")
+	r := startRelay(t)
+	startEncoder(t, r.url("rtmp", "/live/cam"), encoderSource{size: "640x360", tone: true})
+	r.waitLive("live/cam")
+	p := startBrowser(t).openClientPage()
+	p.addInitScript("MediaSource.isTypeSupported = (type) => !type.includes('avc1')")
 	p.open(r.url("http", "/live/cam/"))
-	p.says("live")
-	p.plays(20)
+	p.waitState("live")
+	p.waitFrames(20)
 	if s := p.stats(); s.Way != "whep" {
-		t.Errorf("it plays by %s", s.Way)
+		t.Errorf("got playback with %s", s.Way)
 	}
 	p.open(r.url("http", "/live/cam/?by=mse"))
-	p.says("refused")
-	p.waitFor(within(t), "document.getElementById('detail').textContent.includes('avc1')")
-	p.quiet()
+	p.waitState("refused")
+	p.waitFor(waitContext(t), "document.getElementById('detail').textContent.includes('avc1')")
+	p.checkConsole()
 }
 
-// A codec that no file carries plays by WebRTC; who asked for HLS is told that it does not.
-func TestPageWithoutFiles(t *testing.T) {
+// TestPageWithWebRTCOnlyCodec checks that a codec that HLS cannot carry plays over WebRTC, and that a page
+// that requests HLS gets an error.
+func TestPageWithWebRTCOnlyCodec(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg")
+	requirePrograms(t, "chromium", "ffmpeg")
 	awaitBrowser(t)
-	r := start(t)
+	r := startRelay(t)
 	pushCoded(t, r, "live/cam", encode(t, "vp08", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=60", "-g", "25", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8"))
-	p := browse(t).page(r.url("http", "/live/cam/?by=hls"))
-	p.says("refused")
-	p.waitFor(within(t), "document.getElementById('detail').textContent.includes('VP8 cannot be carried')")
+	p := startBrowser(t).openPage(r.url("http", "/live/cam/?by=hls"))
+	p.waitState("refused")
+	p.waitFor(waitContext(t), "document.getElementById('detail').textContent.includes('VP8 cannot be carried')")
 	p.open(r.url("http", "/live/cam/"))
-	p.says("live")
-	p.plays(20)
+	p.waitState("live")
+	p.waitFrames(20)
 	if s := p.stats(); s.Way != "whep" {
-		t.Errorf("it plays by %s", s.Way)
+		t.Errorf("got playback with %s", s.Way)
 	}
 }
 
-// The browser's own HLS stays over a push that is killed and starts again, with a play token.
+// TestPageByHLS checks that the browser's own HLS, with a play token, continues over a push that is killed
+// and starts again.
 func TestPageByHLS(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg")
+	requirePrograms(t, "chromium", "ffmpeg")
 	awaitBrowser(t)
-	r := start(t, "--config", config(t, "defaults: {publish_keys: [sample-key], play_secret: sample-secret}\n"))
+	r := startRelay(t, "--config", config(t, "defaults: {publish_keys: [sample-key], play_secret: sample-secret}\n"))
 	const stream = "live/cam"
 	push := func() *program {
-		return pushing(t, r.url("rtmp", "/"+stream+"?key=sample-key"), source{picture: "640x360", tone: true})
+		return startEncoder(t, r.url("rtmp", "/"+stream+"?key=sample-key"), encoderSource{size: "640x360", tone: true})
 	}
 	one := push()
-	r.expect(0, "the stream is live", func(l logLine) bool { return l.is("publish accepted") })
-	p := browse(t).page(r.url("http", "/"+stream+"/?by=hls&token="+playToken(t, "sample-secret", stream)))
+	r.waitLog(0, "the stream is live", func(l logLine) bool { return l.is("publish accepted") })
+	p := startBrowser(t).openPage(r.url("http", "/"+stream+"/?by=hls&token="+playToken(t, "sample-secret", stream)))
 	var native string
 	p.eval(&native, "video.canPlayType('application/vnd.apple.mpegurl')")
 	if native == "" {
-		lacks(t, "this Chromium has no HLS of its own")
+		skipOrFail(t, "this Chromium has no HLS of its own")
 	}
-	p.says("live")
-	p.plays(25)
-	p.watched()
+	p.waitState("live")
+	p.waitFrames(25)
+	p.recordFaults()
 	loads := p.stats().Loads
 	one.kill()
-	r.broke(0)
-	p.says("held, last picture")
+	r.waitBreak(0)
+	p.waitState("held, last picture")
 	p.eval(nil, "window.held = video.currentTime")
-	p.waitFor(within(t), "video.currentTime > held + 2")
+	p.waitFor(waitContext(t), "video.currentTime > held + 2")
 	push()
-	r.resumed(0)
-	p.says("live")
-	p.plays(25)
-	p.unharmed()
+	r.waitResume(0)
+	p.waitState("live")
+	p.waitFrames(25)
+	p.checkNoFaults()
 	if s := p.stats(); s.Way != "hls" || s.Loads != loads {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v", s)
 	}
 }
 
-// In another page there is the video, a small line that says how it is, and nothing to publish by;
-// the page with all else cannot be put in there by strangers.
+// TestPageEmbedded checks that the embedded page has only the video and its state, and no way to publish.
+// The full page cannot be embedded by other origins.
 func TestPageEmbedded(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg")
+	requirePrograms(t, "chromium", "ffmpeg")
 	awaitBrowser(t)
-	r := start(t)
-	pushing(t, r.url("rtmp", "/live/cam"), source{picture: "640x360", tone: true})
-	r.live("live/cam")
-	b := browse(t)
-	p := b.clients() // of another origin
+	r := startRelay(t)
+	startEncoder(t, r.url("rtmp", "/live/cam"), encoderSource{size: "640x360", tone: true})
+	r.waitLive("live/cam")
+	b := startBrowser(t)
+	p := b.openClientPage() // another origin
 	frame := func(query string) {
 		t.Helper()
 		p.eval(nil, fmt.Sprintf(`(() => {
@@ -124,68 +126,69 @@ func TestPageEmbedded(t *testing.T) {
 			frame.onload = () => { seen = 'loaded' }
 			document.body.append(frame)
 		})()`, literal(r.url("http", "/live/cam/"+query))))
-		p.waitFor(within(t), "seen !== ''")
+		p.waitFor(waitContext(t), "seen !== ''")
 	}
 	joined := `holdfast_viewer_joins_total{outcome="joined",protocol="mse"}`
 	frame("?embed")
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(waitLimit)
 	for r.metric(joined) < 1 && time.Now().Before(deadline) {
-		wait(t, 50*time.Millisecond)
+		sleep(t, 50*time.Millisecond)
 	}
 	if n := r.metric(joined); n != 1 {
-		t.Errorf("%v viewers in another's page", n)
+		t.Errorf("got %v viewers in a page of another origin", n)
 	}
 	frame("")
-	wait(t, time.Second)
+	sleep(t, time.Second)
 	if n := r.metric(joined); n != 1 {
-		t.Errorf("%v viewers, with the page whole in another's", n)
+		t.Errorf("got %v viewers with the full page in another origin's page", n)
 	}
 	p.open(r.url("http", "/live/cam/?embed&publish"))
-	p.says("live")
-	p.plays(10)
+	p.waitState("live")
+	p.waitFrames(10)
 	var there []string
 	p.eval(&there, "[...document.querySelectorAll('button, form, select, input')].filter((e) => e.checkVisibility()).map((e) => e.id)")
 	if fmt.Sprint(there) != "[sound]" {
-		t.Errorf("embedded, there are %v", there)
+		t.Errorf("the embedded page has %v", there)
 	}
 }
 
-// A publisher who comes back with sound, and then with a smaller picture and none, is played on
-// by Media Source: a source buffer takes no other number of tracks.
-func TestPageOverTracks(t *testing.T) {
+// TestPageTrackChanges checks that Media Source continues when a publisher returns with audio, and then
+// with smaller video and no audio. A source buffer does not accept another number of tracks.
+func TestPageTrackChanges(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg")
+	requirePrograms(t, "chromium", "ffmpeg")
 	awaitBrowser(t)
-	r := start(t)
+	r := startRelay(t)
 	const stream = "live/cam"
-	p := browse(t).page(r.url("http", "/"+stream+"/"))
+	p := startBrowser(t).openPage(r.url("http", "/"+stream+"/"))
 	p.eval(nil, "window.errors = [], video.addEventListener('error', () => errors.push(video.error?.message))")
-	for i, s := range []source{{picture: "640x360"}, {picture: "640x360", tone: true}, {picture: "320x180"}} {
-		push := pushing(t, r.url("rtmp", "/"+stream), s)
-		p.says("live")
-		p.waitFor(within(t), "video.videoWidth === "+literal([]int{640, 640, 320}[i]))
-		p.plays(25)
+	for i, s := range []encoderSource{{size: "640x360"}, {size: "640x360", tone: true}, {size: "320x180"}} {
+		push := startEncoder(t, r.url("rtmp", "/"+stream), s)
+		p.waitState("live")
+		p.waitFor(waitContext(t), "video.videoWidth === "+literal([]int{640, 640, 320}[i]))
+		p.waitFrames(25)
 		push.kill()
-		r.broke(i)
-		p.says("held, last picture")
+		r.waitBreak(i)
+		p.waitState("held, last picture")
 	}
 	var errors []string
 	p.eval(&errors, "errors")
 	if s := p.stats(); len(errors) > 0 || s.Way != "mse" {
-		t.Errorf("%v, %+v", errors, s)
+		t.Errorf("got errors %v and %+v", errors, s)
 	}
 }
 
-// Where media comes and no picture, the page begins afresh.
-func TestPageStands(t *testing.T) {
+// TestPageReloadsFrozenVideo checks that the page reloads the stream if media arrives but no frame is
+// shown.
+func TestPageReloadsFrozenVideo(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg")
+	requirePrograms(t, "chromium", "ffmpeg")
 	awaitBrowser(t)
-	r := start(t)
-	pushing(t, r.url("rtmp", "/live/cam"), source{picture: "640x360", tone: true})
-	r.live("live/cam")
-	p := browse(t).clients()
-	p.begins(`(() => {
+	r := startRelay(t)
+	startEncoder(t, r.url("rtmp", "/live/cam"), encoderSource{size: "640x360", tone: true})
+	r.waitLive("live/cam")
+	p := startBrowser(t).openClientPage()
+	p.addInitScript(`(() => {
 		const append = SourceBuffer.prototype.appendBuffer
 		SourceBuffer.prototype.appendBuffer = function (data) {
 			window.swallows ??= this
@@ -194,11 +197,11 @@ func TestPageStands(t *testing.T) {
 		}
 	})()`)
 	p.open(r.url("http", "/live/cam/"))
-	p.says("live")
-	p.waitFor(within(t), "video.videoWidth === 640")
-	p.plays(20)
+	p.waitState("live")
+	p.waitFor(waitContext(t), "video.videoWidth === 640")
+	p.waitFrames(20)
 	if s := p.stats(); s.Way != "mse" || s.Dials != 2 {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v", s)
 	}
-	p.quiet()
+	p.checkConsole()
 }

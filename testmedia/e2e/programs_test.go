@@ -21,70 +21,71 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// ffmpeg's fifo muxer dials again by itself when its line is cut.
+// TestFifoRecovers checks that ffmpeg's fifo muxer reconnects when its connection is reset.
 func TestFifoRecovers(t *testing.T) {
 	t.Parallel()
-	need(t, "ffmpeg")
-	r := start(t)
+	requirePrograms(t, "ffmpeg")
+	r := startRelay(t)
 	const stream = "live/cam"
 	line, err := faultnet.NewProxy(r.addrs["rtmp"], nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = line.Close() })
-	encoder := pushing(t, "rtmp://"+line.Addr()+"/"+stream, source{picture: "640x360", tone: true, output: []string{
+	encoder := startEncoder(t, "rtmp://"+line.Addr()+"/"+stream, encoderSource{size: "640x360", tone: true, output: []string{
 		"-map", "0:v", "-map", "1:a", "-flags", "+global_header", "-f", "fifo", "-fifo_format", "flv",
 		"-attempt_recovery", "1", "-recovery_wait_time", "0.5", "-drop_pkts_on_overflow", "1",
 	}})
-	r.live(stream)
-	c, err := openOn(t, r.addrs["rtmp"], "play", stream, nil)
+	r.waitLive(stream)
+	c, err := openClient(t, r.addrs["rtmp"], "play", stream, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	v := watchClient(t, c, true)
 	for n := range 2 {
-		v.more(150)
+		v.waitFrames(150)
 		line.Do(faultnet.Reset, faultnet.Both)
-		if l := r.broke(n); l.str("cause") != "reset" {
+		if l := r.waitBreak(n); l.str("cause") != "reset" {
 			t.Error(l.text)
 		}
-		r.resumed(n)
-		v.more(100)
+		r.waitResume(n)
+		v.waitFrames(100)
 	}
-	v.watching()
+	v.checkOpen()
 	encoder.kill()
 }
 
-// rtmpdump records a stream over a break and to its end.
+// TestRTMPDump records a stream with rtmpdump over a break until its end.
 func TestRTMPDump(t *testing.T) {
 	t.Parallel()
-	need(t, "ffmpeg", "ffprobe", "rtmpdump")
-	r := start(t, "--defaults.hold_unpublish", "1s")
+	requirePrograms(t, "ffmpeg", "ffprobe", "rtmpdump")
+	r := startRelay(t, "--defaults.hold_unpublish", "1s")
 	const stream, length = "live/cam", 7 * time.Second
-	one := pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
-	r.live(stream)
+	one := startEncoder(t, r.url("rtmp", "/"+stream), encoderSource{size: "640x360", tone: true})
+	r.waitLive(stream)
 	file := filepath.Join(t.TempDir(), "recording.flv")
 	dump := launch(t, "rtmpdump", "-q", "--live", "-r", r.url("rtmp", "/"+stream), "-o", file)
-	wait(t, 3*time.Second)
+	sleep(t, 3*time.Second)
 	one.kill()
-	r.broke(0)
-	pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true, length: 4 * time.Second})
-	r.resumed(0)
-	if err := dump.wait(patience); err != nil || strings.TrimSpace(dump.output()) != "" {
+	r.waitBreak(0)
+	startEncoder(t, r.url("rtmp", "/"+stream), encoderSource{size: "640x360", tone: true, length: 4 * time.Second})
+	r.waitResume(0)
+	if err := dump.wait(waitLimit); err != nil || strings.TrimSpace(dump.output()) != "" {
 		t.Errorf("rtmpdump: %v\n%s", err, dump.output())
 	}
-	decoded := ffmpeg(t, "-i", file, "-f", "null", "-")
-	if err := decoded.wait(patience); err != nil || decoded.output() != "" {
-		t.Errorf("the recording does not decode: %v\n%s", err, decoded.output())
+	decoded := startFFmpeg(t, "-i", file, "-f", "null", "-")
+	if err := decoded.wait(waitLimit); err != nil || decoded.output() != "" {
+		t.Errorf("decode the recording: %v\n%s", err, decoded.output())
 	}
-	frames := strings.Fields(capture(t, "ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "packet=dts", "-of", "csv=p=0", file))
+	frames := strings.Fields(runProgram(t, "ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "packet=dts", "-of", "csv=p=0", file))
 	if len(frames) < int(length.Seconds())*20 {
-		t.Errorf("the recording has %d pictures", len(frames))
+		t.Errorf("got a recording of %d frames", len(frames))
 	}
 }
 
-// certificate makes one for the loopback address, and returns its files and who trusts it.
-func certificate(t *testing.T) (cert, key string, trust *tls.Config) {
+// makeCertificate makes a certificate for the loopback address. It returns its files and a configuration
+// that trusts it.
+func makeCertificate(t *testing.T) (cert, key string, trust *tls.Config) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -115,29 +116,29 @@ func certificate(t *testing.T) (cert, key string, trust *tls.Config) {
 	return cert, key, &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
 }
 
-// Publishing and playing go over TLS as well.
+// TestRTMPS publishes and plays over TLS.
 func TestRTMPS(t *testing.T) {
 	t.Parallel()
-	cert, key, trust := certificate(t)
-	r := start(t, "--rtmps.listen", "127.0.0.1:0", "--rtmps.cert", cert, "--rtmps.key", key)
+	cert, key, trust := makeCertificate(t)
+	r := startRelay(t, "--rtmps.listen", "127.0.0.1:0", "--rtmps.cert", cert, "--rtmps.key", key)
 	const stream = "live/cam"
-	c, err := openOn(t, r.addrs["rtmps"], "publish", stream, trust)
+	c, err := openClient(t, r.addrs["rtmps"], "publish", stream, trust)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := push(t, c, gen.Options{Source: 1})
-	p.atLeast(20)
-	player, err := openOn(t, r.addrs["rtmps"], "play", stream, trust)
+	p := startPush(t, c, gen.Options{Source: 1})
+	p.waitSent(20)
+	player, err := openClient(t, r.addrs["rtmps"], "play", stream, trust)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := watched{t: t, relay: r, pushes: []*publisher{p}, viewers: []*viewer{watchClient(t, player, false), watchRTMP(t, r, stream)}}
-	p.atLeast(200)
-	p.halt()
-	w.settled(p)
-	w.whole(nil)
-	w.counted()
+	w := streamCheck{t: t, relay: r, pushes: []*publisher{p}, viewers: []*viewer{watchClient(t, player, false), watchRTMP(t, r, stream)}}
+	p.waitSent(200)
+	p.pause()
+	w.waitSettled(p)
+	w.checkComplete(nil)
+	w.checkCounts()
 	if n := r.metric(`holdfast_publish_sessions_total{outcome="accepted",protocol="rtmps"}`); n != 1 {
-		t.Errorf("%v pushes over TLS", n)
+		t.Errorf("got %v pushes over TLS, want 1", n)
 	}
 }

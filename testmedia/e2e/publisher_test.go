@@ -15,22 +15,22 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// publisher pushes a made stream, each frame at its time.
+// publisher pushes a generated stream in real time.
 type publisher struct {
-	t      testing.TB
-	client *client
-	source uint32
-	gen    *gen.Generator
-	origin time.Time // when the frame of time 0 is due
-	start  time.Duration
-	sent   *list[sentFrame]
-	halted chan struct{} // of the run under way
-	runs   sync.WaitGroup
-	reader sync.WaitGroup
-	said   *list[*rawmessage.Message] // by the relay, commands only
+	t       testing.TB
+	client  *client
+	source  uint32
+	gen     *gen.Generator
+	origin  time.Time // when the frame with time 0 is due
+	start   time.Duration
+	sent    *list[sentFrame]
+	halted  chan struct{} // closed to stop the current run
+	runs    sync.WaitGroup
+	reader  sync.WaitGroup
+	replies *list[*rawmessage.Message] // commands from the relay
 }
 
-// sentFrame is a frame with the moment before it was written.
+// sentFrame is a frame and the time just before it was written.
 type sentFrame struct {
 	id  gen.ID
 	key bool
@@ -39,36 +39,37 @@ type sentFrame struct {
 	at  time.Time
 }
 
-// publish connects and starts to push. The options' Source tells pushes of one stream apart.
+// publish connects and starts to push. Source in the options identifies the push among those of the
+// stream.
 func publish(t testing.TB, r *relay, stream string, o gen.Options) *publisher {
 	t.Helper()
-	c, err := openOn(t, r.addrs["rtmp"], "publish", stream, nil)
+	c, err := openClient(t, r.addrs["rtmp"], "publish", stream, nil)
 	if err != nil {
 		t.Fatalf("publish: %v", err)
 	}
-	return push(t, c, o)
+	return startPush(t, c, o)
 }
 
-// push sends on a connection whose publish was accepted.
-func push(t testing.TB, c *client, o gen.Options) *publisher {
+// startPush starts to push on a connection whose publish was accepted.
+func startPush(t testing.TB, c *client, o gen.Options) *publisher {
 	p := &publisher{
 		t: t, client: c, source: o.Source, gen: gen.New(o), start: o.Start, origin: time.Now(),
-		sent: newList[sentFrame](), said: newList[*rawmessage.Message](),
+		sent: newList[sentFrame](), replies: newList[*rawmessage.Message](),
 	}
 	p.reader.Go(func() {
 		for {
 			m, err := c.read()
 			if err != nil {
-				p.said.close(err)
+				p.replies.close(err)
 				return
 			}
 			if m.Type == typeCommand {
-				p.said.add(m)
+				p.replies.add(m)
 			}
 		}
 	})
 	t.Cleanup(func() {
-		p.halt()
+		p.pause()
 		_ = c.conn.Close()
 		p.reader.Wait()
 	})
@@ -76,7 +77,7 @@ func push(t testing.TB, c *client, o gen.Options) *publisher {
 	return p
 }
 
-// run sends what is due, until halt.
+// run sends frames when they are due, until pause.
 func (p *publisher) run() {
 	halted := make(chan struct{})
 	p.halted = halted
@@ -98,9 +99,8 @@ func (p *publisher) run() {
 	})
 }
 
-// halt stops the push where it is, with the socket open. The frames sent so far stay as they
-// are.
-func (p *publisher) halt() {
+// pause stops the push and leaves the socket open. The frames sent so far do not change.
+func (p *publisher) pause() {
 	if p.halted != nil {
 		close(p.halted)
 		p.halted = nil
@@ -108,30 +108,29 @@ func (p *publisher) halt() {
 	p.runs.Wait()
 }
 
-// thaw goes on after halt. What fell due meanwhile is sent at once, as after a line's
-// recovery.
-func (p *publisher) thaw() { p.run() }
+// resume continues after pause. It sends what has become due at once, as a line does after an outage.
+func (p *publisher) resume() { p.run() }
 
-// skip goes on after halt with what falls due now, as an encoder does that stood still.
-func (p *publisher) skip() {
+// resumeLive continues after pause with what becomes due from now on, as an encoder does that was stopped.
+func (p *publisher) resumeLive() {
 	p.gen.Until(time.Since(p.origin))
 	p.run()
 }
 
-// reset, leave and unpublish are the ends of a push.
+// reset ends the push with a TCP reset.
 func (p *publisher) reset() {
-	p.halt()
+	p.pause()
 	p.client.reset()
 }
 
-// leave closes the socket without an unpublish.
-func (p *publisher) leave() {
-	p.halt()
+// disconnect closes the socket without an unpublish.
+func (p *publisher) disconnect() {
+	p.pause()
 	_ = p.client.conn.Close()
 }
 
 func (p *publisher) unpublish() {
-	p.halt()
+	p.pause()
 	if err := p.client.command(0, "deleteStream", 5, nil, float64(1)); err != nil {
 		p.t.Errorf("unpublish: %v", err)
 	}
@@ -139,7 +138,7 @@ func (p *publisher) unpublish() {
 }
 
 func (p *publisher) send(packet *packetbuf.Packet) error {
-	m := &rawmessage.Message{MessageStreamID: first, Timestamp: packet.DTS}
+	m := &rawmessage.Message{MessageStreamID: streamID, Timestamp: packet.DTS}
 	switch packet.Track {
 	case packetbuf.Video:
 		m.ChunkStreamID, m.Type, m.Body = 6, typeVideo, videoBody(packet)
@@ -165,7 +164,7 @@ func (p *publisher) send(packet *packetbuf.Packet) error {
 	return nil
 }
 
-// videoBody is FLV's for H.264: frame type and codec, packet type, composition time.
+// videoBody returns the FLV body for H.264: frame type and codec, packet type, composition time.
 func videoBody(p *packetbuf.Packet) []byte {
 	first, cto := byte(0x27), p.CTO/time.Millisecond
 	if p.Kind == packetbuf.Key || p.Kind == packetbuf.Config {
@@ -178,7 +177,7 @@ func videoBody(p *packetbuf.Packet) []byte {
 	return append([]byte{first, unit, byte(cto >> 16), byte(cto >> 8), byte(cto)}, p.Payload...)
 }
 
-// audioBody is FLV's for AAC or MP3, stereo.
+// audioBody returns the FLV body for stereo AAC or MP3.
 func audioBody(p *packetbuf.Packet) []byte {
 	switch {
 	case p.Codec == packetbuf.MP3:
@@ -189,26 +188,26 @@ func audioBody(p *packetbuf.Packet) []byte {
 	return append([]byte{0xaf, 1}, p.Payload...)
 }
 
-// atLeast waits until the push has sent that many frames.
-func (p *publisher) atLeast(frames int) {
+// waitSent waits until at least frames frames have been sent.
+func (p *publisher) waitSent(frames int) {
 	p.t.Helper()
 	if frames == 0 {
 		return
 	}
-	if _, _, err := p.sent.next(within(p.t), frames-1, func(sentFrame) bool { return true }); err != nil {
-		p.t.Fatalf("push of %d frames: %v", frames, err)
+	if _, _, err := p.sent.waitFor(waitContext(p.t), frames-1, func(sentFrame) bool { return true }); err != nil {
+		p.t.Fatalf("wait for %d sent frames: %v", frames, err)
 	}
 }
 
-// closed waits until the relay has closed the connection, and returns what it said last.
-func (p *publisher) closed() string {
+// waitClosed waits until the relay has closed the connection, and returns its last command.
+func (p *publisher) waitClosed() string {
 	p.t.Helper()
-	if err := p.said.over(within(p.t)); errors.Is(err, context.DeadlineExceeded) {
+	if err := p.replies.waitClosed(waitContext(p.t)); errors.Is(err, context.DeadlineExceeded) {
 		p.t.Fatal("the relay did not close the push")
 	}
-	said := p.said.all()
-	if len(said) == 0 {
+	output := p.replies.all()
+	if len(output) == 0 {
 		return ""
 	}
-	return string(said[len(said)-1].Body)
+	return string(output[len(output)-1].Body)
 }

@@ -2,5 +2,5 @@
 
 package e2e
 
-// raced: the relay is built with the race detector, as these tests are.
-const raced = true
+// raceEnabled reports whether the relay is built with the race detector, as these tests are.
+const raceEnabled = true

@@ -15,12 +15,12 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// Who asks for what is not live, or for what none may be called, is told so in the terms of
-// the protocol.
+// TestEveryEgressRefuses checks that a request for a stream that is not live, or for an invalid name, gets
+// an error of its protocol.
 func TestEveryEgressRefuses(t *testing.T) {
 	t.Parallel()
-	r := start(t, "--config", config(t, "streams: [{match: \"paid/*\", play_secret: sample-secret}]\n"))
-	publish(t, r, "paid/cam", gen.Options{Source: 1}).atLeast(20)
+	r := startRelay(t, "--config", config(t, "streams: [{match: \"paid/*\", play_secret: sample-secret}]\n"))
+	publish(t, r, "paid/cam", gen.Options{Source: 1}).waitSent(20)
 	offer := offerOf(t)
 	for _, tt := range []struct {
 		stream string
@@ -38,27 +38,27 @@ func TestEveryEgressRefuses(t *testing.T) {
 			for _, path := range []string{".flv", "/index.m3u8"} {
 				status, retry, body := request(t, http.MethodGet, r.url("http", "/"+tt.stream+path), "")
 				if status != tt.http || (tt.whep == 409) != (retry != "") || !strings.Contains(body, `"hint"`) {
-					t.Errorf("%s: %d, Retry-After %q: %s", path, status, retry, body)
+					t.Errorf("%s: got %d, Retry-After %q: %s", path, status, retry, body)
 				}
 			}
 			if status, retry, body := request(t, http.MethodPost, r.url("http", "/"+tt.stream+"/whep"), offer); status != tt.whep || (status == 409) != (retry != "") || !strings.Contains(body, `"hint"`) {
-				t.Errorf("WHEP: %d, Retry-After %q: %s", status, retry, body)
+				t.Errorf("WHEP: got %d, Retry-After %q: %s", status, retry, body)
 			}
 			name := strings.ReplaceAll(tt.stream, "%20", " ")
-			if said := refusal(t, r.addrs["rtmp"], "play", name); said.code != tt.rtmp || said.description == "" {
-				t.Errorf("RTMP: %v", said)
+			if output := expectRefusal(t, r.addrs["rtmp"], "play", name); output.code != tt.rtmp || output.description == "" {
+				t.Errorf("RTMP: got %v", output)
 			}
 			if code := socketEnd(t, "ws://"+r.addrs["http"]+"/"+tt.stream+"/mse"); code != tt.socket {
-				t.Errorf("WebSocket: %d", code)
+				t.Errorf("WebSocket: got %d", code)
 			}
 		})
 	}
 }
 
-// request sends one and returns what was answered.
+// request sends a request and returns the response.
 func request(t testing.TB, method, url, body string) (status int, retry, text string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(within(t), method, url, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(waitContext(t), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,14 +70,14 @@ func request(t testing.TB, method, url, body string) (status int, retry, text st
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	said, err := io.ReadAll(resp.Body)
+	output, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp.StatusCode, resp.Header.Get("Retry-After"), string(said)
+	return resp.StatusCode, resp.Header.Get("Retry-After"), string(output)
 }
 
-// offerOf is what a browser would offer to watch a picture.
+// offerOf returns the offer of a browser that plays video.
 func offerOf(t testing.TB) string {
 	t.Helper()
 	pc, err := loopbackPeer()
@@ -95,11 +95,10 @@ func offerOf(t testing.TB) string {
 	return offer.SDP
 }
 
-// socketEnd opens a WebSocket and returns with what code it was closed; where the upgrade was
-// refused, 4002.
+// socketEnd opens a WebSocket and returns its close code, or 4002 if the upgrade was refused.
 func socketEnd(t testing.TB, url string) websocket.StatusCode {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	c, resp, err := websocket.Dial(ctx, url, nil) //nolint:bodyclose // it is the connection
 	if err != nil {

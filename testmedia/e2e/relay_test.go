@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// relay is a running one.
+// relay is a running relay.
 type relay struct {
 	t     testing.TB
 	cmd   *exec.Cmd
@@ -29,11 +29,11 @@ type relay struct {
 	err   error // of the process
 }
 
-// line is one of its log.
+// logLine is a line of the relay's log.
 type logLine struct {
 	at     time.Time
 	text   string
-	fields map[string]any // nil if the line is no JSON
+	fields map[string]any // nil if the line is not JSON
 }
 
 func (l logLine) is(message string) bool { return l.fields["msg"] == message }
@@ -43,16 +43,16 @@ func (l logLine) str(key string) string {
 	return s
 }
 
-// start runs a relay with flags on free ports. It ends with the test, and must then end as
-// it ought to.
-func start(t testing.TB, flags ...string) *relay {
+// startRelay runs a relay with flags on free ports. The relay is stopped at the end of the test and must
+// then exit cleanly.
+func startRelay(t testing.TB, flags ...string) *relay {
 	t.Helper()
 	started.Store(t.Name(), true)
 	args := append([]string{
 		"serve", "--log.format", "json", "--rtmp.listen", "127.0.0.1:0",
 		"--http.listen", "127.0.0.1:0", "--admin.listen", "127.0.0.1:0", "--webrtc.udp_listen", "127.0.0.1:0",
 	}, flags...)
-	r := &relay{t: t, cmd: exec.Command(built, args...), lines: newList[logLine](), addrs: map[string]string{}}
+	r := &relay{t: t, cmd: exec.Command(relayBinary, args...), lines: newList[logLine](), addrs: map[string]string{}}
 	out, in := io.Pipe()
 	r.cmd.Stdout, r.cmd.Stderr = in, in
 	r.cmd.WaitDelay = time.Second
@@ -65,8 +65,8 @@ func start(t testing.TB, flags ...string) *relay {
 		_ = in.Close()
 	})
 	t.Cleanup(r.stop)
-	if _, _, err := r.lines.next(within(t), 0, func(l logLine) bool { return l.is("holdfast started") }); err != nil {
-		t.Fatalf("the relay did not start: %v\n%s", err, r.output())
+	if _, _, err := r.lines.waitFor(waitContext(t), 0, func(l logLine) bool { return l.is("holdfast started") }); err != nil {
+		t.Fatalf("start relay: %v\n%s", err, r.output())
 	}
 	for _, l := range r.lines.all() {
 		if l.is("listening") {
@@ -76,7 +76,7 @@ func start(t testing.TB, flags ...string) *relay {
 	return r
 }
 
-// started has the tests that have started a relay, by name.
+// started holds the names of the tests that have started a relay.
 var started sync.Map
 
 func (r *relay) readLog(out io.Reader) {
@@ -84,7 +84,7 @@ func (r *relay) readLog(out io.Reader) {
 	s.Buffer(nil, 1<<20)
 	for s.Scan() {
 		l := logLine{at: time.Now(), text: s.Text()}
-		_ = json.Unmarshal(s.Bytes(), &l.fields) // a panic and a race report are no JSON
+		_ = json.Unmarshal(s.Bytes(), &l.fields) // panics and race reports are not JSON
 		r.lines.add(l)
 	}
 	r.lines.close(s.Err())
@@ -99,63 +99,63 @@ func (r *relay) output() string {
 	return b.String()
 }
 
-// stop ends the relay by SIGTERM and asserts a clean end.
+// stop stops the relay with SIGTERM and checks that it exits cleanly.
 func (r *relay) stop() {
 	r.once.Do(func() {
 		_ = r.cmd.Process.Signal(syscall.SIGTERM)
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		if err := r.lines.over(ctx); err != nil {
+		if err := r.lines.waitClosed(ctx); err != nil {
 			_ = r.cmd.Process.Kill()
-			r.t.Errorf("the relay did not end: %v", err)
+			r.t.Errorf("the relay did not exit: %v", err)
 		}
 		r.read.Wait()
 		if r.err != nil {
-			r.t.Errorf("the relay ended with %v", r.err)
+			r.t.Errorf("the relay exited with %v", r.err)
 		}
 		out := r.output()
 		for _, bad := range []string{"panic", "internal error", "DATA RACE", "fatal error", "goroutine "} {
 			if strings.Contains(out, bad) {
-				r.t.Errorf("%q in the relay's output", bad)
+				r.t.Errorf("got %q in the relay's output", bad)
 			}
 		}
 		for _, l := range r.lines.all() {
 			if strings.Count(l.text, `"component":`) > 1 {
-				r.t.Errorf("a line of the log names its component twice: %s", l.text)
+				r.t.Errorf("got a log line with two components: %s", l.text)
 				break
 			}
 		}
 		if r.t.Failed() {
-			r.t.Logf("the relay's output:\n%s", out)
+			r.t.Logf("output of the relay:\n%s", out)
 		}
 	})
 }
 
-// expect waits for a line of the log from index from on.
-func (r *relay) expect(from int, what string, right func(logLine) bool) (int, logLine) {
+// waitLog waits for a line of the log, starting at index from.
+func (r *relay) waitLog(from int, what string, right func(logLine) bool) (int, logLine) {
 	r.t.Helper()
-	i, l, err := r.lines.next(within(r.t), from, right)
+	i, l, err := r.lines.waitFor(waitContext(r.t), from, right)
 	if err != nil {
-		r.t.Fatalf("no line of the log says: %s: %v", what, err)
+		r.t.Fatalf("no log line for %s: %v", what, err)
 	}
 	return i, l
 }
 
-// broke waits for the end number n, from 0, of any push: it broke, ended or was closed.
-func (r *relay) broke(n int) logLine {
+// waitBreak waits for the n-th end of a push, from 0: it broke, ended or was closed.
+func (r *relay) waitBreak(n int) logLine {
 	r.t.Helper()
-	return r.nth("push broke", n, "push ended", "push closed")
+	return r.waitNthLog("push broke", n, "push ended", "push closed")
 }
 
-// resumed waits for the stream to go on for the time n, from 0.
-func (r *relay) resumed(n int) logLine {
+// waitResume waits for the n-th resume of the stream, from 0.
+func (r *relay) waitResume(n int) logLine {
 	r.t.Helper()
-	return r.nth("stream resumed", n)
+	return r.waitNthLog("stream resumed", n)
 }
 
-func (r *relay) nth(message string, n int, others ...string) logLine {
+func (r *relay) waitNthLog(message string, n int, others ...string) logLine {
 	r.t.Helper()
-	_, l := r.expect(0, fmt.Sprintf("%s, time %d", message, n+1), func(l logLine) bool {
+	_, l := r.waitLog(0, fmt.Sprintf("%s, time %d", message, n+1), func(l logLine) bool {
 		if l.is(message) || slices.ContainsFunc(others, l.is) {
 			n--
 		}
@@ -164,24 +164,24 @@ func (r *relay) nth(message string, n int, others ...string) logLine {
 	return l
 }
 
-// url is an address of the relay with a path.
+// url returns a URL of the relay with a path.
 func (r *relay) url(component, path string) string {
 	schemes := map[string]string{"rtmp": "rtmp", "rtmps": "rtmps", "http": "http", "admin": "http"}
 	return schemes[component] + "://" + r.addrs[component] + path
 }
 
-// need skips a test that a missing program makes impossible; in CI it fails.
-func need(t testing.TB, programs ...string) {
+// requirePrograms skips the test if a program is missing. In CI the test fails instead.
+func requirePrograms(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, p := range programs {
 		if _, err := exec.LookPath(p); err != nil {
-			lacks(t, p+" is not installed")
+			skipOrFail(t, p+" is not installed")
 		}
 	}
 }
 
-// lacks skips a test for a reason; in CI it fails.
-func lacks(t testing.TB, reason string) {
+// skipOrFail skips the test for a reason. In CI the test fails instead.
+func skipOrFail(t testing.TB, reason string) {
 	t.Helper()
 	if inCI {
 		t.Fatal(reason)
@@ -189,25 +189,25 @@ func lacks(t testing.TB, reason string) {
 	t.Skip(reason)
 }
 
-// program is another program that runs, and what it says.
+// program is another running program and its output.
 type program struct {
-	t    testing.TB
-	cmd  *exec.Cmd
-	said *list[string]
-	read sync.WaitGroup
-	err  error
+	t     testing.TB
+	cmd   *exec.Cmd
+	lines *list[string]
+	read  sync.WaitGroup
+	err   error
 }
 
-// launch runs a program. It is killed with the test.
+// launch runs a program, which is killed at the end of the test.
 func launch(t testing.TB, name string, args ...string) *program {
 	t.Helper()
 	return launchCommand(t, exec.Command(name, args...))
 }
 
-// launchCommand runs a command, whose output is not set. It is killed with the test.
+// launchCommand runs a command, which is killed at the end of the test. Its output must not be set.
 func launchCommand(t testing.TB, cmd *exec.Cmd) *program {
 	t.Helper()
-	p := &program{t: t, cmd: cmd, said: newList[string]()}
+	p := &program{t: t, cmd: cmd, lines: newList[string]()}
 	out, in := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = in, in
 	p.cmd.WaitDelay = time.Second
@@ -217,11 +217,11 @@ func launchCommand(t testing.TB, cmd *exec.Cmd) *program {
 	p.read.Go(func() {
 		s := bufio.NewScanner(out)
 		s.Buffer(nil, 1<<20)
-		s.Split(splitAtReturns)
+		s.Split(splitLines)
 		for s.Scan() {
-			p.said.add(s.Text())
+			p.lines.add(s.Text())
 		}
-		p.said.close(s.Err())
+		p.lines.close(s.Err())
 		_, _ = io.Copy(io.Discard, out)
 	})
 	p.read.Go(func() {
@@ -232,8 +232,9 @@ func launchCommand(t testing.TB, cmd *exec.Cmd) *program {
 	return p
 }
 
-// splitAtReturns takes progress that overwrites itself for lines of their own.
-func splitAtReturns(data []byte, end bool) (int, []byte, error) {
+// splitLines is a bufio.SplitFunc that also splits at carriage returns, with which programs overwrite
+// their progress.
+func splitLines(data []byte, end bool) (int, []byte, error) {
 	if i := slices.IndexFunc(data, func(b byte) bool { return b == '\n' || b == '\r' }); i >= 0 {
 		return i + 1, data[:i], nil
 	}
@@ -248,15 +249,15 @@ func (p *program) kill() {
 	p.read.Wait()
 }
 
-func (p *program) output() string { return strings.Join(p.said.all(), "\n") }
+func (p *program) output() string { return strings.Join(p.lines.all(), "\n") }
 
-// wait waits for the end of the program, for so long.
+// wait waits at most limit for the program to exit.
 func (p *program) wait(limit time.Duration) error {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), limit)
 	defer cancel()
-	if err := p.said.over(ctx); err != nil {
-		p.t.Errorf("%s did not end in %v; it said:\n%s", p.cmd.Args[0], limit, p.output())
+	if err := p.lines.waitClosed(ctx); err != nil {
+		p.t.Errorf("%s did not exit in %v; output:\n%s", p.cmd.Args[0], limit, p.output())
 		p.kill()
 		return err
 	}
@@ -264,8 +265,8 @@ func (p *program) wait(limit time.Duration) error {
 	return p.err
 }
 
-// capture runs a program to its end and returns what it said.
-func capture(t testing.TB, name string, args ...string) string {
+// runProgram runs a program until it exits and returns its output.
+func runProgram(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -11,54 +11,54 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// With replay: missed, what one server does not have the other has, whenever the first is
-// killed.
+// TestReplayMissed checks that with replay: missed, each of two servers has what the other lacks, whenever
+// the first is killed.
 func TestReplayMissed(t *testing.T) {
 	t.Parallel()
-	const stream, gop = "live/cam", 2 * 77 // frames
-	a, b := nginxRTMP(t), nginxRTMP(t)
-	r := routing(t, group{
-		list: "push", urls: pushTo(a.addr, b.addr),
+	const stream, gop = "live/cam", 2 * 77 // frames in two seconds
+	a, b := startNginxRTMP(t), startNginxRTMP(t)
+	r := startWithRoutes(t, group{
+		list: "push", urls: pushURLs(a.addr, b.addr),
 		more: "replay: missed, redial: {base: 100ms}, failover: {after: 500ms, rise: 1s, probe: 200ms}",
 	})
 	p := publish(t, r, stream, gen.Options{Source: 1, BFrames: 2})
-	r.carries(stream, "a")
-	at := 0 // the last line of the log that was waited for
+	r.waitCarries(stream, "a")
+	at := 0 // index of the last log line that was awaited
 	for _, kill := range []struct {
 		when  string
 		ready func()
 	}{
-		{"amid a GOP", func() { p.atLeast(p.sent.len() + gop*11/10) }},
+		{"amid a GOP", func() { p.waitSent(p.sent.len() + gop*11/10) }},
 		{"just after a keyframe", func() {
-			r.carries(stream, "a")
-			p.nextKey()
+			r.waitCarries(stream, "a")
+			p.waitKeyframe()
 		}},
-		{"as it gets the stream back", func() { at, _ = r.routeLine(at+1, "route switch", "a") }},
+		{"as it gets the stream back", func() { at, _ = r.waitRouteLog(at+1, "route switch", "a") }},
 		{"just before a keyframe", func() {
-			r.carries(stream, "a")
-			p.nextKey()
-			p.atLeast(p.keyAt() + gop - 4)
+			r.waitCarries(stream, "a")
+			p.waitKeyframe()
+			p.waitSent(p.keyframeIndex() + gop - 4)
 		}},
 	} {
 		kill.ready()
 		a.kill()
-		at, _ = r.routeLine(at+1, "route switch", "b")
-		t.Logf("killed %s: %s", kill.when, r.route(stream).Decisions[0].Text)
+		at, _ = r.waitRouteLog(at+1, "route switch", "b")
+		t.Logf("killed %s: %s", kill.when, r.routeStatus(stream).Decisions[0].Text)
 		a.start()
-		// Else each time it would have to be healthy for longer.
-		if status, why := r.acts(http.MethodPost, "routes/cdn/"+stream+"/reset", `{"route": "a"}`); status != http.StatusNoContent {
-			t.Fatal(status, why)
+		// Otherwise it would have to be healthy for longer each time.
+		if status, reason := r.routeAction(http.MethodPost, "routes/cdn/"+stream+"/reset", `{"route": "a"}`); status != http.StatusNoContent {
+			t.Fatal(status, reason)
 		}
 	}
-	r.carries(stream, "a")
-	p.atLeast(p.sent.len() + 100)
-	p.halt()
+	r.waitCarries(stream, "a")
+	p.waitSent(p.sent.len() + 100)
+	p.pause()
 	last := p.sent.all()[p.sent.len()-1].id
-	until(t, "the last frame is recorded", func() bool { return recorded(t, a)[last] })
+	waitUntil(t, "the last frame is recorded", func() bool { return recordedFrames(t, a)[last] })
 
-	all := recorded(t, a)
+	all := recordedFrames(t, a)
 	onA := len(all)
-	for id := range recorded(t, b) {
+	for id := range recordedFrames(t, b) {
 		all[id] = true
 	}
 	missing := 0
@@ -66,22 +66,22 @@ func TestReplayMissed(t *testing.T) {
 		if !all[f.id] {
 			missing++
 			if missing < 10 {
-				t.Errorf("nobody has %s frame %d", f.id.Track, f.id.Number)
+				t.Errorf("no server has %s frame %d", f.id.Track, f.id.Number)
 			}
 		}
 	}
 	t.Logf("of %d frames %d are missing; the first server has %d", p.sent.len(), missing, onA)
 }
 
-// nextKey waits until a keyframe is sent, and keyAt says where the last one stands.
-func (p *publisher) nextKey() {
+// waitKeyframe waits until a keyframe is sent, and keyframeIndex returns the index of the last one.
+func (p *publisher) waitKeyframe() {
 	p.t.Helper()
-	if _, _, err := p.sent.next(within(p.t), p.sent.len(), func(f sentFrame) bool { return f.key }); err != nil {
+	if _, _, err := p.sent.waitFor(waitContext(p.t), p.sent.len(), func(f sentFrame) bool { return f.key }); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-func (p *publisher) keyAt() int {
+func (p *publisher) keyframeIndex() int {
 	sent := p.sent.all()
 	for i, f := range slices.Backward(sent) {
 		if f.key {
@@ -91,12 +91,12 @@ func (p *publisher) keyAt() int {
 	return 0
 }
 
-// recorded are the frames that a server has recorded.
-func recorded(t *testing.T, n *nginx) map[gen.ID]bool {
+// recordedFrames returns the frames that a server has recorded.
+func recordedFrames(t *testing.T, n *nginx) map[gen.ID]bool {
 	t.Helper()
 	got := map[gen.ID]bool{}
 	for _, file := range n.recordings() {
-		for _, tag := range tags(t, file) {
+		for _, tag := range readTags(t, file) {
 			packet, err := tag.Packet()
 			if err != nil {
 				t.Fatalf("%s: %v", file, err)

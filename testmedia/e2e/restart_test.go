@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// mpegtsJS serves a page that plays a stream by mpegts.js with the script in relay/README.md, and
-// returns its address; empty if mpegts.js cannot be fetched. E2E_MPEGTSJS names a file to take instead.
+// mpegtsJS serves a page that plays a stream with mpegts.js and the script in relay/README.md, and returns
+// its URL, or "" if mpegts.js cannot be fetched. E2E_MPEGTSJS names a file to use instead.
 func mpegtsJS(t testing.TB, url string) string {
 	t.Helper()
 	path := fetchPlayer(t, "E2E_MPEGTSJS", "mpegts.js", "1.8.2", "mpegts.js")
 	if path == "" {
 		return ""
 	}
-	script := replaced(t, snippet(t, "relay/README.md", "js"), "http://HOST:8080/live/cam.flv", url)
+	script := replaceOnce(t, snippet(t, "relay/README.md", "js"), "http://HOST:8080/live/cam.flv", url)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/mpegts.js" {
 			http.ServeFile(w, r, path)
@@ -33,72 +33,72 @@ func mpegtsJS(t testing.TB, url string) string {
 	return s.URL
 }
 
-// The relay is restarted with a state file behind a balancer, and the publisher is back some
-// seconds later: hls.js, mpegts.js and the page play on.
+// TestPlayersOverARestart restarts the relay with a state file behind a load balancer, and the publisher
+// returns some seconds later. hls.js, mpegts.js and the page must continue to play.
 func TestPlayersOverARestart(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg")
+	requirePrograms(t, "chromium", "ffmpeg")
 	awaitBrowser(t)
 	const stream = "live/cam"
 	file := filepath.Join(t.TempDir(), "state.json")
 	f := newFront(t, false)
-	f.waits.Store(true)
-	one := start(t, "--state.file", file)
-	f.before(one)
-	b := browse(t)
+	f.retries.Store(true)
+	one := startRelay(t, "--state.file", file)
+	f.setRelay(one)
+	b := startBrowser(t)
 	players := map[string]*page{}
 	byHLS, byFLV := hlsJS(t, f.URL+"/"+stream+"/index.m3u8"), mpegtsJS(t, f.URL+"/"+stream+".flv")
-	push := pushing(t, one.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
-	one.live(stream)
-	players["page"] = b.page(f.URL + "/" + stream + "/?by=mse")
+	push := startEncoder(t, one.url("rtmp", "/"+stream), encoderSource{size: "640x360", tone: true})
+	one.waitLive(stream)
+	players["page"] = b.openPage(f.URL + "/" + stream + "/?by=mse")
 	if byHLS != "" {
-		players["hls.js"] = b.page(byHLS)
+		players["hls.js"] = b.openPage(byHLS)
 	}
 	if byFLV != "" {
-		players["mpegts.js"] = b.page(byFLV)
+		players["mpegts.js"] = b.openPage(byFLV)
 	}
 	for _, p := range players {
-		p.waitFor(within(t), "window.video && video.currentTime > 1")
-		p.watches()
+		p.waitFor(waitContext(t), "window.video && video.currentTime > 1")
+		p.recordPlayback()
 	}
 	stopped := time.Now()
 	push.kill()
 	one.stop()
-	two := start(t, "--state.file", file)
-	f.before(two)
-	wait(t, 3*time.Second) // as long as encoders take to come back
+	two := startRelay(t, "--state.file", file)
+	f.setRelay(two)
+	sleep(t, 3*time.Second) // encoders take that long to return
 	var state struct{ State, Cause string }
 	if err := json.NewDecoder(get(t, t.Context(), two.url("http", "/"+stream+"/state"), http.StatusOK)).Decode(&state); err != nil {
 		t.Fatal(err)
 	}
 	if state.State != "held" || state.Cause != "restart" {
-		t.Errorf("before the publisher is back the stream is said to be %+v", state)
+		t.Errorf("got state %+v before the publisher returned", state)
 	}
-	players["page"].says("held, last picture")
-	pushing(t, two.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
-	two.live(stream)
+	players["page"].waitState("held, last picture")
+	startEncoder(t, two.url("rtmp", "/"+stream), encoderSource{size: "640x360", tone: true})
+	two.waitLive(stream)
 	live := time.Now()
 	before := map[string]int{}
 	for name, p := range players {
 		p.eval(nil, "watch.frames = undefined")
-		p.waitFor(within(t), "watch.frames !== undefined")
+		p.waitFor(waitContext(t), "watch.frames !== undefined")
 		var frames int
 		p.eval(&frames, "watch.frames")
 		before[name] = frames
 	}
 	for name, p := range players {
-		p.waitFor(within(t), fmt.Sprintf("watch.frames > %d", before[name]+60))
+		p.waitFor(waitContext(t), fmt.Sprintf("watch.frames > %d", before[name]+60))
 		var w watch
 		p.eval(&w, "watch")
-		t.Logf("%s: plays %v after the stream was live; stood for %.0f ms", name, time.Since(live).Round(time.Millisecond), w.Frozen)
+		t.Logf("%s: plays %v after the stream was live; frozen for %.0f ms", name, time.Since(live).Round(time.Millisecond), w.Frozen)
 		if away := live.Sub(stopped); w.Frozen > float64((away + slack(5*time.Second)).Milliseconds()) {
-			t.Errorf("%s stood for %.0f ms; the stream was away for %v", name, w.Frozen, away)
+			t.Errorf("%s was frozen for %.0f ms; the stream was away for %v", name, w.Frozen, away)
 		}
 	}
 	if p := players["hls.js"]; p != nil {
 		var errs []string
 		if p.eval(&errs, "hlsErrors.filter((e) => e.startsWith('fatal'))"); len(errs) > 0 {
-			t.Errorf("hls.js: %v", errs)
+			t.Errorf("got hls.js errors %v", errs)
 		}
 	}
 }

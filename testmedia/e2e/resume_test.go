@@ -24,16 +24,16 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// returning is a viewer over HTTP-FLV that comes back as it is told to. It keeps the tags up to
-// the last one of media that is whole, with the size behind it.
-type returning struct {
-	addr, path, query string // query is a play token, or empty
+// resumingViewer is a viewer over HTTP-FLV that resumes as documented. It keeps the tags up to the last
+// complete media tag, including its size field.
+type resumingViewer struct {
+	addr, path, query string // query is a play token or empty
 	token, from       string
 	kept              []byte
 }
 
-// ask sends a request, with what the viewer knows of its place.
-func (v *returning) ask() (net.Conn, *http.Response, error) {
+// request sends a request with the viewer's position.
+func (v *resumingViewer) request() (net.Conn, *http.Response, error) {
 	query := v.query
 	if v.token != "" {
 		query += "&resume=" + v.token + "&from=" + v.from
@@ -42,7 +42,7 @@ func (v *returning) ask() (net.Conn, *http.Response, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(waitLimit))
 	fmt.Fprintf(c, "GET /%s.flv?%s HTTP/1.1\r\nHost: relay\r\n\r\n", v.path, query)
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
@@ -55,9 +55,9 @@ func (v *returning) ask() (net.Conn, *http.Response, error) {
 	return c, resp, nil
 }
 
-// take reads n tags of media and what stands between them; the rest of what came is lost with
-// the connection.
-func (v *returning) take(body io.Reader, n int) error {
+// readTags reads n media tags and the other tags between them. Data that has arrived after them is lost
+// with the connection.
+func (v *resumingViewer) readTags(body io.Reader, n int) error {
 	var raw bytes.Buffer
 	tags := flv.NewReader(io.TeeReader(body, &raw), 0)
 	if _, _, err := tags.Header(); err != nil {
@@ -82,30 +82,30 @@ func (v *returning) take(body io.Reader, n int) error {
 	return nil
 }
 
-// A viewer that is cut off fifty times, while its publisher breaks and comes back, has what one
-// has that stayed.
+// TestResumeWhereItWasCut checks that a viewer whose connection is cut fifty times, while its publisher
+// breaks and returns, receives the same bytes as one whose connection is not.
 func TestResumeWhereItWasCut(t *testing.T) {
 	t.Parallel()
-	r := start(t)
+	r := startRelay(t)
 	const stream = "live/cam"
 	p := publish(t, r, stream, gen.Options{Source: 1, VideoBitrate: 600_000, GOP: 300})
-	p.atLeast(100)
-	stays, cut := &returning{addr: r.addrs["http"], path: stream}, &returning{addr: r.addrs["http"], path: stream}
+	p.waitSent(100)
+	stays, cut := &resumingViewer{addr: r.addrs["http"], path: stream}, &resumingViewer{addr: r.addrs["http"], path: stream}
 	var steady sync.WaitGroup
-	c, resp, err := stays.ask() //nolint:bodyclose // ends with the test
+	c, resp, err := stays.request() //nolint:bodyclose // ends with the test
 	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatal(resp, err)
 	}
 	rng, resumes := rand.New(rand.NewPCG(3, 3)), 50
 	first := func() *http.Response {
-		again, resp, err := cut.ask() //nolint:bodyclose // ends with the test
+		again, resp, err := cut.request() //nolint:bodyclose // ends with the test
 		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatal(resp, err)
 		}
 		t.Cleanup(func() { _ = again.Close() })
 		return resp
 	}
-	if err := cut.take(first().Body, 3); err != nil { //nolint:bodyclose // ends with the test
+	if err := cut.readTags(first().Body, 3); err != nil { //nolint:bodyclose // ends with the test
 		t.Fatal(err)
 	}
 	total := 3
@@ -113,34 +113,34 @@ func TestResumeWhereItWasCut(t *testing.T) {
 		switch n {
 		case 20:
 			p.reset()
-			r.broke(0)
+			r.waitBreak(0)
 		case 30:
 			p = publish(t, r, stream, gen.Options{Source: 2, Width: 640, Height: 360, VideoBitrate: 600_000})
 		}
 		resp := first() //nolint:bodyclose // ends with the test
 		if got := resp.Header.Get("Holdfast-Resume"); got != "exact" {
-			t.Fatalf("resume %d from %s: %q", n, cut.from, got)
+			t.Fatalf("resume %d from %s: got %q", n, cut.from, got)
 		}
 		more := 1 + rng.IntN(12)
-		if err := cut.take(resp.Body, more); err != nil {
+		if err := cut.readTags(resp.Body, more); err != nil {
 			t.Fatal(err)
 		}
 		total += more
 	}
-	steady.Go(func() { err = stays.take(resp.Body, total) })
+	steady.Go(func() { err = stays.readTags(resp.Body, total) })
 	steady.Wait()
 	_ = c.Close()
 	if err != nil || !bytes.Equal(stays.kept, cut.kept) {
-		t.Errorf("%d bytes with %d cuts, %d without: %v", len(cut.kept), resumes, len(stays.kept), err)
+		t.Errorf("got %d bytes with %d cuts, %d without: %v", len(cut.kept), resumes, len(stays.kept), err)
 	}
 	if got := r.metric(`holdfast_viewer_resumes_total{outcome="exact",protocol="httpflv"}`); got != float64(resumes) {
-		t.Errorf("%v exact resumes are counted", got)
+		t.Errorf("got %v exact resumes in the metrics", got)
 	}
-	p.halt()
+	p.pause()
 }
 
-// Over a restart of the relay a viewer's token lets it in where a play token would be needed,
-// and it starts afresh.
+// TestResumeOverARestart checks that over a restart of the relay a viewer's token replaces a play token,
+// and that the viewer starts afresh.
 func TestResumeOverARestart(t *testing.T) {
 	t.Parallel()
 	const stream, secret = "live/cam", "s3cret-of-the-plays-0123456789ab"
@@ -149,70 +149,70 @@ func TestResumeOverARestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := func(source uint32, v *returning) *relay {
-		r := start(t, "--state.file", file, "--defaults.play_secret", secret)
-		publish(t, r, stream, gen.Options{Source: source}).atLeast(100)
+	run := func(source uint32, v *resumingViewer) *relay {
+		r := startRelay(t, "--state.file", file, "--defaults.play_secret", secret)
+		publish(t, r, stream, gen.Options{Source: source}).waitSent(100)
 		v.addr = r.addrs["http"]
 		return r
 	}
-	v := &returning{path: stream, query: "token=" + valid}
+	v := &resumingViewer{path: stream, query: "token=" + valid}
 	one := run(1, v)
 	come := func(want string) {
 		t.Helper()
-		c, resp, err := v.ask() //nolint:bodyclose // ends with the test
+		c, resp, err := v.request() //nolint:bodyclose // ends with the test
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
 		if resp.StatusCode != http.StatusOK || resp.Header.Get("Holdfast-Resume") != want {
-			t.Fatalf("%s %v", resp.Status, resp.Header)
+			t.Fatalf("got %s %v", resp.Status, resp.Header)
 		}
-		if err := v.take(resp.Body, 30); err != nil {
+		if err := v.readTags(resp.Body, 30); err != nil {
 			t.Fatal(err)
 		}
 	}
 	come("")
-	v.query = "" // from now on its token has to do
+	v.query = "" // from now on the viewer has only its token
 	come("exact")
 	one.stop()
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", info, err)
+		t.Errorf("got %v, %v", info, err)
 	}
 	two := run(2, v)
 	come("keyframe")
 	come("exact")
-	stranger := &returning{addr: v.addr, path: stream}
-	c, resp, err := stranger.ask() //nolint:bodyclose // ends with the test
+	stranger := &resumingViewer{addr: v.addr, path: stream}
+	c, resp, err := stranger.request() //nolint:bodyclose // ends with the test
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		t.Fatal(resp, err)
 	}
 	_ = c.Close()
 	if text := one.output() + two.output(); strings.Contains(text, v.token) || strings.Contains(text, secret) {
-		t.Error("the log has a secret")
+		t.Error("got a secret in the log")
 	}
 }
 
-// crowd is how many viewers are cut off in one instant.
-func crowd() int {
-	if raced {
+// viewerCount returns how many viewers are cut off at once.
+func viewerCount() int {
+	if raceEnabled {
 		return 100
 	}
 	return 1000
 }
 
-// A thousand viewers are cut off in one instant and come back at once: all are where they were
-// within seconds, and a viewer of another stream notices nothing. It is no parallel test: it
-// wants the machine for itself.
-func TestStormOfViewers(t *testing.T) {
-	r := start(t)
+// TestManyViewersReconnect cuts a thousand viewers off at once. All must resume at their position within
+// seconds, and a viewer of another stream must not be affected. The test is not parallel, since it needs
+// the whole machine.
+func TestManyViewersReconnect(t *testing.T) {
+	r := startRelay(t)
 	few := gen.Options{Source: 1, VideoBitrate: 400_000}
 	for _, stream := range []string{"live/cam", "live/calm"} {
-		publish(t, r, stream, few).atLeast(150)
+		publish(t, r, stream, few).waitSent(150)
 	}
 	calm := watchFLV(t, r, "live/calm")
-	viewers := make([]*returning, crowd())
+	viewers := make([]*resumingViewer, viewerCount())
 	for i := range viewers {
-		viewers[i] = &returning{addr: r.addrs["http"], path: "live/cam"}
+		viewers[i] = &resumingViewer{addr: r.addrs["http"], path: "live/cam"}
 	}
 	sent := 0
 	all := func(want string) (took []time.Duration) {
@@ -222,7 +222,7 @@ func TestStormOfViewers(t *testing.T) {
 		begun := time.Now()
 		for _, v := range viewers {
 			coming.Go(func() {
-				c, resp, err := v.ask() //nolint:bodyclose // ends with the test
+				c, resp, err := v.request() //nolint:bodyclose // ends with the test
 				for err == nil && resp.StatusCode == http.StatusServiceUnavailable {
 					_ = c.Close()
 					var seconds int
@@ -230,14 +230,14 @@ func TestStormOfViewers(t *testing.T) {
 					mu.Lock()
 					sent++
 					mu.Unlock()
-					wait(t, time.Duration(seconds)*time.Second)
-					c, resp, err = v.ask() //nolint:bodyclose // ends with the test
+					sleep(t, time.Duration(seconds)*time.Second)
+					c, resp, err = v.request() //nolint:bodyclose // ends with the test
 				}
 				if err != nil || resp.StatusCode != http.StatusOK || resp.Header.Get("Holdfast-Resume") != want {
-					t.Errorf("%v, %v", resp, err)
+					t.Errorf("got %v, %v", resp, err)
 					return
 				}
-				err = v.take(resp.Body, 1)
+				err = v.readTags(resp.Body, 1)
 				mu.Lock()
 				defer mu.Unlock()
 				if conns = append(conns, c); err != nil {
@@ -254,27 +254,27 @@ func TestStormOfViewers(t *testing.T) {
 		return took
 	}
 	fresh := all("")
-	// What else the machine does may be in the way once.
+	// Other load on the machine may disturb one attempt.
 	for range 3 {
 		before := calm.frames.len()
 		back := all("exact")
-		calm.more(30)
-		calm.watching()
+		calm.waitFrames(30)
+		calm.checkOpen()
 		if len(fresh) == 0 || len(back) == 0 {
-			t.Fatal("nobody is back")
+			t.Fatal("no viewer resumed")
 		}
-		gap := longest(calm.frames.all()[before-1:])
-		t.Logf("%d viewers join within %v (half within %v), are back within %v (half within %v), %d were told to wait; another stream stood for %v",
+		gap := longestGap(calm.frames.all()[before-1:])
+		t.Logf("%d viewers joined within %v (half within %v) and resumed within %v (half within %v), %d were told to wait; the other stream was frozen for %v",
 			len(viewers), fresh[len(fresh)-1], fresh[len(fresh)/2], back[len(back)-1], back[len(back)/2], sent, gap)
 		if back[len(back)-1] <= slack(5*time.Second) && gap <= slack(200*time.Millisecond) {
 			return
 		}
 	}
-	t.Error("that is too long")
+	t.Error("that is too slow")
 }
 
-// longest is the longest time from one frame to the next.
-func longest(frames []frame) (gap time.Duration) {
+// longestGap returns the longest time between two frames.
+func longestGap(frames []frame) (gap time.Duration) {
 	for i := 1; i < len(frames); i++ {
 		gap = max(gap, frames[i].at.Sub(frames[i-1].at))
 	}

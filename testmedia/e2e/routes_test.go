@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// group is a group of routes, named a, b and so on.
+// group is a group of routes with the names a, b and so on.
 type group struct {
 	list  string // push or pull
-	match string // live/*, unless it is set
-	name  string // cdn, unless it is set
+	match string // default: live/*
+	name  string // default: cdn
 	urls  []string
-	more  string // in YAML's flow style
+	more  string // in YAML flow style
 }
 
-// yaml is the group as it is configured.
+// yaml returns the group's configuration.
 func (g group) yaml() string {
 	if g.match == "" {
 		g.match = "live/*"
@@ -38,14 +38,14 @@ func (g group) yaml() string {
 	return fmt.Sprintf("%s:\n  - {match: %q, name: %s, routes: [%s]%s}\n", g.list, g.match, g.name, strings.Join(routes, ", "), g.more)
 }
 
-// routing runs a relay that pushes or pulls.
-func routing(t *testing.T, g group, flags ...string) *relay {
+// startWithRoutes starts a relay that pushes or pulls.
+func startWithRoutes(t *testing.T, g group, flags ...string) *relay {
 	t.Helper()
-	return start(t, append(flags, "--config", config(t, g.yaml()))...)
+	return startRelay(t, append(flags, "--config", config(t, g.yaml()))...)
 }
 
-// pushing to the application live of servers.
-func pushTo(addrs ...string) []string {
+// pushURLs returns URLs to push to the application live of servers.
+func pushURLs(addrs ...string) []string {
 	var urls []string
 	for _, addr := range addrs {
 		urls = append(urls, "rtmp://"+addr+"/live/{name}")
@@ -53,7 +53,7 @@ func pushTo(addrs ...string) []string {
 	return urls
 }
 
-// routesShown is what the API shows of routes, as far as it is asked for here.
+// routesShown is the part of the API's answer about routes that tests use.
 type routesShown struct {
 	Groups []struct {
 		Name    string
@@ -92,7 +92,7 @@ type streamShown struct {
 	Decisions []struct{ Route, From, Cause, Text string }
 }
 
-func (r *relay) shown() routesShown {
+func (r *relay) routesStatus() routesShown {
 	r.t.Helper()
 	var out routesShown
 	if err := json.Unmarshal([]byte(fetch(r.t, r.url("admin", "/api/v1/routes"))), &out); err != nil {
@@ -101,11 +101,10 @@ func (r *relay) shown() routesShown {
 	return out
 }
 
-// route is what the API shows of a stream in the first group; its zero value if there is
-// nothing.
-func (r *relay) route(stream string) streamShown {
+// routeStatus returns the status of a stream in the first group, or the zero value.
+func (r *relay) routeStatus(stream string) streamShown {
 	r.t.Helper()
-	for _, s := range r.shown().Groups[0].Streams {
+	for _, s := range r.routesStatus().Groups[0].Streams {
 		if s.Stream == stream {
 			return s
 		}
@@ -113,14 +112,14 @@ func (r *relay) route(stream string) streamShown {
 	return streamShown{}
 }
 
-// carries waits until a stream goes over a route.
-func (r *relay) carries(stream, route string) {
+// waitCarries waits until a route carries a stream.
+func (r *relay) waitCarries(stream, route string) {
 	r.t.Helper()
-	until(r.t, stream+" goes over route "+route, func() bool { return r.route(stream).Active == route })
+	waitUntil(r.t, stream+" goes over route "+route, func() bool { return r.routeStatus(stream).Active == route })
 }
 
-// switches counts those of group cdn, for all causes or for some.
-func (r *relay) switches(causes ...string) int {
+// switchCount returns the number of switches in group cdn, for some causes or for all.
+func (r *relay) switchCount(causes ...string) int {
 	r.t.Helper()
 	if causes == nil {
 		causes = []string{"broken", "score", "return", "forced"}
@@ -132,16 +131,16 @@ func (r *relay) switches(causes ...string) int {
 	return int(sum)
 }
 
-// routeLine waits for a line of the log about a route, from index from on.
-func (r *relay) routeLine(from int, message, route string) (int, logLine) {
+// waitRouteLog waits for a log line about a route, starting at index from.
+func (r *relay) waitRouteLog(from int, message, route string) (int, logLine) {
 	r.t.Helper()
-	return r.expect(from, message+", "+route, func(l logLine) bool { return l.is(message) && l.str("route") == route })
+	return r.waitLog(from, message+", "+route, func(l logLine) bool { return l.is(message) && l.str("route") == route })
 }
 
-// acts asks for something to be done to a stream's routes in group cdn.
-func (r *relay) acts(method, path, body string) (status int, answer string) {
+// routeAction requests an action on a stream's routes in group cdn.
+func (r *relay) routeAction(method, path, body string) (status int, answer string) {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(within(r.t), method, r.url("admin", "/api/v1/"+path), strings.NewReader(body))
+	req, err := http.NewRequestWithContext(waitContext(r.t), method, r.url("admin", "/api/v1/"+path), strings.NewReader(body))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -159,21 +158,21 @@ func (r *relay) acts(method, path, body string) (status int, answer string) {
 	return resp.StatusCode, problem.Error + "; " + problem.Hint
 }
 
-// until waits for what must come, and looks a few times a second.
-func until(t testing.TB, what string, right func() bool) {
+// waitUntil waits for a condition, which it checks several times a second.
+func waitUntil(t testing.TB, what string, right func() bool) {
 	t.Helper()
-	untilWithin(t, patience, what, right)
+	waitUntilWithin(t, waitLimit, what, right)
 }
 
-// untilWithin is until with a limit of its own. It returns how long it took.
-func untilWithin(t testing.TB, limit time.Duration, what string, right func() bool) time.Duration {
+// waitUntilWithin waits for a condition with a limit and returns how long it took.
+func waitUntilWithin(t testing.TB, limit time.Duration, what string, right func() bool) time.Duration {
 	t.Helper()
 	began := time.Now()
 	for !right() {
 		if time.Since(began) > limit {
-			t.Fatalf("not in %v: %s", limit, what)
+			t.Fatalf("not within %v: %s", limit, what)
 		}
-		wait(t, 50*time.Millisecond)
+		sleep(t, 50*time.Millisecond)
 	}
 	return time.Since(began)
 }

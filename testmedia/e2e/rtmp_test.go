@@ -34,26 +34,26 @@ const (
 
 const eventPing, eventPong = 6, 7
 
-// first is message stream 1 as gortmplib writes it: RTMP has this field, alone of all, with
-// its lowest byte first.
-const first = 1 << 24
+// streamID is message stream 1 as gortmplib writes it: this field is the only one in RTMP with its least
+// significant byte first.
+const streamID = 1 << 24
 
-// client is our side of an RTMP connection: gortmplib's chunks and AMF, our own commands, so
-// that timestamps, bytes and the socket's end are in our hand.
+// client is the client side of an RTMP connection. It uses chunks and AMF of gortmplib and its own
+// commands, so that tests control timestamps, bytes and the end of the socket.
 type client struct {
 	conn   net.Conn
 	reader *rawmessage.Reader
-	acked  chan uint32 // of one: the newest acknowledgement
+	acked  chan uint32 // newest acknowledgement; capacity one
 
 	mu     sync.Mutex // guards writer
 	writer *rawmessage.Writer
 }
 
-// dialClient connects to app at addr. With config it is RTMPS. It says more of itself in connect
-// where there is more.
+// dialClient connects to an app at addr, over TLS if config is not nil. more is added to the command
+// object of connect.
 func dialClient(t testing.TB, addr, app string, config *tls.Config, more ...amf0.ObjectEntry) (*client, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -63,7 +63,7 @@ func dialClient(t testing.TB, addr, app string, config *tls.Config, more ...amf0
 		conn = tls.Client(conn, config)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(patience))
+	_ = conn.SetDeadline(time.Now().Add(waitLimit))
 	count := bytecounter.NewReadWriter(conn)
 	if _, _, err := handshake.DoClient(count, false, false); err != nil {
 		return nil, fmt.Errorf("handshake: %w", err)
@@ -85,7 +85,7 @@ func dialClient(t testing.TB, addr, app string, config *tls.Config, more ...amf0
 	return c, err
 }
 
-// statusError is an onStatus or _error that refuses.
+// statusError is an onStatus or _error message that rejects a command.
 type statusError struct{ code, description string }
 
 func (e *statusError) Error() string { return e.code + ": " + e.description }
@@ -125,7 +125,7 @@ func (c *client) call(stream uint32, name string, transaction int, args ...any) 
 		case answer[0] == "_result" && answer[1] == float64(transaction):
 			return answer, nil
 		case answer[0] == "_error", answer[0] == "onStatus":
-			if err := refused(answer); err != nil {
+			if err := answerError(answer); err != nil {
 				return nil, err
 			}
 			if answer[0] == "onStatus" && transaction == 0 {
@@ -135,8 +135,8 @@ func (c *client) call(stream uint32, name string, transaction int, args ...any) 
 	}
 }
 
-// refused is the error that an answer holds.
-func refused(answer amf0.Data) error {
+// answerError returns the error in an answer, or nil.
+func answerError(answer amf0.Data) error {
 	if len(answer) < 4 {
 		return nil
 	}
@@ -153,7 +153,7 @@ func refused(answer amf0.Data) error {
 	return e
 }
 
-// read returns the next message that is not the connection's own business.
+// read returns the next message that is not protocol control.
 func (c *client) read() (*rawmessage.Message, error) {
 	for {
 		m, err := c.reader.Read()
@@ -193,12 +193,12 @@ func (c *client) open(verb, name string) error {
 	if verb == "publish" {
 		args = append(args, "live")
 	}
-	_, err := c.call(first, verb, 0, args...)
+	_, err := c.call(streamID, verb, 0, args...)
 	_ = c.conn.SetDeadline(time.Time{})
 	return err
 }
 
-// reset ends the connection by RST.
+// reset ends the connection with RST.
 func (c *client) reset() {
 	if tcp, ok := c.conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
@@ -206,8 +206,8 @@ func (c *client) reset() {
 	_ = c.conn.Close()
 }
 
-// openOn connects and publishes or plays app/name.
-func openOn(t testing.TB, addr, verb, stream string, config *tls.Config) (*client, error) {
+// openClient connects and publishes or plays app/name.
+func openClient(t testing.TB, addr, verb, stream string, config *tls.Config) (*client, error) {
 	t.Helper()
 	app, name, _ := strings.Cut(stream, "/")
 	c, err := dialClient(t, addr, app, config)
@@ -221,16 +221,16 @@ func openOn(t testing.TB, addr, verb, stream string, config *tls.Config) (*clien
 	return c, nil
 }
 
-// refusal is what the relay says to a publish or play that it must refuse.
-func refusal(t testing.TB, addr, verb, stream string) *statusError {
+// expectRefusal returns the relay's refusal of a publish or play that must be refused.
+func expectRefusal(t testing.TB, addr, verb, stream string) *statusError {
 	t.Helper()
-	c, err := openOn(t, addr, verb, stream, nil)
+	c, err := openClient(t, addr, verb, stream, nil)
 	var status *statusError
 	if !errors.As(err, &status) {
 		if c != nil {
 			_ = c.conn.Close()
 		}
-		t.Fatalf("%s %s: %v instead of a refusal", verb, stream, err)
+		t.Fatalf("%s %s: got %v, want a refusal", verb, stream, err)
 	}
 	return status
 }

@@ -10,29 +10,30 @@ import (
 	"time"
 )
 
-// A browser sends three layers. The best feeds the stream, each is a stream of its own; when the
-// line is short the upper ones go, and the stream goes on with what is left, and back.
+// TestSimulcast publishes three layers from a browser. The best feeds the stream, and each is a stream
+// too. If bandwidth is low, the upper layers end and the stream continues with the rest, and returns to
+// the best later.
 func TestSimulcast(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium")
+	requirePrograms(t, "chromium")
 	awaitBrowser(t)
-	r := start(t, "--defaults.play_wait", "20s")
+	r := startRelay(t, "--defaults.play_wait", "20s")
 	const stream = "live/cam"
-	b := browse(t)
-	w := b.clients().publish(whipOptions{URL: r.url("http", "/"+stream+"/whip"), Rids: []string{"f", "h", "q"}, NoAudio: true})
-	p := b.clients()
+	b := startBrowser(t)
+	w := b.openClientPage().publish(whipOptions{URL: r.url("http", "/"+stream+"/whip"), Rids: []string{"f", "h", "q"}, NoAudio: true})
+	p := b.openClientPage()
 	v := p.view(whepOptions{URL: r.url("http", "/"+stream+"/whep"), NoAudio: true})
 	wide := func(width int) {
 		t.Helper()
 		began := time.Now()
 		v.waitFor("s.video.videoWidth === " + literal(width))
-		t.Logf("%d pixels wide after %v, publisher %+v", width, time.Since(began), w.stats().Layers)
+		t.Logf("got width %d after %v, publisher %+v", width, time.Since(began), w.stats().Layers)
 	}
 	wide(1280)
 	small := p.view(whepOptions{URL: r.url("http", "/"+stream+"~q/whep"), NoAudio: true})
-	small.decoded(10)
+	small.waitDecoded(10)
 	if s := small.stats(); s.Width != 320 {
-		t.Errorf("the smallest layer is %d pixels wide", s.Width)
+		t.Errorf("got width %d of the smallest layer", s.Width)
 	}
 	small.leave()
 	var all struct{ Streams []struct{ Name string } }
@@ -44,22 +45,22 @@ func TestSimulcast(t *testing.T) {
 		names = append(names, s.Name)
 	}
 	if want := []string{stream, stream + "~f", stream + "~h", stream + "~q"}; !slices.Equal(names, want) {
-		t.Errorf("streams %v, not %v", names, want)
+		t.Errorf("got streams %v, want %v", names, want)
 	}
-	v.gap()
-	r.ceiling(stream, http.MethodPut, `{"bitrate": 250000}`)
+	v.longestGap()
+	r.setCeiling(stream, http.MethodPut, `{"bitrate": 250000}`)
 	v.waitFor("s.video.videoWidth < 1280")
-	v.decoded(20)
-	t.Logf("down: longest time without a picture %v, %d pixels wide", v.gap(), v.stats().Width)
-	r.ceiling(stream, http.MethodDelete, "")
+	v.waitDecoded(20)
+	t.Logf("down: longest gap %v, width %d", v.longestGap(), v.stats().Width)
+	r.setCeiling(stream, http.MethodDelete, "")
 	wide(1280)
-	v.decoded(20)
-	t.Logf("up: longest time without a picture %v", v.gap())
+	v.waitDecoded(20)
+	t.Logf("up: longest gap %v", v.longestGap())
 	w.leave()
-	r.expect(0, "the stream's push ends", func(l logLine) bool {
+	r.waitLog(0, "the stream's push ends", func(l logLine) bool {
 		return l.is("push ended") && l.str("stream") == stream && l.str("cause") == "unpublish"
 	})
-	r.expect(0, "the layers' pushes end", func(l logLine) bool {
+	r.waitLog(0, "the layers' pushes end", func(l logLine) bool {
 		return l.is("push ended") && l.str("stream") == stream+"~q" && l.str("cause") == "unpublish"
 	})
 }

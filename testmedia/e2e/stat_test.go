@@ -24,15 +24,15 @@ rtmp { server { listen %[3]s; application live { live on; } } }
 http { access_log off; server { listen %[4]s; location /stat { rtmp_stat all; } } }
 `
 
-// nginxStat runs a nginx-rtmp with a statistics page.
-func nginxStat(t *testing.T) (rtmp, stat string) {
+// startNginxStat runs nginx-rtmp with a statistics page.
+func startNginxStat(t *testing.T) (rtmp, stat string) {
 	t.Helper()
 	program := "/usr/sbin/nginx"
 	if _, err := os.Stat(program); err != nil {
-		lacks(t, "nginx is not installed")
+		skipOrFail(t, "nginx is not installed")
 	}
 	if _, err := os.Stat(nginxModule); err != nil {
-		lacks(t, "nginx-rtmp is not installed")
+		skipOrFail(t, "nginx-rtmp is not installed")
 	}
 	dir := t.TempDir()
 	rtmp, stat = freeAddr(t), freeAddr(t)
@@ -41,7 +41,7 @@ func nginxStat(t *testing.T) (rtmp, stat string) {
 		t.Fatal(err)
 	}
 	launch(t, program, "-p", dir, "-e", filepath.Join(dir, "error.log"), "-c", conf)
-	until(t, "nginx listens", func() bool {
+	waitUntil(t, "nginx listens", func() bool {
 		c, err := net.DialTimeout("tcp", stat, time.Second)
 		if err == nil {
 			_ = c.Close()
@@ -51,8 +51,8 @@ func nginxStat(t *testing.T) (rtmp, stat string) {
 	return rtmp, "http://" + stat + "/stat"
 }
 
-// statRead is what NOALBS reads, and what else is compared.
-type statRead struct {
+// statValues are the values that NOALBS reads, and others to compare.
+type statValues struct {
 	Apps []struct {
 		Name    string `xml:"name"`
 		Streams []struct {
@@ -84,15 +84,15 @@ type statRead struct {
 	} `xml:"server>application"`
 }
 
-func readStat(t *testing.T, text string) (out statRead) {
+func readStat(t *testing.T, text string) (out statValues) {
 	t.Helper()
 	if err := xml.Unmarshal([]byte(text), &out); err != nil {
-		t.Fatalf("%v:\n%s", err, text)
+		t.Fatalf("parse statistics: %v:\n%s", err, text)
 	}
 	return out
 }
 
-// elements are the paths of all elements of an answer.
+// elements returns the paths of all elements of an XML document.
 func elements(t *testing.T, text string) (out []string) {
 	t.Helper()
 	var at []string
@@ -103,7 +103,7 @@ func elements(t *testing.T, text string) (out []string) {
 			return slices.Compact(out)
 		}
 		if err != nil {
-			t.Fatalf("%v:\n%s", err, text)
+			t.Fatalf("parse statistics: %v:\n%s", err, text)
 		}
 		switch token := token.(type) {
 		case xml.StartElement:
@@ -115,37 +115,37 @@ func elements(t *testing.T, text string) (out []string) {
 	}
 }
 
-// One push to nginx-rtmp and to the relay: what reads the one's statistics reads the other's,
-// and finds the same.
+// TestStat pushes to nginx-rtmp and to the relay and checks that a client of nginx's statistics can read
+// those of the relay and gets equal values.
 func TestStat(t *testing.T) {
 	t.Parallel()
-	need(t, "ffmpeg")
-	far, page := nginxStat(t)
-	r := start(t)
+	requirePrograms(t, "ffmpeg")
+	server, page := startNginxStat(t)
+	r := startRelay(t)
 	own := r.url("admin", "/api/v1/stat/nginx-rtmp")
 	pusher := launch(t, "ffmpeg", "-hide_banner", "-loglevel", "error", "-re",
 		"-f", "lavfi", "-i", "testsrc2=size=640x480:rate=30", "-f", "lavfi", "-i", "sine=sample_rate=48000",
 		"-map", "0", "-map", "1", "-flags", "+global_header", "-c:v", "libx264", "-preset", "ultrafast", "-g", "30",
 		"-b:v", "800k", "-minrate", "800k", "-maxrate", "800k", "-bufsize", "200k", "-c:a", "aac", "-b:a", "96k",
-		"-f", "tee", "[f=flv]rtmp://"+far+"/live/cam|[f=flv]"+r.url("rtmp", "/live/cam"))
+		"-f", "tee", "[f=flv]rtmp://"+server+"/live/cam|[f=flv]"+r.url("rtmp", "/live/cam"))
 	var theirs, ours string
-	untilWithin(t, slack(40*time.Second), "nginx has measured", func() bool { // every ten seconds
+	waitUntilWithin(t, slack(40*time.Second), "nginx has measured", func() bool { // nginx updates them every ten seconds
 		theirs = fetch(t, page)
 		return strings.Contains(theirs, "<publishing/>") && !strings.Contains(theirs, "<bw_video>0</bw_video>")
 	})
-	status, header, ours := ask(t, http.MethodGet, own)
+	status, header, ours := httpRequest(t, http.MethodGet, own)
 	if status != http.StatusOK || header.Get("Content-Type") != "text/xml" {
-		t.Errorf("%d, %v", status, header)
+		t.Errorf("got %d, %v", status, header)
 	}
 	have := elements(t, ours)
 	for _, e := range elements(t, theirs) {
 		if !slices.Contains(have, e) {
-			t.Errorf("it has no %s:\n%s", e, ours)
+			t.Errorf("got no %s in\n%s", e, ours)
 		}
 	}
 	a, b := readStat(t, theirs), readStat(t, ours)
 	if len(b.Apps) != 1 || b.Apps[0].Name != "live" || len(b.Apps[0].Streams) != 1 || b.Apps[0].Streams[0].Name != "cam" {
-		t.Fatalf("%s", ours)
+		t.Fatalf("got %s", ours)
 	}
 	want, got := a.Apps[0].Streams[0], b.Apps[0].Streams[0]
 	for name, v := range map[string][2]uint32{
@@ -153,17 +153,17 @@ func TestStat(t *testing.T) {
 		"bytes_in": {want.BytesIn, got.BytesIn}, "time": {want.Time, got.Time},
 	} {
 		if ratio := float64(v[1]) / float64(v[0]); ratio < 0.7 || ratio > 1.4 {
-			t.Errorf("%s: %d, nginx has %d", name, v[1], v[0])
+			t.Errorf("%s: got %d, nginx has %d", name, v[1], v[0])
 		}
 	}
 	if want.Clients != got.Clients || got.Meta == nil || *got.Meta != *want.Meta {
-		t.Errorf("%+v of %d\nnginx has %+v of %d", got.Meta, got.Clients, want.Meta, want.Clients)
+		t.Errorf("got %+v of %d\nnginx has %+v of %d", got.Meta, got.Clients, want.Meta, want.Clients)
 	}
 	pusher.kill()
-	untilWithin(t, slack(10*time.Second), "the push has gone", func() bool {
+	waitUntilWithin(t, slack(10*time.Second), "the push has ended", func() bool {
 		return !strings.Contains(fetch(t, own), "<stream>")
 	})
 	if b := readStat(t, fetch(t, own)); len(b.Apps) != 1 {
-		t.Errorf("%+v", b)
+		t.Errorf("got %+v", b)
 	}
 }

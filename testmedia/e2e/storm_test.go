@@ -15,40 +15,40 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// A hundred routes go to one host that is dead: together they dial it as seldom as one, and
-// cost nothing meanwhile.
+// TestDeadHost pushes over a hundred routes to one dead host. Together they dial it as seldom as one
+// route, and cost almost no CPU time.
 func TestDeadHost(t *testing.T) {
 	t.Parallel()
 	const (
 		routes = 100
-		fall   = 5               // breaker.fall
-		every  = 5 * time.Second // breaker.every
+		fall   = 5               // default of breaker.fall
+		every  = 5 * time.Second // default of breaker.every
 		span   = 30 * time.Second
 	)
 	dead := newDeadHost(t)
 	var text strings.Builder
 	text.WriteString("push:\n")
 	for i := range routes {
-		g := group{name: fmt.Sprintf("to%d", i), urls: pushTo(dead.addr)}
+		g := group{name: fmt.Sprintf("to%d", i), urls: pushURLs(dead.addr)}
 		text.WriteString(strings.TrimPrefix(g.yaml(), ":\n"))
 	}
-	r := start(t, "--config", config(t, text.String()))
+	r := startRelay(t, "--config", config(t, text.String()))
 	p := publish(t, r, "live/cam", gen.Options{NoVideo: true})
-	p.atLeast(20)
-	until(t, "the host is known to be dead", func() bool {
-		b := r.shown().Breakers
+	p.waitSent(20)
+	waitUntil(t, "the host is known to be dead", func() bool {
+		b := r.routesStatus().Breakers
 		return len(b) == 1 && b[0].State == "open" && b[0].Failures >= fall
 	})
 
-	dials, cpu := dead.dials.Load(), r.processor()
-	wait(t, span)
-	dials, cpu = dead.dials.Load()-dials, r.processor()-cpu
-	t.Logf("%d dials and %v of a processor in %v", dials, cpu, span)
-	if most := int64(span/every) + 1; dials > most || dials < most-2 {
-		t.Errorf("%d dials in %v", dials, span)
+	dials, cpu := dead.dials.Load(), r.processorTime()
+	sleep(t, span)
+	dials, cpu = dead.dials.Load()-dials, r.processorTime()-cpu
+	t.Logf("%d dials and %v of CPU time in %v", dials, cpu, span)
+	if maximum := int64(span/every) + 1; dials > maximum || dials < maximum-2 {
+		t.Errorf("got %d dials in %v", dials, span)
 	}
-	if most := slack(span / 50); cpu > most {
-		t.Errorf("it took %v of a processor in %v", cpu, span)
+	if maximum := slack(span / 50); cpu > maximum {
+		t.Errorf("got %v of CPU time in %v", cpu, span)
 	}
 	var series []string
 	for i := range routes {
@@ -59,12 +59,12 @@ func TestDeadHost(t *testing.T) {
 		counted += n
 	}
 	if all := dead.dials.Load(); int64(counted) < all-4 || int64(counted) > all {
-		t.Errorf("%v failed dials are counted of %d", counted, all)
+		t.Errorf("got %v failed dials of %d in the metrics", counted, all)
 	}
-	p.halt()
+	p.pause()
 }
 
-// deadHost resets whoever connects, and counts.
+// deadHost resets and counts connections.
 type deadHost struct {
 	addr  string
 	dials atomic.Int64
@@ -96,14 +96,14 @@ func newDeadHost(t *testing.T) *deadHost {
 	return d
 }
 
-// processor is the time that the relay has taken of it.
-func (r *relay) processor() time.Duration {
+// processorTime returns the CPU time of the relay.
+func (r *relay) processorTime() time.Duration {
 	r.t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", r.cmd.Process.Pid))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(stat), ") ") // after the name, which may hold spaces
+	_, rest, _ := strings.Cut(string(stat), ") ") // skip the name, which may contain spaces
 	fields := strings.Fields(rest)
 	var user, system int64
 	if _, err := fmt.Sscan(fields[11]+" "+fields[12], &user, &system); err != nil {

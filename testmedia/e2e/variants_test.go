@@ -9,34 +9,34 @@ import (
 	"time"
 )
 
-// A stream and the rendition that is made of it are variants of one playlist, which is made
-// while somebody plays by it; both lie at the same time of day.
+// TestVariants checks that a stream and its rendition are variants of one playlist, and that playing it
+// starts the rendition. Both must have the same program date time.
 func TestVariants(t *testing.T) {
 	t.Parallel()
-	need(t, "ffmpeg", "ffprobe")
+	requirePrograms(t, "ffmpeg", "ffprobe")
 	const stream = "live/cam"
-	made := encoded(t)
-	r := start(t, "--config", config(t, "defaults: {transcode: [{name: 180p, height: 180, video: 300k}]}\n"))
+	made := encodeClip(t)
+	r := startRelay(t, "--config", config(t, "defaults: {transcode: [{name: 180p, height: 180, video: 300k}]}\n"))
 	push := made.push(t, r, stream)
 	index := r.url("http", "/"+stream+"/index.m3u8")
-	until(t, "both are variants", func() bool { return strings.Count(capture(t, "curl", "-s", index), "STREAM-INF") == 2 })
-	t.Log(capture(t, "curl", "-s", index))
-	found := capture(t, "ffprobe", "-v", "error", "-show_entries", "program_stream=codec_name,height", "-of", "csv=p=0", index)
+	waitUntil(t, "both are variants", func() bool { return strings.Count(runProgram(t, "curl", "-s", index), "STREAM-INF") == 2 })
+	t.Log(runProgram(t, "curl", "-s", index))
+	found := runProgram(t, "ffprobe", "-v", "error", "-show_entries", "program_stream=codec_name,height", "-of", "csv=p=0", index)
 	streams := strings.Fields(strings.ReplaceAll(found, "program,", ""))
 	for _, want := range []string{"h264,360", "h264,180"} {
 		if !slices.Contains(streams, want) {
-			t.Errorf("%s is not among %q", want, streams)
+			t.Errorf("got no %s in %q", want, streams)
 		}
 	}
-	push.end()
+	push.unpublish()
 	var at []time.Time
 	for _, path := range []string{"/" + stream, "/" + stream + "~180p"} {
-		list := capture(t, "curl", "-s", r.url("http", path+"/media.m3u8"))
+		list := runProgram(t, "curl", "-s", r.url("http", path+"/media.m3u8"))
 		_, date, _ := strings.Cut(list, "#EXT-X-PROGRAM-DATE-TIME:")
 		date, _, _ = strings.Cut(date, "\n")
 		when, err := time.Parse(time.RFC3339, date)
 		if err != nil {
-			t.Fatalf("%v\n%s", err, list)
+			t.Fatalf("got %v\n%s", err, list)
 		}
 		at = append(at, when)
 	}

@@ -20,33 +20,33 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/gen"
 )
 
-// viewer watches a stream to its end and keeps what it sees.
+// viewer watches a stream until its end and records the frames.
 type viewer struct {
-	t       testing.TB
-	name    string
-	foreign bool // the media is not made by gen: only its decode times are checked
-	frames  *list[frame]
-	leave   func()
-	running sync.WaitGroup
+	t        testing.TB
+	name     string
+	external bool // the media is not from gen: only its DTS are checked
+	frames   *list[frame]
+	leave    func()
+	running  sync.WaitGroup
 
-	// What else the protocol is like.
-	deaf   [packetbuf.NumTracks]bool
-	behind time.Duration // how long a frame may take, for what a protocol gathers
-	grid   time.Duration // how far sound may move where it must follow sound without a gap
-	exact  bool          // it comes back to where it was
-	line   *wire         // nil: it cannot stop reading
-	cut    func()        // breaks its line; it comes back by itself
-	ways   *list[string] // how it was resumed, each time
-	breaks func() int    // discontinuities that it was told of; once it has left
+	// Properties of the protocol.
+	ignores         [packetbuf.NumTracks]bool
+	latency         time.Duration // additional delay of a frame, for protocols that collect frames
+	audioShift      time.Duration // how far audio may be shifted to follow other audio without a gap
+	resumesExactly  bool          // resumes at the exact position
+	wire            *wire         // nil: reads cannot be paused
+	cut             func()        // breaks the connection; the viewer reconnects
+	resumeModes     *list[string] // mode of each resume
+	discontinuities func() int    // number of discontinuities announced; call it after the viewer has ended
 
-	// What follows is the reading goroutine's.
+	// The fields below belong to the reading goroutine.
 	tally *gen.Tally
 	key   []byte // the newest keyframe
 	video time.Duration
-	last  [packetbuf.NumTracks]time.Duration // DTS of foreign media
+	last  [packetbuf.NumTracks]time.Duration // DTS of external media
 }
 
-// frame is one that a viewer has received.
+// frame is a frame that a viewer has received.
 type frame struct {
 	track  packetbuf.Track
 	config bool
@@ -60,13 +60,13 @@ type frame struct {
 
 func (v *viewer) start(read func() (*packetbuf.Packet, error), leave func()) {
 	v.leave = leave
-	v.tally, v.frames, v.ways = gen.NewTally(), newList[frame](), newList[string]()
+	v.tally, v.frames, v.resumeModes = gen.NewTally(), newList[frame](), newList[string]()
 	v.running.Go(func() {
 		for {
 			p, err := read()
 			if err == nil && p != nil {
 				p.Arrived = time.Now()
-				err = v.note(p)
+				err = v.check(p)
 			}
 			if err != nil {
 				v.frames.close(err)
@@ -80,30 +80,30 @@ func (v *viewer) start(read func() (*packetbuf.Packet, error), leave func()) {
 	})
 }
 
-// resumed notes how the viewer came back. Where that is afresh, it may see frames again.
-func (v *viewer) resumed(how string) {
+// recordResume records how the viewer resumed. If it was not exact, the viewer may receive frames again.
+func (v *viewer) recordResume(how string) {
 	if how != "exact" {
 		v.tally = gen.NewTally()
 	}
-	v.ways.add(how)
+	v.resumeModes.add(how)
 }
 
-// note checks a packet and keeps it.
-func (v *viewer) note(p *packetbuf.Packet) error {
+// check checks a packet and records it.
+func (v *viewer) check(p *packetbuf.Packet) error {
 	f := frame{
 		track: p.Track, config: p.Kind == packetbuf.Config, key: p.Kind == packetbuf.Key,
 		dts: p.DTS, pts: p.PTS(), at: p.Arrived,
 	}
-	if v.foreign && p.Media() {
+	if v.external && p.Media() {
 		if last := v.last[p.Track]; p.DTS <= last && last != 0 {
-			return fmt.Errorf("%s viewer: %s at %v after %v", v.name, p.Track, p.DTS, last)
+			return fmt.Errorf("%s viewer: got %s at %v after %v", v.name, p.Track, p.DTS, last)
 		}
 		v.last[p.Track] = p.DTS
 	} else if p.Media() {
 		if p.Track == packetbuf.Video {
 			p.Payload = withoutParameterSets(p.Payload)
 		}
-		if v.made(p) {
+		if v.isFiller(p) {
 			f.filler = true
 			p.Flags |= packetbuf.Filler
 		} else if id, err := gen.Identify(p); err == nil {
@@ -123,10 +123,9 @@ func (v *viewer) note(p *packetbuf.Packet) error {
 	return nil
 }
 
-// made tells whether the relay made the frame while the publisher was away: silence or a small
-// picture without a number, or the newest keyframe again, no sooner than a second after the
-// last picture.
-func (v *viewer) made(p *packetbuf.Packet) bool {
+// isFiller reports whether the relay generated the frame while the publisher was away: silence, a small
+// frame without a number, or the newest keyframe again at least a second after the last frame.
+func (v *viewer) isFiller(p *packetbuf.Packet) bool {
 	if p.Track == packetbuf.Audio {
 		return len(p.Payload) < 16
 	}
@@ -136,8 +135,8 @@ func (v *viewer) made(p *packetbuf.Packet) bool {
 	return p.Kind == packetbuf.Key && bytes.Equal(p.Payload, v.key) && p.DTS-v.video >= time.Second
 }
 
-// withoutParameterSets takes SPS and PPS from the front of an access unit: the relay repeats
-// them where the configuration has changed.
+// withoutParameterSets removes SPS and PPS from the front of an access unit. The relay repeats them where
+// the configuration has changed.
 func withoutParameterSets(au []byte) []byte {
 	for len(au) > 4 {
 		kind, size := au[4]&0x1f, int(binary.BigEndian.Uint32(au))
@@ -149,15 +148,15 @@ func withoutParameterSets(au []byte) []byte {
 	return au
 }
 
-// watchRTMP plays a stream over RTMP, and again where its line was cut.
+// watchRTMP plays a stream over RTMP. It plays again when its connection is cut.
 func watchRTMP(t testing.TB, r *relay, stream string) *viewer {
 	t.Helper()
 	w := newWire(t)
-	v := &viewer{t: t, name: "RTMP", line: w, cut: w.cut}
+	v := &viewer{t: t, name: "RTMP", wire: w, cut: w.cut}
 	open := func() (*client, error) {
-		c, err := openOn(t, r.addrs["rtmp"], "play", stream, nil)
+		c, err := openClient(t, r.addrs["rtmp"], "play", stream, nil)
 		if err == nil {
-			w.adopt(c.conn)
+			w.addConn(c.conn)
 		}
 		return c, err
 	}
@@ -166,17 +165,17 @@ func watchRTMP(t testing.TB, r *relay, stream string) *viewer {
 		t.Fatalf("play: %v", err)
 	}
 	v.start(func() (*packetbuf.Packet, error) {
-		if err := w.reading(); err != nil {
+		if err := w.waitReadable(); err != nil {
 			return nil, err
 		}
 		m, err := c.read()
-		if err != nil && w.ctx.Err() == nil && w.wasCut() {
+		if err != nil && w.ctx.Err() == nil && w.takeCut() {
 			c, err = open()
-			for err != nil && w.ctx.Err() == nil && w.wasCut() {
+			for err != nil && w.ctx.Err() == nil && w.takeCut() {
 				c, err = open()
 			}
 			if err == nil {
-				v.resumed("keyframe")
+				v.recordResume("keyframe")
 				return nil, nil
 			}
 		}
@@ -188,9 +187,9 @@ func watchRTMP(t testing.TB, r *relay, stream string) *viewer {
 	return v
 }
 
-// watchClient watches what was opened for play. Media that gen did not make is foreign.
+// watchClient watches on a client that has started to play. With external, the media is not from gen.
 func watchClient(t testing.TB, c *client, foreign bool) *viewer {
-	v := &viewer{t: t, name: "RTMP", foreign: foreign}
+	v := &viewer{t: t, name: "RTMP", external: foreign}
 	v.start(func() (*packetbuf.Packet, error) {
 		m, err := c.read()
 		if err != nil {
@@ -201,7 +200,7 @@ func watchClient(t testing.TB, c *client, foreign bool) *viewer {
 	return v
 }
 
-// packetOf reads the body of a message without the relay's own code.
+// packetOf parses the body of a message without the relay's code.
 func packetOf(m *rawmessage.Message) (*packetbuf.Packet, error) {
 	p := &packetbuf.Packet{DTS: m.Timestamp, Kind: packetbuf.Delta}
 	b := m.Body
@@ -229,72 +228,72 @@ func packetOf(m *rawmessage.Message) (*packetbuf.Packet, error) {
 	case m.Type == typeCommand, m.Type == typeControl:
 		return nil, nil
 	default:
-		return nil, fmt.Errorf("message of type %d and %d bytes", m.Type, len(b))
+		return nil, fmt.Errorf("got a message of type %d with %d bytes", m.Type, len(b))
 	}
 	return p, nil
 }
 
-// both are the viewers of most stories.
-func both(t testing.TB, r *relay, stream string) []*viewer {
+// watchRTMPAndFLV returns the two viewers of most stories.
+func watchRTMPAndFLV(t testing.TB, r *relay, stream string) []*viewer {
 	t.Helper()
-	untilWithin(t, patience, "a live stream", func() bool {
+	waitUntilWithin(t, waitLimit, "a live stream", func() bool {
 		var shown struct{ State string }
-		r.shows(stream, &shown)
+		r.getStream(stream, &shown)
 		return shown.State != "idle"
 	})
 	return []*viewer{watchRTMP(t, r, stream), watchFLV(t, r, stream)}
 }
 
-// saw waits for a frame of a push.
-func (v *viewer) saw(id gen.ID) frame {
+// waitFrame waits for a frame of a push.
+func (v *viewer) waitFrame(id gen.ID) frame {
 	v.t.Helper()
-	_, f, err := v.frames.next(within(v.t), 0, func(f frame) bool { return f.id == id && !f.config && !f.filler })
+	_, f, err := v.frames.waitFor(waitContext(v.t), 0, func(f frame) bool { return f.id == id && !f.config && !f.filler })
 	if err != nil {
-		v.t.Fatalf("%s viewer: frame %+v: %v", v.name, id, err)
+		v.t.Fatalf("%s viewer: wait for frame %+v: %v", v.name, id, err)
 	}
 	return f
 }
 
-// joins waits for the viewer's first keyframe.
-func (v *viewer) joins() frame {
+// waitKeyframe waits for the viewer's first keyframe.
+func (v *viewer) waitKeyframe() frame {
 	v.t.Helper()
-	_, f, err := v.frames.next(within(v.t), 0, func(f frame) bool { return f.key })
+	_, f, err := v.frames.waitFor(waitContext(v.t), 0, func(f frame) bool { return f.key })
 	if err != nil {
-		v.t.Fatalf("%s viewer: no keyframe: %v", v.name, err)
+		v.t.Fatalf("%s viewer: wait for a keyframe: %v", v.name, err)
 	}
 	return f
 }
 
-// more waits for n more frames.
-func (v *viewer) more(n int) {
+// waitFrames waits for n more frames.
+func (v *viewer) waitFrames(n int) {
 	v.t.Helper()
-	if _, _, err := v.frames.next(within(v.t), v.frames.len()+n-1, func(frame) bool { return true }); err != nil {
-		v.t.Fatalf("%s viewer: %d more frames: %v", v.name, n, err)
+	if _, _, err := v.frames.waitFor(waitContext(v.t), v.frames.len()+n-1, func(frame) bool { return true }); err != nil {
+		v.t.Fatalf("%s viewer: wait for %d more frames: %v", v.name, n, err)
 	}
 }
 
-// watching asserts that the viewer is still there.
-func (v *viewer) watching() {
+// checkOpen checks that the viewer is still playing.
+func (v *viewer) checkOpen() {
 	v.t.Helper()
-	if err := v.frames.ended(); err != nil {
-		v.t.Errorf("%s viewer left: %v", v.name, err)
+	if err := v.frames.closeErr(); err != nil {
+		v.t.Errorf("%s viewer ended: %v", v.name, err)
 	}
 }
 
-// ends waits for the viewer's stream to end and asserts that it does so cleanly.
-func (v *viewer) ends() {
+// checkEnd waits for the end of the viewer's stream and checks that it was clean.
+func (v *viewer) checkEnd() {
 	v.t.Helper()
-	if err := v.frames.over(within(v.t)); err != nil {
+	if err := v.frames.waitClosed(waitContext(v.t)); err != nil {
 		v.t.Errorf("%s viewer: %v", v.name, err)
 		return
 	}
-	if err := v.frames.ended(); !errors.Is(err, io.EOF) && !errors.Is(err, errOver) {
-		v.t.Errorf("%s viewer ended with %v", v.name, err)
+	if err := v.frames.closeErr(); !errors.Is(err, io.EOF) && !errors.Is(err, errListClosed) {
+		v.t.Errorf("%s viewer: got end %v, want EOF", v.name, err)
 	}
 }
 
-// seen are the real frames of a push, in order.
-func (v *viewer) seen(source uint32) []frame {
+// framesFrom returns the frames received from a push, in order and without filler.
+func (v *viewer) framesFrom(source uint32) []frame {
 	var out []frame
 	for _, f := range v.frames.all() {
 		if f.track != packetbuf.Data && !f.config && !f.filler && f.id.Source == source {
@@ -304,13 +303,14 @@ func (v *viewer) seen(source uint32) []frame {
 	return out
 }
 
-// metric is the value of a series of the relay; the series as it is written, with labels.
+// metric returns the value of a series of the relay. The series is given with its labels, as in the
+// exposition format.
 func (r *relay) metric(series string) float64 {
 	r.t.Helper()
 	return r.metrics(series)[series]
 }
 
-// metrics are the values of some series at one moment.
+// metrics returns the values of several series at one moment.
 func (r *relay) metrics(series ...string) map[string]float64 {
 	r.t.Helper()
 	values := map[string]float64{}
@@ -321,13 +321,13 @@ func (r *relay) metrics(series ...string) map[string]float64 {
 		}
 		var f float64
 		if _, err := fmt.Sscan(l[at:], &f); err != nil {
-			r.t.Fatalf("%s: %v", l, err)
+			r.t.Fatalf("parse metric %s: %v", l, err)
 		}
 		values[l[:at]] = f
 	}
 	for _, one := range series {
 		if _, ok := values[one]; !ok {
-			r.t.Fatalf("there is no series %s", one)
+			r.t.Fatalf("no series %s", one)
 		}
 	}
 	return values

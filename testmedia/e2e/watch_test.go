@@ -10,27 +10,27 @@ import (
 	"sync"
 )
 
-var errOver = errors.New("it is over")
+var errListClosed = errors.New("list closed")
 
-// list is a list that grows and that many may wait on.
+// list is a growing list that any number of goroutines can wait on.
 type list[T any] struct {
-	mu    sync.Mutex // guards all below
-	items []T
-	more  chan struct{} // closed at the next change
-	end   error         // why nothing more comes
+	mu      sync.Mutex // guards the fields below
+	items   []T
+	changed chan struct{} // closed at the next change
+	end     error         // why the list was closed; nil: open
 }
 
-func newList[T any]() *list[T] { return &list[T]{more: make(chan struct{})} }
+func newList[T any]() *list[T] { return &list[T]{changed: make(chan struct{})} }
 
 func (l *list[T]) add(v T) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.items = append(l.items, v)
-	close(l.more)
-	l.more = make(chan struct{})
+	close(l.changed)
+	l.changed = make(chan struct{})
 }
 
-// close says why nothing more comes; nil is an ordinary end.
+// close closes the list. A nil error is a normal end.
 func (l *list[T]) close(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -38,14 +38,14 @@ func (l *list[T]) close(err error) {
 		return
 	}
 	if err == nil {
-		err = errOver
+		err = errListClosed
 	}
 	l.end = err
-	close(l.more)
-	l.more = make(chan struct{})
+	close(l.changed)
+	l.changed = make(chan struct{})
 }
 
-// all is a copy of what is there.
+// all returns a copy of the items.
 func (l *list[T]) all() []T {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -58,18 +58,19 @@ func (l *list[T]) len() int {
 	return len(l.items)
 }
 
-// ended is why nothing more comes; nil while more may come, errOver after an ordinary end.
-func (l *list[T]) ended() error {
+// closeErr returns why the list was closed: nil while it is open, errListClosed after a normal end.
+func (l *list[T]) closeErr() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.end
 }
 
-// next waits for the first item from index from on that is right, and returns its index.
-func (l *list[T]) next(ctx context.Context, from int, right func(T) bool) (int, T, error) {
+// waitFor waits for the first item, from index from on, for which right returns true. It returns its index
+// and the item.
+func (l *list[T]) waitFor(ctx context.Context, from int, right func(T) bool) (int, T, error) {
 	for {
 		l.mu.Lock()
-		items, more, end := l.items, l.more, l.end
+		items, more, end := l.items, l.changed, l.end
 		l.mu.Unlock()
 		for ; from < len(items); from++ {
 			if right(items[from]) {
@@ -88,10 +89,10 @@ func (l *list[T]) next(ctx context.Context, from int, right func(T) bool) (int, 
 	}
 }
 
-// over waits until nothing more comes.
-func (l *list[T]) over(ctx context.Context) error {
-	_, _, err := l.next(ctx, l.len(), func(T) bool { return false })
-	if errors.Is(err, ctx.Err()) && l.ended() == nil {
+// waitClosed waits until the list is closed.
+func (l *list[T]) waitClosed(ctx context.Context) error {
+	_, _, err := l.waitFor(ctx, l.len(), func(T) bool { return false })
+	if errors.Is(err, ctx.Err()) && l.closeErr() == nil {
 		return err
 	}
 	return nil

@@ -13,58 +13,59 @@ import (
 	"github.com/holdfast-live/holdfast/testmedia/faultnet"
 )
 
-// near tells whether a frequency is the one, within 2 %.
-func near(hz, want float64) bool { return math.Abs(hz-want) <= want/50 }
+// isNear reports whether a frequency is within 2 % of want.
+func isNear(hz, want float64) bool { return math.Abs(hz-want) <= want/50 }
 
-// hearing waits until a viewer hears a tone.
-func (v *whep) hearing(hz float64) {
+// waitTone waits until a viewer hears a tone.
+func (v *whep) waitTone(hz float64) {
 	v.page.t.Helper()
 	v.waitFor("((h) => h.level > -60 && Math.abs(h.hz - " + literal(hz) + ") < " + literal(hz/50) + ")(s.hear())")
 }
 
-// A browser publishes; a browser and ffmpeg over RTMP and HTTP-FLV watch and listen.
-func TestBrowserToEverybody(t *testing.T) {
+// TestBrowserPublishes publishes from a browser and plays in a browser and with ffmpeg over RTMP and
+// HTTP-FLV.
+func TestBrowserPublishes(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg", "ffprobe")
+	requirePrograms(t, "chromium", "ffmpeg", "ffprobe")
 	awaitBrowser(t)
-	r := start(t, "--defaults.play_wait", "10s")
+	r := startRelay(t, "--defaults.play_wait", "10s")
 	const stream = "live/cam"
-	p := browse(t).clients()
+	p := startBrowser(t).openClientPage()
 	w := p.publish(whipOptions{URL: r.url("http", "/"+stream+"/whip"), Tone: 880})
 	v := p.view(whepOptions{URL: r.url("http", "/"+stream+"/whep")})
-	v.decoded(30)
-	v.hearing(880)
-	for _, rec := range r.records(stream, 5*time.Second) {
-		rec.good(5 * time.Second)
-		if hz := loudest(t, rec.file); !near(hz, 880) {
-			t.Errorf("%s: a tone of %.0f Hz", rec.cmd.Args, hz)
+	v.waitDecoded(30)
+	v.waitTone(880)
+	for _, rec := range r.recordBoth(stream, 5*time.Second) {
+		rec.check(5 * time.Second)
+		if hz := loudestTone(t, rec.file); !isNear(hz, 880) {
+			t.Errorf("%s: got a tone of %.0f Hz", rec.cmd.Args, hz)
 		}
 	}
 	s := v.stats()
 	t.Logf("publisher %+v", w.stats())
 	t.Logf("viewer %+v", s)
 	if s.Width == 0 || s.Codec != "video/H264" {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v", s)
 	}
 	if status := w.leave(); status != http.StatusOK {
-		t.Errorf("DELETE: %d", status)
+		t.Errorf("DELETE: got status %d", status)
 	}
-	if l := r.broke(0); l.str("cause") != "unpublish" {
+	if l := r.waitBreak(0); l.str("cause") != "unpublish" {
 		t.Error(l.text)
 	}
 }
 
-// What an encoder pushes over RTMP is seen and heard in a browser: at once, and soon after it
-// was made.
+// TestPushToBrowser pushes over RTMP and checks that a browser plays audio and video at once and with low
+// latency.
 func TestPushToBrowser(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg")
+	requirePrograms(t, "chromium", "ffmpeg")
 	awaitBrowser(t)
-	r := start(t, "--defaults.play_wait", "10s")
+	r := startRelay(t, "--defaults.play_wait", "10s")
 	const stream = "live/cam"
 	clock := pushClock(t, r.url("rtmp", "/"+stream))
-	r.live(stream)
-	p := browse(t).clients()
+	r.waitLive(stream)
+	p := startBrowser(t).openClientPage()
 	var first []float64
 	var v *whep
 	for range 10 {
@@ -77,85 +78,85 @@ func TestPushToBrowser(t *testing.T) {
 	}
 	slices.Sort(first)
 	median := (first[4] + first[5]) / 2
-	t.Logf("first picture after %.0f ms in the median, %.0f to %.0f", median, first[0], first[9])
+	t.Logf("first frame after a median of %.0f ms, %.0f to %.0f", median, first[0], first[9])
 	if median > float64(slack(500*time.Millisecond).Milliseconds()) {
-		t.Errorf("the first picture came after %.0f ms", median)
+		t.Errorf("the first frame took %.0f ms", median)
 	}
-	v.hearing(440)
-	v.decoded(60)
+	v.waitTone(440)
+	v.waitDecoded(60)
 	late := clock.latencies(v, 60)
 	slices.Sort(late)
-	t.Logf("a picture is seen %v after it was made in the median, %v at the most", late[len(late)/2], late[len(late)-1])
+	t.Logf("latency: median %v, max %v", late[len(late)/2], late[len(late)-1])
 	if late[len(late)/2] > slack(250*time.Millisecond) {
-		t.Errorf("latency %v", late[len(late)/2])
+		t.Errorf("got a latency of %v", late[len(late)/2])
 	}
-	t.Logf("%+v", v.stats())
+	t.Logf("got %+v", v.stats())
 }
 
-// The publisher's packets vanish for three seconds; then its page is opened anew; then it comes
-// back over RTMP. Nobody who watches has to do anything.
-func TestPublisherComesBackHoweverItCan(t *testing.T) {
+// TestPublisherReconnects loses the publisher's packets for three seconds, then reopens its page, and then
+// replaces it with a push over RTMP. Viewers must continue each time without any action.
+func TestPublisherReconnects(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg", "ffprobe")
+	requirePrograms(t, "chromium", "ffmpeg", "ffprobe")
 	awaitBrowser(t)
-	r := start(t, "--defaults.play_wait", "10s")
+	r := startRelay(t, "--defaults.play_wait", "10s")
 	const stream = "live/cam"
 	line := udpProxy(t, r.addrs["webrtc"], faultnet.UDPOptions{})
-	b := browse(t)
+	b := startBrowser(t)
 	options := whipOptions{URL: r.url("http", "/"+stream+"/whip"), Tone: 880, Proxied: true, ProxyPort: line.Port()}
-	publisher := b.clients()
+	publisher := b.openClientPage()
 	publisher.publish(options)
-	v := b.clients().view(whepOptions{URL: r.url("http", "/"+stream+"/whep")})
-	v.decoded(30)
+	v := b.openClientPage().view(whepOptions{URL: r.url("http", "/"+stream+"/whep")})
+	v.waitDecoded(30)
 	const length = 22 * time.Second
-	records := r.records(stream, length)
-	v.decoded(60)
+	records := r.recordBoth(stream, length)
+	v.waitDecoded(60)
 	frozen := func() float64 { return v.stats().Frozen }
 
-	v.gap()
+	v.longestGap()
 	before := frozen()
 	line.BlackHole(faultnet.Both, true)
 	cut := time.Now()
-	if l := r.broke(0); l.str("cause") != "silence" {
+	if l := r.waitBreak(0); l.str("cause") != "silence" {
 		t.Error(l.text)
 	}
-	wait(t, 3*time.Second-time.Since(cut))
+	sleep(t, 3*time.Second-time.Since(cut))
 	line.BlackHole(faultnet.Both, false)
 	outage := time.Since(cut)
-	r.resumed(0)
-	v.decoded(60)
-	t.Logf("cut off for %v: longest time without a picture %v, frozen %.0f ms", outage, v.gap(), frozen()-before)
+	r.waitResume(0)
+	v.waitDecoded(60)
+	t.Logf("cut off for %v: longest gap %v, frozen %.0f ms", outage, v.longestGap(), frozen()-before)
 	if total := time.Duration((frozen() - before) * float64(time.Millisecond)); total > outage+slack(500*time.Millisecond) {
-		t.Errorf("frozen for %v of an outage of %v", total, outage)
+		t.Errorf("frozen for %v in an outage of %v", total, outage)
 	}
 
 	before = frozen()
 	again := time.Now()
-	publisher.open(b.blank.URL) // what the page had is gone
+	publisher.open(b.blank.URL) // closes the session in the page
 	next := publisher.publish(options)
-	r.resumed(1)
+	r.waitResume(1)
 	outage = time.Since(again)
-	v.decoded(60)
-	t.Logf("opened anew within %v: longest time without a picture %v, frozen %.0f ms", outage, v.gap(), frozen()-before)
+	v.waitDecoded(60)
+	t.Logf("reopened within %v: longest gap %v, frozen %.0f ms", outage, v.longestGap(), frozen()-before)
 
 	before = frozen()
 	again = time.Now()
-	next.vanish()
-	pushing(t, r.url("rtmp", "/"+stream), source{picture: "640x360", tone: true})
-	r.resumed(2)
+	next.abort()
+	startEncoder(t, r.url("rtmp", "/"+stream), encoderSource{size: "640x360", tone: true})
+	r.waitResume(2)
 	outage = time.Since(again)
-	v.decoded(50)
-	v.hearing(440)
-	t.Logf("back over RTMP within %v: longest time without a picture %v, frozen %.0f ms", outage, v.gap(), frozen()-before)
+	v.waitDecoded(50)
+	v.waitTone(440)
+	t.Logf("pushed over RTMP within %v: longest gap %v, frozen %.0f ms", outage, v.longestGap(), frozen()-before)
 	if s := v.stats(); s.State != "connected" {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v", s)
 	}
 	for _, rec := range records {
-		rec.good(length)
+		rec.check(length)
 	}
 }
 
-// udpProxy stands between a peer and the relay.
+// udpProxy returns a proxy between a peer and the relay.
 func udpProxy(t testing.TB, target string, o faultnet.UDPOptions) *faultnet.UDPProxy {
 	t.Helper()
 	p, err := faultnet.NewUDPProxy(target, o)
@@ -166,53 +167,53 @@ func udpProxy(t testing.TB, target string, o faultnet.UDPOptions) *faultnet.UDPP
 	return p
 }
 
-// On a line that loses and reorders, what reaches viewers is whole: what is lost is sent again,
-// or a keyframe comes in its place, with the parameter sets that belong to it.
+// TestLossyPublisher publishes over a network that loses and reorders packets. Viewers must receive
+// complete frames: lost packets are retransmitted, or a keyframe with its parameter sets replaces them.
 func TestLossyPublisher(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium", "ffmpeg", "ffprobe")
+	requirePrograms(t, "chromium", "ffmpeg", "ffprobe")
 	for _, loss := range []float64{0.05, 0.10, 0.15} {
 		t.Run(fmt.Sprintf("%.0f%%", 100*loss), func(t *testing.T) {
 			awaitBrowser(t)
-			r := start(t, "--defaults.play_wait", "10s")
+			r := startRelay(t, "--defaults.play_wait", "10s")
 			const stream, length = "live/cam", 12 * time.Second
 			faults := faultnet.UDPFaults{Loss: loss, Delay: 10 * time.Millisecond, Jitter: 50 * time.Millisecond}
 			line := udpProxy(t, r.addrs["webrtc"], faultnet.UDPOptions{Seed: 7, Up: faults, Down: faultnet.UDPFaults{Loss: loss, Delay: 10 * time.Millisecond}})
-			b := browse(t)
-			w := b.clients().publish(whipOptions{URL: r.url("http", "/"+stream+"/whip"), Tone: 880, Proxied: true, ProxyPort: line.Port()})
-			v := b.clients().view(whepOptions{URL: r.url("http", "/"+stream+"/whep")})
-			v.decoded(30)
-			w.resizes(700 * time.Millisecond) // each with other parameter sets
+			b := startBrowser(t)
+			w := b.openClientPage().publish(whipOptions{URL: r.url("http", "/"+stream+"/whip"), Tone: 880, Proxied: true, ProxyPort: line.Port()})
+			v := b.openClientPage().view(whepOptions{URL: r.url("http", "/"+stream+"/whep")})
+			v.waitDecoded(30)
+			w.resizeEvery(700 * time.Millisecond) // changes the parameter sets each time
 			began, from := time.Now(), v.stats()
 			rec := record(t, r.url("rtmp", "/"+stream), length)
-			rec.good(length) // every access unit decodes
+			rec.check(length) // every access unit must decode
 			to := v.stats()
 			sent := w.stats()
 			fps := float64(to.Frames-from.Frames) / time.Since(began).Seconds()
-			t.Logf("%.1f pictures per second at the viewer, %d freezes, %.0f ms frozen; the publisher sent %d packets again, %d keyframes for %d requests, at %.0f kb/s",
+			t.Logf("%.1f fps at the viewer, %d freezes, %.0f ms frozen; the publisher retransmitted %d packets and sent %d keyframes for %d requests, at %.0f kb/s",
 				fps, to.Freezes-from.Freezes, to.Frozen-from.Frozen, sent.NACK, sent.KeyFrames, sent.PLI, w.bitrate(time.Second)/1000)
 			if fps < 5 {
-				t.Errorf("%.1f pictures per second", fps)
+				t.Errorf("got %.1f fps", fps)
 			}
-			v.decoded(10) // still
+			v.waitDecoded(10) // still playing
 			if s := v.sees(); s.Spread < 5 {
-				t.Errorf("no picture: %+v", s)
+				t.Errorf("got no video: %+v", s)
 			}
 		})
 	}
 }
 
-// An operator asks a browser for less, and lifts that again.
-func TestCeiling(t *testing.T) {
+// TestBitrateCeiling sets and removes a bit rate limit for a browser through the API.
+func TestBitrateCeiling(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium")
+	requirePrograms(t, "chromium")
 	awaitBrowser(t)
-	r := start(t, "--defaults.play_wait", "10s")
+	r := startRelay(t, "--defaults.play_wait", "10s")
 	const stream = "live/cam"
-	w := browse(t).clients().publish(whipOptions{URL: r.url("http", "/"+stream+"/whip"), Width: 1280, Height: 720, NoAudio: true})
-	r.broad(w, 800_000)
+	w := startBrowser(t).openClientPage().publish(whipOptions{URL: r.url("http", "/"+stream+"/whip"), Width: 1280, Height: 720, NoAudio: true})
+	r.waitBitrate(w, 800_000)
 	began := time.Now()
-	r.ceiling(stream, http.MethodPut, `{"bitrate": 300000}`)
+	r.setCeiling(stream, http.MethodPut, `{"bitrate": 300000}`)
 	for w.bitrate(500*time.Millisecond) > 400_000 {
 		if time.Since(began) > slack(5*time.Second) {
 			t.Fatalf("%.0f b/s after %v", w.bitrate(time.Second), time.Since(began))
@@ -221,28 +222,28 @@ func TestCeiling(t *testing.T) {
 	t.Logf("below 400 kb/s after %v", time.Since(began))
 	for range 3 {
 		if bits := w.bitrate(time.Second); bits > 400_000 {
-			t.Errorf("%.0f b/s under the ceiling", bits)
+			t.Errorf("got %.0f b/s with the limit", bits)
 		}
 	}
-	r.ceiling(stream, http.MethodDelete, "")
+	r.setCeiling(stream, http.MethodDelete, "")
 	began = time.Now()
-	r.broad(w, 600_000)
-	t.Logf("above 600 kb/s again %v after it was lifted", time.Since(began))
+	r.waitBitrate(w, 600_000)
+	t.Logf("above 600 kb/s %v after the limit was removed", time.Since(began))
 }
 
-// broad waits until a publisher sends as much.
-func (r *relay) broad(w *whip, bits float64) {
+// waitBitrate waits until a publisher sends at a bit rate.
+func (r *relay) waitBitrate(w *whip, bits float64) {
 	r.t.Helper()
 	for began := time.Now(); w.bitrate(500*time.Millisecond) < bits; {
-		if time.Since(began) > 4*patience {
+		if time.Since(began) > 4*waitLimit {
 			r.t.Fatalf("%.0f b/s after %v: %+v", w.bitrate(time.Second), time.Since(began), w.stats())
 		}
 	}
 }
 
-func (r *relay) ceiling(stream, method, body string) {
+func (r *relay) setCeiling(stream, method, body string) {
 	r.t.Helper()
-	if status, answer := r.acts(method, "streams/"+stream+"/ceiling", body); status != http.StatusOK {
-		r.t.Fatalf("%s: %d %s", method, status, answer)
+	if status, answer := r.routeAction(method, "streams/"+stream+"/ceiling", body); status != http.StatusOK {
+		r.t.Fatalf("%s: got %d %s", method, status, answer)
 	}
 }

@@ -23,48 +23,49 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// whepClient is a viewer on pion that wants the picture alone: made sound cannot be bridged.
+// whepClient is a viewer on pion that requests video only: generated audio cannot be transcoded to
+// Opus.
 type whepClient struct {
 	url  string
 	http *http.Client
 
-	mu    sync.Mutex // guards what follows
-	pc    *webrtc.PeerConnection
-	left  bool
-	again bool // it was cut and comes back
+	mu           sync.Mutex // guards the fields below
+	pc           *webrtc.PeerConnection
+	left         bool
+	reconnecting bool // cut was called and the client reconnects
 
-	track   *webrtc.TrackRemote
-	waiting map[uint16]*rtp.Packet // by sequence number, until they are due
-	due     uint16
-	any     bool
-	units   codecs.H264Packet
-	picture []byte
-	sps     []byte
-	clock   uint32 // RTP timestamp of the newest picture
-	dts     time.Duration
-	ready   []*packetbuf.Packet
-	resumed func(string)
+	track        *webrtc.TrackRemote
+	waiting      map[uint16]*rtp.Packet // packets received out of order, by sequence number
+	nextSequence uint16
+	started      bool
+	units        codecs.H264Packet
+	frame        []byte
+	sps          []byte
+	clock        uint32 // RTP timestamp of the newest frame
+	dts          time.Duration
+	ready        []*packetbuf.Packet
+	resumed      func(string)
 }
 
 func watchWHEP(t testing.TB, r *relay, stream string) *viewer {
 	t.Helper()
-	c := &whepClient{url: r.url("http", "/"+stream+"/whep"), http: &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}}
+	c := &whepClient{url: r.url("http", "/"+stream+"/whep"), http: &http.Client{Timeout: waitLimit, Transport: &http.Transport{DisableKeepAlives: true}}}
 	if err := c.open(); err != nil {
 		t.Fatal(err)
 	}
-	v := &viewer{t: t, name: "WHEP", behind: 400 * time.Millisecond, cut: c.cut}
-	v.deaf[packetbuf.Audio] = true
-	c.resumed = v.resumed
+	v := &viewer{t: t, name: "WHEP", latency: 400 * time.Millisecond, cut: c.cut}
+	v.ignores[packetbuf.Audio] = true
+	c.resumed = v.recordResume
 	v.start(c.read, c.leave)
 	return v
 }
 
-// roomy gives sockets that hold some keyframes, as browsers' do: one whose program waits for its
-// turn loses nothing.
-type roomy struct{ *stdnet.Net }
+// bufferedNet makes sockets that buffer several keyframes, as browsers do, so that a client that waits for
+// the processor loses nothing.
+type bufferedNet struct{ *stdnet.Net }
 
 // ListenUDP implements transport.Net.
-func (n roomy) ListenUDP(network string, at *net.UDPAddr) (transport.UDPConn, error) {
+func (n bufferedNet) ListenUDP(network string, at *net.UDPAddr) (transport.UDPConn, error) {
 	c, err := n.Net.ListenUDP(network, at)
 	if err == nil {
 		_ = c.SetReadBuffer(4 << 20)
@@ -78,16 +79,16 @@ func loopbackPeer() (*webrtc.PeerConnection, error) {
 		return nil, err
 	}
 	e := webrtc.SettingEngine{}
-	e.SetNet(roomy{std})
+	e.SetNet(bufferedNet{std})
 	e.SetIncludeLoopbackCandidate(true)
-	e.SetSRTPReplayProtectionWindow(2048) // browsers take what was sent again that late, too
+	e.SetSRTPReplayProtectionWindow(2048) // browsers accept retransmissions that late too
 	e.SetInterfaceFilter(func(name string) bool { return name == "lo" })
 	e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	return webrtc.NewAPI(webrtc.WithSettingEngine(e)).NewPeerConnection(webrtc.Configuration{})
 }
 
-// open makes a session and waits for its track.
+// open opens a session and waits for its track.
 func (c *whepClient) open() error {
 	pc, err := loopbackPeer()
 	if err != nil {
@@ -108,7 +109,7 @@ func (c *whepClient) open() error {
 	c.mu.Unlock()
 	if left {
 		_ = pc.Close()
-		return errOver
+		return errListClosed
 	}
 	if err := c.ask(pc); err != nil {
 		_ = pc.Close()
@@ -117,9 +118,9 @@ func (c *whepClient) open() error {
 	select {
 	case c.track = <-tracks:
 	case <-over:
-		return errOver
+		return errListClosed
 	}
-	c.waiting, c.any, c.picture, c.units = map[uint16]*rtp.Packet{}, false, nil, codecs.H264Packet{IsAVC: true}
+	c.waiting, c.started, c.frame, c.units = map[uint16]*rtp.Packet{}, false, nil, codecs.H264Packet{IsAVC: true}
 	return nil
 }
 
@@ -146,35 +147,35 @@ func (c *whepClient) ask(pc *webrtc.PeerConnection) error {
 		return err
 	}
 	if resp.StatusCode != http.StatusCreated {
-		return fmt.Errorf("WHEP: %s: %s", resp.Status, answer)
+		return fmt.Errorf("WHEP: got %s: %s", resp.Status, answer)
 	}
 	return pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer)})
 }
 
-// read is the next packet.
+// read returns the next packet.
 func (c *whepClient) read() (*packetbuf.Packet, error) {
 	for len(c.ready) == 0 {
 		p, _, err := c.track.ReadRTP()
 		if err != nil {
-			if !c.comesBack() {
-				return nil, io.EOF // how a peer says that it is over does not tell why
+			if !c.takeCut() {
+				return nil, io.EOF // a peer's close has no reason
 			}
-			if err := c.open(); err != nil && !c.cutAgain() {
+			if err := c.open(); err != nil && !c.isCut() {
 				return nil, err
 			}
 			c.resumed("keyframe")
 			continue
 		}
-		if !c.any {
-			c.any, c.due = true, p.SequenceNumber
+		if !c.started {
+			c.started, c.nextSequence = true, p.SequenceNumber
 		}
-		if int16(p.SequenceNumber-c.due) >= 0 { //nolint:gosec // the nearest, modulo 2^16
+		if int16(p.SequenceNumber-c.nextSequence) >= 0 { //nolint:gosec // the nearest, modulo 2^16
 			c.waiting[p.SequenceNumber] = p
 		}
-		for p := c.waiting[c.due]; p != nil; p = c.waiting[c.due] {
-			delete(c.waiting, c.due)
-			c.due++
-			if err := c.take(p); err != nil {
+		for p := c.waiting[c.nextSequence]; p != nil; p = c.waiting[c.nextSequence] {
+			delete(c.waiting, c.nextSequence)
+			c.nextSequence++
+			if err := c.handlePacket(p); err != nil {
 				return nil, err
 			}
 		}
@@ -184,33 +185,33 @@ func (c *whepClient) read() (*packetbuf.Packet, error) {
 	return p, nil
 }
 
-// take takes the packets in their order.
-func (c *whepClient) take(p *rtp.Packet) error {
+// handlePacket handles the packets in order of their sequence numbers.
+func (c *whepClient) handlePacket(p *rtp.Packet) error {
 	if len(p.Payload) == 0 {
-		return nil // padding, to probe the line
+		return nil // padding to probe the network
 	}
 	b, err := c.units.Unmarshal(p.Payload)
 	if err != nil {
 		return fmt.Errorf("RTP: %w", err)
 	}
-	c.picture = append(c.picture, b...)
+	c.frame = append(c.frame, b...)
 	if p.Marker {
-		c.whole(p.Timestamp)
-		c.picture = nil
+		c.completeFrame(p.Timestamp)
+		c.frame = nil
 	}
 	return nil
 }
 
-// whole makes a packet of a picture, and of its parameter sets where they are others.
-func (c *whepClient) whole(timestamp uint32) {
+// completeFrame makes a packet of a frame, and another of its parameter sets if they have changed.
+func (c *whepClient) completeFrame(timestamp uint32) {
 	if c.clock == 0 {
 		c.clock = timestamp
 	}
 	c.dts += time.Duration(int32(timestamp-c.clock)) * time.Second / 90000 //nolint:gosec // the nearest, modulo 2^32
 	c.clock = timestamp
 	kind := packetbuf.Delta
-	body := withoutParameterSets(c.picture)
-	if sps := c.picture[:len(c.picture)-len(body)]; len(sps) > 0 && !bytes.Equal(sps, c.sps) {
+	body := withoutParameterSets(c.frame)
+	if sps := c.frame[:len(c.frame)-len(body)]; len(sps) > 0 && !bytes.Equal(sps, c.sps) {
 		c.sps = sps
 		c.ready = append(c.ready, &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.H264, Kind: packetbuf.Config, DTS: c.dts})
 	}
@@ -220,25 +221,25 @@ func (c *whepClient) whole(timestamp uint32) {
 	c.ready = append(c.ready, &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.H264, Kind: kind, DTS: c.dts.Round(time.Millisecond), Payload: body})
 }
 
-// comesBack tells whether the session was cut by the test; once for each cut.
-func (c *whepClient) comesBack() bool {
+// takeCut reports, once for each cut, whether the test has cut the session.
+func (c *whepClient) takeCut() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	again := c.again
-	c.again = false
+	again := c.reconnecting
+	c.reconnecting = false
 	return again && !c.left
 }
 
-// cutAgain tells whether it was cut while it came back; the next read finds that.
-func (c *whepClient) cutAgain() bool {
+// isCut reports whether the session was cut while the client reconnected; the next read detects it.
+func (c *whepClient) isCut() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.again && !c.left
+	return c.reconnecting && !c.left
 }
 
 func (c *whepClient) cut() {
 	c.mu.Lock()
-	c.again = true
+	c.reconnecting = true
 	pc := c.pc
 	c.mu.Unlock()
 	_ = pc.Close()

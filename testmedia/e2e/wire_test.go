@@ -12,28 +12,28 @@ import (
 	"testing"
 )
 
-// wire is what a client's bytes come through: it can be cut, and closed for a while so that
-// the relay finds nobody reading.
+// wire is the network of a client. Its connections can be reset, and reads can be paused, so that the
+// relay has a viewer that does not read.
 type wire struct {
-	ctx  context.Context
-	end  context.CancelFunc
-	http *http.Client
-	// agent is the name of the player; empty: none of its own.
+	ctx    context.Context
+	cancel context.CancelFunc
+	http   *http.Client
+	// agent is the User-Agent of the player; empty: the default.
 	agent string
-	// spoiled makes what the client comes back with worthless.
-	spoiled atomic.Bool
+	// tokenInvalid makes the client resume with an invalid token.
+	tokenInvalid atomic.Bool
 
-	mu     sync.Mutex // guards what follows
-	conns  map[net.Conn]bool
-	cuts   int
-	opened chan struct{} // closed unless the client has stopped reading
+	mu       sync.Mutex // guards the fields below
+	conns    map[net.Conn]bool
+	cuts     int
+	readable chan struct{} // closed unless reads are paused
 }
 
-// newWire makes one whose sockets take little that nobody reads.
+// newWire returns a wire whose sockets buffer little unread data.
 func newWire(t testing.TB) *wire {
 	ctx, end := context.WithCancel(t.Context())
-	w := &wire{ctx: ctx, end: end, conns: map[net.Conn]bool{}, opened: make(chan struct{})}
-	close(w.opened)
+	w := &wire{ctx: ctx, cancel: end, conns: map[net.Conn]bool{}, readable: make(chan struct{})}
+	close(w.readable)
 	transport := &http.Transport{DialContext: w.dial}
 	w.http = &http.Client{Transport: transport}
 	t.Cleanup(func() {
@@ -50,26 +50,26 @@ func (w *wire) dial(ctx context.Context, network, addr string) (net.Conn, error)
 		return nil, err
 	}
 	s := &watchedConn{Conn: c, w: w}
-	w.adopt(c)
+	w.addConn(c)
 	return s, nil
 }
 
-// adopt has a connection be cut with the others. Its socket takes little that nobody reads.
-func (w *wire) adopt(c net.Conn) {
+// addConn adds a connection that cut resets. Its socket buffers little unread data.
+func (w *wire) addConn(c net.Conn) {
 	_ = c.(*net.TCPConn).SetReadBuffer(32 << 10)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.conns[c] = true
 }
 
-// watchedConn reads only while its wire is open.
+// watchedConn reads only while reads are not paused.
 type watchedConn struct {
 	net.Conn
 	w *wire
 }
 
 func (c *watchedConn) Read(b []byte) (int, error) {
-	if err := c.w.reading(); err != nil {
+	if err := c.w.waitReadable(); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(b)
@@ -82,10 +82,10 @@ func (c *watchedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// reading waits while the client has stopped reading.
-func (w *wire) reading() error {
+// waitReadable waits while reads are paused.
+func (w *wire) waitReadable() error {
 	w.mu.Lock()
-	opened := w.opened
+	opened := w.readable
 	w.mu.Unlock()
 	select {
 	case <-opened:
@@ -95,17 +95,17 @@ func (w *wire) reading() error {
 	}
 }
 
-// stop has the client read nothing more, until goOn.
-func (w *wire) stop() {
+// pauseReads pauses reads until resumeReads.
+func (w *wire) pauseReads() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.opened = make(chan struct{})
+	w.readable = make(chan struct{})
 }
 
-func (w *wire) goOn() {
+func (w *wire) resumeReads() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	close(w.opened)
+	close(w.readable)
 }
 
 // cut resets all connections.
@@ -121,8 +121,8 @@ func (w *wire) cut() {
 	}
 }
 
-// wasCut takes one of the cuts that there were; false if there was none.
-func (w *wire) wasCut() bool {
+// takeCut consumes one cut. It returns false if there is none.
+func (w *wire) takeCut() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.cuts == 0 {
@@ -133,11 +133,11 @@ func (w *wire) wasCut() bool {
 }
 
 func (w *wire) leave() {
-	w.end()
+	w.cancel()
 	w.cut()
 }
 
-// fetch asks for a URL and reads the whole of the answer.
+// fetch requests a URL and reads the whole response.
 func (w *wire) fetch(url string) (*http.Response, []byte, error) {
 	req, err := http.NewRequestWithContext(w.ctx, http.MethodGet, url, nil)
 	if err != nil {

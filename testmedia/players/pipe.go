@@ -83,7 +83,7 @@ func (p *pipe) read() error {
 		return p.readLuma(in)
 	}
 	var width, height int
-	var picture []byte
+	var frame []byte
 	for {
 		line, err := in.ReadString('\n')
 		if err != nil {
@@ -91,26 +91,26 @@ func (p *pipe) read() error {
 		}
 		if strings.HasPrefix(line, header) {
 			width, height = parameter(line, 'W'), parameter(line, 'H')
-			picture = make([]byte, width*height*3/2)
+			frame = make([]byte, width*height*3/2)
 			continue
 		}
-		if !strings.HasPrefix(line, "FRAME") || picture == nil {
+		if !strings.HasPrefix(line, "FRAME") || frame == nil {
 			return fmt.Errorf("read frame: got %.20q, want FRAME", line)
 		}
-		if _, err := io.ReadFull(in, picture); err != nil {
+		if _, err := io.ReadFull(in, frame); err != nil {
 			return err
 		}
-		p.show(mean(picture, width, height, 1, 0))
+		p.show(mean(frame, width, height, 1, 0))
 	}
 }
 
 func (p *pipe) readLuma(in io.Reader) error {
-	picture := make([]byte, screenWidth*screenHeight)
+	frame := make([]byte, screenWidth*screenHeight)
 	for {
-		if _, err := io.ReadFull(in, picture); err != nil {
+		if _, err := io.ReadFull(in, frame); err != nil {
 			return err
 		}
-		p.show(mean(picture, screenWidth, screenHeight, 1, 0))
+		p.show(mean(frame, screenWidth, screenHeight, 1, 0))
 	}
 }
 

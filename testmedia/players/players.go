@@ -155,11 +155,11 @@ func (p player) key() string {
 const unprivileged = 65534
 
 // start runs the player with a display and the socket of a sound server. Its output is written to log.
-func (p player) start(ctx context.Context, r *relay, stream, display, sound, dir string, log io.Writer) (*exec.Cmd, error) {
+func (p player) start(ctx context.Context, r *relay, stream, display, audio, dir string, log io.Writer) (*exec.Cmd, error) {
 	args := p.command(r, stream, dir)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // the players of the list
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = append(os.Environ(), "DISPLAY="+display, "SDL_AUDIODRIVER=pulseaudio", "PULSE_SERVER=unix:"+sound, "HOME="+dir, "XDG_RUNTIME_DIR="+dir, "XDG_CACHE_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	cmd.Env = append(os.Environ(), "DISPLAY="+display, "SDL_AUDIODRIVER=pulseaudio", "PULSE_SERVER=unix:"+audio, "HOME="+dir, "XDG_RUNTIME_DIR="+dir, "XDG_CACHE_HOME="+dir, "XDG_CONFIG_HOME="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	if p.unprivileged && os.Geteuid() == 0 {

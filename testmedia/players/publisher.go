@@ -30,7 +30,7 @@ func publish(ctx context.Context, began time.Time, addr, stream string, width, h
 		return nil, err
 	}
 	p := &publisher{gate: g, stop: make(chan struct{})}
-	heard, sound, err := os.Pipe()
+	heard, audio, err := os.Pipe()
 	if err != nil {
 		g.close()
 		return nil, err
@@ -46,12 +46,12 @@ func publish(ctx context.Context, began time.Time, addr, stream string, width, h
 		"-f", "flv", "rtmp://"+g.addr()+"/"+stream)
 	p.cmd.Stdin, p.cmd.ExtraFiles = p.pipe, []*os.File{heard}
 	if err := p.cmd.Start(); err != nil {
-		_, _ = heard.Close(), sound.Close()
+		_, _ = heard.Close(), audio.Close()
 		g.close()
 		return nil, fmt.Errorf("start ffmpeg: %w", err)
 	}
 	_ = heard.Close()
-	p.drawn.Go(func() { generate(in, sound, began, width, height, p.stop) })
+	p.drawn.Go(func() { generate(in, audio, began, width, height, p.stop) })
 	return p, nil
 }
 

@@ -210,8 +210,8 @@ func TestLadderHoldsAtABottleneckAndClimbsBack(t *testing.T) {
 				// Nothing can be dropped from a keyframe. One that takes more than a second of the line adds
 				// to the lag.
 				alone := time.Duration(8 * float64(s.key) / (share * full) * float64(time.Second))
-				if most := 3*time.Second + max(0, alone-time.Second); s.maxLag > most {
-					t.Errorf("got a lag of %v, want at most %v", s.maxLag, most)
+				if maximum := 3*time.Second + max(0, alone-time.Second); s.maxLag > maximum {
+					t.Errorf("got a lag of %v, want at most %v", s.maxLag, maximum)
 				}
 				if s.maxAudioGap > 30*time.Millisecond {
 					t.Errorf("got a gap of %v in the audio, want at most 30ms", s.maxAudioGap)

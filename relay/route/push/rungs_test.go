@@ -124,10 +124,10 @@ func encode(t *testing.T, encoder string, fps, bframes int) []*packetbuf.Packet 
 		"-t", fmt.Sprint(clipLength.Seconds()),
 		"-c:v", "libx264", "-preset", "veryfast", "-b:v", "2500k", "-minrate", "2500k", "-maxrate", "2500k", "-bufsize", "2500k", "-nal-hrd", "cbr",
 		"-g", fmt.Sprint(2*fps), "-bf", fmt.Sprint(bframes), "-c:a", "aac", "-b:a", "160k", "-ac", "2", "-f", "flv", "-") //nolint:gosec // a test's own words
-	var out, complaints bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &complaints
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("encode: %v\n%s", err, &complaints)
+		t.Fatalf("encode: %v\n%s", err, &stderr)
 	}
 	return ingest(t, &out)
 }
@@ -188,14 +188,14 @@ func checkDecodes(t *testing.T, decoder string, packets []*packetbuf.Packet, vid
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "out.flv")
 	file := flv.Header(video, true)
-	var went, came [packetbuf.NumTracks]int
+	var sent, received [packetbuf.NumTracks]int
 	for _, p := range packets {
 		if p.Track == packetbuf.Data || p.Track == packetbuf.Video && !video {
 			continue // only configuration is left
 		}
 		file = append(file, flv.Tag(p)...)
 		if p.Media() {
-			went[p.Track]++
+			sent[p.Track]++
 		}
 	}
 	if err := os.WriteFile(path, file, 0o600); err != nil {
@@ -208,20 +208,20 @@ func checkDecodes(t *testing.T, decoder string, packets []*packetbuf.Packet, vid
 	// One line of framecrc is one frame.
 	args = append(args, "-map", "0:a", "-vsync", "passthrough", "-enc_time_base", "-1", "-f", "framecrc", "-")
 	cmd := exec.CommandContext(t.Context(), decoder, args...) //nolint:gosec // a test's own words
-	var out, complaints bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &complaints
-	if err := cmd.Run(); err != nil || complaints.Len() > 0 {
-		t.Errorf("decode: %v\n%s", err, &complaints)
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
+	if err := cmd.Run(); err != nil || stderr.Len() > 0 {
+		t.Errorf("decode: %v\n%s", err, &stderr)
 	}
 	for line := range strings.Lines(out.String()) {
 		switch {
 		case video && strings.HasPrefix(line, "0,"):
-			came[packetbuf.Video]++
+			received[packetbuf.Video]++
 		case strings.HasPrefix(line, "0,"), strings.HasPrefix(line, "1,"):
-			came[packetbuf.Audio]++
+			received[packetbuf.Audio]++
 		}
 	}
-	if came != went || went[packetbuf.Audio] == 0 {
-		t.Errorf("got %d frames decoded by track, want %d", came, went)
+	if received != sent || sent[packetbuf.Audio] == 0 {
+		t.Errorf("got %d frames decoded by track, want %d", received, sent)
 	}
 }

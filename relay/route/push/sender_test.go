@@ -60,11 +60,11 @@ func (c *senderTest) setRate(bytes float64) {
 }
 
 // waitForSource waits until video of a source is written. It fails the test after most.
-func (c *senderTest) waitForSource(mark byte, most time.Duration) {
+func (c *senderTest) waitForSource(mark byte, maximum time.Duration) {
 	began := time.Now()
 	for c.dst.source() != mark {
-		if time.Since(began) > most {
-			c.dst.t.Errorf("no video of %c within %v", mark, most)
+		if time.Since(began) > maximum {
+			c.dst.t.Errorf("no video of %c within %v", mark, maximum)
 			break
 		}
 		time.Sleep(10 * time.Millisecond)

@@ -64,7 +64,7 @@ func (m *generator) next() *packetbuf.Packet {
 func TestThinnerKeepsStreamDecodable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var thin thinner
-		var far decoder
+		var server decoder
 		m := generator{t: t}
 		calm := rapid.SampledFrom([]int{10, 50, 400}).Draw(t, "packets to an order")
 		for range rapid.IntRange(1, 800).Draw(t, "packets") {
@@ -81,7 +81,7 @@ func TestThinnerKeepsStreamDecodable(t *testing.T) {
 				p := m.next()
 				thin.recordLoss(p)
 				if p.Track == packetbuf.Video && p.Media() {
-					far.lost(p)
+					server.lost(p)
 				}
 			}
 			p := m.next()
@@ -92,8 +92,8 @@ func TestThinnerKeepsStreamDecodable(t *testing.T) {
 					t.Fatalf("got %v %v dropped, want it kept", p.Track, p.Kind)
 				}
 			case !kept:
-				far.lost(p)
-			case !far.received(p):
+				server.lost(p)
+			case !server.received(p):
 				t.Fatalf("got %v %d kept, which cannot be decoded", p.Kind, p.Seq)
 			case thin.rung >= policy.DropDisposable && p.Kind == packetbuf.Disposable,
 				thin.rung >= policy.Keyframes && p.Kind == packetbuf.Delta, thin.rung == policy.Audio, p.Seq < thin.skipTo:
