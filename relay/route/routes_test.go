@@ -219,7 +219,7 @@ func TestRealStreamAmongUnknownNames(t *testing.T) {
 	withRelay(t, func(w *testRelay) {
 		a := w.origin("a:1935")
 		w.publish(a, "cam/one", gen.Options{Source: 1})
-		ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // of the bubble
+		ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // context of the bubble
 		var waiting sync.WaitGroup
 		for i := range 3 * maxUnreached {
 			waiting.Go(func() {

@@ -89,7 +89,7 @@ func uniform(r *rand.Rand, lo, hi time.Duration) time.Duration {
 // break. Their Rhythm is exact.
 func Regular(seed uint64) []Trace {
 	n := uint64(0)
-	source := func() *rand.Rand { n++; return rand.New(rand.NewPCG(seed, n)) } //nolint:gosec // chances are to repeat
+	source := func() *rand.Rand { n++; return rand.New(rand.NewPCG(seed, n)) } //nolint:gosec // reproducible on purpose
 	screen, rate, jitter, leaps, sat := source(), source(), source(), source(), source()
 	bursts := func(d time.Duration) func(time.Duration) time.Duration {
 		return func(t time.Duration) time.Duration { return t - t%d + d }
@@ -135,7 +135,7 @@ func burstsAbout(r *rand.Rand, every, by time.Duration) func(time.Duration) time
 // Irregular returns networks that stall now and then. Rhythm is the publisher's gap between stalls.
 func Irregular(seed uint64) []Trace {
 	n := uint64(1000)
-	source := func() *rand.Rand { n++; return rand.New(rand.NewPCG(seed, n)) } //nolint:gosec // chances are to repeat
+	source := func() *rand.Rand { n++; return rand.New(rand.NewPCG(seed, n)) } //nolint:gosec // reproducible on purpose
 	single, growing, roam, load, obs, slides := source(), source(), source(), source(), source(), source()
 	randomStalls := func(r *rand.Rand, apart, lo, hi time.Duration) func(time.Duration) time.Duration {
 		return stalls(func(after time.Duration) (time.Duration, time.Duration) {

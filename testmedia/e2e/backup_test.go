@@ -25,7 +25,7 @@ func TestBackupOfTheSameEncoder(t *testing.T) {
 	for _, v := range viewers {
 		v.waitKeyframe()
 	}
-	spare.waitSent(spare.sent.len() + 50 + rand.IntN(100)) //nolint:gosec // any moment is right
+	spare.waitSent(spare.sent.len() + 50 + rand.IntN(100)) //nolint:gosec // any time is fine
 	first.reset()
 	r.waitNthLog("backup took over", 0)
 	again := publish(t, r, stream, o)
@@ -34,7 +34,7 @@ func TestBackupOfTheSameEncoder(t *testing.T) {
 	again.origin = first.origin // the encoder has continued
 	again.resumeLive()
 	r.waitNthLog("primary has the stream back", 0)
-	spare.waitSent(spare.sent.len() + 50 + rand.IntN(100)) //nolint:gosec // any moment is right
+	spare.waitSent(spare.sent.len() + 50 + rand.IntN(100)) //nolint:gosec // any time is fine
 	again.pause()                                          // the socket remains open
 	r.waitNthLog("backup took over", 1)
 	spare.waitSent(spare.sent.len() + 100)

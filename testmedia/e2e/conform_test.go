@@ -92,7 +92,7 @@ func TestEveryEgressOverBreaks(t *testing.T) {
 		t.Logf("%s: the clock is %v off, the first keyframe took %v", b.cause, clock, key)
 	}
 	last := w.pushes[len(w.pushes)-1]
-	last.waitSent(300) // until then the HLS segment after the last discontinuity is complete
+	last.waitSent(300) // by then the HLS segment after the last discontinuity is complete
 	last.pause()
 	w.waitSettled(last)
 	w.checkComplete(resets)

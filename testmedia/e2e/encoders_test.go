@@ -166,7 +166,7 @@ func TestIntraRefresh(t *testing.T) {
 			t.Fatalf("HLS: got %s %s %v", res.Status, body, err)
 		}
 	}
-	r.waitLog(0, "that viewers are refused", func(l logLine) bool { return l.is("viewers refused: no keyframe") })
+	r.waitLog(0, "refused viewers", func(l logLine) bool { return l.is("viewers refused: no keyframe") })
 	for _, url := range []string{r.url("rtmp", "/"+stream), r.url("http", "/"+stream+".flv")} {
 		shown := frameHashes(t, "-i", url, "-t", "3")
 		for i, frame := range shown {

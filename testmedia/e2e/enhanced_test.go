@@ -233,7 +233,7 @@ func TestEnhancedHostile(t *testing.T) {
 	if err := c.command(0, "deleteStream", 5, nil, float64(1)); err != nil {
 		t.Fatal(err)
 	}
-	r.waitLog(0, "what was left out", func(l logLine) bool {
+	r.waitLog(0, "dropped messages", func(l logLine) bool {
 		return l.is("publisher's media repaired") && l.fields["reason"] == "unreadable"
 	})
 	if n := r.metric(`holdfast_media_repairs_total{reason="unreadable",track="video"}`); int(n) != len(hostileBodies()) {

@@ -50,7 +50,7 @@ func TestHiddenKeys(t *testing.T) {
 			return r.metric(`holdfast_route_dials_total{group="`+group+`",outcome="`+outcome+`",route="a"}`) > 0
 		})
 	}
-	r.waitLog(0, "shut rejects", func(l logLine) bool {
+	r.waitLog(0, "a rejection by shut", func(l logLine) bool {
 		return l.is("route broke") && l.str("group") == "shut" && l.str("cause") == "rejected"
 	})
 	routes := fetch(t, r.url("admin", "/api/v1/routes"))

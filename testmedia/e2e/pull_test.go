@@ -158,7 +158,7 @@ func TestPullOnDemand(t *testing.T) {
 	}
 	two.leave()
 	left := time.Now()
-	_, l := r.waitLog(0, "nobody watches", func(l logLine) bool { return l.is("route decision") && l.str("cause") == "unwatched" })
+	_, l := r.waitLog(0, "the pull to end without viewers", func(l logLine) bool { return l.is("route decision") && l.str("cause") == "unwatched" })
 	t.Logf("the pull ended %v after the last viewer had left", l.at.Sub(left))
 	waitUntil(t, "the pull ends", func() bool { return len(r.routesStatus().Groups[0].Streams) == 0 })
 	if proxy.Wire(1) != nil {

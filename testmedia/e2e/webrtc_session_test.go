@@ -114,7 +114,7 @@ func TestBFramesInBrowser(t *testing.T) {
 	if !s.Publisher.BFrames {
 		t.Error("API: got no notice of B-frames")
 	}
-	r.waitLog(0, "B-frames are left out", func(l logLine) bool { return strings.Contains(l.text, "B-frames are left out") })
+	r.waitLog(0, "B-frames are dropped", func(l logLine) bool { return strings.Contains(l.text, "B-frames are left out") })
 }
 
 // unconnectedOffer is a valid offer of a peer that does not exist.

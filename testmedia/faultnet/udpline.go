@@ -35,7 +35,7 @@ type udpLine struct {
 }
 
 func newUDPLine(seed uint64, direction Direction, f UDPFaults) *udpLine {
-	return &udpLine{faults: f.withDefaults(), rng: rand.New(rand.NewPCG(seed, uint64(direction)))} //nolint:gosec // chances are to repeat
+	return &udpLine{faults: f.withDefaults(), rng: rand.New(rand.NewPCG(seed, uint64(direction)))} //nolint:gosec // reproducible on purpose
 }
 
 // schedule returns the arrival times of a datagram sent now: none, one or two. Each call uses the same

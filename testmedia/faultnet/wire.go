@@ -26,8 +26,8 @@ func Pair(o Options) (client, server *Conn, w *Wire) {
 
 func pair(o Options, clientAddr, serverAddr Addr) (client, server *Conn, w *Wire) {
 	w = &Wire{open: 2, broken: make(chan struct{})}
-	w.up = newPipe(&w.mu, o.Up, rand.New(rand.NewPCG(o.Seed, uint64(Up))))       //nolint:gosec // repeatable on purpose
-	w.down = newPipe(&w.mu, o.Down, rand.New(rand.NewPCG(o.Seed, uint64(Down)))) //nolint:gosec // repeatable on purpose
+	w.up = newPipe(&w.mu, o.Up, rand.New(rand.NewPCG(o.Seed, uint64(Up))))       //nolint:gosec // reproducible on purpose
+	w.down = newPipe(&w.mu, o.Down, rand.New(rand.NewPCG(o.Seed, uint64(Down)))) //nolint:gosec // reproducible on purpose
 	w.up.reverse, w.down.reverse = w.down, w.up
 	w.up.markReached = func(mark int64) { w.applyRules(Up, mark) }
 	w.down.markReached = func(mark int64) { w.applyRules(Down, mark) }

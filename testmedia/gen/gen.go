@@ -75,7 +75,7 @@ type Generator struct {
 // New returns a generator of a new stream.
 func New(o Options) *Generator {
 	o = o.withDefaults()
-	g := &Generator{o: o, rng: rand.New(rand.NewPCG(o.Seed, uint64(o.Source)))} //nolint:gosec // repeatable on purpose
+	g := &Generator{o: o, rng: rand.New(rand.NewPCG(o.Seed, uint64(o.Source)))} //nolint:gosec // reproducible on purpose
 	g.Configure()
 	return g
 }

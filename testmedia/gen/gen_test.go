@@ -194,9 +194,9 @@ func TestDamageIsDetected(t *testing.T) {
 		if err := errors.Join(twin.Add(p), twin.Add(again)); err == nil {
 			t.Fatal("got nil for a repeated frame, want an error")
 		}
-		harmed := bytes.Clone(p.Payload)
-		harmed[len(harmed)/2] ^= 4
-		for _, payload := range [][]byte{harmed, p.Payload[:len(p.Payload)-1], p.Payload[:9]} {
+		damaged := bytes.Clone(p.Payload)
+		damaged[len(damaged)/2] ^= 4
+		for _, payload := range [][]byte{damaged, p.Payload[:len(p.Payload)-1], p.Payload[:9]} {
 			if _, err := Identify(&packetbuf.Packet{Track: p.Track, Payload: payload}); !errors.Is(err, ErrDamaged) {
 				t.Fatalf("got %v for a damaged frame, want ErrDamaged", err)
 			}

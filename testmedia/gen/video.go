@@ -86,7 +86,7 @@ func (g *Generator) videoPayload(n int, kind packetbuf.Kind) []byte {
 	}
 	size := max(g.frameSize(kind), 4+len(header)+1+idSize+sumSize)
 	b := make([]byte, 0, size)
-	b = binary.BigEndian.AppendUint32(b, uint32(size-4)) //nolint:gosec // a picture's size
+	b = binary.BigEndian.AppendUint32(b, uint32(size-4)) //nolint:gosec // size of a frame
 	b = append(b, header[0], header[1], 0x88)
 	b = appendID(b, ID{Track: packetbuf.Video, Source: g.o.Source, Number: uint64(n)}) //nolint:gosec // counts up
 	return appendSum(g.appendPadding(b, size-sumSize))

@@ -133,7 +133,7 @@ func produceRTP(ctx context.Context, track *webrtc.TrackLocalStaticRTP) {
 			config = p
 			continue
 		}
-		packetizer.SkipSamples(uint32((p.DTS - last) * 90 / time.Millisecond)) //nolint:gosec // from picture to picture
+		packetizer.SkipSamples(uint32((p.DTS - last) * 90 / time.Millisecond)) //nolint:gosec // time between frames
 		last = p.DTS
 		for _, one := range packetizer.Packetize(annexB(p, config), 0) {
 			_ = track.WriteRTP(one) // an error concerns one viewer that has disconnected

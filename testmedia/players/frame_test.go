@@ -35,7 +35,7 @@ func TestReadFrame(t *testing.T) {
 		}, true, false},
 		{"grey", func(p []byte) { fill(p, 128) }, false, false},
 		{"grey below the stamp", func(p []byte) { fill(p[width*height/stampRows:], 128) }, false, false},
-		{"the lower half of another picture", func(p []byte) {
+		{"the lower half of another frame", func(p []byte) {
 			other := make([]byte, width*height)
 			drawFrame(other, width, height, uint32(stamp.Milliseconds())+2000)
 			copy(p[width*height/2:], other[width*height/2:])

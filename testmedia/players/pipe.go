@@ -25,7 +25,7 @@ type pipe struct {
 }
 
 // pipeName is the name of the pipe in a player's directory.
-const pipeName = "pictures"
+const pipeName = "frames"
 
 // header is the start of YUV4MPEG2.
 const header = "YUV4MPEG2 "

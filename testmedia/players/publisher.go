@@ -135,7 +135,7 @@ func (g *gate) copy(to, from net.Conn) {
 	for {
 		n, err := from.Read(buf)
 		g.mu.Lock()
-		g.mu.Unlock() //nolint:staticcheck // waits while the gate is shut
+		g.mu.Unlock() //nolint:staticcheck // blocks while the gate is shut
 		if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
 			_ = to.Close()
 			_ = from.Close()

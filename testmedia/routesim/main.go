@@ -26,7 +26,7 @@ func main() {
 func report(w io.Writer, dir string, seed uint64) error {
 	fmt.Fprintln(w, "| trace | lost, fixed | lost, policy | longest gap, fixed | policy | mean gap, fixed | policy | switches | dials, fixed | policy |")
 	fmt.Fprintln(w, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
-	for _, t := range allTraces(rand.New(rand.NewPCG(seed, 2))) { //nolint:gosec // chances are to repeat
+	for _, t := range allTraces(rand.New(rand.NewPCG(seed, 2))) { //nolint:gosec // reproducible on purpose
 		f, p := simulate(t, fixedDelayConfig(), seed), simulate(t, failoverConfig(), seed)
 		fmt.Fprintf(w, "| %s: %s | %.1f MB | %.1f MB | %v | %v | %v | %v | %d | %d | %d |\n", t.name, t.about, f.lost/1e6, p.lost/1e6,
 			f.longest, p.longest, f.mean.Round(step), p.mean.Round(step), p.switches, f.dials, p.dials)

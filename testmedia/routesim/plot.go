@@ -57,7 +57,7 @@ func (c *canvas) frame(y float64, title, above string) {
 
 // plot returns an SVG of a run: scores, delivered rate and route states, and the delivered rate with a
 // fixed delay.
-func plot(t writeTrace, p, fixed outcome) []byte {
+func plot(t trace, p, fixed outcome) []byte {
 	c := &canvas{lasts: t.length}
 	height := top + 3*(panel+gapBetween) + 3*(band+6) + 30
 	fmt.Fprintf(c, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif">`+"\n", left+width+20, height)

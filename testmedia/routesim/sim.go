@@ -54,7 +54,7 @@ type decision struct {
 
 // run runs a group with two lines over a trace.
 type run struct {
-	trace       writeTrace
+	trace       trace
 	group       *policy.Group
 	chance      *rand.Rand
 	now         time.Time
@@ -78,8 +78,8 @@ type attempt struct {
 	outcome qos.Outcome
 }
 
-func simulate(t writeTrace, cfg policy.GroupConfig, seed uint64) outcome {
-	chance := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // chances are to repeat
+func simulate(t trace, cfg policy.GroupConfig, seed uint64) outcome {
+	chance := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // reproducible on purpose
 	r := &run{
 		trace: t, chance: chance, group: policy.NewGroup(cfg, chance.Float64), now: epoch, active: -1,
 		lines: make([]line, len(cfg.Routes)), histories: make([]qos.History, len(cfg.Routes)),

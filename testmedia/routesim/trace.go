@@ -20,7 +20,7 @@ type conditions struct {
 }
 
 // trace is a sequence of conditions for each of two routes. The last conditions continue.
-type writeTrace struct {
+type trace struct {
 	name, about string
 	length      time.Duration
 	routes      [2][]conditions
@@ -43,7 +43,7 @@ func (c conditions) of(d time.Duration) conditions {
 
 // allTraces returns all traces. chance shifts events by up to a quarter, so that no result depends on one
 // moment.
-func allTraces(chance *rand.Rand) []writeTrace {
+func allTraces(chance *rand.Rand) []trace {
 	about := func(d time.Duration) time.Duration {
 		return time.Duration(float64(d) * (0.75 + 0.5*chance.Float64())).Round(step)
 	}
@@ -58,7 +58,7 @@ func allTraces(chance *rand.Rand) []writeTrace {
 	}
 	dying = append(dying, dead)
 	const long = 10 * time.Minute
-	return []writeTrace{
+	return []trace{
 		{"good", "both lines are fine", long, [2][]conditions{{good}, calm}},
 		{"short breaks", "the first resets every two minutes and is there again", long, [2][]conditions{{
 			good.of(about(2 * time.Minute)), dead.of(about(time.Second)), good.of(about(2 * time.Minute)), dead.of(about(time.Second)),
@@ -81,7 +81,7 @@ func allTraces(chance *rand.Rand) []writeTrace {
 }
 
 // at returns the conditions of a route at a time since the start.
-func (t writeTrace) at(route int, since time.Duration) conditions {
+func (t trace) at(route int, since time.Duration) conditions {
 	all := t.routes[route]
 	for _, c := range all {
 		if c.lasts == 0 || since < c.lasts {

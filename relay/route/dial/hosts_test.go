@@ -28,8 +28,8 @@ func TestHostsAreEvicted(t *testing.T) {
 	h.Close()
 }
 
-// Dials of a host whose breaker is open wait in order of arrival. A canceled dial passes its turn to the
-// next.
+// TestDialsWaitInOrder checks that dials of a host whose breaker is open wait in order of arrival. A
+// canceled dial passes its turn to the next.
 func TestDialsWaitInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := policy.DefaultBreaker()

@@ -35,7 +35,7 @@ type streamSpec struct {
 	delay      time.Duration // from capture to arrival
 	videoDelay time.Duration // additional delay of video
 	length     time.Duration
-	noAudio    bool          // no sound
+	noAudio    bool
 	audioShift time.Duration // added to the DTS of audio
 }
 

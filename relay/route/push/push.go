@@ -33,7 +33,7 @@ const (
 type Push struct {
 	conn     *link.Push
 	sender   *sender
-	shutdown context.Context //nolint:containedctx // done when there is no time for an unpublish
+	shutdown context.Context //nolint:containedctx // done when the relay must exit at once
 	cancel   context.CancelFunc
 	work     sync.WaitGroup
 

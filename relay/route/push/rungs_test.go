@@ -123,7 +123,7 @@ func encode(t *testing.T, encoder string, fps, bframes int) []*packetbuf.Packet 
 		"-f", "lavfi", "-i", scene, "-f", "lavfi", "-i", "anoisesrc=amplitude=0.3:color=pink:sample_rate=48000",
 		"-t", fmt.Sprint(clipLength.Seconds()),
 		"-c:v", "libx264", "-preset", "veryfast", "-b:v", "2500k", "-minrate", "2500k", "-maxrate", "2500k", "-bufsize", "2500k", "-nal-hrd", "cbr",
-		"-g", fmt.Sprint(2*fps), "-bf", fmt.Sprint(bframes), "-c:a", "aac", "-b:a", "160k", "-ac", "2", "-f", "flv", "-") //nolint:gosec // a test's own words
+		"-g", fmt.Sprint(2*fps), "-bf", fmt.Sprint(bframes), "-c:a", "aac", "-b:a", "160k", "-ac", "2", "-f", "flv", "-") //nolint:gosec // fixed arguments
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := cmd.Run(); err != nil {
@@ -207,7 +207,7 @@ func checkDecodes(t *testing.T, decoder string, packets []*packetbuf.Packet, vid
 	}
 	// One line of framecrc is one frame.
 	args = append(args, "-map", "0:a", "-vsync", "passthrough", "-enc_time_base", "-1", "-f", "framecrc", "-")
-	cmd := exec.CommandContext(t.Context(), decoder, args...) //nolint:gosec // a test's own words
+	cmd := exec.CommandContext(t.Context(), decoder, args...) //nolint:gosec // fixed arguments
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := cmd.Run(); err != nil || stderr.Len() > 0 {

@@ -15,7 +15,7 @@ import (
 func TestSenderRandomOrders(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // repeatable on purpose
+			rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // reproducible on purpose
 			ms := func(n int) time.Duration { return time.Duration(rng.IntN(n)) * time.Millisecond }
 			b := streamSpec{mark: 'b', frameSize: 2000, gop: 10 + rng.IntN(60), length: fullSpec.length, delay: ms(600), videoDelay: ms(200), clock: ms(9000), audioShift: ms(20)}
 			skips := 0
@@ -28,7 +28,7 @@ func TestSenderRandomOrders(t *testing.T) {
 					c.byName["b"].stopAt(never, end, nil)
 				}
 				for range 40 {
-					o := Order{Rung: policy.Rung(rng.IntN(int(policy.Audio) + 1)), Share: rng.Float64()} //nolint:gosec // a handful
+					o := Order{Rung: policy.Rung(rng.IntN(int(policy.Audio) + 1)), Share: rng.Float64()} //nolint:gosec // small
 					if rng.IntN(2) == 0 {
 						o.Offer = "low"
 					}

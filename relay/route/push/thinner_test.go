@@ -152,8 +152,8 @@ func TestThinnerWithoutKeyframes(t *testing.T) {
 		back     time.Duration
 	}{
 		{"late in the stream", 2500, 2501, at(2500) + recoveryTime},
-		{"for longer than it takes to heal", 2500, 3000, at(3000)},
-		{"while a keyframe might come yet", 100, 101, endlessGOP},
+		{"for longer than recoveryTime", 2500, 3000, at(3000)},
+		{"before endlessGOP", 100, 101, endlessGOP},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var thin thinner
