@@ -8,8 +8,8 @@ import (
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 )
 
-// Publish accepts a session, or returns an *ingest.Refusal. ErrEnded means that the stream is over
-// and another has to be made.
+// Publish accepts a session, or returns an *ingest.Refusal. ErrEnded means that the stream has ended
+// and that the caller has to create another.
 func (s *Stream) Publish(_ context.Context, r ingest.Request) (ingest.Sink, error) {
 	pub, err := s.admit(r, time.Now())
 	if pub != nil {
@@ -49,8 +49,8 @@ func (s *Stream) admit(r ingest.Request, now time.Time) (*publisherSession, erro
 	return pub, nil
 }
 
-// warnFlapping counts a push that is refused because pushes return too often. Once a minute it logs
-// that and returns true. s.mu is held.
+// warnFlapping counts a push that is refused because the stream's pushes break off and return too
+// often. At most once a minute it logs a warning and returns true. s.mu is held.
 func (s *Stream) warnFlapping(now time.Time) bool {
 	refused, tell := s.standby.flaps.Refused(now)
 	if !tell {
@@ -62,7 +62,7 @@ func (s *Stream) warnFlapping(now time.Time) bool {
 	return true
 }
 
-// refusal returns the refusal of a push that was not admitted.
+// refusal returns the refusal of a push that the lifecycle did not admit.
 func refusal(a lifecycle.Admission) *ingest.Refusal {
 	r := &ingest.Refusal{Outcome: ingest.RefusedTakeover, Reason: a.Reason, RetryAfter: a.Wait}
 	r.Hint = "stop the other push first"

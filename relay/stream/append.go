@@ -6,12 +6,12 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// keyWake is the least interval at which a keyframe wakes the viewers at once: in a stream that
-// consists of keyframes not each one may.
+// keyWake is the least interval between two keyframes that wake the viewers at once. In a stream
+// that consists of keyframes only, not every keyframe may do so.
 const keyWake = 500 * time.Millisecond
 
-// appendToRing appends p to the ring and wakes viewers: at once for a keyframe, otherwise gathered.
-// s.mu is held.
+// appendToRing appends p to the ring and wakes the viewers: at once for a keyframe, otherwise after
+// the gathering time. s.mu is held.
 func (s *Stream) appendToRing(now time.Time, p *packetbuf.Packet) {
 	s.segments.mark(p, s.lastKey != nil, s.cfg.Load().Segment)
 	s.ring.Add(p)
@@ -26,15 +26,16 @@ func (s *Stream) appendToRing(now time.Time, p *packetbuf.Packet) {
 	s.wake.soon(gather)
 }
 
-// newest returns the DTS of the newest media of the stream's own. s.mu is held.
+// newest returns the DTS of the newest media from the publisher or the filler, bridged audio not
+// included. s.mu is held.
 func (s *Stream) newest() time.Duration {
 	video, _ := s.clock.Last(packetbuf.Video)
 	audio, _ := s.clock.Last(packetbuf.Audio)
 	return max(video, audio)
 }
 
-// audioKind returns the kind of an audio packet that the relay makes: without video a decoder can
-// start at each. s.mu is held.
+// audioKind returns the kind of an audio packet that the relay generates. It is Key for a stream
+// without video, because a decoder can then start at each frame. s.mu is held.
 func (s *Stream) audioKind() packetbuf.Kind {
 	if s.lastKey == nil {
 		return packetbuf.Key

@@ -9,8 +9,8 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/audio"
 )
 
-// ErrNotWanted means that bridged audio is not made of the publisher's audio as it is now, or that
-// its configuration has not come.
+// ErrNotWanted means that the bridged audio was not made from the publisher's audio in its current
+// codec, or that its configuration has not arrived.
 var ErrNotWanted = errors.New("bridged audio does not belong to the publisher's")
 
 // setSource sets the codec of the publisher's audio. s.mu is held; its holder flushes afterwards.
@@ -24,21 +24,21 @@ func (s *Stream) setSource(now time.Time, source packetbuf.Codec) {
 	}
 }
 
-// askBridge asks for a bridge if a viewer needs one. s.mu is held; its holder flushes afterwards.
+// askBridge requests a bridge if a viewer needs one. s.mu is held; its holder flushes afterwards.
 func (s *Stream) askBridge(now time.Time) {
 	if s.opts.Bridge == nil || !s.bridge.Needed() {
 		return
 	}
 	if state, _ := s.machine.State(); state == lifecycle.Idle || state == lifecycle.Ended {
-		return // the loop asks once it is live
+		return // the loop requests it once the stream is live
 	}
 	s.bridge.Asked(now)
 	name, to := s.name, s.bridge.Target()
 	s.out.add(func() { s.opts.Bridge(name, to) })
 }
 
-// selectAudio prepares a reader for the audio that it accepts, and asks for what has to be made for
-// it. s.mu is held; its holder flushes afterwards.
+// selectAudio prepares a reader for the audio codecs that it accepts, and requests a bridge if the
+// reader needs one. s.mu is held; its holder flushes afterwards.
 func (s *Stream) selectAudio(r *Reader, accepts audio.Codecs) {
 	source := s.bridge.Source()
 	r.audioSelector = audio.NewSelector(accepts, source)
@@ -49,7 +49,7 @@ func (s *Stream) selectAudio(r *Reader, accepts audio.Codecs) {
 	}
 }
 
-// audible reports whether a viewer that accepts those codecs can have audio. s.mu is held.
+// audible reports whether a viewer that accepts the given codecs can get audio. s.mu is held.
 func (s *Stream) audible(accepts audio.Codecs) bool {
 	if !s.present[packetbuf.Audio] {
 		pub := s.publishers[s.machine.Current()]
@@ -64,12 +64,12 @@ func (s *Stream) audible(accepts audio.Codecs) bool {
 	return accepts.Accepts(source) || able && accepts.NeedBridge(source)
 }
 
-// Bridge puts audio into the stream that was made of its own: a frame with its DTS on the stream's
-// clock, or the configuration, which comes first. p is the stream's from now on.
+// Bridge adds bridged audio to the stream. p is either the configuration, which must arrive first,
+// or a frame with its DTS on the stream's clock. The stream owns p from then on.
 //
-// kept is false for a frame that was dropped because it stands before what the stream has, or not
-// behind the frame before it. The error is ErrEnded, or ErrNotWanted, after which a new bridge may
-// begin with what the stream's audio is then.
+// kept is false for a frame that was dropped because it is older than the stream's buffer, too far
+// ahead, or not later than the previous frame. The error is ErrEnded or ErrNotWanted. After
+// ErrNotWanted a new bridge may start with the publisher's current audio.
 func (s *Stream) Bridge(p *packetbuf.Packet) (kept bool, err error) {
 	now := time.Now()
 	s.mu.Lock()

@@ -10,18 +10,19 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/filler"
 )
 
-// Config is what an operator may set for a stream. It is immutable once it is in use.
+// Config is the configuration that an operator may set for a stream. It is immutable once it is in
+// use.
 type Config struct {
-	Silence       time.Duration // without media that makes a break; 0: by the publisher's rhythm
-	FirstMedia    time.Duration // that a publisher may take before its first packet
-	Hold          time.Duration // that viewers and buffer are kept after a break
+	Silence       time.Duration // without media until the publisher counts as silent; 0: adaptive
+	FirstMedia    time.Duration // limit for the publisher's first packet
+	Hold          time.Duration // how long viewers and buffer are kept after a break
 	HoldUnpublish time.Duration // the same after a clean unpublish
 	Takeover      lifecycle.Takeover
-	BackupReturn  time.Duration // that the primary must be healthy before it gets the stream back
+	BackupReturn  time.Duration // how long the primary must be healthy before it feeds the stream again
 	Freeze        bool          // while held, viewers get the last frame and silence
-	Slate         *filler.Slate // with Freeze: played instead where it fits; nil: none
+	Slate         *filler.Slate // with Freeze: played instead if its format fits the stream; nil: none
 	Buffer        packetbuf.Limits
-	Segment       time.Duration // of fMP4: segments start at keyframes that far apart
+	Segment       time.Duration // of fMP4: the least distance between the keyframes that start segments
 	// Gather is how long packets are collected before viewers are woken; GatherAuto decides
 	// by the number of viewers.
 	Gather time.Duration
@@ -29,7 +30,7 @@ type Config struct {
 	Lag time.Duration
 }
 
-// GatherAuto as Config.Gather makes the gathering time follow from Load.
+// GatherAuto as Config.Gather derives the gathering time from Load.
 const GatherAuto = -1
 
 func (c *Config) watchdog() watchdog.Config {
@@ -40,15 +41,15 @@ func (c *Config) lifecycle() lifecycle.Config {
 	return lifecycle.Config{Hold: c.Hold, HoldUnpublish: c.HoldUnpublish, Takeover: c.Takeover, BackupReturn: c.BackupReturn}
 }
 
-// Load counts the viewers of the whole relay, which share its cores whatever they watch, and the
-// streams that there were, to number them.
+// Load counts the viewers of the whole relay, because they share its cores whichever stream they
+// watch. It also counts the streams created so far, to number them.
 type Load struct {
 	viewers atomic.Int64
 	streams atomic.Uint64
 }
 
-// Up to fewViewers are woken for every frame; from manyViewers on they are woken together after
-// gatherMost. In between the gathering time rises in proportion.
+// Up to fewViewers viewers are woken for every frame. From manyViewers on, all are woken together after
+// gatherMost. In between, the gathering time rises in proportion.
 const (
 	fewViewers  = 30
 	manyViewers = 200

@@ -6,23 +6,23 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Counters count what happens too often for events. All streams share one.
+// Counters counts what happens too often to be reported as events. All streams share one Counters.
 type Counters struct {
 	IngestFrames  [packetbuf.NumTracks]atomic.Uint64
-	Late          atomic.Uint64 // packets that belong before what viewers have
+	Late          atomic.Uint64 // packets dropped because viewers already have later ones
 	Filler        [packetbuf.NumTracks]atomic.Uint64
 	TrackSilences [packetbuf.NumTracks]atomic.Uint64
 	ingestBytes   [len(protocols)]atomic.Uint64
 	skips         [len(egresses)]atomic.Uint64
 }
 
-// The protocols with counts of their own.
+// The protocols that are counted separately.
 var (
 	protocols = [...]string{"rtmp", "rtmps", "whip", "pull", "transcode"}
 	egresses  = [...]string{"rtmp", "rtmps", "httpflv", "hls", "whep", "mse"}
 )
 
-// index returns the index of a name; 0 for a name that is not there.
+// index returns the index of a name, or 0 if names does not contain it.
 func index(names []string, name string) int {
 	for i, n := range names {
 		if n == name {
@@ -32,7 +32,7 @@ func index(names []string, name string) int {
 	return 0
 }
 
-// IngestBytes returns the media bytes received, by protocol.
+// IngestBytes returns the number of media bytes received, by protocol.
 func (c *Counters) IngestBytes() map[string]uint64 {
 	m := map[string]uint64{}
 	for i := range c.ingestBytes {

@@ -15,14 +15,14 @@ const (
 	Published   EventType = "publish" // a push was accepted
 	Refused     EventType = "refused" // a push was refused
 	Broke       EventType = "break"   // a push broke or ended
-	Resumed     EventType = "resume"  // the stream goes on after a break
+	Resumed     EventType = "resume"  // the stream continues after a break
 	State       EventType = "state"   // the state changed
-	TrackSilent EventType = "track"   // one track of a push is silent while another goes on, or came back
+	TrackSilent EventType = "track"   // one track of a push fell silent while another continues, or it came back
 	Ended       EventType = "end"     // the stream is over
 	Changed     EventType = "codec"   // the configuration of a track changed
 
-	BackupOn  EventType = "backup_on"  // the backup, the standby until then, feeds the stream
-	BackupOff EventType = "backup_off" // the primary, the standby meanwhile, feeds it again
+	BackupOn  EventType = "backup_on"  // the backup, until then on standby, feeds the stream
+	BackupOff EventType = "backup_off" // the primary, meanwhile on standby, feeds the stream again
 )
 
 // Event is something that happened to a stream.
@@ -31,9 +31,9 @@ type Event struct {
 	Type     EventType
 	Stream   string
 	Session  string // of the publisher concerned
-	Backup   bool   // that is a backup
-	Standby  bool   // of Broke: it was the standby, and fed nothing
-	After    string // of BackupOn and BackupOff: the session that fed before; empty: none
+	Backup   bool   // the publisher concerned is a backup
+	Standby  bool   // of Broke: the push was on standby and did not feed the stream
+	After    string // of BackupOn and BackupOff: the session that fed the stream before; empty: none
 	Protocol string
 	Remote   string
 	Cause    ingest.Cause
@@ -41,13 +41,13 @@ type Event struct {
 	Outcome  string        // of a push: see ingest.Outcome; of a takeover in Takeover
 	Takeover string        // silent, healthy, refused, or empty
 	Track    string        // of TrackSilent and Changed
-	Outage   time.Duration // of Resumed: break to the first keyframe of what came next
-	Detect   time.Duration // of Broke by silence: last packet to verdict
+	Outage   time.Duration // of Resumed: from the break to the first keyframe after it
+	Detect   time.Duration // of Broke by silence: from the last packet to its detection
 	Detail   string
 }
 
-// Observer gets a stream's events in order, one at a time. It must not block for long and must not
-// call the stream.
+// Observer receives a stream's events in order, one at a time. It must not block for long and must
+// not call the stream.
 type Observer interface {
 	Observe(Event)
 }

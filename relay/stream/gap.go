@@ -7,8 +7,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// closeGap gives viewers the silence that belongs before p, a packet of a session that has its place
-// on the stream's clock. s.mu is held.
+// closeGap sends viewers the silence that belongs before p, a packet that is already placed on the
+// stream's clock. s.mu is held.
 func (s *Stream) closeGap(now time.Time, pub *publisherSession, p *packetbuf.Packet) {
 	switch p.Track {
 	case packetbuf.Video:
@@ -20,7 +20,7 @@ func (s *Stream) closeGap(now time.Time, pub *publisherSession, p *packetbuf.Pac
 	}
 }
 
-// appendSilence gives viewers silent frames. s.mu is held.
+// appendSilence appends silent frames to the ring. s.mu is held.
 func (s *Stream) appendSilence(now time.Time, frames []*packetbuf.Packet) {
 	for _, p := range frames {
 		p.Kind, p.Epoch, p.Arrived = s.audioKind(), s.epoch, now
@@ -30,7 +30,7 @@ func (s *Stream) appendSilence(now time.Time, frames []*packetbuf.Packet) {
 	}
 }
 
-// startGap makes the audio of a session expected from at on. s.mu is held.
+// startGap makes the stream expect audio from position at on. s.mu is held.
 func (s *Stream) startGap(at time.Duration) {
 	if last, begun := s.clock.Last(packetbuf.Audio); begun {
 		s.gap.Reach(last + s.audioFrame())
@@ -38,8 +38,8 @@ func (s *Stream) startGap(at time.Duration) {
 	s.gap.Begin(at)
 }
 
-// audioFrame returns the duration of a frame of the audio that viewers have; a millisecond where it is
-// not known. s.mu is held.
+// audioFrame returns the duration of a frame of the audio that viewers have, or a millisecond if it
+// is unknown. s.mu is held.
 func (s *Stream) audioFrame() time.Duration {
 	samples, rate := codec.AudioFrameDuration(s.sent[packetbuf.Audio])
 	if samples <= 0 || rate <= 0 {

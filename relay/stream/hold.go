@@ -9,7 +9,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/filler"
 )
 
-// startFiller starts to fill behind what the stream has. s.mu is held.
+// startFiller starts the filler at the end of the stream's media. s.mu is held.
 func (s *Stream) startFiller(now time.Time) {
 	cfg := s.cfg.Load()
 	if s.filler = nil; !cfg.Freeze {
@@ -32,7 +32,7 @@ func (s *Stream) startFiller(now time.Time) {
 	}
 }
 
-// heldState describes the stream to the filler. s.mu is held.
+// heldState describes the stream for the filler. s.mu is held.
 func (s *Stream) heldState(now time.Time) filler.Held {
 	held := filler.Held{
 		Configs: s.sent, Keyframe: s.lastKey, Media: s.sessionMedia,
@@ -43,8 +43,9 @@ func (s *Stream) heldState(now time.Time) filler.Held {
 	return held
 }
 
-// bridgeVideo appends made frames between the last frame of the session before and p, which is going to
-// stand at a position of the stream's clock, where p is shown long after it. s.mu is held.
+// bridgeVideo appends generated frames between the last frame of the previous session and p, if
+// their presentation times are far apart. p is about to be placed at position at of the stream's
+// clock. s.mu is held.
 func (s *Stream) bridgeVideo(now time.Time, pub *publisherSession, p *packetbuf.Packet, at time.Duration) {
 	if !s.cfg.Load().Freeze || p.Track != packetbuf.Video || !pub.ResetsDecoder(p) {
 		return
@@ -57,8 +58,8 @@ func (s *Stream) bridgeVideo(now time.Time, pub *publisherSession, p *packetbuf.
 	}
 }
 
-// fillTo appends the filler that is due: video shown before video and silence that ends before
-// audio, both on the stream's clock. s.mu is held.
+// fillTo appends the filler that is due: video with a PTS before position video, and silence that
+// ends before position audio, both on the stream's clock. s.mu is held.
 func (s *Stream) fillTo(now time.Time, video, audio time.Duration) {
 	if s.filler == nil {
 		return
@@ -85,8 +86,8 @@ func (s *Stream) fillTo(now time.Time, video, audio time.Duration) {
 	}
 }
 
-// sessionMedia yields the media of the session that feeds the stream, as far as the ring has it.
-// Bridged audio is not among it. s.mu is held.
+// sessionMedia yields the media of the session that feeds the stream, as far as the ring still holds
+// it. Bridged audio is not included. s.mu is held.
 func (s *Stream) sessionMedia(yield func(*packetbuf.Packet) bool) {
 	stats := s.ring.Stats()
 	cursor, _ := s.ring.Live()

@@ -9,10 +9,10 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/audio"
 )
 
-// ErrNotLive means that there is nothing to play, or not yet.
+// ErrNotLive means that the stream has nothing to play yet.
 var ErrNotLive = errors.New("the stream is not live")
 
-// playable returns an error where the stream has nothing to read. s.mu is held.
+// playable returns an error if the stream has nothing to read. s.mu is held.
 func (s *Stream) playable() error {
 	switch state, _ := s.machine.State(); state {
 	case lifecycle.Idle:
@@ -24,7 +24,7 @@ func (s *Stream) playable() error {
 	return nil
 }
 
-// addViewer returns the reader of a viewer, which has no place in the ring yet.
+// addViewer returns the reader of a new viewer. It does not have a position in the ring yet.
 func (s *Stream) addViewer(protocol string, accepts audio.Codecs) (*Reader, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,7 +38,7 @@ func (s *Stream) addViewer(protocol string, accepts audio.Codecs) (*Reader, erro
 	return r, nil
 }
 
-// Close gives up the viewer's place.
+// Close removes the viewer from the stream.
 func (r *Reader) Close() {
 	if r.closed {
 		return
@@ -58,7 +58,7 @@ func (r *Reader) Close() {
 	r.s.opts.Load.viewers.Add(-1)
 }
 
-// start places the viewer where it can start; the error is a *NoKeyframeError.
+// start places the viewer at a position where it can start. The error is a *NoKeyframeError.
 func (r *Reader) start(at Begin) error {
 	r.recovers = at == AtRecovery
 	if r.join() || at == Anywhere {
@@ -69,8 +69,8 @@ func (r *Reader) start(at Begin) error {
 	return r.s.noKeyframe(time.Now())
 }
 
-// join places the viewer at the newest random-access point, and reports whether there is one. If
-// not, the viewer waits for the next.
+// join places the viewer at the newest random-access point, and reports whether one exists.
+// Otherwise the viewer waits for the next one.
 func (r *Reader) join() bool {
 	join := r.s.ring.Join
 	if r.recovers {
@@ -86,7 +86,8 @@ func (r *Reader) join() bool {
 	return err == nil
 }
 
-// rejoinOverrun places a viewer whose next packet has left the buffer, with no keyframe ahead.
+// rejoinOverrun places a viewer whose next packet has left the buffer, if no keyframe follows in the
+// buffer.
 func (r *Reader) rejoinOverrun() (configs packetbuf.Configs, err error) {
 	if r.recovers {
 		if cursor, configs, err := r.s.ring.JoinRecovery(); err == nil {
@@ -107,7 +108,7 @@ func (r *Reader) rejoinOverrun() (configs packetbuf.Configs, err error) {
 	return configs, nil
 }
 
-// Skip goes on at the newest random-access point, if that is ahead.
+// Skip continues at the newest random-access point if the viewer has not reached it yet.
 func (r *Reader) Skip() {
 	if configs, ok := r.cursor.Skip(); ok {
 		r.waitKey, r.pending, r.videoEpoch, r.woken = false, nil, 0, nil
@@ -115,8 +116,8 @@ func (r *Reader) Skip() {
 	}
 }
 
-// Rewind goes on at the newest random-access point, also where that has been read already. It
-// returns false, and does not move, where there is none.
+// Rewind continues at the newest random-access point, even if the viewer has already read it. If
+// none exists, Rewind does nothing and returns false.
 func (r *Reader) Rewind() bool {
 	cursor, configs, err := r.s.ring.Join()
 	if err != nil {
@@ -127,7 +128,8 @@ func (r *Reader) Rewind() bool {
 	return true
 }
 
-// queueConfigs puts the configurations that the viewer does not have in front of what it reads next.
+// queueConfigs queues the configurations that the viewer does not have, to be read before the next
+// packet.
 func (r *Reader) queueConfigs(configs packetbuf.Configs) {
 	for _, slot := range []int{int(packetbuf.Data), int(packetbuf.Video), int(packetbuf.Audio), packetbuf.BridgedAudio} {
 		if c := configs[slot]; c != nil && c != r.sent[slot] {

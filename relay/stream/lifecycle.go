@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/standby"
 )
 
-// breakDetails tell what a push did that broke or ended, by cause.
+// breakDetails says, by cause, how a push broke or ended.
 var breakDetails = map[ingest.Cause]string{
 	ingest.Reset:      "the publisher's connection failed",
 	ingest.EOF:        "the publisher's connection was closed without an unpublish",
@@ -25,23 +25,23 @@ var breakDetails = map[ingest.Cause]string{
 	ingest.Protocol:   "the publisher broke the protocol",
 }
 
-// closeReasons tell a publisher why its session is closed, by cause.
+// closeReasons says, by cause, why a publisher's session is closed. The publisher is told.
 var closeReasons = map[ingest.Cause]string{
 	ingest.Takeover:   "another push has taken over this stream",
 	ingest.FirstMedia: "no media came after publish",
 	ingest.Silence:    "no media, or no keyframe, came for too long",
 }
 
-// ending is what is known of the pushes that broke or ended, and of the stream's own end.
+// ending records how pushes broke or ended, and why the stream ended.
 type ending struct {
 	breaks     map[ingest.Cause]int
-	lastBreak  ingest.Cause // of the push that broke or ended last
-	lastDetail string       // of the same
+	lastBreak  ingest.Cause // cause of the latest break or end of a push
+	lastDetail string       // detail of the same push
 	reason     string       // why the stream ended, for viewers
 }
 
-// setReason sets why the stream ended, unless that is known already: for one that never began, it is
-// what its last push did.
+// setReason sets why the stream ended, unless the reason is known already. For a stream that never
+// began, the reason is how its last push ended.
 func (e *ending) setReason(cause ingest.Cause, began bool) {
 	switch {
 	case e.reason != "":
@@ -54,11 +54,11 @@ func (e *ending) setReason(cause ingest.Cause, began bool) {
 	}
 }
 
-// sessionProbe answers the lifecycle's questions about its sessions. s.mu is held by the caller that
-// drives the lifecycle.
+// sessionProbe answers the lifecycle's queries about its sessions. Its methods are called with s.mu
+// held.
 type sessionProbe struct{ s *Stream }
 
-// Quiet returns how long a session has been quiet; an hour for one that is gone.
+// Quiet returns how long a session has sent no media, or an hour if the session is gone.
 func (p sessionProbe) Quiet(id lifecycle.ID, now time.Time) time.Duration {
 	pub := p.s.publishers[id]
 	if pub == nil {
@@ -67,13 +67,13 @@ func (p sessionProbe) Quiet(id lifecycle.ID, now time.Time) time.Duration {
 	return pub.Quiet(now)
 }
 
-// Ready reports whether a standby can take over at once.
+// Ready reports whether the standby can take over at once.
 func (p sessionProbe) Ready(id lifecycle.ID, now time.Time) bool {
 	pub := p.s.publishers[id]
 	return pub != nil && pub.HasMedia() && !pub.Silent(packetbuf.Video) && pub.gopWindow.Ready(pub.SinceMedia(now), p.s.frozen)
 }
 
-// perform does what the lifecycle decided. s.mu is held; its holder flushes afterwards.
+// perform carries out the lifecycle's decisions. s.mu is held; its holder flushes afterwards.
 func (s *Stream) perform(now time.Time, effects []lifecycle.Effect) {
 	for _, e := range effects {
 		pub := s.publishers[e.ID]
@@ -110,7 +110,7 @@ func (s *Stream) noteBreak(now time.Time, pub *publisherSession, why lifecycle.E
 	s.tellOf(pub, e)
 }
 
-// enterState follows the lifecycle into another state. s.mu is held.
+// enterState carries out the lifecycle's change to another state. s.mu is held.
 func (s *Stream) enterState(now time.Time, pub *publisherSession, e lifecycle.Effect) {
 	s.since = now
 	s.tellOf(pub, Event{Time: now, Type: State, From: e.From, To: e.To, Cause: e.Cause})
@@ -159,7 +159,7 @@ func (s *Stream) endIfIdle(now time.Time) {
 	}
 }
 
-// finish does what the end of the stream entails. s.mu is held.
+// finish notifies viewers, observers and the owner that the stream has ended. s.mu is held.
 func (s *Stream) finish(now time.Time, cause ingest.Cause) {
 	s.ending.setReason(cause, s.epoch > 0)
 	s.tell(Event{Time: now, Type: Ended, Cause: cause, Detail: s.ending.reason})

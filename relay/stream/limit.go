@@ -4,10 +4,11 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
-// ceilings are the bitrates in bits per second that a publisher is asked to stay below; 0 is none.
+// ceilings are the bitrates, in bits per second, that a publisher is asked to stay below; 0 is no
+// limit.
 type ceilings struct{ routes, operator float64 }
 
-// least returns the lower one; 0 if there is none.
+// least returns the lower of the two ceilings that are set, or 0 if none is.
 func (c ceilings) least() float64 {
 	if c.routes == 0 || c.operator > 0 && c.operator < c.routes {
 		return c.operator
@@ -15,20 +16,21 @@ func (c ceilings) least() float64 {
 	return c.routes
 }
 
-// Limit asks the publisher, and those that follow, for at most so many bits per second on behalf of
-// the routes; 0 is no bound. Sessions that are no ingest.Limiter are not asked.
+// Limit sets the ceiling of the routes: it asks the current publisher and later ones to send at most
+// this many bits per second; 0 is no limit. A session that does not implement ingest.Limiter is not
+// asked.
 func (s *Stream) Limit(bits float64) {
 	s.setCeiling(func(c *ceilings) { c.routes = bits })
 }
 
-// Cap is Limit on behalf of the operator; the lower of both counts. It reports whether there is a
-// publisher now that can be asked.
+// Cap sets the operator's ceiling, like Limit for the routes. The lower of the two applies. Cap
+// reports whether a publisher is connected that can be asked.
 func (s *Stream) Cap(bits float64) bool {
 	return s.setCeiling(func(c *ceilings) { c.operator = bits })
 }
 
-// setCeiling changes the ceilings, and tells the publisher if the lower one has changed. It reports
-// whether there is a publisher that can be asked.
+// setCeiling changes the ceilings, and asks the publisher again if the lower one has changed. It
+// reports whether a publisher is connected that can be asked.
 func (s *Stream) setCeiling(change func(*ceilings)) (asked bool) {
 	defer s.out.flush()
 	s.mu.Lock()

@@ -1,7 +1,7 @@
 package stream
 
-// locked calls f with s.mu held. The lock is released also where f panics: the recovery ends the
-// stream, which takes the lock again.
+// locked calls f with s.mu held. It releases the lock even if f panics, because the recovery ends
+// the stream and needs the lock for that.
 func (s *Stream) locked(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

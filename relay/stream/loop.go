@@ -12,22 +12,22 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/publisher"
 )
 
-// heartbeat is how long a stream may be without packets before its viewers are woken all the same:
-// an idle egress has to send something through the boxes between it and its viewer.
+// heartbeat is how long a stream may be without packets before its viewers are woken anyway. An idle
+// egress has to send something to keep NATs and proxies on the path from closing the connection.
 const heartbeat = time.Second
 
-// recheck is how soon a verdict that was postponed is asked for again.
+// recheck is the delay after which a postponed verdict on a session is evaluated again.
 const recheck = 20 * time.Millisecond
 
-// A loop that is late by overslept stood still together with the whole process: a virtual machine
-// that was moved, a laptop's lid. What came meanwhile waits in the sockets; it gets respite to be
-// read before any session is judged.
+// A loop that wakes up late by overslept was suspended together with the whole process: a virtual machine
+// was migrated, or a laptop's lid was closed. Packets that arrived meanwhile wait in the sockets. For
+// the time of respite they are read before any session is judged.
 const (
 	overslept = 500 * time.Millisecond
 	respite   = 500 * time.Millisecond
 )
 
-// run waits for deadlines: verdicts, the end of a hold, filler.
+// run waits for deadlines: verdicts on sessions, the end of a hold, and filler.
 func (s *Stream) run() {
 	timer := time.NewTimer(heartbeat)
 	defer timer.Stop()
@@ -50,9 +50,10 @@ func (s *Stream) run() {
 	}
 }
 
-// tick does what is due and returns the next deadline. While a session feeds the stream its media
-// only moves deadlines away, so that writers need not tell: a timer that fires early finds nothing
-// due and is set anew. Where a deadline may come nearer, at a change of state, the loop is poked.
+// tick does what is due and returns the next deadline. While a session feeds the stream, its media
+// only postpones deadlines, so writers need not notify the loop: a timer that fires early finds
+// nothing due and is set again. A change of state may bring a deadline forward, and therefore pokes
+// the loop.
 func (s *Stream) tick(now time.Time) (next time.Time) {
 	defer s.guard()
 	s.locked(func() { next = s.doDue(now) })
@@ -60,8 +61,8 @@ func (s *Stream) tick(now time.Time) (next time.Time) {
 	return next
 }
 
-// guard, deferred, keeps a panic of the loop within the stream, which it ends: the loop works on data
-// from publishers.
+// guard is deferred by the loop, which handles data from publishers. It keeps a panic of the loop
+// within the stream and ends the stream.
 func (s *Stream) guard() {
 	v := recover()
 	if v == nil {
@@ -108,7 +109,7 @@ func (s *Stream) doDue(now time.Time) time.Time {
 	return next
 }
 
-// judge acts on what a session's watchdog says, and reports whether a verdict was postponed.
+// judge acts on the verdict of a session's watchdog, and reports whether the verdict was postponed.
 // s.mu is held.
 func (s *Stream) judge(now time.Time, pub *publisherSession) (postponed bool) {
 	line := publisher.Line{Lateness: s.lateness.Recent(now)}
@@ -131,7 +132,7 @@ func (s *Stream) judge(now time.Time, pub *publisherSession) (postponed bool) {
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 		if pub.FallsSilent(now, tr) {
 			if tr == packetbuf.Video {
-				pub.gopWindow.Clear() // a takeover from before the hole would lead through it
+				pub.gopWindow.Clear() // a switchover from before the gap would play across it
 			}
 			s.opts.Counters.TrackSilences[tr].Add(1)
 			s.tellOf(pub, Event{Time: now, Type: TrackSilent, Track: tr.String(), Outcome: "silent"})

@@ -5,13 +5,13 @@ import (
 	"sync/atomic"
 )
 
-// outbox keeps what a stream tells others in order on its way out of the stream's lock: events, log
-// lines, and calls of sessions. It is filled with that lock held, and flushed without it.
+// outbox queues the calls that a stream makes to others, in order: events, log lines, and calls of
+// sessions. Calls are added with the stream's lock held, and made by flush without it.
 type outbox struct {
 	mu     sync.Mutex // guards queue, and changes of queued
 	queue  []func()
 	queued atomic.Bool   // queue is not empty
-	sender chan struct{} // of one: held while sending
+	sender chan struct{} // capacity 1: full while a goroutine is sending
 }
 
 func newOutbox() *outbox { return &outbox{sender: make(chan struct{}, 1)} }
@@ -24,8 +24,8 @@ func (o *outbox) add(call func()) {
 	o.queued.Store(true)
 }
 
-// flush makes the queued calls. A goroutine that finds another one sending leaves its calls to it:
-// the sender looks once more after it has let go.
+// flush makes the queued calls. If another goroutine is already sending, flush leaves the calls to
+// it: that goroutine checks the queue again after it has released the sender.
 func (o *outbox) flush() {
 	for o.queued.Load() {
 		select {

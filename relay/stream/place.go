@@ -10,7 +10,8 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/standby"
 )
 
-// splice joins a session to the stream at p, its first random-access point. s.mu is held.
+// splice joins a session to the stream at packet p, the session's first random-access point. s.mu is
+// held.
 func (s *Stream) splice(now time.Time, pub *publisherSession, p *packetbuf.Packet) {
 	s.clock.Break()
 	s.clock.SetReorder(publisher.ReorderFrames(pub.Config(packetbuf.Video)))
@@ -20,9 +21,9 @@ func (s *Stream) splice(now time.Time, pub *publisherSession, p *packetbuf.Packe
 	s.place(now, pub, p)
 }
 
-// startSession prepares viewers for a session that feeds the stream from p on, which is going to
-// stand at a position of the stream's clock. It returns the packet to send in the place of p. s.mu
-// is held.
+// startSession prepares viewers for a session that feeds the stream from packet p on. p is about to
+// be placed at position at of the stream's clock. startSession returns the packet to send in place
+// of p. s.mu is held.
 func (s *Stream) startSession(now time.Time, pub *publisherSession, p *packetbuf.Packet, at time.Duration) *packetbuf.Packet {
 	s.activate(now, pub)
 	s.standby.sentWindow.Clear() // what follows depends on nothing before it
@@ -32,7 +33,7 @@ func (s *Stream) startSession(now time.Time, pub *publisherSession, p *packetbuf
 	}
 	s.fillTo(now, at-filler.Every, at)
 	s.startGap(at)
-	s.epoch++ // only now: a made frame is no reference for those of the session
+	s.epoch++ // only now: no frame of the session may refer to a generated frame
 	if p.Track == packetbuf.Audio && pub.Config(packetbuf.Video) == nil {
 		s.dropTrack(packetbuf.Video)
 	}
@@ -46,7 +47,7 @@ func (s *Stream) startSession(now time.Time, pub *publisherSession, p *packetbuf
 	return p
 }
 
-// activate notes that a session feeds the stream from now on. s.mu is held; its holder flushes
+// activate records that a session feeds the stream from now on. s.mu is held; its holder flushes
 // afterwards.
 func (s *Stream) activate(now time.Time, pub *publisherSession) {
 	s.activeSession = pub.session.ID()
@@ -56,8 +57,8 @@ func (s *Stream) activate(now time.Time, pub *publisherSession) {
 	}
 }
 
-// place puts a packet of the session that feeds the stream on the stream's clock, and delivers it.
-// s.mu is held.
+// place converts the times of a packet from the session that feeds the stream to the stream's clock,
+// and delivers the packet. s.mu is held.
 func (s *Stream) place(now time.Time, pub *publisherSession, p *packetbuf.Packet) {
 	if pub.Settles(now) {
 		s.forgetTracks(now, pub)
@@ -73,7 +74,7 @@ func (s *Stream) place(now time.Time, pub *publisherSession, p *packetbuf.Packet
 	s.deliver(now, pub, p)
 }
 
-// deliver gives viewers a packet that has its place on the stream's clock. s.mu is held.
+// deliver sends viewers a packet that is already placed on the stream's clock. s.mu is held.
 func (s *Stream) deliver(now time.Time, pub *publisherSession, p *packetbuf.Packet) {
 	if p.Track == packetbuf.Video {
 		s.frozen = s.frozen && !pub.ResetsDecoder(p)
@@ -93,8 +94,8 @@ func (s *Stream) deliver(now time.Time, pub *publisherSession, p *packetbuf.Pack
 	s.appendToRing(now, p)
 }
 
-// reportRepairs reports what the clock has corrected in a track since the last call: counted, and
-// logged once a session. s.mu is held.
+// reportRepairs reports the timestamps that the clock has corrected in a track since the last call.
+// They are counted, and logged once per session. s.mu is held.
 func (s *Stream) reportRepairs(pub *publisherSession, tr packetbuf.Track) {
 	if news := s.repairs.News(tr, s.clock.Corrections(tr), s.clock.Derived()); news != nil {
 		pub.reportRepairs(news)

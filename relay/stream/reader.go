@@ -10,10 +10,10 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/audio"
 )
 
-// batch is how many packets a viewer reads at a time: a writev takes no more.
+// batch is how many packets a viewer reads at a time, bounded by what one writev accepts.
 const batch = 64
 
-// Reader is one viewer's place in the stream. It is used from one goroutine at a time.
+// Reader is one viewer's position in the stream. It is used from one goroutine at a time.
 type Reader struct {
 	s             *Stream
 	protocol      string
@@ -23,43 +23,43 @@ type Reader struct {
 	sent          packetbuf.Configs // the configurations that this viewer has
 	audioSelector audio.Selector
 	pending       []*packetbuf.Packet
-	waitKey       bool   // nothing but configuration until the next random-access point
-	skips         uint64 // because it fell behind
-	videoEpoch    uint32 // the epoch of whose video it has had a keyframe; 0: of none
-	inRepeat      bool   // it joined in frames that are repeated, and takes the rest of them
+	waitKey       bool   // deliver only configurations until the next random-access point
+	skips         uint64 // how often it skipped because it fell behind
+	videoEpoch    uint32 // the epoch of the last video keyframe it was sent; 0: none
+	inRepeat      bool   // it joined within repeated frames, and gets the rest of them
 	repeats       bool   // see WantRepeats
-	fragile       bool   // its player may lose its decoder's state when nothing comes, or be later for good
+	fragile       bool   // during a stall its player may lose decoder state or fall behind for good
 	recovers      bool   // its decoder can start at a recovery point
 	buf           [batch]*packetbuf.Packet
-	woken         <-chan struct{} // nil: look into the ring without waiting
-	since         uint64          // sequence of the first packet that it was to get
-	// behind is how far a viewer that resumed was behind then, through no fault of its own, until it
-	// has caught up.
+	woken         <-chan struct{} // nil: read the ring without waiting
+	since         uint64          // sequence number of the first packet after the viewer joined
+	// behind is how far a resumed viewer was behind when it resumed, which is not its fault. It is
+	// reset once the viewer has caught up.
 	behind time.Duration
 	closed bool
-	taken  uint64    // bytes that the stream has not counted yet
-	route  bool      // not a viewer; see Tap
+	taken  uint64    // bytes read that the stream has not counted yet
+	route  bool      // the reader of a route, not of a viewer; see Tap
 	until  time.Time // see Expire
 }
 
-// EndError is how a viewer's stream ends.
+// EndError reports why a viewer's stream ended.
 type EndError struct {
 	Reason string
-	// Again tells that the stream itself goes on, and a new request would be served.
+	// Again reports whether the stream itself continues, so that a new request would be served.
 	Again bool
 }
 
 func (e *EndError) Error() string { return e.Reason }
 
-// Read waits for packets and returns them, valid until the next Read. It may return none, and does
-// so at least once a second while none come, so that the viewer's connection can be kept alive. Its
-// error is that of ctx, which it sees at a wake-up, or an *EndError.
+// Read waits for packets and returns them, valid until the next Read. At least once a second it
+// returns, with no packets if none arrived, so that the caller can keep the viewer's connection
+// alive. The error is that of ctx, which is checked only at a wake-up, or an *EndError.
 //
-// A viewer that has fallen behind by more than the configured lag goes on at the newest keyframe.
+// A viewer that has fallen behind by more than the configured lag continues at the newest keyframe.
 func (r *Reader) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	if r.woken != nil {
-		// What came after the last look into the ring closes the channel that was taken before it. One
-		// channel, not a select with that of ctx: thousands wait here, and are woken often.
+		// Packets added since the last read of the ring close this channel, obtained before that read. One
+		// channel, without a select on ctx: thousands wait here, and are woken often.
 		<-r.woken
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -85,7 +85,7 @@ func (r *Reader) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
 	return packets, err
 }
 
-// expired returns the end of a viewer whose play token has expired; nil before that.
+// expired returns an *EndError if the viewer's play token has expired, otherwise nil.
 func (r *Reader) expired() error {
 	if r.until.IsZero() || time.Now().Before(r.until) {
 		return nil
@@ -93,17 +93,17 @@ func (r *Reader) expired() error {
 	return &EndError{Reason: "this link has expired; ask for a new one"}
 }
 
-// endError returns how the stream ended.
+// endError returns an *EndError with the reason why the stream ended.
 func (s *Stream) endError() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return &EndError{Reason: s.ending.reason}
 }
 
-// countEvery is how many bytes a viewer reads before they are counted: thousands share the counter.
+// countEvery is how many bytes a viewer reads between updates of the counter, which thousands share.
 const countEvery = 64 << 10
 
-// countTaken counts what a viewer reads.
+// countTaken counts the bytes that a viewer reads.
 func (r *Reader) countTaken(packets []*packetbuf.Packet) {
 	if r.route {
 		return
@@ -117,7 +117,7 @@ func (r *Reader) countTaken(packets []*packetbuf.Packet) {
 	}
 }
 
-// fetch returns what there is now; more tells that there may be more already.
+// fetch returns the packets available now. more reports whether more may be available already.
 func (r *Reader) fetch() (packets []*packetbuf.Packet, more bool, err error) {
 	n := copy(r.buf[:], r.pending)
 	r.pending = r.pending[n:]
@@ -141,7 +141,7 @@ func (r *Reader) fetch() (packets []*packetbuf.Packet, more bool, err error) {
 	return packets, n+m == len(r.buf) || len(r.pending) > 0, err
 }
 
-// lag returns how far behind the viewer may fall; 0: as far as the buffer reaches.
+// lag returns how far behind the viewer may fall before it skips; 0: as far as the buffer reaches.
 func (r *Reader) lag() time.Duration {
 	lag := r.s.cfg.Load().Lag
 	if r.route || lag == 0 {
@@ -150,7 +150,7 @@ func (r *Reader) lag() time.Duration {
 	return lag + r.behind
 }
 
-// skipTo makes the viewer read the configurations that are new to it next, and then packets.
+// skipTo queues the configurations that are new to the viewer, and then packets, to be read next.
 func (r *Reader) skipTo(configs packetbuf.Configs, packets []*packetbuf.Packet) {
 	r.pending, r.videoEpoch = r.pending[:0:0], 0
 	r.queueConfigs(configs)
@@ -162,16 +162,16 @@ func (r *Reader) skipTo(configs packetbuf.Configs, packets []*packetbuf.Packet) 
 	r.s.opts.Counters.skips[index(egresses[:], r.protocol)].Add(1)
 }
 
-// filter returns those of packets that the viewer gets. It selects its audio, waits for a
-// random-access point where it has to, and ends the viewer at a change of codec, which no player
-// survives.
+// filter returns the packets that the viewer gets. It selects the viewer's audio, and skips to a
+// random-access point if the viewer waits for one. It ends the viewer at a change of codec, which
+// players do not survive.
 func (r *Reader) filter(packets []*packetbuf.Packet) ([]*packetbuf.Packet, error) {
 	kept := packets[:0]
 	for i, p := range packets {
 		if p.Track == packetbuf.Audio {
 			r.audioSelector.Pass(p)
 			if !r.audioSelector.Wants(p) {
-				// Where a decoder could start, it can start with the audio that the viewer gets too.
+				// If a decoder could start here, it can also start with the audio that the viewer gets.
 				r.waitKey = r.waitKey && p.Kind != packetbuf.Key
 				continue
 			}
@@ -214,9 +214,9 @@ func (r *Reader) canStart(p *packetbuf.Packet) bool {
 	return p.Kind == packetbuf.Key || r.recovers && p.Recovery > 0
 }
 
-// decodable reports whether the viewer has what p is decoded from. Where audio alone is a
-// random-access point, because video is missing or silent, a viewer may come to video in the middle
-// of a GOP. Frames that are repeated are for viewers that join in them.
+// decodable reports whether the viewer has the frames that p refers to. If audio alone is a
+// random-access point, because video is missing or silent, a viewer may reach video in the middle of
+// a GOP. Repeated frames are only for viewers that join within them.
 func (r *Reader) decodable(p *packetbuf.Packet) bool {
 	if p.Track != packetbuf.Video {
 		return true

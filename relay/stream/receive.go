@@ -12,7 +12,7 @@ import (
 
 var errSuperseded = errors.New("the session has no part in the stream any more")
 
-// Write takes one packet from the publisher. See ingest.Sink.
+// Write handles one packet from the publisher. See ingest.Sink.
 func (pub *publisherSession) Write(p *packetbuf.Packet) error {
 	var (
 		err error
@@ -23,7 +23,7 @@ func (pub *publisherSession) Write(p *packetbuf.Packet) error {
 		end = pub.close
 	})
 	if err != nil && end != nil {
-		end() // before the error ends the session for no reason of its own
+		end() // first, because the error alone would end the session without a reason
 	}
 	pub.stream.out.flush()
 	return err
@@ -46,7 +46,7 @@ func (pub *publisherSession) End(cause ingest.Cause, detail string) {
 	s.out.flush()
 }
 
-// receive takes a packet from a publisher session. s.mu is held.
+// receive handles a packet from a publisher session. s.mu is held.
 func (s *Stream) receive(pub *publisherSession, p *packetbuf.Packet) error {
 	if pub.gone {
 		return errSuperseded
@@ -72,7 +72,7 @@ func (s *Stream) receive(pub *publisherSession, p *packetbuf.Packet) error {
 	onStandby := pub.id == s.machine.Spare()
 	key := pub.Classify(now, p, onStandby)
 	if s.frozen && !onStandby && p.Track == packetbuf.Video && !pub.ResetsDecoder(p) {
-		if key = false; s.feeding() { // with audio alone so far
+		if key = false; s.feeding() { // only audio has been fed so far
 			return s.carryOut(now, pub, p, lifecycle.Late)
 		}
 	}
@@ -101,7 +101,7 @@ func (s *Stream) receive(pub *publisherSession, p *packetbuf.Packet) error {
 	return nil
 }
 
-// carryOut does what the lifecycle decided with a media packet that does not simply go on to the
+// carryOut carries out the lifecycle's decision on a media packet that is not simply passed to the
 // viewers. s.mu is held.
 func (s *Stream) carryOut(now time.Time, pub *publisherSession, p *packetbuf.Packet, action lifecycle.Action) error {
 	switch action {
@@ -112,7 +112,7 @@ func (s *Stream) carryOut(now time.Time, pub *publisherSession, p *packetbuf.Pac
 		if p.Track == packetbuf.Video {
 			pub.requestKey()
 		}
-	case lifecycle.Keep: // viewers go back to its newest keyframe
+	case lifecycle.Keep: // a switchover starts viewers at its newest keyframe
 		if p.Track == packetbuf.Video && pub.gopWindow.KeyframeAge(now) >= staleKeyframe {
 			pub.requestKey()
 		}
@@ -127,8 +127,8 @@ func (s *Stream) carryOut(now time.Time, pub *publisherSession, p *packetbuf.Pac
 	return nil
 }
 
-// noteReturn reports that a track which had fallen silent goes on. Nothing of it was lost: viewers
-// who have its last frame can decode the next, and those who joined since wait for a keyframe; see
+// noteReturn reports that a silent track has returned. No packet of it was lost: viewers who have
+// its last frame can decode the next one, and viewers who joined since then wait for a keyframe; see
 // Reader.decodable. s.mu is held.
 func (s *Stream) noteReturn(pub *publisherSession, p *packetbuf.Packet) {
 	if !pub.ComesBack(p.Track) {
@@ -140,8 +140,8 @@ func (s *Stream) noteReturn(pub *publisherSession, p *packetbuf.Packet) {
 	s.tellOf(pub, Event{Time: p.Arrived, Type: TrackSilent, Track: p.Track.String(), Outcome: "back"})
 }
 
-// keep holds a packet of the standby. It returns false where a backup cannot follow what is live.
-// s.mu is held.
+// keep stores a packet of the standby. It returns false if the standby is a backup that cannot take
+// over from the live session; the backup is then closed. s.mu is held.
 func (s *Stream) keep(now time.Time, pub *publisherSession, p *packetbuf.Packet) bool {
 	if pub.req.Backup && s.feeding() {
 		if err := standby.Follows(s.lastKey, p); err != nil {

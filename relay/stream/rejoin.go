@@ -8,15 +8,15 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/standby"
 )
 
-// returns reports whether pub is the session that fell silent and may come back. s.mu is held.
+// returns reports whether pub is the session that fell silent and may return. s.mu is held.
 func (s *Stream) returns(pub *publisherSession) bool {
 	state, _ := s.machine.State()
 	return pub.id == s.machine.Current() && (state == lifecycle.Held || s.standby.returning.Catching())
 }
 
-// keepReturning keeps a packet back of a session that comes back after a silence, and lets it join
-// once its backlog has drained. key says that a decoder can start at p. It returns false for a packet
-// that is not kept back. s.mu is held.
+// keepReturning holds back a packet of a session that returns after a silence, and lets the session
+// join once its backlog has drained. key reports whether a decoder can start at p. keepReturning
+// returns false if the packet is not held back. s.mu is held.
 func (s *Stream) keepReturning(now time.Time, pub *publisherSession, p *packetbuf.Packet, key bool) bool {
 	r := &s.standby.returning
 	if !r.Begun() {
@@ -35,8 +35,9 @@ func (s *Stream) keepReturning(now time.Time, pub *publisherSession, p *packetbu
 	return kept
 }
 
-// rejoinDue lets a returning session join that has sent nothing more behind its keyframe, and
-// returns when to come again; zero if it need not. s.mu is held.
+// rejoinDue lets a returning session join if it is due, which matters if the session has sent
+// nothing more after its keyframe. It returns when to call it again, or zero if that is not
+// necessary. s.mu is held.
 func (s *Stream) rejoinDue(now time.Time) time.Time {
 	due := s.standby.returning.JoinDue()
 	pub := s.publishers[s.machine.Current()]
@@ -47,8 +48,8 @@ func (s *Stream) rejoinDue(now time.Time) time.Time {
 	return time.Time{}
 }
 
-// rejoin makes the returning session feed the stream again, from what was kept of it on. s.mu is
-// held.
+// rejoin makes the returning session feed the stream again, starting with the packets held back.
+// s.mu is held.
 func (s *Stream) rejoin(now time.Time, pub *publisherSession) {
 	action, effects := s.machine.Media(now, pub.id, true)
 	s.perform(now, effects)
@@ -77,8 +78,9 @@ func (s *Stream) rejoin(now time.Time, pub *publisherSession) {
 	}
 }
 
-// catchUp takes a packet of a backlog that drains slowly, after viewers are fed again: video stands
-// where it arrives, audio is left out, until the backlog has drained. s.mu is held.
+// catchUp handles a packet of a backlog that drains slowly, when the session already feeds viewers
+// again. Until the backlog has drained, video is placed at its arrival time and audio is dropped.
+// s.mu is held.
 func (s *Stream) catchUp(now time.Time, pub *publisherSession, p *packetbuf.Packet) {
 	if s.standby.returning.Drained() {
 		s.clock.Resume(s.standby.returning.Shift())

@@ -7,41 +7,41 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/audio"
 )
 
-// Origin is where a viewer started: what a resume token has to keep of it.
+// Origin identifies where a viewer started. A resume token contains it.
 type Origin struct {
-	Life uint64 // the stream; see Stream.Life
-	Seq  uint64 // of the first packet that the viewer was to get
+	Life uint64 // identifies the stream; see Stream.Life
+	Seq  uint64 // sequence number of the first packet after the viewer joined
 }
 
 // Position is where a viewer was cut off.
 type Position struct {
 	Origin Origin
-	// Track and DTS are those of the last packet of media that the viewer has received whole. Of the
-	// DTS the low 32 bits of the milliseconds are enough.
+	// Track and DTS are those of the last media packet that the viewer received completely. Of the
+	// DTS, the low 32 bits of its milliseconds are enough.
 	Track packetbuf.Track
 	DTS   time.Duration
-	// Seq is that packet's sequence, where the protocol has it; 0: Track and DTS tell.
+	// Seq is the sequence number of that packet, if the protocol has it; 0: Track and DTS identify it.
 	Seq uint64
-	// Begin tells where the viewer can start if it cannot go on.
+	// Begin says where the viewer can start if it cannot be resumed.
 	Begin Begin
 }
 
-// Attach adds a viewer of a protocol at the newest random-access point. It returns ErrNotLive where
-// there is nothing to play, ErrEnded when the stream is over, and a *NoKeyframeError where there is
-// no keyframe to start at.
+// Attach adds a viewer that uses the given protocol, at the newest random-access point. It returns
+// ErrNotLive if the stream has nothing to play yet, ErrEnded if the stream has ended, and a
+// *NoKeyframeError if there is no keyframe to start at.
 //
-// The viewer gets the publisher's own audio where its codec is among accepts, otherwise bridged
-// audio, and over a break one after the other. Without any codec it gets the publisher's own,
-// whatever that is.
+// The viewer gets the publisher's own audio if its codec is among accepts, otherwise bridged audio.
+// This may change after a break. If accepts is empty, the viewer gets the publisher's own audio in
+// any codec.
 func (s *Stream) Attach(protocol string, accepts ...packetbuf.Codec) (*Reader, error) {
 	r, _, err := s.Resume(protocol, Position{}, accepts...)
 	return r, err
 }
 
-// Resume is Attach for a viewer that was cut off. Where the packet that it received last is still in
-// the buffer, exact is true: the viewer goes on with the very next one, and with the configurations
-// that it has been sent, as if it had never left. Otherwise it starts at the newest random-access
-// point.
+// Resume is like Attach, for a viewer that was cut off. If the last packet that it received is still
+// in the buffer, exact is true, and the viewer continues with the next packet and keeps the
+// configurations that it has, as if it had never been disconnected. Otherwise it starts at the
+// newest random-access point.
 func (s *Stream) Resume(protocol string, at Position, accepts ...packetbuf.Codec) (r *Reader, exact bool, err error) {
 	r, err = s.addViewer(protocol, audio.CodecsOf(accepts))
 	if err == nil {
@@ -57,14 +57,14 @@ func (s *Stream) Resume(protocol string, at Position, accepts ...packetbuf.Codec
 	return r, exact, err
 }
 
-// Origin returns where the viewer started; see Position. It is the same after an exact resume.
+// Origin returns where the viewer started, for Position. An exact resume does not change it.
 func (r *Reader) Origin() Origin { return Origin{Life: r.s.serial, Seq: r.since} }
 
-// Life returns a number that differs from that of each other stream in this process.
+// Life returns a number that is unique among the streams of this process.
 func (s *Stream) Life() uint64 { return s.serial }
 
-// resumeAt places the reader behind the packet that its viewer received last, with the state that it
-// had there. It returns false, and leaves the reader as it was, where it cannot.
+// resumeAt places the reader after the last packet that its viewer received, and restores the
+// reader's state at that packet. If it cannot, it leaves the reader unchanged and returns false.
 func (r *Reader) resumeAt(at Position) bool {
 	if at.Origin.Life != r.s.serial {
 		return false
@@ -72,7 +72,7 @@ func (r *Reader) resumeAt(at Position) bool {
 	if at.Seq != 0 {
 		return r.retrace(at.Seq, at.Origin.Seq)
 	}
-	for _, bridged := range []bool{false, true} { // the viewer had one of both
+	for _, bridged := range []bool{false, true} { // the viewer received one of the two
 		seq, ok := r.s.ring.Find(at.Track, bridged, at.DTS)
 		if ok && r.retrace(seq, at.Origin.Seq) {
 			return true
@@ -81,9 +81,9 @@ func (r *Reader) resumeAt(at Position) bool {
 	return false
 }
 
-// retrace reads what the viewer has had up to the packet of sequence last, from a keyframe or so on:
-// what follows from that is the viewer's state. It returns false, and leaves the reader as it was,
-// where the viewer cannot have had that packet.
+// retrace restores the viewer's state after the packet with sequence number last, by reading again
+// what the viewer received, from about a keyframe before that packet. If the viewer cannot have
+// received the packet, retrace leaves the reader unchanged and returns false.
 func (r *Reader) retrace(last, since uint64) bool {
 	before := *r
 	if !r.replay(last, since) {
@@ -94,11 +94,11 @@ func (r *Reader) retrace(last, since uint64) bool {
 	return true
 }
 
-// bridgeDelay is more than bridged audio stands behind its source: that much tells which audio a
-// viewer has had.
+// bridgeDelay is more than the delay of bridged audio behind its source. The audio of that
+// span shows which audio the viewer had received.
 const bridgeDelay = 3 * time.Second
 
-// replay is retrace without its way back: it may leave the reader halfway.
+// replay does the work of retrace, but may leave the reader in an intermediate state when it fails.
 func (r *Reader) replay(last, since uint64) (had bool) {
 	trail, ok := r.s.ring.Trail(last, since, bridgeDelay)
 	if !ok {

@@ -12,20 +12,20 @@ const (
 	// segmentEarly is how much before the configured length a keyframe starts the next segment:
 	// encoders' keyframe intervals are rounded.
 	segmentEarly = 100 * time.Millisecond
-	// segmentRepeat is the age of the newest mark from which a keyframe that is repeated for viewers
-	// who join a held stream starts a segment.
+	// segmentRepeat is the age of the newest mark from which a repeated keyframe starts a segment.
+	// Keyframes are repeated for viewers who join a held stream.
 	segmentRepeat = 8 * time.Second
 )
 
-// segments is where fMP4 segments start. The stream decides it so that all egresses that cut the
-// stream, also on other nodes, cut it alike.
+// segments decides where fMP4 segments start. The stream decides this, so that all egresses segment
+// it alike, also on other nodes.
 type segments struct {
 	begun bool
 	last  time.Duration // DTS of the newest mark
 }
 
-// mark marks p if a segment of the configured length starts with it. hasVideo tells that the stream
-// has video, so that audio starts none.
+// mark marks p if it starts a segment of the configured length. If hasVideo is true, no segment
+// starts at an audio packet.
 func (s *segments) mark(p *packetbuf.Packet, hasVideo bool, configured time.Duration) {
 	if p.Kind != packetbuf.Key || p.Bridged() || p.Track == packetbuf.Audio && hasVideo {
 		return

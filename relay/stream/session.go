@@ -21,16 +21,16 @@ type publisherSession struct {
 	session  ingest.Session
 	accepted time.Time
 	gone     bool
-	close    func() // closes the session, once it was dismissed
-	detail   string // of its end
+	close    func() // closes the session; set by dismiss
+	detail   string // why the session ended
 	counter  int    // its index in Counters.ingestBytes
 
-	repairs *ingest.RepairLog // of its timestamps; nil: none had to be repaired
-	keyless bool              // it has been logged that viewers are refused for want of a keyframe
+	repairs *ingest.RepairLog // repairs of its timestamps; nil: none so far
+	keyless bool              // it was logged that viewers are refused because no keyframe arrives
 
-	gopWindow standby.Window  // what a switchover needs: of the standby, and of the active session while there is one
+	gopWindow standby.Window  // media for a switchover, of the standby and, while one exists, of the active session
 	memory    *budget.Account // of gopWindow
-	stopped   bool            // it has counted as silent while it was the standby, and has sent nothing since
+	stopped   bool            // as the standby it was reported silent, and it has sent nothing since
 }
 
 func newPublisherSession(s *Stream, id lifecycle.ID, r ingest.Request, now time.Time) *publisherSession {
@@ -41,7 +41,7 @@ func newPublisherSession(s *Stream, id lifecycle.ID, r ingest.Request, now time.
 	}
 }
 
-// retain keeps p, as it came, for a switchover.
+// retain keeps packet p, unmodified, for a switchover.
 func (pub *publisherSession) retain(p *packetbuf.Packet) {
 	limits := pub.stream.cfg.Load().Buffer
 	limits.Bytes = int(min(int64(limits.Bytes), pub.memory.Share()))
@@ -50,8 +50,8 @@ func (pub *publisherSession) retain(p *packetbuf.Packet) {
 	pub.memory.Set(pub.gopWindow.Bytes())
 }
 
-// requestKey asks the session for a keyframe, and reports whether it can be asked. The stream's lock
-// is held; its holder flushes afterwards. pub may be nil.
+// requestKey asks the session for a keyframe, and reports whether the session supports that. The
+// stream's lock is held; its holder flushes afterwards. pub may be nil.
 func (pub *publisherSession) requestKey() bool {
 	if pub == nil {
 		return false
@@ -63,8 +63,8 @@ func (pub *publisherSession) requestKey() bool {
 	return ok
 }
 
-// limit asks the session for at most so many bits per second. The stream's lock is held; its holder
-// flushes afterwards. pub may be nil.
+// limit asks the session to send at most the given number of bits per second. The stream's lock is
+// held; its holder flushes afterwards. pub may be nil.
 func (pub *publisherSession) limit(bits float64) {
 	if pub == nil {
 		return
@@ -74,7 +74,7 @@ func (pub *publisherSession) limit(bits float64) {
 	}
 }
 
-// reportRepairs counts repairs of the session's timestamps, and logs them once a session. The
+// reportRepairs counts repairs of the session's timestamps, and logs them once per session. The
 // stream's lock is held; its holder flushes afterwards.
 func (pub *publisherSession) reportRepairs(news []packetbuf.Repair) {
 	opts := &pub.stream.opts

@@ -10,31 +10,31 @@ import (
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 )
 
-// Snapshot is a stream at one moment.
+// Snapshot is the state of a stream at one time.
 type Snapshot struct {
 	Name      string
 	State     lifecycle.State
-	Since     time.Time // of the state
+	Since     time.Time // when the state was entered
 	HeldUntil time.Time // zero unless held
 	Cause     ingest.Cause
 	Clock     time.Duration
 	Tracks    []codec.Info
-	Publisher *Publisher // nil if there is none
-	Waiting   *Publisher // accepted, without a keyframe so far
-	Spare     *Publisher // the standby: a backup, or while one feeds the stream the primary; nil if there is none
+	Publisher *Publisher // the active session; nil: none
+	Waiting   *Publisher // an accepted session that has not sent a keyframe; nil: none
+	Spare     *Publisher // the standby: a backup, or the primary while a backup feeds the stream; nil: none
 	OnBackup  bool       // Publisher and Waiting are backups
 	Viewers   map[string]int
 	Breaks    map[ingest.Cause]int
 	Buffer    packetbuf.Stats
 	Limits    packetbuf.Limits // of the buffer
-	Ceiling   float64          // in bits per second, that the publisher is asked to stay below; 0: none
-	Cap       float64          // the part of it that the operator has set
-	Epoch     uint32           // publisher sessions that fed the stream so far
+	Ceiling   float64          // bitrate in bits per second that the publisher is asked to stay below; 0: none
+	Cap       float64          // ceiling set by the operator, in bits per second; 0: none
+	Epoch     uint32           // number of publisher sessions that have fed the stream
 	Received  uint64           // media bytes from publishers
 	Sent      uint64           // media bytes that viewers of the stream itself have read
 }
 
-// Publisher is a session at one moment.
+// Publisher is the state of a publisher session at one time.
 type Publisher struct {
 	Session, Protocol, Remote, Agent string
 	Since                            time.Time
@@ -42,17 +42,17 @@ type Publisher struct {
 	AudioBitrate                     float64 // part of Bitrate
 	RTT, Gap, Quiet                  time.Duration
 	Jitter                           time.Duration
-	Heartbeat                        time.Duration // interval of the signs of life that it is asked for; 0: of none
-	Keyframes                        time.Duration // interval of the newest two; 0 while unknown
-	Ready                            bool          // of the standby: it can take over at once
-	// ReturnsIn is how much longer a primary on standby must be healthy before it gets the stream
-	// back; nil for all others.
+	Heartbeat                        time.Duration // heartbeat interval requested from the publisher; 0: none
+	Keyframes                        time.Duration // interval between the newest two keyframes; 0 while unknown
+	Ready                            bool          // of the standby: whether it can take over at once
+	// ReturnsIn is how much longer a primary on standby must be healthy before it feeds the stream
+	// again; nil for all other sessions.
 	ReturnsIn *time.Duration
-	Repairs   []packetbuf.Repair // of its media
-	Reorders  bool               // it sends B-frames, which browsers cannot show over WebRTC
+	Repairs   []packetbuf.Repair // repairs of its media
+	Reorders  bool               // whether it sends B-frames, which browsers cannot display over WebRTC
 }
 
-// Snapshot returns the stream as it is at now.
+// Snapshot returns the state of the stream at time now.
 func (s *Stream) Snapshot(now time.Time) Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +76,8 @@ func (s *Stream) Snapshot(now time.Time) Snapshot {
 	return out
 }
 
-// publisher returns a session at now; nil if there is none of that ID. s.mu is held.
+// publisher returns the state of the session with that ID at time now, or nil if it does not exist.
+// s.mu is held.
 func (s *Stream) publisher(now time.Time, id lifecycle.ID) *Publisher {
 	pub := s.publishers[id]
 	if pub == nil {

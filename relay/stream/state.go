@@ -7,7 +7,8 @@ import (
 	"github.com/holdfast-live/holdfast/relay/lifecycle"
 )
 
-// feeding reports whether viewers get what a publisher sends. s.mu is held.
+// feeding reports whether viewers get media from a publisher, rather than filler or nothing. s.mu is
+// held.
 func (s *Stream) feeding() bool {
 	state, _ := s.machine.State()
 	return state == lifecycle.Live || state == lifecycle.Suspect
@@ -21,7 +22,7 @@ func (s *Stream) State() lifecycle.State {
 	return state
 }
 
-// Clock returns where the stream's clock stands at now.
+// Clock returns the reading of the stream's clock at time now.
 func (s *Stream) Clock(now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -32,8 +33,8 @@ func (s *Stream) Clock(now time.Time) time.Duration {
 	return s.clock.Clock(tr, now)
 }
 
-// Origin returns what is added to the timestamps of the session that feeds the stream to put them on
-// the stream's clock.
+// Origin returns the offset that is added to the timestamps of the session that feeds the stream to
+// convert them to the stream's clock.
 func (s *Stream) Origin() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,5 +52,5 @@ func (s *Stream) Audience() int {
 	return n
 }
 
-// Weigh returns what the stream consists of over the last window; see packetbuf.Ring.
+// Weigh measures the stream's media over the last window; see packetbuf.Ring.
 func (s *Stream) Weigh(window time.Duration) packetbuf.Weights { return s.ring.Weigh(window) }

@@ -1,8 +1,8 @@
-// Package stream is one stream: what publishers send goes through its lifecycle, its clock and its
-// ring to the viewers, who stay while publishers come and go.
+// Package stream implements one stream: media from publishers passes through the stream's lifecycle,
+// clock and ring to the viewers, who stay connected while publishers come and go.
 //
-// What a stream decides about a publisher session, about filler, about audio and about a standby is
-// in packages of its own below this one. They are pure, and know nothing of the stream.
+// The decisions about publisher sessions, filler, audio and a standby are made in subpackages. These
+// are pure and do not depend on this package.
 package stream
 
 import (
@@ -23,10 +23,10 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/publisher"
 )
 
-// ErrEnded means that the stream is over.
+// ErrEnded means that the stream has ended.
 var ErrEnded = errors.New("the stream has ended")
 
-// Options are what a stream needs.
+// Options are the dependencies of a stream.
 type Options struct {
 	Config   Config
 	Observer Observer        // gets the stream's events
@@ -35,20 +35,20 @@ type Options struct {
 	Log      *slog.Logger    // with stream set
 	Repairs  *ingest.Repairs // counts the repairs of publishers' timestamps; nil: they are not counted
 	OnEnd    func(*Stream)   // called once, when the stream has ended, from any goroutine
-	// Bridge asks for the stream's audio in another codec, which comes through Stream.Bridge. It is
-	// called again about once a second while a viewer needs it, and must not block. Nil: there is no
-	// bridge.
+	// Bridge requests the stream's audio in another codec, which is then delivered by calls of
+	// Stream.Bridge. It is called again about once a second while a viewer needs the audio, and must
+	// not block. Nil: no bridge is available.
 	Bridge func(name string, to packetbuf.Codec)
-	// Bridgeable reports whether bridged audio is available now. Nil: it is where Bridge is set.
+	// Bridgeable reports whether bridged audio is available now. Nil: it is available if Bridge is set.
 	Bridgeable func() bool
-	// Memory bounds what the stream holds together with all others. Nil: only Config does.
+	// Memory bounds the memory of this stream and all others together. Nil: only Config limits it.
 	Memory *budget.Budget
 }
 
 // Stream is one stream's state. It has one goroutine and one timer; Close ends both.
 type Stream struct {
 	name string
-	// serial differs from that of each other stream in this process.
+	// serial is unique among the streams of this process.
 	serial uint64
 
 	opts Options
@@ -59,7 +59,7 @@ type Stream struct {
 	// taken is the number of media bytes that viewers have read; see Reader.countTaken.
 	taken atomic.Uint64
 
-	poked chan struct{} // of one: a deadline may have come nearer
+	poked chan struct{} // capacity 1; filled when a deadline may be earlier than before
 	done  chan struct{} // closed when the stream has ended
 	loop  sync.WaitGroup
 
@@ -70,12 +70,12 @@ type Stream struct {
 	tracks
 	publishers    map[lifecycle.ID]*publisherSession
 	lastID        lifecycle.ID
-	activeSession string // the session that feeds the stream, or did last
+	activeSession string // ID of the session that feeds the stream, or fed it last
 	epoch         uint32
-	slates        uint32 // how many of the epochs were a slate's
-	frozen        bool   // a made frame came last: only an IDR frame may follow
+	slates        uint32 // number of epochs that were slates
+	frozen        bool   // the last frame was generated: only an IDR frame may follow
 	standby       standbyState
-	filler        *filler.Filler // of a stream that is held; nil: nothing is filled in
+	filler        *filler.Filler // set while the stream is held; nil: no filler
 	gap           audiogap.Track // holes in the audio
 	bridge        audio.Bridge
 	segments      segments
@@ -113,7 +113,7 @@ func (s *Stream) Done() <-chan struct{} { return s.done }
 // Wake wakes the viewers at once, without gathering packets first.
 func (s *Stream) Wake() { s.wake.all() }
 
-// Configure changes the configuration. No viewer is dropped.
+// Configure changes the configuration. Viewers stay connected.
 func (s *Stream) Configure(c Config) {
 	s.cfg.Store(&c)
 	s.ring.SetLimits(c.Buffer)
@@ -132,8 +132,8 @@ func (s *Stream) Close(cause ingest.Cause, reason string) {
 	s.loop.Wait()
 }
 
-// Kick disconnects the push that feeds the stream and the one that waits to. Viewers are held. It
-// returns false if there is none.
+// Kick disconnects the push that feeds the stream and the push that waits to feed it. Viewers are
+// held. Kick returns false if no push was connected.
 func (s *Stream) Kick(reason string) (kicked bool) {
 	s.locked(func() {
 		for _, id := range []lifecycle.ID{s.machine.Current(), s.machine.Waiting()} {

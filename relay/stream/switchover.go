@@ -9,11 +9,12 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/standby"
 )
 
-// switchOver makes session pub, the standby so far, feed the stream: with the very next frame where
-// it is the same encoder's as viewers have had, otherwise from its newest keyframe. s.mu is held.
+// switchOver makes session pub, until now the standby, feed the stream. If pub sends the same
+// encoder's frames as viewers have received, the stream continues with the next frame; otherwise it
+// starts at the newest keyframe of pub. s.mu is held.
 func (s *Stream) switchOver(now time.Time, pub *publisherSession, cause ingest.Cause) {
 	if old := s.publishers[s.machine.Spare()]; old != nil && cause != "" {
-		old.gopWindow.Clear() // it has broken, and starts anew where it comes back
+		old.gopWindow.Clear() // it has broken, and starts anew if it returns
 	}
 	e := Event{Time: now, Type: BackupOff, Cause: cause, After: s.activeSession}
 	s.standby.returning = standby.Returning{}
@@ -40,7 +41,8 @@ func (s *Stream) switchOver(now time.Time, pub *publisherSession, cause ingest.C
 	s.tellOf(pub, e)
 }
 
-// follow goes on with a standby that has what viewers have had. s.mu is held.
+// follow continues the stream with a standby that sends the same encoder's frames as viewers have
+// received. s.mu is held.
 func (s *Stream) follow(now time.Time, pub *publisherSession, plan standby.Switchover) {
 	s.clock.Follow(plan.Aligned, plan.At)
 	s.activate(now, pub)

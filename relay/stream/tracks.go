@@ -10,32 +10,33 @@ import (
 )
 
 const (
-	// describeEvery is the least interval at which more is told of a configuration that viewers
-	// have: a publisher says it in a few bytes, and each viewer is given the configuration again.
+	// describeEvery is the least interval between two updates that only add details to a configuration
+	// that viewers have. An update costs the publisher a few bytes, but every viewer is sent the whole
+	// configuration again.
 	describeEvery = time.Second
-	// changeEvery is the least interval at which a new configuration is reported: a publisher may
-	// send as many as it likes.
+	// changeEvery is the least interval between two reports of a new configuration, because a publisher
+	// may send configurations at any rate.
 	changeEvery = time.Second
 )
 
-// tracks is what viewers know of a stream's tracks.
+// tracks is what viewers know about a stream's tracks.
 type tracks struct {
 	sent    packetbuf.Configs // the configurations that viewers have
 	present [packetbuf.NumTracks]bool
-	lastKey *packetbuf.Packet // the newest keyframe; nil: there is no video
-	// described is when viewers were last told more of a track's configuration that they have, and
-	// configPending that there is more, which waits for a keyframe.
+	lastKey *packetbuf.Packet // the newest keyframe; nil: no video
+	// described is when viewers were last sent more details of a configuration that they have.
+	// configPending reports whether more details are waiting for the next keyframe.
 	described     [packetbuf.NumTracks]time.Time
 	configPending bool
 	changeTold    time.Time // when a change of configuration was last reported
 }
 
-// configure takes a session's new decoder configuration or metadata. While the session feeds the
-// stream it goes to the viewers if its bytes changed; otherwise it waits for the splice. s.mu is
-// held.
+// configure handles a session's new decoder configuration or metadata. If the session feeds the
+// stream, a configuration with changed bytes is sent to the viewers; otherwise it waits for the
+// splice. s.mu is held.
 func (s *Stream) configure(pub *publisherSession, p *packetbuf.Packet) {
 	if pub.Configure(p) {
-		pub.gopWindow.Clear() // it was made for another
+		pub.gopWindow.Clear() // its packets were encoded with the earlier configuration
 	}
 	if pub.id != s.machine.Current() || !s.feeding() {
 		return
@@ -46,8 +47,8 @@ func (s *Stream) configure(pub *publisherSession, p *packetbuf.Packet) {
 	s.announce(p.Arrived, pub)
 }
 
-// announce gives viewers the session's configurations as far as they are new to them, and metadata
-// of what there is. It reports whether the configuration of the video changed. s.mu is held.
+// announce sends viewers those of the session's configurations that are new to them, and metadata of
+// the tracks that are present. It reports whether the video configuration changed. s.mu is held.
 func (s *Stream) announce(now time.Time, pub *publisherSession) (video bool) {
 	s.configPending = false
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
@@ -76,7 +77,7 @@ func (s *Stream) announce(now time.Time, pub *publisherSession) (video bool) {
 	return video
 }
 
-// tellChange reports a new configuration. s.mu is held.
+// tellChange reports a new configuration as an event. s.mu is held.
 func (s *Stream) tellChange(now time.Time, pub *publisherSession, was, is *packetbuf.Packet) {
 	if now.Sub(s.changeTold) < changeEvery {
 		return
@@ -85,7 +86,7 @@ func (s *Stream) tellChange(now time.Time, pub *publisherSession, was, is *packe
 	s.tellOf(pub, Event{Time: now, Type: Changed, Track: is.Track.String(), Detail: codec.DescribeChange(was, is)})
 }
 
-// appendConfig gives viewers a configuration. s.mu is held.
+// appendConfig sends viewers a configuration. s.mu is held.
 func (s *Stream) appendConfig(now time.Time, p *packetbuf.Packet) {
 	c := &packetbuf.Packet{Track: p.Track, Codec: p.Codec, Kind: packetbuf.Config, Epoch: s.epoch, Arrived: now, Payload: p.Payload, Beside: p.Beside}
 	c.DTS = s.newest()
@@ -97,8 +98,8 @@ func (s *Stream) appendConfig(now time.Time, p *packetbuf.Packet) {
 	s.appendToRing(now, c)
 }
 
-// announceBare announces a track that has no configuration, such as MP3: the configuration of what
-// was there before is no longer in force. s.mu is held.
+// announceBare announces a track whose codec has no configuration, such as MP3. The configuration of
+// the track's earlier codec is no longer in force. s.mu is held.
 func (s *Stream) announceBare(now time.Time, pub *publisherSession, p *packetbuf.Packet) {
 	if was := s.sent[p.Track]; was != nil && was.Codec != p.Codec {
 		s.dropTrack(p.Track)
@@ -110,8 +111,8 @@ func (s *Stream) announceBare(now time.Time, pub *publisherSession, p *packetbuf
 	s.announce(now, pub)
 }
 
-// announceGuess gives viewers the configuration of audio that the metadata announces and that has
-// not come. Until it comes the track is silent. s.mu is held.
+// announceGuess sends viewers a configuration derived from the metadata, if the metadata announces
+// audio that has not arrived in time. The track is silent until the audio arrives. s.mu is held.
 func (s *Stream) announceGuess(now time.Time, pub *publisherSession) {
 	if s.present[packetbuf.Audio] {
 		return
@@ -122,8 +123,8 @@ func (s *Stream) announceGuess(now time.Time, pub *publisherSession) {
 	}
 }
 
-// forgetTracks drops the tracks that the session before had and this one does not have, unless one of
-// them may still come. s.mu is held.
+// forgetTracks drops the tracks that the previous session had and this one does not have. It keeps
+// the audio track, as silence, if audio may still arrive. s.mu is held.
 func (s *Stream) forgetTracks(now time.Time, pub *publisherSession) {
 	if !pub.HasVideo() {
 		s.dropTrack(packetbuf.Video)
@@ -138,7 +139,7 @@ func (s *Stream) forgetTracks(now time.Time, pub *publisherSession) {
 	pub.Settle()
 }
 
-// dropTrack forgets a track that the stream does not have any more. s.mu is held.
+// dropTrack removes a track that the stream no longer has. s.mu is held.
 func (s *Stream) dropTrack(tr packetbuf.Track) {
 	s.present[tr], s.sent[tr] = false, nil
 	s.ring.Forget(int(tr))

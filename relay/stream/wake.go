@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// wake wakes viewers when there are packets to read. Packets within one gathering time lead to one
-// wake-up, so that many viewers are woken together and seldom.
+// wake wakes viewers when there are packets to read. All packets within one gathering time cause a
+// single wake-up, so that many viewers are woken together and rarely.
 type wake struct {
 	ch atomic.Pointer[chan struct{}] // closed at the next wake-up
 
@@ -24,8 +24,8 @@ func newWake() *wake {
 	return w
 }
 
-// wait returns a channel that is closed at the next wake-up. A caller that takes it before it looks
-// into the ring misses nothing.
+// wait returns a channel that is closed at the next wake-up. A caller misses no packet if it calls
+// wait before it reads the ring.
 func (w *wake) wait() <-chan struct{} { return *w.ch.Load() }
 
 // renew puts a new channel in place and returns the old one.
@@ -34,8 +34,8 @@ func (w *wake) renew() *chan struct{} {
 	return w.ch.Swap(&ch)
 }
 
-// soon wakes when the gathering time has passed since the first packet after the last wake-up: no
-// packet waits longer.
+// soon wakes the viewers once the gathering time has passed since the first packet after the last
+// wake-up, so no packet waits longer than that.
 func (w *wake) soon(gather time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
