@@ -8,29 +8,30 @@ import (
 )
 
 const (
-	// renewEvery is the interval at which a bridge is asked for again while a viewer needs it. A
-	// tenth less also counts: the timer that asks is not exact.
+	// renewEvery is the interval at which a bridge is requested again while a viewer needs it. A
+	// tenth less is also accepted, because the timer that requests it is not exact.
 	renewEvery = time.Second
-	// ahead is how far before all media bridged audio may stand. An encoder makes it a little later
-	// than its source.
+	// ahead is how far the DTS of bridged audio may exceed that of the stream's newest media. An
+	// encoder sends bridged audio a little later than its source.
 	ahead = time.Second
 )
 
-// Bridge is what a stream knows of the bridged audio beside its own: who needs it, and what has
-// come.
+// Bridge is what a stream knows of bridged audio, the publisher's audio converted to another codec:
+// which viewers need it, and what has arrived of it.
 type Bridge struct {
-	viewers map[Codecs]int    // by the codecs that they accept, without those that accept any
+	viewers map[Codecs]int    // by accepted codecs; viewers that accept any codec are not counted
 	source  packetbuf.Codec   // of the publisher's audio
 	config  *packetbuf.Packet // in force
 	begun   bool
 	last    time.Duration // DTS of the newest frame
-	asked   time.Time     // when a bridge was last asked for
+	asked   time.Time     // when a bridge was last requested
 }
 
 // NewBridge returns a Bridge without viewers and without audio.
 func NewBridge() Bridge { return Bridge{viewers: map[Codecs]int{}} }
 
-// AddViewers counts n more viewers, or fewer, that accept some codecs.
+// AddViewers adds n, which may be negative, to the number of viewers with this set of accepted
+// codecs.
 func (b *Bridge) AddViewers(accepts Codecs, n int) {
 	if accepts == 0 {
 		return
@@ -41,8 +42,8 @@ func (b *Bridge) AddViewers(accepts Codecs, n int) {
 	}
 }
 
-// Viewers returns how many viewers accept just those codecs. Viewers that accept any are not
-// counted.
+// Viewers returns the number of viewers with exactly this set of accepted codecs. Viewers that
+// accept any codec are not counted.
 func (b *Bridge) Viewers(accepts Codecs) int { return b.viewers[accepts] }
 
 // Source returns the codec of the publisher's audio; NoCodec if there is none.
@@ -51,8 +52,9 @@ func (b *Bridge) Source() packetbuf.Codec { return b.source }
 // Target returns the codec to which the publisher's audio is bridged; NoCodec if there is none.
 func (b *Bridge) Target() packetbuf.Codec { return BridgeTarget(b.source) }
 
-// SetSource sets the codec of the publisher's audio. It reports whether that is another one, and
-// whether the bridged audio so far is no longer in force: a bridge may convert two codecs to one.
+// SetSource sets the codec of the publisher's audio. changed reports whether the codec is a new one.
+// obsolete reports whether the bridged audio received so far is no longer valid; two source codecs
+// may be converted to the same target.
 func (b *Bridge) SetSource(source packetbuf.Codec) (changed, obsolete bool) {
 	if b.source == source {
 		return false, false
@@ -74,34 +76,34 @@ func (b *Bridge) Needed() bool {
 	return false
 }
 
-// RenewDue reports whether it is time to ask for a bridge again, if one is needed.
+// RenewDue reports whether a bridge, if one is needed, should be requested again.
 func (b *Bridge) RenewDue(now time.Time) bool {
 	return now.Sub(b.asked) >= renewEvery-renewEvery/10
 }
 
-// Asked notes that a bridge was asked for.
+// Asked records that a bridge was requested at time now.
 func (b *Bridge) Asked(now time.Time) { b.asked = now }
 
-// Place is where bridged audio may stand.
+// Place is the range of the stream's clock in which bridged audio is accepted.
 type Place struct {
 	Oldest time.Duration  // DTS of the oldest packet of the stream's buffer
 	Newest time.Duration  // DTS of the newest media of the stream's own
-	Kind   packetbuf.Kind // of a frame of audio
+	Kind   packetbuf.Kind // of an audio frame
 }
 
-// Decision is what becomes of a packet of bridged audio.
+// Decision says what to do with a packet of bridged audio.
 type Decision uint8
 
 const (
-	// Refuse is of a packet that is not made of the publisher's audio as it is now, or of a frame
-	// whose configuration has not come.
+	// Refuse rejects a packet that was not made from the publisher's audio in its current codec, or a
+	// frame whose configuration has not arrived.
 	Refuse Decision = iota
-	// Known is of a configuration that is in force already.
+	// Known ignores a configuration that is already in force.
 	Known
-	// Discard is of a frame that stands before what the stream has, too far ahead of it, or not
-	// behind the frame before it.
+	// Discard drops a frame that is older than the stream's buffer, too far ahead of the stream's
+	// newest media, or not later than the previous frame.
 	Discard
-	// Append is of a packet that goes to the viewers.
+	// Append sends a packet to the viewers.
 	Append
 )
 
@@ -109,7 +111,7 @@ func (d Decision) String() string {
 	return [...]string{"refuse", "known", "discard", "append"}[d]
 }
 
-// Take decides on a packet of bridged audio. It sets the time of a packet that is to be appended,
+// Take decides on a packet of bridged audio. If the packet is to be appended, Take sets its times,
 // and the kind of a frame.
 func (b *Bridge) Take(p *packetbuf.Packet, at Place) Decision {
 	if p.Track != packetbuf.Audio || p.Codec == packetbuf.NoCodec || p.Codec != b.Target() {

@@ -4,19 +4,19 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Selector picks the audio of one viewer: the publisher's, or the bridge's, and at times one after
-// the other.
+// Selector selects the audio of one viewer: the publisher's own or bridged audio. The selection may
+// change while the viewer watches.
 type Selector struct {
 	accepts Codecs
-	source  packetbuf.Codec // of the newest audio of the publisher's that the viewer has passed
-	// own and bridged are the newest configurations that the viewer has passed, sent the one that it
-	// has been given.
+	source  packetbuf.Codec // of the publisher's newest audio that the viewer's cursor has passed
+	// own and bridged are the newest configurations that the viewer's cursor has passed. sent is the
+	// one that the viewer was sent.
 	own, bridged, sent *packetbuf.Packet
-	last               *packetbuf.Packet // the newest frame that the viewer has been given
+	last               *packetbuf.Packet // the newest frame that the viewer was sent
 }
 
-// NewSelector returns a selector for a viewer that accepts some codecs, of a stream whose publisher
-// sends audio of codec source.
+// NewSelector returns a selector for a viewer that accepts the given codecs. source is the codec of
+// the publisher's audio.
 func NewSelector(accepts Codecs, source packetbuf.Codec) Selector {
 	return Selector{accepts: accepts, source: source}
 }
@@ -24,7 +24,7 @@ func NewSelector(accepts Codecs, source packetbuf.Codec) Selector {
 // Codecs returns the codecs that the viewer accepts.
 func (s *Selector) Codecs() Codecs { return s.accepts }
 
-// Join takes the configurations in force where the viewer goes on.
+// Join sets the configurations in force at the position where the viewer joins or continues.
 func (s *Selector) Join(configs packetbuf.Configs) {
 	s.own, s.bridged = configs[packetbuf.Audio], configs[packetbuf.BridgedAudio]
 	if s.own != nil {
@@ -32,7 +32,7 @@ func (s *Selector) Join(configs packetbuf.Configs) {
 	}
 }
 
-// Pass notes a packet of audio that the viewer passes, whether it gets the packet or not.
+// Pass records an audio packet that the viewer's cursor passes, whether or not the viewer gets it.
 func (s *Selector) Pass(p *packetbuf.Packet) {
 	config := p.Kind == packetbuf.Config
 	switch {
@@ -46,8 +46,9 @@ func (s *Selector) Pass(p *packetbuf.Packet) {
 	}
 }
 
-// Wants reports whether the viewer gets p: the publisher's audio if it accepts that, otherwise what
-// the bridge makes of it, and after one of them nothing that would go back behind it.
+// Wants reports whether the viewer gets p. It gets the publisher's audio if it accepts that codec,
+// otherwise bridged audio. After a change from one to the other it gets no frame that is not later
+// than the last one it was sent.
 func (s *Selector) Wants(p *packetbuf.Packet) bool {
 	switch {
 	case s.accepts == 0:
@@ -60,8 +61,9 @@ func (s *Selector) Wants(p *packetbuf.Packet) bool {
 	return s.last == nil || p.DTS > s.last.DTS
 }
 
-// MissingConfig returns the configuration that the viewer needs before the frame p, with the times
-// of p; nil if it has the configuration, or p is one.
+// MissingConfig returns the configuration that the viewer needs before the frame p, with the
+// timestamps of p. It returns nil if the viewer has that configuration or p is itself a
+// configuration.
 func (s *Selector) MissingConfig(p *packetbuf.Packet) *packetbuf.Packet {
 	c := s.own
 	if p.Bridged() {
@@ -76,7 +78,7 @@ func (s *Selector) MissingConfig(p *packetbuf.Packet) *packetbuf.Packet {
 	}
 }
 
-// Sent notes a packet that the viewer is given.
+// Sent records a packet that the viewer is sent.
 func (s *Selector) Sent(p *packetbuf.Packet) {
 	if p.Kind == packetbuf.Config {
 		s.sent = p
@@ -85,7 +87,7 @@ func (s *Selector) Sent(p *packetbuf.Packet) {
 	}
 }
 
-// Resume notes a frame that a viewer which was cut off may have been given before.
+// Resume records a frame that a resuming viewer may have received before it was cut off.
 func (s *Selector) Resume(p *packetbuf.Packet) {
 	if s.accepts.Has(p.Codec) && (s.last == nil || p.DTS > s.last.DTS) {
 		s.last = p
