@@ -1,31 +1,32 @@
-// Package backlog follows what a publisher sends after a stall on the same connection: first
-// what queued up behind the stall, faster than real time, then live media. It tells when the
-// backlog has drained, and whether the publisher's clock ran on meanwhile.
+// Package backlog follows what a publisher sends on the same connection after a stall: first the
+// packets that queued up, faster than real time, then live media. It reports when this backlog has
+// drained, and whether the publisher's timestamps kept running during the stall.
 //
-// It is pure: time is an argument.
+// The package is pure: time is an argument.
 package backlog
 
 import "time"
 
 const (
-	// live is how late media may be to count as live at once: the last of a burst is a frame
-	// old.
+	// live is the lag up to which media counts as live at once: the last frame of a burst is one frame
+	// interval old.
 	live = 40 * time.Millisecond
-	// caughtUp is how late media may be and still count as live, beyond twice its jitter.
+	// caughtUp is the lag up to which media counts as live, plus twice its jitter.
 	caughtUp = 150 * time.Millisecond
-	// mostJitter bounds what jitter adds.
+	// mostJitter bounds the jitter that is added to caughtUp.
 	mostJitter = 75 * time.Millisecond
-	// leastWindow is over how long the lag must be steady at least to count as drained; on a
-	// long line it is four round trips, since TCP begins slowly after a stall.
+	// leastWindow is the least time for which the lag must be steady before the backlog counts as
+	// drained. On a line with a long round-trip time the window is four round trips, since TCP starts
+	// slowly after a stall.
 	leastWindow = 400 * time.Millisecond
 	mostWindow  = 2 * time.Second
-	// steady is which part of the window's length the lag may fall by and still be steady: the
-	// backlog arrives at less than 1.25 times real time.
+	// steady is the fraction of the window's length by which the lag may fall and still count as
+	// steady: the backlog then arrives at less than 1.25 times real time.
 	steady = 0.25
 )
 
-// Monitor watches the lag of one session: how far its media is behind the stream's clock as
-// long as the session's clock counts as running on.
+// Monitor watches the lag of one session: how far its media is behind the stream's clock if the
+// session's timestamps kept running during the stall.
 type Monitor struct {
 	window    time.Duration
 	tolerance time.Duration
@@ -37,8 +38,7 @@ type Monitor struct {
 	drained bool
 }
 
-// New returns a Monitor for a session on a line with that smoothed round-trip time and that
-// arrival jitter.
+// New returns a Monitor for a session with the given smoothed round-trip time and arrival jitter.
 func New(rtt, jitter time.Duration) Monitor {
 	return Monitor{
 		window:    min(max(leastWindow, 4*rtt), mostWindow),
@@ -46,8 +46,8 @@ func New(rtt, jitter time.Duration) Monitor {
 	}
 }
 
-// Note takes the lag of a packet that arrived at now. A negative lag is media ahead of the
-// stream's clock.
+// Note records the lag of a packet that arrived at time now. The lag is negative for media ahead of
+// the stream's clock.
 func (m *Monitor) Note(now time.Time, lag time.Duration) {
 	m.lag = lag
 	if !m.begun {
@@ -65,15 +65,15 @@ func (m *Monitor) Note(now time.Time, lag time.Duration) {
 	m.from, m.since = lag, now
 }
 
-// Drained reports whether what queued up has arrived: media is live again, or its lag no
-// longer falls.
+// Drained reports whether the backlog has arrived: media is live again, or its lag no longer falls.
 func (m *Monitor) Drained() bool { return m.drained }
 
-// RanOn reports whether media is where the publisher's clock has it if that ran on.
+// RanOn reports whether the publisher's timestamps kept running during the stall, which is the case
+// if its newest media is now live.
 func (m *Monitor) RanOn() bool { return m.begun && m.lag.Abs() <= m.tolerance }
 
-// Shift returns by how much the session's clock has to be moved so that its newest media is
-// live: 0 if its clock ran on.
+// Shift returns by how much to move the session's clock so that its newest media is live. It is 0 if
+// the publisher's timestamps kept running.
 func (m *Monitor) Shift() time.Duration {
 	if m.RanOn() {
 		return 0
