@@ -9,13 +9,14 @@ import (
 // maxBridge bounds the frames that Bridge returns.
 const maxBridge = 8
 
-// Bridge returns made frames for the video between the last frame of a session and the first of the next
-// one, where that begins without a hold: it stands at DTS at and is shown at PTS shown. There are none where
-// no frame can be made, and where the two are shown no more than two frames apart.
+// Bridge returns generated freeze frames for the gap in the video between the last frame of a
+// session and the first frame of the next one, if the next session starts without a hold. That first
+// frame has DTS at and PTS shown. Bridge returns nil if no frame can be generated, or if the
+// presentation times are no more than two frames apart.
 //
-// A session that ends in the middle of its reordered frames leaves a hole in the presentation times even if
-// the decode times have none. Media Source ends a buffered range at a hole of more than two frames, and
-// players that do not jump over it stop there.
+// A session that ends in the middle of its reordered frames leaves a gap in the presentation times
+// even if the decode times have none. Media Source ends a buffered range at a gap of more than two
+// frames, and players that do not jump over it stop there.
 func Bridge(h Held, at, shown time.Duration) []*packetbuf.Packet {
 	v := newFreezeFrame(h, h.LastVideo)
 	if v.freezer == nil {

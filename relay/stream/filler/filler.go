@@ -1,8 +1,8 @@
-// Package filler determines what viewers of a held stream are sent in the place of its publisher:
-// the last video frame again and again, or a slate, and silence without a gap.
+// Package filler determines what viewers of a held stream are sent in place of its publisher's
+// media: repeats of the last video frame, or a slate, and continuous silence.
 //
-// The package is pure. The positions that it is given are on the stream's clock; the packets that
-// are due come back as values, which the stream gives its epoch and appends to its ring.
+// The package is pure. The positions passed to it are on the stream's clock. It returns the packets
+// that are due; the stream sets their epoch and appends them to its ring.
 package filler
 
 import (
@@ -15,8 +15,8 @@ import (
 // Every is the interval at which Due is to be called while a stream is held.
 const Every = 40 * time.Millisecond
 
-// apart is how far behind the other a track may end and still be filled from its end. A track that
-// ended earlier is filled from where the stream is.
+// apart is how much earlier one track may end than the other and still be filled from its own end. A
+// track that ended earlier is filled only from that long before the stream's newest media.
 const apart = time.Second
 
 // A hang is noticed a second or more after the last frame. Players that buffer less have run dry
@@ -25,17 +25,17 @@ const apart = time.Second
 const (
 	// overdueAfter is the age from which audio is thinned for such players when it is made.
 	overdueAfter = 200 * time.Millisecond
-	// overdueSpacing bounds the distance between two frames of older audio that all viewers get.
+	// overdueSpacing bounds the distance between two frames of such overdue audio that all viewers get.
 	overdueSpacing = 99 * time.Millisecond
-	// overdueDelay is how much later such a frame stands than by counting. Players that close a
-	// hole of three frames (mpegts.js, flv.js) would otherwise round the hole down, play on over it,
-	// and keep their audio early.
+	// overdueDelay is added to the timestamp of such a frame. Players that close a gap of three frames
+	// (mpegts.js, flv.js) would otherwise round the gap down, play on over it, and keep their audio
+	// early.
 	overdueDelay = time.Millisecond
 )
 
 // Held describes a stream at the moment from which it is held.
 type Held struct {
-	// Slate is played instead of the last frame where it fits; nil: there is none.
+	// Slate is played instead of the last frame if its format fits the stream; nil: no slate.
 	Slate *Slate
 	// Configs are the configurations that viewers have.
 	Configs packetbuf.Configs
@@ -43,20 +43,20 @@ type Held struct {
 	Keyframe *packetbuf.Packet
 	// LastVideo and LastAudio are the newest DTS of each track, 0 for a track without media.
 	LastVideo, LastAudio time.Duration
-	// HasAudio tells that audio has come.
+	// HasAudio reports whether audio has arrived.
 	HasAudio bool
 	// VideoStep is the time between the newest two video frames; 0: unknown.
 	VideoStep time.Duration
-	// AudioClock is where the stream's clock stands for audio.
+	// AudioClock is the current reading of the stream's clock for audio.
 	AudioClock time.Duration
 	// Media yields the media of the last session that the buffer still has, without bridged audio.
 	Media iter.Seq[*packetbuf.Packet]
-	// Stalled tells that viewers got nothing for some time before the stream was held, as after a
+	// Stalled reports whether viewers got nothing for some time before the hold began, as after a
 	// silence of the publisher.
 	Stalled bool
 }
 
-// Packet is a packet of filler. It has neither an epoch nor a time of arrival.
+// Packet is a packet of filler. Neither its epoch nor its arrival time is set.
 type Packet struct {
 	*packetbuf.Packet
 	// StartsSlate marks the first packet of a slate, which may be a configuration. To viewers a
@@ -64,19 +64,19 @@ type Packet struct {
 	StartsSlate bool
 }
 
-// Filler keeps one held stream going. It is used from one goroutine at a time.
+// Filler generates the media of one stream during one hold. It is used from one goroutine at a time.
 type Filler struct {
 	freeze  freezeFrame
-	slate   *slatePlayer // nil: none is played
+	slate   *slatePlayer // nil: no slate is played
 	fault   error        // why a configured slate is not played
 	padding padding
 	silence silence
 	last    [packetbuf.NumTracks]time.Duration // the newest DTS of each track
-	held    time.Duration                      // since the stream is held, in the current call of Due
+	held    time.Duration                      // duration of the hold, in the current call of Due
 	out     []Packet
 }
 
-// New returns the filler for a stream that is held from now on.
+// New returns the filler for a stream whose hold begins now.
 func New(h Held) *Filler {
 	f := &Filler{padding: newPadding(sessionRate(h.Media))}
 	f.last[packetbuf.Video], f.last[packetbuf.Audio] = h.LastVideo, h.LastAudio
@@ -94,16 +94,16 @@ func New(h Held) *Filler {
 // SlateFault returns why the configured slate is not played; nil if it is, or none is configured.
 func (f *Filler) SlateFault() error { return f.fault }
 
-// Silent reports whether silence is made.
+// Silent reports whether silent audio is generated.
 func (f *Filler) Silent() bool { return f.silence.frame != nil }
 
-// Freezes reports whether the video frames that Due returns are made ones. A decoder that has seen
-// one can go on only at an IDR frame.
+// Freezes reports whether the video frames that Due returns are generated freeze frames. After one
+// of these a decoder can continue only at an IDR frame.
 func (f *Filler) Freezes() bool { return f.freeze.freezer != nil }
 
-// Due returns what is due in the order of its times: video shown before video and silence that ends
-// before audio, both positions on the stream's clock. held is the time since the stream is held.
-// The result is valid until the next call.
+// Due returns the packets that are due, ordered by DTS: video with a PTS before position video, and
+// silence that ends before position audio, both on the stream's clock. held is the duration of the
+// hold so far. The result is valid until the next call.
 func (f *Filler) Due(held, video, audio time.Duration) []Packet {
 	f.held = held
 	clear(f.out)
@@ -127,7 +127,8 @@ func (f *Filler) Due(held, video, audio time.Duration) []Packet {
 	}
 }
 
-// add adds p to what is due, unless its track already reaches further.
+// add appends p to the packets that are due, unless its track already has media at or after the DTS
+// of p.
 func (f *Filler) add(p *packetbuf.Packet) {
 	if p.DTS <= f.last[p.Track] {
 		return

@@ -10,42 +10,42 @@ import (
 )
 
 const (
-	// frameEvery is the interval at which the last frame is repeated by a made one.
+	// frameEvery is the interval at which a generated frame repeats the last frame.
 	frameEvery = 200 * time.Millisecond
-	// prompt is how many of the first made frames follow at the publisher's own interval: a decoder
-	// that reorders frames shows the last real ones only with them.
+	// prompt is the number of generated frames at the start that follow at the publisher's own frame
+	// interval. A decoder that reorders frames outputs the last real ones only when it gets these.
 	prompt = 3
-	// keyframeEvery is the interval at which the newest keyframe is repeated where no frame can be
-	// made. It is longer where the stream would otherwise take more than it did live. The first
-	// repeat is as long after the last frame, so that a short break shows nothing of it.
+	// keyframeEvery is the interval at which the newest keyframe is repeated if no frame can be
+	// generated. It is longer if the stream's bitrate would otherwise exceed its live one. The first
+	// repeat follows the last frame by the same interval, so that a short break shows no repeat.
 	keyframeEvery = time.Second
-	// repeatEvery is the interval at which the frames that lead to the last one are repeated for
-	// viewers who join.
+	// repeatEvery is the interval at which the last GOP is repeated for viewers who join.
 	repeatEvery = 5 * time.Second
-	// repeatMost bounds the number of those frames: they stand a millisecond apart.
+	// repeatMost bounds the number of those frames, which are placed a millisecond apart.
 	repeatMost = 900
 )
 
-// freezeFrame shows the last frame while a stream is held. The zero value shows none.
+// freezeFrame shows the last frame while a stream is held. The zero value shows nothing.
 type freezeFrame struct {
-	keyframe *packetbuf.Packet // the newest; nil: there is none
+	keyframe *packetbuf.Packet // the newest; nil: none exists
 	freezer  *codec.Freezer    // nil: the newest keyframe is repeated
-	next     time.Duration     // DTS of the next frame; 0: there is none
+	next     time.Duration     // DTS of the next frame; 0: none
 	step     time.Duration     // between the publisher's frames
 	every    time.Duration
 	cto      time.Duration
-	// gop is what the last frame is decoded from, from its keyframe on; nil where that is gone.
+	// gop is the frames needed to decode the last frame, from its keyframe on; nil if the buffer has
+	// lost them.
 	gop      []*packetbuf.Packet
-	repeatAt time.Duration // when gop is due once more
-	// restart makes that repeat one for viewers who have had gop as well.
+	repeatAt time.Duration // when the next repeat of gop is due
+	// restart marks that repeat as one that viewers who already had gop get as well.
 	restart bool
-	// repeatAfter is the made frame behind which the repeat is going to stand; 0: none is due.
+	// repeatAfter is the DTS of the generated frame after which the repeat is placed; 0: none is due.
 	repeatAfter time.Duration
-	made        [][]byte // the made frames that the repeat ends with
+	made        [][]byte // the generated frames at the end of the repeat
 }
 
-// newFreezeFrame returns the freeze frame of a held stream whose last frame counts as standing at
-// last.
+// newFreezeFrame returns the freeze frame of a held stream. last is the DTS that is assumed for its
+// last frame.
 func newFreezeFrame(h Held, last time.Duration) freezeFrame {
 	v := freezeFrame{keyframe: h.Keyframe, every: keyframeEvery, step: h.VideoStep}
 	if v.step <= 0 || v.step > frameEvery {
@@ -68,16 +68,16 @@ func newFreezeFrame(h Held, last time.Duration) freezeFrame {
 	if v.freezer != nil {
 		v.every, v.next = frameEvery, last+v.step
 		if h.Stalled {
-			// A player that buffers less than the stall restarts its decoder with what comes now, and
-			// then has no reference for made frames.
+			// A player that buffers less than the stall restarts its decoder with the next frames, and
+			// then has no reference for generated frames.
 			v.repeatAt, v.restart = last, true
 		}
 	}
 	return v
 }
 
-// follow shows the freezer all video of the session, and returns the interval at which the newest
-// keyframe can be repeated without exceeding the session's own rate.
+// follow passes all video of the session to the freezer. It returns the interval at which the newest
+// keyframe can be repeated without exceeding the session's own bitrate.
 func (v *freezeFrame) follow(h Held) time.Duration {
 	var first, newest *packetbuf.Packet
 	var shown time.Duration
@@ -110,12 +110,12 @@ func (v *freezeFrame) follow(h Held) time.Duration {
 	return time.Duration(float64(span) * float64(len(v.keyframe.Payload)) / float64(bytes)).Round(time.Millisecond)
 }
 
-// due reports whether the next frame is shown before a position on the stream's clock.
+// due reports whether the next frame has a PTS at or before position video of the stream's clock.
 func (v *freezeFrame) due(video time.Duration) bool {
 	return v.next > 0 && v.next+v.cto <= video
 }
 
-// addFrame adds the last frame once more.
+// addFrame adds one more repeat of the last frame.
 func (f *Filler) addFrame() {
 	v := &f.freeze
 	if v.freezer == nil {
@@ -126,7 +126,7 @@ func (f *Filler) addFrame() {
 		v.next += v.every
 		return
 	}
-	if v.repeatAfter > 0 { // not before its place has passed: the publisher may come back
+	if v.repeatAfter > 0 { // not before its time has passed: the publisher may return
 		f.addRepeat(v.repeatAfter)
 		v.repeatAfter = 0
 	}
@@ -149,9 +149,9 @@ func (v *freezeFrame) frame(dts time.Duration, au []byte, kind packetbuf.Kind) *
 	return &packetbuf.Packet{Track: packetbuf.Video, Codec: packetbuf.H264, Kind: kind, Payload: au, DTS: dts, CTO: v.cto}
 }
 
-// addRepeat adds the frames that lead to the last one behind the made frame that stands at last:
-// the keyframe and what follows it, and as many of the made frames as a decoder has to see. Viewers
-// who have had all that skip it.
+// addRepeat adds a repeat of the last GOP after the generated frame with DTS last: the keyframe and
+// the frames after it, and as many of the generated frames as a decoder needs. Viewers who already
+// had all of these skip the repeat.
 func (f *Filler) addRepeat(last time.Duration) {
 	v := &f.freeze
 	shown := slices.SortedFunc(slices.Values(v.gop), func(a, b *packetbuf.Packet) int { return cmp.Compare(a.PTS(), b.PTS()) })

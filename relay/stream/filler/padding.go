@@ -13,7 +13,7 @@ import (
 // reference.
 const (
 	// paddedRate is the rate in bytes per second up to which filler is padded. Players built on
-	// libavformat, such as VLC, read blocks of 32 KiB and buffer one second, some of which goes to
+	// libavformat, such as VLC, read blocks of 32 KiB and buffer one second, part of which is lost to
 	// the distance between two frames: at this rate a block takes a third of a second.
 	paddedRate = 96 << 10
 	// paddedMore bounds the rate as a multiple of the session's own. It is more than one because
@@ -27,17 +27,17 @@ const (
 	paddingHalves = 2 * time.Second
 )
 
-// padding determines how much padding keeps filler at a rate that players cope with. The zero value
+// padding determines how much padding keeps filler at the bitrate that players need. The zero value
 // adds none.
 type padding struct {
-	least float64       // bytes per second that rate falls to
+	least float64       // lower bound of rate, in bytes per second
 	rate  float64       // bytes per second at the time last
-	last  time.Duration // when the newest packet was made, since the stream is held
-	owed  float64       // bytes that filler falls short of rate
+	last  time.Duration // when the newest packet was made, as time since the hold began
+	owed  float64       // bytes by which filler is below rate
 }
 
-// newPadding returns padding for filler that follows a session with a number of bytes of media in
-// a span of time.
+// newPadding returns the padding for filler after a session that sent the given number of media
+// bytes in the given time span.
 func newPadding(bytes int, span time.Duration) padding {
 	if span < time.Second {
 		return padding{least: paddedRate, rate: paddedRate}
@@ -46,9 +46,9 @@ func newPadding(bytes int, span time.Duration) padding {
 	return padding{least: min(paddedMore*own, paddedRate), rate: min(paddedMore*own, paddedFirst)}
 }
 
-// before returns the number of units of padding to send before a packet of filler of size bytes
-// that is made at a time since the stream is held. It goes by the wall clock: filler that is due
-// at once, as after a silence, brings no burst of padding, which would delay what follows.
+// before returns the number of padding units to send before a filler packet of size bytes. held is
+// the duration of the hold so far. It counts wall-clock time: filler that is due at once, as after a
+// silence, causes no burst of padding, which would delay the packets after it.
 func (p *padding) before(held time.Duration, size int) uint8 {
 	if step := held - p.last; step > 0 {
 		p.owed += p.rate * step.Seconds()
@@ -66,7 +66,7 @@ func (p *padding) before(held time.Duration, size int) uint8 {
 	return uint8(units) //nolint:gosec // at most MaxPadding
 }
 
-// sessionRate returns the number of bytes of media, and the span of decode time that they cover.
+// sessionRate returns the number of media bytes and the time span that their DTS covers.
 func sessionRate(media iter.Seq[*packetbuf.Packet]) (bytes int, span time.Duration) {
 	var first, last time.Duration
 	begun := false

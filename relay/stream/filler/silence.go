@@ -7,22 +7,22 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// silence makes silent audio frames. The zero value makes none.
+// silence generates silent audio frames. The zero value generates none.
 type silence struct {
-	frame   []byte // one silent frame; nil: none can be made
+	frame   []byte // one silent frame; nil: none can be generated
 	codec   packetbuf.Codec
 	kind    packetbuf.Kind
-	base    time.Duration // where the first silent frame stands
-	frames  int64         // silent frames made
+	base    time.Duration // DTS of the first silent frame
+	frames  int64         // number of silent frames generated
 	samples int64         // in a frame
 	rate    int64         // samples per second
-	overdue time.Duration // audio before it is made after its time has passed
-	sparse  time.Duration // the newest audio of that time that all viewers get
-	thins   bool          // audio of that time is being made
+	overdue time.Duration // silence with a DTS before it is generated too late
+	sparse  time.Duration // DTS of the newest overdue frame that all viewers get
+	thins   bool          // overdue silence is being generated
 }
 
-// newSilence returns the silence that follows the audio of a held stream, from oldest on at the
-// earliest.
+// newSilence returns the silence that follows the audio of a held stream, but starts no earlier than
+// position oldest.
 func newSilence(h Held, oldest time.Duration) silence {
 	cfg := h.Configs[packetbuf.Audio]
 	samples, rate := codec.AudioFrameDuration(cfg)
@@ -47,7 +47,8 @@ func (s *silence) span(n int64) time.Duration {
 	return time.Duration(n * s.samples * int64(time.Second) / s.rate)
 }
 
-// next returns where the next silent frame stands, and whether it ends before a position.
+// next returns the DTS of the next silent frame, and whether the frame ends at or before position
+// end.
 func (s *silence) next(end time.Duration) (dts time.Duration, due bool) {
 	if s.frame == nil {
 		return 0, false
@@ -55,7 +56,7 @@ func (s *silence) next(end time.Duration) (dts time.Duration, due bool) {
 	return s.base + s.span(s.frames), s.base+s.span(s.frames+1) <= end
 }
 
-// take makes the next silent frame.
+// take generates the next silent frame.
 func (s *silence) take() *packetbuf.Packet {
 	dts := s.base + s.span(s.frames)
 	s.frames++
@@ -64,8 +65,8 @@ func (s *silence) take() *packetbuf.Packet {
 	}
 }
 
-// thin marks audio that players without a reserve can do without, and delays the rest. It ends
-// with a frame that all viewers get, so that the last hole is as long as the others.
+// thin marks overdue frames that players with a small buffer can do without, and delays the others.
+// The last overdue frame is one that all viewers get, so that the last gap is as long as the others.
 func (s *silence) thin(p *packetbuf.Packet) {
 	if !s.thins {
 		return

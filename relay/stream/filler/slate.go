@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 )
 
-// slateMost bounds the size of a slate in bytes: it stays in memory.
+// slateMost bounds the size of a slate in bytes, because the slate stays in memory.
 const slateMost = 64 << 20
 
 // Slate is a clip that is played in a loop while a stream is held. It is immutable.
@@ -21,14 +21,14 @@ type Slate struct {
 	name    string
 	configs packetbuf.Configs
 	video   codec.Info
-	audio   codec.Info // without a codec: the slate has no audio
+	audio   codec.Info // NoCodec if the slate has no audio
 	packets []*packetbuf.Packet
-	length  time.Duration // of one round
+	length  time.Duration // of one round of the loop
 	reorder time.Duration // the largest composition offset
 }
 
 // ReadSlate reads a clip in FLV: H.264 that starts with an IDR frame, with or without AAC. name
-// stands for the clip in errors.
+// identifies the clip in errors.
 func ReadSlate(name string, r io.Reader) (*Slate, error) {
 	s := &Slate{name: name}
 	limited := &io.LimitedReader{R: r, N: slateMost}
@@ -79,7 +79,7 @@ func (s *Slate) addAll(packets []*packetbuf.Packet) error {
 func (s *Slate) add(p *packetbuf.Packet) (err error) {
 	switch had := s.configs[p.Track]; {
 	case p.Kind == packetbuf.Config && had != nil && had.Codec == p.Codec && bytes.Equal(had.Payload, p.Payload):
-		return nil // the same again, perhaps with more beside it
+		return nil // the same configuration again, perhaps with more metadata
 	case p.Kind == packetbuf.Config && had != nil:
 		return errors.New("its configuration changes")
 	case p.Kind == packetbuf.Config:
@@ -97,8 +97,8 @@ func (s *Slate) add(p *packetbuf.Packet) (err error) {
 	return nil
 }
 
-// finish moves the slate to start at 0 and sets its length, which is that of its video. Audio
-// beyond that is left out.
+// finish shifts the slate to start at 0 and sets its length to that of its video. Audio beyond the
+// length is dropped.
 func (s *Slate) finish() error {
 	var first, last *packetbuf.Packet
 	n := 0
@@ -129,8 +129,8 @@ func (s *Slate) finish() error {
 	return nil
 }
 
-// Fits returns what would have to change for the slate to be played on a stream with these
-// configurations; nil if it can be played.
+// Fits returns nil if the slate can be played on a stream with these configurations. Otherwise the
+// error lists what would have to change in the slate.
 func (s *Slate) Fits(tracks packetbuf.Configs) error {
 	var faults []error
 	differ := func(what string, has, needs any) {
@@ -166,21 +166,21 @@ func (s *Slate) Fits(tracks packetbuf.Configs) error {
 // slatePlayer plays a slate.
 type slatePlayer struct {
 	*Slate
-	had     packetbuf.Configs // that viewers have before it
-	base    time.Duration     // where this round starts
+	had     packetbuf.Configs // the configurations that viewers have before the slate
+	base    time.Duration     // position at which this round of the loop starts
 	at      int               // index of the next packet
-	mute    bool              // the stream has no audio, or the slate has none
+	mute    bool              // the slate's audio is not played: the stream or the slate has none
 	started bool
 }
 
-// dts returns where the next packet stands.
+// dts returns the DTS of the next packet.
 func (v *slatePlayer) dts() time.Duration { return v.base + v.packets[v.at].DTS }
 
-// due reports whether the next packet is shown before a position on the stream's clock.
+// due reports whether the next packet has a PTS at or before position video of the stream's clock.
 func (v *slatePlayer) due(video time.Duration) bool { return v.dts()+v.reorder <= video }
 
-// newSlatePlayer returns a player for the configured slate, behind the stream's newest packet; nil
-// where there is no slate, or, with the reason, where it does not fit.
+// newSlatePlayer returns a player that starts the configured slate after the stream's newest packet.
+// It returns nil if no slate is configured, and an error if the slate does not fit the stream.
 func newSlatePlayer(h Held, newest time.Duration) (*slatePlayer, error) {
 	if h.Slate == nil {
 		return nil, nil
@@ -211,8 +211,7 @@ func (f *Filler) addSlate() {
 	}
 }
 
-// startSlate adds the slate's first packet, and before it the configurations that are new to
-// viewers.
+// startSlate adds the slate's first packet, after any configurations that are new to viewers.
 func (f *Filler) startSlate(p *packetbuf.Packet) {
 	v, first := f.slate, len(f.out)
 	v.started = true
