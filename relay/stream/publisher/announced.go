@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	// configPatience is how long the configuration of announced audio may take before viewers are
-	// given one made from the announcement.
+	// configPatience is how long to wait for the configuration of announced audio before viewers are
+	// given one derived from the announcement.
 	configPatience = 300 * time.Millisecond
-	// remembered is how long the audio track of an earlier session stays, silent, in one that
-	// neither announces nor sends audio.
+	// remembered is how long the audio track of an earlier session is kept, as silence, in a session
+	// that neither announces nor sends audio.
 	remembered = 30 * time.Second
 	// fourCCs of Enhanced RTMP, as onMetaData carries them in numbers.
 	fourCCmp4a = 0x6d703461
@@ -38,8 +38,8 @@ func (m *Metadata) announces(tr packetbuf.Track) bool {
 	return false
 }
 
-// audioConfig returns the audio configuration that the metadata amounts to; nil if it names no
-// audio for which silence can be made.
+// audioConfig returns the audio configuration that the metadata describes, or nil if it names no
+// audio for which silence can be generated.
 func (m *Metadata) audioConfig() *packetbuf.Packet {
 	if !m.announces(packetbuf.Audio) {
 		return nil
@@ -61,8 +61,8 @@ func (m *Metadata) audioConfig() *packetbuf.Packet {
 	return p
 }
 
-// audioCodec returns the codec that the metadata names, which is AAC where it describes audio
-// without naming one.
+// audioCodec returns the codec that the metadata names, or AAC if it describes audio without naming
+// a codec.
 func (m *Metadata) audioCodec() packetbuf.Codec {
 	i := find(m.fields, "audiocodecid")
 	if i < 0 {
@@ -97,7 +97,8 @@ func (m *Metadata) audioChannels() int {
 	return m.number("audiochannels", channels)
 }
 
-// number returns a field in whole numbers; missing if it is none above 0.
+// number returns the whole-number part of a numeric field, or missing if the field is absent or less
+// than 1.
 func (m *Metadata) number(key string, missing int) int {
 	if i := find(m.fields, key); i >= 0 {
 		if n, ok := m.fields[i].Value.(rtmp.Number); ok && n >= 1 && n < 1<<20 {
@@ -107,8 +108,8 @@ func (m *Metadata) number(key string, missing int) int {
 	return missing
 }
 
-// GuessAudio returns, once, a configuration made from the metadata for audio that was announced and
-// has not come in time; nil if there is no such audio.
+// GuessAudio returns, once, an audio configuration derived from the metadata if the announced audio
+// has not arrived in time. Otherwise it returns nil.
 func (s *Session) GuessAudio(now time.Time) *packetbuf.Packet {
 	if now.Sub(s.joined) < configPatience || s.guessed || s.HasAudio() {
 		return nil
@@ -117,15 +118,15 @@ func (s *Session) GuessAudio(now time.Time) *packetbuf.Packet {
 	return s.metadata.audioConfig()
 }
 
-// Guessed reports whether viewers have an audio configuration that was made from the metadata,
-// until GuessReplaced is called.
+// Guessed reports whether viewers have an audio configuration that was derived from the metadata. It
+// is false after GuessReplaced.
 func (s *Session) Guessed() bool { return s.guessed }
 
-// GuessReplaced notes that viewers have the session's own audio configuration.
+// GuessReplaced records that viewers have the session's own audio configuration.
 func (s *Session) GuessReplaced() { s.guessed = false }
 
-// ExpectedAudio returns the codec of the audio for which GuessAudio is going to return a
-// configuration; NoCodec if there is none.
+// ExpectedAudio returns the codec of the audio for which GuessAudio will return a configuration, or
+// NoCodec if it will not return one.
 func (s *Session) ExpectedAudio() packetbuf.Codec {
 	if s.guessed || s.HasAudio() {
 		return packetbuf.NoCodec
@@ -136,14 +137,15 @@ func (s *Session) ExpectedAudio() packetbuf.Codec {
 	return packetbuf.NoCodec
 }
 
-// KeepsAudio reports whether the stream's audio track stays, silent, although the session has sent
-// no audio: it was announced, or an earlier session had it until a moment ago.
+// KeepsAudio reports whether the stream keeps its audio track, as silence, although the session has
+// sent no audio: audio was announced, or the session feeds the stream only since a moment ago and an
+// earlier one had audio.
 func (s *Session) KeepsAudio(now time.Time) bool {
 	return s.metadata.announces(packetbuf.Audio) || now.Sub(s.joined) < remembered
 }
 
-// MayBring reports whether the session may still send a track: it has announced it, or has not said
-// what it sends.
+// MayBring reports whether the session may still send a track: it has announced the track, or has
+// not said which tracks it sends.
 func (s *Session) MayBring(tr packetbuf.Track) bool {
 	return len(s.metadata.fields) == 0 || s.metadata.announces(tr)
 }

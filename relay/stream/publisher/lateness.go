@@ -3,20 +3,21 @@ package publisher
 import "time"
 
 const (
-	// latenessKept is how long the relay's worst lateness counts.
+	// latenessKept is how long the worst lateness is remembered.
 	latenessKept = 2 * time.Second
-	// latenessMost bounds what a publisher is granted for it.
+	// latenessMost bounds the allowance that publishers get for the relay's lateness.
 	latenessMost = 2 * time.Second
 )
 
-// Lateness is how late the relay's own wake-ups were. The goroutines that read publishers' sockets
-// are late by as much as the one that measures. The zero value is a relay that was never late.
+// Lateness measures how late the relay's own wake-ups are. The goroutines that read publishers'
+// sockets are about as late as the one that measures. The zero value is that of a relay that was
+// never late.
 type Lateness struct {
 	worst time.Duration
 	at    time.Time
 }
 
-// Note takes the lateness of one wake-up.
+// Note records the lateness of one wake-up.
 func (l *Lateness) Note(now time.Time, late time.Duration) {
 	if late > l.Recent(now) {
 		l.worst, l.at = min(late, latenessMost), now

@@ -6,11 +6,11 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
-// Metadata is what a publisher's onMetaData says. The zero value says nothing.
+// Metadata is the content of a publisher's onMetaData. The zero value is empty.
 type Metadata struct{ fields rtmp.Object }
 
-// ParseMetadata returns the metadata in the AMF0 of an onMetaData message. Where that is malformed
-// it says nothing.
+// ParseMetadata parses the AMF0 payload of an onMetaData message. It returns empty Metadata if the
+// payload is malformed.
 func ParseMetadata(payload []byte) Metadata {
 	values, err := rtmp.DecodeAMF(payload)
 	if err != nil || len(values) < 2 {
@@ -47,9 +47,9 @@ var (
 	aboutFile  = []string{"duration", "filesize", "fileSize", "keyframes", "lasttimestamp", "lastkeyframetimestamp", "hasKeyframes", "canSeekToEnd"}
 )
 
-// StreamMetadata returns the onMetaData of a stream that the session feeds: what the
-// configurations that viewers have say for certain, and beside it what the publisher said of the
-// tracks that are present. It returns nil while there is no track.
+// StreamMetadata returns the onMetaData of a stream that the session feeds. Its fields are derived
+// from the configurations that viewers have, and supplemented by what the publisher said about the
+// tracks that are present. It returns nil while no track is present.
 func (s *Session) StreamMetadata(sent packetbuf.Configs, present [packetbuf.NumTracks]bool) *packetbuf.Packet {
 	if !present[packetbuf.Video] && !present[packetbuf.Audio] {
 		return nil

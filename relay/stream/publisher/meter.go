@@ -10,7 +10,8 @@ type meter struct {
 	full  int // slots that hold a whole second, at most meterSlots-1
 }
 
-// rate is what came in one second: bytes, those of audio among them, and video frames.
+// rate is what arrived in one second: bytes of all media, bytes of audio among them, and video
+// frames.
 type rate struct{ bytes, audio, frames int }
 
 const meterSlots = 4
@@ -23,7 +24,7 @@ func (m *meter) add(now time.Time, r rate) {
 	sum.frames += r.frames
 }
 
-// advance moves to the slot of the second that runs at now.
+// advance moves to the slot of the second that contains time now.
 func (m *meter) advance(now time.Time) {
 	if m.start.IsZero() {
 		m.start = now
@@ -39,8 +40,8 @@ func (m *meter) advance(now time.Time) {
 	}
 }
 
-// rates returns bits, those of audio among them, and video frames per second; 0 before the first
-// whole second.
+// rates returns the total and the audio bitrate in bits per second, and video frames per second. All
+// are 0 before the first whole second.
 func (m *meter) rates(now time.Time) (bits, audio, frames float64) {
 	m.advance(now)
 	if m.full == 0 {

@@ -5,8 +5,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// ReorderFrames returns the number of frames that may be out of order according to a video
-// configuration, and whether the configuration tells. cfg may be nil.
+// ReorderFrames returns the reorder depth, in frames, that a video configuration declares, and
+// whether it declares one. cfg may be nil.
 func ReorderFrames(cfg *packetbuf.Packet) (frames int, known bool) {
 	if cfg == nil || cfg.Codec != packetbuf.H264 {
 		return 0, false

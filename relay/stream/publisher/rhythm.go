@@ -6,7 +6,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// rhythm is how evenly a publisher's packets come, and how far apart its keyframes are.
+// rhythm measures how evenly a publisher's packets arrive, and its keyframe interval.
 type rhythm struct {
 	tracks [packetbuf.NumTracks]struct {
 		arrived time.Time
@@ -14,17 +14,17 @@ type rhythm struct {
 		jitter  time.Duration
 	}
 	keyframe  time.Duration // DTS of the newest
-	keyframes int           // since the last hole
+	keyframes int           // since the last gap in the timestamps
 	interval  time.Duration // between the newest two keyframes
 }
 
-// hole is the longest step between a track's timestamps that belongs to its rhythm. Over a longer
-// one packets are missing, or the timestamps started anew.
+// hole is the longest step between a track's timestamps that counts as regular. After a longer step,
+// packets are missing or the timestamps were reset.
 const hole = 2 * time.Second
 
-// note takes a media packet. Jitter is smoothed as RFC 3550, section 6.4.1, does it: the
-// difference between two packets' spacing on arrival and in their timestamps, a sixteenth of
-// each new one.
+// note records a media packet that arrived at time now. Jitter is smoothed as in RFC 3550, section
+// 6.4.1: each new difference between the spacing of two packets on arrival and in their timestamps
+// counts a sixteenth.
 func (m *rhythm) note(now time.Time, p *packetbuf.Packet) {
 	t := &m.tracks[p.Track]
 	spacing := p.DTS - t.dts
@@ -49,7 +49,7 @@ func (m *rhythm) note(now time.Time, p *packetbuf.Packet) {
 	m.keyframes++
 }
 
-// jitter returns the jitter of video, or of audio where there is no video.
+// jitter returns the arrival jitter of video, or of audio if there is no video.
 func (m *rhythm) jitter() time.Duration {
 	if v := &m.tracks[packetbuf.Video]; !v.arrived.IsZero() {
 		return v.jitter

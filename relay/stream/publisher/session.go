@@ -1,8 +1,8 @@
-// Package publisher keeps what a stream knows of one publisher session from what that sends: its
-// rates and rhythm, its metadata and decoder configurations, which of its packets a decoder can
-// start at, and whether it has fallen silent.
+// Package publisher tracks what a stream knows about one publisher session from its packets: its
+// bitrates and arrival pattern, its metadata and decoder configurations, at which of its packets a
+// decoder can start, and whether it has fallen silent.
 //
-// The package is pure: time is an argument, and what is asked of a session's socket as well.
+// The package is pure: the time and the state of the session's socket are arguments.
 package publisher
 
 import (
@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	// audioAlone is how long audio comes without any sign of video before a session counts as
-	// audio-only, where its metadata does not say so.
+	// audioAlone is how long audio must arrive without any sign of video before a session counts as
+	// audio-only, if its metadata does not say so.
 	audioAlone = 1500 * time.Millisecond
-	// settling is how long a session that feeds a stream may take to show its second track before
-	// viewers who join are no longer told of one.
+	// settling is how long a session that feeds a stream may take to send its second track. After that,
+	// the track is no longer announced to viewers who join.
 	settling = 2 * time.Second
-	// lateKeyframes is the number of its keyframe intervals that a publisher may be late with the
-	// next keyframe.
+	// lateKeyframes is how many of its own keyframe intervals a publisher may let pass before its next
+	// keyframe counts as overdue.
 	lateKeyframes = 2
 )
 
@@ -30,25 +30,26 @@ const (
 type Session struct {
 	watchdog *watchdog.Watchdog
 	accepted time.Time
-	// emptySince is since when the socket has had nothing to read, as asked for a verdict; zero: it had.
+	// emptySince is the time since which the socket has had nothing to read, as found when asking for a
+	// verdict; zero: it had something to read.
 	emptySince time.Time
 
-	configs    packetbuf.Configs // the newest that it has sent
+	configs    packetbuf.Configs // the newest that the session has sent
 	metadata   Metadata
 	bare       [packetbuf.NumTracks]packetbuf.Codec // codecs of tracks without a configuration
 	packets    int                                  // of media
 	hasVideo   bool                                 // a video configuration or frame has come
 	firstAudio time.Time
-	joined     time.Time // when it started to feed the stream
-	settled    bool      // the stream has forgotten the tracks that it does not have
-	guessed    bool      // viewers have an audio configuration made from its metadata
-	reorders   bool      // it sends B-frames
+	joined     time.Time // when the session started to feed the stream
+	settled    bool      // the stream has dropped the tracks that the session does not have
+	guessed    bool      // viewers have an audio configuration derived from its metadata
+	reorders   bool      // the session sends B-frames
 	silent     [packetbuf.NumTracks]bool
 	meter      meter
 	rhythm     rhythm
 }
 
-// NewSession returns a session that was accepted at now.
+// NewSession returns a session that was accepted at time now.
 func NewSession(cfg watchdog.Config, now time.Time) *Session {
 	return &Session{watchdog: watchdog.New(cfg, now), accepted: now}
 }
@@ -56,7 +57,7 @@ func NewSession(cfg watchdog.Config, now time.Time) *Session {
 // SetWatchdog changes the limits by which silence is judged.
 func (s *Session) SetWatchdog(cfg watchdog.Config) { s.watchdog.SetConfig(cfg) }
 
-// Note counts a media packet that arrived at now, and measures the session by it.
+// Note counts a media packet that arrived at time now, and updates the session's measurements.
 func (s *Session) Note(now time.Time, p *packetbuf.Packet) {
 	s.packets++
 	s.watchdog.Media(now, p.Track)
@@ -74,9 +75,9 @@ func (s *Session) Note(now time.Time, p *packetbuf.Packet) {
 	s.rhythm.note(now, p)
 }
 
-// Classify reports whether a decoder can start at p. For audio it sets p.Kind accordingly: a
-// decoder can start at each frame where there is no video, or where video has fallen silent. A
-// standby takes over with video or not at all, so that for one silent video makes no difference.
+// Classify reports whether a decoder can start at packet p. For audio it also sets p.Kind: a decoder
+// can start at each audio frame if the session has no video, or if its video has fallen silent.
+// Silent video makes no difference for a standby, which takes over with video or not at all.
 func (s *Session) Classify(now time.Time, p *packetbuf.Packet, standby bool) bool {
 	if p.Track == packetbuf.Audio {
 		p.Kind = packetbuf.Delta
@@ -94,8 +95,8 @@ func (s *Session) audioOnly(now time.Time) bool {
 	return s.metadata.saysNoVideo() || now.Sub(s.firstAudio) >= audioAlone
 }
 
-// Configure notes a decoder configuration or metadata. It reports whether p replaces another
-// configuration of its track: what came before cannot be decoded with it.
+// Configure records a decoder configuration or metadata. It reports whether p replaces another
+// configuration of its track, with which earlier packets were encoded.
 func (s *Session) Configure(p *packetbuf.Packet) (replaces bool) {
 	if p.Track == packetbuf.Data {
 		s.metadata, s.bare = ParseMetadata(p.Payload), [packetbuf.NumTracks]packetbuf.Codec{}
@@ -110,8 +111,8 @@ func (s *Session) Configure(p *packetbuf.Packet) (replaces bool) {
 // Config returns the session's newest configuration of a track; nil if it has sent none.
 func (s *Session) Config(tr packetbuf.Track) *packetbuf.Packet { return s.configs[tr] }
 
-// SameConfigs reports whether the decoder configurations of both tracks are byte for byte those of
-// have.
+// SameConfigs reports whether the session's decoder configurations of both tracks are byte for byte
+// equal to those in have.
 func (s *Session) SameConfigs(have packetbuf.Configs) bool {
 	for _, tr := range []packetbuf.Track{packetbuf.Video, packetbuf.Audio} {
 		if a, b := s.configs[tr], have[tr]; (a == nil) != (b == nil) || a != nil && (a.Codec != b.Codec || !bytes.Equal(a.Payload, b.Payload)) {
@@ -121,8 +122,8 @@ func (s *Session) SameConfigs(have packetbuf.Configs) bool {
 	return true
 }
 
-// NoteBare reports whether p is the first of a track that has no configuration, such as MP3: its
-// frames themselves tell what it is.
+// NoteBare reports whether p is the first packet of a track whose codec has no configuration, such
+// as MP3.
 func (s *Session) NoteBare(p *packetbuf.Packet) bool {
 	if s.configs[p.Track] != nil || s.bare[p.Track] == p.Codec {
 		return false
@@ -131,50 +132,51 @@ func (s *Session) NoteBare(p *packetbuf.Packet) bool {
 	return true
 }
 
-// HasMedia reports whether media has come.
+// HasMedia reports whether media has arrived.
 func (s *Session) HasMedia() bool { return s.packets > 0 }
 
-// HasVideo reports whether a video configuration or frame has come.
+// HasVideo reports whether a video configuration or frame has arrived.
 func (s *Session) HasVideo() bool { return s.hasVideo }
 
-// HasAudio reports whether an audio configuration or frame has come.
+// HasAudio reports whether an audio configuration or frame has arrived.
 func (s *Session) HasAudio() bool {
 	return s.configs[packetbuf.Audio] != nil || !s.firstAudio.IsZero()
 }
 
-// Reorders reports whether the session sends frames in another order than they are shown in.
+// Reorders reports whether the session's frames are sent in a different order than they are
+// displayed, as with B-frames.
 func (s *Session) Reorders() bool { return s.reorders }
 
-// Join notes that the session feeds the stream from now on.
+// Join records that the session feeds the stream from time now on.
 func (s *Session) Join(now time.Time) { s.joined, s.settled = now, false }
 
-// Settles reports whether the session, which feeds the stream, has had its time to show both
-// tracks, until Settle is called.
+// Settles reports whether the session has fed the stream long enough to have sent both tracks. It is
+// false after Settle.
 func (s *Session) Settles(now time.Time) bool {
 	return !s.settled && now.Sub(s.joined) >= settling
 }
 
-// Settle notes that the stream has forgotten the tracks that the session does not have.
+// Settle records that the stream has dropped the tracks that the session does not have.
 func (s *Session) Settle() { s.settled = true }
 
-// Rates returns bits, those of audio among them, and video frames per second over the last whole
-// seconds; 0 before the first whole second.
+// Rates returns the total and the audio bitrate in bits per second, and video frames per second,
+// over the last whole seconds. All are 0 before the first whole second.
 func (s *Session) Rates(now time.Time) (bits, audio, frames float64) { return s.meter.rates(now) }
 
-// Jitter returns the arrival jitter of video, or of audio where there is no video.
+// Jitter returns the arrival jitter of video, or of audio if there is no video.
 func (s *Session) Jitter() time.Duration { return s.rhythm.jitter() }
 
 // KeyframeInterval returns the time between the newest two keyframes; 0 while it is unknown.
 func (s *Session) KeyframeInterval() time.Duration { return s.rhythm.interval }
 
-// KeyframeOverdue reports whether no keyframe is to be expected soon, by the session's own interval,
-// when the newest one came so long ago.
+// KeyframeOverdue reports whether the next keyframe is overdue by the session's own keyframe
+// interval. since is the time since the newest keyframe. It returns true if the interval is unknown.
 func (s *Session) KeyframeOverdue(since time.Duration) bool {
 	return s.rhythm.interval <= 0 || since >= lateKeyframes*s.rhythm.interval+time.Second
 }
 
-// ResetsDecoder reports whether a decoder forgets at p what it has had: at a keyframe, except for
-// those of H.264 after which leading frames may refer to what came before.
+// ResetsDecoder reports whether a decoder discards all earlier frames at packet p. That is so at
+// every keyframe, except for H.264 keyframes after which leading frames may refer to earlier frames.
 func (s *Session) ResetsDecoder(p *packetbuf.Packet) bool {
 	if p.Kind != packetbuf.Key || p.Codec != packetbuf.H264 {
 		return p.Kind == packetbuf.Key

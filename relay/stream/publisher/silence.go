@@ -8,15 +8,16 @@ import (
 )
 
 // confirm is how long the socket must have had nothing to read before a verdict of silence. Bytes
-// may have left it without having been handled: the goroutine that reads can be between the two.
+// may have been read from the socket and not yet handled by the reading goroutine.
 const confirm = 50 * time.Millisecond
 
-// Line is what a stream knows beside the arrivals of a session when it asks for a verdict.
+// Line is what a stream knows about a session's connection, beside its packets, when it asks for a
+// verdict.
 type Line struct {
-	// Known tells that Unread was asked for. Without it the relay's own Lateness stands in.
+	// Known reports whether Unread is valid. If not, Lateness is used instead.
 	Known  bool
-	Unread bool // the session's socket has bytes to read
-	// Lateness is how late the relay itself has been in the last seconds.
+	Unread bool // whether the session's socket has bytes to read
+	// Lateness is how late the relay itself was in the last seconds.
 	Lateness time.Duration
 }
 
@@ -29,9 +30,9 @@ func (s *Session) SilenceNear(now time.Time) bool {
 	return s.watchdog.Check(now.Add(confirm)) == watchdog.Silent
 }
 
-// Verdict returns what the arrivals say about the session. A silence that the relay's own lateness
-// explains, because the socket has bytes to read or, where that is not known, because the relay
-// itself was late, is only Late; postponed tells that.
+// Verdict returns the watchdog's verdict on the session. A silence that the relay may have caused
+// itself is reduced to Late, and postponed is true. That is the case if the socket has bytes to
+// read, or, if that is unknown, if the relay itself was late.
 func (s *Session) Verdict(now time.Time, line Line) (verdict watchdog.Verdict, postponed bool) {
 	verdict = s.watchdog.Check(now)
 	if !s.SilenceNear(now) {
@@ -39,7 +40,7 @@ func (s *Session) Verdict(now time.Time, line Line) (verdict watchdog.Verdict, p
 	}
 	late := line.Lateness
 	if line.Known {
-		late = 0 // whether there is something to read need not be guessed
+		late = 0 // no need to guess whether there is something to read
 	}
 	if line.Known && line.Unread {
 		s.emptySince = time.Time{}
@@ -55,7 +56,7 @@ func (s *Session) Verdict(now time.Time, line Line) (verdict watchdog.Verdict, p
 	return watchdog.Silent, false
 }
 
-// NextVerdict returns when Verdict may say something else although nothing arrives; zero if never.
+// NextVerdict returns when the result of Verdict may change if nothing arrives, or zero if never.
 func (s *Session) NextVerdict(now time.Time) time.Time {
 	next := s.watchdog.Next(now)
 	if early := next.Add(-confirm); early.After(now) && s.watchdog.Check(next) == watchdog.Silent {
@@ -64,7 +65,7 @@ func (s *Session) NextVerdict(now time.Time) time.Time {
 	return next
 }
 
-// FallsSilent reports, once, that a track has fallen silent while another goes on.
+// FallsSilent reports, once, that a track has fallen silent while another continues.
 func (s *Session) FallsSilent(now time.Time, tr packetbuf.Track) bool {
 	if s.silent[tr] || !s.watchdog.TrackSilent(now, tr) {
 		return false
@@ -76,7 +77,8 @@ func (s *Session) FallsSilent(now time.Time, tr packetbuf.Track) bool {
 // Silent reports whether a track has fallen silent and has not come back.
 func (s *Session) Silent(tr packetbuf.Track) bool { return s.silent[tr] }
 
-// ComesBack reports whether a packet of a track ends its silence.
+// ComesBack ends the silence of a track, of which a packet has arrived. It reports whether the track
+// was silent.
 func (s *Session) ComesBack(tr packetbuf.Track) bool {
 	was := s.silent[tr]
 	s.silent[tr] = false
@@ -91,7 +93,7 @@ func (s *Session) Quiet(now time.Time) time.Duration {
 	return s.watchdog.Quiet(now)
 }
 
-// SinceMedia returns the time since the last media; 0 before the first.
+// SinceMedia returns the time since the last media, or 0 before the first.
 func (s *Session) SinceMedia(now time.Time) time.Duration { return s.watchdog.Quiet(now) }
 
 // Gap returns the longest gap between arrivals in the last 40 seconds.
