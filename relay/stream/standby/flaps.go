@@ -2,18 +2,18 @@ package standby
 
 import "time"
 
-// flapsEvery is the least interval at which the operator is told that pushes of a stream break and
-// return too often.
+// flapsEvery is the least interval between two warnings that pushes of a stream break and return too
+// often.
 const flapsEvery = time.Minute
 
-// Flaps limits what is logged of pushes that break and return too often.
+// Flaps limits how often a stream logs that pushes break and return too often.
 type Flaps struct {
-	refused int // since told
+	refused int // pushes refused since told
 	told    time.Time
 }
 
-// Refused counts a push that was refused. If it is time to tell, it returns how many were since the
-// last time.
+// Refused counts a refused push. If a warning is due, tell is true and refused is the number of
+// refused pushes since the last warning.
 func (f *Flaps) Refused(now time.Time) (refused int, tell bool) {
 	f.refused++
 	if now.Sub(f.told) < flapsEvery {
@@ -23,7 +23,7 @@ func (f *Flaps) Refused(now time.Time) (refused int, tell bool) {
 	return refused, true
 }
 
-// Returned reports whether it is time to tell of a push that falls silent and returns.
+// Returned reports whether to log a warning about a push that falls silent and returns.
 func (f *Flaps) Returned(now time.Time) (tell bool) {
 	if now.Sub(f.told) < flapsEvery {
 		return false

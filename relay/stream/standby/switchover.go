@@ -1,9 +1,9 @@
-// Package standby decides how a stream goes on after its publisher: which media is kept of a session
-// that may take over, how the stream goes over to it, and how a session comes back that had fallen
-// silent.
+// Package standby decides how a stream continues when its publisher fails: which media is kept of a
+// session that may take over, how the stream switches over to it, and how a session returns that had
+// fallen silent.
 //
-// The package is pure. What it decides comes back as values, which the stream carries out on its
-// clock and its ring.
+// The package is pure. It returns its decisions as values, which the stream applies to its clock and
+// its ring.
 package standby
 
 import (
@@ -15,30 +15,34 @@ import (
 )
 
 const (
-	// evidence is how many frames in a row must be the same in two sessions whose timestamps differ
-	// for both to be of one encoder.
+	// evidence is how many consecutive frames must be equal in two sessions with different timestamps,
+	// before both are assumed to come from the same encoder.
 	evidence = 8
-	// ends is how many of the newest frames on either side are looked for on the other: a keyframe
-	// at which the stream was spliced may have been given parameter sets.
+	// ends is how many of the newest sent frames are compared with the frames of the standby. More than
+	// one is needed, since a keyframe at which the stream was spliced may have been given parameter
+	// sets.
 	ends = 3
 )
 
-// Switchover is how a stream goes over to a standby.
+// Switchover is the plan of a switchover to a standby.
 type Switchover struct {
-	// Packets is what was kept of the standby.
+	// Packets are the packets to send from the standby.
 	Packets []*packetbuf.Packet
-	// Aligned is a packet of the same encoder that viewers have had already, at DTS At: the stream
-	// goes on with the very next. Nil: there is none, and the stream is spliced at Packets[0].
+	// Aligned is a packet of the standby that viewers have already received from the same encoder, at
+	// DTS At. The stream continues with the packet after it. If Aligned is nil, the stream is spliced
+	// at Packets[0].
 	Aligned *packetbuf.Packet
 	At      time.Duration
 }
 
-// Plan returns how a stream goes over to a standby of which kept is held. sent is what viewers have
-// had; frozen tells that they have seen made frames since. sameConfigs tells that the configurations
-// of the standby are those that viewers have, and sameTime reports whether a timestamp of the
-// standby is that of the session in force for what stands at dts. Frames are compared on track.
+// Plan returns the plan of a switchover to a standby whose recent media is kept. sent is the media
+// that viewers received, and frozen reports whether they were sent generated frames after it.
+// sameConfigs reports whether the standby has the configurations that viewers have. sameTime reports
+// whether raw, a timestamp of the standby, equals the active session's timestamp of the packet at
+// dts on the stream's clock. Frames are compared on track.
 //
-// A standby that is behind delivers once more what viewers have had, which is to be passed over.
+// A standby that is behind the stream sends again what viewers have already received; that has to be
+// skipped.
 func Plan(sent, kept Window, track packetbuf.Track, frozen, sameConfigs bool, sameTime func(dts, raw time.Duration) bool) Switchover {
 	if sameConfigs {
 		m := match{sent: only(sent.packets, track), kept: only(kept.packets, track), sameTime: sameTime}
@@ -49,14 +53,15 @@ func Plan(sent, kept Window, track packetbuf.Track, frozen, sameConfigs bool, sa
 	return Switchover{Packets: kept.packets[max(0, kept.Start(frozen)):]}
 }
 
-// match looks for one encoder's frame in what viewers have had and in what is kept of a standby.
+// match searches for a frame of one encoder both in the sent media and in the media kept of a
+// standby.
 type match struct {
 	sent, kept []*packetbuf.Packet
 	sameTime   func(dts, raw time.Duration) bool
 }
 
-// find returns a packet of kept that viewers have had, and the DTS at which they had it; nil if
-// there is none.
+// find returns a packet of kept that viewers have already received, and the DTS at which they
+// received it, or nil if there is none.
 func (m *match) find() (p *packetbuf.Packet, at time.Duration) {
 	for n := 1; n <= min(ends, len(m.sent)); n++ {
 		for j := len(m.kept) - 1; j >= 0; j-- {
@@ -75,8 +80,9 @@ func (m *match) find() (p *packetbuf.Packet, at time.Duration) {
 	return nil, 0
 }
 
-// same reports whether sent[i] and kept[j] are one encoder's frame: with one timestamp on both
-// publishers' clocks, or at the end of a run of frames that are the same.
+// same reports whether sent[i] and kept[j] are the same frame of one encoder. That is so if their
+// payloads are equal and either their timestamps are equal or enough frames before them are equal
+// too.
 func (m *match) same(i, j int) bool {
 	equal := func(n int) bool { return bytes.Equal(m.sent[i-n].Payload, m.kept[j-n].Payload) }
 	if !equal(0) {
@@ -105,8 +111,9 @@ func only(packets []*packetbuf.Packet, tr packetbuf.Track) (out []*packetbuf.Pac
 	return out
 }
 
-// Follows returns an error if a backup whose frame is p cannot take over from the stream whose
-// newest keyframe is live, nil for a stream without video.
+// Follows returns an error if a backup that sends frame p cannot take over from the stream, whose
+// newest keyframe is live, because their video codecs differ. live is nil for a stream without
+// video.
 func Follows(live, p *packetbuf.Packet) error {
 	if live == nil || p.Track != packetbuf.Video || live.Codec == p.Codec {
 		return nil

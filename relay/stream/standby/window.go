@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	// windowKeeps is how far back the GOPs start that a window holds beside its newest: what viewers
-	// have not had of a publisher by the time that it counts as silent.
+	// windowKeeps is how far back a window keeps GOPs before its newest one. These are frames that
+	// viewers may not have received from a publisher by the time that it counts as silent.
 	windowKeeps = 5 * time.Second
-	// quietMost is how long a standby may be quiet and still take over at once. A longer step in its
-	// timestamps is a hole.
+	// quietMost is how long a standby may have sent nothing and still be able to take over at once. A
+	// longer step in its timestamps is a gap.
 	quietMost = time.Second
 )
 
@@ -19,14 +19,14 @@ const (
 type Window struct {
 	packets []*packetbuf.Packet
 	bytes   int // of payload, and packetbuf.Overhead for each packet
-	scanned int // among how many packets there is no second GOP
-	key     int // index of the newest random-access point; meaningless where there is none
-	reset   int // behind the newest one at which a decoder forgets all before; 0: there is none
+	scanned int // the number of packets already searched for a second GOP
+	key     int // index of the newest random-access point, if the window is not empty
+	reset   int // 1 + index of the newest one at which a decoder is reset; 0: none
 }
 
-// Add adds p, and gives up whole GOPs from the oldest to stay within limits. starts tells that a
-// decoder can start at p, resets that it then forgets all that it has had. Without a random-access
-// point before it p is not kept.
+// Add adds p, and drops whole GOPs, oldest first, to stay within limits. starts reports whether a
+// decoder can start at p, resets whether it then discards all earlier frames. Add ignores p if the
+// window is empty and p is not a random-access point.
 func (w *Window) Add(p *packetbuf.Packet, starts, resets bool, limits packetbuf.Limits) {
 	if len(w.packets) == 0 && !starts {
 		return
@@ -61,8 +61,8 @@ func (w *Window) trim(now time.Time, limits packetbuf.Limits) {
 	}
 }
 
-// second returns the index at which the second GOP starts; -1 if there is only one. It looks at each
-// packet once: an endless GOP may have many.
+// second returns the index at which the second GOP starts, or -1 if there is only one. It examines
+// each packet once, since an endless GOP may have many.
 func (w *Window) second() int {
 	for w.scanned = max(1, w.scanned); w.scanned < len(w.packets); w.scanned++ {
 		if w.packets[w.scanned].Kind == packetbuf.Key {
@@ -72,16 +72,17 @@ func (w *Window) second() int {
 	return -1
 }
 
-// CutAtHole clears the window if packets are missing between it and p: a takeover from before the
-// hole would lead through it.
+// CutAtHole clears the window if packets are missing between it and p. A switchover that starts
+// before the gap would play across it.
 func (w *Window) CutAtHole(p *packetbuf.Packet) {
 	if n := len(w.packets); n > 0 && (p.DTS-w.packets[n-1].DTS).Abs() > quietMost {
 		w.Clear()
 	}
 }
 
-// Start returns the index at which the newest GOP starts, or where the stream is frozen that at
-// which a decoder forgets the made frames; -1 if there is none.
+// Start returns the index at which the newest GOP starts. If the stream is frozen, it returns the
+// index of the newest packet at which a decoder discards the generated frames. It returns -1 if
+// there is none.
 func (w *Window) Start(frozen bool) int {
 	switch {
 	case len(w.packets) == 0:
@@ -92,13 +93,13 @@ func (w *Window) Start(frozen bool) int {
 	return w.key
 }
 
-// Ready reports whether a session that has been quiet for some time, and of which the window holds
-// the newest media, can take over at once.
+// Ready reports whether the session whose newest media the window holds can take over at once. quiet
+// is the time since its last media.
 func (w *Window) Ready(quiet time.Duration, frozen bool) bool {
 	return quiet < quietMost && w.Start(frozen) >= 0
 }
 
-// KeyframeAge returns how long ago the newest keyframe came; 0 where the window is empty.
+// KeyframeAge returns the time since the newest keyframe arrived, or 0 if the window is empty.
 func (w *Window) KeyframeAge(now time.Time) time.Duration {
 	if len(w.packets) == 0 {
 		return 0
@@ -106,7 +107,7 @@ func (w *Window) KeyframeAge(now time.Time) time.Duration {
 	return now.Sub(w.packets[w.key].Arrived)
 }
 
-// Bytes returns what the window holds, packetbuf.Overhead included.
+// Bytes returns the size of the window's packets, packetbuf.Overhead included.
 func (w *Window) Bytes() int { return w.bytes }
 
 // Clear empties the window.
