@@ -3,20 +3,21 @@ package route
 import "time"
 
 const (
-	// maxUnreached bounds the pulls on demand that have not reached an origin: any viewer may ask for any name.
+	// maxUnreached bounds the pulls on demand that have not reached an origin, because any viewer may
+	// request any name.
 	maxUnreached = 100
 	// absentFor is how long origins are not asked again for a stream that none of them had.
 	absentFor = 3 * time.Second
-	// maxAbsent bounds how many such streams are kept.
+	// maxAbsent bounds the number of such streams that are remembered.
 	maxAbsent = 4096
 )
 
 // reachTimeout is how long a pull may take to reach its origin before another may replace it.
 const reachTimeout = 500 * time.Millisecond
 
-// makeRoom reports whether a pull on demand may begin. Where there are too many, instead is the pull that has
-// to end for it: the oldest without a waiting viewer, else the oldest, if it has had time to reach its
-// origin. r.mu is held.
+// makeRoom reports whether a pull on demand may start. If there are too many pulls, instead is the
+// pull to end in its place: the oldest without a waiting viewer, or else the oldest. Only pulls that
+// have had reachTimeout to reach their origin are considered. r.mu is held.
 func (r *Routes) makeRoom(at runnerKey, now time.Time) (instead *runner, ok bool) {
 	if r.runners[at] != nil || len(r.runners) < maxUnreached {
 		return nil, true
@@ -47,7 +48,7 @@ func (r *Routes) makeRoom(at runnerKey, now time.Time) (instead *runner, ok bool
 	return unwanted, unwanted != nil
 }
 
-// setAbsent records that no origin has a stream. r.mu is held.
+// setAbsent records that no origin has the stream. r.mu is held.
 func (r *Routes) setAbsent(stream string, now time.Time) {
 	if len(r.absent) >= maxAbsent {
 		for name, until := range r.absent {
@@ -61,7 +62,8 @@ func (r *Routes) setAbsent(stream string, now time.Time) {
 	}
 }
 
-// isAbsent reports whether no origin had a stream a moment ago. r.mu is held.
+// isAbsent reports whether no origin had the stream when they were last asked, less than absentFor
+// ago. r.mu is held.
 func (r *Routes) isAbsent(stream string) bool {
 	until, ok := r.absent[stream]
 	return ok && time.Now().Before(until)

@@ -8,23 +8,23 @@ import (
 	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
-// maxHistories bounds the routes whose history is kept.
+// maxHistories bounds the number of routes whose history is kept.
 const maxHistories = 1000
 
-// histories are the histories of all routes, by group/route, over all streams.
+// histories holds the histories of all routes, keyed by group/route, over all streams.
 type histories struct {
 	mu     sync.Mutex // guards all
 	all    *qos.Histories
 	scores map[string]scored
 }
 
-// scored is a score that is shared by the streams of a route.
+// scored is the latest score of a route, shared by the streams of the route.
 type scored struct {
 	at    time.Time
 	score policy.Score
 }
 
-// scoreLifetime is how long a score is used again.
+// scoreLifetime is how long a score is reused.
 const scoreLifetime = scoreEvery / 2
 
 func newHistories(all *qos.Histories) *histories {
@@ -34,7 +34,7 @@ func newHistories(all *qos.Histories) *histories {
 	return &histories{all: all, scores: map[string]scored{}}
 }
 
-// score returns the score of a route by its history.
+// score returns the score of a route, computed from its history.
 func (h *histories) score(now time.Time, key string) policy.Score {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -81,7 +81,7 @@ func (h *histories) encode() ([]byte, error) {
 	return h.all.Encode()
 }
 
-// DecodeHistories reads what Routes.Histories wrote.
+// DecodeHistories decodes the output of Routes.Histories.
 func DecodeHistories(data []byte, now time.Time) (*qos.Histories, error) {
 	return qos.DecodeHistories(data, now, maxHistories)
 }

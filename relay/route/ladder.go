@@ -10,13 +10,13 @@ import (
 const (
 	// offersInterval is how often the offers of a stream are refreshed.
 	offersInterval = time.Second
-	// A new connection begins below the top of the ladder where the route has failed minMisses times in a
-	// row and its measured capacity has at least the trust minTrust.
+	// A new connection starts below the top of the ladder if the route has failed minMisses times in a
+	// row and the trust in its measured capacity is at least minTrust.
 	minTrust  = 0.5
 	minMisses = 2
 )
 
-// beginLadder begins the ladder for a new connection. r.mu is held.
+// beginLadder starts the ladder for a new connection. r.mu is held.
 func (r *runner) beginLadder(now time.Time, w *routeState) {
 	capacity := 0.0
 	if s := r.all.histories.summary(now, w.key); w.misses >= minMisses && s.CapacityTrust >= minTrust {
@@ -31,7 +31,7 @@ func (r *runner) beginLadder(now time.Time, w *routeState) {
 	r.applyChoice(now, w.push, begin(now, r.offers, capacity))
 }
 
-// refreshOffers looks up what a push can carry, if that is due. r.mu is held.
+// refreshOffers updates the list of what a push can send, if an update is due. r.mu is held.
 func (r *runner) refreshOffers(now time.Time) {
 	if now.Sub(r.offered) < offersInterval && len(r.offers) > 0 {
 		return
@@ -43,13 +43,13 @@ func (r *runner) refreshOffers(now time.Time) {
 	}
 }
 
-// stepLadder steps the ladder by what the line carries. r.mu is held.
+// stepLadder adapts the ladder to what the line carries. r.mu is held.
 func (r *runner) stepLadder(now time.Time, p *push.Push) {
 	r.refreshOffers(now)
 	r.applyChoice(now, p, r.ladder.Step(now, r.line, r.offers))
 }
 
-// applyChoice has the push send what the ladder has chosen. r.mu is held.
+// applyChoice makes the push send what the ladder has chosen. r.mu is held.
 func (r *runner) applyChoice(now time.Time, p *push.Push, c policy.Choice) {
 	r.choice = c
 	if c.Skip {

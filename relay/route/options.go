@@ -1,8 +1,9 @@
-// Package route runs the connections that the relay itself dials: pushes of streams to other servers and pulls
-// from them, which redial, fail over and return as policy decides.
+// Package route runs the connections that the relay itself dials: pushes of streams to other servers
+// and pulls from them. They are redialed, fail over to other routes and fail back as package policy
+// decides.
 //
-// A runner carries one stream over one group of routes. It is a loop around policy.Group, whose effects it
-// performs. A connection is a push.Push or a pull.Pull.
+// A runner carries one stream over one group of routes. It is a loop around policy.Group, whose
+// decisions it carries out. A connection is a push.Push or a pull.Pull.
 package route
 
 import (
@@ -22,66 +23,67 @@ import (
 	"github.com/holdfast-live/holdfast/relay/route/push"
 )
 
-// Group is a configured group of routes. One of them at a time carries a stream.
+// Group is a configured group of routes. One route at a time carries a stream.
 type Group struct {
 	Name     string
 	Pull     bool
-	OnDemand bool   // of a pull: only while there are viewers
-	Match    string // path.Match on {app}/{name}
+	OnDemand bool   // of a pull: only while the stream has viewers
+	Match    string // path.Match pattern for {app}/{name}
 	Routes   []Route
 	Redial   policy.Backoff
 	GiveUp   int
 	After    time.Duration
 	Rise     time.Duration
 	Probe    time.Duration
-	Missed   bool // after a redial a push goes on with the first packet that was not acknowledged
+	Missed   bool // after a redial, a push continues at the first unacknowledged packet
 	Ladder   []policy.Place
-	// Redirects lets a pull over HTTP be redirected to another host.
+	// Redirects allows a pull over HTTP to be redirected to another host.
 	Redirects bool
 }
 
 // equal reports whether two groups have the same configuration.
 func (g *Group) equal(o *Group) bool { return reflect.DeepEqual(g, o) }
 
-// Route is one destination or origin. Its URL may hold secrets.
+// Route is one destination or origin. Its URL may contain secrets.
 type Route struct {
 	Name, URL string
 }
 
-// Streams are the relay's own streams.
+// Streams provides the relay's own streams.
 type Streams interface {
 	push.Streams
-	// Want asks for a rendition of a stream to be made, or to be kept.
+	// Want requests that a rendition of a stream is started, or kept running.
 	Want(name, rendition string)
-	// Limit asks the publisher of a stream to send at most so many bits per second; 0: no limit.
+	// Limit asks the publisher of a stream to send at most that many bits per second; 0: no limit.
 	Limit(name string, bits float64)
 }
 
 // Audience returns how many viewers watch a stream or wait for it.
 type Audience func(name string) int
 
-// Options are what Routes need.
+// Options are the dependencies and the configuration of Routes.
 type Options struct {
 	Streams  Streams
 	Access   ingest.Access // where pulls publish
 	Audience Audience
-	// Silence returns after how long without media a pull of a stream counts as broken; 0, or a nil Silence:
-	// by the origin's rhythm.
+	// Silence returns the time without media after which a pull of a stream counts as broken. If it
+	// returns 0 or is nil, the time is derived from the origin's packet interval.
 	Silence func(stream string) time.Duration
-	// Live lists the streams that are live.
+	// Live returns the names of the streams that are live.
 	Live     func() []string
 	Observer Observer
 	Groups   []Group
 	Breaker  policy.BreakerConfig
-	History  *qos.Histories // of earlier runs; nil: none
+	History  *qos.Histories // from earlier runs of the relay; nil: none
 	Log      *slog.Logger   // with component set
 	// Repairs counts the repairs of the media of pulls. It may be nil.
 	Repairs *ingest.Repairs
 
-	// Dialer and Resolve are those of the network where they are nil; see link.Options.
+	// Dialer and Resolve replace those of the network; nil: see link.Options.
 	Dialer  link.DialFunc
 	Resolve link.ResolveFunc
-	// Chance returns random numbers in [0, 1). It is called from any goroutine; nil: math/rand.
+	// Chance returns random numbers in [0, 1). It may be called from any goroutine. Nil means
+	// math/rand.
 	Chance func() float64
 }
 

@@ -23,7 +23,7 @@ func newRouteState(group string, route Route) routeState {
 	return w
 }
 
-// perform performs what the policy has decided. r.mu is held.
+// perform carries out the decisions of the policy. r.mu is held.
 func (r *runner) perform(now time.Time, effects []policy.Effect) {
 	if r.stopped {
 		return
@@ -48,7 +48,7 @@ func (r *runner) perform(now time.Time, effects []policy.Effect) {
 
 func (r *runner) recordDecision(now time.Time, e policy.Effect) {
 	event := Event{Time: now, Type: Decided, Cause: e.Reason.Cause, Detail: e.Reason.Text}
-	if e.Route >= 0 { // else it concerns all of them
+	if e.Route >= 0 { // otherwise it concerns all routes
 		event.Route = r.routes[e.Route].Name
 	}
 	if e.Switched() {
@@ -83,8 +83,8 @@ type dialed struct {
 	took link.Timing
 }
 
-// hostOutcome returns what a dial says about its host: one that does not have the stream, or sends nothing
-// usable, is up.
+// hostOutcome returns the outcome of a dial with respect to its host. A host that does not have the
+// stream, or sends nothing usable, still counts as up.
 func (d *dialed) hostOutcome() qos.Outcome {
 	var failed *link.PhaseError
 	if errors.As(d.err, &failed) && (failed.Phase == qos.PhaseMedia || failed.Phase == qos.PhaseRunning) {
@@ -102,7 +102,7 @@ func (d *dialed) close() {
 	}
 }
 
-// dial starts to dial a route, in its turn with the host.
+// dial starts to dial a route. The dial waits until the host's breaker admits it.
 func (r *runner) dial(i int) {
 	w := &r.routes[i]
 	ctx, cancel := context.WithCancel(r.ctx)
@@ -129,11 +129,11 @@ func (r *runner) connect(ctx context.Context, i int, host string, o link.Options
 		r.locked(func(time.Time) { r.routes[i].waiting = false })
 		var left sync.Once
 		leave := func(o qos.Outcome) { left.Do(func() { r.all.hosts.Leave(host, o) }) }
-		o.Answered = func() { leave(qos.DialOK) } // other dials need not wait for its media
+		o.Answered = func() { leave(qos.DialOK) } // other dials of the host need not wait for its media
 		defer func() {
 			o := d.hostOutcome()
 			if ctx.Err() != nil {
-				o = "" // it was canceled
+				o = "" // the dial was canceled
 			}
 			leave(o)
 		}()
@@ -169,7 +169,7 @@ func (r *runner) finishDial(now time.Time, i int, d dialed) {
 	w.dialing, w.waiting = nil, false
 	if r.stopped || w.dialAbandoned || r.ctx.Err() != nil {
 		r.work.Go(d.close)
-		r.perform(now, r.core.Dialed(now, i, qos.DialFailed)) // whose answer the policy discards
+		r.perform(now, r.core.Dialed(now, i, qos.DialFailed)) // the policy ignores this result
 		return
 	}
 	attempt := link.Attempt(now, false, d.took, d.err)
@@ -192,7 +192,8 @@ func (r *runner) finishDial(now time.Time, i int, d dialed) {
 	r.settleFailed()
 }
 
-// activate has a route carry the stream. from is the one that did so far; -1: none. r.mu is held.
+// activate makes a route carry the stream. from is the index of the route that carried it until now;
+// -1: none. r.mu is held.
 func (r *runner) activate(now time.Time, i, from int) {
 	w := &r.routes[i]
 	r.active = i
@@ -210,8 +211,8 @@ func (r *runner) activate(now time.Time, i, from int) {
 	r.record(Event{Time: now, Type: Carries, Route: w.Name})
 }
 
-// activatePush has a push carry the stream. from, if not nil, is the push that carries it so far: it goes on
-// until this one has sent media.
+// activatePush makes a push carry the stream. from is the push that carried it until now, or nil. It
+// continues until the new push has sent media.
 func (r *runner) activatePush(now time.Time, w *routeState, from *push.Push) {
 	p, i := w.push, r.active
 	start := uint64(0)
@@ -236,7 +237,8 @@ func (r *runner) activatePush(now time.Time, w *routeState, from *push.Push) {
 	})
 }
 
-// connectionEnded handles the end of a connection, unless it is no longer in use.
+// connectionEnded handles the end of a connection. It does nothing if the connection is no longer in
+// use.
 func (r *runner) connectionEnded(i int, by ingest.Cause, err error, current func() bool) {
 	var refused *ingest.Refusal
 	r.input(func(now time.Time) {
@@ -281,7 +283,7 @@ func (r *runner) probe(i int) {
 	})
 }
 
-// linger is how long a pull on demand goes on without viewers.
+// linger is how long a pull on demand continues without viewers.
 const linger = 10 * time.Second
 
 // checkAudience retires a pull on demand without viewers. r.mu is held.
@@ -302,8 +304,8 @@ func (r *runner) checkAudience(now time.Time) {
 	}
 }
 
-// retireFailed retires a pull on demand whose routes have all failed, and for which no viewer waits. r.mu is
-// held.
+// retireFailed retires a pull on demand whose routes have all failed and that no viewer waits for.
+// r.mu is held.
 func (r *runner) retireFailed(now time.Time) {
 	absent := true
 	for i := range r.routes {

@@ -18,7 +18,8 @@ import (
 	"github.com/holdfast-live/holdfast/relay/route/pull"
 )
 
-// Routes are all routes of a relay. For each stream, and each group that matches it, there is a runner.
+// Routes runs all routes of a relay. There is a runner for each stream and each group that matches
+// it.
 type Routes struct {
 	opts      Options
 	hosts     *dial.Hosts
@@ -27,9 +28,9 @@ type Routes struct {
 	histories *histories
 	tallies   tallies
 	sessions  atomic.Uint64
-	ctx       context.Context //nolint:containedctx // done when everything ends
+	ctx       context.Context //nolint:containedctx // done when all routes have to end
 	cancel    context.CancelFunc
-	late      context.Context //nolint:containedctx // done when there is no time for unpublishes
+	late      context.Context //nolint:containedctx // done when no time is left for unpublishes
 	hurry     context.CancelFunc
 	work      sync.WaitGroup
 	began     sync.Once
@@ -37,8 +38,8 @@ type Routes struct {
 	mu       sync.Mutex // guards all below
 	groups   []Group
 	runners  map[runnerKey]*runner
-	absent   map[string]time.Time // streams that no origin had, and until when none is asked again
-	again    map[runnerKey]bool   // runners that are ending and are to be followed by another
+	absent   map[string]time.Time // streams that no origin had, and until when origins are not asked again
+	again    map[runnerKey]bool   // runners that are ending and will be replaced by another
 	ceilings map[string]*policy.Ceiling
 	closed   bool
 }
@@ -46,7 +47,7 @@ type Routes struct {
 // runnerKey identifies a runner.
 type runnerKey struct{ stream, group string }
 
-// New returns Routes. Routes that need no stream run at once. Close ends them.
+// New returns Routes. Pulls that are not on demand start at once. Close ends them.
 func New(o Options) (*Routes, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -65,8 +66,8 @@ func New(o Options) (*Routes, error) {
 	return r, nil
 }
 
-// Reload replaces the groups. Runners of groups that did not change go on; those of groups that changed or
-// were removed end, and those of changed groups begin anew.
+// Reload replaces the groups. Runners of unchanged groups continue. Runners of groups that changed
+// or were removed end, and are started again for the groups that changed.
 func (r *Routes) Reload(groups []Group, breaker policy.BreakerConfig) {
 	r.hosts.Configure(breaker)
 	r.began.Do(func() { r.work.Go(r.watchCeilings) })
@@ -76,7 +77,7 @@ func (r *Routes) Reload(groups []Group, breaker policy.BreakerConfig) {
 	for at, run := range r.runners {
 		if g := find(groups, at.group); g == nil || !g.equal(&run.group) {
 			ending = append(ending, run)
-			r.again[at] = g != nil && g.Pull // a push begins anew if its stream is live; see retire
+			r.again[at] = g != nil && g.Pull // a push is started again if its stream is live; see retire
 			run.followed.Store(r.again[at] && g.matches(at.stream))
 		}
 	}
@@ -114,7 +115,8 @@ func (r *Routes) Live(stream string) {
 	}
 }
 
-// Ended ends the pushes of a stream that has ended: active ones after its last packet, the others at once.
+// Ended ends the pushes of a stream that has ended: active pushes after its last packet, others at
+// once.
 func (r *Routes) Ended(stream string) {
 	r.mu.Lock()
 	delete(r.ceilings, stream) // the next publisher has not been asked to send less
@@ -131,8 +133,8 @@ func (r *Routes) Ended(stream string) {
 	}
 }
 
-// Want starts a pull on demand of a stream that does not exist. ok reports that one is running; failed is
-// closed when each of its routes has failed.
+// Want starts a pull on demand of a stream that does not exist. ok reports whether a pull is
+// running. failed is closed once all of its routes have failed.
 func (r *Routes) Want(stream string) (failed <-chan struct{}, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -153,8 +155,8 @@ func (r *Routes) Want(stream string) (failed <-chan struct{}, ok bool) {
 	return nil, false
 }
 
-// Brings reports whether Want would start a pull of the stream, or one is running. Like Want it tries the next
-// group where one has no room.
+// Brings reports whether a pull of the stream is running or Want would start one. Like Want, it
+// skips a group that is full.
 func (r *Routes) Brings(stream string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -168,14 +170,15 @@ func (r *Routes) Brings(stream string) bool {
 	return false
 }
 
-// matches reports whether a group is for a stream. Renditions match only patterns with a ~.
+// matches reports whether a group matches a stream. A rendition matches only patterns that contain a
+// ~.
 func (g *Group) matches(stream string) bool {
 	ok, err := path.Match(g.Match, stream)
 	return err == nil && ok && (!strings.Contains(stream, "~") || strings.Contains(g.Match, "~"))
 }
 
-// start returns the runner of a stream in a group, and starts it if there is none; nil: r is closed. r.mu is
-// held.
+// start returns the runner of a stream in a group, and starts it if it does not exist. It returns
+// nil if r is closed. r.mu is held.
 func (r *Routes) start(g *Group, stream string) *runner {
 	at := runnerKey{stream, g.Name}
 	if run := r.runners[at]; run != nil {
@@ -194,8 +197,8 @@ func (r *Routes) start(g *Group, stream string) *runner {
 	return run
 }
 
-// retire ends a runner without waiting. Another follows if one was asked for, and for a push also if its stream
-// is live again.
+// retire ends a runner without waiting. Another runner follows if one was requested, and for a push
+// also if its stream is live again.
 func (r *Routes) retire(run *runner) {
 	run.retiring.Store(true)
 	r.work.Go(func() {
@@ -216,7 +219,8 @@ func (r *Routes) retire(run *runner) {
 	})
 }
 
-// Close ends all routes and waits for them. Pushes are unpublished until ctx is done.
+// Close ends all routes and waits for them. Until ctx is done, it waits for pushes to be
+// unpublished.
 func (r *Routes) Close(ctx context.Context) {
 	defer context.AfterFunc(ctx, r.hurry)()
 	r.mu.Lock()
@@ -240,21 +244,21 @@ func (r *Routes) Close(ctx context.Context) {
 	r.hosts.Close()
 }
 
-// Histories returns the histories of all routes, to be kept over a restart; see DecodeHistories.
+// Histories encodes the histories of all routes, to be kept over a restart; see DecodeHistories.
 func (r *Routes) Histories() ([]byte, error) { return r.histories.encode() }
 
-// linkOptions returns how a route is dialed.
+// linkOptions returns the options for dialing a route.
 func (r *Routes) linkOptions(g *Group, w *routeState, log *slog.Logger) link.Options {
 	return link.Options{
 		Redirects: g.Redirects, URL: w.URL, First: w.tries, Dialer: r.opts.Dialer, Resolve: r.opts.Resolve, Log: log.With("route", w.Name),
 	}
 }
 
-// nextSession returns a new name for a pull's session.
+// nextSession returns a new ID for the session of a pull.
 func (r *Routes) nextSession() string { return fmt.Sprintf("pull-%d", r.sessions.Add(1)) }
 
-// Pushes returns the stream that this relay itself is dialing to push from a local address, host:port;
-// empty: the address is not one of its own.
+// Pushes returns the stream that this relay itself is dialing to push from the local address
+// host:port, or "" if the relay is not dialing from that address.
 func (r *Routes) Pushes(local string) string { return r.selfPush.Stream(local) }
 
 // pullOptions returns the options of a pull of a stream from a target.
@@ -270,7 +274,8 @@ func (r *Routes) pullOptions(stream, target string, repairs *ingest.RepairLog) p
 	return o
 }
 
-// ceilingInterval is how often the capacity of all pushes of a stream is compared with its rate.
+// ceilingInterval is how often the capacity of all pushes of a stream is compared with the stream's
+// bitrate.
 const ceilingInterval = time.Second
 
 func (r *Routes) watchCeilings() {
@@ -286,7 +291,8 @@ func (r *Routes) watchCeilings() {
 	}
 }
 
-// applyCeilings asks publishers to send less where all pushes are short of capacity, or more again.
+// applyCeilings asks the publishers of streams to send less if all pushes of the stream lack
+// capacity, or to send more again.
 func (r *Routes) applyCeilings(now time.Time) {
 	r.mu.Lock()
 	carried := map[string][]policy.Carried{}

@@ -16,23 +16,23 @@ import (
 	"github.com/holdfast-live/holdfast/relay/route/push"
 )
 
-// runner carries one stream over one group of routes. It performs what policy.Group decides without
-// waiting; what takes time has goroutines of its own, which end waits for.
+// runner carries one stream over one group of routes. It carries out the decisions of policy.Group
+// without waiting: what takes time runs in separate goroutines, for which end waits.
 type runner struct {
 	all     *Routes
 	group   Group
 	stream  string
 	started time.Time
 	log     *slog.Logger
-	ctx     context.Context //nolint:containedctx // of all that it starts
+	ctx     context.Context //nolint:containedctx // of everything that the runner starts
 	cancel  context.CancelFunc
-	woken   chan struct{} // holds one: a deadline may have come nearer
+	woken   chan struct{} // capacity 1; filled when a deadline may be earlier than before
 	work    sync.WaitGroup
 	once    sync.Once
-	// retiring is set before end is called, followed when another runner takes its place, reached once a
-	// connection was established.
+	// retiring is set before end is called. followed is set if another runner replaces this one.
+	// reached is set once a connection was established.
 	retiring, followed, reached atomic.Bool
-	shutdown                    atomic.Bool // end is called because the relay shuts down
+	shutdown                    atomic.Bool // set if end is called because the relay shuts down
 
 	mu          sync.Mutex // guards all below
 	core        *policy.Group
@@ -51,32 +51,32 @@ type runner struct {
 	scored      time.Time
 	allFailed   chan struct{} // closed when every route has failed once, and by end
 	settled     bool          // allFailed is closed
-	lastWatched time.Time     // when there was a viewer last
+	lastWatched time.Time     // when the stream last had a viewer
 	stopped     bool
-	over        bool // its stream has ended
+	over        bool // the stream has ended
 	events      []Event
 }
 
 // routeState is the state of one route in a runner.
 type routeState struct {
 	Route
-	key    string // of its history
-	host   string // of its breaker; empty: the URL is wrong
+	key    string // key of its history
+	host   string // key of its breaker; empty: the URL is invalid
 	target string // URL without secrets
-	tries  int    // dials so far; each begins at another address of the host
+	tries  int    // dials so far; each starts at a different address of the host
 
-	dialing       context.CancelFunc // nil: none is being dialed
-	probing       context.CancelFunc // nil: none is being probed
-	dialAbandoned bool               // the result of the dial under way is to be discarded
-	waiting       bool               // for its turn to dial the host
+	dialing       context.CancelFunc // cancels the dial in progress; nil: none
+	probing       context.CancelFunc // cancels the probe in progress; nil: none
+	dialAbandoned bool               // discard the result of the dial in progress
+	waiting       bool               // the dial waits for the host's breaker
 	failed        bool               // a dial has failed since the runner began
 	absent        bool               // at the last dial the origin did not have the stream
-	misses        int                // failed dials and broken connections in a row, without sustained media between
+	misses        int                // failed dials and broken connections in a row, without sustained media
 	last          string             // how the last dial or connection ended
 
 	push  *push.Push // at most one of the two is set
 	pull  *pull.Pull
-	began time.Time // of the connection
+	began time.Time // when the connection was established
 	rtt   time.Duration
 	score policy.Score
 }
@@ -133,13 +133,13 @@ func (r *runner) locked(f func(now time.Time)) {
 	}
 }
 
-// input is locked for inputs that may change deadlines.
+// input is like locked, for inputs that may change deadlines.
 func (r *runner) input(f func(now time.Time)) {
 	r.locked(f)
 	r.wake()
 }
 
-// wake has run compute its deadlines anew.
+// wake makes run compute its deadlines again.
 func (r *runner) wake() {
 	select {
 	case r.woken <- struct{}{}:
@@ -153,13 +153,13 @@ func (r *runner) record(e Event) {
 	r.events = append(r.events, e)
 }
 
-// sustained is how long media has to flow before earlier failures no longer count.
+// sustained is how long media must flow before earlier failures no longer count.
 const sustained = 10 * time.Second
 
 // scoreEvery is how often routes are scored.
 const scoreEvery = time.Second
 
-// tick does what is due and returns when it is to be called again. r.mu is held.
+// tick does what is due and returns the time of the next call. r.mu is held.
 func (r *runner) tick(now time.Time) time.Time {
 	if r.stopped {
 		return now.Add(time.Hour)
@@ -170,7 +170,7 @@ func (r *runner) tick(now time.Time) time.Time {
 		r.checkAudience(now)
 	}
 	if r.active >= 0 {
-		if now.Sub(r.checked) >= push.CheckInterval { // a tick may come for another reason
+		if now.Sub(r.checked) >= push.CheckInterval { // a tick may have another reason
 			r.checked = now
 			r.check(now)
 		}
@@ -200,16 +200,16 @@ func (r *runner) scores(now time.Time) []policy.Score {
 	return out
 }
 
-// sendsAll reports whether as much is sent as the operator wants: the top of the ladder, or a forced rung.
-// r.mu is held.
+// sendsAll reports whether the push sends as much as the operator wants: it is at the top of the
+// ladder or at a forced rung. r.mu is held.
 func (r *runner) sendsAll() bool {
 	at := r.choice.Step
 	return r.ladder.Forced() != nil || at.Rung == policy.Full ||
 		at.Level == 0 && len(r.group.Ladder) > 0 && at.Rung == r.group.Ladder[0].Rung
 }
 
-// remainder returns the share of the stream's bits that the line allows to be sent, 0 to 1, and the reason; 1
-// where less is not due to the line. r.mu is held.
+// remainder returns the fraction of the stream's bitrate, 0 to 1, that the line can carry, and the
+// reason. It returns 1 if the push is not reduced because of the line. r.mu is held.
 func (r *runner) remainder() (share float64, reason string) {
 	if len(r.offers) == 0 || r.sendsAll() {
 		return 1, ""
@@ -255,8 +255,8 @@ func (r *runner) check(now time.Time) {
 	}
 }
 
-// broke closes the active connection. err is the error that ended it; nil: the runner gives it up. r.mu is
-// held.
+// broke closes the connection of route i. err is the error that ended it, or nil if the runner gives
+// it up. r.mu is held.
 func (r *runner) broke(now time.Time, i int, cause string, err error) {
 	w := &r.routes[i]
 	lasted := now.Sub(w.began)
@@ -295,8 +295,8 @@ func (r *runner) streamEnded() {
 	})
 }
 
-// closeAsync closes a route's connection without waiting; politely closes a push with an unpublish. r.mu is
-// held.
+// closeAsync closes a route's connection without waiting. If politely is true, a push is unpublished
+// first. r.mu is held.
 func (r *runner) closeAsync(w *routeState, cause string, politely bool) {
 	d := dialed{push: w.push, pull: w.pull}
 	w.push, w.pull, w.rtt = nil, nil, 0
@@ -343,7 +343,8 @@ func (r *runner) end() {
 // ending reports whether the runner is about to end or has ended.
 func (r *runner) ending() bool { return r.retiring.Load() }
 
-// settleFailed releases the viewers that wait for a route to carry the stream. r.mu is held.
+// settleFailed releases the viewers that wait for a route to carry the stream. r.mu is
+// held.
 func (r *runner) settleFailed() {
 	if !r.settled {
 		r.settled = true

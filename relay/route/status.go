@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/route/dial"
 )
 
-// Status is one stream in one group, as operators see it.
+// Status is the status of one stream in one group, for operators.
 type Status struct {
 	Stream string
 	Group  string
@@ -21,7 +21,7 @@ type Status struct {
 	// Of a push: the rung in force, and why the ladder last moved.
 	Rung        policy.Rung
 	Level       int
-	Share       float64 // of each GOP, at the rung trim
+	Share       float64 // fraction of each GOP that is sent at the rung trim
 	Offer       string  // the rendition that is sent; empty: the stream itself
 	Forced      string  // the rung that the operator chose; empty: none
 	Reason      policy.Reason
@@ -35,16 +35,16 @@ type Status struct {
 type Connection struct {
 	Target  string // without secrets
 	Host    string
-	Waiting bool          // for its turn to dial the host
-	Up      time.Time     // when it was established; the zero Time: it is not
+	Waiting bool          // the dial waits for the host's breaker
+	Up      time.Time     // when it was established; zero: not connected
 	RTT     time.Duration // 0 while unknown
 	Score   policy.Score
 	Last    string // how the last dial or connection ended
 	History qos.Summary
 }
 
-// Status returns the status of all runners, sorted by group and stream, with the history of each route if
-// history is set.
+// Status returns the status of all runners, sorted by group and stream. It includes the history of
+// each route if history is true.
 func (r *Routes) Status(now time.Time, history bool) []Status {
 	return r.status(now, history, func(string) bool { return true })
 }
@@ -54,7 +54,7 @@ func (r *Routes) StatusOf(now time.Time, stream string) []Status {
 	return r.status(now, true, func(name string) bool { return name == stream })
 }
 
-// status returns the status of the streams whose names are wanted.
+// status returns the status of the streams for which wanted returns true.
 func (r *Routes) status(now time.Time, history bool, wanted func(name string) bool) []Status {
 	r.mu.Lock()
 	runners := make([]*runner, 0, len(r.runners))
@@ -81,7 +81,7 @@ func (r *Routes) Groups() []Group {
 	return slices.Clone(r.groups)
 }
 
-// Breakers returns the breakers of all hosts that were dialed, sorted by host.
+// Breakers returns the status of the breakers of all hosts that were dialed, sorted by host.
 func (r *Routes) Breakers(now time.Time) []dial.BreakerStatus { return r.hosts.Status(now) }
 
 func (r *runner) status(now time.Time, history bool) Status {
@@ -116,7 +116,7 @@ func (r *runner) status(now time.Time, history bool) Status {
 	return s
 }
 
-// carried returns what the push carries of its stream, and the stream's rate in bits per second.
+// carried returns what the push carries of its stream, and the stream's bitrate in bits per second.
 func (r *runner) carried(now time.Time) (policy.Carried, float64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -133,20 +133,20 @@ func (r *runner) carried(now time.Time) (policy.Carried, float64) {
 	return c, r.offers[0].Rates.Total()
 }
 
-// Errors of what an operator asks for.
+// Errors of operator requests.
 var (
-	// ErrNoRunner says that no such stream is carried by such a group.
+	// ErrNoRunner reports that the group does not carry a stream of that name.
 	ErrNoRunner = errors.New("no such stream is carried by that group")
-	// ErrNoRoute says that the group has no route of that name.
+	// ErrNoRoute reports that the group has no route of that name.
 	ErrNoRoute = errors.New("the group has no route of that name")
-	// ErrNoRung says that what was asked for is no rung of the group's ladder.
+	// ErrNoRung reports that the requested rung is not part of the group's ladder.
 	ErrNoRung = errors.New("the group's ladder has no such rung")
-	// ErrNoHost says that no such host was dialled.
+	// ErrNoHost reports that no route has dialed that host.
 	ErrNoHost = errors.New("no route has dialled that host")
 )
 
-// Force has a stream go over one of its group's routes, whatever the history says. An empty route lets the
-// policy decide again.
+// Force makes one of the group's routes carry the stream, whatever the routes' histories. An empty
+// route lets the policy decide again.
 func (r *Routes) Force(group, stream, route string) error {
 	return r.act(group, stream, func(run *runner, now time.Time) error {
 		i := -1
@@ -160,7 +160,7 @@ func (r *Routes) Force(group, stream, route string) error {
 	})
 }
 
-// Reset forgets the failures of a route, and dials it if it is needed.
+// Reset clears the failures of a route, and dials it if it is needed.
 func (r *Routes) Reset(group, stream, route string) error {
 	return r.act(group, stream, func(run *runner, now time.Time) error {
 		i := run.index(route)
@@ -190,7 +190,7 @@ func (r *Routes) ForceRung(group, stream, rung string) error {
 	})
 }
 
-// ResetBreaker has a host dialed as if it had never failed.
+// ResetBreaker closes the breaker of a host, so that the host is dialed as if it had never failed.
 func (r *Routes) ResetBreaker(host string) error {
 	if !r.hosts.Reset(host) {
 		return ErrNoHost

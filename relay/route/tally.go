@@ -6,8 +6,8 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// Tally counts the TCP segments of a route over all streams, and how many of them were retransmitted. The
-// counts stay 0 where the operating system does not report them.
+// Tally counts the TCP segments of a route over all streams, and how many of them were
+// retransmitted. The counts are 0 if the operating system does not report them.
 type Tally struct {
 	Group, Route     string
 	Segments, Resent uint64
