@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
-// Hosts limits dials with one circuit breaker for each entry. The routes of all streams share it. Dials
-// that must wait are admitted in order of arrival.
+// Hosts limits dials with one circuit breaker for each host:port. The routes of all streams share
+// it. Dials that must wait are admitted in order of arrival.
 type Hosts struct {
 	mu     sync.Mutex // guards the fields below
 	cfg    policy.BreakerConfig
@@ -61,8 +61,8 @@ func (h *Hosts) Enter(ctx context.Context, name string) error {
 	return ctx.Err()
 }
 
-// maxHosts bounds the number of hosts that are kept, since a URL may contain the stream's name in its
-// entry.
+// maxHosts bounds the number of hosts that are kept, because a URL may contain the stream's name in
+// its host.
 const maxHosts = 1000
 
 // evict removes the hosts that are not being dialed, if there are too many. h.mu must be held.
@@ -78,8 +78,8 @@ func (h *Hosts) evict() {
 	}
 }
 
-// Leave reports the outcome of an admitted dial to the breaker. An empty outcome says nothing about the
-// entry.
+// Leave reports the outcome of an admitted dial to the breaker. An empty outcome says nothing about
+// the host.
 func (h *Hosts) Leave(name string, o qos.Outcome) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -149,14 +149,14 @@ func (h *Hosts) Close() {
 	}
 }
 
-// BreakerStatus is the status of the breaker of one entry.
+// BreakerStatus is the status of the breaker of one host:port.
 type BreakerStatus struct {
 	Host    string `json:"host"`
 	Waiting int    `json:"waiting"` // waiting dials and probes
 	policy.BreakerStatus
 }
 
-// Status returns the breakers, sorted by entry.
+// Status returns the status of all breakers, sorted by host.
 func (h *Hosts) Status(now time.Time) []BreakerStatus {
 	h.mu.Lock()
 	defer h.mu.Unlock()
