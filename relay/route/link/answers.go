@@ -10,12 +10,11 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// maxAnswers bounds the answers that wait, in bytes. The rest of a flood of pings is not
+// maxAnswers bounds the queued answers, in bytes. Under a flood of pings, further ones are not
 // answered.
 const maxAnswers = 1 << 10
 
-// lastMessages is how long the reader is given to find the peer's last messages after a write
-// has failed.
+// lastMessages is how long the reader waits for the peer's last messages after a write has failed.
 const lastMessages = 500 * time.Millisecond
 
 // read handles what the peer sends until the connection ends. It owns p.dial.
@@ -51,7 +50,7 @@ func (p *Push) readAnswers() error {
 	}
 }
 
-// queueAnswer leaves an answer to the next that writes.
+// queueAnswer queues an answer, to be written by the next goroutine that holds the writer.
 func (p *Push) queueAnswer(b []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -60,7 +59,7 @@ func (p *Push) queueAnswer(b []byte) {
 	}
 }
 
-// takeAnswers returns the answers that wait.
+// takeAnswers removes and returns the queued answers.
 func (p *Push) takeAnswers() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -69,8 +68,8 @@ func (p *Push) takeAnswers() []byte {
 	return b
 }
 
-// flushAnswers writes the answers that wait, unless another goroutine is writing: that one
-// flushes after it has released the writer.
+// flushAnswers writes the queued answers, unless another goroutine is writing. That goroutine
+// flushes them after it has released the writer.
 func (p *Push) flushAnswers() error {
 	for {
 		p.mu.Lock()
@@ -92,8 +91,8 @@ func (p *Push) flushAnswers() error {
 	}
 }
 
-// endBroken ends the push after a failed write and returns why it ended: what the peer said
-// rather than the socket's error.
+// endBroken ends the push after a failed write and returns why it ended. What the peer said takes
+// precedence over the socket's error.
 func (p *Push) endBroken(err error) error {
 	p.fail(err)
 	<-p.done
@@ -127,8 +126,8 @@ func (p *Push) reason(err error) error {
 	return p.dial.failure(qos.PhaseRunning, err)
 }
 
-// isEarly reports whether the end of the connection stands for a rejection: soon after
-// publish, and before any media was acknowledged.
+// isEarly reports whether the end of the connection means a rejection, because it came soon after
+// publish and before any media was acknowledged.
 func (p *Push) isEarly(err error) bool {
 	return (closed(err) || closed(p.broken)) && p.acked.Load() <= p.overhead && time.Since(p.began) < p.opts.Timeouts.Early
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// Chunk streams of what is sent, as encoders in use choose them. Every message has a full
-// header, so that none depends on another.
+// Chunk streams of the messages that are sent, as common encoders choose them. Every message has a full
+// header, so that it does not depend on another.
 const (
 	audioChunkStream = 4
 	dataChunkStream  = 5
@@ -20,8 +20,8 @@ const (
 const (
 	// chunkSize is announced once connected, in bytes.
 	chunkSize = rtmpconn.ChunkSize
-	// ackWindow requests an acknowledgement after so many bytes: nginx-rtmp takes its interval
-	// from here, and would acknowledge every 5 MB otherwise.
+	// ackWindow requests an acknowledgement after that many bytes. nginx-rtmp takes its interval
+	// from it, and would otherwise acknowledge every 5 MB.
 	ackWindow = 128 << 10
 	agent     = "FMLE/3.0 (compatible; Holdfast)"
 )
@@ -35,7 +35,7 @@ const (
 	txPublish // and play
 )
 
-// role is what a connection is for.
+// role is the purpose of a connection.
 type role uint8
 
 const (
@@ -44,8 +44,8 @@ const (
 	prober // ends with the answer to connect
 )
 
-// clientState is the client's state machine of commands: connect, createStream, publish or
-// play. It takes the server's commands and returns what is to be sent.
+// clientState is the client's state machine of RTMP commands: connect, createStream, and publish or
+// play. It handles the server's commands and returns the bytes to send in answer.
 type clientState struct {
 	target Target
 	role   role
@@ -57,7 +57,7 @@ func newClientState(t Target, as role) *clientState {
 	return &clientState{target: t, role: as, phase: qos.PhaseConnect}
 }
 
-// connect returns what is sent after the handshake.
+// connect returns the bytes to send after the handshake.
 func (c *clientState) connect() []byte {
 	o := wire.Object{
 		{Key: "app", Value: wire.String(c.target.app)},
@@ -72,7 +72,7 @@ func (c *clientState) connect() []byte {
 	return command(wire.DefaultChunkSize, 0, "connect", txConnect, o)
 }
 
-// unpublish returns what is sent before a clean end.
+// unpublish returns the bytes to send before a clean end.
 func (c *clientState) unpublish() []byte {
 	var b []byte
 	if c.role == publisher {
@@ -81,8 +81,8 @@ func (c *clientState) unpublish() []byte {
 	return append(b, command(chunkSize, 0, "deleteStream", txPublish+2, wire.Null{}, wire.Number(c.stream))...)
 }
 
-// command takes a command of the server and returns what is to be sent. The error is a
-// *Rejection, ErrUnpublished or a violation of the protocol.
+// command handles a command from the server and returns the bytes to send in answer. The error is a
+// *Rejection, ErrUnpublished or a protocol violation.
 func (c *clientState) command(cmd wire.Command) ([]byte, error) {
 	switch cmd.Name {
 	case "_result":
@@ -119,7 +119,7 @@ func (c *clientState) result(cmd wire.Command) ([]byte, error) {
 	return nil, nil
 }
 
-// createStream returns what is sent once connected: the settings of the connection, and the
+// createStream returns the bytes to send once connected: the settings of the connection, and the
 // commands that need not wait for an answer.
 func (c *clientState) createStream() []byte {
 	b := wire.AppendWindowAckSize(nil, ackWindow)
@@ -135,12 +135,12 @@ func (c *clientState) createStream() []byte {
 const (
 	// playAny requests a live stream, or a recorded one if there is none.
 	playAny = -2000
-	// playBuffer is the buffer that a player announces, in ms: a server that paces sends as much
-	// ahead.
+	// playBuffer is the buffer length that a player announces, in ms. A server that paces its output
+	// sends up to that much ahead.
 	playBuffer = 3000
 )
 
-// publish returns the command that is sent once there is a message stream: publish or play.
+// publish returns the command to send once the message stream exists: publish or play.
 func (c *clientState) publish() []byte {
 	name := wire.String(c.target.name)
 	if c.role == publisher {
@@ -150,7 +150,7 @@ func (c *clientState) publish() []byte {
 	return appendBufferLength(b, c.stream)
 }
 
-// appendBufferLength appends the one user control event that has two numbers (7.1.7).
+// appendBufferLength appends SetBufferLength, the only user control event with two numbers (7.1.7).
 func appendBufferLength(dst []byte, stream uint32) []byte {
 	p := []byte{0, wire.EventSetBufferLength}
 	p = binary.BigEndian.AppendUint32(p, stream)
@@ -158,7 +158,7 @@ func appendBufferLength(dst []byte, stream uint32) []byte {
 	return wire.AppendMessage(dst, wire.Header{ChunkStream: wire.ControlChunkStream, Type: wire.TypeUserControl}, chunkSize, p)
 }
 
-// status handles onStatus. Some servers send no level.
+// status handles onStatus. Some servers omit the level.
 func (c *clientState) status(cmd wire.Command) error {
 	code, _ := information(cmd)
 	level, _ := wire.Properties(cmd.Arg(1)).Find("level").(wire.String)
@@ -179,7 +179,7 @@ func (c *clientState) status(cmd wire.Command) error {
 	return nil
 }
 
-// startCode returns the code that accepts publish or play.
+// startCode returns the status code with which the server accepts publish or play.
 func (c *clientState) startCode() string {
 	if c.role == player {
 		return "NetStream.Play.Start"
@@ -194,7 +194,7 @@ func (c *clientState) start() {
 	}
 }
 
-// isEnd reports whether a status is the clean end of a stream that is played.
+// isEnd reports whether a status code is the clean end of a stream that is being played.
 func isEnd(code string) bool {
 	switch code {
 	case "NetStream.Play.UnpublishNotify", "NetStream.Play.Stop", "NetStream.Play.Complete":
@@ -203,7 +203,7 @@ func isEnd(code string) bool {
 	return false
 }
 
-// isFailure reports whether a status ends the connection whatever its level.
+// isFailure reports whether a status code ends the connection, whatever its level.
 func isFailure(code string) bool {
 	switch code {
 	case "NetStream.Publish.BadName", "NetStream.Publish.Denied", "NetStream.Publish.Failed",
@@ -217,8 +217,8 @@ func isFailure(code string) bool {
 	return false
 }
 
-// rejection returns the error that an answer stands for; otherwise is the code of an answer
-// without one.
+// rejection returns the error for a command that rejects the request. otherwise is the code to use
+// if the command has none.
 func (c *clientState) rejection(cmd wire.Command, otherwise string) *Rejection {
 	code, description := information(cmd)
 	if code == "" {
@@ -227,8 +227,8 @@ func (c *clientState) rejection(cmd wire.Command, otherwise string) *Rejection {
 	return &Rejection{Code: c.target.clean(code), Description: c.target.clean(description)}
 }
 
-// information returns the code and the description of an answer: they are in its second
-// argument, or with some servers in its first.
+// information returns the code and the description of an answer. They are in its second argument,
+// or, with some servers, in its first.
 func information(c wire.Command) (code, description string) {
 	for i := 1; i >= 0; i-- {
 		o := wire.Properties(c.Arg(i))

@@ -5,60 +5,60 @@ import (
 	"time"
 )
 
-// Progress is the state of a push at one moment.
+// Progress is the state of a push at one time.
 type Progress struct {
-	Sent    uint64 // bytes below TLS, with those of a write in progress
-	Arrived uint64 // of them, those that the peer's TCP has acknowledged; if unknown, as Acked
+	Sent    uint64 // bytes below TLS, including a write in progress
+	Arrived uint64 // bytes of Sent that the peer's TCP has acknowledged; if unknown, the same as Acked
 	Acked   uint64 // bytes that the peer has acknowledged in RTMP; 0 if it never does
-	Unsent  uint64 // Sent less Arrived
+	Unsent  uint64 // Sent minus Arrived
 
-	// Oldest is when the oldest packet that the peer's TCP has not completely acknowledged came to
-	// this relay; zero if there is none. If TCP's acknowledgements are not known, it is the oldest
-	// packet whose acknowledgement in RTMP is overdue, or that waits to be written.
+	// Oldest is when the oldest packet that the peer's TCP has not completely acknowledged arrived at
+	// this relay; zero if there is none. If TCP's acknowledgements are unknown, it refers to the oldest
+	// packet whose RTMP acknowledgement is overdue or that waits to be written.
 	Oldest time.Time
-	// Missing is the number of the first packet that RTMP's acknowledgements do not cover, with
-	// which a replay begins; 0 if there is none, or the peer does not acknowledge.
+	// Missing is the sequence number of the first packet that is not covered by RTMP acknowledgements,
+	// from which to replay; 0 if there is none, or if the peer does not acknowledge.
 	Missing uint64
-	// LastProgress is when Arrived was last seen to rise, or, if that was later, when something
-	// was written after all had arrived.
+	// LastProgress is when Arrived was last seen to increase, or, if later, when data was written after
+	// all earlier data had arrived.
 	LastProgress time.Time
-	Blocked      time.Duration // how long the Write in progress has waited; 0: there is none
+	Blocked      time.Duration // how long the Write in progress has been waiting; 0: no Write in progress
 
 	RTT, RTTVar      time.Duration // 0 while unknown
 	Segments, Resent uint64        // of TCP, since the connection was made
-	Known            bool          // the system knows TCP's acknowledgements
+	Known            bool          // whether the system reports TCP's acknowledgements
 }
 
-// delivery follows which part of a push has arrived, at the peer's TCP and at the peer. It
-// learns of TCP from update.
+// delivery tracks which part of a push has arrived at the peer's TCP, and which part the peer has
+// acknowledged in RTMP. update supplies the state of TCP.
 type delivery struct {
-	mu     sync.Mutex // guards all; nothing waits while it is held
+	mu     sync.Mutex // guards all fields; it is never held while waiting
 	flight flight
 
-	writing time.Time // since when Write is in progress; zero: it is not
-	piece   time.Time // since when its present piece is written
-	offered uint64    // bytes that RTMP counts, handed to the socket
-	written uint64    // of them, those that the socket has taken
+	writing time.Time // when the Write in progress started; zero: none
+	piece   time.Time // when the write of its current piece started
+	offered uint64    // bytes, as RTMP counts them, handed to the socket
+	written uint64    // bytes of offered that the socket has accepted
 
 	known      bool
 	tcp        tcpInfo
-	idle       bool      // all had arrived at the last update, and nothing was written since
-	arrivedMax uint64    // how much had arrived at the last update
+	idle       bool      // at the last update all had arrived, and nothing was written since
+	arrivedMax uint64    // bytes that had arrived at the last update
 	progressed time.Time // see Progress.LastProgress
 
 	acked    uint64
 	acks     int
 	interval uint64    // the most bytes between two acknowledgements
-	ackSeen  time.Time // the update that found the newest one
-	seenAck  uint64    // what that acknowledged
-	overdue  time.Time // since when an acknowledgement is overdue; zero: none is
+	ackSeen  time.Time // the update at which the newest acknowledgement was first seen
+	seenAck  uint64    // bytes acknowledged by it
+	overdue  time.Time // since when an acknowledgement is overdue; zero: none overdue
 }
 
 const (
-	// handshakeSize is counted in the acknowledgements of some peers, and not of others.
+	// handshakeSize is the size of the handshake. Only some peers include it in their acknowledgements.
 	handshakeSize = 1 + 2*1536
-	// unacknowledgedMost is after how many bytes a peer that has acknowledged none is taken
-	// never to acknowledge.
+	// unacknowledgedMost is the number of bytes after which a peer that has acknowledged nothing is
+	// assumed never to acknowledge.
 	unacknowledgedMost = 4 * ackWindow
 )
 
@@ -79,7 +79,7 @@ func (d *delivery) endWrite() {
 	d.mu.Unlock()
 }
 
-// add adds a packet that is about to be written. It ends after n bytes of the next piece.
+// add adds a packet that is about to be written. The packet ends n bytes into the next piece.
 func (d *delivery) add(m mark, n int) {
 	d.mu.Lock()
 	m.rtmpEnd = d.offered + uint64(n) //nolint:gosec // not negative
@@ -98,7 +98,7 @@ func (d *delivery) beginPiece(now time.Time, n int) {
 	d.mu.Unlock()
 }
 
-// endPiece is told where the piece ends below TLS, if err is nil.
+// endPiece records where the piece ends below TLS, if err is nil.
 func (d *delivery) endPiece(tcpEnd uint64, err error) {
 	d.mu.Lock()
 	d.piece = time.Time{}
@@ -109,7 +109,7 @@ func (d *delivery) endPiece(tcpEnd uint64, err error) {
 	d.mu.Unlock()
 }
 
-// acknowledged takes over what the peer has acknowledged.
+// acknowledged copies the peer's acknowledgement counts.
 func (d *delivery) acknowledged(p *peer) {
 	d.mu.Lock()
 	if p.acked > d.acked {
@@ -119,8 +119,8 @@ func (d *delivery) acknowledged(p *peer) {
 	d.mu.Unlock()
 }
 
-// update takes the state of the socket at now, as far as ok says that it is known, and
-// returns the progress.
+// update records the state of the socket at time now and returns the progress. tcp is valid if ok is
+// true.
 func (d *delivery) update(now time.Time, sent uint64, tcp tcpInfo, ok bool) Progress {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -156,8 +156,8 @@ func (d *delivery) arrived(sent uint64) uint64 {
 	return min(d.acked, sent)
 }
 
-// updateOverdue notes since when an acknowledgement in RTMP is overdue: one is when twice the
-// longest interval between two of them has arrived.
+// updateOverdue records since when an RTMP acknowledgement is overdue. It is overdue once twice the
+// longest interval between two acknowledgements has arrived without one.
 func (d *delivery) updateOverdue(now time.Time, sent uint64) {
 	there := sent
 	if d.known {
@@ -171,7 +171,7 @@ func (d *delivery) updateOverdue(now time.Time, sent uint64) {
 	}
 }
 
-// covered returns how many bytes RTMP's acknowledgements cover for certain.
+// covered returns how many bytes are certainly covered by RTMP acknowledgements.
 func (d *delivery) covered() uint64 { return d.acked - min(d.acked, handshakeSize) }
 
 func (d *delivery) oldest(arrived uint64) time.Time {
@@ -196,9 +196,9 @@ func (d *delivery) missing() uint64 {
 	return m.seq
 }
 
-// stalled reports whether nothing has moved for as long as patience at now, right after an
-// update. An acknowledgement in RTMP must have been overdue for half of patience, and the last
-// one as old as patience: a peer may have much to read at once.
+// stalled reports whether nothing has progressed for the duration patience before time now. It must
+// be called right after update. As a peer may have much to read at once, an RTMP acknowledgement
+// counts only if it has been overdue for half of patience and the last one is as old as patience.
 func (d *delivery) stalled(now time.Time, patience time.Duration) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -215,18 +215,18 @@ func (d *delivery) stalled(now time.Time, patience time.Duration) bool {
 	return !since.IsZero() && now.Sub(since) >= patience
 }
 
-// Progress returns the present state of the push. It makes one system call, which may be done
-// several times a second. It also answers after the push has ended.
+// Progress returns the current state of the push. It makes one system call, and may be called
+// several times a second. It also works after the push has ended.
 func (p *Push) Progress(now time.Time) Progress {
-	// In this order, so that what has arrived was sent before.
+	// In this order, so that Arrived does not exceed Sent.
 	tcp, ok := p.socket.info()
 	return p.delivery.update(now, p.socket.sent.Load(), tcp, ok)
 }
 
-// Stalled reports whether something is outstanding and nothing has arrived for as long as
-// patience: packets to the peer are lost, or the peer hangs. If the system does not know TCP's
-// acknowledgements, a write that blocks and overdue acknowledgements of RTMP count. It must be
-// called several times within patience.
+// Stalled reports whether data is outstanding and none has arrived for the duration patience:
+// packets to the peer are lost, or the peer hangs. If the system does not report TCP's
+// acknowledgements, a blocked write or an overdue RTMP acknowledgement counts instead. Stalled must
+// be called several times within patience.
 func (p *Push) Stalled(now time.Time, patience time.Duration) bool {
 	p.Progress(now)
 	return p.delivery.stalled(now, patience)

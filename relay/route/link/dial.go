@@ -15,27 +15,27 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// readBuffer is how much is read at once from a peer that sends no media, in bytes.
+// readBuffer is the size of the read buffer for a peer that sends no media, in bytes.
 const readBuffer = 4 << 10
 
 const (
-	// maxTried is how many addresses of a host are tried in one dial. The next dial begins at
-	// another.
+	// maxTried is how many addresses of a host are tried in one dial. The next dial starts at a
+	// different address.
 	maxTried = 8
-	// shortTimeout is how long TCP may take while another address is left to try: enough for a
-	// long line that loses a segment, and little for an address that is dead.
+	// shortTimeout is the timeout of TCP while another address is left to try. It is enough for a long
+	// line that loses a segment, and short for an address that is dead.
 	shortTimeout = 2 * time.Second
 )
 
-// dialing is a connection that is being made.
+// dialing is a connection that is being established.
 type dialing struct {
 	ctx    context.Context //nolint:containedctx // of this dial
 	opts   Options
 	op     string
-	target Target // as the URL had it
+	target Target // as given by the URL
 	timing Timing
 	tried  int
-	// redirected is set after a redirect; local if the target itself is on this machine or its
+	// redirected is set after a redirect. local is set if the target itself is on this machine or its
 	// link.
 	redirected, local bool
 
@@ -53,8 +53,9 @@ func newDialing(ctx context.Context, o Options, op string) (*dialing, error) {
 	return &dialing{ctx: ctx, opts: o.withDefaults(), op: op, target: target, timing: Timing{}}, nil
 }
 
-// reach connects to t at one of the addresses of its host, and calls begin to do what comes
-// after TCP and TLS. It tries up to maxTried addresses, until one gives a reason not to.
+// reach connects to t at one of the addresses of its host, and then calls begin for what follows TCP
+// and TLS. It tries up to maxTried addresses, until one succeeds or fails in a way that the others
+// would repeat.
 func (d *dialing) reach(t Target, begin func() error) error {
 	addresses, err := d.addresses(t)
 	n := len(addresses)
@@ -76,7 +77,7 @@ func (d *dialing) reach(t Target, begin func() error) error {
 	return err
 }
 
-// addresses returns what to hand to the dialer, as host:port.
+// addresses returns the addresses to pass to the dialer, as host:port.
 func (d *dialing) addresses(t Target) ([]string, error) {
 	if _, err := netip.ParseAddr(t.host); err == nil || d.opts.Resolve == nil {
 		return []string{t.Host()}, nil
@@ -98,7 +99,7 @@ func (d *dialing) addresses(t Target) ([]string, error) {
 	return out, nil
 }
 
-// try connects to one address; timeout is that of TCP.
+// try connects to one address. timeout is that of the TCP phase.
 func (d *dialing) try(t Target, address string, timeout time.Duration, begin func() error) error {
 	err := d.run(qos.PhaseTCP, timeout, func(ctx context.Context) error {
 		if err := d.mayDial(address); err != nil {
@@ -142,8 +143,8 @@ func (d *dialing) disconnect() {
 	d.conn, d.socket, d.in, d.conversation = nil, nil, nil, conversation{}
 }
 
-// run does one phase. Its timeout, or the end of the dial's context, ends every wait on the
-// connection.
+// run runs one phase. The timeout of the phase, or the end of the dial's context, ends every wait on
+// the connection.
 func (d *dialing) run(phase qos.Phase, timeout time.Duration, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(d.ctx, timeout)
 	defer cancel()
@@ -154,7 +155,7 @@ func (d *dialing) run(phase qos.Phase, timeout time.Duration, f func(context.Con
 	began := time.Now()
 	err := f(ctx)
 	d.timing[phase] += time.Since(began)
-	// This comes after f: a connection whose deadline is set, or about to be, is of no use.
+	// This is checked after f: a connection whose deadline is expired, or about to be, is useless.
 	late := !inTime()
 	var rejection *Rejection
 	switch {
@@ -170,7 +171,7 @@ func (d *dialing) run(phase qos.Phase, timeout time.Duration, f func(context.Con
 	return nil
 }
 
-// failure returns the error of a phase.
+// failure returns the error of a failed phase.
 func (d *dialing) failure(phase qos.Phase, err error) error {
 	return &PhaseError{
 		Op: d.op, Phase: phase, Target: d.target.String(), Tried: d.tried, Timing: maps.Clone(d.timing), Err: err,

@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	// maxHead is how long a response's header may be, in bytes.
+	// maxHead bounds the length of a response header, in bytes.
 	maxHead = 64 << 10
-	// maxRedirects is how many of them are followed.
+	// maxRedirects bounds the number of redirects that are followed.
 	maxRedirects = 3
 )
 
-// headReader bounds how many bytes of a connection are read for the header of a response.
+// headReader bounds the bytes of a connection that are read for the header of a response.
 type headReader struct {
 	r    io.Reader
 	left int64
@@ -39,8 +39,8 @@ func (h *headReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// follow requests the target and what that redirects to. It calls then with an answer that is
-// neither a redirect nor a rejection.
+// follow requests the target and follows redirects. It calls then with a response that is neither a
+// redirect nor a rejection.
 func (d *dialing) follow(then func(*http.Response) error) error {
 	t := d.target
 	for range maxRedirects + 1 {
@@ -71,7 +71,7 @@ func (d *dialing) follow(then func(*http.Response) error) error {
 	return d.failure(qos.PhaseConnect, fmt.Errorf("%w: more than %d redirects", ErrProtocol, maxRedirects))
 }
 
-// mayGo returns an error if a redirect leads to another host, unless that is allowed: an
+// mayGo returns an error if a redirect leads to another host, unless the options allow that. An
 // origin must not make the relay send requests to machines that only the relay can reach.
 func (d *dialing) mayGo(next Target) error {
 	d.redirected = true
@@ -81,7 +81,7 @@ func (d *dialing) mayGo(next Target) error {
 	return nil
 }
 
-// mayDial returns an error if a redirect leads to this machine or its own link, unless the
+// mayDial returns an error if a redirect leads to this machine or its own link, unless the original
 // target is there too.
 func (d *dialing) mayDial(address string) error {
 	at, err := netip.ParseAddrPort(address)
@@ -102,8 +102,8 @@ func nearby(a netip.Addr) bool {
 	return a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.IsMulticast()
 }
 
-// ask sends a request and reads the header of the answer. The body is read from d.in and needs
-// no Close.
+// ask sends a request and reads the header of the response. The body is read from d.in and need not
+// be closed.
 func (d *dialing) ask(ctx context.Context, t Target, method string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, t.scheme+"://"+t.authority+t.request, nil)
 	if err != nil {
@@ -121,7 +121,7 @@ func (d *dialing) ask(ctx context.Context, t Target, method string) (*http.Respo
 		switch {
 		case err != nil && (closed(err) || timedOut(err) || errors.Is(err, ErrProtocol)):
 			return nil, err
-		case err != nil: // it may quote the answer
+		case err != nil: // the error may quote the response
 			return nil, fmt.Errorf("%w: %s", ErrProtocol, d.target.clean(t.clean(err.Error())))
 		case answer.StatusCode >= 200:
 			h.left = math.MaxInt64
@@ -130,7 +130,8 @@ func (d *dialing) ask(ctx context.Context, t Target, method string) (*http.Respo
 	}
 }
 
-// judge returns where an answer redirects to, or why it is a rejection.
+// judge returns the target of a redirect, or the rejection that a response stands for. It returns
+// nil and nil for a success.
 func (d *dialing) judge(t Target, answer *http.Response) (*Target, error) {
 	switch answer.StatusCode {
 	case http.StatusOK:
@@ -147,8 +148,8 @@ func rejected(answer *http.Response) *Rejection {
 	return &Rejection{Code: fmt.Sprintf("HTTP %d", answer.StatusCode), Description: http.StatusText(answer.StatusCode)}
 }
 
-// redirected returns the target of a Location. Another scheme is not followed, so that what
-// was to be encrypted stays so.
+// redirected returns the target of a Location header. A redirect to another scheme is rejected, so
+// that an encrypted request stays encrypted.
 func (t Target) redirected(location string) (*Target, error) {
 	base, err := url.Parse(t.scheme + "://" + t.authority + t.request)
 	if err != nil {

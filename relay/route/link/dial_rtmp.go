@@ -8,16 +8,16 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// conversation is what has been said in RTMP on a connection.
+// conversation is the state of RTMP on a connection.
 type conversation struct {
 	peer    *peer
-	answer  []byte // to be sent next
+	answer  []byte // bytes to send next
 	sent    uint64 // bytes sent since the handshake
 	packets packetQueue
 }
 
-// connect does the handshake and the commands up to the phase that the role ends with. The
-// buffer is what is read at once, in bytes.
+// connect performs the handshake and the commands, up to the last phase of the role. buffer is the
+// size of the read buffer, in bytes.
 func (d *dialing) connect(as role, buffer int) error {
 	t := d.opts.Timeouts
 	d.in = bufio.NewReaderSize(d.conn, buffer)
@@ -38,8 +38,8 @@ func (d *dialing) connect(as role, buffer int) error {
 	return d.run(qos.PhasePublish, t.Publish, func(context.Context) error { return d.advance(qos.PhaseRunning) })
 }
 
-// advance exchanges commands until a phase has begun. What is to be sent in that phase is
-// left in d.answer. A peer that closes meanwhile has rejected the request.
+// advance exchanges commands until the given phase has begun. Bytes to send in that phase are left
+// in d.answer. A peer that closes the connection meanwhile has rejected the request.
 func (d *dialing) advance(phase qos.Phase) error {
 	// Messages that came together with an earlier answer may have begun a later phase.
 	for d.peer.state.phase != phase && d.peer.state.phase != qos.PhaseRunning {
@@ -57,8 +57,8 @@ func (d *dialing) advance(phase qos.Phase) error {
 	return nil
 }
 
-// sendAnswer sends what is due. It leaves it to receive to report that the peer has closed:
-// the peer's last messages come first.
+// sendAnswer sends the pending bytes. If the peer has closed the connection, it leaves the error to
+// receive, which first handles the peer's last messages.
 func (d *dialing) sendAnswer() error {
 	b := d.answer
 	d.answer = nil
@@ -72,7 +72,7 @@ func (d *dialing) sendAnswer() error {
 	return nil
 }
 
-// receive handles what the peer sends next.
+// receive handles the next bytes from the peer.
 func (d *dialing) receive() error {
 	answer, err := d.peer.receive(d.in)
 	d.answer = answer

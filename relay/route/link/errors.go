@@ -15,11 +15,11 @@ const (
 	opProbe = "probe of"
 )
 
-// PhaseError says in which phase a connection failed. It has no secrets.
+// PhaseError reports in which phase a connection failed. It contains no secrets.
 type PhaseError struct {
 	Op     string // "push to", "pull from" or "probe of"
 	Phase  qos.Phase
-	Target string // as Target.String
+	Target string // as returned by Target.String
 	Tried  int    // how many of the host's addresses were tried
 	Timing Timing // of the dial
 	Err    error  // of the last address
@@ -35,15 +35,15 @@ func (e *PhaseError) Error() string {
 
 func (e *PhaseError) Unwrap() error { return e.Err }
 
-// Rejection says that the peer has rejected the request, with a code and a description or by
+// Rejection reports that the peer has rejected the request, with a code and a description or by
 // closing the connection.
 type Rejection struct {
-	Code        string // such as NetStream.Publish.BadName or HTTP 404; empty if it gave none
+	Code        string // such as NetStream.Publish.BadName or HTTP 404; empty if the peer gave none
 	Description string // without secrets, printable, at most 256 bytes
-	// Early says that the connection was closed at connect or publish, or right after it,
-	// without a reason: nginx-rtmp rejects that way.
+	// Early reports whether the connection was closed without a reason at connect or publish, or right
+	// after it; nginx-rtmp rejects that way.
 	Early bool
-	Err   error // how the connection ended, when Early
+	Err   error // if Early, how the connection ended
 }
 
 func (r *Rejection) Error() string {
@@ -58,7 +58,7 @@ func (r *Rejection) Error() string {
 
 func (r *Rejection) Unwrap() error { return r.Err }
 
-// final has the codes after which the same request will be rejected again.
+// final lists the codes after which the same request would be rejected again.
 var final = []string{
 	"NetConnection.Connect.InvalidApp",
 	"NetStream.Publish.Denied",
@@ -66,26 +66,26 @@ var final = []string{
 	"HTTP 403",
 }
 
-// Retry reports whether the same request may be accepted at another time: a name that is in
-// use becomes free and a full server empties, but a wrong key stays wrong.
+// Retry reports whether the same request may be accepted at another time. A name in use becomes free
+// and a full server empties, but a wrong key stays wrong.
 func (r *Rejection) Retry() bool { return !slices.Contains(final, r.Code) }
 
-// hasCode reports whether err is a rejection with a code, which another address of the same
-// host would repeat.
+// hasCode reports whether err is a rejection with a code. Another address of the same host would
+// reject the request too.
 func hasCode(err error) bool {
 	var r *Rejection
 	return errors.As(err, &r) && r.Code != ""
 }
 
-// Errors of a connection that ran.
+// Errors of an established connection.
 var (
-	// ErrClosed says that this side ended the connection.
+	// ErrClosed reports that this side ended the connection.
 	ErrClosed = errors.New("connection closed by this side")
-	// ErrUnpublished says that the stream that was pulled has ended cleanly.
+	// ErrUnpublished reports that the pulled stream has ended cleanly.
 	ErrUnpublished = errors.New("the stream has ended at the origin")
-	// ErrTooLong says that a packet does not fit into an RTMP message.
+	// ErrTooLong reports that a packet does not fit into an RTMP message.
 	ErrTooLong = errors.New("packet too long for an RTMP message")
-	// ErrProtocol is wrapped by errors about a peer that violates the protocol, if no error of
-	// another package says so.
+	// ErrProtocol is wrapped by errors about a peer that violates the protocol, unless another package
+	// has an error for the violation.
 	ErrProtocol = errors.New("protocol violation")
 )

@@ -7,22 +7,24 @@ import (
 	"time"
 )
 
-// mark is a packet's position in the bytes of a push.
+// mark is a packet's position in the byte stream of a push.
 type mark struct {
-	tcpEnd  uint64 // where it ends in the bytes below TLS; unknownEnd while TLS writes it
-	rtmpEnd uint64 // where it ends in the bytes that RTMP counts
+	tcpEnd  uint64 // end of the packet in bytes below TLS; unknownEnd while TLS writes it
+	rtmpEnd uint64 // end of the packet in bytes as RTMP counts them
 	seq     uint64
 	arrived time.Time // at this relay
 }
 
 const unknownEnd = math.MaxUint64
 
-// flight is the list of packets that have not been acknowledged, oldest first. When it is
-// full, each two of its older half become one, which stands for the first of them until both
-// have been acknowledged: a peer that never acknowledges costs no more than another.
+// flight is the list of packets that have not been acknowledged, oldest first. When it is full,
+// pairs in its older half are merged. A merged entry keeps the first packet's time and number, and
+// lasts until both packets have been acknowledged. So a peer that never acknowledges costs no more
+// memory than others.
 type flight struct{ marks []mark }
 
-// maxFlight bounds the list: packet by packet it covers the newest dozen seconds of a stream.
+// maxFlight bounds the list. Entries for single packets cover about the newest 12 seconds of a
+// stream.
 const maxFlight = 1024
 
 func (f *flight) add(m mark) {
@@ -42,7 +44,7 @@ func (f *flight) thin() {
 	f.marks = slices.Delete(f.marks, half/2, half)
 }
 
-// written sets the end below TLS of the packets that have been written up to rtmpEnd.
+// written sets the end below TLS of the packets up to rtmpEnd, which have now been written.
 func (f *flight) written(tcpEnd, rtmpEnd uint64) {
 	for i := len(f.marks) - 1; i >= 0 && f.marks[i].tcpEnd == unknownEnd; i-- {
 		if f.marks[i].rtmpEnd <= rtmpEnd {
@@ -57,12 +59,13 @@ func (f *flight) forget(tcp, rtmp uint64) {
 	f.marks = append(f.marks[:0], f.marks[n:]...)
 }
 
-// firstBeyondTCP returns the oldest packet that ends after acked bytes below TLS.
+// firstBeyondTCP returns the oldest packet that ends after the first acked bytes below TLS.
 func (f *flight) firstBeyondTCP(acked uint64) (mark, bool) {
 	return f.at(f.firstBeyond(func(m *mark) bool { return m.tcpEnd > acked }))
 }
 
-// firstBeyondRTMP returns the oldest packet that ends after acked of the bytes that RTMP counts.
+// firstBeyondRTMP returns the oldest packet that ends after the first acked bytes as RTMP counts
+// them.
 func (f *flight) firstBeyondRTMP(acked uint64) (mark, bool) {
 	return f.at(f.firstBeyond(func(m *mark) bool { return m.rtmpEnd > acked }))
 }

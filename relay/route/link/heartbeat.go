@@ -6,11 +6,11 @@ import (
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
-// heartbeat is the longest time in which a push sends nothing: NATs drop connections that are
-// silent for longer, and a dead line shows only when something is sent.
+// heartbeat is the longest time for which a push sends nothing. NATs drop connections that are
+// silent for longer, and a dead line is noticed only when something is sent.
 const heartbeat = 15 * time.Second
 
-// sendHeartbeats sends a heartbeat when nothing else has been sent for a while, until over is
+// sendHeartbeats sends a heartbeat whenever nothing else has been sent for a while, until over is
 // closed.
 func (p *Push) sendHeartbeats(over <-chan struct{}) {
 	tick := time.NewTicker(heartbeat / 2)
@@ -31,7 +31,7 @@ func (p *Push) sendHeartbeats(over <-chan struct{}) {
 	}
 }
 
-// sendHeartbeat sends an acknowledgement, which every server understands and none answers.
+// sendHeartbeat sends an acknowledgement, which every server understands and no server answers.
 func (p *Push) sendHeartbeat() error {
 	p.queueAnswer(wire.AppendAck(nil, uint32(p.received.Load()))) //nolint:gosec // wraps by design
 	return p.flushAnswers()

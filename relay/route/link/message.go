@@ -8,17 +8,17 @@ import (
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
-// setDataFrame in front of metadata makes a server keep it for players that join later.
+// setDataFrame before metadata makes a server store the metadata for players that join later.
 var setDataFrame = wire.AppendAMF(nil, wire.String("@setDataFrame"))
 
 var chunkStreams = [packetbuf.NumTracks]uint32{
 	packetbuf.Video: videoChunkStream, packetbuf.Audio: audioChunkStream, packetbuf.Data: dataChunkStream,
 }
 
-// appendPacket appends the message of a packet. The error says why RTMP cannot carry the
+// appendPacket appends the RTMP message of a packet. The error says why RTMP cannot carry the
 // packet: a *flv.UnsupportedError, or ErrTooLong.
 func appendPacket(dst []byte, stream uint32, p *packetbuf.Packet) ([]byte, error) {
-	var scratch [8]byte // as long as a header gets
+	var scratch [8]byte // the maximum length of a header
 	head, err := flv.AppendBodyHeader(scratch[:0], p)
 	if err != nil {
 		return dst, err

@@ -17,46 +17,46 @@ type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 // ResolveFunc returns the addresses of a host, best first.
 type ResolveFunc func(ctx context.Context, host string) ([]netip.Addr, error)
 
-// Timeouts bound each phase of a dial and what follows. The phases from TCP on begin again
-// with each address that is tried.
+// Timeouts bounds the phases of a dial and of the connection. The phases from TCP on start again
+// with each address that is tried. The defaults are in brackets.
 type Timeouts struct {
 	DNS       time.Duration // [5s]
 	TCP       time.Duration // at most 2s while another address is left to try [5s]
 	TLS       time.Duration // [5s]
 	Handshake time.Duration // of RTMP [5s]
-	Connect   time.Duration // connect to its answer; of HTTP: the request to its answer [5s]
-	Publish   time.Duration // createStream to NetStream.Publish.Start, or Play.Start [5s]
+	Connect   time.Duration // from connect to its answer, or from an HTTP request to its response [5s]
+	Publish   time.Duration // from createStream to NetStream.Publish.Start or Play.Start [5s]
 	Media     time.Duration // of a pull: until the first media packet [10s]
 
 	Write time.Duration // how long a write may block [10s]
-	Early time.Duration // how soon after publish a close without a reason is a rejection [3s]
-	Leave time.Duration // how long the peer is given to read a clean end [1s]
+	Early time.Duration // time after publish during which a close without a reason is a rejection [3s]
+	Leave time.Duration // how long to wait for the peer to read a clean end [1s]
 }
 
-// Options describe a connection.
+// Options describes a connection.
 type Options struct {
-	// URL is rtmp://host/app/name?query or rtmps://; of a pull and a probe also http:// and
-	// https://. It may hold secrets.
+	// URL is rtmp://host/app/name?query or rtmps://. For a pull or a probe it may also be http:// or
+	// https://. It may contain secrets.
 	URL string
-	// Resolve returns the addresses of the host, unless that is an address. Nil stands for
-	// net.DefaultResolver, or, if there is a Dialer, for leaving the name to it.
+	// Resolve returns the addresses of the host, unless the host is an address. Nil means
+	// net.DefaultResolver, or, if Dialer is set, that the dialer resolves the name.
 	Resolve ResolveFunc
-	// Dialer connects to host:port, the host being an address if it was resolved. Nil stands for
-	// that of a net.Dialer.
+	// Dialer connects to host:port, where host is an address if it was resolved. Nil means a
+	// net.Dialer.
 	Dialer DialFunc
-	// First is the index of the address to try first, modulo their number. It is increased with
-	// each retry.
+	// First is the index of the address to try first, modulo the number of addresses. The caller
+	// increments it with each retry.
 	First int
-	// Answered, if not nil, is called when the origin of a pull has accepted the request and only
-	// media is awaited.
+	// Answered, if not nil, is called when the origin of a pull has accepted the request and only its
+	// media has not arrived yet.
 	Answered func()
-	// Repairs, if not nil, is called from Read with what was repaired in a pull's media.
+	// Repairs, if not nil, is called from Read with the repairs made to the pull's media.
 	Repairs func([]packetbuf.Repair)
-	// Redirects allows an answer over HTTP to redirect a pull to another host. Without it, only
-	// redirects to another path or port of the same host are followed.
+	// Redirects allows an HTTP response to redirect a pull to another host. Otherwise, only redirects
+	// to another path or port of the same host are followed.
 	Redirects bool
-	TLS       *tls.Config // of rtmps and https; nil: the system's roots, the URL's host
-	Timeouts  Timeouts    // 0: the default
+	TLS       *tls.Config // for rtmps and https; nil: verify the URL's host with the system's roots
+	Timeouts  Timeouts    // a timeout of 0 means its default
 	Log       *slog.Logger
 }
 

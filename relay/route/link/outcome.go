@@ -14,8 +14,8 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// Timing is how long each phase of a dial took that was begun, for all addresses that were
-// tried together.
+// Timing is the duration of each phase of a dial that was started, summed over all addresses that
+// were tried.
 type Timing map[qos.Phase]time.Duration
 
 func (t Timing) clone() Timing { return maps.Clone(t) }
@@ -29,7 +29,7 @@ func Classify(err error) qos.Outcome {
 		return qos.DialOK
 	case errors.Is(err, ErrURL), errors.As(err, &unsupported), errors.As(err, &r) && !r.Retry():
 		return qos.DialDenied
-	case r != nil, errors.Is(err, ErrUnpublished): // an origin whose stream is over
+	case r != nil, errors.Is(err, ErrUnpublished): // the stream has ended at the origin
 		return qos.DialRejected
 	case timedOut(err):
 		return qos.DialTimeout
@@ -40,8 +40,8 @@ func Classify(err error) qos.Outcome {
 // Retry reports whether a connection that ended with err may succeed at another time.
 func Retry(err error) bool { return Classify(err) != qos.DialDenied }
 
-// Attempt returns the history entry of a dial or a probe that ended at a moment: with timing if
-// err is nil, else with the timing of the error.
+// Attempt returns the history entry of a dial or a probe that ended at time at. If err is nil, its
+// timing is timing, otherwise that of the error.
 func Attempt(at time.Time, probe bool, timing Timing, err error) qos.Attempt {
 	a := qos.Attempt{At: at, Probe: probe, Outcome: Classify(err), Phase: qos.PhaseRunning, Took: maps.Clone(timing)}
 	if err == nil {
@@ -56,22 +56,21 @@ func Attempt(at time.Time, probe bool, timing Timing, err error) qos.Attempt {
 	return a
 }
 
-// Ending is how a connection that ran has ended. The values are those of ingest.Cause where
-// both have them.
+// Ending is how an established connection has ended. Values that ingest.Cause has too are the same.
 type Ending string
 
 // The endings.
 const (
 	EndedUnpublish Ending = "unpublish" // the peer ended the stream with a command
-	EndedEOF       Ending = "eof"       // it closed the connection without one
+	EndedEOF       Ending = "eof"       // the peer closed the connection without a command
 	EndedReset     Ending = "reset"     // the socket failed
 	EndedTimeout   Ending = "timeout"   // of the transport, or of a phase
-	EndedProtocol  Ending = "protocol"  // the peer violated the protocol, or sends what is not carried
+	EndedProtocol  Ending = "protocol"  // the peer violated the protocol, or sends unsupported media
 	EndedRejected  Ending = "rejected"  // the peer rejected the request
 	EndedClosed    Ending = "closed"    // this side closed
 )
 
-// EndingOf returns how a connection ended whose error is err.
+// EndingOf returns how a connection ended, given its error.
 func EndingOf(err error) Ending {
 	var r *Rejection
 	var unsupported *flv.UnsupportedError
@@ -92,7 +91,7 @@ func EndingOf(err error) Ending {
 	return EndedReset
 }
 
-// isViolation reports whether err says that the peer has violated a protocol.
+// isViolation reports whether err means that the peer has violated a protocol.
 func isViolation(err error) bool {
 	return errors.Is(err, ErrProtocol) || errors.Is(err, flv.ErrMalformed) || rtmpconn.IsViolation(err)
 }

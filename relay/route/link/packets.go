@@ -10,24 +10,24 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// packetQueue makes packets of the messages or tags of an origin, and holds them until they
-// are read.
+// packetQueue converts the messages or tags of an origin to packets, and holds the packets until
+// they are read.
 type packetQueue struct {
 	state  *clientState // of RTMP
 	intake flv.Intake
 	queue  []*packetbuf.Packet
-	media  bool // some has come
+	media  bool // some media has arrived
 }
 
-// Bounds of what is held before the first media comes, in packets and bytes of payload, and
-// of the messages in an aggregate.
+// Bounds of the packets held before the first media arrives, in number and bytes of payload, and
+// of the number of messages in an aggregate.
 const (
 	maxAhead      = 64
 	maxAheadBytes = 16 << 20
 	maxAggregated = 4096
 )
 
-// checkBound returns an error if an origin has sent too much that is not media.
+// checkBound returns an error if an origin has sent too many packets without media.
 func (q *packetQueue) checkBound() error {
 	bytes := 0
 	for _, p := range q.queue {
@@ -52,7 +52,7 @@ func (q *packetQueue) pop() *packetbuf.Packet {
 	return p
 }
 
-// takeBody takes the body of a message or tag.
+// takeBody handles the body of a message or tag.
 func (q *packetQueue) takeBody(track packetbuf.Track, timestamp uint32, body []byte) error {
 	if track == packetbuf.Data && wire.ValidateAMF(body) != nil {
 		q.intake.Unreadable(track)
@@ -73,21 +73,21 @@ func (q *packetQueue) push(packets []*packetbuf.Packet) {
 	q.queue = append(q.queue, packets...)
 }
 
-// flush adds the frames that are complete because no more of them has come by now; with the
-// zero time all that there are.
+// flush adds the frames that are complete because no more of their packets arrived by time now. With
+// the zero time it adds all pending frames.
 func (q *packetQueue) flush(now time.Time) {
 	packets, _ := q.intake.Flush(now)
 	q.push(packets)
 }
 
-// takeMessage takes a message of RTMP. Media may come before the answer to play, and stands
-// for it.
+// takeMessage handles an RTMP message. Media may arrive before the answer to play, and then counts
+// as the answer.
 func (q *packetQueue) takeMessage(m *wire.Message) error {
 	if q.state.stream == 0 {
 		return nil
 	}
 	switch m.Type {
-	case wire.TypeUserControl: // the end of the stream; before its beginning, that there is none yet
+	case wire.TypeUserControl: // the end of the stream; before its first media, that the stream is not live yet
 		if q.media {
 			return ErrUnpublished
 		}
@@ -132,8 +132,9 @@ func (q *packetQueue) takeSingle(m *wire.Message) error {
 // maxStatus is the longest data message that may be a status, in bytes.
 const maxStatus = 4 << 10
 
-// takeStatus handles data messages from the server to the player, which are not part of the
-// stream, and reports whether body is one. The error is the stream's end.
+// takeStatus handles a data message that the server addresses to the player. notStream reports
+// whether body is such a message, which is not part of the stream. The error says that the stream
+// has ended.
 func (q *packetQueue) takeStatus(body []byte) (notStream bool, err error) {
 	if len(body) > maxStatus {
 		return false, nil

@@ -7,7 +7,7 @@ import (
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
-// peerLimits bound what a peer may send that sends no media: it needs little.
+// peerLimits returns the limits for a peer that sends no media.
 func peerLimits() wire.Limits {
 	return wire.Limits{
 		ChunkStreams:   16,
@@ -19,24 +19,24 @@ func peerLimits() wire.Limits {
 	}
 }
 
-// peer handles what the server at the other end sends after the handshake. One goroutine at
-// a time may use it.
+// peer handles the messages of the server at the other end after the handshake. One goroutine at a
+// time may use it.
 type peer struct {
 	state *clientState
 	demux *wire.Demuxer
-	// media takes the messages of a stream that is played, and those that may end it. Nil if
-	// none is.
+	// media handles the messages of a stream that is being played, and those that may end it. Nil if no
+	// stream is played.
 	media func(*wire.Message) error
 
 	received    uint64 // bytes
-	receivedAck uint64 // received at our last acknowledgement
-	window      uint64 // bytes after which the peer expects one; 0: it has not said
+	receivedAck uint64 // value of received at our last acknowledgement
+	window      uint64 // bytes after which the peer expects an acknowledgement; 0: unknown
 
-	acked      uint64 // bytes of ours that the peer has acknowledged; does not wrap
+	acked      uint64 // bytes that the peer has acknowledged; does not wrap
 	lastAck    uint32 // the last acknowledgement, which wraps
-	acks       int    // acknowledgements that moved on
-	interval   uint64 // the most bytes between two of them
-	irrelevant int    // messages without a meaning for this side
+	acks       int    // acknowledgements that increased acked
+	interval   uint64 // the most bytes between two of these
+	irrelevant int    // messages that mean nothing to this side
 }
 
 func newPeer(t Target, as role) *peer {
@@ -47,7 +47,7 @@ func newPeer(t Target, as role) *peer {
 	return p
 }
 
-// receive waits for bytes and feeds what has come.
+// receive waits for bytes and passes all that have arrived to feed.
 func (p *peer) receive(in *bufio.Reader) (answer []byte, err error) {
 	if _, err := in.Peek(1); err != nil {
 		return nil, err
@@ -58,8 +58,8 @@ func (p *peer) receive(in *bufio.Reader) (answer []byte, err error) {
 	return answer, err
 }
 
-// feed handles bytes as they come and returns what is to be sent in answer. After an error
-// the connection is of no use: a *Rejection, or a violation of the protocol.
+// feed handles bytes from the peer and returns the bytes to send in answer. An error, which is a
+// *Rejection or a protocol violation, means that the connection cannot be used any more.
 func (p *peer) feed(b []byte) (answer []byte, err error) {
 	p.received += uint64(len(b))
 	for len(b) > 0 {
@@ -119,7 +119,7 @@ func (p *peer) command(m *wire.Message) ([]byte, error) {
 	}
 	answer, err := p.state.command(cmd)
 	if p.media != nil && p.state.stream != 0 {
-		p.demux.SetLimits(wire.DefaultLimits()) // media may come from now on
+		p.demux.SetLimits(wire.DefaultLimits()) // media may arrive from now on
 	}
 	return answer, err
 }
@@ -137,14 +137,16 @@ func (p *peer) userControl(m *wire.Message) ([]byte, error) {
 	return nil, nil
 }
 
-// playerWindow is after how many bytes an origin that sets no window is acknowledged, as
-// players in use do.
+// playerWindow is the number of bytes after which an origin that sets no window is acknowledged, as
+// common players do.
 const playerWindow = 1 << 20
 
-// minWindow keeps a peer from requesting more bytes of acknowledgements than it sends.
+// minWindow bounds the window from below, so that a peer cannot request more bytes of
+// acknowledgements than it sends.
 const minWindow = 4 << 10
 
-// ack takes an acknowledgement, whose 32 bits wrap. One that goes back is ignored.
+// ack handles an acknowledgement, whose 32 bits wrap around. An acknowledgement that goes back is
+// ignored.
 func (p *peer) ack(n uint32) {
 	if delta := n - p.lastAck; delta < 1<<31 {
 		p.acked += uint64(delta)

@@ -7,8 +7,9 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// Probe tests whether a server answers: to connect, or over HTTP to HEAD with any status but a
-// server error. It returns how long that took. Its error is a *PhaseError or wraps ErrURL.
+// Probe tests whether a server answers the RTMP connect command, or an HTTP HEAD request with any
+// status but a server error. It returns the duration of the phases. The error is a *PhaseError or
+// wraps ErrURL.
 func Probe(ctx context.Context, o Options) (Timing, error) {
 	d, err := newDialing(ctx, o, opProbe)
 	if err != nil {
@@ -27,8 +28,8 @@ func Probe(ctx context.Context, o Options) (Timing, error) {
 	return d.timing, nil
 }
 
-// head tests whether an HTTP server works. A stream that is not live, a method that is not
-// allowed or not known, and a redirect are answers of one that does.
+// head tests whether an HTTP server works. A working server may well answer that the stream is not
+// live or that the method is unknown or not allowed, or with a redirect.
 func (d *dialing) head() error {
 	return d.run(qos.PhaseConnect, d.opts.Timeouts.Connect, func(ctx context.Context) error {
 		answer, err := d.ask(ctx, d.target, http.MethodHead) //nolint:bodyclose // see ask

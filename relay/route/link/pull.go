@@ -9,8 +9,8 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// Feed is a stream that is played from an origin. One goroutine calls Read; the other methods
-// may be called from any. A feed has no goroutine of its own.
+// Feed is a stream that is played from an origin. One goroutine calls Read; the other methods may be
+// called from any. A feed has no goroutine of its own.
 type Feed struct {
 	dial    *dialing
 	source  source
@@ -19,18 +19,18 @@ type Feed struct {
 	closing atomic.Bool
 }
 
-// source is what a feed reads from.
+// source is the connection that a feed reads from.
 type source interface {
-	// fill waits for what comes next and adds the packets of it to the feed's. Writes that it
-	// has to do have a timeout; 0 is no timeout of their own.
+	// fill waits for the next bytes and adds their packets to the feed's queue. write is the timeout of
+	// writes that fill has to do; 0 means no separate timeout.
 	fill(write time.Duration) error
 }
 
-// feedBuffer is how much media is read at once, in bytes.
+// feedBuffer is the size of the read buffer for media, in bytes.
 const feedBuffer = 16 << 10
 
-// Pull connects, plays, and waits for the first media. Its error is a *PhaseError, which wraps
-// a *Rejection if the origin has rejected the request, or wraps ErrURL. The feed outlives ctx.
+// Pull connects, plays, and waits for the first media. The error is a *PhaseError, which wraps a
+// *Rejection if the origin has rejected the request, or wraps ErrURL. The feed outlives ctx.
 func Pull(ctx context.Context, o Options) (*Feed, error) {
 	d, err := newDialing(ctx, o, opPull)
 	if err != nil {
@@ -77,9 +77,9 @@ func (f *Feed) waitForMedia() error {
 	})
 }
 
-// Read waits for the next packet, whose timestamps are the origin's. After the last it returns
-// why the feed ended: ErrClosed if this side ended it, else a *PhaseError; see EndingOf. Between
-// calls little is held: the origin has to wait.
+// Read waits for the next packet, which has the origin's timestamps. After the last packet it
+// returns why the feed ended: ErrClosed if this side ended it, otherwise a *PhaseError; see
+// EndingOf. Little is buffered between calls, so the origin has to wait for a slow reader.
 func (f *Feed) Read() (*packetbuf.Packet, error) {
 	for {
 		if p := f.packets.pop(); p != nil {
@@ -106,7 +106,7 @@ func (f *Feed) reason(err error) error {
 	return f.dial.failure(qos.PhaseRunning, err)
 }
 
-// Close ends the feed, and a Read that waits. It does not wait itself.
+// Close ends the feed and any Read in progress. It does not wait.
 func (f *Feed) Close() error {
 	f.closing.Store(true)
 	return ignoreClosed(f.dial.socket.Close())
@@ -115,16 +115,16 @@ func (f *Feed) Close() error {
 // Timing returns how long the phases of the dial took.
 func (f *Feed) Timing() Timing { return f.dial.timing.clone() }
 
-// FeedProgress is the state of a feed at one moment.
+// FeedProgress is the state of a feed at one time.
 type FeedProgress struct {
-	Received    uint64        // bytes on the TCP level, since the connection was made
+	Received    uint64        // bytes received over TCP since the connection was established
 	RTT, RTTVar time.Duration // of TCP; 0 while unknown
 }
 
-// Unread reports whether bytes of the origin wait in the socket or are being handled.
+// Unread reports whether bytes from the origin wait in the socket or are being handled.
 func (f *Feed) Unread() bool { return f.dial.socket.unread() }
 
-// Progress returns the present state of the feed.
+// Progress returns the current state of the feed.
 func (f *Feed) Progress() FeedProgress {
 	info, _ := f.dial.socket.info()
 	return FeedProgress{Received: f.dial.socket.received.Load(), RTT: info.rtt, RTTVar: info.rttvar}

@@ -23,14 +23,14 @@ func (f *Feed) reachHTTP() error {
 	})
 }
 
-// httpSource is the body of a response that is an FLV stream.
+// httpSource is the body of an HTTP response that is an FLV stream.
 type httpSource struct {
 	packets *packetQueue
 	tags    *flv.Reader
-	bounded bool // the body has a length, or an end of its own
+	bounded bool // the body has a length or is chunked, so its end is known
 }
 
-// fill implements source. It takes the next tag.
+// fill implements source. It handles the next tag.
 func (s *httpSource) fill(time.Duration) error {
 	tag, err := s.tags.Next()
 	switch {

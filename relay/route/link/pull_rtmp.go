@@ -8,11 +8,10 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtmpconn"
 )
 
-// rtmpSource is a connection on which a stream is played.
+// rtmpSource is an RTMP connection on which a stream is played.
 type rtmpSource dialing
 
-// fill implements source. It sends pongs and acknowledgements that are due, and takes what
-// comes.
+// fill implements source. It sends pending pongs and acknowledgements, and handles the next bytes.
 func (s *rtmpSource) fill(timeout time.Duration) error {
 	d := (*dialing)(s)
 	if len(d.answer) > 0 && timeout > 0 {
@@ -29,8 +28,8 @@ func (s *rtmpSource) fill(timeout time.Duration) error {
 	return d.receiveUntil(d.packets.intake.Due())
 }
 
-// receiveUntil handles what the origin sends next. If nothing comes until due, it flushes the
-// frames that are held. The zero time is no bound.
+// receiveUntil handles the next bytes from the origin. If none arrive until time due, it flushes the
+// frames that are held. A zero due means no time limit.
 func (d *dialing) receiveUntil(due time.Time) error {
 	if due.IsZero() {
 		return d.receive()

@@ -1,9 +1,9 @@
-// Package link is one connection to another server: a push of one stream to it, a pull of
-// one from it, or a probe.
+// Package link implements one connection to another server: a push of one stream to it, a pull of
+// one stream from it, or a probe.
 //
-// The commands of RTMP are a state machine (clientState), which takes what the other server
-// sends after it has been bounded and decoded (peer). The handshake and the options of
-// sockets are those of package rtmpconn.
+// The RTMP commands are handled by a state machine (clientState), after the bytes from the other
+// server have been bounded and decoded (peer). The handshake and the socket options are those of
+// package rtmpconn.
 package link
 
 import (
@@ -19,42 +19,42 @@ import (
 )
 
 // Push is a stream that is published to another server. Its methods may be called from any
-// goroutine; packets are sent in the order of the calls of Write.
+// goroutine. Packets are sent in the order of the calls to Write.
 type Push struct {
 	opts     Options
-	dial     *dialing // owned by the reader, but for failure
+	dial     *dialing // owned by the reader, except for its failure method
 	conn     net.Conn
 	socket   *socket // beneath conn
 	stream   uint32
 	began    time.Time
-	overhead uint64 // bytes of handshake and commands, as acknowledgements count them
+	overhead uint64 // bytes of the handshake and commands, which acknowledgements may include
 	goodbye  []byte // the commands of a clean end
 
-	writer  chan struct{} // a mutex, as a channel of one; it guards writing to conn, buf and leaving
+	writer  chan struct{} // a mutex, as a channel of capacity 1; it guards writes to conn, buf and leaving
 	buf     []byte
-	leaving bool // goodbye has been written, or is being: nothing may follow
+	leaving bool // goodbye has been or is being written: nothing may follow
 
 	sent, acked atomic.Uint64
 	received    atomic.Uint64 // bytes that the peer has sent
 	delivery    *delivery
 
-	mu      sync.Mutex // guards what follows
-	answers []byte     // that wait for the writer
-	closing bool       // this side ends the push
+	mu      sync.Mutex // guards the fields below
+	answers []byte     // answers that wait for the writer
+	closing bool       // this side is ending the push
 	broken  error      // the error of a write
 	err     error      // why the push ended, once done is closed
 	done    chan struct{}
 }
 
 const (
-	// keepBuffer is the largest message whose buffer is kept for the next, in bytes.
+	// keepBuffer is the largest buffer that is kept for the next message, in bytes.
 	keepBuffer = 256 << 10
 	// maxWrite is how much is written at once, in bytes.
 	maxWrite = 64 << 10
 )
 
-// Dial connects and publishes. Its error is a *PhaseError, which wraps a *Rejection if the
-// server has rejected the request, or wraps ErrURL. The push outlives ctx.
+// Dial connects and publishes. The error is a *PhaseError, which wraps a *Rejection if the server
+// has rejected the request, or wraps ErrURL. The push outlives ctx.
 func Dial(ctx context.Context, o Options) (*Push, error) {
 	d, err := newDialing(ctx, o, opPush)
 	if err != nil {
@@ -72,7 +72,7 @@ func Dial(ctx context.Context, o Options) (*Push, error) {
 // start returns the push of a dial that has succeeded, and starts its reader.
 func start(d *dialing) *Push {
 	now := time.Now()
-	d.peer.acks, d.peer.interval = 0, 0 // how commands were acknowledged says nothing of media
+	d.peer.acks, d.peer.interval = 0, 0 // acknowledgements of the commands say nothing about media
 	p := &Push{
 		opts: d.opts, dial: d, conn: d.conn, socket: d.socket, stream: d.peer.state.stream, began: now, overhead: d.sent + uint64(len(d.answer)) + handshakeSize,
 		goodbye: d.peer.state.unpublish(), writer: make(chan struct{}, 1), done: make(chan struct{}), answers: d.answer,
@@ -87,28 +87,30 @@ func start(d *dialing) *Push {
 // Timing returns how long the phases of the dial took.
 func (p *Push) Timing() Timing { return p.dial.timing.clone() }
 
-// Done is closed when the push has ended, for whatever reason, and its socket is closed.
+// Done returns a channel that is closed when the push has ended, for whatever reason, and its socket
+// is closed.
 func (p *Push) Done() <-chan struct{} { return p.done }
 
-// Err returns why the push ended, nil while it runs: ErrClosed if this side ended it, else a
-// *PhaseError, which wraps a *Rejection if the server said so or closed right after publish.
+// Err returns why the push ended, or nil while it runs. The error is ErrClosed if this side ended
+// the push, otherwise a *PhaseError, which wraps a *Rejection if the server rejected the push or
+// closed the connection right after publish.
 func (p *Push) Err() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.err
 }
 
-// Sent returns the bytes of media handed to the socket so far, with headers.
+// Sent returns the number of media bytes, including headers, handed to the socket so far.
 func (p *Push) Sent() uint64 { return p.sent.Load() }
 
-// Acked returns how many of the bytes sent on the connection the peer has acknowledged, at
-// most Sent. It is right to within a few kilobytes: some peers count the handshake.
+// Acked returns how many bytes of the connection the peer has acknowledged, at most Sent. It is
+// accurate to a few kilobytes, since some peers include the handshake.
 func (p *Push) Acked() uint64 { return min(p.acked.Load(), p.sent.Load()) }
 
-// Write sends packets: configurations, metadata or media, each with its DTS for timestamp.
-// They are written in pieces of up to 64 KiB, each of which may block for Timeouts.Write. An
-// error about a packet that RTMP cannot carry leaves the push as it is, and the other packets
-// are sent; every other error is the push's end, and Err.
+// Write sends packets: configurations, metadata or media, each with its DTS as timestamp. They are
+// written in pieces of up to 64 KiB, each of which may block for Timeouts.Write. If RTMP cannot
+// carry a packet, Write returns an error about it, but sends the other packets and leaves the push
+// open. Any other error means that the push has ended, and is the error of Err.
 func (p *Push) Write(packets ...*packetbuf.Packet) error {
 	if err := p.lockWriter(); err != nil {
 		return err
@@ -126,7 +128,7 @@ func (p *Push) Write(packets ...*packetbuf.Packet) error {
 	return unsupported
 }
 
-// writePackets writes packets, after the answers that wait. The caller holds the writer.
+// writePackets writes the queued answers and then the packets. The caller holds the writer.
 func (p *Push) writePackets(packets []*packetbuf.Packet) (unsupported, broken error) {
 	b := append(p.buf[:0], p.takeAnswers()...)
 	for _, pkt := range packets {
@@ -150,7 +152,7 @@ func (p *Push) writePackets(packets []*packetbuf.Packet) (unsupported, broken er
 	return unsupported, broken
 }
 
-// tcpEnd returns where the next n bytes end below TLS. With TLS that is not known before.
+// tcpEnd returns where the next n bytes will end below TLS. It is unknown in advance if TLS is used.
 func (p *Push) tcpEnd(n int) uint64 {
 	if p.conn != net.Conn(p.socket) {
 		return unknownEnd
@@ -158,7 +160,7 @@ func (p *Push) tcpEnd(n int) uint64 {
 	return p.socket.sent.Load() + uint64(n) //nolint:gosec // not negative
 }
 
-// emptyBuffer returns an empty buffer, b unless that is too large.
+// emptyBuffer returns an empty buffer. It reuses b unless b is too large.
 func (p *Push) emptyBuffer(b []byte) []byte {
 	if cap(b) <= keepBuffer {
 		p.buf = b[:0]
@@ -185,8 +187,8 @@ func (p *Push) write(b []byte) error {
 	return nil
 }
 
-// lockWriter waits for the writer. Its error is the push's end, or ErrClosed while the push is
-// being ended.
+// lockWriter waits for the writer. The error is that with which the push ended, or ErrClosed while
+// this side is ending the push.
 func (p *Push) lockWriter() error {
 	select {
 	case p.writer <- struct{}{}:
@@ -206,8 +208,8 @@ func (p *Push) lockWriter() error {
 	return nil
 }
 
-// Unpublish ends the push with the commands for it, gives the peer Timeouts.Leave to read what
-// was written, and closes.
+// Unpublish ends the push with the RTMP commands for that, waits up to Timeouts.Leave for the peer
+// to read what was written, and closes the connection.
 func (p *Push) Unpublish() error {
 	if err := p.lockWriter(); err != nil {
 		<-p.done
@@ -228,8 +230,8 @@ func (p *Push) Unpublish() error {
 	return errors.Join(err, p.Close())
 }
 
-// Close closes the connection without a command, as when a process dies, and waits until
-// nothing of the push is left.
+// Close closes the connection without any command, as when a process dies, and waits until the
+// push's goroutines have ended.
 func (p *Push) Close() error {
 	p.mu.Lock()
 	p.closing = true

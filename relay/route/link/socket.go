@@ -10,32 +10,32 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtmpconn"
 )
 
-// maxUnsent is how many bytes that have not been sent yet the system may hold: a fifth of a
-// second at 1.3 Mb/s. A longer backlog shows as a write that blocks.
+// maxUnsent is how many unsent bytes the system may hold: a fifth of a second at 1.3 Mb/s. A longer
+// backlog shows as a write that blocks.
 const maxUnsent = 32 << 10
 
-// socket is a connection below TLS. It counts what goes through it, and asks the system how
-// much has been acknowledged.
+// socket is a connection below TLS. It counts the bytes sent and received, and asks the system how
+// many have been acknowledged.
 type socket struct {
 	net.Conn
-	raw  syscall.RawConn // nil if there is none to ask
-	base uint64          // bytes acknowledged before anything was written here
+	raw  syscall.RawConn // nil if the connection has no system socket
+	base uint64          // bytes acknowledged before anything was written to this socket
 
-	sent     atomic.Uint64 // bytes written, with those of a write in progress
+	sent     atomic.Uint64 // bytes written, including a write in progress
 	received atomic.Uint64
 	handling rtmpconn.Handling
 }
 
-// tcpInfo is what the system knows of a TCP connection.
+// tcpInfo is the system's information about a TCP connection.
 type tcpInfo struct {
 	acked            uint64 // bytes that the peer's TCP has acknowledged
 	rtt, rttvar      time.Duration
 	segments, resent uint64
 }
 
-// newSocket makes the system notice a dead peer within userTimeout, and hold little of what
-// the peer does not read. On systems without these options the write deadline and RTMP's
-// acknowledgements have to do.
+// newSocket makes the system notice a dead peer within userTimeout, and buffer little when the peer
+// does not read. On systems without these options, only the write deadline and RTMP acknowledgements
+// detect a dead peer.
 func newSocket(c net.Conn, userTimeout time.Duration) *socket {
 	s := &socket{Conn: c}
 	if sc, ok := c.(syscall.Conn); ok {
@@ -74,7 +74,7 @@ func (s *socket) unread() bool {
 	return s.handling.Active(time.Now()) || rtmpconn.UnreadBytes(s.raw) > 0
 }
 
-// CloseWrite ends this side's direction.
+// CloseWrite closes this side's direction of the connection.
 func (s *socket) CloseWrite() error {
 	if half, ok := s.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -82,7 +82,8 @@ func (s *socket) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// info asks the system. It returns false if the system does not know.
+// info returns the system's information about the connection. It returns false if the system has
+// none.
 func (s *socket) info() (tcpInfo, bool) {
 	if s.raw == nil {
 		return tcpInfo{}, false

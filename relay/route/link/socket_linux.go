@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readInfo reads TCP_INFO. A connected socket has its SYN acknowledged, so 0 acknowledged bytes
-// mean that the system does not count them.
+// readInfo reads TCP_INFO. The SYN of a connected socket has been acknowledged, so 0 acknowledged
+// bytes mean that the system does not count them.
 func readInfo(raw syscall.RawConn) (tcpInfo, bool) {
 	var info *unix.TCPInfo
 	var failed error

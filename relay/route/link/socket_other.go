@@ -4,5 +4,6 @@ package link
 
 import "syscall"
 
-// readInfo returns false on this system: only RTMP's acknowledgements tell what has arrived.
+// readInfo returns false, since it is not implemented on this system. Only RTMP acknowledgements
+// show what has arrived.
 func readInfo(syscall.RawConn) (tcpInfo, bool) { return tcpInfo{}, false }

@@ -9,33 +9,33 @@ import (
 	"unicode"
 )
 
-// ErrURL is the error of a URL that names no stream. A retry does not help.
+// ErrURL reports that a URL does not name a stream. Retrying does not help.
 var ErrURL = errors.New("not the URL of a stream")
 
 // ports are the default ports of the schemes.
 var ports = map[string]string{"rtmp": "1935", "rtmps": "443", "http": "80", "https": "443"}
 
-// Target is what a URL names.
+// Target is a parsed URL of a stream.
 type Target struct {
 	scheme string
 	host   string // without port, for the certificate
 	port   string
-	shown  string // what logs may show of the URL
+	shown  string // the part of the URL that logs may show
 
-	// Of RTMP.
+	// The fields below are used for RTMP.
 	app   string // the path without its last part
 	name  string // the last part and the query: a secret with many services
 	query string // a secret
 	tcURL string // scheme, host and app
 
-	// Of HTTP.
-	authority string // host and port as the URL has them
+	// The fields below are used for HTTP.
+	authority string // host and port as in the URL
 	request   string // path and query
 }
 
-// ParseTarget parses rtmp://host[:port]/app/name?query, rtmps://, or the http:// or https://
-// URL of an FLV stream. The app may have several parts. Errors wrap ErrURL and quote nothing
-// of the URL, since it may have a secret.
+// ParseTarget parses rtmp://host[:port]/app/name?query, rtmps://, or the http:// or https:// URL of
+// an FLV stream. The app may have several path elements. Errors wrap ErrURL and quote no part of the
+// URL, since it may contain a secret.
 func ParseTarget(raw string) (Target, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -72,19 +72,18 @@ func ParseTarget(raw string) (Target, error) {
 	return t, nil
 }
 
-// Host returns host:port in lower case, which all streams of a server have in common.
+// Host returns host:port in lower case, which is the same for all streams of a server.
 func (t Target) Host() string { return strings.ToLower(net.JoinHostPort(t.host, t.port)) }
 
-// String returns what logs and errors may show: no query, and of RTMP no name, since many
-// services use it as a key.
+// String returns the part of the URL that logs and errors may show. It omits the query and, for
+// RTMP, the name, since many services use it as a key.
 func (t Target) String() string { return t.shown }
 
 func (t Target) tls() bool { return t.scheme == "rtmps" || t.scheme == "https" }
 
 func (t Target) http() bool { return t.scheme == "http" || t.scheme == "https" }
 
-// redact removes the target's secrets from a peer's text: as they were sent, longest first, and
-// their parts.
+// redact removes the target's secrets and their parts from a peer's text, the longest first.
 func (t Target) redact(s string) string {
 	bare, _, _ := strings.Cut(t.name, "?")
 	plain, _ := url.PathUnescape(bare)
@@ -102,15 +101,15 @@ func (t Target) redact(s string) string {
 	return s
 }
 
-// leastSecret is the length of the shortest secret that is removed, in bytes: a shorter one is
-// part of any sentence, and protects nothing.
+// leastSecret is the length of the shortest secret that is removed, in bytes. A shorter secret may
+// be part of any sentence, and protects nothing.
 const leastSecret = 3
 
-// maxShown is how many bytes of a peer's text are kept.
+// maxShown bounds the bytes of a peer's text that are kept.
 const maxShown = 256
 
-// clean returns what of a peer's text may appear in a log. Secrets are removed before it is
-// cut, so that no part of one is left.
+// clean returns a peer's text in a form that is safe to log. Secrets are removed before the text is
+// truncated, so that no part of one is left.
 func (t Target) clean(s string) string {
 	s = t.redact(s)
 	s = strings.Map(func(r rune) rune {
