@@ -20,7 +20,7 @@ import (
 const (
 	// keyframeTimeout bounds the time from connecting to the first keyframe.
 	keyframeTimeout = 10 * time.Second
-	// A stream is taken for one without video after audioOnlyTime, or after audioOnlyPackets packets, of
+	// A stream is assumed to have no video after audioOnlyTime, or after audioOnlyPackets packets, of
 	// audio alone.
 	audioOnlyTime    = 1500 * time.Millisecond
 	audioOnlyPackets = 256
@@ -30,7 +30,7 @@ const (
 type Options struct {
 	Access  ingest.Access
 	Request ingest.Request    // Session is set by the Pull
-	Silence time.Duration     // time without media after which the pull has failed; 0: derived from the origin's packet interval
+	Silence time.Duration     // without media after which the pull fails; 0: from the origin's packet interval
 	Repairs *ingest.RepairLog // repairs of the origin's media; nil: not counted
 	Log     *slog.Logger
 }
@@ -71,8 +71,8 @@ func (p *Pull) Prepare(ctx context.Context) error {
 	return err
 }
 
-// Begin starts publishing. It ends from, the pull that has published so far, which may be nil. It calls
-// ended once, with the reason why the pull ended.
+// Begin starts publishing, and ends from, the pull that has published until now, which may be nil.
+// When the pull ends, it calls ended once with the reason.
 func (p *Pull) Begin(from *Pull, ended func(error)) {
 	now := time.Now()
 	p.mu.Lock()
@@ -132,8 +132,8 @@ func (p *Pull) publish() (ingest.Sink, error) {
 	return sink, nil
 }
 
-// readToKeyframe reads to the first keyframe, or the first audio packet of a stream without video. It
-// returns that packet and the configuration before it.
+// readToKeyframe reads up to the first keyframe, or up to the first audio packet of a stream without
+// video. It returns that packet and the configurations before it.
 func (p *Pull) readToKeyframe() ([]*packetbuf.Packet, error) {
 	var configs packetbuf.Configs
 	var firstAudio time.Time
@@ -171,7 +171,7 @@ func (p *Pull) recordMedia(packet *packetbuf.Packet) {
 	p.watchdog.Media(packet.Arrived, packet.Track)
 }
 
-// endCause returns the cause to report to the stream.
+// endCause returns the cause of the pull's end to report to the stream.
 func (p *Pull) endCause(err error) ingest.Cause {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -234,14 +234,14 @@ func (p *Pull) Repairs() []packetbuf.Repair {
 	return p.o.Repairs.Repairs()
 }
 
-// ClosedBy returns the cause with which the relay closed the session, or an empty cause.
+// ClosedBy returns the cause with which the relay closed the session, or "" if it did not.
 func (p *Pull) ClosedBy() ingest.Cause {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.cause
 }
 
-// Check takes a sample of the connection and returns a reading of it.
+// Check measures the connection and returns a policy.Reading of it.
 func (p *Pull) Check(now time.Time) policy.Reading {
 	progress := p.feed.Progress()
 	p.mu.Lock()
