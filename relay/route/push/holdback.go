@@ -7,12 +7,12 @@ import (
 )
 
 const (
-	// maxHold is how long video is held back. Another source may be behind by as much, less
-	// switchInterval. Players have a second in their buffers.
+	// maxHold is how long video is held back. Another source may be behind by as much, minus
+	// switchInterval. Players buffer about a second.
 	maxHold = time.Second
 
-	// Of each holdPeriod, video is held for holdDuration. If no keyframe arrives within that, there is
-	// little hope for one.
+	// In each holdPeriod, video is held for holdDuration. If no keyframe arrives within that time, none
+	// is likely to arrive soon.
 	holdDuration = 12 * time.Second
 	holdPeriod   = time.Minute
 )
@@ -41,7 +41,7 @@ func (w *holdback) release() { w.waiting = false }
 // reset stops holding video and restarts holdPeriod.
 func (w *holdback) reset() { w.waiting, w.since = false, time.Time{} }
 
-// filter takes the packets of one read and returns those to send now, in order.
+// filter handles the packets of one read and returns those to send now, in order.
 func (w *holdback) filter(now time.Time, packets []*packetbuf.Packet) []*packetbuf.Packet {
 	if !w.waiting && len(w.held) == 0 {
 		return packets

@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/route/link"
 )
 
-// CheckInterval is the interval at which Check is to be called.
+// CheckInterval is the interval at which the caller has to call Check.
 const CheckInterval = 250 * time.Millisecond
 
 const (
@@ -24,7 +24,7 @@ const (
 	// sampleWindow is the number of samples in one second. They show what the line carries and whether it
 	// is the limit.
 	sampleWindow = int(time.Second / CheckInterval)
-	// minLag is the least lag that shows queued data. A healthy line carries a frame sooner.
+	// minLag is the least lag that indicates queued data. A healthy line delivers a frame sooner.
 	minLag = 150 * time.Millisecond
 )
 
@@ -39,7 +39,7 @@ type Push struct {
 
 	from uint64 // the argument of Begin
 
-	samples     [sampleWindow + 1]sample // newest last
+	samples     [sampleWindow + 1]sample // the newest sample is the last
 	sampleCount int                      // samples taken so far
 	reported    sample                   // the sample of the last qos.Sample
 }
@@ -52,8 +52,8 @@ type sample struct {
 	lag              time.Duration
 }
 
-// New returns a push of a stream over a connection. When shutdown is done, End does not wait for the
-// unpublish.
+// New returns a push of a stream over a connection. Once the context late is done, End does not wait
+// for the unpublish.
 func New(late context.Context, conn *link.Push, streams Streams, stream string, log *slog.Logger) *Push {
 	return &Push{shutdown: late, conn: conn, sender: newSender(conn, streams, stream, log)}
 }
@@ -67,8 +67,8 @@ func (p *Push) Started() <-chan struct{} { return p.sender.started }
 // Done returns a channel that is closed when the connection has ended.
 func (p *Push) Done() <-chan struct{} { return p.conn.Done() }
 
-// Begin sends the stream, starting at the packet with the sequence number from; 0 starts at the newest
-// keyframe. It calls ended once, with the reason why the push ended.
+// Begin sends the stream, starting at the packet with sequence number from. If from is 0, it starts
+// at the newest keyframe. When the push ends, it calls ended once with the reason.
 func (p *Push) Begin(from uint64, ended func(error)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel, p.from = cancel, from
@@ -130,7 +130,7 @@ func (p *Push) Missing(now time.Time) uint64 {
 	return written + 1
 }
 
-// Check takes a sample of the connection and returns a reading of it.
+// Check measures the connection and returns a policy.Reading of it.
 func (p *Push) Check(now time.Time) policy.Reading {
 	progress := p.conn.Progress(now)
 	current := sample{
@@ -171,7 +171,7 @@ func (p *Push) hasStarted() bool {
 	}
 }
 
-// lag returns how far the destination is behind the live edge, less the round-trip time.
+// lag returns how far the destination is behind the live edge, minus the round-trip time.
 func (p *Push) lag(now time.Time, progress link.Progress) time.Duration {
 	oldest := progress.Oldest
 	if ns := p.sender.writingSince.Load(); ns != 0 {
@@ -195,10 +195,10 @@ func (p *Push) rate() float64 {
 	return float64(last.delivered-first.delivered) * 8 / span
 }
 
-// limited reports whether the line was the limit over the last second: data was queued at each sample, and
-// data was delivered between each sample and the one before. One sample without a delivery is allowed,
-// since it may be chance. A line that carries nothing is down rather than slow, and its last second does
-// not show its capacity.
+// limited reports whether the line was the bottleneck over the last second: at each sample data was
+// queued, and between any two samples data was delivered. One interval without a delivery is
+// allowed, since it may be chance. A line that delivers nothing is down rather than slow, and its
+// last second does not show its capacity.
 func (p *Push) limited() bool {
 	if p.sampleCount <= sampleWindow {
 		return false

@@ -27,8 +27,8 @@ type writer interface {
 	Err() error
 }
 
-// sender writes a stream to one push, from the source and at the rung of its order. It has one goroutine;
-// the atomic fields may be used from others.
+// sender writes a stream to one push. Its order says which source and which rung of the quality
+// ladder to send. It has one goroutine; the atomic fields may be used from others.
 type sender struct {
 	dst     writer
 	streams Streams
@@ -39,7 +39,7 @@ type sender struct {
 	writingSince atomic.Int64  // arrival of the packet being written, ns since 1970; 0: none
 	started      chan struct{} // closed when media has been written
 	firstWritten atomic.Uint64 // sequence number of the first media packet written; 0: none
-	lastWritten  atomic.Uint64 // and of the last; 0 while a rendition is sent
+	lastWritten  atomic.Uint64 // sequence number of the last media packet written; 0 while a rendition is sent
 
 	thinner           thinner
 	skipsDone         int // Order.Skips that have been carried out
@@ -64,8 +64,8 @@ func newSender(to writer, streams Streams, stream string, log *slog.Logger) *sen
 	return s
 }
 
-// run sends until ctx is done, the stream ends or the push ends. It starts at from, as Streams.Tap defines
-// it.
+// run sends until ctx is done, the stream ends or the push ends. It starts at the packet from, as
+// for Streams.Tap.
 func (s *sender) run(ctx context.Context, from uint64) error {
 	tap, err := s.streams.Tap(s.stream, from)
 	if err != nil {
@@ -97,7 +97,8 @@ func (s *sender) run(ctx context.Context, from uint64) error {
 	}
 }
 
-// nextPackets returns the next packets to send. When a rendition ends, it returns to the stream itself.
+// nextPackets returns the next packets to send. When a rendition ends, the sender returns to the
+// stream itself.
 func (s *sender) nextPackets(ctx context.Context) ([]*packetbuf.Packet, error) {
 	if packets := s.current.ready; packets != nil {
 		s.current.ready = nil
@@ -145,7 +146,7 @@ func (s *sender) followOrder(ctx context.Context) {
 	}
 }
 
-// updateThinner applies the part of the order that may change between two writes of one read.
+// updateThinner applies the parts of the order that may change between two writes of one read.
 func (s *sender) updateThinner() {
 	o := s.order.Load()
 	s.thinner.rung, s.thinner.share = o.Rung, o.Share
@@ -168,8 +169,8 @@ func (s *sender) closeNext() {
 	}
 }
 
-// openNext opens the source to switch to, if its newest keyframe is ahead of the video that has been sent.
-// It reports whether to hold video until such a keyframe arrives.
+// openNext opens the source to switch to, if its newest keyframe is later than the video already
+// sent. Otherwise it reports whether to hold back video until such a keyframe arrives.
 func (s *sender) openNext(ctx context.Context, name string) (wait bool) {
 	for _, o := range s.streams.Offers(s.stream) {
 		if o.Name != name || !o.Ready {
@@ -208,8 +209,8 @@ func (s *sender) returnToStream() error {
 	return nil
 }
 
-// switchTo reads from another source from now on. The first video frame of that source must be a keyframe,
-// and the batch must be empty.
+// switchTo makes the sender read from another source from now on. The first video frame of that
+// source must be a keyframe, and the batch must be empty.
 func (s *sender) switchTo(to source) {
 	s.current.tap.Close()
 	s.current, s.next = to, nil
@@ -220,7 +221,7 @@ func (s *sender) switchTo(to source) {
 	s.updateThinner()
 }
 
-// send writes those of packets that the order selects, in batches of maxWrite bytes.
+// send writes the packets that the order selects, in batches of maxWrite bytes.
 func (s *sender) send(packets []*packetbuf.Packet) error {
 	packets = s.holdback.filter(time.Now(), packets)
 	s.recordArrival(packets)
@@ -266,7 +267,8 @@ func (s *sender) recordArrival(packets []*packetbuf.Packet) {
 	}
 }
 
-// filter returns the packet to send for p, or nil. It must be called once for each packet, in order.
+// filter returns the packet to send in place of p, or nil. It must be called once for each packet,
+// in order.
 func (s *sender) filter(p *packetbuf.Packet) *packetbuf.Packet {
 	switch {
 	case p.Kind == packetbuf.Config:
@@ -295,8 +297,8 @@ func (s *sender) filter(p *packetbuf.Packet) *packetbuf.Packet {
 	return s.hideSequence(p)
 }
 
-// filterConfig returns configuration that the destination does not have, or nil. The DTS of the returned
-// packet is not before the last one sent.
+// filterConfig returns the configuration p if the destination does not have it, or nil. The DTS of
+// the returned packet is not before that of the last packet sent.
 func (s *sender) filterConfig(p *packetbuf.Packet) *packetbuf.Packet {
 	previous := s.sentConfigs[p.Track]
 	if previous.SameConfig(p) {
@@ -322,7 +324,8 @@ func (s *sender) hideSequence(p *packetbuf.Packet) *packetbuf.Packet {
 	return p
 }
 
-// recordWritten records the sequence numbers of the stream that have been written.
+// recordWritten records the sequence number of a packet that has been written. Packets of a
+// rendition are ignored.
 func (s *sender) recordWritten(p *packetbuf.Packet) {
 	if s.current.offer != "" {
 		return

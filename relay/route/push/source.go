@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	// overlap is how far past the first video frame of the next source the current one is read, for tracks
-	// that have not switched yet. Publishers interleave more tightly.
+	// overlap is how far beyond the first video frame of the next source the current source is read,
+	// for tracks that have not switched yet. Publishers interleave more tightly.
 	overlap = time.Second
-	// maxBehind is how far the next source may start behind the frame read last, if the frames in between
-	// were dropped. The difference becomes lag.
+	// maxBehind is how far the next source may start behind the last frame that was read, if the frames
+	// in between were dropped. The difference becomes lag.
 	maxBehind = 500 * time.Millisecond
 	// sourceTimeout is how long a source may deliver nothing while another is ready.
 	sourceTimeout = 2 * time.Second
@@ -101,9 +101,10 @@ func withParameterSets(key, cfg *packetbuf.Packet) *packetbuf.Packet {
 	return out
 }
 
-// takesOver reports whether this source replaces p, a packet of the current source. Each track switches on
-// its own, since two sources are rarely interleaved alike. Video switches at the first frame whose PTS is
-// not before that of this source's first frame: all later frames may refer to it.
+// takesOver reports whether this source replaces p, a packet of the current source. Each track
+// switches separately, since two sources are rarely interleaved alike. Video switches at the first
+// frame whose PTS is equal to or after that of this source's first frame, because all later frames
+// may refer to it.
 func (s *source) takesOver(p *packetbuf.Packet) bool {
 	switch {
 	case p.Track == packetbuf.Video && !p.Media():

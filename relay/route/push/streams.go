@@ -1,5 +1,5 @@
-// Package push sends a stream over one connection: the stream or one of its renditions, whole or thinned
-// to a rung of the ladder.
+// Package push sends a stream, or one of its renditions, over one connection. It can drop part of
+// the frames, depending on the rung of the quality ladder.
 package push
 
 import (
@@ -21,10 +21,11 @@ var (
 
 // Streams provides the streams of the relay.
 type Streams interface {
-	// Tap subscribes to a stream; see stream.Tap. It returns an error if the stream does not exist or has
-	// ended, which ends the push.
+	// Tap subscribes to a stream; see stream.Stream.Tap. It returns an error if the stream does not
+	// exist or has ended. The error ends the push.
 	Tap(name string, from uint64) (Tap, error)
-	// Offers returns what a push of the stream can carry: first the stream itself, then its renditions.
+	// Offers returns the streams that a push of the named stream can send: first the stream itself,
+	// then its renditions.
 	Offers(name string) []Offer
 }
 
@@ -37,18 +38,18 @@ type Tap interface {
 	Close()
 }
 
-// Offer is a stream that a push can carry.
+// Offer is a stream that a push can send.
 type Offer struct {
 	policy.Offer
 	Stream string // name of the stream
-	// Offset is how far the clock of a rendition is behind that of its source stream.
+	// Offset is how far the clock of a rendition is behind the clock of its source stream.
 	Offset time.Duration
 }
 
-// Order describes what a push sends.
+// Order specifies what a push sends.
 type Order struct {
 	Rung  policy.Rung
-	Share float64 // part of a GOP to send on the rung Trim, 0 to 1
+	Share float64 // fraction of each GOP to send on the rung Trim, 0 to 1
 	Offer string  // the rendition to send; empty: the stream itself
-	Skips int     // incremented to drop the video that is queued
+	Skips int     // incremented to drop the queued video
 }

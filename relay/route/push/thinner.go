@@ -8,28 +8,29 @@ import (
 )
 
 const (
-	// recoveryTime is how long video is dropped after a frame that others refer to was dropped, in a stream
-	// without further keyframes. Such a stream uses intra refresh, so its decoders recover by themselves.
+	// recoveryTime is how long video is dropped after a reference frame was dropped, in a stream
+	// without further keyframes. Such a stream uses intra refresh, so its decoders recover by
+	// themselves.
 	recoveryTime = 10 * time.Second
-	// endlessGOP is the length from which a GOP is assumed to have no end. By default x264 ends a GOP after
-	// 250 frames.
+	// endlessGOP is the length from which a GOP is assumed to have no end. By default, x264 ends a GOP
+	// after 250 frames.
 	endlessGOP = 30 * time.Second
 )
 
-// thinner drops the packets that a rung leaves out, so that the rest can be decoded. Only one goroutine
-// may use it.
+// thinner drops the packets that a rung excludes, in such a way that the rest can be decoded. Only
+// one goroutine may use it.
 type thinner struct {
 	rung   policy.Rung
 	share  float64 // used on the rung Trim
 	skipTo uint64  // frames before this sequence number are dropped
 
-	dropping      bool          // a frame that others refer to was dropped
+	dropping      bool          // a reference frame was dropped
 	droppingSince time.Duration // DTS of that frame
 	keySent       bool          // a keyframe was sent
 	gopStart      time.Duration // DTS of the first frame of this GOP
 	gopStarted    bool          // gopStart is set
 	gopSize       int           // bytes of delta frames in this GOP so far
-	previousSize  int           // and in the previous GOP; 0: unknown
+	previousSize  int           // bytes of delta frames in the previous GOP; 0: unknown
 	keptSize      int           // bytes of gopSize that were kept
 }
 
@@ -73,21 +74,21 @@ func (t *thinner) keepKey(p *packetbuf.Packet) bool {
 	return !t.dropping
 }
 
-// recovers reports whether to send a frame although an earlier one was dropped: a decoder that has had a
-// keyframe has recovered by then.
+// recovers reports whether to send a frame although an earlier reference frame was dropped: by then,
+// a decoder that has received a keyframe has recovered.
 func (t *thinner) recovers(p *packetbuf.Packet) bool {
 	return t.keySent && t.rung < policy.Keyframes && p.Seq >= t.skipTo &&
 		p.DTS-t.droppingSince > recoveryTime && p.DTS-t.gopStart > endlessGOP
 }
 
-// recordLoss records a packet that was dropped for another reason. Call it instead of keep.
+// recordLoss records a packet that was dropped for another reason. It is called instead of keep.
 func (t *thinner) recordLoss(p *packetbuf.Packet) {
 	if p.Track == packetbuf.Video && (p.Kind == packetbuf.Key || p.Kind == packetbuf.Delta) {
 		t.dropping, t.droppingSince = true, p.DTS
 	}
 }
 
-// drops reports whether to drop a frame that others refer to and that could be decoded.
+// drops reports whether to drop a reference frame although it is still decodable.
 func (t *thinner) drops(p *packetbuf.Packet) bool {
 	switch {
 	case p.Seq < t.skipTo, t.rung >= policy.Keyframes:
