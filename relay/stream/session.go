@@ -28,7 +28,7 @@ type publisherSession struct {
 	repairs *ingest.RepairLog // repairs of its timestamps; nil: none so far
 	keyless bool              // it was logged that viewers are refused because no keyframe arrives
 
-	gopWindow standby.Window  // media for a switchover, of the standby and, while one exists, of the active session
+	gopWindow standby.Window  // media for a switchover; of the active session only while a standby exists
 	memory    *budget.Account // of gopWindow
 	stopped   bool            // as the standby it was reported silent, and it has sent nothing since
 }
