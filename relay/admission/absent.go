@@ -8,12 +8,11 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
-// maxAbsent is how many streams that do not exist the viewers of one address may wait for at a
-// time, because an origin may be asked for each of them.
+// maxAbsent is how many different nonexistent streams the viewers of one address may wait for at a
+// time. It is limited because an origin may be asked for each of them.
 const maxAbsent = 16
 
-// absentStreams limits the streams that do not exist and that viewers wait for, by the viewers'
-// address.
+// absentStreams limits, for each address, the nonexistent streams that its viewers wait for.
 type absentStreams struct {
 	shared func(netip.Addr) bool // reports whether many viewers share an address; may be nil
 
@@ -21,8 +20,8 @@ type absentStreams struct {
 	waiting map[netip.Addr]map[string]int // number of viewers, by address and stream
 }
 
-// enter counts a viewer that waits for a stream, until leave is called, or refuses it. remote is
-// the viewer's host:port.
+// enter counts a viewer that waits for a stream, until leave is called. It refuses the viewer if its
+// address waits for too many streams. remote is the viewer's host:port.
 func (a *absentStreams) enter(remote, stream string) (leave func(), err error) {
 	at, err := netip.ParseAddrPort(remote)
 	if addr := at.Addr().Unmap(); err == nil && (a.shared == nil || !a.shared(addr)) {

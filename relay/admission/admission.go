@@ -14,25 +14,25 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// Rules returns the access rules of a stream by its name {app}/{name}.
+// Rules returns the access rules of a stream, given its name {app}/{name}.
 type Rules interface {
 	PublishKeys(stream string) []string // if empty, everyone may publish
 	PlaySecret(stream string) string    // if empty, everyone may play
 }
 
-// Streams are the relay's streams.
+// Streams provides the relay's streams.
 type Streams interface {
-	// Expects returns nil if a viewer by a protocol may get the stream, because it exists, is
-	// being started, or is waited for. Otherwise it returns the refusal.
+	// Expects returns nil if a viewer of the given protocol may get the stream, because the stream
+	// exists, is being started, or is waited for. Otherwise it returns the refusal.
 	Expects(stream, protocol string) error
 	// ExpectedBack reports whether the stream was live before the relay was restarted and its publisher
-	// is expected back.
+	// is expected to return.
 	ExpectedBack(stream string) bool
-	// Life returns the number of the current stream of that name, which is unique in this
-	// process, or 0 if there is none.
+	// Life returns the serial number of the current stream of that name, which is unique in this
+	// process, or 0 if the stream does not exist.
 	Life(stream string) uint64
-	// Subscribe subscribes a viewer to a stream, and may wait for the stream. exact reports that
-	// the viewer continues with the packet after the last one that it received.
+	// Subscribe subscribes a viewer to a stream, and may wait for the stream. exact reports whether the
+	// viewer continues with the packet after the last one that it received.
 	Subscribe(ctx context.Context, app, name, protocol string, at Position, audio ...packetbuf.Codec) (sub Subscription, exact bool, err error)
 }
 
@@ -41,28 +41,28 @@ type Subscription interface {
 	egress.Subscription
 	// Origin returns where the subscription began.
 	Origin() Origin
-	// Expire ends Read at a time; the zero Time means never.
+	// Expire makes Read fail after time at; the zero Time means never.
 	Expire(at time.Time)
 }
 
-// Origin is where a viewer's first subscription began. A resume token carries it.
+// Origin identifies where a viewer's first subscription started. A resume token contains it.
 type Origin struct {
-	Life uint64 // of the stream; see Streams
-	Seq  uint64 // first packet of the subscription
+	Life uint64 // serial number of the stream; see Streams.Life
+	Seq  uint64 // sequence number of the subscription's first packet
 }
 
-// Position is where a viewer was cut off, and where it may begin if it cannot continue there.
+// Position is where a viewer was cut off, and where it may start if it cannot continue there.
 type Position struct {
 	Origin Origin
-	Track  packetbuf.Track // of the last media packet received in full
-	DTS    time.Duration   // of that packet; only the low 32 bits in milliseconds are used
-	Seq    uint64          // of that packet; if 0, Track and DTS decide
+	Track  packetbuf.Track // track of the last media packet received completely
+	DTS    time.Duration   // DTS of that packet; only the low 32 bits in milliseconds are used
+	Seq    uint64          // sequence number of that packet; 0: Track and DTS identify it
 	Begin  egress.Begin
 }
 
-// Hooks asks the operator's hooks. Refusals are *ingest.Refusal.
+// Hooks calls the operator's hooks. Refusals are *ingest.Refusal.
 type Hooks interface {
-	// AsksPlay reports whether hooks are asked about viewers of a stream.
+	// AsksPlay reports whether any hook is called about viewers of a stream.
 	AsksPlay(stream string) bool
 	// Play asks whether a viewer may play. identity identifies the viewer; it is a secret.
 	Play(ctx context.Context, stream string, r egress.Request, identity string) error
@@ -77,8 +77,8 @@ type Metrics interface {
 	Admitted(waited time.Duration)    // waits of admitted viewers
 }
 
-// Options configure an Admission. Metrics must be set. A missing option allows everything that
-// it would decide about.
+// Options configures an Admission. Metrics must be set. For any other option that is not set,
+// everything that it would decide is allowed.
 type Options struct {
 	Rules     Rules
 	Streams   Streams
@@ -86,17 +86,16 @@ type Options struct {
 	Hooks     Hooks
 	Sealer    *resume.Sealer
 	Metrics   Metrics
-	// Redact removes secrets from what a peer says about itself. IsSecret reports whether an
-	// element of a name is a configured secret.
+	// Redact removes secrets from what a peer says about itself. IsSecret reports whether part of a
+	// name is a configured secret.
 	Redact   func(string) string
 	IsSecret func(part string) bool
 	// SharedAddress reports whether many viewers share an address.
 	SharedAddress func(netip.Addr) bool
-	// ConnectionLimit returns the reason why the limits of connections refuse a viewer on the
-	// connection of a context, or nil.
+	// ConnectionLimit returns an error if a connection limit refuses the viewer whose connection
+	// belongs to a context.
 	ConnectionLimit func(context.Context) error
-	// PushedFrom returns the stream that the relay itself pushes from a local address,
-	// host:port, or "".
+	// PushedFrom returns the stream that the relay itself pushes from a local address host:port, or "".
 	PushedFrom func(remote string) string
 	// Refused is called for each publisher that is refused.
 	Refused func(ingest.Request, *ingest.Refusal)
@@ -149,13 +148,13 @@ func New(o Options) *Admission {
 // SetJoinRate sets how many viewers may join per second; 0 means no limit.
 func (a *Admission) SetJoinRate(rate int) { a.joins.setRate(rate) }
 
-// openRules allow everyone to publish and play.
+// openRules allows everyone to publish and play.
 type openRules struct{}
 
 func (openRules) PublishKeys(string) []string { return nil }
 func (openRules) PlaySecret(string) string    { return "" }
 
-// noHooks asks no hook.
+// noHooks calls no hook.
 type noHooks struct{}
 
 func (noHooks) AsksPlay(string) bool                                       { return false }

@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/delay"
 )
 
-// Answers to wrong keys are delayed. The first few of an address within window are not; the
+// Answers to wrong keys are delayed, except the first few of an address within window. The
 // delay doubles with each further one, up to the maximum.
 const (
 	freeGuesses = 3
@@ -21,17 +21,18 @@ const (
 )
 
 const (
-	// maxAddresses bounds the memory for counts. When it is reached, the oldest is dropped.
+	// maxAddresses bounds the number of addresses that are counted. When it is reached, the oldest is
+	// dropped.
 	maxAddresses = 4096
-	// maxDelayed and maxDelayedPerAddress bound the answers that are delayed at a time, in total
-	// and per address. Further wrong keys are answered at once.
+	// maxDelayed and maxDelayedPerAddress bound the number of answers that are delayed at a time, in
+	// total and per address. Further wrong keys are answered at once.
 	maxDelayed           = 512
 	maxDelayedPerAddress = 32
 )
 
-// Guesses slows down the guessing of keys. It counts wrong keys per IPv4 address and per /64 of
-// IPv6, because one IPv6 host has many addresses. Callers check a right key first, so that it is
-// never delayed.
+// Guesses slows down the guessing of keys. It counts wrong keys per IPv4 address and per IPv6 /64,
+// because one IPv6 host has many addresses. Callers must check a key before they call Wrong, so that
+// a right key is never delayed.
 type Guesses struct {
 	mu        sync.Mutex // guards the fields below, and the tallies
 	byNetwork map[string]*list.Element
@@ -46,10 +47,10 @@ type tally struct {
 	delayed int // delayed answers
 }
 
-// NewGuesses returns an empty count.
+// NewGuesses returns Guesses without any counts.
 func NewGuesses() *Guesses { return &Guesses{byNetwork: map[string]*list.Element{}, order: list.New()} }
 
-// Wrong counts a wrong key of an address, and returns when it should be answered. Its error is
+// Wrong counts a wrong key from an address, and returns when it should be answered. The error is
 // that of ctx.
 func (g *Guesses) Wrong(ctx context.Context, remote string) error {
 	wait, answered := g.count(time.Now(), Network(remote))
@@ -60,8 +61,8 @@ func (g *Guesses) Wrong(ctx context.Context, remote string) error {
 	return delay.Sleep(ctx, wait)
 }
 
-// count counts a wrong key and returns the delay of its answer. If the answer is delayed,
-// answered must be called after it; otherwise answered is nil.
+// count counts a wrong key and returns the delay of its answer. If answered is not nil, it must be
+// called after the answer.
 func (g *Guesses) count(now time.Time, network string) (delay time.Duration, answered func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

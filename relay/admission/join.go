@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// Join implements egress.Admission. It checks the viewer, waits for the viewer's turn, asks the
+// Join implements egress.Admission. It checks the viewer, waits for the viewer's turn, calls the
 // hooks, and subscribes the viewer.
 func (a *Admission) Join(ctx context.Context, r egress.Request) (egress.Subscription, egress.Grant, error) {
 	r.Agent = a.opts.Redact(r.Agent)
@@ -58,13 +58,14 @@ func (a *Admission) join(ctx context.Context, r egress.Request) (Subscription, e
 	return sub, grant, nil
 }
 
-// subscribe subscribes a viewer with a valid ticket, in its turn and if the hooks allow it.
+// subscribe subscribes a viewer with a valid ticket, when it is the viewer's turn and if the hooks
+// allow it.
 func (a *Admission) subscribe(ctx context.Context, name string, r egress.Request, t ticket) (sub Subscription, exact bool, err error) {
-	if err := a.opts.Streams.Expects(name, r.Protocol); err != nil { // before any hook is asked
+	if err := a.opts.Streams.Expects(name, r.Protocol); err != nil { // before any hook is called
 		return nil, false, err
 	}
 	exists := a.opts.Streams.Life(name) != 0
-	if exists || a.opts.Hooks.AsksPlay(name) { // waiting for a stream is cheap; asking hooks is not
+	if exists || a.opts.Hooks.AsksPlay(name) { // waiting for a stream is cheap; calling hooks is not
 		if err := a.waitTurn(ctx, r, t); err != nil {
 			return nil, false, err
 		}
@@ -101,9 +102,9 @@ func (a *Admission) subscribe(ctx context.Context, name string, r egress.Request
 	return sub, exact, nil
 }
 
-// Read admits a client that reads the state of a stream, by the viewer's play token and the
-// hooks. It returns the stream's name and when the token expires. Hooks are asked only about
-// existing streams, and no more often than viewers may join.
+// Read admits a client that reads the state of a stream. It checks the play token and calls the
+// hooks, as for a viewer. It returns the stream's name and when the token expires. Hooks are called
+// only for existing streams, and at most at the rate at which viewers may join.
 func (a *Admission) Read(ctx context.Context, r egress.Request, exists func(stream string) bool) (name string, until time.Time, err error) {
 	r.Agent = a.opts.Redact(r.Agent)
 	if err := a.opts.ConnectionLimit(ctx); err != nil {
@@ -125,8 +126,8 @@ func (a *Admission) Read(ctx context.Context, r egress.Request, exists func(stre
 	return name, t.until, a.opts.Hooks.Play(ctx, name, r, t.identity(r))
 }
 
-// waitTurn waits for the viewer's turn. Viewers that resume precede new ones. A viewer that is
-// watching already does not wait.
+// waitTurn waits for the viewer's turn. Resuming viewers precede new ones. A viewer that is already
+// watching does not wait.
 func (a *Admission) waitTurn(ctx context.Context, r egress.Request, t ticket) error {
 	if r.Priority == egress.ActiveViewer {
 		return nil
@@ -164,7 +165,7 @@ func JoinOutcomes() []string {
 	return []string{joined, notLive, refusedName, refusedKey, refusedCodec, refusedLimit, noKeyframe}
 }
 
-// CountJoin counts a request to play by its outcome; nil: the viewer was admitted.
+// CountJoin counts a request to play by its outcome. A nil err means that the viewer was admitted.
 func (a *Admission) CountJoin(protocol string, err error) {
 	a.opts.Metrics.Joined(protocol, joinOutcome(err))
 }
@@ -188,7 +189,7 @@ func joinOutcome(err error) string {
 	return refusedLimit
 }
 
-// sealToken returns the token with which a viewer may resume.
+// sealToken returns the token with which the viewer may resume.
 func (a *Admission) sealToken(name string, t ticket, o Origin) (string, error) {
 	var nonce [resume.NonceSize]byte
 	_, _ = rand.Read(nonce[:]) // it never fails

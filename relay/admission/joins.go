@@ -28,7 +28,7 @@ func (l *joinLimiter) setRate(rate int) {
 	l.shares.SetRate(rate)
 }
 
-// turn returns the turn of a viewer from an address.
+// turn returns the turn of a viewer from the address remote.
 func (l *joinLimiter) turn(now time.Time, remote string, resumes bool, chance float64) pacing.Join {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -38,8 +38,8 @@ func (l *joinLimiter) turn(now time.Time, remote string, resumes bool, chance fl
 	return l.joins.Ask(now, resumes, chance)
 }
 
-// wait waits for the turn of a viewer. Its error is that of ctx, or a refusal with a time to
-// retry after.
+// wait waits for the turn of a viewer. The error is that of ctx, or a refusal that says when to
+// retry.
 func (l *joinLimiter) wait(ctx context.Context, remote string, resumes bool) error {
 	chance := rand.Float64() //nolint:gosec // jitter, not a secret
 	turn := l.turn(time.Now(), remote, resumes, chance)

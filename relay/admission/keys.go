@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
-// Equal reports whether a secret from a peer is one of those wanted. Its time depends neither on
-// where they differ nor on which one matches.
+// Equal reports whether a secret from a peer equals one of the wanted secrets. Its running time does
+// not depend on where they differ or which of them matches.
 func Equal(got string, wanted ...string) bool {
 	sum := sha256.Sum256([]byte(got))
 	match := 0
@@ -24,14 +24,15 @@ func Equal(got string, wanted ...string) bool {
 	return match == 1
 }
 
-// CheckPlayToken checks a viewer's play token for a stream and returns when it expires, or the
-// zero Time if playing is open. Its error is an *ingest.Refusal.
+// CheckPlayToken checks a viewer's play token for a stream and returns when it expires, or the zero
+// Time if everyone may play. The error is an *ingest.Refusal.
 func CheckPlayToken(rules Rules, name, token string) (until time.Time, err error) {
 	until, _, err = checkPlayToken(rules, name, token)
 	return until, err
 }
 
-// checkPlayToken is like CheckPlayToken; wrong reports whether the token could be a guess.
+// checkPlayToken is like CheckPlayToken. wrong reports whether the token may be an attempt to guess
+// one.
 func checkPlayToken(rules Rules, name, token string) (until time.Time, wrong bool, err error) {
 	secret := rules.PlaySecret(name)
 	if secret == "" {
@@ -59,8 +60,8 @@ func checkPlayToken(rules Rules, name, token string) (until time.Time, wrong boo
 	return claims.ExpiresAt.Time, false, nil
 }
 
-// covers reports whether a token for a stream or pattern is valid for name. A stream's token
-// covers its renditions, which share its settings.
+// covers reports whether a token for a stream name or pattern is valid for name. A stream's token is
+// also valid for its renditions, which share its settings.
 func covers(pattern, name string) bool {
 	for _, n := range []string{name, ingest.ParentStream(name)} {
 		if ok, err := path.Match(pattern, n); err == nil && ok {
@@ -70,14 +71,14 @@ func covers(pattern, name string) bool {
 	return false
 }
 
-// errUnwatchable returns a refusal that is worded for viewers and does not mention tokens;
-// detail does.
+// errUnwatchable returns a refusal. reason and hint are worded for viewers and do not mention
+// tokens; detail does.
 func errUnwatchable(reason, hint, detail string) error {
 	return &ingest.Refusal{Outcome: ingest.RefusedKey, Reason: reason, Hint: hint, Detail: detail}
 }
 
-// SignPlayToken returns a play token for a stream {app}/{name}, or for all streams that a
-// pattern matches. It expires at until, in whole seconds.
+// SignPlayToken returns a play token for a stream {app}/{name}, or for all streams that match a
+// pattern. It expires at time until, in whole seconds.
 func SignPlayToken(secret, stream string, until time.Time) (string, error) {
 	claims := struct {
 		Stream string `json:"stm"`

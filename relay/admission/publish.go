@@ -8,8 +8,8 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
-// Publish implements ingest.Access. It admits a publisher, passes it on, and counts the outcome.
-// Its error is an *ingest.Refusal, or that of ctx.
+// Publish implements ingest.Access. It admits a publisher, passes it on, and counts the outcome. The
+// error is an *ingest.Refusal, or that of ctx.
 func (a *Admission) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
 	r.Agent = a.opts.Redact(r.Agent) // it appears in the API, hooks and events
 	sink, err := a.publish(ctx, r)
@@ -46,7 +46,8 @@ func (a *Admission) publish(ctx context.Context, r ingest.Request) (ingest.Sink,
 	return a.opts.Publisher.Publish(ctx, r)
 }
 
-// errSelfPush returns the refusal of the relay's own push, which would take over its own stream.
+// errSelfPush returns the refusal of a push from the relay to itself, which would take over the
+// stream that it pushes.
 func errSelfPush(name string) error {
 	return &ingest.Refusal{
 		Outcome: ingest.RefusedKey, Reason: "this is the relay that pushes " + name + ": it would push it to itself",
@@ -91,8 +92,8 @@ func (a *Admission) refuseSecretAsName(r ingest.Request) error {
 	return errNoKey()
 }
 
-// isLayer reports whether a rendition is a simulcast layer of a session about which the hooks
-// have been asked already. The media of the session waits for that answer.
+// isLayer reports whether a publisher is a simulcast layer of a session for which the hooks have
+// been called already. The media of that session waits for their answer.
 func isLayer(r ingest.Request) bool {
 	_, leaf, ok := strings.Cut(r.Name, "~")
 	return ok && strings.HasSuffix(r.Session.ID(), "~"+leaf)

@@ -10,27 +10,27 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// ticket is what admits a viewer: its play token, its resume token, or the name of its HLS
-// session. The latter two replace the play token that they were issued for. They are valid no
-// longer than that token, and no longer than the stream: a stream that has ended and is
-// published again is another one.
+// ticket is a viewer's credential: its play token, its resume token, or the name of its HLS session.
+// A resume token or session name replaces the play token for which it was issued. It is valid no
+// longer than that token, and no longer than the stream: a stream that ends and is published again
+// counts as another stream.
 type ticket struct {
-	// verdict and claims are those of the resume token. If its stream has ended, the verdict is
-	// Invalid and the claims do not count.
+	// verdict and claims are the result for the resume token. If the token's stream has ended, verdict
+	// is Invalid and claims are ignored.
 	verdict   resume.Verdict
 	claims    resume.Claims
-	session   resume.Verdict // of the session's name
+	session   resume.Verdict // result for the session name
 	named     resume.Name
 	returning bool      // the viewer was admitted before
 	viewer    uint64    // ID of the viewer, kept across resumes
 	first     time.Time // when the viewer was admitted by its play token; the zero Time means now
 	until     time.Time // when the play token expires; the zero Time means never
-	// withoutTicket is the refusal that the viewer would get without its resume token or
-	// session, or nil.
+	// withoutTicket is the refusal that the viewer would get without its resume token or session name,
+	// or nil.
 	withoutTicket error
 }
 
-// checkTicket checks the viewer's credentials. Its error is an *ingest.Refusal, or that of ctx.
+// checkTicket checks the viewer's credentials. The error is an *ingest.Refusal, or that of ctx.
 func (a *Admission) checkTicket(ctx context.Context, name string, r egress.Request) (ticket, error) {
 	now, secret := time.Now(), a.opts.Rules.PlaySecret(name)
 	t := ticket{viewer: randomID()}
@@ -68,8 +68,8 @@ func (a *Admission) checkTicket(ctx context.Context, name string, r egress.Reque
 	return t, nil
 }
 
-// playToken checks a viewer's play token and returns when it expires. The answer to an invalid
-// token is delayed if the address has sent several, unless the viewer does not need the token.
+// playToken checks a viewer's play token and returns when it expires. The refusal of an invalid
+// token is delayed if the address has sent several, except if the viewer does not need the token.
 func (a *Admission) playToken(ctx context.Context, name string, r egress.Request, returns bool) (until time.Time, err error) {
 	until, wrong, err := checkPlayToken(a.opts.Rules, name, r.Token)
 	if wrong && !returns {
@@ -80,8 +80,8 @@ func (a *Admission) playToken(ctx context.Context, name string, r egress.Request
 	return until, err
 }
 
-// sameShow reports whether the stream is still that of the resume token or session that alone
-// admitted the viewer.
+// sameShow reports whether the stream is still the one for which the resume token or session name
+// was issued. It is used if that alone admitted the viewer.
 func (a *Admission) sameShow(name string, t ticket) bool {
 	if t.verdict.Admits() {
 		return t.verdict == resume.Elsewhere || a.opts.Streams.Life(name) == t.claims.Life
@@ -89,8 +89,9 @@ func (a *Admission) sameShow(name string, t ticket) bool {
 	return t.session == resume.Elsewhere || a.familyLife(name) == t.named.Life
 }
 
-// familyLife returns the life of the stream that sessions belong to: a session is valid for all
-// renditions of a stream. A rendition without a parent has its own.
+// familyLife returns the serial number of the parent stream, because a session is valid for all
+// renditions of a stream. If the parent does not exist, it returns the serial number of the
+// rendition.
 func (a *Admission) familyLife(name string) uint64 {
 	if life := a.opts.Streams.Life(ingest.ParentStream(name)); life != 0 {
 		return life
@@ -98,7 +99,7 @@ func (a *Admission) familyLife(name string) uint64 {
 	return a.opts.Streams.Life(name)
 }
 
-// position returns where the viewer was cut off, or where it begins.
+// position returns where the viewer was cut off, or where it starts.
 func (t ticket) position(r egress.Request) (at Position) {
 	if t.verdict == resume.Good && (r.Resume.DTS >= 0 || r.Resume.Seq > 0) {
 		at = Position{
@@ -112,8 +113,8 @@ func (t ticket) position(r egress.Request) (at Position) {
 	return at
 }
 
-// identity returns what identifies the viewer for the hooks: the play token, or what replaces
-// it. It is a secret.
+// identity returns what identifies the viewer to the hooks: the play token, or a replacement for it.
+// It is a secret.
 func (t ticket) identity(r egress.Request) string {
 	switch {
 	case r.Token != "" || !t.returning:
@@ -124,7 +125,7 @@ func (t ticket) identity(r egress.Request) string {
 	return "session " + strconv.FormatUint(t.named.ID, 16)
 }
 
-// SessionName returns a new name for the HLS session of a viewer of a stream and its renditions.
+// SessionName returns a new name for a viewer's HLS session, valid for a stream and its renditions.
 // It is valid until the play token expires; the zero Time means forever. The name replaces the
 // token, and is a secret.
 func (a *Admission) SessionName(stream string, until time.Time) string {
@@ -132,8 +133,8 @@ func (a *Admission) SessionName(stream string, until time.Time) string {
 	return a.opts.Sealer.SealName(name, a.opts.Rules.PlaySecret(stream))
 }
 
-// IssuedSession reports whether a name was issued for a stream, or for the stream that it is a
-// rendition of, and is still valid.
+// IssuedSession reports whether a session name was issued for a stream, or for its parent if it is a
+// rendition, and is still valid.
 func (a *Admission) IssuedSession(stream, name string) bool {
 	got, verdict := a.opts.Sealer.OpenName(time.Now(), name, ingest.ParentStream(stream), a.opts.Rules.PlaySecret(stream))
 	return verdict == resume.Elsewhere || verdict == resume.Good && a.familyLife(stream) == got.Life
