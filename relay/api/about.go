@@ -10,7 +10,7 @@ type About struct {
 	Memory  Memory `json:"memory"`
 }
 
-// Memory is the memory of the media of all streams, in bytes.
+// Memory is the memory used by the media of all streams, in bytes.
 type Memory struct {
 	Used  int64            `json:"used_bytes"`
 	Limit int64            `json:"limit_bytes"`
@@ -19,7 +19,7 @@ type Memory struct {
 	Share int64 `json:"share_bytes,omitempty"`
 }
 
-// Watch says where viewers are served: at the host of the API, with this scheme and port.
+// Watch is the scheme and port at which viewers are served, on the host of the API.
 type Watch struct {
 	Scheme string `json:"scheme"` // http or https
 	Port   int    `json:"port"`   // 0 if viewers are not served
@@ -38,7 +38,7 @@ func about(o Options) http.HandlerFunc {
 	}
 }
 
-// drain starts the shutdown of the relay, after the response.
+// drain starts the shutdown of the relay after it has responded.
 func drain(begin func()) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if begin == nil {

@@ -26,18 +26,18 @@ type Stream struct {
 	Tracks    []Track    `json:"tracks"`
 	Publisher *Publisher `json:"publisher"`
 	Waiting   *Publisher `json:"waiting,omitempty"`
-	// Publishers are all publishers: the active one, one that is about to join, and the standby.
+	// Publishers lists all publishers: the active one, one that is about to join, and the standby.
 	Publishers []Push         `json:"publishers"`
 	Viewers    map[string]int `json:"viewers"`
 	Breaks     map[string]int `json:"breaks"`
 	Sessions   uint32         `json:"sessions"`          // publisher sessions that have fed the stream so far
 	Ceiling    float64        `json:"ceiling,omitempty"` // maximum bit/s requested from the publisher
-	Cap        float64        `json:"cap,omitempty"`     // the same, as set by the operator
+	Cap        float64        `json:"cap,omitempty"`     // the part of it set by the operator, bit/s
 	Received   uint64         `json:"received_bytes"`    // media from publishers
 	Sent       uint64         `json:"sent_bytes"`        // media to viewers over RTMP, HTTP-FLV and WebRTC
 	Buffer     Buffer         `json:"buffer"`
-	// RoutesDown is the number of the stream's pushes and pulls that no route carries. It is set
-	// in lists of streams.
+	// RoutesDown is the number of the stream's pushes and pulls that currently have no working route.
+	// It is set only in lists of streams.
 	RoutesDown int `json:"routes_down,omitempty"`
 }
 
@@ -71,7 +71,7 @@ type Publisher struct {
 	Repairs   []Repair  `json:"repairs,omitempty"`
 }
 
-// Repair describes what the relay repairs in a publisher's media, or drops.
+// Repair describes a problem in a publisher's media that the relay repairs or drops.
 type Repair struct {
 	Track   string `json:"track"`
 	Reason  string `json:"reason"` // as in holdfast_media_repairs_total
@@ -84,9 +84,9 @@ type Repair struct {
 type Push struct {
 	Role   string `json:"role"`   // primary or backup
 	Active bool   `json:"active"` // feeds the stream
-	Ready  bool   `json:"ready"`  // is active, or could take over at once
-	// ReturnsIn is how much longer a standby primary must be healthy before it takes the stream
-	// back.
+	Ready  bool   `json:"ready"`  // whether it is active or could take over at once
+	// ReturnsIn is how much longer a primary on standby must be healthy before it feeds the stream
+	// again.
 	ReturnsIn *float64 `json:"returns_in_seconds,omitempty"`
 	Publisher
 }
@@ -99,43 +99,42 @@ type Buffer struct {
 	GOPs    int     `json:"gops"`
 }
 
-// Relay is the relay as the API needs it.
+// Relay is the part of the relay that the API uses.
 type Relay interface {
-	// Streams returns all streams, sorted by name, and Briefs the same in short form.
+	// Streams returns all streams, sorted by name. Briefs returns the same in short form.
 	Streams() []Stream
 	Briefs() []Brief
-	// Stream returns the named stream; ok is false if there is none.
+	// Stream returns the named stream. ok is false if it does not exist.
 	Stream(name string) (s Stream, ok bool)
-	// Kick ends the publisher of a stream. It returns false if there is none.
+	// Kick disconnects the publisher of a stream. It returns false if there is none.
 	Kick(name string) bool
-	// Cap requests a maximum bitrate, in bits per second, from a stream's publisher; 0 removes
-	// it. asked reports whether the publisher can be asked. ok is false if there is no such
-	// stream.
+	// Cap asks a stream's publisher to stay below a bitrate, in bits per second; 0 removes the limit.
+	// asked reports whether the publisher supports that. ok is false if the stream does not exist.
 	Cap(name string, bits float64) (asked, ok bool)
 	// Ready returns nil if the relay accepts publishers and viewers.
 	Ready() error
 }
 
-// Options configure the handler.
+// Options configures the handler.
 type Options struct {
 	Relay  Relay
 	Routes Routes
 	Events *Events
-	// Histories of the streams; may be nil.
+	// Histories holds the recent history of the streams. It may be nil.
 	Histories *Histories
 	Memory    func() Memory // may be nil
 	Watch     func() Watch  // where viewers are served; may be nil
-	// Preview returns a stream's newest keyframe. An *ingest.Refusal says why there is none. nil
-	// means that the relay cannot make previews.
+	// Preview returns a stream's newest keyframe. If it returns an *ingest.Refusal, that gives the
+	// reason why there is none. Nil means that the relay cannot make previews.
 	Preview func(ctx context.Context, stream string) (Picture, error)
 	// Pass issues a play token for a stream, and returns when it expires. The token is empty if
-	// playing is open. nil means that the relay cannot issue tokens.
+	// everyone may play. Nil means that the relay cannot issue tokens.
 	Pass    func(stream string) (token string, until time.Time, err error)
 	Drain   func() // ends the relay as SIGTERM does, without waiting; may be nil
 	Metrics http.Handler
 	Token   func() string // bearer token for everything except the probes; empty if none is required
-	// Guessed is called for each request with a wrong token, and delays its answer by not
-	// returning. It may be nil.
+	// Guessed is called for each request with a wrong token. It may block to delay the answer. It may
+	// be nil.
 	Guessed func(ctx context.Context, remote string)
 	Version string
 }
@@ -187,13 +186,13 @@ func New(o Options) http.Handler {
 }
 
 // wantsConsole reports whether a browser requests the root page. Browsers get the console, which
-// contains no data, and programs get the list of endpoints.
+// contains no data; other clients get the list of endpoints.
 func wantsConsole(r *http.Request) bool {
 	return r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
 		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// withProblems answers requests that no route of mux matches with a problem instead of a bare
+// withProblems answers requests that match no route of mux with a JSON problem instead of a bare
 // status.
 func withProblems(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -287,9 +286,9 @@ func ready(relay Relay) http.HandlerFunc {
 	}
 }
 
-// isLiteralHost reports whether a Host is an IP address or localhost. A page on the internet could
-// have any other name resolved to this machine's loopback address, and so send requests through
-// its visitor's browser (DNS rebinding).
+// isLiteralHost reports whether a Host header is an IP address or localhost. Any other name could be
+// resolved to this machine's loopback address by a page on the internet, which could then send
+// requests through its visitor's browser (DNS rebinding).
 func isLiteralHost(hostport string) bool {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
@@ -299,7 +298,7 @@ func isLiteralHost(hostport string) bool {
 	return err == nil || host == "localhost"
 }
 
-// authorized requires the token. It compares in constant time.
+// authorized requires the bearer token. It compares tokens in constant time.
 func authorized(o Options, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if want := o.Token(); want != "" {

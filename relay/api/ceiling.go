@@ -13,8 +13,8 @@ const (
 	maxCeiling = 1_000_000_000
 )
 
-// ceiling sets the maximum bitrate of a stream's publisher, or removes it by DELETE. It lasts as
-// long as the stream.
+// ceiling handles the maximum bitrate of a stream's publisher: PUT sets it and DELETE removes it. It
+// lasts as long as the stream.
 func ceiling(relay Relay) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		bits := 0.0

@@ -73,8 +73,8 @@ func (b *Events) Close() {
 	}
 }
 
-// subscribe returns the kept events after the one with ID after, and a channel of those that
-// follow.
+// subscribe returns the kept events whose IDs are greater than after, and a channel of the events
+// that follow.
 func (b *Events) subscribe(after uint64) (missed []Event, follow chan Event, leave func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -94,8 +94,8 @@ func (b *Events) subscribe(after uint64) (missed []Event, follow chan Event, lea
 	}
 }
 
-// ServeHTTP streams events: those after Last-Event-ID that are kept, then all that follow.
-// Without Last-Event-ID it starts with the next event.
+// ServeHTTP streams events: first the kept events after Last-Event-ID, then all that follow. Without
+// Last-Event-ID it starts with the next event.
 func (b *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	missed, follow, leave := b.subscribe(b.after(r.Header.Get("Last-Event-ID")))
 	defer leave()
@@ -109,7 +109,7 @@ func (b *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// followEvents writes events until the channel is closed, the client has gone, or ctx is done.
+// followEvents writes events until the channel is closed, the client disconnects, or ctx is done.
 func followEvents(ctx context.Context, out *sse.Writer, events <-chan Event) {
 	idle := time.NewTicker(sse.Idle)
 	defer idle.Stop()
@@ -137,8 +137,9 @@ func writeEvent(out *sse.Writer, e Event) {
 	}
 }
 
-// after returns the ID of the last event that a subscriber has. An ID above the newest one is
-// from an earlier run of the relay; such a subscriber has none of the current events.
+// after returns the ID of the last event that a subscriber has received, given its Last-Event-ID. An
+// ID above the newest one is from an earlier run of the relay; such a subscriber has received none
+// of the current events.
 func (b *Events) after(last string) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()

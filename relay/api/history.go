@@ -13,8 +13,8 @@ const (
 	// HistoryStep is the interval between two samples.
 	HistoryStep  = 5 * time.Second
 	maxSamples   = 180 // samples per stream
-	maxProtocols = 8   // distinguished protocols of viewers
-	maxGroups    = 8   // distinguished groups of pushes per stream
+	maxProtocols = 8   // viewer protocols that are counted separately
+	maxGroups    = 8   // groups of pushes that are recorded separately, per stream
 )
 
 // sample is the state of a stream at one step.
@@ -22,18 +22,18 @@ type sample struct {
 	state                       string
 	bitrate, fps, gap, buffered float32
 	viewers                     [maxProtocols]uint32 // by index in Histories.protocols
-	lags                        [maxGroups]float32   // by index in streamHistory.groups; valid for bits of pushed
+	lags                        [maxGroups]float32   // by index in groups; valid if its bit in pushed is set
 	pushed                      uint8                // a bit for each group that existed
 }
 
-// streamHistory holds the samples of a stream, and the step of the newest.
+// streamHistory holds the samples of a stream, and the number of the newest sample's step.
 type streamHistory struct {
 	samples []sample
 	step    int64
 	groups  [maxGroups]string // names of groups of pushes
 }
 
-// Histories hold the last minutes of all existing streams.
+// Histories holds the recent history of all existing streams.
 type Histories struct {
 	protocols []string // of viewers
 	mu        sync.Mutex
@@ -46,8 +46,8 @@ func NewHistories(protocols []string) *Histories {
 	return &Histories{protocols: protocols[:min(len(protocols), maxProtocols)], streams: map[string]*streamHistory{}}
 }
 
-// Sample records the state of all streams and their routes, and drops streams that no longer
-// exist. It must be called every HistoryStep; omitted steps have no state.
+// Sample records the state of all streams and their routes, and drops streams that no longer exist.
+// It must be called every HistoryStep; steps without a call are recorded without a state.
 func (h *Histories) Sample(now time.Time, all []Stream, lines []Line) {
 	pushes := map[string][]Line{}
 	for _, l := range lines {
@@ -92,9 +92,9 @@ func (p *streamHistory) withLags(s sample, pushes []Line) sample {
 	return s
 }
 
-// group returns the index of a group of pushes, or -1 if none is free. An index is reused when
-// neither a sample in the history nor the current one, whose groups are the bits of used, has
-// its group.
+// group returns the index of a group of pushes, or -1 if all indexes are in use. An index is free if
+// neither a sample in the history nor the current sample uses it; used has a bit for each index that
+// the current sample uses.
 func (p *streamHistory) group(name string, used uint8) int {
 	if i := slices.Index(p.groups[:], name); i >= 0 {
 		return i
@@ -142,8 +142,8 @@ type Span struct {
 	Cause string     `json:"cause,omitempty"`
 }
 
-// History is the last minutes of a stream in the API. Its arrays have the same length: one value
-// per step, oldest first.
+// History is the recent history of a stream in the API. All arrays have the same length, with one
+// value per step, oldest first.
 type History struct {
 	Stream   string                `json:"stream"`
 	Start    time.Time             `json:"start"` // of the first step
@@ -200,8 +200,8 @@ func (p *streamHistory) readLags(out map[string][]*float32) {
 	}
 }
 
-// spans returns a stream's states of the last minutes from its event log. If the log has no
-// change in that time, the stream has been in its state all the time.
+// spans returns the states of a stream since time from, according to its event log. If the log
+// contains no change since then, the stream has been in its current state all the time.
 func spans(s Stream, events []json.RawMessage, from time.Time) []Span {
 	out := []Span{}
 	for _, line := range events {
@@ -224,7 +224,7 @@ func spans(s Stream, events []json.RawMessage, from time.Time) []Span {
 	return out
 }
 
-// history serves the last minutes of an existing stream.
+// history serves the recent history of an existing stream.
 func history(relay Relay, all *Histories, stories *eventLog) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		name := r.PathValue("app") + "/" + r.PathValue("name")

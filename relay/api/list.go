@@ -22,10 +22,10 @@ type Brief struct {
 // Listing is a page of the list of streams.
 type Listing struct {
 	Streams []Stream `json:"streams"`
-	Next    string   `json:"next,omitempty"` // the parameter after of the next page, if there is one
+	Next    string   `json:"next,omitempty"` // value of the query parameter "after" for the next page, if any
 	Totals  Totals   `json:"totals"`
-	// Absent are the streams that do not exist although a pull should start them. It ignores the
-	// query.
+	// Absent lists the streams that a pull should start but that do not exist. It does not depend on
+	// the query.
 	Absent []string `json:"absent,omitempty"`
 }
 
@@ -41,10 +41,10 @@ type Totals struct {
 type listQuery struct {
 	limit, skip   int // limit 0 means all
 	after, search string
-	trouble       bool // broken ones first
+	trouble       bool // list broken streams first
 }
 
-// parseListQuery parses a query. If it fails, it returns what is wrong and a hint.
+// parseListQuery parses a query. If the query is invalid, it returns the error in wrong, and a hint.
 func parseListQuery(q url.Values) (w listQuery, wrong, hint string) {
 	w.after, w.search = q.Get("after"), strings.ToLower(q.Get("search"))
 	for _, n := range []struct {
@@ -71,10 +71,10 @@ func parseListQuery(q url.Values) (w listQuery, wrong, hint string) {
 	return w, "", ""
 }
 
-// stateRank sorts broken states first.
+// stateRank is the sort order of states, broken ones first.
 var stateRank = map[string]int{"held": 0, "suspect": 1, "idle": 2, "live": 3, "ended": 4}
 
-// choose returns the names of the streams to show, in order, and where the next page begins.
+// choose returns the names of the streams to list, in order, and where the next page starts.
 func (w listQuery) choose(all []Brief, down map[string]int) (names []string, next string, totals Totals) {
 	totals = Totals{Streams: len(all), States: map[string]int{}}
 	var found []Brief
@@ -129,7 +129,7 @@ func streams(relay Relay, routes Routes) http.HandlerFunc {
 	}
 }
 
-// downRoutes counts the pushes and pulls of each stream that no route carries.
+// downRoutes counts, for each stream, the pushes and pulls that currently have no working route.
 func downRoutes(lines []Line) map[string]int {
 	out := map[string]int{}
 	for _, l := range lines {
@@ -140,7 +140,7 @@ func downRoutes(lines []Line) map[string]int {
 	return out
 }
 
-// absent returns the names of the streams that a pull should start and that do not exist.
+// absent returns the names of the streams that a pull should start but that do not exist.
 func absent(lines []Line, all []Brief) []string {
 	there := make(map[string]bool, len(all))
 	for _, b := range all {

@@ -17,11 +17,11 @@ const (
 	maxLogRefusals = 50             // rejected publishers among them, so that repeated attempts do not fill the log
 	maxLogBytes    = 64 << 10       // per stream, as JSON
 	logTTL         = 24 * time.Hour // after the last event of a stream
-	maxLogs        = 512            // streams; the one without events for the longest is dropped first
+	maxLogs        = 512            // streams; the log with the oldest newest event is dropped first
 )
 
-// noteInterval is the minimum interval between noted events of a stream, so that clients without
-// access cannot push other events out of the log.
+// noteInterval is the minimum interval between events that Note adds to one stream's log, so that
+// clients without access cannot displace other events.
 const noteInterval = 10 * time.Second
 
 // LogEntry is one entry of a stream's event log.
@@ -55,7 +55,7 @@ func entryOf(e Event) LogEntry {
 	return t
 }
 
-// eventLog holds the event logs of streams, including those that have ended.
+// eventLog holds the event logs of streams, including ended streams.
 type eventLog struct {
 	mu     sync.Mutex // guards the fields below
 	byName map[string]*list.Element
@@ -78,10 +78,10 @@ type logLine struct {
 	refusal bool
 }
 
-// refused is the kind of the event of a rejected publisher.
+// refused is the kind of event that reports a rejected publisher.
 const refused = "refused"
 
-// add adds an entry. It creates the log of a stream only if begin is set.
+// add adds an entry to a stream's log. It creates the log only if begin is true.
 func (s *eventLog) add(stream string, t LogEntry, begin bool) {
 	data, err := json.Marshal(t)
 	if err != nil || stream == "" || len(data) > maxLogBytes {
@@ -112,7 +112,7 @@ func (s *eventLog) add(stream string, t LogEntry, begin bool) {
 	s.expire(t.Time)
 }
 
-// expire drops logs that are too many or too old. s.mu is held.
+// expire drops logs that are too old, and the oldest if there are too many. s.mu is held.
 func (s *eventLog) expire(now time.Time) {
 	for at := s.recent.Back(); at != nil; at = s.recent.Back() {
 		oldest := at.Value.(*streamLog) //nolint:forcetypeassert // the list has no other type
@@ -161,8 +161,7 @@ type logReply struct {
 	Forgotten int               `json:"forgotten"`
 }
 
-// read returns the newest entries of a stream within a period. ok is false if the stream has no
-// log.
+// read returns the newest entries of a stream that match q. ok is false if the stream has no log.
 func (s *eventLog) read(stream string, q logQuery) (out logReply, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -187,7 +186,8 @@ type logQuery struct {
 	limit        int
 }
 
-// parseLogQuery parses a query. If it fails, it returns the name of the wrong parameter.
+// parseLogQuery parses a query. If the query is invalid, it returns the name of the invalid
+// parameter.
 func parseLogQuery(v url.Values, now time.Time) (q logQuery, wrong string) {
 	q.limit = maxLogEntries
 	for name, into := range map[string]*time.Time{"since": &q.since, "until": &q.until} {
@@ -207,7 +207,7 @@ func parseLogQuery(v url.Values, now time.Time) (q logQuery, wrong string) {
 	return q, ""
 }
 
-// parseTime parses a time (RFC 3339) or a duration before now.
+// parseTime parses a time (RFC 3339), or a duration, which is subtracted from now.
 func parseTime(text string, now time.Time) (time.Time, bool) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		return at, true
@@ -233,6 +233,7 @@ func (s *eventLog) serveLog(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, told)
 }
 
-// Note adds an event to its stream's log, if the stream has one and no event was noted just
-// before. It does not publish the event, because clients without access could cause many.
+// Note adds an event to its stream's log, if the stream has a log and no event was noted within
+// noteInterval before. It does not publish the event, because clients without access could cause
+// many of them.
 func (b *Events) Note(e Event) { b.log.add(e.Stream, entryOf(e), false) }

@@ -2,13 +2,13 @@ package api
 
 import "net/http"
 
-// sameOrigin rejects requests from other sites' pages that would act with the operator's access.
+// sameOrigin rejects cross-origin requests that would act with the operator's access.
 func sameOrigin(next http.Handler) http.Handler {
 	return protection().Handler(next)
 }
 
-// rejectCrossOrigin protects a GET handler that causes work. Other sites' pages cannot read its
-// response, but could request it repeatedly.
+// rejectCrossOrigin protects a GET handler that causes work from cross-origin requests. Pages of
+// other sites cannot read its response, but could request it repeatedly.
 func rejectCrossOrigin(next http.HandlerFunc) http.Handler {
 	p := protection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

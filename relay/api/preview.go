@@ -13,18 +13,18 @@ import (
 
 // Picture is a short fragmented MP4 that begins with a keyframe of a stream.
 type Picture struct {
-	Codecs string // by RFC 6381
+	Codecs string // as in RFC 6381
 	Data   []byte
 }
 
 // Limits of previews.
 const (
-	previewWait         = 3 * time.Second  // for a slot, and for the preview
+	previewWait         = 3 * time.Second  // maximum wait for a slot and the preview together
 	previewWriteTimeout = 10 * time.Second // write timeout
 	maxPreviews         = 8                // concurrent previews, each of which holds a keyframe
 )
 
-// preview serves the newest keyframe of a stream. It does not count as a viewer.
+// preview serves the newest keyframe of a stream. The client does not count as a viewer.
 func preview(of func(context.Context, string) (Picture, error)) http.HandlerFunc {
 	turns := make(chan struct{}, maxPreviews)
 	return func(w http.ResponseWriter, r *http.Request) {

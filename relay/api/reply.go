@@ -11,8 +11,8 @@ func Problem(w http.ResponseWriter, status int, reason, hint string) {
 	DetailedProblem(w, status, reason, hint, "")
 }
 
-// DetailedProblem is like Problem, and adds the technical reason if the others are worded for
-// viewers. It may be empty.
+// DetailedProblem is like Problem, but also includes detail, the technical reason, for use if reason
+// and hint are worded for viewers. detail may be empty.
 func DetailedProblem(w http.ResponseWriter, status int, reason, hint, detail string) {
 	body := map[string]string{"error": reason, "hint": hint}
 	if detail != "" {

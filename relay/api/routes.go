@@ -58,7 +58,7 @@ type Route struct {
 	Denied      bool       `json:"denied,omitempty"`  // the peer rejects it; dialed rarely
 	GaveUp      bool       `json:"gave_up,omitempty"` // not dialed until it is reset
 	Healthy     *time.Time `json:"healthy_since,omitempty"`
-	Rise        float64    `json:"rise_seconds"` // time of health that it needs to take the stream back
+	Rise        float64    `json:"rise_seconds"` // how long it must be healthy to carry the stream again
 	RTT         float64    `json:"rtt_seconds"`
 	LastFailure string     `json:"last_failure,omitempty"`
 	LastFailed  *time.Time `json:"last_failed,omitempty"`
@@ -102,8 +102,8 @@ type Breaker struct {
 // Line is one stream in one group of routes, in short form.
 type Line struct {
 	Stream, Group string
-	Down          bool    // no route carries it, although one should
-	Push          bool    // has a lag
+	Down          bool    // no route carries the stream, although one should
+	Push          bool    // it is a push, which has a lag
 	Lag           float64 // seconds that the destination is behind
 }
 
@@ -118,17 +118,18 @@ const (
 	ResetBreaker RouteAct = "breaker"
 )
 
-// Routes are the relay's routes as the API needs them.
+// Routes is the part of the relay's routes that the API uses.
 type Routes interface {
 	// Routes returns all groups, with all streams or only the named one, and all breakers.
 	Routes(stream string) ([]RouteGroup, []Breaker)
 	// Lines returns all streams of all groups, in short form.
 	Lines() []Line
-	// Act performs an action of an operator. An *ActError is the operator's error.
+	// Act performs an action of an operator. An *ActError means that the operator named something that
+	// does not exist.
 	Act(act RouteAct, group, stream, value string) error
 }
 
-// ActError is returned for a name that does not exist. The hint lists the existing ones.
+// ActError reports a name that does not exist. The hint lists the existing ones.
 type ActError struct{ Reason, Hint string }
 
 func (e *ActError) Error() string { return e.Reason }

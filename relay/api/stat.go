@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// stat answers like the statistics page of nginx-rtmp, for programs that read that one. Like
-// there, streams without a publisher are not listed. Rates are in bits, times in milliseconds.
+// stat serves a page like the statistics page of nginx-rtmp, for programs that read that page. As
+// there, streams without a publisher are not listed. Rates are in bits per second, times in
+// milliseconds.
 func stat(relay Relay, version string) http.HandlerFunc {
 	started := time.Now()
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -42,8 +43,8 @@ func stat(relay Relay, version string) http.HandlerFunc {
 	}
 }
 
-// marks abbreviates empty elements as nginx-rtmp does, because some readers search for that
-// text.
+// marks abbreviates empty elements as nginx-rtmp does, because some readers search for the
+// abbreviated text.
 var marks = strings.NewReplacer("<publishing></publishing>", "<publishing/>", "<active></active>", "<active/>")
 
 // statPage has all elements of nginx-rtmp's page, because some readers require them.
@@ -155,7 +156,8 @@ func (p *statPage) add(now time.Time, s Stream) {
 	p.BytesOut += out.BytesOut
 }
 
-// metaOf describes the tracks. It returns nil without video, whose size readers require.
+// metaOf describes the tracks. It returns nil if there is no video, because readers require the size
+// of the video.
 func metaOf(s Stream) *statMeta {
 	var out *statMeta
 	var sound statAudio

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// pass issues a play token with which the operator can watch a stream. It is a POST request,
-// which pages of other sites may not send.
+// pass issues a play token with which the operator can watch a stream. It handles POST requests,
+// which pages of other sites cannot send.
 func pass(of func(stream string) (token string, until time.Time, err error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if of == nil {
