@@ -15,8 +15,8 @@ import (
 //go:embed site
 var site embed.FS
 
-// policy allows the page its own scripts, its own origin and media that it has loaded from
-// there, and forbids scripts to create markup from text.
+// policy is the Content-Security-Policy of the page. It allows the page's own scripts and origin,
+// and media that the page has loaded from there. It forbids scripts to create markup from text.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src blob:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
