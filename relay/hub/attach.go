@@ -17,10 +17,10 @@ import (
 
 // Demand starts streams when they are requested, by pulling or transcoding them.
 type Demand interface {
-	// Want requests a stream that has no publisher. ok reports that it is being started.
-	// hopeless is closed when it can no longer be expected.
+	// Want requests a stream that has no publisher. ok reports whether the stream is being started.
+	// hopeless is closed when it can no longer be expected to start.
 	Want(name string) (hopeless <-chan struct{}, ok bool)
-	// Brings reports whether Want could start a stream, without starting it.
+	// Brings reports whether Want could start the stream. It does not start it.
 	Brings(name string) bool
 }
 
@@ -28,16 +28,16 @@ type Demand interface {
 // play_wait is.
 const startWait = 15 * time.Second
 
-// Attach subscribes a viewer to a stream. It waits for a stream that is not live for as long as
-// the viewer's play_wait, or while the stream is being started. Rejections are *ingest.Refusal;
-// NotLive is set if the stream is not live. audio lists the codecs of the viewer; see
-// stream.Stream.
+// Attach subscribes a viewer to a stream. If the stream is not live, Attach waits for it for the
+// viewer's play_wait, or at least startWait if the stream is being started. Rejections are
+// *ingest.Refusal, with NotLive set if the stream is not live. audio lists the codecs that the
+// viewer accepts; see stream.Stream.
 func (h *Hub) Attach(ctx context.Context, app, name, protocol string, audio ...packetbuf.Codec) (*stream.Reader, error) {
 	r, _, err := h.subscribe(ctx, app, name, subscribeOptions{protocol: protocol, audio: audio})
 	return r, err
 }
 
-// Resume is like Attach for a viewer that was cut off at a position. exact reports that it
+// Resume is like Attach for a viewer that was cut off at position at. exact reports whether it
 // continues with the next packet. See stream.Stream.
 func (h *Hub) Resume(ctx context.Context, app, name, protocol string, at stream.Position, audio ...packetbuf.Codec) (r *stream.Reader, exact bool, err error) {
 	return h.subscribe(ctx, app, name, subscribeOptions{protocol: protocol, audio: audio, at: at})
@@ -61,9 +61,9 @@ func (h *Hub) subscribe(ctx context.Context, app, name string, w subscribeOption
 	return h.attach(ctx, full, w, patience-time.Since(began), nil)
 }
 
-// Expects returns nil if a viewer by a protocol may get the stream, because it exists, can be
-// started, or is waited for by play_wait. Otherwise it returns the refusal that Attach would
-// return.
+// Expects returns nil if a viewer of the given protocol may get the stream, because the stream
+// exists, can be started, or is waited for by play_wait. Otherwise it returns the refusal that
+// Attach would return.
 func (h *Hub) Expects(name, protocol string) error {
 	h.mu.Lock()
 	there, closed := h.streams[name] != nil, h.closed
@@ -97,8 +97,7 @@ func (h *Hub) requestStream(name string) (hopeless <-chan struct{}, ok bool) {
 	return h.opts.Demand.Want(name)
 }
 
-// attach waits for a subscription until patience has passed, hopeless is closed, or asked is
-// done.
+// attach tries to subscribe until patience has passed, hopeless is closed, or parent is done.
 func (h *Hub) attach(parent context.Context, name string, w subscribeOptions, patience time.Duration, hopeless <-chan struct{}) (r *stream.Reader, exact bool, err error) {
 	ctx, cancel := context.WithTimeout(parent, patience)
 	defer cancel()
@@ -130,7 +129,7 @@ func (h *Hub) attach(parent context.Context, name string, w subscribeOptions, pa
 		case <-hopeless:
 			unavailable = true
 		case <-ctx.Done():
-			if err := parent.Err(); err != nil { // the viewer has gone, or its server is closing
+			if err := parent.Err(); err != nil { // the viewer has disconnected, or its server is closing
 				return nil, false, fmt.Errorf("wait for the stream %s: %w", name, err)
 			}
 			return nil, false, h.notLive(name)
@@ -150,7 +149,7 @@ func (h *Hub) notLive(name string) error {
 	}
 }
 
-// keyRetry is the retry interval for a viewer that found no keyframe to begin at.
+// keyRetry is the retry interval for a viewer that found no keyframe to start at.
 const keyRetry = 10 * time.Second
 
 func noKeyframe(err *stream.NoKeyframeError) error {
@@ -169,7 +168,8 @@ func (h *Hub) addWaiting(name string, n int) {
 	}
 }
 
-// Audience returns how many viewers watch a stream or one of its renditions, or wait for it.
+// Audience returns how many viewers watch a stream or one of its renditions, or wait for one of
+// these.
 func (h *Hub) Audience(name string) int {
 	n := 0
 	streams := h.Renditions(name)

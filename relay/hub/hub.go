@@ -22,11 +22,11 @@ import (
 // Settings returns the configuration of streams by name.
 type Settings interface {
 	Stream(name string) stream.Config
-	// PlayWait returns how long a viewer by a protocol waits for a stream that is not live.
+	// PlayWait returns how long a viewer of the given protocol waits for a stream that is not live.
 	PlayWait(name, protocol string) time.Duration
 }
 
-// Options configure a Hub.
+// Options configures a Hub.
 type Options struct {
 	Settings   Settings
 	Demand     Demand // may be nil
@@ -41,8 +41,8 @@ type Options struct {
 	// Bridge requests a stream's audio in another codec; see stream.Options. It may be nil.
 	Bridge     func(name string, to packetbuf.Codec)
 	Bridgeable func() bool
-	// Absent returns the hint for a viewer of a stream that is not live; if empty, the hint is
-	// to publish to it first. Absent may be nil.
+	// Absent returns the hint for a viewer of a stream that is not live. If it returns "" or is nil,
+	// the hint is to publish to the stream first.
 	Absent func(name string) (hint string)
 }
 
@@ -68,10 +68,10 @@ func New(o Options) *Hub {
 	}
 }
 
-// errClosed is the refusal after Close.
+// errClosed is the refusal of publishers and viewers after Close.
 var errClosed = &ingest.Refusal{Outcome: ingest.RefusedLimit, Reason: "the relay is shutting down", Hint: "try again in a moment", RetryAfter: time.Second}
 
-// Publish admits a session to its stream, which it creates if there is none. It implements
+// Publish admits a session to its stream, and creates the stream if it does not exist. It implements
 // ingest.Access.
 func (h *Hub) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error) {
 	name, err := ingest.StreamName(r.App, r.Name)
@@ -92,7 +92,7 @@ func (h *Hub) Publish(ctx context.Context, r ingest.Request) (ingest.Sink, error
 	}
 }
 
-// open returns the named stream, and creates it if there is none.
+// open returns the named stream, and creates it if it does not exist.
 func (h *Hub) open(name string) (*stream.Stream, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -187,7 +187,7 @@ func (h *Hub) Reload(maxStreams int) {
 	}
 }
 
-// Close ends every stream because the relay shuts down, and waits for them.
+// Close ends all streams because the relay shuts down, and waits until they have ended.
 func (h *Hub) Close(reason string) {
 	h.mu.Lock()
 	h.closed = true

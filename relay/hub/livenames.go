@@ -11,7 +11,7 @@ import (
 )
 
 // LiveNames holds the names of the streams that are live or held, for the state file. It omits
-// streams whose publisher has unpublished, because they are not expected back after a restart.
+// streams that ended with an unpublish, because these are not expected to return after a restart.
 type LiveNames struct {
 	mu      sync.Mutex // guards names and frozen
 	names   map[string]bool
@@ -49,8 +49,7 @@ func (l *LiveNames) Observe(e stream.Event) {
 	}
 }
 
-// Changed returns a channel that receives a value when the names have changed since the last
-// one.
+// Changed returns a channel that receives a value when the names have changed since the last value.
 func (l *LiveNames) Changed() <-chan struct{} { return l.changed }
 
 // Touch makes Changed receive a value.
@@ -61,7 +60,8 @@ func (l *LiveNames) Touch() {
 	}
 }
 
-// Freeze stops updates: streams that end from now on end because the relay does.
+// Freeze stops updates. It is called when the relay shuts down, so that the streams that end then
+// are kept.
 func (l *LiveNames) Freeze() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Returning holds the streams that were live before a restart and whose publishers are expected
-// back, each until its deadline. The zero value expects none.
+// Returning holds the streams that were live before a restart and whose publishers are expected to
+// return, each until its deadline. The zero value holds none.
 type Returning struct {
 	mu    sync.Mutex // guards known and what its entries hold
 	known map[string]*returning
@@ -31,7 +31,7 @@ func (r *Returning) Expect(until map[string]time.Time) {
 	}
 }
 
-// Left returns how much longer a stream is expected, or 0 if it is not.
+// Left returns how much longer a stream is expected to return, or 0 if it is not expected.
 func (r *Returning) Left(now time.Time, name string) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -41,8 +41,8 @@ func (r *Returning) Left(now time.Time, name string) time.Duration {
 	return 0
 }
 
-// Restarted reports whether viewers may still have URLs of a stream from before the restart.
-// That is the case until the stream's deadline, whether it is back or not.
+// Restarted reports whether viewers may still have URLs of a stream from before the restart. That is
+// the case until the stream's deadline, whether or not the stream has returned.
 func (r *Returning) Restarted(now time.Time, name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -50,7 +50,7 @@ func (r *Returning) Restarted(now time.Time, name string) bool {
 	return s != nil && now.Before(s.until)
 }
 
-// Wait returns when a stream is back or no longer expected, or when ctx is done.
+// Wait waits until a stream has returned or is no longer expected, or until ctx is done.
 func (r *Returning) Wait(ctx context.Context, name string) {
 	r.mu.Lock()
 	s := r.known[name]
@@ -74,8 +74,8 @@ func (r *Returning) Back(name string) {
 	}
 }
 
-// Expire removes the streams whose deadline has passed, and returns those of them that are not
-// back. next is the next deadline, or zero if no stream is left.
+// Expire removes the streams whose deadline has passed, and returns those that have not returned.
+// next is the next deadline, or zero if no stream remains.
 func (r *Returning) Expire(now time.Time) (lost []string, next time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
