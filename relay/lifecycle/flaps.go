@@ -3,11 +3,11 @@ package lifecycle
 import "time"
 
 const (
-	// flapBurst is how often in a row publishers may join or rejoin a stream that has begun. It
+	// flapBurst is how many times in a row publishers may join or rejoin a stream that has begun. It
 	// covers minutes of a bad connection or of an impatient encoder.
 	flapBurst = 300
-	// flapEvery is the interval at which further joins are allowed. Each join may give viewers a
-	// discontinuity, and playlists assume on average no more than one in two seconds.
+	// flapEvery is the interval at which further joins are allowed. Each join may cause a discontinuity
+	// for viewers, and playlists assume at most one in two seconds on average.
 	flapEvery = 2 * time.Second
 )
 
@@ -17,7 +17,8 @@ type flaps struct {
 	updated time.Time     // when used was last updated
 }
 
-// countReturn counts a return. It returns how long the publisher must wait, or 0 if it need not.
+// countReturn counts a return. It returns how long the publisher must wait, or 0 if it may return
+// now.
 func (f *flaps) countReturn(now time.Time) (wait time.Duration) {
 	f.used = max(0, f.used-max(0, now.Sub(f.updated)))
 	f.updated = now
@@ -28,9 +29,9 @@ func (f *flaps) countReturn(now time.Time) (wait time.Duration) {
 	return 0
 }
 
-// flapping returns the rejection of a publisher that returns too often, over a new connection or
-// by media on a silent one. It returns nil if the publisher is allowed to return. Before the
-// stream has begun there is nothing to break, and takeover "always" admits every publisher.
+// flapping returns the rejection of a publisher that returns too often, by a new connection or by
+// media after a silence. It returns nil if the publisher may return. A stream that has not begun
+// cannot break, so there every publisher may return. The same applies if takeover is "always".
 func (m *Machine) flapping(now time.Time) *Admission {
 	if m.state == Idle || m.cfg.Takeover == Always {
 		return nil

@@ -1,9 +1,9 @@
 // Package lifecycle is the state machine of one stream: idle → live → suspect → held → live or
-// ended. It decides which publisher session feeds the stream, which are rejected, and when a
-// stream is broken.
+// ended. It decides which publisher session feeds the stream, which sessions are rejected, and when
+// a stream is broken.
 //
-// It is pure. Inputs carry the time, effects are returned as values, and Next says when Tick is
-// due.
+// The package is pure. Inputs carry the time, effects are returned as values, and Next returns when
+// to call Tick.
 package lifecycle
 
 import (
@@ -19,7 +19,7 @@ type State uint8
 const (
 	Idle    State = iota // no media yet
 	Live                 // media arrives
-	Suspect              // media is later than the publisher's rhythm explains
+	Suspect              // media is later than the publisher's usual packet interval explains
 	Held                 // the publisher is away; viewers and buffer are kept
 	Ended                // final
 )
@@ -32,12 +32,12 @@ func (s State) String() string {
 type Takeover uint8
 
 const (
-	// Auto admits it at once if the first has been silent for a second. A healthy first one can
-	// be taken over at most once in 30 s, and less often the longer the two compete.
+	// Auto admits the second publisher at once if the first has been silent for a second. A healthy
+	// first publisher can be replaced at most once in 30 s, and less often the longer the two compete.
 	Auto Takeover = iota
-	// Always admits it.
+	// Always admits the second publisher.
 	Always
-	// Never rejects it unless the first is broken.
+	// Never rejects the second publisher unless the first is broken.
 	Never
 )
 
@@ -46,7 +46,7 @@ type Config struct {
 	Hold          time.Duration // duration of a hold after a break
 	HoldUnpublish time.Duration // duration of a hold after an unpublish
 	Takeover      Takeover
-	// BackupReturn is how long the primary must be healthy before it takes the stream back from
+	// BackupReturn is how long the primary must be healthy before it feeds the stream again in place of
 	// a backup; see Machine.ReturnAfter.
 	BackupReturn time.Duration
 }
@@ -63,11 +63,11 @@ type ID uint32
 
 // Peer reports the state of a session's media.
 type Peer interface {
-	// Quiet returns how long no media has arrived, counted from the session's acceptance if none
-	// has arrived yet.
+	// Quiet returns the time since the last media of a session, or since its acceptance if no media has
+	// arrived.
 	Quiet(id ID, now time.Time) time.Duration
-	// Ready reports whether enough media of a standby session is buffered to continue the stream
-	// with it.
+	// Ready reports whether enough media of a standby session is buffered to continue the stream with
+	// it.
 	Ready(id ID, now time.Time) bool
 }
 
@@ -77,7 +77,7 @@ type Machine struct {
 	peers Peer
 
 	state     State
-	current   ID // feeds the stream; kept while held after silence, since it may return
+	current   ID // feeds the stream; kept during a hold after silence, since it may return
 	next      ID // accepted and waiting for its first random-access point
 	lost      ID // equal to next while that session counts as broken
 	brokeAt   time.Time
@@ -88,10 +88,10 @@ type Machine struct {
 
 	standby     ID        // standby session; it is a backup if current and next are primaries, and vice versa
 	onBackup    bool      // current and next are backups, and the standby is a primary
-	healthy     time.Time // since when the standby has had media without a break; zero if it has none
+	healthy     time.Time // since when the standby has sent media without a break; zero: it does not
 	accepted    time.Time // when next was accepted
-	silentSince time.Time // since when the standby counts as broken; zero if it does not
-	relapse     relapse   // of the primary
+	silentSince time.Time // since when the standby counts as broken; zero: it does not
+	relapse     relapse   // of the primary, back to standby soon after it returned
 
 	flaps     flaps
 	takeovers [2]takeoverHistory // of the stream, and of its standby
@@ -100,7 +100,7 @@ type Machine struct {
 // New returns the machine of an idle stream.
 func New(cfg Config, peers Peer) *Machine { return &Machine{cfg: cfg, peers: peers} }
 
-// SetConfig changes the configuration. The end of a current hold does not change.
+// SetConfig changes the configuration. It does not change the end of a current hold.
 func (m *Machine) SetConfig(cfg Config) { m.cfg = cfg }
 
 // State returns the state and the cause of the last break.
@@ -109,23 +109,23 @@ func (m *Machine) State() (State, ingest.Cause) { return m.state, m.cause }
 // Current returns the session that feeds the stream or may return to it, or 0.
 func (m *Machine) Current() ID { return m.current }
 
-// Waiting returns the accepted session that has not had its first random-access point, or 0.
+// Waiting returns the accepted session that has not sent a random-access point yet, or 0.
 func (m *Machine) Waiting() ID { return m.next }
 
-// Action tells the caller what to do with a packet.
+// Action says what the caller should do with a packet.
 type Action uint8
 
 const (
-	Drop   Action = iota // it precedes the session's first random-access point
-	Late                 // it precedes the point at which the session continues after a break
-	Pass                 // it continues the stream
-	Splice               // the session joins the stream with it
-	Refuse               // the session no longer belongs to the stream
-	Keep                 // it belongs to the standby, and has been buffered
-	Ask                  // like Keep, and a keyframe should be requested
+	Drop   Action = iota // drop it: it precedes the session's first random-access point
+	Late                 // drop it: it precedes the point at which the session continues after a break
+	Pass                 // deliver it: it continues the stream
+	Splice               // splice it: the session joins the stream at this packet
+	Refuse               // refuse it: the session no longer belongs to the stream
+	Keep                 // do nothing: it belongs to the standby and has been buffered
+	Ask                  // like Keep, and request a keyframe
 )
 
-// Effect is an effect that the caller performs or reports.
+// Effect is an effect that the caller has to carry out or report.
 type Effect struct {
 	Kind   EffectKind
 	ID     ID            // the session concerned
@@ -133,7 +133,7 @@ type Effect struct {
 	From   State         // for Changed
 	To     State         // for Changed
 	Outage time.Duration // for Resumed: time since the break
-	Spare  bool          // for Broke: the session was the standby, and fed nothing
+	Spare  bool          // for Broke: the session was the standby and did not feed the stream
 }
 
 // EffectKind is the kind of an Effect.
@@ -143,12 +143,13 @@ const (
 	Changed EffectKind = iota // the state has changed
 	Broke                     // a publisher broke or ended
 	Resumed                   // the stream continues after a break
-	Close                     // the session ID must be closed
-	Turned                    // the standby session ID now feeds the stream, from its buffer
+	Close                     // the caller must close session ID
+	Turned                    // session ID, the standby, now feeds the stream from its buffered media
 )
 
-// Media handles a media packet of session id before it is used, or after it was buffered if the
-// session is the standby. key reports that a decoder can start at the packet.
+// Media handles a media packet of session id. It must be called before the packet is used, or, for a
+// packet of the standby, after it has been buffered. key reports whether a decoder can start at the
+// packet.
 func (m *Machine) Media(now time.Time, id ID, key bool) (Action, []Effect) {
 	if id == m.lost {
 		m.lost = 0
@@ -176,8 +177,8 @@ func (m *Machine) Media(now time.Time, id ID, key bool) (Action, []Effect) {
 // continue. An endless GOP has none until the publisher reconnects.
 const patience = 30 * time.Second
 
-// late handles media of the broken session before the point at which it may continue. If that
-// point does not come, late closes the session and extends the hold, so that the publisher can
+// late handles media of the broken session before the point at which it may continue. If that point
+// is not reached in time, late closes the session and extends the hold, so that the publisher can
 // reconnect.
 func (m *Machine) late(now time.Time) (Action, []Effect) {
 	if m.mediaBack.IsZero() {
@@ -235,7 +236,8 @@ func (m *Machine) change(to State, cause ingest.Cause) []Effect {
 	return []Effect{{Kind: Changed, ID: m.current, From: from, To: to, Cause: cause}}
 }
 
-// Late reports that media of session id is later than its rhythm explains.
+// Late handles the observation that media of session id is later than its usual packet interval
+// explains. A live stream becomes suspect.
 func (m *Machine) Late(id ID) []Effect {
 	if id != m.current || m.state != Live {
 		return nil
@@ -243,9 +245,9 @@ func (m *Machine) Late(id ID) []Effect {
 	return m.change(Suspect, "")
 }
 
-// Silent reports that session id counts as broken although its socket is open. cause is silence,
-// or first_media if media never arrived. The current session may return on the same socket. A
-// waiting session is closed, unless a held stream has no other.
+// Silent handles session id falling silent: it counts as broken although its socket is open. cause
+// is silence, or first_media if no media ever arrived. The current session may return on the same
+// socket. A waiting session is closed, except if the stream is held and has no other session.
 func (m *Machine) Silent(now time.Time, id ID, cause ingest.Cause) []Effect {
 	switch {
 	case id == 0:
@@ -264,7 +266,7 @@ func (m *Machine) Silent(now time.Time, id ID, cause ingest.Cause) []Effect {
 	return nil
 }
 
-// End reports that session id has ended.
+// End handles the end of session id.
 func (m *Machine) End(now time.Time, id ID, cause ingest.Cause) []Effect {
 	switch {
 	case id == 0:
@@ -302,12 +304,12 @@ func (m *Machine) hold(now time.Time, cause ingest.Cause) []Effect {
 	return m.change(Held, cause)
 }
 
-// returnWindow is how long a session may be silent and still extend a hold, because it is about
-// to send its first keyframe.
+// returnWindow is how long a session may be silent and still extend a hold, because its first
+// keyframe may follow.
 const returnWindow = 5 * time.Second
 
 // returning reports whether a publisher is returning: an accepted session, the standby, or the
-// broken session if it has sent media since.
+// broken session if it has sent media since the break.
 func (m *Machine) returning(now time.Time) bool {
 	if id := m.current; id != 0 {
 		if quiet := m.peers.Quiet(id, now); quiet < returnWindow && quiet < now.Sub(m.brokeAt) {
@@ -320,8 +322,8 @@ func (m *Machine) returning(now time.Time) bool {
 	return m.next != 0 && m.peers.Quiet(m.next, now) < returnWindow && now.Sub(m.holdEnd) < patience
 }
 
-// Tick ends a hold whose time is over, unless a publisher is returning, and closes a standby
-// that has been silent for too long.
+// Tick ends a hold that has expired, unless a publisher is returning. It also closes a standby that
+// has been silent for too long.
 func (m *Machine) Tick(now time.Time) []Effect {
 	out := m.tickStandby(now)
 	if m.state != Held || now.Before(m.holdUntil) {
@@ -338,8 +340,8 @@ func (m *Machine) Tick(now time.Time) []Effect {
 	return append(out, m.Stop(m.cause)...)
 }
 
-// Stop ends the stream and all of its sessions. For a session that feeds it, or was about to,
-// that is a break.
+// Stop ends the stream and all of its sessions. It reports a break of the session that feeds the
+// stream and of the session that waits to.
 func (m *Machine) Stop(cause ingest.Cause) []Effect {
 	if m.state == Ended {
 		return nil
@@ -363,7 +365,7 @@ func (m *Machine) Stop(cause ingest.Cause) []Effect {
 	return out
 }
 
-// Next returns when Tick is due, or the zero Time if it is not.
+// Next returns when to call Tick, or the zero Time if that is not necessary.
 func (m *Machine) Next() time.Time {
 	hold, spare := m.HeldUntil(), m.silentUntil()
 	if hold.IsZero() || !spare.IsZero() && spare.Before(hold) {

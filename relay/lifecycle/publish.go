@@ -9,21 +9,22 @@ import (
 // Admission is the answer to a publisher.
 type Admission struct {
 	OK bool
-	// Outcome is silent, healthy or refused if another publisher had the stream, and empty
-	// otherwise. These are the label values of holdfast_publish_takeovers_total.
+	// Outcome is silent, healthy or refused if another publisher had the stream, and empty otherwise.
+	// The values are label values of holdfast_publish_takeovers_total.
 	Outcome string
-	// Wait is when a rejected publisher may try again; 0 if a retry does not help.
+	// Wait is how long a rejected publisher should wait before it tries again; 0 if a retry does not
+	// help.
 	Wait time.Duration
 	// Reason is why the publisher was rejected.
 	Reason string
-	// Flaps reports that the stream breaks and returns too often.
+	// Flaps reports whether the publisher was rejected because the stream breaks and returns too often.
 	Flaps bool
 }
 
-// Publish decides whether session id may have the stream. If so, the session waits for its first
-// random-access point. Until then a healthy session continues to feed the stream; a silent one
-// is closed at once. A backup becomes the standby of a primary. A primary becomes the standby of
-// a backup that feeds, until it takes the stream back.
+// Publish decides whether session id may publish the stream. An admitted session waits for its first
+// random-access point. Until then a healthy session continues to feed the stream; a silent one is
+// closed at once. A backup becomes the standby of a primary. A primary becomes the standby of a
+// backup that feeds the stream, until the primary has been healthy for long enough.
 func (m *Machine) Publish(now time.Time, id ID, backup bool) (Admission, []Effect) {
 	switch empty := m.current == 0 && m.next == 0; {
 	case m.state == Ended:
@@ -65,7 +66,8 @@ func (m *Machine) Publish(now time.Time, id ID, backup bool) (Admission, []Effec
 	return Admission{OK: true, Outcome: "healthy"}, out
 }
 
-// givesWay reports whether the holder is replaced at once, because it is broken or silent.
+// givesWay reports whether the current holder of the stream is replaced at once, because it is
+// broken or silent.
 func (m *Machine) givesWay(now time.Time, holder ID) bool {
 	if holder == m.current && m.state == Held || holder == m.lost {
 		return true
@@ -73,8 +75,8 @@ func (m *Machine) givesWay(now time.Time, holder ID) bool {
 	return m.cfg.Takeover != Never && m.peers.Quiet(holder, now) >= maxQuiet
 }
 
-// refusal returns the rejection of a publisher while the holder is healthy, or nil if it may
-// take over.
+// refusal returns the rejection of a publisher while the current holder of the stream is healthy, or
+// nil if the publisher may take over.
 func (m *Machine) refusal(now time.Time, d *takeoverHistory) *Admission {
 	switch m.cfg.Takeover {
 	case Always:
@@ -88,14 +90,14 @@ func (m *Machine) refusal(now time.Time, d *takeoverHistory) *Admission {
 	return nil
 }
 
-// takeoverHistory records takeovers between healthy sessions.
+// takeoverHistory records the takeovers of a stream from healthy sessions.
 type takeoverHistory struct {
 	tookOver     time.Time // last takeover
 	inSuccession int       // number of takeovers in close succession
 }
 
-// cooldown returns the minimum time between a takeover from a healthy session and the next. It
-// doubles while takeovers follow in close succession: two encoders with one key are a mistake,
+// cooldown returns the minimum time between a takeover from a healthy session and the next takeover.
+// It doubles while takeovers follow in close succession. Two encoders with one key are a mistake,
 // and viewers should not see the stream alternate between them.
 func (d *takeoverHistory) cooldown() time.Duration {
 	return cooldown << min(d.inSuccession, maxDoublings)
@@ -110,8 +112,7 @@ func (d *takeoverHistory) record(now time.Time) {
 	d.tookOver = now
 }
 
-// replace closes the sessions that are silent or broken in favor of session id, which waits for
-// its media.
+// replace closes the silent and broken sessions in favor of session id, which waits for its media.
 func (m *Machine) replace(now time.Time, id ID) []Effect {
 	var out []Effect
 	quiet := func(old ID) bool {

@@ -4,21 +4,21 @@ import "time"
 
 // Parameters for a primary that breaks again soon after it took the stream back.
 const (
-	healthyFactor = 10               // multiple of its wait for which it must feed to count as healthy
+	healthyFactor = 10               // multiple of its wait that it must feed the stream to count as healthy
 	maxRelapses   = 4                // maximum number of doublings of the wait
 	minWait       = time.Second      // minimum wait before doubling
 	maxWait       = 10 * time.Minute // maximum wait after doubling
 )
 
-// relapse records how a primary has done since it last took the stream back.
+// relapse records how stable a primary has been since it last returned from standby.
 type relapse struct {
-	back  time.Time // when it took the stream back; zero if never
+	back  time.Time // when the primary last returned; zero: never
 	times int       // consecutive breaks soon after a return
 }
 
-// switched records a switchover to the primary or to the backup. A break soon after a return is a
-// relapse. Each switchover may set viewers back by up to a GOP, and a primary that breaks a
-// little less often than it returns would cause switchovers without end.
+// switched records a switchover to the primary or to the backup. A break of the primary soon after
+// its return is a relapse. Each switchover may set viewers back by up to a GOP, and without a
+// growing wait a primary that keeps breaking would cause endless switchovers.
 func (r *relapse) switched(now time.Time, primary bool, wait time.Duration) {
 	switch {
 	case primary:
@@ -31,8 +31,8 @@ func (r *relapse) switched(now time.Time, primary bool, wait time.Duration) {
 	}
 }
 
-// ReturnAfter returns how long the primary must be healthy before it takes the stream back. The
-// time doubles with each relapse.
+// ReturnAfter returns how long the primary must be healthy before it feeds the stream again in place
+// of a backup. The time doubles with each relapse.
 func (m *Machine) ReturnAfter() time.Duration {
 	set := m.cfg.BackupReturn
 	if m.relapse.times == 0 {
@@ -41,8 +41,8 @@ func (m *Machine) ReturnAfter() time.Duration {
 	return max(set, min(max(set, minWait)<<m.relapse.times, maxWait))
 }
 
-// ReturnsIn returns how much of ReturnAfter is left at now. ok is false unless a backup feeds
-// the stream and the primary is the standby. It is 0 while the primary waits for its keyframe.
+// ReturnsIn returns how much of ReturnAfter is left at time now. ok is false unless a backup feeds
+// the stream and the primary is the standby. left is 0 while the primary waits for its keyframe.
 func (m *Machine) ReturnsIn(now time.Time) (left time.Duration, ok bool) {
 	if m.standby == 0 || !m.onBackup {
 		return 0, false

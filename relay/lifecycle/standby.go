@@ -6,16 +6,15 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
-// headStart is how long a stream that has not begun waits for the first keyframe of its primary,
-// if one is connected, before it begins with the backup's.
+// headStart is how long a stream that has not begun waits for the first keyframe of a connected
+// primary, before it begins with a backup's keyframe.
 const headStart = 2 * time.Second
 
 // Spare returns the standby session, which takes over when the current one breaks, or 0. It is a
-// backup while a primary feeds the stream, and the primary while a backup does.
+// backup while a primary feeds the stream, and the primary while a backup feeds it.
 func (m *Machine) Spare() ID { return m.standby }
 
-// OnBackup reports whether a backup feeds the stream, or is the session that the stream waits
-// for.
+// OnBackup reports whether a backup feeds the stream, or is the session that the stream waits for.
 func (m *Machine) OnBackup() bool { return m.onBackup }
 
 // standbyMedia handles media of the standby, which the caller has buffered.
@@ -43,9 +42,9 @@ func (m *Machine) standbyMedia(now time.Time, key bool) (Action, []Effect) {
 	return Keep, m.switchover(now, true)
 }
 
-// switchover makes the standby the current session, continuing from its buffer. The session that
-// it follows becomes the standby if it is still connected; healthy reports whether that one is
-// healthy.
+// switchover makes the standby the current session, continuing from its buffered media. The previous
+// session becomes the standby if it is still connected. healthy reports whether the previous session
+// is healthy.
 func (m *Machine) switchover(now time.Time, healthy bool) []Effect {
 	var out []Effect
 	old, cause := m.current, m.cause
@@ -68,8 +67,8 @@ func (m *Machine) switchover(now time.Time, healthy bool) []Effect {
 	return append(out, Effect{Kind: Turned, ID: m.current, Cause: cause})
 }
 
-// away switches to the standby if it is ready after the current session has broken, and else
-// starts a hold.
+// away handles the break of the current session: it switches to the standby if that is ready,
+// otherwise it starts a hold.
 func (m *Machine) away(now time.Time, cause ingest.Cause) []Effect {
 	if m.standby == 0 || !m.peers.Ready(m.standby, now) {
 		return m.hold(now, cause)
@@ -78,16 +77,16 @@ func (m *Machine) away(now time.Time, cause ingest.Cause) []Effect {
 	return m.switchover(now, false)
 }
 
-// Ailed reports that session id has had no video until now. The health of a standby counts from
-// now on.
+// Ailed records that session id has had no video until now. If it is the standby, its time of health
+// starts again.
 func (m *Machine) Ailed(now time.Time, id ID) {
 	if id != 0 && id == m.standby && !m.healthy.IsZero() {
 		m.healthy = now
 	}
 }
 
-// standbySilent handles a standby that counts as broken. It may return on its socket for as long
-// as a hold.
+// standbySilent handles a standby that counts as broken. It may return on the same socket for the
+// duration of a hold.
 func (m *Machine) standbySilent(now time.Time, cause ingest.Cause) []Effect {
 	if cause == ingest.FirstMedia {
 		return m.dropStandby(cause)
@@ -99,7 +98,7 @@ func (m *Machine) standbySilent(now time.Time, cause ingest.Cause) []Effect {
 	return []Effect{{Kind: Broke, ID: m.standby, Cause: cause, Spare: true}}
 }
 
-// dropStandby closes the standby. One that already counts as broken does not break again.
+// dropStandby closes the standby. It reports no break for a standby that already counts as broken.
 func (m *Machine) dropStandby(cause ingest.Cause) []Effect {
 	var out []Effect
 	if m.silentSince.IsZero() {
@@ -110,7 +109,7 @@ func (m *Machine) dropStandby(cause ingest.Cause) []Effect {
 	return out
 }
 
-// tickStandby closes a standby that has been silent for as long as a hold.
+// tickStandby closes a standby that has been silent for the duration of a hold.
 func (m *Machine) tickStandby(now time.Time) []Effect {
 	if at := m.silentUntil(); at.IsZero() || now.Before(at) {
 		return nil
