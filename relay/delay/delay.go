@@ -1,4 +1,4 @@
-// Package delay waits.
+// Package delay waits for a duration or the end of a context.
 package delay
 
 import (
@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Sleep waits for d, or until ctx is done. Its error is ctx's; nil: all of d has passed.
+// Sleep waits for d, or until ctx is done. It returns the error of ctx, or nil if all of d has
+// passed.
 func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
