@@ -13,11 +13,11 @@ import (
 	"github.com/holdfast-live/holdfast/relay/delay"
 )
 
-// maxAttempts is how often a hook is called for one question while it fails, within its timeout.
-// A hook that failed the last time is called once.
+// maxAttempts is how often a failing hook is called for one question, within its timeout. A hook
+// whose previous question failed is called only once.
 const maxAttempts = 3
 
-// retryBackoff is the backoff between these calls.
+// retryBackoff is the backoff between the calls for one question.
 var retryBackoff = policy.Backoff{Base: 100 * time.Millisecond, Factor: 2, Max: time.Second, Jitter: 0.5}
 
 // unanswered returns the refusal for a question that no hook has answered.
@@ -28,7 +28,7 @@ func unanswered() error {
 	}
 }
 
-// ask asks the target a question, unless its answer is cached.
+// ask asks the target a question, unless the answer is cached.
 func (t *target) ask(ctx context.Context, m message, k key) error {
 	h := t.hook.Load()
 	lasts := h.Cache
@@ -42,7 +42,7 @@ func (t *target) ask(ctx context.Context, m message, k key) error {
 	}
 	a := t.callUntilAnswered(ctx, m, h.Timeout)
 	t.o.Count(m.kind, a.outcome)
-	if err := ctx.Err(); err != nil { // the peer has gone
+	if err := ctx.Err(); err != nil { // the peer has disconnected
 		return err
 	}
 	t.logState(a, m.kind)
@@ -72,11 +72,11 @@ func refusal(kind Type, a answer) error {
 	}
 }
 
-// callUntilAnswered waits for a slot, and calls the hook until it answers or the time limit is reached.
+// callUntilAnswered waits for a slot, and then calls the hook until it answers or limit has passed.
 func (t *target) callUntilAnswered(ctx context.Context, m message, limit time.Duration) answer {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	defer context.AfterFunc(t.ctx, cancel)() // until the hooks close
+	defer context.AfterFunc(t.ctx, cancel)() // or until the hooks are closed
 	turn := t.slots[m.kind]
 	select {
 	case turn <- struct{}{}:
@@ -98,7 +98,7 @@ func (t *target) callUntilAnswered(ctx context.Context, m message, limit time.Du
 	}
 }
 
-// key identifies viewers in the cache by stream, token and address without port.
+// key identifies a viewer in the cache, by stream, token and address without port.
 type key [sha256.Size]byte
 
 func keyOf(e Event, secret string) key {
@@ -130,7 +130,8 @@ func (a *answerCache) get(now time.Time, k key) (err error, ok bool) { //nolint:
 	return v.err, ok && now.Before(v.until)
 }
 
-// put caches an answer. If the cache is full, it drops expired answers or else all.
+// put caches an answer. If the cache is full, it drops the expired answers, or all answers if none
+// has expired.
 func (a *answerCache) put(now time.Time, k key, err error, lasts time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

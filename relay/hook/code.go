@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// verdictOf interprets the body of a response with status 2xx to a question. It allows, unless
-// it is from a hook that was written for SRS. Those always answer 200, and refuse with a code
-// other than 0, in JSON or alone.
+// verdictOf interprets the body of a response with status 2xx to a question. Such a response allows,
+// unless it is from a hook that was written for SRS. Those hooks always respond with 200, and refuse
+// with a code other than 0. The code is in a JSON object, or is the whole body.
 func verdictOf(body []byte, err error) answer {
 	if err != nil {
 		return answer{outcome: Failed, retry: true, err: errText("its response was cut off")}
@@ -18,7 +18,7 @@ func verdictOf(body []byte, err error) answer {
 	if len(text) == 0 || !strings.ContainsRune("{-0123456789", rune(text[0])) {
 		return answer{outcome: Delivered}
 	}
-	if len(body) > maxBody { // it may contain a code
+	if len(body) > maxBody { // the rest may contain a code
 		return answer{outcome: Failed, err: errText("its response is longer than " + strconv.Itoa(maxBody) + " bytes")}
 	}
 	code, ok := codeOf(text)
@@ -30,7 +30,8 @@ func verdictOf(body []byte, err error) answer {
 	return a
 }
 
-// codeOf returns the code of a response that refuses. ok is false if it has no code, or code 0.
+// codeOf returns the code of a response that refuses. ok is false if the response has no code, or
+// code 0.
 func codeOf(text []byte) (code string, ok bool) {
 	var value any
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -49,7 +50,7 @@ func codeOf(text []byte) (code string, ok bool) {
 	default:
 		return "", false
 	}
-	if f, _ := strconv.ParseFloat(code, 64); f == 0 { // not a number, or 0; out of range is neither
+	if f, _ := strconv.ParseFloat(code, 64); f == 0 { // not a number, or 0; a number out of range still refuses
 		return "", false
 	}
 	return printable(code[:min(len(code), 32)]), true

@@ -10,13 +10,13 @@ import (
 // Type is a type of event. The values appear in the configuration and in payloads.
 type Type string
 
-// Types of events. Publish and Play are questions, which a hook may refuse; the others are
+// Types of events. Publish and Play are questions, which a hook may answer with a refusal; the others are
 // notifications.
 const (
 	Publish     Type = "on_publish"
 	Play        Type = "on_play"
 	Unpublish   Type = "on_unpublish"    // a publisher ended cleanly
-	Break       Type = "on_break"        // a publisher ended otherwise, or is silent
+	Break       Type = "on_break"        // a publisher ended without an unpublish, or is silent
 	Resume      Type = "on_resume"       // the stream continues
 	Backup      Type = "on_backup"       // the backup takes over from the primary, or vice versa
 	RouteSwitch Type = "on_route_switch" // a stream switches to another route
@@ -34,7 +34,7 @@ const (
 	Delivered Outcome = "delivered" // a notification was accepted, or a question allowed
 	Refused   Outcome = "refused"   // a question was refused
 	Failed    Outcome = "failed"    // no valid response, even after retries
-	Dropped   Outcome = "dropped"   // dropped for a newer event, or at shutdown
+	Dropped   Outcome = "dropped"   // dropped in favor of a newer event, or at shutdown
 )
 
 // Outcomes returns all outcomes.
@@ -48,7 +48,7 @@ type Event struct {
 	Time     time.Time `json:"time"`
 	Stream   string    `json:"stream"`
 	Session  string    `json:"session,omitempty"` // of the publisher
-	Role     string    `json:"role,omitempty"`    // of the publisher: primary or backup
+	Role     string    `json:"role,omitempty"`    // role of the publisher: primary or backup
 	Standby  bool      `json:"standby,omitempty"` // for Break and Unpublish: the session was the standby
 	After    string    `json:"after,omitempty"`   // for Backup: the session that fed the stream before
 	Protocol string    `json:"protocol,omitempty"`

@@ -1,8 +1,8 @@
-// Package hook calls other programs over HTTP. It notifies them of events, and asks them who may
+// Package hook calls external programs over HTTP. It notifies them of events, and asks them who may
 // publish and who may play.
 //
-// Notifications wait in a queue per hook and are retried until the hook accepts them, so that
-// only those who ask a question wait for a hook.
+// Notifications wait in one queue per hook and are retried until the hook accepts them. Only a
+// caller of Ask waits for a hook.
 package hook
 
 import (
@@ -16,17 +16,17 @@ import (
 	"time"
 )
 
-// Hook is a configured receiver of events.
+// Hook is the configuration of a receiver of events.
 type Hook struct {
-	URL    string // a secret, because it may contain one
-	Secret string // of the signature; if empty, calls are not signed
-	Events []Type // if empty, all types
-	// Match is a pattern of stream names as in path.Match. Notifications about renditions are
-	// sent only for patterns with a ~. A question about a rendition is also sent if its parent
+	URL    string // a secret, because it may contain a token
+	Secret string // key of the signature; empty: calls are not signed
+	Events []Type // empty: all types
+	// Match is a pattern for stream names, as in path.Match. Notifications about a rendition are sent
+	// only if the pattern contains a ~. A question about a rendition is also sent if the parent's name
 	// matches.
 	Match    string
-	Timeout  time.Duration // of one call; for a question including retries
-	Deny     bool          // refuse a question without an answer
+	Timeout  time.Duration // timeout of one call; for a question, including retries
+	Deny     bool          // refuse if a question is not answered
 	Insecure bool          // do not verify certificates
 	Cache    time.Duration // how long an answer about a viewer's token and address is cached; 0 disables the cache
 }
@@ -47,26 +47,26 @@ func (h *Hook) wants(e Event) bool {
 	return rendition && asks && ok && err == nil
 }
 
-// Options configure Hooks.
+// Options configures Hooks.
 type Options struct {
 	Log *slog.Logger
-	// Count counts the outcome of an event at one hook; may be nil.
+	// Count counts the outcome of an event at one hook. It may be nil.
 	Count func(Type, Outcome)
-	// Dial connects; nil means the default dialer.
+	// Dial opens connections; nil means the default dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-// Hooks are the configured hooks.
+// Hooks manages the configured hooks.
 type Hooks struct {
 	o  Options
 	mu sync.Mutex // guards the fields below
-	// targets is replaced, never modified.
+	// targets is replaced as a whole and never modified.
 	targets []*target
 	removed sync.WaitGroup // removed targets that are stopping
 	closed  bool
 }
 
-// New returns empty Hooks. Close must be called to stop them.
+// New returns Hooks without any hook. Close must be called to stop it.
 func New(o Options) *Hooks {
 	if o.Count == nil {
 		o.Count = func(Type, Outcome) {}
@@ -74,8 +74,8 @@ func New(o Options) *Hooks {
 	return &Hooks{o: o}
 }
 
-// Reload replaces the hooks. A hook whose URL is unchanged keeps its queue; the queues of
-// removed hooks are dropped.
+// Reload replaces the hooks. A hook with an unchanged URL keeps its queue; the queues of removed
+// hooks are dropped.
 func (h *Hooks) Reload(hooks []Hook) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -135,9 +135,9 @@ func (h *Hooks) Tell(e Event) {
 // Asks reports whether Ask would call any hook.
 func (h *Hooks) Asks(e Event) bool { return len(h.targetsFor(e)) > 0 }
 
-// Ask asks all hooks that want the event, one after another, until one refuses. Its error is an
-// *ingest.Refusal, or that of ctx. secret is the peer's credential. It is not sent; it
-// identifies the peer in the cache.
+// Ask asks all hooks that want the event, one after another, until one refuses. The error is an
+// *ingest.Refusal, or that of ctx. secret is the peer's credential. It identifies the peer in the
+// cache, and is not sent.
 func (h *Hooks) Ask(ctx context.Context, e Event, secret string) error {
 	targets := h.targetsFor(e)
 	if len(targets) == 0 {
@@ -155,8 +155,8 @@ func (h *Hooks) Ask(ctx context.Context, e Event, secret string) error {
 	return nil
 }
 
-// Close sends the queued events, each once, until a hook fails or ctx is done, and drops the
-// rest.
+// Close sends the queued events and stops the hooks. Each event is sent once. When a hook fails or
+// ctx is done, the remaining events are dropped.
 func (h *Hooks) Close(ctx context.Context) {
 	h.mu.Lock()
 	h.closed = true

@@ -19,14 +19,14 @@ import (
 
 // Headers of a call.
 const (
-	// EventHeader is the event's ID, by which a receiver detects retries.
+	// EventHeader contains the event's ID, by which a receiver can detect retries.
 	EventHeader = "Holdfast-Event"
-	// SignatureHeader is "t=SECONDS,v1=HEX": the Unix time of sending, and the HMAC-SHA256 of
+	// SignatureHeader contains "t=SECONDS,v1=HEX": the Unix time of sending, and the HMAC-SHA256 of
 	// that number, a dot and the body.
 	SignatureHeader = "Holdfast-Signature"
 )
 
-// Sign returns the value of SignatureHeader.
+// Sign returns the value of SignatureHeader for a body that is sent at time now.
 func Sign(secret string, now time.Time, body []byte) string {
 	t := strconv.FormatInt(now.Unix(), 10)
 	mac := hmac.New(sha256.New, []byte(secret))
@@ -35,8 +35,8 @@ func Sign(secret string, now time.Time, body []byte) string {
 	return "t=" + t + ",v1=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// newClient returns a client that follows no redirects, because events are sent to the
-// configured URL alone.
+// newClient returns a client that follows no redirects, because events are sent only to the
+// configured URL.
 func newClient(h *Hook, o Options) *http.Client {
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -57,7 +57,7 @@ type answer struct {
 	err          error // for Failed
 }
 
-// maxBody is how much of a response is read, in bytes.
+// maxBody bounds the bytes of a response that are read.
 const maxBody = 64 << 10
 
 // post calls the hook once.
@@ -99,7 +99,7 @@ func (t *target) post(ctx context.Context, m message) answer {
 	return answer{outcome: Failed, retry: retryable(got.StatusCode), retryAfter: after, err: fmt.Errorf("it answered %d", got.StatusCode)}
 }
 
-// errText is an error without further use.
+// errText is an error that consists only of its text.
 type errText string
 
 func (e errText) Error() string { return string(e) }
@@ -122,7 +122,7 @@ func refusalText(body []byte) (reason, hint string) {
 	return printable(said.Error), printable(said.Hint)
 }
 
-// maxText is the maximum length of a text from a hook, in runes.
+// maxText bounds the length of a text from a hook, in runes.
 const maxText = 200
 
 // printable converts a text to one printable line.

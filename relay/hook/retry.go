@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// maxRetryAfter is the maximum delay that a hook may request.
+// maxRetryAfter is the maximum delay that a hook may request with Retry-After.
 const maxRetryAfter = 5 * time.Minute
 
-// retryAfter returns the delay that a Retry-After header requests: whole seconds, or a date (RFC
-// 9110, section 10.2.3). It is at most maxRetryAfter, and 0 if the header is invalid.
+// retryAfter returns the delay that a Retry-After header requests, given as whole seconds or a date
+// (RFC 9110, section 10.2.3). It is at most maxRetryAfter, and 0 if the header is invalid.
 func retryAfter(value string, now time.Time) time.Duration {
 	seconds, err := strconv.ParseUint(value, 10, 32)
 	if err == nil || errors.Is(err, strconv.ErrRange) {
@@ -24,8 +24,8 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return min(max(0, at.Sub(now)), maxRetryAfter)
 }
 
-// retryable reports whether a status means that the hook is busy or failing, and not that it rejects
-// the event.
+// retryable reports whether a status means that the hook is busy or failing, rather than that it
+// rejects the event.
 func retryable(status int) bool {
 	return status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
 }

@@ -16,10 +16,10 @@ import (
 const (
 	// maxQueue is the maximum number of queued events per hook; the oldest is dropped first.
 	maxQueue = 512
-	// maxAge is how long an event is retried, from when it happened.
+	// maxAge is how long after its occurrence an event is still retried.
 	maxAge = 10 * time.Minute
-	// maxPending is the maximum number of concurrent questions of a type per hook; more wait.
-	// The types are separate, so that publishers do not wait for many viewers.
+	// maxPending is the maximum number of concurrent questions of one type per hook; further questions
+	// wait. The types are counted separately, so that publishers do not wait for many viewers.
 	maxPending = 64
 )
 
@@ -29,7 +29,7 @@ type target struct {
 	client *http.Client
 	o      Options
 	log    *slog.Logger
-	slots  map[Type]chan struct{} // capacity maxPending: held by a question
+	slots  map[Type]chan struct{} // capacity maxPending; each pending question holds a slot
 	cache  answerCache
 
 	mu      sync.Mutex // guards the fields below
@@ -37,10 +37,10 @@ type target struct {
 	dropped int  // events dropped since the hook last answered
 	down    bool // the last call failed
 
-	wake    chan struct{} // capacity 1: the queue has an event
+	wake    chan struct{} // capacity 1; filled when the queue has an event
 	closing chan struct{} // closed when the target must send its queue and stop
 	once    sync.Once
-	ctx     context.Context // of all calls
+	ctx     context.Context // context of all calls
 	abort   func()
 	done    chan struct{}
 }
@@ -70,7 +70,7 @@ func (t *target) configure(h *Hook) {
 	t.cache.clear()
 }
 
-// finish stops the target after it has sent its queue.
+// finish makes the target stop after it has sent its queue.
 func (t *target) finish() { t.once.Do(func() { close(t.closing) }) }
 
 func (t *target) wait() { <-t.done }
@@ -144,7 +144,8 @@ func (t *target) stopping() bool {
 	}
 }
 
-// deliver sends m until the hook accepts it or a retry does not help.
+// deliver sends m until the hook accepts it or a retry does not help. It reports whether the hook
+// accepted m.
 func (t *target) deliver(m message) bool {
 	for n := 0; ; n++ {
 		a := t.post(t.ctx, m)
@@ -164,7 +165,7 @@ func (t *target) deliver(m message) bool {
 	}
 }
 
-// pause waits. It returns false if the target is stopping.
+// pause waits for duration d. It returns false if the target is stopping.
 func (t *target) pause(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
