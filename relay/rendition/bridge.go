@@ -15,11 +15,12 @@ import (
 	"github.com/holdfast-live/holdfast/relay/delay"
 )
 
-// errObsolete means that the bridge's target codec does not suit the stream's audio any more.
+// errObsolete means that the bridge's target codec does not match the codec of the stream's audio
+// any more.
 var errObsolete = errors.New("the stream's audio codec has changed")
 
-// bridge transcodes one stream's audio to another codec while it is wanted, in one run of the
-// program after another.
+// bridge transcodes one stream's audio to another codec while that is wanted. It runs ffmpeg, and
+// restarts it when a run ends.
 type bridge struct {
 	bridges *Bridges
 	stream  string
@@ -29,14 +30,14 @@ type bridge struct {
 	cancel  context.CancelCauseFunc // called with the reason why the bridge ends
 
 	mu         sync.Mutex // guards the fields below
-	until      time.Time  // end of the lease
+	until      time.Time  // end of the lease, which Want extends
 	current    *bridgeRun // nil between two runs
-	lastOutput []string   // last lines of the standard error of the last run
-	exit       string     // exit status of the last run; empty if the program did not exit by itself
+	lastOutput []string   // last lines of ffmpeg's standard error in the last run
+	exit       string     // exit status of the last run; empty if ffmpeg did not exit by itself
 	status     BridgeStatus
 }
 
-// lease extends the bridge's lease.
+// lease sets the end of the bridge's lease.
 func (b *bridge) lease(until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -54,7 +55,7 @@ func (b *bridge) run() {
 	b.log.Info("bridge ended", "reason", why)
 }
 
-// watch ends the bridge when its lease is over, and a run that hangs.
+// watch ends the bridge when its lease has expired, and ends a run that hangs.
 func (b *bridge) watch() {
 	tick := time.NewTicker(b.bridges.timing.tick)
 	defer tick.Stop()
@@ -75,8 +76,8 @@ func (b *bridge) watch() {
 	}
 }
 
-// supervise starts one run after another, and returns why the bridge ends. It does not give up
-// while the bridge is wanted.
+// supervise starts one run after another, and returns why the bridge ends. It retries for as long as
+// the bridge is wanted.
 func (b *bridge) supervise() error {
 	backoff := policy.DefaultBackoff()
 	for failures := 0; ; {
@@ -136,7 +137,7 @@ func (b *bridge) setRun(c *bridgeRun) {
 	b.current, b.status.Runs = c, false
 }
 
-// setRunning records that a program transcodes audio of that codec.
+// setRunning records that a run is transcoding audio of codec source.
 func (b *bridge) setRunning(source packetbuf.Codec) {
 	b.mu.Lock()
 	b.status.From, b.status.Runs, b.lastOutput = source, true, nil
@@ -145,7 +146,7 @@ func (b *bridge) setRunning(source packetbuf.Codec) {
 	b.log.Info("bridge started", "from", source.String())
 }
 
-// recordEnd records the program's last output and exit status.
+// recordEnd records the last lines of output and the exit status of a run.
 func (b *bridge) recordEnd(run *running) {
 	words, exit := run.output(), ""
 	if run.exit != nil {

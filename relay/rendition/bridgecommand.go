@@ -6,15 +6,15 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// bridgeFormats are ffmpeg's names of the formats of its input.
+// bridgeFormats are ffmpeg's names of the input formats.
 var bridgeFormats = map[packetbuf.Codec]string{packetbuf.AAC: "aac", packetbuf.MP3: "mp3", packetbuf.Opus: "ogg"}
 
-// bridgeArguments returns the arguments of ffmpeg for transcoding audio. Latency is minimal:
-// ffmpeg probes as little as possible, and writes each packet at once, in a page of its own.
+// bridgeArguments returns the arguments of ffmpeg for transcoding audio. They minimize latency:
+// ffmpeg probes as little as possible, and writes each packet at once, in a separate Ogg page.
 //
-// The flag nobuffer is unsuitable, because it drops the probed data. aresample inserts silence
-// where a frame could not be decoded, so that samples can be counted: at once if the time of
-// every frame is reliable, else after a tenth of a second.
+// The flag nobuffer is unsuitable, because it drops the probed data. aresample inserts silence where
+// a frame could not be decoded, so that samples can be counted. It does so at once if the time of
+// every frame is reliable, otherwise after a tenth of a second.
 func bridgeArguments(e *entry, to packetbuf.Codec) []string {
 	args := []string{
 		"-hide_banner", "-loglevel", "error", "-nostats", "-nostdin",

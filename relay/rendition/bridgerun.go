@@ -15,30 +15,30 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/panics"
 )
 
-// aacPriming is how many samples ffmpeg's AAC encoder outputs before its input.
+// aacPriming is how many priming samples ffmpeg's AAC encoder outputs before the first input sample.
 const aacPriming = 1024
 
-// maxOwed is how much audio a program may hold back before it counts as owing output, in
-// samples. In a pause of the stream it holds back the last of its input.
+// maxOwed is how much audio, in samples, ffmpeg may hold back before its output counts as overdue.
+// While the stream pauses, ffmpeg holds back the end of its input.
 const maxOwed = sampleRate
 
 // errRefused means that the stream does not accept the bridge's audio.
 var errRefused = errors.New("stream rejected the transcoded audio")
 
-// running is a running program.
+// running is a running ffmpeg process.
 type running struct {
 	in     io.WriteCloser
 	out    io.Reader
 	kill   func()          // does not wait; safe to call at any time
-	end    func()          // kills the program and waits for it
+	end    func()          // kills the process and waits for it
 	output func() []string // last lines of its standard error
 	exit   func() string   // exit status, after end; nil if unknown
 
-	awaitExit func(time.Duration) // lets it exit by itself; if nil, it is killed at once
+	awaitExit func(time.Duration) // lets the process exit by itself; if nil, it is killed at once
 }
 
-// launch starts the program. Its priority is not lowered, because it needs little CPU time, and
-// its delays are audible.
+// launch starts the program. It does not lower its priority, because a bridge needs little CPU time
+// and its delays are audible.
 func launch(program string, args []string, memory int64) (*running, error) {
 	p, err := start(program, args, memory)
 	if err != nil {
@@ -47,7 +47,7 @@ func launch(program string, args []string, memory int64) (*running, error) {
 	return &running{in: p.stdin, out: p.stdout, kill: p.kill, end: p.stop, output: p.output, exit: p.exit, awaitExit: p.awaitExit}, nil
 }
 
-// bridgeRun is one run of a bridge's program.
+// bridgeRun is one run of ffmpeg for a bridge.
 type bridgeRun struct {
 	bridge   *bridge
 	tap      Tap
@@ -61,10 +61,10 @@ type bridgeRun struct {
 	mu        sync.Mutex // guards the fields below
 	written   int64      // samples written, at sampleRate
 	readBack  int64      // samples read back, at sampleRate
-	owedSince time.Time  // since when output is owed; zero if it is not
+	owedSince time.Time  // since when output is overdue; zero: it is not
 }
 
-// feed writes the tap's audio to the program until one of them ends, and returns the reason.
+// feed writes the tap's audio to ffmpeg until either ends, and returns the reason.
 func (c *bridgeRun) feed() error {
 	var taking sync.WaitGroup
 	defer func() {
@@ -108,7 +108,7 @@ func (c *bridgeRun) feed() error {
 	}
 }
 
-// stop ends the run. A program that has closed its output is given time to exit before it is
+// stop ends the run. If ffmpeg has closed its output, stop gives it time to exit before it is
 // killed.
 func (c *bridgeRun) stop(why error) {
 	if errors.Is(why, errExit) && c.run.awaitExit != nil {
@@ -117,7 +117,7 @@ func (c *bridgeRun) stop(why error) {
 	c.cancel(why)
 }
 
-// add prepares the audio packets for writing.
+// add converts the audio packets to input for ffmpeg.
 func (c *bridgeRun) add(packets []*packetbuf.Packet) error {
 	c.buf = c.buf[:0]
 	for _, p := range packets {
@@ -132,7 +132,7 @@ func (c *bridgeRun) add(packets []*packetbuf.Packet) error {
 	return nil
 }
 
-// startProgram starts the program for the audio codec of the stream.
+// startProgram starts ffmpeg for the codec of the stream's audio.
 func (c *bridgeRun) startProgram() error {
 	source := c.entry.codec
 	if bridged(source) != c.bridge.to {
@@ -149,7 +149,7 @@ func (c *bridgeRun) startProgram() error {
 	return nil
 }
 
-// bridged returns the codec to which audio of a codec is transcoded.
+// bridged returns the codec to which audio of codec source is transcoded.
 func bridged(source packetbuf.Codec) packetbuf.Codec {
 	if source == packetbuf.Opus {
 		return packetbuf.AAC
@@ -157,7 +157,7 @@ func bridged(source packetbuf.Codec) packetbuf.Codec {
 	return packetbuf.Opus
 }
 
-// publish adds the program's output to the stream until the output ends.
+// publish adds ffmpeg's output to the stream until the output ends.
 func (c *bridgeRun) publish() error {
 	out := bufio.NewReader(c.run.out)
 	var err error
@@ -216,7 +216,7 @@ func (c *bridgeRun) publishAAC(r *codec.ADTSReader) error {
 	}
 }
 
-// addToStream adds a configuration to the stream, or the frame that begins with sample index.
+// addToStream adds a configuration, or the frame that begins at sample number index, to the stream.
 func (c *bridgeRun) addToStream(kind packetbuf.Kind, payload []byte, index int64) error {
 	p := &packetbuf.Packet{Track: packetbuf.Audio, Codec: c.bridge.to, Kind: kind, Payload: payload}
 	if kind != packetbuf.Config {
@@ -231,7 +231,7 @@ func (c *bridgeRun) addToStream(kind packetbuf.Kind, payload []byte, index int64
 	return nil
 }
 
-// recordInput records how many samples were written.
+// recordInput updates the number of samples written.
 func (c *bridgeRun) recordInput() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -241,7 +241,7 @@ func (c *bridgeRun) recordInput() {
 	}
 }
 
-// recordOutput records how many samples were read back.
+// recordOutput records that ffmpeg's output has reached sample number index.
 func (c *bridgeRun) recordOutput(index int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -251,7 +251,7 @@ func (c *bridgeRun) recordOutput(index int64) {
 	}
 }
 
-// check ends the run if the program has owed output for too long.
+// check ends the run if ffmpeg's output has been overdue for the duration hang.
 func (c *bridgeRun) check(now time.Time, hang time.Duration) {
 	c.mu.Lock()
 	silent := !c.owedSince.IsZero() && now.Sub(c.owedSince) >= hang

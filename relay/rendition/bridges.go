@@ -17,22 +17,22 @@ import (
 
 // Bridged receives the transcoded audio of a stream. See stream.Stream.
 type Bridged interface {
-	// Bridge adds a configuration, or a frame with its DTS on the stream's clock. kept is false
-	// for a frame that is too late. An error means that no more audio is accepted.
+	// Bridge adds a configuration, or a frame with its DTS on the stream's clock. kept is false for a
+	// frame that was dropped because of its DTS. An error means that no more audio is accepted.
 	Bridge(p *packetbuf.Packet) (kept bool, err error)
 }
 
-// BridgeOptions configure Bridges.
+// BridgeOptions configures Bridges.
 type BridgeOptions struct {
-	// Open subscribes to a stream at its newest keyframe, and returns the receiver of its
-	// transcoded audio. It fails if the stream is not live.
+	// Open subscribes to a stream at its newest keyframe, and returns the receiver of its transcoded
+	// audio. It fails if the stream is not live.
 	Open func(stream string) (Tap, Bridged, error)
 	// Max is the maximum number of concurrent bridges; 0 means no limit. A bridge needs one or
 	// two percent of a CPU core.
 	Max int
 	// Program is the transcoder. The default is ffmpeg from the PATH.
 	Program string
-	// Memory limits the address space of a child process in bytes, on Linux; 0 means no limit.
+	// Memory limits the address space of each ffmpeg process, in bytes, on Linux; 0 means no limit.
 	Memory int64
 	Log    *slog.Logger // may be nil
 }
@@ -45,20 +45,20 @@ var bridgeTiming = timing{
 // errNoBridge means that the transcoder is not installed.
 var errNoBridge = errors.New("audio cannot be transcoded: viewers who cannot play the publisher's codec get video only; install ffmpeg")
 
-// Bridges transcode the audio of streams to the codec that some of their viewers need, while it
-// is requested: AAC, MP3 and others to Opus, and Opus to AAC.
+// Bridges transcodes the audio of streams to another codec for viewers that cannot play the
+// original, for as long as that is requested: AAC, MP3 and others to Opus, and Opus to AAC.
 type Bridges struct {
 	o        BridgeOptions
 	timing   timing
 	launch   func(program string, args []string) (*running, error)
 	work     sync.WaitGroup
-	restarts atomic.Uint64 // of all bridges
+	restarts atomic.Uint64 // total over all bridges
 	failures atomic.Uint64
-	able     atomic.Bool // the program was found when last searched
+	able     atomic.Bool // ffmpeg was found when last searched for
 
 	mu            sync.Mutex // guards the fields below
 	closed        bool
-	missingLogged bool      // the missing program was logged
+	missingLogged bool      // it was logged that ffmpeg is missing
 	limitLogged   time.Time // when reaching the limit was last logged
 	all           map[bridgeKey]*bridge
 }
@@ -81,11 +81,11 @@ func NewBridges(o BridgeOptions) *Bridges {
 	return r
 }
 
-// Able reports whether the transcoder was found when last searched.
+// Able reports whether the transcoder was found when it was last searched for.
 func (r *Bridges) Able() bool { return r.able.Load() }
 
-// Want requests a stream's audio in a codec for at least the next 10 seconds. It starts the
-// bridge if it does not run. It does not block.
+// Want requests a stream's audio in another codec for at least the next 10 seconds. It starts the
+// bridge if it is not running. It does not block.
 func (r *Bridges) Want(stream string, to packetbuf.Codec) {
 	now := time.Now()
 	key := bridgeKey{stream, to}
@@ -119,7 +119,8 @@ func (r *Bridges) remove(b *bridge) {
 	delete(r.all, bridgeKey{b.stream, b.to})
 }
 
-// find returns the path of the program. It logs a missing program once until it is found again.
+// find returns the path of ffmpeg. If ffmpeg is missing, that is logged once until it is found
+// again.
 func (r *Bridges) find() (string, error) {
 	program, err := exec.LookPath(r.o.Program)
 	r.able.Store(err == nil)
@@ -141,10 +142,10 @@ func (r *Bridges) find() (string, error) {
 type BridgeStatus struct {
 	Stream             string
 	From, To           packetbuf.Codec // From is NoCodec before the first frame
-	Since              time.Time       // since when it is wanted
-	Runs               bool            // the program is running
+	Since              time.Time       // since when the bridge is wanted
+	Runs               bool            // whether ffmpeg is running
 	Restarts, Failures uint64
-	Packets, Dropped   uint64 // added to the stream, and dropped because they were late
+	Packets, Dropped   uint64 // packets added to the stream, and packets dropped because they were late
 	Err                string // last failure
 }
 
@@ -168,13 +169,13 @@ func (r *Bridges) Status() []BridgeStatus {
 	return out
 }
 
-// BridgeCounts are totals of all bridges.
+// BridgeCounts contains totals over all bridges.
 type BridgeCounts struct {
 	Wanted, Running    int    // now
 	Restarts, Failures uint64 // since the start
 }
 
-// Counts returns the totals of all bridges.
+// Counts returns the totals over all bridges.
 func (r *Bridges) Counts() BridgeCounts {
 	c := BridgeCounts{Restarts: r.restarts.Load(), Failures: r.failures.Load()}
 	for _, s := range r.Status() {

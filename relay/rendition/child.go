@@ -25,8 +25,8 @@ var (
 	errTap     = errors.New("the stream has ended or changed its codec")
 )
 
-// child is one run of the program that makes a rendition. It is also the publisher session of
-// the rendition.
+// child is one run of ffmpeg, which makes a rendition. It is also the publisher session of the
+// rendition.
 type child struct {
 	transcode *transcode
 	id        string
@@ -38,14 +38,14 @@ type child struct {
 	cancel    context.CancelFunc
 
 	mu          sync.Mutex // guards the fields below
-	reason      error      // first reason to end
+	reason      error      // the first reason why the child ends
 	cause       ingest.Cause
-	owedSince   time.Time // since when the child owes output for video frames; zero if it does not
-	killAt      time.Time // when the child is killed after its input ended; zero before
-	behindSince time.Time // since when the child reads old packets; zero if it does not
+	owedSince   time.Time // since when output for video frames is due; zero: none is due
+	killAt      time.Time // when to kill the child after its input has ended; zero before
+	behindSince time.Time // since when the child reads packets late; zero: it does not
 }
 
-// newChild returns a child with the current configuration. m.mu is held.
+// newChild returns a child with the current configuration of m. m.mu is held.
 func newChild(m *transcode, tap Tap) *child {
 	c := &child{transcode: m, id: fmt.Sprintf("%s-%d", ingest.Transcode, m.renditions.sessions.Add(1)), rendition: m.rendition, tap: tap}
 	c.ctx, c.cancel = context.WithCancel(m.ctx)
@@ -83,7 +83,7 @@ func (c *child) run() error {
 	return why
 }
 
-// stop ends the child without waiting. Only the first reason counts.
+// stop ends the child without waiting. Only the first reason is kept.
 func (c *child) stop(why error) {
 	c.setReason(why)
 	c.cancel()
@@ -97,8 +97,8 @@ func (c *child) setReason(why error) {
 	}
 }
 
-// endReason returns the cause for the stream and the reason why the child ended. The cause is an
-// unpublish if the rendition has ended, and else a break, after which another child may
+// endReason returns the cause to report to the stream, and the reason why the child ended. The cause
+// is an unpublish if the rendition has ended, otherwise a break, after which another child may
 // continue.
 func (c *child) endReason() (ingest.Cause, error) {
 	c.mu.Lock()
@@ -123,8 +123,8 @@ func (c *child) endReason() (ingest.Cause, error) {
 	return ingest.EOF, why
 }
 
-// feed writes the stream to the child. When the stream ends, or the child cannot continue with
-// it, feed closes the child's input and lets it finish its output.
+// feed writes the stream to the child. When the stream ends or the child cannot continue with it,
+// feed closes the child's input and gives it time to finish its output.
 func (c *child) feed() {
 	f := feed{child: c}
 	err := f.run()

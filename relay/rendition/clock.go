@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// lead is the time on a child's clock of the first packet, so that earlier packets can
+	// lead is the time of the first packet on a child's clock. It leaves room for earlier packets that
 	// follow.
 	lead = 10 * time.Second
 	// longest is the maximum time on a child's clock. ffmpeg writes 31-bit timestamps in FLV;
@@ -15,17 +15,18 @@ const (
 	longest = 1<<31*time.Millisecond - time.Hour
 )
 
-// errLong means that another child must start with a new clock.
+// errLong means that the child's timestamps are exhausted, so that another child must start with a
+// new clock.
 var errLong = fmt.Errorf("%w: timestamps of the child exhausted", errChanged)
 
-// clock converts timestamps between the stream's clock and the child's. One goroutine may call
+// clock converts timestamps between the stream's clock and the child's clock. One goroutine may call
 // to while another calls from.
 type clock struct {
-	base atomic.Pointer[time.Duration] // time on the stream's clock at which the child's is 0
+	base atomic.Pointer[time.Duration] // time on the stream's clock at which the child's clock is 0
 }
 
-// to converts a DTS to the child's clock, in milliseconds. ok is false if it is too long before
-// the first.
+// to converts a DTS to the child's clock, in milliseconds. ok is false if the DTS is more than lead
+// before that of the first packet.
 func (c *clock) to(dts time.Duration) (ms uint32, ok bool, err error) {
 	base := c.base.Load()
 	if base == nil {
@@ -40,8 +41,8 @@ func (c *clock) to(dts time.Duration) (ms uint32, ok bool, err error) {
 	return uint32(max(at, 0) / time.Millisecond), at >= 0, nil //nolint:gosec // 31 bits
 }
 
-// from converts a timestamp of the child to the stream's clock. It returns 0 before the first
-// call of to; a child writes nothing before it has read something.
+// from converts a timestamp of the child to the stream's clock. It returns 0 before the first call
+// of to; but a child writes nothing before it has read something.
 func (c *clock) from(ms uint32) time.Duration {
 	base := c.base.Load()
 	if base == nil {

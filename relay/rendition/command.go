@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// maxPixels is the maximum size of a frame that is decoded. 4096x4096 includes 4K of any
-	// shape; 16 such frames take 400 MB. A kilobyte of input can claim 10000x10000.
+	// maxPixels is the maximum size of a decoded frame. 4096x4096 includes 4K in any aspect ratio; 16
+	// such frames need 400 MB. A kilobyte of input is enough to declare frames of 10000x10000.
 	maxPixels = 4096 * 4096
 	// maxThreads is the maximum number of threads of the decoder and of the encoder, because
 	// each needs memory.
@@ -18,11 +18,11 @@ const (
 
 // arguments returns the arguments of ffmpeg, which must have version 5.1 (2022) or later.
 //
-// Timestamps are unchanged: -copyts, and an encoder that counts in milliseconds as FLV does.
-// Every input frame is output once, in presentation order. ffmpeg starts soon, because the
-// stream begins with all configuration: its probing is limited in bytes and in microseconds of
-// media. Latency is minimal: there are no frame threads in the decoder and no lookahead in the
-// encoder, and a track does not wait long for another that pauses.
+// Timestamps are preserved: -copyts is set, and the encoder counts in milliseconds as FLV does.
+// Every input frame is output once, in presentation order. ffmpeg's probing is limited in bytes and
+// in microseconds of media, so that it starts soon; that is possible because its input begins with
+// all configurations. Latency is minimal: the decoder uses no frame threads, the encoder no
+// lookahead, and a track does not wait long for another that pauses.
 func arguments(r Rendition) []string {
 	bits, threads := strconv.Itoa(r.Bits), strconv.Itoa(min(runtime.NumCPU(), maxThreads))
 	return []string{
@@ -44,7 +44,7 @@ func arguments(r Rendition) []string {
 	}
 }
 
-// environment returns the variables that a child needs; the others may contain secrets.
+// environment returns the environment variables that a child needs. Others may contain secrets.
 func environment() []string {
 	var out []string
 	for _, key := range []string{"PATH", "HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP"} {

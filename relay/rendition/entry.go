@@ -14,27 +14,27 @@ import (
 // errUnbridged means that audio of the stream's codec cannot be transcoded.
 var errUnbridged = errors.New("audio cannot be transcoded")
 
-// Limits of how far timestamps may deviate before they count as a gap. Between them the limit is
+// Bounds of the slack, by which timestamps may deviate before they count as a gap. Between them the slack is
 // three quarters of a frame, so that a lost frame is a gap.
 const (
 	minSlack = 8 * time.Millisecond
 	maxSlack = 20 * time.Millisecond
 )
 
-// entry encodes a stream's audio as input for the program: AAC as ADTS, Opus in Ogg, MP3
-// unchanged. It also sets the sample clock.
+// entry converts a stream's audio to input for ffmpeg: AAC as ADTS, Opus in Ogg, MP3 unchanged. It
+// also sets the sample clock.
 type entry struct {
 	clock   sampleClock
 	codec   packetbuf.Codec
 	config  *packetbuf.Packet // may be nil
 	started bool
-	rate    int64 // of total, Hz
-	total   int64 // samples so far
+	rate    int64 // rate of total, in Hz
+	total   int64 // number of samples so far
 	aac     codec.AAC
 	mp3     codec.MP3
 	ogg     *ogg.Writer
-	// channels is the number of channels. exact reports that the program knows the time of every
-	// frame; see begin.
+	// channels is the number of channels. exact reports whether ffmpeg knows the time of every frame;
+	// see detectFormat.
 	channels int
 	exact    bool
 }
@@ -42,8 +42,8 @@ type entry struct {
 // index returns the number of samples written so far, at sampleRate.
 func (e *entry) index() int64 { return e.total * sampleRate / max(e.rate, 1) }
 
-// add appends the input for the program from an audio packet. It omits a malformed frame. Its
-// error wraps errChanged or errUnbridged.
+// add appends the ffmpeg input for an audio packet to dst. It skips malformed frames. The error
+// wraps errChanged or errUnbridged.
 func (e *entry) add(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 	if p.Kind == packetbuf.Config {
 		if e.started && (e.config == nil || e.codec != p.Codec || !bytes.Equal(e.config.Payload, p.Payload)) {
@@ -66,8 +66,8 @@ func (e *entry) add(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 
 // detectFormat determines the audio format from the first frame.
 //
-// ffmpeg's probing is limited so tightly that a longer first AAC frame gets no time. Silence,
-// which is short, is sent before it if possible, which makes the time of every frame reliable.
+// ffmpeg's probing is so limited that a long first AAC frame would get no timestamp. If possible, a
+// short silent frame is therefore sent before it, which makes the time of every frame reliable.
 func (e *entry) detectFormat(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 	if e.config != nil && e.config.Codec != p.Codec {
 		e.config = nil
@@ -137,8 +137,8 @@ func (e *entry) frame(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 	return dst, nil
 }
 
-// mp3Samples returns the number of samples in complete MP3 frames. After an incomplete one the
-// program would search for the next frame within another.
+// mp3Samples returns the number of samples in complete MP3 frames. It rejects incomplete frames,
+// after which ffmpeg would search for the next frame within another one.
 func (e *entry) mp3Samples(frames []byte) (samples int, err error) {
 	for {
 		m, err := codec.ParseMP3(frames)

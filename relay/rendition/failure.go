@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// exitWait is how long a child that has closed its output may take to exit, so that its exit
-// status is its own and not that of being killed.
+// exitWait is how long a child that has closed its output may take to exit. Its exit status is then
+// its own, rather than that of being killed.
 const exitWait = 500 * time.Millisecond
 
 // failure describes how a child process failed.
 type failure struct {
 	err    error
-	exit   string   // "exit status 1", "signal: killed"; empty if the relay ended it
+	exit   string   // "exit status 1", "signal: killed"; empty if the relay ended the child
 	output []string // last lines of its standard error
-	memory int64    // limit of its address space in bytes; 0 if none
+	memory int64    // limit of its address space in bytes; 0: no limit
 }
 
 // Error implements error. It returns the reason in one line, without the child's output.
@@ -32,7 +32,7 @@ func (f *failure) Error() string {
 // Unwrap returns the reason.
 func (f *failure) Unwrap() error { return f.err }
 
-// attrs returns the log fields: the reason, the child's output, and a hint if there is one.
+// attrs returns the log fields: the reason, the child's output, and a hint if one is known.
 func (f *failure) attrs() []any {
 	out := []any{slog.String("err", f.Error())}
 	said := strings.Join(f.output, " | ")
@@ -48,7 +48,7 @@ func (f *failure) attrs() []any {
 	return out
 }
 
-// hints are hints for parts of ffmpeg's messages.
+// hints maps parts of ffmpeg's messages to hints for the operator.
 var hints = []struct{ part, hint string }{
 	{"unknown encoder", "this ffmpeg lacks an encoder: install one with libx264 and libopus"},
 	{"unrecognized option", "this ffmpeg is too old: install 5.1 or later"},

@@ -18,8 +18,8 @@ var errNoVideo = errors.New("the stream has no video")
 // errTooLarge means that decoding the video would need too much memory.
 var errTooLarge = errors.New("the video is too large to transcode")
 
-// checkSize returns an error if a video configuration announces frames larger than the limit.
-// Frames that it does not announce are checked by the child's decoder.
+// checkSize returns an error if a video configuration declares frames larger than maxPixels. Frames
+// whose size it does not declare are checked by the child's decoder.
 func checkSize(p *packetbuf.Packet) error {
 	if p == nil || p.Track != packetbuf.Video {
 		return nil
@@ -42,12 +42,13 @@ func checkSize(p *packetbuf.Packet) error {
 	return nil
 }
 
-// feed writes a stream to a child. Configuration and metadata come first; other data is dropped.
+// feed writes a stream to a child. Configurations and metadata are sent first; other data packets
+// are dropped.
 type feed struct {
 	child     *child
 	configs   packetbuf.Configs // configurations that the child has
 	started   bool              // the child has received media
-	audioSeen bool              // audio has arrived, or is no longer waited for
+	audioSeen bool              // audio has arrived, or the feed no longer waits for it
 	first     time.Time         // arrival of the first packets
 	kept      []*packetbuf.Packet
 	buf       []byte
@@ -81,8 +82,8 @@ func (f *feed) run() error {
 // audioWait is how long a child waits for audio that must be bridged first.
 const audioWait = 700 * time.Millisecond
 
-// gather holds packets back until audio has arrived, if the stream has audio, because a child
-// that has begun without audio cannot add it. The packets are then returned with configuration
+// gather holds packets back until audio has arrived, if the stream has audio, because a child that
+// has started without audio cannot add it later. It then returns the packets with the configurations
 // first.
 func (f *feed) gather(now time.Time, packets []*packetbuf.Packet) []*packetbuf.Packet {
 	if f.audioSeen {
@@ -105,7 +106,7 @@ func (f *feed) gather(now time.Time, packets []*packetbuf.Packet) []*packetbuf.P
 	return packets
 }
 
-// add adds a packet to the bytes that are written next.
+// add adds a packet to the bytes of the next write.
 func (f *feed) add(p *packetbuf.Packet) error {
 	switch {
 	case p.Kind == packetbuf.Config:
@@ -126,7 +127,7 @@ func (f *feed) add(p *packetbuf.Packet) error {
 		}
 	}
 	if p.Track == packetbuf.Audio && f.configs[packetbuf.Audio] == nil && !f.child.transcode.bareAudio {
-		f.child.transcode.bareAudio = true // audio without configuration: the next child gets it
+		f.child.transcode.bareAudio = true // the audio has no configuration; the next child starts with audio
 		return fmt.Errorf("%w: audio began", errChanged)
 	}
 	ms, ok, err := f.child.clock.to(p.DTS)
@@ -136,12 +137,12 @@ func (f *feed) add(p *packetbuf.Packet) error {
 	return f.append(p, ms)
 }
 
-// same reports whether a child with one configuration can continue with another.
+// same reports whether a child that started with configuration had can continue with p.
 func same(had, p *packetbuf.Packet) bool {
 	return had != nil && had.Codec == p.Codec && bytes.Equal(had.Payload, p.Payload)
 }
 
-// writeHeader writes the header and configurations for the child; p is its first media.
+// writeHeader appends the header and the configurations for the child. p is its first media packet.
 func (f *feed) writeHeader(p *packetbuf.Packet) error {
 	if f.configs[packetbuf.Video] == nil && p.Track != packetbuf.Video {
 		return errNoVideo
@@ -167,9 +168,9 @@ func (f *feed) append(p *packetbuf.Packet, ms uint32) error {
 	return err
 }
 
-// expectOutput records that the child owes output for video, and whether it is behind. newest is
-// the newest packet. The packets at the start of a subscription are old, too, but soon caught up
-// with.
+// expectOutput records that output is due for video that was sent, and whether the child is behind.
+// newest is the newest packet sent. The packets at the start of a subscription are old too, but the
+// child soon catches up.
 func (f *feed) expectOutput(newest *packetbuf.Packet) {
 	now := time.Now()
 	c := f.child

@@ -1,9 +1,9 @@
 // Package rendition makes lower renditions of a stream while they are wanted. A child process,
 // ffmpeg, reads the stream as FLV and writes the rendition as FLV. The rendition is published as
-// {app}/{name}~{rendition}, on the stream's own clock.
+// {app}/{name}~{rendition}, with timestamps on the stream's own clock.
 //
-// It also bridges audio: for viewers who cannot play the publisher's audio codec, another child
-// transcodes the audio, which is added to the stream itself; see Bridges.
+// The package also bridges audio: for viewers that cannot play the publisher's audio codec, another
+// child process transcodes the audio, which is added to the stream itself; see Bridges.
 package rendition
 
 import (
@@ -30,20 +30,20 @@ type Tap interface {
 	Close()
 }
 
-// Options configure Renditions.
+// Options configures Renditions.
 type Options struct {
 	// Access publishes renditions, with Protocol ingest.Transcode.
 	Access ingest.Access
 	// Tap subscribes to a stream at its newest keyframe. It fails if the stream is not live.
 	Tap func(stream string) (Tap, error)
-	// Of returns the configured renditions of a stream, which may change after a reload.
+	// Of returns the configured renditions of a stream. They may change with a reload.
 	Of func(stream string) []Rendition
-	// Audience returns the number of viewers that watch, or wait for, app/name~rendition.
+	// Audience returns the number of viewers that watch app/name~rendition or wait for it.
 	Audience func(full string) int
-	// Taken reports whether app/name~rendition is live while no child feeds it. It is then left
-	// to its publisher. If nil, only Access decides.
+	// Taken reports whether app/name~rendition is live although no child publishes it. It then belongs
+	// to another publisher, and no child is started. If Taken is nil, only Access decides.
 	Taken func(full string) bool
-	// Max is the maximum number of concurrent children; 0 means none.
+	// Max is the maximum number of concurrent children; 0 means that none may run.
 	Max int
 	// Program is the transcoder. The default is ffmpeg from the PATH.
 	Program string

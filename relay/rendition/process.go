@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// process is a child process in a process group of its own.
+// process is a child process in its own process group.
 type process struct {
 	stdin  io.WriteCloser
 	stdout io.ReadCloser
 	stderr *lastLines
 	cmd    *exec.Cmd
-	reap   chan struct{} // closed when the child may be waited for
-	reaped chan struct{} // closed when the child has been waited for
+	reap   chan struct{} // closed when the child may be reaped
+	reaped chan struct{} // closed when the child has been reaped
 
 	once  sync.Once
 	exits sync.WaitGroup // the goroutine that awaits the exit
@@ -27,8 +27,8 @@ type process struct {
 	exited bool       // the child exited by itself
 }
 
-// start starts a program whose address space is limited to memory bytes; 0 means no limit. stop
-// must be called.
+// start starts a program and limits its address space to memory bytes; 0 means no limit. The caller
+// must call stop.
 func start(program string, args []string, memory int64) (*process, error) {
 	//nolint:gosec,noctx // the operator names the program; stop kills it with its group
 	cmd := exec.Command(program, args...)
@@ -54,11 +54,12 @@ func start(program string, args []string, memory int64) (*process, error) {
 	return p, nil
 }
 
-// giveWay lowers the child's priority: relaying takes precedence over transcoding.
+// giveWay lowers the child's priority, because relaying takes precedence over transcoding.
 func (p *process) giveWay() { lower(p.cmd.Process.Pid) }
 
-// live keeps the thread that started the child alive for as long as the child runs, because
-// Linux treats the end of that thread as the end of the parent.
+// live keeps the thread that started the child alive for as long as the child runs, because Linux
+// treats the end of that thread as the end of the parent. It reports to started whether the child
+// was started.
 func (p *process) live(started chan<- error) {
 	defer close(p.reaped)
 	runtime.LockOSThread()
@@ -69,7 +70,7 @@ func (p *process) live(started chan<- error) {
 		return
 	}
 	<-p.reap
-	_ = p.cmd.Wait() // it was usually killed, for a reason that is known
+	_ = p.cmd.Wait() // the child was usually killed, for a known reason
 }
 
 // kill kills the child and its descendants. It does not wait.
@@ -111,8 +112,9 @@ func (p *process) letExit(d time.Duration) {
 	}
 }
 
-// exit returns how a child exited by itself, after stop: "exit status 1" or "signal: killed". It
-// is empty if the relay ended the child, or if it is unknown. p may be nil.
+// exit returns how the child exited by itself, such as "exit status 1" or "signal: killed". It is
+// called after stop. It returns "" if the relay ended the child, or if the status is unknown. p may
+// be nil.
 func (p *process) exit() string {
 	if p == nil {
 		return ""

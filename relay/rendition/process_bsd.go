@@ -4,12 +4,13 @@ package rendition
 
 import "syscall"
 
-// attributes puts a child into a process group of its own. The child ends with this process
+// attributes puts a child into its own process group. When this process ends, the child ends too,
 // because its standard input is closed.
 func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
-// limitMemory does nothing: only Linux can limit another process. maxPixels applies everywhere.
+// limitMemory does nothing, because only Linux can limit another process. maxPixels applies on all
+// systems.
 func limitMemory(int, int64) {}
 
-// awaitExit returns false: only Linux can detect the exit of a child without reaping it.
+// awaitExit returns false, because only Linux can detect the exit of a child without reaping it.
 func awaitExit(int) bool { return false }

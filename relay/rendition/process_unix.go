@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// niceness is the nice value of children: relaying takes precedence over transcoding.
+// niceness is the nice value of children, because relaying takes precedence over transcoding.
 const niceness = 10
 
 // lower lowers the priority of the process group of a newly started child.

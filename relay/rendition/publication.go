@@ -10,8 +10,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/flv"
 )
 
-// publication publishes a child's output. It begins at the first keyframe, so that a child
-// without output does not take over a stream.
+// publication publishes a child's output. It starts at the first keyframe, so that a child without
+// output does not take over a stream.
 type publication struct {
 	child   *child
 	intake  flv.Intake
@@ -46,7 +46,8 @@ func (p *publication) publish(packet *packetbuf.Packet) error {
 	return nil
 }
 
-// start publishes the stream. If another publisher has it, the error wraps errYield.
+// start publishes the rendition as a stream. If another publisher has the stream, the error wraps
+// errYield.
 func (p *publication) start() error {
 	m := p.child.transcode
 	app, name, _ := strings.Cut(m.full, "/")

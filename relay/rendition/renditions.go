@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// timing holds the durations of Renditions and Bridges. Tests use shorter ones.
+// timing holds the durations used by Renditions and Bridges. Tests use shorter ones.
 type timing struct {
-	lease  time.Duration // validity of a Want
-	idle   time.Duration // how long an unwanted child continues
-	hang   time.Duration // how long a child may owe output, or be behind
+	lease  time.Duration // how long a call of Want is valid
+	idle   time.Duration // how long a child continues when it is not wanted
+	hang   time.Duration // how long output may be due, or the child behind
 	late   time.Duration // age of packets at which a child counts as behind
 	drain  time.Duration // how long a child may write after its input ended
 	tick   time.Duration // interval of checks
 	steady time.Duration // run time after which a failure is not a quick one
-	pause  time.Duration // before a failed rendition is tried again
-	full   time.Duration // the same if there were too many children
+	pause  time.Duration // delay before a failed rendition is tried again
+	full   time.Duration // delay before a retry if too many children were running
 	after  int           // number of quick failures after which a rendition is stopped
 }
 
@@ -30,18 +30,18 @@ var renditionTiming = timing{
 	tick: time.Second, steady: 30 * time.Second, pause: 30 * time.Second, full: 5 * time.Second, after: 4,
 }
 
-// Renditions are the renditions that this process makes.
+// Renditions manages the renditions that this process makes.
 type Renditions struct {
 	o        Options
 	timing   timing
 	work     sync.WaitGroup
-	hopeless chan struct{} // closed; returned for renditions that cannot start now
+	hopeless chan struct{} // a closed channel; returned for renditions that cannot start now
 	sessions atomic.Uint64 // number of sessions so far
 
 	mu            sync.Mutex // guards the fields below
 	max           int
 	closed        bool
-	missingLogged bool                  // the missing program was logged
+	missingLogged bool                  // it was logged that ffmpeg is missing
 	transcodes    map[string]*transcode // by app/name~rendition
 	pauses        map[string]time.Time  // when stopped renditions may start again
 }
@@ -68,16 +68,16 @@ func (r *Renditions) Makes(full string) bool {
 	return m != nil && m.publishing.Load()
 }
 
-// SetMax sets the maximum number of concurrent children. Running ones are not ended.
+// SetMax sets the maximum number of concurrent children. It does not end running children.
 func (r *Renditions) SetMax(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.max = n
 }
 
-// Want requests app/name~rendition for at least the next 15 seconds, and starts it if it does
-// not run. ok is false if it is not configured, if the stream is not live, or if another
-// publisher has it. hopeless is closed when the rendition cannot start, or has ended.
+// Want requests app/name~rendition for at least the next 15 seconds, and starts it if it is not
+// running. ok is false if the rendition is not configured, if the stream is not live, or if another
+// publisher has the rendition. hopeless is closed when the rendition cannot start or has ended.
 func (r *Renditions) Want(full string) (hopeless <-chan struct{}, ok bool) {
 	parent, rendition, ok := r.configured(full)
 	if !ok {
@@ -101,10 +101,10 @@ func (r *Renditions) Want(full string) (hopeless <-chan struct{}, ok bool) {
 	if !r.start(m, tap, err) {
 		tap.Close()
 	}
-	return r.renew(full) // also if another call was quicker, or it cannot start
+	return r.renew(full) // also if another call has started it, or if it cannot start
 }
 
-// configured returns the configuration of app/name~rendition.
+// configured returns the name of the parent stream and the configuration of app/name~rendition.
 func (r *Renditions) configured(full string) (parent string, rendition Rendition, ok bool) {
 	i := strings.LastIndexByte(full, '~')
 	if i < 0 {
@@ -119,8 +119,8 @@ func (r *Renditions) configured(full string) (parent string, rendition Rendition
 	return parent, all[at], true
 }
 
-// renew extends the lease of a running rendition. ok is also true, with a closed channel, for
-// one that was stopped recently.
+// renew extends the lease of a running rendition. For a rendition that was stopped recently, it
+// returns a closed channel, and ok is also true.
 func (r *Renditions) renew(full string) (hopeless <-chan struct{}, ok bool) {
 	now := time.Now()
 	r.mu.Lock()
@@ -138,7 +138,8 @@ func (r *Renditions) renew(full string) (hopeless <-chan struct{}, ok bool) {
 	return r.hopeless, paused
 }
 
-// start starts a rendition if the limit allows it. err reports that its program is missing.
+// start starts a rendition if the limit allows it, and reports whether it did. A non-nil err means
+// that ffmpeg is missing.
 func (r *Renditions) start(m *transcode, tap Tap, err error) bool {
 	now := time.Now()
 	r.mu.Lock()
@@ -166,7 +167,7 @@ func (r *Renditions) start(m *transcode, tap Tap, err error) bool {
 	return true
 }
 
-// remove removes a rendition that has ended, and blocks its restart for pause.
+// remove removes a rendition that has ended, and prevents its restart for the duration pause.
 func (r *Renditions) remove(m *transcode, pause time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -176,8 +177,8 @@ func (r *Renditions) remove(m *transcode, pause time.Duration) {
 	}
 }
 
-// Reconfigure applies the current configuration. Removed renditions end, changed ones restart,
-// and stopped ones may start again.
+// Reconfigure applies the current configuration. Removed renditions end, changed renditions restart,
+// and stopped renditions may start again.
 func (r *Renditions) Reconfigure() {
 	r.mu.Lock()
 	clear(r.pauses)

@@ -7,22 +7,22 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// sampleRate is the rate in Hz of a bridge's sample indexes and of its output.
+// sampleRate is the rate, in Hz, at which a bridge counts samples, and the rate of its output.
 const sampleRate = codec.OpusRate
 
-// maxAnchors bounds the memory for a program that reads input and writes no output.
+// maxAnchors bounds the memory used if ffmpeg reads input but writes no output.
 const maxAnchors = 4096
 
-// sampleClock maps the program's output samples to the timestamps of its input, because neither
-// ADTS nor Ogg carries them. Samples are counted from the start on both sides, at sampleRate.
-// One goroutine may call put while another calls at.
+// sampleClock maps ffmpeg's output samples to the timestamps of its input, because neither ADTS nor
+// Ogg carries these. Samples are counted from the start on both sides, at sampleRate. One goroutine
+// may call setTime while another calls timeOf.
 type sampleClock struct {
 	mu      sync.Mutex // guards anchors
-	anchors []anchor   // by increasing index; the first is in use or about to be
+	anchors []anchor   // by increasing index; the first is or will be used next
 }
 
-// anchor maps a sample index to a DTS on the stream's clock. It holds for the following samples
-// until there is a gap.
+// anchor maps a sample index to a DTS on the stream's clock. The DTS of later samples follows from
+// it, up to the next gap.
 type anchor struct {
 	index int64
 	dts   time.Duration
@@ -36,8 +36,8 @@ func length(n int64) time.Duration {
 	return whole + time.Duration(n%sampleRate)*time.Second/sampleRate
 }
 
-// setTime sets the DTS of a sample. A deviation of at most slack does not count as a gap, because
-// timestamps are uneven.
+// setTime sets the DTS of a sample. As timestamps are uneven, a deviation of at most slack does not
+// count as a gap.
 func (c *sampleClock) setTime(index int64, dts, slack time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -52,7 +52,7 @@ func (c *sampleClock) setTime(index int64, dts, slack time.Duration) {
 	c.anchors = append(c.anchors, anchor{index, dts})
 }
 
-// timeOf returns the DTS of a sample. It must be called with increasing indexes.
+// timeOf returns the DTS of a sample. Successive calls must use increasing indexes.
 func (c *sampleClock) timeOf(index int64) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,21 +7,21 @@ import (
 	"sync"
 )
 
-// Limits of the lines that are kept.
+// Limits of the lines that lastLines keeps.
 const (
 	maxLines = 6
 	maxLine  = 200 // bytes
 )
 
-// lastLines keeps the last lines that were written to it. It is safe for concurrent use.
+// lastLines keeps the last lines written to it. It is safe for concurrent use.
 type lastLines struct {
 	mu   sync.Mutex // guards the fields below
 	last []string
 	line []byte // incomplete line
 }
 
-// Write implements io.Writer. It never fails or blocks, so that the child does not block on its
-// standard error.
+// Write implements io.Writer. It never fails or blocks, so that the child does not block when it
+// writes to its standard error.
 func (w *lastLines) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

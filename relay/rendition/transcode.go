@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/delay"
 )
 
-// transcode is one rendition while it is wanted, made by one child after another.
+// transcode makes one rendition while it is wanted. It runs one child after another.
 type transcode struct {
 	renditions   *Renditions
 	full, parent string
@@ -21,14 +21,14 @@ type transcode struct {
 	log          *slog.Logger
 	ctx          context.Context
 	cancel       context.CancelCauseFunc // called with the reason why the rendition ends
-	over         chan struct{}           // closed when it has ended
+	over         chan struct{}           // closed when the rendition has ended
 	publishing   atomic.Bool             // a child is publishing
 	bareAudio    bool                    // the stream has audio that needs no configuration; used by the feeding goroutine
 
 	mu        sync.Mutex // guards the fields below
 	rendition Rendition
 	until     time.Time // end of the lease
-	wanted    time.Time // when it was last wanted
+	wanted    time.Time // when the rendition was last wanted
 	child     *child    // nil between two children
 }
 
@@ -46,8 +46,8 @@ func (m *transcode) lease(until time.Time) {
 	m.until = until
 }
 
-// configure applies the current configuration. A child with another configuration ends, and the
-// next starts at once.
+// configure applies the current configuration. If it has changed, the current child ends and the
+// next one starts at once.
 func (m *transcode) configure(rendition Rendition, ok bool) {
 	m.mu.Lock()
 	changed := m.rendition != rendition
@@ -93,7 +93,7 @@ func (m *transcode) supervise(tap Tap) error {
 		if errors.Is(err, errYield) {
 			return err
 		}
-		pause := m.renditions.timing.tick - time.Since(launched) // after a change, which happens at a keyframe
+		pause := m.renditions.timing.tick - time.Since(launched) // delay after a change, at a keyframe
 		if !errors.Is(err, errChanged) && !errors.Is(err, errTap) {
 			if time.Since(launched) >= m.renditions.timing.steady {
 				failures = 0
@@ -128,7 +128,7 @@ func (m *transcode) parentLives() bool {
 	return true
 }
 
-// once runs one child on tap, which it closes. It returns the child and why it ended.
+// once runs one child on tap and closes tap. It returns the child and the reason why it ended.
 func (m *transcode) once(tap Tap) (*child, error) {
 	defer tap.Close()
 	m.mu.Lock()
@@ -142,7 +142,7 @@ func (m *transcode) once(tap Tap) (*child, error) {
 	return c, err
 }
 
-// watch checks the child, and whether the rendition is still wanted.
+// watch checks the child, and ends the rendition when it is no longer wanted.
 func (m *transcode) watch() {
 	tick := time.NewTicker(m.renditions.timing.tick)
 	defer tick.Stop()
@@ -165,7 +165,7 @@ func (m *transcode) watch() {
 	}
 }
 
-// unwanted reports whether the rendition has not been wanted for long enough.
+// unwanted reports whether the rendition has been unwanted for long enough to end it.
 func (m *transcode) unwanted(now time.Time, audience int) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
