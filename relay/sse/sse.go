@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Idle is how often Comment is to be called while there are no events, so that proxies keep the
-// connection.
+// Idle is the interval at which to call Comment while no events are sent, so that proxies keep the
+// connection open.
 const Idle = 15 * time.Second
 
 // writeTimeout bounds one write. A client that reads nothing for that long is disconnected.
@@ -22,14 +22,16 @@ type Writer struct {
 	err     error
 }
 
-// NewWriter sets the header of an event stream. Flush, Event or Comment begin the answer.
+// NewWriter returns a Writer and sets the header of an event stream. The response starts with the
+// first Event, Comment or Flush.
 func NewWriter(w http.ResponseWriter) *Writer {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // proxies such as nginx would hold events back
 	return &Writer{w: w, control: http.NewResponseController(w)}
 }
 
-// Event writes an event. id and kind may be empty; data is one line, as JSON is. It is sent by Flush.
+// Event writes an event, which Flush sends. id and kind may be empty. data must be a single line,
+// such as JSON.
 func (s *Writer) Event(id, kind, data string) {
 	var b strings.Builder
 	if id != "" {
@@ -42,7 +44,7 @@ func (s *Writer) Event(id, kind, data string) {
 	s.write(b.String())
 }
 
-// Comment writes a comment, which clients ignore. It is sent by Flush.
+// Comment writes a comment, which clients ignore and Flush sends.
 func (s *Writer) Comment(text string) { s.write(": " + text + "\n\n") }
 
 func (s *Writer) write(text string) {
