@@ -160,7 +160,7 @@ const (
 	noKeyframe   = string(ingest.NoKeyframe)
 )
 
-// JoinOutcomes returns the outcomes of a request to play in the metrics.
+// JoinOutcomes returns all outcomes of a request to play, as label values of the metrics.
 func JoinOutcomes() []string {
 	return []string{joined, notLive, refusedName, refusedKey, refusedCodec, refusedLimit, noKeyframe}
 }

@@ -76,10 +76,10 @@ func errNoKey() error {
 	}
 }
 
-// refuseSecretAsName refuses a publisher without a key whose app or name is a configured secret,
-// if the stream requires a key: the key was most likely pasted in the wrong place. The answer is
-// the same as to any publisher without a key. If everyone may publish, the publisher is
-// admitted, because a refusal would reveal that the name is a secret.
+// refuseSecretAsName refuses a publisher without a key whose app or name is a configured secret, if
+// the stream requires a key. The key was most likely pasted in the wrong place. The answer is the
+// same as to any publisher without a key. If everyone may publish, the publisher is admitted,
+// because a refusal would reveal that the name is a secret.
 func (a *Admission) refuseSecretAsName(r ingest.Request) error {
 	if r.Key != "" || !a.opts.IsSecret(r.App) && !a.opts.IsSecret(r.Name) {
 		return nil
