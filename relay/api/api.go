@@ -286,9 +286,9 @@ func ready(relay Relay) http.HandlerFunc {
 	}
 }
 
-// isLiteralHost reports whether a Host header is an IP address or localhost. Any other name could be
-// resolved to this machine's loopback address by a page on the internet, which could then send
-// requests through its visitor's browser (DNS rebinding).
+// isLiteralHost reports whether a Host header is an IP address or localhost. Any other name may
+// belong to a website that resolves it to this machine's loopback address, to send requests through
+// its visitor's browser (DNS rebinding).
 func isLiteralHost(hostport string) bool {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {

@@ -7,8 +7,8 @@ func sameOrigin(next http.Handler) http.Handler {
 	return protection().Handler(next)
 }
 
-// rejectCrossOrigin protects a GET handler that causes work from cross-origin requests. Pages of
-// other sites cannot read its response, but could request it repeatedly.
+// rejectCrossOrigin rejects cross-origin requests to a GET handler that causes work. Pages of other
+// sites cannot read its response, but could request it repeatedly.
 func rejectCrossOrigin(next http.HandlerFunc) http.Handler {
 	p := protection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
