@@ -14,7 +14,7 @@ import (
 )
 
 // maxAttempts is how often a failing hook is called for one question, within its timeout. A hook
-// whose previous question failed is called only once.
+// whose last call failed is called only once.
 const maxAttempts = 3
 
 // retryBackoff is the backoff between the calls for one question.
