@@ -2,7 +2,7 @@ package lifecycle
 
 import "time"
 
-// Parameters for a primary that breaks again soon after it took the stream back.
+// Parameters for a primary that breaks again soon after it returned from standby.
 const (
 	healthyFactor = 10               // multiple of its wait that it must feed the stream to count as healthy
 	maxRelapses   = 4                // maximum number of doublings of the wait

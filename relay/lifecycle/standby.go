@@ -77,8 +77,8 @@ func (m *Machine) away(now time.Time, cause ingest.Cause) []Effect {
 	return m.switchover(now, false)
 }
 
-// Ailed records that session id has had no video until now. If it is the standby, its time of health
-// starts again.
+// Ailed records that session id has had no video until now. If it is the standby, the time for which
+// it has been healthy is counted from now.
 func (m *Machine) Ailed(now time.Time, id ID) {
 	if id != 0 && id == m.standby && !m.healthy.IsZero() {
 		m.healthy = now
