@@ -37,8 +37,8 @@ type running struct {
 	awaitExit func(time.Duration) // lets the process exit by itself; if nil, it is killed at once
 }
 
-// launch starts the program. It does not lower its priority, because a bridge needs little CPU time
-// and its delays are audible.
+// launch starts the program. It does not lower the program's priority, because a bridge needs little
+// CPU time and its delays are audible.
 func launch(program string, args []string, memory int64) (*running, error) {
 	p, err := start(program, args, memory)
 	if err != nil {
