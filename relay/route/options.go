@@ -79,7 +79,8 @@ type Options struct {
 	// Repairs counts the repairs of the media of pulls. It may be nil.
 	Repairs *ingest.Repairs
 
-	// Dialer and Resolve replace those of the network; nil: see link.Options.
+	// Dialer and Resolve replace the network's dialer and resolver. If they are nil, the defaults of
+	// link.Options apply.
 	Dialer  link.DialFunc
 	Resolve link.ResolveFunc
 	// Chance returns random numbers in [0, 1). It may be called from any goroutine. Nil means
