@@ -55,7 +55,7 @@ type delivery struct {
 }
 
 const (
-	// handshakeSize is the size of the handshake. Only some peers include it in their acknowledgements.
+	// handshakeSize is the size of the handshake. Only some peers count it in their acknowledgements.
 	handshakeSize = 1 + 2*1536
 	// unacknowledgedMost is the number of bytes after which a peer that has acknowledged nothing is
 	// assumed never to acknowledge.
@@ -197,8 +197,9 @@ func (d *delivery) missing() uint64 {
 }
 
 // stalled reports whether nothing has progressed for the duration patience before time now. It must
-// be called right after update. As a peer may have much to read at once, an RTMP acknowledgement
-// counts only if it has been overdue for half of patience and the last one is as old as patience.
+// be called right after update. A late RTMP acknowledgement counts only if it has been overdue for
+// half of patience and the last one is as old as patience, because a peer may have much to read at
+// once.
 func (d *delivery) stalled(now time.Time, patience time.Duration) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -56,7 +56,8 @@ func Attempt(at time.Time, probe bool, timing Timing, err error) qos.Attempt {
 	return a
 }
 
-// Ending is how an established connection has ended. Values that ingest.Cause has too are the same.
+// Ending is how an established connection has ended. A value that exists in ingest.Cause too has the
+// same meaning there.
 type Ending string
 
 // The endings.

@@ -28,8 +28,8 @@ func Probe(ctx context.Context, o Options) (Timing, error) {
 	return d.timing, nil
 }
 
-// head tests whether an HTTP server works. A working server may well answer that the stream is not
-// live or that the method is unknown or not allowed, or with a redirect.
+// head tests whether an HTTP server works. A response that the stream is not live, that the method
+// is unknown or not allowed, or that redirects also counts as working.
 func (d *dialing) head() error {
 	return d.run(qos.PhaseConnect, d.opts.Timeouts.Connect, func(ctx context.Context) error {
 		answer, err := d.ask(ctx, d.target, http.MethodHead) //nolint:bodyclose // see ask
