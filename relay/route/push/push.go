@@ -18,8 +18,8 @@ const (
 	// stallTimeout is how long a push with data to send may make no progress. A line that lost a segment
 	// and its first retransmissions recovers sooner.
 	stallTimeout = 2500 * time.Millisecond
-	// ackThreshold is the number of bytes after which a destination that has acknowledged none of them is
-	// assumed never to acknowledge. It applies where the system does not report TCP acknowledgements.
+	// ackThreshold is the number of bytes after which a destination that has acknowledged none of them
+	// is assumed never to acknowledge. It applies if the system does not report TCP acknowledgements.
 	ackThreshold = 512 << 10
 	// sampleWindow is the number of samples in one second. They show what the line carries and whether it
 	// is the limit.
@@ -195,8 +195,8 @@ func (p *Push) rate() float64 {
 	return float64(last.delivered-first.delivered) * 8 / span
 }
 
-// limited reports whether the line was the bottleneck over the last second: at each sample data was
-// queued, and between any two samples data was delivered. One interval without a delivery is
+// limited reports whether the line was the bottleneck over the last second: data was queued at each
+// sample, and data was delivered between consecutive samples. One interval without a delivery is
 // allowed, since it may be chance. A line that delivers nothing is down rather than slow, and its
 // last second does not show its capacity.
 func (p *Push) limited() bool {
