@@ -13,7 +13,7 @@ import (
 // codec, or that its configuration has not arrived.
 var ErrNotWanted = errors.New("bridged audio does not belong to the publisher's")
 
-// setSource sets the codec of the publisher's audio. s.mu is held; its holder flushes afterwards.
+// setSource sets the codec of the publisher's audio. s.mu is held; its holder flushes the outbox.
 func (s *Stream) setSource(now time.Time, source packetbuf.Codec) {
 	changed, obsolete := s.bridge.SetSource(source)
 	if obsolete {
@@ -24,7 +24,7 @@ func (s *Stream) setSource(now time.Time, source packetbuf.Codec) {
 	}
 }
 
-// askBridge requests a bridge if a viewer needs one. s.mu is held; its holder flushes afterwards.
+// askBridge requests a bridge if a viewer needs one. s.mu is held; its holder flushes the outbox.
 func (s *Stream) askBridge(now time.Time) {
 	if s.opts.Bridge == nil || !s.bridge.Needed() {
 		return
@@ -38,7 +38,7 @@ func (s *Stream) askBridge(now time.Time) {
 }
 
 // selectAudio prepares a reader for the audio codecs that it accepts, and requests a bridge if the
-// reader needs one. s.mu is held; its holder flushes afterwards.
+// reader needs one. s.mu is held; its holder flushes the outbox.
 func (s *Stream) selectAudio(r *Reader, accepts audio.Codecs) {
 	source := s.bridge.Source()
 	r.audioSelector = audio.NewSelector(accepts, source)

@@ -73,7 +73,7 @@ func (p sessionProbe) Ready(id lifecycle.ID, now time.Time) bool {
 	return pub != nil && pub.HasMedia() && !pub.Silent(packetbuf.Video) && pub.gopWindow.Ready(pub.SinceMedia(now), p.s.frozen)
 }
 
-// perform carries out the lifecycle's decisions. s.mu is held; its holder flushes afterwards.
+// perform carries out the lifecycle's decisions. s.mu is held; its holder flushes the outbox.
 func (s *Stream) perform(now time.Time, effects []lifecycle.Effect) {
 	for _, e := range effects {
 		pub := s.publishers[e.ID]
@@ -126,8 +126,8 @@ func (s *Stream) enterState(now time.Time, pub *publisherSession, e lifecycle.Ef
 	}
 }
 
-// dismiss closes a session and removes it from the stream. s.mu is held; its holder flushes
-// afterwards.
+// dismiss closes a session and removes it from the stream. s.mu is held; its holder flushes the
+// outbox.
 func (s *Stream) dismiss(pub *publisherSession, cause ingest.Cause, reason string) {
 	if pub == nil {
 		return

@@ -19,8 +19,8 @@ const heartbeat = time.Second
 // recheck is the delay after which a postponed verdict on a session is evaluated again.
 const recheck = 20 * time.Millisecond
 
-// A loop that wakes up late by overslept was suspended together with the whole process: a virtual machine
-// was migrated, or a laptop's lid was closed. Packets that arrived meanwhile wait in the sockets. For
+// A loop that wakes up late by overslept was suspended with the whole process: a virtual machine was
+// migrated, or a laptop's lid was closed. Packets that arrived meanwhile wait in the sockets. For
 // the time of respite they are read before any session is judged.
 const (
 	overslept = 500 * time.Millisecond

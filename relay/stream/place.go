@@ -47,8 +47,8 @@ func (s *Stream) startSession(now time.Time, pub *publisherSession, p *packetbuf
 	return p
 }
 
-// activate records that a session feeds the stream from now on. s.mu is held; its holder flushes
-// afterwards.
+// activate records that a session feeds the stream from now on. s.mu is held; its holder flushes the
+// outbox.
 func (s *Stream) activate(now time.Time, pub *publisherSession) {
 	s.activeSession = pub.session.ID()
 	pub.Join(now)

@@ -33,8 +33,8 @@ type Reader struct {
 	buf           [batch]*packetbuf.Packet
 	woken         <-chan struct{} // nil: read the ring without waiting
 	since         uint64          // sequence number of the first packet after the viewer joined
-	// behind is how far a resumed viewer was behind when it resumed, which is not its fault. It is
-	// reset once the viewer has caught up.
+	// behind is how far behind the viewer was when it resumed. Until the viewer has caught up, this is
+	// added to the configured lag, because it is not the viewer's fault.
 	behind time.Duration
 	closed bool
 	taken  uint64    // bytes read that the stream has not counted yet
@@ -163,8 +163,8 @@ func (r *Reader) skipTo(configs packetbuf.Configs, packets []*packetbuf.Packet) 
 }
 
 // filter returns the packets that the viewer gets. It selects the viewer's audio, and skips to a
-// random-access point if the viewer waits for one. It ends the viewer at a change of codec, which
-// players do not survive.
+// random-access point if the viewer waits for one. It returns an *EndError at a change of codec,
+// because players cannot continue after one.
 func (r *Reader) filter(packets []*packetbuf.Packet) ([]*packetbuf.Packet, error) {
 	kept := packets[:0]
 	for i, p := range packets {

@@ -81,9 +81,9 @@ func (r *Reader) resumeAt(at Position) bool {
 	return false
 }
 
-// retrace restores the viewer's state after the packet with sequence number last, by reading again
-// what the viewer received, from about a keyframe before that packet. If the viewer cannot have
-// received the packet, retrace leaves the reader unchanged and returns false.
+// retrace restores the viewer's state after the packet with sequence number last. To do so, it reads
+// again what the viewer received, starting at a random-access point before that packet. If the
+// viewer cannot have received the packet, retrace leaves the reader unchanged and returns false.
 func (r *Reader) retrace(last, since uint64) bool {
 	before := *r
 	if !r.replay(last, since) {
@@ -94,8 +94,9 @@ func (r *Reader) retrace(last, since uint64) bool {
 	return true
 }
 
-// bridgeDelay is more than the delay of bridged audio behind its source. The audio of that
-// span shows which audio the viewer had received.
+// bridgeDelay is more than the delay of bridged audio behind its source. If possible, a replay
+// starts that long before the viewer's last packet, so that it finds the audio that the viewer had
+// received.
 const bridgeDelay = 3 * time.Second
 
 // replay does the work of retrace, but may leave the reader in an intermediate state when it fails.

@@ -9,8 +9,8 @@ import (
 const (
 	// shortestSegment is the least length of a segment, whatever is configured.
 	shortestSegment = 500 * time.Millisecond
-	// segmentEarly is how much before the configured length a keyframe starts the next segment:
-	// encoders' keyframe intervals are rounded.
+	// segmentEarly is how much earlier than the configured length a keyframe may start the next
+	// segment, because encoders' keyframe intervals are rounded.
 	segmentEarly = 100 * time.Millisecond
 	// segmentRepeat is the age of the newest mark from which a repeated keyframe starts a segment.
 	// Keyframes are repeated for viewers who join a held stream.

@@ -51,7 +51,7 @@ func (pub *publisherSession) retain(p *packetbuf.Packet) {
 }
 
 // requestKey asks the session for a keyframe, and reports whether the session supports that. The
-// stream's lock is held; its holder flushes afterwards. pub may be nil.
+// stream's lock is held; its holder flushes the outbox. pub may be nil.
 func (pub *publisherSession) requestKey() bool {
 	if pub == nil {
 		return false
@@ -64,7 +64,7 @@ func (pub *publisherSession) requestKey() bool {
 }
 
 // limit asks the session to send at most the given number of bits per second. The stream's lock is
-// held; its holder flushes afterwards. pub may be nil.
+// held; its holder flushes the outbox. pub may be nil.
 func (pub *publisherSession) limit(bits float64) {
 	if pub == nil {
 		return
@@ -75,7 +75,7 @@ func (pub *publisherSession) limit(bits float64) {
 }
 
 // reportRepairs counts repairs of the session's timestamps, and logs them once per session. The
-// stream's lock is held; its holder flushes afterwards.
+// stream's lock is held; its holder flushes the outbox.
 func (pub *publisherSession) reportRepairs(news []packetbuf.Repair) {
 	opts := &pub.stream.opts
 	if pub.repairs == nil {

@@ -18,7 +18,7 @@ func (s *Stream) Tap(from uint64, accepts ...packetbuf.Codec) (r *Reader, err er
 	return r, err
 }
 
-// addRoute returns the reader of a route. s.mu is held; its holder flushes afterwards.
+// addRoute returns the reader of a route. s.mu is held; its holder flushes the outbox.
 func (s *Stream) addRoute(from uint64, accepts audio.Codecs) (*Reader, error) {
 	if err := s.playable(); err != nil {
 		return nil, err

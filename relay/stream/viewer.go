@@ -14,7 +14,7 @@ import (
 const staleKeyframe = 2 * time.Second
 
 // refreshKeyframe asks the publisher for a keyframe if a viewer that joins now would start far
-// behind. s.mu is held; its holder flushes afterwards.
+// behind. s.mu is held; its holder flushes the outbox.
 func (s *Stream) refreshKeyframe(now time.Time) {
 	if state, _ := s.machine.State(); state == lifecycle.Held {
 		return
