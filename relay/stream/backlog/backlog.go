@@ -11,9 +11,9 @@ const (
 	// live is the lag up to which media counts as live at once: the last frame of a burst is one frame
 	// interval old.
 	live = 40 * time.Millisecond
-	// caughtUp is the lag up to which media counts as live, plus twice its jitter.
+	// caughtUp plus twice the jitter is the lag up to which media counts as live.
 	caughtUp = 150 * time.Millisecond
-	// mostJitter bounds the jitter that is added to caughtUp.
+	// mostJitter bounds the jitter that is used for this.
 	mostJitter = 75 * time.Millisecond
 	// leastWindow is the least time for which the lag must be steady before the backlog counts as
 	// drained. On a line with a long round-trip time the window is four round trips, since TCP starts
