@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Every is the interval at which Due is to be called while a stream is held.
+// Every is the interval at which the stream calls Due during a hold.
 const Every = 40 * time.Millisecond
 
 // apart is how much earlier one track may end than the other and still be filled from its own end. A
@@ -25,7 +25,7 @@ const apart = time.Second
 const (
 	// overdueAfter is the age from which audio is thinned for such players when it is made.
 	overdueAfter = 200 * time.Millisecond
-	// overdueSpacing bounds the distance between two frames of such overdue audio that all viewers get.
+	// overdueSpacing bounds the distance between those frames of overdue audio that all viewers get.
 	overdueSpacing = 99 * time.Millisecond
 	// overdueDelay is added to the timestamp of such a frame. Players that close a gap of three frames
 	// (mpegts.js, flv.js) would otherwise round the gap down, play on over it, and keep their audio

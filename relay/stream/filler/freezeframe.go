@@ -37,7 +37,7 @@ type freezeFrame struct {
 	// lost them.
 	gop      []*packetbuf.Packet
 	repeatAt time.Duration // when the next repeat of gop is due
-	// restart marks that repeat as one that viewers who already had gop get as well.
+	// restart reports whether viewers that already received gop get the next repeat as well.
 	restart bool
 	// repeatAfter is the DTS of the generated frame after which the repeat is placed; 0: none is due.
 	repeatAfter time.Duration
