@@ -40,7 +40,7 @@ var flvCodecIDs = map[packetbuf.Codec]float64{
 	packetbuf.Opus: 0x4f707573, packetbuf.FLAC: 0x664c6143, packetbuf.AC3: 0x61632d33, packetbuf.EAC3: 0x65632d33,
 }
 
-// Fields that are the relay's to say, and fields that are only right in a file.
+// Fields that the relay itself determines, and fields that are valid only in a file.
 var (
 	aboutVideo = []string{"videocodecid", "width", "height", "framerate", "videodatarate"}
 	aboutAudio = []string{"audiocodecid", "audiosamplerate", "audiosamplesize", "stereo", "audiodatarate"}
@@ -83,7 +83,7 @@ func describe(o rtmp.Object, cfg *packetbuf.Packet) rtmp.Object {
 	if cfg.Track == packetbuf.Video && known {
 		o = set(o, "videocodecid", rtmp.Number(id))
 	} else if cfg.Codec == packetbuf.Opus {
-		// Some readers of this get AAC in its place.
+		// Some readers of this metadata get AAC instead of Opus.
 		o = without(o, []string{"audiocodecid"})
 	} else if known {
 		o = set(o, "audiocodecid", rtmp.Number(id))

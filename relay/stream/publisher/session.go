@@ -38,7 +38,7 @@ type Session struct {
 	metadata   Metadata
 	bare       [packetbuf.NumTracks]packetbuf.Codec // codecs of tracks without a configuration
 	packets    int                                  // of media
-	hasVideo   bool                                 // a video configuration or frame has come
+	hasVideo   bool                                 // a video configuration or frame has arrived
 	firstAudio time.Time
 	joined     time.Time // when the session started to feed the stream
 	settled    bool      // the stream has dropped the tracks that the session does not have

@@ -74,7 +74,7 @@ func (s *Session) FallsSilent(now time.Time, tr packetbuf.Track) bool {
 	return true
 }
 
-// Silent reports whether a track has fallen silent and has not come back.
+// Silent reports whether a track has fallen silent and has not returned.
 func (s *Session) Silent(tr packetbuf.Track) bool { return s.silent[tr] }
 
 // ComesBack ends the silence of a track, of which a packet has arrived. It reports whether the track
