@@ -142,7 +142,7 @@ func (p *statPage) add(now time.Time, s Stream) {
 	out := statStream{
 		Name: name, Time: since, Clients: viewers + 1, Meta: metaOf(s),
 		traffic: traffic{BwIn: int64(from.Bitrate), BytesIn: s.Received, BwOut: int64(from.Bitrate) * int64(viewers), BytesOut: s.Sent},
-		BwAudio: int64(from.Sound), BwVideo: max(0, int64(from.Bitrate)-int64(from.Sound)), // measured apart
+		BwAudio: int64(from.Sound), BwVideo: max(0, int64(from.Bitrate)-int64(from.Sound)), // measured separately
 		Publisher: []statClient{{
 			ID: crc32.ChecksumIEEE([]byte(from.Session)), Address: host, Time: since, Agent: from.Agent, Timestamp: int64(s.Clock * 1000),
 		}},
