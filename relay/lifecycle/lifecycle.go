@@ -91,7 +91,7 @@ type Machine struct {
 	healthy     time.Time // since when the standby has sent media without a break; zero: it does not
 	accepted    time.Time // when next was accepted
 	silentSince time.Time // since when the standby counts as broken; zero: it does not
-	relapse     relapse   // of the primary, back to standby soon after it returned
+	relapse     relapse   // how stable the primary has been since its last return
 
 	flaps     flaps
 	takeovers [2]takeoverHistory // of the stream, and of its standby
