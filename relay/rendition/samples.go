@@ -57,7 +57,7 @@ func (c *sampleClock) timeOf(index int64) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.anchors) == 0 {
-		return 0 // a program writes nothing before it has read something
+		return 0 // ffmpeg writes nothing before it has read something
 	}
 	for len(c.anchors) > 1 && c.anchors[1].index <= index {
 		c.anchors = c.anchors[1:]
