@@ -44,7 +44,7 @@ type runner struct {
 	offers      []policy.Offer
 	offered     time.Time // when offers were refreshed
 	choice      policy.Choice
-	reason      policy.Reason // of the choice
+	reason      policy.Reason // reason of the choice
 	skips       int
 	line        policy.Line
 	checked     time.Time // when the active connection was last checked
