@@ -125,7 +125,7 @@ func (d *delivery) update(now time.Time, sent uint64, tcp tcpInfo, ok bool) Prog
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if ok {
-		d.tcp, d.known = tcp, true // of a closed socket nothing is known: the last state holds
+		d.tcp, d.known = tcp, true // a closed socket reports nothing: keep the last state
 	}
 	arrived := d.arrived(sent)
 	if arrived > d.arrivedMax {

@@ -48,7 +48,7 @@ func Attempt(at time.Time, probe bool, timing Timing, err error) qos.Attempt {
 		return a
 	}
 	a.Detail = err.Error()
-	a.Phase = qos.PhaseDNS // of a URL that was never dialled
+	a.Phase = qos.PhaseDNS // the phase of a URL that was never dialed
 	var failed *PhaseError
 	if errors.As(err, &failed) {
 		a.Phase, a.Took = failed.Phase, maps.Clone(failed.Timing)

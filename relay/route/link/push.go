@@ -78,7 +78,7 @@ func start(d *dialing) *Push {
 		goodbye: d.peer.state.unpublish(), writer: make(chan struct{}, 1), done: make(chan struct{}), answers: d.answer,
 		delivery: newDelivery(now, d.sent),
 	}
-	p.Progress(now) // progress counts from here on
+	p.Progress(now) // so that progress is measured from here on
 	p.opts.Log.Debug("push begins", "target", d.target.String())
 	go p.read()
 	return p
