@@ -16,7 +16,7 @@ type Config struct {
 	Silence       time.Duration // without media until the publisher counts as silent; 0: adaptive
 	FirstMedia    time.Duration // limit for the publisher's first packet
 	Hold          time.Duration // how long viewers and buffer are kept after a break
-	HoldUnpublish time.Duration // the same after a clean unpublish
+	HoldUnpublish time.Duration // how long they are kept after an unpublish
 	Takeover      lifecycle.Takeover
 	BackupReturn  time.Duration // how long the primary must be healthy before it feeds the stream again
 	Freeze        bool          // while held, viewers get the last frame and silence

@@ -18,7 +18,7 @@ const (
 	Resumed     EventType = "resume"  // the stream continues after a break
 	State       EventType = "state"   // the state changed
 	TrackSilent EventType = "track"   // one track of a push fell silent while another continues, or it came back
-	Ended       EventType = "end"     // the stream is over
+	Ended       EventType = "end"     // the stream ended
 	Changed     EventType = "codec"   // the configuration of a track changed
 
 	BackupOn  EventType = "backup_on"  // the backup, until then on standby, feeds the stream
@@ -38,7 +38,7 @@ type Event struct {
 	Remote   string
 	Cause    ingest.Cause
 	From, To lifecycle.State
-	Outcome  string        // of a push: see ingest.Outcome; of a takeover in Takeover
+	Outcome  string        // of a push, see ingest.Outcome; of TrackSilent: silent or back
 	Takeover string        // silent, healthy, refused, or empty
 	Track    string        // of TrackSilent and Changed
 	Outage   time.Duration // of Resumed: from the break to the first keyframe after it

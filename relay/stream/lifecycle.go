@@ -37,7 +37,7 @@ type ending struct {
 	breaks     map[ingest.Cause]int
 	lastBreak  ingest.Cause // cause of the latest break or end of a push
 	lastDetail string       // detail of the same push
-	reason     string       // why the stream ended, for viewers
+	reason     string       // why the stream ended, as viewers are told
 }
 
 // setReason sets why the stream ended, unless the reason is known already. For a stream that never

@@ -26,7 +26,7 @@ func (s *Stream) splice(now time.Time, pub *publisherSession, p *packetbuf.Packe
 // of p. s.mu is held.
 func (s *Stream) startSession(now time.Time, pub *publisherSession, p *packetbuf.Packet, at time.Duration) *packetbuf.Packet {
 	s.activate(now, pub)
-	s.standby.sentWindow.Clear() // what follows depends on nothing before it
+	s.standby.sentWindow.Clear() // later packets do not refer to earlier ones
 	first := s.epoch == 0
 	if s.filler == nil && !first {
 		s.bridgeVideo(now, pub, p, at)
@@ -64,7 +64,7 @@ func (s *Stream) place(now time.Time, pub *publisherSession, p *packetbuf.Packet
 		s.forgetTracks(now, pub)
 	}
 	s.retainActive(pub, p)
-	covered := p.Track == packetbuf.Audio && s.gap.Late(s.clock.Where(p)) // by silence
+	covered := p.Track == packetbuf.Audio && s.gap.Late(s.clock.Where(p)) // silence was sent in its place
 	placed := !covered && s.clock.Place(p)
 	s.reportRepairs(pub, p.Track)
 	if !placed {

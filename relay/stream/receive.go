@@ -116,7 +116,7 @@ func (s *Stream) carryOut(now time.Time, pub *publisherSession, p *packetbuf.Pac
 		if p.Track == packetbuf.Video && pub.gopWindow.KeyframeAge(now) >= staleKeyframe {
 			pub.requestKey()
 		}
-	case lifecycle.Ask, lifecycle.Drop: // until it starts with a keyframe
+	case lifecycle.Ask, lifecycle.Drop: // until the session starts with a keyframe
 		if p.Track == packetbuf.Video {
 			pub.requestKey()
 		}

@@ -53,7 +53,7 @@ func (s *Stream) rejoinDue(now time.Time) time.Time {
 func (s *Stream) rejoin(now time.Time, pub *publisherSession) {
 	action, effects := s.machine.Media(now, pub.id, true)
 	s.perform(now, effects)
-	if action != lifecycle.Splice { // it falls silent and returns too often
+	if action != lifecycle.Splice { // the session falls silent and returns too often
 		s.opts.Counters.Late.Add(uint64(s.standby.returning.Drop())) //nolint:gosec // a number of packets
 		s.warnReturns(now, pub)
 		return

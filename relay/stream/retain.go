@@ -8,7 +8,7 @@ import (
 // standbyState is what a stream keeps for a switchover to a standby or back to a session that fell
 // silent.
 type standbyState struct {
-	sentWindow standby.Window    // what viewers have had, while there is a standby
+	sentWindow standby.Window    // recent packets that viewers were sent, while a standby exists
 	returning  standby.Returning // the return of the session that fell silent
 	flaps      standby.Flaps     // limits what is logged about pushes that break and return too often
 }

@@ -23,13 +23,13 @@ type publisherSession struct {
 	gone     bool
 	close    func() // closes the session; set by dismiss
 	detail   string // why the session ended
-	counter  int    // its index in Counters.ingestBytes
+	counter  int    // index in Counters.ingestBytes
 
 	repairs *ingest.RepairLog // repairs of its timestamps; nil: none so far
 	keyless bool              // it was logged that viewers are refused because no keyframe arrives
 
 	gopWindow standby.Window  // media for a switchover; of the active session only while a standby exists
-	memory    *budget.Account // of gopWindow
+	memory    *budget.Account // memory used by gopWindow
 	stopped   bool            // as the standby it was reported silent, and it has sent nothing since
 }
 

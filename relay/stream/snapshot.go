@@ -26,7 +26,7 @@ type Snapshot struct {
 	Viewers   map[string]int
 	Breaks    map[ingest.Cause]int
 	Buffer    packetbuf.Stats
-	Limits    packetbuf.Limits // of the buffer
+	Limits    packetbuf.Limits // limits of the buffer
 	Ceiling   float64          // bitrate in bits per second that the publisher is asked to stay below; 0: none
 	Cap       float64          // ceiling set by the operator, in bits per second; 0: none
 	Epoch     uint32           // number of publisher sessions that have fed the stream

@@ -65,7 +65,7 @@ type Stream struct {
 
 	mu      sync.Mutex // guards all below
 	machine *lifecycle.Machine
-	since   time.Time // of the machine's state
+	since   time.Time // when the machine's state was entered
 	clock   timeline.Timeline
 	tracks
 	publishers    map[lifecycle.ID]*publisherSession
@@ -76,7 +76,7 @@ type Stream struct {
 	frozen        bool   // the last frame was generated: only an IDR frame may follow
 	standby       standbyState
 	filler        *filler.Filler // set while the stream is held; nil: no filler
-	gap           audiogap.Track // holes in the audio
+	gap           audiogap.Track // gaps in the audio
 	bridge        audio.Bridge
 	segments      segments
 	repairs       publisher.ClockRepairs

@@ -14,7 +14,7 @@ import (
 // starts at the newest keyframe of pub. s.mu is held.
 func (s *Stream) switchOver(now time.Time, pub *publisherSession, cause ingest.Cause) {
 	if old := s.publishers[s.machine.Spare()]; old != nil && cause != "" {
-		old.gopWindow.Clear() // it has broken, and starts anew if it returns
+		old.gopWindow.Clear() // old has broken, and starts again if it returns
 	}
 	e := Event{Time: now, Type: BackupOff, Cause: cause, After: s.activeSession}
 	s.standby.returning = standby.Returning{}
