@@ -20,7 +20,7 @@ const (
 // which viewers need it, and what has arrived of it.
 type Bridge struct {
 	viewers map[Codecs]int    // by accepted codecs; viewers that accept any codec are not counted
-	source  packetbuf.Codec   // of the publisher's audio
+	source  packetbuf.Codec   // codec of the publisher's audio
 	config  *packetbuf.Packet // in force
 	begun   bool
 	last    time.Duration // DTS of the newest frame
@@ -87,8 +87,8 @@ func (b *Bridge) Asked(now time.Time) { b.asked = now }
 // Place is the range of the stream's clock in which bridged audio is accepted.
 type Place struct {
 	Oldest time.Duration  // DTS of the oldest packet of the stream's buffer
-	Newest time.Duration  // DTS of the newest media of the stream's own
-	Kind   packetbuf.Kind // of an audio frame
+	Newest time.Duration  // DTS of the stream's newest media other than bridged audio
+	Kind   packetbuf.Kind // kind to set for an audio frame
 }
 
 // Decision says what to do with a packet of bridged audio.
