@@ -32,7 +32,7 @@ type Monitor struct {
 	tolerance time.Duration
 
 	begun   bool
-	lag     time.Duration // of the newest packet
+	lag     time.Duration // lag of the newest packet
 	from    time.Duration // the lag when the window began
 	since   time.Time     // when the window began
 	drained bool
