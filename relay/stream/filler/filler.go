@@ -68,7 +68,7 @@ type Packet struct {
 type Filler struct {
 	freeze  freezeFrame
 	slate   *slatePlayer // nil: no slate is played
-	fault   error        // why a configured slate is not played
+	fault   error        // why the configured slate is not played; nil: it is, or none is configured
 	padding padding
 	silence silence
 	last    [packetbuf.NumTracks]time.Duration // the newest DTS of each track

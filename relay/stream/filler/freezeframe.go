@@ -27,10 +27,10 @@ const (
 
 // freezeFrame shows the last frame while a stream is held. The zero value shows nothing.
 type freezeFrame struct {
-	keyframe *packetbuf.Packet // the newest; nil: none exists
+	keyframe *packetbuf.Packet // the newest keyframe; nil: none exists
 	freezer  *codec.Freezer    // nil: the newest keyframe is repeated
 	next     time.Duration     // DTS of the next frame; 0: none
-	step     time.Duration     // between the publisher's frames
+	step     time.Duration     // frame interval of the publisher
 	every    time.Duration
 	cto      time.Duration
 	// gop is the frames needed to decode the last frame, from its keyframe on; nil if the buffer has

@@ -14,9 +14,9 @@ type silence struct {
 	kind    packetbuf.Kind
 	base    time.Duration // DTS of the first silent frame
 	frames  int64         // number of silent frames generated
-	samples int64         // in a frame
+	samples int64         // samples in a frame
 	rate    int64         // samples per second
-	overdue time.Duration // silence with a DTS before it is generated too late
+	overdue time.Duration // silence with an earlier DTS is overdue when it is generated
 	sparse  time.Duration // DTS of the newest overdue frame that all viewers get
 	thins   bool          // overdue silence is being generated
 }
