@@ -13,8 +13,8 @@ type rhythm struct {
 		dts     time.Duration
 		jitter  time.Duration
 	}
-	keyframe  time.Duration // DTS of the newest
-	keyframes int           // since the last gap in the timestamps
+	keyframe  time.Duration // DTS of the newest keyframe
+	keyframes int           // number of keyframes since the last gap in the timestamps
 	interval  time.Duration // between the newest two keyframes
 }
 

@@ -37,7 +37,7 @@ type Session struct {
 	configs    packetbuf.Configs // the newest that the session has sent
 	metadata   Metadata
 	bare       [packetbuf.NumTracks]packetbuf.Codec // codecs of tracks without a configuration
-	packets    int                                  // of media
+	packets    int                                  // number of media packets
 	hasVideo   bool                                 // a video configuration or frame has arrived
 	firstAudio time.Time
 	joined     time.Time // when the session started to feed the stream
