@@ -8,7 +8,7 @@ const flapsEvery = time.Minute
 
 // Flaps limits how often a stream logs that pushes break and return too often.
 type Flaps struct {
-	refused int // pushes refused since told
+	refused int // pushes refused since the last warning
 	told    time.Time
 }
 

@@ -24,7 +24,7 @@ type Returning struct {
 	// kept is the newest GOP from its keyframe on, or the newest audio of a stream without video. It is
 	// not placed on the stream's clock yet.
 	kept  []*packetbuf.Packet
-	bytes int       // of kept, packetbuf.Overhead included
+	bytes int       // size of kept, packetbuf.Overhead included
 	since time.Time // arrival of the first packet of kept
 	// catching is true while viewers are fed again although the backlog has not drained.
 	catching bool
@@ -58,7 +58,7 @@ func (r *Returning) Bytes() int { return r.bytes }
 // limit bytes would have been held back. A limit of 0 is no limit.
 func (r *Returning) Keep(now time.Time, p *packetbuf.Packet, key bool, limit int) (kept bool, dropped int) {
 	if limit > 0 && r.bytes+len(p.Payload) > limit {
-		dropped = r.Drop() // until its next keyframe
+		dropped = r.Drop() // nothing is kept until the next keyframe
 	}
 	switch {
 	case key:

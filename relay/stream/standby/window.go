@@ -18,7 +18,7 @@ const (
 // Window holds media from a random-access point on. The zero value is empty.
 type Window struct {
 	packets []*packetbuf.Packet
-	bytes   int // of payload, and packetbuf.Overhead for each packet
+	bytes   int // size of packets, packetbuf.Overhead included
 	scanned int // the number of packets already searched for a second GOP
 	key     int // index of the newest random-access point, if the window is not empty
 	reset   int // 1 + index of the newest one at which a decoder is reset; 0: none
