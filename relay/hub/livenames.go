@@ -11,7 +11,7 @@ import (
 )
 
 // LiveNames holds the names of the streams that are live or held, for the state file. It omits
-// streams that ended with an unpublish, because these are not expected to return after a restart.
+// streams whose publisher has unpublished, because these are not expected to return after a restart.
 type LiveNames struct {
 	mu      sync.Mutex // guards names and frozen
 	names   map[string]bool
