@@ -1,6 +1,6 @@
-// Package ingest defines a publisher for the rest of the relay: its request, its session, the sink
-// it writes to, and the causes of its end. The packages below it implement Session for a protocol
-// and use an Access.
+// Package ingest defines what the rest of the relay knows of a publisher: its request, its session,
+// the sink that it writes to, and why it ended. The subpackages for protocols implement Session,
+// and ask an Access to admit publishers.
 package ingest
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Protocols of publishers, as in metrics.
+// Protocols of publishers, as named in metrics.
 const (
 	RTMP  = "rtmp"
 	RTMPS = "rtmps"
@@ -23,8 +23,8 @@ const (
 	Transcode = "transcode"
 )
 
-// Cause is why a push broke or ended. The values are the label values
-// of holdfast_publish_breaks_total.
+// Cause is the reason why a publisher session broke or ended. The values are the label values of
+// holdfast_publish_breaks_total.
 type Cause string
 
 // The causes of a break.
@@ -35,7 +35,7 @@ const (
 	FirstMedia Cause = "first_media" // no media since the start
 	Timeout    Cause = "timeout"     // the transport timed out
 	ICE        Cause = "ice"         // ICE failed
-	Takeover   Cause = "takeover"    // another push took over the stream
+	Takeover   Cause = "takeover"    // another publisher took over the stream
 	Unpublish  Cause = "unpublish"   // a clean end
 	Kick       Cause = "kick"        // closed by the operator, or because of a fault of the relay
 	Shutdown   Cause = "shutdown"    // the relay shuts down
@@ -61,7 +61,7 @@ const (
 	RefusedCodec    Outcome = "refused_codec"
 )
 
-// NoKeyframe is the outcome of a play of a stream without a keyframe to begin at.
+// NoKeyframe is the outcome of a request to play a stream that has no keyframe to begin at.
 const NoKeyframe Outcome = "no_keyframe"
 
 // Outcomes returns all outcomes of a publish, for metrics that start at 0.
@@ -69,19 +69,20 @@ func Outcomes() []Outcome {
 	return []Outcome{Accepted, RefusedName, RefusedKey, RefusedTakeover, RefusedLimit, RefusedCodec}
 }
 
-// Refusal is the error with which a publish or a play is refused. Each protocol reports it to its
+// Refusal is the error that refuses a request to publish or to play. Each protocol sends it to the
 // peer in its own form.
 type Refusal struct {
-	Outcome Outcome // for a publish; usually empty for a play
+	Outcome Outcome // of a request to publish; usually empty for a request to play
 	// Reason says what was wrong, and Hint what to do. Both are sent to the peer; neither
 	// contains a secret.
 	Reason, Hint string
 	// Detail is the technical reason if Reason and Hint are written for viewers. It is for logs and
 	// programs, and contains no secret.
 	Detail string
-	// NotLive marks a play of a stream that is not live.
+	// NotLive is set if the peer asked to play a stream that is not live.
 	NotLive bool
-	// Expected marks a play of a stream that was live before a restart and is expected back.
+	// Expected is set if the peer asked to play a stream that was live before the relay restarted
+	// and is expected to return.
 	Expected bool
 	// RetryAfter is how long the peer should wait; 0 means that a retry does not help or
 	// that the time is unknown.
@@ -143,46 +144,47 @@ type Session interface {
 type Limiter interface {
 	// Limits reports whether Limit has any effect.
 	Limits() bool
-	// Limit asks the publisher to send at most bits per second; 0 means no bound. The publisher
-	// may ignore it. Limit does not wait and may be called from any goroutine.
+	// Limit asks the publisher to send at most the given number of bits per second; 0 means no
+	// limit. The publisher may ignore it. Limit does not wait and may be called from any goroutine.
 	Limit(bits float64)
 }
 
-// Backlogger is a Session that knows what its publisher has sent and the relay has not
-// processed yet.
+// Backlogger is a Session that knows whether data that its publisher has sent still waits to be
+// processed by the relay.
 type Backlogger interface {
-	// Unread reports whether received bytes wait in the socket or are being processed. While they
-	// do, missing media is the relay's own delay. Unread does not wait and may be called from
-	// any goroutine.
+	// Unread reports whether received bytes wait in the socket or are being processed. If so, the
+	// relay and not the publisher is the cause of missing media. Unread does not wait and may be
+	// called from any goroutine.
 	Unread() bool
 }
 
 // Beater is a Session that sends its publisher heartbeats.
 type Beater interface {
-	// Heartbeat returns the present interval of heartbeats. It may be called from any goroutine.
+	// Heartbeat returns the current interval between heartbeats. It may be called from any
+	// goroutine.
 	Heartbeat() time.Duration
 }
 
 // KeyRequester is a Session that can ask its publisher for a keyframe.
 type KeyRequester interface {
-	// RequestKey asks for a keyframe soon. It does not wait, may be called from any goroutine and
-	// at any rate: the session limits how often it asks its publisher.
+	// RequestKey requests a keyframe from the publisher. It does not wait, and may be called from
+	// any goroutine and at any rate: the session limits how often it asks its publisher.
 	RequestKey()
 }
 
 // Sink receives a session's packets. Its methods must be called from one
 // goroutine.
 type Sink interface {
-	// Write takes one packet with the publisher's own timestamps (unwrapped or not:
-	// for RTMP only the low 32 bits of the milliseconds are used; see
-	// packetbuf/timeline). The packet then belongs to the sink. After an error the
-	// session must end.
+	// Write adds a packet, which has the publisher's own timestamps. They may wrap or not: for
+	// RTMP, only the low 32 bits of the milliseconds are used (see packetbuf/timeline). The packet
+	// then belongs to the sink. After an error the session must end.
 	Write(p *packetbuf.Packet) error
-	// End reports that the session is over, and why. It must be called once, last.
+	// End tells the sink that the session has ended, and why. It must be called exactly once, as
+	// the last call.
 	End(cause Cause, detail string)
 }
 
-// Access admits publishers. Publish returns a *Refusal if it does not admit one.
+// Access admits publishers. Publish returns a *Refusal if the publisher is not admitted.
 type Access interface {
 	Publish(ctx context.Context, r Request) (Sink, error)
 }

@@ -7,13 +7,13 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Repairs counts repairs of publishers' media, including what was dropped. It is safe for concurrent
-// use. Its zero value is ready to use.
+// Repairs counts the repairs of publishers' media, by track and reason. Media that was dropped
+// counts as repaired. Repairs is safe for concurrent use. Its zero value is ready to use.
 type Repairs struct {
 	n [packetbuf.NumTracks][packetbuf.NumRepairReasons]atomic.Uint64
 }
 
-// add counts repairs and returns those that are the first of their track and reason.
+// add counts repairs, and returns those that are the first for their track and reason.
 func (r *Repairs) add(all []packetbuf.Repair) (first []packetbuf.Repair) {
 	for _, one := range all {
 		if n := &r.n[one.Track][one.Reason]; n.Add(one.Count) == one.Count {
@@ -23,7 +23,8 @@ func (r *Repairs) add(all []packetbuf.Repair) (first []packetbuf.Repair) {
 	return first
 }
 
-// Counts returns the count of each reason that a track can have, zeros included.
+// Counts returns the counts by track and reason, including counts of 0. It omits reasons that do
+// not apply to a track.
 func (r *Repairs) Counts() []packetbuf.Repair {
 	var all []packetbuf.Repair
 	for t := range r.n {

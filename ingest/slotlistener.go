@@ -5,9 +5,10 @@ import (
 	"sync"
 )
 
-// Listener returns a listener that counts the connections of l, whatever their protocol, against the
-// same limits. A connection has a method Refusal, which returns a reason if it got no slot; it is then
-// open only to be told the reason. While 64 such connections are open, further ones are closed at once.
+// Listener returns a listener that counts the connections of l against the limits of s. Each
+// connection has a method Refusal. If that method returns a reason, the connection has no slot, and
+// is open only so that the peer can be told the reason. While 64 such connections are open, further
+// ones are closed at once.
 func (s *Slots) Listener(l net.Listener) net.Listener { return &slotListener{l, s} }
 
 type slotListener struct {
@@ -42,14 +43,15 @@ func (c *slotConn) Close() error {
 	return c.Conn.Close()
 }
 
-// Refusal returns which limit the connection has reached; empty for none.
+// Refusal returns the reason if the connection has no slot because a limit was reached; otherwise
+// "".
 func (c *slotConn) Refusal() string { return c.slot.Refusal }
 
 // Slot returns the connection's slot.
 func (c *slotConn) Slot() Slot { return c.slot }
 
-// newSlotConn returns a connection of which a TCP connection remains accessible, for writev and
-// socket options.
+// newSlotConn returns c as a connection that releases its slot when it is closed. A TCP connection
+// remains accessible through NetConn, for writev and socket options.
 func newSlotConn(c net.Conn, sl Slot) net.Conn {
 	sc := slotConn{Conn: c, slot: sl}
 	if tcp, ok := c.(*net.TCPConn); ok {

@@ -34,7 +34,8 @@ func (h *heldSlot) dequeue() {
 	h.queue, h.prev, h.next = nil, nil, nil
 }
 
-// oldestOfBusiest returns the oldest slot of the address with the most slots in the queue; nil if it is empty.
+// oldestOfBusiest returns the oldest slot of the address that has the most slots in the queue, or
+// nil if the queue is empty.
 func (q *slotQueue) oldestOfBusiest() *heldSlot {
 	type share struct {
 		oldest *heldSlot

@@ -9,9 +9,10 @@ import (
 
 // Slots limits connections in total and per address. Several servers may share it.
 //
-// A tenth of the slots is kept for publishers. When the others are taken, a connection still gets
-// one of them on approval, until it is known what it wants: a publisher keeps it, a viewer is
-// refused, and a connection that is still waiting makes room for the next.
+// A tenth of the slots is reserved for publishers. When all other slots are taken, a new connection
+// gets a reserved slot on approval, that is, until its role is known: a publisher keeps the slot,
+// and a viewer is refused. When all slots are taken, a connection on approval is closed to make
+// room for a new one.
 type Slots struct {
 	total, perAddress int // 0 means no limit
 	reserve           int // part of total for publishers
@@ -20,20 +21,22 @@ type Slots struct {
 	mu           sync.Mutex // guards all fields below
 	used         int
 	viewers      int // part of used: neither publishers nor on approval
-	beingRefused int // open connections without a slot that are being told so
+	beingRefused int // open connections without a slot, whose peers are being told the reason
 	perAddr      map[netip.Addr]int
-	// Oldest first: idle are connections between two requests, waiting those on approval.
+	// Both queues are ordered oldest first. idle holds connections between two requests, and
+	// waiting holds connections on approval.
 	idle, waiting slotQueue
 }
 
-// NewSlots returns Slots for total connections, perAddress of them from one address; 0 means no
-// limit.
+// NewSlots returns Slots for the given number of connections in total and from one address; 0 means
+// no limit.
 func NewSlots(total, perAddress int) *Slots {
 	return &Slots{total: total, reserve: total / 10, perAddress: perAddress, perAddr: map[netip.Addr]int{}}
 }
 
-// Share sets which addresses stand for many peers, such as those of trusted proxies: the limit per
-// address does not apply to them. It must be called before the first connection.
+// Share sets the function that reports whether many peers share an address, as with a trusted
+// proxy. The limit per address does not apply to such addresses. Share must be called before the
+// first connection.
 func (s *Slots) Share(shared func(netip.Addr) bool) { s.shared = shared }
 
 // limitedPerAddress reports whether the limit per address applies to an address.
@@ -60,8 +63,8 @@ func (s *Slots) Busiest() (addr netip.Addr, slots int) {
 	return addr, slots
 }
 
-// maxBeingRefused is how many refused connections may be told so at the same time. Further ones are
-// closed without an answer, which bounds the cost of refusals.
+// maxBeingRefused is how many refused connections may be open at the same time to be told the
+// reason. Further ones are closed without an answer, which bounds the cost of refusals.
 const maxBeingRefused = 64
 
 // totalRefusal, viewerRefusal and addressRefusal return the reasons of refusals, for peers and logs.
@@ -88,7 +91,7 @@ type slotRole uint8
 
 const (
 	viewerOrUnknown slotRole = iota // a viewer, or not yet known
-	onApproval                      // on approval
+	onApproval                      // in a reserved slot; the role is not yet known
 	publishing
 )
 
@@ -107,7 +110,8 @@ type heldSlot struct {
 type Slot struct {
 	slots *Slots
 	held  *heldSlot
-	// Refusal says which limit was reached; the connection may stay open to be told so.
+	// Refusal says which limit was reached; empty if the connection has a slot. A refused
+	// connection may stay open so that its peer can be told.
 	Refusal string
 
 	byAddress bool // Refusal is about the limit per address
@@ -116,8 +120,8 @@ type Slot struct {
 // Take returns a slot for a connection. If it returns false, the connection must be closed at once.
 func (s *Slots) Take(remote net.Addr) (Slot, bool) { return s.TakeConn(remote, nil) }
 
-// TakeConn is Take for a connection that may be closed to make room for others while it is on approval
-// or idle. evict must close it without waiting.
+// TakeConn is Take for a connection that may be closed to make room for others while it is on
+// approval or idle. evict must close the connection without waiting.
 func (s *Slots) TakeConn(remote net.Addr, evict func()) (Slot, bool) {
 	h := &heldSlot{addr: peerAddress(remote), evict: evict}
 	sl := Slot{slots: s, held: h}
@@ -146,9 +150,10 @@ func (s *Slots) TakeConn(remote net.Addr, evict func()) (Slot, bool) {
 	return sl, ok
 }
 
-// makeRoom frees a slot for a new connection if slots are short, and returns the evict function of the
-// connection that loses it: the oldest idle one, or if there is none and all slots are taken, the oldest
-// on approval of the address with the most of these. s.mu must be held.
+// makeRoom frees a slot for a new connection if slots are short. It removes the oldest idle
+// connection. If none is idle and all slots are taken, it removes the oldest connection on approval
+// of the address that has the most of them. It returns the evict function of the removed
+// connection, or nil. s.mu must be held.
 func (s *Slots) makeRoom() (evict func()) {
 	var h *heldSlot
 	switch {
@@ -180,7 +185,7 @@ func (s *Slots) add(h *heldSlot) {
 	}
 }
 
-// hasRoom reports whether a slot is free that is not kept for publishers. s.mu must be held.
+// hasRoom reports whether a slot is free that is not reserved for publishers. s.mu must be held.
 func (s *Slots) hasRoom() bool { return s.total == 0 || s.viewers < s.total-s.reserve }
 
 // remove removes a connection, once. s.mu must be held.
@@ -211,8 +216,8 @@ func (sl Slot) Release() {
 	s.remove(sl.held)
 }
 
-// View declares that the connection is a viewer's. It returns why there is no slot for it, or empty if
-// there is one.
+// View declares that the connection is a viewer's. It returns "" if there is a slot for a viewer,
+// or the reason why there is none.
 func (sl Slot) View() (refusal string) {
 	s, h := sl.slots, sl.held
 	if sl.Refusal != "" {
@@ -234,7 +239,7 @@ func (sl Slot) View() (refusal string) {
 	return ""
 }
 
-// Publish declares that the connection publishes, or with false that it no longer does.
+// Publish declares that the connection publishes or, if publishes is false, that it has stopped.
 func (sl Slot) Publish(publishes bool) {
 	s, h := sl.slots, sl.held
 	s.mu.Lock()
@@ -260,8 +265,8 @@ func (sl Slot) Publish(publishes bool) {
 	}
 }
 
-// Idle declares that the connection waits for another request, or with false that it has one. Idle
-// connections are the first to be closed when slots are short.
+// Idle declares that the connection waits for its next request or, if idle is false, that the
+// request has arrived. Idle connections are the first to be closed when slots are short.
 func (sl Slot) Idle(idle bool) {
 	s, h := sl.slots, sl.held
 	s.mu.Lock()
@@ -278,8 +283,8 @@ func (sl Slot) Idle(idle bool) {
 	}
 }
 
-// peerAddress returns the address that identifies a peer, as Network does. It is the zero Addr if a has
-// none.
+// peerAddress returns the address that identifies a peer; see Network. It returns the zero Addr if
+// a has no IP address.
 func peerAddress(a net.Addr) netip.Addr {
 	if a == nil {
 		return netip.Addr{}
@@ -291,8 +296,8 @@ func peerAddress(a net.Addr) netip.Addr {
 	return Network(ap.Addr())
 }
 
-// Network returns the address that identifies a peer: an IPv4 address, or the first address of the /64
-// of an IPv6 address, because one host has as many addresses in it as it likes.
+// Network returns the address that identifies a peer: an IPv4 address, or the first address of the
+// /64 of an IPv6 address, because a single host can use every address of its /64.
 func Network(addr netip.Addr) netip.Addr {
 	if addr = addr.Unmap().WithZone(""); addr.Is6() && !addr.IsLoopback() {
 		return netip.PrefixFrom(addr, 64).Masked().Addr()

@@ -13,8 +13,8 @@ var (
 	leafPattern = regexp.MustCompile(`^` + namePart + `(~` + namePart + `)?$`)
 )
 
-// StreamName returns the name of a stream, {app}/{name} or {app}/{name}~{rendition}, from an app and a
-// name. The error is a *Refusal with the outcome RefusedName.
+// StreamName returns the name of a stream, {app}/{name} or {app}/{name}~{rendition}, from its app
+// and name. If either is not valid, the error is a *Refusal with the outcome RefusedName.
 func StreamName(app, name string) (string, error) {
 	if !appPattern.MatchString(app) || isDots(app) {
 		return "", refuseName("app", app)
@@ -53,7 +53,7 @@ func ParentStream(name string) string {
 
 func isDots(s string) bool { return s == "." || s == ".." }
 
-// truncateName bounds the part of a name that a refusal repeats, in bytes.
+// truncateName shortens a name that a refusal repeats to 80 bytes.
 func truncateName(s string) string {
 	const limit = 80
 	if len(s) > limit {
