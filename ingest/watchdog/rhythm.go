@@ -13,28 +13,30 @@ const (
 	// gapMemory is how long a gap is remembered.
 	gapMemory = 40 * time.Second
 
-	// A gap belongs to the rhythm if such gaps fill nearly all of the time, as for a publisher that
-	// sends in bursts or one frame a second, or if they occur regularly, every few seconds.
-	// Stalls at random times do not, however many there are.
+	// A gap belongs to the rhythm in two cases. Either similar gaps fill nearly all of the time, as
+	// for a publisher that sends in bursts or one frame a second. Or similar gaps occur regularly,
+	// every few seconds. Stalls at random times do not belong to the rhythm, however many there
+	// are.
 	minFillCount = 3
 	minFillShare = 0.85
 
-	minRegularCount = 5   // within memory: every eight seconds
+	minRegularCount = 5   // within gapMemory: one every eight seconds
 	minRegularShare = 0.2 // of the time
-	// A gap shorter than minRegularGap cannot cause a verdict.
+	// A gap shorter than minRegularGap is never long enough for the verdict Late.
 	minRegularGap    = 250 * time.Millisecond
-	maxIntervalRatio = 1.5 // longest ratio of the longest to the shortest interval between regular gaps
-	minSimilarRatio  = 0.7 // shortest ratio of a gap to a longer one for the two to be similar
+	maxIntervalRatio = 1.5 // maximum ratio of the longest to the shortest interval between regular gaps
+	minSimilarRatio  = 0.7 // minimum ratio of a gap to a longer one for the two to be similar
 )
 
-// rhythm learns which gaps between arrivals belong to a publisher's normal sending: those
-// that repeat. A single stall, however long, does not, and gaps that no longer
-// occur are forgotten.
+// rhythm learns which gaps between arrivals belong to a publisher's normal sending: gaps that
+// repeat. A single stall, however long, does not belong to it. Gaps that no longer occur are
+// forgotten.
 type rhythm struct {
 	first, last time.Time
-	gaps        []gap // of at least burst, oldest first, within memory
+	gaps        []gap // at least burstGap long and not older than gapMemory, oldest first
 
-	// The fields below were computed from gaps when the last arrival was at computed.
+	// The fields below hold results that were computed from gaps. computed is the time of the last
+	// arrival before that.
 	computed time.Time
 	longest  time.Duration
 	rhythmic time.Duration
@@ -64,7 +66,7 @@ func (r *rhythm) recordArrival(now time.Time) {
 	r.dropOld(now)
 }
 
-// dropOld removes gaps that ended longer than memory ago.
+// dropOld removes gaps that ended before now minus gapMemory.
 func (r *rhythm) dropOld(now time.Time) {
 	n := 0
 	for n < len(r.gaps) && now.Sub(r.gaps[n].end) > gapMemory {
@@ -82,15 +84,14 @@ func (r *rhythm) longestGap() time.Duration {
 	return r.longest
 }
 
-// rhythmGap returns the longest gap that belongs to the publisher's rhythm; 0 if arrivals are
-// never further apart than burst.
+// rhythmGap returns the longest gap that belongs to the publisher's rhythm, or 0 if no gap does.
 func (r *rhythm) rhythmGap() time.Duration {
 	r.recompute()
 	return r.rhythmic
 }
 
-// recomputeInterval is how often the result is recomputed without new or expired gaps: the share of time
-// that the gaps fill shrinks while a young session continues without them.
+// recomputeInterval is how often results are recomputed if no gap is added or removed. In a young
+// session, the share of time that gaps fill shrinks as the session continues.
 const recomputeInterval = time.Second
 
 func (r *rhythm) recompute() {
@@ -109,8 +110,9 @@ func (r *rhythm) recompute() {
 	r.rhythmic = max(longestFilling(r.scratch, r.last.Add(-observed), observed), r.longestRecurring(r.scratch, observed))
 }
 
-// longestFilling returns the longest of gaps, sorted longest first, that together with similar or longer gaps
-// fills the observed time since then; 0 if none does.
+// longestFilling returns the longest gap that, together with similar or longer gaps, fills most of
+// the observed time, which begins at time since. It returns 0 if there is none. gaps must be sorted
+// by length, longest first.
 func longestFilling(gaps []gap, since time.Time, observed time.Duration) time.Duration {
 	var total time.Duration
 	similar := 0
@@ -127,8 +129,8 @@ func longestFilling(gaps []gap, since time.Time, observed time.Duration) time.Du
 	return 0
 }
 
-// longestRecurring returns the longest of gaps, sorted longest first, that together with similar gaps occurs
-// regularly; 0 if none does.
+// longestRecurring returns the longest gap that, together with similar gaps, occurs regularly. It
+// returns 0 if there is none. gaps must be sorted by length, longest first.
 func (r *rhythm) longestRecurring(gaps []gap, observed time.Duration) time.Duration {
 	below := observed
 	for i := 0; i+minRegularCount <= len(gaps) && gaps[i].length >= minRegularGap; i++ {
@@ -145,7 +147,8 @@ func (r *rhythm) longestRecurring(gaps []gap, observed time.Duration) time.Durat
 	return 0
 }
 
-// occurRegularly reports whether gaps of these lengths end at regular intervals up to the last arrival.
+// occurRegularly reports whether the gaps with a length from least to longest end at regular
+// intervals up to the last arrival.
 func (r *rhythm) occurRegularly(least, longest, observed time.Duration) bool {
 	var total, shortest, most time.Duration
 	var before time.Time

@@ -1,6 +1,7 @@
-// Package watchdog judges from arrivals alone whether a publisher is still sending. It detects that
-// media has never arrived, that it is later than the publisher's rhythm explains, and that none has
-// arrived for so long that the push counts as broken although its socket is open.
+// Package watchdog judges whether a publisher is still sending, from the arrival times of its
+// packets alone. It detects that no media has arrived at all, that media is later than the
+// publisher's rhythm explains, and that no media has arrived for so long that the session counts as
+// broken although its socket is open.
 //
 // The package is pure: time is an argument, and Next returns when to check again.
 package watchdog
@@ -11,7 +12,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Verdict is the judgement on a publisher from its arrivals.
+// Verdict is the state of a publisher, judged by the arrivals of its packets.
 type Verdict uint8
 
 const (
@@ -28,15 +29,17 @@ func (v Verdict) String() string {
 
 // Config holds the configurable limits.
 type Config struct {
-	// Silence is how long without media is a break; 0 means judged by the publisher's rhythm.
+	// Silence is the time without media after which the session counts as broken; 0 means that the
+	// publisher's rhythm decides.
 	Silence time.Duration
-	// FirstMedia is how long a publisher may take to its first media packet; 0 means no limit.
+	// FirstMedia is how long the first media packet of a publisher may take; 0 means no limit.
 	FirstMedia time.Duration
 }
 
-// Constants of silence: auto. A steady push gets its verdict after a second.
+// Constants for a Silence of 0 ("silence: auto" in the configuration). A publisher that sends
+// steadily counts as silent about a second after it stops.
 const (
-	// minSilence is how long any publisher may be silent beyond its rhythm.
+	// minSilence is how long any publisher may be silent in addition to the gaps of its rhythm.
 	minSilence = time.Second
 	// maxRTTAllowance bounds the allowance for the transport's round trip.
 	maxRTTAllowance = 400 * time.Millisecond
@@ -61,10 +64,11 @@ type Watchdog struct {
 	resumed      time.Time     // arrival of the last media after a pause of all tracks
 }
 
-// sessionPause is how long all tracks must be silent together for the silence not to count for one track.
+// sessionPause is the minimum duration of a pause of all tracks. Such a pause does not count as
+// silence of a single track.
 const sessionPause = 500 * time.Millisecond
 
-// New returns a Watchdog for a session that was accepted at now.
+// New returns a Watchdog for a session that was accepted at time now.
 func New(cfg Config, now time.Time) *Watchdog {
 	return &Watchdog{cfg: cfg, accepted: now}
 }
@@ -115,7 +119,7 @@ func (w *Watchdog) trackSilentAfter(tr packetbuf.Track) time.Duration {
 	return max(w.cfg.Silence, minTrackSilence+w.tracks[tr].rhythmGap()+w.rttAllowance)
 }
 
-// Check returns the verdict at now.
+// Check returns the verdict at time now.
 func (w *Watchdog) Check(now time.Time) Verdict {
 	if w.first.IsZero() {
 		if w.cfg.FirstMedia > 0 && now.Sub(w.accepted) >= w.cfg.FirstMedia {
@@ -133,13 +137,13 @@ func (w *Watchdog) Check(now time.Time) Verdict {
 	return Fine
 }
 
-// TrackSilent reports whether a track that has begun is silent while another continues.
+// TrackSilent reports whether a track that has begun is silent at time now while another continues.
 func (w *Watchdog) TrackSilent(now time.Time, tr packetbuf.Track) bool {
 	return !w.tracks[tr].last.IsZero() && w.Check(now) == Fine && !now.Before(w.trackDeadline(tr))
 }
 
-// trackDeadline returns when a track counts as silent if it stays away while another continues. A
-// silence of the whole session does not count.
+// trackDeadline returns the time at which a track counts as silent if none of its packets arrive
+// until then while another track continues. A pause of all tracks does not count.
 func (w *Watchdog) trackDeadline(tr packetbuf.Track) time.Time {
 	from := w.tracks[tr].last
 	if w.resumed.After(from) {
@@ -148,8 +152,8 @@ func (w *Watchdog) trackDeadline(tr packetbuf.Track) time.Time {
 	return from.Add(w.trackSilentAfter(tr))
 }
 
-// Next returns the next time after now at which Check or TrackSilent may change without an arrival;
-// zero if there is none.
+// Next returns the next time after now at which the result of Check or TrackSilent may change
+// without an arrival. It returns the zero Time if there is none.
 func (w *Watchdog) Next(now time.Time) time.Time {
 	var next time.Time
 	consider := func(at time.Time) {
@@ -173,10 +177,10 @@ func (w *Watchdog) Next(now time.Time) time.Time {
 	return next
 }
 
-// Last returns when media last arrived; zero before the first.
+// Last returns the time at which media last arrived, or the zero Time if none has arrived.
 func (w *Watchdog) Last() time.Time { return w.allTracks.last }
 
-// Quiet returns the time since the last media; 0 before the first.
+// Quiet returns the time since media last arrived, or 0 if none has arrived.
 func (w *Watchdog) Quiet(now time.Time) time.Duration {
 	if w.first.IsZero() {
 		return 0
