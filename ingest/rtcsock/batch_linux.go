@@ -18,21 +18,21 @@ const (
 	maxSegment = 1_472
 )
 
-// batch holds the packets that wait for one peer. They have equal size, except that the last may be
-// shorter.
+// batch holds the packets that wait to be sent to one peer. All have the same size, except that the
+// last may be shorter.
 type batch struct {
 	gatherer     *gatherer
 	transmitFunc func(fd uintptr) // the method, bound once
 
-	// mu guards the fields below. It is held while the batch is sent, so that a peer's packets
-	// stay in order. That may block, but then all writes to the socket would.
+	// mu guards the fields below. It is held while the batch is sent, so that a peer's packets stay
+	// in order. Sending may block, but then all other writes to the socket would block too.
 	mu      sync.Mutex
-	to      netip.AddrPort // zero if and only if the batch is not in the table
+	to      netip.AddrPort // zero if and only if the batch is not in gatherer.waiting
 	four    unix.SockaddrInet4
 	six     unix.SockaddrInet6
 	addr    unix.Sockaddr // &four or &six
 	data    []byte
-	size    int // of each packet but the last
+	size    int // size of each packet except the last
 	count   int
 	control []byte
 	err     error // of the last send
@@ -47,7 +47,8 @@ func newBatch(g *gatherer) *batch {
 	return b
 }
 
-// assign assigns an empty batch to a peer.
+// assign assigns an empty batch to the peer at address to. ipv6 says that the socket is an IPv6
+// socket.
 func (b *batch) assign(to netip.AddrPort, ipv6 bool) {
 	b.to = to
 	if ipv6 { // IPv4 is mapped
@@ -57,8 +58,8 @@ func (b *batch) assign(to netip.AddrPort, ipv6 bool) {
 	b.four.Addr, b.four.Port, b.addr = to.Addr().As4(), int(to.Port()), &b.four
 }
 
-// add adds a packet. It sends what must not wait: the packets before it, if it does not fit to them,
-// and the batch, if it completes it.
+// add adds a packet. If the packet does not fit into the batch, add sends the packets in it first.
+// If the packet completes the batch, add sends the batch.
 func (b *batch) add(p []byte) error {
 	var err error
 	if b.count > 0 && (len(p) == 0 || len(p) > b.size || len(b.data)+len(p) > maxBatch) {
@@ -111,8 +112,8 @@ func (b *batch) transmit(fd uintptr) {
 	}
 }
 
-// sendOnce sends once. Like the net package it waits while the socket buffer is full, until the network
-// drains it; otherwise a keyframe to a thousand viewers would be lost to most of them.
+// sendOnce sends data with one system call. Like the net package, it waits while the socket buffer
+// is full. Otherwise most of a thousand viewers would lose a keyframe that is sent to all of them.
 func (b *batch) sendOnce(fd uintptr, data, control []byte) error {
 	b.gatherer.counts.sends.Add(1)
 	err := b.gatherer.sendmsg(int(fd), data, control, b.addr) //nolint:gosec // a descriptor fits
@@ -122,7 +123,8 @@ func (b *batch) sendOnce(fd uintptr, data, control []byte) error {
 	return b.sendWhenWritable(data, control)
 }
 
-// sendWhenWritable sends once the socket has room. It is a function of its own because its closure allocates.
+// sendWhenWritable waits until the socket has room, and sends data. It is separate from sendOnce
+// because its closure allocates.
 func (b *batch) sendWhenWritable(data, control []byte) error {
 	b.gatherer.counts.waited.Add(1)
 	var err error
@@ -136,7 +138,8 @@ func (b *batch) sendWhenWritable(data, control []byte) error {
 	return err
 }
 
-// countRefused counts lost packets. A full device queue is not an error: networks lose packets.
+// countRefused counts packets that the system did not accept because of err. send returns err,
+// unless the queue of the network device is full: networks lose packets, so that is not an error.
 func (b *batch) countRefused(packets int, err error) {
 	b.gatherer.counts.refused.Add(uint64(packets)) //nolint:gosec // it counts
 	if !errors.Is(err, unix.ENOBUFS) {
@@ -144,8 +147,9 @@ func (b *batch) countRefused(packets int, err error) {
 	}
 }
 
-// maySendSeparately reports whether the packets may be sent one by one after err. EIO comes from a device
-// without checksum offload; EINVAL and EMSGSIZE may also be due to a peer's small path MTU.
+// maySendSeparately reports whether packets can be sent one by one after sending them together
+// failed with err. A device without checksum offload causes EIO. A small path MTU to one peer may
+// also cause EINVAL and EMSGSIZE.
 func maySendSeparately(err error) bool {
 	for _, lack := range []error{unix.EIO, unix.EINVAL, unix.EMSGSIZE, unix.ENOPROTOOPT, unix.EOPNOTSUPP} {
 		if errors.Is(err, lack) {

@@ -8,10 +8,11 @@ import (
 	"github.com/pion/sdp/v3"
 )
 
-// isAllowedTarget reports whether connectivity checks may be sent to the address of a candidate, which an
-// untrusted peer chooses. A remote peer cannot have loopback and link-local addresses, and services
-// that trust these addresses may listen there. local says that the relay itself has loopback addresses
-// only. The candidate is parsed as ICE parses it; reached returns false if that fails.
+// isAllowedTarget reports whether connectivity checks may be sent to the address of a candidate,
+// which an untrusted peer chooses. Link-local addresses are not allowed, and loopback addresses
+// only if local is set: a remote peer cannot have them, and services that trust them may listen
+// there. local says that the relay itself has only loopback addresses. The candidate is parsed as
+// ICE parses it; a malformed one is not allowed.
 func isAllowedTarget(candidate string, local bool) bool {
 	c, err := ice.UnmarshalCandidate(strings.TrimPrefix(candidate, "candidate:"))
 	if err != nil {
@@ -34,8 +35,9 @@ func isAllowedTarget(candidate string, local bool) bool {
 
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// withoutDisallowedCandidates returns a session description without the candidates that reached rejects. It
-// parses and rewrites the description, so that ICE gets exactly what was checked.
+// withoutDisallowedCandidates returns a session description without the candidates that
+// isAllowedTarget rejects. It parses and rewrites the description, so that ICE gets exactly what
+// was checked.
 func withoutDisallowedCandidates(description string, local bool) (string, error) {
 	d := &sdp.SessionDescription{}
 	if err := d.UnmarshalString(description); err != nil {

@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// Fragment is the part of a session description about ICE: application/trickle-ice-sdpfrag
+// Fragment is the ICE part of a session description, in the format application/trickle-ice-sdpfrag
 // (RFC 8840, 9).
 type Fragment struct {
 	Ufrag, Pwd string
 	// Candidates are the a=candidate lines, without "a=", in order.
 	Candidates []string
-	// MIDs has the MID of each candidate's medium; empty if unknown.
+	// MIDs holds the MID of each candidate's media section; empty if unknown.
 	MIDs []string
 	End  bool // no more candidates will follow
-	// media has the m= lines and their MIDs, for an answer of the same form.
+	// media holds the m= lines and their MIDs, so that an answer can repeat them.
 	media [][2]string
 }
 
@@ -26,13 +26,13 @@ const (
 	maxLine       = 1024
 )
 
-// ErrFragment is wrapped by every error about a fragment that cannot be read.
+// ErrFragment is wrapped by all errors about malformed fragments.
 var ErrFragment = errors.New("malformed SDP fragment")
 
 // ParseFragment parses a fragment. It ignores unknown lines.
 func ParseFragment(text string) (Fragment, error) { return parseFragment(text, maxCandidates) }
 
-// parseFragment is ParseFragment with a limit on candidates.
+// parseFragment is ParseFragment with its own limit on the number of candidates.
 func parseFragment(text string, most int) (Fragment, error) {
 	var f Fragment
 	mid := ""
@@ -66,7 +66,8 @@ func parseFragment(text string, most int) (Fragment, error) {
 	return f, nil
 }
 
-// parseAttribute parses one a= line, and returns the MID in force after it.
+// parseAttribute parses one a= line. mid is the MID of the current media section; parseAttribute
+// returns the MID that applies after the line.
 func (f *Fragment) parseAttribute(value, mid string, most int) (string, error) {
 	name, arg, _ := strings.Cut(value, ":")
 	switch name {
@@ -96,7 +97,8 @@ func (f *Fragment) parseAttribute(value, mid string, most int) (string, error) {
 	return mid, nil
 }
 
-// isCredential reports whether s can be an ICE user name fragment or password (RFC 8839, 5.4).
+// isCredential reports whether s is valid as an ICE user name fragment or password (RFC 8839, 5.4).
+// least is the minimum length.
 func isCredential(s string, least int) bool {
 	if len(s) < least || len(s) > 256 {
 		return false
@@ -106,7 +108,8 @@ func isCredential(s string, least int) bool {
 	}) < 0
 }
 
-// String returns the fragment's text: the credentials for all media, then the candidates of the first.
+// String returns the fragment as text: the credentials, which apply to all media sections, then the
+// candidates, under the m= line of the first section.
 func (f Fragment) String() string {
 	var b strings.Builder
 	if f.Ufrag != "" {
@@ -132,7 +135,8 @@ func (f Fragment) String() string {
 	return b.String()
 }
 
-// fragmentOf returns the part of a session description about ICE.
+// fragmentOf returns the ICE part of a session description: the first credentials, and the
+// candidates up to the end of the first media section.
 func fragmentOf(description string) (Fragment, error) {
 	var kept []string
 	seen := map[string]bool{}

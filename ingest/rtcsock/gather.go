@@ -6,13 +6,12 @@ import (
 	"time"
 )
 
-// Gathered is a UDP socket that sends consecutive packets to one peer together, if the system can
-// split one send into packets: a send costs several times as much as a packet in it.
-// Packets to one peer keep their order. A packet waits for others for at most
-// half a millisecond, or until Flush; on an idle system a timer is up to half a
-// millisecond late.
+// Gathered is a UDP socket that sends consecutive packets to one peer with a single system call, if
+// the system can split a send into packets. A system call costs several times as much as one packet
+// in it. Packets to one peer keep their order. A packet waits for others for at most half a
+// millisecond, or until Flush. On an idle system, the timer may fire up to half a millisecond late.
 //
-// It keeps state of a peer only while packets for it wait.
+// Gathered keeps state for a peer only while packets to that peer wait.
 type Gathered struct {
 	conn *net.UDPConn
 	gatherer
@@ -25,8 +24,8 @@ type Sent struct {
 	Packets uint64 // packets written
 	Sends   uint64 // system calls
 	Waited  uint64 // system calls that waited for room in the socket buffer
-	// Refused counts packets that the system did not accept, for example without a route to the
-	// peer. They are lost.
+	// Refused counts packets that the system did not accept, for example because there is no route
+	// to the peer. They are lost.
 	Refused uint64
 }
 
@@ -38,7 +37,7 @@ func (g *Gathered) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 	return g.conn.ReadFromUDPAddrPort(b)
 }
 
-// WriteTo is WriteToAddrPort.
+// WriteTo is WriteToAddrPort for a *net.UDPAddr.
 func (g *Gathered) WriteTo(b []byte, to net.Addr) (int, error) {
 	u, ok := to.(*net.UDPAddr)
 	if !ok || u == nil {
@@ -56,7 +55,7 @@ func (g *Gathered) SetDeadline(t time.Time) error { return g.conn.SetDeadline(t)
 // SetReadDeadline sets the socket's read deadline.
 func (g *Gathered) SetReadDeadline(t time.Time) error { return g.conn.SetReadDeadline(t) }
 
-// SetWriteDeadline sets the deadline of writes that wait for a full socket buffer.
+// SetWriteDeadline sets the deadline of writes that wait for room in the socket buffer.
 func (g *Gathered) SetWriteDeadline(t time.Time) error { return g.conn.SetWriteDeadline(t) }
 
 // SetReadBuffer sets the size of the system's receive buffer.

@@ -13,14 +13,15 @@ import (
 )
 
 const (
-	// maxGatherTime is how long the first packet to a peer waits for others.
+	// maxGatherTime is how long the first packet to a peer waits for further packets.
 	maxGatherTime = 500 * time.Microsecond
-	// closeTimeout is how long Close waits for a full socket buffer.
+	// closeTimeout is how long Close waits for room in the socket buffer.
 	closeTimeout = time.Second
-	// maxWaitingPeers bounds the peers with waiting packets; packets to others are sent at once.
+	// maxWaitingPeers bounds the number of peers with waiting packets. Packets to further peers are
+	// sent at once.
 	maxWaitingPeers = 4096
-	// maxSplitFailures is the number of failures, without any success, after which the system counts
-	// as unable to split sends. A single failure may be due to one peer's path.
+	// maxSplitFailures is the number of failures after which split sends are given up if none has
+	// succeeded. A single failure may be due to the path to one peer.
 	maxSplitFailures = 16
 )
 
@@ -38,13 +39,14 @@ type gatherer struct {
 	splitFailures atomic.Int64
 	counts        struct{ packets, sends, waited, refused atomic.Uint64 }
 
-	// mu guards the fields below. It is locked after a batch's lock, not before.
+	// mu guards the fields below. It may be locked while a batch's lock is held, but not the
+	// reverse.
 	mu      sync.RWMutex
 	waiting map[netip.AddrPort]*batch
 	closed  bool
 }
 
-// gather takes over the socket. Close ends the goroutine that it starts.
+// gather returns a Gathered that takes over c. It starts a goroutine, which Close ends.
 func gather(c *net.UDPConn) *Gathered { return gatherWith(c, sendmsg) }
 
 func gatherWith(c *net.UDPConn, send func(int, []byte, []byte, unix.Sockaddr) error) *Gathered {
@@ -62,8 +64,8 @@ func gatherWith(c *net.UDPConn, send func(int, []byte, []byte, unix.Sockaddr) er
 	return g
 }
 
-// canSplit reports whether the system can split sends. It asks first, because a kernel without support
-// sends a whole batch as one packet without an error.
+// canSplit reports whether the system can split sends. It queries the socket option, because a
+// kernel without support sends a whole batch as one packet, without an error.
 func (g *gatherer) canSplit(raw syscall.RawConn) (able bool) {
 	_ = raw.Control(func(fd uintptr) {
 		family, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DOMAIN) //nolint:gosec // a descriptor fits
@@ -76,7 +78,7 @@ func (g *gatherer) canSplit(raw syscall.RawConn) (able bool) {
 	return able
 }
 
-// sendmsg sends without waiting.
+// sendmsg sends without blocking. The error is EAGAIN if the socket buffer is full.
 func sendmsg(fd int, data, control []byte, to unix.Sockaddr) error {
 	for {
 		_, err := unix.SendmsgN(fd, data, control, to, unix.MSG_DONTWAIT)
@@ -86,8 +88,9 @@ func sendmsg(fd int, data, control []byte, to unix.Sockaddr) error {
 	}
 }
 
-// WriteToAddrPort sends a packet, after about maxGatherTime at most; b may be changed when it returns. The error may be
-// about earlier packets. Most lost packets cause no error; Sent counts them.
+// WriteToAddrPort sends a packet, at the latest after about maxGatherTime. The caller may change b
+// when it returns. The error may be about earlier packets. Most lost packets cause no error; Sent
+// counts them.
 func (g *Gathered) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	g.counts.packets.Add(1)
 	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
@@ -124,7 +127,7 @@ func (g *Gathered) writeAlone(b []byte, to netip.AddrPort) (int, error) {
 	return n, err
 }
 
-// batchFor returns the peer's batch; nil if its packets are to be sent at once.
+// batchFor returns the peer's batch, or nil if packets to the peer must be sent at once.
 func (g *gatherer) batchFor(to netip.AddrPort) (*batch, error) {
 	g.mu.RLock()
 	b, closed := g.waiting[to], g.closed
@@ -138,8 +141,9 @@ func (g *gatherer) batchFor(to netip.AddrPort) (*batch, error) {
 	return g.newPeer(to)
 }
 
-// canBatch reports whether a batch can hold the address: it has no zone, and is not IPv6 on an IPv4
-// socket, for which the net package returns the error.
+// canBatch reports whether a batch can be sent to the address. It cannot if the address has a zone,
+// or is an IPv6 address and the socket is not. For those the net package sends, and returns the
+// error.
 func (g *gatherer) canBatch(a netip.Addr) bool {
 	return a.IsValid() && a.Zone() == "" && (a.Is4() || g.ipv6)
 }
@@ -155,8 +159,9 @@ func (g *gatherer) newPeer(to netip.AddrPort) (*batch, error) {
 	return b, err
 }
 
-// addPeer adds the peer to the table. A goroutine that still holds the batch from an earlier use sees the
-// new peer in it only after that.
+// addPeer adds the peer to g.waiting with the batch fresh, unless the peer already has a batch.
+// first reports whether no other peer is waiting. It holds the lock of fresh: a goroutine that
+// still has the batch from an earlier use must not see the new peer before it is in g.waiting.
 func (g *gatherer) addPeer(fresh *batch, to netip.AddrPort) (b *batch, first bool, err error) {
 	fresh.mu.Lock()
 	defer fresh.mu.Unlock()
@@ -175,7 +180,7 @@ func (g *gatherer) addPeer(fresh *batch, to netip.AddrPort) (b *batch, first boo
 	return fresh, len(g.waiting) == 1, nil
 }
 
-// run sends packets that have waited for maxGatherTime. It sleeps while none wait.
+// run sends packets that have waited for maxGatherTime. It sleeps while no packets wait.
 func (g *Gathered) run() {
 	defer close(g.done)
 	timer := time.NewTimer(maxGatherTime)
@@ -198,15 +203,16 @@ func (g *Gathered) run() {
 	}
 }
 
-// hasWaiting reports whether packets arrived during Flush, for which there was no wake.
+// hasWaiting reports whether packets wait. Packets that arrived during Flush may not have caused a
+// wake.
 func (g *gatherer) hasWaiting() bool {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	return len(g.waiting) > 0
 }
 
-// Flush sends all waiting packets. A caller that has written all its packets saves the wait by calling
-// it.
+// Flush sends all waiting packets. A caller that has written its last packet calls it to avoid the
+// wait.
 func (g *Gathered) Flush() {
 	g.mu.RLock()
 	all := make([]*batch, 0, len(g.waiting))
@@ -219,8 +225,8 @@ func (g *Gathered) Flush() {
 	}
 }
 
-// sendAndRemove sends a batch and removes its peer from the table. If another Flush has done so, the batch may
-// hold another peer's packets, which are then sent early.
+// sendAndRemove sends a batch and removes its peer from g.waiting. If a concurrent Flush has done
+// so already, the batch may hold packets to another peer, which are then sent early.
 func (g *gatherer) sendAndRemove(b *batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -235,7 +241,8 @@ func (g *gatherer) sendAndRemove(b *batch) {
 	g.batches.Put(b)
 }
 
-// recordSplitFailure records that a split send failed.
+// recordSplitFailure records that a split send failed with err. After EIO, or after
+// maxSplitFailures failures without a success, sends are no longer split.
 func (g *gatherer) recordSplitFailure(err error) {
 	n := g.splitFailures.Add(1)
 	if errors.Is(err, unix.EIO) || n >= maxSplitFailures && !g.splitWorked.Load() {
@@ -248,7 +255,7 @@ func (g *Gathered) Sent() Sent {
 	return Sent{Packets: g.counts.packets.Load(), Sends: g.counts.sends.Load(), Waited: g.counts.waited.Load(), Refused: g.counts.refused.Load()}
 }
 
-// Close sends waiting packets, closes the socket and waits for the goroutine.
+// Close sends waiting packets, closes the socket and waits for the goroutine that gather started.
 func (g *Gathered) Close() error {
 	g.mu.Lock()
 	again := g.closed

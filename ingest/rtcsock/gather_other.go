@@ -13,7 +13,7 @@ type gatherer struct {
 	packets, refused atomic.Uint64
 }
 
-// gather takes over the socket.
+// gather returns a Gathered that takes over c.
 func gather(c *net.UDPConn) *Gathered { return &Gathered{conn: c} }
 
 // WriteToAddrPort sends a packet.

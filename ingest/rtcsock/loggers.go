@@ -8,8 +8,8 @@ import (
 	"github.com/pion/logging"
 )
 
-// loggers makes pion log to the relay's log at level debug. Its warnings are about a peer's behaviour;
-// the relay logs what matters itself.
+// loggers makes pion log to the relay's log at level debug, including its warnings: they are about
+// the behaviour of peers, and the relay itself logs what matters.
 type loggers struct{ log *slog.Logger }
 
 // NewLogger implements logging.LoggerFactory.

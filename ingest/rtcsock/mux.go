@@ -10,8 +10,8 @@ import (
 	"github.com/pion/transport/v4"
 )
 
-// mux is one UDP socket for all peers. It determines its own addresses repeatedly, since they change,
-// for example when a laptop changes networks.
+// mux is one UDP socket for all peers. It determines its addresses repeatedly, because they can
+// change, for example when a laptop changes networks.
 type mux struct {
 	*ice.UDPMuxDefault
 	bound *net.UDPAddr
@@ -60,8 +60,8 @@ func (m *mux) GetListenAddresses() []net.Addr {
 	return m.addrs
 }
 
-// reachable returns the addresses of a socket that is bound to all addresses. Loopback addresses count
-// only if there are no others.
+// reachable returns the addresses of a socket that is bound to all addresses, of which all lists
+// those of the machine. It returns loopback addresses only if there are no others.
 func reachable(all []net.Addr, bound *net.UDPAddr) []net.Addr {
 	var out, own []net.Addr
 	for _, a := range all {

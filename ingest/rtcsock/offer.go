@@ -54,8 +54,8 @@ func ReadOffer(text string) (*sdp.SessionDescription, error) {
 	return d, nil
 }
 
-// Direction returns the direction of a medium: sendrecv, sendonly, recvonly or inactive (RFC 8866,
-// 6.7).
+// Direction returns the direction of a media section: sendrecv, sendonly, recvonly or inactive (RFC
+// 8866, 6.7).
 func Direction(d *sdp.SessionDescription, m *sdp.MediaDescription) string {
 	for _, attributes := range [][]sdp.Attribute{m.Attributes, d.Attributes} {
 		for _, a := range attributes {
@@ -68,8 +68,9 @@ func Direction(d *sdp.SessionDescription, m *sdp.MediaDescription) string {
 	return "sendrecv"
 }
 
-// PayloadTypes returns the payload types of a medium in the order of the offer, exactly as offered, so
-// that an answer can accept any profile and mode. It omits those without a name.
+// PayloadTypes returns the payload types of a media section, in the order of the offer and exactly
+// as offered, so that an answer can accept any profile and mode. It omits payload types without an
+// rtpmap.
 func PayloadTypes(m *sdp.MediaDescription) []webrtc.RTPCodecParameters {
 	out := make([]webrtc.RTPCodecParameters, 0, len(m.MediaName.Formats))
 	for _, format := range m.MediaName.Formats {
@@ -98,7 +99,7 @@ func PayloadTypes(m *sdp.MediaDescription) []webrtc.RTPCodecParameters {
 	return out
 }
 
-// parseNumber returns a small number; 0 if s is not one.
+// parseNumber parses a decimal number of at most 17 bits. It returns 0 if s is not one.
 func parseNumber(s string) int {
 	n, err := strconv.ParseUint(s, 10, 17)
 	if err != nil {

@@ -27,10 +27,10 @@ type Peer struct {
 	lastRestart    time.Time  // time of the last restart
 }
 
-// Limits of a peer. Each candidate is an address to which the relay sends checks.
+// Limits of a peer. The relay sends checks to the address of each candidate.
 const (
 	maxAllCandidates = 256
-	maxRestarts      = 4 // at once; another one for each restartEvery
+	maxRestarts      = 4 // at once; one more after each restartEvery
 	restartEvery     = time.Second
 )
 
@@ -44,7 +44,7 @@ var (
 	ErrTooMany = errors.New("too many candidates or restarts")
 )
 
-// NewPeer returns a peer with these codecs and interceptors. It must be closed.
+// NewPeer returns a peer with the given codecs and interceptors. The caller must close it.
 func (s *Sockets) NewPeer(media *webrtc.MediaEngine, chain *interceptor.Registry) (*Peer, error) {
 	p := &Peer{loopbackOnly: s.loopbackOnly()}
 	made := make(chan struct{})
@@ -65,8 +65,8 @@ func (s *Sockets) NewPeer(media *webrtc.MediaEngine, chain *interceptor.Registry
 // gatherTimeout is how long collecting the machine's addresses may take.
 const gatherTimeout = 2 * time.Second
 
-// Offer sets the remote peer's offer. It ignores candidates with addresses that a remote peer cannot
-// have.
+// Offer sets the remote peer's offer. It ignores candidates with addresses that a remote peer
+// cannot have; see isAllowedTarget.
 func (p *Peer) Offer(offer string) error {
 	offer, err := withoutDisallowedCandidates(offer, p.loopbackOnly)
 	if err != nil {
@@ -98,9 +98,9 @@ func (p *Peer) Answer(ctx context.Context) (string, error) {
 	return p.LocalDescription().SDP, nil
 }
 
-// Trickle adds candidates of the remote peer. It ignores mDNS names, which browsers use for local
-// addresses; checks arrive from these addresses nevertheless. It also ignores addresses that a remote
-// peer cannot have.
+// Trickle adds candidates of the remote peer. It ignores candidates with mDNS names, behind which
+// browsers hide local addresses; the browser's own checks arrive from these addresses nevertheless.
+// It also ignores candidates with addresses that a remote peer cannot have; see isAllowedTarget.
 func (p *Peer) Trickle(f Fragment) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -152,7 +152,7 @@ func isMDNS(candidate string) bool {
 	return len(fields) > 4 && strings.HasSuffix(fields[4], ".local")
 }
 
-// RemoteUfrag returns the user name fragment of the remote peer's present ICE session.
+// RemoteUfrag returns the user name fragment of the remote peer's current ICE session.
 func (p *Peer) RemoteUfrag() string {
 	d := p.RemoteDescription()
 	if d == nil {
@@ -205,7 +205,7 @@ func (p *Peer) Restart(ctx context.Context, f Fragment) (Fragment, error) {
 	return out, nil
 }
 
-// withCredentials returns a description with other ICE credentials and without candidates.
+// withCredentials returns a description with the ICE credentials of f and without candidates.
 func withCredentials(description string, f Fragment) (string, error) {
 	var d sdp.SessionDescription
 	if err := d.UnmarshalString(description); err != nil {
@@ -245,8 +245,8 @@ func (p *Peer) Close() error {
 	return err
 }
 
-// RoundTrip returns the round-trip time measured by the last connectivity check; 0 if there is none, and
-// always with ICE-lite, which makes no checks.
+// RoundTrip returns the round-trip time measured by the last connectivity check, or 0 if none has
+// been made. With ICE-lite it always returns 0, because ICE-lite makes no checks.
 func (p *Peer) RoundTrip() time.Duration {
 	// All media share one transport, which is accessible through SCTP whether or not it is used.
 	stats, ok := p.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()

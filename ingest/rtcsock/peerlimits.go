@@ -19,8 +19,8 @@ const (
 	maxUnreadRTCP = 100 << 10
 )
 
-// bounds count what a peer makes the relay keep: a stream for each SSRC in its packets, declared or
-// not, and each address from which its checks arrive. A peer that exceeds a limit is closed.
+// bounds limits what a peer makes the relay keep: a stream for each SSRC in its packets, declared
+// or not, and each address from which its checks arrive. A peer that exceeds a limit is closed.
 type bounds struct {
 	closePeer func() // closes the peer; it does not wait
 
@@ -30,7 +30,7 @@ type bounds struct {
 	ended     bool
 }
 
-// newBuffer returns the buffer of a new stream.
+// newBuffer returns the buffer of a new stream. If there are too many streams, it closes the peer.
 func (b *bounds) newBuffer(kind packetio.BufferPacketType, _ uint32) io.ReadWriteCloser {
 	b.mu.Lock()
 	b.streams++
@@ -49,7 +49,8 @@ func (b *bounds) newBuffer(kind packetio.BufferPacketType, _ uint32) io.ReadWrit
 	return out
 }
 
-// countAddress counts the address of a connectivity check. It leaves the decision to ICE.
+// countAddress counts the addresses from which connectivity checks arrive. It returns false, which
+// leaves the choice of the candidate pair to ICE.
 func (b *bounds) countAddress(_ *stun.Message, _, remote ice.Candidate, _ *ice.CandidatePair) bool {
 	at := remote.Address() + ":" + strconv.Itoa(remote.Port())
 	b.mu.Lock()

@@ -45,8 +45,8 @@ type Sockets struct {
 	certMade time.Time // when cert was made
 }
 
-// Timeouts of ICE. The watchdog detects a publisher whose packets stop long before; these bound
-// how long a peer that changes networks may take to restart ICE.
+// Timeouts of ICE. If a publisher's packets stop, package watchdog detects that long before these
+// timeouts. They bound how long a peer that changes networks may take to restart ICE.
 const (
 	iceDisconnectedTimeout = 3 * time.Second
 	iceFailedTimeout       = 12 * time.Second // after disconnected
@@ -81,7 +81,7 @@ func New(o Options) (*Sockets, error) {
 	return s, nil
 }
 
-// Close closes the sockets. Peers must be closed before.
+// Close closes the sockets. All peers must be closed first.
 func (s *Sockets) Close() error {
 	var errs []error
 	if s.udp != nil {
@@ -101,7 +101,7 @@ func (s *Sockets) Refused() uint64 {
 	return s.udp.refused()
 }
 
-// Heartbeat is the interval of ICE checks that the peer is still there.
+// Heartbeat is the interval between the ICE checks that detect whether a peer is still reachable.
 const Heartbeat = iceKeepalive
 
 // certificateUse is how long one certificate is used, which is far less than its validity of a month.
@@ -147,11 +147,11 @@ func (s *Sockets) newConnection(media *webrtc.MediaEngine, chain *interceptor.Re
 	return pc, nil
 }
 
-// replayWindow is how many packets late a retransmitted packet, with its original sequence number, may be:
-// as many as the jitter buffer of video holds.
+// replayWindow is by how many packets a retransmitted packet may be late if it has its original
+// sequence number. It is the number of packets that the jitter buffer of video holds.
 const replayWindow = 2048
 
-// mtu is the size of the largest packet received in bytes; what peers send is below 1,500.
+// mtu is the maximum size of a received packet in bytes. Peers send packets below 1,500 bytes.
 const mtu = 2048
 
 func (s *Sockets) settingEngine(b *bounds) (webrtc.SettingEngine, error) {

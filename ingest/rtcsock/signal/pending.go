@@ -8,8 +8,9 @@ import (
 	"github.com/holdfast-live/holdfast/ingest"
 )
 
-// Limits of sessions that have an answer but no connection yet. An offer costs a client one packet, and
-// the relay memory and an answer; many viewers may share one address.
+// Limits of sessions that have an answer but no connection yet. An offer costs a client one packet,
+// but costs the relay memory and an answer. The limit per address is high, because many viewers may
+// share one.
 const (
 	maxPending     = 1024
 	maxPendingFrom = 256
@@ -28,8 +29,8 @@ func newPending() *pending {
 	return &pending{perAddress: map[netip.Addr]int{}, maxTotal: maxPending, maxPerAddress: maxPendingFrom}
 }
 
-// enter counts one more session from an address, unless there are too many. leave may be called
-// repeatedly.
+// enter counts a session from an address. It returns false if there are too many. leave removes the
+// session again; it may be called repeatedly.
 func (p *pending) enter(remote string) (leave func(), ok bool) {
 	at := clientNetwork(remote)
 	p.mu.Lock()
@@ -59,7 +60,8 @@ type setup struct {
 	left bool
 }
 
-// enter counts the session, unless leave was called before.
+// enter counts the session, or returns a *Refusal if there are too many. If leave was called
+// before, the session is not counted.
 func (s *setup) enter() error {
 	done, ok := s.pending.enter(s.remote)
 	if !ok {
@@ -75,7 +77,7 @@ func (s *setup) enter() error {
 	return nil
 }
 
-// leave removes the session. It may be called repeatedly, from any goroutine.
+// leave stops counting the session. It may be called repeatedly, from any goroutine.
 func (s *setup) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

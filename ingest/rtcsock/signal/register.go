@@ -15,8 +15,9 @@ type Register struct {
 	running sync.WaitGroup
 }
 
-// Add registers a session. end makes it end without waiting; it may be called at any time until left is
-// called, which reports that the session has released everything. ok is false after Close.
+// Add registers a session. end must make the session end, without waiting; it may be called at any
+// time until left is called. The caller must call left once the session has released everything. ok
+// is false after Close.
 func (r *Register) Add(end func()) (left func(), ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtcsock"
 )
 
-// serveSession serves the resource of a session.
+// serveSession handles a request for the resource of a session.
 func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request, id string) {
 	if r.Method == http.MethodOptions {
 		w.Header().Set("Accept-Patch", fragType)
@@ -43,8 +43,8 @@ func (h *Handler) serveSession(w http.ResponseWriter, r *http.Request, id string
 	}
 }
 
-// patch adds candidates or restarts ICE (RFC 9725, 4.3), depending on If-Match: the entity tag of the
-// candidates' ICE session, or * for a restart.
+// patch adds candidates or restarts ICE (RFC 9725, 4.3). If-Match decides which: it is the entity
+// tag of the ICE session that the candidates belong to, or * for a restart.
 func (h *Handler) patch(w http.ResponseWriter, r *http.Request, res *resource) {
 	text, ok := h.readBody(w, r, fragType)
 	if !ok {
@@ -132,7 +132,8 @@ func containsTag(list, tag string) bool {
 	return false
 }
 
-// RetryAfter sets the header Retry-After to d, rounded up to whole seconds; it sets nothing for 0.
+// RetryAfter sets the header Retry-After to d, rounded up to whole seconds. If d is 0, it sets
+// nothing.
 func RetryAfter(h http.Header, d time.Duration) {
 	if d > 0 {
 		h.Set("Retry-After", strconv.Itoa(int((d+time.Second-1)/time.Second)))

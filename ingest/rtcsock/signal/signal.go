@@ -1,6 +1,6 @@
-// Package signal is the HTTP side of WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep): an
-// endpoint for offers, and a resource for each session, which accepts
-// candidates, restarts ICE and ends the session.
+// Package signal is the HTTP side of WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep). It has an
+// endpoint for offers, and a resource for each session. The resource accepts candidates, restarts
+// ICE and ends the session.
 package signal
 
 import (
@@ -27,7 +27,7 @@ type Session interface {
 	Trickle(rtcsock.Fragment) error
 	// Restart restarts ICE with the peer's new credentials and returns the relay's.
 	Restart(context.Context, rtcsock.Fragment) (rtcsock.Fragment, error)
-	// RemoteUfrag returns the user name fragment of the peer's present ICE session.
+	// RemoteUfrag returns the user name fragment of the peer's current ICE session.
 	RemoteUfrag() string
 	// Delete ends the session on the peer's request.
 	Delete()
@@ -45,10 +45,10 @@ type Request struct {
 	// Notice adds a notice for viewers to the answer, in ASCII.
 	Notice func(text string)
 	// Enter must be called once, after admission and before a peer is created. It counts the
-	// session as being set up, or refuses it.
+	// session as being set up, or returns a refusal if too many are.
 	Enter func() error
-	// Connected must be called when the peer has connected, Ended when the session is over;
-	// both may be called repeatedly, from any goroutine.
+	// Connected must be called when the peer has connected, and Ended when the session has ended.
+	// Both may be called repeatedly and from any goroutine.
 	Connected, Ended func()
 }
 
@@ -56,16 +56,18 @@ type Request struct {
 type Options struct {
 	// Kind is the last part of the endpoint's path: whip or whep.
 	Kind string
-	// Open answers an offer. Its error is a *ingest.Refusal, rtcsock.ErrOffer, or unexpected.
+	// Open answers an offer. The error is a *ingest.Refusal, wraps rtcsock.ErrOffer, or is
+	// unexpected. The text of an unexpected error is logged but not sent to the client.
 	Open func(context.Context, Request) (s Session, answer string, err error)
 	// Problem writes an error response in the relay's form.
 	Problem func(w http.ResponseWriter, status int, reason, hint string)
-	// Detailed is Problem with the technical reason of a refusal written for viewers. It may be nil.
+	// Detailed is like Problem, for a refusal whose reason is written for viewers; detail is the
+	// technical reason. It may be nil.
 	Detailed func(w http.ResponseWriter, status int, reason, hint, detail string)
-	// Remote returns the peer's address, also from behind trusted proxies.
+	// Remote returns the peer's host:port as reported by trusted proxies.
 	Remote func(*http.Request) string
-	// Links returns values of the header Link for ICE servers. They may contain credentials, so they are
-	// sent only with the answer to an offer.
+	// Links returns the values of the Link headers that announce ICE servers. They may contain
+	// credentials, so they are sent only with the answer to an offer.
 	Links func() []string
 	Log   *slog.Logger
 }
@@ -79,7 +81,7 @@ type Handler struct {
 	sessions map[string]*resource
 }
 
-// resource is the resource of a session. Its tag identifies the present ICE session.
+// resource is the resource of a session. tag identifies its current ICE session.
 type resource struct {
 	session Session // nil until it is opened
 
@@ -92,8 +94,8 @@ func New(o Options) *Handler {
 	return &Handler{options: o, pending: newPending(), sessions: map[string]*resource{}}
 }
 
-// Match reports whether a path is that of an endpoint, {app}/{name}/{kind}, or of a session,
-// {app}/{name}/{kind}/{id}, and returns its parts.
+// Match reports whether path is that of an endpoint, {app}/{name}/{kind}, or of a session,
+// {app}/{name}/{kind}/{id}. It returns the components of the path.
 func (h *Handler) Match(path string) (app, name, id string, ok bool) {
 	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	// With an empty part, addresses built from the path could lead to another host.
@@ -238,7 +240,7 @@ func (h *Handler) writeRefusal(w http.ResponseWriter, stream, remote string, err
 	h.options.Problem(w, status, r.Reason, r.Hint)
 }
 
-// statusOf returns the status of a refusal. WHEP demands 409 for a stream that is not live.
+// statusOf returns the HTTP status of a refusal. WHEP requires 409 for a stream that is not live.
 func statusOf(r *ingest.Refusal) int {
 	switch r.Outcome {
 	case ingest.RefusedName:
@@ -262,7 +264,7 @@ func (h *Handler) forget(id string) {
 	h.mu.Unlock()
 }
 
-// resource returns a session's resource; nil if there is none.
+// resource returns a session's resource, or nil if the session does not exist.
 func (h *Handler) resource(id string) *resource {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -283,7 +285,7 @@ func randomID() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// requestSecret returns the credential in a request.
+// requestSecret returns the credential in a request: a bearer token, or the query's key or token.
 func requestSecret(r *http.Request) string {
 	const scheme = "bearer "
 	if a := r.Header.Get("Authorization"); len(a) > len(scheme) && strings.EqualFold(a[:len(scheme)], scheme) {
