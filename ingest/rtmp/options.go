@@ -1,5 +1,5 @@
-// Package rtmp listens for RTMP and RTMPS. Publishers become sessions of package ingest;
-// players are handed on. The connections are those of package rtmpconn.
+// Package rtmp is a server for RTMP and RTMPS. It turns publishers into sessions of package ingest,
+// and passes players to Options.OnPlay. Package rtmpconn serves the connections.
 package rtmp
 
 import (
@@ -14,19 +14,19 @@ import (
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
-// Options say what a Server serves, and how.
+// Options configure a Server.
 type Options struct {
 	Access ingest.Access // required
-	// OnPlay serves players; see rtmpconn.Options. Nil refuses every play.
+	// OnPlay serves players; see rtmpconn.Options. If it is nil, all players are refused.
 	OnPlay func(ctx context.Context, r rtmpconn.PlayRequest, p *rtmpconn.Player) error
-	Log    *slog.Logger // nil: nothing is logged
+	Log    *slog.Logger // nil disables logging
 
 	// Protocol is ingest.RTMP, the default, or ingest.RTMPS when the listeners are TLS.
 	Protocol string
-	// Slots bounds the connections of all servers that share it. Nil: no bound.
+	// Slots limits the connections of all servers that share it. nil means no limit.
 	Slots *ingest.Slots
 
-	// What follows is described at rtmpconn.Options.
+	// The fields below are described at rtmpconn.Options.
 
 	Limits           wire.Limits
 	HandshakeTimeout time.Duration // [5s]
@@ -37,10 +37,11 @@ type Options struct {
 	Reassembly       *budget.Account
 	Refused          func(ingest.Outcome)
 
-	// SlowPublisher reports whether the publisher of a stream may be slowed when the stream asks
-	// for a lower bitrate; see ingest.Limiter. It is called at publish. Nil: none may.
+	// SlowPublisher reports whether the relay may slow the publisher of a stream when the stream
+	// asks for a lower bitrate; see ingest.Limiter. It is called when the publisher requests to
+	// publish. nil means never.
 	SlowPublisher func(app, name string) bool
-	// Repairs counts what is repaired in publishers' media. It may be nil.
+	// Repairs counts the repairs of publishers' media. It may be nil.
 	Repairs *ingest.Repairs
 }
 

@@ -14,7 +14,8 @@ import (
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
-// publisher makes packets of what a peer publishes. It implements rtmpconn.Publisher.
+// publisher converts the messages of a publishing peer to packets. It implements
+// rtmpconn.Publisher.
 type publisher struct {
 	ctx        context.Context //nolint:containedctx // the connection's
 	srv        *Server
@@ -22,15 +23,15 @@ type publisher struct {
 	sink       ingest.Sink
 	session    *session
 	intake     flv.Intake
-	arrived    time.Time // of the last message
+	arrived    time.Time // arrival of the last message
 	renditions renditions
 }
 
-// session is a publish as its stream sees it. Beyond rtmpconn.Session it implements
-// ingest.RepairReporter and ingest.Limiter.
+// session is the ingest.Session of a publisher. In addition to the methods of rtmpconn.Session, it
+// implements ingest.RepairReporter and ingest.Limiter.
 type session struct {
 	*rtmpconn.Session
-	throttle *throttle         // nil: it must not be slowed
+	throttle *throttle         // nil if the publisher must not be slowed
 	repairs  *ingest.RepairLog // of the media of all tracks
 }
 
@@ -47,7 +48,7 @@ func (s *session) Limit(bits float64) {
 	}
 }
 
-// publish asks Access for admission.
+// publish requests admission from Access. It implements rtmpconn.Options.OnPublish.
 func (s *Server) publish(ctx context.Context, r ingest.Request, conn *rtmpconn.Session) (rtmpconn.Publisher, error) {
 	p := &publisher{ctx: ctx, srv: s, session: &session{Session: conn}}
 	p.session.repairs = ingest.NewRepairLog(s.opts.Repairs, s.log(r))
@@ -65,7 +66,7 @@ func (s *Server) publish(ctx context.Context, r ingest.Request, conn *rtmpconn.S
 	return p, nil
 }
 
-// log returns a logger for a publish.
+// log returns a logger for a request to publish.
 func (s *Server) log(r ingest.Request) *slog.Logger {
 	return s.opts.Log.With("session", r.Session.ID(), "remote", r.Remote, "stream", fmt.Sprintf("%.80s/%.80s", r.App, r.Name))
 }
@@ -99,8 +100,8 @@ func (p *publisher) ReceiveMedia(m *wire.Message, arrived time.Time) error {
 // Due implements rtmpconn.Publisher.
 func (p *publisher) Due() time.Time { return p.intake.Due() }
 
-// Flush implements rtmpconn.Publisher. A frame may come in several messages; one whose rest
-// has not come by now is complete.
+// Flush implements rtmpconn.Publisher. A frame may arrive in several messages. If the rest of a
+// frame has not arrived by time now, the frame is complete.
 func (p *publisher) Flush(now time.Time) error {
 	packets, others := p.intake.Flush(now)
 	return p.write(packets, others)
@@ -109,13 +110,13 @@ func (p *publisher) Flush(now time.Time) error {
 // End implements rtmpconn.Publisher.
 func (p *publisher) End(cause ingest.Cause, detail string) {
 	packets, others := p.intake.Flush(time.Time{})
-	_ = p.write(packets, others) // it ends in any case
+	_ = p.write(packets, others) // the publisher ends in any case
 	p.renditions.end(cause, detail)
 	p.sink.End(cause, detail)
 }
 
-// write passes packets of the track that feeds the stream to the sink, and those of other
-// tracks to their renditions.
+// write passes packets of the main tracks to the sink, and packets of other tracks to their
+// renditions.
 func (p *publisher) write(packets []*packetbuf.Packet, others []flv.Numbered) error {
 	for _, packet := range packets {
 		if err := p.writePacket(packet); err != nil {
@@ -131,13 +132,13 @@ func (p *publisher) write(packets []*packetbuf.Packet, others []flv.Numbered) er
 
 func (p *publisher) writePacket(packet *packetbuf.Packet) error {
 	if t := p.session.throttle; t != nil && packet.Media() {
-		t.media(p.arrived, uint32(packet.DTS/time.Millisecond)) //nolint:gosec // as it came
+		t.media(p.arrived, uint32(packet.DTS/time.Millisecond)) //nolint:gosec // as received
 	}
 	if packet.Track == packetbuf.Audio {
 		p.renditions.writeAudio(packet)
 	}
 	if err := p.sink.Write(packet); err != nil {
-		// As a rule the stream has closed the session already, with a reason that counts.
+		// The stream has usually closed the session already. Only the first reason counts.
 		p.session.Close(ingest.Kick, err.Error())
 		return err
 	}

@@ -12,35 +12,37 @@ import (
 )
 
 const (
-	// maxRenditions bounds the streams that one publisher can feed beside its own.
+	// maxRenditions bounds the streams that one publisher can feed in addition to its own.
 	maxRenditions = 8
-	// refusedRetry is the time after which a rendition that was refused is tried again.
+	// refusedRetry is how long to wait before publishing a rendition again that was refused.
 	refusedRetry = 10 * time.Second
 )
 
-// renditions are the video tracks of a multitrack publisher but track 0: each is a stream of
-// its own, with the audio of track 0. The goroutine that reads owns them.
+// renditions holds the video tracks of a multitrack publisher, except track 0. Each is published as
+// a stream of its own, with the audio of track 0. It is used only by the goroutine that reads the
+// connection.
 type renditions struct {
 	all         map[uint8]*rendition
 	audioConfig *packetbuf.Packet
 }
 
-// rendition is one of them. It is published at its first keyframe.
+// rendition is a video track that is published as a stream of its own, from its first keyframe on.
 type rendition struct {
 	id     uint8
-	config *packetbuf.Packet // of its video; nil: none so far
-	sink   ingest.Sink       // nil: it is not published
+	config *packetbuf.Packet // of the video track; nil if none has arrived
+	sink   ingest.Sink       // nil while the rendition is not published
 	closed *atomic.Pointer[renditionEnd]
-	tried  time.Time // when it was last published, or refused
+	tried  time.Time // when publishing was last tried
 }
 
-// renditionEnd is why a stream has closed its rendition.
+// renditionEnd is the reason why a stream has closed its rendition.
 type renditionEnd struct {
 	cause  ingest.Cause
 	reason string
 }
 
-// writeOther takes a packet of a track that does not feed the publisher's own stream.
+// writeOther writes a packet of another track to the rendition of that track, which it publishes if
+// needed. A packet of a track without a rendition is dropped, and counted as a repair.
 func (p *publisher) writeOther(n flv.Numbered) {
 	l := p.renditions.of(n)
 	if l == nil {
@@ -64,8 +66,8 @@ func (p *publisher) writeOther(n flv.Numbered) {
 	l.write(n.Packet)
 }
 
-// publishRendition asks for admission as for another publisher. It returns whether the
-// rendition was admitted.
+// publishRendition publishes a rendition. Access admits it like a publisher of its own.
+// publishRendition reports whether the rendition was admitted.
 func (p *publisher) publishRendition(l *rendition, now time.Time) bool {
 	l.tried, l.closed = now, &atomic.Pointer[renditionEnd]{}
 	r := p.request
@@ -85,7 +87,8 @@ func (p *publisher) publishRendition(l *rendition, now time.Time) bool {
 	return false
 }
 
-// of returns the rendition that a packet belongs to, nil for a packet that feeds none.
+// of returns the rendition of a packet's track, and creates it if needed. It returns nil for tracks
+// other than video, and if there are too many renditions.
 func (r *renditions) of(n flv.Numbered) *rendition {
 	if n.Packet.Track != packetbuf.Video {
 		return nil
@@ -101,7 +104,7 @@ func (r *renditions) of(n flv.Numbered) *rendition {
 	return l
 }
 
-// writeAudio gives all renditions a packet of audio.
+// writeAudio writes an audio packet to all renditions.
 func (r *renditions) writeAudio(p *packetbuf.Packet) {
 	if p.Kind == packetbuf.Config {
 		r.audioConfig = clonePacket(p)
@@ -113,8 +116,8 @@ func (r *renditions) writeAudio(p *packetbuf.Packet) {
 	}
 }
 
-// write gives the rendition's stream a packet of its own, since every stream numbers what it
-// gets.
+// write writes a copy of a packet to the rendition's stream. Each stream needs its own copy,
+// because it sets the packet's sequence number.
 func (l *rendition) write(p *packetbuf.Packet) {
 	if l.closed.Load() != nil {
 		return
@@ -124,7 +127,7 @@ func (l *rendition) write(p *packetbuf.Packet) {
 	}
 }
 
-// clonePacket returns another packet with the same payload.
+// clonePacket returns a copy of a packet that shares its payload.
 func clonePacket(p *packetbuf.Packet) *packetbuf.Packet {
 	return &packetbuf.Packet{
 		Track: p.Track, Codec: p.Codec, Kind: p.Kind, DTS: p.DTS, CTO: p.CTO, Arrived: p.Arrived, Payload: p.Payload, Beside: p.Beside, Recovery: p.Recovery,
@@ -152,7 +155,7 @@ func (r *renditions) end(cause ingest.Cause, detail string) {
 	}
 }
 
-// renditionSession is a rendition as its stream sees it.
+// renditionSession is the ingest.Session of a rendition.
 type renditionSession struct {
 	publisher *session
 	id        uint8
@@ -162,7 +165,7 @@ type renditionSession struct {
 // ID implements ingest.Session.
 func (s *renditionSession) ID() string { return s.publisher.ID() + "~" + strconv.Itoa(int(s.id)) }
 
-// Close implements ingest.Session: the publisher and its other tracks go on.
+// Close implements ingest.Session. The publisher and its other tracks continue.
 func (s *renditionSession) Close(cause ingest.Cause, reason string) {
 	s.closed.CompareAndSwap(nil, &renditionEnd{cause: cause, reason: reason})
 }

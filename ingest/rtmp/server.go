@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtmpconn"
 )
 
-// ErrServerClosed is what Serve returns after Shutdown or Close.
+// ErrServerClosed is returned by Serve after Shutdown or Close.
 var ErrServerClosed = errors.New("rtmp: server closed")
 
 // Server accepts RTMP connections.
@@ -22,7 +22,7 @@ type Server struct {
 	opts Options
 	conn rtmpconn.Options
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	listeners map[net.Listener]struct{}
 	conns     map[*rtmpconn.Conn]struct{}
 	closed    bool
@@ -30,7 +30,7 @@ type Server struct {
 	tasks     sync.WaitGroup // listeners and connections
 }
 
-// New returns a Server. The error says which option is wrong.
+// New returns a Server. The error says which option is invalid.
 func New(o Options) (*Server, error) {
 	if err := o.normalize(); err != nil {
 		return nil, err
@@ -43,8 +43,8 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// Serve accepts connections of l until Shutdown or Close; then it returns
-// ErrServerClosed. It closes l. It may be called for several listeners at once.
+// Serve accepts connections from l until Shutdown or Close, and then returns ErrServerClosed. It
+// closes l. It may be called for several listeners at once.
 func (s *Server) Serve(l net.Listener) error {
 	defer l.Close() //nolint:errcheck // nothing can be done
 	s.mu.Lock()
@@ -85,7 +85,7 @@ func (s *Server) isClosed() bool {
 	return s.closed
 }
 
-// accept serves a connection in a goroutine of its own.
+// accept serves a connection in a new goroutine.
 func (s *Server) accept(nc net.Conn) {
 	slot, ok := s.opts.Slots.TakeConn(nc.RemoteAddr(), func() { go func() { _ = nc.Close() }() }) // TLS may block to send its last record
 	if !ok {
@@ -105,7 +105,7 @@ func (s *Server) accept(nc net.Conn) {
 	}()
 }
 
-// add returns false if the server is closed.
+// add registers a connection. It returns false if the server is closed.
 func (s *Server) add(c *rtmpconn.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,8 +138,9 @@ func (s *Server) Connections() int {
 	return len(s.conns)
 }
 
-// Shutdown stops accepting, tells every peer why its connection ends, and waits for all of
-// them. If ctx is done first, it closes the rest without a message and returns ctx's error.
+// Shutdown stops accepting connections, tells every peer why its connection ends, and waits until
+// all connections have ended. If ctx is done first, it closes the remaining connections without a
+// message, and returns ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if !s.closed {

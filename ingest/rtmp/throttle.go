@@ -6,65 +6,67 @@ import (
 	"time"
 )
 
-// How a publisher is slowed.
+// Constants of throttle.
 const (
-	// throttleBurst is how much above the ceiling is read at full speed, as time at the ceiling:
-	// a keyframe of a publisher that stays below the ceiling must not wait.
+	// throttleBurst is how much may be read at full speed beyond what the ceiling allows, as time
+	// at the ceiling. A keyframe of a publisher that stays below the ceiling must not be delayed.
 	throttleBurst = 500 * time.Millisecond
-	// maxPause is the longest time between two reads.
+	// maxPause is the maximum time between two reads.
 	maxPause = 80 * time.Millisecond
-	// maxMessageTime is how long reading is slowed within one message. A longer message is read
-	// at full speed, lest the publisher is taken for silent.
+	// maxMessageTime is how long reading is slowed within one message. The rest of a message that
+	// takes longer is read at full speed, or the publisher would seem to be silent.
 	maxMessageTime = 250 * time.Millisecond
-	// maxLateness is by how much media may be later than before it was slowed.
+	// maxLateness is by how much slowing may delay media.
 	maxLateness = time.Second
-	// stepFactor is the part of the rate that is left at each step down to the ceiling. A step
-	// comes stepInterval after the one before at the earliest, and only while media is less late
+	// stepFactor is the factor by which each step lowers the rate, until it reaches the ceiling. A
+	// step follows at least stepInterval after the previous one, and only while media is less late
 	// than stepLateness.
 	stepFactor   = 0.8
 	stepInterval = time.Second
 	stepLateness = 300 * time.Millisecond
-	// catchUpFactor is how much faster is read while media is later than half of maxLateness: a
-	// publisher that sends exactly what it may would never catch up.
+	// catchUpFactor is the factor by which reading is faster while media is later than half of
+	// maxLateness. Otherwise a publisher that sends exactly at the allowed rate would never catch
+	// up.
 	catchUpFactor = 1.15
-	// minRetry and maxRetry bound how long a publisher that did not react is not slowed.
+	// minRetry and maxRetry bound how long a publisher is not slowed after it has failed to lower
+	// its bitrate.
 	minRetry, maxRetry = 30 * time.Second, 4 * time.Minute
-	// delayWindow is half the time over which the least delay is looked for.
+	// delayWindow is half of the period over which the minimum delay is determined.
 	delayWindow = 5 * time.Second
-	// minRead is the least that is read at once, in bytes.
+	// minRead is the minimum number of bytes to read at once.
 	minRead = 512
-	// maxQueued is how much may wait in the kernel here, as time at the ceiling.
+	// maxQueued is how much may wait in the relay's kernel, as time at the ceiling.
 	maxQueued = 100 * time.Millisecond
-	// minWindow is the least TCP receive window of a publisher that is slowed, in bytes.
+	// minWindow is the minimum TCP receive window, in bytes, of a publisher that is slowed.
 	minWindow = 16 << 10
 )
 
-// throttle makes a publisher send less by reading more slowly than it sends: what it sends
-// waits in its own queue, and an encoder that watches its queue lowers its bitrate. A
-// publisher that does not react is read at full speed before its media is too late, and is
-// slowed again after a while. It implements rtmpconn.Throttle.
+// throttle makes a publisher lower its bitrate. The relay reads more slowly than the publisher
+// sends, so that data waits in the publisher's own queue. An encoder that watches its queue then
+// lowers its bitrate. If the publisher does not react, the relay reads at full speed before media
+// is too late, and slows the publisher again after a while. throttle implements rtmpconn.Throttle.
 //
-// All but the ceiling belongs to the goroutine that reads.
+// All fields except ceiling are used only by the goroutine that reads the connection.
 type throttle struct {
-	ceiling atomic.Uint64 // bits per second, as the bits of a float64; 0: none
+	ceiling atomic.Uint64 // bits per second, as the bits of a float64; 0 for none
 
-	at    time.Time // of the last read
+	at    time.Time // time of the last read
 	debt  float64   // bytes read beyond what the ceiling allows
 	whole time.Time // when the last message was complete
 
 	unslowed rateMeter
 	delay    delay
 	late     time.Duration // lateness of the last media
-	free     time.Time     // until then everything is read as it comes
-	since    time.Time     // since when the publisher has been slowed; zero: it is not
-	step     float64       // bytes per second that are read now, on the way down to the ceiling
+	free     time.Time     // until this time the publisher is not slowed
+	since    time.Time     // when slowing began; zero while the publisher is not slowed
+	step     float64       // current rate in bytes per second, lowered in steps to the ceiling
 	stepped  time.Time     // when step was last changed
 	retry    time.Duration // how long the publisher is not slowed if it does not react
 }
 
 func newThrottle(now time.Time) *throttle { return &throttle{at: now, whole: now, retry: minRetry} }
 
-// limit sets the ceiling in bits per second, 0 for none. It may be called from any goroutine.
+// limit sets the ceiling in bits per second; 0 means none. It may be called from any goroutine.
 func (t *throttle) limit(bits float64) {
 	if !(bits > 0) {
 		bits = 0
@@ -72,10 +74,11 @@ func (t *throttle) limit(bits float64) {
 	t.ceiling.Store(math.Float64bits(bits))
 }
 
-// bytesPerSecond returns the ceiling; 0 is none.
+// bytesPerSecond returns the ceiling in bytes per second, or 0 if there is none.
 func (t *throttle) bytesPerSecond() float64 { return math.Float64frombits(t.ceiling.Load()) / 8 }
 
-// rate returns how many bytes per second are read now; 0 is no bound.
+// rate returns how many bytes per second may be read at time now; 0 means no limit. It also begins
+// to slow the publisher and lowers the rate in steps.
 func (t *throttle) rate(now time.Time) float64 {
 	ceiling := t.bytesPerSecond()
 	if ceiling == 0 {
@@ -116,7 +119,7 @@ func (t *throttle) debtAt(now time.Time, rate float64) float64 {
 	return max(0, t.debt-now.Sub(t.at).Seconds()*rate)
 }
 
-// Read implements rtmpconn.Throttle. What is read at full speed is not charged later.
+// Read implements rtmpconn.Throttle. Bytes that are read without a limit do not slow later reads.
 func (t *throttle) Read(now time.Time, n int) {
 	if rate := t.rate(now); rate > 0 {
 		t.debt = min(t.debtAt(now, rate)+float64(n), 2*rate*throttleBurst.Seconds())
@@ -127,8 +130,8 @@ func (t *throttle) Read(now time.Time, n int) {
 	t.at = now
 }
 
-// Window implements rtmpconn.Throttle. A queue grows where the publisher watches it only
-// while the kernel here holds little.
+// Window implements rtmpconn.Throttle. Little data may wait in the relay's kernel: only then does
+// the queue grow at the publisher, which watches it.
 func (t *throttle) Window(rtt time.Duration) int {
 	if t.since.IsZero() {
 		return 0
@@ -136,8 +139,8 @@ func (t *throttle) Window(rtt time.Duration) int {
 	return max(int(t.bytesPerSecond()*(maxQueued+2*rtt).Seconds()), minWindow)
 }
 
-// media is told that a message of media was complete at now, with its timestamp in
-// milliseconds. If it is too late, the publisher is read at full speed for a while.
+// media records that a media message was complete at time now. timestamp is the message's timestamp
+// in milliseconds. If media is too late, the publisher is read at full speed for a while.
 func (t *throttle) media(now time.Time, timestamp uint32) {
 	t.whole = now
 	slowed := !t.since.IsZero()
@@ -152,7 +155,7 @@ func (t *throttle) media(now time.Time, timestamp uint32) {
 	}
 }
 
-// rateMeter measures what a publisher sends while it is not slowed.
+// rateMeter measures how fast a publisher sends while it is not slowed.
 type rateMeter struct {
 	rate  float64 // bytes per second; 0 while unknown
 	since time.Time
@@ -169,16 +172,16 @@ func (m *rateMeter) add(now time.Time, n int) {
 	m.bytes += n
 }
 
-// delay measures by how much media is later than the earliest in the last seconds. Timestamps
-// are compared as differences of 32 bits, which wrap.
+// delay measures how late media is, compared with the earliest media of the last seconds. It
+// compares timestamps by their 32-bit difference, because they wrap.
 type delay struct {
 	begun    bool
 	since    time.Time // when the newer of two windows began
-	new, old uint32    // the least delays in the two windows: arrival less timestamp, in ms
+	new, old uint32    // minimum delays in the two windows: arrival minus timestamp, in ms
 }
 
-// observe returns how late a message is. With keep the least delay is not forgotten, since
-// the delay may be caused here.
+// observe returns how late a message is that arrived at time now. If keep is set, it does not
+// forget the minimum delay, because the relay itself may cause the current delay.
 func (d *delay) observe(now time.Time, timestamp uint32, keep bool) time.Duration {
 	offset := uint32(now.UnixMilli()) - timestamp //nolint:gosec // wraps by design
 	if !d.begun {
@@ -197,5 +200,5 @@ func (d *delay) observe(now time.Time, timestamp uint32, keep bool) time.Duratio
 	return time.Duration(int32(offset-least)) * time.Millisecond //nolint:gosec // wraps by design
 }
 
-// before reports whether a is less than b in arithmetic that wraps.
+// before reports whether a is less than b, modulo 2^32.
 func before(a, b uint32) bool { return int32(a-b) < 0 } //nolint:gosec // wraps by design
