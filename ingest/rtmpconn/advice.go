@@ -13,9 +13,9 @@ var (
 	plainPart = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 )
 
-// advise returns a refusal with the right form of the URL if err refuses a name whose parts
-// are in the wrong places; host is as the peer wrote it. It returns other errors as they are.
-// Only the host and the app are quoted: the rest may be a key.
+// advise returns err. But if err refuses a name whose parts are in the wrong places of the URL,
+// advise returns a refusal that shows the right form. host is the host as the peer wrote it. The
+// refusal quotes only the host and the app, because the rest may be a key.
 func advise(err error, t target, host string) error {
 	var r *ingest.Refusal
 	if !errors.As(err, &r) || r.Outcome != ingest.RefusedName {
@@ -49,12 +49,12 @@ func advise(err error, t target, host string) error {
 	return &advised
 }
 
-// hostOf returns the host of a URL as the peer wrote it, or HOST if that cannot be shown.
+// hostOf returns the host of a URL as the peer wrote it, or HOST if it has unexpected characters.
 func hostOf(u string) string {
 	_, rest, _ := strings.Cut(u, "://")
 	host, _, _ := strings.Cut(rest, "/")
 	if !plainHost.MatchString(host) {
 		return "HOST"
 	}
-	return strings.Clone(host) // of a URL that a player does not keep
+	return strings.Clone(host) // the rest of a player's URL is not kept in memory
 }

@@ -7,8 +7,9 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/panics"
 )
 
-// stop sets why the connection ends, if nothing has before, and wakes its reader, which ends
-// it. It does not wait and may be called from any goroutine.
+// stop makes the connection end for the reason e, unless it already has a reason to end. It wakes
+// the reader, which then ends the connection. stop does not wait and may be called from any
+// goroutine.
 func (c *Conn) stop(e ending) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -26,7 +27,8 @@ func (c *Conn) stopLocked(e ending) {
 	}
 }
 
-// setReadDeadline sets the deadline unless the connection is ending; the zero time is none.
+// setReadDeadline sets the read deadline, unless the connection is ending. The zero Time means
+// none.
 func (c *Conn) setReadDeadline(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -35,18 +37,20 @@ func (c *Conn) setReadDeadline(t time.Time) {
 	}
 }
 
-// admitted ends the time for the handshake. From here on the stream judges silence, and each
-// write has a deadline of its own.
+// admitted removes the deadline of the handshake. From then on, the stream detects silence, and
+// each write has its own deadline.
 func (c *Conn) admitted() {
 	c.setReadDeadline(time.Time{})
 	c.w.setTimeout(c.opts.WriteTimeout)
 }
 
-// idle starts the time for the handshake again, for a peer that no longer publishes or plays.
+// idle sets the read deadline of the handshake again, for a peer that has stopped publishing or
+// playing.
 func (c *Conn) idle() { c.setReadDeadline(time.Now().Add(c.opts.HandshakeTimeout)) }
 
-// end settles why the connection ends: by what stop was told, else by err. It ends a publish
-// in the goroutine that took its media. Only the first call has an effect.
+// end determines why the connection ends, from err if stop has not been called, and ends a running
+// publish. It must be called by the goroutine that reads the connection, like all methods of a
+// Publisher. Only the first call has an effect.
 func (c *Conn) end(err error) {
 	if c.ended {
 		return
@@ -65,8 +69,9 @@ func (c *Conn) end(err error) {
 	c.log().Debug("connection ends", "cause", string(e.cause), "reason", e.reason)
 }
 
-// linger tells the peer why the connection ends, and waits a while for it to close: closing
-// with bytes unread would be a reset, which discards the last messages.
+// linger tells the peer why the connection ends, and waits up to Options.Linger for the peer to
+// close it. Closing a connection with unread bytes would cause a TCP reset, which discards the last
+// messages.
 func (c *Conn) linger() {
 	c.mu.Lock()
 	e := *c.ending
@@ -99,7 +104,7 @@ func (c *Conn) linger() {
 	}
 }
 
-// close frees everything, and waits for what the connection has started.
+// close releases all resources, and waits for the goroutines that the connection has started.
 func (c *Conn) close() {
 	c.stop(ending{gone: true})
 	_ = c.nc.Close()
@@ -111,8 +116,8 @@ func (c *Conn) close() {
 	c.slot.Release()
 }
 
-// guard, deferred, keeps a panic within this connection: it ends the connection and becomes
-// the error that err points to. The log has its stack.
+// guard must be deferred. It recovers from a panic, logs it with its stack, ends the connection and
+// sets the error that err points to. in names the operation for the log. err may be nil.
 func (c *Conn) guard(in string, err *error) {
 	v := recover()
 	if v == nil {

@@ -97,12 +97,12 @@ func (c *Conn) command(stream uint32, cmd wire.Command) error {
 	return c.playCommand(stream, cmd)
 }
 
-// confirm answers a call and sends the notification that some encoders wait for besides.
+// confirm answers a call, and also sends the notification that some encoders wait for.
 func (c *Conn) confirm(cmd wire.Command, name string, o wire.Object) error {
 	return c.send(append(result(cmd, wire.Undefined{}), notification(0, name, o)...))
 }
 
-// refuse sends the peer p, which says why, and ends the connection.
+// refuse sends the message p, which tells the peer the reason, and ends the connection.
 func (c *Conn) refuse(cause ingest.Cause, p []byte, reason string) error {
 	if err := c.send(p); err != nil {
 		return err
@@ -140,7 +140,8 @@ func (c *Conn) createStream(cmd wire.Command) error {
 	return violation("more than %d message streams", maxStreams-1)
 }
 
-// streamID returns the number of a message stream, if the peer has created it.
+// streamID returns a message stream's ID as an integer. It returns false if the peer has not
+// created that stream.
 func (c *Conn) streamID(f float64) (uint32, bool) {
 	if f < 1 || f >= maxStreams || f != float64(int(f)) || !c.streams[int(f)] {
 		return 0, false
@@ -148,7 +149,7 @@ func (c *Conn) streamID(f float64) (uint32, bool) {
 	return uint32(f), true
 }
 
-// deleteStream has no answer (7.2.2.3).
+// deleteStream handles the command of that name, which has no answer (7.2.2.3).
 func (c *Conn) deleteStream(cmd wire.Command) {
 	if id, ok := c.streamID(cmd.NumberArg(1)); ok {
 		c.closeStream(id)
@@ -156,7 +157,7 @@ func (c *Conn) deleteStream(cmd wire.Command) {
 	}
 }
 
-// closeStream ends what is published or played on a message stream, which may be used again.
+// closeStream ends the publish or play on a message stream. The stream can be used again.
 func (c *Conn) closeStream(id uint32) {
 	if p := c.publish; p != nil && p.stream == id {
 		c.unpublish(ingest.Unpublish, "the stream was closed")
@@ -168,5 +169,5 @@ func (c *Conn) closeStream(id uint32) {
 	}
 }
 
-// streamName returns a stream's name for a log, at a bounded length.
+// streamName returns a stream's name for logs, with a bounded length.
 func streamName(app, name string) string { return fmt.Sprintf("%.80s/%.80s", app, name) }

@@ -13,7 +13,7 @@ import (
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
-// maxStreams bounds the message streams of a connection, 0 included.
+// maxStreams is the maximum number of message streams of a connection, including stream 0.
 const maxStreams = 8
 
 // Conn is one accepted connection.
@@ -26,17 +26,17 @@ type Conn struct {
 	w      *writer
 	r      *reader
 
-	// ctx ends when the connection begins to end.
-	ctx    context.Context //nolint:containedctx // it is the connection's life
+	// ctx is done when the connection begins to end.
+	ctx    context.Context //nolint:containedctx // it lasts as long as the connection
 	cancel context.CancelFunc
 
-	// The goroutine of Serve owns what follows.
+	// The fields below are used only by the goroutine of Serve.
 	peer      peer
 	connected bool
 	streams   [maxStreams]bool // message streams that exist
-	publishes int              // that were asked for so far
-	publish   *publish         // what the peer publishes, nil: nothing
-	play      *play            // what it plays, nil: nothing
+	publishes int              // number of publish commands so far
+	publish   *publish         // nil while the peer does not publish
+	play      *play            // nil while the peer does not play
 	ended     bool             // end has been called
 	goodbye   []byte           // the last message to the peer
 	commands  rateLimit
@@ -45,15 +45,15 @@ type Conn struct {
 
 	pings pings
 
-	mu        sync.Mutex // guards what follows
-	ending    *ending    // the first reason to end
-	lingering bool       // the read deadline is that of the last messages
-	current   *Session   // the session that may end the connection
+	mu        sync.Mutex // guards the fields below
+	ending    *ending    // the first reason to end; nil if there is none
+	lingering bool       // linger has set the read deadline
+	current   *Session   // the session whose Close ends the connection
 	tasks     sync.WaitGroup
 }
 
-// New returns a connection that Serve serves. Its id must be unique in the life of the
-// process; o is as WithDefaults returns it. The connection closes nc and releases slot.
+// New returns a connection, which Serve then serves. id must be unique within the process. o must
+// be a result of WithDefaults. The connection closes nc and releases slot.
 func New(nc net.Conn, id string, slot ingest.Slot, o *Options) *Conn {
 	ctx, cancel := context.WithCancel(context.Background())
 	keepAlive(nc, o.UserTimeout)
@@ -67,13 +67,13 @@ func New(nc net.Conn, id string, slot ingest.Slot, o *Options) *Conn {
 	}
 }
 
-// log makes a logger when it is needed: every viewer would hold one with attributes.
+// log returns a logger. It is created on demand, because a stored one would cost memory per viewer.
 func (c *Conn) log() *slog.Logger {
 	return c.opts.Log.With("session", c.id, "remote", c.remote)
 }
 
-// Serve serves the connection from its handshake to its end. When it returns, nothing of the
-// connection is left.
+// Serve serves the connection from its handshake to its end. When it returns, all resources of the
+// connection have been released.
 func (c *Conn) Serve() {
 	defer c.guard("RTMP connection", nil)
 	defer c.r.account(0)
@@ -95,7 +95,8 @@ func (c *Conn) Stop(cause ingest.Cause, reason string) {
 // Abort closes the connection without a message to the peer. It does not wait.
 func (c *Conn) Abort() { _ = c.nc.Close() }
 
-// secure does the TLS handshake if there is one. The time for the handshakes begins.
+// secure sets the deadline of the TLS and RTMP handshakes, and performs the TLS handshake if the
+// connection uses TLS.
 func (c *Conn) secure() error {
 	until := time.Now().Add(c.opts.HandshakeTimeout)
 	_ = c.nc.SetWriteDeadline(until)
@@ -109,7 +110,7 @@ func (c *Conn) secure() error {
 	return t.HandshakeContext(ctx)
 }
 
-// read does the handshake, then handles messages one by one until the connection ends.
+// read performs the handshake, then handles messages one by one until the connection ends.
 func (c *Conn) read() (err error) {
 	defer c.guard("messages of an RTMP peer", &err)
 	if err := ServerHandshake(c.r, c.w); err != nil {
@@ -126,8 +127,8 @@ func (c *Conn) read() (err error) {
 	}
 }
 
-// next waits for a message that is not the reader's own business, and acknowledges what it
-// reads.
+// next waits for the next message that the demuxer does not handle itself. It acknowledges received
+// bytes.
 func (c *Conn) next() (*wire.Message, error) {
 	for {
 		m, err := c.r.message()
@@ -147,8 +148,9 @@ func (c *Conn) next() (*wire.Message, error) {
 	}
 }
 
-// fill waits for bytes, but not longer than until the publisher wants to be flushed. A message
-// that is incomplete may be what it waits for.
+// fill waits for bytes, but only until the publisher must be flushed; then it flushes the
+// publisher. While a message is incomplete, fill does not flush, because the publisher may be
+// waiting for that message.
 func (c *Conn) fill() error {
 	p := c.publish
 	if p == nil || c.r.demux.Buffered() > 0 {
@@ -165,13 +167,13 @@ func (c *Conn) fill() error {
 	switch {
 	case !errors.As(err, &ne) || !ne.Timeout() || c.ctx.Err() != nil:
 		return err
-	case UnreadBytes(rawOf(c.nc)) > 0: // this side is late, not the publisher
+	case UnreadBytes(rawOf(c.nc)) > 0: // the relay is late, not the publisher
 		return c.r.fill()
 	}
 	return p.publisher.Flush(time.Now())
 }
 
-// send writes complete messages. An error has already ended the connection.
+// send writes complete messages. If it returns an error, the connection is already ending.
 func (c *Conn) send(p []byte) error {
 	if len(p) == 0 {
 		return nil

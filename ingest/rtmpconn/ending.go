@@ -11,29 +11,29 @@ import (
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
-// errProtocol is wrapped by the errors about a peer that violates the protocol.
+// errProtocol is wrapped by errors about a peer that violates the protocol.
 var errProtocol = errors.New("protocol violation")
 
 func violation(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{errProtocol}, args...)...)
 }
 
-// errRefused ends reading after the peer has been told why it is refused.
+// errRefused ends reading after a peer was told why it is refused.
 var errRefused = errors.New("refused")
 
-// errPanic stands for a panic, which the log has with its stack.
+// errPanic replaces a panic, which is logged with its stack.
 var errPanic = errors.New("internal error")
 
-// ending is why a connection ends.
+// ending is the reason why a connection ends.
 type ending struct {
 	cause  ingest.Cause
 	reason string // for the peer and the log
-	gone   bool   // nothing can be sent to the peer any more
-	told   bool   // the peer knows the reason
+	gone   bool   // nothing more can be sent to the peer
+	told   bool   // the peer was told the reason
 }
 
-// IsViolation reports whether err says that a peer has violated the protocol, or a bound of
-// package packetbuf/rtmp.
+// IsViolation reports whether err means that a peer has violated the protocol or exceeded a limit
+// of package packetbuf/rtmp.
 func IsViolation(err error) bool {
 	for _, is := range []error{
 		errProtocol, ErrNotRTMP, wire.ErrTooLarge, wire.ErrTooMany, wire.ErrBuffered,
@@ -46,15 +46,15 @@ func IsViolation(err error) bool {
 	return false
 }
 
-// endingOf returns how a connection ends after an error of reading or writing.
+// endingOf returns the reason why a connection ends after a read or write error.
 func endingOf(err error) ending {
 	var ne net.Error
 	switch {
 	case IsViolation(err):
 		return ending{cause: ingest.Protocol, reason: err.Error()}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		// A peer that has only shut down its direction could still read, but one that has
-		// closed answers with a reset, and neither waits for an answer.
+		// A peer that has shut down only its own direction could still read. But a peer that has
+		// closed the connection would answer with a reset. Neither of them waits for a message.
 		return ending{cause: ingest.EOF, reason: "closed without an unpublish", gone: true}
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.As(err, &ne) && ne.Timeout():
 		return ending{cause: ingest.Timeout, reason: err.Error(), gone: true}

@@ -8,8 +8,8 @@ import (
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
-// The properties of connect in which Enhanced RTMP v2 negotiates ("Enhancing NetConnection
-// connect Command").
+// Properties of connect by which Enhanced RTMP v2 negotiates ("Enhancing NetConnection connect
+// Command").
 const (
 	capsEx         = "capsEx"
 	fourCCList     = "fourCcList"
@@ -17,26 +17,27 @@ const (
 	audioFourCCMap = "audioFourCcInfoMap"
 )
 
-// Bits of capsEx. The one for timestamps in nanoseconds is not set: they are not read.
+// Bits of capsEx. The bit for timestamps in nanoseconds is not set, because the relay does not read
+// them.
 const (
 	capMultitrack = 2
 	capModEx      = 4
 )
 
-// canForward is the bit of a codec that is passed on as it is, neither decoded nor encoded.
+// canForward is the bit for a codec that is forwarded without being decoded or encoded.
 const canForward = 4
 
 // anyCodec stands for every FourCC.
 const anyCodec = "*"
 
-// Codecs are those that a peer says it can do something with, by their FourCCs.
+// Codecs holds the codecs that a peer has announced, by their FourCCs.
 type Codecs struct {
 	any   [packetbuf.NumTracks]bool
 	known []packetbuf.Codec
 }
 
-// Has reports whether a codec of a track is among them. The codecs from before Enhanced RTMP
-// always are.
+// Has reports whether the peer supports a codec of a track. Codecs that RTMP has without Enhanced
+// RTMP are always supported.
 func (c *Codecs) Has(t packetbuf.Track, codec packetbuf.Codec) bool {
 	switch codec {
 	case packetbuf.H264, packetbuf.AAC, packetbuf.MP3, packetbuf.AMF0:
@@ -57,7 +58,7 @@ func (c *Codecs) add(fourCC string, tracks ...packetbuf.Track) {
 	}
 }
 
-// announcedCodecs returns what a peer says of codecs in connect, nil if it says nothing.
+// announcedCodecs returns the codecs that a peer announces in connect, or nil if it announces none.
 func announcedCodecs(connect wire.Object) *Codecs {
 	var c Codecs
 	list, said := connect.Find(fourCCList).(wire.StrictArray)
@@ -80,7 +81,8 @@ func announcedCodecs(connect wire.Object) *Codecs {
 	return &c
 }
 
-// announcement is made once: it is part of the answer to each connect that negotiates.
+// announcement holds the properties of Announcement. They are built once, because the answer to
+// each connect that negotiates contains them.
 var announcement = func() wire.Object {
 	var list wire.StrictArray
 	for _, f := range slices.Concat(flv.FourCCs(packetbuf.Video), flv.FourCCs(packetbuf.Audio)) {
@@ -94,8 +96,8 @@ var announcement = func() wire.Object {
 	}
 }()
 
-// Announcement returns the properties of connect, and of its answer, that say in Enhanced
-// RTMP's terms what Holdfast carries. They must not be modified.
+// Announcement returns the properties of Enhanced RTMP by which Holdfast announces the codecs that
+// it supports, in connect and in the answer to connect. They must not be modified.
 func Announcement() wire.Object { return announcement }
 
 func infoMap(fourCCs []string) (m wire.Object) {
@@ -105,7 +107,7 @@ func infoMap(fourCCs []string) (m wire.Object) {
 	return m
 }
 
-// negotiated returns the properties of the announcement that a peer has in its connect too.
+// negotiated returns the properties of the announcement that a peer's connect has too.
 func negotiated(connect wire.Object) (out []wire.Property) {
 	for _, p := range announcement {
 		if connect.Find(p.Key) != nil {

@@ -8,17 +8,17 @@ import (
 	"github.com/yutopp/go-rtmp/handshake"
 )
 
-// ErrNotRTMP is wrapped by the error of a handshake whose peer speaks another protocol, or
-// another version of this one.
+// ErrNotRTMP is wrapped by the error of a handshake with a peer that uses another protocol, or
+// another version of RTMP.
 var ErrNotRTMP = errors.New("the peer does not speak RTMP")
 
-// version is C0 and S0, the first byte of either side.
+// version is the protocol version in C0 and S0, the first byte from each side.
 const version = 3
 
 // handshakeSize is the size in bytes of S0, S1 and S2, and of C0, C1 and C2.
 const handshakeSize = 1 + 2*1536
 
-// handshakeConfig accepts any echo: several encoders do not send what they were sent.
+// handshakeConfig accepts any C2 and S2: several encoders do not echo the bytes that they received.
 var handshakeConfig = &handshake.Config{SkipHandshakeVerification: true}
 
 // Source is a buffered reader, such as a *bufio.Reader.
@@ -28,30 +28,30 @@ type Source interface {
 	Buffered() int
 }
 
-// ClientHandshake does the client's side of the simple handshake. Deadlines are the
-// caller's.
+// ClientHandshake performs the client's side of the simple handshake. The caller sets deadlines.
 func ClientHandshake(r Source, w io.Writer) error {
 	s := &handshakeStream{r: r, w: w}
 	return s.finish(handshake.HandshakeWithServer(s, s, handshakeConfig))
 }
 
-// ServerHandshake does the server's side of the simple handshake. It sends nothing to a
-// client that does not begin with version 3. Deadlines are the caller's.
+// ServerHandshake performs the server's side of the simple handshake. If the client does not begin
+// with version 3, it sends nothing. The caller sets deadlines.
 func ServerHandshake(r Source, w io.Writer) error {
 	s := &handshakeStream{r: r, w: w}
 	return s.finish(handshake.HandshakeWithClient(s, s, handshakeConfig))
 }
 
-// handshakeStream is the connection as go-rtmp's handshake sees it. It coalesces the small
-// writes, and checks the version, which go-rtmp does not.
+// handshakeStream is the connection that go-rtmp's handshake reads and writes. It combines small
+// writes. It also checks the version, which go-rtmp does not do.
 type handshakeStream struct {
 	r       Source
 	w       io.Writer
 	out     []byte // not written yet
-	checked bool   // the first byte has been
+	checked bool   // the first byte has been checked
 }
 
-// Read flushes before it waits: the peer may need what was written in order to go on.
+// Read implements io.Reader. It flushes before it waits, because the peer may need the written
+// bytes in order to continue.
 func (s *handshakeStream) Read(p []byte) (int, error) {
 	if s.r.Buffered() == 0 {
 		if err := s.flush(); err != nil {

@@ -1,9 +1,9 @@
-// Package rtmpconn serves one RTMP connection, and holds what the client's side shares with
-// it: the handshake, the announcement of codecs and the options of sockets.
+// Package rtmpconn serves RTMP connections. It also holds what RTMP clients share with the server:
+// the handshake, the announcement of codecs, and socket options.
 //
-// One goroutine reads a connection from the handshake to its end: bounded chunks become
-// messages, and each message is answered before the next is read. What a peer publishes or
-// plays is handed on to the owner of the connection.
+// One goroutine reads a connection from its handshake to its end. It assembles messages from
+// chunks, within limits, and answers each message before it reads the next. The owner of the
+// connection handles publishing and playing; see Options.OnPublish and Options.OnPlay.
 package rtmpconn
 
 import (
@@ -16,39 +16,40 @@ import (
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
-// Options are what connections have in common. They must not change while a connection is
-// served.
+// Options configure connections. They must not change while a connection is served.
 type Options struct {
-	// OnPublish decides about a publish command and returns the Publisher that takes its media.
-	// The request has s for its Session. An *ingest.Refusal is told to the peer; of any other
-	// error it only learns that there is one. ctx ends with the connection. Required.
+	// OnPublish handles a publish command. It returns the Publisher that receives the media, or an
+	// error that refuses the command. The Session of r is s. The peer is told the reason if the
+	// error is an *ingest.Refusal; otherwise only that the command failed. ctx is done when the
+	// connection ends. OnPublish is required.
 	OnPublish func(ctx context.Context, r ingest.Request, s *Session) (Publisher, error)
-	// OnPlay serves a player in a goroutine of its own until the stream or ctx ends; ctx ends
-	// when the player leaves. A *ingest.Refusal or a *PlayError is told to the player, and nil
-	// says that the stream has ended. Nil refuses every play.
+	// OnPlay serves a player until the stream ends or ctx is done. It is called in a new goroutine.
+	// ctx is done when the player leaves. The player is told the reason if the error is an
+	// *ingest.Refusal or a *PlayError. A nil error means that the stream has ended. If OnPlay
+	// itself is nil, all players are refused.
 	OnPlay func(ctx context.Context, r PlayRequest, p *Player) error
-	Log    *slog.Logger // nil: nothing is logged
+	Log    *slog.Logger // nil disables logging
 
-	Protocol string // of requests: ingest.RTMP or ingest.RTMPS
-	// Limits bound what a publisher may send once it has been admitted. The limits before are
-	// fixed and smaller. The zero value stands for wire.DefaultLimits.
+	Protocol string // Protocol of requests: ingest.RTMP or ingest.RTMPS
+	// Limits apply to the messages of a publisher that has been admitted. Before that, smaller
+	// fixed limits apply. The zero value means wire.DefaultLimits.
 	Limits wire.Limits
 
 	HandshakeTimeout time.Duration // from accept to the publish or play command [5s]
 	WriteTimeout     time.Duration // how long a write may block [10s]
 	UserTimeout      time.Duration // how long sent bytes may stay unacknowledged by TCP [20s]
-	Linger           time.Duration // how long a peer is given to read the last messages [1s]
+	Linger           time.Duration // how long a peer may take to read the last messages [1s]
 
-	// Heartbeat returns the time between pings to a peer that publishes or plays a stream,
-	// where it is fixed; 0, as without it: adapted to the line.
+	// Heartbeat returns a fixed interval between pings to a peer that publishes or plays a stream.
+	// 0 adapts the interval to the connection. If Heartbeat is nil, all intervals are adapted.
 	Heartbeat func(app, name string) time.Duration
-	// Reassembly accounts for the bytes of incomplete messages. Nil: they are not counted.
+	// Reassembly counts the bytes of incomplete messages. It may be nil.
 	Reassembly *budget.Account
-	// Refused is called for a refusal that OnPublish and OnPlay do not see. It may be nil.
+	// Refused is called for refusals that do not come from OnPublish or OnPlay. It may be nil.
 	Refused func(ingest.Outcome)
 }
 
-// WithDefaults returns the options with what is not set replaced by its default.
+// WithDefaults returns the options with defaults for all fields that are not set.
 func (o Options) WithDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -81,7 +82,7 @@ func (o Options) WithDefaults() Options {
 	return o
 }
 
-// initialLimits hold until a publish has been admitted, and for players.
+// initialLimits returns the limits for players, and for publishers that have not been admitted.
 func initialLimits() wire.Limits {
 	return wire.Limits{
 		ChunkStreams:   32,

@@ -7,13 +7,13 @@ import (
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
-// peer is what a client says of itself in connect.
+// peer holds what a client says about itself in connect.
 type peer struct {
 	transaction float64
 	app         string
 	tcURL       string
 	agent       string
-	codecs      *Codecs         // nil: it does not say
+	codecs      *Codecs         // nil if it announces none
 	enhanced    []wire.Property // Enhanced RTMP's part of the answer
 }
 
@@ -36,7 +36,7 @@ func parseConnect(cmd wire.Command) peer {
 	}
 }
 
-// printable returns what of a peer's text may appear in a log.
+// printable returns the printable characters of a peer's text, with a bounded length, for logs.
 func printable(s string) string {
 	s = s[:min(len(s), maxAgent)]
 	return strings.Map(func(r rune) rune {

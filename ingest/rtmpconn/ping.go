@@ -8,30 +8,30 @@ import (
 	"github.com/holdfast-live/holdfast/qos/pacing"
 )
 
-// pings measures the round trip with RTMP's pings, and keeps NATs and proxies from dropping a
-// connection on which nothing else is sent.
+// pings schedules the RTMP pings of a connection. They measure the round-trip time, and keep NATs
+// and proxies from dropping a connection on which nothing else is sent.
 type pings struct {
-	mu         sync.Mutex // guards all
+	mu         sync.Mutex // guards the fields below
 	timer      *time.Timer
 	heartbeat  pacing.Heartbeat
-	value      uint32 // of the last ping
+	value      uint32 // value of the last ping
 	sent       time.Time
-	waiting    bool // for its response
+	waiting    bool // the last ping has no response yet
 	unanswered int  // pings in a row without a response
 }
 
 const (
-	// After maxUnanswered pings without a response a peer is pinged every slowPing only: it may
-	// not read at all, and what is sent to it would fill its socket in the end.
+	// After maxUnanswered pings without a response, a peer is pinged only every slowPing. It may
+	// not read at all, and further pings would eventually fill its socket buffer.
 	maxUnanswered = 3
 	slowPing      = time.Minute
-	// maxPlayerPing is the longest time between two pings to a player, which may be sent
-	// nothing else: NATs drop such connections after 30 s.
+	// maxPlayerPing is the maximum interval between pings to a player. If nothing else is sent,
+	// NATs drop the connection after 30 s.
 	maxPlayerPing = 15 * time.Second
 )
 
-// startPings sends the first ping before the answer to publish or play: some clients do not
-// read after that.
+// startPings sends the first ping and starts the timer for the next. It must be called before
+// publish or play is answered, because some clients do not read after the answer.
 func (c *Conn) startPings(h pacing.Heartbeat) error {
 	if err := c.send(wire.AppendUserControl(nil, wire.EventPingRequest, c.pings.request(time.Now()))); err != nil {
 		return err
@@ -56,7 +56,7 @@ func (p *pings) stop() {
 	}
 }
 
-// ping runs in the timer's goroutine.
+// ping sends a ping. It runs in the timer's goroutine.
 func (c *Conn) ping() {
 	if !c.addTask() {
 		return
@@ -82,7 +82,7 @@ func (c *Conn) addTask() bool {
 	return true
 }
 
-// request returns the value of a ping that is sent at now.
+// request records a ping that is sent at time now, and returns its value.
 func (p *pings) request(now time.Time) uint32 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,7 +95,7 @@ func (p *pings) request(now time.Time) uint32 {
 	return p.value
 }
 
-// schedule sets the timer for the next ping; sent says whether this one was.
+// schedule sets the timer for the next ping. sent reports whether the current ping was sent.
 func (p *pings) schedule(sent bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,7 +115,7 @@ func (p *pings) schedule(sent bool) {
 	p.timer.Reset(next)
 }
 
-// response takes the response to a ping, which arrived at now.
+// response handles a ping response that arrived at time now.
 func (p *pings) response(value uint32, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -130,14 +130,15 @@ func (p *pings) response(value uint32, now time.Time) {
 	}
 }
 
-// rtt returns the smoothed round trip and its mean deviation; 0 before the first response.
+// rtt returns the smoothed round-trip time and its mean deviation; both are 0 before the first
+// response.
 func (p *pings) rtt() (srtt, rttvar time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.heartbeat.RTT()
 }
 
-// interval returns the present time between two pings.
+// interval returns the current interval between pings.
 func (p *pings) interval() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()

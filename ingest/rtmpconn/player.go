@@ -22,11 +22,11 @@ type PlayRequest struct {
 	Protocol  string  // ingest.RTMP or ingest.RTMPS
 	Remote    string  // host:port of the peer
 	Agent     string  // flashVer, at most 256 bytes
-	Codecs    *Codecs // what the player says it plays; nil: it does not say
+	Codecs    *Codecs // codecs that the player announces; nil if it announces none
 	SessionID string
 }
 
-// PlayError ends a play whose stream the player cannot play.
+// PlayError is the error of Options.OnPlay for a stream that the player cannot play.
 type PlayError struct {
 	Reason string
 	Hint   string // what the viewer can do
@@ -45,7 +45,7 @@ type Player struct {
 	stopped [packetbuf.NumTracks]atomic.Bool // tracks that the player has switched off
 }
 
-// play is a call of OnPlay.
+// play is a running call of OnPlay.
 type play struct {
 	player *Player
 	cancel context.CancelFunc
@@ -69,7 +69,7 @@ func (p *Player) Start() error {
 	return p.c.send(b)
 }
 
-// StreamID returns the message stream that the player plays on: 1 for nearly all of them.
+// StreamID returns the message stream that the player plays on. It is 1 for nearly all players.
 func (p *Player) StreamID() uint32 { return p.stream }
 
 // Write writes complete messages, in chunks of ChunkSize, on DataChunkStream,
@@ -94,15 +94,16 @@ func (p *Player) End(reason string) {
 	}
 }
 
-// goodbye returns what a player is sent at the end: the two codes that players know for it.
+// goodbye returns the last messages to a player. They have both status codes that players know for
+// the end of a stream.
 func (p *Player) goodbye(reason string) []byte {
 	b := wire.AppendUserControl(nil, wire.EventStreamEOF, p.stream)
 	b = append(b, status(p.stream, "status", "NetStream.Play.UnpublishNotify", reason)...)
 	return append(b, status(p.stream, "status", "NetStream.Play.Stop", reason)...)
 }
 
-// Receives reports whether the player wants a track: receiveAudio and receiveVideo switch
-// them off.
+// Receives reports whether the player wants a track. Players switch tracks off and on with
+// receiveAudio and receiveVideo.
 func (p *Player) Receives(t packetbuf.Track) bool {
 	return int(t) >= len(p.stopped) || !p.stopped[t].Load()
 }
@@ -110,7 +111,7 @@ func (p *Player) Receives(t packetbuf.Track) bool {
 // Paused reports whether the player has paused.
 func (p *Player) Paused() bool { return p.paused.Load() }
 
-// maxUnsent is how many unsent bytes the socket of a player holds.
+// maxUnsent is the maximum number of unsent bytes in the socket of a player.
 const maxUnsent = 64 << 10
 
 // startPlay answers a play command.
@@ -142,14 +143,13 @@ func (c *Conn) startPlay(stream uint32, cmd wire.Command) error {
 	c.play = &play{player: &Player{c: c, stream: id}, cancel: cancel, done: make(chan struct{})}
 	_ = c.startPings(pacing.Heartbeat{Fixed: c.opts.Heartbeat(r.App, r.Name), Most: maxPlayerPing}) // an error ends the connection, and ctx
 	go c.runPlay(ctx, c.play, r, hostOf(c.peer.tcURL))
-	// A viewer holds as little as possible.
+	// Keep the memory per viewer small.
 	c.r.resize(playerBuffer)
 	c.peer.tcURL, c.peer.enhanced, c.peer.codecs = "", nil, nil
 	return nil
 }
 
-// runPlay calls OnPlay and tells the player how it ended; host is where the player has
-// connected to.
+// runPlay calls OnPlay and tells the player the result. host is the host in the player's URL.
 func (c *Conn) runPlay(ctx context.Context, p *play, r PlayRequest, host string) {
 	defer close(p.done)
 	defer p.cancel()
@@ -183,15 +183,15 @@ func (c *Conn) played(ctx context.Context, p *Player, r PlayRequest, host string
 	}
 }
 
-// endPlay ends the play that the player has left; the connection goes on.
+// endPlay ends the play because the player has stopped it. The connection stays open.
 func (c *Conn) endPlay() {
 	c.play.stop()
 	c.pings.stop()
 	c.play = nil
 }
 
-// playCommand answers what a player sends while it plays. Unknown commands are ignored: an
-// error would end some clients.
+// playCommand handles the commands of a player while it plays. It ignores unknown commands, because
+// an error would make some clients disconnect.
 func (c *Conn) playCommand(stream uint32, cmd wire.Command) error {
 	if c.play == nil || c.play.player.stream != stream {
 		return nil

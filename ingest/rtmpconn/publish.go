@@ -10,30 +10,29 @@ import (
 	"github.com/holdfast-live/holdfast/qos/pacing"
 )
 
-// Publisher takes what a peer publishes. Its methods are called from the goroutine that
-// reads the connection. After an error the connection ends, and End is called.
+// Publisher receives the media that a peer publishes. Its methods are called by the goroutine that
+// reads the connection. If a method returns an error, the connection ends, and End is called.
 type Publisher interface {
-	// ReceiveMedia takes an audio, video or data message whose last byte came at arrived. The payload
-	// is the Publisher's.
+	// ReceiveMedia handles an audio, video or data message, whose last byte arrived at time
+	// arrived. The payload belongs to the Publisher.
 	ReceiveMedia(m *wire.Message, arrived time.Time) error
-	// Due returns when Flush is to be called if nothing comes until then; the zero time is
+	// Due returns when Flush must be called if no message arrives before. The zero Time means
 	// never.
 	Due() time.Time
-	// Flush passes on what is held back for messages that have not come by now.
+	// Flush passes on media that was held back for messages that have not arrived by time now.
 	Flush(now time.Time) error
-	// End is called once, when nothing more is published.
+	// End is called once, when no more media follows.
 	End(cause ingest.Cause, detail string)
 }
 
-// publish is what a peer publishes, from the publish command to its end.
+// publish is the state of a publish, from the publish command to its end.
 type publish struct {
 	stream    uint32
 	publisher Publisher
 }
 
-// Session is one publish as a stream sees it. It implements ingest.Session, and with that
-// ingest.Backlogger and ingest.Beater. Except where noted its methods may be called from any
-// goroutine.
+// Session is the ingest.Session of one publish. It also implements ingest.Backlogger and
+// ingest.Beater. Except where noted, its methods may be called from any goroutine.
 type Session struct {
 	c        *Conn
 	id       string
@@ -62,12 +61,12 @@ func (s *Session) Unread() bool { return s.c.r.unread(time.Now()) }
 // Heartbeat implements ingest.Beater.
 func (s *Session) Heartbeat() time.Duration { return s.c.pings.interval() }
 
-// SetThrottle sets what slows the reading of this publish. It may be called until OnPublish
-// returns.
+// SetThrottle sets a Throttle for the media of this publish. It must not be called after OnPublish
+// has returned.
 func (s *Session) SetThrottle(t Throttle) { s.throttle = t }
 
-// Reject tells the peer why its media is not taken and ends the connection. It returns the
-// error for the Publisher to return, and may be called from ReceiveMedia and Flush only.
+// Reject tells the peer why its media is not accepted, and ends the connection. It returns an
+// error, which the Publisher must return. It may be called only within ReceiveMedia and Flush.
 func (s *Session) Reject(code, reason string) error {
 	return s.c.refuse(ingest.Protocol, status(s.stream, "error", code, reason), reason)
 }
@@ -90,7 +89,7 @@ func (c *Conn) startPublish(stream uint32, cmd wire.Command) error {
 	}, s)
 	if err != nil {
 		c.setCurrent(nil)
-		c.w.setTimeout(c.opts.WriteTimeout) // the decision may have taken all of the time for the handshake
+		c.w.setTimeout(c.opts.WriteTimeout) // OnPublish may have used all of the time for the handshake
 		return c.refusePublish(id, t, advise(err, t, hostOf(c.peer.tcURL)))
 	}
 	c.slot.Publish(true)
@@ -145,7 +144,7 @@ func publishCode(cause ingest.Cause) string {
 	return "NetStream.Publish.Failed"
 }
 
-// unpublish ends what is published. The connection may go on.
+// unpublish ends the current publish. The connection may continue.
 func (c *Conn) unpublish(cause ingest.Cause, detail string) {
 	p := c.publish
 	c.publish = nil
@@ -159,8 +158,8 @@ func (c *Conn) unpublish(cause ingest.Cause, detail string) {
 	p.publisher.End(cause, detail)
 }
 
-// media hands a message to the publisher. Media outside of a publish is dropped: it may come
-// before the answer to the command, and after an unpublish.
+// media passes a message to the publisher. It drops media outside of a publish, which may arrive
+// before the publish command is answered, or after an unpublish.
 func (c *Conn) media(m *wire.Message) error {
 	p := c.publish
 	if p == nil || p.stream != m.Stream {

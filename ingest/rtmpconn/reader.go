@@ -9,38 +9,37 @@ import (
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
-// Sizes of the read buffer in bytes: before publish or play, of a publisher, whose reads
-// bring a frame each, and of a player, which sends next to nothing.
+// Sizes of the read buffer in bytes: before publish or play; for a publisher, so that each read
+// returns about a frame; and for a player, which sends very little.
 const (
 	initialBuffer   = 2 << 10
 	publisherBuffer = 16 << 10
 	playerBuffer    = 256
 )
 
-// defaultWindow is after how many bytes a peer is sent an acknowledgement that sets no
-// window.
+// defaultWindow is the acknowledgement window, in bytes, of a peer that sets none.
 const defaultWindow = 2_500_000
 
-// reader reads messages from a connection. Except where noted it belongs to the goroutine
+// reader reads messages from a connection. Except where noted, it is used only by the goroutine
 // that reads.
 type reader struct {
 	nc    net.Conn
 	buf   []byte
-	in    []byte // the part of buf that has been read and not consumed
+	in    []byte // part of buf that has been read but not consumed
 	demux *wire.Demuxer
-	// reassembly accounts for what the demuxers of all connections hold; accounted is the part
-	// of this one.
+	// reassembly counts the bytes that the demuxers of all connections hold. accounted is the part
+	// that was counted for this connection.
 	reassembly *budget.Account
 	accounted  int
 
 	received uint32    // bytes; wraps
-	acked    uint32    // received at the last acknowledgement
-	window   uint32    // bytes after which the peer expects one
-	readAt   time.Time // when the last bytes came
+	acked    uint32    // value of received at the last acknowledgement
+	window   uint32    // bytes after which the peer expects an acknowledgement
+	readAt   time.Time // when the last bytes arrived
 	handling Handling
 
-	throttle Throttle // nil: none
-	most     int      // how many bytes to read at once; 0: all that fit
+	throttle Throttle // nil for none
+	most     int      // maximum number of bytes to read at once; 0 means all that fit
 	clamped  bool     // the TCP window is kept small
 }
 
@@ -55,7 +54,8 @@ func newReader(nc net.Conn, reassembly *budget.Account) *reader {
 	return r
 }
 
-// resize replaces the buffer by one of size bytes, or of as many as are not consumed.
+// resize replaces the buffer by one of size bytes, or by a larger one if that is needed for
+// unconsumed bytes.
 func (r *reader) resize(size int) {
 	if cap(r.buf) == size {
 		return
@@ -65,7 +65,7 @@ func (r *reader) resize(size int) {
 	r.buf, r.in = b, b[:n]
 }
 
-// fill waits for bytes. All that were there before must have been consumed.
+// fill waits for bytes. All earlier bytes must have been consumed.
 func (r *reader) fill() error {
 	buf := r.buf
 	if r.most > 0 {
@@ -81,7 +81,7 @@ func (r *reader) fill() error {
 		r.throttle.Read(r.readAt, n)
 	}
 	if n > 0 {
-		return nil // an error comes again at the next read
+		return nil // the next read returns the error again
 	}
 	return err
 }
@@ -92,11 +92,11 @@ func (r *reader) unread(now time.Time) bool {
 	return r.handling.Active(now) || UnreadBytes(rawOf(r.nc)) > 0
 }
 
-// Buffered returns the number of bytes that have been read and not consumed. It implements
-// Source, for the handshake.
+// Buffered returns the number of bytes that have been read but not consumed. It implements Source,
+// for the handshake.
 func (r *reader) Buffered() int { return len(r.in) }
 
-// Read consumes bytes and waits for some if there are none. It implements Source.
+// Read consumes bytes, and waits if there are none. It implements Source.
 func (r *reader) Read(p []byte) (int, error) {
 	if len(r.in) == 0 {
 		if err := r.fill(); err != nil {
@@ -117,12 +117,13 @@ func (r *reader) message() (m *wire.Message, err error) {
 	return m, err
 }
 
-// accountingStep is how many bytes the account may differ from what is held, so that most
-// frames of most publishers do not touch it.
+// accountingStep is by how many bytes the counted part may differ from the held bytes, so that most
+// frames of most publishers do not change the shared account.
 const accountingStep = 64 << 10
 
-// reserve accounts for what the demuxer is about to hold. It returns an error if a large
-// connection asks for more while incomplete messages take more than their part of the memory.
+// reserve counts the bytes that the demuxer is about to hold. It returns an error if the incomplete
+// messages of all connections exceed their share of the memory and this connection is one that
+// holds much.
 func (r *reader) reserve(held int) error {
 	if held-r.accounted < accountingStep {
 		return nil
@@ -134,12 +135,12 @@ func (r *reader) reserve(held int) error {
 	return nil
 }
 
-// account sets how many bytes are held for incomplete messages.
+// account sets how many bytes are counted for incomplete messages of this connection.
 func (r *reader) account(held int) {
 	r.reassembly.Add(held - r.accounted)
 	r.accounted = held
 }
 
-// ackDue reports whether an acknowledgement is due: after half a window, so that a peer that
-// stops at the window does not wait, but not more often than every kilobyte.
+// ackDue reports whether an acknowledgement is due. One is due after half of the window, so that a
+// peer that stops at the window does not have to wait, but at most once per kilobyte.
 func (r *reader) ackDue() bool { return r.received-r.acked >= max(r.window/2, 1024) }

@@ -8,12 +8,11 @@ import (
 	wire "github.com/holdfast-live/holdfast/packetbuf/rtmp"
 )
 
-// ChunkSize is the chunk size of what is sent, in bytes. It is announced in the answer to
-// connect.
+// ChunkSize is the chunk size of sent messages in bytes. It is announced in the answer to connect.
 const ChunkSize = 4096
 
-// Chunk streams of what is sent. Every message has a full header, so that its bytes do not
-// depend on the connection. Media is serialized by its senders, for Player.Write.
+// Chunk streams of sent messages. Every message has a full header, so that its bytes do not depend
+// on the connection. Callers of Player.Write serialize media themselves.
 const (
 	commandChunkStream = 3
 	DataChunkStream    = 20
@@ -39,7 +38,7 @@ func info(level, code, description string) wire.Object {
 	}
 }
 
-// notification returns a command that no call asked for, such as onStatus.
+// notification returns a command that is not the answer to a call, such as onStatus.
 func notification(stream uint32, name string, o wire.Object) []byte {
 	return command(stream, wire.Command{Name: name, Args: []wire.Value{wire.Null{}, o}})
 }
@@ -49,7 +48,7 @@ func status(stream uint32, level, code, description string) []byte {
 	return notification(stream, "onStatus", info(level, code, description))
 }
 
-// result returns the answer to a call, nil if the call asked for none.
+// result returns the answer to a call, or nil if the call expects none.
 func result(call wire.Command, v wire.Value) []byte {
 	if call.Transaction == 0 {
 		return nil
@@ -64,7 +63,7 @@ func createStreamResult(call wire.Command, stream uint32) []byte {
 	var body bytes.Buffer
 	args := message.NewAMFEncoder(&body, message.EncodingTypeAMF0)
 	if err := message.EncodeBodyAnyValues(args, &message.NetConnectionCreateStreamResult{StreamID: stream}); err != nil {
-		return nil // of a value that AMF cannot express
+		return nil // only for a value that AMF cannot express
 	}
 	h := wire.Header{ChunkStream: commandChunkStream, Type: wire.TypeCommandAMF0}
 	return appendEncoded(nil, h, &message.CommandMessage{
@@ -72,7 +71,7 @@ func createStreamResult(call wire.Command, stream uint32) []byte {
 	})
 }
 
-// wholeNumber returns a transaction as go-rtmp's messages hold it.
+// wholeNumber returns a transaction ID as an integer, as go-rtmp's messages require.
 func wholeNumber(f float64) int64 {
 	if f >= 0 && f < 1<<53 {
 		return int64(f)
@@ -84,12 +83,12 @@ func wholeNumber(f float64) int64 {
 func appendEncoded(dst []byte, h wire.Header, m message.Message) []byte {
 	var payload bytes.Buffer
 	if err := message.NewEncoder(&payload).Encode(m); err != nil {
-		return dst // of a type that go-rtmp does not encode
+		return dst // only for a type that go-rtmp does not encode
 	}
 	return wire.AppendMessage(dst, h, ChunkSize, payload.Bytes())
 }
 
-// ackWindow is the acknowledgement window and the bandwidth that are announced, in bytes.
+// ackWindow is the announced acknowledgement window and bandwidth, in bytes.
 const ackWindow = 2_500_000
 
 // accept returns the answer to connect: the settings of the connection, then the result.
@@ -104,21 +103,22 @@ func (p *peer) accept() []byte {
 		b = appendEncoded(b, wire.Header{ChunkStream: wire.ControlChunkStream, Type: uint8(m.TypeID())}, m)
 	}
 	properties := wire.Object{
-		{Key: "fmsVer", Value: wire.String("FMS/3,0,1,123")}, // which clients know
+		{Key: "fmsVer", Value: wire.String("FMS/3,0,1,123")}, // a version that clients know
 		{Key: "capabilities", Value: wire.Number(31)},
 		{Key: "mode", Value: wire.Number(1)},
 	}
 	information := append(info("status", "NetConnection.Connect.Success", "Connection succeeded."),
 		wire.Property{Key: "objectEncoding", Value: wire.Number(0)})
-	// Clients differ in which of the two objects they look for Enhanced RTMP's part.
+	// Some clients look for the properties of Enhanced RTMP in the first object, others in the
+	// second.
 	return append(b, command(0, wire.Command{
 		Name: "_result", Transaction: p.transaction,
 		Args: []wire.Value{append(properties, p.enhanced...), append(information, p.enhanced...)},
 	})...)
 }
 
-// reject returns the answer to a connect that is refused. The properties are null: with an
-// object there, ffmpeg does not show the description.
+// reject returns the answer to a connect that is refused. The properties are null, because ffmpeg
+// does not show the description if they are an object.
 func (p *peer) reject(description string) []byte {
 	return append(wire.AppendSetChunkSize(nil, ChunkSize), command(0, wire.Command{
 		Name: "_error", Transaction: p.transaction,

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// tcpOf returns the TCP connection beneath nc, or nil.
+// tcpOf returns the TCP connection under nc, or nil.
 func tcpOf(nc net.Conn) *net.TCPConn {
 	if t, ok := nc.(interface{ NetConn() net.Conn }); ok { // TLS
 		nc = t.NetConn()
@@ -15,7 +15,7 @@ func tcpOf(nc net.Conn) *net.TCPConn {
 	return tcp
 }
 
-// rawOf returns the socket of the TCP connection beneath nc, or nil.
+// rawOf returns the socket of the TCP connection under nc, or nil.
 func rawOf(nc net.Conn) syscall.RawConn {
 	tcp := tcpOf(nc)
 	if tcp == nil {
@@ -28,8 +28,8 @@ func rawOf(nc net.Conn) syscall.RawConn {
 	return raw
 }
 
-// keepAlive makes the kernel notice a dead peer that is sent nothing. Errors are ignored: a
-// connection without the options is still of use.
+// keepAlive makes the kernel detect a dead peer even if nothing is sent to it. It ignores errors,
+// because a connection without these options is still usable.
 func keepAlive(nc net.Conn, userTimeout time.Duration) {
 	tcp := tcpOf(nc)
 	if tcp == nil {

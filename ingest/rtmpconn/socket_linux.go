@@ -7,14 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SetUserTimeout bounds how long sent bytes may stay unacknowledged by TCP. It bounds the
-// keepalive too: without it, unacknowledged data keeps a dead connection for minutes.
+// SetUserTimeout bounds how long sent bytes may stay unacknowledged by TCP. Keepalive alone does
+// not suffice: unacknowledged data would keep a dead connection open for minutes.
 func SetUserTimeout(raw syscall.RawConn, d time.Duration) error {
 	return setOption(raw, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
 }
 
-// LimitUnsent bounds how many bytes that have not been sent yet the kernel holds, so that
-// what to send to a slow peer is decided here, and late.
+// LimitUnsent bounds the number of unsent bytes that the kernel holds, so that the relay can decide
+// late what to send to a slow peer.
 func LimitUnsent(raw syscall.RawConn, bytes int) error {
 	return setOption(raw, unix.TCP_NOTSENT_LOWAT, bytes)
 }
@@ -24,8 +24,8 @@ func clampWindow(raw syscall.RawConn, bytes int) error {
 	return setOption(raw, unix.TCP_WINDOW_CLAMP, bytes)
 }
 
-// UnreadBytes returns how many received bytes wait in the socket; 0 if that is not known, or
-// raw is nil.
+// UnreadBytes returns the number of received bytes that wait in the socket. It returns 0 if the
+// number is unknown or raw is nil.
 func UnreadBytes(raw syscall.RawConn) int {
 	if raw == nil {
 		return 0

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// SetUserTimeout does nothing on this system: the keepalive finds a dead peer, and the write
-// deadline one that does not read.
+// SetUserTimeout does nothing on this system. Keepalive detects a dead peer, and the write deadline
+// a peer that does not read.
 func SetUserTimeout(syscall.RawConn, time.Duration) error { return nil }
 
 // LimitUnsent does nothing on this system.
 func LimitUnsent(syscall.RawConn, int) error { return nil }
 
-// UnreadBytes returns 0 on this system: only what has been read is known.
+// UnreadBytes returns 0 on this system, where the number of unread bytes is unknown.
 func UnreadBytes(syscall.RawConn) int { return 0 }
 
-// clampWindow does nothing on this system: a publisher that is slowed fills the kernel's
-// buffer first.
+// clampWindow does nothing on this system. The kernel's buffer fills up before slowing affects a
+// publisher.
 func clampWindow(syscall.RawConn, int) error { return nil }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// target is the stream that a peer requests, and the parameters of the URL's query.
+// target is the stream that a peer requests, with the parameters of the URL's query.
 type target struct {
 	app, name string
 	key       string // secret
@@ -13,9 +13,9 @@ type target struct {
 	backup    bool
 }
 
-// parseTarget returns the target of connect followed by publish or play. Clients split their
-// URLs differently: the query may be part of the app, of tcUrl or of the name; the name may be
-// empty because the whole path is in the app, or contain the app because none of it is.
+// parseTarget returns the target of a publish or play command after connect. Clients split their
+// URLs differently. The query may be part of the app, of tcUrl or of the name. The whole path may
+// be in the app, so that the name is empty, or in the name, so that the app is empty.
 func parseTarget(app, tcURL, name string) target {
 	if path, ok := pathOf(name); ok {
 		app, name = "", path
@@ -55,7 +55,7 @@ func pathOf(u string) (path string, ok bool) {
 	return path, true
 }
 
-// cleanPath removes empty segments and the default instance, which Flash servers add.
+// cleanPath removes empty segments and _definst_, the default instance that Flash servers add.
 func cleanPath(p string) string {
 	var kept []string
 	for s := range strings.SplitSeq(p, "/") {

@@ -2,20 +2,21 @@ package rtmpconn
 
 import "time"
 
-// Throttle slows the reading of a publisher. Its methods are called from the goroutine that
-// reads.
+// Throttle slows reading from a publisher. Its methods are called by the goroutine that reads the
+// connection.
 type Throttle interface {
-	// Pause returns how long to wait before the next read, and how many of size bytes to read
-	// then.
+	// Pause returns how long to wait at time now before the next read, and the maximum number of
+	// bytes to read then, which is at most size.
 	Pause(now time.Time, size int) (wait time.Duration, n int)
-	// Read is told that n bytes were read.
+	// Read records that n bytes were read at time now.
 	Read(now time.Time, n int)
-	// Window returns the TCP receive window, in bytes, that lets a queue grow at the publisher
-	// and not in the kernel here; 0 while nothing is slowed.
+	// Window returns the TCP receive window in bytes for a connection with the given round-trip
+	// time. The window is so small that the queue grows at the publisher and not in the relay's
+	// kernel. It is 0 while the publisher is not slowed.
 	Window(rtt time.Duration) int
 }
 
-// maxWindow is no bound on the TCP receive window, in bytes.
+// maxWindow is a TCP receive window, in bytes, that does not restrict the peer.
 const maxWindow = 1 << 30
 
 // pause waits before the next read as long as the throttle says, or until the connection

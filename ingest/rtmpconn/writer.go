@@ -10,15 +10,15 @@ import (
 // called from any goroutine.
 type writer struct {
 	nc      net.Conn
-	tcp     *net.TCPConn // nc if it is plain TCP, which can gather; else nil
+	tcp     *net.TCPConn // nc if it is plain TCP, which can write several buffers at once; else nil
 	timeout time.Duration
 
-	// lock is a mutex, as a channel because it is held while time passes. It guards what
-	// follows, and the right to write.
+	// lock is held while writing, and guards the fields below. It is a channel and not a mutex,
+	// because it is held while time passes.
 	lock   chan struct{}
-	fixed  bool      // the deadline of the handshake holds for writes too
-	armed  time.Time // the write deadline that is set
-	failed error     // a message may be incomplete: nothing can follow it
+	fixed  bool      // the deadline of the handshake applies to writes
+	armed  time.Time // current write deadline
+	failed error     // first write error; nothing can be written after it, because a message may be incomplete
 }
 
 func newWriter(nc net.Conn, timeout time.Duration) *writer {
@@ -44,7 +44,8 @@ func (w *writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// tryWrite is write, unless another goroutine is writing; then it returns false.
+// tryWrite is like write, except that it returns false without writing if another goroutine is
+// writing.
 func (w *writer) tryWrite(p []byte) (bool, error) {
 	select {
 	case w.lock <- struct{}{}:
@@ -58,8 +59,8 @@ func (w *writer) tryWrite(p []byte) (bool, error) {
 	})
 }
 
-// writeBuffers writes complete messages that are in several buffers, over plain TCP with one
-// system call. It consumes bufs.
+// writeBuffers writes complete messages from several buffers. On plain TCP it uses one system call.
+// It consumes bufs.
 func (w *writer) writeBuffers(bufs *net.Buffers) error {
 	w.lock <- struct{}{}
 	defer func() { <-w.lock }()
@@ -72,14 +73,14 @@ func (w *writer) writeBuffers(bufs *net.Buffers) error {
 	})
 }
 
-// locked calls write with a deadline that is at least the timeout away. The caller holds the
-// lock.
+// locked calls write with a write deadline at least as far away as the timeout. The caller holds
+// the lock.
 func (w *writer) locked(write func() error) error {
 	if w.failed != nil {
 		return w.failed
 	}
-	// Setting a deadline costs as much as a small write: once in a quarter of the timeout is
-	// enough.
+	// Setting a deadline costs as much as a small write, so it is set at most once per quarter of
+	// the timeout.
 	if now := time.Now(); !w.fixed && w.armed.Sub(now) < w.timeout {
 		w.armed = now.Add(w.timeout + w.timeout/4)
 		if w.failed = w.nc.SetWriteDeadline(w.armed); w.failed != nil {
@@ -90,21 +91,21 @@ func (w *writer) locked(write func() error) error {
 	return w.failed
 }
 
-// setTimeout sets how long a write may block. From then on the deadline of the handshake
-// does not hold.
+// setTimeout sets how long a write may block. The deadline of the handshake then no longer applies
+// to writes.
 func (w *writer) setTimeout(d time.Duration) {
 	w.lock <- struct{}{}
 	w.timeout, w.armed, w.fixed = d, time.Time{}, false
 	<-w.lock
 }
 
-// blockSize is how many bytes coalesce writes at once.
+// blockSize is the maximum number of bytes that coalesce writes at once.
 const blockSize = 32 << 10
 
 var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
 
-// coalesce writes buffers where they cannot be gathered: over TLS each of them would become a
-// record and a system call of its own.
+// coalesce copies buffers into blocks and writes these, for connections that cannot write several
+// buffers at once. Over TLS, each buffer would become a record and a system call of its own.
 func coalesce(nc net.Conn, bufs *net.Buffers) error {
 	block := blocks.Get().(*[blockSize]byte)
 	defer blocks.Put(block)
