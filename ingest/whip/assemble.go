@@ -12,11 +12,11 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// maxPendingSets bounds the parameter sets kept for the frame that follows them, in bytes.
+// maxPendingSets bounds the parameter sets, in bytes, that are kept for the next frame.
 const maxPendingSets = 64 << 10
 
-// maxAccessUnit bounds one access unit, in bytes. Each of its packets counts packetOverhead in addition to
-// its payload, as memory does.
+// maxAccessUnit bounds one access unit, in bytes. Each of its packets counts with its payload and
+// packetOverhead, which is about what it costs in memory.
 const (
 	maxAccessUnit  = 8 << 20
 	packetOverhead = 128
@@ -32,13 +32,15 @@ type format struct {
 	codec packetbuf.Codec
 	// newDepacketizer returns a new depacketizer.
 	newDepacketizer func() depacketizer
-	// startAt returns whether a decoder can start at the payload.
+	// startAt returns whether a decoder can start at the packet with this payload.
 	startAt func(payload []byte) jitter.Start
-	// hasSlice reports whether an access unit contains a coded frame; nil for a codec whose access
-	// units all do. Some senders mark parameter sets like access units of their own.
+	// hasSlice reports whether an access unit contains a coded frame. Some senders send parameter
+	// sets as access units of their own. hasSlice is nil for codecs whose access units all contain
+	// a frame.
 	hasSlice func(unit []byte) bool
-	// convert converts an access unit to the format of packets. It returns the Kind and, if a decoder
-	// can start at it, the configuration that it contains. An empty result is not an access unit.
+	// convert converts an access unit to the format of packets. It also returns its Kind and, if a
+	// decoder can start at it, the configuration that it contains. If out is empty, unit is not a
+	// valid access unit and is dropped.
 	convert func(unit []byte) (out []byte, kind packetbuf.Kind, config []byte)
 }
 
@@ -50,15 +52,15 @@ var formats = map[packetbuf.Codec]format{
 	packetbuf.AV1:  {packetbuf.AV1, func() depacketizer { return &av1Depacketizer{} }, startsAV1, nil, finishAV1},
 }
 
-// assembler reassembles access units from packets in order.
+// assembler reassembles access units from the packets of a track, which must be pushed in order.
 type assembler struct {
 	format       format
 	depacketizer depacketizer
 	unit         []byte
 	timestamp    uint32 // timestamp of the newest packet
-	unfinished   bool   // unit has packets
+	unfinished   bool   // unit contains packets
 	pendingSets  []byte // parameter sets without a frame; they belong to the next access unit
-	needsStart   bool   // packets are useless before one at which a decoder can start
+	needsStart   bool   // packets are dropped until one at which a decoder can start
 	unitBytes    int    // bytes since the last complete access unit
 }
 
@@ -76,13 +78,14 @@ type accessUnit struct {
 
 var errTooLong = errors.New("reassemble access unit: more than 8 MiB")
 
-// push adds a packet and returns the access units that are then complete: usually one, if senders mark
-// the last packet of each. After a gap it discards the unfinished access unit, and after a packet that
-// cannot be read also everything up to the next packet at which a decoder can start.
+// push adds a packet and returns the access units that are then complete. Usually that is one, if
+// senders mark the last packet of each. gap reports that packets before p are missing: push then
+// discards the unfinished access unit. After a packet that cannot be parsed, it also discards all
+// packets before the next one at which a decoder can start.
 func (a *assembler) push(p *rtp.Packet, gap bool) (units []accessUnit, err error) {
 	if gap {
 		a.reset()
-		a.pendingSets, a.needsStart = nil, false // the jitter buffer continues at such a packet
+		a.pendingSets, a.needsStart = nil, false // after a gap, the jitter buffer continues at a packet where a decoder can start
 	}
 	if len(p.Payload) == 0 { // padding
 		return nil, nil
@@ -116,8 +119,8 @@ func (a *assembler) push(p *rtp.Packet, gap bool) (units []accessUnit, err error
 	return units, nil
 }
 
-// reset discards the unfinished access unit and the depacketizer with its fragment, which would
-// otherwise grow without end if its last part never arrives.
+// reset discards the unfinished access unit and replaces the depacketizer, which may hold a
+// fragment. A fragment whose last part never arrives would otherwise grow without bound.
 func (a *assembler) reset() {
 	a.depacketizer, a.unit, a.unfinished, a.unitBytes = a.format.newDepacketizer(), nil, false, 0
 }
@@ -147,9 +150,9 @@ func (a *assembler) finishUnit(units []accessUnit) []accessUnit {
 	return append(units, accessUnit{a.timestamp, payload, kind, config})
 }
 
-// startsH264 returns whether a decoder can start at a payload (RFC 6184, 5.6 to 5.8): always with an
-// SPS, and with an IDR picture if it is known what precedes it. A picture may have many slices; it
-// begins with the slice of macroblock 0.
+// startsH264 returns whether a decoder can start at a payload (RFC 6184, 5.6 to 5.8). It always can
+// at an SPS. It can at an IDR picture only if the packets before the picture have arrived. A
+// picture may have many slices; it begins with the slice of macroblock 0.
 func startsH264(b []byte) jitter.Start {
 	starts := func(nalType int, slice []byte) jitter.Start {
 		switch {
@@ -204,8 +207,8 @@ func finishH264(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 	return unit, kind, c.Append(nil)
 }
 
-// maxParameterSets bounds the parameter sets read from one access unit: twice as many as can be in force. It
-// makes the work proportional to the bytes.
+// maxParameterSets bounds the parameter sets that are read from one access unit, to twice as many
+// as can be in force. That keeps the work proportional to the bytes.
 const maxParameterSets = 512
 
 // parameterSetsH264 returns the distinct SPS and PPS of an access unit.
@@ -237,7 +240,7 @@ func appendNew(sets [][]byte, nal []byte) [][]byte {
 	return append(sets, nal)
 }
 
-// startsHEVC is startsH264 for HEVC (RFC 7798, 4.4), where the VPS is the first parameter set.
+// startsHEVC is startsH264 for HEVC (RFC 7798, 4.4). The first parameter set of HEVC is the VPS.
 func startsHEVC(b []byte) jitter.Start {
 	starts := func(nalType byte, slice []byte) jitter.Start {
 		switch {
@@ -270,7 +273,7 @@ func startsHEVC(b []byte) jitter.Start {
 	}
 }
 
-// hasSliceHEVC is codec.HEVCHasSlice for the depacketizer's output, a byte stream.
+// hasSliceHEVC reports whether the depacketizer's output, an Annex B byte stream, contains a slice.
 func hasSliceHEVC(stream []byte) bool {
 	const firstSet = 32
 	for {
@@ -305,7 +308,8 @@ func startIfKey(key bool) jitter.Start {
 	return jitter.Never
 }
 
-// startsVP8 returns whether a packet begins a key frame (RFC 7741, 4.2 and 4.3).
+// startsVP8 returns whether a decoder can start at a packet: it can if the packet begins a key
+// frame (RFC 7741, 4.2 and 4.3).
 func startsVP8(b []byte) jitter.Start {
 	var p codecs.VP8Packet
 	frame, err := p.Unmarshal(b)
@@ -319,8 +323,9 @@ func finishVP8(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 	return unit, packetbuf.Key, codec.VPConfig{BitDepth: 8, Subsampling: 1}.Append(nil)
 }
 
-// startsVP9 returns whether a packet begins a key frame (RFC 9628, 4.2). The descriptor alone does
-// not suffice: some senders never set its P.
+// startsVP9 returns whether a decoder can start at a packet: it can if the packet begins a key
+// frame (RFC 9628, 4.2). The descriptor alone does not tell, because some senders never set its bit
+// P.
 func startsVP9(b []byte) jitter.Start {
 	var p codecs.VP9Packet
 	frame, err := p.Unmarshal(b)
@@ -339,8 +344,9 @@ func finishVP9(unit []byte) ([]byte, packetbuf.Kind, []byte) {
 	return unit, packetbuf.Key, c.Append(nil)
 }
 
-// startsAV1 returns whether a packet begins a coded video sequence: by the bit N of the aggregation
-// header, or because its first OBU is a sequence header.
+// startsAV1 returns whether a decoder can start at a packet: it can if the packet begins a coded
+// video sequence. Such a packet has the bit N set in its aggregation header, or its first OBU is a
+// sequence header.
 func startsAV1(b []byte) jitter.Start {
 	if len(b) < 2 || b[0]&0x80 != 0 { // continues an OBU
 		return jitter.Never

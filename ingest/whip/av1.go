@@ -7,14 +7,14 @@ import (
 
 var errAV1 = errors.New("read AV1 payload: malformed")
 
-// av1Depacketizer reads the payloads of RTP packets of AV1 (RTP Payload Format For AV1, 1.0). It copies
-// each byte once, also of an OBU in many fragments.
+// av1Depacketizer extracts OBUs from RTP payloads (RTP Payload Format For AV1, 1.0). It copies each
+// byte once, even if an OBU has many fragments.
 type av1Depacketizer struct {
 	part []byte // of an unfinished OBU
 }
 
-// Unmarshal returns the OBUs that a payload completes, with size fields. It omits temporal delimiters
-// and tile lists (section 5 of the format).
+// Unmarshal returns the OBUs that are complete after this payload, with size fields. It omits
+// temporal delimiters and tile lists (section 5 of the format).
 func (d *av1Depacketizer) Unmarshal(payload []byte) ([]byte, error) {
 	if len(payload) < 2 {
 		return nil, errAV1
@@ -57,8 +57,8 @@ func (d *av1Depacketizer) Unmarshal(payload []byte) ([]byte, error) {
 	return out, nil
 }
 
-// av1Element returns the first OBU element of b and the rest. The last element that the header counts
-// has no length.
+// av1Element returns the first OBU element of b, and the rest. last reports that it is the last of
+// the elements that the aggregation header counts, which has no length.
 func av1Element(b []byte, last bool) (element, rest []byte, err error) {
 	if last {
 		return b, nil, nil
@@ -93,7 +93,7 @@ func appendOBU(unit, obu []byte) ([]byte, error) {
 		return unit, nil
 	}
 	body := obu[size:]
-	if obu[0]&0x02 != 0 { // it has a size field; the packets are more reliable
+	if obu[0]&0x02 != 0 { // the OBU has a size field; the size in the packet is more reliable
 		said, n := binary.Uvarint(body)
 		if n <= 0 || n > 8 {
 			return nil, errAV1

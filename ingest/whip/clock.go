@@ -3,18 +3,20 @@ package whip
 import "time"
 
 const (
-	// maxCorrection is the largest correction of a track per packet, so that corrections from sender reports
-	// cause no jump.
+	// maxCorrection is the maximum correction of a track per packet, so that corrections according
+	// to sender reports cause no jump.
 	maxCorrection = time.Millisecond
-	// jumpFrom is the difference from which a correction is made at once.
+	// jumpFrom is the difference above which a correction is made at once.
 	jumpFrom = 500 * time.Millisecond
-	// maxPlausibleSkew is the difference from which sender reports are not believed, because arrivals of one
-	// publisher's tracks cannot differ that much: some senders' reports are from two clocks.
+	// maxPlausibleSkew is the difference above which sender reports are ignored, because the tracks
+	// of one publisher cannot arrive that far apart. Some senders take the times in their reports
+	// from two clocks.
 	maxPlausibleSkew = 10 * time.Second
 )
 
-// clocks map the tracks of one publisher to one clock, which starts at its first packet. Until sender
-// reports relate the tracks' timestamps, their arrivals do.
+// clocks maps the timestamps of all tracks of a publisher to one clock, which starts at the
+// publisher's first packet. The arrival times relate the timestamps of different tracks to each
+// other until sender reports do.
 type clocks struct {
 	epoch     time.Time
 	reference *trackClock // the first track with a report; the others are aligned to it
@@ -27,8 +29,9 @@ type trackClock struct {
 	started bool
 	last    int64         // newest timestamp, unwrapped
 	base    int64         // first timestamp
-	offset  time.Duration // time of base on the publisher's clock
-	// skew is the publisher's wall clock minus the relay's, by the last report.
+	offset  time.Duration // time of base on the common clock
+	// skew is the publisher's wall clock minus the common clock, according to the last sender
+	// report.
 	skew    time.Duration
 	hasSkew bool
 }
@@ -40,7 +43,7 @@ func (t *trackClock) unwrap(ts uint32) int64 {
 	return t.last + int64(int32(ts-uint32(t.last))) //nolint:gosec // the nearest, modulo 2^32
 }
 
-// timeOf returns the time of a timestamp on the publisher's clock.
+// timeOf returns the time on the common clock of timestamp ts, which arrived at time now.
 func (t *trackClock) timeOf(now time.Time, ts uint32) time.Duration {
 	if !t.started {
 		if t.clocks.epoch.IsZero() {
@@ -60,13 +63,13 @@ func (t *trackClock) timeAt(at int64) time.Duration {
 	return time.Duration(whole)*time.Second + time.Duration(part*int64(time.Second)/t.rate) + t.offset
 }
 
-// correct aligns the track with the reference according to the sender reports, in small steps.
+// correct aligns the track with the reference track according to sender reports, in small steps.
 func (t *trackClock) correct() {
 	ref := t.clocks.reference
 	if ref == nil || ref == t || !t.hasSkew || !ref.hasSkew {
 		return
 	}
-	off := t.skew - ref.skew // the track is too early by this
+	off := t.skew - ref.skew // by how much the track is too early
 	switch {
 	case off > maxPlausibleSkew || off < -maxPlausibleSkew:
 		return
@@ -84,8 +87,8 @@ func (t *trackClock) correct() {
 	t.skew -= off
 }
 
-// report records a sender report: the publisher's wall clock was ntp (RFC 3550, 6.4.1) at the
-// timestamp ts.
+// report records a sender report: the publisher's wall clock had the NTP time ntp (RFC 3550, 6.4.1)
+// at timestamp ts.
 func (t *trackClock) report(ntp uint64, ts uint32) {
 	if !t.started || ntp == 0 {
 		return

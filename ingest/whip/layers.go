@@ -10,14 +10,16 @@ import (
 )
 
 const (
-	// layerTimeout is how long a layer may be silent before another replaces it.
+	// layerTimeout is how long a layer may be silent before it counts as stopped and another
+	// replaces it.
 	layerTimeout = 500 * time.Millisecond
-	// promoteAfter is how long a better layer must arrive before it is used.
+	// promoteAfter is how long a better layer must have arrived before it replaces the current one.
 	promoteAfter = time.Second
 )
 
-// layers are the video layers of one publisher: one track, or several of simulcast. The best layer that
-// arrives is the stream's current one. The session's lock guards layers.
+// layers holds the video layers of one publisher: a single track, or several simulcast tracks. The
+// current layer feeds the stream; it is the best of those that arrive. The session's lock guards
+// layers.
 type layers struct {
 	all     []*layer
 	current *layer
@@ -27,13 +29,13 @@ type layers struct {
 type layer struct {
 	track           *track
 	rid             string
-	config          []byte // the newest configuration; nil for none
+	config          []byte // newest configuration; nil if none has arrived
 	pixels          int
-	activeSince     time.Time   // start of the present run of access units
+	activeSince     time.Time   // start of the current series of access units
 	lastUnit        time.Time   // arrival of the last access unit
 	lastKey         time.Time   // arrival of the last keyframe
-	keyWanted       atomic.Bool // a keyframe of it has been requested
-	keysWithoutSets int         // keyframes without parameter sets while config is nil
+	keyWanted       atomic.Bool // a keyframe of this layer has been requested
+	keysWithoutSets int         // number of keyframes without parameter sets while config is nil
 	rendition
 }
 
@@ -43,7 +45,7 @@ func (l *layers) add(t *track, rid string, config []byte) *layer {
 	return one
 }
 
-// record records an access unit.
+// record records the arrival of an access unit at time now.
 func (l *layer) record(now time.Time, u *accessUnit) {
 	if now.Sub(l.lastUnit) >= layerTimeout {
 		l.activeSince = now
@@ -61,7 +63,8 @@ func (l *layer) record(now time.Time, u *accessUnit) {
 	}
 }
 
-// pixels returns the number of pixels of a keyframe; 0 if it does not say.
+// pixels returns the number of pixels of a keyframe's picture, or 0 if the keyframe does not
+// contain its size.
 func pixels(of packetbuf.Codec, u *accessUnit) int {
 	switch of {
 	case packetbuf.VP8:
@@ -94,7 +97,7 @@ func (l *layers) better(now time.Time, one *layer) bool {
 	return one.pixels > l.current.pixels && now.Sub(one.activeSince) >= promoteAfter
 }
 
-// requestKey requests a keyframe of the current layer, or of all if there is none yet.
+// requestKey requests a keyframe of the current layer, or of all layers if none is current.
 func (l *layers) requestKey() {
 	for _, one := range l.all {
 		if l.current == nil || one == l.current {
@@ -103,13 +106,14 @@ func (l *layers) requestKey() {
 	}
 }
 
-// keysDue returns the layers to ask for a keyframe: those with a request, those whose last keyframe is
-// older than every, and the one that should become current.
+// keysDue returns the layers whose publisher must be asked for a keyframe. These are layers with a
+// pending request, layers whose last keyframe is older than every, and a layer that is to become
+// current.
 func (l *layers) keysDue(now time.Time, every time.Duration) (out []*layer) {
 	for _, one := range l.all {
 		alive := one.alive(now)
 		switch {
-		case one.keyWanted.Load(), // also of a layer that rarely sends a frame
+		case one.keyWanted.Load(), // even if the layer rarely sends a frame
 			alive && every > 0 && now.Sub(one.lastKey) >= every,
 			alive && one != l.current && l.better(now, one) && l.best(now, one):
 			out = append(out, one)
@@ -118,7 +122,7 @@ func (l *layers) keysDue(now time.Time, every time.Duration) (out []*layer) {
 	return out
 }
 
-// best reports whether no arriving layer has more pixels.
+// best reports whether no other layer that arrives has more pixels than one.
 func (l *layers) best(now time.Time, one *layer) bool {
 	for _, other := range l.all {
 		if other.alive(now) && other.pixels > one.pixels {

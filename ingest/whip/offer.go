@@ -18,20 +18,20 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// maxLayers bounds the simulcast layers that are accepted.
+// maxLayers is the maximum number of simulcast layers that are accepted.
 const maxLayers = 6
 
-// offeredMedia is the media that an offer sends.
+// offeredMedia is the media that a publisher offers to send.
 type offeredMedia struct {
 	video, audio packetbuf.Codec // NoCodec for none
 	videos       []webrtc.RTPCodecParameters
 	audios       []webrtc.RTPCodecParameters
-	layers       int    // of simulcast; 0 for none
-	config       []byte // of H.264, from parameter sets in the offer; nil for none
+	layers       int    // number of simulcast layers; 0 without simulcast
+	config       []byte // H.264 configuration, if the offer has parameter sets; else nil
 }
 
-// supportedVideo lists the supported video codecs. The first is the one that viewers over every protocol can
-// play.
+// supportedVideo lists the supported video codecs in order of preference. The first is the one that
+// viewers over every protocol can play.
 var supportedVideo = []struct {
 	name  string
 	codec packetbuf.Codec
@@ -39,7 +39,8 @@ var supportedVideo = []struct {
 	{"H264", packetbuf.H264}, {"VP8", packetbuf.VP8}, {"VP9", packetbuf.VP9}, {"AV1", packetbuf.AV1}, {"H265", packetbuf.HEVC},
 }
 
-// readOffer returns the media that an offer sends, or a *ingest.Refusal.
+// readOffer returns the media that the publisher offers to send. The error is a *ingest.Refusal or
+// wraps rtcsock.ErrOffer.
 func readOffer(text string) (*offeredMedia, error) {
 	d, err := rtcsock.ReadOffer(text)
 	if err != nil {
@@ -77,7 +78,7 @@ func unsupported(reason, hint string) error {
 	return &ingest.Refusal{Outcome: ingest.RefusedCodec, Reason: reason, Hint: hint}
 }
 
-// offersToSend reports whether the peer offers to send a medium.
+// offersToSend reports whether the peer offers to send the media of a media section.
 func offersToSend(d *sdp.SessionDescription, m *sdp.MediaDescription) bool {
 	switch rtcsock.Direction(d, m) {
 	case "sendonly", "sendrecv":
@@ -113,8 +114,9 @@ func (o *offeredMedia) readVideo(m *sdp.MediaDescription) {
 	}
 }
 
-// configFromFmtp returns a configuration of sprop-parameter-sets (RFC 6184, 8.1), which some senders
-// do not repeat in band; nil if there are none, or none that can be read.
+// configFromFmtp returns the H.264 configuration in sprop-parameter-sets (RFC 6184, 8.1), because
+// some senders do not repeat these sets in band. It returns nil if there are none or they are
+// invalid.
 func configFromFmtp(fmtp string) []byte {
 	_, list, _ := strings.Cut(fmtp, "sprop-parameter-sets=")
 	list, _, _ = strings.Cut(list, ";")
@@ -155,7 +157,7 @@ func (o *offeredMedia) readAudio(m *sdp.MediaDescription) {
 	}
 }
 
-// payloadTypesOf returns the payload types of a codec; never nil.
+// payloadTypesOf returns the payload types of a codec. The result is never nil.
 func payloadTypesOf(all []webrtc.RTPCodecParameters, name string, rate uint32) []webrtc.RTPCodecParameters {
 	out := []webrtc.RTPCodecParameters{}
 	for _, c := range all {
@@ -172,8 +174,10 @@ var extensions = map[webrtc.RTPCodecType][]string{
 	webrtc.RTPCodecTypeAudio: {sdp.SDESMidURI, sdp.TransportCCURI},
 }
 
-// engine returns what a peer needs to receive the offered media: receiver reports, and feedback of arrival
-// times, by which a browser measures its connection. The jitter buffer decides about retransmissions.
+// engine returns the codecs and interceptors of a peer that receives the offered media. The
+// interceptors send receiver reports and transport-wide feedback about arrival times, with which a
+// browser measures its connection. They request no retransmissions, because the jitter buffer
+// decides about these.
 func (o *offeredMedia) engine() (*webrtc.MediaEngine, *interceptor.Registry, error) {
 	m, chain := &webrtc.MediaEngine{}, &interceptor.Registry{}
 	kinds := map[webrtc.RTPCodecType][]webrtc.RTPCodecParameters{webrtc.RTPCodecTypeVideo: o.videos, webrtc.RTPCodecTypeAudio: o.audios}

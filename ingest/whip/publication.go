@@ -13,16 +13,17 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// publication is a stream that a session publishes: its own, or a rendition. The session's lock guards
-// it.
+// publication is a stream that a session publishes: the session's own stream, or a rendition. The
+// session's lock guards it.
 type publication struct {
 	session *session
 	sink    ingest.Sink
-	configs [packetbuf.NumTracks][]byte // as written to the sink
+	configs [packetbuf.NumTracks][]byte // configurations last written to the sink
 	ended   bool
 }
 
-// mediaUnit is the content of a packet. Each stream gets a packet of its own.
+// mediaUnit is the content of a packet. Each stream gets its own packet, because it sets the
+// sequence number.
 type mediaUnit struct {
 	track   packetbuf.Track
 	codec   packetbuf.Codec
@@ -35,7 +36,7 @@ func (m mediaUnit) packet(now time.Time, kind packetbuf.Kind, payload []byte) *p
 	return &packetbuf.Packet{Track: m.track, Codec: m.codec, Kind: kind, DTS: m.dts, Arrived: now, Payload: payload}
 }
 
-// write writes a packet to the stream, preceded by the configuration if that is new.
+// write writes a packet to the stream, after the configuration if that has changed.
 func (p *publication) write(now time.Time, m mediaUnit, config []byte) error {
 	if config != nil && !bytes.Equal(config, p.configs[m.track]) {
 		p.configs[m.track] = config
@@ -53,11 +54,11 @@ func (p *publication) end(cause ingest.Cause, detail string) {
 	}
 }
 
-// opusConfig is the configuration for containers. Opus over WebRTC can always be decoded to two channels
-// (RFC 7587, 4.1).
+// opusConfig is the Opus configuration for containers. Opus over WebRTC can always be decoded to
+// two channels (RFC 7587, 4.1).
 var opusConfig = codec.OpusHead{Channels: 2, PreSkip: 312, Rate: codec.OpusRate}.Append(nil)
 
-// writeAudio writes a packet of audio to the stream and to the renditions.
+// writeAudio writes an audio packet to the stream and to all renditions.
 func (s *session) writeAudio(now time.Time, t *track, p *rtp.Packet) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,15 +72,15 @@ func (s *session) writeAudio(now time.Time, t *track, p *rtp.Packet) error {
 	return s.main.write(now, m, opusConfig)
 }
 
-// writeVideo writes an access unit to the stream, if it is of the current layer, and to the layer's
-// rendition.
+// writeVideo writes an access unit to the rendition of its layer and, if the layer is the current
+// one, to the stream.
 func (s *session) writeVideo(now time.Time, t *track, u accessUnit) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := t.layer
 	l.record(now, &u)
 	m := mediaUnit{packetbuf.Video, s.offer.video, u.kind, t.clock.timeOf(now, u.timestamp), u.payload}
-	if l.config == nil { // no decoder could decode it
+	if l.config == nil { // no decoder could decode the access unit
 		if u.kind != packetbuf.Key {
 			return nil
 		}
@@ -106,17 +107,19 @@ func (s *session) writeVideo(now time.Time, t *track, u accessUnit) error {
 	return s.main.write(now, m, l.config)
 }
 
-// rendition publishes a layer as a stream of its own, in addition to the session's stream.
+// rendition is the publication of a layer as a stream of its own, in addition to the session's
+// stream.
 type rendition struct {
 	pub     *publication
-	closed  *atomic.Pointer[ending] // why the stream closed it; nil if it did not
+	closed  *atomic.Pointer[ending] // why the stream closed the rendition; nil if it did not
 	triedAt time.Time
 }
 
 // republishAfter is how long to wait before publishing a rendition again that was refused.
 const republishAfter = 10 * time.Second
 
-// publishRendition publishes a layer's rendition if it is not published.
+// publishRendition publishes the rendition of a layer, unless it is published already or was
+// refused recently.
 func (s *session) publishRendition(now time.Time, l *layer) {
 	l.endIfClosed()
 	if l.pub != nil || now.Sub(l.triedAt) < republishAfter {
@@ -139,7 +142,8 @@ func (s *session) publishRendition(now time.Time, l *layer) {
 	l.pub = &publication{session: s, sink: sink}
 }
 
-// write writes a packet to the rendition. If the stream does not accept it, the rendition ends.
+// write writes a packet to the rendition's stream. If the stream does not accept it, the rendition
+// ends.
 func (r *rendition) write(now time.Time, m mediaUnit, config []byte) {
 	if r.pub == nil || r.closed.Load() != nil {
 		return
@@ -177,7 +181,7 @@ func (l *layers) endAll(cause ingest.Cause, detail string) {
 	}
 }
 
-// layerSession is the Session of a rendition.
+// layerSession is the ingest.Session of a rendition.
 type layerSession struct {
 	s      *session
 	layer  *layer
@@ -195,5 +199,5 @@ func (l *layerSession) Close(cause ingest.Cause, reason string) {
 // RTT implements ingest.Session.
 func (l *layerSession) RTT() (srtt, rttvar time.Duration) { return l.s.RTT() }
 
-// RequestKey implements ingest.KeyRequester. The session's loop sends the request.
+// RequestKey implements ingest.KeyRequester. The loop of the WHIP session sends the request.
 func (l *layerSession) RequestKey() { l.layer.keyWanted.Store(true) }

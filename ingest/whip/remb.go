@@ -6,8 +6,8 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// Bounds of a ceiling in bits per second: the least at which browsers still send usable video, and the
-// value that means none.
+// minCeiling is the lowest ceiling, in bits per second, at which browsers still send usable video.
+// noCeiling is sent to lift a ceiling.
 const (
 	minCeiling = 64_000
 	noCeiling  = 100_000_000
@@ -16,7 +16,7 @@ const (
 // Limits implements ingest.Limiter.
 func (s *session) Limits() bool { return true }
 
-// Limit implements ingest.Limiter, by REMB (draft-alvestrand-rmcat-remb).
+// Limit implements ingest.Limiter with REMB (draft-alvestrand-rmcat-remb).
 func (s *session) Limit(bits float64) {
 	v := int64(0)
 	if bits > 0 {
@@ -25,9 +25,9 @@ func (s *session) Limit(bits float64) {
 	s.ceiling.Store(v)
 }
 
-// rembScheduler decides when to send a publisher its ceiling: at once when it changes, every second while
-// there is one, and several times that there is none any more, because a publisher that misses that
-// would keep the last ceiling for ten seconds.
+// rembScheduler decides when to send a publisher its ceiling. It sends the ceiling at once when it
+// changes, and every second while there is one. When the ceiling is lifted, it sends that several
+// times, because a publisher that misses it would keep the last ceiling for ten seconds.
 type rembScheduler struct {
 	lastBits     int64
 	lastSent     time.Time
@@ -53,7 +53,7 @@ func (t *rembScheduler) next(now time.Time, bits int64) (say int64, ok bool) {
 	return bits, true
 }
 
-// sendCeiling sends the publisher its ceiling when due.
+// sendCeiling sends the publisher its ceiling, if that is due at time now.
 func (s *session) sendCeiling(now time.Time, t *rembScheduler) {
 	bits := s.ceiling.Load()
 	if bits == 0 && t.lastBits == 0 && t.releasesLeft == 0 {

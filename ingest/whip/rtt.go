@@ -7,8 +7,8 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtcsock"
 )
 
-// roundTrip is the round-trip time of the candidate pair in use, measured by ICE's own checks and
-// smoothed as in RFC 6298.
+// roundTrip is the smoothed round-trip time (RFC 6298) of the candidate pair in use, as measured by
+// ICE's own checks.
 type roundTrip struct {
 	measuredAt time.Time // used by the session's loop only
 
@@ -16,7 +16,7 @@ type roundTrip struct {
 	srtt, dev time.Duration
 }
 
-// measure measures once a second.
+// measure measures the round-trip time, at most once a second.
 func (r *roundTrip) measure(now time.Time, p *rtcsock.Peer) {
 	if now.Sub(r.measuredAt) < time.Second {
 		return
@@ -38,11 +38,12 @@ func (r *roundTrip) add(d time.Duration) {
 	r.srtt += (d - r.srtt) / 8
 }
 
-// assumedRTT is the round trip assumed if none was measured, as with ICE-lite. If it were too short, packets
-// would be requested, and received, repeatedly.
+// assumedRTT is the round-trip time that is assumed if none was measured, as with ICE-lite. If it
+// were too short, the same packets would be requested and received several times.
 const assumedRTT = 100 * time.Millisecond
 
-// estimate returns the round trip and its deviation, assumed if not measured.
+// estimate returns the round-trip time and its mean deviation, or assumedRTT and 0 if it was not
+// measured.
 func (r *roundTrip) estimate() (srtt, dev time.Duration) {
 	if srtt, dev = r.get(); srtt == 0 {
 		return assumedRTT, 0

@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/panics"
 )
 
-// session is one publisher's peer connection, from its offer to its end.
+// session is the session of one publisher and its peer connection, from the offer to the end.
 type session struct {
 	srv            *Server
 	id             string // for logs and the API; not the id in its URL
@@ -29,7 +29,7 @@ type session struct {
 	onConnected    func()        // called when the peer has connected
 	onEnded        func()        // called when the session is over
 	onReleased     func()        // called when all resources are released
-	connectTimeout time.Duration // until the peer must be connected
+	connectTimeout time.Duration // how long the peer may take to connect
 
 	ctx           context.Context //nolint:containedctx // ends the session's goroutines
 	cancel        context.CancelFunc
@@ -38,7 +38,7 @@ type session struct {
 	connected     atomic.Bool   // the peer has connected
 	ceiling       atomic.Int64  // bits per second; 0 for none
 	keyWanted     atomic.Bool   // a keyframe has been requested
-	packetMissing chan struct{} // of capacity one: a packet is missing
+	packetMissing chan struct{} // capacity 1: a packet is missing
 	rtt           roundTrip
 
 	mu     sync.Mutex // guards the fields below and writes to sinks; locked after a track's mu
@@ -51,7 +51,7 @@ type session struct {
 	why   ending
 }
 
-// ending is why a session ends; the first reason counts.
+// ending is the reason why a session ends. The first reason counts.
 type ending struct {
 	cause  ingest.Cause
 	detail string
@@ -59,7 +59,8 @@ type ending struct {
 
 var sessionCount atomic.Uint64
 
-// sessionID returns an id for logs and the API, which is independent of the session's URL.
+// sessionID returns an ID for logs and the API. The ID in the session's URL is another one, which
+// is a secret.
 func sessionID() string {
 	return fmt.Sprintf("whip-%d-%06x", sessionCount.Add(1), rand.Uint32()&0xffffff) //nolint:gosec // no secret
 }
@@ -69,7 +70,8 @@ func newSession(s *Server, r signal.Request, offer *offeredMedia, release func()
 		srv: s, id: sessionID(), offer: offer, release: release, packetMissing: make(chan struct{}, 1),
 		onConnected: r.Connected, onEnded: r.Ended, connectTimeout: s.options.Connect,
 	}
-	// Before the watchdog reports missing media: without a connection the network path is the cause.
+	// The connection timeout must be shorter than the watchdog's time for the first media: without
+	// a connection, the cause is the network path, and not missing media.
 	if first := s.options.FirstMedia(r.App, r.Name); first > 0 {
 		ses.connectTimeout = min(ses.connectTimeout, first*4/5)
 	}
@@ -122,7 +124,7 @@ func (s *session) start(ctx context.Context, r signal.Request) (string, error) {
 	return answer, nil
 }
 
-// preferCodecs restricts the answer to the preferred codec of each kind.
+// preferCodecs restricts the answer to the preferred codec for each of video and audio.
 func (s *session) preferCodecs() error {
 	for _, t := range s.peer.GetTransceivers() {
 		list := s.offer.videos
@@ -150,14 +152,14 @@ func (s *session) onState(state webrtc.PeerConnectionState) {
 	case webrtc.PeerConnectionStateFailed:
 		s.stop(ingest.ICE, "ICE failed: nothing came from the publisher for too long")
 	case webrtc.PeerConnectionStateClosed:
-		// At once: a closed push must not block the next one.
+		// Stop at once, because a closed session must not block the next one.
 		s.stop(ingest.EOF, "the publisher closed the connection")
 	default:
 	}
 }
 
-// run serves the session until it ends: it requests missing packets, gives up late ones, and sends the
-// publisher its ceiling.
+// run serves the session until it ends: it requests missing packets, gives up late ones, and sends
+// the publisher its ceiling.
 func (s *session) run() {
 	if err := panics.Run(s.loop); panics.Report(s.log, "publisher session", err) {
 		s.stop(ingest.Protocol, err.Error())
@@ -194,9 +196,10 @@ func (s *session) loop() error {
 	}
 }
 
-// checkTracks does what is due on each track, and reports whether more is due soon.
+// checkTracks performs the tasks that are due for each track. It reports whether more will be due
+// soon.
 func (s *session) checkTracks(now time.Time) (more bool) {
-	if s.connected.Load() { // earlier, pion is still setting up the transport
+	if s.connected.Load() { // before that, pion is still setting up the transport
 		s.rtt.measure(now, s.peer)
 	}
 	s.mu.Lock()
@@ -206,12 +209,12 @@ func (s *session) checkTracks(now time.Time) (more bool) {
 		more = t.check(now) || more
 	}
 	for _, one := range s.keysDue(now) {
-		one.track.requestKey(now, wantedKeyInterval) // repeated until one arrives
+		one.track.requestKey(now, wantedKeyInterval) // repeated until a keyframe arrives
 	}
 	return more
 }
 
-// keysDue returns the layers to ask for a keyframe.
+// keysDue returns the layers whose publisher must be asked for a keyframe at time now.
 func (s *session) keysDue(now time.Time) []*layer {
 	every := s.srv.options.KeyframeInterval(s.request.App, s.request.Name)
 	s.mu.Lock()
@@ -223,7 +226,8 @@ func (s *session) keysDue(now time.Time) []*layer {
 	return s.layers.keysDue(now, every)
 }
 
-// stop makes the session end, for the given cause if it is the first.
+// stop makes the session end. cause and detail have no effect if the session already has a reason
+// to end.
 func (s *session) stop(cause ingest.Cause, detail string) {
 	s.endMu.Lock()
 	if s.why.cause == "" {
@@ -233,13 +237,13 @@ func (s *session) stop(cause ingest.Cause, detail string) {
 	s.cancel()
 }
 
-// abort is stop and finish for a session whose loop does not run.
+// abort is like stop followed by finish, for a session whose loop does not run.
 func (s *session) abort(cause ingest.Cause, detail string) {
 	s.stop(cause, detail)
 	s.finish()
 }
 
-// finish ends the session, once.
+// finish closes the peer, once, and releases everything when the session's goroutines have ended.
 func (s *session) finish() {
 	s.finishOnce.Do(func() {
 		s.endMu.Lock()

@@ -17,19 +17,19 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/panics"
 )
 
-// track is one RTP stream of a publisher: audio, video, or a simulcast layer.
+// track is one RTP stream of a publisher: audio, video, or one simulcast layer of video.
 type track struct {
 	session  *session
 	remote   *webrtc.TrackRemote
 	receiver *webrtc.RTPReceiver
 	kind     packetbuf.Track
 
-	mu           sync.Mutex // guards the fields below, except those of the session's lock
+	mu           sync.Mutex // guards the fields below, up to countedLost
 	buffer       *jitter.Buffer[*rtp.Packet]
 	units        *assembler // for video
 	keyRequested time.Time  // when a keyframe was last requested
 	nacks        []uint16
-	countedLost  uint64 // lost packets already counted
+	countedLost  uint64 // number of lost packets already counted
 
 	// The session's lock guards the fields below.
 	clock *trackClock
@@ -73,7 +73,8 @@ func (t *track) read() {
 	}
 }
 
-// receive receives packets until the peer is closed or the stream accepts no more.
+// receive receives packets until the peer is closed. It returns an error if the stream no longer
+// accepts packets.
 func (t *track) receive() error {
 	buf := make([]byte, 2048)
 	for {
@@ -110,8 +111,8 @@ func (t *track) receivePacket(now time.Time, p *rtp.Packet) error {
 	return err
 }
 
-// patience returns how long to wait for a missing packet: for audio until it would be too late to play,
-// for video until an answer to a second request could have arrived.
+// patience returns how long to wait for a missing packet. For audio that is until it would be too
+// late to play; for video it is until an answer to a second request could have arrived.
 func (t *track) patience() time.Duration {
 	rtt, dev := t.session.rtt.estimate()
 	if t.kind == packetbuf.Audio {
@@ -120,7 +121,7 @@ func (t *track) patience() time.Duration {
 	return min(max(60*time.Millisecond, 2*rtt+4*dev+40*time.Millisecond), 400*time.Millisecond)
 }
 
-// deliver writes complete media to the stream. t.mu must be held.
+// deliver writes to the stream the media that is complete at time now. t.mu must be held.
 func (t *track) deliver(now time.Time) error {
 	for patience := t.patience(); ; {
 		p, gap, ok := t.buffer.Pop(now, patience)
@@ -147,8 +148,8 @@ func (t *track) deliver(now time.Time) error {
 	}
 }
 
-// check gives up late packets, requests missing ones, and requests a keyframe if nothing else helps. It
-// reports whether packets are still missing.
+// check gives up late packets and requests missing ones. It requests a keyframe if media cannot
+// continue without one. It reports whether packets are still missing.
 func (t *track) check(now time.Time) (waiting bool) {
 	nacks, starves, waiting, err := t.collectDue(now)
 	if err != nil {
@@ -166,7 +167,8 @@ func (t *track) check(now time.Time) (waiting bool) {
 	return waiting
 }
 
-// collectDue writes what is complete, and returns the packets to request and whether to request a keyframe.
+// collectDue writes complete media. It returns the packets to request, whether to request a
+// keyframe, and whether packets are still missing.
 func (t *track) collectDue(now time.Time) (nacks []uint16, starves, waiting bool, err error) {
 	rtt, _ := t.session.rtt.estimate()
 	t.mu.Lock()
@@ -185,14 +187,15 @@ func (t *track) collectDue(now time.Time) (nacks []uint16, starves, waiting bool
 	return nacks, starves, t.buffer.Waiting(), err
 }
 
-// Shortest intervals of keyframe requests for a track: when no media can be written without one, and
-// when a viewer has requested one.
+// Minimum intervals between keyframe requests for a track: neededKeyInterval while no media can be
+// written without a keyframe, and wantedKeyInterval for requests by viewers.
 const (
 	neededKeyInterval = 500 * time.Millisecond
 	wantedKeyInterval = time.Second
 )
 
-// requestKey requests a keyframe of this track unless one was requested within every.
+// requestKey requests a keyframe of this track, unless one was requested less than every before
+// time now.
 func (t *track) requestKey(now time.Time, every time.Duration) {
 	t.mu.Lock()
 	due := now.Sub(t.keyRequested) >= every
@@ -225,7 +228,7 @@ func (t *track) receiveReports() error {
 			if t.session.ctx.Err() != nil || isClosed(err) {
 				return nil
 			}
-			continue // a packet that cannot be read
+			continue // a malformed packet
 		}
 		for _, p := range packets {
 			if r, ok := p.(*rtcp.SenderReport); ok && r.SSRC == uint32(t.remote.SSRC()) {

@@ -1,5 +1,5 @@
-// Package whip receives publishers over WebRTC with WHIP (RFC 9725). It reassembles RTP from browsers and
-// encoders into complete access units, in order and on one clock.
+// Package whip receives publishers over WebRTC with WHIP (RFC 9725). It reassembles the RTP packets
+// of browsers and encoders into complete access units, in order and with timestamps of one clock.
 package whip
 
 import (
@@ -21,15 +21,16 @@ type Options struct {
 	Sockets *rtcsock.Sockets
 	// Connect is how long a peer may take to connect after the answer [10s].
 	Connect time.Duration
-	// FirstMedia returns how long a publisher of a stream may take to its first media; it must
-	// connect before that. 0 means Connect.
+	// FirstMedia returns how long the first media of a stream's publisher may take; the publisher
+	// must connect before that. 0 means that only Connect applies.
 	FirstMedia func(app, name string) time.Duration
 	// KeyframeInterval returns how often to request a keyframe from a stream's publisher, because
-	// browsers send one only on request; 0 means only when a viewer needs one.
+	// browsers send keyframes only on request. 0 means only when a viewer needs one.
 	KeyframeInterval func(app, name string) time.Duration
-	// Take counts a session against the relay's limits; release is called once.
+	// Take counts a session from an address against the relay's limits, or refuses it. release must
+	// be called once.
 	Take func(remote string) (release func(), refusal *ingest.Refusal)
-	// Counters count frequent events; nil disables them.
+	// Counters counts RTP packets that were requested again or lost. It may be nil.
 	Counters *Counters
 	// Refused is called for refusals that do not come from Access.
 	Refused func(ingest.Outcome)
@@ -39,7 +40,7 @@ type Options struct {
 	Log     *slog.Logger
 }
 
-// Counters count RTP packets of all publishers.
+// Counters counts RTP packets over all publishers.
 type Counters struct {
 	Asked atomic.Uint64 // requested again
 	Lost  atomic.Uint64 // never received
@@ -87,7 +88,7 @@ func New(o Options) *Server {
 	return s
 }
 
-// open answers an offer: it reads the offer, takes a slot and begins a session.
+// open answers an offer: it parses the offer, takes a slot and starts a session.
 func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, string, error) {
 	offer, err := readOffer(r.Offer)
 	if err != nil {
@@ -116,5 +117,5 @@ func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, st
 	return ses, answer, nil
 }
 
-// Close ends all sessions and waits for them, at most until ctx is done.
+// Close ends all sessions and waits for them, but not after ctx is done.
 func (s *Server) Close(ctx context.Context) error { return s.register.Close(ctx) }

@@ -1,39 +1,41 @@
-// Package jitter reorders the packets of one RTP stream, decides which to request again, and gives up
-// packets that do not arrive. The package is pure: time is an argument.
+// Package jitter reorders the packets of one RTP stream, decides which packets to request again,
+// and gives up packets that do not arrive. The package is pure: time is an argument.
 package jitter
 
 import "time"
 
-// The largest span of a buffer in packets, powers of two: for video more than a second
-// of 15 Mb/s, for audio some seconds.
+// Sizes of a buffer in packets, powers of two: for video more than a second at 15 Mb/s, for audio
+// several seconds.
 const (
 	videoSize = 2048
 	audioSize = 256
 )
 
 const (
-	// maxReordering is how long a packet may be late before it is requested again.
+	// maxReordering is how long a packet may be missing before it is requested.
 	maxReordering = 8 * time.Millisecond
-	// maxRequests is how often one packet is requested.
+	// maxRequests is the maximum number of requests for one packet.
 	maxRequests = 30
 )
 
 // Buffer is the jitter buffer of one stream. It is not safe for concurrent use.
 type Buffer[T any] struct {
-	// video is set for video: after a gap, packets are useless before one at which a decoder can start.
+	// video is set for video. After a gap in video, packets are useless until one at which a
+	// decoder can start.
 	video bool
 
-	slots           []slot[T] // a power of two long
+	slots           []slot[T] // the length is a power of two
 	started         bool
 	next            int64 // unwrapped sequence number of the next packet to return
 	head            int64 // one more than the newest sequence number
 	needsStart      bool  // only a packet at which a decoder can start may be returned
 	gap             bool  // the next packet returned does not continue the last one
 	needsStartSince time.Time
-	strayNext       int64          // one more than the sequence number of a packet far from the others
-	before          previousPacket // what is known before next
+	strayNext       int64          // one more than the sequence number of the last packet that was far from the others
+	before          previousPacket // about the packet before next
 
-	// Late counts packets that arrived too late or twice, and Lost packets that never arrived.
+	// Late counts packets that arrived too late or more than once. Lost counts packets that never
+	// arrived.
 	Late, Lost uint64
 }
 
@@ -42,7 +44,7 @@ type slot[T any] struct {
 	packet       T
 	timestamp    uint32
 	start        Start
-	missingSince time.Time // since when it is known to be missing
+	missingSince time.Time // when it was first known to be missing
 	requested    time.Time // when it was last requested
 	requests     int
 }
@@ -51,23 +53,25 @@ type slot[T any] struct {
 type Start uint8
 
 const (
-	// Never means that it cannot.
+	// Never means that a decoder cannot start at the packet.
 	Never Start = iota
-	// IfWhole means that it can if all earlier packets of its access unit have arrived. They may
-	// contain parameter sets, without which it would be decoded with those of another frame.
+	// IfWhole means that a decoder can start at the packet if all earlier packets of its access
+	// unit have arrived. These may contain parameter sets; without them, the frame would be decoded
+	// with those of another frame.
 	IfWhole
-	// Always means that it can, whatever else has arrived.
+	// Always means that a decoder can start at the packet, whatever else has arrived.
 	Always
 )
 
-// previousPacket is what is known of the packet before a position.
+// previousPacket describes the packet before a position in the buffer.
 type previousPacket struct {
 	arrived      bool
 	unitComplete bool // all earlier packets of its access unit have arrived too
 	timestamp    uint32
 }
 
-// previousOfNext returns what is known before the position after s.
+// previousOfNext returns the previousPacket of the position after s. b is the previousPacket of s
+// itself.
 func (s *slot[T]) previousOfNext(b previousPacket) previousPacket {
 	if !s.received {
 		return previousPacket{}
@@ -75,12 +79,12 @@ func (s *slot[T]) previousOfNext(b previousPacket) previousPacket {
 	return previousPacket{arrived: true, unitComplete: b.arrived && (b.unitComplete || b.timestamp != s.timestamp), timestamp: s.timestamp}
 }
 
-// canStart reports whether a decoder can start at the packet in s.
+// canStart reports whether a decoder can start at the packet in s. b is the previousPacket of s.
 func (s *slot[T]) canStart(b previousPacket) bool {
 	return s.received && (s.start == Always || s.start == IfWhole && s.previousOfNext(b).unitComplete)
 }
 
-// NewVideo returns a buffer that, after a gap, returns no packet before one at which a decoder can
+// NewVideo returns a buffer that, after a gap, drops packets until one at which a decoder can
 // start.
 func NewVideo[T any]() *Buffer[T] {
 	return &Buffer[T]{video: true, needsStart: true, slots: make([]slot[T], videoSize)}
@@ -89,7 +93,7 @@ func NewVideo[T any]() *Buffer[T] {
 // NewAudio returns a buffer that skips packets that do not arrive.
 func NewAudio[T any]() *Buffer[T] { return &Buffer[T]{slots: make([]slot[T], audioSize)} }
 
-// Push adds a packet with its sequence number and timestamp.
+// Push adds packet p, which arrived at time now, with its sequence number and RTP timestamp.
 func (b *Buffer[T]) Push(now time.Time, seq uint16, timestamp uint32, start Start, p T) {
 	if !b.started {
 		b.start(now, seq, timestamp)
@@ -113,18 +117,21 @@ func (b *Buffer[T]) Push(now time.Time, seq uint16, timestamp uint32, start Star
 	s.received, s.packet, s.timestamp, s.start = true, p, timestamp, start
 }
 
-// start assumes that the first packet to arrive is the first of its access unit, as is usual.
+// start starts the buffer at its first packet. It assumes that this is the first packet of its
+// access unit, as it usually is.
 func (b *Buffer[T]) start(now time.Time, seq uint16, timestamp uint32) {
 	b.started, b.next, b.head, b.needsStartSince = true, int64(seq), int64(seq), now
 	b.before = previousPacket{arrived: true, timestamp: timestamp - 1}
 }
 
-// unwrap returns the unwrapped sequence number nearest to the newest.
+// unwrap returns the unwrapped sequence number for seq that is nearest to the newest one. If it is
+// far from all others, unwrap restarts the buffer there, or returns an expired number so that the
+// packet is dropped.
 func (b *Buffer[T]) unwrap(now time.Time, seq uint16) int64 {
 	newest := b.head - 1
 	at := newest + int64(int16(seq-uint16(newest))) //nolint:gosec // the nearest, modulo 2^16
 	if far := int64(len(b.slots)) / 2; at > newest+far || at < b.next-far {
-		if at != b.strayNext { // one such packet is ignored, two in a row are a new start (RFC 3550, A.1)
+		if at != b.strayNext { // one such packet is dropped; two in a row restart the buffer (RFC 3550, A.1)
 			b.strayNext = at + 1
 			return b.next - 1
 		}
@@ -133,7 +140,7 @@ func (b *Buffer[T]) unwrap(now time.Time, seq uint16) int64 {
 	return at
 }
 
-// restart restarts the buffer at a sequence number.
+// restart discards all packets and restarts the buffer at the sequence number at.
 func (b *Buffer[T]) restart(now time.Time, at int64) {
 	for s := b.next; s < b.head; s++ {
 		*b.slot(s) = slot[T]{}
@@ -146,7 +153,8 @@ func (b *Buffer[T]) restart(now time.Time, at int64) {
 
 func (b *Buffer[T]) slot(seq int64) *slot[T] { return &b.slots[uint64(seq)%uint64(len(b.slots))] } //nolint:gosec // only its low bits count
 
-// giveUpNext gives up the next packet, and for video those that are useless without it.
+// giveUpNext gives up waiting for the next packet or, if it has arrived, drops it. A gap in video
+// is recorded.
 func (b *Buffer[T]) giveUpNext() {
 	if b.next == b.head {
 		b.next, b.head, b.before = b.next+1, b.head+1, previousPacket{}
@@ -172,8 +180,9 @@ func (b *Buffer[T]) advance() {
 }
 
 // Pop returns the next packet in order. gap reports that packets before it are lost, so that an
-// unfinished access unit must be discarded. patience is how long to wait for a missing packet; of video
-// Pop waits longer if no packet has arrived at which a decoder can start.
+// unfinished access unit must be discarded. ok is false if no packet can be returned at time now.
+// patience is how long to wait for a missing packet. For video, Pop waits longer if no later packet
+// has arrived at which a decoder can start.
 func (b *Buffer[T]) Pop(now time.Time, patience time.Duration) (p T, gap, ok bool) {
 	for b.next < b.head {
 		s := b.slot(b.next)
@@ -199,7 +208,8 @@ func (b *Buffer[T]) Pop(now time.Time, patience time.Duration) (p T, gap, ok boo
 	return p, false, false
 }
 
-// skipToStart moves to the next packet at which a decoder can start, and reports whether there is one.
+// skipToStart moves to the next packet at which a decoder can start. It returns false if there is
+// none.
 func (b *Buffer[T]) skipToStart() bool {
 	before := b.before
 	for to := b.next; to < b.head; to++ {
@@ -217,10 +227,10 @@ func (b *Buffer[T]) skipToStart() bool {
 	return false
 }
 
-// Nacks appends the sequence numbers to request now to dst. A packet is requested again once an answer
-// could have arrived.
+// Nacks appends to dst the sequence numbers of the packets to request at time now. It repeats a
+// request after the time in which an answer could have arrived, which depends on rtt.
 func (b *Buffer[T]) Nacks(now time.Time, rtt time.Duration, dst []uint16) []uint16 {
-	const most = 200 // more at a time are an outage, not loss
+	const most = 200 // more missing packets are an outage, not packet loss
 	retryAfter := max(rtt+rtt/4, 15*time.Millisecond)
 	for seq := b.next; seq < b.head && len(dst) < most; seq++ {
 		s := b.slot(seq)
@@ -237,8 +247,8 @@ func (b *Buffer[T]) Nacks(now time.Time, rtt time.Duration, dst []uint16) []uint
 // Waiting reports whether the buffer holds packets that cannot be returned yet.
 func (b *Buffer[T]) Waiting() bool { return b.next < b.head }
 
-// StarvedSince returns since when no packet can be returned for lack of one at which a decoder can start;
-// zero if that is not the case.
+// StarvedSince returns since when no packet can be returned because none has arrived at which a
+// decoder can start. It returns the zero Time if that is not the case.
 func (b *Buffer[T]) StarvedSince() time.Time {
 	switch {
 	case !b.video || !b.started:
