@@ -18,7 +18,7 @@ type writer struct {
 	lock   chan struct{}
 	fixed  bool      // the deadline of the handshake applies to writes
 	armed  time.Time // current write deadline
-	failed error     // first write error; nothing can be written after it, because a message may be incomplete
+	failed error     // first write error; nothing may follow a message that may be incomplete
 }
 
 func newWriter(nc net.Conn, timeout time.Duration) *writer {
