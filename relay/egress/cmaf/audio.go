@@ -6,12 +6,12 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// queueAudio queues an audio frame. Its time is counted from frame to frame, because times in
-// milliseconds would leave gaps.
+// queueAudio queues an audio frame. Its start is the end of the previous frame, which is found by
+// counting samples, because DTS in milliseconds would leave gaps.
 //
-// The counted time must stay close to the DTS, or audio and video drift apart: at each silent frame,
-// and at the audio behind a splice, it is corrected to within half a frame by one silent frame less or
-// more.
+// The counted time must stay close to the DTS, or audio and video drift apart. At each silent
+// frame, and at the first audio after a splice, it is corrected to within half a frame: one silent
+// frame is dropped or added.
 func (c *cutter) queueAudio(p *packetbuf.Packet) {
 	t := &c.tracks[audio]
 	is := c.inForce[audio]
@@ -21,7 +21,7 @@ func (c *cutter) queueAudio(p *packetbuf.Packet) {
 	case !t.counting:
 		s.at = at
 	case silent && -early > s.dur/2:
-		return // the audio before it lasts through most of it
+		return // the audio before it covers most of it
 	case abs(early) > is.scale/20: // 50 ms
 		c.bridge(at)
 		s.at = max(at, c.stretch(at))
@@ -35,7 +35,7 @@ func (c *cutter) queueAudio(p *packetbuf.Packet) {
 	c.placeQueued(false)
 }
 
-// queueSilence queues a silent frame at the end of the audio, where one can be made.
+// queueSilence queues a silent frame at the end of the audio, if one can be made for the codec.
 func (c *cutter) queueSilence() {
 	frame, samples := c.audioGap.Frame()
 	if frame == nil {
@@ -47,8 +47,8 @@ func (c *cutter) queueSilence() {
 	t.lastTime, t.nextTime = t.nextTime, t.nextTime+samples
 }
 
-// bridge fills the time from the last audio frame to at with silence, if that frame was emitted
-// and cannot be stretched.
+// bridge fills the time from the end of the last audio frame up to at, in ticks, with silence. It
+// does nothing if the last frame has not been emitted, because that frame can be stretched instead.
 func (c *cutter) bridge(at int64) {
 	frame, samples := c.audioGap.Frame()
 	if frame == nil || len(c.audioQueue) > 0 || len(c.current.samples[audio]) > 0 {
@@ -59,18 +59,19 @@ func (c *cutter) bridge(at int64) {
 	}
 }
 
-// spliceTolerance is how long before a splice audio may end without being extended: the silence
-// that closes the hole follows the video frame. If the last frame were stretched over the hole,
-// players that ignore timestamps within a track would play the audio that follows too early.
+// spliceTolerance is by how much audio may end before a splice without being extended. The silence
+// that fills such a hole arrives after the video frame. If the last audio frame were extended over
+// the hole instead, players that ignore timestamps within a track would play the following audio
+// too early.
 const spliceTolerance = 60 * time.Millisecond
 
-// audioReaches reports whether the audio in force lasts until end.
+// audioReaches reports whether the audio in force lasts until end, a DTS.
 func (c *cutter) audioReaches(end time.Duration) bool {
 	t := &c.tracks[audio]
 	return c.inForce[audio] != nil && t.counting && t.nextTime >= c.inForce[audio].ticks(end)
 }
 
-// extendAudio extends the audio in force to end, or players would stall there.
+// extendAudio extends the audio in force up to end, a DTS. Players would otherwise stall there.
 func (c *cutter) extendAudio(end time.Duration) {
 	t := &c.tracks[audio]
 	if c.inForce[audio] == nil || !t.counting {
@@ -82,8 +83,8 @@ func (c *cutter) extendAudio(end time.Duration) {
 	}
 }
 
-// stretch extends the last audio frame to at, if it is not yet emitted, and returns the first
-// free time.
+// stretch extends the last audio frame up to at, in ticks, if it has not been emitted. It returns
+// the first time that is free.
 func (c *cutter) stretch(at int64) int64 {
 	last := c.audioQueue
 	if len(last) == 0 {
@@ -99,7 +100,8 @@ func (c *cutter) stretch(at int64) int64 {
 
 func abs(v int64) int64 { return max(v, -v) }
 
-// placeQueued places the queued audio frames as far as possible; all of them with force.
+// placeQueued moves queued audio frames into chunks, as many as possible. If force is set, it moves
+// all of them.
 func (c *cutter) placeQueued(force bool) {
 	for len(c.audioQueue) > 0 {
 		if force {
@@ -112,7 +114,8 @@ func (c *cutter) placeQueued(force bool) {
 	}
 }
 
-// shift removes the first queued audio frame. It copies, so that the queue keeps its memory.
+// shift removes the first queued audio frame. It copies the others, so that the queue keeps its
+// memory.
 func (c *cutter) shift() {
 	n := copy(c.audioQueue, c.audioQueue[1:])
 	c.audioQueue[n] = sample{}
@@ -120,7 +123,7 @@ func (c *cutter) shift() {
 }
 
 // placeAudio adds an audio frame to the current chunk, or to a new one. It returns false if the
-// current one cannot be closed yet.
+// current chunk must be closed first and that is not possible yet.
 func (c *cutter) placeAudio(s sample) bool {
 	if c.current.open && (c.inForce[video] == nil && s.p.Flags&packetbuf.Segment != 0 || c.exceeds(s)) {
 		if c.lastOpen() {
@@ -138,8 +141,8 @@ func (c *cutter) placeAudio(s sample) bool {
 	return true
 }
 
-// exceeds reports whether an audio frame would make the current chunk too long. If video frames
-// are more frequent than chunks, the chunk ends with one of those instead.
+// exceeds reports whether an audio frame would make the current chunk too long. If video frames are
+// more frequent than chunks, it allows a longer chunk, because the next video frame ends the chunk.
 func (c *cutter) exceeds(s sample) bool {
 	end := s.p.DTS - c.current.start
 	if v := c.current.samples[video]; len(v) == 0 || v[len(v)-1].p.Flags&packetbuf.Filler != 0 || c.tracks[video].interval > maxDuration {

@@ -5,8 +5,8 @@ import "encoding/binary"
 // boxes appends boxes of the ISO base media file format (ISO/IEC 14496-12).
 type boxes struct{ b []byte }
 
-// beginBox appends the header of a box and returns its offset, which endBox needs to set the
-// size.
+// beginBox appends the header of a box. It returns the box's offset, which endBox needs in order to
+// set the size.
 func (w *boxes) beginBox(kind string) (at int) {
 	at = len(w.b)
 	w.u32(0)
@@ -25,7 +25,7 @@ func (w *boxes) endBox(at int) {
 	binary.BigEndian.PutUint32(w.b[at:], uint32(len(w.b)-at)) //nolint:gosec // a box here is far below 4 GiB
 }
 
-// box appends a box whose content is appended by content.
+// box appends a box. The function content appends the box's content.
 func (w *boxes) box(kind string, content func()) {
 	at := w.beginBox(kind)
 	content()

@@ -12,45 +12,45 @@ const (
 	maxDuration = 100 * time.Millisecond
 	// rounding is added to maxDuration, because DTS are whole milliseconds.
 	rounding = 2 * time.Millisecond
-	// maxAudioLead is how far audio may run ahead of a video frame whose duration is not yet
+	// maxAudioLead is by how much audio may be ahead of a video frame whose duration is not yet
 	// known. Synthesized frames are one second apart.
 	maxAudioLead = time.Second
-	// repeatDuration is the duration of a repeated keyframe while the publisher, or its video,
-	// is away.
+	// repeatDuration is the duration of a keyframe that is repeated while the publisher, or its
+	// video, is missing.
 	repeatDuration = time.Second
-	// minGap is the gap without media that is signaled as a discontinuity. It is longer at low
-	// frame rates.
+	// minGap is the minimum duration without media that is signaled as a discontinuity. At low
+	// frame rates the minimum is higher.
 	minGap = 1500 * time.Millisecond
-	// absentAfter is how long a track may be missing while the other continues before it is
-	// replaced. Video is replaced by its newest keyframe. Audio for which no silence can be made
-	// is removed from the init section at the next keyframe, because players wait for every
-	// track that it names.
+	// absentAfter is how long a track may be missing while the other track continues. After that,
+	// video is replaced by its newest keyframe. Audio is removed if no silence can be made for its
+	// codec: the next keyframe gets an init section without it, because players wait for every
+	// track that the init section names.
 	absentAfter = 2 * time.Second
-	// startWait is how long the first chunk waits for a track that the stream has.
+	// startWait is how long the first chunk waits for the tracks that the stream has.
 	startWait = 500 * time.Millisecond
-	// startWaitVideo is how long the first chunk waits for video that may still arrive: players
-	// cannot add it to a buffer that was created without video.
+	// startWaitVideo is how long the first chunk waits for video that may still arrive. Players
+	// cannot add video to a buffer that was created without it.
 	startWaitVideo = 10 * time.Second
-	// maxRejoinWait is how long new audio waits for a keyframe before it gets an init section
-	// anyway.
+	// maxRejoinWait is how long audio that has appeared or changed waits for a keyframe, before a
+	// new init section is emitted without one.
 	maxRejoinWait = time.Minute
 )
 
 // cutter cuts packets into chunks. It has no clock and no lock.
 type cutter struct {
 	emit       func(*Chunk)
-	seq        uint64 // of the next chunk
+	seq        uint64 // sequence number of the next chunk
 	tracks     [2]trackState
-	inForce    trackSet // described by the init section in force
+	inForce    trackSet // tracks that the init section in force describes
 	info       *Info
-	audioGap   audiogap.Track // of the audio in force
-	audioSince time.Duration  // start of the audio in force; earlier frames belong to other audio
-	spliced    bool           // the next audio frame is the first behind a splice or behind silence
+	audioGap   audiogap.Track // holes in the audio in force
+	audioSince time.Duration  // start of the audio in force; earlier frames belong to previous audio
+	spliced    bool           // the next audio frame is the first after a splice or after silence
 	standIn    standIn
-	// silentTrack adds a silent audio track if there is only video, so that players have a track
-	// for audio that arrives later.
+	// silentTrack adds a silent audio track to a stream with only video, so that players have an
+	// audio track if audio appears later.
 	silentTrack bool
-	awaits      func(packetbuf.Track) bool // reports whether a track may still arrive; nil: never
+	awaits      func(packetbuf.Track) bool // reports whether a track may still arrive; nil means never
 	requestKey  func() bool                // requests a keyframe from the publisher; may be nil
 	warn        func(packetbuf.Codec)      // called when audio is removed; may be nil
 
@@ -61,11 +61,11 @@ type cutter struct {
 	lastArrived time.Time // arrival of that packet
 
 	current       fragment
-	audioQueue    []sample          // audio after the current chunk, while the duration of its last frame is unknown
+	audioQueue    []sample          // audio after the current chunk, whose last frame has no known duration yet
 	newestDTS     time.Duration     // DTS of the newest sample
 	keyDTS        time.Duration     // DTS of the newest keyframe
-	discontinuity bool              // the next chunk is not continuous
-	useRepeats    bool              // repeated packets are used
+	discontinuity bool              // the next chunk does not continue the previous one
+	useRepeats    bool              // the current repeated packets are used
 	repeatKey     *packetbuf.Packet // keyframe that the current repeated packets follow
 	wall          wallClock
 }
@@ -74,11 +74,11 @@ type cutter struct {
 type trackState struct {
 	desc        *description // from the newest configuration; nil if there is none or it is not supported
 	config      *packetbuf.Packet
-	stale       bool          // video: config is newer than desc, which changes with the next keyframe
+	stale       bool          // video: config is newer than desc, which is updated at the next keyframe
 	unsupported bool          // the track has arrived in an unsupported codec
 	gone        bool          // the track is absent, and nothing can replace it
 	lastDTS     time.Duration // DTS of the newest sample
-	lastReal    time.Duration // video: DTS of the newest frame that is not a stand-in
+	lastReal    time.Duration // video: DTS of the newest frame that is not a repeated keyframe
 	interval    time.Duration // between the last two video frames
 	started     bool          // a sample has arrived
 	counting    bool          // audio: lastTime and nextTime are set
@@ -92,7 +92,7 @@ type fragment struct {
 	start         time.Duration
 	independent   bool
 	segment       bool // as marked by the stream
-	standIn       bool // begins with a stand-in keyframe
+	standIn       bool // begins with a repeated keyframe; see standIn
 	discontinuity bool
 	wall          time.Time
 	arrived       time.Time
@@ -104,8 +104,8 @@ const (
 	audio = int(packetbuf.Audio)
 )
 
-// write processes the next packet of the stream. It returns a *CodecError for video that is not
-// supported; nothing may be written after that.
+// write processes the next packet of the stream. It returns a *CodecError if the video codec is not
+// supported; write must not be called after that.
 func (c *cutter) write(p *packetbuf.Packet) error {
 	switch {
 	case p.Track == packetbuf.Data || p.Bridged():
@@ -119,7 +119,7 @@ func (c *cutter) write(p *packetbuf.Packet) error {
 		c.configure(p)
 		return nil
 	case p.Seq != 0 && p.Seq <= c.lastSeq:
-		return nil // a new subscription begins before the end of the previous one
+		return nil // a new subscription begins with packets that the previous one has returned
 	}
 	if p.Flags&packetbuf.Repeat != 0 && !c.needsRepeat(p) {
 		c.lastSeq = max(c.lastSeq, p.Seq)
@@ -138,7 +138,8 @@ func (c *cutter) write(p *packetbuf.Packet) error {
 	return nil
 }
 
-// needsRepeat reports whether the repeated frame p is needed, because a segment begins with it.
+// needsRepeat reports whether the repeated frame p is used. Repeated frames are used only if a
+// segment begins with the repeated keyframe before them.
 func (c *cutter) needsRepeat(p *packetbuf.Packet) bool {
 	if p.Kind == packetbuf.Key {
 		c.useRepeats = p.Flags&packetbuf.Segment != 0
@@ -146,7 +147,7 @@ func (c *cutter) needsRepeat(p *packetbuf.Packet) bool {
 	return c.useRepeats
 }
 
-// process adds a sample, after updating the init section and closing gaps before it.
+// process adds a sample. Before that, it updates the init section and closes gaps.
 func (c *cutter) process(p *packetbuf.Packet) {
 	tr := int(p.Track)
 	t := &c.tracks[tr]
@@ -178,7 +179,7 @@ func (c *cutter) process(p *packetbuf.Packet) {
 	c.addSample(p)
 }
 
-// addSample adds a sample of a track in force.
+// addSample adds a sample of a track that the init section in force describes.
 func (c *cutter) addSample(p *packetbuf.Packet) {
 	t := &c.tracks[p.Track]
 	if p.Track == packetbuf.Video {
@@ -199,7 +200,7 @@ func (c *cutter) addVideo(p *packetbuf.Packet) {
 	for len(c.audioQueue) > 0 && c.audioQueue[0].p.DTS < p.DTS && c.placeAudio(c.audioQueue[0]) {
 		c.shift()
 	}
-	if p.Flags&packetbuf.Splice != 0 { // audio begins again about here
+	if p.Flags&packetbuf.Splice != 0 { // audio restarts at about this time
 		if !c.audioReaches(p.DTS - spliceTolerance) {
 			c.extendAudio(p.DTS)
 			c.audioGap.Reach(p.DTS)
@@ -229,9 +230,9 @@ func (c *cutter) addVideo(p *packetbuf.Packet) {
 	c.placeQueued(false)
 }
 
-// timed returns the video frame p with its times in ticks. Repeated frames are a millisecond
-// apart in the stream and a tick apart here, so that all of them pass before the screen is drawn
-// once.
+// timed returns the video frame p with its times in ticks. Repeated frames are a millisecond apart
+// in the stream. Here they are a tick apart, so that the player decodes all of them before it draws
+// the next picture.
 func (c *cutter) timed(p *packetbuf.Packet) sample {
 	is := c.tracks[video].desc
 	if p.Flags&packetbuf.Repeat == 0 {
@@ -246,15 +247,15 @@ func (c *cutter) timed(p *packetbuf.Packet) sample {
 	}
 }
 
-// setLastDuration ends the last video frame of the current chunk at next, a DTS.
+// setLastDuration ends the current chunk's last video frame at the DTS next.
 func (c *cutter) setLastDuration(next time.Duration) {
 	if len(c.current.samples[video]) > 0 {
 		c.endLastFrame(c.inForce[video].ticks(next))
 	}
 }
 
+// endLastFrame ends the last video frame of the current chunk at next, in ticks.
 func (c *cutter) endLastFrame(next int64) {
-	// endLastFrame ends the last video frame of the current chunk at next, in ticks.
 	if s := c.current.samples[video]; len(s) > 0 {
 		last := &s[len(s)-1]
 		last.dur = max(1, next-last.at)
@@ -262,7 +263,7 @@ func (c *cutter) endLastFrame(next int64) {
 	}
 }
 
-// lastOpen reports whether the duration of the current chunk's last video frame is unknown.
+// lastOpen reports whether the duration of the current chunk's last video frame is still unknown.
 func (c *cutter) lastOpen() bool {
 	s := c.current.samples[video]
 	return len(s) > 0 && s[len(s)-1].dur == 0
@@ -274,7 +275,7 @@ func (c *cutter) append(s sample) {
 	c.current.arrived = s.p.Arrived
 }
 
-// openChunk begins a chunk with p.
+// openChunk begins a chunk at packet p.
 func (c *cutter) openChunk(p *packetbuf.Packet, independent bool) {
 	c.wall.observe(p)
 	f := &c.current
@@ -284,7 +285,7 @@ func (c *cutter) openChunk(p *packetbuf.Packet, independent bool) {
 	f.wall = c.wall.timeOf(f.start)
 }
 
-// closeChunk emits the current chunk, which ends at end.
+// closeChunk emits the current chunk, which ends at the time end on the stream's clock.
 func (c *cutter) closeChunk(end time.Duration) {
 	f := &c.current
 	if !f.open {
@@ -304,7 +305,7 @@ func (c *cutter) closeChunk(end time.Duration) {
 	}
 }
 
-// flush emits the current chunk when no continuous media follows.
+// flush emits the current chunk, for when no continuous media follows.
 func (c *cutter) flush() {
 	c.placeQueued(true)
 	if !c.current.open {
@@ -314,8 +315,8 @@ func (c *cutter) flush() {
 	c.closeChunk(c.chunkEnd())
 }
 
-// estimateLastDuration gives the last video frame the duration of the frame before it, if no
-// frame follows.
+// estimateLastDuration sets the duration of the last video frame to that of the frame before it,
+// for when no frame follows.
 func (c *cutter) estimateLastDuration() {
 	if !c.lastOpen() {
 		return
@@ -330,12 +331,13 @@ func (c *cutter) estimateLastDuration() {
 	c.tracks[video].nextTime = last.at + last.dur
 }
 
-// chunkEnd returns the end of the samples of the current chunk.
+// chunkEnd returns the time at which the samples of the current chunk end.
 func (c *cutter) chunkEnd() time.Duration {
 	end := c.current.start
 	for tr, s := range c.current.samples {
 		if n := len(s); n > 0 {
-			// The DTS, as for the chunk's start, and not the counted time of audio.
+			// Use the DTS and not the counted time of audio, because the start of a chunk is a DTS
+			// too.
 			end = max(end, s[n-1].p.DTS+c.inForce[tr].time(s[n-1].dur))
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // videoScale is the time scale of video tracks, a whole number of ticks per millisecond.
 const videoScale = 90000
 
-// description is the description of a track in an init section.
+// description describes a track for the init section.
 type description struct {
 	codec  packetbuf.Codec
 	record []byte // configuration as received
@@ -29,18 +29,18 @@ type description struct {
 	config []byte // box in the sample entry that configures the decoder, with its header
 }
 
-// same reports whether a decoder that was configured by o can decode d.
+// same reports whether a decoder that was configured with o can decode frames of d.
 func (d *description) same(o *description) bool {
 	if d == o || d == nil || o == nil {
 		return d == o
 	}
-	if d.codec == packetbuf.AAC && d.aac.Channels > 0 && d.aac == o.aac { // in whichever encoding
+	if d.codec == packetbuf.AAC && d.aac.Channels > 0 && d.aac == o.aac { // the same configuration may be encoded differently
 		return o.codec == packetbuf.AAC
 	}
 	return d.codec == o.codec && d.box == o.box && bytes.Equal(d.record, o.record)
 }
 
-// CodecError is returned for a stream in a codec that fMP4, or its players, do not support.
+// CodecError is returned for a stream in a codec that fMP4 or its players do not support.
 type CodecError struct{ Codec packetbuf.Codec }
 
 func (e *CodecError) Error() string { return fmt.Sprintf("%s cannot be carried in fMP4", e.Codec) }
@@ -58,11 +58,12 @@ func supported(p *packetbuf.Packet) bool {
 	return slices.Contains(audioCodecs, p.Codec)
 }
 
-// selfDescribed reports whether each frame of a codec contains the decoder's configuration.
+// selfDescribed reports whether each frame of a codec contains the configuration of the decoder.
 func selfDescribed(c packetbuf.Codec) bool { return c == packetbuf.MP3 || c == packetbuf.AC3 }
 
-// describe returns the description of a track from its configuration, or from a frame of a
-// self-described codec. first is a keyframe, for codecs whose configuration has no size.
+// describe returns the description of a track from p, which is its configuration or, for a
+// self-described codec, a frame. first is a keyframe, which is needed for codecs whose
+// configuration does not contain the size of the video.
 func describe(p, first *packetbuf.Packet) (*description, error) {
 	d := &description{codec: p.Codec, record: p.Payload, scale: videoScale}
 	if p.Codec == packetbuf.AC3 {
@@ -112,7 +113,7 @@ func makeBox(kind string, content []byte) []byte {
 	return w.b
 }
 
-// vp9 parses a VPCodecConfigurationRecord. The size of the video comes from the keyframe key.
+// vp9 parses a VPCodecConfigurationRecord. The size of the video is taken from key, a keyframe.
 func (d *description) vp9(record []byte, key *packetbuf.Packet) error {
 	if len(record) == 12 && record[0] == 1 {
 		record = record[4:] // skip the box's version and flags
@@ -136,7 +137,7 @@ func (d *description) vp9(record []byte, key *packetbuf.Packet) error {
 	return nil
 }
 
-// vp9Level returns a level that is sufficient for frames of that many pixels at up to 60 fps.
+// vp9Level returns a level that suffices for frames with that many pixels at up to 60 fps.
 func vp9Level(pixels int) byte {
 	switch {
 	case pixels <= 1280*768:

@@ -1,8 +1,8 @@
-// Package cmaf cuts streams into chunks of fragmented MP4, once for all viewers of all protocols
-// that play it.
+// Package cmaf cuts streams into chunks of fragmented MP4. A stream is cut once for all viewers of
+// all protocols that use such chunks.
 //
-// A feed reads a stream as one viewer would, and keeps the newest chunks in a ring that any
-// number of readers share. It is created on first use and closed some time after the last.
+// A feed reads a stream like one viewer. It keeps the newest chunks in a ring, which any number of
+// readers share. A feed is created on first use, and closed some time after its last use.
 package cmaf
 
 import (
@@ -23,66 +23,68 @@ import (
 var (
 	// ErrEnded wraps the reason why the stream ended.
 	ErrEnded = errors.New("the stream has ended")
-	// ErrClosed means that the feed was closed because it was unused, or that the relay is
-	// shutting down.
+	// ErrClosed means that the feed was closed, either because it was unused or because the relay
+	// is shutting down.
 	ErrClosed = errors.New("the feed is closed")
 )
 
 // Chunk is an init section, or a moof with its mdat. It is immutable and shared.
 type Chunk struct {
-	// Seq increases by one per chunk. It begins above that of any earlier feed of the stream,
-	// also across restarts of the relay, because it begins at the wall clock in milliseconds.
+	// Seq increases by one per chunk. The first number of a feed is the wall clock in milliseconds.
+	// It is therefore higher than the numbers of all earlier feeds of the stream, even across
+	// restarts of the relay.
 	Seq uint64
-	// Init reports that the chunk is the init section (ftyp and moov) of the chunks that
-	// follow.
+	// Init reports whether the chunk is an init section (ftyp and moov), which applies to the
+	// chunks after it.
 	Init bool
 	Data []byte
 	Info *Info // describes the init section in force
 
 	Start    time.Duration // on the stream's clock; never decreases
-	Duration time.Duration // until the next chunk starts or the media ends; at most about 100 ms, except for long video frames
-	// Independent reports that the chunk begins with a keyframe or, without video, that it is
-	// audio.
+	Duration time.Duration // up to the start of the next chunk or the end of the media; at most about 100 ms, except for long video frames
+	// Independent reports whether the chunk begins with a keyframe or, in a stream without video,
+	// contains audio.
 	Independent bool
-	// Segment reports that the stream has marked the start of the chunk as the start of a
+	// Segment reports whether the stream has marked the start of the chunk as the start of a
 	// segment.
 	Segment bool
-	// StandIn reports that the chunk begins with a repeated keyframe in place of missing video.
-	// The stream does not know of these keyframes, and marks no segments meanwhile.
+	// StandIn reports whether the chunk begins with a keyframe that is repeated in place of missing
+	// video. The stream does not know of these keyframes, and marks no segments while video is
+	// missing.
 	StandIn bool
-	// Discontinuity reports that times, or the init section, do not continue the previous
-	// chunk's.
+	// Discontinuity reports whether the times or the init section of the chunk do not continue
+	// those of the previous chunk.
 	Discontinuity bool
 	Wall          time.Time // time of day of Start
 	Arrived       time.Time // arrival of the last packet
 	VideoFrames   int
-	pieces        [2][]piece // its samples, per track
+	pieces        [2][]piece // samples of the chunk, per track
 }
 
-// Limits are the limits of a feed; zero means unlimited.
+// Limits are the limits of a feed. A zero field means no limit.
 type Limits struct {
 	Duration time.Duration
 	Bytes    int
-	// Lag is how far a reader may fall behind the newest chunk.
+	// Lag is how far a reader may be behind the newest chunk.
 	Lag time.Duration
 }
 
 // Options configure Feeds.
 type Options struct {
-	// Open subscribes a feed to the stream {app}/{name}, and may wait for that stream. The
-	// subscription begins at the oldest packet or, with again, at the newest random-access
+	// Open subscribes a feed to the stream {app}/{name}; it may wait for the stream. The
+	// subscription begins at the oldest packet or, if again is set, at the newest random-access
 	// point.
 	Open func(ctx context.Context, stream string, again bool) (egress.Subscription, error)
-	// Reopen reports whether the error of a Read ends only the subscription, and the feed
-	// continues with a new one, as after a change of codec. nil means never.
+	// Reopen reports whether an error of Read ends only the subscription, as after a change of
+	// codec. In that case the feed continues with a new subscription. nil means never.
 	Reopen func(error) bool
 	// Limits returns the limits of a stream's feed.
 	Limits func(stream string) Limits
 	// Linger is how long an unused feed is kept; 0 means 30 s.
 	Linger time.Duration
-	// SilentTrack adds a silent AAC track to video without audio, and to video whose audio is
-	// away and in a codec for which no silence can be made. Players cannot change the number of
-	// tracks of a buffer.
+	// SilentTrack adds a silent AAC track to video without audio, because players cannot change the
+	// number of tracks of a buffer. This includes video whose audio is missing, if no silence can
+	// be made for the codec of that audio.
 	SilentTrack bool
 	// Memory bounds the memory of all feeds together with other buffers. If it is nil, only
 	// Limits apply.
@@ -115,7 +117,7 @@ func New(o Options) *Feeds {
 	return f
 }
 
-// Close ends all feeds and waits for them, which takes about a second if a stream is silent.
+// Close ends all feeds and waits for them. It takes about a second if a stream is silent.
 func (f *Feeds) Close() {
 	f.mu.Lock()
 	f.closed = true
@@ -124,7 +126,7 @@ func (f *Feeds) Close() {
 	f.running.Wait()
 }
 
-// Feed is one stream in chunks. Feeds.Acquire returns it; each user must call Release.
+// Feed is one stream cut into chunks. Feeds.Acquire returns it; each user must call Release.
 type Feed struct {
 	name    string
 	feeds   *Feeds
@@ -132,16 +134,16 @@ type Feed struct {
 	cancel  context.CancelFunc
 	opening sync.Once
 	opened  chan struct{} // closed when err or done is set
-	err     error         // of opening
+	err     error         // error of opening the subscription
 	done    <-chan struct{}
 
-	// Guarded by all.mu:
+	// The fields below are guarded by feeds.mu.
 	users  int
 	linger *time.Timer
 }
 
-// Acquire returns the stream's feed, and creates it if there is none. It waits for the stream.
-// The error is that of ctx, ErrClosed, or that of Options.Open.
+// Acquire returns the stream's feed, and creates it if necessary. It waits for the stream. The
+// error is that of ctx, ErrClosed, or that of Options.Open.
 func (f *Feeds) Acquire(ctx context.Context, stream string) (*Feed, error) {
 	feed, err := f.acquire(stream)
 	if err != nil {
@@ -160,7 +162,7 @@ func (f *Feeds) Acquire(ctx context.Context, stream string) (*Feed, error) {
 	return feed, nil
 }
 
-// acquire adds a user to the stream's feed, and creates the feed if there is none.
+// acquire adds a user to the stream's feed, and creates the feed if necessary.
 func (f *Feeds) acquire(stream string) (*Feed, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -199,7 +201,7 @@ func (f *Feeds) newFeed(stream string) *Feed {
 	return feed
 }
 
-// unregister removes the feed, so that the next Acquire creates a new one.
+// unregister removes the feed from feeds, so that the next Acquire creates a new one.
 func (f *Feed) unregister() {
 	f.feeds.mu.Lock()
 	defer f.feeds.mu.Unlock()
@@ -211,7 +213,7 @@ func (f *Feed) unregister() {
 	}
 }
 
-// Release ends the use of the feed and of the caller's cursors.
+// Release ends one use of the feed. The caller's cursors must not be used after that.
 func (f *Feed) Release() {
 	f.feeds.mu.Lock()
 	defer f.feeds.mu.Unlock()
@@ -238,13 +240,13 @@ func (f *Feed) closeUnused() {
 // Join returns a cursor at the newest independent chunk, after its init section.
 func (f *Feed) Join() *Cursor { return &Cursor{r: f.ring, lag: f.ring.limits.Lag} }
 
-// Oldest returns a cursor at the oldest independent chunk in the feed. It does not skip while
-// the feed still has the next chunk.
+// Oldest returns a cursor at the oldest independent chunk in the feed. The cursor does not skip
+// chunks as long as its next chunk is still in the feed.
 func (f *Feed) Oldest() *Cursor { return &Cursor{r: f.ring, fromOldest: true} }
 
-// After returns a cursor after the chunk with sequence number seq, whose init section the reader
-// has. It does not skip for lag until it has caught up, because the reader may have been away
-// for long. If the feed does not have the chunk, After returns a cursor like Join's, and exact
+// After returns a cursor after the chunk with sequence number seq; the reader must have that
+// chunk's init section. The reader may have been away for long, so Limits.Lag does not apply until
+// it has caught up. If the chunk is not in the feed, After returns a cursor like Join's, and exact
 // is false.
 func (f *Feed) After(seq uint64) (c *Cursor, exact bool) {
 	c = f.Join()
@@ -260,7 +262,7 @@ func (f *Feed) After(seq uint64) (c *Cursor, exact bool) {
 // OldestSeq returns the sequence number of the oldest chunk in the feed.
 func (f *Feed) OldestSeq() uint64 { return f.ring.oldest() }
 
-// Info describes the init section in force. It returns nil if there is none yet.
+// Info returns the description of the init section in force, or nil if there is none yet.
 func (f *Feed) Info() *Info {
 	f.ring.mu.RLock()
 	defer f.ring.mu.RUnlock()
@@ -270,8 +272,8 @@ func (f *Feed) Info() *Info {
 	return nil
 }
 
-// Codecs returns the codecs of the init section in force, as in RFC 6381. It is empty if there
-// is none yet.
+// Codecs returns the codecs of the init section in force, in the format of RFC 6381. It is empty if
+// there is no init section yet.
 func (f *Feed) Codecs() string {
 	if i := f.Info(); i != nil {
 		return i.Codecs
@@ -279,7 +281,7 @@ func (f *Feed) Codecs() string {
 	return ""
 }
 
-// Done returns a channel that is closed when the stream has ended. Chunks may remain to be
+// Done returns a channel that is closed when the stream has ended. Chunks may still remain to be
 // read.
 func (f *Feed) Done() <-chan struct{} { return f.done }
 
@@ -312,8 +314,8 @@ func (f *Feed) run(ctx context.Context, first uint64) error {
 	return fmt.Errorf("%w: %w", ErrEnded, err)
 }
 
-// setOpened reports to waiting callers of Acquire that the feed runs, or why it does not. Only
-// the first call has an effect.
+// setOpened tells waiting callers of Acquire that the feed runs or, if err is not nil, why it does
+// not. Only the first call has an effect.
 func (f *Feed) setOpened(err error) {
 	f.opening.Do(func() {
 		f.err = err
@@ -321,8 +323,8 @@ func (f *Feed) setOpened(err error) {
 	})
 }
 
-// reopen returns the subscription that follows one that ended with err, or nil if there is none.
-// idle reports that the ended subscription had nothing new; reopen waits a little in that case.
+// reopen returns a subscription that replaces one that ended with err, or nil if the feed must end.
+// If idle is set, the ended subscription had nothing new, and reopen waits a little.
 func (f *Feed) reopen(ctx context.Context, err error, idle bool) egress.Subscription {
 	if !f.feeds.opts.Reopen(err) {
 		return nil
@@ -347,7 +349,7 @@ func (f *Feed) reopen(ctx context.Context, err error, idle bool) egress.Subscrip
 	return next
 }
 
-// readAll reads a subscription until its error.
+// readAll reads a subscription until it returns an error.
 func (f *Feed) readAll(ctx context.Context, sub egress.Subscription, c *cutter) error {
 	defer sub.Close()
 	for {
@@ -363,7 +365,7 @@ func (f *Feed) readAll(ctx context.Context, sub egress.Subscription, c *cutter) 
 	}
 }
 
-// warn logs that audio was removed.
+// warn logs that the stream's audio was removed from the chunks.
 func (f *Feed) warn(codec packetbuf.Codec) {
 	f.feeds.opts.Log.Warn("audio taken out of fMP4 until it returns: no silent frame is known for its codec", "stream", f.name, "codec", codec.String())
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// sample is a packet with its times in units of the track's scale.
+// sample is a packet with its times in ticks, the units of the track's time scale.
 type sample struct {
 	p   *packetbuf.Packet
 	at  int64 // decode time
@@ -45,7 +45,8 @@ const (
 	compositionOff = 0x800
 )
 
-// fragment returns a moof and mdat with samples, whose durations must be known.
+// fragment returns a moof and mdat with the samples of both tracks. The durations of the samples
+// must be set.
 func (t trackSet) fragment(seq uint64, samples *[2][]sample) []byte {
 	size := 8 + 16 + 8
 	for _, s := range samples {

@@ -17,8 +17,8 @@ type Info struct {
 	tracks        trackSet
 }
 
-// trackSet holds the descriptions of a set of tracks by packetbuf.Track; nil means no such
-// track.
+// trackSet holds the descriptions of a set of tracks, indexed by packetbuf.Track. nil means that
+// the track does not exist.
 type trackSet [2]*description
 
 func (t trackSet) same(o trackSet) bool { return t[0].same(o[0]) && t[1].same(o[1]) }
@@ -43,7 +43,7 @@ func (t trackSet) info() *Info {
 // trackID returns the track's ID in the file.
 func trackID(tr packetbuf.Track) uint32 { return uint32(tr) + 1 }
 
-// initSection returns the ftyp and moov of the tracks.
+// initSection returns the init section, an ftyp and a moov, of the tracks.
 func (t trackSet) initSection() []byte {
 	var w boxes
 	w.box("ftyp", func() {
@@ -182,14 +182,14 @@ func (w *boxes) audioEntry(d *description) {
 	w.u32(uint32(rate) << 16) //nolint:gosec // checked
 }
 
-// ticks converts a time to units of d.scale.
+// ticks converts a time to ticks, the units of d.scale.
 func (d *description) ticks(at time.Duration) int64 {
 	// Convert whole milliseconds first: nanoseconds times the scale would overflow within a
 	// day.
 	return int64(at/time.Millisecond)*d.scale/1000 + int64(at%time.Millisecond)*d.scale/int64(time.Second)
 }
 
-// time is the inverse of ticks.
+// time converts ticks to a time. It is the inverse of ticks.
 func (d *description) time(ticks int64) time.Duration {
 	return time.Duration(ticks/d.scale)*time.Second + time.Duration(ticks%d.scale*int64(time.Second)/d.scale)
 }

@@ -11,10 +11,10 @@ import (
 
 // ring holds the newest chunks of a stream.
 type ring struct {
-	wake atomic.Pointer[chan struct{}] // closed when a chunk or the end arrives
+	wake atomic.Pointer[chan struct{}] // closed when a chunk is added or the ring ends
 
 	mu        sync.RWMutex // guards the fields below
-	slots     []*Chunk     // chunks tail to head-1; the length is a power of two
+	slots     []*Chunk     // chunks from tail to head-1; the length is a power of two
 	head      uint64
 	tail      uint64
 	bytes     int
@@ -84,7 +84,7 @@ func (r *ring) grow() {
 	}
 }
 
-// trim removes the oldest chunks until the limits are met. It keeps the newest and its init
+// trim removes the oldest chunks until the limits are met. It keeps the newest chunk and its init
 // section.
 func (r *ring) trim(newest *Chunk) {
 	over := func() bool {
@@ -110,7 +110,7 @@ func (r *ring) wakeReaders() {
 	close(*r.wake.Swap(&ch))
 }
 
-// close ends the ring. Readers get the remaining chunks, then err.
+// close ends the ring. Readers first get the remaining chunks, then err.
 func (r *ring) close(err error) {
 	r.mu.Lock()
 	if r.err == nil {
@@ -148,22 +148,22 @@ type Cursor struct {
 	next       uint64 // 0 until an independent chunk is available
 	fromOldest bool   // begins at the oldest independent chunk, not at the newest
 	sentInit   *Chunk // last init section that was returned
-	catchingUp bool   // resumed and not yet caught up; Lag does not apply
+	catchingUp bool   // has resumed and not yet caught up, so that lag does not apply
 	missed     bool   // the next chunk does not follow the last one
 	skipped    bool
 	buf        [batch]*Chunk
 }
 
-// batch is the maximum number of chunks that Next returns.
+// batch is the maximum number of chunks that Next returns at once.
 const batch = 32
 
-// Next waits for chunks and returns them. The slice is valid until the next call of Next. Chunks
-// are preceded by their init section unless the reader has it. After the last chunk, Next
-// returns why the feed ended: ErrEnded, ErrClosed or a *CodecError. It returns the error of ctx
-// if ctx is done first.
+// Next waits for chunks and returns them. The slice is valid until the next call. If the reader
+// does not have the init section of the chunks, it comes first. After the last chunk, Next returns
+// why the feed ended: ErrEnded, ErrClosed or a *CodecError. It returns the error of ctx if ctx is
+// done first.
 //
-// A reader that has fallen behind by more than Limits.Lag, or out of the ring, continues at the
-// newest independent chunk. Skipped reports that.
+// A reader that is behind by more than Limits.Lag, or whose next chunk has left the ring, continues
+// at the newest independent chunk; see Skipped.
 func (c *Cursor) Next(ctx context.Context) ([]*Chunk, error) {
 	for {
 		wake := *c.r.wake.Load()
@@ -179,7 +179,7 @@ func (c *Cursor) Next(ctx context.Context) ([]*Chunk, error) {
 	}
 }
 
-// Skipped reports whether the chunks that Next returned last do not follow the ones before.
+// Skipped reports whether chunks are missing before those that Next returned last.
 func (c *Cursor) Skipped() bool { return c.skipped }
 
 // read returns the chunks that are available.
@@ -215,7 +215,7 @@ func (c *Cursor) read() ([]*Chunk, error) {
 	return out, nil
 }
 
-// behind reports whether the reader has to skip. r.mu is held.
+// behind reports whether the reader must skip chunks. r.mu is held.
 func (c *Cursor) behind() bool {
 	r := c.r
 	if c.next < r.tail {

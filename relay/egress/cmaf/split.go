@@ -26,9 +26,10 @@ func piecesOf(samples *[2][]sample) (out [2][]piece) {
 	return out
 }
 
-// Split splits c in two, of which the head is as long as possible between least and most. It
-// returns nil if c cannot be split. Both keep the sequence number of c. The numbers in their
-// mfhd boxes, which must increase (ISO/IEC 14496-12, 8.8.5), count half chunks.
+// Split splits c into two chunks. The duration of head is as long as possible between least and
+// most. Split returns nil if c cannot be split. Both parts keep the sequence number of c. The
+// sequence numbers in their mfhd boxes, which must increase (ISO/IEC 14496-12, 8.8.5), count half
+// chunks.
 func (c *Chunk) Split(least, most time.Duration) (head, tail *Chunk) {
 	at, ok := c.splitPoint(packetbuf.Video, least, most)
 	if !ok {
@@ -62,7 +63,8 @@ func (c *Chunk) Split(least, most time.Duration) (head, tail *Chunk) {
 	return &first, &second
 }
 
-// splitPoint returns the time of the last frame of a track before which c can be split.
+// splitPoint returns the latest start of a frame of a track at which c can be split, so that the
+// first part lasts from least to most. ok is false if there is none.
 func (c *Chunk) splitPoint(tr packetbuf.Track, least, most time.Duration) (at time.Duration, ok bool) {
 	for i, f := range c.pieces[tr] {
 		begins := c.Info.tracks[tr].time(f.at)
@@ -73,7 +75,7 @@ func (c *Chunk) splitPoint(tr packetbuf.Track, least, most time.Duration) (at ti
 	return at, ok
 }
 
-// payloadSize returns the number of payload bytes, which are the last bytes of Data.
+// payloadSize returns the number of payload bytes, which are at the end of Data.
 func (c *Chunk) payloadSize() (n int) {
 	for _, frames := range c.pieces {
 		for _, f := range frames {

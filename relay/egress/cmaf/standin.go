@@ -8,14 +8,15 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// gapSlack is how much longer than the stream itself the cutter waits to close a hole in the
-// audio.
+// gapSlack is how much longer than the stream itself the cutter waits before it closes a hole in
+// the audio.
 const gapSlack = 200 * time.Millisecond
 
-// maxStandIn is the maximum duration of video that is replaced at once.
+// maxStandIn is the maximum duration of missing video that is replaced at once.
 const maxStandIn = 10 * time.Second
 
-// audioEarly is how long before the start of its audio a frame may begin.
+// audioEarly is by how much an audio frame may begin before the start of the audio to which it
+// belongs.
 const audioEarly = 10 * time.Millisecond
 
 // describeSilence returns the description of a silent audio track.
@@ -25,8 +26,8 @@ func describeSilence() *description {
 	return d
 }
 
-// startAudio starts the audio that d describes at the time at; nil means no audio from there
-// on.
+// startAudio starts the audio that d describes at the time at. If d is nil, there is no audio from
+// that time on.
 func (c *cutter) startAudio(d *description, at time.Duration) {
 	c.audioGap = audiogap.Track{Slack: gapSlack}
 	c.tracks[audio].counting = false
@@ -42,8 +43,8 @@ func (c *cutter) startAudio(d *description, at time.Duration) {
 	c.audioGap.Begin(at)
 }
 
-// fillAudio closes holes in the audio before the video packet p. If it is known that no audio in
-// the format in force follows, it adds silence up to p.
+// fillAudio closes holes in the audio before the video packet p. If no more audio in the format in
+// force can follow, it adds silence up to p.
 func (c *cutter) fillAudio(p *packetbuf.Packet) {
 	if c.inForce[audio] == nil {
 		return
@@ -54,8 +55,8 @@ func (c *cutter) fillAudio(p *packetbuf.Packet) {
 	}
 }
 
-// addAudio adds an audio frame, and silence before it if needed. It returns false if the frame
-// is too late.
+// addAudio adds an audio frame, after silence if needed. It returns false if the frame is too late
+// to be added.
 func (c *cutter) addAudio(p *packetbuf.Packet) bool {
 	if p.DTS < c.audioSince || c.audioGap.Late(p.DTS) {
 		return false
@@ -72,17 +73,17 @@ func (c *cutter) addSilence(frames []*packetbuf.Packet) {
 	}
 }
 
-// standIn is the newest keyframe, repeated in place of video that is away while audio
-// continues.
+// standIn is the newest keyframe. It is repeated in place of missing video while audio continues.
 type standIn struct {
 	key   *packetbuf.Packet
-	alone bool          // no video has followed the keyframe: frames that do can refer to the stand-in
-	on    bool          // a stand-in is shown: decoders have lost the frames after the keyframe
-	at    time.Duration // DTS of the newest stand-in
+	alone bool          // no video has followed the keyframe, so frames that follow can refer to its repetition
+	on    bool          // the keyframe is being repeated; decoders have lost the frames after it
+	at    time.Duration // DTS of the newest repetition
 }
 
-// admit reports whether decoders can decode p. After a stand-in for video that did not end with
-// the keyframe itself, they need another keyframe.
+// admit reports whether decoders can decode p. After the keyframe has been repeated, they cannot
+// decode frames from before the last repetition. If other frames had followed the keyframe, they
+// need another keyframe.
 func (s *standIn) admit(p *packetbuf.Packet) bool {
 	switch {
 	case p.Track != packetbuf.Video:
@@ -97,7 +98,7 @@ func (s *standIn) admit(p *packetbuf.Packet) bool {
 	return true
 }
 
-// repeatKeyframe repeats the newest keyframe before the audio packet p, if video is away.
+// repeatKeyframe repeats the newest keyframe up to the audio packet p, if video is missing.
 func (c *cutter) repeatKeyframe(p *packetbuf.Packet) {
 	v, s := &c.tracks[video], &c.standIn
 	if s.key == nil || !v.started || !v.desc.same(c.inForce[video]) || p.Flags&packetbuf.Filler != 0 && !s.on {

@@ -7,14 +7,14 @@ import (
 
 // trackWaiter is a subscription that knows which tracks may still arrive.
 type trackWaiter interface {
-	// Awaits reports whether a track that the stream does not have may still come.
+	// Awaits reports whether a track that the stream does not have may still arrive.
 	Awaits(track packetbuf.Track) bool
 }
 
 // keyRequester is a subscription that can request a keyframe from the publisher.
 type keyRequester interface{ RequestKey() bool }
 
-// expectTracks records which tracks the stream has and may still get.
+// expectTracks records which tracks the stream has, and how to find out which may still arrive.
 func (c *cutter) expectTracks(sub egress.Subscription) {
 	c.awaits, c.requestKey = nil, nil
 	if k, ok := sub.(keyRequester); ok {
@@ -26,8 +26,8 @@ func (c *cutter) expectTracks(sub egress.Subscription) {
 	c.expects = [2]bool{sub.Has(packetbuf.Video), sub.Has(packetbuf.Audio)}
 }
 
-// ready reports whether all tracks that the first init section describes have arrived, or have
-// been waited for long enough.
+// ready reports whether output can start: all tracks for the first init section have arrived, or
+// the wait for them is over.
 func (c *cutter) ready(p *packetbuf.Packet) bool {
 	wait := startWait
 	video := c.tracks[video].desc == nil && c.awaits != nil && c.awaits(packetbuf.Video)

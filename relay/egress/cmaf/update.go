@@ -6,7 +6,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// configure records a configuration, which applies to the following samples of its track.
+// configure records a configuration, which applies to the samples of its track that follow.
 func (c *cutter) configure(p *packetbuf.Packet) {
 	t := &c.tracks[p.Track]
 	if t.config != nil && t.config.Codec == p.Codec && bytes.Equal(t.config.Payload, p.Payload) && (p.Track == packetbuf.Video || t.desc != nil) {
@@ -23,7 +23,7 @@ func (c *cutter) configure(p *packetbuf.Packet) {
 	t.desc, _ = describe(p, nil) // nil if it cannot be parsed
 }
 
-// updateDescription updates the description of the sample's track.
+// updateDescription updates the description of the track of sample p, before p is processed.
 func (c *cutter) updateDescription(p *packetbuf.Packet) {
 	t := &c.tracks[p.Track]
 	switch {
@@ -41,8 +41,8 @@ func (c *cutter) updateDescription(p *packetbuf.Packet) {
 	}
 }
 
-// checkAudio marks audio as gone when it has been absent for too long, and unmarks it when it
-// returns.
+// checkAudio marks audio as gone when it has been missing for too long and cannot be replaced by
+// silence. It removes the mark when audio returns.
 func (c *cutter) checkAudio(p *packetbuf.Packet) {
 	t := &c.tracks[audio]
 	switch {
@@ -62,8 +62,8 @@ func (c *cutter) checkAudio(p *packetbuf.Packet) {
 	}
 }
 
-// wantedTracks returns the tracks that a new init section would have. A track that players have
-// is kept if something can replace its media.
+// wantedTracks returns the tracks for a new init section. It keeps a track that players already
+// have, if its missing media can be replaced.
 func (c *cutter) wantedTracks() (w trackSet) {
 	for tr := range c.tracks {
 		if !c.tracks[tr].gone {
@@ -84,7 +84,7 @@ func (c *cutter) wantedTracks() (w trackSet) {
 }
 
 // updateInit emits a new init section before p if the tracks have changed. If there is video, it
-// waits for a keyframe.
+// waits for a keyframe; changed audio waits for at most maxRejoinWait.
 func (c *cutter) updateInit(p *packetbuf.Packet) {
 	w := c.wantedTracks()
 	if w.empty() || w.same(c.inForce) {

@@ -6,9 +6,9 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// wallClock maps the stream's clock to the time of day. The first packet sets it. After that it
-// is adjusted slowly to a publisher whose clock runs at another rate, because players measure
-// latency by it.
+// wallClock maps the stream's clock to the time of day. The first packet sets the mapping. After
+// that, the mapping is adjusted slowly if the publisher's clock runs at a different rate, because
+// players use it to measure latency.
 type wallClock struct{ zero time.Time }
 
 // maxAdjust is the maximum adjustment per chunk.
