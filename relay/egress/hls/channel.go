@@ -18,16 +18,16 @@ import (
 )
 
 const (
-	// unusedAfter is how long a stream is cut after the last request.
+	// unusedAfter is how long a stream is cut into segments after the last request.
 	unusedAfter = 30 * time.Second
-	// keepEnded is how long the playlist of an ended stream is served, with its end.
+	// keepEnded is how long the playlist of an ended stream is still served, with EXT-X-ENDLIST.
 	keepEnded = time.Minute
 )
 
 var (
 	errTimeout  = errors.New("segment or part not available in time")
 	errNotFound = errors.New("file not found or expired")
-	// errRestarted is for files that may have existed before a restart.
+	// errRestarted is returned for a file that may have existed before a restart of the relay.
 	errRestarted = errors.New("file not found since the relay was restarted")
 )
 
@@ -36,15 +36,16 @@ type channel struct {
 	h         *Handler
 	stream    string
 	settings  Settings
-	segmenter *segmenter // used by the channel's goroutine alone
+	segmenter *segmenter // used only by the channel's goroutine
 	ctx       context.Context
 	cancel    context.CancelFunc
-	// account counts the chunks that the feed no longer holds.
+	// account counts the bytes of chunks that only the segments still hold, because they have left
+	// the feed.
 	account  *budget.Account
-	previous *channel // the channel that it replaced, whose files players may still request; guarded by h.mu
+	previous *channel // the channel that this one replaced, whose files players may still request; guarded by h.mu
 
 	view        atomic.Pointer[view]          // nil before the first playlist
-	changed     atomic.Pointer[chan struct{}] // closed when shown or err changes
+	changed     atomic.Pointer[chan struct{}] // closed when view or err changes
 	err         atomic.Pointer[error]         // why no more segments follow
 	lastRequest atomic.Int64                  // time of the last request, Unix nanoseconds
 	endedAt     atomic.Int64                  // time of the end, Unix nanoseconds; 0 before
@@ -61,7 +62,8 @@ func newChannel(h *Handler, stream string, s Settings, f floor) *channel {
 	return c
 }
 
-// newID returns an unguessable ID: knowing a segment's name proves that the client was given it.
+// newID returns an unguessable ID. A client that knows the name of a segment must therefore have
+// been given it.
 func newID() string {
 	var b [9]byte
 	_, _ = rand.Read(b[:]) // never fails
@@ -70,15 +72,16 @@ func newID() string {
 
 func (c *channel) touch() { c.lastRequest.Store(time.Now().UnixNano()) }
 
-// shrink releases the channel if the stream has ended. A running channel trims itself to its
-// share of memory when the next segment ends.
+// shrink marks the channel for removal if the stream has ended. A running channel reduces itself to
+// its share of the memory when the next segment is complete.
 func (c *channel) shrink() {
 	if c.hasEnded() {
 		c.endedAt.Store(1)
 	}
 }
 
-// releaseMemory closes the accounts of the channel and of the one before it. h.mu is held.
+// releaseMemory closes the accounts of the channel and of the channel that it replaced. h.mu is
+// held.
 func (c *channel) releaseMemory() {
 	c.account.Close()
 	if c.previous != nil {
@@ -86,10 +89,10 @@ func (c *channel) releaseMemory() {
 	}
 }
 
-// hasEnded reports whether no more segments follow.
+// hasEnded reports whether the channel has ended, so that no more segments follow.
 func (c *channel) hasEnded() bool { return c.err.Load() != nil }
 
-// unused reports whether the channel is to be removed.
+// unused reports whether the channel can be removed at time now.
 func (c *channel) unused(now time.Time) bool {
 	if at := c.endedAt.Load(); at != 0 {
 		return now.Sub(time.Unix(0, at)) > keepEnded
@@ -97,12 +100,12 @@ func (c *channel) unused(now time.Time) bool {
 	return !c.settings.Always && !c.requested(now)
 }
 
-// requested reports whether there was a request recently.
+// requested reports whether there was a request within unusedAfter before time now.
 func (c *channel) requested(now time.Time) bool {
 	return now.Sub(time.Unix(0, c.lastRequest.Load())) <= unusedAfter
 }
 
-// run cuts the stream until it ends or is no longer requested.
+// run cuts the stream into segments until it ends or is no longer requested.
 func (c *channel) run() {
 	defer c.cancel()
 	err := panics.Run(c.cut)
@@ -151,13 +154,14 @@ func (c *channel) cut() error {
 	}
 }
 
-// catchUpWait is how long no chunk arrives when all buffered media has been read.
+// catchUpWait is how long no chunk must arrive until all buffered media counts as read.
 const catchUpWait = 200 * time.Millisecond
 
 var errCaughtUp = errors.New("all buffered media has been read")
 
-// next waits for chunks. Until the buffered media has been read nothing is published: what
-// players see grows by one part at a time, or they could not request delta updates.
+// next waits for chunks. If live is not set, the buffered media has not been read yet, and next
+// returns errCaughtUp once it has been. Nothing is published before that, because players can
+// request delta updates only if what they see grows by one part at a time.
 func (c *channel) next(cursor *cmaf.Cursor, live bool) ([]*cmaf.Chunk, error) {
 	if live {
 		return cursor.Next(c.ctx)
@@ -187,8 +191,8 @@ func (c *channel) notify() {
 	close(*c.changed.Swap(&ch))
 }
 
-// await waits for a view that satisfies enough; a view of an ended stream always does. It
-// returns the stream's error, that of ctx, or errTimeout.
+// await waits for a view that satisfies enough, or for the final view of an ended stream. It
+// returns the error of the channel, that of ctx, or errTimeout.
 func (c *channel) await(ctx context.Context, enough func(*view) bool) (*view, error) {
 	for {
 		news := *c.changed.Load()
@@ -210,8 +214,8 @@ func (c *channel) await(ctx context.Context, enough func(*view) bool) (*view, er
 	}
 }
 
-// file returns the chunks of a segment, part or init section. It returns nil if there is none.
-// comes reports whether name is the next part.
+// file returns the chunks of a segment, part or init section, or nil if it does not exist. comes
+// reports whether name is that of the next part, which does not exist yet.
 func (c *channel) file(name string) (chunks []*cmaf.Chunk, comes bool) {
 	v := c.view.Load()
 	if v == nil {
@@ -238,7 +242,7 @@ func (v *view) allSegments() []*segment {
 	return append(v.stored[:len(v.stored):len(v.stored)], v.open)
 }
 
-// initOf returns the init section with an ID, or nil.
+// initOf returns the init section with the given ID, or nil.
 func (v *view) initOf(id string) []*cmaf.Chunk {
 	for _, s := range v.allSegments() {
 		if s.init.id == id {

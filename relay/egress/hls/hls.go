@@ -1,8 +1,8 @@
 // Package hls serves streams as HLS and low-latency HLS (RFC 8216, and its second edition).
 //
-// A stream's segments and parts are cut once, from the chunks of package cmaf, and its playlists
-// are rendered once per state; all viewers share them. Sequence numbers never decrease, even
-// across publishers and across restarts of the relay.
+// A stream's segments and parts are cut once, from the chunks of package cmaf, and shared by all
+// viewers. Each state of a playlist is rendered once. Sequence numbers never decrease, even if
+// another publisher continues the stream or the relay restarts.
 package hls
 
 import (
@@ -20,31 +20,30 @@ import (
 // Protocol is the name of the protocol in metrics.
 const Protocol = "hls"
 
-// Settings define how a stream is cut and served.
+// Settings define how a stream is cut into segments and served.
 type Settings struct {
 	Segment, Part time.Duration
 	Window        int           // segments in the playlist
-	Always        bool          // cut the stream even if it has no viewers
+	Always        bool          // the stream is cut even if it has no viewers
 	Bytes         int           // limit of the segments in memory; 0 means unlimited
 	WriteTimeout  time.Duration // of one write; 0 means none
 }
 
 // Options configure a Handler.
 type Options struct {
-	// Admission subscribes each viewer, so that it is admitted and counted. The subscription is
-	// not read.
+	// Admission admits and counts the viewers. Each viewer holds a subscription, which is not read.
 	Admission egress.Admission
 	HTTP      egress.HTTP
 	Metrics   egress.Metrics
 	Sessions  Sessions // if nil, sessions end with this handler
 	Feeds     *cmaf.Feeds
 	Settings  func(stream string) Settings
-	// Renditions returns the renditions that exist of a stream. It is called repeatedly while
-	// the stream has viewers. nil means none.
+	// Renditions returns the names of the existing renditions of a stream. It is called repeatedly
+	// while the stream has viewers. nil means that there are none.
 	Renditions func(stream string) []string
-	// Restarted waits for a stream that is expected back after a restart of the relay, but not
-	// longer than ctx. It reports whether players may know names of files from before the
-	// restart. nil means never.
+	// Restarted waits, until ctx is done at the latest, for a stream that is expected to return
+	// after a restart of the relay. It reports whether players may know names of files from before
+	// the restart. nil means never.
 	Restarted func(ctx context.Context, stream string) bool
 	// Memory bounds the memory of all segments together with other buffers. If it is nil, only
 	// Settings apply.
@@ -52,14 +51,14 @@ type Options struct {
 	Log    *slog.Logger
 }
 
-// Sessions issues names for the sessions of viewers that play with a token. The name is part of
-// their URLs and replaces the token.
+// Sessions issues names for the sessions of viewers that play with a token. The name is part of the
+// viewer's URLs, and replaces the token.
 type Sessions interface {
-	// SessionName returns a new name for the session of a viewer of a stream and its renditions.
-	// It is valid until the token expires; the zero Time means forever.
+	// SessionName returns a name for the new session of a viewer of a stream and its renditions.
+	// The name is valid until the time until, when the token expires; the zero Time means forever.
 	SessionName(stream string, until time.Time) string
-	// IssuedSession reports whether a name was issued for a stream, or for the stream that it is
-	// a rendition of, and is still valid.
+	// IssuedSession reports whether a name is still valid and was issued for a stream, or for the
+	// stream of which that stream is a rendition.
 	IssuedSession(stream, name string) bool
 }
 
@@ -74,17 +73,18 @@ type Handler struct {
 	mu       sync.Mutex // guards the fields below
 	channels map[string]*channel
 	floors   map[string]floor
-	// peaks holds the discontinuity sequences, above the base, of floors that have expired.
+	// peaks holds discontinuity sequences of floors that have expired, if they are above the base;
+	// see baseDiscontinuity.
 	peaks map[string]uint64
 }
 
-// floor is the minimum of the sequence numbers of a stream's next playlist.
+// floor holds the minimum sequence numbers of a stream's next playlist.
 type floor struct {
 	seq, discontinuities uint64
 	since                time.Time
 }
 
-// floorTTL is how long a floor is kept. After that time, sequence numbers taken from the wall
+// floorTTL is how long a floor is kept. After that time, sequence numbers derived from the wall
 // clock are higher.
 const floorTTL = time.Hour
 
@@ -108,7 +108,7 @@ const (
 	plainFile = "plain.m3u8"
 )
 
-// Match reports whether a path is that of a stream's file, and returns its components.
+// Match reports whether a path is that of a file of a stream, and returns the path's components.
 func Match(path string) (app, name, file string, ok bool) {
 	app, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	name, file, _ = strings.Cut(rest, "/")
@@ -121,15 +121,16 @@ func Match(path string) (app, name, file string, ok bool) {
 	return app, name, file, strings.HasSuffix(file, ".m4s") || strings.HasSuffix(file, ".mp4")
 }
 
-// Live reports to the handler that a stream has gone live. It starts streams that are always
-// cut.
+// Live tells the handler that a stream has gone live. If the stream's Settings.Always is set, the
+// handler starts to cut it.
 func (h *Handler) Live(stream string) {
 	if h.opts.Settings(stream).Always {
 		h.channelFor(stream)
 	}
 }
 
-// lookup returns the stream's channel and the one before it, or nil.
+// lookup returns the stream's channel and the channel that it replaced. Each is nil if it does not
+// exist.
 func (h *Handler) lookup(stream string) (c, before *channel) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -139,7 +140,7 @@ func (h *Handler) lookup(stream string) (c, before *channel) {
 	return c, before
 }
 
-// channelFor returns the stream's channel, and creates it if there is none or it has ended.
+// channelFor returns the stream's channel. If there is none or it has ended, it creates a new one.
 // After Close it may return nil.
 func (h *Handler) channelFor(stream string) *channel {
 	h.mu.Lock()
@@ -168,8 +169,8 @@ func (h *Handler) channelFor(stream string) *channel {
 	return next
 }
 
-// parentTarget returns the target duration in seconds of the stream that this one is a rendition
-// of, or 0 if it is not yet known. h.mu is held.
+// parentTarget returns the target duration, in seconds, of the stream of which this one is a
+// rendition. It returns 0 if that is not yet known or the stream is no rendition. h.mu is held.
 func (h *Handler) parentTarget(stream string) int {
 	parent, _, ok := strings.Cut(stream, "~")
 	c := h.channels[parent]
@@ -182,7 +183,7 @@ func (h *Handler) parentTarget(stream string) int {
 	return 0
 }
 
-// remove removes a channel that has ended, unless it was replaced.
+// remove removes a channel that has ended, unless another has replaced it.
 func (h *Handler) remove(c *channel) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -192,7 +193,7 @@ func (h *Handler) remove(c *channel) {
 	c.releaseMemory()
 }
 
-// raiseFloor records the sequence numbers that a stream has reached.
+// raiseFloor records the media sequence and discontinuity sequence that a stream has reached.
 func (h *Handler) raiseFloor(stream string, seq, breaks uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -223,20 +224,21 @@ func (h *Handler) sweep() {
 // maxPeaks is the maximum number of streams in Handler.peaks.
 const maxPeaks = 4096
 
-// baseDiscontinuity returns the minimum discontinuity sequence of every stream. It increases
-// with time alone, so that no stream affects another.
+// baseDiscontinuity returns the minimum discontinuity sequence of every stream at time now. It
+// depends only on the time, so that streams do not affect each other.
 func (h *Handler) baseDiscontinuity(now time.Time) uint64 {
 	return 1 + steps(now.Sub(h.instance.exactStart), unnamedInterval)
 }
 
-// rememberPeak keeps a discontinuity sequence until the base has reached it. h.mu is held.
+// rememberPeak keeps a discontinuity sequence of a stream until the base has reached it. h.mu is
+// held.
 func (h *Handler) rememberPeak(stream string, breaks uint64) {
 	if len(h.peaks) < maxPeaks {
 		h.peaks[stream] = breaks
 	}
 }
 
-// removeUnused removes unused channels, and returns the streams that are requested.
+// removeUnused removes unused channels. It returns the streams that are being requested.
 func (h *Handler) removeUnused(now time.Time) (wanted []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -8,19 +8,19 @@ import (
 )
 
 const (
-	// maxDowntime is the maximum time of a restart until the next instance starts, plus how far
-	// behind a player may be.
+	// maxDowntime is the maximum time from the end of one instance to the start of the next, plus
+	// how far a player may be behind.
 	maxDowntime = 15 * time.Second
-	// maxMissed is the maximum number of segments that are listed as missing.
+	// maxMissed is the maximum number of segments that a playlist lists as gaps.
 	maxMissed = 60
-	// restartWait is how long a request for a file from before a restart waits; players give up
-	// after 10 s.
+	// restartWait is how long a request for a file from before a restart waits for the stream.
+	// Players give up after 10 s.
 	restartWait = 8 * time.Second
 )
 
-// playlistKey returns which of a view's playlists a player gets whose URL names an instance.
-// Players in browsers from before a restart get the segments that they missed listed as gaps.
-// Others do not, because ffmpeg and VLC request such segments.
+// playlistKey returns the key of the playlist for a player. run is the instance that the player's
+// URL names. For browsers from before a restart, the playlist lists the segments that they missed
+// as gaps. For other players it does not, because ffmpeg and VLC request such segments.
 func (h *Handler) playlistKey(form int, run, agent string) playlistKey {
 	e := playlistKey{form: form, discontinuityOffset: h.instance.discontinuityOffset(run)}
 	if e.discontinuityOffset > 0 && strings.HasPrefix(agent, "Mozilla/") {
@@ -29,11 +29,11 @@ func (h *Handler) playlistKey(form int, run, agent string) playlistKey {
 	return e
 }
 
-// missed returns how many segments the playlist lists as gaps before its first one, for a player
-// from before the start of this instance at began. It returns 0 once the stream's first segment
-// has left the playlist. If hls.js finds that its own playlist has expired, it looks for the
-// time of day at which its last segment ended, and loads nothing from a playlist that begins
-// later.
+// missed returns the number of segments that the playlist lists as gaps before its first segment.
+// began is the start of this instance, for a player from before that; the zero Time means that
+// there are no gaps. The number is 0 once the stream's first segment has left the playlist. The
+// gaps are for hls.js: when its own playlist has expired, it looks for the time of day at which its
+// last segment ended, and loads nothing from a playlist that begins later.
 func (v *view) missed(began time.Time) uint64 {
 	first := v.listed()[0]
 	if began.IsZero() || first.seq != v.first {
@@ -44,8 +44,8 @@ func (v *view) missed(began time.Time) uint64 {
 	if n > maxMissed {
 		return 0
 	}
-	// The previous instance may have used the sequence numbers up to that of its end, but only
-	// with segments of minimum length.
+	// The previous instance may have used all sequence numbers up to that of its end. But it has
+	// used the last ones only with segments of minimum duration.
 	used := sequenceAt(began)
 	if first.duration >= 3*minSegment {
 		used -= min(used, 2)
@@ -53,8 +53,8 @@ func (v *view) missed(began time.Time) uint64 {
 	return min(n, first.seq-min(first.seq, used+1))
 }
 
-// renderMissed writes n gap segments before the first one, and returns the init section in force
-// after them.
+// renderMissed writes n gaps before the first segment. It returns the init section in force after
+// them.
 func (v *view) renderMissed(b *strings.Builder, n uint64) *initSection {
 	first := v.listed()[0]
 	fmt.Fprintf(b, "#EXT-X-MAP:URI=\"init-%s.mp4\"\n", first.init.id)
@@ -67,8 +67,9 @@ func (v *view) renderMissed(b *strings.Builder, n uint64) *initSection {
 	return first.init
 }
 
-// notFound returns the error for a file that does not exist. Players from before a restart of
-// the relay request files from then until they have a new playlist, and would stop at a 404.
+// notFound returns the error for a file that does not exist. Players from before a restart of the
+// relay request files from that time until they have a new playlist, and a 404 would make them
+// stop. For them the error is errRestarted.
 func (h *Handler) notFound(ctx context.Context, stream string) error {
 	if h.opts.Restarted == nil {
 		return errNotFound

@@ -28,7 +28,7 @@ const (
 	maxSession = 128
 )
 
-// parseQuery parses a query. It ignores unknown parameters.
+// parseQuery parses the query of a URL. It ignores unknown parameters.
 func parseQuery(raw string) (query, error) {
 	q := query{part: -1}
 	if len(raw) > maxQuery {

@@ -10,21 +10,22 @@ import (
 )
 
 const (
-	// minSegment is the minimum duration of a segment; sequence numbers count in it.
+	// minSegment is the minimum duration of a segment. Media sequence numbers count time in units
+	// of it; see epoch.
 	minSegment = 500 * time.Millisecond
-	// standInEarly is how much before the configured segment duration a stand-in keyframe ends a
-	// segment.
+	// standInEarly is how much earlier than at the configured duration a repeated keyframe may end
+	// a segment; see cmaf.Chunk.StandIn.
 	standInEarly = 100 * time.Millisecond
 	// maxSegment is the maximum duration of a segment before the target duration is known.
 	maxSegment = 12 * time.Second
-	// roundingSlack is how far a segment may exceed the target duration, which applies to the
-	// rounded duration.
+	// roundingSlack is by how much a segment may exceed the target duration. HLS compares the
+	// target with the rounded duration.
 	roundingSlack = 450 * time.Millisecond
 )
 
 // part is a group of complete chunks.
 type part struct {
-	name        string // independent of the segment's name: it is announced before the segment is known
+	name        string // not derived from the segment, because it is announced before its segment is known
 	chunks      []*cmaf.Chunk
 	duration    time.Duration
 	independent bool
@@ -36,17 +37,17 @@ type initSection struct {
 	chunk *cmaf.Chunk
 }
 
-// segment is immutable once it is in a view; a view has a copy of the open segment.
+// segment is immutable when it is part of a view. A view has a copy of the open segment.
 type segment struct {
 	seq             uint64
-	id              string // unguessable part of its name
+	id              string // unguessable part of the name
 	start           time.Duration
 	wall            time.Time
 	duration        time.Duration
 	parts           []*part
 	init            *initSection
-	discontinuity   bool   // has the tag EXT-X-DISCONTINUITY
-	discontinuities uint64 // its discontinuity sequence
+	discontinuity   bool   // the playlist has EXT-X-DISCONTINUITY before it
+	discontinuities uint64 // discontinuity sequence of the segment
 	independent     bool
 	bytes, frames   int
 }
@@ -58,7 +59,7 @@ type segmenter struct {
 	memoryShare func() int64  // bytes that the memory budget allows; nil means unlimited
 
 	complete        []*segment // oldest first, with consecutive sequence numbers
-	window          int        // number of the newest of them that are in the playlist
+	window          int        // number of the newest complete segments that are in the playlist
 	open            *segment   // incomplete segment; nil if none
 	openPart        *part      // incomplete part of open; nil if none
 	init            *initSection
@@ -72,31 +73,32 @@ type segmenter struct {
 	empty           bool   // no segment has begun
 	firstSeq        uint64 // sequence number of the first segment
 
-	parentTarget int           // target duration of the stream that this is a rendition of, because variants must have the same; 0 if none
+	parentTarget int           // target duration of the stream of which this is a rendition, as variants must have the same; 0 if none
 	target       int           // seconds; 0 until fixed
 	partTarget   time.Duration // 0 until fixed
 }
 
-// newSegmenter returns a segmenter whose sequence numbers begin at seq and breaks.
+// newSegmenter returns a segmenter whose media sequence begins at seq or later, and whose
+// discontinuity sequence begins at breaks.
 func newSegmenter(s Settings, seq, breaks uint64, id func() string) *segmenter {
 	l := &segmenter{set: s, newID: id, nextSeq: seq, discontinuities: breaks, nextID: id(), empty: true}
 	l.namePart()
 	return l
 }
 
-// epoch is the origin of segment sequence numbers, which count minimum segment durations. They
-// fit in 31 bits until 2058, and a playlist that begins later has higher numbers than any
-// before.
+// epoch is the origin of media sequence numbers, which count minimum segment durations since then.
+// They fit in 31 bits until 2058. A playlist that begins later has higher numbers than all earlier
+// ones.
 var epoch = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// sequenceAt returns the sequence number of a segment at a time of day.
+// sequenceAt returns the media sequence number for a time of day.
 func sequenceAt(at time.Time) uint64 { return steps(at.Sub(epoch), minSegment) }
 
 // steps returns how many steps fit in d, or 0 if d is negative.
 func steps(d, step time.Duration) uint64 { return uint64(max(0, d/step)) } //nolint:gosec // not negative
 
-// add adds the next chunk. lost reports that chunks before it are missing. It returns whether a
-// new part or segment is to be published.
+// add adds the next chunk. lost reports that chunks before it are missing. add returns true if
+// there is a new part or segment to publish.
 func (l *segmenter) add(c *cmaf.Chunk, lost bool) bool {
 	if c.Init {
 		l.closeSegment()
@@ -154,8 +156,8 @@ func (p *part) append(c *cmaf.Chunk) {
 	p.duration += c.Duration
 }
 
-// splitToFill splits a chunk that is too long for a part that is too short without it, so that
-// the head completes the part. It returns nil if that is not possible.
+// splitToFill splits chunk c if part p is too short without it and would be too long with it. The
+// head completes the part. splitToFill returns nil if c cannot be split that way.
 func (l *segmenter) splitToFill(p *part, c *cmaf.Chunk) (head, tail *cmaf.Chunk) {
 	if p.duration >= l.fullPart() {
 		return nil, nil
@@ -163,7 +165,8 @@ func (l *segmenter) splitToFill(p *part, c *cmaf.Chunk) (head, tail *cmaf.Chunk)
 	return c.Split(l.fullPart()-p.duration, l.partTarget-p.duration)
 }
 
-// fullPart returns the duration at which a part is closed without waiting for the next chunk.
+// fullPart returns the minimum duration of a part that is closed without waiting for the next
+// chunk.
 func (l *segmenter) fullPart() time.Duration {
 	if l.partTarget > 0 {
 		return minPart(l.partTarget)
@@ -171,7 +174,7 @@ func (l *segmenter) fullPart() time.Duration {
 	return l.set.Part
 }
 
-// endsBefore reports whether the open segment ends before c.
+// endsBefore reports whether the open segment must end before chunk c.
 func (l *segmenter) endsBefore(c *cmaf.Chunk) bool {
 	d := l.open.duration
 	if c.Segment || c.StandIn && d >= max(minSegment, l.set.Segment-standInEarly) {
@@ -185,8 +188,8 @@ func (l *segmenter) endsBefore(c *cmaf.Chunk) bool {
 	return d+c.Duration > most || l.open.bytes > 0 && l.open.bytes+len(c.Data) > bytes/kept
 }
 
-// byteLimits returns how many bytes all segments may have, and how many of the newest segments
-// are kept even if they exceed that.
+// byteLimits returns the maximum number of bytes of all segments, and the number of newest segments
+// that are kept even if they exceed it.
 func (l *segmenter) byteLimits() (bytes, kept int) {
 	bytes = math.MaxInt
 	if l.set.Bytes > 0 {
@@ -200,7 +203,7 @@ func (l *segmenter) byteLimits() (bytes, kept int) {
 	return bytes, 3
 }
 
-// bytesBefore returns the size of the chunks with sequence numbers below seq.
+// bytesBefore returns the number of bytes in chunks with sequence numbers below seq.
 func (l *segmenter) bytesBefore(seq uint64) (bytes int) {
 	add := func(p *part) {
 		for _, c := range p.chunks {
@@ -266,8 +269,9 @@ func (l *segmenter) closeSegment() {
 	l.trim()
 }
 
-// trim removes segments. Those that have left the playlist are kept as long again if the byte
-// limit allows. If the playlist alone exceeds the limit, its oldest are removed.
+// trim removes old segments. After leaving the playlist, a segment is kept for the length of
+// another playlist if the byte limit allows that. If the segments in the playlist exceed the limit,
+// the oldest of them are removed.
 func (l *segmenter) trim() {
 	bytes := 0
 	for _, s := range l.complete {
@@ -281,7 +285,7 @@ func (l *segmenter) trim() {
 	l.window = min(l.window, len(l.complete))
 }
 
-// endPlaylist closes the playlist.
+// endPlaylist closes the last segment and ends the playlist.
 func (l *segmenter) endPlaylist() {
 	l.closeSegment()
 	l.ended = true

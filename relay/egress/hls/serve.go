@@ -18,9 +18,10 @@ import (
 )
 
 const (
-	// firstPlaylistWait is how long the first playlist waits for the first segment.
+	// firstPlaylistWait is how long a request for a playlist waits for the first segment of the
+	// stream.
 	firstPlaylistWait = 20 * time.Second
-	// maxBlock is the maximum time for which a request for a coming playlist or part blocks.
+	// maxBlock is the maximum time for which a request for a future playlist or part blocks.
 	maxBlock = 15 * time.Second
 )
 
@@ -32,7 +33,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	app, name, file, _ := Match(r.URL.Path)
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
-	if h.closed() { // a 404 would end players that are to return
+	if h.closed() { // a 404 would end players, which should return after the restart
 		h.fail(w, r, http.ErrServerClosed)
 		return
 	}
@@ -110,8 +111,8 @@ func (h *Handler) playlist(ctx context.Context, w http.ResponseWriter, r *http.R
 	h.writePlaylist(w, r, v.body(h.playlistKey(form, q.instance, r.UserAgent()), zipped), zipped)
 }
 
-// admit returns the viewer of a request and the channel that serves it. The channel is nil after
-// Close.
+// admit returns the viewer of a request and the channel that serves the viewer. The channel is nil
+// after Close.
 func (h *Handler) admit(ctx context.Context, r *http.Request, q playlistRequest, token string) (*viewer, *channel, error) {
 	at, over, err := h.viewers.admit(ctx, request{
 		app: q.app, name: q.name, session: q.session, token: token, remote: h.opts.HTTP.Remote(r), agent: r.UserAgent(), multivariant: q.file == indexFile,
@@ -123,7 +124,7 @@ func (h *Handler) admit(ctx context.Context, r *http.Request, q playlistRequest,
 		}
 		return at, c, nil
 	}
-	if q.file != indexFile { // a viewer may read up to the end of an ended stream
+	if q.file != indexFile { // a viewer may still read the end of an ended stream
 		if c := h.viewers.lastChannel(over); c != nil {
 			return over, c, nil
 		}
@@ -131,8 +132,8 @@ func (h *Handler) admit(ctx context.Context, r *http.Request, q playlistRequest,
 	return nil, nil, err
 }
 
-// mediaURI returns the URI of the media playlist in a folder. It is the same for all viewers of
-// an instance, except for a session and its token.
+// mediaURI returns the URI of the media playlist in a folder. It is the same for all viewers of an
+// instance, unless they have a session or a token.
 func mediaURI(folder string, q query) string {
 	uri := folder + mediaFile
 	if q.plain {
@@ -148,7 +149,7 @@ func mediaURI(folder string, q query) string {
 	return uri
 }
 
-// awaitFirst waits for the first playlist.
+// awaitFirst waits for the first playlist of the stream.
 func (c *channel) awaitFirst(ctx context.Context) (*view, error) {
 	ctx, cancel := context.WithTimeout(ctx, firstPlaylistWait)
 	defer cancel()
@@ -157,7 +158,7 @@ func (c *channel) awaitFirst(ctx context.Context) (*view, error) {
 
 var errTooFarAhead = errors.New("requested segment or part is more than two segments, or three seconds of parts, ahead")
 
-// awaitRequested waits for the segment or part that is requested.
+// awaitRequested waits for the segment or part that q requests. now is the current view.
 func (c *channel) awaitRequested(ctx context.Context, q query, now *view) (*view, error) {
 	if now.has(q.msn, q.part) || now.ended {
 		return now, nil
@@ -170,7 +171,8 @@ func (c *channel) awaitRequested(ctx context.Context, q query, now *view) (*view
 	return c.await(ctx, func(v *view) bool { return v.has(q.msn, q.part) })
 }
 
-// writePlaylist writes a playlist.
+// writePlaylist writes a playlist as the response. zipped reports whether body is compressed with
+// gzip.
 func (h *Handler) writePlaylist(w http.ResponseWriter, r *http.Request, body []byte, zipped bool) {
 	header := w.Header()
 	header.Set("Content-Type", "application/vnd.apple.mpegurl")
@@ -187,8 +189,8 @@ func (h *Handler) writePlaylist(w http.ResponseWriter, r *http.Request, body []b
 	out.finish()
 }
 
-// serveMedia serves a segment, a part or an init section. Their names are unguessable: a client
-// that knows one was admitted to the playlist.
+// serveMedia serves a segment, a part or an init section. It checks no token: the names are
+// unguessable, so that a client that knows one was admitted to the playlist.
 func (h *Handler) serveMedia(ctx context.Context, w http.ResponseWriter, r *http.Request, stream, file string) {
 	c, before := h.lookup(stream)
 	var chunks []*cmaf.Chunk
@@ -261,8 +263,9 @@ func (h *Handler) writeChunks(w http.ResponseWriter, r *http.Request, chunks []*
 	h.finish(out, r)
 }
 
-// finish ends a response. It logs a viewer that accepted no bytes for its whole write timeout.
-// It does not log a closed connection, because players may close it after any response.
+// finish ends a response. If the viewer accepted no bytes for its whole write timeout, that is
+// logged at level Info. A closed connection is not, because players may close it after any
+// response.
 func (h *Handler) finish(out *countingWriter, r *http.Request) {
 	out.finish()
 	if out.err == nil {
@@ -272,7 +275,7 @@ func (h *Handler) finish(out *countingWriter, r *http.Request) {
 	egress.Left(h.running.Context(), h.opts.Log.With("protocol", Protocol, "stream", egress.LogName(stream), "remote", h.opts.HTTP.Remote(r)), out.err)
 }
 
-// chunkReader reads chunks as one file.
+// chunkReader reads a sequence of chunks as one file.
 type chunkReader []*cmaf.Chunk
 
 // ReadAt implements io.ReaderAt.
@@ -291,14 +294,14 @@ func (p chunkReader) ReadAt(b []byte, off int64) (n int, err error) {
 	return n, io.EOF
 }
 
-// countingWriter counts what is written, and sets a deadline for each write: a client that does
-// not read must not hold its response in memory.
+// countingWriter counts the bytes of a response, and sets a deadline for each write, so that a
+// client that does not read does not hold its response in memory.
 type countingWriter struct {
 	http.ResponseWriter
 	bytes    *atomic.Uint64
 	control  *http.ResponseController
 	deadline egress.Deadline
-	err      error // of the first failed write
+	err      error // error of the first failed write
 }
 
 func (h *Handler) countingWriter(w http.ResponseWriter, r *http.Request) *countingWriter {
@@ -319,7 +322,7 @@ func (o *countingWriter) Write(b []byte) (int, error) {
 }
 
 // finish flushes the response, and clears the write deadline for the next response on the
-// connection. It fails on a closed connection.
+// connection. The flush fails if the connection is closed.
 func (o *countingWriter) finish() {
 	err := o.control.Flush()
 	if !errors.Is(err, http.ErrNotSupported) {

@@ -8,8 +8,9 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// fixTargets sets the target durations, once. The target is longer than the segments so far, so
-// that a late keyframe does not exceed it.
+// fixTargets sets the target durations, once there is a complete segment. After that they never
+// change. The target duration is longer than the segments so far, so that a late keyframe does not
+// exceed it.
 func (l *segmenter) fixTargets() {
 	if l.target > 0 || len(l.complete) == 0 {
 		return
@@ -26,7 +27,7 @@ func (l *segmenter) fixTargets() {
 	l.regroupAll()
 }
 
-// fitPartTarget returns the part target that suits the durations of the chunks.
+// fitPartTarget returns the part target duration that suits the durations of the chunks so far.
 func (l *segmenter) fitPartTarget() time.Duration {
 	var chunks []time.Duration
 	frames, length := 0, time.Duration(0)
@@ -50,25 +51,25 @@ func (l *segmenter) fitPartTarget() time.Duration {
 	return target
 }
 
-// minPart returns the minimum duration of a part that is not the last of its segment, for a part
-// target duration (draft-pantos-hls-rfc8216bis).
+// minPart returns the minimum duration of a part for a part target duration
+// (draft-pantos-hls-rfc8216bis). The last part of a segment may be shorter.
 func minPart(target time.Duration) time.Duration { return target * 85 / 100 }
 
-// frameSpacing is the range of frame durations in a stream without audio: most frames last
-// least, and some up to most.
+// frameSpacing is the range of frame durations in a stream without audio. Most frames have the
+// duration least; some are longer, up to most.
 type frameSpacing struct{ least, most time.Duration }
 
-// fits reports whether frames of these durations fill parts to at least the minimum and at most
-// target.
+// fits reports whether frames with these durations can always fill a part to between its minimum
+// duration and target.
 func (p frameSpacing) fits(target time.Duration) bool {
 	n := (target-p.most)/p.least + 1
 	return target >= p.most && n*p.least >= minPart(target) //nolint:durationcheck // a number of frames
 }
 
-// freezeSpacing returns the frame spacing per codec while a stream is held. For H.264 a frame is
-// synthesized five times a second; it lasts a little less when the frames before it are
-// repeated, and longer just before the publisher returns. For other codecs the newest keyframe
-// is repeated once a second.
+// freezeSpacing returns the frame durations of a codec while a stream is held. For H.264, a frame
+// is synthesized five times a second. It is a little shorter when the frames before it are
+// repeated, and longer just before the publisher returns. For other codecs, the newest keyframe is
+// repeated once a second.
 func freezeSpacing(c packetbuf.Codec) frameSpacing {
 	if c == packetbuf.H264 {
 		return frameSpacing{198 * time.Millisecond, 265 * time.Millisecond}
@@ -76,11 +77,12 @@ func freezeSpacing(c packetbuf.Codec) frameSpacing {
 	return frameSpacing{time.Second, 1070 * time.Millisecond}
 }
 
-// maxPartTarget is the longest part target tried for evenly filled parts.
+// maxPartTarget is the maximum part target that evenPartTarget tries.
 const maxPartTarget = 3 * time.Second
 
-// evenPartTarget returns the shortest part target from least on that frames fill evenly, live
-// and held. If there is none, it returns one that is long enough for held frames.
+// evenPartTarget returns the shortest part target, not below least, for which frames fill parts
+// evenly both while the stream is live and while it is held. If there is none, it returns a part
+// target that is long enough for held frames.
 func evenPartTarget(least time.Duration, live, held frameSpacing) time.Duration {
 	for t := least; t <= maxPartTarget; t += time.Millisecond {
 		if live.fits(t) && held.fits(t) {
@@ -90,7 +92,8 @@ func evenPartTarget(least time.Duration, live, held frameSpacing) time.Duration 
 	return max(least, held.most)
 }
 
-// regroupAll rebuilds all parts. No playlist has named them yet.
+// regroupAll groups the chunks of all segments into parts again. No playlist has named the parts
+// yet.
 func (l *segmenter) regroupAll() {
 	for _, s := range l.complete {
 		s.parts = l.regroup(s.parts)
@@ -114,7 +117,7 @@ func (l *segmenter) regroupAll() {
 	}
 }
 
-// regroup rebuilds parts. No playlist has named them yet.
+// regroup groups the chunks of parts into new parts. No playlist has named the parts yet.
 func (l *segmenter) regroup(parts []*part) (out []*part) {
 	for _, p := range parts {
 		for _, c := range p.chunks {

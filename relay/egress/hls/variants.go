@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	// variantWait is how long the multivariant playlist waits for renditions that are not yet
-	// cut.
+	// variantWait is how long the multivariant playlist waits for the first playlists of
+	// renditions.
 	variantWait = time.Second
-	// maxVariants is the maximum number of renditions in it.
+	// maxVariants is the maximum number of renditions in the multivariant playlist.
 	maxVariants = 15
 )
 
@@ -23,7 +23,8 @@ type variant struct {
 	peak, average int // bits per second, measured
 }
 
-// variants returns the stream itself and its renditions, those with the highest bitrate first.
+// variants returns the stream itself, followed by its renditions in the order of decreasing peak
+// bitrate.
 func (h *Handler) variants(ctx context.Context, stream string, own *view, q query) []variant {
 	out := []variant{newVariant(mediaURI("", q), own)}
 	if h.opts.Renditions == nil {
@@ -66,8 +67,8 @@ func newVariant(uri string, v *view) variant {
 	return out
 }
 
-// frameRate returns the frame rate of the init section or else the measured one; 0 if unknown or
-// without video.
+// frameRate returns the frame rate that the init section contains or, if it contains none, the
+// measured one. It returns 0 if the rate is unknown or there is no video.
 func (v *view) frameRate() float64 {
 	frames := 0
 	for _, s := range v.listed() {
@@ -84,7 +85,7 @@ func (v *view) frameRate() float64 {
 	}
 }
 
-// multivariant renders the playlist of variants.
+// multivariant renders a multivariant playlist.
 func multivariant(all []variant) []byte {
 	var b strings.Builder
 	b.WriteString("#EXTM3U\n#EXT-X-VERSION:7\n")
@@ -99,8 +100,7 @@ func multivariant(all []variant) []byte {
 
 func (v variant) render(b *strings.Builder) {
 	info := v.view.info()
-	// HLS has a name of its own for MPEG-1 and MPEG-2 audio, which players may not know
-	// otherwise.
+	// HLS has its own name for MPEG-1 and MPEG-2 audio. Some players do not know the usual names.
 	codecs := strings.Replace(strings.Replace(info.Codecs, "mp4a.6B", "mp4a.40.34", 1), "mp4a.69", "mp4a.40.34", 1)
 	fmt.Fprintf(b, "#EXT-X-STREAM-INF:BANDWIDTH=%d,AVERAGE-BANDWIDTH=%d,CODECS=%q", v.peak, v.average, codecs)
 	if info.Width > 0 {

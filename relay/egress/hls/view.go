@@ -12,9 +12,9 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 )
 
-// view is one state of a stream's playlists. It is immutable and shared by all requests.
+// view is one state of the playlists of a stream. It is immutable and shared by all requests.
 type view struct {
-	stored     []*segment // oldest first; the last window of them are in the playlist
+	stored     []*segment // complete segments, oldest first; the playlist has the last ones, as many as window says
 	window     int
 	open       *segment // incomplete segment; nil if none
 	target     int      // seconds
@@ -22,22 +22,23 @@ type view struct {
 	next       uint64 // sequence number of the next segment
 	nextPart   string // name of the next part
 	ended      bool
-	windowSize int    // number of segments that the playlist will have
+	windowSize int    // number of segments in the playlist when it is full
 	first      uint64 // sequence number of the stream's first segment
 
 	mu        sync.Mutex // guards playlists
 	playlists map[playlistKey]*playlist
 }
 
-// playlistKey identifies one of the playlists of a view. They differ in form and in the offset
-// added to the discontinuity sequence; see instance.
+// playlistKey identifies one of the playlists of a view. They differ in form, in the offset that is
+// added to the discontinuity sequence, and in the gaps after a restart; see instance.
 type playlistKey struct {
 	form                int
 	discontinuityOffset uint64
-	restart             time.Time // start of this instance, for players that get the segments they missed over the restart; else zero
+	restart             time.Time // start of this instance, for players to which segments missed in the restart are listed as gaps; else zero
 }
 
-// maxPlaylists is how many playlists of a view are kept to be shared: those for a few instances.
+// maxPlaylists is the maximum number of playlists of a view that are kept to be shared: enough for
+// a few instances.
 const maxPlaylists = 4 * forms
 
 // The forms of a media playlist.
@@ -54,7 +55,7 @@ type playlist struct {
 	textOnce, gzipOnce sync.Once
 }
 
-// playlist returns one of the playlists, which is shared by all requests for it.
+// playlist returns the playlist for a key. All requests for the same key share it.
 func (v *view) playlist(e playlistKey) *playlist {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -71,7 +72,7 @@ func (v *view) playlist(e playlistKey) *playlist {
 	return p
 }
 
-// body returns a media playlist, compressed with gzip if zipped is set.
+// body returns the text of a playlist, compressed with gzip if zipped is set.
 func (v *view) body(e playlistKey, zipped bool) []byte {
 	p := v.playlist(e)
 	p.textOnce.Do(func() { p.text = v.render(e) })
@@ -99,8 +100,8 @@ func (v *view) last() uint64 { return v.stored[len(v.stored)-1].seq }
 
 func (v *view) skipUntil() time.Duration { return time.Duration(6*v.target) * time.Second }
 
-// has reports whether the playlist has segment msn or, if part is not negative, that part of it,
-// or anything after it.
+// has reports whether the playlist has segment msn and, if part is not negative, that part of it.
+// Any later media counts too.
 func (v *view) has(msn uint64, part int) bool {
 	if msn <= v.last() {
 		if part < 0 || msn < v.last() {
@@ -114,7 +115,7 @@ func (v *view) has(msn uint64, part int) bool {
 	return part >= 0 && v.open != nil && (msn < v.open.seq || msn == v.open.seq && part < len(v.open.parts))
 }
 
-// tooFarAhead reports whether a request for that segment or part is further ahead than allowed.
+// tooFarAhead reports whether the requested segment or part is further ahead than a request may be.
 func (v *view) tooFarAhead(msn uint64, part int) bool {
 	if msn > v.last()+2 {
 		return true
@@ -190,7 +191,7 @@ func (v *view) render(e playlistKey) []byte {
 	return []byte(b.String())
 }
 
-// renderControl writes the tags that control reloading.
+// renderControl writes the tags that control how players reload the playlist.
 func (v *view) renderControl(b *strings.Builder, form int) {
 	if form == plain {
 		fmt.Fprintf(b, "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,HOLD-BACK=%d\n", 3*v.target)
@@ -203,7 +204,7 @@ func (v *view) renderControl(b *strings.Builder, form int) {
 	}
 }
 
-// renderOpen writes the parts of the incomplete segment and the hint for the next part.
+// renderOpen writes the parts of the incomplete segment, and the preload hint for the next part.
 func (v *view) renderOpen(b *strings.Builder, init *initSection) {
 	if v.open != nil && len(v.open.parts) > 0 {
 		v.open.renderHeader(b, init)
@@ -214,8 +215,8 @@ func (v *view) renderOpen(b *strings.Builder, init *initSection) {
 	}
 }
 
-// partHoldBack returns the distance from the live edge. Three parts are required; a little more
-// avoids stalls.
+// partHoldBack returns the minimum distance of players from the live edge. The standard requires
+// three parts; a little more avoids stalls.
 func (v *view) partHoldBack() time.Duration { return 3*v.partTarget + v.partTarget/2 }
 
 // length returns the duration of the complete segments in the playlist.
@@ -226,12 +227,12 @@ func (v *view) length() (d time.Duration) {
 	return d
 }
 
-// canSkip reports whether the playlist will be long enough for delta updates.
+// canSkip reports whether a full playlist is long enough for delta updates.
 func (v *view) canSkip() bool {
 	return time.Duration(v.windowSize)*time.Duration(v.target-1)*time.Second > v.skipUntil()
 }
 
-// skippable returns how many segments a delta update omits: those further from the end than
+// skippable returns how many segments a delta update omits: those that are older than
 // CAN-SKIP-UNTIL.
 func (v *view) skippable() (n int) {
 	if !v.canSkip() || v.ended {
@@ -260,8 +261,8 @@ func (v *view) independent() bool {
 // name returns the name of the segment's file without extension.
 func (s *segment) name() string { return strconv.FormatUint(s.seq, 10) + "-" + s.id }
 
-// renderHeader writes the tags before a segment or its parts, and returns the init section in
-// force.
+// renderHeader writes the tags before a segment or its parts. init is the init section in force
+// before them; renderHeader returns the one in force after them.
 func (s *segment) renderHeader(b *strings.Builder, init *initSection) *initSection {
 	if s.discontinuity {
 		b.WriteString("#EXT-X-DISCONTINUITY\n")

@@ -14,10 +14,10 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// viewers holds the viewers that have requested a playlist recently. HTTP has no connection per
-// viewer. If playing requires a token, the multivariant playlist gives each viewer a session,
-// which is part of its media playlist URLs. Otherwise all viewers have the same URLs, so that
-// caches can serve many, and a viewer is identified by address and user agent.
+// viewers holds the viewers that have requested a playlist recently, because HTTP has no connection
+// per viewer. If playing requires a token, the multivariant playlist gives each viewer a session,
+// which is part of the viewer's media playlist URLs. Otherwise all viewers have the same URLs, so
+// that caches can serve them. Such viewers are identified by address and user agent.
 type viewers struct {
 	admission egress.Admission
 	sessions  Sessions
@@ -25,7 +25,7 @@ type viewers struct {
 
 	mu       sync.Mutex // guards the fields below, and the viewers' fields
 	byKey    map[viewerKey]*viewer
-	families map[viewerKey]int // number of subscriptions of a session to a stream and its renditions, by the stream
+	families map[viewerKey]int // number of subscriptions that a session has to a stream and its renditions
 	joining  map[joinKey]*pendingJoin
 	closed   bool
 }
@@ -33,7 +33,8 @@ type viewers struct {
 // viewerKey identifies a viewer of a stream.
 type viewerKey struct{ stream, session string }
 
-// family returns the key for the stream that this one is a rendition of, or the key itself.
+// family returns the key with the stream of which s.stream is a rendition. If it is no rendition,
+// family returns s.
 func (s viewerKey) family() viewerKey {
 	parent, _, _ := strings.Cut(s.stream, "~")
 	return viewerKey{parent, s.session}
@@ -48,19 +49,20 @@ type viewer struct {
 	timeout      time.Duration // how long the viewer is kept without a request
 	started      bool          // has received a media playlist
 	sessionInURL bool          // has its session in its URLs
-	// channel is the channel that the viewer is served from. After its subscription has ended the
-	// viewer may see the end of that channel, but nothing of a channel that replaced it.
+	// channel is the channel that serves the viewer. After the viewer's subscription has ended, the
+	// viewer may still read the end of that channel, but nothing from a channel that has replaced
+	// it.
 	channel *channel
 }
 
-// joinKey identifies a viewer that joins with a token, which is a secret.
+// joinKey identifies a viewer that joins with a token. The token is a secret.
 type joinKey struct {
 	viewerKey
 	token string
 }
 
-// pendingJoin is a join in progress. Other requests with the same key wait for it, because they
-// are of one viewer.
+// pendingJoin is a join in progress. Other requests with the same key come from the same viewer,
+// and wait for it.
 type pendingJoin struct {
 	done   chan struct{} // closed when the fields below are set
 	viewer *viewer
@@ -79,15 +81,16 @@ func (v *viewers) init(a egress.Admission, s Sessions) {
 type request struct {
 	app, name      string
 	session        string // session in the URL; may be empty
-	unknownSession bool   // the session was not issued by a relay, and proves nothing
+	unknownSession bool   // no relay has issued the session, so it proves nothing
 	token          string
 	remote, agent  string
 	multivariant   bool // for the multivariant playlist, which players request first and only once
 }
 
-// checkSession marks the request's session if it was not issued by a relay for the stream or is
-// no longer valid. A session that has viewers was issued; their subscriptions end it. With a
-// token such a session is ignored; without one it identifies a viewer, if playing is open.
+// checkSession returns r. If no relay has issued the session for the stream, or it is no longer
+// valid, checkSession sets unknownSession and, if the request has a token, removes the session.
+// Without a token, an unknown session still identifies a viewer of a stream that needs no token. A
+// session that has viewers was issued; it ends when their subscriptions end.
 func (v *viewers) checkSession(r request) request {
 	if r.session == "" {
 		return r
@@ -105,8 +108,9 @@ func (v *viewers) checkSession(r request) request {
 	return r
 }
 
-// key returns the request's viewer key. A viewer that begins with a token gets a new session;
-// other requests of the same player share one.
+// key returns the viewer key of a request. A request for the multivariant playlist with a token
+// gets a new session. Other requests without a session get one that is derived from address, user
+// agent and token, so that all requests of a player have the same.
 func (v *viewers) key(r request) viewerKey {
 	s := viewerKey{r.app + "/" + r.name, r.session}
 	switch {
@@ -123,9 +127,8 @@ func (v *viewers) key(r request) viewerKey {
 	return s
 }
 
-// admit returns the viewer of a request: a known one while its stream continues, or one that
-// joins. over is the known viewer if its stream has ended and joining another stream of that
-// name failed.
+// admit returns the viewer of a request. That is a known viewer if its stream has not ended;
+// otherwise admit joins. If joining fails, over is the known viewer whose stream has ended, if any.
 func (v *viewers) admit(ctx context.Context, r request) (admitted, over *viewer, err error) {
 	r = v.checkSession(r)
 	key := joinKey{v.key(r), r.token}
@@ -146,7 +149,7 @@ func (v *viewers) admit(ctx context.Context, r request) (admitted, over *viewer,
 			case <-ctx.Done():
 				return nil, known, ctx.Err()
 			}
-			if abandoned(pending.err) { // but this request still waits
+			if abandoned(pending.err) { // the other request was abandoned, but this one still waits
 				continue
 			}
 		}
@@ -157,13 +160,13 @@ func (v *viewers) admit(ctx context.Context, r request) (admitted, over *viewer,
 	}
 }
 
-// abandoned reports whether an error is that of a request that stopped waiting.
+// abandoned reports whether err means that a request has stopped waiting.
 func abandoned(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// lookup returns the known viewer of a key. If it has no subscription, or its stream has ended,
-// lookup returns the pending join; first reports that the caller is to perform it.
+// lookup returns the known viewer with a key. If there is none, or its subscription has ended,
+// lookup also returns the pending join. first reports whether the caller must perform the join.
 func (v *viewers) lookup(key joinKey) (known *viewer, pending *pendingJoin, first bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -180,12 +183,12 @@ func (v *viewers) lookup(key joinKey) (known *viewer, pending *pendingJoin, firs
 	return known, pending, first
 }
 
-// join admits a viewer.
+// join admits a new viewer and adds it.
 func (v *viewers) join(ctx context.Context, r request, s viewerKey) (*viewer, error) {
 	q := egress.Request{
 		App: r.app, Name: r.name, Token: r.token, Protocol: Protocol, Remote: r.remote, Agent: r.agent, Priority: v.priority(r, s),
 	}
-	if q.Priority != egress.NewViewer { // it has media to continue from
+	if q.Priority != egress.NewViewer { // the viewer has media and continues it
 		q.Begin = egress.Anywhere
 	}
 	if !r.unknownSession {
@@ -206,7 +209,7 @@ func (v *viewers) join(ctx context.Context, r request, s viewerKey) (*viewer, er
 		sub.Close()
 		return nil, http.ErrServerClosed
 	}
-	if other := v.byKey[s]; other != nil { // joined meanwhile with another token, or ended
+	if other := v.byKey[s]; other != nil { // has joined meanwhile with another token, or has ended
 		v.remove(other)
 	}
 	at := &viewer{viewerKey: s, sub: sub, joined: now, lastRequest: now, timeout: minTimeout, sessionInURL: named}
@@ -215,8 +218,8 @@ func (v *viewers) join(ctx context.Context, r request, s viewerKey) (*viewer, er
 	return at, nil
 }
 
-// priority returns the priority of a viewer that joins. URLs of media playlists come from the
-// multivariant one, for which the viewer has already waited.
+// priority returns the priority of a viewer that joins. A viewer with the URL of a media playlist
+// has it from the multivariant playlist, for which it has already waited.
 func (v *viewers) priority(r request, s viewerKey) egress.JoinPriority {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -261,7 +264,7 @@ func (v *viewers) setChannel(at *viewer, c *channel) {
 	at.channel = c
 }
 
-// lastChannel returns the channel that a viewer whose subscription has ended was served from, or
+// lastChannel returns the channel that has served a viewer whose subscription has ended. It returns
 // nil if that channel has not ended.
 func (v *viewers) lastChannel(over *viewer) *channel {
 	if over == nil {
@@ -275,8 +278,8 @@ func (v *viewers) lastChannel(over *viewer) *channel {
 	return nil
 }
 
-// recordResponse records that a viewer received a media playlist with the given target duration
-// in seconds. For the first one it returns the time since the viewer joined, and true.
+// recordResponse records that a viewer has received a media playlist with a target duration in
+// seconds. For the viewer's first one, it returns the time since the viewer joined, and true.
 func (v *viewers) recordResponse(at *viewer, target int) (took time.Duration, first bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -286,7 +289,7 @@ func (v *viewers) recordResponse(at *viewer, target int) (took time.Duration, fi
 	return now.Sub(at.joined), first
 }
 
-// expire removes viewers without recent requests.
+// expire removes viewers whose last request at time now is longer ago than their timeout.
 func (v *viewers) expire(now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
