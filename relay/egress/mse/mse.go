@@ -1,7 +1,7 @@
-// Package mse sends streams as fragmented MP4 over WebSocket, for players with Media Source.
+// Package mse sends streams as fragmented MP4 over WebSocket, for players that use Media Source.
 //
-// The chunks are those of package cmaf, which all viewers share. A client acknowledges the
-// chunks that it has received; a new connection continues after the last one.
+// All viewers share the chunks of package cmaf. A client acknowledges the chunks that it has
+// received. A new connection can continue after the last of them.
 package mse
 
 import (
@@ -21,14 +21,14 @@ const Protocol = "mse"
 // Settings are the settings for the viewers of a stream.
 type Settings struct {
 	WriteTimeout time.Duration // of one message; 0 means none
-	// Lag is how long a chunk may remain unacknowledged by a client that acknowledges, and how
-	// long an acknowledgement is waited for; 0 means 5 s.
+	// Lag is how long a chunk may stay unacknowledged by a client that acknowledges chunks, and how
+	// long sending waits for an acknowledgement. 0 means 5 s.
 	Lag time.Duration
-	// Heartbeat is a fixed interval between pings; 0 adapts it to the connection.
+	// Heartbeat is a fixed interval between pings; 0 adapts the interval to the connection.
 	Heartbeat time.Duration
 }
 
-// Refusal is a rejection of a viewer, as the close code and reason of the WebSocket.
+// Refusal is the rejection of a viewer, given by a close code and reason of the WebSocket.
 type Refusal struct {
 	Code   Code
 	Reason string // for codes 4001 and 1013 the seconds to wait
@@ -41,10 +41,10 @@ type Options struct {
 	Metrics   egress.Metrics
 	Feeds     *cmaf.Feeds
 	Settings  func(stream string) Settings
-	// Refuse returns how a refusal of Admission or Feeds closes the WebSocket.
+	// Refuse returns the close code and reason for a refusal of Admission or Feeds.
 	Refuse func(error) Refusal
-	// State returns the state of a stream, to be encoded as JSON, and a channel that is closed
-	// when the state changes. The message is nil if the state is unknown. State may be nil.
+	// State returns the state of a stream, which is sent as JSON, and a channel that is closed when
+	// the state changes. The message is nil if the state is unknown. State may be nil.
 	State   func(stream string) (message any, changed <-chan struct{})
 	Skipped *atomic.Uint64
 	Log     *slog.Logger
@@ -62,8 +62,8 @@ func New(o Options) *Handler {
 	return &Handler{opts: o, viewers: egress.NewRegister(), sent: o.Metrics.SentBytes(Protocol)}
 }
 
-// Close tells all viewers to reconnect at once, and waits for them, which takes about a second
-// for those that do not read.
+// Close tells all viewers to reconnect at once, and waits for them. It takes about a second if a
+// viewer does not read.
 func (h *Handler) Close() { h.viewers.Close() }
 
 // Match reports whether a path is that of a stream, and returns its components.

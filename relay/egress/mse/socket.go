@@ -43,9 +43,9 @@ const (
 	maxReason = 123
 	// closeTimeout is how long the last writes and reads may take.
 	closeTimeout = time.Second
-	// maxReport is how long writing a state message may take, whatever WriteTimeout is.
+	// maxReport is how long writing a state message may take, regardless of WriteTimeout.
 	maxReport = 15 * time.Second
-	// maxMissed is how many consecutive unanswered pings close a connection.
+	// maxMissed is the number of consecutive unanswered pings after which a connection is closed.
 	maxMissed = 3
 )
 
@@ -72,8 +72,8 @@ func (t *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return t.wire, bufio.NewReadWriter(buffers.Reader, bufio.NewWriter(t.wire)), nil
 }
 
-// accept accepts a WebSocket and returns its viewer. It accepts any origin, because tokens and
-// not origins decide about playing.
+// accept accepts a WebSocket and returns its viewer. It accepts any origin, because play tokens
+// decide who may play.
 func (h *Handler) accept(w http.ResponseWriter, r *http.Request) (*viewer, error) {
 	v := newViewer(h, r)
 	t := &hijacker{ResponseWriter: w, timeout: v.settings.WriteTimeout}
@@ -130,11 +130,11 @@ func (v *viewer) readMessages(ctx context.Context) error {
 	}
 }
 
-// recordActivity records that the client has sent something.
+// recordActivity records that the client has sent a message, a ping or a pong.
 func (v *viewer) recordActivity() { v.activity.Add(1) }
 
-// keepAlive pings the client until it no longer answers, and sends it the state of the stream.
-// It never returns nil.
+// keepAlive pings the client, and sends it each change of the stream's state. It returns when the
+// client no longer answers, and never returns nil.
 func (v *viewer) keepAlive(ctx context.Context) error {
 	heartbeat := pacing.Heartbeat{Fixed: v.settings.Heartbeat, Most: egress.IdleAfter}
 	due := time.NewTimer(heartbeat.Every())
@@ -173,7 +173,7 @@ func (v *viewer) keepAlive(ctx context.Context) error {
 	return errDead
 }
 
-// reportState sends the state of the stream, and returns the channel that is closed when it
+// reportState sends the state of the stream. It returns the channel that is closed when the state
 // changes.
 func (v *viewer) reportState(ctx context.Context) (changed <-chan struct{}, err error) {
 	if v.handler.opts.State == nil {
@@ -207,7 +207,7 @@ func (v *viewer) sendJSON(ctx context.Context, message any) error {
 	return v.conn.Write(ctx, websocket.MessageText, text)
 }
 
-// sendChunk sends a chunk. The data, which all viewers share, is not copied.
+// sendChunk sends a chunk. It does not copy data, which all viewers share.
 func (v *viewer) sendChunk(seq uint64, data []byte) error {
 	binary.BigEndian.PutUint64(v.header[:], seq)
 	if err := v.wire.writeBinary(v.header[:], data); err != nil {
@@ -217,7 +217,7 @@ func (v *viewer) sendChunk(seq uint64, data []byte) error {
 	return nil
 }
 
-// truncateReason shortens a reason to the maximum length in a close frame.
+// truncateReason shortens a reason to the maximum length of a close frame's reason.
 func truncateReason(reason string) string {
 	if len(reason) <= maxReason {
 		return reason

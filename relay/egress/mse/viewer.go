@@ -18,11 +18,11 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 )
 
-// viewer is one connection.
+// viewer is one WebSocket connection of a viewer.
 type viewer struct {
 	handler  *Handler
 	request  egress.Request
-	after    uint64 // last chunk that it received; 0 if none
+	after    uint64 // last chunk that the viewer has received; 0 if none
 	settings Settings
 	start    time.Time
 	conn     *websocket.Conn
@@ -32,17 +32,17 @@ type viewer struct {
 	window   window
 	greeted  chan struct{} // closed when the first message was sent
 
-	// Used by the sending goroutine alone:
-	codecs    string    // codecs that the client knows of
-	started   bool      // media was sent, or continues after a resume
-	announced bool      // the client knows that the next media is not continuous
+	// The fields below are used only by the sending goroutine.
+	codecs    string    // codecs that the client was told
+	started   bool      // media was sent, or the viewer has resumed and continues earlier media
+	announced bool      // the client was told that the next media is not continuous
 	joined    bool      // media was sent on this connection
 	clockSent time.Time // when the time of day was last sent
 	skips     egress.SkipLog
 	header    [8]byte
 }
 
-// defaultLag is used for acknowledgements if the lag of the stream's viewers is unlimited.
+// defaultLag is the maximum time for acknowledgements if Settings.Lag is not set.
 const defaultLag = 5 * time.Second
 
 func newViewer(h *Handler, r *http.Request) *viewer {
@@ -68,10 +68,10 @@ func (v *viewer) log() *slog.Logger {
 	return v.handler.opts.Log.With("protocol", Protocol, "stream", egress.LogName(stream), "remote", v.request.Remote)
 }
 
-// serve serves the viewer until the connection, the stream or the handler ends.
+// serve serves the viewer until the connection ends, the stream ends or the handler closes.
 func (v *viewer) serve(ctx context.Context) {
-	// connCtx lasts as long as the connection; playCtx ends earlier if the handler closes, so that a
-	// close code can be sent.
+	// connCtx lasts as long as the connection. playCtx also ends when the handler closes; the
+	// connection then remains for sending a close code.
 	connCtx, endConn := context.WithCancelCause(ctx)
 	playCtx, stop := context.WithCancel(connCtx)
 	defer context.AfterFunc(v.handler.viewers.Context(), func() { v.wire.limitRemaining(); stop() })()
@@ -101,7 +101,8 @@ func (v *viewer) serve(ctx context.Context) {
 	egress.Left(context.WithoutCancel(ctx), v.log(), err)
 }
 
-// closeCode returns the close code and reason for err; ok is false if the client cannot be told.
+// closeCode returns the close code and reason for err. ok is false if no close code can be sent to
+// the client.
 func (v *viewer) closeCode(err error) (r Refusal, ok bool) {
 	var codec *cmaf.CodecError
 	switch {
@@ -121,8 +122,8 @@ func (v *viewer) closeCode(err error) (r Refusal, ok bool) {
 	return Refusal{}, false
 }
 
-// reportUnsupportedCodec sends the codec that prevents playing, because other protocols may
-// support it.
+// reportUnsupportedCodec tells the client which codec prevents playing, because another protocol
+// may support that codec.
 func (v *viewer) reportUnsupportedCodec(ctx context.Context, err error) {
 	if codec := (*cmaf.CodecError)(nil); errors.As(err, &codec) {
 		_ = v.sendJSON(ctx, map[string]any{"unsupported": codec.Codec.String()}) // fails if the client has gone
@@ -134,11 +135,11 @@ type rejection struct{ error }
 
 func (t *rejection) Unwrap() error { return t.error }
 
-// errExpired is the end of a viewer whose play token has expired.
+// errExpired ends a viewer whose play token has expired.
 var errExpired = errors.New("the play token has expired")
 
-// play admits the viewer and sends the stream, at most until the play token expires. playCtx bounds
-// waiting, connCtx bounds writing.
+// play admits the viewer and sends the stream until the play token expires at the latest. playCtx
+// limits how long it waits for media, connCtx how long it writes.
 func (v *viewer) play(playCtx, connCtx context.Context) error {
 	sub, grant, err := v.handler.opts.Admission.Join(playCtx, v.request)
 	if err != nil {
@@ -193,7 +194,8 @@ func (v *viewer) sendStream(playCtx, connCtx context.Context, grant egress.Grant
 	}
 }
 
-// reject returns err as a rejection, unless it is the end of waiting or of the relay.
+// reject wraps err in a rejection, unless err is due to the end of playCtx or of the feed, or to a
+// codec.
 func (v *viewer) reject(playCtx context.Context, err error) error {
 	var codec *cmaf.CodecError
 	if playCtx.Err() != nil || errors.Is(err, cmaf.ErrClosed) || errors.As(err, &codec) {
@@ -203,7 +205,8 @@ func (v *viewer) reject(playCtx context.Context, err error) error {
 	return &rejection{err}
 }
 
-// openReader returns the viewer's reader, at the position where it was cut off if possible.
+// openReader returns the viewer's reader. If possible, it continues at the position at which the
+// viewer was cut off.
 func (v *viewer) openReader(playCtx context.Context, feed *cmaf.Feed, grant egress.Grant) (reader *chunkReader, resumed egress.Resumed, err error) {
 	if v.request.Resume == nil {
 		reader, err = join(playCtx, feed)
@@ -223,7 +226,7 @@ func (v *viewer) openReader(playCtx context.Context, feed *cmaf.Feed, grant egre
 	return reader, resumed, nil
 }
 
-// send sends chunks, preceded by the messages that the player needs.
+// send sends chunks, and before each chunk the messages that the player needs for it.
 func (v *viewer) send(ctx context.Context, chunks []*cmaf.Chunk, skipped bool) error {
 	if skipped {
 		v.handler.opts.Skipped.Add(1)
@@ -232,12 +235,12 @@ func (v *viewer) send(ctx context.Context, chunks []*cmaf.Chunk, skipped bool) e
 	for i, c := range chunks {
 		seq := c.Seq
 		if c.Init && i+1 < len(chunks) {
-			// A repeated init section has the number of the chunk before the next one: a viewer
-			// that is cut off after it resumes at that next chunk, and not at the one that
+			// A repeated init section gets the sequence number before that of the next chunk. A
+			// viewer that is cut off after it then resumes at that chunk, and not at the chunk that
 			// originally followed the init section.
 			seq = chunks[i+1].Seq - 1
 		}
-		// Media after another init section is not continuous.
+		// Media after a different init section is not continuous.
 		if err := v.announce(ctx, c, i == 0 && skipped || (c.Discontinuity || c.Init) && v.started); err != nil {
 			return err
 		}
@@ -259,10 +262,11 @@ func (v *viewer) send(ctx context.Context, chunks []*cmaf.Chunk, skipped bool) e
 	return nil
 }
 
-// clockInterval is how often the time of day of the media is sent: clocks drift.
+// clockInterval is how often the time of day of the media is sent. It is repeated because clocks
+// drift.
 const clockInterval = 10 * time.Second
 
-// sendClock sends the time of day of a chunk's first media, if the client may not know it.
+// sendClock sends the time of day at which chunk c starts, if the client may not know it.
 func (v *viewer) sendClock(ctx context.Context, c *cmaf.Chunk) error {
 	if c.Init || !c.Discontinuity && v.joined && c.Arrived.Sub(v.clockSent) < clockInterval {
 		return nil
@@ -271,7 +275,8 @@ func (v *viewer) sendClock(ctx context.Context, c *cmaf.Chunk) error {
 	return v.sendJSON(ctx, map[string]any{"clock": map[string]any{"media": c.Start.Seconds(), "wall": c.Wall}})
 }
 
-// announce sends new codecs, and that a chunk is not continuous.
+// announce tells the client the codecs, if they change with chunk c, and, if breaks is set, that c
+// is not continuous.
 func (v *viewer) announce(ctx context.Context, c *cmaf.Chunk, breaks bool) error {
 	if c.Init && c.Info.Codecs != v.codecs {
 		v.codecs = c.Info.Codecs

@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	// maxBytes and maxChunks bound the unacknowledged chunks, give or take one batch.
+	// maxBytes and maxChunks bound the unacknowledged chunks. One batch may exceed the limits.
 	maxBytes  = 8 << 20
 	maxChunks = 1024
 )
 
 var errNotAcknowledged = errors.New("chunks not acknowledged in time")
 
-// window holds the chunks that a client was sent and has not acknowledged.
+// window holds the chunks that were sent to a client and that the client has not acknowledged.
 type window struct {
 	freed chan struct{} // capacity 1: chunks were acknowledged
 
@@ -38,7 +38,7 @@ func (w *window) add(seq uint64, bytes int, at time.Time) {
 	w.bytes += bytes
 }
 
-// ack removes the chunks up to a sequence number.
+// ack removes the chunks up to sequence number seq, because the client has acknowledged them.
 func (w *window) ack(seq uint64) {
 	w.mu.Lock()
 	n := 0
@@ -62,8 +62,9 @@ func (w *window) reset() {
 	w.sent, w.bytes = w.sent[:0], 0
 }
 
-// full reports whether sending must pause: too many chunks are unacknowledged, or a client that
-// acknowledges has not done so for too long.
+// full reports whether sending must pause at time now. That is so if too many chunks are
+// unacknowledged, or if a client that acknowledges chunks has not acknowledged the oldest one
+// within lag.
 func (w *window) full(now time.Time, lag time.Duration) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -71,7 +72,8 @@ func (w *window) full(now time.Time, lag time.Duration) bool {
 	return late || w.bytes > maxBytes || len(w.sent) > maxChunks
 }
 
-// wait waits until there is room. After lag it returns errNotAcknowledged.
+// wait waits until sending may continue. It returns errNotAcknowledged if that takes longer than
+// lag.
 func (w *window) wait(ctx context.Context, lag time.Duration) error {
 	if !w.full(time.Now(), lag) {
 		return nil

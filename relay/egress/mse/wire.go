@@ -10,14 +10,15 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// wire is the connection under a WebSocket. Complete frames are written to it, one at a time.
-// The library writes one frame per Write. The viewer bypasses the library, so that a chunk is
-// one frame and one system call, and so that a ping may wait for its turn without a timeout.
+// wire is the connection under a WebSocket. Only complete frames are written to it, one at a time.
+// The WebSocket library writes one frame per Write. The viewer bypasses the library for chunks and
+// pings: a chunk is then one frame and one system call, and a ping may wait until other frames are
+// written, without a timeout.
 type wire struct {
 	net.Conn
 	gather   net.Conn        // writes several buffers in one system call, where supported
-	turn     chan struct{}   // capacity 1: held while writing
-	deadline egress.Deadline // of the goroutine that holds turn
+	turn     chan struct{}   // a lock of capacity 1, held while writing
+	deadline egress.Deadline // used by the goroutine that holds turn
 
 	mu   sync.Mutex // guards the fields below
 	ping bool       // a ping is due
@@ -44,7 +45,7 @@ func newWire(conn net.Conn, timeout time.Duration) *wire {
 	return w
 }
 
-// limitRemaining gives all remaining writes and reads one second together.
+// limitRemaining limits all remaining writes and reads to one second in total.
 func (w *wire) limitRemaining() {
 	w.deadline.End()
 	_ = w.SetReadDeadline(time.Now().Add(closeTimeout)) // fails on a closed connection
@@ -84,7 +85,7 @@ func frameHeader(size int) []byte {
 	return binary.BigEndian.AppendUint64(append(b, 127), uint64(size)) //nolint:gosec // not negative
 }
 
-// sendPing sends a ping as soon as no other frame is being sent.
+// sendPing sends a ping at once, or when the frame that is being sent is complete.
 func (w *wire) sendPing() {
 	w.mu.Lock()
 	w.ping = true
@@ -92,8 +93,8 @@ func (w *wire) sendPing() {
 	w.flushControl()
 }
 
-// sendPong answers a ping as soon as no other frame is being sent. Of several pings it answers
-// the newest.
+// sendPong sends the answer to a ping at once, or when the frame that is being sent is complete. If
+// another pong is due then, it replaces that.
 func (w *wire) sendPong(ping []byte) {
 	if len(ping) > maxControl {
 		return
@@ -104,14 +105,14 @@ func (w *wire) sendPong(ping []byte) {
 	w.flushControl()
 }
 
-// release releases the turn.
+// release releases turn, and sends control frames that have become due meanwhile.
 func (w *wire) release() {
 	<-w.turn
 	w.flushControl()
 }
 
-// flushControl sends due control frames, unless another goroutine is writing, which then sends
-// them.
+// flushControl sends the control frames that are due. If another goroutine is writing, that
+// goroutine sends them when it is done.
 func (w *wire) flushControl() {
 	for {
 		select {
