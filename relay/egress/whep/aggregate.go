@@ -6,18 +6,18 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// aggregator packs NAL units into payloads. Units that fit into one packet share it: a STAP-A of
-// H.264 (RFC 6184, 5.7.1) or an aggregation packet of HEVC (RFC 7798, 4.4.2). An access unit
-// therefore needs at most about twice as many packets as its size requires, however small its
+// aggregator packs NAL units into RTP payloads. Units that fit into one packet share it, as a
+// STAP-A of H.264 (RFC 6184, 5.7.1) or an aggregation packet of HEVC (RFC 7798, 4.4.2). An access
+// unit therefore needs at most about twice as many packets as its size requires, however small its
 // units are.
 type aggregator struct {
 	codec   packetbuf.Codec
 	out     []byte
 	pending [][]byte // units that share the next packet
-	size    int      // of that packet
+	size    int      // size of that packet
 }
 
-// add adds a unit, which must not be empty.
+// add adds a NAL unit, which must not be empty.
 func (a *aggregator) add(nal []byte) {
 	const length = 2
 	if a.size+length+len(nal) > maxPayload {

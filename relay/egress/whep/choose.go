@@ -10,9 +10,9 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// choose returns the best payload type for a codec. The best one has the profile of the stream,
-// because browsers decode other profiles under any name. ok is false if the offer has no payload
-// type of the codec.
+// choose returns the best payload type in list for a codec. A payload type with the stream's
+// profile is best, but any profile is accepted, because browsers decode other profiles than the one
+// that was negotiated. ok is false if list has no payload type of the codec.
 func choose(list []webrtc.RTPCodecParameters, c packetbuf.Codec, config *packetbuf.Packet) (best webrtc.RTPCodecParameters, ok bool) {
 	score := -1
 	for _, one := range list {
@@ -26,7 +26,7 @@ func choose(list []webrtc.RTPCodecParameters, c packetbuf.Codec, config *packetb
 	return best, ok
 }
 
-// fit returns a score for how well a payload type suits the stream.
+// fit returns a score for how well a payload type suits the stream. Higher is better.
 func fit(one webrtc.RTPCodecParameters, c packetbuf.Codec, config *packetbuf.Packet) int {
 	if config != nil && config.Codec != c {
 		config = nil
@@ -68,9 +68,9 @@ func fitH264(fmtp string, config *packetbuf.Packet) int {
 	return s
 }
 
-// profileOf returns the profile of a configuration, the name of the parameter that has it in an
-// offer, and the profile that an offer without it means (RFC 7798, 7.1; RFC 9628, 6; RTP Payload
-// Format For AV1, 7.2.1).
+// profileOf returns the profile of a configuration and the name of the SDP parameter for it. unsaid
+// is the profile that an offer without that parameter implies (RFC 7798, 7.1; RFC 9628, 6; RTP
+// Payload Format For AV1, 7.2.1).
 func profileOf(config *packetbuf.Packet) (profile, name, unsaid string) {
 	switch config.Codec {
 	case packetbuf.HEVC:
@@ -91,7 +91,7 @@ func profileOf(config *packetbuf.Packet) (profile, name, unsaid string) {
 	return "", "", ""
 }
 
-// parameter returns one of a format's parameters, or "" if it has none of that name.
+// parameter returns the value of the parameter key in a format's fmtp line, or "" if it is missing.
 func parameter(fmtp, name string) string {
 	for one := range strings.SplitSeq(fmtp, ";") {
 		key, value, _ := strings.Cut(strings.TrimSpace(one), "=")

@@ -6,33 +6,35 @@ import (
 )
 
 const (
-	// videoHistory and audioHistory are the numbers of packets in a history, powers of two:
-	// about three seconds of 2.5 Mb/s, and five seconds of audio.
+	// videoHistory and audioHistory are the numbers of packets in a history, which are powers of
+	// two: about three seconds at 2.5 Mb/s, and five seconds of audio.
 	videoHistory, audioHistory = 1024, 256
 	// minRepeatInterval is the minimum interval between two repeats of a packet.
 	minRepeatInterval = 10 * time.Millisecond
-	// maxRepeats is how often one packet is repeated.
+	// maxRepeats is the maximum number of times that one packet is repeated.
 	maxRepeats = 8
-	// creditPerPacket is how many packets may be repeated per sent packet, and maxCredit limits
-	// how many such repeats accumulate: more repeats do not help a viewer whose connection loses
-	// more than that.
+	// creditPerPacket is how many repeats are allowed per sent packet, and maxCredit is how many
+	// unused repeats may accumulate. If a viewer's connection loses more packets than that, repeats
+	// do not help.
 	creditPerPacket = 2
 	maxCredit       = 1024
 )
 
-// history holds the packets that were sent of one track to one viewer. The payloads are shared.
+// history holds the last packets of one track that were sent to one viewer. The payloads are shared
+// by all viewers.
 type history struct {
 	start time.Time
 
 	mu     sync.Mutex // guards the fields below
 	sent   []sentPacket
 	next   uint16 // sequence number of the next packet
-	credit int    // packets that may be repeated
+	credit int    // number of repeats allowed
 }
 
-// sentPacket exists tens of thousands of times per hundred viewers, so its size matters.
+// sentPacket is a packet in a history. Tens of thousands exist per hundred viewers, so its size
+// matters.
 type sentPacket struct {
-	payload  []byte // shared
+	payload  []byte // shared by all viewers
 	repeated int32  // time of the last repeat, in ms since history.start
 	ts       uint32
 	seq      uint16
@@ -58,8 +60,8 @@ func (h *history) add(payload []byte, ts uint32, marker bool) uint16 {
 	return seq
 }
 
-// repeat returns a packet to be repeated. ok is false if the packet is no longer in the history,
-// or was repeated a moment ago or too often.
+// repeat returns a packet that is to be repeated at time now. ok is false if the packet has left
+// the history, was repeated too recently or too often, or if there is no credit.
 func (h *history) repeat(now time.Time, seq uint16) (p sentPacket, ok bool) {
 	ms := int32(now.Sub(h.start) / time.Millisecond) //nolint:gosec // lasts for a session of 24 days; after that repeats may be delayed
 	h.mu.Lock()

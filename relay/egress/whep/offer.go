@@ -16,7 +16,8 @@ type offeredCodecs struct {
 	video, audio []webrtc.RTPCodecParameters // in the order of the offer
 }
 
-// readOffer parses the payload types that a viewer offers to receive.
+// readOffer returns the payload types that a viewer offers to receive. The error wraps
+// rtcsock.ErrOffer.
 func readOffer(text string) (offeredCodecs, error) {
 	d, err := rtcsock.ReadOffer(text)
 	if err != nil {
@@ -37,7 +38,7 @@ func readOffer(text string) (offeredCodecs, error) {
 	return w, nil
 }
 
-// receives reports whether the viewer offers to receive media.
+// receives reports whether the viewer offers to receive the media of a media section.
 func receives(d *sdp.SessionDescription, m *sdp.MediaDescription) bool {
 	switch rtcsock.Direction(d, m) {
 	case "recvonly", "sendrecv":
@@ -52,8 +53,9 @@ var sdpNames = map[packetbuf.Codec]string{
 	packetbuf.Opus: "opus",
 }
 
-// newEngine returns the engine for a peer that is sent these codecs. There are no interceptors:
-// their work per packet and viewer is done once for all viewers, or once a second.
+// newEngine returns the media engine of a peer that is sent these codecs, and an empty registry. It
+// uses no interceptors, which would work per packet and viewer. The relay does that work once for
+// all viewers, or once a second.
 func newEngine(video, audio *webrtc.RTPCodecParameters) (*webrtc.MediaEngine, *interceptor.Registry, error) {
 	m := &webrtc.MediaEngine{}
 	if video != nil {

@@ -10,15 +10,15 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// maxPayload is the maximum size of an RTP payload. With RTP, SRTP, UDP and IPv6 a packet stays
-// below 1,280 bytes, which every IPv6 path carries.
+// maxPayload is the maximum size of an RTP payload. With the headers of RTP, SRTP, UDP and IPv6, a
+// packet stays below 1,280 bytes, which every IPv6 path carries.
 const maxPayload = 1160
 
-// payloader returns a function that packetizes packets while config is the configuration in
-// force. It returns the RTP payloads one after another, each preceded by its length in two
-// bytes, and the same bytes for all viewers; nothing for a packet that is not sent. One function
-// serves all packets of a configuration, so that looking up serialized bytes costs no
-// allocation.
+// payloader returns a function that packetizes packets while config is the configuration in force.
+// That function returns the RTP payloads of a packet one after another, each preceded by its length
+// in two bytes. The bytes are the same for all viewers, and empty for a packet that is not sent.
+// One function is used for all packets of a configuration, so that looking up serialized bytes does
+// not allocate.
 func payloader(config *packetbuf.Packet) func(*packetbuf.Packet) []byte {
 	return func(p *packetbuf.Packet) []byte {
 		switch p.Codec {
@@ -31,7 +31,7 @@ func payloader(config *packetbuf.Packet) func(*packetbuf.Packet) []byte {
 	}
 }
 
-// nextPayload splits off the first payload.
+// nextPayload returns the first payload and the remaining ones.
 func nextPayload(all []byte) (payload, rest []byte) {
 	n := int(binary.BigEndian.Uint16(all))
 	return all[2 : 2+n], all[2+n:]
@@ -49,7 +49,7 @@ func appendPayload(dst []byte, parts ...[]byte) []byte {
 	return dst
 }
 
-// lengthSize returns the number of bytes of a NAL unit's length.
+// lengthSize returns the number of bytes of the length before each NAL unit.
 func lengthSize(c packetbuf.Codec, config *packetbuf.Packet) int {
 	if config == nil || config.Codec != c {
 		return 4
@@ -64,9 +64,9 @@ func lengthSize(c packetbuf.Codec, config *packetbuf.Packet) int {
 	return 4
 }
 
-// nalPayloads packetizes an access unit of H.264 (RFC 6184) or HEVC (RFC 7798). Browsers present
-// frames in the order of arrival, so it drops H.264 B-frames, which would have to wait for later
-// frames. Keyframes are preceded by the parameter sets, which decoders need in band.
+// nalPayloads packetizes an access unit of H.264 (RFC 6184) or HEVC (RFC 7798). It drops H.264
+// B-frames, which would have to wait for later frames, because browsers present frames in the order
+// of arrival. It puts parameter sets before keyframes, because decoders need them in band.
 func nalPayloads(p, config *packetbuf.Packet) []byte {
 	au := p.Payload
 	if size := lengthSize(p.Codec, config); size != 4 {
@@ -94,7 +94,8 @@ func nalPayloads(p, config *packetbuf.Packet) []byte {
 	return out.payloads()
 }
 
-// withLongLengths returns an access unit with lengths of 4 bytes, up to the first error.
+// withLongLengths returns an access unit with lengths of 4 bytes instead of size bytes. It stops at
+// the first malformed unit.
 func withLongLengths(au []byte, size int) []byte {
 	var out []byte
 	for len(au) > 0 {
@@ -107,9 +108,9 @@ func withLongLengths(au []byte, size int) []byte {
 	return out
 }
 
-// sendable reports whether a NAL unit is useful to a browser and has no type that RTP uses for
-// itself. It excludes delimiters, filler, and units that are marked as damaged by
-// forbidden_zero_bit.
+// sendable reports whether a NAL unit can be sent. It cannot if RTP uses its type for other
+// purposes, if browsers do not need it (delimiters and filler), or if forbidden_zero_bit marks it
+// as damaged.
 func sendable(c packetbuf.Codec, nal []byte) bool {
 	if len(nal) > 0 && nal[0]&0x80 != 0 {
 		return false
@@ -127,7 +128,8 @@ func sendable(c packetbuf.Codec, nal []byte) bool {
 	return len(nal) > 1 && t > 0 && t < aggregation && t != codec.NALDelimiter && t != codec.NALFiller
 }
 
-// parameterSets returns those of the configuration, unless the access unit contains its own.
+// parameterSets returns the parameter sets of the configuration. It returns nil if the access unit
+// contains its own.
 func parameterSets(c packetbuf.Codec, au []byte, config *packetbuf.Packet) []byte {
 	if c == packetbuf.HEVC {
 		if _, own, err := codec.HEVCKind(au); err == nil && len(own[1]) > 0 && len(own[2]) > 0 {
@@ -149,8 +151,8 @@ func parameterSets(c packetbuf.Codec, au []byte, config *packetbuf.Packet) []byt
 	return record.AppendParameterSets(nil)
 }
 
-// appendUnit appends the payloads of one NAL unit: the unit itself, or fragments of equal size,
-// so that one system call can send them all.
+// appendUnit appends the payloads of one NAL unit. That is the unit itself or, if it is too long,
+// fragments of equal size, so that one system call can send all of them.
 func appendUnit(dst []byte, c packetbuf.Codec, nal []byte) []byte {
 	if len(nal) <= maxPayload {
 		return appendPayload(dst, nal)
@@ -182,9 +184,8 @@ func appendUnit(dst []byte, c packetbuf.Codec, nal []byte) []byte {
 	return dst
 }
 
-// framePayloads packetizes frames of codecs without units: VP8 (RFC 7741), VP9 (RFC 9628) and
-// Opus (RFC 7587). VP8 and VP9 are sent without picture IDs, because the sequence numbers
-// suffice.
+// framePayloads packetizes frames of codecs without NAL units: VP8 (RFC 7741), VP9 (RFC 9628) and
+// Opus (RFC 7587). VP8 and VP9 are sent without picture IDs, because the sequence numbers suffice.
 func framePayloads(p *packetbuf.Packet) []byte {
 	switch p.Codec {
 	case packetbuf.VP8:
@@ -218,8 +219,9 @@ func framePayloads(p *packetbuf.Packet) []byte {
 	return nil
 }
 
-// av1Payloads packetizes AV1 (RTP Payload Format For AV1, 1.0). A keyframe is preceded by the
-// sequence header, which decoders need in band; in a configuration it follows four bytes.
+// av1Payloads packetizes AV1 (RTP Payload Format For AV1, 1.0). It puts the sequence header before
+// keyframes, because decoders need it in band. The configuration contains it after the first four
+// bytes.
 func av1Payloads(p, config *packetbuf.Packet) []byte {
 	unit := p.Payload
 	if p.Kind == packetbuf.Key && config != nil && config.Codec == packetbuf.AV1 && len(config.Payload) > 4 {
@@ -238,10 +240,10 @@ func av1Payloads(p, config *packetbuf.Packet) []byte {
 	return out
 }
 
-// maxSparse is how many packets a temporal unit may need beyond twice the number that its size
-// requires. The payloader begins a packet with each sequence header and each change of layer.
-// Encoders write few of them; a hostile publisher could write thousands, each of which costs a
-// packet per viewer.
+// maxSparse is how many packets a temporal unit may need in addition to twice the number that its
+// size requires. The payloader begins a new packet at each sequence header and each change of
+// layer. Encoders write few of these. A hostile publisher could write thousands, and each would
+// cost a packet per viewer.
 const maxSparse = 64
 
 // fragments splits a frame into payloads of equal size, each with a descriptor of one byte.

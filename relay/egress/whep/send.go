@@ -17,8 +17,8 @@ const (
 	reportEvery = time.Second
 	// keyRequestInterval is the minimum interval between keyframe requests for a viewer.
 	keyRequestInterval = time.Second
-	// maxAudioAge is the maximum age of audio that is sent. The audio after the keyframe from
-	// which a viewer begins belongs to video that is sent faster than real time.
+	// maxAudioAge is the maximum age of audio that is sent. A viewer begins at a keyframe, and gets
+	// the video after it faster than real time. The old audio of that time is not sent.
 	maxAudioAge = 300 * time.Millisecond
 )
 
@@ -27,7 +27,7 @@ var (
 	errCodecs      = errors.New("stream changed to a codec that was not negotiated")
 )
 
-// run sends the stream until the viewer has gone or the stream has ended.
+// run sends the stream until the viewer leaves or the stream ends, then closes the viewer.
 func (v *viewer) run() {
 	err := panics.Run(v.serve)
 	panics.Report(v.log, "viewer session", err)
@@ -82,7 +82,7 @@ func (v *viewer) serve() error {
 	}
 }
 
-// sendPacket sends one packet.
+// sendPacket sends one packet, if the viewer receives its track.
 func (v *viewer) sendPacket(now time.Time, p *packetbuf.Packet) {
 	t := v.video
 	if p.Track == packetbuf.Audio {
@@ -116,8 +116,8 @@ func (v *viewer) sendPacket(now time.Time, p *packetbuf.Packet) {
 	}
 }
 
-// report sends sender reports, the first with the first media, because browsers cannot
-// synchronize audio and video without one.
+// report sends sender reports when they are due at time now. The first is sent with the first
+// media, because browsers cannot synchronize audio and video without one.
 func (v *viewer) report(now time.Time) {
 	if v.epoch.IsZero() || now.Sub(v.reported) < reportEvery {
 		return
@@ -136,8 +136,9 @@ func (v *viewer) report(now time.Time) {
 	}
 }
 
-// handleLoss gives a viewer that has lost video a new keyframe if the publisher can be asked for
-// one and sends it. Otherwise it repeats the newest keyframe and the frames after it.
+// handleLoss handles a viewer's request for a keyframe, which means that the viewer has lost video.
+// It requests a keyframe from the publisher. If that is not possible, or the previous request had
+// no effect, it repeats the newest keyframe and the frames after it.
 func (v *viewer) handleLoss(now time.Time) {
 	if now.Sub(v.keyRequested) < keyRequestInterval || !v.keyframeWanted.Swap(false) {
 		return

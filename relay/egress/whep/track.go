@@ -14,21 +14,22 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// track is one track of one viewer. It has its own RTP numbers; the payloads are shared by all
-// viewers. It implements webrtc.TrackLocal.
+// track is one track of one viewer, with its own RTP sequence numbers and timestamps. The payloads
+// are shared by all viewers. track implements webrtc.TrackLocal.
 type track struct {
 	kind    webrtc.RTPCodecType
 	accepts packetbuf.Codec
 	codec   webrtc.RTPCodecParameters
 	rate    int64
-	base    uint32 // timestamp at the stream's 0
+	base    uint32 // RTP timestamp at time 0 of the stream's clock
 	writer  atomic.Pointer[trackWriter]
 
-	// One goroutine sends; another repeats packets of the history.
+	// The fields below are used by the goroutine that sends. Another goroutine also uses history,
+	// to repeat packets.
 	history       history
 	payloader     func(*packetbuf.Packet) []byte // see payloader
 	started       bool
-	lastTimestamp int64 // timestamp of the last frame, in units of the rate since the stream's 0
+	lastTimestamp int64 // timestamp of the last frame, in units of the rate since time 0 of the stream's clock
 	lastTime      time.Duration
 	reports       struct {
 		packets, octets uint32
@@ -40,8 +41,8 @@ type trackWriter struct {
 	out  webrtc.TrackLocalWriter
 	ssrc uint32
 	pt   uint8
-	// The headers escape through the interface of out. Each goroutine that writes reuses its
-	// own.
+	// The headers escape through the interface of out. Each of the two goroutines that write reuses
+	// its own header.
 	sending, repeating rtp.Header
 }
 
@@ -91,21 +92,21 @@ func (t *track) StreamID() string { return "holdfast" }
 // Kind implements webrtc.TrackLocal.
 func (t *track) Kind() webrtc.RTPCodecType { return t.kind }
 
-// units converts a time on the stream's clock to units of the rate.
+// units converts a time on the stream's clock to units of the clock rate.
 func (t *track) units(at time.Duration) int64 { return int64(at/time.Millisecond) * t.rate / 1000 }
 
-// timestamp returns the RTP timestamp of a time in units of the rate.
+// timestamp returns the RTP timestamp of a time that is given in units of the clock rate.
 func (t *track) timestamp(units int64) uint32 { return t.base + uint32(units) } //nolint:gosec // modulo 2^32
 
-// minStep is the minimum increase of video timestamps. Frames that are repeated from a keyframe
-// on follow each other this closely until the viewer's position is reached.
+// minStep is the minimum increase of video timestamps. When frames are repeated from a keyframe on,
+// their timestamps increase by this much until the viewer's previous position is reached.
 const minStep = 40
 
-// configure sets the configuration of the following packets.
+// configure sets the configuration of the packets that follow.
 func (t *track) configure(config *packetbuf.Packet) { t.payloader = payloader(config) }
 
-// send sends a packet and returns its payload size in bytes. Timestamps always increase: video
-// may be repeated, but audio is never sent twice.
+// send sends a packet and returns the size of its payloads in bytes. Timestamps always increase.
+// Video may be repeated with new timestamps; audio is never sent twice.
 func (t *track) send(p *packetbuf.Packet) int {
 	to := t.writer.Load()
 	if to == nil {
@@ -141,13 +142,15 @@ func (t *track) send(p *packetbuf.Packet) int {
 	return sum
 }
 
-// write writes one packet. It ignores errors, because the peer's state reports its end.
+// write writes one packet. It ignores errors, because the peer's connection state shows when the
+// peer is gone.
 func (b *trackWriter) write(h *rtp.Header, payload []byte, ts uint32, seq uint16, marker bool) {
 	*h = rtp.Header{Version: 2, Marker: marker, PayloadType: b.pt, SequenceNumber: seq, Timestamp: ts, SSRC: b.ssrc}
 	_, _ = b.out.WriteRTP(h, payload)
 }
 
-// repeat resends the packets that a viewer reports as missing, and returns how many it has sent.
+// repeat resends the packets that the viewer reports as missing. It returns the number of packets
+// that it has sent.
 func (t *track) repeat(now time.Time, n *rtcp.TransportLayerNack) (packets int) {
 	to := t.writer.Load()
 	if to == nil {
@@ -165,9 +168,9 @@ func (t *track) repeat(now time.Time, n *rtcp.TransportLayerNack) (packets int) 
 	return packets
 }
 
-// report returns the sender report of the track (RFC 3550, 6.4.1), which lets a viewer
-// synchronize its tracks. epoch is the wall time at the stream's 0. It returns nil if nothing
-// was sent yet.
+// report returns the sender report of the track (RFC 3550, 6.4.1), by which a viewer synchronizes
+// its tracks. epoch is the wall time at time 0 of the stream's clock. It returns nil if no media
+// has been sent yet.
 func (t *track) report(epoch time.Time) rtcp.Packet {
 	to := t.writer.Load()
 	if to == nil || !t.started {

@@ -20,7 +20,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// viewer is the peer of one viewer, from its offer to its end. It implements signal.Session.
+// viewer is the session of one viewer, from its offer to its end. It implements signal.Session.
 type viewer struct {
 	server      *Server
 	log         *slog.Logger
@@ -43,14 +43,14 @@ type viewer struct {
 	iceFailed      atomic.Bool // ICE has failed
 	reading        sync.WaitGroup
 
-	// Used by the sending goroutine alone:
+	// The fields below are used only by the sending goroutine.
 	skips        egress.SkipLog
 	pacer        pacer
-	epoch        time.Time // wall time at the stream's 0, as in sender reports
+	epoch        time.Time // wall time at time 0 of the stream's clock, for sender reports
 	reported     time.Time // when the last sender reports were sent
 	keyRequested time.Time // when a keyframe was last requested
 	started      bool
-	awaitingKey  bool // a keyframe was requested, and none was sent since
+	awaitingKey  bool // a keyframe was requested, and none has been sent since
 	unsupported  bool // the stream has video in a codec that the viewer did not accept
 }
 
@@ -64,8 +64,8 @@ func newViewer(s *Server, r signal.Request, sub Subscription, start time.Time, r
 	return v
 }
 
-// answer creates the peer and answers the offer. It negotiates both tracks if the viewer accepts
-// them, also a track that the stream does not have yet, because there is no renegotiation.
+// answer creates the peer and answers the offer. It negotiates audio and video if the viewer
+// accepts them, even if the stream does not have both yet, because there is no renegotiation.
 func (v *viewer) answer(ctx context.Context, offer string, w offeredCodecs) (string, error) {
 	video, audio, err := v.negotiate(w)
 	if err != nil {
@@ -185,7 +185,7 @@ func (v *viewer) onState(state webrtc.PeerConnectionState) {
 	}
 }
 
-// close closes the session. The goroutine of run must have ended or not been started.
+// close closes the session. It must not be called while run is running, except by run itself.
 func (v *viewer) close() {
 	v.cancel()
 	if v.peer != nil {

@@ -1,6 +1,6 @@
-// Package whep sends streams to viewers over WebRTC by WHEP (draft-ietf-wish-whep). A stream's
-// packets are packetized once for all viewers; each viewer has its own RTP numbers and SRTP
-// keys.
+// Package whep sends streams to viewers over WebRTC with WHEP (draft-ietf-wish-whep). A stream is
+// packetized once for all viewers. Each viewer has its own RTP sequence numbers, timestamps and
+// SRTP keys.
 package whep
 
 import (
@@ -22,20 +22,20 @@ import (
 // Protocol is the name of the protocol in metrics.
 const Protocol = "whep"
 
-// Subscription is a viewer's subscription to a stream. Subscriptions that Admission returns must
-// implement it.
+// Subscription is a viewer's subscription to a stream. Options.Admission must return subscriptions
+// of this type.
 type Subscription interface {
 	egress.Subscription
-	// Config returns the configuration of a track that is in force, or nil if there is none.
+	// Config returns a track's configuration in force, or nil if there is none.
 	Config(packetbuf.Track) *packetbuf.Packet
 	// VideoCodec returns the video codec, or NoCodec if it is not yet known.
 	VideoCodec() packetbuf.Codec
-	// RequestKey requests a keyframe from the publisher. It returns false if that is not
-	// possible.
+	// RequestKey requests a keyframe from the publisher. It returns false if the publisher cannot
+	// be asked.
 	RequestKey() bool
 	// Reorders reports whether the publisher sends B-frames.
 	Reorders() bool
-	// Rewind moves back to the newest keyframe. It reports whether there is one.
+	// Rewind moves back to the newest keyframe. It returns false if there is none.
 	Rewind() bool
 }
 
@@ -45,10 +45,10 @@ type Options struct {
 	HTTP      egress.HTTP
 	Metrics   egress.Metrics
 	Sockets   *rtcsock.Sockets
-	// Connect is how long a viewer may take from the answer to its connection. The default is 10
-	// s.
+	// Connect is how long a viewer may take to connect after the answer. The default is 10 seconds.
 	Connect time.Duration
-	// Take counts a session against the limits of the relay. release must be called once.
+	// Take counts a session against the limits of the relay, or refuses it. release must be called
+	// once.
 	Take    func(remote string) (release func(), refusal *signal.Refusal)
 	Repeats *atomic.Uint64 // packets that were resent
 	// Links returns the values of the Link headers that announce ICE servers. It may be nil.
@@ -107,7 +107,7 @@ func (s *Server) open(ctx context.Context, r signal.Request) (signal.Session, st
 	return v, answer, nil
 }
 
-// answer checks the offer, admits the viewer, and answers.
+// answer parses the offer, admits the viewer, and answers the offer.
 func (s *Server) answer(ctx context.Context, r signal.Request) (*viewer, string, error) {
 	start := time.Now()
 	w, err := readOffer(r.Offer)
@@ -161,10 +161,11 @@ func (s *Server) join(ctx context.Context, r signal.Request) (Subscription, erro
 	return sub, nil
 }
 
-// Close ends all viewers and waits for them, or until ctx is done.
+// Close ends all viewers and waits for them, but not after ctx is done.
 func (s *Server) Close(ctx context.Context) error { return s.register.Close(ctx) }
 
-// notices returns the notices for a viewer about missing audio and frames.
+// notices returns the notices for a viewer about missing audio and dropped frames, or "" if there
+// are none.
 func (s *Server) notices(v *viewer, stream string) string {
 	var out []string
 	if v.video != nil && v.sub.Reorders() {
@@ -187,7 +188,7 @@ const bFramesNotice = "This stream has B-frames, which browsers cannot play over
 // warnInterval is the minimum interval between warnings about one stream.
 const warnInterval = 10 * time.Minute
 
-// warnBFrames logs that viewers do not receive all frames of a stream.
+// warnBFrames logs that WHEP viewers do not receive the B-frames of a stream.
 func (s *Server) warnBFrames(stream string) {
 	const most = 1000 // maximum number of streams in warned
 	now := time.Now()
