@@ -24,7 +24,7 @@ type Options struct {
 	Admission egress.Admission
 	HTTP      egress.HTTP
 	Metrics   egress.Metrics
-	// WriteTimeout returns how long a write to a viewer of a stream may make no progress; 0
+	// WriteTimeout returns how long a write to a viewer of a stream may take without progress; 0
 	// means no limit.
 	WriteTimeout func(app, name string) time.Duration
 	Log          *slog.Logger
@@ -39,8 +39,8 @@ type Handler struct {
 // New returns a handler. Close must be called to end its viewers.
 func New(o Options) *Handler { return &Handler{opts: o, viewers: egress.NewRegister()} }
 
-// Close ends all viewers, also those on hijacked connections, and waits for them, which takes
-// about a second for those that do not read.
+// Close ends all viewers, including those on hijacked connections, and waits for them. It takes
+// about a second if a viewer does not read.
 func (h *Handler) Close() { h.viewers.Close() }
 
 // Match reports whether a path is that of a stream, and returns its components.
@@ -96,7 +96,8 @@ func (h *Handler) log(v viewer) *slog.Logger {
 	return h.opts.Log.With("protocol", Protocol, "stream", v.stream, "remote", v.remote)
 }
 
-// admit subscribes a viewer to its stream. The fields for the log are set even if it fails.
+// admit subscribes a viewer to its stream. The result has the fields for the log even if admit
+// returns an error.
 func (h *Handler) admit(ctx context.Context, r *http.Request) (viewer, error) {
 	app, name, _ := Match(r.URL.Path)
 	v := viewer{stream: egress.LogName(app + "/" + name), remote: h.opts.HTTP.Remote(r)}
@@ -116,8 +117,8 @@ func (h *Handler) admit(ctx context.Context, r *http.Request) (viewer, error) {
 	return v, nil
 }
 
-// startPoint returns where a viewer can begin. Native players can begin at recovery points. Browsers,
-// which play HTTP-FLV through Media Source, can begin only at keyframes.
+// startPoint returns at which packets a viewer can begin. Native players can begin at recovery
+// points. Browsers, which play HTTP-FLV with Media Source, can begin only at keyframes.
 func startPoint(r *http.Request) egress.Begin {
 	if strings.HasPrefix(r.UserAgent(), "Mozilla/") {
 		return egress.AtKeyframe
@@ -125,8 +126,8 @@ func startPoint(r *http.Request) egress.Begin {
 	return egress.AtRecovery
 }
 
-// audioCodecs returns the audio codecs that a viewer can play: with ?opus=1 also Opus, in
-// Enhanced RTMP format.
+// audioCodecs returns the audio codecs that a viewer can play. If the query has opus=1, they
+// include Opus, in the format of Enhanced RTMP.
 func audioCodecs(r *http.Request) []packetbuf.Codec {
 	codecs := flv.AudioCodecs()
 	if r.URL.Query().Get("opus") == "1" {
@@ -135,7 +136,7 @@ func audioCodecs(r *http.Request) []packetbuf.Codec {
 	return codecs
 }
 
-// setHeader sets the headers for browsers and proxies of an endless response, and those for
+// setHeader sets the headers of an endless response, for browsers and proxies, and the headers for
 // resuming.
 func setHeader(h http.Header, g egress.Grant) {
 	h.Set("Holdfast-Session", g.Token)
@@ -148,8 +149,9 @@ func setHeader(h http.Header, g egress.Grant) {
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 
-// hijack takes the connection over from net/http, whose buffers and goroutine need more memory
-// than the rest of a viewer, and serves the stream in a new goroutine with a small stack.
+// hijack takes over the connection from net/http, and serves the stream in a new goroutine with a
+// small stack. The buffers and the goroutine of net/http would need more memory than the rest of a
+// viewer.
 func (h *Handler) hijack(w http.ResponseWriter, v viewer) {
 	head := responseHead(w.Header())
 	conn, _, err := http.NewResponseController(w).Hijack()
@@ -175,8 +177,8 @@ func (h *Handler) hijack(w http.ResponseWriter, v viewer) {
 }
 
 // serve sends the stream over a hijacked connection. It does not read from the client; a write
-// fails once the client has gone. When the handler closes, serve returns at the next wake-up, or
-// a second later if a write is blocked.
+// fails when the client has gone. When the handler closes, serve returns at the next wake-up, or
+// after a second if a write is blocked.
 func (h *Handler) serve(out *rawWriter, start net.Buffers, v viewer) {
 	defer context.AfterFunc(h.viewers.Context(), out.deadline.End)()
 	if err := out.Write(&start); err != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// resume returns the position at which a viewer was cut off, from a query such as
-// resume=TOKEN&from=v12040, or nil if there is none. A viewer with a malformed position begins
-// at a keyframe, because that plays and a rejection would not.
+// resume returns the position at which a viewer was cut off, or nil if the query has none. An
+// example is resume=TOKEN&from=v12040. A viewer whose position is malformed begins at a keyframe
+// instead of being rejected.
 func resume(r *http.Request) *egress.Resume {
 	q := r.URL.Query()
 	if !q.Has("resume") {
@@ -21,8 +21,8 @@ func resume(r *http.Request) *egress.Resume {
 	return &egress.Resume{Token: q.Get("resume"), Track: track, DTS: dts}
 }
 
-// position parses v or a followed by the timestamp of a tag. The time is negative if it is
-// malformed.
+// position parses "v" or "a" followed by the timestamp of a tag in milliseconds. The returned time
+// is negative if the position is malformed.
 func position(from string) (packetbuf.Track, time.Duration) {
 	tracks := map[byte]packetbuf.Track{'v': packetbuf.Video, 'a': packetbuf.Audio}
 	if from == "" {

@@ -24,7 +24,8 @@ func (w *tagWriter) Append(bufs net.Buffers, p *packetbuf.Packet) net.Buffers {
 		return bufs
 	}
 	w.last = p.Millis()
-	// Padding precedes the tag, so that a viewer that resumes after a media packet misses none.
+	// The padding is placed before the tag: a viewer that resumes after a media packet must not
+	// miss its padding.
 	return append(flv.AppendPadding(bufs, int(p.Padding)), tag)
 }
 
@@ -46,11 +47,11 @@ type rawWriter struct {
 	conn     net.Conn
 	deadline egress.Deadline
 	gathers  bool   // conn writes several buffers in one system call
-	joined   []byte // buffer of one write, if it does not
+	joined   []byte // buffer that joins the bytes of a write, if it does not
 }
 
-// maxKept is the maximum size of the buffer that is kept between writes, because the burst at
-// the start should not occupy memory for as long as the viewer plays.
+// maxKept is the maximum size of a buffer that is kept between writes. The burst at the start must
+// not occupy memory for as long as the viewer plays.
 const maxKept = 64 << 10
 
 // Write implements egress.Writer.
