@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// CodecError says that the video of a stream is in a codec that the player has not announced.
+// CodecError is returned for a stream with video in a codec that the player has not announced.
 type CodecError struct{ Codec packetbuf.Codec }
 
 // Error implements error.
@@ -18,7 +18,7 @@ func (e *CodecError) Error() string {
 	return fmt.Sprintf("the stream is %s, which the player did not announce", e.Codec)
 }
 
-// playError is what the player is told of e.
+// playError returns e as the error that is sent to the player.
 func (e *CodecError) playError() error {
 	return &rtmpconn.PlayError{
 		Reason: e.Error(),
@@ -26,8 +26,8 @@ func (e *CodecError) playError() error {
 	}
 }
 
-// audioCodecs returns the codecs of audio that a player plays: those that it has announced, or
-// all that FLV carries but Opus.
+// audioCodecs returns the audio codecs that a player can play: those that it has announced or, if
+// it has announced none, all that FLV carries except Opus.
 func audioCodecs(r rtmpconn.PlayRequest) (codecs []packetbuf.Codec) {
 	if r.Codecs == nil {
 		return flv.AudioCodecs()
@@ -40,8 +40,9 @@ func audioCodecs(r rtmpconn.PlayRequest) (codecs []packetbuf.Codec) {
 	return codecs
 }
 
-// announcedVideo returns r, whose Read returns a *CodecError at the first video that the
-// player has not announced. The codec of audio is chosen at the join.
+// announcedVideo wraps r. Its Read returns a *CodecError at the first video in a codec that the
+// player has not announced. Audio needs no such check, because its codec is chosen when the player
+// joins.
 func announcedVideo(r egress.Reader, codecs *rtmpconn.Codecs) egress.Reader {
 	if codecs == nil {
 		return r
@@ -54,7 +55,7 @@ type videoFilter struct {
 	plays func(packetbuf.Codec) bool
 }
 
-// Skips returns how often the Reader has skipped; 0 if it does not count.
+// Skips returns the number of skips of the Reader, or 0 if it does not count them.
 func (f *videoFilter) Skips() uint64 {
 	if skips, ok := egress.Skips(f.Reader); ok {
 		return skips()

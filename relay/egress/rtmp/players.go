@@ -10,25 +10,25 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// Options are what Players needs. All are required.
+// Options configure Players. All fields are required.
 type Options struct {
 	Admission    egress.Admission
 	Metrics      egress.Metrics
 	WriteTimeout func(app, name string) time.Duration
-	// EndReason returns what to tell a player if err, of a Reader, says that its stream has
-	// ended.
+	// EndReason returns the reason to send to a player if err, an error of a Reader, means that the
+	// stream has ended. Otherwise ended is false.
 	EndReason func(err error) (reason string, ended bool)
 	Log       *slog.Logger
 }
 
-// Players serves the players of a listener.
+// Players serves RTMP players.
 type Players struct{ opts Options }
 
 // New returns Players.
 func New(o Options) *Players { return &Players{opts: o} }
 
-// Play serves one player until its stream ends, it leaves or ctx ends. It is for
-// rtmpconn.Options.OnPlay, whose error it returns.
+// Play serves one player until its stream ends, the player leaves or ctx is done. It is meant for
+// rtmpconn.Options.OnPlay, and returns the error that OnPlay must return.
 func (p *Players) Play(ctx context.Context, r rtmpconn.PlayRequest, player *rtmpconn.Player) error {
 	begun := time.Now()
 	sub, _, err := p.opts.Admission.Join(ctx, egress.Request{

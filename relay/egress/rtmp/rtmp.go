@@ -1,5 +1,5 @@
-// Package rtmp sends streams to RTMP players. Their connections are those of package
-// rtmpconn, which handles commands, pings and acknowledgements.
+// Package rtmp sends streams to RTMP players. Package rtmpconn serves their connections, and
+// handles commands, pings and acknowledgements.
 package rtmp
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress"
 )
 
-// Conn is the part of an rtmpconn.Player that media is sent through.
+// Conn is the part of rtmpconn.Player through which media is sent.
 type Conn interface {
 	StreamID() uint32
 	Write(bufs *net.Buffers) error
@@ -21,12 +21,12 @@ type Conn interface {
 	Paused() bool
 }
 
-// commonStream is the message stream that nearly all players play on. The bytes of its
+// commonStream is the message stream on which nearly all players play. The serialized bytes of its
 // messages are shared.
 const commonStream = 1
 
-// Serve sends a stream to one player until the stream ends, the player leaves or ctx ends. The
-// error says which.
+// Serve sends a stream to one player until the stream ends, the player leaves or ctx is done. It
+// returns the reason.
 func Serve(ctx context.Context, r egress.Reader, c Conn, m egress.Meter) error {
 	return egress.Run(ctx, r, &writer{conn: c}, m)
 }
@@ -35,14 +35,14 @@ func Serve(ctx context.Context, r egress.Reader, c Conn, m egress.Meter) error {
 type writer struct {
 	conn   Conn
 	last   uint32
-	wasOff [packetbuf.NumTracks]bool // the player had switched the track off
+	wasOff [packetbuf.NumTracks]bool // the player has switched the track off, and nothing was sent since
 }
 
 // Paused implements egress.Writer.
 func (w *writer) Paused() bool { return w.conn.Paused() }
 
-// Append implements egress.Writer. It adds the message of p, unless the player has switched
-// the track off. Video begins again at a keyframe.
+// Append implements egress.Writer. It appends nothing for a track that the player has switched off.
+// After the player switches video on again, it begins at a keyframe.
 func (w *writer) Append(bufs net.Buffers, p *packetbuf.Packet) net.Buffers {
 	if !w.conn.Receives(p.Track) && p.Kind != packetbuf.Config {
 		w.wasOff[p.Track] = true
@@ -67,7 +67,8 @@ func (w *writer) Append(bufs net.Buffers, p *packetbuf.Packet) net.Buffers {
 	return append(w.appendPadding(bufs, int(p.Padding)), b)
 }
 
-// appendPadding adds messages that players ignore, of a number of units together.
+// appendPadding appends messages that players ignore. Together they have the given number of
+// padding units.
 func (w *writer) appendPadding(bufs net.Buffers, units int) net.Buffers {
 	id := w.conn.StreamID()
 	for units > 0 {
@@ -85,8 +86,7 @@ func (w *writer) appendPadding(bufs net.Buffers, units int) net.Buffers {
 	return bufs
 }
 
-// paddingUnit and paddingMost are the shortest and the longest message of padding on
-// commonStream.
+// paddingUnit and paddingMost are the shortest and the longest padding message on commonStream.
 var paddingUnit, paddingMost = func() (unit, most []byte) {
 	one, _ := flv.PaddingBody(1)
 	many, _ := flv.PaddingBody(packetbuf.MaxPadding)
@@ -100,7 +100,7 @@ func padding(stream uint32, body []byte) []byte {
 
 func shared(p *packetbuf.Packet) []byte { return message(p, commonStream) }
 
-// message serializes p. It returns nil if RTMP cannot carry the packet.
+// message serializes p for a message stream. It returns nil if RTMP cannot carry p.
 func message(p *packetbuf.Packet, stream uint32) []byte {
 	var scratch [32]byte
 	header, err := flv.AppendBodyHeader(scratch[:0], p)
