@@ -1,6 +1,6 @@
-// Package status reports to viewers the state of the stream that they watch, whatever protocol
-// they use: live, held while its publisher is away, or ended; since when, and the states of the
-// last minutes. It reveals nothing about the publisher.
+// Package status reports the state of a stream to its viewers, whatever protocol they use. A stream
+// is live, held while its publisher is away, or ended. A report says since when, and has the states
+// of the last minutes. It reveals nothing about the publisher.
 package status
 
 import (
@@ -22,7 +22,7 @@ const (
 	maxPast = 32
 )
 
-// Span is a period in which a stream was in one state. It lasts until the next span begins.
+// Span is a period in which a stream is in one state. It lasts until the next span begins.
 type Span struct {
 	State string    `json:"state"`
 	Cause string    `json:"cause,omitempty"` // why the stream is not live
@@ -50,7 +50,7 @@ type entry struct {
 // NewBoard returns a board without streams.
 func NewBoard() *Board { return &Board{streams: map[string]*entry{}} }
 
-// Set records that a stream is in a state since now. A stream that has ended is removed.
+// Set records that a stream has been in a state since time now. A stream that has ended is removed.
 func (b *Board) Set(now time.Time, stream, state, cause string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -73,7 +73,7 @@ func (b *Board) Set(now time.Time, stream, state, cause string) {
 	}
 }
 
-// trim removes spans that reports no longer contain.
+// trim removes the spans that are too old for reports at time now.
 func (e *entry) trim(now time.Time) {
 	n := 0
 	for n < len(e.spans)-1 && (len(e.spans)-n > maxPast+1 || now.Sub(e.spans[n+1].Since) > maxAge) {
@@ -99,7 +99,8 @@ func (b *Board) Watch(stream string) *Watcher {
 	return &Watcher{b, e}
 }
 
-// Status returns the state of the stream, and a channel that is closed when the state changes.
+// Status returns the state of the stream at time now, and a channel that is closed when the state
+// changes.
 func (w *Watcher) Status(now time.Time) (Report, <-chan struct{}) {
 	w.b.mu.Lock()
 	defer w.b.mu.Unlock()

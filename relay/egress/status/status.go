@@ -14,11 +14,11 @@ import (
 // Options configure a Handler.
 type Options struct {
 	Board *Board
-	// Admit admits a viewer and returns the name of the stream and when the viewer's play token
-	// expires. The zero Time means never.
+	// Admit admits a viewer. It returns the name of the stream, and when the viewer's play token
+	// expires; the zero Time means never.
 	Admit  func(r *http.Request, app, name string) (stream string, until time.Time, err error)
 	Refuse func(w http.ResponseWriter, r *http.Request, err error)
-	// Absent returns the refusal for a stream that does not exist.
+	// Absent returns the refusal of a viewer of a stream that does not exist.
 	Absent func(stream string) error
 }
 
