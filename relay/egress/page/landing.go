@@ -21,8 +21,8 @@ var landingSecurity = func() string {
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }()
 
-// Landing answers a browser's request for a path that is no stream's. It explains how to reach
-// streams.
+// Landing answers a browser's request for a path that does not belong to a stream, with the given
+// status. The document explains how to reach streams.
 func Landing(w http.ResponseWriter, status int) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")

@@ -34,7 +34,7 @@ var version = func() string {
 	return hex.EncodeToString(sum.Sum(nil)[:8])
 }()
 
-// document is the page. It refers to its files relative to a stream's folder, so that it works
+// document is the page. It refers to its files relative to the stream's path, so that it works
 // behind any proxy.
 var document = bytes.ReplaceAll(read("page.html"), []byte(`"~page/`), []byte(`"../..`+folder+version+`/`))
 
@@ -55,8 +55,8 @@ func read(name string) []byte {
 	return content
 }
 
-// Match reports whether a path is that of a stream's page, {app}/{name}/ or the same without the
-// slash, which is redirected. It returns the path's components.
+// Match reports whether a path is that of a stream's page: {app}/{name}/, or the same without the
+// slash, which ServeHTTP redirects. It returns the components of the path.
 func Match(path string) (app, name string, ok bool) {
 	app, name, ok = strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	name = strings.TrimSuffix(name, "/")
