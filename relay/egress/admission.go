@@ -11,8 +11,8 @@ import (
 
 // Admission admits viewers of all protocols.
 type Admission interface {
-	// Join admits a viewer and subscribes it to a stream. It may block until the viewer's turn,
-	// or until a stream that is about to start has started. A rejection is returned as an
+	// Join admits a viewer and subscribes it to a stream. It may block until it is the viewer's
+	// turn, or until a stream that is about to start has started. A rejection is returned as an
 	// *ingest.Refusal; Grant is set in that case too.
 	Join(ctx context.Context, r Request) (Subscription, Grant, error)
 }
@@ -21,26 +21,26 @@ type Admission interface {
 type Request struct {
 	App, Name string
 	Token     string // play token; a secret
-	Protocol  string // as the metrics name it
+	Protocol  string // as named in metrics
 	Remote    string // host:port of the viewer
 	Agent     string
-	Audio     []packetbuf.Codec // audio codecs that the viewer can play; empty: any
+	Audio     []packetbuf.Codec // audio codecs that the viewer can play; empty means any
 	// Resume is set for a viewer whose connection was cut.
 	Resume *Resume
 	// Resumable asks for a resume token in the grant.
 	Resumable bool
 	Priority  JoinPriority
 	Begin     Begin
-	// Session is the name of an HLS session in the URL. A session that the relay has issued and
-	// that has not ended replaces the play token that it was issued for.
+	// Session is the name of an HLS session, taken from the URL. While a session that the relay has
+	// issued lasts, it replaces the play token for which it was issued.
 	Session string
 	// ReportsOutcome is set by callers that call Metrics.Joined themselves, because joining is
 	// only one of their steps.
 	ReportsOutcome bool
 }
 
-// JoinPriority is the priority of a viewer among those that join at once. It is derived without
-// a token and decides nothing else.
+// JoinPriority is the priority of a viewer among viewers that join at the same time. It is
+// determined without a token, so nothing else may depend on it.
 type JoinPriority int
 
 const (
@@ -53,7 +53,7 @@ const (
 	ActiveViewer
 )
 
-// Begin says at which packets a viewer can begin.
+// Begin says at which packets a viewer can begin to play.
 type Begin int
 
 const (
@@ -62,27 +62,28 @@ const (
 	// AtRecovery is for viewers that begin at a keyframe or at a recovery point, such as native
 	// players.
 	AtRecovery
-	// Anywhere is for viewers that continue media that they have.
+	// Anywhere is for viewers that have media and continue it, and can begin at any packet.
 	Anywhere
 )
 
 // Resume is the position at which a viewer was cut off.
 type Resume struct {
 	Token string // resume token of the viewer's Grant; a secret
-	// Track and DTS identify the last media packet that the viewer has received in full. The low
-	// 32 bits of the DTS in milliseconds are enough; a negative DTS means none.
+	// Track and DTS identify the last media packet that the viewer has received completely. The low
+	// 32 bits of the DTS in milliseconds are sufficient; a negative DTS means that the packet is
+	// unknown.
 	Track packetbuf.Track
 	DTS   time.Duration
-	// Seq is that packet's sequence number, if the protocol carries it. If it is 0, Track and
-	// DTS decide.
+	// Seq is that packet's sequence number, or 0 if the protocol does not carry it. If it is 0,
+	// Track and DTS are used.
 	Seq uint64
-	// Chunks is set if the viewer continues with chunks, which are kept outside the stream's
-	// buffer: with a valid token it can begin anywhere.
+	// Chunks is set if the viewer continues with fMP4 chunks, which are stored outside of the
+	// stream's buffer. With a valid token it can then begin anywhere.
 	Chunks bool
 }
 
-// Resumed is how a viewer was resumed. Its values appear in the header Holdfast-Resume and in
-// the metric of resumes.
+// Resumed says how a viewer was resumed. Its values are sent in the header Holdfast-Resume and used
+// in the metric of resumes.
 type Resumed string
 
 const (
@@ -90,8 +91,8 @@ const (
 	Exact Resumed = "exact"
 	// Keyframe means that the viewer begins again at the newest keyframe.
 	Keyframe Resumed = "keyframe"
-	// Expired means Keyframe for a viewer whose resume token has expired. Only the metric
-	// distinguishes them.
+	// Expired is like Keyframe, for a viewer whose resume token has expired. Only the metric
+	// distinguishes the two.
 	Expired Resumed = "expired"
 	// None means that the viewer did not ask to resume.
 	None Resumed = "none"
@@ -108,7 +109,7 @@ type Grant struct {
 	Expired bool
 }
 
-// Outcome returns the outcome of a request to resume, as the metrics count it.
+// Outcome returns the outcome of a request to resume, as counted in metrics.
 func (g Grant) Outcome() string {
 	if g.Expired {
 		return string(Expired)
@@ -127,7 +128,7 @@ type Subscription interface {
 	Close()
 }
 
-// Metrics counts what viewers request and are sent.
+// Metrics counts viewers' requests and the bytes that viewers are sent.
 type Metrics interface {
 	// SentBytes returns the counter of the bytes sent over a protocol.
 	SentBytes(protocol string) *atomic.Uint64
@@ -140,13 +141,13 @@ type Metrics interface {
 	Resumed(protocol, outcome string)
 }
 
-// HTTP holds what all HTTP handlers of the relay answer alike.
+// HTTP has the functions that all HTTP handlers of the relay share.
 type HTTP interface {
 	// Remote returns the viewer's host:port as reported by trusted proxies.
 	Remote(r *http.Request) string
-	// Refuse answers with the status, text and headers of the refusal err.
+	// Refuse writes an error response with the status, text and headers of the refusal err.
 	Refuse(w http.ResponseWriter, r *http.Request, err error)
-	// Problem answers with a problem (RFC 9457). detail is the technical reason behind a reason
-	// that is worded for viewers; it may be empty.
+	// Problem writes an error response in the format of RFC 9457. If reason is worded for viewers,
+	// detail is the technical reason; otherwise detail is empty.
 	Problem(w http.ResponseWriter, status int, reason, hint, detail string)
 }

@@ -2,7 +2,7 @@ package egress
 
 import "net"
 
-// RawConn unwraps conn, such as from TLS or from the counting of connections.
+// RawConn returns the innermost connection of conn, for example the TCP connection under TLS.
 func RawConn(conn net.Conn) net.Conn {
 	for {
 		outer, ok := conn.(interface{ NetConn() net.Conn })
@@ -17,5 +17,5 @@ func RawConn(conn net.Conn) net.Conn {
 // names.
 const maxLogName = 160
 
-// LogName returns the stream name as it is logged, cut to its maximum length.
+// LogName returns a stream name for logs, truncated to its maximum length.
 func LogName(stream string) string { return stream[:min(len(stream), maxLogName)] }

@@ -6,8 +6,8 @@ import (
 )
 
 // Deadline keeps a write deadline on a connection without setting it for each write. It sets the
-// deadline again once a quarter of the timeout has passed, so that a write has between three
-// quarters of the timeout and the whole.
+// deadline again only after a quarter of the timeout has passed. A write therefore has at least
+// three quarters of the timeout.
 type Deadline struct {
 	// Conn is a net.Conn or an http.ResponseController.
 	Conn    interface{ SetWriteDeadline(time.Time) error }
@@ -20,8 +20,8 @@ type Deadline struct {
 // endTimeout is how long all writes after End may take together.
 const endTimeout = time.Second
 
-// noDeadline is long enough to never expire. The zero time would let an HTTP server's own
-// deadline apply.
+// noDeadline is so long that it never expires. With the zero Time, an HTTP server's own deadline
+// would apply.
 const noDeadline = 50 * 365 * 24 * time.Hour
 
 // Extend extends the deadline for the next write. It is not safe for concurrent use.
@@ -43,8 +43,8 @@ func (d *Deadline) Extend() error {
 	return nil
 }
 
-// End gives the current write and all that follow one second together. It is safe for concurrent
-// use.
+// End limits the current write and all later writes to one second in total. It is safe for
+// concurrent use.
 func (d *Deadline) End() {
 	d.ending.Store(true)
 	_ = d.Conn.SetWriteDeadline(time.Now().Add(endTimeout)) // fails if the connection is closed

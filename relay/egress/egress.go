@@ -1,6 +1,6 @@
-// Package egress holds what all protocols that send a stream to viewers share. A viewer is a
-// subscription, a loop, and one gathered write per wake-up. The bytes are serialized once for
-// all viewers of a protocol.
+// Package egress holds what all protocols that send a stream to viewers share. Each viewer has a
+// subscription and a loop that sends all available packets with one write. Packets are serialized
+// once for all viewers of a protocol.
 package egress
 
 import (
@@ -15,10 +15,10 @@ import (
 
 // Reader reads a stream.
 type Reader interface {
-	// Read returns the next packets, which are valid until the next call of Read. It may return
-	// none while none arrive. See stream.Reader.
+	// Read returns the next packets, which are valid until the next call of Read. It may return no
+	// packets and no error while none arrive. See stream.Reader.
 	Read(ctx context.Context) ([]*packetbuf.Packet, error)
-	// Skip moves on to the newest keyframe, if that is ahead.
+	// Skip moves to the newest keyframe, unless the reader is already past it.
 	Skip()
 	// Done is closed when the stream has ended.
 	Done() <-chan struct{}
@@ -28,24 +28,24 @@ type Reader interface {
 type Writer interface {
 	// Paused reports whether the viewer has paused.
 	Paused() bool
-	// Append appends the bytes of p, which all viewers share. It appends nothing for packets
-	// that the protocol does not carry.
+	// Append appends the serialized bytes of p, which all viewers share, to bufs. It appends
+	// nothing for packets that the protocol does not carry.
 	Append(bufs net.Buffers, p *packetbuf.Packet) net.Buffers
-	// Write sends the appended bytes, in one system call where it can.
+	// Write sends the appended bytes, in one system call if possible.
 	Write(bufs *net.Buffers) error
 	// Idle sends a keepalive, so that no proxy or NAT between the relay and the viewer drops the
 	// connection.
 	Idle() error
 }
 
-// IdleAfter is how long nothing is sent to a viewer before Writer.Idle is called.
+// IdleAfter is the time without anything sent to a viewer after which Writer.Idle is called.
 const IdleAfter = 15 * time.Second
 
-// Meter counts what the viewers of one protocol are sent. Its fields may be nil.
+// Meter counts the bytes and skips of a viewer. Its fields may be nil or zero.
 type Meter struct {
 	Bytes   *atomic.Uint64
-	Started func() // called once per viewer, after the first media was written
-	// Skipped logs the skips of the viewer.
+	Started func() // called once, after the first media has been written
+	// Skipped logs the viewer's skips.
 	Skipped SkipLog
 }
 
@@ -106,8 +106,9 @@ func Run(ctx context.Context, r Reader, w Writer, m Meter) (err error) {
 // pausePoll is how often a paused viewer is polled.
 const pausePoll = 100 * time.Millisecond
 
-// pause waits until the viewer resumes, ctx is done or the stream ends: a viewer that stayed
-// paused would keep the buffer of an ended stream in memory.
+// pause waits until the viewer resumes, ctx is done or the stream ends. It must not wait after the
+// end of the stream: a viewer that stays paused would keep the buffer of the ended stream in
+// memory.
 func pause(ctx context.Context, r Reader, w Writer) error {
 	poll := time.NewTicker(pausePoll)
 	defer poll.Stop()

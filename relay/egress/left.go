@@ -8,9 +8,9 @@ import (
 	"os"
 )
 
-// Left logs that a viewer has left. A viewer that was dropped because it accepted no bytes for
-// its whole write timeout is logged at level Info. ctx is the context of all viewers of the
-// protocol: once it is done all of them are disconnected, and none counts as dropped.
+// Left logs that a viewer has left because of err. If the viewer was dropped because it accepted no
+// bytes for its whole write timeout, it logs at level Info. ctx is the context of all viewers of
+// the protocol. When it is done, all viewers are disconnected, and none counts as dropped.
 func Left(ctx context.Context, log *slog.Logger, err error) {
 	var failed net.Error
 	timedOut := errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &failed) && failed.Timeout()

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Register keeps track of the running viewers of a protocol, to stop them all and to wait for
+// Register tracks the running viewers of a protocol, in order to stop all of them and wait for
 // them.
 type Register struct {
 	ctx    context.Context
@@ -26,7 +26,7 @@ func NewRegister() *Register {
 // Context returns a context that is done when the register is closed.
 func (r *Register) Context() context.Context { return r.ctx }
 
-// Enter registers a viewer, which must call Leave. It returns false after Close.
+// Enter registers a viewer, which must call Leave when it ends. It returns false after Close.
 func (r *Register) Enter() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -8,9 +8,9 @@ import (
 // skipLogInterval is the minimum time between two log lines about the skips of one viewer.
 const skipLogInterval = time.Minute
 
-// SkipLog logs that a viewer falls behind and skips to a keyframe. It logs the first skip, then
-// at most one line a minute with the number of skips since the line before. It is not safe for
-// concurrent use. The zero SkipLog logs nothing.
+// SkipLog logs how often a viewer falls behind and skips to a keyframe. It logs the first skip, and
+// then at most one line a minute, with the number of skips since the previous line. It is not safe
+// for concurrent use. The zero SkipLog logs nothing.
 type SkipLog struct {
 	log     func() *slog.Logger
 	seen    uint64
@@ -18,12 +18,10 @@ type SkipLog struct {
 	next    time.Time
 }
 
-// NewSkipLog returns a SkipLog that writes each line to the logger that log returns at that
-// time.
+// NewSkipLog returns a SkipLog. It calls log to get the logger for each line.
 func NewSkipLog(log func() *slog.Logger) SkipLog { return SkipLog{log: log} }
 
-// Skips returns the counter of the skips of reader r. It returns false if r does not count
-// them.
+// Skips returns the method of reader r that counts its skips. It returns false if r has none.
 func Skips(r any) (func() uint64, bool) {
 	counts, ok := r.(interface{ Skips() uint64 })
 	if !ok {
@@ -32,14 +30,15 @@ func Skips(r any) (func() uint64, bool) {
 	return counts.Skips, true
 }
 
-// Total sets the number of the viewer's skips so far.
+// Total sets the total number of the viewer's skips so far, and logs them if a line is due at time
+// now.
 func (s *SkipLog) Total(now time.Time, total uint64) {
 	n := total - s.seen
 	s.seen = total
 	s.Add(now, n)
 }
 
-// Add adds n skips.
+// Add adds n skips, and logs them if a line is due at time now.
 func (s *SkipLog) Add(now time.Time, n uint64) {
 	if s.pending += n; s.log == nil || s.pending == 0 || now.Before(s.next) {
 		return

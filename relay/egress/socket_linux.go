@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unsentLimit is the maximum number of unsent bytes in the kernel per viewer. Without it the
-// kernel would buffer seconds of a slow viewer's backlog, which the relay could not skip.
+// unsentLimit is the maximum number of unsent bytes in the kernel per viewer. Without it, the
+// kernel would buffer seconds of media for a slow viewer, and the relay could not skip these.
 const unsentLimit = 64 << 10
 
 // LimitUnsent bounds the unsent bytes that the kernel buffers for a viewer. It does nothing if

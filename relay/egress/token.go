@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Token returns the play token of a request, from its header or else its query. It is a secret.
+// Token returns the play token of a request: the bearer token, or else the parameter token of the
+// query. It is a secret.
 func Token(r *http.Request) string {
 	if token := Bearer(r); token != "" {
 		return token
