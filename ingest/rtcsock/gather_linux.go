@@ -142,8 +142,8 @@ func (g *gatherer) batchFor(to netip.AddrPort) (*batch, error) {
 }
 
 // canBatch reports whether a batch can be sent to the address. It cannot if the address has a zone,
-// or is an IPv6 address and the socket is not. For those the net package sends, and returns the
-// error.
+// or is an IPv6 address and the socket is not. Packets to such addresses are sent by the net
+// package, which returns the error.
 func (g *gatherer) canBatch(a netip.Addr) bool {
 	return a.IsValid() && a.Zone() == "" && (a.Is4() || g.ipv6)
 }

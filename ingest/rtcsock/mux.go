@@ -60,8 +60,8 @@ func (m *mux) GetListenAddresses() []net.Addr {
 	return m.addrs
 }
 
-// reachable returns the addresses of a socket that is bound to all addresses, of which all lists
-// those of the machine. It returns loopback addresses only if there are no others.
+// reachable selects, from all addresses of the machine, those at which peers can reach a socket
+// that is bound to all of them. It selects loopback addresses only if there are no others.
 func reachable(all []net.Addr, bound *net.UDPAddr) []net.Addr {
 	var out, own []net.Addr
 	for _, a := range all {

@@ -13,7 +13,7 @@ import (
 // product.
 const (
 	maxTracks     = 4
-	maxFormats    = 128 // of one medium
+	maxFormats    = 128 // of one media section
 	maxAttributes = 1000
 )
 

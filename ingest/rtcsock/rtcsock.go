@@ -147,8 +147,9 @@ func (s *Sockets) newConnection(media *webrtc.MediaEngine, chain *interceptor.Re
 	return pc, nil
 }
 
-// replayWindow is by how many packets a retransmitted packet may be late if it has its original
-// sequence number. It is the number of packets that the jitter buffer of video holds.
+// replayWindow is the maximum number of packets by which a retransmitted packet may be late, if it
+// has its original sequence number. It is the number of packets that the jitter buffer of video
+// holds.
 const replayWindow = 2048
 
 // mtu is the maximum size of a received packet in bytes. Peers send packets below 1,500 bytes.

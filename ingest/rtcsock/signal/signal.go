@@ -64,7 +64,7 @@ type Options struct {
 	// Detailed is like Problem, for a refusal whose reason is written for viewers; detail is the
 	// technical reason. It may be nil.
 	Detailed func(w http.ResponseWriter, status int, reason, hint, detail string)
-	// Remote returns the peer's host:port as reported by trusted proxies.
+	// Remote returns the host:port of the peer or, behind trusted proxies, of the client.
 	Remote func(*http.Request) string
 	// Links returns the values of the Link headers that announce ICE servers. They may contain
 	// credentials, so they are sent only with the answer to an offer.
