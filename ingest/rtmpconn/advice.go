@@ -13,8 +13,8 @@ var (
 	plainPart = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 )
 
-// advise returns err. But if err refuses a name whose parts are in the wrong places of the URL,
-// advise returns a refusal that shows the right form. host is the host as the peer wrote it. The
+// advise returns a refusal that shows the right form of the URL, if err refuses a name whose parts
+// are in the wrong places. Otherwise it returns err. host is the host as the peer wrote it. The
 // refusal quotes only the host and the app, because the rest may be a key.
 func advise(err error, t target, host string) error {
 	var r *ingest.Refusal

@@ -148,7 +148,7 @@ func (c *Conn) next() (*wire.Message, error) {
 	}
 }
 
-// fill waits for bytes, but only until the publisher must be flushed; then it flushes the
+// fill waits for bytes, or until the publisher must be flushed; in that case it flushes the
 // publisher. While a message is incomplete, fill does not flush, because the publisher may be
 // waiting for that message.
 func (c *Conn) fill() error {

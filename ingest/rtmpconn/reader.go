@@ -117,13 +117,13 @@ func (r *reader) message() (m *wire.Message, err error) {
 	return m, err
 }
 
-// accountingStep is by how many bytes the counted part may differ from the held bytes, so that most
-// frames of most publishers do not change the shared account.
+// accountingStep is the maximum difference, in bytes, between what is counted and what is held. It
+// is so large that most frames of most publishers do not change the shared account.
 const accountingStep = 64 << 10
 
 // reserve counts the bytes that the demuxer is about to hold. It returns an error if the incomplete
-// messages of all connections exceed their share of the memory and this connection is one that
-// holds much.
+// messages of all connections exceed their share of the memory and this connection itself holds
+// much.
 func (r *reader) reserve(held int) error {
 	if held-r.accounted < accountingStep {
 		return nil

@@ -13,8 +13,8 @@ func SetUserTimeout(raw syscall.RawConn, d time.Duration) error {
 	return setOption(raw, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
 }
 
-// LimitUnsent bounds the number of unsent bytes that the kernel holds, so that the relay can decide
-// late what to send to a slow peer.
+// LimitUnsent bounds the number of unsent bytes that the kernel holds, so that the relay decides as
+// late as possible what a slow peer gets.
 func LimitUnsent(raw syscall.RawConn, bytes int) error {
 	return setOption(raw, unix.TCP_NOTSENT_LOWAT, bytes)
 }

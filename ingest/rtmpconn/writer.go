@@ -14,7 +14,7 @@ type writer struct {
 	timeout time.Duration
 
 	// lock is held while writing, and guards the fields below. It is a channel and not a mutex,
-	// because it is held while time passes.
+	// because it is held while a write blocks.
 	lock   chan struct{}
 	fixed  bool      // the deadline of the handshake applies to writes
 	armed  time.Time // current write deadline
