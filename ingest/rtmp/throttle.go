@@ -13,10 +13,10 @@ const (
 	throttleBurst = 500 * time.Millisecond
 	// maxPause is the maximum time between two reads.
 	maxPause = 80 * time.Millisecond
-	// maxMessageTime is how long reading is slowed within one message. The rest of a message that
-	// takes longer is read at full speed, or the publisher would seem to be silent.
+	// maxMessageTime is how long reading is slowed within one message. If a message takes longer,
+	// the rest is read at full speed. Otherwise the publisher would seem to be silent.
 	maxMessageTime = 250 * time.Millisecond
-	// maxLateness is by how much slowing may delay media.
+	// maxLateness is the maximum delay of media that slowing may cause.
 	maxLateness = time.Second
 	// stepFactor is the factor by which each step lowers the rate, until it reaches the ceiling. A
 	// step follows at least stepInterval after the previous one, and only while media is less late
@@ -130,8 +130,8 @@ func (t *throttle) Read(now time.Time, n int) {
 	t.at = now
 }
 
-// Window implements rtmpconn.Throttle. Little data may wait in the relay's kernel: only then does
-// the queue grow at the publisher, which watches it.
+// Window implements rtmpconn.Throttle. The window is small, so that little data waits in the
+// relay's kernel and the queue grows at the publisher, which watches it.
 func (t *throttle) Window(rtt time.Duration) int {
 	if t.since.IsZero() {
 		return 0
