@@ -57,8 +57,8 @@ func (d *av1Depacketizer) Unmarshal(payload []byte) ([]byte, error) {
 	return out, nil
 }
 
-// av1Element returns the first OBU element of b, and the rest. last reports that it is the last of
-// the elements that the aggregation header counts, which has no length.
+// av1Element returns the first OBU element of b, and the rest. last is set for the last element
+// that the aggregation header counts; that element has no length field.
 func av1Element(b []byte, last bool) (element, rest []byte, err error) {
 	if last {
 		return b, nil, nil

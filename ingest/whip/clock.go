@@ -15,8 +15,8 @@ const (
 )
 
 // clocks maps the timestamps of all tracks of a publisher to one clock, which starts at the
-// publisher's first packet. The arrival times relate the timestamps of different tracks to each
-// other until sender reports do.
+// publisher's first packet. Until sender reports arrive, the arrival times of packets relate the
+// timestamps of different tracks to each other.
 type clocks struct {
 	epoch     time.Time
 	reference *trackClock // the first track with a report; the others are aligned to it

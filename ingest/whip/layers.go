@@ -106,9 +106,9 @@ func (l *layers) requestKey() {
 	}
 }
 
-// keysDue returns the layers whose publisher must be asked for a keyframe. These are layers with a
-// pending request, layers whose last keyframe is older than every, and a layer that is to become
-// current.
+// keysDue returns the layers whose publisher must be asked for a keyframe at time now. These are
+// layers with a pending request, layers whose last keyframe is older than the interval every, and a
+// layer that is to become current. 0 disables the interval.
 func (l *layers) keysDue(now time.Time, every time.Duration) (out []*layer) {
 	for _, one := range l.all {
 		alive := one.alive(now)

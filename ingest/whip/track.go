@@ -194,8 +194,8 @@ const (
 	wantedKeyInterval = time.Second
 )
 
-// requestKey requests a keyframe of this track, unless one was requested less than every before
-// time now.
+// requestKey requests a keyframe of this track, unless one was already requested within the
+// interval every before time now.
 func (t *track) requestKey(now time.Time, every time.Duration) {
 	t.mu.Lock()
 	due := now.Sub(t.keyRequested) >= every

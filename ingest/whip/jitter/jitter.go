@@ -140,7 +140,7 @@ func (b *Buffer[T]) unwrap(now time.Time, seq uint16) int64 {
 	return at
 }
 
-// restart discards all packets and restarts the buffer at the sequence number at.
+// restart discards all packets. The buffer continues with the unwrapped sequence number at.
 func (b *Buffer[T]) restart(now time.Time, at int64) {
 	for s := b.next; s < b.head; s++ {
 		*b.slot(s) = slot[T]{}
