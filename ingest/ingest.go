@@ -32,7 +32,7 @@ const (
 	Reset      Cause = "reset"       // the socket failed
 	EOF        Cause = "eof"         // the socket was closed without an unpublish
 	Silence    Cause = "silence"     // no media on an open socket
-	FirstMedia Cause = "first_media" // no media since the start
+	FirstMedia Cause = "first_media" // no media has arrived since the start
 	Timeout    Cause = "timeout"     // the transport timed out
 	ICE        Cause = "ice"         // ICE failed
 	Takeover   Cause = "takeover"    // another publisher took over the stream
@@ -64,7 +64,7 @@ const (
 // NoKeyframe is the outcome of a request to play a stream that has no keyframe to begin at.
 const NoKeyframe Outcome = "no_keyframe"
 
-// Outcomes returns all outcomes of a publish, for metrics that start at 0.
+// Outcomes returns all outcomes of a request to publish, for metrics that start at 0.
 func Outcomes() []Outcome {
 	return []Outcome{Accepted, RefusedName, RefusedKey, RefusedTakeover, RefusedLimit, RefusedCodec}
 }
@@ -149,8 +149,8 @@ type Limiter interface {
 	Limit(bits float64)
 }
 
-// Backlogger is a Session that knows whether data that its publisher has sent still waits to be
-// processed by the relay.
+// Backlogger is a Session that knows whether the relay has yet to process data that its publisher
+// has sent.
 type Backlogger interface {
 	// Unread reports whether received bytes wait in the socket or are being processed. If so, the
 	// relay and not the publisher is the cause of missing media. Unread does not wait and may be

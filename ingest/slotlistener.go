@@ -71,7 +71,7 @@ func (c *slotTCP) Refusal() string { return c.slot.Refusal() }
 // Slot returns the connection's slot.
 func (c *slotTCP) Slot() Slot { return c.slot.Slot() }
 
-// NetConn returns the TCP connection, for callers that write much.
+// NetConn returns the TCP connection, for callers that write several buffers in one system call.
 func (c *slotTCP) NetConn() net.Conn { return c.TCPConn }
 
 // Close implements net.Conn.

@@ -10,8 +10,8 @@ import (
 // Slots limits connections in total and per address. Several servers may share it.
 //
 // A tenth of the slots is reserved for publishers. When all other slots are taken, a new connection
-// gets a reserved slot on approval, that is, until its role is known: a publisher keeps the slot,
-// and a viewer is refused. When all slots are taken, a connection on approval is closed to make
+// gets a reserved slot until its role is known: a publisher keeps the slot, and a viewer is
+// refused. When all slots are taken, a connection whose role is not yet known is closed to make
 // room for a new one.
 type Slots struct {
 	total, perAddress int // 0 means no limit
@@ -20,11 +20,11 @@ type Slots struct {
 
 	mu           sync.Mutex // guards all fields below
 	used         int
-	viewers      int // part of used: neither publishers nor on approval
+	viewers      int // part of used: neither publishers nor with the role onApproval
 	beingRefused int // open connections without a slot, whose peers are being told the reason
 	perAddr      map[netip.Addr]int
 	// Both queues are ordered oldest first. idle holds connections between two requests, and
-	// waiting holds connections on approval.
+	// waiting holds connections with the role onApproval.
 	idle, waiting slotQueue
 }
 
@@ -120,8 +120,9 @@ type Slot struct {
 // Take returns a slot for a connection. If it returns false, the connection must be closed at once.
 func (s *Slots) Take(remote net.Addr) (Slot, bool) { return s.TakeConn(remote, nil) }
 
-// TakeConn is Take for a connection that may be closed to make room for others while it is on
-// approval or idle. evict must close the connection without waiting.
+// TakeConn is Take for a connection that may be closed to make room for others. It may be closed
+// while it is idle, and while it holds a reserved slot and its role is not yet known. evict must
+// close the connection without waiting.
 func (s *Slots) TakeConn(remote net.Addr, evict func()) (Slot, bool) {
 	h := &heldSlot{addr: peerAddress(remote), evict: evict}
 	sl := Slot{slots: s, held: h}
@@ -151,9 +152,9 @@ func (s *Slots) TakeConn(remote net.Addr, evict func()) (Slot, bool) {
 }
 
 // makeRoom frees a slot for a new connection if slots are short. It removes the oldest idle
-// connection. If none is idle and all slots are taken, it removes the oldest connection on approval
-// of the address that has the most of them. It returns the evict function of the removed
-// connection, or nil. s.mu must be held.
+// connection. If none is idle and all slots are taken, it chooses among the connections in reserved
+// slots whose role is not yet known: it removes the oldest of the address that has the most of
+// them. It returns the evict function of the removed connection, or nil. s.mu must be held.
 func (s *Slots) makeRoom() (evict func()) {
 	var h *heldSlot
 	switch {
