@@ -47,8 +47,9 @@ func (c *cutter) queueSilence() {
 	t.lastTime, t.nextTime = t.nextTime, t.nextTime+samples
 }
 
-// bridge fills the time from the end of the last audio frame up to at, in ticks, with silence. It
-// does nothing if the last frame has not been emitted, because that frame can be stretched instead.
+// bridge fills the time from the end of the last audio frame up to time at, in ticks, with silence.
+// It does nothing if the last frame has not been emitted, because that frame can be stretched
+// instead.
 func (c *cutter) bridge(at int64) {
 	frame, samples := c.audioGap.Frame()
 	if frame == nil || len(c.audioQueue) > 0 || len(c.current.samples[audio]) > 0 {
@@ -59,19 +60,19 @@ func (c *cutter) bridge(at int64) {
 	}
 }
 
-// spliceTolerance is by how much audio may end before a splice without being extended. The silence
-// that fills such a hole arrives after the video frame. If the last audio frame were extended over
-// the hole instead, players that ignore timestamps within a track would play the following audio
-// too early.
+// spliceTolerance is the maximum time by which audio may end before a splice without being
+// extended. The silence that fills such a hole arrives after the video frame. If the last audio
+// frame were extended over the hole instead, players that ignore timestamps within a track would
+// play the following audio too early.
 const spliceTolerance = 60 * time.Millisecond
 
-// audioReaches reports whether the audio in force lasts until end, a DTS.
+// audioReaches reports whether the audio in force lasts until the DTS end.
 func (c *cutter) audioReaches(end time.Duration) bool {
 	t := &c.tracks[audio]
 	return c.inForce[audio] != nil && t.counting && t.nextTime >= c.inForce[audio].ticks(end)
 }
 
-// extendAudio extends the audio in force up to end, a DTS. Players would otherwise stall there.
+// extendAudio extends the audio in force up to the DTS end. Players would otherwise stall there.
 func (c *cutter) extendAudio(end time.Duration) {
 	t := &c.tracks[audio]
 	if c.inForce[audio] == nil || !t.counting {
@@ -83,8 +84,8 @@ func (c *cutter) extendAudio(end time.Duration) {
 	}
 }
 
-// stretch extends the last audio frame up to at, in ticks, if it has not been emitted. It returns
-// the first time that is free.
+// stretch extends the last audio frame up to time at, in ticks, if it has not been emitted. It
+// returns the first free time.
 func (c *cutter) stretch(at int64) int64 {
 	last := c.audioQueue
 	if len(last) == 0 {

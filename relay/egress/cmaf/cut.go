@@ -12,8 +12,8 @@ const (
 	maxDuration = 100 * time.Millisecond
 	// rounding is added to maxDuration, because DTS are whole milliseconds.
 	rounding = 2 * time.Millisecond
-	// maxAudioLead is by how much audio may be ahead of a video frame whose duration is not yet
-	// known. Synthesized frames are one second apart.
+	// maxAudioLead is the maximum time by which audio may be ahead of a video frame whose duration
+	// is not yet known. Synthesized frames are one second apart.
 	maxAudioLead = time.Second
 	// repeatDuration is the duration of a keyframe that is repeated while the publisher, or its
 	// video, is missing.

@@ -26,10 +26,10 @@ func piecesOf(samples *[2][]sample) (out [2][]piece) {
 	return out
 }
 
-// Split splits c into two chunks. The duration of head is as long as possible between least and
-// most. Split returns nil if c cannot be split. Both parts keep the sequence number of c. The
-// sequence numbers in their mfhd boxes, which must increase (ISO/IEC 14496-12, 8.8.5), count half
-// chunks.
+// Split splits c into two chunks. The duration of head is as long as possible within the range from
+// least to most. Split returns nil if c cannot be split. Both parts keep the sequence number of c.
+// The sequence numbers in their mfhd boxes, which must increase (ISO/IEC 14496-12, 8.8.5), count
+// half chunks.
 func (c *Chunk) Split(least, most time.Duration) (head, tail *Chunk) {
 	at, ok := c.splitPoint(packetbuf.Video, least, most)
 	if !ok {
@@ -63,8 +63,8 @@ func (c *Chunk) Split(least, most time.Duration) (head, tail *Chunk) {
 	return &first, &second
 }
 
-// splitPoint returns the latest start of a frame of a track at which c can be split, so that the
-// first part lasts from least to most. ok is false if there is none.
+// splitPoint returns the start of the last frame of a track at which c can be split, if the
+// duration of the first part must be in the range from least to most. ok is false if there is none.
 func (c *Chunk) splitPoint(tr packetbuf.Track, least, most time.Duration) (at time.Duration, ok bool) {
 	for i, f := range c.pieces[tr] {
 		begins := c.Info.tracks[tr].time(f.at)

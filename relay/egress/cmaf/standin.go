@@ -15,8 +15,8 @@ const gapSlack = 200 * time.Millisecond
 // maxStandIn is the maximum duration of missing video that is replaced at once.
 const maxStandIn = 10 * time.Second
 
-// audioEarly is by how much an audio frame may begin before the start of the audio to which it
-// belongs.
+// audioEarly is the maximum time by which an audio frame may begin before the start of the audio to
+// which it belongs.
 const audioEarly = 10 * time.Millisecond
 
 // describeSilence returns the description of a silent audio track.
@@ -26,8 +26,8 @@ func describeSilence() *description {
 	return d
 }
 
-// startAudio starts the audio that d describes at the time at. If d is nil, there is no audio from
-// that time on.
+// startAudio starts the audio that d describes at time at. If d is nil, there is no audio from that
+// time on.
 func (c *cutter) startAudio(d *description, at time.Duration) {
 	c.audioGap = audiogap.Track{Slack: gapSlack}
 	c.tracks[audio].counting = false
