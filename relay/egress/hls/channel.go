@@ -154,7 +154,7 @@ func (c *channel) cut() error {
 	}
 }
 
-// catchUpWait is how long no chunk must arrive until all buffered media counts as read.
+// catchUpWait is the time without a new chunk after which all buffered media counts as read.
 const catchUpWait = 200 * time.Millisecond
 
 var errCaughtUp = errors.New("all buffered media has been read")

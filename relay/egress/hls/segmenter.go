@@ -13,13 +13,13 @@ const (
 	// minSegment is the minimum duration of a segment. Media sequence numbers count time in units
 	// of it; see epoch.
 	minSegment = 500 * time.Millisecond
-	// standInEarly is how much earlier than at the configured duration a repeated keyframe may end
-	// a segment; see cmaf.Chunk.StandIn.
+	// standInEarly is how much shorter than the configured duration a segment may be if it ends
+	// before a repeated keyframe; see cmaf.Chunk.StandIn.
 	standInEarly = 100 * time.Millisecond
 	// maxSegment is the maximum duration of a segment before the target duration is known.
 	maxSegment = 12 * time.Second
-	// roundingSlack is by how much a segment may exceed the target duration. HLS compares the
-	// target with the rounded duration.
+	// roundingSlack is the maximum time by which a segment may exceed the target duration. HLS
+	// compares the target with the rounded duration.
 	roundingSlack = 450 * time.Millisecond
 )
 

@@ -55,8 +55,8 @@ func (l *segmenter) fitPartTarget() time.Duration {
 // (draft-pantos-hls-rfc8216bis). The last part of a segment may be shorter.
 func minPart(target time.Duration) time.Duration { return target * 85 / 100 }
 
-// frameSpacing is the range of frame durations in a stream without audio. Most frames have the
-// duration least; some are longer, up to most.
+// frameSpacing is the range of frame durations in a stream without audio. least is the duration of
+// most frames, and most is that of the longest.
 type frameSpacing struct{ least, most time.Duration }
 
 // fits reports whether frames with these durations can always fill a part to between its minimum
@@ -66,10 +66,10 @@ func (p frameSpacing) fits(target time.Duration) bool {
 	return target >= p.most && n*p.least >= minPart(target) //nolint:durationcheck // a number of frames
 }
 
-// freezeSpacing returns the frame durations of a codec while a stream is held. For H.264, a frame
-// is synthesized five times a second. It is a little shorter when the frames before it are
-// repeated, and longer just before the publisher returns. For other codecs, the newest keyframe is
-// repeated once a second.
+// freezeSpacing returns the frame durations of a codec while a stream is held because its publisher
+// is away. For H.264, a frame is synthesized five times a second. It is a little shorter when the
+// frames before it are repeated, and longer just before the publisher returns. For other codecs,
+// the newest keyframe is repeated once a second.
 func freezeSpacing(c packetbuf.Codec) frameSpacing {
 	if c == packetbuf.H264 {
 		return frameSpacing{198 * time.Millisecond, 265 * time.Millisecond}
@@ -80,9 +80,9 @@ func freezeSpacing(c packetbuf.Codec) frameSpacing {
 // maxPartTarget is the maximum part target that evenPartTarget tries.
 const maxPartTarget = 3 * time.Second
 
-// evenPartTarget returns the shortest part target, not below least, for which frames fill parts
-// evenly both while the stream is live and while it is held. If there is none, it returns a part
-// target that is long enough for held frames.
+// evenPartTarget returns the shortest part target, but at least the duration least, for which
+// frames fill parts evenly both while the stream is live and while it is held. If there is none, it
+// returns a part target that is long enough for held frames.
 func evenPartTarget(least time.Duration, live, held frameSpacing) time.Duration {
 	for t := least; t <= maxPartTarget; t += time.Millisecond {
 		if live.fits(t) && held.fits(t) {

@@ -232,8 +232,8 @@ func (v *view) canSkip() bool {
 	return time.Duration(v.windowSize)*time.Duration(v.target-1)*time.Second > v.skipUntil()
 }
 
-// skippable returns how many segments a delta update omits: those that are older than
-// CAN-SKIP-UNTIL.
+// skippable returns how many segments a delta update omits: those whose end is at least
+// CAN-SKIP-UNTIL before the end of the last segment.
 func (v *view) skippable() (n int) {
 	if !v.canSkip() || v.ended {
 		return 0

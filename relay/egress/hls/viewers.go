@@ -128,7 +128,8 @@ func (v *viewers) key(r request) viewerKey {
 }
 
 // admit returns the viewer of a request. That is a known viewer if its stream has not ended;
-// otherwise admit joins. If joining fails, over is the known viewer whose stream has ended, if any.
+// otherwise the request joins as a new viewer. If joining fails, over is the known viewer whose
+// stream has ended, if any.
 func (v *viewers) admit(ctx context.Context, r request) (admitted, over *viewer, err error) {
 	r = v.checkSession(r)
 	key := joinKey{v.key(r), r.token}
@@ -289,7 +290,7 @@ func (v *viewers) recordResponse(at *viewer, target int) (took time.Duration, fi
 	return now.Sub(at.joined), first
 }
 
-// expire removes viewers whose last request at time now is longer ago than their timeout.
+// expire removes the viewers whose timeout since their last request has passed at time now.
 func (v *viewers) expire(now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
