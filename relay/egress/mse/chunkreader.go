@@ -20,7 +20,7 @@ const (
 	// maxLiveAge is the maximum age of the newest chunk if the reader has reached the live edge. If
 	// frames are less frequent, catchUpWait decides.
 	maxLiveAge = 300 * time.Millisecond
-	// catchUpWait is how long no chunk must arrive until all buffered media counts as read.
+	// catchUpWait is the time without a new chunk after which all buffered media counts as read.
 	catchUpWait = 100 * time.Millisecond
 )
 

@@ -93,8 +93,8 @@ func (w *wire) sendPing() {
 	w.flushControl()
 }
 
-// sendPong sends the answer to a ping at once, or when the frame that is being sent is complete. If
-// another pong is due then, it replaces that.
+// sendPong sends the answer to a ping at once, or when the frame that is being sent is complete. It
+// replaces an earlier pong that has not been sent.
 func (w *wire) sendPong(ping []byte) {
 	if len(ping) > maxControl {
 		return
