@@ -10,9 +10,9 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// choose returns the best payload type in list for a codec. A payload type with the stream's
-// profile is best, but any profile is accepted, because browsers decode other profiles than the one
-// that was negotiated. ok is false if list has no payload type of the codec.
+// choose returns the best payload type in list for a codec. It prefers the stream's profile, but
+// accepts any other, because browsers decode profiles that were not negotiated. ok is false if list
+// has no payload type of the codec.
 func choose(list []webrtc.RTPCodecParameters, c packetbuf.Codec, config *packetbuf.Packet) (best webrtc.RTPCodecParameters, ok bool) {
 	score := -1
 	for _, one := range list {
