@@ -31,8 +31,8 @@ type Request struct {
 	Resumable bool
 	Priority  JoinPriority
 	Begin     Begin
-	// Session is the name of an HLS session, taken from the URL. While a session that the relay has
-	// issued lasts, it replaces the play token for which it was issued.
+	// Session is the name of an HLS session, taken from the URL. If the relay has issued it and it
+	// has not ended, it replaces the play token for which it was issued.
 	Session string
 	// ReportsOutcome is set by callers that call Metrics.Joined themselves, because joining is
 	// only one of their steps.
