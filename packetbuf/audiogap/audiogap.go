@@ -2,10 +2,10 @@
 // connection always get both tracks.
 //
 // A gap is filled when video has passed it by more than the usual distance between the tracks, or
-// when the audio frame after the gap arrives. Real audio for a time that silence has already
-// covered is late and is dropped.
+// when the audio frame after the gap arrives. Real audio is late if silence already covers its time;
+// late audio is dropped.
 //
-// The package is pure: it returns the packets that are due, and its time is the stream's clock.
+// The package is pure: it returns the silence that is due, and all times are on the stream's clock.
 package audiogap
 
 import (
@@ -19,27 +19,28 @@ const (
 	// Margin is how far, beyond the learned interleave, video must pass a gap before the gap is
 	// filled.
 	Margin = 200 * time.Millisecond
-	// maxConcealable is the longest gap that is left for players to conceal. Including the frame before it,
-	// two decode times are then less than 100 ms apart.
+	// maxConcealable is the longest gap that is left for players to conceal. With such a gap, the decode
+	// times of the frames around it are less than 100 ms apart.
 	maxConcealable = 60 * time.Millisecond
 	// minPause is the shortest step of video that counts as a pause of the whole publisher, which
-	// is not an audio gap. At a low frame rate it takes three frames.
+	// is not an audio gap. At a low frame rate the step must also exceed three frames.
 	minPause = 1500 * time.Millisecond
 	// maxSilence bounds the silence returned by one call.
 	maxSilence = 10 * time.Second
-	// maxFrameLead bounds how far the audio counted by its frames may run ahead of its timestamps.
-	// Encoders that give a batch of frames the same timestamp need it.
+	// maxFrameLead bounds how far the end of the audio, as computed from frame durations, may run ahead
+	// of its timestamps. Some encoders give a batch of frames the same timestamp.
 	maxFrameLead = time.Second
-	// rounding is the largest rounding error of timestamps in milliseconds.
+	// rounding is the largest rounding error of timestamps given in whole milliseconds.
 	rounding = 2 * time.Millisecond
-	// maxAudioLead is how far before its video the first audio of a session may be.
+	// maxAudioLead is how far the first audio of a session may precede its video.
 	maxAudioLead = 10 * time.Second
 )
 
-// Track follows one audio track and its video. The zero value knows no audio and returns no silence.
+// Track follows one audio track and the video beside it. The zero value returns no silence: it has no
+// audio configuration yet.
 type Track struct {
-	// Slack is added to Margin. It is for readers of a stream whose gaps are already filled, which
-	// have to wait for that silence.
+	// Slack is added to Margin. A reader of a stream whose gaps are filled upstream sets it, to wait for
+	// that silence instead of adding its own.
 	Slack time.Duration
 
 	codec   packetbuf.Codec
@@ -63,7 +64,7 @@ type Track struct {
 	out             []*packetbuf.Packet
 }
 
-// Configure sets the decoder configuration in force, nil for none. It does not move the end of
+// Configure sets the decoder configuration in force; nil means none. It does not change the end of
 // the audio.
 func (t *Track) Configure(config *packetbuf.Packet) {
 	t.config, t.frame, t.codec = config, nil, packetbuf.NoCodec
@@ -76,14 +77,15 @@ func (t *Track) Configure(config *packetbuf.Packet) {
 	t.startRun()
 }
 
-// Able reports whether a silent frame is known for the configuration in force.
+// Able reports whether the package can make silence for the configuration in force.
 func (t *Track) Able() bool { return t.frame != nil }
 
-// Frame returns a silent frame and its number of samples; nil if none is known.
+// Frame returns a silent frame for the configuration in force, and the number of samples in it. It
+// returns nil if the package cannot make silence for that configuration.
 func (t *Track) Frame() (frame []byte, samples int64) { return t.frame, t.samples }
 
-// Begin expects audio from at on, unless the audio already extends further. It is called when a
-// session begins and at a splice.
+// Begin records that a session begins, or a splice occurs, at time at. If the audio so far ends more
+// than minPause before that time, audio is expected from then on; otherwise from the end of the audio.
 func (t *Track) Begin(at time.Duration) {
 	if !t.started || at-t.end > minPause { // otherwise silence continues from the end of the audio
 		t.end = max(t.end, at)
@@ -94,7 +96,8 @@ func (t *Track) Begin(at time.Duration) {
 	t.hasVideo = false
 }
 
-// Reach records that audio extends to end because of frames not passed to Audio, such as filler.
+// Reach records that the audio extends to time end. It is for frames that are not passed to Audio,
+// such as filler.
 func (t *Track) Reach(end time.Duration) {
 	if end > t.end {
 		t.started, t.hadAudio, t.end = true, true, end
@@ -102,14 +105,14 @@ func (t *Track) Reach(end time.Duration) {
 	}
 }
 
-// End returns the end of the audio, and whether there has been any.
+// End returns the end of the audio, and whether it is known: false until the first audio or Begin.
 func (t *Track) End() (time.Duration, bool) { return t.end, t.started }
 
 // startRun starts a new run of silence at the end of the audio.
 func (t *Track) startRun() { t.runStart, t.runFrames = t.end, 0 }
 
-// Video records a video packet at dts and returns the silence that is then due. The silence
-// belongs before the packet. The result is valid until the next call.
+// Video records a video packet with decode time dts and returns the silence that is due before it.
+// The result is valid until the next call.
 func (t *Track) Video(dts time.Duration) []*packetbuf.Packet {
 	was, step, seen := t.videoDTS, t.videoStep, t.hasVideo
 	if !seen || dts > t.videoDTS {
@@ -129,7 +132,8 @@ func (t *Track) Video(dts time.Duration) []*packetbuf.Packet {
 	return t.Fill(dts - t.lag.learned() - Margin - t.Slack)
 }
 
-// Fill returns silence up to time to. The result is valid until the next call.
+// Fill returns silence from the end of the audio up to time to, at most the last 10 seconds of it.
+// The result is valid until the next call.
 func (t *Track) Fill(to time.Duration) []*packetbuf.Packet {
 	t.out = t.out[:0]
 	if t.frame == nil || !t.started {
@@ -156,9 +160,10 @@ func (t *Track) silenceDuration(n int64) time.Duration {
 	return time.Duration(n * t.samples * int64(time.Second) / t.rate)
 }
 
-// Late reports whether audio at dts lies within silence that was returned. It learns the lateness,
-// so that a publisher whose audio is always that late loses no more of it. Audio before the newest
-// real audio is not late: its clock has restarted.
+// Late reports whether audio with decode time dts falls within silence already returned. It remembers
+// how late the audio was and waits that long in future, so that a publisher whose audio is always late
+// loses no more of it. Audio before the newest real audio does not count as late: its clock has
+// restarted.
 func (t *Track) Late(dts time.Duration) bool {
 	if !t.lastIsSilence || dts >= t.end-rounding || dts <= t.lastReal {
 		return false
@@ -168,8 +173,8 @@ func (t *Track) Late(dts time.Duration) bool {
 	return true
 }
 
-// Audio records a real audio frame and returns the silence that belongs before it. The frame must
-// have its DTS on the stream's clock and must not be late. The result is valid until the next
+// Audio records a real audio frame and returns the silence to send before it. The frame's DTS must be
+// on the stream's clock, and Late must have returned false for it. The result is valid until the next
 // call.
 func (t *Track) Audio(p *packetbuf.Packet) []*packetbuf.Packet {
 	t.learn(p.DTS)
@@ -179,8 +184,8 @@ func (t *Track) Audio(p *packetbuf.Packet) []*packetbuf.Packet {
 	case t.hasVideo && p.DTS-t.videoDTS > max(minPause, 3*t.videoStep): // video has paused as well
 	case t.frame == nil:
 	case gap > maxConcealable, (t.lastIsSilence || t.sessionStarting) && gap > 0:
-		// A player that skips a gap, or plays overlapping frames in full, has its audio early or late
-		// by as much from then on: where sessions meet, by half a frame at most.
+		// A player that skips a gap plays its audio early from then on; one that plays overlapping frames
+		// in full plays it late. Filling to the nearest frame limits this to half a frame per gap.
 		out = t.Fill(p.DTS + max(t.silenceDuration(1)/2, rounding))
 	}
 	own := t.frameDuration(p)

@@ -6,26 +6,26 @@ import (
 )
 
 const (
-	// initialLag is the interleave assumed of a track that has just begun.
+	// initialLag is the lag assumed of a track that has just begun.
 	initialLag = 300 * time.Millisecond
-	// maxLag bounds the learned lag: audio that is later is not a matter of interleaving.
+	// maxLag bounds the learned lag. Audio that lags by more is not explained by interleaving.
 	maxLag = 3 * time.Second
-	// numSlots and slotDuration are the window over which an interleave is learned.
+	// numSlots and slotDuration define the window over which the lag is learned.
 	numSlots     = 10
 	slotDuration = time.Second
-	// minOccurrences is the number of slots in which a lag must occur to count as the track's own. A
-	// backlog that arrives once does not count.
+	// minOccurrences is the number of slots in which a lag must occur to count as the track's usual
+	// one. A backlog that arrives once does not count.
 	minOccurrences = 3
 )
 
-// interleave learns by how much audio usually lags behind video.
+// interleave learns how far audio usually lags behind video.
 type interleave struct {
 	worst  [numSlots]time.Duration // the greatest lag in each slot
 	slot   int64                   // the newest slot
 	filled int                     // number of slots filled
 }
 
-// add records that audio was lag behind video when the newest video was at now.
+// add records that audio lagged behind video by lag when the newest video had the DTS now.
 func (i *interleave) add(now, lag time.Duration) {
 	at := int64(now / slotDuration)
 	switch {
@@ -42,7 +42,8 @@ func (i *interleave) add(now, lag time.Duration) {
 	*w = max(*w, min(lag, maxLag))
 }
 
-// learned returns the lag that recurs.
+// learned returns the usual lag: the greatest that occurred in at least minOccurrences slots. Before
+// that many slots are filled, it returns the greatest lag so far, but at least initialLag.
 func (i *interleave) learned() time.Duration {
 	sorted := i.worst
 	slices.Sort(sorted[:])
