@@ -18,9 +18,11 @@ const (
 	// minShare is the smallest useful share: it holds a GOP of two seconds at 8 Mb/s.
 	minShare = 2 << 20
 
-	// capDivisor is the divisor of the limit up to which the holders of a capped account are unbounded.
+	// capDivisor defines the cap of an account that Reserve is called on: limit / capDivisor. Up to the
+	// cap its holders are unbounded.
 	capDivisor = 8
-	// modestHolder is what each holder of a capped account may have above its cap, and scantHolder above twice its cap.
+	// modestHolder is what each holder may have while the account is above its cap, and scantHolder
+	// while it is above twice its cap.
 	modestHolder = 1 << 20
 	scantHolder  = reportStep
 )
@@ -30,15 +32,15 @@ type Budget struct {
 	onNear func()
 	limit  atomic.Int64
 	share  atomic.Int64 // the most that one buffer may hold
-	used   atomic.Int64 // sum of what the accounts have reported; lags by up to reportStep per account
+	used   atomic.Int64 // sum of the sizes that accounts have reported; lags by up to reportStep per account
 
 	mu       sync.Mutex // guards accounts
 	accounts map[*Account]struct{}
 }
 
-// New returns a budget of limit bytes. near is called when the use comes near the limit. The
-// caller of Set, Add or Reserve may hold locks then, so near must not block; it should arrange for
-// a call of Balance soon. If near is nil, only Balance enforces the limit.
+// New returns a budget of limit bytes. Set, Add and Reserve call the function near when use exceeds
+// 95 % of the limit. Their callers may hold locks, so near must not block; it should arrange for a call
+// of Balance soon. If near is nil, only Balance enforces the limit.
 func New(limit int64, near func()) *Budget {
 	b := &Budget{onNear: near, accounts: map[*Account]struct{}{}}
 	b.limit.Store(limit)
@@ -60,9 +62,11 @@ func (b *Budget) Share() int64 {
 	return b.share.Load()
 }
 
-// highMark returns the use above which onNear is called, and goal the use that Balance shrinks to.
+// highMark returns the use in bytes above which onNear is called.
 func (b *Budget) highMark() int64 { return b.limit.Load() / 20 * 19 }
-func (b *Budget) goal() int64     { return b.limit.Load() / 10 * 9 }
+
+// goal returns the use in bytes that Balance shrinks to.
+func (b *Budget) goal() int64 { return b.limit.Load() / 10 * 9 }
 
 // floor returns the share that each buffer keeps, whatever else uses memory.
 func (b *Budget) floor() int64 { return min(minShare, b.limit.Load()/32) }
@@ -72,7 +76,7 @@ type Kind uint8
 
 // The kinds of memory.
 const (
-	Packets    Kind = iota // in the buffers of streams; what Add counts of them is Wires
+	Packets    Kind = iota // in the buffers of streams; bytes counted by Add are listed as Wires
 	Wires                  // serialised forms of packets, which viewers share
 	Chunks                 // of fragmented MP4, for HLS and Media Source
 	Reassembly             // messages of publishers that have not arrived completely
@@ -83,7 +87,7 @@ func (k Kind) String() string {
 	return [kinds]string{"packets", "wires", "chunks", "reassembly"}[k]
 }
 
-// Account counts what one buffer holds. Methods of a nil Account do nothing.
+// Account counts the bytes that one buffer holds. Methods of a nil Account do nothing.
 type Account struct {
 	budget   *Budget
 	kind     Kind
@@ -92,16 +96,16 @@ type Account struct {
 	closed   atomic.Bool
 	size     atomic.Int64 // set by Set
 	extra    atomic.Int64 // the sum passed to Add
-	reported atomic.Int64 // the part of both that is counted in used
+	reported atomic.Int64 // the part of size and extra that is counted in Budget.used
 }
 
-// Open returns the account of a buffer that keeps to its Share. Balance calls shrink, if not nil,
-// when the buffer holds more than its share; shrink must make it evict the rest at once.
+// Open returns an account for a buffer that can shrink and must hold no more than its Share. When it
+// holds more, Balance calls shrink, if not nil; shrink must evict the excess at once.
 func (b *Budget) Open(kind Kind, shrink func()) *Account {
 	return b.open(&Account{kind: kind, shrink: shrink})
 }
 
-// OpenFixed returns the account of memory that cannot shrink; buffers share what it leaves.
+// OpenFixed returns an account for memory that cannot shrink. It reduces what the buffers share.
 func (b *Budget) OpenFixed(kind Kind) *Account { return b.open(&Account{kind: kind, fixed: true}) }
 
 func (b *Budget) open(a *Account) *Account {
@@ -115,7 +119,8 @@ func (b *Budget) open(a *Account) *Account {
 	return a
 }
 
-// Set sets the bytes that the buffer holds, without those that Add counts. Calls must not overlap.
+// Set sets the bytes that the buffer holds, not including those counted by Add. It must not be called
+// concurrently with itself.
 func (a *Account) Set(bytes int) {
 	if a != nil {
 		a.size.Store(int64(bytes))
@@ -123,8 +128,8 @@ func (a *Account) Set(bytes int) {
 	}
 }
 
-// Add adds bytes to what the buffer holds in addition to Set; a negative number removes them.
-// It may be called from any goroutine.
+// Add adds to the bytes that the buffer holds in addition to those of Set; a negative number subtracts.
+// It is safe for concurrent use.
 func (a *Account) Add(bytes int) {
 	if a != nil {
 		a.extra.Add(int64(bytes))
@@ -132,10 +137,11 @@ func (a *Account) Add(bytes int) {
 	}
 }
 
-// Reserve adds more bytes, as Add does, for a holder that then has held bytes in total. It reports
-// whether the holder may have them; if not, it adds nothing. While the account is within an eighth
-// of the limit, a holder may have any number. Above an eighth it may have 1 MiB, and above a
-// quarter 64 KiB. Reserve may be called from any goroutine.
+// Reserve adds bytes to the account, as Add does, for one of several holders, such as a connection:
+// more is the number to add, and held the holder's total including them. It reports whether the bytes
+// were granted; if not, it adds nothing. Up to an eighth of the limit, a holder may have any number.
+// While the account is above an eighth, a holder may have 1 MiB, and above a quarter 64 KiB. Reserve is
+// safe for concurrent use.
 func (a *Account) Reserve(more, held int) bool {
 	if a == nil {
 		return true
@@ -151,7 +157,7 @@ func (a *Account) Reserve(more, held int) bool {
 	return true
 }
 
-// Extra returns the sum of what Add has added, in bytes.
+// Extra returns the bytes counted by Add and Reserve.
 func (a *Account) Extra() int {
 	if a == nil {
 		return 0
@@ -184,7 +190,7 @@ func (a *Account) report() {
 	}
 }
 
-// Close removes the account from the budget. Later changes of it do not count.
+// Close removes the account from the budget. Later changes of the account have no effect.
 func (a *Account) Close() {
 	if a == nil || a.closed.Swap(true) {
 		return
@@ -206,7 +212,7 @@ func (b *Budget) Used() (bytes int64) {
 	return bytes
 }
 
-// Use returns the bytes that all accounts hold, by the name of their Kind.
+// Use returns the bytes that all accounts hold, keyed by the name of the Kind.
 func (b *Budget) Use() map[string]int64 {
 	use := map[string]int64{}
 	for k := range kinds {
@@ -225,8 +231,8 @@ func (b *Budget) Use() map[string]int64 {
 	return use
 }
 
-// sizes returns the sizes of accounts that can shrink, with extra appended, and the sum of those
-// that cannot. b.mu must be held.
+// sizes returns extra followed by the sizes of all accounts that can shrink, and the total size of the
+// accounts that cannot. b.mu must be held.
 func (b *Budget) sizes(extra ...int64) (sizes []int64, fixed int64) {
 	sizes = append(make([]int64, 0, len(b.accounts)+len(extra)), extra...)
 	for a := range b.accounts {
@@ -239,8 +245,9 @@ func (b *Budget) sizes(extra ...int64) (sizes []int64, fixed int64) {
 	return sizes, fixed
 }
 
-// Balance divides the budget again, and makes buffers shrink that hold more than their share. It
-// must be called after near was, and periodically: buffers may grow again when memory is freed.
+// Balance recomputes the share of each buffer and shrinks the buffers that hold more. It must be called
+// after the near function of New was called, and periodically, so that buffers may grow again when
+// memory is freed.
 func (b *Budget) Balance() {
 	b.mu.Lock()
 	sizes, fixed := b.sizes()
@@ -261,8 +268,8 @@ func (b *Budget) Balance() {
 	}
 }
 
-// Full reports whether there is no room for the buffer of another stream: it would get less than
-// the floor even if all larger buffers shrank to its size.
+// Full reports whether the budget has no room for the buffer of another stream. That is the case if the
+// buffer would get less than the minimum share even if all larger buffers shrank to its size.
 func (b *Budget) Full() bool {
 	if b == nil {
 		return false
