@@ -1,5 +1,6 @@
-// Package panics converts a panic in the handling of one session or stream into an error that ends
-// it. The input comes from untrusted peers, so a fault that it triggers must not end the process.
+// Package panics converts a panic in the handling of one session or stream into an error that ends only
+// that session or stream. The input comes from untrusted peers, and a bug that it triggers must not end
+// the process.
 package panics
 
 import (
@@ -8,7 +9,7 @@ import (
 	"runtime/debug"
 )
 
-// Error is a recovered panic. Its message is for peers; Value and Stack are for the log.
+// Error is a recovered panic. Its error text may be sent to peers; Value and Stack are for the log.
 type Error struct {
 	Value any
 	Stack string // of the goroutine that panicked
@@ -17,14 +18,15 @@ type Error struct {
 // Error returns the same text for all panics, so that peers do not learn the cause.
 func (e *Error) Error() string { return "internal error" }
 
-// Recover sets *err to an *Error if the goroutine panics. It must be deferred.
+// Recover recovers from a panic and sets *err to an *Error that describes it. It must be called by
+// defer. Without a panic it does nothing.
 func Recover(err *error) {
 	if v := recover(); v != nil {
 		*err = &Error{Value: v, Stack: string(debug.Stack())}
 	}
 }
 
-// Run calls f and returns its error, or its panic as an *Error.
+// Run calls f and returns its error. If f panics, Run returns an *Error.
 func Run(f func() error) (err error) {
 	defer Recover(&err)
 	return f()
@@ -33,8 +35,8 @@ func Run(f func() error) (err error) {
 // Logger is the part of a logger that Report needs; *slog.Logger implements it.
 type Logger interface{ Error(msg string, args ...any) }
 
-// Report logs err if it is a panic, with the place in, such as "viewer session". It reports whether err
-// is a panic.
+// Report logs err if it is an *Error, and reports whether it is. in says what panicked, such as "viewer
+// session".
 func Report(log Logger, in string, err error) bool {
 	var p *Error
 	if !errors.As(err, &p) {
@@ -45,7 +47,8 @@ func Report(log Logger, in string, err error) bool {
 	return true
 }
 
-// ReportRecovered is Report for v, which the caller has recovered in the goroutine that panicked.
+// ReportRecovered is Report for the value v of a panic that the caller has recovered. It must be called
+// in the goroutine that panicked, because it logs that goroutine's stack.
 func ReportRecovered(log Logger, in string, v any) {
 	Report(log, in, &Error{Value: v, Stack: string(debug.Stack())})
 }
