@@ -7,17 +7,16 @@ import (
 	"time"
 )
 
-// Name identifies a session in URLs, such as those of HLS playlists. It is not a secret beyond the
-// URL. It is authenticated, so that only names that a relay with the same key has issued are
-// accepted.
+// Name identifies a session in URLs, such as those of HLS playlists. It is no more secret than the URL.
+// It is authenticated: a relay accepts only names issued by itself or by a relay with the same key.
 type Name struct {
 	Stream string // {app}/{name}; not part of the text
 	ID     uint64 // random number
 	Life   uint64 // as in Claims
-	// Until is when the play token expires that admitted the session, in whole seconds; the zero
-	// Time means never.
+	// Until is the time, in whole seconds, at which the play token that admitted the session expires. The
+	// zero Time means never.
 	Until time.Time
-	// Instance is set by SealName.
+	// Instance identifies the relay instance that sealed the name. OpenName sets it; SealName ignores it.
 	Instance uint64
 }
 
@@ -29,7 +28,7 @@ const (
 	nameTagSize    = 16
 )
 
-// SealName returns the text of a name, sealed under a secret as in Seal.
+// SealName returns the text of a name, authenticated with the secret under as well, as in Seal.
 func (s *Sealer) SealName(n Name, under string) string {
 	raw := make([]byte, 0, 1+nameFieldsSize+nameTagSize)
 	raw = append(raw, nameVersion)
@@ -39,8 +38,8 @@ func (s *Sealer) SealName(n Name, under string) string {
 	return encoding.EncodeToString(append(raw, s.authenticateName(raw, n.Stream, under)...))
 }
 
-// OpenName reads the text of a stream's name, with the secret that it was sealed under. The verdict
-// is as for Open.
+// OpenName reads the text of a session's name for a stream. under is the secret that was passed to
+// SealName. The verdict is as for Open.
 func (s *Sealer) OpenName(now time.Time, text, stream, under string) (Name, Verdict) {
 	if len(text) != encoding.EncodedLen(1+nameFieldsSize+nameTagSize) {
 		return Name{}, Invalid
@@ -67,7 +66,7 @@ func (s *Sealer) OpenName(now time.Time, text, stream, under string) (Name, Verd
 	return n, Good
 }
 
-// authenticateName returns the authentication tag of a name's body, the stream and the secret.
+// authenticateName returns the authentication tag over a name's body, the stream and the secret.
 func (s *Sealer) authenticateName(body []byte, stream, under string) []byte {
 	key := hmac.New(sha256.New, s.key[:])
 	key.Write([]byte("holdfast session name\x00"))

@@ -1,5 +1,5 @@
-// Package resume seals what the relay needs to resume a viewer's session into a token, which only
-// the relay, or another with the same key, can create and read.
+// Package resume encrypts what the relay needs to resume a viewer's session into a token. Only a relay
+// with the same key can create or read the token.
 //
 // The package is pure: no clock, no randomness, no I/O.
 package resume
@@ -23,11 +23,12 @@ const (
 	// NonceSize is the size of a nonce in bytes. A nonce is random and must not be used twice within
 	// a Period.
 	NonceSize = 12
-	// Period is how long one derived key seals tokens. It opens tokens for another Period, so that
-	// the Lifetime of a token, which is no longer, does not depend on when it was sealed.
+	// Period is how long a derived key seals new tokens. The key opens them for another Period. A token
+	// can therefore be valid for its full Lifetime, which is no longer than a Period, whenever it was
+	// sealed.
 	Period = 24 * time.Hour
 	// Lifetime is how long a viewer may resume without presenting its play token again, counted from
-	// its first token. No token is valid for longer.
+	// the issue of its first resume token. No resume token is valid for longer.
 	Lifetime = Period
 	// MaxToken bounds the text of a token in bytes.
 	MaxToken = 512
@@ -38,19 +39,19 @@ const (
 	versionV1 = 1
 )
 
-// Claims are the content of a token. It does not include the viewer's play token.
+// Claims is the content of a token. It does not include the viewer's play token.
 type Claims struct {
 	Stream string // {app}/{name}
 	Viewer uint64 // constant over all resumes of one viewer
-	// Life and Since are set by the stream: which stream of that name the viewer watched, and the
-	// sequence number from which it did.
+	// Life identifies the run of the stream that the viewer watched, since streams of the same name may
+	// follow each other. Since is the sequence number at which the viewer joined. The stream sets both.
 	Life, Since uint64
-	// First is when the viewer was last admitted by more than a resume token; Seal takes the zero
-	// Time for now. Until is when its play token expires; the zero Time means never. Both are whole
-	// seconds, and passed on from token to token.
+	// First is the time at which the viewer was last admitted by something else than a resume token;
+	// Seal replaces the zero Time by the current time. Until is the time at which its play token
+	// expires; the zero Time means never. Both are in whole seconds and copied from token to token.
 	First, Until time.Time
-	// Instance, Issued and Expires are set by Seal; the times are whole seconds. A token expires
-	// Lifetime after First or at Until, whichever is earlier.
+	// Instance, Issued and Expires are set by Open; Seal computes them itself. The times are in whole
+	// seconds. A token expires Lifetime after First or at Until, whichever is earlier.
 	Instance        uint64
 	Issued, Expires time.Time
 }
@@ -59,12 +60,13 @@ type Claims struct {
 type Verdict uint8
 
 const (
-	// Invalid means that there is no token, or one of another key or for another stream.
+	// Invalid means that the token is missing, malformed, sealed with another key or secret, or for
+	// another stream.
 	Invalid Verdict = iota
-	// Expired means that the token was valid once.
+	// Expired means that the token is genuine but no longer valid.
 	Expired
 	// Elsewhere means that the token admits its viewer, but its position belongs to another relay
-	// instance: one before a restart, or another node.
+	// instance: this relay before a restart, or another node.
 	Elsewhere
 	// Good means that the token admits its viewer and its position belongs to this instance.
 	Good
@@ -79,8 +81,8 @@ type Sealer struct {
 	instance uint64
 }
 
-// New returns a Sealer for one relay instance, which is a random number. It returns an error unless
-// the key has KeySize bytes.
+// New returns a Sealer for one relay instance, identified by a random number. It returns an error
+// unless the key has KeySize bytes.
 func New(key []byte, instance uint64) (*Sealer, error) {
 	if len(key) != KeySize {
 		return nil, fmt.Errorf("create resume sealer: key of %d bytes, want %d", len(key), KeySize)
@@ -107,9 +109,9 @@ var encoding = base64.RawURLEncoding.Strict() // one text for one token
 // errStreamName is returned by Seal for a name that no stream can have.
 var errStreamName = errors.New("seal resume token: stream name empty or too long")
 
-// Seal returns a token that is valid from now on. under is the secret that admitted the viewer, such
-// as the secret of the stream's play tokens: the token does not open with another one. It cannot be
-// derived from the token.
+// Seal returns a token that is valid from the current time now on. under is the secret that admitted
+// the viewer, such as the secret of the stream's play tokens. The token opens only with the same secret,
+// and the secret cannot be derived from it. A nonce must not be used twice within a Period.
 func (s *Sealer) Seal(now time.Time, c Claims, under string, nonce [NonceSize]byte) (string, error) {
 	if c.Stream == "" || len(c.Stream) > maxStream {
 		return "", errStreamName
@@ -140,9 +142,9 @@ func (s *Sealer) Seal(now time.Time, c Claims, under string, nonce [NonceSize]by
 	return encoding.EncodeToString(token), nil
 }
 
-// Open reads a token for a stream, with the secret that it was sealed under. The claims are empty if
-// the verdict is Invalid. A token of version 1 does not say when its viewer's play token expires: it
-// counts as expired if there is a secret.
+// Open reads a token for a stream at the current time now. under is the secret that was passed to Seal.
+// The claims are empty if the verdict is Invalid. A token of version 1 does not say when its viewer's
+// play token expires, so it counts as expired unless under is empty.
 func (s *Sealer) Open(now time.Time, token, stream, under string) (Claims, Verdict) {
 	if len(token) > MaxToken || strings.ContainsAny(token, "\r\n") { // base64 ignores line ends
 		return Claims{}, Invalid
@@ -175,7 +177,8 @@ func (s *Sealer) Open(now time.Time, token, stream, under string) (Claims, Verdi
 	return c, Good
 }
 
-// decode reads the claims of a token of version v.
+// decode parses the claims from the decrypted part of a token of version v. ok is false if it is too
+// short.
 func decode(v byte, plain []byte) (c Claims, ok bool) {
 	size := fieldsSize
 	if v == versionV1 {
@@ -199,7 +202,7 @@ func decode(v byte, plain []byte) (c Claims, ok bool) {
 	return c, true
 }
 
-// periodCipher returns the cipher with the key of one period.
+// periodCipher returns the cipher with the key derived for one period and the secret under.
 func (s *Sealer) periodCipher(period uint32, under string) (cipher.AEAD, error) {
 	mac := hmac.New(sha256.New, s.key[:])
 	mac.Write([]byte("holdfast resume token\x00"))
@@ -225,7 +228,7 @@ func unixSeconds(t time.Time) uint64 { return uint64(max(0, t.Unix())) } //nolin
 
 func fromUnix(n uint64) time.Time { return time.Unix(int64(n), 0) } //nolint:gosec // written by Seal
 
-// unixOrZero is seconds for a time that may be the zero Time, for which it returns 0.
+// unixOrZero is like unixSeconds, but returns 0 for the zero Time, and at least 1 for any other.
 func unixOrZero(t time.Time) uint64 {
 	if t.IsZero() {
 		return 0
