@@ -8,15 +8,16 @@ import (
 )
 
 const (
-	// maxEarly is how far a packet that steps further than usual may be ahead of its arrival.
+	// maxEarly is how far a packet may be ahead of its arrival if it steps further than usual.
 	maxEarly = 50 * time.Millisecond
-	// maxStepBack is how far a track's time may step back. A packet that steps back by less is placed
-	// right after the packet before it.
+	// maxStepBack is the largest step back of a track's time that is ignored: the packet is placed
+	// right after the one before it. A larger step back is doubted.
 	maxStepBack = 250 * time.Millisecond
-	// maxFollowedStep is how far ahead of its arrival a believed step is accepted without moving the session's
-	// clock.
+	// maxFollowedStep is the largest step ahead that, once believed, is followed without moving the
+	// session's clock.
 	maxFollowedStep = 500 * time.Millisecond
-	// maxTrackDifference is the largest difference between the same step of two tracks.
+	// maxTrackDifference is the largest difference between the steps of two tracks that still count as
+	// the same step of the publisher's clock.
 	maxTrackDifference = 200 * time.Millisecond
 )
 
@@ -25,8 +26,8 @@ type verdict uint8
 
 const (
 	accepted verdict = iota
-	doubted          // it stepped, and is placed by its arrival
-	late             // it belongs before packets that the track already has
+	doubted          // the time stepped; the packet is placed by its arrival
+	late             // the packet belongs before others that the track already has
 )
 
 // suspect is a packet whose step was not believed.
@@ -37,13 +38,14 @@ type suspect struct {
 	placed time.Duration // its time on the stream's clock
 }
 
-// stepHistory learns the usual distance of a track's packets from the last few that were believed.
+// stepHistory learns the usual step from one packet of a track to the next. It uses the last few packets
+// whose times were believed.
 type stepHistory struct {
 	steps [9]time.Duration
 	n     int // number of steps recorded
 }
 
-// initialMaxStep is the longest usual step of a track with too few steps to judge by.
+// initialMaxStep is the longest step that counts as usual while too few steps of a track are known.
 const initialMaxStep = 250 * time.Millisecond
 
 func (u *stepHistory) record(step time.Duration) {
@@ -74,14 +76,15 @@ func (u *stepHistory) covers(step time.Duration) bool {
 	return step > 0 && step <= most
 }
 
-// verdict returns p's time on the stream's clock, by one of these offsets: the one in force; the other
-// track's or the one before, if a step of the publisher's clock has reached only one track so far;
-// or a new one, if a step persists.
+// verdict returns p's time on the stream's clock, and how it was judged. It tries the track's own offset
+// first. A step of the publisher's clock may have reached only one track so far, so it then tries the
+// session's offset, the other track's, and the one before the last step. If none is plausible, judgeStep
+// decides.
 func (t *Timeline) verdict(p *packetbuf.Packet, raw time.Duration) (time.Duration, verdict) {
 	tr := &t.tracks[p.Track]
 	if !tr.started || tr.arrived.IsZero() {
-		// The track's first packet in this session: the session's newest time shows what is
-		// plausible. It is late if another session, or filler, has already covered its time.
+		// The track's first packet in this session: it is compared with the session's newest time. It is
+		// late if another session, or filler, has already covered its time.
 		dts := raw + tr.offset
 		if ahead := raw - t.lastRaw; ahead < max(0, p.Arrived.Sub(t.lastArrived))+maxLead && ahead > -maxSkew {
 			if tr.started && dts <= tr.last {
@@ -104,9 +107,9 @@ func (t *Timeline) verdict(p *packetbuf.Packet, raw time.Duration) (time.Duratio
 	return t.judgeStep(p, raw)
 }
 
-// plausible reports whether offset puts p where it continues its track: after a usual step, or not
-// far back and not ahead of its arrival. If media is sent faster than real time, it may be as far
-// ahead as the other track.
+// plausible reports whether p continues its track at the time that offset gives it. It does so after a
+// usual step, or if the time is neither far back nor ahead of p's arrival. If media is sent faster than
+// real time, p may be as far ahead as the other track.
 func (t *Timeline) plausible(p *packetbuf.Packet, raw, offset time.Duration) bool {
 	tr := &t.tracks[p.Track]
 	dts := raw + offset
@@ -120,8 +123,8 @@ func (t *Timeline) plausible(p *packetbuf.Packet, raw, offset time.Duration) boo
 	return offset == tr.offset && tr.steps.covers(raw-tr.raw)
 }
 
-// judgeStep judges a packet whose time stepped. The step is believed if the packet continues one that
-// was doubted before, or if the other track has stepped as far.
+// judgeStep judges a packet whose time stepped. It believes the step if the packet continues from a
+// doubted packet, or if the other track has stepped as far. Otherwise it places the packet by its arrival.
 func (t *Timeline) judgeStep(p *packetbuf.Packet, raw time.Duration) (time.Duration, verdict) {
 	tr, other := &t.tracks[p.Track], &t.tracks[otherTrack(p.Track)]
 	passed := max(0, p.Arrived.Sub(tr.arrived))
@@ -140,14 +143,14 @@ func (t *Timeline) judgeStep(p *packetbuf.Packet, raw time.Duration) (time.Durat
 	return placed, doubted
 }
 
-// nextTime returns the time after the newest packet for one that arrived passed later: as much later,
-// but no more than a usual step.
+// nextTime returns a time for the packet after the newest one, if it arrived later by passed: as much
+// later, but by no more than the usual step.
 func (tr *track) nextTime(passed time.Duration) time.Duration {
 	return tr.last + max(time.Millisecond, min(passed, tr.steps.median()))
 }
 
-// acceptStep moves the session's clock so that a step that persists puts p at dts. It accepts a small
-// step ahead without moving the clock.
+// acceptStep moves the session's clock so that p is placed at dts even though its time stepped. It
+// follows a small step ahead without moving the clock.
 func (t *Timeline) acceptStep(p *packetbuf.Packet, raw, dts time.Duration) {
 	tr := &t.tracks[p.Track]
 	if ahead := raw + tr.offset - dts; ahead > 0 && ahead <= maxFollowedStep {
@@ -156,7 +159,8 @@ func (t *Timeline) acceptStep(p *packetbuf.Packet, raw, dts time.Duration) {
 	t.setTrackOffset(tr, dts-raw)
 }
 
-// setTrackOffset sets a new offset for one track. The other track takes it over when it steps as well.
+// setTrackOffset sets a new offset for the session and one track. The other track adopts it when its
+// time steps as well.
 func (t *Timeline) setTrackOffset(tr *track, offset time.Duration) {
 	t.formerOffset, t.offsetMoved = t.offset, true
 	t.offset, tr.offset = offset, offset

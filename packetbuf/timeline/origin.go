@@ -2,24 +2,25 @@ package timeline
 
 import "time"
 
-// maxEstimateAge is how long a track may be away before its estimate is discarded, since the clock may have
-// drifted. It is not shorter, because what follows a stall is late.
+// maxEstimateAge is how long a track may be absent before its estimate is discarded, since the clock may
+// have drifted. It is not shorter because packets after a stall arrive late and would give a worse
+// estimate.
 const maxEstimateAge = time.Minute
 
-// origin estimates the wall time at which the stream's clock read 0, from the packets of one track
-// with the least delay: packets may be late, but never early. A single packet that seems early has a
+// origin estimates the wall time at which the stream's clock read 0. It uses the least delayed packets
+// of one track, because packets may be late but never early. A single packet that seems early has a
 // wrong time, and moves the estimate by no more than maxEarly; two in a row count in full. Two
-// alternating buckets discard what is older than twice estimateWindow, so that the estimate follows a
+// alternating buckets discard packets older than twice estimateWindow, so that the estimate follows a
 // publisher whose clock or delay drifts.
 type origin struct {
 	since        time.Time // start of the newer bucket
 	seen         time.Time // arrival of the last packet
-	previous     time.Time // the origin by the last packet
+	previous     time.Time // the origin according to the last packet
 	newer, older bucket
 	hasOlder     bool
 }
 
-// bucket holds the earliest origins seen, by single packets and by two in a row.
+// bucket holds the earliest origins in a window, according to single packets and to two in a row.
 type bucket struct{ single, pair time.Time }
 
 func (o *origin) started() bool { return !o.since.IsZero() }
@@ -35,7 +36,7 @@ func (o *origin) estimate() time.Time {
 	return b.single
 }
 
-// observe records a packet that arrived at arrived and has dts on the session's clock.
+// observe records a packet that arrived at time arrived, with decode time dts on the stream's clock.
 func (o *origin) observe(arrived time.Time, dts time.Duration) {
 	at := arrived.Add(-dts)
 	if !o.started() {

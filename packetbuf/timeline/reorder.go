@@ -6,47 +6,48 @@ import (
 )
 
 const (
-	// maxReorder is the most frames that may be decoded before a frame that is shown before them: the
-	// size of the largest decoded picture buffer (H.264, A.3.1; HEVC, A.4.2).
+	// maxReorder is the largest number of frames that may precede a frame in decoding order and follow it
+	// in output order: the size of the largest decoded picture buffer (H.264, A.3.1; HEVC, A.4.2).
 	maxReorder = 16
-	// minInversions is how often times must step back, within inversionFrames frames, before they are taken
-	// for presentation times in decode order.
+	// minInversions is how many times in a row timestamps must step back, at most inversionFrames frames
+	// apart, before they are treated as presentation times in decode order.
 	minInversions   = 3
 	inversionFrames = 32
 )
 
-// reorder derives decode times for video that carries presentation times instead. Its zero value
-// passes times through until it detects such video: from the decoder configuration, or from times
-// that repeatedly step back among their neighbours.
+// reorder derives decode times for video that carries presentation times instead. It passes times
+// through until it detects such video, from the decoder configuration or from times that repeatedly step
+// back among their neighbours. The zero value is ready to use.
 type reorder struct {
-	declared   int    // frames out of order according to the configuration; 0: none or unknown
-	known      bool   // declared is known, also if it is 0
-	hasOffsets bool   // a composition offset was seen: decode times are real
-	depth      int    // frames out of order, as detected; 0: times are passed through
+	declared   int    // reordering depth in frames according to the configuration; 0: none or unknown
+	known      bool   // the configuration declares the depth, so that declared 0 means none
+	hasOffsets bool   // a composition offset was seen, so that decode times are real
+	depth      int    // reordering depth in force, in frames; 0: times are passed through
 	derived    uint64 // number of derived decode times
 	frames     int
 	lastBack   int // value of frames when the times last stepped back
-	// stepsBack is how often they did, each time from a later time than before, and newest the latest.
+	// stepsBack is how often the times stepped back, each time from a later time than before; latestBack
+	// is the time before the last such step.
 	stepsBack  int
 	latestBack time.Duration
 	recent     []time.Duration // times of the last frames, in the order of arrival
 	sorted     []time.Duration // the last depth+1 presentation times, earliest first
 }
 
-// restart begins a new session; it keeps what the configuration declared.
+// restart resets r for a new session. It keeps what the configuration declared.
 func (r *reorder) restart() {
 	*r = reorder{declared: r.declared, known: r.known, derived: r.derived, recent: r.recent[:0], sorted: r.sorted[:0]}
 }
 
-// SetReorder sets how many frames may precede one in decoding order and follow it in output
-// order (H.264 max_num_reorder_frames, E.2.1; HEVC sps_max_num_reorder_pics), and whether the
-// configuration declares that at all.
+// SetReorder sets the reordering depth of the video: how many frames may precede a frame in decoding
+// order and follow it in output order (H.264 max_num_reorder_frames, E.2.1; HEVC
+// sps_max_num_reorder_pics). known tells whether the configuration declares the depth.
 func (t *Timeline) SetReorder(frames int, known bool) {
 	t.reorder.declared, t.reorder.known = min(max(frames, 0), maxReorder), known
 }
 
-// decodeTime returns the decode time and the composition offset of a frame with the declared decode
-// time raw and composition offset cto.
+// decodeTime returns the decode time and the composition offset of a frame that arrived with decode time
+// raw and composition offset cto.
 func (r *reorder) decodeTime(raw, cto time.Duration) (time.Duration, time.Duration) {
 	if cto != 0 {
 		r.hasOffsets, r.depth = true, 0
@@ -78,7 +79,7 @@ func (r *reorder) decodeTime(raw, cto time.Duration) (time.Duration, time.Durati
 	return raw, cto
 }
 
-// detect checks whether raw lies among the times of earlier frames.
+// detect updates the detected reordering depth from whether raw lies among the times of earlier frames.
 func (r *reorder) detect(raw time.Duration) {
 	if r.known && r.declared == 0 {
 		return
@@ -102,8 +103,8 @@ func (r *reorder) detect(raw time.Duration) {
 	}
 }
 
-// passedBy returns how many recent frames are shown after a frame shown at raw; 0 unless raw lies
-// among them, no further back than frames can be out of order.
+// passedBy returns how many recent frames have a later presentation time than raw. It returns 0 if raw
+// does not lie among their times. It ignores frames too far ahead for reordering to be the cause.
 func (r *reorder) passedBy(raw time.Duration) int {
 	n := len(r.recent)
 	if n == 0 || slices.Max(r.recent) <= raw {
@@ -125,7 +126,7 @@ func (r *reorder) passedBy(raw time.Duration) int {
 	return min(later, maxReorder)
 }
 
-// usualStep returns the median distance between neighbours.
+// usualStep returns the median distance between neighbours; 0 if there are fewer than two times.
 func usualStep(sorted []time.Duration) time.Duration {
 	var buf [maxReorder + 1]time.Duration
 	steps := buf[:0]

@@ -1,10 +1,10 @@
-// Package timeline maps the packets of successive publisher sessions to a stream's own
-// clock. That clock starts at 0 with the stream, follows the wall clock while nothing
-// is published, and never goes back.
+// Package timeline maps the timestamps of successive publisher sessions to a stream's own clock. That
+// clock starts at 0 with the stream, follows the wall clock while nothing is published, and never goes
+// back.
 //
-// A session has one offset for all its tracks, which preserves the publisher's lip-sync.
-// Timestamps that step without time having passed are not believed at once: see
-// Timeline.Place. The package is pure.
+// A session has one offset for all its tracks, which preserves the publisher's lip-sync. A timestamp
+// that steps although no time has passed is not believed at once: see Timeline.Place. The package is
+// pure: no goroutine, no clock, no I/O.
 package timeline
 
 import (
@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// wrap is the range of RTMP's and FLV's timestamps.
+	// wrap is the range of RTMP and FLV timestamps.
 	wrap = 1 << 32 * time.Millisecond
 	// maxLead is how far the first packet of a track may be ahead of its arrival.
 	maxLead = 3 * time.Second
-	// maxSkew is how far a track may be behind the other when it begins; it may be ahead by maxLead.
+	// maxSkew is how far a track may be behind the other when it begins. It may be ahead by maxLead.
 	maxSkew = 10 * time.Second
-	// estimateWindow is half the time over which the least delayed packets define the clock.
+	// estimateWindow is the length of a bucket of origin. Two buckets together define the clock.
 	estimateWindow = 2 * time.Second
 )
 
@@ -29,7 +29,7 @@ type Timeline struct {
 	started      bool
 	offset       time.Duration // stream clock minus the session's unwrapped clock
 	formerOffset time.Duration // the offset before the last step of the session's clock
-	offsetMoved  bool          // former is set
+	offsetMoved  bool          // formerOffset is set
 	lastRaw      time.Duration // the session's unwrapped clock at its last packet
 	lastArrived  time.Time     // when that packet arrived
 	tracks       [packetbuf.NumTracks]track
@@ -45,16 +45,17 @@ type track struct {
 	step       time.Duration // between the last two packets of a session
 	arrived    time.Time     // of the session's last packet; zero before its first
 	raw        time.Duration // the session's unwrapped time of the last packet that was believed
-	naturalDTS time.Duration // that packet's time on the stream's clock by the offset in force
+	naturalDTS time.Duration // raw plus offset: that packet's time on the stream's clock
 	offset     time.Duration // added to the track's times; differs from the session's only after a step
 	steps      stepHistory
 	suspect    suspect
 	origin     origin
 }
 
-// Clock returns the time of the stream's clock at now, measured by track tr: the DTS of a packet that
-// is captured and received without delay. If tr has not begun, or its measure is outdated because it
-// has been away, Clock uses the other track. It is never before the newest DTS of the track.
+// Clock returns the reading of the stream's clock at the wall time now, as estimated from track tr: the
+// DTS of a packet that is captured and received at that time without delay. If tr has not begun, or has
+// been absent so long that its estimate is outdated, Clock uses the other track's estimate. The result
+// is never before the newest DTS of tr.
 func (t *Timeline) Clock(tr packetbuf.Track, now time.Time) time.Duration {
 	return max(t.clock(tr, now), t.tracks[tr].last)
 }
@@ -70,7 +71,7 @@ func (t *Timeline) clock(tr packetbuf.Track, now time.Time) time.Duration {
 	return now.Sub(o.estimate()).Truncate(time.Millisecond)
 }
 
-// otherTrack returns the other track.
+// otherTrack returns Audio for Video and Video for Audio.
 func otherTrack(tr packetbuf.Track) packetbuf.Track { return packetbuf.Video + packetbuf.Audio - tr }
 
 // Last returns the newest DTS of a track, and whether the track has one.
@@ -78,19 +79,20 @@ func (t *Timeline) Last(tr packetbuf.Track) (time.Duration, bool) {
 	return t.tracks[tr].last, t.tracks[tr].started
 }
 
-// Step returns the time between the newest two packets of a track within a session; 0 if there are
-// no two.
+// Step returns the time between the last two consecutive packets of a track within one session; 0 if
+// there were none.
 func (t *Timeline) Step(tr packetbuf.Track) time.Duration { return t.tracks[tr].step }
 
-// Splice begins a session, or continues one after a break, with the packet p. Place will put p at the
-// clock's time of its arrival, after all earlier packets.
+// Splice begins a session, or continues one after a break, with the packet p. Place will then give p the
+// reading of the stream's clock at its arrival, or a time after all earlier packets if that is later.
 func (t *Timeline) Splice(p *packetbuf.Packet) {
 	t.beginSession(p, t.nextFreeTime(p)-p.DTS)
 	t.started = true
 }
 
-// Follow begins a session whose packet p the stream already has at the DTS at. Packets from before
-// the newest of a track are then late, and later packets continue the track.
+// Follow begins a session that repeats media the stream already has: its packet p is already in the
+// stream with the DTS at. Packets up to the newest of each track are late, and later packets continue
+// the track.
 func (t *Timeline) Follow(p *packetbuf.Packet, at time.Duration) {
 	t.Break()
 	t.beginSession(p, at-p.DTS)
@@ -109,7 +111,8 @@ func (t *Timeline) setOffset(offset time.Duration) {
 	}
 }
 
-// Where returns the time that Place would give p if no packet were late, in whole milliseconds.
+// Where returns the DTS that the offset in force gives p, in whole milliseconds. Place may give p another
+// one, or refuse p as late.
 func (t *Timeline) Where(p *packetbuf.Packet) time.Duration {
 	offset := t.offset
 	if p.Track != packetbuf.Data {
@@ -118,29 +121,29 @@ func (t *Timeline) Where(p *packetbuf.Packet) time.Duration {
 	return (packetbuf.Nearest(p.DTS, t.lastRaw) + offset).Round(time.Millisecond)
 }
 
-// Same reports whether raw, a timestamp of another session, equals the current session's timestamp
-// for the time dts on the stream's clock.
+// Same reports whether raw, a timestamp of another session, equals, within a millisecond, the current
+// session's timestamp for the time dts on the stream's clock.
 func (t *Timeline) Same(dts, raw time.Duration) bool {
 	own := dts - t.offset
 	d := packetbuf.Nearest(raw, own) - own
 	return d >= -time.Millisecond && d <= time.Millisecond
 }
 
-// Offset returns the difference from the session's timestamps, unwrapped from its first, to the
-// stream's clock.
+// Offset returns the stream's clock minus the session's timestamps, unwrapped from the first of them.
 func (t *Timeline) Offset() time.Duration { return t.offset }
 
-// At returns the time at which Place will put the packet passed to Splice.
+// At returns the DTS that Place will give the packet passed to Splice.
 func (t *Timeline) At() time.Duration { return t.lastRaw + t.offset }
 
-// Corrections returns how many packets of a track were given a time other than the publisher's,
-// because that was implausible.
+// Corrections returns how many packets of a track were placed by their arrival because the publisher's
+// timestamp was implausible.
 func (t *Timeline) Corrections(tr packetbuf.Track) uint64 { return t.corrections[tr] }
 
 // Derived returns how many decode times were derived from presentation times.
 func (t *Timeline) Derived() uint64 { return t.reorder.derived }
 
-// nextFreeTime returns the clock at p's arrival, or a time after all tracks' newest packets if later.
+// nextFreeTime returns the reading of the clock at p's arrival, or a time after the newest packets of
+// all tracks if that is later.
 func (t *Timeline) nextFreeTime(p *packetbuf.Packet) time.Duration {
 	at := t.Clock(p.Track, p.Arrived)
 	for i := range t.tracks {
@@ -155,15 +158,16 @@ func (t *Timeline) nextFreeTime(p *packetbuf.Packet) time.Duration {
 	return ceilMillis(at)
 }
 
-// Place changes p's times from the session's clock to the stream's. It returns false, and does not
-// change p, if p belongs before packets that its track already has: it is late.
+// Place changes p's times from the session's clock to the stream's. If p is late, that is, belongs
+// before packets that its track already has, Place returns false and does not change p.
 //
-// A packet whose time steps ahead of its arrival, or back, is placed right after the packet before
-// it. The step is believed only if the next packet continues from there, or the other track steps
-// likewise; then the session's clock is moved so that the stream's does not step. Video whose decode
-// times are presentation times, which step back at B-frames, is given derived decode times.
+// A packet whose time steps back, or ahead of its arrival, is placed right after the packet before it.
+// The step is believed only if the next packet continues from there, or if the other track steps
+// likewise. The session's clock is then moved so that the stream's clock does not step. Video may carry
+// presentation times as decode times, which step back at B-frames; Place then derives decode times.
 //
-// A data message has no decode order of its own: it is placed with the newest media.
+// A data message has no decode order of its own and is given the newest DTS of the media. For a data
+// message, Place returns false if the stream has not begun.
 func (t *Timeline) Place(p *packetbuf.Packet) bool {
 	if p.Track == packetbuf.Data {
 		p.DTS, p.CTO = max(t.tracks[packetbuf.Video].last, t.tracks[packetbuf.Audio].last), 0
@@ -201,7 +205,7 @@ func (t *Timeline) Place(p *packetbuf.Packet) bool {
 	return true
 }
 
-// accept records the session's time of a packet that was placed by it.
+// accept records the session's time raw of a packet that was placed according to that time.
 func (tr *track) accept(raw time.Duration) {
 	if !tr.arrived.IsZero() {
 		tr.steps.record(raw - tr.raw)
@@ -210,15 +214,15 @@ func (tr *track) accept(raw time.Duration) {
 	tr.suspect = suspect{}
 }
 
-// Break ends or pauses the current session. The next packet on any track must begin with Splice or
-// Resume.
+// Break ends or pauses the current session. Splice, Follow or Resume must be called before the next
+// packet is placed.
 func (t *Timeline) Break() {
 	for i := range t.tracks {
 		t.tracks[i].arrived, t.tracks[i].suspect = time.Time{}, suspect{}
 	}
 }
 
-// Fill records that generated media was placed at dts on track tr.
+// Fill records that generated media was added to track tr with decode time dts.
 func (t *Timeline) Fill(tr packetbuf.Track, dts time.Duration) {
 	t.tracks[tr].started = true
 	t.tracks[tr].last = max(t.tracks[tr].last, dts)
