@@ -8,9 +8,9 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// Raw AAC frames do not contain their sample rate. Without a configuration it is measured from their
-// timestamps, over at least minFrames frames and minSpan, and over up to maxFrames frames if the
-// timestamps do not match any rate.
+// Raw AAC frames do not contain their sample rate. Without a configuration it is measured from the
+// timestamps of at least minFrames frames over at least minSpan. If the timestamps do not match any
+// rate, the measurement continues for up to maxFrames frames.
 const (
 	minFrames = 16
 	maxFrames = 128
@@ -26,15 +26,15 @@ type Audio struct {
 
 	measuredFrames int           // AAC frames since first, without a configuration
 	firstDTS       time.Duration // timestamp of the first AAC frame
-	gaveUp         bool          // the timestamps match no rate
+	gaveUp         bool          // maxFrames frames matched no rate
 }
 
-// NewAudio returns an Audio that counts repairs in c.
+// NewAudio returns an Audio that adds its repairs to the counts c.
 func NewAudio(c *packetbuf.RepairCounts) *Audio { return &Audio{counts: c} }
 
 func (a *Audio) note(r packetbuf.RepairReason) { a.counts.Note(packetbuf.Audio, r) }
 
-// Take repairs the next packet of the track and appends the results to dst, in order.
+// Take repairs the next packet of the track and appends the resulting packets to dst, in order.
 func (a *Audio) Take(dst []*packetbuf.Packet, p *packetbuf.Packet) []*packetbuf.Packet {
 	if p.Codec != a.codec {
 		*a = Audio{counts: a.counts, codec: p.Codec}
@@ -66,7 +66,7 @@ func needsConfig(c packetbuf.Codec) bool {
 	return c == packetbuf.AAC || c == packetbuf.Opus || c == packetbuf.FLAC
 }
 
-// appendConfig puts a configuration in force from p on and appends it to dst.
+// appendConfig sets the configuration in force from packet p on, and appends it to dst.
 func (a *Audio) appendConfig(dst []*packetbuf.Packet, p *packetbuf.Packet, config []byte) []*packetbuf.Packet {
 	a.inForce = &packetbuf.Packet{
 		Track: packetbuf.Audio, Codec: p.Codec, Kind: packetbuf.Config, DTS: p.DTS, Arrived: p.Arrived, Payload: config,
@@ -74,7 +74,8 @@ func (a *Audio) appendConfig(dst []*packetbuf.Packet, p *packetbuf.Packet, confi
 	return append(dst, a.inForce)
 }
 
-// takeAACConfig handles a sequence header. Some encoders send an ADTS header instead.
+// takeAACConfig handles an AAC sequence header. Some encoders send an ADTS header instead, which it
+// converts.
 func (a *Audio) takeAACConfig(dst []*packetbuf.Packet, p *packetbuf.Packet) []*packetbuf.Packet {
 	if c, ok := codec.ADTSConfig(p.Payload); ok {
 		a.note(packetbuf.ADTS)
@@ -90,8 +91,8 @@ func (a *Audio) takeAACConfig(dst []*packetbuf.Packet, p *packetbuf.Packet) []*p
 	return append(dst, p)
 }
 
-// takeADTS handles the frames of a message with ADTS headers. It also takes the configuration from the
-// headers, if none or a different one is in force.
+// takeADTS handles a message of AAC frames with ADTS headers. If no configuration or a different one is
+// in force, it derives the configuration from the headers.
 func (a *Audio) takeADTS(dst []*packetbuf.Packet, p *packetbuf.Packet, frames []codec.ADTSFrame) []*packetbuf.Packet {
 	a.note(packetbuf.ADTS)
 	for i, f := range frames {
@@ -108,8 +109,8 @@ func (a *Audio) takeADTS(dst []*packetbuf.Packet, p *packetbuf.Packet, frames []
 	return dst
 }
 
-// matchesConfig reports whether the configuration in force matches that of an ADTS header, which describes
-// the core coder only.
+// matchesConfig reports whether the configuration in force matches that of an ADTS header. It compares
+// only the core coder, because an ADTS header describes nothing else.
 func (a *Audio) matchesConfig(o codec.AAC) bool {
 	if a.inForce == nil {
 		return false
@@ -119,8 +120,8 @@ func (a *Audio) matchesConfig(o codec.AAC) bool {
 		(c.Channels == o.Channels || o.Channels == 0)
 }
 
-// deriveConfig returns a configuration derived from a frame, and for AAC from the frames before it; nil if
-// that is not possible, or not yet.
+// deriveConfig returns a configuration derived from a frame, and for AAC also from the timestamps of the
+// frames before it. It returns nil if that is impossible, or not yet possible.
 func (a *Audio) deriveConfig(p *packetbuf.Packet) []byte {
 	switch p.Codec {
 	case packetbuf.Opus:
@@ -141,7 +142,8 @@ func (a *Audio) deriveConfig(p *packetbuf.Packet) []byte {
 	return nil
 }
 
-// measureRate returns the sample rate that the timestamps of AAC frames match; 0 if none yet.
+// measureRate adds the timestamp of an AAC frame to the measurement. It returns the standard sample rate
+// that the timestamps match, or 0 while they match none.
 func (a *Audio) measureRate(dts time.Duration) int {
 	if a.measuredFrames == 0 || dts < a.firstDTS {
 		a.firstDTS, a.measuredFrames = dts, 1

@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// Indices of H.264 and HEVC parameter sets in codec.HEVCSets.
+// Indices in codec.HEVCSets, which this package also uses for H.264.
 const (
 	setVPS = iota
 	setSPS
@@ -24,11 +24,11 @@ const (
 // videoConfig is the decoder configuration of a video track.
 type videoConfig struct {
 	announced     []byte            // the newest sequence header, as received
-	inForce       *packetbuf.Packet // as passed on to decoders; nil for none
+	inForce       *packetbuf.Packet // the configuration passed on to decoders; nil for none
 	sets          codec.HEVCSets    // the parameter sets in inForce
 	nalLengthSize int               // size of NAL unit lengths in the media, in bytes; 0 means 4
-	found         []foundSet        // in the media since the newest keyframe
-	foundBytes    int               // of found
+	found         []foundSet        // parameter sets in the media since the newest keyframe
+	foundBytes    int               // total size of found
 	unreadable    bool              // inForce could not be parsed
 }
 
@@ -68,8 +68,9 @@ func (c *videoConfig) collect(cc packetbuf.Codec, units [][]byte) {
 	}
 }
 
-// mergedSets returns the parameter sets in force, replaced by those found in the media. If SPS were found,
-// no other SPS remain, because the frame refers to one of them.
+// mergedSets returns the parameter sets in force merged with those found in the media. A PPS found
+// replaces the one with the same ID. If any SPS was found, those found replace all SPS in force, because
+// the frame refers to one of them; likewise for VPS.
 func (c *videoConfig) mergedSets(cc packetbuf.Codec) (sets codec.HEVCSets) {
 	var has [3]bool
 	for _, f := range c.found {
@@ -92,8 +93,9 @@ func (c *videoConfig) mergedSets(cc packetbuf.Codec) (sets codec.HEVCSets) {
 	return sets
 }
 
-// takeChangedRecord returns the record of the parameter sets found in the media merged with those in force,
-// and clears the former. It returns nil if the record has not changed or cannot be built.
+// takeChangedRecord returns a decoder configuration record of the parameter sets in force merged with
+// those found in the media. It returns nil if these add nothing new or the record cannot be built. In any
+// case it clears the parameter sets found.
 func (c *videoConfig) takeChangedRecord(cc packetbuf.Codec) []byte {
 	found := c.found
 	defer func() { c.found, c.foundBytes = nil, 0 }()
@@ -112,7 +114,7 @@ func (c *videoConfig) takeChangedRecord(cc packetbuf.Codec) []byte {
 	return record
 }
 
-// buildRecord returns an avcC or hvcC of parameter sets.
+// buildRecord returns the decoder configuration record (avcC or hvcC) for parameter sets.
 func buildRecord(cc packetbuf.Codec, sets codec.HEVCSets) ([]byte, error) {
 	if cc == packetbuf.HEVC {
 		return codec.NewHEVCConfig(sets)
@@ -127,8 +129,8 @@ func buildRecord(cc packetbuf.Codec, sets codec.HEVCSets) ([]byte, error) {
 	return config.Append(nil), nil
 }
 
-// appendConfigured appends a packet of the media to dst, preceded by a configuration if the media contains
-// a new one. It drops packets that no decoder can read.
+// appendConfigured appends a media packet to dst, preceded by a configuration if the media contains a
+// new one. It drops the packet if no configuration is in force, because no decoder could read it.
 func (v *Video) appendConfigured(dst []*packetbuf.Packet, p *packetbuf.Packet) []*packetbuf.Packet {
 	var record []byte
 	switch {
@@ -165,7 +167,7 @@ func (v *Video) appendConfigured(dst []*packetbuf.Packet, p *packetbuf.Packet) [
 	return append(dst, p)
 }
 
-// configAt returns the configuration in force as a packet at the time of p.
+// configAt returns a new packet with the configuration in force and the timestamps of p.
 func (c *videoConfig) configAt(p *packetbuf.Packet) *packetbuf.Packet {
 	return &packetbuf.Packet{
 		Track: packetbuf.Video, Codec: c.inForce.Codec, Kind: packetbuf.Config,
@@ -173,8 +175,8 @@ func (c *videoConfig) configAt(p *packetbuf.Packet) *packetbuf.Packet {
 	}
 }
 
-// takeConfig handles a sequence header. A repeated sequence header stands for the configuration in
-// force, which the media may have changed since.
+// takeConfig handles a sequence header. If the publisher repeats its sequence header, takeConfig passes
+// on the configuration in force instead, which parameter sets in the media may have changed.
 func (v *Video) takeConfig(dst []*packetbuf.Packet, p *packetbuf.Packet) []*packetbuf.Packet {
 	c := &v.config
 	if c.inForce != nil && bytes.Equal(c.announced, p.Payload) {
@@ -203,8 +205,9 @@ func (v *Video) takeConfig(dst []*packetbuf.Packet, p *packetbuf.Packet) []*pack
 	return append(dst, p)
 }
 
-// takeUnreadableConfig passes on a sequence header that cannot be parsed, unless another is in force. A decoder
-// may be able to parse it, and the media may contain a better one.
+// takeUnreadableConfig handles a sequence header that cannot be parsed. It drops it if a readable one is
+// in force. Otherwise it passes it on, since a decoder may be able to parse it, until the media contains
+// a better one.
 func (v *Video) takeUnreadableConfig(dst []*packetbuf.Packet, p *packetbuf.Packet) []*packetbuf.Packet {
 	v.note(packetbuf.BadConfig)
 	if v.config.inForce != nil && !v.config.unreadable {
@@ -214,8 +217,9 @@ func (v *Video) takeUnreadableConfig(dst []*packetbuf.Packet, p *packetbuf.Packe
 	return append(dst, p)
 }
 
-// readAnnexBConfig reads a sequence header of parameter sets with start codes or lengths; the record is nil if
-// it is not one.
+// readAnnexBConfig reads a sequence header that consists of bare parameter sets with start codes or
+// length prefixes. It returns the sets and a record built of them; the record is nil if b is no such
+// header.
 func (v *Video) readAnnexBConfig(b []byte) (codec.HEVCSets, []byte) {
 	if v.codec != packetbuf.H264 && v.codec != packetbuf.HEVC {
 		return codec.HEVCSets{}, nil
@@ -234,8 +238,8 @@ func (v *Video) readAnnexBConfig(b []byte) (codec.HEVCSets, []byte) {
 	return sets, record
 }
 
-// readRecord reads a decoder configuration record. It returns its parameter sets, the size of NAL
-// unit lengths in the media, and the record changed to lengths of four bytes.
+// readRecord reads a decoder configuration record. It returns the parameter sets, the size of the NAL
+// unit length prefixes in the media, and the record changed to prefixes of four bytes.
 func readRecord(cc packetbuf.Codec, b []byte) (sets codec.HEVCSets, length int, record []byte, err error) {
 	switch cc {
 	case packetbuf.H264:
@@ -271,8 +275,8 @@ func readRecord(cc packetbuf.Codec, b []byte) (sets codec.HEVCSets, length int, 
 	return sets, length, record, nil
 }
 
-// changedAV1Record returns the av1C of a keyframe's sequence header; nil if it equals the one in force or
-// the keyframe has none.
+// changedAV1Record returns an av1C record for the sequence header in a keyframe. It returns nil if that
+// sequence header is already in force or the keyframe has none.
 func (c *videoConfig) changedAV1Record(unit []byte) []byte {
 	header, _, err := codec.AV1SequenceHeader(unit)
 	if err != nil || header == nil {

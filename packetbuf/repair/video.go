@@ -14,15 +14,15 @@ import (
 
 const (
 	// firstFrameWait is how long the first keyframe of a session is held, to see whether the
-	// publisher sends frames in parts. The next frame ends the wait early.
+	// publisher splits frames into several messages. The next frame ends the wait early.
 	firstFrameWait = 100 * time.Millisecond
-	// partialFrameWait is how long a frame in parts is held after its newest part. The next frame ends
-	// the wait early, so that it runs out only if the publisher stalls.
+	// partialFrameWait is how long a split frame is held after the arrival of its newest part. The next
+	// frame ends the wait early, so the full wait occurs only if the publisher stalls.
 	partialFrameWait = 250 * time.Millisecond
-	// steadyFrames is the number of frames with equally many parts after which the last part is
-	// recognised, so that a frame is passed on with it.
+	// steadyFrames is the number of consecutive frames with the same number of parts after which that
+	// number is relied on: a frame is then passed on as soon as its last part arrives.
 	steadyFrames = 30
-	// maxPrefix bounds the NAL units held for the frame that follows them, in bytes.
+	// maxPrefix bounds the total size, in bytes, of the NAL units held for the frame that follows them.
 	maxPrefix = 256 << 10
 	// maxFrame bounds a reassembled frame, in bytes.
 	maxFrame = 8 << 20
@@ -30,8 +30,8 @@ const (
 	maxKeptUnits = 1024
 )
 
-// Video repairs one video track. Its zero value is not usable; see NewVideo. Codecs without NAL units
-// pass unchanged, except that AV1's configuration is taken from its keyframes if it differs.
+// Video repairs one video track. Its zero value is not usable; see NewVideo. Frames of codecs without NAL
+// units pass unchanged. For AV1, a sequence header in a keyframe replaces a configuration that differs.
 type Video struct {
 	counts *packetbuf.RepairCounts
 	codec  packetbuf.Codec
@@ -40,38 +40,38 @@ type Video struct {
 	config      videoConfig
 	units       [][]byte // of the message being read
 	prefix      [][]byte // units held for the frame that follows them
-	prefixBytes int      // their bytes
+	prefixBytes int      // total size of prefix
 
 	assembling *assembly
 	lastDTS    time.Duration // timestamp of the newest frame passed on
 	started    bool          // lastDTS is set
 
-	splits      bool // the publisher sends frames in parts
-	splitsKnown bool // a keyframe has shown whether the publisher does
+	splits      bool // the publisher splits frames into several messages
+	splitsKnown bool // a keyframe has shown whether it does
 	partsVary   bool // frames differ in their number of parts
-	parts       int  // of the newest frame
-	sameParts   int  // consecutive frames of that many parts
+	parts       int  // number of parts of the newest frame
+	sameParts   int  // number of consecutive frames with that many parts
 }
 
 // assembly is a frame that is being reassembled, or a single field.
 type assembly struct {
 	packet        *packetbuf.Packet
-	containerKind packetbuf.Kind // by the container
+	containerKind packetbuf.Kind // as given by the container
 	slice         codec.Slice    // the newest slice
 	hasFirstSlice bool           // the first slice has arrived
 	awaitsField   bool           // the second field has not arrived
 	parts         int
-	due           time.Time
-	edited        bool // the payload is not that of one message
+	due           time.Time // when to pass the frame on, complete or not
+	edited        bool      // the payload differs from that of the first message
 }
 
-// NewVideo returns a Video that counts repairs in c.
+// NewVideo returns a Video that adds its repairs to the counts c.
 func NewVideo(c *packetbuf.RepairCounts) *Video { return &Video{counts: c} }
 
 func (v *Video) note(r packetbuf.RepairReason) { v.counts.Note(packetbuf.Video, r) }
 
-// Take repairs the next packet of the track, as decoded from the container; said is the Kind that the
-// container gives the frame. It appends the packets that are then complete to dst, in order.
+// Take repairs the next packet of the track, which arrived at time now. said is the Kind of the frame
+// according to the container. Take appends the packets that are now complete to dst, in order.
 func (v *Video) Take(dst []*packetbuf.Packet, now time.Time, p *packetbuf.Packet, said packetbuf.Kind) []*packetbuf.Packet {
 	if p.Codec != v.codec {
 		dst = v.Flush(dst)
@@ -86,7 +86,7 @@ func (v *Video) Take(dst []*packetbuf.Packet, now time.Time, p *packetbuf.Packet
 	return v.appendConfigured(dst, p)
 }
 
-// Held returns the frame in assembly; nil if there is none.
+// Held returns the frame being reassembled, or nil.
 func (v *Video) Held() *packetbuf.Packet {
 	if v.assembling == nil {
 		return nil
@@ -94,7 +94,8 @@ func (v *Video) Held() *packetbuf.Packet {
 	return v.assembling.packet
 }
 
-// Due returns when Flush must be called to pass on the frame in assembly; zero if there is none.
+// Due returns the time at which Flush must be called to pass on the frame being reassembled. It returns
+// the zero Time if there is none.
 func (v *Video) Due() time.Time {
 	if v.assembling == nil {
 		return time.Time{}
@@ -102,7 +103,7 @@ func (v *Video) Due() time.Time {
 	return v.assembling.due
 }
 
-// Flush appends the frame in assembly to dst, complete or not.
+// Flush appends the frame being reassembled, if any, to dst, complete or not.
 func (v *Video) Flush(dst []*packetbuf.Packet) []*packetbuf.Packet {
 	h := v.assembling
 	if h == nil {
@@ -120,7 +121,7 @@ func (v *Video) Flush(dst []*packetbuf.Packet) []*packetbuf.Packet {
 	return v.appendConfigured(dst, h.packet)
 }
 
-// learnParts records in how many parts a frame arrived.
+// learnParts records the number of parts in which a frame arrived.
 func (v *Video) learnParts(h *assembly) {
 	if h.containerKind == packetbuf.Key || h.packet.Kind == packetbuf.Key {
 		v.splitsKnown = true
@@ -129,7 +130,7 @@ func (v *Video) learnParts(h *assembly) {
 	case h.parts == v.parts:
 		v.sameParts++
 	case v.sameParts >= steadyFrames:
-		v.partsVary = true // a frame may have been passed on too early: wait for all from now on
+		v.partsVary = true // a frame may have been passed on too early: from now on wait for the next frame
 		fallthrough
 	default:
 		v.parts, v.sameParts = h.parts, 1
@@ -182,8 +183,8 @@ func (v *Video) noteFaults(faults codec.UnitFaults) {
 	}
 }
 
-// readUnits records the parameter sets of a message. It returns the first slice and its index among the
-// units; -1 if there is none.
+// readUnits records the parameter sets of the message in v.units. It returns the message's first slice
+// and its index among the units, or -1 if the message contains no slice.
 func (v *Video) readUnits() (first codec.Slice, at int) {
 	at = -1
 	for i, nal := range v.units {
@@ -200,8 +201,8 @@ func (v *Video) readUnits() (first codec.Slice, at int) {
 	return first, at
 }
 
-// continues reports whether a slice belongs to the preceding frame. If that has been passed on, only
-// its timestamp can tell.
+// continues reports whether a slice belongs to the preceding frame. If that frame has already been
+// passed on, continues decides by the timestamp.
 func (v *Video) continues(s codec.Slice, dts time.Duration) bool {
 	h := v.assembling
 	switch {
@@ -219,7 +220,8 @@ func (v *Video) continues(s codec.Slice, dts time.Duration) bool {
 	return !h.hasFirstSlice && dts == h.packet.DTS && v.codec == packetbuf.H264
 }
 
-// beginFrame starts a frame with a message.
+// beginFrame passes on the frame being reassembled and begins a new one with the message p, whose first
+// slice is s.
 func (v *Video) beginFrame(dst []*packetbuf.Packet, now time.Time, p *packetbuf.Packet, said packetbuf.Kind, s codec.Slice, edited bool) []*packetbuf.Packet {
 	dst = v.Flush(dst)
 	v.config.collect(v.codec, v.prefix)
@@ -237,7 +239,7 @@ func (v *Video) beginFrame(dst []*packetbuf.Packet, now time.Time, p *packetbuf.
 	return v.flushIfComplete(dst, now)
 }
 
-// appendPart adds a message to the frame in assembly.
+// appendPart adds a message to the frame being reassembled.
 func (v *Video) appendPart(p *packetbuf.Packet, said packetbuf.Kind, s codec.Slice) {
 	h := v.assembling
 	if !h.fits(v.units) {
@@ -256,7 +258,7 @@ func (v *Video) appendPart(p *packetbuf.Packet, said packetbuf.Kind, s codec.Sli
 	}
 }
 
-// fits reports whether the frame stays within maxFrame with these units.
+// fits reports whether the frame, with the units added, stays within maxFrame.
 func (h *assembly) fits(units [][]byte) bool {
 	size := len(h.packet.Payload)
 	for _, nal := range units {
@@ -276,7 +278,8 @@ func (h *assembly) appendUnits(units [][]byte) {
 	h.packet.Payload, h.edited = payload, true
 }
 
-// flushIfComplete passes on the frame in assembly unless more of it may follow.
+// flushIfComplete passes on the frame being reassembled, unless more of it may follow. In that case it
+// sets the time at which to stop waiting.
 func (v *Video) flushIfComplete(dst []*packetbuf.Packet, now time.Time) []*packetbuf.Packet {
 	h := v.assembling
 	switch {
@@ -292,8 +295,8 @@ func (v *Video) flushIfComplete(dst []*packetbuf.Packet, now time.Time) []*packe
 	return dst
 }
 
-// hasBothFields reports whether the newest message, which begins with slice s of a field, contains the
-// frame's other field too.
+// hasBothFields reports whether the newest message contains both fields of its frame. s is the message's
+// first slice, which belongs to a field.
 func (v *Video) hasBothFields(s codec.Slice) bool {
 	for _, nal := range v.units {
 		if codec.RoleOf(v.codec, nal) == codec.SliceUnit && v.sliceReader.Read(v.codec, nal).SecondFieldOf(s) {
@@ -313,8 +316,8 @@ func (v *Video) countSlices() (n int) {
 	return n
 }
 
-// takeUnitsWithoutSlice handles a message without a slice: its units belong to the next frame, or to the
-// frame in assembly.
+// takeUnitsWithoutSlice handles a message without a slice. Its units belong to the next frame if any of
+// them must precede a slice, otherwise to the frame being reassembled.
 func (v *Video) takeUnitsWithoutSlice(dst []*packetbuf.Packet, now time.Time) []*packetbuf.Packet {
 	prefix := false
 	for _, nal := range v.units {
