@@ -11,15 +11,15 @@ const (
 	onMetaData   = "onMetaData"
 )
 
-// AMF0 markers of both kinds of string, and of null.
+// AMF0 markers of the two string types and of null.
 const (
 	amfString     = 2
 	amfNull       = 5
 	amfLongString = 12
 )
 
-// decodeData returns a packet of AMF0 values, the first of which is the message's name. A leading
-// "@setDataFrame" is a publisher's instruction to the server and not part of the data.
+// decodeData returns a packet of AMF0 values, the first of which is the message's name. It removes a
+// leading "@setDataFrame", which is a publisher's instruction to the server and not part of the data.
 func decodeData(body []byte) (*packetbuf.Packet, error) {
 	if isPadding(body) {
 		return nil, nil

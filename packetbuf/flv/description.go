@@ -2,8 +2,8 @@ package flv
 
 import "github.com/holdfast-live/holdfast/packetbuf"
 
-// maxDescription bounds a description in bytes. The largest that is defined, colorInfo, has a few
-// hundred.
+// maxDescription bounds the size of a description in bytes. The largest one defined, colorInfo, has a
+// few hundred.
 const maxDescription = 4096
 
 // Orders of channels (Enhanced RTMP v2, AudioChannelOrder).
@@ -13,9 +13,9 @@ const (
 	orderCustom      = 2 // a byte for each channel follows
 )
 
-// parseDescription returns the codec and the additional description of track 0 in a body: the colorInfo
-// of video (Enhanced RTMP v2, VideoPacketType.Metadata) or the channel order of audio
-// (AudioPacketType.MultichannelConfig). It returns nil if the body contains none.
+// parseDescription returns the codec of track 0 and its additional description in a body. For video the
+// description is colorInfo (Enhanced RTMP v2, VideoPacketType.Metadata), for audio the channel order
+// (AudioPacketType.MultichannelConfig). It is nil if the body contains none.
 func parseDescription(track packetbuf.Track, body []byte) (packetbuf.Codec, []byte, error) {
 	if !isEnhanced(track, body) {
 		return packetbuf.NoCodec, nil, nil
@@ -51,7 +51,7 @@ func isEnhanced(track packetbuf.Track, body []byte) bool {
 	return track == packetbuf.Audio && body[0]>>4 == soundEnhanced
 }
 
-// checkChannels returns an error if a description of channels is invalid.
+// checkChannels returns an error if the description of audio channels is invalid.
 func checkChannels(b []byte) error {
 	if len(b) < 2 {
 		return malformed("order of channels cut short")

@@ -16,13 +16,13 @@ const (
 	prevTagSize   = 4
 )
 
-// exFourCC has the FourCCs of the codecs that are sent in the Enhanced layout.
+// exFourCC holds the FourCCs of the codecs that are sent in the Enhanced layout.
 var exFourCC = [...]string{
 	packetbuf.HEVC: "hvc1", packetbuf.AV1: "av01", packetbuf.VP8: "vp08", packetbuf.VP9: "vp09",
 	packetbuf.Opus: "Opus", packetbuf.FLAC: "fLaC", packetbuf.AC3: "ac-3", packetbuf.EAC3: "ec-3",
 }
 
-// FourCCs returns the FourCCs of a track's codecs that the relay accepts and sends, oldest codec
+// FourCCs returns the FourCCs of the codecs that the relay accepts and sends on a track, oldest codec
 // first.
 func FourCCs(t packetbuf.Track) []string {
 	if t == packetbuf.Audio {
@@ -31,7 +31,7 @@ func FourCCs(t packetbuf.Track) []string {
 	return []string{"avc1", "hvc1", "vp08", "vp09", "av01"}
 }
 
-// CodecOf returns the codec of a FourCC; NoCodec if it is unknown.
+// CodecOf returns the codec with the FourCC name, or NoCodec if the FourCC is unknown.
 func CodecOf(name string) packetbuf.Codec {
 	if len(name) != len(fourCC{}) {
 		return packetbuf.NoCodec
@@ -54,14 +54,14 @@ func CanCarry(c packetbuf.Codec) bool {
 	return int(c) < len(exFourCC) && exFourCC[c] != ""
 }
 
-// AudioCodecs returns the audio codecs that FLV players get without negotiation: all that FLV carries
-// except Opus, which hardly any FLV player supports.
+// AudioCodecs returns the audio codecs that are sent to FLV players without negotiation. These are all
+// that FLV carries except Opus, which hardly any FLV player supports.
 func AudioCodecs() []packetbuf.Codec {
 	return []packetbuf.Codec{packetbuf.AAC, packetbuf.MP3, packetbuf.FLAC, packetbuf.AC3, packetbuf.EAC3}
 }
 
-// AppendBodyHeader appends the bytes before the payload in the packet's body, at most 8. It
-// returns an *UnsupportedError if FLV cannot carry the codec on that track.
+// AppendBodyHeader appends the bytes that precede the payload in the body of the packet's tag, at most 8.
+// It returns an *UnsupportedError if FLV cannot carry the codec on that track.
 func AppendBodyHeader(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 	switch {
 	case p.Track == packetbuf.Data && p.Codec == packetbuf.AMF0:
@@ -127,7 +127,8 @@ func appendExVideoHeader(dst []byte, p *packetbuf.Packet) []byte {
 	return dst
 }
 
-// millis24 returns a composition offset in milliseconds as 24 bits of two's complement, clamped.
+// millis24 returns a composition offset in milliseconds as a 24-bit two's complement number, clamped to
+// its range.
 func millis24(d time.Duration) uint32 {
 	ms := min(max(d.Milliseconds(), -1<<23), 1<<23-1)
 	return uint32(ms) & 0xffffff //nolint:gosec // two's complement by design
@@ -137,8 +138,8 @@ func appendUint24(dst []byte, v uint32) []byte {
 	return append(dst, byte(v>>16), byte(v>>8), byte(v)) //nolint:gosec // byte by byte
 }
 
-// mp3Header returns the header byte with the sample rate nearest to the frame's that two bits can
-// express. Players read the exact rate from the frame itself.
+// mp3Header returns the header byte of an MP3 body. Of the sample rates that it can express, it gives the
+// nearest to the frame's. Players read the exact rate from the frame itself.
 func mp3Header(frame []byte) byte {
 	const sixteenBits, stereo = 1 << 1, 1
 	h := byte(soundMP3<<4 | 3<<2 | sixteenBits | stereo)
@@ -160,7 +161,8 @@ func mp3Header(frame []byte) byte {
 	return h
 }
 
-// AppendBody appends the body of the packet's tag or RTMP message.
+// AppendBody appends the body of the packet's tag or RTMP message. It returns an *UnsupportedError if
+// FLV cannot carry the codec on that track.
 func AppendBody(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 	dst, err := AppendBodyHeader(dst, p)
 	if err != nil {
@@ -169,12 +171,12 @@ func AppendBody(dst []byte, p *packetbuf.Packet) ([]byte, error) {
 	return append(dst, p.Payload...), nil
 }
 
-// canDescribe reports whether a codec can have an additional description; the legacy layout cannot
-// carry one.
+// canDescribe reports whether a codec can have an additional description. Codecs sent in the legacy
+// layout cannot.
 func canDescribe(c packetbuf.Codec) bool { return int(c) < len(exFourCC) && exFourCC[c] != "" }
 
-// Beside returns the body of the message with the additional description of a configuration, to be
-// sent after it; nil if there is none.
+// Beside returns the body of a message with the additional description of the configuration p. It must
+// be sent after the configuration itself. Beside returns nil if p has no such description.
 func Beside(p *packetbuf.Packet) []byte {
 	if len(p.Beside) == 0 || p.Kind != packetbuf.Config || !canDescribe(p.Codec) {
 		return nil
@@ -188,9 +190,9 @@ func Beside(p *packetbuf.Packet) []byte {
 	return append(body, p.Beside...)
 }
 
-// Tag returns the packet's complete tag followed by its PreviousTagSize. It returns nil if FLV
-// cannot carry the packet; callers rule that out with CanCarry and a bound on message sizes. It
-// omits Beside: browser players of HTTP-FLV (mpegts.js) stop at a packet type that they do not
+// Tag returns the packet's complete tag followed by its PreviousTagSize. It returns nil if FLV cannot
+// carry the packet; callers prevent that with CanCarry and a limit on message sizes. The tag does not
+// contain Beside, because browser players of HTTP-FLV (mpegts.js) stop at a packet type that they do not
 // know.
 func Tag(p *packetbuf.Packet) []byte {
 	var scratch [maxBodyHeader]byte
@@ -206,8 +208,8 @@ func Tag(p *packetbuf.Packet) []byte {
 	return binary.BigEndian.AppendUint32(tag, uint32(tagHeaderSize+size)) //nolint:gosec // 25 bits
 }
 
-// AppendTag appends a complete tag followed by its PreviousTagSize; ts is in milliseconds. It
-// returns an error if the body is longer than MaxBody.
+// AppendTag appends a complete tag with the timestamp ts, in milliseconds, followed by its
+// PreviousTagSize. It returns an error if the body is longer than MaxBody.
 func AppendTag(dst []byte, tagType byte, ts uint32, body []byte) ([]byte, error) {
 	if len(body) > MaxBody {
 		return dst, fmt.Errorf("append FLV tag: body of %d bytes exceeds %d", len(body), MaxBody)
@@ -217,7 +219,8 @@ func AppendTag(dst []byte, tagType byte, ts uint32, body []byte) ([]byte, error)
 	return binary.BigEndian.AppendUint32(dst, uint32(tagHeaderSize+len(body))), nil //nolint:gosec // 25 bits
 }
 
-// appendTagHeader appends type, size, timestamp with its extension byte, and stream id 0.
+// appendTagHeader appends the type, the body size, the timestamp with its extension byte, and stream
+// ID 0.
 func appendTagHeader(dst []byte, tagType byte, ts uint32, size int) []byte {
 	dst = append(dst, tagType)
 	dst = appendUint24(dst, uint32(size)) //nolint:gosec // at most MaxBody
@@ -225,8 +228,8 @@ func appendTagHeader(dst []byte, tagType byte, ts uint32, size int) []byte {
 	return append(dst, byte(ts>>24), 0, 0, 0)
 }
 
-// Header returns the start of a file or stream: the header, which says which tracks to expect,
-// and PreviousTagSize0.
+// Header returns the start of a file or stream: the header, which announces the tracks, and
+// PreviousTagSize0.
 func Header(hasVideo, hasAudio bool) []byte {
 	var flags byte
 	if hasVideo {

@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Enhanced packet types. Where audio and video differ, the name says which is meant.
+// Enhanced packet types. If audio and video differ, the name contains the track.
 const (
 	exSequenceStart   = 0
 	exCodedFrames     = 1
@@ -28,8 +28,8 @@ const (
 	manyTracksManyCodecs = 2
 )
 
-// maxTracks bounds the parts of a multitrack body. A track's number is a byte, and each track has one
-// part; more parts would be tiny and cost many times their size.
+// maxTracks bounds the parts of a multitrack body. A valid body has no more, since a track number is one
+// byte and each track has one part. A body of many tiny parts would take many times its size in memory.
 const maxTracks = 256
 
 type fourCC [4]byte
@@ -61,8 +61,8 @@ type Numbered struct {
 	Packet *packetbuf.Packet
 }
 
-// Multitrack reports whether a body may contain several tracks. A modifier in front hides them
-// until it has been skipped.
+// Multitrack reports whether a body may contain several tracks. It returns true for any body with a
+// modifier (ModEx), because the packet type follows the modifier.
 func Multitrack(track packetbuf.Track, body []byte) bool {
 	if len(body) == 0 {
 		return false
@@ -77,9 +77,9 @@ func Multitrack(track packetbuf.Track, body []byte) bool {
 	return false
 }
 
-// Others returns the packets of the tracks that Decode omits: those of a multitrack body whose
-// number is not 0. It stops at the first part that cannot be read. left is the number of parts that
-// gave no packet, without errors that Decode returns too.
+// Others returns the packets of the tracks that Decode omits: those of a multitrack body other than
+// track 0. It stops at the first part that cannot be split off. left is the number of parts with an
+// error, not counting errors that Decode returns too.
 func Others(track packetbuf.Track, body []byte) (others []Numbered, left int) {
 	if !Multitrack(track, body) {
 		return nil, 0
@@ -168,8 +168,8 @@ func (b exBody) decodeAudio() (*packetbuf.Packet, error) {
 	return unlessEmpty(p), nil
 }
 
-// skipModEx skips modifiers. The only one defined, a timestamp's nanoseconds, is finer than the
-// stream's clock.
+// skipModEx skips modifiers (ModEx). The only one defined gives a timestamp's nanoseconds, which are
+// finer than the stream's clock.
 func skipModEx(packetType byte, b []byte) (byte, []byte, error) {
 	for packetType == exModEx {
 		if len(b) < 1 {
@@ -190,8 +190,8 @@ func skipModEx(packetType byte, b []byte) (byte, []byte, error) {
 	return packetType, b, nil
 }
 
-// exParts yields the parts of a body, one per track; without multitrack it yields one of track 0.
-// An error ends it. A command frame has no parts.
+// exParts yields the parts of a body, one per track. For a body that is not multitrack it yields one
+// part, of track 0, and for a command frame none. It stops after yielding an error.
 func exParts(track packetbuf.Track, body []byte) iter.Seq2[exBody, error] {
 	return func(yield func(exBody, error) bool) {
 		packetType, b, err := skipModEx(body[0]&0x0f, body[1:])
@@ -251,7 +251,8 @@ func eachTrack(multitrack byte, b []byte, yield func(exBody, error) bool) {
 	}
 }
 
-// splitTrack returns the first track's number and part of a multitrack body, and the rest.
+// splitTrack returns the first track's number and its share of a multitrack body, and the rest of the
+// body.
 func splitTrack(kind byte, b []byte) (id byte, share, rest []byte, err error) {
 	if len(b) < 1 {
 		return 0, nil, nil, malformed("multitrack body cut short")

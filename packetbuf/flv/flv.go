@@ -1,7 +1,7 @@
-// Package flv encodes packets as FLV and decodes them: the bodies of tags, which are also the
-// bodies of RTMP audio, video and data messages; complete tags; and files. It supports the
-// legacy layout (Adobe Flash Video File Format Specification 10.1, annex E) and that of
-// Enhanced RTMP v2 (veovera/enhanced-rtmp).
+// Package flv encodes packets as FLV and decodes them. It handles the bodies of tags, which are also
+// the bodies of RTMP audio, video and data messages, as well as complete tags and files. It supports the
+// legacy layout (Adobe Flash Video File Format Specification 10.1, annex E) and that of Enhanced RTMP v2
+// (veovera/enhanced-rtmp).
 //
 // The package is pure: no goroutine, no clock, no I/O except through the caller's reader.
 package flv
@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Tag types; RTMP's message types have the same numbers.
+// Tag types. RTMP message types have the same numbers.
 const (
 	TypeAudio byte = 8
 	TypeVideo byte = 9
@@ -23,14 +23,13 @@ const (
 // MaxBody is the largest body size that a tag's 24-bit size can express.
 const MaxBody = 1<<24 - 1
 
-// ErrMalformed is wrapped by every error about bytes that break the format.
+// ErrMalformed is wrapped by every error about bytes that violate the format.
 var ErrMalformed = errors.New("malformed FLV")
 
-// UnsupportedError reports that a well-formed body contains a codec that the relay does not
-// carry.
+// UnsupportedError is the error for a well-formed body with a codec that the relay does not support.
 type UnsupportedError struct {
 	Track packetbuf.Track
-	Codec string // its common name, else its number or FourCC
+	Codec string // the common name if known, otherwise the number or FourCC
 }
 
 func (e *UnsupportedError) Error() string {
@@ -65,14 +64,15 @@ func TrackOf(tagType byte) (t packetbuf.Track, ok bool) {
 	return 0, false
 }
 
-// Decode returns the packet in the body of a tag or message. The payload aliases body. The DTS is
-// 0; the caller sets it from the timestamp. Decode returns nil without an error for a body without
-// anything to pass on: an empty body, the end of a sequence, a seek or command frame, an Enhanced
-// description of colours or channels, which Intake reads, and tracks other than track 0 of a
-// multitrack body.
+// Decode returns the packet in the body of a tag or message. The payload aliases body. The DTS is 0; the
+// caller sets it from the timestamp. The error is an *UnsupportedError or wraps ErrMalformed.
 //
-// The Kind of an audio frame is Delta: whether it is a random-access point depends on the other
-// tracks of the stream. The error is an *UnsupportedError or wraps ErrMalformed.
+// Decode returns nil without an error if the body contains nothing to pass on. That is the case for an
+// empty body, the end of a sequence, a seek or command frame, padding, and an Enhanced description of
+// colours or channels, which Intake reads. Of a multitrack body Decode returns track 0 only.
+//
+// The Kind of an audio frame is always Delta, since whether it is a random-access point depends on the
+// other tracks of the stream.
 func Decode(track packetbuf.Track, body []byte) (*packetbuf.Packet, error) {
 	if len(body) == 0 {
 		return nil, nil

@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/repair"
 )
 
-// Intake decodes the bodies that one publisher or origin sends, in order, and repairs their faults;
-// see package repair. Its zero value is ready to use.
+// Intake decodes the tag or message bodies that one publisher or origin sends, in order, and repairs
+// their faults; see package repair. Its zero value is ready to use.
 type Intake struct {
 	// Repairs counts what was repaired and what was dropped.
 	Repairs packetbuf.RepairCounts
@@ -22,10 +22,10 @@ type Intake struct {
 	configured   [packetbuf.NumTracks]*packetbuf.Packet // the newest configuration
 	descriptions [packetbuf.NumTracks]trackDescription
 	otherVideo   map[trackKey]*repair.Video   // of video tracks other than track 0
-	otherConfigs map[trackKey]packetbuf.Codec // as configured, for other tracks that are not repaired
+	otherConfigs map[trackKey]packetbuf.Codec // codecs configured for other tracks that are not repaired
 	result       []*packetbuf.Packet          // returned by the last Take
-	waiting      []*packetbuf.Packet          // waiting for a frame in assembly that precedes them
-	waitingBytes int                          // of their payloads
+	waiting      []*packetbuf.Packet          // packets held while an earlier frame is being reassembled
+	waitingBytes int                          // total size of their payloads
 }
 
 // trackKey identifies a track of a multitrack body.
@@ -40,8 +40,8 @@ type trackDescription struct {
 	body  []byte
 }
 
-// needsConfig reports whether frames of a codec need a configuration first. Frames of VP8 and VP9
-// contain what the decoder needs to know.
+// needsConfig reports whether a decoder needs a configuration before the frames of a codec. Frames of
+// VP8, VP9 and the remaining audio codecs contain what the decoder needs.
 func needsConfig(c packetbuf.Codec) bool {
 	switch c {
 	case packetbuf.H264, packetbuf.HEVC, packetbuf.AV1, packetbuf.AAC, packetbuf.Opus, packetbuf.FLAC:
@@ -50,8 +50,8 @@ func needsConfig(c packetbuf.Codec) bool {
 	return false
 }
 
-// isReadable reports whether a packet may be passed on: it is not a configuration, or one that can be
-// parsed. Package repair checks those of H.264 and AAC, and HEVC parameter sets with start codes.
+// isReadable reports whether a packet may be passed on. A configuration may be passed on only if it can
+// be parsed. Those of H.264 and AAC, and of HEVC with start codes, are left to package repair.
 func isReadable(p *packetbuf.Packet) bool {
 	switch {
 	case p.Kind != packetbuf.Config:
@@ -64,10 +64,10 @@ func isReadable(p *packetbuf.Packet) bool {
 	return err == nil
 }
 
-// Take decodes a body that arrived at now, with its timestamp in milliseconds as the DTS. It returns
-// the packets that are then complete, in order. There are none for a body without media, for part of
-// a frame, for media that no decoder can read, and for an unreadable body, which it counts. The
-// packets are valid until the next call. The error is an *UnsupportedError.
+// Take decodes a body that arrived at time now with a timestamp in milliseconds, which becomes the DTS.
+// It returns the packets that are now complete, in order. It returns none for a body without media, for
+// part of a frame and for media that no decoder can read. An unreadable body is only counted. The
+// returned slice is valid until the next call. The error, if any, is an *UnsupportedError.
 func (in *Intake) Take(now time.Time, track packetbuf.Track, timestamp uint32, body []byte) ([]*packetbuf.Packet, error) {
 	p, err := Decode(track, body)
 	in.result = in.result[:0]
@@ -109,15 +109,15 @@ func (in *Intake) Take(now time.Time, track packetbuf.Track, timestamp uint32, b
 	return in.result, nil
 }
 
-// maxWaiting and maxWaitingBytes bound the packets that wait for a frame in assembly, and their
-// payloads.
+// maxWaiting and maxWaitingBytes bound the number and the total payload size of the packets held while
+// an earlier frame is being reassembled.
 const (
 	maxWaiting      = 256
 	maxWaitingBytes = 1 << 20
 )
 
-// holdBack holds packets back while a frame in assembly precedes them: a stream begins with its
-// first keyframe, and audio that overtook it would be lost.
+// holdBack holds the result of Take back while an earlier video frame is being reassembled. A stream
+// begins with its first keyframe, so audio that overtook that keyframe would be lost.
 func (in *Intake) holdBack() {
 	if in.video == nil || in.video.Held() == nil {
 		return
@@ -134,8 +134,8 @@ func (in *Intake) holdBack() {
 	}
 }
 
-// releaseWaiting inserts the packets that waited for the frame held after it in the result of Take, once
-// the frame is part of it or has been dropped.
+// releaseWaiting adds the packets held back to the result of Take, once the frame that they waited for,
+// held, is part of the result or was dropped. It inserts them right after the frame.
 func (in *Intake) releaseWaiting(held *packetbuf.Packet) {
 	if len(in.waiting) == 0 || in.video.Held() == held {
 		return
@@ -159,7 +159,8 @@ func millis(timestamp uint32) time.Duration { return time.Duration(timestamp) * 
 // Unreadable counts a body of a track that could not be decoded.
 func (in *Intake) Unreadable(track packetbuf.Track) { in.Repairs.Note(track, packetbuf.Unreadable) }
 
-// Due returns when Flush must be called unless more media arrives first; zero if nothing is held.
+// Due returns the time at which Flush must be called unless more media arrives first. It returns the
+// zero Time if nothing is held.
 func (in *Intake) Due() (due time.Time) {
 	consider := func(v *repair.Video) {
 		if v == nil {
@@ -176,8 +177,9 @@ func (in *Intake) Due() (due time.Time) {
 	return due
 }
 
-// Flush returns the packets whose wait is over at now, for Take in own and for TakeOthers in others.
-// With a zero time, at the end of a session, it returns all packets.
+// Flush returns the packets whose wait has ended by the time now: in own those that Take would return,
+// in others those that TakeOthers would. At the end of a session it must be called with the zero Time
+// and returns all packets held.
 func (in *Intake) Flush(now time.Time) (own []*packetbuf.Packet, others []Numbered) {
 	over := func(v *repair.Video) bool {
 		due := v.Due()
@@ -205,8 +207,8 @@ func appendNumbered(dst []Numbered, id uint8, packets []*packetbuf.Packet) []Num
 	return dst
 }
 
-// detach returns part, which aliases body, without keeping a much larger body in memory: if part is less
-// than half of body, it returns a copy.
+// detach returns part, which aliases body, or a copy if part is less than half of body. The copy avoids
+// keeping a much larger body in memory.
 func detach(part, body []byte) []byte {
 	if len(part) >= len(body)/2 {
 		return part
@@ -214,8 +216,8 @@ func detach(part, body []byte) []byte {
 	return bytes.Clone(part)
 }
 
-// recordConfig records a configuration. It sets Beside to the description that arrived before, if that
-// was for the same configuration or the first.
+// recordConfig records a configuration. If an additional description has arrived for the same
+// configuration, or before the first one, it sets the packet's Beside to it.
 func (in *Intake) recordConfig(p *packetbuf.Packet) {
 	was, b := in.configured[p.Track], &in.descriptions[p.Track]
 	if was != nil && !(was.Codec == p.Codec && bytes.Equal(was.Payload, p.Payload)) || b.codec != p.Codec {
@@ -225,8 +227,8 @@ func (in *Intake) recordConfig(p *packetbuf.Packet) {
 	in.configured[p.Track] = p
 }
 
-// takeDescription reads an additional description. If it is new, describe returns the configuration again
-// with it, else nil.
+// takeDescription reads an additional description. If it is new and a configuration is in force, it
+// returns that configuration again, with the description. Otherwise it returns nil.
 func (in *Intake) takeDescription(track packetbuf.Track, body []byte) *packetbuf.Packet {
 	codec, said, err := parseDescription(track, body)
 	if err != nil {
@@ -247,8 +249,8 @@ func (in *Intake) takeDescription(track packetbuf.Track, body []byte) *packetbuf
 	return p
 }
 
-// TakeOthers decodes the tracks of a body that Take omits, as Take does. A track with an unsupported
-// codec counts as unreadable.
+// TakeOthers is like Take for the tracks that Take omits: those of a multitrack body other than track 0.
+// A track with an unsupported codec counts as unreadable.
 func (in *Intake) TakeOthers(now time.Time, track packetbuf.Track, timestamp uint32, body []byte) []Numbered {
 	all, left := Others(track, body)
 	for range left {
@@ -272,11 +274,11 @@ func (in *Intake) TakeOthers(now time.Time, track packetbuf.Track, timestamp uin
 	return taken
 }
 
-// maxRepaired bounds the additional video tracks that are repaired, because each may hold a frame.
-// Further tracks pass unrepaired.
+// maxRepaired bounds the number of additional video tracks that are repaired, because each may hold a
+// frame in memory. Further tracks pass unrepaired.
 const maxRepaired = 8
 
-// otherRepairer returns the repairer of an additional track; nil for a track that passes unrepaired.
+// otherRepairer returns the repairer of an additional track, or nil if the track passes unrepaired.
 func (in *Intake) otherRepairer(at trackKey) *repair.Video {
 	v := in.otherVideo[at]
 	if v == nil && at.track == packetbuf.Video && len(in.otherVideo) < maxRepaired {
@@ -289,7 +291,8 @@ func (in *Intake) otherRepairer(at trackKey) *repair.Video {
 	return v
 }
 
-// otherConfigured reports whether p, of an additional track that is not repaired, can be decoded.
+// otherConfigured reports whether p, a packet of an additional track that is not repaired, can be decoded
+// with the configuration received so far. It records p if it is a configuration.
 func (in *Intake) otherConfigured(at trackKey, p *packetbuf.Packet) bool {
 	if p.Kind == packetbuf.Config {
 		if in.otherConfigs == nil {

@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	// maxPaddingUnits is the size of the longer of the two padding messages. The shorter is one unit.
+	// maxPaddingUnits is the size of the longer of the two padding messages, in units of
+	// packetbuf.PaddingUnit. The shorter one has one unit.
 	maxPaddingUnits = 16
 	// paddingValues is the size of the message's name and value in bytes.
 	paddingValues = 14
@@ -20,9 +21,10 @@ var paddingBody = append(
 	[]byte{amfString, 0, 10, 'o', 'n', 'C', 'u', 'e', 'P', 'o', 'i', 'n', 't', amfNull},
 	make([]byte, maxPaddingUnits*packetbuf.PaddingUnit-tagHeaderSize-prevTagSize-paddingValues)...)
 
-// PaddingBody returns the body of a data message that players ignore, and its size in units of
-// padding: the largest available up to units, and at least one. The message must be sent at
-// timestamp 0. The caller must not change the body. Decode drops it.
+// PaddingBody returns the body of a data message that players ignore, and the size of its tag in units
+// of packetbuf.PaddingUnit. The size is the largest available that does not exceed units, but at least
+// one. The message must be sent with timestamp 0. The caller must not change the body. Decode drops such
+// messages.
 func PaddingBody(units int) (body []byte, made int) {
 	if made = 1; units >= maxPaddingUnits {
 		made = maxPaddingUnits
@@ -36,7 +38,7 @@ func isPadding(body []byte) bool {
 	return len(body) == len(one) && bytes.Equal(body, one) || bytes.Equal(body, paddingBody)
 }
 
-// paddingTags are the tags of one unit and of maxPaddingUnits.
+// paddingTags holds the padding tags of one unit and of maxPaddingUnits.
 var paddingTags = [...][]byte{paddingTag(1), paddingTag(maxPaddingUnits)}
 
 func paddingTag(units int) []byte {
@@ -48,8 +50,8 @@ func paddingTag(units int) []byte {
 	return tag
 }
 
-// AppendPadding appends tags that players ignore, of units times packetbuf.PaddingUnit bytes in
-// total. The tags are shared and must not be changed.
+// AppendPadding appends tags that players ignore. Their total size is units times packetbuf.PaddingUnit
+// bytes. The tags are shared and must not be changed.
 func AppendPadding(bufs [][]byte, units int) [][]byte {
 	for ; units >= maxPaddingUnits; units -= maxPaddingUnits {
 		bufs = append(bufs, paddingTags[1])

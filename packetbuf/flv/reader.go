@@ -15,7 +15,7 @@ const (
 	flagVideo      = 1
 	flagAudio      = 4
 
-	// maxFileHeader bounds the header size, which the file itself declares.
+	// maxFileHeader bounds the header size that a file may declare, in bytes.
 	maxFileHeader = 1 << 10
 	// tagFilter marks a tag whose body is encrypted.
 	tagFilter = 0x20
@@ -24,16 +24,16 @@ const (
 // DefaultMaxBody is the longest body that a Reader accepts by default, in bytes.
 const DefaultMaxBody = 8 << 20
 
-// RawTag is a tag as in a file.
+// RawTag is an undecoded tag of a file.
 type RawTag struct {
 	Type      byte
 	Timestamp uint32 // ms
 	StreamID  uint32 // 0 in practice
-	Body      []byte // the caller's
+	Body      []byte // owned by the caller
 }
 
-// Packet decodes the tag's body and sets the DTS to its timestamp. Like Decode it returns nil for
-// a body without anything to pass on, and also for a tag other than audio, video and data.
+// Packet decodes the tag's body and sets the DTS to the tag's timestamp. Like Decode, it returns nil if
+// the body contains nothing to pass on. It also returns nil for a tag other than audio, video and data.
 func (t RawTag) Packet() (*packetbuf.Packet, error) {
 	track, ok := TrackOf(t.Type)
 	if !ok {
@@ -46,7 +46,7 @@ func (t RawTag) Packet() (*packetbuf.Packet, error) {
 	return p, err
 }
 
-// Reader reads a file or stream tag by tag. It holds one tag at most and reads no further than the
+// Reader reads an FLV file or stream tag by tag. It holds at most one tag and makes small reads up to the
 // end of a tag, so its source should be buffered.
 type Reader struct {
 	r        io.Reader
@@ -64,7 +64,7 @@ func NewReader(r io.Reader, maxBody int) *Reader {
 	return &Reader{r: r, maxBody: maxBody}
 }
 
-// Header returns which tracks the header announces. Many writers always announce both.
+// Header returns which tracks the file header announces. Many writers always announce both.
 func (r *Reader) Header() (hasVideo, hasAudio bool, err error) {
 	if err := r.readHeader(); err != nil {
 		return false, false, err
@@ -72,8 +72,9 @@ func (r *Reader) Header() (hasVideo, hasAudio bool, err error) {
 	return r.hasVideo, r.hasAudio, nil
 }
 
-// Next returns the next tag. It returns io.EOF between tags, io.ErrUnexpectedEOF within a tag, an
-// error that wraps ErrMalformed for bytes that are not FLV, and the reader's own errors wrapped.
+// Next returns the next tag. Its error is io.EOF if the file ends between tags. It wraps
+// io.ErrUnexpectedEOF if the file ends within a tag, ErrMalformed if the bytes are not FLV, and otherwise
+// the error of the underlying reader.
 func (r *Reader) Next() (RawTag, error) {
 	if err := r.readHeader(); err != nil {
 		return RawTag{}, err
@@ -130,7 +131,7 @@ func (r *Reader) readHeader() error {
 	return nil
 }
 
-// readFull is io.ReadFull that returns io.ErrUnexpectedEOF at the end.
+// readFull is like io.ReadFull, but returns io.ErrUnexpectedEOF also if it read nothing.
 func (r *Reader) readFull(b []byte) error {
 	_, err := io.ReadFull(r.r, b)
 	if errors.Is(err, io.EOF) && len(b) > 0 {

@@ -97,13 +97,13 @@ func compositionTime(b []byte) time.Duration {
 	return time.Duration(v>>8) * time.Millisecond
 }
 
-// videoKind returns the Kind of a coded frame from its bytes, or if these do not say, from the frame
-// type in the header.
+// videoKind returns the Kind of a coded frame. It determines the Kind from the payload if possible,
+// otherwise from the frame type in the header.
 func videoKind(c packetbuf.Codec, frame byte, payload []byte) packetbuf.Kind {
 	return codec.VideoKind(c, payload, frameKind(frame))
 }
 
-// frameKind returns the Kind for a frame type.
+// frameKind returns the Kind that corresponds to a frame type.
 func frameKind(frame byte) packetbuf.Kind {
 	switch frame {
 	case frameKey, frameGeneratedKey:
@@ -114,7 +114,7 @@ func frameKind(frame byte) packetbuf.Kind {
 	return packetbuf.Delta
 }
 
-// headerKind returns the Kind for the first byte of a video body.
+// headerKind returns the Kind that the first byte of a video body gives for the frame.
 func headerKind(first byte) packetbuf.Kind {
 	if first&0x80 != 0 {
 		return frameKind(first >> 4 & 7)
