@@ -1,5 +1,5 @@
-// Package ogg reads and writes Ogg (RFC 3533) as far as a stream of Opus needs it
-// (RFC 7845): pages of one logical stream, with complete packets.
+// Package ogg reads and writes the part of Ogg (RFC 3533) that a stream of Opus needs (RFC 7845): pages
+// of one logical stream.
 //
 // The package is pure: no goroutine, no clock, no I/O.
 package ogg
@@ -10,7 +10,7 @@ import (
 	"fmt"
 )
 
-// ErrMalformed is wrapped by every error about bytes that are not Ogg with Opus.
+// ErrMalformed is wrapped by every error about bytes that are not valid Ogg with Opus.
 var ErrMalformed = errors.New("malformed Ogg")
 
 func malformed(format string, a ...any) error {
@@ -27,7 +27,7 @@ const (
 	firstPage = 1 << 1
 )
 
-// checksums is the table of Ogg's CRC: polynomial 04c11db7, most significant bit first, no
+// checksums is the table for the CRC of Ogg: polynomial 04c11db7, most significant bit first, no
 // inversion.
 var checksums = func() (t [256]uint32) {
 	for i := range t {

@@ -8,10 +8,11 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf/codec"
 )
 
-// maxPacket bounds a packet, in bytes. Opus packets are shorter, but their comment header may not be.
+// maxPacket bounds the size of a packet in bytes. Opus packets are shorter, but the comment header may
+// be long.
 const maxPacket = 1 << 20
 
-// Reader reads the packets of an Opus stream. It reads no further than the end of a page, so its
+// Reader reads the packets of an Opus stream in Ogg. It makes small reads up to the end of a page, so its
 // source should be buffered.
 type Reader struct {
 	r        io.Reader
@@ -25,14 +26,15 @@ type Reader struct {
 	head     codec.OpusHead
 }
 
-// NewReader returns a Reader of r.
+// NewReader returns a Reader that reads from r.
 func NewReader(r io.Reader) *Reader { return &Reader{r: r} }
 
-// Head returns the stream's identification header. It is zero before the first packet.
+// Head returns the stream's identification header. It is zero until Next has returned a packet.
 func (r *Reader) Head() codec.OpusHead { return r.head }
 
-// Next returns the next Opus packet, which is the caller's. The error is io.EOF at the end and
-// io.ErrUnexpectedEOF within a page. After an error that wraps ErrMalformed no packet can be read.
+// Next returns the next Opus packet, which the caller may keep and change. The error is io.EOF if the
+// stream ends between pages and io.ErrUnexpectedEOF if it ends within one. After an error that wraps
+// ErrMalformed no further packet can be read.
 func (r *Reader) Next() ([]byte, error) {
 	for {
 		for len(r.queue) > 0 {
@@ -49,8 +51,8 @@ func (r *Reader) Next() ([]byte, error) {
 	}
 }
 
-// acceptHeader distinguishes headers from media: the first packet is the identification header, the second
-// the comment header.
+// acceptHeader reads the packet if it is one of the two headers, the identification header and then the
+// comment header. media is true if it is a packet of media instead.
 func (r *Reader) acceptHeader(packet []byte) (media bool, err error) {
 	switch r.headers {
 	case 0:

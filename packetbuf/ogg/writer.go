@@ -5,8 +5,8 @@ import "github.com/holdfast-live/holdfast/packetbuf/codec"
 // maxPagePacket is the size of the longest packet that fits on one page, in bytes.
 const maxPagePacket = segmentSize*maxLaces - 1
 
-// Writer writes the packets of one Opus stream as Ogg, one page per packet, so that a reader gets
-// each packet without delay.
+// Writer writes the packets of one Opus stream as Ogg. It writes one page per packet, so that a reader
+// receives each packet without delay.
 type Writer struct {
 	head     codec.OpusHead
 	started  bool
@@ -14,11 +14,11 @@ type Writer struct {
 	sequence uint32
 }
 
-// NewWriter returns a Writer of the stream that head describes.
+// NewWriter returns a Writer for a stream with the identification header head.
 func NewWriter(head codec.OpusHead) *Writer { return &Writer{head: head} }
 
-// Append appends the page of the next packet, preceded by the headers if it is the first. If the
-// packet is not Opus, it appends nothing and returns an error.
+// Append appends a page with the next packet to dst. The first packet is preceded by the header pages. If
+// the packet is not Opus or does not fit on a page, Append appends nothing and returns an error.
 func (w *Writer) Append(dst, packet []byte) ([]byte, error) {
 	n, err := codec.OpusSamples(packet)
 	if err != nil {
