@@ -13,10 +13,10 @@ var ErrBadAggregate = errors.New("rtmp: bad aggregate message")
 // aggregateHeader is the size of an FLV tag's header: type 1, size 3, timestamp 3 and its high byte, stream 3.
 const aggregateHeader = 11
 
-// SplitAggregate calls each for the messages of an aggregate message (7.1.6), which are FLV tags. It
-// shifts their timestamps so that the first has the aggregate's timestamp. Payloads are copies, so
-// that keeping one does not keep the whole aggregate in memory. If each returns an error,
-// SplitAggregate stops and returns it.
+// SplitAggregate calls the function each for every message of an aggregate message (7.1.6), whose
+// messages are FLV tags. It shifts their timestamps so that the first has the aggregate's timestamp.
+// Payloads are copies, so that keeping one does not keep the whole aggregate in memory. If each returns
+// an error, SplitAggregate stops and returns that error.
 func SplitAggregate(m *Message, each func(*Message) error) error {
 	p := m.Payload
 	var offset uint32
@@ -48,7 +48,7 @@ func SplitAggregate(m *Message, each func(*Message) error) error {
 	return nil
 }
 
-// AppendAggregated appends a message in the format of messages within an aggregate.
+// AppendAggregated appends a message in the format that messages have within an aggregate message.
 func AppendAggregated(dst []byte, m Message) []byte {
 	n, t := len(m.Payload), m.Timestamp
 	dst = append(dst, m.Type, byte(n>>16), byte(n>>8), byte(n), byte(t>>16), byte(t>>8), byte(t), byte(t>>24), 0, 0, 0)

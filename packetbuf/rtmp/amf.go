@@ -6,9 +6,8 @@ type Value interface {
 	appendTo(dst []byte) []byte
 }
 
-// Types that implement Value. References, movie clips, record sets, XML, typed objects and the
-// switch to AMF3 are rejected: no encoder or player in use sends them, and each would add
-// to what an attacker can reach.
+// Types that implement Value. References, movie clips, record sets, XML, typed objects and the switch to
+// AMF3 are rejected. No encoder or player in use sends them, and each would enlarge the attack surface.
 type (
 	// Number is a number.
 	Number float64
@@ -26,7 +25,7 @@ type (
 	ECMAArray []Property
 	// StrictArray is an array of values.
 	StrictArray []Value
-	// Date is milliseconds since 1970 in UTC and a time zone, which is always 0.
+	// Date is a time in milliseconds since 1970 in UTC, and a time zone, which is always 0.
 	Date struct {
 		Millis float64
 		Zone   int16
@@ -54,8 +53,8 @@ func findProperty(ps []Property, key string) Value {
 	return nil
 }
 
-// Properties returns the content of v if it is an Object or an ECMAArray; peers use them
-// interchangeably.
+// Properties returns the properties of v if it is an Object or an ECMAArray, otherwise nil. Peers use
+// the two types interchangeably.
 func Properties(v Value) Object {
 	switch v := v.(type) {
 	case Object:

@@ -7,11 +7,11 @@ import (
 	"math"
 )
 
-// ErrBadAMF is wrapped by errors about bytes that are not AMF0, or of a type that is not accepted.
+// ErrBadAMF is wrapped by errors about bytes that are not AMF0 or contain a type that is not accepted.
 var ErrBadAMF = errors.New("rtmp: bad AMF0")
 
-// DecodeAMF decodes all values in p. It allocates up to about 40 bytes for each byte of p, so the
-// caller should bound p.
+// DecodeAMF decodes all AMF0 values in p. It allocates up to about 40 bytes for each byte of p, so the
+// caller should limit the length of p.
 func DecodeAMF(p []byte) ([]Value, error) {
 	r := amfReader{p: p, build: true}
 	var values []Value
@@ -36,8 +36,7 @@ func ValidateAMF(p []byte) error {
 	return nil
 }
 
-// amfReader reads values from the front of p. Unless build is set, it checks values without keeping
-// them.
+// amfReader reads values from the front of p. If build is not set, it only validates them.
 type amfReader struct {
 	p     []byte
 	build bool

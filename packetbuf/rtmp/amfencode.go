@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// AppendAMF appends values encoded as AMF0.
+// AppendAMF appends values encoded as AMF0. It encodes nil as Null.
 func AppendAMF(dst []byte, values ...Value) []byte {
 	for _, v := range values {
 		if v == nil {
@@ -57,8 +57,8 @@ func (d Date) appendTo(dst []byte) []byte {
 	return binary.BigEndian.AppendUint16(dst, uint16(d.Zone)) //nolint:gosec // the bits as they are
 }
 
-// appendProperties omits a property with an empty key, because an empty key ends the object when
-// encoded.
+// appendProperties appends properties and the object end marker. It omits properties with an empty key,
+// because an empty key would end the object.
 func appendProperties(dst []byte, ps []Property) []byte {
 	for _, p := range ps {
 		if p.Key != "" {

@@ -2,11 +2,10 @@ package rtmp
 
 import "encoding/binary"
 
-// AppendMessage appends a message in chunks of chunkSize: a type 0 header, then type 3
-// headers, each with the extended timestamp if there is one. It refers to no earlier
-// chunk, so the same bytes are valid on every connection with that chunk size and message
-// stream. The payload is the concatenation of parts, at most MaxPayload bytes; of a longer
-// one nothing is appended.
+// AppendMessage appends a message in chunks of chunkSize bytes. The first chunk has a type 0 header, the
+// others type 3 headers, each with the extended timestamp if the message has one. The chunks do not refer
+// to earlier ones, so the same bytes are valid on every connection with that chunk size and message
+// stream. The payload is the concatenation of parts. If it exceeds MaxPayload bytes, nothing is appended.
 func AppendMessage(dst []byte, h Header, chunkSize int, parts ...[]byte) []byte {
 	n := 0
 	for _, p := range parts {

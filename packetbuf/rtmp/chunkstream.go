@@ -2,13 +2,13 @@ package rtmp
 
 import "fmt"
 
-// chunkStream holds the values that the headers of one chunk stream inherit from each other, and the
-// unfinished message on it.
+// chunkStream is the state of one chunk stream: the values that a header inherits from earlier headers,
+// and the unfinished message.
 type chunkStream struct {
 	id           uint32
 	msid         uint32
 	typ          uint8
-	started      bool   // there is an unfinished message
+	started      bool   // a message has begun and is unfinished
 	extended     bool   // the last header had an extended timestamp
 	rawTimestamp uint32 // the timestamp or delta of the last header, as transmitted
 	delta        uint32
@@ -26,7 +26,8 @@ func (d *Demuxer) findStream(id uint32) *chunkStream {
 	return nil
 }
 
-// streamFor returns the chunk stream of a header. If there is none, it creates one.
+// streamFor returns the chunk stream with the given id. If it does not exist, streamFor creates it; a
+// header of that format must be able to begin a chunk stream.
 func (d *Demuxer) streamFor(id uint32, format uint8) (*chunkStream, error) {
 	if cs := d.findStream(id); cs != nil {
 		return cs, nil
@@ -44,7 +45,7 @@ func (d *Demuxer) streamFor(id uint32, format uint8) (*chunkStream, error) {
 	return cs, nil
 }
 
-// discard discards the unfinished message of cs.
+// discard drops the unfinished message of cs and its buffer.
 func (d *Demuxer) discard(cs *chunkStream) {
 	d.buffered -= cap(cs.payload)
 	cs.payload = nil
@@ -54,9 +55,10 @@ func (d *Demuxer) discard(cs *chunkStream) {
 // firstBuffer is the initial buffer size of a message; the buffer grows as the message arrives.
 const firstBuffer = 2 << 10
 
-// buffer appends p to the unfinished message; waiting is the total number of bytes received but not
-// yet used. The buffer grows with what has arrived of the message, never with the size in a header
-// or with bytes of other messages: the next message may replace this one after its first byte.
+// buffer appends p to the unfinished message. waiting is the total number of bytes received but not yet
+// used. The buffer grows in proportion to the bytes of this message that have arrived, never to the size
+// given in a header or to the bytes of other messages. Otherwise a peer could make every message allocate
+// much and replace it after its first byte.
 func (d *Demuxer) buffer(p []byte, waiting int) error {
 	cs := d.cur
 	if need := len(cs.payload) + len(p); need > cap(cs.payload) {

@@ -2,15 +2,15 @@ package rtmp
 
 import "fmt"
 
-// Command is a command message: a call, or the response to one.
+// Command is a command message: a call or the response to a call.
 type Command struct {
 	Name        string
 	Transaction float64
 	Args        []Value // the first is the command object, usually Null
 }
 
-// ParseCommand decodes the payload of a command message of type 20, or of type 17 without its
-// leading byte.
+// ParseCommand decodes the payload of a command message of type 20. For a message of type 17, the caller
+// must remove the leading byte.
 func ParseCommand(p []byte) (Command, error) {
 	values, err := DecodeAMF(p)
 	if err != nil {
@@ -50,19 +50,19 @@ func (c Command) Arg(i int) Value {
 	return c.Args[i]
 }
 
-// StringArg returns argument i if it is a string, else "".
+// StringArg returns argument i if it is a string, otherwise "".
 func (c Command) StringArg(i int) string {
 	s, _ := c.Arg(i).(String)
 	return string(s)
 }
 
-// NumberArg returns argument i if it is a number, else 0.
+// NumberArg returns argument i if it is a number, otherwise 0.
 func (c Command) NumberArg(i int) float64 {
 	n, _ := c.Arg(i).(Number)
 	return float64(n)
 }
 
-// BoolArg returns argument i if it is a boolean, else false.
+// BoolArg returns argument i if it is a boolean, otherwise false.
 func (c Command) BoolArg(i int) bool {
 	b, _ := c.Arg(i).(Bool)
 	return bool(b)

@@ -24,7 +24,7 @@ const (
 )
 
 func appendControl(dst []byte, typ uint8, payload ...byte) []byte {
-	// The message fits into one chunk at any chunk size in use when it is sent.
+	// The message is short enough for a single chunk, whatever the chunk size in use.
 	return AppendMessage(dst, Header{ChunkStream: ControlChunkStream, Type: typ}, DefaultChunkSize, payload)
 }
 
@@ -37,7 +37,7 @@ func appendControl32(dst []byte, typ uint8, v uint32, more ...byte) []byte {
 	return appendControl(dst, typ, append([]byte{a, b, c, d}, more...)...)
 }
 
-// AppendSetChunkSize appends a set chunk size message: later chunks have up to size bytes.
+// AppendSetChunkSize appends a set chunk size message, after which chunks have up to size bytes.
 func AppendSetChunkSize(dst []byte, size uint32) []byte {
 	return appendControl32(dst, TypeSetChunkSize, size)
 }
@@ -47,18 +47,19 @@ func AppendAbort(dst []byte, chunkStream uint32) []byte {
 	return appendControl32(dst, TypeAbort, chunkStream)
 }
 
-// AppendAck appends an acknowledgement of the number of bytes received so far, which wraps.
+// AppendAck appends an acknowledgement. received is the number of bytes received so far, modulo 2^32.
 func AppendAck(dst []byte, received uint32) []byte {
 	return appendControl32(dst, TypeAck, received)
 }
 
-// AppendWindowAckSize appends a message that asks the peer for an acknowledgement every size bytes.
+// AppendWindowAckSize appends a window acknowledgement size message, which asks the peer to acknowledge
+// every size bytes.
 func AppendWindowAckSize(dst []byte, size uint32) []byte {
 	return appendControl32(dst, TypeWindowAckSize, size)
 }
 
-// AppendSetPeerBandwidth appends a message that limits what the peer may send without an
-// acknowledgement, in bytes.
+// AppendSetPeerBandwidth appends a set peer bandwidth message. It limits the peer to size bytes without
+// an acknowledgement; limit is the limit type.
 func AppendSetPeerBandwidth(dst []byte, size uint32, limit uint8) []byte {
 	return appendControl32(dst, TypeSetPeerBandwidth, size, limit)
 }
@@ -70,7 +71,7 @@ func AppendUserControl(dst []byte, event uint16, value uint32) []byte {
 	return appendControl(dst, TypeUserControl, byte(event>>8), byte(event), a, b, c, d) //nolint:gosec // by design
 }
 
-// ParseUserControl returns the event of a user control message and its first value; 0 if the event
+// ParseUserControl returns the event of a user control message and the event's first value, or 0 if it
 // has none.
 func ParseUserControl(p []byte) (event uint16, value uint32, err error) {
 	if len(p) < 2 {
@@ -82,8 +83,8 @@ func ParseUserControl(p []byte) (event uint16, value uint32, err error) {
 	return binary.BigEndian.Uint16(p), value, nil
 }
 
-// ParseUint32 returns the number in an acknowledgement, a window acknowledgement size or a set peer
-// bandwidth message.
+// ParseUint32 returns the number in the payload of an acknowledgement, a window acknowledgement size or a
+// set peer bandwidth message.
 func ParseUint32(p []byte) (uint32, error) {
 	if len(p) < 4 {
 		return 0, fmt.Errorf("%w: %d bytes, want 4", ErrBadControl, len(p))

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Errors of a Demuxer. After one of them the following bytes cannot be interpreted.
+// Errors of a Demuxer. After any of them the rest of the connection cannot be parsed.
 var (
 	ErrTooLarge   = errors.New("rtmp: message too large")
 	ErrTooMany    = errors.New("rtmp: too many streams")
@@ -19,9 +19,9 @@ var (
 // maxHeader is the size of the longest chunk header: basic 3, message 11, extended timestamp 4.
 const maxHeader = 18
 
-// extendedRepeat says whether the peer repeats the extended timestamp in type 3 chunks. The
-// specification demands it (5.3.1.3), some senders omit it, and nothing in the protocol
-// signals which; a sender never changes.
+// extendedRepeat tells whether the peer repeats the extended timestamp in type 3 chunks. The
+// specification requires it (5.3.1.3), but some senders omit it, and the protocol does not signal which.
+// A sender never changes between the two.
 type extendedRepeat uint8
 
 const (
@@ -30,9 +30,8 @@ const (
 	repeatNo
 )
 
-// Demuxer reassembles the chunks of one direction of a connection into messages. It
-// handles set chunk size and abort messages and does not return them. The zero value
-// is not usable; see NewDemuxer.
+// Demuxer reassembles the chunks of one direction of a connection into messages. It handles set chunk
+// size and abort messages itself and does not return them. The zero value is not usable; see NewDemuxer.
 type Demuxer struct {
 	limits         Limits
 	chunkSize      int
@@ -43,14 +42,14 @@ type Demuxer struct {
 	repeats        extendedRepeat
 
 	hdr       [maxHeader]byte // the header being read
-	hdrLen    int             // its bytes read so far
+	hdrLen    int             // number of header bytes read so far
 	cur       *chunkStream    // the stream whose payload is being read; nil within a header
 	chunkLeft int             // payload bytes left in the current chunk
 
 	out Message
 }
 
-// NewDemuxer returns a Demuxer at the start of a connection, right after the handshake.
+// NewDemuxer returns a Demuxer for a new connection. Its input starts right after the handshake.
 func NewDemuxer(l Limits) *Demuxer {
 	return &Demuxer{limits: l, chunkSize: DefaultChunkSize}
 }
@@ -58,16 +57,17 @@ func NewDemuxer(l Limits) *Demuxer {
 // SetLimits changes the limits for later input.
 func (d *Demuxer) SetLimits(l Limits) { d.limits = l }
 
-// SetReserve sets a function that Push calls before it allocates memory for unfinished messages, with
-// the value that Buffered would return. If reserve returns an error, Push returns it.
+// SetReserve sets a function that Push calls before it allocates memory for unfinished messages. Its
+// argument is the value that Buffered will return after the allocation. If the function returns an
+// error, Push does not allocate and returns that error.
 func (d *Demuxer) SetReserve(reserve func(buffered int) error) { d.reserve = reserve }
 
-// Buffered returns the number of bytes held for incomplete messages.
+// Buffered returns the number of bytes allocated for incomplete messages.
 func (d *Demuxer) Buffered() int { return d.buffered }
 
-// Push consumes bytes in the order received, up to the end of the first complete message. It
-// returns the bytes not consumed and the message, which is nil if p was used up. The message
-// is valid until the next Push; its payload belongs to the caller.
+// Push consumes received bytes up to the end of the first complete message. It returns the message and
+// the bytes not consumed, which must be passed to the next Push. The message is nil if p ended before a
+// message was complete. It is valid until the next Push; its payload belongs to the caller.
 func (d *Demuxer) Push(p []byte) (rest []byte, m *Message, err error) {
 	// An empty message is complete with its header, even if no bytes are left.
 	for len(p) > 0 || d.cur != nil && d.chunkLeft == 0 {
@@ -102,7 +102,8 @@ func (d *Demuxer) Push(p []byte) (rest []byte, m *Message, err error) {
 	return nil, nil, nil
 }
 
-// readHeader copies bytes of p into the header and, when the header is complete, opens its chunk.
+// readHeader reads bytes of p into the chunk header and, once the header is complete, begins the chunk.
+// It returns the rest of p.
 func (d *Demuxer) readHeader(p []byte) ([]byte, error) {
 	for {
 		need := d.headerSize()
@@ -123,8 +124,8 @@ func (d *Demuxer) readHeader(p []byte) ([]byte, error) {
 	return d.openChunk(p)
 }
 
-// basicHeader returns the size of the basic header, the format and the chunk stream. The values are
-// valid if that many bytes have been read.
+// basicHeader returns the size of the basic header, the format and the chunk stream ID. Format and ID
+// are valid only once size bytes have been read.
 func (d *Demuxer) basicHeader() (size int, format uint8, id uint32) {
 	b := d.hdr[0]
 	format = b >> 6
@@ -139,7 +140,7 @@ func (d *Demuxer) basicHeader() (size int, format uint8, id uint32) {
 
 var messageHeaderSize = [4]int{11, 7, 3, 0}
 
-// headerSize returns the size of the header as far as the bytes read so far tell.
+// headerSize returns the size of the chunk header as far as the bytes read so far determine it.
 func (d *Demuxer) headerSize() int {
 	if d.hdrLen == 0 {
 		return 1
@@ -180,8 +181,8 @@ func matches(got []byte, field uint32) bool {
 	return slices.Equal(got, want[:len(got)])
 }
 
-// openChunk begins the chunk whose header is complete. Bytes of the header that turned out to be payload
-// are added to the chunk.
+// openChunk begins the chunk whose header is complete. If bytes read as an extended timestamp turned out
+// to be payload, it adds them to the chunk. It returns the rest of p.
 func (d *Demuxer) openChunk(p []byte) ([]byte, error) {
 	basic, format, id := d.basicHeader()
 	cs, err := d.streamFor(id, format)
@@ -215,7 +216,8 @@ func (d *Demuxer) openChunk(p []byte) ([]byte, error) {
 	return p, nil
 }
 
-// continueMessage handles a type 3 chunk; tail is what was read after its basic header.
+// continueMessage handles the header of a type 3 chunk. tail holds the bytes read after its basic
+// header; continueMessage returns them as early if they are payload.
 func (d *Demuxer) continueMessage(cs *chunkStream, tail []byte) (early []byte, err error) {
 	if cs.extended && d.repeats == repeatUnknown {
 		if len(tail) == 4 && matches(tail, cs.rawTimestamp) {
@@ -252,7 +254,7 @@ func (d *Demuxer) beginMessage(cs *chunkStream, format uint8, h []byte) error {
 	return d.startMessage(cs, cs.delta)
 }
 
-// startMessage begins a message on cs, with a timestamp delta after the previous one.
+// startMessage begins a message on cs, with a timestamp later than the previous one by delta.
 func (d *Demuxer) startMessage(cs *chunkStream, delta uint32) error {
 	if limit := d.limits.maxMessage(cs.typ); cs.length > limit {
 		return fmt.Errorf("%w: type %d, %d bytes, limit %d", ErrTooLarge, cs.typ, cs.length, limit)
@@ -268,8 +270,8 @@ func (d *Demuxer) startMessage(cs *chunkStream, delta uint32) error {
 	return nil
 }
 
-// deliver makes the finished message of cs the Demuxer's output. It returns false if the
-// message is for the Demuxer itself.
+// deliver moves the finished message of cs to d.out. It returns false if the message is for the Demuxer
+// itself.
 func (d *Demuxer) deliver(cs *chunkStream) bool {
 	d.out = Message{
 		Header:  Header{ChunkStream: cs.id, Stream: cs.msid, Type: cs.typ, Timestamp: cs.timestamp},

@@ -1,17 +1,17 @@
 package rtmp
 
-// Limits bound what a Demuxer accepts. A message that exceeds one is rejected at its
-// header, before any byte of it is kept.
+// Limits are the limits on what a Demuxer accepts. It rejects a message that is too large, or on one
+// stream too many, when it has read the header, before it stores any of the payload.
 type Limits struct {
-	ChunkStreams   int // distinct chunk streams of a connection
-	MessageStreams int // distinct message streams, including stream 0 for the connection
-	Media          int // bytes of an audio, video or aggregate message
-	Data           int // bytes of a data or shared object message, or of an unknown type
-	Command        int // bytes of a command message
-	Buffered       int // bytes held for all incomplete messages
+	ChunkStreams   int // number of distinct chunk streams of a connection
+	MessageStreams int // number of distinct message streams, including stream 0 for the connection
+	Media          int // size of an audio, video or aggregate message, in bytes
+	Data           int // size of a data or shared object message, or one of unknown type, in bytes
+	Command        int // size of a command message, in bytes
+	Buffered       int // memory for all incomplete messages together, in bytes
 }
 
-// DefaultLimits returns limits for a publisher that has been admitted.
+// DefaultLimits returns the limits for a publisher that has been admitted.
 func DefaultLimits() Limits {
 	return Limits{
 		ChunkStreams:   32,

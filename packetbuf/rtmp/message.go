@@ -1,8 +1,8 @@
-// Package rtmp reads and writes the elements of RTMP: chunks, messages and AMF0.
-// Everything that it reads is bounded, because it comes from untrusted peers.
+// Package rtmp reads and writes the elements of RTMP: chunks, messages and AMF0. It limits the size and
+// number of everything it reads, because the input comes from untrusted peers.
 //
-// The package is pure: no goroutine, no clock, no I/O. Section numbers refer to
-// Adobe's RTMP specification 1.0.
+// The package is pure: no goroutine, no clock, no I/O. Section numbers refer to Adobe's RTMP
+// specification 1.0.
 package rtmp
 
 // Message types, section 5.4 and 7.1.
@@ -25,16 +25,16 @@ const (
 )
 
 const (
-	// DefaultChunkSize is in force in both directions until a peer changes it.
+	// DefaultChunkSize is the chunk size in bytes, in each direction, until the sender changes it.
 	DefaultChunkSize = 128
-	// MaxChunkSize and MaxPayload are the most that 24 bits of message length allow.
+	// MaxChunkSize and MaxPayload, in bytes, are the largest value of the 24-bit message length.
 	MaxChunkSize = 0xffffff
 	MaxPayload   = 0xffffff
 
 	// ControlChunkStream is the chunk stream that protocol control messages must use.
 	ControlChunkStream = 2
 
-	// extended as the 24 bits of a timestamp means that 32 bits follow the header.
+	// extended as the value of the 24-bit timestamp field means that a 32-bit timestamp follows.
 	extended = 0xffffff
 )
 
@@ -52,8 +52,9 @@ type Message struct {
 	Payload []byte
 }
 
-// AMF0 returns the AMF0 payload of a data or command message. Messages of the AMF3 types carry it
-// after a byte that is 0; ok is false if they carry AMF3. For other messages AMF0 returns the payload.
+// AMF0 returns the AMF0 part of a data or command message. In a message of an AMF3 type it follows a byte
+// that is 0; if that byte has another value, the message contains AMF3 and ok is false. For any other
+// message AMF0 returns the whole payload.
 func (m *Message) AMF0() (payload []byte, ok bool) {
 	if m.Type != TypeCommandAMF3 && m.Type != TypeDataAMF3 {
 		return m.Payload, true
