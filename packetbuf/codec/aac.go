@@ -2,19 +2,19 @@ package codec
 
 // AAC is an AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1).
 type AAC struct {
-	// ObjectType is the core's audio object type: 2 for AAC-LC, also with SBR and PS.
+	// ObjectType is the audio object type of the core coder: 2 for AAC-LC, also with SBR and PS.
 	ObjectType int
-	SampleRate int // of the core, Hz
-	Channels   int // 0 if only the frames say
-	// ProgramConfig reports that a program config element describes the channels, instead of a
+	SampleRate int // sample rate of the core coder in Hz
+	Channels   int // 0 if only the frames contain the number
+	// ProgramConfig is true if a program config element describes the channels, instead of a
 	// channelConfiguration.
 	ProgramConfig bool
-	// SBR and PS report that spectral band replication and parametric stereo are signalled,
-	// explicitly or in the backward compatible way. They may be present without a signal.
+	// SBR and PS are true if spectral band replication and parametric stereo are signalled, explicitly
+	// or in the backward compatible way. A stream may also use them without signalling.
 	SBR, PS bool
 	// ExtensionRate is the output rate in Hz; 0 without SBR.
 	ExtensionRate int
-	// FrameSamples is 1024 or 960, per channel at the core's rate.
+	// FrameSamples is the number of samples per channel of a frame at the core's rate: 1024 or 960.
 	FrameSamples int
 }
 
@@ -35,15 +35,15 @@ var aacRates = [...]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 
 // aacChannels is indexed by channelConfiguration.
 var aacChannels = [...]int{0, 1, 2, 3, 4, 5, 6, 8}
 
-// ParseAAC reads an AudioSpecificConfig. For object types other than the general audio coder it
-// reads no further than the channels, and FrameSamples is 1024.
+// ParseAAC reads an AudioSpecificConfig. For object types other than the general audio coder it reads
+// only up to the channels, and sets FrameSamples to 1024.
 func ParseAAC(b []byte) (AAC, error) {
 	c, _, err := parseAAC(b)
 	return c, err
 }
 
-// programElements returns the elements that a program config element in an AudioSpecificConfig
-// lists; nil if there is no such element or it couples channels.
+// programElements returns the elements listed by the program config element of an AudioSpecificConfig.
+// It returns nil if the AudioSpecificConfig contains no such element or if that element couples channels.
 func programElements(b []byte) []aacElement {
 	_, elements, _ := parseAAC(b)
 	return elements
@@ -95,8 +95,8 @@ func parseAAC(b []byte) (_ AAC, program []aacElement, _ error) {
 	return c, program, nil
 }
 
-// readProgram reads a program config element. If the element is cut short, the channels stay
-// unknown.
+// readProgram reads a program config element and returns the elements that it lists. If it is cut short,
+// the number of channels stays unknown.
 func (c *AAC) readProgram(r *bitReader) []aacElement {
 	r.u(4) // element_instance_tag
 	elements, channels, plain := readProgram(r)
@@ -118,7 +118,7 @@ func aacConfiguration(b []byte) uint32 {
 	return r.u(4)
 }
 
-// readSyncExtension reads the backward compatible signal of SBR and PS, if there is one.
+// readSyncExtension reads the backward compatible signalling of SBR and PS, if present.
 func (c *AAC) readSyncExtension(r *bitReader) {
 	const sbrSync, psSync = 0x2b7, 0x548
 	if r.u(11) != sbrSync || readObjectType(r) != aacSBR || !r.flag() {
@@ -170,7 +170,7 @@ func (c AAC) OutputChannels() int {
 	return c.Channels
 }
 
-// SamplesPerFrame returns the samples of a frame per channel at OutputRate: 1024 or 960, or
+// SamplesPerFrame returns the number of samples per channel of a frame at OutputRate: 1024 or 960, or
 // twice as many if SBR doubles the rate.
 func (c AAC) SamplesPerFrame() int {
 	if c.SBR && c.ExtensionRate == 2*c.SampleRate {
@@ -179,9 +179,9 @@ func (c AAC) SamplesPerFrame() int {
 	return c.FrameSamples
 }
 
-// Append appends the AudioSpecificConfig to dst, with SBR and PS signalled explicitly. The
-// configuration must be of the general audio coder (object types 1 to 4), without a program config
-// element, and with Channels as ParseAAC returns them.
+// Append appends the AudioSpecificConfig to dst. It signals SBR and PS explicitly. The configuration must
+// be one of the general audio coder (object types 1 to 4) without a program config element, and its
+// Channels one that ParseAAC can return.
 func (c AAC) Append(dst []byte) []byte {
 	w := &bitWriter{}
 	switch {

@@ -2,8 +2,8 @@ package codec
 
 import "slices"
 
-// AACConfig returns the AudioSpecificConfig of AAC-LC with one to eight channels at a sample
-// rate in Hz. ok is false if AAC has no such configuration.
+// AACConfig returns the AudioSpecificConfig of AAC-LC for a sample rate in Hz and one to eight channels.
+// ok is false if AAC has no such configuration.
 func AACConfig(rate, channels int) (config []byte, ok bool) {
 	i := slices.Index(aacRates[:], rate)
 	arrangement := slices.Index(aacChannels[:], channels)

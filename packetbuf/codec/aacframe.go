@@ -9,9 +9,9 @@ const (
 	aacFIL = 6 // fill
 )
 
-// AACFrameChannels returns the number of channels of the first element of a raw AAC frame: 1 or 2.
-// A frame of more channels usually begins with one of 1, and only decoding tells the difference.
-// ok is false if the frame has no such element.
+// AACFrameChannels returns the number of channels of the first element of a raw AAC frame that carries
+// audio: 1 or 2. A frame with more channels usually begins with an element of 1, and cannot be told from
+// a mono frame without decoding. ok is false if no such element is found.
 func AACFrameChannels(frame []byte) (channels int, ok bool) {
 	r := &bitReader{data: frame}
 	for !r.short {
@@ -49,7 +49,7 @@ func skipDataElement(r *bitReader) {
 	r.skip(8 * n)
 }
 
-// NearestAACRate returns the sample rate of AAC nearest to measured, in Hz.
+// NearestAACRate returns the standard AAC sample rate nearest to a measured rate, both in Hz.
 func NearestAACRate(measured float64) int {
 	best := aacRates[0]
 	for _, rate := range aacRates {
@@ -60,12 +60,12 @@ func NearestAACRate(measured float64) int {
 	return best
 }
 
-// aacElement is a syntactic element of a frame that carries channels, with its tag.
+// aacElement identifies a syntactic element that carries audio channels: its type and instance tag.
 type aacElement struct{ id, tag uint32 }
 
-// readProgram reads a program_config_element (ISO/IEC 14496-3, 4.5.1.1) after its tag. It returns
-// the elements of a frame in order and their number of channels. plain is false if elements couple
-// channels, for which no silence can be written.
+// readProgram reads a program_config_element (ISO/IEC 14496-3, 4.5.1.1) after its tag. It returns the
+// elements of a frame, in order, and their total number of channels. plain is false if the element is
+// cut short or couples channels; no silence can be written for coupled channels.
 func readProgram(r *bitReader) (elements []aacElement, channels int, plain bool) {
 	r.u(2) // object_type
 	r.u(4) // sampling_frequency_index

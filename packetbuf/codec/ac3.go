@@ -5,13 +5,13 @@ type AC3 struct {
 	Enhanced   bool // E-AC-3
 	SampleRate int  // Hz
 	Channels   int  // including the low-frequency channel
-	LFE        bool // reports a low-frequency channel
-	Samples    int  // in the frame, per channel
+	LFE        bool // the audio has a low-frequency channel
+	Samples    int  // samples per channel in the frame
 }
 
 var ac3Rates = [3]int{48000, 44100, 32000}
 
-// ParseAC3 reads the header of a frame.
+// ParseAC3 reads the header of an AC-3 or E-AC-3 frame.
 func ParseAC3(frame []byte) (AC3, error) {
 	if len(frame) < 8 || frame[0] != 0x0b || frame[1] != 0x77 {
 		return AC3{}, malformed("AC-3 frame: no sync word")

@@ -12,9 +12,9 @@ const (
 	adtsMaxSize    = 1<<13 - 1 // bytes, header included
 )
 
-// AppendADTS appends the header of an ADTS frame with a payload of n bytes (ISO/IEC 14496-3,
-// 1.A.2.2). The caller appends the payload. It returns an error if ADTS cannot express the
-// configuration or so long a frame.
+// AppendADTS appends the header of an ADTS frame with a payload of n bytes (ISO/IEC 14496-3, 1.A.2.2).
+// The caller appends the payload. AppendADTS returns an error if ADTS cannot express the configuration or
+// a frame of that length.
 func (c AAC) AppendADTS(dst []byte, n int) ([]byte, error) {
 	rate := -1
 	for i, known := range aacRates {
@@ -49,21 +49,22 @@ func (c AAC) AppendADTS(dst []byte, n int) ([]byte, error) {
 	return w.out, nil
 }
 
-// ADTSFrame is one frame and the configuration in its header.
+// ADTSFrame is one AAC frame and the configuration in its ADTS header.
 type ADTSFrame struct {
 	Config  AAC
 	Payload []byte // a raw frame
 }
 
-// ADTSReader reads ADTS frames. It reads no further than the end of a frame, so r should be
+// ADTSReader reads ADTS frames. It makes small reads up to the end of a frame, so its source should be
 // buffered.
 type ADTSReader struct{ r io.Reader }
 
-// NewADTSReader returns a reader of frames from r.
+// NewADTSReader returns an ADTSReader that reads from r.
 func NewADTSReader(r io.Reader) *ADTSReader { return &ADTSReader{r: r} }
 
-// Next returns the next frame. Its payload is the caller's. The error is io.EOF at the end and
-// io.ErrUnexpectedEOF within a frame. After an error that wraps ErrMalformed no frame can be read.
+// Next returns the next frame. The caller may keep and change its payload. The error is io.EOF if the
+// input ends between frames and io.ErrUnexpectedEOF if it ends within one. After an error that wraps
+// ErrMalformed no further frame can be read.
 func (a *ADTSReader) Next() (ADTSFrame, error) {
 	var head [adtsHeaderSize]byte
 	if _, err := io.ReadFull(a.r, head[:]); err != nil {
@@ -83,8 +84,8 @@ func (a *ADTSReader) Next() (ADTSFrame, error) {
 	return ADTSFrame{Config: c, Payload: body[crc:]}, nil
 }
 
-// parseADTS reads a header. It returns the configuration, the number of bytes that follow, and
-// how many of them are the CRC.
+// parseADTS reads an ADTS header. It returns the configuration, the number of bytes of the frame after
+// the header, and the size of the CRC at their start.
 func parseADTS(head [adtsHeaderSize]byte) (c AAC, size, crc int, err error) {
 	r := &bitReader{data: head[:]}
 	sync := r.u(12)
@@ -116,8 +117,8 @@ func parseADTS(head [adtsHeaderSize]byte) (c AAC, size, crc int, err error) {
 	return c, size, crc, nil
 }
 
-// ADTSConfig returns the configuration in an ADTS header; ok is false where b does not begin with
-// one. No AudioSpecificConfig begins with the same bits.
+// ADTSConfig returns the configuration in the ADTS header at the start of b; ok is false if b does not
+// begin with one. An AudioSpecificConfig is never mistaken for one: none begins with the same bits.
 func ADTSConfig(b []byte) (c AAC, ok bool) {
 	if len(b) < adtsHeaderSize {
 		return AAC{}, false
@@ -137,9 +138,9 @@ func ADTSConfig(b []byte) (c AAC, ok bool) {
 	return c, true
 }
 
-// SplitADTS returns the frames of a buffer that consists of frames with ADTS headers and nothing
-// else; ok is false for any other. The payloads alias b. A raw frame is never taken for one: it
-// would begin with the element that ends it.
+// SplitADTS splits a buffer that consists of complete ADTS frames. ok is false if it contains anything
+// else. The payloads alias b. A raw AAC frame is never mistaken for ADTS: it would have to begin with the
+// element that ends a frame.
 func SplitADTS(b []byte) (frames []ADTSFrame, ok bool) {
 	for len(b) > 0 {
 		if len(b) < adtsHeaderSize {

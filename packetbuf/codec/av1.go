@@ -28,7 +28,7 @@ func ParseAV1Config(b []byte) (AV1Config, error) {
 	return c, nil
 }
 
-// RFC6381 returns the codec string of AV1's ISO media format binding, such as av01.0.04M.08.
+// RFC6381 returns the codec string, such as av01.0.04M.08 (AV1 Codec ISO Media File Format Binding).
 func (c AV1Config) RFC6381() string {
 	tier := 'M'
 	if c.HighTier {
@@ -45,9 +45,8 @@ const (
 	obuFrame             = 6
 )
 
-// AV1SequenceHeader returns the sequence header OBU of a temporal unit whose OBUs have size
-// fields; nil if there is none. rest is the unit without temporal delimiters, as files and FLV
-// carry it.
+// AV1SequenceHeader returns the sequence header OBU of a temporal unit, or nil if it contains none. The
+// OBUs must have size fields. rest is the unit without temporal delimiters, as files and FLV carry it.
 func AV1SequenceHeader(unit []byte) (header, rest []byte, err error) {
 	for len(unit) > 0 {
 		one, next, err := nextOBU(unit)
@@ -65,15 +64,15 @@ func AV1SequenceHeader(unit []byte) (header, rest []byte, err error) {
 	return header, rest, nil
 }
 
-// AV1HasKey reports whether a temporal unit whose OBUs have size fields contains a key frame. A
-// sequence header alone does not say so, because it may also precede other frames.
+// AV1HasKey reports whether a temporal unit contains a key frame. The OBUs must have size fields. A
+// sequence header is not sufficient, because it may also precede other frames.
 func AV1HasKey(unit []byte) bool {
 	key, _ := av1Key(unit)
 	return key
 }
 
-// av1Key is AV1HasKey. whole is false if the unit cannot be read up to its key frame, or to
-// its end.
+// av1Key implements AV1HasKey. whole is false if the unit cannot be parsed up to its key frame or, if it
+// has none, up to its end.
 func av1Key(unit []byte) (key, whole bool) {
 	for len(unit) > 0 {
 		one, next, err := nextOBU(unit)
@@ -90,7 +89,7 @@ func av1Key(unit []byte) (key, whole bool) {
 	return false, true
 }
 
-// obu is one OBU; both slices alias the unit.
+// obu is one OBU. Both slices alias the temporal unit.
 type obu struct {
 	kind           byte
 	whole, payload []byte
@@ -113,7 +112,8 @@ func nextOBU(unit []byte) (one obu, rest []byte, err error) {
 	return obu{unit[0] >> 3 & 0xf, unit[:end:end], unit[at:end:end]}, unit[end:], nil
 }
 
-// leb128 returns a number of at most 8 bytes and its length in bytes; a length of 0 if b has none.
+// leb128 reads a leb128 number of at most 8 bytes at the start of b. It returns the number and its length
+// in bytes, or a length of 0 if b does not begin with one.
 func leb128(b []byte) (v uint64, n int) {
 	for i := 0; i < len(b) && i < 8; i++ {
 		v |= uint64(b[i]&0x7f) << (7 * i)
@@ -124,7 +124,7 @@ func leb128(b []byte) (v uint64, n int) {
 	return 0, 0
 }
 
-// NewAV1Config returns an av1C with a sequence header OBU, which follows the fixed part.
+// NewAV1Config returns an av1C for a sequence header OBU, which it appends to the fixed part.
 func NewAV1Config(obu []byte) ([]byte, error) {
 	s, err := parseAV1Sequence(obu)
 	if err != nil {
@@ -159,8 +159,8 @@ func parseAV1Sequence(obu []byte) (av1Sequence, error) {
 	return s, nil
 }
 
-// av1Size returns the largest frame size in pixels that the sequence header in an av1C allows;
-// zeros if there is none.
+// av1Size returns the largest frame size, in pixels, that the sequence header in an av1C allows. It
+// returns zeros if the av1C contains no readable sequence header.
 func av1Size(record []byte) (width, height int) {
 	const fixed = 4
 	if len(record) <= fixed {
@@ -198,7 +198,8 @@ func readAV1Sequence(r *bitReader) (s av1Sequence) {
 	return s
 }
 
-// readAV1OperatingPoints reads timing and operating points, and keeps level and tier of the first.
+// readAV1OperatingPoints reads the timing and the operating points. It stores the level and the tier of
+// the first operating point in s.
 func readAV1OperatingPoints(r *bitReader, s *av1Sequence) {
 	decoderModel, delayLength := false, 0
 	if r.flag() { // timing_info_present_flag
@@ -238,7 +239,7 @@ func (s *av1Sequence) readSize(r *bitReader) {
 	s.width, s.height = int(r.u(width))+1, int(r.u(height))+1
 }
 
-// readAV1Tools skips frame ids and coding tools of a sequence header that is not reduced.
+// readAV1Tools skips the frame IDs and coding tools of a sequence header that is not reduced.
 func readAV1Tools(r *bitReader) {
 	if r.flag() { // frame_id_numbers_present_flag
 		r.u(7)

@@ -10,11 +10,11 @@ type AVCConfig struct {
 	Profile       byte // profile_idc
 	Compatibility byte // the constraint flags
 	Level         byte // level_idc
-	LengthSize    int  // size of the length before each NAL unit, in bytes: 1, 2 or 4
+	LengthSize    int  // size of the length prefix of NAL units, in bytes: 1, 2 or 4
 	SPS           [][]byte
 	PPS           [][]byte
-	// Extension holds the fields after the parameter sets: chroma format, bit depths and
-	// SPS extensions of the high profiles. It may be missing even for these.
+	// Extension holds the fields after the parameter sets, which only the High profiles have: chroma
+	// format, bit depths and SPS extensions. It may be empty even for these profiles.
 	Extension []byte
 }
 
@@ -58,8 +58,8 @@ func readParameterSets(b []byte, count, nalType int) (sets [][]byte, rest []byte
 	return sets, b, nil
 }
 
-// NewAVCConfig returns the configuration for access units with 4-byte lengths that are coded with
-// these parameter sets. Profile and level are those of the first SPS.
+// NewAVCConfig returns a configuration with these parameter sets, for access units with 4-byte lengths.
+// Profile and level are those of the first SPS.
 func NewAVCConfig(sps, pps [][]byte) (AVCConfig, error) {
 	if len(sps) == 0 || len(sps) > 31 || len(pps) > 255 || len(sps[0]) < 4 {
 		return AVCConfig{}, malformedf("avcC of %d SPS and %d PPS", len(sps), len(pps))
@@ -80,8 +80,8 @@ func NewAVCConfig(sps, pps [][]byte) (AVCConfig, error) {
 	return c, nil
 }
 
-// Append appends the record to dst. The sets must fit into a record, as those from ParseAVCConfig
-// and NewAVCConfig do: at most 65,535 bytes each, 31 SPS and 255 PPS.
+// Append appends the record to dst. It requires at most 31 SPS and 255 PPS of at most 65,535 bytes each,
+// as ParseAVCConfig and NewAVCConfig return them.
 func (c AVCConfig) Append(dst []byte) []byte {
 	dst = append(dst, 1, c.Profile, c.Compatibility, c.Level, 0xfc|byte(c.LengthSize-1), 0xe0|byte(len(c.SPS))) //nolint:gosec // at most 31, see NewAVCConfig
 	dst = appendParameterSets(dst, c.SPS)
@@ -98,8 +98,8 @@ func appendParameterSets(dst []byte, sets [][]byte) []byte {
 	return dst
 }
 
-// AppendParameterSets appends SPS and PPS to au as NAL units with 4-byte lengths, as they precede
-// an IDR picture in band.
+// AppendParameterSets appends the SPS and PPS to au as NAL units with 4-byte lengths, for use in band
+// before an IDR picture.
 func (c AVCConfig) AppendParameterSets(au []byte) []byte {
 	for _, s := range c.SPS {
 		au = AppendNAL(au, s)

@@ -4,16 +4,16 @@ import "github.com/holdfast-live/holdfast/packetbuf"
 
 const seiRecoveryPoint = 6
 
-// AVCKind returns the Kind of an H.264 access unit from its NAL units:
+// AVCKind returns the Kind of an H.264 access unit, determined from its NAL units:
 //
 //   - Key if it has an IDR slice;
-//   - Key also if the container marks it as a keyframe (marked), all its slices are intra and a
-//     recovery point SEI precedes them, as in an open GOP;
-//   - Disposable if nal_ref_idc is 0 in all slices;
-//   - else Delta, also if it has no slice at all.
+//   - Key also if marked is set, which means that the container marks it as a keyframe, and the access
+//     unit has a recovery point SEI and only intra slices, as in an open GOP;
+//   - Disposable if it has slices and nal_ref_idc is 0 in all of them;
+//   - otherwise Delta, also if it has no slice at all.
 //
-// A container's mark alone does not suffice: intra-refresh encoders set it on pictures
-// at which no decoder can start.
+// The container's mark alone does not suffice, because intra-refresh encoders set it on access units at
+// which no decoder can start.
 func AVCKind(au []byte, lengthSize int, marked bool) (packetbuf.Kind, error) {
 	var slices, referenced, idr, recovery bool
 	intra := true
@@ -54,12 +54,12 @@ func intraSlice(nal []byte) bool {
 	return !r.short && (t == 2 || t == 4)
 }
 
-// hasSEI reports whether an SEI NAL unit contains a message of the given payload type.
+// hasSEI reports whether an SEI NAL unit contains a message with payload type want.
 func hasSEI(nal []byte, want int) bool { return findSEI(nal, want) != nil }
 
-// AVCRecovery returns recovery_frame_cnt of a recovery point SEI (ITU-T H.264, D.2.8) before the
-// first slice of an access unit with 4-byte lengths: the number of increments of frame_num after
-// which a decoder that started there shows correct video. ok is false if there is no such SEI.
+// AVCRecovery returns the recovery_frame_cnt of the recovery point SEI (ITU-T H.264, D.2.8) before the
+// first slice of an access unit with 4-byte lengths. It is the number of increments of frame_num after
+// which a decoder that starts there shows correct video. ok is false if the access unit has no such SEI.
 func AVCRecovery(au []byte) (frames int, ok bool) {
 	for rest := au; len(rest) > 0; {
 		nal, next, err := NextNAL(rest, 4)
@@ -80,8 +80,8 @@ func AVCRecovery(au []byte) (frames int, ok bool) {
 	return 0, false
 }
 
-// findSEI returns a reader at the message of the given payload type in an SEI NAL unit; nil if
-// there is none.
+// findSEI returns a reader positioned at the message with payload type want in an SEI NAL unit, or nil
+// if the unit contains no such message.
 func findSEI(nal []byte, want int) *bitReader {
 	r := &bitReader{data: nal[1:], nal: true}
 	number := func() int {
@@ -138,8 +138,8 @@ func AVCHasSlice(au []byte) bool {
 	return false
 }
 
-// AVCHasB reports whether an access unit with 4-byte lengths contains a B slice. Such a picture may
-// be shown before one that was decoded earlier.
+// AVCHasB reports whether an access unit with 4-byte lengths contains a B slice. An access unit with B
+// slices may be displayed before one that was decoded earlier.
 func AVCHasB(au []byte) bool {
 	for rest := au; len(rest) > 0; {
 		nal, next, err := NextNAL(rest, 4)

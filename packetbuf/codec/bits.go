@@ -12,7 +12,7 @@ type bitReader struct {
 
 	pos   int    // index of the next byte of data
 	zeros int    // consecutive zero bytes just before pos
-	acc   uint64 // bits fetched and not yet read, in the low n
+	acc   uint64 // bits fetched and not yet read, in its low n bits
 	n     int
 }
 
@@ -109,7 +109,7 @@ func (w *bitWriter) ue(v uint32) {
 	w.u(length, v+1)
 }
 
-// int appends a number that is not negative as an Exp-Golomb code.
+// int appends v as an unsigned Exp-Golomb code. It writes 0 for a negative v.
 func (w *bitWriter) int(v int) { w.ue(uint32(max(v, 0))) } //nolint:gosec // see above
 
 // se appends a signed Exp-Golomb code.

@@ -1,8 +1,8 @@
 package codec
 
-// skipState is the state of the context of mb_skip_flag at a quantiser of 51 and cabac_init_idc 0,
-// when all neighbours are skipped; the more probable value is 1 (ITU-T H.264, table 9-13). Each
-// skipped macroblock raises the state, up to skipLast.
+// skipState is the initial state of the CABAC context for mb_skip_flag at a quantiser of 51 and
+// cabac_init_idc 0, if all neighbours are skipped. The more probable value is 1 (ITU-T H.264, table 9-13).
+// Each skipped macroblock raises the state, up to skipLast.
 const (
 	skipState = 42
 	skipLast  = 62
@@ -33,18 +33,18 @@ var skipRange = [skipLast - skipState + 1][4]uint32{
 	{6, 7, 8, 9},
 }
 
-// skipCoder is an arithmetic encoder (ITU-T H.264, 9.3.4.2) that codes only the more probable value
-// and ends of slices, so that codILow stays 0 up to the last bit.
+// skipCoder is an arithmetic encoder (ITU-T H.264, 9.3.4.2) for skipped macroblocks and the end of the
+// slice only. It codes only the more probable value until then, so codILow stays 0 up to the last bit.
 type skipCoder struct {
 	out     *bitWriter
 	state   int
 	rng     uint32 // codIRange
-	started bool   // the first bit, which is not written, has passed
+	started bool   // the first bit, which is not written, was produced
 }
 
-// skippedSliceData returns the slice data of n skipped macroblocks and the trailing bits of the slice, starting
-// at a byte boundary. With pairs, macroblocks are coded in pairs, as in a frame that may have field
-// macroblocks.
+// skippedSliceData returns the slice data of n skipped macroblocks, including the trailing bits of the
+// slice. It starts at a byte boundary. If pairs is set, macroblocks are coded in pairs, as in a frame that
+// may have field macroblocks (MBAFF).
 func skippedSliceData(n int, pairs bool) []byte {
 	w := &bitWriter{}
 	c := skipCoder{out: w, rng: 510}
@@ -86,8 +86,8 @@ func (c *skipCoder) putBit(bit uint32) {
 	c.started = true
 }
 
-// codeEnd codes end_of_slice_flag 1 and flushes the encoder: ten bits without the first, which is
-// a carry. The last bit is the slice's stop bit.
+// codeEnd codes end_of_slice_flag 1 and flushes the encoder. The last bit written is the slice's stop
+// bit.
 func (c *skipCoder) codeEnd() {
 	low := c.rng - 2
 	const flush = 7 // doublings of a range of 2 to reach 256

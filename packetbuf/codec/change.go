@@ -9,9 +9,9 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// DescribeChange returns the differences between two Config packets of a track as text for users,
-// such as "size 1280x720 to 1920x1080, level 3.1 to 4". If none of the values that Describe reads
-// differ, it says so and names the unchanged format.
+// DescribeChange returns the differences between two Config packets of a track as text for users, such as
+// "size 1280x720 to 1920x1080, level 3.1 to 4". If none of the values that Describe reads differ, the text
+// is "new parameters, same" and the format.
 func DescribeChange(was, is *packetbuf.Packet) string {
 	before, errBefore := Describe(was)
 	after, errAfter := Describe(is)

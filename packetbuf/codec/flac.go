@@ -5,7 +5,7 @@ type FLAC struct {
 	SampleRate int // Hz
 	Channels   int // 1 to 8
 	Depth      int // bits per sample, 4 to 32
-	// Block is the number of samples of a frame per channel; 0 if it varies.
+	// Block is the number of samples per channel of a frame; 0 if it varies.
 	Block int
 }
 
@@ -14,8 +14,8 @@ const (
 	flacStreamInfoSize = 34 // bytes
 )
 
-// ParseFLAC reads the start of a FLAC stream, which is its configuration: the signature and the
-// STREAMINFO block. It does not read the metadata blocks that follow.
+// ParseFLAC reads the configuration of a FLAC stream, which is the start of the stream: the signature and
+// the STREAMINFO block. It ignores further metadata blocks.
 func ParseFLAC(b []byte) (FLAC, error) {
 	const head = len(flacMagic) + 4
 	if len(b) < head+flacStreamInfoSize || string(b[:4]) != flacMagic {

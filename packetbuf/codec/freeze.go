@@ -2,20 +2,20 @@ package codec
 
 import "errors"
 
-// ErrNoFreeze is wrapped by the errors that say why no freeze frame can be made for a stream.
+// ErrNoFreeze is wrapped by the errors that explain why no freeze frame can be made for a stream.
 var ErrNoFreeze = errors.New("no freeze frame can be made")
 
 func noFreezeError(why string) error { return errors.Join(ErrNoFreeze, errors.New(why)) }
 
-// Freezer makes freeze frames for an H.264 stream: P pictures of one slice whose macroblocks are
-// all skipped, a few dozen bytes each, which repeat the picture shown last. It must first follow
-// the stream, picture by picture in decoding order, from a keyframe on or, without a keyframe,
-// until it has seen all references.
+// Freezer makes freeze frames for an H.264 stream. A freeze frame repeats the frame displayed last. It is
+// a P frame of a few dozen bytes, with one slice whose macroblocks are all skipped. Freezer must first
+// follow the stream in decoding order, every access unit from a keyframe on. Without a keyframe it must
+// follow until it has seen all references.
 //
-// A freeze frame is itself a reference, so that it can be repeated without end; only an IDR picture
-// may follow the last one. Freezer supports all references and picture orders except fields,
-// flexible macroblock order, data partitions, separate colour planes, long-term references, POC
-// type 1, missing pictures, and a last picture that is not a reference.
+// A freeze frame is itself a reference, so any number of them can follow each other. Only an IDR frame
+// may follow the last one. Freezer does not support fields, flexible macroblock order, data partitions,
+// separate colour planes, long-term references, POC type 1, missing frames, or a last frame that is not a
+// reference.
 type Freezer struct {
 	sets       parameterSets
 	lengthSize int
@@ -26,11 +26,11 @@ type Freezer struct {
 	pictures   int
 	err        error
 
-	made           int
-	roundLength    int       // number of freeze frames before numbering restarts; 0: see maxRound
+	made           int       // number of freeze frames made since the last Follow
+	roundLength    int       // number of freeze frames before numbering restarts; 0 means maxRound
 	skipData       []byte    // slice data with CABAC; nil if not yet made
-	firstTarget    reference // the picture that the first freeze frame shows
-	targetIsNewest bool      // target is the first in a decoder's default list
+	firstTarget    reference // the frame that the first freeze frame repeats
+	targetIsNewest bool      // firstTarget is the first in a decoder's default reference list
 }
 
 // NewFreezer returns a Freezer for a stream with the configuration c.
@@ -46,8 +46,8 @@ func NewFreezer(c AVCConfig) *Freezer {
 	return f
 }
 
-// Follow reads the stream's next access unit and keeps no part of it. If it cannot follow the
-// stream, Ready returns the reason until the next IDR picture.
+// Follow reads the stream's next access unit. It does not retain it. If the access unit uses something
+// that Freezer does not support, Ready returns the reason until the next IDR frame.
 func (f *Freezer) Follow(au []byte) {
 	f.made, f.skipData = 0, nil
 	first := true
@@ -76,7 +76,8 @@ func (f *Freezer) Follow(au []byte) {
 	}
 }
 
-// followSlice reads another slice of a picture. It may have a PPS of its own, but no other SPS.
+// followSlice reads a further slice of a frame. The slice may use another PPS than the first, but must
+// use the same SPS.
 func (f *Freezer) followSlice(nal []byte) error {
 	_, pps, sps, err := f.sets.slicePPS(&bitReader{data: nal[1:], nal: true})
 	switch {
@@ -91,7 +92,7 @@ func (f *Freezer) followSlice(nal []byte) error {
 	return nil
 }
 
-// followPicture reads the first slice of a picture.
+// followPicture reads the first slice of a frame.
 func (f *Freezer) followPicture(nal []byte) {
 	h, err := f.sets.parseSlice(nal)
 	if h.idr {
@@ -111,7 +112,7 @@ func (f *Freezer) followPicture(nal []byte) {
 	f.pictures++
 }
 
-// checkSupported returns an error if no freeze frame can follow a picture with header h.
+// checkSupported returns an error if no freeze frame can follow a frame with slice header h.
 func checkSupported(h *sliceHeader) error {
 	const (
 		constrainedIntra = 44
@@ -137,8 +138,8 @@ func checkSupported(h *sliceHeader) error {
 	return nil
 }
 
-// Ready returns nil if a freeze frame can follow the access unit passed to Follow last, else the
-// reason why not.
+// Ready returns nil if a freeze frame can follow the access unit last passed to Follow, otherwise an
+// error with the reason.
 func (f *Freezer) Ready() error {
 	if f.err != nil {
 		return f.err
@@ -155,8 +156,8 @@ func (f *Freezer) Ready() error {
 	return nil
 }
 
-// Next returns the next freeze frame, an access unit with 4-byte lengths; nil if Ready returns an
-// error.
+// Next returns the next freeze frame as an access unit with 4-byte lengths. It returns nil if Ready
+// returns an error.
 func (f *Freezer) Next() []byte {
 	if f.Ready() != nil {
 		return nil
@@ -171,7 +172,7 @@ func (f *Freezer) Next() []byte {
 // Count returns the number of freeze frames made since the last Follow.
 func (f *Freezer) Count() int { return f.made }
 
-// makeFrame returns the freeze frame at a position.
+// makeFrame returns the freeze frame at the given position.
 func (f *Freezer) makeFrame(at position) []byte {
 	w := &bitWriter{}
 	f.writeHeader(w, at)

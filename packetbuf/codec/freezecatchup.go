@@ -2,15 +2,16 @@ package codec
 
 import "cmp"
 
-// maxRound is the number of freeze frames after which numbering restarts, in a stream whose own
-// numbers take longer to repeat. It bounds the frames that a viewer that joins has to receive.
+// maxRound is the number of freeze frames after which frame numbers restart, unless the stream's own
+// frame numbers wrap earlier. It bounds the number of frames that a joining viewer has to receive.
 const maxRound = 256
 
-// position is the position of a freeze frame.
+// position is the position of a freeze frame in the sequence of freeze frames. The sequence is divided
+// into rounds, after each of which frame numbers restart.
 type position struct {
-	n           int  // from 1, in its round
-	afterRound  bool // another round precedes it
-	lastOfRound bool // it ends its round: the next frames are numbered as after an IDR picture
+	n           int  // number within its round, from 1
+	afterRound  bool // another round precedes its round
+	lastOfRound bool // it ends its round: later frames are numbered as after an IDR frame
 }
 
 // positionOf returns the position of the nth freeze frame.
@@ -22,7 +23,8 @@ func (f *Freezer) positionOf(n int) position {
 	return position{n: (n-1)%round + 1, afterRound: n > round, lastOfRound: n%round == 0}
 }
 
-// numberingPeriod returns the number of freeze frames after which they repeat, except for the first.
+// numberingPeriod returns the number of freeze frames after which frame numbers and POC wrap, so that
+// freeze frames repeat. The first one is an exception and does not recur.
 func (f *Freezer) numberingPeriod() int {
 	n := f.sps.Log2MaxFrameNum
 	if f.sps.POCType == 0 {
@@ -31,16 +33,16 @@ func (f *Freezer) numberingPeriod() int {
 	return 1 << n
 }
 
-// Way returns the freeze frames that lead from the pictures passed to Follow to the newest freeze
-// frame. A decoder that has had nothing since must receive them before it can continue with Next.
-// They are at most maxRound+1.
+// Way returns the freeze frames that bring a decoder from the frames passed to Follow up to the newest
+// freeze frame, at most maxRound+1. A decoder that has received no freeze frame yet must receive them
+// before the result of Next.
 func (f *Freezer) Way() (pictures [][]byte) {
 	if f.made == 0 {
 		return nil
 	}
 	last := f.positionOf(f.made)
 	count := last.n
-	if last.afterRound { // one frame replaces all earlier rounds
+	if last.afterRound { // one frame is equivalent to all earlier rounds
 		pictures = append(pictures, f.makeFrame(position{n: 1, lastOfRound: true}))
 	} else {
 		count = (count-1)%f.numberingPeriod() + 1

@@ -15,11 +15,11 @@ const (
 	hevcPPS               = 34
 )
 
-// HEVCSets are the parameter sets of an access unit: VPS, SPS and PPS.
+// HEVCSets holds parameter sets by kind: VPS at index 0, SPS at 1 and PPS at 2.
 type HEVCSets [3][][]byte
 
-// HEVCKind returns the Kind of an HEVC access unit with 4-byte lengths, and the parameter sets that
-// it contains. A picture of the highest sub-layer to which no other refers is Disposable.
+// HEVCKind returns the Kind of an HEVC access unit with 4-byte lengths, and the parameter sets that it
+// contains. An access unit is Disposable if all its slices are of sub-layer non-reference types.
 func HEVCKind(au []byte) (packetbuf.Kind, HEVCSets, error) {
 	var sets HEVCSets
 	slices, key, referenced := false, false, false
@@ -63,8 +63,8 @@ func HEVCHasSlice(au []byte) bool {
 	return false
 }
 
-// NewHEVCConfig returns an hvcC (ISO/IEC 14496-15, 8.3.3.1) with these parameter sets, for access
-// units with 4-byte lengths. There must be 1 to 64 sets of each kind.
+// NewHEVCConfig returns an hvcC (ISO/IEC 14496-15, 8.3.3.1) with these parameter sets, for access units
+// with 4-byte lengths. It returns an error unless there are 1 to 64 sets of each kind.
 func NewHEVCConfig(sets HEVCSets) ([]byte, error) {
 	for _, s := range sets {
 		if len(s) == 0 || len(s) > 64 {
@@ -144,7 +144,7 @@ func parseHEVCSPS(sps []byte) (hevcSPSFields, error) {
 	return f, nil
 }
 
-// checkedSide returns the width or height v of a picture; 0 if it is out of range.
+// checkedSide returns v, the width or height of a frame in pixels, or 0 if v is out of range.
 func checkedSide(v int64) int {
 	if v < 0 || v > 1<<16 {
 		return 0
@@ -152,8 +152,8 @@ func checkedSide(v int64) int {
 	return int(v)
 }
 
-// hevcSize returns the picture size in pixels from the SPS in an hvcC; zeros if it has none that
-// can be read.
+// hevcSize returns the frame size in pixels from the SPS in an hvcC. It returns zeros if the hvcC
+// contains no readable SPS.
 func hevcSize(record []byte) (width, height int) {
 	au, err := HEVCParameterSets(record)
 	for err == nil && len(au) > 0 {
@@ -166,7 +166,7 @@ func hevcSize(record []byte) (width, height int) {
 	return 0, 0
 }
 
-// skipHEVCSubLayers skips profile and level of n sub-layers (ITU-T H.265, 7.3.3).
+// skipHEVCSubLayers skips the profile and level of n sub-layers (ITU-T H.265, 7.3.3).
 func skipHEVCSubLayers(r *bitReader, n int) {
 	if n == 0 {
 		return
@@ -185,8 +185,8 @@ func skipHEVCSubLayers(r *bitReader, n int) {
 	}
 }
 
-// HEVCParameterSets returns the parameter sets of an hvcC with 4-byte lengths, as they precede a
-// keyframe in band.
+// HEVCParameterSets returns the parameter sets of an hvcC as NAL units with 4-byte lengths, for use in
+// band before a keyframe.
 func HEVCParameterSets(record []byte) ([]byte, error) {
 	const fixed = 23
 	if len(record) < fixed {

@@ -7,8 +7,8 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// Info describes a track for users and for onMetaData. Values that the configuration does not
-// contain are zero.
+// Info describes the format of a track, for users and for onMetaData. A value is zero if the
+// configuration does not contain it.
 type Info struct {
 	Codec   packetbuf.Codec
 	Profile string // such as "High" or "LC"
@@ -18,11 +18,12 @@ type Info struct {
 	Width, Height int     // pixels, cropped
 	FrameRate     float64 // frames per second
 
-	SampleRate int // at the output, Hz
-	Channels   int // at the output
+	SampleRate int // of the decoded audio, in Hz
+	Channels   int // of the decoded audio
 }
 
-// Describe reads a Config packet. MP3, AC-3 and E-AC-3 have none; of these it reads a frame.
+// Describe returns the format that a Config packet describes. For MP3, AC-3 and E-AC-3, which have no
+// configuration, p is a frame. The error wraps ErrMalformed.
 func Describe(p *packetbuf.Packet) (Info, error) {
 	switch {
 	case p.Codec == packetbuf.MP3 && p.Kind != packetbuf.Config:
@@ -140,7 +141,8 @@ func avcProfile(profile, constraints byte) string {
 	return strconv.Itoa(int(profile))
 }
 
-// avcLevel returns the name of a level; 1b is 9, or 11 with a constraint flag in the older profiles.
+// avcLevel returns the name of an H.264 level. Level 1b is coded as 9, or in the Baseline, Main and
+// Extended profiles as 11 with a constraint flag.
 func avcLevel(profile, constraints, level byte) string {
 	old := profile == 66 || profile == 77 || profile == 88
 	if level == 9 || level == 11 && old && constraints&constraintSet3 != 0 {

@@ -4,10 +4,10 @@ package codec
 // rates).
 type MP3 struct {
 	SampleRate int // Hz
-	Samples    int // in the frame, per channel
+	Samples    int // samples per channel in the frame
 	Channels   int
 	Bitrate    int // bit/s; 0 for free format
-	Length     int // of the frame in bytes, header included; 0 for free format
+	Length     int // size of the frame in bytes, header included; 0 for free format
 	Layer      int // 1 to 3; only 3 is MP3
 }
 

@@ -18,7 +18,7 @@ const (
 	NALFiller    = 12
 )
 
-// NALType returns the type of an H.264 NAL unit; 0, which is unspecified, for an empty unit.
+// NALType returns the type of an H.264 NAL unit. For an empty unit it returns 0, an unspecified type.
 func NALType(nal []byte) int {
 	if len(nal) == 0 {
 		return 0
@@ -26,8 +26,8 @@ func NALType(nal []byte) int {
 	return int(nal[0] & 0x1f)
 }
 
-// NALRefIDC returns the nal_ref_idc of an H.264 NAL unit. 0 means that no picture refers to
-// the unit's picture.
+// NALRefIDC returns the nal_ref_idc of an H.264 NAL unit. For a slice, 0 means that no other frame refers
+// to its frame.
 func NALRefIDC(nal []byte) int {
 	if len(nal) == 0 {
 		return 0
@@ -35,9 +35,9 @@ func NALRefIDC(nal []byte) int {
 	return int(nal[0] >> 5 & 3)
 }
 
-// NextNAL returns the first NAL unit of an access unit whose NAL units are prefixed by their
-// length, in lengthSize (1, 2 or 4) bytes, and the rest of the access unit. A NAL unit may be
-// empty. The caller continues with rest until it is empty. Both alias au.
+// NextNAL returns the first NAL unit of an access unit and the rest of the access unit. Each NAL unit must
+// be prefixed by its length in lengthSize (1, 2 or 4) bytes. A NAL unit may be empty. To read all units,
+// the caller passes rest to the next call until it is empty. nal and rest alias au.
 func NextNAL(au []byte, lengthSize int) (nal, rest []byte, err error) {
 	if len(au) < lengthSize {
 		return nil, nil, malformed("NAL unit: length cut short")
@@ -60,14 +60,14 @@ func NextNAL(au []byte, lengthSize int) (nal, rest []byte, err error) {
 	return body[:n:n], body[n:], nil
 }
 
-// AppendNAL appends nal to an access unit, prefixed by its length in 4 bytes.
+// AppendNAL appends nal to the access unit au, with a 4-byte length prefix.
 func AppendNAL(au, nal []byte) []byte {
 	au = binary.BigEndian.AppendUint32(au, uint32(len(nal))) //nolint:gosec // a message is far below 4 GiB
 	return append(au, nal...)
 }
 
-// AppendAnnexB appends the NAL units of a byte stream with start codes (ITU-T H.264, annex B) to
-// au, with length prefixes. It omits empty units.
+// AppendAnnexB appends the NAL units of a byte stream with start codes (ITU-T H.264, annex B) to the
+// access unit au, with 4-byte length prefixes. It omits empty units.
 func AppendAnnexB(au, stream []byte) []byte {
 	start := -1
 	for i := 0; i+2 < len(stream); {
@@ -85,8 +85,8 @@ func AppendAnnexB(au, stream []byte) []byte {
 	return appendTrimmed(au, stream, start, len(stream))
 }
 
-// appendTrimmed appends stream[start:end] without its trailing_zero_8bits; a NAL unit
-// never ends in a zero byte.
+// appendTrimmed appends the NAL unit stream[start:end] without trailing zero bytes (trailing_zero_8bits),
+// which are never part of a NAL unit.
 func appendTrimmed(au, stream []byte, start, end int) []byte {
 	if start < 0 {
 		return au

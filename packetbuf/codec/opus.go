@@ -1,10 +1,10 @@
 package codec
 
-// OpusRate is the clock rate of Opus in Hz, whatever the input rate was.
+// OpusRate is the clock rate of Opus in Hz, independent of the encoder's input rate.
 const OpusRate = 48000
 
-// OpusSamples returns the number of samples of a packet at OpusRate (RFC 6716, 3.1 and 3.2):
-// 120 to 5,760.
+// OpusSamples returns the duration of a packet in samples at OpusRate, 120 to 5,760 (RFC 6716, 3.1 and
+// 3.2).
 func OpusSamples(packet []byte) (int, error) {
 	if len(packet) == 0 {
 		return 0, malformed("Opus packet: empty")
@@ -36,7 +36,7 @@ func OpusSamples(packet []byte) (int, error) {
 	return frames * frame, nil
 }
 
-// OpusChannels returns the channels of a packet, 1 or 2, from its header.
+// OpusChannels returns the number of channels of a packet, 1 or 2.
 func OpusChannels(packet []byte) int {
 	if len(packet) > 0 && packet[0]&4 != 0 {
 		return 2

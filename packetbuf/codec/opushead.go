@@ -6,13 +6,12 @@ import "encoding/binary"
 // configuration.
 type OpusHead struct {
 	Channels int // 1 to 255
-	// PreSkip is the number of samples at OpusRate to discard from the start of the decoder's
-	// output.
+	// PreSkip is the number of samples at OpusRate to discard from the start of the decoder's output.
 	PreSkip int
-	Rate    int   // of the encoder's input, Hz; 0 if unknown
+	Rate    int   // sample rate of the encoder's input in Hz; 0 if unknown
 	Gain    int16 // output gain in 1/256 dB
-	// Family says how channels map to streams: 0 for mono and stereo in one stream. For all others
-	// Mapping is the table that follows, beginning with the numbers of streams.
+	// Family is the channel mapping family: 0 for mono or stereo in one stream. For all others Mapping
+	// is the channel mapping table, which begins with the stream count and coupled count.
 	Family  byte
 	Mapping string
 }
@@ -22,7 +21,7 @@ const (
 	opusHeadSize = 19 // bytes without the mapping table
 )
 
-// ParseOpusHead reads an identification header. It ignores bytes that follow.
+// ParseOpusHead reads an identification header. It ignores any bytes after it.
 func ParseOpusHead(b []byte) (OpusHead, error) {
 	if len(b) < opusHeadSize || string(b[:8]) != opusMagic {
 		return OpusHead{}, malformed("OpusHead: cut short or no signature")

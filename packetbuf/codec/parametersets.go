@@ -4,9 +4,9 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// WithParameterSets returns a keyframe like key whose payload begins with the SPS and PPS of the
-// configuration cfg. Some decoders need them in band to replace earlier ones. It returns key itself if
-// the keyframe is not H.264 with 4-byte lengths or already contains an SPS, or if cfg is nil or
+// WithParameterSets returns a copy of the keyframe key with the SPS and PPS of the configuration cfg
+// prepended to its payload. Some decoders need them in band to replace earlier ones. It returns key itself
+// if the keyframe is not H.264 with 4-byte lengths or already contains an SPS, or if cfg is nil or
 // malformed.
 func WithParameterSets(key, cfg *packetbuf.Packet) *packetbuf.Packet {
 	if key.Codec != packetbuf.H264 || cfg == nil {

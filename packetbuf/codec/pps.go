@@ -5,7 +5,7 @@ type PPS struct {
 	ID, SPS             int
 	CABAC               bool
 	BottomPOC           bool // bottom_field_pic_order_in_frame_present_flag
-	SliceGroups         int  // more than one is flexible macroblock order
+	SliceGroups         int  // more than one means flexible macroblock order
 	RefsL0, RefsL1      int  // default number of references of a slice
 	WeightedPred        bool
 	WeightedBipred      int // 0 default, 1 explicit, 2 implicit
@@ -14,11 +14,11 @@ type PPS struct {
 	RedundantPicPresent bool
 }
 
-// maxRefs is the most references that a list can have, in fields.
+// maxRefs is the largest number of entries of a reference list, reached when they are fields.
 const maxRefs = 32
 
-// ParsePPS reads a PPS NAL unit, including its header byte. If it has several slice groups,
-// ParsePPS reads no further than their number.
+// ParsePPS reads a PPS NAL unit, including its header byte. If the PPS has several slice groups, ParsePPS
+// reads only up to their number.
 func ParsePPS(nal []byte) (PPS, error) {
 	if NALType(nal) != NALPPS {
 		return PPS{}, malformed("PPS: not a PPS NAL unit")

@@ -3,21 +3,21 @@ package codec
 // reference is a frame from which later frames can be decoded.
 type reference struct{ frameNum, poc int }
 
-// references tracks which frames a decoder keeps as references, and the output order of pictures
-// (ITU-T H.264, 8.2.1 and 8.2.5). It knows only short-term references of whole frames.
+// references tracks the frames that a decoder keeps as references, and the output order of frames (ITU-T
+// H.264, 8.2.1 and 8.2.5). It supports only short-term references of whole frames.
 type references struct {
 	frames [17]reference // in decoding order
 	count  int
 
 	started        bool
-	frameNum       int // of the last reference
-	lastFrameNum   int // of the last picture
+	frameNum       int // frame_num of the last reference
+	lastFrameNum   int // frame_num of the last frame
 	msb, lsb       int // POC of the last reference
-	frameNumOffset int // FrameNumOffset of the last picture
+	frameNumOffset int // FrameNumOffset of the last frame
 	highestPOC     int // highest POC since the last IDR
 }
 
-// add records the next picture in decoding order.
+// add records the next frame in decoding order. It returns an error if frames are missing before it.
 func (d *references) add(h *sliceHeader) error {
 	most := 1 << h.sps.Log2MaxFrameNum
 	if h.idr {
@@ -46,8 +46,9 @@ func (d *references) add(h *sliceHeader) error {
 	return nil
 }
 
-// pictureOrder returns a picture's POC, that of its top field. If the start of the sequence is not known,
-// the result is off by a constant.
+// pictureOrder returns a frame's picture order count (POC), which is that of its top field. If the frames
+// since the last IDR were not all recorded, the result is off by a constant. most is the range of
+// frame_num.
 func (d *references) pictureOrder(h *sliceHeader, most int) int {
 	if h.sps.POCType == 2 {
 		if d.started && d.lastFrameNum > h.frameNum {
@@ -74,7 +75,8 @@ func (d *references) pictureOrder(h *sliceHeader, most int) int {
 	return msb + h.pocLSB
 }
 
-// applyMarks removes the references that the picture marks as unused, or the oldest if the window is full.
+// applyMarks removes the references that the frame marks as unused. If the reference window is still
+// full, it removes the oldest.
 func (d *references) applyMarks(h *sliceHeader, most int) {
 	for _, m := range h.marks[:max(h.numMarks, 0)] {
 		d.removeFrame((h.frameNum - m.difference%most + most) % most)
@@ -93,8 +95,8 @@ func (d *references) removeFrame(frameNum int) {
 	}
 }
 
-// reset applies memory_management_control_operation 5: the picture counts as one of frame number 0,
-// and all other references are removed.
+// reset applies memory_management_control_operation 5. It removes all other references and treats the
+// frame as one with frame_num 0.
 func (d *references) reset(h *sliceHeader) {
 	top := max(0, -h.bottom) // TopFieldOrderCnt - Min(TopFieldOrderCnt, BottomFieldOrderCnt)
 	if h.sps.POCType == 2 {

@@ -10,15 +10,13 @@ var (
 	opusSilenceStereo = []byte{0xfc, 0xff, 0xfe}
 )
 
-// Silence returns an audio frame that decodes to silence under the configuration cfg, to be
-// repeated at intervals of AudioFrameDuration. The first such frame still carries the tail of
-// the real frame before it; from the second on all samples are 0. The frame is shared and
-// must not be changed.
+// Silence returns an audio frame that decodes to silence under the configuration cfg. It is to be repeated
+// at intervals of AudioFrameDuration. The first repetition still decodes to the tail of the real frame
+// before it; from the second on all samples are 0. The frame is shared and must not be changed.
 //
-// Silence supports AAC-LC with one to eight channels in frames of 1024 samples, and Opus with
-// one or two channels. For other codecs, for signalled SBR or PS, and for channels that a program
-// config element couples, ok is false. A decoder that has had SBR continues with its last envelope
-// if a frame brings none.
+// Silence supports AAC-LC with one to eight channels in frames of 1024 samples, and Opus with one or two
+// channels. ok is false for other codecs, for channels that a program config element couples, and for
+// signalled SBR or PS: a decoder with SBR continues with its last envelope if a frame contains none.
 func Silence(cfg *packetbuf.Packet) (frame []byte, ok bool) {
 	switch {
 	case cfg == nil || cfg.Kind != packetbuf.Config:
@@ -54,7 +52,8 @@ const (
 	aacEND = 7
 )
 
-// aacElementsByConfiguration are the elements of a frame by channelConfiguration (ISO/IEC 14496-3, table 1.19).
+// aacElementsByConfiguration lists the elements of a frame for each channelConfiguration (ISO/IEC 14496-3,
+// table 1.19).
 var aacElementsByConfiguration = [16][]uint32{
 	1:  {aacSCE},
 	2:  {aacCPE},
@@ -67,8 +66,8 @@ var aacElementsByConfiguration = [16][]uint32{
 	12: {aacSCE, aacCPE, aacCPE, aacCPE, aacLFE},
 }
 
-// frameElements returns the elements of a frame under a configuration; nil if they are not
-// known.
+// frameElements returns the elements of a frame under the AudioSpecificConfig record, which was parsed
+// into c. It returns nil if they are unknown.
 func frameElements(record []byte, c AAC) (elements []aacElement) {
 	if c.ProgramConfig {
 		return programElements(record)
@@ -81,7 +80,7 @@ func frameElements(record []byte, c AAC) (elements []aacElement) {
 	return elements
 }
 
-// writeSilentAAC returns a raw_data_block of these elements in which no channel has a coefficient.
+// writeSilentAAC returns a raw_data_block with the given elements and without any coefficients.
 func writeSilentAAC(elements []aacElement) []byte {
 	w := &bitWriter{}
 	for _, e := range elements {
@@ -128,11 +127,11 @@ func opusSilence(cfg *packetbuf.Packet) (frame []byte, ok bool) {
 // opusSilenceSamples is the duration of the frames that opusSilence returns, in samples.
 const opusSilenceSamples = 960
 
-// AudioFrameDuration returns the duration of one audio frame in samples at a rate in Hz, so that
-// frame n of a run can be placed at base + n·samples/rate without drift. For AAC p is the
-// configuration; for MP3 and Opus, whose frames describe themselves, p is a frame. For the
-// configuration of Opus, whose frames may differ, it returns the duration of what Silence
-// returns. If the duration is unknown, it returns 0, 0.
+// AudioFrameDuration returns the duration of one audio frame, as a number of samples and a rate in Hz.
+// Frame n of a run can then be placed at base + n·samples/rate without drift. For AAC, p is the
+// configuration; for MP3 and Opus, whose frames contain their duration, p is a frame. If p is an Opus
+// configuration, AudioFrameDuration returns the duration of the frame that Silence returns. If the
+// duration is unknown, it returns 0, 0.
 func AudioFrameDuration(p *packetbuf.Packet) (samples, rate int) {
 	if p == nil {
 		return 0, 0
@@ -158,7 +157,8 @@ func AudioFrameDuration(p *packetbuf.Packet) (samples, rate int) {
 	return 0, 0
 }
 
-// NoSilenceReason returns the reason why Silence has no frame for a configuration; empty if it has one.
+// NoSilenceReason returns the reason why Silence returns no frame for a configuration. It returns "" if
+// Silence returns one.
 func NoSilenceReason(cfg *packetbuf.Packet) string {
 	if _, ok := Silence(cfg); ok {
 		return ""

@@ -9,8 +9,8 @@ const (
 	sliceSI = 4
 )
 
-// sliceHeader holds the fields of a slice header that determine the order of pictures and the state
-// of the references (ITU-T H.264, 7.3.3).
+// sliceHeader holds the fields of a slice header that determine the order of frames and the state of the
+// references (ITU-T H.264, 7.3.3).
 type sliceHeader struct {
 	kind        int // slice type modulo 5
 	refIDC      int
@@ -33,10 +33,11 @@ type sliceHeader struct {
 // unusedMark is a memory_management_control_operation that removes a reference.
 type unusedMark struct{ difference int }
 
-// maxMarks is more than the references that a picture can remove.
+// maxMarks bounds the marks of one slice header. It exceeds the number of references that a frame can
+// remove.
 const maxMarks = 64
 
-// parameterSets are the parameter sets in force, by id.
+// parameterSets holds the parameter sets in force, indexed by ID.
 type parameterSets struct {
 	sps [32]*SPS
 	pps [256]*PPS
@@ -61,7 +62,8 @@ func (s *parameterSets) add(nal []byte) error {
 	return nil
 }
 
-// slicePPS reads a slice header up to the id of its picture parameter set, and returns the sets.
+// slicePPS reads a slice header up to the ID of its PPS. It returns the slice type modulo 5, that PPS and
+// its SPS.
 func (s *parameterSets) slicePPS(r *bitReader) (kind int, pps *PPS, sps *SPS, err error) {
 	r.ue() // first_mb_in_slice
 	kind = int(r.ue() % 5)
@@ -72,8 +74,8 @@ func (s *parameterSets) slicePPS(r *bitReader) (kind int, pps *PPS, sps *SPS, er
 	return kind, s.pps[id], s.sps[s.pps[id].SPS], nil
 }
 
-// parseSlice reads the header of a slice NAL unit: for a frame up to the marking of references, for a
-// field up to its picture order count and redundant_pic_cnt.
+// parseSlice reads the header of a slice NAL unit. It reads the header of a frame's slice up to the
+// marking of references, that of a field's slice only up to redundant_pic_cnt.
 func (s *parameterSets) parseSlice(nal []byte) (h sliceHeader, err error) {
 	r := &bitReader{data: nal[1:], nal: true}
 	h.refIDC, h.idr = NALRefIDC(nal), NALType(nal) == NALIDR

@@ -48,17 +48,17 @@ func RoleOf(c packetbuf.Codec, nal []byte) UnitRole {
 	return PrefixUnit
 }
 
-// Slice is the part of a slice header that identifies its picture.
+// Slice is the part of a slice header that identifies the slice's picture, which is a frame or a field.
 type Slice struct {
-	// First reports that the slice is the first of its picture in coding order:
-	// first_mb_in_slice is 0, or first_slice_segment_in_pic_flag is set.
+	// First is true if the slice is the first of its picture in coding order: first_mb_in_slice is 0
+	// (H.264), or first_slice_segment_in_pic_flag is set (HEVC).
 	First bool
 	// Address is first_mb_in_slice of an H.264 slice.
 	Address uint32
-	// Field reports that an H.264 picture is a field, and Bottom that it is the bottom field.
+	// Field is true if an H.264 picture is a field, and Bottom if it is the bottom field.
 	Field, Bottom bool
 
-	headerValid  bool // head is valid
+	headerValid  bool // header is valid
 	firstCertain bool // First is certain
 	header       sliceHeader
 }
@@ -115,13 +115,14 @@ func (s Slice) Differs(o Slice) bool {
 		a.pocLSB != b.pocLSB || a.bottom != b.bottom
 }
 
-// SecondFieldOf reports whether s is the second field of the frame whose first field is o.
+// SecondFieldOf reports whether s belongs to the second field of a frame, of whose first field o is a
+// slice.
 func (s Slice) SecondFieldOf(o Slice) bool {
 	return s.headerValid && o.headerValid && s.Field && o.Field && s.Bottom != o.Bottom && s.header.frameNum == o.header.frameNum
 }
 
-// ParameterSet returns the kind of an H.264 or HEVC parameter set, as an index of HEVCSets, and
-// its id. ok is false for another NAL unit and for a set that cannot be read.
+// ParameterSet returns the kind of an H.264 or HEVC parameter set, as an index of HEVCSets, and its ID.
+// ok is false if nal is not a parameter set or cannot be read.
 func ParameterSet(c packetbuf.Codec, nal []byte) (kind, id int, ok bool) {
 	if c == packetbuf.HEVC {
 		return hevcParameterSet(nal)
@@ -155,5 +156,6 @@ func hevcParameterSet(nal []byte) (kind, id int, ok bool) {
 	return 0, 0, false
 }
 
-// Unreadable reports whether only the slice's position in its picture could be read.
+// Unreadable reports whether the slice header could not be read, except possibly for the slice's position
+// in its picture.
 func (s Slice) Unreadable() bool { return !s.headerValid && !s.firstCertain }

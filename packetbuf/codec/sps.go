@@ -12,12 +12,12 @@ type SPS struct {
 
 	Log2MaxFrameNum     int
 	POCType             int
-	Log2MaxPOCLSB       int  // of POCType 0
-	DeltaPOCAlwaysZero  bool // of POCType 1
+	Log2MaxPOCLSB       int  // for POCType 0
+	DeltaPOCAlwaysZero  bool // for POCType 1
 	MaxRefFrames        int
 	GapsInFrameNum      bool
 	WidthMBs            int
-	HeightMapUnits      int // in macroblocks, or in pairs of them unless FrameMBsOnly
+	HeightMapUnits      int // in macroblocks if FrameMBsOnly, otherwise in pairs of macroblocks
 	FrameMBsOnly        bool
 	MBAFF               bool
 	Direct8x8           bool
@@ -28,12 +28,12 @@ type SPS struct {
 	UnitsInTick, TimeScale uint32
 	FixedFrameRate         bool
 
-	// NumReorder is the number of frames that may precede another in decoding order and follow it
-	// in output order; -1 if unspecified.
+	// NumReorder is the largest number of frames that may precede a frame in decoding order and follow
+	// it in output order; -1 if unspecified.
 	NumReorder int
 }
 
-// FrameRate returns the frames per second; 0 if the set does not say.
+// FrameRate returns the frame rate in frames per second; 0 if the SPS does not contain it.
 func (s SPS) FrameRate() float64 {
 	if s.UnitsInTick == 0 || s.TimeScale == 0 {
 		return 0
@@ -49,8 +49,8 @@ func (s SPS) HeightMBs() int {
 	return 2 * s.HeightMapUnits
 }
 
-// maxMBs bounds width and height in macroblocks: no level allows more than 139,264 macroblocks or a
-// side longer than the root of eight times as many.
+// maxMBs bounds the width and the height of a frame in macroblocks. No level allows more than 139,264
+// macroblocks, or a side longer than the square root of eight times that number.
 const maxMBs = 1055
 
 func hasChromaFormat(profile byte) bool {
@@ -90,7 +90,7 @@ func ParseSPS(nal []byte) (SPS, error) {
 	if r.short {
 		return SPS{}, malformed("SPS: cut short")
 	}
-	// A VUI that is cut short loses its own values only.
+	// If the VUI is cut short, only its values are lost.
 	if r.flag() && !r.short {
 		s.readVUI(r)
 	}
@@ -144,7 +144,7 @@ func skipScalingList(r *bitReader, i int) {
 	}
 }
 
-// readOrder reads how pictures are numbered and ordered for output.
+// readOrder reads the fields that define the numbering of frames and their output order.
 func (s *SPS) readOrder(r *bitReader) error {
 	frameNum, poc := r.ue(), r.ue()
 	if frameNum > 12 || poc > 2 {

@@ -1,8 +1,8 @@
 package codec
 
-// NAL returns the set as a NAL unit. It writes only what SPS has fields for: no scaling lists, no
-// buffering model, POC type 1 without a cycle. It crops to Width and Height at the right and at
-// the bottom.
+// NAL returns the SPS as a NAL unit. It writes only what SPS has fields for: no scaling lists, no
+// buffering model, and POC type 1 without a cycle. It sets the cropping to Width and Height at the right
+// and at the bottom.
 func (s SPS) NAL() []byte {
 	w := &bitWriter{}
 	w.u(8, uint32(s.Profile))
@@ -88,7 +88,7 @@ func (s SPS) writeVUI(w *bitWriter) {
 	}
 }
 
-// cropUnits returns the units of cropping in pixels (ITU-T H.264, 7.4.2.1.1).
+// cropUnits returns the horizontal and vertical units of cropping in pixels (ITU-T H.264, 7.4.2.1.1).
 func (s SPS) cropUnits() (x, y int) {
 	x, y = 1, 1
 	if !s.SeparatePlanes && (s.ChromaFormat == 1 || s.ChromaFormat == 2) {

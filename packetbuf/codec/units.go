@@ -6,7 +6,7 @@ import (
 	"github.com/holdfast-live/holdfast/packetbuf"
 )
 
-// UnitFaults are faults in the framing of an access unit.
+// UnitFaults is a set of faults in the framing of the NAL units of an access unit.
 type UnitFaults uint8
 
 // The faults of framing.
@@ -14,18 +14,18 @@ const (
 	UnitsAnnexB    UnitFaults = 1 << iota // start codes instead of length prefixes
 	UnitsStartCode                        // one length covers several NAL units with start codes between them
 	UnitsEmpty                            // a NAL unit of no bytes
-	UnitsCut                              // a length exceeds the access unit; the rest was left out
+	UnitsCut                              // a length exceeds the access unit; the rest was dropped
 )
 
 var startCode = []byte{0, 0, 1}
 
-// ReadUnits appends the NAL units of an access unit of H.264 or HEVC to dst, and returns the faults
-// that it found. The units should be prefixed by their lengths in lengthSize (1, 2 or 4) bytes;
-// ReadUnits also reads Annex B, a mix of both, and start codes within a unit. It omits empty units.
-// The units alias au.
+// ReadUnits appends the NAL units of an H.264 or HEVC access unit to dst, and returns the faults that it
+// found. Each unit should be prefixed by its length in lengthSize (1, 2 or 4) bytes. ReadUnits also
+// accepts Annex B, a mix of both, and several units with start codes under one length. It omits empty
+// units. The units alias au.
 //
-// A start code cannot occur within a NAL unit (ITU-T H.264, 7.4.1; H.265, 7.4.2). If one does, and
-// a plausible NAL unit header follows, it is a boundary.
+// A start code cannot occur within a NAL unit (ITU-T H.264, 7.4.1; H.265, 7.4.2). ReadUnits therefore
+// splits a unit at a start code if a plausible NAL unit header follows.
 func ReadUnits(dst [][]byte, c packetbuf.Codec, au []byte, lengthSize int) ([][]byte, UnitFaults) {
 	end, faults := measureLengthPrefixed(c, au, lengthSize)
 	for rest := au[:end]; len(rest) > 0; {
@@ -48,11 +48,11 @@ func ReadUnits(dst [][]byte, c packetbuf.Codec, au []byte, lengthSize int) ([][]
 	return dst, faults
 }
 
-// measureLengthPrefixed returns the length of the part of au that is length-prefixed units. If that is not
-// all of au, the units end at a start code instead of a length (UnitsAnnexB), or before a unit that
-// exceeds au (UnitsCut).
+// measureLengthPrefixed returns the size of the leading part of au that consists of length-prefixed units.
+// If that is not all of au, fault is UnitsAnnexB if a start code follows instead of a length, or UnitsCut
+// if the next unit exceeds au.
 func measureLengthPrefixed(c packetbuf.Codec, au []byte, lengthSize int) (end int, fault UnitFaults) {
-	code := -1 // the last position of a possible start code: read as lengths, what follows is meaningless
+	code := -1 // position of the last possible start code; if it is one, reading on as lengths is wrong
 	for rest := au; len(rest) > 0; {
 		nal, next, err := NextNAL(rest, lengthSize)
 		if IsAnnexB(rest) && isStartCode(c, rest, nal, next, lengthSize) {
@@ -78,7 +78,8 @@ func IsAnnexB(b []byte) bool {
 }
 
 // isStartCode reports whether b begins with a start code rather than with the length of a unit of 256 to
-// 511 bytes, which looks the same. Read as a length, b consists of nal and next.
+// 511 bytes, which looks the same. nal and next are the first unit and the rest of b if it is read as
+// length-prefixed.
 func isStartCode(c packetbuf.Codec, b, nal, next []byte, lengthSize int) bool {
 	switch {
 	case b[2] == 0:
@@ -94,8 +95,8 @@ func isStartCode(c packetbuf.Codec, b, nal, next []byte, lengthSize int) bool {
 	return err != nil || !plausibleUnit(c, after)
 }
 
-// appendSplitUnits appends the units of b, which is one unit or several with start codes between
-// them. With NoCodec it takes every start code for a boundary.
+// appendSplitUnits appends the units of b, which is one unit or several with start codes between them. If
+// c is NoCodec, it splits at every start code, otherwise only if a plausible NAL unit header follows.
 func appendSplitUnits(dst [][]byte, c packetbuf.Codec, b []byte) [][]byte {
 	begin := 0
 	for at := 0; ; {
@@ -115,7 +116,7 @@ func appendSplitUnits(dst [][]byte, c packetbuf.Codec, b []byte) [][]byte {
 	return appendTrimmedUnit(dst, b[begin:])
 }
 
-// appendTrimmedUnit appends a unit without trailing zero bytes, in which a unit never ends.
+// appendTrimmedUnit appends a unit without trailing zero bytes, which are never part of a NAL unit.
 func appendTrimmedUnit(dst [][]byte, nal []byte) [][]byte {
 	if nal = bytes.TrimRight(nal, "\x00"); len(nal) > 0 {
 		dst = append(dst, nal)
@@ -143,7 +144,7 @@ func plausibleUnit(c packetbuf.Codec, b []byte) bool {
 	return false
 }
 
-// impossibleUnit reports whether b begins with a NAL unit header that no encoder writes.
+// impossibleUnit reports whether b begins with a NAL unit header that no publisher's encoder writes.
 func impossibleUnit(c packetbuf.Codec, b []byte) bool {
 	if len(b) == 0 {
 		return false
@@ -156,7 +157,7 @@ func impossibleUnit(c packetbuf.Codec, b []byte) bool {
 	return b[0]&0x80 != 0 || t == 0 || t >= NALPartA && t <= NALPartC || t >= unspecified
 }
 
-// JoinUnits returns an access unit of these NAL units with 4-byte lengths.
+// JoinUnits returns an access unit that consists of the given NAL units with 4-byte lengths.
 func JoinUnits(units [][]byte) []byte {
 	size := 0
 	for _, nal := range units {

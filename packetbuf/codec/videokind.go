@@ -2,9 +2,10 @@ package codec
 
 import "github.com/holdfast-live/holdfast/packetbuf"
 
-// VideoKind returns the Kind of a coded frame from its bytes. If these cannot be read, it returns
-// said, the container's mark: Key, Delta or Disposable. It also takes the container's mark for
-// disposable frames if the codec itself does not say. NAL units must have 4-byte lengths.
+// VideoKind returns the Kind of a coded frame, determined from its payload. said is the Kind according to
+// the container: Key, Delta or Disposable. VideoKind returns said if the payload cannot be read, and also
+// if the payload shows no more than that the frame is not a keyframe and said is not Key. NAL units must
+// have 4-byte lengths.
 func VideoKind(c packetbuf.Codec, payload []byte, said packetbuf.Kind) packetbuf.Kind {
 	key, known := false, false
 	switch c {

@@ -20,8 +20,8 @@ func (c VPConfig) Append(dst []byte) []byte {
 	return append(dst, byte(c.Profile), byte(c.Level), format, 2, 2, 2, 0, 0)
 }
 
-// ParseVPConfig reads a record, with or without the version and flags that precede it in a
-// file's box.
+// ParseVPConfig reads a record. The record may be preceded by version and flags, as in the vpcC box of a
+// file.
 func ParseVPConfig(b []byte) (VPConfig, error) {
 	if len(b) >= 12 && b[0] == 1 && b[1] == 0 && b[2] == 0 && b[3] == 0 {
 		b = b[4:]
@@ -34,15 +34,15 @@ func ParseVPConfig(b []byte) (VPConfig, error) {
 	}, nil
 }
 
-// ParseVP9Frame reads the header of a VP9 key frame (VP9 Bitstream, 6.2). key is false for any
-// other frame and for one that cannot be read.
+// ParseVP9Frame reads the header of a VP9 key frame (VP9 Bitstream, 6.2). key is false if the frame is no
+// key frame or cannot be read.
 func ParseVP9Frame(frame []byte) (c VPConfig, key bool) {
 	r := &bitReader{data: frame}
 	c, key = readVP9(r)
 	return c, key && !r.short
 }
 
-// VP9Size returns the size of a VP9 key frame in pixels; zeros for any other frame.
+// VP9Size returns the size of a VP9 key frame in pixels. It returns zeros for any other frame.
 func VP9Size(frame []byte) (width, height int) {
 	r := &bitReader{data: frame}
 	if _, key := readVP9(r); !key {
@@ -55,7 +55,8 @@ func VP9Size(frame []byte) (width, height int) {
 	return width, height
 }
 
-// VP8Size returns the size of a VP8 key frame in pixels (RFC 6386, 9.1); zeros for any other frame.
+// VP8Size returns the size of a VP8 key frame in pixels (RFC 6386, 9.1). It returns zeros for any other
+// frame.
 func VP8Size(frame []byte) (width, height int) {
 	if len(frame) < 10 || frame[0]&1 != 0 || frame[3] != 0x9d || frame[4] != 0x01 || frame[5] != 0x2a {
 		return 0, 0
@@ -63,7 +64,7 @@ func VP8Size(frame []byte) (width, height int) {
 	return int(frame[6]) | int(frame[7]&0x3f)<<8, int(frame[8]) | int(frame[9]&0x3f)<<8
 }
 
-// readVP9 reads the header of a key frame up to its frame size.
+// readVP9 reads the header of a VP9 key frame up to, but not including, the frame size.
 func readVP9(r *bitReader) (c VPConfig, key bool) {
 	if r.u(2) != 2 { // frame_marker
 		return c, false

@@ -1,6 +1,6 @@
 package codec
 
-// sampleAspectRatios lists the aspect ratios by aspect_ratio_idc (ITU-T H.264, table E-1).
+// sampleAspectRatios lists the sample aspect ratios by aspect_ratio_idc (ITU-T H.264, table E-1).
 var sampleAspectRatios = [...][2]int{
 	{0, 0},
 	{1, 1},
@@ -21,8 +21,8 @@ var sampleAspectRatios = [...][2]int{
 	{2, 1},
 }
 
-// readVUI reads the aspect ratio, the timing and the reordering (ITU-T H.264, annex E).
-// It keeps each of them only if the set contains it completely.
+// readVUI reads the aspect ratio, the timing and the reordering from the VUI (ITU-T H.264, annex E). It
+// keeps each of them only if the SPS contains it completely.
 func (s *SPS) readVUI(r *bitReader) {
 	if r.flag() {
 		s.readAspect(r)
