@@ -9,11 +9,11 @@ type Cursor struct {
 	next uint64 // sequence of the packet to read next
 }
 
-// Next returns the sequence number of the packet that Read returns first.
+// Next returns the sequence number of the packet that Read will return first.
 func (c *Cursor) Next() uint64 { return c.next }
 
-// Read copies the next packets into dst and advances the cursor past them. It returns 0, nil
-// at the live edge and 0, ErrOverrun when the next packet has left the ring.
+// Read copies the next packets into dst, advances the cursor past them and returns their number. It
+// returns 0, nil at the live edge and 0, ErrOverrun if the next packet has left the ring.
 func (c *Cursor) Read(dst []*Packet) (int, error) {
 	r := c.ring
 	r.mu.RLock()
@@ -29,8 +29,8 @@ func (c *Cursor) Read(dst []*Packet) (int, error) {
 	return n, nil
 }
 
-// Lag returns how far the cursor is behind the live edge in media time: 0 at the edge, the
-// length of the whole buffer when overrun.
+// Lag returns how far the cursor is behind the live edge in media time. It is 0 at the live edge and
+// the duration of the whole buffer if the cursor is overrun.
 func (c *Cursor) Lag() time.Duration {
 	r := c.ring
 	r.mu.RLock()
@@ -41,8 +41,8 @@ func (c *Cursor) Lag() time.Duration {
 	return max(0, r.newest-r.slots[r.slot(max(c.next, r.tail))].DTS)
 }
 
-// Skip moves the cursor to the newest random-access point and returns the configuration in force
-// there. If no random-access point is ahead, it returns false and does not move.
+// Skip moves the cursor forward to the newest random-access point and returns the configuration in
+// force there. If no random-access point is ahead of the cursor, it returns false and does not move.
 func (c *Cursor) Skip() (Configs, bool) {
 	r := c.ring
 	r.mu.RLock()
@@ -55,16 +55,16 @@ func (c *Cursor) Skip() (Configs, bool) {
 	return g.config, true
 }
 
-// Follow is Read for a viewer that must not fall behind by more than lag; a lag of 0 means no
+// Follow is like Read, for a viewer that must not fall behind by more than lag; a lag of 0 means no
 // limit but the ring's own. If the cursor is overrun or further behind than lag, and the newest
-// random-access point is ahead, Follow first moves there, sets skipped and returns the
-// configuration in force there. It returns ErrOverrun if the cursor is overrun and no such point
-// is ahead.
+// random-access point is ahead, Follow first moves there. It then sets skipped and returns the
+// configuration in force at that point. It returns ErrOverrun if the cursor is overrun and no
+// random-access point is ahead.
 //
-// The distance to the live edge is counted in arrival times, not in media time: a publisher that
-// delivers ten seconds at once, after a stall, makes no viewer slow.
+// Follow measures lag in arrival times, not in media time. A publisher that delivers ten seconds at
+// once, after a stall, therefore does not make its viewers count as slow.
 //
-// Follow is one call because thousands of viewers make it at each wake-up.
+// Follow does all this under one lock because thousands of viewers call it at each wake-up.
 func (c *Cursor) Follow(dst []*Packet, lag time.Duration) (n int, configs Configs, skipped bool, err error) {
 	r := c.ring
 	r.mu.RLock()

@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// wrap is the range of FLV's and RTMP's timestamps.
+// wrap is the range of FLV and RTMP timestamps.
 const wrap = 1 << 32 * time.Millisecond
 
-// Find returns the sequence number of the media packet of track tr whose DTS is dts. With bridged
-// set it searches the bridged audio, else the publisher's own media. ok is false if there is no
-// such packet. Only the low 32 bits of dts in milliseconds count: Find takes the time nearest to
-// the live edge that has them.
+// Find returns the sequence number of the media packet of track tr with decode time dts. If bridged is
+// set it searches the bridged audio, otherwise the publisher's own media. ok is false if the ring holds
+// no such packet. Only the low 32 bits of dts in milliseconds are used; Find extends them to the time
+// nearest to the live edge.
 //
-// Find is a binary search, because DTS rises strictly within a track. It takes longer only where
-// packets of the track are far apart.
+// Find is a binary search, because DTS rises strictly within a track. It is slower only if packets of
+// the track are far apart in the ring.
 func (r *Ring) Find(tr Track, bridged bool, dts time.Duration) (seq uint64, ok bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -52,23 +52,25 @@ func Nearest(dts, ref time.Duration) time.Duration {
 	return ref + d
 }
 
-// Trail is the start of a replay that reaches a packet in the state of a viewer that read up to it.
+// Trail is the start of a replay for a viewer that resumes at a packet. A replay from there reaches the
+// packet in the same state as a viewer that has read up to it without interruption.
 type Trail struct {
 	Cursor  Cursor
 	Configs Configs // in force at Cursor
-	// Epoch is the epoch of the newest video keyframe before Cursor that the viewer has had; 0 if
-	// the viewer has had none.
+	// Epoch is the Packet.Epoch of the newest video keyframe before Cursor that the viewer received; 0 if
+	// it received none.
 	Epoch uint32
-	// Sound holds the newest audio packets that have left the ring: the publisher's own and
-	// bridged audio; nil for none.
+	// Sound holds the newest audio packets that have left the ring: the publisher's own at index 0 and
+	// bridged audio at index 1. An entry is nil if no such packet has left.
 	Sound [2]*Packet
 }
 
-// Trail returns the start of a replay that reaches the packet with sequence number seq, for a
-// viewer that joined at sequence number since. ok is false if the packet has left the ring.
-// The replay starts at the newest random-access point at least back before the packet, but not
-// before the oldest one that the viewer has had. If the ring has lost the start of its only GOP,
-// the replay starts at the oldest packet.
+// Trail returns the start of a replay that reaches the packet with sequence number seq, for a viewer
+// that joined at sequence number since. ok is false if the ring does not hold that packet.
+//
+// The replay starts at the newest random-access point that precedes the packet by at least the
+// duration back, but not before the oldest random-access point that the viewer received. If the ring
+// has lost the start of its only GOP, the replay starts at the oldest packet.
 func (r *Ring) Trail(seq, since uint64, back time.Duration) (t Trail, ok bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -97,8 +99,8 @@ func (r *Ring) Trail(seq, since uint64, back time.Duration) (t Trail, ok bool) {
 	return t, true
 }
 
-// Behind returns the cursor's arrival lag: how long before the newest packet the next packet
-// arrived. It is 0 at the live edge and when overrun.
+// Behind returns the cursor's arrival lag: the time from the arrival of its next packet to that of the
+// newest packet. It is 0 at the live edge and if the cursor is overrun.
 func (c *Cursor) Behind() time.Duration {
 	r := c.ring
 	r.mu.RLock()
@@ -109,5 +111,5 @@ func (c *Cursor) Behind() time.Duration {
 	return max(0, r.latest.Sub(r.slots[r.slot(c.next)].Arrived))
 }
 
-// From moves the cursor to the packet with sequence number seq, which Read returns next.
+// From moves the cursor to the packet with sequence number seq, which Read will return first.
 func (c *Cursor) From(seq uint64) { c.next = seq }

@@ -72,7 +72,7 @@ func (c Codec) String() string {
 	return "unknown"
 }
 
-// Kind says how a decoder uses a packet.
+// Kind is the role of a packet in decoding.
 type Kind uint8
 
 const (
@@ -80,9 +80,10 @@ const (
 	Config Kind = iota
 	// Key is a random-access point. In a stream without video every audio frame is one.
 	Key
-	// Delta needs other packets and is needed by others. Audio frames of a stream with video are Delta.
+	// Delta depends on other packets, and others depend on it. Audio frames of a stream with video are
+	// Delta too.
 	Delta
-	// Disposable needs other packets, and no other packet needs it.
+	// Disposable depends on other packets, but no other packet depends on it.
 	Disposable
 )
 
@@ -112,68 +113,66 @@ const (
 	// Bridged marks audio that the relay has transcoded to another codec, for viewers that cannot
 	// play the publisher's own. The ring holds both, on the same clock.
 	Bridged
-	// Repeat marks video frames that are sent again with new times while the publisher is away: those
-	// from a keyframe to the frame that is frozen. They are for viewers that start there.
+	// Repeat marks video frames that are sent again with new times while the publisher is away: the
+	// frames from a keyframe to the frozen frame. They are for viewers that start there.
 	Repeat
-	// Restart marks a Repeat that also serves viewers that have had it, because their players may
-	// have lost their decoder's state.
+	// Restart marks a Repeat that is also sent to viewers that already received the frame, because their
+	// players may have lost the decoder state.
 	Restart
 	// Segment marks a random-access point at which an fMP4 segment begins. The stream sets it, so
 	// that all segmenters cut the stream at the same places.
 	Segment
-	// Overdue marks filler audio that was generated after its time had passed. The audio is complete
-	// only with these packets, but a player that never catches up falls behind by each that it plays.
+	// Overdue marks filler audio that was generated after its time had passed. Without these packets the
+	// audio has gaps, but a player that never catches up falls further behind with each that it plays.
 	Overdue
 )
 
-// BridgedAudio is the index of the bridged audio's configuration in Configs, after those of the
-// tracks.
+// BridgedAudio is the index of the bridged audio's configuration in Configs. It follows the indexes of
+// the tracks.
 const BridgedAudio = NumTracks
 
-// Packet is one access unit, one audio frame, one decoder configuration or one
-// data message. It is immutable after Ring.Add, and its payload from its creation on;
-// any number of viewers share it.
+// Packet is one access unit, one audio frame, one decoder configuration or one data message. All
+// viewers share it, so it must not be changed after Ring.Add, and its payload never.
 type Packet struct {
 	Track Track
 	Codec Codec
 	Kind  Kind
 	Flags Flags
 
-	// Epoch counts the publisher sessions of a stream, from 1.
+	// Epoch is the number of the publisher session of the stream, counted from 1.
 	Epoch uint32
-	// Padding is the number of units of PaddingUnit bytes to send before the packet, over protocols
-	// with padding that players ignore. Only filler has any.
+	// Padding is the amount of padding to send before the packet, in units of PaddingUnit bytes, over
+	// protocols with padding that players ignore. Only filler has padding.
 	Padding uint8
-	// Seq is the packet's sequence number in its ring, rising by one; the ring sets it.
+	// Seq is the packet's sequence number in its ring, which increases by one per packet. Ring.Add sets it.
 	Seq uint64
-	// DTS is the decode time. It is on the publisher's clock when an ingest hands the packet over,
-	// and on the stream's clock, which starts at 0, after that. On the stream's clock it is in
-	// whole milliseconds and rises strictly within a track.
+	// DTS is the decode time. An ingest sets it on the publisher's clock; the stream then converts it to
+	// its own clock, which starts at 0. On the stream's clock it is in whole milliseconds and rises
+	// strictly within a track.
 	DTS time.Duration
 	// CTO is the composition time offset: presentation time minus decode time.
 	CTO time.Duration
-	// Recovery is not 0 for a recovery point that is no Key. It is then one more than the number
-	// of reference frames after which a decoder that started here shows correct video.
+	// Recovery is not 0 if the packet is a recovery point but not a Key. It is then one more than the
+	// number of reference frames after which a decoder that starts here shows correct video.
 	Recovery uint32
-	// Arrived is when the ingest had received the whole packet.
+	// Arrived is the time at which the ingest had received the whole packet.
 	Arrived time.Time
 
-	// Payload is the coded data without any container's header: for H.264 and HEVC
-	// length-prefixed NAL units (usually with 4-byte lengths; the configuration says),
-	// for AAC a raw frame, for a Config what the container calls the decoder
-	// configuration record.
+	// Payload is the coded data without a container header. For H.264 and HEVC it consists of NAL units
+	// with length prefixes, usually of 4 bytes; the configuration gives their size. For AAC it is a raw
+	// frame, and for a Config the decoder configuration record.
 	Payload []byte
 
-	// Beside is what Enhanced RTMP says about a track in addition to a Config: for video the AMF0
-	// of its colorInfo, for audio the order of its channels. Nil means nothing. RTMP passes it on.
+	// Beside is what Enhanced RTMP adds to a Config: for video the AMF0 encoding of colorInfo, for audio
+	// the channel order. It is nil if there is no addition. RTMP egress passes it on.
 	Beside []byte
 
 	wire    [numWires]atomic.Pointer[[]byte]
-	account *budget.Account // the ring's, which counts wire forms; nil if they are not counted
+	account *budget.Account // the ring's account, to count wire forms in; nil if they are not counted
 }
 
-// PaddingUnit is the size of a unit of padding in bytes, and MaxPadding the largest number of
-// units before a packet.
+// PaddingUnit is the size of a unit of Packet.Padding in bytes. MaxPadding is the largest number of
+// units before one packet.
 const (
 	PaddingUnit = 2 << 10
 	MaxPadding  = 200
@@ -182,9 +181,9 @@ const (
 // PTS returns the presentation time.
 func (p *Packet) PTS() time.Duration { return p.DTS + p.CTO }
 
-// Millis returns the DTS in milliseconds as FLV and RTMP carry it: 32 bits that wrap
-// after 49.7 days. It returns 0 for onMetaData, as at the start of a file: ffmpeg takes
-// onMetaData at a later time for a subtitle.
+// Millis returns the DTS in milliseconds as FLV and RTMP carry it: 32 bits that wrap after 49.7 days.
+// It returns 0 for onMetaData, as at the start of a file, because ffmpeg treats onMetaData with a later
+// time as a subtitle.
 func (p *Packet) Millis() uint32 {
 	if p.Track == Data && p.Kind == Config {
 		return 0
@@ -203,7 +202,8 @@ func (p *Packet) slot() int {
 	return int(p.Track)
 }
 
-// SameConfig reports whether the Configs p and o configure a decoder alike. Either may be nil.
+// SameConfig reports whether p and o, both of Kind Config, configure a decoder alike. Either may be
+// nil; two nil packets are the same.
 func (p *Packet) SameConfig(o *Packet) bool {
 	if p == nil || o == nil {
 		return p == o
@@ -211,11 +211,10 @@ func (p *Packet) SameConfig(o *Packet) bool {
 	return p.Codec == o.Codec && bytes.Equal(p.Payload, o.Payload) && bytes.Equal(p.Beside, o.Beside)
 }
 
-// size returns the packet's bytes, without Overhead.
+// size returns the packet's size in bytes, without Overhead.
 func (p *Packet) size() int { return len(p.Payload) + len(p.Beside) }
 
-// WithPayload returns a new packet that differs from p only in its payload and has no wire forms.
-// p does not change.
+// WithPayload returns a copy of p with another payload and without wire forms. It does not change p.
 func (p *Packet) WithPayload(payload []byte) *Packet {
 	return &Packet{
 		Track: p.Track, Codec: p.Codec, Kind: p.Kind, Flags: p.Flags, Epoch: p.Epoch, Padding: p.Padding, Seq: p.Seq,

@@ -1,7 +1,7 @@
 package packetbuf
 
-// maxRecoveryPoints bounds the recovery points that a ring remembers. Intra refresh has one per
-// refresh, which takes seconds.
+// maxRecoveryPoints bounds the recovery points that a ring remembers. Video with intra refresh has one
+// per refresh cycle, which takes seconds.
 const maxRecoveryPoints = 64
 
 // recoveryPoints are the recovery points in a ring since its newest keyframe, oldest first.
@@ -14,8 +14,8 @@ type recoveryPoint struct {
 	config     Configs
 }
 
-// add adds the newest packet of the ring. A keyframe makes earlier points useless, and so do
-// frames of another publisher or of the relay itself.
+// add records the newest packet of the ring. It discards all earlier points at a keyframe, which is
+// better to start at, and at frames of another publisher or of the relay itself.
 func (q *recoveryPoints) add(p *Packet, config Configs) {
 	switch {
 	case p.Track != Video || p.Kind == Config:
@@ -49,8 +49,9 @@ func (q *recoveryPoints) dropTo(seq uint64) {
 	}
 }
 
-// best returns the point from which a decoder shows correct video soonest: the newest from which
-// video is correct at the live edge already, else the oldest; nil if there is no point.
+// best returns the point from which a decoder shows correct video soonest. That is the newest point
+// from which video is already correct at the live edge, otherwise the oldest point. It returns nil if
+// there is no point.
 func (q *recoveryPoints) best() *recoveryPoint {
 	for i := len(q.all) - 1; i >= 0; i-- {
 		if q.all[i].framesLeft == 0 {
@@ -63,9 +64,9 @@ func (q *recoveryPoints) best() *recoveryPoint {
 	return nil
 }
 
-// JoinRecovery is Join for a decoder that can also start at a recovery point. If the ring holds no
-// random-access point, it returns a cursor at the recovery point from which video is correct
-// soonest.
+// JoinRecovery is like Join, for a decoder that can also start at a recovery point. If the ring holds
+// no random-access point, it returns a cursor at the recovery point from which video is correct
+// soonest. If it holds neither, it returns ErrNoKeyframe.
 func (r *Ring) JoinRecovery() (Cursor, Configs, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

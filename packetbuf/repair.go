@@ -1,7 +1,7 @@
 package packetbuf
 
-// RepairReason identifies a fault in a publisher's media. Its names are the values of the label
-// reason of holdfast_media_repairs_total.
+// RepairReason identifies a fault in a publisher's media. Its names are the values of the label "reason"
+// of the metric holdfast_media_repairs_total.
 type RepairReason uint8
 
 // The reasons for repairs.
@@ -29,7 +29,8 @@ const (
 // NumRepairReasons is the number of reasons, for arrays indexed by RepairReason.
 const NumRepairReasons = int(numReasons)
 
-// repairTexts say what is wrong, what the relay does about it, and what the encoder should do.
+// repairTexts holds each reason's name, a description of the fault and of what the relay does about it,
+// and a hint for the user of the encoder.
 var repairTexts = [numReasons]struct{ name, problem, hint string }{
 	SplitFrame: {
 		"split_frame", "frames arrive in several messages and are reassembled",
@@ -103,20 +104,20 @@ var repairTexts = [numReasons]struct{ name, problem, hint string }{
 
 func (r RepairReason) String() string { return repairTexts[min(r, numReasons-1)].name }
 
-// Problem says what is wrong with the media and what the relay does about it.
+// Problem returns a description of the fault and of what the relay does about it.
 func (r RepairReason) Problem() string { return repairTexts[min(r, numReasons-1)].problem }
 
-// Hint says what the encoder should do.
+// Hint returns advice on what the encoder should do instead.
 func (r RepairReason) Hint() string { return repairTexts[min(r, numReasons-1)].hint }
 
-// Repair is how often a track's media was repaired, or left out, for one reason.
+// Repair is the number of times that media of a track was repaired or dropped for one reason.
 type Repair struct {
 	Track  Track
 	Reason RepairReason
 	Count  uint64
 }
 
-// Applies reports whether media of a track can be repaired for a reason.
+// Applies reports whether the reason can occur for media of track t.
 func (r RepairReason) Applies(t Track) bool {
 	switch r {
 	case Unreadable:
@@ -131,16 +132,16 @@ func (r RepairReason) Applies(t Track) bool {
 	return t == Video
 }
 
-// RepairCounts counts repairs of one session. Its zero value is ready.
+// RepairCounts counts the repairs of one session. Its zero value is ready to use.
 type RepairCounts struct {
 	n       [NumTracks][NumRepairReasons]uint64
 	changed bool
 }
 
-// Note counts one repair.
+// Note counts one repair of track t for reason r.
 func (c *RepairCounts) Note(t Track, r RepairReason) { c.n[t][r]++; c.changed = true }
 
-// Count returns how often a reason was noted since the last Drain, over all tracks.
+// Count returns the number of repairs for a reason since the last Drain, over all tracks.
 func (c *RepairCounts) Count(r RepairReason) (n uint64) {
 	for t := range c.n {
 		n += c.n[t][r]
@@ -148,7 +149,8 @@ func (c *RepairCounts) Count(r RepairReason) (n uint64) {
 	return n
 }
 
-// Drain returns what was counted since the last Drain; nil where nothing was.
+// Drain returns the repairs counted since the last Drain, and resets the counts. It returns nil if there
+// were none.
 func (c *RepairCounts) Drain() []Repair {
 	if !c.changed {
 		return nil

@@ -10,34 +10,35 @@ import (
 
 // Errors of a ring and its cursors.
 var (
-	// ErrNoKeyframe reports that the ring holds no random-access point to start from.
+	// ErrNoKeyframe means that the ring holds no random-access point to start from.
 	ErrNoKeyframe = errors.New("no random-access point in the buffer")
-	// ErrOverrun reports that the cursor's next packet has left the ring.
+	// ErrOverrun means that the cursor's next packet has left the ring.
 	ErrOverrun = errors.New("cursor overrun: the packet has left the buffer")
 )
 
-// Limits bound a ring. Both limits apply; zero means no bound.
+// Limits are the limits of a ring's content. Both apply; zero means no limit.
 type Limits struct {
-	Duration time.Duration // of DTS, from the oldest packet to the newest
-	// Bytes bounds payloads and Beside, plus Overhead for each packet. Shared wire forms come on
-	// top, once per protocol.
+	Duration time.Duration // from the DTS of the oldest packet to that of the newest
+	// Bytes limits the total size of Payload and Beside, plus Overhead for each packet. It does not
+	// include the shared wire forms, of which each packet may have one per protocol.
 	Bytes int
 }
 
-// Overhead is approximately what a packet takes in addition to its payload, in bytes. Without it
-// nothing would bound data messages of a few bytes, which do not advance the clock.
+// Overhead is the approximate memory in bytes that a packet takes in addition to its payload. It counts
+// towards the limits because nothing else bounds the number of data messages of a few bytes, which do
+// not advance the clock.
 const Overhead = 256
 
-// Configs is the decoder configuration in force, per track, and at BridgedAudio that of bridged
-// audio; nil means none.
+// Configs holds the decoder configuration in force for each track, and at index BridgedAudio that of
+// bridged audio; nil means none.
 type Configs [NumTracks + 1]*Packet
 
-// Ring holds the newest GOPs of one stream. One goroutine appends; any number read
-// through cursors, at any time.
+// Ring holds the newest GOPs of one stream. One goroutine adds packets; any number of goroutines read
+// concurrently through cursors.
 //
-// It evicts whole GOPs, oldest first. The newest GOP stays unless it alone exceeds the
-// limits (intra refresh, endless GOPs): then it loses its oldest packets one by one,
-// and joins have to wait for the next random-access point.
+// It evicts whole GOPs, oldest first. The newest GOP stays unless it alone exceeds the limits, as with
+// intra refresh or endless GOPs. It then loses its oldest packets one by one, and new viewers have to
+// wait for the next random-access point.
 type Ring struct {
 	mu     sync.RWMutex // guards all fields below
 	limits Limits
@@ -48,7 +49,7 @@ type Ring struct {
 	gops   gopQueue
 	points recoveryPoints
 	config Configs // in force at head
-	base   Configs // in force at tail, without those that Forget has removed since
+	base   Configs // in force at tail, without those that Forget has removed
 	// lostKey is the sequence number of the newest evicted video keyframe, lostEpoch its epoch.
 	lostKey   uint64
 	lostEpoch uint32
@@ -61,7 +62,7 @@ type Ring struct {
 	account   *budget.Account // of all that the ring holds, including wire forms; nil if it is not counted
 }
 
-// gop is a random-access point, at which a viewer can start.
+// gop is a GOP in the ring, given by its random-access point, at which a viewer can start.
 type gop struct {
 	start  uint64 // sequence number of its key packet
 	config Configs
@@ -72,14 +73,14 @@ func NewRing(l Limits) *Ring {
 	return &Ring{limits: l, slots: make([]*Packet, 256), head: 1, tail: 1}
 }
 
-// Charge counts what the ring holds in an account of b, and limits the ring to the account's
-// share. It must be called before the first Add. Discharge must be called at the end.
+// Charge opens an account of b for the ring's content, and limits the ring to the account's share. It
+// must be called before the first Add. Discharge must be called when the ring is no longer used.
 func (r *Ring) Charge(b *budget.Budget) { r.account = b.Open(budget.Packets, r.shrink) }
 
 // Discharge closes the account that Charge opened.
 func (r *Ring) Discharge() { r.account.Close() }
 
-// shrink evicts what exceeds the share of the budget now, without an Add.
+// shrink evicts at once what exceeds the ring's share of the budget, without waiting for the next Add.
 func (r *Ring) shrink() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -94,7 +95,7 @@ func (r *Ring) SetLimits(l Limits) {
 	r.mu.Unlock()
 }
 
-// Add adds p at the live edge, sets its sequence number and evicts what exceeds the limits.
+// Add adds p at the live edge, sets its sequence number and evicts old packets that exceed the limits.
 // p must not be changed afterwards.
 func (r *Ring) Add(p *Packet) {
 	r.mu.Lock()
@@ -121,7 +122,7 @@ func (r *Ring) Add(p *Packet) {
 	r.account.Set(r.held())
 }
 
-// held returns the bytes that the ring holds, without wire forms.
+// held returns the size of the ring's content in bytes, with Overhead but without wire forms.
 func (r *Ring) held() int { return r.bytes + Overhead*int(r.head-r.tail) } //nolint:gosec // bounded by the slots
 
 func (r *Ring) slot(seq uint64) uint64 { return seq & uint64(len(r.slots)-1) } //nolint:gosec // a power of two
@@ -134,7 +135,7 @@ func (r *Ring) grow() {
 	r.slots = bigger
 }
 
-// trim evicts GOPs, and from the last GOP single packets, until the limits hold.
+// trim evicts GOPs until the ring is within its limits. From the last GOP it evicts single packets.
 func (r *Ring) trim() {
 	for r.overLimits() {
 		if r.gops.len() > 1 {
@@ -174,7 +175,7 @@ func (r *Ring) evictTo(seq uint64) {
 	r.points.dropTo(seq)
 }
 
-// recordEvicted records what later calls need to know of an evicted packet.
+// recordEvicted keeps what Trail and Back need of an evicted packet.
 func (r *Ring) recordEvicted(p *Packet) {
 	switch {
 	case p.Kind == Config:
@@ -194,8 +195,8 @@ func (r *Ring) recordEvicted(p *Packet) {
 	}
 }
 
-// Join returns a cursor at the newest random-access point and the configuration in
-// force there. It returns ErrNoKeyframe if the ring holds no random-access point.
+// Join returns a cursor at the newest random-access point and the configuration in force there. It
+// returns ErrNoKeyframe if the ring holds no random-access point.
 func (r *Ring) Join() (Cursor, Configs, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -206,9 +207,9 @@ func (r *Ring) Join() (Cursor, Configs, error) {
 	return Cursor{ring: r, next: g.start}, g.config, nil
 }
 
-// Back returns a cursor at the random-access point from which the packet with sequence number seq
-// can be decoded, and the configuration in force there. If that point has left the ring, it
-// returns the oldest one. It returns ErrNoKeyframe if the ring holds no random-access point.
+// Back returns a cursor at the random-access point from which the packet with sequence number seq can
+// be decoded, and the configuration in force there. If that point has left the ring, Back uses the
+// oldest random-access point. It returns ErrNoKeyframe if the ring holds none.
 func (r *Ring) Back(seq uint64) (Cursor, Configs, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -222,29 +223,29 @@ func (r *Ring) Back(seq uint64) (Cursor, Configs, error) {
 	return Cursor{ring: r, next: g.start}, g.config, nil
 }
 
-// Live returns a cursor after the newest packet, and the configuration in force.
+// Live returns a cursor at the live edge, after the newest packet, and the configuration in force there.
 func (r *Ring) Live() (Cursor, Configs) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return Cursor{ring: r, next: r.head}, r.config
 }
 
-// Forget removes the configuration of a track, or of BridgedAudio, from those in force, so that
-// viewers that join later do not get it.
+// Forget removes the configuration at an index of Configs, which is a Track or BridgedAudio, from those
+// in force. Viewers that join later do not receive it.
 func (r *Ring) Forget(slot int) {
 	r.mu.Lock()
 	r.config[slot], r.base[slot], r.forgotten[slot] = nil, nil, r.head
 	r.mu.Unlock()
 }
 
-// Stats are counts of a ring's content.
+// Stats describes the content of a ring.
 type Stats struct {
-	Packets, GOPs, Bytes int           // Bytes as Limits count them, without Overhead
+	Packets, GOPs, Bytes int           // Bytes is the size of Payload and Beside, without Overhead
 	Oldest, Newest       time.Duration // DTS of the oldest packet and of the newest media
 	Head                 uint64        // sequence number of the next packet
 }
 
-// Stats returns the current counts.
+// Stats returns a description of the ring's current content.
 func (r *Ring) Stats() Stats {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

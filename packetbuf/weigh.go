@@ -2,17 +2,16 @@ package packetbuf
 
 import "time"
 
-// Weights are the payload bytes of a part of a stream, by the kinds of packets that a route can
-// leave out.
+// Weights holds the payload bytes of a part of a stream, by the kinds of packets that a route can drop.
 type Weights struct {
 	Key, Delta, Disposable, Audio int
 	GOPs                          int
 	Span                          time.Duration // of DTS
 }
 
-// Weigh returns the weights of the newest complete GOPs: those that begin within window of the
-// live edge, and at least one. If the ring holds only one GOP, Weigh counts it as far as it has
-// arrived. Filler does not count, nor does bridged audio, which no route carries.
+// Weigh returns the weights of the complete GOPs that begin within window of the live edge, or of the
+// newest complete GOP if none does. If the ring holds only one GOP, Weigh counts what has arrived of it.
+// Weigh counts neither filler nor bridged audio, which no route sends.
 func (r *Ring) Weigh(window time.Duration) Weights {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

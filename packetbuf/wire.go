@@ -1,6 +1,6 @@
 package packetbuf
 
-// Wire identifies a serialised form that all viewers of a protocol share.
+// Wire identifies a serialised form of a packet, which all viewers of a protocol share.
 type Wire uint8
 
 // The shared wire forms.
@@ -11,12 +11,12 @@ const (
 	numWires
 )
 
-// evicted marks the wire forms of a packet that has left its ring, which are no longer kept.
+// evicted replaces the wire forms of a packet that has left its ring. Its wire forms are no longer kept.
 var evicted []byte
 
-// Serialized returns the packet's wire form w, which build makes on first use. If two viewers
-// need it at the same moment, both may build it, and one result is kept while the packet is in
-// its ring. The bytes must not be changed.
+// Serialized returns the packet's wire form w. It calls build on first use and keeps the result while
+// the packet is in its ring. If two viewers need the form at the same moment, both may build it, and one
+// result is kept. The bytes must not be changed.
 func (p *Packet) Serialized(w Wire, build func(*Packet) []byte) []byte {
 	kept := p.wire[w].Load()
 	if kept != nil && kept != &evicted {
@@ -38,9 +38,9 @@ func (p *Packet) Serialized(w Wire, build func(*Packet) []byte) []byte {
 	return b
 }
 
-// dropWires removes the wire forms of an evicted packet from the account. A reader that still has
-// the packet builds the forms that it needs for itself. A Config keeps its wire forms: it may be in
-// force for long, and is not counted.
+// dropWires releases the wire forms of an evicted packet and subtracts them from the account. A reader
+// that still has the packet builds the forms it needs itself. A Config keeps its wire forms, because it
+// may stay in force for long; they are not counted.
 func (p *Packet) dropWires() {
 	if p.account == nil || p.Kind == Config {
 		return
