@@ -2,7 +2,7 @@ package pacing
 
 import "time"
 
-// Bounds of the interval of heartbeats, unless it is fixed.
+// Bounds of the heartbeat interval if it is adaptive.
 const (
 	HeartbeatLeast = 2 * time.Second
 	HeartbeatMost  = 30 * time.Second
@@ -10,42 +10,43 @@ const (
 )
 
 const (
-	// heartbeatGrowth is the factor by which an answer in time lengthens the interval.
+	// heartbeatGrowth is the largest factor by which an answer lengthens the interval.
 	heartbeatGrowth = 1.25
-	// heartbeatTrouble is the share of late or lost heartbeats at which the connection counts as
-	// worst; the share is averaged over about heartbeatMemory heartbeats.
+	// heartbeatTrouble is the share of late or lost heartbeats from which on the interval is the shortest.
+	// The share is averaged over about heartbeatMemory heartbeats.
 	heartbeatTrouble = 0.2
 	heartbeatMemory  = 8
-	// steadyVariance is the deviation of the round trip up to which it is ignored.
+	// steadyVariance is the largest mean deviation of the round trip that does not shorten the interval.
 	steadyVariance = 10 * time.Millisecond
-	// An answer is late if it takes 1.5 times the recent least round trip plus lateAllowance. The least
-	// round trip decays over minRTTMemory answers.
+	// An answer is late if it takes longer than 1.5 times the recent minimum round trip plus lateAllowance.
+	// The minimum follows an increase within about minRTTMemory answers.
 	lateAllowance = 50 * time.Millisecond
 	minRTTMemory  = 64
-	// answerAllowance is added to the round trip and its spread when waiting for an answer: a peer may
-	// be busy.
+	// answerAllowance is added to the round trip and its deviation to give the wait for an answer, since a
+	// peer may be busy.
 	answerAllowance = time.Second
-	// backoffAfterMisses is the number of consecutive missing answers from which the wait is doubled with each,
-	// up to maxWaitDoublings times, so that a late answer is received eventually.
+	// backoffAfterMisses is the number of consecutive missed answers from which on each further one doubles
+	// the wait, up to maxWaitDoublings times, so that a late answer is received eventually.
 	backoffAfterMisses = 3
 	maxWaitDoublings   = 4
 )
 
-// Heartbeat decides how often to send a peer a heartbeat: rarely on a connection that has long been
-// good, often on one with loss or delay, where a break is likelier and should be noticed soon. Its
-// zero value begins at five seconds and varies from two to thirty.
+// Heartbeat decides how often to send a heartbeat to a peer. The interval is long on a connection that has
+// been good for long. It is short on one with loss or varying delay, since a break is more likely there and
+// should be noticed soon. The zero value begins with an interval of five seconds and varies it from two to
+// thirty.
 type Heartbeat struct {
 	Fixed time.Duration // configured interval; 0 means adaptive
 	Most  time.Duration // longest interval; 0 means HeartbeatMost
 
 	srtt, rttvar time.Duration
-	minRTT       time.Duration // recent least round trip: without loss and queues
+	minRTT       time.Duration // recent minimum round trip, which excludes loss and queueing
 	trouble      float64       // recent share of late or lost heartbeats, 0 to 1
 	interval     time.Duration // 0 before the first answer or miss
-	missed       int           // consecutive
+	missed       int           // number of consecutive missed answers
 }
 
-// Every returns the interval of heartbeats.
+// Every returns the current interval between heartbeats.
 func (h *Heartbeat) Every() time.Duration {
 	switch {
 	case h.Fixed > 0:
@@ -56,8 +57,8 @@ func (h *Heartbeat) Every() time.Duration {
 	return h.interval
 }
 
-// Wait returns how long after a heartbeat its answer counts as missed. With a fixed interval it is
-// that interval.
+// Wait returns how long to wait for the answer to a heartbeat before it counts as missed. If the interval
+// is fixed, Wait returns the interval.
 func (h *Heartbeat) Wait() time.Duration {
 	if h.Fixed > 0 {
 		return h.Fixed
@@ -69,9 +70,9 @@ func (h *Heartbeat) Wait() time.Duration {
 // RTT returns the smoothed round trip and its mean deviation (RFC 6298); 0, 0 if unknown.
 func (h *Heartbeat) RTT() (srtt, rttvar time.Duration) { return h.srtt, h.rttvar }
 
-// Answered records an answer that took rtt.
+// Answered records an answer that arrived after the round trip time rtt.
 func (h *Heartbeat) Answered(rtt time.Duration) {
-	// Compared with the smoothed round trip, nothing would be late where many answers are.
+	// Late answers raise the smoothed round trip, so lateness is measured against the minimum.
 	late := h.srtt > 0 && rtt > h.minRTT*3/2+lateAllowance
 	h.missed = 0
 	if h.minRTT += (rtt - h.minRTT) / minRTTMemory; rtt < h.minRTT || h.srtt == 0 {
@@ -88,7 +89,7 @@ func (h *Heartbeat) Answered(rtt time.Duration) {
 	h.interval = max(h.interval, h.shortest())
 }
 
-// Missed records that no answer came in time. The interval then becomes the shortest.
+// Missed records that no answer arrived within Wait. It sets the interval to the shortest.
 func (h *Heartbeat) Missed() {
 	h.missed++
 	h.recordTrouble(true)
@@ -103,7 +104,7 @@ func (h *Heartbeat) recordTrouble(trouble bool) {
 	h.trouble += (was - h.trouble) / heartbeatMemory
 }
 
-// targetInterval returns the interval for the present state of the connection.
+// targetInterval returns the interval that suits the current state of the connection.
 func (h *Heartbeat) targetInterval() time.Duration {
 	bad := h.trouble / heartbeatTrouble
 	if h.rttvar > steadyVariance {
@@ -112,7 +113,7 @@ func (h *Heartbeat) targetInterval() time.Duration {
 	return h.longest() - time.Duration(min(bad, 1)*float64(h.longest()-h.shortest()))
 }
 
-// shortest returns the shortest interval, which is several round trips.
+// shortest returns the shortest interval. It is longer than HeartbeatLeast if four round trips are.
 func (h *Heartbeat) shortest() time.Duration {
 	return min(max(HeartbeatLeast, 4*h.srtt), h.longest())
 }

@@ -1,5 +1,4 @@
-// Package pacing paces what must not come all at once or too often: the heartbeats of a connection, and the
-// viewers that join.
+// Package pacing limits how often things happen: the heartbeats of a connection and the joins of viewers.
 //
 // The package is pure: time and random numbers are arguments.
 package pacing

@@ -6,32 +6,31 @@ import (
 )
 
 const (
-	// joinShare is the divisor of the rate of joins that gives one address's share. Beyond it, an
-	// address waits for the others.
+	// joinShare defines the share of one address: the rate of joins divided by joinShare.
 	joinShare = 16
-	// maxShares bounds the addresses that are remembered; beyond it the address that asked least
-	// recently is forgotten.
+	// maxShares is the maximum number of addresses remembered. If there are more, the address that asked
+	// least recently is forgotten.
 	maxShares = 4096
 )
 
-// Shares detects addresses that ask for more joins than their share, so that no address can use up
-// all joins. An address beyond its share still joins at the full rate while no other address wants
-// to. The zero value is ready to use.
+// Shares detects addresses that ask for more joins than their share, so that a single address cannot use
+// up all joins. An address beyond its share still joins at the full rate while no other address asks. The
+// zero value is ready to use.
 type Shares struct {
-	rate  int // joins per second, of all
+	rate  int // joins per second of all addresses together
 	known map[string]*list.Element
-	order *list.List // of *share, least recent first
+	order *list.List // of *addressShare, least recent first
 }
 
 type addressShare struct {
 	address string
-	due     time.Time // when its next join is within its share
+	due     time.Time // from when on its next join is within its share
 }
 
-// SetRate sets the joins per second of which each address has a share.
+// SetRate sets the total rate of joins per second, of which each address has a share; 0 means no limit.
 func (s *Shares) SetRate(rate int) { s.rate = rate }
 
-// Beyond counts a join of an address, and reports whether it exceeds the address's share.
+// Beyond counts a join by an address at time now, and reports whether it exceeds the address's share.
 func (s *Shares) Beyond(now time.Time, address string) bool {
 	if s.rate <= 0 || address == "" {
 		return false
@@ -46,7 +45,7 @@ func (s *Shares) Beyond(now time.Time, address string) bool {
 	return false
 }
 
-// shareOf returns the share of an address. If it is unknown, share adds it.
+// shareOf returns the share of an address. It adds an unknown address.
 func (s *Shares) shareOf(address string) *addressShare {
 	if s.known == nil {
 		s.known, s.order = map[string]*list.Element{}, list.New()
