@@ -6,15 +6,16 @@ import (
 	"time"
 )
 
-// Backoff spaces redials: exponentially, with jitter that separates redials of different routes.
+// Backoff defines the delays between redials: exponential, with jitter that separates the redials of
+// different routes.
 type Backoff struct {
 	Base   time.Duration // longest delay before the first redial
-	Factor float64       // from one redial to the next, at least 1
+	Factor float64       // ratio of one delay to the one before, at least 1
 	Max    time.Duration // longest delay
-	Jitter float64       // 0..1: the part of a delay that is random
+	Jitter float64       // random part of a delay, 0 to 1
 }
 
-// DefaultBackoff returns the values of the reference configuration.
+// DefaultBackoff returns the default configuration.
 func DefaultBackoff() Backoff {
 	return Backoff{Base: 500 * time.Millisecond, Factor: 2, Max: 30 * time.Second, Jitter: 0.5}
 }
@@ -34,8 +35,8 @@ func (b Backoff) Validate() error {
 	return nil
 }
 
-// Delay returns how long to wait before redial n, counted from 0. chance, from 0 to 1, spreads
-// a delay d over [d*(1-Jitter), d], so that redials do not coincide at the maximum either.
+// Delay returns how long to wait before redial n, counted from 0. chance is a random number from 0 to 1,
+// which spreads a delay d over [d*(1-Jitter), d], so that redials do not coincide at the maximum either.
 func (b Backoff) Delay(n int, chance float64) time.Duration {
 	d := float64(b.Base) * math.Pow(b.Factor, float64(max(n, 0)))
 	if !(d < float64(b.Max)) { // also if it overflowed

@@ -7,15 +7,15 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// BreakerConfig configures a breaker.
+// BreakerConfig configures a circuit breaker.
 type BreakerConfig struct {
-	Fall  int           // consecutive failures that open it
-	Rise  int           // consecutive successes that close it again
-	Dials int           // concurrent dials over all routes to the host
-	Every time.Duration // between two trials while it is open
+	Fall  int           // number of consecutive failures that open the breaker
+	Rise  int           // number of consecutive successes that close it again
+	Dials int           // maximum number of concurrent dials over all routes to the host
+	Every time.Duration // interval of trials while the breaker is open
 }
 
-// DefaultBreaker returns the defaults.
+// DefaultBreaker returns the default configuration.
 func DefaultBreaker() BreakerConfig {
 	return BreakerConfig{Fall: 5, Rise: 2, Dials: 4, Every: 5 * time.Second}
 }
@@ -49,13 +49,14 @@ func (s BreakerState) String() string { return [...]string{"closed", "open", "ha
 // MarshalText returns the state's name, for JSON.
 func (s BreakerState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Breaker limits how the routes to one host dial it: a dead host is tried rarely, and one that comes
-// back is not flooded. It judges the host, not the stream: a host that rejects a dial is up.
+// Breaker is a circuit breaker that limits how the routes to one host dial it. It keeps a dead host from
+// being dialled often, and a host that recovers from being flooded. It judges the host, not the stream: a
+// host that rejects a dial counts as up.
 type Breaker struct {
 	cfg       BreakerConfig
 	state     BreakerState
 	since     time.Time
-	failures  int // consecutive
+	failures  int // number of consecutive failures
 	successes int // consecutive successes since it opened
 	inFlight  int
 	nextTrial time.Time // earliest next trial while open
@@ -64,8 +65,9 @@ type Breaker struct {
 // NewBreaker returns a closed breaker.
 func NewBreaker(cfg BreakerConfig) *Breaker { return &Breaker{cfg: cfg} }
 
-// Ask must be called before each dial and each probe. If ok, the dial may start and must be followed
-// by Done. Otherwise wait is how long to wait before asking again; 0 means until the next Done.
+// Ask asks for permission to dial or probe, and must be called before each dial and each probe. If ok is
+// true, the dial may start, and Done must be called when it ends. Otherwise wait is how long to wait before
+// asking again; 0 means until the next call of Done.
 func (b *Breaker) Ask(now time.Time) (ok bool, wait time.Duration) {
 	switch {
 	case b.state == Open && b.inFlight > 0: // a trial, or a dial from before it opened
@@ -82,8 +84,8 @@ func (b *Breaker) Ask(now time.Time) (ok bool, wait time.Duration) {
 	return true, 0
 }
 
-// Done reports the outcome of a dial or probe that Ask allowed. An empty outcome says nothing about
-// the host: the dial was cancelled.
+// Done records the outcome of a dial or probe that Ask allowed. An empty outcome means that the dial was
+// cancelled; it counts neither as a success nor as a failure.
 func (b *Breaker) Done(now time.Time, o qos.Outcome) {
 	b.inFlight = max(0, b.inFlight-1)
 	switch o {
@@ -131,7 +133,8 @@ func (b *Breaker) setState(now time.Time, s BreakerState) {
 	}
 }
 
-// Reset closes the breaker, when the operator says that the host is back. Dials in flight still count.
+// Reset closes the breaker on request of the operator, who knows that the host is up again. Dials in
+// flight still count towards the limit.
 func (b *Breaker) Reset(now time.Time) {
 	b.failures, b.successes, b.nextTrial = 0, 0, time.Time{}
 	b.setState(now, Closed)
@@ -141,13 +144,13 @@ func (b *Breaker) Reset(now time.Time) {
 type BreakerStatus struct {
 	State    BreakerState `json:"state"`
 	Since    time.Time    `json:"since,omitzero"`
-	Failures int          `json:"failures"` // consecutive
+	Failures int          `json:"failures"` // number of consecutive failures
 	InFlight int          `json:"in_flight"`
-	Dials    int          `json:"dials"`        // most concurrent dials
-	Trial    float64      `json:"next_seconds"` // until the next trial, while open
+	Dials    int          `json:"dials"`        // maximum number of concurrent dials
+	Trial    float64      `json:"next_seconds"` // seconds until the next trial, while open
 }
 
-// Status returns the breaker's status at now.
+// Status returns the breaker's status at time now.
 func (b *Breaker) Status(now time.Time) BreakerStatus {
 	s := BreakerStatus{State: b.state, Since: b.since, Failures: b.failures, InFlight: b.inFlight, Dials: b.cfg.Dials}
 	if b.state == Open {

@@ -5,24 +5,27 @@ import (
 	"time"
 )
 
-// Carried is how much of a stream one push route carries.
+// Carried describes how much of a stream one push route carries.
 type Carried struct {
-	Full     bool    // the whole stream
+	Full     bool    // it carries the whole stream
 	Capacity float64 // measured capacity of its connection in bits per second; 0 if unknown
 }
 
 const (
-	ceilingDropAfter = 3 * time.Second // how long all routes must be short before the ceiling drops
+	// ceilingDropAfter is how long no route must have carried the whole stream before the ceiling is
+	// lowered.
+	ceilingDropAfter = 3 * time.Second
 	raiseEvery       = 4 * time.Second
 	raiseBy          = 1.1
 	// minCeiling is the lowest ceiling in bits per second.
 	minCeiling = 150_000
-	// maxCeilingRatio is the ratio of ceiling to sent rate above which a ceiling is dropped.
+	// maxCeilingRatio is the ratio of the ceiling to the publisher's rate above which the ceiling is
+	// removed.
 	maxCeilingRatio = 1.5
 )
 
-// Ceiling is the bitrate that a publisher is asked not to exceed because no push route carries the
-// whole stream. The zero value sets no ceiling.
+// Ceiling computes the bitrate that a publisher is asked not to exceed because no push route carries the
+// whole stream. The zero value has no ceiling.
 type Ceiling struct {
 	bits       float64 // per second; 0 for none
 	shortSince time.Time
@@ -32,9 +35,9 @@ type Ceiling struct {
 // Bits returns the ceiling in force in bits per second; 0 for none.
 func (c *Ceiling) Bits() float64 { return c.bits }
 
-// Step updates the ceiling from the routes and from sent, the publisher's present rate in bits per
-// second. It should be called about once a second. It returns why the ceiling changed; an empty
-// reason means that it did not.
+// Step updates the ceiling from the state of the push routes and from sent, the publisher's current rate
+// in bits per second. It should be called about once a second. It returns the reason why the ceiling
+// changed, or an empty Reason if it did not change.
 func (c *Ceiling) Step(now time.Time, sent float64, routes []Carried) Reason {
 	best, short := 0.0, len(routes) > 0
 	for _, r := range routes {
@@ -56,7 +59,7 @@ func (c *Ceiling) Step(now time.Time, sent float64, routes []Carried) Reason {
 	return Reason{CauseLag, fmt.Sprintf("no push route carries the stream; the best one carries %s", formatRate(best))}
 }
 
-// raise raises the ceiling step by step while a route carries the whole stream.
+// raise raises the ceiling by a step if one is due, and removes it if it is far above the sent rate.
 func (c *Ceiling) raise(now time.Time, sent float64) Reason {
 	if c.bits == 0 || now.Sub(c.raised) < raiseEvery {
 		return Reason{}

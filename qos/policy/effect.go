@@ -6,42 +6,44 @@ import "time"
 type EffectKind uint8
 
 const (
-	Dial    EffectKind = iota // start a dial; Dialed must report its result once, also after a Cancel
-	Probe                     // start a probe; Probed must report its result once, also after a Cancel
-	Use                       // Route carries the stream from now on; end From, unless -1, once Route has sent
-	Drop                      // close the connection that Dialed reported: it is no longer wanted
-	Cancel                    // the route's dial or probe in progress is no longer wanted; its result is ignored
-	Decided                   // a decision was made, see Reason; Route is its subject, or -1
+	Dial    EffectKind = iota // start a dial, and call Dialed once with its result, also after a Cancel
+	Probe                     // start a probe, and call Probed once with its result, also after a Cancel
+	Use                       // send the stream over Route; close From, unless -1, once Route has sent
+	Drop                      // close the connection that was passed to Dialed, which is not needed
+	Cancel                    // cancel the route's dial or probe in progress; its result will be ignored
+	Decided                   // report a decision, see Reason; Route is its subject, or -1
 )
 
 func (k EffectKind) String() string {
 	return [...]string{"dial", "probe", "use", "drop", "cancel", "decided"}[k]
 }
 
-// Effect is something for the caller to do or to report, in order.
+// Effect is an instruction of a Group to its caller. The caller must carry out effects in order.
 type Effect struct {
 	Kind  EffectKind
 	Route int
-	// From is, for Use, the route that carried the stream until now and is still connected. For the
-	// decision to switch, it is the route that carried last, connected or not. Otherwise it is -1.
+	// From is, for Use, the route that carried the stream until now and is still connected. For a
+	// decision to switch routes, it is the route that last carried the stream, connected or not. Otherwise
+	// it is -1.
 	From   int
-	Reason Reason // of Use and Decided
+	Reason Reason // for Use and Decided
 }
 
-// Switched reports whether the effect is a decision to switch routes, which
-// holdfast_route_switches_total counts.
+// Switched reports whether the effect is a decision to switch routes. The metric
+// holdfast_route_switches_total counts such decisions.
 func (e Effect) Switched() bool { return e.Kind == Decided && e.From >= 0 }
 
-// The causes of decisions. The first four are those of a switch from one route to another.
+// The causes of decisions. The first four, SwitchBroken to SwitchForced, are causes of a switch from one
+// route to another.
 const (
 	SwitchBroken = "broken" // the active route broke, and another came up first
 	SwitchScore  = "score"  // the active route scored worse than another
-	SwitchReturn = "return" // a preferred route has been healthy for long enough
+	SwitchReturn = "return" // a more preferred route has been healthy for long enough
 	SwitchForced = "forced" // the operator forced a route
 
 	RouteStarted = "start"   // the first route came up
-	RouteRedial  = "redial"  // the route that carried last is up again; for Use only
-	RouteHelped  = "help"    // another route is dialled in addition to those that do not come up
+	RouteRedial  = "redial"  // the route that last carried the stream is up again; for Use only
+	RouteHelped  = "help"    // another route is dialled too, because the dialled ones did not come up
 	RouteDenied  = "denied"  // the destination denied the route
 	RouteGaveUp  = "gave_up" // too many consecutive failures
 	AllGaveUp    = "all_gave_up"
@@ -49,17 +51,17 @@ const (
 	RouteReset   = "reset" // the operator reset a route's failures
 )
 
-// SwitchCauses returns the causes of a switch, the label values of
-// holdfast_route_switches_total, for metrics that start at 0.
+// SwitchCauses returns the causes of a switch. They are the label values of the metric
+// holdfast_route_switches_total, whose series are exported from the start with value 0.
 func SwitchCauses() []string {
 	return []string{SwitchBroken, SwitchScore, SwitchReturn, SwitchForced}
 }
 
-// Decision is a decision of a group, with its time.
+// Decision is a decision of a group, with its time, for display.
 type Decision struct {
 	At     time.Time `json:"at"`
 	Route  string    `json:"route,omitempty"`
-	From   string    `json:"from,omitempty"` // of a switch
+	From   string    `json:"from,omitempty"` // the previous route, for a switch
 	Reason Reason    `json:"reason"`
 }
 

@@ -13,10 +13,10 @@ type GroupConfig struct {
 	Backoff Backoff       // the zero value means DefaultBackoff
 	GiveUp  int           // consecutive failures without sustained media that end redialling; 0: never
 	After   time.Duration // how long a route may be broken before another is dialled too
-	Rise    time.Duration // how long a preferred route must be healthy to get the stream back
+	Rise    time.Duration // how long a preferred route must be healthy before the stream returns to it
 	Probe   time.Duration // interval of probes of a standby route; 0 means 5 s
-	Margin  float64       // least difference of scores that counts; 0 means 0.25
-	// NoProbe disables probes. A preferred route is then dialled after Rise.
+	Margin  float64       // scores that differ by no more count as equal; 0 means 0.25
+	// NoProbe disables probes. A preferred route is then dialled after Rise, without evidence of health.
 	NoProbe bool
 }
 
@@ -34,10 +34,10 @@ func (c GroupConfig) defaults() GroupConfig {
 	return c
 }
 
-// Group decides which of one stream's routes in a group is dialled and which carries the stream. At
-// most one is active. While none is, the best is dialled repeatedly, and others in addition once it
-// has been broken for a while. A preferred route gets the stream back once it has been healthy for a
-// while; it is up before the other is closed.
+// Group decides, for one stream, which routes of a group are dialled and which one carries the stream. At
+// most one route is active, that is, carries the stream. While none is active, Group redials the best
+// route, and after a while others in addition. When a route preferred to the active one has been healthy
+// for a while, the stream returns to it. The preferred route is connected before the other is closed.
 type Group struct {
 	cfg    GroupConfig
 	chance func() float64
@@ -45,11 +45,11 @@ type Group struct {
 
 	started    bool
 	active     int       // the route that carries the stream; -1 for none
-	last       int       // the route that carries or carried last; -1 for none yet
+	last       int       // the route that carries the stream or last carried it; -1 for none yet
 	forced     int       // the only route allowed; -1 for any
 	downSince  time.Time // since when no route is active
-	brokeCause string    // cause of the last active route's end
-	engagedAt  time.Time // when the last route was engaged, while none is active
+	brokeCause string    // why the last active route broke
+	engagedAt  time.Time // when a route was last engaged, see route.engaged
 
 	trial         int // route dialled to take over from the active one; -1 for none
 	trialCause    string
@@ -59,10 +59,10 @@ type Group struct {
 	gaveUpDecided bool // AllGaveUp was decided
 
 	decisions []Decision
-	effects   []Effect // of the current input
+	effects   []Effect // effects of the current call
 }
 
-// NewGroup returns a group that has not started. chance must return numbers in [0, 1).
+// NewGroup returns a group that has not started. chance must return random numbers in [0, 1).
 func NewGroup(cfg GroupConfig, chance func() float64) *Group {
 	g := &Group{cfg: cfg.defaults(), chance: chance, active: -1, last: -1, forced: -1, trial: -1}
 	for _, name := range cfg.Routes {
@@ -71,7 +71,8 @@ func NewGroup(cfg GroupConfig, chance func() float64) *Group {
 	return g
 }
 
-// Start dials the first route, or a later one that scores better by more than the margin.
+// Start starts the group at time now. It dials the first route, or a later one if that scores better by
+// more than the margin.
 func (g *Group) Start(now time.Time) []Effect {
 	if g.started || len(g.routes) == 0 {
 		return nil
@@ -91,7 +92,7 @@ func (g *Group) Start(now time.Time) []Effect {
 	return g.settle(now)
 }
 
-// Dialed reports the result of the Dial of a route.
+// Dialed handles the result o of the dial of route i.
 func (g *Group) Dialed(now time.Time, i int, o qos.Outcome) []Effect {
 	if !g.valid(i) || !g.routes[i].dialing {
 		return nil
@@ -111,8 +112,8 @@ func (g *Group) Dialed(now time.Time, i int, o qos.Outcome) []Effect {
 	return g.settle(now)
 }
 
-// Broke reports that the active route's connection has ended. It ignores other routes, whose
-// connections have been closed.
+// Broke handles the end of the connection of route i, the active route. It ignores other routes, whose
+// connections were already closed.
 func (g *Group) Broke(now time.Time, i int, cause string) []Effect {
 	if !g.valid(i) || i != g.active {
 		return nil
@@ -132,7 +133,7 @@ func (g *Group) Broke(now time.Time, i int, cause string) []Effect {
 	return g.settle(now)
 }
 
-// Probed reports the result of the Probe of a route.
+// Probed handles the result of the probe of route i; ok tells whether it succeeded.
 func (g *Group) Probed(now time.Time, i int, ok bool) []Effect {
 	if !g.valid(i) || !g.routes[i].probing {
 		return nil
@@ -154,8 +155,9 @@ func (g *Group) Probed(now time.Time, i int, ok bool) []Effect {
 	return g.settle(now)
 }
 
-// Delivered reports that the active route's destination has acknowledged media recently. If it is
-// called at least every few seconds for long enough, the backoff restarts.
+// Delivered records that the destination of route i, the active route, has recently acknowledged media. It
+// must be called every few seconds while that is so. Once media has been sustained for ten seconds, the
+// backoff restarts from its base.
 func (g *Group) Delivered(now time.Time, i int) []Effect {
 	if !g.valid(i) || i != g.active {
 		return nil
@@ -171,7 +173,8 @@ func (g *Group) Delivered(now time.Time, i int) []Effect {
 	return g.settle(now)
 }
 
-// Scores sets the scores of the routes, in their order. Initially all routes score the same.
+// Scores sets the scores of the routes, in the order of the configuration. Initially all routes have the
+// same score.
 func (g *Group) Scores(now time.Time, scores []Score) []Effect {
 	for i := range min(len(scores), len(g.routes)) {
 		g.routes[i].score = clamp(scores[i].Value)
@@ -179,7 +182,7 @@ func (g *Group) Scores(now time.Time, scores []Score) []Effect {
 	return g.settle(now)
 }
 
-// Force makes route i the only one allowed, whatever it scores; -1 allows all again.
+// Force makes route i the only one allowed, whatever its score. If i is -1, all routes are allowed again.
 func (g *Group) Force(now time.Time, i int) []Effect {
 	if i == g.forced || i != -1 && !g.valid(i) {
 		return nil
@@ -206,8 +209,9 @@ func (g *Group) Force(now time.Time, i int) []Effect {
 	return g.settle(now)
 }
 
-// Reset clears a route's failures, when the operator says that it is well. If no route is active, it
-// is dialled at once; if a less preferred one is, it is dialled to take over; otherwise it is probed.
+// Reset clears the failures of route i on request of the operator, who knows that it works again. If no
+// route is active, the route is dialled at once. If a less preferred route is active, the route is dialled
+// to replace it. Otherwise it is probed.
 func (g *Group) Reset(now time.Time, i int) []Effect {
 	if !g.valid(i) {
 		return nil
@@ -228,12 +232,12 @@ func (g *Group) Reset(now time.Time, i int) []Effect {
 	return g.settle(now)
 }
 
-// Tick performs what is due at now.
+// Tick carries out what is due at time now. It must be called at the time that Next returns.
 func (g *Group) Tick(now time.Time) []Effect { return g.settle(now) }
 
 func (g *Group) valid(i int) bool { return i >= 0 && i < len(g.routes) }
 
-// activate makes a route that came up the active one.
+// activate makes route i, whose dial succeeded, the active route.
 func (g *Group) activate(now time.Time, i int) {
 	why := g.causeOf(now, i)
 	from := g.active
@@ -316,8 +320,8 @@ func (g *Group) countFailure(now time.Time, i int) {
 	}
 }
 
-// standBy schedules probes of a route that is neither active nor dialled. Without probes, its health
-// counts from now.
+// standBy schedules probes of a route that is neither active nor dialled. If probes are disabled, the
+// route counts as healthy from time now.
 func (g *Group) standBy(now time.Time, i int) {
 	r := &g.routes[i]
 	if g.cfg.NoProbe && r.healthySince.IsZero() {
@@ -328,13 +332,13 @@ func (g *Group) standBy(now time.Time, i int) {
 	}
 }
 
-// engage makes a route be dialled until one is up.
+// engage marks a route to be dialled until any route is up.
 func (g *Group) engage(now time.Time, i int) {
 	g.routes[i].engaged = true
 	g.engagedAt = now
 }
 
-// cancel cancels a route's dial in progress, and a probe with it.
+// cancel cancels a route's dial in progress, and with it a probe in progress.
 func (g *Group) cancel(i int) {
 	r := &g.routes[i]
 	if !r.dialing || r.dialUnwanted {

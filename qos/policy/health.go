@@ -6,20 +6,21 @@ import "time"
 const (
 	// sustainedMedia is how long media must flow for the backoff to restart.
 	sustainedMedia = 10 * time.Second
-	// maxMediaPause is the longest pause of media within that time.
+	// maxMediaPause is the longest pause of media that does not restart that time.
 	maxMediaPause = 5 * time.Second
 	// scoreSwitchAfter is how long the active route's score must be worse before the stream leaves it.
 	scoreSwitchAfter = 10 * time.Second
-	// scoreSwitchInterval is the shortest time from a switch to one for a score.
+	// scoreSwitchInterval is the shortest time from any switch to a switch because of a score.
 	scoreSwitchInterval = 30 * time.Second
-	// maxFlaps bounds the doublings of the health that a return needs.
+	// maxFlaps is the maximum count of flaps. Each flap doubles the time that a route must be healthy
+	// before the stream returns to it.
 	maxFlaps = 4
-	// minFlapWindow and flapWindowRises define a window: failures within one are flapping, and a window
-	// of health cancels a flap.
+	// The flap window is flapWindowRises times Rise, but at least minFlapWindow. Two failures within one
+	// window count as a flap, and a window of health cancels one.
 	minFlapWindow   = 5 * time.Minute
 	flapWindowRises = 10
-	// deniedBackoffs is the interval of redials to a destination that denied the route, in units of the
-	// longest backoff and within the bounds minDeniedRedial and maxDeniedRedial.
+	// deniedBackoffs defines the interval of redials to a destination that denied the route: the longest
+	// backoff times deniedBackoffs, within the bounds minDeniedRedial and maxDeniedRedial.
 	deniedBackoffs  = 10
 	minDeniedRedial = time.Minute
 	maxDeniedRedial = 10 * time.Minute
@@ -30,12 +31,12 @@ type route struct {
 	name  string
 	score float64
 
-	// A dial and a probe in progress; unwanted if cancelled since.
+	// A dial or a probe is in progress, and was cancelled if it is unwanted.
 	dialing, dialUnwanted  bool
 	probing, probeUnwanted bool
 	engaged                bool      // dialled until it is up, while no route is active
 	nextDial               time.Time // earliest next dial
-	nextProbe              time.Time // next probe; zero if not planned
+	nextProbe              time.Time // next probe; zero if none is planned
 	tries                  int       // redials since media was sustained, for the backoff
 	consecutiveFails       int       // consecutive dials and connections without sustained media
 	denied, gaveUp         bool
@@ -44,15 +45,15 @@ type route struct {
 	failing                bool      // its latest result is a failure
 	healthySince           time.Time // zero if not known to be healthy
 	flaps                  int
-	tookOver               bool      // it took the stream from a route that was connected
-	mediaSince, lastMedia  time.Time // first and last media of this connection
-	mediaSustained         bool      // this connection has had sustained media
-	state                  State     // as of since
+	tookOver               bool      // it replaced a route that was still connected
+	mediaSince, lastMedia  time.Time // since when media flows on this connection, and the last delivery
+	mediaSustained         bool      // media has flowed on this connection for sustainedMedia
+	state                  State     // state since the time since
 	since                  time.Time
 }
 
-// fail records a failure of any kind. A route that fails again soon after the last failure, having
-// been healthy between them, flaps; weight is how much that counts.
+// fail records a failure of any kind. A route flaps if it was healthy and fails again within window of its
+// last failure. weight is the number of flaps to count in that case.
 func (r *route) fail(now time.Time, what string, window time.Duration, weight int) {
 	if !r.healthySince.IsZero() {
 		r.flaps = max(0, r.flaps-int(now.Sub(r.healthySince)/window))
@@ -64,8 +65,8 @@ func (r *route) fail(now time.Time, what string, window time.Duration, weight in
 	r.failure, r.failedAt = what, now
 }
 
-// flapWeight returns how much it counts if the stream leaves the route. A route that had taken the stream
-// over has caused a switch, and now causes another.
+// flapWeight returns the number of flaps to count when the stream leaves the route. It is 2 for a route
+// that had replaced a connected route, because it then causes a second switch.
 func (r *route) flapWeight() int {
 	if r.tookOver {
 		return 2
@@ -73,8 +74,8 @@ func (r *route) flapWeight() int {
 	return 1
 }
 
-// riseComplete returns when a healthy route has been healthy long enough: for rise, doubled by each flap.
-// Each window of health cancels a flap.
+// riseComplete returns the time at which a healthy route will have been healthy long enough: for the
+// duration rise, doubled for each flap. Each window of health cancels one flap.
 func (r *route) riseComplete(rise, window time.Duration) time.Time {
 	at := r.healthySince.Add(requiredHealth(rise, r.flaps))
 	for k := 1; k <= r.flaps; k++ {
@@ -86,7 +87,8 @@ func (r *route) riseComplete(rise, window time.Duration) time.Time {
 	return at
 }
 
-// requiredHealth returns the health that a return needs after some flaps.
+// requiredHealth returns how long a route with that number of flaps must be healthy before the stream
+// returns to it.
 func requiredHealth(rise time.Duration, flaps int) time.Duration {
 	if flaps == 0 {
 		return rise
@@ -94,10 +96,10 @@ func requiredHealth(rise time.Duration, flaps int) time.Duration {
 	return max(rise, time.Second) << flaps
 }
 
-// mayConnect reports whether a route's dials may succeed soon.
+// mayConnect reports whether dials of the route may succeed soon: it was not denied and has not given up.
 func (r *route) mayConnect() bool { return !r.denied && !r.gaveUp }
 
-// clearFailures clears the results of a route's dials.
+// clearFailures clears the failures of a route and its backoff.
 func (r *route) clearFailures() {
 	r.tries, r.consecutiveFails, r.flaps = 0, 0, 0
 	r.denied, r.gaveUp = false, false
@@ -106,7 +108,7 @@ func (r *route) clearFailures() {
 
 func (g *Group) flapWindow() time.Duration { return max(flapWindowRises*g.cfg.Rise, minFlapWindow) }
 
-// backOff postpones a route's next dial.
+// backOff schedules a route's next dial according to its backoff, or much later if it was denied.
 func (g *Group) backOff(now time.Time, r *route) {
 	if r.denied {
 		d := min(max(deniedBackoffs*g.cfg.Backoff.Max, minDeniedRedial), maxDeniedRedial)
@@ -118,8 +120,7 @@ func (g *Group) backOff(now time.Time, r *route) {
 	r.tries++
 }
 
-// nextProbe returns when to probe a route again, with jitter that separates the probes of many
-// streams.
+// nextProbe returns the time of the next probe, with jitter that separates the probes of many streams.
 func (g *Group) nextProbe(now time.Time) time.Time {
 	const spread = 0.1
 	return now.Add(time.Duration(float64(g.cfg.Probe) * (1 - spread + 2*spread*clamp(g.chance()))))

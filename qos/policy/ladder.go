@@ -5,39 +5,39 @@ import (
 	"time"
 )
 
-// Line is what a route's connection shows at one moment; see qos.Sample.
+// Line is a measurement of a route's connection at one moment; see qos.Sample.
 type Line struct {
 	Lag time.Duration // how far the destination is behind the live edge
-	// Rate is the recently delivered rate in bits per second. Limited reports that it is the capacity
-	// of the connection, which always had more to send.
+	// Rate is the recently delivered rate in bits per second. Limited is true if the connection always had
+	// more to send, so that Rate is its capacity.
 	Rate    float64
 	Limited bool
 }
 
-// Constants of a ladder. Lag is what viewers of the destination experience: players buffer a second
-// of it, but not two.
+// Constants of a ladder. Viewers of the destination experience the lag: players buffer a second of it, but
+// not two.
 const (
-	lagFine        = 350 * time.Millisecond // up to this is no lag: a large keyframe takes as long
-	lagRisingLimit = 700 * time.Millisecond // from this on a rising lag will be too much
-	lagLimit       = time.Second            // from this on lag is too much
+	lagFine        = 350 * time.Millisecond // a lag up to this is ignored: a large keyframe causes as much
+	lagRisingLimit = 700 * time.Millisecond // from this on a rising lag causes a step down
+	lagLimit       = time.Second            // from this on any lag causes a step down
 	lagSkipLimit   = 1800 * time.Millisecond
 	maxKeyframeLag = 500 * time.Millisecond // see keyframeLag
-	minRising      = 3                      // consecutive rising samples that make a rising lag
-	skipInterval   = time.Second            // interval of skips
+	minRising      = 3                      // number of consecutive samples after which lag counts as rising
+	skipInterval   = time.Second            // shortest interval of skips
 
-	// A step down needs time to catch up. It was not enough if lag has grown by worse since, or has
-	// not dropped by better within grace.
+	// A step down needs time to catch up. It was not enough if the lag has since grown by lagGrowth, or has
+	// not dropped by lagDrop within lagGrace.
 	lagGrowth = 400 * time.Millisecond
 	lagDrop   = 200 * time.Millisecond
 	lagGrace  = 4 * time.Second
 
-	climbAfter    = 3 * time.Second  // of health before the first step up
-	maxClimbAfter = 16 * time.Second // the same after failed steps up
-	climbProven   = 3 * time.Second  // how long a step up must last to have succeeded
+	climbAfter    = 3 * time.Second  // how long the lag must be fine before the first step up
+	maxClimbAfter = 16 * time.Second // the longest such time, after failed steps up
+	climbProven   = 3 * time.Second  // how long a step up must last to count as successful
 
-	// usableCapacity is the part of the capacity that a step may use: the backlog has to be sent too.
+	// usableCapacity is the part of the capacity that a step may use, since the backlog has to be sent too.
 	usableCapacity = 0.85
-	// minShare is the least part of a GOP that Trim keeps: less is hardly more than keyframes.
+	// minShare and maxShare bound the part of a GOP that Trim keeps. Less is hardly more than keyframes.
 	minShare = 0.15
 	maxShare = 0.95
 	// capacityMaxAge is how long a measured capacity is used.
@@ -47,41 +47,44 @@ const (
 	startLagStalled = 5 * time.Second
 )
 
-// Choice is what a ladder decides to send, and why.
+// Choice is a ladder's decision about what to send, and why.
 type Choice struct {
 	Step  Step
 	Share float64 // for Trim: the part of each GOP to keep
-	// Skip asks to leave out the waiting video frames up to the newest keyframe. Audio is sent
+	// Skip tells the route to drop the waiting video frames up to the newest keyframe. Audio is sent
 	// completely.
 	Skip bool
-	// Want is a rendition that the connection could carry if it were ready.
+	// Want is the name of a rendition to start or keep running, because the connection could carry it.
 	Want    string
 	Changed bool // the step has changed
 	Reason  Reason
 }
 
-// Reason says why a ladder or a group decided something.
+// Reason explains a decision of a ladder, a group or a ceiling.
 type Reason struct {
-	Cause string `json:"cause"` // a label value of holdfast_route_level_changes_total
+	Cause string `json:"cause"` // one of the cause constants, used as a metric label
 	Text  string `json:"text"`
 }
 
-// The causes of a change of rung.
+// The causes of a change of rung: the label values of holdfast_route_level_changes_total.
 const (
 	CauseLag     = "lag"     // the destination fell behind
 	CauseClimb   = "climb"   // the connection seemed to carry more
-	CauseFailed  = "failed"  // a step up that the connection did not carry
-	CauseHistory = "history" // a new connection begins where history says it will hold
+	CauseFailed  = "failed"  // the connection did not carry the last step up
+	CauseHistory = "history" // a new connection begins at the rung that fits its known capacity
 	CauseForced  = "forced"  // the operator forced a rung
 	CauseOffer   = "offer"   // a rendition appeared, vanished or changed
 )
 
-// LevelCauses returns the causes of a change of rung, for metrics that start at 0.
+// LevelCauses returns the causes of a change of rung, for metrics whose series are exported from the start
+// with value 0.
 func LevelCauses() []string {
 	return []string{CauseLag, CauseClimb, CauseFailed, CauseHistory, CauseForced, CauseOffer}
 }
 
-// Ladder moves one route's connection down quickly and up slowly. The zero value is not usable.
+// Ladder decides how much of a stream one route's connection is sent. When the destination falls behind, it
+// steps down quickly to a rung that sends less; when the lag is gone, it steps up slowly. The zero value is
+// not usable; see NewLadder.
 type Ladder struct {
 	places []Place
 	step   Step
@@ -92,25 +95,27 @@ type Ladder struct {
 	measured      time.Time // when capacity was measured
 	changed       time.Time // when the step last changed
 	lagAtChange   time.Duration
-	wasFine       bool      // lag has been fine at some time since
-	climbed       time.Time // when it last went up; zero once that has succeeded or failed
-	failures      int       // consecutive steps up that failed
+	wasFine       bool      // lag has been fine at some time since the step changed
+	climbed       time.Time // time of the last step up; zero once it has succeeded or failed
+	failures      int       // number of consecutive steps up that failed
 	fineSince     time.Time
 	skipped       time.Time
 	lag           time.Duration // in the last sample
-	rising        int           // consecutive samples with rising lag
+	rising        int           // number of consecutive samples with rising lag
 	keyframeLag   time.Duration // lag caused by a keyframe alone
-	startLag      time.Duration // lag at the start of the connection that it has not caught up yet
-	startLagMoved time.Time
+	startLag      time.Duration // part of the lag that dates from the start of the connection
+	startLagMoved time.Time     // when startLag last decreased
 }
 
-// NewLadder returns a ladder at its top.
+// NewLadder returns a ladder with the given rungs, at its top.
 func NewLadder(places []Place) *Ladder { return &Ladder{places: places, share: maxShare} }
 
-// Begin must be called when a connection comes up. The connection starts behind the live edge, at a
-// keyframe or further back if it replays; the first sample shows how far, and that much does not count
-// as lag. capacity is the expected capacity in bits per second from history, or 0. With a capacity the
-// ladder begins at the step that fits; otherwise at its last step.
+// Begin must be called when a connection comes up. It returns the initial choice. capacity is the capacity
+// in bits per second that history leads to expect, or 0 if unknown. If it is known, the ladder begins no
+// higher than the step that fits it; otherwise at its last step.
+//
+// The connection starts behind the live edge, at a keyframe or further back if it replays. The first sample
+// shows how far behind it is, and that much does not count as lag.
 func (l *Ladder) Begin(now time.Time, offers []Offer, capacity float64) Choice {
 	l.startLag, l.startLagMoved, l.lag, l.rising, l.wasFine = initialStartLag, now, 0, 0, true
 	l.climbed, l.fineSince, l.skipped, l.failures = time.Time{}, now, time.Time{}, 0
@@ -128,8 +133,8 @@ func (l *Ladder) Begin(now time.Time, offers []Offer, capacity float64) Choice {
 	return l.choiceAt(all, at)
 }
 
-// Elsewhere is Begin for a connection over another network path than the last: the ladder discards
-// what it has learned.
+// Elsewhere is like Begin, for a connection over another network path than the last one. The ladder
+// discards what it has learned.
 func (l *Ladder) Elsewhere(now time.Time, offers []Offer, capacity float64) Choice {
 	before := l.step
 	if l.forced == nil {
@@ -142,16 +147,17 @@ func (l *Ladder) Elsewhere(now time.Time, offers []Offer, capacity float64) Choi
 	return c
 }
 
-// Force keeps the ladder at a rung; nil stops that.
+// Force keeps the ladder at rung p. If p is nil, the ladder decides again.
 func (l *Ladder) Force(p *Place) { l.forced = p }
 
-// Forced returns the rung that the ladder is kept at, or nil.
+// Forced returns the rung set by Force, or nil.
 func (l *Ladder) Forced() *Place { return l.forced }
 
 // Capacity returns the last measured capacity in bits per second, and when it was measured.
 func (l *Ladder) Capacity() (float64, time.Time) { return l.capacity, l.measured }
 
-// Step takes a sample of the connection, several times a second, and decides what to send.
+// Step decides what to send, given a measurement of the connection at time now and the streams on offer. It
+// should be called several times a second.
 func (l *Ladder) Step(now time.Time, line Line, offers []Offer) Choice {
 	all := steps(l.places, offers)
 	if l.forced == nil && all[0].Rate <= 0 && l.step.Rate > 0 {
@@ -177,8 +183,9 @@ func (l *Ladder) Step(now time.Time, line Line, offers []Offer) Choice {
 	return l.skipIf(now, l.choiceAt(all, at))
 }
 
-// keyframeLag returns the additional lag of a stream with large keyframes on a connection that carries it:
-// the time that a keyframe takes at the stream's rate, minus lagFine, within bounds.
+// keyframeLag returns the additional lag that large keyframes cause on a connection that carries the
+// stream. It is the time that a keyframe takes at the stream's rate, minus lagFine, from 0 to
+// maxKeyframeLag.
 func keyframeLag(r Rates) time.Duration {
 	if r.Total() <= 0 {
 		return 0
@@ -187,7 +194,7 @@ func keyframeLag(r Rates) time.Duration {
 	return min(max(takes-lagFine, 0), maxKeyframeLag)
 }
 
-// recordLine records a sample of the connection.
+// recordLine records a measurement of the connection.
 func (l *Ladder) recordLine(now time.Time, line Line) {
 	lag := l.lagSinceStart(now, line.Lag)
 	l.rising++
@@ -208,7 +215,7 @@ func (l *Ladder) recordLine(now time.Time, line Line) {
 	}
 }
 
-// tooMuch reports whether a step down is due.
+// tooMuch reports whether a step down is due because of the lag.
 func (l *Ladder) tooMuch(now time.Time, line Line) bool {
 	if lag := l.lag - l.keyframeLag; lag < lagLimit && (lag < lagRisingLimit || l.rising < minRising || !line.Limited) {
 		return false
@@ -219,7 +226,8 @@ func (l *Ladder) tooMuch(now time.Time, line Line) bool {
 	return l.lag >= l.lagAtChange+lagGrowth || now.Sub(l.changed) >= lagGrace && l.lag >= l.lagAtChange-lagDrop
 }
 
-// lagSinceStart returns the lag without the part that the connection began with and is still catching up.
+// lagSinceStart returns the lag without the part that dates from the start of the connection and that the
+// connection has not yet caught up.
 func (l *Ladder) lagSinceStart(now time.Time, lag time.Duration) time.Duration {
 	if lag < l.startLag {
 		l.startLag, l.startLagMoved = lag, now
@@ -229,7 +237,7 @@ func (l *Ladder) lagSinceStart(now time.Time, lag time.Duration) time.Duration {
 	return lag - l.startLag
 }
 
-// recordCapacity records a measured capacity in a mean in which older values decay.
+// recordCapacity adds a measured capacity to a mean in which older values decay.
 func (l *Ladder) recordCapacity(now time.Time, rate float64) {
 	if l.capacity == 0 || now.Sub(l.measured) > capacityMaxAge {
 		l.capacity = rate
@@ -239,7 +247,7 @@ func (l *Ladder) recordCapacity(now time.Time, rate float64) {
 	l.measured = now
 }
 
-// recentCapacity returns the capacity if it was measured recently, else 0.
+// recentCapacity returns the capacity if it was measured within capacityMaxAge, otherwise 0.
 func (l *Ladder) recentCapacity(now time.Time) float64 {
 	if now.Sub(l.measured) > capacityMaxAge {
 		return 0
@@ -247,7 +255,7 @@ func (l *Ladder) recentCapacity(now time.Time) float64 {
 	return l.capacity
 }
 
-// patience returns how long lag must be fine before the next step up.
+// patience returns how long the lag must be fine before the next step up.
 func (l *Ladder) patience() time.Duration {
 	return min(climbAfter<<min(l.failures, 8), maxClimbAfter)
 }
@@ -276,8 +284,8 @@ func (l *Ladder) stepDown(now time.Time, all []Step, at int) Choice {
 	return l.moveTo(now, all, to, reason)
 }
 
-// skipIf makes the choice skip waiting video frames if the destination is so far behind that a step
-// down would take too long to catch up.
+// skipIf sets Skip in the choice if the destination is so far behind that it would take too long to catch
+// up after a step down.
 func (l *Ladder) skipIf(now time.Time, c Choice) Choice {
 	if l.lag >= lagSkipLimit+l.keyframeLag && now.Sub(l.skipped) >= skipInterval {
 		l.skipped, c.Skip = now, true
@@ -285,7 +293,7 @@ func (l *Ladder) skipIf(now time.Time, c Choice) Choice {
 	return c
 }
 
-// stepUp tries the step above, or one further above if the measured capacity allows it.
+// stepUp moves to the next ready step above, or to a higher one if the measured capacity allows it.
 func (l *Ladder) stepUp(now time.Time, all []Step, at int) Choice {
 	to := at - 1
 	for to > 0 && !all[to].ready {
@@ -324,7 +332,8 @@ func (l *Ladder) moveTo(now time.Time, all []Step, to int, why Reason) Choice {
 	return c
 }
 
-// trimShare returns the share of each GOP that the connection carries; half if its capacity is unknown.
+// trimShare returns the share of each GOP that Trim should keep so that the connection carries it. It
+// returns half if the capacity is unknown.
 func (l *Ladder) trimShare(now time.Time, r Rates) float64 {
 	c := l.recentCapacity(now)
 	if c == 0 || r.Delta <= 0 {
@@ -333,7 +342,8 @@ func (l *Ladder) trimShare(now time.Time, r Rates) float64 {
 	return min(max((usableCapacity*c-r.Key-r.Audio)/r.Delta, minShare), maxShare)
 }
 
-// widen keeps more of each GOP if the measured capacity allows it, and reports whether it does.
+// widen raises the share of each GOP to keep if the measured capacity allows clearly more. It reports
+// whether it did.
 func (l *Ladder) widen(now time.Time, r Rates) bool {
 	const much = 0.1
 	share := l.trimShare(now, r)
@@ -345,8 +355,9 @@ func (l *Ladder) widen(now time.Time, r Rates) bool {
 	return true
 }
 
-// choiceAt returns the choice of step at. If the connection does not carry the whole stream, the choice
-// wants the rendition at or above the step that is not ready.
+// choiceAt makes all[at] the ladder's step and returns the choice of it. If the step is not the top, the
+// choice also wants the step's rendition or else the highest rendition that is not ready but would fit the
+// capacity.
 func (l *Ladder) choiceAt(all []Step, at int) Choice {
 	l.step = all[at]
 	c := Choice{Step: all[at], Share: l.share}

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// currentStep returns the ladder's position among steps that may have changed: the same step, or the
-// highest whose rate is no higher.
+// currentStep returns the index of the ladder's step among the steps currently possible. If the step no
+// longer exists, it returns the highest usable step with no higher rate, or else the lowest usable step.
 func (l *Ladder) currentStep(all []Step) int {
 	for i, s := range all {
 		if s.Rung == l.step.Rung && s.Offer == l.step.Offer && s.usable() {
@@ -26,8 +26,8 @@ func (l *Ladder) currentStep(all []Step) int {
 	return last
 }
 
-// stepGone reports whether the ladder's step no longer exists, so that it has to move to another, and
-// why.
+// stepGone reports whether the ladder's step no longer exists, so that the ladder has to move to another
+// step. It also returns the reason.
 func (l *Ladder) stepGone(to Step) (why Reason, gone bool) {
 	if l.step == (Step{}) || to.Rung == l.step.Rung && to.Offer == l.step.Offer {
 		return Reason{}, false
@@ -41,7 +41,8 @@ func (l *Ladder) stepGone(to Step) (why Reason, gone bool) {
 	return Reason{CauseOffer, fmt.Sprintf("rendition %q is no longer available", l.step.Offer)}, true
 }
 
-// fittingStep returns the highest ready step, from from on, that uses no more than the part fits of capacity.
+// fittingStep returns the index of the first ready step, starting at index from, that needs no more than
+// the usable part of capacity. If none fits, it returns the last ready step.
 func (l *Ladder) fittingStep(all []Step, from int, capacity float64) int {
 	last := from
 	for i := from; i < len(all); i++ {
@@ -56,8 +57,8 @@ func (l *Ladder) fittingStep(all []Step, from int, capacity float64) int {
 	return last
 }
 
-// forcedChoice moves to the rung that the operator chose. It wants a rendition that is not ready. If a rung
-// saves nothing of this stream, it uses the nearest above it.
+// forcedChoice moves to the rung that the operator forced. If that rung saves nothing for this stream, it
+// moves to the nearest rung above it. If that rung is a rendition that is not ready, the choice wants it.
 func (l *Ladder) forcedChoice(now time.Time, all []Step, at int) Choice {
 	to, want := -1, ""
 	for i, s := range all {

@@ -6,12 +6,13 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// Reading is the result of a check of a running connection, which is made several times a second.
+// Reading is the result of a check of a running connection. Connections are checked several times a
+// second.
 type Reading struct {
 	Line     Line
 	RTT      time.Duration
-	Advanced bool        // media has reached its receiver since the last reading
-	Blind    bool        // it is not yet known what has arrived: Line is empty
-	Sample   *qos.Sample // for the history, once a second; otherwise nil
-	Failure  string      // why the connection is no longer usable; empty if it is
+	Advanced bool        // media has arrived at the receiver since the last reading
+	Blind    bool        // it is not yet known what has arrived, and Line is empty
+	Sample   *qos.Sample // sample for the history, once a second; otherwise nil
+	Failure  string      // why the connection is no longer usable; empty if it is usable
 }

@@ -6,11 +6,12 @@ import (
 	"strings"
 )
 
-// Rung is how much of a stream a route leaves out so that the rest arrives in time.
+// Rung is a rung of a ladder: a rule for what a route leaves out of a stream so that the rest arrives in
+// time.
 type Rung uint8
 
-// The rungs, from the top. Each leaves out what the ones above it do, except that a rendition is a
-// stream of its own, and the rungs below it are taken from the rendition.
+// The rungs, from the top. Each leaves out more than the rungs above it. A rendition is a stream of its
+// own, and the rungs below it apply to the rendition.
 const (
 	Full           Rung = iota
 	Rendition           // a lower rendition of the stream
@@ -36,7 +37,7 @@ type Place struct {
 	Name string // of the rendition; empty means any lower one
 }
 
-// ParsePlace parses a rung as in a configuration: its name, or rendition:NAME.
+// ParsePlace parses a rung as written in the configuration: the rung's name, or rendition:NAME.
 func ParsePlace(s string) (Place, error) {
 	name, rendition, named := strings.Cut(s, ":")
 	for r, n := range rungNames {
@@ -54,18 +55,18 @@ func (p Place) String() string {
 	return p.Rung.String()
 }
 
-// Rates are the rates of a stream in bits per second of payload, by kind of packet.
+// Rates holds the payload bitrates of a stream in bits per second, by kind of packet.
 type Rates struct {
 	Key, Delta, Disposable, Audio float64
 	// Keyframe is the size of a keyframe in bits, which a connection has to carry at once.
 	Keyframe float64
 }
 
-// Total returns the rate of the whole stream.
+// Total returns the rate of the whole stream in bits per second.
 func (r Rates) Total() float64 { return r.Key + r.Delta + r.Disposable + r.Audio }
 
-// At returns the rate of the stream at a rung; share is the part of a GOP's bytes after its keyframe
-// that Trim keeps.
+// At returns the rate of the stream at a rung, in bits per second. share is the part of a GOP's bytes after
+// the keyframe that Trim keeps.
 func (r Rates) At(rung Rung, share float64) float64 {
 	switch rung {
 	case DropDisposable:
@@ -80,12 +81,11 @@ func (r Rates) At(rung Rung, share float64) float64 {
 	return r.Total()
 }
 
-// Offer is a stream that a route can carry: the stream itself, named "", or a rendition of it.
+// Offer is a stream that a route can send: the stream itself, with an empty name, or a rendition of it.
 type Offer struct {
 	Name  string
-	Rates Rates
-	// Ready reports that it can be read now. If not, it is started when it is wanted; until its rates
-	// are measured, they are the configured ones.
+	Rates Rates // measured, or the configured ones until then
+	// Ready is true if the offer can be read now. Otherwise it is started when a Choice wants it.
 	Ready bool
 }
 
@@ -102,12 +102,13 @@ type Step struct {
 // usable reports whether the step can be sent now.
 func (s *Step) usable() bool { return s.ready || s.Rung != Rendition && s.Offer == "" }
 
-// maxStepRatio is the highest ratio of a step's rate to that of the step above it; a step with more is left out.
+// maxStepRatio is the largest ratio of a step's rate to that of the step above it. A step with a larger
+// ratio saves too little and is omitted.
 const maxStepRatio = 0.97
 
-// steps returns the ladder that the offers allow, from the top. Steps that save nothing are left out:
-// disposable frames of a stream without any, or audio of a stream without video. A rendition that is
-// not ready does not affect the steps below it.
+// steps returns the steps that are possible with the offers, from the top. It omits steps that save
+// nothing, such as DropDisposable for a stream without disposable frames, or Audio for a stream without
+// video. A rendition that is not ready does not affect the steps below it.
 func steps(places []Place, offers []Offer) []Step {
 	var source Offer
 	for _, o := range offers {
@@ -146,7 +147,7 @@ func steps(places []Place, offers []Offer) []Step {
 	return out
 }
 
-// renditions returns the offers that a place allows, highest rate first.
+// renditions returns the renditions that a rung of the configuration allows, highest rate first.
 func renditions(p Place, offers []Offer) []Offer {
 	var out []Offer
 	for _, o := range offers {

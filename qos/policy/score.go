@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-live/holdfast/qos"
 )
 
-// Score is how good a route is. Value is the product of the parts.
+// Score rates how good a route is. Value is the product of the values of the parts.
 type Score struct {
 	Value float64 `json:"value"` // 0..1, 1 is best
 	Parts []Part  `json:"parts"`
@@ -21,8 +21,8 @@ type Part struct {
 	Why   string  `json:"why"`
 }
 
-// Values of the parts while nothing is known. They are below what a faultless route earns by running,
-// so that a route that was never used does not score better.
+// Values of the parts while nothing is known about the route. They are below those of a route that runs
+// without faults, so that a route that was never used does not score better.
 const (
 	unknownAvailability = 0.9
 	unknownStability    = 0.98
@@ -32,7 +32,7 @@ const (
 	unknownLatency      = 0.95
 )
 
-// ScoreRoute returns the score of a route with history s.
+// ScoreRoute returns the score of a route whose history has the summary s.
 func ScoreRoute(s qos.Summary) Score {
 	parts := []Part{availability(s), stability(s), delivery(s), record(s), loss(s), latency(s)}
 	v := 1.0
@@ -42,8 +42,8 @@ func ScoreRoute(s qos.Summary) Score {
 	return Score{Value: clamp(v), Parts: parts}
 }
 
-// With returns the score with another part, for what history does not know, such as how much of the
-// stream the route is sent.
+// With returns the score with an additional part p. It is for factors that the history does not contain,
+// such as how much of the stream the route is sent.
 func (s Score) With(p Part) Score {
 	p.Value = clamp(p.Value)
 	return Score{Value: s.Value * p.Value, Parts: append(slices.Clone(s.Parts), p)}
@@ -53,13 +53,14 @@ func part(name string, value float64, why string, args ...any) Part {
 	return Part{Name: name, Value: clamp(value), Why: fmt.Sprintf(why, args...)}
 }
 
-// blend returns the mean of measured, weighted by evidence, and of unknown, weighted by par.
+// blend returns the weighted mean of two values: measured with the weight evidence, and unknown with the
+// weight par.
 func blend(measured, evidence, unknown, par float64) float64 {
 	return (measured*evidence + unknown*par) / (evidence + par)
 }
 
-// availability returns the share of dials and probes that succeed. A route that was down and answers
-// again is trusted soon, because the group demands a time of health before it uses the route.
+// availability returns a part for the share of dials and probes that succeed. The value recovers quickly
+// when a route answers again, because the group also requires some time of health before it uses the route.
 func availability(s qos.Summary) Part {
 	const name = "availability"
 	switch {
@@ -73,7 +74,7 @@ func availability(s qos.Summary) Part {
 	return part(name, v, "%.0f %% of recent attempts succeeded, the last %d in a row", s.Success*100, s.Streak)
 }
 
-// stability returns a part that falls with breaks.
+// stability returns a part for the number of breaks per hour.
 func stability(s qos.Summary) Part {
 	const name = "stability"
 	if s.Watched <= 0 && s.BreaksPerHour <= 0 {
@@ -82,13 +83,14 @@ func stability(s qos.Summary) Part {
 	return part(name, 20/(20+s.BreaksPerHour), "%.1f breaks per hour", s.BreaksPerHour)
 }
 
-// Lag up to lagNone counts as none, and from lagFull on as worst: players' buffers are empty.
+// A lag up to lagNone counts as none. A lag from lagFull on counts as worst, because the buffers of players
+// are then empty.
 const (
 	lagNone = 0.5 // seconds
 	lagFull = 3.0
 )
 
-// delivery returns how promptly media has arrived recently.
+// delivery returns a part for how promptly media has arrived recently.
 func delivery(s qos.Summary) Part {
 	const name = "delivery"
 	if s.Measured <= 0 {
@@ -99,7 +101,8 @@ func delivery(s qos.Summary) Part {
 	return part(name, blend(v, s.Measured, unknownDelivery, 2), "%.1f s behind, stalled %.0f %% of the time", s.Lag, s.Stalls*100)
 }
 
-// record returns how well the route did over a longer time. One minute weighs as much as not knowing.
+// record returns a part for how well the route did over a longer time. One minute of measurements has the
+// same weight as the value for an unknown route.
 func record(s qos.Summary) Part {
 	const name = "record"
 	if s.Watched <= 0 {
@@ -109,7 +112,7 @@ func record(s qos.Summary) Part {
 	return part(name, blend(v, s.Watched, unknownRecord, 60), "stalled or behind %.0f %% of the time it ran", s.Trouble*100)
 }
 
-// loss returns a part for the share of retransmitted segments; up to 1 % is normal.
+// loss returns a part for the share of retransmitted segments. Up to 1 % counts as normal.
 func loss(s qos.Summary) Part {
 	const name = "loss"
 	if s.Measured <= 0 {
@@ -119,8 +122,8 @@ func loss(s qos.Summary) Part {
 	return part(name, blend(v, s.Measured, unknownLoss, 5), "%.1f %% retransmitted", s.Resent*100)
 }
 
-// latency returns a part for the round trip. For a route that has not run it takes the time to
-// connect TCP, which is a round trip too.
+// latency returns a part for the round trip time. For a route that has not run, it uses the duration of the
+// TCP connect, which is one round trip.
 func latency(s qos.Summary) Part {
 	const name = "latency"
 	rtt := s.RTT

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// settle does what is due after an input, and returns the effects.
+// settle carries out everything that is due at time now, and returns the effects collected since the last
+// call.
 func (g *Group) settle(now time.Time) []Effect {
 	if g.started {
 		if g.active < 0 {
@@ -27,7 +28,7 @@ func (g *Group) settle(now time.Time) []Effect {
 	return out
 }
 
-// engageHelp engages the next route if the dialled ones have not come up in time.
+// engageHelp engages further routes if the dialled ones have not come up in time.
 func (g *Group) engageHelp(now time.Time) {
 	for {
 		at := g.helpAt()
@@ -44,7 +45,8 @@ func (g *Group) engageHelp(now time.Time) {
 	}
 }
 
-// helpAt returns when the next route is to be engaged; zero if there is none, or no need.
+// helpAt returns the time at which to engage the next route. It returns the zero Time if there is no
+// further route or none is needed.
 func (g *Group) helpAt() time.Time {
 	if g.active >= 0 || g.forced >= 0 || g.candidate() < 0 {
 		return time.Time{}
@@ -57,8 +59,8 @@ func (g *Group) helpAt() time.Time {
 	return g.engagedAt
 }
 
-// candidate returns the route to engage next: the best by score, preferring routes that are not known
-// to be down; -1 if there is none.
+// candidate returns the route to engage next, or -1 if there is none. It is the best by score among routes
+// whose latest result is not a failure, or else among all that may connect.
 func (g *Group) candidate() int {
 	free := func(r *route) bool { return !r.engaged && r.mayConnect() }
 	if i := g.bestAllowed(func(r *route) bool { return free(r) && !r.failing }); i >= 0 {
@@ -67,8 +69,8 @@ func (g *Group) candidate() int {
 	return g.bestAllowed(free)
 }
 
-// bestAllowed returns the first of the allowed routes that does not score worse than the best of them by more
-// than the margin; -1 if there is none.
+// bestAllowed returns, among the routes for which may returns true, the most preferred one whose score is
+// within the margin of the best score. It returns -1 if may returns true for none.
 func (g *Group) bestAllowed(may func(*route) bool) int {
 	best := -1.0
 	for i := range g.routes {
@@ -84,7 +86,7 @@ func (g *Group) bestAllowed(may func(*route) bool) int {
 	return -1
 }
 
-// improve dials a route that should replace the active one.
+// improve dials a route to replace the active one, if one is due.
 func (g *Group) improve(now time.Time) {
 	i, _ := g.betterRoute()
 	switch {
@@ -98,13 +100,14 @@ func (g *Group) improve(now time.Time) {
 	}
 }
 
-// startTrial dials a route while another is active.
+// startTrial dials a route that is to replace the active one. cause is the cause of the switch.
 func (g *Group) startTrial(i int, cause string) {
 	g.trial, g.trialCause = i, cause
 	g.dial(i)
 }
 
-// nextTrial returns the next route to dial while another is active, and when; -1 if there is none.
+// nextTrial returns the next route to dial as a replacement of the active one, the cause, and the time at
+// which to dial it. It returns -1 if there is none.
 func (g *Group) nextTrial() (route int, cause string, at time.Time) {
 	route = -1
 	if g.active < 0 || g.forced >= 0 || g.trial >= 0 {
@@ -126,8 +129,9 @@ func (g *Group) nextTrial() (route int, cause string, at time.Time) {
 	return route, cause, at
 }
 
-// returnAt returns when a route that is preferred to the active one is to be dialled to get the
-// stream back; zero if that cannot be said. A denied route is tried when its redial is due.
+// returnAt returns the time at which to dial route i, which is preferred to the active one, so that the
+// stream returns to it. It returns the zero Time if the route is not ready for that, for example because
+// it is not healthy. A denied route is dialled when its redial is due.
 func (g *Group) returnAt(i int) time.Time {
 	r := &g.routes[i]
 	switch {
@@ -142,7 +146,8 @@ func (g *Group) returnAt(i int) time.Time {
 }
 
 // betterRoute returns a healthy route that scores better than the active one by more than the margin, and
-// since when it may be used; -1 if there is none. A route that flapped must have risen first.
+// the time from which on it may be used. It returns -1 if there is none. A route that flapped may be used
+// only once it has been healthy long enough.
 func (g *Group) betterRoute() (int, time.Time) {
 	i := g.bestAllowed(func(r *route) bool {
 		return r.mayConnect() && !r.dialing && !r.healthySince.IsZero() && r.score > g.routes[g.active].score+g.cfg.Margin
@@ -164,7 +169,7 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// needsDial reports whether a route is to be dialled until it is up.
+// needsDial reports whether a route must be dialled until it is up.
 func (g *Group) needsDial(i int) bool {
 	r := &g.routes[i]
 	switch {
@@ -189,7 +194,7 @@ func (g *Group) dial(i int) {
 	g.emit(Dial, i, -1, Reason{})
 }
 
-// needsProbes reports whether a route is to be probed.
+// needsProbes reports whether a route must be probed regularly.
 func (g *Group) needsProbes(i int) bool {
 	r := &g.routes[i]
 	return !g.cfg.NoProbe && len(g.routes) > 1 && i != g.active && i != g.trial && r.mayConnect() && !r.dialing && !g.needsDial(i)
@@ -204,7 +209,7 @@ func (g *Group) probeDue(now time.Time) {
 	}
 }
 
-// decideGaveUp decides AllGaveUp once when no route is dialled any more.
+// decideGaveUp reports the decision AllGaveUp, once, when all allowed routes have given up.
 func (g *Group) decideGaveUp(now time.Time) {
 	if g.gaveUpDecided || g.active >= 0 {
 		return
@@ -218,7 +223,8 @@ func (g *Group) decideGaveUp(now time.Time) {
 	g.decide(now, -1, -1, Reason{AllGaveUp, "all routes gave up"})
 }
 
-// Next returns when Tick is due; zero if not before another input.
+// Next returns the time at which Tick must be called. It returns the zero Time if Tick need not be called
+// before the next call of another method.
 func (g *Group) Next() time.Time {
 	var next time.Time
 	soon := func(t time.Time) {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// State is the state of a route of a group. The values are those of holdfast_route_state.
+// State is the state of a route of a group. Its values are the values of the metric holdfast_route_state.
 type State uint8
 
 const (
@@ -13,8 +13,8 @@ const (
 	Dialing                 // a dial is in progress
 	Up                      // carries the stream
 	BackingOff              // waits for its next dial
-	Standby                 // another route is active, or dialled first
-	Broken                  // known not to work: it failed last, was denied or gave up
+	Standby                 // another route is active or is dialled first
+	Broken                  // known not to work: its latest result is a failure, it was denied or it gave up
 )
 
 func (s State) String() string {
@@ -38,10 +38,10 @@ type RouteStatus struct {
 	Name         string    `json:"name"`
 	State        State     `json:"state"`
 	Since        time.Time `json:"since,omitzero"` // of the state
-	Fails        int       `json:"fails"`          // consecutive, without sustained media
+	Fails        int       `json:"fails"`          // consecutive failures without sustained media
 	Backoff      float64   `json:"backoff_seconds"`
 	HealthySince time.Time `json:"healthy_since,omitzero"`
-	Rise         float64   `json:"rise_seconds"` // health needed to get the stream back; more after it flapped
+	Rise         float64   `json:"rise_seconds"` // seconds of health before the stream returns to it
 	Denied       bool      `json:"denied,omitempty"`
 	GaveUp       bool      `json:"gave_up,omitempty"`
 	LastFailure  string    `json:"last_failure,omitempty"` // outcome of a dial, cause of a break, or "probe"
@@ -49,7 +49,7 @@ type RouteStatus struct {
 	Score        float64   `json:"score"`
 }
 
-// Status returns the group's status at now.
+// Status returns the group's status at time now.
 func (g *Group) Status(now time.Time) GroupStatus {
 	s := GroupStatus{
 		Active: g.name(g.active), Forced: g.name(g.forced), Switches: g.switches,
