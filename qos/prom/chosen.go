@@ -6,19 +6,20 @@ import (
 	"github.com/holdfast-live/holdfast/qos/snapshot"
 )
 
-// other stands for all streams without series of their own. No stream is called so: a name has
-// a slash.
+// other is the value of the label "stream" in the series that sum all streams without series of their own.
+// It is not the name of a stream, because stream names contain a slash.
 const other = "other"
 
-// chosen are the streams that have series of their own. One that has them keeps them as long
-// as it is there, so that no series has holes because others came.
+// chosen tracks the streams that have series of their own. A stream that has them keeps them for as long as
+// it exists, so that its series do not get gaps when other streams appear.
 type chosen struct {
 	mu    sync.Mutex // guards names
 	names map[string]bool
 }
 
-// choose returns the names of the streams that have series of their own, at most so many
-// unless there were more already. A route is there before the stream that it brings in.
+// choose returns the names of the streams that have series of their own. It adds streams until there are
+// most of them, but removes none that already have series. It includes the streams of routes, because a
+// pull route may exist before its stream.
 func (c *chosen) choose(r *snapshot.Relay, most int) map[string]bool {
 	names := make([]string, 0, len(r.Streams)+len(r.Routes))
 	for i := range r.Streams {
@@ -41,11 +42,11 @@ func (c *chosen) choose(r *snapshot.Relay, most int) map[string]bool {
 		}
 		next[name] = true
 	}
-	c.names = next // which nobody changes from now on
+	c.names = next // next is not changed any more, so the caller may read it without the lock
 	return next
 }
 
-// rest sums what has a sum of streams without series of their own.
+// rest sums the values of the streams without series of their own, as far as a sum is meaningful.
 type rest struct {
 	streams, bufferBytes int
 	bitrate              float64

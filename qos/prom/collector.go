@@ -8,8 +8,8 @@ import (
 	"github.com/holdfast-live/holdfast/qos/snapshot"
 )
 
-// Collector shows snapshots of the relay. The series of a stream are there as long as the
-// stream is.
+// Collector exports snapshots of the relay as metrics. The series of a stream exist for as long as the
+// stream does.
 type Collector struct {
 	take    func() snapshot.Relay
 	streams func() int
@@ -19,8 +19,8 @@ type Collector struct {
 
 var routeLabels = []string{"stream", "group", "route"}
 
-// NewCollector returns a collector that asks for a snapshot at each scrape. At most as many
-// streams as streams returns get series of their own; the others are summed.
+// NewCollector returns a collector that calls take for a snapshot at each scrape. The function streams
+// returns the maximum number of streams with series of their own; the values of the others are summed.
 func NewCollector(take func() snapshot.Relay, streams func() int) *Collector {
 	c := &Collector{take: take, streams: streams, descs: map[string]*prometheus.Desc{}}
 	for _, d := range []struct {
@@ -81,7 +81,8 @@ func NewCollector(take func() snapshot.Relay, streams func() int) *Collector {
 	return c
 }
 
-// BuildInfo tells what runs. Its value is 1.
+// BuildInfo returns a collector for the metric build_info. Its labels identify the running version; its
+// value is always 1.
 func BuildInfo(version, commit string) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "Version of the running relay; the value is always 1.",
@@ -123,7 +124,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	collectRelay(&r, gauge, count)
 }
 
-// collectRelay shows what belongs to no stream and to no route.
+// collectRelay exports the metrics that belong neither to a stream nor to a route.
 func collectRelay(r *snapshot.Relay, gauge func(string, float64, ...string), count func(string, uint64, ...string)) {
 	for name, byLabel := range map[string]map[string]uint64{
 		"track_silences_total": r.TrackSilences, "filler_frames_total": r.FillerFrames,
@@ -147,7 +148,7 @@ func collectRelay(r *snapshot.Relay, gauge func(string, float64, ...string), cou
 	count("webrtc_refused_packets_total", r.WebRTC.Refused)
 	in := make([]int, len(streamStates))
 	for i := range r.Streams {
-		if s := r.Streams[i].State; s < len(in) { // what has ended is on its way out
+		if s := r.Streams[i].State; s < len(in) { // a stream that has ended is not counted
 			in[s]++
 		}
 	}
@@ -163,13 +164,13 @@ func collectRelay(r *snapshot.Relay, gauge func(string, float64, ...string), cou
 	gauge("connections_limit", float64(r.Connections.Limit))
 }
 
-// The states by number, as label values.
+// The names of the states, used as label values, indexed by their number.
 var (
 	streamStates = []string{"idle", "live", "suspect", "held"}
 	routeStates  = []string{"idle", "dialing", "up", "backing_off", "standby", "broken"}
 )
 
-// collectTotals shows the configured routes, all streams together.
+// collectTotals exports the metrics of the configured routes, summed over all streams.
 func collectTotals(r *snapshot.Relay, gauge func(string, float64, ...string), count func(string, uint64, ...string)) {
 	type way struct {
 		group, route string

@@ -1,5 +1,5 @@
-// Package prom shows the relay to Prometheus: counters and histograms that are told of
-// events, and collectors over snapshots.
+// Package prom exports the relay's metrics to Prometheus. Counters and histograms are updated by events;
+// all other metrics are collected from snapshots.
 package prom
 
 import (
@@ -11,20 +11,20 @@ import (
 
 const namespace = "holdfast"
 
-// Labels are the label values that are exported from the start, at 0.
+// Labels holds the label values whose series are exported from the start, with value 0.
 type Labels struct {
 	Publishers []string // protocols
 	Viewers    []string // protocols
-	Outcomes   []string // of a request to publish
-	Causes     []string // of a break
+	Outcomes   []string // outcomes of a request to publish
+	Causes     []string // causes of the end of a publisher session
 	Joins      []string // outcomes of a request to play
-	Resumes    []string // outcomes of a viewer's wish to go on where it was cut off
+	Resumes    []string // outcomes of a viewer's request to resume its session
 	Dials      []string // outcomes of a route's dial
 	Switches   []string // causes of a switch from one route to another
 	Levels     []string // causes of a change of rung
 }
 
-// Metrics are the counters and histograms that events feed.
+// Metrics holds the counters and histograms that are updated by events.
 type Metrics struct {
 	sessions  *prometheus.CounterVec
 	breaks    *prometheus.CounterVec
@@ -50,10 +50,10 @@ func histogram(name, help string, buckets []float64, labels ...string) *promethe
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
 }
 
-// detected are the causes whose detection takes time.
+// detected lists the causes of a break whose detection takes time.
 var detected = []string{"silence", "timeout", "ice"}
 
-// New registers the metrics.
+// New creates the metrics and registers them with reg.
 func New(reg prometheus.Registerer, l Labels) (*Metrics, error) {
 	m := &Metrics{
 		sessions:  counter("publish_sessions_total", "Requests to publish.", "protocol", "outcome"),
@@ -117,12 +117,12 @@ func (m *Metrics) zero(l Labels) {
 	}
 }
 
-// Session counts a request to publish.
+// Session counts a request to publish and its outcome.
 func (m *Metrics) Session(protocol, outcome string) {
 	m.sessions.WithLabelValues(protocol, outcome).Inc()
 }
 
-// Broke counts a break; detect is how long it took to notice, or 0.
+// Broke counts the end of a publisher session. detect is how long it took to detect, or 0 if unknown.
 func (m *Metrics) Broke(protocol, cause string, detect time.Duration) {
 	m.breaks.WithLabelValues(protocol, cause).Inc()
 	if detect > 0 && slices.Contains(detected, cause) {
@@ -130,34 +130,36 @@ func (m *Metrics) Broke(protocol, cause string, detect time.Duration) {
 	}
 }
 
-// Resumed notes how long a stream was without a publisher.
+// Resumed records the time from a break to the first keyframe of the next media.
 func (m *Metrics) Resumed(outage time.Duration) { m.outage.Observe(outage.Seconds()) }
 
-// Takeover counts a push to a stream that another had: silent, healthy or refused.
+// Takeover counts a request to publish a stream that already had a publisher. The outcome is "silent",
+// "healthy" or "refused".
 func (m *Metrics) Takeover(outcome string) { m.takeovers.WithLabelValues(outcome).Inc() }
 
-// BackupSwitch counts a switch to whom was held warm: backup or primary.
+// BackupSwitch counts a switchover between the primary and the backup publisher. to is the one switched to,
+// "backup" or "primary".
 func (m *Metrics) BackupSwitch(to string) { m.backups.WithLabelValues(to).Inc() }
 
-// Joined counts a request to play.
+// Joined counts a request to play and its outcome.
 func (m *Metrics) Joined(protocol, outcome string) {
 	m.joins.WithLabelValues(protocol, outcome).Inc()
 }
 
-// ViewerResumed counts a viewer that came back to where it was cut off.
+// ViewerResumed counts a viewer that reconnected and asked to resume, and the outcome.
 func (m *Metrics) ViewerResumed(protocol, outcome string) {
 	m.resumes.WithLabelValues(protocol, outcome).Inc()
 }
 
-// Admitted notes how long a viewer was to wait for its turn to join.
+// Admitted records how long a viewer has to wait for admission because of limits.joins.
 func (m *Metrics) Admitted(wait time.Duration) { m.admission.Observe(wait.Seconds()) }
 
-// Started notes how long a viewer waited for its first media byte.
+// Started records the time from a viewer's request to play to its first byte of media.
 func (m *Metrics) Started(protocol string, took time.Duration) {
 	m.join.WithLabelValues(protocol).Observe(took.Seconds())
 }
 
-// Group has a group's routes counted from 0.
+// Group exports the series of a group's routes with value 0, before any event.
 func (m *Metrics) Group(group string, routes []string) {
 	for _, route := range routes {
 		for _, o := range m.labels.Dials {
@@ -172,13 +174,13 @@ func (m *Metrics) Group(group string, routes []string) {
 	}
 }
 
-// Dialed counts a dial of a route.
+// Dialed counts a dial of a route and its outcome.
 func (m *Metrics) Dialed(group, route, outcome string) {
 	m.dials.WithLabelValues(group, route, outcome).Inc()
 }
 
-// Switched counts a switch from one route to another.
+// Switched counts a switch of a group from one route to another.
 func (m *Metrics) Switched(group, cause string) { m.switches.WithLabelValues(group, cause).Inc() }
 
-// Level counts a change of rung.
+// Level counts a change of the rung on the ladder.
 func (m *Metrics) Level(group, cause string) { m.levels.WithLabelValues(group, cause).Inc() }
