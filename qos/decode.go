@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// version is the version of the format of stored histories. A newer format is read as far as it is
-// known.
+// version is the version of the format of stored histories. Of a newer format, the fields known to this
+// version are read.
 const version = 1
 
 // MarshalJSON returns the history in the format that DecodeHistory reads.
@@ -23,9 +23,8 @@ func (h *History) MarshalJSON() ([]byte, error) {
 	return b, nil
 }
 
-// DecodeHistory reads a history. It drops values that are missing, of the wrong type, in the future,
-// or beyond what can be measured; they count as unknown. It returns an error for data that is not
-// JSON.
+// DecodeHistory reads a history that MarshalJSON wrote. Values that are missing, of the wrong type, later
+// than now or impossible to measure count as unknown. It returns an error only if data is not JSON.
 func DecodeHistory(data []byte, now time.Time) (*History, error) {
 	h := &History{}
 	var wrong *json.UnmarshalTypeError // the rest is decoded all the same
@@ -74,7 +73,7 @@ func (r *record) dropInvalid(now time.Time) {
 	}
 }
 
-// tail returns a copy of the last limit elements of all.
+// tail returns a copy of a slice, shortened to its last elements if it has more than limit.
 func tail[T any](all []T, limit int) []T {
 	return slices.Clone(all[max(0, len(all)-limit):])
 }

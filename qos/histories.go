@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// maxKey bounds a route's key, in bytes.
+// maxKey is the maximum length of a route's key in bytes.
 const maxKey = 512
 
-// Histories holds the histories of many routes by "group/route", bounded in number. It is not safe
-// for concurrent use.
+// Histories holds the histories of a limited number of routes, keyed by "group/route". It is not safe for
+// concurrent use.
 type Histories struct {
 	limit  int
 	routes map[string]*entry
@@ -24,7 +24,7 @@ type entry struct {
 	used    time.Time
 }
 
-// NewHistories returns an empty collection of at most limit histories.
+// NewHistories returns an empty collection that can hold up to limit histories.
 func NewHistories(limit int) *Histories {
 	return &Histories{limit: max(1, limit), routes: map[string]*entry{}}
 }
@@ -32,9 +32,9 @@ func NewHistories(limit int) *Histories {
 // Len returns the number of histories.
 func (h *Histories) Len() int { return len(h.routes) }
 
-// Get returns the history of a route and marks it as used at now. If there is none, it creates one
-// and discards the least recently used history if there are too many. A caller that keeps using a
-// history must call Get from time to time, so that the history is not discarded.
+// Get returns the history of a route and records the time now as its last use. If the route has no
+// history, Get creates one, and if the limit is reached discards the least recently used history. A caller
+// that keeps using a history must call Get from time to time, so that the history is not discarded.
 func (h *Histories) Get(now time.Time, key string) *History {
 	e := h.routes[key]
 	if e == nil {
@@ -70,7 +70,7 @@ type storedRoute struct {
 	History json.RawMessage `json:"history"`
 }
 
-// Encode returns the collection as JSON, to be stored over a restart.
+// Encode returns the collection as JSON, so that it can be kept across a restart.
 func (h *Histories) Encode() ([]byte, error) {
 	out := storedHistories{Version: version, Routes: map[string]json.RawMessage{}}
 	for key, e := range h.routes {
@@ -92,11 +92,11 @@ func (h *Histories) Encode() ([]byte, error) {
 	return b, nil
 }
 
-// errNoHistories is returned for data without a version, which is of another kind.
+// errNoHistories is returned for JSON without a version, which Encode did not write.
 var errNoHistories = errors.New("decode histories: no version")
 
-// DecodeHistories reads the output of Encode, dropping bad values as DecodeHistory does. It keeps the
-// limit most recently used histories.
+// DecodeHistories reads the output of Encode. It drops invalid values as DecodeHistory does. Of the
+// histories, it keeps the most recently used ones, up to limit.
 func DecodeHistories(data []byte, now time.Time, limit int) (*Histories, error) {
 	var in storedHistories
 	var wrong *json.UnmarshalTypeError

@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// Half-lives of measurements.
+// Half-lives of the means of measurements.
 const (
 	halfSuccess  = time.Minute
 	halfDial     = 10 * time.Minute
 	halfRunning  = 15 * time.Second
-	halfLag      = 5 * time.Second  // a level, not a rate: past values hardly matter
-	halfCapacity = 10 * time.Minute // of the trust; the value itself follows within halfLimit
+	halfLag      = 5 * time.Second  // short, because only the current lag matters
+	halfCapacity = 10 * time.Minute // of the trust in a capacity; the value itself uses halfLimit
 	halfLimit    = 30 * time.Second
 	halfRecord   = 10 * time.Minute
 	halfBreaks   = 20 * time.Minute
 )
 
-// Bounds of what is kept item by item.
+// Limits of the items that a history keeps.
 const (
 	maxAttempts = 32
 	maxBreaks   = 32
@@ -29,12 +29,13 @@ const (
 // troubleLag is the lag of the destination from which a sample counts as trouble.
 const troubleLag = 2 * time.Second
 
-// attemptWorth is how long a route must run to weigh as much as one attempt: the usual interval of
-// probes, so that running and probing count alike.
+// attemptWorth is how long a route must run to have the same weight as one attempt. It equals the usual
+// interval of probes, so that running and probing have equal weight.
 const attemptWorth = 5.0 // seconds
 
-// History is the history of one route over all its connections. It is bounded: rings of events, the
-// minutes of the last hour, and decaying means. The zero value is an empty history.
+// History is the history of one route over all its connections. Its size is bounded: it consists of the
+// last few attempts and breaks, totals per minute of the last hour, and decaying means. The zero value is
+// an empty history.
 type History struct {
 	record record
 }
@@ -80,7 +81,7 @@ type breakEvent struct {
 	LastedMS int64  `json:"lasted_ms"`
 }
 
-// Attempt adds a dial or a probe.
+// Attempt records a dial or a probe.
 func (h *History) Attempt(a Attempt) {
 	r := &h.record
 	r.Attempts = appendBounded(r.Attempts, attempt{
@@ -116,7 +117,7 @@ func (r *record) addFailure(now time.Time) {
 	r.Streak = min(r.Streak, 0) - 1
 }
 
-// Sample adds a span of running.
+// Sample records a measurement of the running route.
 func (h *History) Sample(s Sample) {
 	if s.Span <= 0 {
 		return
@@ -128,7 +129,8 @@ func (h *History) Sample(s Sample) {
 		r.RTT.add(now, halfRunning, s.RTT.Seconds(), w)
 		r.Jitter.add(now, halfRunning, max(s.RTTVar, 0).Seconds(), w)
 	}
-	// A mean over segments, not over time: two lost of three must not outweigh a busy second.
+	// The mean is weighted by segments, not by time, so that two lost segments of three do not outweigh a
+	// second in which many were sent.
 	r.Segments.add(now, halfRunning, ratio(s.Resent, s.Segments), float64(s.Segments))
 	r.Rate.add(now, halfRunning, s.Rate(), w)
 	r.Lag.add(now, halfLag, lag.Seconds(), w)
@@ -151,7 +153,7 @@ func (h *History) Sample(s Sample) {
 	m.Resent += s.Resent
 }
 
-// Broke adds a break of a running route, and how long its connection had lasted.
+// Broke records a break of the running route at time now. lasted is how long its connection had lasted.
 func (h *History) Broke(now time.Time, cause string, lasted time.Duration) {
 	r := &h.record
 	r.Breaks = appendBounded(r.Breaks, breakEvent{At: now.UnixMilli(), Cause: truncate(cause, maxCause), LastedMS: max(lasted, 0).Milliseconds()}, maxBreaks)
@@ -160,7 +162,7 @@ func (h *History) Broke(now time.Time, cause string, lasted time.Duration) {
 	r.Minutes.minuteFor(now).Breaks++
 }
 
-// appendBounded appends to a ring of at most limit elements.
+// appendBounded appends v to a slice of at most limit elements, removing the oldest if it is full.
 func appendBounded[T any](ring []T, v T, limit int) []T {
 	if len(ring) >= limit {
 		copy(ring, ring[len(ring)-limit+1:])
@@ -169,7 +171,7 @@ func appendBounded[T any](ring []T, v T, limit int) []T {
 	return append(ring, v)
 }
 
-// truncate returns at most limit bytes of a text, as valid UTF-8.
+// truncate returns a text shortened to at most limit bytes of valid UTF-8.
 func truncate(s string, limit int) string {
 	return strings.ToValidUTF8(s[:min(len(s), limit)], "")
 }

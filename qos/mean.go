@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// mean is a weighted mean in which earlier values count half as much after each half-life. How often
-// a value is added makes no difference, only its weight: the seconds that a value held, or 1 for an
-// event. A decaying sum uses the same type.
+// mean is a weighted mean in which the weight of a value halves with each half-life. The weight of a new
+// value is the number of seconds for which it was measured, or 1 for an event; how often values are added
+// makes no difference. A decaying sum uses the same type.
 type mean struct {
 	Sum    float64 `json:"sum"`
 	Weight float64 `json:"weight"`
-	At     int64   `json:"at"` // ms since 1970: the time to which Sum and Weight have decayed
+	At     int64   `json:"at"` // ms since 1970: the time up to which Sum and Weight are decayed
 }
 
-// minWeight is the weight below which a mean is empty.
+// minWeight is the weight below which a mean counts as empty.
 const minWeight = 1e-6
 
 func (m *mean) decay(now time.Time, half time.Duration) {
@@ -39,7 +39,7 @@ func (m *mean) add(now time.Time, half time.Duration, v, weight float64) {
 	m.Weight += weight
 }
 
-// at returns the mean at now and its weight; 0, 0 if it is empty.
+// at returns the mean and its weight, decayed to time now; 0, 0 if the mean is empty.
 func (m mean) at(now time.Time, half time.Duration) (v, weight float64) {
 	m.decay(now, half)
 	if m.Weight < minWeight {
@@ -48,10 +48,10 @@ func (m mean) at(now time.Time, half time.Duration) (v, weight float64) {
 	return m.Sum / m.Weight, m.Weight
 }
 
-// maxSum is more than any sum or weight that can be measured.
+// maxSum exceeds any sum or weight that measurements can produce.
 const maxSum = 1e18
 
-// clearInvalid clears a mean that add cannot have produced.
+// clearInvalid clears a mean whose values add cannot have produced.
 func (m *mean) clearInvalid(now time.Time) {
 	ok := func(v float64) bool { return v >= 0 && v <= maxSum }
 	if !ok(m.Sum) || !ok(m.Weight) || m.Weight < minWeight || m.At <= 0 || m.At > now.UnixMilli() {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// minutes are the minutes of the last hour with any events, oldest first.
+// minutes holds the totals of each minute of the last hour in which anything happened, oldest first.
 type minutes []minute
 
 type minute struct {
@@ -26,7 +26,8 @@ const hour = 60 // minutes
 
 func minuteOf(t time.Time) int64 { return t.Unix() / 60 }
 
-// minuteFor returns the minute of now, to be added to. If the clock went back, it returns the newest minute.
+// minuteFor returns the totals of the minute that contains now, for adding to them. If the clock was set
+// back, it returns the newest minute.
 func (m *minutes) minuteFor(now time.Time) *minute {
 	n := minuteOf(now)
 	if l := len(*m); l > 0 && (*m)[l-1].N >= n {
@@ -36,7 +37,7 @@ func (m *minutes) minuteFor(now time.Time) *minute {
 	return &(*m)[len(*m)-1]
 }
 
-// lastHour returns the minutes of the hour before now.
+// lastHour returns the totals of the minutes in the hour before now.
 func (m minutes) lastHour(now time.Time) []Minute {
 	var out []Minute
 	for _, o := range m {

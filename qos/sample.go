@@ -3,7 +3,7 @@ package qos
 
 import "time"
 
-// Phase is a step in setting up a route. The values are those of the API.
+// Phase is a step in setting up a route's connection. Its values appear in the API.
 type Phase string
 
 // The phases, in order. PhaseRunning follows the others.
@@ -23,7 +23,7 @@ func Phases() []Phase {
 	return []Phase{PhaseDNS, PhaseTCP, PhaseTLS, PhaseHandshake, PhaseConnect, PhasePublish, PhaseMedia, PhaseRunning}
 }
 
-// Outcome is the result of a dial or a probe. The values are the label values of
+// Outcome is the result of a dial or a probe. Its values are label values of the metric
 // holdfast_route_dials_total.
 type Outcome string
 
@@ -32,11 +32,12 @@ const (
 	DialOK       Outcome = "ok"
 	DialFailed   Outcome = "failed"   // unknown host, refused, reset, protocol error
 	DialTimeout  Outcome = "timeout"  // a phase took too long
-	DialRejected Outcome = "rejected" // the destination rejected the dial, and may accept a later one
-	DialDenied   Outcome = "denied"   // the destination rejected the dial, and a retry does not help
+	DialRejected Outcome = "rejected" // the destination rejected the dial but may accept a later one
+	DialDenied   Outcome = "denied"   // the destination rejected the dial, and a retry will not help
 )
 
-// Outcomes returns the outcomes of a dial, for metrics that start at 0.
+// Outcomes returns the outcomes of a dial, for metrics whose series are exported from the start with value
+// 0.
 func Outcomes() []Outcome {
 	return []Outcome{DialOK, DialFailed, DialTimeout, DialRejected, DialDenied}
 }
@@ -44,14 +45,14 @@ func Outcomes() []Outcome {
 // Attempt is one dial or probe of a route.
 type Attempt struct {
 	At      time.Time // when it ended
-	Probe   bool      // a probe ends after connect
+	Probe   bool      // a probe rather than a dial; it ends after PhaseConnect
 	Outcome Outcome
 	Phase   Phase                   // the phase that failed; PhaseRunning if none did
-	Took    map[Phase]time.Duration // of each phase that was started
+	Took    map[Phase]time.Duration // duration of each phase that was started
 	Detail  string                  // the error, without secrets; empty if there was none
 }
 
-// Total returns how long the attempt took.
+// Total returns how long the attempt took in all.
 func (a *Attempt) Total() time.Duration {
 	var sum time.Duration
 	for _, d := range a.Took {
@@ -62,8 +63,8 @@ func (a *Attempt) Total() time.Duration {
 
 // Sample is a measurement of a running route over a short span, a second or less.
 type Sample struct {
-	At   time.Time
-	Span time.Duration // the time before At that was measured
+	At   time.Time     // end of the span
+	Span time.Duration // duration of the span
 
 	RTT, RTTVar time.Duration // smoothed; 0 if unknown
 
@@ -74,8 +75,8 @@ type Sample struct {
 
 	Unsent int           // bytes that the destination's TCP has not acknowledged at At
 	Lag    time.Duration // how far the destination is behind the ring's live edge at At
-	// Limited reports that the connection, not the stream, limited what was delivered: it always
-	// had more to send. Only then does Delivered show the capacity of the connection.
+	// Limited is true if the connection, not the stream, limited what was delivered, because it always had
+	// more to send. Only then does Delivered show the capacity of the connection.
 	Limited bool
 	Stalled bool // nothing was delivered in the span although data was waiting
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Summary returns the summary of the history at now.
+// Summary returns a summary of the history at time now.
 func (h *History) Summary(now time.Time) Summary {
 	r := &h.record
 	s := Summary{Streak: r.Streak, Minutes: r.Minutes.lastHour(now)}
@@ -40,11 +40,11 @@ func (h *History) Summary(now time.Time) Summary {
 	return s
 }
 
-// minMeasured is how much recent running makes its rate reliable.
+// minMeasured is how long a route must have run recently for its rate to be reliable.
 const minMeasured = 5.0 // seconds
 
-// summariseCapacity sets the capacity of the connection when it last was the limit, or its present rate if
-// higher.
+// summariseCapacity sets the capacity in s to the rate that was measured when the connection last limited
+// what was delivered, or to the current rate if that is higher.
 func (r *record) summariseCapacity(now time.Time, s *Summary) {
 	limited := time.UnixMilli(r.LimitedAt)
 	v, w := r.Capacity.at(limited, halfLimit)
