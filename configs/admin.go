@@ -6,9 +6,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// AdminOf returns the group admin from flags, which may be nil, and the environment, without a
-// configuration file. It reads the token from token_file if that is set. Its error is Faults of
-// that group.
+// AdminOf returns the group "admin" of the configuration as set by flags, which may be nil, and the
+// environment, without a configuration file. If token_file is set, it reads the token from that file. The
+// error is of type Faults and contains only faults of that group.
 func AdminOf(flags *pflag.FlagSet) (Admin, error) {
 	cfg := Default()
 	all, from := override(&cfg, flags)

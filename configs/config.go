@@ -1,5 +1,5 @@
-// Package configs loads and validates the configuration. A Config is not modified after it was
-// loaded; a reload returns another.
+// Package configs loads and validates the configuration. A Config is not modified after it was loaded; a
+// reload creates a new one.
 package configs
 
 import (
@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Config is the complete configuration. The tags named key are the keys in the file.
+// Config is the complete configuration. The struct tags "key" contain the keys of the file.
 type Config struct {
 	RTMP    Listener    `key:"rtmp"`
 	RTMPS   TLSListener `key:"rtmps"`
@@ -73,9 +73,8 @@ type ICEServer struct {
 	URL        string `key:"url"`
 	Username   string `key:"username"`
 	Credential string `key:"credential" secret:"true"`
-	// Secret is shared with the TURN server and replaces Credential: each client gets a username
-	// and credential of its own that expire after Lifetime. The username contains Username, if
-	// that is set.
+	// Secret is shared with the TURN server and replaces Credential. Each client then receives its own
+	// username and credential, which expire after Lifetime. The username contains Username if that is set.
 	Secret   string        `key:"secret" secret:"true"`
 	Lifetime time.Duration `key:"lifetime"`
 }
@@ -89,7 +88,7 @@ type Log struct {
 	Format string `key:"format" help:"text or json"`
 }
 
-// Limits bound the resources that clients can use.
+// Limits are the limits on the resources that clients can use.
 type Limits struct {
 	Connections      int           `key:"connections" help:"connections at a time, publishers and viewers together"`
 	PerAddress       int           `key:"per_address" help:"connections at a time from one address; 0: no limit"`
@@ -102,13 +101,13 @@ type Limits struct {
 	Bridges          int           `key:"bridges" help:"streams at a time whose audio ffmpeg child processes transcode to another codec"`
 }
 
-// Metrics bounds the cost of a scrape.
+// Metrics configures the metrics, and so limits the cost of a scrape.
 type Metrics struct {
 	Streams int `key:"streams" help:"streams at a time that have metrics of their own; the others are summed as stream=other"`
 }
 
-// Breaker configures the circuit breakers, which limit the dials of all routes to one host while
-// it fails and when it is back.
+// Breaker configures the circuit breakers. A circuit breaker limits the dials of all routes to one host
+// while the host fails and when it recovers.
 type Breaker struct {
 	Fall  int           `key:"fall" help:"failed dials to a host, one after another, after which its routes take turns"`
 	Rise  int           `key:"rise" help:"successful dials to a host after which its routes dial freely again"`
@@ -124,11 +123,11 @@ type Drain struct {
 // State configures what survives a restart.
 type State struct {
 	File string `key:"file" kind:"file" help:"file for what survives a restart; empty: nothing does"`
-	// Grace is how long streams that were live before a restart are expected back.
+	// Grace is how long after a restart viewers wait for streams that were live before it.
 	Grace time.Duration `key:"grace" help:"how long viewers of streams that were live before a restart are kept waiting for them; 0: not at all"`
 }
 
-// Resume configures the resuming of viewers.
+// Resume configures how viewers resume a session after a disconnect.
 type Resume struct {
 	Key string `key:"key" help:"32 bytes in base64, the same on all nodes that share viewers" secret:"true"`
 }
@@ -157,10 +156,10 @@ type Stream struct {
 	Transcode        []Rendition   `key:"transcode"`
 }
 
-// IsSlate reports whether a filler is a file, which ends in .flv.
+// IsSlate reports whether the value of Stream.Filler names a file to play (a slate), that is, ends in .flv.
 func IsSlate(filler string) bool { return strings.HasSuffix(filler, ".flv") }
 
-// Buffer bounds a stream's buffer.
+// Buffer limits the size of a stream's buffer.
 type Buffer struct {
 	Duration time.Duration `key:"duration" help:"media time kept"`
 	Bytes    Size          `key:"bytes" help:"bytes of media kept"`
@@ -181,7 +180,7 @@ type HLS struct {
 	Start   string        `key:"start" help:"on-request or always"`
 }
 
-// Rendition is a lower rendition of a stream, made by a child process.
+// Rendition configures a lower rendition of a stream, which a child process transcodes.
 type Rendition struct {
 	Name   string `key:"name"`
 	Height int    `key:"height"`
@@ -209,7 +208,7 @@ type Group struct {
 	Redial   Redial   `key:"redial"`
 	Failover Failover `key:"failover"`
 	Replay   string   `key:"replay"`
-	// Redirects says to which hosts an HTTP response may redirect a pull: its own, or any.
+	// Redirects is "host" if an HTTP response may redirect a pull only within the same host, or "any".
 	Redirects string   `key:"redirects"`
 	Ladder    []string `key:"ladder"`
 }
@@ -270,8 +269,9 @@ func defaultGroup() Group {
 	}
 }
 
-// Stream returns the configuration of a stream {app}/{name}: that of the first match, or else
-// the defaults. A rendition {name}~{rendition} has the configuration of its parent.
+// Stream returns the configuration of the stream {app}/{name}: that of the first entry of streams whose
+// pattern matches, otherwise the defaults. A rendition {name}~{rendition} has the configuration of the
+// stream that it is made from.
 func (c *Config) Stream(name string) *Stream {
 	parent, _, _ := strings.Cut(name, "~")
 	for i := range c.Streams {

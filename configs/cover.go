@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// covers reports whether a pattern of streams matches everything that another matches, as far as
-// that can be determined in bounded time.
+// covers reports whether a pattern of streams matches every stream that the pattern other matches. It
+// returns false if that cannot be determined in bounded time.
 func covers(pattern, other string) bool {
 	app, name, _ := strings.Cut(pattern, "/")
 	otherApp, otherName, _ := strings.Cut(other, "/")
@@ -17,18 +17,18 @@ func covers(pattern, other string) bool {
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
 const (
-	// maxTokens bounds the patterns that are compared, because positions are bits of a number.
+	// maxTokens is the maximum length of patterns that are compared. Positions are bits of a uint64.
 	maxTokens = 63
 	// maxSteps bounds the work of one comparison.
 	maxSteps = 20_000
 )
 
-// glob is a pattern as an automaton. Its state is a set of positions in the tokens; "*" may
-// repeat.
+// glob is a pattern as a nondeterministic automaton. A state of the automaton is a set of positions in the
+// tokens, as the bits of a number.
 type glob []string
 
-// parseGlob splits a part of a pattern of path.Match into tokens, each of which matches one
-// character, except "*". ok is false if the pattern is too long or malformed.
+// parseGlob splits a part of a path.Match pattern into tokens. Each token matches one character, except
+// "*", which matches any number. ok is false if the pattern is too long or malformed.
 func parseGlob(part string) (g glob, ok bool) {
 	if _, err := path.Match(part, ""); err != nil {
 		return nil, false
@@ -50,7 +50,8 @@ func parseGlob(part string) (g glob, ok bool) {
 	return g, len(g) <= maxTokens
 }
 
-// classEnd returns the length of the character class that a pattern begins with.
+// classEnd returns the length of the character class at the start of a pattern. If the class is not
+// closed, the result exceeds the length of the pattern.
 func classEnd(part string) int {
 	for i := 1; i < len(part); i++ {
 		switch {
@@ -63,7 +64,7 @@ func classEnd(part string) int {
 	return len(part) + 1
 }
 
-// closed adds to the positions those that are reachable without a character.
+// closed returns the positions at, together with those reachable from them without reading a character.
 func (g glob) closed(at uint64) uint64 {
 	for i, token := range g {
 		if token == "*" && at&(1<<i) != 0 {
@@ -73,7 +74,7 @@ func (g glob) closed(at uint64) uint64 {
 	return at
 }
 
-// next returns the positions after a character.
+// next returns the positions that are reached from the positions at by reading character c.
 func (g glob) next(at uint64, c byte) (to uint64) {
 	for i, token := range g {
 		if at&(1<<i) == 0 {
@@ -90,29 +91,30 @@ func (g glob) next(at uint64, c byte) (to uint64) {
 
 func (g glob) accepts(at uint64) bool { return at&(1<<len(g)) != 0 }
 
-// overlaps reports whether two patterns may match a common stream.
+// overlaps reports whether a stream may exist that both patterns match. It returns true if that cannot be
+// determined in bounded time.
 func overlaps(a, b string) bool {
 	appA, nameA, _ := strings.Cut(a, "/")
 	appB, nameB, _ := strings.Cut(b, "/")
 	return overlapsPart(appA, appB) && overlapsPart(nameA, nameB)
 }
 
-// coversPart is like covers for an app or a name.
+// coversPart is like covers, for the app or the name part of patterns.
 func coversPart(pattern, other string) bool {
 	missed, known := findText(pattern, other, func(a, b bool) bool { return b && !a })
 	return known && !missed
 }
 
-// overlapsPart is like overlaps for an app or a name.
+// overlapsPart is like overlaps, for the app or the name part of patterns.
 func overlapsPart(pattern, other string) bool {
 	met, known := findText(pattern, other, func(a, b bool) bool { return a && b })
 	return met || !known
 }
 
-// findText reports whether there is a text for which found returns true. found is called with
-// whether each of the two patterns matches the text, and must return false if other does not.
-// meet follows all texts that other matches through both automata. known is false if that needs
-// too much work, or if a pattern is malformed.
+// findText reports whether a text exists for which the function found returns true. The arguments of found
+// tell which of the two patterns match the text; it must return false if other does not. findText follows
+// all texts that other can match through both automata. known is false if that exceeds maxSteps, or if a
+// pattern is malformed or too long.
 func findText(pattern, other string, found func(pattern, other bool) bool) (met, known bool) {
 	a, ok := parseGlob(pattern)
 	b, okToo := parseGlob(other)

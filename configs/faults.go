@@ -15,7 +15,7 @@ type Fault struct {
 	Line    int
 }
 
-// String returns the fault without its place.
+// String returns the text of the fault, without its place.
 func (f Fault) String() string {
 	s := f.Problem
 	if f.Key != "" {
@@ -27,7 +27,7 @@ func (f Fault) String() string {
 	return s
 }
 
-// Place returns file:line, or "" if the fault is in no file.
+// Place returns the place of the fault as file:line, or "" if the fault is not in a file.
 func (f Fault) Place() string {
 	if f.File == "" || f.Line == 0 {
 		return ""
@@ -35,7 +35,7 @@ func (f Fault) Place() string {
 	return fmt.Sprintf("%s:%d", f.File, f.Line)
 }
 
-// Placed returns the fault, preceded by its place.
+// Placed returns the text of the fault, preceded by its place.
 func (f Fault) Placed() string {
 	if place := f.Place(); place != "" {
 		return place + ": " + f.String()
@@ -43,7 +43,7 @@ func (f Fault) Placed() string {
 	return f.String()
 }
 
-// Faults is the error of an invalid configuration. It lists all mistakes.
+// Faults is the error for an invalid configuration. It lists all faults.
 type Faults []Fault
 
 func (f Faults) Error() string { return f.join(Fault.String) }
@@ -75,8 +75,8 @@ type places struct {
 	lines map[string]int // by key, such as streams[2].hls.part
 }
 
-// line returns the line of a key or, if the key is not in the file, of the group that would
-// contain it; 0 if there is none.
+// line returns the line of a key. If the key is not in the file, it returns the line of the innermost
+// existing group that would contain it, or 0 if none exists.
 func (p places) line(key string) int {
 	for key != "" {
 		if line, ok := p.lines[key]; ok {
@@ -87,11 +87,11 @@ func (p places) line(key string) int {
 	return 0
 }
 
-// own reports whether a key is in the file.
+// own reports whether the key is written in the file.
 func (p places) own(key string) bool { return p.lines[key] > 0 }
 
-// setPlaces sets the places of faults. Keys that flags or the environment have set are not in the
-// file; from maps them to their origin.
+// setPlaces sets the places of faults and sorts them by line. from maps the keys that flags or the
+// environment have set to their origin; their faults get the origin instead of a place.
 func (p places) setPlaces(faults Faults, from map[string]string) {
 	for i := range faults {
 		f := &faults[i]
@@ -111,7 +111,7 @@ func (p places) setPlaces(faults Faults, from map[string]string) {
 	slices.SortStableFunc(faults, func(a, b Fault) int { return a.Line - b.Line })
 }
 
-// inherited removes faults of streams that only repeat a fault of the defaults.
+// inherited removes the faults of streams that only repeat a fault of the defaults, and returns the rest.
 func (p places) inherited(faults Faults) Faults {
 	type wrong struct{ key, problem string }
 	defaults := map[wrong]bool{}

@@ -13,18 +13,18 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Limits of a file, which aliases could otherwise make arbitrarily large.
+// Limits of a configuration file. Without them, YAML aliases could make its content arbitrarily large.
 const (
 	maxFile  = 1 << 20 // bytes
 	maxNodes = 100_000
 	maxDepth = 32
 )
 
-// asRelay is the hint for a file that this user may not read.
+// asRelay is the hint for a file that the current user may not read.
 const asRelay = "run it with sudo, or as the user of the relay"
 
-// readFile reads a YAML file into groups (map[string]any), lists ([]any), nil for null, and
-// strings for all scalars as written, so that a key made of digits is unchanged.
+// readFile reads a YAML file into groups (map[string]any), lists ([]any), strings, and nil for null. All
+// scalars are strings as written, so that a secret made of digits is unchanged.
 func readFile(file string) (map[string]any, Faults) {
 	tree, _, faults := readPlaced(file)
 	return tree, faults
@@ -57,7 +57,7 @@ const maxTabs = 10
 
 var lineOf = regexp.MustCompile(`\bline (\d+):`)
 
-// syntaxFaults converts the error err of the YAML parser.
+// syntaxFaults converts err, an error of the YAML parser about the content b, to faults.
 func syntaxFaults(b []byte, err error) Faults {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	line := 1
@@ -73,7 +73,7 @@ func syntaxFaults(b []byte, err error) Faults {
 	return Faults{{Problem: text, Right: "it has to be YAML, groups of keys as in configs/holdfast.yaml", Line: line}}
 }
 
-// tabs returns faults for the lines that are indented with tabs, except comments.
+// tabs returns a fault for each line that is indented with tabs, up to maxTabs. It ignores comments.
 func tabs(b []byte) (faults Faults) {
 	n := 0
 	for line := range bytes.Lines(b) {
@@ -89,8 +89,7 @@ func tabs(b []byte) (faults Faults) {
 	return faults
 }
 
-// readable returns the hint for a file that a key names and that could not be read because of
-// err.
+// readable returns a hint for the case that the file named by a key could not be read because of err.
 func readable(err error) string {
 	if errors.Is(err, os.ErrPermission) {
 		return "make it readable for the user of the relay; for a check alone, " + asRelay
@@ -111,7 +110,7 @@ func readBounded(file string) ([]byte, error) {
 	return b, err
 }
 
-// parseYAML parses a document whose top level is a group of keys, or empty.
+// parseYAML parses a document that is empty or has a group of keys at its top level.
 func parseYAML(b []byte) (map[string]any, error) {
 	tree, _, err := parsePlaced(b)
 	return tree, err
@@ -153,11 +152,11 @@ type parser struct {
 }
 
 const (
-	maxKeyLength = 200    // maximum length in bytes of a key whose line is recorded; all known keys are shorter
+	maxKeyLength = 200    // maximum length in bytes of keys with recorded lines; all known keys are shorter
 	noKey        = "\x00" // replaces longer keys and all keys within them
 )
 
-// joinKey returns the key of an element within another.
+// joinKey returns the full key of the element part within the key at.
 func joinKey(at, part string) string {
 	if at == noKey || len(at)+len(part) > maxKeyLength {
 		return noKey
@@ -175,7 +174,7 @@ func (p *parser) setLine(key string, n *yaml.Node) {
 	}
 }
 
-// value converts a node; at is its key.
+// value converts a node. at is the node's key.
 func (p *parser) value(n *yaml.Node, depth int, at string) (any, error) {
 	if p.left--; p.left < 0 || depth > maxDepth {
 		return nil, errors.New("it is too large or too deep")
@@ -210,7 +209,7 @@ func wrong(n *yaml.Node, format string, args ...any) error {
 	return fmt.Errorf("line %d: %s", n.Line, fmt.Sprintf(format, args...))
 }
 
-// group converts keys and values. Keys merged by << are overridden by the group's own.
+// group converts a mapping node. The group's own keys override keys merged with <<.
 func (p *parser) group(n *yaml.Node, depth int, at string) (any, error) {
 	out := map[string]any{}
 	var merged []*yaml.Node

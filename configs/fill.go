@@ -13,8 +13,7 @@ type filler struct {
 	faults Faults
 	// fresh returns the initial value of a list entry.
 	fresh func(reflect.Type) reflect.Value
-	// unread lists list entries that could not be read at all. Other faults of theirs are
-	// unknown.
+	// unread lists the keys of list entries that could not be read at all, so that they were not filled.
 	unread []string
 }
 
@@ -22,7 +21,8 @@ func (f *filler) fault(key, problem, right string) {
 	f.faults = append(f.faults, Fault{Key: key, Problem: problem, Right: right})
 }
 
-// group fills a struct. Null is allowed, because all keys of a group may be commented out.
+// group fills the struct v, whose key is at. Null is allowed, because all keys of a group may be commented
+// out.
 func (f *filler) group(v reflect.Value, data any, at string) {
 	if data == nil {
 		return
@@ -59,7 +59,7 @@ func (f *filler) value(v reflect.Value, data any, key string) {
 	}
 }
 
-// list replaces a list of structs.
+// list replaces the list of structs v by the entries in data.
 func (f *filler) list(v reflect.Value, data any, key string) {
 	if data == nil {
 		return
@@ -87,7 +87,7 @@ func (f *filler) list(v reflect.Value, data any, key string) {
 	v.Set(out)
 }
 
-// field returns the field of a key, also from embedded structs.
+// field returns the field of the struct v for the key name. It also searches embedded structs.
 func field(v reflect.Value, name string) (reflect.Value, bool) {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
@@ -102,8 +102,8 @@ func field(v reflect.Value, name string) (reflect.Value, bool) {
 	return reflect.Value{}, false
 }
 
-// isList reports whether t is a list of structs, which only a file can set, and not a list of
-// strings.
+// isList reports whether t is a list of structs. Only a file can set such a list, not a flag or an
+// environment variable.
 func isList(t reflect.Type) bool {
 	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct
 }
@@ -128,7 +128,7 @@ func (f *filler) unknown(t reflect.Type, name, at string) {
 	f.fault(prefix+name, "there is no such key", right)
 }
 
-// names returns the keys of a struct.
+// names returns the keys of the struct type t, including those of embedded structs.
 func names(t reflect.Type) (out []string) {
 	for i := range t.NumField() {
 		if f := t.Field(i); f.Anonymous {
@@ -152,7 +152,8 @@ func kindOf(data any) string {
 	return "a value"
 }
 
-// dropUnread removes the faults of entries that could not be read.
+// dropUnread removes the faults of list entries that could not be read, because these were validated
+// without their values.
 func (f *filler) dropUnread(faults Faults) Faults {
 	return slices.DeleteFunc(faults, func(fault Fault) bool {
 		return slices.ContainsFunc(f.unread, func(at string) bool { return strings.HasPrefix(fault.Key, at) })

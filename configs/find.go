@@ -2,10 +2,10 @@ package configs
 
 import "os"
 
-// Files returns the default paths of the configuration file, in order.
+// Files returns the default paths of the configuration file, in the order in which they are tried.
 func Files() []string { return []string{"./holdfast.yaml", "/etc/holdfast/holdfast.yaml"} }
 
-// Find returns the first of files that exists, or "".
+// Find returns the first of the paths that is an existing regular file, or "" if none is.
 func Find(files []string) string {
 	for _, file := range files {
 		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {

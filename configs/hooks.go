@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Hook is a program that is notified of events by HTTP, and asked who may publish and play.
+// Hook configures a service that is notified of events over HTTP and asked who may publish and play.
 type Hook struct {
 	URL      string        `key:"url" secret:"true"`
 	Secret   string        `key:"secret" secret:"true"`

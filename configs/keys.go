@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// key is a scalar key, or a list of strings, outside the lists of structs: a key that a flag and
-// an environment variable can set.
+// key is a key that a flag and an environment variable can set: a scalar or a list of strings that is not
+// part of a list of structs.
 type key struct {
-	name  string // rtmp.listen
+	name  string // such as rtmp.listen
 	help  string
-	kind  string        // type of the value in the help
+	kind  string        // type of the value, for the help
 	value reflect.Value // within the configuration that was passed to keysOf
 }
 
-// env returns the key's environment variable.
+// env returns the name of the key's environment variable.
 func (k key) env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.name, ".", "_"))
 }
@@ -48,7 +48,7 @@ func collect(v reflect.Value, prefix string, out *[]key) {
 	}
 }
 
-// kindOfValue returns the type of a key's value as the help shows it.
+// kindOfValue returns the type of a key's value as displayed in the help.
 func kindOfValue(f reflect.StructField) string {
 	if kind := f.Tag.Get("kind"); kind != "" {
 		return kind
@@ -72,7 +72,7 @@ func kindOfValue(f reflect.StructField) string {
 	return "string"
 }
 
-// text returns the value as it is written.
+// text returns the value as written in a flag.
 func (k key) text() string {
 	v := k.value.Interface()
 	if list, ok := v.([]string); ok {
@@ -81,7 +81,7 @@ func (k key) text() string {
 	return fmt.Sprint(v)
 }
 
-// fileKeys returns all keys of a struct in a file, outside lists.
+// fileKeys returns all keys that a file may contain for the struct type t, except those within lists.
 func fileKeys(t reflect.Type, prefix string) (out []string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -94,14 +94,14 @@ func fileKeys(t reflect.Type, prefix string) (out []string) {
 	return out
 }
 
-// maxWord is the maximum length of a word for which a similar one is searched.
+// maxWord is the maximum length in bytes of a word for which nearest searches a similar one.
 const maxWord = 80
 
-// maxEdits is the maximum number of edits to a similar word.
+// maxEdits is the maximum edit distance of a similar word.
 const maxEdits = 3
 
-// nearest returns the candidate with the smallest edit distance from got, ignoring case, or ""
-// if none is near. It never returns got itself.
+// nearest returns the candidate with the smallest edit distance from got, ignoring case. It returns "" if
+// no candidate is similar. It never returns got itself.
 func nearest(got string, candidates []string) string {
 	if len(got) > maxWord {
 		return ""
@@ -118,7 +118,7 @@ func nearest(got string, candidates []string) string {
 	return best
 }
 
-// distance returns the Levenshtein distance.
+// distance returns the Levenshtein distance of two strings, in bytes.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -138,5 +138,5 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// Suggest returns the name that an unknown one most likely means, or "" if none is near.
+// Suggest returns the name that the user most likely meant by an unknown one, or "" if none is similar.
 func Suggest(unknown string, names []string) string { return nearest(unknown, names) }

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/viper"
 )
 
-// RegisterFlags adds a flag for every scalar key. If groups such as "admin." are given, it adds
-// only the flags of those groups.
+// RegisterFlags adds to fs a flag for every key that a flag can set. If groups are given, as prefixes such
+// as "admin.", it adds only the flags of those groups.
 func RegisterFlags(fs *pflag.FlagSet, groups ...string) {
 	for _, k := range keys() {
 		if len(groups) > 0 && !slices.ContainsFunc(groups, func(g string) bool { return strings.HasPrefix(k.name, g) }) {
@@ -25,14 +25,14 @@ func RegisterFlags(fs *pflag.FlagSet, groups ...string) {
 	}
 }
 
-// flagText is a flag's value as written. Load reports what is wrong with it, together with all
-// other faults.
+// flagText is the value of a flag as written by the user. It accepts any text, so that Load can report a
+// wrong value together with all other faults.
 type flagText struct{ text, kind string }
 
 // String implements pflag.Value.
 func (f *flagText) String() string { return f.text }
 
-// Type implements pflag.Value. The help shows it.
+// Type implements pflag.Value. It returns the type displayed in the help.
 func (f *flagText) Type() string { return f.kind }
 
 // Set implements pflag.Value.
@@ -41,21 +41,21 @@ func (f *flagText) Set(text string) error {
 	return nil
 }
 
-// Loaded is a configuration with its notices and warnings.
+// Loaded is a configuration together with the places of its keys and with notices.
 type Loaded struct {
 	*Config
 
-	Notices []string // settings without effect
+	Notices []string // about settings without effect
 	at      places
 }
 
-// Warning is a setting that is allowed but most likely a mistake.
+// Warning is a warning about a setting that is allowed but most likely a mistake.
 type Warning struct {
 	Text  string
-	Place string // file:line; empty if it is in no file
+	Place string // file:line; empty if the setting is not in a file
 }
 
-// Warnings is like Config.Warnings, with places.
+// Warnings is like Config.Warnings, but includes the places of the settings.
 func (l *Loaded) Warnings() (out []Warning) {
 	for _, text := range l.Config.Warnings() {
 		key, _, _ := strings.Cut(text, ": ")
@@ -65,9 +65,9 @@ func (l *Loaded) Warnings() (out []Warning) {
 	return out
 }
 
-// Load reads the configuration from flags, the environment and a file, in this order of
-// precedence. flags may be nil, and file may be empty. The returned notices, about settings
-// without effect, are for the log. The error is Faults.
+// Load reads the configuration from flags, the environment and a file, in this order of precedence. flags
+// may be nil, and file may be empty. It also returns notices about settings without effect, for the log.
+// The error is of type Faults.
 func Load(file string, flags *pflag.FlagSet) (*Config, []string, error) {
 	l, err := Read(file, flags)
 	if err != nil {
@@ -76,7 +76,7 @@ func Load(file string, flags *pflag.FlagSet) (*Config, []string, error) {
 	return l.Config, l.Notices, nil
 }
 
-// Read is like Load, and keeps the lines of the keys in the file.
+// Read is like Load, but also keeps the lines of the keys in the file, for the places of warnings.
 func Read(file string, flags *pflag.FlagSet) (*Loaded, error) {
 	cfg := Default()
 	ownDefaults(&cfg, flags)
@@ -114,7 +114,7 @@ func Read(file string, flags *pflag.FlagSet) (*Loaded, error) {
 	return &Loaded{Config: &cfg, Notices: unknownEnv(), at: at}, nil
 }
 
-// ownDefaults applies the defaults of a command's own flags.
+// ownDefaults applies the default values of the command's flags if they differ from those of Default.
 func ownDefaults(cfg *Config, flags *pflag.FlagSet) {
 	if flags == nil {
 		return
@@ -126,7 +126,8 @@ func ownDefaults(cfg *Config, flags *pflag.FlagSet) {
 	}
 }
 
-// override applies flags and the environment. from maps the keys that they set to their origin.
+// override applies flags and the environment to cfg. from maps each key that they set to its origin, the
+// name of the flag or of the environment variable.
 func override(cfg *Config, flags *pflag.FlagSet) (faults Faults, from map[string]string) {
 	v := viper.New()
 	from = map[string]string{}
@@ -152,7 +153,8 @@ func override(cfg *Config, flags *pflag.FlagSet) (faults Faults, from map[string
 	return append(faults, overridePairs(cfg, from)...), from
 }
 
-// fresh returns the initial value of a list entry.
+// fresh returns the initial value of a list entry of type t. Entries of streams start from the defaults of
+// cfg.
 func fresh(t reflect.Type, cfg *Config) reflect.Value {
 	switch t {
 	case reflect.TypeFor[Match]():
@@ -173,7 +175,7 @@ func (s Stream) clone() Stream {
 	return s
 }
 
-// unknownEnv returns notices about environment variables with our prefix that are unknown.
+// unknownEnv returns notices about unknown environment variables that begin with envPrefix.
 func unknownEnv() (out []string) {
 	known := map[string]bool{envPrefix + "CONFIG": true}
 	var names []string

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Reach is an entry of streams, or the defaults, that applies to some of the streams of a
-// pattern.
+// Reach is an entry of the list "streams" that applies to some of the streams of a pattern, or the
+// defaults if they do.
 type Reach struct {
-	At       string // streams[0], or defaults
+	At       string // key of the entry, such as streams[0], or defaults
 	Match    string // pattern of the entry; empty for the defaults
 	Settings *Stream
 }
@@ -22,8 +22,8 @@ func (r Reach) String() string {
 	return fmt.Sprintf("%s (%q)", r.At, r.Match)
 }
 
-// Reaches returns the entries that apply to the streams of a pattern, in the order of the file.
-// It omits entries that apply to none of them because of earlier ones.
+// Reaches returns the entries that apply to the streams of a pattern, in the order of the file. It omits
+// entries that never apply because earlier entries match the same streams.
 func (c *Config) Reaches(pattern string) (out []Reach) {
 	for i := range c.Streams {
 		match := c.Streams[i].Match
@@ -38,7 +38,7 @@ func (c *Config) Reaches(pattern string) (out []Reach) {
 	return append(out, Reach{At: "defaults", Settings: &c.Defaults})
 }
 
-// shadows reports whether an earlier entry matches everything that entry i matches.
+// shadows reports whether an entry of streams before entry i matches everything that entry i matches.
 func (c *Config) shadows(i int) bool {
 	for j := range i {
 		if covers(c.Streams[j].Match, c.Streams[i].Match) {
@@ -48,22 +48,21 @@ func (c *Config) shadows(i int) bool {
 	return false
 }
 
-// IsPattern reports whether a text is a pattern of streams, or the name of one: {app}/{name}.
+// IsPattern reports whether a text is a pattern of streams or the name of a stream: {app}/{name}.
 func IsPattern(text string) bool {
 	_, err := path.Match(text, "app/name")
 	app, name, _ := strings.Cut(text, "/")
 	return err == nil && app != "" && name != "" && strings.Count(text, "/") == 1
 }
 
-// IsOpen describes for which streams something is open to everyone. Which lists the patterns.
-// Others reports whether it is open for streams that no pattern matches.
+// IsOpen describes for which streams an action, publishing or playing, is open to everyone.
 type IsOpen struct {
-	Which  []string
-	Others bool
-	All    bool // for every stream
+	Which  []string // patterns of entries for which it is open
+	Others bool     // it is open for streams that no entry matches
+	All    bool     // it is open for every stream
 }
 
-// Open returns for which streams publishing and playing are open to everyone.
+// Open returns the streams for which publishing and playing are open to everyone.
 func (c *Config) Open() (publish, play IsOpen) {
 	reaches := c.Reaches("*/*")
 	return openOf(reaches, func(s *Stream) bool { return len(s.PublishKeys) == 0 }),

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// fixed lists the keys, or prefixes of keys, that only a restart changes.
+// fixed lists the keys whose changes require a restart. An entry that ends in "." is a prefix of keys.
 var fixed = []string{
 	"rtmp.", "rtmps.", "http.listen", "http.cert", "http.key", "admin.listen", "webrtc.",
 	"limits.connections", "limits.per_address", "limits.handshake_timeout", "limits.bridges", "limits.child_memory", "log.format", "state.", "resume.",
@@ -18,10 +18,10 @@ func isFixed(key string) bool {
 	})
 }
 
-// Reload compares the current configuration with a new one. It returns the configuration that
-// applies from now on: the new values, except for keys that need a restart, which keep their old
-// values. live lists the changed keys that took effect, restart those that need a restart. A
-// list counts as one key.
+// Reload compares the current configuration was with a new one, now. It returns the configuration in force
+// after the reload. That is the new one, except that keys that require a restart keep their old values.
+// live lists the changed keys that take effect at once, and restart those that require a restart. A list
+// counts as one key.
 func Reload(was, now *Config) (inForce *Config, live, restart []string) {
 	merged := *now
 	compare(reflect.ValueOf(*was), reflect.ValueOf(&merged).Elem(), "", func(key string, was, now reflect.Value) {
@@ -42,7 +42,7 @@ func Reload(was, now *Config) (inForce *Config, live, restart []string) {
 	return &merged, live, restart
 }
 
-// compare calls differ for every key whose values are not the same.
+// compare calls the function differ for every key whose value is not the same in was and now.
 func compare(was, now reflect.Value, prefix string, differ func(key string, was, now reflect.Value)) {
 	for i := range was.NumField() {
 		name := prefix + was.Type().Field(i).Tag.Get("key")

@@ -10,14 +10,15 @@ import (
 	"strings"
 )
 
-// secretFiles are pairs of a key of a secret and a key of a file that contains the secret. In
-// each group they exclude each other.
+// secretFiles lists pairs of keys: one for a secret, the other for a file that contains the secret. Within
+// a group, the two keys of a pair exclude each other.
 var secretFiles = []struct{ value, file string }{
 	{"token", "token_file"}, {"play_secret", "play_secret_file"}, {"publish_keys", "publish_keys_file"},
 }
 
-// pairs makes one of each pair of secretFiles apply in a group that was filled with data: the
-// one in data replaces an inherited value of the other.
+// pairs ensures that only one key of each pair of secretFiles is set in the group v, which was filled from
+// data. If data contains one key of a pair, pairs clears an inherited value of the other. If it contains
+// both, pairs adds a fault.
 func (f *filler) pairs(v reflect.Value, data map[string]any, at string) {
 	for _, pair := range secretFiles {
 		value, ok := field(v, pair.value)
@@ -41,8 +42,9 @@ func (f *filler) pairs(v reflect.Value, data map[string]any, at string) {
 
 func isEmpty(v reflect.Value) bool { return v.Len() == 0 }
 
-// overridePairs makes one of each pair apply if flags or the environment have set one, as
-// recorded in from. Flags override the environment, and both override the file.
+// overridePairs ensures that only one key of each pair of secretFiles is set if flags or the environment
+// set one. from maps the keys that they set to their origin. Flags override the environment, and both
+// override the file. If both keys have the same origin, it returns a fault.
 func overridePairs(cfg *Config, from map[string]string) (faults Faults) {
 	rank := func(key string) int {
 		switch origin := from[key]; {
@@ -78,7 +80,7 @@ func overridePairs(cfg *Config, from map[string]string) (faults Faults) {
 	return faults
 }
 
-// readSecrets reads the files that contain secrets.
+// readSecrets reads the files that contain secrets and stores the secrets in cfg.
 func (cfg *Config) readSecrets() Faults {
 	r := &secretReader{}
 	r.one("admin.token_file", cfg.Admin.TokenFile, &cfg.Admin.Token)
@@ -91,8 +93,8 @@ func (cfg *Config) readSecrets() Faults {
 
 type secretReader struct{ faults Faults }
 
-// stream reads the files of a stream. Files that it inherited from the defaults are not read
-// again.
+// stream reads the secret files of a stream's configuration s. For a file that s inherited from the
+// defaults, it copies the secrets instead of reading the file again.
 func (r *secretReader) stream(at string, s, defaults *Stream) {
 	if defaults != nil && s.PlaySecretFile == defaults.PlaySecretFile && s.PlaySecretFile != "" {
 		s.PlaySecret = defaults.PlaySecret
@@ -106,7 +108,7 @@ func (r *secretReader) stream(at string, s, defaults *Stream) {
 	}
 }
 
-// one reads a file with one secret.
+// one reads a file that contains one secret, and stores the secret in to.
 func (r *secretReader) one(key, file string, to *string) {
 	b, ok := r.read(key, file)
 	if !ok {
@@ -123,7 +125,8 @@ func (r *secretReader) one(key, file string, to *string) {
 	}
 }
 
-// list reads a file with one secret per line. Lines that begin with # are comments.
+// list reads a file that contains one secret per line, and stores the secrets in to. Lines that begin with
+// # are comments.
 func (r *secretReader) list(key, file string, to *[]string) {
 	b, ok := r.read(key, file)
 	if !ok {
@@ -175,8 +178,8 @@ func (cfg *Config) SecretFiles() (out []string) {
 	return out
 }
 
-// permissions warns of a secret file that all users may read, or that users other than its owner
-// may modify. The group may read it, because the relay may run as another user than the owner.
+// permissions adds a warning if all users may read a secret file, or if users other than its owner may
+// modify it. The group may read it, because the relay may run as another user than the owner.
 func (w *warner) permissions(key, file string) {
 	if file == "" || w.known["file "+file] || runtime.GOOS == "windows" {
 		return

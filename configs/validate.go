@@ -38,7 +38,7 @@ func (c *checker) number(key string, got, least, most int) {
 	}
 }
 
-// address checks a listen address, host:port or :port; empty is allowed.
+// address checks a listen address of the form host:port or :port. It may be empty.
 func (c *checker) address(key, got string) {
 	if got == "" {
 		return
@@ -199,7 +199,7 @@ func (s *Stream) validate(c *checker, at string) {
 	}
 }
 
-// filler checks that got is freeze, none, or a readable file.
+// filler checks that got is "freeze", "none" or the name of a readable file.
 func (c *checker) filler(key, got string) {
 	if !IsSlate(got) {
 		if got != "freeze" && got != "none" {

@@ -86,8 +86,8 @@ func parseSize(s string) (Size, bool) {
 	return 0, false
 }
 
-// parseDuration parses a duration. It requires a unit, because a bare number is more often a
-// mistake than nanoseconds.
+// parseDuration parses a duration. It requires a unit except for 0, because a number without a unit is
+// most likely a mistake. It rejects negative durations.
 func parseDuration(s string) (time.Duration, bool) {
 	if s == "0" {
 		return 0, true
@@ -96,8 +96,8 @@ func parseDuration(s string) (time.Duration, bool) {
 	return d, err == nil && d >= 0
 }
 
-// parse parses auto or a duration. For anything else it returns what is expected, with an
-// example.
+// parse sets d to the value of text, which must be "auto" or a duration. For anything else it returns a
+// description of what is expected, and an example.
 func (d *AutoDuration) parse(text string) (kind, example string) {
 	n, ok := time.Duration(Auto), text == "auto"
 	if !ok {
@@ -110,7 +110,8 @@ func (d *AutoDuration) parse(text string) (kind, example string) {
 	return "", ""
 }
 
-// parse parses auto or a size. For anything else it returns what is expected, with an example.
+// parse sets s to the value of text, which must be "auto" or a size. For anything else it returns a
+// description of what is expected, and an example.
 func (s *AutoSize) parse(text string) (kind, example string) {
 	n, ok := Size(AutoBytes), text == "auto"
 	if !ok {
@@ -123,8 +124,8 @@ func (s *AutoSize) parse(text string) (kind, example string) {
 	return "", ""
 }
 
-// set sets a field to a value from a file, flag or environment variable, which is a string or a
-// list. It returns what is wrong with the value and what would be correct.
+// set sets the field v to data, a string or a list from a file, a flag or an environment variable. If data
+// is not valid, set returns what is wrong with it and what would be correct.
 func set(v reflect.Value, data any) (problem, right string) {
 	if list, ok := v.Addr().Interface().(*[]string); ok {
 		return setTexts(list, data)
@@ -183,8 +184,8 @@ func set(v reflect.Value, data any) (problem, right string) {
 	return "", ""
 }
 
-// setTexts accepts a list, or a string with entries separated by commas, as in flags and
-// environment variables.
+// setTexts sets a list of strings to data. data is a list, or a string with entries separated by commas,
+// as in flags and environment variables.
 func setTexts(list *[]string, data any) (problem, right string) {
 	const example = "write [a, b], or a, b"
 	switch data := data.(type) {

@@ -26,7 +26,7 @@ func (c *Config) Warnings() []string {
 }
 
 type warner struct {
-	known map[string]bool // secrets that were checked: streams inherit those of the defaults
+	known map[string]bool // secrets and files checked already, since streams inherit those of the defaults
 	out   []string
 }
 
@@ -43,11 +43,11 @@ func (w *warner) stream(at string, s *Stream) {
 	w.secretOr(at+"play_secret", at+"play_secret_file", s.PlaySecretFile, s.PlaySecret, 32) // RFC 7518, 3.2; with a token, secrets can be guessed offline
 }
 
-// makeOne is the hint for making a secret that cannot be guessed.
+// makeOne is the hint on how to make a secret that cannot be guessed.
 const makeOne = "; make one with: openssl rand -base64 33"
 
-// secretOr is like secret for a secret at key or, if file is not empty, in the file that fileKey
-// names.
+// secretOr is like secret, for a secret that was given by key or, if file is not empty, read from that
+// file, which was given by fileKey.
 func (w *warner) secretOr(key, fileKey, file, secret string, least int) {
 	if file != "" {
 		key = fileKey + ": " + file
@@ -55,8 +55,8 @@ func (w *warner) secretOr(key, fileKey, file, secret string, least int) {
 	w.secret(key, secret, least)
 }
 
-// secret warns of a secret that can be guessed. where begins with its key; least is its
-// recommended minimum length in bytes.
+// secret adds a warning if a secret can be guessed. where, the start of the warning, begins with the
+// secret's key. least is the recommended minimum length in bytes.
 func (w *warner) secret(where, secret string, least int) {
 	if secret == "" || w.known[secret] {
 		return
@@ -74,7 +74,7 @@ func (w *warner) secret(where, secret string, least int) {
 	}
 }
 
-// wellKnown lists words that attackers try first. Longer ones precede their prefixes.
+// wellKnown lists words that attackers try first. A word precedes its own prefixes.
 var wellKnown = []string{
 	"1234567890", "123456789", "12345678", "1234567", "123456", "12345", "1234", "123", "abcdef", "abc",
 	"password", "passwort", "passw0rd", "passwd", "pass", "secret", "s3cret", "geheim", "changeme", "change", "replace", "letmein", "welcome",
@@ -83,8 +83,8 @@ var wellKnown = []string{
 	"publish", "play", "viewer", "camera", "cam", "token", "keys", "key", "test", "demo", "hmac", "jwt", "your", "with", "this", "the", "me", "my", "of", "a",
 }
 
-// guessable reports whether a secret consists of little but well-known words, or of few
-// different characters.
+// guessable reports whether a secret consists almost entirely of well-known words, or of few different
+// characters.
 func guessable(secret string) bool {
 	distinct := map[rune]bool{}
 	for _, r := range secret {
@@ -106,7 +106,8 @@ func guessable(secret string) bool {
 	return left <= 2
 }
 
-// shadowed warns of list entries whose pattern matches only what an earlier one matches.
+// shadowed adds a warning for each list entry that never applies because the pattern of an earlier entry
+// matches everything that its pattern matches.
 func (w *warner) shadowed(list, why string, n int, match func(int) string) {
 	for i := range n {
 		for j := range i {

@@ -9,21 +9,22 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// settleTime lets an editor or a volume's update finish before the file is read.
+// settleTime is how long no further change must occur before the file is read, so that an editor or the
+// update of a volume can finish.
 const settleTime = 200 * time.Millisecond
 
-// Watcher detects changes of the configuration file and of the files that it names. It watches
-// their directories, because editors replace files, and mounted volumes replace links.
+// Watcher detects changes of the configuration file and of the files that it names. It watches their
+// directories, because editors replace files and mounted volumes replace symbolic links.
 type Watcher struct {
 	file string // configuration file; may be empty
 	fs   *fsnotify.Watcher
 
 	mu   sync.Mutex        // guards real
-	real map[string]string // the files' targets, after links, as last seen
+	real map[string]string // paths of the files after resolving links, when last checked
 }
 
-// NewWatcher starts watching. If it is created before the file is loaded, no change is missed.
-// It fails if the system cannot watch files.
+// NewWatcher starts to watch the configuration file, unless file is empty. If it is called before the file
+// is loaded, no change is missed. It returns an error if the system cannot watch files.
 func NewWatcher(file string) (*Watcher, error) {
 	fs, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -41,9 +42,9 @@ func NewWatcher(file string) (*Watcher, error) {
 	return w, nil
 }
 
-// Watch sets the files to watch in addition to the configuration file. added reports whether one
-// of them is new: it may have changed since it was read. The error reports a directory that
-// cannot be watched; the others are watched.
+// Watch sets the files to watch in addition to the configuration file. added tells whether any of them was
+// not watched before and so may have changed since it was read. If a directory cannot be watched, Watch
+// returns an error, but still watches the others.
 func (w *Watcher) Watch(files []string) (added bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -66,7 +67,7 @@ func (w *Watcher) Watch(files []string) (added bool, err error) {
 	return added, err
 }
 
-// target returns the path of a file after links, or "" if the file does not exist.
+// target returns the path of a file after resolving links, or "" if the file does not exist.
 func target(file string) string {
 	real, err := filepath.EvalSymlinks(file)
 	if err != nil {
@@ -75,10 +76,11 @@ func target(file string) string {
 	return real
 }
 
-// Close closes a watcher on which Run is not called.
+// Close closes the watcher. It is needed only if Run is not called.
 func (w *Watcher) Close() error { return w.fs.Close() }
 
-// Run calls changed after each change of a file, until ctx is done; then it closes the watcher.
+// Run calls the function changed after each change of a watched file. When ctx is done, Run closes the
+// watcher and returns.
 func (w *Watcher) Run(ctx context.Context, changed func()) {
 	defer w.fs.Close()
 	settled := time.NewTimer(settleTime)
