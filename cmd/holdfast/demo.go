@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 )
 
-// demoStream is the stream that the demo publishes.
+// demoStream is the name of the stream that the demo publishes.
 const demoStream = "live/demo"
 
 // schedule is the timing of the demo's breaks.
@@ -26,8 +26,8 @@ type schedule struct {
 	gap   time.Duration // from a break to the redial
 }
 
-// demoFlags adds the flags of serve. The relay's log is quiet by default, so that the demo's own
-// lines are readable.
+// demoFlags adds the flags of the serve command, with log.level warn by default, so that the demo's own
+// lines stand out.
 func demoFlags(cmd *cobra.Command) {
 	serveFlags(cmd)
 	level := cmd.Flags().Lookup("log.level")
@@ -39,7 +39,7 @@ func runDemo(cmd *cobra.Command, _ []string) error {
 	return serveDemo(cmd.Context(), namedSource(cmd), cmd.OutOrStdout(), cmd.ErrOrStderr(), schedule{every: 20 * time.Second, gap: 3 * time.Second})
 }
 
-// portsHint is the hint for running the demo beside another relay.
+// portsHint is the hint on how to run the demo while another relay runs on the machine.
 const portsHint = "or let the demo take free ports: holdfast demo --rtmp.listen 127.0.0.1:0 --http.listen 127.0.0.1:0 --admin.listen 127.0.0.1:0 --webrtc.udp_listen 127.0.0.1:0"
 
 func serveDemo(ctx context.Context, src source, out, log io.Writer, c schedule) error {
@@ -70,7 +70,7 @@ type demo struct {
 	relay   *app.App
 	cadence schedule
 	begun   time.Time
-	socket  *net.TCPConn // of the current connection
+	socket  *net.TCPConn // socket of the current connection
 }
 
 // printf prints a line with the time since the start of the demo.
@@ -79,7 +79,7 @@ func (d *demo) printf(format string, args ...any) {
 	fmt.Fprintf(d.out, "%02d:%02d  %s\n", s/60, s%60, fmt.Sprintf(format, args...))
 }
 
-// announce prints the URLs at which the stream can be watched.
+// announce prints the URLs of the stream, of a page to publish from, and of the admin address.
 func (d *demo) announce() {
 	fmt.Fprintf(d.out, "holdfast demo: pushing %s to this relay over RTMP.\n\n", demoStream)
 	line := func(what, text string) { fmt.Fprintf(d.out, "  %-9s %s\n", what, text) }
@@ -112,7 +112,7 @@ func (d *demo) announce() {
 
 func (d *demo) settings() *configs.Stream { return d.cfg.Stream(demoStream) }
 
-// pushURL returns the URL to publish to, with a key if the stream requires one.
+// pushURL returns the URL to publish to, with a publish key if the stream requires one.
 func (d *demo) pushURL() string {
 	u := "rtmp://" + reachable(d.relay.Addr("rtmp")) + "/" + demoStream
 	if keys := d.settings().PublishKeys; len(keys) > 0 {
@@ -121,8 +121,8 @@ func (d *demo) pushURL() string {
 	return u
 }
 
-// reachable returns an address that can be dialed on this machine: loopback if addr is
-// unspecified.
+// reachable returns addr as host:port that can be dialed on this machine. It replaces an unspecified IP
+// address by loopback.
 func reachable(addr net.Addr) string {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok || !tcp.IP.IsUnspecified() {

@@ -17,7 +17,7 @@ type breakage struct {
 	do   func(*demo, *link.Push)
 }
 
-// breakages are used in turn.
+// breakages lists the kinds of breaks that the demo causes in turn.
 var breakages = []breakage{
 	{"reset", func(d *demo, p *link.Push) {
 		_ = d.socket.SetLinger(0) // makes Close send a reset
@@ -30,8 +30,8 @@ var breakages = []breakage{
 	{"hang: the socket stays open and nothing is sent", func(*demo, *link.Push) {}},
 }
 
-// run publishes and breaks until ctx is done. It returns an error if the relay never accepts the
-// publisher.
+// run publishes the demo's stream and breaks the connection repeatedly until ctx is done. It returns an
+// error if the relay does not accept the first connection.
 func (d *demo) run(ctx context.Context) error {
 	d.announce()
 	push, err := d.dial(ctx)
@@ -60,12 +60,12 @@ func (d *demo) run(ctx context.Context) error {
 		if redialled == nil {
 			return nil
 		}
-		_ = push.Close() // one that hangs: the new connection has taken over
+		_ = push.Close() // it may hang; the new connection has taken over
 		push = redialled
 	}
 }
 
-// ended returns nil if ctx is done, and else err.
+// ended returns nil if ctx is done, otherwise err.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
@@ -86,8 +86,8 @@ func (d *demo) dial(ctx context.Context) (*link.Push, error) {
 	})
 }
 
-// redial waits for the end of the gap and dials until the relay accepts the publisher. It
-// returns nil once ctx is done.
+// redial waits until the gap of the outage gone is over, then dials until the relay accepts the publisher.
+// It returns nil if ctx is done before that.
 func (d *demo) redial(ctx context.Context, gone *outage) *link.Push {
 	wait := time.Until(gone.began.Add(d.cadence.gap))
 	for said := ""; ; wait = d.cadence.gap {
@@ -108,9 +108,9 @@ func (d *demo) redial(ctx context.Context, gone *outage) *link.Push {
 	}
 }
 
-// play publishes the clip in real time, with timestamps from 0, until the next break. It ends
-// the outage gone when the relay reports the stream live. It returns the error of the connection
-// or of ctx.
+// play publishes the clip in real time, with timestamps from 0, up to the time until, and then returns nil.
+// If the connection fails or ctx is done earlier, it returns the error. gone is the preceding outage or
+// nil; play prints a message when the relay reports that it is over.
 func (d *demo) play(ctx context.Context, push *link.Push, until time.Time, gone *outage) error {
 	loop := testmedia.NewLoop(0)
 	begun := time.Now()
@@ -139,7 +139,7 @@ func (d *demo) play(ctx context.Context, push *link.Push, until time.Time, gone 
 	}
 }
 
-// sleep waits for d. It reports whether ctx is not done.
+// sleep waits for the duration d. It returns false if ctx is done before that.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// outage is a break of the demo's publisher, with the state at its beginning.
+// outage is a break of the demo's publisher, with the state of the stream at its beginning.
 type outage struct {
 	began    time.Time
 	viewers  int
-	sessions uint32 // publisher sessions that have fed the stream so far
+	sessions uint32 // number of publisher sessions of the stream so far
 }
 
 // pollInterval is the interval at which the relay is polled.
@@ -35,7 +35,8 @@ func (d *demo) viewers() (n int) {
 	return n
 }
 
-// noticed waits until the relay detects a break, but at most for the gap, and prints that.
+// noticed waits until the relay detects the break o, but at most until the gap ends. It prints how long
+// that took; how describes the break.
 func (d *demo) noticed(ctx context.Context, o *outage, how string) {
 	var took time.Duration
 	for live := true; live; {
@@ -59,7 +60,7 @@ func after(took time.Duration) string {
 	return fmt.Sprintf("after %.1f s", took.Seconds())
 }
 
-// watching describes what viewers see while the publisher is away.
+// watching returns a text that describes what viewers see during an outage.
 func (d *demo) watching(viewers int) string {
 	shown := "the slate"
 	switch d.settings().Filler {
@@ -77,7 +78,7 @@ func (d *demo) watching(viewers int) string {
 	return fmt.Sprintf("%d viewers keep watching %s", viewers, shown)
 }
 
-// back reports whether the stream is live again, and prints that once.
+// back reports whether the stream is live again after the outage o. If so, it prints a message.
 func (d *demo) back(o *outage) bool {
 	s, ok := d.relay.Stream(demoStream)
 	if !ok || s.State != "live" || s.Sessions == o.sessions {
@@ -87,7 +88,7 @@ func (d *demo) back(o *outage) bool {
 	return true
 }
 
-// stayed compares the number of viewers before and after a break.
+// stayed returns a text that compares the numbers of viewers before and after a break.
 func stayed(before, now int) string {
 	switch {
 	case before == 0:

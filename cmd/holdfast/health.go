@@ -18,7 +18,7 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 )
 
-// healthTimeout is the timeout of the request.
+// healthTimeout is the timeout of the health request.
 const healthTimeout = 3 * time.Second
 
 // adminFlags adds the flags of commands that send a request to a running relay.
@@ -28,9 +28,9 @@ func adminFlags(cmd *cobra.Command) {
 	configs.RegisterFlags(cmd.Flags(), "admin.")
 }
 
-// adminOf returns the admin URL and token of the relay to ask. An invalid configuration is not
-// an error, because the relay may run on an earlier one. If it would have determined the URL, a
-// note says that it is not used.
+// adminOf returns the admin URL and token of the running relay, from the flags, the environment or the
+// configuration file. An invalid configuration is not an error, because the relay may run with an earlier
+// version of it. In that case adminOf prints a note that the configuration is not used.
 func adminOf(cmd *cobra.Command) (at *url.URL, token string, err error) {
 	src := sourceOf(cmd)
 	if cmd.Flags().Changed("config") && src.file != "" {
@@ -63,7 +63,7 @@ func adminOf(cmd *cobra.Command) (at *url.URL, token string, err error) {
 	return at, admin.Token, nil
 }
 
-// noteUnused prints that the configuration is not used because of err, and which URL is asked.
+// noteUnused prints a note that the configuration is not used because of err, and which URL is used instead.
 func noteUnused(w io.Writer, src source, asked string, err error) {
 	var faults configs.Faults
 	if errors.As(err, &faults) && len(faults) > 0 {
@@ -76,7 +76,7 @@ func noteUnused(w io.Writer, src source, asked string, err error) {
 	fmt.Fprintf(w, "note: asking %s; give another address with --admin\n", asked)
 }
 
-// dialable returns the URL on this machine of a listen address.
+// dialable returns the URL at which a listen address can be reached from this machine.
 func dialable(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -88,7 +88,7 @@ func dialable(listen string) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// noAnswer returns the error for a relay that does not answer.
+// noAnswer returns the error for a relay that does not answer at the URL asked.
 func noAnswer(asked *url.URL, err error) error {
 	return fmt.Errorf("no relay answers at %s; give another address with --admin: %w", asked, err)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 )
 
-// logger returns a logger that writes to w as configured, and its level.
+// logger returns a logger that writes to w in the configured format, and the variable that holds its level.
 func logger(cfg *configs.Config, w io.Writer) (*slog.Logger, *slog.LevelVar) {
 	level := new(slog.LevelVar)
 	level.Set(app.Level(cfg.Log.Level))
@@ -24,8 +24,9 @@ func logger(cfg *configs.Config, w io.Writer) (*slog.Logger, *slog.LevelVar) {
 	return slog.New(slog.NewTextHandler(w, options)), level
 }
 
-// readable writes durations as text such as 1.5s, also in JSON, where they would be nanoseconds.
-// Numbers of seconds, as in events for programs, become durations, under a key without the unit.
+// readable converts durations to text such as 1.5s, also in JSON, where slog writes nanoseconds. It
+// converts numbers of seconds, as contained in the events of the API, too, and removes the unit from their
+// keys.
 func readable(_ []string, a slog.Attr) slog.Attr {
 	switch a.Value.Kind() { //nolint:exhaustive // the others contain no duration
 	case slog.KindDuration:
@@ -42,7 +43,7 @@ func readable(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// secondsOf returns the key without the suffix for seconds, if it has one.
+// secondsOf returns the key without its suffix "_seconds". ok is false if the key does not name seconds.
 func secondsOf(key string) (name string, ok bool) {
 	if key == "seconds" {
 		return "took", true
@@ -50,7 +51,7 @@ func secondsOf(key string) (name string, ok bool) {
 	return strings.CutSuffix(key, "_seconds")
 }
 
-// fromSeconds converts seconds to a duration, saturating at its limits.
+// fromSeconds converts seconds to a duration, limited to the range of time.Duration.
 func fromSeconds(s float64) time.Duration {
 	ns := s * float64(time.Second)
 	switch {
@@ -64,7 +65,7 @@ func fromSeconds(s float64) time.Duration {
 	return time.Duration(ns)
 }
 
-// short rounds a duration to about four digits.
+// short returns the text of a duration, rounded to a thousandth of its unit.
 func short(d time.Duration) string {
 	for _, unit := range []time.Duration{time.Second, time.Millisecond, time.Microsecond} {
 		if d.Abs() >= unit {
@@ -74,8 +75,8 @@ func short(d time.Duration) string {
 	return d.String()
 }
 
-// timesIn returns the text of a value that is a named type of duration, or a list or map of
-// durations.
+// timesIn returns the value as text if it is a named duration type with a String method, a pointer to a
+// duration, or a list or map of durations. ok is false for other values.
 func timesIn(value any) (text any, ok bool) {
 	v := reflect.ValueOf(value)
 	switch {

@@ -1,4 +1,4 @@
-// Holdfast is a live-stream origin relay that keeps viewers connected while publishers break and
+// Holdfast is a live-stream origin relay that keeps viewers connected while publishers disconnect and
 // return.
 package main
 
@@ -15,8 +15,9 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 )
 
-// gcPercent trades a little CPU time for memory. Most of the heap is media that hardly needs
-// marking, and operators size a relay by its resident memory.
+// gcPercent is the default of GOGC. It is lower than Go's, which saves memory at the cost of little CPU
+// time, because most of the heap is media, which is cheap to mark. Operators size a relay by its resident
+// memory.
 const gcPercent = 50
 
 func main() {
@@ -68,7 +69,7 @@ func root() *cobra.Command {
 	return cmd
 }
 
-// serveFlags adds --config and a flag for every key.
+// serveFlags adds --config and a flag for every key of the configuration that a flag can set.
 func serveFlags(cmd *cobra.Command) {
 	configFlag(cmd)
 	configs.RegisterFlags(cmd.Flags())
@@ -78,7 +79,7 @@ func configFlag(cmd *cobra.Command) {
 	cmd.Flags().String("config", os.Getenv("HOLDFAST_CONFIG"), "configuration `file`, YAML (default: "+strings.Join(configs.Files(), ", else ")+")")
 }
 
-// flagError suggests the flag that an unknown one most likely means.
+// flagError adds a suggestion to the error for an unknown flag.
 func flagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
@@ -92,8 +93,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	return err
 }
 
-// noArgs rejects arguments. The first argument of the root command is most likely the name of a
-// command.
+// noArgs rejects arguments. For an argument of the root command it suggests a command of a similar name.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

@@ -21,7 +21,7 @@ import (
 	"github.com/holdfast-live/holdfast/configs"
 )
 
-// source is where the configuration is read from, also at a reload.
+// source defines where the configuration is read from, at the start and at each reload.
 type source struct {
 	file  string
 	flags *pflag.FlagSet
@@ -29,8 +29,8 @@ type source struct {
 
 func (s source) load() (*configs.Loaded, error) { return configs.Read(s.file, s.flags) }
 
-// sourceOf returns the named configuration file, or else the one at a default path, with the
-// flags.
+// sourceOf returns a source with the flags and the configuration file named by --config. If none is named,
+// it uses the file at a default path, if one exists.
 func sourceOf(cmd *cobra.Command) source {
 	s := namedSource(cmd)
 	if s.file == "" && !cmd.Flags().Changed("config") {
@@ -39,7 +39,7 @@ func sourceOf(cmd *cobra.Command) source {
 	return s
 }
 
-// namedSource returns the named configuration file, with the flags.
+// namedSource returns a source with the flags and the configuration file named by --config, if any.
 func namedSource(cmd *cobra.Command) source {
 	file, _ := cmd.Flags().GetString("config") // the flag exists
 	return source{file: file, flags: cmd.Flags()}
@@ -82,10 +82,11 @@ func runCheck(cmd *cobra.Command, _ []string) error {
 	return nil
 }
 
-// companion runs beside the relay.
+// companion is a function that runs at the same time as the relay, such as the demo.
 type companion func(context.Context, *app.App, *slog.Logger) error
 
-// serve runs a relay until SIGTERM or SIGINT. beside runs along with it, unless nil.
+// serve runs a relay until SIGTERM, SIGINT or a drain request. It also runs the function beside, unless
+// nil, and stops the relay when that returns.
 func serve(ctx context.Context, src source, w io.Writer, beside companion) error {
 	if ctx == nil {
 		ctx = context.Background()
@@ -152,7 +153,7 @@ func warn(log *slog.Logger, cfg *configs.Loaded) {
 	}
 }
 
-// drain stops the relay within the configured time.
+// drain stops the relay within the configured timeout.
 func (s *serving) drain(ctx context.Context) error {
 	timeout := s.cfg.Drain.Timeout
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -172,13 +173,12 @@ func (s *serving) drain(ctx context.Context) error {
 	return nil
 }
 
-// forceAfter is how long after the drain timeout the process terminates if the relay has not
-// stopped.
+// forceAfter is how long after the drain timeout the process terminates even if the relay has not stopped.
 const forceAfter = 10 * time.Second
 
 var errStuck = errors.New("relay did not stop in time")
 
-// stopWithin returns the error of stop, or errStuck if it takes longer than limit.
+// stopWithin calls stop and returns its error, or errStuck if stop takes longer than limit.
 func stopWithin(limit time.Duration, stop func() error) error {
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
@@ -192,14 +192,14 @@ func stopWithin(limit time.Duration, stop func() error) error {
 	}
 }
 
-// goroutines returns the stacks of all goroutines.
+// goroutines returns the stack traces of all goroutines, up to 1 MiB.
 func goroutines() string {
 	b := make([]byte, 1<<20)
 	return string(b[:runtime.Stack(b, true)])
 }
 
-// wait reloads at SIGHUP and when a file changes, until ctx is done, the operator requests a
-// drain, or something fails.
+// wait reloads the configuration at SIGHUP and when a file changes. It returns when ctx is done, the
+// operator requests a drain, a listener fails or beside returns.
 func (s *serving) wait(ctx context.Context, beside companion) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup

@@ -2,5 +2,5 @@ package main
 
 import "os"
 
-// reloadSignals is empty: Windows has no SIGHUP. A change of the file reloads it there, too.
+// reloadSignals is empty because Windows has no SIGHUP. A change of the file still causes a reload.
 var reloadSignals []os.Signal

@@ -19,10 +19,10 @@ import (
 )
 
 const (
-	// slateTimeout is the timeout of ffmpeg: a slate is a few seconds of a still image.
+	// slateTimeout is the timeout of the whole command. ffmpeg only encodes a few seconds of a still image.
 	slateTimeout = 2 * time.Minute
 	slateSeconds = 4
-	// slateRate is the frame rate if the stream does not have one.
+	// slateRate is the frame rate if that of the stream is unknown or out of range.
 	slateRate = 25
 )
 
@@ -77,7 +77,7 @@ func runSlate(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// streamTrack is the part of the API's description of a track that is needed here.
+// streamTrack holds the fields of a track in the API that the slate command needs.
 type streamTrack struct {
 	Codec      string  `json:"codec"`
 	Profile    string  `json:"profile"`
@@ -88,7 +88,7 @@ type streamTrack struct {
 	Channels   int     `json:"channels"`
 }
 
-// askTracks requests the tracks of a stream from a relay.
+// askTracks requests the tracks of the stream name from the running relay.
 func askTracks(ctx context.Context, admin *url.URL, token, name string) ([]streamTrack, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, admin.JoinPath("/api/v1/streams", name).String(), nil)
 	if err != nil {
@@ -112,7 +112,7 @@ func askTracks(ctx context.Context, admin *url.URL, token, name string) ([]strea
 	return s.Tracks, err
 }
 
-// slateProfiles maps the relay's names of H.264 profiles to ffmpeg's.
+// slateProfiles maps the relay's names of H.264 profiles to ffmpeg's names of profile and pixel format.
 var slateProfiles = map[string][]string{
 	"Constrained Baseline":  {"baseline", "yuv420p"},
 	"Baseline":              {"baseline", "yuv420p"},
@@ -123,7 +123,7 @@ var slateProfiles = map[string][]string{
 	"High 4:4:4 Predictive": {"high444", "yuv444p"},
 }
 
-// slateArguments returns the arguments of ffmpeg for a clip with the parameters of these tracks.
+// slateArguments returns the ffmpeg arguments for a clip with the parameters of the given tracks.
 func slateArguments(tracks []streamTrack, text, out string) ([]string, error) {
 	var video, audio *streamTrack
 	for i := range tracks {
@@ -166,7 +166,7 @@ func slateArguments(tracks []streamTrack, text, out string) ([]string, error) {
 	return append(args, "-t", seconds, "-f", "flv", out), nil
 }
 
-// drawn escapes a text as an option of a filter in a filter graph, which ffmpeg unescapes twice.
+// drawn escapes a text for use as a filter option in an ffmpeg filter graph, which is unescaped twice.
 func drawn(text string) string {
 	once := strings.NewReplacer(`\`, `\\`, `'`, `\'`, `:`, `\:`).Replace(text)
 	return strings.NewReplacer(`\`, `\\`, `'`, `\'`, `,`, `\,`, `;`, `\;`, `[`, `\[`, `]`, `\]`).Replace(once)

@@ -63,7 +63,7 @@ func (d *duration) Set(text string) error {
 	return nil
 }
 
-// oneStream requires one argument.
+// oneStream returns an error unless there is exactly one argument, the stream.
 func oneStream(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("name one stream: holdfast %s live/cam", cmd.Name())
@@ -116,15 +116,16 @@ func printToken(out io.Writer, stream, token string, until time.Time, at address
 	fmt.Fprint(out, at.urls(stream, token))
 }
 
-// addresses are the URLs at which viewers reach a relay.
+// addresses holds the base URLs at which viewers reach a relay.
 type addresses struct {
 	http *url.URL // nil if disabled
 	rtmp *url.URL // nil if disabled
 	whep bool
 }
 
-// addressesOf returns the addresses of a configuration, at the base URL if it is given. doubt
-// says why viewers elsewhere may not reach them, or is empty.
+// addressesOf returns the addresses of a relay with the given configuration. If base is not empty, it is
+// the base URL for HTTP, and its host is used for RTMP. doubt is the reason why viewers may not reach the
+// addresses from other machines, or empty.
 func addressesOf(cfg *configs.Config, base string) (out addresses, doubt string, err error) {
 	listen := cmp.Or(cfg.HTTP.Listen, cfg.RTMP.Listen, cfg.RTMPS.Listen)
 	host, port, _ := net.SplitHostPort(listen) // was validated
@@ -151,8 +152,8 @@ func addressesOf(cfg *configs.Config, base string) (out addresses, doubt string,
 	return out, doubt, nil
 }
 
-// publicHost returns the host by which viewers most likely reach a relay with a listen address.
-// doubt says why they may not, or is empty.
+// publicHost returns the host at which viewers most likely reach a relay that listens on the host listen.
+// doubt is the reason why viewers may not reach it, or empty.
 func publicHost(cfg *configs.Config, listen string) (host, doubt string) {
 	switch ip := net.ParseIP(listen); {
 	case listen == "localhost", ip != nil && ip.IsLoopback():
@@ -165,7 +166,7 @@ func publicHost(cfg *configs.Config, listen string) (host, doubt string) {
 	return "localhost", "the relay's public address is not known here; give it with --base https://relay.example"
 }
 
-// joined returns host:port, without the port if it is the scheme's default.
+// joined returns host:port. It omits the port if that equals usual, the default port of the scheme.
 func joined(host, port, usual string) string {
 	if port == usual {
 		return strings.TrimSuffix(net.JoinHostPort(host, ""), ":")
@@ -185,8 +186,8 @@ func parseBase(base string) (*url.URL, error) {
 	return u, nil
 }
 
-// urls returns the lines that list the URLs of a stream. For a pattern they contain {app} and
-// {name} where it has wildcards.
+// urls returns lines that list the URLs of a stream. If stream is a pattern, {app} or {name} replaces a
+// part with wildcards.
 func (a addresses) urls(stream, token string) string {
 	app, name, _ := strings.Cut(stream, "/")
 	if strings.ContainsAny(app, `*?[\`) {

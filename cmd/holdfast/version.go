@@ -9,12 +9,12 @@ import (
 // release is set by the linker in release builds: -X main.release=v1.2.3.
 var release = "dev"
 
-// revision is set by the linker if Go does not know it: -X main.revision=….
+// revision is set by the linker if the build does not record the commit: -X main.revision=….
 var revision string
 
 func version() string { return release }
 
-// commit returns the commit that the binary was built from, if known.
+// commit returns the commit that the binary was built from, or "unknown".
 func commit() string {
 	if revision != "" {
 		return revision
@@ -29,7 +29,7 @@ func commit() string {
 	return "unknown"
 }
 
-// versionLine returns version, commit and Go version.
+// versionLine returns a line with the version, the commit, the Go version and the platform.
 func versionLine() string {
 	return fmt.Sprintf("holdfast %s, commit %s, %s %s/%s", release, commit(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
