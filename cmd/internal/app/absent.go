@@ -9,8 +9,8 @@ import (
 	"github.com/holdfast-live/holdfast/qos/policy"
 )
 
-// absent returns the reason why a pulled stream does not exist, or "" if it is not pulled. It is
-// worded for viewers and names no server.
+// absent returns the reason why the stream name, if it is a pulled one, does not exist. It returns "" if
+// the stream is not pulled. The text is for viewers and does not name a server.
 func (a *App) absent(name string) string {
 	name = ingest.ParentStream(name)
 	pulled, onDemand := false, false
@@ -34,7 +34,7 @@ func (a *App) absent(name string) string {
 	return "it is pulled from another server, and the relay is not pulling it now; try again later"
 }
 
-// describePull describes the routes of a pull whose stream is not live.
+// describePull returns the reason why the stream of a pull is not live, from the states of its routes.
 func describePull(routes []policy.RouteStatus) string {
 	failure := ""
 	for _, r := range routes {

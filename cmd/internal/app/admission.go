@@ -57,7 +57,7 @@ func (s subscription) Origin() admission.Origin {
 	return admission.Origin{Life: o.Life, Seq: o.Seq}
 }
 
-// viewerMetrics counts requests and data of viewers. It implements egress.Metrics.
+// viewerMetrics counts the requests of viewers and the bytes sent to them. It implements egress.Metrics.
 type viewerMetrics struct {
 	*prom.Metrics
 	admission *admission.Admission

@@ -1,4 +1,5 @@
-// Package app wires the relay together. It is the only package that knows all others.
+// Package app creates the parts of the relay and connects them. It is the only package that imports all of
+// them.
 package app
 
 import (
@@ -78,8 +79,8 @@ type App struct {
 	peers           atomic.Pointer[peers] // nil without WebRTC
 	metrics         *prom.Metrics
 	state           *statefile.File
-	saving          func()                  // stops the saving of the state
-	names           *hub.LiveNames          // of the streams to store in the state file
+	saving          func()                  // stops the periodic saving and saves the state once more
+	names           *hub.LiveNames          // names of live streams, for the state file
 	board           *status.Board           // states of streams for viewers
 	rtmp            map[string]*rtmp.Server // by protocol
 	http            *http.Server
@@ -87,13 +88,13 @@ type App struct {
 	certs           map[string]*certificate // by the configuration key of the listener
 	addrs           map[string]net.Addr     // by component
 	serving         sync.WaitGroup
-	started         stack         // what Stop stops
+	started         stack         // the running parts, for Stop
 	drain           chan struct{} // capacity 1: the operator has requested a drain
 	failed          chan error
 }
 
-// New returns a relay with a validated configuration. Stop must be called to release its
-// resources.
+// New returns a relay with the given configuration, which must be valid. Stop must be called to release
+// its resources.
 func New(o Options) (*App, error) {
 	a := newApp(o)
 	if err := a.wire(o); err != nil {
@@ -117,9 +118,8 @@ func newApp(o Options) *App {
 	return a
 }
 
-// wire creates the parts of the relay, and pushes their stop functions in the order that
-// shutdown requires: streams end while their viewers are still connected, so that viewers get
-// the reason.
+// wire creates the parts of the relay. It pushes their stop functions on a stack in the order that shutdown
+// requires: streams end while their viewers are still connected, so that viewers receive the reason.
 func (a *App) wire(o Options) error {
 	o.Log = a.log
 	var err error
@@ -174,7 +174,7 @@ func (a *App) wire(o Options) error {
 	if err := a.wireServers(metrics, registry, a.board, o.Version); err != nil {
 		return err
 	}
-	// Viewers with playlists are to reconnect, not to see the end of their stream.
+	// Playlists stop before the streams do, so that their viewers reconnect instead of seeing an end.
 	a.started.pushFunc("playlists", a.stopPlaylists)
 	return nil
 }
@@ -241,8 +241,8 @@ func (a *App) wireServers(metrics *prom.Metrics, registry *prometheus.Registry, 
 	return nil
 }
 
-// streamsPerConnection limits the viewers per HTTP/2 connection, because limits count
-// connections.
+// streamsPerConnection is the maximum number of requests at a time on an HTTP/2 connection. Without it,
+// the limits on connections would not limit the number of viewers.
 const streamsPerConnection = 32
 
 // server returns an HTTP server with limits on time and memory per client.
@@ -255,11 +255,11 @@ func (a *App) server(name string, h http.Handler) *http.Server {
 	}
 }
 
-// Addr returns the address of a component: rtmp, rtmps, http or admin. It is nil if the
-// component does not listen.
+// Addr returns the address on which a component listens: rtmp, rtmps, http, admin, webrtc or webrtc-tcp. It
+// returns nil if the component does not listen.
 func (a *App) Addr(component string) net.Addr { return a.addrs[component] }
 
-// Stream returns the named stream as in the API; ok is false if there is none.
+// Stream returns the state of the named stream as in the API; ok is false if the stream does not exist.
 func (a *App) Stream(name string) (s api.Stream, ok bool) { return a.relay.Stream(name) }
 
 // Bridges returns the status of all audio bridges.
@@ -288,7 +288,7 @@ func (a *App) Reload(cfg *configs.Config) (live, restart []string) {
 	return live, restart
 }
 
-// Level returns a level by its name in the configuration.
+// Level returns the log level for its name in the configuration, or Info if the name is unknown.
 func Level(name string) slog.Level {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(name)); err != nil {

@@ -5,7 +5,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// open subscribes a bridge to a stream; see rendition.BridgeOptions.
+// open subscribes an audio bridge to the stream name; see rendition.BridgeOptions.
 func (r *relay) open(name string) (rendition.Tap, rendition.Bridged, error) {
 	s := r.hub.Find(name)
 	if s == nil {

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// availableMemory returns how many bytes of memory this process may use, according to the Linux
-// system at root: the lowest limit of its control groups, or the memory of the machine; 0 if
-// unknown.
+// availableMemory returns how many bytes of memory this process may use: the lowest limit of its control
+// groups, or the memory of the machine if that is lower. It returns 0 if unknown. root is the root of a
+// Linux file system.
 func availableMemory(root fs.FS) int64 {
 	most := totalMemory(root)
 	for _, file := range limitFiles(root) {
@@ -43,8 +43,8 @@ func totalMemory(root fs.FS) int64 {
 	return 0
 }
 
-// limitFiles returns the files that may contain a limit: of the process's control groups, of
-// their parents, and of the roots, which in a container are its own groups.
+// limitFiles returns the files that may contain a memory limit: those of the process's control groups, of
+// their parents, and of the root groups. In a container the root groups are the container's own.
 func limitFiles(root fs.FS) (files []string) {
 	text, err := fs.ReadFile(root, "proc/self/cgroup")
 	if err != nil {

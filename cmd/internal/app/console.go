@@ -8,7 +8,8 @@ import (
 	"github.com/holdfast-live/holdfast/relay/api"
 )
 
-// sample records the state of all streams at each step, until end is called.
+// sample starts to record the state of all streams in their histories at each step, until the function end
+// is called.
 func (a *App) sample() (end func()) {
 	stop, gone := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -32,7 +33,7 @@ func (a *App) sample() (end func()) {
 	})
 }
 
-// viewerEndpoint returns where viewers are served.
+// viewerEndpoint returns the scheme and the port at which viewers are served over HTTP.
 func (a *App) viewerEndpoint() api.Watch {
 	out := api.Watch{Scheme: "http"}
 	if a.settings.get().HTTP.Cert != "" {
@@ -44,7 +45,7 @@ func (a *App) viewerEndpoint() api.Watch {
 	return out
 }
 
-// requestDrain requests a drain. Further requests have no effect.
+// requestDrain requests a drain. It has no effect if one was requested already.
 func (a *App) requestDrain() {
 	select {
 	case a.drain <- struct{}{}:

@@ -15,9 +15,9 @@ var formats = map[string]string{
 	".m3u8": "HLS", ".mpd": "DASH", ".ts": "MPEG-TS", ".mp4": "MP4", ".webm": "WebM", ".mkv": "Matroska", ".m4s": "fragments of MP4",
 }
 
-// serveElsewhere answers {app}/{name}.m3u8 and similar paths, which this relay serves elsewhere: it
-// redirects to the playlist, or says where the stream is. It returns false for other paths, and
-// if there is a stream of exactly that name.
+// serveElsewhere answers requests for {app}/{name}.m3u8 and similar paths of other servers, for which this
+// relay uses other paths. It redirects to the HLS playlist, or answers with the paths of the stream. It
+// returns false, without an answer, for other paths and if a stream of exactly that name exists.
 func (a *App) serveElsewhere(w http.ResponseWriter, r *http.Request) bool {
 	ending := path.Ext(r.URL.Path)
 	format := formats[ending]
@@ -47,8 +47,8 @@ func (a *App) serveElsewhere(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// serveNotFound answers a path that is no stream's: browsers get the landing page, at the root with
-// status 200, and programs a problem.
+// serveNotFound answers a request for a path that does not belong to a stream. A browser receives the
+// landing page, with status 200 if the path is the root, and any other client a problem document.
 func serveNotFound(w http.ResponseWriter, r *http.Request) {
 	w.Header().Add("Vary", "Accept")
 	get := r.Method == http.MethodGet || r.Method == http.MethodHead

@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// failingEvery is the interval at which a failing route is logged.
+	// failingEvery is the minimum interval at which failures of a route are logged.
 	failingEvery = time.Minute
 	// maxFailing is the maximum number of tracked routes; further ones are not logged.
 	maxFailing = 4096
 )
 
-// failingRoutes decides which dials are logged: the first failure of a route, then one a minute
-// while it fails, and its recovery. The zero value is ready to use.
+// failingRoutes decides which dials are logged: the first failure of a route, then at most one failure a
+// minute, and the recovery. The zero value is ready to use.
 type failingRoutes struct {
 	mu  sync.Mutex // guards the fields below
 	all map[failingKey]*failingRoute
@@ -24,7 +24,7 @@ type failingRoutes struct {
 
 // Log messages about dials.
 const (
-	dialed     = "route dialed" // with its outcome: the first failure, and at level debug all others
+	dialed     = "route dialed" // the first failure, and at level debug each success of a working route
 	stillFails = "route still fails"
 	dialsAgain = "route dials again"
 )
@@ -37,8 +37,8 @@ type failingRoute struct {
 	seen        time.Time
 }
 
-// dialed returns the log message for the result of a dial, or "" for none, and for how long and
-// how often the route has failed.
+// dialed returns the log message for the result of a dial, or "" if the result is not logged. It also
+// returns how often and for how long the route has failed.
 func (f *failingRoutes) dialed(e route.Event) (message string, failures int, lasted time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -65,7 +65,8 @@ func (f *failingRoutes) dialed(e route.Event) (message string, failures int, las
 	return stillFails, at.failures, e.Time.Sub(at.since)
 }
 
-// room makes room for another route by removing routes that are no longer dialed. f.mu is held.
+// room reports whether another route can be tracked. If the maximum is reached, it first removes routes
+// that are no longer dialed. f.mu must be held.
 func (f *failingRoutes) room(now time.Time) bool {
 	if f.all == nil {
 		f.all = map[failingKey]*failingRoute{}

@@ -10,14 +10,15 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// activeSessions tracks the session that feeds, or last fed, each stream. Events that name no session
-// are attributed to it.
+// activeSessions tracks, for each stream, the publisher session that is active or was active last. Events
+// without a session are attributed to it.
 type activeSessions struct {
 	mu       sync.Mutex        // guards sessions
 	sessions map[string]string // by stream
 }
 
-// attribute updates the session from an event, and adds the session to an event without one.
+// attribute returns the event with the active session added, if it has no session. If the event shows
+// which session is active, attribute records that.
 func (f *activeSessions) attribute(e stream.Event) stream.Event {
 	f.mu.Lock()
 	defer f.mu.Unlock()

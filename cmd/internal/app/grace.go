@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	// hlsWait is how long an HLS request waits for a stream that is expected back. Players such
-	// as hls.js abort requests without a response after 10 s.
+	// hlsWait is how long an HLS request waits for a stream that is expected back after a restart. Players
+	// such as hls.js abort requests without a response after 10 s.
 	hlsWait = 8 * time.Second
-	// restarted is the cause in the state of such a stream while it is held.
+	// restarted is the cause displayed with the state of a stream that is expected back.
 	restarted = "restart"
 )
 
-// graceWait returns how long a viewer by a protocol waits for a stream that is expected back for
-// as long as left. Players over WebSocket and WebRTC are refused at once and retry by
-// themselves.
+// graceWait returns how long a viewer waits for a stream that is expected back after a restart. left is
+// the rest of the grace period. Players over WebSocket and WebRTC do not wait: they are refused at once
+// and retry by themselves.
 func graceWait(protocol string, left time.Duration) time.Duration {
 	switch protocol {
 	case mse.Protocol, whep.Protocol:
@@ -38,22 +38,22 @@ func graceWait(protocol string, left time.Duration) time.Duration {
 // streamsSection is the section of the state file with the names of live streams.
 const streamsSection = "streams"
 
-// streamsState is the content of that section.
+// streamsState is the content of the section streamsSection.
 type streamsState struct {
 	Version int      `json:"version"`
 	Live    []string `json:"live"`
-	// Expected are the streams that were live before the relay started and are not back yet,
-	// each with its deadline.
+	// Expected holds the streams that were live before the relay started and are not live again yet, each
+	// with the time until which it is expected back.
 	Expected map[string]time.Time `json:"expected,omitempty"`
 }
 
-// streamsNow returns the current content of the section.
+// streamsNow returns the current content of the section streamsSection.
 func (a *App) streamsNow() (json.RawMessage, error) {
 	return json.Marshal(streamsState{Version: 1, Live: a.names.List(), Expected: a.settings.returning.Deadlines()})
 }
 
-// formerStreams returns the streams in the state file, each with the time until which it is
-// expected back after a start at now.
+// formerStreams returns the streams in the state file, each with the time until which it is expected back
+// if the relay starts at time now.
 func (a *App) formerStreams(now time.Time) map[string]time.Time {
 	data, grace := a.state.Section(streamsSection), a.settings.get().State.Grace
 	if data == nil || grace == 0 {
@@ -82,8 +82,8 @@ func (a *App) formerStreams(now time.Time) map[string]time.Time {
 	return out
 }
 
-// expectStreams starts the grace period: streams that were live before the restart are held for
-// viewers until they are back. The returned function ends it.
+// expectStreams starts the grace period after a restart, in which viewers wait for the streams that were
+// live before. The returned function ends it.
 func (a *App) expectStreams() (stop func()) {
 	now := time.Now()
 	former := a.formerStreams(now)

@@ -9,14 +9,14 @@ import (
 	"github.com/holdfast-live/holdfast/relay/admission"
 )
 
-// guesses delays and logs requests to the admin address with a wrong token.
+// guesses delays and logs requests to the admin address that have a wrong token.
 type guesses struct {
 	tries *admission.Guesses
 	log   *slog.Logger
 
 	mu     sync.Mutex // guards the fields below
 	logged time.Time
-	more   int // since the last log line
+	more   int // number of requests since the last log line
 }
 
 func newGuesses(log *slog.Logger) *guesses { return &guesses{tries: admission.NewGuesses(), log: log} }
@@ -24,7 +24,8 @@ func newGuesses(log *slog.Logger) *guesses { return &guesses{tries: admission.Ne
 // guessLogEvery is the minimum interval between log lines about wrong tokens.
 const guessLogEvery = 10 * time.Second
 
-// wrong logs a request with a wrong token, and returns when it should be answered.
+// wrong logs a request with a wrong token. It delays the request by not returning until the request
+// should be answered.
 func (g *guesses) wrong(ctx context.Context, remote string) {
 	now := time.Now()
 	g.mu.Lock()

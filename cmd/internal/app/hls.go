@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// wireHLS creates the feeds and the HLS handler.
+// wireHLS creates the feeds of fMP4 chunks and the HLS handler.
 func (a *App) wireHLS() {
 	a.feeds = cmaf.New(cmaf.Options{Open: a.relay.feed, Reopen: streamContinues, Limits: a.settings.chunks, SilentTrack: true, Memory: a.relay.memory.Budget, Log: component(a.log, "cmaf")})
 	a.hls = hls.New(hls.Options{
@@ -28,7 +28,8 @@ func (a *App) wireHLS() {
 	})
 }
 
-// renditions returns the live renditions of a stream. It requests those that are made on demand.
+// renditions returns the names of a stream's live renditions. It also requests the configured renditions,
+// which are transcoded on demand.
 func (a *App) renditions(name string) (out []string) {
 	if strings.Contains(name, "~") {
 		return nil
@@ -39,18 +40,19 @@ func (a *App) renditions(name string) (out []string) {
 		}
 	}
 	for _, r := range a.rendered.Of(name) {
-		_, _ = a.rendered.Want(name + "~" + r.Name) // another publisher may have it
+		_, _ = a.rendered.Want(name + "~" + r.Name) // it fails if another publisher has that name
 	}
 	return out
 }
 
-// live is called when a stream has gone live.
+// live informs the routes and HLS that a stream has gone live.
 func (a *App) live(name string) {
 	a.routes.Live(name)
 	a.hls.Live(name)
 }
 
-// feed subscribes a feed to a stream. It does not count as a viewer.
+// feed subscribes a feed of fMP4 chunks to the stream name. The feed starts at the newest keyframe if
+// newest is set, otherwise at the oldest packet in the buffer. It does not count as a viewer.
 func (r *relay) feed(_ context.Context, name string, newest bool) (egress.Subscription, error) {
 	s := r.hub.Find(name)
 	if s == nil {
@@ -74,13 +76,14 @@ func notThere(name string) error {
 	}
 }
 
-// streamContinues reports whether a subscription has ended although the stream continues.
+// streamContinues reports whether err means that a subscription has ended although the stream continues.
 func streamContinues(err error) bool {
 	var end *stream.EndError
 	return errors.As(err, &end) && end.Again
 }
 
-// endReason returns why a stream has ended, if err of its reader says that it has.
+// endReason returns the reason why a stream has ended. ended is false if err, an error of the stream's
+// reader, does not mean that the stream has ended.
 func endReason(err error) (reason string, ended bool) {
 	var end *stream.EndError
 	if !errors.As(err, &end) {
@@ -89,7 +92,7 @@ func endReason(err error) (reason string, ended bool) {
 	return end.Reason, true
 }
 
-// chunks returns the limits of a stream's feed.
+// chunks returns the limits of the chunks that a stream's feed holds.
 func (s *settings) chunks(name string) cmaf.Limits {
 	c := s.get().Stream(name)
 	return cmaf.Limits{Duration: c.Buffer.Duration, Bytes: int(c.Buffer.Bytes), Lag: c.Viewer.Lag}
@@ -104,7 +107,7 @@ func (s *settings) hls(name string) hls.Settings {
 	}
 }
 
-// serveHLS serves an HLS file. It returns false if the path is not that of one.
+// serveHLS serves an HLS playlist or segment. It returns false if the path does not belong to HLS.
 func (a *App) serveHLS(w http.ResponseWriter, r *http.Request) bool {
 	_, _, _, ok := hls.Match(r.URL.Path)
 	if !ok || !reads(w, r, "use GET") {

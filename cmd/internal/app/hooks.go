@@ -42,7 +42,8 @@ func hooks(cfg *configs.Config) []hook.Hook {
 	return out
 }
 
-// stopHooks sends queued events. It leaves half of the time for what is stopped after it.
+// stopHooks sends the queued events and stops the hooks. It uses at most half of the time until the
+// deadline of ctx, so that the rest remains for the parts stopped after it.
 func (a *App) stopHooks(ctx context.Context) error {
 	if until, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -75,7 +76,7 @@ func (h hookAccess) Publish(ctx context.Context, stream string, r ingest.Request
 	}, r.Key)
 }
 
-// role returns a publisher's role in a stream as in the API and in hooks.
+// role returns the name of a publisher's role, as in the API and in hooks.
 func role(backup bool) string {
 	if backup {
 		return "backup"
@@ -83,7 +84,7 @@ func role(backup bool) string {
 	return "primary"
 }
 
-// tellHooks notifies the hooks of a stream's event.
+// tellHooks notifies the hooks of a stream's event, if it is of a type that hooks can receive.
 func tellHooks(hooks *hook.Hooks, e stream.Event) {
 	out := hook.Event{
 		Time: e.Time, Stream: e.Stream, Session: e.Session, Role: role(e.Backup), Standby: e.Standby, After: e.After, Protocol: e.Protocol, Remote: e.Remote,
@@ -104,7 +105,7 @@ func tellHooks(hooks *hook.Hooks, e stream.Event) {
 	hooks.Tell(out)
 }
 
-// tellHooksOfRoutes notifies the hooks of a switch to another route.
+// tellHooksOfRoutes notifies the hooks if the event is a switch to another route.
 func tellHooksOfRoutes(hooks *hook.Hooks, e route.Event, session string) {
 	if e.Type == route.Switched {
 		hooks.Tell(hook.Event{

@@ -20,8 +20,8 @@ func (a *App) iceServers() []string {
 	return out
 }
 
-// iceLink returns the value of the Link header for an ICE server, with credentials that are
-// currently valid.
+// iceLink returns the value of the Link header for an ICE server, with credentials that are valid at time
+// now.
 func iceLink(s configs.ICEServer, now time.Time) string {
 	link := fmt.Sprintf(`<%s>; rel="ice-server"`, s.URL)
 	username, credential := s.Username, s.Credential
@@ -34,8 +34,8 @@ func iceLink(s configs.ICEServer, now time.Time) string {
 	return link + fmt.Sprintf(`; username=%s; credential=%s; credential-type="password"`, quotedString(username), quotedString(credential))
 }
 
-// turnCredential returns a username that expires, and its credential, derived from the secret
-// shared with a TURN server (draft-uberti-behave-turn-rest-00, 2.2; use-auth-secret of coturn).
+// turnCredential returns a username that contains its expiry time, and a credential derived from it with
+// the secret shared with the TURN server (draft-uberti-behave-turn-rest-00, 2.2; use-auth-secret of coturn).
 func turnCredential(s configs.ICEServer, now time.Time) (username, credential string) {
 	username = strconv.FormatInt(now.Add(s.Lifetime).Unix(), 10)
 	if s.Username != "" {

@@ -10,8 +10,8 @@ import (
 	"github.com/holdfast-live/holdfast/ingest/rtmp"
 )
 
-// Start listens on all addresses, then serves. Its error names the configuration key of an
-// address that is not available. Stop must be called even if Start fails.
+// Start listens on all configured addresses and starts to serve. If an address is not available, the error
+// names its configuration key. Stop must be called even if Start fails.
 func (a *App) Start(ctx context.Context) error {
 	cfg := a.settings.get()
 	type bound struct {
@@ -61,9 +61,9 @@ func (a *App) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends the relay. It accepts no new connections, tells viewers and publishers the reason,
-// and waits until all have left or ctx is done. Then it closes the remaining connections. Its
-// error reports that ctx was done.
+// Stop shuts the relay down. It accepts no new connections, tells viewers and publishers the reason, and
+// waits until all have left or ctx is done. Then it closes the remaining connections. It returns an error
+// that wraps that of ctx if ctx was done before all had left.
 func (a *App) Stop(ctx context.Context) error {
 	a.relay.ready.Store(false)
 	a.names.Freeze()
@@ -78,7 +78,8 @@ func (a *App) stopPlaylists() {
 	a.previews.Close()
 }
 
-// stopServers waits until viewers and publishers have left, or until ctx is done.
+// stopServers stops the servers of viewers and publishers. It waits until all clients have left or ctx is
+// done.
 func (a *App) stopServers(ctx context.Context) error {
 	var errs []error
 	for _, s := range a.rtmp {
@@ -94,7 +95,8 @@ func (a *App) stopServers(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// stopAdmin stops the admin server, closes its remaining connections, and waits for all servers.
+// stopAdmin stops the admin server, closes the remaining connections of all servers, and waits until the
+// servers have returned.
 func (a *App) stopAdmin(ctx context.Context) error {
 	var err error
 	if a.admin != nil {

@@ -23,7 +23,7 @@ type listener struct {
 	cert, priv string // certificate and key of TLS; empty without TLS
 	protocols  []string
 	serve      func(net.Listener) error
-	suggestion string // another port
+	suggestion string // address to suggest if this one is in use
 }
 
 func (a *App) listeners(cfg *configs.Config) []listener {
@@ -41,7 +41,7 @@ func (a *App) listeners(cfg *configs.Config) []listener {
 	}
 }
 
-// listen listens on the address of l.
+// listen listens on the address of l, with TLS if l has a certificate.
 func (a *App) listen(ctx context.Context, l listener) (net.Listener, error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", l.addr)
@@ -63,7 +63,8 @@ func (a *App) listen(ctx context.Context, l listener) (net.Listener, error) {
 	return tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get, NextProtos: l.protocols}), nil
 }
 
-// refusedAddress returns the error for an address that is not available, with a hint.
+// refusedAddress returns the error for the address of l, which is not available because of err. The error
+// names the configuration key and contains a hint.
 func (a *App) refusedAddress(l listener, err error) error {
 	key := cmp.Or(l.key, l.component+".listen")
 	switch {

@@ -11,11 +11,11 @@ import (
 	"github.com/holdfast-live/holdfast/relay/api"
 )
 
-// memory holds the memory budget of the media of all streams.
+// memory is the memory budget for the media of all streams.
 type memory struct {
 	*budget.Budget
 	reassembly *budget.Account
-	near       chan struct{} // capacity 1: the limit is near
+	near       chan struct{} // capacity 1: receives a value when the use comes near the limit
 	machine    int64         // memory of the container or the machine; 0 if unknown
 }
 
@@ -31,13 +31,14 @@ func newMemory(cfg *configs.Config) *memory {
 	return m
 }
 
-// balanceEvery is the interval at which the memory is redistributed without a request.
+// balanceEvery is the interval at which the memory is redistributed even if the limit is not near.
 const balanceEvery = time.Second
 
 // balanceGap is the minimum time between two redistributions, because each visits all buffers.
 const balanceGap = 50 * time.Millisecond
 
-// start redistributes the memory until stop is called.
+// start starts to redistribute the memory periodically and when the limit is near, until the function stop
+// is called.
 func (m *memory) start() (stop func()) {
 	done := make(chan struct{})
 	var running sync.WaitGroup
@@ -71,7 +72,7 @@ func (m *memory) reload(cfg *configs.Config) {
 	boundHeap(cfg, m.machine)
 }
 
-// view returns the memory as in the API.
+// view returns the state of the memory as in the API.
 func (m *memory) view() api.Memory {
 	out := api.Memory{Limit: m.Limit(), Used: m.Used(), Kinds: m.Use()}
 	if s := m.Share(); s != budget.Unlimited {
@@ -83,7 +84,7 @@ func (m *memory) view() api.Memory {
 // unknownMachine is the assumed memory of a machine if the system does not report it.
 const unknownMachine = 4 << 30
 
-// ceiling returns limits.memory in bytes.
+// ceiling returns limits.memory in bytes. If it is auto, that is 70 % of machine, the available memory.
 func ceiling(cfg *configs.Config, machine int64) int64 {
 	if m := cfg.Limits.Memory; m != configs.AutoBytes {
 		return int64(m)
@@ -100,9 +101,9 @@ const (
 	baseMemory    = 128 << 20 // memory of the relay without streams and connections
 )
 
-// heapLimit returns the memory limit for the Go runtime. It is above the memory of media and
-// connections plus the garbage between two collections, and below the machine's memory minus
-// sockets and child processes, as far as both are possible.
+// heapLimit returns the memory limit for the Go runtime in bytes. It allows for media, connections and the
+// garbage between two collections. It leaves part of the machine's memory to sockets and child processes,
+// unless the limit for media alone requires more.
 func heapLimit(cfg *configs.Config, machine int64) int64 {
 	media := ceiling(cfg, machine)
 	wants := media + media/4 + int64(cfg.Limits.Connections)*perConnection + baseMemory

@@ -11,7 +11,8 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/status"
 )
 
-// wireMSE creates the handler that sends chunks over WebSocket.
+// wireMSE creates the handler that sends fMP4 chunks over WebSocket, for players with Media Source
+// Extensions.
 func (a *App) wireMSE(board *status.Board) {
 	a.mse = mse.New(mse.Options{
 		Admission: a.admission, HTTP: webAnswers{a.settings}, Metrics: a.viewers(), Feeds: a.feeds, Refuse: closeReason,
@@ -29,7 +30,7 @@ func (a *App) wireMSE(board *status.Board) {
 	})
 }
 
-// closeReason converts a refusal to the close of a WebSocket.
+// closeReason converts a refusal to the code and reason with which a WebSocket is closed.
 func closeReason(err error) mse.Refusal {
 	var r *ingest.Refusal
 	if !errors.As(err, &r) { // internal errors are not shown to clients
@@ -47,7 +48,8 @@ func closeReason(err error) mse.Refusal {
 	return mse.Refusal{Code: mse.Refused, Reason: r.Words()}
 }
 
-// serveMSE serves a stream's WebSocket. It returns false if the path is not that of one.
+// serveMSE serves a stream over WebSocket. It returns false if the path does not belong to a stream's
+// WebSocket.
 func (a *App) serveMSE(w http.ResponseWriter, r *http.Request) bool {
 	_, _, ok := mse.Match(r.URL.Path)
 	if ok && reads(w, r, "open a WebSocket") {

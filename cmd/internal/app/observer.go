@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// observer forwards the events of streams to log, metrics and event API.
+// observer forwards the events of streams to the log, the metrics, the hooks and the event API.
 type observer struct {
 	metrics *prom.Metrics
 	events  *api.Events
@@ -26,7 +26,8 @@ type observer struct {
 	hooks   *hook.Hooks
 	secrets *redact.Secrets // may be nil
 	feeding *activeSessions
-	// names collects names for the state file; returning is told of streams that are back.
+	// names collects the names of live streams for the state file. returning learns which of the streams
+	// expected back after a restart are live again.
 	names     *hub.LiveNames
 	returning *hub.Returning
 }
@@ -86,7 +87,8 @@ func (o *observer) count(e stream.Event) {
 	}
 }
 
-// shownStates are the states that viewers see. A suspect stream is shown as before.
+// shownStates maps the states of streams to those displayed to viewers. A suspect stream is displayed as
+// live.
 var shownStates = map[lifecycle.State]string{
 	lifecycle.Live: status.Live, lifecycle.Suspect: status.Live, lifecycle.Held: status.Held, lifecycle.Ended: status.Ended,
 }
@@ -105,8 +107,8 @@ var messages = map[stream.EventType]string{
 	stream.BackupOn: "backup took over", stream.BackupOff: "primary has the stream back",
 }
 
-// message returns the log message for an event. A publisher that ended cleanly, or that the
-// relay closed, did not break.
+// message returns the log message for an event. It distinguishes a publisher that ended cleanly, or that
+// the relay closed, from one that broke.
 func message(e stream.Event) string {
 	if e.Type == stream.Broke {
 		switch e.Cause {
@@ -119,7 +121,7 @@ func message(e stream.Event) string {
 	return messages[e.Type]
 }
 
-// fieldsOf returns the fields of an event that are set, in the order for readers.
+// fieldsOf returns the fields of an event that are set, in the order in which they are logged.
 func fieldsOf(e stream.Event) []slog.Attr {
 	var out []slog.Attr
 	text := func(key, value string) {

@@ -14,9 +14,9 @@ import (
 // ErrOpen is returned by PlayToken if playing needs no token.
 var ErrOpen = errors.New("no token is needed")
 
-// PlayToken returns a play token for a stream {app}/{name}, or for all streams that a pattern
-// matches, signed with their play_secret. Its error wraps ErrOpen if they have none. If only
-// some of a pattern's streams have one, note says so.
+// PlayToken returns a play token that is valid up to the time until, signed with the play_secret of the
+// streams it is for. stream is the name {app}/{name} of a stream, or a pattern of streams. The error wraps
+// ErrOpen if none of the streams has a play_secret. If only some have one, note is a text that says so.
 func PlayToken(cfg *configs.Config, stream string, until time.Time) (token, note string, err error) {
 	if err := checkStream(stream); err != nil {
 		return "", "", err
@@ -51,7 +51,7 @@ func PlayToken(cfg *configs.Config, stream string, until time.Time) (token, note
 	return token, note, err
 }
 
-// checkStream returns an error if a text is neither the name of a stream nor a pattern.
+// checkStream returns an error if a text is neither the name of a stream nor a pattern of streams.
 func checkStream(text string) error {
 	app, name, _ := strings.Cut(text, "/")
 	if strings.ContainsAny(text, `*?[\`) {
@@ -67,10 +67,11 @@ func checkStream(text string) error {
 	return err
 }
 
-// operatorWatch is the validity of the play tokens for operators.
+// operatorWatch is how long the play tokens that the API gives to operators are valid.
 const operatorWatch = time.Hour
 
-// pass returns a play token for the operator's browser, or "" if everyone may play the stream.
+// pass returns a play token for the operator's browser and the time until which it is valid. The token is
+// "" if everyone may play the stream.
 func (a *App) pass(stream string) (token string, until time.Time, err error) {
 	until = time.Now().Add(operatorWatch)
 	token, _, err = PlayToken(a.settings.get(), stream, until)

@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/cmaf"
 )
 
-// wirePreviews creates the feeds for previews. They begin at the newest keyframe, not at the
-// oldest packet, and end with the request.
+// wirePreviews creates the feeds for previews. Unlike other feeds, they begin at the newest keyframe, not
+// at the oldest packet in the buffer, and end with the request.
 func (a *App) wirePreviews() {
 	newest := func(ctx context.Context, name string, _ bool) (egress.Subscription, error) {
 		place, err := a.relay.feed(ctx, name, true)
@@ -26,7 +26,7 @@ func (a *App) wirePreviews() {
 	a.previews = cmaf.New(cmaf.Options{Open: newest, Limits: a.settings.chunks, Linger: 1, Memory: a.relay.memory.Budget, Log: component(a.log, "cmaf")})
 }
 
-// preview returns a stream's newest keyframe, with the rest of its chunk.
+// preview returns the chunk that begins with a stream's newest keyframe.
 func (a *App) preview(ctx context.Context, name string) (api.Picture, error) {
 	feed, err := a.previews.Acquire(ctx, name)
 	if err != nil {
@@ -46,17 +46,17 @@ func (a *App) preview(ctx context.Context, name string) (api.Picture, error) {
 	return api.Picture{Codecs: chunks[0].Info.Codecs, Data: slices.Concat(chunks[0].Data, chunks[1].Data)}, nil
 }
 
-// previewLength is how much media a preview reads: more than the duration of a chunk, also with
-// synthesized frames a second apart.
+// previewLength is how much media a preview reads. It exceeds the duration of a chunk, even if the frames
+// are generated ones a second apart.
 const previewLength = 1100 * time.Millisecond
 
-// errPreviewComplete ends a subscription that has returned enough media.
+// errPreviewComplete is returned by a previewSubscription that has returned enough media.
 var errPreviewComplete = errors.New("preview complete")
 
-// previewSubscription is a subscription that ends soon after its start. A feed would continue to
-// the live edge before it is closed, and its chunks are copies: in a long GOP of everything in
-// the buffer. The subscription also ends when no more media arrives, because a chunk is complete
-// when the next one begins or at the end.
+// previewSubscription is a subscription that ends once it has returned previewLength of media. Otherwise a
+// feed would continue to the live edge before it is closed, and in a long GOP copy everything in the buffer.
+// The subscription also ends when no more media arrives, because a chunk is complete only when the next one
+// begins or the subscription ends.
 type previewSubscription struct {
 	egress.Subscription
 	started, done bool

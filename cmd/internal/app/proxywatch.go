@@ -6,13 +6,13 @@ import (
 )
 
 const (
-	proxyMinConnections = 200       // minimum number of connections of a suspected proxy
+	proxyMinConnections = 200       // minimum number of connections from a suspected proxy
 	proxyWarnInterval   = time.Hour // minimum interval between two warnings about an address
 	proxyMaxAddresses   = 16        // maximum number of remembered addresses
 )
 
-// proxyWatch warns if one address has most of the connections: it may be an undeclared proxy,
-// whose viewers share the limits of one address.
+// proxyWatch logs a warning if most connections come from one address. It may be a proxy that is missing in
+// http.trusted_proxies, so that all its viewers share the limits of one address.
 type proxyWatch struct{ lastWarned map[netip.Addr]time.Time }
 
 func newProxyWatch() proxyWatch { return proxyWatch{lastWarned: map[netip.Addr]time.Time{}} }

@@ -22,7 +22,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// measuredDuration is how much recent media is used to measure a stream's composition.
+// measuredDuration is the duration of recent media from which a stream's bitrates are measured.
 const measuredDuration = 10 * time.Second
 
 // routeStreams adapts the relay's streams to route.Streams.
@@ -44,7 +44,8 @@ func (c *routeStreams) Tap(name string, from uint64) (push.Tap, error) {
 	return tap{r}, nil
 }
 
-// tap converts the end of a stream to a route's error.
+// tap is a stream's reader for a push route. It converts the error at the end of the stream to one of
+// package push.
 type tap struct{ *stream.Reader }
 
 func (t tap) Read(ctx context.Context) ([]*packetbuf.Packet, error) {
@@ -90,7 +91,7 @@ func (c *routeStreams) Offers(name string) []push.Offer {
 	return out
 }
 
-// rates returns the bitrates of a stream.
+// rates returns the measured bitrates of a stream; zeros if it has no media yet.
 func rates(s *stream.Stream) policy.Rates {
 	w := s.Weigh(measuredDuration)
 	if w.Span <= 0 || w.GOPs == 0 {
@@ -103,8 +104,8 @@ func rates(s *stream.Stream) policy.Rates {
 	}
 }
 
-// expectedRates returns the expected bitrates of a rendition that does not exist yet: the configured
-// video bitrate and the stream's audio bitrate.
+// expectedRates returns the expected bitrates of a rendition that does not run yet. They are the
+// rendition's configured video bitrate and the audio bitrate in of, the bitrates of the stream.
 func expectedRates(r rendition.Rendition, of policy.Rates) policy.Rates {
 	return policy.Rates{Delta: float64(r.Bits), Audio: of.Audio}
 }
@@ -119,7 +120,7 @@ func (c *routeStreams) Limit(name string, bits float64) {
 	}
 }
 
-// live returns the streams that can be read now.
+// live returns the names of the streams that can be read now.
 func (c *routeStreams) live() []string {
 	var out []string
 	for _, s := range c.hub.List() {
@@ -147,8 +148,8 @@ func (d *demand) Brings(name string) bool {
 	return made && (d.there(parent) || d.routes.Brings(parent))
 }
 
-// Want implements hub.Demand. If the parent of a rendition does not exist, Want requests the
-// parent first. Once that is live, the hub calls again.
+// Want implements hub.Demand. If the parent stream of a rendition does not exist, Want requests the parent.
+// The hub calls Want again once the parent is live.
 func (d *demand) Want(name string) (hopeless <-chan struct{}, ok bool) {
 	if hopeless, ok := d.renditions.Want(name); ok {
 		return hopeless, true
@@ -199,7 +200,7 @@ func breaker(cfg *configs.Config) policy.BreakerConfig {
 	return policy.BreakerConfig{Fall: b.Fall, Rise: b.Rise, Dials: b.Dials, Every: b.Every}
 }
 
-// wireRoutes creates the routes and renditions, and sets wanted's sources.
+// wireRoutes creates the routes and the renditions, and sets them in wanted.
 func (a *App) wireRoutes(wanted *demand) error {
 	cfg := a.settings.get()
 	access := admission.New(admission.Options{Publisher: a.relay.hub, Metrics: a.metrics}) // the relay's own publishers need no key
@@ -251,15 +252,16 @@ func (a *App) startRoutes() {
 const (
 	// saveEvery is the interval at which the state file is written.
 	saveEvery = time.Minute
-	// saveSoon is how soon it is written after a stream has gone live or ended, in case of a
-	// crash.
+	// saveSoon is how soon it is written after a stream has gone live or ended, so that a crash does not
+	// lose the change.
 	saveSoon = 500 * time.Millisecond
 )
 
 // routesSection is the section of the state file with the routes' history.
 const routesSection = "routes"
 
-// histories returns the histories of earlier runs, or nil.
+// histories returns the routes' histories in the state file. It returns nil if none are stored or they
+// cannot be read.
 func (a *App) histories() *qos.Histories {
 	data := a.state.Section(routesSection)
 	if data == nil {
@@ -273,7 +275,8 @@ func (a *App) histories() *qos.Histories {
 	return h
 }
 
-// save writes the state repeatedly until stop is called, which writes it once more.
+// save starts to write the state file repeatedly, until the function stop is called, which writes it once
+// more.
 func (a *App) save() (stop func()) {
 	write := func(routes bool) {
 		data, err := a.streamsNow()
@@ -326,7 +329,7 @@ func (a *App) reloadRoutes(cfg *configs.Config) {
 	a.routes.Reload(groups(cfg), breaker(cfg))
 }
 
-// countGroups initializes the metrics of all configured groups.
+// countGroups exports the metrics of all configured groups with value 0, before any event.
 func (a *App) countGroups(cfg *configs.Config) {
 	for _, g := range groups(cfg) {
 		var names []string
@@ -337,7 +340,8 @@ func (a *App) countGroups(cfg *configs.Config) {
 	}
 }
 
-// stopRoutes stops the routes while their streams still exist, so that they end in order.
+// stopRoutes stops the routes, saves the state and stops the renditions. It must be called while the
+// streams still exist, so that pushes can end cleanly.
 func (a *App) stopRoutes(ctx context.Context) error {
 	a.routes.Close(ctx)
 	a.saving()

@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/route"
 )
 
-// routesView shows the routes in the API.
+// routesView provides the routes to the API. It implements api.Routes.
 type routesView struct {
 	routes  *route.Routes
 	secrets *redact.Secrets // may be nil
@@ -108,7 +108,7 @@ func (v *routesView) oneRoute(r policy.RouteStatus, w route.Connection) api.Rout
 	return out
 }
 
-// moment returns t, or nil if it is zero.
+// moment returns a pointer to t, or nil if t is zero.
 func moment(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/route"
 )
 
-// routeObserver forwards the events of routes to log, metrics and event API.
+// routeObserver forwards the events of routes to the log, the metrics, the hooks and the event API.
 type routeObserver struct {
 	metrics *prom.Metrics
 	events  *api.Events
@@ -90,7 +90,7 @@ func routeLevel(e route.Event) slog.Level {
 	return slog.LevelInfo
 }
 
-// routeFields returns the fields of an event that are set, in the order for readers.
+// routeFields returns the fields of an event that are set, in the order in which they are logged.
 func routeFields(e route.Event) []slog.Attr {
 	var out []slog.Attr
 	text := func(key, value string) {
@@ -117,12 +117,12 @@ func routeFields(e route.Event) []slog.Attr {
 	return out
 }
 
-// milliseconds returns d in seconds, rounded up to a millisecond.
+// milliseconds returns d in seconds, rounded up to a whole millisecond.
 func milliseconds(d time.Duration) float64 {
 	return float64((d+time.Millisecond-1)/time.Millisecond) / 1000
 }
 
-// routeGauges returns the gauges of a stream's routes in a group.
+// routeGauges returns the measurements of a stream's routes in one group, for the metrics.
 func routeGauges(s route.Status) []snapshot.Route {
 	var out []snapshot.Route
 	for i, r := range s.Routes {

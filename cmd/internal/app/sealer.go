@@ -15,15 +15,15 @@ import (
 // resumeSection is the section of the state file with the key of resume tokens.
 const resumeSection = "resume"
 
-// resumeState is the content of that section.
+// resumeState is the content of the section resumeSection.
 type resumeState struct {
 	Version int    `json:"version"`
 	Key     []byte `json:"key"` // a secret
 }
 
-// newSealer returns a sealer of resume tokens with the configured key, or else with the key in
-// the state file, or else with a key that ends with the process. Each process is an instance of
-// its own, because only it knows what its viewers have received.
+// newSealer returns a sealer of resume tokens. It uses the configured key if not empty, otherwise the key
+// in the state file. If neither exists, it uses a new key; without a state file that key is lost with the
+// process. Each process is an instance of its own, because no other knows what its viewers have received.
 func newSealer(configured string, kept *statefile.File, log *slog.Logger) (*resume.Sealer, error) {
 	key, err := base64.StdEncoding.DecodeString(configured)
 	if err != nil {
@@ -39,7 +39,8 @@ func newSealer(configured string, kept *statefile.File, log *slog.Logger) (*resu
 	return s, nil
 }
 
-// keptKey returns the key in the state file. If there is none, it stores a new one.
+// keptKey returns the key in the state file. If the file contains none, keptKey creates and stores a new
+// one.
 func keptKey(kept *statefile.File, log *slog.Logger) []byte {
 	var in resumeState
 	if data := kept.Section(resumeSection); data != nil {
@@ -61,7 +62,7 @@ func keptKey(kept *statefile.File, log *slog.Logger) []byte {
 	return in.Key
 }
 
-// instance returns a random number for this process.
+// instance returns a random number that identifies this process as an instance.
 func instance() uint64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails

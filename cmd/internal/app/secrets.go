@@ -2,7 +2,7 @@ package app
 
 import "github.com/holdfast-live/holdfast/configs"
 
-// configuredSecrets returns the secrets of a configuration.
+// configuredSecrets returns all secrets of a configuration. Some of them may be empty.
 func configuredSecrets(cfg *configs.Config) []string {
 	all := []string{cfg.Admin.Token, cfg.Defaults.PlaySecret, cfg.Resume.Key}
 	all = append(all, cfg.Defaults.PublishKeys...)

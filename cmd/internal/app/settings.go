@@ -67,8 +67,8 @@ func (s *settings) PublishKeys(name string) []string { return s.get().Stream(nam
 // PlaySecret implements admission.Rules.
 func (s *settings) PlaySecret(name string) string { return s.get().Stream(name).PlaySecret }
 
-// openWarning returns a warning that names what is open to everyone, and for which streams; "" if
-// nothing is.
+// openWarning returns a warning if publishing or playing is open to everyone, with the streams that this
+// concerns. It returns "" if neither is open for any stream.
 func openWarning(c *configs.Config) string {
 	publish, play := c.Open()
 	if publish.All && play.All {
@@ -83,7 +83,8 @@ func openWarning(c *configs.Config) string {
 	return strings.Join(out, "; ")
 }
 
-// describeOpen returns the part of that warning for publishing or playing, which key closes.
+// describeOpen returns the part of the text of openWarning for one action, or "" if that is not open. what
+// is "publishing" or "playing", and key the configuration key that restricts it.
 func describeOpen(what, key string, o configs.IsOpen) string {
 	var to []string
 	for _, pattern := range o.Which {
@@ -103,8 +104,8 @@ func describeOpen(what, key string, o configs.IsOpen) string {
 	return fmt.Sprintf("%s is open to everyone for %s; set %s %s to close it", what, strings.Join(to, ", "), key, where)
 }
 
-// heartbeat returns the fixed interval between pings to the publisher and viewers of a stream,
-// or 0.
+// heartbeat returns the configured interval between pings to the publisher and the viewers of a stream, or
+// 0 if it is auto.
 func (s *settings) heartbeat(app, name string) time.Duration {
 	return fixed(s.get().Stream(app + "/" + name).Heartbeat)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream/filler"
 )
 
-// slates caches the clips that are played while streams are held. The zero value is ready to
-// use.
+// slates caches the slates, which are clips that are played while streams are held. The zero value is
+// ready to use.
 type slates struct {
 	log *slog.Logger // may be nil
 
@@ -20,15 +20,16 @@ type slates struct {
 	read map[string]slateFile
 }
 
-// slateFile is the version of a file that was read. slate is nil if the file is invalid.
+// slateFile is a file that was read, and identifies its version. slate is nil if the file is invalid.
 type slateFile struct {
 	changed time.Time
 	size    int64
 	slate   *filler.Slate
 }
 
-// slate returns the clip that a filler names, or nil if it names none or the file is invalid,
-// which is logged once for each version of the file. It reads the file again if it has changed.
+// slate returns the slate for the value name of the setting filler. It returns nil if name is not that of
+// a file or the file is invalid. It logs an invalid file once for each version of the file. It reads the
+// file again if it has changed.
 func (s *settings) slate(name string) *filler.Slate {
 	if !configs.IsSlate(name) {
 		return nil
@@ -65,14 +66,14 @@ func readSlate(name string) (*filler.Slate, error) {
 	return filler.ReadSlate(name, f)
 }
 
-// CheckSlate reads a file, and returns the reason why it cannot be used as a slate.
+// CheckSlate reads a file and returns an error if it cannot be used as a slate.
 func CheckSlate(name string) error {
 	_, err := readSlate(name)
 	return err
 }
 
-// CheckSlates reads the slates that a configuration names, and returns the error of the first
-// invalid one.
+// CheckSlates reads all slates that a configuration names, and returns an error for the first that is
+// invalid.
 func CheckSlates(c *configs.Config) error {
 	check := func(key, filler string) error {
 		if !configs.IsSlate(filler) {

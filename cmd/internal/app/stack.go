@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// stack stops what was started, newest first.
+// stack holds the stop functions of the parts that were started. It calls them in reverse order.
 type stack struct{ steps []step }
 
 type step struct {
@@ -15,7 +15,7 @@ type step struct {
 	stop func(context.Context) error
 }
 
-// push adds what was started last. Errors of stop are prefixed with name.
+// push adds the stop function of the part that was started last. Errors of stop are prefixed with name.
 func (s *stack) push(name string, stop func(context.Context) error) {
 	s.steps = append(s.steps, step{name, stop})
 }
@@ -28,8 +28,8 @@ func (s *stack) pushFunc(name string, stop func()) {
 	})
 }
 
-// stop stops everything, regardless of errors, and empties the stack. Each step gets ctx, which
-// bounds its waiting.
+// stop calls all stop functions, even if some return errors, and empties the stack. Each function receives
+// ctx and may wait until ctx is done.
 func (s *stack) stop(ctx context.Context) error {
 	var errs []error
 	for _, one := range slices.Backward(s.steps) {

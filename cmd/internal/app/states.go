@@ -8,10 +8,11 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/status"
 )
 
-// states is the protocol name by which hooks are asked about clients that read a stream's state.
+// states is the protocol name that hooks receive for clients that read the state of a stream.
 const states = "state"
 
-// wireStates creates the handler that reports the states of streams to those who may play them.
+// wireStates creates the handler that reports the states of streams. Clients must be allowed to play a
+// stream to read its state.
 func (a *App) wireStates(board *status.Board) {
 	a.states = status.New(status.Options{
 		Board: board, Refuse: refuse, Absent: notThere,
@@ -23,7 +24,8 @@ func (a *App) wireStates(board *status.Board) {
 	})
 }
 
-// serveState serves the state of a stream. It returns false if the path is not that of one.
+// serveState serves the state of a stream. It returns false if the path does not belong to a stream's
+// state.
 func (a *App) serveState(w http.ResponseWriter, r *http.Request) bool {
 	_, _, ok := status.Match(r.URL.Path)
 	if ok && reads(w, r, "use GET") {

@@ -19,7 +19,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/stream"
 )
 
-// relay is the running relay as the API and metrics see it.
+// relay provides the state of the running relay to the API and the metrics. It implements api.Relay.
 type relay struct {
 	hub      *hub.Hub
 	routes   *route.Routes
@@ -27,9 +27,9 @@ type relay struct {
 	counters *stream.Counters
 	sent     map[string]*atomic.Uint64 // bytes sent to viewers, by protocol
 	repeats  atomic.Uint64             // packets resent to viewers over WebRTC
-	skipped  atomic.Uint64             // skips of viewers over WebSocket, who read chunks and not the stream
+	skipped  atomic.Uint64             // skips of viewers over WebSocket, whom streams do not count
 	received whip.Counters
-	repairs  ingest.Repairs                  // of publishers' media
+	repairs  ingest.Repairs                  // repairs of publishers' media
 	sockets  atomic.Pointer[rtcsock.Sockets] // nil without WebRTC
 	settings *settings
 	slots    *ingest.Slots
@@ -117,7 +117,7 @@ func view(s stream.Snapshot) api.Stream {
 	return out
 }
 
-// publishers returns all publishers of a stream with their roles, the active one first.
+// publishers returns the publishers of a stream with their roles. The active one, if any, is first.
 func publishers(s stream.Snapshot) []api.Push {
 	out := []api.Push{}
 	add := func(p *stream.Publisher, backup, active bool) {
@@ -136,7 +136,7 @@ func publishers(s stream.Snapshot) []api.Push {
 	return out
 }
 
-// backup returns the value of holdfast_stream_backup.
+// backup returns the value of the metric holdfast_stream_backup for a stream.
 func backup(s stream.Snapshot) int {
 	switch {
 	case s.OnBackup && s.Publisher != nil:

@@ -18,7 +18,7 @@ import (
 	"github.com/holdfast-live/holdfast/relay/egress/page"
 )
 
-// viewersHandler returns the handler of the viewers' address.
+// viewersHandler returns the handler for all requests to http.listen.
 func (a *App) viewersHandler(flv http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cors(w.Header())
@@ -49,14 +49,14 @@ func (a *App) viewersHandler(flv http.Handler) http.Handler {
 	})
 }
 
-// publishes reports whether a request is for WHIP.
+// publishes reports whether the path of a request is one of WHIP.
 func (a *App) publishes(r *http.Request) bool {
 	parts := strings.Split(r.URL.Path, "/")
 	return len(parts) >= 4 && parts[3] == "whip"
 }
 
-// reads reports whether a request only reads. Otherwise it answers the request, with the hint if
-// it is rejected.
+// reads reports whether the method of a request is GET or HEAD. Otherwise it answers the request: OPTIONS
+// with success, and any other method with an error and the hint.
 func reads(w http.ResponseWriter, r *http.Request, hint string) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -70,7 +70,7 @@ func reads(w http.ResponseWriter, r *http.Request, hint string) bool {
 	return false
 }
 
-// pageOf reports whether a path is that of a stream's page, with a valid name.
+// pageOf reports whether a path is that of the page of a stream with a valid name.
 func pageOf(path string) bool {
 	app, name, ok := page.Match(path)
 	if !ok {
@@ -83,7 +83,7 @@ func pageOf(path string) bool {
 // slotKey is the context key of a connection's slot.
 type slotKey struct{}
 
-// connContext stores the slot of a connection in the context.
+// connContext returns a context that contains the slot of the connection.
 func connContext(ctx context.Context, c net.Conn) context.Context {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
@@ -94,7 +94,7 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// connState marks idle connections, which are closed first when slots are short.
+// connState marks idle connections as such. They are closed first when slots run out.
 func connState(c net.Conn, state http.ConnState) {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
@@ -104,7 +104,8 @@ func connState(c net.Conn, state http.ConnState) {
 	}
 }
 
-// refused returns the reason why a viewer is not served on the connection of ctx, or nil.
+// refused returns an error if a viewer on the connection of ctx is refused because of the connection
+// limits, otherwise nil.
 func refused(ctx context.Context) error {
 	slot, ok := ctx.Value(slotKey{}).(ingest.Slot)
 	if !ok {
@@ -113,8 +114,8 @@ func refused(ctx context.Context) error {
 	return refusal(slot.View())
 }
 
-// noSlot returns the reason why the connection limits reject a viewer or publisher on the
-// connection of ctx, and a hint for the log. Both are empty if they do not.
+// noSlot returns the reason why the connection limits refuse a viewer, or a publisher if publishes is set,
+// on the connection of ctx, and a hint for the log. Both are empty if the client is not refused.
 func noSlot(ctx context.Context, publishes bool) (why, hint string) {
 	slot, ok := ctx.Value(slotKey{}).(ingest.Slot)
 	if !ok {
@@ -129,8 +130,8 @@ func noSlot(ctx context.Context, publishes bool) (why, hint string) {
 	return why, slot.Hint()
 }
 
-// refusedPublisher returns the reason why a publisher is not served on the connection of ctx, or
-// nil.
+// refusedPublisher returns an error if a publisher on the connection of ctx is refused because of the
+// connection limits, otherwise nil.
 func refusedPublisher(ctx context.Context) error {
 	slot, _ := ctx.Value(slotKey{}).(ingest.Slot)
 	return refusal(slot.Refusal)
@@ -145,7 +146,8 @@ func refusal(why string) error {
 	}
 }
 
-// cors allows pages of any origin to play, because tokens and not origins decide about playing.
+// cors sets headers that allow pages of any origin to play, because access depends on tokens, not on
+// origins.
 func cors(h http.Header) {
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
@@ -154,7 +156,7 @@ func cors(h http.Header) {
 	h.Set("Access-Control-Max-Age", "86400")
 }
 
-// webAnswers answers viewers' requests. It implements egress.HTTP.
+// webAnswers answers the requests of viewers that are refused or fail. It implements egress.HTTP.
 type webAnswers struct{ settings *settings }
 
 // Remote implements egress.HTTP.
@@ -168,7 +170,8 @@ func (webAnswers) Problem(w http.ResponseWriter, status int, reason, hint, detai
 	api.DetailedProblem(w, status, reason, hint, detail)
 }
 
-// refuse answers with a refusal.
+// refuse answers a request with the refusal in err. If err is not a refusal, it answers with a general
+// error.
 func refuse(w http.ResponseWriter, _ *http.Request, err error) {
 	var r *ingest.Refusal
 	if !errors.As(err, &r) { // internal errors are not shown to clients
@@ -189,8 +192,8 @@ func refuse(w http.ResponseWriter, _ *http.Request, err error) {
 	api.DetailedProblem(w, status, r.Reason, r.Hint, r.Detail)
 }
 
-// remote returns the viewer's address: the peer's or, behind a trusted proxy, the last one in
-// X-Forwarded-For that is not a trusted proxy's.
+// remote returns the client's address. This is the address of the peer or, if the peer is a trusted proxy,
+// the last address in X-Forwarded-For that does not belong to a trusted proxy.
 func (s *settings) remote(r *http.Request) string {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !s.trusts(peer.Addr()) {
@@ -211,8 +214,8 @@ func (s *settings) remote(r *http.Request) string {
 	return addr
 }
 
-// sharedAddress reports whether many peers share an address: that of a trusted proxy, or of this
-// machine.
+// sharedAddress reports whether many clients may share an address, because it belongs to a trusted proxy
+// or to this machine.
 func (s *settings) sharedAddress(ip netip.Addr) bool { return ip.IsLoopback() || s.trusts(ip) }
 
 // newSlots returns the slots for all connections.
@@ -222,7 +225,7 @@ func newSlots(cfg *configs.Config, s *settings) *ingest.Slots {
 	return slots
 }
 
-// trusts reports whether an address is that of a trusted proxy.
+// trusts reports whether an address belongs to a trusted proxy.
 func (s *settings) trusts(ip netip.Addr) bool {
 	for _, t := range s.get().HTTP.TrustedProxies {
 		if p, err := configs.ParseNetwork(t); err == nil && p.Contains(ip.Unmap()) {

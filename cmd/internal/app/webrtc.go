@@ -25,8 +25,8 @@ type peers struct {
 	whep    *whep.Server
 }
 
-// startPeers opens the WebRTC sockets, and serves publishers and viewers over them. Without a
-// socket, or without HTTP for signaling, there is no WebRTC.
+// startPeers opens the WebRTC sockets and serves publishers and viewers over them. It does nothing if no
+// WebRTC address is configured, or no HTTP address for the signaling.
 func (a *App) startPeers(ctx context.Context, cfg *configs.Config) error {
 	w := cfg.WebRTC
 	if cfg.HTTP.Listen == "" || w.UDPListen == "" && w.TCPListen == "" {
@@ -66,7 +66,8 @@ func (a *App) startPeers(ctx context.Context, cfg *configs.Config) error {
 	return nil
 }
 
-// silentLimiter closes connections above the limit, because ICE has no message for a rejection.
+// silentLimiter is a listener that closes connections above the limit without an answer, because ICE has
+// no message for a rejection.
 type silentLimiter struct{ net.Listener }
 
 // Accept implements net.Listener.
@@ -104,12 +105,13 @@ func (a *App) servePeers(sockets *rtcsock.Sockets) {
 	})
 }
 
-// takePublisherSlot counts a peer that publishes as a connection, and takeViewerSlot one that
-// plays.
+// takePublisherSlot counts a WebRTC peer that publishes as a connection until release is called. It returns
+// a refusal if the connection limits do not allow it.
 func (a *App) takePublisherSlot(remote string) (release func(), refusal *ingest.Refusal) {
 	return a.takeSlot(remote, true)
 }
 
+// takeViewerSlot is like takePublisherSlot, for a WebRTC peer that plays.
 func (a *App) takeViewerSlot(remote string) (release func(), refusal *ingest.Refusal) {
 	return a.takeSlot(remote, false)
 }
@@ -142,12 +144,12 @@ func limitRefusal(why string) *ingest.Refusal {
 	return &ingest.Refusal{Outcome: ingest.RefusedLimit, Reason: why, Hint: "close another connection, or try again later", RetryAfter: 10 * time.Second}
 }
 
-// quotedString returns a text as a quoted string of HTTP (RFC 9110, 5.6.4).
+// quotedString returns a text as an HTTP quoted-string (RFC 9110, 5.6.4).
 func quotedString(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
-// stopPeers ends all peers, then closes their sockets.
+// stopPeers ends the sessions of all WebRTC peers, then closes the sockets.
 func (a *App) stopPeers(ctx context.Context) error {
 	p := a.peers.Load()
 	if p == nil {
@@ -156,7 +158,7 @@ func (a *App) stopPeers(ctx context.Context) error {
 	return errors.Join(p.whip.Close(ctx), p.whep.Close(ctx), p.sockets.Close())
 }
 
-// servePeer serves a path of WHIP or WHEP. It returns false if the path is not that of one.
+// servePeer serves requests of WHIP and WHEP. It returns false if the path belongs to neither.
 func (a *App) servePeer(w http.ResponseWriter, r *http.Request) bool {
 	parts := strings.Split(r.URL.Path, "/")
 	if len(parts) < 4 || parts[3] != "whip" && parts[3] != "whep" {
