@@ -1,5 +1,5 @@
-// Package httpguard bounds how long a client can occupy a connection of an HTTP server without
-// reading or sending.
+// Package httpguard limits how long a client can occupy a connection of an HTTP server without reading or
+// sending anything.
 package httpguard
 
 import (
@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Handler returns next with limits on a request's body and on each write of its response. The
-// body has the same time limit as the header. No handler reads a body, but net/http waits for it
-// before it responds.
+// Handler returns a handler that calls next with time limits on reading the request's body and on each
+// write of the response. The body must arrive within bodyTimeout. The limit is needed even if next does not
+// read the body, because net/http waits for it before it responds.
 func Handler(next http.Handler, bodyTimeout time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
@@ -26,26 +26,27 @@ func Handler(next http.Handler, bodyTimeout time.Duration) http.Handler {
 	})
 }
 
-// answerTimeout is how long a write of a response may make no progress if its handler sets no
-// deadline: a client that does not read must not keep its slot.
+// answerTimeout is how long a write of a response may block if its handler sets no deadline. It keeps a
+// client that does not read from occupying its slot.
 const answerTimeout = 30 * time.Second
 
-// timedAnswer sets a deadline for each write. Handlers that write for long set deadlines of
-// their own.
+// timedAnswer is an http.ResponseWriter that sets a deadline for each write. Handlers that write for a long
+// time set their own deadlines, which take precedence.
 //
-// In HTTP/2 net/http resets a stream at its write deadline even if nothing is being written.
-// There, deadlines apply only during writes, including a handler's own.
+// In HTTP/2, net/http resets a stream at its write deadline even if nothing is being written. There,
+// timedAnswer applies deadlines only during writes, including those set by a handler.
 type timedAnswer struct {
 	http.ResponseWriter
 	control     *http.ResponseController
 	multiplexed bool // HTTP/2
 	set         time.Time
-	own         atomic.Int64 // the handler's own deadline in nanoseconds of the Unix epoch; 0 if none
+	own         atomic.Int64 // the handler's own deadline in nanoseconds since 1970; 0 if none
 	writing     atomic.Bool
 }
 
-// SetWriteDeadline is used by http.ResponseController. A handler's own deadline is not extended.
-// The zero time removes it, so that the default applies again. It is safe for concurrent use.
+// SetWriteDeadline sets a handler's own deadline, which is then not extended. http.ResponseController calls
+// it. The zero Time removes the deadline, so that the default applies again. SetWriteDeadline is safe for
+// concurrent use.
 func (w *timedAnswer) SetWriteDeadline(t time.Time) error {
 	own := int64(0)
 	if !t.IsZero() {
@@ -53,7 +54,7 @@ func (w *timedAnswer) SetWriteDeadline(t time.Time) error {
 	}
 	w.own.Store(own)
 	if w.multiplexed && !w.writing.Load() {
-		return nil // begin sets it
+		return nil // beginWrite sets it
 	}
 	if own == 0 {
 		t = time.Now().Add(answerTimeout)
@@ -61,8 +62,8 @@ func (w *timedAnswer) SetWriteDeadline(t time.Time) error {
 	return w.control.SetWriteDeadline(t)
 }
 
-// beginWrite sets the deadline of a write. Errors are ignored, because the write on a closed
-// connection fails.
+// beginWrite sets the deadline of a write. It ignores errors, because a write on a closed connection fails
+// anyway.
 func (w *timedAnswer) beginWrite() {
 	w.writing.Store(true)
 	for i := 0; ; i++ {
@@ -89,8 +90,8 @@ func (w *timedAnswer) beginWrite() {
 	}
 }
 
-// finish gives net/http time to write what it has buffered in HTTP/2. A handler's own deadline
-// may have passed since its last write.
+// finish sets a deadline that gives net/http time to write what it has buffered, if the connection is
+// HTTP/2. It is needed because the handler's own deadline may have passed since its last write.
 func (w *timedAnswer) finish() {
 	if !w.multiplexed {
 		return
@@ -109,7 +110,7 @@ func (w *timedAnswer) endWrite() {
 	}
 }
 
-// Unwrap is used by http.ResponseController.
+// Unwrap returns the underlying ResponseWriter, for http.ResponseController.
 func (w *timedAnswer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader implements http.ResponseWriter.
@@ -126,7 +127,7 @@ func (w *timedAnswer) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// FlushError is used by http.ResponseController.
+// FlushError sends buffered data to the client, with a deadline. http.ResponseController calls it.
 func (w *timedAnswer) FlushError() error {
 	w.beginWrite()
 	defer w.endWrite()
