@@ -1,5 +1,5 @@
-// Package loglimit bounds the number of log lines per cause, because clients can cause most of
-// them at will.
+// Package loglimit limits the number of log lines per cause, because clients can cause most log lines at
+// will.
 package loglimit
 
 import (
@@ -14,34 +14,34 @@ const (
 	// Each cause may log linesBurst lines at once, then one per linesEvery.
 	linesBurst = 50
 	linesEvery = 500 * time.Millisecond
-	// maxCauses is the number of distinguished causes. Further ones share one limit.
+	// maxCauses is the maximum number of causes that are limited separately. Further ones share a limit.
 	maxCauses = 1000
 
-	// Each cause may log streamLines lines of a stream in streamWindow before its own limit
-	// applies.
+	// In each streamWindow, the first streamLines lines of a cause about a stream are exempt from the
+	// limit of the cause.
 	streamLines  = 3
 	streamWindow = 10 * time.Second
-	// maxStreams is the number of distinguished streams within streamWindow. For further ones
-	// only the limit of the cause applies. At most half are for refusals, whose stream names are
-	// chosen by clients.
+	// maxStreams is the maximum number of pairs of a cause and a stream with exempt lines within
+	// streamWindow. For further ones only the limit of the cause applies. At most half of the pairs are for
+	// refusals, because clients choose the stream names in these.
 	maxStreams = 200
 
-	// flushAfter is how long after a cause's last suppressed line the number of suppressed lines
+	// flushAfter is how long after the last suppressed line of a cause the number of its suppressed lines
 	// is logged.
 	flushAfter = 10 * time.Second
 )
 
-// limiter limits the lines per cause. A cause is a message of a component, with its outcome or
-// cause. The first lines of each stream are exempt, so that a flood of one stream's lines does
-// not suppress those of another. The number of suppressed lines is an attribute of the cause's
-// next line, or is logged in a line of its own.
+// limiter limits the number of log lines per cause. A cause is a message of a component, together with the
+// values of the attributes outcome and cause. The first lines about each stream are exempt, so that a flood
+// of lines about one stream does not suppress those about another. The number of suppressed lines is logged
+// as an attribute of the cause's next line, or in a line of its own.
 type limiter struct {
 	report func(c cause, suppressed int) // logs the number; called without l.mu
 
 	mu       sync.Mutex // guards the fields below
 	causes   map[cause]*causeBucket
 	streams  map[streamCause]*streamBucket
-	refusals int         // number of refusals in streams
+	refusals int         // number of entries in streams that are about refusals
 	timer    *time.Timer // calls flush; nil if no line is suppressed
 }
 
@@ -69,14 +69,14 @@ type streamBucket struct {
 	lines int
 }
 
-// unreported is the number of a cause's suppressed lines that were not reported yet.
+// unreported is a cause with the number of its suppressed lines that were not reported yet.
 type unreported struct {
 	cause
 	suppressed int
 }
 
-// allow reports whether a line may be logged, and how many of its cause were suppressed before it. stream may
-// be empty.
+// allow reports in ok whether a line may be logged. It also returns how many lines of its cause were
+// suppressed before it. stream is the stream that the line is about, or empty.
 func (l *limiter) allow(now time.Time, c cause, stream string) (suppressed int, ok bool) {
 	suppressed, ok, evicted := l.count(now, c, stream)
 	for _, u := range evicted {
@@ -121,7 +121,8 @@ func (l *limiter) count(now time.Time, c cause, stream string) (suppressed int, 
 	return suppressed, true, evicted
 }
 
-// allowOfStream reports whether a line is among the few of its stream. l.mu is held.
+// allowOfStream reports whether a line is among the first lines about its stream, which are exempt from the
+// limit of the cause. l.mu must be held.
 func (l *limiter) allowOfStream(now time.Time, c streamCause) bool {
 	b := l.streams[c]
 	if b == nil {
@@ -148,7 +149,7 @@ func (l *limiter) roomForStream(c streamCause) bool {
 	return len(l.streams) < maxStreams && (!c.refusal() || l.refusals < maxStreams/2)
 }
 
-// forgetStreams drops streams whose window is over. l.mu is held.
+// forgetStreams removes the entries in l.streams whose window is over. l.mu must be held.
 func (l *limiter) forgetStreams(now time.Time) {
 	for c, b := range l.streams {
 		if now.Sub(b.since) >= streamWindow {
@@ -160,8 +161,8 @@ func (l *limiter) forgetStreams(now time.Time) {
 	}
 }
 
-// forget drops causes that have logged nothing for as long as their whole burst lasts, and returns what they
-// have suppressed. l.mu is held.
+// forget removes causes that have had no line for so long that their full burst is available again. It
+// returns those with suppressed lines that were not reported. l.mu must be held.
 func (l *limiter) forget(now time.Time) (evicted []unreported) {
 	for c, b := range l.causes {
 		if now.Sub(b.at) >= linesBurst*linesEvery {
@@ -174,8 +175,8 @@ func (l *limiter) forget(now time.Time) (evicted []unreported) {
 	return evicted
 }
 
-// flush reports what was suppressed of causes that have logged nothing since, and is scheduled again for the
-// others.
+// flush reports the suppressed lines of causes that have had no line for flushAfter. For other causes with
+// suppressed lines, it is scheduled again.
 func (l *limiter) flush() {
 	for _, u := range l.due(time.Now()) {
 		l.report(u.cause, u.suppressed)
@@ -205,7 +206,7 @@ func (l *limiter) due(now time.Time) (due []unreported) {
 	return due
 }
 
-// handler is a slog.Handler that writes what a limiter allows.
+// handler is a slog.Handler that passes on the lines that a limiter allows.
 type handler struct {
 	next      slog.Handler
 	limit     *limiter
@@ -213,7 +214,8 @@ type handler struct {
 	stream    string
 }
 
-// New returns log with the lines of each cause bounded. Lines below Info are not.
+// New returns a logger that passes on the lines of each cause to log, up to a limit. Lines below level Info
+// are not limited.
 func New(log *slog.Logger) *slog.Logger {
 	limit := &limiter{
 		report: func(c cause, suppressed int) { reportSuppressed(log, c, suppressed) },
