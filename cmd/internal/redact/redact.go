@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// shortestName is the minimum length of a secret that is recognized as an element of a
-	// stream name. Shorter ones may be ordinary words.
+	// shortestName is the minimum length in bytes of a secret that is recognized as an element of a stream
+	// name. Shorter ones may be ordinary words.
 	shortestName = 6
-	// shortestText is the minimum length of a secret that is removed anywhere in a text.
+	// shortestText is the minimum length in bytes of a secret that is removed anywhere in a text.
 	shortestText = 8
 )
 
-// Secrets are the configured secrets. They are safe for concurrent use. A nil Secrets has none.
+// Secrets holds the configured secrets. It is safe for concurrent use. A nil *Secrets holds none.
 type Secrets struct{ now atomic.Pointer[[]string] }
 
-// Set replaces the secrets. Short ones are ignored.
+// Set replaces the secrets. It ignores secrets shorter than 6 bytes.
 func (s *Secrets) Set(all ...string) {
 	var out []string
 	known := map[string]bool{}
@@ -35,13 +35,14 @@ func (s *Secrets) Set(all ...string) {
 	s.now.Store(&out)
 }
 
-// Logger returns a logger that removes secrets from messages, strings and errors.
+// Logger returns a logger that removes secrets from messages and from attributes that are strings or
+// errors, and passes the lines on to log.
 func (s *Secrets) Logger(log *slog.Logger) *slog.Logger {
 	return slog.New(handler{log.Handler(), s})
 }
 
-// Is reports whether an element of a stream's name is a secret, also if it is followed by a
-// rendition.
+// Is reports whether an element of a stream's name, {app} or {name}, is a secret. For an element with a
+// rendition, {name}~{rendition}, it also checks both parts.
 func (s *Secrets) Is(part string) bool {
 	parent, rendition, _ := strings.Cut(part, "~")
 	for _, one := range s.list() {
@@ -63,7 +64,7 @@ func (s *Secrets) list() []string {
 	return nil
 }
 
-// Text returns a text without configured secrets and without what looks like one.
+// Text returns a text in which the configured secrets, and parts that look like secrets, are replaced.
 func (s *Secrets) Text(text string) string {
 	if text == "" {
 		return text
@@ -86,7 +87,7 @@ func (s *Secrets) Text(text string) string {
 	return text
 }
 
-// handler is a slog.Handler that removes secrets.
+// handler is a slog.Handler that removes secrets and passes the records on.
 type handler struct {
 	slog.Handler
 	secrets *Secrets
@@ -116,7 +117,8 @@ func (h handler) WithGroup(name string) slog.Handler {
 	return handler{h.Handler.WithGroup(name), h.secrets}
 }
 
-// attr returns an attribute without secrets in its strings and errors.
+// attr returns an attribute in which secrets are replaced. It looks for them in strings, errors and values
+// with a String method.
 func (h handler) attr(a slog.Attr) slog.Attr {
 	v := a.Value.Resolve()
 	var text string
