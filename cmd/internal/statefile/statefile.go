@@ -1,4 +1,4 @@
-// Package statefile stores what survives a restart in one file.
+// Package statefile stores the state that survives a restart in a single file.
 package statefile
 
 import (
@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// File is a state file with named sections. It preserves unknown sections. It is not safe for
-// concurrent use.
+// File is a state file, which consists of named sections. Sections that are not replaced are preserved. A
+// File is not safe for concurrent use.
 type File struct {
 	file     string // if empty, nothing is stored
 	log      *slog.Logger
 	sections map[string]json.RawMessage
 }
 
-// version is the version of the file. Sections have versions of their own.
+// version is the version of the file format. Sections have versions of their own.
 const version = 1
 
 type content struct {
@@ -28,8 +28,9 @@ type content struct {
 	Sections map[string]json.RawMessage `json:"sections"`
 }
 
-// Load reads a state file. With an empty name, nothing is stored. A corrupt file is renamed, and
-// Load starts with an empty one. The error is that of a file that cannot be read or written.
+// Load reads the state file with the path file. If file is empty, the File stores nothing. If the state
+// file is corrupt, Load renames it and returns an empty File. It returns an error if the state file cannot
+// be read, or if its directory is not writable.
 func Load(file string, log *slog.Logger) (*File, error) {
 	f := &File{file: file, log: log, sections: map[string]json.RawMessage{}}
 	if file == "" {
@@ -53,7 +54,7 @@ func Load(file string, log *slog.Logger) (*File, error) {
 	return f, f.writable()
 }
 
-// writable returns an error if the file cannot be written, so that this is reported at start.
+// writable returns an error if the file cannot be written, so that the relay can report that at its start.
 func (f *File) writable() error {
 	temp, err := os.CreateTemp(filepath.Dir(f.file), ".holdfast-state-*")
 	if err != nil {
@@ -62,7 +63,7 @@ func (f *File) writable() error {
 	return errors.Join(temp.Close(), os.Remove(temp.Name()))
 }
 
-// rename renames a corrupt file.
+// rename renames a corrupt state file and logs a warning with the reason why.
 func (f *File) rename(why string) {
 	aside := f.file + ".corrupt-" + time.Now().UTC().Format("20060102T150405")
 	if err := os.Rename(f.file, aside); err != nil {
@@ -72,23 +73,23 @@ func (f *File) rename(why string) {
 	f.log.Warn("state file corrupt; renamed, starting empty", "file", f.file, "aside", aside, "reason", why)
 }
 
-// Section returns a section by its name, or nil if there is none.
+// Section returns the section with the given name, or nil if the file has none.
 func (f *File) Section(name string) json.RawMessage { return f.sections[name] }
 
-// Save replaces a section and writes the file.
+// Save replaces the section with the given name and writes the file.
 func (f *File) Save(name string, section json.RawMessage) error {
 	f.Set(name, section)
 	return f.Write()
 }
 
-// Set replaces a section. The next Write writes it.
+// Set replaces the section with the given name, without writing the file. The next Write does.
 func (f *File) Set(name string, section json.RawMessage) {
 	if f.file != "" {
 		f.sections[name] = section
 	}
 }
 
-// Write writes the file atomically.
+// Write writes the file atomically. If the file's path is empty, it does nothing.
 func (f *File) Write() error {
 	if f.file == "" {
 		return nil
