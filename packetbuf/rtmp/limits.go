@@ -1,7 +1,7 @@
 package rtmp
 
-// Limits are the limits on what a Demuxer accepts. It rejects a message that is too large, or on one
-// stream too many, when it has read the header, before it stores any of the payload.
+// Limits are the limits on what a Demuxer accepts. If a message exceeds a limit, the Demuxer returns an
+// error when it has read the message's header, before it stores any of the payload.
 type Limits struct {
 	ChunkStreams   int // number of distinct chunk streams of a connection
 	MessageStreams int // number of distinct message streams, including stream 0 for the connection
