@@ -144,7 +144,7 @@ func plausibleUnit(c packetbuf.Codec, b []byte) bool {
 	return false
 }
 
-// impossibleUnit reports whether b begins with a NAL unit header that no publisher's encoder writes.
+// impossibleUnit reports whether b begins with a NAL unit header that encoders in use do not write.
 func impossibleUnit(c packetbuf.Codec, b []byte) bool {
 	if len(b) == 0 {
 		return false
