@@ -40,7 +40,7 @@ type Summary struct {
 	Breaks        map[string]int `json:"breaks,omitempty"`
 	LastBreaks    []Break        `json:"last_breaks,omitempty"` // newest first
 	LastErrors    []Failure      `json:"last_errors,omitempty"` // newest first
-	Minutes       []Minute       `json:"minutes,omitempty"`     // of the last hour, without empty ones, oldest first
+	Minutes       []Minute       `json:"minutes,omitempty"`     // the last hour without empty minutes
 
 	LastSuccess time.Time `json:"last_success,omitzero"`
 }
