@@ -14,7 +14,7 @@ type PPS struct {
 	RedundantPicPresent bool
 }
 
-// maxRefs is the largest number of entries of a reference list, reached when they are fields.
+// maxRefs is the largest number of entries in a reference list, which only a list of fields can reach.
 const maxRefs = 32
 
 // ParsePPS reads a PPS NAL unit, including its header byte. If the PPS has several slice groups, ParsePPS

@@ -30,7 +30,8 @@ type sliceHeader struct {
 	resetsOrder bool // memory_management_control_operation 5
 }
 
-// unusedMark is a memory_management_control_operation that removes a reference.
+// unusedMark is a memory_management_control_operation that marks a reference as unused. difference is the
+// distance of the reference's frame_num from that of the marking frame.
 type unusedMark struct{ difference int }
 
 // maxMarks bounds the marks of one slice header. It exceeds the number of references that a frame can

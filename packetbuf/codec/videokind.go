@@ -3,9 +3,9 @@ package codec
 import "github.com/holdfast-live/holdfast/packetbuf"
 
 // VideoKind returns the Kind of a coded frame, determined from its payload. said is the Kind according to
-// the container: Key, Delta or Disposable. VideoKind returns said if the payload cannot be read, and also
-// if the payload shows no more than that the frame is not a keyframe and said is not Key. NAL units must
-// have 4-byte lengths.
+// the container: Key, Delta or Disposable. If the payload cannot be read, VideoKind returns said. If the
+// payload shows only that the frame is not a keyframe, VideoKind returns Disposable if said is Disposable,
+// otherwise Delta. NAL units must have 4-byte lengths.
 func VideoKind(c packetbuf.Codec, payload []byte, said packetbuf.Kind) packetbuf.Kind {
 	key, known := false, false
 	switch c {
