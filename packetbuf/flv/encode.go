@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxBodyHeader is the longest header that AppendBodyHeader writes.
+	// maxBodyHeader is the size in bytes of the longest header that AppendBodyHeader writes.
 	maxBodyHeader = 8
 	tagHeaderSize = 11
 	prevTagSize   = 4
