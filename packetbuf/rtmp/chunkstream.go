@@ -26,8 +26,8 @@ func (d *Demuxer) findStream(id uint32) *chunkStream {
 	return nil
 }
 
-// streamFor returns the chunk stream with the given id. If it does not exist, streamFor creates it; a
-// header of that format must be able to begin a chunk stream.
+// streamFor returns the chunk stream with the given id. If it does not exist, streamFor creates it. It
+// returns an error if a chunk stream cannot begin with a header of that format, or if there are too many.
 func (d *Demuxer) streamFor(id uint32, format uint8) (*chunkStream, error) {
 	if cs := d.findStream(id); cs != nil {
 		return cs, nil
