@@ -111,8 +111,8 @@ func (t *Timeline) setOffset(offset time.Duration) {
 	}
 }
 
-// Where returns the DTS that the offset in force gives p, in whole milliseconds. Place may give p another
-// one, or refuse p as late.
+// Where returns the DTS of p on the stream's clock according to the offset in force, in whole milliseconds.
+// Place may give p a different DTS, or reject p as late.
 func (t *Timeline) Where(p *packetbuf.Packet) time.Duration {
 	offset := t.offset
 	if p.Track != packetbuf.Data {
