@@ -1,6 +1,6 @@
-// Package repair turns media as real encoders send it into complete, decodable packets. It handles
-// frames split over several messages, parameter sets only in band, start codes instead of lengths,
-// and audio with ADTS headers or without a configuration.
+// Package repair converts media as encoders actually send it to complete, decodable packets. It handles
+// frames split over several messages, parameter sets only in band, start codes instead of length
+// prefixes, and audio with ADTS headers or without a configuration.
 //
 // The package is pure: no goroutine, no clock, no I/O. Time is an argument.
 package repair
