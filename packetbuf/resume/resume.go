@@ -46,7 +46,7 @@ type Claims struct {
 	// Life identifies the run of the stream that the viewer watched, since streams of the same name may
 	// follow each other. Since is the sequence number at which the viewer joined. The stream sets both.
 	Life, Since uint64
-	// First is the time at which the viewer was last admitted by something else than a resume token;
+	// First is the time at which the viewer was last admitted by other means than a resume token;
 	// Seal replaces the zero Time by the current time. Until is the time at which its play token
 	// expires; the zero Time means never. Both are in whole seconds and copied from token to token.
 	First, Until time.Time
