@@ -45,8 +45,8 @@ func (f *activeSessions) of(name string) string {
 	return f.sessions[name]
 }
 
-// logRefused returns a function that adds rejected publishers to the stream's event log. The
-// stream itself reports only publishers that it rejects.
+// logRefused returns a function that adds a rejected publisher to the event log of its stream. It is for
+// publishers that are rejected before they reach the stream; the stream reports all others itself.
 func logRefused(events *api.Events, secrets *redact.Secrets) func(ingest.Request, *ingest.Refusal) {
 	return func(r ingest.Request, why *ingest.Refusal) {
 		name, err := ingest.StreamName(r.App, r.Name)

@@ -20,7 +20,8 @@ type slates struct {
 	read map[string]slateFile
 }
 
-// slateFile is a file that was read, and identifies its version. slate is nil if the file is invalid.
+// slateFile is a slate's file as it was last read. changed and size identify the version of the file. slate
+// is nil if the file is invalid.
 type slateFile struct {
 	changed time.Time
 	size    int64
