@@ -355,9 +355,9 @@ func (l *Ladder) widen(now time.Time, r Rates) bool {
 	return true
 }
 
-// choiceAt makes all[at] the ladder's step and returns the choice of it. If the step is not the top, the
-// choice also wants the step's rendition or else the highest rendition that is not ready but would fit the
-// capacity.
+// choiceAt makes all[at] the ladder's step and returns the choice of it. If the step is a rendition, the
+// choice wants that rendition. If it is another step below the top, the choice wants the highest rendition
+// that is not ready but would fit the capacity, if any.
 func (l *Ladder) choiceAt(all []Step, at int) Choice {
 	l.step = all[at]
 	c := Choice{Step: all[at], Share: l.share}
