@@ -39,8 +39,8 @@ func (r *Ring) Find(tr Track, bridged bool, dts time.Duration) (seq uint64, ok b
 	return 0, false
 }
 
-// Nearest returns the time nearest to ref whose low 32 bits in milliseconds are those of dts.
-// Timestamps of RTMP and FLV have only these 32 bits.
+// Nearest extends a timestamp of RTMP or FLV, which has only 32 bits of milliseconds. It returns the time
+// nearest to ref that equals dts modulo 2^32 ms.
 func Nearest(dts, ref time.Duration) time.Duration {
 	d := (dts - ref) % wrap
 	switch {

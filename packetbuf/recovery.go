@@ -7,7 +7,7 @@ const maxRecoveryPoints = 64
 // recoveryPoints are the recovery points in a ring since its newest keyframe, oldest first.
 type recoveryPoints struct{ all []recoveryPoint }
 
-// recoveryPoint is a packet at which a decoder can start and shows correct video after a while.
+// recoveryPoint is a packet at which a decoder can start so that it shows correct video after some frames.
 type recoveryPoint struct {
 	start      uint64 // sequence number of the packet
 	framesLeft uint32 // reference frames to come until a decoder that started here is correct
