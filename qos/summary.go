@@ -31,7 +31,7 @@ type Summary struct {
 	CapacityAge   float64 `json:"capacity_age_seconds"`
 	CapacityTrust float64 `json:"capacity_trust"` // 0..1
 
-	// The longer record: the last ten minutes of running count most.
+	// The longer term: the last ten minutes of running count most.
 	Watched float64 `json:"watched_seconds"` // running time behind Trouble, decaying
 	Trouble float64 `json:"trouble"`         // share of the time that it lagged or stalled
 	Ran     float64 `json:"ran_seconds"`     // in the last hour
