@@ -159,7 +159,7 @@ func (c *checker) pattern(key, got string) {
 	}
 }
 
-// maxDuration is the maximum of all durations.
+// maxDuration is the upper limit of durations without a tighter one.
 const maxDuration = 24 * time.Hour
 
 func (s *Stream) validate(c *checker, at string) {
