@@ -175,7 +175,7 @@ func (r *Ring) evictTo(seq uint64) {
 	r.points.dropTo(seq)
 }
 
-// recordEvicted keeps what Trail and Back need of an evicted packet.
+// recordEvicted keeps what Trail needs to know of an evicted packet.
 func (r *Ring) recordEvicted(p *Packet) {
 	switch {
 	case p.Kind == Config:
