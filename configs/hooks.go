@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Hook configures a service that is notified of events over HTTP and asked who may publish and play.
+// Hook configures a service that is notified of events over HTTP and asked for permission to publish and play.
 type Hook struct {
 	URL      string        `key:"url" secret:"true"`
 	Secret   string        `key:"secret" secret:"true"`

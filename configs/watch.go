@@ -42,7 +42,7 @@ func NewWatcher(file string) (*Watcher, error) {
 	return w, nil
 }
 
-// Watch sets the files to watch in addition to the configuration file. added tells whether any of them was
+// Watch sets the files to watch in addition to the configuration file. added reports whether any of them was
 // not watched before and so may have changed since it was read. If a directory cannot be watched, Watch
 // returns an error, but still watches the others.
 func (w *Watcher) Watch(files []string) (added bool, err error) {

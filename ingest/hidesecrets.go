@@ -11,7 +11,7 @@ const Hidden = "***"
 var (
 	// secretValue matches the value of a parameter that holds a secret, such as key=…. It also
 	// matches outside of a URL's query, and if the delimiters are percent-encoded. It does not
-	// match "…", the placeholder in the relay's own hints.
+	// match "…", which stands for the value in the relay's own hints.
 	secretValue = regexp.MustCompile(`(?i)((?:^|[^a-z0-9]|%26|%3f)(?:key|streamkey|stream_key|token|resume|secret|password|passwd|pass|credential|auth|jwt)(?:=|%3d))[^\s&;"'<>,…\x60]+`)
 	// bearer matches a bearer token in a header. signed matches a JSON Web Token.
 	bearer = regexp.MustCompile(`(?i)(\bbearer\s+)[A-Za-z0-9._~+/=-]{4,}`)

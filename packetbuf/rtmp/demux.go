@@ -19,7 +19,7 @@ var (
 // maxHeader is the size of the longest chunk header: basic 3, message 11, extended timestamp 4.
 const maxHeader = 18
 
-// extendedRepeat tells whether the peer repeats the extended timestamp in type 3 chunks. The
+// extendedRepeat reports whether the peer repeats the extended timestamp in type 3 chunks. The
 // specification requires it (5.3.1.3), but some senders omit it, and the protocol does not signal which.
 // A sender never changes between the two.
 type extendedRepeat uint8

@@ -41,7 +41,7 @@ func (r *reorder) restart() {
 
 // SetReorder sets the reordering depth of the video: how many frames may precede a frame in decoding
 // order and follow it in output order (H.264 max_num_reorder_frames, E.2.1; HEVC
-// sps_max_num_reorder_pics). known tells whether the configuration declares the depth.
+// sps_max_num_reorder_pics). known reports whether the configuration declares the depth.
 func (t *Timeline) SetReorder(frames int, known bool) {
 	t.reorder.declared, t.reorder.known = min(max(frames, 0), maxReorder), known
 }

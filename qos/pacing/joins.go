@@ -44,7 +44,7 @@ type Join struct {
 	Wait time.Duration // if OK, until the join may proceed; otherwise, until the viewer may ask again
 }
 
-// Ask decides when a join may proceed. resumes tells whether the viewer resumes an earlier session. chance
+// Ask decides when a join may proceed. resumes reports whether the viewer resumes an earlier session. chance
 // is a random number from 0 up to 1, which spreads the times at which deferred viewers ask again.
 func (j *Joins) Ask(now time.Time, resumes bool, chance float64) Join {
 	if resumes {

@@ -133,7 +133,7 @@ func (g *Group) Broke(now time.Time, i int, cause string) []Effect {
 	return g.settle(now)
 }
 
-// Probed handles the result of the probe of route i; ok tells whether it succeeded.
+// Probed handles the result of the probe of route i; ok reports whether it succeeded.
 func (g *Group) Probed(now time.Time, i int, ok bool) []Effect {
 	if !g.valid(i) || !g.routes[i].probing {
 		return nil

@@ -1,4 +1,4 @@
-// Package admission decides who may publish and who may play, and when: publish keys, play tokens,
+// Package admission decides which publishers and viewers are admitted, and when: publish keys, play tokens,
 // resume tokens and HLS sessions, hooks, limits, and the pace at which viewers join.
 package admission
 

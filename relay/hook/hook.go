@@ -1,5 +1,5 @@
-// Package hook calls external programs over HTTP. It notifies them of events, and asks them who may
-// publish and who may play.
+// Package hook calls external programs over HTTP. It notifies them of events, and asks them for permission
+// to publish and to play.
 //
 // Notifications wait in one queue per hook and are retried until the hook accepts them. Only a
 // caller of Ask waits for a hook.

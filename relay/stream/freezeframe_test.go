@@ -143,7 +143,7 @@ func TestOnlyAnIDREndsTheFreeze(t *testing.T) {
 	}
 }
 
-// An hour of hold costs little and grows nothing, and who joins at its end sees the frame that
+// An hour of hold costs little and grows nothing, and a viewer that joins at its end sees the frame that
 // all others see.
 func TestHeldForAnHour(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {

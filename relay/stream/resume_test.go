@@ -87,7 +87,7 @@ func list(packets []*packetbuf.Packet) string {
 	return b.String()
 }
 
-// heard tells whether the viewer has had a configuration already.
+// heard reports whether the viewer has had a configuration already.
 func (v *steady) heard(config *packetbuf.Packet, until int) bool {
 	return slices.ContainsFunc(v.got[:until], func(p *packetbuf.Packet) bool { return p.Kind == packetbuf.Config && p.SameConfig(config) })
 }

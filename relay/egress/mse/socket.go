@@ -73,7 +73,7 @@ func (t *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // accept accepts a WebSocket and returns its viewer. It accepts any origin, because play tokens
-// decide who may play.
+// decide about access.
 func (h *Handler) accept(w http.ResponseWriter, r *http.Request) (*viewer, error) {
 	v := newViewer(h, r)
 	t := &hijacker{ResponseWriter: w, timeout: v.settings.WriteTimeout}

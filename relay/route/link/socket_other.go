@@ -4,6 +4,6 @@ package link
 
 import "syscall"
 
-// readInfo returns false, since it is not implemented on this system. Only RTMP acknowledgements
+// readInfo returns false: only Linux reports the state of TCP. Only RTMP acknowledgements
 // show what has arrived.
 func readInfo(syscall.RawConn) (tcpInfo, bool) { return tcpInfo{}, false }
